@@ -63,7 +63,7 @@ pub(super) enum Price {
 }
 
 /// Whether the directory of this path and `stat` may be watched.
-/// The error of statfs(2).
+///
 /// # Errors
 /// statfs(2).
 pub(super) fn price(path: &CStr, stat: &Stat) -> Result<Price, Errno> {

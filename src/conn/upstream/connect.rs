@@ -1,4 +1,5 @@
-//! From a request to a connection: a server is picked, an idle connection to it reused or a new one opened.
+//! How a request gets its upstream connection: a server is picked, and an idle connection to it is reused or a new one
+//! opened.
 
 use super::exchange::{apply_flow, fail, next_server, wait};
 use super::pool::{BackendRequest, Unopened};
@@ -15,12 +16,12 @@ use crate::services::upstream_time::RequestTimes;
 use crate::sys::Errno;
 use crate::sys::socket::Connect;
 
-/// Milliseconds that a program has to end before its output is read; the timers' ticks make it up to 18. What a quick one
-/// writes is read whole then, without having been watched, and goes out together with its end: one packet and one turn of
-/// the loop less than as it comes.
+/// Milliseconds to wait for a program to end before its output is watched (up to 18, given the ticks of the timers).
+/// The output of a quick program is then read as a whole, without epoll, and sent together with its end: this saves a
+/// packet and a turn of the event loop.
 const QUICK: u64 = 2;
 
-/// Until the resolver knows the host's addresses.
+/// Waits until the resolver knows the addresses of the host.
 pub(super) fn resolve(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     let Active { ex, handler, .. } = active;
     let Handler::Proxy(proxy) = handler else { return Step::Again };
@@ -85,7 +86,7 @@ pub(super) fn pick(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) ->
     }
 }
 
-/// There is no connection: another server is tried, if the fault is not this server's own.
+/// No connection was opened: tries another server if this one could not be reached; a local error is answered with 500.
 fn refused(io: &mut Io<'_>, active: &mut Active, cx: &mut Services, why: Unopened, standing: PeerState) -> Step {
     let Active { ex, handler, .. } = active;
     let Handler::Proxy(proxy) = handler else { return Step::Again };
@@ -106,7 +107,7 @@ fn refused(io: &mut Io<'_>, active: &mut Active, cx: &mut Services, why: Unopene
     apply_flow(io, active, cx, Flow::Status(Status::INTERNAL_SERVER_ERROR))
 }
 
-/// What comes next on a new connection, and how long it may take.
+/// Sets the next phase on a new connection, and its timeout.
 fn opened(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services, connect: Connect) {
     let (connecting, sending) = (settings(ex).connect_timeout.0, settings(ex).send_timeout.0);
     if connect == Connect::Done && proxy.tls.is_some() {
@@ -121,7 +122,7 @@ fn opened(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services, connect: Conn
     }
 }
 
-/// Starts the program that is to answer.
+/// Starts the CGI program.
 fn spawn(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     let (cx, backends) = (&mut *turn.cx, &mut turn.pool.backends);
     let Active { ex, handler, backend, .. } = active;
@@ -141,7 +142,7 @@ fn spawn(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     apply_flow(io, active, cx, flow)
 }
 
-/// The program has not ended at once: its output is read as it comes.
+/// The program did not end in time: watches its output with epoll.
 pub(super) fn watch_output(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) {
     let Handler::Proxy(proxy) = &mut active.handler else { return };
     proxy.awaits_quick_end = false;
@@ -176,7 +177,7 @@ pub(super) fn connect(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>)
     }
 }
 
-/// Goes on with the TLS handshake; the server's certificate is verified before anything of the request is sent.
+/// Continues the TLS handshake; the server's certificate is verified before any byte of the request is sent.
 pub(super) fn handshake(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     let Active { ex, handler, backend, .. } = active;
     let Some(backend) = turn.pool.backends.of(*backend) else { return Step::Close(CloseReason::Bug) };

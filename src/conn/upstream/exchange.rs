@@ -1,7 +1,7 @@
-//! A proxied request: the request is sent to the upstream and its response to the client, each as far as the
-//! other side takes it.
+//! A proxied request: sends the request to the upstream and the response to the client, each as fast as the other side
+//! accepts it.
 //!
-//! Invariant: no more is read than what the other side has room for.
+//! Invariant: never reads more than the other side has room for.
 
 use super::pool::Backend;
 use crate::conn::io::{Io, Step};
@@ -18,12 +18,12 @@ use crate::services::{SCRATCH, Services};
 use crate::sys::Errno;
 use crate::sys::socket::More;
 
-/// A read of the response of this many bytes or more is followed by a look at the clock: handling it may take long.
+/// After a read of at least this many bytes of the response, the clock is checked: processing them may take long.
 const LARGE: usize = 16 << 10;
-/// Most bytes read at a time of a response that is compressed or recoded.
+/// Maximum bytes per read of a response that is compressed or recoded.
 const ENCODED: usize = 16 << 10;
 
-/// Serves the client by its own deadline, which the proxied exchange keeps beside the upstream's.
+/// Serves the client under its own deadline, which a proxied exchange keeps separately from the upstream's.
 pub(super) fn by_client_deadline<T>(io: &mut Io<'_>, proxy: &mut Proxy, serve: impl FnOnce(&mut Io<'_>) -> T) -> T {
     let mut deadline = Deadline::new(Timer::Send, proxy.client_by);
     let outcome = serve(&mut io.by(&mut deadline));
@@ -31,7 +31,7 @@ pub(super) fn by_client_deadline<T>(io: &mut Io<'_>, proxy: &mut Proxy, serve: i
     outcome
 }
 
-/// One read of the client's body, for the handler.
+/// Reads from the client's body once, for the handler.
 pub(super) fn take_body(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     let Handler::Proxy(proxy) = &active.handler else { return Step::Again };
     let mut deadline = Deadline::new(Timer::Body, proxy.client_by);
@@ -42,7 +42,7 @@ pub(super) fn take_body(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_
     step
 }
 
-/// The deadlines of the client and of the upstream; None for one that is not waited for.
+/// The deadlines of the client and of the upstream; None if the exchange is not waiting for that side.
 pub(super) fn deadlines(proxy: &Proxy, ex: &Exchange) -> (Option<Deadline>, Option<Deadline>) {
     let waits = proxy.waits(ex);
     let timer = match (ex.pause.is_some(), waits.client_write) {
@@ -55,7 +55,7 @@ pub(super) fn deadlines(proxy: &Proxy, ex: &Exchange) -> (Option<Deadline>, Opti
     (client, upstream)
 }
 
-/// Nothing moves: arms the earliest deadline.
+/// Nothing can be done now: arms the earliest deadline.
 pub(super) fn wait(io: &mut Io<'_>, active: &mut Active, now: u64) -> Step {
     let Handler::Proxy(proxy) = &mut active.handler else { return Step::Again };
     if let Some(first) = first_deadline(proxy, &active.ex, now) {
@@ -64,34 +64,34 @@ pub(super) fn wait(io: &mut Io<'_>, active: &mut Active, now: u64) -> Step {
     Step::Wait
 }
 
-/// What comes first: a deadline, or the time to put a response aside whose client does not take it.
+/// The earliest deadline, including the time at which the response to a slow client starts to be spooled.
 pub(super) fn first_deadline(proxy: &mut Proxy, ex: &Exchange, now: u64) -> Option<Deadline> {
     let (client, upstream) = deadlines(proxy, ex);
     let spools = proxy.spools_at(ex, now).map(|at| Deadline::new(Timer::Pause, at));
     client.into_iter().chain(upstream).chain(spools).min()
 }
 
-/// The handler is done: this is the answer, and the time to send it begins.
+/// The handler is done: applies its result and starts the timeout for sending the response.
 pub(super) fn apply_flow(io: &mut Io<'_>, active: &mut Active, cx: &mut Services, flow: Flow) -> Step {
     active.apply_flow(cx, flow);
     arm_send(io, active, cx);
     Step::Again
 }
 
-/// Where the handler is done, the time to send the answer begins.
+/// Starts the timeout for sending the response, if the handler is done.
 pub(super) fn arm_send(io: &mut Io<'_>, active: &Active, cx: &Services) {
     if !active.is_proxied() {
         io.arm(Timer::Send, cx.now.ms + active.ex.here().settings.client.send_timeout.0);
     }
 }
 
-/// The server has failed: another one is tried, or the client gets an error, or sees that its response is cut short.
+/// The server has failed: tries another one, answers with an error, or cuts the response short.
 pub(super) fn fail(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, fault: Fault) -> Step {
-    // One that answered what was sent to it with a reset was closed before: that says nothing of the server.
+    // A connection that was reset in reply to the request had been closed before: this says nothing about the server.
     let was_closed = matches!(&active.handler, Handler::Proxy(proxy) if proxy.is_stale(fault) && proxy.was_reset);
     let end = match () {
-        // It has answered: one program that says less than it announced takes no server from all others (nginx). A program
-        // of our own is ended.
+        // The server has responded: one script that sends less than announced must not disable the server for all
+        // requests (nginx). A CGI program is terminated.
         () if Proxy::has_begun(&active.ex) && !turn.pool.backends.is_program(active.backend) => End::Good,
         () if was_closed => End::Neutral,
         () => fault.end(),
@@ -100,7 +100,7 @@ pub(super) fn fail(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, fa
     next_server(io, active, turn.cx, fault, standing)
 }
 
-/// As [`fail`], where there is no connection to the server.
+/// Like [`fail`], when there is no connection to the server.
 pub(super) fn next_server(
     io: &mut Io<'_>,
     active: &mut Active,
@@ -132,13 +132,14 @@ pub(super) fn next_server(
     Step::Again
 }
 
-/// No last chunk, fewer bytes than announced, or a reset: the client sees that something is missing.
+/// Ends the response without a last chunk, with fewer bytes than announced, or with a reset, so that the client sees
+/// that it is incomplete.
 pub(super) fn break_off(ex: &mut Exchange) {
     ex.out.break_off();
     ex.tx = Tx::Done;
 }
 
-/// The request goes out, the response comes in.
+/// Sends the request and receives the response.
 pub(super) fn talk(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, flushed: bool) -> Step {
     if matches!(&active.handler, Handler::Proxy(proxy) if proxy.opens_tunnel()) {
         return open_tunnel(active, turn);
@@ -147,8 +148,8 @@ pub(super) fn talk(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, fl
         Handler::Proxy(proxy) => (proxy.gathers_start(&active.ex), proxy.is_unsent() && proxy.pending().len() < SHORT),
         _ => return Step::Again,
     };
-    // Held like a short response: the requests of a turn are sent closely one after the other, so that the server is
-    // woken once.
+    // Deferred like a short response: the requests of a turn are sent right after each other, so the server is woken
+    // only once.
     if turn.budget.gather && unsent && !starts {
         return Step::Batched;
     }
@@ -180,7 +181,7 @@ pub(super) fn talk(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, fl
     }
     let mut received = receive(io, active, turn);
     if matches!(received, Received::Progress) && is_over(active, turn) {
-        // The end of a program's output comes with its last bytes: one packet for both.
+        // Reads the end of a program's output together with its last bytes, to send both in one packet.
         progress = true;
         received = receive(io, active, turn);
     }
@@ -191,20 +192,21 @@ pub(super) fn talk(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, fl
     }
     match &active.handler {
         Handler::Proxy(proxy) if proxy.is_done() && Proxy::has_begun(&active.ex) => complete(io, active, turn),
-        // Once the whole request is sent, nothing can be done before its answer comes.
+        // Once the whole request is sent, there is nothing to do until the response arrives.
         Handler::Proxy(proxy) if progress || sent && !proxy.is_sent(&active.ex) => Step::Again,
         Handler::Proxy(_) => wait(io, active, turn.cx.now.ms),
         _ => Step::Again,
     }
 }
 
-/// The program whose output is read has ended, and that is not known from its output yet.
+/// Whether the program has ended although the end of its output has not been read yet.
 fn is_over(active: &Active, turn: &mut Turn<'_>) -> bool {
     let is_open = matches!(&active.handler, Handler::Proxy(proxy) if !proxy.is_done());
     is_open && turn.pool.backends.of(active.backend).is_some_and(|backend| backend.has_ended())
 }
 
-/// What was put aside, as far as the client takes it. True: something moved. None: it cannot be read.
+/// Passes on as much of the spooled response as the client takes. True: progress was made. None: the file cannot be
+/// read.
 fn pass_on(active: &mut Active, turn: &mut Turn<'_>) -> Option<bool> {
     let Handler::Proxy(proxy) = &mut active.handler else { return Some(false) };
     let Some(spool) = &mut proxy.spool else { return Some(false) };
@@ -216,7 +218,7 @@ fn pass_on(active: &mut Active, turn: &mut Turn<'_>) -> Option<bool> {
     Some(n > 0)
 }
 
-/// The request, as far as the upstream takes it. True: something moved.
+/// Sends as much of the request as the upstream takes. True: progress was made.
 pub(super) fn send(active: &mut Active, turn: &mut Turn<'_>) -> bool {
     let Active { ex, handler, backend, .. } = active;
     let Some(backend) = turn.pool.backends.of(*backend) else { return false };
@@ -229,7 +231,7 @@ pub(super) fn send(active: &mut Active, turn: &mut Turn<'_>) -> bool {
                 moved = true;
             }
             Err(Errno::EAGAIN) => break,
-            // The server may have answered before it closed: read that first.
+            // The server may have responded before it closed: read the response first.
             Err(_) => {
                 proxy.write_closed = true;
                 moved = true;
@@ -251,11 +253,11 @@ pub(super) fn send(active: &mut Active, turn: &mut Turn<'_>) -> bool {
 pub(super) enum Received {
     Progress,
     Nothing,
-    /// The exchange goes on without this upstream.
+    /// The exchange continues without this upstream.
     Step(Step),
 }
 
-/// One read of the response, no more than the client's side has room for.
+/// Reads from the response once, at most as much as the client's side has room for.
 pub(super) fn receive(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Received {
     let Some(backend) = turn.pool.backends.of(active.backend) else { return Received::Nothing };
     let Handler::Proxy(proxy) = &mut active.handler else { return Received::Nothing };
@@ -282,7 +284,7 @@ pub(super) fn receive(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>)
     bytes.clear();
     bytes.reserve(SCRATCH);
     let outcome = match backend.transport.recv(&mut bytes, most) {
-        // Other processes may hold the pipe open; it is empty, and the program that wrote to it has ended.
+        // Other processes may hold the pipe open, but it is empty, and the program itself has ended.
         Err(Errno::EAGAIN) if backend.has_ended() => Ok(0),
         outcome => outcome,
     };
@@ -294,7 +296,7 @@ pub(super) fn receive(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>)
         outcome => arrived(io, active, turn, outcome.map(|_| &bytes[..])),
     };
     turn.budget.moved(bytes.len());
-    // It may hold many chunks, records or SSI commands.
+    // The bytes may contain many chunks, records or SSI commands.
     if bytes.len() >= LARGE || is_encoded {
         turn.cx.slice.look();
     }
@@ -303,19 +305,19 @@ pub(super) fn receive(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>)
     received
 }
 
-/// The upstream has closed, or its program has ended.
+/// The upstream has closed the connection, or the program has ended.
 fn ended(proxy: &mut Proxy, ex: &mut Exchange, from: Option<&mut Backend>, cx: &mut Services) -> Result<(), Fault> {
     let Some(from) = from else { return proxy.closed(ex, cx) };
     if from.is_program() {
         let exit = from.exit(&cx.children);
         return proxy.output_ended(ex, cx, exit);
     }
-    // The reset may come after the end: then what was sent is not acknowledged yet.
+    // A reset may arrive after the FIN: in that case, the bytes sent have not been acknowledged yet.
     proxy.was_reset = proxy.reused && (from.transport.connected().is_err() || from.transport.is_unacknowledged());
     proxy.closed(ex, cx)
 }
 
-/// What a read gave.
+/// Processes the result of a read.
 fn arrived(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, bytes: Result<&[u8], Errno>) -> Received {
     let Active { ex, handler, backend, reader, .. } = active;
     let Handler::Proxy(proxy) = handler else { return Received::Step(Step::Again) };
@@ -347,13 +349,13 @@ fn arrived(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, bytes: Res
                 return Received::Step(Step::Again);
             }
             if proxy.phase == Phase::Tunnel {
-                // What the client sent behind its request is no request any more.
+                // After the upgrade, the bytes that follow the request are no longer HTTP.
                 proxy.relay(&reader.take_rest());
             }
             proxy.begin_body(ex, cx, &headed, bytes)
         }
         Ok(Some((Headed { flow, .. }, _))) => {
-            // The upstream's response leads elsewhere (X-Accel-Redirect, an intercepted error).
+            // The response is replaced (X-Accel-Redirect, an intercepted error).
             proxy.finish(ex, cx);
             turn.pool.backends.close(backend, cx, End::Good);
             return Received::Step(apply_flow(io, active, cx, flow));
@@ -367,7 +369,7 @@ fn arrived(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, bytes: Res
     }
 }
 
-/// The server that a CONNECT request asked for is there.
+/// The server that a CONNECT request names is connected.
 fn open_tunnel(active: &mut Active, turn: &mut Turn<'_>) -> Step {
     let Active { ex, handler, reader, .. } = active;
     let Handler::Proxy(proxy) = handler else { return Step::Again };
@@ -376,7 +378,7 @@ fn open_tunnel(active: &mut Active, turn: &mut Turn<'_>) -> Step {
         *handler = instead;
         return Step::Again;
     }
-    // What the client sent behind its request is meant for the server.
+    // The bytes that follow the CONNECT request are for the server.
     proxy.relay(&reader.take_rest());
     proxy.client_by = turn.cx.now.ms + ex.here().settings.client.send_timeout.0;
     proxy.upstream_by = turn.cx.now.ms + settings(ex).read_timeout.0;
@@ -384,7 +386,7 @@ fn open_tunnel(active: &mut Active, turn: &mut Turn<'_>) -> Step {
     Step::Again
 }
 
-/// The response has come whole.
+/// The whole response has arrived.
 pub(super) fn complete(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     let Active { ex, handler, backend, .. } = active;
     let Handler::Proxy(proxy) = handler else { return Step::Again };

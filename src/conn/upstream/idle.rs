@@ -1,24 +1,24 @@
-//! Idle connections to upstreams by the server that they lead to: the one used last is taken again, the one idle longest
-//! is closed. Knows their keys, not the connections.
+//! Idle upstream connections by server: the one used last is reused first, the one idle longest is closed first. Stores
+//! keys, not the connections themselves.
 //!
-//! Invariant: no operation walks over the idle connections; one that is asked for is removed here, so that it is not found
-//! again whatever its key leads to.
+//! Invariant: no operation iterates over all idle connections. A connection that is taken is removed first, so it
+//! cannot be found again, even if its key is stale.
 
 use crate::util::hash::FastMap;
 use crate::util::slab::{Key, Slab};
 use std::collections::BTreeSet;
 
-/// A server of a group, and how a connection to it was made. Groups are told apart by their address, which an idle
-/// connection keeps from being used again.
+/// A server of a group, and how connections to it are made. A group is identified by its address; an idle connection
+/// holds the group, so that the address is not reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Destination {
     pub group: usize,
     pub peer: usize,
-    /// A hash of where it comes from and what TLS it speaks.
+    /// A hash of the local address and the TLS configuration.
     pub way: u64,
 }
 
-/// The lists that an idle connection is in, each in the order of parking.
+/// The lists that contain an idle connection, each ordered by when it became idle.
 #[derive(Clone, Copy)]
 enum List {
     All,
@@ -44,7 +44,7 @@ struct Line {
 struct IdleEntry {
     backend: Key,
     destination: Destination,
-    /// When it is closed: in a group in the order of parking.
+    /// When it expires; within a group, in the order in which connections became idle.
     due: u64,
     links: [Link; LISTS.len()],
 }
@@ -55,7 +55,7 @@ pub struct Idle {
     all: Line,
     groups: FastMap<usize, Line>,
     peers: FastMap<Destination, Line>,
-    /// When the oldest of each group is due.
+    /// For each group, when its oldest connection expires.
     dues: BTreeSet<(u64, usize)>,
 }
 
@@ -64,12 +64,12 @@ impl Idle {
         self.entries.is_empty()
     }
 
-    /// How many lead to servers of a group.
+    /// The number of idle connections to servers of a group.
     pub fn of_group(&self, group: usize) -> usize {
         self.groups.get(&group).map_or(0, |line| line.length)
     }
 
-    /// The entry of a connection that is idle from now on.
+    /// Adds a connection that has become idle.
     pub fn add(&mut self, backend: Key, destination: Destination, due: u64) -> Key {
         let entry = self.entries.insert(IdleEntry { backend, destination, due, links: [Link::default(); LISTS.len()] });
         for list in LISTS {
@@ -86,7 +86,7 @@ impl Idle {
         entry
     }
 
-    /// It is idle no longer.
+    /// Removes a connection that is no longer idle.
     pub fn remove(&mut self, entry: Key) {
         let Some(IdleEntry { destination, due, links, .. }) = self.entries.remove(entry) else { return };
         for list in LISTS {
@@ -117,12 +117,12 @@ impl Idle {
         }
     }
 
-    /// Takes the one to a server that was used last.
+    /// Takes the connection to this server that was used last.
     pub fn take(&mut self, destination: Destination) -> Option<Key> {
         self.pop(self.peers.get(&destination)?.newest)
     }
 
-    /// Takes the one that has been idle longest.
+    /// Takes the connection that has been idle longest.
     pub fn take_oldest(&mut self) -> Option<Key> {
         self.pop(self.all.oldest)
     }
@@ -131,12 +131,12 @@ impl Idle {
         self.pop(self.groups.get(&group)?.oldest)
     }
 
-    /// When to ask which have [expired](Idle::take_expired).
+    /// When to call [`take_expired`](Idle::take_expired) next.
     pub fn next_due(&self) -> Option<u64> {
         self.dues.first().map(|(due, _)| *due)
     }
 
-    /// Takes one that has been idle for too long.
+    /// Takes a connection that has been idle for too long.
     pub fn take_expired(&mut self, now: u64) -> Option<Key> {
         let (_, group) = *self.dues.first().filter(|(due, _)| *due <= now)?;
         self.take_oldest_of_group(group)
@@ -149,7 +149,8 @@ impl Idle {
         Some(backend)
     }
 
-    /// The oldest of a group, due at `before`, is gone; `oldest` is another one.
+    /// Replaces a group's entry in `dues`: its oldest connection, due at `before`, was removed, and `oldest` is the
+    /// next.
     fn plan(&mut self, group: usize, before: u64, oldest: Option<Key>) {
         self.dues.remove(&(before, group));
         let due = oldest.and_then(|oldest| self.entries.get(oldest)).map(|entry| entry.due);
@@ -189,7 +190,7 @@ mod tests {
         Destination { group, peer, way: 0 }
     }
 
-    /// What is taken until there is none.
+    /// Calls `take` until it returns None.
     fn all(idle: &mut Idle, mut take: impl FnMut(&mut Idle) -> Option<Key>) -> Vec<u32> {
         std::iter::from_fn(|| take(idle)).map(Key::slot).collect()
     }

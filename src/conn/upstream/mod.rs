@@ -1,7 +1,9 @@
-//! A proxied exchange on its connection: [`step`] gathers its body where that is wanted, brings it to a server
-//! ([`connect`]) and moves the request out and the response in ([`exchange`], [`tunnel`]), the client served meanwhile.
+//! A proxied exchange on its connection: [`step`] buffers the request body if necessary, connects to a server
+//! ([`connect`]), and sends the request and receives the response ([`exchange`], [`tunnel`]) while it serves the
+//! client.
 //!
-//! Invariant ([`check_invariants`]): one that waits has something that will wake it, and nothing it could go on with.
+//! Invariant ([`check_invariants`]): an exchange that waits has an event that will wake it, and nothing it could
+//! continue with.
 
 mod connect;
 mod exchange;
@@ -24,10 +26,10 @@ use crate::http::status::Status;
 use exchange::{arm_send, by_client_deadline, deadlines, first_deadline, wait};
 use pool::Backends;
 
-/// One round: whatever can move moves.
+/// Makes all progress that is possible now.
 pub fn step(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     let step = round(io, active, turn);
-    // An upstream connection whose exchange has done with it, however that came, is closed.
+    // The exchange no longer needs its upstream connection, for whatever reason: close it.
     if active.backend.is_some() && !active.is_proxied() {
         turn.pool.backends.leave(&mut active.backend, turn.cx);
     }
@@ -47,7 +49,7 @@ fn round(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     match by_client_deadline(io, proxy, |io| write::flush(io, ex, turn)) {
         Flushed::All | Flushed::Blocked => {}
         Flushed::Yield => return Step::Yield,
-        // A response that is stored is read to its end (nginx).
+        // A response that is being stored is read to its end (nginx).
         Flushed::Gone(_) if proxy.is_copied() => {
             ex.out.discard();
             proxy.spool = None;
@@ -55,9 +57,9 @@ fn round(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
         Flushed::Gone(reason) => return client_gone(active, turn, reason),
     }
     let flushed = ex.out.pending() < waiting;
-    // Until a program's output is watched, `upstream_by` is when that begins: it is not put off.
+    // Until the output of a program is watched, `upstream_by` is the time at which watching begins: do not move it.
     if flushed && !had_room && !proxy.awaits_quick_end {
-        // The upstream was not read from meanwhile, so its timeout begins now.
+        // The upstream could not be read from until now, so its timeout begins now.
         proxy.upstream_by = turn.cx.now.ms + settings(ex).read_timeout.0;
     }
     match phase {
@@ -71,19 +73,19 @@ fn round(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     }
 }
 
-/// The response is fetched although the client is gone: it is to be stored (proxy_store), or proxy_ignore_client_abort
-/// is on.
+/// Whether the response is fetched even if the client has gone: because it is stored (proxy_store), or because of
+/// proxy_ignore_client_abort.
 fn goes_on_without_client(ex: &Exchange) -> bool {
     settings(ex).ignore_client_abort || settings(ex).store != Store::Off
 }
 
-/// Whether a stream goes on so, whose connection is gone.
+/// Whether an HTTP/2 stream continues in this way after its connection is closed.
 pub fn outlives_client(active: &Active) -> bool {
     let is_at_work = matches!(&active.handler, Handler::Proxy(proxy) if proxy.phase != Phase::Tunnel);
     is_at_work && active.ex.rx == Rx::Done && active.ex.sub.is_none() && goes_on_without_client(&active.ex)
 }
 
-/// The client left before its answer.
+/// The client closed the connection before the response was complete.
 fn client_gone(active: &mut Active, turn: &mut Turn<'_>, reason: CloseReason) -> Step {
     tunnel::cut(active, turn);
     let Active { ex, handler, backend, .. } = active;
@@ -101,7 +103,7 @@ fn client_gone(active: &mut Active, turn: &mut Turn<'_>, reason: CloseReason) ->
     Step::Close(reason)
 }
 
-/// Reads the whole body first.
+/// Buffers the whole request body.
 fn gather(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     let Active { ex, handler, reader, .. } = active;
     let Handler::Proxy(proxy) = handler else { return Step::Again };
@@ -124,7 +126,7 @@ fn gather(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     }
 }
 
-/// The client is held up by its limit_rate: what its upstream sends meanwhile is read, so that this one is free.
+/// While limit_rate delays the client, reads what the upstream sends, to free the upstream.
 pub fn read_on(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     let Active { ex, handler, .. } = active;
     let Handler::Proxy(proxy) = handler else { return Step::Wait };
@@ -143,7 +145,7 @@ pub fn read_on(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Ste
     }
 }
 
-/// The deadline of a proxied exchange has come. None: it was the client that took too long.
+/// The deadline of a proxied exchange has expired. None: the client was too slow.
 pub fn timeout(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Option<Next> {
     let Active { ex, handler, .. } = active;
     let Handler::Proxy(proxy) = handler else { return None };
@@ -157,7 +159,7 @@ pub fn timeout(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Opt
             *io.deadline = client;
             return None;
         }
-        // Something moved since the deadline was set.
+        // There was progress since the deadline was set.
         match first_deadline(proxy, ex, now) {
             Some(first) => *io.deadline = first,
             None => io.arm(io.deadline.timer(), now + 1000),
@@ -169,7 +171,7 @@ pub fn timeout(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Opt
         return Some(Next::Run);
     }
     if proxy.awaits_exit() {
-        // It has closed its output and works on: nothing says that something is missing.
+        // The program has closed its output but keeps running: nothing indicates that output is missing.
         proxy.ended();
         return Some(Next::Run);
     }
@@ -178,7 +180,7 @@ pub fn timeout(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Opt
     Some(Next::Run)
 }
 
-/// A proxied exchange that waits has something that will wake it, and nothing it could go on with.
+/// Checks that a waiting exchange has an event that will wake it, and nothing it could continue with.
 pub fn check_invariants(client: &Transport, active: &Active, backends: &Backends) {
     let Active { ex, handler, backend, .. } = active;
     let Handler::Proxy(proxy) = handler else { return };

@@ -1,7 +1,8 @@
-//! Connections to upstreams: opened without waiting, used by one client connection at a time, kept idle for the next.
+//! Upstream connections: opened without blocking, used by one client connection at a time, and kept alive for the next.
 //!
-//! Invariant: a backend that is used belongs to exactly one connection ([`Active::backend`](crate::conn::Active::backend)), which gives it back or closes
-//! it; with it goes the place it takes in the balance. An idle one has nothing to read: whatever it reports ends it.
+//! Invariant: a backend in use belongs to exactly one connection ([`Active::backend`](crate::conn::Active::backend)),
+//! which parks or closes it; either also releases the server in the balance. An idle backend has nothing to read: any
+//! event closes it.
 
 use super::idle::{Destination, Idle};
 use crate::config::settings::upstream::Upstream;
@@ -23,7 +24,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
-/// A connection to an upstream, or the streams of a CGI program.
+/// A connection to an upstream, or the pipe from a CGI program.
 pub struct Backend {
     pub transport: Transport,
     /// None: idle.
@@ -32,21 +33,21 @@ pub struct Backend {
     place: Option<Key>,
     upstream: Rc<Upstream>,
     peer: usize,
-    /// When its present request began, and when the head of the response came.
+    /// When the current request began, and when its response head arrived.
     taken: RequestTimes,
-    /// The local address it was bound to (proxy_bind).
+    /// The local address that it is bound to (proxy_bind).
     local: Option<SocketAddr>,
-    /// Spoken over TLS.
+    /// None: without TLS.
     tls: Option<Secure>,
     requests: u64,
     opened: u64,
-    /// The program whose output it is.
+    /// The program that writes the output.
     child: Option<Key>,
-    /// How that program has ended: there is no more than what the pipe holds.
+    /// How the program ended: no output will follow what is in the pipe.
     exit: Option<Exit>,
 }
 
-/// The connection that a request needs.
+/// The upstream connection that a request needs.
 pub struct BackendRequest<'a> {
     pub upstream: &'a Rc<Upstream>,
     /// The index of the server in its group.
@@ -57,22 +58,22 @@ pub struct BackendRequest<'a> {
     /// proxy_socket_keepalive.
     pub probed: bool,
     pub tls: Option<&'a Secure>,
-    /// The request may be sent again, should the connection turn out to be closed.
+    /// The request may be sent again if the connection turns out to be closed.
     pub repeatable: bool,
 }
 
 impl Backend {
-    /// It is the output of a program that has ended.
+    /// Whether this is the output of a program that has ended.
     pub fn has_ended(&self) -> bool {
         self.exit.is_some()
     }
 
-    /// How the program ended whose output this is; None: it runs, or it is a server.
+    /// How the program ended; None: it is running, or this is a server.
     pub fn exit(&self, children: &Children) -> Option<Exit> {
         self.exit.or_else(|| children.exit_of(self.child?))
     }
 
-    /// A program writes it, not a server.
+    /// Whether this is the output of a program, not a server.
     pub fn is_program(&self) -> bool {
         self.child.is_some()
     }
@@ -81,28 +82,28 @@ impl Backend {
 /// Why no connection was opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unopened {
-    /// As many connections as there may be are open.
+    /// The connection limit is reached.
     LimitReached { limit: usize },
-    /// A system call failed that says nothing of the server.
+    /// A system call failed for a reason that says nothing about the server.
     Local(&'static str, Errno),
-    /// The address of proxy_bind cannot be had.
+    /// The address of proxy_bind is not available.
     Unbound(SocketAddr, Errno),
     /// connect() failed at once.
     Unreachable(Errno),
-    /// There can be no TLS with this server.
+    /// No TLS session could be created.
     NoSession,
 }
 
-/// All connections to upstreams.
+/// All upstream connections.
 pub struct Backends {
     epoll: Rc<Epoll>,
     slab: Slab<Backend>,
     idle: Idle,
-    /// Keyed: clients choose part of what is hashed.
+    /// Keyed, because clients choose part of the input.
     hash: RandomState,
-    /// Connections that there may be, clients' among them.
+    /// The connection limit, client connections included.
     limit: usize,
-    /// A request waits until connections of idle clients are closed.
+    /// A request is waiting until connections of idle clients are closed.
     must_wait_for_room: bool,
 }
 
@@ -116,7 +117,7 @@ impl Backends {
         self.limit = limit;
     }
 
-    /// Connections to upstreams, idle ones among them.
+    /// The number of upstream connections, idle ones included.
     pub fn len(&self) -> usize {
         self.slab.len()
     }
@@ -125,24 +126,24 @@ impl Backends {
         self.slab.is_empty()
     }
 
-    /// Whether no further connection to an upstream may be opened beside those of `clients`. One place is always left to a
-    /// client: the upstream may be this very server, which could not accept the connection otherwise.
+    /// Whether the limit leaves no room for another upstream connection in addition to `clients`. One slot is reserved
+    /// for a client: the upstream may be this very server, which has to accept the connection.
     fn is_full(&self, clients: u64) -> bool {
         clients as usize + self.slab.len() + 1 >= self.limit
     }
 
-    /// Whether a request that needs a connection had better wait until idle clients have made room.
+    /// Whether a request that needs a connection should wait until idle clients have been closed.
     pub fn must_wait_for_room(&mut self, clients: u64) -> bool {
         self.must_wait_for_room |= self.is_full(clients) && self.idle.is_empty();
         self.must_wait_for_room
     }
 
-    /// Whether some request has waited for room; it goes on in its next turn, whether there is room or not.
+    /// Whether a request has waited for room; it continues in its next turn, whether or not there is room.
     pub fn take_room_request(&mut self) -> bool {
         std::mem::take(&mut self.must_wait_for_room)
     }
 
-    /// Closes the connection that has been idle longest. False: none is.
+    /// Closes the connection that has been idle longest. False: there is no idle connection.
     pub fn close_oldest(&mut self) -> bool {
         let oldest = self.idle.take_oldest();
         if let Some(oldest) = oldest {
@@ -157,12 +158,12 @@ impl Backends {
         }
     }
 
-    /// The backend that a connection uses.
+    /// The backend of a connection.
     pub fn of(&mut self, slot: Option<Key>) -> Option<&mut Backend> {
         slot.and_then(|key| self.slab.get_mut(key))
     }
 
-    /// Whether it is a program that this process has started.
+    /// Whether it is a CGI program.
     pub fn is_program(&self, slot: Option<Key>) -> bool {
         slot.and_then(|key| self.slab.get(key)).is_some_and(|backend| backend.child.is_some())
     }
@@ -171,21 +172,21 @@ impl Backends {
         slot.and_then(|key| self.slab.get(key)).map(|backend| &backend.transport)
     }
 
-    /// The head of the response is there.
+    /// Records when the response head arrived.
     pub fn head_received(&mut self, slot: Option<Key>, now: u64) {
         if let Some(backend) = self.of(slot) {
             backend.taken.header = Some(now);
         }
     }
 
-    /// The program whose output it is has ended.
+    /// The program behind this backend has ended.
     pub fn program_ended(&mut self, key: Key, exit: Exit) {
         if let Some(backend) = self.slab.get_mut(key) {
             backend.exit = Some(exit);
         }
     }
 
-    /// Takes what epoll reports of a backend. Gives the connection or stream to be driven.
+    /// Processes an epoll event of a backend. Returns the connection or stream to run.
     pub fn event(&mut self, key: Key, flags: u32) -> Option<Wake> {
         let backend = self.slab.get_mut(key)?;
         backend.transport.event(flags);
@@ -196,15 +197,15 @@ impl Backends {
         backend.owner
     }
 
-    /// An idle connection to this server, the one used last.
+    /// Takes the idle connection to this server that was used last.
     pub fn reuse(&mut self, wanted: &BackendRequest<'_>, owner: Wake, now: u64) -> Option<Key> {
         let destination = destination(&self.hash, wanted.upstream, wanted.peer, wanted.local, wanted.tls);
         loop {
             let key = self.idle.take(destination)?;
             let Some(backend) = self.slab.get_mut(key) else { continue };
             backend.place = None;
-            // Its end may have come in this very turn. One that may be repeated goes to another connection then; only for
-            // one that may not is it worth a system call to look.
+            // The connection may have been closed in this very turn. A repeatable request would then use another
+            // connection; only for other requests is the check worth a system call.
             let quiet = !backend.transport.can_read() && !backend.transport.has_failed();
             let is_such = backend.local == wanted.local && backend.tls.as_ref() == wanted.tls;
             if is_such && (wanted.repeatable && quiet || backend.transport.is_silent()) {
@@ -233,14 +234,14 @@ impl Backends {
         let addr = wanted.addr;
         let fd = socket::socket(addr.family()).map_err(|e| Local("socket()", e))?;
         if let Some(local) = wanted.local {
-            // The port is chosen with the connection: more than one to a server may come from the same.
+            // The port is chosen on connect(), so that connections to different servers can share it.
             let _ = socket::bind_address_no_port(fd.as_fd(), local.port() == 0);
             socket::bind(fd.as_fd(), &Addr::from(local)).map_err(|e| Unbound(local, e))?;
         }
         if wanted.probed {
             socket::keepalive(fd.as_fd(), true, None, None, None).map_err(|e| Local("setsockopt(SO_KEEPALIVE)", e))?;
         }
-        // Not for Unix sockets, which do not delay anyway.
+        // Not for Unix sockets, which have no such delay.
         let _ = socket::nodelay(fd.as_fd(), true);
         let connect = socket::connect(fd.as_fd(), addr).map_err(Unreachable)?;
         let transport = match wanted.tls.map(Secure::session) {
@@ -271,8 +272,8 @@ impl Backends {
         Ok((key, connect))
     }
 
-    /// The output of a program that was started for an exchange. Nothing is known of it until it is [watched](Backends::watch)
-    /// or the program has [ended](Backends::program_ended).
+    /// Adds the output of a program that was started for an exchange. No events are reported until it is
+    /// [watched](Backends::watch) or the program has [ended](Backends::program_ended).
     pub fn adopt(&mut self, output: OwnedFd, child: Key, upstream: &Rc<Upstream>, owner: Wake) -> Key {
         self.slab.insert(Backend {
             transport: Transport::pipe(output),
@@ -290,14 +291,14 @@ impl Backends {
         })
     }
 
-    /// From now on what a program writes is reported as it comes.
+    /// Starts to watch the output of a program.
     pub fn watch(&self, slot: Option<Key>, children: &mut Children) -> Result<(), Errno> {
         let Some((key, backend)) = slot.and_then(|key| Some((key, self.slab.get(key)?))) else { return Ok(()) };
         backend.child.into_iter().for_each(|child| children.watch(child));
         self.add(key, epoll::IN | epoll::RDHUP | epoll::ET)
     }
 
-    /// Has epoll report a backend.
+    /// Adds a backend to epoll.
     fn add(&self, key: Key, flags: u32) -> Result<(), Errno> {
         let fd = self.transport(Some(key)).and_then(Transport::fd);
         fd.map_or(Ok(()), |fd| self.epoll.add(fd, flags, token(Role::Backend, key)))
@@ -313,12 +314,12 @@ impl Backends {
         cx.upstream_balance.give(&backend.upstream, backend.peer, end, backend.taken, cx.now.ms)
     }
 
-    /// Closes a backend whose exchange has ended before the response: that says nothing of the server.
+    /// Closes a backend whose exchange ended before the response: this says nothing about the server.
     pub fn leave(&mut self, slot: &mut Option<Key>, cx: &mut Services) {
         self.close(slot, cx, End::Neutral);
     }
 
-    /// The response was taken whole: the connection is kept for another request where that is allowed.
+    /// The response has been read completely: keeps the connection for another request, if allowed.
     pub fn park(&mut self, slot: &mut Option<Key>, cx: &mut Services) {
         let Some(key) = *slot else { return };
         let Some(backend) = self.slab.get_mut(key) else { return };
@@ -346,12 +347,12 @@ impl Backends {
         }
     }
 
-    /// When the next idle connection may have to be closed.
+    /// When the next idle connection may expire.
     pub fn next_due(&self) -> Option<u64> {
         self.idle.next_due()
     }
 
-    /// Closes what has been idle for too long.
+    /// Closes connections that have been idle for too long.
     pub fn expire(&mut self, now: u64) {
         while let Some(key) = self.idle.take_expired(now) {
             self.slab.remove(key);

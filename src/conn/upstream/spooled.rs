@@ -1,4 +1,4 @@
-//! A response whose upstream has done its part: the rest goes to the client from where it was put aside.
+//! A response that the upstream has sent completely: the rest goes to the client from the spool.
 
 use super::exchange::{arm_send, break_off};
 use crate::conn::io::{Io, Step};
@@ -7,7 +7,7 @@ use crate::conn::{Active, Turn};
 use crate::exchange::filters;
 use crate::exchange::handlers::Handler;
 
-/// One round.
+/// Makes all progress that is possible now.
 pub fn step(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     let Active { ex, handler, .. } = active;
     match write::flush(io, ex, turn) {

@@ -1,4 +1,5 @@
-//! A tunnel, after a 101 or for a CONNECT: bytes are passed on both ways, unread, until one side ends.
+//! A tunnel, after a 101 or for CONNECT: copies bytes in both directions, without interpreting them, until one side
+//! closes.
 
 use super::exchange::{Received, complete, receive, send, wait};
 use crate::conn::io::{Io, Step};
@@ -8,8 +9,9 @@ use crate::exchange::handlers::upstream::{Phase, settings};
 use crate::services::SCRATCH;
 use crate::sys::Errno;
 
-/// The client has not ended its tunnel over HTTP/2 in order: neither does it end in order for the server (RFC 9113 §8.5).
-/// Over HTTP/1 an end without close_notify, as of a tab that was closed, must not cost what the server has not read yet.
+/// If the client did not end its tunnel over HTTP/2 properly, the server gets a reset, too (RFC 9113 §8.5). Over
+/// HTTP/1, a client that closes without close_notify (a closed tab, say) must not cost the server data that it has not
+/// read yet.
 pub fn cut(active: &mut Active, turn: &mut Turn<'_>) {
     let is_tunnel = matches!(&active.handler, Handler::Proxy(proxy) if proxy.phase == Phase::Tunnel);
     let is_stream = active.ex.out.has_frames();

@@ -1,4 +1,4 @@
-//! How a request to an upstream begins, whatever the protocol.
+//! How a request to an upstream begins, for all protocols.
 
 use super::find::Target;
 use super::proxy::{Body, Framed, Phase, Proxy, Reading};
@@ -13,7 +13,7 @@ use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::upstream_balance::Tried;
 
-/// The initial state of a request, wherever it goes.
+/// The initial state of a request, for any kind of upstream.
 pub(super) fn assemble(ex: &mut Exchange, cx: &mut Services, protocol: Protocol, target: Target) -> Begun<Proxy> {
     let Target { upstream, pending, place, is_secure: _ } = target;
     ex.log.upstream.get_or_insert_default().protocol = protocol;
@@ -65,22 +65,22 @@ pub(super) fn assemble(ex: &mut Exchange, cx: &mut Services, protocol: Protocol,
     Ok(Box::new(proxy))
 }
 
-/// What is done with the request's body. Gives whether all of it is read before a server is picked.
+/// Decides what happens to the request body. Returns whether all of it is buffered before a server is picked.
 fn begin_body(ex: &mut Exchange, protocol: Protocol) -> Result<bool, Flow> {
     let settings = settings(ex).clone();
     let wants_body = settings.pass_request_body && settings.body.is_none();
     let gathered = ex.log.upstream.as_ref().is_some_and(|record| record.body.is_some());
     if wants_body && ex.body_received > 0 && !gathered && !is_spent(ex) {
-        // Part of the body went to another location's upstream: it cannot be read again.
+        // Part of the body was sent to another location's upstream: it cannot be read again.
         return Err(Flow::Status(Status::BAD_GATEWAY));
     }
-    // For $request_body it is read even if it is not passed (nginx).
+    // It is read for $request_body even if it is not passed on (nginx).
     let reads = (wants_body || settings.request_buffering || is_here(ex)) && !is_spent(ex);
     if reads && ex.rx == Rx::Drain {
         ex.rx = Rx::Body;
     }
     if is_spent(ex) && ex.rx == Rx::Body {
-        // The rest of the body means nothing alone.
+        // The rest of the body is useless without its beginning.
         ex.rx = Rx::Drain;
     }
     let buffers = settings.request_buffering || needs_length(ex, protocol);

@@ -1,8 +1,8 @@
-//! The share of the location's upload_quota for a response that is stored as a file: reserved before its first byte
-//! if the upstream gives its length, and as it grows, as an upload does.
+//! The share of the location's upload_quota that a stored response claims: before its first byte if the upstream
+//! announces its length, and as it grows, like an upload.
 //!
-//! Invariants: nothing waits here, neither for a count nor for a lock: the response goes on to its client. A copy
-//! without room is given up as soon as that is known, and never grows beyond the whole quota before.
+//! Invariants: nothing here waits for a count or a lock: the response continues to its client. A copy without room is
+//! given up as soon as that is known, and until then never exceeds the whole quota.
 
 use crate::config::settings::upload::Quota;
 use crate::exchange::Exchange;
@@ -20,23 +20,22 @@ use std::rc::Rc;
 pub struct Budget {
     limit: Quota,
     area: Rc<Area>,
-    /// The area's path, the key of resumable uploads.
+    /// The area's path, as in the key of resumable uploads.
     path: Vec<u8>,
     share: QuotaShare,
-    /// The announced or the received size, whichever is more.
+    /// The announced or the received size, whichever is larger.
     coming: Usage,
-    /// What is freed when the file gets its name.
+    /// What is freed when the file replaces another one.
     freed: Usage,
-    /// The time of the last count: many pieces may arrive within one.
+    /// The time of the last count: many pieces may arrive in the same second.
     counted: Option<u64>,
 }
 
 impl Budget {
-    /// For a file that will be created in the directory `dir` (a real path), in the place of `freed`. None: no quota
-    /// applies there. `length`: as the upstream announced it.
+    /// Claims room for a file to be created in the directory `dir` (a real path), which will replace one of size
+    /// `freed`. None: no quota applies there. `length`: as announced by the upstream.
     ///
-    /// # Errors
-    /// There is no room, or it is not known which area counts.
+    /// # Errors There is no room, or the area that counts cannot be determined.
     pub fn begin(
         ex: &mut Exchange,
         cx: &mut Services,
@@ -58,10 +57,9 @@ impl Budget {
         Ok(Some(budget))
     }
 
-    /// The file will have at least that size. Counts a slice of the area, if its size is not known yet.
+    /// Claims room for at least this size. Counts a slice of the area if its size is not known yet.
     ///
-    /// # Errors
-    /// There is no room for it.
+    /// # Errors There is no room.
     pub fn grow(&mut self, cx: &mut Services, bytes: u64) -> Result<(), Refusal> {
         let is_more = bytes > self.coming.bytes;
         self.coming.bytes = self.coming.bytes.max(bytes);
@@ -91,11 +89,10 @@ impl Budget {
         self.share.admit(need, beside, cx)
     }
 
-    /// The file is whole and about to get its name. Takes the lock of a quota that other processes share.
+    /// The file is complete and about to get its name. Takes the lock of a quota that is shared with other processes.
     ///
-    /// # Errors
-    /// There is no room, or that cannot be known now: the area is still being counted, or another process has the
-    /// lock.
+    /// # Errors There is no room, or this cannot be determined now: the area is still being counted, or another process
+    /// holds the lock.
     pub fn admit(&mut self, cx: &mut Services, (added, freed): (Usage, Usage)) -> Result<Option<Lock>, Refusal> {
         if !self.claim(cx, added.minus(freed))? {
             return Err(not_counted_yet());
@@ -120,7 +117,7 @@ impl Budget {
     }
 }
 
-/// The response does not wait for that.
+/// The response does not wait for the count.
 fn not_counted_yet() -> Refusal {
     Refusal::new(Status::SERVICE_UNAVAILABLE, "what is in the area is still being counted")
         .limit("upload_quota")

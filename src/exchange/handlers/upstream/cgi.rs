@@ -1,7 +1,7 @@
-//! CGI/1.1 (RFC 3875): which file a request runs, and in which environment.
+//! CGI/1.1 (RFC 3875): which file a request runs, and with which environment.
 //!
-//! Invariant: only a regular file inside the root is run, and never one in a place where clients may store files; of
-//! the server's environment a program gets nothing but PATH.
+//! Invariants: only regular files inside the root are run, and never one that clients may have stored. Of the server's
+//! own environment, a program gets only PATH.
 
 use super::begin::assemble;
 use super::find::Target;
@@ -34,12 +34,12 @@ use std::rc::Rc;
 
 /// The value of PATH.
 const PATH: &[u8] = b"/usr/local/bin:/usr/bin:/bin";
-/// Bytes that a pipe can hold, unless its user has too many of them.
+/// Bytes that a pipe can hold, unless its user has exceeded the limit for pipes.
 const PIPE: usize = 64 << 10;
-/// Most segments behind the script's name in a URI that are searched for it.
+/// Maximum number of path segments after the script name that are tried.
 const DEPTH: usize = 64;
 
-/// What runs the file that a request names. None: it is not a program.
+/// The interpreter of the requested file. None: it is not a program.
 pub fn interpreter(ex: &Exchange) -> Option<Interpreter> {
     let here = ex.here();
     match here.content {
@@ -49,7 +49,7 @@ pub fn interpreter(ex: &Exchange) -> Option<Interpreter> {
     }
 }
 
-/// In a location of files: the file is a program, by its extension.
+/// Whether the file is a program, by its extension, in a location that serves files.
 pub fn is_program(ex: &Exchange) -> bool {
     by_extension(ex).is_some()
 }
@@ -59,7 +59,7 @@ fn by_extension(ex: &Exchange) -> Option<&Interpreter> {
     extensions.find(|(extension, _)| end_of(&ex.route.uri, extension).is_some()).map(|(_, interpreter)| interpreter)
 }
 
-/// Where the first segment with that extension ends.
+/// Where the first segment with this extension ends.
 fn end_of(uri: &[u8], extension: &[u8]) -> Option<usize> {
     let mut from = 0;
     while let Some(found) = memchr::memmem::find(uri.get(from..)?, extension) {
@@ -72,13 +72,13 @@ fn end_of(uri: &[u8], extension: &[u8]) -> Option<usize> {
     None
 }
 
-/// The content phase of a program.
+/// The content phase of a CGI program.
 pub fn start(ex: &mut Exchange, cx: &mut Services, interpreter: Interpreter) -> Begun<Proxy> {
     let script = find(ex, cx, interpreter).map_err(Flow::Status)?;
-    // Checked before the body, which would be read in vain.
+    // Checked before the body is read, to no avail otherwise.
     has_place(ex, cx)?;
     let name = String::from_utf8_lossy(&script.file).into_owned();
-    // A program has no address, and no server's statistics count it.
+    // A program has no address, and no statistics of a server count it.
     let mut upstream = Upstream::of(&name, PeerAddr::Unix(PathBuf::new()));
     upstream.peers[0].name = name.into();
     let place = RequestTarget::default();
@@ -88,7 +88,7 @@ pub fn start(ex: &mut Exchange, cx: &mut Services, interpreter: Interpreter) -> 
     Ok(proxy)
 }
 
-/// Whether one more program may run.
+/// Checks whether another program may be started.
 fn has_place(ex: &Exchange, cx: &mut Services) -> Result<(), Flow> {
     let most = ex.here().settings.cgi.max_children;
     if !cx.children.has_room(most) {
@@ -131,8 +131,8 @@ fn find(ex: &mut Exchange, cx: &mut Services, interpreter: Interpreter) -> Resul
     Err(Status::NOT_FOUND)
 }
 
-/// Whether the location takes the name of a program, not only what stands behind it: `location ~ \.py$` makes no program
-/// of a picture, whatever `/picture.jpg/x.py` looks like.
+/// Whether the location matches the program's name, not only the path info: with `location ~ \.py$`, the URI
+/// `/picture.jpg/x.py` does not run the picture.
 fn is_meant(ex: &Exchange, uri: &[u8], name: &[u8]) -> bool {
     let of = |uri: &[u8]| location::find(&ex.config, ex.route.server, uri, &mut NoTrace).map(|found| found.location);
     let is_regex = |at| ex.config.location(at).kind == LocationKind::Regex;
@@ -154,8 +154,8 @@ struct RealFile {
     is_inside: bool,
 }
 
-/// The file at `path` if no link and no `..` is on the way: this is its real path then, and inside of the root, which is
-/// its beginning. It takes half the calls. None: there may be one.
+/// Opens the file at `path` if the path contains no symbolic link and no `..`: it is then the real path, which lies
+/// inside the root, its prefix. This takes half the system calls. None: it may contain one.
 fn without_links(path: &[u8]) -> Result<Option<RealFile>, Errno> {
     let Some(file) = shortest(path) else { return Ok(None) };
     match file::open_without_links(&file::c_string(path)?) {
@@ -165,7 +165,7 @@ fn without_links(path: &[u8]) -> Result<Option<RealFile>, Errno> {
     }
 }
 
-/// An absolute path without what means nothing in it. None: it is relative, or has `..`.
+/// Removes empty and `.` segments from an absolute path. None: it is relative, or contains `..`.
 fn shortest(path: &[u8]) -> Option<Vec<u8>> {
     let mut short = Vec::with_capacity(path.len());
     for name in path.strip_prefix(b"/")?.split(|b| *b == b'/') {
@@ -181,7 +181,7 @@ fn shortest(path: &[u8]) -> Option<Vec<u8>> {
     Some(short)
 }
 
-/// The file at `path`, whose first `root` bytes are the root's.
+/// Opens the file at `path`, whose first `root` bytes are the root.
 fn look_at(path: &[u8], root: usize) -> Result<RealFile, Errno> {
     if let Some(seen) = without_links(path)? {
         return Ok(seen);
@@ -189,7 +189,7 @@ fn look_at(path: &[u8], root: usize) -> Result<RealFile, Errno> {
     let (root, rest) = path.split_at_checked(root.max(1)).ok_or(Errno::ENOENT)?;
     let name = paths::below(rest, b"").unwrap_or_default();
     if name.is_empty() {
-        // An alias that is the program itself: the configuration names it, with any links.
+        // An alias that names the program itself: the configuration names it, so links are allowed.
         let opened = file::open_at(None, &file::c_string(path)?, O_PATH, 0)?;
         let (stat, file) = (file::fstat(opened.as_fd())?, file::path_of(opened.as_fd())?);
         return Ok(RealFile { file, stat, is_inside: true });
@@ -197,7 +197,7 @@ fn look_at(path: &[u8], root: usize) -> Result<RealFile, Errno> {
     let root = file::open_at(None, &file::c_string(root)?, O_PATH | O_DIRECTORY, 0)?;
     let rules = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
     let (opened, outside) = match file::open_beneath(root.as_fd(), &file::c_string(name)?, O_PATH, 0, rules) {
-        // A link leads out of its directory: it may lead back in.
+        // A link leaves the directory, but may lead back into it.
         Err(Errno::EXDEV) => (file::open_at(None, &file::c_string(path)?, O_PATH, 0)?, true),
         opened => (opened?, false),
     };
@@ -207,7 +207,7 @@ fn look_at(path: &[u8], root: usize) -> Result<RealFile, Errno> {
     Ok(RealFile { file, stat, is_inside })
 }
 
-/// Whether the file may be run.
+/// Checks that the file may be run.
 fn judge(
     ex: &mut Exchange,
     cx: &mut Services,
@@ -229,12 +229,12 @@ fn judge(
 }
 
 impl Proxy {
-    /// A program answers, not a server.
+    /// Whether a program responds instead of a server.
     pub fn is_program(&self) -> bool {
         self.script.is_some()
     }
 
-    /// Starts the program. Gives its key and the end of the pipe from which its output is read.
+    /// Starts the program. Returns its key and the pipe from which its output is read.
     pub fn spawn(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(crate::util::slab::Key, OwnedFd), Flow> {
         has_place(ex, cx)?;
         let Some(script) = self.script.take() else { return Err(Flow::Status(Status::INTERNAL_SERVER_ERROR)) };
@@ -294,13 +294,13 @@ impl Proxy {
     }
 }
 
-/// A descriptor from which these bytes, and then the end, can be read: a pipe if it holds them all (60 µs less),
+/// A descriptor from which these bytes, followed by the end of file, can be read: a pipe if they fit (saves 60 µs),
 /// otherwise a file.
 fn holding(bytes: &[u8]) -> Result<OwnedFd, (&'static str, Errno)> {
     if bytes.len() <= PIPE {
         let (read, write) = file::pipe().map_err(|e| ("pipe2()", e))?;
         if file::write(write.as_fd(), bytes) == Ok(bytes.len()) {
-            // Programs do not expect an error when a pipe is empty.
+            // Programs do not expect EAGAIN on an empty pipe.
             socket::set_nonblocking(read.as_fd(), false).map_err(|e| ("ioctl()", e))?;
             return Ok(read);
         }
@@ -326,7 +326,7 @@ const ALWAYS: [(&[u8], Builtin); 13] = [
     (b"REMOTE_HOST", Builtin::RemoteAddr),
     (b"REMOTE_PORT", Builtin::RemotePort),
 ];
-/// Variables that are left out if they are empty.
+/// Variables that are omitted if empty.
 const WHERE_SET: [(&[u8], Builtin); 3] =
     [(b"CONTENT_TYPE", Builtin::ContentType), (b"CONTENT_LENGTH", Builtin::ContentLength), (b"HTTPS", Builtin::Https)];
 
@@ -334,8 +334,8 @@ fn builtin_text(builtin: Builtin, ex: &mut Exchange, cx: &mut Services) -> Vec<u
     variables::builtins(&[builtin], ex, cx)
 }
 
-/// `NAME=value` of RFC 3875 §4.1 and other variables that programs expect, and the working directory. What has a NUL is
-/// left out: no program can be given it.
+/// The variables of RFC 3875 §4.1 and others that programs expect, as `NAME=value`, and the working directory. Values
+/// with a NUL are omitted: they cannot be passed to a program.
 fn environment(ex: &mut Exchange, cx: &mut Services, script: &Script) -> (Strings, Vec<u8>) {
     let mut env = Strings::with_capacity(40);
     let cgi = ex.here().settings.cgi.clone();
@@ -354,7 +354,7 @@ fn environment(ex: &mut Exchange, cx: &mut Services, script: &Script) -> (String
     put(b"SCRIPT_NAME", &script.name);
     put(b"PATH_INFO", &script.path_info);
     if !script.path_info.is_empty() {
-        // Not the URI of this location: what an alias stands for is not cut from it.
+        // PATH_INFO is not mapped like a URI of this location: it lacks the prefix that an alias replaces.
         let root = builtin_text(Builtin::DocumentRoot, ex, cx);
         put(b"PATH_TRANSLATED", &[root.strip_suffix(b"/").unwrap_or(&root), &script.path_info].concat());
     }
@@ -365,14 +365,14 @@ fn environment(ex: &mut Exchange, cx: &mut Services, script: &Script) -> (String
             put(name, &value);
         }
     }
-    // Programs trust these: a user name that was not checked is left out (RFC 3875 §4.1.11).
+    // Programs trust these, so an unverified user name is omitted (RFC 3875 §4.1.11).
     if ex.route.authenticated {
         put(b"AUTH_TYPE", b"Basic");
         put(b"REMOTE_USER", &builtin_text(Builtin::RemoteUser, ex, cx));
     }
     let hides_password = ex.here().settings.auth.realm.is_some();
     client_lines(ex, is_set, |name, value| {
-        // They become CONTENT_…; and a password that was checked here is kept from the program.
+        // These become CONTENT_…; and a password that was verified here is not passed to the program.
         let is_content = name == b"HTTP_CONTENT_LENGTH" || name == b"HTTP_CONTENT_TYPE";
         let is_secret = hides_password && name == b"HTTP_AUTHORIZATION";
         if !is_content && !is_secret {

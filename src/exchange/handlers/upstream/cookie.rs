@@ -1,5 +1,5 @@
-//! Set-Cookie of an upstream: proxy_cookie_domain and proxy_cookie_path, then proxy_cookie_flags. A cookie without a
-//! matching rule stays as it came, byte for byte; in one with a rule, `; ` separates the attributes (nginx).
+//! Set-Cookie from an upstream: proxy_cookie_domain and proxy_cookie_path, then proxy_cookie_flags. A cookie without a
+//! matching rule is left unchanged, byte for byte; otherwise, `; ` separates the attributes (nginx).
 
 use super::rewrite::{self, Compare};
 use super::settings::settings;
@@ -7,10 +7,10 @@ use crate::config::settings::proxy::From;
 use crate::exchange::{Exchange, variables};
 use crate::services::Services;
 
-/// `name=value` or a name alone, without blanks around it.
+/// `name=value` or only a name, without surrounding blanks.
 type Attribute<'a> = (&'a [u8], Option<Vec<u8>>);
 
-/// The value of a Set-Cookie line after the location's rules.
+/// The value of a Set-Cookie line after applying the location's rules.
 pub fn rewrite(ex: &mut Exchange, cx: &mut Services, value: &[u8]) -> Vec<u8> {
     let settings = settings(ex).clone();
     if settings.cookie_domains.is_empty() && settings.cookie_paths.is_empty() && settings.cookie_flags.is_empty() {
@@ -18,7 +18,7 @@ pub fn rewrite(ex: &mut Exchange, cx: &mut Services, value: &[u8]) -> Vec<u8> {
     }
     let mut attributes: Vec<Attribute<'_>> = value.split(|b| *b == b';').map(attribute).collect();
     if attributes.first().is_none_or(|(_, value)| value.is_none()) {
-        // It is not a cookie (nginx).
+        // Not a cookie (nginx).
         return value.to_vec();
     }
     let mut changed = false;
@@ -63,14 +63,14 @@ fn attribute(text: &[u8]) -> Attribute<'_> {
     }
 }
 
-/// Without the spaces around it; other blanks stay (nginx).
+/// Removes surrounding spaces; other blanks stay (nginx).
 fn trim(text: &[u8]) -> &[u8] {
     let start = text.iter().position(|b| *b != b' ').unwrap_or(text.len());
     let end = text.iter().rposition(|b| *b != b' ').map_or(start, |at| at + 1);
     &text[start..end]
 }
 
-/// The flags of the first rule for this cookie. None: there is no rule, or it has no flags.
+/// The flags of the first rule for this cookie. None: no rule matches, or it has no flags.
 fn flags(ex: &mut Exchange, cx: &mut Services, cookie: &[u8]) -> Option<Flags> {
     let rules = settings(ex).cookie_flags.clone();
     let rule = rules.iter().find(|rule| match &rule.cookie {
@@ -104,8 +104,8 @@ struct Flags {
 }
 
 impl Flags {
-    /// A flag by its name in any case. Of several that contradict each other, setting wins over removing, and the
-    /// stricter over the laxer (nginx). Unknown words are ignored.
+    /// Adds a flag; its name is case-insensitive. If flags contradict each other, setting wins over removing, and the
+    /// stricter value over the laxer (nginx). Unknown words are ignored.
     fn add(&mut self, word: &[u8]) {
         const STRICTNESS: [&str; 4] = ["Strict", "Lax", "None", ""];
         let same_site = match &word.to_ascii_lowercase()[..] {
@@ -159,7 +159,7 @@ impl Flags {
     }
 }
 
-/// Whether a flag that is there stays; marks it as done.
+/// Whether to keep an existing flag; marks it as processed.
 fn take(wanted: &mut Option<bool>) -> bool {
     match *wanted {
         Some(true) => {

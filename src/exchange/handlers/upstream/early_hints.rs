@@ -1,5 +1,5 @@
-//! Early hints (103, RFC 8297) of an upstream: passed on ahead of its response if `early_hints` asks for it. Other
-//! interim responses belong to the upstream's connection and end there.
+//! Early hints (103, RFC 8297) from an upstream: passed on before its response if `early_hints` says so. Other interim
+//! responses concern only the upstream connection and are dropped.
 
 use super::settings::settings;
 use crate::config::model::Level;
@@ -21,8 +21,8 @@ pub(super) struct Hints<'a> {
     pub protocol: Protocol,
 }
 
-/// An interim response has arrived; `hinted` counts the bytes of earlier ones. False: a server of HTTP/1.0 must not
-/// send it.
+/// Processes an interim response; `hinted` counts the bytes of earlier ones. False: an HTTP/1.0 server must not send
+/// it.
 pub(super) fn pass(hints: &Hints<'_>, hinted: &mut usize, ex: &mut Exchange, cx: &mut Services) -> bool {
     if hints.head.status != Status::EARLY_HINTS.0 {
         return true;
@@ -38,7 +38,7 @@ pub(super) fn pass(hints: &Hints<'_>, hinted: &mut usize, ex: &mut Exchange, cx:
         ex.report(cx, Level::Info, format_args!("{what}"));
         return true;
     }
-    // A client of HTTP/1.0 does not know interim responses; a subrequest's are not the page's.
+    // HTTP/1.0 clients do not know interim responses; those of a subrequest do not concern the page.
     if ex.request.head.version < Version::Http11 || ex.sub.is_some() || !is_wanted(ex, cx) {
         return true;
     }
@@ -54,7 +54,7 @@ fn is_wanted(ex: &mut Exchange, cx: &mut Services) -> bool {
     strings.iter().any(|string| variables::is_true(&variables::text(string, ex, cx)))
 }
 
-/// The fields for the client: those of a final response, except the fields of connections and of content.
+/// The fields for the client: as in a final response, without those that concern the connection or the content.
 fn fields(hints: &Hints<'_>, ex: &Exchange) -> Fields {
     let settings = settings(ex);
     let mut fields = Fields::default();

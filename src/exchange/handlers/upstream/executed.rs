@@ -1,8 +1,8 @@
-//! Which files an application server may run because of the parameters it gets;
-//! [`settings::programs`](crate::config::settings::programs) says what each parameter names.
+//! Determines which files an application server may execute because of its parameters;
+//! [`settings::programs`](crate::config::settings::programs) defines what each parameter names.
 //!
-//! In a container or a chroot the application's paths are not this server's: a SCRIPT_FILENAME that ends in the
-//! script's name also means the file of that name here.
+//! In a container or chroot, the application sees other paths than this server: a SCRIPT_FILENAME that ends with the
+//! script name also refers to the file with that name here.
 
 use crate::config::settings::programs::{Role, runs_files};
 use crate::config::settings::proxy_pass::Protocol;
@@ -18,9 +18,9 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// Notes a parameter. Another may have the same role: the application chooses which one counts.
+    /// Records a parameter. Several may have the same role: which one counts is up to the application.
     pub fn note(&mut self, role: Role, value: &[u8]) {
-        // The application searches for a module where its modules are.
+        // The application looks up a module name in its own search path.
         let is_module = matches!(role, Role::Loaded | Role::LoadedFrom) && !value.contains(&b'/');
         if !value.is_empty() && !is_module {
             self.noted.push((role, bare(value).to_vec()));
@@ -71,7 +71,8 @@ fn join(root: &[u8], name: &[u8]) -> Vec<u8> {
     [root, slash, name].concat()
 }
 
-/// The path as a program reads it: up to a NUL, and php-fpm removes the prefix of Apache's proxy modules.
+/// The path as the application reads it: up to a NUL, and, as php-fpm does, without the prefix of Apache's proxy
+/// modules.
 fn bare(value: &[u8]) -> &[u8] {
     let end = memchr::memchr(0, value).unwrap_or(value.len());
     let value = &value[..end];

@@ -1,4 +1,4 @@
-//! What can go wrong with a server, how it is reported, and whether another server is tried.
+//! What can go wrong with a server, how it is logged, and whether another server is tried.
 
 use super::proxy::{Phase, Proxy, Reading};
 use super::request;
@@ -22,12 +22,12 @@ pub enum Fault {
     Timeout,
     InvalidHeader,
     NoLive,
-    /// A status that proxy_next_upstream names.
+    /// A status listed in proxy_next_upstream.
     Status(u16),
 }
 
 impl Fault {
-    /// What it means for the server's statistics.
+    /// How the server's statistics count it.
     pub fn end(self) -> End {
         match self {
             Fault::NoLive | Fault::Status(403 | 404) => End::Neutral,
@@ -50,7 +50,7 @@ pub fn next_of(code: u16) -> Option<NextUpstream> {
     })
 }
 
-/// What connect() says of a server that is down, or has too many connections waiting: the rest is this machine's own.
+/// Errors of connect() caused by a server that is down or has a full backlog; all others are local errors.
 const DOWN: [Errno; 7] = [
     Errno::ECONNREFUSED,
     Errno::EAGAIN,
@@ -62,14 +62,13 @@ const DOWN: [Errno; 7] = [
 ];
 
 impl Proxy {
-    /// A system call on the way to the server failed.
+    /// A system call failed while communicating with the server.
     pub fn broken(&mut self, ex: &mut Exchange, cx: &mut Services, call: &str, errno: Errno) {
         let doing = self.doing(ex);
         ex.report(cx, Level::Error, format_args!("{call} failed {errno} while {doing}"));
     }
 
-    /// The system refuses to connect, without asking a network: a socket that is missing, or that only others may use; in
-    /// nginx's words.
+    /// Logs, in nginx's words, that connect() failed at once: because of a missing socket or missing permissions, say.
     pub fn unreachable(&mut self, ex: &mut Exchange, cx: &mut Services, errno: Errno) {
         let doing = self.doing(ex);
         let tried = ex.log.upstream.as_mut().and_then(|record| record.last());
@@ -78,26 +77,26 @@ impl Proxy {
         ex.report(cx, level, format_args!("connect() to {peer} failed {errno} while {doing}"));
     }
 
-    /// The address of proxy_bind is not available; in nginx's words.
+    /// Logs, in nginx's words, that the address of proxy_bind is not available.
     pub fn unbound(&mut self, ex: &mut Exchange, cx: &mut Services, local: SocketAddr, errno: Errno) {
         let doing = self.doing(ex);
         let name = if local.port() == 0 { local.ip().to_string() } else { local.to_string() };
         ex.report(cx, Level::Crit, format_args!("bind({name}) failed {errno} while {doing}"));
     }
 
-    /// No further connection is allowed; in nginx's words.
+    /// Logs, in nginx's words, that the connection limit is reached.
     pub fn crowded_out(&mut self, ex: &mut Exchange, cx: &mut Services, limit: usize) {
         let doing = self.doing(ex);
         ex.report(cx, Level::Alert, format_args!("{limit} worker_connections are not enough while {doing}"));
     }
 
-    /// The server took too long.
+    /// Logs that the server timed out.
     pub fn timed_out(&mut self, ex: &mut Exchange, cx: &mut Services) {
         let doing = self.doing(ex);
         ex.report(cx, Level::Error, format_args!("upstream timed out {} while {doing}", Errno::ETIMEDOUT));
     }
 
-    /// What the request is doing, as nginx's log lines name it ("connecting to upstream").
+    /// The current activity in the words of nginx's log lines ("connecting to upstream").
     pub(super) fn doing(&self, ex: &Exchange) -> &'static str {
         match self.phase {
             Phase::Gather => "reading client request body",
@@ -110,8 +109,8 @@ impl Proxy {
         }
     }
 
-    /// The server is of no more use. None: another one is to be picked. Some: the exchange's next step; the handler
-    /// is done. Not to be called once something was sent to the client.
+    /// Gives up on the current server. None: pick another one. Some: the exchange's next step; the handler is done.
+    /// Must not be called once anything was sent to the client.
     pub fn failed(&mut self, ex: &mut Exchange, cx: &mut Services, fault: Fault, standing: PeerState) -> Option<Flow> {
         let settings = settings(ex).clone();
         let (status, kind) = match fault {
@@ -124,7 +123,7 @@ impl Proxy {
             let doing = self.doing(ex);
             ex.report(cx, Level::Warn, format_args!("upstream server temporarily disabled while {doing}"));
         }
-        // A kept connection that the server closed meanwhile says nothing about the server.
+        // A kept-alive connection that the server closed meanwhile says nothing about the server.
         self.wants_new = self.is_stale(fault);
         if self.wants_new {
             self.tried.forget_last();
@@ -146,7 +145,7 @@ impl Proxy {
         if fault == Fault::NoLive || self.tries == 0 || !settings.next.has(NextUpstream(wanted)) || lost || late {
             return Some(Flow::Status(status));
         }
-        // What the next one does not say is not known of this response either (nginx).
+        // Unless the next response sets them, they are unset (nginx).
         if let Some(record) = &mut ex.log.upstream {
             record.head = None;
             record.trailers.clear();
@@ -162,19 +161,19 @@ impl Proxy {
         None
     }
 
-    /// A kept connection was closed before anything of a response came.
+    /// Whether a kept-alive connection was closed before the response began.
     pub fn is_stale(&self, fault: Fault) -> bool {
         self.reused && fault == Fault::Error && self.reads_head() && self.input.is_empty()
     }
 
-    /// If a kept connection turns out to be closed, the request is repeated on another one.
+    /// Whether the request may be sent again if a kept-alive connection turns out to be closed.
     pub fn may_repeat(&self, ex: &Exchange) -> bool {
         let settings = settings(ex);
         let goes_on = settings.next.has(NextUpstream::ERROR) && settings.next_timeout.0 == 0;
         goes_on && ex.rx != Rx::Body && request::is_repeatable(ex)
     }
 
-    /// Whether another server would be tried after this status.
+    /// Whether this status leads to the next server.
     pub(super) fn goes_on(&self, ex: &Exchange, cx: &Services, code: u16) -> bool {
         let settings = &settings(ex);
         let Some(kind) = next_of(code) else { return false };
@@ -183,7 +182,7 @@ impl Proxy {
         self.tries > 1 && settings.next.has(NextUpstream(kind.0 | repeat)) && self.replay && !late
     }
 
-    /// The handshake is over. False: the server is not trusted; the log says why.
+    /// The handshake is complete: checks the server's certificate. False: it is not trusted; this has been logged.
     pub fn trusts(&mut self, ex: &mut Exchange, cx: &mut Services, chain: &[CertificateDer<'_>]) -> bool {
         let Some(secure) = &self.tls else { return true };
         match secure.judge(chain, cx.now.unix) {
@@ -196,7 +195,7 @@ impl Proxy {
         }
     }
 
-    /// The handshake failed.
+    /// Logs that the handshake failed.
     pub fn no_handshake(&mut self, ex: &mut Exchange, cx: &mut Services, why: &str) {
         let doing = self.doing(ex);
         ex.report(cx, Level::Error, format_args!("SSL_do_handshake() failed: {why} while {doing}"));

@@ -1,5 +1,5 @@
-//! Where a request goes: the group of the location's pass directive, or the one that its variables name. A host that
-//! is not a group is looked up by the location's resolver.
+//! Where a request is passed: to the group of the location's pass directive, or to the one its variables name. A host
+//! that is not a group is resolved by the location's resolver.
 
 use super::proxy::{Pending, Phase, Proxy};
 use super::record::{Record, RequestTarget};
@@ -19,7 +19,7 @@ use std::net::Ipv4Addr;
 use std::rc::Rc;
 
 pub(super) struct Target {
-    /// It has no peers while `pending`.
+    /// Has no peers while `pending` is set.
     pub upstream: Rc<Upstream>,
     pub pending: Option<Pending>,
     pub place: RequestTarget,
@@ -27,7 +27,7 @@ pub(super) struct Target {
     pub is_secure: bool,
 }
 
-/// The target of the location's pass directive for this request.
+/// Determines where the location's pass directive sends this request.
 pub(super) fn find(ex: &mut Exchange, cx: &mut Services, pass: &Pass, record: &mut Record) -> Result<Target, Status> {
     let (found, host, port, made): (_, Rc<[u8]>, Rc<[u8]>, _);
     let text;
@@ -62,13 +62,13 @@ pub(super) fn find(ex: &mut Exchange, cx: &mut Services, pass: &Pass, record: &m
     Ok(Target { upstream: found.0, pending: found.1, place: RequestTarget { host, uri }, is_secure })
 }
 
-/// `$proxy_host` and `$proxy_port`, which only proxy_pass sets (nginx).
+/// Sets `$proxy_host` and `$proxy_port`, which are only set by proxy_pass (nginx).
 fn note_place(record: &mut Record, pass: &Pass, (host, port): (Rc<[u8]>, Rc<[u8]>)) {
     let is_http = pass.protocol.is_http();
     (record.host, record.port) = (is_http.then_some(host), is_http.then_some(port));
 }
 
-/// The group of a URL made of variables: a group of the configuration, or an address.
+/// Finds the group for a URL with variables: a group of the configuration, or a literal address.
 fn known(ex: &Exchange, cx: &Services, url: &Url<'_>) -> Option<Rc<Upstream>> {
     let port = url.port.unwrap_or(url.default_port());
     let same = |upstream: &&Rc<Upstream>| {
@@ -88,7 +88,7 @@ fn known(ex: &Exchange, cx: &Services, url: &Url<'_>) -> Option<Rc<Upstream>> {
 
 type Looked = (Rc<Upstream>, Option<Pending>);
 
-/// Asks the resolver for the host.
+/// Starts to resolve the host.
 fn look_up(ex: &mut Exchange, cx: &mut Services, url: &Url<'_>, protocol: Protocol) -> Result<Looked, Status> {
     let names = ex.here().settings.names.clone();
     let Some(settings) = &names.resolver else {
@@ -124,7 +124,7 @@ fn made(ex: &mut Exchange, cx: &mut Services, host: &str, port: u16, outcome: Ou
 }
 
 impl Proxy {
-    /// Phase Resolve: whether the host's addresses are known now. Err: the look-up failed.
+    /// Phase Resolve: whether the host's addresses are known now. Err: the lookup failed.
     pub fn resolved(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<bool, Flow> {
         let Some(pending) = &self.pending else { return Ok(true) };
         let Some(outcome) = cx.resolver.take(pending.ticket) else { return Ok(false) };

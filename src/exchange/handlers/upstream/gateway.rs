@@ -1,4 +1,4 @@
-//! Requests to FastCGI, SCGI and uwsgi applications: the configuration's parameters, and the client's header fields
+//! Requests to FastCGI, SCGI and uwsgi applications: the configured parameters, and the client's header fields
 //! ([`header_params`](super::header_params)).
 
 use super::executed::Programs;
@@ -38,7 +38,7 @@ pub fn compose(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services) -> Resul
         _ if !passes_body(ex) => Body::Whole,
         // A subrequest has no body of its own.
         None if ex.sub.is_some() => Body::Whole,
-        // An empty file has no last piece behind which its end would be sent.
+        // For an empty file, no last piece would trigger the end of the body.
         Some(body) if body.file().is_some() && !body.is_empty() => Body::File,
         Some(_) => Body::Whole,
         None => Body::Streamed,
@@ -92,8 +92,8 @@ impl Params {
         }
     }
 
-    /// Pushes a parameter whose value `write` appends: to the pairs themselves where their protocol lets it, otherwise to
-    /// `scratch`. Gives the value.
+    /// Pushes a parameter whose value `write` appends: directly to the pairs if the protocol allows it, otherwise via
+    /// `scratch`. Returns the value.
     fn push_of<'a>(&'a mut self, name: &[u8], scratch: &'a mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) -> &'a [u8] {
         if matches!(self.protocol, Protocol::Uwsgi | Protocol::Scgi) {
             scratch.clear();
@@ -106,20 +106,19 @@ impl Params {
     }
 }
 
-/// A configured parameter takes the place of a client's field.
+/// Whether a configured parameter replaces this client field.
 fn is_set(gateway: &Gateway, name: &[u8]) -> bool {
     gateway.params.iter().any(|param| param.is_field && param.name.eq_ignore_ascii_case(name))
 }
 
-/// The parameters that the configuration names, and `HTTP_HOST`.
+/// Writes the configured parameters, and `HTTP_HOST`.
 ///
-/// # Errors
-/// 403 if the application would run a file that clients may have stored.
+/// # Errors 403 if the application would execute a file that clients may have stored.
 fn configured(ex: &mut Exchange, cx: &mut Services, gateway: &Gateway, params: &mut Params) -> Result<(), Status> {
     let mut scratch = Vec::with_capacity(64);
     let mut programs = stored::is_in_question(ex).then(Programs::default);
     for param in gateway.params.iter() {
-        // It only takes the place of the client's field.
+        // An empty value only suppresses the client's field.
         if param.is_field && param.name.starts_with(HEADER) && param.value.is_empty() {
             continue;
         }
@@ -138,7 +137,7 @@ fn configured(ex: &mut Exchange, cx: &mut Services, gateway: &Gateway, params: &
         stored::check(ex, cx, "", path, Links::Possible)?;
     }
     if !is_set(gateway, b"HTTP_HOST") {
-        // The host that was chosen, not any Host line (nginx).
+        // The host that was selected, not an arbitrary Host line (nginx).
         let mut chosen = variables::builtins(&[Builtin::Host], ex, cx);
         if let Some(port) = host::split(ex.request.head.host.of(ex.buf())).1 {
             chosen.push(b':');
@@ -149,7 +148,7 @@ fn configured(ex: &mut Exchange, cx: &mut Services, gateway: &Gateway, params: &
     Ok(())
 }
 
-/// The client's fields that no configured parameter replaces.
+/// Writes the client's fields that no configured parameter replaces.
 fn passed(ex: &Exchange, gateway: &Gateway, caches: bool, params: &mut Params) {
     let is_replaced = |name: &[u8]| {
         let part = caches && name.strip_prefix(HEADER).is_some_and(is_about_a_part);
@@ -158,7 +157,8 @@ fn passed(ex: &Exchange, gateway: &Gateway, caches: bool, params: &mut Params) {
     client_lines(ex, is_replaced, |name, value| params.push(name, value));
 }
 
-/// The field asks for a part of the response, and is not passed when all of it is needed.
+/// Whether a field requests a part of the response or makes it conditional; such fields are not passed if the whole
+/// response is needed.
 fn is_about_a_part(name: &[u8]) -> bool {
     let written: Vec<u8> = name.iter().map(|b| if *b == b'_' { b'-' } else { *b }).collect();
     http1::is_about_a_part(HeaderId::of(&written))

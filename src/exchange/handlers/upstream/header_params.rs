@@ -1,16 +1,16 @@
-//! Header fields of the client as parameters of CGI, FastCGI, SCGI and uwsgi: `HTTP_…`.
+//! The client's header fields as parameters of CGI, FastCGI, SCGI and uwsgi: `HTTP_…`.
 //!
-//! Invariant: `Proxy` is never among them (programs would take `HTTP_PROXY` for a setting of their own), and no
-//! parameter occurs twice because a client wrote `_` for `-`.
+//! Invariants: `Proxy` is never among them (programs would take `HTTP_PROXY` for their own setting), and no parameter
+//! occurs twice because a client wrote `_` instead of `-`.
 
 use crate::exchange::Exchange;
 use crate::http::h1::field::Field;
 
-/// The prefix of parameters that are header fields of the client.
+/// The prefix of parameters for client header fields.
 pub(super) const HEADER: &[u8] = b"HTTP_";
 
-/// Gives the client's fields as `HTTP_…` to `put`, in the order in which they are sent; `is_set` tells names that have
-/// another value.
+/// Calls `put` with the client's fields as `HTTP_…`, in the order in which they are sent, except those with `is_set`,
+/// which get their value elsewhere.
 pub(super) fn client_lines(ex: &Exchange, is_set: impl Fn(&[u8]) -> bool, mut put: impl FnMut(&[u8], &[u8])) {
     let (buf, fields) = (ex.buf(), &ex.request.head.fields);
     let same = |a: &Field, b: &Field| a.name.len == b.name.len && same_param(a.name.of(buf), b.name.of(buf));
@@ -23,7 +23,7 @@ pub(super) fn client_lines(ex: &Exchange, is_set: impl Fn(&[u8]) -> bool, mut pu
         if name == b"HTTP_PROXY" || is_set(&name) {
             continue;
         }
-        // Of two forms of a name the one without `_` counts.
+        // Of two spellings of a name, the one without `_` wins.
         let has_underscore = |field: &Field| field.name.of(buf).contains(&b'_');
         let (before, after) = (&fields[..at], &fields[at + 1..]);
         let counts = |other: &&Field| same(other, field) && (has_underscore(other) == has_underscore(field));
@@ -39,7 +39,7 @@ pub(super) fn client_lines(ex: &Exchange, is_set: impl Fn(&[u8]) -> bool, mut pu
         joined.clear();
         joined.extend_from_slice(field.value.of(buf));
         for other in others {
-            // Several lines are one list (nginx); cookies have their own separator.
+            // Multiple lines are joined to one list (nginx); cookies have their own separator.
             joined.extend_from_slice(if name == b"HTTP_COOKIE" { b"; " } else { b", " });
             joined.extend_from_slice(other.value.of(buf));
         }

@@ -1,8 +1,7 @@
-//! HTTP/1.x: the head of a passed request: its line, the fields of proxy_set_header, and the client's fields that are
-//! passed on.
+//! HTTP/1.x: the head of a passed request: the request line, the fields of proxy_set_header, and the client's fields.
 //!
-//! Invariant: the framing of the passed request is decided here and nowhere else; Content-Length and
-//! Transfer-Encoding lines of the client or of the configuration never reach an upstream.
+//! Invariant: the framing of the passed request is decided only here; Content-Length and Transfer-Encoding lines of the
+//! client or the configuration never reach an upstream.
 
 use super::proxy::{Body, Framed, Proxy};
 use super::record::RequestTarget;
@@ -21,14 +20,14 @@ use crate::services::Services;
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-/// Writes the head into `proxy.out`, decides how the body is framed, and appends the part of it that has arrived.
+/// Writes the head into `proxy.out`, decides how the body is framed, and appends the part of the body that has arrived.
 pub fn compose(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services, place: &RequestTarget) -> Result<(), Status> {
     let settings = settings(ex).clone();
     let caches = settings.cache.takes(ex.route.method);
-    // An upstream that switches without being asked is left to the client, as in nginx; other clients cannot get a
-    // 101.
+    // If an upstream switches protocols without being asked, the 101 is passed on, as in nginx; clients other than
+    // HTTP/1.1 cannot receive a 101.
     proxy.asked.passes_101 = ex.sub.is_none() && ex.request.head.version == Version::Http11 && !caches;
-    // The allocator's fastest size classes go up to here, and most heads fit.
+    // Up to this size, the allocator's size classes are fastest, and most heads fit.
     let mut out = std::mem::take(&mut proxy.out);
     out.reserve(768);
     let method = method(ex, cx, &settings, caches)?;
@@ -50,7 +49,7 @@ pub fn compose(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services, place: &
     let gathered = ex.log.upstream.as_ref().and_then(|record| record.body.as_ref());
     match (body, gathered) {
         (Some(body), _) => out.extend_from_slice(&body),
-        // A body in a file follows piece by piece.
+        // A body in a file is sent later, piece by piece.
         (None, Some(body)) if settings.pass_request_body => out.extend_from_slice(body.bytes().unwrap_or_default()),
         _ => {}
     }
@@ -59,12 +58,12 @@ pub fn compose(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services, place: &
     Ok(())
 }
 
-/// The announced length, and where the body is. `set`: the length of proxy_set_body.
+/// The announced length, and where the body comes from. `set`: the body of proxy_set_body.
 fn framing(ex: &Exchange, set: Option<&[u8]>, version: Version) -> Result<(Length, Body), Status> {
     let gathered = ex.log.upstream.as_ref().and_then(|record| record.body.as_ref());
     Ok(match (set, gathered) {
         (Some(body), _) => (Length::Known(body.len() as u64), Body::Whole),
-        // It had one (nginx): a POST without a length would be refused by some.
+        // The request had a body (nginx): some servers reject a POST without a length.
         _ if ex.body_lost && ex.request.head.framing != Framing::None => (Length::Known(0), Body::Whole),
         _ if !passes_body(ex) => (Length::None, Body::Whole),
         // A subrequest has no body of its own.
@@ -88,7 +87,7 @@ fn method<'a>(
 ) -> Result<Cow<'a, [u8]>, Status> {
     let method = match &settings.method {
         Some(template) => Cow::Owned(variables::text(template, ex, cx)),
-        // As nginx does when its cache misses.
+        // As in nginx on a cache miss.
         None if caches && settings.cache.convert_head && ex.route.method == Method::Head => b"GET".into(),
         None if ex.route.method == ex.request.head.method => ex.request.head.method_name.of(ex.buf()).into(),
         None => ex.route.method.name().as_bytes().into(),
@@ -96,10 +95,10 @@ fn method<'a>(
     if is_token(&method) { Ok(method) } else { Err(Status::INTERNAL_SERVER_ERROR) }
 }
 
-/// Host, then the fields of proxy_set_header. Gives whether an upgrade is requested.
+/// Writes Host, then the fields of proxy_set_header. Returns whether they request an upgrade.
 fn set_fields(ex: &mut Exchange, cx: &mut Services, settings: &Settings, host: &[u8], out: &mut Vec<u8>) -> bool {
     let mut value = Vec::new();
-    // Of several lines the last counts (nginx): one of an include, and the location's own.
+    // The last of several lines wins (nginx): one from an include, say, and the location's own.
     let set = settings.set_headers.iter().rfind(|(name, _)| name.eq_ignore_ascii_case(b"host"));
     if let Some((_, template)) = set {
         variables::expand(template, ex, cx, &mut value);
@@ -125,7 +124,8 @@ fn set_fields(ex: &mut Exchange, cx: &mut Services, settings: &Settings, host: &
     upgrade
 }
 
-/// Fields that ask for a part of the response, and are not passed when all of it is needed.
+/// Fields that request a part of the response or make it conditional; they are not passed if the whole response is
+/// needed.
 pub(super) fn is_about_a_part(id: HeaderId) -> bool {
     matches!(
         id,
@@ -138,10 +138,10 @@ pub(super) fn is_about_a_part(id: HeaderId) -> bool {
     )
 }
 
-/// The client's fields, except those of one hop (RFC 9110 §7.6.1) and those that the configuration sets.
+/// Writes the client's fields, except hop-by-hop fields (RFC 9110 §7.6.1) and those that the configuration sets.
 fn passed<T>(ex: &Exchange, set: &[(Box<[u8]>, T)], caches: bool, out: &mut Vec<u8>) {
     let buf = ex.buf();
-    // Sorted once: comparing each of a thousand fields with each of thousands of options would cost milliseconds.
+    // Sorted once: comparing a thousand fields with thousands of options would take milliseconds.
     let mut options: Vec<&[u8]> =
         ex.request.head.all(HeaderId::Connection).flat_map(|c| list(c.value.of(buf))).collect();
     options.sort_unstable_by(|a, b| ignoring_case(a, b));

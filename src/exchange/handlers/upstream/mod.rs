@@ -1,21 +1,21 @@
-//! proxy_pass and the like: a request passed on to another server or to a program, in any of the protocols in
-//! [`protocol`], and what becomes of its response. No socket here: the connection gets an address, sends
+//! proxy_pass and its siblings: passes a request on to another server or to a program, in any of the protocols in
+//! [`protocol`], and processes the response. There are no sockets here: the connection gets an address, sends
 //! [`Proxy::pending`], delivers what arrives to [`Proxy::received`], and reports errors to [`Proxy::failed`].
 //!
-//! A request goes through those of the phases Gather, Resolve, Pick, Connect, Handshake and Talk that it needs; a
-//! server that fails leads back to Pick as long as there is another one and the request can be sent again.
+//! A request passes through those of the phases Gather, Resolve, Pick, Connect, Handshake and Talk that it needs; if a
+//! server fails, it returns to Pick as long as there is another server and the request can be repeated.
 //!
-//! Invariant: the connection gives back a server that [`Proxy::pick`] took from the balance: it outlives the handler
-//! in every case.
+//! Invariant: a server that [`Proxy::pick`] took from the balance is given back by the connection, which always
+//! outlives the handler.
 //!
 //! - [`find`], [`begin`]: where a request goes, and how it begins; [`proxy`]: its state
-//! - [`sending`], [`reading`]: the request out, the response in; [`waiting`]: the events it waits for
+//! - [`sending`], [`reading`]: sends the request, receives the response; [`waiting`]: the events it waits for
 //! - [`protocol`]: how the protocols differ: [`http1`], [`gateway`] (FastCGI, SCGI, uwsgi), [`cgi`]
 //! - [`respond`], [`rewrite`], [`cookie`], [`early_hints`]: what the response means and how it is passed on
-//! - [`fault`]: what may go wrong, and whether another server is tried; [`tls`]: which servers are trusted
-//! - [`spare`]: room that one request leaves for the next
-//! - [`store`]: responses that are stored as files; [`spool`], [`overflow`]: those of slow clients; [`record`]: the
-//!   values of variables
+//! - [`fault`]: what can go wrong, and whether another server is tried; [`tls`]: which servers are trusted
+//! - [`spare`]: buffers that one request leaves for the next
+//! - [`store`]: responses stored as files; [`spool`], [`overflow`]: responses to slow clients; [`record`]: the values
+//!   of variables
 
 mod begin;
 mod budget;
@@ -74,7 +74,7 @@ pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<Proxy> {
     let mut record = ex.log.upstream.take().unwrap_or_else(|| ex.log.spare.take_record());
     record.protocol = pass.protocol;
     if !record.tries.is_empty() {
-        // The answer of the location before may be dropped only now, for this page of its error.
+        // The previous location's response may end only now, when its error page is requested here.
         record.end(cx.now.ms);
         record.tries.push(Try::default());
     }

@@ -1,4 +1,4 @@
-//! When the body of a response goes to a file ([`spool`](super::spool)): once the queue is full and the client is
+//! When the body of a response is spooled to a file ([`spool`](super::spool)): once the queue is full and the client is
 //! slow.
 
 use super::proxy::{Phase, Proxy};
@@ -6,13 +6,13 @@ use super::settings::settings;
 use super::spool::{Full, LEAST_BUFFER, capacity};
 use crate::exchange::Exchange;
 
-/// Milliseconds after which a client that took less than [`LEAST_TAKEN`] counts as slow. The socket of a fast client is
-/// full for less (1 MB at 100 MB/s), and so is the share of a stream of HTTP/2 while others have their turn: a file would
-/// only cost two copies.
+/// Milliseconds after which a client that took less than [`LEAST_TAKEN`] is considered slow. The socket of a fast
+/// client is full for a shorter time (1 MB at 100 MB/s), and so is an HTTP/2 stream while others have their turn: a
+/// file would only cost two copies.
 const PATIENCE: u64 = 20;
 
-/// Bytes: as many as wait at least, so a client that takes less has not emptied the queue. One of HTTP/2 whose window
-/// grows in small steps moves all the time, and yet holds its upstream.
+/// Bytes. A client that takes less has not emptied the queue, which holds at least this much. An HTTP/2 client whose
+/// window grows in small steps makes progress all the time, but still occupies its upstream.
 const LEAST_TAKEN: u64 = LEAST_BUFFER;
 
 impl Proxy {
@@ -24,7 +24,7 @@ impl Proxy {
         }
     }
 
-    /// Called before a read of the body: closes the file if nothing waits any more and the queue has room again.
+    /// Closes the spool if it is empty and the queue has room again. Call it before reading the body.
     pub fn close_spool(&mut self, ex: &Exchange) {
         if let Some(spool) = &mut self.spool
             && spool.is_open
@@ -35,7 +35,7 @@ impl Proxy {
         }
     }
 
-    /// The body may go to a file, and the queue is full.
+    /// Whether the body may be spooled, and the queue is full.
     fn overflows(&self, ex: &Exchange) -> bool {
         self.phase == Phase::Talk
             && !self.is_done()
@@ -46,7 +46,7 @@ impl Proxy {
             && ex.out.pending() >= capacity(ex)
     }
 
-    /// Nothing moves. Some: when a file will be begun if the client does not take more.
+    /// Returns when spooling will begin if the client does not take more by then; None: it will not.
     pub fn spools_at(&mut self, ex: &Exchange, now: u64) -> Option<u64> {
         if !self.overflows(ex) {
             return None;
@@ -60,7 +60,7 @@ impl Proxy {
         Some(full.since + PATIENCE)
     }
 
-    /// Whether that time has come: then everything read from now on goes to a file.
+    /// Starts to spool if that time has come: everything read from now on goes to the file. Returns whether it did.
     pub fn opens_spool(&mut self, ex: &Exchange, now: u64) -> bool {
         let full = self.spool.as_ref().and_then(|spool| spool.full);
         let is_slow = |full: Full| now >= full.since + PATIENCE && ex.out.response_sent() < full.sent + LEAST_TAKEN;
@@ -71,7 +71,7 @@ impl Proxy {
         opens
     }
 
-    /// The client's own limit_rate delays it: a file is begun at once.
+    /// The client is delayed by its own limit_rate: starts to spool at once.
     pub fn spool_for_pause(&mut self, ex: &Exchange) {
         if self.overflows(ex) {
             self.spool.get_or_insert_default().is_open = true;

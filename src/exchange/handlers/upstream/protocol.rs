@@ -1,9 +1,9 @@
-//! How the protocols differ: how a request is written, how its body is framed, how the received bytes are read, and
-//! what their end means. The other files serve all protocols: where the protocol matters to them, they use one of the
-//! properties below, so that a further protocol is a line in each of these tables.
+//! How the protocols differ: how a request is written, how its body is framed, how the response is read, and what its
+//! end means. The other files are independent of the protocol: where it matters, they use one of the properties below,
+//! so that a new protocol is one line in each of these tables.
 //!
-//! Matches on an enum, not a set of callbacks as in nginx and lighttpd: the compiler names each place where a further
-//! protocol has to be decided on, and a property that several protocols share is written once.
+//! These are matches on an enum, not callbacks as in nginx and lighttpd: the compiler finds every place that a new
+//! protocol has to handle, and a property that several protocols share is written once.
 
 use super::fault::Fault;
 use super::proxy::{Framed, Proxy, Reading};
@@ -31,36 +31,35 @@ enum Stream {
     Request,
 }
 
-/// What the upstream engine needs from a protocol.
+/// What the upstream code needs to know about a protocol.
 impl Protocol {
-    /// Requests and responses are HTTP's own: the request has a URI, URLs have a default port, a reason phrase may be
-    /// empty, interim responses (1xx) may be passed on, and a response without content leaves its connection usable.
+    /// HTTP semantics: the request has a URI, URLs have a default port, a reason phrase may be empty, interim responses
+    /// (1xx) may be passed on, and a response without content leaves the connection reusable.
     pub(super) fn is_http(self) -> bool {
         self == Protocol::Http1
     }
 
-    /// A message of its own ends the response (FastCGI's END_REQUEST): neither the last byte of the content nor the
-    /// end of the connection does.
+    /// Whether the response ends with a message of its own (FastCGI's END_REQUEST), not with the last byte of the
+    /// content or the end of the connection.
     pub(super) fn ends_by_record(self) -> bool {
         self == Protocol::FastCgi
     }
 
-    /// The request gives the length of its body in advance, and cannot send chunks.
+    /// Whether the request announces the length of its body, since it cannot be chunked.
     pub(super) fn announces_length(self) -> bool {
         matches!(self, Protocol::Scgi | Protocol::Uwsgi | Protocol::Cgi)
     }
 
-    /// How a connection may be used for another request: in HTTP from version 1.1 on (nginx), otherwise as the
-    /// application says.
+    /// Whether the connection can be reused: HTTP since version 1.1 (nginx), otherwise as the application decides.
     pub(super) fn may_keep(self, version: Version) -> bool {
         !self.is_http() || version == Version::Http11
     }
 
-    /// Fields of a response that the client does not get without a pass_header.
+    /// Response fields that are hidden from the client unless a pass_header names them.
     pub(super) fn hides(self, id: HeaderId) -> bool {
         match id {
             HeaderId::Date | HeaderId::Server | HeaderId::XPad => self.is_http(),
-            // nginx lists it for FastCGI and SCGI only.
+            // nginx hides it for FastCGI and SCGI only.
             HeaderId::Status => !self.is_http() && self != Protocol::Uwsgi,
             HeaderId::XAccelExpires
             | HeaderId::XAccelRedirect
@@ -71,7 +70,7 @@ impl Protocol {
         }
     }
 
-    /// There is no request: bytes go both ways as soon as the connection exists.
+    /// Whether there is no request: bytes are copied in both directions once the connection is established.
     pub(super) fn is_tunnel(self) -> bool {
         self == Protocol::Tunnel
     }
@@ -92,7 +91,7 @@ impl Proxy {
         };
         match self.protocol {
             Protocol::Http1 => http1::compose(self, ex, cx, place),
-            // A program gets its environment when it is started; the server of a tunnel gets nothing.
+            // A program gets its environment at start; the server of a tunnel gets no request.
             Protocol::Cgi | Protocol::Tunnel => Ok(()),
             Protocol::FastCgi | Protocol::Scgi | Protocol::Uwsgi => {
                 self.asked.head = ex.route.method == Method::Head;
@@ -102,7 +101,7 @@ impl Proxy {
         }
     }
 
-    /// Appends a piece of the body, framed, to what waits to be sent.
+    /// Appends a piece of the body, framed, to the pending request.
     pub(super) fn push(&mut self, piece: &[u8]) {
         match self.framed {
             _ if piece.is_empty() => {}
@@ -112,7 +111,7 @@ impl Proxy {
         }
     }
 
-    /// The end of the body.
+    /// Appends the end of the body.
     pub(super) fn push_end(&mut self) {
         match self.framed {
             Framed::Plain => {}
@@ -121,8 +120,8 @@ impl Proxy {
         }
     }
 
-    /// Bytes of the response. Some: the head is complete; the caller does what its flow says, and then
-    /// hands the same bytes to [`Proxy::begin_body`].
+    /// Processes bytes of the response. Some: the head is complete; the caller executes its flow and then passes the
+    /// same bytes to [`Proxy::begin_body`].
     pub fn received(&mut self, ex: &mut Exchange, cx: &mut Services, bytes: &[u8]) -> Result<Option<Headed>, Fault> {
         if let Some(one) = ex.log.upstream.as_mut().and_then(|record| record.last()) {
             one.received += bytes.len() as u64;
@@ -135,7 +134,7 @@ impl Proxy {
         }
     }
 
-    /// FastCGI records.
+    /// Processes FastCGI records.
     pub(super) fn records(
         &mut self,
         ex: &mut Exchange,
@@ -171,8 +170,8 @@ impl Proxy {
         }
     }
 
-    /// The application's output has ended. The end of the request is waited for: an application that writes it a
-    /// moment later would write to a closed connection.
+    /// The application has closed its output. END_REQUEST is still awaited: an application that writes it a moment
+    /// later would otherwise write to a closed connection.
     fn stdout_ends(&mut self, ex: &mut Exchange, cx: &mut Services, what: Stream) -> Result<(), Fault> {
         match self.reading {
             Reading::Head | Reading::Length(_) => {
@@ -199,7 +198,7 @@ impl Proxy {
         Ok(())
     }
 
-    /// The text that an application wrote to STDERR, for the error log.
+    /// Logs the text that an application wrote to STDERR.
     fn stderr(&mut self, ex: &mut Exchange, cx: &mut Services, text: &[u8]) -> Result<(), Fault> {
         let blank = |b: &u8| matches!(b, b'\n' | b'\r' | b'.' | b' ');
         let end = text.iter().rposition(|b| !blank(b)).map_or(1, |last| last + 1);

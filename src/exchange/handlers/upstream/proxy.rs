@@ -1,4 +1,4 @@
-//! The state of a request to an upstream: the other files contain its steps.
+//! The state of a request to an upstream; the other files contain its steps.
 
 use super::record::RequestTarget;
 use super::spool::Spool;
@@ -15,12 +15,12 @@ use crate::services::resolver::Ticket;
 use crate::services::upstream_balance::Tried;
 use std::rc::Rc;
 
-/// How far a request to an upstream is; the names of the module's head.
+/// The phase of a request to an upstream; see the module documentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// The host is being looked up.
+    /// The host is being resolved.
     Resolve,
-    /// The whole body is read first, for proxy_request_buffering.
+    /// The whole body is buffered first (proxy_request_buffering).
     Gather,
     /// A server is to be picked and connected to.
     Pick,
@@ -29,19 +29,19 @@ pub enum Phase {
     Handshake,
     /// The request is sent, the response is received.
     Talk,
-    /// Bytes go both ways, whatever they mean (101).
+    /// Bytes are copied in both directions without interpretation (101, CONNECT).
     Tunnel,
 }
 
-/// A request to an upstream and its response, whatever the protocol; outlives each server that is tried for it.
+/// A request to an upstream and its response, in any protocol; it outlives each of the servers that are tried.
 pub struct Proxy {
     pub phase: Phase,
     pub(super) protocol: Protocol,
-    /// The program that answers in the place of a server.
+    /// The program that responds instead of a server.
     pub(super) script: Option<Script>,
     /// The TLS configuration, and the server's name.
     pub tls: Option<Secure>,
-    /// Phase Resolve, and before it.
+    /// Set until the end of phase Resolve.
     pub(super) pending: Option<Pending>,
     pub(super) place: Rc<RequestTarget>,
     pub(super) upstream: Rc<Upstream>,
@@ -49,47 +49,47 @@ pub struct Proxy {
     pub(super) tries: u64,
     pub(super) began: u64,
     pub(super) asked: RequestContext,
-    /// Informational responses (1xx) that came before the response.
+    /// The number of interim responses (1xx) before the response.
     pub(super) interim: u32,
     /// Bytes of early hints among them.
     pub(super) hinted: usize,
-    /// The passed request from its first byte on, while `replay`; its first `sent` bytes were sent.
+    /// The request to pass on, from its first byte on while `replay` is set; its first `sent` bytes have been sent.
     pub(super) out: Vec<u8>,
     pub(super) sent: usize,
-    /// Where `out` continues in the file of the gathered body.
+    /// Where `out` continues in the file that holds the body.
     pub(super) file_at: u64,
     pub(super) body: Body,
     pub(super) framed: Framed,
     pub(super) replay: bool,
-    /// Some of the request was sent to this server.
+    /// Part of the request has been sent to this server.
     pub(super) request_sent: bool,
-    /// The upstream reads no more; its response may still come.
+    /// The upstream does not read any more; its response may still arrive.
     pub write_closed: bool,
     /// The bytes of an incomplete response head.
     pub(super) input: Vec<u8>,
     pub(super) head: ResponseHead,
     pub(super) reading: Reading,
     pub(super) records: fastcgi::Reader,
-    /// The connection has served a request before.
+    /// The connection has served another request before.
     pub reused: bool,
-    /// The next connection is to be a new one: a request that ends its server must not be sent over all that are kept.
+    /// Use a new connection next: a request that crashes its server must not be sent over all kept-alive ones.
     pub wants_new: bool,
-    /// It ended with a reset.
+    /// The connection was reset.
     pub was_reset: bool,
-    /// It has waited, once, for idle connections to be closed.
+    /// The request has already waited, once, for idle connections to be closed.
     pub waited_for_room: bool,
     /// A program has just been started: it may end before its output is watched.
     pub awaits_quick_end: bool,
     /// The connection may serve another request afterwards.
     pub(super) keep: bool,
     pub(super) ending: Ending,
-    /// The response is also stored as a file.
+    /// The copy of the response that is stored as a file.
     pub(super) copy: Option<Box<Copy>>,
-    /// What its client has not read yet.
+    /// What the client has not read yet.
     pub spool: Option<Box<Spool>>,
-    /// proxy_limit_rate: how fast the response is read.
+    /// proxy_limit_rate: limits how fast the response is read.
     pub pace: Option<Pace>,
-    /// When the timeout of the upstream, and that of the client, expires; monotonic milliseconds.
+    /// When the timeouts of the upstream and of the client expire; monotonic milliseconds.
     pub upstream_by: u64,
     pub client_by: u64,
 }
@@ -100,9 +100,9 @@ pub(super) enum Reading {
     Head,
     Length(Decoder),
     UntilClose,
-    /// The output of a program has ended; how the program ends says whether it is whole.
+    /// The output of a program has ended; its exit status decides whether it is complete.
     UntilExit,
-    /// The whole body has arrived, but not the end of the records; what comes is dropped.
+    /// The whole body has arrived, but not the end of the records; further content is dropped.
     Rest {
         warned: bool,
     },
@@ -114,7 +114,7 @@ pub(super) enum Reading {
 pub(super) enum Body {
     /// There is none, or all of it follows the head in `out`.
     Whole,
-    /// It was gathered in a file.
+    /// It is buffered in a file.
     File,
     /// It is passed on as it arrives.
     Streamed,
@@ -130,14 +130,14 @@ pub(super) enum Framed {
     Stdin,
 }
 
-/// A host whose addresses are not known yet.
+/// A host that is being resolved.
 pub(super) struct Pending {
     pub ticket: Ticket,
     pub host: Box<str>,
     pub port: u16,
 }
 
-/// A file to run.
+/// The program to run.
 pub(super) struct Script {
     pub file: Vec<u8>,
     pub name: Vec<u8>,

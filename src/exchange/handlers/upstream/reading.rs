@@ -1,4 +1,4 @@
-//! The response as it arrives: its head, then its body, passed on to the client piece by piece.
+//! Reads the response: its head, then its body, which is passed on to the client piece by piece.
 
 use super::early_hints::{self, Hints};
 use super::fault::Fault;
@@ -20,39 +20,38 @@ use crate::sys::process::Exit;
 use std::ops::Range;
 use std::rc::Rc;
 
-/// Most informational responses (1xx) of one request: each restarts proxy_read_timeout.
+/// Maximum number of interim responses (1xx) per request: each restarts proxy_read_timeout.
 const INTERIM: u32 = 100;
-/// Milliseconds that a program may take to end when its output has ended. One that was killed takes none.
+/// Milliseconds that a program may take to exit after closing its output. One that was killed needs no time.
 const EXIT: u64 = 100;
 
-/// A response whose head is complete: the exchange's next step, and where its body begins in the bytes that completed
-/// the head.
+/// A complete response head: the exchange's next step, and where the body begins in the bytes that completed the head.
 pub struct Headed {
     pub flow: Flow,
     pub(super) body: Range<usize>,
-    /// What follows is not read yet: FastCGI's further records.
+    /// Where the unread rest begins: further FastCGI records.
     pub(super) rest: usize,
 }
 
 impl Headed {
-    /// The piece of the body that came with the head, and what has not been read yet.
+    /// The piece of the body that came with the head, and the unread rest.
     fn parts<'b>(&self, bytes: &'b [u8]) -> (&'b [u8], &'b [u8]) {
         (bytes.get(self.body.clone()).unwrap_or_default(), bytes.get(self.rest..).unwrap_or_default())
     }
 }
 
 impl Proxy {
-    /// Bytes of the response that may be read now: none while there is no room for what the client has not read.
+    /// Bytes of the response that may be read now: 0 while the client's side has no room.
     pub fn room(&self, ex: &Exchange) -> usize {
         let settings = &settings(ex);
         match self.reading {
             Reading::Done | Reading::UntilExit => 0,
-            // What comes with the head is passed on at once: no more than the head's buffer if the rate is limited
-            // (nginx).
+            // Body bytes that come with the head are passed on at once: if the rate is limited, read no more than the
+            // head's buffer (nginx).
             Reading::Head if !settings.buffering || settings.limit_rate.is_some() => {
                 (settings.buffer_size.0 as usize).saturating_sub(self.input.len()).max(1)
             }
-            // The part of the body that is already there comes with the head, and is sent with it.
+            // Body bytes that have already arrived are read and sent together with the head.
             _ => self.body_room(ex),
         }
     }
@@ -61,7 +60,7 @@ impl Proxy {
         matches!(self.reading, Reading::Head)
     }
 
-    /// All was read; that the program has ended is awaited.
+    /// Whether everything has been read and only the exit of the program is awaited.
     pub fn awaits_exit(&self) -> bool {
         matches!(self.reading, Reading::UntilExit)
     }
@@ -71,8 +70,8 @@ impl Proxy {
         matches!(self.reading, Reading::Done)
     }
 
-    /// Bytes of head and body, without the protocol's framing. Some: the head is complete: its flow, and how many of
-    /// the bytes belong to it; the rest is body.
+    /// Processes bytes of head and body, without the protocol's framing. Some: the head is complete: its flow, and how
+    /// many of the bytes belong to it; the rest is body.
     pub(super) fn stream(
         &mut self,
         ex: &mut Exchange,
@@ -83,7 +82,7 @@ impl Proxy {
             return self.body_bytes(ex, cx, bytes).map(|()| None);
         }
         let limit = settings(ex).buffer_size.0 as usize;
-        // A head usually arrives at once: it is only copied if it does not, and then each byte once.
+        // A head usually arrives in one piece: it is only copied otherwise, and then each byte once.
         let mut held = std::mem::take(&mut self.input);
         let before = held.len();
         if before > 0 {
@@ -131,7 +130,7 @@ impl Proxy {
         Ok(Some((flow, end.saturating_sub(before))))
     }
 
-    /// From here on the record has the head, where variables find it.
+    /// Stores the head in the record, where variables find it.
     fn keep_head(&mut self, ex: &mut Exchange, cx: &mut Services, text: &[u8]) -> Rc<ReceivedHead> {
         let mut bytes = ex.log.spare.take_bytes();
         bytes.extend_from_slice(text);
@@ -143,7 +142,7 @@ impl Proxy {
         received
     }
 
-    /// An informational response, the first `len` of the received bytes.
+    /// Processes an interim response, the first `len` of the received bytes.
     fn interim(&mut self, ex: &mut Exchange, cx: &mut Services, bytes: &[u8], len: usize) -> Result<(), Fault> {
         self.interim += 1;
         if self.interim > INTERIM {
@@ -158,7 +157,7 @@ impl Proxy {
         Ok(())
     }
 
-    /// The response has begun for the client: what follows its head in `bytes` is body.
+    /// The response to the client has begun: whatever follows the head in `bytes` is body.
     pub fn begin_body(
         &mut self,
         ex: &mut Exchange,
@@ -168,14 +167,14 @@ impl Proxy {
     ) -> Result<(), Fault> {
         self.reading = match self.ending {
             _ if self.phase == Phase::Tunnel => Reading::UntilClose,
-            // The client gets none of it.
+            // Nothing is sent to the client.
             Ending::Length(0) if ex.asks_only() => self.whole(false),
             _ if self.ending != Ending::None && ex.tx == Tx::Done && (ex.sub.is_none() || ex.asks_only()) => {
                 self.keep = false;
                 self.reading = Reading::Done;
                 return Ok(());
             }
-            // What would follow is not waited for, and the connection cannot be used again (nginx).
+            // Anything that follows is not waited for, and the connection cannot be reused (nginx).
             Ending::None => {
                 self.keep &= self.protocol.is_http();
                 Reading::Done
@@ -198,7 +197,7 @@ impl Proxy {
         Ok(())
     }
 
-    /// proxy_limit_rate. What is passed on at once is not limited (nginx).
+    /// Applies proxy_limit_rate. Responses without buffering are not limited (nginx).
     fn limit_rate(&mut self, ex: &mut Exchange, cx: &mut Services, read: usize) {
         let Some(rate) = settings(ex).limit_rate.clone() else { return };
         if ex.response.at_once || self.phase == Phase::Tunnel {
@@ -212,17 +211,17 @@ impl Proxy {
         }
     }
 
-    /// From now on everything the server sends goes to the client, whatever it means.
+    /// From now on, everything the server sends is passed to the client uninterpreted.
     pub fn begin_tunnel(&mut self) {
         self.reading = Reading::UntilClose;
     }
 
-    /// How to continue when the whole body has arrived.
+    /// The state after the whole body has arrived.
     fn whole(&self, warned: bool) -> Reading {
         if self.protocol.ends_by_record() { Reading::Rest { warned } } else { Reading::Done }
     }
 
-    /// Phase Tunnel: bytes of the client.
+    /// Phase Tunnel: passes on bytes of the client.
     pub fn relay(&mut self, bytes: &[u8]) {
         self.replay = false;
         self.trim();
@@ -265,7 +264,7 @@ impl Proxy {
             Reading::Head | Reading::Done | Reading::UntilExit => {}
         }
         if at < bytes.len() {
-            // More than was announced: the excess belongs to no response (nginx: "more data than specified").
+            // Excess bytes belong to no response (nginx: "more data than specified").
             self.keep = false;
             let what = match self.ending {
                 Ending::None => None,
@@ -284,18 +283,18 @@ impl Proxy {
         Ok(())
     }
 
-    /// The upstream closed.
+    /// The upstream has closed the connection.
     pub fn closed(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(), Fault> {
         self.keep = false;
         match self.reading {
-            // An application that keeps connections ends its records (nginx).
+            // An application that keeps connections open must end its records (nginx).
             Reading::UntilClose | Reading::Rest { .. }
                 if settings(ex).gateway.keep_conn && self.ending == Ending::Close =>
             {
                 return Err(self.cut_short(ex, cx));
             }
             Reading::UntilClose if self.protocol.ends_by_record() => {
-                // The end of the records is missing: the response may be incomplete.
+                // The end of the records is missing, so the response may be incomplete.
                 self.copy = None;
                 self.reading = Reading::Done;
             }
@@ -311,8 +310,8 @@ impl Proxy {
         Ok(())
     }
 
-    /// The output of a program has ended, and no length told its end. One that was killed may have had more to write; one
-    /// that has not ended yet is waited for, since the kernel closes what a killed one had open first.
+    /// A program has closed its output, and no length marked the end. A killed program may have had more to write; if
+    /// it has not exited yet, its exit is awaited, since the kernel closes the pipes of a killed process first.
     pub fn output_ended(&mut self, ex: &mut Exchange, cx: &mut Services, exit: Option<Exit>) -> Result<(), Fault> {
         let is_open = matches!(self.reading, Reading::UntilClose | Reading::UntilExit);
         match exit {
@@ -330,7 +329,7 @@ impl Proxy {
         }
     }
 
-    /// The response is whole.
+    /// Marks the response as complete.
     pub fn ended(&mut self) {
         self.reading = Reading::Done;
     }
@@ -342,7 +341,7 @@ impl Proxy {
     }
 }
 
-/// Bytes of the response's body have come, for `$upstream_response_length`.
+/// Counts bytes of the response body, for `$upstream_response_length`.
 fn received(ex: &mut Exchange, length: usize) {
     if let Some(one) = ex.log.upstream.as_mut().and_then(|record| record.last()) {
         one.length += length as u64;

@@ -1,4 +1,4 @@
-//! Which upstreams a request used, for `$upstream_*`, `$proxy_*` and the error log: kept until the next request.
+//! Which upstreams a request used, for `$upstream_*`, `$proxy_*` and the error log; kept until the next request.
 
 use crate::config::settings::proxy_pass::Protocol;
 use crate::exchange::body::Body;
@@ -9,19 +9,19 @@ use crate::http::header::HeaderId;
 use std::io::Write;
 use std::rc::Rc;
 
-/// The requests to upstreams of one client's request.
+/// The requests to upstreams on behalf of one client request.
 #[derive(Default)]
 pub struct Record {
     /// The protocol of the last upstream.
     pub protocol: Protocol,
     pub tries: Vec<Try>,
-    /// The head of the last response; None: there was none.
+    /// The head of the last response; None: no response arrived.
     pub head: Option<Rc<ReceivedHead>>,
     /// Trailer lines of the last response, each with its CRLF.
     pub trailers: Vec<u8>,
-    /// The request's body if it was read before it was passed on (`$request_body`).
+    /// The request body if it was buffered (`$request_body`).
     pub body: Option<Body>,
-    /// As `body`, if it was passed on as it arrived and is small.
+    /// The request body if it was streamed and is small.
     streamed: Streamed,
     /// `$proxy_host` and `$proxy_port`.
     pub host: Option<Rc<[u8]>>,
@@ -30,18 +30,18 @@ pub struct Record {
     pub announced: Option<Length>,
     /// The server is reached over TLS.
     pub is_secure: bool,
-    /// What is requested there, while a server is in use.
+    /// What is requested from the current server.
     pub asks: Option<Rc<RequestTarget>>,
 }
 
-/// Where a request goes, for the request line and for `Host`.
+/// Where a request goes, for the request line and `Host`.
 #[derive(Default)]
 pub struct RequestTarget {
     pub host: Rc<[u8]>,
     pub uri: Vec<u8>,
 }
 
-/// A response head with the bytes that it was parsed from.
+/// A response head with the bytes it was parsed from.
 #[derive(Default)]
 pub struct ReceivedHead {
     pub head: ResponseHead,
@@ -49,18 +49,18 @@ pub struct ReceivedHead {
 }
 
 impl ReceivedHead {
-    /// The value of the first field with that id.
+    /// The value of the first field with this id.
     pub fn get(&self, id: HeaderId) -> Option<&[u8]> {
         self.head.value(&self.bytes, id)
     }
 
-    /// Each field with its name and its value.
+    /// All fields with their names and values.
     pub fn fields(&self) -> impl Iterator<Item = (&Field, &[u8], &[u8])> {
         self.head.fields.iter().map(|field| (field, field.name.of(&self.bytes), field.value.of(&self.bytes)))
     }
 }
 
-/// What is kept of a body that is passed on as it arrives.
+/// What is kept of a streamed request body.
 #[derive(Default)]
 enum Streamed {
     #[default]
@@ -72,9 +72,9 @@ enum Streamed {
 /// An attempt at one server. Times are milliseconds since `started`; None: that step was not reached.
 #[derive(Default)]
 pub struct Try {
-    /// Empty: the next attempts are those of another location (an internal redirect).
+    /// Empty: a separator; the following attempts belong to another location (an internal redirect).
     pub peer: Rc<str>,
-    /// 0: there was no response.
+    /// 0: no response arrived.
     pub status: u16,
     pub started: u64,
     pub connect: Option<u64>,
@@ -85,7 +85,7 @@ pub struct Try {
     pub sent: u64,
 }
 
-/// What a variable shows of an attempt.
+/// The value of a variable for an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttemptFact {
     Addr,
@@ -105,24 +105,24 @@ impl Try {
 }
 
 impl Record {
-    /// Forgets everything; the list of attempts keeps its room.
+    /// Clears everything; the list of attempts keeps its capacity.
     pub fn clear(&mut self) {
         let mut tries = std::mem::take(&mut self.tries);
         tries.clear();
         *self = Record { tries, ..Record::default() };
     }
 
-    /// The request continues in another location, where nothing has been passed on yet.
+    /// The request continues in another location, which has not passed anything on yet.
     pub fn leave(&mut self) {
         (self.host, self.port, self.announced) = (None, None, None);
     }
 
-    /// Each field of the last response with its name and its value.
+    /// All fields of the last response with their names and values.
     pub fn fields(&self) -> impl Iterator<Item = (&Field, &[u8], &[u8])> {
         self.head.iter().flat_map(|head| head.fields())
     }
 
-    /// A piece of a body that is passed on as it arrives. `limit`: no more is kept.
+    /// Keeps a piece of a streamed request body. `limit`: the maximum size to keep.
     pub fn keep_streamed(&mut self, piece: &[u8], limit: usize) {
         let kept = match &mut self.streamed {
             Streamed::Nothing => Vec::new(),
@@ -135,7 +135,7 @@ impl Record {
         };
     }
 
-    /// `$request_body`: None if it is in a file, or too large to be kept.
+    /// `$request_body`: None if it is in a file or too large.
     pub fn body_bytes(&self) -> Option<&[u8]> {
         match &self.body {
             Some(body) => body.bytes(),
@@ -146,8 +146,8 @@ impl Record {
         }
     }
 
-    /// Appends the value of each attempt, with `, ` between them and ` : ` between two locations. False: there was
-    /// none.
+    /// Appends the value of each attempt, separated by `, `, and by ` : ` between two locations. False: there was no
+    /// attempt.
     pub fn list(&self, what: AttemptFact, out: &mut Vec<u8>) -> bool {
         let mut separator = "";
         for one in &self.tries {
@@ -187,7 +187,7 @@ impl Record {
         }
     }
 
-    /// The value of a header of the last response: `name` in lower case with `_` for `-`. Several lines are one list.
+    /// The value of a header of the last response: `name` in lower case with `_` for `-`. Several lines form one list.
     pub fn header(&self, name: &[u8], out: &mut Vec<u8>) -> bool {
         let mut found = false;
         for (_, written, value) in self.fields() {
@@ -199,19 +199,19 @@ impl Record {
                 found = true;
             }
         }
-        // If an HTTP response lacks one of these, it is empty, not unset (nginx).
+        // If an HTTP response lacks these, they are empty, not unset (nginx).
         let is_assumed = || self.head.is_some() && self.protocol.is_http() && matches!(name, b"date" | b"server");
         found || is_assumed()
     }
 
-    /// `http://address/uri` of the server in use, for the error log; empty: there is none.
+    /// `http://address/uri` of the current server, for the error log; empty if there is none.
     pub fn shown(&self) -> Vec<u8> {
         let (Some(place), Some(one)) = (&self.asks, self.tries.last()) else { return Vec::new() };
         let scheme = self.protocol.scheme(self.is_secure);
         [scheme.as_bytes(), one.peer.as_bytes(), &place.uri].concat()
     }
 
-    /// The value of a trailer of the last response, named as for [`Record::header`].
+    /// The value of a trailer of the last response, named as in [`Record::header`].
     pub fn trailer(&self, name: &[u8], out: &mut Vec<u8>) -> bool {
         let mut found = false;
         for (written, value) in self.trailer_lines() {
@@ -231,7 +231,7 @@ impl Record {
         })
     }
 
-    /// The value of a cookie that the last response set.
+    /// The value of a cookie set by the last response.
     pub fn cookie(&self, name: &[u8], out: &mut Vec<u8>) -> bool {
         for (_, _, value) in self.fields().filter(|(field, ..)| field.id == HeaderId::SetCookie) {
             let pair = value.split(|b| *b == b';').next().unwrap_or_default();
@@ -246,13 +246,13 @@ impl Record {
     }
 }
 
-/// Whether a field is the one of a variable, which has `_` for `-`.
+/// Whether a field has the name of a variable, which contains `_` for `-`.
 fn is_named(written: &[u8], name: &[u8]) -> bool {
     written.len() == name.len()
         && written.iter().zip(name).all(|(a, b)| a.to_ascii_lowercase() == *b || *a == b'-' && *b == b'_')
 }
 
-/// Without the spaces around it; other blanks are part of a cookie (nginx).
+/// Removes surrounding spaces; other blanks are part of a cookie (nginx).
 fn trim(bytes: &[u8]) -> &[u8] {
     let start = bytes.iter().position(|b| *b != b' ').unwrap_or(bytes.len());
     let end = bytes.iter().rposition(|b| *b != b' ').map_or(start, |last| last + 1);

@@ -6,12 +6,12 @@ use crate::exchange::Exchange;
 use crate::http::method::Method;
 use crate::http::uri::split_args;
 
-/// The target by the location's proxy_pass. `made`: the URI part of a URL with variables.
+/// The request target by the location's proxy_pass. `made`: the URI part of a URL with variables.
 pub fn target(ex: &mut Exchange, pass: &Pass, made: Option<&[u8]>) -> Vec<u8> {
     if let Some(part) = made
         && !part.is_empty()
     {
-        // A URI made of variables is passed as it is (nginx).
+        // A URI with variables is passed unchanged (nginx).
         let slash: &[u8] = if part.starts_with(b"/") { b"" } else { b"/" };
         let mut whole = [slash, part].concat();
         uri::tame(&mut whole);
@@ -30,7 +30,7 @@ pub fn target(ex: &mut Exchange, pass: &Pass, made: Option<&[u8]>) -> Vec<u8> {
     uri::target(part, location, &Uri { raw, path: &ex.route.uri, is_escaped, args: &ex.route.args }, room)
 }
 
-/// Methods that must not be repeated at a second server (RFC 9110 §9.2.2, nginx's list).
+/// Whether the request may be sent to a second server, by its method (RFC 9110 §9.2.2, nginx's list).
 pub fn is_repeatable(ex: &Exchange) -> bool {
     !matches!(ex.route.method, Method::Post | Method::Lock | Method::Patch)
 }

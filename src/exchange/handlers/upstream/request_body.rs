@@ -1,4 +1,4 @@
-//! Whether the body of a request is passed to its upstream, and with which framing.
+//! Whether the request body is passed to the upstream, and how it is framed.
 
 use super::settings::settings;
 use crate::config::settings::gateway::Param;
@@ -8,8 +8,8 @@ use crate::http::h1::framing::Framing;
 use crate::http::method::Method;
 use crate::http::version::Version;
 
-/// There is no body any more: it was lost, or it was partly sent elsewhere and an error page is fetched as a GET, which
-/// needs none (nginx).
+/// The body is gone: it was lost, or it was partly sent elsewhere and an error page is requested with GET, which needs
+/// none (nginx).
 pub(super) fn is_spent(ex: &Exchange) -> bool {
     let gathered = ex.log.upstream.as_ref().is_some_and(|record| record.body.is_some());
     let is_page = ex.route.error_page.is_some() && matches!(ex.route.method, Method::Get | Method::Head);
@@ -27,7 +27,7 @@ pub(super) fn is_here(ex: &Exchange) -> bool {
     ex.body_is_here && matches!(ex.request.head.framing, Framing::Length(1..=SMALL))
 }
 
-/// Applications that need the length of a body in advance cannot be sent chunks.
+/// Whether the application needs the length of the body in advance, so that the body cannot be chunked.
 pub(super) fn needs_length(ex: &Exchange, protocol: Protocol) -> bool {
     if ex.request.head.framing != Framing::Chunked {
         return false;
@@ -35,7 +35,7 @@ pub(super) fn needs_length(ex: &Exchange, protocol: Protocol) -> bool {
     let settings = settings(ex);
     // Nothing else tells an HTTP/1.0 server where a body ends (RFC 9112 §6.1).
     let is_old = protocol.is_http() && settings.version != Version::Http11;
-    // php-fpm reads as many bytes as CONTENT_LENGTH says: without one it stores an empty file.
+    // php-fpm reads as many bytes as CONTENT_LENGTH says; without it, the script gets an empty body.
     protocol.announces_length() || is_old || settings.gateway.params.iter().any(is_length)
 }
 

@@ -1,5 +1,5 @@
-//! What an upstream's response head leads to: the next server, another location, an error page, or the client's
-//! response.
+//! What an upstream's response head leads to: the next server, another location, an error page, or the response to the
+//! client.
 
 use super::fault::Fault;
 use super::proxy::{Phase, Proxy};
@@ -24,7 +24,7 @@ use crate::http::status::Status;
 use crate::http::{date, uri};
 use crate::services::Services;
 
-/// Fields of which only the first counts (nginx).
+/// Fields of which only the first line counts (nginx).
 fn is_single(id: HeaderId) -> bool {
     matches!(
         id,
@@ -43,12 +43,12 @@ fn is_single(id: HeaderId) -> bool {
     )
 }
 
-/// An error page of this server replaces a response with this status.
+/// Whether an error page of this server replaces a response with this status.
 pub fn is_intercepted(ex: &Exchange, status: Status) -> bool {
     status.0 >= 300 && settings(ex).intercept_errors && error_page::has(ex, status)
 }
 
-/// The head is complete.
+/// The head is complete: decides how to continue.
 pub fn judge(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services, head: &ReceivedHead) -> Result<Flow, Fault> {
     let code = head.head.status;
     if proxy.goes_on(ex, cx, code) {
@@ -56,7 +56,7 @@ pub fn judge(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services, head: &Rec
     }
     let settings = settings(ex).clone();
     if is_intercepted(ex, Status(code)) {
-        // Of a 401 only: with another status it would demand nothing (nginx).
+        // Only for 401: with any other status it would have no meaning (nginx).
         for (_, _, value) in head.fields().filter(|(field, ..)| field.id == HeaderId::WwwAuthenticate && code == 401) {
             ex.response.line(b"WWW-Authenticate", value);
         }
@@ -82,7 +82,7 @@ pub fn judge(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services, head: &Rec
     let caches = settings.cache.takes(ex.route.method) && is_cacheable(head, settings.ignore, cx.now.unix);
     ex.response.conditional = caches;
     if settings.force_ranges {
-        // They are this server's, of a 200 alone (nginx).
+        // Ranges are served by this server, and only for a 200 (nginx).
         ex.response.fields.remove(b"accept-ranges");
     }
     if code == 200 && (settings.force_ranges || caches && head.get(HeaderId::AcceptRanges).is_some()) {
@@ -91,7 +91,7 @@ pub fn judge(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services, head: &Rec
     Ok(Flow::Respond)
 }
 
-/// Whether a cache would store the response, by its fields (nginx's rules).
+/// Whether a cache would store the response according to its fields (nginx's rules).
 fn is_cacheable(head: &ReceivedHead, ignore: Ignore, now: i64) -> bool {
     let value = |id: HeaderId, ignored: bool| head.get(id).filter(|_| !ignored);
     if value(HeaderId::SetCookie, ignore.set_cookie).is_some() || value(HeaderId::Vary, ignore.vary) == Some(b"*") {
@@ -113,7 +113,7 @@ fn is_cacheable(head: &ReceivedHead, ignore: Ignore, now: i64) -> bool {
     value(HeaderId::Expires, ignore.expires).is_none_or(|expires| date::parse(expires).is_some_and(|at| at > now))
 }
 
-/// proxy_force_ranges: the one range that a GET requests is cut out of the whole (nginx: never several).
+/// proxy_force_ranges: serves the single range of a GET from the whole response (nginx: never several).
 fn part(head: &ReceivedHead, ex: &mut Exchange) -> Flow {
     ex.response.fields.remove(b"accept-ranges");
     let Body::Stream { length: Some(size) } = ex.response.body else { return Flow::Respond };
@@ -144,15 +144,15 @@ fn part(head: &ReceivedHead, ex: &mut Exchange) -> Flow {
     Flow::Respond
 }
 
-/// X-Accel-Redirect: an internal redirect, fetched by GET; a named location gets the request as it is (nginx).
+/// X-Accel-Redirect: an internal redirect with GET; a named location gets the request unchanged (nginx).
 fn elsewhere(ex: &mut Exchange, cx: &mut Services, target: &[u8]) -> Flow {
     if target.starts_with(b"@") {
         return Flow::Named(target.into());
     }
     let (text, args) = uri::split_args(target);
     let (mut path, mut escaped) = (Vec::new(), Vec::new());
-    // Such a URI may contain what a client sent, so it must be unambiguous which file is meant. Applications insert
-    // names of files as they are: a `%` without two digits, and `#`, stand for themselves (nginx).
+    // The URI may contain client input, so it must be unambiguous which file it names. Applications insert file names
+    // without escaping: a `%` without two digits, and `#`, are literal (nginx).
     unescape(text, &mut path);
     escape_path(&path, &mut escaped);
     let climbs = path.split(|b| *b == b'/').any(|segment| segment == b"..");
@@ -178,7 +178,7 @@ fn bad_target(ex: &mut Exchange, cx: &mut Services, target: &[u8]) -> Flow {
     Flow::Status(Status::NOT_FOUND)
 }
 
-/// The fields that a response which leads elsewhere leaves (nginx's list), besides those of earlier ones.
+/// Keeps the fields of a response that redirects internally (nginx's list), in addition to those of earlier ones.
 fn keep_lines(head: &ReceivedHead, ex: &mut Exchange, cx: &mut Services) {
     const KEPT: [HeaderId; 5] = [
         HeaderId::SetCookie,
@@ -197,7 +197,7 @@ fn keep_lines(head: &ReceivedHead, ex: &mut Exchange, cx: &mut Services) {
     ex.route.kept.fields = std::mem::take(&mut ex.response.fields);
 }
 
-/// X-Accel-Limit-Rate: the rate for the client, also where X-Accel-Redirect leads.
+/// X-Accel-Limit-Rate: the rate for the client, also after X-Accel-Redirect.
 fn rate(received: &ReceivedHead, ex: &mut Exchange, settings: &Settings) {
     if !settings.ignore.limit_rate
         && let Some(rate) = received.get(HeaderId::XAccelLimitRate).and_then(|value| Size::parse(value).ok())
@@ -206,7 +206,7 @@ fn rate(received: &ReceivedHead, ex: &mut Exchange, settings: &Settings) {
     }
 }
 
-/// X-Accel-Buffering, or else the configuration: whether the response is passed on as it comes.
+/// Decides by X-Accel-Buffering or else by the configuration whether the response is passed on without buffering.
 fn pace(received: &ReceivedHead, ex: &mut Exchange, settings: &Settings) {
     let buffering = received.get(HeaderId::XAccelBuffering).filter(|_| !settings.ignore.buffering);
     ex.response.at_once = match buffering.map(<[u8]>::to_ascii_lowercase).as_deref() {
@@ -216,7 +216,7 @@ fn pace(received: &ReceivedHead, ex: &mut Exchange, settings: &Settings) {
     };
 }
 
-/// A head with its bytes, without repeated fields of which only the first counts; logged in nginx's words.
+/// A head with its bytes, without repeated fields of which only the first counts; these are logged in nginx's words.
 pub(super) fn without_duplicates(
     mut head: ResponseHead,
     bytes: Vec<u8>,
@@ -242,16 +242,16 @@ pub(super) fn without_duplicates(
     ReceivedHead { head, bytes }
 }
 
-/// The response for the client, except its body.
+/// Sets the head of the response to the client.
 fn answer(proxy: &mut Proxy, received: &ReceivedHead, ex: &mut Exchange, cx: &mut Services) {
     let settings = settings(ex).clone();
     let head = &received.head;
     ex.response.clear();
     ex.response.status = Status(head.status);
     let reason = head.reason.of(&received.bytes);
-    // An application that gives no reason phrase has none of its own.
+    // A missing reason phrase counts as the upstream's own only in HTTP.
     let has_own = !reason.is_empty() || proxy.protocol.is_http();
-    // An upstream's status that is one of nginx's internal codes is no error of the client's: it stays (nginx).
+    // If an upstream's status equals one of nginx's internal codes, it is passed on unchanged (nginx).
     let stays = Status(head.status).on_the_wire().0 != head.status;
     if stays || has_own && reason != Status(head.status).reason().as_bytes() {
         ex.response.reason = Some(reason.into());
@@ -269,7 +269,7 @@ fn answer(proxy: &mut Proxy, received: &ReceivedHead, ex: &mut Exchange, cx: &mu
             | HeaderId::ProxyConnection => {}
             HeaderId::ContentType => {
                 ex.response.content_type = ContentType::Shared(value.into());
-                // The response that led here by X-Accel-Redirect had another type.
+                // The response that redirected here by X-Accel-Redirect had another type.
                 ex.route.kept.content_type = None;
             }
             HeaderId::Date => ex.response.date = Some(value.into()),
@@ -277,7 +277,7 @@ fn answer(proxy: &mut Proxy, received: &ReceivedHead, ex: &mut Exchange, cx: &mu
         }
     }
     if proxy.protocol.is_http() {
-        // Fields that proxy_pass_header passes are the upstream's, even if it did not send them (nginx).
+        // Fields named by proxy_pass_header are the upstream's, even if it did not send them (nginx).
         let passes = |name: &[u8]| settings.pass_headers.iter().any(|n| n.eq_ignore_ascii_case(name));
         for (slot, name) in [(&mut ex.response.date, &b"date"[..]), (&mut ex.response.server, b"server")] {
             if slot.is_none() && passes(name) {
@@ -298,11 +298,11 @@ fn answer(proxy: &mut Proxy, received: &ReceivedHead, ex: &mut Exchange, cx: &mu
     if switches {
         proxy.phase = Phase::Tunnel;
     }
-    // A client that did not ask to switch may misread what follows this head: nothing does.
+    // A client that did not request an upgrade may misread what follows this head: close the connection after it.
     ex.closes |= head.status == 101;
 }
 
-/// The server of a tunnel is connected: the client gets 200, and the following bytes go between the two.
+/// The server of a tunnel is connected: answers 200; from now on, bytes are copied in both directions.
 pub fn open_tunnel(proxy: &mut Proxy, ex: &mut Exchange) {
     if let Some(one) = ex.log.upstream.as_mut().and_then(|record| record.last()) {
         one.header = one.connect;
@@ -314,8 +314,8 @@ pub fn open_tunnel(proxy: &mut Proxy, ex: &mut Exchange) {
     proxy.phase = Phase::Tunnel;
 }
 
-/// The trailers have arrived: kept for variables, and for the client if it accepts them. Without proxy_pass_trailers
-/// they are ignored (nginx).
+/// Processes the trailers: keeps them for variables, and passes them to the client if it accepts them. Without
+/// proxy_pass_trailers they are ignored (nginx).
 pub fn trailers(ex: &mut Exchange, lines: Vec<u8>) {
     let settings = settings(ex).clone();
     let Some(record) = ex.log.upstream.as_mut().filter(|_| settings.pass_trailers) else { return };
@@ -337,7 +337,7 @@ pub fn trailers(ex: &mut Exchange, lines: Vec<u8>) {
     }
 }
 
-/// Fields of the response itself, and those that may have to be rewritten; all others are passed on as they are.
+/// Sets a field of the response itself, or one that may have to be rewritten; all others are passed on unchanged.
 fn named(ex: &mut Exchange, cx: &mut Services, id: HeaderId, name: &[u8], value: &[u8]) {
     match id {
         HeaderId::Server => ex.response.server = Some(value.into()),

@@ -1,5 +1,5 @@
-//! proxy_redirect, and the rules that it shares with cookies: where an upstream's response names the upstream, the
-//! client must see our name.
+//! proxy_redirect, and the rules it shares with cookies: where the response contains the upstream's name, the client
+//! must see this server's.
 
 use super::settings;
 use crate::config::settings::proxy::{From, Redirect, Rewrite};
@@ -7,12 +7,12 @@ use crate::config::settings::proxy_pass::{Pass, To};
 use crate::exchange::{Exchange, variables};
 use crate::services::Services;
 
-/// Location, whole. None: no rule applies.
+/// Rewrites Location. None: no rule matches.
 pub fn location(ex: &mut Exchange, cx: &mut Services, value: &[u8]) -> Option<Vec<u8>> {
     redirect(ex, cx, value)
 }
 
-/// Refresh: the part after `url=`.
+/// Rewrites the URL after `url=` in Refresh.
 pub fn refresh(ex: &mut Exchange, cx: &mut Services, value: &[u8]) -> Vec<u8> {
     let lower = value.to_ascii_lowercase();
     let Some(at) = memchr::memmem::find(&lower, b"url=").map(|at| at + 4) else { return value.to_vec() };
@@ -22,7 +22,7 @@ pub fn refresh(ex: &mut Exchange, cx: &mut Services, value: &[u8]) -> Vec<u8> {
     }
 }
 
-/// The first rule that applies; None: none does.
+/// Applies the first rule that matches; None: none does.
 fn redirect(ex: &mut Exchange, cx: &mut Services, value: &[u8]) -> Option<Vec<u8>> {
     let rules = settings(ex).redirects.clone();
     rules.iter().find_map(|rule| match rule {
@@ -31,7 +31,8 @@ fn redirect(ex: &mut Exchange, cx: &mut Services, value: &[u8]) -> Option<Vec<u8
     })
 }
 
-/// The URL of proxy_pass becomes the location's name; without a URI part, its host becomes this server's.
+/// The default rule: replaces the URL of proxy_pass by the location's name or, if it has no URI part, only its host by
+/// this server's.
 fn by_default(pass: &Pass, value: &[u8]) -> Option<Vec<u8>> {
     let To::Fixed { uri, url, .. } = &pass.to else { return None };
     if !pass.protocol.is_http() {
@@ -48,11 +49,11 @@ fn by_default(pass: &Pass, value: &[u8]) -> Option<Vec<u8>> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Compare {
     Exactly,
-    /// Domains: ignoring case, and as a whole except for a leading dot.
+    /// Domains: case-insensitive, and as a whole except for a leading dot.
     Domain,
 }
 
-/// What a rule makes of a value; None: it does not match.
+/// Applies a rule to a value; None: it does not match.
 pub(super) fn apply(
     ex: &mut Exchange,
     cx: &mut Services,
@@ -89,7 +90,7 @@ pub(super) fn apply(
     }
 }
 
-/// A leading dot of a domain means nothing (RFC 6265 §5.2.3); the cookie's own stays.
+/// Strips the leading dot of a domain, which is ignored (RFC 6265 §5.2.3); the cookie's own dot stays.
 fn undotted(to: &[u8], compare: Compare) -> &[u8] {
     match to {
         [b'.', rest @ ..] if compare == Compare::Domain => rest,

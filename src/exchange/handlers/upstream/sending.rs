@@ -1,6 +1,6 @@
-//! Sending the request: the client's body as it arrives, the chosen server, the bytes that wait for it.
+//! Sends the request: the client's body as it arrives, the picked server, and the pending bytes.
 //!
-//! Invariant: while `replay`, `out` holds the request from its first byte on.
+//! Invariant: while `replay` is set, `out` holds the request from its first byte on.
 
 use super::fault::Fault;
 use super::proxy::{Body, Phase, Proxy};
@@ -22,12 +22,12 @@ use crate::sys::socket::Addr;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-/// Most bytes of a streamed request that are kept for another server.
+/// Maximum bytes of a streamed request that are kept for another server.
 const REPLAY: usize = 64 << 10;
-/// Bytes of a gathered body in a file that are sent at a time.
+/// Bytes that are read from a buffered body at a time.
 const PIECE: usize = 64 << 10;
 
-/// Applies an action to the body that is read before it is passed on, and logs errors of the disk.
+/// Applies an action to the buffered body, and logs disk errors.
 fn with_body(
     ex: &mut Exchange,
     cx: &mut Services,
@@ -58,7 +58,7 @@ fn with_body(
 }
 
 impl Proxy {
-    /// Phase Gather: whether the body is whole.
+    /// Phase Gather: whether the body is complete.
     pub fn gathered(&mut self, ex: &Exchange) -> bool {
         let whole = ex.rx != Rx::Body;
         if whole {
@@ -67,7 +67,7 @@ impl Proxy {
         whole
     }
 
-    /// A piece of the client's body.
+    /// Accepts a piece of the client's body.
     pub fn accept(&mut self, ex: &mut Exchange, cx: &mut Services, data: &[u8]) -> Result<(), Flow> {
         match self.phase {
             Phase::Gather => return with_body(ex, cx, |body, temp| body.push(temp, data)),
@@ -95,7 +95,7 @@ impl Proxy {
         Ok(())
     }
 
-    /// Forgets what was sent, if it is too much to be sent again.
+    /// Drops the bytes already sent, if they are too many to be kept for another server.
     pub(super) fn trim(&mut self) {
         if self.sent == self.out.len() && self.out.len() > REPLAY {
             self.replay = false;
@@ -106,7 +106,7 @@ impl Proxy {
         }
     }
 
-    /// A program is about to be started.
+    /// Records that a program is about to be started.
     pub(super) fn began_at(&mut self, ex: &mut Exchange, cx: &Services) {
         self.tries(ex, cx, self.upstream.name.clone());
     }
@@ -126,7 +126,8 @@ impl Proxy {
                 .unwrap_or(Flow::Status(Status::BAD_GATEWAY)));
         };
         let (addr, name) = (self.upstream.peers[peer].addr.clone(), self.upstream.peers[peer].name.clone());
-        // The bytes sent first cannot depend on the server: `$upstream_addr` has the servers tried before (nginx).
+        // The request is written once and cannot depend on the server: `$upstream_addr` contains the servers tried
+        // before (nginx).
         if self.out.is_empty() {
             let place = self.place.clone();
             let written = self.compose(ex, cx, &place);
@@ -140,7 +141,7 @@ impl Proxy {
         Ok((peer, addr))
     }
 
-    /// An attempt at this server begins.
+    /// Records the beginning of an attempt at this server.
     fn tries(&self, ex: &mut Exchange, cx: &Services, peer: Rc<str>) {
         if let Some(record) = &mut ex.log.upstream {
             record.asks = Some(self.place.clone());
@@ -148,7 +149,7 @@ impl Proxy {
         }
     }
 
-    /// The local address of the connection (proxy_bind); an invalid one is reported and ignored (nginx).
+    /// The local address of the connection (proxy_bind); an invalid one is logged and ignored (nginx).
     pub fn local(&self, ex: &mut Exchange, cx: &mut Services) -> Option<SocketAddr> {
         let template = settings(ex).bind.clone()?;
         let text = variables::text(&template, ex, cx);
@@ -168,12 +169,12 @@ impl Proxy {
         }
     }
 
-    /// Bytes of the request that wait for the upstream.
+    /// Bytes of the request that are pending.
     pub fn pending(&self) -> &[u8] {
         if self.write_closed { &[] } else { self.out.get(self.sent..).unwrap_or_default() }
     }
 
-    /// There is a request to be sent, and none of it was sent.
+    /// Whether there is a request to send and none of it has been sent.
     pub fn is_unsent(&self) -> bool {
         !self.request_sent && !self.pending().is_empty()
     }
@@ -189,7 +190,7 @@ impl Proxy {
         }
     }
 
-    /// The next piece of a body that was gathered in a file; replaces what was sent.
+    /// Reads the next piece of a body that is buffered in a file; replaces the bytes already sent.
     fn refill(&mut self, ex: &Exchange) {
         let file = ex.log.upstream.as_ref().and_then(|record| record.body.as_ref()).and_then(|body| body.file());
         let Some(file) = file.filter(|file| self.body == Body::File && self.file_at < file.len()) else { return };
@@ -201,7 +202,7 @@ impl Proxy {
                 self.file_at += n as u64;
                 self.file_at >= file.len()
             }
-            // The upstream gets a body that is too short and refuses it, or its own timeout expires.
+            // The upstream gets a truncated body and rejects it, or its own timeout expires.
             _ => {
                 self.write_closed = true;
                 return;
@@ -213,7 +214,7 @@ impl Proxy {
         }
     }
 
-    /// For another server: the request again from its first byte.
+    /// Starts again from the first byte, for another server.
     pub(super) fn rewind(&mut self) {
         self.sent = 0;
         if self.file_at > 0 {
@@ -222,18 +223,19 @@ impl Proxy {
         }
     }
 
-    /// The whole request was sent.
+    /// Whether the whole request has been sent.
     pub fn is_sent(&self, ex: &Exchange) -> bool {
         self.pending().is_empty() && !self.write_closed && (ex.rx != Rx::Body || self.body == Body::Whole)
     }
 
-    /// The client's body may be read: what came before was sent.
+    /// Whether the client's body may be read: everything before has been sent.
     pub fn wants_body(&self, ex: &Exchange) -> bool {
         let waits = ex.rx == Rx::Body && self.body == Body::Streamed && !self.write_closed;
         waits && (self.pending().is_empty() || self.gathers_start(ex))
     }
 
-    /// Nothing of the request was sent, and the beginning of the body came with its head: both are sent together.
+    /// Whether nothing has been sent yet and the beginning of the body arrived with the request head: both are sent
+    /// together.
     pub fn gathers_start(&self, ex: &Exchange) -> bool {
         self.body == Body::Streamed
             && !self.request_sent
@@ -242,7 +244,7 @@ impl Proxy {
             && self.pending().len() < REPLAY
     }
 
-    /// The exchange waits for the upstream, which has everything there is of the request.
+    /// Whether the exchange waits for the upstream, not for the client.
     pub fn awaits_upstream(&self, ex: &Exchange) -> bool {
         let waits = self.waits(ex);
         let body = self.phase == Phase::Talk && waits.client_read;

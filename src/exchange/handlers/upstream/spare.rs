@@ -1,13 +1,13 @@
-//! Room that a finished request to an upstream leaves for the next of its exchange: buffers, emptied. Allocating it for
-//! each request was a tenth of what one costs.
+//! Buffers that a finished request to an upstream leaves, emptied, for the next one of its exchange. Allocating them
+//! for each request took a tenth of its time.
 //!
-//! Invariant: nothing of the old request can be read here, and no buffer is kept that one long request has made large.
+//! Invariant: nothing of the old request can be read here, and no buffer that a long request enlarged is kept.
 
 use super::record::{ReceivedHead, Record, RequestTarget};
 use crate::http::h1::field::Field;
 use std::rc::Rc;
 
-/// Buffers of more bytes are given back.
+/// Larger buffers, in bytes, are freed.
 const MOST: usize = 4 << 10;
 
 #[derive(Default)]
@@ -21,7 +21,7 @@ pub struct Spare {
     pairs: Vec<u8>,
 }
 
-/// The same buffer without its content, if it is not too large to be kept.
+/// Empties a buffer, and frees it if it is too large to keep.
 fn emptied<T>(mut buffer: Vec<T>) -> Vec<T> {
     buffer.clear();
     if buffer.capacity() * size_of::<T>() <= MOST { buffer } else { Vec::new() }
@@ -32,7 +32,7 @@ impl Spare {
         self.record.take().unwrap_or_default()
     }
 
-    /// The request is answered and logged.
+    /// Called when the request has been answered and logged.
     pub fn keep_record(&mut self, mut record: Box<Record>) {
         if let Some(mut head) = record.head.take()
             && let Some(ReceivedHead { head: parsed, bytes }) = Rc::get_mut(&mut head)
@@ -47,7 +47,7 @@ impl Spare {
         self.record = Some(record);
     }
 
-    /// The response has been taken whole: its request, and where that went.
+    /// Called when the whole response has been received: keeps the buffers of the request and its target.
     pub fn keep_request(&mut self, request: Vec<u8>, mut place: Rc<RequestTarget>) {
         self.request = emptied(request);
         if let Some(RequestTarget { uri, .. }) = Rc::get_mut(&mut place) {
@@ -57,22 +57,22 @@ impl Spare {
         }
     }
 
-    /// For the fields of a response.
+    /// A buffer for the fields of a response.
     pub fn take_fields(&mut self) -> Vec<Field> {
         std::mem::take(&mut self.fields)
     }
 
-    /// For the target of a request.
+    /// A buffer for the target of a request.
     pub fn take_uri(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.uri)
     }
 
-    /// For a request as it is sent.
+    /// A buffer for a request to send.
     pub fn take_request(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.request)
     }
 
-    /// For parameters in the format of their protocol.
+    /// A buffer for parameters in the format of their protocol.
     pub fn take_pairs(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.pairs)
     }
@@ -81,24 +81,24 @@ impl Spare {
         self.pairs = emptied(pairs);
     }
 
-    /// The same place, shared.
+    /// Moves `place` into an `Rc`, reusing a kept one.
     pub fn share_place(&mut self, place: RequestTarget) -> Rc<RequestTarget> {
         shared(self.place.take(), place)
     }
 
-    /// The same head, shared.
+    /// Moves `head` into an `Rc`, reusing a kept one.
     pub fn share_head(&mut self, head: ReceivedHead) -> Rc<ReceivedHead> {
         shared(self.head.take(), head)
     }
 
-    /// For the bytes of the head of a response.
+    /// A buffer for the bytes of a response head.
     pub fn take_bytes(&mut self) -> Vec<u8> {
         let head = self.head.as_mut().and_then(Rc::get_mut);
         head.map(|head| std::mem::take(&mut head.bytes)).unwrap_or_default()
     }
 }
 
-/// `value` in the room of an older one, if there is such.
+/// Moves `value` into an older `Rc`, if there is one.
 fn shared<T>(room: Option<Rc<T>>, value: T) -> Rc<T> {
     let Some(mut room) = room else { return Rc::new(value) };
     match Rc::get_mut(&mut room) {
@@ -134,12 +134,12 @@ mod tests {
         assert!(bytes.is_empty() && bytes.capacity() >= 100 && fields.is_empty() && fields.capacity() >= 3);
         let head = spare.share_head(ReceivedHead { head: ResponseHead::default(), bytes });
         assert_eq!((head.head.status, head.bytes.len()), (0, 0));
-        // What is still in use elsewhere stays there.
+        // What is still in use elsewhere is not reused.
         let used = record(1);
         let _user = used.head.clone();
         spare.keep_record(used);
         assert_eq!(spare.take_bytes().capacity(), 0);
-        // A long request leaves no large buffer.
+        // A long request does not leave a large buffer.
         spare.keep_record(record(MOST + 1));
         assert_eq!(spare.take_bytes().capacity(), 0);
     }

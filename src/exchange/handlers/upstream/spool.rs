@@ -1,8 +1,8 @@
-//! A response that arrives faster than its client reads it: what the queue has no room for goes to a temporary file,
-//! so that the upstream is free for others (proxy_max_temp_file_size and the like).
+//! A response that arrives faster than its client reads it: what does not fit in the queue is spooled to a temporary
+//! file, to free the upstream (proxy_max_temp_file_size and others).
 //!
-//! Invariants: bytes are sent in the order in which they arrived; the file is no larger than the limit. If the disk
-//! is full, or few descriptors are left, the client loses nothing: its upstream waits for it, as without a file.
+//! Invariants: bytes are sent in the order in which they arrived; the file never exceeds the limit. If the disk is full
+//! or descriptors are scarce, no data is lost: the upstream waits for the client, as without a file.
 
 use super::settings::settings;
 use crate::config::model::Level;
@@ -10,43 +10,43 @@ use crate::exchange::{Exchange, Printable, filters};
 use crate::services::Services;
 use crate::services::temp_dir::{Failure, Keep, TempFile};
 
-/// The smallest limit of what waits for the client: smaller pieces only cost system calls.
+/// Minimum capacity of the queue: smaller pieces would only cost system calls.
 pub(super) const LEAST_BUFFER: u64 = 64 << 10;
 
-/// The queue is full.
+/// When the queue was found full.
 #[derive(Clone, Copy)]
 pub(super) struct Full {
     /// Monotonic milliseconds.
     pub since: u64,
-    /// Bytes of the response that the client had taken then.
+    /// Bytes of the response that the client had taken by then.
     pub sent: u64,
 }
 
-/// The part of a response that its client has not read yet, beyond what is in the queue.
+/// The part of a response that does not fit in the queue and that the client has not read yet.
 #[derive(Default)]
 pub struct Spool {
     /// Some: the queue was found full, and the client has taken little since.
     pub(super) full: Option<Full>,
-    /// Received bytes are put here.
+    /// Received bytes are written to the file.
     pub(super) is_open: bool,
     file: Option<TempFile>,
-    /// The offset in the file where the client continues.
+    /// The offset in the file from which the client continues.
     at: u64,
-    /// What the disk did not take; nothing more is read while it waits.
+    /// What could not be written to the disk; nothing more is read until it has been sent.
     refused: Vec<u8>,
     pub(super) has_failed: bool,
-    /// The upstream broke off: the client must see that the end is missing.
+    /// The response was cut short: the client must see that the end is missing.
     pub is_cut: bool,
 }
 
-/// Most bytes of a response that wait in memory.
+/// Maximum bytes of a response that are queued in memory.
 pub(super) fn capacity(ex: &Exchange) -> u64 {
     let settings = settings(ex);
     let (count, size) = settings.buffers;
     settings.buffer_size.0.saturating_add(count.saturating_mul(size.0)).max(LEAST_BUFFER)
 }
 
-/// A piece of the body: to the client, or behind what waits for it.
+/// Passes on a piece of the body: to the client, or to the spool if it is open.
 pub(super) fn pass(spool: &mut Option<Box<Spool>>, ex: &mut Exchange, cx: &mut Services, piece: &[u8]) {
     match spool {
         Some(spool) if spool.is_open => spool.push(ex, cx, piece),
@@ -59,7 +59,7 @@ impl Spool {
         self.refused.is_empty() && self.file.as_ref().is_none_or(|file| self.at == file.len())
     }
 
-    /// Bytes that it can take now.
+    /// Bytes that the spool can take now.
     pub(super) fn room(&self, ex: &Exchange) -> usize {
         if self.has_failed {
             return 0;
@@ -99,10 +99,10 @@ impl Spool {
         Ok(self.file.insert(file))
     }
 
-    /// Passes on what the queue has room for, and gives the number of bytes. None: they cannot be read.
+    /// Passes on what fits in the queue, and returns the number of bytes. None: the file cannot be read.
     pub fn pass_on(&mut self, ex: &mut Exchange, cx: &mut Services) -> Option<usize> {
         let (capacity, waiting) = (capacity(ex), ex.out.pending());
-        // Not in small pieces.
+        // Avoid small pieces.
         if self.is_empty() || waiting > capacity / 2 {
             return Some(0);
         }

@@ -1,9 +1,8 @@
-//! proxy_store and the like: a response that is stored as a file while it is sent to the client.
+//! proxy_store and others: stores a response as a file while it is sent to the client.
 //!
-//! Invariants: a file appears whole or not at all; nothing in a request leads outside the directory that the
-//! configuration names. A copy that cannot be stored does not affect the client: it is reported, and the response
-//! continues. If it has no room under upload_quota ([`super::budget`]), nothing of it stays, nor do directories that
-//! were made for it.
+//! Invariants: a file appears completely or not at all; nothing in a request leads outside the configured directory.
+//! Errors do not affect the client: they are logged, and the response continues. If there is no room under upload_quota
+//! ([`super::budget`]), nothing of the copy remains, nor do directories that were created for it.
 
 use super::budget::Budget;
 use super::record::ReceivedHead;
@@ -31,13 +30,13 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
 
-/// A response of at most this size is written at once, when it is complete.
+/// A response up to this size is written at once, when it is complete.
 const HELD: usize = 64 << 10;
 
 /// A response that is being stored as a file.
 pub struct Copy {
     part: Part,
-    /// The deepest existing directory of the path, and those below it that are made when the response is complete.
+    /// The deepest existing directory of the path; the missing ones below it are created when the response is complete.
     dir: Rc<OwnedFd>,
     missing: Vec<CString>,
     name: CString,
@@ -48,7 +47,7 @@ pub struct Copy {
     resolve: u64,
     /// Its share of the location's upload_quota.
     budget: Option<Budget>,
-    /// Holds `dir` where another operation made it and may remove it again, and those that are made for the response.
+    /// Protects `dir` from removal if another operation created it, and the directories created for the response.
     making: Making,
 }
 
@@ -56,7 +55,7 @@ pub struct Copy {
 enum Failed {
     /// A system call failed.
     Call(&'static str, Errno),
-    /// The quota refused.
+    /// The quota is exceeded.
     Refused(Box<Refusal>),
 }
 
@@ -66,13 +65,13 @@ impl From<Refusal> for Failed {
     }
 }
 
-/// A path whose first `trusted` bytes are the configuration's; the rest must stay beneath.
+/// A path whose first `trusted` bytes are from the configuration; the rest must stay beneath.
 struct Target {
     path: Vec<u8>,
     trusted: usize,
 }
 
-/// A response begins that is to be stored: the file for it.
+/// Creates the file for a response that is to be stored.
 pub fn begin(ex: &mut Exchange, cx: &mut Services, head: &ReceivedHead) -> Option<Box<Copy>> {
     if settings(ex).store == Store::Off || head.head.status != 200 || ex.route.method == Method::Head || ex.asks_only()
     {
@@ -108,7 +107,7 @@ fn report(ex: &Exchange, cx: &mut Services, path: &[u8], failed: Failed) {
     }
 }
 
-/// Where the response is stored. None: it must not be written there.
+/// Where to store the response. None: it must not be written there.
 fn target(ex: &mut Exchange, cx: &mut Services) -> Option<Target> {
     let config = ex.config.clone();
     let location = config.location(ex.route.location);
@@ -118,7 +117,7 @@ fn target(ex: &mut Exchange, cx: &mut Services) -> Option<Target> {
         let mapped = paths::map(ex, cx);
         let target = match mapped {
             Mapped::Path { root: end } => {
-                // The alias of a regex location is a whole path, with captures.
+                // The alias of a regex location is the whole path, with captures.
                 let whole = location.settings.files.alias == Some(u32::MAX);
                 let fixed = root.constant().is_some() && !whole;
                 let path = ex.route.path.clone();
@@ -139,7 +138,7 @@ fn target(ex: &mut Exchange, cx: &mut Services) -> Option<Target> {
         path.splice(0..0, prefix.iter().copied().chain(*b"/"));
     }
     let mut trusted = trusted(&store, &path);
-    // `$document_root$uri`: the root is the configuration's, too.
+    // `$document_root$uri`: the root is from the configuration, too.
     if trusted <= 1
         && let Some(root) = root.constant()
         && path.strip_prefix(root).is_some_and(|rest| rest.starts_with(b"/"))
@@ -150,7 +149,7 @@ fn target(ex: &mut Exchange, cx: &mut Services) -> Option<Target> {
     may_hold(ex, cx, &target).then_some(target)
 }
 
-/// Whether a response may be stored there: no `..`, no name of our own, nothing that was deleted.
+/// Whether a response may be stored there: no `..`, no hidden name of this server, nothing in a trash.
 fn may_hold(ex: &Exchange, cx: &mut Services, target: &Target) -> bool {
     let rest = target.path.get(target.trusted..).unwrap_or_default();
     let bad = rest.split(|b| *b == b'/').any(|name| name == b"..")
@@ -164,7 +163,7 @@ fn may_hold(ex: &Exchange, cx: &mut Services, target: &Target) -> bool {
     !bad
 }
 
-/// The existing part of the directory's path, and an empty file for the response.
+/// Opens the existing part of the directory's path, and an empty file for the response.
 fn open(ex: &Exchange, cx: &mut Services, target: &Target, modified: Option<i64>) -> Result<Copy, Failed> {
     let (base, rest) = target.path.split_at(target.trusted);
     let slash = memchr::memrchr(b'/', rest).map_or(0, |at| at + 1);
@@ -194,7 +193,7 @@ fn open(ex: &Exchange, cx: &mut Services, target: &Target, modified: Option<i64>
     })
 }
 
-/// The directory that the configuration names; it is made if it is missing (nginx).
+/// Opens the configured directory, and creates it if it is missing (nginx).
 fn open_base(cx: &mut Services, base: &[u8], mode: Mode) -> Result<Rc<OwnedFd>, Failed> {
     let path = file::c_string(base).map_err(call("open()"))?;
     match cx.directories.open(&path, &cx.now) {
@@ -221,7 +220,7 @@ impl Copy {
         self.part.move_to_file(&self.dir, &mut cx.temp_names, Birth::Nameless).map_err(call("open()"))
     }
 
-    /// Reserves the copy's share of the location's upload_quota.
+    /// Claims the copy's share of the location's upload_quota.
     fn counted(self, ex: &mut Exchange, cx: &mut Services, length: Option<u64>) -> Result<Copy, Failed> {
         if ex.here().settings.upload.quota.is_none() {
             return Ok(self);
@@ -235,12 +234,12 @@ impl Copy {
         Ok(Copy { budget, ..self })
     }
 
-    /// The file that has the name. None: nothing, or the directory does not exist yet.
+    /// The existing file with this name. None: there is none, or not even its directory.
     fn there(&self) -> Option<Stat> {
         file::stat_at(Some(self.dir.as_fd()), &self.name, Follow::No).ok().filter(|_| self.missing.is_empty())
     }
 
-    /// Only files are replaced; a link is replaced itself.
+    /// What the file will replace: only files may be replaced; a symbolic link is replaced itself.
     fn replaced(&self) -> Result<Usage, Failed> {
         let there = self.there();
         match there.map(|stat| stat.kind) {
@@ -250,11 +249,11 @@ impl Copy {
         }
     }
 
-    /// The response is whole: gives it its name. Directories that were made for it are removed again if that fails.
+    /// The response is complete: gives the file its name. If that fails, directories created for it are removed again.
     fn keep(&mut self, cx: &mut Services) -> Result<(), Failed> {
         self.move_to_file(cx)?;
         if let (Some(modified), Some(fd)) = (self.modified, self.part.fd()) {
-            // A file system that does not store such a time still stores the file.
+            // If the file system cannot store this time, the file is stored without it.
             let _ = file::set_mtime(fd, (modified, 0));
         }
         self.part.stat().map_err(call("fchmod()"))?;
@@ -286,13 +285,13 @@ impl Copy {
         Ok(())
     }
 
-    /// Makes the missing directories, and gives the file its name in them; gives what it replaced.
+    /// Creates the missing directories and gives the file its name in them; returns what it replaced.
     fn name_it(&mut self, cx: &mut Services, making: &mut Making, freed: Usage) -> Result<Usage, Failed> {
         let was_there = self.missing.is_empty();
         let how = (self.mode.directory().0, self.resolve);
         make_path::make_beneath(&mut self.dir, &mut self.missing, how, making, || false)
             .map_err(|(name, e)| Failed::Call(name, e))?;
-        // Another request may have made them meanwhile, and stored something there.
+        // Another request may have created the directories meanwhile, and stored a file there.
         let freed = if was_there { freed } else { self.replaced()? };
         self.part.replace(&self.dir, &self.name, &mut cx.temp_names).map_err(call("rename() to"))?;
         Ok(freed)
@@ -310,7 +309,7 @@ fn usage(there: Option<Stat>) -> Usage {
     }
 }
 
-/// Writes a piece of the response. If that fails, the copy ends.
+/// Writes a piece of the response. If that fails, the copy is given up.
 pub fn write(copy: &mut Option<Box<Copy>>, ex: &Exchange, cx: &mut Services, bytes: &[u8]) {
     let Some(one) = copy else { return };
     if let Err(failed) = one.write(cx, bytes) {

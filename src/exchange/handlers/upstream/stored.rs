@@ -1,7 +1,8 @@
-//! Whether clients may have put a file where it is: such a file is never run, and SSI commands in it
-//! are text.
+//! Whether clients may have stored a file at its path: such a file is never executed, and SSI commands in it are plain
+//! text.
 //!
-//! Invariant: whatever links and aliases lead to a file, its real path decides; where that is not known, it is not run.
+//! Invariant: whatever links and aliases lead to a file, its real path decides; if that cannot be determined, the file
+//! is not executed.
 
 use crate::config::model::{Config, Level, WriteArea};
 use crate::exchange::handlers::failure;
@@ -11,10 +12,10 @@ use crate::route::{NoTrace, location};
 use crate::services::Services;
 use crate::sys::Errno;
 
-/// The error log's reason for such a file.
+/// The reason shown in the error log.
 const WHY: &str = "lies where clients may store files (upload_execute)";
 
-/// The path without `..`, as programs read it that do not ask the file system.
+/// Resolves `..` textually, as programs do that do not ask the file system. None: the path contains none.
 fn lexical(path: &[u8]) -> Option<Vec<u8>> {
     let parts = || path.split(|b| *b == b'/');
     if !parts().any(|part| part == b"..") {
@@ -35,22 +36,21 @@ fn lexical(path: &[u8]) -> Option<Vec<u8>> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Links {
     Possible,
-    /// They have been followed: the path is the real one.
+    /// They have been resolved: the path is the real one.
     Resolved,
 }
 
-/// Such files may exist at all, and must not be run.
+/// Whether clients can store files at all, and such files must not be executed.
 pub fn is_in_question(ex: &Exchange) -> bool {
     let (here, config) = (ex.here(), &ex.config);
     let any = here.stores() || !config.stores.is_empty() || !config.write_areas.is_empty();
     any && !here.settings.cgi.uploads
 }
 
-/// Checks a file at `path`, which is about to be run. `kind`: what it is to the error log.
+/// Checks a file at `path` that is about to be executed. `kind`: what to call it in the error log.
 ///
-/// # Errors
-/// 403: a client may have put it there. 503 or 500: it is not known where it, or where clients may store files, really
-/// lies (there is no free descriptor, say).
+/// # Errors 403: a client may have stored it. 503 or 500: the real path of the file, or of the places where clients may
+/// store files, cannot be determined (there is no free descriptor, say).
 pub fn check(ex: &Exchange, cx: &mut Services, kind: &str, path: &[u8], links: Links) -> Result<(), Status> {
     let shown = Printable(path);
     match may_be(ex, cx, path, links) {
@@ -67,10 +67,9 @@ pub fn check(ex: &Exchange, cx: &mut Services, kind: &str, path: &[u8], links: L
     }
 }
 
-/// Whether a client may have put it there.
+/// Whether a client may have stored it.
 ///
-/// # Errors
-/// It is not known.
+/// # Errors This cannot be determined.
 pub fn may_be(ex: &Exchange, cx: &mut Services, path: &[u8], links: Links) -> Result<bool, Errno> {
     if !is_in_question(ex) {
         return Ok(false);
@@ -87,7 +86,7 @@ pub fn may_be(ex: &Exchange, cx: &mut Services, path: &[u8], links: Links) -> Re
     }
     let mut names = vec![path];
     for name in real.iter().flat_map(|real| [Some(&real.whole), real.file.as_ref()]).flatten() {
-        // Most files are where their path says, and are looked for once.
+        // For most files, this is also the real path: look it up only once.
         if !names.contains(&&name[..]) {
             names.push(name);
         }
@@ -98,9 +97,9 @@ pub fn may_be(ex: &Exchange, cx: &mut Services, path: &[u8], links: Links) -> Re
     })
 }
 
-/// Whether a client may write the file of that name below the area by its URI.
+/// Whether a client may write the file with this name in the area, according to its URI.
 fn writes(config: &Config, area: &WriteArea, rest: &[u8]) -> bool {
-    // Variables decide the URI.
+    // The URI depends on variables.
     let Some(uri) = &area.uri else { return true };
     let uri = [uri, &b"/"[..], rest].concat();
     let found = location::find(config, area.server, &uri, &mut NoTrace);

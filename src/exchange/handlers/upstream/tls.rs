@@ -1,4 +1,4 @@
-//! `proxy_pass https://…`: the server's name in SNI and in its certificate, and how the certificate is verified.
+//! `proxy_pass https://…`: the server name for SNI and for its certificate, and how the certificate is verified.
 
 use crate::config::model::Level;
 use crate::config::tls_material::{ClientTls, UpstreamTls};
@@ -13,13 +13,13 @@ use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// The TLS configuration of a connection. Requests with equal ones share connections.
+/// The TLS configuration of a connection. Requests with equal configurations share connections.
 #[derive(Clone, Debug)]
 pub struct Secure {
     pub settings: Rc<UpstreamTls>,
-    /// The handshake's configuration: the request may choose the certificate.
+    /// The handshake configuration: the client certificate may depend on the request.
     config: Arc<ClientConfig>,
-    /// proxy_ssl_name: without a port.
+    /// proxy_ssl_name, without a port.
     pub name: Box<str>,
 }
 
@@ -37,10 +37,10 @@ impl Hash for Secure {
 }
 
 impl Secure {
-    /// A session that is about to send its ClientHello.
+    /// Creates a session that is about to send its ClientHello.
     pub fn session(&self) -> Result<Session, String> {
         let name = self.name.trim_matches(['[', ']']);
-        // A name that is none in DNS is not sent (nginx).
+        // A name that is not a DNS name is not sent (nginx).
         let nameless = || ServerName::IpAddress(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED).into());
         let name = ServerName::try_from(name.to_owned()).unwrap_or_else(|_| nameless());
         Session::client(self.config.clone(), name).map_err(|fault| fault.to_string())

@@ -1,22 +1,22 @@
-//! The target of a passed request: the client's own, or one whose location prefix is replaced by the URI part of
-//! proxy_pass.
+//! The target of a passed request: the client's own, or one in which the URI part of proxy_pass replaces the location
+//! prefix.
 
 use crate::http::escape::{escape_uri, push_escaped};
 
 /// The parts of the request's URI.
 pub struct Uri<'a> {
-    /// Path and arguments as the client sent them; None if a rewrite or an internal redirect has changed them.
+    /// Path and arguments as sent by the client; None if a rewrite or an internal redirect has changed them.
     pub raw: Option<&'a [u8]>,
-    /// The present normalised path and arguments.
+    /// The current normalised path and arguments.
     pub path: &'a [u8],
-    /// The path is passed escaped: the client sent it with escapes, or something other than the client produced it.
-    /// Otherwise it is passed as it is.
+    /// Whether the path is passed escaped: the client sent it with escapes, or it does not come from the client.
+    /// Otherwise it is passed unchanged.
     pub is_escaped: bool,
     pub args: &'a [u8],
 }
 
-/// The part of `uri` behind the location's name, appended to `part`, in the empty buffer `out`. `location`: None if a
-/// rewrite with `break` has changed the URI, which is then passed as a whole (nginx).
+/// Appends the part of `uri` after the location's name to `part`, in the empty buffer `out`. `location`: the length of
+/// that name; None if a rewrite with `break` has changed the URI, which is then passed as a whole (nginx).
 pub fn target(part: &[u8], location: Option<usize>, uri: &Uri<'_>, mut out: Vec<u8>) -> Vec<u8> {
     if let (b"", Some(raw)) = (part, uri.raw) {
         // `GET http://host?x` has no path.
@@ -47,7 +47,7 @@ pub fn target(part: &[u8], location: Option<usize>, uri: &Uri<'_>, mut out: Vec<
     out
 }
 
-/// Blanks and control bytes, which may come from variables, never split the request line.
+/// Escapes blanks and control bytes, which may come from variables, so that they cannot split the request line.
 pub fn tame(target: &mut Vec<u8>) {
     let is_bad = |b: &u8| *b <= b' ' || *b == 0x7f;
     if target.iter().any(is_bad) {

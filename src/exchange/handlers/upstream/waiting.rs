@@ -1,4 +1,4 @@
-//! The state of an exchange with an upstream: what it waits for, and whether it is over.
+//! The state of an exchange with an upstream: which events it waits for, and whether it is over.
 
 use super::proxy::{Phase, Proxy};
 use super::settings::settings;
@@ -9,7 +9,7 @@ use crate::services::Services;
 use std::rc::Rc;
 
 impl Proxy {
-    /// Sets the servers that one is picked from.
+    /// Sets the group from which servers are picked.
     pub(super) fn aim(&mut self, ex: &Exchange, upstream: Rc<Upstream>) {
         let servers = upstream.peers.iter().filter(|peer| !peer.down).count() as u64;
         let most = settings(ex).next_tries;
@@ -17,12 +17,12 @@ impl Proxy {
         self.upstream = upstream;
     }
 
-    /// The servers that one is picked from; None: it is a program.
+    /// The group from which servers are picked; None: it is a program.
     pub fn group(&self) -> Option<&Upstream> {
         self.script.is_none().then_some(&*self.upstream)
     }
 
-    /// It is connected, and there is no request to send.
+    /// Whether a tunnel is connected, which has no request to send.
     pub fn opens_tunnel(&self) -> bool {
         self.protocol.is_tunnel() && self.phase == Phase::Talk
     }
@@ -31,18 +31,18 @@ impl Proxy {
         &self.upstream
     }
 
-    /// The whole response has arrived.
+    /// The whole response has arrived: completes its copy.
     pub fn keep_copy(&mut self, ex: &Exchange, cx: &mut Services) {
         store::end(&mut self.copy, ex, cx);
     }
 
-    /// The response is read to its end although its client is gone.
+    /// Whether the response is being stored, so that it is read to its end even if the client has gone.
     pub fn is_copied(&self) -> bool {
         self.copy.is_some()
     }
 
-    /// The response is complete, or the client is gone: the server did what it could. True: its connection may serve
-    /// another request.
+    /// The response is complete, or is not needed any more; ends the record. True: the connection may serve another
+    /// request.
     pub fn finish(&mut self, ex: &mut Exchange, cx: &Services) -> bool {
         if let Some(record) = &mut ex.log.upstream {
             record.end(cx.now.ms);
@@ -50,7 +50,7 @@ impl Proxy {
         self.keep && self.is_done() && self.is_sent(ex) && self.settings_keep(ex)
     }
 
-    /// The request is over: what it had room in is used by the next one of its exchange.
+    /// The request is over: leaves its buffers to the next one of its exchange.
     pub fn leave_room(self, ex: &mut Exchange) {
         ex.log.spare.keep_request(self.out, self.place);
     }
@@ -59,7 +59,7 @@ impl Proxy {
         self.protocol.may_keep(settings(ex).version) && self.upstream.keepalive.idle > 0
     }
 
-    /// The events that can continue the exchange: the connection checks that none of them was missed.
+    /// The events that can continue the exchange; the connection checks that none was missed.
     pub fn waits(&self, ex: &Exchange) -> Waits {
         let connecting = self.phase == Phase::Connect;
         let talking = matches!(self.phase, Phase::Talk | Phase::Tunnel);
@@ -77,7 +77,7 @@ impl Proxy {
         }
     }
 
-    /// The response has begun; an error can only be shown by its end.
+    /// The response to the client has begun: an error can only be signalled by ending it early.
     pub fn has_begun(ex: &Exchange) -> bool {
         ex.tx != Tx::Wait
     }
