@@ -118,7 +118,8 @@ impl Digests {
 
     /// The bytes are complete.
     ///
-    /// # Errors 400: their digest is not the announced one.
+    /// # Errors
+    /// 400: their digest is not the announced one.
     pub fn finish(self) -> Result<Sums, Refusal> {
         let sums = Sums {
             sha256: self.sha256.map(|hasher| (*hasher).finalize().to_vec()),

@@ -35,7 +35,8 @@ impl Budget {
     /// Claims room for a file to be created in the directory `dir` (a real path), which will replace one of size
     /// `freed`. None: no quota applies there. `length`: as announced by the upstream.
     ///
-    /// # Errors There is no room, or the area that counts cannot be determined.
+    /// # Errors
+    /// There is no room, or the area that counts cannot be determined.
     pub fn begin(
         ex: &mut Exchange,
         cx: &mut Services,
@@ -59,7 +60,8 @@ impl Budget {
 
     /// Claims room for at least this size. Counts a slice of the area if its size is not known yet.
     ///
-    /// # Errors There is no room.
+    /// # Errors
+    /// There is no room.
     pub fn grow(&mut self, cx: &mut Services, bytes: u64) -> Result<(), Refusal> {
         let is_more = bytes > self.coming.bytes;
         self.coming.bytes = self.coming.bytes.max(bytes);
@@ -91,8 +93,9 @@ impl Budget {
 
     /// The file is complete and about to get its name. Takes the lock of a quota that is shared with other processes.
     ///
-    /// # Errors There is no room, or this cannot be determined now: the area is still being counted, or another process
-    /// holds the lock.
+    /// # Errors
+    /// There is no room, or this cannot be determined now: the area is still being counted, or another process holds
+    /// the lock.
     pub fn admit(&mut self, cx: &mut Services, (added, freed): (Usage, Usage)) -> Result<Option<Lock>, Refusal> {
         if !self.claim(cx, added.minus(freed))? {
             return Err(not_counted_yet());

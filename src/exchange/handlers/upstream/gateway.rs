@@ -113,7 +113,8 @@ fn is_set(gateway: &Gateway, name: &[u8]) -> bool {
 
 /// Writes the configured parameters, and `HTTP_HOST`.
 ///
-/// # Errors 403 if the application would execute a file that clients may have stored.
+/// # Errors
+/// 403 if the application would execute a file that clients may have stored.
 fn configured(ex: &mut Exchange, cx: &mut Services, gateway: &Gateway, params: &mut Params) -> Result<(), Status> {
     let mut scratch = Vec::with_capacity(64);
     let mut programs = stored::is_in_question(ex).then(Programs::default);

@@ -49,8 +49,9 @@ pub fn is_in_question(ex: &Exchange) -> bool {
 
 /// Checks a file at `path` that is about to be executed. `kind`: what to call it in the error log.
 ///
-/// # Errors 403: a client may have stored it. 503 or 500: the real path of the file, or of the places where clients may
-/// store files, cannot be determined (there is no free descriptor, say).
+/// # Errors
+/// 403: a client may have stored it. 503 or 500: the real path of the file, or of the places where clients may store
+/// files, cannot be determined (there is no free descriptor, say).
 pub fn check(ex: &Exchange, cx: &mut Services, kind: &str, path: &[u8], links: Links) -> Result<(), Status> {
     let shown = Printable(path);
     match may_be(ex, cx, path, links) {
@@ -69,7 +70,8 @@ pub fn check(ex: &Exchange, cx: &mut Services, kind: &str, path: &[u8], links: L
 
 /// Whether a client may have stored it.
 ///
-/// # Errors This cannot be determined.
+/// # Errors
+/// This cannot be determined.
 pub fn may_be(ex: &Exchange, cx: &mut Services, path: &[u8], links: Links) -> Result<bool, Errno> {
     if !is_in_question(ex) {
         return Ok(false);
