@@ -152,8 +152,8 @@ const GATHER: usize = 16;
 impl Server {
     /// Creates a server with sockets already listening.
     ///
+    /// # Errors
     /// The first system call that failed; without it there is no event loop.
-    /// The first system call that failed; the process has no loop without it.
     pub fn new(mut cx: Services, listeners: Listeners, signals: signals::Signals) -> Result<Server, Errno> {
         let epoll = Rc::new(Epoll::new()?);
         let wake_timer = WakeTimer::new(&epoll)?;

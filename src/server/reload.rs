@@ -47,7 +47,7 @@ pub struct Origin {
     /// `-e`.
     pub error_log: Option<PathBuf>,
     pub form: Form,
-    /// argv[0], with which messages begin.
+    /// `argv[0]`, with which messages begin.
     pub program: String,
     /// The path of the executable: an upgrade starts what is there, even if the file was replaced.
     pub executable: PathBuf,

@@ -11,7 +11,7 @@ use crate::sys::Errno;
 use crate::sys::file::c_string;
 
 /// Starts the program `path` (for a binary upgrade: ourselves; PATH is not searched) with exactly these arguments,
-/// including argv[0], and this environment. `keep` is inherited under the same numbers; otherwise only the standard
+/// including `argv[0]`, and this environment. `keep` is inherited under the same numbers; otherwise only the standard
 /// streams are. In the child no signal is blocked or ignored. Returns the pid, to be [`super::reap`]ed. ENOENT, EACCES
 /// and the like if it cannot be executed; EINVAL for a NUL in a string.
 pub fn spawn_exec(
