@@ -57,6 +57,7 @@ fn rfc3339(text: &str) -> Option<i64> {
 /// The renewal window that an authority suggests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
+    /// Seconds since 1970.
     pub start: i64,
     pub end: i64,
     /// Seconds until the next query.

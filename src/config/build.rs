@@ -86,6 +86,7 @@ pub struct Build {
 /// nginx's shared memory zone for an upstream. One process needs none, so only the size is checked.
 pub struct GroupZone {
     pub name: Box<str>,
+    /// Bytes; None if this group only refers to the zone.
     pub size: Option<u64>,
     pub span: Span,
 }
@@ -125,6 +126,7 @@ pub struct LocationDraft {
     pub alias: bool,
     pub named: bool,
     pub regex: bool,
+    /// Length of `name`: how much of the path an alias or a URI part replaces.
     pub name_len: u32,
     pub internal: bool,
     pub try_files: Option<Box<TryFiles>>,
@@ -138,6 +140,7 @@ pub struct LocationDraft {
     pub(super) children: Vec<Child>,
     pub(super) name: Box<[u8]>,
     pub(super) server: ServerId,
+    /// Nesting depth below the server.
     pub(super) depth: usize,
 }
 

@@ -197,6 +197,10 @@ pub fn ocsp(path: &Path) -> Result<Vec<u8>, String> {
     if is_response { Ok(bytes) } else { Err("it is no response of OCSP (DER)".into()) }
 }
 
+/// Reads the revocation lists of a PEM file.
+///
+/// # Errors
+/// The reason, as text for a message: the file cannot be read, has no list, or one is damaged.
 pub fn crls(path: &Path) -> Result<Vec<Crl>, String> {
     let text = read(path)?;
     let sections = pem::parse(&text)?;

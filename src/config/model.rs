@@ -254,10 +254,12 @@ pub struct LocationTree {
     pub set: Option<Box<PatternSet>>,
 }
 
+/// A prefix location; entries are sorted.
 #[derive(Debug)]
 pub struct PrefixEntry {
     pub prefix: Box<[u8]>,
     pub location: LocationId,
+    /// Index of the entry with the longest shorter prefix of this one.
     pub parent: Option<u32>,
 }
 

@@ -29,6 +29,7 @@ pub type FixedValues = FastMap<u32, Text>;
 /// Consecutive `set` directives with fixed values, which are executed as one step.
 #[derive(Debug)]
 pub struct SetRun {
+    /// Indices of its ops.
     pub ops: Range<usize>,
     pub values: Rc<FixedValues>,
 }

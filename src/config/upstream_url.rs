@@ -9,9 +9,11 @@ use std::rc::Rc;
 pub struct Url<'a> {
     /// Host without port, or `unix:path`.
     pub host: &'a str,
+    /// None: the URL names no port.
     pub port: Option<u16>,
     /// The default value of `Host`.
     pub header: &'a str,
+    /// The part after host and port; empty if there is none.
     pub uri: &'a [u8],
     pub is_secure: bool,
 }

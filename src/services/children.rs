@@ -102,7 +102,9 @@ pub struct Start<'a> {
     pub dir: CString,
     /// None: empty input.
     pub stdin: Option<BorrowedFd<'a>>,
+    /// The name for the log.
     pub shown: Box<str>,
+    /// Limit of CPU time (RLIMIT_CPU).
     pub cpu_seconds: u64,
     /// Whether STDERR goes to the error log; otherwise it is discarded.
     pub logs: bool,

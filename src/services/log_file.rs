@@ -33,6 +33,7 @@ pub struct LogFile {
     /// Whether the last byte accepted is not a line end: unless the rest of that line follows, a line end is written
     /// first.
     is_in_line: bool,
+    /// The compression level; None: uncompressed.
     pub gzip: Option<u32>,
     /// Whether the current configuration names it.
     pub is_named: bool,

@@ -58,6 +58,7 @@ pub enum Opened {
 pub struct OpenFile {
     pub stat: Stat,
     pub etag: ETag,
+    /// The modification time as an HTTP date.
     pub last_modified: [u8; 29],
     /// The end of the head of a response with the whole file, and the content if it is cached. Together, since they are
     /// sent together, and with many files each separate allocation costs a cache miss.

@@ -18,6 +18,7 @@ use std::rc::Rc;
 /// Maximum number of cached paths, since clients choose them.
 const MOST: usize = 1024;
 
+/// Where a path leads once links and `..` are resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Real {
     /// The real path; its last components need not exist.

@@ -139,9 +139,11 @@ pub struct FinishedUpload {
     pub uri: Vec<u8>,
     /// Its creator; empty if unauthenticated.
     pub user: Vec<u8>,
+    /// Bytes.
     pub length: u64,
     /// The escaped URI of the file.
     pub location: Vec<u8>,
+    /// The status of the final response.
     pub status: u16,
     /// Whether its client uses tus.
     pub tus: bool,

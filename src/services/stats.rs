@@ -120,6 +120,7 @@ pub struct PeerCounts {
     pub selected: u64,
     /// By status class, 1xx first; the last one: no response.
     pub responses: [u64; 6],
+    /// Bytes.
     pub sent: u64,
     pub received: u64,
 }

@@ -73,6 +73,7 @@ enum Measure {
 pub struct ServerState {
     /// Requests in progress.
     pub busy: u32,
+    /// Failures since the server last proved usable.
     pub fails: u32,
     /// It has failed, and is not used for a while.
     pub failed: bool,

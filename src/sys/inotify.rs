@@ -32,7 +32,7 @@ pub const ONESHOT: u32 = libc::IN_ONESHOT;
 
 pub struct Inotify(OwnedFd);
 
-/// Watch number and event mask, and the name of the entry; None if the event is about the watched object itself.
+/// Watch number and event mask, and the name of the entry; empty if the event is about the watched object itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Event<'a> {
     pub watch: i32,

@@ -19,6 +19,7 @@ pub struct Hello {
     pub server_name: Option<Box<str>>,
     /// ALPN protocols, the client's favourite first.
     pub alpn: Vec<Box<[u8]>>,
+    /// Code points, the client's favourite first.
     pub ciphers: Vec<u16>,
     pub groups: Vec<u16>,
     pub signatures: Vec<u16>,

@@ -50,6 +50,7 @@ impl std::fmt::Display for Fault {
     }
 }
 
+/// One side of a TLS connection, without a socket: bytes in, bytes out.
 pub struct Session {
     side: Side,
     state: State,

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 /// A parsed certificate.
 #[derive(Clone, Copy, Debug)]
 pub struct Certificate<'a> {
+    /// The whole certificate.
     pub der: &'a [u8],
     /// The signed part.
     pub tbs: &'a [u8],
@@ -33,8 +34,10 @@ pub struct Certificate<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AltName<'a> {
     Dns(&'a [u8]),
+    /// An address; in name constraints followed by its mask.
     Ip(&'a [u8]),
     Email(&'a [u8]),
+    /// A distinguished name as DER.
     Directory(&'a [u8]),
     /// Another kind, with its tag.
     Other(u8),
@@ -45,9 +48,11 @@ pub struct Extension<'a> {
     /// Content of the OID.
     pub id: &'a [u8],
     pub critical: bool,
+    /// Content of the OCTET STRING.
     pub value: &'a [u8],
 }
 
+/// Content of the OIDs of extensions.
 pub const KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x0f];
 pub const SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1d, 0x11];
 pub const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x13];
@@ -116,6 +121,7 @@ impl<'a> Certificate<'a> {
         extensions(self.extensions)
     }
 
+    /// The first extension with this OID.
     pub fn extension(&self, id: &[u8]) -> Result<Option<Extension<'a>>, Malformed> {
         for extension in self.extensions() {
             let extension = extension?;

@@ -7,6 +7,7 @@ use std::ffi::CString;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
+/// A serving process that has not reported yet that it is ready.
 pub struct Starting {
     pub pid: i32,
     pub channel: OwnedFd,

@@ -50,6 +50,7 @@ impl Idle {
     }
 }
 
+/// A request to an authority in progress: resolve, connect, handshake, send, receive.
 pub(super) struct Fetch {
     authority: usize,
     issuer: Rc<Issuer>,

@@ -15,6 +15,7 @@ pub enum Work {
 }
 
 pub struct Job {
+    /// Index of the certificate.
     pub certificate: usize,
     pub work: Work,
     /// The number of challenges whose responses are published.

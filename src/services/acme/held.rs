@@ -100,6 +100,7 @@ impl CertificateState {
         (self.ask_at <= now).then_some(Due::Ask)
     }
 
+    /// When something is due next (seconds since 1970).
     pub fn next(&self) -> i64 {
         self.order_at.min(self.ask_at).min(self.unkept.next())
     }

@@ -30,6 +30,7 @@ const NO_TTL: u32 = 10;
 pub(super) struct Waiter {
     pub(super) ticket: Ticket,
     pub(super) owner: Option<Wake>,
+    /// When it stops waiting (monotonic milliseconds).
     pub(super) until: u64,
 }
 
@@ -74,6 +75,7 @@ pub(super) struct Lookup {
     questions: Vec<SentQuery>,
     udp: Option<OwnedFd>,
     tcp: Option<Tcp>,
+    /// When the question is repeated (monotonic milliseconds); 0: at once.
     pub(super) resend_at: u64,
     pub(super) waiters: Vec<Waiter>,
 }

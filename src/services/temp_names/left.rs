@@ -15,6 +15,7 @@ use std::rc::Rc;
 
 /// Milliseconds until a failed removal is retried; doubled each time.
 pub(super) const FIRST: u64 = 1_000;
+/// The longest delay.
 pub(super) const LAST: u64 = 300_000;
 
 /// Maximum number of removals retried: each keeps its directory open. The others are in the journal.

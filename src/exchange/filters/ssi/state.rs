@@ -41,6 +41,7 @@ pub struct Shared {
     blocks: Vec<Vec<u8>>,
     /// The first block of each name.
     block_names: FastMap<Box<[u8]>, usize>,
+    /// The number of include commands executed so far.
     pub includes: u32,
     /// Bytes accounted against [`HELD`].
     pub held: usize,
