@@ -1,5 +1,6 @@
-//! The directives of the rewrite module of one level, as data: `exchange::rewrite::script` runs them, `resolve/lists.rs`
-//! groups them by what they test. No parsing here (rows of `directives/rewrite.rs` and `condition.rs` do that).
+//! The directives of the rewrite module of one level, as data: `exchange::rewrite::script` runs them,
+//! `resolve/lists.rs` groups them by what they test. No parsing here (rows of `directives/rewrite.rs` and
+//! `condition.rs` do that).
 
 use super::ast::Span;
 use super::ids::LocationId;

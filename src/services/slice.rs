@@ -10,33 +10,34 @@
 //! A step that is one system call cannot be divided; io_uring and threads, which could, are not used. How long each
 //! of these calls can take, and what limits it:
 //!
-//! - unlink, rename over a name (which removes the file that had it), the last close of a file, ftruncate (DELETE, MOVE,
-//!   an upload that ends, is replaced or is cut): the kernel frees the blocks of *one* file, however large (90 MB on ext4:
-//!   5 ms of CPU, and what the disk takes). Trees go entry by entry ([`crate::services::remove_tree`]); no bound but the
-//!   file's extents. `delete_trash` makes it a rename to a free name.
-//! - open, stat, rmdir, mkdir, link, rename: one name; as many inodes and blocks of directories from the disk as its path
-//!   has components. rmdir looks through, and frees, all blocks that the directory has ever needed (ext4 gives none back
-//!   before: 0.1 s for one that held 200 000 files): no bound but their number.
-//! - inotify_add_watch: all entries of the directory that the kernel has in memory; large directories are not watched
+//! - unlink, rename over an existing name, the last close of a file, and ftruncate (DELETE, MOVE, an upload that ends,
+//!   is replaced or is truncated): the kernel frees the blocks of *one* file, however large (90 MB on ext4: 5 ms of
+//!   CPU, plus the disk). Trees are removed entry by entry ([`crate::services::remove_tree`]); the only limit is the
+//!   number of the file's extents. `delete_trash` turns this into a rename to a free name.
+//! - open, stat, rmdir, mkdir, link, rename: one name; as many inodes and directory blocks from the disk as the path
+//!   has components. rmdir scans and frees all blocks that the directory has ever used (ext4 does not free them
+//!   earlier: 0.1 s for one that held 200 000 files): the only limit is their number.
+//! - inotify_add_watch: all entries of the directory that the kernel has cached; large directories are not watched
 //!   ([`crate::services::dir_watch`]).
-//! - getdents64: [`crate::sys::file::ReadDir`] asks for 32 KiB, some hundred names. File systems that merge directories
-//!   (overlayfs) or fetch them (NFS, FUSE) may read the whole directory for the first batch: no bound of ours.
-//! - pread and sendfile of what is not in the page cache wait for the disk: a piece of 60 KiB of a file above 1 MiB, what
-//!   the socket takes of others, at most 4 MiB at once (conn/request/write.rs); 64 KiB under TLS, and less where
-//!   bodies are compressed, recoded or packed; 256 KiB where a digest is made; 1 MiB by COPY.
-//! - copy_file_range: 1 MiB for COPY and MOVE, 4 MiB where the parts of an upload are joined; where the file systems
-//!   share extents, or the other machine copies, the kernel may take longer for it.
-//! - write and splice into files: what has come of a body (splice: 1 MiB at most). Where more is dirty than the machine
-//!   allows, the kernel makes the writer wait; uploads have it write back every 8 MiB (sync_file_range, which waits where
-//!   the device's queue is full).
-//! - fsync: the kernel's workers wait ([`crate::services::syncs`]). Without io_submit (a filter of system calls) the loop
-//!   waits for each file or directory; and for a file without a name that can get none, which is copied in one go then.
-//! - digests of a file that is small enough to be read again (4 MiB) are made in one go, on its way to its name.
+//! - getdents64: [`crate::sys::file::ReadDir`] reads 32 KiB, some hundred names. File systems that merge directories
+//!   (overlayfs) or fetch them (NFS, FUSE) may read the whole directory for the first batch: this cannot be limited
+//!   here.
+//! - pread and sendfile of data that is not in the page cache wait for the disk: 60 KiB of a file above 1 MiB, for
+//!   smaller files what the socket takes, at most 4 MiB at once (conn/request/write.rs); 64 KiB under TLS, and less if
+//!   bodies are compressed, recoded or archived; 256 KiB for digests; 1 MiB for COPY.
+//! - copy_file_range: 1 MiB for COPY and MOVE, 4 MiB for joining the parts of an upload; if the file systems share
+//!   extents, or a remote server copies, the kernel may take longer.
+//! - write and splice into files: what has arrived of a body (splice: at most 1 MiB). If the machine's limit of dirty
+//!   pages is exceeded, the kernel makes the writer wait; uploads start writeback every 8 MiB (sync_file_range, which
+//!   waits if the device's queue is full).
+//! - fsync: the kernel's workers wait ([`crate::services::syncs`]). Without io_submit (seccomp, say), the loop waits
+//!   for each file or directory; also for an unnamed file that cannot be linked, which is then copied in one step.
+//! - digests of a file small enough to be read again (up to 4 MiB) are computed in one step, before it gets its name.
 //! - clone (CGI): until the program is loaded; exec reads it from the disk.
-//! - malloc_trim, once a crowd of connections has left, in a turn in which nothing else happens: the kernel frees what they
-//!   used (100 MB of 10 000 unfinished uploads: 9 ms).
-//! - write to a log: a regular file like any other; pipes, sockets and terminals do not wait (services/log_file.rs).
-//! - any of them where another machine's disk is asked: until the mount gives up. `soft` or `intr` mounts, or none.
+//! - malloc_trim, after a crowd of connections has closed, in an otherwise idle turn: the kernel frees what they used
+//!   (100 MB of 10 000 unfinished uploads: 9 ms).
+//! - write to a log: a regular file like any other; pipes, sockets and terminals do not block (services/log_file.rs).
+//! - any of these on a network file system: until the mount times out. Use `soft` or `intr` mounts, or none.
 //!
 //! Locks (flock) are not waited for: a request that needs one tries again in another turn
 //! ([`crate::exchange::handlers::versions`], [`crate::services::quotas::shared`]). [`crate::server`]'s module `reload`

@@ -114,10 +114,11 @@ pub fn pread_pieces(
         slices[count] = libc::iovec { iov_base: body.as_mut_ptr().cast(), iov_len: len };
         (left, count) = (left - len, count + 1);
     }
-    // SAFETY: each of the first `count` slices describes a part of the spare capacity of its own, writable for its length.
+    // SAFETY: each of the first `count` slices describes a part of the spare capacity of its own, writable for its
+    // length.
     let got = retry(|| unsafe { libc::preadv(fd.as_raw_fd(), slices.as_ptr(), count as libc::c_int, at) })? as usize;
-    // SAFETY: the pieces that hold `got` bytes are filled in their order, and the gap before each of them was filled above;
-    // all of it lies right after the present end, within the capacity.
+    // SAFETY: the pieces that hold `got` bytes are filled in their order, and the gap before each of them was filled
+    // above; all of it lies right after the present end, within the capacity.
     unsafe { into.set_len(into.len() + got + got.div_ceil(size) * gap) };
     Ok(got)
 }

@@ -74,7 +74,8 @@ impl Code {
     pub fn new(pattern: &[u8], caseless: bool) -> Result<Code, Invalid> {
         let options = PCRE2_USE_OFFSET_LIMIT | if caseless { PCRE2_CASELESS } else { 0 };
         let (mut error, mut offset): (c_int, usize) = (0, 0);
-        // SAFETY: the pattern is valid for its length; the results are written to locals; no context means the defaults.
+        // SAFETY: the pattern is valid for its length; the results are written to locals; no context means the
+        // defaults.
         let code = unsafe {
             pcre2_compile_8(pattern.as_ptr(), pattern.len(), options, &mut error, &mut offset, ptr::null_mut())
         };

@@ -29,7 +29,8 @@ impl<'a> NoEcho<'a> {
 
 impl Drop for NoEcho<'_> {
     fn drop(&mut self) {
-        // SAFETY: the descriptor is still borrowed and the structure initialised; a failure leaves the terminal as it is.
+        // SAFETY: the descriptor is still borrowed and the structure initialised; a failure leaves the terminal as it
+        // is.
         let _ = unsafe { libc::tcsetattr(self.fd.as_raw_fd(), libc::TCSAFLUSH, &self.before) };
     }
 }

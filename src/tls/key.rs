@@ -256,7 +256,8 @@ mod tests {
         }
     }
 
-    /// Made with `openssl ecparam -name prime256v1 -genkey` and `openssl pkcs8 -topk8 -v2 aes-128-cbc`, password "pass".
+    /// Made with `openssl ecparam -name prime256v1 -genkey` and `openssl pkcs8 -topk8 -v2 aes-128-cbc`, password
+    /// "pass".
     const ENCRYPTED: &str = include_str!("testing/encrypted.key");
     /// The same with `openssl ec -aes256`.
     const TRADITIONAL: &str = include_str!("testing/traditional.key");

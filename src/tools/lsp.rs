@@ -1,6 +1,6 @@
-//! `webserv lsp`: a language server for editors, over standard input and output (JSON-RPC with Content-Length). Offers the
-//! messages of `-t` and `lint` with fixes while typing, completion and hover from the directive table, the definitions of
-//! upstreams, zones, named locations, variables and included files, and formatting as in `fmt`.
+//! `webserv lsp`: a language server for editors, over standard input and output (JSON-RPC with Content-Length). Offers
+//! the messages of `-t` and `lint` with fixes while typing, completion and hover from the directive table, the
+//! definitions of upstreams, zones, named locations, variables and included files, and formatting as in `fmt`.
 //!
 //! Invariants: a document is checked as if it were the whole configuration, in its own directory; nothing is bound or
 //! written; a message that cannot be interpreted gets an error response and is never fatal.

@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Destination {
     pub group: usize,
+    /// Index of the server in the group.
     pub peer: usize,
     /// A hash of the local address and the TLS configuration.
     pub way: u64,

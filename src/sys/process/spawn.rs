@@ -36,8 +36,8 @@ pub fn spawn_exec(
     attributes.reset_signals()?;
 
     let mut pid = 0;
-    // SAFETY: `path` is NUL-terminated; `args` and `env` are null-terminated arrays of NUL-terminated strings whose owners
-    // live until the end of this function; actions and attributes are initialised.
+    // SAFETY: `path` is NUL-terminated; `args` and `env` are null-terminated arrays of NUL-terminated strings whose
+    // owners live until the end of this function; actions and attributes are initialised.
     check(unsafe {
         libc::posix_spawn(&mut pid, path.as_ptr(), &inherited.0, &attributes.0, args.as_ptr(), env.as_ptr())
     })?;

@@ -1,6 +1,6 @@
-//! Finds regexes on which a backtracking engine may take exponential or quadratic time: a repetition whose iterations can
-//! be split in several ways, or two such repetitions in a row.
-//! Patterns that only PCRE2 can parse are judged by their text, others by their tree.
+//! Finds regexes on which a backtracking engine may take exponential or quadratic time: a repetition whose iterations
+//! can be split in several ways, or two such repetitions in a row. Patterns that only PCRE2 can parse are judged by
+//! their text, others by their tree.
 
 use regex_syntax::ast::{
     Ast, ClassPerlKind, ClassSet, ClassSetItem, GroupKind, Repetition, RepetitionKind, RepetitionRange, parse::Parser,

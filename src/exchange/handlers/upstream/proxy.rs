@@ -46,7 +46,9 @@ pub struct Proxy {
     pub(super) place: Rc<RequestTarget>,
     pub(super) upstream: Rc<Upstream>,
     pub(super) tried: Tried,
+    /// The number of servers that may still be tried.
     pub(super) tries: u64,
+    /// When the request began (monotonic milliseconds).
     pub(super) began: u64,
     pub(super) asked: RequestContext,
     /// The number of interim responses (1xx) before the response.
@@ -139,7 +141,9 @@ pub(super) struct Pending {
 
 /// The program to run.
 pub(super) struct Script {
+    /// Its real path.
     pub file: Vec<u8>,
+    /// The part of the URI that names it.
     pub name: Vec<u8>,
     pub path_info: Vec<u8>,
     pub interpreter: Interpreter,
