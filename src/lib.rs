@@ -157,7 +157,8 @@
 //! - the serving process started, and again after a crash: [`privsep::parent`]; rights given up (capabilities, seccomp,
 //!   Landlock): [`privsep::sandbox`], by the calls of `sys/sandbox.rs`
 //! - memory short: [`services::overload`] says how much is used, `server/memory.rs` gives up what can be spared
-//! - a certificate loaded: [`config::certificates`]; made for this machine (`ssl_certificate auto`): `config/local_ca.rs`; made
+//! - a certificate loaded: [`config::certificates`]; made for this machine (`ssl_certificate auto`): `config/local_ca.rs`, and
+//!   again before it ends: `server/local_certificates.rs`; made
 //!   part of a server's handshakes: `config/tls.rs`; a session resumed, the keys of its tickets rotated: [`tls::ticket`]
 //! - a certificate ordered from an authority by ACME: [`acme::order`] says what is sent, `server/acme/fetch.rs` sends it; when
 //!   it is renewed: `services/acme/held.rs`; its challenge answered: `exchange/acme.rs`, or in `conn/handshake.rs`; stored:

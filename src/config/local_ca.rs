@@ -11,7 +11,8 @@ use crate::io::replace::replace;
 use crate::sys::file::{self, R_OK, W_OK, X_OK};
 use crate::sys::{Errno, process};
 use crate::tls::issue::{self, Issued};
-use crate::tls::ticket;
+use crate::tls::x509::Certificate;
+use crate::tls::{pem, ticket};
 use std::ffi::CString;
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
@@ -26,7 +27,7 @@ const LOCK: &str = "lock";
 /// How many times to wait five milliseconds for another process.
 const PATIENCE: u32 = 200;
 /// A certificate that expires within these seconds is renewed.
-const SOON: i64 = 30 * 86_400;
+pub const SOON: i64 = 30 * 86_400;
 
 /// The remedy if state cannot be stored; this variable takes precedence.
 pub const CURE: &str = "set $STATE_DIRECTORY to a directory of this user's own";
@@ -59,9 +60,10 @@ fn read(certificate: &Path, key: &Path) -> Option<Issued> {
     Some(Issued { certificate: fs::read_to_string(certificate).ok()?, key: fs::read_to_string(key).ok()? })
 }
 
+/// Valid now, and for longer than [`SOON`]. A certificate that is not valid yet was made when the clock was wrong.
 fn is_fresh(issued: &Issued, names: &[String], now: i64) -> bool {
     issue::covers(issued.certificate.as_bytes(), names)
-        .is_some_and(|(until, missing)| missing.is_empty() && until - now > SOON)
+        .is_some_and(|found| found.missing.is_empty() && found.from <= now && found.until - now > SOON)
 }
 
 /// The paths of the authority's certificate and key.
@@ -69,9 +71,19 @@ fn authority_paths(directory: &Path) -> (PathBuf, PathBuf) {
     (directory.join("ca.crt"), directory.join("ca.key"))
 }
 
+/// The stored authority. One that is not valid yet is kept: people trust it, and the clock of a machine that has just
+/// started may be wrong.
 fn kept_authority(directory: &Path, now: i64) -> Option<Issued> {
     let (certificate, key) = authority_paths(directory);
-    read(&certificate, &key).filter(|found| is_fresh(found, &[], now))
+    let ends_late =
+        |found: &Issued| issue::covers(found.certificate.as_bytes(), &[]).is_some_and(|found| found.until - now > SOON);
+    read(&certificate, &key).filter(ends_late)
+}
+
+/// When the authority of a certificate becomes valid (Unix time).
+pub fn begins(issued: &Issued) -> Option<i64> {
+    let sections = pem::parse(issued.certificate.as_bytes()).ok()?;
+    Some(Certificate::parse(&sections.last()?.der).ok()?.not_before)
 }
 
 /// The stored authority, or a new one. Without a directory it lives as long as the process.
@@ -97,18 +109,27 @@ fn unwritable(path: &Path, why: &dyn std::fmt::Display) -> String {
     format!("\"{}\" cannot be written {why}", path.display())
 }
 
-/// Locks the directory, so that two processes do not create two authorities. Waits while another process holds the
-/// lock.
-fn alone(directory: &Path) -> Result<OwnedFd, String> {
+/// The file whose lock keeps two processes from creating two authorities.
+fn lock_file(directory: &Path) -> Result<OwnedFd, String> {
     let path = directory.join(LOCK);
     fs::create_dir_all(directory).map_err(|e| unwritable(&path, &Errno::from(e)))?;
-    let lock = open::own(&path, 0o600).map_err(|e| unwritable(&path, &e))?;
+    open::own(&path, 0o600).map_err(|e| unwritable(&path, &e))
+}
+
+/// Tries to take the lock; true if another process holds it. Without locks in the file system, concurrent processes are
+/// unlikely.
+fn is_held(lock: &OwnedFd) -> bool {
+    file::flock(lock.as_fd()) == Err(Errno::EAGAIN)
+}
+
+/// Locks the directory. Waits while another process holds the lock.
+fn alone(directory: &Path) -> Result<OwnedFd, String> {
+    let lock = lock_file(directory)?;
     for _ in 0..PATIENCE {
-        match file::flock(lock.as_fd()) {
-            Err(Errno::EAGAIN) => drop(file::wait_any(&[], 5)),
-            // Locked, or the file system has no locks; then concurrent processes are unlikely.
-            _ => break,
+        if !is_held(&lock) {
+            break;
         }
+        let _ = file::wait_any(&[], 5);
     }
     Ok(lock)
 }
@@ -154,8 +175,21 @@ fn judge(directory: &Path) -> Result<(), String> {
 
 /// A certificate, with its chain, for these names and this machine's own.
 pub fn obtain(directory: Option<&Path>, names: &[String], now: i64) -> Result<Issued, String> {
-    let all = self::names(names);
     let _alone = directory.map(alone).transpose()?;
+    find_or_make(directory, names, now)
+}
+
+/// As [`obtain`], for a running server: does not wait for the lock. None: another process holds it.
+pub fn renew(directory: Option<&Path>, names: &[String], now: i64) -> Result<Option<Issued>, String> {
+    let lock = directory.map(lock_file).transpose()?;
+    match lock.as_ref().is_some_and(is_held) {
+        true => Ok(None),
+        false => find_or_make(directory, names, now).map(Some),
+    }
+}
+
+fn find_or_make(directory: Option<&Path>, names: &[String], now: i64) -> Result<Issued, String> {
+    let all = self::names(names);
     directory.map_or(Ok(()), judge)?;
     let ca = authority(directory, now)?;
     if let Some(found) = directory.and_then(|directory| kept(directory, &ca, &all, now)) {
@@ -225,6 +259,11 @@ mod tests {
         assert_eq!(obtain(Some(&directory), &names, NOW + 86_400), Ok(first.clone()), "kept");
         let later = obtain(Some(&directory), &names, NOW + 390 * 86_400).expect("made");
         assert_ne!(later, first, "it would end soon");
+        let earlier = obtain(Some(&directory), &names, NOW).expect("made");
+        assert_ne!(earlier, later, "it would not be valid yet");
+        assert!(
+            earlier.certificate.ends_with(&authority(Some(&directory), NOW - 400 * 86_400).expect("kept").certificate)
+        );
         let ca = authority(Some(&directory), NOW).expect("kept");
         assert!(later.certificate.ends_with(&ca.certificate), "the authority is the same");
         use std::os::unix::fs::PermissionsExt;
@@ -234,6 +273,17 @@ mod tests {
             let want = if path.extension().is_none_or(|end| end == "key") { 0o600 } else { 0o644 };
             assert_eq!(mode, want, "{}", path.display());
         }
+    }
+
+    #[test]
+    fn a_server_that_runs_does_not_wait_for_another_process() {
+        let scratch = Scratch::new();
+        let directory = scratch.path().join("local-ca");
+        let lock = alone(&directory).expect("made");
+        assert_eq!(renew(Some(&directory), &[], NOW), Ok(None));
+        drop(lock);
+        let made = renew(Some(&directory), &[], NOW).expect("made");
+        assert_eq!(made, Some(obtain(Some(&directory), &[], NOW).expect("kept")));
     }
 
     #[test]

@@ -7,17 +7,19 @@ use super::certificates::{self, Origin};
 use super::error::{Diagnostic, Diagnostics};
 use super::load::Touch;
 use super::local_ca;
+use super::local_certificate::LocalCertificate;
 use super::model::{Endpoint, Location, Server, ServerId};
 use super::settings::ssl::{Named, Ssl, Verify};
 use super::template::{Builtin, Part, Var};
 use super::tls_checks::{self, Peer};
-use super::tls_material::{Acme, Handshake, Recipe, ServerTls, Variable, sentence};
+use super::tls_material::{Acme, Handshake, ServerTls, Variable, sentence};
+use super::tls_recipe::Recipe;
 use crate::io::open;
 use crate::sys::Errno;
-use crate::tls::CertifiedKey;
 use crate::tls::ticket::Key;
 use crate::tls::verify::Trust;
 use crate::tls::x509::Certificate;
+use crate::tls::{CertifiedKey, names};
 use crate::util::checkpoint;
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
@@ -61,8 +63,6 @@ pub struct Builder<'a> {
     /// By settings (identity) and whether HTTP/2 is offered.
     made: HashMap<(*const Ssl, bool), Option<Rc<ServerTls>>>,
     leaves: HashMap<*const Ssl, Vec<(Span, Arc<CertifiedKey>)>>,
-    /// When the self-made certificate of the current server expires (Unix time).
-    made_until: Option<i64>,
     /// Pairs already checked; many servers may share one.
     checked: HashSet<(Origin, Origin)>,
 }
@@ -70,7 +70,7 @@ pub struct Builder<'a> {
 impl<'a> Builder<'a> {
     pub fn new(directory: &'a Path, now: i64, touch: Touch, diagnostics: &'a mut Diagnostics) -> Builder<'a> {
         let (made, leaves, checked) = (HashMap::new(), HashMap::new(), HashSet::new());
-        Builder { directory, now, diagnostics, touch, made, leaves, made_until: None, checked }
+        Builder { directory, now, diagnostics, touch, made, leaves, checked }
     }
 
     /// Sets the TLS configuration of every server, and checks that default servers of TLS listeners have one. `names`:
@@ -197,7 +197,7 @@ impl<'a> Builder<'a> {
                 handshake: Handshake::Refused,
                 verify: Verify::Off,
                 trust,
-                expires: None,
+                read_until: None,
             }));
         }
         if ssl.certificates.is_empty() && ssl.auto.is_none() && acme.is_none() {
@@ -212,8 +212,8 @@ impl<'a> Builder<'a> {
         };
         let handshake = if ssl.reject_handshake { Handshake::Refused } else { handshake };
         let leaves = self.leaves.get(&Rc::as_ptr(ssl)).into_iter().flatten();
-        let ends = leaves.filter_map(|(_, pair)| end_of(pair)).chain(self.made_until.take());
-        Some(Rc::new(ServerTls { handshake, verify: ssl.verify, trust, expires: ends.min() }))
+        let read_until = leaves.filter_map(|(_, pair)| end_of(pair)).min();
+        Some(Rc::new(ServerTls { handshake, verify: ssl.verify, trust, read_until }))
     }
 
     /// Reports a certificate without a key. If a misspelled ssl_certificate_key was reported already, checks only that
@@ -269,12 +269,12 @@ impl<'a> Builder<'a> {
             }
         }
         if let Some(span) = ssl.auto {
-            found.extend(self.automatic(span, names));
+            return self.automatic(span, names, found, recipe).map(|local| Handshake::Local(Box::new(local)));
         }
-        let span = ssl.auto.or_else(|| Some(ssl.certificates.first()?.span)).unwrap_or_default();
         if found.is_empty() {
             return None;
         }
+        let span = ssl.certificates.first().map(|named| named.span).unwrap_or_default();
         match recipe.cook(found) {
             Ok(config) => Some(Handshake::Ready(config)),
             Err(why) => {
@@ -284,10 +284,17 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// The certificate signed by the local authority.
-    fn automatic(&mut self, span: Span, names: &[(String, Span)]) -> Option<Arc<CertifiedKey>> {
+    /// The certificate signed by the local authority, in addition to `others`, which the server names.
+    fn automatic(
+        &mut self,
+        span: Span,
+        names: &[(String, Span)],
+        others: Vec<Arc<CertifiedKey>>,
+        recipe: Recipe,
+    ) -> Option<LocalCertificate> {
         let names: Vec<String> = names.iter().flat_map(|(name, _)| tls_checks::spelled_out(name)).collect();
         let directory = local_ca::directory();
+        let kept = directory.as_ref().ok().filter(|_| self.touch == Touch::Write).cloned();
         let made = match self.touch {
             Touch::Nothing => local_ca::obtain(None, &names, self.now),
             Touch::Read => directory.and_then(|directory| local_ca::foresee(&directory, &names, self.now)),
@@ -299,15 +306,11 @@ impl<'a> Builder<'a> {
             self.diagnostics.push(Diagnostic::warn(span, text).help(local_ca::CURE));
             local_ca::obtain(None, &names, self.now)
         });
-        let pair = made.and_then(|made| {
-            let pair = certificates::pair(made.certificate.as_bytes(), made.key.as_bytes(), &[]);
-            pair.map_err(|wrong| format!("{wrong:?}"))
-        });
-        match pair {
-            Ok(pair) => {
-                self.made_until = end_of(&pair);
-                Some(Arc::new(pair))
-            }
+        if let Some(begins) = made.as_ref().ok().and_then(local_ca::begins).filter(|begins| *begins > self.now) {
+            self.diagnostics.push(too_early(span, begins, self.now));
+        }
+        match made.and_then(|made| LocalCertificate::new(names, kept, others, recipe, &made)) {
+            Ok(local) => Some(local),
             Err(why) => {
                 self.fail(span, format!("cannot make a certificate: {why}"));
                 None
@@ -380,6 +383,17 @@ fn keyless_text(certificate: &Named) -> String {
         }
         None => "no \"ssl_certificate_key\" is defined for the certificate".into(),
     }
+}
+
+/// The warning for a local authority that no client accepts yet.
+fn too_early(span: Span, begins: i64, now: i64) -> Diagnostic {
+    let (begins, now) = (names::time(begins), names::time(now));
+    let text = format!("the local authority is not yet valid (it is from {begins} on)");
+    let help = format!(
+        "this machine's clock says {now}: is it right? Where it was wrong when the authority was made, remove \"ca.crt\" \
+         beside the files that `webserv cert` names, and trust the next one"
+    );
+    Diagnostic::warn(span, text).help(help)
 }
 
 /// When a certificate expires (Unix time).

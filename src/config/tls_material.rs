@@ -3,12 +3,13 @@
 
 use super::acme::CertificateId;
 use super::certificates::{self, CertificateError, Origin};
-use super::settings::ssl::{Ssl, Verify};
+use super::local_certificate::LocalCertificate;
+use super::settings::ssl::Verify;
 use super::template::Template;
-use crate::tls::server::{Cache, Options, Prepared};
-use crate::tls::ticket::Key;
+use super::tls_recipe::Recipe;
+use crate::tls::server::Prepared;
 use crate::tls::verify::Trust;
-use crate::tls::{CertifiedKey, ClientConfig, ciphers, client};
+use crate::tls::{CertifiedKey, ClientConfig, client};
 use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -20,8 +21,19 @@ pub struct ServerTls {
     pub handshake: Handshake,
     pub verify: Verify,
     pub trust: Trust,
-    /// When the first certificate expires (Unix time); None if none was loaded.
-    pub expires: Option<i64>,
+    /// When the first certificate that was loaded from a file expires (Unix time).
+    pub(super) read_until: Option<i64>,
+}
+
+impl ServerTls {
+    /// When the first certificate expires, loaded or self-made (Unix time).
+    pub fn end(&self) -> Option<i64> {
+        let made = match &self.handshake {
+            Handshake::Local(local) => Some(local.end()),
+            _ => None,
+        };
+        self.read_until.into_iter().chain(made).min()
+    }
 }
 
 #[derive(Debug)]
@@ -32,6 +44,8 @@ pub enum Handshake {
     Variable(Box<Variable>),
     /// The certificate comes from ACME and is renewed from time to time.
     Acme(Box<Acme>),
+    /// The certificate is signed by the local authority and renewed from time to time (`ssl_certificate auto`).
+    Local(Box<LocalCertificate>),
     /// `ssl_reject_handshake on`.
     Refused,
 }
@@ -87,50 +101,6 @@ impl Variable {
             return Err("no certificate is there for this client".into());
         }
         self.recipe.cook(found)
-    }
-}
-
-/// All TLS settings except the certificates.
-#[derive(Clone, Debug)]
-pub struct Recipe {
-    pub(super) ssl: Rc<Ssl>,
-    pub(super) alpn: Vec<Vec<u8>>,
-    pub(super) client_names: Option<Vec<Vec<u8>>>,
-    pub(super) policy: Vec<u8>,
-    pub(super) ticket_keys: Vec<Arc<Key>>,
-    pub(super) stapled: Option<Vec<u8>>,
-}
-
-impl Recipe {
-    pub(super) fn cook(&self, mut pairs: Vec<Arc<CertifiedKey>>) -> Result<Prepared, String> {
-        if let Some(response) = &self.stapled {
-            let stapled = |pair: &Arc<CertifiedKey>| CertifiedKey { ocsp: Some(response.clone()), ..(**pair).clone() };
-            pairs = pairs.iter().map(|pair| Arc::new(stapled(pair))).collect();
-        }
-        let cache = match &self.ssl.cache {
-            // A cache that is not shared belongs to these certificates alone.
-            Cache::Zone(name, most) if name.is_empty() => Cache::Zone("builtin".into(), *most),
-            cache => cache.clone(),
-        };
-        let chooses = self.ssl.prefer_server_ciphers.is_none();
-        let suites = ciphers::suites(&self.ssl.ciphers).ok_or("no cipher match")?;
-        let options = Options {
-            certificates: pairs,
-            protocols: self.ssl.protocols,
-            suites: if chooses { ciphers::cheap_first(suites) } else { suites },
-            groups: ciphers::groups(&self.ssl.curves).0,
-            prefers_own_ciphers: self.ssl.prefer_server_ciphers == Some(true),
-            buffer_size: usize::try_from(self.ssl.buffer_size.0).unwrap_or(usize::MAX),
-            alpn: self.alpn.clone(),
-            client_names: self.client_names.clone(),
-            policy: self.policy.clone(),
-            cache,
-            tickets: self.ssl.tickets,
-            ticket_keys: self.ticket_keys.clone(),
-            session_timeout: self.ssl.timeout.0 / 1000,
-            early_data: self.ssl.early_data,
-        };
-        Ok(Prepared::new(options.build()?, chooses))
     }
 }
 

@@ -164,6 +164,7 @@ fn answer(
     };
     let with = match &tls.handshake {
         Handshake::Ready(prepared) => Ok(prepared.for_client(&hello)),
+        Handshake::Local(local) => Ok(local.prepared().for_client(&hello)),
         Handshake::Acme(acme) => match cx.acme.certified(acme.certificate) {
             Some((generation, pair)) => acme.prepared(generation, &pair).map(|prepared| prepared.for_client(&hello)),
             None => {

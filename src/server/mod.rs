@@ -11,6 +11,7 @@ mod handover;
 mod invariants;
 pub mod lifecycle;
 pub mod listeners;
+pub mod local_certificates;
 mod memory;
 mod names;
 mod panics;
@@ -131,12 +132,15 @@ pub struct Server {
     /// When the first part of a drain ends: then requests in progress are completed, and no new ones accepted.
     drained_at: Option<u64>,
     acme: acme::Fetches,
+    renewals: local_certificates::Renewals,
     handover: handover::Handover,
     crowd: memory::Crowd,
 }
 
 /// Milliseconds between two sweeps of idle descriptors in the file cache.
 const SWEEP: u64 = 2_500;
+/// Maximum milliseconds between two checks of certificates: the next event tells that the clock was set.
+const LOOK: u64 = 3_600_000;
 /// Bytes of bodies transferred per turn by all connections together, apart from what each may transfer in any case
 /// ([`crate::conn::io::SHARE`]). Large chunks are efficient, and however many connections there are, a small request
 /// waits for at most one. Connections that have used their share wait in a queue.
@@ -158,7 +162,6 @@ impl Server {
         let epoll = Rc::new(Epoll::new()?);
         let wake_timer = WakeTimer::new(&epoll)?;
         let mut pool = Pool::new(Backends::new(epoll.clone()));
-        let now = cx.now.ms;
         let limit = accept::connection_limit(&cx.config);
         pool.backends.set_limit(limit);
         accept::note_descriptors(&mut cx);
@@ -168,7 +171,7 @@ impl Server {
             events: Events::new(),
             listeners,
             conns: Slab::new(),
-            wheel: Wheel::new(now),
+            wheel: Wheel::new(cx.now.ms),
             held_tickets: VecDeque::new(),
             run: VecDeque::new(),
             bulky: VecDeque::new(),
@@ -201,11 +204,13 @@ impl Server {
             service_manager: service_manager::ServiceManager::default(),
             drained_at: None,
             acme: acme::Fetches::default(),
+            renewals: local_certificates::Renewals::new(LOOK),
             handover: handover::Handover::default(),
             crowd: memory::Crowd::default(),
         };
         sweep::begin(&mut server.cx);
         server.adopt_acme();
+        server.plan_local_certificates();
         server.cx.overload.set_limit(server.cx.config.process.memory_limit);
         if let Some(fd) = server.signals.fd() {
             server.epoll.add(fd, epoll::IN, token_of(Role::Signal))?;

@@ -40,7 +40,8 @@ impl Server {
 
     /// When the resolver or a CGI program next needs attention without an event.
     pub(super) fn next_service(&self) -> Option<u64> {
-        [self.next_name(), self.cx.children.next_due(), self.next_acme()].into_iter().flatten().min()
+        let certificates = [self.next_acme(), self.next_local_certificate()];
+        [self.next_name(), self.cx.children.next_due()].into_iter().chain(certificates).flatten().min()
     }
 
     pub(super) fn services_due(&mut self) {
@@ -50,6 +51,7 @@ impl Server {
         }
         self.cx.children.expire(now);
         self.acme_if_due();
+        self.renew_local_certificate();
     }
 
     pub(super) fn watch_services(&mut self) {

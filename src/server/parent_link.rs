@@ -1,5 +1,5 @@
-//! Messages to the serving process from its privileged parent: reopened log files, a channel to its successor, and EOF
-//! when the parent exits. The serving process sends only one byte, when it is ready.
+//! Messages to the serving process from its privileged parent: reopened log files, a renewed certificate, a channel to its
+//! successor, and EOF when the parent exits. The serving process sends only one byte, when it is ready.
 
 use super::{Mode, Role, Server, token_of};
 use crate::sys::process::{self, Signal};
@@ -10,6 +10,7 @@ use std::os::fd::{AsFd, OwnedFd};
 /// Every message begins with a byte for its type.
 pub const LOGS: u8 = b'L';
 pub const SUCCESSOR: u8 = b'H';
+pub const CERTIFICATE: u8 = b'C';
 
 pub struct ParentLink {
     channel: OwnedFd,
@@ -38,6 +39,17 @@ pub fn logs_message(ids: &[u32]) -> Vec<u8> {
     std::iter::once(LOGS).chain(ids.iter().flat_map(|id| id.to_le_bytes())).collect()
 }
 
+/// The place of the server in the configuration that a certificate is for; the descriptor holds the certificate.
+pub fn certificate_message(server: usize) -> Vec<u8> {
+    std::iter::once(CERTIFICATE).chain((server as u32).to_le_bytes()).collect()
+}
+
+/// The numbers behind the first byte of a message.
+fn numbers(message: &[u8]) -> impl Iterator<Item = usize> {
+    let words = message.get(1..).unwrap_or_default().chunks_exact(4);
+    words.map(|word| u32::from_le_bytes(word.try_into().unwrap_or_default()) as usize)
+}
+
 impl Server {
     /// From now on this process is controlled by a parent.
     ///
@@ -55,12 +67,13 @@ impl Server {
             match pass::receive(link.channel.as_fd(), &mut text) {
                 Err(Errno::EAGAIN) => return,
                 Ok((got @ 1.., fds)) if text[0] == LOGS => {
-                    let ids = text.get(1..got).unwrap_or_default().chunks_exact(4);
-                    let ids = ids.map(|id| u32::from_le_bytes(id.try_into().unwrap_or_default()) as usize);
                     self.cx.logs.begin_reopen();
-                    for (id, fd) in ids.zip(fds) {
+                    for (id, fd) in numbers(&text[..got]).zip(fds) {
                         self.cx.logs.replace(id, fd);
                     }
+                }
+                Ok((got @ 1.., fds)) if text[0] == CERTIFICATE => {
+                    numbers(&text[..got]).zip(fds).for_each(|(server, fd)| self.install_certificate(server, fd));
                 }
                 Ok((1.., fds)) if text[0] == SUCCESSOR => {
                     fds.into_iter().for_each(|channel| self.hand_over(channel));

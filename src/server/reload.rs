@@ -236,6 +236,7 @@ impl Server {
         self.old_configs.push(old);
         self.cx.upstream_names.adopt(&self.cx.config);
         self.adopt_acme();
+        self.plan_local_certificates();
         self.keep_journal();
         sweep::begin(&mut self.cx);
         self.open_syncs();

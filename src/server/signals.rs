@@ -136,6 +136,7 @@ impl Server {
             let by = seconds.unsigned_abs();
             self.say(Level::Warn, format_args!("the system's clock jumped {way} by {by} s; timeouts are not affected"));
             self.acme_clock_jumped(seconds);
+            self.renewals.clock_jumped(self.cx.now.ms);
         }
         for text in self.cx.logs.troubles() {
             self.say(Level::Error, format_args!("{text}"));

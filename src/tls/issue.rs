@@ -167,12 +167,22 @@ pub fn challenge(name: &str, digest: &[u8; 32], now: i64) -> Result<Issued, Stri
     Ok(issued(&made, &key))
 }
 
-/// When the first certificate of a PEM text expires (Unix seconds), and which names of `wanted` it does not cover.
-pub fn covers(text: &[u8], wanted: &[String]) -> Option<(i64, Vec<String>)> {
+/// What a certificate is good for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Coverage {
+    /// When its validity begins and ends, Unix seconds.
+    pub from: i64,
+    pub until: i64,
+    /// The wanted names that it does not cover.
+    pub missing: Vec<String>,
+}
+
+/// When the first certificate of a PEM text is valid, and which names of `wanted` it does not cover.
+pub fn covers(text: &[u8], wanted: &[String]) -> Option<Coverage> {
     let sections = pem::parse(text).ok()?;
     let leaf = x509::Certificate::parse(&sections.first()?.der).ok()?;
     let missing = wanted.iter().filter(|name| !leaf.is_for(name.as_bytes())).cloned().collect();
-    Some((leaf.not_after, missing))
+    Some(Coverage { from: leaf.not_before, until: leaf.not_after, missing })
 }
 
 #[cfg(test)]
@@ -193,9 +203,9 @@ mod tests {
         let leaf = der(&made.certificate);
         assert_eq!(trust.judge(std::slice::from_ref(&leaf), Purpose::Server, NOW), Ok(()));
         let wanted = [names.to_vec(), vec!["example.org".to_owned()]].concat();
-        let (until, missing) = covers(made.certificate.as_bytes(), &wanted).expect("a certificate");
-        assert_eq!(missing, ["example.org"]);
-        assert!(until > NOW + 300 * 86_400);
+        let found = covers(made.certificate.as_bytes(), &wanted).expect("a certificate");
+        assert_eq!(found.missing, ["example.org"]);
+        assert!(found.from <= NOW && found.until > NOW + 300 * 86_400);
         assert!(crate::tls::key::load(made.key.as_bytes(), &[]).is_ok());
     }
 

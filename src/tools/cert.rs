@@ -14,7 +14,7 @@ pub fn page(wanted: &[String], now: i64) -> Result<String, String> {
     let made = local_ca::obtain(Some(&directory), wanted, now).map_err(cured)?;
     let all = local_ca::names(wanted);
     let (certificate, key) = local_ca::paths(&directory, &all);
-    let until = issue::covers(made.certificate.as_bytes(), &[]).map_or(0, |(until, _)| until);
+    let until = issue::covers(made.certificate.as_bytes(), &[]).map_or(0, |found| found.until);
     let (authority, certificate, key) =
         (directory.join("ca.crt").display().to_string(), certificate.display().to_string(), key.display().to_string());
     let (list, until) = (all.join(", "), names::time(until));

@@ -54,6 +54,7 @@ mod http2;
 mod kept;
 mod listing;
 mod listing_cache;
+mod local_certificates;
 mod locations;
 mod logs;
 mod newcomer;

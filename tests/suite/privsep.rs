@@ -34,7 +34,7 @@ impl Parent {
         Parent::start_after("", main, block)
     }
 
-    fn start_after(before: &str, main: &str, block: &str) -> Option<Parent> {
+    pub fn start_after(before: &str, main: &str, block: &str) -> Option<Parent> {
         if on_nginx() {
             return None;
         }

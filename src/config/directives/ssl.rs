@@ -33,7 +33,7 @@ pub const ROWS: &[Row] = &[
         Args::TAKE1,
         "",
         Effect::Many(certificate),
-        "File with the server's certificate and, behind it, those between it and the root (PEM), relative to the directory of the main configuration file; several for keys of several kinds; variables allowed (then it is read when a client comes), data:… holds the text itself. One that has expired, or is not valid yet, is an error of the configuration. `auto` makes one for the server's names, signed by a certificate authority of this machine: `webserv cert` tells how to trust it.",
+        "File with the server's certificate and, behind it, those between it and the root (PEM), relative to the directory of the main configuration file; several for keys of several kinds; variables allowed (then it is read when a client comes), data:… holds the text itself. One that has expired, or is not valid yet, is an error of the configuration. `auto` makes one for the server's names, signed by a certificate authority of this machine, and makes it again before it ends: `webserv cert` tells how to trust it.",
     ),
     row(
         "ssl_certificate_key",

@@ -24,7 +24,8 @@ mod starting;
 use crate::config::model::{Config, Level};
 use crate::server::lifecycle::{self, Failure, Prepared};
 use crate::server::listeners::Listeners;
-use crate::server::parent_link::logs_message;
+use crate::server::local_certificates::{Renewals, Renewed, packed};
+use crate::server::parent_link::{certificate_message, logs_message};
 use crate::server::pid_file::PidFile;
 use crate::server::reload::{self, Origin};
 use crate::server::reload_report;
@@ -55,6 +56,8 @@ const HEALTHY: u64 = 10_000;
 /// The first and longest pause in milliseconds before a child that exited sooner is restarted.
 const PAUSE: u64 = 50;
 const LONGEST: u64 = 5_000;
+/// Maximum milliseconds between two checks of certificates: no event tells this process that the clock was set.
+const LOOK: u64 = 60_000;
 /// Milliseconds for a child to exit after TERM.
 const END: u64 = 5_000;
 
@@ -98,6 +101,8 @@ struct Parent {
     /// When drain_delay is over, and QUIT follows.
     drained_at: Option<u64>,
     orphans: Orphans,
+    /// Certificates signed by the local authority.
+    renewals: Renewals,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -192,6 +197,7 @@ impl Parent {
             service_manager: ServiceManager::from_env(),
             drained_at: None,
             orphans: Orphans::default(),
+            renewals: Renewals::new(LOOK),
             counters: Stats::page().ok(),
         };
         let announce: Announce = Box::new(|parent| lifecycle::announce(ready, &parent.config, &mut parent.logs));
@@ -218,7 +224,7 @@ impl Parent {
         let starting = self.starting.as_ref();
         let restart = self.restart_at.filter(|_| starting.is_none());
         let waits = [restart, end, self.drained_at, self.orphans.until, starting.map(|starting| starting.until)];
-        let due = waits.into_iter().flatten().min();
+        let due = waits.into_iter().chain([self.next_renewal()]).flatten().min();
         let millis = due.map_or(u32::MAX, |at| u32::try_from(at.saturating_sub(now)).unwrap_or(u32::MAX - 1));
         let starting = starting.map(|starting| starting.channel.as_fd());
         let fds: Vec<BorrowedFd<'_>> = self.signals.fd().into_iter().chain(starting).chain(awaited).collect();
@@ -233,6 +239,7 @@ impl Parent {
                 self.restart_failed(&why);
             }
         }
+        self.renew_certificate();
         if self.drained_at.is_some_and(|at| at <= now) {
             self.drained_at = None;
             self.say(Level::Notice, format_args!("drained, shutting down"));
@@ -418,6 +425,34 @@ impl Parent {
         // A starting child was forked with the old descriptors.
         if let Some(starting) = &mut self.starting {
             starting.has_old_logs = true;
+        }
+    }
+
+    /// Nothing is renewed while a child starts: it could not be told.
+    fn next_renewal(&self) -> Option<u64> {
+        self.renewals.next().filter(|_| self.starting.is_none() && self.ending == Ending::No)
+    }
+
+    /// Renews a certificate that is due, and passes it to the serving child.
+    fn renew_certificate(&mut self) {
+        if self.next_renewal().is_none() {
+            return;
+        }
+        let config = self.config.clone();
+        let Some(Renewed { level, text, made }) = self.renewals.step(&config, clock::monotonic(), clock::realtime().0)
+        else {
+            return;
+        };
+        self.say(level, format_args!("{text}"));
+        let Some((server, issued)) = made else { return };
+        match packed(&issued) {
+            Ok(file) => {
+                for child in self.children.iter().filter(|child| !child.draining) {
+                    // A child that does not read its channel is about to exit.
+                    let _ = pass::send(child.channel.as_fd(), &certificate_message(server), &[file.as_fd()]);
+                }
+            }
+            Err(e) => self.say(Level::Error, format_args!("memfd_create() of a certificate failed {e}")),
         }
     }
 

@@ -84,6 +84,7 @@ impl Parent {
         self.orphans.spare();
         self.notes.clear();
         self.restart_at = None;
+        self.renewals.plan(&self.config, clock::monotonic(), clock::realtime().0);
         if let Purpose::Reload(_) = purpose {
             self.pause = 0;
             if let (Some(successor), Some(child)) =

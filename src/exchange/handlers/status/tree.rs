@@ -219,7 +219,7 @@ pub fn certificate_ends(cx: &Services) -> Vec<(String, i64)> {
     for server in &cx.config.servers {
         let end = server.tls.as_ref().and_then(|tls| match &tls.handshake {
             Handshake::Acme(acme) => cx.acme.end(acme.certificate),
-            _ => tls.expires,
+            _ => tls.end(),
         });
         let Some(end) = end else { continue };
         let name = String::from_utf8_lossy(&server.name).into_owned();

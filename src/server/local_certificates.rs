@@ -1,0 +1,239 @@
+//! `ssl_certificate auto` while the server runs: certificates are made again before they end, and where the clock shows that
+//! they were made by a wrong one. At most one in a turn.
+//!
+//! Under a parent that alone may write them does so, and hands them down.
+
+use super::Server;
+use crate::config::local_certificate::LocalCertificate;
+use crate::config::model::{Config, Level};
+use crate::config::tls_material::Handshake;
+use crate::sys::{Errno, file};
+use crate::tls::issue::Issued;
+use crate::tls::names;
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::os::fd::{AsFd, OwnedFd};
+
+/// Milliseconds until the next attempt while another process holds the lock.
+const HELD: u64 = 1_000;
+/// Milliseconds of an hour. After a failure it is tried again after a day, in the last days after an hour.
+const HOUR: u64 = 3_600_000;
+const LAST_DAYS: i64 = 2 * 86_400;
+
+/// The certificates of a configuration, each with the place of its server.
+fn all(config: &Config) -> impl Iterator<Item = (usize, &LocalCertificate)> {
+    config.servers.iter().enumerate().filter_map(|(at, server)| match &server.tls.as_ref()?.handshake {
+        Handshake::Local(local) => Some((at, &**local)),
+        _ => None,
+    })
+}
+
+/// When certificates are looked at next.
+pub struct Renewals {
+    /// Milliseconds between two looks at the most: the wall clock may be set.
+    look: u64,
+    /// Monotonic milliseconds; None: there are none to renew.
+    next: Option<u64>,
+}
+
+/// What a look came to, as a line for the log.
+pub struct Renewed {
+    pub level: Level,
+    pub text: String,
+    /// The place of its server in the configuration, and the certificate.
+    pub made: Option<(usize, Issued)>,
+}
+
+impl Renewals {
+    pub fn new(look: u64) -> Renewals {
+        Renewals { look, next: None }
+    }
+
+    pub fn next(&self) -> Option<u64> {
+        self.next
+    }
+
+    /// Sees when the first of a configuration is due. `ms` is the monotonic clock, `unix` the wall clock.
+    pub fn plan(&mut self, config: &Config, ms: u64, unix: i64) {
+        let due = all(config).map(|(_, local)| local.due(unix)).min();
+        self.next = due.map(|due| {
+            let seconds = u64::try_from(due.saturating_sub(unix)).unwrap_or(0);
+            ms.saturating_add(seconds.saturating_mul(1000).min(self.look))
+        });
+    }
+
+    /// The wall clock was set.
+    pub fn clock_jumped(&mut self, ms: u64) {
+        self.next = self.next.map(|next| next.min(ms));
+    }
+
+    /// Makes a certificate again, if the time has come and one is due.
+    pub fn step(&mut self, config: &Config, ms: u64, unix: i64) -> Option<Renewed> {
+        if self.next.is_none_or(|next| next > ms) {
+            return None;
+        }
+        self.plan(config, ms, unix);
+        let (server, local) = all(config).find(|(_, local)| local.due(unix) <= unix)?;
+        let name = local.name();
+        match local.renew(unix) {
+            Ok(None) => {
+                self.next = Some(ms + HELD);
+                None
+            }
+            Ok(Some(issued)) => {
+                self.plan(config, ms, unix);
+                if local.due(unix) <= unix {
+                    // By a clock that is out of all bounds.
+                    self.next = Some(ms + HOUR);
+                }
+                let text =
+                    format!("the certificate for {name} was made again, valid until {}", names::time(local.end()));
+                Some(Renewed { level: Level::Notice, text, made: Some((server, issued)) })
+            }
+            Err(why) => {
+                let hours = if local.end() - unix > LAST_DAYS { 24 } else { 1 };
+                self.next = Some(ms + hours * HOUR);
+                let end = names::time(local.end());
+                let text = format!(
+                    "the certificate for {name}, valid until {end}, could not be made again: {why}; next attempt in {hours} h"
+                );
+                Some(Renewed { level: Level::Warn, text, made: None })
+            }
+        }
+    }
+}
+
+/// A certificate and its key as a file without a name, for another process.
+///
+/// # Errors
+/// There is no memory for it.
+pub fn packed(issued: &Issued) -> Result<OwnedFd, Errno> {
+    let held = file::memfd(c"certificate")?;
+    file::write_all(held.as_fd(), issued.certificate.as_bytes())?;
+    file::write_all(held.as_fd(), issued.key.as_bytes())?;
+    Ok(held)
+}
+
+/// What [`packed`] holds: both texts are all of it, and of each the other's part is not looked at.
+fn unpacked(packed: OwnedFd) -> Result<Issued, Errno> {
+    let (mut file, mut text) = (File::from(packed), String::new());
+    file.rewind()?;
+    file.read_to_string(&mut text)?;
+    Ok(Issued { certificate: text.clone(), key: text })
+}
+
+impl Server {
+    /// Sees to the certificates of the present configuration.
+    pub(super) fn plan_local_certificates(&mut self) {
+        self.renewals.plan(&self.cx.config, self.cx.now.ms, self.cx.now.unix);
+    }
+
+    /// When the next look is due. Those of a parent's process are its parent's, those of one that ends its successor's.
+    pub(super) fn next_local_certificate(&self) -> Option<u64> {
+        self.renewals.next().filter(|_| self.parent.is_none() && !self.cx.quitting)
+    }
+
+    pub(super) fn renew_local_certificate(&mut self) {
+        if self.next_local_certificate().is_none() {
+            return;
+        }
+        let config = self.cx.config.clone();
+        if let Some(Renewed { level, text, .. }) = self.renewals.step(&config, self.cx.now.ms, self.cx.now.unix) {
+            self.say(level, format_args!("{text}"));
+        }
+    }
+
+    /// The parent has made a certificate again, for a server of this configuration.
+    pub(super) fn install_certificate(&mut self, server: usize, packed: OwnedFd) {
+        let config = self.cx.config.clone();
+        let Some((_, local)) = all(&config).find(|(at, _)| *at == server) else { return };
+        let installed = unpacked(packed).map_err(|e| e.to_string()).and_then(|issued| local.install(&issued));
+        if let Err(why) = installed {
+            self.say(Level::Error, format_args!("the parent's certificate for {} is not used: {why}", local.name()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::build::Form;
+    use crate::config::load::{LoadOptions, load_text};
+    use crate::config::resolve::resolve;
+    use crate::server::listeners::Listeners;
+    use crate::server::signals::Signals;
+    use crate::services::Services;
+    use crate::services::logs::Logs;
+    use crate::sys::scratch::Scratch;
+    use std::rc::Rc;
+
+    const DAY: u64 = 86_400_000;
+
+    fn server(dir: &Scratch) -> Server {
+        let path = dir.path().display();
+        let text = format!(
+            "error_log {path}/errors notice; events {{}} http {{ access_log off;
+             server {{ listen unix:{path}/a ssl; server_name a.test; ssl_certificate auto; }}
+             server {{ listen unix:{path}/b; }}
+             server {{ listen unix:{path}/c ssl; server_name c.test; ssl_certificate auto; }} }}"
+        );
+        let mut loaded = load_text("auto.conf", text.as_bytes(), &LoadOptions::default());
+        let config = resolve(&mut loaded, dir.path(), Form::Own, Vec::new(), None).config.expect("it is right");
+        let mut logs = Logs::new();
+        logs.open(&config).expect("the directory may be written to");
+        let mut listeners = Listeners::default();
+        listeners.assume(&config).expect("free paths");
+        Server::new(Services::new(Rc::new(config), logs), listeners, Signals::none()).expect("epoll")
+    }
+
+    fn ends(server: &Server) -> Vec<i64> {
+        all(&server.cx.config).map(|(_, local)| local.end()).collect()
+    }
+
+    /// A look begins once the turn before has seen what time it is.
+    fn turns(server: &mut Server) {
+        for _ in 0..4 {
+            server.poll();
+        }
+    }
+
+    #[test]
+    fn a_certificate_is_made_again_before_it_ends_while_the_server_runs() {
+        let dir = Scratch::new();
+        let mut server = server(&dir);
+        let first = ends(&server);
+        turns(&mut server);
+        assert_eq!((first.len(), ends(&server)), (2, first.clone()), "none is due");
+        server.cx.now.jump(360 * DAY);
+        turns(&mut server);
+        assert_eq!(ends(&server), first, "none is due yet");
+        server.cx.now.jump(10 * DAY);
+        server.poll();
+        let changed = ends(&server).iter().zip(&first).filter(|(now, before)| now > before).count();
+        assert!(changed <= 1, "one in a turn at most");
+        turns(&mut server);
+        let second = ends(&server);
+        assert!(second.iter().zip(&first).all(|(now, before)| *now >= before + 360 * 86_400), "{second:?} {first:?}");
+        turns(&mut server);
+        assert_eq!(ends(&server), second, "once is enough");
+        server.cx.logs.flush_all();
+        let log = String::from_utf8_lossy(&dir.read(&dir.join("errors"))).into_owned();
+        assert_eq!(log.matches("was made again").count(), 2, "{log}");
+        assert!(server.next_local_certificate().is_some_and(|next| next > server.cx.now.ms));
+    }
+
+    #[test]
+    fn what_a_parent_hands_down_is_served() {
+        let dir = Scratch::new();
+        let mut server = server(&dir);
+        let before = ends(&server);
+        let now = server.cx.now.unix;
+        let ca = crate::tls::issue::authority("ca", now).expect("made");
+        let issued = crate::tls::issue::sign(&ca, &["c.test".to_owned()], now + 20 * 86_400).expect("made");
+        server.install_certificate(2, packed(&issued).expect("memory"));
+        server.install_certificate(1, packed(&issued).expect("memory"));
+        server.install_certificate(0, file::memfd(c"nothing").expect("memory"));
+        let after = ends(&server);
+        assert_eq!((after[0], after[1] > before[1]), (before[0], true), "the right one alone");
+    }
+}
