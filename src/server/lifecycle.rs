@@ -19,6 +19,7 @@ use crate::io::console;
 use crate::services::Services;
 use crate::services::logs::Logs;
 use crate::sys::process::{self, Ready, Streams};
+use crate::sys::socket::Addr;
 use crate::sys::{Errno, file};
 use crate::tls::entropy;
 use crate::util::printable::Printable;
@@ -219,8 +220,19 @@ fn activate(listeners: &mut Listeners, names: &str, config: &Config, program: &s
             "{program}: [warn] descriptor {name} of LISTEN_FDS is no socket to listen on {why}: it is closed"
         ));
     }
+    let is_v4 = |addr: &Addr| matches!(addr, Addr::V4(_));
+    let mut torn = listeners.dual_ports();
+    torn.retain(|port| config.sockets.iter().any(|wanted| is_v4(&wanted.addr) && wanted.addr.port() == Some(*port)));
+    for port in &torn {
+        console::line(format_args!(
+            "{program}: [warn] the socket unit passes \"[::]:{port}\", which takes IPv4 as well, so that \"listen {port}\" cannot \
+             have it: write ListenStream=0.0.0.0:{port} in the unit (and, for IPv6, ListenStream=[::]:{port} with \
+             BindIPv6Only=ipv6-only), or \"listen [::]:{port} ipv6only=off\" alone in the configuration"
+        ));
+    }
+    let is_torn = |addr: &Addr| !is_v4(addr) && addr.port().is_some_and(|port| torn.contains(&port));
     let unnamed = listeners.addresses().filter(|addr| !config.sockets.iter().any(|wanted| wanted.addr == **addr));
-    for addr in unnamed {
+    for addr in unnamed.filter(|addr| !is_torn(addr)) {
         console::line(format_args!(
             "{program}: [warn] the socket unit passes \"{addr}\", which no \"listen\" names: it is closed here, and the unit keeps \
              its port; ListenStream= and \"listen\" have to name the same address"

@@ -148,6 +148,17 @@ impl Listeners {
         self.all.iter().filter(|l| l.fd.is_some()).map(|l| &l.addr)
     }
 
+    /// Ports of sockets that take IPv6 and IPv4, so that no socket of IPv4 alone can have them.
+    pub fn dual_ports(&self) -> Vec<u16> {
+        let of = |listener: &Listener| match &listener.addr {
+            Addr::V6(v6) if v6.ip().is_unspecified() && socket::is_v6only(listener.fd()?) == Ok(false) => {
+                Some(v6.port())
+            }
+            _ => None,
+        };
+        self.all.iter().filter_map(of).collect()
+    }
+
     /// Takes the sockets inherited from the binary that started this one, as in `NGINX=fd;fd;`; `units` names those
     /// from a socket unit. Returns what could not be used.
     pub fn inherit(&mut self, names: &str, units: &str) -> Vec<(String, Useless)> {

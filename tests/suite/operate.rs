@@ -423,3 +423,54 @@ fn the_status_command_reads_the_counters_of_the_running_server() {
     let none = server("").run(&["--status", "-p", "%%DIR%%", "-c", "%%DIR%%/conf/test.conf"]);
     assert!(String::from_utf8_lossy(&none.stderr).contains("api /status/;"));
 }
+
+/// What systemd passes for `ListenStream=`, started like a service: what it says, and whether it serves both families.
+#[test]
+fn a_socket_units_address_of_either_family_goes_with_the_packages_two_listens() {
+    if skip_on_nginx("nginx does not speak with systemd") {
+        return;
+    }
+    let Ok(probe) = TcpListener::bind("[::]:0") else { return crate::harness::skipped("IPv6") };
+    drop(probe);
+    let both = "listen PORT; listen [::]:PORT;";
+    for (passed, listens, is_served, told) in [
+        ("0.0.0.0", both, true, ""),
+        ("::", both, false, "write ListenStream=0.0.0.0:PORT in the unit"),
+        ("::", "listen PORT;", false, "write ListenStream=0.0.0.0:PORT in the unit"),
+        ("::", "listen [::]:PORT ipv6only=off;", true, ""),
+        ("0.0.0.0", "listen [::]:PORT;", true, "passes \"0.0.0.0:PORT\", which no \"listen\" names"),
+    ] {
+        let setup = Setup::full("").file("html/f", "f").mkdir("conf");
+        let listener = TcpListener::bind((passed, 0)).expect("a free port");
+        let port = listener.local_addr().expect("bound").port();
+        let filled = |text: &str| text.replace("PORT", &port.to_string());
+        let (dir, listens) = (setup.dir().display(), filled(listens));
+        let user = if os::is_root() { "user root;" } else { "" };
+        let config = format!(
+            "daemon off; {user} pid {dir}/pid; error_log {dir}/logs/error.log info;\nevents {{}}\n\
+             http {{ server {{ {listens} root {dir}/html; }} }}\n"
+        );
+        std::fs::write(setup.dir().join("conf/test.conf"), config).expect("written");
+        let stderr = std::fs::File::create(setup.dir().join("logs/stderr")).expect("created");
+        let mut command = Command::new("sh");
+        command.args(["-c", "LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" \"$@\""]).arg(crate::table::binary());
+        command.arg("-c").arg(setup.dir().join("conf/test.conf")).current_dir(setup.dir());
+        command.env_remove("NGINX").env_remove("NOTIFY_SOCKET").stdin(Stdio::null()).stderr(stderr);
+        os::inherit_as(&mut command, vec![(listener.as_raw_fd(), 3)]);
+        let mut child = command.spawn().expect("the shell runs");
+        let said = || std::fs::read_to_string(setup.dir().join("logs/stderr")).unwrap_or_default();
+        if is_served {
+            let is_up = || std::fs::read_to_string(setup.dir().join("pid")).is_ok_and(|pid| !pid.is_empty());
+            eventually("it is up", || is_up());
+            let address = if listens.contains("::") { "[::1]" } else { "127.0.0.1" };
+            let address = format!("{address}:{port}").parse().expect("an address");
+            crate::client::Client::connect(address).get("/f").is(200).body_is("f");
+            os::kill(child.id(), libc::SIGTERM);
+        }
+        let ended = child.wait().expect("it ends");
+        assert_eq!(ended.success(), is_served, "{passed}, {listens} {}", said());
+        let told = filled(told);
+        assert!(said().contains(&told), "{passed}, {listens} {}", said());
+        assert_eq!(said().contains("[warn]"), !told.is_empty(), "{}", said());
+    }
+}

@@ -67,6 +67,11 @@ pub fn v6only(fd: BorrowedFd<'_>, on: bool) -> Result<(), Errno> {
     set(fd, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, c_int::from(on))
 }
 
+/// IPV6_V6ONLY, of a socket of IPv6: it takes no IPv4.
+pub fn is_v6only(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
+    Ok(get(fd, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY)? != 0)
+}
+
 /// TCP_NODELAY. EOPNOTSUPP for Unix sockets.
 pub fn nodelay(fd: BorrowedFd<'_>, on: bool) -> Result<(), Errno> {
     set(fd, libc::IPPROTO_TCP, libc::TCP_NODELAY, c_int::from(on))
