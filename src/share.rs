@@ -46,18 +46,17 @@ pub fn origin(dir: &Path, share: &Share, program: String) -> Result<Origin, Fail
         reach: reach(address.ip()),
         hidden: share.hidden,
         follow_links: share.follow_links,
+        as_root: webserv::sys::process::geteuid() == 0,
     };
     if !share.print_config {
         for notice in kept_back(&serve) {
             console::line(format_args!("{program}: {notice}"));
         }
     }
-    // Who shares a directory shares what they may read themselves; the password file is theirs, too.
-    let user = if webserv::sys::process::geteuid() == 0 { "user root;\n" } else { "" };
     Ok(Origin {
         executable: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("webserv")),
         file: PathBuf::from(format!("(webserv {})", dir.display())),
-        text: Some(format!("{user}{}", serve.config())),
+        text: Some(serve.config()),
         prefix: dir,
         directives: None,
         error_log: None,

@@ -274,7 +274,11 @@ fn word(text: &[u8]) -> Option<usize> {
         loop {
             match text.get(at)? {
                 b'\\' => at += 2,
-                byte if *byte == quote => return Some(at + 1),
+                byte if *byte == quote => {
+                    // `if ($a = "b")`: nginx reads a parenthesis of its own there, and nobody writes it apart.
+                    let closes = text.get(at + 1..)?.iter().take_while(|byte| **byte == b')').count();
+                    return Some(at + 1 + closes);
+                }
                 _ => at += 1,
             }
         }
@@ -307,6 +311,7 @@ mod tests {
             ("an empty block", "events\n{\n}\n", "events\n{ }\n"),
             ("goes on", "log_format m 'a'\n 'b';", "log_format m 'a'\n    'b';\n"),
             ("braces in words", "rewrite ^/${a}x$ /b;set $c '{';", "rewrite ^/${a}x$ /b;\nset $c '{';\n"),
+            ("a condition's quotes", "if ($a ~ \"b c\"){c;}", "if ($a ~ \"b c\") {\n    c;\n}\n"),
             ("a regex in quotes", "location ~ \"a{2}\" { }", "location ~ \"a{2}\" { }\n"),
             ("blank lines at the ends of a block", "a {\n\n b;\n\n}\n", "a {\n    b;\n}\n"),
             ("nothing", "", ""),

@@ -4,6 +4,7 @@
 //! Invariant: the text is a valid configuration, whatever the directory's name.
 
 use crate::http::escape::to_base64;
+use crate::tools::format;
 use crate::util::printable::Printable;
 use sha1::{Digest, Sha1};
 use std::ffi::OsStr;
@@ -34,14 +35,18 @@ pub struct ServeDir {
     pub hidden: bool,
     /// Whether symbolic links may lead out of the directory.
     pub follow_links: bool,
+    /// Whether root serves it and stays root: users share what they may read themselves, and the password file is theirs
+    /// too.
+    pub as_root: bool,
 }
 
 impl ServeDir {
-    /// The text of the configuration.
+    /// The text of the configuration, in the layout of `webserv fmt`.
     pub fn config(&self) -> String {
         let mut text = String::new();
         let _ = self.write(&mut text);
-        text
+        let laid_out = format::format(text.as_bytes()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        laid_out.unwrap_or(text)
     }
 
     /// The directory as an argument. A name that cannot be written in a configuration (not UTF-8, or with a dollar
@@ -49,7 +54,7 @@ impl ServeDir {
     fn root(&self) -> String {
         let bytes = self.dir.as_os_str().as_bytes();
         let plain = std::str::from_utf8(bytes).is_ok() && !bytes.iter().any(|b| *b == b'$' || b.is_ascii_control());
-        if plain { quoted(self.dir.as_os_str()) } else { ".".to_owned() }
+        if plain { word(self.dir.as_os_str()) } else { HERE.to_owned() }
     }
 
     /// The command line options that reproduce this configuration.
@@ -69,75 +74,87 @@ impl ServeDir {
     /// The lines for listener, names and certificate.
     fn write_address(&self, out: &mut String) -> std::fmt::Result {
         let both = if self.address.ip() == Ipv6Addr::UNSPECIFIED { " ipv6only=off" } else { "" };
-        writeln!(out, "        listen          {}{}{both};", self.address, if self.tls { " ssl" } else { "" })?;
+        writeln!(out, "listen {}{}{both};", self.address, if self.tls { " ssl" } else { "" })?;
         match self.reach.filter(|_| self.tls) {
-            Some(ip) => writeln!(out, "        server_name     localhost {};", bracketed(ip))?,
-            None => writeln!(out, "        server_name     localhost;")?,
+            Some(ip) => writeln!(out, "server_name localhost {};", bracketed(ip))?,
+            None => writeln!(out, "server_name localhost;")?,
         }
         if self.tls {
-            writeln!(out, "        ssl_certificate auto;")?;
+            writeln!(
+                out,
+                "# Made and signed on this machine: `webserv cert` tells how to trust it.\nssl_certificate auto;\n"
+            )?;
         }
         Ok(())
     }
 
     fn write(&self, out: &mut String) -> std::fmt::Result {
         writeln!(out, "# What `webserv {}{}` runs.", shown(self.dir.as_os_str()), self.options())?;
-        writeln!(out, "error_log stderr notice;\npid       off;\n")?;
-        writeln!(out, "events {{\n    worker_connections 1024;\n}}\n")?;
-        writeln!(out, "http {{\n    charset       utf-8;\n    access_log    off;\n    server_tokens off;\n")?;
-        writeln!(out, "    server {{")?;
+        writeln!(out, "error_log stderr notice;\npid off;")?;
+        if self.as_root {
+            writeln!(out, "# Root shares what root may read.\nuser root;")?;
+        }
+        writeln!(out, "\nserver {{")?;
         self.write_address(out)?;
-        writeln!(out, "        root            {};", self.root())?;
-        writeln!(out, "        index           index.html;\n")?;
+        let root = self.root();
+        if root == HERE {
+            writeln!(out, "# No configuration can hold the directory's name: start it there, or with -p.")?;
+        }
+        writeln!(out, "root {root};\ncharset utf-8;\naccess_log off;\nserver_tokens off;\n")?;
         if self.address.ip().is_loopback() {
             write!(out, "{ONLY_LOCALHOST}")?;
         }
         if !self.follow_links {
             let (also, hidden) =
                 if self.hidden { ("", "") } else { (", or to a name that begins with a dot,", " hidden") };
-            writeln!(out, "        # Links that lead out of the directory{also} are not followed.")?;
-            writeln!(out, "        disable_symlinks outside{hidden};\n")?;
+            writeln!(out, "# Links that lead out of the directory{also} are not followed.")?;
+            writeln!(out, "disable_symlinks outside{hidden};\n")?;
         }
         if let Some((user, file)) = &self.login {
-            writeln!(out, "        # `webserv DIR --auth {user}` asks for the password and writes this file.")?;
-            writeln!(out, "        auth_basic           \"Restricted\";")?;
-            writeln!(out, "        auth_basic_user_file {};\n", quoted(file.as_os_str()))?;
+            writeln!(out, "# `webserv DIR --auth {user}` asks for the password and writes this file.")?;
+            writeln!(out, "auth_basic Restricted;\nauth_basic_user_file {};\n", word(file.as_os_str()))?;
         }
-        writeln!(out, "        location / {{")?;
-        writeln!(out, "            autoindex            on;\n            autoindex_format     page;")?;
+        writeln!(out, "location / {{\nautoindex on;\nautoindex_format page;")?;
         if self.upload {
-            writeln!(out, "            autoindex_upload     on;")?;
-            writeln!(out, "            allowed_methods      GET POST PUT PATCH DELETE;")?;
-            writeln!(out, "            client_max_body_size 0;")?;
-            writeln!(out, "            upload_resumable     on;")?;
-            writeln!(out, "            upload_min_free      500m;")?;
+            write!(out, "{UPLOADS}")?;
         }
-        writeln!(out, "        }}")?;
+        writeln!(out, "}}")?;
         if !self.hidden {
-            writeln!(out, "\n        # Names that begin with a dot are neither listed nor served.")?;
-            writeln!(out, "        location ~ /\\. {{")?;
+            writeln!(out, "\n# Names that begin with a dot are neither listed nor served.\nlocation ~ /\\. {{")?;
             if self.upload {
                 write!(out, "{NO_HIDDEN_UPLOADS}")?;
             }
-            writeln!(out, "            return 404;\n        }}")?;
+            writeln!(out, "return 404;\n}}")?;
         }
-        writeln!(out, "    }}\n}}")
+        writeln!(out, "}}")
     }
 }
 
+/// The directory, if it is the prefix.
+const HERE: &str = ".";
+
+/// A listing with upload form and buttons, and the methods they use.
+const UPLOADS: &str = "\
+autoindex_upload on;
+allowed_methods GET POST PUT PATCH DELETE;
+upload_resumable on;
+client_max_body_size 0; # of any size
+upload_min_free 500m; # 507 before the disk is full
+";
+
 /// Without this check, a server on localhost would be open to any website its user visits: the site's name may resolve
 /// to 127.0.0.1 on a second lookup, and the browser then treats this server as that site (DNS rebinding).
-const ONLY_LOCALHOST: &str = r#"        # A site whose name leads here could read and write by its visitors' browsers.
-        if ($host !~ "^((.+\.)?localhost|127\.[0-9.]+|\[::1\])$") {
-            return 421 "Only this machine is served, as localhost; --bind ADDRESS serves others.\n";
-        }
+const ONLY_LOCALHOST: &str = r#"# A site whose name leads here could read and write by its visitors' browsers.
+if ($host !~ "^((.+\.)?localhost|127\.[0-9.]+|\[::1\])$") {
+return 421 "Only this machine is served, as localhost; --bind ADDRESS serves others.\n";
+}
 
 "#;
 
 /// Clients that write get an explanation; readers learn nothing about what exists.
-const NO_HIDDEN_UPLOADS: &str = r#"            if ($request_method !~ "^(GET|HEAD)$") {
-                return 403 "Names that begin with a dot are not taken; --hidden takes them. Nothing was stored.\n";
-            }
+const NO_HIDDEN_UPLOADS: &str = r#"if ($request_method !~ "^(GET|HEAD)$") {
+return 403 "Names that begin with a dot are not taken; --hidden takes them. Nothing was stored.\n";
+}
 "#;
 
 /// An address in the notation of URLs and `server_name`.
@@ -204,11 +221,14 @@ pub fn password_line(user: &str, password: &str, salt: [u8; 8]) -> String {
     String::from_utf8_lossy(&line).into_owned()
 }
 
-/// A quoted word of the configuration: a path may contain spaces, quotes, semicolons, and dollar signs that are not
-/// variables.
-fn quoted(path: &OsStr) -> String {
+/// A path as a word of the configuration, quoted if it contains spaces, quotes, semicolons or the like.
+fn word(path: &OsStr) -> String {
+    let text = String::from_utf8_lossy(path.as_bytes());
+    if !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || "/._-+,@%~:".contains(c)) {
+        return text.into_owned();
+    }
     let mut out = String::from("\"");
-    for c in String::from_utf8_lossy(path.as_bytes()).chars() {
+    for c in text.chars() {
         if matches!(c, '"' | '\\') {
             out.push('\\');
         }
@@ -234,15 +254,19 @@ mod tests {
 
     fn plain(dir: &str) -> ServeDir {
         let address = "127.0.0.1:8000".parse().expect("an address");
-        let (upload, tls, hidden, follow_links) = (false, false, false, false);
-        ServeDir { dir: dir.into(), address, upload, login: None, tls, reach: None, hidden, follow_links }
+        let (upload, tls, hidden, follow_links, as_root) = (false, false, false, false, false);
+        ServeDir { dir: dir.into(), address, upload, login: None, tls, reach: None, hidden, follow_links, as_root }
     }
 
     #[test]
     fn the_text_is_a_valid_configuration_whatever_the_directory_is_called() {
         for dir in ["/srv", "/srv/my files", "/srv/a\"b", "/srv/semi;colon{}", "/srv/back\\slash", "/srv/#no comment"] {
-            for upload in [false, true] {
-                let text = ServeDir { upload, ..plain(dir) }.config();
+            for is_open in [false, true] {
+                let (upload, hidden, follow_links, as_root) = (is_open, !is_open, !is_open, is_open);
+                let login = is_open.then(|| ("ann".to_owned(), "/srv/pass words".into()));
+                let text = ServeDir { upload, hidden, follow_links, as_root, login, ..plain(dir) }.config();
+                let laid_out = format::format(text.as_bytes()).expect("readable");
+                assert_eq!(text.as_bytes(), laid_out, "as webserv fmt has it");
                 let mut loaded = load_text("generated", text.as_bytes(), &LoadOptions::default());
                 let resolved = resolve(&mut loaded, Path::new("/"), Form::Own, Vec::new(), None);
                 let problems = resolved.diagnostics.render(&loaded.sources, "webserv");
@@ -263,7 +287,7 @@ mod tests {
     fn a_directory_that_no_configuration_can_name_is_left_to_the_prefix() {
         for dir in [OsStr::new("/srv/$HOME"), OsStr::new("/srv/a\nb"), OsStr::from_bytes(b"/srv/\xff")] {
             let text = ServeDir { dir: dir.into(), ..plain("/srv") }.config();
-            assert!(text.contains("root            .;"), "{text}");
+            assert!(text.contains("    root .;\n") && text.contains("with -p"), "{text}");
         }
     }
 }

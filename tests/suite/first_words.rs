@@ -212,6 +212,30 @@ fn the_printed_configuration_is_one_that_the_test_accepts() {
 }
 
 #[test]
+fn the_printed_configuration_is_laid_out_and_starts_as_it_is_with_c() {
+    let site = Site::new("starts");
+    let dir = site.0.join("plain");
+    fs::create_dir(&dir).expect("a directory");
+    fs::write(dir.join("page.txt"), "here").expect("a file");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("its address");
+    let printed = run(&[&dir.to_string_lossy(), "--port", &address.port().to_string(), "--print-config"]);
+    let file = site.0.join("printed.conf");
+    fs::write(&file, &printed.stdout).expect("a file");
+    let laid_out = run(&["fmt", "--check", &file.to_string_lossy()]);
+    assert!(laid_out.status.success(), "{}", String::from_utf8_lossy(&laid_out.stderr));
+    let mut command = Command::new(BINARY);
+    // Alone, it would go into the background as nginx does.
+    command.arg("-c").arg(&file).args(["-g", "daemon off;"]).env("NGINX", format!("{};", listener.as_raw_fd()));
+    command.current_dir(&site.0).stdin(Stdio::null()).stderr(Stdio::null());
+    os::inherit(&mut command, vec![listener.as_raw_fd()]);
+    let _server = Running(command.spawn().expect("the binary starts"));
+    let mut client = Client::connect(address);
+    client.get("/page.txt").is(200).body_is("here");
+    client.get("/").is(200).contains("page.txt");
+}
+
+#[test]
 fn a_mistake_points_to_help_and_options_of_a_directory_want_one() {
     let table: [(&[&str], &str); 4] = [
         (&["--prot", "80"], "did you mean --port?"),
