@@ -1,7 +1,9 @@
 //! What a finished request adds to the counters of the process.
 
-use super::Exchange;
-use super::log_facts::LimitOutcome;
+use super::handlers::upstream::record::Record;
+use super::log_facts::{LimitOutcome, UploadPart};
+use super::{Exchange, Tx};
+use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::response_cache::CachedResponse;
 use crate::services::stats::{Counter, Timing};
@@ -14,12 +16,48 @@ pub fn close(ex: &Exchange, cx: &mut Services) {
         return;
     }
     limits(ex, cx);
+    uploads(ex, cx);
+    let Some(record) = &ex.log.upstream else { return };
+    upstreams(record, cx);
+}
+
+/// An upload has come to its handler.
+pub fn begin_upload(ex: &mut Exchange, cx: &mut Services) {
+    if !std::mem::replace(&mut ex.log.upload_begun, true) {
+        cx.stats.count(Counter::UploadsBegun);
+    }
+}
+
+/// An upload, or a part of one, was refused: before its body, amid it, or behind it.
+pub fn is_upload_refused(ex: &Exchange) -> bool {
+    let is_stored = ex.log.upload.as_ref().is_some_and(|upload| upload.dir.is_some());
+    // The client left, or was too slow, before there was an answer.
+    let is_abandoned = ex.tx == Tx::Wait || ex.response.status == Status::CLIENT_CLOSED_REQUEST;
+    let is_refused = ex.log.is_refused || ex.response.status.0 >= 400;
+    match ex.log.upload_part {
+        UploadPart::None => false,
+        UploadPart::Whole => is_refused && !is_stored,
+        // What has come of it is kept.
+        UploadPart::Creation | UploadPart::Append => is_refused && !is_stored && !is_abandoned,
+    }
+}
+
+fn uploads(ex: &Exchange, cx: &mut Services) {
+    // What was refused before it came to its handler has begun, too.
+    if matches!(ex.log.upload_part, UploadPart::Whole | UploadPart::Creation) && !ex.log.upload_begun {
+        cx.stats.count(Counter::UploadsBegun);
+    }
+    if is_upload_refused(ex) {
+        cx.stats.count(Counter::UploadsRefused);
+    }
     if let Some(upload) = ex.log.upload.as_ref().filter(|upload| upload.dir.is_some()) {
         cx.stats.count(Counter::UploadsStored);
         cx.stats.add(Counter::UploadFiles, upload.files.len() as u64);
         cx.stats.add(Counter::UploadBytes, upload.files.iter().map(|file| file.size).sum());
     }
-    let Some(record) = &ex.log.upstream else { return };
+}
+
+fn upstreams(record: &Record, cx: &mut Services) {
     let name = String::from_utf8_lossy(record.host.as_deref().unwrap_or_default());
     for one in record.tries.iter().filter(|one| !one.peer.is_empty()) {
         for (timing, ms) in [

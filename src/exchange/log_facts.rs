@@ -29,6 +29,20 @@ impl LimitOutcome {
     }
 }
 
+/// What a request is to the uploads of its location.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UploadPart {
+    /// It brings none.
+    #[default]
+    None,
+    /// It is all of one: a PUT, or a POST with files.
+    Whole,
+    /// It begins one that can be resumed.
+    Creation,
+    /// It brings more of one that has begun.
+    Append,
+}
+
 /// What logs and variables need to know of how a request was served.
 #[derive(Default)]
 pub struct LogFacts {
@@ -51,6 +65,12 @@ pub struct LogFacts {
     pub spare: Spare,
     /// What became of an upload.
     pub upload: Option<Box<Uploaded>>,
+    /// Known once its location is, before anything can refuse it.
+    pub upload_part: UploadPart,
+    /// It was counted as one that has begun.
+    pub upload_begun: bool,
+    /// The server refused the request, whatever the status of the page that says so.
+    pub is_refused: bool,
     /// Lines for the error log so far.
     pub reports: Cell<u32>,
     /// Bytes of them.

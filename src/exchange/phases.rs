@@ -154,6 +154,7 @@ pub fn decided(ex: &mut Exchange) {
 /// Where the error page of a status leads. None: there is none, and the response is made.
 fn page_of(ex: &mut Exchange, cx: &mut Services, status: Status) -> Option<Flow> {
     ex.closes |= status.closes(); // Whatever its page is.
+    ex.log.is_refused |= status.0 >= 400;
     let is_spent = ex.route.redirects > REDIRECTS; // The 500 of a cycle: its page would be the next round (nginx).
     if !is_spent && let Some(page) = error_page::redirect(ex, cx, status) {
         cx.trace.say("error_page", None, || format!("{} has an error page", status.0));
@@ -216,6 +217,7 @@ fn named(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, name: &[u8
     start_over(ex);
     ex.route.location = id;
     pass_through(ex, cx);
+    note_upload(ex);
     ex.basis.varies();
     run(ex, handler, cx, Phase::Rewrite)
 }
@@ -249,6 +251,7 @@ fn find_location(ex: &mut Exchange, cx: &mut Services) -> Flow {
         return Flow::Status(Status::NOT_FOUND);
     }
     pass_through(ex, cx);
+    note_upload(ex);
     // Not for an error page, which is sent in any case.
     if ex.route.error_page.is_none()
         && let Err(flow) = body_limit::check_length(ex, cx)
@@ -256,6 +259,13 @@ fn find_location(ex: &mut Exchange, cx: &mut Services) -> Flow {
         return flow;
     }
     Flow::Next
+}
+
+/// What is refused from here on was to be an upload; the page that says so is none.
+fn note_upload(ex: &mut Exchange) {
+    if ex.route.error_page.is_none() && ex.sub.is_none() {
+        ex.log.upload_part = handlers::files::upload_part(ex);
+    }
 }
 
 fn content(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Flow {

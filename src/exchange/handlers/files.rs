@@ -3,6 +3,7 @@
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::repr_digest::{self, Hashing};
 use crate::exchange::handlers::{Handler, dav, delete, first_slice, methods, options, resumable, static_file, upload};
+use crate::exchange::log_facts::UploadPart;
 use crate::exchange::paths::{self, Mapped};
 use crate::exchange::{Exchange, error_page};
 use crate::http::method::Method;
@@ -66,6 +67,20 @@ fn begin(answerer: Answerer, ex: &mut Exchange, cx: &mut Services) -> Result<Han
         }
         Answerer::Resumable => resumable::start(ex, cx).map(Handler::Append),
         Answerer::Delete => delete::run(ex, cx).map(Handler::Removing),
+    }
+}
+
+/// What the request is to the uploads of its location. For the counters: the handler itself may never be asked.
+pub fn upload_part(ex: &Exchange) -> UploadPart {
+    let brings = matches!(ex.route.method, Method::Put | Method::Post | Method::Patch);
+    if !brings || !methods::are_of_files(ex) {
+        return UploadPart::None;
+    }
+    match answerer(ex) {
+        Answerer::Upload if delete::form(ex).is_none() => UploadPart::Whole,
+        Answerer::Dav if ex.route.method == Method::Put => UploadPart::Whole,
+        Answerer::Resumable => resumable::part(ex),
+        _ => UploadPart::None,
     }
 }
 

@@ -3,7 +3,7 @@
 use super::put::{Is, number, put, seconds, set, when};
 use super::{referer, script_name};
 use crate::config::template::Builtin;
-use crate::exchange::{Exchange, Rx, Tx};
+use crate::exchange::{Exchange, Rx, Tx, accounts};
 use crate::http::h1::framing::Framing;
 use crate::http::header::HeaderId;
 use crate::http::host;
@@ -111,12 +111,13 @@ pub fn value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &mut V
         }
         B::LimitReqStatus => put(ex.log.limit_req.map(|verdict| verdict.name()), out),
         B::LimitConnStatus => put(ex.log.limit_conn.map(|verdict| verdict.name()), out),
-        B::UploadFileName
-        | B::UploadFileExt
-        | B::UploadFileSize
-        | B::UploadFilePath
-        | B::UploadFiles
-        | B::UploadStatus => when(ex.log.upload.as_ref().is_some_and(|record| record.value(builtin, out))),
+        B::UploadFileName | B::UploadFileExt | B::UploadFileSize | B::UploadFilePath | B::UploadFiles => {
+            when(ex.log.upload.as_ref().is_some_and(|record| record.value(builtin, out)))
+        }
+        B::UploadStatus => match &ex.log.upload {
+            Some(record) => when(record.value(builtin, out)),
+            None => put(accounts::is_upload_refused(ex).then_some(&b"refused"[..]), out),
+        },
         B::RequestBody => match ex.log.upstream.as_ref().and_then(|record| record.body_bytes()) {
             Some(body) if ex.rx == Rx::Done => put(Some(body), out),
             _ => Is::Unset,

@@ -3,6 +3,7 @@
 
 mod answers;
 pub mod clients;
+mod counters;
 mod cuts;
 mod delete;
 mod digests;

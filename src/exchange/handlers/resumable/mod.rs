@@ -35,8 +35,9 @@ mod takeover;
 mod tus;
 
 use super::methods;
-use crate::exchange::Exchange;
 use crate::exchange::flow::Begun;
+use crate::exchange::log_facts::UploadPart;
+use crate::exchange::{Exchange, accounts};
 use crate::http::header::HeaderId;
 use crate::http::method::{Method, MethodSet};
 use crate::services::Services;
@@ -96,6 +97,15 @@ pub fn is_asked(ex: &Exchange) -> bool {
     }
 }
 
+/// What a request about resumable uploads is to them.
+pub fn part(ex: &Exchange) -> UploadPart {
+    match asked(ex) {
+        Some(Operation::Create(_)) => UploadPart::Creation,
+        Some(Operation::Upload(_) | Operation::Nothing) if requests::method(ex) == Method::Patch => UploadPart::Append,
+        _ => UploadPart::None,
+    }
+}
+
 /// The request begins an upload by a method of dav_methods, which has rules of its own.
 pub fn is_dav_put(ex: &Exchange) -> bool {
     ex.here().settings.dav.answers(ex.route.method) && matches!(asked(ex), Some(Operation::Create(_)))
@@ -113,6 +123,9 @@ pub fn goes_on(ex: &Exchange) -> bool {
 
 pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<append::Append> {
     let asked = asked(ex);
+    if matches!(asked, Some(Operation::Create(_))) {
+        accounts::begin_upload(ex, cx);
+    }
     respond::check_version(ex, cx)?;
     match asked {
         Some(Operation::Create(Dialect::Tus)) => create::tus(ex, cx),

@@ -56,7 +56,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services, id: UploadId) -> Begun<Append> 
 }
 
 /// tus: clients that cannot send PATCH or DELETE send POST and say which one they mean.
-fn method(ex: &Exchange) -> Method {
+pub(super) fn method(ex: &Exchange) -> Method {
     match ex.header(HeaderId::XHttpMethodOverride) {
         Some(name) if ex.route.method == Method::Post => Method::parse(name),
         _ => ex.route.method,

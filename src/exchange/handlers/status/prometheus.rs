@@ -18,7 +18,7 @@ const PLAIN: [(&str, Counter, &str); 16] = [
     ("cache_hits_total", Counter::CacheHits, "Requests answered from the cache of responses."),
     ("uploads_begun_total", Counter::UploadsBegun, "Uploads that began, those refused by their head included."),
     ("uploads_stored_total", Counter::UploadsStored, "Uploads that were stored."),
-    ("uploads_refused_total", Counter::UploadsRefused, "Uploads that were refused."),
+    ("uploads_refused_total", Counter::UploadsRefused, "Uploads, and parts of resumable ones, that were refused."),
     ("upload_files_total", Counter::UploadFiles, "Files stored by uploads."),
     ("upload_bytes_total", Counter::UploadBytes, "Bytes of files stored by uploads."),
     ("limit_req_delayed_total", Counter::LimitReqDelayed, "Requests that limit_req delayed."),

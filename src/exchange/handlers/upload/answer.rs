@@ -18,7 +18,6 @@ use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::services::Services;
-use crate::services::stats::Counter;
 use crate::sys::Errno;
 use std::fmt;
 use std::io::Write;
@@ -234,7 +233,6 @@ pub fn refuse(ex: &mut Exchange, cx: &mut Services, refusal: &Refusal) -> Flow {
     if refusal.status == Status::PERMANENT_REDIRECT {
         return add_slash::redirect(ex);
     }
-    cx.stats.count(Counter::UploadsRefused);
     if refusal.status == Status::SERVICE_UNAVAILABLE {
         ex.response.line(b"Retry-After", b"1");
     }

@@ -8,17 +8,16 @@ use super::target_dir::TargetDir;
 use super::target_path::TargetKind;
 use super::{answer, digest, rate_limit, raw, rules, target_dir};
 use crate::config::settings::upload::{Duplicate, Store, Upload as Rules};
-use crate::exchange::Exchange;
 use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::handlers::methods;
 use crate::exchange::origin::{self, Sender};
+use crate::exchange::{Exchange, accounts};
 use crate::http::h1::framing::Framing;
 use crate::http::method::Method;
 use crate::http::multipart::boundary_of;
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::quotas::{Claim, Usage};
-use crate::services::stats::Counter;
 use std::os::fd::AsFd;
 use std::rc::Rc;
 
@@ -29,7 +28,7 @@ const FORM: u64 = 128 << 10;
 
 /// A POST or PUT of this location: it is refused at once, or its body is read.
 pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<Upload> {
-    cx.stats.count(Counter::UploadsBegun);
+    accounts::begin_upload(ex, cx);
     let mut upload = Box::new(prepare(ex, cx).map_err(|refusal| answer::refuse(ex, cx, &refusal))?);
     if upload.is_admitted() && !ex.request.has_content() {
         // There is no body to wait for.
