@@ -18,6 +18,7 @@ use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use webserv::server::signal_command::signal_number;
+use webserv::tools::manual;
 use webserv::tools::sign::Sign;
 
 /// The parsed command line.
@@ -206,6 +207,9 @@ pub fn parse(args: Vec<OsString>) -> Result<Args, Stop> {
     if let Some(page) = page(&first, args.get(2..).unwrap_or_default()) {
         return Err(Stop::Help(page));
     }
+    if let Some(stop) = no_page(&first, args.get(2..).unwrap_or_default()) {
+        return Err(stop);
+    }
     let args = word_first(args);
     if let Some(stop) = two_orders(&args) {
         return Err(stop);
@@ -227,6 +231,20 @@ fn page(first: &str, rest: &[OsString]) -> Option<String> {
         .find_subcommand(name)
         .map(pages::of)
         .or_else(|| word().map(|(word, options)| pages::of_word(word, options)))
+}
+
+/// `webserv help` with a word that no command has: what was meant.
+fn no_page(first: &str, rest: &[OsString]) -> Option<Stop> {
+    let word = rest.first().filter(|_| first == "help")?.to_string_lossy();
+    if word.starts_with('-') || WORDS.iter().any(|(known, _)| *known == word) {
+        return None;
+    }
+    let advice = match manual::entry(&word).is_ok() {
+        true => Some(format!("it is a directive: webserv directives {word}")),
+        false => advice_on_word(&word),
+    };
+    let advice = advice.map_or(String::new(), |advice| format!("; {advice}"));
+    Some(Stop::mistake(&format!("no command is called \"{word}\"{advice}")))
 }
 
 fn known() -> CommandSyntax {

@@ -170,6 +170,8 @@ fn writing(path: &Path, e: Errno, is_named: bool, form: Form) -> Vec<String> {
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let shown = dir.display();
     let mut help = match e {
+        // /proc and the like.
+        Errno::ENOENT if dir.is_dir() => vec![format!("no file can be made in \"{shown}\": name another place")],
         Errno::ENOENT => vec![format!("the directory \"{shown}\" does not exist: mkdir -p \"{shown}\"")],
         Errno::EACCES | Errno::EPERM => {
             let who = process::user_of(process::geteuid());
