@@ -9,7 +9,7 @@ use std::fmt::Write;
 pub const TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Samples without labels: name, counter, help text.
-const PLAIN: [(&str, Counter, &str); 16] = [
+const PLAIN: [(&str, Counter, &str); 15] = [
     ("connections_accepted_total", Counter::Accepted, "Connections accepted."),
     ("connections_handled_total", Counter::Handled, "Connections that were served."),
     ("http_requests_total", Counter::Requests, "Requests that began."),
@@ -25,11 +25,6 @@ const PLAIN: [(&str, Counter, &str); 16] = [
     ("limit_req_rejected_total", Counter::LimitReqRejected, "Requests that limit_req rejected."),
     ("limit_conn_rejected_total", Counter::LimitConnRejected, "Requests that limit_conn rejected."),
     ("loop_stalls_total", Counter::Stalls, "Turns of the event loop of 50 ms and more."),
-    (
-        "loop_stalled_milliseconds_total",
-        Counter::StalledMs,
-        "Milliseconds that turns of the event loop of 50 ms and more took together.",
-    ),
 ];
 
 pub fn text(cx: &Services) -> String {
@@ -39,6 +34,9 @@ pub fn text(cx: &Services) -> String {
         out.family(name, "counter", help);
         out.sample(name, &[], stats.get(counter));
     }
+    let name = "loop_stalled_seconds_total";
+    out.family(name, "counter", "Seconds that turns of the event loop of 50 ms and more took together.");
+    let _ = writeln!(out.0, "webserv_{name} {}", seconds(stats.get(Counter::StalledMs)));
     let gauges = [
         (
             "connections_active",
