@@ -182,6 +182,9 @@ pub fn stop(error: &clap::Error, first: &str, known: &CommandSyntax) -> Stop {
             let wants = WANTS.iter().find(|(option, _)| *option == letter).map_or("a value", |(_, what)| what);
             format!("option \"-{letter}\" requires {wants}")
         }
+        ErrorKind::TooManyValues => {
+            format!("option \"{}\" takes no value", given.split([' ', '=']).next().unwrap_or_default())
+        }
         ErrorKind::MissingRequiredArgument => EXAMPLES
             .iter()
             .find(|(command, _)| *command == first)

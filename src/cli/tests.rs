@@ -80,6 +80,7 @@ fn a_mistake_is_told_in_our_words_and_points_to_help() {
         ("--bind nohost .", "option \"--bind\" does not take \"nohost\": an address"),
         ("--format yaml", "option \"--format\" does not take \"yaml\": text or json"),
         ("-s foo", "invalid option: \"-s foo\"\nsignals are"),
+        ("--upload=yes .", "option \"--upload\" takes no value"),
         ("help relaod", "no command is called \"relaod\"; did you mean \"webserv reload\"?"),
         ("help autoindex", "no command is called \"autoindex\"; it is a directive: webserv directives autoindex"),
         ("help unheard-of", "no command is called \"unheard-of\""),

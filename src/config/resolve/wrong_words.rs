@@ -32,11 +32,9 @@ impl Build {
         if let Some((first, second)) = self.swallowed(here, d) {
             return self.error(lexical::missing_semicolon(&first, &second));
         }
-        // `listen 80 listen [::]:80;`
-        let names_itself = || d.args.iter().any(|word| word.span == fault.span && word.bytes() == d.name.bytes());
-        if row.name == "listen"
-            && names_itself()
-            && let Some((first, second)) = self.joined_in_line(here, row.args, d)
+        // `listen 80 root /srv;`: the word at fault begins another directive.
+        if let Some((first, second)) =
+            self.joined_in_line(here, row.args, d).filter(|(_, second)| second.name.span == fault.span)
         {
             return self.error(lexical::missing_semicolon(&first, &second));
         }

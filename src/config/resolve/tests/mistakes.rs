@@ -490,6 +490,8 @@ pub const MISTAKES: &[(&str, &str)] = &[
     ("<Files .htaccess>\nroot /x;\n</Files>\n", "location ~"),
     ("Listen 80\n}\nserver { listen 8081;", "\"listen\""),
     ("ssl_certificate /nothing/a.pem\nssl_certificate_key /nothing/a.key;\nlisten 8443 ssl;", "end it with `;`"),
+    ("listen 8080 root /srv;", "end it with `;`: `root` behind it"),
+    ("listen 8080 listen 8081;", "end it with `;`: `listen` behind it"),
     ("}\nupstream u { ip_hash; server 127.0.0.1:1; server 127.0.0.1:2 backup;", "no server is a backup"),
     ("}\nmap $uri $x { default “1”;", "\"1\""),
     ("}\ngeo $x { default=0;", "default 0;"),
