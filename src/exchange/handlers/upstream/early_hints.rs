@@ -68,6 +68,7 @@ fn fields(hints: &Hints<'_>, ex: &Exchange) -> Fields {
                 | HeaderId::TransferEncoding
                 | HeaderId::Connection
                 | HeaderId::KeepAlive
+                | HeaderId::Te
                 | HeaderId::ProxyConnection
         );
         if !is_framing && !is(&settings.hide_headers) && (!is_hidden || is(&settings.pass_headers)) {

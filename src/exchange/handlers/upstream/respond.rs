@@ -14,7 +14,7 @@ use crate::exchange::response::{Body, ContentType, Window};
 use crate::exchange::{Exchange, Printable, error_page};
 use crate::http::cond::{self, Validators};
 use crate::http::escape::{escape_path, unescape};
-use crate::http::field_syntax::list;
+use crate::http::field_syntax::{list, push_value};
 use crate::http::h1::field::Field;
 use crate::http::h1::response::{Ending, ResponseHead};
 use crate::http::header::HeaderId;
@@ -189,7 +189,7 @@ fn keep_lines(head: &ReceivedHead, ex: &mut Exchange, cx: &mut Services) {
     ];
     ex.response.fields = std::mem::take(&mut ex.route.kept.fields);
     if let Some(kind) = head.get(HeaderId::ContentType) {
-        ex.route.kept.content_type = Some(kind.into());
+        ex.route.kept.content_type = Some(clean(kind).into());
     }
     for (field, name, value) in head.fields().filter(|(field, ..)| KEPT.contains(&field.id)) {
         named(ex, cx, field.id, name, value);
@@ -266,13 +266,14 @@ fn answer(proxy: &mut Proxy, received: &ReceivedHead, ex: &mut Exchange, cx: &mu
             | HeaderId::TransferEncoding
             | HeaderId::Connection
             | HeaderId::KeepAlive
+            | HeaderId::Te
             | HeaderId::ProxyConnection => {}
             HeaderId::ContentType => {
-                ex.response.content_type = ContentType::Shared(value.into());
+                ex.response.content_type = ContentType::Shared(clean(value).into());
                 // The response that redirected here by X-Accel-Redirect had another type.
                 ex.route.kept.content_type = None;
             }
-            HeaderId::Date => ex.response.date = Some(value.into()),
+            HeaderId::Date => ex.response.date = Some(clean(value).into()),
             id => named(ex, cx, id, name, value),
         }
     }
@@ -329,7 +330,12 @@ pub fn trailers(ex: &mut Exchange, lines: Vec<u8>) {
         let hidden = record.protocol.hides(id);
         let hop = matches!(
             id,
-            HeaderId::ContentLength | HeaderId::TransferEncoding | HeaderId::Connection | HeaderId::KeepAlive
+            HeaderId::ContentLength
+                | HeaderId::TransferEncoding
+                | HeaderId::Connection
+                | HeaderId::KeepAlive
+                | HeaderId::Te
+                | HeaderId::ProxyConnection
         );
         if !hop && !is(&settings.hide_headers) && (!hidden || is(&settings.pass_headers)) {
             ex.response.trailers.push(name, value);
@@ -337,10 +343,17 @@ pub fn trailers(ex: &mut Exchange, lines: Vec<u8>) {
     }
 }
 
+/// Control bytes become blanks, as in all other fields ([`Fields::push`](crate::http::fields::Fields::push)).
+fn clean(value: &[u8]) -> Vec<u8> {
+    let mut clean = Vec::with_capacity(value.len());
+    push_value(value, &mut clean);
+    clean
+}
+
 /// Sets a field of the response itself, or one that may have to be rewritten; all others are passed on unchanged.
 fn named(ex: &mut Exchange, cx: &mut Services, id: HeaderId, name: &[u8], value: &[u8]) {
     match id {
-        HeaderId::Server => ex.response.server = Some(value.into()),
+        HeaderId::Server => ex.response.server = Some(clean(value).into()),
         HeaderId::ContentEncoding => {
             ex.response.encoded = !value.is_empty();
             ex.response.line(name, value);
