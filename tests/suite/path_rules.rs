@@ -1,6 +1,8 @@
 //! The rules of a location hold for every way into it: for whatever a form brings, a COPY or MOVE reads or writes, and a
 //! tree holds.
 
+mod other_uris;
+
 use crate::client::Response;
 use crate::harness::{Server, Setup, Table, eventually, http, ours, server, skip_on_nginx};
 
@@ -338,68 +340,6 @@ fn a_hidden_directory_does_not_stop_a_removal_where_dot_files_are_denied() {
         .start();
     s.method("DELETE", "/up/tree/", "", b"").is(204);
     assert!(!s.exists("html/up/tree"));
-}
-
-/// What comes before a redirect to a named location holds for paths that a request only concerns, too; so does what the
-/// named location says itself.
-#[test]
-fn a_named_location_is_no_way_around_the_scripts_before_it() {
-    if skip_on_nginx("it judges the request's own URI only") {
-        return;
-    }
-    let s = server(&format!(
-        "if ($request_uri ~ /closed/) {{ return 403; }}
-         location /files/ {{
-             if ($request_method != GET) {{ return 418; }}
-             error_page 418 = @store;
-         }}
-         location @store {{ {DAV} if ($uri ~ secret) {{ return 403; }} }}
-         location /tried/ {{ try_files /none @tried; }}
-         location @tried {{ {DAV} }}"
-    ))
-    .file("html/files/a", "A")
-    .file("html/files/open/in/f", "open")
-    .file("html/files/tree/closed/f", "closed")
-    .file("html/files/other/secret/f", "secret")
-    .file("html/tried/a", "A")
-    .file("html/tried/open/in/f", "open")
-    .file("html/tried/tree/closed/f", "closed")
-    .mkdir("html/files/closed")
-    .mkdir("html/tried/closed")
-    .start();
-    let before = s.snapshot("html");
-    let mut table = Table::new("named locations");
-    for top in ["/files/", "/tried/"] {
-        let at = |name: &str| format!("{top}{name}");
-        table.row(OURS, &format!("what {top} does not allow"), || {
-            s.method("PUT", &at("closed/x"), "", b"x").is(403);
-            for method in ["COPY", "MOVE"] {
-                transfer(&s, method, &at("a"), &at("closed/x")).is(403);
-                transfer(&s, method, &at("tree/"), &at("copy/")).is(403);
-            }
-            s.method("DELETE", &at("tree/"), "", b"").is(403);
-        });
-    }
-    table.row(OURS, "what the named location does not allow", || {
-        s.method("PUT", "/files/secret", "", b"x").is(403);
-        for method in ["COPY", "MOVE"] {
-            transfer(&s, method, "/files/a", "/files/secret").is(403);
-            transfer(&s, method, "/files/other/", "/files/copy/").is(403);
-        }
-        s.method("DELETE", "/files/other/", "", b"").is(403);
-    });
-    assert_eq!(s.snapshot("html"), before);
-    for top in ["/files/", "/tried/"] {
-        let at = |name: &str| format!("{top}{name}");
-        table.row(OURS, &format!("what {top} allows"), || {
-            s.method("PUT", &at("b"), "", b"x").is(201);
-            transfer(&s, "COPY", &at("a"), &at("c")).is(204);
-            transfer(&s, "MOVE", &at("c"), &at("d")).is(204);
-            transfer(&s, "COPY", &at("open/"), &at("copy/")).is(201);
-            s.method("DELETE", &at("open/"), "", b"").is(204);
-            assert!(s.exists(&format!("html{}", at("copy/in/f"))) && !s.exists(&format!("html{}", at("open"))));
-        });
-    }
 }
 
 #[test]

@@ -135,8 +135,11 @@ fn find(ex: &mut Exchange, cx: &mut Services) -> Result<(Key, Option<Resource>),
         ));
     }
     match Resource::of(ex, cx) {
-        Ok(resource) => match resource.key() {
+        Ok(resource) => match resource.check_slash(ex).and_then(|()| resource.key()) {
             Ok(key) => Ok((key, Some(resource))),
+            Err(Errno::ENOENT | Errno::ENOTDIR) => {
+                Err(refuse(ex, cx, Status::CONFLICT, format_args!("LOCK: no collection has that name")))
+            }
             Err(e) => Err(failed(ex, cx, "lstat()", e)),
         },
         Err(Errno::EBUSY) => {
@@ -153,9 +156,6 @@ fn make(ex: &mut Exchange, cx: &mut Services, resource: &Resource) -> Result<Sta
     if !ex.here().settings.dav.methods.contains(Method::Put) {
         let why = format_args!("LOCK of a name that is free needs PUT in dav_methods");
         return Err(refuse(ex, cx, Status::FORBIDDEN, why));
-    }
-    if ex.route.uri.ends_with(b"/") {
-        return Err(refuse(ex, cx, Status::CONFLICT, format_args!("LOCK cannot make a collection")));
     }
     if let Err(why) = Names::of(ex).judge(resource.name.to_bytes()) {
         return Err(refuse(ex, cx, Status::BAD_REQUEST, format_args!("LOCK: {why}")));

@@ -44,7 +44,8 @@ pub fn run(ex: &mut Exchange, cx: &mut Services, body: &[u8]) -> Flow {
         return refuse(ex, cx, Status::BAD_REQUEST, format_args!("\"Depth\" header must be 0"));
     }
     let mut verdicts: Vec<PropertyChange> = wishes.iter().map(judge).collect();
-    match Resource::of(ex, cx) {
+    let resource = Resource::of(ex, cx).and_then(|resource| resource.check_slash(ex).map(|()| resource));
+    match resource {
         Ok(resource) => {
             if let Err(status) = guard::check(ex, cx, resource.dir.as_fd(), resource.name.to_bytes(), Change::Content) {
                 return Flow::Status(status);

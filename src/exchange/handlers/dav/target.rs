@@ -7,7 +7,7 @@ use crate::exchange::handlers::symlinks;
 use crate::exchange::paths::{self, Mapped};
 use crate::services::{Services, temp_names};
 use crate::sys::Errno;
-use crate::sys::file::{self, Follow, O_DIRECTORY, O_PATH, Stat};
+use crate::sys::file::{self, FileKind, Follow, O_DIRECTORY, O_PATH, Stat};
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
@@ -92,6 +92,21 @@ pub fn key(ex: &mut Exchange, cx: &mut Services, uri: &[u8]) -> Option<Key> {
 }
 
 impl Resource {
+    /// Checks that a URI with a slash at its end names a collection. What is none has another URI, which may belong to
+    /// another location.
+    ///
+    /// # Errors
+    /// ENOTDIR, and those of the call.
+    pub fn check_slash(&self, ex: &Exchange) -> Result<(), Errno> {
+        if !ex.route.uri.ends_with(b"/") {
+            return Ok(());
+        }
+        match file::stat_at(Some(self.dir.as_fd()), &self.name, Follow::Yes)?.kind {
+            FileKind::Dir => Ok(()),
+            _ => Err(Errno::ENOTDIR),
+        }
+    }
+
     /// The resource as a key of locks.
     pub fn key(&self) -> Result<Key, Errno> {
         let path = join(&file::path_of(self.dir.as_fd())?, self.name.to_bytes());

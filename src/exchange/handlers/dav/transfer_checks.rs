@@ -58,28 +58,22 @@ impl TransferChecks {
         let rules = PathRules::of(ex, cx);
         let replaces_tree = there.is_some_and(|stat| stat.kind == FileKind::Dir);
         let (uri, from_path) = (named(&rules.uri, is_tree), named(&paths.from, is_tree));
-        let to_is_tree = is_tree || replaces_tree;
-        let (to_uri, to_path) = (named(&paths.to.0, to_is_tree), named(&paths.to.1, to_is_tree));
         let from = Target { uri: &uri, path: Some(&from_path) };
-        let to = Target { uri: &to_uri, path: Some(&to_path) };
+        // What is replaced may be of the other kind, and its URI belong to another location.
+        let to_as = |is_tree| (named(&paths.to.0, is_tree), named(&paths.to.1, is_tree));
+        let (made, replaced) = (to_as(is_tree), to_as(replaces_tree));
+        let to = Target { uri: &made.0, path: Some(&made.1) };
+        let replaced = Target { uri: &replaced.0, path: Some(&replaced.1) };
         let actions: &'static [PathAction] =
             if job.moves { &[PathAction::Read, PathAction::Remove] } else { &[PathAction::Read] };
         for action in actions {
             rules.judge(ex, cx, from, *action)?;
         }
+        if there.is_some() && replaces_tree != is_tree {
+            rules.judge(ex, cx, replaced, PathAction::Put)?;
+        }
         let governed = rules.judge(ex, cx, to, PathAction::Put)?;
-        let mut judging = TransferChecks {
-            source: None,
-            replaced: None,
-            copied: Usage::default(),
-            is_tree,
-            added: Usage::default(),
-            freed: Usage::default(),
-            quota: None,
-            share: None,
-            lock: None,
-            rules,
-        };
+        let mut judging = TransferChecks::begin(rules, is_tree);
         if is_tree {
             let rules = &judging.rules;
             let same = |ex: &Exchange, target: Target<'_>| rules.are_same_below(ex, target.uri);
@@ -97,15 +91,30 @@ impl TransferChecks {
                 judging.freed = Usage { bytes: there.size, files: 1 };
             }
         }
-        if replaces_tree && !(judging.rules.are_same_below(ex, to.uri) && governed.upload.quota.is_none()) {
+        if replaces_tree && !(judging.rules.are_same_below(ex, replaced.uri) && governed.upload.quota.is_none()) {
             let top = open(job.target.dir.as_fd(), &job.target.name)?;
-            let base = Base::new(to.uri, to.path.unwrap_or_default());
+            let base = Base::new(replaced.uri, replaced.path.unwrap_or_default());
             judging.replaced = Some(TreeRules::new(cx, top, base, &[PathAction::Remove], None).map_err(failed)?);
         }
         if let Some(quota) = governed.upload.quota {
             judging.find_area(ex, cx, quota, to)?;
         }
         Ok(judging)
+    }
+
+    fn begin(rules: PathRules, is_tree: bool) -> TransferChecks {
+        TransferChecks {
+            source: None,
+            replaced: None,
+            copied: Usage::default(),
+            is_tree,
+            added: Usage::default(),
+            freed: Usage::default(),
+            quota: None,
+            share: None,
+            lock: None,
+            rules,
+        }
     }
 
     /// Finds the quota area of the destination. A move within one area changes nothing.
@@ -235,10 +244,8 @@ fn failed(e: Errno) -> Refusal {
     Refusal::call("open()", b"", e)
 }
 
-/// A collection may be named without its slash: adds it.
+/// A collection may be named without its slash, and what is to be none with one: names it as what it is.
 fn named(path: &[u8], is_tree: bool) -> Vec<u8> {
-    match is_tree && !path.ends_with(b"/") {
-        true => [path, b"/"].concat(),
-        false => path.to_vec(),
-    }
+    let bare = path.strip_suffix(b"/").unwrap_or(path);
+    if is_tree { [bare, b"/"].concat() } else { bare.to_vec() }
 }
