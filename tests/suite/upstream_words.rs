@@ -143,6 +143,24 @@ fn trailers_are_looked_at_where_they_are_passed() {
     }
 }
 
+#[test]
+fn a_malformed_trailer_of_an_upstream_costs_no_more_than_itself() {
+    for line in ["NoColon", "X T: 1", ": 1", "X-T: a\0b", "X-T: a\r\n folded"] {
+        let up = says(format!(
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n{line}\r\nX-Kept: v\r\n\r\n"
+        ));
+        let s = http(&format!(
+            "log_format f [$upstream_trailer_x_kept]; access_log logs/access.log f;
+             server {{ listen 127.0.0.1:%%PORT%%; proxy_http_version 1.1; proxy_pass_trailers on;
+               location / {{ proxy_pass http://{}; }} }}",
+            up.address
+        ))
+        .start();
+        s.get("/").is(200).body_is("ok");
+        s.await_file("logs/access.log", |log| log.contains("[v]"));
+    }
+}
+
 /// The answer that a 412 replaces is over before the page of that error asks another server.
 #[test]
 fn the_time_of_an_answer_that_a_412_replaces_is_known() {

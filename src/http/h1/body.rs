@@ -108,7 +108,8 @@ pub struct Decoder {
     pub trailers: Trailers,
     /// Where the unfinished line in `trailers` starts.
     line: usize,
-    /// Blanks may stand between a chunk's size and the end of its line, and its extensions are not judged.
+    /// Blanks may stand between a chunk's size and the end of its line, its extensions are not judged, and trailer lines
+    /// that are malformed are left out.
     pads: bool,
 }
 
@@ -138,7 +139,8 @@ impl Decoder {
         }
     }
 
-    /// The body of a response: some servers write the sizes of chunks padded with blanks.
+    /// The body of a response: some servers write the sizes of chunks padded with blanks, and trailers are looked at only
+    /// where they are wanted.
     pub fn of_response(framing: Framing) -> Decoder {
         Decoder { pads: true, ..Decoder::new(framing) }
     }
@@ -401,8 +403,11 @@ impl Decoder {
         if line.is_empty() {
             return Ok(State::Done);
         }
-        split_field(line)?;
-        self.trailers.0.extend_from_slice(b"\r\n");
+        match split_field(line) {
+            Ok(_) => self.trailers.0.extend_from_slice(b"\r\n"),
+            Err(_) if self.pads => self.trailers.0.truncate(self.line),
+            Err(reject) => return Err(reject),
+        }
         self.line = self.trailers.0.len();
         Ok(State::Trailer)
     }
