@@ -25,6 +25,33 @@ pub fn rows(table: &mut Table, browser: &mut Browser) {
         assert!(s.exists("html/up/old.txt"));
         is_clean(&mut page, &s, &[]);
     });
+    table.row(
+        OURS,
+        "a name that is read from right to left stands in questions and in the queue as in its row",
+        || {
+            let s = setup().file("html/up/דוח שנתי.txt", "x").start();
+            let mut page = visit(browser, &s, "/up/");
+            let shown = |page: &mut Page<'_>, selector: &str| {
+                page.text(&format!("(bdi => bdi.dir + ' ' + bdi.innerHTML)(document.querySelector(\"{selector}\"))"))
+            };
+            assert_eq!(shown(&mut page, "#rows a[href*='%D7'] bdi"), "ltr <bdi>דוח שנתי</bdi>.txt");
+            for (link, dialog, name) in [("a.x", "ask", "#name"), ("a.m", "to", "#from")] {
+                page.click(&format!("#rows {link}[href*='%D7']"));
+                page.until(&format!("document.getElementById('{dialog}').open"));
+                assert_eq!(shown(&mut page, name), "ltr <bdi>דוח שנתי</bdi>.txt");
+                page.press("Escape");
+            }
+            page.eval(
+                "const chosen = new DataTransfer();
+             chosen.items.add(new File(['new'], 'דוח חדש.txt'));
+             document.getElementById('file').files = chosen.files;
+             document.querySelector('#up .go').click(), 0",
+            );
+            page.until("document.querySelector('#queue .good')");
+            assert_eq!(shown(&mut page, "#queue li > bdi"), "ltr <bdi>דוח חדש</bdi>.txt");
+            is_clean(&mut page, &s, &[]);
+        },
+    );
     table.row(OURS, "yes deletes, says so, and leads on", || {
         let s = setup().start();
         let mut page = visit(browser, &s, "/up/");

@@ -3,6 +3,14 @@
 'use strict';
 const WORDS = JSON.parse(document.getElementById('words').textContent);
 const word = (key, ...values) => (WORDS[key] ?? key).replace(/\{(\d)\}/g, (_, at) => values[at]);
+// A name in its element, as in the rows: one that is read from right to left keeps its extension at the right end.
+const put = (bdi, name) => {
+  const dot = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]/.test(name) ? name.lastIndexOf('.') : -1;
+  bdi.textContent = name;
+  bdi.dir = dot > 0 ? 'ltr' : 'auto';
+  if (dot > 0) bdi.replaceChildren(Object.assign(document.createElement('bdi'), { textContent: name.slice(0, dot) }), name.slice(dot));
+  return bdi;
+};
 (() => {
   const $ = (id) => document.getElementById(id);
   const make = (tag, more = {}) => Object.assign(document.createElement(tag), more);
@@ -87,7 +95,7 @@ const word = (key, ...values) => (WORDS[key] ?? key).replace(/\{(\d)\}/g, (_, at
     const box = viewer();
     const kind = kindOf(link);
     current = link;
-    $('viewed').textContent = link.querySelector('bdi').textContent;
+    put($('viewed'), link.querySelector('bdi').textContent);
     $('open').href = link.href;
     const shown = make(kind, kind === 'pre' ? { tabIndex: 0 } : { src: link.href });
     if (kind === 'img') shown.alt = $('viewed').textContent;

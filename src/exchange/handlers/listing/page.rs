@@ -29,7 +29,7 @@ const ICON: &[u8] = b"<link rel=icon href=\"data:image/svg+xml,%3Csvg xmlns='htt
 /// The Content-Security-Policy to send with the page and with [`confirm_delete`]. The hashes are those of
 /// `page.css`, `page.js` and `upload.js` (a test compares).
 pub const PAGE_CSP: &str = "default-src 'none'; style-src 'sha256-eAzgF/hVEmHvZD92YujU5uxM0ZMLD7jPK7OAgRckJiU='; \
-     script-src 'sha256-uTsI8VVCSVw3fWmFpzC4VDJ3a/6Xe1h/HF3NiBKaZ8M=' 'sha256-U+Xn1fieAitRCFGlbxRe9PjuNL5mHKl/nwoFXDuBQIo='; \
+     script-src 'sha256-2Q96nH/fYNesfiShz6c1KXhLqsFBQhew2ohc5PlaEvY=' 'sha256-JPhjA/qzq+uvr/YmqgSyMRCSADfgB2RZfuq+1c/q3YA='; \
      connect-src 'self'; img-src 'self' data:; media-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'self'";
 
 /// The document up to the first row.

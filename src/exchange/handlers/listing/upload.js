@@ -56,7 +56,7 @@
         bar.max = 1;
         bar.setAttribute('aria-label', shown);
         button.type = 'button';
-        line.append(make('bdi', shown), bar, note, button);
+        line.append(put(make('bdi', ''), shown), bar, note, button);
         $('queue').append(line);
         const upload = { file, folder, shown, line, bar, note, button };
         button.onclick = () => (upload.over ? enqueue(upload) : cancel(upload));
@@ -369,7 +369,7 @@
       event.preventDefault();
       link = clicked;
       const name = link.closest('tr').querySelector('bdi').textContent;
-      $('from').textContent = $('target').value = name;
+      put($('from'), ($('target').value = name));
       $('to').returnValue = '';
       $('to').showModal();
       // What is changed is mostly what stands before the extension.
@@ -403,7 +403,7 @@
       if (!clicked || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
       event.preventDefault();
       link = clicked;
-      $('name').textContent = link.closest('tr').querySelector('bdi').textContent;
+      put($('name'), link.closest('tr').querySelector('bdi').textContent);
       $('ask').returnValue = '';
       $('ask').showModal();
     });
