@@ -24,7 +24,8 @@ const NAME: &std::ffi::CStr = c".webserv-quota";
 const PATIENCE: u64 = 30_000;
 /// After this many milliseconds without an attempt, waiting starts over.
 const BREAK: u64 = 1_000;
-/// If others keep storing files, the area is counted this many times before an upload is refused.
+/// If others keep storing files, the area is counted this many times before an upload is refused; and the
+/// lock file opened, if it goes at that moment.
 const TRIES: u32 = 3;
 /// Digits of a number: enough for any u64.
 const DIGITS: usize = 20;
@@ -262,9 +263,16 @@ impl LockFile {
     fn open(area: &Area) -> Result<LockFile, Errno> {
         let path = file::c_string(&area.path[..])?;
         let dir = file::open_at(None, &path, O_PATH | O_DIRECTORY, 0)?;
+        let mut opened = Err(Errno::ENOENT);
+        // On network and FUSE file systems a file that another process removes at that moment is neither there nor made.
+        for _ in 0..TRIES {
+            opened = open::regular_at(dir.as_fd(), NAME, O_RDWR | O_CREAT, 0o600);
+            if !matches!(opened, Err(Errno::ENOENT)) {
+                break;
+            }
+        }
         // EINVAL for a FIFO with that name does not mean that locks are unsupported.
-        let fd = open::regular_at(dir.as_fd(), NAME, O_RDWR | O_CREAT, 0o600)
-            .map_err(|e| if e == Errno::EINVAL { Errno::EIO } else { e })?;
+        let fd = opened.map_err(|e| if e == Errno::EINVAL { Errno::EIO } else { e })?;
         Ok(LockFile { dir, fd, is_trace: false })
     }
 

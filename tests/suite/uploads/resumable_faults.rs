@@ -388,3 +388,29 @@ fn an_upload_that_another_version_of_the_server_keeps_is_not_unknown() {
     patch(&s, &target, 5, b"56789").is(204);
     assert_eq!(s.read("html/a/newer.bin"), b"0123456789");
 }
+
+/// By a program that cleans up, or a file system that is repaired: a client that was told that the upload is complete would
+/// remove its own file.
+#[test]
+fn an_upload_whose_bytes_something_else_removed_is_not_said_to_be_complete() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let mut s = area_of("").restartable().start();
+    let mut table = Table::new("removed bytes");
+    for (what, restarts) in [("while the server runs", false), ("before it starts", true)] {
+        table.row(OURS, what, || {
+            let target = create(&s, "f.txt", 10);
+            patch(&s, &target, 0, b"01234").is(204);
+            std::fs::remove_file(s.path(&format!("{STATE}/{}.part", id(&target)))).expect("it is there");
+            if restarts {
+                s.kill_and_restart();
+            }
+            for _ in 0..2 {
+                tus(&s, "HEAD", &target, "", b"").is_one_of(&[404, 410]).lacks("Upload-Offset");
+            }
+            patch(&s, &target, 5, b"56789").is_one_of(&[404, 410]);
+            assert!(!s.exists("html/a/f.txt"));
+        });
+    }
+}

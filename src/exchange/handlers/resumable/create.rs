@@ -292,6 +292,7 @@ fn create(
         age: settings.resumable.max_age.0,
         unverified: content.is_checked().then_some(0),
         synced: cx.boot.filter(|_| settings.sync).map(|boot| (boot, 0)),
+        ended: false,
         concat: request.concat,
         metadata: if dialect == Dialect::Tus { joined(ex, HeaderId::UploadMetadata) } else { Vec::new() },
         conditions: conditions(ex),

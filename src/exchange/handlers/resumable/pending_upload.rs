@@ -19,7 +19,8 @@ use crate::services::boot::Boot;
 use crate::services::clock::Clock;
 use crate::services::resumable::{Ended, FinishedUpload, KnownUpload, Lease, UploadId};
 use crate::sys::Errno;
-use crate::sys::file::{self, Stat};
+use crate::sys::file::{self, FileKind, Follow, Stat};
+use std::ffi::CString;
 use std::rc::Rc;
 
 pub struct Unfinished {
@@ -83,9 +84,9 @@ pub fn find(ex: &mut Exchange, cx: &mut Services, id: UploadId, access: Access) 
     let (lease, is_read_only) = match takeover::lease(cx, &dir, id, access) {
         Ok(lease) => lease,
         Err(LeaseError::Elsewhere(flow)) => return Err(Missing::Elsewhere(flow)),
-        Err(LeaseError::Failed(Errno::ENOENT)) => {
+        Err(LeaseError::Named) => {
             sharing::met(cx, &home);
-            return Err(Missing::Over(without_bytes(cx, &home, &dir, id, &record)));
+            return Err(without_bytes(cx, &home, &dir, id, &record));
         }
         Err(LeaseError::Failed(e)) => return Err(failed("open()", e)),
     };
@@ -128,11 +129,19 @@ fn load(home: &Home, dir: &Dir, id: UploadId) -> Result<Option<Record>, Missing>
 }
 
 /// The fate of an upload that has a record and no bytes.
-fn without_bytes(cx: &mut Services, home: &Home, dir: &Dir, id: UploadId, record: &Record) -> Ended {
+fn without_bytes(cx: &mut Services, home: &Home, dir: &Dir, id: UploadId, record: &Record) -> Missing {
     // Its name is in the newest record, if it has one.
     let newest = dir.load(id).ok().flatten();
+    let is_stored = newest.as_ref().is_none_or(is_stored);
+    if !is_stored && let Some(flow) = takeover::patience(cx, id) {
+        // Its process may be about to note the other name that the file has got.
+        return Missing::Elsewhere(flow);
+    }
+    cx.resumable.stop_asking(id);
     let record = newest.as_ref().unwrap_or(record);
     let past = match remembered(cx, home, dir, id, record) {
+        // The bytes were removed by something else.
+        _ if !is_stored => Ended::Gone,
         Some(at) if at > unix_ms(&cx.now) => Ended::Done(over(record)),
         Some(_) => Ended::Gone,
         // It was stored, and then the process died.
@@ -143,7 +152,19 @@ fn without_bytes(cx: &mut Services, home: &Home, dir: &Dir, id: UploadId, record
         home.tidy();
         cx.resumable.finish(id, past.clone());
     }
-    past
+    Missing::Over(past)
+}
+
+/// Whether the file of an upload without bytes got its name. A process that died in between, or one of an older version,
+/// has not noted it: the file is there then.
+pub fn is_stored(record: &Record) -> bool {
+    let in_it = |slash: &[u8]| [&record.path, slash, &record.below, &record.name].concat();
+    let paths = [record.path.clone(), in_it(b""), in_it(b"/")];
+    let is_whole = |path: Vec<u8>| {
+        let stat = CString::new(path).ok().and_then(|path| file::stat_at(None, &path, Follow::No).ok());
+        stat.is_some_and(|stat| stat.kind == FileKind::Regular && Some(stat.size) == record.length)
+    };
+    record.ended || paths.into_iter().any(is_whole)
 }
 
 /// The directory of unfinished uploads here.
@@ -299,7 +320,7 @@ impl Unfinished {
         match outcome {
             Ok(placed) => {
                 let (dir, name) = (placed.dir.clone(), placed.stored.name.clone());
-                let record = Record { dir, name, ..self.record.clone() };
+                let record = Record { dir, name, ended: true, ..self.record.clone() };
                 let status = if placed.stored.replaced { Status::OK } else { Status::CREATED };
                 cx.resumable.finish(self.id, Ended::Done(FinishedUpload { status: status.0, ..over(&record) }));
                 // As for plain uploads: a request that waits behind this one sees what was stored.

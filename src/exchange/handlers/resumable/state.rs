@@ -60,6 +60,8 @@ pub struct Record {
     pub unverified: Option<u64>,
     /// upload_sync: bytes that are on the disk; later ones do not count once the machine has been started again.
     pub synced: Option<(Boot, u64)>,
+    /// Its file has its name.
+    pub ended: bool,
     /// tus: Upload-Concat as it was sent; empty for an ordinary upload.
     pub concat: Vec<u8>,
     /// tus: Upload-Metadata as it was sent.
@@ -108,9 +110,10 @@ impl Record {
     /// overwritten in place: a few bytes of one disk block are old or new, never both.
     pub fn marks(&self) -> String {
         let number = |value: Option<u64>| value.map_or("-".repeat(DIGITS), |value| format!("{value:0DIGITS$}"));
-        let (boot, synced) = match self.synced {
+        let (boot, synced) = match self.synced.filter(|_| !self.ended) {
             Some((boot, synced)) => (boot.text(), Some(synced)),
-            None => ("-".repeat(BOOT), None),
+            // Older servers do not read a number without a start of the machine.
+            None => ("-".repeat(BOOT), self.length.filter(|_| self.ended)),
         };
         format!("{MARKS}{boot} {} {} {}", number(synced), number(self.unverified), number(self.length))
     }
@@ -126,6 +129,7 @@ impl Record {
         let synced = next()?;
         (self.unverified, self.length) = (next()?, next()?);
         self.synced = Boot::parse(boot).zip(synced);
+        self.ended = synced.is_some() && self.synced.is_none();
         Some(())
     }
 
@@ -158,6 +162,7 @@ impl Record {
             age: 0,
             unverified: None,
             synced: None,
+            ended: false,
             concat: Vec::new(),
             metadata: Vec::new(),
             conditions: Vec::new(),
@@ -232,6 +237,7 @@ mod tests {
             age: 86_400_000,
             unverified: Some(3),
             synced: Boot::parse("1f".repeat(32).as_bytes()).map(|boot| (boot, 7)),
+            ended: false,
             concat: b"final;/up/?webserv-upload=1 /up/".to_vec(),
             metadata: b"filename YQ==,x".to_vec(),
             conditions: b"If-None-Match: *\r\nIf-Match: \"a\"\r\n".to_vec(),
@@ -255,7 +261,8 @@ mod tests {
             digest: Vec::new(),
             ..record()
         };
-        for record in [record(), bare] {
+        let ended = Record { synced: None, ended: true, ..record() };
+        for record in [record(), bare, ended] {
             assert_eq!(Record::parse(&record.text()), Some(record));
         }
     }

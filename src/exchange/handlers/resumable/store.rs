@@ -200,14 +200,16 @@ impl Dir {
         Ok(begun)
     }
 
-    /// Opens the bytes' file for writing, and locks it: EAGAIN if another process writes to it, ENOENT if it has got
-    /// its name, even while the lock was waited for.
-    pub fn open_part(&self, id: UploadId) -> Result<OwnedFd, Errno> {
-        let fd = open::regular_at(self.fd.as_fd(), &part(id), O_WRONLY, 0)?;
-        locks::take(fd.as_fd())?;
-        match file::has_name(fd.as_fd(), Some(self.fd.as_fd()), &part(id), Follow::No)? {
-            true => Ok(fd),
-            false => Err(Errno::ENOENT),
+    /// Opens the bytes' file for writing, and locks it: EAGAIN if another process writes to it. None: it has got its
+    /// name, even while the lock was waited for.
+    pub fn open_part(&self, id: UploadId) -> Result<Option<OwnedFd>, Errno> {
+        match open::regular_at(self.fd.as_fd(), &part(id), O_WRONLY, 0) {
+            Ok(fd) => {
+                locks::take(fd.as_fd())?;
+                Ok(self.stat(id)?.map(|_| fd))
+            }
+            Err(Errno::ENOENT) => Ok(None),
+            Err(e) => Err(e),
         }
     }
 

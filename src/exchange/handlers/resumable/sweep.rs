@@ -125,7 +125,11 @@ fn meet(cx: &mut Services, home: &Rc<[u8]>, dir: &Dir, entry: Entry) {
                     Some(at) => cx.resumable.insert(id, KnownUpload::stored(home.clone(), &record.path, Some(at))),
                     None => {
                         dir.forget(id);
-                        cx.resumable.finish(id, Ended::Done(pending_upload::over(&record)));
+                        let past = match pending_upload::is_stored(&record) {
+                            true => Ended::Done(pending_upload::over(&record)),
+                            false => Ended::Gone,
+                        };
+                        cx.resumable.finish(id, past);
                     }
                 },
                 Err(_) => {}
@@ -186,11 +190,7 @@ fn remove(home: &[u8], id: UploadId, now: i64) -> Removed {
         Err(Errno::ENOENT) => return Removed::Gone,
         Err(_) => return Removed::InUse,
     };
-    let _lock = match dir.open_part(id) {
-        Ok(lock) => Some(lock),
-        Err(Errno::ENOENT) => None,
-        Err(_) => return Removed::InUse,
-    };
+    let Ok(_lock) = dir.open_part(id) else { return Removed::InUse };
     // Bytes may have arrived before it was locked, or another process has completed it and keeps its response.
     if !matches!(later(home, id), Ok(at) if at.is_none_or(|at| at <= now)) {
         return Removed::InUse;

@@ -23,6 +23,8 @@ const LOOK: u64 = 100;
 pub enum LeaseError {
     /// Another process has it: the result.
     Elsewhere(Flow),
+    /// Its bytes have their name.
+    Named,
     Failed(Errno),
 }
 
@@ -40,8 +42,8 @@ pub fn lease(cx: &mut Services, dir: &Dir, id: UploadId, access: Access) -> Resu
     // An NFS export or a FUSE file system may answer EROFS without the flag of a read-only one (ST_RDONLY), and what is open
     // for reading only cannot be cut: so what open() says counts, and the flag only for a file that was opened before.
     let opened = || match (dir.open_part(id), access) {
-        (Err(Errno::EROFS), Access::Read) => dir.open_part_read_only(id).map(|fd| (fd, true)),
-        (opened, _) => opened.map(|fd| (fd, false)),
+        (Err(Errno::EROFS), Access::Read) => dir.open_part_read_only(id).map(|fd| Some((fd, true))),
+        (opened, _) => opened.map(|fd| fd.map(|fd| (fd, false))),
     };
     let (lease, is_read_only) = match cx.resumable.take(id) {
         // It may have been opened for writing before.
@@ -50,8 +52,9 @@ pub fn lease(cx: &mut Services, dir: &Dir, id: UploadId, access: Access) -> Resu
             (lease, is_read_only)
         }
         None => match opened() {
-            Ok((fd, is_read_only)) => (Lease::new(fd), is_read_only),
+            Ok(Some((fd, is_read_only))) => (Lease::new(fd), is_read_only),
             Err(Errno::EAGAIN) => return Err(wait(cx, dir, id)),
+            Ok(None) => return Err(LeaseError::Named),
             Err(e) => {
                 cx.resumable.stop_asking(id);
                 return Err(LeaseError::Failed(e));
@@ -65,16 +68,25 @@ pub fn lease(cx: &mut Services, dir: &Dir, id: UploadId, access: Access) -> Resu
 }
 
 fn wait(cx: &mut Services, dir: &Dir, id: UploadId) -> LeaseError {
+    let Some(flow) = patience(cx, id) else {
+        dir.unask(id);
+        return LeaseError::Failed(Errno::EAGAIN);
+    };
+    match dir.ask(id) {
+        // On network and FUSE file systems a file that another process removes at that moment is neither there nor made.
+        Ok(()) | Err(Errno::ENOENT) => LeaseError::Elsewhere(flow),
+        Err(e) => LeaseError::Failed(e),
+    }
+}
+
+/// The request tries again; None: it has done so for long enough.
+pub fn patience(cx: &mut Services, id: UploadId) -> Option<Flow> {
     let since = cx.resumable.ask(id, cx.now.ms);
     if cx.now.ms >= since + PATIENCE {
         cx.resumable.stop_asking(id);
-        dir.unask(id);
-        return LeaseError::Failed(Errno::EAGAIN);
+        return None;
     }
-    match dir.ask(id) {
-        Ok(()) => LeaseError::Elsewhere(Flow::Delay { until: cx.now.ms + AGAIN, then: Then::Phase(Phase::Content) }),
-        Err(e) => LeaseError::Failed(e),
-    }
+    Some(Flow::Delay { until: cx.now.ms + AGAIN, then: Then::Phase(Phase::Content) })
 }
 
 /// When a request that writes last checked whether another process asks for its upload (monotonic milliseconds).
@@ -104,5 +116,31 @@ pub fn look(cx: &mut Services) {
         if location::open(&home).is_ok_and(|dir| dir.is_asked(id)) {
             drop(cx.resumable.take(id));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::testing::Site;
+    use crate::sys::file::Follow;
+    use crate::sys::scratch::Scratch;
+    use std::os::unix::ffi::OsStrExt;
+
+    #[test]
+    fn an_upload_that_could_not_be_asked_for_is_not_taken_for_a_stored_one() {
+        let (mut site, scratch) = (Site::new("", "location / { }"), Scratch::new());
+        let id = UploadId::random().expect("entropy");
+        let path = scratch.path().join("state");
+        std::fs::create_dir(&path).expect("made");
+        let dir = Dir::open(path.as_os_str().as_bytes(), b"", Follow::No).expect("a directory");
+        std::fs::write(path.join(format!("{}.part", id.text())), "half").expect("written");
+        let taken = lease(&mut site.cx, &dir, id, Access::Read);
+        assert!(taken.is_ok(), "its bytes are there");
+        std::fs::remove_dir_all(&path).expect("removed");
+        // As where the file that asks for it goes at that moment, on sshfs: ENOENT, O_CREAT or not.
+        assert_eq!(dir.ask(id), Err(Errno::ENOENT));
+        assert!(matches!(wait(&mut site.cx, &dir, id), LeaseError::Elsewhere(Flow::Delay { .. })));
+        assert!(matches!(lease(&mut site.cx, &dir, id, Access::Read), Err(LeaseError::Named)));
     }
 }
