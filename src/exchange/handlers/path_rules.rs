@@ -36,6 +36,8 @@ pub enum PathAction {
     List,
     /// It goes away.
     Remove,
+    /// What the request does to its own URI, which names the same with a slash at its end.
+    Itself,
 }
 
 /// A path that an action applies to.
@@ -170,6 +172,7 @@ impl PathRules {
         let set = methods::allowed(ex);
         let may = match (action, asked) {
             (PathAction::Read | PathAction::List, _) => set.contains(Method::Get),
+            (PathAction::Itself, asked) => set.contains(asked),
             (PathAction::Remove, asked) => set.contains(asked) || set.contains(Method::Delete),
             // Its location need not say that forms may bring files: this one does. But it may forbid them.
             (PathAction::Put, Method::Post) => !named || set.contains(Method::Post) || set.contains(Method::Put),
@@ -269,6 +272,20 @@ fn refusal(why: &'static str, uri: &[u8]) -> Refusal {
     let shown: String = uri.iter().flat_map(|b| std::ascii::escape_default(*b)).map(char::from).collect();
     Refusal::new(Status::FORBIDDEN, "the rules of a path that the request concerns do not allow it")
         .detail(format!("\"{shown}\": {why}"))
+}
+
+/// Judges a request for a directory that is named without its slash: the directory's own URI has one, and may belong to
+/// another location.
+///
+/// # Errors
+/// 403, where a request for that URI would be refused.
+pub fn judge_directory(ex: &mut Exchange, cx: &mut Services) -> Result<(), Refusal> {
+    if ex.route.uri.ends_with(b"/") {
+        return Ok(());
+    }
+    let rules = PathRules::of(ex, cx);
+    let uri = [&rules.uri[..], b"/"].concat();
+    rules.judge(ex, cx, Target { uri: &uri, path: None }, PathAction::Itself).map(drop)
 }
 
 /// Whether what is visible under one URI has the rules of the same location under the other.

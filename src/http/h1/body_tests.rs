@@ -160,6 +160,18 @@ fn trailers_are_kept_apart() {
 }
 
 #[test]
+fn all_that_has_come_is_taken_in_one_run() {
+    let chunk = [&b"30d40\r\n"[..], &[b'x'; 200_000], b"\r\n"].concat();
+    let mut input = [&chunk.repeat(3)[..], b"0\r\n\r\nnext"].concat();
+    let (mut decoder, mut at, mut taken) = (Decoder::new(Framing::Chunked), 0, 0);
+    let is_done = decoder.run::<Reject>(&mut input, &mut at, |run| {
+        taken += run.data.len();
+        Ok(())
+    });
+    assert_eq!((is_done, &input[at..], taken), (Ok(true), &b"next"[..], 600_000));
+}
+
+#[test]
 fn a_run_may_be_taken_out_of_band() {
     let mut length = Decoder::new(Framing::Length(10));
     assert_eq!(length.remaining(), Some(10));

@@ -75,7 +75,7 @@ fn a_slash_more_or_less_leads_past_no_rule() {
         "dav_ext_lock_zone zone=l:1m;
          server {{
              listen 127.0.0.1:%%PORT%%; root %%DIR%%/html;
-             location /up/ {{ {DAV} dav_ext_methods PROPPATCH LOCK UNLOCK; dav_ext_lock zone=l; }}
+             location /up/ {{ {DAV} dav_ext_methods PROPFIND PROPPATCH LOCK UNLOCK; dav_ext_lock zone=l; }}
              location ~ \\.secret$ {{ deny all; }}
              location /up/kept/ {{ deny all; }}
              location /rec/ {{ allowed_methods GET DELETE; delete_recursive on; }}
@@ -118,10 +118,13 @@ fn a_slash_more_or_less_leads_past_no_rule() {
     table.row(OURS, "a folder that is named as a file", || {
         s.method("DELETE", "/up/kept", "", b"").is(403);
         s.method("DELETE", "/rec/kept", "", b"").is(403);
+        s.method("PROPFIND", "/up/kept", "Depth: 1\r\n", b"").is(403);
+        s.method("LOCK", "/up/kept", "", lock).is(403);
     });
     table.row(OURS, "nothing has changed", || assert_eq!(s.snapshot("html"), before));
     table.row(OURS, "what no rule is about", || {
         s.method("LOCK", "/up/d", "", lock).is(200);
+        s.method("PROPFIND", "/up/d", "Depth: 1\r\n", b"").is(207);
         s.method("PROPPATCH", "/up/d/", "", time).is_one_of(&[207, 423]);
         transfer(&s, "COPY", "/up/plain", "/up/e/").is(201);
         assert_eq!(s.read("html/up/e"), b"plain");

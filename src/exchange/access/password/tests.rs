@@ -146,3 +146,12 @@ fn a_broken_line_matches_nothing() {
         }
     }
 }
+
+#[test]
+fn a_password_of_the_greatest_length_is_hashed_and_a_longer_one_is_not() {
+    for (length, expected) in [(512, true), (513, false)] {
+        let given = vec![b'a'; length];
+        let stored = [&b"$1$salt$"[..], &super::md5::hash(&given, b"$1$", b"salt")].concat();
+        assert_eq!(matches(&stored, &given), expected, "{length}");
+    }
+}

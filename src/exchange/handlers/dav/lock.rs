@@ -8,6 +8,7 @@ use super::terms::{Depth, depth};
 use crate::config::model::Level;
 use crate::config::settings::limits::Counts;
 use crate::exchange::flow::Flow;
+use crate::exchange::handlers::path_rules;
 use crate::exchange::handlers::principal;
 use crate::exchange::handlers::syncing::Name;
 use crate::exchange::handlers::upload::{self, Names, Refusal};
@@ -66,6 +67,9 @@ pub fn lock(ex: &mut Exchange, cx: &mut Services, body: &[u8], made: &mut Option
     };
     let Ok(random) = random_bytes() else { return Flow::Status(Status::INTERNAL_SERVER_ERROR) };
     let is_collection = key.stat.is_some_and(|stat| stat.kind == FileKind::Dir);
+    if is_collection && let Err(refusal) = path_rules::judge_directory(ex, cx) {
+        return upload::refuse(ex, cx, &refusal);
+    }
     let LockInfo { exclusive, owner } = info;
     let lock = Lock {
         token: Token::new(random),

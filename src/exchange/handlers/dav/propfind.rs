@@ -6,7 +6,7 @@ use crate::config::settings::files::Symlinks;
 use crate::exchange::Exchange;
 use crate::exchange::body_encoder::Source;
 use crate::exchange::flow::Flow;
-use crate::exchange::handlers::{failure, symlinks};
+use crate::exchange::handlers::{failure, path_rules, symlinks, upload};
 use crate::exchange::multistatus::{self, Multistatus, Shape, choose};
 use crate::exchange::paths;
 use crate::exchange::response::{Body, ContentType};
@@ -40,6 +40,9 @@ pub fn run(ex: &mut Exchange, cx: &mut Services, body: &[u8]) -> Flow {
         Err(e) => return failure::failed(ex, cx, "open()", e),
     };
     let is_collection = stat.kind == FileKind::Dir;
+    if is_collection && let Err(refusal) = path_rules::judge_directory(ex, cx) {
+        return upload::refuse(ex, cx, &refusal);
+    }
     // For a resource that is no collection, all depths mean the same.
     if is_collection && depth == Depth::Infinity {
         let kind = ContentType::Static(multistatus::CONTENT_TYPE);

@@ -16,7 +16,7 @@ pub use form::{Form, back, form, may};
 pub use removing::{Removing, stopped};
 
 use crate::exchange::flow::Begun;
-use crate::exchange::handlers::path_rules::{PathAction, PathRules, Target, belong_together};
+use crate::exchange::handlers::path_rules::{self, PathRules, belong_together};
 use crate::exchange::handlers::tree_rules::shown_elsewhere;
 use crate::exchange::handlers::{failure, symlinks, upload};
 use crate::exchange::paths;
@@ -75,7 +75,7 @@ fn remove(ex: &mut Exchange, cx: &mut Services, content: Content, slash: Slash) 
     {
         return Err(upload::refuse(ex, cx, &shown_elsewhere(&ex.route.uri)));
     }
-    if let Some(refusal) = is_ruled_itself(ex, cx)
+    if let Err(refusal) = path_rules::judge_directory(ex, cx)
         && wanted.place.directory().is_some()
     {
         return Err(upload::refuse(ex, cx, &refusal));
@@ -87,17 +87,6 @@ fn remove(ex: &mut Exchange, cx: &mut Services, content: Content, slash: Slash) 
         return judged(ex, cx, wanted, dir, shown_at);
     }
     go(ex, cx, &wanted)
-}
-
-/// What the rules say of a directory that is named without its slash: its own URI has one, and may belong to another
-/// location. None: nothing against it.
-fn is_ruled_itself(ex: &mut Exchange, cx: &mut Services) -> Option<upload::Refusal> {
-    if ex.route.uri.ends_with(b"/") {
-        return None;
-    }
-    let rules = PathRules::of(ex, cx);
-    let uri = [&rules.uri[..], b"/"].concat();
-    rules.judge(ex, cx, Target { uri: &uri, path: None }, PathAction::Remove).err()
 }
 
 /// Some path below the URI, or below the one that it is moved to, may have rules of its own.

@@ -227,6 +227,24 @@ mod tests {
         assert_eq!(scratch.names(), ["dir", "fresh", "link", "old-1.txt", "old-2.txt", "old.txt"]);
     }
 
+    #[test]
+    fn two_hundred_duplicates_are_counted_and_further_ones_get_random_digits() {
+        let scratch = Scratch::new();
+        let dir = scratch.dir();
+        scratch.write("x", b"");
+        for number in 1..COUNTED {
+            scratch.write(&format!("x-{number}"), b"");
+        }
+        let stored = || {
+            let mut parts = [part(&dir, "x", "")];
+            commit(&dir, &mut parts, Duplicate::Rename).expect("stored");
+            String::from_utf8(std::mem::take(&mut parts[0].name)).expect("text")
+        };
+        assert_eq!(stored(), format!("x-{COUNTED}"));
+        let random = stored();
+        assert!(random.len() == "x-12345678".len() && random.starts_with("x-"), "{random}");
+    }
+
     /// Whatever the directory holds and the form sends: all files are stored, or everything is as it was.
     #[test]
     fn a_form_is_stored_as_a_whole_or_leaves_the_directory_as_it_was() {
