@@ -13,6 +13,7 @@ mod names;
 pub use left::Left;
 pub use names::{HIDDEN, HiddenKind, is_hidden};
 
+use crate::services::dir_watch::LOCAL;
 use crate::services::remove_tree::RemovalPolicy;
 use crate::sys::Errno;
 use crate::sys::file::{
@@ -40,8 +41,9 @@ pub struct TempNames {
     journal: Option<(OwnedFd, Option<CString>)>,
     /// Recorded directories, by device and inode.
     noted: HashSet<(u64, u64)>,
-    /// The directory recorded last.
+    /// The directory recorded last, and whether its file system is one of this machine's own.
     last: Weak<OwnedFd>,
+    last_is_local: bool,
     cleaning: Cleaning,
 }
 
@@ -104,6 +106,12 @@ impl TempNames {
         self.names.next(HiddenKind::Upload)
     }
 
+    /// Whether a file in `dir` may be found not to be written when it is closed, and not before: so it is on network file
+    /// systems and FUSE. Known of the directory of the last hidden name; true of any other.
+    pub fn may_fail_at_close(&self, dir: &Rc<OwnedFd>) -> bool {
+        !(self.last_is_local && self.last.as_ptr() == Rc::as_ptr(dir))
+    }
+
     /// As [`TempNames::hidden`], for longer operations in a directory that is not used again.
     pub fn hidden_in(&mut self, dir: BorrowedFd<'_>, what: HiddenKind) -> CString {
         let _ = self.note_down(dir);
@@ -115,6 +123,8 @@ impl TempNames {
             return Ok(());
         }
         self.note_down(dir.as_fd())?;
+        // It stays so while the descriptor is open: that keeps its file system mounted.
+        self.last_is_local = file::file_system_of(dir.as_fd()).is_ok_and(|kind| LOCAL.contains(&kind));
         self.last = Rc::downgrade(dir);
         Ok(())
     }

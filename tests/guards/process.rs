@@ -199,6 +199,54 @@ fn an_answer_costs_as_many_system_calls_as_the_table_says() {
     }
 }
 
+/// The wait, recv, one look each at the directory and the name, open, write, fstat for the ETag, rename, close, send. On a
+/// file system of this machine nothing more can be learnt by a second descriptor that is closed.
+#[test]
+fn a_small_file_that_replaces_another_takes_ten_system_calls() {
+    let strace = Command::new("strace").args(["-o", "/dev/null", "true"]).stderr(Stdio::null()).status();
+    if !strace.is_ok_and(|status| status.success()) {
+        let _ = writeln!(std::io::stderr(), "SKIPPED a_small_file_that_replaces_another: strace cannot trace here");
+        return;
+    }
+    let mut server = Process::start(&["strace", "-o", "trace"], "");
+    fs::create_dir(server.dir.join("up")).expect("a directory");
+    let mut client = server.connect();
+    let mut put = |number: usize| {
+        let head = "PUT /up/file HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4096\r\n\r\n";
+        let body = format!("{number:4096}");
+        client.write_all([head.as_bytes(), body.as_bytes()].concat().as_slice()).expect("sent");
+        let mut answer = [0; 4096];
+        let n = client.read(&mut answer).expect("an answer");
+        let answer = String::from_utf8_lossy(&answer[..n]).into_owned();
+        assert!(answer.starts_with("HTTP/1.1 20"), "{answer}\n{}", server.shown());
+    };
+    (0..10).for_each(&mut put);
+    ask(&mut server.connect(), "/begin", "");
+    (0..REQUESTS).for_each(&mut put);
+    ask(&mut server.connect(), "/end", "");
+    server.stop();
+    let trace = fs::read_to_string(server.dir.join("trace")).expect("strace wrote it");
+    let lines: Vec<&str> = trace.lines().collect();
+    let at = |what: &str| lines.iter().position(|line| line.contains(what)).expect("the marks were received");
+    let calls = &lines[at("GET /begin")..at("GET /end")];
+    // Where the head comes alone, its body is one more wait and read; a timer may wake the loop for nothing.
+    let split = calls.iter().filter(|call| call.contains("recvfrom(")).count().saturating_sub(REQUESTS);
+    let idle = calls.iter().filter(|call| call.contains("EAGAIN")).count().min(REQUESTS / 4);
+    let statfs = calls.iter().any(|call| call.contains("fstatfs("));
+    let closed = calls.iter().filter(|call| call.contains("F_DUPFD")).count();
+    println!("{} calls for {REQUESTS} files, {closed} copies of a descriptor", calls.len());
+    let sample = calls.get(20..45).unwrap_or_default().join("\n  ");
+    // On a network file system, or FUSE, the copy stays.
+    let path = std::ffi::CString::new(server.dir.join("up").into_os_string().into_encoded_bytes()).expect("no NUL");
+    let kind = webserv::sys::file::file_system(&path).expect("statfs");
+    let is_local = [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994].contains(&kind);
+    assert!(!is_local || closed == 0, "a copy of the descriptor is closed:\n  {sample}");
+    assert!(!statfs, "the file system of a directory is asked for once:\n  {sample}");
+    let most = if is_local { 10 } else { 12 };
+    let allowed = most * REQUESTS + 60 + 2 * split + 2 * idle;
+    assert!(calls.len() <= allowed, "{} calls for {REQUESTS} files:\n  {sample}", calls.len());
+}
+
 #[test]
 fn an_idle_connection_costs_at_most_128_bytes() {
     let (soft, _) = process::raise_nofile(None).expect("RLIMIT_NOFILE");

@@ -200,6 +200,16 @@ pub fn file_system(path: &CStr) -> Result<u64, Errno> {
     Ok(answer.f_type as u64)
 }
 
+/// As [`file_system`], of what is open.
+#[allow(clippy::unnecessary_cast)] // the field's width and sign differ between targets
+pub fn file_system_of(fd: BorrowedFd<'_>) -> Result<u64, Errno> {
+    // SAFETY: a statfs of zeroes is valid: plain integers.
+    let mut answer: libc::statfs = unsafe { mem::zeroed() };
+    // SAFETY: `answer` is writable.
+    retry(|| unsafe { libc::fstatfs(fd.as_raw_fd(), &mut answer) })?;
+    Ok(answer.f_type as u64)
+}
+
 /// Bits for [`access`]; they may be combined.
 pub const R_OK: i32 = libc::R_OK;
 pub const W_OK: i32 = libc::W_OK;

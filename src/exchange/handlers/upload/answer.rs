@@ -65,13 +65,8 @@ fn format_of(ex: &Exchange) -> Option<Format> {
 /// The response when everything is stored. `uri` is the directory's; `stored` is not empty unless upload_return
 /// answers.
 pub fn stored(ex: &mut Exchange, cx: &mut Services, uri: &[u8], stored: &[Stored], answer: Option<&Answer>) -> Flow {
-    let mut location = Vec::new();
-    escape_path(uri, &mut location);
     let single = match stored {
-        [one] => {
-            escape_name(&one.name, &mut location);
-            Some(one)
-        }
+        [one] => Some(one),
         _ => None,
     };
     if let Some(file) = single.filter(|file| !file.digest.is_empty()) {
@@ -99,6 +94,9 @@ pub fn stored(ex: &mut Exchange, cx: &mut Services, uri: &[u8], stored: &[Stored
         ex.response.location = Some(listing);
         ex.response.status = Status::SEE_OTHER;
     } else {
+        let mut location = Vec::new();
+        escape_path(uri, &mut location);
+        single.into_iter().for_each(|file| escape_name(&file.name, &mut location));
         ex.response.location = Some(location);
         ex.response.status = if replaced { Status::OK } else { Status::CREATED };
         ex.response.etag = single.map(|file| file.etag);

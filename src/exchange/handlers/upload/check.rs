@@ -182,7 +182,9 @@ impl Upload {
         self.move_to_file(cx)?;
         let mut part = Part::held(name, self.rules.mode, 0);
         part.folder = which;
-        part.kind = content_type.to_vec();
+        if self.policy.on_duplicate == Duplicate::Rename {
+            part.kind = content_type.to_vec();
+        }
         self.earlier = self.bytes();
         self.parts.push(part);
         if self.parts.len() == MANY {

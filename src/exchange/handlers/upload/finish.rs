@@ -254,8 +254,8 @@ impl Upload {
         let birth = if replaces && cx.temp_names.is_kept() { Birth::Hidden } else { Birth::Nameless };
         let part = &mut self.parts[at];
         let dir = &place(&self.place, &self.folders, part.folder).dir;
-        let moved = part.move_to_file(dir, &mut cx.temp_names, birth).and_then(|()| part.flush());
-        moved.map_err(|e| Refusal::call("write()", &self.place.path, e))?;
+        let moved = part.move_to_file(dir, &mut cx.temp_names, birth).and_then(|buffer| part.flush().map(|()| buffer));
+        cx.buffers.give(moved.map_err(|e| Refusal::call("write()", &self.place.path, e))?);
         if let (Some(modified), Some(fd)) = (raw::date(ex), part.fd()) {
             // A file system that does not store such a time still stores the file.
             let _ = file::set_mtime(fd, (modified, 0));
@@ -271,6 +271,14 @@ impl Upload {
         seen: Seen,
     ) -> Result<(), Refusal> {
         let (dir, on_duplicate, at) = (self.place.dir.clone(), self.policy.on_duplicate, self.naming.given);
+        if on_duplicate != Duplicate::Rename {
+            // It gets its own name or none.
+            let (part, names) = (&mut self.parts[at], &mut cx.temp_names);
+            let outcome =
+                commit::name(&dir, part, (on_duplicate, seen), &mut self.naming.numbers, names, &mut |_, _| true);
+            cx.judged_trees.came(commit::home(&dir, part).as_fd());
+            return outcome.map_err(|why| self.refusal(why, &self.parts[at].name));
+        }
         let mut numbers = std::mem::take(&mut self.naming.numbers);
         let (mut parts, mut temp_names) = (std::mem::take(&mut self.parts), std::mem::take(&mut cx.temp_names));
         let mut refused = None;

@@ -42,7 +42,7 @@ impl Upload {
         while let Some(part) = self.parts.get_mut(syncs.len()) {
             let dir = &place(&self.place, &self.folders, part.folder).dir;
             part.durable = true;
-            let moved = part.move_to_file(dir, &mut cx.temp_names, Birth::Nameless).and_then(|()| part.stat());
+            let moved = part.move_to_file(dir, &mut cx.temp_names, Birth::Nameless).and_then(|_| part.stat());
             moved.map_err(|e| Refusal::call("write()", &self.place.path, e))?;
             let Some(fd) = part.fd() else { break };
             syncs.push(cx.syncs.begin(fd));

@@ -69,7 +69,7 @@ impl Upload {
 
     /// What other resumable uploads have reserved in the area.
     fn beside(&self, cx: &mut Services) -> Usage {
-        let (bytes, files) = resumable::held(cx, &self.place.area_path, self.resumed);
+        let (bytes, files) = resumable::held(cx, self.place.area_path(), self.resumed);
         Usage { bytes, files }
     }
 
@@ -121,6 +121,9 @@ impl Upload {
 
     /// A file that is about to arrive frees what it replaces; of several with one name only the first does.
     pub fn replaces(&mut self, (which, name): (Which, &[u8]), there: Option<Stat>) {
+        if self.share.is_none() {
+            return;
+        }
         let freed = replaced(self.policy, there);
         if freed != Usage::default() && self.freed_at.insert((which, name.to_vec())) {
             self.freed = self.freed.plus(freed);

@@ -22,10 +22,8 @@ pub fn given_name(ex: &Exchange) -> Result<Option<Vec<u8>>, Refusal> {
     }
 }
 
-/// The type that the request gives its body.
-pub fn content_type(ex: &Exchange) -> &[u8] {
-    ex.header(HeaderId::ContentType).unwrap_or(b"application/octet-stream")
-}
+/// The type of a body that the request gives none.
+pub const DEFAULT_TYPE: &[u8] = b"application/octet-stream";
 
 /// Refuses what cannot be stored as it arrives.
 pub fn check(ex: &Exchange) -> Result<(), Refusal> {

@@ -109,12 +109,19 @@ impl Upload {
         self.made.keep();
         let fields = self.form.take().map(|form| form.fields).unwrap_or_default();
         let dir = Some(self.place.dir.clone());
-        ex.log.upload = Some(Box::new(Record { files: stored.clone(), fields, dir }));
         if let (Method::Put, [file]) = (ex.route.method, &mut stored[..]) {
             // An alias for one file may give it another name.
             let slash = memchr::memrchr(b'/', &ex.route.uri).map_or(0, |at| at + 1);
-            file.name = ex.route.uri[slash..].to_vec();
+            let own = std::mem::replace(&mut file.name, ex.route.uri[slash..].to_vec());
+            let flow = answer::stored(ex, cx, &self.place.uri, &stored, self.rules.answer.as_ref());
+            if let [file] = &mut stored[..] {
+                file.name = own;
+            }
+            ex.log.upload = Some(Box::new(Record { files: stored, fields, dir }));
+            return flow;
         }
+        // upload_return asks the record.
+        ex.log.upload = Some(Box::new(Record { files: stored.clone(), fields, dir }));
         answer::stored(ex, cx, &self.place.uri, &stored, self.rules.answer.as_ref())
     }
 
@@ -195,7 +202,7 @@ impl Upload {
         let Some(part) = self.parts.last_mut() else { return Ok(()) };
         let dir = &place(&self.place, &self.folders, part.folder).dir;
         let moved = part.move_to_file(dir, &mut cx.temp_names, Birth::Nameless);
-        moved.map_err(|e| Refusal::call("open()", &self.place.path, e))?;
+        cx.buffers.give(moved.map_err(|e| Refusal::call("open()", &self.place.path, e))?);
         match part.fd() {
             Some(fd) if cx.is_crowded(fd) => Err(Refusal::crowded()),
             _ => Ok(()),
@@ -213,6 +220,7 @@ impl Upload {
         if most > 0 && part.size() + data.len() as u64 > most {
             return Err(too_large().of(&part.name));
         }
+        part.lend(|| cx.buffers.take());
         part.write(data).map_err(|e| Refusal::call("write()", &self.place.path, e))
     }
 }

@@ -106,7 +106,7 @@ pub fn admit(ex: &mut Exchange, cx: &mut Services, wish: &Wish<'_>) -> Result<Ad
         upload.check_quota(ex, cx, Usage { bytes: wish.length.unwrap_or(0), files: 1 })?;
     }
     let reach = file::reach(upload.place.dir.as_fd()).map_err(|e| Refusal::call("fstat()", &upload.place.path, e))?;
-    Ok(Admitted { name, path, dir: std::mem::take(&mut upload.place.uri), reach })
+    Ok(Admitted { name, path: path.to_vec(), dir: std::mem::take(&mut upload.place.uri), reach })
 }
 
 /// Whether `more` bytes may still be added. `total`: the upload's size then, if it is not reserved yet.

@@ -31,6 +31,9 @@ pub fn is_type_allowed(allowed: &[Box<[u8]>], content_type: &[u8]) -> bool {
 /// Whether upload_extensions allows the name. An allowed extension must be the last; a denied one may not occur
 /// anywhere (`x.php.jpg` is PHP to some servers).
 pub fn is_extension_allowed(extensions: &Extensions, name: &[u8]) -> bool {
+    if extensions.denied.is_empty() && extensions.allowed.is_empty() {
+        return true;
+    }
     let lower = name.to_ascii_lowercase();
     let ends =
         |extension: &[u8]| lower.strip_suffix(extension).is_some_and(|stem| stem.len() > 1 && stem.ends_with(b"."));

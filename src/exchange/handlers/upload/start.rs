@@ -13,11 +13,13 @@ use crate::exchange::handlers::methods;
 use crate::exchange::origin::{self, Sender};
 use crate::exchange::{Exchange, accounts};
 use crate::http::h1::framing::Framing;
+use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::http::multipart::boundary_of;
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::quotas::{Claim, Usage};
+use std::borrow::Cow;
 use std::os::fd::AsFd;
 use std::rc::Rc;
 
@@ -29,7 +31,7 @@ const FORM: u64 = 128 << 10;
 /// A POST or PUT of this location: it is refused at once, or its body is read.
 pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<Upload> {
     accounts::begin_upload(ex, cx);
-    let mut upload = Box::new(prepare(ex, cx).map_err(|refusal| answer::refuse(ex, cx, &refusal))?);
+    let mut upload = prepare(ex, cx).map_err(|refusal| answer::refuse(ex, cx, &refusal))?;
     if upload.is_admitted() && !ex.request.has_content() {
         // There is no body to wait for.
         return match upload.finish(ex, cx) {
@@ -42,12 +44,15 @@ pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<Upload> {
 }
 
 /// Refuses everything that can be refused before the first byte is read.
-fn prepare(ex: &mut Exchange, cx: &mut Services) -> Result<Upload, Refusal> {
+fn prepare(ex: &mut Exchange, cx: &mut Services) -> Result<Box<Upload>, Refusal> {
     let rules = ex.here().settings.upload.clone();
     check_sender(ex, &rules)?;
     raw::check(ex)?;
     let put = ex.route.method == Method::Put;
-    let kind = raw::content_type(ex).to_vec();
+    let kind: Cow<'static, [u8]> = match ex.header(HeaderId::ContentType) {
+        Some(kind) => Cow::Owned(kind.to_vec()),
+        None => Cow::Borrowed(raw::DEFAULT_TYPE),
+    };
     let form = match !put && is_form(&kind) {
         false => None,
         true => match boundary_of(&kind) {
@@ -116,7 +121,7 @@ fn assemble(
     place: TargetDir,
     form: Option<Box<Form>>,
     length: u64,
-) -> Result<Upload, Refusal> {
+) -> Result<Box<Upload>, Refusal> {
     let put = ex.route.method == Method::Put;
     let rule = if asks_to_replace(ex) { Duplicate::Overwrite } else { rules.on_duplicate };
     let policy = NamePolicy::of(&ex.request.head, ex.buf(), put, rule);
@@ -135,7 +140,7 @@ fn assemble(
         (Some(area), Some(limit)) => Some(QuotaShare::new(Claim::new(area.clone()), limit)),
         _ => None,
     };
-    let mut upload = Upload::new(ex, cx, rules, place, policy);
+    let mut upload = Box::new(Upload::new(ex, cx, rules, place, policy));
     (upload.form, upload.parts, upload.hold) = (form, Vec::with_capacity(1), hold);
     (upload.digests, upload.wanted) = (digests, wanted);
     (upload.share, upload.coming) = (share, Usage { bytes: length, files: 1 });

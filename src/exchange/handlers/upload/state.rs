@@ -118,7 +118,10 @@ impl Drop for Upload {
     fn drop(&mut self) {
         // The process ends while names are given: it stores all files or none.
         let given = self.naming.given;
-        commit::take_back(&self.place.dir, self.parts.get_mut(..given).unwrap_or_default(), &mut TempNames::default());
+        if given > 0 {
+            let parts = self.parts.get_mut(..given).unwrap_or_default();
+            commit::take_back(&self.place.dir, parts, &mut TempNames::default());
+        }
         self.naming.leave_quota();
         if let Some(left) = &self.left {
             self.parts.drain(..).for_each(|part| part.close_later(left));

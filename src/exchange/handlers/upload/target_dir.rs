@@ -20,7 +20,7 @@ use crate::services::quotas::Area;
 use crate::services::{Services, temp_names};
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, Follow, O_DIRECTORY, O_PATH, Stat};
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
@@ -34,18 +34,19 @@ pub struct TargetDir {
     /// The URI of the directory, ending in a slash.
     pub uri: Vec<u8>,
     /// Its path, for the log.
-    pub path: Vec<u8>,
-    /// The trusted directory's path, and the way from there, with what is missing.
-    base: Vec<u8>,
+    pub path: Rc<[u8]>,
+    /// The path of the request: its beginning, this many bytes, is the trusted directory's, and this many the area's.
+    whole: Rc<[u8]>,
+    trusted: usize,
+    area_ends: usize,
+    /// The way from the trusted directory, with what is missing.
     way: Vec<u8>,
     /// The arrival in which `dir` was last known to be at its path.
     known_at: u64,
     /// The quota area, if there is one.
     pub area: Option<Rc<Area>>,
-    /// The area's path, as it was opened.
-    pub area_path: Vec<u8>,
     /// The last look: the time, the name, the file that had it.
-    seen: Option<(u64, Vec<u8>, Option<Stat>)>,
+    seen: Option<(u64, CString, Option<Stat>)>,
 }
 
 /// Finds the directory, and the file's name if the URI gives one.
@@ -67,44 +68,48 @@ pub fn find(
     let resolve = symlinks::beneath(&ex.here().settings.files.symlinks);
     let counted = rules.quota.map(|_| quota_area(&base, &split, resolve, names, cx));
     let (area, arrival) = (counted.transpose()?, cx.now.arrival);
+    let whole: Rc<[u8]> = Rc::from(&split.path[..]);
     let place = |way: &[u8], (dir, missing): (Rc<OwnedFd>, Vec<CString>), uri: Vec<u8>| TargetDir {
         dir,
         missing,
         resolve,
         uri,
-        path: split.path.clone(),
-        base: split.path.get(..split.trusted).unwrap_or_default().to_vec(),
+        path: whole.clone(),
+        whole: whole.clone(),
+        trusted: split.trusted,
+        area_ends: split.area,
         way: way.to_vec(),
         known_at: arrival,
         area: area.clone(),
-        area_path: split.path.get(..split.area).unwrap_or_default().to_vec(),
         seen: None,
     };
     let open = |rel: &[u8]| descend(&base, rel, &split.path, rules.create_path, resolve, names);
-    let (as_directory, parent_uri) = directory_uris(&ex.route.uri);
     let cut = memchr::memrchr(b'/', rest).map_or(0, |at| at + 1);
     let (parent, name) = rest.split_at(cut);
     if name.is_empty() {
         return match wanted {
             TargetKind::File => Err(Refusal::new(Status::CONFLICT, "the URI names a directory")),
-            _ => Ok((place(rest, open(rest)?, as_directory), None)),
+            _ => Ok((place(rest, open(rest)?, as_directory(&ex.route.uri)), None)),
         };
     }
     // What follows needs the name without NUL.
-    let c_rest = c_path(rest)?;
+    if memchr::memchr(0, rest).is_some() {
+        return Err(Refusal::new(Status::BAD_REQUEST, NUL));
+    }
     if wanted == TargetKind::Directory {
-        return match file::open_beneath(base.as_fd(), &c_rest, O_PATH | O_DIRECTORY, 0, resolve) {
-            Ok(dir) => Ok((place(rest, (Rc::new(dir), Vec::new()), as_directory), None)),
-            Err(Errno::ENOENT | Errno::ENOTDIR) => Ok((place(parent, open(parent)?, parent_uri), None)),
+        return match file::open_beneath(base.as_fd(), &c_path(rest)?, O_PATH | O_DIRECTORY, 0, resolve) {
+            Ok(dir) => Ok((place(rest, (Rc::new(dir), Vec::new()), as_directory(&ex.route.uri)), None)),
+            Err(Errno::ENOENT | Errno::ENOTDIR) => Ok((place(parent, open(parent)?, parent_of(&ex.route.uri)), None)),
             Err(e) => Err(Refusal::call("openat2()", &split.path, e)),
         };
     }
-    let mut found = place(parent, open(parent)?, parent_uri);
+    let mut found = place(parent, open(parent)?, parent_of(&ex.route.uri));
     if found.look(name, cx)?.is_none_or(|stat| stat.kind != FileKind::Dir) {
         return Ok((found, Some(name.to_vec())));
     }
     // A body without a name of its own gets one in the directory, but only if the client names the directory. The
     // location's own directory may be named with or without its slash.
+    let as_directory = as_directory(&ex.route.uri);
     let own = as_directory.strip_suffix(b"/").is_some_and(|uri| uri == &*ex.here().name);
     match wanted {
         TargetKind::Either { named } if named || own => Ok((place(rest, open(rest)?, as_directory), None)),
@@ -113,12 +118,14 @@ pub fn find(
     }
 }
 
-/// The URI of the directory when the URI itself names it, and when it names a file in it.
-fn directory_uris(uri: &[u8]) -> (Vec<u8>, Vec<u8>) {
-    let slash = memchr::memrchr(b'/', uri).map_or(0, |at| at + 1);
-    let (parent, name) = uri.split_at(slash);
-    let own = if name.is_empty() { parent.to_vec() } else { [uri, b"/"].concat() };
-    (own, parent.to_vec())
+/// The URI of the directory when the URI itself names it.
+fn as_directory(uri: &[u8]) -> Vec<u8> {
+    if uri.ends_with(b"/") { uri.to_vec() } else { [uri, b"/"].concat() }
+}
+
+/// The same when the URI names a file in it.
+fn parent_of(uri: &[u8]) -> Vec<u8> {
+    uri[..memchr::memrchr(b'/', uri).map_or(0, |at| at + 1)].to_vec()
 }
 
 /// Checks the names of a path, whatever exists there: `rest` is beneath what is trusted, `below` beneath the
@@ -217,10 +224,14 @@ fn descend(
 impl TargetDir {
     /// The file that has the name now; links are not followed.
     pub fn stat(&self, name: &[u8]) -> Result<Option<Stat>, Refusal> {
+        self.stat_named(&c_path(name)?)
+    }
+
+    fn stat_named(&self, name: &CStr) -> Result<Option<Stat>, Refusal> {
         if !self.missing.is_empty() {
             return Ok(None);
         }
-        match file::stat_at(Some(self.dir.as_fd()), &c_path(name)?, Follow::No) {
+        match file::stat_at(Some(self.dir.as_fd()), name, Follow::No) {
             Ok(stat) => Ok(Some(stat)),
             Err(Errno::ENOENT) => Ok(None),
             Err(e) => Err(Refusal::call("stat()", &self.path, e)),
@@ -245,12 +256,13 @@ impl TargetDir {
     /// [`TargetDir::stat`], asked once a turn for the same name.
     pub fn look(&mut self, name: &[u8], cx: &Services) -> Result<Option<Stat>, Refusal> {
         if let Some((moment, seen, stat)) = &self.seen
-            && (*moment, &seen[..]) == (cx.now.epoch, name)
+            && (*moment, seen.to_bytes()) == (cx.now.epoch, name)
         {
             return Ok(*stat);
         }
-        let stat = self.stat(name)?;
-        self.seen = Some((cx.now.epoch, name.to_vec(), stat));
+        let name = c_path(name)?;
+        let stat = self.stat_named(&name)?;
+        self.seen = Some((cx.now.epoch, name, stat));
         Ok(stat)
     }
 
@@ -275,12 +287,13 @@ impl TargetDir {
             missing,
             resolve: self.resolve,
             uri: [&self.uri[..], rel].concat(),
-            path: [&self.path[..], b"/", rel].concat(),
-            base: self.base.clone(),
+            path: [&self.path[..], b"/", rel].concat().into(),
+            whole: self.whole.clone(),
+            trusted: self.trusted,
+            area_ends: self.area_ends,
             way: [&self.way[..], b"/", rel].concat(),
             known_at: self.known_at,
             area: self.area.clone(),
-            area_path: self.area_path.clone(),
             seen: None,
         })
     }
@@ -296,7 +309,8 @@ impl TargetDir {
         }
         let names = self.way.split(|b| *b == b'/').filter(|name| !name.is_empty());
         let there = names.clone().count().saturating_sub(self.missing.len());
-        let path = names.take(there).fold(self.base.clone(), |path, name| [&path, &b"/"[..], name].concat());
+        let base = self.whole.get(..self.trusted).unwrap_or_default().to_vec();
+        let path = names.take(there).fold(base, |path, name| [&path, &b"/"[..], name].concat());
         match file::has_name(self.dir.as_fd(), None, &c_path(&path)?, Follow::Yes) {
             Ok(true) => {
                 self.known_at = now.arrival;
@@ -316,7 +330,12 @@ impl TargetDir {
 
     /// As [`find`] checked the directory: a file of that path.
     pub fn judge_hidden(&self, ex: &Exchange, cx: &mut Services, path: &[u8]) -> Result<(), Refusal> {
-        judge_hidden(ex, cx, path, &self.area_path)
+        judge_hidden(ex, cx, path, self.area_path())
+    }
+
+    /// The area's path, as it was opened.
+    pub fn area_path(&self) -> &[u8] {
+        self.whole.get(..self.area_ends).unwrap_or_default()
     }
 
     /// Whether the missing part of the path contains the area.
@@ -390,19 +409,20 @@ mod tests {
             assert_eq!(run(rel, create), expected, "{rel:?}, create {create}");
         }
         let (dir, missing) = descend(&base, b"new/inner/", b"p", true, resolve, names).expect("descends");
-        let (uri, path) = (b"/new/inner/".to_vec(), b"p".to_vec());
-        let (at, way) = (file::path_of(base.as_fd()).expect("a path"), b"new/inner/".to_vec());
+        let uri = b"/new/inner/".to_vec();
+        let (whole, way) = (file::path_of(base.as_fd()).expect("a path"), b"new/inner/".to_vec());
         let mut place = TargetDir {
             dir,
             missing,
             resolve,
             uri,
-            path,
-            base: at,
+            path: Rc::from(&b"p"[..]),
+            trusted: whole.len(),
+            area_ends: 0,
+            whole: whole.into(),
             way,
             known_at: u64::MAX,
             area: None,
-            area_path: Vec::new(),
             seen: None,
         };
         let now = Clock::read();

@@ -31,7 +31,7 @@ pub struct Part {
     flushed: u64,
     /// Its future name.
     pub name: Vec<u8>,
-    /// The media type it was sent with.
+    /// The media type it was sent with, where it may get another name than its own.
     pub kind: Vec<u8>,
     /// The folder below the request's directory that it goes into; and that folder, once it exists.
     pub folder: Which,
@@ -80,12 +80,14 @@ struct Temporary {
     dir: Rc<OwnedFd>,
     name: CString,
     gone: bool,
+    /// See [`Part::flush`].
+    may_fail_at_close: bool,
     left: Left,
 }
 
 impl Temporary {
     fn new(dir: &Rc<OwnedFd>, name: CString, left: Left) -> Temporary {
-        Temporary { dir: dir.clone(), name, gone: false, left }
+        Temporary { dir: dir.clone(), name, gone: false, may_fail_at_close: true, left }
     }
 }
 
@@ -154,9 +156,14 @@ impl Part {
         self.keep();
     }
 
-    /// Turns what is in memory into a file in `dir`.
-    pub fn move_to_file(&mut self, dir: &Rc<OwnedFd>, temp_names: &mut TempNames, birth: Birth) -> Result<(), Errno> {
-        let Content::Held(bytes) = &mut self.content else { return Ok(()) };
+    /// Turns what is in memory into a file in `dir`. Gives the buffer back that it was in.
+    pub fn move_to_file(
+        &mut self,
+        dir: &Rc<OwnedFd>,
+        temp_names: &mut TempNames,
+        birth: Birth,
+    ) -> Result<Vec<u8>, Errno> {
+        let Content::Held(bytes) = &mut self.content else { return Ok(Vec::new()) };
         let bytes = std::mem::take(bytes);
         let nameless = match birth {
             Birth::Nameless => file::open_at(Some(dir.as_fd()), c".", O_TMPFILE | O_RDWR, self.mode),
@@ -170,19 +177,34 @@ impl Part {
                 let name = temp_names.hidden(dir);
                 let flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW;
                 let fd = file::open_at(Some(dir.as_fd()), &name, flags, self.mode)?;
-                self.temporary = Some(Temporary::new(dir, name, temp_names.left()));
+                let mut temporary = Temporary::new(dir, name, temp_names.left());
+                temporary.may_fail_at_close = temp_names.may_fail_at_close(dir);
+                self.temporary = Some(temporary);
                 fd
             }
         };
         self.content = Content::File(fd);
-        self.append(&bytes)
+        self.append(&bytes)?;
+        Ok(bytes)
+    }
+
+    /// What arrives is held in this buffer, if it is held and nothing has arrived: to allocate one for each small file, and
+    /// to free it, took a fortieth of what an upload costs outside of the kernel.
+    pub fn lend(&mut self, buffer: impl FnOnce() -> Vec<u8>) {
+        if let Content::Held(held) = &mut self.content
+            && held.capacity() == 0
+        {
+            *held = buffer();
+        }
     }
 
     /// Makes sure that everything was written, before the file gets a name: file systems without nameless files
-    /// (network ones, FUSE) report a failed write only at close. (For a durable file fsync reports it.)
+    /// (network ones, FUSE) report a failed write only at close. (For a durable file fsync reports it; where the write
+    /// itself does, two system calls are saved.)
     pub fn flush(&self) -> Result<(), Errno> {
+        let may_fail = self.temporary.as_ref().is_some_and(|temporary| temporary.may_fail_at_close);
         match self.fd() {
-            Some(fd) if self.temporary.is_some() && !self.durable => file::flush(fd),
+            Some(fd) if may_fail && !self.durable => file::flush(fd),
             _ => Ok(()),
         }
     }

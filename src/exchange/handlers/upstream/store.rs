@@ -217,7 +217,7 @@ impl Copy {
     }
 
     fn move_to_file(&mut self, cx: &mut Services) -> Result<(), Failed> {
-        self.part.move_to_file(&self.dir, &mut cx.temp_names, Birth::Nameless).map_err(call("open()"))
+        self.part.move_to_file(&self.dir, &mut cx.temp_names, Birth::Nameless).map(drop).map_err(call("open()"))
     }
 
     /// Claims the copy's share of the location's upload_quota.
