@@ -160,7 +160,7 @@ pub struct Exchange {
     /// The directory from which random_index picks a file, while it is read.
     pub draw: Option<Box<handlers::autoindex::Draw>>,
     /// The request's slots in limit_conn: zone and key.
-    pub places: Vec<(Rc<str>, Box<[u8]>)>,
+    pub places: Vec<(Rc<str>, Rc<[u8]>)>,
     /// Close without a response (return 444).
     pub abort: bool,
     /// What the client sends after this request may be anything but a request: the connection ends with the response.

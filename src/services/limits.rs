@@ -13,7 +13,7 @@ const ENTRY: usize = 96;
 #[derive(Default)]
 pub struct Limits {
     requests: FastMap<Rc<str>, Requests>,
-    connections: FastMap<Rc<str>, SecretMap<Box<[u8]>, u32>>,
+    connections: FastMap<Rc<str>, SecretMap<Rc<[u8]>, u32>>,
     /// Changes to hand over, while another process is taking this one's place.
     changes: Option<Changes>,
 }
@@ -40,6 +40,10 @@ pub struct Node {
     pub last: u64,
 }
 
+/// What a zone knew of a key before a request was counted.
+#[derive(Clone, Copy, Debug)]
+pub struct Before(Option<Node>);
+
 impl Node {
     fn now(self, rate: u64, now: u64) -> i64 {
         let passed = i64::try_from(now.saturating_sub(self.last)).unwrap_or(i64::MAX);
@@ -55,37 +59,58 @@ impl Node {
 }
 
 impl Limits {
-    /// The excess with one more request for this key. A new key has none.
-    pub fn excess(&self, zone: &Rc<str>, key: &[u8], rate: u64, now: u64) -> u64 {
-        let node = self.requests.get(zone).and_then(|zone| zone.nodes.get(key));
-        node.map_or(0, |node| node.now(rate, now) as u64)
-    }
-
-    /// Counts a request. `size`: the zone's size in bytes. Returns the excess.
-    pub fn count(&mut self, zone: &Rc<str>, key: &[u8], rate: u64, now: u64, size: u64) -> u64 {
+    /// Counts a request. `size`: most bytes of the zone. Gives the excess with it; a new key has none. A zone is looked
+    /// at once for a request: where one of several refuses, [`Limits::uncount`] undoes the others.
+    pub fn count(&mut self, zone: &Rc<str>, key: &[u8], rate: u64, now: u64, size: u64) -> (u64, Before) {
         if let Some(changes) = &mut self.changes {
             changes.requests.push((zone.clone(), key.into()));
         }
-        let zone = self.requests.entry(zone.clone()).or_default();
+        let zone = match self.requests.get_mut(zone) {
+            Some(zone) => zone,
+            None => self.requests.entry(zone.clone()).or_default(),
+        };
         if let Some(node) = zone.nodes.get_mut(key) {
             let excess = node.now(rate, now);
-            *node = Node { excess, last: now };
-            return excess as u64;
+            let before = std::mem::replace(node, Node { excess, last: now });
+            return (excess as u64, Before(Some(before)));
         }
         if zone.bytes as u64 + (ENTRY + key.len()) as u64 > size {
             zone.make_room(rate, now);
         }
         zone.bytes += ENTRY + key.len();
         zone.nodes.insert(key.into(), Node { excess: 0, last: now });
-        0
+        (0, Before(None))
+    }
+
+    /// The excess with one more request of this key.
+    #[cfg(test)]
+    pub fn excess(&self, zone: &Rc<str>, key: &[u8], rate: u64, now: u64) -> u64 {
+        let node = self.requests.get(zone).and_then(|zone| zone.nodes.get(key));
+        node.map_or(0, |node| node.now(rate, now) as u64)
+    }
+
+    /// Undoes [`Limits::count`], in the same turn: the request was refused.
+    pub fn uncount(&mut self, zone: &Rc<str>, key: &[u8], before: Before) {
+        let Some(zone) = self.requests.get_mut(zone) else { return };
+        match (before.0, zone.nodes.get_mut(key)) {
+            (Some(before), Some(node)) => *node = before,
+            (None, Some(_)) => {
+                zone.nodes.remove(key);
+                zone.bytes = zone.bytes.saturating_sub(ENTRY + key.len());
+            }
+            (_, None) => {}
+        }
     }
 
     /// Takes a slot for a request of this key. False: all `most` are taken.
-    pub fn enter(&mut self, zone: &Rc<str>, key: &[u8], most: u32, size: u64) -> bool {
+    pub fn enter(&mut self, zone: &Rc<str>, key: &Rc<[u8]>, most: u32, size: u64) -> bool {
         self.note_place(zone, key);
-        let zone = self.connections.entry(zone.clone()).or_default();
+        let zone = match self.connections.get_mut(zone) {
+            Some(zone) => zone,
+            None => self.connections.entry(zone.clone()).or_default(),
+        };
         let full = (zone.len() * ENTRY) as u64 >= size;
-        match zone.get_mut(key) {
+        match zone.get_mut(&**key) {
             Some(count) if *count >= most => false,
             Some(count) => {
                 *count += 1;
@@ -93,7 +118,7 @@ impl Limits {
             }
             None if full => false,
             None => {
-                zone.insert(key.into(), 1);
+                zone.insert(key.clone(), 1);
                 true
             }
         }
@@ -210,10 +235,17 @@ mod tests {
             ("half a second later at 2r/s one has drained", 1500, 1000),
             ("long after", 9000, 0),
         ] {
-            let excess = limits.excess(&zone, b"k", 2000, now);
+            // A request that another zone refuses leaves nothing behind.
+            let (excess, before) = limits.count(&zone, b"k", 2000, now, 1 << 20);
             assert_eq!(excess, expected, "{name}");
-            assert_eq!(limits.count(&zone, b"k", 2000, now, 1 << 20), expected, "{name}");
+            limits.uncount(&zone, b"k", before);
+            assert_eq!(limits.count(&zone, b"k", 2000, now, 1 << 20).0, expected, "{name}");
         }
+        let (_, before) = limits.count(&zone, b"new", 2000, 9000, 1 << 20);
+        let held = limits.requests[&zone].bytes;
+        limits.uncount(&zone, b"new", before);
+        assert!(!limits.requests[&zone].nodes.contains_key(&b"new"[..]), "a key that was not there is not there");
+        assert_eq!(limits.requests[&zone].bytes, held - ENTRY - 3);
     }
 
     #[test]
@@ -230,10 +262,11 @@ mod tests {
     #[test]
     fn places_are_given_back() {
         let (mut limits, zone): (Limits, Rc<str>) = (Limits::default(), "z".into());
-        assert!(limits.enter(&zone, b"k", 2, 1 << 20) && limits.enter(&zone, b"k", 2, 1 << 20));
-        assert!(!limits.enter(&zone, b"k", 2, 1 << 20), "two are taken");
+        let key: Rc<[u8]> = Rc::from(&b"k"[..]);
+        assert!(limits.enter(&zone, &key, 2, 1 << 20) && limits.enter(&zone, &key, 2, 1 << 20));
+        assert!(!limits.enter(&zone, &key, 2, 1 << 20), "two are taken");
         limits.leave(&zone, b"k");
-        assert!(limits.enter(&zone, b"k", 2, 1 << 20), "one came free");
+        assert!(limits.enter(&zone, &key, 2, 1 << 20), "one came free");
         limits.leave(&zone, b"k");
         limits.leave(&zone, b"k");
         assert!(limits.connections[&zone].is_empty(), "no request left, nothing kept");

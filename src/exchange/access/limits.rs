@@ -1,12 +1,14 @@
 //! limit_req and limit_conn, before a password is asked for (nginx's preaccess phase).
 
-use crate::config::model::{Config, Level};
+use crate::config::model::Level;
 use crate::config::settings::limits::{Counts, Limits, Zone};
+use crate::config::template::Template;
 use crate::exchange::flow::{Flow, Phase, Then};
 use crate::exchange::log_facts::LimitOutcome;
 use crate::exchange::{Exchange, variables};
 use crate::http::status::Status;
 use crate::services::Services;
+use crate::services::limits::Before;
 use std::rc::Rc;
 
 /// Longest keys that are counted (nginx).
@@ -26,27 +28,38 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Flow {
     }
 }
 
-/// The zone's key for this request; None if the request is not counted.
-fn key<'c>(
-    ex: &mut Exchange,
-    cx: &mut Services,
-    config: &'c Config,
-    zone: u32,
-    longest: usize,
-) -> Option<(&'c Zone, Counts, Vec<u8>)> {
-    let zone = config.tables.zones.get(zone as usize)?;
-    let (template, counts) = zone.defined.as_ref()?;
-    let key = variables::text(template, ex, cx);
-    if key.len() > longest {
-        let text = String::from_utf8_lossy(&key).into_owned();
-        ex.report(
-            cx,
-            Level::Error,
-            format_args!("the key of zone \"{}\" is more than {longest} bytes: \"{text}\"", zone.name),
-        );
-        return None;
+/// The keys of a request. Those of one template are one key: most zones count addresses.
+#[derive(Default)]
+struct Keys<'c> {
+    of: Vec<(&'c Template, Option<Rc<[u8]>>)>,
+}
+
+impl<'c> Keys<'c> {
+    /// The zone's key for this request; None if the request is not counted.
+    fn of(
+        &mut self,
+        ex: &mut Exchange,
+        cx: &mut Services,
+        zone: &Zone,
+        template: &'c Template,
+        longest: usize,
+    ) -> Option<Rc<[u8]>> {
+        if let Some((_, key)) = self.of.iter().find(|(known, _)| *known == template) {
+            return key.clone();
+        }
+        let mut text = std::mem::take(&mut cx.scratch);
+        text.clear();
+        variables::expand(template, ex, cx, &mut text);
+        let key = (!text.is_empty() && text.len() <= longest).then(|| Rc::from(&text[..]));
+        if text.len() > longest {
+            let text = String::from_utf8_lossy(&text);
+            let what = format_args!("the key of zone \"{}\" is more than {longest} bytes: \"{text}\"", zone.name);
+            ex.report(cx, Level::Error, what);
+        }
+        cx.scratch = text;
+        self.of.push((template, key.clone()));
+        key
     }
-    (!key.is_empty()).then_some((zone, *counts, key))
 }
 
 fn requests(ex: &mut Exchange, cx: &mut Services, limits: &Limits) -> Flow {
@@ -55,29 +68,26 @@ fn requests(ex: &mut Exchange, cx: &mut Services, limits: &Limits) -> Flow {
     }
     let config = ex.config.clone();
     let now = cx.now.ms;
-    let mut counted = Vec::new();
+    let mut keys = Keys::default();
+    let mut counted: Vec<(&Zone, Rc<[u8]>, Before)> = Vec::with_capacity(limits.requests.len());
+    let mut worst: Option<(u64, u64, &str)> = None;
     for limit in limits.requests.iter() {
-        let Some((zone, Counts::Requests { rate }, key)) = key(ex, cx, &config, limit.zone, LONGEST_REQUEST_KEY) else {
-            continue;
-        };
-        let excess = cx.limits.excess(&zone.name, &key, rate, now);
+        let Some(zone) = config.tables.zones.get(limit.zone as usize) else { continue };
+        let Some((template, Counts::Requests { rate })) = &zone.defined else { continue };
+        let Some(key) = keys.of(ex, cx, zone, template, LONGEST_REQUEST_KEY) else { continue };
+        let (excess, before) = cx.limits.count(&zone.name, &key, *rate, now, zone.size.0);
+        counted.push((zone, key, before));
         if excess > limit.burst {
+            // Refused by one, it counts for none of them.
+            counted.into_iter().for_each(|(zone, key, before)| cx.limits.uncount(&zone.name, &key, before));
             return rejected(ex, cx, limits, excess, &zone.name);
         }
-        counted.push((limit, zone, rate, key));
-    }
-    if counted.is_empty() {
-        return Flow::Next;
-    }
-    let mut worst = (0, 0, &*counted[0].1.name);
-    for (limit, zone, rate, key) in &counted {
-        let excess = cx.limits.count(&zone.name, key, *rate, now, zone.size.0);
         let delay = excess.saturating_sub(limit.delay).saturating_mul(1000) / rate;
-        if delay > worst.0 {
-            worst = (delay, excess, &zone.name);
+        if worst.is_none_or(|(most, ..)| delay > most) {
+            worst = Some((delay, excess, &zone.name));
         }
     }
-    let (delay, excess, zone) = worst;
+    let Some((delay, excess, zone)) = worst else { return Flow::Next };
     if delay == 0 {
         ex.log.limit_req = Some(LimitOutcome::Passed);
         return Flow::Next;
@@ -124,10 +134,12 @@ fn connections(ex: &mut Exchange, cx: &mut Services, limits: &Limits) -> Flow {
         return Flow::Next;
     }
     let config = ex.config.clone();
+    let mut keys = Keys::default();
     for limit in limits.connections.iter() {
-        let Some((zone, _, key)) = key(ex, cx, &config, limit.zone, LONGEST_CONNECTION_KEY) else { continue };
+        let Some(zone) = config.tables.zones.get(limit.zone as usize) else { continue };
+        let Some((template, _)) = &zone.defined else { continue };
+        let Some(key) = keys.of(ex, cx, zone, template, LONGEST_CONNECTION_KEY) else { continue };
         ex.log.limit_conn = Some(LimitOutcome::Passed);
-        let key: Box<[u8]> = key.into();
         if cx.limits.enter(&zone.name, &key, limit.most, zone.size.0) {
             ex.places.push((Rc::clone(&zone.name), key));
             continue;

@@ -74,35 +74,35 @@ fn the_next_process_goes_on_with_limits_places_and_shares() {
     let (mut old, mut new) = (services(), services());
     let (zone, places): (Rc<str>, Rc<str>) = ("r".into(), "c".into());
     let now = old.now.ms;
-    assert_eq!(old.limits.count(&zone, b"k", 1000, now, 1 << 20), 0);
-    assert_eq!(old.limits.count(&zone, b"k", 1000, now, 1 << 20), 1000);
-    assert!(old.limits.enter(&places, b"k", 1, 1 << 20));
+    assert_eq!(old.limits.count(&zone, b"k", 1000, now, 1 << 20).0, 0);
+    assert_eq!(old.limits.count(&zone, b"k", 1000, now, 1 << 20).0, 1000);
+    assert!(old.limits.enter(&places, &Rc::from(&b"k"[..]), 1, 1 << 20));
     let area = old.quotas.area_at(b"/srv/up");
     let mut claim = Claim::new(area);
     claim.set_granted(Usage { bytes: 10, files: 1 });
     old.dav_locks.inherit("l", lock("/srv/up/f"));
     let mut predecessor = Predecessor::default();
     // A request arrived in the new process before the handover.
-    assert_eq!(new.limits.count(&zone, b"k", 1000, now, 1 << 20), 0);
+    assert_eq!(new.limits.count(&zone, b"k", 1000, now, 1 << 20).0, 0);
     let mut state = HandoverState::of(&mut old);
     give(std::iter::from_fn(|| state.take()), &mut predecessor, &mut new);
     assert_eq!(new.limits.excess(&zone, b"k", 1000, now), 3000, "three requests, and one more");
-    assert!(!new.limits.enter(&places, b"k", 1, 1 << 20), "the place is taken");
+    assert!(!new.limits.enter(&places, &Rc::from(&b"k"[..]), 1, 1 << 20), "the place is taken");
     assert_eq!(new.quotas.area_at(b"/srv/up").claimed(), Usage { bytes: 10, files: 1 });
     assert_eq!(new.dav_locks.shown(b"/srv/up/f").len(), 1);
     // A last request of the old process, which ends like its upload and the other request.
-    assert_eq!(old.limits.count(&zone, b"k", 1000, now, 1 << 20), 0);
+    assert_eq!(old.limits.count(&zone, b"k", 1000, now, 1 << 20).0, 0);
     old.limits.leave(&places, b"k");
     drop(claim);
     let changes = changes(&mut old);
     give(changes, &mut predecessor, &mut new);
     assert_eq!(new.limits.excess(&zone, b"k", 1000, now), 4000);
-    assert!(new.limits.enter(&places, b"k", 1, 1 << 20), "it came free");
+    assert!(new.limits.enter(&places, &Rc::from(&b"k"[..]), 1, 1 << 20), "it came free");
     assert_eq!(new.quotas.area_at(b"/srv/up").claimed(), Usage::default());
     assert!(super::changes(&mut old).is_empty(), "said once");
     // A process that exits unexpectedly holds nothing any more.
     give([Record::Places { zone: "c", key: b"x", count: 1 }.encode()], &mut predecessor, &mut new);
-    assert!(!new.limits.enter(&places, b"x", 1, 1 << 20));
+    assert!(!new.limits.enter(&places, &Rc::from(&b"x"[..]), 1, 1 << 20));
     assert_eq!(predecessor.release(&mut new).len(), 1);
-    assert!(new.limits.enter(&places, b"x", 1, 1 << 20));
+    assert!(new.limits.enter(&places, &Rc::from(&b"x"[..]), 1, 1 << 20));
 }
