@@ -290,9 +290,8 @@ impl Variables {
         Variables::predefined(name).unwrap_or_else(|| Var::User(self.refer(name)))
     }
 
-    /// The variable for a name in a page (SSI), without adding it.
+    /// The variable for a name in a page (SSI), in lower case, without adding it.
     pub fn known(&self, name: &str) -> Option<Var> {
-        let name = &*name.to_ascii_lowercase();
         Variables::predefined(name).or_else(|| self.index.get(name).copied().map(Var::User))
     }
 

@@ -96,6 +96,16 @@ impl Slice {
         self.is_over_at(clock::monotonic_ns())
     }
 
+    /// As [`Slice::is_over`], for steps of a few microseconds: reads the clock once in a while.
+    pub fn is_over_now_and_then(&mut self) -> bool {
+        #[cfg(test)]
+        if self.steps.is_some() {
+            return self.is_over();
+        }
+        self.ticks += 1;
+        (self.ends.is_none() || self.ticks.is_multiple_of(RARELY)) && self.is_over()
+    }
+
     /// Whether the slice is over for all connections.
     pub fn is_turn_over(&mut self) -> bool {
         self.is_turn_over_at(clock::monotonic_ns())

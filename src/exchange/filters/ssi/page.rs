@@ -66,6 +66,27 @@ enum Branch {
     Else,
 }
 
+/// How long a token may take.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Work {
+    None,
+    /// A microsecond or two: for each of them the clock would cost as much as the look-up of a variable.
+    Short,
+    /// It has a long value to expand, or a pattern to compile.
+    Long,
+}
+
+/// Words of a command that are short: values that are made of few variables.
+const SHORT: usize = 64;
+
+impl Work {
+    fn of(token: &Token, of: &Tokens) -> Work {
+        let Token::Command(command) = token else { return Work::None };
+        let is_short = |value: &[u8]| value.len() <= SHORT && memchr::memchr(b'/', value).is_none();
+        if of.params(*command).all(|(_, value)| is_short(value)) { Work::Short } else { Work::Long }
+    }
+}
+
 /// The result of a step.
 pub enum Progress {
     /// Work was done; this many bytes were read.
@@ -134,12 +155,17 @@ impl Page {
     /// Executes the tokens. Some: why it stopped; the rest stays in `tokens`.
     fn execute(&mut self, tokens: &mut Tokens, ex: &mut Exchange, cx: &mut Services) -> Option<Progress> {
         while let Some(token) = tokens.pop() {
-            let works = matches!(token, Token::Command(_));
+            let work = Work::of(&token, tokens);
             if let Some(include) = self.token(token, tokens, ex, cx) {
                 return Some(Progress::Include(include));
             }
             // Compiling conditions' patterns and expanding values take time, so continue in the next turn.
-            if works && cx.slice.is_over() {
+            let is_over = match work {
+                Work::None => false,
+                Work::Short => cx.slice.is_over_now_and_then(),
+                Work::Long => cx.slice.is_over(),
+            };
+            if is_over {
                 return Some(Progress::Made(0));
             }
         }

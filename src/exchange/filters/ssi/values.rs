@@ -92,7 +92,8 @@ pub fn holds(expr: &[u8], shared: &mut Shared, ex: &mut Exchange, cx: &mut Servi
     let len = expr.iter().take_while(|b| is_left(b)).count();
     let (left, rest) = expr.split_at(len);
     // nginx always converts it to lower case.
-    let left = expand(&left.to_ascii_lowercase(), shared, ex, cx)?;
+    let lower = left.iter().any(u8::is_ascii_uppercase).then(|| left.to_ascii_lowercase());
+    let left = expand(lower.as_deref().unwrap_or(left), shared, ex, cx)?;
     let invalid = || format!("invalid expression in \"{}\"", Printable(expr));
     let (equal, right) = match trim(rest) {
         [] => return Ok(!left.is_empty()),
