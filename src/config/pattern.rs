@@ -136,10 +136,9 @@ impl Pattern {
         Pattern::new(source, case, vars).map_err(|invalid| invalid.fault(word, source))
     }
 
-    /// The pattern, and its named groups.
-    fn read(source: &[u8], case: Case) -> Result<(Pattern, Vec<(usize, String)>), Invalid> {
-        checkpoint::pass();
-        let mut pattern = Pattern {
+    /// A pattern of which nothing is known yet.
+    fn unread(source: &[u8], case: Case) -> Pattern {
+        Pattern {
             source: source.into(),
             case,
             plain: None,
@@ -149,7 +148,13 @@ impl Pattern {
             exact: OnceCell::new(),
             named: Vec::new(),
             groups: 1,
-        };
+        }
+    }
+
+    /// The pattern, and its named groups.
+    fn read(source: &[u8], case: Case) -> Result<(Pattern, Vec<(usize, String)>), Invalid> {
+        checkpoint::pass();
+        let mut pattern = Pattern::unread(source, case);
         if let Some((plain, ast)) = plain::read(source) {
             pattern.choices = literals::required(&ast).into();
             pattern.plain = Some(plain.atoms as u32);
@@ -317,8 +322,12 @@ impl Loose {
     /// # Errors
     /// The pattern is invalid.
     pub fn new(source: &[u8]) -> Result<Loose, String> {
-        let (mut pattern, names) = Pattern::read(source, Case::Sensitive).map_err(|invalid| invalid.message)?;
-        pattern.plain = None;
+        // What a pattern of the configuration is read for (its texts, whether it is plain) would cost as much as this.
+        let code = Code::new(source, false).map_err(|invalid| Invalid::new(source, &invalid).message)?;
+        let mut pattern = Pattern::unread(source, Case::Sensitive);
+        pattern.groups = code.groups();
+        let names = code.names();
+        pattern.exact = OnceCell::from(Ok(code));
         Ok(Loose { pattern, names })
     }
 

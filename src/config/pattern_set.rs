@@ -121,7 +121,8 @@ pub struct Candidates {
 }
 
 impl Candidates {
-    /// The position of the first of these patterns that matches the subject for which these candidates were computed.
+    /// The position of the first of these patterns that matches the subject for which these candidates were computed, and
+    /// what it captured if it has groups: no pattern is matched twice.
     ///
     /// # Errors
     /// Matching an earlier pattern failed; with its position.
@@ -130,18 +131,21 @@ impl Candidates {
         within: Range<usize>,
         subject: &[u8],
         pattern: impl Fn(usize) -> Option<&'p Pattern>,
-    ) -> Result<Option<usize>, (usize, Failed)> {
+    ) -> Result<Option<(usize, Option<Matched>)>, (usize, Failed)> {
         let mut from = within.start;
         while let Some(at) = self.may.at_or_after(from, 0).filter(|at| *at < within.end) {
-            if self.must.holds(at)
-                || match pattern(at) {
-                    Some(pattern) => pattern.is_match(subject).map_err(|failed| (at, failed))?,
-                    None => false,
-                }
-            {
-                return Ok(Some(at));
-            }
             from = at + 1;
+            let Some(pattern) = pattern(at) else { continue };
+            let failed = |failed| (at, failed);
+            if pattern.captures() {
+                match pattern.find(subject).map_err(failed)? {
+                    Some(matched) => return Ok(Some((at, Some(matched)))),
+                    None => continue,
+                }
+            }
+            if self.must.holds(at) || pattern.is_match(subject).map_err(failed)? {
+                return Ok(Some((at, None)));
+            }
         }
         Ok(None)
     }
@@ -230,26 +234,19 @@ pub fn first<'p, T>(
     list: &'p [(impl std::borrow::Borrow<Pattern> + 'p, T)],
     subject: &[u8],
 ) -> Result<Option<(usize, Option<Matched>)>, Failed> {
-    let found = match set {
-        Some(set) => {
-            let pattern = |at: usize| list.get(at).map(|(pattern, _)| pattern.borrow());
-            set.candidates(subject).first(0..list.len(), subject, pattern).map_err(|(_, failed)| failed)?
-        }
-        None => {
-            for (at, (pattern, _)) in list.iter().enumerate() {
-                let pattern = pattern.borrow();
-                if pattern.captures() {
-                    if let Some(matched) = pattern.find(subject)? {
-                        return Ok(Some((at, Some(matched))));
-                    }
-                } else if pattern.is_match(subject)? {
-                    return Ok(Some((at, None)));
-                }
+    if let Some(set) = set {
+        let pattern = |at: usize| list.get(at).map(|(pattern, _)| pattern.borrow());
+        return set.candidates(subject).first(0..list.len(), subject, pattern).map_err(|(_, failed)| failed);
+    }
+    for (at, (pattern, _)) in list.iter().enumerate() {
+        let pattern = pattern.borrow();
+        if pattern.captures() {
+            if let Some(matched) = pattern.find(subject)? {
+                return Ok(Some((at, Some(matched))));
             }
-            None
+        } else if pattern.is_match(subject)? {
+            return Ok(Some((at, None)));
         }
-    };
-    let Some(at) = found else { return Ok(None) };
-    let pattern = list[at].0.borrow();
-    Ok(Some((at, if pattern.captures() { pattern.find(subject)? } else { None })))
+    }
+    Ok(None)
 }

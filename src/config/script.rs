@@ -69,8 +69,15 @@ pub struct OpList {
 impl OpList {
     /// Which entries of the list fall into this range of ops.
     pub fn places(&self, ops: &std::ops::Range<usize>) -> std::ops::Range<usize> {
-        let place = |op: usize| self.ops.partition_point(|listed| *listed < op);
-        place(ops.start)..place(ops.end)
+        place_of(&self.ops, ops.start)..place_of(&self.ops, ops.end)
+    }
+}
+
+/// The place of an op, or of the first behind it, among these, which are in their order. Most lists have no gaps.
+pub fn place_of(ops: &[usize], op: usize) -> usize {
+    match ops {
+        [first, .., last] if last - first + 1 == ops.len() => op.saturating_sub(*first).min(ops.len()),
+        ops => ops.partition_point(|listed| *listed < op),
     }
 }
 
@@ -86,6 +93,8 @@ pub enum OpTest {
     NoTexts(FastMap<Box<[u8]>, Vec<usize>>),
     /// `if` on a map variable, where the map's default makes the op do nothing.
     Maps(MapOps),
+    /// The same of a `geo` of the client's own address, which is the subject.
+    Geos(GeoOps),
 }
 
 /// Ops that test maps of one source.
@@ -93,9 +102,23 @@ pub enum OpTest {
 pub struct MapOps {
     /// Ops by the source values (in lower case) that their maps list.
     pub named: FastMap<Box<[u8]>, Vec<usize>>,
-    /// The variable of each op's map.
+    pub asked: AskedVariables,
+}
+
+/// Ops that ask for `geo`s of one address.
+#[derive(Debug)]
+pub struct GeoOps {
+    /// The table of each op's `geo`.
+    pub tables: Box<[u32]>,
+    pub asked: AskedVariables,
+}
+
+/// What ops ask for that do nothing by the default of it.
+#[derive(Debug)]
+pub struct AskedVariables {
+    /// The variable of each op.
     pub variables: Box<[u32]>,
-    /// The variables' values if no map lists the source value.
+    /// The variables' values by default.
     pub defaults: Rc<FixedValues>,
 }
 

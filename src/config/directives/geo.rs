@@ -50,7 +50,10 @@ fn geo_line(table: &mut GeoTable, b: &mut Build, line: &Directive, ranges: &mut 
         }
         (b"volatile", []) => table.volatile = true,
         (b"proxy_recursive", []) => table.recursive = true,
-        (b"proxy", [net]) => table.proxies.push(network(b, net)?),
+        (b"proxy", [net]) => {
+            let net = network(b, net)?;
+            table.proxies.insert(net.ip, net.prefix, 0);
+        }
         (b"delete", [what]) => {
             let known = if *ranges {
                 let (first, last) = range(what)?;

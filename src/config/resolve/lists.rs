@@ -7,7 +7,10 @@
 
 use crate::config::model::{Location, Tables};
 use crate::config::pattern_set::{MatchMode, PatternSet};
-use crate::config::script::{Condition, FixedValues, MapOps, Op, OpList, OpLists, OpTest, Question, Script, SetRun};
+use crate::config::script::{
+    AskedVariables, Condition, FixedValues, GeoOps, MapOps, Op, OpList, OpLists, OpTest, Question, Script, SetRun,
+};
+use crate::config::settings::geo::GeoTable;
 use crate::config::settings::map::MapTable;
 use crate::config::template::{Builtin, Part, SetTarget, Source, Template, Var, Variables};
 use crate::util::checkpoint;
@@ -104,8 +107,42 @@ impl Stability<'_> {
             list.ops.iter().for_each(|at| is_listed[*at] = true);
             lists.push(list);
         }
+        if lists.len() < OpLists::MOST
+            && let Some(list) = self.list_of_geos(ops)
+        {
+            list.ops.iter().for_each(|at| is_listed[*at] = true);
+            lists.push(list);
+        }
         let others = (0..ops.len()).filter(|at| !is_listed[*at]).collect();
         OpLists { lists, others }
+    }
+
+    /// The ops that ask for a `geo` of the client's address.
+    fn list_of_geos(&self, ops: &[Op]) -> Option<OpList> {
+        let address = Var::Builtin(Builtin::BinaryRemoteAddr);
+        let asked: Vec<_> = ops.iter().enumerate().filter_map(|(at, op)| self.asked_geo(at, op)).collect();
+        if asked.len() < WORTH || self.variables.redefinition(&address).is_some() {
+            return None;
+        }
+        let defaults = asked.iter().map(|(_, variable, _, geo)| (*variable, Text::new(geo.default_value())));
+        let asked_variables = AskedVariables {
+            defaults: Rc::new(defaults.collect()),
+            variables: asked.iter().map(|(_, variable, ..)| *variable).collect(),
+        };
+        let geos = GeoOps { tables: asked.iter().map(|(_, _, table, _)| *table).collect(), asked: asked_variables };
+        let ops = asked.iter().map(|(at, ..)| *at).collect();
+        let subject = Template { parts: Box::new([Part::Var(address)]) };
+        Some(OpList { subject: Some(subject), ops, test: OpTest::Geos(geos) })
+    }
+
+    /// The `geo` that decides whether an op does anything, where it does nothing by the default: the op, the variable, the
+    /// table. Only of the client's own address, which no op of the script changes.
+    fn asked_geo(&self, at: usize, op: &Op) -> Option<(usize, u32, u32, &GeoTable)> {
+        let (condition, variable) = asked_variable(op)?;
+        let Some((_, Source::Geo(table))) = self.variables.defined.get(variable as usize) else { return None };
+        let geo = self.tables.geos.get(*table as usize)?;
+        let is_own = geo.source.is_none() && geo.proxies.is_empty() && !geo.volatile;
+        (is_own && is_idle_by(condition, geo.default_value())?).then_some((at, variable, *table, geo))
     }
 
     /// Lists of ops that test maps of one source and are in no other list yet.
@@ -126,11 +163,8 @@ impl Stability<'_> {
                 asked.map.names.exact().for_each(|name| named.entry(name.into()).or_default().push(asked.at));
             }
             let defaults = asked.iter().map(|asked| (asked.variable, Text::new(asked.default)));
-            let maps = MapOps {
-                named,
-                variables: asked.iter().map(|asked| asked.variable).collect(),
-                defaults: Rc::new(defaults.collect()),
-            };
+            let variables = asked.iter().map(|asked| asked.variable).collect();
+            let maps = MapOps { named, asked: AskedVariables { variables, defaults: Rc::new(defaults.collect()) } };
             let ops = asked.iter().map(|asked| asked.at).collect();
             OpList { subject: Some(source.clone()), ops, test: OpTest::Maps(maps) }
         };
@@ -139,9 +173,7 @@ impl Stability<'_> {
 
     /// The map whose value decides about an op, if the map's default makes it do nothing.
     fn asked_map(&self, at: usize, op: &Op) -> Option<AskedMap<'_>> {
-        let Op::If { condition, .. } = op else { return None };
-        let (Condition::True(asked) | Condition::Equal { left: asked, .. }) = condition else { return None };
-        let [Part::Var(Var::User(variable))] = *asked.parts else { return None };
+        let (condition, variable) = asked_variable(op)?;
         let Some((_, Source::Map(table))) = self.variables.defined.get(variable as usize) else { return None };
         let map = self.tables.maps.get(*table as usize)?;
         // Patterns set captures; a volatile map is evaluated at each use.
@@ -152,17 +184,29 @@ impl Stability<'_> {
             Some(at) => map.values.get(at as usize)?.constant()?,
             None => b"",
         };
-        let holds = match condition {
-            Condition::Equal { right, negated, .. } => (right.constant()? == default) != *negated,
-            _ => !matches!(default, b"" | b"0"),
-        };
-        (!holds).then_some(AskedMap { at, variable, map, default })
+        is_idle_by(condition, default)?.then_some(AskedMap { at, variable, map, default })
     }
 
     fn is_stable(&self, subject: &Template) -> bool {
         let is_stable_map = |table: u32| self.maps.get(table as usize).is_some_and(|is_stable| *is_stable);
         is_stable(subject, self.variables, is_stable_map)
     }
+}
+
+/// The variable of the configuration that an `if` asks for, and its condition.
+fn asked_variable(op: &Op) -> Option<(&Condition, u32)> {
+    let Op::If { condition, .. } = op else { return None };
+    let (Condition::True(asked) | Condition::Equal { left: asked, .. }) = condition else { return None };
+    let [Part::Var(Var::User(variable))] = *asked.parts else { return None };
+    Some((condition, variable))
+}
+
+/// Whether a condition on a variable does not hold where that has its default. None: that is not known before a request.
+fn is_idle_by(condition: &Condition, default: &[u8]) -> Option<bool> {
+    Some(match condition {
+        Condition::Equal { right, negated, .. } => (right.constant()? == default) == *negated,
+        _ => matches!(default, b"" | b"0"),
+    })
 }
 
 /// An op that tests a map.
@@ -280,7 +324,8 @@ mod tests {
         let text = format!(
             "server {{ listen 127.0.0.1:1; if ($uri !~ (?<named>x)) {{ set $set 1; }}\n{block} }}
              map $uri $plain {{ default $set; }} map $uri $captures {{ ~^/(.) 1; }} map $1 $captured {{ volatile; a b; }}
-             map $uri $gives_one {{ default $1; }} map $plain $of_map {{ a b; }} map $arg_m $arg_made {{ ~(.) b; }}"
+             map $uri $gives_one {{ default $1; }} map $plain $of_map {{ a b; }} geo $near {{ default 0; 10.0.0.0/8 1; }}
+             geo $behind {{ default 0; proxy 10.0.0.1; }} geo $arg_x $asked {{ default 0; }} map $arg_m $arg_made {{ ~(.) b; }}"
         );
         let mut loaded = load_text("x.conf", text.as_bytes(), &LoadOptions::default());
         let resolved = super::super::resolve(&mut loaded, Path::new("/srv"), Form::Own, Vec::new(), None);
@@ -304,6 +349,10 @@ mod tests {
             ("$gives_one", 0),
             // By default none of the eight `=` tests is true.
             ("$of_map", 8),
+            // The client's address is asked about once for all of them; one that a proxy names is not.
+            ("$near", 8),
+            ("$behind", 0),
+            ("$asked", 0),
             ("$arg_made", 0),
             ("$realpath_root", 0),
             ("$msec", 0),

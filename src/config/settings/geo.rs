@@ -1,6 +1,5 @@
 //! geo: a variable that depends on an address.
 
-use crate::config::addr::Cidr;
 use crate::config::template::Template;
 use crate::util::networks::Networks;
 use std::net::{IpAddr, Ipv4Addr};
@@ -11,7 +10,7 @@ pub struct GeoTable {
     /// None: the client's address.
     pub source: Option<Template>,
     /// Proxies whose X-Forwarded-For is trusted.
-    pub proxies: Vec<Cidr>,
+    pub proxies: Networks,
     pub recursive: bool,
     /// Whether the value is looked up at each use.
     pub volatile: bool,
@@ -25,13 +24,23 @@ impl GeoTable {
     /// The value for an address; IPv4-mapped addresses count as IPv4. As in nginx, an unknown address (None), or an
     /// IPv6 address in a table of ranges, counts as 255.255.255.255.
     pub fn find(&self, ip: Option<IpAddr>) -> &[u8] {
+        let found = self.named(ip).or(self.default);
+        found.and_then(|at| self.values.get(at as usize)).map_or(b"", |v| v)
+    }
+
+    /// The value of a network or a range that is written down for the address. None: it has the default.
+    pub fn named(&self, ip: Option<IpAddr>) -> Option<u32> {
         let none = Ipv4Addr::BROADCAST;
-        let found = match ip.map_or(IpAddr::V4(none), |ip| ip.to_canonical()) {
+        match ip.map_or(IpAddr::V4(none), |ip| ip.to_canonical()) {
             IpAddr::V4(v4) if !self.ranges.0.is_empty() => self.ranges.find(v4.to_bits()),
             IpAddr::V6(_) if !self.ranges.0.is_empty() => self.ranges.find(none.to_bits()),
             ip => self.nets.longest(ip),
-        };
-        found.or(self.default).and_then(|at| self.values.get(at as usize)).map_or(b"", |v| v)
+        }
+    }
+
+    /// The value of all addresses that nothing is written down for.
+    pub fn default_value(&self) -> &[u8] {
+        self.default.and_then(|at| self.values.get(at as usize)).map_or(b"", |v| v)
     }
 
     pub fn value(&mut self, text: &[u8]) -> u32 {

@@ -6,12 +6,14 @@
 //! evaluated only once all ops before the first that depends on it are known to do nothing, as if they were tried one
 //! after the other. The result is a number of ops to skip: it cannot lead back.
 
-use crate::config::pattern::{Failed, Pattern};
+use crate::config::pattern::{Failed, Matched, Pattern};
 use crate::config::pattern_set::Candidates;
-use crate::config::script::{OpList, OpLists, OpTest, Script};
+use crate::config::script::{AskedVariables, GeoOps, MapOps, OpList, OpLists, OpTest, Script, place_of};
+use crate::config::settings::geo::GeoTable;
 use crate::exchange::user_values::UserValues;
 use crate::exchange::{Exchange, variables};
 use crate::services::Services;
+use std::net::IpAddr;
 use std::ops::Range;
 
 /// The ops that are looked at first. Twice as many follow while none does anything: an op that changes the subject
@@ -24,6 +26,8 @@ pub struct Passes {
     of: Vec<Pass>,
     /// The value of a subject, before it is compared.
     value: Vec<u8>,
+    /// What the op that is done next captured ([`Does::Matches`]): it is too large to be handed from call to call.
+    pub matched: Matched,
 }
 
 #[derive(Default)]
@@ -37,6 +41,8 @@ struct Pass {
     tried: usize,
     /// The op there has something to do, or fails.
     hit: Option<Result<Does, Failed>>,
+    /// What it captured, where it matches.
+    matched: Matched,
 }
 
 /// An op that has something to do, or whose pattern fails.
@@ -44,26 +50,26 @@ type Hit = (usize, Result<Does, Failed>);
 
 /// What is known of an op that has something to do.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Does {
+pub enum Does {
     /// Its condition holds, and captures nothing.
     Holds,
-    /// It captures, or may come to nothing after all: it is tried.
+    /// Its pattern matches the subject, and captures [`Passes::matched`]: nothing, where it has no groups.
+    Matches,
+    /// It may come to nothing after all: it is tried.
     Something,
 }
 
 /// Ops that were passed over, and what is known of the one behind them.
-#[derive(Clone, Copy)]
 pub struct Skipped {
     pub ops: usize,
-    /// Its condition holds, and captures nothing.
-    pub holds: bool,
+    pub does: Does,
 }
 
 /// How many ops from `at` on have nothing to do; called after each op that was run. While explain traces, each op is run and
 /// reports itself.
 pub fn skip(ex: &mut Exchange, cx: &mut Services, script: &Script, at: usize, passes: &mut Passes) -> Skipped {
     let OpLists { lists, others } = &script.lists;
-    let none = Skipped { ops: 0, holds: false };
+    let none = Skipped { ops: 0, does: Does::Something };
     if lists.is_empty() || cx.trace.is_some() {
         return none;
     }
@@ -79,19 +85,19 @@ pub fn skip(ex: &mut Exchange, cx: &mut Services, script: &Script, at: usize, pa
         found = first(ex, cx, script, from..until, passes);
         (from, width) = (until, width * 2);
     }
-    let (next, holds) = match found {
-        Some((op, Ok(does))) => (op, does == Does::Holds),
+    let (next, does) = match found {
+        Some((op, Ok(does))) => (op, does),
         Some((op, Err(failed))) => {
             ex.undecided(cx, &failed);
-            (op, false)
+            (op, Does::Something)
         }
-        None => (end, false),
+        None => (end, Does::Something),
     };
     if next > at {
         leave_captures(ex, cx, script, at..next, passes);
         leave_values(ex, script, at..next);
     }
-    Skipped { ops: next.saturating_sub(at), holds }
+    Skipped { ops: next.saturating_sub(at), does }
 }
 
 /// What the last of these ops that has a pattern leaves behind.
@@ -103,7 +109,7 @@ fn leave_captures(ex: &mut Exchange, cx: &mut Services, script: &Script, skipped
     let tried = script.lists.lists.iter().zip(&passes.of).filter_map(|(list, pass)| match list.test {
         OpTest::Patterns(_) => Some((last(list)?, None)),
         OpTest::NoPatterns(_) => Some((last(list)?, Some(pass))),
-        OpTest::Texts(_) | OpTest::NoTexts(_) | OpTest::Maps(_) => None,
+        OpTest::Texts(_) | OpTest::NoTexts(_) | OpTest::Maps(_) | OpTest::Geos(_) => None,
     });
     match tried.max_by_key(|(op, _)| *op) {
         None => {}
@@ -116,17 +122,17 @@ fn leave_captures(ex: &mut Exchange, cx: &mut Services, script: &Script, skipped
     }
 }
 
-/// Maps that these ops ask for keep the value that they have now, as any that is asked for (nginx).
+/// Maps and `geo`s that these ops ask for keep the value that they have now, as any that is asked for (nginx).
 fn leave_values(ex: &mut Exchange, script: &Script, skipped: Range<usize>) {
     for list in &script.lists.lists {
-        let OpTest::Maps(maps) = &list.test else { continue };
+        let (OpTest::Maps(MapOps { asked, .. }) | OpTest::Geos(GeoOps { asked, .. })) = &list.test else { continue };
         let places = list.places(&skipped);
         if places.len() == list.ops.len() && ex.route.user.is_empty() {
-            ex.route.user.set_all(&maps.defaults);
+            ex.route.user.set_all(&asked.defaults);
             continue;
         }
-        for variable in maps.variables.get(places).unwrap_or_default() {
-            if let Some(text) = maps.defaults.get(variable).filter(|_| ex.route.user.get(*variable).is_none()) {
+        for variable in asked.variables.get(places).unwrap_or_default() {
+            if let Some(text) = asked.defaults.get(variable).filter(|_| ex.route.user.get(*variable).is_none()) {
                 ex.set_user(*variable, text.clone());
             }
         }
@@ -144,6 +150,7 @@ fn first(ex: &mut Exchange, cx: &mut Services, script: &Script, ops: Range<usize
     }
     order.sort_unstable();
     let (mut end, mut found) = (ops.end, None);
+    let config = ex.config.clone();
     for (first, number) in order.iter().copied() {
         if first >= end {
             break;
@@ -152,12 +159,16 @@ fn first(ex: &mut Exchange, cx: &mut Services, script: &Script, ops: Range<usize
         if !pass.is_fresh {
             evaluate(ex, cx, list, pass, &mut passes.value);
         }
-        if let Some((op, what)) = pass.ask(script, list, first..end, &ex.route.user) {
+        if let Some((op, what)) = pass.ask(script, list, first..end, (&ex.route.user, &config.tables.geos)) {
             end = op;
-            found = Some((op, what));
+            found = Some((op, what, number));
         }
     }
-    found
+    let (op, what, number) = found?;
+    if let (Ok(Does::Matches), Some(pass)) = (&what, passes.of.get_mut(number)) {
+        passes.matched = std::mem::take(&mut pass.matched);
+    }
+    Some((op, what))
 }
 
 /// Where the subject is not what it was, nothing is known of it.
@@ -176,17 +187,34 @@ fn evaluate(ex: &mut Exchange, cx: &mut Services, list: &OpList, pass: &mut Pass
 
 impl Pass {
     /// The first of these ops of the list that has something to do or fails.
-    fn ask(&mut self, script: &Script, list: &OpList, ops: Range<usize>, user: &UserValues) -> Option<Hit> {
+    fn ask(
+        &mut self,
+        script: &Script,
+        list: &OpList,
+        ops: Range<usize>,
+        (user, geos): (&UserValues, &[GeoTable]),
+    ) -> Option<Hit> {
         let places = list.places(&ops);
+        // The value that a variable has already is the one that counts.
+        let is_kept = |asked: &AskedVariables, place: usize| {
+            !user.is_empty() && asked.variables.get(place).is_some_and(|at| user.get(*at).is_some())
+        };
         match &list.test {
             OpTest::Maps(maps) => {
                 let named = maps.named.get(&*self.subject.to_ascii_lowercase());
                 let named = named.and_then(|named| at_or_after(named, ops.start)).filter(|op| *op < ops.end);
-                // The value that a variable has already is the one that counts.
-                let is_kept = |place: &usize| maps.variables.get(*place).is_some_and(|at| user.get(*at).is_some());
-                let kept = if user.is_empty() { None } else { places.into_iter().find(is_kept) };
+                let kept = if user.is_empty() { None } else { places.into_iter().find(|at| is_kept(&maps.asked, *at)) };
                 let kept = kept.and_then(|place| list.ops.get(place).copied());
                 named.into_iter().chain(kept).min().map(|op| (op, Ok(Does::Something)))
+            }
+            OpTest::Geos(GeoOps { tables, asked }) => {
+                let ip = address(&self.subject);
+                let is_named = |place: usize| {
+                    let geo = tables.get(place).and_then(|table| geos.get(*table as usize));
+                    geo.is_none_or(|geo| geo.named(ip).is_some())
+                };
+                let place = places.into_iter().find(|place| is_kept(asked, *place) || is_named(*place))?;
+                Some((*list.ops.get(place)?, Ok(Does::Something)))
             }
             OpTest::Texts(texts) => {
                 let op = at_or_after(texts.get(&*self.subject)?, ops.start)?;
@@ -203,27 +231,46 @@ impl Pass {
                     let candidates = self.candidates.get_or_insert_with(|| set.candidates(&self.subject));
                     let from = self.tried.max(places.start);
                     let pattern = |place: usize| pattern(script, *list.ops.get(place)?);
-                    let (first, does) = match list.test {
+                    let first = match list.test {
                         OpTest::NoPatterns(_) => {
-                            (candidates.first_mismatch(from..places.end, &self.subject, pattern), Does::Holds)
+                            let first = candidates.first_mismatch(from..places.end, &self.subject, pattern);
+                            first.map(|place| place.map(|place| (place, Does::Holds)))
                         }
-                        _ => (candidates.first(from..places.end, &self.subject, pattern), Does::Something),
+                        _ => {
+                            let first = candidates.first(from..places.end, &self.subject, pattern);
+                            first.map(|hit| {
+                                let (place, matched) = hit?;
+                                self.matched = matched.unwrap_or_default();
+                                Some((place, Does::Matches))
+                            })
+                        }
                     };
                     (self.tried, self.hit) = match first {
-                        Ok(Some(place)) => (place, Some(Ok(does))),
+                        Ok(Some((place, does))) => (place, Some(Ok(does))),
                         Ok(None) => (from.max(places.end), None),
                         Err((place, failed)) => (place, Some(Err(failed))),
                     };
                 }
-                let hit = self.hit.as_ref().filter(|_| places.contains(&self.tried))?;
-                Some((*list.ops.get(self.tried)?, hit.clone()))
+                if !places.contains(&self.tried) {
+                    return None;
+                }
+                let hit = self.hit.as_mut()?;
+                // It is done once. Should another list have something to do before that, it is tried again.
+                let hit = std::mem::replace(hit, Ok(Does::Something));
+                Some((*list.ops.get(self.tried)?, hit))
             }
         }
     }
 }
 
+/// The address in its bytes, as `$binary_remote_addr` has it. None: the client has none.
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    let v6 = || <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from);
+    <[u8; 4]>::try_from(bytes).ok().map(IpAddr::from).or_else(v6)
+}
+
 fn at_or_after(ops: &[usize], at: usize) -> Option<usize> {
-    ops.get(ops.partition_point(|op| *op < at)).copied()
+    ops.get(place_of(ops, at)).copied()
 }
 
 fn pattern(script: &Script, at: usize) -> Option<&Pattern> {

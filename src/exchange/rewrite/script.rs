@@ -1,9 +1,9 @@
 //! Runs the rewrite directives of a level: set, rewrite, if, return, break (nginx's ngx_http_rewrite_module).
 
-use super::lists;
+use super::lists::{self, Does};
 use crate::config::ast::Span;
 use crate::config::model::{Level, SetTarget};
-use crate::config::pattern::Pattern;
+use crate::config::pattern::{Matched, Pattern};
 use crate::config::script::{Condition, Op, PathTest, Rewrite, RewriteFlag, Script};
 use crate::config::template::{Part, Template};
 use crate::exchange::flow::Flow;
@@ -74,9 +74,10 @@ fn steps(ex: &mut Exchange, cx: &mut Services, script: &Script, run: &mut Run) -
                 ScriptStep::Settled(answer(ex, cx, *code, text.as_ref()))
             }
             Op::If { condition, location, script } => {
-                let holds = match skipped.holds {
-                    true => is_known(ex, condition),
-                    false => holds(ex, cx, condition, run) && !ex.route.pattern_failed,
+                let holds = match skipped.does {
+                    Does::Holds => is_known(ex, condition),
+                    Does::Matches => has_matched(ex, cx, condition, std::mem::take(&mut passes.matched), run),
+                    Does::Something => holds(ex, cx, condition, run) && !ex.route.pattern_failed,
                 };
                 cx.trace.say("rewrite", at, || if holds { "true" } else { "false" }.into());
                 if holds {
@@ -88,7 +89,11 @@ fn steps(ex: &mut Exchange, cx: &mut Services, script: &Script, run: &mut Run) -
                     ScriptStep::On
                 }
             }
-            Op::Rewrite(rewrite) => apply(ex, cx, rewrite, &mut run.quote, at),
+            Op::Rewrite(rewrite) => {
+                let is_known = skipped.does == Does::Matches;
+                let matched = is_known.then(|| std::mem::take(&mut passes.matched));
+                apply(ex, cx, rewrite, matched, run, at)
+            }
         };
         if ex.route.pattern_failed {
             return ScriptStep::Settled(Flow::Status(Status::INTERNAL_SERVER_ERROR));
@@ -226,6 +231,16 @@ fn is_known(ex: &mut Exchange, condition: &Condition) -> bool {
     true
 }
 
+/// The same of a condition whose pattern was matched already.
+fn has_matched(ex: &mut Exchange, cx: &mut Services, condition: &Condition, matched: Matched, run: &mut Run) -> bool {
+    if let Condition::Match { subject, .. } = condition {
+        run.value.clear();
+        variables::expand(subject, ex, cx, &mut run.value);
+        ex.remember(&run.value, Some(matched));
+    }
+    true
+}
+
 fn matches(ex: &mut Exchange, cx: &mut Services, pattern: &Pattern, subject: &[u8]) -> bool {
     match pattern.find(subject) {
         Err(failed) => {
@@ -254,9 +269,18 @@ fn exists(ex: &mut Exchange, cx: &mut Services, test: PathTest, path: &[u8]) -> 
     }
 }
 
-fn apply(ex: &mut Exchange, cx: &mut Services, rewrite: &Rewrite, quote: &mut bool, at: Option<Span>) -> ScriptStep {
+/// `matched`: what the pattern was found to capture of the present URI, if it was asked before.
+fn apply(
+    ex: &mut Exchange,
+    cx: &mut Services,
+    rewrite: &Rewrite,
+    matched: Option<Matched>,
+    run: &mut Run,
+    at: Option<Span>,
+) -> ScriptStep {
     let uri = std::mem::take(&mut ex.route.uri);
-    let matched = rewrite.pattern.find(&uri).unwrap_or_else(|failed| {
+    let found = matched.map_or_else(|| rewrite.pattern.find(&uri), |matched| Ok(Some(matched)));
+    let matched = found.unwrap_or_else(|failed| {
         ex.undecided(cx, &failed);
         None
     });
@@ -268,14 +292,16 @@ fn apply(ex: &mut Exchange, cx: &mut Services, rewrite: &Rewrite, quote: &mut bo
     };
     ex.remember(&uri, Some(matched));
     ex.route.uri = uri;
-    *quote = false;
+    run.quote = false;
     let code = match rewrite.flag {
         RewriteFlag::Permanent => Some(Status::MOVED_PERMANENTLY),
         RewriteFlag::Redirect => Some(Status::FOUND),
         _ if rewrite.external => Some(Status::FOUND),
         _ => None,
     };
-    let mut target = Vec::new();
+    // The buffer of the URI before the last: rewrites in a row need no other.
+    let mut target = std::mem::take(&mut run.value);
+    target.clear();
     let quoted = code.is_some() && is_quoted(ex);
     let args = expand(&rewrite.replacement, ex, cx, quoted, &mut target);
     let old = !rewrite.drop_args && !ex.route.args.is_empty();
@@ -304,7 +330,7 @@ fn apply(ex: &mut Exchange, cx: &mut Services, rewrite: &Rewrite, quote: &mut bo
         return ScriptStep::Settled(Flow::Status(Status::INTERNAL_SERVER_ERROR));
     }
     cx.trace.say("rewrite", at, || format!("the URI becomes {}", Printable(&target)));
-    ex.route.uri = target;
+    run.value = std::mem::replace(&mut ex.route.uri, target);
     ex.route.internal = true;
     ex.route.uri_changed = rewrite.flag != RewriteFlag::Break;
     ex.route.rewritten = true;

@@ -32,7 +32,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Flow {
         if is_hidden(&uri) {
             continue;
         }
-        let path = ex.route.path.clone();
+        let path = std::mem::take(&mut ex.route.path);
         let stat = symlinks::stat(ex, cx, &path);
         cx.trace.say("try_files", None, || {
             let found = stat.as_ref().map_or("is not there", |stat| match stat.kind {
@@ -45,6 +45,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Flow {
             let slash = if candidate.directory && !path.ends_with(b"/") { "/" } else { "" };
             format!("{}{slash}: {found}", Printable(&path))
         });
+        ex.route.path = path;
         let Ok(stat) = stat else { continue };
         match (stat.kind, candidate.directory) {
             // A directory found without its slash is redirected to by the static handler (nginx).

@@ -1,7 +1,7 @@
 //! The value of a geo variable.
 
 use super::keep::Keep;
-use crate::config::addr::Cidr;
+use crate::config::settings::geo::GeoTable;
 use crate::exchange::access::real_ip;
 use crate::exchange::{Exchange, variables};
 use crate::services::Services;
@@ -18,7 +18,7 @@ pub fn value(table: u32, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>
         }
         None => {
             let peer = ex.client.peer.ip().map(|ip| ip.to_canonical());
-            peer.map(|peer| forwarded(ex, peer, &geo.proxies, geo.recursive))
+            peer.map(|peer| if geo.proxies.is_empty() { peer } else { forwarded(ex, peer, geo) })
         }
     };
     out.extend_from_slice(geo.find(ip));
@@ -26,11 +26,11 @@ pub fn value(table: u32, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>
 }
 
 /// Behind a trusted proxy: the address it was asked from, by X-Forwarded-For.
-fn forwarded(ex: &Exchange, peer: IpAddr, proxies: &[Cidr], recursive: bool) -> IpAddr {
-    let trusted = |peer: &Peer| peer.ip().is_some_and(|ip| proxies.iter().any(|net| net.contains(ip.to_canonical())));
+fn forwarded(ex: &Exchange, peer: IpAddr, geo: &GeoTable) -> IpAddr {
+    let trusted = |peer: &Peer| peer.ip().is_some_and(|ip| geo.proxies.longest(ip.to_canonical()).is_some());
     let buf = ex.buf();
     let lines = ex.request.head.fields.iter().filter(|f| f.name.of(buf).eq_ignore_ascii_case(b"x-forwarded-for"));
     let lines: Vec<&[u8]> = lines.map(|f| f.value.of(buf)).collect();
-    let named = real_ip::client(&lines, Peer::new(peer, 0), trusted, recursive);
+    let named = real_ip::client(&lines, Peer::new(peer, 0), trusted, geo.recursive);
     named.and_then(|named| named.ip()).map_or(peer, |ip| ip.to_canonical())
 }
