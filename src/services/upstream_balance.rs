@@ -307,26 +307,32 @@ impl Group {
         let upstream = self.upstream.clone();
         let able =
             |group: &Group, at: usize| !tried.peers.has(at) && may(&upstream.peers[at]) && group.is_well(at, now);
-        let mut fewest: Option<usize> = None;
-        let load = |group: &Group, at: usize| group.load(at, least, now);
-        let weight = |at: usize| u64::from(upstream.peers[at].weight);
-        if least != Measure::None {
+        // The load and the weight of the one that has the least to do.
+        let mut fewest: Option<(u64, u64)> = None;
+        let load = |group: &Group, at: usize| (group.load(at, least, now), u64::from(upstream.peers[at].weight));
+        if let Measure::Time(_) = least {
             self.peers.iter_mut().for_each(|state| state.times.look(now));
-            for at in (0..upstream.peers.len()).filter(|at| able(self, *at)) {
-                let is_less = |best| load(self, at) * weight(best) < load(self, best) * weight(at);
-                if fewest.is_none_or(is_less) {
-                    fewest = Some(at);
+        }
+        if least != Measure::None {
+            for at in 0..upstream.peers.len() {
+                let (own, weight) = load(self, at);
+                let is_less = |(least, of): (u64, u64)| own * of < least * weight;
+                if fewest.is_none_or(is_less) && able(self, at) {
+                    fewest = Some((own, weight));
                 }
             }
             fewest?;
         }
         let as_few = |group: &Group, at: usize| {
-            fewest.is_none_or(|best| load(group, at) * weight(best) == load(group, best) * weight(at))
+            fewest.is_none_or(|(least, of)| {
+                let (own, weight) = load(group, at);
+                own * of == least * weight
+            })
         };
         let mut best: Option<usize> = None;
         let mut total = 0;
         for at in 0..upstream.peers.len() {
-            if !able(self, at) || !as_few(self, at) {
+            if !as_few(self, at) || !able(self, at) {
                 continue;
             }
             let state = &mut self.peers[at];

@@ -25,6 +25,7 @@ pub fn apply(ex: &mut Exchange, cx: &mut Services) -> Cacheable {
     // site's policy would break.
     let policy = CONTENT_SECURITY_POLICY;
     let has_own = ex.here().content == Content::Files && ex.response.fields.get(policy).is_some();
+    let mut value = Vec::new();
     for step in output.headers.steps() {
         match step {
             FieldStep::Fixed { listed: fields, .. } if listed => ex.response.fields.append(fields),
@@ -32,7 +33,7 @@ pub fn apply(ex: &mut Exchange, cx: &mut Services) -> Cacheable {
             FieldStep::Line(at) => {
                 let line = output.headers.get(*at).filter(|line| listed || line.always);
                 let line = line.filter(|line| !(has_own && line.name.eq_ignore_ascii_case(policy)));
-                line.into_iter().for_each(|line| add(ex, cx, line));
+                line.into_iter().for_each(|line| add(ex, cx, line, &mut value));
             }
         }
     }
@@ -68,8 +69,10 @@ pub fn trailers(ex: &mut Exchange, cx: &mut Services) {
     }
 }
 
-fn add(ex: &mut Exchange, cx: &mut Services, header: &AddHeader) {
-    let value = variables::text(&header.value, ex, cx);
+/// `value`: a buffer for all lines, since an allocation for each cost as much as a short value.
+fn add(ex: &mut Exchange, cx: &mut Services, header: &AddHeader, value: &mut Vec<u8>) {
+    value.clear();
+    variables::expand(&header.value, ex, cx, value);
     // These two replace the server's or an upstream's field; an empty value removes it (nginx).
     if header.name.eq_ignore_ascii_case(b"last-modified") {
         ex.response.last_modified = None;
@@ -79,7 +82,7 @@ fn add(ex: &mut Exchange, cx: &mut Services, header: &AddHeader) {
         ex.response.fields.remove(b"etag");
     }
     if !value.is_empty() {
-        ex.response.line(&header.name, &value);
+        ex.response.line(&header.name, value);
     }
 }
 

@@ -7,7 +7,11 @@ use crate::services::Services;
 pub fn split(table: u32, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) -> Keep {
     let config = ex.config.clone();
     let Some(split) = config.tables.splits.get(table as usize) else { return Keep::No };
-    let hash = hash(&variables::text(&split.source, ex, cx));
+    // The source stands where the value will.
+    let from = out.len();
+    variables::expand(&split.source, ex, cx, out);
+    let hash = hash(out.get(from..).unwrap_or_default());
+    out.truncate(from);
     if let Some((_, value)) = split.parts.iter().find(|(below, _)| hash < *below || *below == 0) {
         out.extend_from_slice(value);
     }

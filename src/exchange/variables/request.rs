@@ -160,8 +160,10 @@ pub fn field(ex: &Exchange, name: &[u8], out: &mut Vec<u8>) -> Is {
     let mut is = Is::Unset;
     for field in &ex.request.head.fields {
         let written = field.name.of(buf);
+        // From the end: names of many fields begin alike.
+        let mut letters = written.iter().rev().zip(name.iter().rev());
         let same = written.len() == name.len()
-            && written.iter().zip(name).all(|(a, b)| a.to_ascii_lowercase() == *b || *a == b'-' && *b == b'_');
+            && letters.all(|(a, b)| a.to_ascii_lowercase() == *b || *a == b'-' && *b == b'_');
         if same {
             if is == Is::Set {
                 out.extend_from_slice(if name == b"cookie" { b"; " } else { b", " });
@@ -182,7 +184,7 @@ pub fn cookie<'a>(ex: &'a Exchange, name: &[u8]) -> Option<&'a [u8]> {
 fn cookie_of<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let mut rest = line;
     loop {
-        if let Some((word, after)) = rest.split_at_checked(name.len())
+        if let Some((word, after @ [b'=' | b' ', ..])) = rest.split_at_checked(name.len())
             && word.eq_ignore_ascii_case(name)
             && let [b'=', value @ ..] = blanks_off(after)
         {

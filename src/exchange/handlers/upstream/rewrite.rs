@@ -6,6 +6,7 @@ use crate::config::settings::proxy::{From, Redirect, Rewrite};
 use crate::config::settings::proxy_pass::{Pass, To};
 use crate::exchange::{Exchange, variables};
 use crate::services::Services;
+use std::borrow::Cow;
 
 /// Rewrites Location. None: no rule matches.
 pub fn location(ex: &mut Exchange, cx: &mut Services, value: &[u8]) -> Option<Vec<u8>> {
@@ -63,7 +64,10 @@ pub(super) fn apply(
 ) -> Option<Vec<u8>> {
     match &rule.from {
         From::Text(template) => {
-            let from = variables::text(template, ex, cx);
+            let from = match template.constant() {
+                Some(text) => Cow::Borrowed(text),
+                None => Cow::Owned(variables::text(template, ex, cx)),
+            };
             let (dot, rest) = match compare {
                 Compare::Exactly => (&value[..0], value.strip_prefix(&from[..])?),
                 Compare::Domain => {
