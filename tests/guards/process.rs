@@ -228,7 +228,9 @@ fn a_small_file_that_replaces_another_takes_ten_system_calls() {
     let trace = fs::read_to_string(server.dir.join("trace")).expect("strace wrote it");
     let lines: Vec<&str> = trace.lines().collect();
     let at = |what: &str| lines.iter().position(|line| line.contains(what)).expect("the marks were received");
-    let calls = &lines[at("GET /begin")..at("GET /end")];
+    // Without what a debug build asks of each descriptor before it closes it.
+    let calls = lines[at("GET /begin")..at("GET /end")].iter().filter(|call| !call.contains("F_GETFD"));
+    let calls: Vec<&str> = calls.copied().collect();
     // Where the head comes alone, its body is one more wait and read; a timer may wake the loop for nothing.
     let split = calls.iter().filter(|call| call.contains("recvfrom(")).count().saturating_sub(REQUESTS);
     let idle = calls.iter().filter(|call| call.contains("EAGAIN")).count().min(REQUESTS / 4);

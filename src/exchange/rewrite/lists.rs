@@ -7,7 +7,7 @@
 //! after the other. The result is a number of ops to skip: it cannot lead back.
 
 use crate::config::pattern::{Failed, Matched, Pattern};
-use crate::config::pattern_set::Candidates;
+use crate::config::pattern_set::{Candidates, PatternSet};
 use crate::config::script::{AskedVariables, GeoOps, MapOps, OpList, OpLists, OpTest, Script, place_of};
 use crate::config::settings::geo::GeoTable;
 use crate::exchange::user_values::UserValues;
@@ -27,7 +27,14 @@ pub struct Passes {
     /// The value of a subject, before it is compared.
     value: Vec<u8>,
     /// What the op that is done next captured ([`Does::Matches`]): it is too large to be handed from call to call.
-    pub matched: Matched,
+    matched: Matched,
+}
+
+impl Passes {
+    /// What the op that is done next is known to have captured.
+    pub fn captured(&mut self, does: Does) -> Option<Matched> {
+        (does == Does::Matches).then(|| std::mem::take(&mut self.matched))
+    }
 }
 
 #[derive(Default)]
@@ -53,7 +60,7 @@ type Hit = (usize, Result<Does, Failed>);
 pub enum Does {
     /// Its condition holds, and captures nothing.
     Holds,
-    /// Its pattern matches the subject, and captures [`Passes::matched`]: nothing, where it has no groups.
+    /// Its pattern matches the subject, and captures [`Passes::captured`]: nothing, where it has no groups.
     Matches,
     /// It may come to nothing after all: it is tried.
     Something,
@@ -226,40 +233,43 @@ impl Pass {
                 let op = list.ops.get(places)?.iter().find(|op| equal.next_if_eq(op).is_none())?;
                 Some((*op, Ok(Does::Holds)))
             }
-            OpTest::Patterns(set) | OpTest::NoPatterns(set) => {
-                if self.hit.is_none() || self.tried < places.start {
-                    let candidates = self.candidates.get_or_insert_with(|| set.candidates(&self.subject));
-                    let from = self.tried.max(places.start);
-                    let pattern = |place: usize| pattern(script, *list.ops.get(place)?);
-                    let first = match list.test {
-                        OpTest::NoPatterns(_) => {
-                            let first = candidates.first_mismatch(from..places.end, &self.subject, pattern);
-                            first.map(|place| place.map(|place| (place, Does::Holds)))
-                        }
-                        _ => {
-                            let first = candidates.first(from..places.end, &self.subject, pattern);
-                            first.map(|hit| {
-                                let (place, matched) = hit?;
-                                self.matched = matched.unwrap_or_default();
-                                Some((place, Does::Matches))
-                            })
-                        }
-                    };
-                    (self.tried, self.hit) = match first {
-                        Ok(Some((place, does))) => (place, Some(Ok(does))),
-                        Ok(None) => (from.max(places.end), None),
-                        Err((place, failed)) => (place, Some(Err(failed))),
-                    };
-                }
-                if !places.contains(&self.tried) {
-                    return None;
-                }
-                let hit = self.hit.as_mut()?;
-                // It is done once. Should another list have something to do before that, it is tried again.
-                let hit = std::mem::replace(hit, Ok(Does::Something));
-                Some((*list.ops.get(self.tried)?, hit))
-            }
+            OpTest::Patterns(set) | OpTest::NoPatterns(set) => self.ask_patterns(script, list, set, places),
         }
+    }
+
+    /// As [`Pass::ask`], of a list of patterns; `places` are those of the ops in it.
+    fn ask_patterns(&mut self, script: &Script, list: &OpList, set: &PatternSet, places: Range<usize>) -> Option<Hit> {
+        if self.hit.is_none() || self.tried < places.start {
+            let candidates = self.candidates.get_or_insert_with(|| set.candidates(&self.subject));
+            let from = self.tried.max(places.start);
+            let pattern = |place: usize| pattern(script, *list.ops.get(place)?);
+            let first = match list.test {
+                OpTest::NoPatterns(_) => {
+                    let first = candidates.first_mismatch(from..places.end, &self.subject, pattern);
+                    first.map(|place| place.map(|place| (place, Does::Holds)))
+                }
+                _ => {
+                    let first = candidates.first(from..places.end, &self.subject, pattern);
+                    first.map(|hit| {
+                        let (place, matched) = hit?;
+                        self.matched = matched.unwrap_or_default();
+                        Some((place, Does::Matches))
+                    })
+                }
+            };
+            (self.tried, self.hit) = match first {
+                Ok(Some((place, does))) => (place, Some(Ok(does))),
+                Ok(None) => (from.max(places.end), None),
+                Err((place, failed)) => (place, Some(Err(failed))),
+            };
+        }
+        if !places.contains(&self.tried) {
+            return None;
+        }
+        let hit = self.hit.as_mut()?;
+        // It is done once. Should another list have something to do before that, it is tried again.
+        let hit = std::mem::replace(hit, Ok(Does::Something));
+        Some((*list.ops.get(self.tried)?, hit))
     }
 }
 

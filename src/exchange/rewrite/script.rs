@@ -76,7 +76,7 @@ fn steps(ex: &mut Exchange, cx: &mut Services, script: &Script, run: &mut Run) -
             Op::If { condition, location, script } => {
                 let holds = match skipped.does {
                     Does::Holds => is_known(ex, condition),
-                    Does::Matches => has_matched(ex, cx, condition, std::mem::take(&mut passes.matched), run),
+                    Does::Matches => has_matched(ex, cx, condition, passes.captured(skipped.does), run),
                     Does::Something => holds(ex, cx, condition, run) && !ex.route.pattern_failed,
                 };
                 cx.trace.say("rewrite", at, || if holds { "true" } else { "false" }.into());
@@ -89,11 +89,7 @@ fn steps(ex: &mut Exchange, cx: &mut Services, script: &Script, run: &mut Run) -
                     ScriptStep::On
                 }
             }
-            Op::Rewrite(rewrite) => {
-                let is_known = skipped.does == Does::Matches;
-                let matched = is_known.then(|| std::mem::take(&mut passes.matched));
-                apply(ex, cx, rewrite, matched, run, at)
-            }
+            Op::Rewrite(rewrite) => apply(ex, cx, rewrite, passes.captured(skipped.does), run, at),
         };
         if ex.route.pattern_failed {
             return ScriptStep::Settled(Flow::Status(Status::INTERNAL_SERVER_ERROR));
@@ -232,11 +228,17 @@ fn is_known(ex: &mut Exchange, condition: &Condition) -> bool {
 }
 
 /// The same of a condition whose pattern was matched already.
-fn has_matched(ex: &mut Exchange, cx: &mut Services, condition: &Condition, matched: Matched, run: &mut Run) -> bool {
+fn has_matched(
+    ex: &mut Exchange,
+    cx: &mut Services,
+    condition: &Condition,
+    matched: Option<Matched>,
+    run: &mut Run,
+) -> bool {
     if let Condition::Match { subject, .. } = condition {
         run.value.clear();
         variables::expand(subject, ex, cx, &mut run.value);
-        ex.remember(&run.value, Some(matched));
+        ex.remember(&run.value, matched);
     }
     true
 }
@@ -269,15 +271,14 @@ fn exists(ex: &mut Exchange, cx: &mut Services, test: PathTest, path: &[u8]) -> 
     }
 }
 
-/// `matched`: what the pattern was found to capture of the present URI, if it was asked before.
-fn apply(
+/// Whether the rewrite's pattern matches the URI, which it captures from. `matched`: what it was found to capture.
+fn matches_uri(
     ex: &mut Exchange,
     cx: &mut Services,
     rewrite: &Rewrite,
     matched: Option<Matched>,
-    run: &mut Run,
     at: Option<Span>,
-) -> ScriptStep {
+) -> bool {
     let uri = std::mem::take(&mut ex.route.uri);
     let found = matched.map_or_else(|| rewrite.pattern.find(&uri), |matched| Ok(Some(matched)));
     let matched = found.unwrap_or_else(|failed| {
@@ -288,10 +289,25 @@ fn apply(
         ex.route.groups = Default::default();
         cx.trace.say("rewrite", at, || format!("does not match {}", Printable(&uri)));
         ex.route.uri = uri;
-        return ScriptStep::On;
+        return false;
     };
     ex.remember(&uri, Some(matched));
     ex.route.uri = uri;
+    true
+}
+
+/// `matched`: what the pattern was found to capture of the present URI, if it was asked before.
+fn apply(
+    ex: &mut Exchange,
+    cx: &mut Services,
+    rewrite: &Rewrite,
+    matched: Option<Matched>,
+    run: &mut Run,
+    at: Option<Span>,
+) -> ScriptStep {
+    if !matches_uri(ex, cx, rewrite, matched, at) {
+        return ScriptStep::On;
+    }
     run.quote = false;
     let code = match rewrite.flag {
         RewriteFlag::Permanent => Some(Status::MOVED_PERMANENTLY),

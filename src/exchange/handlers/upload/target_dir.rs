@@ -67,8 +67,7 @@ pub fn find(
     cx.hidden_places.used(&split.path);
     let resolve = symlinks::beneath(&ex.here().settings.files.symlinks);
     let counted = rules.quota.map(|_| quota_area(&base, &split, resolve, names, cx));
-    let (area, arrival) = (counted.transpose()?, cx.now.arrival);
-    let whole: Rc<[u8]> = Rc::from(&split.path[..]);
+    let (area, arrival, whole) = (counted.transpose()?, cx.now.arrival, Rc::<[u8]>::from(&split.path[..]));
     let place = |way: &[u8], (dir, missing): (Rc<OwnedFd>, Vec<CString>), uri: Vec<u8>| TargetDir {
         dir,
         missing,
@@ -83,39 +82,43 @@ pub fn find(
         area: area.clone(),
         seen: None,
     };
+    let uri = &ex.route.uri[..];
     let open = |rel: &[u8]| descend(&base, rel, &split.path, rules.create_path, resolve, names);
     let cut = memchr::memrchr(b'/', rest).map_or(0, |at| at + 1);
     let (parent, name) = rest.split_at(cut);
     if name.is_empty() {
         return match wanted {
             TargetKind::File => Err(Refusal::new(Status::CONFLICT, "the URI names a directory")),
-            _ => Ok((place(rest, open(rest)?, as_directory(&ex.route.uri)), None)),
+            _ => Ok((place(rest, open(rest)?, as_directory(uri)), None)),
         };
     }
-    // What follows needs the name without NUL.
-    if memchr::memchr(0, rest).is_some() {
-        return Err(Refusal::new(Status::BAD_REQUEST, NUL));
-    }
+    refuse_nul(rest)?;
     if wanted == TargetKind::Directory {
         return match file::open_beneath(base.as_fd(), &c_path(rest)?, O_PATH | O_DIRECTORY, 0, resolve) {
-            Ok(dir) => Ok((place(rest, (Rc::new(dir), Vec::new()), as_directory(&ex.route.uri)), None)),
-            Err(Errno::ENOENT | Errno::ENOTDIR) => Ok((place(parent, open(parent)?, parent_of(&ex.route.uri)), None)),
+            Ok(dir) => Ok((place(rest, (Rc::new(dir), Vec::new()), as_directory(uri)), None)),
+            Err(Errno::ENOENT | Errno::ENOTDIR) => Ok((place(parent, open(parent)?, parent_of(uri)), None)),
             Err(e) => Err(Refusal::call("openat2()", &split.path, e)),
         };
     }
-    let mut found = place(parent, open(parent)?, parent_of(&ex.route.uri));
+    let mut found = place(parent, open(parent)?, parent_of(uri));
     if found.look(name, cx)?.is_none_or(|stat| stat.kind != FileKind::Dir) {
         return Ok((found, Some(name.to_vec())));
     }
-    // A body without a name of its own gets one in the directory, but only if the client names the directory. The
-    // location's own directory may be named with or without its slash.
-    let as_directory = as_directory(&ex.route.uri);
-    let own = as_directory.strip_suffix(b"/").is_some_and(|uri| uri == &*ex.here().name);
+    // A body without a name of its own gets one in the directory, but only if the client names the directory.
     match wanted {
-        TargetKind::Either { named } if named || own => Ok((place(rest, open(rest)?, as_directory), None)),
+        TargetKind::Either { named } if named || is_own(ex) => Ok((place(rest, open(rest)?, as_directory(uri)), None)),
         TargetKind::Either { .. } => Err(Refusal::add_slash()),
         _ => Err(Refusal::new(Status::CONFLICT, "a directory has that name")),
     }
+}
+
+fn refuse_nul(path: &[u8]) -> Result<(), Refusal> {
+    if memchr::memchr(0, path).is_some() { Err(Refusal::new(Status::BAD_REQUEST, NUL)) } else { Ok(()) }
+}
+
+/// The URI names the location's own directory, with or without its slash.
+fn is_own(ex: &Exchange) -> bool {
+    ex.route.uri.strip_suffix(b"/").unwrap_or(&ex.route.uri) == &*ex.here().name
 }
 
 /// The URI of the directory when the URI itself names it.
