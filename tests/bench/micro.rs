@@ -215,6 +215,7 @@ fn answers(timer: &Timer) {
         requests: 1,
         accepted: cx.now.ms,
         is_secure: false,
+        has_others: false,
     };
     let table: [(&str, &[u8], &[u8]); 4] = [
         ("answer: return 200", b"GET /text HTTP/1.1\r\nHost: localhost\r\n\r\n", b"HTTP/1.1 200 "),
@@ -298,6 +299,7 @@ fn lists(timer: &Timer) {
                 requests: 1,
                 accepted: cx.now.ms,
                 is_secure: false,
+                has_others: false,
             };
             let request = format!("GET /old{last}/page.html HTTP/1.1\r\nHost: localhost\r\n\r\n");
             let mut ex = Exchange::new(&mut cx, client);
