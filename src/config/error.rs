@@ -278,7 +278,10 @@ impl Diagnostics {
 
     /// Removes messages of a severity.
     pub fn leave_out(&mut self, severity: Severity) {
+        let before = self.kept.len();
         self.kept.retain(|diagnostic| diagnostic.severity != severity);
+        let count = if severity == Severity::Emerg { &mut self.errors } else { &mut self.warnings };
+        *count -= before - self.kept.len();
     }
 
     /// Merges the messages about a file that is included several times into one, which notes the other includes.

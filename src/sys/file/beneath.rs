@@ -3,8 +3,8 @@
 //!
 //! Invariant: no symbolic link and no `..` leads out of the directory.
 
-use super::c_string;
 use super::dir::{Dir, raw};
+use super::name::c_string;
 use super::name::{O_DIRECTORY, O_NOFOLLOW, O_PATH, RESOLVE_IN_ROOT, RESOLVE_NO_XDEV, open_at};
 use super::stat::{FileKind, Follow, fstat, stat_at};
 use crate::sys::{Errno, retry};

@@ -36,13 +36,14 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
-/// Request headers, as in variable names.
-const SENT: [&str; 24] = [
+/// Request headers that configurations commonly use, as in variable names.
+pub(super) const REQUEST_HEADERS: [&str; 29] = [
     "accept",
     "accept_encoding",
     "accept_language",
     "authorization",
     "cache_control",
+    "cf_connecting_ip",
     "connection",
     "content_length",
     "content_type",
@@ -55,12 +56,16 @@ const SENT: [&str; 24] = [
     "origin",
     "range",
     "referer",
+    "sec_websocket_key",
+    "sec_websocket_protocol",
+    "sec_websocket_version",
     "upgrade",
     "user_agent",
     "x_forwarded_for",
     "x_forwarded_host",
     "x_forwarded_proto",
     "x_real_ip",
+    "x_request_id",
     "x_requested_with",
 ];
 
@@ -75,10 +80,10 @@ fn written(text: &str) -> impl Iterator<Item = &str> {
 
 /// The known header that differs from this one by a letter.
 fn meant(header: &str) -> Option<&'static str> {
-    if SENT.contains(&header) || header.len() < 6 {
+    if REQUEST_HEADERS.contains(&header) || header.len() < 6 {
         return None;
     }
-    let near = suggest::nearest(header, SENT)?;
+    let near = suggest::nearest(header, REQUEST_HEADERS)?;
     let is_slip = strsim::osa_distance(header, near) == 1 || header.replace('_', "") == near.replace('_', "");
     is_slip.then_some(near)
 }

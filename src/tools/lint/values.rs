@@ -3,6 +3,7 @@
 
 use super::blocks::{is_of_client, location};
 use super::rule::{EVERY, Finding, Rule, RuleContext};
+use super::spelling::REQUEST_HEADERS;
 use crate::config::ast::{Directive, Word};
 use crate::config::context::Contexts;
 use crate::config::model::Level;
@@ -185,36 +186,6 @@ fn plain_condition(place: &RuleContext) -> Option<Finding> {
     (is_name && name != "0").then(|| Finding::new(word.part(3, text.len()), message, help))
 }
 
-/// Request headers that configurations commonly pass on, as in variable names. Other words in `http_` are names of
-/// their own: `http_backend`.
-const HEADERS: [&str; 25] = [
-    "accept",
-    "accept_encoding",
-    "accept_language",
-    "authorization",
-    "cf_connecting_ip",
-    "connection",
-    "cookie",
-    "forwarded",
-    "host",
-    "if_modified_since",
-    "if_none_match",
-    "origin",
-    "range",
-    "referer",
-    "sec_websocket_key",
-    "sec_websocket_protocol",
-    "sec_websocket_version",
-    "upgrade",
-    "user_agent",
-    "x_forwarded_for",
-    "x_forwarded_host",
-    "x_forwarded_proto",
-    "x_real_ip",
-    "x_request_id",
-    "x_requested_with",
-];
-
 /// `proxy_set_header X-Real-IP remote_addr`: the name of a variable in place of its value.
 fn plain_value(place: &RuleContext) -> Option<Finding> {
     let [key, value, ..] = &place.d.args[..] else { return None };
@@ -225,7 +196,8 @@ fn plain_value(place: &RuleContext) -> Option<Finding> {
         "scheme" => is_header("x-forwarded-proto") || is_header("x-scheme"),
         _ if place.is("set") && key.bytes().get(1..) == Some(value.bytes()) => false,
         name => {
-            let names_a_header = || name.strip_prefix("http_").is_some_and(|header| HEADERS.contains(&header));
+            // Other words in `http_` are names of their own: `http_backend`.
+            let names_a_header = || name.strip_prefix("http_").is_some_and(|header| REQUEST_HEADERS.contains(&header));
             // `set` may store any word.
             name.contains('_') && (Builtin::of(name).is_some() || !place.is("set") && names_a_header())
         }
