@@ -42,7 +42,7 @@ impl Made {
         let leaf = pair.cert.first().and_then(|der| Certificate::parse(der).ok()).ok_or("no certificate")?;
         let (from, until) = (leaf.not_before, leaf.not_after);
         let pairs = others.iter().cloned().chain([Arc::new(pair)]).collect();
-        Ok(Made { prepared: Rc::new(recipe.cook(pairs)?), from, until })
+        Ok(Made { prepared: Rc::new(recipe.build(pairs)?), from, until })
     }
 }
 

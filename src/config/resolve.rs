@@ -233,7 +233,7 @@ impl Build {
         let (endpoints, sockets) = self.assemble_endpoints();
         let directory = self.directory();
         let now = crate::sys::clock::realtime().0;
-        super::tls::Builder::new(&directory, now, self.touch, &mut self.diagnostics).equip(
+        super::tls::Builder::new(&directory, now, self.touch, &mut self.diagnostics).attach_certificates(
             &mut self.servers,
             &self.locations,
             &endpoints,

@@ -76,7 +76,7 @@ impl<'a> Builder<'a> {
     /// Sets the TLS configuration of every server, and checks that default servers of TLS listeners have one. `names`:
     /// the names of each server; `by_acme`: servers with acme_certificate, whose lack of a certificate is reported
     /// elsewhere.
-    pub fn equip(
+    pub fn attach_certificates(
         &mut self,
         servers: &mut [Server],
         locations: &[Location],
@@ -275,7 +275,7 @@ impl<'a> Builder<'a> {
             return None;
         }
         let span = ssl.certificates.first().map(|named| named.span).unwrap_or_default();
-        match recipe.cook(found) {
+        match recipe.build(found) {
             Ok(config) => Some(Handshake::Ready(config)),
             Err(why) => {
                 self.fail(span, format!("cannot prepare TLS: {why}"));

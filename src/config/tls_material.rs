@@ -71,7 +71,7 @@ impl Acme {
         if let Some((_, made)) = self.made.borrow().as_ref().filter(|(of, _)| *of == generation) {
             return Ok(made.clone());
         }
-        let made = Rc::new(self.recipe.cook(vec![pair.clone()])?);
+        let made = Rc::new(self.recipe.build(vec![pair.clone()])?);
         *self.made.borrow_mut() = Some((generation, made.clone()));
         Ok(made)
     }
@@ -100,7 +100,7 @@ impl Variable {
         if found.is_empty() {
             return Err("no certificate is there for this client".into());
         }
-        self.recipe.cook(found)
+        self.recipe.build(found)
     }
 }
 

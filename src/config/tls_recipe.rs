@@ -19,7 +19,7 @@ pub struct Recipe {
 }
 
 impl Recipe {
-    pub(super) fn cook(&self, mut pairs: Vec<Arc<CertifiedKey>>) -> Result<Prepared, String> {
+    pub(super) fn build(&self, mut pairs: Vec<Arc<CertifiedKey>>) -> Result<Prepared, String> {
         if let Some(response) = &self.stapled {
             let stapled = |pair: &Arc<CertifiedKey>| CertifiedKey { ocsp: Some(response.clone()), ..(**pair).clone() };
             pairs = pairs.iter().map(|pair| Arc::new(stapled(pair))).collect();

@@ -48,7 +48,7 @@ pub fn step(conn: &mut Conn, endpoint: EndpointId, turn: &mut Turn<'_>) -> Step 
     }
     let Some(tls) = conn.transport.tls_mut() else { return Step::Again };
     let begun = clock::monotonic_ns();
-    _ = ticket::take_kept();
+    _ = ticket::take_last_session_id();
     let outcome = tls.handshake();
     if outcome.is_ok() {
         finish(tls, cx);
@@ -313,7 +313,7 @@ fn finish(tls: &mut Tls, cx: &Services) {
     let Some(session) = tls.session() else { return };
     let chain = session.peer_certificates().to_vec();
     let verdict = (!chain.is_empty() && chosen.tls.verify != Verify::Off)
-        .then(|| chosen.tls.trust.judge(&chain, Purpose::Client, cx.now.unix));
+        .then(|| chosen.tls.trust.verify(&chain, Purpose::Client, cx.now.unix));
     let offers = cx.config.variables.ssl_lists.then(|| chosen.hello.clone());
     let facts = TlsFacts {
         is_plain: false,
@@ -326,7 +326,7 @@ fn finish(tls: &mut Tls, cx: &Services) {
             true => chosen.hello.session,
             // OpenSSL makes up an id for each session of TLS 1.3; of earlier ones that of the cache, none with a ticket.
             false if session.version() == "TLSv1.3" => Some(chosen.hello.random),
-            false => ticket::take_kept(),
+            false => ticket::take_last_session_id(),
         },
         chain,
         verdict,

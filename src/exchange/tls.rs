@@ -134,7 +134,7 @@ impl TlsFacts {
         };
         match variable {
             Builtin::SslProtocol => text(self.protocol),
-            Builtin::SslCipher => text(&ciphers::cipher(self.cipher).unwrap_or_default()),
+            Builtin::SslCipher => text(&ciphers::suite_name(self.cipher)),
             Builtin::SslCurve if self.group != 0 => text(&ciphers::group(self.group)),
             Builtin::SslEarlyData => self.early.get() && text("1"),
             Builtin::SslServerName => self.server_name.as_deref().is_some_and(text),
@@ -171,7 +171,7 @@ impl TlsFacts {
     fn offered(&self, variable: Builtin, out: &mut Vec<u8>) -> bool {
         let Some(hello) = &self.offers else { return false };
         match variable {
-            Builtin::SslCiphers => joined(hello.ciphers.iter().filter_map(|number| ciphers::cipher(*number)), out),
+            Builtin::SslCiphers => joined(hello.ciphers.iter().map(|number| ciphers::suite_name(*number)), out),
             Builtin::SslCurves => joined(hello.groups.iter().map(|number| ciphers::group(*number)), out),
             _ => joined(hello.signatures.iter().map(|number| ciphers::scheme(*number)), out),
         }

@@ -149,14 +149,14 @@ const NAMES: &[(u16, &str)] = &[
 ];
 
 /// A suite's name as OpenSSL shows it, signalling values included; its number in hexadecimal if it has none here.
-pub fn cipher(number: u16) -> Option<String> {
+pub fn suite_name(number: u16) -> String {
     match number {
-        0x00ff => Some("TLS_EMPTY_RENEGOTIATION_INFO_SCSV".into()),
-        0x5600 => Some("TLS_FALLBACK_SCSV".into()),
-        number => Some(match NAMES.iter().find(|(known, _)| *known == number) {
+        0x00ff => "TLS_EMPTY_RENEGOTIATION_INFO_SCSV".into(),
+        0x5600 => "TLS_FALLBACK_SCSV".into(),
+        number => match NAMES.iter().find(|(known, _)| *known == number) {
             Some((_, name)) => (*name).to_owned(),
             None => format!("0x{number:04x}"),
-        }),
+        },
     }
 }
 
@@ -292,7 +292,7 @@ mod tests {
         assert_eq!(missing, ["secp521r1"]);
         assert_eq!(groups("auto").0.len(), 4);
         assert_eq!((group(29), group(0x1a1a)), ("X25519".to_owned(), "0x1a1a".to_owned()));
-        assert_eq!(cipher(0xc02f).as_deref(), Some("ECDHE-RSA-AES128-GCM-SHA256"));
-        assert_eq!(cipher(0xff).as_deref(), Some("TLS_EMPTY_RENEGOTIATION_INFO_SCSV"));
+        assert_eq!(suite_name(0xc02f), "ECDHE-RSA-AES128-GCM-SHA256");
+        assert_eq!(suite_name(0xff), "TLS_EMPTY_RENEGOTIATION_INFO_SCSV");
     }
 }

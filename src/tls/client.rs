@@ -24,7 +24,7 @@ pub struct Options {
 
 impl Options {
     /// The defaults: what applies where the configuration sets nothing.
-    pub fn usual(sessions: usize, alpn: Vec<Vec<u8>>) -> Options {
+    pub fn with_defaults(sessions: usize, alpn: Vec<Vec<u8>>) -> Options {
         let suites = ciphers::suites("DEFAULT").unwrap_or_default();
         let protocols = Protocols::default();
         Options { protocols, suites, certificate: None, sends_name: true, sessions, alpn }
@@ -34,7 +34,7 @@ impl Options {
         let provider = own_provider(self.suites);
         let builder = ClientConfig::builder_with_provider(provider.clone());
         let builder = builder.with_protocol_versions(&self.protocols.versions()).map_err(|e| e.to_string())?;
-        let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(JudgeLater { provider }));
+        let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAnyChain { provider }));
         let mut config = match self.certificate {
             Some(key) => builder.with_client_cert_resolver(Arc::new(Always(key))),
             None => builder.with_no_client_auth(),
@@ -66,11 +66,11 @@ impl ResolvesClientCert for Always {
 /// Accepts any chain: `verify` checks it after the handshake and before anything is sent, if the configuration says so.
 /// During the handshake only possession of the key is checked.
 #[derive(Debug)]
-struct JudgeLater {
+struct AcceptAnyChain {
     provider: Arc<CryptoProvider>,
 }
 
-impl ServerCertVerifier for JudgeLater {
+impl ServerCertVerifier for AcceptAnyChain {
     fn verify_server_cert(
         &self,
         _: &CertificateDer<'_>,

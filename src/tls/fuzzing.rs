@@ -49,7 +49,7 @@ pub fn records(data: &[u8]) {
         let Ok(mut session) = Session::server(config.clone()) else { return };
         let (mut plain, mut out, mut room) = (Vec::new(), Vec::new(), vec![0; SEALED]);
         for piece in data.chunks(most) {
-            let taken = session.take_in(&mut piece.to_vec(), &mut plain, &mut out);
+            let taken = session.receive(&mut piece.to_vec(), &mut plain, &mut out);
             // An invalid call is harmless at any time.
             let _ = session.seal(b"x", &mut room);
             if taken.is_err() {

@@ -201,7 +201,7 @@ mod tests {
         let der = |text: &str| CertificateDer::from(pem::parse(text.as_bytes()).expect("PEM")[0].der.clone());
         let trust = Trust { roots: vec![der(&ca.certificate)], crls: None, depth: 1 };
         let leaf = der(&made.certificate);
-        assert_eq!(trust.judge(std::slice::from_ref(&leaf), Purpose::Server, NOW), Ok(()));
+        assert_eq!(trust.verify(std::slice::from_ref(&leaf), Purpose::Server, NOW), Ok(()));
         let wanted = [names.to_vec(), vec!["example.org".to_owned()]].concat();
         let found = covers(made.certificate.as_bytes(), &wanted).expect("a certificate");
         assert_eq!(found.missing, ["example.org"]);

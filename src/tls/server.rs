@@ -155,9 +155,9 @@ impl Options {
 pub struct Prepared {
     base: Arc<ServerConfig>,
     /// The server may prefer its own order of suites, unless the client has a reason for its own.
-    chooses: bool,
+    may_reorder_suites: bool,
     /// Variants, indexed by whether the cheap suite is preferred and whether a session is resumed.
-    made: [OnceCell<Arc<ServerConfig>>; 4],
+    variants: [OnceCell<Arc<ServerConfig>>; 4],
 }
 
 /// Suites of TLS 1.3, by their code points.
@@ -165,9 +165,9 @@ const AES_128: u16 = 0x1301;
 const CHACHA: u16 = 0x1303;
 
 impl Prepared {
-    /// `chooses`: the configuration sets no preference, so the server may put AES-128 first in TLS 1.3.
-    pub fn new(base: Arc<ServerConfig>, chooses: bool) -> Prepared {
-        Prepared { base, chooses, made: Default::default() }
+    /// `may_reorder_suites`: the configuration sets no preference, so the server may put AES-128 first in TLS 1.3.
+    pub fn new(base: Arc<ServerConfig>, may_reorder_suites: bool) -> Prepared {
+        Prepared { base, may_reorder_suites, variants: Default::default() }
     }
 
     /// The settings for a client. All suites of TLS 1.3 are strong; the one with SHA-256 derives its keys several times
@@ -176,12 +176,13 @@ impl Prepared {
     /// from OpenSSL.
     pub fn for_client(&self, hello: &Hello) -> Arc<ServerConfig> {
         let newest = hello.ciphers.iter().find(|cipher| **cipher >> 8 == 0x13);
-        let is_cheap = self.chooses && newest.is_some_and(|first| *first != CHACHA) && hello.ciphers.contains(&AES_128);
+        let is_cheap =
+            self.may_reorder_suites && newest.is_some_and(|first| *first != CHACHA) && hello.ciphers.contains(&AES_128);
         let tickets = self.base.send_tls13_tickets;
         if !is_cheap && (!hello.resumes || tickets < 2) {
             return self.base.clone();
         }
-        let made = &self.made[usize::from(is_cheap) * 2 + usize::from(hello.resumes)];
+        let made = &self.variants[usize::from(is_cheap) * 2 + usize::from(hello.resumes)];
         let make = || {
             let mut config = (*self.base).clone();
             config.ignore_client_order |= is_cheap;

@@ -13,8 +13,8 @@ use rustls::{CommonState, Error, HandshakeKind};
 use std::sync::Arc;
 
 /// Maximum plaintext sealed in one call, and the room that suffices for its records.
-pub const BITE: usize = 64 << 10;
-pub const SEALED: usize = BITE + BITE / 2;
+pub const MAX_PLAINTEXT: usize = 64 << 10;
+pub const SEALED: usize = MAX_PLAINTEXT + MAX_PLAINTEXT / 2;
 /// Maximum bytes that a peer may send before the handshake is complete; client certificates are the largest part.
 const HANDSHAKE: u32 = 128 << 10;
 
@@ -35,17 +35,17 @@ pub enum State {
 
 /// Why a connection cannot continue. Bytes already queued for the peer (an alert) must still be sent.
 #[derive(Clone, Debug)]
-pub enum Fault {
+pub enum SessionFault {
     Tls(Error),
     /// The handshake is longer than any legitimate one.
     TooLong,
 }
 
-impl std::fmt::Display for Fault {
+impl std::fmt::Display for SessionFault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Fault::Tls(error) => error.fmt(f),
-            Fault::TooLong => f.write_str("the handshake is too long"),
+            SessionFault::Tls(error) => error.fmt(f),
+            SessionFault::TooLong => f.write_str("the handshake is too long"),
         }
     }
 }
@@ -63,13 +63,13 @@ pub struct Session {
 }
 
 impl Session {
-    pub fn server(config: Arc<ServerConfig>) -> Result<Session, Fault> {
-        let side = Side::Server(UnbufferedServerConnection::new(config).map_err(Fault::Tls)?);
+    pub fn server(config: Arc<ServerConfig>) -> Result<Session, SessionFault> {
+        let side = Side::Server(UnbufferedServerConnection::new(config).map_err(SessionFault::Tls)?);
         Ok(Session { side, state: State::Handshaking, input: Vec::new(), bytes: 0, early: false })
     }
 
-    pub fn client(config: Arc<ClientConfig>, name: ServerName<'static>) -> Result<Session, Fault> {
-        let side = Side::Client(UnbufferedClientConnection::new(config, name).map_err(Fault::Tls)?);
+    pub fn client(config: Arc<ClientConfig>, name: ServerName<'static>) -> Result<Session, SessionFault> {
+        let side = Side::Client(UnbufferedClientConnection::new(config, name).map_err(SessionFault::Tls)?);
         Ok(Session { side, state: State::Handshaking, input: Vec::new(), bytes: 0, early: false })
     }
 
@@ -88,15 +88,15 @@ impl Session {
     }
 
     /// Processes received bytes; plaintext is appended to `plain`, bytes for the peer to `out`.
-    pub fn take_in(&mut self, bytes: &mut [u8], plain: &mut Vec<u8>, out: &mut Vec<u8>) -> Result<(), Fault> {
+    pub fn receive(&mut self, bytes: &mut [u8], plain: &mut Vec<u8>, out: &mut Vec<u8>) -> Result<(), SessionFault> {
         if self.state == State::Failed {
-            return Err(Fault::Tls(Error::General("the connection has failed".into())));
+            return Err(SessionFault::Tls(Error::General("the connection has failed".into())));
         }
         if self.state == State::Handshaking {
             self.bytes = self.bytes.saturating_add(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
             if self.bytes > HANDSHAKE {
                 self.state = State::Failed;
-                return Err(Fault::TooLong);
+                return Err(SessionFault::TooLong);
             }
         }
         // Usually nothing is left over, and the received bytes are processed in place.
@@ -129,7 +129,12 @@ impl Session {
         result
     }
 
-    fn step(&mut self, input: &mut [u8], plain: &mut Vec<u8>, out: &mut Vec<u8>) -> (usize, Result<Next, Fault>) {
+    fn step(
+        &mut self,
+        input: &mut [u8],
+        plain: &mut Vec<u8>,
+        out: &mut Vec<u8>,
+    ) -> (usize, Result<Next, SessionFault>) {
         match &mut self.side {
             Side::Server(conn) => step(conn.process_tls_records(input), plain, out, take_early),
             Side::Client(conn) => step(conn.process_tls_records(input), plain, out, |_, _| {}),
@@ -143,7 +148,7 @@ impl Session {
         at: &mut usize,
         plain: &mut Vec<u8>,
         out: &mut Vec<u8>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), SessionFault> {
         loop {
             let (discard, next) = self.step(input.get_mut(*at..).unwrap_or_default(), plain, out);
             *at += discard;
@@ -168,23 +173,23 @@ impl Session {
         }
     }
 
-    /// Seals at most [`BITE`] bytes into `room`, which must hold [`SEALED`]. Returns the number of bytes written.
-    pub fn seal(&mut self, plain: &[u8], room: &mut [u8]) -> Result<usize, Fault> {
+    /// Seals at most [`MAX_PLAINTEXT`] bytes into `room`, which must hold [`SEALED`]. Returns the number of bytes written.
+    pub fn seal(&mut self, plain: &[u8], room: &mut [u8]) -> Result<usize, SessionFault> {
         self.write(Write::Data(plain), room)
     }
 
     /// Writes the close_notify, which tells the peer that it has received everything. Writes nothing before the
     /// handshake.
-    pub fn close(&mut self, room: &mut [u8]) -> Result<usize, Fault> {
+    pub fn close(&mut self, room: &mut [u8]) -> Result<usize, SessionFault> {
         match self.state {
             State::Handshaking | State::Failed => Ok(0),
             State::Open | State::Ended => self.write(Write::Close, room),
         }
     }
 
-    fn write(&mut self, what: Write<'_>, room: &mut [u8]) -> Result<usize, Fault> {
+    fn write(&mut self, what: Write<'_>, room: &mut [u8]) -> Result<usize, SessionFault> {
         if self.state == State::Failed {
-            return Err(Fault::Tls(Error::General("the connection has failed".into())));
+            return Err(SessionFault::Tls(Error::General("the connection has failed".into())));
         }
         let mut used = 0;
         // Queued bytes (such as a response to KeyUpdate) must go first; there are few.
@@ -199,7 +204,7 @@ impl Session {
                 return Ok(used);
             }
         }
-        Err(Fault::Tls(Error::General("nothing can be written".into())))
+        Err(SessionFault::Tls(Error::General("nothing can be written".into())))
     }
 
     fn common(&self) -> &CommonState {
@@ -256,14 +261,14 @@ fn step<Data>(
     plain: &mut Vec<u8>,
     out: &mut Vec<u8>,
     early: impl FnOnce(ReadEarlyData<'_, '_, Data>, &mut Vec<u8>),
-) -> (usize, Result<Next, Fault>) {
+) -> (usize, Result<Next, SessionFault>) {
     let UnbufferedStatus { mut discard, state } = status;
     let next = match state {
-        Err(error) => Err(Fault::Tls(error)),
+        Err(error) => Err(SessionFault::Tls(error)),
         Ok(ConnectionState::ReadTraffic(mut traffic)) => loop {
             match traffic.next_record() {
                 None => break Ok(Next::Traffic),
-                Some(Err(error)) => break Err(Fault::Tls(error)),
+                Some(Err(error)) => break Err(SessionFault::Tls(error)),
                 Some(Ok(record)) => {
                     plain.extend_from_slice(record.payload);
                     discard += record.discard;
@@ -286,7 +291,7 @@ fn step<Data>(
                         break Ok(Next::Again);
                     }
                     Err(EncodeError::InsufficientSize(e)) if e.required_size > room => room = e.required_size,
-                    Err(_) => break Err(Fault::Tls(Error::General("a message cannot be encoded".into()))),
+                    Err(_) => break Err(SessionFault::Tls(Error::General("a message cannot be encoded".into()))),
                 }
             }
         }
@@ -320,9 +325,9 @@ fn write<Data>(
     status: UnbufferedStatus<'_, '_, Data>,
     what: Write<'_>,
     room: &mut [u8],
-) -> Result<(usize, bool), Fault> {
-    let no_room = || Fault::Tls(Error::General("no room for a record".into()));
-    match status.state.map_err(Fault::Tls)? {
+) -> Result<(usize, bool), SessionFault> {
+    let no_room = || SessionFault::Tls(Error::General("no room for a record".into()));
+    match status.state.map_err(SessionFault::Tls)? {
         ConnectionState::WriteTraffic(mut traffic) => {
             let written = match what {
                 Write::Data(plain) => traffic.encrypt(plain, room),
@@ -331,7 +336,7 @@ fn write<Data>(
             match written {
                 Ok(written) => Ok((written, true)),
                 Err(EncryptError::InsufficientSize(_)) => Err(no_room()),
-                Err(EncryptError::EncryptExhausted) => Err(Fault::Tls(Error::EncryptError)),
+                Err(EncryptError::EncryptExhausted) => Err(SessionFault::Tls(Error::EncryptError)),
             }
         }
         ConnectionState::EncodeTlsData(mut data) => Ok((data.encode(room).map_err(|_| no_room())?, false)),
@@ -342,7 +347,7 @@ fn write<Data>(
         ConnectionState::PeerClosed => Ok((0, false)),
         // The close_notify was already sent.
         ConnectionState::Closed if matches!(what, Write::Close) => Ok((0, true)),
-        _ => Err(Fault::Tls(Error::HandshakeNotComplete)),
+        _ => Err(SessionFault::Tls(Error::HandshakeNotComplete)),
     }
 }
 

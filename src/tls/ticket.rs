@@ -108,7 +108,7 @@ const ROTATION: u64 = 3600;
 const MOST_KEYS: usize = 16;
 
 impl Ring {
-    fn turn(&mut self, now: u64) {
+    fn rotate(&mut self, now: u64) {
         let age = |key: &Key| now.saturating_sub(key.made);
         let span = self.longest.max(ROTATION);
         if self.keys.front().is_none_or(|key| age(key) >= span)
@@ -133,7 +133,7 @@ fn ring() -> MutexGuard<'static, Ring> {
 pub fn prepare(lifetime: u64) {
     let mut ring = ring();
     ring.longest = ring.longest.max(lifetime);
-    ring.turn(seconds());
+    ring.rotate(seconds());
 }
 
 /// One of the process's own keys, as handed over to the next process.
@@ -183,13 +183,13 @@ impl ProducesTickets for Tickets {
     fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
         let now = seconds();
         // The session lives in the ticket, so no cached session is new.
-        KEPT.set(None);
+        LAST_SESSION_ID.set(None);
         if let Some(key) = self.keys.first() {
             return key.seal(plain, &self.context, now);
         }
         let mut ring = ring();
         ring.longest = ring.longest.max(self.lifetime);
-        ring.turn(now);
+        ring.rotate(now);
         ring.keys.front()?.seal(plain, &self.context, now)
     }
 
@@ -318,18 +318,18 @@ impl Cache {
 
 thread_local! {
     /// The key of the session that was cached last.
-    static KEPT: Cell<Option<[u8; 32]>> = const { Cell::new(None) };
+    static LAST_SESSION_ID: Cell<Option<[u8; 32]>> = const { Cell::new(None) };
 }
 
 /// Takes the key under which this thread cached a session since the last call. In TLS 1.2 it is the session id, which
 /// `rustls` does not expose otherwise.
-pub fn take_kept() -> Option<[u8; 32]> {
-    KEPT.take()
+pub fn take_last_session_id() -> Option<[u8; 32]> {
+    LAST_SESSION_ID.take()
 }
 
 impl StoresServerSessions for Cache {
     fn put(&self, key: Vec<u8>, value: Vec<u8>) -> bool {
-        KEPT.set(key.as_slice().try_into().ok());
+        LAST_SESSION_ID.set(key.as_slice().try_into().ok());
         lock(&self.zone).put(self.key(&key), value, self.most, seconds());
         true
     }
@@ -373,7 +373,7 @@ mod tests {
     fn keys_are_replaced_and_old_ones_kept_for_a_while() {
         let mut ring = Ring { longest: 7200, ..Ring::default() };
         for (now, keys) in [(1000, 1), (2000, 1), (8300, 2), (15_600, 2), (30_000, 2)] {
-            ring.turn(now);
+            ring.rotate(now);
             assert_eq!(ring.keys.len(), keys, "at {now}");
         }
     }

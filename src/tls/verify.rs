@@ -35,7 +35,7 @@ pub struct Trust {
 
 impl Trust {
     /// Verifies a chain as the peer sent it, the leaf first. `now`: seconds since 1970.
-    pub fn judge(&self, sent: &[CertificateDer<'_>], purpose: Purpose, now: i64) -> Result<(), Fault> {
+    pub fn verify(&self, sent: &[CertificateDer<'_>], purpose: Purpose, now: i64) -> Result<(), Fault> {
         let Some((leaf, others)) = sent.split_first() else { return Err(Fault::LeafUnverifiable) };
         let leaf = Certificate::parse(leaf).map_err(|_| Fault::SignatureWrong)?;
         let parse = |all: &'_ [CertificateDer<'_>]| -> Vec<_> { all.iter().map(|c| c.as_ref().to_vec()).collect() };

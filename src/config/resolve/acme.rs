@@ -143,7 +143,7 @@ impl Build {
         let trust = if draft.verify { self.trust(&draft) } else { None };
         let account_key = self.account_key(&draft.account_key);
         let external = draft.external.clone().and_then(|(kid, secret)| Some((kid, self.secret(&secret)?)));
-        let client = match Options::usual(8, vec![b"http/1.1".to_vec()]).build() {
+        let client = match Options::with_defaults(8, vec![b"http/1.1".to_vec()]).build() {
             Ok(client) => client,
             Err(why) => {
                 self.error(Fault::new(draft.span, format!("cannot prepare TLS to the issuer: {why}")));

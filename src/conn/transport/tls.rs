@@ -13,7 +13,7 @@ use crate::sys::Errno;
 use crate::sys::file;
 use crate::sys::socket::{self, More};
 use crate::tls::hello::Hello;
-use crate::tls::session::{BITE, Fault, SEALED, Session, State};
+use crate::tls::session::{MAX_PLAINTEXT, SEALED, Session, SessionFault, State};
 use std::cell::RefCell;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
@@ -83,7 +83,7 @@ pub struct Tls {
     /// The socket's sending side has ended.
     is_shut: bool,
     /// The fault that ended the connection.
-    fault: Option<Fault>,
+    fault: Option<SessionFault>,
     /// The ClientHello is complete; its handshake waits for a later turn ([`crate::services::handshakes`]).
     pub postponed: bool,
     /// What was chosen by the hello, until the handshake is over.
@@ -161,7 +161,7 @@ impl Tls {
     }
 
     /// Why the connection cannot go on.
-    pub fn fault(&self) -> Option<&Fault> {
+    pub fn fault(&self) -> Option<&SessionFault> {
         self.fault.as_ref()
     }
 
@@ -198,7 +198,7 @@ impl Tls {
             && self.unsent.is_empty()
         {
             // A client begins.
-            let taken = session.take_in(&mut [], &mut self.plain, &mut self.unsent);
+            let taken = session.receive(&mut [], &mut self.plain, &mut self.unsent);
             self.after(taken)?;
         }
         loop {
@@ -217,7 +217,7 @@ impl Tls {
         }
     }
 
-    fn after(&mut self, taken: Result<(), Fault>) -> Result<(), Errno> {
+    fn after(&mut self, taken: Result<(), SessionFault>) -> Result<(), Errno> {
         match taken {
             Ok(()) => {
                 if let Some(facts) = self.facts.as_ref().filter(|facts| facts.early.get()) {
@@ -253,7 +253,7 @@ impl Tls {
             if receive(self.fd.as_fd(), &mut self.ready, input, READ)? == 0 {
                 return Ok::<_, Errno>((0, None));
             }
-            let taken = session.take_in(input, plain, out);
+            let taken = session.receive(input, plain, out);
             self.unsent.extend_from_slice(out);
             let now = plain.len().min(most);
             into.extend_from_slice(&plain[..now]);
@@ -355,7 +355,7 @@ impl Tls {
             if !self.ready.can_write() {
                 break;
             }
-            let end = bytes.len().min(done + BITE);
+            let end = bytes.len().min(done + MAX_PLAINTEXT);
             let last = if end < bytes.len() { More::Yes } else { more };
             self.seal(&bytes[done..end], last)?;
             done = end;
@@ -414,8 +414,8 @@ impl Tls {
         let mut done = 0;
         while done < wanted && (self.held || !self.has_unsent()) && self.ready.can_write() {
             scratch.clear();
-            scratch.reserve(BITE);
-            let read = file::pread_into(source, scratch, BITE.min(wanted - done), at + done as u64);
+            scratch.reserve(MAX_PLAINTEXT);
+            let read = file::pread_into(source, scratch, MAX_PLAINTEXT.min(wanted - done), at + done as u64);
             let read = match read {
                 Ok(read) => read,
                 Err(e) if done == 0 => return Err(e),

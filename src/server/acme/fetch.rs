@@ -269,7 +269,7 @@ impl Fetch {
             let refused = |number: u32, text: &str| {
                 format!("certificate verify error: ({number}:{text}); ssl_trusted_certificate names other CAs to trust")
             };
-            trust.judge(chain, Purpose::Server, now.unix).map_err(|fault| refused(fault.number(), fault.text()))?;
+            trust.verify(chain, Purpose::Server, now.unix).map_err(|fault| refused(fault.number(), fault.text()))?;
             let leaf = chain.first().ok_or("no certificate")?;
             let host = self.request.url.host.as_bytes();
             check_host(leaf, host).map_err(|fault| refused(fault.number(), fault.text()))?;

@@ -12,7 +12,7 @@ use std::fs;
 
 /// An account that exists only in this process, and one whose key is on disk.
 fn two_accounts(scratch: &Scratch) -> (Settings, String) {
-    let client = Options::usual(8, Vec::new());
+    let client = Options::with_defaults(8, Vec::new());
     let terms = Terms {
         uri: Url::parse("https://ca.test/dir").expect("a URL"),
         contacts: Vec::new(),

@@ -48,9 +48,9 @@ fn chains_are_judged_as_openssl_judges_them() {
         ("nothing", &[&root], 1, &[], Err(Fault::LeafUnverifiable)),
     ];
     for (name, roots, depth, sent, want) in table {
-        assert_eq!(trust(roots, *depth).judge(&chain(sent), Purpose::Client, NOW), *want, "{name}");
+        assert_eq!(trust(roots, *depth).verify(&chain(sent), Purpose::Client, NOW), *want, "{name}");
     }
-    assert_eq!(trust(&[&root], 1).judge(&chain(&[&server_only]), Purpose::Server, NOW), Ok(()));
+    assert_eq!(trust(&[&root], 1).verify(&chain(&[&server_only]), Purpose::Server, NOW), Ok(()));
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn dates_and_path_lengths_count() {
     params.not_before = rcgen::date_time_ymd(2026, 1, 1);
     params.not_after = rcgen::date_time_ymd(2027, 1, 1);
     let leaf = testing::make(params, Some(&root));
-    let judge = |now| trust(&[&root], 1).judge(&chain(&[&leaf]), Purpose::Client, now);
+    let judge = |now| trust(&[&root], 1).verify(&chain(&[&leaf]), Purpose::Client, now);
     assert_eq!(judge(1_767_225_600), Ok(()));
     assert_eq!(judge(1_767_225_599), Err(Fault::NotYetValid));
     assert_eq!(judge(1_798_761_601), Err(Fault::Expired));
@@ -70,7 +70,7 @@ fn dates_and_path_lengths_count() {
     let short = testing::make(params, None);
     let middle = testing::make(testing::ca_params("middle"), Some(&short));
     let leaf = testing::client("leaf", &middle);
-    assert_eq!(trust(&[&short], 2).judge(&chain(&[&leaf, &middle]), Purpose::Client, NOW), Err(Fault::PathLength));
+    assert_eq!(trust(&[&short], 2).verify(&chain(&[&leaf, &middle]), Purpose::Client, NOW), Err(Fault::PathLength));
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn a_changed_certificate_is_refused() {
     for at in (0..leaf.der.len()).step_by(7) {
         let mut changed = leaf.der.clone();
         changed[at] ^= 1;
-        let verdict = trust.judge(&[CertificateDer::from(changed)], Purpose::Client, NOW);
+        let verdict = trust.verify(&[CertificateDer::from(changed)], Purpose::Client, NOW);
         assert!(verdict.is_err(), "a byte at {at} was changed");
     }
 }
@@ -93,7 +93,7 @@ fn many_issuers_of_one_name_are_not_all_tried() {
     let others: Vec<Made> = (0..100).map(|_| testing::ca("evil")).collect();
     let mut sent = vec![leaf.certificate()];
     sent.extend(others.iter().map(Made::certificate));
-    assert_eq!(trust(&[&root], 1).judge(&sent, Purpose::Client, NOW), Err(Fault::LeafUnverifiable));
+    assert_eq!(trust(&[&root], 1).verify(&sent, Purpose::Client, NOW), Err(Fault::LeafUnverifiable));
 }
 
 /// A CRL that revokes nothing, issued on January 1 of that year.

@@ -9,11 +9,11 @@ use crate::tls::session::Session;
 
 /// What a client sends first.
 fn hello() -> Vec<u8> {
-    let options = Options::usual(0, Vec::new());
+    let options = Options::with_defaults(0, Vec::new());
     let name = ServerName::try_from("localhost").expect("a name");
     let mut session = Session::client(options.build().expect("a configuration"), name).expect("a client");
     let mut out = Vec::new();
-    session.take_in(&mut [], &mut Vec::new(), &mut out).expect("a hello");
+    session.receive(&mut [], &mut Vec::new(), &mut out).expect("a hello");
     out
 }
 

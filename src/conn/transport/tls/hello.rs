@@ -44,7 +44,7 @@ impl Tls {
         let mut bytes = std::mem::take(bytes);
         let taken = SCRATCH.with_borrow_mut(|scratch| {
             scratch.out.clear();
-            let taken = session.take_in(&mut bytes, &mut self.plain, &mut scratch.out);
+            let taken = session.receive(&mut bytes, &mut self.plain, &mut scratch.out);
             self.unsent.extend_from_slice(&scratch.out);
             taken
         });

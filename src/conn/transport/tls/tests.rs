@@ -14,7 +14,7 @@ fn pair() -> (Tls, Tls, UnixStream) {
     let key = key::load(made.key_pem.as_bytes(), &[]).expect("a key");
     let certified = certified(vec![made.certificate()], key).expect("a pair");
     let config = challenge(Arc::new(certified), b"x").expect("a configuration");
-    let options = client::Options::usual(0, vec![b"x".to_vec()]);
+    let options = client::Options::with_defaults(0, vec![b"x".to_vec()]);
     let name = ServerName::try_from("example.org").expect("a name");
     let session = Session::client(options.build().expect("a configuration"), name).expect("a client");
     let (near, far) = UnixStream::pair().expect("socketpair");

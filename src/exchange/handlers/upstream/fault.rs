@@ -185,7 +185,7 @@ impl Proxy {
     /// The handshake is complete: checks the server's certificate. False: it is not trusted; this has been logged.
     pub fn trusts(&mut self, ex: &mut Exchange, cx: &mut Services, chain: &[CertificateDer<'_>]) -> bool {
         let Some(secure) = &self.tls else { return true };
-        match secure.judge(chain, cx.now.unix) {
+        match secure.verify(chain, cx.now.unix) {
             Ok(()) => true,
             Err(why) => {
                 let doing = self.doing(ex);

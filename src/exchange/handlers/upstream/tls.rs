@@ -47,10 +47,10 @@ impl Secure {
     }
 
     /// Verifies the server's certificates. Err: the sentence for the log.
-    pub(super) fn judge(&self, chain: &[CertificateDer<'_>], now: i64) -> Result<(), String> {
+    pub(super) fn verify(&self, chain: &[CertificateDer<'_>], now: i64) -> Result<(), String> {
         let Some(trust) = &self.settings.verify else { return Ok(()) };
         trust
-            .judge(chain, Purpose::Server, now)
+            .verify(chain, Purpose::Server, now)
             .map_err(|fault| format!("upstream SSL certificate verify error: ({}:{})", fault.number(), fault.text()))?;
         let name = self.name.trim_matches(['[', ']']);
         let fits = chain.first().is_some_and(|leaf| check_host(leaf, name.as_bytes()).is_ok());
