@@ -130,7 +130,7 @@ impl Account {
         let is_good = (200..300).contains(&response.status);
         match which {
             Preliminary::Directory if is_good => {
-                let directory = Directory::parse(response).ok_or_else(|| Failure::nonsense("its directory"))?;
+                let directory = Directory::parse(response).ok_or_else(|| Failure::invalid_response("its directory"))?;
                 self.directory = Some(directory);
                 Ok(())
             }
@@ -138,7 +138,8 @@ impl Account {
             Preliminary::Nonce if self.nonce.is_some() => Ok(()),
             Preliminary::Nonce => Err(refused(response, "newNonce", now)),
             Preliminary::Account if is_good => {
-                let kid = response.field("location").ok_or_else(|| Failure::nonsense("an account without a URL"))?;
+                let kid =
+                    response.field("location").ok_or_else(|| Failure::invalid_response("an account without a URL"))?;
                 self.kid = Some(kid.to_owned());
                 Ok(())
             }

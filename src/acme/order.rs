@@ -47,13 +47,13 @@ pub enum Action {
 enum Stage {
     New,
     /// Fetches the first pending authorization.
-    Look,
+    FetchAuthorization,
     /// Notifies the authority that the challenge at this URL is ready.
-    Answer(Url),
+    NotifyChallenge(Url),
     /// Polls until the authorization is valid or invalid.
-    Await,
+    PollAuthorization,
     /// Polls until the order is ready, or its certificate is issued.
-    Check,
+    PollOrder,
     Finalize,
     Download(Url),
     /// Fetches an alternate chain, which may be the preferred one.
@@ -95,7 +95,7 @@ fn identifier(name: &str) -> Value {
 }
 
 fn object(response: &Response) -> Result<Value, Failure> {
-    serde_json::from_slice(&response.body).map_err(|_| Failure::nonsense("no JSON"))
+    serde_json::from_slice(&response.body).map_err(|_| Failure::invalid_response("no JSON"))
 }
 
 fn text<'a>(value: &'a Value, name: &str) -> &'a str {
@@ -103,7 +103,7 @@ fn text<'a>(value: &'a Value, name: &str) -> &'a str {
 }
 
 fn url(value: &Value, name: &str) -> Result<Url, Failure> {
-    Url::parse(text(value, name)).ok_or_else(|| Failure::nonsense(name))
+    Url::parse(text(value, name)).ok_or_else(|| Failure::invalid_response(name))
 }
 
 impl Order {
@@ -154,7 +154,7 @@ impl Order {
     }
 
     fn own(&self, account: &Account, terms: &Terms) -> Result<(Url, String), Failure> {
-        let lost = || Failure::nonsense("an order without its URLs");
+        let lost = || Failure::invalid_response("an order without its URLs");
         Ok(match &self.stage {
             Stage::New => {
                 let names: Vec<Value> = self.names.iter().map(|name| identifier(name)).collect();
@@ -167,9 +167,11 @@ impl Order {
                 }
                 (account.orders().ok_or_else(lost)?.clone(), order.to_string())
             }
-            Stage::Look | Stage::Await => (self.authorizations.front().ok_or_else(lost)?.clone(), String::new()),
-            Stage::Answer(challenge) => (challenge.clone(), "{}".into()),
-            Stage::Check | Stage::Done => (self.url.clone().ok_or_else(lost)?, String::new()),
+            Stage::FetchAuthorization | Stage::PollAuthorization => {
+                (self.authorizations.front().ok_or_else(lost)?.clone(), String::new())
+            }
+            Stage::NotifyChallenge(challenge) => (challenge.clone(), "{}".into()),
+            Stage::PollOrder | Stage::Done => (self.url.clone().ok_or_else(lost)?, String::new()),
             Stage::Finalize => {
                 let payload = json!({ "csr": escape::base64url(&self.request) });
                 (self.finalize.clone().ok_or_else(lost)?, payload.to_string())
@@ -220,8 +222,8 @@ impl Order {
             Stage::New if problem.kind == "alreadyReplaced" && self.replaces.take().is_some() => Ok(()),
             // It was finalized already, or is not ready yet.
             Stage::Finalize if problem.kind == "orderNotReady" => {
-                self.stage = Stage::Check;
-                self.look_again(None)
+                self.stage = Stage::PollOrder;
+                self.poll_later(None)
             }
             // The alternate chain could not be fetched: fall back to the default chain.
             Stage::Alternate(_) => {
@@ -231,9 +233,9 @@ impl Order {
             _ => {
                 let what = match &self.stage {
                     Stage::New => "newOrder",
-                    Stage::Look | Stage::Await => "the authorization",
-                    Stage::Answer(_) => "the challenge",
-                    Stage::Check => "the order",
+                    Stage::FetchAuthorization | Stage::PollAuthorization => "the authorization",
+                    Stage::NotifyChallenge(_) => "the challenge",
+                    Stage::PollOrder => "the order",
                     Stage::Finalize => "finalize",
                     Stage::Download(_) | Stage::Alternate(_) | Stage::Done => "the certificate",
                 };
@@ -243,7 +245,7 @@ impl Order {
     }
 
     /// Schedules the next poll.
-    fn look_again(&mut self, wanted: Option<u64>) -> Result<(), Failure> {
+    fn poll_later(&mut self, wanted: Option<u64>) -> Result<(), Failure> {
         self.polls += 1;
         if self.polls > POLLS {
             return Err(Failure::new(Kind::Refused, "the authority does not decide"));
@@ -258,23 +260,26 @@ impl Order {
         match &self.stage {
             Stage::New => {
                 let place = response.field("location").and_then(Url::parse);
-                self.url = Some(place.ok_or_else(|| Failure::nonsense("an order without a URL"))?);
+                self.url = Some(place.ok_or_else(|| Failure::invalid_response("an order without a URL"))?);
                 let order = object(response)?;
                 self.finalize = Some(url(&order, "finalize")?);
                 let urls = order.get("authorizations").and_then(Value::as_array).cloned().unwrap_or_default();
                 self.authorizations = urls.iter().filter_map(|url| Url::parse(url.as_str()?)).collect();
-                self.stage = if self.authorizations.is_empty() { Stage::Check } else { Stage::Look };
+                self.stage = if self.authorizations.is_empty() { Stage::PollOrder } else { Stage::FetchAuthorization };
                 Ok(())
             }
-            Stage::Look | Stage::Await => self.authorization(account, terms, &object(response)?, wanted),
-            Stage::Answer(_) => {
-                self.stage = Stage::Await;
-                self.pause = PAUSE;
-                self.look_again(wanted)
+            Stage::FetchAuthorization | Stage::PollAuthorization => {
+                self.authorization(account, terms, &object(response)?, wanted)
             }
-            Stage::Check | Stage::Finalize => self.order(&object(response)?, wanted),
+            Stage::NotifyChallenge(_) => {
+                self.stage = Stage::PollAuthorization;
+                self.pause = PAUSE;
+                self.poll_later(wanted)
+            }
+            Stage::PollOrder | Stage::Finalize => self.order(&object(response)?, wanted),
             Stage::Download(_) => {
-                let chain = String::from_utf8(response.body.clone()).map_err(|_| Failure::nonsense("its chain"))?;
+                let chain =
+                    String::from_utf8(response.body.clone()).map_err(|_| Failure::invalid_response("its chain"))?;
                 self.alternates = alternates(response);
                 self.chain = chain;
                 self.choose(terms);
@@ -313,7 +318,7 @@ impl Order {
         match text(found, "status") {
             "valid" => {
                 self.authorizations.pop_front();
-                self.stage = if self.authorizations.is_empty() { Stage::Check } else { Stage::Look };
+                self.stage = if self.authorizations.is_empty() { Stage::PollOrder } else { Stage::FetchAuthorization };
                 return Ok(());
             }
             "pending" => {}
@@ -329,23 +334,23 @@ impl Order {
             let what = format!("the authority offers no {} for \"{name}\"", terms.challenge.name());
             return Err(Failure::new(Kind::Settings, what));
         };
-        if matches!(self.stage, Stage::Await) || text(ours, "status") == "processing" {
-            self.stage = Stage::Await;
-            return self.look_again(wanted);
+        if matches!(self.stage, Stage::PollAuthorization) || text(ours, "status") == "processing" {
+            self.stage = Stage::PollAuthorization;
+            return self.poll_later(wanted);
         }
         let token = text(ours, "token").to_owned();
         if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')) {
-            return Err(Failure::nonsense("the token of a challenge"));
+            return Err(Failure::invalid_response("the token of a challenge"));
         }
         let answer = account.key().authorization(&token);
         self.challenges.push(Challenge { kind: terms.challenge, name, token, answer });
-        self.stage = Stage::Answer(url(ours, "url")?);
+        self.stage = Stage::NotifyChallenge(url(ours, "url")?);
         Ok(())
     }
 
     fn order(&mut self, order: &Value, wanted: Option<u64>) -> Result<(), Failure> {
         match text(order, "status") {
-            "ready" if matches!(self.stage, Stage::Check) => {
+            "ready" if matches!(self.stage, Stage::PollOrder) => {
                 self.stage = Stage::Finalize;
                 self.pause = PAUSE;
                 Ok(())
@@ -359,8 +364,8 @@ impl Order {
                 Err(problem.failure("the order was refused"))
             }
             _ => {
-                self.stage = Stage::Check;
-                self.look_again(wanted)
+                self.stage = Stage::PollOrder;
+                self.poll_later(wanted)
             }
         }
     }

@@ -30,7 +30,7 @@ impl Failure {
     }
 
     /// A response that makes no sense.
-    pub fn nonsense(what: &str) -> Failure {
+    pub fn invalid_response(what: &str) -> Failure {
         Failure::new(Kind::Refused, format!("the authority's answer cannot be understood: {what}"))
     }
 }

@@ -65,10 +65,10 @@ pub struct Window {
 }
 
 /// Bounds on the seconds between two queries.
-const OFTEN: u64 = MINUTE;
-const SELDOM: u64 = DAY;
+const MIN_POLL: u64 = MINUTE;
+const MAX_POLL: u64 = DAY;
 /// Seconds between two queries if the authority sends no Retry-After.
-const USUAL: u64 = 6 * HOUR;
+const DEFAULT_POLL: u64 = 6 * HOUR;
 
 impl Window {
     fn parse(response: &Response, now: i64) -> Option<Window> {
@@ -76,7 +76,7 @@ impl Window {
         let window = value.get("suggestedWindow")?;
         let time = |name: &str| rfc3339(window.get(name)?.as_str()?);
         let (start, end) = (time("start")?, time("end")?);
-        let ask_again = retry_after(response, now).unwrap_or(USUAL).clamp(OFTEN, SELDOM);
+        let ask_again = retry_after(response, now).unwrap_or(DEFAULT_POLL).clamp(MIN_POLL, MAX_POLL);
         (start < end).then_some(Window { start, end, ask_again })
     }
 
@@ -111,7 +111,7 @@ pub fn pause(failures: u32, failure: &Failure, chance: u64) -> u64 {
 }
 
 /// Seconds to wait before a renewal right after the last one: an authority may request that once, but not repeatedly.
-pub fn hasty(times: u32) -> u64 {
+pub fn early_renewal_pause(times: u32) -> u64 {
     match times {
         0 => 0,
         times => (10 * MINUTE).saturating_mul(1 << times.min(8)).min(DAY),
@@ -168,7 +168,7 @@ impl Inquiry {
         if response.status != 200 {
             return Err(refused(response, "renewalInfo", now));
         }
-        Window::parse(response, now).map(Some).ok_or_else(|| Failure::nonsense("renewalInfo"))
+        Window::parse(response, now).map(Some).ok_or_else(|| Failure::invalid_response("renewalInfo"))
     }
 }
 
@@ -225,6 +225,9 @@ mod tests {
         assert_eq!(of(1, Kind::Refused, Some(5000)), 5000);
         assert_eq!(of(1, Kind::Settings, Some(5)), HOUR);
         assert!((1..40).all(|n| pause(n, &failure(Kind::Refused, None), u64::MAX) <= 6 * HOUR * 5 / 4));
-        assert_eq!((hasty(0), hasty(1), hasty(2), hasty(60)), (0, 1200, 2400, DAY));
+        assert_eq!(
+            (early_renewal_pause(0), early_renewal_pause(1), early_renewal_pause(2), early_renewal_pause(60)),
+            (0, 1200, 2400, DAY)
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! An authority, its account and its current job. Certificates are only indices here.
 
 use super::store::{self, Opened};
-use super::unkept::Unsaved;
+use super::unsaved::Unsaved;
 use crate::acme::account::Account;
 use crate::acme::order::Order;
 use crate::acme::renewal::Inquiry;
@@ -36,7 +36,7 @@ pub struct Authority {
     /// The key on disk could not be read: a temporary account is used, whose key is not stored.
     pub is_makeshift: bool,
     /// Retries writing the account to disk.
-    pub unkept: Unsaved,
+    pub unsaved: Unsaved,
 }
 
 impl Authority {
@@ -49,14 +49,14 @@ impl Authority {
             wait: 0,
             unsaved_key: None,
             is_makeshift: false,
-            unkept: Unsaved::default(),
+            unsaved: Unsaved::default(),
         }
     }
 
     /// Switches to another account.
     pub fn take(&mut self, opened: Opened) -> bool {
-        let Opened { key, kid, unkept } = opened;
-        (self.account, self.unsaved_key, self.is_makeshift) = (Account::new(key, kid), unkept, false);
+        let Opened { key, kid, unsaved_key } = opened;
+        (self.account, self.unsaved_key, self.is_makeshift) = (Account::new(key, kid), unsaved_key, false);
         true
     }
 

@@ -5,9 +5,9 @@
 //! stored; challenges are answered only while their order is in progress.
 
 mod authority;
-mod held;
+mod certificate_state;
 mod store;
-mod unkept;
+mod unsaved;
 
 use crate::acme::account::Account;
 use crate::acme::jose::AccountKey;
@@ -24,7 +24,7 @@ use crate::tls::issue::{self, KeyKind};
 use crate::tls::{CertifiedKey, ServerConfig, server};
 use authority::{Authority, Job, Work, is_same};
 use aws_lc_rs::digest;
-use held::{CertificateState, Due};
+use certificate_state::{CertificateState, Due};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -124,10 +124,10 @@ impl Acme {
             // A temporary account, until a reload can read the key: better than no certificate. The state on disk is
             // not changed.
             let key = issue::new_key(KeyKind::P256).and_then(|key| AccountKey::from_pem(key.as_bytes()))?;
-            Ok::<_, String>(Opened { key, kid: None, unkept: None })
+            Ok::<_, String>(Opened { key, kid: None, unsaved_key: None })
         });
-        let Opened { key, kid, unkept } = opened.ok()?;
-        Some(Authority { unsaved_key: unkept, is_makeshift, ..Authority::new(issuer.clone(), Account::new(key, kid)) })
+        let Opened { key, kid, unsaved_key } = opened.ok()?;
+        Some(Authority { unsaved_key, is_makeshift, ..Authority::new(issuer.clone(), Account::new(key, kid)) })
     }
 
     /// Retries reading keys that could not be read. True if one succeeded.
@@ -147,13 +147,13 @@ impl Acme {
         let kept = key.and_then(|is_ours| match is_ours {
             true => authority.keep().map(|()| false),
             false => match store::account(&issuer)? {
-                Opened { unkept: Some(_), .. } => Err("account.key has come and gone".to_owned()),
+                Opened { unsaved_key: Some(_), .. } => Err("account.key has come and gone".to_owned()),
                 opened => Ok(authority.take(opened)),
             },
         });
         let is_other = kept == Ok(true);
         let what = format!("the account of acme issuer \"{}\"", issuer.name);
-        self.lines.extend(authority.unkept.attempted(kept.map(drop), &what, now, chance()));
+        self.lines.extend(authority.unsaved.attempted(kept.map(drop), &what, now, chance()));
         if is_other {
             // The order in progress belonged to another account.
             self.finish(at);
@@ -167,18 +167,18 @@ impl Acme {
         let pair = held.current.as_ref().map(|current| &current.pair);
         let kept = pair.map_or(Ok(()), |pair| store::keep(&authority.issuer, certificate, pair));
         let what = format!("acme certificate for {}", certificate.names.join(", "));
-        self.lines.extend(held.unkept.attempted(kept, &what, now, chance()));
+        self.lines.extend(held.unsaved.attempted(kept, &what, now, chance()));
     }
 
     /// Retries failed writes.
     fn retry_writes(&mut self, now: i64) {
         for at in 0..self.authorities.len() {
-            if self.authorities[at].unkept.is_due(now) {
+            if self.authorities[at].unsaved.is_due(now) {
                 self.keep_account(at, now);
             }
         }
         for id in 0..self.certificates.len() {
-            if self.certificates[id].1.unkept.is_due(now) {
+            if self.certificates[id].1.unsaved.is_due(now) {
                 self.keep_certificate(id, now);
             }
         }
@@ -251,7 +251,7 @@ impl Acme {
             if authority.job.is_some() {
                 return Some(authority.wait);
             }
-            let next = self.of(at).map(|(_, held)| held.next()).min()?.min(authority.unkept.next());
+            let next = self.of(at).map(|(_, held)| held.next()).min()?.min(authority.unsaved.next());
             let seconds = u64::try_from(next - now.unix).unwrap_or(0);
             Some(authority.wait.max(now.ms + seconds.saturating_mul(1000).min(LOOK)))
         };
@@ -293,7 +293,7 @@ impl Acme {
     /// Adjusts future times after the clock was set back. (Setting it forward only makes them earlier.)
     pub fn clock_set_back(&mut self, seconds: i64, now: i64) {
         self.certificates.iter_mut().for_each(|(_, held)| held.set_back(seconds, now));
-        self.authorities.iter_mut().for_each(|authority| authority.unkept.set_back(seconds));
+        self.authorities.iter_mut().for_each(|authority| authority.unsaved.set_back(seconds));
     }
 
     fn begin(&mut self, at: usize, id: usize, due: Due, now: Moment) {
@@ -361,7 +361,7 @@ impl Acme {
         let (certificate, held) = &mut self.certificates[id];
         let pair = match Pair::new(chain, key) {
             Ok(pair) => pair,
-            Err(why) => return self.failed(id, &Failure::nonsense(&why), now),
+            Err(why) => return self.failed(id, &Failure::invalid_response(&why), now),
         };
         let names = certificate.names.join(", ");
         self.generation += 1;
@@ -379,7 +379,7 @@ impl Acme {
             self.spare.remove(&id);
             self.keep_certificate(id, now.unix);
         } else {
-            self.failed(id, &Failure::nonsense("its certificate"), now);
+            self.failed(id, &Failure::invalid_response("its certificate"), now);
         }
     }
 

@@ -43,7 +43,7 @@ pub struct Opened {
     /// The account's URL at its authority.
     pub kid: Option<String>,
     /// The text of a new key that is not on disk yet.
-    pub unkept: Option<String>,
+    pub unsaved_key: Option<String>,
 }
 
 fn key_path(issuer: &Issuer) -> Option<PathBuf> {
@@ -55,7 +55,7 @@ fn key_path(issuer: &Issuer) -> Option<PathBuf> {
 /// # Errors
 /// The key can neither be read nor generated.
 pub fn account(issuer: &Issuer) -> Result<Opened, String> {
-    let mut unkept = None;
+    let mut unsaved_key = None;
     let path = key_path(issuer);
     let text = match (&issuer.account_key, &path) {
         (From::Given(text), _) => text.clone(),
@@ -63,7 +63,7 @@ pub fn account(issuer: &Issuer) -> Result<Opened, String> {
             Ok(text) => text,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
                 let text = issue::new_key(*kind)?;
-                unkept = Some(text.clone());
+                unsaved_key = Some(text.clone());
                 text
             }
             Err(e) => return Err(format!("\"{}\" cannot be read: {e}", path.display())),
@@ -78,7 +78,7 @@ pub fn account(issuer: &Issuer) -> Result<Opened, String> {
         let same = lines.next() == Some(issuer.terms.uri.text.as_str()) && lines.next() == Some(&*key.thumbprint());
         lines.next().filter(|_| same).map(str::to_owned)
     });
-    Ok(Opened { key, kid, unkept })
+    Ok(Opened { key, kid, unsaved_key })
 }
 
 /// Stores a new account key. False: another process has stored one in the meantime.

@@ -1,18 +1,18 @@
 //! One certificate over time: the current one, when to order the next, and when to ask the authority about renewal.
 
 use super::store::Pair;
-use super::unkept::Unsaved;
+use super::unsaved::Unsaved;
 use crate::acme::problem::Failure;
 use crate::acme::renewal::{self, Window};
 use crate::tls::CertifiedKey;
 use crate::tls::x509::Certificate;
 use std::sync::Arc;
 
-/// A renewal sooner than this after the last one, in the first half of the certificate's lifetime, counts as hasty.
+/// A renewal sooner than this after the last one, in the first half of the certificate's lifetime, counts as early.
 /// Seconds.
-const HASTE: i64 = 6 * 3600;
+const EARLY_RENEWAL: i64 = 6 * 3600;
 /// Seconds until an authority that suggests no window is asked again.
-const SILENT: i64 = 86_400;
+const ASK_AGAIN_AFTER: i64 = 86_400;
 /// Never.
 const NEVER: i64 = i64::MAX;
 
@@ -47,11 +47,11 @@ pub struct CertificateState {
     failures: u32,
     /// After a failed order, no order is made before this time.
     retry_at: i64,
-    hasty: u32,
+    early_renewals: u32,
     /// The number of consecutive certificates that were already expired when issued, according to this machine's clock.
-    spent: u32,
+    issued_expired: u32,
     /// Retries writing the certificate to disk.
-    pub unkept: Unsaved,
+    pub unsaved: Unsaved,
 }
 
 /// The action that is due.
@@ -72,9 +72,9 @@ impl CertificateState {
             window: None,
             failures: 0,
             retry_at: 0,
-            hasty: 0,
-            spent: 0,
-            unkept: Unsaved::default(),
+            early_renewals: 0,
+            issued_expired: 0,
+            unsaved: Unsaved::default(),
         }
     }
 
@@ -102,7 +102,7 @@ impl CertificateState {
 
     /// When something is due next (seconds since 1970).
     pub fn next(&self) -> i64 {
-        self.order_at.min(self.ask_at).min(self.unkept.next())
+        self.order_at.min(self.ask_at).min(self.unsaved.next())
     }
 
     /// Call it when a certificate was just issued. If it is due for renewal already, this machine's clock or the
@@ -110,9 +110,9 @@ impl CertificateState {
     /// so.
     pub fn issued(&mut self, now: i64) -> bool {
         let is_spent = self.order_at <= now;
-        self.spent = if is_spent { self.spent.saturating_add(1) } else { 0 };
+        self.issued_expired = if is_spent { self.issued_expired.saturating_add(1) } else { 0 };
         if is_spent {
-            self.order_at = now.saturating_add_unsigned(renewal::hasty(self.spent));
+            self.order_at = now.saturating_add_unsigned(renewal::early_renewal_pause(self.issued_expired));
         }
         is_spent
     }
@@ -121,9 +121,9 @@ impl CertificateState {
     pub fn begin(&mut self, now: i64) {
         let is_young = self.current.as_ref().is_some_and(|current| {
             let life = current.not_after - current.not_before;
-            now - current.not_before < HASTE.min(life / 2)
+            now - current.not_before < EARLY_RENEWAL.min(life / 2)
         });
-        self.hasty = if is_young { self.hasty.saturating_add(1) } else { 0 };
+        self.early_renewals = if is_young { self.early_renewals.saturating_add(1) } else { 0 };
     }
 
     /// Records a failed order. Returns the seconds until the next attempt.
@@ -151,7 +151,7 @@ impl CertificateState {
         let earlier = |at: i64| if at == NEVER || at == 0 { at } else { at - seconds };
         self.ask_at = earlier(self.ask_at);
         self.retry_at = earlier(self.retry_at);
-        self.unkept.set_back(seconds);
+        self.unsaved.set_back(seconds);
         let due = match (&self.current, self.window) {
             (None, _) => 0,
             (Some(current), Some((_, moment))) => moment.min(current.latest()),
@@ -161,14 +161,14 @@ impl CertificateState {
         // does not.
         self.order_at = if due > now { due } else { earlier(self.order_at) }.max(self.retry_at);
         if due > now {
-            self.spent = 0;
+            self.issued_expired = 0;
         }
     }
 
     /// Applies the authority's suggested window, or none.
     pub fn suggested(&mut self, window: Option<Window>, now: i64, chance: u64) {
         let Some(window) = window else {
-            self.ask_at = now + SILENT;
+            self.ask_at = now + ASK_AGAIN_AFTER;
             return;
         };
         self.ask_at = now.saturating_add_unsigned(window.ask_again);
@@ -180,9 +180,10 @@ impl CertificateState {
         self.window = Some((window, moment));
         let Some(current) = &self.current else { return };
         let latest = current.latest();
-        let pause = now.saturating_add_unsigned(renewal::hasty(self.hasty.max(self.spent)));
-        // The pause against hasty renewals must not let the certificate expire, unless the new ones were expired too.
-        let soonest = if self.spent == 0 { pause.min(latest) } else { pause };
+        let pause =
+            now.saturating_add_unsigned(renewal::early_renewal_pause(self.early_renewals.max(self.issued_expired)));
+        // The pause against early renewals must not let the certificate expire, unless the new ones were expired too.
+        let soonest = if self.issued_expired == 0 { pause.min(latest) } else { pause };
         self.order_at = moment.min(latest).max(soonest).max(self.retry_at);
     }
 
@@ -235,7 +236,7 @@ mod tests {
         held.suggested(Some(past), NOW, 5);
         assert_eq!(held.order_at, NOW + 1200, "not one after the other");
         held.suggested(None, NOW, 5);
-        assert_eq!(held.ask_at, NOW + SILENT);
+        assert_eq!(held.ask_at, NOW + ASK_AGAIN_AFTER);
     }
 
     #[test]
@@ -298,7 +299,7 @@ mod tests {
         let due = held.order_at;
         held.suggested(None, NOW + year, 0);
         held.set_back(year, NOW + 1);
-        assert_eq!((held.order_at, held.ask_at), (due, NOW + SILENT));
+        assert_eq!((held.order_at, held.ask_at), (due, NOW + ASK_AGAIN_AFTER));
         let window = Window { start: NOW + 10 * day, end: NOW + 11 * day, ask_again: 7200 };
         held.suggested(Some(window), NOW + year, 5);
         held.set_back(year, NOW + 1);
@@ -312,7 +313,7 @@ mod tests {
         assert!(held.install(pair, 2, late, 0) && held.issued(late));
         assert!(held.order_at > late);
         held.set_back(10 * year, NOW);
-        assert!(held.order_at == right && held.ask_at == NOW && held.spent == 0, "{held:?}");
+        assert!(held.order_at == right && held.ask_at == NOW && held.issued_expired == 0, "{held:?}");
     }
 
     #[test]

@@ -69,16 +69,16 @@ mod tests {
 
     #[test]
     fn what_is_not_on_disk_is_tried_again_and_said_once() {
-        let mut unkept = Unsaved::default();
-        assert_eq!((unkept.attempted(Ok(()), "it", 0, 0), unkept.next()), (None, NEVER));
+        let mut unsaved = Unsaved::default();
+        assert_eq!((unsaved.attempted(Ok(()), "it", 0, 0), unsaved.next()), (None, NEVER));
         let full = || Err("full".to_owned());
-        let (level, text) = unkept.attempted(full(), "it", 100, 0).expect("said");
+        let (level, text) = unsaved.attempted(full(), "it", 100, 0).expect("said");
         assert_eq!((level, text.as_str()), (Level::Crit, "it: full; in use all the same, and tried again"));
-        assert!(unkept.next() == 102 && !unkept.is_due(101) && unkept.is_due(102));
-        assert_eq!((unkept.attempted(full(), "it", 102, 0), unkept.next()), (None, 106));
-        (0..40).for_each(|_| assert_eq!(unkept.attempted(full(), "it", 200, 0), None));
-        assert_eq!(unkept.next(), 800, "never more than ten minutes");
-        assert_eq!(unkept.attempted(Ok(()), "it", 800, 0), Some((Level::Notice, "it is on disk now".into())));
-        assert_eq!(unkept.next(), NEVER);
+        assert!(unsaved.next() == 102 && !unsaved.is_due(101) && unsaved.is_due(102));
+        assert_eq!((unsaved.attempted(full(), "it", 102, 0), unsaved.next()), (None, 106));
+        (0..40).for_each(|_| assert_eq!(unsaved.attempted(full(), "it", 200, 0), None));
+        assert_eq!(unsaved.next(), 800, "never more than ten minutes");
+        assert_eq!(unsaved.attempted(Ok(()), "it", 800, 0), Some((Level::Notice, "it is on disk now".into())));
+        assert_eq!(unsaved.next(), NEVER);
     }
 }
