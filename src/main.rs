@@ -144,7 +144,7 @@ fn test(args: &Args, origin: &Origin, read: Read) -> ExitCode {
     let file = origin.file.display();
     let mut read = read;
     if !args.dump {
-        notes::add_warnings(origin, &mut read, origin.form == Form::Own);
+        notes::add_warnings(origin, &mut read, origin.form == Form::Webserv);
         notes::add_absent(origin, &mut read);
     }
     let read = report(args, origin, read);

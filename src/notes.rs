@@ -28,7 +28,7 @@ pub fn add_warnings(origin: &Origin, read: &mut Read, on_this_machine: bool) {
 /// Under nginx's flags a configuration may be tested where it is not served: that its directories and password files are
 /// not here is a note.
 pub fn add_absent(origin: &Origin, read: &mut Read) {
-    if origin.form == Form::Own || read.diagnostics.has_errors() {
+    if origin.form == Form::Webserv || read.diagnostics.has_errors() {
         return;
     }
     let known: Vec<_> = read.diagnostics.iter().map(|d| (d.code, d.span)).collect();
@@ -54,7 +54,7 @@ pub fn add_missing(origin: &Origin, read: &mut Read) {
 
 /// What of the files the user that serves could not use. Under nginx's flags that may be another one than it seems here.
 pub fn missing_rights(origin: &Origin, read: &Read) -> Vec<String> {
-    let config = read.config.as_ref().filter(|_| origin.form == Form::Own);
+    let config = read.config.as_ref().filter(|_| origin.form == Form::Webserv);
     config.map(lifecycle::missing_rights).unwrap_or_default()
 }
 

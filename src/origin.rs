@@ -57,10 +57,10 @@ pub fn origin(args: &Args) -> Result<Origin, Failure> {
         });
     }
     let (file, form) = match (&args.config, &args.file) {
-        (Some(config), _) => (config.clone(), Form::Own),
+        (Some(config), _) => (config.clone(), Form::Webserv),
         (None, Some(file)) => (prefix.join(file), Form::Nginx),
         (None, None) if args.prefix.is_some() => (prefix.join("conf/nginx.conf"), Form::Nginx),
-        (None, None) => (default_file(args)?, Form::Own),
+        (None, None) => (default_file(args)?, Form::Webserv),
     };
     Ok(Origin {
         executable: executable(&called),

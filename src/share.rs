@@ -60,7 +60,7 @@ pub fn origin(dir: &Path, share: &Share, program: String) -> Result<Origin, Fail
         prefix: dir,
         directives: None,
         error_log: None,
-        form: Form::Own,
+        form: Form::Webserv,
         program,
     })
 }

@@ -312,7 +312,7 @@ fn serve(site: &Site, rng: &mut Rng, seed: u64, lines: &str) -> Served {
     let text = config(rng, lines, site, &log, &store, &format!("{listen}{options}"));
     let options = LoadOptions::default();
     let mut loaded = load_text("simulate.conf", text.as_bytes(), &options);
-    let resolved = resolve(&mut loaded, &site.dir, Form::Own, Vec::new(), None);
+    let resolved = resolve(&mut loaded, &site.dir, Form::Webserv, Vec::new(), None);
     let shown = resolved.diagnostics.render(&loaded.sources, "simulate");
     let Some(config) = resolved.config else { panic!("{shown}") };
     let mut logs = Logs::new();

@@ -35,7 +35,7 @@ use std::rc::Rc;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// `webserv CONFIG`: errors go to the terminal, and no file is written that the configuration does not name.
-    Own,
+    Webserv,
     /// nginx's options: defaults for pid file, logs and user are nginx's.
     Nginx,
 }

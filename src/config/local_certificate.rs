@@ -122,7 +122,7 @@ mod tests {
     fn kept_in(directory: &Path) -> (LocalCertificate, i64) {
         let text = "server { listen 127.0.0.1:8443 ssl; server_name a.test; ssl_certificate auto; }";
         let mut loaded = load_text("auto.conf", text.as_bytes(), &LoadOptions::default());
-        let config = resolve(&mut loaded, directory, Form::Own, Vec::new(), None).config.expect("it is right");
+        let config = resolve(&mut loaded, directory, Form::Webserv, Vec::new(), None).config.expect("it is right");
         let tls = config.servers[0].tls.clone().expect("TLS");
         let Handshake::Local(local) = &tls.handshake else { panic!("a local certificate") };
         let now = local.made.borrow().from + DAY;

@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs};
 /// Maximum time per name, in seconds.
 const LONGEST: u32 = 30;
 /// Maximum number of addresses per name.
-const MOST: usize = 64;
+const MAX_ADDRESSES: usize = 64;
 /// Size of a tag and the longest address.
 const ENTRY: usize = 17;
 
@@ -21,7 +21,7 @@ struct LookupCache {
 }
 
 thread_local! {
-    static ASKED: RefCell<Option<LookupCache>> = const { RefCell::new(None) };
+    static CACHE: RefCell<Option<LookupCache>> = const { RefCell::new(None) };
 }
 
 /// As long as it exists, a helper process resolves names, each only once.
@@ -29,21 +29,21 @@ pub struct Session(());
 
 impl Session {
     pub fn begin() -> Session {
-        ASKED.set(Some(LookupCache::default()));
+        CACHE.set(Some(LookupCache::default()));
         Session(())
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
-        ASKED.take();
+        CACHE.take();
     }
 }
 
 /// The addresses of a name, without duplicates, in the resolver's order. Empty if it is not found.
 pub fn addresses(name: &str) -> Vec<IpAddr> {
     // Taken out while waiting, because the event loop runs meanwhile.
-    let Some(mut asked) = ASKED.take() else { return system(name) };
+    let Some(mut asked) = CACHE.take() else { return system(name) };
     let found = match asked.known.get(name) {
         Some(known) => known.clone(),
         None => {
@@ -52,7 +52,7 @@ pub fn addresses(name: &str) -> Vec<IpAddr> {
             found
         }
     };
-    ASKED.set(Some(asked));
+    CACHE.set(Some(asked));
     found
 }
 
@@ -99,7 +99,7 @@ fn system(name: &str) -> Vec<IpAddr> {
 /// Never empty: an empty message means that the channel is closed.
 fn encode(ips: &[IpAddr]) -> Vec<u8> {
     let mut out = vec![0];
-    for ip in ips.iter().take(MOST) {
+    for ip in ips.iter().take(MAX_ADDRESSES) {
         let mut entry = [0; ENTRY];
         match ip {
             IpAddr::V4(ip) => {

@@ -313,22 +313,22 @@ fn find_linear(regex: &Regex, subject: &[u8], groups: &mut [Group]) -> bool {
 
 /// A pattern that is not from the configuration but from a page (SSI). It is used once, so PCRE2 matches it.
 #[derive(Debug)]
-pub struct Loose {
+pub struct PagePattern {
     pattern: Pattern,
     names: Vec<(usize, String)>,
 }
 
-impl Loose {
+impl PagePattern {
     /// # Errors
     /// The pattern is invalid.
-    pub fn new(source: &[u8]) -> Result<Loose, String> {
+    pub fn new(source: &[u8]) -> Result<PagePattern, String> {
         // What a pattern of the configuration is read for (its texts, whether it is plain) would cost as much as this.
         let code = Code::new(source, false).map_err(|invalid| Invalid::new(source, &invalid).message)?;
         let mut pattern = Pattern::unread(source, Case::Sensitive);
         pattern.groups = code.groups();
         let names = code.names();
         pattern.exact = OnceCell::from(Ok(code));
-        Ok(Loose { pattern, names })
+        Ok(PagePattern { pattern, names })
     }
 
     /// The texts of groups up to `$9`; a group that did not participate is empty.

@@ -196,7 +196,7 @@ impl Build {
         // `webserv CONFIG` creates no directory that the configuration does not name.
         let temp = match self.form {
             Form::Nginx => self.full_path(b"client_body_temp"),
-            Form::Own => std::env::temp_dir(),
+            Form::Webserv => std::env::temp_dir(),
         };
         Rc::make_mut(&mut settings.body).temp = Rc::new(TempPath { path: temp, levels: Vec::new() });
         if self.form == Form::Nginx {

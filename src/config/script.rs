@@ -134,16 +134,16 @@ pub enum Op {
 impl Op {
     /// The test that decides whether the op does anything, and its subject (None: the URI). None unless the subject is
     /// the URI or exactly one variable.
-    pub fn question(&self) -> Option<(Option<&Template>, Question<'_>)> {
+    pub fn comparison(&self) -> Option<(Option<&Template>, Comparison<'_>)> {
         let is_variable = |subject: &Template| matches!(*subject.parts, [Part::Var(_)]);
         match self {
-            Op::Rewrite(rewrite) => Some((None, Question::Pattern(&rewrite.pattern))),
+            Op::Rewrite(rewrite) => Some((None, Comparison::Pattern(&rewrite.pattern))),
             Op::If { condition: Condition::Match { subject, pattern, negated }, .. } if is_variable(subject) => {
                 match negated {
-                    false => Some((Some(subject), Question::Pattern(pattern))),
+                    false => Some((Some(subject), Comparison::Pattern(pattern))),
                     // A negated pattern with named groups sets variables even if the op does nothing.
                     true if pattern.has_names() => None,
-                    true => Some((Some(subject), Question::NoPattern(pattern))),
+                    true => Some((Some(subject), Comparison::NoPattern(pattern))),
                 }
             }
             Op::If { condition: Condition::Equal { left, right, negated }, .. } if is_variable(left) => {
@@ -152,23 +152,23 @@ impl Op {
                     [Part::Literal(text)] => text,
                     _ => return None,
                 };
-                Some((Some(left), if *negated { Question::NoText(text) } else { Question::Text(text) }))
+                Some((Some(left), if *negated { Comparison::NoText(text) } else { Comparison::Text(text) }))
             }
             _ => None,
         }
     }
 
     pub fn pattern(&self) -> Option<&Pattern> {
-        match self.question()?.1 {
-            Question::Pattern(pattern) | Question::NoPattern(pattern) => Some(pattern),
-            Question::Text(_) | Question::NoText(_) => None,
+        match self.comparison()?.1 {
+            Comparison::Pattern(pattern) | Comparison::NoPattern(pattern) => Some(pattern),
+            Comparison::Text(_) | Comparison::NoText(_) => None,
         }
     }
 }
 
 /// How an op tests its subject.
 #[derive(Clone, Copy, Debug)]
-pub enum Question<'a> {
+pub enum Comparison<'a> {
     Pattern(&'a Pattern),
     NoPattern(&'a Pattern),
     Text(&'a [u8]),

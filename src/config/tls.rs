@@ -9,7 +9,7 @@ use super::load::Touch;
 use super::local_ca;
 use super::local_certificate::LocalCertificate;
 use super::model::{Endpoint, Location, Server, ServerId};
-use super::settings::ssl::{Named, Ssl, Verify};
+use super::settings::ssl::{Named, Ssl, VerifyClient};
 use super::template::{Builtin, Part, Var};
 use super::tls_checks::{self, Peer};
 use super::tls_material::{Acme, Handshake, ServerTls, Variable, sentence};
@@ -195,7 +195,7 @@ impl<'a> Builder<'a> {
             let trust = Trust::default();
             return Some(Rc::new(ServerTls {
                 handshake: Handshake::Refused,
-                verify: Verify::Off,
+                verify: VerifyClient::Off,
                 trust,
                 read_until: None,
             }));
@@ -334,13 +334,13 @@ impl<'a> Builder<'a> {
         let trusted = self.file(ssl.trusted_certificate.as_ref(), certificates::trusted, "trusted certificates");
         trust.roots.extend(trusted.unwrap_or_default());
         trust.crls = self.file(ssl.crl.as_ref(), certificates::crls, "revocation lists");
-        if ssl.verify == Verify::On || ssl.verify == Verify::Optional {
+        if ssl.verify == VerifyClient::On || ssl.verify == VerifyClient::Optional {
             let missing = ssl.client_certificate.is_none() && ssl.trusted_certificate.is_none();
             if missing && let Some(place) = ssl.verify_at {
                 self.fail(place, "no ssl_client_certificate or ssl_trusted_certificate for ssl_verify_client".into());
             }
         }
-        (self.diagnostics.errors() == before).then_some((trust, (ssl.verify != Verify::Off).then_some(names)))
+        (self.diagnostics.errors() == before).then_some((trust, (ssl.verify != VerifyClient::Off).then_some(names)))
     }
 
     fn recipe(
@@ -362,7 +362,7 @@ impl<'a> Builder<'a> {
         let stapled = self.file(ssl.stapling_file.as_ref(), certificates::ocsp, "OCSP response");
         let mut policy = vec![ssl.verify as u8];
         policy.extend(ssl.verify_depth.to_be_bytes());
-        if ssl.verify != Verify::Off {
+        if ssl.verify != VerifyClient::Off {
             trust.roots.iter().for_each(|root| policy.extend_from_slice(root));
             policy.push(u8::from(trust.crls.is_some()));
             // Sessions verified with other CRLs must not be resumed.

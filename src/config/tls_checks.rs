@@ -212,7 +212,7 @@ mod tests {
         let text = "events { } http { server { listen 8443 ssl; ssl_certificate auto;\n\
             server_name a.test *.w.test *.b\u{fc}cher.test .b\u{fc}cher.test b\u{fc}cher.test *.\u{65e5}\u{672c}.test; } }";
         let mut loaded = load_text("x.conf", text.as_bytes(), &LoadOptions::default());
-        let resolved = resolve(&mut loaded, Path::new("/srv"), Form::Own, Vec::new(), None);
+        let resolved = resolve(&mut loaded, Path::new("/srv"), Form::Webserv, Vec::new(), None);
         assert!(!resolved.diagnostics.has_errors(), "{}", resolved.diagnostics.render(&loaded.sources, "webserv"));
     }
 

@@ -4,7 +4,7 @@
 use super::acme::CertificateId;
 use super::certificates::{self, CertificateError, Origin};
 use super::local_certificate::LocalCertificate;
-use super::settings::ssl::Verify;
+use super::settings::ssl::VerifyClient;
 use super::template::Template;
 use super::tls_recipe::Recipe;
 use crate::tls::server::Prepared;
@@ -19,7 +19,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct ServerTls {
     pub handshake: Handshake,
-    pub verify: Verify,
+    pub verify: VerifyClient,
     pub trust: Trust,
     /// When the first certificate that was loaded from a file expires (Unix time).
     pub(super) read_until: Option<i64>,

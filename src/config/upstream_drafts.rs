@@ -8,7 +8,7 @@ use super::ast::{Directive, Span};
 use super::error::{Diagnostic, Diagnostics};
 use super::fault::{Fault, Outcome};
 use super::ids::UpstreamId;
-use super::settings::upstream::{Peer, Upstream};
+use super::settings::upstream::{Upstream, UpstreamServer};
 use super::sources::Sources;
 use super::suggest;
 use std::collections::{HashMap, HashSet};
@@ -170,7 +170,7 @@ impl Drafts {
                 continue;
             }
             match PeerAddr::parse(name.as_bytes(), draft.port.unwrap_or(80)) {
-                Ok(addr) => draft.upstream.peers = Peer::all(addr),
+                Ok(addr) => draft.upstream.peers = UpstreamServer::all(addr),
                 Err(e) if draft.optional => {
                     let text = format!("{} in upstream \"{name}\"; requests for it are answered with 502", e.message);
                     diagnostics.push(Diagnostic::warn(draft.span, text));

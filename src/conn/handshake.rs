@@ -12,7 +12,7 @@ use super::transport::{Chosen, Tls};
 use super::{Conn, Pool, State, Turn};
 use crate::acme::TLS_ALPN;
 use crate::config::model::{Config, EndpointId, Level, ServerId};
-use crate::config::settings::ssl::Verify;
+use crate::config::settings::ssl::VerifyClient;
 use crate::config::tls_material::{Handshake, ServerTls, Variable};
 use crate::exchange::tls::TlsFacts;
 use crate::exchange::variables;
@@ -312,7 +312,7 @@ fn finish(tls: &mut Tls, cx: &Services) {
     let Some(chosen) = tls.chosen.take() else { return };
     let Some(session) = tls.session() else { return };
     let chain = session.peer_certificates().to_vec();
-    let verdict = (!chain.is_empty() && chosen.tls.verify != Verify::Off)
+    let verdict = (!chain.is_empty() && chosen.tls.verify != VerifyClient::Off)
         .then(|| chosen.tls.trust.verify(&chain, Purpose::Client, cx.now.unix));
     let offers = cx.config.variables.ssl_lists.then(|| chosen.hello.clone());
     let facts = TlsFacts {

@@ -36,7 +36,7 @@ impl Site {
         let text = text.replace("USERS", &path("users")).replace("KEYS", &path("keys"));
         let text = text.replace("DIR", &scratch.path().display().to_string());
         let mut loaded = load_text("test.conf", text.as_bytes(), &LoadOptions::default());
-        let resolved = resolve(&mut loaded, Path::new("/p"), Form::Own, Vec::new(), None);
+        let resolved = resolve(&mut loaded, Path::new("/p"), Form::Webserv, Vec::new(), None);
         let shown = resolved.diagnostics.render(&loaded.sources, "webserv");
         let config = resolved.config.unwrap_or_else(|| panic!("{shown}"));
         let mut logs = Logs::new();

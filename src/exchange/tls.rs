@@ -2,7 +2,7 @@
 
 use super::Exchange;
 use crate::config::model::Level;
-use crate::config::settings::ssl::Verify;
+use crate::config::settings::ssl::VerifyClient;
 use crate::config::template::Builtin;
 use crate::config::tls_material::ServerTls;
 use crate::http::status::Status;
@@ -66,7 +66,7 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Option<Status> {
         return Some(Status::HTTP_TO_HTTPS);
     }
     let verify = ex.here().settings.ssl.verify;
-    if verify == Verify::Off {
+    if verify == VerifyClient::Off {
         return None;
     }
     // The answer depends on who the client is.
@@ -77,12 +77,12 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Option<Status> {
         return Some(Status::MISDIRECTED_REQUEST);
     }
     match facts.verdict {
-        Some(Err(fault)) if verify != Verify::OptionalNoCa || !fault.is_unknown_issuer() => {
+        Some(Err(fault)) if verify != VerifyClient::OptionalNoCa || !fault.is_unknown_issuer() => {
             let (number, text) = (fault.number(), fault.text());
             ex.report(cx, Level::Info, format_args!("client SSL certificate verify error: ({number}:{text})"));
             Some(Status::SSL_CERTIFICATE_ERROR)
         }
-        None if verify == Verify::On => {
+        None if verify == VerifyClient::On => {
             ex.report(cx, Level::Info, format_args!("client sent no required SSL certificate"));
             Some(Status::SSL_CERTIFICATE_REQUIRED)
         }

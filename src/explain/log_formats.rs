@@ -29,7 +29,7 @@ impl Formats {
         }
         let mut text = String::with_capacity(log.len());
         for line in log.lines() {
-            match self.fields(line) {
+            match self.convert(line) {
                 Some(fields) => text.push_str(&fields),
                 None => text.push_str(line),
             }
@@ -39,7 +39,7 @@ impl Formats {
     }
 
     /// None: the line needs no conversion, matches no format, or matches two with different results.
-    fn fields(&self, line: &str) -> Option<String> {
+    fn convert(&self, line: &str) -> Option<String> {
         let known = log_line::parse(line);
         let has_host =
             known.as_ref().is_some_and(|asked| asked.headers.iter().any(|field| field.starts_with("Host: ")));

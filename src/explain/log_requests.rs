@@ -191,7 +191,7 @@ pub struct Change {
 }
 
 /// A logged request as the first configuration answers it.
-struct Played {
+struct Replayed {
     /// The index of the request in the log.
     at: usize,
     listener: Option<String>,
@@ -219,9 +219,9 @@ pub fn compare(
     let (old, new) = ((Rc::new(old.0), old.1), (Rc::new(new.0), new.1));
     // Both configurations are already parsed; the rest runs with the rights of each one's server.
     let played =
-        own_process::rows(&old.0, || play(&old.0, old.1, &requests, &beside).iter().map(Played::row).collect())?;
-    let of = |row: &Vec<String>| Played::of(row).filter(|one| one.at < requests.len());
-    let played: Option<Vec<Played>> = played.iter().map(of).collect();
+        own_process::rows(&old.0, || replay(&old.0, old.1, &requests, &beside).iter().map(Replayed::row).collect())?;
+    let of = |row: &Vec<String>| Replayed::of(row).filter(|one| one.at < requests.len());
+    let played: Option<Vec<Replayed>> = played.iter().map(of).collect();
     let played = played.ok_or("an answer of the process that looks at files is no request's")?;
     for one in &played {
         if let Some((_, asked)) = requests.get_mut(one.at) {
@@ -237,7 +237,7 @@ pub fn compare(
         return Err(format!("{} of {} requests were answered by the second configuration", again.len(), played.len()));
     }
     let mut changes = Vec::new();
-    for ((Played { text: before, .. }, asked), after) in both().zip(again.iter().filter_map(|row| row.first())) {
+    for ((Replayed { text: before, .. }, asked), after) in both().zip(again.iter().filter_map(|row| row.first())) {
         if !outcome::is_same(before, after) {
             let mut request = [&[asked.question.clone()][..], &asked.headers].concat().join("  ");
             // The same request may have arrived at several listeners, so name this one.
@@ -251,8 +251,8 @@ pub fn compare(
     Ok((changes, played.len()))
 }
 
-impl Played {
-    /// Serialises it for the parent process, which reads it with [`Played::of`].
+impl Replayed {
+    /// Serialises it for the parent process, which reads it with [`Replayed::of`].
     fn row(&self) -> Vec<String> {
         let (kind, status) = match self.supposed {
             None => ("", 0),
@@ -264,7 +264,7 @@ impl Played {
         vec![self.at.to_string(), listener, certificate, kind.to_owned(), status.to_string(), self.text.clone()]
     }
 
-    fn of(row: &[String]) -> Option<Played> {
+    fn of(row: &[String]) -> Option<Replayed> {
         let [at, listener, certificate, kind, status, text] = row else { return None };
         let status = Status(status.parse().ok()?);
         let supposed = match kind.as_str() {
@@ -274,12 +274,12 @@ impl Played {
         };
         let listener = Some(listener).filter(|text| !text.is_empty()).cloned();
         let certificate = !certificate.is_empty();
-        Some(Played { at: at.parse().ok()?, listener, certificate, supposed, text: text.clone() })
+        Some(Replayed { at: at.parse().ok()?, listener, certificate, supposed, text: text.clone() })
     }
 }
 
 /// Each distinct request of a log, as the first configuration answers it.
-fn play(config: &Rc<Config>, sources: &Sources, requests: &[(&str, Query)], beside: &Beside) -> Vec<Played> {
+fn replay(config: &Rc<Config>, sources: &Sources, requests: &[(&str, Query)], beside: &Beside) -> Vec<Replayed> {
     let (mut lines, mut seen, mut played) = (HashSet::new(), HashSet::new(), Vec::new());
     let may_certify = secure::asks_for_certificates(config);
     for (at, (line, asked)) in requests.iter().enumerate() {
@@ -316,13 +316,13 @@ fn play(config: &Rc<Config>, sources: &Sources, requests: &[(&str, Query)], besi
             }
         }
         let Query { listener, certificate, .. } = asked;
-        played.push(Played { at, listener, certificate, text, supposed: what });
+        played.push(Replayed { at, listener, certificate, text, supposed: what });
     }
     played
 }
 
 /// The results of upstreams by upstream request, where they were always the same.
-fn known(played: &[Played]) -> HashMap<&str, Option<Supposed>> {
+fn known(played: &[Replayed]) -> HashMap<&str, Option<Supposed>> {
     let mut known = HashMap::new();
     for one in played {
         let Some((asked, supposed)) =
@@ -341,7 +341,7 @@ fn known(played: &[Played]) -> HashMap<&str, Option<Supposed>> {
 fn play_again(
     (config, sources): &(Rc<Config>, &Sources),
     asked: &Query,
-    played: &Played,
+    played: &Replayed,
     known: &HashMap<&str, Option<Supposed>>,
 ) -> String {
     let follow = |supposed| course(config, sources, &[], asked, supposed).map(|(text, _)| text);

@@ -27,7 +27,7 @@ use crate::config::load;
 use crate::config::load::LoadOptions;
 use crate::config::model::{Config, Content};
 use crate::config::settings::upload::Store;
-use crate::config::settings::upstream::Peer as UpstreamPeer;
+use crate::config::settings::upstream::UpstreamServer as UpstreamPeer;
 use crate::config::sources::Sources;
 use crate::conn::Active;
 use crate::exchange::handlers::Handler;

@@ -4,7 +4,7 @@
 use super::Query;
 use super::question::Question;
 use crate::config::model::{Config, EndpointId};
-use crate::config::settings::ssl::Verify;
+use crate::config::settings::ssl::VerifyClient;
 use crate::exchange::tls::TlsFacts;
 use crate::route::server;
 use std::net::IpAddr;
@@ -37,5 +37,5 @@ pub fn facts(config: &Config, endpoint: EndpointId, question: &Question, asked: 
 
 /// Whether some server requests client certificates.
 pub fn asks_for_certificates(config: &Config) -> bool {
-    config.locations.iter().any(|location| location.settings.ssl.verify != Verify::Off)
+    config.locations.iter().any(|location| location.settings.ssl.verify != VerifyClient::Off)
 }

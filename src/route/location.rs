@@ -180,7 +180,7 @@ mod tests {
 
     fn config(text: &str) -> Config {
         let mut loaded = load_text("test.conf", text.as_bytes(), &LoadOptions::default());
-        let resolved = resolve(&mut loaded, Path::new("/p"), Form::Own, Vec::new(), None);
+        let resolved = resolve(&mut loaded, Path::new("/p"), Form::Webserv, Vec::new(), None);
         let shown = resolved.diagnostics.render(&loaded.sources, "webserv");
         resolved.config.unwrap_or_else(|| panic!("{shown}"))
     }

@@ -183,7 +183,7 @@ mod tests {
     fn greeting(text: &str) -> Vec<String> {
         let mut loaded = load_text("test.conf", text.as_bytes(), &LoadOptions::default());
         let config =
-            resolve(&mut loaded, Path::new("/site"), Form::Own, Vec::new(), None).config.expect("a configuration");
+            resolve(&mut loaded, Path::new("/site"), Form::Webserv, Vec::new(), None).config.expect("a configuration");
         let open: Vec<Addr> = config.endpoints.iter().map(|endpoint| endpoint.addr.clone()).collect();
         lines(&config, open.iter(), None, Path::new("/site"))
     }

@@ -137,7 +137,7 @@ pub fn prepare(
     greet(greeting, &config, &origin, &listeners);
     let mut notes = notes;
     // nginx prints nothing about missing rights of its user.
-    let is_shown = origin.form == Form::Own || worker.as_ref().is_some_and(|worker| worker.is_default);
+    let is_shown = origin.form == Form::Webserv || worker.as_ref().is_some_and(|worker| worker.is_default);
     for text in serving_user::advice(worker.as_ref(), &config) {
         if is_shown {
             console::line(format_args!("{}: {text}", origin.program));

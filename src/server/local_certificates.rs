@@ -178,7 +178,7 @@ mod tests {
              server {{ listen unix:{path}/c ssl; server_name c.test; ssl_certificate auto; }} }}"
         );
         let mut loaded = load_text("auto.conf", text.as_bytes(), &LoadOptions::default());
-        let config = resolve(&mut loaded, dir.path(), Form::Own, Vec::new(), None).config.expect("it is right");
+        let config = resolve(&mut loaded, dir.path(), Form::Webserv, Vec::new(), None).config.expect("it is right");
         let mut logs = Logs::new();
         logs.open(&config).expect("the directory may be written to");
         let mut listeners = Listeners::default();

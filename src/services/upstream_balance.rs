@@ -3,7 +3,7 @@
 //! or, for a group made for a request, by that request and its idle connections.
 
 use super::upstream_time::{RequestTimes, Times};
-use crate::config::settings::upstream::{Clock, Method, Peer as Server, Ring, Upstream};
+use crate::config::settings::upstream::{MeasuredTime, Method, Ring, Upstream, UpstreamServer as Server};
 use crate::sys::random;
 use crate::sys::socket::Peer as Client;
 use crate::util::hash::FastMap;
@@ -65,7 +65,7 @@ struct State {
 enum Measure {
     None,
     Busy,
-    Time(Clock),
+    Time(MeasuredTime),
 }
 
 /// The state of a server, for status pages.

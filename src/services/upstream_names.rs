@@ -8,7 +8,7 @@
 use super::resolver::{Answer, Failure, Outcome, Question, Records, Resolver, Submitted, Ticket, Want};
 use crate::config::model::Config;
 use crate::config::settings::upstream::Dynamic;
-use crate::config::settings::upstream::{Peer, Upstream};
+use crate::config::settings::upstream::{Upstream, UpstreamServer};
 use crate::sys::socket::Addr;
 use crate::util::dns::Service;
 use std::net::{IpAddr, SocketAddr};
@@ -192,7 +192,7 @@ impl Group {
         let mut next = Upstream::clone(&self.base);
         for (name, dynamic) in self.names.iter().zip(&self.base.dynamic) {
             next.peers.extend(name.addresses.iter().map(|address| {
-                let mut peer: Peer = dynamic.peer.clone();
+                let mut peer: UpstreamServer = dynamic.peer.clone();
                 peer.addr = Addr::from(address.addr);
                 peer.name = address.addr.to_string().into();
                 peer.backup |= address.backup;

@@ -1,7 +1,7 @@
 //! How fast the servers of a group were recently, for `least_time`: moving averages as in nginx, in which a request has
 //! a weight of one twentieth.
 
-use crate::config::settings::upstream::Clock;
+use crate::config::settings::upstream::MeasuredTime;
 
 /// Milliseconds above which servers count as equally slow, and the one with fewer requests is preferred.
 const SLOWEST: u64 = 5000;
@@ -58,7 +58,7 @@ impl Times {
 
     /// The expected time of one more request, measured by `clock`. `busy`: requests in progress; `idle`: the number of
     /// fail_timeouts since the server was last checked, each of which halves the time.
-    pub fn expected(&self, clock: Clock, busy: u32, idle: u64) -> u64 {
+    pub fn expected(&self, clock: MeasuredTime, busy: u32, idle: u64) -> u64 {
         let mean = if clock.header { self.header } else { self.response };
         let mean = mean >> idle.min(63);
         let time = if clock.inflight && self.count > 0 { mean.max(self.inflight) } else { mean };
@@ -71,7 +71,7 @@ impl Times {
 mod tests {
     use super::*;
 
-    const LAST_BYTE: Clock = Clock { header: false, inflight: false };
+    const LAST_BYTE: MeasuredTime = MeasuredTime { header: false, inflight: false };
 
     #[test]
     fn a_slow_answer_raises_what_is_expected_and_time_lowers_it() {
@@ -82,7 +82,7 @@ mod tests {
         assert_eq!(times.expected(LAST_BYTE, 0, 0), 4020);
         assert_eq!(times.expected(LAST_BYTE, 1, 0), 8040);
         assert_eq!(times.expected(LAST_BYTE, 0, 3), 520);
-        assert_eq!(times.expected(Clock { header: true, inflight: false }, 0, 0), 20);
+        assert_eq!(times.expected(MeasuredTime { header: true, inflight: false }, 0, 0), 20);
         times.take(5000);
         times.give(RequestTimes { began: 5000, header: None }, true, 9000);
         times.take(5000);
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn requests_that_hang_count_with_inflight() {
-        let clock = Clock { header: false, inflight: true };
+        let clock = MeasuredTime { header: false, inflight: true };
         let mut times = Times::default();
         times.take(1000);
         times.take(3000);

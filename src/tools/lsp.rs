@@ -152,7 +152,7 @@ impl Documents {
             text: Some(self.0.get(uri)?.clone()),
             directives: None,
             error_log: None,
-            form: Form::Own,
+            form: Form::Webserv,
             program: "webserv".to_owned(),
             executable: PathBuf::new(),
         };

@@ -268,7 +268,7 @@ mod tests {
                 let laid_out = format::format(text.as_bytes()).expect("readable");
                 assert_eq!(text.as_bytes(), laid_out, "as webserv fmt has it");
                 let mut loaded = load_text("generated", text.as_bytes(), &LoadOptions::default());
-                let resolved = resolve(&mut loaded, Path::new("/"), Form::Own, Vec::new(), None);
+                let resolved = resolve(&mut loaded, Path::new("/"), Form::Webserv, Vec::new(), None);
                 let problems = resolved.diagnostics.render(&loaded.sources, "webserv");
                 assert!(resolved.config.is_some() && problems.is_empty(), "{dir}: {problems}\n{text}");
             }

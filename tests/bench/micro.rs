@@ -145,7 +145,7 @@ fn config(http: &str) -> Config {
         format!("error_log stderr emerg; events {{}} http {{ {http} }}").as_bytes(),
         &LoadOptions::default(),
     );
-    let resolved = resolve(&mut loaded, Path::new("/nowhere"), Form::Own, Vec::new(), None);
+    let resolved = resolve(&mut loaded, Path::new("/nowhere"), Form::Webserv, Vec::new(), None);
     let shown = resolved.diagnostics.render(&loaded.sources, "micro");
     resolved.config.unwrap_or_else(|| panic!("{shown}"))
 }

@@ -252,7 +252,7 @@ pub fn config(data: &[u8]) {
     let options = LoadOptions { includes: Includes::Refuse, ..LoadOptions::default() };
     let mut loaded = load_text("fuzz.conf", data, &options);
     if !names_hosts(&loaded.directives) {
-        let resolved = resolve(&mut loaded, Path::new("/nowhere"), Form::Own, Vec::new(), None);
+        let resolved = resolve(&mut loaded, Path::new("/nowhere"), Form::Webserv, Vec::new(), None);
         let refused = resolved.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Emerg);
         assert_eq!(resolved.config.is_none(), refused, "a refusal has a reason");
         loaded.diagnostics = resolved.diagnostics;

@@ -91,7 +91,7 @@ impl Loop {
                  server {{ listen {addr}; root {root}; {server} }} }}"
         );
         let mut loaded = load_text("guards.conf", text.as_bytes(), &LoadOptions::default());
-        let resolved = resolve(&mut loaded, Path::new(root), Form::Own, Vec::new(), None);
+        let resolved = resolve(&mut loaded, Path::new(root), Form::Webserv, Vec::new(), None);
         let shown = resolved.diagnostics.render(&loaded.sources, "guards");
         let Some(config) = resolved.config else { panic!("{shown}") };
         let mut logs = Logs::new();
@@ -236,7 +236,7 @@ fn what_a_long_line_should_have_been_is_found_in_linear_time() {
         let mut loaded = load_text("guard.conf", text.as_bytes(), &LoadOptions::default());
         let before = COUNT.get();
         SERVING.set(true);
-        let resolved = resolve(&mut loaded, Path::new("/"), Form::Own, Vec::new(), None);
+        let resolved = resolve(&mut loaded, Path::new("/"), Form::Webserv, Vec::new(), None);
         SERVING.set(false);
         assert_eq!(resolved.diagnostics.errors(), 3);
         COUNT.get() - before

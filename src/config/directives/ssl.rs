@@ -8,7 +8,7 @@ use crate::config::context::Args;
 use crate::config::fault::{Fault, Outcome};
 use crate::config::model::Settings;
 use crate::config::row::{Effect, HS, Row, row};
-use crate::config::settings::ssl::{Named, Ssl, Verify};
+use crate::config::settings::ssl::{Named, Ssl, VerifyClient};
 use crate::config::template::Template;
 use crate::config::value::{self, Millis, Size};
 use crate::tls::ciphers;
@@ -306,10 +306,10 @@ fn verify(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     let ssl = ssl(&mut s.settings);
     ssl.verify_at = Some(d.span);
     ssl.verify = match &d.args[0].lower()[..] {
-        b"off" => Verify::Off,
-        b"on" => Verify::On,
-        b"optional" => Verify::Optional,
-        b"optional_no_ca" => Verify::OptionalNoCa,
+        b"off" => VerifyClient::Off,
+        b"on" => VerifyClient::On,
+        b"optional" => VerifyClient::Optional,
+        b"optional_no_ca" => VerifyClient::OptionalNoCa,
         _ => return Err(invalid(d, 0).help("on, off, optional or optional_no_ca")),
     };
     Ok(())

@@ -8,7 +8,7 @@ use crate::config::fault::Outcome;
 use crate::config::model::{Location, LocationKind, Settings, WriteArea};
 use crate::config::row::{Effect, Row, SL, row};
 use crate::config::settings::upload::{
-    Answer, Duplicate, Extensions, FileName, MinFree, NameRule, Quota, Serve, Store, Upload, Verify,
+    Answer, Duplicate, Extensions, FileName, MinFree, NameRule, Quota, Serve, Store, Upload, VerifyDigest,
 };
 use crate::config::template::{Part, Template};
 use crate::config::value::{self, Mode, Size};
@@ -201,7 +201,7 @@ fn quota(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
 }
 
 fn verify_digest(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
-    let choices = [("off", Verify::Off), ("on", Verify::On), ("require", Verify::Require)];
+    let choices = [("off", VerifyDigest::Off), ("on", VerifyDigest::On), ("require", VerifyDigest::Require)];
     upload(&mut s.settings).verify_digest = value::choice(d.args[0].bytes(), &choices).map_err(|e| wrong(d, 0, e))?;
     Ok(())
 }

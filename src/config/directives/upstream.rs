@@ -13,7 +13,7 @@ use crate::config::context::{Args, Contexts};
 use crate::config::error::Diagnostic;
 use crate::config::fault::{Fault, Outcome};
 use crate::config::row::{Effect, Row, Section, row};
-use crate::config::settings::upstream::{Clock, Dynamic, Method, Peer, Ring, Upstream};
+use crate::config::settings::upstream::{Dynamic, MeasuredTime, Method, Ring, Upstream, UpstreamServer};
 use crate::config::value::{Millis, Size, number as parse_number};
 
 const PARAMETERS: &str = "weight=, max_conns=, max_fails=, fail_timeout=, resolve, backup or down";
@@ -186,7 +186,7 @@ fn least_time(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         Some(word) if word.is("inflight") => true,
         Some(word) => return Err(Fault::new(word.span, format!("invalid parameter \"{}\"", word.str()))),
     };
-    method(s, b, d, Method::LeastTime(Clock { header, inflight }))
+    method(s, b, d, Method::LeastTime(MeasuredTime { header, inflight }))
 }
 
 fn random(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
@@ -216,7 +216,7 @@ fn server(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     let dynamic = dynamic(d)?;
     let mut peers = match &dynamic {
         Some(dynamic) => vec![dynamic.peer.clone()],
-        None => Peer::all(PeerAddr::parse(word.bytes(), 80).map_err(|e| Fault {
+        None => UpstreamServer::all(PeerAddr::parse(word.bytes(), 80).map_err(|e| Fault {
             help: e.help,
             ..Fault::new(word.span, format!("{} in upstream \"{}\"", e.message, word.str()))
         })?),
@@ -251,7 +251,7 @@ fn server(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
 }
 
 /// Sets a parameter of a server. `only_primary`: the group's method does not support backup servers.
-fn set_parameter(peer: &mut Peer, word: &Word, only_primary: bool) -> Outcome {
+fn set_parameter(peer: &mut UpstreamServer, word: &Word, only_primary: bool) -> Outcome {
     let text = word.bytes();
     let wrong = || Fault::new(word.span, format!("invalid parameter \"{}\"", word.str()));
     let (name, value) = match memchr::memchr(b'=', text) {

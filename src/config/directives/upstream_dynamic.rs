@@ -3,7 +3,7 @@
 use crate::config::addr::PeerAddr;
 use crate::config::ast::Directive;
 use crate::config::fault::Fault;
-use crate::config::settings::upstream::{Dynamic, Peer};
+use crate::config::settings::upstream::{Dynamic, UpstreamServer};
 
 /// The server of a `resolve` line; None without `resolve`.
 pub(super) fn dynamic(d: &Directive) -> Result<Option<Dynamic>, Fault> {
@@ -48,6 +48,6 @@ pub(super) fn dynamic(d: &Directive) -> Result<Option<Dynamic>, Fault> {
         }
     };
     let nowhere = PeerAddr::Inet(vec![std::net::SocketAddr::from(([0, 0, 0, 0], 0))]);
-    let peer = Peer::all(nowhere).remove(0);
+    let peer = UpstreamServer::all(nowhere).remove(0);
     Ok(Some(Dynamic { host: host.into(), port: port.unwrap_or(80), service, peer }))
 }

@@ -251,7 +251,7 @@ impl Build {
     /// A later marker or the end of something reported at its beginning.
     fn belongs_to_another(&mut self, d: &Directive, name: &str) -> bool {
         if lexical::is_shell_end(name) && self.diagnostics.iter().any(|error| is_shell_if(error, d)) {
-            self.forgive_its_end(d);
+            self.forget_missing_semicolon(d);
             return true;
         }
         languages::is_merge_mark(name) && self.note_later_mark(d, languages::MERGE)
@@ -280,7 +280,7 @@ impl Build {
         if let Some(help) = lexical::name(d, here).or_else(foreign) {
             let span = lexical::blank_in(&d.name, &self.sources).unwrap_or(fault.span);
             self.error(Fault { span, ..fault }.help(help));
-            self.forgive_its_end(d);
+            self.forget_missing_semicolon(d);
             return None;
         }
         let Some(near) = registry::nearest(&name, here) else {
@@ -288,7 +288,7 @@ impl Build {
             fault.help = near.or_else(|| lexical::camel(&name)).or_else(|| languages::block_of(&name, d));
             self.error(fault);
             // A line with an unknown name may be in any language, and so may the contents of its block.
-            self.forgive_its_end(d);
+            self.forget_missing_semicolon(d);
             return None;
         };
         let found = registry::find(near, here)?;
@@ -300,7 +300,7 @@ impl Build {
         self.error(fault.help(format!("did you mean \"{near}\"?{place}")));
         // Apache's `Listen 80` lacks a `;`.
         if near != name && near.eq_ignore_ascii_case(&name) {
-            self.forgive_its_end(d);
+            self.forget_missing_semicolon(d);
         }
         match found {
             Definition::Row(row)
@@ -325,7 +325,7 @@ fn joined_name(d: &Directive, here: Contexts) -> Option<String> {
 
 impl Build {
     /// A line in another language has no `;`, so its lack is no further error.
-    fn forgive_its_end(&mut self, d: &Directive) {
+    fn forget_missing_semicolon(&mut self, d: &Directive) {
         match d.block {
             None if d.close.start == d.close.end => self.diagnostics.forget_at(d.close),
             None => {}
@@ -344,7 +344,7 @@ impl Build {
             self.diagnostics.forget_signs_in(markup::line_of(d, &self.sources));
             self.error(fault);
         }
-        self.forgive_its_end(d);
+        self.forget_missing_semicolon(d);
         true
     }
 
@@ -360,7 +360,7 @@ impl Build {
         }
         let is_reported = self.diagnostics.iter().any(|error| error.severity == Severity::Emerg && error.is_in(before));
         if is_reported {
-            self.forgive_its_end(d);
+            self.forget_missing_semicolon(d);
         }
         is_reported
     }
@@ -398,7 +398,7 @@ impl Build {
             format!("{part} \"{}\" stands", shown(&d.name.str())),
         );
         if is_noted {
-            self.forgive_its_end(d);
+            self.forget_missing_semicolon(d);
         }
         is_noted
     }

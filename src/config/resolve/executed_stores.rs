@@ -47,12 +47,12 @@ pub fn find(locations: &[Location], stores: &[Option<Box<[u8]>>], areas: &[Write
         let guarded: Guarded = (location.kind == LocationKind::PrefixFinal).then_some(location.server);
         Some((store.as_deref()?, guarded))
     });
-    let stores = Places::new(stores.collect());
+    let stores = SortedDirectories::new(stores.collect());
     let areas = areas.iter().map(|area| {
         let mapping = area.uri.as_ref().map(|uri| Mapping::new(area.server, &area.directory, uri));
         (&*area.directory, mapping)
     });
-    let areas = Places::new(areas.collect());
+    let areas = SortedDirectories::new(areas.collect());
     let risky = |location: &&Location| {
         checkpoint::pass();
         let programs = programs(location);
@@ -167,14 +167,14 @@ fn named<'l>(location: &'l Location, (protocol, gateway): (Protocol, &'l Gateway
 }
 
 /// Sorted directories, each with the condition under which it is harmless.
-struct Places<'p, C> {
+struct SortedDirectories<'p, C> {
     sorted: Vec<(&'p [u8], Option<C>)>,
     /// For each place, the end of the run of places with the same condition.
     ends: Vec<usize>,
 }
 
-impl<'p, C: Ord> Places<'p, C> {
-    fn new(mut sorted: Vec<(&'p [u8], Option<C>)>) -> Places<'p, C> {
+impl<'p, C: Ord> SortedDirectories<'p, C> {
+    fn new(mut sorted: Vec<(&'p [u8], Option<C>)>) -> SortedDirectories<'p, C> {
         sorted.sort();
         sorted.dedup();
         let mut ends: Vec<usize> = (1..=sorted.len()).collect();
@@ -183,7 +183,7 @@ impl<'p, C: Ord> Places<'p, C> {
                 ends[at - 1] = ends[at];
             }
         }
-        Places { sorted, ends }
+        SortedDirectories { sorted, ends }
     }
 
     /// Whether a place that is not harmless for `mine` lies in the directory, or contains it.
@@ -231,7 +231,7 @@ mod tests {
              location /up/ {{ allowed_methods GET POST; upload_store /srv/up; }} }}"
         );
         let mut loaded = load_text("x.conf", text.as_bytes(), &LoadOptions::default());
-        let resolved = crate::config::resolve::resolve(&mut loaded, Path::new("/srv"), Form::Own, Vec::new(), None);
+        let resolved = crate::config::resolve::resolve(&mut loaded, Path::new("/srv"), Form::Webserv, Vec::new(), None);
         assert!(!resolved.diagnostics.has_errors(), "{location}");
         resolved.diagnostics.iter().filter(|d| d.message == STORED).count()
     }
@@ -256,7 +256,7 @@ mod tests {
     #[test]
     fn a_place_counts_unless_it_is_harmless_for_the_one() {
         let places = |list: &[(&'static str, Option<u8>)]| {
-            Places::new(list.iter().map(|(path, class)| (path.as_bytes(), *class)).collect())
+            SortedDirectories::new(list.iter().map(|(path, class)| (path.as_bytes(), *class)).collect())
         };
         let all: &[(&'static str, Option<u8>)] =
             &[("/a", Some(1)), ("/a/b", Some(1)), ("/a/c", Some(2)), ("/d", None), ("/e/f", Some(1)), ("", Some(9))];

@@ -8,7 +8,7 @@
 use crate::config::model::{Location, Tables};
 use crate::config::pattern_set::{MatchMode, PatternSet};
 use crate::config::script::{
-    AskedVariables, Condition, FixedValues, GeoOps, MapOps, Op, OpList, OpLists, OpTest, Question, Script, SetRun,
+    AskedVariables, Comparison, Condition, FixedValues, GeoOps, MapOps, Op, OpList, OpLists, OpTest, Script, SetRun,
 };
 use crate::config::settings::geo::GeoTable;
 use crate::config::settings::map::MapTable;
@@ -22,7 +22,7 @@ use std::rc::Rc;
 const WORTH: usize = 4;
 
 /// The subject and the kind of test.
-type ListKey<'a> = (Option<&'a Template>, std::mem::Discriminant<Question<'a>>);
+type ListKey<'a> = (Option<&'a Template>, std::mem::Discriminant<Comparison<'a>>);
 
 /// Builds the lists of all scripts.
 pub fn equip(locations: &mut [Location], variables: &Variables, tables: &Tables) {
@@ -82,7 +82,7 @@ impl Stability<'_> {
         }
         let mut by_subject: FastMap<ListKey, Vec<usize>> = FastMap::default();
         for (at, op) in ops.iter().enumerate() {
-            if let Some((subject, question)) = op.question() {
+            if let Some((subject, question)) = op.comparison() {
                 by_subject.entry((subject, std::mem::discriminant(&question))).or_default().push(at);
             }
         }
@@ -92,11 +92,11 @@ impl Stability<'_> {
         groups.sort_unstable_by_key(|(_, at)| (std::cmp::Reverse(at.len()), at[0]));
         let lists = groups.into_iter().filter(|((subject, _), _)| is_stable(*subject));
         let lists = lists.filter_map(|((subject, _), at)| {
-            let test = match ops[at[0]].question()?.1 {
-                Question::Pattern(_) => OpTest::Patterns(patterns(ops, &at, MatchMode::Match)?),
-                Question::NoPattern(_) => OpTest::NoPatterns(patterns(ops, &at, MatchMode::Mismatch)?),
-                Question::Text(_) => OpTest::Texts(texts(ops, &at)),
-                Question::NoText(_) => OpTest::NoTexts(texts(ops, &at)),
+            let test = match ops[at[0]].comparison()?.1 {
+                Comparison::Pattern(_) => OpTest::Patterns(patterns(ops, &at, MatchMode::Match)?),
+                Comparison::NoPattern(_) => OpTest::NoPatterns(patterns(ops, &at, MatchMode::Mismatch)?),
+                Comparison::Text(_) => OpTest::Texts(texts(ops, &at)),
+                Comparison::NoText(_) => OpTest::NoTexts(texts(ops, &at)),
             };
             Some(OpList { subject: subject.cloned(), ops: at, test })
         });
@@ -299,7 +299,7 @@ fn patterns(ops: &[Op], at: &[usize], wanted: MatchMode) -> Option<PatternSet> {
 fn texts(ops: &[Op], at: &[usize]) -> FastMap<Box<[u8]>, Vec<usize>> {
     let mut texts: FastMap<Box<[u8]>, Vec<usize>> = FastMap::default();
     for &at in at {
-        if let Some((_, Question::Text(text) | Question::NoText(text))) = ops[at].question() {
+        if let Some((_, Comparison::Text(text) | Comparison::NoText(text))) = ops[at].comparison() {
             texts.entry(text.into()).or_default().push(at);
         }
     }
@@ -328,7 +328,7 @@ mod tests {
              geo $behind {{ default 0; proxy 10.0.0.1; }} geo $arg_x $asked {{ default 0; }} map $arg_m $arg_made {{ ~(.) b; }}"
         );
         let mut loaded = load_text("x.conf", text.as_bytes(), &LoadOptions::default());
-        let resolved = super::super::resolve(&mut loaded, Path::new("/srv"), Form::Own, Vec::new(), None);
+        let resolved = super::super::resolve(&mut loaded, Path::new("/srv"), Form::Webserv, Vec::new(), None);
         let config = resolved.config.expect("the configuration has no errors");
         let script = &config.locations[config.servers[0].root.0 as usize].script;
         assert_eq!(script.ops.len(), 41);

@@ -11,7 +11,7 @@ use std::path::Path;
 /// The help lines of all errors and warnings, one string per message.
 fn helps(text: &str) -> Vec<String> {
     let mut loaded = load_text("x.conf", text.as_bytes(), &LoadOptions::default());
-    let resolved = super::resolve(&mut loaded, Path::new("/srv"), Form::Own, Vec::new(), None);
+    let resolved = super::resolve(&mut loaded, Path::new("/srv"), Form::Webserv, Vec::new(), None);
     let told = resolved.diagnostics.iter().filter(|d| d.severity != Severity::Notice);
     told.map(|d| d.help.iter().cloned().chain(d.label.clone()).collect::<Vec<_>>().join(" | ")).collect()
 }
@@ -95,7 +95,7 @@ fn each_of_many_mistakes_is_one_message_that_says_what_to_write() {
 fn each_line_of_a_table_is_judged_and_the_caret_stands_on_the_word() {
     let spans = |text: &str| -> Vec<String> {
         let mut loaded = load_text("x.conf", text.as_bytes(), &LoadOptions::default());
-        let resolved = super::resolve(&mut loaded, Path::new("/srv"), Form::Own, Vec::new(), None);
+        let resolved = super::resolve(&mut loaded, Path::new("/srv"), Form::Webserv, Vec::new(), None);
         let spans = resolved.diagnostics.iter().filter_map(|d| d.span);
         spans.map(|span| String::from_utf8_lossy(loaded.sources.slice(span)).into_owned()).collect()
     };
@@ -187,7 +187,7 @@ fn after_a_brace_too_few_or_too_many_nothing_that_follows_is_reported() {
     let few = "http {\n  server {\n    listen 8080;\n  server {\n    listen 8081;\n  }\n}\n";
     for (name, text, line) in [("too many", many, 6), ("too few", few, 2)] {
         let mut loaded = load_text("x.conf", text.as_bytes(), &LoadOptions::default());
-        let resolved = super::resolve(&mut loaded, Path::new("/srv"), Form::Own, Vec::new(), None);
+        let resolved = super::resolve(&mut loaded, Path::new("/srv"), Form::Webserv, Vec::new(), None);
         let places: Vec<_> =
             resolved.diagnostics.iter().filter_map(|d| Some(loaded.sources.position(d.span?).line)).collect();
         assert_eq!(places, [line], "{name}");

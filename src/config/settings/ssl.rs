@@ -14,7 +14,7 @@ pub struct Named {
 
 /// Whether client certificates are requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Verify {
+pub enum VerifyClient {
     #[default]
     Off,
     /// Required, and must be valid.
@@ -40,7 +40,7 @@ pub struct Ssl {
     pub prefer_server_ciphers: Option<bool>,
     pub curves: Box<str>,
     pub buffer_size: Size,
-    pub verify: Verify,
+    pub verify: VerifyClient,
     /// The position of ssl_verify_client.
     pub verify_at: Option<Span>,
     pub verify_depth: u64,
@@ -69,7 +69,7 @@ impl Default for Ssl {
             prefer_server_ciphers: None,
             curves: "auto".into(),
             buffer_size: Size(16 << 10),
-            verify: Verify::Off,
+            verify: VerifyClient::Off,
             verify_at: None,
             verify_depth: 1,
             client_certificate: None,

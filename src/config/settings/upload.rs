@@ -28,7 +28,7 @@ pub struct Upload {
     pub filename: FileName,
     pub min_free: MinFree,
     pub quota: Option<Quota>,
-    pub verify_digest: Verify,
+    pub verify_digest: VerifyDigest,
     /// Whether the response waits until the upload is synced to disk.
     pub sync: bool,
     /// Bytes per second for a request body.
@@ -77,7 +77,7 @@ pub struct Quota {
 
 /// How Content-Digest and Repr-Digest are handled (RFC 9530).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verify {
+pub enum VerifyDigest {
     Off,
     /// Checked if the client sends one.
     On,
@@ -146,7 +146,7 @@ impl Default for Upload {
             filename: FileName::Original,
             min_free: MinFree::Bytes(0),
             quota: None,
-            verify_digest: Verify::On,
+            verify_digest: VerifyDigest::On,
             sync: false,
             limit_rate: None,
             answer: None,

@@ -15,7 +15,7 @@ pub struct Upstream {
     pub port: Option<u16>,
     /// Whether it is an `upstream` block, not a host.
     pub block: bool,
-    pub peers: Vec<Peer>,
+    pub peers: Vec<UpstreamServer>,
     pub method: Method,
     pub keepalive: Keepalive,
     /// Servers whose addresses are looked up at request time.
@@ -26,7 +26,7 @@ pub struct Upstream {
 
 /// One address of a `server` line.
 #[derive(Clone, Debug)]
-pub struct Peer {
+pub struct UpstreamServer {
     pub addr: Addr,
     /// `$upstream_addr`.
     pub name: Rc<str>,
@@ -51,7 +51,7 @@ pub enum Method {
     RoundRobin,
     LeastConn,
     IpHash,
-    LeastTime(Clock),
+    LeastTime(MeasuredTime),
     /// The same peer for the same key.
     Hash {
         key: Template,
@@ -66,7 +66,7 @@ pub enum Method {
 
 /// Which response time counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Clock {
+pub struct MeasuredTime {
     /// Whether it ends with the response head, not with the whole response.
     pub header: bool,
     /// Whether active requests count too.
@@ -116,17 +116,17 @@ impl Upstream {
 
     /// The group of a host: one peer per address.
     pub fn of(name: &str, addr: PeerAddr) -> Upstream {
-        Upstream { peers: Peer::all(addr), ..Upstream::named(name) }
+        Upstream { peers: UpstreamServer::all(addr), ..Upstream::named(name) }
     }
 }
 
-impl Peer {
-    pub fn all(addr: PeerAddr) -> Vec<Peer> {
+impl UpstreamServer {
+    pub fn all(addr: PeerAddr) -> Vec<UpstreamServer> {
         let addrs = match addr {
             PeerAddr::Inet(addrs) => addrs.into_iter().map(Addr::from).collect(),
             PeerAddr::Unix(path) => vec![Addr::Unix(path)],
         };
-        let peer = |addr: Addr| Peer {
+        let peer = |addr: Addr| UpstreamServer {
             name: addr.to_string().into(),
             line: 0,
             server: Box::default(),
@@ -150,7 +150,7 @@ pub struct Dynamic {
     /// The service name for SRV lookups.
     pub service: Option<Box<str>>,
     /// The template for the peer of each address; only the address is missing.
-    pub peer: Peer,
+    pub peer: UpstreamServer,
 }
 
 impl Dynamic {
@@ -166,7 +166,7 @@ pub struct Ring(pub Box<[(u32, u32)]>);
 
 impl Ring {
     /// 160 points per unit of weight, computed as in Cache::Memcached::Fast (nginx).
-    pub fn of(peers: &[Peer]) -> Ring {
+    pub fn of(peers: &[UpstreamServer]) -> Ring {
         const POINTS: u32 = 160;
         let mut points = Vec::new();
         for peer in peers {

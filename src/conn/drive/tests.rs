@@ -61,7 +61,7 @@ impl World {
         let mut loaded = load_text("drive.conf", text.as_bytes(), &LoadOptions::default());
         // What `ssl_certificate auto` makes does not depend on what this machine keeps.
         loaded.touch = Touch::Nothing;
-        let resolved = resolve(&mut loaded, dir.path(), Form::Own, Vec::new(), None);
+        let resolved = resolve(&mut loaded, dir.path(), Form::Webserv, Vec::new(), None);
         let config = resolved.config.expect("the configuration is right");
         let mut logs = Logs::new();
         logs.open(&config).expect("the directory may be written to");

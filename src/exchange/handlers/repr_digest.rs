@@ -5,7 +5,7 @@
 
 use super::methods;
 use super::upload::digest::{self, Algorithm, Digests};
-use crate::config::settings::upload::Verify;
+use crate::config::settings::upload::VerifyDigest;
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
 use crate::exchange::response::Body;
@@ -32,7 +32,7 @@ pub struct Hashing {
 pub fn begin(ex: &mut Exchange, cx: &mut Services) -> Option<Box<Hashing>> {
     ex.header(HeaderId::WantReprDigest)?;
     let is_offered =
-        ex.here().settings.upload.verify_digest != Verify::Off && methods::takes_uploads(methods::allowed(ex));
+        ex.here().settings.upload.verify_digest != VerifyDigest::Off && methods::takes_uploads(methods::allowed(ex));
     let (Body::File(file), Status::OK, false) = (&ex.response.body, ex.response.status, ex.response.encoded) else {
         return None;
     };

@@ -30,7 +30,7 @@ impl World {
              server {{ listen unix:{path}/socket; root {path}; limit_rate_after 1; dav_methods PUT; }} }}"
         );
         let mut loaded = load_text("panics.conf", text.as_bytes(), &LoadOptions::default());
-        let resolved = resolve(&mut loaded, dir.path(), Form::Own, Vec::new(), None);
+        let resolved = resolve(&mut loaded, dir.path(), Form::Webserv, Vec::new(), None);
         let config = resolved.config.expect("the configuration is right");
         let mut logs = Logs::new();
         logs.open(&config).expect("the directory may be written to");

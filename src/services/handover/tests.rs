@@ -58,7 +58,7 @@ fn services() -> Services {
     let text = "events {} http { limit_req_zone $remote_addr zone=r:1m rate=1r/s; limit_conn_zone $remote_addr zone=c:1m; \
         server { listen 127.0.0.1:1; limit_req zone=r; limit_conn c 1; } }";
     let mut loaded = load_text("t", text.as_bytes(), &LoadOptions::default());
-    let resolved = resolve(&mut loaded, std::path::Path::new("/"), Form::Own, Vec::new(), None);
+    let resolved = resolve(&mut loaded, std::path::Path::new("/"), Form::Webserv, Vec::new(), None);
     Services::new(Rc::new(resolved.config.expect("the configuration is right")), Logs::new())
 }
 

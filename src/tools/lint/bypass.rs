@@ -102,7 +102,7 @@ fn is_protected(d: &Directive) -> bool {
 }
 
 /// Whether a block denies access without an `allow` or `auth_basic`.
-fn is_shut(d: &Directive) -> bool {
+fn denies_all(d: &Directive) -> bool {
     let inside = || d.block.iter().flatten();
     inside().any(|d| d.name.is("deny")) && !inside().any(|d| d.name.is("allow") || d.name.is("auth_basic"))
 }
@@ -130,7 +130,7 @@ fn around_protection(place: &RuleContext, found: &mut Vec<Finding>) {
     for (d, (sign, name)) in locations() {
         let prefix = name.str();
         // `location / { deny all; }` beside open locations is an allow list.
-        if !sign.is_empty() || !prefix.starts_with('/') || !is_protected(d) || has_regex(d) || is_shut(d) {
+        if !sign.is_empty() || !prefix.starts_with('/') || !is_protected(d) || has_regex(d) || denies_all(d) {
             continue;
         }
         // A location for scripts does not reach files stored outside the root.

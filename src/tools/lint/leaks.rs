@@ -33,7 +33,7 @@ pub const RULES: &[Rule] = &[
 ];
 
 /// Long enough for browsers of monthly visitors to remember the policy.
-const SHORTEST: u64 = 30 * 86_400;
+const MIN_HSTS_AGE: u64 = 30 * 86_400;
 
 fn short_promise(place: &RuleContext, found: &mut Vec<Finding>) {
     let [name, value, ..] = &place.d.args[..] else { return };
@@ -44,7 +44,9 @@ fn short_promise(place: &RuleContext, found: &mut Vec<Finding>) {
     let Some((_, rest)) = text.split_once("max-age=") else { return };
     let digits: String = rest.trim_start_matches('"').chars().take_while(char::is_ascii_digit).collect();
     // 0 revokes the policy.
-    let Some(seconds) = digits.parse::<u64>().ok().filter(|seconds| (1..SHORTEST).contains(seconds)) else { return };
+    let Some(seconds) = digits.parse::<u64>().ok().filter(|seconds| (1..MIN_HSTS_AGE).contains(seconds)) else {
+        return;
+    };
     let message = format!("browsers forget after {seconds} s that this site is HTTPS only");
     found.push(Finding::new(value.span, message, "write max-age=31536000, a year"));
 }

@@ -10,7 +10,6 @@ mod backtracking;
 mod blocks;
 mod bypass;
 mod captures;
-mod circles;
 mod dead;
 mod defaults;
 mod effort;
@@ -23,6 +22,7 @@ mod order;
 mod origins;
 mod paths;
 mod reach;
+mod redirect_loops;
 mod regexes;
 mod rule;
 mod shadow;
@@ -52,7 +52,7 @@ const TABLES: &[&[Rule]] = &[
     access::RULES,
     bypass::RULES,
     captures::RULES,
-    circles::RULES,
+    redirect_loops::RULES,
     dead::RULES,
     defaults::RULES,
     effort::RULES,

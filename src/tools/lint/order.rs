@@ -98,7 +98,7 @@ fn unreached(place: &RuleContext, found: &mut Vec<Finding>) {
         let caught = caught.or_else(|| finals.iter().find(|(_, prefix)| prefix == "/" && !has_longer));
         // Another rule reports what follows a location that takes everything.
         let is_behind_all = level.catch_all().is_some_and(|first| level.all[first].span.start < d.span.start);
-        let sampled = shadow::of_location(d);
+        let sampled = shadow::sample_location(d);
         let taken = sampled.as_ref().filter(|_| !is_behind_all).and_then(|own| shadow::shadowing(&earlier, own));
         if let Some((by, prefix)) = caught {
             let what = format!("never tried: `^~ {prefix}` keeps what begins so from regexes");

@@ -299,7 +299,7 @@ pub fn shadowing<'p>(earlier: &'p [(&Directive, Sampled)], own: &Sampled) -> Opt
 }
 
 /// A regex location with its samples.
-pub fn of_location(d: &Directive) -> Option<Sampled> {
+pub fn sample_location(d: &Directive) -> Option<Sampled> {
     let (sign, word) = location(d).filter(|(sign, _)| sign.starts_with(b"~"))?;
     Sampled::new(word.bytes(), case_of(sign), Subject::Path)
 }

@@ -4,7 +4,7 @@
 //! page's last regex, and names are case-insensitive.
 
 use super::state::{ENTRY, Shared};
-use crate::config::pattern::Loose;
+use crate::config::pattern::PagePattern;
 use crate::exchange::variables::{self, Is};
 use crate::exchange::{Exchange, Printable};
 use crate::http::escape::unescape;
@@ -162,9 +162,9 @@ impl Shared {
     }
 
     fn matches(&mut self, pattern: &[u8], subject: &[u8]) -> Outcome<bool> {
-        let loose = Loose::new(pattern)?;
-        let Some(groups) = loose.find(subject)? else { return Ok(false) };
-        for (name, group) in loose.names() {
+        let compiled = PagePattern::new(pattern)?;
+        let Some(groups) = compiled.find(subject)? else { return Ok(false) };
+        for (name, group) in compiled.names() {
             self.set(name.as_bytes(), groups.get(group).cloned().unwrap_or_default())?;
         }
         self.groups = groups;

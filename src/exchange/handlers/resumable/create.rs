@@ -11,7 +11,7 @@ use super::state::{Dialect, Record};
 use super::store::Dir;
 use super::{respond, rufh, tus};
 use crate::config::model::Level;
-use crate::config::settings::upload::Verify;
+use crate::config::settings::upload::VerifyDigest;
 use crate::config::value::Mode;
 use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::handlers::dav::guard;
@@ -121,7 +121,7 @@ pub fn tus_content(ex: &Exchange, request: UploadRequest) -> Result<Content, Ref
     let trailers = ex.request.head.all(HeaderId::Trailer).map(|field| field.value.of(ex.buf()));
     let may_be_late = trailers.into_iter().any(Checksum::is_announced);
     let verify = ex.here().settings.upload.verify_digest;
-    let needs = verify == Verify::Require && has_content && checksum.is_none() && digests.is_empty();
+    let needs = verify == VerifyDigest::Require && has_content && checksum.is_none() && digests.is_empty();
     if needs && !may_be_late {
         return Err(bad("Upload-Checksum is required").limit("upload_verify_digest"));
     }
@@ -197,7 +197,7 @@ impl WholeDigest {
 /// What a request of the draft says about its content. `ends`: it is the last of the upload.
 pub fn rufh_content(ex: &Exchange, request: UploadRequest, ends: bool, whole: WholeDigest) -> Result<Content, Refusal> {
     let digests = resumed::content_digests(ex)?;
-    let require = ex.here().settings.upload.verify_digest == Verify::Require;
+    let require = ex.here().settings.upload.verify_digest == VerifyDigest::Require;
     if require && ex.request.has_content() && digests.is_empty() && whole == WholeDigest::Absent {
         let why = "Repr-Digest of the whole or Content-Digest is required";
         return Err(Refusal::new(Status::BAD_REQUEST, why).limit("upload_verify_digest"));

@@ -1,6 +1,6 @@
 //! The tree that `api` shows, with Angie's names where Angie has the same: connections, http, its upstreams.
 
-use crate::config::settings::upstream::{Peer, Upstream};
+use crate::config::settings::upstream::{Upstream, UpstreamServer};
 use crate::config::tls_material::Handshake;
 use crate::services::Services;
 use crate::services::stats::{BOUNDS, Closed, Counter, PeerCounts, Stats, Timing};
@@ -116,7 +116,7 @@ impl Health {
 /// A server of an upstream with what is known of it.
 pub struct PeerFacts<'c> {
     pub name: &'c str,
-    pub config: Option<&'c Peer>,
+    pub config: Option<&'c UpstreamServer>,
     pub health: Health,
     pub busy: u32,
     pub fails: u32,
@@ -156,7 +156,13 @@ fn group_name(upstream: &Upstream) -> String {
     }
 }
 
-fn facts<'c>(cx: &'c Services, upstream: &Rc<Upstream>, name: &str, at: usize, peer: &'c Peer) -> PeerFacts<'c> {
+fn facts<'c>(
+    cx: &'c Services,
+    upstream: &Rc<Upstream>,
+    name: &str,
+    at: usize,
+    peer: &'c UpstreamServer,
+) -> PeerFacts<'c> {
     let seen = cx.upstream_balance.seen(upstream, at, cx.now.ms);
     let health = match (peer.down, seen.failed) {
         (true, _) => Health::Down,

@@ -5,7 +5,7 @@
 //! ignored (§5).
 
 use super::refusal::Refusal;
-use crate::config::settings::upload::Verify;
+use crate::config::settings::upload::VerifyDigest;
 use crate::exchange::Exchange;
 use crate::http::escape::to_base64;
 use crate::http::field_syntax::{list, trim_ows};
@@ -181,16 +181,16 @@ fn parse(line: &[u8]) -> Result<Vec<Promise>, Refusal> {
 ///
 /// # Errors
 /// 400 for a malformed digest, and if `require` finds none.
-pub fn promised(ex: &Exchange, verify: Verify) -> Result<Digests, Refusal> {
+pub fn promised(ex: &Exchange, verify: VerifyDigest) -> Result<Digests, Refusal> {
     let mut digests = Digests::default();
-    if verify == Verify::Off {
+    if verify == VerifyDigest::Off {
         return Ok(digests);
     }
     for id in [HeaderId::ContentDigest, HeaderId::ReprDigest] {
         ex.request.head.all(id).try_for_each(|field| digests.promise(field.value.of(ex.buf())))?;
     }
     let chunked = ex.request.head.framing == Framing::Chunked;
-    let required = verify == Verify::Require && digests.promised.is_empty();
+    let required = verify == VerifyDigest::Require && digests.promised.is_empty();
     if required && !chunked {
         return Err(missing());
     }
@@ -205,9 +205,9 @@ pub fn promised(ex: &Exchange, verify: Verify) -> Result<Digests, Refusal> {
 ///
 /// # Errors
 /// 400 for a malformed digest.
-pub fn promised_of_part(ex: &Exchange, verify: Verify) -> Result<Digests, Refusal> {
+pub fn promised_of_part(ex: &Exchange, verify: VerifyDigest) -> Result<Digests, Refusal> {
     let mut digests = Digests::default();
-    if verify == Verify::Off {
+    if verify == VerifyDigest::Off {
         return Ok(digests);
     }
     ex.request.head.all(HeaderId::ContentDigest).try_for_each(|field| digests.promise(field.value.of(ex.buf())))?;
@@ -221,17 +221,17 @@ pub fn promised_of_part(ex: &Exchange, verify: Verify) -> Result<Digests, Refusa
 ///
 /// # Errors
 /// 400.
-pub fn check_part(ex: &Exchange, verify: Verify, digests: Digests) -> Result<(), Refusal> {
+pub fn check_part(ex: &Exchange, verify: VerifyDigest, digests: Digests) -> Result<(), Refusal> {
     let nothing_promised = digests.promised.is_empty() && !digests.is_empty();
     let sums = digests.finish()?;
-    if verify == Verify::Off {
+    if verify == VerifyDigest::Off {
         return Ok(());
     }
     let mut late = Vec::new();
     for line in ex.trailers.all(CONTENT) {
         late.extend(parse(line)?);
     }
-    if verify == Verify::Require && nothing_promised && late.is_empty() {
+    if verify == VerifyDigest::Require && nothing_promised && late.is_empty() {
         return Err(missing());
     }
     if late.iter().any(|promise| sums.of(promise.algorithm).is_none()) {
@@ -241,8 +241,8 @@ pub fn check_part(ex: &Exchange, verify: Verify, digests: Digests) -> Result<(),
 }
 
 /// The digests of the whole upload in the trailers, as one line.
-pub fn late_of_whole(ex: &Exchange, verify: Verify) -> Vec<u8> {
-    if verify == Verify::Off {
+pub fn late_of_whole(ex: &Exchange, verify: VerifyDigest) -> Vec<u8> {
+    if verify == VerifyDigest::Off {
         return Vec::new();
     }
     ex.trailers.all(REPR).collect::<Vec<_>>().join(&b", "[..])
@@ -275,13 +275,13 @@ fn unannounced() -> Refusal {
 /// 400.
 pub fn check(
     ex: &Exchange,
-    verify: Verify,
+    verify: VerifyDigest,
     digests: Digests,
     again: impl FnOnce(&mut Digests) -> Option<()>,
 ) -> Result<Sums, Refusal> {
     let mut count = digests.promised.len();
     let sums = digests.finish()?;
-    if verify == Verify::Off {
+    if verify == VerifyDigest::Off {
         return Ok(sums);
     }
     let mut late = Vec::new();
@@ -291,7 +291,7 @@ pub fn check(
         }
     }
     count += late.len();
-    if verify == Verify::Require && count == 0 {
+    if verify == VerifyDigest::Require && count == 0 {
         return Err(missing());
     }
     if late.iter().all(|promise| sums.of(promise.algorithm).is_some()) {

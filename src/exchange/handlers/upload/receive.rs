@@ -6,7 +6,7 @@ use super::refusal::{Refusal, too_large};
 use super::state::{Because, Upload, Writing, place};
 use super::temp_file::{Birth, Part};
 use super::{answer, digest};
-use crate::config::settings::upload::Verify;
+use crate::config::settings::upload::VerifyDigest;
 use crate::exchange::flow::Flow;
 use crate::exchange::{Exchange, Rx};
 use crate::http::etag::ETag;
@@ -167,7 +167,7 @@ impl Upload {
     /// Takes the digests in the head of the part that was opened last, or the one that the client wants of it.
     pub(super) fn promise(&mut self, lines: &[Vec<u8>]) -> Result<(), Refusal> {
         let Some(part) = self.parts.last_mut() else { return Ok(()) };
-        if self.rules.verify_digest != Verify::Off {
+        if self.rules.verify_digest != VerifyDigest::Off {
             lines.iter().try_for_each(|line| part.digests.promise(line)).map_err(|e| e.of(&part.name))?;
         }
         self.wanted.into_iter().for_each(|algorithm| part.digests.hash(algorithm));

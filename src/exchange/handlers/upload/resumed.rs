@@ -11,7 +11,7 @@ use super::state::{NamePolicy, Upload};
 use super::target_dir::{self, TargetDir};
 use super::target_path::{self, TargetKind};
 use super::temp_file::Part;
-use crate::config::settings::upload::{Store, Upload as Rules, Verify};
+use crate::config::settings::upload::{Store, Upload as Rules, VerifyDigest};
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
 use crate::http::h1::head::Head;
@@ -272,7 +272,7 @@ pub fn late_digests(ex: &Exchange) -> Vec<u8> {
 /// 400 for a digest that is malformed.
 pub fn whole_digests(ex: &Exchange, promised: &[u8], ends: bool) -> Result<(Digests, Option<Algorithm>), Refusal> {
     let mut digests = Digests::default();
-    if ex.here().settings.upload.verify_digest != Verify::Off {
+    if ex.here().settings.upload.verify_digest != VerifyDigest::Off {
         digests.promise(promised)?;
     }
     let wanted = digest::wanted(ex).filter(|_| ends);
