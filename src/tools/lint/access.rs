@@ -87,43 +87,43 @@ fn is_rule(d: &Directive) -> bool {
     d.name.is("deny") || d.name.is("allow") || d.name.is("auth_basic") && !d.args.iter().any(|word| word.is("off"))
 }
 
-fn answered_before(place: &RuleContext, found: &mut Vec<Finding>) {
-    let level = place.level();
-    if !place.is_first("return") {
+fn answered_before(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let level = cx.level();
+    if !cx.is_first("return") {
         return;
     }
-    if place.is_in("if") {
-        return answered_by_if(place, found);
+    if cx.is_in("if") {
+        return answered_by_if(cx, found);
     }
-    if !(place.is_in("location") || place.is_in("server")) {
+    if !(cx.is_in("location") || cx.is_in("server")) {
         return;
     }
     // A return that refuses everyone is intentional.
-    let refuses = place.d.args.first().is_some_and(|code| matches!(code.bytes(), [b'4' | b'5', _, _]));
+    let refuses = cx.d.args.first().is_some_and(|code| matches!(code.bytes(), [b'4' | b'5', _, _]));
     if let Some(rule) = level.all.iter().find(|d| is_rule(d)).filter(|_| !refuses) {
         let message = format!("\"{}\" here never decides: this answers before access is checked", rule.name.str());
         let help = "put the answer into a location of its own (try_files with a file, or error_page), or use `if`";
-        found.push(Finding::new(place.d.name.span, message, help).note(rule.span, "the rule"));
+        found.push(Finding::new(cx.d.name.span, message, help).note(rule.span, "the rule"));
     }
 }
 
 /// An `if` that answers with content before the access rules of its block are checked.
-fn answered_by_if(place: &RuleContext, found: &mut Vec<Finding>) {
-    let [code, _text] = &place.d.args[..] else { return };
-    let Some(around) = place.levels().nth(1).filter(|_| code.bytes().starts_with(b"2")) else { return };
+fn answered_by_if(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let [code, _text] = &cx.d.args[..] else { return };
+    let Some(around) = cx.levels().nth(1).filter(|_| code.bytes().starts_with(b"2")) else { return };
     // A browser's preflight request carries no credentials.
     let is_preflight =
-        place.blocks.last().is_some_and(|block| block.args.iter().any(|word| word.str().starts_with("OPTIONS")));
+        cx.blocks.last().is_some_and(|block| block.args.iter().any(|word| word.str().starts_with("OPTIONS")));
     if let Some(rule) = around.all.iter().find(|d| is_rule(d)).filter(|_| !is_preflight) {
         let message =
             format!("\"{}\" never decides on this answer: it is given before access is checked", rule.name.str());
         let help = "put the answer into a location of its own, or check by `if` before it";
-        found.push(Finding::new(place.d.name.span, message, help).note(rule.span, "the rule"));
+        found.push(Finding::new(cx.d.name.span, message, help).note(rule.span, "the rule"));
     }
 }
 
-fn empty_referer(place: &RuleContext, found: &mut Vec<Finding>) {
-    if let Some(word) = place.d.args.iter().find(|word| place.is("valid_referers") && word.is("none")) {
+fn empty_referer(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if let Some(word) = cx.d.args.iter().find(|word| cx.is("valid_referers") && word.is("none")) {
         let message = "`none` lets every request in that has no Referer";
         found.push(Finding::new(word.span, message, "leave `none` out, and do not rely on Referer alone"));
     }
@@ -151,19 +151,19 @@ fn only_refuses(all: &[Directive]) -> bool {
     all.iter().any(|d| d.name.is("deny") || d.name.is("return")) && all.iter().all(refuses)
 }
 
-fn open_end(place: &RuleContext, found: &mut Vec<Finding>) {
-    if let Some((modifier, word)) = location(place.d)
+fn open_end(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if let Some((modifier, word)) = location(cx.d)
         && modifier.starts_with(b"~")
     {
         let text = word.str();
         // If it refuses requests, also matching longer names (/x.php~) is welcome.
-        if let Some(tail) = extension(&text).filter(|_| !only_refuses(place.children())) {
+        if let Some(tail) = extension(&text).filter(|_| !only_refuses(cx.children())) {
             let message = format!("\"{text}\" also matches names that go on after \"{tail}\"");
             found.push(Finding::new(word.span, message, format!("end it: \"{text}$\"")));
         }
     }
-    if place.is("server_name") {
-        for word in place.d.args.iter().filter(|word| word.bytes().starts_with(b"~")) {
+    if cx.is("server_name") {
+        for word in cx.d.args.iter().filter(|word| word.bytes().starts_with(b"~")) {
             let text = word.str();
             let regex = text.trim_start_matches('~');
             let is_host = regex.contains("\\.") || regex.contains('.');
@@ -177,35 +177,35 @@ fn open_end(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-fn no_passwords(place: &RuleContext, found: &mut Vec<Finding>) {
-    let Some(word) = place.d.args.first().filter(|word| place.is("auth_basic") && !word.is("off")) else { return };
+fn no_passwords(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some(word) = cx.d.args.first().filter(|word| cx.is("auth_basic") && !word.is("off")) else { return };
     let named = |level: &Level| level.has("auth_basic_user_file");
     let inside = |level: &Level| {
         level.all.iter().flat_map(|d| d.block.iter().flatten()).any(|d| d.name.is("auth_basic_user_file"))
     };
-    if !place.levels().any(named) && !inside(place.level()) {
+    if !cx.levels().any(named) && !inside(cx.level()) {
         let message = "no password is asked for: there is no auth_basic_user_file";
         found.push(Finding::new(word.span, message, "add: auth_basic_user_file htpasswd;"));
     }
 }
 
-fn second_type(place: &RuleContext, found: &mut Vec<Finding>) {
-    let [name, value, ..] = &place.d.args[..] else { return };
+fn second_type(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let [name, value, ..] = &cx.d.args[..] else { return };
     // Responses of programs may lack a type.
-    let is_served = !passes(&[Pass::Gateway, Pass::Program]).any(|pass| place.level().has(pass));
-    let is_passed = place.level().has("proxy_pass");
+    let is_served = !passes(&[Pass::Gateway, Pass::Program]).any(|pass| cx.level().has(pass));
+    let is_passed = cx.level().has("proxy_pass");
     let hides = |d: &Directive| {
         d.name.bytes().ends_with(b"_hide_header")
             && d.args.first().is_some_and(|word| word.bytes().eq_ignore_ascii_case(b"content-type"))
     };
-    let is_hidden = || place.levels().any(|level| level.all.iter().any(hides));
+    let is_hidden = || cx.levels().any(|level| level.all.iter().any(hides));
     // These have no Content-Type.
     let is_bare =
         |d: &Directive| d.name.is("return") && d.args.first().is_some_and(|code| code.is("204") || code.is("304"));
-    let is_one = place.is("add_header") && name.bytes().eq_ignore_ascii_case(b"content-type");
+    let is_one = cx.is("add_header") && name.bytes().eq_ignore_ascii_case(b"content-type");
     // Report once per block.
-    let is_first = || place.level().field("content-type").is_some_and(|first| first.span == place.d.span);
-    if is_one && is_served && is_first() && !place.level().all.iter().any(is_bare) && !is_hidden() {
+    let is_first = || cx.level().field("content-type").is_some_and(|first| first.span == cx.d.span);
+    if is_one && is_served && is_first() && !cx.level().all.iter().any(is_bare) && !is_hidden() {
         let help = match is_passed {
             true => "add: proxy_hide_header Content-Type;".to_owned(),
             false => format!("write: default_type {};", quoted(value)),
@@ -219,8 +219,8 @@ fn quoted(word: &Word) -> String {
     if text.contains([' ', ';']) { format!("\"{text}\"") } else { text.into_owned() }
 }
 
-fn version(place: &RuleContext, found: &mut Vec<Finding>) {
-    if let Some(word) = place.d.args.first().filter(|word| place.is("server_tokens") && word.is("on")) {
+fn version(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if let Some(word) = cx.d.args.first().filter(|word| cx.is("server_tokens") && word.is("on")) {
         found.push(Finding::new(word.span, "every response names the version", "write: server_tokens off;"));
     }
 }
@@ -230,10 +230,10 @@ const ANSWERS: [&str; 10] =
     ["root", "alias", "return", "stub_status", "status", "empty_gif", "deny", "rewrite", "upload_store", "include"];
 
 /// Reports once per server, at its first location.
-fn root_in_location(place: &RuleContext, found: &mut Vec<Finding>) {
-    let level = place.level();
-    let in_server = place.is_in("server");
-    if !in_server || !place.is_first("location") || place.levels().any(|level| level.has("root")) {
+fn root_in_location(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let level = cx.level();
+    let in_server = cx.is_in("server");
+    if !in_server || !cx.is_first("location") || cx.levels().any(|level| level.has("root")) {
         return;
     }
     if level.has("return") || level.has("include") {
@@ -261,7 +261,7 @@ fn root_in_location(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-fn public_resolver(place: &RuleContext, found: &mut Vec<Finding>) {
+fn public_resolver(cx: &RuleContext, found: &mut Vec<Finding>) {
     const PUBLIC: [&str; 10] = [
         "8.8.8.8",
         "8.8.4.4",
@@ -275,15 +275,15 @@ fn public_resolver(place: &RuleContext, found: &mut Vec<Finding>) {
         "[2606:4700:4700::1111]",
     ];
     let is_public = |word: &&Word| PUBLIC.contains(&word.str().trim_end_matches(":53"));
-    if let Some(word) = place.d.args.iter().find(|word| place.is("resolver") && is_public(word)) {
+    if let Some(word) = cx.d.args.iter().find(|word| cx.is("resolver") && is_public(word)) {
         let message = format!("{} is outside your network: its answers can be forged on their way", word.str());
         found.push(Finding::new(word.span, message, "name a resolver of your own: resolver 127.0.0.53;"));
     }
 }
 
-fn alias_without_capture(place: &RuleContext, found: &mut Vec<Finding>) {
-    let (Some(block), Some(word)) = (place.blocks.last(), place.d.args.first()) else { return };
-    let Some((modifier, name)) = location(block).filter(|_| place.is("alias")) else { return };
+fn alias_without_capture(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let (Some(block), Some(word)) = (cx.blocks.last(), cx.d.args.first()) else { return };
+    let Some((modifier, name)) = location(block).filter(|_| cx.is("alias")) else { return };
     if modifier.starts_with(b"~") && !word.bytes().contains(&b'$') && word.bytes().ends_with(b"/") {
         let regex = name.str();
         let start = regex.trim_end_matches(['$', '/']);
@@ -294,21 +294,21 @@ fn alias_without_capture(place: &RuleContext, found: &mut Vec<Finding>) {
 }
 
 /// Rule W205 in [`super::order`]: connection counts are for operators only.
-pub fn open_status(place: &RuleContext, found: &mut Vec<Finding>) {
-    let shows = ["stub_status", "status", "api", "prometheus"].iter().any(|name| place.is(name));
-    if !shows || place.d.args.first().is_some_and(|word| word.is("off")) {
+pub fn open_status(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let shows = ["stub_status", "status", "api", "prometheus"].iter().any(|name| cx.is(name));
+    if !shows || cx.d.args.first().is_some_and(|word| word.is("off")) {
         return;
     }
     let asked = |level: &Level| level.authenticates() || level.has("allow");
-    if !place.levels().any(asked) && !is_local(place) {
+    if !cx.levels().any(asked) && !is_local(cx) {
         let help = "add: allow 127.0.0.1; deny all;";
-        found.push(Finding::new(place.d.name.span, "the status page is open to anyone", help));
+        found.push(Finding::new(cx.d.name.span, "the status page is open to anyone", help));
     }
 }
 
 /// Whether the server can only be reached by unix sockets, whose file permissions restrict access.
-fn is_local(place: &RuleContext) -> bool {
-    let Some(server) = place.inside("server") else { return false };
+fn is_local(cx: &RuleContext) -> bool {
+    let Some(server) = cx.inside("server") else { return false };
     let mut listens = server.all.iter().filter(|d| d.name.is("listen"));
     let is_unix = |d: &Directive| d.args.first().is_some_and(|word| word.bytes().starts_with(b"unix:"));
     server.has("listen") && listens.all(is_unix)

@@ -51,33 +51,33 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
-fn one_family(place: &RuleContext, found: &mut Vec<Finding>) {
-    let level = place.level();
-    if !place.is_first("listen") || level.has("include") {
+fn one_family(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let level = cx.level();
+    if !cx.is_first("listen") || level.has("include") {
         return;
     }
     let address = |d: &Directive| d.args.first().map(|word| word.str().into_owned()).unwrap_or_default();
     let is_wide = |d: &Directive| address(d).starts_with("[::]");
     let own = || level.all.iter().filter(|d| d.name.is("listen"));
     let takes_both = |d: &Directive| d.args.iter().any(|word| word.is("ipv6only=off"));
-    if own().all(is_wide) && !place.listens().any(takes_both) {
-        let port = address(place.d).trim_start_matches("[::]").trim_start_matches(':').to_owned();
+    if own().all(is_wide) && !cx.listens().any(takes_both) {
+        let port = address(cx.d).trim_start_matches("[::]").trim_start_matches(':').to_owned();
         let port = if port.is_empty() { "80".to_owned() } else { port };
-        let rest: Vec<_> = place.d.args.iter().skip(1).map(Word::str).collect();
+        let rest: Vec<_> = cx.d.args.iter().skip(1).map(Word::str).collect();
         let line = format!("listen {port} {}", rest.join(" "));
         let message = "only IPv6 connections come here";
-        found.push(Finding::new(place.d.args_span(), message, format!("add: {};", line.trim_end())));
+        found.push(Finding::new(cx.d.args_span(), message, format!("add: {};", line.trim_end())));
     }
 }
 
-fn two_lifetimes(place: &RuleContext, found: &mut Vec<Finding>) {
-    let [name, value, ..] = &place.d.args[..] else { return };
-    if !place.is("add_header") || !name.bytes().eq_ignore_ascii_case(b"cache-control") {
+fn two_lifetimes(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let [name, value, ..] = &cx.d.args[..] else { return };
+    if !cx.is("add_header") || !name.bytes().eq_ignore_ascii_case(b"cache-control") {
         return;
     }
     let text = value.str().to_ascii_lowercase();
     let Some(forbids) = ["no-store", "no-cache", "max-age=0"].iter().find(|word| text.contains(**word)) else { return };
-    let level = place.level();
+    let level = cx.level();
     let Some(expires) = level.first("expires").and_then(|at| level.all.get(at)) else { return };
     let time = expires.args.last().map(Word::str).unwrap_or_default();
     let is_later = time.starts_with(|c: char| c.is_ascii_digit())
@@ -85,9 +85,8 @@ fn two_lifetimes(place: &RuleContext, found: &mut Vec<Finding>) {
     if is_later || time == "max" {
         let message =
             format!("\"{forbids}\" beside `expires {time}`: two Cache-Control headers that contradict each other");
-        found.push(
-            Finding::new(place.d.args_span(), message, "keep one of the two lines").note(expires.span, "the other"),
-        );
+        found
+            .push(Finding::new(cx.d.args_span(), message, "keep one of the two lines").note(expires.span, "the other"));
     }
 }
 
@@ -108,10 +107,10 @@ fn denies_all(d: &Directive) -> bool {
 }
 
 /// Reports once per server, at its first location.
-fn around_protection(place: &RuleContext, found: &mut Vec<Finding>) {
-    let level = place.level();
-    let in_server = place.is_in("server");
-    if !in_server || !place.is_first("location") || level.authenticates() || level.has("satisfy") {
+fn around_protection(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let level = cx.level();
+    let in_server = cx.is_in("server");
+    if !in_server || !cx.is_first("location") || level.authenticates() || level.has("satisfy") {
         return;
     }
     let locations = || level.all.iter().take(COMPARED).filter_map(|d| Some((d, location(d)?)));
@@ -184,20 +183,20 @@ fn sends_files(d: &Directive, path: &[u8]) -> bool {
     nested.and_then(|level| level.taker(path)).is_none_or(|d| sends_files(d, path))
 }
 
-fn served_secret(place: &RuleContext, found: &mut Vec<Finding>) {
+fn served_secret(cx: &RuleContext, found: &mut Vec<Finding>) {
     const PRIVATE: [(&str, &str); 4] = [
         ("auth_basic_user_file", "the password file"),
         ("ssl_certificate_key", "the key"),
         ("access_log", "the log"),
         ("error_log", "the log"),
     ];
-    let Some((_, what)) = PRIVATE.iter().find(|(name, _)| place.is(name)) else { return };
-    let (Some(word), Some(server)) = (place.d.args.first(), place.inside("server")) else { return };
+    let Some((_, what)) = PRIVATE.iter().find(|(name, _)| cx.is(name)) else { return };
+    let (Some(word), Some(server)) = (cx.d.args.first(), cx.inside("server")) else { return };
     let path = word.str();
     if !path.starts_with('/') || path.contains('$') {
         return;
     }
-    let Some((root, around)) = root_around(place, server) else { return };
+    let Some((root, around)) = root_around(cx, server) else { return };
     let uri =
         path.strip_prefix(root.str().trim_end_matches('/')).filter(|rest| rest.starts_with('/') && root.len() > 1);
     // A location's root applies only to its own paths.
@@ -213,24 +212,24 @@ fn served_secret(place: &RuleContext, found: &mut Vec<Finding>) {
 }
 
 /// The `root` in force, and the location that contains it.
-fn root_around<'a>(place: &RuleContext<'_, 'a>, server: &Level<'a>) -> Option<(&'a Word, Option<&'a Word>)> {
+fn root_around<'a>(cx: &RuleContext<'_, 'a>, server: &Level<'a>) -> Option<(&'a Word, Option<&'a Word>)> {
     let root = |level: &Level<'a>| level.all.get(level.first("root")?)?.args.first();
-    let inner = place.levels.iter().enumerate().rev().find_map(|(at, level)| Some((root(level)?, at)));
+    let inner = cx.levels.iter().enumerate().rev().find_map(|(at, level)| Some((root(level)?, at)));
     match inner {
         // Level n+1 is the inside of block n.
         Some((word, at)) => {
-            Some((word, at.checked_sub(1).and_then(|at| location(place.blocks.get(at)?)).map(|(_, name)| name)))
+            Some((word, at.checked_sub(1).and_then(|at| location(cx.blocks.get(at)?)).map(|(_, name)| name)))
         }
         None => root(server).map(|word| (word, None)),
     }
 }
 
-fn no_default(place: &RuleContext, found: &mut Vec<Finding>) {
-    let ([_, name], Some(http)) = (&place.d.args[..], place.levels.last()) else { return };
+fn no_default(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let ([_, name], Some(http)) = (&cx.d.args[..], cx.levels.last()) else { return };
     const ALL: [&str; 5] = ["default", "~.", "~.*", "~.+", "~^"];
     let has_rest =
         |d: &Directive| d.name.is("include") || d.name.is("hostnames") || ALL.iter().any(|name| d.name.is(name));
-    if !place.is("map") || place.children().iter().any(has_rest) {
+    if !cx.is("map") || cx.children().iter().any(has_rest) {
         return;
     }
     let text = name.str();
@@ -251,5 +250,5 @@ fn no_default(place: &RuleContext, found: &mut Vec<Finding>) {
             (span, "it chooses the server here"),
         ),
     };
-    found.push(Finding::new(place.d.args_span(), message, help).note(note.0, note.1));
+    found.push(Finding::new(cx.d.args_span(), message, help).note(note.0, note.1));
 }

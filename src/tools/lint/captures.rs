@@ -32,16 +32,16 @@ fn first_group(word: &Word) -> Option<char> {
     digits.into_iter().find(|c| ('1'..='9').contains(c))
 }
 
-fn group_of_if(place: &RuleContext, found: &mut Vec<Finding>) {
-    let Some(block) = place.blocks.last().filter(|block| block.name.is("if")) else { return };
+fn group_of_if(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some(block) = cx.blocks.last().filter(|block| block.name.is("if")) else { return };
     let [_, operator, regex] = &block.args[..] else { return };
     let is_matched = operator.is("~") || operator.is("~*");
     // Another regex may have matched last.
-    let others = place.level().has("rewrite") || place.level().has("if");
+    let others = cx.level().has("rewrite") || cx.level().has("if");
     if !is_matched || others || regex.bytes().iter().filter(|byte| **byte == b'(').count() > 0 {
         return;
     }
-    let value = place.d.args.iter().find_map(|word| Some((word, first_group(word)?)));
+    let value = cx.d.args.iter().find_map(|word| Some((word, first_group(word)?)));
     if let Some((word, digit)) = value {
         let message = format!("${digit} is empty: the regex of this `if` has no group");
         let help = "put what is meant into parentheses, or use a named group, (?<name>…), of the location";
@@ -49,9 +49,9 @@ fn group_of_if(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-fn joined_alias(place: &RuleContext, found: &mut Vec<Finding>) {
-    let (Some(block), Some(word)) = (place.blocks.last(), place.d.args.first()) else { return };
-    let Some((sign, name)) = location(block).filter(|_| place.is("alias")) else { return };
+fn joined_alias(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let (Some(block), Some(word)) = (cx.blocks.last(), cx.d.args.first()) else { return };
+    let Some((sign, name)) = location(block).filter(|_| cx.is("alias")) else { return };
     let (regex, path) = (name.str(), word.str());
     if !sign.starts_with(b"~") {
         return;

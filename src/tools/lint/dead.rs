@@ -78,8 +78,8 @@ pub const RULES: &[Rule] = &[
 ];
 
 /// The regex of a location or rewrite, or of an `if` that tests the path.
-fn regex_of_path<'a>(place: &RuleContext<'_, 'a>) -> Option<&'a Word> {
-    match (place.name(), &place.d.args[..]) {
+fn regex_of_path<'a>(cx: &RuleContext<'_, 'a>) -> Option<&'a Word> {
+    match (cx.name(), &cx.d.args[..]) {
         (b"location", [modifier, word]) if modifier.bytes().starts_with(b"~") => Some(word),
         (b"rewrite", [word, ..]) => Some(word),
         (b"if", [subject, sign, word]) if subject.is("($uri") && sign.bytes().starts_with(b"~") => Some(word),
@@ -87,9 +87,9 @@ fn regex_of_path<'a>(place: &RuleContext<'_, 'a>) -> Option<&'a Word> {
     }
 }
 
-fn no_such_path(place: &RuleContext, found: &mut Vec<Finding>) {
-    let merges = || !place.levels.iter().any(|level| level.has("merge_slashes"));
-    let (word, why, help) = match (regex_of_path(place), location(place.d)) {
+fn no_such_path(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let merges = || !cx.levels.iter().any(|level| level.has("merge_slashes"));
+    let (word, why, help) = match (regex_of_path(cx), location(cx.d)) {
         (Some(word), _) => {
             let text = word.str();
             let Some((why, help)) = no_such_regex(&text) else { return };
@@ -154,9 +154,9 @@ fn no_such_regex(regex: &str) -> Option<(&'static str, String)> {
     None
 }
 
-fn looked_for_last(place: &RuleContext, found: &mut Vec<Finding>) {
-    let Some((last, files)) = place.d.args.split_last().filter(|_| place.is("try_files")) else { return };
-    let url = place.d.args.iter().find(|word| {
+fn looked_for_last(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some((last, files)) = cx.d.args.split_last().filter(|_| cx.is("try_files")) else { return };
+    let url = cx.d.args.iter().find(|word| {
         let text = word.str();
         text.starts_with("http://") || text.starts_with("https://") || text.starts_with("unix:")
     });
@@ -168,16 +168,16 @@ fn looked_for_last(place: &RuleContext, found: &mut Vec<Finding>) {
     }
     let is_own = ["$uri", "$uri/", "${uri}", "$document_uri", "$request_uri"].iter().any(|own| last.is(own));
     // After a rewrite, another location may take the path.
-    if is_own && !files.is_empty() && !place.level().has("rewrite") {
-        let kept: Vec<_> = place.d.args.iter().map(Word::str).collect();
+    if is_own && !files.is_empty() && !cx.level().has("rewrite") {
+        let kept: Vec<_> = cx.d.args.iter().map(Word::str).collect();
         let message =
             format!("\"{}\" is not looked for: the request comes back here, until it ends in 500", last.str());
         found.push(Finding::new(last.span, message, format!("write: try_files {} =404;", kept.join(" "))));
     }
 }
 
-fn page_without_slash(place: &RuleContext, found: &mut Vec<Finding>) {
-    let Some((page, codes)) = place.d.args.split_last().filter(|_| place.is("error_page")) else { return };
+fn page_without_slash(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some((page, codes)) = cx.d.args.split_last().filter(|_| cx.is("error_page")) else { return };
     let text = page.str();
     let is_code = |word: &Word| word.len() == 3 && word.bytes().iter().all(u8::is_ascii_digit);
     let is_path = text.starts_with(['/', '@', '$', '=', '"', '?', '#']) || text.contains("://");
@@ -201,30 +201,30 @@ fn defined(all: &[Directive]) -> FastSet<&[u8]> {
     all.iter().filter_map(|d| d.args.get(own(d))?.bytes().strip_prefix(b"$")).collect()
 }
 
-fn not_known_yet(place: &RuleContext, found: &mut Vec<Finding>) {
-    if !place.is("if") && !place.is("set") {
+fn not_known_yet(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !cx.is("if") && !cx.is("set") {
         return;
     }
     // In an error page, an auth_request subrequest or after an upstream, a response already exists.
-    let is_second = |name: &str| place.levels.iter().any(|level| level.has(name));
+    let is_second = |name: &str| cx.levels.iter().any(|level| level.has(name));
     if ["error_page", "auth_request", "internal"].iter().any(|name| is_second(name)) {
         return;
     }
-    if place.blocks.iter().any(|block| location(block).is_some_and(|(_, name)| name.bytes().starts_with(b"@"))) {
+    if cx.blocks.iter().any(|block| location(block).is_some_and(|(_, name)| name.bytes().starts_with(b"@"))) {
         return;
     }
-    let skipped = usize::from(place.is("set"));
-    for word in place.d.args.iter().skip(skipped) {
+    let skipped = usize::from(cx.is("set"));
+    for word in cx.d.args.iter().skip(skipped) {
         let late = |name: &String| {
             matches!(&**name, "status" | "body_bytes_sent" | "bytes_sent")
                 || LATE.iter().any(|prefix| name.starts_with(prefix))
                 || name.starts_with("upstream_") && Builtin::of(name).is_some()
         };
         let is_defined = |name: &String| {
-            place.levels.iter().any(|level| level.defined.get_or_init(|| defined(level.all)).contains(name.as_bytes()))
+            cx.levels.iter().any(|level| level.defined.get_or_init(|| defined(level.all)).contains(name.as_bytes()))
         };
         if let Some(name) = variables(&word.str()).into_iter().find(late).filter(|name| !is_defined(name)) {
-            let message = format!("${name} is empty here: `{}` runs before there is an answer", place.d.name.str());
+            let message = format!("${name} is empty here: `{}` runs before there is an answer", cx.d.name.str());
             let help = match &*name {
                 "status" => "have `error_page` act on a status, or a `map` that a log uses",
                 _ => "look at it in a `map` that a header or a log uses",
@@ -234,12 +234,11 @@ fn not_known_yet(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-fn not_filled_in(place: &RuleContext, found: &mut Vec<Finding>) {
-    let header =
-        ["add_header", "add_trailer", "proxy_set_header", "proxy_hide_header"].iter().any(|name| place.is(name));
-    let path = place.is("error_log") || place.is("pid");
-    let is_named = place.is("real_ip_header");
-    let Some(word) = place.d.args.first().filter(|_| header || path || is_named) else { return };
+fn not_filled_in(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let header = ["add_header", "add_trailer", "proxy_set_header", "proxy_hide_header"].iter().any(|name| cx.is(name));
+    let path = cx.is("error_log") || cx.is("pid");
+    let is_named = cx.is("real_ip_header");
+    let Some(word) = cx.d.args.first().filter(|_| header || path || is_named) else { return };
     let names = variables(&word.str());
     let Some(name) = names.first().filter(|name| !name.starts_with(|c: char| c.is_ascii_digit())) else { return };
     let message = format!("\"${name}\" is taken as it stands: no variable is filled in here");
@@ -257,10 +256,10 @@ fn field_name(variable: &str) -> String {
     variable.split('_').map(part).collect::<Vec<_>>().join("-")
 }
 
-fn bare_size(place: &RuleContext, found: &mut Vec<Finding>) {
+fn bare_size(cx: &RuleContext, found: &mut Vec<Finding>) {
     const SIZES: [&str; 4] =
         ["client_max_body_size", "upload_max_file_size", "upload_quota", "client_body_buffer_size"];
-    let Some(word) = place.d.args.first().filter(|_| SIZES.iter().any(|name| place.is(name))) else { return };
+    let Some(word) = cx.d.args.first().filter(|_| SIZES.iter().any(|name| cx.is(name))) else { return };
     let text = word.str();
     if text.parse::<u32>().is_ok_and(|bytes| (1..=1000).contains(&bytes)) {
         let message = format!("{text} bytes: a size without a unit counts bytes");
@@ -272,31 +271,31 @@ fn bare_size(place: &RuleContext, found: &mut Vec<Finding>) {
 const CONTENT: [&str; 3] = ["try_files", "root", "alias"];
 
 /// A `return` of a server runs before a location is selected.
-fn before_all_locations(place: &RuleContext, found: &mut Vec<Finding>) {
-    let level = place.level();
-    let in_server = place.is_in("server");
-    if !in_server || !place.is_first("return") {
+fn before_all_locations(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let level = cx.level();
+    let in_server = cx.is_in("server");
+    if !in_server || !cx.is_first("return") {
         return;
     }
     // After a rewrite with a flag or a break, processing continues with the locations.
-    let ends = level.all.iter().take(place.at).any(|d| matches!(d.name.bytes(), b"rewrite" | b"break"));
+    let ends = level.all.iter().take(cx.at).any(|d| matches!(d.name.bytes(), b"rewrite" | b"break"));
     // The `return` may itself lead to such a location (error_page).
     let Some(first) = level.first("location").map(|at| &level.all[at]).filter(|_| !ends) else { return };
     let is_reached = |d: &Directive| {
-        location(d).is_some_and(|(_, name)| place.levels.iter().any(|level| level.has_error_page(name.bytes())))
+        location(d).is_some_and(|(_, name)| cx.levels.iter().any(|level| level.has_error_page(name.bytes())))
     };
     let mut locations = level.all.iter().filter(|d| d.name.is("location"));
     if !locations.any(is_reached) {
         let message = "this answers every request of the server: none of its locations is ever reached";
         let help = "write it into the location that it is for: location / { return …; }";
-        found.push(Finding::new(place.d.span, message, help).note(first.args_span(), "the first of them"));
+        found.push(Finding::new(cx.d.span, message, help).note(first.args_span(), "the first of them"));
     }
 }
 
-fn answered_before(place: &RuleContext, found: &mut Vec<Finding>) {
-    before_all_locations(place, found);
-    let level = place.level();
-    if !place.is_in("location") {
+fn answered_before(cx: &RuleContext, found: &mut Vec<Finding>) {
+    before_all_locations(cx, found);
+    let level = cx.level();
+    if !cx.is_in("location") {
         return;
     }
     let Some(by) = level.first("return") else { return };
@@ -304,12 +303,11 @@ fn answered_before(place: &RuleContext, found: &mut Vec<Finding>) {
         |d: &Directive| passes(&[Pass::Http, Pass::Gateway, Pass::Program, Pass::Other]).any(|name| d.name.is(name));
     let is_content = |d: &Directive| is_pass(d) || CONTENT.iter().any(|name| d.name.is(name));
     // Report once per block, and only if nothing else may run before the `return`.
-    let is_first = || level.all.iter().take(place.at).all(|d| !is_content(d));
+    let is_first = || level.all.iter().take(cx.at).all(|d| !is_content(d));
     let others = ["rewrite", "location", "break", "if"].iter().any(|name| level.has(name));
-    if is_content(place.d) && !others && is_first() {
-        let message = format!("\"{}\" is never used: `return` answers before", place.d.name.str());
-        let finding =
-            Finding::new(place.d.name.span, message, "remove one of the two, or put the `return` into an `if`");
+    if is_content(cx.d) && !others && is_first() {
+        let message = format!("\"{}\" is never used: `return` answers before", cx.d.name.str());
+        let finding = Finding::new(cx.d.name.span, message, "remove one of the two, or put the `return` into an `if`");
         found.push(finding.note(level.all[by].span, "the answer"));
     }
 }

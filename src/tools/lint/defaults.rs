@@ -48,8 +48,8 @@ fn is_private(name: &Word) -> bool {
     text.contains('.') && PRIVATE.contains(&first)
 }
 
-fn not_the_default(place: &RuleContext, found: &mut Vec<Finding>) {
-    let (Some(server), Some(http)) = (place.blocks.last(), place.levels.iter().rev().nth(1)) else { return };
+fn not_the_default(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let (Some(server), Some(http)) = (cx.blocks.last(), cx.levels.iter().rev().nth(1)) else { return };
     if !server.name.is("server") || http.has("include") || !listens(server).all(|listen| !is_default(listen)) {
         return;
     }
@@ -59,19 +59,19 @@ fn not_the_default(place: &RuleContext, found: &mut Vec<Finding>) {
         return;
     }
     let first = others().find(|other| other.span.start < server.span.start);
-    let catch_all = place.d.args.iter().find(|word| word.is("_") || word.is(""));
+    let catch_all = cx.d.args.iter().find(|word| word.is("_") || word.is(""));
     match (first, catch_all) {
-        (Some(first), Some(word)) if place.d.args.len() == 1 => {
+        (Some(first), Some(word)) if cx.d.args.len() == 1 => {
             let message =
                 format!("\"{}\" takes no unknown hosts: the first server of the address answers them", word.str());
             let help = "add to its address: listen … default_server;";
             found.push(Finding::new(word.span, message, help).note(first.name.span, "that server"));
         }
         (None, None) => {
-            let private = place.d.args.iter().find(|word| is_private(word));
+            let private = cx.d.args.iter().find(|word| is_private(word));
             let Some((word, other)) = private.zip(others().next()) else { return };
             let is_open = !server.block.iter().flatten().any(|d| d.name.is("deny") || d.name.is("ssl_verify_client"));
-            if is_open && place.d.args.iter().all(is_private) {
+            if is_open && cx.d.args.iter().all(is_private) {
                 let message = format!(
                     "\"{}\" also answers every host that no server names: it is the first of its address",
                     word.str()

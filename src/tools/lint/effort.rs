@@ -52,20 +52,20 @@ const COMPRESSED: [&str; 16] = [
     "application/font-woff2",
 ];
 
-fn compressed_twice(place: &RuleContext, found: &mut Vec<Finding>) {
+fn compressed_twice(cx: &RuleContext, found: &mut Vec<Finding>) {
     let is_compressed = |word: &&Word| {
         let lower = word.str().to_ascii_lowercase();
         COMPRESSED.contains(&&*lower) || lower.starts_with("video/") || lower == "audio/mpeg"
     };
-    let is_on = place.levels.iter().any(|level| {
+    let is_on = cx.levels.iter().any(|level| {
         let gzip = level.first("gzip").and_then(|at| level.all.get(at));
         gzip.is_some_and(|d| d.args.first().is_some_and(|word| word.is("on")))
     });
-    let Some(word) = place.d.args.iter().find(is_compressed).filter(|_| is_on && place.is("gzip_types")) else {
+    let Some(word) = cx.d.args.iter().find(is_compressed).filter(|_| is_on && cx.is("gzip_types")) else {
         return;
     };
     let message = format!("files of {} are compressed already: gzip makes them no smaller", word.str());
-    let rest: Vec<_> = place.d.args.iter().filter(|word| !is_compressed(word)).map(Word::str).collect();
+    let rest: Vec<_> = cx.d.args.iter().filter(|word| !is_compressed(word)).map(Word::str).collect();
     let help = match &rest[..] {
         [] => "leave the line out: text/html is always compressed".to_owned(),
         rest => format!("leave such types out: gzip_types {};", rest.join(" ")),
@@ -73,29 +73,29 @@ fn compressed_twice(place: &RuleContext, found: &mut Vec<Finding>) {
     found.push(Finding::new(word.span, message, help));
 }
 
-fn unique_key(place: &RuleContext, found: &mut Vec<Finding>) {
+fn unique_key(cx: &RuleContext, found: &mut Vec<Finding>) {
     const EACH_REQUEST: [&str; 5] = ["request_id", "msec", "connection_requests", "request_time", "pipe"];
     const EACH_CONNECTION: [&str; 3] = ["connection", "remote_port", "proxy_protocol_port"];
-    let is_limit = place.is("limit_req_zone") || place.is("limit_conn_zone");
-    let Some(key) = place.d.args.first().filter(|_| is_limit) else { return };
+    let is_limit = cx.is("limit_req_zone") || cx.is("limit_conn_zone");
+    let Some(key) = cx.d.args.first().filter(|_| is_limit) else { return };
     let named = variables(&key.str());
     let is_one = |known: &[&str]| named.iter().any(|name| known.contains(&name.as_str()));
     let each = match () {
         () if is_one(&EACH_REQUEST) => "request",
         // limit_req per connection may be intended.
-        () if is_one(&EACH_CONNECTION) && place.is("limit_conn_zone") => "connection",
+        () if is_one(&EACH_CONNECTION) && cx.is("limit_conn_zone") => "connection",
         () => return,
     };
     let message = format!("\"{}\" is another one for each {each}: nothing is ever limited", key.str());
     found.push(Finding::new(key.span, message, "count by the client's address: $binary_remote_addr"));
 }
 
-fn mapped_twice(place: &RuleContext, found: &mut Vec<Finding>) {
-    let Some(variable) = place.d.args.get(1).filter(|_| place.is("map")) else { return };
+fn mapped_twice(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some(variable) = cx.d.args.get(1).filter(|_| cx.is("map")) else { return };
     let is_same =
         |d: &&Directive| d.name.is("map") && d.args.get(1).is_some_and(|word| word.bytes() == variable.bytes());
-    let first = place.level().first("map").unwrap_or(place.at);
-    let before = place.level().all.get(first..place.at).unwrap_or_default();
+    let first = cx.level().first("map").unwrap_or(cx.at);
+    let before = cx.level().all.get(first..cx.at).unwrap_or_default();
     // More blocks than this are generated.
     if let Some(earlier) = before.iter().rev().take(super::rule::COMPARED).find(is_same) {
         let message = format!("this map of \"{}\" replaces the one before", variable.str());

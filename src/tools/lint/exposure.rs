@@ -54,30 +54,30 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
-fn chosen_key(place: &RuleContext, found: &mut Vec<Finding>) {
-    if !place.is("limit_req_zone") && !place.is("limit_conn_zone") {
+fn chosen_key(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !cx.is("limit_req_zone") && !cx.is("limit_conn_zone") {
         return;
     }
     let chosen = ["$http_x_forwarded_for", "$http_x_real_ip", "$http_user_agent", "$proxy_add_x_forwarded_for"];
-    if let Some(word) = place.d.args.first().filter(|word| chosen.iter().any(|name| word.is(name))) {
+    if let Some(word) = cx.d.args.first().filter(|word| chosen.iter().any(|name| word.is(name))) {
         let message = format!("the client chooses {}, and so how it is counted", word.str());
         found.push(Finding::new(word.span, message, "count by the address: $binary_remote_addr"));
     }
 }
 
-fn nested_repetition(place: &RuleContext, found: &mut Vec<Finding>) {
-    let word = match place.d.name.bytes() {
-        b"location" => location(place.d).filter(|(modifier, _)| modifier.starts_with(b"~")).map(|(_, word)| word),
-        b"rewrite" => place.d.args.first(),
-        b"server_name" => place.d.args.iter().find(|word| word.bytes().starts_with(b"~")),
-        b"if" => place.d.args.get(2).filter(|_| place.d.args.get(1).is_some_and(|sign| sign.bytes().contains(&b'~'))),
+fn nested_repetition(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let word = match cx.d.name.bytes() {
+        b"location" => location(cx.d).filter(|(modifier, _)| modifier.starts_with(b"~")).map(|(_, word)| word),
+        b"rewrite" => cx.d.args.first(),
+        b"server_name" => cx.d.args.iter().find(|word| word.bytes().starts_with(b"~")),
+        b"if" => cx.d.args.get(2).filter(|_| cx.d.args.get(1).is_some_and(|sign| sign.bytes().contains(&b'~'))),
         _ => None,
     };
     let Some(word) = word else { return };
     let text = word.str();
     let regex = text.trim_start_matches('~');
     // The last word of an `if` includes its parenthesis.
-    let regex = regex.strip_suffix(')').filter(|_| place.is("if") && !word.quoted).unwrap_or(regex);
+    let regex = regex.strip_suffix(')').filter(|_| cx.is("if") && !word.quoted).unwrap_or(regex);
     if let Some(group) = ambiguous(regex) {
         found.push(Finding::new(
             word.span,
@@ -87,14 +87,14 @@ fn nested_repetition(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-fn any_origin(place: &RuleContext, found: &mut Vec<Finding>) {
-    let [name, value, ..] = &place.d.args[..] else { return };
+fn any_origin(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let [name, value, ..] = &cx.d.args[..] else { return };
     let is_named = |word: &Word, name: &[u8]| word.bytes().eq_ignore_ascii_case(name);
-    if !place.is("add_header") || !is_named(name, b"access-control-allow-origin") {
+    if !cx.is("add_header") || !is_named(name, b"access-control-allow-origin") {
         return;
     }
-    let credentials = place.level().credentials.get_or_init(|| {
-        place.level().all.iter().find(|d| {
+    let credentials = cx.level().credentials.get_or_init(|| {
+        cx.level().all.iter().find(|d| {
             d.name.is("add_header")
                 && d.args.first().is_some_and(|word| is_named(word, b"access-control-allow-credentials"))
                 && d.args.get(1).is_some_and(|word| is_named(word, b"true"))
@@ -102,8 +102,7 @@ fn any_origin(place: &RuleContext, found: &mut Vec<Finding>) {
     });
     let Some(credentials) = credentials else { return };
     // An `if` may have checked the origin.
-    let is_checked =
-        place.blocks.iter().any(|block| block.name.is("if")) || place.levels().any(|level| level.has("if"));
+    let is_checked = cx.blocks.iter().any(|block| block.name.is("if")) || cx.levels().any(|level| level.has("if"));
     let message = match value.bytes() {
         b"$http_origin" if !is_checked => "every site may read answers with the visitor's cookies",
         b"*" => "browsers refuse `*` where credentials are allowed",
@@ -113,15 +112,15 @@ fn any_origin(place: &RuleContext, found: &mut Vec<Finding>) {
     found.push(finding.note(credentials.span, "credentials are allowed"));
 }
 
-fn unused_passwords(place: &RuleContext, found: &mut Vec<Finding>) {
+fn unused_passwords(cx: &RuleContext, found: &mut Vec<Finding>) {
     fn asks(level: &[Directive]) -> bool {
         level.iter().any(|d| d.name.is("auth_basic") || d.block.as_deref().is_some_and(asks))
     }
-    let is_used = || place.levels.iter().any(|level| level.has("auth_basic"));
+    let is_used = || cx.levels.iter().any(|level| level.has("auth_basic"));
     // The file may be included where auth_basic is set.
-    if place.is("auth_basic_user_file") && place.inside("server").is_some() && !is_used() && !asks(place.level().all) {
+    if cx.is("auth_basic_user_file") && cx.inside("server").is_some() && !is_used() && !asks(cx.level().all) {
         let message = "no password is asked for: auth_basic is not set";
-        found.push(Finding::new(place.d.span, message, "add: auth_basic \"Members\";"));
+        found.push(Finding::new(cx.d.span, message, "add: auth_basic \"Members\";"));
     }
 }
 
@@ -162,17 +161,17 @@ fn open_locations(server: &Level) -> FastMap<String, Vec<usize>> {
     found
 }
 
-fn read_back(place: &RuleContext, found: &mut Vec<Finding>) {
-    if !place.is("upload_store") {
+fn read_back(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !cx.is("upload_store") {
         return;
     }
     let (Some(store), Some(server), Some(own)) =
-        (place.d.args.first().and_then(|word| plain(&word.str())), place.inside("server"), place.blocks.last())
+        (cx.d.args.first().and_then(|word| plain(&word.str())), cx.inside("server"), cx.blocks.last())
     else {
         return;
     };
     // If everyone may upload, everyone may fetch.
-    if !place.level().authenticates() || server.authenticates() {
+    if !cx.level().authenticates() || server.authenticates() {
         return;
     }
     let all_open = server.open.get_or_init(|| open_locations(server));

@@ -62,9 +62,8 @@ pub const RULES: &[Rule] = &[
 
 /// An `include` pattern that matches nothing although there are files: `sites-enabled/*.conf` beside
 /// `sites-enabled/default`.
-fn unmatched_mask(place: &RuleContext, found: &mut Vec<Finding>) {
-    let Some(path) = fixed(place, |paths| &paths.conf_dir).filter(|_| place.is("include") && place.may_compare())
-    else {
+fn unmatched_mask(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some(path) = fixed(cx, |paths| &paths.conf_dir).filter(|_| cx.is("include") && cx.may_compare()) else {
         return;
     };
     let (Some(mask), Some(directory)) = (path.file_name().and_then(OsStr::to_str), path.parent()) else { return };
@@ -88,32 +87,32 @@ fn unmatched_mask(place: &RuleContext, found: &mut Vec<Finding>) {
     if let Some(name) = names.first() {
         let message = format!("no file matches this mask, though \"{name}\" is there");
         let help = format!("rename the files so that they end in `{end}`, or take all of them: include {}/*;", {
-            let written = place.d.args.first().map(Word::str).unwrap_or_default();
+            let written = cx.d.args.first().map(Word::str).unwrap_or_default();
             written.rsplit_once('/').map_or(".".to_owned(), |(directory, _)| directory.to_owned())
         });
-        found.push(Finding::new(place.d.args_span(), message, help));
+        found.push(Finding::new(cx.d.args_span(), message, help));
     }
 }
 
 /// The path of the first argument, if it has no variables.
-fn fixed(place: &RuleContext, from: fn(&Paths) -> &PathBuf) -> Option<PathBuf> {
-    let from = from(place.paths?);
-    let word = place.d.args.first()?;
+fn fixed(cx: &RuleContext, from: fn(&Paths) -> &PathBuf) -> Option<PathBuf> {
+    let from = from(cx.paths?);
+    let word = cx.d.args.first()?;
     let bytes = word.bytes();
     (!bytes.is_empty() && !bytes.contains(&b'$')).then(|| from.join(OsStr::from_bytes(bytes)))
 }
 
-fn missing_root(place: &RuleContext, found: &mut Vec<Finding>) {
-    if !place.is("root") && !place.is("alias") {
+fn missing_root(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !cx.is("root") && !cx.is("alias") {
         return;
     }
-    let Some(path) = fixed(place, |paths| &paths.prefix) else { return };
+    let Some(path) = fixed(cx, |paths| &paths.prefix) else { return };
     // Other errors do not count: the server may have more rights.
     let found_there = std::fs::metadata(&path);
     let shown = path.display();
-    if place.is("root") && found_there.as_ref().is_ok_and(|meta| meta.is_file()) {
+    if cx.is("root") && found_there.as_ref().is_ok_and(|meta| meta.is_file()) {
         found.push(Finding::new(
-            place.d.args_span(),
+            cx.d.args_span(),
             format!("\"{shown}\" is a file, not a directory: every request is answered 404"),
             "`root` names the directory that holds it, `index` the file; or `location = /x { alias FILE; }`",
         ));
@@ -123,12 +122,12 @@ fn missing_root(place: &RuleContext, found: &mut Vec<Finding>) {
         return;
     }
     // An invisible character has been reported already.
-    if place.d.args.iter().any(|word| lexical::odd_word(place.d, word).is_some()) {
+    if cx.d.args.iter().any(|word| lexical::odd_word(cx.d, word).is_some()) {
         return;
     }
-    let near = if place.may_compare() { nearest(&path) } else { None };
+    let near = if cx.may_compare() { nearest(&path) } else { None };
     // The configuration may be for another machine, where the path may exist.
-    let is_told = place.paths.is_some_and(|paths| paths.on_this_machine);
+    let is_told = cx.paths.is_some_and(|paths| paths.on_this_machine);
     if near.is_none() && !is_told {
         return;
     }
@@ -140,11 +139,11 @@ fn missing_root(place: &RuleContext, found: &mut Vec<Finding>) {
         let methods = level.first("dav_methods").and_then(|at| level.all.get(at));
         methods.is_some_and(|d| d.args.iter().any(|word| word.is("PUT")))
     };
-    let until = match place.is("alias") && place.levels().any(makes) {
+    let until = match cx.is("alias") && cx.levels().any(makes) {
         true => "requests are answered 404 until PUT makes it",
         false => "every request is answered 404",
     };
-    found.push(Finding::new(place.d.args_span(), format!("\"{shown}\" does not exist: {until}"), near));
+    found.push(Finding::new(cx.d.args_span(), format!("\"{shown}\" does not exist: {until}"), near));
 }
 
 /// Directives that determine where files are, or answer without files.
@@ -162,24 +161,22 @@ const ANSWERS: [&str; 11] = [
     "deny",
 ];
 
-fn no_root(place: &RuleContext, found: &mut Vec<Finding>) {
-    let Some(paths) =
-        place.paths.filter(|paths| paths.on_this_machine && place.is("server") && place.d.block.is_some())
-    else {
+fn no_root(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some(paths) = cx.paths.filter(|paths| paths.on_this_machine && cx.is("server") && cx.d.block.is_some()) else {
         return;
     };
     fn answers(d: &Directive) -> bool {
         let inside = d.block.iter().flatten();
         ANSWERS.iter().any(|name| d.name.is(name)) || is_pass(&d.name.str()) || inside.into_iter().any(answers)
     }
-    if place.children().iter().any(answers) || place.levels().any(|level| level.has("root")) {
+    if cx.children().iter().any(answers) || cx.levels().any(|level| level.has("root")) {
         return;
     }
     let default = paths.prefix.join("html");
     if std::fs::metadata(&default).is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound) {
         let shown = default.display();
         found.push(Finding::new(
-            place.d.name.span,
+            cx.d.name.span,
             format!("no root: files would be in \"{shown}\", which does not exist: every request is answered 404"),
             "write where they are, as in: root /srv/www;",
         ));
@@ -197,21 +194,21 @@ fn nearest(path: &Path) -> Option<String> {
     Some(parent.join(near).display().to_string())
 }
 
-fn no_passwords(place: &RuleContext, found: &mut Vec<Finding>) {
-    if !place.is("auth_basic_user_file") {
+fn no_passwords(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !cx.is("auth_basic_user_file") {
         return;
     }
-    let Some(path) = fixed(place, |paths| &paths.conf_dir) else { return };
+    let Some(path) = fixed(cx, |paths| &paths.conf_dir) else { return };
     let is_missing = std::fs::metadata(&path).is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound);
-    let written = place.d.args.first().map(Word::str).unwrap_or_default();
-    let near = if is_missing && place.may_compare() { meant(&path, &written) } else { None };
+    let written = cx.d.args.first().map(Word::str).unwrap_or_default();
+    let near = if is_missing && cx.may_compare() { meant(&path, &written) } else { None };
     let shown = path.display();
     if let Some(near) = near {
         let message = format!("\"{shown}\" does not exist: no one gets in");
-        found.push(Finding::new(place.d.args_span(), message, format!("did you mean \"{near}\"?")));
-    } else if is_missing && place.paths.is_some_and(|paths| paths.on_this_machine) {
+        found.push(Finding::new(cx.d.args_span(), message, format!("did you mean \"{near}\"?")));
+    } else if is_missing && cx.paths.is_some_and(|paths| paths.on_this_machine) {
         found.push(Finding::new(
-            place.d.args_span(),
+            cx.d.args_span(),
             format!("\"{shown}\" does not exist: no one gets in"),
             format!(
                 "htpasswd -c \"{shown}\" USER makes it (package apache2-utils), or a line \"USER:$(openssl passwd -6)\""
@@ -219,7 +216,7 @@ fn no_passwords(place: &RuleContext, found: &mut Vec<Finding>) {
         ));
     } else if has_no_user(&path) {
         found.push(Finding::new(
-            place.d.args_span(),
+            cx.d.args_span(),
             format!("\"{shown}\" has no line \"USER:HASH\": no one gets in"),
             format!("htpasswd \"{shown}\" USER adds one (package apache2-utils)"),
         ));
@@ -236,10 +233,10 @@ fn has_no_user(path: &Path) -> bool {
     std::fs::read(path).is_ok_and(|text| !text.split(|byte| *byte == b'\n').any(is_user))
 }
 
-fn nothing_listened_on(place: &RuleContext, found: &mut Vec<Finding>) {
-    if place.is("http") && !place.children().iter().any(|d| d.name.is("server")) {
+fn nothing_listened_on(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if cx.is("http") && !cx.children().iter().any(|d| d.name.is("server")) {
         found.push(Finding::new(
-            place.d.name.span,
+            cx.d.name.span,
             "nothing is listened on: there is no server in http",
             "write one, as in: server { listen 8080; root /srv/www; }",
         ));

@@ -71,8 +71,8 @@ fn sent_by_client(name: &str) -> bool {
 }
 
 /// Whether a `set` in an enclosing block assigns client input to the variable.
-fn is_set_by_client(place: &RuleContext, name: &str) -> bool {
-    place.levels.iter().any(|level| level.set_by_client.get_or_init(|| set_by_client(level)).contains(name.as_bytes()))
+fn is_set_by_client(cx: &RuleContext, name: &str) -> bool {
+    cx.levels.iter().any(|level| level.set_by_client.get_or_init(|| set_by_client(level)).contains(name.as_bytes()))
 }
 
 fn set_by_client<'a>(level: &Level<'a>) -> FastSet<&'a [u8]> {
@@ -87,9 +87,9 @@ fn set_by_client<'a>(level: &Level<'a>) -> FastSet<&'a [u8]> {
 }
 
 /// The `map` blocks of enclosing levels that define a variable.
-fn maps_of<'p, 'a>(place: &RuleContext<'p, 'a>, name: &str) -> impl Iterator<Item = &'a Directive> + use<'p, 'a> {
+fn maps_of<'p, 'a>(cx: &RuleContext<'p, 'a>, name: &str) -> impl Iterator<Item = &'a Directive> + use<'p, 'a> {
     let variable = format!("${name}").into_bytes();
-    let maps = place.levels.iter().flat_map(|level| {
+    let maps = cx.levels.iter().flat_map(|level| {
         let all = if level.has("map") { level.all } else { &[] };
         all.iter().filter(|d| d.name.is("map")).take(COMPARED)
     });
@@ -97,8 +97,8 @@ fn maps_of<'p, 'a>(place: &RuleContext<'p, 'a>, name: &str) -> impl Iterator<Ite
 }
 
 /// Whether a `map` assigns a host supplied by the client: directly, or by a capture of it.
-fn is_mapped_by_client(place: &RuleContext, name: &str) -> bool {
-    maps_of(place, name).any(|map| {
+fn is_mapped_by_client(cx: &RuleContext, name: &str) -> bool {
+    maps_of(cx, name).any(|map| {
         let source = map.args.first().map(|word| variables(&word.str())).unwrap_or_default();
         let is_sent = source.iter().any(|of| sent_by_client(of));
         map.block.iter().flatten().any(|line| {
@@ -115,9 +115,9 @@ fn is_any(held: Option<Captured>) -> bool {
 }
 
 /// Whether a `map` assigns a decoded path, or a capture of one that may contain a line end.
-fn is_mapped_from_path(place: &RuleContext, name: &str) -> bool {
+fn is_mapped_from_path(cx: &RuleContext, name: &str) -> bool {
     let is_path = |name: &String| matches!(name.as_str(), "uri" | "document_uri");
-    maps_of(place, name).any(|map| {
+    maps_of(cx, name).any(|map| {
         let source = map.args.first().map(|word| variables(&word.str())).unwrap_or_default();
         map.block.iter().flatten().any(|line| {
             let value = line.args.first().map(|word| variables(&word.str())).unwrap_or_default();
@@ -128,8 +128,8 @@ fn is_mapped_from_path(place: &RuleContext, name: &str) -> bool {
 }
 
 /// Whether the server accepts requests for any host: none of its names is a domain name.
-fn takes_any_host(place: &RuleContext) -> bool {
-    let Some(server) = place.inside("server") else { return false };
+fn takes_any_host(cx: &RuleContext) -> bool {
+    let Some(server) = cx.inside("server") else { return false };
     *server.takes_any_host.get_or_init(|| {
         let mut names = server.all.iter().filter(|d| d.name.is("server_name")).flat_map(|d| &d.args);
         !names.any(|name| name.bytes().contains(&b'.'))
@@ -144,10 +144,10 @@ fn before_path(rest: &str) -> &str {
     path.and_then(|at| host.get(..at)).unwrap_or(host)
 }
 
-fn server_side_request(place: &RuleContext, found: &mut Vec<Finding>) {
-    let is_pass = passes(&[Pass::Http, Pass::Gateway]).any(|name| place.is(name));
-    let Some(word) = place.d.args.first().filter(|_| is_pass) else { return };
-    if place.level().has("internal") {
+fn server_side_request(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let is_pass = passes(&[Pass::Http, Pass::Gateway]).any(|name| cx.is(name));
+    let Some(word) = cx.d.args.first().filter(|_| is_pass) else { return };
+    if cx.level().has("internal") {
         return;
     }
     let text = word.str();
@@ -158,11 +158,11 @@ fn server_side_request(place: &RuleContext, found: &mut Vec<Finding>) {
     }
     for name in variables(before_path(rest)) {
         let free = sent_by_client(&name)
-            || is_set_by_client(place, &name)
-            || is_mapped_by_client(place, &name)
-            || name == "host" && takes_any_host(place)
-            || is_any(captured(place, &name))
-            || set_from(place, &name).iter().any(|of| is_any(captured(place, of)));
+            || is_set_by_client(cx, &name)
+            || is_mapped_by_client(cx, &name)
+            || name == "host" && takes_any_host(cx)
+            || is_any(captured(cx, &name))
+            || set_from(cx, &name).iter().any(|of| is_any(captured(cx, of)));
         if free {
             found.push(Finding::new(
                 word.span,
@@ -173,8 +173,8 @@ fn server_side_request(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-fn header_splitting(place: &RuleContext, found: &mut Vec<Finding>) {
-    let values: Vec<&Word> = match (place.name(), &place.d.args[..]) {
+fn header_splitting(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let values: Vec<&Word> = match (cx.name(), &cx.d.args[..]) {
         (b"add_header" | b"add_trailer" | b"proxy_set_header", [_, value, ..]) => vec![value],
         (b"return", [code, url]) if code.bytes().starts_with(b"3") => vec![url],
         (b"return", [url]) if url.bytes().starts_with(b"http") => vec![url],
@@ -185,12 +185,12 @@ fn header_splitting(place: &RuleContext, found: &mut Vec<Finding>) {
     for word in values {
         for name in variables(&word.str()) {
             let is_path = |name: &str| matches!(name, "uri" | "document_uri");
-            let decoded = is_path(&name) || set_from(place, &name).iter().any(|name| is_path(name));
-            let mapped = !decoded && is_mapped_from_path(place, &name);
+            let decoded = is_path(&name) || set_from(cx, &name).iter().any(|name| is_path(name));
+            let mapped = !decoded && is_mapped_from_path(cx, &name);
             // A rewrite's own captures come from the URI too, but `.` matches no line end.
-            let holds_all = |name: &str| captured(place, name) == Some(Captured::Anything);
+            let holds_all = |name: &str| captured(cx, name) == Some(Captured::Anything);
             let capture =
-                !place.is("rewrite") && (holds_all(&name) || set_from(place, &name).iter().any(|name| holds_all(name)));
+                !cx.is("rewrite") && (holds_all(&name) || set_from(cx, &name).iter().any(|name| holds_all(name)));
             if decoded || mapped || capture {
                 found.push(Finding::new(
                     word.span,
@@ -206,8 +206,8 @@ fn header_splitting(place: &RuleContext, found: &mut Vec<Finding>) {
 }
 
 /// The variables in the value that a `set` in the same block assigns to this one.
-fn set_from(place: &RuleContext, name: &str) -> Vec<String> {
-    let all = place.level().all;
+fn set_from(cx: &RuleContext, name: &str) -> Vec<String> {
+    let all = cx.level().all;
     let value = set_value(all.get(..COMPARED).unwrap_or(all), name);
     value.map(|value| variables(&value.str())).unwrap_or_default()
 }
@@ -221,8 +221,8 @@ fn redirected(d: &Directive) -> Option<&Word> {
     }
 }
 
-fn host_spoofing(place: &RuleContext, found: &mut Vec<Finding>) {
-    if let Some(url) = redirected(place.d)
+fn host_spoofing(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if let Some(url) = redirected(cx.d)
         && let text = url.str()
         && let Some((scheme, _)) = text.split_once("://$http_host").or_else(|| text.split_once("://${http_host}"))
     {
@@ -230,13 +230,13 @@ fn host_spoofing(place: &RuleContext, found: &mut Vec<Finding>) {
         found.push(Finding::new(url.span, message, format!("lead to the host alone: {scheme}://$host…")));
         return;
     }
-    let [name, value, ..] = &place.d.args[..] else { return };
-    if place.name().ends_with(b"_param") && name.is("SERVER_NAME") && value.is("$http_host") {
+    let [name, value, ..] = &cx.d.args[..] else { return };
+    if cx.name().ends_with(b"_param") && name.is("SERVER_NAME") && value.is("$http_host") {
         let message = "$http_host is what the client sent, not the name that was matched";
-        let help = format!("write: {} SERVER_NAME $server_name;", place.d.name.str());
+        let help = format!("write: {} SERVER_NAME $server_name;", cx.d.name.str());
         found.push(Finding::new(value.span, message, help));
     }
-    if place.is("proxy_set_header")
+    if cx.is("proxy_set_header")
         && name.bytes().eq_ignore_ascii_case(b"host")
         && let Some(sent) = variables(&value.str()).iter().find(|name| is_of_client(name))
     {
@@ -257,22 +257,22 @@ fn listed(lost: &[&Directive], count: usize) -> String {
     }
 }
 
-fn lost_headers(place: &RuleContext, found: &mut Vec<Finding>) {
-    if !place.is("add_header") && !place.is("add_trailer") {
+fn lost_headers(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !cx.is("add_header") && !cx.is("add_trailer") {
         return;
     }
-    let (level, name) = (place.level(), place.d.name.str());
+    let (level, name) = (cx.level(), cx.d.name.str());
     let inherit = format!("{name}_inherit");
-    if level.first(&name) != Some(place.at) {
+    if level.first(&name) != Some(cx.at) {
         return;
     }
     // The innermost level with the inheritance directive decides.
-    let mode = place.levels.iter().rev().find_map(|level| level.all.get(level.first(&inherit)?)?.args.first());
+    let mode = cx.levels.iter().rev().find_map(|level| level.all.get(level.first(&inherit)?)?.args.first());
     let is_own_wish = || level.has(&inherit) && mode.is_some_and(|mode| mode.is("off"));
     if mode.is_some_and(|mode| mode.is("merge")) || is_own_wish() {
         return;
     }
-    let Some(above) = place.levels().skip(1).find(|level| level.has(&name)) else { return };
+    let Some(above) = cx.levels().skip(1).find(|level| level.has(&name)) else { return };
     let (lost, count) = added(above, &name).lost(added(level, &name), NAMED);
     if let Some(first) = lost.first() {
         let names = listed(&lost, count);
@@ -281,7 +281,7 @@ fn lost_headers(place: &RuleContext, found: &mut Vec<Finding>) {
             Some(mode) => format!("repeat them in this block, or write: {inherit} merge; ({} takes none)", mode.str()),
             None => format!("repeat them in this block, or add: {inherit} merge;"),
         };
-        found.push(Finding::new(place.d.name.span, message, help).note(first.span, "added"));
+        found.push(Finding::new(cx.d.name.span, message, help).note(first.span, "added"));
     }
 }
 
@@ -293,13 +293,13 @@ fn added<'p, 'a>(level: &'p Level<'a>, directive: &str) -> &'p Fields<'a> {
 /// Fields on which upstreams base decisions, and which are lost unless repeated.
 const DECISIVE: [&str; 4] = ["host", "x-real-ip", "x-forwarded-for", "x-forwarded-proto"];
 
-fn lost_request_headers(place: &RuleContext, found: &mut Vec<Finding>) {
-    let level = place.level();
-    let is_first = place.is_first("proxy_set_header");
+fn lost_request_headers(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let level = cx.level();
+    let is_first = cx.is_first("proxy_set_header");
     if !is_first || !level.has("proxy_pass") {
         return;
     }
-    let Some(above) = place.levels().skip(1).find(|level| level.has("proxy_set_header")) else { return };
+    let Some(above) = cx.levels().skip(1).find(|level| level.has("proxy_set_header")) else { return };
     let decisive = above.decisive.get_or_init(|| {
         // The default for Host is $proxy_host.
         let differs = |d: &Directive, name| sets(d, name).is_some_and(|value| !value.is("$proxy_host"));
@@ -308,7 +308,7 @@ fn lost_request_headers(place: &RuleContext, found: &mut Vec<Finding>) {
     });
     if let Some((name, first)) = decisive.iter().find(|(name, _)| !level.all.iter().any(|d| sets(d, name).is_some())) {
         let message = format!("proxy_set_header here drops {name} of the level above");
-        let finding = Finding::new(place.d.name.span, message, "repeat them in this block");
+        let finding = Finding::new(cx.d.name.span, message, "repeat them in this block");
         found.push(finding.note(first.span, "set"));
     }
 }
@@ -316,35 +316,35 @@ fn lost_request_headers(place: &RuleContext, found: &mut Vec<Finding>) {
 /// Directives that pass parameters to applications.
 const PARAMETERS: [&str; 3] = ["fastcgi_param", "uwsgi_param", "scgi_param"];
 
-fn lost_parameters(place: &RuleContext, found: &mut Vec<Finding>) {
-    let (level, name) = (place.level(), place.d.name.str());
-    if !name.ends_with("_param") || !place.is_first(&name) || level.has("include") {
+fn lost_parameters(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let (level, name) = (cx.level(), cx.d.name.str());
+    if !name.ends_with("_param") || !cx.is_first(&name) || level.has("include") {
         return;
     }
-    let Some(above) = place.levels().skip(1).find(|level| level.has(&name)) else { return };
+    let Some(above) = cx.levels().skip(1).find(|level| level.has(&name)) else { return };
     let of = PARAMETERS.iter().position(|about| *about == name).unwrap_or_default();
     let kept = above.parameters[of].get_or_init(|| Fields::of(above.all, &name));
     let (lost, count) = kept.lost(&Fields::of(level.all, &name), NAMED);
     if let Some(first) = lost.first() {
         let names = listed(&lost, count);
         let message = format!("{name} here drops {names} of the level above");
-        let finding = Finding::new(place.d.name.span, message, "repeat them in this block, or include them here");
+        let finding = Finding::new(cx.d.name.span, message, "repeat them in this block, or include them here");
         found.push(finding.note(first.span, "given"));
     }
 }
 
-fn allow_without_deny(place: &RuleContext, found: &mut Vec<Finding>) {
-    if !place.is("allow") || place.d.args.first().is_some_and(|word| word.is("all")) {
+fn allow_without_deny(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !cx.is("allow") || cx.d.args.first().is_some_and(|word| word.is("all")) {
         return;
     }
-    let level = place.level();
+    let level = cx.level();
     // With `satisfy any`, other clients are asked for a password, if one is required at all.
     let is_asked =
-        || place.levels().any(|level| level.has("auth_basic") || level.has("auth_request") || level.has("include"));
+        || cx.levels().any(|level| level.has("auth_basic") || level.has("auth_request") || level.has("include"));
     let ends = level.has("deny") || level.has("satisfy") && is_asked();
-    if level.first("allow") == Some(place.at) && !ends {
+    if level.first("allow") == Some(cx.at) && !ends {
         let message = "allow without deny forbids nothing: who matches no rule is let in";
-        found.push(Finding::new(place.d.name.span, message, "end the list with: deny all;"));
+        found.push(Finding::new(cx.d.name.span, message, "end the list with: deny all;"));
     }
 }
 

@@ -35,9 +35,9 @@ pub const RULES: &[Rule] = &[
 /// Long enough for browsers of monthly visitors to remember the policy.
 const MIN_HSTS_AGE: u64 = 30 * 86_400;
 
-fn short_promise(place: &RuleContext, found: &mut Vec<Finding>) {
-    let [name, value, ..] = &place.d.args[..] else { return };
-    if !place.is("add_header") || name.lower() != b"strict-transport-security" {
+fn short_promise(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let [name, value, ..] = &cx.d.args[..] else { return };
+    if !cx.is("add_header") || name.lower() != b"strict-transport-security" {
         return;
     }
     let text = value.str().to_ascii_lowercase();
@@ -51,15 +51,15 @@ fn short_promise(place: &RuleContext, found: &mut Vec<Finding>) {
     found.push(Finding::new(value.span, message, "write max-age=31536000, a year"));
 }
 
-fn shared_cookie(place: &RuleContext, found: &mut Vec<Finding>) {
+fn shared_cookie(cx: &RuleContext, found: &mut Vec<Finding>) {
     let is_cookie = |word: &&Word| word.bytes().eq_ignore_ascii_case(b"Set-Cookie");
-    let Some(word) = place.d.args.iter().find(is_cookie) else { return };
-    let name = place.d.name.str();
+    let Some(word) = cx.d.args.iter().find(is_cookie) else { return };
+    let name = cx.d.name.str();
     let Some(module) = name.strip_suffix("_ignore_headers") else { return };
     let (cache, hide) = (format!("{module}_cache"), format!("{module}_hide_header"));
-    let is_cached = place.levels.iter().rev().find_map(|level| level.all.get(level.first(&cache)?));
+    let is_cached = cx.levels.iter().rev().find_map(|level| level.all.get(level.first(&cache)?));
     let is_cached = is_cached.is_some_and(|d| d.args.first().is_some_and(|zone| !zone.is("off")));
-    let is_hidden = place
+    let is_hidden = cx
         .levels
         .iter()
         .any(|level| level.all.iter().any(|d| d.name.is(&hide) && d.args.iter().any(|word| is_cookie(&word))));
@@ -69,8 +69,8 @@ fn shared_cookie(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-fn chosen_log(place: &RuleContext, found: &mut Vec<Finding>) {
-    let Some(path) = place.d.args.first().filter(|_| place.is("access_log")) else { return };
+fn chosen_log(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some(path) = cx.d.args.first().filter(|_| cx.is("access_log")) else { return };
     let text = path.str();
     if let Some(name) = variables(&text).into_iter().find(|name| is_of_client(name)) {
         let message = format!("each value of ${name} that a client sends makes a log of its own");

@@ -78,9 +78,9 @@ pub const RULES: &[Rule] = &[
 ];
 
 /// Reports once per block, at its first location.
-fn unreached(place: &RuleContext, found: &mut Vec<Finding>) {
-    let level = place.level();
-    if !place.is_first("location") {
+fn unreached(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let level = cx.level();
+    if !cx.is_first("location") {
         return;
     }
     let locations = || level.all.iter().filter_map(|d| Some((d, location(d)?)));
@@ -118,30 +118,30 @@ fn is_same(one: &Directive, other: &Directive) -> bool {
     location(one).map(|(_, name)| name.bytes()) == location(other).map(|(_, name)| name.bytes())
 }
 
-fn behind_all(place: &RuleContext, found: &mut Vec<Finding>) {
-    if !place.is("allow") && !place.is("deny") {
+fn behind_all(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !cx.is("allow") && !cx.is("deny") {
         return;
     }
     // Report once per block: the first rule that follows.
-    let level = place.level();
-    let Some((by, _)) = level.rule_behind_all().filter(|(_, behind)| *behind == place.at) else { return };
+    let level = cx.level();
+    let Some((by, _)) = level.rule_behind_all().filter(|(_, behind)| *behind == cx.at) else { return };
     let what = "never asked: the rule before it decides for everyone";
     let help = "put it above, or remove it";
-    found.push(Finding::new(place.d.span, what, help).note(level.all[by].span, "that rule"));
+    found.push(Finding::new(cx.d.span, what, help).note(level.all[by].span, "that rule"));
 }
 
-fn listener(place: &RuleContext, found: &mut Vec<Finding>) {
-    if !place.is("listen") {
+fn listener(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !cx.is("listen") {
         return;
     }
-    let Some(address) = place.d.args.first() else { return };
+    let Some(address) = cx.d.args.first() else { return };
     let text = address.str();
     let port = text.rsplit(':').next().unwrap_or_default();
     let has = |d: &Directive, word: &str| d.args.iter().any(|arg| arg.is(word));
-    let is_ssl = has(place.d, "ssl");
+    let is_ssl = has(cx.d, "ssl");
     // `ssl on`, or `ssl` at another `listen` of the address, enables TLS.
-    let is_turned_on = || place.ssl().is_some_and(|d| has(d, "on")) || place.shares_tls(place.d);
-    if port == "443" && !is_ssl && !has(place.d, "quic") && !is_turned_on() {
+    let is_turned_on = || cx.ssl().is_some_and(|d| has(d, "on")) || cx.shares_tls(cx.d);
+    if port == "443" && !is_ssl && !has(cx.d, "quic") && !is_turned_on() {
         found.push(Finding::new(
             address.span,
             "port 443 without ssl speaks plain HTTP",
@@ -157,9 +157,9 @@ fn listener(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-fn log_off(place: &RuleContext, found: &mut Vec<Finding>) {
+fn log_off(cx: &RuleContext, found: &mut Vec<Finding>) {
     let switch = |word: &&Word| ["on", "true", "yes"].iter().any(|switch| word.is(switch));
-    if let Some(word) = place.d.args.first().filter(|word| place.is("access_log") && switch(word)) {
+    if let Some(word) = cx.d.args.first().filter(|word| cx.is("access_log") && switch(word)) {
         found.push(Finding::new(
             word.span,
             format!("this writes to a file called \"{}\"", word.str()),
@@ -167,14 +167,14 @@ fn log_off(place: &RuleContext, found: &mut Vec<Finding>) {
         ));
     }
     let off = |word: &&Word| ["of", "offf", "none", "disabled", "false", "no"].iter().any(|off| word.is(off));
-    if let Some(word) = place.d.args.first().filter(|word| place.is("access_log") && off(word)) {
+    if let Some(word) = cx.d.args.first().filter(|word| cx.is("access_log") && off(word)) {
         found.push(Finding::new(
             word.span,
             format!("this writes to a file called \"{}\"", word.str()),
             "did you mean \"off\"? access_log off; writes none",
         ));
     }
-    if let Some(word) = place.d.args.first().filter(|word| place.is("error_log") && word.is("off")) {
+    if let Some(word) = cx.d.args.first().filter(|word| cx.is("error_log") && word.is("off")) {
         found.push(Finding::new(
             word.span,
             "this writes to a file called \"off\"",
@@ -184,64 +184,64 @@ fn log_off(place: &RuleContext, found: &mut Vec<Finding>) {
 }
 
 /// The innermost first directive of this name in the enclosing blocks.
-fn nearest<'a>(place: &RuleContext<'_, 'a>, name: &str) -> Option<&'a Directive> {
-    place.levels.iter().rev().find_map(|level| level.all.get(level.first(name)?))
+fn nearest<'a>(cx: &RuleContext<'_, 'a>, name: &str) -> Option<&'a Directive> {
+    cx.levels.iter().rev().find_map(|level| level.all.get(level.first(name)?))
 }
 
-fn shown_inline(place: &RuleContext, found: &mut Vec<Finding>) {
-    if place.is("upload_serve") && place.d.args.first().is_some_and(|word| word.is("inline")) {
+fn shown_inline(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if cx.is("upload_serve") && cx.d.args.first().is_some_and(|word| word.is("inline")) {
         let what = "scripts in uploaded pages run in this site's name";
-        found.push(Finding::new(place.d.args_span(), what, "leave the line out: uploads are sent as attachments"));
+        found.push(Finding::new(cx.d.args_span(), what, "leave the line out: uploads are sent as attachments"));
     }
 }
 
-fn unbounded(place: &RuleContext, found: &mut Vec<Finding>) {
+fn unbounded(cx: &RuleContext, found: &mut Vec<Finding>) {
     let is_on = |d: &Directive| !d.args.first().is_some_and(|word| word.is("off"));
-    let writes = place.is("allowed_methods") && place.d.args.iter().any(|word| word.is("PUT") || word.is("POST"));
-    let is_other = || place.level().has("upload_store") || place.level().all.iter().any(|d| is_pass(&d.name.str()));
-    if place.is("upload_store") && is_on(place.d) || writes && !is_other() {
+    let writes = cx.is("allowed_methods") && cx.d.args.iter().any(|word| word.is("PUT") || word.is("POST"));
+    let is_other = || cx.level().has("upload_store") || cx.level().all.iter().any(|d| is_pass(&d.name.str()));
+    if cx.is("upload_store") && is_on(cx.d) || writes && !is_other() {
         let is_open =
-            nearest(place, "client_max_body_size").is_some_and(|d| d.args.first().is_some_and(|word| word.is("0")));
+            nearest(cx, "client_max_body_size").is_some_and(|d| d.args.first().is_some_and(|word| word.is("0")));
         let bounds = ["upload_max_file_size", "upload_quota", "upload_min_free"];
-        if is_open && bounds.iter().all(|name| nearest(place, name).is_none()) {
+        if is_open && bounds.iter().all(|name| nearest(cx, name).is_none()) {
             let what = "one upload may fill the disk: client_max_body_size is 0, and nothing else bounds it";
-            found.push(Finding::new(place.d.span, what, "upload_max_file_size 1g; or upload_quota 10g;"));
+            found.push(Finding::new(cx.d.span, what, "upload_max_file_size 1g; or upload_quota 10g;"));
         }
         return;
     }
-    if !place.is("upload_quota") || place.d.args.first().is_some_and(|word| word.is("off")) {
+    if !cx.is("upload_quota") || cx.d.args.first().is_some_and(|word| word.is("off")) {
         return;
     }
-    if nearest(place, "upload_max_file_size").is_some() {
+    if nearest(cx, "upload_max_file_size").is_some() {
         return;
     }
     let size = |d: &Directive| Some(Size::parse_offset(d.args.first()?.bytes()).ok()?.0);
-    let Some(body) = nearest(place, "client_max_body_size") else { return };
-    let (most, quota) = (size(body), size(place.d));
+    let Some(body) = nearest(cx, "client_max_body_size") else { return };
+    let (most, quota) = (size(body), size(cx.d));
     if most == Some(0) {
         let what =
             "one upload may take the whole quota: client_max_body_size is 0 and there is no upload_max_file_size";
-        found.push(Finding::new(place.d.span, what, "upload_max_file_size 1g;"));
+        found.push(Finding::new(cx.d.span, what, "upload_max_file_size 1g;"));
     } else if quota.is_some() && most >= quota {
         let what = "one upload may take the whole quota: client_max_body_size is no smaller";
-        let finding = Finding::new(place.d.span, what, "write a smaller client_max_body_size, or upload_max_file_size");
+        let finding = Finding::new(cx.d.span, what, "write a smaller client_max_body_size, or upload_max_file_size");
         found.push(finding.note(body.span, "it is"));
     }
 }
 
-fn policy(place: &RuleContext, found: &mut Vec<Finding>) {
-    let shows = place.is("autoindex_format") && place.d.args.first().is_some_and(|word| word.is("page"))
-        || place.is("autoindex_upload") && place.d.args.first().is_some_and(|word| word.is("on"));
+fn policy(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let shows = cx.is("autoindex_format") && cx.d.args.first().is_some_and(|word| word.is("page"))
+        || cx.is("autoindex_upload") && cx.d.args.first().is_some_and(|word| word.is("on"));
     if !shows {
         return;
     }
     // add_header of the innermost block that has any.
-    let level = place.levels.iter().rev().find(|level| level.has("add_header"));
+    let level = cx.levels.iter().rev().find(|level| level.has("add_header"));
     let policy = level.and_then(|level| level.field("content-security-policy"));
     let is_strict = |d: &&Directive| d.args.get(1).is_some_and(|word| !word.str().contains("-inline'"));
     if let Some(policy) = policy.filter(is_strict) {
         let what = "the listing is sent with a Content-Security-Policy of its own, not with this site's";
         let help = "give the listing a location of its own, with add_header lines without it";
-        found.push(Finding::new(place.d.span, what, help).note(policy.span, "that policy"));
+        found.push(Finding::new(cx.d.span, what, help).note(policy.span, "that policy"));
     }
 }

@@ -22,50 +22,50 @@ fn refuses(block: &Directive) -> bool {
 }
 
 /// Whether the variable of a map is only used to refuse matching requests.
-fn names_the_refused(place: &RuleContext) -> bool {
-    let name = place.d.args.get(1).map(|word| word.str().into_owned()).unwrap_or_default();
-    let asking = place.level().ifs_about(&name);
+fn names_the_refused(cx: &RuleContext) -> bool {
+    let name = cx.d.args.get(1).map(|word| word.str().into_owned()).unwrap_or_default();
+    let asking = cx.level().ifs_about(&name);
     !asking.is_empty() && asking.iter().all(|block| block.args.len() == 1 && refuses(block))
 }
 
 /// The regexes that a directive applies to an origin or host, or to a Referer (true).
-fn checks_of_origin<'a>(place: &RuleContext<'_, 'a>) -> Vec<(&'a Word, bool)> {
-    if place.is("if") && refuses(place.d) {
+fn checks_of_origin<'a>(cx: &RuleContext<'_, 'a>) -> Vec<(&'a Word, bool)> {
+    if cx.is("if") && refuses(cx.d) {
         return Vec::new();
     }
-    if place.is("if") {
-        let subject = place.d.args.first().map(|word| word.str().into_owned()).unwrap_or_default();
-        let operator = place.d.args.get(1).is_some_and(|word| word.bytes().contains(&b'~'));
+    if cx.is("if") {
+        let subject = cx.d.args.first().map(|word| word.str().into_owned()).unwrap_or_default();
+        let operator = cx.d.args.get(1).is_some_and(|word| word.bytes().contains(&b'~'));
         let host = ["$http_origin", "$http_referer", "$http_host"].iter().any(|name| subject.ends_with(name));
         let referer = subject.ends_with("$http_referer");
         // `^www\.` deliberately tests only how a host begins.
         let is_start = |word: &Word| word.str().trim_end_matches(')').ends_with("\\.");
-        let is_start = subject.ends_with("$http_host") && place.d.args.get(2).is_some_and(is_start);
+        let is_start = subject.ends_with("$http_host") && cx.d.args.get(2).is_some_and(is_start);
         if host && operator && !is_start {
-            place.d.args.get(2).map(|word| (word, referer)).into_iter().collect()
+            cx.d.args.get(2).map(|word| (word, referer)).into_iter().collect()
         } else {
             Vec::new()
         }
-    } else if place.is("map")
-        && place.d.args.first().is_some_and(|word| word.is("$http_origin") || word.is("$http_referer"))
-        && !names_the_refused(place)
+    } else if cx.is("map")
+        && cx.d.args.first().is_some_and(|word| word.is("$http_origin") || word.is("$http_referer"))
+        && !names_the_refused(cx)
     {
-        let referer = place.d.args.first().is_some_and(|word| word.is("$http_referer"));
-        place.children().iter().filter(|d| d.name.bytes().starts_with(b"~")).map(|d| (&d.name, referer)).collect()
+        let referer = cx.d.args.first().is_some_and(|word| word.is("$http_referer"));
+        cx.children().iter().filter(|d| d.name.bytes().starts_with(b"~")).map(|d| (&d.name, referer)).collect()
     } else {
         Vec::new()
     }
 }
 
-fn open_origin(place: &RuleContext, found: &mut Vec<Finding>) {
-    for (word, referer) in checks_of_origin(place) {
+fn open_origin(cx: &RuleContext, found: &mut Vec<Finding>) {
+    for (word, referer) in checks_of_origin(cx) {
         let text = word.str();
         let regex = text.trim_start_matches(['~', '*']);
         let regex =
             regex.strip_suffix(')').filter(|r| r.matches('(').count() < regex.matches(')').count()).unwrap_or(regex);
         // Slashes may be escaped.
         let regex = &*regex.replace("\\/", "/");
-        let of_origin = !referer && place.d.args.first().is_some_and(|word| word.str().ends_with("$http_origin"));
+        let of_origin = !referer && cx.d.args.first().is_some_and(|word| word.str().ends_with("$http_origin"));
         if let Some((message, help)) = passes_others(regex, referer, of_origin) {
             found.push(Finding::new(word.span, message, help));
         }

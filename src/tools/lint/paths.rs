@@ -33,13 +33,13 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
-fn one_path(place: &RuleContext, found: &mut Vec<Finding>) {
-    let Some((b"~", word)) = location(place.d) else { return };
+fn one_path(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some((b"~", word)) = location(cx.d) else { return };
     let text = word.str();
     let Some(inner) = text.strip_prefix('^').and_then(|rest| rest.strip_suffix('$')) else { return };
     let Some(path) = Some(inner).filter(|path| path.starts_with('/') && is_text(path)) else { return };
     let message = "a regex for one path: those above it are tried first";
-    found.push(Finding::new(place.d.args_span(), message, format!("write it as such: location = {path} {{ … }}")));
+    found.push(Finding::new(cx.d.args_span(), message, format!("write it as such: location = {path} {{ … }}")));
 }
 
 /// Whether a regex is plain text. With a `\.`, the author was aware of regex syntax.
@@ -59,15 +59,15 @@ pub fn literal_start(regex: &str) -> Option<&str> {
     rest.get(..end).filter(|start| start.len() > 1 && !regex.contains('|'))
 }
 
-fn not_of_its_location(place: &RuleContext, found: &mut Vec<Finding>) {
-    let Some((sign, prefix)) = place.blocks.last().and_then(|block| location(block)) else { return };
+fn not_of_its_location(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some((sign, prefix)) = cx.blocks.last().and_then(|block| location(block)) else { return };
     if !prefix.bytes().starts_with(b"/") || sign.starts_with(b"~") {
         return;
     }
-    let word = match (place.name(), &place.d.args[..]) {
+    let word = match (cx.name(), &cx.d.args[..]) {
         (b"location", [sign, word]) if sign.is("~") => word,
         // An earlier rewrite changes the path.
-        (b"rewrite", [word, ..]) if place.is_first("rewrite") => word,
+        (b"rewrite", [word, ..]) if cx.is_first("rewrite") => word,
         _ => return,
     };
     let (prefix, regex) = (prefix.str(), word.str());
@@ -76,18 +76,17 @@ fn not_of_its_location(place: &RuleContext, found: &mut Vec<Finding>) {
         let message = format!("never matches: the paths here begin with \"{prefix}\", not with \"{start}\"");
         let help = "compare the whole path, or move it out of this location";
         found.push(
-            Finding::new(word.span, message, help)
-                .note(place.blocks[place.blocks.len() - 1].args_span(), "the location"),
+            Finding::new(word.span, message, help).note(cx.blocks[cx.blocks.len() - 1].args_span(), "the location"),
         );
     }
 }
 
-fn failing_page(place: &RuleContext, found: &mut Vec<Finding>) {
-    let Some((page, codes)) = place.d.args.split_last().filter(|_| place.is("error_page")) else { return };
-    let Some(server) = place.inside("server").filter(|_| page.bytes().starts_with(b"/")) else { return };
+fn failing_page(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some((page, codes)) = cx.d.args.split_last().filter(|_| cx.is("error_page")) else { return };
+    let Some(server) = cx.inside("server").filter(|_| page.bytes().starts_with(b"/")) else { return };
     // With another status, or recursive error handling, it does not fail.
     if codes.iter().any(|code| code.bytes().starts_with(b"="))
-        || place.levels.iter().any(|l| l.has("recursive_error_pages"))
+        || cx.levels.iter().any(|l| l.has("recursive_error_pages"))
     {
         return;
     }

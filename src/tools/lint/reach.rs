@@ -66,9 +66,9 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
-fn few_requests(place: &RuleContext, found: &mut Vec<Finding>) {
-    let Some(word) = place.d.args.first().filter(|_| place.is("keepalive_requests")) else { return };
-    let in_upstream = place.is_in("upstream");
+fn few_requests(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some(word) = cx.d.args.first().filter(|_| cx.is("keepalive_requests")) else { return };
+    let in_upstream = cx.is_in("upstream");
     if !in_upstream && word.str().parse::<u32>().is_ok_and(|most| most <= 100) {
         let message = format!("a connection is closed after {} requests", word.str());
         found.push(Finding::new(word.span, message, "leave the line out: the default is 1000"));
@@ -88,10 +88,10 @@ fn is_domain(name: &str) -> bool {
     name.contains('.') && top.len() > 1 && name.bytes().all(is_letter) && top.bytes().all(|b| b.is_ascii_alphabetic())
 }
 
-fn no_resolver(place: &RuleContext, found: &mut Vec<Finding>) {
-    let is_pass = passes(&[Pass::Http, Pass::Gateway]).any(|name| place.is(name));
-    let Some(word) = place.d.args.first().filter(|_| is_pass && place.is_whole) else { return };
-    let has = |name: &str| place.levels.iter().any(|level| level.has(name));
+fn no_resolver(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let is_pass = passes(&[Pass::Http, Pass::Gateway]).any(|name| cx.is(name));
+    let Some(word) = cx.d.args.first().filter(|_| is_pass && cx.is_whole) else { return };
+    let has = |name: &str| cx.levels.iter().any(|level| level.has(name));
     if !word.bytes().contains(&b'$') || has("resolver") || has("include") {
         return;
     }
@@ -103,10 +103,10 @@ fn no_resolver(place: &RuleContext, found: &mut Vec<Finding>) {
             let fixed = tail.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '}'));
             is_domain(fixed.trim_start_matches('.')).then(|| host.to_owned())
         }
-        Some(("", name)) => set_to(place, name).filter(|value| is_domain(host_of(value))),
+        Some(("", name)) => set_to(cx, name).filter(|value| is_domain(host_of(value))),
         _ => None,
     };
-    let is_group = |name: &str| place.levels.iter().any(|level| level.has_upstream(name.as_bytes()));
+    let is_group = |name: &str| cx.levels.iter().any(|level| level.has_upstream(name.as_bytes()));
     if let Some(name) = name.filter(|name| !is_group(host_of(name))) {
         let message = format!("\"{}\" cannot be looked up: no `resolver` is named", host_of(&name));
         found.push(Finding::new(word.span, message, "add the address of a name server: resolver 127.0.0.53;"));
@@ -114,15 +114,15 @@ fn no_resolver(place: &RuleContext, found: &mut Vec<Finding>) {
 }
 
 /// The value that a `set` in the enclosing blocks assigns to a variable.
-fn set_to(place: &RuleContext, name: &str) -> Option<String> {
+fn set_to(cx: &RuleContext, name: &str) -> Option<String> {
     let name = name.trim_matches(['{', '}']);
-    let value = place.levels().find_map(|level| set_value(level.all.get(..COMPARED).unwrap_or(level.all), name))?;
+    let value = cx.levels().find_map(|level| set_value(level.all.get(..COMPARED).unwrap_or(level.all), name))?;
     Some(value.str().into_owned())
 }
 
-fn asks_nowhere(place: &RuleContext, found: &mut Vec<Finding>) {
-    let Some(word) = place.d.args.first().filter(|_| place.is("auth_request")) else { return };
-    let Some(server) = place.inside("server") else { return };
+fn asks_nowhere(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some(word) = cx.d.args.first().filter(|_| cx.is("auth_request")) else { return };
+    let Some(server) = cx.inside("server") else { return };
     let path = word.bytes().split(|byte| *byte == b'?').next().unwrap_or_default();
     if !path.starts_with(b"/") && !path.starts_with(b"$") && !word.is("off") {
         let message =
@@ -149,31 +149,31 @@ fn asks_nowhere(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-fn no_time(place: &RuleContext, found: &mut Vec<Finding>) {
-    let name = place.name();
+fn no_time(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let name = cx.name();
     let is_wait =
         ["_read_timeout", "_send_timeout", "_connect_timeout"].iter().any(|end| name.ends_with(end.as_bytes()))
             || matches!(name, b"send_timeout" | b"client_body_timeout" | b"client_header_timeout");
-    let Some(word) = place.d.args.first().filter(|_| is_wait) else { return };
+    let Some(word) = cx.d.args.first().filter(|_| is_wait) else { return };
     if ["0", "0s", "0ms", "0m"].iter().any(|zero| word.is(zero)) {
         let message = "0 is not endless: the wait is over at once";
-        found.push(Finding::new(word.span, message, format!("write a long time: {} 1d;", place.d.name.str())));
+        found.push(Finding::new(word.span, message, format!("write a long time: {} 1d;", cx.d.name.str())));
     }
 }
 
-fn gzip_off(place: &RuleContext, found: &mut Vec<Finding>) {
+fn gzip_off(cx: &RuleContext, found: &mut Vec<Finding>) {
     const TUNED: [&str; 4] = ["gzip_types", "gzip_comp_level", "gzip_min_length", "gzip_proxied"];
-    let level = place.level();
-    let is_first = TUNED.iter().filter_map(|name| level.first(name)).min() == Some(place.at);
-    let in_http = place.is_in("http");
-    if !is_first || !in_http || !place.is_whole || place.levels.iter().any(|level| level.has("include")) {
+    let level = cx.level();
+    let is_first = TUNED.iter().filter_map(|name| level.first(name)).min() == Some(cx.at);
+    let in_http = cx.is_in("http");
+    if !is_first || !in_http || !cx.is_whole || cx.levels.iter().any(|level| level.has("include")) {
         return;
     }
     let says = |d: &Directive| ["gzip", "gzip_static", "include"].iter().any(|name| d.name.is(name));
-    let Some(outermost) = place.levels.first() else { return };
+    let Some(outermost) = cx.levels.first() else { return };
     if !below(outermost.all, says) {
-        let message = format!("\"{}\" has no effect: gzip is off", place.d.name.str());
-        found.push(Finding::new(place.d.args_span(), message, "add: gzip on;"));
+        let message = format!("\"{}\" has no effect: gzip is off", cx.d.name.str());
+        found.push(Finding::new(cx.d.args_span(), message, "add: gzip on;"));
     }
 }
 
@@ -205,14 +205,14 @@ fn elsewhere(d: &Directive, prefix: &str, root: Option<&str>) -> Option<Span> {
 }
 
 /// Reports once per server, at its first location.
-fn takes_files(place: &RuleContext, found: &mut Vec<Finding>) {
-    let level = place.level();
-    let in_server = place.is_in("server");
-    if !in_server || !place.is_first("location") || level.has("include") {
+fn takes_files(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let level = cx.level();
+    let in_server = cx.is_in("server");
+    if !in_server || !cx.is_first("location") || level.has("include") {
         return;
     }
     let locations = || level.all.iter().filter_map(|d| Some((d, location(d)?))).take(COMPARED);
-    let root = place.levels().find_map(|level| level.all.get(level.first("root")?)).and_then(path_of);
+    let root = cx.levels().find_map(|level| level.all.get(level.first("root")?)).and_then(path_of);
     let is_nested = |d: &Directive| d.block.iter().flatten().any(|d| d.name.is("location"));
     let other = locations().find_map(|(d, (sign, name))| {
         let prefix = name.str();
@@ -243,15 +243,15 @@ pub fn is_closed(d: &Directive) -> bool {
     })
 }
 
-fn exact_alone(place: &RuleContext, found: &mut Vec<Finding>) {
-    let Some((b"=", name)) = location(place.d).filter(|_| is_closed(place.d)) else { return };
+fn exact_alone(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some((b"=", name)) = location(cx.d).filter(|_| is_closed(cx.d)) else { return };
     let path = name.str();
     let last = path.rsplit('/').next().unwrap_or_default();
-    let Some(server) = place.inside("server") else { return };
+    let Some(server) = cx.inside("server") else { return };
     // Nothing can be below a file. What only this location answers exists nowhere else.
     const OWN: [&str; 6] = ["stub_status", "status", "alias", "empty_gif", "internal", "include"];
     let answers = |d: &Directive| OWN.iter().any(|own| d.name.is(own)) || d.name.is("return") && d.args.len() > 1;
-    if last.is_empty() || last.contains('.') || place.children().iter().any(answers) || server.authenticates() {
+    if last.is_empty() || last.contains('.') || cx.children().iter().any(answers) || server.authenticates() {
         return;
     }
     let Some(taker) = server.taker(format!("{path}/x").as_bytes()) else { return };
@@ -261,6 +261,6 @@ fn exact_alone(place: &RuleContext, found: &mut Vec<Finding>) {
     if !authenticates(inside) && (is_explicit || is_passed) && variables(&path).is_empty() {
         let message = format!("only \"{path}\" itself is closed: \"{path}/\" is answered by another location");
         let help = format!("close what is below as well: location {path} {{ … }}");
-        found.push(Finding::new(place.d.args_span(), message, help).note(taker.args_span(), "it asks for nothing"));
+        found.push(Finding::new(cx.d.args_span(), message, help).note(taker.args_span(), "it asks for nothing"));
     }
 }

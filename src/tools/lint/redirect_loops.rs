@@ -60,10 +60,10 @@ fn step<'a>(server: &Level<'a>, from: &'a Directive) -> Option<Step<'a>> {
     fallback(server, inside().find(|d| d.name.is("try_files"))?)
 }
 
-fn back_again(place: &RuleContext, found: &mut Vec<Finding>) {
-    let (Some(block), Some(server)) = (place.blocks.last(), place.inside("server")) else { return };
+fn back_again(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let (Some(block), Some(server)) = (cx.blocks.last(), cx.inside("server")) else { return };
     let Some((_, name)) = location(block) else { return };
-    let Some(first) = fallback(server, place.d).filter(|_| step(server, block).is_some_and(|step| !step.is_rewrite))
+    let Some(first) = fallback(server, cx.d).filter(|_| step(server, block).is_some_and(|step| !step.is_rewrite))
     else {
         return;
     };
@@ -74,7 +74,7 @@ fn back_again(place: &RuleContext, found: &mut Vec<Finding>) {
             // The fallback path is itself looked up as a file: this is how most sites name their main page.
             let is_meant = tries_uri && !is_rewritten && !name.bytes().starts_with(b"@");
             // Report each loop once, at its last line.
-            let is_last = last.is_none_or(|back: &Word| back.span.start < place.d.span.start);
+            let is_last = last.is_none_or(|back: &Word| back.span.start < cx.d.span.start);
             if !is_meant && is_last {
                 let message =
                     format!("\"{}\" leads back to this location, until the request ends in 500", first.word.str());

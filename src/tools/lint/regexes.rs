@@ -45,9 +45,9 @@ pub enum Captured {
 }
 
 /// What `$1` or `$name` can contain at this directive; `None` if no enclosing regex has this group.
-pub fn captured(place: &RuleContext, name: &str) -> Option<Captured> {
-    let own = place.d.args.first().filter(|_| place.is("rewrite")).map(|word| word.str().into_owned());
-    let around = place.blocks.iter().rev().filter_map(|block| match block.name.bytes() {
+pub fn captured(cx: &RuleContext, name: &str) -> Option<Captured> {
+    let own = cx.d.args.first().filter(|_| cx.is("rewrite")).map(|word| word.str().into_owned());
+    let around = cx.blocks.iter().rev().filter_map(|block| match block.name.bytes() {
         b"location" => location(block).filter(|(modifier, _)| modifier.starts_with(b"~")).map(|(_, word)| word.str()),
         b"if" => block.args.last().map(|word| word.str()),
         _ => None,
@@ -155,8 +155,8 @@ fn holds(body: &str) -> Captured {
 }
 
 /// The regex of a location, `if` or rewrite.
-fn regex_of<'a>(place: &RuleContext<'_, 'a>) -> Option<&'a Word> {
-    let d = place.d;
+fn regex_of<'a>(cx: &RuleContext<'_, 'a>) -> Option<&'a Word> {
+    let d = cx.d;
     match d.name.bytes() {
         b"location" => location(d).filter(|(modifier, _)| modifier.starts_with(b"~")).map(|(_, word)| word),
         b"rewrite" => d.args.first(),
@@ -164,8 +164,8 @@ fn regex_of<'a>(place: &RuleContext<'_, 'a>) -> Option<&'a Word> {
     }
 }
 
-fn plain_dot(place: &RuleContext, found: &mut Vec<Finding>) {
-    let names = place.d.args.iter().filter(|word| place.is("server_name") && word.bytes().starts_with(b"~"));
+fn plain_dot(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let names = cx.d.args.iter().filter(|word| cx.is("server_name") && word.bytes().starts_with(b"~"));
     for word in names {
         let text = word.str();
         let (before, rest) = text.split_at_checked(bare_dot(&text).unwrap_or_default()).unwrap_or_default();
@@ -177,10 +177,10 @@ fn plain_dot(place: &RuleContext, found: &mut Vec<Finding>) {
             ));
         }
     }
-    let Some(word) = regex_of(place) else { return };
+    let Some(word) = regex_of(cx) else { return };
     let text = word.str();
     let Some(body) = text.strip_suffix('$') else {
-        if place.is("location")
+        if cx.is("location")
             && let Some(at) = dot_of_name(&text)
         {
             let (before, rest) = text.split_at_checked(at).unwrap_or_default();
@@ -229,25 +229,25 @@ pub fn bare_dot(regex: &str) -> Option<usize> {
     })
 }
 
-fn is_last_rewrite(place: &RuleContext) -> bool {
-    place.level().last_rewrite() == Some(place.at)
+fn is_last_rewrite(cx: &RuleContext) -> bool {
+    cx.level().last_rewrite() == Some(cx.at)
 }
 
-fn rewrite_loop(place: &RuleContext, found: &mut Vec<Finding>) {
-    let ([regex, target, flag @ ..], true) = (&place.d.args[..], place.is("rewrite")) else { return };
+fn rewrite_loop(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let ([regex, target, flag @ ..], true) = (&cx.d.args[..], cx.is("rewrite")) else { return };
     // Without a flag, later directives may still end the rewriting.
     let is_searched = match flag {
-        [] => !["return", "break", "if"].iter().any(|name| place.level().has(name)) && is_last_rewrite(place),
+        [] => !["return", "break", "if"].iter().any(|name| cx.level().has(name)) && is_last_rewrite(cx),
         [flag, ..] => flag.is("last"),
     };
     if !is_searched {
         return;
     }
-    let Some(block) = place.blocks.last() else { return };
+    let Some(block) = cx.blocks.last() else { return };
     let Some((b"" | b"^~", prefix)) = location(block) else { return };
     let Some(mut uri) = uri_of(target) else { return };
     let is_own = |uri: &str| matches(regex, uri);
-    let takes = |uri: &str| place.inside("server").and_then(|server| server.taker(uri.as_bytes()));
+    let takes = |uri: &str| cx.inside("server").and_then(|server| server.taker(uri.as_bytes()));
     if uri.starts_with(&*prefix.str())
         && is_own(&uri)
         && takes(&uri).is_none_or(|taker| taker.name.span == block.name.span)
@@ -266,7 +266,7 @@ fn rewrite_loop(place: &RuleContext, found: &mut Vec<Finding>) {
         let Some(taker) = takes(&uri) else { return };
         if taker.name.span == block.name.span {
             // Report each loop once, at its last line.
-            let is_last = |back: &Span| back.start < place.d.span.start && is_own(&uri);
+            let is_last = |back: &Span| back.start < cx.d.span.start && is_own(&uri);
             let Some(back) = last.filter(is_last) else { return };
             let message =
                 format!("\"{}\" is rewritten back to this location, until the request ends in 500", target.str());
@@ -310,24 +310,24 @@ fn rewritten(location: &Directive, uri: &str) -> Option<(Span, String)> {
 }
 
 /// `if ($host !~ ^(www)\.) { return 301 /$1; }`: without a match, groups are empty.
-pub fn group_of_no_match(place: &RuleContext) -> Option<Finding> {
-    let block = place.blocks.last().filter(|block| block.name.is("if"))?;
+pub fn group_of_no_match(cx: &RuleContext) -> Option<Finding> {
+    let block = cx.blocks.last().filter(|block| block.name.is("if"))?;
     let [_, operator, regex, ..] = &block.args[..] else { return None };
     let is_regex = |block: &&Directive| location(block).is_some_and(|(sign, _)| sign.starts_with(b"~"));
-    let has_other = place.levels().any(|level| level.has("rewrite")) || place.blocks.iter().any(is_regex);
+    let has_other = cx.levels().any(|level| level.has("rewrite")) || cx.blocks.iter().any(is_regex);
     if !operator.bytes().starts_with(b"!~") || !regex.bytes().contains(&b'(') || has_other {
         return None;
     }
     let digit = |word: &&Word| word.bytes().windows(2).any(|two| two[0] == b'$' && (b'1'..=b'9').contains(&two[1]));
-    let word = place.d.args.iter().filter(|_| place.is("return") || place.is("set")).find(digit)?;
+    let word = cx.d.args.iter().filter(|_| cx.is("return") || cx.is("set")).find(digit)?;
     let message = "this runs where the regex does not match: its groups are empty";
     Some(Finding::new(word.span, message, "match what is wanted with `~`").note(regex.span, "the regex"))
 }
 
-fn shadowed(place: &RuleContext, found: &mut Vec<Finding>) {
-    let Some((b"~" | b"~*", word)) = location(place.d) else { return };
-    let level = place.level();
-    if let Some(first) = level.catch_all().filter(|first| *first < place.at).map(|first| &level.all[first]) {
+fn shadowed(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some((b"~" | b"~*", word)) = location(cx.d) else { return };
+    let level = cx.level();
+    if let Some(first) = level.catch_all().filter(|first| *first < cx.at).map(|first| &level.all[first]) {
         let message = format!("regex location \"{}\" is never tried: one before it matches everything", word.str());
         found.push(Finding::new(word.span, message, "move the general one behind it").note(first.span, "it is"));
     }

@@ -239,14 +239,14 @@ fn of_line(line: &Directive) -> Option<(&[u8], Case)> {
     }
 }
 
-fn in_a_map(place: &RuleContext, found: &mut Vec<Finding>) {
-    if !place.is("map") {
+fn in_a_map(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !cx.is("map") {
         return;
     }
     let is_path = |word: &Word| ["$uri", "$request_uri", "$document_uri"].iter().any(|name| word.is(name));
-    let subject = if place.d.args.first().is_some_and(is_path) { Subject::Path } else { Subject::Any };
+    let subject = if cx.d.args.first().is_some_and(is_path) { Subject::Path } else { Subject::Any };
     let mut earlier: Vec<(&Directive, Sampled)> = Vec::new();
-    let lines = place.children().iter().filter_map(|line| Some((line, of_line(line)?)));
+    let lines = cx.children().iter().filter_map(|line| Some((line, of_line(line)?)));
     for (line, (regex, case)) in lines.take(COMPARED) {
         let Some(sampled) = Sampled::new(regex, case, subject) else { continue };
         let value = |line: &Directive| line.args.first().map(|word| word.bytes().to_vec());
@@ -271,9 +271,9 @@ fn ends(d: &Directive) -> bool {
 }
 
 /// Reports once per block, at its first `rewrite`.
-fn rewrites(place: &RuleContext, found: &mut Vec<Finding>) {
-    let level = place.level();
-    if !place.is_first("rewrite") {
+fn rewrites(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let level = cx.level();
+    if !cx.is_first("rewrite") {
         return;
     }
     let mut earlier: Vec<(&Directive, Sampled)> = Vec::new();

@@ -27,16 +27,16 @@ pub const RULES: &[Rule] = &[Rule {
     check: stray_sign,
 }];
 
-fn stray_sign(place: &RuleContext, found: &mut Vec<Finding>) {
-    let slip = match place.name() {
-        b"root" | b"alias" => place.d.args.first().and_then(|word| path(place, word)),
-        b"server_name" => place.d.args.iter().find_map(unfilled),
-        b"try_files" => operator(place),
-        b"gzip_types" => place.d.args.iter().find_map(|word| listed(place, word)),
-        b"error_page" => status_for_page(place),
-        b"log_format" => place.d.args.first().and_then(|word| with_comma(place, word)),
+fn stray_sign(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let slip = match cx.name() {
+        b"root" | b"alias" => cx.d.args.first().and_then(|word| path(cx, word)),
+        b"server_name" => cx.d.args.iter().find_map(unfilled),
+        b"try_files" => operator(cx),
+        b"gzip_types" => cx.d.args.iter().find_map(|word| listed(cx, word)),
+        b"error_page" => status_for_page(cx),
+        b"log_format" => cx.d.args.first().and_then(|word| with_comma(cx, word)),
         name if [&b"_param"[..], b"_hide_header", b"_pass_header"].iter().any(|end| name.ends_with(end)) => {
-            place.d.args.first().and_then(|word| with_colon(place, word))
+            cx.d.args.first().and_then(|word| with_colon(cx, word))
         }
         _ => None,
     };
@@ -61,36 +61,36 @@ fn unfilled(word: &Word) -> Option<Finding> {
     ))
 }
 
-fn path(place: &RuleContext, word: &Word) -> Option<Finding> {
+fn path(cx: &RuleContext, word: &Word) -> Option<Finding> {
     let text = word.str();
     let Some(right) = text.strip_prefix('=').filter(|right| right.starts_with(['/', '$'])) else {
         return unfilled(word);
     };
     let message = format!("the `=` is part of the path \"{text}\"");
-    Some(Finding::new(word.span, message, format!("no `=` stands before a value: {} {right};", place.d.name.str())))
+    Some(Finding::new(word.span, message, format!("no `=` stands before a value: {} {right};", cx.d.name.str())))
 }
 
-fn operator(place: &RuleContext) -> Option<Finding> {
+fn operator(cx: &RuleContext) -> Option<Finding> {
     let is_operator =
         |word: &&Word| ["||", "|", "&&", "or", "->", "=>"].iter().any(|sign| !word.quoted && word.is(sign));
-    let word = place.d.args.iter().find(is_operator)?;
-    let rest = written(place.d.args.iter().filter(|word| !is_operator(word)));
+    let word = cx.d.args.iter().find(is_operator)?;
+    let rest = written(cx.d.args.iter().filter(|word| !is_operator(word)));
     let message = format!("`{}` is the name of a file here: what is tried is separated by spaces", word.str());
     Some(Finding::new(word.span, message, format!("remove it: try_files {rest};")))
 }
 
-fn listed(place: &RuleContext, word: &Word) -> Option<Finding> {
+fn listed(cx: &RuleContext, word: &Word) -> Option<Finding> {
     let text = word.str();
     if !text.trim().contains(' ') || !text.contains('/') {
         return None;
     }
     let message = format!("\"{text}\" is one type, which no response has");
-    let help = format!("each type is a word of its own, without quotes: {} {};", place.d.name.str(), text.trim());
+    let help = format!("each type is a word of its own, without quotes: {} {};", cx.d.name.str(), text.trim());
     Some(Finding::new(word.span, message, help))
 }
 
-fn status_for_page(place: &RuleContext) -> Option<Finding> {
-    let (word, codes) = place.d.args.split_last().filter(|(_, codes)| !codes.is_empty())?;
+fn status_for_page(cx: &RuleContext) -> Option<Finding> {
+    let (word, codes) = cx.d.args.split_last().filter(|(_, codes)| !codes.is_empty())?;
     let is_status = word.len() == 3 && word.bytes().iter().all(u8::is_ascii_digit);
     let text = word.str();
     let message = format!("\"{text}\" is the page here, and no status");
@@ -98,19 +98,19 @@ fn status_for_page(place: &RuleContext) -> Option<Finding> {
     is_status.then(|| Finding::new(word.span, message, help))
 }
 
-fn with_comma(place: &RuleContext, word: &Word) -> Option<Finding> {
+fn with_comma(cx: &RuleContext, word: &Word) -> Option<Finding> {
     let text = word.str();
     let plain = text.strip_suffix([',', ':'])?;
     let message = format!("the `{}` is part of the name \"{text}\"", text.get(plain.len()..)?);
-    Some(Finding::new(word.span, message, format!("write: {} {plain} …", place.d.name.str())))
+    Some(Finding::new(word.span, message, format!("write: {} {plain} …", cx.d.name.str())))
 }
 
-fn with_colon(place: &RuleContext, word: &Word) -> Option<Finding> {
+fn with_colon(cx: &RuleContext, word: &Word) -> Option<Finding> {
     let text = word.str();
     let plain = text.strip_suffix([':', '='])?;
     let sign = text.get(plain.len()..)?;
-    let rest = written(place.d.args.iter().skip(1));
+    let rest = written(cx.d.args.iter().skip(1));
     let message = format!("the `{sign}` is part of the name \"{text}\"");
-    let help = format!("a name stands without it: {}", format!("{} {plain} {rest}", place.d.name.str()).trim_end());
+    let help = format!("a name stands without it: {}", format!("{} {plain} {rest}", cx.d.name.str()).trim_end());
     Some(Finding::new(word.span, message, format!("{help};")))
 }

@@ -58,26 +58,26 @@ pub const RULES: &[Rule] = &[
 ];
 
 /// `set ${a} 1;`, `set $my-var 1;`: a name that `$name` cannot refer to.
-fn unreadable_name(place: &RuleContext, found: &mut Vec<Finding>) {
-    let at = match place.name() {
+fn unreadable_name(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let at = match cx.name() {
         b"set" => 0,
-        b"map" | b"geo" | b"split_clients" => place.d.args.len().wrapping_sub(1),
+        b"map" | b"geo" | b"split_clients" => cx.d.args.len().wrapping_sub(1),
         _ => return,
     };
-    let Some(word) = place.d.args.get(at) else { return };
+    let Some(word) = cx.d.args.get(at) else { return };
     let text = word.str();
     let Some(name) = text.strip_prefix('$').filter(|name| !name.is_empty()) else { return };
     let plain: String = name.trim_matches(['{', '}']).chars().map(|c| if c == '-' { '_' } else { c }).collect();
     let is_name = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     if !is_name(name) && is_name(&plain) {
         let message = format!("nothing reads this variable: `{text}` is not written as a name is where it is used");
-        found.push(Finding::new(word.span, message, format!("write {} ${plain}", place.d.name.str())));
+        found.push(Finding::new(word.span, message, format!("write {} ${plain}", cx.d.name.str())));
     }
 }
 
-fn dashed(place: &RuleContext, found: &mut Vec<Finding>) {
-    unreadable_name(place, found);
-    for word in place.d.args.iter().filter(|word| word.bytes().contains(&b'$')) {
+fn dashed(cx: &RuleContext, found: &mut Vec<Finding>) {
+    unreadable_name(cx, found);
+    for word in cx.d.args.iter().filter(|word| word.bytes().contains(&b'$')) {
         let text = word.str();
         for (at, _) in text.match_indices('$') {
             let rest = text.get(at + 1..).unwrap_or_default();
@@ -115,15 +115,15 @@ fn is_choice(text: &str) -> bool {
     text.contains('|') && words.all(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric()))
 }
 
-fn compared_regex(place: &RuleContext, found: &mut Vec<Finding>) {
-    let [_, operator, value, ..] = &place.d.args[..] else { return };
-    if !place.is("if") || !(operator.is("=") || operator.is("!=")) {
+fn compared_regex(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let [_, operator, value, ..] = &cx.d.args[..] else { return };
+    if !cx.is("if") || !(operator.is("=") || operator.is("!=")) {
         return;
     }
     let sign = if operator.is("=") { "~" } else { "!~" };
     let whole = value.str();
     let text = whole.strip_suffix(')').filter(|text| !text.contains('(')).unwrap_or(&whole);
-    let subject = place.d.args[0].str();
+    let subject = cx.d.args[0].str();
     let is_host = ["($host", "($http_host", "($server_name"].contains(&&*subject);
     if let Some(suffix) = text.strip_prefix('*').filter(|suffix| is_host && suffix.starts_with('.')) {
         let message =
@@ -140,9 +140,9 @@ fn compared_regex(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-fn alias_without_slash(place: &RuleContext, found: &mut Vec<Finding>) {
-    let (Some(block), Some(word)) = (place.blocks.last(), place.d.args.first()) else { return };
-    let Some((b"" | b"^~", name)) = location(block).filter(|_| place.is("alias")) else { return };
+fn alias_without_slash(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let (Some(block), Some(word)) = (cx.blocks.last(), cx.d.args.first()) else { return };
+    let Some((b"" | b"^~", name)) = location(block).filter(|_| cx.is("alias")) else { return };
     let (prefix, text) = (name.str(), word.str());
     let is_file = text.rsplit('/').next().is_some_and(|last| last.contains('.'));
     if prefix.ends_with('/') && !text.ends_with('/') && !text.contains('$') && !is_file {
@@ -152,12 +152,12 @@ fn alias_without_slash(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-fn unused_certificate(place: &RuleContext, found: &mut Vec<Finding>) {
-    let Some(server) = place.blocks.last().filter(|block| block.name.is("server")) else { return };
-    let is_first = place.is_first("ssl_certificate")
-        || place.is_first("acme_certificate") && !place.level().has("ssl_certificate");
+fn unused_certificate(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some(server) = cx.blocks.last().filter(|block| block.name.is("server")) else { return };
+    let is_first =
+        cx.is_first("ssl_certificate") || cx.is_first("acme_certificate") && !cx.level().has("ssl_certificate");
     // `ssl on` enables TLS; `ssl off` is intentional.
-    if !is_first || place.ssl().is_some() {
+    if !is_first || cx.ssl().is_some() {
         return;
     }
     // Includes are expanded in the tree, so `listen` directives in other files are seen.
@@ -165,9 +165,9 @@ fn unused_certificate(place: &RuleContext, found: &mut Vec<Finding>) {
     let is_secure = |d: &Directive| d.args.iter().any(|word| word.is("ssl") || word.is("quic"));
     let has_other_warning =
         |d: &Directive| d.args.first().is_some_and(|word| word.str().rsplit(':').next() == Some("443"));
-    if listens().next().is_some() && !listens().any(|d| is_secure(d) || has_other_warning(d) || place.shares_tls(d)) {
+    if listens().next().is_some() && !listens().any(|d| is_secure(d) || has_other_warning(d) || cx.shares_tls(d)) {
         let message = "no `listen` of this server has `ssl`: it speaks plain HTTP, without this certificate";
-        let finding = Finding::new(place.d.span, message, "write: listen 443 ssl;");
+        let finding = Finding::new(cx.d.span, message, "write: listen 443 ssl;");
         found.push(match listens().next() {
             Some(listen) => finding.note(listen.span, "it listens"),
             None => finding,
@@ -175,21 +175,21 @@ fn unused_certificate(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-fn few_files(place: &RuleContext, found: &mut Vec<Finding>) {
+fn few_files(cx: &RuleContext, found: &mut Vec<Finding>) {
     let number = |d: &Directive| d.args.first().and_then(|word| word.str().parse::<u64>().ok());
-    let Some(files) = Some(place.d).filter(|_| place.is("worker_rlimit_nofile")).and_then(number) else { return };
-    let events = place.level().first("events").map(|at| &place.level().all[at]);
+    let Some(files) = Some(cx.d).filter(|_| cx.is("worker_rlimit_nofile")).and_then(number) else { return };
+    let events = cx.level().first("events").map(|at| &cx.level().all[at]);
     let connections =
         events.into_iter().flat_map(|events| events.block.iter().flatten()).find(|d| d.name.is("worker_connections"));
     if let Some((d, most)) = connections.and_then(|d| Some((d, number(d)?))).filter(|(_, most)| files < *most) {
         let message = format!("{files} open files are fewer than {most} connections");
-        let finding = Finding::new(place.d.span, message, format!("write: worker_rlimit_nofile {};", most * 2));
+        let finding = Finding::new(cx.d.span, message, format!("write: worker_rlimit_nofile {};", most * 2));
         found.push(finding.note(d.span, "the connections"));
     }
 }
 
-fn two_ports(place: &RuleContext, found: &mut Vec<Finding>) {
-    let Some(word) = place.d.args.first().filter(|_| place.is("listen")) else { return };
+fn two_ports(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some(word) = cx.d.args.first().filter(|_| cx.is("listen")) else { return };
     let text = word.str();
     let Some((host, port)) = text.split_once(':') else { return };
     if let (Ok(number), Ok(_)) = (host.parse::<u32>(), port.parse::<u16>()) {

@@ -88,8 +88,8 @@ fn meant(header: &str) -> Option<&'static str> {
     is_slip.then_some(near)
 }
 
-fn unsent_header(place: &RuleContext, found: &mut Vec<Finding>) {
-    for word in &place.d.args {
+fn unsent_header(cx: &RuleContext, found: &mut Vec<Finding>) {
+    for word in &cx.d.args {
         let text = word.str();
         for name in written(&text) {
             let lower = name.to_ascii_lowercase();
@@ -122,10 +122,10 @@ pub fn spelled(all: &[Directive]) -> FastMap<String, &Word> {
     found
 }
 
-fn two_spellings(place: &RuleContext, found: &mut Vec<Finding>) {
-    let Some(outermost) = place.levels.first() else { return };
+fn two_spellings(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some(outermost) = cx.levels.first() else { return };
     let known = outermost.spelled.get_or_init(|| spelled(outermost.all));
-    for word in &place.d.args {
+    for word in &cx.d.args {
         let text = word.str();
         for name in written(&text) {
             let Some(first) = known.get(&name.to_ascii_lowercase()) else { continue };

@@ -33,10 +33,10 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
-fn weak_ciphers(place: &RuleContext, found: &mut Vec<Finding>) {
+fn weak_ciphers(cx: &RuleContext, found: &mut Vec<Finding>) {
     const WEAK: [&str; 12] =
         ["RC4", "DES", "NULL", "eNULL", "aNULL", "EXPORT", "EXP", "EXPORT40", "EXPORT56", "MD5", "ADH", "LOW"];
-    let Some(word) = place.d.args.first().filter(|_| place.is("ssl_ciphers")) else { return };
+    let Some(word) = cx.d.args.first().filter(|_| cx.is("ssl_ciphers")) else { return };
     let text = word.str();
     let items = || text.split([':', ',', ' ']).filter(|item| !item.is_empty());
     let removed: Vec<&str> = items().filter_map(|item| item.strip_prefix(['!', '-'])).collect();
@@ -52,23 +52,23 @@ fn weak_ciphers(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-fn plain_transport(place: &RuleContext, found: &mut Vec<Finding>) {
-    let [name, value, ..] = &place.d.args[..] else { return };
-    let is_meant = place.is("add_header") && name.bytes().eq_ignore_ascii_case(b"strict-transport-security");
+fn plain_transport(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let [name, value, ..] = &cx.d.args[..] else { return };
+    let is_meant = cx.is("add_header") && name.bytes().eq_ignore_ascii_case(b"strict-transport-security");
     // A variable may be empty without TLS.
     if !is_meant || value.bytes().contains(&b'$') {
         return;
     }
-    let Some(around) = place.blocks.iter().rposition(|block| block.name.is("server")) else { return };
-    let (Some(server), Some(http)) = (place.levels.get(around + 1), place.levels.get(around)) else { return };
+    let Some(around) = cx.blocks.iter().rposition(|block| block.name.is("server")) else { return };
+    let (Some(server), Some(http)) = (cx.levels.get(around + 1), cx.levels.get(around)) else { return };
     // Behind a TLS proxy the header is correct: warn only if TLS is terminated here, or redirected to.
     let speaks_tls = |level: &Level| *level.speaks_tls.get_or_init(|| speaks_tls(level.all));
     let leads = |d: &Directive| d.args.iter().any(|word| word.bytes().starts_with(b"https://"));
     let redirects = || server.first("return").and_then(|at| server.all.get(at)).is_some_and(leads);
-    if server.has("listen") && !speaks_tls(server) && place.ssl().is_none() && (redirects() || speaks_tls(http)) {
+    if server.has("listen") && !speaks_tls(server) && cx.ssl().is_none() && (redirects() || speaks_tls(http)) {
         let message = "browsers ignore this header: the server speaks plain HTTP only";
         let help = "add it to the server with `listen 443 ssl`, and redirect to that one here";
-        found.push(Finding::new(place.d.span, message, help));
+        found.push(Finding::new(cx.d.span, message, help));
     }
 }
 
@@ -82,9 +82,9 @@ fn speaks_tls(level: &[Directive]) -> bool {
     })
 }
 
-fn soft_error(place: &RuleContext, found: &mut Vec<Finding>) {
-    let [codes @ .., answer, page] = &place.d.args[..] else { return };
-    if !place.is("error_page") || codes.is_empty() {
+fn soft_error(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let [codes @ .., answer, page] = &cx.d.args[..] else { return };
+    if !cx.is("error_page") || codes.is_empty() {
         return;
     }
     let text = page.str();
@@ -92,7 +92,7 @@ fn soft_error(place: &RuleContext, found: &mut Vec<Finding>) {
     // A bare `=` takes the status of the page itself: 200 for an existing file.
     let is_file = file.ends_with(".html") || file.ends_with(".htm") || file.ends_with(".txt");
     let takes_over = || {
-        let taker = place.inside("server").and_then(|server| server.taker(page.bytes()));
+        let taker = cx.inside("server").and_then(|server| server.taker(page.bytes()));
         let answers =
             |d: &Directive| super::blocks::is_pass(&d.name.str()) || d.name.is("return") || d.name.is("include");
         answer.is("=") && is_file && !taker.is_some_and(|d| d.block.iter().flatten().any(answers))

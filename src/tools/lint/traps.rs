@@ -106,8 +106,8 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
-fn prefix_like_a_regex(place: &RuleContext, found: &mut Vec<Finding>) {
-    match location(place.d) {
+fn prefix_like_a_regex(cx: &RuleContext, found: &mut Vec<Finding>) {
+    match location(cx.d) {
         Some((b"=" | b"^~", word)) if word.bytes().starts_with(b"@") => {
             let text = word.str();
             let message =
@@ -184,12 +184,12 @@ fn not_a_prefix(text: &str) -> Option<(&'static str, String)> {
     })
 }
 
-fn file_test_without_variable(place: &RuleContext, found: &mut Vec<Finding>) {
-    let [test, path] = &place.d.args[..] else { return };
+fn file_test_without_variable(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let [test, path] = &cx.d.args[..] else { return };
     let is_test = matches!(test.bytes(), [b'(', b'-', _] | [b'(', b'!', b'-', _]);
     let text = path.str();
     let bare = text.trim_end_matches(')');
-    if place.is("if") && is_test && !bare.contains(['$', '/', '.']) {
+    if cx.is("if") && is_test && !bare.contains(['$', '/', '.']) {
         let message =
             format!("\"{bare}\" is a file's name here, not a variable: the test is the same for every request");
         found.push(Finding::new(
@@ -201,29 +201,29 @@ fn file_test_without_variable(place: &RuleContext, found: &mut Vec<Finding>) {
 }
 
 /// The regex to which `$1` in a directive refers, and the word that contains it.
-fn captures_of<'a>(place: &RuleContext<'_, 'a>) -> Option<(&'a Word, &'a Word)> {
-    match (place.name(), &place.d.args[..]) {
+fn captures_of<'a>(cx: &RuleContext<'_, 'a>) -> Option<(&'a Word, &'a Word)> {
+    match (cx.name(), &cx.d.args[..]) {
         (b"rewrite", [regex, replacement, ..]) => Some((regex, replacement)),
         (b"return", [_, value]) | (b"alias" | b"proxy_pass", [value]) => {
             // Another regex in the block may have matched last.
-            let others = ["rewrite", "if"].iter().any(|name| place.level().has(name));
-            let block = place.blocks.last().filter(|_| !others)?;
+            let others = ["rewrite", "if"].iter().any(|name| cx.level().has(name));
+            let block = cx.blocks.last().filter(|_| !others)?;
             let (modifier, regex) = location(block)?;
             modifier.starts_with(b"~").then_some((regex, value))
         }
         _ => {
-            let in_map = place.is_in("map");
-            let [value] = &place.d.args[..] else { return None };
-            (in_map && place.name().starts_with(b"~")).then_some((&place.d.name, value))
+            let in_map = cx.is_in("map");
+            let [value] = &cx.d.args[..] else { return None };
+            (in_map && cx.name().starts_with(b"~")).then_some((&cx.d.name, value))
         }
     }
 }
 
-fn missing_group(place: &RuleContext, found: &mut Vec<Finding>) {
-    if let Some(finding) = regexes::group_of_no_match(place) {
+fn missing_group(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if let Some(finding) = regexes::group_of_no_match(cx) {
         return found.push(finding);
     }
-    let Some((regex, replacement)) = captures_of(place) else { return };
+    let Some((regex, replacement)) = captures_of(cx) else { return };
     let (regex, text) = (regex.str(), replacement.str());
     let bytes = regex.as_bytes();
     // Escapes and classes may contain parentheses: skip what cannot be counted reliably.
@@ -259,22 +259,22 @@ fn missing_group(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-fn redirect_to_nowhere(place: &RuleContext, found: &mut Vec<Finding>) {
-    let [code] = &place.d.args[..] else { return };
-    if place.is("return") && ["301", "302", "303", "307", "308"].iter().any(|known| code.is(known)) {
+fn redirect_to_nowhere(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let [code] = &cx.d.args[..] else { return };
+    if cx.is("return") && ["301", "302", "303", "307", "308"].iter().any(|known| code.is(known)) {
         let message = format!("a redirect without a URL: {} leads nowhere", code.str());
         found.push(Finding::new(code.span, message, format!("return {} https://$host$request_uri;", code.str())));
     }
 }
 
 /// A variable or placeholder among the names of a server.
-fn unfilled_name(place: &RuleContext, word: &Word) -> Option<Finding> {
+fn unfilled_name(cx: &RuleContext, word: &Word) -> Option<Finding> {
     let text = word.str();
     let help = match placeholder::name_of(&text) {
         Some(_) if text.contains('}') => placeholder::FILL.to_owned(),
         Some(name) => format!("its `}}` is missing: {name}"),
         None if text == "=" => {
-            let name = place.d.args.iter().find(|other| other.span != word.span)?;
+            let name = cx.d.args.iter().find(|other| other.span != word.span)?;
             format!("no `=` stands before a value: server_name {};", name.str())
         }
         None if text.starts_with('$') && text != "$hostname" => {
@@ -287,10 +287,10 @@ fn unfilled_name(place: &RuleContext, word: &Word) -> Option<Finding> {
 }
 
 /// `server_name default_server;`
-fn default_as_a_name(place: &RuleContext, word: &Word) -> Option<Finding> {
+fn default_as_a_name(cx: &RuleContext, word: &Word) -> Option<Finding> {
     // Addresses may come from includes.
     let is_default = |d: &Directive| d.args.iter().any(|arg| arg.is("default_server") || arg.is("default"));
-    let mut listens = place.level().all.iter().take(COMPARED).filter(|d| d.name.is("listen"));
+    let mut listens = cx.level().all.iter().take(COMPARED).filter(|d| d.name.is("listen"));
     (listens.clone().next().is_some() && !listens.any(is_default)).then(|| {
         let message = "\"default_server\" is a name like any other here";
         Finding::new(word.span, message, "it belongs to the address: listen 80 default_server;")
@@ -303,16 +303,16 @@ fn is_usual_name(name: &[u8]) -> bool {
     name.iter().all(is_usual) && !name.ends_with(b".")
 }
 
-fn odd_server_name(place: &RuleContext, found: &mut Vec<Finding>) {
-    if !place.is("server_name") {
+fn odd_server_name(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !cx.is("server_name") {
         return;
     }
     let may_be_odd = |word: &&Word| !word.bytes().starts_with(b"~") && !is_usual_name(word.bytes());
-    for word in place.d.args.iter().filter(may_be_odd) {
+    for word in cx.d.args.iter().filter(may_be_odd) {
         let text = word.str();
         let plain = text.trim_matches(',');
         if text == "default_server" {
-            found.extend(default_as_a_name(place, word));
+            found.extend(default_as_a_name(cx, word));
             continue;
         }
         if text.len() > 1 && text.ends_with('.') && !text.starts_with('$') {
@@ -321,7 +321,7 @@ fn odd_server_name(place: &RuleContext, found: &mut Vec<Finding>) {
             found.push(Finding::new(word.span, message, help));
             continue;
         }
-        if let Some(finding) = unfilled_name(place, word) {
+        if let Some(finding) = unfilled_name(cx, word) {
             found.push(finding);
             continue;
         }
@@ -360,19 +360,19 @@ fn odd_server_name(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-fn missing_named_location(place: &RuleContext, found: &mut Vec<Finding>) {
-    if !place.is("error_page") && !place.is("try_files") {
+fn missing_named_location(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !cx.is("error_page") && !cx.is("try_files") {
         return;
     }
-    let Some(word) = place.d.args.last() else { return };
+    let Some(word) = cx.d.args.last() else { return };
     let text = word.str();
     if !text.starts_with('@') || text.contains('$') {
         return;
     }
-    let Some(server) = place.inside("server") else {
+    let Some(server) = cx.inside("server") else {
         // In http it applies to every server.
         let has = |d: &Directive| d.name.is("include") || location(d).is_some_and(|(_, name)| name.is(&text));
-        if place.is_in("http") && !below(place.level().all, has) {
+        if cx.is_in("http") && !below(cx.level().all, has) {
             let message = format!("named location \"{text}\" could not be found: no server has such a location");
             found.push(Finding::new(word.span, message, format!("add to each server: location {text} {{ … }}")));
         }
@@ -381,7 +381,7 @@ fn missing_named_location(place: &RuleContext, found: &mut Vec<Finding>) {
     if server.location(b"", word.bytes()).is_some() {
         return;
     }
-    let near = place.may_compare().then(|| {
+    let near = cx.may_compare().then(|| {
         let known = server.location_names().filter(|name| name.starts_with(b"@")).map(String::from_utf8_lossy);
         let known: Vec<String> = known.map(|name| name.into_owned()).collect();
         crate::config::suggest::did_you_mean(&text, known.iter().map(String::as_str))
@@ -394,8 +394,8 @@ fn missing_named_location(place: &RuleContext, found: &mut Vec<Finding>) {
     ));
 }
 
-fn try_files_code(place: &RuleContext, found: &mut Vec<Finding>) {
-    let Some(word) = place.d.args.last().filter(|_| place.is("try_files")) else { return };
+fn try_files_code(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some(word) = cx.d.args.last().filter(|_| cx.is("try_files")) else { return };
     let text = word.str();
     if let Some(code) = text.strip_prefix('=').filter(|code| (1..3).contains(&code.len())) {
         let message = format!("{code} is no status: it has three digits");
@@ -420,10 +420,10 @@ fn try_files_code(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-fn duplicate_regex(place: &RuleContext, found: &mut Vec<Finding>) {
-    let Some((modifier @ (b"~" | b"~*"), word)) = location(place.d) else { return };
-    let level = place.level();
-    let before = |modifier: &[u8]| level.location(modifier, word.bytes()).filter(|first| *first < place.at);
+fn duplicate_regex(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some((modifier @ (b"~" | b"~*"), word)) = location(cx.d) else { return };
+    let level = cx.level();
+    let before = |modifier: &[u8]| level.location(modifier, word.bytes()).filter(|first| *first < cx.at);
     // A case-insensitive regex matches everything that a case-sensitive one does.
     let first = before(modifier).or_else(|| before(b"~*"));
     if let Some(first) = first.map(|first| &level.all[first]) {
@@ -433,12 +433,12 @@ fn duplicate_regex(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-fn after_return(place: &RuleContext, found: &mut Vec<Finding>) {
-    if !["set", "rewrite", "if", "return"].iter().any(|name| place.is(name)) {
+fn after_return(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !["set", "rewrite", "if", "return"].iter().any(|name| cx.is(name)) {
         return;
     }
-    let level = place.level();
-    let before = |name: &str| level.first(name).filter(|first| *first < place.at).map(|first| &level.all[first]);
+    let level = cx.level();
+    let before = |name: &str| level.first(name).filter(|first| *first < cx.at).map(|first| &level.all[first]);
     // It matches every URI, and its flag ends the block.
     let ends = |d: &&Directive| {
         let all = d
@@ -448,37 +448,37 @@ fn after_return(place: &RuleContext, found: &mut Vec<Finding>) {
         let is_url = d.args.get(1).is_some_and(|url| url.bytes().starts_with(b"http"));
         all && (d.args.len() > 2 || is_url)
     };
-    let rewrite = before("rewrite").filter(ends).filter(|first| first.span != place.d.span);
+    let rewrite = before("rewrite").filter(ends).filter(|first| first.span != cx.d.span);
     if let Some(first) = before("return").or_else(|| before("break")).or(rewrite) {
         let by = first.name.str();
-        let message = format!("\"{}\" after a {by} never runs", place.d.name.str());
-        let finding = Finding::new(place.d.name.span, message, format!("move it before the `{by}`, or remove it"));
+        let message = format!("\"{}\" after a {by} never runs", cx.d.name.str());
+        let finding = Finding::new(cx.d.name.span, message, format!("move it before the `{by}`, or remove it"));
         found.push(finding.note(first.span, "the block ends here"));
     }
 }
 
-fn if_is_evil(place: &RuleContext, found: &mut Vec<Finding>) {
-    let [.., around, block] = place.blocks else { return };
+fn if_is_evil(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let [.., around, block] = cx.blocks else { return };
     // If it returns, the location's settings do not matter.
-    if !block.name.is("if") || !around.name.is("location") || place.level().has("return") {
+    if !block.name.is("if") || !around.name.is("location") || cx.level().has("return") {
         return;
     }
     let harmless = ["return", "rewrite", "set", "break", "rewrite_log", "if", "access_log", "error_log", "limit_rate"];
     let is_harmless = |d: &Directive| harmless.iter().any(|name| d.name.is(name));
     // Report once per block.
-    let is_first = || place.level().all.iter().take(place.at).all(is_harmless);
-    if !is_harmless(place.d) && is_first() {
+    let is_first = || cx.level().all.iter().take(cx.at).all(is_harmless);
+    if !is_harmless(cx.d) && is_first() {
         found.push(Finding::new(
-            place.d.name.span,
-            format!("\"{}\" in an `if` replaces what the location says for such requests", place.d.name.str()),
+            cx.d.name.span,
+            format!("\"{}\" in an `if` replaces what the location says for such requests", cx.d.name.str()),
             "choose the value by `map`, or lead such requests to a location of their own",
         ));
     }
 }
 
-fn root_repeats_location(place: &RuleContext, found: &mut Vec<Finding>) {
-    let (Some(block), Some(word)) = (place.blocks.last(), place.d.args.first()) else { return };
-    let Some((b"" | b"^~" | b"=", name)) = location(block).filter(|_| place.is("root")) else { return };
+fn root_repeats_location(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let (Some(block), Some(word)) = (cx.blocks.last(), cx.d.args.first()) else { return };
+    let Some((b"" | b"^~" | b"=", name)) = location(block).filter(|_| cx.is("root")) else { return };
     let name = name.str();
     let tail = name.trim_end_matches('/');
     let root = word.str();
@@ -498,9 +498,9 @@ fn root_repeats_location(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-fn alias_traversal(place: &RuleContext, found: &mut Vec<Finding>) {
-    let (Some(block), Some(word)) = (place.blocks.last(), place.d.args.first()) else { return };
-    let Some((b"" | b"^~", name)) = location(block).filter(|_| place.is("alias")) else { return };
+fn alias_traversal(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let (Some(block), Some(word)) = (cx.blocks.last(), cx.d.args.first()) else { return };
+    let Some((b"" | b"^~", name)) = location(block).filter(|_| cx.is("alias")) else { return };
     let text = name.str();
     if text.starts_with('/') && !text.ends_with('/') && word.bytes().ends_with(b"/") {
         let help = format!("end the location with a slash as well: location {text}/ {{ … }}");

@@ -70,10 +70,10 @@ fn first_is(d: &Directive, text: &str) -> bool {
     d.args.first().is_some_and(|word| word.is(text))
 }
 
-fn any_of_all(place: &RuleContext, found: &mut Vec<Finding>) {
-    let Some(word) = place.d.args.first().filter(|word| place.is("satisfy") && word.is("any")) else { return };
+fn any_of_all(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some(word) = cx.d.args.first().filter(|word| cx.is("satisfy") && word.is("any")) else { return };
     let decides = |d: &&Directive| d.name.is("allow") || d.name.is("deny");
-    let first = place.level().all.iter().filter(decides).find(|d| first_is(d, "all"));
+    let first = cx.level().all.iter().filter(decides).find(|d| first_is(d, "all"));
     if let Some(rule) = first.filter(|d| d.name.is("allow")) {
         let finding =
             Finding::new(word.span, "everyone is let in: one of the checks always passes", "write: deny all;");
@@ -84,19 +84,19 @@ fn any_of_all(place: &RuleContext, found: &mut Vec<Finding>) {
 /// System directories, which are not document roots.
 const SYSTEM: [&str; 9] = ["/etc", "/etc/nginx", "/etc/ssl", "/root", "/proc", "/sys", "/dev", "/boot", "/var/lib"];
 
-fn whole_system(place: &RuleContext, found: &mut Vec<Finding>) {
-    let Some(word) = place.d.args.first().filter(|_| place.is("root") || place.is("alias")) else { return };
+fn whole_system(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some(word) = cx.d.args.first().filter(|_| cx.is("root") || cx.is("alias")) else { return };
     let text = word.str();
     let dir = text.trim_end_matches('/');
     if SYSTEM.contains(&dir) {
-        if !place.levels().any(Level::authenticates) {
+        if !cx.levels().any(Level::authenticates) {
             let message = format!("the system's files in {dir} are served to everyone");
             found.push(Finding::new(word.span, message, "name the directory of the site: /srv/www"));
         }
         return;
     }
-    let serves_all = place.blocks.last().is_some_and(|block| match location(block) {
-        Some((modifier, name)) => place.is("alias") && !modifier.starts_with(b"~") || modifier != b"=" && name.is("/"),
+    let serves_all = cx.blocks.last().is_some_and(|block| match location(block) {
+        Some((modifier, name)) => cx.is("alias") && !modifier.starts_with(b"~") || modifier != b"=" && name.is("/"),
         None => block.name.is("server") || block.name.is("http"),
     });
     if is_everything(&text) && serves_all {
@@ -129,16 +129,16 @@ fn target(d: &Directive) -> Option<&Word> {
     }
 }
 
-fn redirect_loop(place: &RuleContext, found: &mut Vec<Finding>) {
-    let (Some(url), Some(block)) = (target(place.d), place.blocks.last()) else { return };
+fn redirect_loop(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let (Some(url), Some(block)) = (target(cx.d), cx.blocks.last()) else { return };
     let text = url.str();
     let is_same = match location(block) {
         Some((b"" | b"^~", name)) if name.is("/") && (text.contains("://") || text == "$request_uri") => {
-            let server = place.blocks.iter().rev().find(|block| block.name.is("server"));
-            !place.level().has("if") && server.is_some_and(|server| same_server(server, &text))
+            let server = cx.blocks.iter().rev().find(|block| block.name.is("server"));
+            !cx.level().has("if") && server.is_some_and(|server| same_server(server, &text))
         }
         Some((modifier, name)) => {
-            text.starts_with('/') && !text.contains('$') && in_a_circle(place, block, modifier, name, &text)
+            text.starts_with('/') && !text.contains('$') && in_a_circle(cx, block, modifier, name, &text)
         }
         None if block.name.is("if") => same_scheme(block, &text),
         None => block.name.is("server") && same_server(block, &text),
@@ -168,16 +168,16 @@ fn same_scheme(block: &Directive, target: &str) -> bool {
     to == scheme
 }
 
-fn in_a_circle(place: &RuleContext, block: &Directive, modifier: &[u8], name: &Word, target: &str) -> bool {
+fn in_a_circle(cx: &RuleContext, block: &Directive, modifier: &[u8], name: &Word, target: &str) -> bool {
     let path = target.split(['?', '#']).next().unwrap_or_default();
     // With an `if` or an argument, the next request may differ.
-    let is_plain = !target.contains('?') && !place.level().has("if") && !place.level().has("rewrite");
+    let is_plain = !target.contains('?') && !cx.level().has("if") && !cx.level().has("rewrite");
     let is_own = match modifier {
         b"" | b"^~" => path.as_bytes().starts_with(name.bytes()),
         b"=" => path.as_bytes() == name.bytes(),
         _ => false,
     };
-    let taker = || place.inside("server").and_then(|server| server.taker(path.as_bytes()));
+    let taker = || cx.inside("server").and_then(|server| server.taker(path.as_bytes()));
     is_plain && is_own && taker().is_none_or(|taker| taker.name.span == block.name.span)
 }
 
@@ -227,9 +227,9 @@ fn same_server(server: &Directive, target: &str) -> bool {
     }
 }
 
-fn slash_of_the_prefix(place: &RuleContext, found: &mut Vec<Finding>) {
-    let (Some(word), Some(block)) = (place.d.args.first(), place.blocks.last()) else { return };
-    let Some((b"" | b"^~", name)) = location(block).filter(|_| place.is("proxy_pass")) else { return };
+fn slash_of_the_prefix(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let (Some(word), Some(block)) = (cx.d.args.first(), cx.blocks.last()) else { return };
+    let Some((b"" | b"^~", name)) = location(block).filter(|_| cx.is("proxy_pass")) else { return };
     let (prefix, url) = (name.str(), word.str());
     let path = path_of(&url);
     if let Some((message, help)) = path.and_then(|path| glued_path(&prefix, &url, path)) {
@@ -270,14 +270,14 @@ fn guarded(all: &[Directive]) -> Vec<&Directive> {
     servers.filter(|d| below(d.block.as_deref().unwrap_or_default(), is_guard)).take(2).collect()
 }
 
-fn unmerged(place: &RuleContext, found: &mut Vec<Finding>) {
-    if place.is("merge_slashes") && first_is(place.d, "off") {
+fn unmerged(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if cx.is("merge_slashes") && first_is(cx.d, "off") {
         // The other servers of the default server's address are affected despite their rules.
-        let around = place.levels.iter().rev().nth(1);
+        let around = cx.levels.iter().rev().nth(1);
         let servers = around.map(|level| level.guarded.get_or_init(|| guarded(level.all))).into_iter().flatten();
-        let guarded = servers.copied().find(|d| d.span != place.blocks.last().map_or(d.span, |block| block.span));
+        let guarded = servers.copied().find(|d| d.span != cx.blocks.last().map_or(d.span, |block| block.span));
         let finding = Finding::new(
-            place.d.args_span(),
+            cx.d.args_span(),
             "//path passes the rules for /path",
             "leave the line out, or write: merge_slashes on;",
         );
@@ -289,21 +289,21 @@ fn unmerged(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-fn old_protocols(place: &RuleContext, found: &mut Vec<Finding>) {
+fn old_protocols(cx: &RuleContext, found: &mut Vec<Finding>) {
     let is_old = |word: &&Word| ["SSLv2", "SSLv3", "TLSv1", "TLSv1.1"].iter().any(|old| word.is(old));
-    if let Some(word) = place.d.args.iter().find(|word| place.is("ssl_protocols") && is_old(word)) {
+    if let Some(word) = cx.d.args.iter().find(|word| cx.is("ssl_protocols") && is_old(word)) {
         let message = format!("{} is broken, and not spoken here", word.str());
         found.push(Finding::new(word.span, message, "write: ssl_protocols TLSv1.2 TLSv1.3;"));
     }
 }
 
-fn any_proxy(place: &RuleContext, found: &mut Vec<Finding>) {
+fn any_proxy(cx: &RuleContext, found: &mut Vec<Finding>) {
     let is_all = |word: &&Word| word.is("0.0.0.0/0") || word.is("::/0");
-    let in_geo = place.is("proxy") && place.is_in("geo");
-    let trusts = in_geo || place.is("set_real_ip_from");
-    if let Some(word) = place.d.args.first().filter(|word| trusts && is_all(word)) {
+    let in_geo = cx.is("proxy") && cx.is_in("geo");
+    let trusts = in_geo || cx.is("set_real_ip_from");
+    if let Some(word) = cx.d.args.first().filter(|word| trusts && is_all(word)) {
         let message = "every client may say which address it has";
-        let help = format!("name your proxies only: {} 10.0.0.0/8;", place.d.name.str());
+        let help = format!("name your proxies only: {} 10.0.0.0/8;", cx.d.name.str());
         found.push(Finding::new(word.span, message, help));
     }
 }

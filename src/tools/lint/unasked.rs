@@ -110,16 +110,16 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
-fn nearly(place: &RuleContext, found: &mut Vec<Finding>) {
+fn nearly(cx: &RuleContext, found: &mut Vec<Finding>) {
     let meant = |word: &Word| -> Option<String> {
         let text = word.str();
-        match place.name() {
+        match cx.name() {
             b"valid_referers" if !text.contains(['.', '~', '*', '/']) => {
                 let words = ["none", "blocked", "server_names"];
                 (!words.contains(&&*text)).then(|| suggest::nearest(&text, words)).flatten().map(str::to_owned)
             }
-            b"add_header" if place.d.args.get(1).is_some_and(|value| value.span == word.span) => {
-                let words: &[&str] = match &place.d.args.first()?.lower()[..] {
+            b"add_header" if cx.d.args.get(1).is_some_and(|value| value.span == word.span) => {
+                let words: &[&str] = match &cx.d.args.first()?.lower()[..] {
                     b"x-frame-options" => &["SAMEORIGIN", "DENY"],
                     b"x-content-type-options" => &["nosniff"],
                     _ => return None,
@@ -134,39 +134,37 @@ fn nearly(place: &RuleContext, found: &mut Vec<Finding>) {
             }
             b"charset" if text.contains(',') => text.split(',').next().map(str::to_owned),
             b"charset" => text.eq_ignore_ascii_case("utf8").then(|| "utf-8".to_owned()),
-            b"error_page"
-                if text.starts_with('=') && place.d.args.last().is_some_and(|last| last.span == word.span) =>
-            {
+            b"error_page" if text.starts_with('=') && cx.d.args.last().is_some_and(|last| last.span == word.span) => {
                 Some(format!("{text} /page"))
             }
             _ => None,
         }
     };
-    for (word, meant) in place.d.args.iter().filter_map(|word| Some((word, meant(word)?))) {
+    for (word, meant) in cx.d.args.iter().filter_map(|word| Some((word, meant(word)?))) {
         let message = format!("\"{}\" is taken as it stands", word.str());
         found.push(Finding::new(word.span, message, format!("did you mean \"{meant}\"?")));
     }
 }
 
-fn star_key(place: &RuleContext, found: &mut Vec<Finding>) {
-    let in_map = place.is_in("map");
-    if in_map && place.is("*") && place.d.args.len() == 1 && !place.level().has("default") {
+fn star_key(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let in_map = cx.is_in("map");
+    if in_map && cx.is("*") && cx.d.args.len() == 1 && !cx.level().has("default") {
         let message = "`*` is a key like any other: it stands for no others";
-        found.push(Finding::new(place.d.name.span, message, "did you mean \"default\"?"));
+        found.push(Finding::new(cx.d.name.span, message, "did you mean \"default\"?"));
     }
 }
 
-fn constant_path(place: &RuleContext, found: &mut Vec<Finding>) {
-    let Some(word) = place.d.args.first().filter(|_| place.is("proxy_pass")) else { return };
+fn constant_path(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some(word) = cx.d.args.first().filter(|_| cx.is("proxy_pass")) else { return };
     let text = word.str();
     let Some((host, path)) = text.split_once("://").and_then(|(_, rest)| Some(rest.split_at(rest.find('/')?))) else {
         return;
     };
     // A regex, or a location without trailing slash, may be meant for a single URI.
-    let is_many = place.location().is_some_and(|(sign, name)| {
+    let is_many = cx.location().is_some_and(|(sign, name)| {
         (sign.is_empty() || sign == b"^~") && name.bytes().starts_with(b"/") && name.bytes().ends_with(b"/")
     });
-    if !host.contains('$') || path.contains('$') || !path.ends_with('/') || !is_many || place.level().has("internal") {
+    if !host.contains('$') || path.contains('$') || !path.ends_with('/') || !is_many || cx.level().has("internal") {
         return;
     }
     let message =
@@ -179,24 +177,24 @@ fn constant_path(place: &RuleContext, found: &mut Vec<Finding>) {
     found.push(Finding::new(word.span, message, help));
 }
 
-fn untrusted_header(place: &RuleContext, found: &mut Vec<Finding>) {
-    if !place.is("real_ip_header") || !place.is_whole {
+fn untrusted_header(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !cx.is("real_ip_header") || !cx.is_whole {
         return;
     }
-    let has = |name: &str| place.levels.iter().any(|level| level.has(name));
+    let has = |name: &str| cx.levels.iter().any(|level| level.has(name));
     let trusts = |d: &Directive| d.name.is("set_real_ip_from") || d.name.is("include");
-    if !has("set_real_ip_from") && !has("include") && !below(place.level().all, trusts) {
+    if !has("set_real_ip_from") && !has("include") && !below(cx.level().all, trusts) {
         let message = "the header is never read: no address is trusted to send it";
-        found.push(Finding::new(place.d.args_span(), message, "add: set_real_ip_from ADDRESS; of the proxy in front"));
+        found.push(Finding::new(cx.d.args_span(), message, "add: set_real_ip_from ADDRESS; of the proxy in front"));
     }
 }
 
-fn hidden_error(place: &RuleContext, found: &mut Vec<Finding>) {
-    let Some((page, rest)) = place.d.args.split_last().filter(|_| place.is("error_page")) else { return };
+fn hidden_error(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some((page, rest)) = cx.d.args.split_last().filter(|_| cx.is("error_page")) else { return };
     let Some((change, codes)) = rest.split_last() else { return };
     let is_failure = |word: &Word| word.len() == 3 && word.bytes().starts_with(b"5");
     // If something answers in its place, 200 may be correct.
-    let level = place.level();
+    let level = cx.level();
     let is_answered = || level.passing.get_or_init(|| passing(level.all)).contains(page.bytes());
     let is_page = page.bytes().starts_with(b"/");
     if change.is("=200") && !codes.is_empty() && codes.iter().all(is_failure) && is_page && !is_answered() {
@@ -218,8 +216,8 @@ fn passing(all: &[Directive]) -> FastSet<&[u8]> {
     names
 }
 
-fn unasked(place: &RuleContext, found: &mut Vec<Finding>) {
-    let (variable, help) = match (place.name(), place.d.args.first()) {
+fn unasked(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let (variable, help) = match (cx.name(), cx.d.args.first()) {
         (b"secure_link", Some(_)) => ("secure_link", "add: if ($secure_link = \"\") { return 403; }"),
         (b"valid_referers", Some(_)) => ("invalid_referer", "add: if ($invalid_referer) { return 403; }"),
         (b"ssl_verify_client", Some(word)) if word.is("optional") || word.is("optional_no_ca") => {
@@ -227,21 +225,21 @@ fn unasked(place: &RuleContext, found: &mut Vec<Finding>) {
         }
         _ => return,
     };
-    let Some(outermost) = place.levels.first() else { return };
+    let Some(outermost) = cx.levels.first() else { return };
     let names = outermost.variables.get_or_init(|| variables_below(outermost.all));
     let is_read = match variable.ends_with('_') {
         true => names.iter().any(|name| name.starts_with(variable)),
         false => names.contains(variable),
     };
     // An included or missing file may use it.
-    if !place.is_whole || place.levels.iter().any(|level| level.has("include")) {
+    if !cx.is_whole || cx.levels.iter().any(|level| level.has("include")) {
         return;
     }
     if !is_read {
-        let message = format!("\"{}\" refuses nothing: no line asks what it found", place.d.name.str());
-        return found.push(Finding::new(place.d.name.span, message, help));
+        let message = format!("\"{}\" refuses nothing: no line asks what it found", cx.d.name.str());
+        return found.push(Finding::new(cx.d.name.span, message, help));
     }
-    let expires = place.is("secure_link") && place.d.args.iter().any(|word| word.bytes().contains(&b','));
+    let expires = cx.is("secure_link") && cx.d.args.iter().any(|word| word.bytes().contains(&b','));
     if expires {
         let asked = outermost.ifs_about("$secure_link");
         let is_first_half = |block: &&Directive| {
@@ -252,7 +250,7 @@ fn unasked(place: &RuleContext, found: &mut Vec<Finding>) {
             below(outermost.all, |d| d.name.is("map") && d.args.first().is_some_and(|word| word.is("$secure_link")));
         if !asked.is_empty() && asked.iter().all(is_first_half) && !maps {
             let message = "links that have expired are let in: $secure_link is \"0\" for them, not empty";
-            found.push(Finding::new(place.d.args_span(), message, "add: if ($secure_link = \"0\") { return 410; }"));
+            found.push(Finding::new(cx.d.args_span(), message, "add: if ($secure_link = \"0\") { return 410; }"));
         }
     }
 }
@@ -273,8 +271,8 @@ fn is_known(name: &str) -> bool {
     KNOWN.contains(&name) || is_of_client(name)
 }
 
-fn no_secret(place: &RuleContext, found: &mut Vec<Finding>) {
-    let Some(word) = place.d.args.first().filter(|_| place.is("secure_link_md5")) else { return };
+fn no_secret(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some(word) = cx.d.args.first().filter(|_| cx.is("secure_link_md5")) else { return };
     let text = word.str();
     let mut fixed = text.replace(['{', '}'], "");
     let names = variables(&text);
@@ -288,14 +286,14 @@ fn no_secret(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-fn claimed(place: &RuleContext, found: &mut Vec<Finding>) {
-    let [name, value] = &place.d.args[..] else { return };
+fn claimed(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let [name, value] = &cx.d.args[..] else { return };
     let header = name.str().to_ascii_lowercase();
     let (is_address, is_user) = (header == "x-real-ip" || header == "x-forwarded-for", header.ends_with("remote-user"));
     let text = value.str();
     let is_sent = text.starts_with("$http_") && variables(&text).len() == 1;
-    let is_behind = place.levels.iter().any(|level| level.has("set_real_ip_from"));
-    if !place.is("proxy_set_header") || !is_sent || is_behind || !(is_address || is_user) {
+    let is_behind = cx.levels.iter().any(|level| level.has("set_real_ip_from"));
+    if !cx.is("proxy_set_header") || !is_sent || is_behind || !(is_address || is_user) {
         return;
     }
     let right = match &*header {
@@ -307,8 +305,8 @@ fn claimed(place: &RuleContext, found: &mut Vec<Finding>) {
     found.push(Finding::new(value.span, message, format!("write: proxy_set_header {} {right};", name.str())));
 }
 
-fn open_redirect(place: &RuleContext, found: &mut Vec<Finding>) {
-    let word = match (place.name(), &place.d.args[..]) {
+fn open_redirect(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let word = match (cx.name(), &cx.d.args[..]) {
         (b"return", [code, url]) if code.bytes().starts_with(b"30") => url,
         (b"rewrite", [_, url, flag]) if flag.is("redirect") || flag.is("permanent") => url,
         (b"rewrite", [_, url]) if url.bytes().starts_with(b"http") => url,
@@ -327,17 +325,17 @@ fn open_redirect(place: &RuleContext, found: &mut Vec<Finding>) {
         return found.push(Finding::new(word.span, message, "name the host, or let a `map` allow a fixed set"));
     }
     if let Some(name) = whole_capture(&text)
-        && !place.is("rewrite")
-        && captured(place, name).is_some_and(|held| matches!(held, Captured::NoLineEnd | Captured::Anything))
-        && may_begin_without_slash(place)
+        && !cx.is("rewrite")
+        && captured(cx, name).is_some_and(|held| matches!(held, Captured::NoLineEnd | Captured::Anything))
+        && may_begin_without_slash(cx)
     {
         let message = format!("the path chooses by ${name} where visitors of this site are sent");
         return found.push(Finding::new(word.span, message, format!("stay on this site: /${name}, or name the host")));
     }
     let Some((before, digit)) = host.split_once('$').filter(|(before, _)| before.contains('.')) else { return };
     let Some(name) = digit.chars().next().filter(char::is_ascii_digit).map(String::from) else { return };
-    let is_open = captured(place, &name).is_some_and(|held| matches!(held, Captured::NoLineEnd | Captured::Anything));
-    if text.contains("://") && is_open && may_begin_without_slash(place) {
+    let is_open = captured(cx, &name).is_some_and(|held| matches!(held, Captured::NoLineEnd | Captured::Anything));
+    if text.contains("://") && is_open && may_begin_without_slash(cx) {
         let message = format!("${name} need not begin with a slash: \".evil.test\" makes \"{before}\" another host");
         let help = format!("end the host: {}", text.replacen(&format!("{before}$"), &format!("{before}/$"), 1));
         found.push(Finding::new(word.span, message, help));
@@ -351,26 +349,26 @@ fn whole_capture(url: &str) -> Option<&str> {
 
 /// Whether the first group of the regex of this rewrite, or of the enclosing `if` or location, may match text without a
 /// leading slash: `^/r(.*)$`, but not `^(.*)$` or `^/r(/.*)$`.
-fn may_begin_without_slash(place: &RuleContext) -> bool {
-    let own = place.d.args.first().filter(|_| place.is("rewrite"));
-    let of_if = place.blocks.last().filter(|block| block.name.is("if")).and_then(|block| block.args.get(2));
-    let Some(regex) = own.or(of_if).or_else(|| Some(place.location()?.1)) else { return false };
+fn may_begin_without_slash(cx: &RuleContext) -> bool {
+    let own = cx.d.args.first().filter(|_| cx.is("rewrite"));
+    let of_if = cx.blocks.last().filter(|block| block.name.is("if")).and_then(|block| block.args.get(2));
+    let Some(regex) = own.or(of_if).or_else(|| Some(cx.location()?.1)) else { return false };
     let text = regex.str();
     let Some((before, group)) = text.split_once('(') else { return false };
     let group = group.trim_start_matches("?:");
     !matches!(before, "" | "^") && !group.starts_with('/') && !group.starts_with("\\/")
 }
 
-fn reflected(place: &RuleContext, found: &mut Vec<Finding>) {
-    let [code, word] = &place.d.args[..] else { return };
-    if !place.is("return") || code.bytes().starts_with(b"30") {
+fn reflected(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let [code, word] = &cx.d.args[..] else { return };
+    if !cx.is("return") || code.bytes().starts_with(b"30") {
         return;
     }
     let text = word.str();
     let is_repeated = |name: &String| matches!(&**name, "uri" | "document_uri") || is_of_client(name);
     let Some(name) = variables(&text).into_iter().find(is_repeated) else { return };
     let is_html = |word: &Word| word.bytes().to_ascii_lowercase().starts_with(b"text/html");
-    let of_level = place.levels.iter().rev().find_map(|level| {
+    let of_level = cx.levels.iter().rev().find_map(|level| {
         let own = level.first("default_type").and_then(|at| level.all[at].args.first());
         own.or_else(|| level.field("content-type").and_then(|d| d.args.get(1)))
     });
@@ -380,10 +378,10 @@ fn reflected(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-fn asks_itself(place: &RuleContext, found: &mut Vec<Finding>) {
-    let Some(word) = place.d.args.first().filter(|_| place.is("proxy_pass")) else { return };
+fn asks_itself(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some(word) = cx.d.args.first().filter(|_| cx.is("proxy_pass")) else { return };
     let text = word.str();
-    let takes_all = place
+    let takes_all = cx
         .blocks
         .last()
         .and_then(|block| location(block))
@@ -391,7 +389,7 @@ fn asks_itself(place: &RuleContext, found: &mut Vec<Finding>) {
     let Some(address) = text.strip_prefix("http://").filter(|_| takes_all) else { return };
     let address = address.trim_end_matches('/');
     let (host, port) = address.rsplit_once(':').unwrap_or((address, "80"));
-    if !matches!(host, "127.0.0.1" | "localhost" | "[::1]") || place.level().has("if") {
+    if !matches!(host, "127.0.0.1" | "localhost" | "[::1]") || cx.level().has("if") {
         return;
     }
     let port_of = |listen: &Directive| {
@@ -400,10 +398,10 @@ fn asks_itself(place: &RuleContext, found: &mut Vec<Finding>) {
             word.starts_with(host) || !word.contains(':') || word.starts_with("*:") || word.starts_with("0.0.0.0:");
         word.rsplit(':').next().filter(|_| is_own).map(str::to_owned)
     };
-    let own = place.inside("server").map(|server| server.all).unwrap_or_default();
+    let own = cx.inside("server").map(|server| server.all).unwrap_or_default();
     let is_meant = |d: &&Directive| d.name.is("listen") && port_of(d).is_some_and(|own| own == port);
     let is_only = || {
-        place.inside("http").is_some_and(|http| {
+        cx.inside("http").is_some_and(|http| {
             let servers = http.all.iter().filter(|d| d.name.is("server"));
             let meant = servers.filter(|d| d.block.iter().flatten().any(|d| is_meant(&d)));
             // Only if a single server matches.
@@ -417,9 +415,9 @@ fn asks_itself(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-fn null_origin(place: &RuleContext, found: &mut Vec<Finding>) {
-    let [name, value, ..] = &place.d.args[..] else { return };
-    let is_one = place.is("add_header") && name.bytes().eq_ignore_ascii_case(b"access-control-allow-origin");
+fn null_origin(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let [name, value, ..] = &cx.d.args[..] else { return };
+    let is_one = cx.is("add_header") && name.bytes().eq_ignore_ascii_case(b"access-control-allow-origin");
     if is_one && value.bytes().eq_ignore_ascii_case(b"null") {
         let message = "any site can have the origin `null`";
         found.push(Finding::new(value.span, message, "name an origin, as in https://app.example.org"));

@@ -35,12 +35,12 @@ fn writes(level: &[Directive]) -> Option<&Directive> {
     level.iter().find(|d| on(d))
 }
 
-fn open_to_all(place: &RuleContext, found: &mut Vec<Finding>) {
-    if location(place.d).is_none() {
+fn open_to_all(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if location(cx.d).is_none() {
         return;
     }
-    let Some(writing) = writes(place.children()) else { return };
-    if authenticates(place.children()) || place.levels().any(Level::authenticates) {
+    let Some(writing) = writes(cx.children()) else { return };
+    if authenticates(cx.children()) || cx.levels().any(Level::authenticates) {
         return;
     }
     found.push(Finding::new(
@@ -62,8 +62,8 @@ pub fn is_kept_outside(area: &[Directive], server: &Level, script: &Directive) -
 }
 
 /// A location that both stores files and executes them: all its requests go to the programs, so nothing is stored.
-fn runs_its_own(place: &RuleContext) -> Option<Finding> {
-    let on = || place.children().iter().filter(|d| d.args.iter().all(|word| !word.is("off")));
+fn runs_its_own(cx: &RuleContext) -> Option<Finding> {
+    let on = || cx.children().iter().filter(|d| d.args.iter().all(|word| !word.is("off")));
     let storing = on().find(|d| d.name.is("dav_methods") || d.name.is("upload_store"))?;
     let running = on().find(|d| runs_files(d))?;
     let by = running.name.str();
@@ -72,16 +72,16 @@ fn runs_its_own(place: &RuleContext) -> Option<Finding> {
     Some(Finding::new(running.span, message, help).note(storing.span, "files are stored by"))
 }
 
-fn uploads_run(place: &RuleContext, found: &mut Vec<Finding>) {
-    let Some((modifier, name)) = location(place.d) else { return };
-    if let Some(finding) = runs_its_own(place) {
+fn uploads_run(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some((modifier, name)) = location(cx.d) else { return };
+    if let Some(finding) = runs_its_own(cx) {
         return found.push(finding);
     }
-    if !modifier.is_empty() || name.bytes().starts_with(b"@") || writes(place.children()).is_none() {
+    if !modifier.is_empty() || name.bytes().starts_with(b"@") || writes(cx.children()).is_none() {
         return;
     }
-    let Some(server) = place.inside("server") else { return };
-    if let Some(script) = server.runs_uploads().filter(|script| !is_kept_outside(place.children(), server, script)) {
+    let Some(server) = cx.inside("server") else { return };
+    if let Some(script) = server.runs_uploads().filter(|script| !is_kept_outside(cx.children(), server, script)) {
         let message = format!("scripts uploaded below \"{}\" are run", name.str());
         let help = format!("no regex is tried for: location ^~ {} {{ … }}", name.str());
         found.push(Finding::new(name.span, message, help).note(script.span, "they are passed on"));

@@ -61,72 +61,72 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
-fn unused(place: &RuleContext, found: &mut Vec<Finding>) {
+fn unused(cx: &RuleContext, found: &mut Vec<Finding>) {
     // A file that only defines zones is used by servers elsewhere.
-    let is_site = place.is_in("http") || place.is_in("stream");
-    let level = place.level();
-    if !place.is_whole || !is_site || !level.has("server") {
+    let is_site = cx.is_in("http") || cx.is_in("stream");
+    let level = cx.level();
+    if !cx.is_whole || !is_site || !level.has("server") {
         return;
     }
     let zone = |start: &str| {
         let named = |word: &Word| {
             Some(word.bytes().strip_prefix(start.as_bytes())?.split(|byte| *byte == b':').next()?.to_vec())
         };
-        place.d.args.iter().find_map(named)
+        cx.d.args.iter().find_map(named)
     };
     let used = || level.used.get_or_init(|| Used::of(level.all));
-    let (name, is_used, add): (_, fn(&Used, &[u8]) -> bool, _) = match place.name() {
+    let (name, is_used, add): (_, fn(&Used, &[u8]) -> bool, _) = match cx.name() {
         b"limit_req_zone" => (zone("zone="), |used, name| used.limits.contains(name), "limit_req zone=NAME;"),
         b"limit_conn_zone" => (zone("zone="), |used, name| used.connections.contains(name), "limit_conn NAME 10;"),
         b"proxy_cache_path" | b"fastcgi_cache_path" | b"uwsgi_cache_path" | b"scgi_cache_path" => {
             (zone("keys_zone="), |used, name| used.any_cache || used.caches.contains(name), "proxy_cache NAME;")
         }
         b"upstream" => {
-            let name = place.d.args.first().map(Word::lower);
+            let name = cx.d.args.first().map(Word::lower);
             (name, |used, name| used.any_upstream || used.words.contains(name), "proxy_pass http://NAME;")
         }
         _ => return,
     };
     let Some(name) = name.filter(|name| !is_used(used(), name)) else { return };
     // On another machine, included files may contain other servers.
-    let is_ours = place.paths.is_some_and(|paths| paths.on_this_machine);
-    if !is_ours && !used().files.contains(&place.d.name.span.file) {
+    let is_ours = cx.paths.is_some_and(|paths| paths.on_this_machine);
+    if !is_ours && !used().files.contains(&cx.d.name.span.file) {
         return;
     }
     let name = String::from_utf8_lossy(&name).into_owned();
-    let message = match place.name() {
+    let message = match cx.name() {
         b"upstream" => format!("no request is passed to \"{name}\""),
         b"limit_req_zone" | b"limit_conn_zone" => format!("nothing is limited: \"{name}\" is used nowhere"),
         _ => format!("nothing is cached: \"{name}\" is used nowhere"),
     };
-    let add = match place.name() {
-        b"upstream" if place.is_in("stream") => {
+    let add = match cx.name() {
+        b"upstream" if cx.is_in("stream") => {
             format!("proxy_pass {name};")
         }
         b"fastcgi_cache_path" | b"uwsgi_cache_path" | b"scgi_cache_path" => {
-            let family = place.d.name.str();
+            let family = cx.d.name.str();
             format!("{} {name};", family.trim_end_matches("_path"))
         }
         _ => add.replace("NAME", &name),
     };
-    found.push(Finding::new(place.d.args_span(), message, format!("add where it is meant: {add}")));
+    found.push(Finding::new(cx.d.args_span(), message, format!("add where it is meant: {add}")));
 }
 
 fn servers(upstream: &Directive) -> impl Iterator<Item = &Directive> {
     upstream.block.iter().flatten().filter(|d| d.name.is("server"))
 }
 
-fn odd_servers(place: &RuleContext, found: &mut Vec<Finding>) {
-    if !place.is("upstream") {
+fn odd_servers(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !cx.is("upstream") {
         return;
     }
     let is_down = |d: &Directive| d.args.iter().any(|word| word.is("down"));
-    if servers(place.d).next().is_some() && servers(place.d).all(is_down) {
+    if servers(cx.d).next().is_some() && servers(cx.d).all(is_down) {
         let message = "every request is answered 502: all servers of this upstream are down";
-        found.push(Finding::new(place.d.args_span(), message, "leave `down` out at one of them"));
+        found.push(Finding::new(cx.d.args_span(), message, "leave `down` out at one of them"));
     }
     let mut seen: std::collections::HashMap<Vec<u8>, &Directive> = std::collections::HashMap::new();
-    for d in servers(place.d) {
+    for d in servers(cx.d) {
         let Some(word) = d.args.first() else { continue };
         let address = word.lower();
         let address = address.strip_suffix(b":80").unwrap_or(&address).to_vec();
@@ -143,15 +143,15 @@ fn odd_servers(place: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-fn without_port(place: &RuleContext, found: &mut Vec<Finding>) {
-    if !place.is("upstream") {
+fn without_port(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !cx.is("upstream") {
         return;
     }
-    let (level, Some(name)) = (place.level(), place.d.args.first()) else { return };
+    let (level, Some(name)) = (cx.level(), cx.d.args.first()) else { return };
     if !level.used.get_or_init(|| Used::of(level.all)).applications.contains(&name.lower()) {
         return;
     }
-    for word in servers(place.d).filter_map(|d| d.args.first()) {
+    for word in servers(cx.d).filter_map(|d| d.args.first()) {
         let text = word.str();
         let (start, end) = (text.starts_with('['), text.ends_with(']'));
         if start && end || !start && !text.contains([':', '$']) {
@@ -177,9 +177,9 @@ fn keeping<'a>(
     })
 }
 
-fn not_kept(place: &RuleContext, found: &mut Vec<Finding>) {
-    let is_old = place.is("proxy_http_version") && place.d.args.first().is_some_and(|word| word.is("1.0"));
-    let is_closed = || sets(place.d, "connection").is_some_and(|word| word.bytes().eq_ignore_ascii_case(b"close"));
+fn not_kept(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let is_old = cx.is("proxy_http_version") && cx.d.args.first().is_some_and(|word| word.is("1.0"));
+    let is_closed = || sets(cx.d, "connection").is_some_and(|word| word.bytes().eq_ignore_ascii_case(b"close"));
     let is_same: fn(&Directive) -> bool = match is_old {
         true => |d| d.name.is("proxy_http_version"),
         false if is_closed() => |d| d.name.is("proxy_set_header"),
@@ -189,18 +189,18 @@ fn not_kept(place: &RuleContext, found: &mut Vec<Finding>) {
         let url = pass.args.first().map(|word| word.str().into_owned()).unwrap_or_default();
         let host =
             url.split_once("://").map(|(_, rest)| rest.split('/').next().unwrap_or_default()).unwrap_or_default();
-        place.levels.iter().any(|level| level.keeps(host.as_bytes()))
+        cx.levels.iter().any(|level| level.keeps(host.as_bytes()))
     };
-    if let Some(pass) = keeping(place.level().all, is_same, &keeps) {
+    if let Some(pass) = keeping(cx.level().all, is_same, &keeps) {
         let message = "no connection is kept: the upstream closes each, in spite of its `keepalive`";
         let help = "write: proxy_http_version 1.1; proxy_set_header Connection \"\";";
-        found.push(Finding::new(place.d.span, message, help).note(pass.span, "passed to it here"));
+        found.push(Finding::new(cx.d.span, message, help).note(pass.span, "passed to it here"));
     }
 }
 
-fn half_an_upgrade(place: &RuleContext, found: &mut Vec<Finding>) {
-    let level = place.level();
-    if !place.is_first("proxy_set_header") {
+fn half_an_upgrade(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let level = cx.level();
+    if !cx.is_first("proxy_set_header") {
         return;
     }
     let first = |header: &'static str| level.all.iter().find_map(|d| Some((d, sets(d, header)?)));

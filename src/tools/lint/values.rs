@@ -83,17 +83,17 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
-fn no_file(place: &RuleContext, found: &mut Vec<Finding>) {
-    if !place.is("try_files") {
+fn no_file(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !cx.is("try_files") {
         return;
     }
-    let Some((last, files)) = place.d.args.split_last() else { return };
+    let Some((last, files)) = cx.d.args.split_last() else { return };
     // The line swallowed the next one because its `;` is missing, which is reported elsewhere.
     let is_directive = |word: &Word| {
         registry::find(&word.str(), Contexts::LOCATION)
             .is_some_and(|found| found.contexts().intersects(Contexts::LOCATION))
     };
-    if place.d.args.iter().any(is_directive) {
+    if cx.d.args.iter().any(is_directive) {
         return;
     }
     for word in files {
@@ -152,21 +152,21 @@ fn slashless(word: &Word) -> Option<Finding> {
     Some(Finding::new(word.span, message, format!("did you mean \"{meant}\"?")))
 }
 
-fn without_dollar(place: &RuleContext, found: &mut Vec<Finding>) {
-    let first = match place.name() {
+fn without_dollar(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let first = match cx.name() {
         b"proxy_set_header" | b"fastcgi_param" | b"uwsgi_param" | b"scgi_param" | b"add_header" | b"set" => {
-            return found.extend(plain_value(place));
+            return found.extend(plain_value(cx));
         }
-        b"return" => return found.extend(plain_host(place)),
-        b"access_log" => return found.extend(plain_condition(place)),
-        b"map" | b"split_clients" | b"limit_req_zone" | b"limit_conn_zone" => place.d.args.first(),
+        b"return" => return found.extend(plain_host(cx)),
+        b"access_log" => return found.extend(plain_condition(cx)),
+        b"map" | b"split_clients" | b"limit_req_zone" | b"limit_conn_zone" => cx.d.args.first(),
         _ => None,
     };
     let Some(word) = first.filter(|word| !word.bytes().contains(&b'$')) else { return };
     let text = word.str();
     let is_name = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     let is_known = Builtin::of(&text).is_some() || is_of_client(&text);
-    if is_name && (is_known || place.is("map")) {
+    if is_name && (is_known || cx.is("map")) {
         found.push(Finding::new(
             word.span,
             format!("\"{text}\" is a fixed word here, the same for every request"),
@@ -176,8 +176,8 @@ fn without_dollar(place: &RuleContext, found: &mut Vec<Finding>) {
 }
 
 /// `access_log logs/a combined if=loggable;`
-fn plain_condition(place: &RuleContext) -> Option<Finding> {
-    let word = place.d.args.iter().find(|word| word.bytes().starts_with(b"if="))?;
+fn plain_condition(cx: &RuleContext) -> Option<Finding> {
+    let word = cx.d.args.iter().find(|word| word.bytes().starts_with(b"if="))?;
     let text = word.str();
     let name = text.strip_prefix("if=").filter(|name| !name.is_empty() && !name.contains('$'))?;
     let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
@@ -187,22 +187,22 @@ fn plain_condition(place: &RuleContext) -> Option<Finding> {
 }
 
 /// `proxy_set_header X-Real-IP remote_addr`: the name of a variable in place of its value.
-fn plain_value(place: &RuleContext) -> Option<Finding> {
-    let [key, value, ..] = &place.d.args[..] else { return None };
+fn plain_value(cx: &RuleContext) -> Option<Finding> {
+    let [key, value, ..] = &cx.d.args[..] else { return None };
     let text = value.str();
     let is_header = |name: &str| key.bytes().eq_ignore_ascii_case(name.as_bytes());
     let is_meant = match &*text {
-        "host" => place.is("proxy_set_header") && is_header("host"),
+        "host" => cx.is("proxy_set_header") && is_header("host"),
         "scheme" => is_header("x-forwarded-proto") || is_header("x-scheme"),
-        _ if place.is("set") && key.bytes().get(1..) == Some(value.bytes()) => false,
+        _ if cx.is("set") && key.bytes().get(1..) == Some(value.bytes()) => false,
         name => {
             // Other words in `http_` are names of their own: `http_backend`.
             let names_a_header = || name.strip_prefix("http_").is_some_and(|header| REQUEST_HEADERS.contains(&header));
             // `set` may store any word.
-            name.contains('_') && (Builtin::of(name).is_some() || !place.is("set") && names_a_header())
+            name.contains('_') && (Builtin::of(name).is_some() || !cx.is("set") && names_a_header())
         }
     };
-    let names_upstream = || place.levels.iter().any(|level| level.has_upstream(value.bytes()));
+    let names_upstream = || cx.levels.iter().any(|level| level.has_upstream(value.bytes()));
     (is_meant && !names_upstream()).then(|| {
         Finding::new(
             value.span,
@@ -213,8 +213,8 @@ fn plain_value(place: &RuleContext) -> Option<Finding> {
 }
 
 /// `return 301 https://host$request_uri`, `… https://a.test/request_uri`.
-fn plain_host(place: &RuleContext) -> Option<Finding> {
-    let word = place.d.args.last()?;
+fn plain_host(cx: &RuleContext) -> Option<Finding> {
+    let word = cx.d.args.last()?;
     let text = word.str();
     let (scheme, rest) = text.split_once("://")?;
     if rest.starts_with('$')
@@ -235,8 +235,8 @@ fn plain_host(place: &RuleContext) -> Option<Finding> {
     Some(Finding::new(word.span, message, format!("a variable begins with $: did you mean \"{meant}\"?")))
 }
 
-fn foreign_capture(place: &RuleContext, found: &mut Vec<Finding>) {
-    let word = match (place.name(), &place.d.args[..]) {
+fn foreign_capture(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let word = match (cx.name(), &cx.d.args[..]) {
         (b"rewrite", [_, word, ..]) | (b"return", [_, word]) | (b"alias" | b"proxy_pass", [word]) => word,
         _ => return,
     };
@@ -262,34 +262,32 @@ fn foreign_capture(place: &RuleContext, found: &mut Vec<Finding>) {
 }
 
 /// A wildcard key in a map without `hostnames`, and a `*` in split_clients when nothing is left.
-fn dead_choice(place: &RuleContext, block: &Directive, found: &mut Vec<Finding>) {
+fn dead_choice(cx: &RuleContext, block: &Directive, found: &mut Vec<Finding>) {
     if !block.name.is("map") && !block.name.is("split_clients") {
         return;
     }
-    let name = place.d.name.str();
+    let name = cx.d.name.str();
     let of_hosts = block.args.first().is_some_and(|word| word.str().ends_with("host"));
     let has_star = name.starts_with("*.") || name.ends_with(".*") && !name.starts_with('~');
-    if block.name.is("map") && of_hosts && has_star && !place.level().has("hostnames") {
+    if block.name.is("map") && of_hosts && has_star && !cx.level().has("hostnames") {
         let message = format!("\"{name}\" is compared as it stands: no host has a `*` in its name");
-        found.push(Finding::new(place.d.name.span, message, "add to this map: hostnames;"));
+        found.push(Finding::new(cx.d.name.span, message, "add to this map: hostnames;"));
     }
-    if block.name.is("split_clients") && name == "*" && place.is_first("*") {
+    if block.name.is("split_clients") && name == "*" && cx.is_first("*") {
         let share = |d: &Directive| d.name.str().strip_suffix('%').and_then(|text| text.parse::<f64>().ok());
-        let all: f64 = place.level().all.iter().filter_map(share).sum();
+        let all: f64 = cx.level().all.iter().filter_map(share).sum();
         if all > 99.999 {
             let message = "`*` is what the shares before it leave, which is nothing: they are 100 % together";
-            found.push(Finding::new(place.d.name.span, message, "make a share smaller, or remove this line"));
+            found.push(Finding::new(cx.d.name.span, message, "make a share smaller, or remove this line"));
         }
     }
 }
 
-fn dead_entry(place: &RuleContext, found: &mut Vec<Finding>) {
-    if ["gzip_types", "ssi_types", "charset_types", "sub_filter_types", "addition_types"]
-        .iter()
-        .any(|name| place.is(name))
+fn dead_entry(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if ["gzip_types", "ssi_types", "charset_types", "sub_filter_types", "addition_types"].iter().any(|name| cx.is(name))
     {
         let part = |word: &&Word| word.len() > 1 && word.bytes().contains(&b'*');
-        if let Some(word) = place.d.args.iter().find(part) {
+        if let Some(word) = cx.d.args.iter().find(part) {
             let message =
                 format!("\"{}\" is no type: `*` stands for all of them only where it stands alone", word.str());
             let help = "name each: text/plain text/css application/javascript application/json image/svg+xml";
@@ -297,18 +295,18 @@ fn dead_entry(place: &RuleContext, found: &mut Vec<Finding>) {
         }
         return;
     }
-    let Some(block) = place.blocks.last() else { return };
-    dead_choice(place, block, found);
+    let Some(block) = cx.blocks.last() else { return };
+    dead_choice(cx, block, found);
     if block.name.is("types") {
-        let is_type = place.name().contains(&b'/');
-        for word in &place.d.args {
+        let is_type = cx.name().contains(&b'/');
+        for word in &cx.d.args {
             let text = word.str();
             if let Some(bare) = text.strip_prefix('.').filter(|bare| !bare.is_empty()) {
                 let message = format!("no file has the extension \"{text}\": it is written without the dot");
                 found.push(Finding::new(word.span, message, format!("did you mean \"{bare}\"?")));
             } else if !is_type && text.contains('/') {
-                let help = format!("the type comes first: {text} {};", place.d.name.str());
-                found.push(Finding::new(place.d.name.span, "this is an extension, not a MIME type", help));
+                let help = format!("the type comes first: {text} {};", cx.d.name.str());
+                found.push(Finding::new(cx.d.name.span, "this is an extension, not a MIME type", help));
                 return;
             }
         }
@@ -316,28 +314,28 @@ fn dead_entry(place: &RuleContext, found: &mut Vec<Finding>) {
     if !block.name.is("map") {
         return;
     }
-    if place.name().starts_with(b"~")
-        && let Some(first) = place.level().first(&place.d.name.str()).filter(|first| *first < place.at)
+    if cx.name().starts_with(b"~")
+        && let Some(first) = cx.level().first(&cx.d.name.str()).filter(|first| *first < cx.at)
     {
-        let message = format!("\"{}\" is never taken: the same regex stands above it", place.d.name.str());
-        let finding = Finding::new(place.d.name.span, message, "remove one, or make their regexes differ");
-        found.push(finding.note(place.level().all[first].span, "the first one"));
+        let message = format!("\"{}\" is never taken: the same regex stands above it", cx.d.name.str());
+        let finding = Finding::new(cx.d.name.span, message, "remove one, or make their regexes differ");
+        found.push(finding.note(cx.level().all[first].span, "the first one"));
     }
-    if place.d.args.len() == 1 && !place.level().has("default") {
-        let text = place.d.name.str();
+    if cx.d.args.len() == 1 && !cx.level().has("default") {
+        let text = cx.d.name.str();
         let is_word = text.trim_end_matches(':').bytes().all(|byte| byte.is_ascii_lowercase());
         if is_word && text != "default" && suggest::nearest(&text, ["default"]).is_some() {
             let message = format!("\"{text}\" is a key like any other");
-            found.push(Finding::new(place.d.name.span, message, "did you mean \"default\"?"));
+            found.push(Finding::new(cx.d.name.span, message, "did you mean \"default\"?"));
         }
     }
 }
 
-fn delimiters(place: &RuleContext, found: &mut Vec<Finding>) {
-    let word = match location(place.d) {
+fn delimiters(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let word = match location(cx.d) {
         Some((modifier, word)) if modifier.starts_with(b"~") => word,
-        _ => match place.d.args.first() {
-            Some(word) if place.is("rewrite") => word,
+        _ => match cx.d.args.first() {
+            Some(word) if cx.is("rewrite") => word,
             _ => return,
         },
     };
@@ -355,8 +353,8 @@ fn delimiters(place: &RuleContext, found: &mut Vec<Finding>) {
     ));
 }
 
-fn foreign_format(place: &RuleContext, found: &mut Vec<Finding>) {
-    if !place.is("log_format") {
+fn foreign_format(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !cx.is("log_format") {
         return;
     }
     let signs = ["%h", "%l", "%u", "%t", "%r", "%>s", "%s", "%b", "%O", "%D", "%{"];
@@ -364,16 +362,16 @@ fn foreign_format(place: &RuleContext, found: &mut Vec<Finding>) {
         let text = word.str();
         !text.contains('$') && signs.iter().filter(|sign| text.contains(**sign)).count() > usize::from(text.len() > 4)
     };
-    if let Some(word) = place.d.args.iter().skip(1).find(is_foreign) {
+    if let Some(word) = cx.d.args.iter().skip(1).find(is_foreign) {
         let help =
             "variables begin with $: $remote_addr - $remote_user [$time_local] \"$request\" $status $body_bytes_sent";
         found.push(Finding::new(word.span, "Apache's signs are written to the log as they stand", help));
     }
 }
 
-fn near_keyword(place: &RuleContext, found: &mut Vec<Finding>) {
-    if let [word] = &place.d.args[..]
-        && place.is("error_log")
+fn near_keyword(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if let [word] = &cx.d.args[..]
+        && cx.is("error_log")
         && Level::NAMES.iter().any(|level| word.is(level))
     {
         let level = word.str();
@@ -384,7 +382,7 @@ fn near_keyword(place: &RuleContext, found: &mut Vec<Finding>) {
             format!("the path comes first: error_log logs/error.log {level};"),
         ));
     }
-    let Some(word) = place.d.args.first().filter(|_| place.is("upload_filename")) else { return };
+    let Some(word) = cx.d.args.first().filter(|_| cx.is("upload_filename")) else { return };
     let text = word.str();
     let words = ["original", "random", "time"];
     if words.iter().any(|known| text == *known) || text.contains(['$', '.']) {
