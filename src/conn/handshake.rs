@@ -55,7 +55,7 @@ pub fn step(conn: &mut Conn, endpoint: EndpointId, turn: &mut Turn<'_>) -> Step 
     }
     if !is_new {
         let took = clock::monotonic_ns().saturating_sub(begun);
-        cx.handshakes.went_on(took);
+        cx.handshakes.continued(took);
         cx.slice.extend(took);
     }
     match outcome {

@@ -1,7 +1,7 @@
 //! What logs and variables say of a request beside its head and its response: sizes, verdicts, what upstreams and
 //! uploads came to. Written as the exchange goes on; nothing here decides how it goes on.
 
-use super::handlers::upload::record::Record as Uploaded;
+use super::handlers::upload::record::UploadRecord as Uploaded;
 use super::handlers::upstream::record::Record as Asked;
 use super::handlers::upstream::spare::Spare;
 use crate::sys::random;

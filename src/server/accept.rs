@@ -172,8 +172,8 @@ impl Server {
     /// Out of room: stops watching listeners for a while, since level-triggered ones would keep the loop spinning.
     fn pause(&mut self, why: std::fmt::Arguments<'_>) {
         let now = self.cx.now.ms;
-        if self.paused_until.is_none() && self.short_said.is_none_or(|at| at + PAUSE <= now) {
-            self.short_said = Some(now);
+        if self.paused_until.is_none() && self.shortage_logged_at.is_none_or(|at| at + PAUSE <= now) {
+            self.shortage_logged_at = Some(now);
             let log = self.cx.config.process.error_log.clone();
             self.cx.logs.error(&log, Level::Crit, &mut self.cx.now, None, why);
         }
@@ -182,7 +182,7 @@ impl Server {
     }
 
     /// A connection was closed: resumes accepting if it was paused for lack of room.
-    pub(super) fn room_came(&mut self) {
+    pub(super) fn resume_accepting(&mut self) {
         if self.is_short {
             self.end_pause();
         }

@@ -205,7 +205,7 @@ impl Server {
         // Also after a panic.
         self.count_closed(conn.transport, conn.serial, reason);
         self.cx.stats.waiting = self.cx.stats.waiting.saturating_sub(1);
-        self.room_came();
+        self.resume_accepting();
     }
 
     pub(super) fn run_queue(&mut self) {

@@ -74,7 +74,7 @@ pub struct Listeners {
 }
 
 /// Sockets for a new binary.
-pub struct Handover<'l> {
+pub struct PassedSockets<'l> {
     /// `fd;fd;`, nginx's format.
     pub names: String,
     /// Those from a socket unit.
@@ -234,8 +234,8 @@ impl Listeners {
     }
 
     /// The descriptors for a new binary.
-    pub fn handover(&self) -> Handover<'_> {
-        let mut handover = Handover { names: String::new(), units: String::new(), fds: Vec::new() };
+    pub fn handover(&self) -> PassedSockets<'_> {
+        let mut handover = PassedSockets { names: String::new(), units: String::new(), fds: Vec::new() };
         for (fd, origin) in self.all.iter().filter_map(|listener| Some((listener.fd()?, listener.origin))) {
             let name = format!("{};", fd.as_raw_fd());
             handover.names.push_str(&name);

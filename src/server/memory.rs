@@ -13,7 +13,7 @@ const TURN: usize = 256;
 /// With fewer connections, returning their memory is not worth the time.
 const CROWD: usize = 256;
 /// Milliseconds for which three quarters of the peak must have been closed before memory is returned.
-const QUIET: u64 = 1_000;
+const TRIM_DELAY: u64 = 1_000;
 
 /// The peak of connections since memory was last returned, and since when most of them are closed.
 #[derive(Default)]
@@ -32,7 +32,7 @@ impl Crowd {
             return false;
         }
         let gone = *self.gone.get_or_insert(now);
-        if now < gone.saturating_add(QUIET) {
+        if now < gone.saturating_add(TRIM_DELAY) {
             return false;
         }
         let has_left = is_idle();
@@ -42,7 +42,7 @@ impl Crowd {
 
     /// When to check again.
     pub(super) fn next_due(&self) -> Option<u64> {
-        self.gone.map(|gone| gone.saturating_add(QUIET))
+        self.gone.map(|gone| gone.saturating_add(TRIM_DELAY))
     }
 }
 

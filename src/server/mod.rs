@@ -101,7 +101,7 @@ pub struct Server {
     /// Accepting is paused for lack of descriptors or connections; the next close resumes it.
     is_short: bool,
     /// When that was last logged (monotonic milliseconds).
-    short_said: Option<u64>,
+    shortage_logged_at: Option<u64>,
     /// Signals that arrived this turn.
     pub signals: signals::Signals,
     /// When buffered log lines must be written.
@@ -186,7 +186,7 @@ impl Server {
             mode: Mode::Serving,
             paused_until: None,
             is_short: false,
-            short_said: None,
+            shortage_logged_at: None,
             signals,
             log_due: None,
             limit,

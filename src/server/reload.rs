@@ -10,7 +10,7 @@
 //! key or CRL, freeing one table of names, and looking up `user` if the system asks a directory service.
 
 use super::failure::{Cause, Failure};
-use super::listeners::{Handover, Listeners, NAMES, UNITS};
+use super::listeners::{Listeners, NAMES, PassedSockets, UNITS};
 use super::reload_report::{self, Refused, Report};
 use super::{Mode, Reload, Server, accept, temp_paths};
 use crate::config::ast::Directive;
@@ -364,7 +364,7 @@ pub fn start_new_binary(origin: &Origin, earlier: Option<i32>, listeners: &Liste
     if let Some(pid) = earlier {
         return Err(format!("no second new binary is started: process {pid} is one already; end that, or this one"));
     }
-    let Handover { names, units, fds } = listeners.handover();
+    let PassedSockets { names, units, fds } = listeners.handover();
     let args: Vec<OsString> = std::env::args_os().collect();
     let args: Vec<&OsStr> = args.iter().map(OsString::as_os_str).collect();
     // Environment variables that the service manager set for exactly this process now apply to the new one.

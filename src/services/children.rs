@@ -21,9 +21,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 /// SIGTERM has the same number on all Linux architectures.
 const SIGTERM: i32 = 15;
 /// Milliseconds between the end of a response and TERM: a program may still have work to do.
-const AFTER: u64 = 10_000;
+const TERM_DELAY: u64 = 10_000;
 /// Milliseconds between TERM and KILL.
-const MERCY: u64 = 3_000;
+const KILL_DELAY: u64 = 3_000;
 /// Maximum bytes of an incomplete STDERR line that are buffered.
 const LINE: usize = 4096;
 /// Maximum reads of STDERR per turn: a program that writes without end must not block the loop.
@@ -265,10 +265,10 @@ impl Children {
         self.watch(key);
         let Some(running) = self.running.get_mut(key) else { return };
         match leave {
-            ReleaseReason::Done => running.signal = Some((SIGTERM, now + AFTER)),
+            ReleaseReason::Done => running.signal = Some((SIGTERM, now + TERM_DELAY)),
             ReleaseReason::Unwanted => {
                 running.send(SIGTERM);
-                running.signal = Some((SIGKILL, now + MERCY));
+                running.signal = Some((SIGKILL, now + KILL_DELAY));
             }
         }
     }
@@ -325,7 +325,7 @@ impl Children {
                 Some(_) if running.is_over => over.push(key),
                 Some((signal, _)) => {
                     running.send(signal);
-                    running.signal = (signal != SIGKILL).then_some((SIGKILL, now + MERCY));
+                    running.signal = (signal != SIGKILL).then_some((SIGKILL, now + KILL_DELAY));
                 }
                 None => {}
             }
@@ -515,9 +515,9 @@ mod tests {
         assert!(!children.has_room(1), "one runs");
         assert_eq!((children.running.len(), read(&first_output)), (1, Vec::new()));
         unwanted(&mut children, third);
-        children.expire(MERCY - 1);
+        children.expire(KILL_DELAY - 1);
         assert_eq!((children.running.len(), children.over.len()), (1, 1));
-        children.expire(MERCY);
+        children.expire(KILL_DELAY);
         assert_eq!((children.running.len(), children.over.len()), (0, 0));
     }
 }

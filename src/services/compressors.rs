@@ -16,17 +16,17 @@ const SMALL: usize = 1024;
 /// Maximum number of cached bodies.
 const TEXTS: usize = 16;
 /// Milliseconds without compression until memory is freed.
-const QUIET: u64 = 2_000;
+const IDLE_TIME: u64 = 2_000;
 
 /// Bytes of input between two checks of the clock: at most about 1 ms of work, 4 ms at [`SLOW`] levels.
-const STEP: usize = 4 << 10;
-const SLOW_STEP: usize = 1 << 10;
+const CHUNK: usize = 4 << 10;
+const SLOW_CHUNK: usize = 1 << 10;
 /// From this level on, an encoder tries up to 4096 matches for each byte: 64 KiB over two letters take 0.25 s.
 const SLOW: u32 = 8;
 /// The fastest level with the same search algorithm, so that switching needs no flush.
 const QUICKER: u32 = 7;
 /// Nanoseconds per piece after which the rest is searched less thoroughly.
-const LONG: u64 = 3_000_000;
+const THOROUGH_TIME: u64 = 3_000_000;
 
 /// An encoder's parameters: level, and log2 of its window size.
 type Kind = (u32, u8);
@@ -115,7 +115,7 @@ impl Compressors {
 
     /// Frees what has not been used for a while. `now`: monotonic milliseconds.
     pub fn sweep(&self, now: u64) {
-        if now < self.swept.get() + QUIET {
+        if now < self.swept.get() + IDLE_TIME {
             return;
         }
         self.swept.set(now);
@@ -129,16 +129,16 @@ impl Compressors {
 }
 
 impl Compressor {
-    /// Compresses a piece, appending to `out`. Nothing may follow `Finish`. Takes about [`LONG`], plus some
+    /// Compresses a piece, appending to `out`. Nothing may follow `Finish`. Takes about [`THOROUGH_TIME`], plus some
     /// milliseconds per 64 KiB.
     pub fn push(&mut self, mut piece: &[u8], flush: FlushCompress, out: &mut Vec<u8>) {
         let mut level = self.kind.0;
-        if self.is_slow() && piece.len() > SLOW_STEP {
+        if self.is_slow() && piece.len() > SLOW_CHUNK {
             let began = clock::monotonic_ns();
-            while let Some((step, rest)) = piece.split_at_checked(SLOW_STEP) {
+            while let Some((step, rest)) = piece.split_at_checked(SLOW_CHUNK) {
                 self.compress(step, FlushCompress::None, out);
                 piece = rest;
-                if level > QUICKER && clock::monotonic_ns() - began > LONG {
+                if level > QUICKER && clock::monotonic_ns() - began > THOROUGH_TIME {
                     level = QUICKER;
                     self.set_level(level);
                 }
@@ -152,7 +152,7 @@ impl Compressor {
 
     /// How much input may be compressed before the clock must be checked.
     pub fn step(&self) -> usize {
-        if self.is_slow() { SLOW_STEP } else { STEP }
+        if self.is_slow() { SLOW_CHUNK } else { CHUNK }
     }
 
     /// Whether some input may take it long.
@@ -224,7 +224,7 @@ mod tests {
             for level in [1, 6, 9] {
                 let made = [0; 2].map(|_| gzip(&home, level, Some(text.len() as u64), &text));
                 // A long piece is searched as thoroughly as time allows.
-                if level <= QUICKER || text.len() <= SLOW_STEP {
+                if level <= QUICKER || text.len() <= SLOW_CHUNK {
                     assert_eq!(made[0], made[1], "{length} bytes, level {level}");
                 }
                 for made in made {
@@ -275,10 +275,10 @@ mod tests {
         assert!(!home.is_warm(), "no piece came");
         gzip(&home, 1, None, b"a");
         home.remember(1, Box::new(*b"a"), b"made");
-        home.sweep(QUIET);
-        home.sweep(2 * QUIET - 1);
+        home.sweep(IDLE_TIME);
+        home.sweep(2 * IDLE_TIME - 1);
         assert!(home.is_warm() && home.made(1, b"a").is_some(), "it was just used");
-        home.sweep(2 * QUIET);
+        home.sweep(2 * IDLE_TIME);
         assert!(!home.is_warm() && home.made(1, b"a").is_none());
     }
 

@@ -39,7 +39,7 @@ const INSIDE: u32 =
     inotify::MODIFY | inotify::ATTRIB | inotify::CREATE | inotify::DELETE | inotify::MOVED_FROM | inotify::MOVED_TO;
 /// Events of directories on the path: it leads elsewhere now, or may no longer be accessed. The removal of a directory
 /// that some process holds open is reported only by its parent's watch.
-const WAY: u32 = inotify::ATTRIB | inotify::MOVE_SELF | inotify::DELETE_SELF | inotify::DELETE;
+const PATH_EVENTS: u32 = inotify::ATTRIB | inotify::MOVE_SELF | inotify::DELETE_SELF | inotify::DELETE;
 /// File systems that only change through this kernel (statfs(2)): ext4, xfs, btrfs, tmpfs, f2fs, zfs. Excluded are NFS,
 /// 9p and FUSE; overlayfs, which loses watches when it copies up; ramfs and bcachefs, which do not report the size of a
 /// directory.
@@ -59,7 +59,7 @@ pub(super) enum Price {
     /// It has too many entries: adding a watch would take too long.
     TooHigh,
     /// Its file system may change without this kernel knowing.
-    NotTold,
+    NotLocal,
 }
 
 /// Whether the directory of this path and `stat` may be watched.
@@ -69,7 +69,7 @@ pub(super) enum Price {
 pub(super) fn price(path: &CStr, stat: &Stat) -> Result<Price, Errno> {
     let kind = file::file_system(path)?;
     Ok(match (LOCAL.contains(&kind), stat.size > largest(kind)) {
-        (false, _) => Price::NotTold,
+        (false, _) => Price::NotLocal,
         (true, true) => Price::TooHigh,
         (true, false) => Price::Fair,
     })
@@ -318,7 +318,7 @@ impl DirWatch {
             let name = CString::new(&at[..]).map_err(|_| Errno::ENOENT)?;
             let next = rest.last().cloned().unwrap_or_default();
             self.bounded(&name)?;
-            self.mark(&name, WAY | inotify::DONT_FOLLOW, dir)?.steps.push(PathStep { dir: dir.clone(), next });
+            self.mark(&name, PATH_EVENTS | inotify::DONT_FOLLOW, dir)?.steps.push(PathStep { dir: dir.clone(), next });
             match file::readlink_at(None, &name) {
                 Ok(target) => {
                     links += 1;
@@ -408,7 +408,7 @@ mod tests {
         let temp = CString::new(std::env::temp_dir().into_os_string().into_encoded_bytes()).expect("a path");
         let stat = file::stat(&temp).expect("a directory");
         let price = |path, size| price(path, &Stat { size, ..stat });
-        assert_eq!([0, 1 << 20, 1 << 40].map(|size| price(c"/proc", size)), [Ok(Price::NotTold); 3]);
+        assert_eq!([0, 1 << 20, 1 << 40].map(|size| price(c"/proc", size)), [Ok(Price::NotLocal); 3]);
         if price(&temp, 0) == Ok(Price::Fair) {
             assert_eq!(price(&temp, 1 << 40), Ok(Price::TooHigh));
         }

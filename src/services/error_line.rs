@@ -9,7 +9,7 @@ use crate::util::decimal;
 use std::fmt::{self, Write};
 
 /// Milliseconds for which a repeated line is only counted.
-const QUIET: u64 = 10_000;
+const REPEAT_INTERVAL: u64 = 10_000;
 /// A rate is one per second.
 const SECOND: u64 = 1_000;
 
@@ -106,7 +106,7 @@ impl Repeats {
     /// Whether to write a line about the process.
     pub fn admit(&mut self, text: &[u8], now: u64) -> Admitted {
         let is_same = self.text == text;
-        if is_same && now.saturating_sub(self.at) < QUIET {
+        if is_same && now.saturating_sub(self.at) < REPEAT_INTERVAL {
             self.count += 1;
             return Admitted::Counted;
         }

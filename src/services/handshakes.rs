@@ -15,7 +15,7 @@ const TIME: u64 = 2_000_000;
 pub struct Handshakes {
     begun: u32,
     /// Whether an earlier handshake has continued in this turn.
-    went_on: bool,
+    has_continued: bool,
     /// Nanoseconds that handshakes have taken in this turn.
     spent: u64,
     /// The duration of the last begun handshake, in this turn or an earlier one: the next may take as long.
@@ -36,7 +36,7 @@ impl Handshakes {
     /// Whether an earlier handshake may continue in this turn: processing the client's response takes time too (TLS 1.2
     /// key exchange, client certificates), and hundreds may arrive in one turn.
     pub fn may_go_on(&self, is_late: bool) -> bool {
-        !self.went_on || !is_late && self.spent <= TIME
+        !self.has_continued || !is_late && self.spent <= TIME
     }
 
     /// Records that a handshake was begun and took this many nanoseconds.
@@ -47,8 +47,8 @@ impl Handshakes {
     }
 
     /// Records that an earlier handshake has continued.
-    pub fn went_on(&mut self, ns: u64) {
-        self.went_on = true;
+    pub fn continued(&mut self, ns: u64) {
+        self.has_continued = true;
         self.spent = self.spent.saturating_add(ns);
     }
 }
@@ -76,9 +76,9 @@ mod tests {
     fn a_turn_goes_on_with_some_and_at_least_one() {
         let mut handshakes = Handshakes::default();
         assert!(handshakes.may_go_on(true), "the first goes on however late it is");
-        handshakes.went_on(SHORT);
+        handshakes.continued(SHORT);
         assert!(!handshakes.may_go_on(true) && handshakes.may_go_on(false));
-        handshakes.went_on(TIME);
+        handshakes.continued(TIME);
         assert!(!handshakes.may_go_on(false), "their time is over");
         handshakes.begin_turn();
         assert!(handshakes.may_go_on(true));

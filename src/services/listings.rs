@@ -132,7 +132,7 @@ impl Listings {
         match dir_watch::price(&path, stat).ok()? {
             Price::Fair => self.watch(&path).map(Guard::Watched),
             Price::TooHigh => now.is_settled(stat.ctime, stat.ctime).then_some(Guard::Compared(now.ms)),
-            Price::NotTold => None,
+            Price::NotLocal => None,
         }
     }
 

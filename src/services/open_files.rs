@@ -31,7 +31,7 @@ use std::rc::Rc;
 pub const SMALL: u64 = 16 << 10;
 /// Files up to this size are cached in memory after this many requests for parts of them.
 const WHOLE: u64 = 256 << 10;
-const OFTEN: u8 = 8;
+const CACHE_AFTER_PARTS: u8 = 8;
 /// Maximum number of entries; each takes about 300 bytes plus its content.
 const ENTRIES: usize = 20_000;
 /// Maximum number of cached descriptors if no limit is known; otherwise half the limit.
@@ -136,10 +136,10 @@ impl OpenFile {
     /// read once instead of each time.
     pub fn piece(&self, at: u64, end: u64) -> Option<&[u8]> {
         let count = self.pieces.get();
-        if count <= OFTEN {
+        if count <= CACHE_AFTER_PARTS {
             self.pieces.set(count + 1);
         }
-        if count == OFTEN
+        if count == CACHE_AFTER_PARTS
             && self.stat.size <= WHOLE
             && let (Some(fd), Some(budget)) = (self.fd(), self.budget.get())
             && let Ok(Content::Whole(content, stat)) = read_whole(fd, self.stat)

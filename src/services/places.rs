@@ -7,7 +7,6 @@
 //! client may upload there, the remote side is asked: it has just responded, and the real path must be known. Without a
 //! free descriptor nothing can be refreshed: directories keep their last real paths, and if that does not suffice,
 //! [`Places::any`] returns an error.
-//! does not suffice, [`Places::any`] is an error.
 
 use super::real_paths;
 use super::remote_mounts::RemoteMounts;

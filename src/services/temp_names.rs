@@ -7,10 +7,10 @@
 //! survives the process, but not the machine: it is never synced. Names of processes not in the journal are left alone.
 
 mod clean;
-mod left;
+mod leftovers;
 mod names;
 
-pub use left::Left;
+pub use leftovers::Left;
 pub use names::{HIDDEN, HiddenKind, is_hidden};
 
 use crate::services::dir_watch::LOCAL;
@@ -20,7 +20,7 @@ use crate::sys::file::{
     self, Follow, O_APPEND, O_CREAT, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY, O_RDWR, RESOLVE_BENEATH,
     RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, Rename, Unlink,
 };
-use left::{Cleaning, Tree};
+use leftovers::{Cleaning, Tree};
 use names::Names;
 use std::collections::HashSet;
 use std::ffi::{CStr, CString};

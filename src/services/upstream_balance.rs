@@ -21,15 +21,15 @@ pub struct Balance {
     groups: FastMap<usize, Group>,
     /// The number of groups at which unused ones are searched for.
     full: usize,
-    dice: Dice,
+    rng: Rng,
 }
 
 /// A pseudo-random generator (xorshift64*), which may be predictable.
 #[derive(Clone, Copy, Debug, Default)]
-struct Dice(u64);
+struct Rng(u64);
 
-impl Dice {
-    fn throw(&mut self) -> u64 {
+impl Rng {
+    fn draw(&mut self) -> u64 {
         if self.0 == 0 {
             self.0 = random::number().unwrap_or(1) | 1;
         }
@@ -166,7 +166,7 @@ pub enum PeerState {
 
 /// How a request to a server ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum Outcome {
     Good,
     Failed,
     /// Counts neither as success nor as failure.
@@ -182,7 +182,7 @@ impl Balance {
             tried.last = Some((0, walk));
             return (!peer.down && tried.peers.add(0)).then_some(0);
         }
-        let mut dice = self.dice;
+        let mut rng = self.rng;
         let group = self.group(upstream);
         let picked = match &upstream.method {
             Method::IpHash => group.by_address(tried, by.client, now),
@@ -190,7 +190,7 @@ impl Balance {
             Method::Hash { .. } if by.key.is_empty() || upstream.peers.len() < 2 => None,
             Method::Hash { ring: Some(ring), .. } => group.by_ring(tried, ring, by.key, now),
             Method::Hash { ring: None, .. } => group.by_hash(tried, by.key, now),
-            Method::Random { two } if upstream.peers.len() > 1 => group.by_chance(tried, *two, &mut dice, now),
+            Method::Random { two } if upstream.peers.len() > 1 => group.by_chance(tried, *two, &mut rng, now),
             Method::Random { .. } | Method::RoundRobin | Method::LeastConn | Method::LeastTime(_) => None,
         };
         let least = match upstream.method {
@@ -201,7 +201,7 @@ impl Balance {
         let picked = picked
             .or_else(|| group.by_weight(tried, least, |peer| !peer.backup, now))
             .or_else(|| group.by_weight(tried, least, |peer| peer.backup, now));
-        self.dice = dice;
+        self.rng = rng;
         let picked = picked?;
         let group = self.group(upstream);
         let fail_timeout = upstream.peers[picked].fail_timeout.0;
@@ -217,7 +217,14 @@ impl Balance {
     }
 
     /// Returns a server after the request to it.
-    pub fn give(&mut self, upstream: &Rc<Upstream>, peer: usize, end: End, taken: RequestTimes, now: u64) -> PeerState {
+    pub fn give(
+        &mut self,
+        upstream: &Rc<Upstream>,
+        peer: usize,
+        end: Outcome,
+        taken: RequestTimes,
+        now: u64,
+    ) -> PeerState {
         if alone(upstream).is_some() {
             return PeerState::Enabled;
         }
@@ -227,11 +234,11 @@ impl Balance {
             return PeerState::Enabled;
         };
         state.busy = state.busy.saturating_sub(1);
-        state.times.give(taken, end == End::Good, now);
+        state.times.give(taken, end == Outcome::Good, now);
         match end {
             // A single server is never disabled.
             _ if single => state.fails = 0,
-            End::Failed => {
+            Outcome::Failed => {
                 state.fails = state.fails.saturating_add(1);
                 (state.accessed, state.checked) = (now, now);
                 if let Some(share) = peer.weight.checked_div(peer.max_fails) {
@@ -241,8 +248,8 @@ impl Balance {
                     }
                 }
             }
-            End::Good if state.accessed < state.checked => state.fails = 0,
-            End::Good | End::Neutral => {}
+            Outcome::Good if state.accessed < state.checked => state.fails = 0,
+            Outcome::Good | Outcome::Neutral => {}
         }
         PeerState::Enabled
     }
@@ -433,10 +440,10 @@ impl Group {
         None
     }
 
-    fn by_chance(&self, tried: &Tried, two: bool, dice: &mut Dice, now: u64) -> Option<usize> {
+    fn by_chance(&self, tried: &Tried, two: bool, rng: &mut Rng, now: u64) -> Option<usize> {
         let mut first: Option<usize> = None;
         for _ in 0..=STEPS {
-            let at = self.weighed(dice.throw().checked_rem(self.weight())?)?;
+            let at = self.weighed(rng.draw().checked_rem(self.weight())?)?;
             if tried.peers.has(at) || first == Some(at) || !self.is_well(at, now) {
                 continue;
             }

@@ -148,14 +148,14 @@ enum Data {
     Other,
 }
 
-struct Record {
+struct DnsRecord {
     owner: Box<str>,
     ttl: u32,
     data: Data,
 }
 
 /// What the records say of a name.
-fn follow(name: &str, kind: Kind, records: &[Record]) -> Answer {
+fn follow(name: &str, kind: Kind, records: &[DnsRecord]) -> Answer {
     let mut answer = Answer { ttl: u32::MAX, ..Answer::default() };
     let mut owner = name;
     // Each record is one step at most: a circle ends.
@@ -241,7 +241,7 @@ impl<'a> Reader<'a> {
         Ok(text.into())
     }
 
-    fn record(&mut self) -> Result<Record, InvalidMessage> {
+    fn record(&mut self) -> Result<DnsRecord, InvalidMessage> {
         let owner = self.name()?;
         let (kind, class) = (self.number()?, self.number()?);
         let ttl = u32::from(self.number()?) << 16 | u32::from(self.number()?);
@@ -270,7 +270,7 @@ impl<'a> Reader<'a> {
             return Err(InvalidMessage("invalid record in DNS response"));
         }
         // More than 31 bits are none (RFC 2181 §8).
-        Ok(Record { owner, ttl: if ttl > i32::MAX as u32 { 0 } else { ttl }, data })
+        Ok(DnsRecord { owner, ttl: if ttl > i32::MAX as u32 { 0 } else { ttl }, data })
     }
 
     fn array<const N: usize>(&mut self, length: usize) -> Result<[u8; N], InvalidMessage> {

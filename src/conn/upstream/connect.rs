@@ -11,7 +11,7 @@ use crate::exchange::handlers::Handler;
 use crate::exchange::handlers::upstream::{Fault, Phase, Proxy, settings};
 use crate::http::status::Status;
 use crate::services::Services;
-use crate::services::upstream_balance::{End, PeerState};
+use crate::services::upstream_balance::{Outcome, PeerState};
 use crate::services::upstream_time::RequestTimes;
 use crate::sys::Errno;
 use crate::sys::socket::Connect;
@@ -78,7 +78,7 @@ pub(super) fn pick(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) ->
         }
         Err(unopened) => {
             let is_remote = matches!(unopened, Unopened::Unreachable(_) | Unopened::NoSession);
-            let end = if is_remote { End::Failed } else { End::Neutral };
+            let end = if is_remote { Outcome::Failed } else { Outcome::Neutral };
             let taken = RequestTimes { began: cx.now.ms, header: None };
             let standing = cx.upstream_balance.give(&upstream, peer, end, taken, cx.now.ms);
             refused(io, active, cx, unopened, standing)

@@ -13,7 +13,7 @@ use crate::exchange::handlers::Handler;
 use crate::exchange::handlers::upstream::{Fault, Headed, Phase, Proxy, respond, settings};
 use crate::exchange::send_queue::SHORT;
 use crate::exchange::{Exchange, Rx, Tx, filters};
-use crate::services::upstream_balance::{End, PeerState};
+use crate::services::upstream_balance::{Outcome, PeerState};
 use crate::services::{SCRATCH, Services};
 use crate::sys::Errno;
 use crate::sys::socket::More;
@@ -92,8 +92,8 @@ pub(super) fn fail(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, fa
     let end = match () {
         // The server has responded: one script that sends less than announced must not disable the server for all
         // requests (nginx). A CGI program is terminated.
-        () if Proxy::has_begun(&active.ex) && !turn.pool.backends.is_program(active.backend) => End::Good,
-        () if was_closed => End::Neutral,
+        () if Proxy::has_begun(&active.ex) && !turn.pool.backends.is_program(active.backend) => Outcome::Good,
+        () if was_closed => Outcome::Neutral,
         () => fault.end(),
     };
     let standing = turn.pool.backends.close(&mut active.backend, turn.cx, end);
@@ -175,7 +175,7 @@ pub(super) fn talk(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, fl
     match pass_on(active, turn) {
         Some(moved) => progress |= moved,
         None => {
-            turn.pool.backends.close(&mut active.backend, turn.cx, End::Neutral);
+            turn.pool.backends.close(&mut active.backend, turn.cx, Outcome::Neutral);
             return next_server(io, active, turn.cx, Fault::Error, PeerState::Enabled);
         }
     }
@@ -343,7 +343,7 @@ fn arrived(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, bytes: Res
             turn.pool.backends.head_received(*backend, cx.now.ms);
             if let Some(instead) = begin_streamed(ex, reader, cx) {
                 proxy.finish(ex, cx);
-                turn.pool.backends.close(backend, cx, End::Good);
+                turn.pool.backends.close(backend, cx, Outcome::Good);
                 *handler = instead;
                 arm_send(io, active, cx);
                 return Received::Step(Step::Again);
@@ -357,7 +357,7 @@ fn arrived(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, bytes: Res
         Ok(Some((Headed { flow, .. }, _))) => {
             // The response is replaced (X-Accel-Redirect, an intercepted error).
             proxy.finish(ex, cx);
-            turn.pool.backends.close(backend, cx, End::Good);
+            turn.pool.backends.close(backend, cx, Outcome::Good);
             return Received::Step(apply_flow(io, active, cx, flow));
         }
         Ok(None) => Ok(()),
@@ -395,7 +395,7 @@ pub(super) fn complete(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>
     if proxy.finish(ex, cx) {
         backends.park(backend, cx);
     } else {
-        backends.close(backend, cx, End::Good);
+        backends.close(backend, cx, Outcome::Good);
     }
     let spool = proxy.spool.take().filter(|spool| ex.tx == Tx::Send && !spool.is_empty());
     let next = spool.map_or(Handler::None, Handler::Spooled);

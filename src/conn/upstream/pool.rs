@@ -11,7 +11,7 @@ use crate::conn::transport::{Transport, readiness};
 use crate::exchange::handlers::upstream::tls::Secure;
 use crate::services::Services;
 use crate::services::children::{Children, ReleaseReason};
-use crate::services::upstream_balance::{End, PeerState};
+use crate::services::upstream_balance::{Outcome, PeerState};
 use crate::services::upstream_time::RequestTimes;
 use crate::sys::Errno;
 use crate::sys::epoll::{self, Epoll};
@@ -305,10 +305,10 @@ impl Backends {
     }
 
     /// Closes a backend in use.
-    pub fn close(&mut self, slot: &mut Option<Key>, cx: &mut Services, end: End) -> PeerState {
+    pub fn close(&mut self, slot: &mut Option<Key>, cx: &mut Services, end: Outcome) -> PeerState {
         let Some(backend) = slot.take().and_then(|key| self.slab.remove(key)) else { return PeerState::Enabled };
         if let Some(child) = backend.child {
-            let leave = if end == End::Good { ReleaseReason::Done } else { ReleaseReason::Unwanted };
+            let leave = if end == Outcome::Good { ReleaseReason::Done } else { ReleaseReason::Unwanted };
             cx.children.leave(child, leave, cx.now.ms);
         }
         cx.upstream_balance.give(&backend.upstream, backend.peer, end, backend.taken, cx.now.ms)
@@ -316,7 +316,7 @@ impl Backends {
 
     /// Closes a backend whose exchange ended before the response: this says nothing about the server.
     pub fn leave(&mut self, slot: &mut Option<Key>, cx: &mut Services) {
-        self.close(slot, cx, End::Neutral);
+        self.close(slot, cx, Outcome::Neutral);
     }
 
     /// The response has been read completely: keeps the connection for another request, if allowed.
@@ -328,14 +328,14 @@ impl Backends {
         let old = cx.now.ms.saturating_sub(backend.opened) >= keepalive.time.0;
         let silent = !backend.transport.can_read() || backend.transport.is_silent();
         if old || !silent || backend.requests >= keepalive.requests {
-            self.close(slot, cx, End::Good);
+            self.close(slot, cx, Outcome::Good);
             return;
         }
         backend.owner = None;
         let destination = destination(&self.hash, &backend.upstream, backend.peer, backend.local, backend.tls.as_ref());
         let (upstream, peer, taken) = (backend.upstream.clone(), backend.peer, backend.taken);
         *slot = None;
-        cx.upstream_balance.give(&upstream, peer, End::Good, taken, cx.now.ms);
+        cx.upstream_balance.give(&upstream, peer, Outcome::Good, taken, cx.now.ms);
         if self.idle.of_group(destination.group) >= keepalive.idle as usize
             && let Some(oldest) = self.idle.take_oldest_of_group(destination.group)
         {

@@ -211,11 +211,11 @@ impl Parent {
 
     /// Waits for a signal, a starting child, or the time to start one.
     fn turn(&mut self) {
-        self.turn_beside(None);
+        self.turn_while_waiting(None);
     }
 
     /// As [`Parent::turn`]; `awaited` ends the wait too.
-    fn turn_beside(&mut self, awaited: Option<BorrowedFd<'_>>) {
+    fn turn_while_waiting(&mut self, awaited: Option<BorrowedFd<'_>>) {
         let now = clock::monotonic();
         let end = match self.ending {
             Ending::Stopping(at) => Some(at),
@@ -247,7 +247,7 @@ impl Parent {
         }
         if self.orphans.until.is_some_and(|at| at <= now) {
             let left = self.orphans.kill();
-            self.say_orphans(left);
+            self.log_orphans(left);
         }
         if matches!(self.ending, Ending::Stopping(at) if at <= now) {
             self.signal_children(SIGKILL);
@@ -334,7 +334,7 @@ impl Parent {
     }
 
     /// Logs orphaned programs. `left`: the number of programs that outlived their serving process and were sent TERM.
-    fn say_orphans(&mut self, left: usize) {
+    fn log_orphans(&mut self, left: usize) {
         if left > 0 {
             self.say(Level::Notice, format_args!("{left} CGI programs outlived their process: they are ended"));
         }
@@ -354,7 +354,7 @@ impl Parent {
             let child = self.children.remove(at);
             let cause = cause(exit);
             let left = self.orphans.end(exit);
-            self.say_orphans(left);
+            self.log_orphans(left);
             if child.draining || self.ending != Ending::No {
                 self.say(Level::Notice, format_args!("serving process {pid} {cause}"));
                 continue;

@@ -25,11 +25,11 @@ pub enum Purpose {
     First,
     /// A child exited unexpectedly.
     Restart,
-    Reload(Box<Before>),
+    Reload(Box<Previous>),
 }
 
 /// What to restore if a reload fails.
-pub struct Before {
+pub struct Previous {
     pub config: Rc<Config>,
     pub logs: Logs,
     pub worker: ServingUser,

@@ -1,7 +1,7 @@
 //! HUP under a parent: reads the configuration while signals are still handled, opens everything it needs, and starts a
 //! new child. Nothing of the old configuration is closed until that child serves.
 
-use super::purpose::{Before, Purpose};
+use super::purpose::{Previous, Purpose};
 use super::{Ending, Parent, Reload};
 use crate::config::error::Severity;
 use crate::config::lookup::Session;
@@ -103,7 +103,7 @@ impl Parent {
         let journal = self.journal.take();
         self.open_journal();
         self.notes = notes;
-        let before = Before { config, logs, worker, journal };
+        let before = Previous { config, logs, worker, journal };
         self.start(Purpose::Reload(Box::new(before))).map_err(|(why, purpose)| {
             if let Purpose::Reload(before) = purpose {
                 self.go_back(*before);
@@ -123,7 +123,7 @@ impl Interlude for Turns {
             None => parent.take_signals(),
             Some(fd) => {
                 while parent.ending == Ending::No && !file::wait_readable(fd, 0).unwrap_or(true) {
-                    parent.turn_beside(Some(fd));
+                    parent.turn_while_waiting(Some(fd));
                 }
             }
         }

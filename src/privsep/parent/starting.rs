@@ -1,6 +1,6 @@
 //! A child between its fork and its message "ready". Until then its predecessor serves, and signals are handled.
 
-use super::purpose::{Before, Purpose, Starting};
+use super::purpose::{Previous, Purpose, Starting};
 use super::{Child, Ending, Parent, Reload};
 use crate::config::model::Level;
 use crate::server::parent_link::SUCCESSOR;
@@ -121,7 +121,7 @@ impl Parent {
     }
 
     /// Restores the state before a failed reload.
-    pub(super) fn go_back(&mut self, before: Before) {
+    pub(super) fn go_back(&mut self, before: Previous) {
         (self.config, self.logs, self.worker) = (before.config, before.logs, before.worker);
         // Its file was removed or replaced; the old one stays in use.
         self.journal = before.journal;

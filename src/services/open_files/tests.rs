@@ -294,7 +294,7 @@ fn a_file_whose_pieces_are_asked_for_often_is_read_once_and_anew_when_it_changes
     for (letter, len) in [("a", WHOLE), ("b", WHOLE), ("c", WHOLE + 1)] {
         fs::write(&path, letter.repeat(len as usize)).expect("written");
         let file = open(&mut asked);
-        for _ in 0..OFTEN {
+        for _ in 0..CACHE_AFTER_PARTS {
             assert_eq!(file.piece(1, 3), None, "not often");
         }
         let often = (len <= WHOLE).then(|| letter.repeat(2));

@@ -217,7 +217,7 @@ impl Area {
     }
 
     /// Before a claim is refused: the number of counts to wait for, if another count might find less.
-    pub fn doubt(&self, now: &super::clock::Clock) -> Option<u64> {
+    pub fn count_to_await(&self, now: &super::clock::Clock) -> Option<u64> {
         let small = self.entries.get() <= SLICE && self.ended.get().1 != now.epoch;
         let doubtful = self.accuracy.get() != Accuracy::Exact || small || self.is_due(now);
         // A count in progress may have passed what changed since.

@@ -38,7 +38,7 @@ pub struct Lock {
     /// Whether the file was empty before.
     is_first: bool,
     /// The file's content now and before.
-    now: Record,
+    now: UsageRecord,
     before: Usage,
 }
 
@@ -55,7 +55,7 @@ pub enum LockAttempt {
 
 /// The content of the file.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-struct Record {
+struct UsageRecord {
     /// An upper bound of the usage.
     used: Usage,
     /// The sum of everything ever stored, modulo 2^64.
@@ -113,7 +113,7 @@ impl Lock {
         let text = lock.read()?;
         let is_first = text.is_empty();
         lock.is_trace = is_first;
-        let record = Record::parse(&text);
+        let record = UsageRecord::parse(&text);
         let recount = shared.recount.take();
         let tries = recount.as_ref().map_or(0, |recount| recount.tries);
         let small = area.count_small(now)?;
@@ -136,7 +136,7 @@ impl Lock {
             return Ok(LockAttempt::Full(before));
         }
         let stored = record.unwrap_or_default().stored;
-        let now = Record { used: before.plus(added).minus(freed), stored: stored.wrapping_plus(added) };
+        let now = UsageRecord { used: before.plus(added).minus(freed), stored: stored.wrapping_plus(added) };
         let mut lock = Lock { file: lock, is_first, now, before };
         lock.write(now)?;
         lock.file.is_trace = false;
@@ -148,10 +148,10 @@ impl Lock {
     pub fn take_back(mut self) {
         self.file.is_trace = self.is_first;
         // If this fails, the number stays too high until the next count.
-        let _ = self.write(Record { used: self.before, ..self.now });
+        let _ = self.write(UsageRecord { used: self.before, ..self.now });
     }
 
-    fn write(&self, record: Record) -> Result<(), Errno> {
+    fn write(&self, record: UsageRecord) -> Result<(), Errno> {
         let text = record.text();
         match file::pwrite(self.file.fd.as_fd(), text.as_bytes(), 0)? {
             wrote if wrote == text.len() => Ok(()),
@@ -165,7 +165,7 @@ impl Shared {
     fn number(
         &self,
         area: &Area,
-        (text, record): (&[u8], Option<Record>),
+        (text, record): (&[u8], Option<UsageRecord>),
         small: Option<Usage>,
         recount: Option<Recount>,
         now: &Clock,
@@ -179,7 +179,7 @@ impl Shared {
             (None, _, Some(recount)) if recount.text == text => (Some(area.used.get()), is_counted),
             (None, Some(record), Some(recount)) => {
                 // A missing or unreadable file counts as zero.
-                let began = Record::parse(&recount.text).unwrap_or_default();
+                let began = UsageRecord::parse(&recount.text).unwrap_or_default();
                 (Some(area.used.get().plus(record.stored_since(began))), false)
             }
             // Something else created or destroyed it meanwhile.
@@ -214,9 +214,9 @@ impl Area {
     }
 }
 
-impl Record {
+impl UsageRecord {
     /// None: empty, or not a record.
-    fn parse(text: &[u8]) -> Option<Record> {
+    fn parse(text: &[u8]) -> Option<UsageRecord> {
         let mut numbers = [0; 4];
         let mut words = text.strip_suffix(b"\n")?.split(|b| *b == b' ');
         for number in &mut numbers {
@@ -224,16 +224,16 @@ impl Record {
         }
         let [bytes, files, stored_bytes, stored_files] = numbers;
         let stored = Usage { bytes: stored_bytes, files: stored_files };
-        words.next().is_none().then_some(Record { used: Usage { bytes, files }, stored })
+        words.next().is_none().then_some(UsageRecord { used: Usage { bytes, files }, stored })
     }
 
     fn text(self) -> String {
-        let Record { used, stored } = self;
+        let UsageRecord { used, stored } = self;
         let [a, b, c, d] = [used.bytes, used.files, stored.bytes, stored.files];
         format!("{a:0DIGITS$} {b:0DIGITS$} {c:0DIGITS$} {d:0DIGITS$}\n")
     }
 
-    fn stored_since(self, began: Record) -> Usage {
+    fn stored_since(self, began: UsageRecord) -> Usage {
         Usage {
             bytes: self.stored.bytes.wrapping_sub(began.stored.bytes),
             files: self.stored.files.wrapping_sub(began.stored.files),
@@ -510,12 +510,12 @@ mod tests {
 
     #[test]
     fn a_record_reads_back_and_nothing_else_is_one() {
-        let record = Record { used: Usage { bytes: 7, files: u64::MAX }, stored: Usage { bytes: 1, files: 2 } };
+        let record = UsageRecord { used: Usage { bytes: 7, files: u64::MAX }, stored: Usage { bytes: 1, files: 2 } };
         let text = record.text();
-        assert_eq!((text.len(), Record::parse(text.as_bytes())), (LENGTH, Some(record)));
+        assert_eq!((text.len(), UsageRecord::parse(text.as_bytes())), (LENGTH, Some(record)));
         let longer = format!("{} 1\n", text.trim_end());
         for bad in ["", "\n", "1 2\n", "1 2 3 x\n", &text[..LENGTH - 1], &longer] {
-            assert_eq!(Record::parse(bad.as_bytes()), None, "{bad:?}");
+            assert_eq!(UsageRecord::parse(bad.as_bytes()), None, "{bad:?}");
         }
     }
 }

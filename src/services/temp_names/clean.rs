@@ -1,7 +1,7 @@
 //! Removes leftovers in slices, beside requests.
 
 use super::TempNames;
-use super::left::{self, Left, Waiting};
+use super::leftovers::{self, Left, Waiting};
 use crate::services::remove_tree::Removal;
 use crate::sys::clock;
 
@@ -64,7 +64,7 @@ impl TempNames {
             }
             let at = self.cleaning.waiting.iter().position(|one| one.at <= now)?;
             let one = self.cleaning.waiting.swap_remove(at);
-            match left::begin(&one.tree, one.kind) {
+            match leftovers::begin(&one.tree, one.kind) {
                 Ok(None) => {}
                 Ok(Some(removal)) => return Some((removal, one)),
                 Err(failed) => self.cleaning.failed(one, failed),
@@ -76,7 +76,7 @@ impl TempNames {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::services::temp_names::left::{FIRST, Kind, LAST, MOST, Tree};
+    use crate::services::temp_names::leftovers::{FIRST, Kind, LAST, MOST, Tree};
     use crate::sys::Errno;
     use crate::sys::scratch::Scratch;
     use std::rc::Rc;

@@ -42,7 +42,7 @@ fn sequence(balance: &mut Balance, upstream: &Rc<Upstream>, count: usize, now: u
         match balance.take(upstream, &mut Tried::default(), by(&client(1)), now) {
             Some(at) => {
                 taken.push(at.to_string());
-                balance.give(upstream, at, End::Good, RequestTimes { began: 0, header: None }, now);
+                balance.give(upstream, at, Outcome::Good, RequestTimes { began: 0, header: None }, now);
             }
             None => taken.push("-".into()),
         }
@@ -72,11 +72,11 @@ fn a_server_that_failed_rests_and_is_tried_again() {
     let mut tried = Tried::default();
     assert_eq!(balance.take(&upstream, &mut tried, by(&client(1)), 1000), Some(0));
     assert_eq!(
-        balance.give(&upstream, 0, End::Failed, RequestTimes { began: 0, header: None }, 1000),
+        balance.give(&upstream, 0, Outcome::Failed, RequestTimes { began: 0, header: None }, 1000),
         PeerState::Disabled
     );
     assert_eq!(balance.take(&upstream, &mut tried, by(&client(1)), 1000), Some(1), "the same request goes on");
-    balance.give(&upstream, 1, End::Good, RequestTimes { began: 0, header: None }, 1000);
+    balance.give(&upstream, 1, Outcome::Good, RequestTimes { began: 0, header: None }, 1000);
     assert_eq!(balance.take(&upstream, &mut tried, by(&client(1)), 1000), None, "all were tried");
     assert_eq!(sequence(&mut balance, &upstream, 3, 5000), "111");
     let later = sequence(&mut balance, &upstream, 4, 11_001);
@@ -161,7 +161,7 @@ fn a_ring_holds_what_nginx_puts_on_it() {
     for key in b'a'..=b'p' {
         let by = BalanceKey { client: &client(1), key: &[key] };
         let at = balance.take(&group, &mut Tried::default(), by, 1).expect("all are well");
-        balance.give(&group, at, End::Good, RequestTimes { began: 0, header: None }, 1);
+        balance.give(&group, at, Outcome::Good, RequestTimes { began: 0, header: None }, 1);
         taken.push_str(&at.to_string());
     }
     assert_eq!(taken, "3223010011020333");

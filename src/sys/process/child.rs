@@ -35,7 +35,7 @@ pub struct Program<'a> {
 const STACK: usize = 32 << 10;
 
 /// A child between clone and exec: it uses our memory while we wait.
-struct Birth<'a> {
+struct ChildStart<'a> {
     program: &'a Program<'a>,
     args: Vec<*const c_char>,
     env: Vec<*const c_char>,
@@ -47,16 +47,16 @@ struct Birth<'a> {
 /// executed or its directory not be entered.
 pub fn start(program: &Program<'_>) -> Result<i32, Errno> {
     let (args, env) = (program.args.pointers(), program.env.pointers());
-    let birth = Birth { program, args, env, failed: AtomicI32::new(0) };
+    let child = ChildStart { program, args, env, failed: AtomicI32::new(0) };
     let mut stack: Vec<MaybeUninit<u128>> = Vec::with_capacity(STACK / size_of::<u128>());
     let top = stack.spare_capacity_mut().as_mut_ptr_range().end;
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
-    let told = ptr::from_ref(&birth).cast_mut();
+    let told = ptr::from_ref(&child).cast_mut();
     // No signal has a handler that the child could run in our memory, but those of faults.
     // SAFETY: CLONE_VFORK: this thread waits until the child has executed its program or ended: the stack, aligned and
-    // writable, and `birth` outlive the child's use. It allocates nothing and never returns.
-    let pid = once(|| unsafe { libc::clone(be_born, top.cast(), flags, told.cast()) })?;
-    match birth.failed.load(Ordering::Relaxed) {
+    // writable, and `child` outlive the child's use. It allocates nothing and never returns.
+    let pid = once(|| unsafe { libc::clone(child_main, top.cast(), flags, told.cast()) })?;
+    match child.failed.load(Ordering::Relaxed) {
         0 => Ok(pid),
         errno => {
             let _ = super::await_end(pid);
@@ -66,17 +66,17 @@ pub fn start(program: &Program<'_>) -> Result<i32, Errno> {
 }
 
 /// The child's entry point.
-extern "C" fn be_born(birth: *mut c_void) -> c_int {
-    // SAFETY: [`start`] gives a `Birth` that lives until this process has executed its program or ended.
-    let birth = unsafe { &*birth.cast::<Birth<'_>>() };
-    if let Err(errno) = birth.execute() {
-        birth.failed.store(errno.0, Ordering::Relaxed);
+extern "C" fn child_main(child: *mut c_void) -> c_int {
+    // SAFETY: [`start`] gives a `ChildStart` that lives until this process has executed its program or ended.
+    let child = unsafe { &*child.cast::<ChildStart<'_>>() };
+    if let Err(errno) = child.execute() {
+        child.failed.store(errno.0, Ordering::Relaxed);
     }
     // SAFETY: ends the child only; nothing of the parent's is run or flushed.
     unsafe { libc::_exit(127) }
 }
 
-impl Birth<'_> {
+impl ChildStart<'_> {
     /// Returns only if exec fails. Runs in the child, in its parent's memory, so it must not allocate.
     fn execute(&self) -> Result<(), Errno> {
         let Program { path, dir, stdin, stdout, stderr, cpu_seconds, .. } = self.program;

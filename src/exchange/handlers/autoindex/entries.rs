@@ -38,7 +38,7 @@ pub struct Entries {
     dir: ReadDir,
     links: Links,
     names: Vec<u8>,
-    records: Vec<Record>,
+    records: Vec<EntryRecord>,
     /// The unmerged rest of each sorted run of records; a heap by the next entry of each.
     runs: Vec<(usize, usize)>,
     /// The records from here on are not sorted.
@@ -51,7 +51,7 @@ pub struct Entries {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Record {
+struct EntryRecord {
     start: usize,
     len: usize,
     kind: Kind,
@@ -59,7 +59,7 @@ struct Record {
     mtime: i64,
 }
 
-impl Record {
+impl EntryRecord {
     fn entry<'a>(&self, names: &'a [u8]) -> Entry<'a> {
         let name = names.get(self.start..self.start + self.len).unwrap_or_default();
         Entry { name, kind: self.kind, size: self.size, mtime: self.mtime }
@@ -105,7 +105,7 @@ impl Entries {
                     let kind = self.totals.add(&stat);
                     let (start, len) = (names.len(), name.len());
                     names.extend_from_slice(name);
-                    records.push(Record { start, len, kind, size: stat.size, mtime: stat.mtime.0 });
+                    records.push(EntryRecord { start, len, kind, size: stat.size, mtime: stat.mtime.0 });
                 }
                 Err(e) => {
                     self.loose = None;

@@ -60,9 +60,7 @@ impl Civil {
         out.push(b' ');
         four(self.year, out);
         out.push(b' ');
-        self.push_clock(out);
-        out.push(b':');
-        two(self.second, out);
+        self.push_time(out);
         out.extend_from_slice(b" GMT");
     }
 
@@ -70,9 +68,7 @@ impl Civil {
     pub fn push_iso(&self, out: &mut Vec<u8>) {
         self.push_date(out);
         out.push(b'T');
-        self.push_clock(out);
-        out.push(b':');
-        two(self.second, out);
+        self.push_time(out);
         out.push(b'Z');
     }
 
@@ -83,6 +79,13 @@ impl Civil {
         two(self.month + 1, out);
         out.push(b'-');
         two(self.day, out);
+    }
+
+    /// `12:00:00`.
+    fn push_time(&self, out: &mut Vec<u8>) {
+        self.push_clock(out);
+        out.push(b':');
+        two(self.second, out);
     }
 
     /// `12:00`.

@@ -7,7 +7,7 @@ use super::location::Home;
 use super::locks;
 use super::pending_upload::{self, Unfinished};
 use super::sharing;
-use super::state::{Dialect, Record};
+use super::state::{Dialect, UploadState};
 use super::store::Dir;
 use super::{respond, rufh, tus};
 use crate::config::model::Level;
@@ -277,7 +277,7 @@ fn create(
     let home = pending_upload::home(ex)?;
     let settings = ex.here().settings.upload.clone();
     let failed = |call: &str, e: Errno| Refusal::call(call, &home.path, e);
-    let record = Record {
+    let record = UploadState {
         dialect,
         method: ex.route.method,
         uri: ex.route.uri.clone(),
@@ -321,10 +321,10 @@ fn create(
 /// Says once of a directory that its locks may not reach other servers.
 fn warn_of_locks(ex: &Exchange, cx: &mut Services, home: &Home, fd: BorrowedFd<'_>) {
     if cx.resumable.note_home(&home.path)
-        && let Some(doubt) = locks::doubt(fd, &home.path)
+        && let Some(why) = locks::unreliable(fd, &home.path)
     {
         let text = "several servers must not share these uploads";
-        ex.report(cx, Level::Warn, format_args!("\"{}\": {doubt}: {text}", Printable(&home.path)));
+        ex.report(cx, Level::Warn, format_args!("\"{}\": {why}: {text}", Printable(&home.path)));
     }
 }
 
@@ -338,7 +338,7 @@ fn begin_state(
     parents: Option<Mode>,
     reach: Reach,
     id: UploadId,
-    record: &Record,
+    record: &UploadState,
 ) -> Result<(Dir, OwnedFd), Refusal> {
     let failed = |call: &str, e: Errno| Refusal::call(call, &home.path, e);
     let mut tries = 0;

@@ -30,7 +30,7 @@ pub fn is_missing(e: Errno) -> bool {
 
 /// What is wrong with the locks of a directory whose files are locked as `fd` is; None: all processes that write
 /// there see them.
-pub fn doubt(fd: BorrowedFd<'_>, path: &[u8]) -> Option<&'static str> {
+pub fn unreliable(fd: BorrowedFd<'_>, path: &[u8]) -> Option<&'static str> {
     if file::flock(fd).is_err_and(is_missing) {
         return Some("there are no file locks on this file system");
     }
@@ -48,10 +48,10 @@ pub fn doubt(fd: BorrowedFd<'_>, path: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// [`doubt`] for the locks of files in a directory. None if it cannot be opened, too.
-pub fn doubt_in(path: &[u8]) -> Option<&'static str> {
+/// [`unreliable`] for the locks of files in a directory. None if it cannot be opened, too.
+pub fn unreliable_in(path: &[u8]) -> Option<&'static str> {
     let dir = file::open_at(None, &CString::new(path).ok()?, O_RDONLY | O_DIRECTORY, 0).ok()?;
-    doubt(dir.as_fd(), path)
+    unreliable(dir.as_fd(), path)
 }
 
 /// Whether a mount of this device keeps flock's locks local.
@@ -102,6 +102,6 @@ mod tests {
         scratch.write("part", b"");
         let fd = file::open_at(Some(scratch.fd().as_fd()), c"part", file::O_WRONLY, 0).expect("opened");
         let path = scratch.path().as_os_str().to_owned().into_encoded_bytes();
-        assert_eq!(doubt(fd.as_fd(), &path), None);
+        assert_eq!(unreliable(fd.as_fd(), &path), None);
     }
 }

@@ -3,7 +3,7 @@
 use super::location::Home;
 use super::locks;
 use super::sharing;
-use super::state::{Dialect, Record};
+use super::state::{Dialect, UploadState};
 use super::store::{self, Dir, Unread};
 use super::takeover::{self, Access, LeaseError};
 use super::tus;
@@ -27,7 +27,7 @@ pub struct Unfinished {
     pub id: UploadId,
     pub home: Home,
     pub dir: Dir,
-    pub record: Record,
+    pub record: UploadState,
     /// Bytes that have arrived: its offset.
     pub size: u64,
     /// Unix milliseconds.
@@ -70,14 +70,14 @@ pub fn find(ex: &mut Exchange, cx: &mut Services, id: UploadId, access: Access) 
         return Err(Missing::Unknown);
     }
     if record.is_moved
-        && let Some(doubt) = locks::doubt_in(&home.path)
+        && let Some(why) = locks::unreliable_in(&home.path)
     {
         let text = "an upload of another server, which has this directory by another path, does not go on here";
         // Clients ask repeatedly.
         if let Some(times) = cx.resumable.count_elsewhere(&home.path) {
             let path = Printable(&home.path);
             let count = if times > 1 { format!(" ({times} requests until now)") } else { String::new() };
-            ex.report(cx, Level::Warn, format_args!("\"{path}\": {doubt}: {text}{count}"));
+            ex.report(cx, Level::Warn, format_args!("\"{path}\": {why}: {text}{count}"));
         }
         return Err(Missing::Unknown);
     }
@@ -115,7 +115,7 @@ fn is_of(ex: &Exchange, user: &[u8]) -> bool {
     user.is_empty() || user == principal::of(ex)
 }
 
-fn load(home: &Home, dir: &Dir, id: UploadId) -> Result<Option<Record>, Missing> {
+fn load(home: &Home, dir: &Dir, id: UploadId) -> Result<Option<UploadState>, Missing> {
     dir.load(id).map_err(|unread| {
         Missing::Failed(match unread {
             Unread::Call(e) => Refusal::call("read()", &home.path, e),
@@ -129,7 +129,7 @@ fn load(home: &Home, dir: &Dir, id: UploadId) -> Result<Option<Record>, Missing>
 }
 
 /// The fate of an upload that has a record and no bytes.
-fn without_bytes(cx: &mut Services, home: &Home, dir: &Dir, id: UploadId, record: &Record) -> Missing {
+fn without_bytes(cx: &mut Services, home: &Home, dir: &Dir, id: UploadId, record: &UploadState) -> Missing {
     // Its name is in the newest record, if it has one.
     let newest = dir.load(id).ok().flatten();
     let is_stored = newest.as_ref().is_none_or(is_stored);
@@ -157,7 +157,7 @@ fn without_bytes(cx: &mut Services, home: &Home, dir: &Dir, id: UploadId, record
 
 /// Whether the file of an upload without bytes got its name. A process that died in between, or one of an older version,
 /// has not noted it: the file is there then.
-pub fn is_stored(record: &Record) -> bool {
+pub fn is_stored(record: &UploadState) -> bool {
     let in_it = |slash: &[u8]| [&record.path, slash, &record.below, &record.name].concat();
     let paths = [record.path.clone(), in_it(b""), in_it(b"/")];
     let is_whole = |path: Vec<u8>| {
@@ -176,7 +176,7 @@ pub fn home(ex: &Exchange) -> Result<Home, Refusal> {
 }
 
 /// What is known of an upload that has a record and no bytes any more.
-pub fn over(record: &Record) -> FinishedUpload {
+pub fn over(record: &UploadState) -> FinishedUpload {
     let mut location = Vec::new();
     escape_path(&record.dir, &mut location);
     escape_component(&record.name, &mut location);
@@ -189,19 +189,19 @@ pub fn over(record: &Record) -> FinishedUpload {
 /// Whether the record of a finished upload is kept, for clients that did not get the last response. In a directory of
 /// its own that does no harm; among the files it would only be in the way when their directory is removed, unless
 /// other processes may be asked about it.
-pub fn remembers(cx: &mut Services, home: &Home, record: &Record) -> bool {
+pub fn remembers(cx: &mut Services, home: &Home, record: &UploadState) -> bool {
     record.age > 0 && (!home.ours || sharing::is_shared(cx, home))
 }
 
 /// Until when a finished upload is known (Unix milliseconds), if it is.
-pub fn remembered(cx: &mut Services, home: &Home, dir: &Dir, id: UploadId, record: &Record) -> Option<i64> {
+pub fn remembered(cx: &mut Services, home: &Home, dir: &Dir, id: UploadId, record: &UploadState) -> Option<i64> {
     if !remembers(cx, home, record) {
         return None;
     }
     dir.stat_record(id).ok().and_then(|stat| expires(record, &stat))
 }
 
-pub fn expires(record: &Record, stat: &Stat) -> Option<i64> {
+pub fn expires(record: &UploadState, stat: &Stat) -> Option<i64> {
     let written = stat.mtime.0.saturating_mul(1000).saturating_add(i64::from(stat.mtime.1 / 1_000_000));
     (record.age > 0).then(|| written.saturating_add_unsigned(record.age))
 }
@@ -291,7 +291,7 @@ impl Unfinished {
     }
 
     /// The file has its final name: its record is removed, or marked as complete.
-    pub fn end_record(&self, cx: &mut Services, record: &Record) {
+    pub fn end_record(&self, cx: &mut Services, record: &UploadState) {
         if remembers(cx, &self.home, record) && self.dir.save(self.id, record).is_ok() {
             let expires = Some(unix_ms(&cx.now).saturating_add_unsigned(record.age));
             cx.resumable.insert(self.id, KnownUpload::stored(self.home.path.clone(), &record.path, expires));
@@ -303,7 +303,7 @@ impl Unfinished {
 
     /// Its last byte has arrived: gives the file its name, or ends the upload without one. Also gives its future
     /// record ([`Unfinished::end_record`]): the present one must not be removed before the name is on the disk.
-    pub fn complete(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(Placed, Record), Refused> {
+    pub fn complete(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(Placed, UploadState), Refused> {
         self.record.length = Some(self.size);
         let finished = Finished {
             id: self.id,
@@ -320,7 +320,7 @@ impl Unfinished {
         match outcome {
             Ok(placed) => {
                 let (dir, name) = (placed.dir.clone(), placed.stored.name.clone());
-                let record = Record { dir, name, ended: true, ..self.record.clone() };
+                let record = UploadState { dir, name, ended: true, ..self.record.clone() };
                 let status = if placed.stored.replaced { Status::OK } else { Status::CREATED };
                 cx.resumable.finish(self.id, Ended::Done(FinishedUpload { status: status.0, ..over(&record) }));
                 // As for plain uploads: a request that waits behind this one sees what was stored.

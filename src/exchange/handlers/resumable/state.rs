@@ -14,7 +14,7 @@ const FIRST: &[u8] = b"webserv-upload 1";
 /// How every format begins.
 const KIND: &[u8] = b"webserv-upload ";
 const LAST: &[u8] = b"end";
-/// The second line, see [`Record::marks`]; and the widths of its numbers.
+/// The second line, see [`UploadState::marks`]; and the widths of its numbers.
 const MARKS: &str = "marks ";
 const BOOT: usize = 64;
 const DIGITS: usize = 18;
@@ -29,7 +29,7 @@ pub enum Dialect {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record {
+pub struct UploadState {
     pub dialect: Dialect,
     /// POST or PUT: the method that the finished upload is treated as.
     pub method: Method,
@@ -72,7 +72,7 @@ pub struct Record {
     pub digest: Vec<u8>,
 }
 
-impl Record {
+impl UploadState {
     /// The content of the record's file.
     pub fn text(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(512);
@@ -118,7 +118,7 @@ impl Record {
         format!("{MARKS}{boot} {} {} {}", number(synced), number(self.unverified), number(self.length))
     }
 
-    /// Reads the line of [`Record::marks`], without its word. None: it is invalid.
+    /// Reads the line of [`UploadState::marks`], without its word. None: it is invalid.
     fn read_marks(&mut self, text: &[u8]) -> Option<()> {
         let (boot, rest) = text.split_at_checked(BOOT)?;
         let mut words = rest.strip_prefix(b" ")?.split(|b| *b == b' ');
@@ -146,8 +146,8 @@ impl Record {
     }
 
     /// Parses a record. None: it is not one, or not a whole one.
-    pub fn parse(text: &[u8]) -> Option<Record> {
-        let mut record = Record {
+    pub fn parse(text: &[u8]) -> Option<UploadState> {
+        let mut record = UploadState {
             dialect: Dialect::Tus,
             method: Method::Unknown,
             uri: Vec::new(),
@@ -206,7 +206,7 @@ impl Record {
     }
 }
 
-/// For text that is no [`Record`] here: it is a whole record of another version of this server, with unknown fields.
+/// For text that is no [`UploadState`] here: it is a whole record of another version of this server, with unknown fields.
 pub fn is_foreign(text: &[u8]) -> bool {
     text.starts_with(KIND) && text.ends_with(b"\nend\n")
 }
@@ -221,8 +221,8 @@ pub fn number(text: &[u8]) -> Option<u64> {
 mod tests {
     use super::*;
 
-    fn record() -> Record {
-        Record {
+    fn record() -> UploadState {
+        UploadState {
             dialect: Dialect::Rufh,
             method: Method::Put,
             uri: b"/up/\xc3\xa9 x".to_vec(),
@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn a_record_reads_back() {
-        let bare = Record {
+        let bare = UploadState {
             dialect: Dialect::Tus,
             method: Method::Post,
             length: None,
@@ -261,16 +261,16 @@ mod tests {
             digest: Vec::new(),
             ..record()
         };
-        let ended = Record { synced: None, ended: true, ..record() };
+        let ended = UploadState { synced: None, ended: true, ..record() };
         for record in [record(), bare, ended] {
-            assert_eq!(Record::parse(&record.text()), Some(record));
+            assert_eq!(UploadState::parse(&record.text()), Some(record));
         }
     }
 
     #[test]
     fn an_area_may_have_another_path_elsewhere() {
         let relocated = |made: &str, path: &str, here: &str| {
-            let mut record = Record { area: made.into(), path: path.into(), ..record() };
+            let mut record = UploadState { area: made.into(), path: path.into(), ..record() };
             record.relocate(here.as_bytes());
             (String::from_utf8(record.path).expect("as it was"), record.is_moved)
         };
@@ -290,7 +290,7 @@ mod tests {
         let at = MARKS_AT as usize;
         assert!(at + new.marks().len() < 512, "in the first block");
         text[at..at + new.marks().len()].copy_from_slice(new.marks().as_bytes());
-        assert_eq!(Record::parse(&text), Some(new));
+        assert_eq!(UploadState::parse(&text), Some(new));
     }
 
     #[test]
@@ -298,7 +298,7 @@ mod tests {
         let text = String::from_utf8(record().text()).expect("all is escaped");
         let marks = record().marks();
         let old = text.replace(&format!("{marks}\n"), "length 12\nunverified 3\n");
-        assert_eq!(Record::parse(old.as_bytes()), Some(Record { synced: None, ..record() }));
+        assert_eq!(UploadState::parse(old.as_bytes()), Some(UploadState { synced: None, ..record() }));
     }
 
     #[test]
@@ -309,7 +309,7 @@ mod tests {
             text.replacen("\nend\n", "\ncolour red\nend\n", 1),
         ];
         for newer in newer {
-            assert_eq!(Record::parse(newer.as_bytes()), None);
+            assert_eq!(UploadState::parse(newer.as_bytes()), None);
             assert!(is_foreign(newer.as_bytes()));
             for at in 0..newer.len() {
                 assert!(!is_foreign(&newer.as_bytes()[..at]), "cut at {at}");
@@ -322,11 +322,11 @@ mod tests {
     fn a_record_cut_anywhere_is_none() {
         let text = record().text();
         for at in 0..text.len() {
-            assert_eq!(Record::parse(&text[..at]), None, "cut at {at}");
+            assert_eq!(UploadState::parse(&text[..at]), None, "cut at {at}");
         }
         let other = String::from_utf8(text).expect("all is escaped");
         for (from, to) in [("upload 1", "upload 2"), ("PUT", "GET"), ("000012\n", "00001-\n"), ("age ", "ago ")] {
-            assert_eq!(Record::parse(other.replace(from, to).as_bytes()), None, "{to}");
+            assert_eq!(UploadState::parse(other.replace(from, to).as_bytes()), None, "{to}");
         }
     }
 

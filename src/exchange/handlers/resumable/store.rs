@@ -1,5 +1,5 @@
 //! The directory of unfinished uploads: two files for each, `ID.part` with the bytes that have arrived and `ID.state`
-//! with the [`Record`]. While a process waits for another to release an upload, there is also `ID.ask`
+//! with the [`UploadState`]. While a process waits for another to release an upload, there is also `ID.ask`
 //! ([`super::takeover`]).
 //!
 //! Locks are flock's, on the bytes' file: a request that reads its size, cuts it or writes to it has that lock, and
@@ -10,7 +10,7 @@
 //! got its name; in a directory that the configuration names it stays until it expires.
 
 use super::locks;
-use super::state::{self, MARKS_AT, Record};
+use super::state::{self, MARKS_AT, UploadState};
 use crate::io::open;
 use crate::services::resumable::UploadId;
 use crate::services::syncs::{Sync, Syncs};
@@ -103,7 +103,7 @@ impl Dir {
     }
 
     /// A new upload without bytes, open for writing and locked.
-    pub fn create(&self, id: UploadId, record: &Record) -> Result<OwnedFd, Errno> {
+    pub fn create(&self, id: UploadId, record: &UploadState) -> Result<OwnedFd, Errno> {
         let fd = open::regular_at(self.fd.as_fd(), &part(id), O_WRONLY | O_CREAT | O_EXCL, 0o600)?;
         let saved = locks::take(fd.as_fd()).and_then(|()| self.save(id, record));
         if let Err(e) = saved {
@@ -114,7 +114,7 @@ impl Dir {
     }
 
     /// Replaces the record.
-    pub fn save(&self, id: UploadId, record: &Record) -> Result<(), Errno> {
+    pub fn save(&self, id: UploadId, record: &UploadState) -> Result<(), Errno> {
         let (dir, new) = (Some(self.fd.as_fd()), name(id, NEW));
         let fd = open::regular_at(self.fd.as_fd(), &new, O_WRONLY | O_CREAT | O_TRUNC, 0o600)?;
         let text = record.text();
@@ -135,9 +135,9 @@ impl Dir {
         file::rename_at(dir, &new, dir, &name(id, STATE), Rename::Replace)
     }
 
-    /// Overwrites the part of the record that changes while bytes arrive ([`Record::marks`]) in place; a record of an
+    /// Overwrites the part of the record that changes while bytes arrive ([`UploadState::marks`]) in place; a record of an
     /// older version is replaced. Gives the record's file if it is to be written to the disk.
-    pub fn mark(&self, id: UploadId, record: &Record) -> Result<OwnedFd, Errno> {
+    pub fn mark(&self, id: UploadId, record: &UploadState) -> Result<OwnedFd, Errno> {
         let open = || open::regular_at(self.fd.as_fd(), &name(id, STATE), O_RDWR, 0);
         let (fd, marks) = (open()?, record.marks());
         let mut old = vec![0; marks.len()];
@@ -153,7 +153,7 @@ impl Dir {
     }
 
     /// None: there is no such upload.
-    pub fn load(&self, id: UploadId) -> Result<Option<Record>, Unread> {
+    pub fn load(&self, id: UploadId) -> Result<Option<UploadState>, Unread> {
         let fd = match open::regular_at(self.fd.as_fd(), &name(id, STATE), O_RDONLY, 0) {
             Ok(fd) => fd,
             Err(Errno::ENOENT) => return Ok(None),
@@ -164,7 +164,7 @@ impl Dir {
             text.reserve(4096);
             let read = file::read_into(fd.as_fd(), &mut text, LARGEST).map_err(Unread::Call)?;
             if read == 0 || text.len() > LARGEST {
-                let Some(mut record) = Record::parse(&text) else {
+                let Some(mut record) = UploadState::parse(&text) else {
                     return if state::is_foreign(&text) { Err(Unread::Foreign) } else { Ok(None) };
                 };
                 record.relocate(&self.area);

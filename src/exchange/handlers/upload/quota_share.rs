@@ -46,8 +46,8 @@ impl QuotaShare {
         if !known {
             return Ok(false);
         }
-        let doubt = if self.admission == Admission::NeedsUsage { area.doubt(&cx.now) } else { None };
-        match (self.claim.resize(need, beside, self.limit), doubt) {
+        let awaited = if self.admission == Admission::NeedsUsage { area.count_to_await(&cx.now) } else { None };
+        match (self.claim.resize(need, beside, self.limit), awaited) {
             (Ok(()), _) => self.admission = Admission::Admitted,
             (Err(full), None) => return Err(refusal(full, need)),
             (Err(_), Some(counts)) => {
@@ -112,10 +112,10 @@ pub fn lock(
     (added, freed): (Usage, Usage),
 ) -> Result<Option<Lock>, Refusal> {
     if area.first_lock_check()
-        && let Some(doubt) = locks::doubt_in(area.path())
+        && let Some(why) = locks::unreliable_in(area.path())
     {
         let (path, text) = (Printable(area.path()), "several servers must not share this quota");
-        ex.report(cx, Level::Warn, format_args!("\"{path}\": {doubt}: {text}"));
+        ex.report(cx, Level::Warn, format_args!("\"{path}\": {why}: {text}"));
     }
     match Lock::take(area, limit, (added, freed), &cx.now, &mut cx.slice) {
         Ok(LockAttempt::Lock(lock)) => Ok(Some(lock)),

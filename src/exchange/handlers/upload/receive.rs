@@ -1,7 +1,7 @@
 //! The body of an upload as it arrives, and what is done at its end.
 
 use super::form::{FIELD, Form, Into};
-use super::record::{Record, Stored};
+use super::record::{Stored, UploadRecord};
 use super::refusal::{Refusal, too_large};
 use super::state::{Because, Upload, Writing, place};
 use super::temp_file::{Birth, Part};
@@ -117,11 +117,11 @@ impl Upload {
             if let [file] = &mut stored[..] {
                 file.name = own;
             }
-            ex.log.upload = Some(Box::new(Record { files: stored, fields, dir }));
+            ex.log.upload = Some(Box::new(UploadRecord { files: stored, fields, dir }));
             return flow;
         }
         // upload_return asks the record.
-        ex.log.upload = Some(Box::new(Record { files: stored.clone(), fields, dir }));
+        ex.log.upload = Some(Box::new(UploadRecord { files: stored.clone(), fields, dir }));
         answer::stored(ex, cx, &self.place.uri, &stored, self.rules.answer.as_ref())
     }
 
@@ -138,7 +138,7 @@ impl Upload {
         });
         let files = files.collect();
         let fields = self.form.take().map(|form| form.fields).unwrap_or_default();
-        ex.log.upload = Some(Box::new(Record { files, fields, dir: None }));
+        ex.log.upload = Some(Box::new(UploadRecord { files, fields, dir: None }));
         flow
     }
 

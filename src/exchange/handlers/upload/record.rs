@@ -24,7 +24,7 @@ pub struct Stored {
 }
 
 #[derive(Default)]
-pub struct Record {
+pub struct UploadRecord {
     pub files: Vec<Stored>,
     /// Plain fields of the form.
     pub fields: Vec<(Box<[u8]>, Vec<u8>)>,
@@ -32,7 +32,7 @@ pub struct Record {
     pub dir: Option<Rc<OwnedFd>>,
 }
 
-impl Record {
+impl UploadRecord {
     /// Appends the value of a variable; false if it has none. Of several files the first counts.
     pub fn value(&self, variable: Builtin, out: &mut Vec<u8>) -> bool {
         let first = self.files.first();
@@ -96,7 +96,7 @@ mod tests {
         }
         let value = |variable| {
             let mut out = Vec::new();
-            Record::default().value(variable, &mut out).then(|| String::from_utf8(out).expect("ASCII"))
+            UploadRecord::default().value(variable, &mut out).then(|| String::from_utf8(out).expect("ASCII"))
         };
         assert_eq!(value(Builtin::UploadStatus).as_deref(), Some("refused"));
         assert_eq!(value(Builtin::UploadFiles).as_deref(), Some("0"));

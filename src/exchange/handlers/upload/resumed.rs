@@ -5,7 +5,7 @@ use super::answer;
 use super::digest;
 use super::name::Names;
 use super::raw;
-use super::record::Record;
+use super::record::UploadRecord;
 use super::rules;
 use super::state::{NamePolicy, Upload};
 use super::target_dir::{self, TargetDir};
@@ -217,7 +217,7 @@ pub fn store(ex: &mut Exchange, cx: &mut Services, finished: Finished<'_>) -> Re
             Some(stored) => {
                 let changed = upload.directories().chain([finished.home]).cloned().collect();
                 let (files, dir) = (vec![stored.clone()], Some(upload.place.dir.clone()));
-                ex.log.upload = Some(Box::new(Record { files, fields: finished.fields, dir }));
+                ex.log.upload = Some(Box::new(UploadRecord { files, fields: finished.fields, dir }));
                 Ok(Placed { stored, dir: upload.place.uri.clone(), changed, upload })
             }
             None => Err(later(Refusal::new(Status::INTERNAL_SERVER_ERROR, "nothing was stored"))),

@@ -10,7 +10,7 @@ use crate::exchange::{Exchange, Rx};
 use crate::http::fastcgi;
 use crate::http::status::Status;
 use crate::services::Services;
-use crate::services::upstream_balance::{End, PeerState};
+use crate::services::upstream_balance::{Outcome, PeerState};
 use crate::sys::Errno;
 use crate::tls::CertificateDer;
 use std::net::SocketAddr;
@@ -28,10 +28,10 @@ pub enum Fault {
 
 impl Fault {
     /// How the server's statistics count it.
-    pub fn end(self) -> End {
+    pub fn end(self) -> Outcome {
         match self {
-            Fault::NoLive | Fault::Status(403 | 404) => End::Neutral,
-            _ => End::Failed,
+            Fault::NoLive | Fault::Status(403 | 404) => Outcome::Neutral,
+            _ => Outcome::Failed,
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::exchange::{Exchange, Printable, Rx, body, variables};
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::temp_dir::Failure;
-use crate::services::upstream_balance::{BalanceKey, End, PeerState};
+use crate::services::upstream_balance::{BalanceKey, Outcome, PeerState};
 use crate::services::upstream_time::RequestTimes;
 use crate::sys::Errno;
 use crate::sys::socket::Addr;
@@ -133,7 +133,7 @@ impl Proxy {
             let written = self.compose(ex, cx, &place);
             if let Err(status) = written {
                 let taken = RequestTimes { began: cx.now.ms, header: None };
-                cx.upstream_balance.give(&self.upstream, peer, End::Neutral, taken, cx.now.ms);
+                cx.upstream_balance.give(&self.upstream, peer, Outcome::Neutral, taken, cx.now.ms);
                 return Err(Flow::Status(status));
             }
         }

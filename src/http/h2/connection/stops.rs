@@ -16,7 +16,7 @@ use std::collections::VecDeque;
 
 /// Milliseconds between a response and the reset that tells its client to stop sending: time enough to read the response
 /// without it.
-const AFTER: u64 = 100;
+const MIN_STOP_DELAY: u64 = 100;
 
 /// Milliseconds for which a client may say nothing where it was granted a window, or is about to learn of that.
 const SILENCE: u64 = 1000;
@@ -79,8 +79,8 @@ impl Stops {
         let takes = patience > 0 && announced.is_none_or(|length| length <= DISCARDED);
         // One that has used its window up waits for another already.
         let waits = takes && window.left() <= 0;
-        let until = now + patience.max(AFTER);
-        let at = if waits { until.min(now + SILENCE) } else { now + AFTER };
+        let until = now + patience.max(MIN_STOP_DELAY);
+        let at = if waits { until.min(now + SILENCE) } else { now + MIN_STOP_DELAY };
         let grant = if takes { window.widen(WIDE) } else { None };
         let held = self.0.len();
         if held == self.0.capacity() {

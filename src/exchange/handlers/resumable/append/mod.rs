@@ -9,7 +9,7 @@ use super::checksum::{self, Checksum};
 use super::concat::Joining;
 use super::pending_upload::Unfinished;
 use super::respond;
-use super::state::{Dialect, Record};
+use super::state::{Dialect, UploadState};
 use super::takeover::Looked;
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
@@ -87,7 +87,7 @@ enum AfterSync {
     /// The content gets its name, and this digest is sent.
     Name(Vec<u8>),
     /// It has its name; its future record, if that waits for the disk.
-    End(Box<Placed>, Option<Box<Record>>),
+    End(Box<Placed>, Option<Box<UploadState>>),
 }
 
 /// What a request with content is for.
