@@ -157,7 +157,7 @@ pub fn names(wanted: &[String]) -> Vec<String> {
 
 /// Refuses a directory in which another user could place an authority to be trusted. Call it once the directory exists:
 /// another user may have created it first.
-fn judge(directory: &Path) -> Result<(), String> {
+fn check_directory(directory: &Path) -> Result<(), String> {
     let user = process::geteuid();
     for place in [Some(directory), directory.parent()].into_iter().flatten() {
         // The owner of a symbolic link may change its target; the link's mode means nothing.
@@ -190,7 +190,7 @@ pub fn renew(directory: Option<&Path>, names: &[String], now: i64) -> Result<Opt
 
 fn find_or_make(directory: Option<&Path>, names: &[String], now: i64) -> Result<Issued, String> {
     let all = self::names(names);
-    directory.map_or(Ok(()), judge)?;
+    directory.map_or(Ok(()), check_directory)?;
     let ca = authority(directory, now)?;
     if let Some(found) = directory.and_then(|directory| kept(directory, &ca, &all, now)) {
         return Ok(found);
@@ -214,7 +214,7 @@ fn kept(directory: &Path, ca: &Issued, all: &[String], now: i64) -> Option<Issue
 /// # Errors
 /// `obtain` could not write there, as far as a check can tell.
 pub fn foresee(directory: &Path, names: &[String], now: i64) -> Result<Issued, String> {
-    judge(directory)?;
+    check_directory(directory)?;
     let lock = directory.join(LOCK);
     may(&lock, R_OK | W_OK).unwrap_or_else(|| writable(directory)).map_err(|e| unwritable(&lock, &e))?;
     let all = self::names(names);

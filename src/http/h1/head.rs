@@ -335,7 +335,7 @@ impl Head {
             }
         }
         if repeated {
-            unique::judge(&self.fields, buf)?;
+            unique::check(&self.fields, buf)?;
         }
         if unknown {
             return Err(Reject::Expectation);

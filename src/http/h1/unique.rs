@@ -25,7 +25,7 @@ pub struct Names(u128);
 const _: () = assert!((HeaderId::XAccelCharset as u8) < 128, "a bit for each name");
 
 /// Those this module judges.
-const JUDGED: [HeaderId; 8] = [
+const CHECKED: [HeaderId; 8] = [
     HeaderId::Authorization,
     HeaderId::ContentRange,
     HeaderId::IfRange,
@@ -41,8 +41,8 @@ impl Names {
     pub fn add(&mut self, id: HeaderId) -> bool {
         const WATCHED: u128 = {
             let (mut set, mut at) = (0, 0);
-            while at < JUDGED.len() {
-                set |= 1u128 << JUDGED[at] as u8;
+            while at < CHECKED.len() {
+                set |= 1u128 << CHECKED[at] as u8;
                 at += 1;
             }
             set
@@ -65,12 +65,12 @@ impl Names {
     }
 }
 
-/// Judges the fields of a head in which one of [`JUDGED`] stands more than once.
+/// Checks the fields of a head in which one of [`CHECKED`] stands more than once.
 ///
 /// # Errors
 /// 400 by the table above.
-pub fn judge(fields: &[Field], buf: &[u8]) -> Result<(), Reject> {
-    for id in JUDGED {
+pub fn check(fields: &[Field], buf: &[u8]) -> Result<(), Reject> {
+    for id in CHECKED {
         let values = fields.iter().filter(|field| field.id == id).map(|field| field.value.of(buf));
         if values.clone().nth(1).is_none() {
             continue;

@@ -239,7 +239,7 @@ fn fields(block: &mut Block, rules: Rules, head: &mut RequestHead, end: bool) ->
         }
     }
     if repeated {
-        unique::judge(&block.fields, text)?;
+        unique::check(&block.fields, text)?;
     }
     one_host(block, head, host_field)?;
     head.framing = match (length, end) {

@@ -53,7 +53,7 @@ impl Copied {
     ///
     /// # Errors
     /// EBUSY for what the copy does not hold.
-    pub fn judge(&self, stat: &Stat) -> Result<(), Errno> {
+    pub fn check(&self, stat: &Stat) -> Result<(), Errno> {
         if !matches!(stat.kind, FileKind::Regular | FileKind::Dir) {
             return Err(Errno::EBUSY);
         }
@@ -86,7 +86,7 @@ impl RemovalPolicy for Leaving<'_> {
             leave.check(locks, parent, name)?;
         }
         match (self.copied, file::stat_at(Some(dir), name, Follow::No)) {
-            (Some(copied), Ok(there)) => copied.judge(&there),
+            (Some(copied), Ok(there)) => copied.check(&there),
             _ => Ok(()),
         }
     }
@@ -166,7 +166,7 @@ mod tests {
         symlink("x", scratch.path().join("link")).expect("symlink");
         let there = file::stat_at(Some(scratch.fd().as_fd()), c"link", Follow::No).expect("stat");
         let copied = Copied { since: i128::MAX, young: HashMap::new() };
-        assert_eq!(copied.judge(&there), Err(Errno::EBUSY));
+        assert_eq!(copied.check(&there), Err(Errno::EBUSY));
     }
 
     #[test]

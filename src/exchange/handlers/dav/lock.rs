@@ -161,7 +161,7 @@ fn make(ex: &mut Exchange, cx: &mut Services, resource: &Resource) -> Result<Sta
         let why = format_args!("LOCK of a name that is free needs PUT in dav_methods");
         return Err(refuse(ex, cx, Status::FORBIDDEN, why));
     }
-    if let Err(why) = Names::of(ex).judge(resource.name.to_bytes()) {
+    if let Err(why) = Names::of(ex).check(resource.name.to_bytes()) {
         return Err(refuse(ex, cx, Status::BAD_REQUEST, format_args!("LOCK: {why}")));
     }
     let directory = file::path_of(resource.dir.as_fd()).map_err(|e| failed(ex, cx, "readlink()", e))?;

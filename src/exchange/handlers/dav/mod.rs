@@ -139,7 +139,7 @@ fn make(ex: &mut Exchange, cx: &mut Services, made: &mut Option<syncing::Name>) 
         return refuse(ex, cx, Status::BAD_REQUEST, format_args!("MKCOL: names that start so are this server's own"));
     }
     let name = ex.route.uri.split(|b| *b == b'/').rfind(|part| !part.is_empty());
-    if let Some(Err(why)) = name.map(|name| upload::Names::of(ex).judge(name)) {
+    if let Some(Err(why)) = name.map(|name| upload::Names::of(ex).check(name)) {
         return refuse(ex, cx, Status::BAD_REQUEST, format_args!("MKCOL: {why}"));
     }
     // Without its slash the name may belong to another location than the directory will.

@@ -187,7 +187,7 @@ impl Transfer {
         let mut scratch = std::mem::take(&mut cx.scratch);
         let judging = &mut self.judging;
         let outcome =
-            copy.step(&mut scratch, |way, name, kind, size| judging.judge_copied(ex, cx, way, name, (kind, size)));
+            copy.step(&mut scratch, |way, name, kind, size| judging.check_copied(ex, cx, way, name, (kind, size)));
         cx.scratch = scratch;
         if let Some(way) = copy.obstacle.take() {
             let way = String::from_utf8_lossy(&way).into_owned();

@@ -217,7 +217,7 @@ impl TransferChecks {
     }
 
     /// Whether an entry is still allowed when it is copied: it may have come, or grown, since all were checked.
-    pub fn judge_copied(
+    pub fn check_copied(
         &mut self,
         ex: &mut Exchange,
         cx: &mut Services,

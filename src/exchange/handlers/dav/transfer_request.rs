@@ -87,7 +87,7 @@ fn headers(ex: &mut Exchange, cx: &mut Services) -> Result<TransferHeaders, Flow
         let text = "client sent no or an invalid \"Destination\" header";
         return Err(refuse(ex, cx, Status::BAD_REQUEST, format_args!("{text}")));
     };
-    if let Err((status, why)) = judge(ex, &destination) {
+    if let Err((status, why)) = check_destination(ex, &destination) {
         return Err(refuse(ex, cx, status, format_args!("{why}")));
     }
     let depth = match (depth(ex, Depth::Infinity), ex.route.method) {
@@ -110,7 +110,7 @@ fn headers(ex: &mut Exchange, cx: &mut Services) -> Result<TransferHeaders, Flow
 }
 
 /// Whether the destination is allowed, by its name alone.
-fn judge(ex: &Exchange, destination: &[u8]) -> Result<(), (Status, String)> {
+fn check_destination(ex: &Exchange, destination: &[u8]) -> Result<(), (Status, String)> {
     let source = &ex.route.uri;
     if !is_webdav(ex) && source.ends_with(b"/") != destination.ends_with(b"/") {
         let why = "both URI and \"Destination\" URI should be either collections or non-collections";
@@ -121,7 +121,7 @@ fn judge(ex: &Exchange, destination: &[u8]) -> Result<(), (Status, String)> {
         return Err((Status::BAD_REQUEST, why.into()));
     }
     let name = destination.split(|b| *b == b'/').rfind(|part| !part.is_empty());
-    if let Some(Err(why)) = name.map(|name| upload::Names::of(ex).judge(name)) {
+    if let Some(Err(why)) = name.map(|name| upload::Names::of(ex).check(name)) {
         return Err((Status::BAD_REQUEST, format!("\"Destination\": {why}")));
     }
     // nginx writes wherever the root reaches: even into locations that do not allow it.

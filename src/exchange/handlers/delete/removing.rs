@@ -235,9 +235,9 @@ pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &AllowedRemoval) 
         }
         if names_version && found.itself.kind == FileKind::Regular {
             let itself = lock(&mut locks, dir, name)?;
-            judge(ex, &NameStat { itself, content: Some(itself) }, *content)?;
+            check(ex, &NameStat { itself, content: Some(itself) }, *content)?;
         } else {
-            judge(ex, found, *content)?;
+            check(ex, found, *content)?;
         }
         if found.itself.kind == FileKind::Dir && content == &Content::Removed && holds_trash(ex, dir, name) {
             return Err(Refusal::Area);
@@ -354,7 +354,7 @@ fn status(errno: Errno) -> (Status, Level) {
 }
 
 /// The last check before the name is gone: preconditions (RFC 9110 §13.1), and directories of areas.
-fn judge(ex: &Exchange, found: &NameStat, content: Content) -> Result<(), Refusal> {
+fn check(ex: &Exchange, found: &NameStat, content: Content) -> Result<(), Refusal> {
     if found.itself.kind == FileKind::Dir && (is_area(ex) || content == Content::Removed && holds_area(ex)) {
         return Err(Refusal::Area);
     }

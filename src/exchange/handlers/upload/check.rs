@@ -76,7 +76,7 @@ impl Upload {
 
     /// The rules of the path that the file will have, if its name is not the URI's: it may belong to another
     /// location.
-    pub fn judge_path(
+    pub fn check_path(
         &mut self,
         ex: &mut Exchange,
         cx: &mut Services,
@@ -89,14 +89,14 @@ impl Upload {
         }
         let place = self.place_mut(which);
         if !ex.config.hidden_places.is_empty() {
-            place.judge_hidden(ex, cx, &place.real_path(name)?)?;
+            place.check_hidden(ex, cx, &place.real_path(name)?)?;
         }
         let paths = PathRules::of(ex, cx);
-        self.judge_by(&paths, ex, cx, (which, name), content_type)
+        self.check_by(&paths, ex, cx, (which, name), content_type)
     }
 
-    /// [`Upload::judge_path`] with rules that are known. `content_type`: None if the upload's own was checked before.
-    fn judge_by(
+    /// [`Upload::check_path`] with rules that are known. `content_type`: None if the upload's own was checked before.
+    fn check_by(
         &mut self,
         paths: &PathRules,
         ex: &mut Exchange,
@@ -121,7 +121,7 @@ impl Upload {
     }
 
     /// Whether a file whose own name is taken may have this one, which may belong to another location.
-    pub fn judge_renamed(
+    pub fn check_renamed(
         &mut self,
         paths: &mut Option<PathRules>,
         ex: &mut Exchange,
@@ -130,7 +130,7 @@ impl Upload {
         name: &[u8],
     ) -> Result<(), Refusal> {
         let paths = paths.get_or_insert_with(|| PathRules::of(ex, cx));
-        self.judge_by(paths, ex, cx, (part.folder, name), Some(&part.kind))?;
+        self.check_by(paths, ex, cx, (part.folder, name), Some(&part.kind))?;
         if self.most > 0 && part.size() > self.most {
             return Err(too_large().of(name));
         }
@@ -149,7 +149,7 @@ impl Upload {
         rules::check_types(ex, &self.rules.types, content_type)?;
         let name = self.name(ex, cx, fields, given, content_type)?;
         self.check_place(ex, (which, &name), given)?;
-        self.judge_path(ex, cx, (which, &name), Some(content_type))?;
+        self.check_path(ex, cx, (which, &name), Some(content_type))?;
         self.check_locks(ex, cx, (which, &name))?;
         // Renaming looks for a free name, so there is nothing to check yet.
         if self.policy.on_duplicate != Duplicate::Rename || self.policy.conditional {

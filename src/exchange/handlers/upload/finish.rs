@@ -106,7 +106,7 @@ impl Upload {
         let name = self.name(ex, cx, fields, given, &kind)?;
         let which = self.parts.get(at).and_then(|part| part.folder);
         self.check_place(ex, (which, &name), given)?;
-        self.judge_path(ex, cx, (which, &name), Some(&kind))?;
+        self.check_path(ex, cx, (which, &name), Some(&kind))?;
         if let Some(part) = self.parts.get_mut(at) {
             if self.most > 0 && part.size() > self.most {
                 return Err(too_large().of(&name));
@@ -283,7 +283,7 @@ impl Upload {
         let (mut parts, mut temp_names) = (std::mem::take(&mut self.parts), std::mem::take(&mut cx.temp_names));
         let mut refused = None;
         let may: May<'_> = &mut |part, name| {
-            refused = self.judge_renamed(paths, ex, cx, part, name).err();
+            refused = self.check_renamed(paths, ex, cx, part, name).err();
             refused.is_none()
         };
         let outcome = commit::name(&dir, &mut parts[at], (on_duplicate, seen), &mut numbers, &mut temp_names, may);

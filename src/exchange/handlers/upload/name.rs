@@ -1,6 +1,6 @@
 //! Names of stored files: which names a client may give, and how other names are made.
 //!
-//! A name is checked, never rewritten: [`Names::judge`] refuses with a 400 that says why. Invariant: every name from
+//! A name is checked, never rewritten: [`Names::check`] refuses with a 400 that says why. Invariant: every name from
 //! [`choose`] or [`exact`] has been checked.
 
 use super::record::extension;
@@ -46,7 +46,7 @@ impl Names {
     ///
     /// # Errors
     /// The rule that it breaks, as the end of a sentence for the client.
-    pub fn judge(self, name: &[u8]) -> Result<(), &'static str> {
+    pub fn check(self, name: &[u8]) -> Result<(), &'static str> {
         self.look(name)?;
         // A program that gets the name may decode it again: it must be a valid name then, too.
         if self.rule != NameRule::Safe || memchr::memchr(b'%', name).is_none() {
@@ -188,7 +188,7 @@ pub fn is_chosen_here(rule: &FileName, given: Option<&[u8]>) -> bool {
 /// The name a file is stored under: the client's, where it gave one and may choose.
 ///
 /// # Errors
-/// 400 for a name that [`Names::judge`] refuses.
+/// 400 for a name that [`Names::check`] refuses.
 pub fn choose(
     ex: &mut Exchange,
     cx: &mut Services,
@@ -199,7 +199,7 @@ pub fn choose(
     let given = (!known.name.is_empty()).then_some(known.name);
     let names = Names::of(ex);
     if let Some(name) = given {
-        names.judge(name).map_err(|why| Refusal::name(why, name))?;
+        names.check(name).map_err(|why| Refusal::name(why, name))?;
     }
     let end = match given {
         Some(name) => extension(name),
@@ -211,13 +211,13 @@ pub fn choose(
         (FileName::Original | FileName::Time, _) => [moment(cx.now.unix).as_bytes(), end].concat(),
         (FileName::Value(template), _) => expand(template, ex, cx, known),
     };
-    names.judge(&name).map_err(|why| Refusal::name(why, &name))?;
+    names.check(&name).map_err(|why| Refusal::name(why, &name))?;
     Ok(name)
 }
 
 /// The name that the URI gives, and no other.
 pub fn exact(names: Names, name: &[u8]) -> Result<Vec<u8>, Refusal> {
-    names.judge(name).map_err(|why| Refusal::name(why, name))?;
+    names.check(name).map_err(|why| Refusal::name(why, name))?;
     Ok(name.to_vec())
 }
 
@@ -306,14 +306,14 @@ mod tests {
         let names =
             ["Q: why.txt", "Vol. 2.", " first", "feat. x ", "C:evil", "x.php.", ".DS_Store", "._f", "~lock.a.odt#"];
         for name in names {
-            assert_eq!(DAV.judge(name.as_bytes()), Ok(()), "{name}");
-            assert_eq!(FORM.judge(name.as_bytes()).is_ok(), !name.starts_with('.'), "{name}");
+            assert_eq!(DAV.check(name.as_bytes()), Ok(()), "{name}");
+            assert_eq!(FORM.check(name.as_bytes()).is_ok(), !name.starts_with('.'), "{name}");
         }
         for name in [&b".."[..], b".", b"a/b", b"a\0", b".webserv-upload-1", b""] {
-            assert!(ANY.judge(name).is_err(), "{}", String::from_utf8_lossy(name));
+            assert!(ANY.check(name).is_err(), "{}", String::from_utf8_lossy(name));
         }
         for name in [&b"a\nb"[..], b"a\\b", b".htaccess", b"a%2fb", b"\xff"] {
-            assert_eq!(ANY.judge(name), Ok(()), "{}", String::from_utf8_lossy(name));
+            assert_eq!(ANY.check(name), Ok(()), "{}", String::from_utf8_lossy(name));
         }
     }
 
@@ -343,7 +343,7 @@ mod tests {
             &long,
         ];
         for name in good {
-            assert_eq!(FORM.judge(name.as_bytes()), Ok(()), "{name}");
+            assert_eq!(FORM.check(name.as_bytes()), Ok(()), "{name}");
         }
         let longer = "n".repeat(256);
         let bad: [(&[u8], &str); 35] = [
@@ -384,7 +384,7 @@ mod tests {
             (longer.as_bytes(), "longer"),
         ];
         for (name, expected) in bad {
-            let why = FORM.judge(name).expect_err(&String::from_utf8_lossy(name));
+            let why = FORM.check(name).expect_err(&String::from_utf8_lossy(name));
             assert!(why.contains(expected), "{:?}: {why}", String::from_utf8_lossy(name));
         }
     }
@@ -422,6 +422,6 @@ mod tests {
         assert_eq!(&moment(1_795_385_811)[..16], "20261122-221651-");
         assert_eq!(moment(0).len(), 24);
         assert_eq!(random_digits(8).len(), 8);
-        assert_eq!(FORM.judge(moment(0).as_bytes()), Ok(()));
+        assert_eq!(FORM.check(moment(0).as_bytes()), Ok(()));
     }
 }

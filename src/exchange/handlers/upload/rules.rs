@@ -111,10 +111,10 @@ pub fn check_room(dir: BorrowedFd<'_>, min_free: MinFree, size: u64) -> Result<(
         return Ok(());
     }
     // A file system that does not report its free space is not checked.
-    file::free_space(dir).map_or(Ok(()), |(free, total)| judge_room(free, total, min_free, size))
+    file::free_space(dir).map_or(Ok(()), |(free, total)| check_free_space(free, total, min_free, size))
 }
 
-fn judge_room(free: u64, total: u64, min_free: MinFree, size: u64) -> Result<(), Refusal> {
+fn check_free_space(free: u64, total: u64, min_free: MinFree, size: u64) -> Result<(), Refusal> {
     let kept = match min_free {
         MinFree::Bytes(bytes) => bytes,
         MinFree::Percent(percent) => (u128::from(total) * u128::from(percent) / 100) as u64,
@@ -142,7 +142,8 @@ mod tests {
 
     #[test]
     fn what_is_stored_leaves_as_much_free_as_is_to_stay_free() {
-        let limit = |free, min_free, size| judge_room(free, 1000, min_free, size).err().map(|refusal| refusal.limit);
+        let limit =
+            |free, min_free, size| check_free_space(free, 1000, min_free, size).err().map(|refusal| refusal.limit);
         for (free, min_free, size, expected) in [
             (100, MinFree::Bytes(0), 100, None),
             (100, MinFree::Bytes(0), 101, Some("")),
@@ -156,7 +157,7 @@ mod tests {
         ] {
             assert_eq!(limit(free, min_free, size), expected, "{free} {min_free:?} {size}");
         }
-        assert!(judge_room(0, 0, MinFree::Bytes(1), 1).is_ok(), "the file system does not say");
+        assert!(check_free_space(0, 0, MinFree::Bytes(1), 1).is_ok(), "the file system does not say");
     }
 
     #[test]

@@ -60,8 +60,8 @@ pub fn find(
     let whole = &split.path[split.trusted..];
     let rest = &whole[whole.iter().position(|b| *b != b'/').unwrap_or(whole.len())..];
     let names = Names::of(ex);
-    judge_path(rest, split.path.get(split.area..).unwrap_or_default(), names)?;
-    judge_hidden(ex, cx, &split.path, &split.path[..split.trusted])?;
+    check_path(rest, split.path.get(split.area..).unwrap_or_default(), names)?;
+    check_hidden(ex, cx, &split.path, &split.path[..split.trusted])?;
     let base = base.map_or_else(|| open_base(&split, rules, cx), Ok)?;
     cx.stored_places.used(&split.path);
     cx.hidden_places.used(&split.path);
@@ -133,7 +133,7 @@ fn parent_of(uri: &[u8]) -> Vec<u8> {
 
 /// Checks the names of a path, whatever exists there: `rest` is beneath what is trusted, `below` beneath the
 /// location. Neither may contain names of this server's own, and `.git/hooks` is no place for uploads.
-fn judge_path(rest: &[u8], below: &[u8], names: Names) -> Result<(), Refusal> {
+fn check_path(rest: &[u8], below: &[u8], names: Names) -> Result<(), Refusal> {
     if rest.split(|b| *b == b'/').any(|component| component == b"..") {
         return Err(Refusal::new(Status::FORBIDDEN, "the path leads out of the area"));
     }
@@ -148,7 +148,7 @@ fn judge_path(rest: &[u8], below: &[u8], names: Names) -> Result<(), Refusal> {
 }
 
 /// Nothing is stored where nothing is shown, whatever store or folder leads there.
-fn judge_hidden(ex: &Exchange, cx: &mut Services, path: &[u8], area: &[u8]) -> Result<(), Refusal> {
+fn check_hidden(ex: &Exchange, cx: &mut Services, path: &[u8], area: &[u8]) -> Result<(), Refusal> {
     match paths::is_hidden(ex, cx, path, area) {
         Ok(true) => Err(Refusal::new(Status::NOT_FOUND, "the path leads to what is not shown")),
         Ok(false) => Ok(()),
@@ -213,7 +213,7 @@ fn descend(
     let (dir, rest) = make_path::deepest(base, rel, resolve).map_err(failed)?;
     let mut missing = Vec::new();
     for component in rest.rsplit(|b| *b == b'/').filter(|name| !name.is_empty()) {
-        names.judge(component).map_err(|why| Refusal::new(Status::BAD_REQUEST, why).detail("a directory".into()))?;
+        names.check(component).map_err(|why| Refusal::new(Status::BAD_REQUEST, why).detail("a directory".into()))?;
         missing.push(c_path(component)?);
     }
     missing.reverse();
@@ -276,7 +276,7 @@ impl TargetDir {
     /// 400 for a component that is not a file name, such as an empty one.
     pub fn below(&self, rel: &[u8], names: Names) -> Result<TargetDir, Refusal> {
         for component in rel.strip_suffix(b"/").unwrap_or(rel).split(|b| *b == b'/') {
-            names.judge(component).map_err(|why| Refusal::new(Status::BAD_REQUEST, why))?;
+            names.check(component).map_err(|why| Refusal::new(Status::BAD_REQUEST, why))?;
         }
         let (dir, missing) = match self.missing.is_empty() {
             true => descend(&self.dir, rel, &self.path, true, self.resolve, names)?,
@@ -332,8 +332,8 @@ impl TargetDir {
     }
 
     /// As [`find`] checked the directory: a file of that path.
-    pub fn judge_hidden(&self, ex: &Exchange, cx: &mut Services, path: &[u8]) -> Result<(), Refusal> {
-        judge_hidden(ex, cx, path, self.area_path())
+    pub fn check_hidden(&self, ex: &Exchange, cx: &mut Services, path: &[u8]) -> Result<(), Refusal> {
+        check_hidden(ex, cx, path, self.area_path())
     }
 
     /// The area's path, as it was opened.
