@@ -1,6 +1,6 @@
 //! What a finished request adds to the counters of the process.
 
-use super::handlers::upstream::record::Record;
+use super::handlers::upstream::record::UpstreamRecord;
 use super::log_facts::{LimitOutcome, UploadPart};
 use super::{Exchange, Tx};
 use crate::http::status::Status;
@@ -57,7 +57,7 @@ fn uploads(ex: &Exchange, cx: &mut Services) {
     }
 }
 
-fn upstreams(record: &Record, cx: &mut Services) {
+fn upstreams(record: &UpstreamRecord, cx: &mut Services) {
     let name = String::from_utf8_lossy(record.host.as_deref().unwrap_or_default());
     for one in record.tries.iter().filter(|one| !one.peer.is_empty()) {
         for (timing, ms) in [

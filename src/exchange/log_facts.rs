@@ -2,7 +2,7 @@
 //! uploads came to. Written as the exchange goes on; nothing here decides how it goes on.
 
 use super::handlers::upload::record::UploadRecord as Uploaded;
-use super::handlers::upstream::record::Record as Asked;
+use super::handlers::upstream::record::UpstreamRecord as Asked;
 use super::handlers::upstream::spare::Spare;
 use crate::sys::random;
 use std::cell::Cell;

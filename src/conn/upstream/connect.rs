@@ -19,7 +19,7 @@ use crate::sys::socket::Connect;
 /// Milliseconds to wait for a program to end before its output is watched (up to 18, given the ticks of the timers).
 /// The output of a quick program is then read as a whole, without epoll, and sent together with its end: this saves a
 /// packet and a turn of the event loop.
-const QUICK: u64 = 2;
+const QUICK_EXIT_WAIT: u64 = 2;
 
 /// Waits until the resolver knows the addresses of the host.
 pub(super) fn resolve(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
@@ -91,7 +91,7 @@ fn refused(io: &mut Io<'_>, active: &mut Active, cx: &mut Services, why: Unopene
     let Active { ex, handler, .. } = active;
     let Handler::Proxy(proxy) = handler else { return Step::Again };
     match why {
-        Unopened::LimitReached { limit } => proxy.crowded_out(ex, cx, limit),
+        Unopened::LimitReached { limit } => proxy.limit_reached(ex, cx, limit),
         Unopened::Local(call, e) => proxy.broken(ex, cx, call, e),
         Unopened::Unbound(local, e) => proxy.unbound(ex, cx, local, e),
         Unopened::Unreachable(e) => {
@@ -134,7 +134,7 @@ fn spawn(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
             cx.children.read_by(child, key);
             proxy.connected(ex, cx);
             proxy.awaits_quick_end = true;
-            proxy.upstream_by = cx.now.ms + QUICK;
+            proxy.upstream_by = cx.now.ms + QUICK_EXIT_WAIT;
             return Step::Again;
         }
         Err(flow) => flow,

@@ -114,7 +114,7 @@ pub(super) fn next_server(
         proxy.finish(ex, cx);
         match proxy.spool.take().filter(|spool| !spool.is_empty()) {
             Some(mut spool) => {
-                spool.is_cut = true;
+                spool.is_truncated = true;
                 *handler = Handler::Spooled(spool);
             }
             None => {
@@ -180,7 +180,7 @@ pub(super) fn talk(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, fl
         }
     }
     let mut received = receive(io, active, turn);
-    if matches!(received, Received::Progress) && is_over(active, turn) {
+    if matches!(received, Received::Progress) && program_has_ended(active, turn) {
         // Reads the end of a program's output together with its last bytes, to send both in one packet.
         progress = true;
         received = receive(io, active, turn);
@@ -200,7 +200,7 @@ pub(super) fn talk(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, fl
 }
 
 /// Whether the program has ended although the end of its output has not been read yet.
-fn is_over(active: &Active, turn: &mut Turn<'_>) -> bool {
+fn program_has_ended(active: &Active, turn: &mut Turn<'_>) -> bool {
     let is_open = matches!(&active.handler, Handler::Proxy(proxy) if !proxy.is_done());
     is_open && turn.pool.backends.of(active.backend).is_some_and(|backend| backend.has_ended())
 }
@@ -263,7 +263,7 @@ pub(super) fn receive(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>)
     let Handler::Proxy(proxy) = &mut active.handler else { return Received::Nothing };
     proxy.close_spool(&active.ex);
     if proxy.awaits_exit() && backend.has_ended() {
-        return arrived(io, active, turn, Ok(&[]));
+        return handle_read(io, active, turn, Ok(&[]));
     }
     let mut most = proxy.room(&active.ex).min(SCRATCH);
     if most == 0 || !backend.transport.can_read() {
@@ -293,7 +293,7 @@ pub(super) fn receive(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>)
     }
     let received = match outcome {
         Err(Errno::EAGAIN) => Received::Nothing,
-        outcome => arrived(io, active, turn, outcome.map(|_| &bytes[..])),
+        outcome => handle_read(io, active, turn, outcome.map(|_| &bytes[..])),
     };
     turn.budget.moved(bytes.len());
     // The bytes may contain many chunks, records or SSI commands.
@@ -318,7 +318,7 @@ fn ended(proxy: &mut Proxy, ex: &mut Exchange, from: Option<&mut Backend>, cx: &
 }
 
 /// Processes the result of a read.
-fn arrived(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, bytes: Result<&[u8], Errno>) -> Received {
+fn handle_read(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, bytes: Result<&[u8], Errno>) -> Received {
     let Active { ex, handler, backend, reader, .. } = active;
     let Handler::Proxy(proxy) = handler else { return Received::Step(Step::Again) };
     let cx = &mut *turn.cx;

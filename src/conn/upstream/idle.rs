@@ -16,7 +16,7 @@ pub struct Destination {
     /// Index of the server in the group.
     pub peer: usize,
     /// A hash of the local address and the TLS configuration.
-    pub way: u64,
+    pub transport_hash: u64,
 }
 
 /// The lists that contain an idle connection, each ordered by when it became idle.
@@ -188,7 +188,7 @@ mod tests {
     }
 
     fn destination(group: usize, peer: usize) -> Destination {
-        Destination { group, peer, way: 0 }
+        Destination { group, peer, transport_hash: 0 }
     }
 
     /// Calls `take` until it returns None.
@@ -199,7 +199,7 @@ mod tests {
     /// Connections 0 to 5, all due at 100.
     fn idle() -> (Idle, Vec<Key>) {
         let mut idle = Idle::default();
-        let bound = Destination { way: 1, ..destination(1, 0) };
+        let bound = Destination { transport_hash: 1, ..destination(1, 0) };
         let destinations =
             [destination(1, 0), destination(1, 1), destination(2, 0), destination(1, 0), destination(1, 0), bound];
         let entries = (0..).zip(destinations).map(|(at, destination)| idle.add(key(at), destination, 100)).collect();
@@ -230,7 +230,7 @@ mod tests {
         }
         let (mut idle, _) = idle();
         assert_eq!(
-            all(&mut idle, |idle| idle.take(Destination { way: 1, ..destination(1, 0) })),
+            all(&mut idle, |idle| idle.take(Destination { transport_hash: 1, ..destination(1, 0) })),
             [5],
             "made in another way"
         );

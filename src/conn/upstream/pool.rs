@@ -372,6 +372,6 @@ fn destination(
     tls: Option<&Secure>,
 ) -> Destination {
     let is_plain = local.is_none() && tls.is_none();
-    let way = if is_plain { 0 } else { hash.hash_one((local, tls)) };
-    Destination { group: Rc::as_ptr(upstream).addr(), peer, way }
+    let transport_hash = if is_plain { 0 } else { hash.hash_one((local, tls)) };
+    Destination { group: Rc::as_ptr(upstream).addr(), peer, transport_hash }
 }

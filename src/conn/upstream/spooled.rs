@@ -24,9 +24,9 @@ pub fn step(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
                 return Step::Again;
             }
         }
-        None => spool.is_cut = true,
+        None => spool.is_truncated = true,
     }
-    let is_cut = spool.is_cut;
+    let is_cut = spool.is_truncated;
     *handler = Handler::None;
     if is_cut {
         break_off(ex);

@@ -82,7 +82,7 @@ fn judge_page(ex: &mut Exchange, cx: &mut Services) -> Flow {
     ex.basis.varies();
     let path = ex.route.path.clone();
     let shown = Printable(&path);
-    match stored::may_be(ex, cx, &path, Links::Possible) {
+    match stored::is_client_writable(ex, cx, &path, Links::Possible) {
         Ok(is_stored) => {
             ex.response.is_inert = is_stored;
             if is_stored {

@@ -4,7 +4,7 @@ use super::put::{Is, number, put};
 use super::request;
 use crate::config::template::Builtin;
 use crate::exchange::Exchange;
-use crate::exchange::handlers::upstream::record::{AttemptFact, Record};
+use crate::exchange::handlers::upstream::record::{AttemptFact, UpstreamRecord};
 use crate::http::h1::request::Length;
 use crate::services::Services;
 
@@ -42,7 +42,7 @@ pub fn value(builtin: Builtin, ex: &mut Exchange, _: &mut Services, out: &mut Ve
 }
 
 /// What the record shows, if an upstream was asked.
-pub fn record(ex: &Exchange, show: impl FnOnce(&Record) -> bool) -> Is {
+pub fn record(ex: &Exchange, show: impl FnOnce(&UpstreamRecord) -> bool) -> Is {
     match ex.log.upstream.as_deref().map(show) {
         Some(true) => Is::Set,
         _ => Is::Unset,

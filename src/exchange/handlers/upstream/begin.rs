@@ -61,7 +61,7 @@ pub(super) fn assemble(ex: &mut Exchange, cx: &mut Services, protocol: Protocol,
         upstream_by: cx.now.ms + ex.here().settings.names.timeout.0 + 1000,
         client_by: cx.now.ms + ex.here().settings.client.body_timeout.0,
     };
-    proxy.aim(ex, upstream);
+    proxy.set_group(ex, upstream);
     Ok(Box::new(proxy))
 }
 

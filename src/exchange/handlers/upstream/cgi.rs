@@ -35,7 +35,7 @@ use std::rc::Rc;
 /// The value of PATH.
 const PATH: &[u8] = b"/usr/local/bin:/usr/bin:/bin";
 /// Bytes that a pipe can hold, unless its user has exceeded the limit for pipes.
-const PIPE: usize = 64 << 10;
+const PIPE_CAPACITY: usize = 64 << 10;
 /// Maximum number of path segments after the script name that are tried.
 const DEPTH: usize = 64;
 
@@ -112,11 +112,11 @@ fn find(ex: &mut Exchange, cx: &mut Services, interpreter: Interpreter) -> Resul
         // variables.
         let whole = files.alias == Some(u32::MAX) || root >= path.len() && files.root.constant().is_none();
         let root = if whole { trusted(&files.root, &path) } else { root };
-        match look_at(&path, root) {
+        match open_script(&path, root) {
             Ok(seen) if seen.stat.kind == FileKind::Regular => {
                 let (name, path_info) = uri.split_at(end);
-                let is_meant = path_info.is_empty() || is_meant(ex, &uri, name);
-                judge(ex, cx, &seen, is_meant, interpreter.is_some())?;
+                let is_meant = path_info.is_empty() || location_matches_script(ex, &uri, name);
+                check_script(ex, cx, &seen, is_meant, interpreter.is_some())?;
                 return Ok(Script { file: seen.file, name: name.to_vec(), path_info: path_info.to_vec(), interpreter });
             }
             Ok(_) => break,
@@ -133,7 +133,7 @@ fn find(ex: &mut Exchange, cx: &mut Services, interpreter: Interpreter) -> Resul
 
 /// Whether the location matches the program's name, not only the path info: with `location ~ \.py$`, the URI
 /// `/picture.jpg/x.py` does not run the picture.
-fn is_meant(ex: &Exchange, uri: &[u8], name: &[u8]) -> bool {
+fn location_matches_script(ex: &Exchange, uri: &[u8], name: &[u8]) -> bool {
     let of = |uri: &[u8]| location::find(&ex.config, ex.route.server, uri, &mut NoTrace).map(|found| found.location);
     let is_regex = |at| ex.config.location(at).kind == LocationKind::Regex;
     let here = ex.route.location;
@@ -182,7 +182,7 @@ fn shortest(path: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Opens the file at `path`, whose first `root` bytes are the root.
-fn look_at(path: &[u8], root: usize) -> Result<RealFile, Errno> {
+fn open_script(path: &[u8], root: usize) -> Result<RealFile, Errno> {
     if let Some(seen) = without_links(path)? {
         return Ok(seen);
     }
@@ -208,7 +208,7 @@ fn look_at(path: &[u8], root: usize) -> Result<RealFile, Errno> {
 }
 
 /// Checks that the file may be run.
-fn judge(
+fn check_script(
     ex: &mut Exchange,
     cx: &mut Services,
     seen: &RealFile,
@@ -297,7 +297,7 @@ impl Proxy {
 /// A descriptor from which these bytes, followed by the end of file, can be read: a pipe if they fit (saves 60 µs),
 /// otherwise a file.
 fn holding(bytes: &[u8]) -> Result<OwnedFd, (&'static str, Errno)> {
-    if bytes.len() <= PIPE {
+    if bytes.len() <= PIPE_CAPACITY {
         let (read, write) = file::pipe().map_err(|e| ("pipe2()", e))?;
         if file::write(write.as_fd(), bytes) == Ok(bytes.len()) {
             // Programs do not expect EAGAIN on an empty pipe.
@@ -311,7 +311,7 @@ fn holding(bytes: &[u8]) -> Result<OwnedFd, (&'static str, Errno)> {
 }
 
 /// Variables that every program gets.
-const ALWAYS: [(&[u8], Builtin); 13] = [
+const REQUIRED_VARS: [(&[u8], Builtin); 13] = [
     (b"QUERY_STRING", Builtin::QueryString),
     (b"REQUEST_METHOD", Builtin::RequestMethod),
     (b"REQUEST_URI", Builtin::RequestUri),
@@ -327,7 +327,7 @@ const ALWAYS: [(&[u8], Builtin); 13] = [
     (b"REMOTE_PORT", Builtin::RemotePort),
 ];
 /// Variables that are omitted if empty.
-const WHERE_SET: [(&[u8], Builtin); 3] =
+const OPTIONAL_VARS: [(&[u8], Builtin); 3] =
     [(b"CONTENT_TYPE", Builtin::ContentType), (b"CONTENT_LENGTH", Builtin::ContentLength), (b"HTTPS", Builtin::Https)];
 
 fn builtin_text(builtin: Builtin, ex: &mut Exchange, cx: &mut Services) -> Vec<u8> {
@@ -358,10 +358,10 @@ fn environment(ex: &mut Exchange, cx: &mut Services, script: &Script) -> (String
         let root = builtin_text(Builtin::DocumentRoot, ex, cx);
         put(b"PATH_TRANSLATED", &[root.strip_suffix(b"/").unwrap_or(&root), &script.path_info].concat());
     }
-    for (at, (name, builtin)) in ALWAYS.into_iter().chain(WHERE_SET).enumerate() {
+    for (at, (name, builtin)) in REQUIRED_VARS.into_iter().chain(OPTIONAL_VARS).enumerate() {
         value.clear();
         variables::value(&Var::Builtin(builtin), ex, cx, &mut value);
-        if at < ALWAYS.len() || !value.is_empty() {
+        if at < REQUIRED_VARS.len() || !value.is_empty() {
             put(name, &value);
         }
     }

@@ -1,6 +1,7 @@
 //! Set-Cookie from an upstream: proxy_cookie_domain and proxy_cookie_path, then proxy_cookie_flags. A cookie without a
 //! matching rule is left unchanged, byte for byte; otherwise, `; ` separates the attributes (nginx).
 
+use super::record::trim_spaces;
 use super::rewrite::{self, Compare};
 use super::settings::settings;
 use crate::config::settings::proxy::From;
@@ -58,16 +59,9 @@ pub fn rewrite(ex: &mut Exchange, cx: &mut Services, value: &[u8]) -> Vec<u8> {
 
 fn attribute(text: &[u8]) -> Attribute<'_> {
     match memchr::memchr(b'=', text) {
-        Some(at) => (trim(&text[..at]), Some(trim(&text[at + 1..]).to_vec())),
-        None => (trim(text), None),
+        Some(at) => (trim_spaces(&text[..at]), Some(trim_spaces(&text[at + 1..]).to_vec())),
+        None => (trim_spaces(text), None),
     }
-}
-
-/// Removes surrounding spaces; other blanks stay (nginx).
-fn trim(text: &[u8]) -> &[u8] {
-    let start = text.iter().position(|b| *b != b' ').unwrap_or(text.len());
-    let end = text.iter().rposition(|b| *b != b' ').map_or(start, |at| at + 1);
-    &text[start..end]
 }
 
 /// The flags of the first rule for this cookie. None: no rule matches, or it has no flags.

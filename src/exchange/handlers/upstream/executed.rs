@@ -23,7 +23,7 @@ impl Programs {
         // The application looks up a module name in its own search path.
         let is_module = matches!(role, Role::Loaded | Role::LoadedFrom) && !value.contains(&b'/');
         if !value.is_empty() && !is_module {
-            self.noted.push((role, bare(value).to_vec()));
+            self.noted.push((role, script_path(value).to_vec()));
         }
     }
 
@@ -73,7 +73,7 @@ fn join(root: &[u8], name: &[u8]) -> Vec<u8> {
 
 /// The path as the application reads it: up to a NUL, and, as php-fpm does, without the prefix of Apache's proxy
 /// modules.
-fn bare(value: &[u8]) -> &[u8] {
+fn script_path(value: &[u8]) -> &[u8] {
     let end = memchr::memchr(0, value).unwrap_or(value.len());
     let value = &value[..end];
     let prefixes = [&b"proxy:fcgi://"[..], b"proxy:balancer://"];
@@ -96,7 +96,7 @@ mod tests {
             ("proxy:fcgi://nothing", "proxy:fcgi://nothing"),
             ("x.php", "x.php"),
         ] {
-            assert_eq!(bare(value.as_bytes()), expected.as_bytes(), "{value:?}");
+            assert_eq!(script_path(value.as_bytes()), expected.as_bytes(), "{value:?}");
         }
     }
 }

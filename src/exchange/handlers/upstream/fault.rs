@@ -85,7 +85,7 @@ impl Proxy {
     }
 
     /// Logs, in nginx's words, that the connection limit is reached.
-    pub fn crowded_out(&mut self, ex: &mut Exchange, cx: &mut Services, limit: usize) {
+    pub fn limit_reached(&mut self, ex: &mut Exchange, cx: &mut Services, limit: usize) {
         let doing = self.doing(ex);
         ex.report(cx, Level::Alert, format_args!("{limit} worker_connections are not enough while {doing}"));
     }
@@ -174,7 +174,7 @@ impl Proxy {
     }
 
     /// Whether this status leads to the next server.
-    pub(super) fn goes_on(&self, ex: &Exchange, cx: &Services, code: u16) -> bool {
+    pub(super) fn tries_next(&self, ex: &Exchange, cx: &Services, code: u16) -> bool {
         let settings = &settings(ex);
         let Some(kind) = next_of(code) else { return false };
         let repeat = if request::is_repeatable(ex) { 0 } else { NextUpstream::NON_IDEMPOTENT.0 };

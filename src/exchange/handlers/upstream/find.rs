@@ -2,7 +2,7 @@
 //! that is not a group is resolved by the location's resolver.
 
 use super::proxy::{Pending, Phase, Proxy};
-use super::record::{Record, RequestTarget};
+use super::record::{RequestTarget, UpstreamRecord};
 use super::request;
 use crate::config::addr::PeerAddr;
 use crate::config::model::Level;
@@ -28,7 +28,12 @@ pub(super) struct Target {
 }
 
 /// Determines where the location's pass directive sends this request.
-pub(super) fn find(ex: &mut Exchange, cx: &mut Services, pass: &Pass, record: &mut Record) -> Result<Target, Status> {
+pub(super) fn find(
+    ex: &mut Exchange,
+    cx: &mut Services,
+    pass: &Pass,
+    record: &mut UpstreamRecord,
+) -> Result<Target, Status> {
     let (found, host, port, made): (_, Rc<[u8]>, Rc<[u8]>, _);
     let text;
     let mut is_secure = pass.is_secure;
@@ -63,7 +68,7 @@ pub(super) fn find(ex: &mut Exchange, cx: &mut Services, pass: &Pass, record: &m
 }
 
 /// Sets `$proxy_host` and `$proxy_port`, which are only set by proxy_pass (nginx).
-fn note_place(record: &mut Record, pass: &Pass, (host, port): (Rc<[u8]>, Rc<[u8]>)) {
+fn note_place(record: &mut UpstreamRecord, pass: &Pass, (host, port): (Rc<[u8]>, Rc<[u8]>)) {
     let is_http = pass.protocol.is_http();
     (record.host, record.port) = (is_http.then_some(host), is_http.then_some(port));
 }
@@ -131,7 +136,7 @@ impl Proxy {
         let (host, port) = (pending.host.clone(), pending.port);
         self.pending = None;
         let upstream = made(ex, cx, &host, port, outcome).map_err(Flow::Status)?;
-        self.aim(ex, upstream);
+        self.set_group(ex, upstream);
         self.phase = Phase::Pick;
         Ok(true)
     }

@@ -152,7 +152,7 @@ fn configured(ex: &mut Exchange, cx: &mut Services, gateway: &Gateway, params: &
 /// Writes the client's fields that no configured parameter replaces.
 fn passed(ex: &Exchange, gateway: &Gateway, caches: bool, params: &mut Params) {
     let is_replaced = |name: &[u8]| {
-        let part = caches && name.strip_prefix(HEADER).is_some_and(is_about_a_part);
+        let part = caches && name.strip_prefix(HEADER).is_some_and(is_conditional_or_range);
         name == b"HTTP_HOST" || part || is_set(gateway, name)
     };
     client_lines(ex, is_replaced, |name, value| params.push(name, value));
@@ -160,7 +160,7 @@ fn passed(ex: &Exchange, gateway: &Gateway, caches: bool, params: &mut Params) {
 
 /// Whether a field requests a part of the response or makes it conditional; such fields are not passed if the whole
 /// response is needed.
-fn is_about_a_part(name: &[u8]) -> bool {
+fn is_conditional_or_range(name: &[u8]) -> bool {
     let written: Vec<u8> = name.iter().map(|b| if *b == b'_' { b'-' } else { *b }).collect();
-    http1::is_about_a_part(HeaderId::of(&written))
+    http1::is_conditional_or_range(HeaderId::of(&written))
 }

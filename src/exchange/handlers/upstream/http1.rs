@@ -126,7 +126,7 @@ fn set_fields(ex: &mut Exchange, cx: &mut Services, settings: &Settings, host: &
 
 /// Fields that request a part of the response or make it conditional; they are not passed if the whole response is
 /// needed.
-pub(super) fn is_about_a_part(id: HeaderId) -> bool {
+pub(super) fn is_conditional_or_range(id: HeaderId) -> bool {
     matches!(
         id,
         HeaderId::IfMatch
@@ -157,7 +157,7 @@ fn passed<T>(ex: &Exchange, set: &[(Box<[u8]>, T)], caches: bool, out: &mut Vec<
                 | HeaderId::KeepAlive
                 | HeaderId::Expect
                 | HeaderId::Upgrade
-        ) || caches && is_about_a_part(field.id);
+        ) || caches && is_conditional_or_range(field.id);
         let name = field.name.of(buf);
         if hop || set.iter().any(|(set, _)| set.eq_ignore_ascii_case(name)) {
             continue;

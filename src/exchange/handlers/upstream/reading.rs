@@ -21,9 +21,9 @@ use std::ops::Range;
 use std::rc::Rc;
 
 /// Maximum number of interim responses (1xx) per request: each restarts proxy_read_timeout.
-const INTERIM: u32 = 100;
+const MAX_INTERIM: u32 = 100;
 /// Milliseconds that a program may take to exit after closing its output. One that was killed needs no time.
-const EXIT: u64 = 100;
+const EXIT_WAIT: u64 = 100;
 
 /// A complete response head: the exchange's next step, and where the body begins in the bytes that completed the head.
 pub struct Headed {
@@ -126,7 +126,7 @@ impl Proxy {
         self.keep = self.head.keep_alive;
         self.ending = self.head.ending;
         let received = self.keep_head(ex, cx, text.get(at..end).unwrap_or_default());
-        let flow = respond::judge(self, ex, cx, &received)?;
+        let flow = respond::handle_head(self, ex, cx, &received)?;
         Ok(Some((flow, end.saturating_sub(before))))
     }
 
@@ -145,7 +145,7 @@ impl Proxy {
     /// Processes an interim response, the first `len` of the received bytes.
     fn interim(&mut self, ex: &mut Exchange, cx: &mut Services, bytes: &[u8], len: usize) -> Result<(), Fault> {
         self.interim += 1;
-        if self.interim > INTERIM {
+        if self.interim > MAX_INTERIM {
             let what = "upstream sent too many informational responses while reading response header";
             ex.report(cx, Level::Error, format_args!("{what} from upstream"));
             return Err(Fault::InvalidHeader);
@@ -168,7 +168,7 @@ impl Proxy {
         self.reading = match self.ending {
             _ if self.phase == Phase::Tunnel => Reading::UntilClose,
             // Nothing is sent to the client.
-            Ending::Length(0) if ex.asks_only() => self.whole(false),
+            Ending::Length(0) if ex.asks_only() => self.after_body(false),
             _ if self.ending != Ending::None && ex.tx == Tx::Done && (ex.sub.is_none() || ex.asks_only()) => {
                 self.keep = false;
                 self.reading = Reading::Done;
@@ -179,7 +179,7 @@ impl Proxy {
                 self.keep &= self.protocol.is_http();
                 Reading::Done
             }
-            Ending::Length(0) => self.whole(false),
+            Ending::Length(0) => self.after_body(false),
             Ending::Length(length) => Reading::Length(Decoder::of_response(Framing::Length(length))),
             Ending::Chunked => Reading::Length(Decoder::of_response(Framing::Chunked)),
             Ending::Close => Reading::UntilClose,
@@ -217,7 +217,7 @@ impl Proxy {
     }
 
     /// The state after the whole body has arrived.
-    fn whole(&self, warned: bool) -> Reading {
+    fn after_body(&self, warned: bool) -> Reading {
         if self.protocol.ends_by_record() { Reading::Rest { warned } } else { Reading::Done }
     }
 
@@ -255,7 +255,7 @@ impl Proxy {
                 }
                 if decoder.is_done() {
                     let trailers = std::mem::take(&mut decoder.trailers).0;
-                    self.reading = self.whole(at < bytes.len());
+                    self.reading = self.after_body(at < bytes.len());
                     respond::trailers(ex, trailers);
                 }
             }
@@ -322,7 +322,7 @@ impl Proxy {
             }
             None if matches!(self.reading, Reading::UntilClose) => {
                 self.reading = Reading::UntilExit;
-                self.upstream_by = cx.now.ms + EXIT;
+                self.upstream_by = cx.now.ms + EXIT_WAIT;
                 Ok(())
             }
             _ => self.closed(ex, cx),

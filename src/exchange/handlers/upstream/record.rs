@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 /// The requests to upstreams on behalf of one client request.
 #[derive(Default)]
-pub struct Record {
+pub struct UpstreamRecord {
     /// The protocol of the last upstream.
     pub protocol: Protocol,
     pub tries: Vec<Try>,
@@ -104,12 +104,12 @@ impl Try {
     }
 }
 
-impl Record {
+impl UpstreamRecord {
     /// Clears everything; the list of attempts keeps its capacity.
     pub fn clear(&mut self) {
         let mut tries = std::mem::take(&mut self.tries);
         tries.clear();
-        *self = Record { tries, ..Record::default() };
+        *self = UpstreamRecord { tries, ..UpstreamRecord::default() };
     }
 
     /// The request continues in another location, which has not passed anything on yet.
@@ -211,7 +211,7 @@ impl Record {
         [scheme.as_bytes(), one.peer.as_bytes(), &place.uri].concat()
     }
 
-    /// The value of a trailer of the last response, named as in [`Record::header`].
+    /// The value of a trailer of the last response, named as in [`UpstreamRecord::header`].
     pub fn trailer(&self, name: &[u8], out: &mut Vec<u8>) -> bool {
         let mut found = false;
         for (written, value) in self.trailer_lines() {
@@ -236,9 +236,9 @@ impl Record {
         for (_, _, value) in self.fields().filter(|(field, ..)| field.id == HeaderId::SetCookie) {
             let pair = value.split(|b| *b == b';').next().unwrap_or_default();
             if let Some(at) = memchr::memchr(b'=', pair)
-                && trim(&pair[..at]).eq_ignore_ascii_case(name)
+                && trim_spaces(&pair[..at]).eq_ignore_ascii_case(name)
             {
-                out.extend_from_slice(trim(&pair[at + 1..]));
+                out.extend_from_slice(trim_spaces(&pair[at + 1..]));
                 return true;
             }
         }
@@ -253,7 +253,7 @@ fn is_named(written: &[u8], name: &[u8]) -> bool {
 }
 
 /// Removes surrounding spaces; other blanks are part of a cookie (nginx).
-fn trim(bytes: &[u8]) -> &[u8] {
+pub(super) fn trim_spaces(bytes: &[u8]) -> &[u8] {
     let start = bytes.iter().position(|b| *b != b' ').unwrap_or(bytes.len());
     let end = bytes.iter().rposition(|b| *b != b' ').map_or(start, |last| last + 1);
     &bytes[start..end]
@@ -273,9 +273,9 @@ mod tests {
     #[test]
     fn tries_are_a_list() {
         let one = |peer: &str, status, connect| Try { peer: peer.into(), status, connect, ..Try::default() };
-        let record = Record {
+        let record = UpstreamRecord {
             tries: vec![one("a:1", 502, None), one("b:2", 200, Some(1205)), Try::default(), one("unix:/x", 0, Some(0))],
-            ..Record::default()
+            ..UpstreamRecord::default()
         };
         for (what, expected) in [
             (AttemptFact::Addr, "a:1, b:2 : unix:/x"),
@@ -287,6 +287,6 @@ mod tests {
             assert!(record.list(what, &mut out));
             assert_eq!(String::from_utf8_lossy(&out), expected);
         }
-        assert!(!Record::default().list(AttemptFact::Addr, &mut Vec::new()));
+        assert!(!UpstreamRecord::default().list(AttemptFact::Addr, &mut Vec::new()));
     }
 }

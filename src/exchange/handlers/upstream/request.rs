@@ -14,7 +14,7 @@ pub fn target(ex: &mut Exchange, pass: &Pass, made: Option<&[u8]>) -> Vec<u8> {
         // A URI with variables is passed unchanged (nginx).
         let slash: &[u8] = if part.starts_with(b"/") { b"" } else { b"/" };
         let mut whole = [slash, part].concat();
-        uri::tame(&mut whole);
+        uri::escape_controls(&mut whole);
         return whole;
     }
     let part: &[u8] = match &pass.to {

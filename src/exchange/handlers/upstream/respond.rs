@@ -49,9 +49,14 @@ pub fn is_intercepted(ex: &Exchange, status: Status) -> bool {
 }
 
 /// The head is complete: decides how to continue.
-pub fn judge(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services, head: &ReceivedHead) -> Result<Flow, Fault> {
+pub fn handle_head(
+    proxy: &mut Proxy,
+    ex: &mut Exchange,
+    cx: &mut Services,
+    head: &ReceivedHead,
+) -> Result<Flow, Fault> {
     let code = head.head.status;
-    if proxy.goes_on(ex, cx, code) {
+    if proxy.tries_next(ex, cx, code) {
         return Err(Fault::Status(code));
     }
     let settings = settings(ex).clone();
@@ -70,13 +75,13 @@ pub fn judge(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services, head: &Rec
         && let Some(target) = head.head.local_redirect(&head.bytes)
     {
         keep_lines(head, ex, cx);
-        return Ok(elsewhere(ex, cx, target));
+        return Ok(accel_redirect(ex, cx, target));
     }
     if !settings.ignore.redirect
         && let Some(target) = head.get(HeaderId::XAccelRedirect)
     {
         keep_lines(head, ex, cx);
-        return Ok(elsewhere(ex, cx, target));
+        return Ok(accel_redirect(ex, cx, target));
     }
     answer(proxy, head, ex, cx);
     let caches = settings.cache.takes(ex.route.method) && is_cacheable(head, settings.ignore, cx.now.unix);
@@ -145,7 +150,7 @@ fn part(head: &ReceivedHead, ex: &mut Exchange) -> Flow {
 }
 
 /// X-Accel-Redirect: an internal redirect with GET; a named location gets the request unchanged (nginx).
-fn elsewhere(ex: &mut Exchange, cx: &mut Services, target: &[u8]) -> Flow {
+fn accel_redirect(ex: &mut Exchange, cx: &mut Services, target: &[u8]) -> Flow {
     if target.starts_with(b"@") {
         return Flow::Named(target.into());
     }

@@ -3,16 +3,16 @@
 //!
 //! Invariant: nothing of the old request can be read here, and no buffer that a long request enlarged is kept.
 
-use super::record::{ReceivedHead, Record, RequestTarget};
+use super::record::{ReceivedHead, RequestTarget, UpstreamRecord};
 use crate::http::h1::field::Field;
 use std::rc::Rc;
 
 /// Larger buffers, in bytes, are freed.
-const MOST: usize = 4 << 10;
+const MAX_KEPT: usize = 4 << 10;
 
 #[derive(Default)]
 pub struct Spare {
-    record: Option<Box<Record>>,
+    record: Option<Box<UpstreamRecord>>,
     head: Option<Rc<ReceivedHead>>,
     place: Option<Rc<RequestTarget>>,
     fields: Vec<Field>,
@@ -24,16 +24,16 @@ pub struct Spare {
 /// Empties a buffer, and frees it if it is too large to keep.
 fn emptied<T>(mut buffer: Vec<T>) -> Vec<T> {
     buffer.clear();
-    if buffer.capacity() * size_of::<T>() <= MOST { buffer } else { Vec::new() }
+    if buffer.capacity() * size_of::<T>() <= MAX_KEPT { buffer } else { Vec::new() }
 }
 
 impl Spare {
-    pub fn take_record(&mut self) -> Box<Record> {
+    pub fn take_record(&mut self) -> Box<UpstreamRecord> {
         self.record.take().unwrap_or_default()
     }
 
     /// Called when the request has been answered and logged.
-    pub fn keep_record(&mut self, mut record: Box<Record>) {
+    pub fn keep_record(&mut self, mut record: Box<UpstreamRecord>) {
         if let Some(mut head) = record.head.take()
             && let Some(ReceivedHead { head: parsed, bytes }) = Rc::get_mut(&mut head)
         {
@@ -114,12 +114,12 @@ mod tests {
     use super::*;
     use crate::http::h1::response::ResponseHead;
 
-    fn record(bytes: usize) -> Box<Record> {
+    fn record(bytes: usize) -> Box<UpstreamRecord> {
         let mut head = ResponseHead::with_room(vec![Field::default(); 3]);
         head.status = 502;
         let head = Rc::new(ReceivedHead { head, bytes: vec![b'x'; bytes] });
         let tries = vec![Try::of("a".into(), 1)];
-        let mut record = Box::new(Record::default());
+        let mut record = Box::new(UpstreamRecord::default());
         (record.tries, record.head, record.trailers) = (tries, Some(head), b"a: b\r\n".to_vec());
         record
     }
@@ -140,7 +140,7 @@ mod tests {
         spare.keep_record(used);
         assert_eq!(spare.take_bytes().capacity(), 0);
         // A long request does not leave a large buffer.
-        spare.keep_record(record(MOST + 1));
+        spare.keep_record(record(MAX_KEPT + 1));
         assert_eq!(spare.take_bytes().capacity(), 0);
     }
 }

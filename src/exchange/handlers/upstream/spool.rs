@@ -36,7 +36,7 @@ pub struct Spool {
     refused: Vec<u8>,
     pub(super) has_failed: bool,
     /// The response was cut short: the client must see that the end is missing.
-    pub is_cut: bool,
+    pub is_truncated: bool,
 }
 
 /// Maximum bytes of a response that are queued in memory.

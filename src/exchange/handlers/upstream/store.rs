@@ -31,7 +31,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
 
 /// A response up to this size is written at once, when it is complete.
-const HELD: usize = 64 << 10;
+const MAX_BUFFERED: usize = 64 << 10;
 
 /// A response that is being stored as a file.
 pub struct Copy {
@@ -210,7 +210,7 @@ impl Copy {
         if let Some(budget) = &mut self.budget {
             budget.grow(cx, self.part.size().saturating_add(bytes.len() as u64))?;
         }
-        if self.part.fd().is_none() && !self.part.holds(bytes.len(), HELD) {
+        if self.part.fd().is_none() && !self.part.holds(bytes.len(), MAX_BUFFERED) {
             self.move_to_file(cx)?;
         }
         self.part.write(bytes).map_err(call("write()"))
@@ -229,19 +229,19 @@ impl Copy {
         for name in &self.missing {
             dir = [&dir[..], b"/", name.to_bytes()].concat();
         }
-        let freed = usage(self.there());
+        let freed = usage(self.existing());
         let budget = Budget::begin(ex, cx, &dir, (length, freed))?;
         Ok(Copy { budget, ..self })
     }
 
     /// The existing file with this name. None: there is none, or not even its directory.
-    fn there(&self) -> Option<Stat> {
+    fn existing(&self) -> Option<Stat> {
         file::stat_at(Some(self.dir.as_fd()), &self.name, Follow::No).ok().filter(|_| self.missing.is_empty())
     }
 
     /// What the file will replace: only files may be replaced; a symbolic link is replaced itself.
     fn replaced(&self) -> Result<Usage, Failed> {
-        let there = self.there();
+        let there = self.existing();
         match there.map(|stat| stat.kind) {
             Some(FileKind::Dir) => Err(Failed::Call("rename() to", Errno::EISDIR)),
             Some(FileKind::Other) => Err(Failed::Call("rename() to", Errno::EEXIST)),
@@ -264,7 +264,7 @@ impl Copy {
             None => None,
         };
         let mut making = std::mem::take(&mut self.making);
-        let named = self.name_it(cx, &mut making, freed);
+        let named = self.rename_into_place(cx, &mut making, freed);
         let freed = match named {
             Ok(freed) => freed,
             Err(failed) => {
@@ -286,7 +286,7 @@ impl Copy {
     }
 
     /// Creates the missing directories and gives the file its name in them; returns what it replaced.
-    fn name_it(&mut self, cx: &mut Services, making: &mut Making, freed: Usage) -> Result<Usage, Failed> {
+    fn rename_into_place(&mut self, cx: &mut Services, making: &mut Making, freed: Usage) -> Result<Usage, Failed> {
         let was_there = self.missing.is_empty();
         let how = (self.mode.directory().0, self.resolve);
         make_path::make_beneath(&mut self.dir, &mut self.missing, how, making, || false)

@@ -54,7 +54,7 @@ pub fn is_in_question(ex: &Exchange) -> bool {
 /// files, cannot be determined (there is no free descriptor, say).
 pub fn check(ex: &Exchange, cx: &mut Services, kind: &str, path: &[u8], links: Links) -> Result<(), Status> {
     let shown = Printable(path);
-    match may_be(ex, cx, path, links) {
+    match is_client_writable(ex, cx, path, links) {
         Ok(false) => Ok(()),
         Ok(true) => {
             ex.report(cx, Level::Error, format_args!("{kind}\"{shown}\" {WHY}"));
@@ -72,7 +72,7 @@ pub fn check(ex: &Exchange, cx: &mut Services, kind: &str, path: &[u8], links: L
 ///
 /// # Errors
 /// This cannot be determined.
-pub fn may_be(ex: &Exchange, cx: &mut Services, path: &[u8], links: Links) -> Result<bool, Errno> {
+pub fn is_client_writable(ex: &Exchange, cx: &mut Services, path: &[u8], links: Links) -> Result<bool, Errno> {
     if !is_in_question(ex) {
         return Ok(false);
     }

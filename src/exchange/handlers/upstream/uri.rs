@@ -43,12 +43,12 @@ pub fn target(part: &[u8], location: Option<usize>, uri: &Uri<'_>, mut out: Vec<
         out.push(b'?');
         out.extend_from_slice(uri.args);
     }
-    tame(&mut out);
+    escape_controls(&mut out);
     out
 }
 
 /// Escapes blanks and control bytes, which may come from variables, so that they cannot split the request line.
-pub fn tame(target: &mut Vec<u8>) {
+pub fn escape_controls(target: &mut Vec<u8>) {
     let is_bad = |b: &u8| *b <= b' ' || *b == 0x7f;
     if target.iter().any(is_bad) {
         let mut clean = Vec::with_capacity(target.len() + 8);

@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 impl Proxy {
     /// Sets the group from which servers are picked.
-    pub(super) fn aim(&mut self, ex: &Exchange, upstream: Rc<Upstream>) {
+    pub(super) fn set_group(&mut self, ex: &Exchange, upstream: Rc<Upstream>) {
         let servers = upstream.peers.iter().filter(|peer| !peer.down).count() as u64;
         let most = settings(ex).next_tries;
         self.tries = if most > 0 { most.min(servers) } else { servers };
