@@ -27,6 +27,7 @@ pub(super) fn server_rewrite(ex: &mut Exchange, cx: &mut Services) -> Flow {
 /// The request is at the location that was found.
 pub(super) fn enter(ex: &mut Exchange, found: location::LocationMatch) {
     ex.route.location = found.location;
+    ex.route.way.enter(found.location);
     ex.route.uri_changed = false;
     ex.route.behind_alias = false;
     if found.matched.is_some() {

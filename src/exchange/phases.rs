@@ -132,6 +132,7 @@ pub fn apply_flow(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, m
                 ex.route.rewritten = true;
                 start_over(ex);
                 ex.route.location = ex.server().root;
+                ex.route.way.enter(ex.route.location);
                 pass_through(ex, cx);
                 run(ex, handler, cx, Phase::ServerRewrite)
             }
@@ -216,6 +217,7 @@ fn named(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, name: &[u8
     ex.route.internal = true;
     start_over(ex);
     ex.route.location = id;
+    ex.route.way.lead_on();
     pass_through(ex, cx);
     note_upload(ex);
     ex.basis.varies();

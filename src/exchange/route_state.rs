@@ -50,6 +50,7 @@ pub struct RouteState {
     pub args_set: bool,
     /// The URI was rewritten since the location was found.
     pub uri_changed: bool,
+    pub way: Way,
     /// A regex exceeded its limits: that must not count as no match.
     pub pattern_failed: bool,
     /// try_files found its file behind the alias of a regex location: the path is the alias and the URI.
@@ -70,6 +71,42 @@ pub struct RouteState {
     pub version_due: Option<u64>,
     /// What the signed link that let the request in says of uploads.
     pub link: Option<Rc<Link>>,
+}
+
+/// How the request came to where it is: which programs it may run there is judged by it.
+#[derive(Default)]
+pub struct Way {
+    /// The location of the URI. [`RouteState::location`] may be a block in it, or a named location that it led on to.
+    pub home: LocationId,
+    /// A named location answers in its place.
+    pub is_named: bool,
+    /// The URI that scripts at this location began with; empty: they have not changed it.
+    pub before: Vec<u8>,
+    /// Bytes at the URI's beginning that a rewrite spells out.
+    pub spelled: usize,
+}
+
+impl Way {
+    /// The URI was found to belong to that location.
+    pub fn enter(&mut self, home: LocationId) {
+        self.before.clear();
+        (self.home, self.is_named, self.spelled) = (home, false, 0);
+    }
+
+    /// The location of the URI leads on to a named one.
+    pub fn lead_on(&mut self) {
+        self.before.clear();
+        self.is_named = true;
+    }
+
+    /// A rewrite has given another URI, the beginning of which it spells out. Returns a buffer that is free again.
+    pub fn rewrite(&mut self, mut before: Vec<u8>, spelled: usize) -> Vec<u8> {
+        if self.before.is_empty() {
+            std::mem::swap(&mut self.before, &mut before);
+        }
+        self.spelled = spelled;
+        before
+    }
 }
 
 /// What a response leaves to the page that is sent in its place.
@@ -141,6 +178,7 @@ impl RouteState {
             broke,
             args_set,
             uri_changed,
+            way,
             pattern_failed,
             behind_alias,
             redirects,
@@ -157,6 +195,7 @@ impl RouteState {
         for buffer in [uri, args, host, path, index, subject] {
             buffer.clear();
         }
+        way.enter(LocationId::default());
         (*groups, *supposed, *link, *form_action) = (Groups::default(), None, None, None);
         *version_due = None;
         user.clear();

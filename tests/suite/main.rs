@@ -10,6 +10,7 @@
 
 mod cgi;
 mod cgi_cases;
+mod cgi_names;
 mod checkers;
 mod client;
 mod dav;

@@ -22,7 +22,7 @@ pub const ROWS: &[Row] = &[
         Args::TAKE1,
         "off",
         Effect::Once(pass),
-        "Runs the files of the location as CGI programs: by an interpreter, given by its path, or on for files that are executable themselves. What follows the script's name in the URI is PATH_INFO. Only regular files inside the root are run, and in a location with a pattern those whose own name it matches: /picture.jpg/x.py runs no picture. A body is read whole before the program starts, so CONTENT_LENGTH is always its true length. Programs end with the server; after a crash of the serving process the parent ends them, and with them jobs that earlier programs left running since that process began (but for those that made a session of their own, setsid), and without one (the server was not started as root) they go on until they are done.",
+        "Runs the files of the location as CGI programs: by an interpreter, given by its path, or on for files that are executable themselves. What follows the script's name in the URI is PATH_INFO. Only regular files inside the root are run. Where something follows a program's name, the name itself has to lead to the location of the request's URI (403): with `location ~ [.]py$` /picture.jpg/x.py runs no picture, and no program is run past the password of a location of its own. An `if`, a rewrite or a named location on the way changes nothing of that, and behind `try_files $uri @app;` nothing is run that the location before it serves as a file. To give programs PATH_INFO in a location with a pattern, let it match both: `location ~ [.]py(/|$)`. A program that the configuration spells out has its PATH_INFO anyway: at the beginning of a rewrite with break (`rewrite ^ /app.py$uri break;`), or as the location (`location /app.py/`). A body is read whole before the program starts, so CONTENT_LENGTH is always its true length. Programs end with the server; after a crash of the serving process the parent ends them, and with them jobs that earlier programs left running since that process began (but for those that made a session of their own, setsid), and without one (the server was not started as root) they go on until they are done.",
     )
     .ours(),
     row(
@@ -31,7 +31,7 @@ pub const ROWS: &[Row] = &[
         Args::TAKE2,
         "",
         Effect::Many(extension),
-        "Runs files with this extension as cgi_pass does: `cgi_extension .py /usr/bin/python3;`, `cgi_extension .cgi on;`. Lines of a level replace all that were inherited.",
+        "Runs files with this extension as cgi_pass does: `cgi_extension .py /usr/bin/python3;`, `cgi_extension .cgi on;`. The first name in the URI with such an extension is the program, in whatever order the lines are, unless a directory has it. Lines of a level replace all that were inherited.",
     )
     .ours(),
     row(

@@ -346,7 +346,8 @@ fn apply(
         return ScriptStep::Settled(Flow::Status(Status::INTERNAL_SERVER_ERROR));
     }
     cx.trace.say("rewrite", at, || format!("the URI becomes {}", Printable(&target)));
-    run.value = std::mem::replace(&mut ex.route.uri, target);
+    let before = std::mem::replace(&mut ex.route.uri, target);
+    run.value = ex.route.way.rewrite(before, spelled(&rewrite.replacement));
     ex.route.internal = true;
     ex.route.uri_changed = rewrite.flag != RewriteFlag::Break;
     ex.route.rewritten = true;
@@ -354,6 +355,14 @@ fn apply(
     match rewrite.flag {
         RewriteFlag::None => ScriptStep::On,
         _ => ScriptStep::Stop,
+    }
+}
+
+/// Bytes at the beginning of a rewritten URI that are in the configuration.
+fn spelled(replacement: &Template) -> usize {
+    match replacement.parts.first() {
+        Some(Part::Literal(text)) => text.len(),
+        _ => 0,
     }
 }
 

@@ -44,32 +44,42 @@ pub fn interpreter(ex: &Exchange) -> Option<Interpreter> {
     let here = ex.here();
     match here.content {
         Content::Cgi => Some(here.interpreter.clone()),
-        Content::Files => by_extension(ex).cloned(),
+        Content::Files => first_program(ex).cloned(),
         _ => None,
     }
 }
 
 /// Whether the file is a program, by its extension, in a location that serves files.
 pub fn is_program(ex: &Exchange) -> bool {
-    by_extension(ex).is_some()
+    first_program(ex).is_some()
 }
 
-fn by_extension(ex: &Exchange) -> Option<&Interpreter> {
-    let mut extensions = ex.here().settings.cgi.extensions.iter();
-    extensions.find(|(extension, _)| end_of(&ex.route.uri, extension).is_some()).map(|(_, interpreter)| interpreter)
+fn first_program(ex: &Exchange) -> Option<&Interpreter> {
+    by_extension(&ex.route.uri, &ex.here().settings.cgi.extensions).next().map(|(_, interpreter)| interpreter)
 }
 
-/// Where the first segment with this extension ends.
-fn end_of(uri: &[u8], extension: &[u8]) -> Option<usize> {
-    let mut from = 0;
-    while let Some(found) = memchr::memmem::find(uri.get(from..)?, extension) {
-        let end = from + found + extension.len();
-        if matches!(uri.get(end), None | Some(b'/')) && uri.get(from + found - 1).is_some_and(|b| *b != b'/') {
-            return Some(end);
-        }
-        from += found + 1;
+/// Where segments end that one of the extensions makes programs, and what runs them.
+fn by_extension<'e>(
+    uri: &'e [u8],
+    extensions: &'e [(Box<[u8]>, Interpreter)],
+) -> impl Iterator<Item = (usize, &'e Interpreter)> {
+    let ends = memchr::memchr_iter(b'/', uri).chain([uri.len()]);
+    ends.filter_map(move |end| {
+        let name = uri[..end].rsplit(|b| *b == b'/').next().unwrap_or_default();
+        let of = |extension: &[u8]| name.len() > extension.len() && name.ends_with(extension);
+        extensions.iter().find(|(extension, _)| of(extension)).map(|(_, interpreter)| (end, interpreter))
+    })
+}
+
+/// Where the name of the program may end, in the order in which files are looked for.
+fn ends(ex: &Exchange, interpreter: Interpreter) -> Vec<(usize, Interpreter)> {
+    let uri = &ex.route.uri;
+    if ex.here().content == Content::Files {
+        let found = by_extension(uri, &ex.here().settings.cgi.extensions);
+        return found.take(DEPTH).map(|(end, interpreter)| (end, interpreter.clone())).collect();
     }
-    None
+    let slashes = memchr::memrchr_iter(b'/', uri).filter(|slash| *slash > 0);
+    [uri.len()].into_iter().chain(slashes).take(DEPTH).map(|end| (end, interpreter.clone())).collect()
 }
 
 /// The content phase of a CGI program.
@@ -100,11 +110,8 @@ fn has_place(ex: &Exchange, cx: &mut Services) -> Result<(), Flow> {
 
 fn find(ex: &mut Exchange, cx: &mut Services, interpreter: Interpreter) -> Result<Script, Status> {
     let uri = ex.route.uri.clone();
-    let extensions = ex.here().settings.cgi.extensions.clone();
-    let by_extension = ex.here().content == Content::Files;
-    let first = by_extension.then(|| extensions.iter().find_map(|(extension, _)| end_of(&uri, extension))).flatten();
-    let mut end = first.unwrap_or(uri.len());
-    for _ in 0..DEPTH {
+    let is_by_extension = ex.here().content == Content::Files;
+    for (end, interpreter) in ends(ex, interpreter) {
         let Mapped::Path { root } = paths::map_uri(ex, cx, uri.get(..end).unwrap_or_default()) else { break };
         let path = ex.route.path.clone();
         let files = &ex.here().settings.files;
@@ -115,35 +122,56 @@ fn find(ex: &mut Exchange, cx: &mut Services, interpreter: Interpreter) -> Resul
         match open_script(&path, root) {
             Ok(seen) if seen.stat.kind == FileKind::Regular => {
                 let (name, path_info) = uri.split_at(end);
-                let is_meant = path_info.is_empty() || location_matches_script(ex, &uri, name);
+                let is_meant = path_info.is_empty() || location_matches_script(ex, cx, name, path_info);
                 check_script(ex, cx, &seen, is_meant, interpreter.is_some())?;
                 return Ok(Script { file: seen.file, name: name.to_vec(), path_info: path_info.to_vec(), interpreter });
             }
+            // `/a.py/b.py`, where a.py is a directory.
+            Ok(seen) if is_by_extension && seen.stat.kind == FileKind::Dir => {}
             Ok(_) => break,
-            Err(_) if first.is_some() => break,
-            Err(_) => match memchr::memrchr(b'/', &uri[..end]) {
-                Some(slash) if slash > 0 => end = slash,
-                _ => break,
-            },
+            Err(_) if is_by_extension => break,
+            Err(_) => {}
         }
     }
     ex.report(cx, Level::Error, format_args!("no CGI program for \"{}\"", Printable(&uri)));
     Err(Status::NOT_FOUND)
 }
 
-/// Whether the location matches the program's name, not only the path info: with `location ~ \.py$`, the URI
-/// `/picture.jpg/x.py` does not run the picture.
-fn location_matches_script(ex: &Exchange, uri: &[u8], name: &[u8]) -> bool {
-    let of = |uri: &[u8]| location::find(&ex.config, ex.route.server, uri, &mut NoTrace).map(|found| found.location);
-    let is_regex = |at| ex.config.location(at).kind == LocationKind::Regex;
-    let here = ex.route.location;
-    match (of(uri), of(name)) {
-        _ if ex.config.location(here).kind == LocationKind::Named => true,
-        // The URI may have been rewritten since the location was found.
-        (_, own) if is_regex(here) => own == Ok(here),
-        (Ok(whole), Ok(own)) => whole == own || !is_regex(whole),
-        _ => false,
+/// Whether a program may be asked for with something behind its name: its own name must lead to the location of the URI,
+/// whatever `if`, rewrite or named location the request passed since. So `location ~ \.py$` makes no program of a picture
+/// by `/picture.jpg/x.py`, and a program is not run past the password of its own location. A name that the configuration
+/// spells out is meant.
+fn location_matches_script(ex: &mut Exchange, cx: &mut Services, name: &[u8], path_info: &[u8]) -> bool {
+    let config = ex.config.clone();
+    let way = &ex.route.way;
+    let home = config.location(way.home);
+    let is_prefix = matches!(home.kind, LocationKind::Prefix | LocationKind::PrefixFinal);
+    if way.spelled >= name.len() || is_prefix && home.name.starts_with(name) {
+        return true;
     }
+    // As its client names it, where a rewrite has taken something off its beginning.
+    let own = way.before.strip_suffix(path_info).unwrap_or(name).to_vec();
+    let found = location::find(&config, ex.route.server, &own, &mut NoTrace);
+    let leads_home = own.is_empty() || found.is_ok_and(|found| found.location == way.home);
+    leads_home && !(way.is_named && is_file_at_home(ex, cx, &own))
+}
+
+/// The location that led on to a named one answers that URI with a file: there it is no program. Where captures or
+/// variables say which file that is, it counts as one.
+fn is_file_at_home(ex: &mut Exchange, cx: &mut Services, uri: &[u8]) -> bool {
+    let home = ex.config.location(ex.route.way.home);
+    if home.content != Content::Files {
+        return false;
+    }
+    if home.settings.files.alias == Some(u32::MAX) || home.settings.files.root.constant().is_none() {
+        return true;
+    }
+    let (here, path, broke) = (ex.route.location, ex.route.path.clone(), ex.route.broke);
+    (ex.route.location, ex.route.broke) = (ex.route.way.home, false);
+    let is_mapped = matches!(paths::map_uri(ex, cx, uri), Mapped::Path { .. });
+    let there = file::c_string(&ex.route.path[..]).and_then(|path| file::stat(&path));
+    (ex.route.location, ex.route.path, ex.route.broke) = (here, path, broke);
+    !is_mapped || !matches!(there, Err(Errno::ENOENT | Errno::ENOTDIR))
 }
 
 /// A file and where its path leads.
@@ -218,7 +246,7 @@ fn check_script(
     let why = if !seen.is_inside {
         "lies outside of the root"
     } else if !is_meant {
-        "has a name that this location does not match"
+        "has a name that belongs to another location"
     } else if !is_interpreted && seen.stat.mode & 0o111 == 0 {
         "is not executable"
     } else {
@@ -395,17 +423,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_name_with_the_extension_is_the_script() {
+    fn the_first_name_with_an_extension_is_the_script() {
+        let extensions = [(b".py"[..].into(), None), (b".cgi"[..].into(), None)];
         for (uri, expected) in [
-            ("/a.py", Some(5)),
-            ("/a.py/x/y", Some(5)),
-            ("/a.pyc", None),
-            ("/a.pyc/b.py", Some(11)),
-            ("/.py", None),
-            ("/d/.py/b.py/z", Some(11)),
-            ("/py", None),
+            ("/a.py", &[5][..]),
+            ("/a.py/x/y", &[5]),
+            ("/a.pyc", &[]),
+            ("/a.pyc/b.py", &[11]),
+            ("/.py", &[]),
+            ("/d/.py/b.py/z", &[11]),
+            ("/py", &[]),
+            ("/a.cgi/x.py", &[6, 11]),
+            ("/a.py/x.cgi/", &[5, 11]),
         ] {
-            assert_eq!(end_of(uri.as_bytes(), b".py"), expected, "{uri}");
+            let ends: Vec<usize> = by_extension(uri.as_bytes(), &extensions).map(|(end, _)| end).collect();
+            assert_eq!(ends, expected, "{uri}");
         }
     }
 }

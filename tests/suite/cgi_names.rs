@@ -1,0 +1,174 @@
+//! Which files are programs, and which part of a URI is PATH_INFO: a program's own name has to belong to the location of the
+//! URI, whatever `if`, rewrite or named location is on the way.
+
+use crate::harness::{Server, server, skip_on_nginx};
+
+const TELLS: &str = "printf '\\n%s|%s' \"$SCRIPT_NAME\" \"$PATH_INFO\"";
+const EXECUTED: &str = "printf '\\nEXECUTED'";
+
+fn start() -> Option<Server> {
+    if skip_on_nginx("nginx has no CGI") {
+        return None;
+    }
+    let s = server(
+        "location / { cgi_extension .sh /bin/sh; cgi_extension .run /bin/sh; }
+         location = /admin.sh { auth_basic a; auth_basic_user_file %%DIR%%/users; cgi_pass /bin/sh; }
+         location ~ ^/denied\\.sh$ { deny all; }
+         location /cgi/ { cgi_pass /bin/sh; }
+         location = /cgi/admin { deny all; }
+         location /spelled.sh/ { cgi_pass /bin/sh; }
+         location ~ ^/pattern/.*\\.sh(/|$) { cgi_pass /bin/sh; }
+         location ~ ^/old/.*\\.sh$ { rewrite ^/old/(.*)$ /$1 break; cgi_pass /bin/sh; }
+         location ~ ^/if/.*\\.sh$ { if ($request_method = GET) { rewrite ^/if/(.*)$ /$1 break; cgi_pass /bin/sh; } }
+         location /limited/ { limit_except POST { allow all; } cgi_pass /bin/sh; }
+         location = /limited/admin { deny all; }
+         location ~ ^/front(/|$) { rewrite ^ /front.sh$uri break; cgi_pass /bin/sh; }
+         location /html/ { rewrite ^/html/(.*)\\.html$ /cgi/where/$1 break; cgi_pass /bin/sh; }
+         location /stripped/ { rewrite ^/stripped/(.*)$ /cgi/$1 break; cgi_pass /bin/sh; }
+         location /static/ { try_files $uri @app; }
+         location /missing/ { error_page 404 = @if; }
+         location /both/ { root %%DIR%%/static; try_files $uri @app; }
+         location /moved/ { root %%DIR%%/static; try_files $uri @moved; }
+         location /varied/ { root %%DIR%%/$host; try_files $uri @app; }
+         location /any/ { try_files $uri @front; }
+         location @app { cgi_pass /bin/sh; }
+         location @if { if ($request_method = GET) { cgi_pass /bin/sh; } }
+         location @moved { rewrite ^/moved/(.*)$ /cgi/$1 break; cgi_pass /bin/sh; }
+         location @front { rewrite ^ /front.sh$uri break; cgi_pass /bin/sh; }",
+    )
+    .file("users", "a:{PLAIN}b\n")
+    .mkdir("html/dir.sh")
+    .allow_log("CGI")
+    .allow_log("no user/password");
+    let programs = ["where.sh", "a.run", "dir.sh/where.run", "cgi/where", "spelled.sh", "pattern/where.sh", "front.sh"];
+    let programs = programs.into_iter().chain(["limited/where", "both/where", "old/where.sh"]);
+    let s = programs.fold(s, |s, name| s.file(&format!("html/{name}"), TELLS));
+    let others = ["admin.sh", "denied.sh", "cgi/admin", "limited/admin", "picture.jpg", "pattern/picture.jpg"];
+    let others = others.into_iter().chain(["static/picture.jpg", "missing/picture.jpg", "both/picture.jpg"]);
+    let others = others.chain(["cgi/picture.jpg", "varied/picture.jpg"]);
+    let s = others.fold(s, |s, name| s.file(&format!("html/{name}"), EXECUTED));
+    let s = s.file("static/both/picture.jpg", "picture").file("static/moved/picture.jpg", "picture");
+    Some(s.start())
+}
+
+#[test]
+fn a_program_is_run_where_its_own_name_leads() {
+    let Some(s) = start() else { return };
+    for (target, status, body) in [
+        ("/where.sh", 200, "/where.sh|"),
+        ("/where.sh/in/fo", 200, "/where.sh|/in/fo"),
+        ("/where.sh/", 200, "/where.sh|/"),
+        ("/cgi/where/in/fo", 200, "/cgi/where|/in/fo"),
+        ("/pattern/where.sh/in/fo", 200, "/pattern/where.sh|/in/fo"),
+        ("/limited/where/in/fo", 200, "/limited/where|/in/fo"),
+        // The location names it.
+        ("/spelled.sh/in/fo", 200, "/spelled.sh|/in/fo"),
+        // Programs with rules of their own.
+        ("/admin.sh", 401, "*"),
+        ("/admin.sh/", 403, "*"),
+        ("/admin.sh/x", 403, "*"),
+        ("/denied.sh/x", 403, "*"),
+        ("/cgi/admin", 403, "*"),
+        ("/cgi/admin/x", 403, "*"),
+        ("/limited/admin/x", 403, "*"),
+        // Pictures.
+        ("/picture.jpg", 200, EXECUTED),
+        ("/picture.jpg/x.sh", 404, "*"),
+        ("/pattern/picture.jpg/x.sh", 403, "*"),
+        ("/old/picture.jpg/x.sh", 403, "*"),
+        ("/if/picture.jpg/x.sh", 403, "*"),
+        ("/static/picture.jpg", 200, EXECUTED),
+        ("/static/picture.jpg/x", 403, "*"),
+        ("/static/picture.jpg/", 403, "*"),
+        ("/missing/picture.jpg/x", 403, "*"),
+        ("/both/picture.jpg", 200, "picture"),
+        ("/both/picture.jpg/x", 403, "*"),
+        ("/moved/picture.jpg", 200, "picture"),
+        ("/moved/picture.jpg/x", 403, "*"),
+        ("/varied/picture.jpg/x", 403, "*"),
+    ] {
+        let answer = s.get(target);
+        assert_eq!(answer.status, status, "{target}: {}", answer.show());
+        assert!(body == "*" || answer.text() == body, "{target}: {}", answer.show());
+        assert_ne!(answer.text(), "EXECUTED", "{target}");
+    }
+    s.get_with("/admin.sh", "Authorization: Basic YTpi\r\n").is(200).body_is("EXECUTED");
+}
+
+#[test]
+fn a_rewrite_that_names_a_program_leaves_it_its_path_info() {
+    let Some(s) = start() else { return };
+    for (target, body) in [
+        ("/old/where.sh", "/where.sh|"),
+        ("/if/where.sh", "/where.sh|"),
+        ("/front", "/front.sh|/front"),
+        ("/front/x/y", "/front.sh|/front/x/y"),
+        ("/html/a/b.html", "/cgi/where|/a/b"),
+        ("/stripped/where/x", "/cgi/where|/x"),
+        ("/any/x/y", "/front.sh|/any/x/y"),
+        // The location before it has no such file.
+        ("/both/where/x", "/both/where|/x"),
+        ("/moved/where/x", "/cgi/where|/x"),
+    ] {
+        s.get(target).is(200).body_is(body);
+    }
+}
+
+#[test]
+fn plain_uses_of_programs_with_path_info_are_not_refused() {
+    if skip_on_nginx("nginx has no CGI") {
+        return;
+    }
+    let s = server(
+        "location / { cgi_extension .sh /bin/sh; }
+         location /cgi-bin/ { cgi_pass on; }
+         location ~ ^/pattern/.*\\.sh(/|$) { cgi_pass /bin/sh; }
+         location /site/ { try_files $uri $uri/ /front.sh$uri; }
+         location /wiki/ { try_files $uri /pattern/front.sh$uri; }
+         location /bare/ { try_files $uri /front.sh?$args; }
+         location /last/ { rewrite ^/last/(.*)$ /front.sh/$1 last; }
+         location /aliased { alias %%DIR%%/html/front.sh; cgi_pass /bin/sh; }
+         location /else/ { error_page 404 /front.sh/missing; }
+         location ^~ /outer/ { location ~ \\.sh(/|$) { cgi_pass /bin/sh; } }",
+    )
+    .file("html/front.sh", TELLS)
+    .file("html/pattern/front.sh", TELLS)
+    .file("html/outer/front.sh", TELLS)
+    .file("html/cgi-bin/front", format!("#!/bin/sh\n{TELLS}"))
+    .mode("html/cgi-bin/front", 0o755)
+    .allow_log("CGI")
+    .start();
+    for (target, body) in [
+        ("/front.sh", "/front.sh|"),
+        ("/front.sh/in/fo", "/front.sh|/in/fo"),
+        ("/front.sh/x.sh", "/front.sh|/x.sh"),
+        ("/cgi-bin/front", "/cgi-bin/front|"),
+        ("/cgi-bin/front/in/fo", "/cgi-bin/front|/in/fo"),
+        ("/pattern/front.sh", "/pattern/front.sh|"),
+        ("/pattern/front.sh/in/fo", "/pattern/front.sh|/in/fo"),
+        ("/site/a/b", "/front.sh|/site/a/b"),
+        ("/wiki/a/b", "/pattern/front.sh|/wiki/a/b"),
+        ("/bare/a/b", "/front.sh|"),
+        ("/last/a/b", "/front.sh|/a/b"),
+        ("/aliased", "/aliased|"),
+        ("/aliased/in/fo", "/aliased|/in/fo"),
+        ("/outer/front.sh/in/fo", "/outer/front.sh|/in/fo"),
+    ] {
+        s.get(target).is(200).body_is(body);
+    }
+    s.get("/else/none").is(404).body_is("/front.sh|/missing");
+}
+
+#[test]
+fn the_first_segment_with_an_extension_is_the_program_whatever_the_order_of_the_lines() {
+    let Some(s) = start() else { return };
+    for (target, body) in [
+        ("/where.sh/x.run", "/where.sh|/x.run"),
+        ("/a.run/x.sh", "/a.run|/x.sh"),
+        ("/dir.sh/where.run/x.sh", "/dir.sh/where.run|/x.sh"),
+    ] {
+        s.get(target).is(200).body_is(body);
+    }
+    s.get("/dir.sh/none.run/x").is(404);
+    s.get("/dir.sh/x").is(404);
+}
