@@ -1,6 +1,7 @@
 //! The access log and the error log as files: what a line says, when it is written, and reopening.
 
-use crate::harness::{BOTH, Server, Table, eventually, http, ours, server};
+use crate::client::Client;
+use crate::harness::{BOTH, Server, Table, eventually, http, ours, server, skip_on_nginx};
 
 /// The fields of a line: words, `[…]` and `"…"` each count as one, without their marks.
 fn fields(line: &str) -> Vec<String> {
@@ -306,7 +307,6 @@ fn a_download_that_its_client_leaves_is_logged_with_what_was_sent() {
     // More than the buffers of two sockets hold.
     big.set_len(64 << 20).expect("our own file");
     let mut s = setup.start();
-    // The second time it may come from the response cache.
     for target in ["/slow", "/slow", "/big", "/big"] {
         let mut client = s.client();
         client.send(format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
@@ -318,4 +318,84 @@ fn a_download_that_its_client_leaves_is_logged_with_what_was_sent() {
         let size = if target == "/big" { 64 << 20 } else { 100_000 };
         assert!(sent.parse::<u64>().expect("a number") < size && completion == ".", "{line}");
     }
+}
+
+/// The line said that the client had all of it.
+#[test]
+fn a_response_that_its_upstream_cuts_short_is_not_logged_as_complete() {
+    let up = crate::upstream::Upstream::start(|peer| {
+        let Some(request) = peer.request() else { return };
+        peer.send(match request.target() {
+            "/length" => b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\ncut",
+            "/chunks" => b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\ncut",
+            _ => b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nall",
+        });
+    });
+    let mut s = http(&format!(
+        "log_format sent '$uri $request_completion.'; access_log logs/sent.log sent;
+         server {{ listen 127.0.0.1:%%PORT%%; location / {{ proxy_pass http://{}; }} }}",
+        up.address
+    ))
+    .allow_log("prematurely closed")
+    .start();
+    for target in ["/length", "/chunks", "/whole"] {
+        let mut client = s.client();
+        client.send(format!("GET {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")).rest();
+    }
+    let log = lines(&mut s, "logs/sent.log", 3);
+    for line in ["/length .", "/chunks .", "/whole OK."] {
+        assert!(log.iter().any(|logged| logged == line), "{line}: {log:?}");
+    }
+}
+
+/// A site whose responses are cached: `$request_completion`, or two logs, would keep them from it.
+fn cached_site() -> Server {
+    http(
+        "log_format sent '$uri $status $bytes_sent $body_bytes_sent';
+         server {
+             listen 127.0.0.1:%%PORT%%; root %%DIR%%/html; access_log logs/sent.log sent;
+             location = /counters { prometheus; }
+         }",
+    )
+    .file("html/short", "x".repeat(1000))
+    .start()
+}
+
+/// Responses that the cache has answered.
+fn cache_hits(s: &Server) -> u64 {
+    let text = s.get("/counters").text();
+    let line = text.lines().find(|line| !line.starts_with('#') && line.contains("cache_hits_total"));
+    line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).expect("a number")
+}
+
+/// Asks until it is answered by the cache.
+fn cache(s: &Server, client: &mut Client, target: &str) {
+    eventually("it is cached", || {
+        let before = cache_hits(s);
+        client.get(target).is(200);
+        cache_hits(s) > before
+    });
+}
+
+#[test]
+fn a_cached_response_whose_client_has_gone_before_it_is_logged_as_not_sent() {
+    if skip_on_nginx("the cache of responses is ours") {
+        return;
+    }
+    let mut s = cached_site();
+    let mut client = s.client();
+    cache(&s, &mut client, "/short");
+    let before = cache_hits(&s);
+    crate::os::kill(s.pid, 19);
+    client.send("GET /short HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    client.reset();
+    crate::os::kill(s.pid, 18);
+    s.get("/missing").is(404);
+    // Where the kernel has dropped the request with the connection, there was none.
+    if cache_hits(&s) == before {
+        return;
+    }
+    let log = lines(&mut s, "logs/sent.log", 5);
+    let last = log.iter().rfind(|line| line.starts_with("/short ")).expect("logged");
+    assert_eq!(last, "/short 200 0 0");
 }

@@ -112,13 +112,13 @@ pub fn send(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     let end = if last.cached.keep_alive { More::No } else { More::Last };
     let sent = write(&mut conn.transport, text, last.tail.as_deref(), end, &mut cx.scratch);
     let Ok((of_text, of_tail)) = sent else {
-        log(conn, answers, cx);
+        log(conn, answers, Outcome::Unsent, cx);
         return Step::Close(CloseReason::ClientGone);
     };
     budget.moved(of_tail);
     let is_out = !conn.transport.has_unsent();
     if is_out && of_text == text.len() && last.tail.as_ref().is_none_or(|file| of_tail as u64 == file.stat.size) {
-        log(conn, answers, cx);
+        log(conn, answers, Outcome::Sent, cx);
         conn.state = State::Idle;
         conn.arm(Timer::KeepAlive, cx.now.ms + last.cached.client.keepalive_timeout.0);
         let keep_alive = last.cached.keep_alive && !cx.quitting;
@@ -127,7 +127,7 @@ pub fn send(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     }
     // All but the last count as sent, as in any batch; an exchange is made for the last one, to send what is left.
     let (cached, mark) = (last.cached.clone(), text.len() - last.text.len());
-    log(conn, answers.split_last().map_or(&[], |(_, others)| others), cx);
+    log(conn, answers.split_last().map_or(&[], |(_, others)| others), Outcome::Sent, cx);
     let Some(endpoint) = endpoints.find(conn.listener, conn.fd()) else {
         return Step::Close(CloseReason::NotListened);
     };
@@ -182,7 +182,7 @@ fn write(
 pub fn hand_over(conn: &mut Conn, ex: &mut Exchange, cx: &mut Services, batch: &mut SendBatch) {
     let State::PendingSend { from, count } = conn.state else { return };
     let answers = batch.answers(from, count);
-    log(conn, answers, cx);
+    log(conn, answers, Outcome::Sent, cx);
     ex.client.requests = u64::from(conn.served.requests()) + 1;
     ex.out.text().extend_from_slice(batch.text(answers));
     ex.out.begin_response();
@@ -190,7 +190,15 @@ pub fn hand_over(conn: &mut Conn, ex: &mut Exchange, cx: &mut Services, batch: &
     conn.state = State::Idle;
 }
 
-fn log(conn: &mut Conn, answers: &[Answer], cx: &mut Services) {
+/// What became of responses.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Sent,
+    /// The client had gone before them.
+    Unsent,
+}
+
+fn log(conn: &mut Conn, answers: &[Answer], outcome: Outcome, cx: &mut Services) {
     for answer in answers {
         conn.served.add(1);
         let client = ClientFacts {
@@ -198,10 +206,11 @@ fn log(conn: &mut Conn, answers: &[Answer], cx: &mut Services) {
             serial: conn.serial,
             requests: u64::from(conn.served.requests()),
             ms: 0,
-            cut: None,
+            cut: (outcome == Outcome::Unsent).then_some(0),
         };
         let tail = answer.tail.as_ref().map_or(0, |file| file.stat.size);
-        accounts::cached(&answer.cached, answer.text.len() as u64 + tail, cx);
+        let size = answer.text.len() as u64 + tail;
+        accounts::cached(&answer.cached, if outcome == Outcome::Sent { size } else { 0 }, cx);
         access_log::sent(&answer.cached, client, cx);
     }
 }

@@ -67,6 +67,7 @@ pub fn answered(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     let State::Active(active) = &mut conn.state else { return Step::Again };
     let Active { ex, handler, reader, .. } = &mut **active;
     let cx = &mut *turn.cx;
+    ex.log.is_cut |= ex.out.is_cut();
     accounts::close(ex, cx);
     access_log::write(ex, cx);
     conn.served.add(1);

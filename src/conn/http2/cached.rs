@@ -161,9 +161,11 @@ impl Http2 {
         let Work::Cached(cached) = &entry.work else { return };
         let ms = cx.now.ms.saturating_sub(cached.started);
         let (peer, serial, requests) = (&self.client.peer, self.client.serial, cached.requests);
-        let cut = (cached.at < cached.size).then(|| cached.response.head_size + cached.at);
+        let is_whole = cached.is_begun && cached.at == cached.size;
+        let head = if cached.is_begun { cached.response.head_size } else { 0 };
+        let cut = (!is_whole).then_some(head + cached.at);
         access_log::sent(&cached.response, ClientFacts { peer, serial, requests, ms, cut }, cx);
-        if cached.at < cached.size {
+        if !is_whole {
             self.protocol.reset(entry.id, code);
         }
         self.protocol.release(entry.id);

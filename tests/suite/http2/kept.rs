@@ -1,9 +1,9 @@
 //! Requests that come again are answered without a second look: the same answers, the same lines in the log, whatever
 //! becomes of the client's windows.
 
-use super::client::{Answer, H2, raw};
+use super::client::{Answer, H2, head, raw};
 use super::{connect, site};
-use crate::harness::noise;
+use crate::harness::{http, noise};
 use webserv::http::h2::frame::kind;
 
 /// What must be the same each time.
@@ -99,6 +99,36 @@ fn a_known_answer_waits_for_its_window_and_is_given_up_when_reset() {
     assert_eq!(c.get("/medium").body.len(), 200_000);
     let log = s.await_file("logs/h2.log", |log| log.lines().count() >= 7);
     assert_eq!(log.lines().filter(|line| line.starts_with("GET /medium ")).count(), 7, "{log}");
+}
+
+/// The line had the size of the head though nothing was sent, and was written of the whole body.
+#[test]
+fn a_known_answer_that_is_reset_is_logged_with_what_was_sent_of_it() {
+    let s = http(
+        "http2 on; log_format sent '$uri $bytes_sent $body_bytes_sent'; access_log logs/sent.log sent;
+         server { listen 127.0.0.1:%%PORT%%; root %%DIR%%/html; }",
+    )
+    .file("html/medium", noise(200_000))
+    .start();
+    let mut c = connect(&s);
+    let stream = waiting(&mut c, 200_000);
+    c.frame(kind::WINDOW_UPDATE, 0, stream, &70_000u32.to_be_bytes());
+    let mut got = 0;
+    while got < 70_000 {
+        got += c.until(|frame| frame.header.kind == kind::DATA).expect("DATA").payload.len();
+    }
+    let reset = |stream: u32| raw(kind::RST_STREAM, 0, stream, &8u32.to_be_bytes());
+    c.send(&reset(stream));
+    let log = s.await_file("logs/sent.log", |log| log.lines().count() == 5);
+    let [_, of_all, "70000"] = log.lines().last().expect("a line").split(' ').collect::<Vec<_>>()[..] else {
+        panic!("{log}")
+    };
+    assert!((70_001..200_000).contains(&of_all.parse().expect("a number")), "{log}");
+    // Its head was not sent, either.
+    let stream = c.next_stream();
+    c.send(&[head(stream, "GET", "/medium", &[], true), reset(stream)].concat());
+    let log = s.await_file("logs/sent.log", |log| log.lines().count() == 6);
+    assert_eq!(log.lines().last(), Some("/medium 0 0"), "{log}");
 }
 
 #[test]
