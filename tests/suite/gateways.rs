@@ -388,3 +388,22 @@ fn output_without_end_waits_for_its_client() {
         apps.server.get(&format!("/{kind:?}")).is(200);
     }
 }
+
+/// It was gathered whole, and nothing of it was sent.
+#[test]
+fn a_body_that_is_not_passed_on_keeps_no_application_waiting() {
+    let up = Upstream::start(|peer| {
+        if peer.some().is_some() {
+            peer.send(b"Status: 200 OK\r\nContent-Length: 5\r\n\r\nasked");
+        }
+    });
+    let s = server(&format!(
+        "location / {{ scgi_pass {}; scgi_request_buffering off; scgi_pass_request_body off;
+                       scgi_param CONTENT_LENGTH $content_length; scgi_param SCGI 1; }}",
+        up.address
+    ))
+    .start();
+    let mut client = s.client();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nsome\r\n");
+    client.response().is(200).body_is("asked");
+}

@@ -83,7 +83,7 @@ fn begin_body(ex: &mut Exchange, protocol: Protocol) -> Result<bool, Flow> {
         // The rest of the body is useless without its beginning.
         ex.rx = Rx::Drain;
     }
-    let buffers = settings.request_buffering || needs_length(ex, protocol);
+    let buffers = settings.request_buffering || wants_body && needs_length(ex, protocol);
     let gathers = ex.rx == Rx::Body && (buffers || is_here(ex));
     if gathers {
         let body = match buffers {
