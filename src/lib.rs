@@ -68,7 +68,8 @@
 //! - a handler chosen: `content` in [`exchange::phases`], and for files [`exchange::handlers::files`]
 //! - an error's page chosen: [`exchange::error_page`]; made where the configuration has none: [`exchange::handlers::special`]
 //! - an upload checked: `exchange/handlers/upload/check.rs`; which name it may have:
-//!   `exchange/handlers/upload/name.rs`, in which directory: `exchange/handlers/upload/target_dir.rs`; its file
+//!   `exchange/handlers/upload/name.rs`, in which directory: `exchange/handlers/upload/target_dir.rs`, and
+//!   whether that was moved away meanwhile: [`services::dir_path`]; its file
 //!   written: `exchange/handlers/upload/temp_file.rs`, under a hidden name: [`services::temp_names`]; named once its
 //!   body is complete: `exchange/handlers/upload/finish.rs`, by the renames of `exchange/handlers/upload/commit.rs`;
 //!   on the disk (upload_sync): `exchange/handlers/upload/fsync.rs`; the directories on its way made:
@@ -102,7 +103,8 @@
 //!   made: [`services::temp_dir`]; a response stored (proxy_store): `exchange/handlers/upstream/store.rs`
 //! - a name of an upstream resolved: [`services::resolver`], when: `server/names.rs`; a WebSocket or another tunnel carried:
 //!   `conn/upstream/tunnel.rs`
-//! - a CGI program found and started, its environment: `spawn` and `environment` in `exchange/handlers/upstream/cgi.rs`; its
+//! - a CGI program found and started, its environment: `find`, `spawn` and `environment` in
+//!   `exchange/handlers/upstream/cgi.rs`, whether it may have PATH_INFO: `location_matches_script` there; its
 //!   STDERR and its end: [`services::children`]; refused, since a client may have stored it: `exchange/handlers/upstream/stored.rs`
 //! - a header field of an upstream's request written (proxy_set_header): `exchange/handlers/upstream/http1.rs`; a parameter
 //!   of FastCGI: `exchange/handlers/upstream/gateway.rs`; a FastCGI record read or written: [`http::fastcgi`], what it means:

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod compressors;
 pub mod dav_locks;
 pub mod descriptors;
+pub mod dir_path;
 pub mod dir_watch;
 pub mod directories;
 pub mod encoded_copies;

@@ -1,6 +1,6 @@
 //! proxy_store and its like: responses that stay as files, whole or not at all, and nowhere but where they belong.
 
-use crate::harness::{BOTH, Server, Setup, Table, eventually, noise, ours, server};
+use crate::harness::{BOTH, Server, Setup, Table, eventually, noise, ours, server, skip_on_nginx};
 use crate::upstream::Upstream;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
@@ -341,4 +341,39 @@ fn the_first_responses_of_a_large_area_are_kept_or_a_warning_says_why_not() {
         s.get("/r/two").is(200);
         s.exists("html/r/two")
     });
+}
+
+/// It was stored in the moved folder, and nothing was said.
+#[test]
+fn a_response_is_not_stored_elsewhere_than_its_uri_says() {
+    if skip_on_nginx("nginx stores by the path, and makes the folder again") {
+        return;
+    }
+    let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
+    let may_go_on = std::sync::Mutex::new(may_go_on);
+    let up = Upstream::start(move |peer| {
+        while peer.request().is_some() {
+            peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf");
+            may_go_on.lock().expect("one at a time").recv().expect("the test goes on");
+            peer.send(b"half");
+        }
+    });
+    let s = setup("location / { proxy_pass http://%%UP%%; proxy_store on; }", &up)
+        .file("html/tree/in/old", "old")
+        .allow_log("response not stored")
+        .start();
+    for target in ["/tree/in/new", "/tree/in/made/new"] {
+        let mut client = s.client();
+        client.send(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        client.expect_started();
+        std::fs::rename(s.path("html/tree"), s.path("html/away")).expect("renamed");
+        go_on.send(()).expect("it waits");
+        client.response().is(200).body_is("halfhalf");
+        s.await_file("logs/error.log", |log| {
+            log.contains(&format!("{target}\": its directory was moved or removed meanwhile, response not stored"))
+        });
+        assert_eq!(names(&s.path("html/away/in")), ["old"]);
+        assert!(!s.exists("html/tree"));
+        std::fs::rename(s.path("html/away"), s.path("html/tree")).expect("renamed");
+    }
 }

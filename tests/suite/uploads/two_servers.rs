@@ -253,3 +253,42 @@ fn of_two_servers_one_removes_moves_or_replaces_a_version() {
         }
     }
 }
+
+/// The copy was stored in the moved folder, and answered 201.
+#[test]
+fn a_copy_is_not_stored_elsewhere_than_its_request_named_it() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let s = running(
+        server(
+            "location /d/ { root %%DIR%%/html; dav_methods PUT MKCOL COPY; dav_ext_methods PROPFIND OPTIONS;
+                            upload_quota 10m shared; }",
+        )
+        .file("html/index.html", "index")
+        .file("html/d/from", "content")
+        .file("html/d/folder/file", "content")
+        .file("html/d/tree/in/old", "old"),
+    );
+    // The lock of the quota, and what is counted, are there.
+    s.method("PUT", "/d/first", "", b"first").is(201);
+    let mut table = Table::new("a folder that is moved while something is copied into it");
+    for (from, to) in [("from", "new"), ("from", "old"), ("folder/", "new/"), ("folder/", "old/")] {
+        table.row(OURS, &format!("{from} to {to}"), || {
+            // As another server holds it. The copy is made, and waits for it.
+            let lock = std::fs::File::open(s.path("html/d/.webserv-quota")).expect("it is there");
+            flock(lock.as_fd()).expect("locked");
+            let mut client = s.client();
+            client.send(format!("COPY /d/{from} HTTP/1.1\r\nHost: a\r\nDestination: /d/tree/in/{to}\r\n\r\n"));
+            let (tree, away) = (s.path("html/d/tree"), s.path("html/d/away"));
+            eventually("its folder is open", || crate::os::has_open(s.pid, &tree.join("in")));
+            std::fs::rename(&tree, &away).expect("renamed");
+            drop(lock);
+            client.response().is(409);
+            let left: Vec<_> = s.snapshot("html/d/away").into_keys().filter(|at| !away.join(at).is_dir()).collect();
+            assert_eq!(left, ["in/old"]);
+            assert!(!tree.exists());
+            std::fs::rename(&away, &tree).expect("renamed");
+        });
+    }
+}

@@ -5,6 +5,8 @@ use crate::config::value::Mode;
 use crate::exchange::Exchange;
 use crate::exchange::handlers::symlinks;
 use crate::exchange::paths::{self, Mapped};
+use crate::services::clock::Clock;
+use crate::services::dir_path::DirPath;
 use crate::services::{Services, temp_names};
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, Follow, O_DIRECTORY, O_PATH, Stat};
@@ -15,6 +17,8 @@ use std::rc::Rc;
 pub struct Resource {
     pub dir: Rc<OwnedFd>,
     pub name: CString,
+    /// The path by which `dir` was opened.
+    at: DirPath,
 }
 
 impl Resource {
@@ -48,11 +52,12 @@ impl Resource {
             return Err(Errno::ENOENT);
         }
         let way = if way.is_empty() { b".".to_vec() } else { way.join(&b'/') };
+        let at = DirPath::new(area, &way, &cx.now);
         let resolve = symlinks::beneath(&files.symlinks);
         let flags = O_PATH | O_DIRECTORY;
         let area = file::open_at(None, &file::c_string(if area.is_empty() { b"/" } else { area })?, flags, 0)?;
         let dir = file::open_beneath(area.as_fd(), &file::c_string(way)?, flags, 0, resolve)?;
-        Ok(Resource { dir: Rc::new(dir), name: file::c_string(*name)? })
+        Ok(Resource { dir: Rc::new(dir), name: file::c_string(*name)?, at })
     }
 }
 
@@ -105,6 +110,14 @@ impl Resource {
             FileKind::Dir => Ok(()),
             _ => Err(Errno::ENOTDIR),
         }
+    }
+
+    /// Whether the path still leads to the directory: another request, or another process, may have moved it away.
+    ///
+    /// # Errors
+    /// Those of the calls.
+    pub fn is_at_its_path(&mut self, now: &Clock) -> Result<bool, Errno> {
+        self.at.leads_to(self.dir.as_fd(), 0, now)
     }
 
     /// The resource as a key of locks.

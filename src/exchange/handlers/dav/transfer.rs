@@ -16,6 +16,7 @@ use crate::exchange::handlers::{delete, first_slice, upload};
 use crate::http::status::Status;
 use crate::io::make_path::Making;
 use crate::services::Services;
+use crate::services::clock::Clock;
 use crate::services::dav_locks::Forgotten;
 use crate::services::judged_trees::Watch;
 use crate::services::remove_tree::Stuck;
@@ -316,7 +317,10 @@ impl Transfer {
         }
     }
 
-    pub(super) fn has_source_changed(&self) -> bool {
+    pub(super) fn has_source_changed(&mut self, now: &Clock) -> bool {
+        if self.job.source.is_at_its_path(now) != Ok(true) {
+            return true;
+        }
         let Some(copied) = &self.copied else {
             return self.leaves.is_some() && !self.leave.is_at(self.job.from(), self.job.source.name.to_bytes());
         };

@@ -16,6 +16,7 @@ use crate::exchange::paths;
 use crate::http::status::Status;
 use crate::io::make_path::{self, MOST_MISSING, Making};
 use crate::services::clock::Clock;
+use crate::services::dir_path::DirPath;
 use crate::services::quotas::Area;
 use crate::services::{Services, temp_names};
 use crate::sys::Errno;
@@ -35,14 +36,11 @@ pub struct TargetDir {
     pub uri: Vec<u8>,
     /// Its path, for the log.
     pub path: Rc<[u8]>,
-    /// The path of the request: its beginning, this many bytes, is the trusted directory's, and this many the area's.
+    /// The path of the request: its beginning, this many bytes, is the area's.
     whole: Rc<[u8]>,
-    trusted: usize,
     area_ends: usize,
-    /// The way from the trusted directory, with what is missing.
-    way: Vec<u8>,
-    /// The arrival in which `dir` was last known to be at its path.
-    known_at: u64,
+    /// The path by which it was opened, with what is missing.
+    at: DirPath,
     /// The quota area, if there is one.
     pub area: Option<Rc<Area>>,
     /// The last look: the time, the name, the file that had it.
@@ -67,7 +65,8 @@ pub fn find(
     cx.hidden_places.used(&split.path);
     let resolve = symlinks::beneath(&ex.here().settings.files.symlinks);
     let counted = rules.quota.map(|_| quota_area(&base, &split, resolve, names, cx));
-    let (area, arrival, whole) = (counted.transpose()?, cx.now.arrival, Rc::<[u8]>::from(&split.path[..]));
+    let (area, whole) = (counted.transpose()?, Rc::<[u8]>::from(&split.path[..]));
+    let trusted = &split.path[..split.trusted];
     let place = |way: &[u8], (dir, missing): (Rc<OwnedFd>, Vec<CString>), uri: Vec<u8>| TargetDir {
         dir,
         missing,
@@ -75,10 +74,8 @@ pub fn find(
         uri,
         path: whole.clone(),
         whole: whole.clone(),
-        trusted: split.trusted,
         area_ends: split.area,
-        way: way.to_vec(),
-        known_at: arrival,
+        at: DirPath::new(trusted, way, &cx.now),
         area: area.clone(),
         seen: None,
     };
@@ -292,10 +289,8 @@ impl TargetDir {
             uri: [&self.uri[..], rel].concat(),
             path: [&self.path[..], b"/", rel].concat().into(),
             whole: self.whole.clone(),
-            trusted: self.trusted,
             area_ends: self.area_ends,
-            way: [&self.way[..], b"/", rel].concat(),
-            known_at: self.known_at,
+            at: self.at.below(rel),
             area: self.area.clone(),
             seen: None,
         })
@@ -307,21 +302,8 @@ impl TargetDir {
     /// # Errors
     /// Those of the call.
     pub fn is_at_its_path(&mut self, now: &Clock) -> Result<bool, Refusal> {
-        if self.known_at == now.arrival {
-            return Ok(true);
-        }
-        let names = self.way.split(|b| *b == b'/').filter(|name| !name.is_empty());
-        let there = names.clone().count().saturating_sub(self.missing.len());
-        let base = self.whole.get(..self.trusted).unwrap_or_default().to_vec();
-        let path = names.take(there).fold(base, |path, name| [&path, &b"/"[..], name].concat());
-        match file::has_name(self.dir.as_fd(), None, &c_path(&path)?, Follow::Yes) {
-            Ok(true) => {
-                self.known_at = now.arrival;
-                Ok(true)
-            }
-            Ok(false) | Err(Errno::ENOTDIR) => Ok(false),
-            Err(e) => Err(Refusal::call("stat()", &path, e)),
-        }
+        let leads = self.at.leads_to(self.dir.as_fd(), self.missing.len(), now);
+        leads.map_err(|e| Refusal::call("stat()", &self.path, e))
     }
 
     /// The real path that a name will have.
@@ -412,24 +394,14 @@ mod tests {
             assert_eq!(run(rel, create), expected, "{rel:?}, create {create}");
         }
         let (dir, missing) = descend(&base, b"new/inner/", b"p", true, resolve, names).expect("descends");
-        let uri = b"/new/inner/".to_vec();
-        let (whole, way) = (file::path_of(base.as_fd()).expect("a path"), b"new/inner/".to_vec());
-        let mut place = TargetDir {
-            dir,
-            missing,
-            resolve,
-            uri,
-            path: Rc::from(&b"p"[..]),
-            trusted: whole.len(),
-            area_ends: 0,
-            whole: whole.into(),
-            way,
-            known_at: u64::MAX,
-            area: None,
-            seen: None,
-        };
+        let (uri, path) = (b"/new/inner/".to_vec(), Rc::<[u8]>::from(&b"p"[..]));
         let now = Clock::read();
-        assert_eq!(place.is_at_its_path(&now), Ok(true), "the deepest that exists");
+        let at = DirPath::new(&file::path_of(base.as_fd()).expect("a path"), b"new/inner/", &now);
+        let whole = path.clone();
+        let mut place = TargetDir { dir, missing, resolve, uri, path, whole, area_ends: 0, at, area: None, seen: None };
+        let mut later = Clock::read();
+        later.arrival = now.arrival + 1;
+        assert_eq!(place.is_at_its_path(&later), Ok(true), "the deepest that exists");
         assert_eq!(place.stat(b"x"), Ok(None));
         let mut made = Making::default();
         // Time is up after each.
@@ -437,11 +409,10 @@ mod tests {
         assert!(scratch.exists("new") && !scratch.exists("new/inner"));
         place.make(0o600, &mut made, || true).expect("made");
         assert!(scratch.exists("new/inner"));
-        place.known_at = u64::MAX;
         std::fs::rename(scratch.path.join("new"), scratch.path.join("moved")).expect("renamed");
         assert_eq!(place.is_at_its_path(&now), Ok(false));
         std::fs::rename(scratch.path.join("moved"), scratch.path.join("new")).expect("renamed");
-        assert_eq!(place.is_at_its_path(&now), Ok(true));
+        assert_eq!(place.is_at_its_path(&now), Ok(true), "all of it is there by now");
         made.unmake();
         assert!(!scratch.exists("new"));
     }

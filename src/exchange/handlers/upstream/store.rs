@@ -20,6 +20,7 @@ use crate::http::date;
 use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::io::make_path::{self, Making};
+use crate::services::dir_path::DirPath;
 use crate::services::quotas::Usage;
 use crate::services::quotas::shared::Lock;
 use crate::services::{Services, temp_names};
@@ -40,6 +41,8 @@ pub struct Copy {
     dir: Rc<OwnedFd>,
     missing: Vec<CString>,
     name: CString,
+    /// The path by which `dir` was opened, with what is missing.
+    at: DirPath,
     /// For the log.
     path: Vec<u8>,
     mode: Mode,
@@ -57,6 +60,8 @@ enum Failed {
     Call(&'static str, Errno),
     /// The quota is exceeded.
     Refused(Box<Refusal>),
+    /// The directory is elsewhere by now.
+    Moved,
 }
 
 impl From<Refusal> for Failed {
@@ -94,6 +99,10 @@ fn report(ex: &Exchange, cx: &mut Services, path: &[u8], failed: Failed) {
     match failed {
         Failed::Call(call, errno) => {
             ex.report(cx, Level::Crit, format_args!("{call} \"{path}\" failed {errno}, response not stored"));
+        }
+        Failed::Moved => {
+            let why = "its directory was moved or removed meanwhile";
+            ex.report(cx, Level::Error, format_args!("\"{path}\": {why}, response not stored"));
         }
         Failed::Refused(refusal) => {
             let Refusal { why, detail, level, .. } = &*refusal;
@@ -173,6 +182,7 @@ fn open(ex: &Exchange, cx: &mut Services, target: &Target, modified: Option<i64>
     }
     let resolve = symlinks::beneath(&ex.here().settings.files.symlinks);
     let mode = settings(ex).store_mode;
+    let at = DirPath::new(base, parent, &cx.now);
     let base = open_base(cx, base, mode)?;
     let (dir, missing) = make_path::deepest(&base, parent, resolve).map_err(call("openat2()"))?;
     let missing = missing.split(|b| *b == b'/').filter(|name| !name.is_empty() && *name != b".");
@@ -185,6 +195,7 @@ fn open(ex: &Exchange, cx: &mut Services, target: &Target, modified: Option<i64>
         dir,
         missing: missing.map(file::c_string).collect::<Result<_, _>>().map_err(call("open()"))?,
         name: file::c_string(name).map_err(call("open()"))?,
+        at,
         path: target.path.clone(),
         mode,
         modified,
@@ -287,6 +298,10 @@ impl Copy {
 
     /// Creates the missing directories and gives the file its name in them; returns what it replaced.
     fn rename_into_place(&mut self, cx: &mut Services, making: &mut Making, freed: Usage) -> Result<Usage, Failed> {
+        let leads = self.at.leads_to(self.dir.as_fd(), self.missing.len(), &cx.now);
+        if !leads.map_err(call("stat()"))? {
+            return Err(Failed::Moved);
+        }
         let was_there = self.missing.is_empty();
         let how = (self.mode.directory().0, self.resolve);
         make_path::make_beneath(&mut self.dir, &mut self.missing, how, making, || false)

@@ -1,0 +1,98 @@
+//! The path by which a directory was opened that something is to be stored in, or taken from, in a later turn.
+//!
+//! Invariant: a name is given only in a directory to which this path still leads. A client, or another process, may have
+//! moved the directory away meanwhile: the name would be at an address that the request does not name, and that nothing
+//! has judged.
+
+use super::clock::Clock;
+use crate::sys::Errno;
+use crate::sys::file::{self, Follow};
+use std::os::fd::BorrowedFd;
+
+#[derive(Clone)]
+pub struct DirPath {
+    /// With the names of directories that are yet to be made.
+    path: Vec<u8>,
+    /// The arrival in which it was last known to lead there.
+    known_at: u64,
+}
+
+impl DirPath {
+    /// Of a directory that has just been opened: a trusted one's path, and the way from there.
+    pub fn new(base: &[u8], way: &[u8], now: &Clock) -> DirPath {
+        DirPath { path: joined(base, way), known_at: now.arrival }
+    }
+
+    /// The path of a directory below it.
+    #[must_use]
+    pub fn below(&self, way: &[u8]) -> DirPath {
+        DirPath { path: joined(&self.path, way), known_at: self.known_at }
+    }
+
+    /// Whether it still leads to the directory, below which that many names of it are missing.
+    ///
+    /// # Errors
+    /// Those of the calls.
+    pub fn leads_to(&mut self, dir: BorrowedFd<'_>, missing: usize, now: &Clock) -> Result<bool, Errno> {
+        if self.known_at == now.arrival {
+            return Ok(true);
+        }
+        let mut path = &self.path[..];
+        for _ in 0..missing {
+            path = &path[..memchr::memrchr(b'/', path).unwrap_or(0)];
+        }
+        let path = file::c_string(if path.is_empty() { b"/" } else { path })?;
+        match file::has_name(dir, None, &path, Follow::Yes) {
+            Ok(true) => {
+                self.known_at = now.arrival;
+                Ok(true)
+            }
+            Ok(false) | Err(Errno::ENOTDIR) => Ok(false),
+            Err(e) => Err(e),
+        }
+    }
+}
+
+/// The path of a way from a directory, which may have empty names and `.`.
+fn joined(base: &[u8], way: &[u8]) -> Vec<u8> {
+    let mut path = Vec::with_capacity(base.len() + 1 + way.len());
+    path.extend_from_slice(base);
+    for name in way.split(|b| *b == b'/').filter(|name| !matches!(*name, b"" | b".")) {
+        path.push(b'/');
+        path.extend_from_slice(name);
+    }
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::scratch::Scratch;
+    use std::os::fd::AsFd;
+    use std::os::unix::ffi::OsStrExt;
+
+    #[test]
+    fn a_path_leads_to_its_directory_until_that_is_moved() {
+        let (scratch, mut now) = (Scratch::new(), Clock::read());
+        let at = |name: &str| scratch.path().join(name);
+        std::fs::create_dir_all(at("tree/in")).expect("mkdir");
+        let open = |name: &str| std::fs::File::open(at(name)).expect("it is there");
+        let (dir, above) = (open("tree/in"), open("tree"));
+        let mut path = DirPath::new(scratch.path().as_os_str().as_bytes(), b"tree//./in", &now);
+        let mut missing = path.below(b"not/made/");
+        std::fs::rename(at("tree"), at("away")).expect("renamed");
+        assert_eq!(path.leads_to(dir.as_fd(), 0, &now), Ok(true), "in the turn in which it was opened");
+        now.arrival += 1;
+        assert_eq!(path.leads_to(dir.as_fd(), 0, &now), Ok(false));
+        assert_eq!(missing.leads_to(dir.as_fd(), 2, &now), Ok(false));
+        std::fs::write(at("tree"), "").expect("written");
+        assert_eq!(path.leads_to(dir.as_fd(), 0, &now), Ok(false), "a file in its way");
+        std::fs::remove_file(at("tree")).expect("removed");
+        std::fs::rename(at("away"), at("tree")).expect("renamed");
+        assert_eq!(missing.leads_to(dir.as_fd(), 2, &now), Ok(true));
+        assert_eq!(path.below(b"gone").leads_to(above.as_fd(), 2, &now), Ok(true));
+        assert_eq!(path.below(b"gone").leads_to(above.as_fd(), 1, &now), Ok(false));
+        let root = std::fs::File::open("/").expect("the root");
+        assert_eq!(DirPath { path: b"/x".into(), known_at: 0 }.leads_to(root.as_fd(), 1, &now), Ok(true));
+    }
+}
