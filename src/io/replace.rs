@@ -124,6 +124,38 @@ mod tests {
         assert_eq!(fs::read_dir(scratch.path()).expect("there").count(), 3, "nothing is left over");
     }
 
+    /// `include sites-enabled/*` read it.
+    #[test]
+    fn what_is_written_beside_a_file_is_hidden_until_it_has_its_name() {
+        let scratch = Scratch::new();
+        let path = scratch.path().join("a.conf");
+        place(&path, b"new", 0o600, None, |from, to| match from.file_name() {
+            Some(name) if name.as_encoded_bytes().starts_with(b".") => fs::rename(from, to),
+            name => panic!("{name:?} is shown"),
+        })
+        .expect("written");
+        // A file that a container mounts: the caller writes it in place.
+        let busy = place(&path, b"newer", 0o600, None, |_, _| Err(io::ErrorKind::ResourceBusy.into()));
+        assert!(busy.is_err_and(|e| IN_PLACE.contains(&e.kind())));
+        assert_eq!(fs::read(&path).expect("there"), b"new");
+        assert_eq!(fs::read_dir(scratch.path()).expect("there").count(), 1, "nothing is left over");
+    }
+
+    #[test]
+    fn a_file_that_is_rewritten_keeps_its_owner() {
+        let scratch = Scratch::new();
+        let path = scratch.path().join("a.conf");
+        fs::write(&path, "old").expect("written");
+        if std::os::unix::fs::chown(&path, Some(65_534), Some(65_534)).is_err() {
+            eprintln!("SKIPPED: only root gives files away");
+            return;
+        }
+        rewrite(&path, b"new").expect("rewritten");
+        let there = fs::metadata(&path).expect("there");
+        assert_eq!((there.uid(), there.gid()), (65_534, 65_534));
+        assert_eq!(fs::read(&path).expect("there"), b"new");
+    }
+
     #[test]
     fn a_file_that_is_there_is_not_made() {
         let scratch = Scratch::new();

@@ -270,6 +270,29 @@ fn a_program_is_not_reaped_before_its_group_got_its_last_signal() {
     assert!(killed < reaped, "{trace}");
 }
 
+/// It was left alone for ten seconds, with its place among those that may run.
+#[test]
+fn a_program_that_is_silent_behind_its_head_ends_with_its_answer() {
+    if skip_on_nginx("nginx has no CGI") {
+        return;
+    }
+    let s = server("location / { cgi_pass /bin/sh; cgi_timeout 300ms; }")
+        .file("html/silent", "printf '\\nsaid'; echo $$ > \"$DOCUMENT_ROOT/pid\"; exec sleep 60")
+        .file("html/ends", "printf '\\nends'")
+        .allow_log("timed out")
+        .start();
+    let Some(strace) = Strace::attach(&s, &["-e", "trace=kill"]) else { return };
+    let mut client = s.client();
+    client.send("GET /silent HTTP/1.1\r\nHost: a\r\n\r\n");
+    let all = String::from_utf8_lossy(&client.rest()).into_owned();
+    assert!(all.starts_with("HTTP/1.1 200 ") && all.ends_with("\r\n4\r\nsaid\r\n"), "{all}");
+    // A turn of the loop later.
+    s.get("/ends").is(200);
+    let pid = s.await_file("html/pid", |text| text.ends_with('\n')).trim().to_owned();
+    let trace = strace.detach();
+    assert!(trace.contains(&format!("kill(-{pid}, SIGTERM)")), "{trace}");
+}
+
 #[test]
 fn what_programs_are_told() {
     let Some(s) = start() else { return };
