@@ -1,5 +1,5 @@
 //! What the process does when it approaches worker_memory_limit ([`crate::services::overload`]), and when many
-//! connections have closed.
+//! connections have closed or a response has needed much memory.
 
 use super::Server;
 use crate::config::model::Level;
@@ -23,11 +23,11 @@ pub(super) struct Crowd {
 }
 
 impl Crowd {
-    /// Whether most connections have closed, and nothing else is happening. `count`: current connections, `now`:
-    /// monotonic milliseconds.
-    fn has_left(&mut self, count: usize, now: u64, is_idle: impl FnOnce() -> bool) -> bool {
+    /// Whether most connections have closed, or `has_used_much` ([`crate::services::Services::has_used_much`]), and
+    /// nothing else is happening. `count`: current connections, `now`: monotonic milliseconds.
+    fn has_left(&mut self, count: usize, has_used_much: bool, now: u64, is_idle: impl FnOnce() -> bool) -> bool {
         self.most = self.most.max(count);
-        if self.most < CROWD || count > self.most / 4 {
+        if !has_used_much && (self.most < CROWD || count > self.most / 4) {
             self.gone = None;
             return false;
         }
@@ -74,7 +74,8 @@ impl Server {
     pub(super) fn give_back_memory(&mut self) {
         let events = &self.events;
         let is_idle = || events.iter().all(|(token, _)| role_of(token) == Some(Role::Timer));
-        if self.crowd.has_left(self.conns.len(), self.cx.now.ms, is_idle) {
+        if self.crowd.has_left(self.conns.len(), self.cx.has_used_much, self.cx.now.ms, is_idle) {
+            self.cx.has_used_much = false;
             self.cx.buffers.shrink(0);
             self.pool.shrink();
             process::trim_memory();
@@ -130,8 +131,11 @@ mod tests {
             ("quiet", 10, 11_000, true, true, None),
             ("once", 10, 13_000, true, false, None),
         ] {
-            assert_eq!(crowd.has_left(count, now, || is_idle), expected, "{name}");
+            assert_eq!(crowd.has_left(count, false, now, || is_idle), expected, "{name}");
             assert_eq!(crowd.next_due(), due, "{name}");
         }
+        assert!(!crowd.has_left(10, true, 20_000, || true), "a large response, just now");
+        assert_eq!(crowd.next_due(), Some(21_000));
+        assert!(crowd.has_left(10, true, 21_000, || true), "quiet again");
     }
 }

@@ -117,6 +117,8 @@ pub struct Services {
     pub stored_places: Places,
     /// Real paths of directories whose contents are never served.
     pub hidden_places: Places,
+    /// A response has needed much memory: it is returned to the system once nothing happens.
+    pub has_used_much: bool,
     pub temp_names: TempNames,
     /// Digests of files.
     pub file_digests: FileDigests,
@@ -215,6 +217,7 @@ impl Services {
             real_paths: RealPaths::default(),
             stored_places: Places::stored(),
             hidden_places: Places::hidden(),
+            has_used_much: false,
             temp_names: TempNames::default(),
             file_digests: FileDigests::default(),
             quotas: Quotas::default(),

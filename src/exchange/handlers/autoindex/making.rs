@@ -20,6 +20,8 @@ use std::rc::Rc;
 
 /// Entries rendered between two looks at the clock.
 const BATCH: usize = 512;
+/// A listing of more entries than this needs megabytes while it is made.
+const LARGE: usize = 10_000;
 /// Bytes of a piece of the page, and up to a batch more.
 const PIECE: usize = 64 << 10;
 
@@ -67,6 +69,7 @@ fn is_current(page: &Page, dir: BorrowedFd<'_>, links: &Links) -> bool {
 impl Making {
     /// The next slice.
     pub fn work(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
+        cx.has_used_much |= self.entries.len() > LARGE;
         loop {
             match self.go_on(&ex.route.uri) {
                 Ok(true) if !cx.slice.is_over() => {}
