@@ -157,22 +157,26 @@ fn keys_that_the_server_makes_for_itself_are_not_served() {
         return;
     }
     let s = crate::harness::http(
-        "acme_issuer own { uri https://127.0.0.1:1/dir; state_path %%DIR%%/html/own; }
+        "acme_issuer own { uri https://127.0.0.1:1/dir; state_path %%DIR%%/html/home/own; }
          server { listen 127.0.0.1:%%PORT%%; listen 127.0.0.1:%%PORT1%% ssl; server_name devbox.test;
-                  ssl_certificate auto; root %%DIR%%/; }
+                  ssl_certificate auto; root %%DIR%%; dav_methods DELETE MOVE COPY; delete_recursive on;
+                  allowed_methods GET DELETE MOVE COPY; min_delete_depth 0; }
          server { listen 127.0.0.1:%%PORT2%% ssl; server_name other.test; acme_certificate own;
                   ssl_certificate $acme_certificate; ssl_certificate_key $acme_certificate_key; }",
     )
     .file("html/page", "page")
-    .file("html/own/note", "secret")
+    .file("html/home/own/note", "secret")
     .link("html/way", "../state/local-ca")
     .allow_log("acme certificate")
     .start();
     s.get("/html/page").is(200);
-    for path in ["/state/local-ca/ca.key", "/state/local-ca/", "/html/way/ca.key", "/html/own/note"] {
+    for path in ["/state/local-ca/ca.key", "/state/local-ca/", "/html/way/ca.key", "/html/home/own/note"] {
         s.get(path).is(404);
     }
-    assert!(s.path("state/local-ca/ca.key").exists());
+    // Nor does a directory that contains them go elsewhere, where they would be served, or away.
+    s.method("MOVE", "/html/home/", "Destination: /html/seen/\r\n", b"").is(403);
+    s.method("DELETE", "/html/home/", "", b"").is(403);
+    assert!(s.path("state/local-ca/ca.key").exists() && s.path("html/home/own/note").exists());
 }
 
 #[test]

@@ -1,13 +1,17 @@
-//! Directories whose contents are never served, whatever the root: trashes, the state of uploads, and the server's own
-//! keys.
+//! Directories whose contents are not served below a root that contains them: trashes, the state of uploads, and the
+//! server's own keys. Only a root or alias that lies in such a directory itself shows it.
 
 use crate::config::acme::Acme;
 use crate::config::build::Build;
 use crate::config::local_ca;
 use crate::config::model::{Location, WriteArea};
 use crate::config::template::Part;
+use crate::util::checkpoint;
 use crate::util::clean_path::clean;
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 impl Build {
@@ -23,26 +27,50 @@ impl Build {
         hidden
     }
 
-    /// Directories of ACME state and of the local authority, if some root contains them (the home of a service user
-    /// may). Others are omitted, since checking each costs every request a little.
+    /// Directories with the server's own keys (ACME's, the local authority's), if some root contains them: the home of a
+    /// service user may. Others are omitted, since checking each costs every request a little.
     fn keys_in_reach(&self, acme: &Acme) -> Vec<Box<[u8]>> {
         let is_automatic = self.locations.iter().any(|location| location.settings.ssl.auto.is_some());
-        let own = is_automatic.then(|| local_ca::directory().ok()).flatten();
-        let keys: Vec<PathBuf> = acme.state_paths().cloned().chain(own).collect();
+        // What an earlier configuration or `webserv cert` has left there is as secret as what this one uses.
+        let own = local_ca::state_directory().ok().filter(|state| is_automatic || state.exists());
+        let keys: BTreeSet<PathBuf> = acme.state_paths().cloned().chain(own).collect();
         if keys.is_empty() {
             return Vec::new();
         }
-        let mut roots: Vec<&[u8]> = self.locations.iter().map(named_root).collect();
-        roots.sort_unstable();
-        roots.dedup();
-        let roots: Vec<_> = roots.into_iter().flat_map(both_paths).collect();
-        let is_reached = |directory: &PathBuf| {
-            both_paths(directory.as_os_str().as_bytes())
-                .iter()
-                .any(|path| roots.iter().any(|root| is_below(path, root)))
-        };
-        keys.iter().filter(|directory| is_reached(directory)).map(|path| path.as_os_str().as_bytes().into()).collect()
+        let roots: BTreeSet<&[u8]> = self.locations.iter().map(named_root).collect();
+        let mut keys: Vec<_> = keys.into_iter().map(Ancestry::of).collect();
+        let mut found = Vec::new();
+        for root in roots {
+            checkpoint::pass();
+            let root = Path::new(OsStr::from_bytes(root));
+            let place = place(root);
+            found.extend(keys.extract_if(.., |key| key.is_below(root, place)).map(|key| key.directory));
+        }
+        found.into_iter().map(|directory| directory.into_os_string().into_encoded_bytes().into()).collect()
     }
+}
+
+/// A directory, and the identities (device, inode) of those of its ancestors that exist, itself included.
+struct Ancestry {
+    directory: PathBuf,
+    places: Vec<(u64, u64)>,
+}
+
+impl Ancestry {
+    fn of(directory: PathBuf) -> Ancestry {
+        let real = directory.ancestors().find_map(|above| above.canonicalize().ok());
+        let ancestors = real.iter().flat_map(|real| real.ancestors());
+        Ancestry { places: ancestors.filter_map(place).collect(), directory }
+    }
+
+    /// Whether it is the root or lies below it, by its path or through links.
+    fn is_below(&self, root: &Path, place: Option<(u64, u64)>) -> bool {
+        self.directory.starts_with(root) || place.is_some_and(|place| self.places.contains(&place))
+    }
+}
+
+fn place(path: &Path) -> Option<(u64, u64)> {
+    path.metadata().ok().map(|found| (found.dev(), found.ino()))
 }
 
 /// The part of a root or alias before its first variable, up to a slash: everything it can map to lies below.
@@ -53,19 +81,8 @@ fn named_root(location: &Location) -> &[u8] {
         (None, Some(Part::Literal(text))) => {
             text.get(..memchr::memrchr(b'/', text).map_or(0, |at| at + 1)).unwrap_or_default()
         }
-        _ => b"",
+        _ => b"/",
     }
-}
-
-/// The path as written, and resolved; if it does not exist yet, its nearest existing ancestor is resolved.
-fn both_paths(path: &[u8]) -> [Vec<u8>; 2] {
-    let path = Path::new(std::ffi::OsStr::from_bytes(path));
-    let real = path.ancestors().find_map(|above| {
-        let rest = path.strip_prefix(above).ok()?;
-        Some(above.canonicalize().ok()?.join(rest))
-    });
-    let real = real.unwrap_or_else(|| path.to_owned());
-    [path, &real].map(|path| clean(path.as_os_str().as_bytes()).into_owned())
 }
 
 /// Both paths must be normalized.

@@ -1,33 +1,34 @@
-//! Directories of locations, and trash directories: neither they nor their parents are removed.
+//! Directories of locations, trash directories and others that are not shown (keys, the state of uploads): neither they
+//! nor their parents are moved or removed.
 
 use crate::config::model::{LocationKind, LocationTree};
 use crate::exchange::{Exchange, paths};
 use crate::route::{NoTrace, location};
 use crate::sys::file::{self, O_DIRECTORY, O_PATH};
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd};
 
 /// The URI names the directory of an area, or a parent of one: neither is moved or overwritten. `dir` and `name` are
 /// where it lies.
 pub fn keeps_area(ex: &Exchange, dir: BorrowedFd<'_>, name: &CStr) -> bool {
-    is_area(ex) || holds_area(ex) || holds_trash(ex, dir, name)
+    is_area(ex) || holds_area(ex) || holds_kept(ex, dir, name)
 }
 
-/// What has the name is a trash directory, or contains one, by its path or by its real path.
-pub(super) fn holds_trash(ex: &Exchange, dir: BorrowedFd<'_>, name: &CStr) -> bool {
-    let trashes = &ex.config.trashes;
-    if trashes.iter().any(|trash| paths::is_beneath(trash, &ex.route.path)) {
+/// What has the name is a trash or a hidden directory, or contains one, by its path or by its real path.
+pub(super) fn holds_kept(ex: &Exchange, dir: BorrowedFd<'_>, name: &CStr) -> bool {
+    let kept = || ex.config.trashes.iter().chain(&ex.config.hidden_places);
+    if kept().any(|kept| paths::is_beneath(kept, &ex.route.path)) {
         return true;
     }
     let mut real: Option<Vec<u8>> = None;
-    trashes.iter().any(|trash| {
-        let Ok(trash) = CString::new(&trash[..]) else { return false };
-        let Ok(trash) = file::open_at(None, &trash, O_PATH | O_DIRECTORY, 0) else { return false };
+    kept().any(|kept| {
+        let Ok(kept) = file::c_string(&kept[..]) else { return false };
+        let Ok(kept) = file::open_at(None, &kept, O_PATH | O_DIRECTORY, 0) else { return false };
         let here = real.get_or_insert_with(|| {
             let directory = file::path_of(dir).unwrap_or_default();
             [&directory[..], b"/", name.to_bytes()].concat()
         });
-        file::path_of(trash.as_fd()).is_ok_and(|trash| paths::is_beneath(&trash, here))
+        file::path_of(kept.as_fd()).is_ok_and(|kept| paths::is_beneath(&kept, here))
     })
 }
 

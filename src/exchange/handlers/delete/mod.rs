@@ -75,8 +75,8 @@ fn remove(ex: &mut Exchange, cx: &mut Services, content: Content, slash: Slash) 
     {
         return Err(upload::refuse(ex, cx, &shown_elsewhere(&ex.route.uri)));
     }
-    if let Err(refusal) = path_rules::judge_directory(ex, cx)
-        && wanted.place.directory().is_some()
+    if wanted.place.directory().is_some()
+        && let Err(refusal) = path_rules::judge_directory(ex, cx)
     {
         return Err(upload::refuse(ex, cx, &refusal));
     }

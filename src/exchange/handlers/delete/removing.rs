@@ -1,7 +1,7 @@
 //! A DELETE in progress: done at once, or for a directory with everything in it a slice each turn of the loop. It is
 //! finished even if its client goes away: a tree that is half removed is of no use.
 
-use super::areas::{holds_area, holds_trash, is_area, trim_slashes};
+use super::areas::{holds_area, holds_kept, is_area, trim_slashes};
 use super::place::{Content, NameStat, Refusal, RemovalTarget, Removed};
 use super::trash::Trash;
 use crate::config::model::Level;
@@ -239,7 +239,7 @@ pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &AllowedRemoval) 
         } else {
             check(ex, found, *content)?;
         }
-        if found.itself.kind == FileKind::Dir && content == &Content::Removed && holds_trash(ex, dir, name) {
+        if found.itself.kind == FileKind::Dir && content == &Content::Removed && holds_kept(ex, dir, name) {
             return Err(Refusal::Area);
         }
         guard::hold(ex, cx, &mut locks).map_err(of_version)?;
