@@ -14,7 +14,7 @@ use crate::exchange::response::{Body, ContentType, Window};
 use crate::exchange::{Exchange, Printable, error_page};
 use crate::http::cond::{self, Validators};
 use crate::http::escape::{escape_path, unescape};
-use crate::http::field_syntax::{list, push_value};
+use crate::http::field_syntax::{is_field_value, list, push_value};
 use crate::http::h1::field::Field;
 use crate::http::h1::response::{Ending, ResponseHead};
 use crate::http::header::HeaderId;
@@ -23,6 +23,7 @@ use crate::http::range::{self, Ranges};
 use crate::http::status::Status;
 use crate::http::{date, uri};
 use crate::services::Services;
+use std::borrow::Cow;
 
 /// Fields of which only the first line counts (nginx).
 fn is_single(id: HeaderId) -> bool {
@@ -349,10 +350,13 @@ pub fn trailers(ex: &mut Exchange, lines: Vec<u8>) {
 }
 
 /// Control bytes become blanks, as in all other fields ([`Fields::push`](crate::http::fields::Fields::push)).
-fn clean(value: &[u8]) -> Vec<u8> {
+fn clean(value: &[u8]) -> Cow<'_, [u8]> {
+    if is_field_value(value) {
+        return Cow::Borrowed(value);
+    }
     let mut clean = Vec::with_capacity(value.len());
     push_value(value, &mut clean);
-    clean
+    Cow::Owned(clean)
 }
 
 /// Sets a field of the response itself, or one that may have to be rewritten; all others are passed on unchanged.
