@@ -113,6 +113,9 @@ impl PatternSet {
     }
 }
 
+/// The position of a pattern that matched, and what it captured if it has groups.
+pub type Found = (usize, Option<Matched>);
+
 /// Which patterns of a set may match a subject, and which certainly do.
 #[derive(Debug)]
 pub struct Candidates {
@@ -121,8 +124,8 @@ pub struct Candidates {
 }
 
 impl Candidates {
-    /// The position of the first of these patterns that matches the subject for which these candidates were computed, and
-    /// what it captured if it has groups: no pattern is matched twice.
+    /// The first of these patterns that matches the subject for which these candidates were computed: none is matched
+    /// twice.
     ///
     /// # Errors
     /// Matching an earlier pattern failed; with its position.
@@ -131,7 +134,7 @@ impl Candidates {
         within: Range<usize>,
         subject: &[u8],
         pattern: impl Fn(usize) -> Option<&'p Pattern>,
-    ) -> Result<Option<(usize, Option<Matched>)>, (usize, Failed)> {
+    ) -> Result<Option<Found>, (usize, Failed)> {
         let mut from = within.start;
         while let Some(at) = self.may.at_or_after(from, 0).filter(|at| *at < within.end) {
             from = at + 1;
@@ -233,7 +236,7 @@ pub fn first<'p, T>(
     set: Option<&PatternSet>,
     list: &'p [(impl std::borrow::Borrow<Pattern> + 'p, T)],
     subject: &[u8],
-) -> Result<Option<(usize, Option<Matched>)>, Failed> {
+) -> Result<Option<Found>, Failed> {
     if let Some(set) = set {
         let pattern = |at: usize| list.get(at).map(|(pattern, _)| pattern.borrow());
         return set.candidates(subject).first(0..list.len(), subject, pattern).map_err(|(_, failed)| failed);

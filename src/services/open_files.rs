@@ -5,7 +5,6 @@
 //! and has reported no change. A path that changed, vanished or may no longer be accessed is opened again, and a
 //! missing one is looked up again. Contents younger than the clock's granularity are not trusted: a second write could
 //! have the same timestamps.
-//! the same timestamps.
 
 mod look;
 mod missing;

@@ -33,7 +33,7 @@ counters! {
     /// Responses from the response cache.
     CacheHits,
     UploadsBegun, UploadsStored, UploadsRefused, UploadFiles, UploadBytes,
-    /// Turns of the loop longer than [`STALL`], and their total milliseconds.
+    /// Turns of the loop of at least [`STALL`], and their total milliseconds.
     Stalls, StalledMs,
     /// Requests delayed or rejected by limit_req, and rejected by limit_conn.
     LimitReqDelayed, LimitReqRejected, LimitConnRejected,
@@ -102,7 +102,7 @@ const BUCKETS: usize = BOUNDS.len() + 1;
 const HISTOGRAM: usize = BUCKETS + 1;
 const CELLS: usize = COUNTERS + Timing::ALL.len() * HISTOGRAM;
 
-/// Milliseconds beyond which a turn counts as a stall.
+/// Milliseconds from which a turn counts as a stall.
 pub const STALL: u64 = 50;
 
 /// A histogram in its displayed form.

@@ -464,7 +464,7 @@ fn a_socket_units_address_of_either_family_goes_with_the_packages_two_listens() 
         let said = || std::fs::read_to_string(setup.dir().join("logs/stderr")).unwrap_or_default();
         if is_served {
             let is_up = || std::fs::read_to_string(setup.dir().join("pid")).is_ok_and(|pid| !pid.is_empty());
-            eventually("it is up", || is_up());
+            eventually("it is up", is_up);
             let address = if listens.contains("::") { "[::1]" } else { "127.0.0.1" };
             let address = format!("{address}:{port}").parse().expect("an address");
             crate::client::Client::connect(address).get("/f").is(200).body_is("f");

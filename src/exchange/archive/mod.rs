@@ -58,7 +58,7 @@ pub struct Spool {
 }
 
 enum Writer {
-    Zip(zip::Zip),
+    Zip(Box<zip::Zip>),
     Tar,
 }
 
@@ -94,7 +94,7 @@ impl Archive {
         judged: Option<(i64, u32)>,
     ) -> Archive {
         let writer = match form {
-            Form::Zip => Writer::Zip(zip::Zip::new(spool)),
+            Form::Zip => Writer::Zip(Box::new(zip::Zip::new(spool))),
             Form::Tar => Writer::Tar,
         };
         Archive { walk, writer, refused, judged, file: None, place: Some(place), ended: false }

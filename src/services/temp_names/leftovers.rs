@@ -142,7 +142,7 @@ impl Cleaning {
     }
 }
 
-/// Removes a file, or begins removing a directory. None: it does not exist.
+/// Removes a file, or begins removing a directory. None: it is gone, or a directory has a file's name.
 pub(super) fn begin((dir, name): &Tree, kind: Kind) -> Result<Option<Removal>, Failed> {
     match file::unlink_at(Some(dir.as_fd()), name, Unlink::File) {
         Ok(()) | Err(Errno::ENOENT) => Ok(None),
