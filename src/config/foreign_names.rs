@@ -35,7 +35,10 @@ pub fn foreign(name: &str, args: &[Word]) -> Option<String> {
 
 /// The same for a name that is close to one in the table.
 pub fn nearest(name: &str) -> Option<String> {
-    let near = suggest::nearest(name, FOREIGN.iter().map(|(from, _, _)| *from))?;
+    // What is only a part of a name is no slip of it.
+    let parts = |name: &str| name.split(['_', '-', '.']).count();
+    let alike = FOREIGN.iter().map(|(from, _, _)| *from).filter(|from| parts(from) >= parts(name));
+    let near = suggest::nearest(name, alike)?;
     let row = FOREIGN.iter().find(|(from, _, _)| *from == near)?;
     Some(sentence(near, row))
 }
@@ -116,6 +119,13 @@ const FOREIGN: &[(&str, &str, &str)] = &[
     ("group", "Apache", "`user NAME GROUP;`"),
     ("documentindex", "Apache", "`index FILE …;`"),
     ("ssl", "an older nginx", "removed in 1.25.1: `listen 443 ssl;` says it"),
+    ("limit_zone", "an older nginx", "`limit_conn_zone KEY zone=NAME:SIZE;`"),
+    ("h2", "another server", "`http2 on;`"),
+    ("h3", "another server", "`http3 on;` in nginx, and not there: HTTP/2 and HTTP/1.1 are spoken"),
+    ("quic", "another server", "`http3 on;` in nginx, and not there: HTTP/2 and HTTP/1.1 are spoken"),
+    ("track_uploads", "nginx-upload-progress", "not there: a listing's own page shows the progress"),
+    ("report_uploads", "nginx-upload-progress", "not there: a listing's own page shows the progress"),
+    ("upload_progress", "nginx-upload-progress", "not there: a listing's own page shows the progress"),
     ("spdy", "an older nginx", "`http2 on;`"),
     ("server.document-root", "lighttpd", "`root PATH;`"),
     ("server.port", "lighttpd", "`listen PORT;`"),
@@ -184,7 +194,11 @@ const FOREIGN: &[(&str, &str, &str)] = &[
     ("roundrobin", "another server", "not needed: servers take turns unless something else is written"),
     ("balance", "HAProxy", "`least_conn;`, `ip_hash;`, `hash …;` or nothing (servers take turns)"),
     ("max_upload_size", "another server", "`client_max_body_size SIZE;`"),
-    ("upload_max_filesize", "PHP", "`client_max_body_size SIZE;`"),
+    (
+        "upload_max_filesize",
+        "PHP",
+        "`client_max_body_size SIZE;` (of a request), or `upload_max_file_size SIZE;` (of a file)",
+    ),
     ("post_max_size", "PHP", "`client_max_body_size SIZE;`"),
     ("max_execution_time", "PHP", "`fastcgi_read_timeout TIME;`"),
     ("upload_limit", "another server", "`client_max_body_size SIZE;`"),
@@ -192,6 +206,7 @@ const FOREIGN: &[(&str, &str, &str)] = &[
     ("compress", "another server", "`gzip on;`"),
     ("compression", "another server", "`gzip on;`"),
     ("methods", "another server", "`allowed_methods METHOD …;`"),
+    ("upload_methods", "another server", "`allowed_methods METHOD …;`"),
     ("allow_method", "another server", "`allowed_methods METHOD …;`"),
     ("timeouts", "another server", "`send_timeout`, `client_header_timeout` or `client_body_timeout`"),
     ("log_file", "another server", "`access_log PATH;`"),

@@ -4,7 +4,7 @@
 //! Invariants: loading always ends (depth, number and size of files are bounded, cycles are detected); in the resulting
 //! tree every `include` is replaced by its contents, and each directive still points into its own file.
 
-use super::ast::{Directive, Span, Word};
+use super::ast::{Directive, Span, Word, written};
 use super::error::{Diagnostic, Diagnostics};
 use super::sources::{MAX_INCLUDE_DEPTH, Source, Sources};
 use super::{glob, suggest, syntax};
@@ -220,12 +220,12 @@ impl<'a> Loader<'a> {
                 let bytes = self.sources.bytes(directive.span.file);
                 // The block on the next line belongs to the directive there.
                 if let Some((first, block)) = syntax::split_at_missing_semicolon(directive, bytes, |_| true) {
-                    let last = first.args.last().map(Word::str).unwrap_or_default();
-                    let label = format!("missing `;` after `{last}`");
-                    self.diagnostics.push(Diagnostic::emerg(first.close, message).label(label));
+                    self.diagnostics.push(syntax::missing_semicolon(&first, &block).diagnostic());
                     return vec![block];
                 }
-                self.diagnostics.push(Diagnostic::emerg(directive.span.after(), message).label("`;` must stand here"));
+                let error = Diagnostic::emerg(directive.name.span, message).label("`include` takes no block");
+                let name = written(&directive.args);
+                self.diagnostics.push(error.help(format!("it ends with `;`: include {name};")));
                 return Vec::new();
             }
             [name] => name,
@@ -259,13 +259,7 @@ impl<'a> Loader<'a> {
     fn wrong_include(&self, directive: &Directive, words: &[Word]) -> Diagnostic {
         let bytes = self.sources.bytes(directive.span.file);
         if let Some((first, second)) = syntax::split_at_missing_semicolon(directive, bytes, |_| true) {
-            let after = first.args.last().map_or(first.name.str(), |word| word.str());
-            return Diagnostic::emerg(first.close, syntax::not_terminated(&directive.name))
-                .label(format!("missing `;` after `{after}`"))
-                .help(format!(
-                    "end the line with `;`: `{}` on a later line is a directive of its own",
-                    second.name.str()
-                ));
+            return syntax::missing_semicolon(&first, &second).diagnostic();
         }
         let error = Diagnostic::emerg(directive.span, "invalid number of arguments in \"include\" directive");
         let error = error.label("`include` takes 1 argument");

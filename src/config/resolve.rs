@@ -20,8 +20,10 @@ pub mod placeholder;
 mod rates;
 mod remedy;
 mod repeated;
+mod siblings;
 mod split_words;
 mod stapling;
+mod statuses;
 #[cfg(test)]
 mod tests;
 mod undefined;

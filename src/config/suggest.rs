@@ -67,7 +67,7 @@ impl Shape {
         }
         let joined = |text: &str| text.replace('_', "");
         if joined(a) == joined(b) {
-            return Some(1);
+            return Some(0);
         }
         let (parts, others) = (self.parts(), other.parts());
         if parts.len() > 1 && parts == others {
@@ -91,9 +91,18 @@ impl Shape {
         if common >= 5 && common * 3 >= long.len() * 2 {
             return Some(4);
         }
+        if without_vowels(a, b) {
+            return Some(4);
+        }
         let cut = short.len() >= 5 && short.len() * 3 >= long.len() * 2;
         (cut && (long.starts_with(short.as_str()) || long.ends_with(short.as_str()))).then_some(4)
     }
+}
+
+/// `lstn`, `srvr`: a word without its vowels.
+fn without_vowels(asked: &str, known: &str) -> bool {
+    let is_vowel = |byte: u8| matches!(byte, b'a' | b'e' | b'i' | b'o' | b'u' | b'y');
+    asked.len() >= 4 && !asked.bytes().any(is_vowel) && asked.bytes().eq(known.bytes().filter(|byte| !is_vowel(*byte)))
 }
 
 /// The distance of two names of which one omits or abbreviates parts of the other: `gzip_level`, `ssl_cert`,
@@ -145,6 +154,8 @@ mod tests {
             ("rot", Some("root")),
             ("max_body", Some("client_max_body_size")),
             ("listen_to", Some("listen")),
+            ("lstn", Some("listen")),
+            ("srvr_nm", Some("server_name")),
             ("on", None),
             ("", None),
             ("something_else", None),

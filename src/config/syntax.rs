@@ -11,6 +11,7 @@ use pest_derive::Parser;
 
 use super::ast::{Directive, FileId, Span, Word};
 use super::error::{Diagnostic, Diagnostics};
+use super::fault::Fault;
 use crate::util::checkpoint;
 
 mod blocks;
@@ -338,6 +339,29 @@ impl<'a> Builder<'a> {
         let raw = self.text(span);
         self.words.push(Word::in_quotes(&unescape(raw.get(1..).unwrap_or_default().trim_ascii_end()), span));
     }
+}
+
+/// The fault of a `;` missing between two directives.
+pub fn missing_semicolon(first: &Directive, second: &Directive) -> Fault {
+    let after = first.words().last().map_or(first.name.str(), Word::str);
+    let fault = Fault::new(first.close, not_terminated(&first.name));
+    // A wrong character in its place.
+    let sign = after.chars().last().filter(|c| matches!(c, '；' | ':' | ',' | '.' | ';' | '\u{37e}'));
+    if let Some(sign) = sign.filter(|sign| !sign.is_ascii() || *sign == ':' || *sign == ',') {
+        let plain = after.trim_end_matches(sign);
+        let code = if sign.is_ascii() { String::new() } else { format!(" (U+{:04X})", u32::from(sign)) };
+        return Fault { span: first.close.part(0, 0), ..fault }
+            .label(format!("missing `;` after `{plain}`"))
+            .help(format!("a directive ends with `;`, not with `{sign}`{code}: write {plain};"));
+    }
+    if let Some(inside) = after.strip_suffix(';').filter(|_| first.words().last().is_some_and(|word| word.quoted)) {
+        return fault
+            .label(format!("missing `;` after `{after}`"))
+            .help(format!("the `;` inside the quotes is part of the value: \"{inside}\";"));
+    }
+    fault
+        .label(format!("missing `;` after `{after}`"))
+        .help(format!("end it with `;`: `{}` behind it is a directive of its own", second.name.str()))
 }
 
 /// nginx's message. If the name is the empty key of a `map`, it is not shown as a directive.

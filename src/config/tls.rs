@@ -265,6 +265,9 @@ impl<'a> Builder<'a> {
                 Err(wrong) => {
                     let (of_key, text) = sentence(&wrong, &from, &key_from);
                     self.fail(if of_key { key.span } else { certificate.span }, text);
+                    if !of_key && from != key_from && !self.diagnostics.lacks_end(certificate.span) {
+                        self.unread_key(key, &key_from);
+                    }
                 }
             }
         }
@@ -281,6 +284,15 @@ impl<'a> Builder<'a> {
                 self.fail(span, format!("cannot prepare TLS: {why}"));
                 None
             }
+        }
+    }
+
+    /// Reports a key that cannot be read when the certificate is wrong too: these are two mistakes.
+    fn unread_key(&mut self, key: &Named, from: &Origin) {
+        if let Origin::File(path) = from
+            && let Err(why) = certificates::read(path)
+        {
+            self.fail(key.span, format!("cannot load certificate key \"{}\": {why}", path.display()));
         }
     }
 

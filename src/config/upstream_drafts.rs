@@ -165,7 +165,10 @@ impl Drafts {
                     true => format!("127.0.0.1:{name}"),
                     false => format!("{name}:9000"),
                 };
-                let help = format!("host:port, as in {address}, or the name of an upstream");
+                let help = match suggest::nearest(name, blocks.iter().map(|block| &**block)) {
+                    Some(near) => format!("did you mean the upstream \"{near}\"?"),
+                    None => format!("host:port, as in {address}, or the name of an upstream"),
+                };
                 diagnostics.push(Diagnostic::emerg(draft.span, text).help(help));
                 continue;
             }

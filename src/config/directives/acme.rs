@@ -192,7 +192,9 @@ fn contact(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
             !scheme.is_empty() && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
         });
         if text.is_empty() {
-            return Err(Fault::new(word.span, "a contact is empty"));
+            return Err(
+                Fault::new(word.span, "a contact is empty").help("an address, as in: contact admin@example.org;")
+            );
         }
         let url = if has_scheme { text.into_owned() } else { format!("mailto:{text}") };
         set(s, |issuer| issuer.contacts.push(url))?;

@@ -143,6 +143,7 @@ fn types(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
                 false => fault.help("as in: text/html html htm;"),
             });
         }
+        b.odd_line(line);
         if let Some(missing) = b.line_in_line(line, |word| word.bytes().contains(&b'/')) {
             b.warning(missing);
         }

@@ -55,8 +55,10 @@ pub fn variable(word: &Word) -> Result<String, Fault> {
         }
         _ => {
             let text = word.str();
-            let name: String = text.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
-            let meant = match text.starts_with('$') || name.is_empty() {
+            let bare = text.trim_start_matches('$').trim_start_matches('{').trim_end_matches('}');
+            let name = bare.chars().map(|c| if matches!(c, '-' | '.' | ' ') { '_' } else { c });
+            let name: String = name.filter(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+            let meant = match name.is_empty() {
                 true => String::new(),
                 false => format!(": did you mean \"${name}\"?"),
             };

@@ -279,17 +279,23 @@ fn rewrite(b: &mut Build, d: &Directive, case: Case) -> Result<Rewrite, Fault> {
 }
 
 pub(super) fn busy_buffers(of: Of, s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
-    of(&mut s.settings).busy_size = Some(size(d, 0)?);
+    let proxy = of(&mut s.settings);
+    proxy.busy_size = Some(size(d, 0)?);
+    proxy.sized_at = Some(d.span);
     Ok(())
 }
 
 pub(super) fn temp_most(of: Of, s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
-    of(&mut s.settings).temp_most = Some(size(d, 0)?);
+    let proxy = of(&mut s.settings);
+    proxy.temp_most = Some(size(d, 0)?);
+    proxy.sized_at = Some(d.span);
     Ok(())
 }
 
 pub(super) fn temp_write_size(of: Of, s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
-    of(&mut s.settings).temp_write_size = Some(size(d, 0)?);
+    let proxy = of(&mut s.settings);
+    proxy.temp_write_size = Some(size(d, 0)?);
+    proxy.sized_at = Some(d.span);
     Ok(())
 }
 
@@ -304,7 +310,9 @@ pub(super) fn limit_rate(of: Of, s: &mut Scope, b: &mut Build, d: &Directive) ->
 }
 
 pub(super) fn buffers(of: Of, s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
-    of(&mut s.settings).buffers = client::buffers(d, 1 << 30)?;
+    let proxy = of(&mut s.settings);
+    proxy.buffers = client::buffers(d, 1 << 30)?;
+    proxy.sized_at = Some(d.span);
     Ok(())
 }
 

@@ -22,7 +22,7 @@ pub fn of(message: &str, source: &str) -> Option<String> {
         });
     }
     if message.contains("subpattern name") {
-        return Some("a named group is written (?<name>…)".into());
+        return Some(group_name(source).unwrap_or_else(|| "a named group is written (?<name>…)".into()));
     }
     if message.contains("range out of order") {
         return Some("the smaller character comes first, as in [a-z]; a `-` itself stands at the end: [a_-]".into());
@@ -36,6 +36,20 @@ pub fn of(message: &str, source: &str) -> Option<String> {
         return Some("the backslash takes the next character along: remove it, or write \\\\".into());
     }
     None
+}
+
+/// `(?<my-name>…)`: a group's name with a character that none may have.
+fn group_name(source: &str) -> Option<String> {
+    let is_good = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let names = ["(?<", "(?P<", "(?'"].iter().flat_map(|open| source.split(open).skip(1));
+    let names = names.filter_map(|rest| Some(rest.split_once(['>', '\''])?.0));
+    let wrong = names.filter(|name| !name.starts_with(['=', '!'])).find(|name| {
+        name.chars().count() < 33 && (name.starts_with(|c: char| c.is_ascii_digit()) || !name.chars().all(is_good))
+    })?;
+    let mended: String = wrong.chars().map(|c| if is_good(c) { c } else { '_' }).collect();
+    let mended = if mended.starts_with(|c: char| c.is_ascii_digit()) { format!("n{mended}") } else { mended };
+    (!mended.is_empty())
+        .then(|| format!("a name has letters, digits and _, and begins with none of the digits: (?<{mended}>…)"))
 }
 
 /// Escapes text for use as a regex.

@@ -48,8 +48,10 @@ impl Build {
         scope.issuer = Some(IssuerDraft::new(&name, d.args[0].span));
         self.level(&mut scope, children);
         let Some(issuer) = scope.issuer.take() else { return };
-        if issuer.uri.is_none() && !self.diagnostics.has_meant("uri") {
-            self.error(Fault::new(d.close, format!("\"uri\" is missing in acme_issuer \"{name}\"")));
+        // A wrong `uri` is reported already.
+        if issuer.uri.is_none() && !children.iter().any(|d| d.name.is("uri")) && !self.diagnostics.has_meant("uri") {
+            let fault = Fault::new(d.args[0].span, format!("\"uri\" is missing in acme_issuer \"{name}\""));
+            self.error(fault.help(format!("name the authority's directory, as in: uri {LETS_ENCRYPT};")));
         }
         match self.issuers.iter().find(|other| other.name == issuer.name) {
             Some(first) => {
@@ -67,7 +69,10 @@ impl Build {
             let Some(wanted) = self.drafts[at].acme.clone() else { continue };
             let settings = self.servers.get(at).and_then(|server| self.locations.get(server.root.at()));
             let settings = settings.map(|root| root.settings.clone()).unwrap_or_default();
-            let Some(names) = self.identifiers(at, &wanted) else { continue };
+            let Some(names) = self.identifiers(at, &wanted) else {
+                self.issuer_draft(&wanted);
+                continue;
+            };
             let known = acme.issuers.iter().position(|issuer| issuer.name == wanted.issuer);
             let issuer = match known {
                 Some(known) => known,

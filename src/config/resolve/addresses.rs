@@ -20,6 +20,12 @@ pub fn url(text: &str) -> Option<String> {
     // `http:/host`, `http//host`, `https:host`.
     for scheme in ["https", "http"] {
         if let Some(rest) = text.strip_prefix(scheme).filter(|rest| rest.starts_with([':', '/'])) {
+            if rest.split(':').any(|part| part.ends_with(".sock")) {
+                let path = rest.trim_start_matches([':', '/']);
+                return Some(format!(
+                    "a socket is written with unix: before its path: proxy_pass {scheme}://unix:/{path};"
+                ));
+            }
             return Some(format!("did you mean proxy_pass {scheme}://{};", rest.trim_start_matches([':', '/'])));
         }
     }
@@ -169,7 +175,8 @@ pub fn listen(d: &Directive, word: &Word, message: &str) -> Option<String> {
     let is_v6 = host.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b':');
     if host.contains(':') && is_v6 && is_port(port) {
         // In `::8080` the second colon belongs to the address.
-        let host = if host.ends_with(':') { format!("{host}:") } else { host.to_owned() };
+        let is_whole = host.parse::<std::net::Ipv6Addr>().is_ok();
+        let host = if host.ends_with(':') && !is_whole { format!("{host}:") } else { host.to_owned() };
         return Some(format!("an IPv6 address stands in brackets: listen [{host}]:{port};"));
     }
     let host = text.split(':').next()?;

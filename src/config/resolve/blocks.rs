@@ -14,6 +14,7 @@ use crate::config::pattern_set::{MatchMode, PatternSet};
 use crate::config::row::Section;
 use crate::config::script::{Op, Script};
 use crate::config::settings::listen::{Name, ServerDraft};
+use crate::config::settings::proxy::WrongBuffers;
 use crate::config::settings::proxy_pass::Protocol;
 use crate::config::settings::upstream::{Keepalive, Upstream};
 use crate::util::hash::FastMap;
@@ -171,8 +172,10 @@ impl Build {
             ("scgi", &settings.scgi),
             ("uwsgi", &settings.uwsgi),
         ] {
-            if let Some(text) = upstream.wrong_buffers(module) {
-                self.error_once(span, text);
+            if let Some(WrongBuffers { at, text, help }) = upstream.wrong_buffers(module)
+                && !self.diagnostics.iter().any(|known| known.message == text)
+            {
+                self.error(Fault::new(at.unwrap_or(span), text).help(help));
             }
         }
         // nginx's connection pool, unless it is resized.

@@ -10,7 +10,7 @@ use crate::config::ignored_forms::Form;
 use crate::config::known::{KnownDirective, STAPLING, Support};
 use crate::config::registry::{self, Definition};
 use crate::config::row::{Effect, Row};
-use crate::config::syntax::{cut_before, line_starts};
+use crate::config::syntax::{self, cut_before, line_starts};
 use crate::config::{argument, foreign_names, ignored_values, suggest};
 
 use super::wrong_words::{shown, wrong_shape};
@@ -45,7 +45,7 @@ impl Build {
                 return None;
             }
             if let Some((first, second)) = self.joined_in_line(here, args, d) {
-                self.error(lexical::missing_semicolon(&first, &second));
+                self.error(syntax::missing_semicolon(&first, &second));
                 self.define_anyway(&name, d);
                 return None;
             }
@@ -173,7 +173,7 @@ impl Build {
             for at in 1..pieces.len() {
                 let (before, from) = pieces.split_at_mut(at);
                 let (Some(first), Some(second)) = (before.last_mut(), from.first()) else { break };
-                self.error(lexical::missing_semicolon(first, second));
+                self.error(syntax::missing_semicolon(first, second));
                 // A comma or colon in place of the `;` is not part of the word.
                 if let Some(last) = first.args.last_mut()
                     && let [text @ .., b',' | b':'] = last.bytes()
@@ -231,7 +231,7 @@ impl Build {
     /// Warns about a valid directive that swallowed the next one because its `;` is missing. Returns whether it did.
     pub(super) fn swallows(&mut self, here: Contexts, d: &Directive) -> bool {
         let Some((first, second)) = self.swallowed(here, d) else { return false };
-        let fault = lexical::missing_semicolon(&first, &second).diagnostic();
+        let fault = syntax::missing_semicolon(&first, &second).diagnostic();
         // Warnings about the swallowed words are consequences.
         self.diagnostics.forget_warnings_in(second.span);
         // A comma or dot in place of the `;`.
@@ -252,6 +252,11 @@ impl Build {
     fn belongs_to_another(&mut self, d: &Directive, name: &str) -> bool {
         if lexical::is_shell_end(name) && self.diagnostics.iter().any(|error| is_shell_if(error, d)) {
             self.forget_missing_semicolon(d);
+            return true;
+        }
+        let is_here_document =
+            |first: &Diagnostic| first.help.iter().any(|help| help.starts_with("a command of a shell"));
+        if matches!(name, "EOF" | "EOL" | "EOT" | "END") && self.note_part(d, "the end of its text", is_here_document) {
             return true;
         }
         languages::is_merge_mark(name) && self.note_later_mark(d, languages::MERGE)

@@ -6,10 +6,8 @@ use crate::config::ast::{Directive, Span, Word, written};
 use crate::config::build::Build;
 use crate::config::context::Contexts;
 use crate::config::error::Diagnostic;
-use crate::config::fault::Fault;
 use crate::config::registry;
 use crate::config::sources::Sources;
-use crate::config::syntax::not_terminated;
 use std::borrow::Cow;
 use std::net::IpAddr;
 
@@ -35,12 +33,27 @@ impl Build {
     /// As [`Build::odd_characters`], for a data line such as in a `map`, whose key is a value too.
     pub(in crate::config) fn odd_line(&mut self, line: &Directive) {
         self.odd_characters(line);
+        if let Some(warning) = colon_behind(line) {
+            return self.diagnostics.push(warning);
+        }
         if !is_plain(&line.name)
             && let Some(warning) = odd_word(line, &line.name)
         {
             self.diagnostics.push(warning);
         }
     }
+}
+
+/// `default: 0;`, `text/css: css;`: a colon after the key, as in YAML. An IPv6 address may end with colons: `fe80::`.
+fn colon_behind(line: &Directive) -> Option<Diagnostic> {
+    let key = &line.name;
+    let plain = key.bytes().strip_suffix(b":").filter(|plain| !plain.is_empty() && !plain.contains(&b':'))?;
+    if key.quoted || plain.starts_with(b"~") {
+        return None;
+    }
+    let plain = String::from_utf8_lossy(plain).into_owned();
+    let warning = Diagnostic::warn(key.span, format!("the colon is part of the word \"{}\"", key.str()));
+    Some(warning.help(format!("no colon stands behind it: {plain} {};", written(&line.args))))
 }
 
 /// Directives whose arguments are paths.
@@ -103,14 +116,23 @@ pub const LISTS: [&str; 12] = [
     "ssi_types",
 ];
 
-/// `text/css,text/xml`: a media type contains no comma.
+/// `text/css,text/xml`, `.jpg,.png`, `a.html,b.html`: a comma in place of the space.
 fn joined_types(d: &Directive, word: &Word) -> Option<Diagnostic> {
     // This runs for each word, and few belong to such a list.
-    if !d.name.bytes().ends_with(b"_types") || !word.bytes().contains(&b',') {
+    let takes_list =
+        d.name.bytes().ends_with(b"_types") || matches!(d.name.bytes(), b"upload_extensions" | b"index" | b"try_files");
+    if !takes_list || !word.bytes().contains(&b',') {
         return None;
     }
     let text = word.str();
-    if text.matches('/').count() < 2 {
+    let is_list = |joins: &str| joins.split(',').all(|one| !one.is_empty());
+    let is_joined = match d.name.bytes() {
+        b"upload_extensions" => is_list(&text),
+        b"index" => is_list(&text) && text.split(',').all(|name| name.contains('.') && !name.contains('$')),
+        b"try_files" => is_list(&text) && text.split(',').all(|name| name.starts_with(['$', '/', '=', '@'])),
+        _ => text.matches('/').count() > 1,
+    };
+    if !is_joined {
         return None;
     }
     let warning = Diagnostic::warn(word.span, format!("the comma is part of the word \"{text}\""));
@@ -460,27 +482,4 @@ impl Spelling<'_> {
 /// Whether a directive has a block.
 fn is_block(name: &str, here: Contexts) -> bool {
     registry::find(name, here).is_some_and(|found| found.args().is_block())
-}
-
-/// The fault of a `;` missing between two directives.
-pub fn missing_semicolon(first: &Directive, second: &Directive) -> Fault {
-    let after = first.words().last().map_or(first.name.str(), Word::str);
-    let fault = Fault::new(first.close, not_terminated(&first.name));
-    // A wrong character in its place.
-    let sign = after.chars().last().filter(|c| matches!(c, '；' | ':' | ',' | '.' | ';' | '\u{37e}'));
-    if let Some(sign) = sign.filter(|sign| !sign.is_ascii() || *sign == ':' || *sign == ',') {
-        let plain = after.trim_end_matches(sign);
-        let code = if sign.is_ascii() { String::new() } else { format!(" (U+{:04X})", u32::from(sign)) };
-        return Fault { span: first.close.part(0, 0), ..fault }
-            .label(format!("missing `;` after `{plain}`"))
-            .help(format!("a directive ends with `;`, not with `{sign}`{code}: write {plain};"));
-    }
-    if let Some(inside) = after.strip_suffix(';').filter(|_| first.words().last().is_some_and(|word| word.quoted)) {
-        return fault
-            .label(format!("missing `;` after `{after}`"))
-            .help(format!("the `;` inside the quotes is part of the value: \"{inside}\";"));
-    }
-    fault
-        .label(format!("missing `;` after `{after}`"))
-        .help(format!("end it with `;`: `{}` behind it is a directive of its own", second.name.str()))
 }

@@ -1,7 +1,7 @@
 //! Suggests the corrected line for common mistakes.
 //! Used only for a directive that is already wrong; nothing here is ever accepted.
 
-use super::{addresses, rates, split_words};
+use super::{addresses, rates, siblings, split_words, statuses};
 use crate::config::ast::{Directive, Span, Word, written};
 use crate::config::context::Args;
 use crate::config::fault::Fault;
@@ -57,6 +57,9 @@ pub fn of_shape(d: &Directive, args: Args) -> Option<String> {
     if name == "return" && words.is_empty() {
         return Some("a status at least: return 404;".into());
     }
+    if args.accepts(0) && !words.is_empty() {
+        return Some(format!("it takes {}: {name};", args.describe()));
+    }
     example(&name).map(|example| format!("it takes {}, as in: {example}", args.describe()))
 }
 
@@ -78,7 +81,8 @@ fn by_name(name: &str, all: &[String], words: &[Word]) -> Option<String> {
                 all.iter().map(|url| url.split_once("://").map_or(&**url, |(_, host)| host)).collect();
             let servers: Vec<_> =
                 servers.iter().map(|host| format!("server {};", host.trim_end_matches('/'))).collect();
-            Some(format!("several servers are a group: upstream backend {{ {} }}", servers.join(" ")))
+            let group = format!("upstream backend {{ {} }} in http", servers.join(" "));
+            Some(format!("several servers are a group: {group}, and proxy_pass http://backend;"))
         }
         "root" if words.len() == 2 && words[0].is("*") => Some(format!("no `*` stands before it: root {};", all[1])),
         "proxy_set_header" if words.len() == 1 => {
@@ -202,6 +206,15 @@ fn of_block(d: &Directive) -> Option<String> {
     Some(match (&*name, first) {
         ("server", Some(first)) => format!("names stand inside: server {{ server_name {first}; … }}"),
         ("http" | "events" | "types", Some(_)) => format!("nothing stands before its brace: {name} {{ … }}"),
+        ("upstream", Some(_)) if d.args.len() > 1 => {
+            let words: Vec<_> = d.args.iter().map(Word::str).collect();
+            format!("the name of a group is one word: upstream {} {{ … }}", words.join("_"))
+        }
+        ("map" | "geo" | "split_clients", Some(_)) if is_joined_source(d) => {
+            let (name, source) = d.args.split_last()?;
+            let source: String = source.iter().map(Word::str).collect();
+            format!("values that are looked up together are one word: {} {source} {} {{ … }}", d.name.str(), name.str())
+        }
         ("upstream", None) => "a group has a name: upstream backend { … }".into(),
         ("location", None) => "a location has a path: location / { … }".into(),
         ("location", Some(tilde)) if tilde == "~" && d.args.get(1).is_some_and(|word| word.is("*")) => {
@@ -218,6 +231,19 @@ fn of_block(d: &Directive) -> Option<String> {
     })
 }
 
+/// `map $host $uri $name`: two values before the name of the variable.
+fn is_joined_source(d: &Directive) -> bool {
+    d.args.len() == 3 && d.args.iter().all(|word| word.bytes().starts_with(b"$"))
+}
+
+/// Directives with one help for every value that they refuse.
+const SENTENCES: [(&str, &str); 4] = [
+    ("gzip_http_version", "gzip_http_version 1.1; (the lowest version that may be compressed)"),
+    ("ssl_session_cache", "as in: ssl_session_cache shared:SSL:10m; (or off, none, builtin)"),
+    ("gzip_comp_level", "1 is fast, 9 is small: gzip_comp_level 5;"),
+    ("keepalive", "the number of idle connections to keep: keepalive 32;"),
+];
+
 /// The help for an argument whose value the directive does not accept.
 pub fn of_value(d: &Directive, fault: &Fault) -> Option<String> {
     let name = d.name.str();
@@ -228,8 +254,10 @@ pub fn of_value(d: &Directive, fault: &Fault) -> Option<String> {
     let at = d.args.iter().position(|word| word.span == fault.span).unwrap_or(0);
     let word = d.args.get(at)?;
     let text = word.str();
-    if let Some(joined) = split_words::joined(d, at) {
-        return Some(joined);
+    let sentence = || SENTENCES.iter().find(|(of, _)| *of == name).map(|(_, sentence)| (*sentence).to_owned());
+    let known = split_words::joined(d, at).or_else(|| siblings::of_value(d, &fault.message, &text)).or_else(sentence);
+    if known.is_some() {
+        return known;
     }
     match &*name {
         "proxy_pass" if fault.message.contains("cannot have URI part") => {
@@ -241,18 +269,16 @@ pub fn of_value(d: &Directive, fault: &Fault) -> Option<String> {
         "fastcgi_pass" | "scgi_pass" | "uwsgi_pass" => addresses::gateway(&name, &text),
         "allow" | "deny" | "set_real_ip_from" => addresses::network(&name, &text),
         "resolver" => addresses::resolver(&text),
-        "return" => answer(d, &text),
+        "return" => statuses::answer(d, &text),
         "rewrite" => flag(&text),
         "add_header" | "add_trailer" if fault.help.is_none() => of_text(d).map(|(_, help)| help),
         "dav_access" | "upload_store_access" => access(&name, &text),
         "limit_conn" => rates::connections(d),
         "user" => user(&text),
-        "gzip_http_version" => Some("gzip_http_version 1.1; (the lowest version that may be compressed)".into()),
         "ssl_verify_client" if matches!(&*text, "yes" | "true" | "required" | "require" | "1") => {
             Some("did you mean \"on\"?".into())
         }
-        "ssl_session_cache" => Some("as in: ssl_session_cache shared:SSL:10m; (or off, none, builtin)".into()),
-        "error_page" => error_page(d),
+        "error_page" => statuses::error_page(d),
         "allowed_methods" | "dav_methods" | "limit_except" if text.contains(['|', '/']) => Some(each_word(d)),
         "listen" => addresses::listen(d, word, &fault.message),
         "server" if text.starts_with('/') => addresses::peer(d, word),
@@ -268,9 +294,7 @@ pub fn of_value(d: &Directive, fault: &Fault) -> Option<String> {
         "error_log" | "limit_req_log_level" | "limit_conn_log_level" => level(&text),
         "location" => modifier(d, &text),
         "ssl_protocols" => protocol(&text),
-        "gzip_comp_level" => Some("1 is fast, 9 is small: gzip_comp_level 5;".into()),
         "server_name" => addresses::name(d, &text),
-        "keepalive" => Some("the number of idle connections to keep: keepalive 32;".into()),
         "expires" => {
             let words: Vec<_> = d.args.iter().map(Word::str).collect();
             expires(&words.concat())
@@ -284,44 +308,6 @@ pub fn of_value(d: &Directive, fault: &Fault) -> Option<String> {
 fn each_word(d: &Directive) -> String {
     let words = written(&d.args).replace(['|', '/'], " ");
     format!("words are separated by spaces: {} {words};", d.name.str())
-}
-
-fn answer(d: &Directive, text: &str) -> Option<String> {
-    let second = d.args.get(1).map(Word::str);
-    if let Some(code) = second.filter(|code| code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_digit())) {
-        return Some(format!("the status comes first: return {code} {text};"));
-    }
-    if text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Some("a status has three digits, as in: return 301 https://example.org/;".into());
-    }
-    let digits = text.trim_start_matches('=').bytes().take_while(u8::is_ascii_digit).count();
-    let rest = text.trim_start_matches('=');
-    if digits == 3 {
-        let (code, rest) = rest.split_at_checked(3)?;
-        let rest = rest.trim_start_matches([':', ',', '=']);
-        let words: Vec<_> = std::iter::once(rest.into()).chain(d.args.iter().skip(1).map(Word::str)).collect();
-        return Some(format!("write return {};", format!("{code} {}", words.join(" ").trim()).trim_end()));
-    }
-    match text.to_ascii_lowercase().as_str() {
-        "redirect" => Some("a status in digits, 302 for now, 301 for ever: return 302 https://example.org/;".into()),
-        "permanent" | "moved" => Some("a status in digits: return 301 https://example.org/;".into()),
-        "forbidden" | "deny" | "denied" => Some("a status in digits: return 403;".into()),
-        "not_found" | "notfound" | "not-found" => Some("a status in digits: return 404;".into()),
-        "unauthorized" => Some("a status in digits: return 401;".into()),
-        "gone" => Some("a status in digits: return 410;".into()),
-        "ok" => Some("a status in digits: return 200;".into()),
-        "error" => Some("a status in digits: return 500;".into()),
-        _ if text.starts_with("http") => {
-            let (scheme, rest) = text.split_once([':', '/'])?;
-            let scheme = if scheme == "https" { scheme } else { "http" };
-            Some(format!("did you mean return {scheme}://{};", rest.trim_start_matches([':', '/'])))
-        }
-        _ if text.starts_with('/') => Some(format!("a status comes first: return 301 {text};")),
-        _ if d.args.len() == 1 && (d.args[0].quoted || text.starts_with('$')) => {
-            Some(format!("a status comes first: return 200 \"{text}\";"))
-        }
-        _ => None,
-    }
 }
 
 fn flag(text: &str) -> Option<String> {
@@ -342,68 +328,6 @@ fn flag(text: &str) -> Option<String> {
         word => suggest::nearest(word, ["last", "break", "redirect", "permanent"])?,
     };
     Some(format!("did you mean \"{meant}\"?"))
-}
-
-fn error_page(d: &Directive) -> Option<String> {
-    let words: Vec<String> = d.args.iter().map(|word| word.str().into_owned()).collect();
-    let is_code = |text: &String| text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_digit());
-    if let Some(at) = words.iter().position(|word| word == "=").filter(|at| words.get(at + 1).is_some_and(is_code)) {
-        let mut joined = words.clone();
-        joined.splice(at..at + 2, [format!("={}", words[at + 1])]);
-        return Some(format!("`=` and the status are one word: error_page {};", joined.join(" ")));
-    }
-    let is_ordered = words.first().is_some_and(is_code) && words.iter().rev().skip(1).all(is_code);
-    if is_ordered {
-        return None;
-    }
-    let (codes, pages): (Vec<String>, Vec<String>) = words.into_iter().partition(is_code);
-    match &pages[..] {
-        [page] if at_end_is_success(&d.args) => {
-            let (answer, codes) = codes.split_last()?;
-            Some(format!("the status to answer with has a `=`: error_page {} ={answer} {page};", codes.join(" ")))
-        }
-        [page] if !codes.is_empty() => Some(format!("the statuses come first: error_page {} {page};", codes.join(" "))),
-        _ => {
-            // `500,502`, `500-504`, `=20o`.
-            let all: Vec<String> = d.args.iter().map(|word| word.str().into_owned()).collect();
-            let listed = all.join(" ").replace(',', " ");
-            if let Some((from, to)) =
-                all.iter().find_map(|word| word.split_once('-').filter(|(from, _)| from.parse::<u16>().is_ok()))
-                && let (Ok(from), Ok(to)) = (from.parse::<u16>(), to.parse::<u16>())
-                && to.checked_sub(from).is_some_and(|more| more < 10)
-            {
-                let codes: Vec<String> = (from..=to).map(|code| code.to_string()).collect();
-                return Some(format!("each status is named: error_page {} {};", codes.join(" "), all.last()?));
-            }
-            if let Some(class) =
-                all.iter().find(|word| matches!(word.to_ascii_lowercase().as_str(), "4xx" | "5xx" | "3xx"))
-            {
-                let codes = match class.as_bytes().first() {
-                    Some(b'4') => "400 401 403 404",
-                    Some(b'5') => "500 502 503 504",
-                    _ => "301 302",
-                };
-                let line = all.join(" ").replace(&**class, codes);
-                return Some(format!("each status is named: error_page {line};"));
-            }
-            let is_list = all.iter().any(|word| word.contains(',') && !word.contains('/'));
-            Some(match is_list {
-                true => format!(
-                    "statuses are separated by spaces: error_page {};",
-                    listed.split_whitespace().collect::<Vec<_>>().join(" ")
-                ),
-                false => {
-                    "statuses from 300 to 599, =200 to answer with another, then a URI: error_page 404 =200 /404.html;"
-                        .into()
-                }
-            })
-        }
-    }
-}
-
-/// `404 /index.php 200`: the status for the page is at the end.
-fn at_end_is_success(words: &[Word]) -> bool {
-    words.len() > 2 && words.last().is_some_and(|word| word.len() == 3 && word.bytes().starts_with(b"2"))
 }
 
 /// The log level in place of the path.

@@ -40,6 +40,9 @@ pub fn parameter(d: &Directive, at: usize) -> Option<String> {
         () if NAMED.contains(&&*text) => !next.contains('='),
         () => false,
     };
+    if let Some(line) = around_equals(d, at) {
+        return Some(line);
+    }
     // This runs for each word of a long line: copy the line only for a word that is split.
     if !is_value {
         return None;
@@ -49,12 +52,30 @@ pub fn parameter(d: &Directive, at: usize) -> Option<String> {
     Some(format!("a parameter and its value are one word: {} {};", d.name.str(), words.join(" ")))
 }
 
+/// `weight = 3`, `weight =3`, `weight= 3`: spaces around the sign of a parameter.
+fn around_equals(d: &Directive, at: usize) -> Option<String> {
+    let (text, next) = (d.args.get(at)?, d.args.get(at + 1)?);
+    let is_name = |name: &[u8]| {
+        !name.is_empty() && name.iter().all(|byte| byte.is_ascii_lowercase() || *byte == b'_') && !text.quoted
+    };
+    let count = match (text.bytes(), next.bytes()) {
+        (name, b"=") if is_name(name) && at + 2 < d.args.len() => 3,
+        (name, [b'=', _, ..]) if is_name(name) => 2,
+        ([name @ .., b'='], _) if is_name(name) => 2,
+        _ => return None,
+    };
+    let mut words: Vec<String> = d.args.iter().map(|word| word.str().into_owned()).collect();
+    let joined = words.get(at..at + count)?.concat();
+    words.splice(at..at + count, [joined]);
+    Some(format!("a parameter and its value are one word: {} {};", d.name.str(), words.join(" ")))
+}
+
 /// A zone without its `zone=`: `limit_req one;`, `limit_req_zone $uri one:10m;`.
 fn bare_zone(d: &Directive, word: &Word) -> Option<String> {
     let text = word.str();
     let is_zone = match d.name.bytes() {
         b"limit_req" => d.args.first().is_some_and(|first| first.span == word.span),
-        b"limit_req_zone" | b"limit_conn_zone" => text.contains(':'),
+        b"limit_req_zone" | b"limit_conn_zone" | b"dav_ext_lock_zone" | b"acme_shared_zone" => text.contains(':'),
         _ => false,
     };
     if !is_zone || text.contains('=') {

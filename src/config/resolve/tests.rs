@@ -1,7 +1,9 @@
 //! Messages for common mistakes: one message per mistake, with the correction.
 
 mod judged;
+mod mistaken_siblings;
 mod mistakes;
+mod refusals;
 
 use crate::config::build::Form;
 use crate::config::error::Severity;
@@ -82,13 +84,46 @@ fn a_mistake_is_one_message_with_what_would_be_right() {
 #[test]
 fn each_of_many_mistakes_is_one_message_that_says_what_to_write() {
     let mut missed = Vec::new();
-    for (line, help) in mistakes::MISTAKES {
+    for (line, help) in mistakes::MISTAKES.iter().chain(mistaken_siblings::MISTAKES) {
         let found = helps(&format!("events {{ }}\nhttp {{\nserver {{\nlisten 8080;\n{line}\n}}\n}}\n"));
         if found.len() != 1 || !found[0].contains(help) {
             missed.push(format!("{line}: {help}: {found:?}"));
         }
     }
     assert!(missed.is_empty(), "{}", missed.join("\n"));
+}
+
+#[test]
+fn a_mistake_beside_a_server_is_one_message_as_well() {
+    for (text, help) in [
+        ("map $uri $my-var { default 1; }", "\"$my_var\""),
+        ("map $host $uri $n { default 1; }", "map $host$uri $n { … }"),
+        ("map $uri $x {\ndefault: 0;\n}", "default 0;"),
+        ("types {\ntext/css: css;\n}", "text/css css;"),
+        ("limit_req_zone $host $uri zone=a:1m rate=1r/s;", "limit_req_zone $host$uri zone=a:1m rate=1r/s;"),
+        ("limit_conn_zone one $host 10m;", "limit_conn_zone $host zone=one:10m;"),
+        ("limit_zone one $host 10m;", "limit_conn_zone"),
+        ("upstream my app { server 127.0.0.1:1; }", "upstream my_app { … }"),
+        ("upstream a { server 127.0.0.1:1 weight = 3; }", "weight=3;"),
+        ("dav_ext_lock_zone foo:10m;", "dav_ext_lock_zone zone=foo:10m;"),
+        ("log_format json {\n\"a\": \"$uri\"\n};", "log_format json escape=json '{ \"a\": \"$uri\" }';"),
+        ("acme_issuer x { contact a@b.test; }", "uri https://"),
+        ("acme_issuer x { uri a.test/dir; }", "https://HOST/PATH"),
+        ("upstream b-c { server 127.0.0.1:1; }\nserver { location / { fastcgi_pass b_c; } }", "\"b-c\""),
+        ("limit_req_zone $uri zone=one:1m rate=1r/s;\nserver { limit_conn one 5; }", "limit_req zone=one;"),
+        ("cat > x <<EOF;\nserver { root /x; }\nEOF;", "a command of a shell"),
+    ] {
+        let found = helps(&format!("{text}\nserver {{ listen 8080; }}\n"));
+        assert_eq!(found.len(), 1, "{text}: {found:?}");
+        assert!(found[0].contains(help), "{text}: {found:?}");
+    }
+}
+
+#[test]
+fn an_ipv6_address_that_ends_with_colons_is_a_key_without_a_warning() {
+    let text = "geo $g { 2001:db8:: 1; }\nmap $server_addr $h { :: 1; fe80:: 2; }\nserver { listen 8080; }\n";
+    let found = helps(text);
+    assert!(found.is_empty(), "{found:?}");
 }
 
 #[test]

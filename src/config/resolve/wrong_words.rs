@@ -1,12 +1,12 @@
 //! Errors in the arguments of a known directive in the right context: the message, and the correction.
 
-use super::{lexical, markup, placeholder, remedy};
+use super::{lexical, markup, placeholder, remedy, siblings};
 use crate::config::ast::{Directive, Span, Word, written};
 use crate::config::build::Build;
 use crate::config::context::{Args, Contexts};
 use crate::config::fault::Fault;
 use crate::config::row::Row;
-use crate::config::suggest;
+use crate::config::{suggest, syntax};
 
 /// Directives whose last argument is free text, often left unquoted.
 const TAKES_TEXT: [&str; 14] = [
@@ -30,13 +30,14 @@ impl Build {
     /// Reports a directive that its row rejects, with a correction if the row suggests one.
     pub(super) fn wrong(&mut self, here: Contexts, row: &Row, d: &Directive, fault: Fault) {
         if let Some((first, second)) = self.swallowed(here, d) {
-            return self.error(lexical::missing_semicolon(&first, &second));
+            let fault = syntax::missing_semicolon(&first, &second);
+            return self.error(self.comment_in_value(&first).unwrap_or(fault));
         }
         // `listen 80 root /srv;`: the word at fault begins another directive.
         if let Some((first, second)) =
             self.joined_in_line(here, row.args, d).filter(|(_, second)| second.name.span == fault.span)
         {
-            return self.error(lexical::missing_semicolon(&first, &second));
+            return self.error(syntax::missing_semicolon(&first, &second));
         }
         if let Some((span, help)) = lexical::curly_phrase(d) {
             return self.error(Fault { span, help: Some(help), ..fault });
@@ -44,7 +45,11 @@ impl Build {
         self.define_anyway(row.name, d);
         let text = String::from_utf8_lossy(self.sources.slice(fault.span)).into_owned();
         let is_list = lexical::LISTS.contains(&row.name);
-        let is_list = is_list || matches!(row.name, "listen" | "allow" | "deny" | "set_real_ip_from");
+        let is_list = is_list
+            || matches!(
+                row.name,
+                "listen" | "allow" | "deny" | "set_real_ip_from" | "dav_access" | "upload_store_access"
+            );
         let has_comma = |word: &&Word| word.bytes().ends_with(b",") || is_list && word.bytes().contains(&b',');
         let comma = d.args.iter().find(|word| !word.quoted && has_comma(word));
         if let Some(dash) = text.chars().find(|c| matches!(c, '–' | '—' | '−')) {
@@ -79,6 +84,28 @@ impl Build {
             Some(help) => Fault { span, help: Some(help), ..fault },
             None => Fault { span, ..fault },
         });
+    }
+
+    /// `add_header X-Colour #ff0000;`: the value was read as a comment, and the `;` with it.
+    fn comment_in_value(&self, first: &Directive) -> Option<Fault> {
+        let (file, after) = (first.close.file, first.close.start as usize);
+        let rest = self.sources.bytes(file).get(after..)?;
+        let line = rest.get(..memchr::memchr(b'\n', rest).unwrap_or(rest.len()))?;
+        let hash = line.iter().position(|byte| *byte != b' ' && *byte != b'\t')?;
+        let text = line.get(hash..)?.strip_prefix(b"#")?;
+        let value = text.get(..memchr::memchr(b';', text)?)?;
+        let is_value = !value.is_empty() && !value.contains(&b'#') && !value.iter().any(u8::is_ascii_whitespace);
+        let span = Span::new(file, (after + hash) as u32, (after + hash + 1 + value.len()) as u32);
+        let value = String::from_utf8_lossy(value).into_owned();
+        is_value.then(|| {
+            Fault::new(span, syntax::not_terminated(&first.name))
+                .label("a comment begins here: nothing behind the `#` is read")
+                .help(format!(
+                    "a value that begins with `#` stands in quotes: {} {} \"#{value}\";",
+                    first.name.str(),
+                    written(&first.args)
+                ))
+        })
     }
 
     /// The wrong part of a word: a comma, a parameter's value, the port of an address.
@@ -167,6 +194,9 @@ pub(super) fn wrong_shape(d: &Directive, args: Args) -> Fault {
     if let Some(fault) = torn_text(d, args, most, &message) {
         return fault;
     }
+    if let Some((span, help)) = siblings::of_shape(d) {
+        return Fault::new(span, message).label(format!("it takes {}", args.describe())).help(help);
+    }
     let help = remedy::of_shape(d, args).unwrap_or_else(|| format!("it takes {}", args.describe()));
     // Mark the split or joined words, not the name.
     let is_of_words =
@@ -229,6 +259,13 @@ fn listen_each(d: &Directive) -> String {
 /// `auth_basic "Members" /etc/htpasswd;`
 fn password_file(d: &Directive) -> Option<(Span, String)> {
     let [realm, file] = &d.args[..] else { return None };
+    if d.name.is("auth_basic") && file.bytes().contains(&b':') && !file.bytes().contains(&b' ') {
+        let help = format!(
+            "users and the hashes of their passwords stand in a file: auth_basic \"{}\"; auth_basic_user_file PATH;",
+            realm.str()
+        );
+        return Some((file.span, help));
+    }
     let is_meant = d.name.is("auth_basic") && file.bytes().contains(&b'/');
     let (realm, path) = (realm.str(), file.str());
     let help = format!("the file has a directive of its own: auth_basic \"{realm}\"; auth_basic_user_file {path};");

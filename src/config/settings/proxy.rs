@@ -3,6 +3,7 @@
 use super::body::TempPath;
 use super::gateway::Gateway;
 use super::list::List;
+use crate::config::ast::Span;
 use crate::config::pattern::Pattern;
 use crate::config::template::Template;
 use crate::config::value::{Millis, Mode, Size};
@@ -66,6 +67,8 @@ pub struct Proxy {
     pub buffers: (u64, Size),
     /// None: twice the larger buffer.
     pub busy_size: Option<Size>,
+    /// The last directive that set one of these sizes, for errors about them.
+    pub sized_at: Option<Span>,
     /// Maximum bytes written to a temporary file at once; None: as many as are read.
     pub temp_write_size: Option<Size>,
     /// Maximum size of a temporary file; None: the default in [`Proxy::temp_most`].
@@ -216,6 +219,7 @@ impl Default for Proxy {
             buffer_size: Size(4 << 10),
             buffers: (8, Size(4 << 10)),
             busy_size: None,
+            sized_at: None,
             request_buffering: true,
             intercept_errors: false,
             temp_write_size: None,
@@ -250,33 +254,51 @@ impl Proxy {
 
     /// nginx rejects inconsistent buffer sizes even if nothing is proxied. So do we: a configuration that loads here
     /// must load there.
-    pub fn wrong_buffers(&self, module: &str) -> Option<String> {
+    pub fn wrong_buffers(&self, module: &str) -> Option<WrongBuffers> {
         let (count, each) = (self.buffers.0, self.buffers.1.0);
         let largest = each.max(self.buffer_size.0);
         let busy = self.busy_size.map_or(2 * largest, |size| size.0);
-        if count < 2 {
-            Some(format!("there must be at least 2 \"{module}_buffers\""))
+        let largest_of =
+            format!("the maximum of the value of \"{module}_buffer_size\" and one of the \"{module}_buffers\"");
+        let (text, cure) = if count < 2 {
+            (
+                format!("there must be at least 2 \"{module}_buffers\""),
+                format!("{module}_buffers 8 {}", kibibytes(each)),
+            )
         } else if busy < largest {
-            Some(format!(
-                "\"{module}_busy_buffers_size\" must be equal to or greater than the maximum of the value of \
-                 \"{module}_buffer_size\" and one of the \"{module}_buffers\"",
-            ))
+            let text = format!("\"{module}_busy_buffers_size\" must be equal to or greater than {largest_of}");
+            (text, format!("{module}_busy_buffers_size {}", kibibytes(largest)))
         } else if busy > (count - 1) * each {
             let rule = "must be less than the size of all";
-            Some(format!("\"{module}_busy_buffers_size\" {rule} \"{module}_buffers\" minus one buffer"))
+            let text = format!("\"{module}_busy_buffers_size\" {rule} \"{module}_buffers\" minus one buffer");
+            let fits = self.busy_size.is_some() && largest <= (count - 1) * each;
+            let cure = match fits {
+                true => format!("{module}_busy_buffers_size {}", kibibytes((count - 1) * each)),
+                false => format!("{module}_buffers {} {}", count.max(busy.div_ceil(largest) + 1), kibibytes(largest)),
+            };
+            (text, cure)
         } else if self.temp_write_size.is_some_and(|size| size.0 < largest) {
-            Some(format!(
-                "\"{module}_temp_file_write_size\" must be equal to or greater than the maximum of the value of \
-                 \"{module}_buffer_size\" and one of the \"{module}_buffers\"",
-            ))
+            let text = format!("\"{module}_temp_file_write_size\" must be equal to or greater than {largest_of}");
+            (text, format!("{module}_temp_file_write_size {}", kibibytes(largest)))
         } else if self.temp_most.is_some_and(|size| size.0 != 0 && size.0 < largest) {
-            Some(format!(
-                "\"{module}_max_temp_file_size\" must be equal to zero to disable temporary files usage or must be \
-                 equal to or greater than the maximum of the value of \"{module}_buffer_size\" and one of the \
-                 \"{module}_buffers\"",
-            ))
+            let rule = "must be equal to zero to disable temporary files usage or must be equal to or greater than";
+            let text = format!("\"{module}_max_temp_file_size\" {rule} {largest_of}");
+            (text, format!("{module}_max_temp_file_size {}", kibibytes(largest)))
         } else {
-            None
-        }
+            return None;
+        };
+        Some(WrongBuffers { at: self.sized_at, text, help: format!("as in: {cure};") })
     }
+}
+
+/// An error about inconsistent buffer sizes.
+pub struct WrongBuffers {
+    /// The last directive that set one of the sizes; None: all are defaults.
+    pub at: Option<Span>,
+    pub text: String,
+    pub help: String,
+}
+
+fn kibibytes(size: u64) -> String {
+    if size.is_multiple_of(1024) { format!("{}k", size / 1024) } else { size.to_string() }
 }

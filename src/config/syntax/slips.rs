@@ -1,7 +1,7 @@
 //! Typos of form: characters never meant as the `;`, `{` or quote that the grammar takes them for. Each is reported
 //! once, and parsing continues after the whole construct, so that no consequential errors are reported.
 
-use super::{Builder, unescape};
+use super::{Builder, shown, unescape};
 use crate::config::ast::{Span, Word};
 use crate::config::error::Diagnostic;
 
@@ -14,6 +14,7 @@ impl Builder<'_> {
                     .quantifier(at)
                     .or_else(|| self.placeholder(at))
                     .or_else(|| self.json_value(at))
+                    .or_else(|| self.json_format(at))
                     .or_else(|| self.apache_variable(at));
                 slip.or_else(|| self.braced_name(at)).or_else(|| self.brace_in_regex(at))
             }
@@ -179,6 +180,30 @@ impl Builder<'_> {
         self.errors
             .push(error.help(format!("a value with braces needs quotes: {name} {} '{written}';", before.join(" "))));
         self.words.push(Word::in_quotes(written.as_bytes(), span));
+        Some(end)
+    }
+
+    /// `log_format json {⏎ "time": "$time_local"⏎};`: a JSON object without quotes around it.
+    fn json_format(&mut self, at: Span) -> Option<usize> {
+        if self.words.len() < 2 || !self.words.first()?.is("log_format") {
+            return None;
+        }
+        let rest = self.bytes.get(at.start as usize..)?;
+        let key = rest.get(1..)?.trim_ascii_start().strip_prefix(b"\"")?;
+        let behind = key.get(memchr::memchr(b'"', key)? + 1..)?;
+        if !behind.trim_ascii_start().starts_with(b":") {
+            return None;
+        }
+        let end = at.start as usize + object_end(rest)?;
+        let written = String::from_utf8_lossy(self.text(self.span(at.start as usize, end))).into_owned();
+        let one_line = written.split_whitespace().collect::<Vec<_>>().join(" ");
+        let name = self.words.get(1)?.str().into_owned();
+        let error = Diagnostic::emerg(at, "unexpected \"{\"").label("a brace opens a block");
+        let span = self.span(at.start as usize, end);
+        let text = Word::in_quotes(one_line.as_bytes(), span);
+        let cure = format!("a format is a text in quotes: log_format {name} escape=json '{}';", shown(&text));
+        self.errors.push(error.help(cure));
+        self.words.push(text);
         Some(end)
     }
 
@@ -382,4 +407,26 @@ impl Builder<'_> {
         let len = rest.iter().position(ends).unwrap_or(rest.len());
         Some(Span::new(word.span.file, word.span.start, at.end + len as u32))
     }
+}
+
+/// The end of the JSON object at the start of the text.
+fn object_end(text: &[u8]) -> Option<usize> {
+    const LONGEST: usize = 16 << 10;
+    let (mut depth, mut quoted, mut escaped) = (0usize, false, false);
+    for (at, byte) in text.iter().enumerate().take(LONGEST) {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'{' if !quoted => depth += 1,
+            b'}' if !quoted => {
+                depth = depth.checked_sub(1)?;
+                if depth == 0 {
+                    return Some(at + 1);
+                }
+            }
+            _ => {}
+        }
+    }
+    None
 }

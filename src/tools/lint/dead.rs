@@ -46,8 +46,10 @@ pub const RULES: &[Rule] = &[
         code: "W035",
         title: "a variable where none is filled in",
         page: "The path of `error_log` and the names of headers are taken as they stand: `error_log logs/$host.log` writes to a \
-               file called \"$host.log\". A log for each server is written in that server; `access_log` takes variables.",
+               file called \"$host.log\". A log for each server is written in that server; `access_log` takes variables. The \
+               path of a location is fixed as well: what else a request has is told apart by `map` or `if`.",
         about: &[
+            "location",
             "add_header",
             "add_trailer",
             "proxy_set_header",
@@ -238,6 +240,16 @@ fn not_filled_in(cx: &RuleContext, found: &mut Vec<Finding>) {
     let header = ["add_header", "add_trailer", "proxy_set_header", "proxy_hide_header"].iter().any(|name| cx.is(name));
     let path = cx.is("error_log") || cx.is("pid");
     let is_named = cx.is("real_ip_header");
+    if let Some((modifier, word)) = location(cx.d) {
+        let names = variables(&word.str());
+        if let (Some(name), false) = (names.first(), modifier.starts_with(b"~") || word.bytes().starts_with(b"@")) {
+            let message = format!("\"${name}\" is taken as it stands: the path of a location has no variables");
+            let help =
+                "a regex takes all paths of a kind: location ~ ^/[^/]+/ { … }; other things are told apart by `map`";
+            found.push(Finding::new(word.span, message, help));
+        }
+        return;
+    }
     let Some(word) = cx.d.args.first().filter(|_| header || path || is_named) else { return };
     let names = variables(&word.str());
     let Some(name) = names.first().filter(|name| !name.starts_with(|c: char| c.is_ascii_digit())) else { return };

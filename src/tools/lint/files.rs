@@ -23,6 +23,16 @@ pub const RULES: &[Rule] = &[
         check: missing_root,
     },
     Rule {
+        code: "W215",
+        title: "the program or the upload area does not exist",
+        page: "`cgi_pass` or `cgi_extension` names a program that is not there, so every request for it is answered 502; or \
+               `upload_store` a directory that is not there, and `upload_create_path` is off, so every upload is answered 404. \
+               `lint`, and `-t` with -c, name only those whose name is nearly that of another one: a configuration may be \
+               checked on another machine than the one it is for.",
+        about: &["cgi_pass", "cgi_extension", "upload_store"],
+        check: missing_means,
+    },
+    Rule {
         code: "W211",
         title: "the password file does not exist, or has no user",
         page: "`auth_basic_user_file` names a file that is not there, so that no one gets in: requests with a password are \
@@ -144,6 +154,34 @@ fn missing_root(cx: &RuleContext, found: &mut Vec<Finding>) {
         false => "every request is answered 404",
     };
     found.push(Finding::new(cx.d.args_span(), format!("\"{shown}\" does not exist: {until}"), near));
+}
+
+fn missing_means(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let (word, what) = match (cx.name(), &cx.d.args[..]) {
+        (b"cgi_pass", [program]) | (b"cgi_extension", [_, program]) => (program, "no request for it can be answered"),
+        (b"upload_store", [store]) => (store, "nothing can be stored"),
+        _ => return,
+    };
+    let makes = |level: &Level| {
+        let make = level.first("upload_create_path").and_then(|at| level.all.get(at));
+        make.is_some_and(|d| d.args.first().is_some_and(|word| word.is("on")))
+    };
+    let Some(paths) = cx.paths.filter(|_| word.bytes().starts_with(b"/") && !word.bytes().contains(&b'$')) else {
+        return;
+    };
+    let path = paths.prefix.join(OsStr::from_bytes(word.bytes()));
+    let is_missing = std::fs::metadata(&path).is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound);
+    if !is_missing || cx.is("upload_store") && cx.levels().any(makes) {
+        return;
+    }
+    let near = if cx.may_compare() { nearest(&path) } else { None };
+    let help = match near {
+        Some(near) => format!("did you mean \"{near}\"?"),
+        None if !paths.on_this_machine => return,
+        None if cx.is("upload_store") => format!("mkdir -p \"{}\", or add: upload_create_path on;", path.display()),
+        None => "install it, or mend the path".to_owned(),
+    };
+    found.push(Finding::new(word.span, format!("\"{}\" does not exist: {what}", path.display()), help));
 }
 
 /// Directives that determine where files are, or answer without files.

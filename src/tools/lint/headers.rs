@@ -2,7 +2,7 @@
 
 use super::blocks::{Pass, authority, is_of_client, passes, set_value, sets, variables};
 use super::level::{Fields, Level};
-use super::regexes::{Captured, captured, group};
+use super::regexes::{Captured, begins_with_slash, captured, group};
 use super::rule::{COMPARED, Finding, Rule, RuleContext};
 use crate::config::ast::{Directive, Word};
 use crate::util::hash::FastSet;
@@ -156,7 +156,12 @@ fn server_side_request(cx: &RuleContext, found: &mut Vec<Finding>) {
         let message = format!("the request chooses by ${name} what is spoken");
         return found.push(Finding::new(word.span, message, "name the scheme: http:// or https://"));
     }
-    for name in variables(before_path(rest)) {
+    let host = before_path(rest);
+    for name in variables(host) {
+        // `http://127.0.0.1:3000$rest` behind `(?<rest>/.*)`: the path begins with it.
+        if !host.starts_with('$') && begins_with_slash(cx, &name) {
+            break;
+        }
         let free = sent_by_client(&name)
             || is_set_by_client(cx, &name)
             || is_mapped_by_client(cx, &name)

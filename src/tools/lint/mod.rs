@@ -6,6 +6,7 @@
 //! there.
 
 mod access;
+mod applications;
 mod backtracking;
 mod blocks;
 mod bypass;
@@ -50,6 +51,7 @@ use std::cell::Cell;
 const TABLES: &[&[Rule]] = &[
     access::AT_START,
     access::RULES,
+    applications::RULES,
     bypass::RULES,
     captures::RULES,
     redirect_loops::RULES,

@@ -55,6 +55,20 @@ pub fn captured(cx: &RuleContext, name: &str) -> Option<Captured> {
     own.into_iter().chain(around.map(|text| text.into_owned())).find_map(|regex| group(&regex, name))
 }
 
+/// Whether everything that the group can capture begins with a slash.
+pub fn begins_with_slash(cx: &RuleContext, name: &str) -> bool {
+    let around = cx.blocks.iter().rev().filter_map(|block| location(block));
+    let regexes = around.filter(|(modifier, _)| modifier.starts_with(b"~")).map(|(_, word)| word.str());
+    let mut starts = regexes.filter_map(|regex| {
+        let named = regex.split_once(&format!("<{name}>")).map(|(_, body)| body.starts_with('/'));
+        let number: Option<usize> = name.parse().ok();
+        // Counting `(` finds the group only if no `(` is anything but the start of a numbered group.
+        let plain = number.filter(|_| !regex.contains("(?") && !regex.contains('\\') && !regex.contains('['));
+        named.or_else(|| Some(regex.split('(').nth(plain?)?.starts_with('/')))
+    });
+    starts.next().unwrap_or(false)
+}
+
 /// What the regex's group `$1` or `$name` can capture.
 pub fn group(regex: &str, name: &str) -> Option<Captured> {
     let wanted: Option<usize> = name.parse().ok();

@@ -15,6 +15,34 @@ fn only_the_first_missing_names_are_compared_with_those_beside_them() {
 }
 
 #[test]
+fn a_program_or_an_upload_area_that_is_not_there_is_found() {
+    let dir = std::env::temp_dir().join(format!("webserv-lint-means-{}", std::process::id()));
+    std::fs::create_dir_all(dir.join("uploads")).expect("a scratch directory");
+    std::fs::write(dir.join("python3"), "").expect("a file");
+    let here = dir.display();
+    for (line, said) in [
+        (format!("cgi_pass {here}/pyhton3;"), "python3"),
+        (format!("cgi_extension .py {here}/pyhton3;"), "python3"),
+        (format!("cgi_pass {here}/python3;"), ""),
+        ("cgi_pass on;".to_owned(), ""),
+        (format!("upload_store {here}/uplaods;"), "uploads"),
+        (format!("upload_store {here}/uplaods; upload_create_path on;"), ""),
+        (format!("upload_store {here}/uplaods/$host;"), ""),
+        // Of what may be for another machine nothing is known.
+        ("upload_store /nowhere/at-all;".to_owned(), ""),
+    ] {
+        let paths = Paths { prefix: dir.clone(), conf_dir: dir.clone(), on_this_machine: false };
+        let text = format!("server {{ listen 1; location /u/ {{ {line} }} }}");
+        let loaded = load_text("x.conf", text.as_bytes(), &LoadOptions::default());
+        let found = at_start(&loaded.directives, &loaded.sources, &paths);
+        let helps: Vec<_> = found.iter().filter(|d| d.code == Some("W215")).map(|d| d.help.join(" ")).collect();
+        assert_eq!(helps.len(), usize::from(!said.is_empty()), "{line}: {helps:?}");
+        assert!(helps.iter().all(|help| help.contains(said)), "{line}: {helps:?}");
+    }
+    let _ = std::fs::remove_dir_all(&dir);
+}
+
+#[test]
 fn a_password_file_without_a_user_is_found() {
     let dir = std::env::temp_dir().join(format!("webserv-lint-passwords-{}", std::process::id()));
     std::fs::create_dir_all(dir.join("directory")).expect("a scratch directory");
