@@ -20,10 +20,16 @@ fn area_of_many() -> Setup {
         location /paged/ { allowed_methods GET PUT; client_max_body_size 20; error_page 413 =200 /page; }
         location /named/ { allowed_methods GET PUT; client_max_body_size 20; error_page 413 = @page; }
         location @page { return 204; }
+        location /store/ { if ($request_method != GET) { return 418; } error_page 418 = @store; }
+        location /stores/ {
+            allowed_methods GET PUT;
+            if ($request_method != GET) { return 418; } error_page 418 = @store;
+        }
+        location @store { allowed_methods GET PUT; upload_max_file_size 20; }
         location = /page { return 200 page; }
         location /elsewhere/ { client_max_body_size 20; return 404; }
         location /reading/ { }";
-    let dirs = ["a", "file", "types", "full", "denied", "paged", "named", "reading"];
+    let dirs = ["a", "file", "types", "full", "denied", "paged", "named", "reading", "store", "stores"];
     let setup =
         server(block).file("html/index.html", "index").file("html/a/there", "there").file("html/reading/f", "f");
     dirs.iter().fold(setup, |setup, dir| setup.mkdir(&format!("html/{dir}")))
@@ -84,6 +90,11 @@ fn every_upload_that_is_refused_is_counted_wherever_that_was_decided() {
         ("a full disk", [1, 0, 1], |s| _ = s.method("PUT", "/full/x", "", b"1").is(507)),
         ("an answer of another status", [1, 0, 1], |s| _ = s.method("PUT", "/paged/x", "", LONG).is(200)),
         ("an answer of a named location", [1, 0, 1], |s| _ = s.method("PUT", "/named/x", "", LONG).is(204)),
+        ("stored behind an error_page", [1, 1, 0], |s| _ = s.method("PUT", "/store/x", "", b"1").is(201)),
+        ("refused behind an error_page", [1, 0, 1], |s| _ = s.method("PUT", "/store/y", "", LONG).is(413)),
+        ("refused behind another upload's error_page", [1, 0, 1], |s| {
+            _ = s.method("PUT", "/stores/y", "", LONG).is(413);
+        }),
         ("a page of another site", [1, 0, 1], |s| {
             _ = s.method("POST", "/a/", "Sec-Fetch-Site: cross-site\r\nOrigin: http://b\r\n", b"1").is(403);
         }),
