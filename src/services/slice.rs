@@ -103,7 +103,7 @@ impl Slice {
             return self.is_over();
         }
         self.ticks += 1;
-        (self.ends.is_none() || self.ticks.is_multiple_of(RARELY)) && self.is_over()
+        self.has_ended() || (self.ends.is_none() || self.ticks.is_multiple_of(RARELY)) && self.is_over()
     }
 
     /// Whether the slice is over for all connections.
@@ -291,6 +291,18 @@ mod tests {
     }
 
     #[test]
+    fn short_steps_end_with_the_slice_or_the_share() {
+        let mut slice = Slice { ends: Some(u64::MAX), ..Slice::default() };
+        assert!((0..2 * RARELY).all(|_| !slice.is_over_now_and_then()));
+        slice.over = true;
+        assert!((0..2 * RARELY).all(|_| slice.is_over_now_and_then()), "each of them");
+        slice.begin();
+        (slice.ends, slice.share) = (Some(u64::MAX), Share::Until(0));
+        assert!(slice.is_over());
+        assert!((0..2 * RARELY).all(|_| slice.is_over_now_and_then()), "each of them");
+    }
+
+    #[test]
     fn what_may_have_taken_long_is_seen_by_the_next_tick() {
         for before in 0..2 * RARELY {
             let mut slice = Slice::default();
@@ -301,6 +313,9 @@ mod tests {
             slice.ends = Some(0);
             slice.look();
             assert!(slice.tick(), "after {before} ticks");
+            (slice.ends, slice.over) = (Some(0), false);
+            slice.look();
+            assert!(slice.is_over_now_and_then(), "after {before} ticks");
         }
     }
 }

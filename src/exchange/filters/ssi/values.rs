@@ -13,12 +13,23 @@ use crate::services::Services;
 
 /// Maximum size of an expanded value.
 const LONGEST: usize = 256 << 10;
+/// Bytes of a variable up to which a command that encodes or compares it is short: some microseconds.
+const SHORT: usize = 512;
 
 /// The error of a command is a sentence for the error log.
 pub type Outcome<T> = Result<T, String>;
 
-/// Appends the value of a variable. False: there is no such variable.
+/// Appends the value of a variable. False: there is no such variable. After a long one the clock is read.
 pub fn variable(name: &[u8], shared: &Shared, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) -> bool {
+    let before = out.len();
+    let is_set = append(name, shared, ex, cx, out);
+    if out.len() - before > SHORT {
+        cx.slice.look();
+    }
+    is_set
+}
+
+fn append(name: &[u8], shared: &Shared, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) -> bool {
     let lower = name.iter().any(u8::is_ascii_uppercase).then(|| name.to_ascii_lowercase());
     let name = lower.as_deref().unwrap_or(name);
     if let Some(value) = shared.variable(name) {
