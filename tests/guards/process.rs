@@ -249,6 +249,31 @@ fn a_small_file_that_replaces_another_takes_ten_system_calls() {
     assert!(calls.len() <= allowed, "{} calls for {REQUESTS} files:\n  {sample}", calls.len());
 }
 
+/// Until more arrives, it needs room for what has arrived.
+#[test]
+fn an_upload_that_waits_for_its_client_holds_no_buffer() {
+    let (soft, _) = process::raise_nofile(None).expect("RLIMIT_NOFILE");
+    let count = usize::try_from(soft).unwrap_or(usize::MAX).saturating_sub(500).min(2_000);
+    let server = Process::start(&[], "client_body_timeout 1h;");
+    fs::create_dir(server.dir.join("up")).expect("a directory");
+    let mut asker = server.connect();
+    let mut clients: Vec<TcpStream> = (0..count).map(|_| server.connect()).collect();
+    for (number, client) in clients.iter_mut().enumerate() {
+        let head = format!("PUT /up/{number} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n");
+        client.write_all(head.as_bytes()).expect("sent");
+        ask(&mut asker, "/small", "");
+    }
+    let before = server.resident();
+    for client in &mut clients {
+        client.write_all(b"x").expect("sent");
+        ask(&mut asker, "/small", "");
+    }
+    let grown = server.resident().saturating_sub(before) * 1024;
+    let each = grown / clients.len().max(1);
+    println!("{count} uploads of a byte: {each} bytes each");
+    assert!(each <= 1024, "{each} bytes each, for {count} uploads");
+}
+
 #[test]
 fn an_idle_connection_costs_at_most_128_bytes() {
     let (soft, _) = process::raise_nofile(None).expect("RLIMIT_NOFILE");

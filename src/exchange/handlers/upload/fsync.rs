@@ -42,8 +42,10 @@ impl Upload {
         while let Some(part) = self.parts.get_mut(syncs.len()) {
             let dir = &place(&self.place, &self.folders, part.folder).dir;
             part.durable = true;
-            let moved = part.move_to_file(dir, &mut cx.temp_names, Birth::Nameless).and_then(|_| part.stat());
-            moved.map_err(|e| Refusal::call("write()", &self.place.path, e))?;
+            let failed = |e| Refusal::call("write()", &self.place.path, e);
+            let moved = part.move_to_file(dir, &mut cx.temp_names, Birth::Nameless);
+            cx.buffers.give(moved.map_err(failed)?);
+            part.stat().map_err(failed)?;
             let Some(fd) = part.fd() else { break };
             syncs.push(cx.syncs.begin(fd));
             if syncs.len() < self.parts.len() && cx.slice.is_over() {

@@ -214,13 +214,17 @@ impl Upload {
         if self.parts.last().is_some_and(|part| part.fd().is_none() && !part.holds(data.len(), self.hold)) {
             self.move_to_file(cx)?;
         }
+        // What may wait for its client needs no more room than for what has arrived.
+        let is_all = self.form.is_none() && self.coming.bytes == data.len() as u64;
         self.grow_by(cx, data.len() as u64)?;
         let Some(part) = self.parts.last_mut() else { return Ok(()) };
         let most = self.most;
         if most > 0 && part.size() + data.len() as u64 > most {
             return Err(too_large().of(&part.name));
         }
-        part.lend(|| cx.buffers.take());
+        if is_all {
+            part.lend(|| cx.buffers.take());
+        }
         part.write(data).map_err(|e| Refusal::call("write()", &self.place.path, e))
     }
 }
