@@ -1,6 +1,8 @@
 //! The argument forms that nginx accepts for directives that are ignored here; [`super::known`] names one per row. Only
 //! the forms and their word lists; [`super::ignored_values`] checks arguments against them.
 
+use super::settings::proxy;
+
 /// The arguments that a directive takes; [`Form::is_single`] says which may occur only once per level.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Form {
@@ -30,8 +32,8 @@ pub enum Form {
     Choice(&'static [&'static str]),
     /// Any number of these words.
     Words(&'static [&'static str]),
-    /// The conditions of proxy_next_upstream.
-    NextUpstream,
+    /// The conditions of proxy_next_upstream, or of a counterpart that has these.
+    NextUpstream(&'static [(&'static str, proxy::NextUpstream)]),
     /// Statuses or `any`, then a time.
     Valid,
     /// `off`, or `max=N` and other parameters, namely these.
@@ -68,7 +70,10 @@ impl Form {
     /// Whether the directive may occur only once per level.
     pub fn is_single(self) -> bool {
         use Form::{Browser, CachePath, Field, NextUpstream, Obsolete, Priority, Texts, Valid, Words};
-        !matches!(self, Words(_) | NextUpstream | Valid | CachePath | Browser | Texts | Field | Priority | Obsolete(_))
+        !matches!(
+            self,
+            Words(_) | NextUpstream(_) | Valid | CachePath | Browser | Texts | Field | Priority | Obsolete(_)
+        )
     }
 
     /// Whether nginx no longer reads the arguments.
@@ -82,4 +87,7 @@ pub const KEPT: &[&str] = &["max", "inactive"];
 pub const KEPT_VALID: &[&str] = &["max", "inactive", "valid"];
 pub const FLAGS: &[&str] = &["off", "secure", "httponly", "samesite=strict", "samesite=lax", "samesite=none"];
 pub const PROTOCOLS: &[&str] = &["sslv2", "sslv3", "tlsv1", "tlsv1.1", "tlsv1.2", "tlsv1.3"];
+pub const PROXY_NEXT: Form = Form::NextUpstream(proxy::NextUpstream::WORDS);
+pub const GATEWAY_NEXT: Form = Form::NextUpstream(proxy::NextUpstream::OF_GATEWAYS);
+pub const GRPC_NEXT: Form = Form::NextUpstream(proxy::NextUpstream::OF_GRPC);
 pub const MEMCACHED_NEXT: &[&str] = &["error", "timeout", "invalid_response", "not_found", "off"];

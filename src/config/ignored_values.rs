@@ -9,7 +9,6 @@ use super::ast::Directive;
 use super::build::{Build, Scope};
 use super::fault::Fault;
 use super::ignored_forms::Form;
-use super::settings::proxy::NextUpstream;
 use super::suggest;
 use super::template::module_of;
 use super::value::{self, Millis, Size, ValueError};
@@ -46,7 +45,7 @@ pub fn check(s: &mut Scope, b: &mut Build, d: &Directive, form: Form) -> Result<
         }
         Form::Choice(words) => one_of(d, 0, words)?,
         Form::Words(words) => set_of(d, words)?,
-        Form::NextUpstream => set_of(d, &NextUpstream::WORDS.iter().map(|(word, _)| *word).collect::<Vec<_>>())?,
+        Form::NextUpstream(words) => set_of(d, &words.iter().map(|(word, _)| *word).collect::<Vec<_>>())?,
         Form::Valid => valid(d)?,
         Form::Cache(_) if d.args[0].is("off") => {}
         Form::Cache(keys) => kept(d, keys)?,

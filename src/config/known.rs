@@ -4,7 +4,8 @@
 //! directive's. The contents of a refused block are not read.
 
 use super::context::{Args, Contexts};
-use super::ignored_forms::{FLAGS, Form, KEPT, KEPT_VALID, MEMCACHED_NEXT, PROTOCOLS};
+use super::ignored_forms::{FLAGS, Form, GATEWAY_NEXT, GRPC_NEXT, KEPT, KEPT_VALID};
+use super::ignored_forms::{MEMCACHED_NEXT, PROTOCOLS, PROXY_NEXT};
 use super::settings::proxy::Ignore;
 
 /// A directive of stock nginx.
@@ -178,7 +179,7 @@ pub const ROWS: &[KnownDirective] = &[
     row("fastcgi_cache_min_uses", HSL, TAKE1, "ngx_http_fastcgi_module", PROXY_CACHE).takes(Form::Number),
     row("fastcgi_cache_path", HTTP, TWO_OR_MORE, "ngx_http_fastcgi_module", PROXY_CACHE).takes(Form::CachePath),
     row("fastcgi_cache_revalidate", HSL, FLAG, "ngx_http_fastcgi_module", PROXY_CACHE).takes(ON_OFF),
-    row("fastcgi_cache_use_stale", HSL, ONE_OR_MORE, "ngx_http_fastcgi_module", PROXY_CACHE).takes(Form::NextUpstream),
+    row("fastcgi_cache_use_stale", HSL, ONE_OR_MORE, "ngx_http_fastcgi_module", PROXY_CACHE).takes(GATEWAY_NEXT),
     row("fastcgi_cache_valid", HSL, ONE_OR_MORE, "ngx_http_fastcgi_module", PROXY_CACHE).takes(Form::Valid),
     row("fastcgi_no_cache", HSL, ONE_OR_MORE, "ngx_http_fastcgi_module", PROXY_CACHE).takes(Form::Texts),
     row("fastcgi_send_lowat", HSL, TAKE1, "ngx_http_fastcgi_module", PROXY_TUNING).takes(Form::LowMark),
@@ -200,7 +201,7 @@ pub const ROWS: &[KnownDirective] = &[
     row("grpc_hide_header", HSL, TAKE1, "ngx_http_grpc_module", WITH_GRPC),
     row("grpc_ignore_headers", HSL, ONE_OR_MORE, "ngx_http_grpc_module", WITH_GRPC).takes(Form::Words(Ignore::HEADERS)),
     row("grpc_intercept_errors", HSL, FLAG, "ngx_http_grpc_module", WITH_GRPC).takes(ON_OFF),
-    row("grpc_next_upstream", HSL, ONE_OR_MORE, "ngx_http_grpc_module", WITH_GRPC).takes(Form::NextUpstream),
+    row("grpc_next_upstream", HSL, ONE_OR_MORE, "ngx_http_grpc_module", WITH_GRPC).takes(GRPC_NEXT),
     row("grpc_next_upstream_timeout", HSL, TAKE1, "ngx_http_grpc_module", WITH_GRPC).takes(Form::Millis),
     row("grpc_next_upstream_tries", HSL, TAKE1, "ngx_http_grpc_module", WITH_GRPC).takes(Form::Number),
     row("grpc_pass", LOCATION.or(IF_LOCATION), TAKE1, "ngx_http_grpc_module", NO_GRPC).takes(Form::Any),
@@ -342,7 +343,7 @@ pub const ROWS: &[KnownDirective] = &[
     row("proxy_cache_min_uses", HSL, TAKE1, "ngx_http_proxy_module", PROXY_CACHE).takes(Form::Number),
     row("proxy_cache_path", HTTP, TWO_OR_MORE, "ngx_http_proxy_module", PROXY_CACHE).takes(Form::CachePath),
     row("proxy_cache_revalidate", HSL, FLAG, "ngx_http_proxy_module", PROXY_CACHE).takes(ON_OFF),
-    row("proxy_cache_use_stale", HSL, ONE_OR_MORE, "ngx_http_proxy_module", PROXY_CACHE).takes(Form::NextUpstream),
+    row("proxy_cache_use_stale", HSL, ONE_OR_MORE, "ngx_http_proxy_module", PROXY_CACHE).takes(PROXY_NEXT),
     row("proxy_cache_valid", HSL, ONE_OR_MORE, "ngx_http_proxy_module", PROXY_CACHE).takes(Form::Valid),
     row("proxy_download_rate", STREAM, TAKE1, "ngx_stream_proxy_module", IN_STREAM),
     row("proxy_downstream_buffer", STREAM, TAKE1, "ngx_stream_proxy_module", IN_STREAM),
@@ -390,7 +391,7 @@ pub const ROWS: &[KnownDirective] = &[
     row("scgi_cache_min_uses", HSL, TAKE1, "ngx_http_scgi_module", PROXY_CACHE).takes(Form::Number),
     row("scgi_cache_path", HTTP, TWO_OR_MORE, "ngx_http_scgi_module", PROXY_CACHE).takes(Form::CachePath),
     row("scgi_cache_revalidate", HSL, FLAG, "ngx_http_scgi_module", PROXY_CACHE).takes(ON_OFF),
-    row("scgi_cache_use_stale", HSL, ONE_OR_MORE, "ngx_http_scgi_module", PROXY_CACHE).takes(Form::NextUpstream),
+    row("scgi_cache_use_stale", HSL, ONE_OR_MORE, "ngx_http_scgi_module", PROXY_CACHE).takes(GATEWAY_NEXT),
     row("scgi_cache_valid", HSL, ONE_OR_MORE, "ngx_http_scgi_module", PROXY_CACHE).takes(Form::Valid),
     row("scgi_no_cache", HSL, ONE_OR_MORE, "ngx_http_scgi_module", PROXY_CACHE).takes(Form::Texts),
     row("scgi_socket_rcvbuf", HSL, TAKE1, "ngx_http_scgi_module", PROXY_TUNING).takes(Form::Size),
@@ -467,7 +468,7 @@ pub const ROWS: &[KnownDirective] = &[
     row("uwsgi_cache_min_uses", HSL, TAKE1, "ngx_http_uwsgi_module", PROXY_CACHE).takes(Form::Number),
     row("uwsgi_cache_path", HTTP, TWO_OR_MORE, "ngx_http_uwsgi_module", PROXY_CACHE).takes(Form::CachePath),
     row("uwsgi_cache_revalidate", HSL, FLAG, "ngx_http_uwsgi_module", PROXY_CACHE).takes(ON_OFF),
-    row("uwsgi_cache_use_stale", HSL, ONE_OR_MORE, "ngx_http_uwsgi_module", PROXY_CACHE).takes(Form::NextUpstream),
+    row("uwsgi_cache_use_stale", HSL, ONE_OR_MORE, "ngx_http_uwsgi_module", PROXY_CACHE).takes(GATEWAY_NEXT),
     row("uwsgi_cache_valid", HSL, ONE_OR_MORE, "ngx_http_uwsgi_module", PROXY_CACHE).takes(Form::Valid),
     row("uwsgi_no_cache", HSL, ONE_OR_MORE, "ngx_http_uwsgi_module", PROXY_CACHE).takes(Form::Texts),
     row("uwsgi_socket_rcvbuf", HSL, TAKE1, "ngx_http_uwsgi_module", PROXY_TUNING).takes(Form::Size),

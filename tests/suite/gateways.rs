@@ -129,7 +129,7 @@ pub fn application(kind: Kind, output: &'static [u8]) -> Upstream {
 }
 
 /// A request.
-fn take(kind: Kind, peer: &mut Peer) -> Option<Given> {
+pub fn take(kind: Kind, peer: &mut Peer) -> Option<Given> {
     match kind {
         Kind::FastCgi => fastcgi(peer),
         Kind::Scgi => scgi(peer),

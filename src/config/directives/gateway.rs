@@ -4,7 +4,7 @@
 //! Invariant: each of the three has its own settings, of the same type as proxying, so that one implementation serves
 //! all.
 
-use super::proxy::{Of, bind, next_upstream};
+use super::proxy::{Of, add_words, bind};
 use super::proxy_response::{
     buffers, busy_buffers, ignore_headers, limit_rate, names, temp_most, temp_path, temp_write_size,
 };
@@ -18,7 +18,7 @@ use crate::config::pattern::{Case, Pattern};
 use crate::config::row::{Effect, Row, row};
 use crate::config::settings::gateway::Param;
 use crate::config::settings::programs;
-use crate::config::settings::proxy::Proxy;
+use crate::config::settings::proxy::{NextUpstream, Proxy};
 use crate::util::bytes::begins_with;
 use std::rc::Rc;
 
@@ -117,7 +117,7 @@ macro_rules! common {
                 HSL,
                 Args::ONE_OR_MORE,
                 "error timeout",
-                Effect::Many(|s, b, d| next_upstream($of, s, b, d)),
+                Effect::Many(|s, _, d| add_words(s.first, &mut $of(&mut s.settings).next, d, NextUpstream::OF_GATEWAYS)),
                 "What makes a request go to the next server: error, timeout, invalid_header, http_500, http_503, http_403, http_404, http_429, non_idempotent, off.",
             ),
             row(

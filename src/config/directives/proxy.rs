@@ -131,7 +131,7 @@ pub const ROWS: &[Row] = &[
         HSL,
         Args::ONE_OR_MORE,
         "error timeout",
-        Effect::Many(|s, b, d| next_upstream(proxy, s, b, d)),
+        Effect::Many(|s, _, d| add_words(s.first, &mut proxy(&mut s.settings).next, d, NextUpstream::WORDS)),
         "What makes a request go to the next server: error, timeout, invalid_header, http_500, http_502, http_503, http_504, http_403, http_404, http_429, non_idempotent, off.",
     ),
     row(
@@ -195,12 +195,7 @@ pub(super) fn bind(of: Of, s: &mut Scope, b: &mut Build, d: &Directive) -> Outco
     Ok(())
 }
 
-/// proxy_next_upstream and its counterparts.
-pub(super) fn next_upstream(of: Of, s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
-    add_words(s.first, &mut of(&mut s.settings).next, d, NextUpstream::WORDS)
-}
-
-/// Several directives of one block add up (nginx).
+/// The conditions of proxy_next_upstream and its counterparts; several directives of one block add up (nginx).
 pub(super) fn add_words(
     first: bool,
     next: &mut NextUpstream,

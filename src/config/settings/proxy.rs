@@ -118,23 +118,28 @@ impl NextUpstream {
     pub const HTTP_429: NextUpstream = NextUpstream(512);
     pub const NON_IDEMPOTENT: NextUpstream = NextUpstream(1024);
 
-    /// The words of proxy_next_upstream and its counterparts, and of proxy_cache_use_stale. `updating` is only for
-    /// caches.
+    /// The words of proxy_next_upstream and of proxy_cache_use_stale. `updating` is only for caches.
     pub const WORDS: &[(&str, NextUpstream)] = &[
+        ("http_502", NextUpstream::HTTP_502),
+        ("http_504", NextUpstream::HTTP_504),
         ("error", NextUpstream::ERROR),
         ("timeout", NextUpstream::TIMEOUT),
         ("invalid_header", NextUpstream::INVALID_HEADER),
         ("non_idempotent", NextUpstream::NON_IDEMPOTENT),
         ("http_500", NextUpstream::HTTP_500),
-        ("http_502", NextUpstream::HTTP_502),
         ("http_503", NextUpstream::HTTP_503),
-        ("http_504", NextUpstream::HTTP_504),
         ("http_403", NextUpstream::HTTP_403),
         ("http_404", NextUpstream::HTTP_404),
         ("http_429", NextUpstream::HTTP_429),
-        ("updating", NextUpstream(0)),
         ("off", NextUpstream(0)),
+        ("updating", NextUpstream(0)),
     ];
+
+    /// Those of FastCGI, SCGI and uwsgi: nginx has no http_502 and http_504 for them.
+    pub const OF_GATEWAYS: &[(&str, NextUpstream)] = Self::WORDS.split_at(2).1;
+
+    /// Those of gRPC, which is not cached.
+    pub const OF_GRPC: &[(&str, NextUpstream)] = Self::WORDS.split_at(Self::WORDS.len() - 1).0;
 
     pub fn has(self, other: NextUpstream) -> bool {
         self.0 & other.0 == other.0
