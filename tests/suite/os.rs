@@ -126,6 +126,21 @@ pub fn unacknowledged(stream: &TcpStream) -> usize {
     count.unsigned_abs() as usize
 }
 
+/// What is written goes out with what follows, at the latest with the end of the stream.
+pub fn cork(stream: &TcpStream) {
+    let on: libc::c_int = 1;
+    // SAFETY: pointer and length describe one integer.
+    unsafe {
+        libc::setsockopt(
+            stream.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_CORK,
+            (&raw const on).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    };
+}
+
 /// Makes the coming close of the socket an RST instead of a FIN.
 pub fn reset_on_close(stream: &TcpStream) {
     let linger = libc::linger { l_onoff: 1, l_linger: 0 };

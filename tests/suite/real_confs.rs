@@ -9,25 +9,35 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// Major and minor.
+pub type Version = (u32, u32);
+
 /// The first release that has all the directives of these files.
-const SINCE: (u32, u32) = (1, 25);
+const SINCE: Version = (1, 25);
 
 /// method, host, target, further header lines, length of the body (none: no Content-Length).
 pub type Ask = (&'static str, &'static str, &'static str, &'static str, Option<usize>);
 
 /// The nginx to compare with, if there is one.
 pub fn oracle() -> Option<PathBuf> {
-    if let Some(path) = std::env::var_os("WEBSERV_ORACLE").map(PathBuf::from) {
-        // Named explicitly: what is not there must not pass for a comparison.
+    let (path, version) = oracle_of_any_age()?;
+    // Named explicitly, it is taken as it is.
+    (version >= SINCE || std::env::var_os("WEBSERV_ORACLE").is_some()).then_some(path)
+}
+
+/// The nginx to compare with, and its version, where one is told apart from another.
+pub fn oracle_of_any_age() -> Option<(PathBuf, Version)> {
+    let named = std::env::var_os("WEBSERV_ORACLE").map(PathBuf::from);
+    if let Some(path) = &named {
+        // What is not there must not pass for a comparison.
         assert!(path.is_file(), "WEBSERV_ORACLE: {} is not there", path.display());
-        return Some(path);
     }
-    let path = PathBuf::from("nginx");
+    let path = named.unwrap_or_else(|| PathBuf::from("nginx"));
     let out = Command::new(&path).arg("-v").output().ok()?;
     let text = String::from_utf8_lossy(&out.stderr).into_owned();
     let mut numbers = text.split_once("nginx/")?.1.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
     let version = (numbers.next()?.ok()?, numbers.next()?.ok()?);
-    (version >= SINCE && !text.contains("webserv")).then_some(path)
+    (!text.contains("webserv")).then_some((path, version))
 }
 
 pub fn ask(s: &Server, (method, host, target, fields, body): Ask) -> Response {

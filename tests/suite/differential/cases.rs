@@ -116,7 +116,8 @@ fn ask(line: &str, rest: &str, block: &[&str]) -> Asked {
     Asked { shown, bytes, question: Some((method, host, target, fields)), differs: None }
 }
 
-fn raw_line(line: &str) -> Vec<u8> {
+/// The bytes of a line as `raw` has it.
+pub fn raw_line(line: &str) -> Vec<u8> {
     let (line, end): (&str, &[u8]) = match line.strip_suffix('\\') {
         Some(line) => (line, b""),
         None if line == "." => ("", b"\r\n"),

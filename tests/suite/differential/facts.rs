@@ -7,34 +7,46 @@
 use crate::client::find;
 use crate::harness::Server;
 
+/// Whose bytes the answers are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Of {
+    /// The servers' own: each may frame and date them as it likes.
+    Servers,
+    /// A backend's, which both pass on: how they are framed is compared, and whether they are all there.
+    Backends,
+}
+
 /// The answers of one connection, each as text.
-pub fn answers(server: &Server, asked: &[u8], bytes: &[u8]) -> String {
+pub fn answers(server: &Server, asked: &[u8], bytes: &[u8], of: Of) -> String {
     let heads = find(asked, b"HEAD ").is_some();
     let (mut rest, mut text) = (bytes, String::new());
     while let Some(end) = find(rest, b"\r\n\r\n").filter(|_| rest.starts_with(b"HTTP/1.")) {
         let (head, after) = rest.split_at(end + 2);
         let head = String::from_utf8_lossy(head).into_owned();
         let mut after = &after[2..];
-        let body = body(&head, &mut after, heads);
-        text.push_str(&answer(&head, body));
+        let (mut body, is_whole) = body(&head, &mut after, heads);
+        if of == Of::Backends && !is_whole {
+            body.extend_from_slice(b"\n[cut]");
+        }
+        text.push_str(&answer(&head, body, of));
         rest = after;
     }
     text.push_str(&String::from_utf8_lossy(rest));
     own(server, &text)
 }
 
-/// Takes the message's body off `rest`. A body cut short is what there is of it.
-fn body(head: &str, rest: &mut &[u8], heads: bool) -> Vec<u8> {
+/// Takes the message's body off `rest`, and says whether it is all there. A body cut short is what there is of it.
+fn body(head: &str, rest: &mut &[u8], heads: bool) -> (Vec<u8>, bool) {
     let field = |name: &str| {
         let line = head.lines().find(|line| line.to_ascii_lowercase().starts_with(name))?;
         Some(line[name.len()..].trim().to_owned())
     };
     let status = head.get(9..12).unwrap_or_default();
     if status.starts_with('1') || status == "204" || status == "304" || (heads && rest.starts_with(b"HTTP/1.")) {
-        return Vec::new();
+        return (Vec::new(), true);
     }
     if field("transfer-encoding:").is_some() {
-        let mut body = Vec::new();
+        let (mut body, mut is_whole) = (Vec::new(), false);
         while let Some(end) = find(rest, b"\r\n") {
             let size = String::from_utf8_lossy(&rest[..end]).into_owned();
             let Ok(size) = usize::from_str_radix(&size, 16) else { break };
@@ -49,6 +61,7 @@ fn body(head: &str, rest: &mut &[u8], heads: bool) -> Vec<u8> {
                     }
                     *rest = &rest[end + 2..];
                     if end == 0 {
+                        is_whole = true;
                         break;
                     }
                 }
@@ -58,15 +71,15 @@ fn body(head: &str, rest: &mut &[u8], heads: bool) -> Vec<u8> {
             body.extend_from_slice(&rest[..size]);
             *rest = rest[size..].strip_prefix(b"\r\n").unwrap_or(&rest[size..]);
         }
-        return body;
+        return (body, is_whole || heads);
     }
-    let length = field("content-length:").and_then(|value| value.parse().ok()).unwrap_or(rest.len()).min(rest.len());
-    let (body, after) = rest.split_at(length);
+    let length = field("content-length:").and_then(|value| value.parse().ok()).unwrap_or(rest.len());
+    let (body, after) = rest.split_at(length.min(rest.len()));
     *rest = after;
-    body.to_vec()
+    (body.to_vec(), body.len() == length || heads && body.is_empty())
 }
 
-fn answer(head: &str, body: Vec<u8>) -> String {
+fn answer(head: &str, body: Vec<u8>, of: Of) -> String {
     let mut page = String::from_utf8_lossy(&body).into_owned();
     let gzip = body.starts_with(&[0x1f, 0x8b]);
     let standard = page.contains("<center><h1>") && page.contains("<hr><center>");
@@ -98,8 +111,10 @@ fn answer(head: &str, body: Vec<u8>) -> String {
         };
         let value = value.trim();
         let value = match name.to_ascii_lowercase().as_str() {
-            "date" => "now",
-            "server" => "own",
+            // Backends have dates, names and validators of their own.
+            "date" if !value.contains(" 2020 ") => "now",
+            "server" if !value.starts_with("theirs") => "own",
+            "etag" if of == Of::Backends && value.len() < 8 => value,
             "etag" if value.starts_with("W/") => "W/own",
             "etag" => "own",
             "expires" if !value.starts_with("Thu, 01 Jan 1970") && !value.contains("2037") => "a date",
@@ -109,18 +124,20 @@ fn answer(head: &str, body: Vec<u8>) -> String {
             // Ours alone says it of a 405, and of the page that stands for one.
             "allow" if refused => continue,
             // What is made while it is sent has a length here when it is small.
-            "transfer-encoding" => continue,
-            "content-length" if !page.is_empty() => continue,
+            "transfer-encoding" if of == Of::Servers || gzip || standard => continue,
+            "content-length" if !page.is_empty() && (of == Of::Servers || gzip) => continue,
             _ => value,
         };
         lines.push(format!("{name}: {value}"));
     }
     lines.sort();
-    format!("{}\n{}\n\n{page}\n", head.get(..12).unwrap_or_default(), lines.join("\n"))
+    // A phrase is passed on.
+    let line = if of == Of::Backends && !standard { head.lines().next() } else { head.get(..12) };
+    format!("{}\n{}\n\n{page}\n", line.unwrap_or_default(), lines.join("\n"))
 }
 
 /// Takes ports and directories out.
-fn own(server: &Server, text: &str) -> String {
+pub fn own(server: &Server, text: &str) -> String {
     let mut text = text.replace(&server.setup.dir().to_string_lossy().into_owned(), "DIR");
     for at in 0..server.ports() {
         text = text.replace(&server.address(at).port().to_string(), &format!("PORT{at}"));

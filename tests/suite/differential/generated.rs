@@ -4,72 +4,13 @@
 //! configurations, `CONFIGURATIONS=n` more of them; `LOGS=1` compares what the access logs say, too.
 
 use super::cases::{Asked, Case};
+use super::dice::{Dice, Words, block_lines, line, number, takes};
 use super::kinds::{KINDS, is_refused};
 use super::{apart, ask, facts, setup};
-use crate::harness::{Server, Setup, binary, skip_on_nginx};
+use crate::harness::{Server, binary, skip_on_nginx};
 use crate::real_confs::oracle;
-use std::collections::HashMap;
 use std::io::Write;
-use std::path::Path;
 use std::rc::Rc;
-
-/// The sections of `tests/differential/generated.words`.
-struct Words(HashMap<String, Vec<String>>);
-
-impl Words {
-    fn read() -> Words {
-        let (mut sections, mut name) = (HashMap::<String, Vec<String>>::new(), String::new());
-        for line in super::read("generated.words").lines().filter(|line| !line.is_empty() && !line.starts_with("# ")) {
-            match line.strip_prefix('[').and_then(|line| line.strip_suffix(']')).filter(|line| !line.contains(':')) {
-                Some(section) => name = section.to_owned(),
-                None => {
-                    let entry = if line == "\"\"" { String::new() } else { line.replace("\\r\\n", "\r\n") };
-                    sections.entry(name.clone()).or_default().push(entry);
-                }
-            }
-        }
-        Words(sections)
-    }
-
-    fn of(&self, section: &str) -> &[String] {
-        self.0.get(section).unwrap_or_else(|| panic!("generated.words has no section {section}"))
-    }
-}
-
-struct Dice {
-    state: u64,
-    words: Rc<Words>,
-}
-
-impl Dice {
-    fn below(&mut self, n: usize) -> usize {
-        self.state ^= self.state << 13;
-        self.state ^= self.state >> 7;
-        self.state ^= self.state << 17;
-        (self.state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % n
-    }
-
-    fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
-        from[self.below(from.len())]
-    }
-
-    /// An entry of a section of the words.
-    fn word(&mut self, section: &str) -> String {
-        let words = self.words.clone();
-        let from = words.of(section);
-        from[self.below(from.len())].clone()
-    }
-
-    fn one_in(&mut self, n: usize) -> bool {
-        self.below(n) == 0
-    }
-
-    /// A text with variables in it.
-    fn text(&mut self) -> String {
-        let words: Vec<String> = (0..1 + self.below(3)).map(|_| self.word("variables")).collect();
-        format!("\"{}\"", words.join(" "))
-    }
-}
 
 /// Tables that the words use, in `http`.
 const TABLES: &str = "map $arg_a $m { default 0; 1 2; ~^x(.*) $1; }
@@ -98,33 +39,12 @@ const UPSTREAM: &str = "server { listen 127.0.0.1:%%PORT1%%; default_type text/p
     location ~ /file { root %%DIR%%/html; rewrite ^ /big.txt break; }
     location ~ /gone { return 444; } location ~ /moved { add_header Refresh \"1; url=/x\"; return 410 moved; } }";
 
-fn line(dice: &mut Dice, from: &str) -> String {
-    let line = dice.word(from);
-    let text = dice.text();
-    line.replace(" T;", &format!(" {text};")).replace(" T always", &format!(" {text} always"))
-}
-
-/// The directives of a line.
-fn names(line: &str) -> Vec<&str> {
-    line.split("; ").map(|directive| directive.trim_start().split(' ').next().unwrap_or_default()).collect()
-}
-
-/// More lines of a block: none says twice what may be said once.
-fn lines(dice: &mut Dice, count: usize, from: &str, block: &mut Vec<String>) {
-    for _ in 0..count {
-        let line = line(dice, from);
-        if !names(&line).iter().any(|name| block.iter().any(|other| names(other).contains(name))) {
-            block.push(line);
-        }
-    }
-}
-
 fn location(dice: &mut Dice, nested: bool) -> (String, String) {
     let name = &*dice.word(if nested { "nested" } else { "locations" });
     let (count, more) = (dice.below(4), dice.below(2));
     let mut body = Vec::new();
-    lines(dice, count, "anywhere", &mut body);
-    lines(dice, more, "in_locations", &mut body);
+    block_lines(dice, count, "anywhere", &mut body);
+    block_lines(dice, more, "in_locations", &mut body);
     for _ in 0..dice.pick(&["", "", "", "1", "1", "22", "333"]).len() {
         body.push(line(dice, "script"));
     }
@@ -133,7 +53,7 @@ fn location(dice: &mut Dice, nested: bool) -> (String, String) {
         body.push(format!("if ({}) {{ {then} }}", dice.word("conditions")));
     }
     if dice.one_in(5) {
-        lines(dice, 1, "proxy", &mut body);
+        block_lines(dice, 1, "proxy", &mut body);
     }
     if !nested && !name.starts_with('=') && dice.one_in(5) {
         body.push(location(dice, true).1);
@@ -144,8 +64,8 @@ fn location(dice: &mut Dice, nested: bool) -> (String, String) {
 fn server(dice: &mut Dice, name: &str) -> String {
     let (count, more) = (dice.below(4), dice.below(2));
     let mut block = Vec::new();
-    lines(dice, count, "anywhere", &mut block);
-    lines(dice, more, "in_servers", &mut block);
+    block_lines(dice, count, "anywhere", &mut block);
+    block_lines(dice, more, "in_servers", &mut block);
     let mut text = block.join(" ");
     if dice.one_in(5) {
         text.push_str(&line(dice, "script").replace("add_header X-I \"$1\"", "set $g \"$1\""));
@@ -201,9 +121,9 @@ fn request(dice: &mut Dice) -> Asked {
 }
 
 fn case(seed: u64, words: &Rc<Words>) -> Case {
-    let mut dice = Dice { state: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1, words: words.clone() };
+    let mut dice = Dice::new(seed, words);
     let mut outer = Vec::new();
-    lines(&mut dice, 2, "anywhere", &mut outer);
+    block_lines(&mut dice, 2, "anywhere", &mut outer);
     let outer = outer.join("\n").replace("@fallback", "/b.html");
     let mut conf = format!("{TABLES}{outer}\n");
     let name = dice.word("server_names");
@@ -257,10 +177,6 @@ fn case(seed: u64, words: &Rc<Words>) -> Case {
     Case { name: format!("configuration {seed}"), files, conf, asks, ..Case::default() }
 }
 
-fn number(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
-}
-
 /// The answers of a connection without those at its beginning that are the same.
 fn from_the_first_difference<'a>(got: &'a str, wanted: &'a str) -> (&'a str, &'a str) {
     let mut at = 0;
@@ -291,15 +207,6 @@ fn last_request(shown: &str) -> &str {
     let open = shown.find(end).filter(|at| !shown[..*at].contains("Connection: close") && shown.contains("HTTP/1.1"));
     let rest = open.map_or(shown, |at| shown[at + end.len()..].trim_start_matches("abc"));
     if rest.contains(" HTTP/1.") { rest } else { shown }
-}
-
-/// What `-t` says of a configuration that is refused.
-fn takes(setup: &Setup, binary: &Path) -> Result<(), String> {
-    let out = setup.run_on(binary, &["-t", "-p", "%%DIR%%/", "-c", "%%DIR%%/conf/test.conf"]);
-    match out.status.success() {
-        true => Ok(()),
-        false => Err(String::from_utf8_lossy(&out.stderr).into_owned()),
-    }
 }
 
 /// What nginx says where a variable got longer while a text was put together.
@@ -338,7 +245,7 @@ fn generated_configurations_are_answered_alike() {
         return;
     };
     let (first, count) = (number("SEED", 1) * 10_000, number("CONFIGURATIONS", 20));
-    let words = Rc::new(Words::read());
+    let words = Rc::new(Words::read("generated.words"));
     let (mut different, mut asked) = (Vec::<(u64, String)>::new(), 0);
     let mut refused = 0;
     for seed in first..first + count {
