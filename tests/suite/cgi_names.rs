@@ -129,11 +129,14 @@ fn plain_uses_of_programs_with_path_info_are_not_refused() {
          location /last/ { rewrite ^/last/(.*)$ /front.sh/$1 last; }
          location /aliased { alias %%DIR%%/html/front.sh; cgi_pass /bin/sh; }
          location /else/ { error_page 404 /front.sh/missing; }
-         location ^~ /outer/ { location ~ \\.sh(/|$) { cgi_pass /bin/sh; } }",
+         location ^~ /outer/ { location ~ \\.sh(/|$) { cgi_pass /bin/sh; } }
+         location ^~ /app/ { cgi_extension .sh /bin/sh; try_files $uri $uri/ @app; }
+         location @app { cgi_extension .sh /bin/sh; }",
     )
     .file("html/front.sh", TELLS)
     .file("html/pattern/front.sh", TELLS)
     .file("html/outer/front.sh", TELLS)
+    .file("html/app/front.sh", TELLS)
     .file("html/cgi-bin/front", format!("#!/bin/sh\n{TELLS}"))
     .mode("html/cgi-bin/front", 0o755)
     .allow_log("CGI")
@@ -153,6 +156,8 @@ fn plain_uses_of_programs_with_path_info_are_not_refused() {
         ("/aliased", "/aliased|"),
         ("/aliased/in/fo", "/aliased|/in/fo"),
         ("/outer/front.sh/in/fo", "/outer/front.sh|/in/fo"),
+        // What the location itself runs stays a program behind the one that it leads on to.
+        ("/app/front.sh/in/fo", "/app/front.sh|/in/fo"),
     ] {
         s.get(target).is(200).body_is(body);
     }

@@ -161,10 +161,13 @@ fn keys_that_the_server_makes_for_itself_are_not_served() {
          server { listen 127.0.0.1:%%PORT%%; listen 127.0.0.1:%%PORT1%% ssl; server_name devbox.test;
                   ssl_certificate auto; root %%DIR%%; dav_methods DELETE MOVE COPY; delete_recursive on;
                   allowed_methods GET DELETE MOVE COPY; min_delete_depth 0; }
+         server { listen 127.0.0.1:%%PORT3%%; root %%DIR%%/state; }
          server { listen 127.0.0.1:%%PORT2%% ssl; server_name other.test; acme_certificate own;
                   ssl_certificate $acme_certificate; ssl_certificate_key $acme_certificate_key; }",
     )
     .file("html/page", "page")
+    .file("state/site/page", "page")
+    .file("state/acme_old/account.key", "of an earlier configuration")
     .file("html/home/own/note", "secret")
     .link("html/way", "../state/local-ca")
     .allow_log("acme certificate")
@@ -173,6 +176,11 @@ fn keys_that_the_server_makes_for_itself_are_not_served() {
     for path in ["/state/local-ca/ca.key", "/state/local-ca/", "/html/way/ca.key", "/html/home/own/note"] {
         s.get(path).is(404);
     }
+    // A site may lie in the state directory, as a service's home does.
+    let mut home = s.client_at(3);
+    home.get("/site/page").is(200);
+    home.get("/local-ca/ca.key").is(404);
+    home.get("/acme_old/account.key").is(404);
     // Nor does a directory that contains them go elsewhere, where they would be served, or away.
     s.method("MOVE", "/html/home/", "Destination: /html/seen/\r\n", b"").is(403);
     s.method("DELETE", "/html/home/", "", b"").is(403);

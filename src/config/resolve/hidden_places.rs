@@ -30,10 +30,7 @@ impl Build {
     /// Directories with the server's own keys (ACME's, the local authority's), if some root contains them: the home of a
     /// service user may. Others are omitted, since checking each costs every request a little.
     fn keys_in_reach(&self, acme: &Acme) -> Vec<Box<[u8]>> {
-        let is_automatic = self.locations.iter().any(|location| location.settings.ssl.auto.is_some());
-        // What an earlier configuration or `webserv cert` has left there is as secret as what this one uses.
-        let own = local_ca::state_directory().ok().filter(|state| is_automatic || state.exists());
-        let keys: BTreeSet<PathBuf> = acme.state_paths().cloned().chain(own).collect();
+        let keys: BTreeSet<PathBuf> = acme.state_paths().cloned().chain(own_keys()).collect();
         if keys.is_empty() {
             return Vec::new();
         }
@@ -48,6 +45,15 @@ impl Build {
         }
         found.into_iter().map(|directory| directory.into_os_string().into_encoded_bytes().into()).collect()
     }
+}
+
+/// Directories of keys in the state directory: the local authority's, and those that an issuer of this or an earlier
+/// configuration has.
+fn own_keys() -> Vec<PathBuf> {
+    let Ok(state) = local_ca::state_directory() else { return Vec::new() };
+    let entries = state.read_dir().into_iter().flatten().flatten();
+    let issuers = entries.filter(|entry| entry.file_name().as_encoded_bytes().starts_with(b"acme_"));
+    issuers.map(|entry| entry.path()).chain(local_ca::directory()).collect()
 }
 
 /// A directory, and the identities (device, inode) of those of its ancestors that exist, itself included.

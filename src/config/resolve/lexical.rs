@@ -48,7 +48,8 @@ impl Build {
 fn colon_behind(line: &Directive) -> Option<Diagnostic> {
     let key = &line.name;
     let plain = key.bytes().strip_suffix(b":").filter(|plain| !plain.is_empty() && !plain.contains(&b':'))?;
-    if key.quoted || plain.starts_with(b"~") {
+    // `map $scheme: $x` has keys such as `https:`.
+    if key.quoted || plain.starts_with(b"~") || matches!(plain, b"http" | b"https") {
         return None;
     }
     let plain = String::from_utf8_lossy(plain).into_owned();

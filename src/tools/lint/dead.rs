@@ -241,7 +241,9 @@ fn not_filled_in(cx: &RuleContext, found: &mut Vec<Finding>) {
     let path = cx.is("error_log") || cx.is("pid");
     let is_named = cx.is("real_ip_header");
     if let Some((modifier, word)) = location(cx.d) {
-        let names = variables(&word.str());
+        // Paths may have a dollar of their own: OData's /$metadata.
+        let names: Vec<String> =
+            variables(&word.str()).into_iter().filter(|name| Builtin::of(name).is_some()).collect();
         if let (Some(name), false) = (names.first(), modifier.starts_with(b"~") || word.bytes().starts_with(b"@")) {
             let message = format!("\"${name}\" is taken as it stands: the path of a location has no variables");
             let help =

@@ -55,10 +55,15 @@ pub fn captured(cx: &RuleContext, name: &str) -> Option<Captured> {
     own.into_iter().chain(around.map(|text| text.into_owned())).find_map(|regex| group(&regex, name))
 }
 
-/// Whether everything that the group can capture begins with a slash.
+/// Whether everything that the group can capture begins with a slash. Not where an `if` or a rewrite may have set it, or
+/// where the regex has alternatives.
 pub fn begins_with_slash(cx: &RuleContext, name: &str) -> bool {
+    if cx.is("rewrite") || cx.blocks.iter().any(|block| block.name.is("if")) {
+        return false;
+    }
     let around = cx.blocks.iter().rev().filter_map(|block| location(block));
     let regexes = around.filter(|(modifier, _)| modifier.starts_with(b"~")).map(|(_, word)| word.str());
+    let regexes = regexes.filter(|regex| !regex.contains('|'));
     let mut starts = regexes.filter_map(|regex| {
         let named = regex.split_once(&format!("<{name}>")).map(|(_, body)| body.starts_with('/'));
         let number: Option<usize> = name.parse().ok();

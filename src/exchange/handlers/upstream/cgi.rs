@@ -156,11 +156,12 @@ fn location_matches_script(ex: &mut Exchange, cx: &mut Services, name: &[u8], pa
     leads_home && !(way.is_named && is_file_at_home(ex, cx, &own))
 }
 
-/// The location that led on to a named one answers that URI with a file: there it is no program. Where captures or
-/// variables say which file that is, it counts as one.
+/// The location that led on to a named one answers that URI with a file, and does not run it. Where captures or variables
+/// say which file that is, it counts as one.
 fn is_file_at_home(ex: &mut Exchange, cx: &mut Services, uri: &[u8]) -> bool {
     let home = ex.config.location(ex.route.way.home);
-    if home.content != Content::Files {
+    let runs_it = || by_extension(uri, &home.settings.cgi.extensions).any(|(end, _)| end == uri.len());
+    if home.content != Content::Files || runs_it() {
         return false;
     }
     if home.settings.files.alias == Some(u32::MAX) || home.settings.files.root.constant().is_none() {
