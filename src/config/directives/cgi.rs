@@ -31,7 +31,7 @@ pub const ROWS: &[Row] = &[
         Args::TAKE2,
         "",
         Effect::Many(extension),
-        "Runs files with this extension as cgi_pass does: `cgi_extension .py /usr/bin/python3;`, `cgi_extension .cgi on;`. The first name in the URI with such an extension is the program, in whatever order the lines are, unless a directory has it. Lines of a level replace all that were inherited.",
+        "Runs files with this extension as cgi_pass does: `cgi_extension .py /usr/bin/python3;`, `cgi_extension .cgi on;`. The first name in the URI with such an extension is the program, in whatever order the lines are; directories are passed by, and what else lies in them is 404 here. Lines of a level replace all that were inherited.",
     )
     .ours(),
     row(
