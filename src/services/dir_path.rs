@@ -37,16 +37,26 @@ impl DirPath {
         if self.known_at == now.arrival {
             return Ok(true);
         }
+        let leads = self.leads_now(dir, missing)?;
+        if leads {
+            self.known_at = now.arrival;
+        }
+        Ok(leads)
+    }
+
+    /// As [`DirPath::leads_to`], asked of the file system in any case: after a wait in which no request has arrived, but
+    /// another process may have moved it.
+    ///
+    /// # Errors
+    /// Those of the calls.
+    pub fn leads_now(&self, dir: BorrowedFd<'_>, missing: usize) -> Result<bool, Errno> {
         let mut path = &self.path[..];
         for _ in 0..missing {
             path = &path[..memchr::memrchr(b'/', path).unwrap_or(0)];
         }
         let path = file::c_string(if path.is_empty() { b"/" } else { path })?;
         match file::has_name(dir, None, &path, Follow::Yes) {
-            Ok(true) => {
-                self.known_at = now.arrival;
-                Ok(true)
-            }
+            Ok(true) => Ok(true),
             Ok(false) | Err(Errno::ENOTDIR) => Ok(false),
             Err(e) => Err(e),
         }

@@ -5,7 +5,6 @@ use crate::config::value::Mode;
 use crate::exchange::Exchange;
 use crate::exchange::handlers::symlinks;
 use crate::exchange::paths::{self, Mapped};
-use crate::services::clock::Clock;
 use crate::services::dir_path::DirPath;
 use crate::services::{Services, temp_names};
 use crate::sys::Errno;
@@ -116,8 +115,8 @@ impl Resource {
     ///
     /// # Errors
     /// Those of the calls.
-    pub fn is_at_its_path(&mut self, now: &Clock) -> Result<bool, Errno> {
-        self.at.leads_to(self.dir.as_fd(), 0, now)
+    pub fn is_at_its_path(&self) -> Result<bool, Errno> {
+        self.at.leads_now(self.dir.as_fd(), 0)
     }
 
     /// The resource as a key of locks.

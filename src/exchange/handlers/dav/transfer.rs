@@ -16,7 +16,6 @@ use crate::exchange::handlers::{delete, first_slice, upload};
 use crate::http::status::Status;
 use crate::io::make_path::Making;
 use crate::services::Services;
-use crate::services::clock::Clock;
 use crate::services::dav_locks::Forgotten;
 use crate::services::judged_trees::Watch;
 use crate::services::remove_tree::Stuck;
@@ -317,8 +316,8 @@ impl Transfer {
         }
     }
 
-    pub(super) fn has_source_changed(&mut self, now: &Clock) -> bool {
-        if self.job.source.is_at_its_path(now) != Ok(true) {
+    pub(super) fn has_source_changed(&mut self) -> bool {
+        if self.job.source.is_at_its_path() != Ok(true) {
             return true;
         }
         let Some(copied) = &self.copied else {

@@ -26,7 +26,7 @@ impl Transfer {
             Err(denied) => return self.denied(ex, cx, denied).map(|()| None),
         };
         versions::end_wait(ex);
-        self.at_their_paths(cx, self.job.moves).map_err(|refusal| upload::refuse(ex, cx, &refusal))?;
+        self.at_their_paths(self.job.moves).map_err(|refusal| upload::refuse(ex, cx, &refusal))?;
         Ok(Some(match self.judging.is_tree {
             true => self.begin_tree(ex, cx),
             false => self.job.begin_file(&mut cx.temp_names),
@@ -41,7 +41,7 @@ impl Transfer {
             match guard::hold(ex, cx, &mut versions) {
                 Ok(()) => {
                     versions::end_wait(ex);
-                    self.at_their_paths(cx, false).map_err(|refusal| upload::refuse(ex, cx, &refusal))?;
+                    self.at_their_paths(false).map_err(|refusal| upload::refuse(ex, cx, &refusal))?;
                     return Ok(Some(self.place_file(copy, &mut cx.temp_names)));
                 }
                 Err(denied) => self.denied(ex, cx, denied)?,
@@ -65,7 +65,7 @@ impl Transfer {
         match guard::hold(ex, cx, &mut versions) {
             Ok(()) => {
                 versions::end_wait(ex);
-                Some(match self.at_their_paths(cx, false) {
+                Some(match self.at_their_paths(false) {
                     Ok(()) => self.swapped(staged, cx),
                     Err(refusal) => Ok(Stage::Old { old: staged, then: After::Refused(Box::new(refusal)) }),
                 })
@@ -88,17 +88,17 @@ impl Transfer {
                 self.stage = Stage::Cleared(After::Leave);
                 None
             }
-            Ok(_versions) if !self.has_source_changed(&cx.now) => Some(self.job.after(After::Leave)),
+            Ok(_versions) if !self.has_source_changed() => Some(self.job.after(After::Leave)),
             // Another file has the name by now: that one was not copied.
             _ => Some(Err(Errno::EBUSY)),
         }
     }
 
     /// The paths of the request still lead where the names are given: the destination's, and with `source` the source's.
-    fn at_their_paths(&mut self, cx: &Services, source: bool) -> Result<(), Refusal> {
+    fn at_their_paths(&mut self, source: bool) -> Result<(), Refusal> {
         let Job { source: from, target: to, .. } = &mut self.job;
         for end in [to].into_iter().chain(source.then_some(from)) {
-            let why = match end.is_at_its_path(&cx.now) {
+            let why = match end.is_at_its_path() {
                 Ok(true) => continue,
                 Ok(false) => Refusal::new(Status::CONFLICT, "the folder was moved or removed meanwhile"),
                 Err(e) => Refusal::call("stat()", b"", e),
