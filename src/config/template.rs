@@ -379,6 +379,16 @@ impl Template {
     pub fn is_empty(&self) -> bool {
         self.parts.is_empty()
     }
+
+    /// As a path: the directory in which all its values lie, as far as it is spelled out. Itself if it is constant,
+    /// otherwise the text before the last slash ahead of its first variable. None: there is no such slash.
+    pub fn directory(&self) -> Option<&[u8]> {
+        match (self.constant(), self.parts.first()) {
+            (Some(path), _) => Some(path),
+            (None, Some(Part::Literal(text))) => text.get(..memchr::memrchr(b'/', text)?),
+            _ => None,
+        }
+    }
 }
 
 fn flush(literal: &mut Vec<u8>, parts: &mut Vec<Part>) {

@@ -168,7 +168,7 @@ fn nearest(mut path: PathBuf) -> PathBuf {
 fn we_can(path: &Path, wanted: u32) -> bool {
     let modes = [(ENTER, file::X_OK), (WRITE & !ENTER, file::W_OK), (READ, file::R_OK)];
     let mode = modes.iter().filter(|(bit, _)| wanted & bit != 0).fold(0, |all, (_, mode)| all | mode);
-    CString::new(path.as_os_str().as_bytes()).is_ok_and(|path| file::access(&path, mode).is_ok())
+    file::access(path, mode).is_ok()
 }
 
 impl ServingUser {
@@ -195,11 +195,7 @@ impl ServingUser {
 
 /// The directory in a template; with variables, the part before the first one.
 pub fn directory(template: &Template) -> Option<PathBuf> {
-    let path = match (template.constant(), template.parts.first()) {
-        (Some(path), _) => path,
-        (None, Some(Part::Literal(text))) => text.get(..memchr::memrchr(b'/', text)?)?,
-        _ => return None,
-    };
+    let path = template.directory()?;
     let path = if path.is_empty() { b"/" } else { path };
     Some(PathBuf::from(OsStr::from_bytes(path)))
 }

@@ -56,12 +56,7 @@ pub fn stores(named: impl Iterator<Item = Option<Box<[u8]>>>) -> Vec<Box<[u8]>> 
 /// The directory of an upload_store, normalized; for a path with variables, the part before them.
 pub fn store_of(upload: &Upload) -> Option<Box<[u8]>> {
     let Store::Path(path) = &upload.store else { return None };
-    let path = match (path.constant(), path.parts.first()) {
-        (Some(path), _) => path,
-        (None, Some(Part::Literal(text))) => text.get(..memchr::memrchr(b'/', text)?)?,
-        _ => return None,
-    };
-    Some(clean(path)).filter(|path| !path.is_empty()).map(Box::from)
+    Some(clean(path.directory()?)).filter(|path| !path.is_empty()).map(Box::from)
 }
 
 /// All directories in which clients write files by URI.
@@ -70,13 +65,7 @@ pub fn write_areas(locations: &[Location]) -> Vec<WriteArea> {
     for location in locations.iter().filter(|location| location.writes()) {
         checkpoint::pass();
         let files = &location.settings.files;
-        let (path, is_whole) = match (files.root.constant(), files.root.parts.first()) {
-            (Some(path), _) => (path, true),
-            (None, Some(Part::Literal(text))) => {
-                (memchr::memrchr(b'/', text).map_or(&b""[..], |at| &text[..at]), false)
-            }
-            _ => (&b""[..], false),
-        };
+        let (path, is_whole) = (files.root.directory().unwrap_or_default(), files.root.constant().is_some());
         // A redirect may reach a named location with any URI.
         let uri = match files.alias {
             _ if !is_whole || location.kind == LocationKind::Named => None,

@@ -5,7 +5,6 @@ use crate::config::acme::Acme;
 use crate::config::build::Build;
 use crate::config::local_ca;
 use crate::config::model::{Location, WriteArea};
-use crate::config::template::Part;
 use crate::util::checkpoint;
 use crate::util::clean_path::clean;
 use std::collections::BTreeSet;
@@ -30,14 +29,15 @@ impl Build {
     /// Directories with the server's own keys (ACME's, the local authority's), if some root contains them: the home of a
     /// service user may. Others are omitted, since checking each costs every request a little.
     fn keys_in_reach(&self, acme: &Acme) -> Vec<Box<[u8]>> {
-        let keys: BTreeSet<PathBuf> = acme.state_paths().cloned().chain(own_keys()).collect();
-        if keys.is_empty() {
-            return Vec::new();
-        }
-        let roots: BTreeSet<&[u8]> = self.locations.iter().map(named_root).collect();
+        let is_automatic = self.locations.iter().any(|location| location.settings.ssl.auto.is_some());
+        let keys: BTreeSet<PathBuf> = acme.state_paths().cloned().chain(own_keys(is_automatic)).collect();
+        let roots: BTreeSet<&[u8]> = self.locations.iter().map(spelled_root).collect();
         let mut keys: Vec<_> = keys.into_iter().map(Ancestry::of).collect();
         let mut found = Vec::new();
         for root in roots {
+            if keys.is_empty() {
+                break;
+            }
             checkpoint::pass();
             let root = Path::new(OsStr::from_bytes(root));
             let place = place(root);
@@ -48,12 +48,13 @@ impl Build {
 }
 
 /// Directories of keys in the state directory: the local authority's, and those that an issuer of this or an earlier
-/// configuration has.
-fn own_keys() -> Vec<PathBuf> {
+/// configuration has. If certificates are made here, the authority's may come to exist while this one serves.
+fn own_keys(is_automatic: bool) -> Vec<PathBuf> {
     let Ok(state) = local_ca::state_directory() else { return Vec::new() };
     let entries = state.read_dir().into_iter().flatten().flatten();
     let issuers = entries.filter(|entry| entry.file_name().as_encoded_bytes().starts_with(b"acme_"));
-    issuers.map(|entry| entry.path()).chain(local_ca::directory()).collect()
+    let local = local_ca::directory().ok().filter(|directory| is_automatic || directory.exists());
+    issuers.map(|entry| entry.path()).chain(local).collect()
 }
 
 /// A directory, and the identities (device, inode) of those of its ancestors that exist, itself included.
@@ -79,16 +80,9 @@ fn place(path: &Path) -> Option<(u64, u64)> {
     path.metadata().ok().map(|found| (found.dev(), found.ino()))
 }
 
-/// The part of a root or alias before its first variable, up to a slash: everything it can map to lies below.
-fn named_root(location: &Location) -> &[u8] {
-    let template = &location.settings.files.root;
-    match (template.constant(), template.parts.first()) {
-        (Some(path), _) => path,
-        (None, Some(Part::Literal(text))) => {
-            text.get(..memchr::memrchr(b'/', text).map_or(0, |at| at + 1)).unwrap_or_default()
-        }
-        _ => b"/",
-    }
+/// What a root or alias spells out. Nothing, if it begins with a variable: all paths begin with that.
+fn spelled_root(location: &Location) -> &[u8] {
+    location.settings.files.root.directory().unwrap_or_default()
 }
 
 /// Both paths must be normalized.
