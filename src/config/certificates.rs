@@ -65,6 +65,11 @@ fn missing(what: &str, label: &str, text: &[u8], sections: &[pem::Section]) -> S
     format!("no {what} in the file (no \"-----BEGIN {label}-----\"){found}")
 }
 
+/// The server's own certificate, the first of its chain.
+pub fn leaf(pair: &CertifiedKey) -> Option<Certificate<'_>> {
+    Certificate::parse(pair.cert.first()?).ok()
+}
+
 /// Parses a certificate chain and its key from the texts of their files.
 pub fn pair(certificate: &[u8], key: &[u8], passwords: &[Vec<u8>]) -> Result<CertifiedKey, CertificateError> {
     let mut chain = chain(certificate).map_err(|mut why| {

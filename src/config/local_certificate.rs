@@ -9,7 +9,6 @@ use super::tls_recipe::Recipe;
 use crate::tls::CertifiedKey;
 use crate::tls::issue::Issued;
 use crate::tls::server::Prepared;
-use crate::tls::x509::Certificate;
 use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -39,7 +38,7 @@ impl Made {
     fn new(recipe: &Recipe, others: &[Arc<CertifiedKey>], issued: &Issued) -> Result<Made, String> {
         let pair = certificates::pair(issued.certificate.as_bytes(), issued.key.as_bytes(), &[]);
         let pair = pair.map_err(|wrong| format!("{wrong:?}"))?;
-        let leaf = pair.cert.first().and_then(|der| Certificate::parse(der).ok()).ok_or("no certificate")?;
+        let leaf = certificates::leaf(&pair).ok_or("no certificate")?;
         let (from, until) = (leaf.not_before, leaf.not_after);
         let pairs = others.iter().cloned().chain([Arc::new(pair)]).collect();
         Ok(Made { prepared: Rc::new(recipe.build(pairs)?), from, until })

@@ -212,7 +212,7 @@ impl<'a> Builder<'a> {
         };
         let handshake = if ssl.reject_handshake { Handshake::Refused } else { handshake };
         let leaves = self.leaves.get(&Rc::as_ptr(ssl)).into_iter().flatten();
-        let read_until = leaves.filter_map(|(_, pair)| end_of(pair)).min();
+        let read_until = leaves.filter_map(|(_, pair)| Some(certificates::leaf(pair)?.not_after)).min();
         Some(Rc::new(ServerTls { handshake, verify: ssl.verify, trust, read_until }))
     }
 
@@ -406,9 +406,4 @@ fn too_early(span: Span, begins: i64, now: i64) -> Diagnostic {
          beside the files that `webserv cert` names, and trust the next one"
     );
     Diagnostic::warn(span, text).help(help)
-}
-
-/// When a certificate expires (Unix time).
-fn end_of(pair: &CertifiedKey) -> Option<i64> {
-    Some(Certificate::parse(pair.cert.first()?).ok()?.not_after)
 }

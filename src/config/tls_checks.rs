@@ -2,7 +2,7 @@
 //! the key file, names that no certificate covers.
 
 use super::ast::Span;
-use super::certificates::Origin;
+use super::certificates::{self, Origin};
 use super::error::Diagnostic;
 use super::settings::listen::{Name, ServerDraft};
 use crate::tls::CertifiedKey;
@@ -188,7 +188,7 @@ fn suits(leaf: &Certificate<'_>, name: &str) -> bool {
 /// Server names that no certificate covers, except names of one label.
 pub(super) fn uncovered(leaves: &[(Span, std::sync::Arc<CertifiedKey>)], names: &[(String, Span)]) -> Vec<Diagnostic> {
     let covers = |pair: &CertifiedKey, name: &str| {
-        let leaf = pair.cert.first().and_then(|der| Certificate::parse(der).ok());
+        let leaf = certificates::leaf(pair);
         leaf.is_none_or(|leaf| suits(&leaf, name))
     };
     let whole = names.iter().filter(|(name, _)| name.contains('.'));

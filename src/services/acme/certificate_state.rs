@@ -4,8 +4,8 @@ use super::store::Pair;
 use super::unsaved::Unsaved;
 use crate::acme::problem::Failure;
 use crate::acme::renewal::{self, Window};
+use crate::config::certificates;
 use crate::tls::CertifiedKey;
-use crate::tls::x509::Certificate;
 use std::sync::Arc;
 
 /// A renewal sooner than this after the last one, in the first half of the certificate's lifetime, counts as early.
@@ -80,7 +80,7 @@ impl CertificateState {
 
     /// Installs another certificate. False: it cannot be parsed.
     pub fn install(&mut self, pair: Pair, generation: u64, now: i64, chance: u64) -> bool {
-        let Some(leaf) = pair.ready.cert.first().and_then(|der| Certificate::parse(der).ok()) else { return false };
+        let Some(leaf) = certificates::leaf(&pair.ready) else { return false };
         let (not_before, not_after) = (leaf.not_before, leaf.not_after);
         let id = renewal::certificate_id(&leaf);
         self.due_at = renewal::by_lifetime(not_before, not_after, chance);
