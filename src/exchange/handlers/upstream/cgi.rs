@@ -39,23 +39,16 @@ const PIPE_CAPACITY: usize = 64 << 10;
 /// Maximum number of path segments after the script name that are tried.
 const DEPTH: usize = 64;
 
-/// The interpreter of the requested file. None: it is not a program.
-pub fn interpreter(ex: &Exchange) -> Option<Interpreter> {
-    let here = ex.here();
-    match here.content {
-        Content::Cgi => Some(here.interpreter.clone()),
-        Content::Files => first_program(ex).cloned(),
-        _ => None,
-    }
-}
-
-/// Whether the file is a program, by its extension, in a location that serves files.
+/// Whether the request is for a program: by its location, or by an extension where files are served.
 pub fn is_program(ex: &Exchange) -> bool {
-    first_program(ex).is_some()
-}
-
-fn first_program(ex: &Exchange) -> Option<&Interpreter> {
-    by_extension(&ex.route.uri, &ex.here().settings.cgi.extensions).next().map(|(_, interpreter)| interpreter)
+    let here = ex.here();
+    let extensions = &here.settings.cgi.extensions;
+    match here.content {
+        Content::Cgi => true,
+        // Most locations have none: their URIs are not searched.
+        Content::Files => !extensions.is_empty() && by_extension(&ex.route.uri, extensions).next().is_some(),
+        _ => false,
+    }
 }
 
 /// Where segments end that one of the extensions makes programs, and what runs them.
@@ -72,19 +65,19 @@ fn by_extension<'e>(
 }
 
 /// Where the name of the program may end, in the order in which files are looked for.
-fn ends(ex: &Exchange, interpreter: Interpreter) -> Vec<(usize, Interpreter)> {
+fn ends(ex: &Exchange) -> Vec<(usize, Interpreter)> {
     let uri = &ex.route.uri;
     if ex.here().content == Content::Files {
         let found = by_extension(uri, &ex.here().settings.cgi.extensions);
         return found.take(DEPTH).map(|(end, interpreter)| (end, interpreter.clone())).collect();
     }
     let slashes = memchr::memrchr_iter(b'/', uri).filter(|slash| *slash > 0);
-    [uri.len()].into_iter().chain(slashes).take(DEPTH).map(|end| (end, interpreter.clone())).collect()
+    [uri.len()].into_iter().chain(slashes).take(DEPTH).map(|end| (end, ex.here().interpreter.clone())).collect()
 }
 
 /// The content phase of a CGI program.
-pub fn start(ex: &mut Exchange, cx: &mut Services, interpreter: Interpreter) -> Begun<Proxy> {
-    let script = find(ex, cx, interpreter).map_err(Flow::Status)?;
+pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<Proxy> {
+    let script = find(ex, cx).map_err(Flow::Status)?;
     // Checked before the body is read, to no avail otherwise.
     has_place(ex, cx)?;
     let name = String::from_utf8_lossy(&script.file).into_owned();
@@ -108,10 +101,10 @@ fn has_place(ex: &Exchange, cx: &mut Services) -> Result<(), Flow> {
     Ok(())
 }
 
-fn find(ex: &mut Exchange, cx: &mut Services, interpreter: Interpreter) -> Result<Script, Status> {
+fn find(ex: &mut Exchange, cx: &mut Services) -> Result<Script, Status> {
     let uri = ex.route.uri.clone();
     let is_by_extension = ex.here().content == Content::Files;
-    for (end, interpreter) in ends(ex, interpreter) {
+    for (end, interpreter) in ends(ex) {
         let Mapped::Path { root } = paths::map_uri(ex, cx, uri.get(..end).unwrap_or_default()) else { break };
         let path = ex.route.path.clone();
         let files = &ex.here().settings.files;

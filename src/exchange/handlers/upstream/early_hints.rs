@@ -7,7 +7,6 @@ use crate::config::settings::proxy_pass::Protocol;
 use crate::exchange::{Exchange, variables};
 use crate::http::fields::Fields;
 use crate::http::h1::response::ResponseHead;
-use crate::http::header::HeaderId;
 use crate::http::status::Status;
 use crate::http::version::Version;
 use crate::services::Services;
@@ -60,18 +59,7 @@ fn fields(hints: &Hints<'_>, ex: &Exchange) -> Fields {
     let mut fields = Fields::default();
     for field in &hints.head.fields {
         let (name, value) = (field.name.of(hints.bytes), field.value.of(hints.bytes));
-        let is = |names: &[Box<[u8]>]| names.iter().any(|n| n.eq_ignore_ascii_case(name));
-        let is_hidden = hints.protocol.hides(field.id);
-        let is_framing = matches!(
-            field.id,
-            HeaderId::ContentLength
-                | HeaderId::TransferEncoding
-                | HeaderId::Connection
-                | HeaderId::KeepAlive
-                | HeaderId::Te
-                | HeaderId::ProxyConnection
-        );
-        if !is_framing && !is(&settings.hide_headers) && (!is_hidden || is(&settings.pass_headers)) {
+        if hints.protocol.passes(settings, field.id, name) {
             fields.push(name, value);
         }
     }

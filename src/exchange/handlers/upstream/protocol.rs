@@ -12,6 +12,7 @@ use super::record::RequestTarget;
 use super::settings::settings;
 use super::{gateway, http1};
 use crate::config::model::Level;
+use crate::config::settings::proxy::Proxy as Settings;
 use crate::config::settings::proxy_pass::Protocol;
 use crate::exchange::Exchange;
 use crate::http::fastcgi::{self, Event};
@@ -68,6 +69,22 @@ impl Protocol {
             | HeaderId::XAccelCharset => true,
             _ => false,
         }
+    }
+
+    /// Whether a field of an upstream's head, early hints or trailers is passed to the client: none that concerns the
+    /// connection or the framing is, and none that the configuration hides.
+    pub(super) fn passes(self, settings: &Settings, id: HeaderId, name: &[u8]) -> bool {
+        let is = |names: &[Box<[u8]>]| names.iter().any(|n| n.eq_ignore_ascii_case(name));
+        let is_of_connection = matches!(
+            id,
+            HeaderId::ContentLength
+                | HeaderId::TransferEncoding
+                | HeaderId::Connection
+                | HeaderId::KeepAlive
+                | HeaderId::Te
+                | HeaderId::ProxyConnection
+        );
+        !is_of_connection && !is(&settings.hide_headers) && (!self.hides(id) || is(&settings.pass_headers))
     }
 
     /// Whether there is no request: bytes are copied in both directions once the connection is established.

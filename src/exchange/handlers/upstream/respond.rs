@@ -263,17 +263,10 @@ fn answer(proxy: &mut Proxy, received: &ReceivedHead, ex: &mut Exchange, cx: &mu
         ex.response.reason = Some(reason.into());
     }
     for (field, name, value) in received.fields() {
-        let is = |names: &[Box<[u8]>]| names.iter().any(|n| n.eq_ignore_ascii_case(name));
-        if is(&settings.hide_headers) || proxy.protocol.hides(field.id) && !is(&settings.pass_headers) {
+        if !proxy.protocol.passes(&settings, field.id, name) {
             continue;
         }
         match field.id {
-            HeaderId::ContentLength
-            | HeaderId::TransferEncoding
-            | HeaderId::Connection
-            | HeaderId::KeepAlive
-            | HeaderId::Te
-            | HeaderId::ProxyConnection => {}
             HeaderId::ContentType => {
                 ex.response.content_type = ContentType::Shared(clean(value).into());
                 // The response that redirected here by X-Accel-Redirect had another type.
@@ -331,19 +324,7 @@ pub fn trailers(ex: &mut Exchange, lines: Vec<u8>) {
         return;
     }
     for (name, value) in record.trailer_lines() {
-        let is = |names: &[Box<[u8]>]| names.iter().any(|n| n.eq_ignore_ascii_case(name));
-        let id = HeaderId::of(name);
-        let hidden = record.protocol.hides(id);
-        let hop = matches!(
-            id,
-            HeaderId::ContentLength
-                | HeaderId::TransferEncoding
-                | HeaderId::Connection
-                | HeaderId::KeepAlive
-                | HeaderId::Te
-                | HeaderId::ProxyConnection
-        );
-        if !hop && !is(&settings.hide_headers) && (!hidden || is(&settings.pass_headers)) {
+        if record.protocol.passes(&settings, HeaderId::of(name), name) {
             ex.response.trailers.push(name, value);
         }
     }
