@@ -40,10 +40,6 @@ pub struct Node {
     pub last: u64,
 }
 
-/// What a zone knew of a key before a request was counted.
-#[derive(Clone, Copy, Debug)]
-pub struct Before(Option<Node>);
-
 impl Node {
     fn now(self, rate: u64, now: u64) -> i64 {
         let passed = i64::try_from(now.saturating_sub(self.last)).unwrap_or(i64::MAX);
@@ -59,9 +55,10 @@ impl Node {
 }
 
 impl Limits {
-    /// Counts a request. `size`: most bytes of the zone. Gives the excess with it; a new key has none. A zone is looked
-    /// at once for a request: where one of several refuses, [`Limits::uncount`] undoes the others.
-    pub fn count(&mut self, zone: &Rc<str>, key: &[u8], rate: u64, now: u64, size: u64) -> (u64, Before) {
+    /// Counts a request. `size`: most bytes of the zone. Returns the excess with it (a new key has none), and
+    /// what the zone knew of the key before. Each zone is looked at once per request: if one of several refuses it,
+    /// [`Limits::uncount`] undoes the others.
+    pub fn count(&mut self, zone: &Rc<str>, key: &[u8], rate: u64, now: u64, size: u64) -> (u64, Option<Node>) {
         if let Some(changes) = &mut self.changes {
             changes.requests.push((zone.clone(), key.into()));
         }
@@ -72,14 +69,14 @@ impl Limits {
         if let Some(node) = zone.nodes.get_mut(key) {
             let excess = node.now(rate, now);
             let before = std::mem::replace(node, Node { excess, last: now });
-            return (excess as u64, Before(Some(before)));
+            return (excess as u64, Some(before));
         }
         if zone.bytes as u64 + (ENTRY + key.len()) as u64 > size {
             zone.make_room(rate, now);
         }
         zone.bytes += ENTRY + key.len();
         zone.nodes.insert(key.into(), Node { excess: 0, last: now });
-        (0, Before(None))
+        (0, None)
     }
 
     /// The excess with one more request of this key.
@@ -90,15 +87,13 @@ impl Limits {
     }
 
     /// Undoes [`Limits::count`], in the same turn: the request was refused.
-    pub fn uncount(&mut self, zone: &Rc<str>, key: &[u8], before: Before) {
-        let Some(zone) = self.requests.get_mut(zone) else { return };
-        match (before.0, zone.nodes.get_mut(key)) {
-            (Some(before), Some(node)) => *node = before,
-            (None, Some(_)) => {
-                zone.nodes.remove(key);
-                zone.bytes = zone.bytes.saturating_sub(ENTRY + key.len());
-            }
-            (_, None) => {}
+    pub fn uncount(&mut self, zone: &Rc<str>, key: &[u8], before: Option<Node>) {
+        let Some(before) = before else {
+            self.give_up(zone, key);
+            return;
+        };
+        if let Some(node) = self.requests.get_mut(zone).and_then(|zone| zone.nodes.get_mut(key)) {
+            *node = before;
         }
     }
 
@@ -191,7 +186,7 @@ impl Limits {
         self.changes.as_mut().map(|changes| std::mem::take(&mut changes.places)).unwrap_or_default()
     }
 
-    /// Removes this key's counter, which another process continues.
+    /// Removes this key's counter.
     pub fn give_up(&mut self, zone: &Rc<str>, key: &[u8]) -> Option<Node> {
         let zone = self.requests.get_mut(zone)?;
         let node = zone.nodes.remove(key)?;

@@ -8,7 +8,7 @@ use crate::exchange::log_facts::LimitOutcome;
 use crate::exchange::{Exchange, variables};
 use crate::http::status::Status;
 use crate::services::Services;
-use crate::services::limits::Before;
+use crate::services::limits::Node;
 use std::rc::Rc;
 
 /// Longest keys that are counted (nginx).
@@ -62,6 +62,9 @@ impl<'c> Keys<'c> {
     }
 }
 
+/// A request as a zone counted it: the key, and what was known of it before.
+type Counted<'l> = (&'l Zone, Rc<[u8]>, Option<Node>);
+
 fn requests(ex: &mut Exchange, cx: &mut Services, limits: &Limits) -> Flow {
     if limits.requests.is_empty() || ex.log.limit_req.is_some() {
         return Flow::Next;
@@ -69,7 +72,7 @@ fn requests(ex: &mut Exchange, cx: &mut Services, limits: &Limits) -> Flow {
     let config = ex.config.clone();
     let now = cx.now.ms;
     let mut keys = Keys::default();
-    let mut counted: Vec<(&Zone, Rc<[u8]>, Before)> = Vec::with_capacity(limits.requests.len());
+    let mut counted: Vec<Counted<'_>> = Vec::with_capacity(limits.requests.len());
     let mut worst: Option<(u64, u64, &str)> = None;
     for limit in limits.requests.iter() {
         let Some(zone) = config.tables.zones.get(limit.zone as usize) else { continue };
