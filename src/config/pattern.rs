@@ -211,6 +211,17 @@ impl Pattern {
         }
     }
 
+    /// Whether it matches, and what it captured if it has groups.
+    ///
+    /// # Errors
+    /// Matching failed without a result.
+    pub fn try_match(&self, subject: &[u8]) -> Result<Option<Option<Matched>>, Failed> {
+        match self.captures() {
+            true => Ok(self.find(subject)?.map(Some)),
+            false => Ok(self.is_match(subject)?.then_some(None)),
+        }
+    }
+
     /// Matches, and returns the offsets of the groups.
     ///
     /// # Errors

@@ -139,15 +139,11 @@ impl Candidates {
         while let Some(at) = self.may.at_or_after(from, 0).filter(|at| *at < within.end) {
             from = at + 1;
             let Some(pattern) = pattern(at) else { continue };
-            let failed = |failed| (at, failed);
-            if pattern.captures() {
-                match pattern.find(subject).map_err(failed)? {
-                    Some(matched) => return Ok(Some((at, Some(matched)))),
-                    None => continue,
-                }
-            }
-            if self.must.holds(at) || pattern.is_match(subject).map_err(failed)? {
+            if !pattern.captures() && self.must.holds(at) {
                 return Ok(Some((at, None)));
+            }
+            if let Some(matched) = pattern.try_match(subject).map_err(|failed| (at, failed))? {
+                return Ok(Some((at, matched)));
             }
         }
         Ok(None)
@@ -242,13 +238,8 @@ pub fn first<'p, T>(
         return set.candidates(subject).first(0..list.len(), subject, pattern).map_err(|(_, failed)| failed);
     }
     for (at, (pattern, _)) in list.iter().enumerate() {
-        let pattern = pattern.borrow();
-        if pattern.captures() {
-            if let Some(matched) = pattern.find(subject)? {
-                return Ok(Some((at, Some(matched))));
-            }
-        } else if pattern.is_match(subject)? {
-            return Ok(Some((at, None)));
+        if let Some(matched) = pattern.borrow().try_match(subject)? {
+            return Ok(Some((at, matched)));
         }
     }
     Ok(None)

@@ -264,14 +264,14 @@ impl Proxy {
         let largest = each.max(self.buffer_size.0);
         let busy = self.busy_size.map_or(2 * largest, |size| size.0);
         let largest_of =
-            format!("the maximum of the value of \"{module}_buffer_size\" and one of the \"{module}_buffers\"");
+            || format!("the maximum of the value of \"{module}_buffer_size\" and one of the \"{module}_buffers\"");
         let (text, cure) = if count < 2 {
             (
                 format!("there must be at least 2 \"{module}_buffers\""),
                 format!("{module}_buffers 8 {}", kibibytes(each)),
             )
         } else if busy < largest {
-            let text = format!("\"{module}_busy_buffers_size\" must be equal to or greater than {largest_of}");
+            let text = format!("\"{module}_busy_buffers_size\" must be equal to or greater than {}", largest_of());
             (text, format!("{module}_busy_buffers_size {}", kibibytes(largest)))
         } else if busy > (count - 1) * each {
             let rule = "must be less than the size of all";
@@ -283,11 +283,11 @@ impl Proxy {
             };
             (text, cure)
         } else if self.temp_write_size.is_some_and(|size| size.0 < largest) {
-            let text = format!("\"{module}_temp_file_write_size\" must be equal to or greater than {largest_of}");
+            let text = format!("\"{module}_temp_file_write_size\" must be equal to or greater than {}", largest_of());
             (text, format!("{module}_temp_file_write_size {}", kibibytes(largest)))
         } else if self.temp_most.is_some_and(|size| size.0 != 0 && size.0 < largest) {
             let rule = "must be equal to zero to disable temporary files usage or must be equal to or greater than";
-            let text = format!("\"{module}_max_temp_file_size\" {rule} {largest_of}");
+            let text = format!("\"{module}_max_temp_file_size\" {rule} {}", largest_of());
             (text, format!("{module}_max_temp_file_size {}", kibibytes(largest)))
         } else {
             return None;

@@ -63,19 +63,17 @@ pub fn begins_with_slash(cx: &RuleContext, name: &str) -> bool {
     }
     let around = cx.blocks.iter().rev().filter_map(|block| location(block));
     let regexes = around.filter(|(modifier, _)| modifier.starts_with(b"~")).map(|(_, word)| word.str());
-    let regexes = regexes.filter(|regex| !regex.contains('|'));
-    let mut starts = regexes.filter_map(|regex| {
-        let named = regex.split_once(&format!("<{name}>")).map(|(_, body)| body.starts_with('/'));
-        let number: Option<usize> = name.parse().ok();
-        // Counting `(` finds the group only if no `(` is anything but the start of a numbered group.
-        let plain = number.filter(|_| !regex.contains("(?") && !regex.contains('\\') && !regex.contains('['));
-        named.or_else(|| Some(regex.split('(').nth(plain?)?.starts_with('/')))
-    });
-    starts.next().unwrap_or(false)
+    let mut regexes = regexes.filter(|regex| !regex.contains('|'));
+    regexes.find_map(|regex| Some(group_body(&regex, name)?.starts_with('/'))).unwrap_or(false)
 }
 
 /// What the regex's group `$1` or `$name` can capture.
 pub fn group(regex: &str, name: &str) -> Option<Captured> {
+    group_body(regex, name).map(holds)
+}
+
+/// The regex from the inside of the group on.
+fn group_body<'r>(regex: &'r str, name: &str) -> Option<&'r str> {
     let wanted: Option<usize> = name.parse().ok();
     let bytes = regex.as_bytes();
     let (mut at, mut count) = (0, 0);
@@ -93,7 +91,7 @@ pub fn group(regex: &str, name: &str) -> Option<Captured> {
                     if wanted == Some(count) || title == Some(name) {
                         let body =
                             title.map_or(rest, |title| named.and_then(|n| n.get(title.len() + 1..)).unwrap_or(rest));
-                        return Some(holds(body));
+                        return Some(body);
                     }
                 }
             }
