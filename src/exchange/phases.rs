@@ -272,9 +272,9 @@ fn note_upload(ex: &mut Exchange) {
 
 fn content(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Flow {
     ex.basis.withdraw();
-    if let Some(interpreter) = handlers::upstream::cgi::interpreter(ex) {
+    if handlers::upstream::cgi::is_program(ex) {
         cx.trace.say("handler", Some(ex.here().span), || "cgi_pass".into());
-        return match handlers::upstream::cgi::start(ex, cx, interpreter) {
+        return match handlers::upstream::cgi::start(ex, cx) {
             Ok(proxy) => {
                 *handler = Handler::Proxy(proxy);
                 Flow::Wait

@@ -99,8 +99,8 @@ fn judge_page(ex: &mut Exchange, cx: &mut Services) -> Flow {
     }
 }
 
-/// Opens `ex.path`. One of the last descriptors is not kept for a client that has other requests under way: it could hold
-/// one with each of its streams, as long as it likes, and there would be none for a connection of somebody else.
+/// Opens `ex.path`. One of the last descriptors is not kept for a client that has other requests under way: it could
+/// hold one with each of its streams, as long as it likes, and other clients would get none.
 ///
 /// # Errors
 /// EMFILE also for that.

@@ -316,7 +316,7 @@ impl Transfer {
         }
     }
 
-    pub(super) fn has_source_changed(&mut self) -> bool {
+    pub(super) fn has_source_changed(&self) -> bool {
         if self.job.source.is_at_its_path() != Ok(true) {
             return true;
         }

@@ -96,7 +96,7 @@ impl Transfer {
 
     /// The paths of the request still lead where the names are given: the destination's, and with `source` the source's.
     fn at_their_paths(&mut self, source: bool) -> Result<(), Refusal> {
-        let Job { source: from, target: to, .. } = &mut self.job;
+        let Job { source: from, target: to, .. } = &self.job;
         for end in [to].into_iter().chain(source.then_some(from)) {
             let why = match end.is_at_its_path() {
                 Ok(true) => continue,

@@ -189,7 +189,7 @@ impl RemovalTarget {
     /// The path from the area to the name.
     fn whole(&self) -> Result<CString, Refusal> {
         let path = [self.parent.to_bytes(), b"/", self.name.to_bytes()].concat();
-        CString::new(path).map_err(|_| Refusal::Failed { call: "openat2()", errno: Errno::EINVAL })
+        file::c_string(path).map_err(|errno| Refusal::Failed { call: "openat2()", errno })
     }
 }
 

@@ -30,8 +30,6 @@ use crate::sys::Errno;
 use crate::sys::file::{self, Reach};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-const OCTETS: &[u8] = b"application/octet-stream";
-
 /// What a request says about the upload that it creates.
 #[derive(Default)]
 struct CreationRequest {
@@ -96,7 +94,9 @@ fn tus_said(ex: &Exchange, joining: Option<Box<Joining>>) -> Result<(CreationReq
         role,
         concat,
         given: tus::value(&fields, &["filename", "name"]).map(<[u8]>::to_vec),
-        content_type: tus::value(&fields, &["filetype", "type", "contentType"]).unwrap_or(OCTETS).to_vec(),
+        content_type: tus::value(&fields, &["filetype", "type", "contentType"])
+            .unwrap_or(upload::DEFAULT_TYPE)
+            .to_vec(),
         length,
         fields,
     };
@@ -166,7 +166,7 @@ fn rufh_said(ex: &Exchange, length: Option<u64>, ends: bool) -> Result<(Creation
     let named = || tus::value(&fields, &["filename", "name"]).map(<[u8]>::to_vec);
     let given = if ex.route.method == Method::Put { None } else { resumed::given_name(ex)?.or_else(named) };
     let below = if ex.here().settings.upload.create_path { tus::directories(&fields).to_vec() } else { Vec::new() };
-    let content_type = ex.header(HeaderId::ContentType).unwrap_or(OCTETS).to_vec();
+    let content_type = ex.header(HeaderId::ContentType).unwrap_or(upload::DEFAULT_TYPE).to_vec();
     let (whole, wanted) = resumed::whole_digests(ex, &joined(ex, HeaderId::ReprDigest), ends)?;
     let content = Content {
         whole,

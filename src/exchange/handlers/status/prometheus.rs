@@ -36,7 +36,7 @@ pub fn text(cx: &Services) -> String {
     }
     let name = "loop_stalled_seconds_total";
     out.family(name, "counter", "Seconds that turns of the event loop of 50 ms and more took together.");
-    let _ = writeln!(out.0, "webserv_{name} {}", seconds(stats.get(Counter::StalledMs)));
+    out.sample(name, &[], seconds(stats.get(Counter::StalledMs)));
     let gauges = [
         (
             "connections_active",
@@ -69,7 +69,7 @@ pub fn text(cx: &Services) -> String {
             out.sample(&format!("{name}_bucket"), &[("le", &seconds(*bound))], count);
         }
         out.sample(&format!("{name}_bucket"), &[("le", "+Inf")], histogram.count);
-        let _ = writeln!(out.0, "webserv_{name}_sum {}", seconds(histogram.sum));
+        out.sample(&format!("{name}_sum"), &[], seconds(histogram.sum));
         out.sample(&format!("{name}_count"), &[], histogram.count);
     }
     upstreams(cx, &mut out);
@@ -117,7 +117,7 @@ impl Text {
         let _ = writeln!(self.0, "# HELP webserv_{name} {help}\n# TYPE webserv_{name} {kind}");
     }
 
-    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: u64) {
+    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
         let _ = write!(self.0, "webserv_{name}");
         for (at, (label, text)) in labels.iter().enumerate() {
             let text = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");

@@ -162,7 +162,7 @@ fn kind(dir: &Rc<OwnedFd>, name: &CStr) -> Option<FileKind> {
 }
 
 fn c_name(name: &[u8]) -> Result<CString, NameFailure> {
-    CString::new(name).map_err(|_| NameFailure::Call("linkat()", Errno::EINVAL))
+    file::c_string(name).map_err(|e| NameFailure::Call("linkat()", e))
 }
 
 #[cfg(test)]

@@ -48,6 +48,7 @@ pub use answer::{limit, not_written, refuse, refused_otherwise};
 pub use name::{Names, numbered};
 pub use quota::{check_empty, later, lock_empty};
 pub use quota_share::QuotaShare;
+pub use raw::DEFAULT_TYPE;
 pub use record::UploadRecord;
 pub use refusal::{Refusal, too_large};
 pub use rules::{check_extension, check_room, check_type};

@@ -200,9 +200,7 @@ fn descend(
     resolve: u64,
     names: Names,
 ) -> Result<(Rc<OwnedFd>, Vec<CString>), Refusal> {
-    if memchr::memchr(0, rel).is_some() {
-        return Err(Refusal::new(Status::BAD_REQUEST, NUL));
-    }
+    refuse_nul(rel)?;
     let failed = |e| Refusal::call("openat2()", path, e);
     if !create {
         return Ok((make_path::open_beneath(base, rel, resolve).map_err(failed)?, Vec::new()));
