@@ -13,10 +13,8 @@ use crate::sys::{Errno, process};
 use crate::tls::issue::{self, Issued};
 use crate::tls::x509::Certificate;
 use crate::tls::{pem, ticket};
-use std::ffi::CString;
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -239,8 +237,7 @@ fn writable(directory: &Path) -> Result<(), Errno> {
 
 /// None: the file does not exist.
 fn may(path: &Path, mode: i32) -> Option<Result<(), Errno>> {
-    let Ok(path) = CString::new(path.as_os_str().as_bytes()) else { return Some(Err(Errno::EINVAL)) };
-    Some(file::access(&path, mode)).filter(|outcome| *outcome != Err(Errno::ENOENT))
+    Some(file::access(path, mode)).filter(|outcome| *outcome != Err(Errno::ENOENT))
 }
 
 #[cfg(test)]

@@ -274,8 +274,7 @@ fn components(path: &[u8]) -> VecDeque<Vec<u8>> {
 pub fn unreadable(path: &Path) -> String {
     let (uid, gid) = (process::geteuid(), process::getegid());
     let (who, cure) = (process::user_of(uid), reading_cure(path, uid, gid));
-    let may_enter =
-        |dir: &Path| CString::new(dir.as_os_str().as_bytes()).is_ok_and(|dir| file::access(&dir, file::X_OK).is_ok());
+    let may_enter = |dir: &Path| file::access(dir, file::X_OK).is_ok();
     if let Some(closed) = closed_above(path, &who, may_enter) {
         return format!("{closed}, or start as a user who may");
     }

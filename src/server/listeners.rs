@@ -4,10 +4,8 @@ use super::run_directory;
 use crate::config::model::{Config, Content, ListenOptions};
 use crate::conn::endpoints::Endpoints;
 use crate::sys::socket::{self, Addr, Family};
-use crate::sys::{Errno, file, process};
-use std::ffi::CString;
+use crate::sys::{Errno, process};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileTypeExt;
 
 /// nginx's default on Linux.
@@ -54,7 +52,8 @@ impl Listener {
             && self.origin.removes()
             && let Addr::Unix(path) = &self.addr
         {
-            remove_socket_file(path);
+            // It may be gone already.
+            let _ = std::fs::remove_file(path);
         }
         self.watched = false;
     }
@@ -332,7 +331,8 @@ fn open(addr: &Addr, options: &ListenOptions) -> Result<OwnedFd, BindError> {
         // A socket file without a listener was left by a killed process.
         Err(Errno::EADDRINUSE) if is_abandoned(addr) => {
             if let Addr::Unix(path) = addr {
-                remove_socket_file(path);
+                // It may be gone already.
+                let _ = std::fs::remove_file(path);
             }
             socket::bind(fd.as_fd(), addr).map_err(failed("bind"))?;
         }
@@ -373,13 +373,6 @@ fn is_abandoned(addr: &Addr) -> bool {
     }
     let Ok(probe) = socket::socket(Family::Unix) else { return false };
     socket::connect(probe.as_fd(), addr) == Err(Errno::ECONNREFUSED)
-}
-
-fn remove_socket_file(path: &std::path::Path) {
-    if let Ok(path) = CString::new(path.as_os_str().as_bytes()) {
-        // It may be gone already.
-        let _ = file::unlink_at(None, &path, file::Unlink::File);
-    }
 }
 
 #[cfg(test)]

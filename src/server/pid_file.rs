@@ -5,7 +5,7 @@
 
 use super::failure::Failure;
 use crate::io::open;
-use crate::sys::file::{self, FileKind, Unlink};
+use crate::sys::file::{self, FileKind};
 use crate::sys::{Errno, process};
 use std::ffi::CString;
 use std::io::ErrorKind::NotFound;
@@ -98,7 +98,7 @@ impl Draft {
         name.push(format!(".{}", process::getpid()));
         let name = PathBuf::from(name);
         // Left by a killed process with our pid.
-        unlink(&name);
+        let _ = std::fs::remove_file(&name);
         let draft = Draft { fd: open::fresh(&name, MODE)?, name };
         // Without support for locks, go on without one.
         let _ = file::lock(draft.fd.as_fd());
@@ -142,7 +142,7 @@ impl Draft {
     /// Takes the name over from the process that started this one for an upgrade.
     fn take_over(self, path: &Path) -> Result<PidFile, Failure> {
         let old = old_path(path);
-        unlink(&old);
+        let _ = std::fs::remove_file(&old);
         std::fs::hard_link(path, &old).map_err(|e| failed("link()", path, e))?;
         self.rename(path)?;
         self.placed(path)
@@ -160,7 +160,7 @@ impl Draft {
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        unlink(&self.name);
+        let _ = std::fs::remove_file(&self.name);
     }
 }
 
@@ -205,12 +205,8 @@ pub fn is_possible(path: &Path) -> Result<(), Failure> {
         Ok(_) | Err(_) => {}
     }
     // It can be created, or an existing file overwritten.
-    let may = |path: &Path, mode| match CString::new(path.as_os_str().as_bytes()) {
-        Ok(path) => file::access(&path, mode),
-        Err(_) => Err(Errno::EINVAL),
-    };
-    let made = may(dir, file::W_OK | file::X_OK);
-    made.or_else(|e| may(path, file::W_OK).map_err(|_| e)).map_err(|e| Failure::open(path, e))
+    let made = file::access(dir, file::W_OK | file::X_OK);
+    made.or_else(|e| file::access(path, file::W_OK).map_err(|_| e)).map_err(|e| Failure::open(path, e))
 }
 
 /// Checks that no other process has the file, before anything is bound, so that the error names the actual cause.
@@ -277,14 +273,6 @@ pub(super) fn owner_of(pid: i32) -> Option<u32> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
     line.split_whitespace().next()?.parse().ok()
-}
-
-/// Removes a file of ours by path.
-pub fn unlink(path: &Path) {
-    if let Ok(path) = CString::new(path.as_os_str().as_bytes()) {
-        // It may be gone already.
-        let _ = file::unlink_at(None, &path, Unlink::File);
-    }
 }
 
 #[cfg(test)]

@@ -61,11 +61,11 @@ impl TempFile {
             let digits = format!("{number:010}");
             let (dirs, path) = hashed(at, &digits);
             let failure = |call, path: &[u8], errno| Failure { call, path: path.to_vec(), errno };
-            let name = CString::new(path.clone()).map_err(|_| failure("open()", &path, Errno::EINVAL))?;
+            let name = file::c_string(path.clone()).map_err(|e| failure("open()", &path, e))?;
             let opened = match file::open_at(None, &name, O_RDWR | O_CREAT | O_EXCL, 0o600) {
                 Err(Errno::ENOENT) => {
                     for dir in dirs {
-                        let path = CString::new(dir).map_err(|_| failure("mkdir()", &path, Errno::EINVAL))?;
+                        let path = file::c_string(dir).map_err(|e| failure("mkdir()", &path, e))?;
                         match file::mkdir_at(None, &path, 0o700) {
                             Ok(()) | Err(Errno::EEXIST) => {}
                             Err(e) => return Err(failure("mkdir()", path.to_bytes(), e)),

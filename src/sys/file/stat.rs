@@ -1,6 +1,6 @@
 //! File metadata: the fields of stat that a web server needs.
 
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -121,7 +121,7 @@ pub fn has_name(fd: BorrowedFd<'_>, dir: Dir<'_>, name: &CStr, follow: Follow) -
 
 /// As [`has_name`] for a path, with symbolic links followed; false if it is not known.
 pub fn is_at(fd: BorrowedFd<'_>, path: &Path) -> bool {
-    let path = CString::new(path.as_os_str().as_bytes());
+    let path = c_string(path.as_os_str().as_bytes());
     path.is_ok_and(|path| has_name(fd, None, &path, Follow::Yes).unwrap_or(false))
 }
 
@@ -224,7 +224,8 @@ pub fn has_acl(path: &Path) -> bool {
 }
 
 /// Whether the effective user has these rights on `path`. Only a hint, since they may change: open the file to be sure.
-pub fn access(path: &CStr, mode: i32) -> Result<(), Errno> {
+pub fn access(path: &Path, mode: i32) -> Result<(), Errno> {
+    let path = c_string(path.as_os_str().as_bytes())?;
     // SAFETY: `path` is NUL-terminated.
     retry(|| unsafe { libc::faccessat(libc::AT_FDCWD, path.as_ptr(), mode, libc::AT_EACCESS) })?;
     Ok(())

@@ -108,8 +108,8 @@ fn stat_tells_what_a_file_is() {
     let long = "x/".repeat(300);
     symlink_at(&c_path(long.as_ref()), at, c"long").expect("symlink");
     assert_eq!(readlink_at(at, c"long"), Ok(long.into_bytes()));
-    assert_eq!(access(&scratch.join("file"), R_OK), Ok(()));
-    assert_eq!(access(&scratch.join("absent"), R_OK), Err(Errno::ENOENT));
+    assert_eq!(access(&scratch.path().join("file"), R_OK), Ok(()));
+    assert_eq!(access(&scratch.path().join("absent"), R_OK), Err(Errno::ENOENT));
     let (available, total) = free_space(dir.as_fd()).expect("fstatvfs");
     assert!(available <= total && total > 0);
 }
