@@ -275,7 +275,7 @@ fn word(text: &[u8]) -> Option<usize> {
             match text.get(at)? {
                 b'\\' => at += 2,
                 byte if *byte == quote => {
-                    // `if ($a = "b")`: nginx reads a parenthesis of its own there, and nobody writes it apart.
+                    // `if ($a = "b")`: nginx parses the parenthesis separately, but it is written next to the quote.
                     let closes = text.get(at + 1..)?.iter().take_while(|byte| **byte == b')').count();
                     return Some(at + 1 + closes);
                 }

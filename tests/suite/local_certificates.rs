@@ -14,7 +14,7 @@ fn now() -> i64 {
     i64::try_from(now).expect("in range")
 }
 
-/// An authority and a certificate of it that is due to be made again after so many seconds. Gives its end.
+/// An authority and a certificate of it that is due for renewal after `seconds`. Returns its end.
 fn keep(directory: &Path, seconds: u64) -> String {
     let (ca_key, key) = (rcgen::KeyPair::generate().expect("a key"), rcgen::KeyPair::generate().expect("a key"));
     let names = local_ca::names(&["a.test".to_owned()]);

@@ -38,7 +38,7 @@ const QUICK: u64 = (MATCH_LIMIT / 10) as u64 * STEP.as_nanos() as u64;
 /// long; for shorter ones it is not worth a system call.
 const LONG: usize = 256;
 
-/// In the worst case a step takes twice as long for every so many bytes of subject.
+/// The time of a step grows with the subject, in the worst case by one step per this many bytes.
 const BYTES_A_STEP: usize = 64;
 
 impl Budget {

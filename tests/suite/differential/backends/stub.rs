@@ -38,7 +38,7 @@ pub enum Framing {
     /// By the end of the connection.
     Close,
     Length,
-    /// Said so many times.
+    /// Content-Length, repeated this many times.
     Lengths(usize),
     /// By this much more or less than there is.
     Other(isize),
