@@ -148,12 +148,12 @@ impl Disk {
     pub fn end_sync(&mut self, done: Snapshot) {
         self.inodes[done.inode].disk_content = done.content;
         // A name that goes from here does not go alone: the new one is on the disk too, and the way to it.
-        let mut whole = BTreeSet::new();
+        let (needs, mut whole) = (self.needs(), BTreeSet::new());
         for (at, change) in self.pending.iter().enumerate().filter(|(_, change)| change.number <= done.until) {
             let goes = change.sets.iter().any(|(dir, _, inode)| *dir == done.inode && inode.is_none());
             if goes && change.dirs.len() > 1 {
                 whole.insert(at);
-                self.need(at, &mut whole);
+                whole.extend(&needs[at]);
             }
         }
         let mut changes = std::mem::take(&mut self.pending);
@@ -184,7 +184,7 @@ impl Disk {
     /// random.
     pub fn cuts(&self, seed: &mut Seed, random: usize, mut each: impl FnMut(&After<'_>)) {
         let (changes, dirty) = (self.pending.len(), self.dirty());
-        let things = changes + dirty.len();
+        let (needs, things) = (self.needs(), changes + dirty.len());
         let mut cut = |keeps: &mut dyn FnMut(usize) -> bool, seed: &mut Seed| {
             let kept: BTreeSet<usize> = (0..changes).filter(|at| keeps(*at)).collect();
             let contents = dirty.iter().enumerate().map(|(at, inode)| {
@@ -197,7 +197,7 @@ impl Disk {
                 (*inode, content)
             });
             let contents = contents.collect();
-            each(&After { disk: self, names: self.names_with(kept), contents });
+            each(&After { disk: self, names: self.names_with(kept, &needs), contents });
         };
         cut(&mut |_| false, seed);
         if things == 0 {
@@ -215,9 +215,13 @@ impl Disk {
     }
 
     /// The names that differ from the disk's where these changes are kept, and those that they build on.
-    fn names_with(&self, mut kept: BTreeSet<usize>) -> HashMap<(Inode, Vec<u8>), Option<Inode>> {
-        for at in (0..self.pending.len()).rev().filter(|at| kept.contains(at)).collect::<Vec<_>>() {
-            self.need(at, &mut kept);
+    fn names_with(
+        &self,
+        mut kept: BTreeSet<usize>,
+        needs: &[BTreeSet<usize>],
+    ) -> HashMap<(Inode, Vec<u8>), Option<Inode>> {
+        for at in kept.clone() {
+            kept.extend(&needs[at]);
         }
         let mut names = HashMap::new();
         for at in kept {
@@ -228,20 +232,32 @@ impl Disk {
         names
     }
 
-    fn need(&self, at: usize, kept: &mut BTreeSet<usize>) {
-        let touches = |change: &Change, dir: Inode, name: &[u8]| {
-            change.sets.iter().any(|(other, its, _)| *other == dir && its == name)
-        };
-        for before in 0..at {
-            let earlier = &self.pending[before];
-            // Nothing is in a directory that is not there.
-            let makes = |dir: Inode| earlier.sets.iter().any(|(_, _, inode)| *inode == Some(dir));
-            let needed = self.pending[at].sets.iter().any(|(dir, name, _)| touches(earlier, *dir, name))
-                || self.pending[at].dirs.iter().any(|dir| makes(*dir));
-            if needed && kept.insert(before) {
-                self.need(before, kept);
+    /// For each pending change, all earlier ones that it builds on, found once for all cuts: with many requests at once
+    /// a hundred are pending, and each is left out of some two hundred cuts.
+    fn needs(&self) -> Vec<BTreeSet<usize>> {
+        let mut needs: Vec<BTreeSet<usize>> = Vec::with_capacity(self.pending.len());
+        for (at, change) in self.pending.iter().enumerate() {
+            let mut needed = BTreeSet::new();
+            for before in (0..at).rev() {
+                if !needed.contains(&before) && change.builds_on(&self.pending[before]) {
+                    needed.insert(before);
+                    needed.extend(&needs[before]);
+                }
             }
+            needs.push(needed);
         }
+        needs
+    }
+}
+
+impl Change {
+    /// It sets a name that the earlier one set, too, or is in a directory that the earlier one names: nothing is in a
+    /// directory that is not there.
+    fn builds_on(&self, earlier: &Change) -> bool {
+        earlier.sets.iter().any(|(dir, name, inode)| {
+            self.sets.iter().any(|(other, its, _)| other == dir && its == name)
+                || inode.is_some_and(|made| self.dirs.contains(&made))
+        })
     }
 }
 

@@ -26,6 +26,8 @@ const CALLS: &str = "trace=openat,openat2,write,pwrite64,writev,splice,copy_file
 const RANDOM: usize = 12;
 /// At least this many cuts are tried. How many the systematic ones are depends on how much is written at the same time.
 const LEAST: usize = 10_000;
+/// Findings that are shown.
+const SHOWN: usize = 30;
 const DIRECTORY: &[u8] = b"<dir>";
 
 /// What of the recording counts.
@@ -62,8 +64,9 @@ impl Replay<'_> {
             if self.apply(&call) {
                 self.cut(&mut seed, line);
             }
-            // One finding is enough where some have to be.
-            if self.ignored != Ignored::Nothing && !self.lost.is_empty() {
+            // One finding is enough where some have to be, and these where none may be.
+            let enough = if self.ignored == Ignored::Nothing { SHOWN } else { 1 };
+            if self.lost.len() >= enough {
                 return;
             }
         }
@@ -170,6 +173,10 @@ impl Replay<'_> {
         }
     }
 
+    fn is_elsewhere(&self, path: &[u8]) -> bool {
+        self.disk.parent(ROOT, path).is_none()
+    }
+
     fn open(&mut self, call: &Call<'_>) -> bool {
         let (fd, path) = (call.result as i32, call.bytes(1));
         self.open.remove(&fd);
@@ -234,6 +241,9 @@ impl Replay<'_> {
                 let inode = self.disk.make_directory();
                 vec![(dir, name, Some(inode))]
             }
+            // Of the file system that is done again, the server names nothing by a path alone: what is left of its start
+            // may be in the recording (the pid file's other name).
+            "unlink" if self.is_elsewhere(&call.bytes(0)) => return false,
             other => panic!("{other} is not known here: {}", call.text),
         };
         self.disk.change(sets);
@@ -433,7 +443,7 @@ fn nothing_that_was_answered_is_lost_by_a_power_cut() {
             lost: Vec::new(),
         };
         replay.run(&trace);
-        if ignored == Ignored::Nothing {
+        if ignored == Ignored::Nothing && replay.lost.is_empty() {
             assert_eq!(replay.answered.len(), ops.len(), "all answers are in the recording");
         }
         (replay.cuts, replay.lost)
@@ -449,7 +459,7 @@ fn nothing_that_was_answered_is_lost_by_a_power_cut() {
     for finding in &lost {
         kinds.entry(finding.split(", after").next().unwrap_or_default()).or_default().push(finding);
     }
-    let shown: Vec<String> = kinds.values().map(|all| format!("{} x {}", all.len(), all[0])).take(30).collect();
+    let shown: Vec<String> = kinds.values().map(|all| format!("{} x {}", all.len(), all[0])).take(SHOWN).collect();
     assert!(lost.is_empty(), "{}", shown.join("\n"));
     assert!(cuts >= LEAST, "{cuts}");
     for without in [Ignored::SyncsOfFiles, Ignored::SyncsOfDirectories] {
