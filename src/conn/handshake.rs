@@ -244,8 +244,7 @@ fn load(
     cx: &mut Services,
     pool: &mut Pool,
 ) -> Result<Arc<ServerConfig>, String> {
-    let client = conn.client(&cx.config, endpoint, cx.now.ms);
-    let mut active = pool.take(cx, client, Vec::new(), 0);
+    let mut active = conn.exchange(endpoint, (Vec::new(), 0), cx, pool);
     let ex = &mut active.ex;
     ex.route.server = id;
     ex.route.location = ex.config.server(id).root;
@@ -260,14 +259,12 @@ fn load(
 
 /// The client does not speak TLS: the connection is plain, and its first request is answered 497 (nginx).
 fn speak_plainly(conn: &mut Conn, endpoint: EndpointId, cx: &mut Services, pool: &mut Pool) -> Step {
-    let client = conn.client(&cx.config, endpoint, cx.now.ms);
     let Some(tls) = conn.transport.tls_mut() else { return Step::Close(CloseReason::NoHandshake) };
     tls.become_plain();
     let input = cx.buffers.take();
-    let mut active = pool.take(cx, client, input, 0);
+    let mut active = conn.exchange(endpoint, (input, 0), cx, pool);
     let ex = &mut active.ex;
     ex.tls = Some(Rc::new(TlsFacts { is_plain: true, ..TlsFacts::default() }));
-    ex.proxy_header = conn.proxy_header.clone();
     conn.arm(Timer::Header, cx.now.ms + ex.here().settings.client.header_timeout.0);
     cx.stats.waiting -= 1;
     cx.stats.reading += 1;

@@ -266,6 +266,22 @@ impl Conn {
         }
     }
 
+    /// An exchange for what comes next on it: `input`, from `start` on. It knows of the connection what its requests are
+    /// judged by: its TLS handshake and its PROXY header.
+    fn exchange(
+        &self,
+        endpoint: EndpointId,
+        (input, start): (Vec<u8>, usize),
+        cx: &mut Services,
+        pool: &mut Pool,
+    ) -> Box<Active> {
+        let client = self.client(&cx.config, endpoint, cx.now.ms);
+        let mut active = pool.take(cx, client, input, start);
+        active.ex.proxy_header = self.proxy_header.clone();
+        active.ex.tls = self.transport.facts();
+        active
+    }
+
     fn client(&self, config: &Config, endpoint: EndpointId, now: u64) -> Client {
         let is_wildcard = || config.endpoints[endpoint.at()].addr.ip().is_some_and(|ip| ip.is_unspecified());
         let is_asked_for = config.variables.server_addr && is_wildcard();

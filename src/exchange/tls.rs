@@ -60,7 +60,14 @@ pub fn start(ex: &mut Exchange) {
 
 /// Whether the request's server accepts its connection; the status of the refusal if not.
 pub fn check(ex: &mut Exchange, cx: &mut Services) -> Option<Status> {
-    let facts = ex.tls.clone()?;
+    let Some(facts) = ex.tls.clone() else {
+        if !ex.client.is_secure {
+            return None;
+        }
+        // What is not known is not taken for accepted.
+        ex.report(cx, Level::Alert, format_args!("the request knows nothing of its TLS connection"));
+        return Some(Status::INTERNAL_SERVER_ERROR);
+    };
     if facts.is_plain {
         ex.report(cx, Level::Info, format_args!("client sent plain HTTP request to HTTPS port"));
         return Some(Status::HTTP_TO_HTTPS);

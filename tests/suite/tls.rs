@@ -2,7 +2,7 @@
 //! of them is missing.
 
 use crate::client::Client;
-use crate::harness::{Server, Setup, http, on_nginx};
+use crate::harness::{Server, Setup, http, noise, on_nginx};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -433,4 +433,32 @@ fn a_file_arrives_whole_in_records_of_the_least_size() {
     let url = format!("https://127.0.0.1:{}/big", server.port());
     let Some(output) = tool("curl", &["-s", "-S", "-k", "-m", "20", &url], b"") else { return };
     assert!(output.stdout == content, "{} bytes: {}", output.stdout.len(), String::from_utf8_lossy(&output.stderr));
+}
+
+/// The rest of a cached response is sent by an exchange of its own; the request behind it is another server's.
+#[test]
+fn a_request_behind_the_rest_of_a_cached_response_is_judged_by_its_handshake() {
+    let setup = http(
+        "ssl_certificate localhost.crt; ssl_certificate_key localhost.key; sendfile on;
+         server { listen 127.0.0.1:%%PORT%% ssl; server_name open; root %%DIR%%/html;
+                  location /names { return 200 $ssl_server_name; } }
+         server { listen 127.0.0.1:%%PORT%% ssl; server_name closed; ssl_verify_client on;
+                  ssl_client_certificate localhost.crt; location / { return 200 secret; } }",
+    );
+    if !certificate(setup.dir(), "localhost", "ec") {
+        return;
+    }
+    let server = setup.send_buffer(16 << 10).file("html/large", noise(1_000_000)).start();
+    // Of a client that has no certificate and reads little; asked for three times, a response is cached.
+    let script = "LARGE = b'GET /large HTTP/1.1\\r\\nHost: open\\r\\n\\r\\n'\n\
+        def small():\n    s = socket.socket()\n    s.settimeout(20)\n    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)\n    \
+        s.connect(('127.0.0.1', PORT))\n    return context().wrap_socket(s, server_hostname='open')\n\
+        for n in range(3):\n    s = small()\n    s.sendall(LARGE)\n    left = 1000000\n    while left > 0: left -= len(s.recv(65536))\n    s.close()\n\
+        for host, target in [('closed', '/'), ('open', '/names')]:\n    s = small()\n    s.sendall(LARGE)\n    s.recv(1)\n    \
+        out = ask(s, f'GET {target} HTTP/1.1\\r\\nHost: {host}\\r\\nConnection: close\\r\\n\\r\\n')\n    \
+        last = out[out.rfind(b'HTTP/1.1 '):].decode('latin-1')\n    print(last.split('\\r\\n')[0], '|', last.split('\\r\\n\\r\\n')[1][:4])\n";
+    let Some(said) = python(&server, script) else { return };
+    let lines: Vec<&str> = said.lines().collect();
+    assert!(lines[0].starts_with("HTTP/1.1 421 ") && !lines[0].contains("secr"), "{said}");
+    assert_eq!(lines[1], "HTTP/1.1 200 OK | open");
 }

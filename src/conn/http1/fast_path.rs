@@ -131,9 +131,9 @@ pub fn send(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     let Some(endpoint) = endpoints.find(conn.listener, conn.fd()) else {
         return Step::Close(CloseReason::NotListened);
     };
-    let client = conn.client(&cx.config, endpoint, cx.now.ms);
     let input = cx.buffers.take();
-    let mut active = pool.take(cx, client, input, 0);
+    // It also serves what is pipelined behind, which knows of the connection what any other request does.
+    let mut active = conn.exchange(endpoint, (input, 0), cx, pool);
     let ex = &mut active.ex;
     cacheable::resume(ex, &cached);
     let answers = pool.send_batch.answers(from, count);

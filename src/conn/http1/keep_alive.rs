@@ -47,8 +47,7 @@ pub fn wake(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
         return Step::Again;
     }
     let cx = &mut *turn.cx;
-    let client = conn.client(&cx.config, endpoint, cx.now.ms);
-    let mut active = turn.pool.take(cx, client, input, answered.bytes);
+    let mut active = conn.exchange(endpoint, (input, answered.bytes), cx, turn.pool);
     let Active { ex, reader, .. } = &mut *active;
     reader.arrival = arrival;
     reader.seen = answered.next;
@@ -56,8 +55,6 @@ pub fn wake(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     conn.arm(Timer::Header, cx.now.ms + ex.here().settings.client.header_timeout.0);
     cx.stats.waiting -= 1;
     cx.stats.reading += 1;
-    ex.proxy_header = conn.proxy_header.clone();
-    ex.tls = conn.transport.facts();
     conn.state = State::Active(active);
     Step::Again
 }

@@ -5,12 +5,13 @@ use super::{binary, copy_for_all, on_nginx, write};
 use crate::{os, over_http2, over_tls};
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use webserv::sys::socket;
 
 /// A server to be: its directory exists already, so files can be put into it.
 pub struct Setup {
@@ -21,6 +22,7 @@ pub struct Setup {
     pub(super) allowed: Vec<String>,
     wildcard: bool,
     pub(super) restartable: bool,
+    send_buffer: Option<u32>,
     denied: Vec<os::Denied>,
 }
 
@@ -49,6 +51,7 @@ impl Setup {
             allowed: Vec::new(),
             wildcard: false,
             restartable: false,
+            send_buffer: None,
             denied: Vec::new(),
         }
     }
@@ -100,6 +103,13 @@ impl Setup {
     /// A log line that contains this text is expected, whatever its level.
     pub fn allow_log(mut self, text: &str) -> Setup {
         self.allowed.push(text.to_owned());
+        self
+    }
+
+    /// The kernel keeps so few bytes of each response: connections have it of their listener, which is the test's own, so
+    /// that `listen … sndbuf` does nothing to it.
+    pub fn send_buffer(mut self, bytes: u32) -> Setup {
+        self.send_buffer = Some(bytes);
         self
     }
 
@@ -180,6 +190,9 @@ impl Setup {
         for listener in &listeners {
             // nginx takes inherited sockets as they are: in blocking mode two workers would stall each other in accept.
             listener.set_nonblocking(true).expect("O_NONBLOCK");
+            if let Some(bytes) = self.send_buffer {
+                socket::sndbuf(listener.as_fd(), bytes).expect("SO_SNDBUF");
+            }
         }
         let addresses =
             listeners.iter().map(|l| l.local_addr().expect("bound").port()).map(|p| ([127, 0, 0, 1], p).into());
