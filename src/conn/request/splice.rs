@@ -24,8 +24,8 @@ enum Moved {
     End,
     /// Not possible here: the bytes have to be read and written.
     Refused,
-    /// The file could not be written.
-    Failed(Errno),
+    /// The file could not be written. These bytes of the body were taken from the socket nevertheless.
+    Failed(Errno, u64),
 }
 
 /// Moves what has come of the body to the handler's file. None: not possible here, the bytes have to be read.
@@ -40,23 +40,24 @@ pub fn body(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Option
     // All that the pipe takes: a bite cut to what is left of the budget costs as many calls as a whole one.
     let most = pace::open(ex.pace.as_ref()) as u64;
     let cx = &mut *turn.cx;
-    let written = match socket_to_file(io.transport, file, left.min(most), cx) {
+    let (taken, written) = match socket_to_file(io.transport, file, left.min(most), cx) {
         Moved::Bytes(n) => {
             io.arm(Timer::Body, cx.now.ms + ex.here().settings.client.body_timeout.0);
-            turn.budget.moved(n as usize);
-            pace::took(ex.pace.as_mut(), n as usize);
-            if let Some(decoder) = &mut reader.decoder {
-                decoder.skip(n);
-            }
-            ex.body_received += n;
-            ex.log.request_length += n;
-            Ok(n)
+            (n, Ok(n))
         }
-        Moved::Failed(e) => Err(e),
+        Moved::Failed(e, n) => (n, Err(e)),
         Moved::Nothing => return Some(Step::Wait),
         Moved::Refused => return None,
         Moved::End => return Some(Step::Close(CloseReason::ClientGone)),
     };
+    // Also if they were not written: the next request begins behind the rest of the body.
+    turn.budget.moved(taken as usize);
+    pace::took(ex.pace.as_mut(), taken as usize);
+    if let Some(decoder) = &mut reader.decoder {
+        decoder.skip(taken);
+    }
+    ex.body_received += taken;
+    ex.log.request_length += taken;
     if let Err(flow) = handlers::spliced(ex, handler, cx, written) {
         active.apply_flow(cx, flow);
     }
@@ -66,7 +67,8 @@ pub fn body(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Option
 /// Moves up to `most` bytes, all that is there.
 fn socket_to_file(transport: &mut Transport, target: BorrowedFd<'_>, most: u64, cx: &mut Services) -> Moved {
     if cx.pipe.is_none() {
-        let Ok((read, write)) = file::pipe() else { return Moved::Failed(Errno::EMFILE) };
+        // Without descriptors for it, it goes through the process.
+        let Ok((read, write)) = file::pipe() else { return Moved::Refused };
         // Smaller where the system forbids it: only slower.
         let _ = file::set_pipe_size(write.as_fd(), PIPE);
         cx.pipe = Some((read, write));
@@ -91,19 +93,19 @@ fn socket_to_file(transport: &mut Transport, target: BorrowedFd<'_>, most: u64, 
                 Ok(n) => left -= n,
                 Err(e) => {
                     cx.pipe = None;
-                    return Moved::Failed(e);
+                    return Moved::Failed(e, got as u64);
                 }
             },
             Err(e) => {
                 // Bytes are left in the pipe: it is dropped, and a new one made next time.
                 cx.pipe = None;
-                return Moved::Failed(e);
+                return Moved::Failed(e, got as u64);
             }
         }
     }
     if left > 0 {
         cx.pipe = None;
-        return Moved::Failed(Errno::EIO);
+        return Moved::Failed(Errno::EIO, got as u64);
     }
     Moved::Bytes(got as u64)
 }

@@ -79,6 +79,18 @@ fn a_full_disk_is_507_and_the_old_file_stays() {
             s.get("/full/old").is(200).body_is(&old);
         });
     }
+    table.row(OURS, "the connection goes on behind what could not be written", || {
+        let mut client = s.client();
+        let body = &large[..700_000];
+        let fields = format!("{}Expect: 100-continue\r\n", length(body));
+        client.send(format!("PUT /full/new HTTP/1.1\r\nHost: a\r\n{fields}\r\n"));
+        client.response().is(100);
+        client.send(body);
+        client.response().is(507);
+        for _ in 0..2 {
+            client.get("/full/old").is(200).body_is(&old);
+        }
+    });
     table.row(OURS, "COPY to what is full", || {
         s.write("html/full/ballast", noise(300_000));
         let (before, free) = (cuts::listing(&s.path("html/full")), disk.free());
