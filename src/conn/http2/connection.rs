@@ -312,7 +312,7 @@ impl Http2 {
     fn send(&mut self, transport: &mut Transport, budget: &mut Budget) -> Sent {
         while self.sent < self.out.len() {
             if !transport.can_write() {
-                return Sent::Blocked;
+                return self.compact();
             }
             match transport.send(&self.out[self.sent..], More::No) {
                 Ok(n) => {

@@ -112,6 +112,12 @@ impl StreamTransport {
 
     /// A piece of the body has come.
     pub fn push(&mut self, data: &[u8]) {
+        // Of a client that stays ahead of its consumer (upload_limit_rate) the buffer is never empty: what was read goes
+        // once it is half of it, so that each byte is moved once at most.
+        if self.at > self.body.len() / 2 {
+            self.body.drain(..self.at);
+            self.at = 0;
+        }
         self.body.extend_from_slice(data);
     }
 
@@ -310,5 +316,32 @@ impl StreamTransport {
         }
         protocol.end_sent(self.id);
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_that_is_always_ahead_of_its_consumer_is_not_kept_whole() {
+        const AHEAD: usize = 1 << 20;
+        let mut stream = StreamTransport::default();
+        let (mut sent, mut got) = (0usize, 0usize);
+        let mut taken = Vec::with_capacity(64 << 10);
+        let byte = |at: usize| (at / 1000) as u8;
+        for _ in 0..400 {
+            while stream.unread() < AHEAD {
+                let piece: Vec<u8> = (sent..sent + 16_384).map(byte).collect();
+                stream.push(&piece);
+                sent += piece.len();
+            }
+            taken.clear();
+            let n = stream.recv(&mut taken, 64 << 10).expect("bytes");
+            assert!(taken.iter().enumerate().all(|(at, b)| *b == byte(got + at)), "behind {got}");
+            got += n;
+            assert!(stream.body.capacity() <= 4 * AHEAD, "{} bytes are held", stream.body.capacity());
+        }
+        assert_eq!(got + stream.unread(), sent);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::client::{H2, head};
 use super::{connect, site};
-use crate::harness::{Setup, eventually, noise, skip_on_nginx};
+use crate::harness::{Setup, eventually, http, noise, skip_on_nginx};
 use webserv::http::h2::error::ErrorCode;
 use webserv::http::h2::frame::kind;
 
@@ -155,4 +155,24 @@ fn a_connection_of_http2_that_keeps_breaking_rules_is_told_to_go() {
     assert_eq!(c.goaway().map(|(_, code)| code), Some(ErrorCode::ENHANCE_YOUR_CALM.0));
     assert!(c.next_frame().is_none(), "the connection ends");
     assert_eq!(connect(&s).get("/small").status, 200, "others are served");
+}
+
+/// A socket with little room ends each write short; what was sent has to go all the same.
+#[test]
+fn what_a_slow_client_was_sent_is_not_kept() {
+    let s = http(
+        "http2 on;
+         server { listen 127.0.0.1:%%PORT%%; root %%DIR%%/html; http2_chunk_size 16k; }",
+    )
+    .send_buffer(16 << 10)
+    .file("html/large", noise(48_000_000))
+    .file("html/f", "f")
+    .start();
+    let mut c = H2::connect_small(s.address(0), 16 << 10);
+    assert_eq!(c.get("/f").status, 200);
+    let before = s.kilobytes("VmHWM");
+    let answer = c.get("/large");
+    assert_eq!((answer.status, answer.body.len()), (200, 48_000_000));
+    let grown = s.kilobytes("VmHWM").saturating_sub(before);
+    assert!(grown < 16 << 10, "{grown} KiB more for one client");
 }
