@@ -14,6 +14,8 @@ pub struct RequestReader {
     /// Bytes read from the client; this request's begin at `start`.
     pub input: Vec<u8>,
     pub start: usize,
+    /// The request came behind another.
+    is_pipelined: bool,
     /// How fresh the files that are looked up for them must be.
     pub arrival: Arrival,
     /// The head that is being read.
@@ -48,14 +50,20 @@ impl RequestReader {
     /// Forgets the request that was answered. Unread input from `start` on is the next.
     pub fn next_request(&mut self) {
         let (mut input, mut start) = (std::mem::take(&mut self.input), self.start);
+        let is_pipelined = start > 0;
         if start >= input.len() {
             input.clear();
+            start = 0;
+        } else if start > input.len() / 2 {
+            // Of pipelined requests with bodies, each leaves its own bytes in front of the next.
+            input.drain(..start);
             start = 0;
         }
         self.head.clear();
         *self = RequestReader {
             input,
             start,
+            is_pipelined,
             body_at: start,
             arrival: self.arrival,
             head: std::mem::take(&mut self.head),
@@ -122,7 +130,7 @@ impl RequestReader {
         let Some(request) = Rc::get_mut(&mut ex.request) else { return };
         request.text.clear();
         request.text.extend_from_slice(self.unread().get(..len).unwrap_or_default());
-        request.pipelined = self.start > 0;
+        request.pipelined = self.is_pipelined;
         std::mem::swap(&mut request.head, &mut self.head);
     }
 
@@ -153,5 +161,34 @@ impl RequestReader {
         let Some(decoder) = self.decoder.take() else { return Trailers::default() };
         self.was_mostly_framing = decoder.is_mostly_framing();
         decoder.trailers
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each request's body brings a piece of the next ones, which is put behind what was dealt with.
+    #[test]
+    fn pipelined_requests_do_not_gather_in_the_buffer() {
+        const PIECE: usize = 64 << 10;
+        let mut reader = RequestReader::default();
+        reader.begin(Vec::new(), 0);
+        let mut sent = 0usize;
+        for n in 0..1000usize {
+            while reader.unread().len() < 100 {
+                let piece: Vec<u8> = (sent..sent + PIECE).map(|at| (at / 100) as u8).collect();
+                reader.input.extend_from_slice(&piece);
+                sent += PIECE;
+            }
+            reader.input.extend((sent..sent + PIECE).map(|at| (at / 100) as u8));
+            sent += PIECE;
+            reader.body_at = reader.start + PIECE;
+            assert_eq!(reader.unread().first(), Some(&((n * PIECE / 100) as u8)));
+            reader.consume();
+            reader.next_request();
+            assert!(reader.is_pipelined);
+            assert!(reader.input.capacity() <= 8 * PIECE, "{} bytes are held", reader.input.capacity());
+        }
     }
 }
