@@ -224,8 +224,7 @@ impl Http2 {
         head.len = from.len + from.request_line.start as usize;
         reader.decoder = match from.framing {
             Framing::None => None,
-            Framing::Chunked => Some(Decoder::until_end()),
-            framing @ Framing::Length(_) => Some(Decoder::new(framing)),
+            framing @ (Framing::Chunked | Framing::Length(_)) => Some(Decoder::of_stream(framing)),
         };
         reader.expects_continue = request.expects_continue();
         // The connection that carries it has begun an epoch already, where one was needed.

@@ -54,6 +54,8 @@ enum State {
     Length(u64),
     /// The body ends with its stream (HTTP/2).
     UntilEnd,
+    /// All of the Content-Length has come; trailers may, until the stream ends.
+    AwaitEnd,
     Size {
         digits: u8,
         size: u64,
@@ -111,6 +113,8 @@ pub struct Decoder {
     /// Blanks may stand between a chunk's size and the end of its line, its extensions are not judged, and trailer lines
     /// that are malformed are left out.
     pads: bool,
+    /// Nothing is complete before the stream ends.
+    is_of_stream: bool,
 }
 
 impl Default for Decoder {
@@ -136,6 +140,7 @@ impl Decoder {
             trailers: Trailers::default(),
             line: 0,
             pads: false,
+            is_of_stream: false,
         }
     }
 
@@ -145,14 +150,18 @@ impl Decoder {
         Decoder { pads: true, ..Decoder::new(framing) }
     }
 
-    /// A body that ends with its stream.
-    pub fn until_end() -> Decoder {
-        Decoder { state: State::UntilEnd, ..Decoder::default() }
+    /// The body of an HTTP/2 stream, which ends with it; a length only says how much comes. Frames carry it, so that there
+    /// are no chunks.
+    pub fn of_stream(framing: Framing) -> Decoder {
+        match framing {
+            Framing::Chunked => Decoder { state: State::UntilEnd, is_of_stream: true, ..Decoder::default() },
+            Framing::None | Framing::Length(_) => Decoder { is_of_stream: true, ..Decoder::new(framing) },
+        }
     }
 
     /// The stream has ended: so has a body that is delimited by that. Whether the body is complete.
     pub fn end(&mut self) -> bool {
-        if self.state == State::UntilEnd {
+        if matches!(self.state, State::UntilEnd | State::AwaitEnd) {
             self.state = State::Done;
         }
         self.is_done()
@@ -169,6 +178,7 @@ impl Decoder {
             match self.state {
                 State::Done => break,
                 State::UntilEnd => return Ok(self.step(input.len(), at..input.len())),
+                State::AwaitEnd => return Err(Reject::BadFraming("more body than \"Content-Length\"")),
                 State::Length(left) | State::Data(left) => {
                     self.count_overhead(at)?;
                     let run = usize::try_from(left).map_or(input.len() - at, |left| left.min(input.len() - at));
@@ -303,11 +313,11 @@ impl Decoder {
     }
 
     /// Bytes that may be taken without looking at them (splice): what is left of the Content-Length or of the chunk.
-    /// `None` between chunks, `Some(0)` when the body is complete.
+    /// `None` between chunks, `Some(0)` when no more may come.
     pub fn remaining(&self) -> Option<u64> {
         match self.state {
             State::Length(left) | State::Data(left) => Some(left),
-            State::Done => Some(0),
+            State::Done | State::AwaitEnd => Some(0),
             _ => None,
         }
     }
@@ -316,6 +326,7 @@ impl Decoder {
     pub fn skip(&mut self, n: u64) {
         self.allowed = self.allowed.saturating_add(n.saturating_mul(OVERHEAD));
         self.state = match self.state {
+            State::Length(left) if left <= n && self.is_of_stream => State::AwaitEnd,
             State::Length(left) if left <= n => State::Done,
             State::Length(left) => State::Length(left - n),
             State::Data(left) if left <= n => State::DataCr,
@@ -384,7 +395,7 @@ impl Decoder {
             }
             (State::TrailerLf, b'\n') => self.end_trailer_line()?,
             (State::SizeLf(_) | State::TrailerLf, _) => return bad("a bare CR"),
-            (other @ (State::Length(_) | State::UntilEnd | State::Data(_) | State::Done), _) => other,
+            (other @ (State::Length(_) | State::UntilEnd | State::AwaitEnd | State::Data(_) | State::Done), _) => other,
         };
         Ok(())
     }

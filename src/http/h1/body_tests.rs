@@ -50,6 +50,28 @@ fn a_body_of_known_length_ends_there() {
 }
 
 #[test]
+fn the_body_of_a_stream_is_complete_when_the_stream_ends() {
+    for framing in [Framing::Length(5), Framing::Chunked] {
+        for cut in 0..=5 {
+            let mut decoder = Decoder::of_stream(framing);
+            for piece in [&b"hello"[..cut], &b"hello"[cut..]] {
+                let step = decoder.next(piece).expect("bytes");
+                assert_eq!((step.consumed, step.data, step.done), (piece.len(), 0..piece.len(), false));
+            }
+            assert!(!decoder.is_done(), "trailers may come");
+            assert!(decoder.end() && decoder.is_done());
+        }
+    }
+    let mut decoder = Decoder::of_stream(Framing::Length(5));
+    decoder.next(b"hell").expect("bytes");
+    assert!(!decoder.end(), "a byte is missing");
+    decoder.next(b"o").expect("bytes");
+    assert_eq!(decoder.remaining(), Some(0));
+    assert!(decoder.next(b"!").is_err(), "more than was announced");
+    assert!(Decoder::of_stream(Framing::None).is_done());
+}
+
+#[test]
 fn chunks_are_decoded_by_the_grammar() {
     let table: [(&str, &str, Option<usize>); 14] = [
         ("5\r\nhello\r\n0\r\n\r\nGET", "hello", Some(15)),

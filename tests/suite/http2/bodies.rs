@@ -2,8 +2,9 @@
 //! whatever moves the stream on, and nothing waits for ever.
 
 use super::client::{H2, raw};
+use super::rules::block;
 use super::{connect, send_body, site};
-use crate::harness::{eventually, http};
+use crate::harness::{eventually, http, skip_on_nginx};
 use crate::strace::Strace;
 use crate::upstream::Upstream;
 use std::io::{Read, Write};
@@ -291,6 +292,40 @@ fn send_bodies_before_reading(keepalive: &str) {
             assert_eq!(said, status.to_string(), "{path} {length:?}");
             if keepalive.is_empty() {
                 assert_eq!(c.get("/small").status, 200);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_digest_in_trailers_counts_however_the_frames_came() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let s = site("location /up/ { upload_store %%DIR%%/store; allowed_methods PUT; }");
+    let mut c = connect(&s);
+    let wrong = "sha-256=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:";
+    let right = "sha-256=:LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=:";
+    for (digest, status) in [(wrong, 400), (right, 201)] {
+        for length in [true, false] {
+            for together in [true, false] {
+                let stream = c.next_stream();
+                let path = format!("/up/{status}-{length}-{together}");
+                let mut fields = vec![("trailer", "content-digest")];
+                if length {
+                    fields.push(("content-length", "5"));
+                }
+                let mut bytes = super::client::head(stream, "PUT", &path, &fields, false);
+                bytes.extend(raw(kind::DATA, 0, stream, b"hello"));
+                if !together {
+                    c.send(&std::mem::take(&mut bytes));
+                    c.frame(kind::PING, 0, 0, &[1; 8]);
+                    c.until(|frame| frame.header.kind == kind::PING).expect("an answer");
+                }
+                bytes.extend(raw(kind::HEADERS, 5, stream, &block(&[("content-digest", digest)])));
+                c.send(&bytes);
+                assert_eq!(c.answer(stream).status, status, "{path}");
+                assert_eq!(s.path("store").join(&path["/up/".len()..]).exists(), status == 201, "{path}");
             }
         }
     }
