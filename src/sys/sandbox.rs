@@ -44,9 +44,12 @@ const DENIED: &[libc::c_long] = &[
     libc::SYS_setns,
     libc::SYS_mount,
     libc::SYS_umount2,
+    libc::SYS_mount_setattr,
     libc::SYS_move_mount,
     libc::SYS_open_tree,
     libc::SYS_fsopen,
+    libc::SYS_fsconfig,
+    libc::SYS_fspick,
     libc::SYS_fsmount,
     libc::SYS_pivot_root,
     libc::SYS_chroot,
@@ -79,11 +82,16 @@ const DENIED: &[libc::c_long] = &[
     libc::SYS_sethostname,
     libc::SYS_setdomainname,
     libc::SYS_mknodat,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_mknod,
     libc::SYS_fanotify_init,
 ];
 
 /// Starting programs.
 const EXEC: &[libc::c_long] = &[libc::SYS_execve, libc::SYS_execveat];
+
+/// Flags of clone that make namespaces, as unshare does: NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET.
+const NAMESPACES: u32 = 0x7e02_0000;
 
 #[cfg(target_arch = "x86_64")]
 const ARCH: Option<u32> = Some(0xc000_003e);
@@ -92,13 +100,15 @@ const ARCH: Option<u32> = Some(0xc000_00b7);
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 const ARCH: Option<u32> = None;
 
-/// Makes [`DENIED`] fail with EPERM, as well as calls of another architecture; without `exec`, starting programs too.
+/// Makes [`DENIED`] fail with EPERM, as well as calls of another architecture and clone into new namespaces; without
+/// `exec`, starting programs too. clone3 does not exist then, since a filter cannot see its flags: libc uses clone.
 /// EOPNOTSUPP if this machine's architecture is unknown.
 pub fn deny_calls(exec: bool) -> Result<(), Errno> {
     let Some(arch) = ARCH else { return Err(Errno::EOPNOTSUPP) };
     let load = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
     let equal = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
     let at_least = (libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) as u16;
+    let any_bit = (libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K) as u16;
     let ret = (libc::BPF_RET | libc::BPF_K) as u16;
     let refuse = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
     let step = |code, k, jt, jf| libc::sock_filter { code, jt, jf, k };
@@ -111,6 +121,11 @@ pub fn deny_calls(exec: bool) -> Result<(), Errno> {
     for &number in DENIED.iter().chain(if exec { [].iter() } else { EXEC.iter() }) {
         program.extend([step(equal, number as u32, 0, 1), step(ret, refuse, 0, 0)]);
     }
+    let missing = libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
+    program.extend([step(equal, libc::SYS_clone3 as u32, 0, 1), step(ret, missing, 0, 0)]);
+    // The low half of clone's first argument: offset 16 on both architectures, which are little-endian.
+    program.extend([step(equal, libc::SYS_clone as u32, 0, 3), step(load, 16, 0, 0)]);
+    program.extend([step(any_bit, NAMESPACES, 0, 1), step(ret, refuse, 0, 0)]);
     program.push(step(ret, libc::SECCOMP_RET_ALLOW, 0, 0));
     let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
     let mode = libc::SECCOMP_MODE_FILTER as libc::c_ulong;
@@ -193,5 +208,45 @@ impl Landlock {
         // SAFETY: no pointers are passed.
         retry(|| unsafe { libc::syscall(libc::SYS_landlock_restrict_self, self.fd.as_raw_fd(), 0u32) })?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A filter holds for the thread that sets it, and the threads and children that it makes.
+    #[test]
+    fn a_filtered_process_makes_no_namespaces_but_children() {
+        let filtered = std::thread::spawn(|| {
+            no_new_privs().expect("prctl");
+            match deny_calls(true) {
+                // A kernel without seccomp, or another filter that forbids this.
+                Err(_) => return,
+                Ok(()) => {}
+            }
+            let clone = |flags: libc::c_int| {
+                // SAFETY: no pointers are passed; a child shares nothing with this process and ends at once.
+                once(|| unsafe {
+                    let pid = libc::syscall(libc::SYS_clone, flags | libc::SIGCHLD, 0, 0, 0, 0);
+                    if pid == 0 {
+                        libc::_exit(0);
+                    }
+                    pid
+                })
+            };
+            for flags in [libc::CLONE_NEWUSER, libc::CLONE_NEWNS, libc::CLONE_NEWNET | libc::CLONE_NEWPID] {
+                assert_eq!(clone(flags), Err(Errno::EPERM), "{flags:x}");
+            }
+            // SAFETY: the kernel reads nothing of a structure without a size.
+            let clone3 = once(|| unsafe { libc::syscall(libc::SYS_clone3, ptr::null::<u8>(), 0) });
+            assert_eq!(clone3, Err(Errno(libc::ENOSYS)));
+            // SAFETY: no pointers are passed.
+            assert_eq!(once(|| unsafe { libc::syscall(libc::SYS_unshare, 0) }), Err(Errno::EPERM));
+            let status = std::process::Command::new("true").status();
+            assert!(status.is_ok_and(|status| status.success()), "children are started all the same");
+            std::thread::spawn(|| {}).join().expect("and threads");
+        });
+        filtered.join().expect("the calls are refused");
     }
 }
