@@ -72,6 +72,8 @@ impl Server {
         self.cx.quitting = true;
         self.service_manager.stopping(self.new_binary);
         self.listeners.close();
+        // A successor orders the same certificates; the challenges of this process can no longer be answered.
+        self.abandon_acme();
         let timeout = self.cx.config.process.shutdown_timeout;
         self.mode = Mode::Quitting { until: timeout.map(|ms| self.cx.now.ms + ms) };
         self.wake_http2();

@@ -77,6 +77,11 @@ impl Server {
         self.acme.next = self.cx.acme.next_due(self.moment());
     }
 
+    /// Ends requests under way: this process is about to end.
+    pub(super) fn abandon_acme(&mut self) {
+        self.acme.clear();
+    }
+
     /// Handles socket events.
     pub(super) fn acme_event(&mut self) {
         let mut events = Events::new();
@@ -160,6 +165,9 @@ impl Server {
 
     /// Starts requests that are due.
     fn go_on_acme(&mut self) {
+        if self.cx.quitting {
+            return;
+        }
         let now = self.moment();
         // Each round starts requests or ends jobs; failed ones wait for their next attempt.
         for _ in 0..64 {
