@@ -246,6 +246,11 @@ impl Transport {
         self.ready().peer_closed() || self.tls().is_some_and(Tls::has_ended)
     }
 
+    /// The peer has closed its socket. Over TLS it may have ended its side before (close_notify), and wait for an answer.
+    pub fn socket_closed(&self) -> bool {
+        self.ready().peer_closed()
+    }
+
     /// The connection is broken: nothing will be read or written.
     pub fn has_failed(&self) -> bool {
         self.ready().has_failed() || self.tls().is_some_and(|tls| tls.fault().is_some())

@@ -40,7 +40,8 @@ fn round(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     let Active { ex, handler, .. } = active;
     let Handler::Proxy(proxy) = handler else { return Step::Close(CloseReason::Bug) };
     let phase = proxy.phase;
-    let gone = io.transport.has_failed() || io.transport.peer_closed() && ex.rx != Rx::Body;
+    // The socket's end: a close_notify alone only says that there are no more requests (nginx).
+    let gone = io.transport.has_failed() || io.transport.socket_closed() && ex.rx != Rx::Body;
     if gone && phase != Phase::Tunnel && !goes_on_without_client(ex) {
         return client_gone(active, turn, CloseReason::ClientGone);
     }
