@@ -3,6 +3,7 @@
 
 use crate::client::Client;
 use crate::harness::{Server, Setup, http, noise, on_nginx};
+use crate::upstream::Upstream;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -461,4 +462,26 @@ fn a_request_behind_the_rest_of_a_cached_response_is_judged_by_its_handshake() {
     let lines: Vec<&str> = said.lines().collect();
     assert!(lines[0].starts_with("HTTP/1.1 421 ") && !lines[0].contains("secr"), "{said}");
     assert_eq!(lines[1], "HTTP/1.1 200 OK | open");
+}
+
+#[test]
+fn a_client_that_has_ended_its_side_gets_the_answer_of_an_upstream() {
+    let upstream = Upstream::always("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nanswer");
+    let Some(setup) = secure(&format!("location / {{ proxy_pass http://{}; }}", upstream.address)) else { return };
+    let server = setup.start();
+    // The request and close_notify arrive together; the socket stays open.
+    let script = "s = socket.create_connection(('127.0.0.1', PORT), 20)\n\
+        i, o = ssl.MemoryBIO(), ssl.MemoryBIO()\n\
+        t = context().wrap_bio(i, o, server_hostname='localhost')\n\
+        while True:\n    try:\n        t.do_handshake()\n        break\n    except ssl.SSLWantReadError:\n        \
+        s.sendall(o.read())\n        i.write(s.recv(65536))\n\
+        t.write(b'GET / HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: close\\r\\n\\r\\n')\n\
+        try: t.unwrap()\nexcept ssl.SSLError: pass\n\
+        s.sendall(o.read())\n\
+        while s.recv(65536): pass\n";
+    if python(&server, script).is_none() {
+        return;
+    }
+    let log = server.await_file("logs/access.log", |log| log.contains("GET / "));
+    assert!(log.contains("\" 200 6 "), "{log}");
 }
