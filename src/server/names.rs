@@ -23,7 +23,11 @@ impl Server {
     pub(super) fn names_due(&mut self) {
         let now = self.cx.now.ms;
         self.cx.resolver.expire(now);
-        for (name, why) in self.cx.upstream_names.run(&mut self.cx.resolver, now) {
+        let changes = self.cx.upstream_names.run(&mut self.cx.resolver, now);
+        for (before, now) in &changes.groups {
+            self.cx.upstream_balance.succeed(before, now);
+        }
+        for (name, why) in changes.failed {
             let log = self.cx.config.process.error_log.clone();
             let what = format_args!("{name} could not be resolved {why}");
             self.cx.logs.error(&log, Level::Error, &mut self.cx.now, None, what);

@@ -7,6 +7,7 @@ use crate::config::settings::upstream::{MeasuredTime, Method, Ring, Upstream, Up
 use crate::sys::random;
 use crate::sys::socket::Peer as Client;
 use crate::util::hash::FastMap;
+use std::cell::RefCell;
 use std::rc::Rc;
 
 /// Number of groups up to which unused ones are not searched for.
@@ -42,7 +43,8 @@ impl Rng {
 
 struct Group {
     upstream: Rc<Upstream>,
-    peers: Vec<State>,
+    /// Shared with the group of other addresses that comes after it.
+    peers: Vec<Rc<RefCell<State>>>,
     /// Cumulative weights of the peers.
     weights: Box<[u64]>,
 }
@@ -205,12 +207,13 @@ impl Balance {
         let picked = picked?;
         let group = self.group(upstream);
         let fail_timeout = upstream.peers[picked].fail_timeout.0;
-        let state = &mut group.peers[picked];
+        let mut state = group.peers[picked].borrow_mut();
         state.busy += 1;
         state.times.take(now);
         if now.saturating_sub(state.checked) > fail_timeout {
             state.checked = now;
         }
+        drop(state);
         tried.peers.add(picked);
         tried.last = Some((picked, walk));
         Some(picked)
@@ -230,9 +233,10 @@ impl Balance {
         }
         let single = upstream.peers.len() == 1;
         let group = self.group(upstream);
-        let (Some(state), Some(peer)) = (group.peers.get_mut(peer), upstream.peers.get(peer)) else {
+        let (Some(state), Some(peer)) = (group.peers.get(peer), upstream.peers.get(peer)) else {
             return PeerState::Enabled;
         };
+        let state = &mut *state.borrow_mut();
         state.busy = state.busy.saturating_sub(1);
         state.times.give(taken, end == Outcome::Good, now);
         match end {
@@ -254,6 +258,25 @@ impl Balance {
         PeerState::Enabled
     }
 
+    /// The names of a group have other addresses: what is known of servers that stay holds on, also by what becomes of
+    /// requests that began before (nginx).
+    pub fn succeed(&mut self, before: &Rc<Upstream>, now: &Rc<Upstream>) {
+        let Some(old) = self.groups.get(&Rc::as_ptr(before).addr()) else { return };
+        let kept: Vec<Option<Rc<RefCell<State>>>> = now
+            .peers
+            .iter()
+            .map(|peer| {
+                let is_same = |other: &Server| other.line == peer.line && other.addr == peer.addr;
+                before.peers.iter().position(is_same).and_then(|at| old.peers.get(at)).cloned()
+            })
+            .collect();
+        for (state, kept) in self.group(now).peers.iter_mut().zip(kept) {
+            if let Some(kept) = kept {
+                *state = kept;
+            }
+        }
+    }
+
     /// Drops groups that are no longer used: of an old configuration, of a finished request, or with a name's old
     /// addresses.
     pub fn prune(&mut self) {
@@ -266,6 +289,7 @@ impl Balance {
     pub fn seen(&self, upstream: &Rc<Upstream>, peer: usize, now: u64) -> ServerState {
         let group = self.groups.get(&Rc::as_ptr(upstream).addr());
         let Some(state) = group.and_then(|group| group.peers.get(peer)) else { return ServerState::default() };
+        let state = state.borrow();
         let limits = upstream.peers.get(peer).map(|peer| (peer.max_fails, peer.fail_timeout.0));
         let failed = limits.is_some_and(|(max, timeout)| {
             max > 0 && state.fails >= max && now.saturating_sub(state.checked) <= timeout
@@ -279,7 +303,7 @@ impl Balance {
         }
         self.groups.entry(Rc::as_ptr(upstream).addr()).or_insert_with(|| {
             let fresh = |weight: u32| State { effective: i64::from(weight), ..State::default() };
-            let peers = upstream.peers.iter().map(|peer| fresh(peer.weight)).collect();
+            let peers = upstream.peers.iter().map(|peer| Rc::new(RefCell::new(fresh(peer.weight)))).collect();
             let mut sum = 0;
             let weights = upstream.peers.iter().map(|peer| {
                 sum += u64::from(peer.weight);
@@ -301,6 +325,7 @@ fn alone(upstream: &Upstream) -> Option<&Server> {
 impl Group {
     fn is_well(&self, at: usize, now: u64) -> bool {
         let (Some(peer), Some(state)) = (self.upstream.peers.get(at), self.peers.get(at)) else { return false };
+        let state = state.borrow();
         let resting = peer.max_fails > 0
             && state.fails >= peer.max_fails
             && now.saturating_sub(state.checked) <= peer.fail_timeout.0;
@@ -318,7 +343,7 @@ impl Group {
         let mut fewest: Option<(u64, u64)> = None;
         let load = |group: &Group, at: usize| (group.load(at, least, now), u64::from(upstream.peers[at].weight));
         if let Measure::Time(_) = least {
-            self.peers.iter_mut().for_each(|state| state.times.look(now));
+            self.peers.iter().for_each(|state| state.borrow_mut().times.look(now));
         }
         if least != Measure::None {
             for at in 0..upstream.peers.len() {
@@ -342,25 +367,25 @@ impl Group {
             if !as_few(self, at) || !able(self, at) {
                 continue;
             }
-            let state = &mut self.peers[at];
+            let state = &mut *self.peers[at].borrow_mut();
             state.current += state.effective;
             total += state.effective;
             if state.effective < i64::from(upstream.peers[at].weight) {
                 state.effective += 1;
             }
-            let current = state.current;
-            if best.is_none_or(|best| current > self.peers[best].current) {
+            if best.is_none_or(|best| state.current > self.peers[best].borrow().current) {
                 best = Some(at);
             }
         }
         let best = best?;
-        self.peers[best].current -= total;
+        self.peers[best].borrow_mut().current -= total;
         Some(best)
     }
 
     /// A server's load, or the expected time of one more request there.
     fn load(&self, at: usize, measure: Measure, now: u64) -> u64 {
         let Some(state) = self.peers.get(at) else { return 0 };
+        let state = state.borrow();
         match measure {
             Measure::None => 0,
             Measure::Busy => u64::from(state.busy),
@@ -454,7 +479,7 @@ impl Group {
                 first = Some(at);
                 continue;
             };
-            let load = |at: usize| u64::from(self.peers[at].busy);
+            let load = |at: usize| u64::from(self.peers[at].borrow().busy);
             let weight = |at: usize| u64::from(self.upstream.peers[at].weight);
             return Some(if load(at) * weight(other) > load(other) * weight(at) { other } else { at });
         }

@@ -22,6 +22,15 @@ const LEAST: u64 = 1000;
 #[derive(Default)]
 pub struct UpstreamNames(Vec<Group>);
 
+/// What answers have changed.
+#[derive(Default)]
+pub struct Changes {
+    /// Names that could not be resolved, and why.
+    pub failed: Vec<(Box<str>, Failure)>,
+    /// Groups with other addresses: as they were, and as they are.
+    pub groups: Vec<(Rc<Upstream>, Rc<Upstream>)>,
+}
+
 struct Group {
     base: Rc<Upstream>,
     current: Rc<Upstream>,
@@ -87,9 +96,9 @@ impl UpstreamNames {
         self.0.iter().flat_map(|group| &group.names).filter(open).map(|name| name.due).min()
     }
 
-    /// Takes new answers, and begins lookups that are due. Returns failed lookups with the reason.
-    pub fn run(&mut self, resolver: &mut Resolver, now: u64) -> Vec<(Box<str>, Failure)> {
-        let mut failed = Vec::new();
+    /// Takes new answers, and begins lookups that are due.
+    pub fn run(&mut self, resolver: &mut Resolver, now: u64) -> Changes {
+        let mut changes = Changes::default();
         for group in &mut self.0 {
             let Some(settings) = group.base.resolver.clone() else { continue };
             let timeout = group.base.resolver_timeout.map_or(30_000, |timeout| timeout.0);
@@ -109,13 +118,15 @@ impl UpstreamNames {
                     };
                     name.step(dynamic, outcome, &mut ask, &mut changed, time);
                 }
-                failed.append(&mut name.failed);
+                changes.failed.append(&mut name.failed);
             }
             if changed {
+                let before = group.current.clone();
                 group.rebuild();
+                changes.groups.push((before, group.current.clone()));
             }
         }
-        failed
+        changes
     }
 }
 
@@ -189,7 +200,7 @@ impl Name {
 
 impl Group {
     fn rebuild(&mut self) {
-        let mut next = Upstream::clone(&self.base);
+        let mut next = Upstream { base: Some(self.base.clone()), ..Upstream::clone(&self.base) };
         for (name, dynamic) in self.names.iter().zip(&self.base.dynamic) {
             next.peers.extend(name.addresses.iter().map(|address| {
                 let mut peer: UpstreamServer = dynamic.peer.clone();

@@ -22,6 +22,8 @@ pub struct Upstream {
     pub dynamic: Vec<Dynamic>,
     pub resolver: Option<Rc<Resolver>>,
     pub resolver_timeout: Option<Millis>,
+    /// The configured group, of one that was derived from it with the addresses that its names have now.
+    pub base: Option<Rc<Upstream>>,
 }
 
 /// One address of a `server` line.
@@ -104,6 +106,7 @@ impl Upstream {
             dynamic: Vec::new(),
             resolver: None,
             resolver_timeout: None,
+            base: None,
         }
     }
 

@@ -7,14 +7,17 @@
 use crate::util::hash::FastMap;
 use crate::util::slab::{Key, Slab};
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 
 /// A server of a group, and how connections to it are made. A group is identified by its address; an idle connection
 /// holds the group, so that the address is not reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Destination {
     pub group: usize,
-    /// Index of the server in the group.
+    /// Index of the server in the group, or the number of its line where addresses change.
     pub peer: usize,
+    /// The address, where these change.
+    pub addr: Option<SocketAddr>,
     /// A hash of the local address and the TLS configuration.
     pub transport_hash: u64,
 }
@@ -188,7 +191,7 @@ mod tests {
     }
 
     fn destination(group: usize, peer: usize) -> Destination {
-        Destination { group, peer, transport_hash: 0 }
+        Destination { group, peer, addr: None, transport_hash: 0 }
     }
 
     /// Calls `take` until it returns None.

@@ -373,5 +373,10 @@ fn destination(
 ) -> Destination {
     let is_plain = local.is_none() && tls.is_none();
     let transport_hash = if is_plain { 0 } else { hash.hash_one((local, tls)) };
-    Destination { group: Rc::as_ptr(upstream).addr(), peer, transport_hash }
+    // The addresses of a group with `resolve` change, and connections to those that stay are used again (nginx).
+    let (group, peer, addr) = match (&upstream.base, upstream.peers.get(peer)) {
+        (Some(base), Some(server)) => (base, server.line as usize, server.addr.inet()),
+        _ => (upstream, peer, None),
+    };
+    Destination { group: Rc::as_ptr(group).addr(), peer, addr, transport_hash }
 }

@@ -166,3 +166,37 @@ fn a_ring_holds_what_nginx_puts_on_it() {
     }
     assert_eq!(taken, "3223010011020333");
 }
+
+/// A name whose answer changes with each look-up must not bring a dead server back each time.
+#[test]
+fn a_server_that_stays_when_the_addresses_change_keeps_its_failures_and_requests() {
+    let group = |ports: &[u16]| {
+        let mut upstream = Upstream::named("u");
+        upstream.base = Some(Rc::new(Upstream::named("u")));
+        for port in ports {
+            let addr = PeerAddr::parse(format!("127.0.0.1:{port}").as_bytes(), 80).expect("an address");
+            upstream.peers.extend(Upstream::of("x", addr).peers);
+        }
+        Rc::new(upstream)
+    };
+    let times = RequestTimes { began: 0, header: None };
+    let mut balance = Balance::default();
+    let before = group(&[1, 2]);
+    let mut tried = Tried::default();
+    let first = balance.take(&before, &mut tried, by(&client(1)), 1000).expect("a server");
+    let dead = balance.take(&before, &mut tried, by(&client(1)), 1000).expect("the other one");
+    assert_eq!((first, dead), (0, 1));
+    assert_eq!(balance.give(&before, dead, Outcome::Failed, times, 1000), PeerState::Disabled);
+    let mut now = before.clone();
+    for other in [3, 4, 5] {
+        let next = group(&[2, other, 1]);
+        balance.succeed(&now, &next);
+        now = next;
+        assert_eq!(sequence(&mut balance, &now, 4, 2000).matches('0').count(), 0, "the dead one is not tried");
+        assert_eq!(balance.seen(&now, 2, 2000).busy, 1, "the request of before is under way");
+    }
+    // It was taken from the first group, and ends in the one that there is now.
+    balance.give(&before, first, Outcome::Good, times, 2000);
+    assert_eq!(balance.seen(&now, 2, 2000).busy, 0);
+    assert!(sequence(&mut balance, &now, 6, 60_000).contains('0'), "after fail_timeout it is tried");
+}

@@ -37,6 +37,15 @@ impl Addr {
     }
 
     /// `None` for Unix sockets.
+    /// None: a UNIX-domain socket.
+    pub fn inet(&self) -> Option<SocketAddr> {
+        match self {
+            Addr::V4(addr) => Some((*addr).into()),
+            Addr::V6(addr) => Some((*addr).into()),
+            Addr::Unix(_) => None,
+        }
+    }
+
     pub fn ip(&self) -> Option<IpAddr> {
         match self {
             Addr::V4(addr) => Some(IpAddr::V4(*addr.ip())),
