@@ -97,7 +97,7 @@
 //!   `exchange/handlers/upstream/fault.rs`; a connection to it used again: [`conn::upstream::pool`], for whom:
 //!   `conn/upstream/idle.rs`; its TLS: `exchange/handlers/upstream/tls.rs`
 //! - proxy_connect_timeout and the like: [`conn::timers::Timer::Upstream`], set in `conn/upstream/connect.rs` and
-//!   `conn/upstream/exchange.rs`
+//!   `conn/upstream/send_receive.rs`
 //! - a body for an upstream buffered, in memory or in a temporary file: [`exchange::body`]; a response that its client reads
 //!   slowly put into one: `exchange/handlers/upstream/spool.rs`, when: `exchange/handlers/upstream/overflow.rs`; such files
 //!   made: [`services::temp_dir`]; a response stored (proxy_store): `exchange/handlers/upstream/store.rs`

@@ -22,7 +22,7 @@ pub fn abandon(conn: &mut Conn, turn: &mut Turn<'_>, reason: CloseReason) {
         if conn.transport.has_failed() {
             upstream::tunnel::cut(active, turn);
         }
-        turn.pool.backends.leave(&mut active.backend, turn.cx);
+        turn.pool.upstream_conns.leave(&mut active.upstream_conn, turn.cx);
         subrequests::unwind(active, turn.cx);
         end_request(active, turn.cx, reason);
     }
@@ -83,7 +83,7 @@ fn end_request(active: &mut Active, cx: &mut Services, reason: CloseReason) {
 pub fn leave_active(conn: &mut Conn, turn: &mut Turn<'_>) {
     if let State::Active(mut active) = std::mem::replace(&mut conn.state, State::Idle) {
         let cx = &mut *turn.cx;
-        turn.pool.backends.leave(&mut active.backend, cx);
+        turn.pool.upstream_conns.leave(&mut active.upstream_conn, cx);
         let ex = &active.ex;
         match ex.rx == Rx::Head || ex.tx == Tx::Done {
             true => cx.stats.reading = cx.stats.reading.saturating_sub(1),

@@ -86,7 +86,7 @@ impl Activity {
             _ if proxy_protocol::is_awaited(conn) => Activity::ProxyHeader,
             _ if ex.pause.is_some() => Activity::Pause,
             (handler, ..) if handler.works() => Activity::Work,
-            (Handler::Proxy(_), ..) => Activity::Upstream,
+            (Handler::Upstream(_), ..) => Activity::Upstream,
             (Handler::Spooled(_), ..) => Activity::Spooled,
             (Handler::Page(_) | Handler::Subrequest(_), ..) => Activity::Subrequest,
             _ if subrequests::is_over(active) => Activity::Subrequest,

@@ -1,7 +1,7 @@
 //! What holds of a connection that waits; checked after each of its turns in debug builds and by the simulation.
 
 use super::upstream;
-use super::upstream::pool::Backends;
+use super::upstream::pool::UpstreamConns;
 use super::{Conn, State};
 
 impl Conn {
@@ -9,7 +9,7 @@ impl Conn {
     ///
     /// # Panics
     /// When that does not hold.
-    pub fn check_invariants(&self, queued: bool, backends: &Backends) {
+    pub fn check_invariants(&self, queued: bool, upstream_conns: &UpstreamConns) {
         // A stream is woken by the connection that carries it.
         if queued || self.transport.is_stream() {
             return;
@@ -27,7 +27,7 @@ impl Conn {
             // The disk has been asked, and will answer.
             State::Active(active) if active.handler.waits() => {}
             State::Active(active) if active.is_proxied() => {
-                upstream::check_invariants(&self.transport, active, backends);
+                upstream::check_invariants(&self.transport, active, upstream_conns);
             }
             State::Active(active) => {
                 let ex = &active.ex;

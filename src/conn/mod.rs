@@ -44,7 +44,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use timers::{Deadline, Timer};
 use transport::Transport;
-use upstream::pool::Backends;
+use upstream::pool::UpstreamConns;
 pub use watched::Watched;
 
 /// What a connection is doing between two turns of the loop; [`drive::drive`] goes on from there.
@@ -76,14 +76,14 @@ pub struct Active {
     /// Pages that wait for what they include.
     pub pages: Vec<Handler>,
     /// The upstream connection that the handler uses.
-    pub backend: Option<Key>,
+    pub upstream_conn: Option<Key>,
     pub reader: RequestReader,
 }
 
 impl Active {
     pub fn new(cx: &mut Services, client: Client) -> Active {
         let ex = Exchange::new(cx, client);
-        Active { ex, handler: Handler::None, pages: Vec::new(), backend: None, reader: RequestReader::default() }
+        Active { ex, handler: Handler::None, pages: Vec::new(), upstream_conn: None, reader: RequestReader::default() }
     }
 
     /// The handler is done: `flow`, what it came to, becomes the response.
@@ -94,7 +94,7 @@ impl Active {
     }
 
     pub fn is_proxied(&self) -> bool {
-        matches!(self.handler, Handler::Proxy(_))
+        matches!(self.handler, Handler::Upstream(_))
     }
 }
 
@@ -134,7 +134,7 @@ pub struct Turn<'a> {
 /// What connections share: exchanges that idle connections gave back, for the next one that wakes, and the connections
 /// to upstreams.
 pub struct Pool {
-    pub backends: Backends,
+    pub upstream_conns: UpstreamConns,
     pub send_batch: SendBatch,
     pub http2: http2::Shared,
     // Boxed because they move between the pool and a connection's state all the time.
@@ -168,15 +168,15 @@ impl Pool {
         }
     }
 
-    pub fn new(backends: Backends) -> Pool {
-        Pool { backends, send_batch: SendBatch::default(), http2: http2::Shared::default(), free: Vec::new() }
+    pub fn new(upstream_conns: UpstreamConns) -> Pool {
+        Pool { upstream_conns, send_batch: SendBatch::default(), http2: http2::Shared::default(), free: Vec::new() }
     }
 
     /// Exchanges of an old configuration keep it alive, and its idle upstream connections are of no use to the new one:
     /// dropped at a reload.
     pub fn clear(&mut self) {
         self.shrink();
-        self.backends.clear_idle();
+        self.upstream_conns.clear_idle();
     }
 
     /// Frees what connections would take over from those before them.

@@ -275,8 +275,8 @@ fn content(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Flow 
     if handlers::upstream::cgi::is_program(ex) {
         cx.trace.say("handler", Some(ex.here().span), || "cgi_pass".into());
         return match handlers::upstream::cgi::start(ex, cx) {
-            Ok(proxy) => {
-                *handler = Handler::Proxy(proxy);
+            Ok(request) => {
+                *handler = Handler::Upstream(request);
                 Flow::Wait
             }
             Err(flow) => flow,
@@ -287,8 +287,8 @@ fn content(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Flow 
         // Answered above.
         Content::Cgi => Flow::Status(Status::NOT_FOUND),
         Content::Proxy => match handlers::upstream::start(ex, cx) {
-            Ok(proxy) => {
-                *handler = Handler::Proxy(proxy);
+            Ok(request) => {
+                *handler = Handler::Upstream(request);
                 Flow::Wait
             }
             Err(flow) => flow,

@@ -59,7 +59,7 @@ pub enum Supposed {
 /// Continues as if the upstream had given that result. False: the request is not at an upstream.
 fn suppose(active: &mut Active, cx: &mut Services, supposed: Supposed) -> bool {
     let Active { ex, handler, .. } = active;
-    if ex.tx != Tx::Wait || !matches!(handler, Handler::Proxy(_)) {
+    if ex.tx != Tx::Wait || !matches!(handler, Handler::Upstream(_)) {
         return false;
     }
     let (status, is_own) = match supposed {

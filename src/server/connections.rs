@@ -39,8 +39,8 @@ impl Server {
     }
 
     /// An event of an upstream connection: drives its client's connection.
-    pub(super) fn backend_event(&mut self, key: Key, flags: u32) {
-        let Some(wake) = self.pool.backends.event(key, flags) else { return };
+    pub(super) fn upstream_event(&mut self, key: Key, flags: u32) {
+        let Some(wake) = self.pool.upstream_conns.event(key, flags) else { return };
         match self.conns.get(wake.conn).is_some_and(Conn::has_bulk_data) {
             true => self.schedule(wake.conn, Next::Run, Queue::Bulk),
             false => self.drive_or_defer(wake),
@@ -178,7 +178,7 @@ impl Server {
             && let Some(conn) = self.conns.get(key)
         {
             let queued = conn.queued || self.batched.contains(&key);
-            conn.check_invariants(queued, &self.pool.backends);
+            conn.check_invariants(queued, &self.pool.upstream_conns);
         }
     }
 
@@ -209,7 +209,7 @@ impl Server {
     }
 
     pub(super) fn run_queue(&mut self) {
-        if self.pool.backends.take_room_request() {
+        if self.pool.upstream_conns.take_room_request() {
             self.make_room();
         }
         if !self.run.is_empty() || !self.bulky.is_empty() {

@@ -13,7 +13,7 @@ impl Server {
         let (now, mut active, mut streams) = (self.cx.now.ms, 0, 0);
         for (key, conn) in self.conns.iter() {
             let queued = conn.queued;
-            conn.check_invariants(queued, &self.pool.backends);
+            conn.check_invariants(queued, &self.pool.upstream_conns);
             assert!(queued || conn.is_watched(), "epoll does not know a connection that waits");
             let armed = self.wheel.deadline(key.slot());
             let armed = armed.expect("every connection has a timer");

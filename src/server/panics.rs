@@ -31,7 +31,7 @@ impl Server {
         if let Some(conn) = self.conns.get_mut(key)
             && let State::Active(mut active) = std::mem::replace(&mut conn.state, State::Idle)
         {
-            self.pool.backends.leave(&mut active.backend, &mut self.cx);
+            self.pool.upstream_conns.leave(&mut active.upstream_conn, &mut self.cx);
             active.ex.give_places_back(&mut self.cx);
             let stats = &mut self.cx.stats;
             let count = if active.ex.rx == Rx::Head { &mut stats.reading } else { &mut stats.writing };

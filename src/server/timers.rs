@@ -34,7 +34,7 @@ impl Server {
         }
         self.protected("a timer", |server| {
             panic_point("timer");
-            server.pool.backends.expire(now);
+            server.pool.upstream_conns.expire(now);
             server.service_manager.tick(now);
             server.end_drain(now);
         });

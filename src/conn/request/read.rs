@@ -281,22 +281,22 @@ pub fn fill(
 }
 
 /// Why a body is not taken to its end.
-enum Fault {
+enum BodyFault {
     /// Its framing is wrong: where the next request begins is not known.
     Framing(Reject),
     /// It is refused.
     Refused(Flow),
 }
 
-impl From<Reject> for Fault {
-    fn from(why: Reject) -> Fault {
-        Fault::Framing(why)
+impl From<Reject> for BodyFault {
+    fn from(why: Reject) -> BodyFault {
+        BodyFault::Framing(why)
     }
 }
 
-impl From<Flow> for Fault {
-    fn from(flow: Flow) -> Fault {
-        Fault::Refused(flow)
+impl From<Flow> for BodyFault {
+    fn from(flow: Flow) -> BodyFault {
+        BodyFault::Refused(flow)
     }
 }
 
@@ -320,13 +320,13 @@ fn feed(active: &mut Active, cx: &mut Services, bytes: &mut [u8]) -> Step {
         Ok(false) => Step::Again,
         // The response has begun: it cannot be replaced by another.
         Err(_) if ex.tx != Tx::Wait => Step::Close(CloseReason::BrokenBody),
-        Err(Fault::Framing(why)) => {
+        Err(BodyFault::Framing(why)) => {
             *handler = Handler::None;
             entry::bad_body(ex, handler, cx, &why);
             respond(active, cx);
             Step::Again
         }
-        Err(Fault::Refused(flow)) => {
+        Err(BodyFault::Refused(flow)) => {
             // The rest is thrown away; keep what may be the next request.
             reader.input.extend_from_slice(rest);
             active.apply_flow(cx, flow);

@@ -208,7 +208,7 @@ fn answers_that_do_not_fit_arrive_whole_and_are_logged_once() {
             seen.extend_from_slice(&read(&mut far));
             cut += usize::from(blocked && seen.len() > waiting);
             for _ in 0..500 {
-                conn.check_invariants(next == Next::Run, &turn.pool.backends);
+                conn.check_invariants(next == Next::Run, &turn.pool.upstream_conns);
                 let piece = read(&mut far);
                 let idle = piece.is_empty() && conn.is_idle();
                 seen.extend_from_slice(&piece);

@@ -4,11 +4,11 @@
 //! own environment, a program gets only PATH.
 
 use super::begin::assemble;
-use super::find::Target;
+use super::find::PassTarget;
 use super::header_params::client_lines;
-use super::proxy::{Body, Proxy, Script};
 use super::record::RequestTarget;
 use super::settings::settings;
+use super::state::{RequestBody, Script, UpstreamRequest};
 use super::stored::{self, Links};
 use crate::config::addr::PeerAddr;
 use crate::config::model::{Content, Level, LocationKind};
@@ -76,7 +76,7 @@ fn ends(ex: &Exchange) -> Vec<(usize, Interpreter)> {
 }
 
 /// The content phase of a CGI program.
-pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<Proxy> {
+pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<UpstreamRequest> {
     let script = find(ex, cx).map_err(Flow::Status)?;
     // Checked before the body is read, to no avail otherwise.
     has_place(ex, cx)?;
@@ -85,10 +85,10 @@ pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<Proxy> {
     let mut upstream = Upstream::of(&name, PeerAddr::Unix(PathBuf::new()));
     upstream.peers[0].name = name.into();
     let place = RequestTarget::default();
-    let target = Target { upstream: Rc::new(upstream), pending: None, place, is_secure: false };
-    let mut proxy = assemble(ex, cx, Protocol::Cgi, target)?;
-    proxy.script = Some(script);
-    Ok(proxy)
+    let target = PassTarget { upstream: Rc::new(upstream), pending: None, target: place, is_secure: false };
+    let mut request = assemble(ex, cx, Protocol::Cgi, target)?;
+    request.script = Some(script);
+    Ok(request)
 }
 
 /// Checks whether another program may be started.
@@ -250,7 +250,7 @@ fn check_script(
     Err(Status::FORBIDDEN)
 }
 
-impl Proxy {
+impl UpstreamRequest {
     /// Whether a program responds instead of a server.
     pub fn is_program(&self) -> bool {
         self.script.is_some()
@@ -263,7 +263,7 @@ impl Proxy {
         self.began_at(ex, cx);
         self.asked.dialect = crate::http::h1::response::Dialect::Cgi { status_line: true };
         self.asked.head = ex.route.method == crate::http::method::Method::Head;
-        self.body = Body::Whole;
+        self.body = RequestBody::Whole;
         let outcome = self.run(ex, cx, &script);
         self.script = Some(script);
         outcome.map_err(|(call, e)| {

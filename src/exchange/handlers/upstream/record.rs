@@ -206,9 +206,9 @@ impl UpstreamRecord {
 
     /// `http://address/uri` of the current server, for the error log; empty if there is none.
     pub fn shown(&self) -> Vec<u8> {
-        let (Some(place), Some(one)) = (&self.asks, self.tries.last()) else { return Vec::new() };
+        let (Some(target), Some(one)) = (&self.asks, self.tries.last()) else { return Vec::new() };
         let scheme = self.protocol.scheme(self.is_secure);
-        [scheme.as_bytes(), one.peer.as_bytes(), &place.uri].concat()
+        [scheme.as_bytes(), one.peer.as_bytes(), &target.uri].concat()
     }
 
     /// The value of a trailer of the last response, named as in [`UpstreamRecord::header`].

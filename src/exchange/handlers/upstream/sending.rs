@@ -2,10 +2,10 @@
 //!
 //! Invariant: while `replay` is set, `out` holds the request from its first byte on.
 
-use super::fault::Fault;
-use super::proxy::{Body, Phase, Proxy};
+use super::fault::UpstreamFault;
 use super::record::Try;
 use super::settings::settings;
+use super::state::{RequestBody, UpstreamPhase, UpstreamRequest};
 use crate::config::addr::literal_address;
 use crate::config::model::Level;
 use crate::config::settings::upstream::Method;
@@ -57,12 +57,12 @@ fn with_body(
     }
 }
 
-impl Proxy {
-    /// Phase Gather: whether the body is complete.
+impl UpstreamRequest {
+    /// [`UpstreamPhase::Gather`]: whether the body is complete.
     pub fn gathered(&mut self, ex: &Exchange) -> bool {
         let whole = ex.rx != Rx::Body;
         if whole {
-            self.phase = if self.pending.is_some() { Phase::Resolve } else { Phase::Pick };
+            self.phase = if self.pending.is_some() { UpstreamPhase::Resolve } else { UpstreamPhase::Pick };
         }
         whole
     }
@@ -70,7 +70,7 @@ impl Proxy {
     /// Accepts a piece of the client's body.
     pub fn accept(&mut self, ex: &mut Exchange, cx: &mut Services, data: &[u8]) -> Result<(), Flow> {
         match self.phase {
-            Phase::Gather => return with_body(ex, cx, |body, temp| body.push(temp, data)),
+            UpstreamPhase::Gather => return with_body(ex, cx, |body, temp| body.push(temp, data)),
             _ if self.write_closed => {}
             _ => {
                 self.trim();
@@ -86,10 +86,10 @@ impl Proxy {
 
     /// The client's body is complete.
     pub fn body_ends(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
-        if self.phase == Phase::Gather {
+        if self.phase == UpstreamPhase::Gather {
             return with_body(ex, cx, |body, temp| body.end(temp));
         }
-        if self.body == Body::Streamed {
+        if self.body == RequestBody::Streamed {
             self.push_end();
         }
         Ok(())
@@ -122,15 +122,15 @@ impl Proxy {
             self.tries(ex, cx, self.upstream.name.clone());
             ex.report(cx, Level::Error, format_args!("no live upstreams while connecting to upstream"));
             return Err(self
-                .failed(ex, cx, Fault::NoLive, PeerState::Enabled)
+                .failed(ex, cx, UpstreamFault::NoLive, PeerState::Enabled)
                 .unwrap_or(Flow::Status(Status::BAD_GATEWAY)));
         };
         let (addr, name) = (self.upstream.peers[peer].addr.clone(), self.upstream.peers[peer].name.clone());
         // The request is written once and cannot depend on the server: `$upstream_addr` contains the servers tried
         // before (nginx).
         if self.out.is_empty() {
-            let place = self.place.clone();
-            let written = self.compose(ex, cx, &place);
+            let target = self.target.clone();
+            let written = self.compose(ex, cx, &target);
             if let Err(status) = written {
                 let taken = RequestTimes { began: cx.now.ms, header: None };
                 cx.upstream_balance.give(&self.upstream, peer, Outcome::Neutral, taken, cx.now.ms);
@@ -144,7 +144,7 @@ impl Proxy {
     /// Records the beginning of an attempt at this server.
     fn tries(&self, ex: &mut Exchange, cx: &Services, peer: Rc<str>) {
         if let Some(record) = &mut ex.log.upstream {
-            record.asks = Some(self.place.clone());
+            record.asks = Some(self.target.clone());
             record.tries.push(Try::of(peer, cx.now.ms));
         }
     }
@@ -163,7 +163,7 @@ impl Proxy {
 
     /// The connection to the server is established.
     pub fn connected(&mut self, ex: &mut Exchange, cx: &Services) {
-        self.phase = Phase::Talk;
+        self.phase = UpstreamPhase::SendReceive;
         if let Some(one) = ex.log.upstream.as_mut().and_then(|record| record.last()) {
             one.connect = Some(cx.now.ms.saturating_sub(one.started));
         }
@@ -185,7 +185,7 @@ impl Proxy {
         if let Some(one) = ex.log.upstream.as_mut().and_then(|record| record.last()) {
             one.sent += n as u64;
         }
-        if self.sent == self.out.len() && self.phase == Phase::Talk {
+        if self.sent == self.out.len() && self.phase == UpstreamPhase::SendReceive {
             self.refill(ex);
         }
     }
@@ -193,7 +193,9 @@ impl Proxy {
     /// Reads the next piece of a body that is buffered in a file; replaces the bytes already sent.
     fn refill(&mut self, ex: &Exchange) {
         let file = ex.log.upstream.as_ref().and_then(|record| record.body.as_ref()).and_then(|body| body.file());
-        let Some(file) = file.filter(|file| self.body == Body::File && self.file_at < file.len()) else { return };
+        let Some(file) = file.filter(|file| self.body == RequestBody::File && self.file_at < file.len()) else {
+            return;
+        };
         self.out.clear();
         self.sent = 0;
         let mut piece = Vec::with_capacity(PIECE);
@@ -225,19 +227,19 @@ impl Proxy {
 
     /// Whether the whole request has been sent.
     pub fn is_sent(&self, ex: &Exchange) -> bool {
-        self.pending().is_empty() && !self.write_closed && (ex.rx != Rx::Body || self.body == Body::Whole)
+        self.pending().is_empty() && !self.write_closed && (ex.rx != Rx::Body || self.body == RequestBody::Whole)
     }
 
     /// Whether the client's body may be read: everything before has been sent.
     pub fn wants_body(&self, ex: &Exchange) -> bool {
-        let waits = ex.rx == Rx::Body && self.body == Body::Streamed && !self.write_closed;
+        let waits = ex.rx == Rx::Body && self.body == RequestBody::Streamed && !self.write_closed;
         waits && (self.pending().is_empty() || self.gathers_start(ex))
     }
 
     /// Whether nothing has been sent yet and the beginning of the body arrived with the request head: both are sent
     /// together.
     pub fn gathers_start(&self, ex: &Exchange) -> bool {
-        self.body == Body::Streamed
+        self.body == RequestBody::Streamed
             && !self.request_sent
             && ex.rx == Rx::Body
             && ex.body_at_hand
@@ -247,7 +249,7 @@ impl Proxy {
     /// Whether the exchange waits for the upstream, not for the client.
     pub fn awaits_upstream(&self, ex: &Exchange) -> bool {
         let waits = self.waits(ex);
-        let body = self.phase == Phase::Talk && waits.client_read;
-        self.phase == Phase::Resolve || !body && (waits.upstream_read || waits.upstream_write || waits.exit)
+        let body = self.phase == UpstreamPhase::SendReceive && waits.client_read;
+        self.phase == UpstreamPhase::Resolve || !body && (waits.upstream_read || waits.upstream_write || waits.exit)
     }
 }
