@@ -27,7 +27,7 @@ use crate::config::model::{Config, EndpointId};
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::Handler;
 use crate::exchange::{Client, Exchange, Rx, phases};
-use crate::http::proxy_protocol::Header;
+use crate::http::proxy_protocol::ProxyHeader;
 use crate::services::Services;
 use crate::sys::Errno;
 use crate::sys::epoll::Epoll;
@@ -48,7 +48,7 @@ use upstream::pool::UpstreamConns;
 pub use watched::Watched;
 
 /// What a connection is doing between two turns of the loop; [`drive::drive`] goes on from there.
-pub enum State {
+pub enum ConnState {
     /// Between requests: no buffer, no exchange.
     Idle,
     Active(Box<Active>),
@@ -115,8 +115,8 @@ pub struct Conn {
     /// When the present state times out, and which timer that is.
     pub deadline: Deadline,
     /// The addresses in its PROXY header, once that was read. The inner None: the header names none.
-    proxy_header: Option<Rc<Option<Header>>>,
-    pub state: State,
+    proxy_header: Option<Rc<Option<ProxyHeader>>>,
+    pub state: ConnState,
 }
 
 const _: () = assert!(size_of::<Conn>() <= 88, "ten thousand idle connections must stay small");
@@ -202,7 +202,7 @@ impl Conn {
             accepted: cx.now.ms as u32,
             deadline: Deadline::new(Timer::Header, deadline),
             proxy_header: None,
-            state: State::Idle,
+            state: ConnState::Idle,
         }
     }
 
@@ -217,7 +217,7 @@ impl Conn {
 
     /// Its handler works on the request and changes nothing: the work ends when the client leaves.
     pub fn reads_for_its_client(&self) -> bool {
-        matches!(&self.state, State::Active(active) if active.handler.works() && !active.handler.finishes())
+        matches!(&self.state, ConnState::Active(active) if active.handler.works() && !active.handler.finishes())
     }
 
     /// Registers the socket with epoll for what the connection is about to wait for.
@@ -239,7 +239,7 @@ impl Conn {
     /// It has more to send or to receive than [`SHARE`]: connections with less are driven before it.
     pub fn has_bulk_data(&self) -> bool {
         match &self.state {
-            State::Active(active) => {
+            ConnState::Active(active) => {
                 let Active { ex, reader, .. } = &**active;
                 ex.out.pending() > SHARE || ex.rx == Rx::Body && reader.remaining() > Some(SHARE)
             }
@@ -250,8 +250,8 @@ impl Conn {
     /// Between requests.
     pub fn is_idle(&self) -> bool {
         match &self.state {
-            State::Idle => true,
-            State::Http2(http2) => http2.is_idle(),
+            ConnState::Idle => true,
+            ConnState::Http2(http2) => http2.is_idle(),
             _ => false,
         }
     }
@@ -259,7 +259,7 @@ impl Conn {
     /// Its request in progress, and its side of the connection.
     fn active(&mut self) -> Option<(Io<'_>, &mut Active)> {
         match &mut self.state {
-            State::Active(active) => {
+            ConnState::Active(active) => {
                 Some((Io { transport: &mut self.transport, deadline: &mut self.deadline }, active))
             }
             _ => None,

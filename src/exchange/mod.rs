@@ -48,7 +48,7 @@ use crate::config::pattern::{Failed, Matched};
 use crate::http::h1::body::Trailers;
 use crate::http::h1::head::HeadLimits;
 use crate::http::header::HeaderId;
-use crate::http::proxy_protocol::Header;
+use crate::http::proxy_protocol::ProxyHeader;
 use crate::http::reject::Reject;
 use crate::http::version::Version;
 use crate::services::Services;
@@ -57,7 +57,7 @@ use crate::sys::socket::Peer;
 pub use crate::util::printable::Printable;
 use crate::util::text::Text;
 use basis::Basis;
-use filters::ssi::state::{Frame, Sink, State};
+use filters::ssi::state::{Frame, Sink, SsiState};
 use flow::Pause;
 use log_facts::LogFacts;
 use pace::Pace;
@@ -129,7 +129,7 @@ pub struct Exchange {
     /// The connection's own address, if a trusted proxy has named another.
     pub socket_peer: Option<Peer>,
     /// The PROXY header of the connection, once that was read.
-    pub proxy_header: Option<Rc<Option<Header>>>,
+    pub proxy_header: Option<Rc<Option<ProxyHeader>>>,
     /// The facts of the handshake, on a connection over TLS, or that there was none where there should be.
     pub tls: Option<Rc<tls::TlsFacts>>,
     pub request: Rc<Request>,
@@ -168,7 +168,7 @@ pub struct Exchange {
     /// A location that the request came through ends the connection with the response (keepalive_timeout 0 and the like).
     pub is_last: bool,
     /// The state of SSI commands of its pages.
-    pub ssi: Option<Box<State>>,
+    pub ssi: Option<Box<SsiState>>,
     /// The state of auth_request's subrequest, once that was begun.
     pub auth_request: Option<Box<access::auth_request::AuthCheck>>,
     /// It is a subrequest.
@@ -415,7 +415,7 @@ impl Exchange {
     }
 
     /// The connection's addresses by a PROXY header.
-    pub fn proxy_header(&self) -> Option<&Header> {
+    pub fn proxy_header(&self) -> Option<&ProxyHeader> {
         self.proxy_header.as_deref()?.as_ref()
     }
 

@@ -6,7 +6,7 @@ use super::flow::{Flow, Pause, Phase, Then};
 use super::handlers::Handler;
 use super::locate::{REDIRECTS, count_redirect, enter, location_rewrite, server_rewrite};
 use super::{Exchange, Printable, Rx, Tx, access, body_limit, error_page, filters, handlers, rewrite};
-use crate::config::model::{Content, Level};
+use crate::config::model::{ContentHandler, Level};
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::route::{Trace, TraceStep, location};
@@ -285,8 +285,8 @@ fn content(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Flow 
     let here = ex.here();
     match here.content {
         // Answered above.
-        Content::Cgi => Flow::Status(Status::NOT_FOUND),
-        Content::Proxy => match handlers::upstream::start(ex, cx) {
+        ContentHandler::Cgi => Flow::Status(Status::NOT_FOUND),
+        ContentHandler::Proxy => match handlers::upstream::start(ex, cx) {
             Ok(request) => {
                 *handler = Handler::Upstream(request);
                 Flow::Wait
@@ -294,24 +294,24 @@ fn content(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Flow 
             Err(flow) => flow,
         },
         _ if ex.route.method == Method::Unknown => Flow::Status(Status::NOT_IMPLEMENTED),
-        Content::Files => handlers::files::run(ex, handler, cx),
-        Content::EmptyGif => {
+        ContentHandler::Files => handlers::files::run(ex, handler, cx),
+        ContentHandler::EmptyGif => {
             cx.trace.say("handler", Some(here.span), || "empty_gif".into());
             handlers::special::empty_gif(ex)
         }
-        Content::Health => {
+        ContentHandler::Health => {
             cx.trace.say("handler", Some(here.span), || "health".into());
             handlers::status::health(ex, cx)
         }
-        Content::StubStatus => {
+        ContentHandler::StubStatus => {
             cx.trace.say("handler", Some(here.span), || "stub_status".into());
             handlers::status::stub_status(ex, cx)
         }
-        Content::Api(id) => {
+        ContentHandler::Api(id) => {
             cx.trace.say("handler", Some(here.span), || "api".into());
             handlers::status::api(ex, cx, id)
         }
-        Content::Prometheus => {
+        ContentHandler::Prometheus => {
             cx.trace.say("handler", Some(here.span), || "prometheus".into());
             handlers::status::prometheus(ex, cx)
         }

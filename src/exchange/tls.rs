@@ -8,7 +8,7 @@ use crate::config::tls_material::ServerTls;
 use crate::http::status::Status;
 use crate::route::server;
 use crate::services::Services;
-use crate::tls::fault::Fault;
+use crate::tls::fault::CertificateFault;
 use crate::tls::hello::{self, Hello};
 use crate::tls::x509::Certificate;
 use crate::tls::{CertificateDer, ciphers, names, pem};
@@ -38,7 +38,7 @@ pub struct TlsFacts {
     /// The client's certificates, its own first.
     pub chain: Vec<CertificateDer<'static>>,
     /// The result of verifying them. None: there were none.
-    pub verdict: Option<Result<(), Fault>>,
+    pub verdict: Option<Result<(), CertificateFault>>,
     /// The request may have come with the hello: until the handshake is over, it may be a copy of another.
     pub early: Cell<bool>,
     /// What the client offered, where the configuration has variables of it.

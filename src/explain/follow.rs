@@ -7,7 +7,7 @@ use crate::conn::{Active, subrequests};
 use crate::exchange::flow::{Flow, Phase, Then};
 use crate::exchange::handlers::{Handler, upstream};
 use crate::exchange::{Printable, Tx, entry, phases};
-use crate::http::h1::head::Progress;
+use crate::http::h1::head::HeadProgress;
 use crate::http::status::Status;
 use crate::route::{Recorder, Trace, TraceStep};
 use crate::services::Services;
@@ -28,11 +28,11 @@ pub fn answer(
     let Active { ex, handler, reader, .. } = active;
     reader.input.extend_from_slice(&question.head);
     match reader.parse(ex) {
-        Ok(Progress::Complete) => {
+        Ok(HeadProgress::Complete) => {
             reader.hand_over(ex);
             entry::begin(ex, handler, cx);
         }
-        Ok(Progress::Partial) => return Err("the request's head is not complete".into()),
+        Ok(HeadProgress::Partial) => return Err("the request's head is not complete".into()),
         Err(why) => {
             reader.hand_over_partial(ex);
             entry::reject(ex, handler, cx, &why);

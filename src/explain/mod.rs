@@ -25,7 +25,7 @@ mod supposed_upstream;
 use crate::config::ast::{Directive, Span};
 use crate::config::load;
 use crate::config::load::LoadOptions;
-use crate::config::model::{Config, Content};
+use crate::config::model::{Config, ContentHandler};
 use crate::config::settings::upload::Store;
 use crate::config::settings::upstream::UpstreamServer as UpstreamPeer;
 use crate::config::sources::Sources;
@@ -207,7 +207,7 @@ fn outcome(
         _ if answerer == Some("upload") => store(ex, cx, explanation),
         Handler::Upstream(request) => servers(request, explanation),
         // With an explicit status (`=404`, return) the path only shows where rewriting ended.
-        _ if ex.here().content == Content::Files && !ex.route.path.is_empty() && answerer.is_some() => {
+        _ if ex.here().content == ContentHandler::Files && !ex.route.path.is_empty() && answerer.is_some() => {
             explanation.line("file", &Printable(&ex.route.path).to_string());
         }
         _ => {}

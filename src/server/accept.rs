@@ -10,7 +10,7 @@ use crate::conn::token::{Role, role_of, token};
 use crate::conn::transport::Transport;
 use crate::conn::transport::ready::Ready;
 use crate::services::Services;
-use crate::services::overload::Stage;
+use crate::services::overload::MemoryStage;
 use crate::services::stats::Counter;
 use crate::sys::epoll;
 use crate::sys::socket::Peer;
@@ -121,7 +121,7 @@ impl Server {
                 let limit = self.limit;
                 return self.pause(format_args!("{limit} connections are not enough"));
             }
-            if self.cx.overload.stage() == Stage::Over {
+            if self.cx.overload.stage() == MemoryStage::Over {
                 return self.pause_accepting();
             }
             let Some(fd) = self.listeners.get(at).and_then(|l| l.fd()) else { return };

@@ -7,7 +7,7 @@ use super::{GATHER, LEAST, Server};
 use crate::conn::io::{Budget, CloseReason, Next, SHARE};
 use crate::conn::timers::Timer;
 use crate::conn::token::{Role, token};
-use crate::conn::{Conn, State, Turn, drive, http2};
+use crate::conn::{Conn, ConnState, Turn, drive, http2};
 use crate::util::inject::panic_point;
 use crate::util::slab::Key;
 use crate::util::wake::Wake;
@@ -102,7 +102,7 @@ impl Server {
         let mut next = catch_unwind(AssertUnwindSafe(|| act(conn, &mut turn)));
         let mut streams = Vec::new();
         if let Ok(Next::Run) = next
-            && matches!(conn.state, State::Http2(_))
+            && matches!(conn.state, ConnState::Http2(_))
         {
             let step = || http2::connection::step(&mut self.conns, &mut turn, key);
             next = catch_unwind(AssertUnwindSafe(step)).map(|(next, driven)| {
@@ -200,7 +200,7 @@ impl Server {
             server.leave_request(key, &mut conn);
             server.close_streams(key, &mut conn, reason);
             conn.transport.send_close_notify();
-            conn.state = State::Idle;
+            conn.state = ConnState::Idle;
         });
         // Also after a panic.
         self.count_closed(conn.transport, conn.serial, reason);

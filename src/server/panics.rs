@@ -5,7 +5,7 @@
 
 use super::Server;
 use crate::config::model::{Level, LineFormat};
-use crate::conn::State;
+use crate::conn::ConnState;
 use crate::conn::io::{CloseReason, Next};
 use crate::exchange::Rx;
 use crate::services::SCRATCH;
@@ -29,7 +29,7 @@ impl Server {
         let what = format_args!("a request panicked; its connection is closed. This is a bug in webserv");
         self.alert(serial, what);
         if let Some(conn) = self.conns.get_mut(key)
-            && let State::Active(mut active) = std::mem::replace(&mut conn.state, State::Idle)
+            && let ConnState::Active(mut active) = std::mem::replace(&mut conn.state, ConnState::Idle)
         {
             self.pool.upstream_conns.leave(&mut active.upstream_conn, &mut self.cx);
             active.ex.give_places_back(&mut self.cx);

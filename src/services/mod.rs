@@ -81,7 +81,7 @@ use stats::Stats;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use syncs::Syncs;
-use temp_dir::{Failure, Keep, TempFile};
+use temp_dir::{Keep, TempFile, TempFileError};
 use temp_names::TempNames;
 use upstream_balance::Balance;
 use upstream_names::UpstreamNames;
@@ -179,9 +179,9 @@ impl Services {
     ///
     /// # Errors
     /// As [`TempFile::create`].
-    pub fn temp_file(&mut self, at: &TempPath, keep: Keep) -> Result<TempFile, Failure> {
+    pub fn temp_file(&mut self, at: &TempPath, keep: Keep) -> Result<TempFile, TempFileError> {
         match TempFile::create(at, keep, self.descriptors) {
-            Err(Failure { errno: Errno::EMFILE | Errno::ENFILE, .. }) if self.files.give_back() > 0 => {
+            Err(TempFileError { errno: Errno::EMFILE | Errno::ENFILE, .. }) if self.files.give_back() > 0 => {
                 TempFile::create(at, keep, self.descriptors)
             }
             outcome => outcome,

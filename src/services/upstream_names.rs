@@ -5,7 +5,7 @@
 //! in progress keep the one they began with. Invariant: a failed lookup changes nothing; an NXDOMAIN answer removes the
 //! addresses (nginx).
 
-use super::resolver::{Answer, Failure, Outcome, Question, Records, Resolver, Submitted, Ticket, Want};
+use super::resolver::{Answer, LookupError, LookupResult, Question, Records, Resolver, Submitted, Ticket, Want};
 use crate::config::model::Config;
 use crate::config::settings::upstream::Dynamic;
 use crate::config::settings::upstream::{Upstream, UpstreamServer};
@@ -42,7 +42,7 @@ struct Name {
     /// The lowest (best) priority.
     best: u16,
     /// Failed lookups to be logged.
-    failed: Vec<(Box<str>, Failure)>,
+    failed: Vec<(Box<str>, LookupError)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,7 +88,7 @@ impl UpstreamNames {
     }
 
     /// Takes new answers, and begins lookups that are due. Returns failed lookups with the reason.
-    pub fn run(&mut self, resolver: &mut Resolver, now: u64) -> Vec<(Box<str>, Failure)> {
+    pub fn run(&mut self, resolver: &mut Resolver, now: u64) -> Vec<(Box<str>, LookupError)> {
         let mut failed = Vec::new();
         for group in &mut self.0 {
             let Some(settings) = group.base.resolver.clone() else { continue };
@@ -145,7 +145,7 @@ impl Name {
         }
     }
 
-    fn step(&mut self, dynamic: &Dynamic, outcome: Outcome, ask: Ask<'_>, changed: &mut bool, time: Time) {
+    fn step(&mut self, dynamic: &Dynamic, outcome: LookupResult, ask: Ask<'_>, changed: &mut bool, time: Time) {
         if let Err(failure) = &outcome {
             let target = self.targets.last().map(|service| &*service.target);
             let host = target.or(dynamic.service.as_deref()).unwrap_or(&dynamic.host);
@@ -167,7 +167,7 @@ impl Name {
                     backup: service.as_ref().is_some_and(|service| service.priority > self.best),
                 }));
             }
-            Err(failure) if failure == Failure::NOT_FOUND => drop(self.targets.pop()),
+            Err(failure) if failure == LookupError::NOT_FOUND => drop(self.targets.pop()),
             Err(_) => {
                 self.due = time.now + time.again;
                 return;

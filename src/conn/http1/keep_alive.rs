@@ -7,7 +7,7 @@ use crate::conn::close;
 use crate::conn::io::{CloseReason, Step};
 use crate::conn::request::{RequestReader, read};
 use crate::conn::timers::Timer;
-use crate::conn::{Active, Conn, State, Turn, handshake};
+use crate::conn::{Active, Conn, ConnState, Turn, handshake};
 use crate::exchange::handlers::Handler;
 use crate::exchange::{Exchange, access_log, accounts};
 use crate::http::status::Status;
@@ -55,13 +55,13 @@ pub fn wake(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     conn.arm(Timer::Header, cx.now.ms + ex.here().settings.client.header_timeout.0);
     cx.stats.waiting -= 1;
     cx.stats.reading += 1;
-    conn.state = State::Active(active);
+    conn.state = ConnState::Active(active);
     Step::Again
 }
 
 /// Logs the request and goes on to the next, or ends the connection.
 pub fn answered(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
-    let State::Active(active) = &mut conn.state else { return Step::Again };
+    let ConnState::Active(active) = &mut conn.state else { return Step::Again };
     let Active { ex, handler, reader, .. } = &mut **active;
     let cx = &mut *turn.cx;
     ex.log.is_cut |= ex.out.is_cut();
@@ -124,7 +124,7 @@ pub fn go_idle(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     if turn.cx.quitting {
         return Step::Close(CloseReason::ShuttingDown);
     }
-    if let State::Active(active) = &conn.state {
+    if let ConnState::Active(active) = &conn.state {
         let client = &active.ex.here().settings.client;
         let (timer, timeout) = match conn.served.requests() {
             0 => (Timer::Header, client.header_timeout.0),

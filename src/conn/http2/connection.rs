@@ -9,7 +9,7 @@ use crate::conn::close;
 use crate::conn::io::{Budget, CloseReason, Next};
 use crate::conn::timers::{Deadline, Timer};
 use crate::conn::transport::Transport;
-use crate::conn::{Conn, Pool, State, Turn, upstream};
+use crate::conn::{Conn, ConnState, Pool, Turn, upstream};
 use crate::exchange::{Rx, Tx};
 use crate::http::h2::error::ErrorCode;
 use crate::services::Services;
@@ -21,7 +21,7 @@ use std::rc::Rc;
 /// Drives the connection `key`. Also gives what each stream that was driven waits for now.
 pub fn step(conns: &mut Slab<Conn>, turn: &mut Turn<'_>, key: Key) -> (Next, Vec<(Key, Next)>) {
     let Some(conn) = conns.get_mut(key) else { return (Next::Close(CloseReason::Bug), Vec::new()) };
-    let State::Http2(mut http2) = std::mem::replace(&mut conn.state, State::Idle) else {
+    let ConnState::Http2(mut http2) = std::mem::replace(&mut conn.state, ConnState::Idle) else {
         return (Next::Close(CloseReason::Bug), Vec::new());
     };
     let held = http2.held();
@@ -39,10 +39,10 @@ pub fn step(conns: &mut Slab<Conn>, turn: &mut Turn<'_>, key: Key) -> (Next, Vec
                 let until = turn.cx.now.ms + client.lingering_time.0;
                 let timeout = u32::try_from(client.lingering_timeout.0).unwrap_or(u32::MAX);
                 conn.arm(Timer::Linger, until.min(turn.cx.now.ms + u64::from(timeout)));
-                conn.state = State::Lingering { until, timeout, reason };
+                conn.state = ConnState::Lingering { until, timeout, reason };
                 next = Next::Run;
             }
-            _ => conn.state = State::Http2(http2),
+            _ => conn.state = ConnState::Http2(http2),
         }
     }
     (next, driven)
@@ -292,7 +292,7 @@ impl Http2 {
                 continue;
             };
             let key = *key;
-            if let Some(Conn { state: State::Active(active), .. }) = conns.get_mut(key)
+            if let Some(Conn { state: ConnState::Active(active), .. }) = conns.get_mut(key)
                 && let Some(request) = Rc::get_mut(&mut active.ex.request)
             {
                 request.tighten();
@@ -456,7 +456,7 @@ fn orphan(conn: &mut Conn, turn: &mut Turn<'_>, reason: CloseReason) -> Next {
         stream.parent = None;
         stream.is_broken = true;
     }
-    let State::Active(active) = &conn.state else { return Next::Close(reason) };
+    let ConnState::Active(active) = &conn.state else { return Next::Close(reason) };
     let is_client = matches!(reason, CloseReason::ClientGone | CloseReason::TimedOut(_));
     if active.handler.finishes() || is_client && upstream::outlives_client(active) {
         return Next::Run;

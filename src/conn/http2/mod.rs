@@ -60,8 +60,9 @@ const QUANTUM: usize = 32 << 10;
 const READ: usize = 32 << 10;
 /// Buffers of either kind that lie ready: as many as connections use in a turn.
 const BUFFERS: usize = 8;
-/// The window of a body that is taken as it comes: less than the connection's ([`Limits`]), so that one which its
-/// consumer does not take stops no other.
+/// The window of a body that is taken as it comes: less than the connection's
+/// ([`ConnectionLimits`](crate::http::h2::connection::ConnectionLimits)), so that one which its consumer does not take
+/// stops no other.
 ///
 /// [`Limits`]: crate::http::h2::connection::Limits
 const WIDE: u32 = 1 << 20;

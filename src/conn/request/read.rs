@@ -14,7 +14,7 @@ use crate::exchange::{Exchange, Rx, Tx, body_limit, cacheable, entry, handlers, 
 use crate::http::fields::Fields;
 use crate::http::h1::body::Decoder;
 use crate::http::h1::framing::Framing;
-use crate::http::h1::head::Progress;
+use crate::http::h1::head::HeadProgress;
 use crate::http::reject::Reject;
 use crate::http::status::Status;
 use crate::services::{SCRATCH, Services};
@@ -77,7 +77,7 @@ pub enum Head {
 pub fn head(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Head {
     let Active { ex, handler, reader, .. } = active;
     match reader.parse(ex) {
-        Ok(Progress::Complete) => {
+        Ok(HeadProgress::Complete) => {
             begin(reader, reader.unread().len(), turn);
             reader.hand_over(ex);
             entry::begin(ex, handler, turn.cx);
@@ -90,7 +90,7 @@ pub fn head(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Head {
             Head::Step(Step::Again)
         }
         Err(why) => refuse(io, active, turn, |ex, handler, cx| entry::reject(ex, handler, cx, &why)),
-        Ok(Progress::Partial) => {
+        Ok(HeadProgress::Partial) => {
             // Responses to earlier requests are not held back for this one, and the time to send them is not added to
             // its own.
             let answers = !ex.out.is_empty();

@@ -4,7 +4,7 @@ use crate::conn::arrival::Arrival;
 use crate::exchange::{Exchange, Rx, body_limit};
 use crate::http::h1::body::{Decoder, Trailers};
 use crate::http::h1::framing::Framing;
-use crate::http::h1::head::{Head, Progress};
+use crate::http::h1::head::{Head, HeadProgress};
 use crate::http::reject::Reject;
 use std::rc::Rc;
 
@@ -96,7 +96,7 @@ impl RequestReader {
     ///
     /// # Errors
     /// The head is no HTTP.
-    pub fn parse(&mut self, ex: &Exchange) -> Result<Progress, Reject> {
+    pub fn parse(&mut self, ex: &Exchange) -> Result<HeadProgress, Reject> {
         self.head.parse(self.input.get(self.start..).unwrap_or_default(), &ex.head_limits())
     }
 

@@ -13,7 +13,7 @@ use crate::sys::Errno;
 use crate::sys::file;
 use crate::sys::socket::{self, More};
 use crate::tls::hello::Hello;
-use crate::tls::session::{MAX_PLAINTEXT, SEALED, Session, SessionFault, State};
+use crate::tls::session::{MAX_PLAINTEXT, SEALED, Session, SessionFault, SessionState};
 use std::cell::RefCell;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
@@ -150,7 +150,7 @@ impl Tls {
     pub fn is_handshaking(&self) -> bool {
         match &self.stage {
             Stage::Hello(_) => true,
-            Stage::Running(session) => session.state() == State::Handshaking,
+            Stage::Running(session) => session.state() == SessionState::Handshaking,
             Stage::Plain => false,
         }
     }
@@ -194,7 +194,7 @@ impl Tls {
     /// Goes on with the handshake as far as it can. EAGAIN: the peer has to say something, or to read.
     pub fn handshake(&mut self) -> Result<(), Errno> {
         if let Stage::Running(session) = &mut self.stage
-            && session.state() == State::Handshaking
+            && session.state() == SessionState::Handshaking
             && self.unsent.is_empty()
         {
             // A client begins.
@@ -223,7 +223,7 @@ impl Tls {
                 if let Some(facts) = self.facts.as_ref().filter(|facts| facts.early.get()) {
                     facts.early.set(self.is_early());
                 }
-                self.ended |= self.session().is_some_and(|session| session.state() == State::Ended);
+                self.ended |= self.session().is_some_and(|session| session.state() == SessionState::Ended);
                 Ok(())
             }
             Err(fault) => {
@@ -269,7 +269,7 @@ impl Tls {
             // The end of the socket without the peer's word for it: what came may be cut.
             None => {
                 self.ended = true;
-                let cut = self.session().is_none_or(|session| session.state() != State::Ended);
+                let cut = self.session().is_none_or(|session| session.state() != SessionState::Ended);
                 if cut { Err(Errno::ECONNRESET) } else { Ok(0) }
             }
             Some(taken) => {
@@ -303,7 +303,7 @@ impl Tls {
         }
         loop {
             if self.ended {
-                let word = self.session().is_some_and(|session| session.state() == State::Ended);
+                let word = self.session().is_some_and(|session| session.state() == SessionState::Ended);
                 return if word { Ok(0) } else { Err(Errno::ECONNRESET) };
             }
             let moved = self.fill(into, room)?;

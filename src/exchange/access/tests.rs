@@ -237,7 +237,8 @@ fn auth_requests_answer_is_taken_over() {
         let mut ex = site.at("GET /", &[], OUTSIDE);
         assert_eq!(check(&mut ex, &mut site.cx), Flow::Subrequest(b"/who"[..].into()));
         let challenges = vec![b"Basic".to_vec(), b"Bearer".to_vec()];
-        let answer = auth_request::Answer { status: Status(answered), challenges, values: vec![b"me".to_vec()] };
+        let answer =
+            auth_request::SubrequestVerdict { status: Status(answered), challenges, values: vec![b"me".to_vec()] };
         auth_request::take(&mut ex, &mut site.cx, answer);
         assert_eq!(ex.response.fields.iter().count(), challenged, "{answered}");
         assert_eq!(check(&mut ex, &mut site.cx), expected, "{answered}");

@@ -100,7 +100,7 @@ pub enum Ending {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Progress {
+pub enum ResponseHeadProgress {
     /// Call again with more bytes.
     Partial,
     /// An interim response (1xx but 101) of this many bytes: take them out and `clear`.
@@ -177,9 +177,18 @@ impl ResponseHead {
     ///
     /// # Errors
     /// The rule that the response breaks.
-    pub fn parse(&mut self, buf: &[u8], limit: usize, asked: RequestContext) -> Result<Progress, InvalidResponse> {
+    pub fn parse(
+        &mut self,
+        buf: &[u8],
+        limit: usize,
+        asked: RequestContext,
+    ) -> Result<ResponseHeadProgress, InvalidResponse> {
         if !self.started && !self.start(buf, asked.dialect)? {
-            return if buf.len() >= limit { Err(InvalidResponse::TooBig { limit }) } else { Ok(Progress::Partial) };
+            return if buf.len() >= limit {
+                Err(InvalidResponse::TooBig { limit })
+            } else {
+                Ok(ResponseHeadProgress::Partial)
+            };
         }
         loop {
             if self.started
@@ -207,15 +216,15 @@ impl ResponseHead {
             } else if !line.is_empty() {
                 self.field(line, buf)?;
             } else if (100..200).contains(&self.status) && self.status != 101 {
-                return Ok(Progress::Interim(next));
+                return Ok(ResponseHeadProgress::Interim(next));
             } else {
                 self.len = next;
                 self.finish(buf, asked)?;
-                return Ok(Progress::Complete);
+                return Ok(ResponseHeadProgress::Complete);
             }
         }
         self.scanned = buf.len();
-        if buf.len() >= limit { Err(InvalidResponse::TooBig { limit }) } else { Ok(Progress::Partial) }
+        if buf.len() >= limit { Err(InvalidResponse::TooBig { limit }) } else { Ok(ResponseHeadProgress::Partial) }
     }
 
     /// Whether the first line is to be read as a status line or as a field. False: its bytes do not tell yet.

@@ -203,7 +203,7 @@ fn answers_that_do_not_fit_arrive_whole_and_are_logged_once() {
             far.write_all(asked.as_bytes()).expect("there is room");
             conn.transport.event(epoll::IN);
             let (mut seen, mut next) = (Vec::new(), turn.drive(&mut conn));
-            let blocked = matches!(conn.state, State::Active(_));
+            let blocked = matches!(conn.state, ConnState::Active(_));
             assert!(blocked || junk < usize::MAX, "{name}: nothing goes where nothing fits");
             seen.extend_from_slice(&read(&mut far));
             cut += usize::from(blocked && seen.len() > waiting);

@@ -7,7 +7,7 @@ use super::page::{Input, Page};
 use super::state::{Frame, Include, Sink};
 use super::{Begun, begin};
 use crate::config::model::Level;
-use crate::exchange::access::auth_request::{self, Answer};
+use crate::exchange::access::auth_request::{self, SubrequestVerdict};
 use crate::exchange::body_encoder::Source;
 use crate::exchange::filters::body::{body, end_include};
 use crate::exchange::response::Body;
@@ -128,7 +128,7 @@ fn verdict(ex: &mut Exchange, cx: &mut Services) -> Left {
     if ex.here().settings.logs.subrequests {
         access_log::write(ex, cx);
     }
-    let answer: Option<Answer> = (!ex.abort).then(|| auth_request::answer(ex, cx));
+    let answer: Option<SubrequestVerdict> = (!ex.abort).then(|| auth_request::answer(ex, cx));
     let status = ex.response.status;
     back(ex, cx);
     match answer {

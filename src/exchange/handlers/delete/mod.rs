@@ -24,26 +24,27 @@ use crate::exchange::{Exchange, variables};
 use crate::services::Services;
 use crate::sys::Errno;
 use areas::trim_slashes;
-use place::{Content, Links, Refusal, RemovalTarget};
+use place::{DirectoryContent, Links, Refusal, RemovalTarget};
 use removing::{AllowedRemoval, go, judged, refused};
 use trash::Trash;
 
 /// Removes what the URI names: 204, or a 303 back to the listing if its form requested it.
 pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Removing> {
-    let content = if ex.here().settings.upload.delete_recursive { Content::Removed } else { Content::Kept };
+    let content =
+        if ex.here().settings.upload.delete_recursive { DirectoryContent::Removed } else { DirectoryContent::Kept };
     remove(ex, cx, content, Slash::Free)
 }
 
 /// By dav_methods: a URI that ends in a slash removes the directory with everything below, one that does not removes
 /// no directory at all.
 pub fn dav(ex: &mut Exchange, cx: &mut Services) -> Begun<Removing> {
-    let content = if ex.route.uri.ends_with(b"/") { Content::Removed } else { Content::Kept };
+    let content = if ex.route.uri.ends_with(b"/") { DirectoryContent::Removed } else { DirectoryContent::Kept };
     remove(ex, cx, content, Slash::Required)
 }
 
 /// By WebDAV (RFC 4918 §9.6): a directory is removed with everything below, named with or without its slash.
 pub fn webdav(ex: &mut Exchange, cx: &mut Services) -> Begun<Removing> {
-    remove(ex, cx, Content::Removed, Slash::Free)
+    remove(ex, cx, DirectoryContent::Removed, Slash::Free)
 }
 
 /// Whether a directory must be named with its slash.
@@ -53,7 +54,7 @@ enum Slash {
     Required,
 }
 
-fn remove(ex: &mut Exchange, cx: &mut Services, content: Content, slash: Slash) -> Begun<Removing> {
+fn remove(ex: &mut Exchange, cx: &mut Services, content: DirectoryContent, slash: Slash) -> Begun<Removing> {
     let root = failure::map(ex, cx)?;
     let settings = &ex.here().settings;
     let links = if symlinks::writes_follow(&settings.files.symlinks) { Links::Inside } else { Links::None };
@@ -80,7 +81,7 @@ fn remove(ex: &mut Exchange, cx: &mut Services, content: Content, slash: Slash) 
     {
         return Err(upload::refuse(ex, cx, &refusal));
     }
-    if content == Content::Removed
+    if content == DirectoryContent::Removed
         && is_ruled_below(ex, cx, shown_at.as_deref())
         && let Some(dir) = wanted.place.directory()
     {

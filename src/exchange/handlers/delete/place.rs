@@ -22,7 +22,7 @@ pub enum Links {
 
 /// What becomes of a directory that is not empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Content {
+pub enum DirectoryContent {
     /// It stays, and so does the directory.
     Kept,
     Removed,
@@ -137,7 +137,7 @@ impl RemovalTarget {
     /// itself can still fail.
     pub fn remove(
         &self,
-        content: Content,
+        content: DirectoryContent,
         trash: Option<&Trash>,
         judge: impl FnOnce(&NameStat, BorrowedFd<'_>, &CStr) -> Result<(), Refusal>,
     ) -> Result<Removed, Refusal> {
@@ -163,7 +163,7 @@ impl RemovalTarget {
         judge(&NameStat { itself, content: followed }, parent.as_fd(), &self.name)?;
         if let Some(trash) = trash {
             if itself.kind == FileKind::Dir
-                && content == Content::Kept
+                && content == DirectoryContent::Kept
                 && !remove_tree::is_empty(parent.as_fd(), &self.name).map_err(failed("open()"))?
             {
                 return Err(Refusal::Failed { call: "rmdir()", errno: Errno::ENOTEMPTY });
@@ -177,7 +177,7 @@ impl RemovalTarget {
         let what = if itself.kind == FileKind::Dir { Unlink::Dir } else { Unlink::File };
         match (file::unlink_at(dir, &self.name, what), what) {
             (Ok(()), _) => Ok(Removed::Gone),
-            (Err(Errno::ENOTEMPTY | Errno::EEXIST), Unlink::Dir) if content == Content::Removed => {
+            (Err(Errno::ENOTEMPTY | Errno::EEXIST), Unlink::Dir) if content == DirectoryContent::Removed => {
                 let removal = Removal::new(parent, &self.name).map_err(failed("open()"))?;
                 Ok(Removed::Begun(Box::new(removal)))
             }

@@ -2,7 +2,7 @@
 //! finished even if its client goes away: a tree that is half removed is of no use.
 
 use super::areas::{holds_area, holds_kept, is_area, trim_slashes};
-use super::place::{Content, NameStat, Refusal, RemovalTarget, Removed};
+use super::place::{DirectoryContent, NameStat, Refusal, RemovalTarget, Removed};
 use super::trash::Trash;
 use crate::config::model::Level;
 use crate::exchange::Exchange;
@@ -34,7 +34,7 @@ type Rules = Box<(TreeRules, PathRules)>;
 /// A removal that the request's own location allows.
 pub struct AllowedRemoval {
     pub(super) place: RemovalTarget,
-    pub(super) content: Content,
+    pub(super) content: DirectoryContent,
     pub(super) trash: Option<Trash>,
     /// It ends in the slash that a directory's name must have.
     pub(super) named_right: bool,
@@ -239,7 +239,7 @@ pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &AllowedRemoval) 
         } else {
             check(ex, found, *content)?;
         }
-        if found.itself.kind == FileKind::Dir && content == &Content::Removed && holds_kept(ex, dir, name) {
+        if found.itself.kind == FileKind::Dir && content == &DirectoryContent::Removed && holds_kept(ex, dir, name) {
             return Err(Refusal::Area);
         }
         guard::hold(ex, cx, &mut locks).map_err(of_version)?;
@@ -354,8 +354,8 @@ fn status(errno: Errno) -> (Status, Level) {
 }
 
 /// The last check before the name is gone: preconditions (RFC 9110 §13.1), and directories of areas.
-fn check(ex: &Exchange, found: &NameStat, content: Content) -> Result<(), Refusal> {
-    if found.itself.kind == FileKind::Dir && (is_area(ex) || content == Content::Removed && holds_area(ex)) {
+fn check(ex: &Exchange, found: &NameStat, content: DirectoryContent) -> Result<(), Refusal> {
+    if found.itself.kind == FileKind::Dir && (is_area(ex) || content == DirectoryContent::Removed && holds_area(ex)) {
         return Err(Refusal::Area);
     }
     match versions::allow(versions::own(ex), ex, Some(&found.itself), found.content.as_ref()) {

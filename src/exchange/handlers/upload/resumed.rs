@@ -11,7 +11,7 @@ use super::state::{NamePolicy, Upload};
 use super::target_dir::{self, TargetDir};
 use super::target_path::{self, TargetKind};
 use super::temp_file::Part;
-use crate::config::settings::upload::{Store, Upload as Rules, VerifyDigest};
+use crate::config::settings::upload::{Store, UploadSettings, VerifyDigest};
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
 use crate::http::h1::head::Head;
@@ -283,7 +283,7 @@ pub fn whole_digests(ex: &Exchange, promised: &[u8], ends: bool) -> Result<(Dige
 fn find(
     ex: &mut Exchange,
     cx: &mut Services,
-    rules: &Rules,
+    rules: &UploadSettings,
     named: bool,
 ) -> Result<(TargetDir, Option<Vec<u8>>), Refusal> {
     if rules.store == Store::Off {

@@ -7,7 +7,7 @@ use super::state::{NamePolicy, Upload};
 use super::target_dir::TargetDir;
 use super::target_path::TargetKind;
 use super::{answer, digest, rate_limit, raw, rules, target_dir};
-use crate::config::settings::upload::{Duplicate, Store, Upload as Rules};
+use crate::config::settings::upload::{Duplicate, Store, UploadSettings};
 use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::handlers::methods;
 use crate::exchange::origin::{self, Sender};
@@ -96,7 +96,7 @@ fn prepare(ex: &mut Exchange, cx: &mut Services) -> Result<Box<Upload>, Refusal>
 }
 
 /// Whether this location accepts uploads from the page that sends this one.
-fn check_sender(ex: &Exchange, rules: &Rules) -> Result<(), Refusal> {
+fn check_sender(ex: &Exchange, rules: &UploadSettings) -> Result<(), Refusal> {
     if rules.store == Store::Off {
         return Err(Refusal::new(Status::FORBIDDEN, "uploads are off here"));
     }
@@ -117,7 +117,7 @@ fn check_sender(ex: &Exchange, rules: &Rules) -> Result<(), Refusal> {
 fn assemble(
     ex: &Exchange,
     cx: &Services,
-    rules: Rc<Rules>,
+    rules: Rc<UploadSettings>,
     place: TargetDir,
     form: Option<Box<Form>>,
     length: u64,

@@ -9,7 +9,7 @@ use super::refusal::Refusal;
 use super::rules;
 use super::target_dir::TargetDir;
 use super::temp_file::{ByPlace, Part};
-use crate::config::settings::upload::{Duplicate, Upload as Rules};
+use crate::config::settings::upload::{Duplicate, UploadSettings};
 use crate::exchange::Exchange;
 use crate::exchange::handlers::versions::{self, Versions};
 use crate::http::etag::ETag;
@@ -31,7 +31,7 @@ pub use super::temp_file::Which;
 
 /// An upload whose body is arriving.
 pub struct Upload {
-    pub(super) rules: Rc<Rules>,
+    pub(super) rules: Rc<UploadSettings>,
     pub(super) place: TargetDir,
     /// The directories below it that names of files contain.
     pub(super) folders: Vec<Folder>,
@@ -77,7 +77,13 @@ pub struct Upload {
 
 impl Upload {
     /// One with no file yet, by the request's own rules.
-    pub fn new(ex: &Exchange, cx: &Services, rules: Rc<Rules>, place: TargetDir, policy: NamePolicy) -> Upload {
+    pub fn new(
+        ex: &Exchange,
+        cx: &Services,
+        rules: Rc<UploadSettings>,
+        place: TargetDir,
+        policy: NamePolicy,
+    ) -> Upload {
         let made = Making::storing_in(&cx.uploading, place.dir.as_fd());
         Upload {
             most: rules::largest(ex),
@@ -231,7 +237,7 @@ pub struct Folder {
     pub place: TargetDir,
 }
 
-/// The directory; a free function, so that the parts of an [`Upload`] can be changed meanwhile.
+/// The directory; a free function, so that the parts of an [`UploadSettings`] can be changed meanwhile.
 pub fn place<'a>(own: &'a TargetDir, folders: &'a [Folder], which: Which) -> &'a TargetDir {
     which.and_then(|at| folders.get(at)).map_or(own, |folder| &folder.place)
 }

@@ -7,7 +7,7 @@
 use super::name::{Manner, Names};
 use super::refusal::Refusal;
 use super::target_path::{self, NUL, TargetKind, TargetPath, c_path};
-use crate::config::settings::upload::{NameRule, Store, Upload as Rules};
+use crate::config::settings::upload::{NameRule, Store, UploadSettings};
 use crate::config::value::Mode;
 use crate::exchange::Exchange;
 use crate::exchange::handlers::symlinks;
@@ -51,7 +51,7 @@ pub struct TargetDir {
 pub fn find(
     ex: &mut Exchange,
     cx: &mut Services,
-    rules: &Rules,
+    rules: &UploadSettings,
     wanted: TargetKind,
 ) -> Result<(TargetDir, Option<Vec<u8>>), Refusal> {
     let (split, base) = target_path::find(wanted, ex, cx, rules)?;
@@ -167,7 +167,7 @@ fn quota_area(
 }
 
 /// The quota area of the request's URI, which exists, and its path.
-pub fn area_of(ex: &mut Exchange, cx: &mut Services, rules: &Rules) -> Result<(Rc<Area>, Vec<u8>), Refusal> {
+pub fn area_of(ex: &mut Exchange, cx: &mut Services, rules: &UploadSettings) -> Result<(Rc<Area>, Vec<u8>), Refusal> {
     let path = target_path::split(ex, cx, rules)
         .map(|(split, _)| split.path.get(..split.area).unwrap_or_default().to_vec())?;
     let failed = |call, e| Refusal::call(call, &path, e);
@@ -176,7 +176,7 @@ pub fn area_of(ex: &mut Exchange, cx: &mut Services, rules: &Rules) -> Result<(R
     Ok((area, path))
 }
 
-fn open_base(split: &TargetPath, rules: &Rules, cx: &mut Services) -> Result<Rc<OwnedFd>, Refusal> {
+fn open_base(split: &TargetPath, rules: &UploadSettings, cx: &mut Services) -> Result<Rc<OwnedFd>, Refusal> {
     let base = c_path(&split.path[..split.trusted])?;
     match cx.directories.open(&base, &cx.now) {
         // The configuration names the store, so it may be made.

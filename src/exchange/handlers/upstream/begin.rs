@@ -92,8 +92,8 @@ fn begin_body(ex: &mut Exchange, protocol: Protocol) -> Result<bool, Flow> {
     let gathers = ex.rx == Rx::Body && (buffers || is_here(ex));
     if gathers {
         let body = match buffers {
-            true => body::Body::new(&ex.request.head, &ex.here().settings),
-            false => body::Body::in_memory(),
+            true => body::BufferedBody::new(&ex.request.head, &ex.here().settings),
+            false => body::BufferedBody::in_memory(),
         };
         ex.log.upstream.get_or_insert_default().body = Some(body);
     }

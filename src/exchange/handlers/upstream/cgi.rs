@@ -11,7 +11,7 @@ use super::settings::settings;
 use super::state::{RequestBody, Script, UpstreamRequest};
 use super::stored::{self, Links};
 use crate::config::addr::PeerAddr;
-use crate::config::model::{Content, Level, LocationKind};
+use crate::config::model::{ContentHandler, Level, LocationKind};
 use crate::config::settings::cgi::Interpreter;
 use crate::config::settings::proxy_pass::Protocol;
 use crate::config::settings::upstream::Upstream;
@@ -44,9 +44,9 @@ pub fn is_program(ex: &Exchange) -> bool {
     let here = ex.here();
     let extensions = &here.settings.cgi.extensions;
     match here.content {
-        Content::Cgi => true,
+        ContentHandler::Cgi => true,
         // Most locations have none: their URIs are not searched.
-        Content::Files => !extensions.is_empty() && by_extension(&ex.route.uri, extensions).next().is_some(),
+        ContentHandler::Files => !extensions.is_empty() && by_extension(&ex.route.uri, extensions).next().is_some(),
         _ => false,
     }
 }
@@ -67,7 +67,7 @@ fn by_extension<'e>(
 /// Where the name of the program may end, in the order in which files are looked for.
 fn ends(ex: &Exchange) -> Vec<(usize, Interpreter)> {
     let uri = &ex.route.uri;
-    if ex.here().content == Content::Files {
+    if ex.here().content == ContentHandler::Files {
         let found = by_extension(uri, &ex.here().settings.cgi.extensions);
         return found.take(DEPTH).map(|(end, interpreter)| (end, interpreter.clone())).collect();
     }
@@ -103,7 +103,7 @@ fn has_place(ex: &Exchange, cx: &mut Services) -> Result<(), Flow> {
 
 fn find(ex: &mut Exchange, cx: &mut Services) -> Result<Script, Status> {
     let uri = ex.route.uri.clone();
-    let is_by_extension = ex.here().content == Content::Files;
+    let is_by_extension = ex.here().content == ContentHandler::Files;
     for (end, interpreter) in ends(ex) {
         let Mapped::Path { root } = paths::map_uri(ex, cx, uri.get(..end).unwrap_or_default()) else { break };
         let path = ex.route.path.clone();
@@ -154,7 +154,7 @@ fn location_matches_script(ex: &mut Exchange, cx: &mut Services, name: &[u8], pa
 fn is_file_at_home(ex: &mut Exchange, cx: &mut Services, uri: &[u8]) -> bool {
     let home = ex.config.location(ex.route.way.home);
     let runs_it = || by_extension(uri, &home.settings.cgi.extensions).any(|(end, _)| end == uri.len());
-    if home.content != Content::Files || runs_it() {
+    if home.content != ContentHandler::Files || runs_it() {
         return false;
     }
     if home.settings.files.alias == Some(u32::MAX) || home.settings.files.root.constant().is_none() {

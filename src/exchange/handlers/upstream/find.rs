@@ -13,7 +13,7 @@ use crate::exchange::flow::Flow;
 use crate::exchange::{Exchange, variables};
 use crate::http::status::Status;
 use crate::services::Services;
-use crate::services::resolver::{Answer, Outcome, Question, Records, Submitted, Want};
+use crate::services::resolver::{Answer, LookupResult, Question, Records, Submitted, Want};
 use crate::services::upstream_names::of_addresses;
 use std::net::Ipv4Addr;
 use std::rc::Rc;
@@ -117,7 +117,13 @@ fn look_up(ex: &mut Exchange, cx: &mut Services, url: &Url<'_>, protocol: Protoc
     }
 }
 
-fn made(ex: &mut Exchange, cx: &mut Services, host: &str, port: u16, outcome: Outcome) -> Result<Rc<Upstream>, Status> {
+fn made(
+    ex: &mut Exchange,
+    cx: &mut Services,
+    host: &str,
+    port: u16,
+    outcome: LookupResult,
+) -> Result<Rc<Upstream>, Status> {
     match outcome {
         Ok(Answer { found: Records::Addresses(ips), .. }) => Ok(Rc::new(of_addresses(host, &ips, port))),
         Ok(_) => Err(Status::BAD_GATEWAY),

@@ -7,7 +7,7 @@ use super::record::RequestTarget;
 use super::request_body::passes_body;
 use super::settings::settings;
 use super::state::{BodyFraming, RequestBody, UpstreamRequest};
-use crate::config::settings::proxy::Proxy as Settings;
+use crate::config::settings::proxy::ProxySettings;
 use crate::exchange::{Exchange, variables};
 use crate::http::field_syntax::{is_token, list};
 use crate::http::h1::framing::Framing;
@@ -89,7 +89,7 @@ fn framing(ex: &Exchange, set: Option<&[u8]>, version: Version) -> Result<(Lengt
 fn method<'a>(
     ex: &'a mut Exchange,
     cx: &mut Services,
-    settings: &Settings,
+    settings: &ProxySettings,
     caches: bool,
 ) -> Result<Cow<'a, [u8]>, Status> {
     let method = match &settings.method {
@@ -103,7 +103,7 @@ fn method<'a>(
 }
 
 /// Writes Host, then the fields of proxy_set_header. Returns whether they request an upgrade.
-fn set_fields(ex: &mut Exchange, cx: &mut Services, settings: &Settings, host: &[u8], out: &mut Vec<u8>) -> bool {
+fn set_fields(ex: &mut Exchange, cx: &mut Services, settings: &ProxySettings, host: &[u8], out: &mut Vec<u8>) -> bool {
     let mut value = Vec::new();
     // The last of several lines wins (nginx): one from an include, say, and the location's own.
     let set = settings.set_headers.iter().rfind(|(name, _)| name.eq_ignore_ascii_case(b"host"));

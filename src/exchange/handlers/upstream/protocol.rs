@@ -12,7 +12,7 @@ use super::settings::settings;
 use super::state::{BodyFraming, Reading, UpstreamRequest};
 use super::{gateway, http1};
 use crate::config::model::Level;
-use crate::config::settings::proxy::Proxy as Settings;
+use crate::config::settings::proxy::ProxySettings;
 use crate::config::settings::proxy_pass::Protocol;
 use crate::exchange::Exchange;
 use crate::http::fastcgi::{self, Event};
@@ -73,7 +73,7 @@ impl Protocol {
 
     /// Whether a field of an upstream's head, early hints or trailers is passed to the client: none that concerns the
     /// connection or the framing is, and none that the configuration hides.
-    pub(super) fn passes(self, settings: &Settings, id: HeaderId, name: &[u8]) -> bool {
+    pub(super) fn passes(self, settings: &ProxySettings, id: HeaderId, name: &[u8]) -> bool {
         let is = |names: &[Box<[u8]>]| names.iter().any(|n| n.eq_ignore_ascii_case(name));
         let is_of_connection = matches!(
             id,

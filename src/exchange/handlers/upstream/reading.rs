@@ -14,7 +14,7 @@ use crate::exchange::pace::Pace;
 use crate::exchange::{Exchange, Tx, variables};
 use crate::http::h1::body::Decoder;
 use crate::http::h1::framing::Framing;
-use crate::http::h1::response::{Ending, Progress};
+use crate::http::h1::response::{Ending, ResponseHeadProgress};
 use crate::services::Services;
 use crate::sys::process::Exit;
 use std::ops::Range;
@@ -93,21 +93,21 @@ impl UpstreamRequest {
         let end = loop {
             let rest = text.get(at..).unwrap_or_default();
             match self.head.parse(rest, limit, self.asked) {
-                Ok(Progress::Partial) if before > 0 => {
+                Ok(ResponseHeadProgress::Partial) if before > 0 => {
                     held.drain(..at);
                     self.input = held;
                     return Ok(None);
                 }
-                Ok(Progress::Partial) => {
+                Ok(ResponseHeadProgress::Partial) => {
                     self.input = rest.to_vec();
                     return Ok(None);
                 }
-                Ok(Progress::Interim(n)) => {
+                Ok(ResponseHeadProgress::Interim(n)) => {
                     self.interim(ex, cx, rest, n)?;
                     at += n;
                     self.head.clear();
                 }
-                Ok(Progress::Complete) => break at + self.head.len,
+                Ok(ResponseHeadProgress::Complete) => break at + self.head.len,
                 Err(bad) => {
                     let what = format_args!("{bad} while reading response header from upstream");
                     ex.report(cx, Level::Error, what);

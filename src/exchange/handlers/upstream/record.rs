@@ -1,7 +1,7 @@
 //! Which upstreams a request used, for `$upstream_*`, `$proxy_*` and the error log; kept until the next request.
 
 use crate::config::settings::proxy_pass::Protocol;
-use crate::exchange::body::Body;
+use crate::exchange::body::BufferedBody;
 use crate::http::h1::field::Field;
 use crate::http::h1::request::Length;
 use crate::http::h1::response::ResponseHead;
@@ -20,7 +20,7 @@ pub struct UpstreamRecord {
     /// Trailer lines of the last response, each with its CRLF.
     pub trailers: Vec<u8>,
     /// The request body if it was buffered (`$request_body`).
-    pub body: Option<Body>,
+    pub body: Option<BufferedBody>,
     /// The request body if it was streamed and is small.
     streamed: Streamed,
     /// `$proxy_host` and `$proxy_port`.

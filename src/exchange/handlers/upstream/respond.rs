@@ -7,7 +7,7 @@ use super::settings::settings;
 use super::state::{UpstreamPhase, UpstreamRequest};
 use super::{cookie, rewrite};
 use crate::config::model::Level;
-use crate::config::settings::proxy::{Ignore, Proxy as Settings};
+use crate::config::settings::proxy::{Ignore, ProxySettings};
 use crate::config::value::Size;
 use crate::exchange::flow::Flow;
 use crate::exchange::response::{Body, ContentType, Window};
@@ -204,7 +204,7 @@ fn keep_lines(head: &ReceivedHead, ex: &mut Exchange, cx: &mut Services) {
 }
 
 /// X-Accel-Limit-Rate: the rate for the client, also after X-Accel-Redirect.
-fn rate(received: &ReceivedHead, ex: &mut Exchange, settings: &Settings) {
+fn rate(received: &ReceivedHead, ex: &mut Exchange, settings: &ProxySettings) {
     if !settings.ignore.limit_rate
         && let Some(rate) = received.get(HeaderId::XAccelLimitRate).and_then(|value| Size::parse(value).ok())
     {
@@ -213,7 +213,7 @@ fn rate(received: &ReceivedHead, ex: &mut Exchange, settings: &Settings) {
 }
 
 /// Decides by X-Accel-Buffering or else by the configuration whether the response is passed on without buffering.
-fn pace(received: &ReceivedHead, ex: &mut Exchange, settings: &Settings) {
+fn pace(received: &ReceivedHead, ex: &mut Exchange, settings: &ProxySettings) {
     let buffering = received.get(HeaderId::XAccelBuffering).filter(|_| !settings.ignore.buffering);
     ex.response.at_once = match buffering.map(<[u8]>::to_ascii_lowercase).as_deref() {
         Some(b"yes") => false,

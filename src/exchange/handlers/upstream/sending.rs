@@ -14,7 +14,7 @@ use crate::exchange::flow::Flow;
 use crate::exchange::{Exchange, Printable, Rx, body, variables};
 use crate::http::status::Status;
 use crate::services::Services;
-use crate::services::temp_dir::Failure;
+use crate::services::temp_dir::TempFileError;
 use crate::services::upstream_balance::{BalanceKey, Outcome, PeerState};
 use crate::services::upstream_time::RequestTimes;
 use crate::sys::Errno;
@@ -31,7 +31,7 @@ const PIECE: usize = 64 << 10;
 fn with_body(
     ex: &mut Exchange,
     cx: &mut Services,
-    what: impl FnOnce(&mut body::Body, body::Temp<'_>) -> Result<Moved, Failure>,
+    what: impl FnOnce(&mut body::BufferedBody, body::Temp<'_>) -> Result<Moved, TempFileError>,
 ) -> Result<(), Flow> {
     let temp = ex.here().settings.body.temp.clone();
     let Some(body) = ex.log.upstream.as_mut().and_then(|record| record.body.as_mut()) else { return Ok(()) };
@@ -43,7 +43,7 @@ fn with_body(
             ex.report(cx, level, format_args!("a client request body is buffered to a temporary file {shown}"));
             Ok(())
         }
-        Err(Failure { call, path, errno }) => {
+        Err(TempFileError { call, path, errno }) => {
             ex.report(cx, Level::Crit, format_args!("{call} \"{}\" failed {errno}", Printable(&path)));
             Err(Flow::Status(match errno {
                 Errno::ENOSPC | Errno::EDQUOT => Status::INSUFFICIENT_STORAGE,

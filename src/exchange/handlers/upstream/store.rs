@@ -2,7 +2,7 @@
 //!
 //! Invariants: a file appears completely or not at all; nothing in a request leads outside the configured directory.
 //! Errors do not affect the client: they are logged, and the response continues. If there is no room under upload_quota
-//! ([`super::budget`]), nothing of the copy remains, nor do directories that were created for it.
+//! ([`super::store_quota`]), nothing of the copy remains, nor do directories that were created for it.
 
 use super::record::ReceivedHead;
 use super::settings;

@@ -46,7 +46,7 @@ impl Scratch {
     /// Removes to the end, however many steps that takes.
     fn remove(
         place: &RemovalTarget,
-        content: Content,
+        content: DirectoryContent,
         judge: impl FnOnce(&NameStat) -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
         let Removed::Begun(mut removal) = place.remove(content, None, |found, _, _| judge(found))? else {
@@ -124,7 +124,7 @@ fn a_name_is_removed_and_nothing_else() {
         let scratch = Scratch::new("table");
         let mut tree = scratch.tree();
         let place = scratch.place(below, *links).expect("a name below the area");
-        let outcome = Scratch::remove(&place, Content::Kept, |_| Ok(()));
+        let outcome = Scratch::remove(&place, DirectoryContent::Kept, |_| Ok(()));
         match expected {
             Ok(gone) => {
                 assert_eq!(outcome, Ok(()), "{name}");
@@ -152,10 +152,10 @@ fn a_tree_is_removed_without_what_its_links_lead_to() {
     }
     let place = scratch.place("/sub/", Links::Inside).expect("a name");
     assert!(matches!(
-        Scratch::remove(&place, Content::Kept, |_| Ok(())),
+        Scratch::remove(&place, DirectoryContent::Kept, |_| Ok(())),
         Err(Refusal::Failed { errno: Errno::ENOTEMPTY, .. })
     ));
-    assert_eq!(Scratch::remove(&place, Content::Removed, |_| Ok(())), Ok(()));
+    assert_eq!(Scratch::remove(&place, DirectoryContent::Removed, |_| Ok(())), Ok(()));
     let left: Vec<String> =
         tree.into_iter().filter(|path| path != "area/sub" && !path.starts_with("area/sub/")).collect();
     assert_eq!(scratch.tree(), left);
@@ -182,7 +182,7 @@ fn a_tree_may_be_as_large_and_as_deep_as_it_likes() {
     drop(dir);
     for name in ["/large", "/deep/"] {
         let place = scratch.place(name, Links::Inside).expect("a name");
-        assert_eq!(Scratch::remove(&place, Content::Removed, |_| Ok(())), Ok(()), "{name}");
+        assert_eq!(Scratch::remove(&place, DirectoryContent::Removed, |_| Ok(())), Ok(()), "{name}");
     }
     assert_eq!(scratch.tree(), tree);
 }
@@ -208,9 +208,9 @@ fn a_link_that_is_swapped_in_meanwhile_leads_nowhere() {
             let _ = fs::create_dir_all(scratch.0.join("area/t/a"));
             let place = scratch.place("/t", Links::Inside).expect("a name");
             // However it ends.
-            let _ = Scratch::remove(&place, Content::Removed, |_| Ok(()));
+            let _ = Scratch::remove(&place, DirectoryContent::Removed, |_| Ok(()));
             let place = scratch.place("/t/a/b/x", Links::Inside).expect("a name");
-            let _ = Scratch::remove(&place, Content::Removed, |_| Ok(()));
+            let _ = Scratch::remove(&place, DirectoryContent::Removed, |_| Ok(()));
             assert!(outside.join("x").exists() && outside.join("empty").is_dir());
         }
         stop.store(true, std::sync::atomic::Ordering::Relaxed);
@@ -237,7 +237,7 @@ fn the_judge_sees_the_link_and_its_content_and_has_the_last_word() {
         ("/empty", FileKind::Dir, Some(FileKind::Dir)),
     ] {
         let place = scratch.place(below, Links::Inside).expect("a name");
-        let outcome = Scratch::remove(&place, Content::Kept, |found| {
+        let outcome = Scratch::remove(&place, DirectoryContent::Kept, |found| {
             seen.set(Some((found.itself.kind, found.content.map(|stat| stat.kind))));
             Err(Refusal::Precondition)
         });
