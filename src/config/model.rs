@@ -60,7 +60,7 @@ pub struct Config {
     pub trashes: Vec<Box<[u8]>>,
     /// Directories whose contents are not served below a root that contains them: trashes that are not shown, the state of
     /// unfinished uploads, and the server's own keys.
-    pub hidden_places: Vec<Box<[u8]>>,
+    pub hidden_dirs: Vec<Box<[u8]>>,
 }
 
 impl Config {

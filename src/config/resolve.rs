@@ -10,7 +10,7 @@ mod blocks;
 mod check;
 mod constant_hosts;
 mod executed_stores;
-mod hidden_places;
+mod hidden_dirs;
 mod languages;
 pub mod lexical;
 mod lists;
@@ -256,11 +256,11 @@ impl Build {
         checkpoint::pass_costly();
         let stores = upload::stores(stores.into_iter());
         checkpoint::pass_costly();
-        let hidden_places = self.hidden_places(&stores, &write_areas, &acme);
+        let hidden_dirs = self.hidden_dirs(&stores, &write_areas, &acme);
         checkpoint::pass_costly();
         let config = Config {
             trashes,
-            hidden_places,
+            hidden_dirs,
             process: self.process,
             endpoints,
             sockets,

@@ -56,7 +56,7 @@ fn is_repeatable(ex: &Exchange, cx: &Services) -> bool {
         && ex.sub.is_none()
         && ex.proxy_header.is_none()
         && ex.limit_rate.is_none()
-        && ex.places.is_empty();
+        && ex.limit_slots.is_empty();
     // HTTP/2: a stream ends with its response, whatever becomes of the connection.
     let ends_as_usual = match ex.out.has_frames() {
         true => !ex.closes,

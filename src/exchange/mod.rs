@@ -160,7 +160,7 @@ pub struct Exchange {
     /// The directory from which random_index picks a file, while it is read.
     pub draw: Option<Box<handlers::autoindex::Draw>>,
     /// The request's slots in limit_conn: zone and key.
-    pub places: Vec<(Rc<str>, Rc<[u8]>)>,
+    pub limit_slots: Vec<(Rc<str>, Rc<[u8]>)>,
     /// Close without a response (return 444).
     pub abort: bool,
     /// What the client sends after this request may be anything but a request: the connection ends with the response.
@@ -219,7 +219,7 @@ impl Exchange {
             pace: None,
             pause: None,
             draw: None,
-            places: Vec::new(),
+            limit_slots: Vec::new(),
             abort: false,
             closes: false,
             is_last: false,
@@ -263,7 +263,7 @@ impl Exchange {
 
     /// Forgets the request that was answered: nothing of it stays but capacity and unsent output.
     pub fn next_request(&mut self, cx: &mut Services) {
-        self.give_places_back(cx);
+        self.release_limit_slots(cx);
         // Field by field: most have what they begin with, and nothing is moved. No field can be forgotten.
         let Exchange {
             config: _,
@@ -288,7 +288,7 @@ impl Exchange {
             pace,
             pause,
             draw,
-            places,
+            limit_slots,
             abort,
             closes,
             is_last,
@@ -313,7 +313,7 @@ impl Exchange {
         (*body_at_hand, *body_is_here, *body_received, *body_lost) = (false, false, 0, false);
         *trailers = Trailers::default();
         (*limit_rate, *limit_rate_after, *pace, *pause) = (None, 0, None, None);
-        places.clear();
+        limit_slots.clear();
         (*abort, *closes, *is_last) = (false, false, false);
         (*draw, *ssi, *auth_request, *sub, *again) = (None, None, None, None, None);
         *basis = Basis::default();
@@ -459,8 +459,8 @@ impl Exchange {
     }
 
     /// Releases the request's slots in limit_conn.
-    pub fn give_places_back(&mut self, cx: &mut Services) {
-        for (zone, key) in self.places.drain(..) {
+    pub fn release_limit_slots(&mut self, cx: &mut Services) {
+        for (zone, key) in self.limit_slots.drain(..) {
             cx.limits.leave(&zone, &key);
         }
     }

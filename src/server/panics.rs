@@ -32,7 +32,7 @@ impl Server {
             && let ConnState::Active(mut active) = std::mem::replace(&mut conn.state, ConnState::Idle)
         {
             self.pool.upstream_conns.leave(&mut active.upstream_conn, &mut self.cx);
-            active.ex.give_places_back(&mut self.cx);
+            active.ex.release_limit_slots(&mut self.cx);
             let stats = &mut self.cx.stats;
             let count = if active.ex.rx == Rx::Head { &mut stats.reading } else { &mut stats.writing };
             *count = count.saturating_sub(1);

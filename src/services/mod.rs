@@ -7,6 +7,7 @@ pub mod boot;
 pub mod children;
 pub mod clock;
 pub mod compressors;
+pub mod configured_dirs;
 pub mod dav_locks;
 pub mod descriptors;
 pub mod dir_path;
@@ -26,7 +27,6 @@ pub mod logs;
 pub mod open_files;
 pub mod overload;
 pub mod passwords;
-pub mod places;
 pub mod presence;
 pub mod quotas;
 pub mod real_paths;
@@ -57,6 +57,7 @@ use boot::Boot;
 use children::Children;
 use clock::Clock;
 use compressors::Compressors;
+use configured_dirs::ConfiguredDirs;
 use dav_locks::DavLocks;
 use descriptors::Descriptors;
 use dir_watch::DirWatch;
@@ -64,13 +65,12 @@ use directories::Directories;
 use file_digests::FileDigests;
 use handshakes::Handshakes;
 use judged_trees::JudgedTrees;
-use limits::Limits;
+use limits::LimitCounters;
 use listings::Listings;
 use logs::Logs;
 use open_files::FileCache;
 use overload::Overload;
 use passwords::Passwords;
-use places::Places;
 use quotas::Quotas;
 use real_paths::RealPaths;
 use resolver::Resolver;
@@ -114,9 +114,9 @@ pub struct Services {
     /// Real paths of scripts, with all links followed.
     pub real_paths: RealPaths,
     /// Real paths of directories in which clients may store files: these files are never executed.
-    pub stored_places: Places,
+    pub store_dirs: ConfiguredDirs,
     /// Real paths of directories whose contents are never served.
-    pub hidden_places: Places,
+    pub hidden_dirs: ConfiguredDirs,
     /// A response has needed much memory: it is returned to the system once nothing happens.
     pub has_used_much: bool,
     pub temp_names: TempNames,
@@ -136,7 +136,7 @@ pub struct Services {
     pub handshakes: Handshakes,
     /// Certificates obtained by ACME.
     pub acme: Acme,
-    pub limits: Limits,
+    pub limits: LimitCounters,
     pub passwords: Passwords,
     pub user_file: UserFile,
     /// The state of upstream servers: whose turn is next, and which have failed.
@@ -215,8 +215,8 @@ impl Services {
             dir_watch: DirWatch::default(),
             directories: Directories::default(),
             real_paths: RealPaths::default(),
-            stored_places: Places::stored(),
-            hidden_places: Places::hidden(),
+            store_dirs: ConfiguredDirs::stored(),
+            hidden_dirs: ConfiguredDirs::hidden(),
             has_used_much: false,
             temp_names: TempNames::default(),
             file_digests: FileDigests::default(),
@@ -229,7 +229,7 @@ impl Services {
             stats: Stats::default(),
             handshakes: Handshakes::default(),
             acme: Acme::default(),
-            limits: Limits::default(),
+            limits: LimitCounters::default(),
             passwords: Passwords::default(),
             user_file: UserFile::default(),
             upstream_balance: Balance::default(),

@@ -150,12 +150,12 @@ fn connections(ex: &mut Exchange, cx: &mut Services, limits: &LimitSettings) -> 
         let Some(key) = keys.of(ex, cx, zone, template, LONGEST_CONNECTION_KEY) else { continue };
         ex.log.limit_conn = Some(LimitOutcome::Passed);
         if cx.limits.enter(&zone.name, &key, limit.most, zone.size.0) {
-            ex.places.push((Rc::clone(&zone.name), key));
+            ex.limit_slots.push((Rc::clone(&zone.name), key));
             continue;
         }
         let dry = if limits.connection_dry_run { ", dry run," } else { "" };
         ex.report(cx, limits.connection_level, format_args!("limiting connections{dry} by zone \"{}\"", zone.name));
-        ex.give_places_back(cx);
+        ex.release_limit_slots(cx);
         if limits.connection_dry_run {
             ex.log.limit_conn = Some(LimitOutcome::RejectedDryRun);
             return Flow::Next;

@@ -380,14 +380,14 @@ fn connections_above_their_limit_are_refused_until_one_is_over() {
     let mut first = enter(&mut site, "GET /", OUTSIDE, Flow::Next, LimitOutcome::Passed);
     let second = enter(&mut site, "GET /", OUTSIDE, Flow::Next, LimitOutcome::Passed);
     let third = enter(&mut site, "GET /", OUTSIDE, status(429), LimitOutcome::Rejected);
-    assert!(second.places.len() == 1 && third.places.is_empty());
+    assert!(second.limit_slots.len() == 1 && third.limit_slots.is_empty());
     enter(&mut site, "GET /", INSIDE, Flow::Next, LimitOutcome::Passed);
     let both = enter(&mut site, "GET /both/", OUTSIDE, status(503), LimitOutcome::Rejected);
-    assert!(both.places.is_empty(), "what it had of the other zone is given back");
+    assert!(both.limit_slots.is_empty(), "what it had of the other zone is given back");
     enter(&mut site, "GET /dry/", OUTSIDE, Flow::Next, LimitOutcome::RejectedDryRun);
     assert_eq!(limits::check(&mut first, &mut site.cx), Flow::Next, "it is counted once");
-    assert_eq!(first.places.len(), 1);
-    first.give_places_back(&mut site.cx);
+    assert_eq!(first.limit_slots.len(), 1);
+    first.release_limit_slots(&mut site.cx);
     enter(&mut site, "GET /", OUTSIDE, Flow::Next, LimitOutcome::Passed);
 }
 

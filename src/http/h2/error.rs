@@ -1,5 +1,6 @@
 //! Everything a client can do wrong on an HTTP/2 connection, as data: which error code answers it, and a sentence for
-//! the log. A [`ConnectionFault`] ends the connection with GOAWAY, a [`StreamFault`] one stream with RST_STREAM (RFC 9113 §5.4).
+//! the log. A [`ConnectionFault`] ends the connection with GOAWAY, a [`StreamFault`] one stream with RST_STREAM
+//! (RFC 9113 §5.4).
 
 pub use super::numbers::ErrorCode;
 

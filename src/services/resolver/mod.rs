@@ -1,6 +1,6 @@
 //! Resolves names at request time: a stub resolver whose sockets are in a separate epoll, which the event loop watches.
 //! A caller gets an answer at once (cache, /etc/hosts) or a ticket; when the answer arrives, its [`Wake`] is in
-//! [`ResolverSettings::woken`].
+//! [`Resolver::woken`].
 //!
 //! Each lookup has its own socket, so that ports are as hard to guess as ids. Invariant: every lookup has a request
 //! that waits for it; it ends when the last one gives up.
@@ -89,7 +89,7 @@ pub struct Resolver {
 }
 
 impl Resolver {
-    /// The descriptor for the event loop: readable when [`ResolverSettings::receive`] must be called. None before the first
+    /// The descriptor for the event loop: readable when [`Resolver::receive`] must be called. None before the first
     /// lookup.
     pub fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.epoll.as_ref().map(Epoll::fd)
@@ -183,7 +183,7 @@ impl Resolver {
         }
     }
 
-    /// When [`ResolverSettings::expire`] must be called even if nothing arrives.
+    /// When [`Resolver::expire`] must be called even if nothing arrives.
     pub fn next_due(&self) -> Option<u64> {
         self.lookups.iter().map(|(_, lookup)| lookup.due()).min()
     }

@@ -255,8 +255,8 @@ impl Transfer {
         }
         if is_named {
             cx.judged_trees.came(self.job.to());
-            cx.stored_places.moved();
-            cx.hidden_places.moved();
+            cx.store_dirs.moved();
+            cx.hidden_dirs.moved();
         }
         // In the turn in which the old name goes: another client may use it, and lock it, from the next one on.
         let has_left = if self.is_renamed() { is_named } else { matches!(next, Ok(Stage::Done(_))) };
@@ -387,8 +387,8 @@ impl Transfer {
         for dir in [self.job.to(), self.job.from()] {
             cx.judged_trees.came(dir);
         }
-        cx.stored_places.moved();
-        cx.hidden_places.moved();
+        cx.store_dirs.moved();
+        cx.hidden_dirs.moved();
         stage
     }
 

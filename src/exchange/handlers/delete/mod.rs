@@ -7,7 +7,7 @@
 
 mod areas;
 mod form;
-mod place;
+mod removal_target;
 mod removing;
 mod trash;
 
@@ -24,7 +24,7 @@ use crate::exchange::{Exchange, variables};
 use crate::services::Services;
 use crate::sys::Errno;
 use areas::trim_slashes;
-use place::{DirectoryContent, Links, Refusal, RemovalTarget};
+use removal_target::{DirectoryContent, Links, Refusal, RemovalTarget};
 use removing::{AllowedRemoval, go, judged, refused};
 use trash::Trash;
 
@@ -58,7 +58,7 @@ fn remove(ex: &mut Exchange, cx: &mut Services, content: DirectoryContent, slash
     let root = failure::map(ex, cx)?;
     let settings = &ex.here().settings;
     let links = if symlinks::writes_follow(&settings.files.symlinks) { Links::Inside } else { Links::None };
-    let place = match settings.files.alias {
+    let target = match settings.files.alias {
         // A regex location's alias is the whole path: its area is the directory that the configuration spells out.
         Some(u32::MAX) => RemovalTarget::of_template(&ex.route.path, &settings.files.root, links),
         _ => RemovalTarget::of(&ex.route.path, paths::area(ex, root), links),
@@ -69,21 +69,21 @@ fn remove(ex: &mut Exchange, cx: &mut Services, content: DirectoryContent, slash
         Ok(None) => (None, None),
         Err(refusal) => return Err(refused(ex, cx, refusal)),
     };
-    let Some(place) = place else { return Err(refused(ex, cx, Refusal::Area)) };
-    let wanted = AllowedRemoval { place, content, trash, named_right };
+    let Some(target) = target else { return Err(refused(ex, cx, Refusal::Area)) };
+    let wanted = AllowedRemoval { target, content, trash, named_right };
     if let Some(shown) = &shown_at
         && !belong_together(ex, &ex.route.uri, shown)
     {
         return Err(upload::refuse(ex, cx, &shown_elsewhere(&ex.route.uri)));
     }
-    if wanted.place.directory().is_some()
+    if wanted.target.directory().is_some()
         && let Err(refusal) = path_rules::judge_directory(ex, cx)
     {
         return Err(upload::refuse(ex, cx, &refusal));
     }
     if content == DirectoryContent::Removed
         && is_ruled_below(ex, cx, shown_at.as_deref())
-        && let Some(dir) = wanted.place.directory()
+        && let Some(dir) = wanted.target.directory()
     {
         return judged(ex, cx, wanted, dir, shown_at);
     }
@@ -119,7 +119,7 @@ fn trash(ex: &mut Exchange, cx: &mut Services, root: usize) -> Result<Option<Tak
     if made {
         cx.syncs.made_directory();
     }
-    let is_hidden = config.hidden_places.iter().any(|hidden| paths::is_beneath(&path, hidden));
+    let is_hidden = config.hidden_dirs.iter().any(|hidden| paths::is_beneath(&path, hidden));
     let shown_at = if is_hidden { None } else { uri_in(ex, root, &path) };
     Ok(Some((trash, shown_at)))
 }

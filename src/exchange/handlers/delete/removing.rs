@@ -2,7 +2,7 @@
 //! finished even if its client goes away: a tree that is half removed is of no use.
 
 use super::areas::{holds_area, holds_kept, is_area, trim_slashes};
-use super::place::{DirectoryContent, NameStat, Refusal, RemovalTarget, Removed};
+use super::removal_target::{DirectoryContent, NameStat, Refusal, RemovalTarget, Removed};
 use super::trash::Trash;
 use crate::config::model::Level;
 use crate::exchange::Exchange;
@@ -33,7 +33,7 @@ type Rules = Box<(TreeRules, PathRules)>;
 
 /// A removal that the request's own location allows.
 pub struct AllowedRemoval {
-    pub(super) place: RemovalTarget,
+    pub(super) target: RemovalTarget,
     pub(super) content: DirectoryContent,
     pub(super) trash: Option<Trash>,
     /// It ends in the slash that a directory's name must have.
@@ -215,7 +215,7 @@ fn of_version(denied: Denied) -> Refusal {
 
 /// Removes it, or begins to.
 pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &AllowedRemoval) -> Begun<Removing> {
-    let AllowedRemoval { place, content, trash, named_right } = wanted;
+    let AllowedRemoval { target, content, trash, named_right } = wanted;
     // The directories that upload_sync writes to the disk, the state of what was removed, the path that locks knew it by, and
     // what a tree needs to be removed in several turns.
     let (mut changed, mut was, mut locked, mut leave) = (Vec::new(), None, None, RemovalPermission::default());
@@ -223,7 +223,7 @@ pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &AllowedRemoval) 
     // Held until the name is gone.
     let mut locks = Versions::default();
     let names_version = versions::are_named(&ex.request.head, ex.buf());
-    let outcome = place.remove(*content, trash.as_ref(), |found, dir, name| {
+    let outcome = target.remove(*content, trash.as_ref(), |found, dir, name| {
         if sync {
             let dirs = [Some(dir), trash.as_ref().map(Trash::dir)];
             changed =

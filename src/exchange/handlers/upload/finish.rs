@@ -8,7 +8,7 @@ use super::answer;
 use super::commit::{self, May, NameFailure, Seen};
 use super::record::Stored;
 use super::refusal::{Refusal, too_large};
-use super::state::{Because, Counted, Naming, TakingBack, Upload, Which, place};
+use super::state::{Because, Counted, Naming, TakingBack, Upload, Which, target_of};
 use super::temp_file::Birth;
 use super::{raw, rules};
 use crate::config::settings::upload::Duplicate;
@@ -50,7 +50,7 @@ impl Upload {
         }
         self.give_names(ex, cx)?;
         let (added, freed) = self.naming.counted.usage;
-        cx.quotas.stored(self.place.dir.as_fd(), added, freed);
+        cx.quotas.stored(self.target.dir.as_fd(), added, freed);
         Ok(self.named(cx))
     }
 
@@ -105,7 +105,7 @@ impl Upload {
         let given = Some(&given[..]).filter(|name| !name.is_empty());
         let name = self.name(ex, cx, fields, given, &kind)?;
         let which = self.parts.get(at).and_then(|part| part.folder);
-        self.check_place(ex, (which, &name), given)?;
+        self.check_link(ex, (which, &name), given)?;
         self.check_path(ex, cx, (which, &name), Some(&kind))?;
         if let Some(part) = self.parts.get_mut(at) {
             if self.most > 0 && part.size() > self.most {
@@ -121,7 +121,7 @@ impl Upload {
     fn prepare_names(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(), Refusal> {
         self.keep_its_place(cx)?;
         // Checks again: chunked bodies and forms do not say in advance how much room they take.
-        rules::check_room(self.place.dir.as_fd(), self.rules.min_free, 0)?;
+        rules::check_room(self.target.dir.as_fd(), self.rules.min_free, 0)?;
         if !self.naming.is_within_quota {
             let usage = self.claim_all(ex, cx)?;
             if self.lacks_area() {
@@ -191,7 +191,7 @@ impl Upload {
     ) -> Result<ETag, Refusal> {
         let (at, alone) = (self.naming.given, self.parts.len() == 1);
         let (which, name) = (self.parts[at].folder, self.parts[at].name.clone());
-        if !self.place_mut(which).is_at_its_path(&cx.now)? {
+        if !self.target_mut(which).is_at_its_path(&cx.now)? {
             return Err(Refusal::new(Status::CONFLICT, "its folder was moved or removed meanwhile").of(&name));
         }
         self.check_locks(ex, cx, (which, &name))?;
@@ -199,7 +199,7 @@ impl Upload {
             self.check_version(ex, cx, (which, &name))?;
         }
         let seen = match alone && self.policy.on_duplicate == Duplicate::Overwrite {
-            true => self.place_mut(which).look(&name, cx)?.map(|stat| stat.kind),
+            true => self.target_mut(which).look(&name, cx)?.map(|stat| stat.kind),
             false => None,
         };
         let etag = self.complete(ex, cx, at, seen)?;
@@ -232,13 +232,13 @@ impl Upload {
             return Ok(());
         }
         if let Some(versions) = self.naming.versions.as_mut().filter(|_| self.policy.names_version) {
-            let locked = place(&self.place, &self.folders, which).lock(name, versions)?;
+            let locked = target_of(&self.target, &self.folders, which).lock(name, versions)?;
             if !locked {
                 return Err(self.denied(ex, cx, Denied::Busy).of(name));
             }
         }
-        let place = place(&self.place, &self.folders, which);
-        self.check_conditions(ex, place.stat(name)?.as_ref(), name)
+        let target = target_of(&self.target, &self.folders, which);
+        self.check_conditions(ex, target.stat(name)?.as_ref(), name)
     }
 
     /// Makes a whole file of it. Gives the version that GET will name: the file's as it is before it has a name.
@@ -253,14 +253,14 @@ impl Upload {
         // A hidden name that may be left behind is only made where it will be found.
         let birth = if replaces && cx.temp_names.is_kept() { Birth::Hidden } else { Birth::Nameless };
         let part = &mut self.parts[at];
-        let dir = &place(&self.place, &self.folders, part.folder).dir;
+        let dir = &target_of(&self.target, &self.folders, part.folder).dir;
         let moved = part.move_to_file(dir, &mut cx.temp_names, birth).and_then(|buffer| part.flush().map(|()| buffer));
-        cx.buffers.give(moved.map_err(|e| Refusal::call("write()", &self.place.path, e))?);
+        cx.buffers.give(moved.map_err(|e| Refusal::call("write()", &self.target.path, e))?);
         if let (Some(modified), Some(fd)) = (raw::date(ex), part.fd()) {
             // A file system that does not store such a time still stores the file.
             let _ = file::set_mtime(fd, (modified, 0));
         }
-        part.stat().map(|stat| version(&stat)).map_err(|e| Refusal::call("fstat()", &self.place.path, e))
+        part.stat().map(|stat| version(&stat)).map_err(|e| Refusal::call("fstat()", &self.target.path, e))
     }
 
     fn give_name(
@@ -270,7 +270,7 @@ impl Upload {
         paths: &mut Option<PathRules>,
         seen: Seen,
     ) -> Result<(), Refusal> {
-        let (dir, on_duplicate, at) = (self.place.dir.clone(), self.policy.on_duplicate, self.naming.given);
+        let (dir, on_duplicate, at) = (self.target.dir.clone(), self.policy.on_duplicate, self.naming.given);
         if on_duplicate != Duplicate::Rename {
             // It gets its own name or none.
             let (part, names) = (&mut self.parts[at], &mut cx.temp_names);
@@ -300,7 +300,7 @@ impl Upload {
                 Refusal::new(Status::CONFLICT, "the name is taken").limit("upload_on_duplicate")
             }
             NameFailure::NoFile => Refusal::new(Status::CONFLICT, "something that is no file has that name"),
-            NameFailure::Call(call, e) => Refusal::call(call, &self.place.path, e),
+            NameFailure::Call(call, e) => Refusal::call(call, &self.target.path, e),
         }
         .of(name)
     }
@@ -318,7 +318,7 @@ impl Upload {
     /// The next slice of that.
     pub fn take_back_some(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         let Some(mut back) = self.taking_back.take() else { return Flow::Wait };
-        let dir = self.place.dir.clone();
+        let dir = self.target.dir.clone();
         while let Some(part) = self.naming.given.checked_sub(1).and_then(|at| self.parts.get_mut(at)) {
             self.naming.given -= 1;
             let home = commit::home(&dir, part);
@@ -344,7 +344,7 @@ impl Upload {
             Because::Refused(refusal) => self.refuse(ex, cx, &refusal),
             Because::Unwritten(call, e) if !back.is_whole => answer::unsure(ex, cx, call, e),
             Because::Unwritten(call, e) => {
-                let refusal = Refusal::call(call, &self.place.path, e);
+                let refusal = Refusal::call(call, &self.target.path, e);
                 self.refuse(ex, cx, &refusal)
             }
         }
@@ -352,7 +352,7 @@ impl Upload {
 
     /// The name of a resumable upload's file is taken back. False: it has it still, or another file has it.
     pub fn take_back(&mut self, cx: &mut Services) -> bool {
-        let dir = self.place.dir.clone();
+        let dir = self.target.dir.clone();
         let is_whole = commit::take_back(&dir, &mut self.parts, &mut cx.temp_names);
         if is_whole {
             self.made.unmake();

@@ -3,7 +3,7 @@
 use super::form::{FIELD, Form, Into};
 use super::record::{Stored, UploadRecord};
 use super::refusal::{Refusal, too_large};
-use super::state::{Because, Upload, Writing, place};
+use super::state::{Because, Upload, Writing, target_of};
 use super::temp_file::{Birth, Part};
 use super::{answer, digest};
 use crate::config::settings::upload::VerifyDigest;
@@ -108,12 +108,12 @@ impl Upload {
     pub(super) fn stored(&mut self, ex: &mut Exchange, cx: &mut Services, mut stored: Vec<Stored>) -> Flow {
         self.made.keep();
         let fields = self.form.take().map(|form| form.fields).unwrap_or_default();
-        let dir = Some(self.place.dir.clone());
+        let dir = Some(self.target.dir.clone());
         if let (Method::Put, [file]) = (ex.route.method, &mut stored[..]) {
             // An alias for one file may give it another name.
             let slash = memchr::memrchr(b'/', &ex.route.uri).map_or(0, |at| at + 1);
             let own = std::mem::replace(&mut file.name, ex.route.uri[slash..].to_vec());
-            let flow = answer::stored(ex, cx, &self.place.uri, &stored, self.rules.answer.as_ref());
+            let flow = answer::stored(ex, cx, &self.target.uri, &stored, self.rules.answer.as_ref());
             if let [file] = &mut stored[..] {
                 file.name = own;
             }
@@ -122,7 +122,7 @@ impl Upload {
         }
         // upload_return asks the record.
         ex.log.upload = Some(Box::new(UploadRecord { files: stored.clone(), fields, dir }));
-        answer::stored(ex, cx, &self.place.uri, &stored, self.rules.answer.as_ref())
+        answer::stored(ex, cx, &self.target.uri, &stored, self.rules.answer.as_ref())
     }
 
     /// Nothing is stored; the log gets what was to be.
@@ -200,9 +200,9 @@ impl Upload {
     /// Moves the newest file from memory to the disk.
     pub(super) fn move_to_file(&mut self, cx: &mut Services) -> Result<(), Refusal> {
         let Some(part) = self.parts.last_mut() else { return Ok(()) };
-        let dir = &place(&self.place, &self.folders, part.folder).dir;
+        let dir = &target_of(&self.target, &self.folders, part.folder).dir;
         let moved = part.move_to_file(dir, &mut cx.temp_names, Birth::Nameless);
-        cx.buffers.give(moved.map_err(|e| Refusal::call("open()", &self.place.path, e))?);
+        cx.buffers.give(moved.map_err(|e| Refusal::call("open()", &self.target.path, e))?);
         match part.fd() {
             Some(fd) if cx.is_crowded(fd) => Err(Refusal::crowded()),
             _ => Ok(()),
@@ -225,7 +225,7 @@ impl Upload {
         if is_all {
             part.lend(|| cx.buffers.take());
         }
-        part.write(data).map_err(|e| Refusal::call("write()", &self.place.path, e))
+        part.write(data).map_err(|e| Refusal::call("write()", &self.target.path, e))
     }
 }
 

@@ -66,14 +66,14 @@ fn prepare(ex: &mut Exchange, cx: &mut Services) -> Result<Box<Upload>, Refusal>
         (None, true) => TargetKind::File,
         (None, false) => TargetKind::Either { named: given.is_some() },
     };
-    let (place, named) = target_dir::find(ex, cx, &rules, wanted)?;
+    let (target, named) = target_dir::find(ex, cx, &rules, wanted)?;
     let length = match ex.request.head.framing {
         Framing::Length(length) => length,
         Framing::None | Framing::Chunked => 0,
     };
-    rules::check_room(place.dir.as_fd(), rules.min_free, length)?;
+    rules::check_room(target.dir.as_fd(), rules.min_free, length)?;
     let is_form = form.is_some();
-    let mut upload = assemble(ex, cx, rules, place, form, length)?;
+    let mut upload = assemble(ex, cx, rules, target, form, length)?;
     if is_form {
         // Apart from its files a form is small.
         upload.coming.bytes = length.saturating_sub(FORM);
@@ -118,7 +118,7 @@ fn assemble(
     ex: &Exchange,
     cx: &Services,
     rules: Rc<UploadSettings>,
-    place: TargetDir,
+    target: TargetDir,
     form: Option<Box<Form>>,
     length: u64,
 ) -> Result<Box<Upload>, Refusal> {
@@ -136,11 +136,11 @@ fn assemble(
     if let Some(algorithm) = wanted.filter(|_| form.is_none()) {
         digests.hash(algorithm);
     }
-    let share = match (&place.area, rules.quota) {
+    let share = match (&target.area, rules.quota) {
         (Some(area), Some(limit)) => Some(QuotaShare::new(Claim::new(area.clone()), limit)),
         _ => None,
     };
-    let mut upload = Box::new(Upload::new(ex, cx, rules, place, policy));
+    let mut upload = Box::new(Upload::new(ex, cx, rules, target, policy));
     (upload.form, upload.parts, upload.hold) = (form, Vec::with_capacity(1), hold);
     (upload.digests, upload.wanted) = (digests, wanted);
     (upload.share, upload.coming) = (share, Usage { bytes: length, files: 1 });

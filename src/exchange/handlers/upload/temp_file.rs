@@ -19,7 +19,7 @@ const AGAIN: u64 = 4 << 20;
 /// Which of an upload's directories: the request's own, or the folder of this index.
 pub type Which = Option<usize>;
 /// What is known of files by their directories and names.
-pub type ByPlace<T> = HashMap<(Which, Vec<u8>), T>;
+pub type ByName<T> = HashMap<(Which, Vec<u8>), T>;
 
 pub struct Part {
     content: Content,

@@ -4,9 +4,10 @@
 //! PING acknowledgements, window updates, resets, GOAWAY) collects in [`Connection::take_control`]. Heads and DATA are
 //! written through [`Connection::head`] and [`Connection::data`], which account for the windows.
 //!
-//! Invariants: what a client may cost is bounded whatever it sends ([`ConnectionLimits`], [`super::budget`]): a header block by
-//! frames, bytes and fields; control output by [`CONTROL`], beyond which nothing is read; streams by the limit, a reset
-//! one included until [`Connection::release`]; frames that transfer nothing, resets and refused streams by budgets.
+//! Invariants: what a client may cost is bounded whatever it sends ([`ConnectionLimits`], [`super::budget`]): a header
+//! block by frames, bytes and fields; control output by [`CONTROL`], beyond which nothing is read; streams by the limit,
+//! a reset one included until [`Connection::release`]; frames that transfer nothing, resets and refused streams by
+//! budgets.
 //! After an `Err` the connection takes and sends nothing but the GOAWAY already queued.
 
 mod blocks;
