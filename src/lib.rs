@@ -138,6 +138,8 @@
 //! - a line of the access log: [`exchange::access_log`]; of the error log: [`exchange::error_log`]; either written to its
 //!   file: [`services::logs`], which also opens the files again for USR1; under a parent,
 //!   [`privsep::parent`] opens them
+//! - a request counted and logged once it is answered: [`conn::request::log`]; otherwise (its client left, it timed out):
+//!   [`conn::close`]
 //! - a connection kept or closed after a response: `conn/request/respond.rs`; gone idle, and woken:
 //!   [`conn::http1::keep_alive`]; timed out while it is idle: [`conn::timers::Timer::KeepAlive`]
 //! - a connection closed without destroying its last response (lingering_close): [`conn::close`]

@@ -4,7 +4,7 @@ use super::close;
 use super::http1::send_batch::BATCH;
 use super::http1::{fast_path, keep_alive, proxy_protocol};
 use super::io::{CloseReason, Io, Next, Step};
-use super::request::{drain, read, respond, write};
+use super::request::{drain, log, read, respond, write};
 use super::timers::{Deadline, Timer};
 use super::{Active, Conn, ConnState, Turn, handshake, http2, subrequests, upstream};
 use crate::config::model::Level;
@@ -37,7 +37,7 @@ pub fn drive(conn: &mut Conn, turn: &mut Turn<'_>) -> Next {
         };
         match step {
             Step::Again => {}
-            Step::Answered => match keep_alive::answered(conn, turn) {
+            Step::Answered => match answered(conn, turn) {
                 Step::Close(reason) => return close(conn, turn, reason),
                 // More requests have come, and others wait for their first.
                 _ if matches!(conn.state, ConnState::Active(_)) && turn.cx.slice.is_share_late() => return Next::Run,
@@ -48,6 +48,15 @@ pub fn drive(conn: &mut Conn, turn: &mut Turn<'_>) -> Next {
             Step::Batched => return Next::Send,
             Step::Close(reason) => return close(conn, turn, reason),
         }
+    }
+}
+
+/// The response is out: the request is counted and logged, then its stream ends, or its connection goes on.
+fn answered(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
+    let glitch = log::count_and_log(conn, turn.cx);
+    match conn.transport.stream_mut() {
+        Some(_) => http2::end::end(conn, turn, glitch),
+        None => keep_alive::next(conn, turn, glitch),
     }
 }
 

@@ -7,7 +7,7 @@
 //! - [`events`]: what is done about the events of frames
 //! - [`schedule`]: whose turn it is to send
 //! - [`stream`]: the transport of one stream
-//! - [`begin`]: requests to exchanges, and which connections speak HTTP/2
+//! - [`begin`]: requests to exchanges, and which connections speak HTTP/2; [`end`]: streams whose request is answered
 //!
 //! Invariants: a stream's connection lives as long as its parent at most, and the parent knows all of them; output is
 //! bounded by [`OUTPUT`] however much the streams have to send. While it is full frames are read all the same, and
@@ -19,6 +19,7 @@ pub mod begin;
 mod cached;
 mod cached_send;
 pub mod connection;
+pub mod end;
 pub mod events;
 mod invariants;
 mod produce;
