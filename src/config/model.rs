@@ -58,8 +58,8 @@ pub struct Config {
     pub log_files: Vec<PathBuf>,
     /// Directories that deleted files are moved to.
     pub trashes: Vec<Box<[u8]>>,
-    /// Directories whose contents are not served below a root that contains them: trashes that are not shown, the state of
-    /// unfinished uploads, and the server's own keys.
+    /// Directories whose contents are not served below a root that contains them: trashes that are not shown, the state
+    /// of unfinished uploads, and the server's own keys.
     pub hidden_dirs: Vec<Box<[u8]>>,
 }
 

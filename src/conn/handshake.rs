@@ -321,7 +321,8 @@ fn finish(tls: &mut Tls, cx: &Services) {
         is_resumed: session.is_resumed(),
         session: match session.is_resumed() {
             true => chosen.hello.session,
-            // OpenSSL makes up an id for each session of TLS 1.3; of earlier ones that of the cache, none with a ticket.
+            // OpenSSL makes up an id for each session of TLS 1.3; of earlier ones that of the cache, none with a
+            // ticket.
             false if session.version() == "TLSv1.3" => Some(chosen.hello.random),
             false => ticket::take_last_session_id(),
         },

@@ -1,5 +1,5 @@
-//! Clients' connections: what one is ([`Conn`]), and what it may use while it is driven ([`Turn`]). [`drive`] is the loop
-//! of one; bytes move through its [`transport`].
+//! Clients' connections: what one is ([`Conn`]), and what it may use while it is driven ([`Turn`]). [`drive`] is the
+//! loop of one; bytes move through its [`transport`].
 //!
 //! Invariant ([`Conn::check_invariants`]): a connection that waits has something that will wake it. It wants to read
 //! and the socket has reported EAGAIN, or wants to write and the socket takes no more; and it has a deadline.

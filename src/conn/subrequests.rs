@@ -1,8 +1,8 @@
-//! Requests that a request makes of its own server: what a page includes by SSI, and the URI of auth_request. The page is
-//! made as far as the client takes it, and set aside while what it includes is answered.
+//! Requests that a request makes of its own server: what a page includes by SSI, and the URI of auth_request. The page
+//! is made as far as the client takes it, and set aside while what it includes is answered.
 //!
-//! Invariant: the exchange of the connection is the innermost one; those that wait for it are inside it, and their pages
-//! are [`Active::pages`], the innermost last.
+//! Invariant: the exchange of the connection is the innermost one; those that wait for it are inside it, and their
+//! pages are [`Active::pages`], the innermost last.
 
 use crate::conn::io::{Io, Step};
 use crate::conn::request::respond;
@@ -58,7 +58,8 @@ pub fn step(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     again(turn)
 }
 
-/// Into the request that decides about this one (auth_request), or back from a subrequest that is over. Needs no client.
+/// Into the request that decides about this one (auth_request), or back from a subrequest that is over. Needs no
+/// client.
 pub fn switch(active: &mut Active, cx: &mut Services) {
     if is_over(active) {
         return leave(active, cx);

@@ -1,5 +1,5 @@
-//! From a URI to a path: root or alias, and what of the URI follows. A path with a control byte maps to no file; only this
-//! file decides that.
+//! From a URI to a path: root or alias, and what of the URI follows. A path with a control byte maps to no file; only
+//! this file decides that.
 
 use super::Exchange;
 use crate::config::template::{Part, Template};

@@ -1,6 +1,6 @@
-//! One request and its response. Knows no socket: the connection fills `request` and brings the body, the answer goes to
-//! `out`, and the connection sends it. What happens to a request is the ordered list in [`phases`]; what happens to a
-//! response, the one in [`filters`].
+//! One request and its response. Knows no socket: the connection fills `request` and brings the body, the answer goes
+//! to `out`, and the connection sends it. What happens to a request is the ordered list in [`phases`]; what happens to
+//! a response, the one in [`filters`].
 //!
 //! Invariant: an exchange is reused through [`Exchange::next_request`], which leaves nothing of the last request but
 //! capacity and unsent output.
@@ -121,8 +121,8 @@ pub enum Tx {
     Done,
 }
 
-/// One request and its response, from the head until the response is logged. Its connection keeps it for the next request,
-/// emptied, so that buffers are allocated once.
+/// One request and its response, from the head until the response is logged. Its connection keeps it for the next
+/// request, emptied, so that buffers are allocated once.
 pub struct Exchange {
     pub config: Rc<Config>,
     pub client: Client,
@@ -165,7 +165,8 @@ pub struct Exchange {
     pub abort: bool,
     /// What the client sends after this request may be anything but a request: the connection ends with the response.
     pub closes: bool,
-    /// A location that the request came through ends the connection with the response (keepalive_timeout 0 and the like).
+    /// A location that the request came through ends the connection with the response (keepalive_timeout 0 and the
+    /// like).
     pub is_last: bool,
     /// The state of SSI commands of its pages.
     pub ssi: Option<Box<SsiState>>,
@@ -368,8 +369,8 @@ impl Exchange {
         if all > before && all > limit(self) { Err(Reject::TooManyFields { limit: limit(self) }) } else { Ok(()) }
     }
 
-    /// Fields whose name underscores_in_headers and ignore_invalid_headers do not let pass: those of the server that the
-    /// request names hold for what follows the name, those of the default server for what stands before it (nginx).
+    /// Fields whose name underscores_in_headers and ignore_invalid_headers do not let pass: those of the server that
+    /// the request names hold for what follows the name, those of the default server for what stands before it (nginx).
     pub fn drop_unusual_names(&mut self) {
         let keeps = |id: ServerId| self.config.location(self.config.server(id).root).settings.client.unusual_names();
         let default = self.config.endpoints[self.client.endpoint.at()].default;

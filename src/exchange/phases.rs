@@ -187,7 +187,8 @@ fn close(ex: &mut Exchange, status: Status) {
     ex.response.status = status;
 }
 
-/// What was found out for the location before is forgotten; `$upstream_…` keeps what the upstreams there answered (nginx).
+/// What was found out for the location before is forgotten; `$upstream_…` keeps what the upstreams there answered
+/// (nginx).
 fn start_over(ex: &mut Exchange) {
     ex.response.clear();
     if let Some(record) = ex.log.upstream.as_deref_mut() {

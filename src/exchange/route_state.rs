@@ -67,7 +67,8 @@ pub struct RouteState {
     pub form_action: Option<FormAction>,
     /// upload_quota: how far the request waits for a count of what is there.
     pub quota: Admission,
-    /// Until when the request waits for a version that others are changing, in monotonic milliseconds. None: it waits for none.
+    /// Until when the request waits for a version that others are changing, in monotonic milliseconds. None: it waits
+    /// for none.
     pub version_due: Option<u64>,
     /// What the signed link that let the request in says of uploads.
     pub link: Option<Rc<Link>>,

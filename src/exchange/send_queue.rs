@@ -1,5 +1,5 @@
-//! What waits to be sent: text in one buffer, and files by reference, in order. Only the connection takes from it; a response
-//! is put into it by `writer.rs`.
+//! What waits to be sent: text in one buffer, and files by reference, in order. Only the connection takes from it; a
+//! response is put into it by `writer.rs`.
 
 mod writer;
 

@@ -75,8 +75,8 @@ pub fn evaluate(head: &Head, buf: &[u8], method: Method, now: &Validators<'_>, i
     Precondition::Proceed
 }
 
-/// True if Range may be honoured: there is no If-Range, or it names this very representation (RFC 9110 §13.1.5: a strong
-/// tag, or exactly the modification date).
+/// True if Range may be honoured: there is no If-Range, or it names this very representation (RFC 9110 §13.1.5: a
+/// strong tag, or exactly the modification date).
 pub fn if_range(head: &Head, buf: &[u8], now: &Validators<'_>) -> bool {
     let mut fields = head.all(HeaderId::IfRange);
     let Some(field) = fields.next() else { return true };

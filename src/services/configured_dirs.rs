@@ -88,8 +88,8 @@ impl ConfiguredDirs {
         }
     }
 
-    /// Whether `may` returns true for some directory that contains one of the paths; it gets the directory's role, and the
-    /// rest of the path below it.
+    /// Whether `may` returns true for some directory that contains one of the paths; it gets the directory's role, and
+    /// the rest of the path below it.
     ///
     /// # Errors
     /// The real paths of the directories are not known.

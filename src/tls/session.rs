@@ -175,7 +175,8 @@ impl Session {
         }
     }
 
-    /// Seals at most [`MAX_PLAINTEXT`] bytes into `room`, which must hold [`SEALED`]. Returns the number of bytes written.
+    /// Seals at most [`MAX_PLAINTEXT`] bytes into `room`, which must hold [`SEALED`]. Returns the number of bytes
+    /// written.
     pub fn seal(&mut self, plain: &[u8], room: &mut [u8]) -> Result<usize, SessionFault> {
         self.write(Write::Data(plain), room)
     }

@@ -27,8 +27,8 @@ pub fn cgi(data: &[u8]) {
     }
 }
 
-/// Verdict and contents do not depend on the reads, spans lie inside, and no field can be split by another reader. None: it is
-/// not complete, or refused.
+/// Verdict and contents do not depend on the reads, spans lie inside, and no field can be split by another reader.
+/// None: it is not complete, or refused.
 fn response_head(data: &[u8], asked: RequestContext) -> Option<ResponseHead> {
     let run = |cuts: &[usize]| {
         let mut response = ResponseHead::default();

@@ -26,8 +26,8 @@ impl Build {
         hidden
     }
 
-    /// Directories with the server's own keys (ACME's, the local authority's), if some root contains them: the home of a
-    /// service user may. Others are omitted, since checking each costs every request a little.
+    /// Directories with the server's own keys (ACME's, the local authority's), if some root contains them: the home of
+    /// a service user may. Others are omitted, since checking each costs every request a little.
     fn keys_in_reach(&self, acme: &Acme) -> Vec<Box<[u8]>> {
         let is_automatic = self.locations.iter().any(|location| location.settings.ssl.auto.is_some());
         let keys: BTreeSet<PathBuf> = acme.state_paths().cloned().chain(own_keys(is_automatic)).collect();

@@ -35,8 +35,9 @@ pub fn is_spoken(config: &Config, endpoint: EndpointId) -> bool {
     endpoint.http2 || config.location(config.server(endpoint.default).root).settings.http2.enable
 }
 
-/// The connection may turn out to speak HTTP/2: over TLS where ALPN has led to it, whatever the client sends then; without
-/// TLS where the first request begins as the preface does, as far as it has come (RFC 9113 §3.3's prior knowledge).
+/// The connection may turn out to speak HTTP/2: over TLS where ALPN has led to it, whatever the client sends then;
+/// without TLS where the first request begins as the preface does, as far as it has come (RFC 9113 §3.3's prior
+/// knowledge).
 pub fn is_awaited(conn: &Conn, active: &Active) -> bool {
     if conn.transport.is_stream() {
         return false;
@@ -179,8 +180,8 @@ impl Http2 {
         self.streams.push(Entry::ready(id, key));
     }
 
-    /// worker_memory_limit is nearly reached, and the connection has a stream that is answered already (503, if it is new): each
-    /// further one would hold an exchange until the client reads. It may be tried again.
+    /// worker_memory_limit is nearly reached, and the connection has a stream that is answered already (503, if it is
+    /// new): each further one would hold an exchange until the client reads. It may be tried again.
     fn turn_away(&mut self, turn: &mut Turn<'_>, id: u32) {
         turn.budget.requests = turn.budget.requests.saturating_sub(1);
         self.protocol.reset(id, ErrorCode::REFUSED_STREAM);

@@ -1,8 +1,8 @@
-//! Streams answered from the cache ([`crate::services::response_cache`]), without an exchange of their own: a short response
-//! at once, a longer one in turns as any stream's.
+//! Streams answered from the cache ([`crate::services::response_cache`]), without an exchange of their own: a short
+//! response at once, a longer one in turns as any stream's.
 //!
-//! Invariant: such a stream has no state but how much of its response is sent; it ends when all is sent, by the client's
-//! reset, by its deadline, or with its connection, and is logged then.
+//! Invariant: such a stream has no state but how much of its response is sent; it ends when all is sent, by the
+//! client's reset, by its deadline, or with its connection, and is logged then.
 
 use super::cached_send::{CacheKey, CachedSend};
 use super::{Entry, Http2, Work, output, quantum};

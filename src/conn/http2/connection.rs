@@ -101,8 +101,8 @@ impl Http2 {
                 let reason = if turn.cx.quitting { CloseReason::ShuttingDown } else { CloseReason::Served };
                 return self.finish(conns, turn, reason);
             }
-            // A client that reads as fast as we write would keep this loop busy for ever: its next request is read in the next
-            // turn. Streams that are ready are driven then, too, where others have used the slice up.
+            // A client that reads as fast as we write would keep this loop busy for ever: its next request is read in
+            // the next turn. Streams that are ready are driven then, too, where others have used the slice up.
             let is_late = had >= OUTPUT / 2 && turn.cx.slice.is_over() || turn.cx.slice.has_ended();
             if turn.budget.requests == 0 || turn.budget.bytes == 0 || is_late {
                 return Next::Run;
@@ -123,8 +123,8 @@ impl Http2 {
         }
     }
 
-    /// The socket takes no more: of the `had` bytes some are left. `has_more`: the client has sent something that was not
-    /// read. Streams with something to do but send have been driven.
+    /// The socket takes no more: of the `had` bytes some are left. `has_more`: the client has sent something that was
+    /// not read. Streams with something to do but send have been driven.
     fn wait_to_send(&mut self, conn: &mut Conn, turn: &mut Turn<'_>, had: usize, has_more: bool) -> Next {
         self.idle_after = None;
         if self.unsent() < had {
@@ -373,8 +373,8 @@ impl Http2 {
         Next::Close(reason)
     }
 
-    /// Ends open streams as far as there is time: each may have a file that the kernel must free. False: some are left for
-    /// the next turn.
+    /// Ends open streams as far as there is time: each may have a file that the kernel must free. False: some are left
+    /// for the next turn.
     fn abandon_in_time(&mut self, conns: &mut Slab<Conn>, turn: &mut Turn<'_>) -> bool {
         while self.abandon_last(conns, turn, CloseReason::ClientGone) {
             if turn.cx.slice.is_share_late() && !self.streams.is_empty() {

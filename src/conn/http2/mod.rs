@@ -45,15 +45,17 @@ use stream::{Ending, StreamTransport};
 /// Bytes of output that may wait for the socket; while there are more, streams wait. As many as keep the socket busy,
 /// few enough that a new stream does not wait for long.
 const OUTPUT: usize = 128 << 10;
-/// Instead of [`OUTPUT`] and [`QUANTUM`] where memory is short: a thousand clients that read nothing would hold 160 MB otherwise.
+/// Instead of [`OUTPUT`] and [`QUANTUM`] where memory is short: a thousand clients that read nothing would hold 160 MB
+/// otherwise.
 const SCARCE: usize = 16 << 10;
 /// Output beside which nothing more is read: what answers the client's frames stands behind [`OUTPUT`].
 const CHOKED: usize = OUTPUT + QUANTUM + (64 << 10);
-/// Bytes that the kernel keeps unsent, of a connection with a [`LARGE`] response: what stands there goes before each new
-/// answer, and by itself the kernel takes megabytes from a client that is slower than we are.
+/// Bytes that the kernel keeps unsent, of a connection with a [`LARGE`] response: what stands there goes before each
+/// new answer, and by itself the kernel takes megabytes from a client that is slower than we are.
 const UNSENT: u32 = 256 << 10;
-/// Bytes of a response that others may have to wait behind. With [`UNSENT`] a connection is woken more often: 100 responses
-/// of 100 KiB at once, which share the connection fairly anyway, would cost a third more (47 µs of CPU each instead of 34).
+/// Bytes of a response that others may have to wait behind. With [`UNSENT`] a connection is woken more often: 100
+/// responses of 100 KiB at once, which share the connection fairly anyway, would cost a third more (47 µs of CPU each
+/// instead of 34).
 const LARGE: u64 = 1 << 20;
 /// DATA that a stream may write before others have their turn.
 const QUANTUM: usize = 32 << 10;

@@ -1,8 +1,8 @@
 //! The transport of one stream: what an exchange reads from and writes to where HTTP/1 has a socket. It holds what has
 //! come of the body, and makes frames of what is sent, while its connection lets it.
 //!
-//! Invariant: nothing is written but within a [`Grant`], which the connection gives while it drives the stream, and takes
-//! back with the frames: so frames of streams never mix, and no stream holds output of its own.
+//! Invariant: nothing is written but within a [`Grant`], which the connection gives while it drives the stream, and
+//! takes back with the frames: so frames of streams never mix, and no stream holds output of its own.
 
 use super::cached_send::CacheKey;
 use crate::conn::transport::file_part::FilePart;
@@ -228,8 +228,8 @@ impl StreamTransport {
         self.grant.is_some() && !self.is_broken
     }
 
-    /// Writes the head of a response, or of one before it; or takes note of its end, which is written when the stream is
-    /// closed.
+    /// Writes the head of a response, or of one before it; or takes note of its end, which is written when the stream
+    /// is closed.
     pub fn send_marker(&mut self, marker: Marker<'_>) {
         let Some(grant) = &mut self.grant else { return };
         match marker {
@@ -298,8 +298,9 @@ impl StreamTransport {
         self.grant.take().is_some_and(|grant| !grant.is_first)
     }
 
-    /// The end of the stream, behind what [`StreamTransport::end`] gave: as a flag of the last frame, where that is still
-    /// the last of `out`, or as a frame of its own. False where the response has not begun: there is nothing to end.
+    /// The end of the stream, behind what [`StreamTransport::end`] gave: as a flag of the last frame, where that is
+    /// still the last of `out`, or as a frame of its own. False where the response has not begun: there is nothing to
+    /// end.
     pub fn finish(&self, out: &mut Vec<u8>, trailers: &[u8], protocol: &mut Connection) -> bool {
         if !self.is_begun {
             return false;

@@ -1,5 +1,5 @@
-//! Reading: heads into the connection's buffer, bodies through the shared scratch buffer to the handler. Nothing is read
-//! that has no room.
+//! Reading: heads into the connection's buffer, bodies through the shared scratch buffer to the handler. Nothing is
+//! read that has no room.
 
 use super::state::RequestReader;
 use super::write::{self, Flushed};

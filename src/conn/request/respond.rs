@@ -1,5 +1,5 @@
-//! From a decided response to the queue. Whether the connection outlives the response is decided once a response, before it
-//! is written; what a body that is thrown away may still cost is part of it.
+//! From a decided response to the queue. Whether the connection outlives the response is decided once a response,
+//! before it is written; what a body that is thrown away may still cost is part of it.
 
 use super::state::RequestReader;
 use crate::config::settings::client::KeepaliveDisable;

@@ -1,7 +1,7 @@
 //! A socket whose bytes are the application's own; or the pipe from which a program's output is read.
 //!
-//! Edge-triggered readiness without a system call more than needed: a read that is shorter than asked for has emptied the
-//! socket, a short write has filled it.
+//! Edge-triggered readiness without a system call more than needed: a read that is shorter than asked for has emptied
+//! the socket, a short write has filled it.
 
 use super::file_part::FilePart;
 use super::ready::Ready;

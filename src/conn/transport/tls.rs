@@ -70,8 +70,8 @@ pub struct Tls {
     /// Sealed and not taken by the socket, from `sent` on.
     unsent: Vec<u8>,
     sent: usize,
-    /// What is unsent (tickets, an answer to a new key) may wait for the application's next bytes of this turn, so that both
-    /// are one packet; [`Tls::flush_held`] ends that.
+    /// What is unsent (tickets, an answer to a new key) may wait for the application's next bytes of this turn, so that
+    /// both are one packet; [`Tls::flush_held`] ends that.
     held: bool,
     /// What is held (the tickets of the handshake) may wait for the first answer even when this turn is over: by
     /// [`Tls::flush_tickets`] it goes alone.
@@ -235,8 +235,8 @@ impl Tls {
         }
     }
 
-    /// Reads from the socket once and takes it in. Plaintext goes to `into`, at most `most` bytes; what is beyond that is
-    /// kept. Returns how much went there.
+    /// Reads from the socket once and takes it in. Plaintext goes to `into`, at most `most` bytes; what is beyond that
+    /// is kept. Returns how much went there.
     fn fill(&mut self, into: &mut Vec<u8>, most: usize) -> Result<usize, Errno> {
         if self.fault.is_some() {
             return Err(Errno::EPROTO);
@@ -379,8 +379,8 @@ impl Tls {
                     return Err(Errno::EPROTO);
                 }
             };
-            // What ends the stream goes with its last bytes, and so does the end itself: one packet, which wakes the client
-            // once.
+            // What ends the stream goes with its last bytes, and so does the end itself: one packet, which wakes the
+            // client once.
             let ends = more == More::Last && !self.closed && written < scratch.sealed.len();
             if ends {
                 written += session.close(&mut scratch.sealed[written..]).unwrap_or_default();

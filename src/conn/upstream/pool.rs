@@ -1,8 +1,8 @@
 //! Upstream connections: opened without blocking, used by one client connection at a time, and kept alive for the next.
 //!
-//! Invariant: a connection in use belongs to exactly one request ([`Active::upstream_conn`](crate::conn::Active)), which
-//! parks or closes it; either also releases the server in the balance. An idle connection has nothing to read: any event
-//! closes it.
+//! Invariant: a connection in use belongs to exactly one request ([`Active::upstream_conn`](crate::conn::Active)),
+//! which parks or closes it; either also releases the server in the balance. An idle connection has nothing to read:
+//! any event closes it.
 
 use super::idle::{Destination, Idle};
 use crate::config::settings::upstream::Upstream;

@@ -1,8 +1,8 @@
 //! auth_basic: the user name and password of the request against a file of users.
 //!
-//! Slow hashes are computed by another process ([`crate::services::passwords`]); the request waits for it, the loop does
-//! not. The verdict is remembered under a secret hash of the stored line and the password, so a changed line is checked
-//! again.
+//! Slow hashes are computed by another process ([`crate::services::passwords`]); the request waits for it, the loop
+//! does not. The verdict is remembered under a secret hash of the stored line and the password, so a changed line is
+//! checked again.
 
 use super::password;
 use crate::config::model::Level;

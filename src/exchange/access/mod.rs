@@ -21,8 +21,8 @@ use crate::route::Trace;
 use crate::services::Services;
 use auth_basic::PasswordOutcome;
 
-/// The access phase of a location. Without auth_request it decides at once, else [`Flow::Subrequest`] comes first, and this
-/// is called again with its answer.
+/// The access phase of a location. Without auth_request it decides at once, else [`Flow::Subrequest`] comes first, and
+/// this is called again with its answer.
 pub fn check(ex: &mut Exchange, cx: &mut Services) -> Flow {
     // Subrequests are not checked (nginx).
     if ex.sub.is_some() {

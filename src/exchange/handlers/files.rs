@@ -11,7 +11,8 @@ use crate::route::Trace;
 use crate::services::Services;
 use crate::util::bytes;
 
-/// Answers from files: picks the handler by method and path and begins it. One that takes several turns is left in `handler`.
+/// Answers from files: picks the handler by method and path and begins it. One that takes several turns is left in
+/// `handler`.
 pub fn run(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Flow {
     // For all handlers, even those that make a name of the URI without mapping it.
     if bytes::has_control(&ex.route.uri) {

@@ -72,7 +72,8 @@ fn vouched(ex: &mut Exchange, file: Rc<OpenFile>) -> Flow {
     respond(ex, file)
 }
 
-/// The response is the file at `ex.path`. If it is a page with SSI, and a client may have stored it, its commands are not run.
+/// The response is the file at `ex.path`. If it is a page with SSI, and a client may have stored it, its commands are
+/// not run.
 fn judge_page(ex: &mut Exchange, cx: &mut Services) -> Flow {
     // X-Accel-Redirect may bring another type than that of the name.
     let may_be_page = ssi::is_of_type(ex) || ex.here().settings.ssi.on && ex.route.kept.content_type.is_some();

@@ -72,8 +72,8 @@ pub struct Skipped {
     pub does: Does,
 }
 
-/// How many ops from `at` on have nothing to do; called after each op that was run. While explain traces, each op is run and
-/// reports itself.
+/// How many ops from `at` on have nothing to do; called after each op that was run. While explain traces, each op is
+/// run and reports itself.
 pub fn skip(ex: &mut Exchange, cx: &mut Services, script: &Script, at: usize, passes: &mut Passes) -> Skipped {
     let OpLists { lists, others } = &script.lists;
     let none = Skipped { ops: 0, does: Does::Something };

@@ -180,7 +180,8 @@ pub fn cookie<'a>(ex: &'a Exchange, name: &[u8]) -> Option<&'a [u8]> {
     ex.request.head.all(HeaderId::Cookie).find_map(|field| cookie_of(field.value.of(buf), name))
 }
 
-/// nginx's reading: a name begins the line or follows a `;`, its value ends at the next, and blanks around `=` are passed.
+/// nginx's reading: a name begins the line or follows a `;`, its value ends at the next, and blanks around `=` are
+/// passed.
 fn cookie_of<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let mut rest = line;
     loop {

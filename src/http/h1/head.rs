@@ -94,7 +94,8 @@ pub struct Head {
     /// Bytes of the whole head, leading empty lines and the final one included. Set on `Complete`.
     pub len: usize,
     pub framing: Framing,
-    /// Value of Host, or the authority of an absolute target, which wins (RFC 9112 §3.2.2). Port included; may be empty.
+    /// Value of Host, or the authority of an absolute target, which wins (RFC 9112 §3.2.2). Port included; may be
+    /// empty.
     pub host: Span,
     /// RFC 9112 §9.3: 1.1 unless `close`, 1.0 only with `keep-alive`.
     pub keep_alive: bool,
@@ -216,8 +217,8 @@ impl Head {
         }
     }
 
-    /// True at the request line. An early look at its first byte answers what is no HTTP, a TLS hello say, at once, instead
-    /// of waiting for a line end that never comes.
+    /// True at the request line. An early look at its first byte answers what is no HTTP, a TLS hello say, at once,
+    /// instead of waiting for a line end that never comes.
     fn skip_empty_lines(&mut self, buf: &[u8]) -> Result<bool, Reject> {
         loop {
             match buf.get(self.at..).unwrap_or_default() {

@@ -1,5 +1,5 @@
-//! Requests as HTTP/1.1 text: what upstreams, the authority of certificates and `webserv status` are sent. The only place
-//! that makes it; [`super::head`] reads such text.
+//! Requests as HTTP/1.1 text: what upstreams, the authority of certificates and `webserv status` are sent. The only
+//! place that makes it; [`super::head`] reads such text.
 //!
 //! Invariant: no value brings a line break into a head.
 

@@ -1,12 +1,12 @@
 //! The head of an upstream's response, parsed in place as the request head is: offsets into the caller's buffer,
 //! resumable, and the verdict does not depend on how the bytes were split.
 //!
-//! The head of what a CGI script or a FastCGI, SCGI or uwsgi application answers is the same but for its first line, which
-//! it lacks ([`Dialect::Cgi`], RFC 3875 §6).
+//! The head of what a CGI script or a FastCGI, SCGI or uwsgi application answers is the same but for its first line,
+//! which it lacks ([`Dialect::Cgi`], RFC 3875 §6).
 //!
-//! A response whose end is in doubt, or whose fields another reader could split otherwise, is refused (RFC 9112 §6.3) and
-//! becomes a 502. What is only odd does not cost the page: a line whose name is no token, or that has no colon, is left
-//! out, and any `HTTP/x.y` is a version.
+//! A response whose end is in doubt, or whose fields another reader could split otherwise, is refused (RFC 9112 §6.3)
+//! and becomes a 502. What is only odd does not cost the page: a line whose name is no token, or that has no colon, is
+//! left out, and any `HTTP/x.y` is a version.
 
 use super::field;
 use super::framing;
@@ -408,8 +408,8 @@ enum Odd {
     Value(usize, Range<usize>),
 }
 
-/// What becomes of a line that is no field by the grammar. nginx refuses what is refused here; the others it passes on as
-/// they are.
+/// What becomes of a line that is no field by the grammar. nginx refuses what is refused here; the others it passes on
+/// as they are.
 fn odd_field(line: &[u8]) -> Odd {
     let colon = memchr::memchr(b':', line);
     let name = line.get(..colon.unwrap_or(line.len())).unwrap_or_default();

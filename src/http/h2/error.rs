@@ -160,7 +160,8 @@ pub enum StreamFault {
     HeadersAfterEnd,
     /// §5.1.2: more streams at once than SETTINGS_MAX_CONCURRENT_STREAMS.
     Refused,
-    /// §6.5.3: a stream with a body before our smaller initial window was acknowledged: the client may take it for larger.
+    /// §6.5.3: a stream with a body before our smaller initial window was acknowledged: the client may take it for
+    /// larger.
     Unacknowledged,
     /// §6.9.1: more DATA than the stream's window allowed.
     Window { len: u32 },

@@ -70,8 +70,8 @@ enum Branch {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Work {
     None,
-    /// A microsecond or two, unless a variable is long ([`values::variable`]): for each of them the clock would cost as much
-    /// as the look-up of a variable.
+    /// A microsecond or two, unless a variable is long ([`values::variable`]): for each of them the clock would cost as
+    /// much as the look-up of a variable.
     Short,
     /// It has a long value to expand, or a pattern to compile.
     Long,

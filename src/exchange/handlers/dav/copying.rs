@@ -1,7 +1,8 @@
 //! A copy in the making: of a file or of a tree, hidden beside its destination until it is whole.
 //!
-//! Invariant: no link is followed or copied (a MOVE fails at one instead of losing it); nothing is seen under the new name before all of it is there; dropping a
-//! copy leaves nothing; a step copies a piece of a file or looks at one entry.
+//! Invariant: no link is followed or copied (a MOVE fails at one instead of losing it); nothing is seen under the new
+//! name before all of it is there; dropping a copy leaves nothing; a step copies a piece of a file or looks at one
+//! entry.
 
 use super::copied::Copied;
 use crate::services::remove_tree::Removal;

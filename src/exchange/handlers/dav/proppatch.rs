@@ -1,5 +1,6 @@
 //! PROPPATCH (RFC 4918 §9.2). No properties are stored. Those that Windows sets after each copy are accepted, and the
-//! modification time, also as rclone sends it, becomes the file's own; every other one is refused within the 207, all or none.
+//! modification time, also as rclone sends it, becomes the file's own; every other one is refused within the 207, all
+//! or none.
 
 use super::guard::{self, Change};
 use super::refuse::{failed, malformed, refuse};
@@ -110,8 +111,8 @@ fn apply(resource: &Resource, verdicts: &[PropertyChange]) -> Result<bool, Errno
     }
 }
 
-/// The time was not stored. Windows, whose other times are not kept either, is told that it was taken: it fails the whole
-/// copy otherwise.
+/// The time was not stored. Windows, whose other times are not kept either, is told that it was taken: it fails the
+/// whole copy otherwise.
 fn unkept(wish: &Wish, verdict: &mut PropertyChange) {
     if matches!(verdict, PropertyChange::Modified(_)) {
         *verdict = if &*wish.name.ns == WINDOWS { PropertyChange::Taken } else { PropertyChange::Refused };

@@ -116,8 +116,8 @@ impl RemovalTarget {
         }
     }
 
-    /// The directory that the name itself is, opened for reading; None for anything else, which [`RemovalTarget::remove`]
-    /// reports.
+    /// The directory that the name itself is, opened for reading; None for anything else, which
+    /// [`RemovalTarget::remove`] reports.
     pub fn directory(&self) -> Option<OwnedFd> {
         let area = file::open_at(None, &self.area, O_PATH | O_DIRECTORY, 0).ok()?;
         let parent = file::open_beneath(area.as_fd(), &self.parent, O_PATH | O_DIRECTORY, 0, self.resolve()).ok()?;

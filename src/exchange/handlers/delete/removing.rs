@@ -43,8 +43,8 @@ pub struct AllowedRemoval {
 pub enum Removing {
     /// Whether everything in it may be removed is being checked: nothing has been removed yet.
     Judging(Rules, Box<AllowedRemoval>),
-    /// With the directories that upload_sync writes to the disk at the end. The locks and the rules are asked again about
-    /// each entry: it may have come, or been locked, since all were checked.
+    /// With the directories that upload_sync writes to the disk at the end. The locks and the rules are asked again
+    /// about each entry: it may have come, or been locked, since all were checked.
     Deleting { removal: Removal, changed: Vec<Rc<OwnedFd>>, leave: RemovalPermission, rules: Option<Rules> },
     /// It is gone.
     Syncing(Box<Syncing>),
@@ -216,8 +216,8 @@ fn of_version(denied: Denied) -> Refusal {
 /// Removes it, or begins to.
 pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &AllowedRemoval) -> Begun<Removing> {
     let AllowedRemoval { target, content, trash, named_right } = wanted;
-    // The directories that upload_sync writes to the disk, the state of what was removed, the path that locks knew it by, and
-    // what a tree needs to be removed in several turns.
+    // The directories that upload_sync writes to the disk, the state of what was removed, the path that locks knew it
+    // by, and what a tree needs to be removed in several turns.
     let (mut changed, mut was, mut locked, mut leave) = (Vec::new(), None, None, RemovalPermission::default());
     let sync = ex.here().settings.upload.sync;
     // Held until the name is gone.
@@ -258,7 +258,8 @@ pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &AllowedRemoval) 
             first_slice::begin(Box::new(removing), ex, cx, Removing::work)
         }
         Ok(removed) => gone(ex, cx, removed, (&changed, was), locked),
-        // Only a DELETE is run again: a form's body would have to be read again, and browsers send no If-Match with forms.
+        // Only a DELETE is run again: a form's body would have to be read again, and browsers send no If-Match with
+        // forms.
         Err(Refusal::Busy) if ex.request.head.method == Method::Delete && versions::is_patient(ex, cx) => {
             Err(upload::later(cx))
         }
@@ -266,8 +267,8 @@ pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &AllowedRemoval) 
     }
 }
 
-/// It is gone. `changed`: the directories that upload_sync writes to the disk; `was`: the name that it had; `locked`: the path
-/// that locks knew it by.
+/// It is gone. `changed`: the directories that upload_sync writes to the disk; `was`: the name that it had; `locked`:
+/// the path that locks knew it by.
 fn gone(
     ex: &mut Exchange,
     cx: &mut Services,

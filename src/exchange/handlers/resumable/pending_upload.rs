@@ -155,8 +155,8 @@ fn without_bytes(cx: &mut Services, home: &Home, dir: &Dir, id: UploadId, record
     Missing::Over(past)
 }
 
-/// Whether the file of an upload without bytes got its name. A process that died in between, or one of an older version,
-/// has not noted it: the file is there then.
+/// Whether the file of an upload without bytes got its name. A process that died in between, or one of an older
+/// version, has not noted it: the file is there then.
 pub fn is_stored(record: &UploadState) -> bool {
     let in_it = |slash: &[u8]| [&record.path, slash, &record.below, &record.name].concat();
     let paths = [record.path.clone(), in_it(b""), in_it(b"/")];

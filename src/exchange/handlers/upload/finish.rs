@@ -152,8 +152,8 @@ impl Upload {
         Ok(())
     }
 
-    /// The answer where a version that the request names is not the one any more, or is being changed. One that is being
-    /// changed is waited for, and the quota's lock is not kept meanwhile where no name was given yet.
+    /// The answer where a version that the request names is not the one any more, or is being changed. One that is
+    /// being changed is waited for, and the quota's lock is not kept meanwhile where no name was given yet.
     fn denied(&mut self, ex: &mut Exchange, cx: &Services, denied: Denied) -> Refusal {
         if !denied.is_waited_for(ex, cx) {
             return denied.into();

@@ -54,8 +54,8 @@ impl Upload {
         Ok((Some(at), name))
     }
 
-    /// Whether the path of the request still leads to the directory that was judged when it arrived. Another one there would
-    /// have to be judged anew, and may be on another file system than what has arrived.
+    /// Whether the path of the request still leads to the directory that was judged when it arrived. Another one there
+    /// would have to be judged anew, and may be on another file system than what has arrived.
     ///
     /// # Errors
     /// 409 where it does not.

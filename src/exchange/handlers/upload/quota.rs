@@ -23,7 +23,8 @@ impl Upload {
         self.share.as_ref().is_none_or(QuotaShare::is_admitted)
     }
 
-    /// It needs no event to go on: it counts, parses, gives names, writes to the disk, or waits for the lock of a quota.
+    /// It needs no event to go on: it counts, parses, gives names, writes to the disk, or waits for the lock of a
+    /// quota.
     pub fn works(&self) -> bool {
         !self.is_admitted() || self.is_parsing() || self.is_writing() || self.is_ending()
     }

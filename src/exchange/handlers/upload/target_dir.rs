@@ -333,8 +333,8 @@ impl TargetDir {
         !self.missing.is_empty()
     }
 
-    /// Makes missing directories until `is_over`; once none is missing, `dir` is the one to store in. Those that were made are
-    /// added to `made`.
+    /// Makes missing directories until `is_over`; once none is missing, `dir` is the one to store in. Those that were
+    /// made are added to `made`.
     ///
     /// # Errors
     /// [`Refusal::later`] where time was up before the last.

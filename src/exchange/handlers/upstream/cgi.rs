@@ -130,10 +130,10 @@ fn find(ex: &mut Exchange, cx: &mut Services) -> Result<Script, Status> {
     Err(Status::NOT_FOUND)
 }
 
-/// Whether a program may be asked for with something behind its name: its own name must lead to the location of the URI,
-/// whatever `if`, rewrite or named location the request passed since. So `location ~ \.py$` makes no program of a picture
-/// by `/picture.jpg/x.py`, and a program is not run past the password of its own location. A name that the configuration
-/// spells out is meant.
+/// Whether a program may be asked for with something behind its name: its own name must lead to the location of the
+/// URI, whatever `if`, rewrite or named location the request passed since. So `location ~ \.py$` makes no program of a
+/// picture by `/picture.jpg/x.py`, and a program is not run past the password of its own location. A name that the
+/// configuration spells out is meant.
 fn location_matches_script(ex: &mut Exchange, cx: &mut Services, name: &[u8], path_info: &[u8]) -> bool {
     let config = ex.config.clone();
     let way = &ex.route.way;
@@ -149,8 +149,8 @@ fn location_matches_script(ex: &mut Exchange, cx: &mut Services, name: &[u8], pa
     leads_home && !(way.is_named && is_file_at_home(ex, cx, &own))
 }
 
-/// The location that led on to a named one answers that URI with a file, and does not run it. Where captures or variables
-/// say which file that is, it counts as one.
+/// The location that led on to a named one answers that URI with a file, and does not run it. Where captures or
+/// variables say which file that is, it counts as one.
 fn is_file_at_home(ex: &mut Exchange, cx: &mut Services, uri: &[u8]) -> bool {
     let home = ex.config.location(ex.route.way.home);
     let runs_it = || by_extension(uri, &home.settings.cgi.extensions).any(|(end, _)| end == uri.len());

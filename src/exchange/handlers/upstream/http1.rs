@@ -20,7 +20,8 @@ use crate::services::Services;
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-/// Writes the head into `request.out`, decides how the body is framed, and appends the part of the body that has arrived.
+/// Writes the head into `request.out`, decides how the body is framed, and appends the part of the body that has
+/// arrived.
 pub fn compose(
     request: &mut UpstreamRequest,
     ex: &mut Exchange,

@@ -3,8 +3,8 @@
 //! ([`crate::conn::upstream`]) gets an address, sends [`UpstreamRequest::pending`], delivers what arrives to
 //! [`UpstreamRequest::received`], and reports errors to [`UpstreamRequest::failed`].
 //!
-//! A request passes through those of the phases Gather, Resolve, Pick, Connect, Handshake and SendReceive that it needs;
-//! if a server fails, it returns to Pick as long as there is another server and the request can be repeated.
+//! A request passes through those of the phases Gather, Resolve, Pick, Connect, Handshake and SendReceive that it
+//! needs; if a server fails, it returns to Pick as long as there is another server and the request can be repeated.
 //!
 //! Invariant: a server that [`UpstreamRequest::pick`] took from the balance is given back by the connection, which
 //! always outlives the handler.
@@ -15,8 +15,8 @@
 //! - [`respond`], [`rewrite`], [`cookie`], [`early_hints`]: what the response means and how it is passed on
 //! - [`fault`]: what can go wrong, and whether another server is tried; [`tls`]: which servers are trusted
 //! - [`spare`]: buffers that one request leaves for the next
-//! - [`store`], [`store_quota`]: responses stored as files; [`spool`], [`overflow`]: responses to slow clients; [`record`]: the values
-//!   of variables
+//! - [`store`], [`store_quota`]: responses stored as files; [`spool`], [`overflow`]: responses to slow clients;
+//!   [`record`]: the values of variables
 
 mod begin;
 pub mod cgi;

@@ -150,8 +150,8 @@ impl Connection {
         field.map_or_else(Priority::default, |field| Priority::parse(field.value.of(text)))
     }
 
-    /// A trailer section behind the response, which did not wait for the body: it ends that. As on any stream (§8.1), what is
-    /// none is malformed, and so is one whose body is shorter than its Content-Length.
+    /// A trailer section behind the response, which did not wait for the body: it ends that. As on any stream (§8.1),
+    /// what is none is malformed, and so is one whose body is shorter than its Content-Length.
     fn late_block(&mut self, id: u32, end: bool, now: u64) -> Result<Option<Event>, ConnectionFault> {
         const LAST: Data = Data { len: 0, body: 0, is_last: true };
         if end

@@ -167,7 +167,8 @@ impl Connection {
     }
 }
 
-/// Bytes of a DATA frame before its content, of its padding and of its content; None: the padding's length has not come.
+/// Bytes of a DATA frame before its content, of its padding and of its content; None: the padding's length has not
+/// come.
 fn padding_of(input: &[u8], frame: &FrameHeader) -> Result<Option<(usize, u8, u32)>, ConnectionFault> {
     let &FrameHeader { len, kind, .. } = frame;
     Ok(match frame.has(flag::PADDED) {

@@ -168,8 +168,8 @@ impl Connection {
         Ok(Event::Failed { stream: id, fault })
     }
 
-    /// A HEADERS frame or its block has been under way for too long: its stream is reset, the block read on for the sake
-    /// of the table. False where there is none, or `input`, what has come of it, does not begin with one.
+    /// A HEADERS frame or its block has been under way for too long: its stream is reset, the block read on for the
+    /// sake of the table. False where there is none, or `input`, what has come of it, does not begin with one.
     pub fn abandon_head(&mut self, input: &[u8]) -> bool {
         let begun = FrameHeader::parse(input).filter(|frame| frame.kind == kind::HEADERS).map(|frame| frame.stream);
         let Some(id) = self.unfinished.as_ref().map(|block| block.stream).or(begun) else { return false };

@@ -5,10 +5,9 @@
 //! written through [`Connection::head`] and [`Connection::data`], which account for the windows.
 //!
 //! Invariants: what a client may cost is bounded whatever it sends ([`ConnectionLimits`], [`super::budget`]): a header
-//! block by frames, bytes and fields; control output by [`CONTROL`], beyond which nothing is read; streams by the limit,
-//! a reset one included until [`Connection::release`]; frames that transfer nothing, resets and refused streams by
-//! budgets.
-//! After an `Err` the connection takes and sends nothing but the GOAWAY already queued.
+//! block by frames, bytes and fields; control output by [`CONTROL`], beyond which nothing is read; streams by the
+//! limit, a reset one included until [`Connection::release`]; frames that transfer nothing, resets and refused streams
+//! by budgets. After an `Err` the connection takes and sends nothing but the GOAWAY already queued.
 
 mod blocks;
 mod body;
@@ -177,7 +176,8 @@ pub struct Connection {
     /// The client has said GOAWAY.
     has_heard_goaway: bool,
     calm: RateBudget,
-    /// Updates that DATA frames have earned, of both windows: they may come all at once, however many frames lay in buffers.
+    /// Updates that DATA frames have earned, of both windows: they may come all at once, however many frames lay in
+    /// buffers.
     updates: u64,
     resets: RateBudget,
     refused: RateBudget,
@@ -306,8 +306,8 @@ impl Connection {
             + self.stops.memory()
     }
 
-    /// Gives the buffer of control output back. Those of fields are the caller's affair ([`Connection::block_mut`]): nothing
-    /// is in them between two calls of [`Connection::receive`] that the caller still needs.
+    /// Gives the buffer of control output back. Those of fields are the caller's affair ([`Connection::block_mut`]):
+    /// nothing is in them between two calls of [`Connection::receive`] that the caller still needs.
     pub fn shrink(&mut self) {
         if self.control.is_empty() {
             self.control = Vec::new();
@@ -339,8 +339,8 @@ impl Connection {
     fn frame(&mut self, input: &[u8], now: u64) -> Result<ReadStep, ConnectionFault> {
         let Some(frame) = FrameHeader::parse(input) else { return Ok(ReadStep::More) };
         let FrameHeader { len, kind, stream, .. } = frame;
-        // §3.4 asks for SETTINGS. A client that leaves all of them at their default may begin with a request or its window
-        // as well; nginx takes any frame.
+        // §3.4 asks for SETTINGS. A client that leaves all of them at their default may begin with a request or its
+        // window as well; nginx takes any frame.
         let may_begin = matches!(kind, kind::SETTINGS | kind::HEADERS | kind::WINDOW_UPDATE);
         if matches!(self.reading, Reading::FirstFrame) && !may_begin {
             return Err(ConnectionFault::NoSettings { kind });

@@ -1,6 +1,6 @@
-//! upload_sync and power cuts: the system calls of real uploads, copies, moves and removals are recorded (strace) and done
-//! again on a file system that loses what was not synced ([`disk`]), with a cut after each of them. What was answered with
-//! success must be there and whole, and what was not must be as before or as after.
+//! upload_sync and power cuts: the system calls of real uploads, copies, moves and removals are recorded (strace) and
+//! done again on a file system that loses what was not synced ([`disk`]), with a cut after each of them. What was
+//! answered with success must be there and whole, and what was not must be as before or as after.
 //!
 //! The test is able to fail: with fsyncs taken out of the recording it has to find losses.
 

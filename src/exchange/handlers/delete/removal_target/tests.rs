@@ -187,7 +187,8 @@ fn a_tree_may_be_as_large_and_as_deep_as_it_likes() {
     assert_eq!(scratch.tree(), tree);
 }
 
-/// Another process makes links of directories and directories of links while the tree is removed: what the links lead to stays.
+/// Another process makes links of directories and directories of links while the tree is removed: what the links lead
+/// to stays.
 #[test]
 fn a_link_that_is_swapped_in_meanwhile_leads_nowhere() {
     let scratch = Scratch::new("swap");

@@ -115,7 +115,8 @@ fn a_body_behind_its_response_that_is_not_as_announced_is_an_error() {
     }
 }
 
-/// §6.9, §6.9.1: nothing is sent into the window of a stream that is answered; what is wrong with it is an error all the same.
+/// §6.9, §6.9.1: nothing is sent into the window of a stream that is answered; what is wrong with it is an error all
+/// the same.
 #[test]
 fn a_window_behind_a_response_is_judged() {
     let most = window(1, 0x7fff_ffff);
