@@ -186,6 +186,7 @@ impl Pool {
 }
 
 impl Conn {
+    /// `deadline`: when its first request must have come, monotonic milliseconds.
     pub fn new(fd: OwnedFd, peer: Peer, listener: u16, serial: u64, cx: &Services, deadline: u64) -> Conn {
         Conn::over(Transport::accepted(fd, &peer), peer, listener, serial, cx, deadline)
     }

@@ -71,6 +71,7 @@ impl Deadline {
         Deadline(at.min(u64::MAX >> Deadline::BITS) << Deadline::BITS | timer as u64)
     }
 
+    /// Monotonic milliseconds.
     pub fn at(self) -> u64 {
         self.0 >> Deadline::BITS
     }

@@ -55,6 +55,7 @@ pub struct RouteState {
     pub pattern_failed: bool,
     /// try_files found its file behind the alias of a regex location: the path is the alias and the URI.
     pub behind_alias: bool,
+    /// Internal redirects so far, which [`count_redirect`](super::locate::count_redirect) limits.
     pub redirects: u8,
     /// auth_basic has checked who the client is, here.
     pub authenticated: bool,

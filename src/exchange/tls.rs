@@ -28,9 +28,12 @@ pub struct TlsFacts {
     pub is_named: bool,
     /// The settings that the handshake was made with.
     pub by: Option<Rc<ServerTls>>,
+    /// As in `$ssl_protocol`: `TLSv1.3`.
     pub protocol: &'static str,
+    /// The numbers of the cipher suite and of the key exchange group at IANA.
     pub cipher: u16,
     pub group: u16,
+    /// The protocol negotiated by ALPN (RFC 7301), if any.
     pub alpn: Option<Box<[u8]>>,
     pub is_resumed: bool,
     /// Identifies the session: its id, or a digest of the ticket that it was resumed by.

@@ -30,6 +30,7 @@ pub struct Link {
 /// What a link says of files that are uploaded by it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
+    /// Bytes of a file.
     pub least: u64,
     /// 0: any size.
     pub most: u64,

@@ -49,6 +49,7 @@ impl Renewals {
         Renewals { look, next: None }
     }
 
+    /// When the next one is due, monotonic milliseconds.
     pub fn next(&self) -> Option<u64> {
         self.next
     }

@@ -52,6 +52,7 @@ pub struct Overload {
 }
 
 impl Overload {
+    /// worker_memory_limit, bytes; 0: none.
     pub fn set_limit(&mut self, limit: u64) {
         if self.limit != limit {
             *self = Overload { limit, ..Overload::default() };

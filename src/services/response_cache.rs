@@ -201,6 +201,8 @@ impl ResponseCache {
         hasher.finish()
     }
 
+    /// `hash`: of `endpoint` and `head`, as [`ResponseCache::hash`] gives it. Both are compared too: another request
+    /// may have the same hash.
     pub fn find(&self, hash: u64, endpoint: EndpointId, head: &[u8]) -> Option<&Rc<CachedResponse>> {
         let found = self.entries.get(&hash)?;
         (found.bytes(found.request) == head && found.endpoint == endpoint).then_some(found)
@@ -216,6 +218,7 @@ impl ResponseCache {
         std::mem::replace(place, mark) == mark
     }
 
+    /// Keeps a response, unless it is larger than the cache.
     pub fn keep(&mut self, hash: u64, repeat: CachedResponse) {
         let cost = repeat.cost();
         if cost > self.limit {

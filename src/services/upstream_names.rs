@@ -82,6 +82,7 @@ impl UpstreamNames {
         group.map_or_else(|| base.clone(), |group| group.current.clone())
     }
 
+    /// Monotonic milliseconds; None: nothing is due.
     pub fn next_due(&self) -> Option<u64> {
         let open = |name: &&Name| name.ticket.is_none();
         self.0.iter().flat_map(|group| &group.names).filter(open).map(|name| name.due).min()

@@ -142,6 +142,10 @@ impl StreamTransport {
         self.is_broken || self.grant.is_some_and(|grant| grant.room > 0)
     }
 
+    /// Appends up to `most` bytes of the body, as far as `into` has capacity. Ok(0): the body is complete.
+    ///
+    /// # Errors
+    /// EAGAIN; ECONNRESET: the stream was reset.
     pub fn recv(&mut self, into: &mut Vec<u8>, most: usize) -> Result<usize, Errno> {
         let rest = self.body.get(self.at..).unwrap_or_default();
         if rest.is_empty() {
@@ -162,6 +166,10 @@ impl StreamTransport {
         Ok(len)
     }
 
+    /// Frames what the stream's grant allows. Gives the bytes of `bytes` that were taken.
+    ///
+    /// # Errors
+    /// EAGAIN: it is not its turn; EPIPE: the stream was reset.
     pub fn send(&mut self, bytes: &[u8]) -> Result<usize, Errno> {
         if self.is_broken {
             return Err(Errno::EPIPE);

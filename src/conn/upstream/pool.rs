@@ -217,6 +217,11 @@ impl UpstreamConns {
         }
     }
 
+    /// Opens a connection without waiting for it. `clients`: open connections of clients; `now`: monotonic
+    /// milliseconds.
+    ///
+    /// # Errors
+    /// No connection was opened: the server has to be given back to the balance.
     pub fn open(
         &mut self,
         wanted: &WantedConn<'_>,

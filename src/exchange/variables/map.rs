@@ -5,6 +5,7 @@ use crate::config::pattern_set;
 use crate::exchange::{Exchange, variables};
 use crate::services::Services;
 
+/// Appends the value of `$name` of a `map`. `table`: its index in the configuration.
 pub fn value(table: u32, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) -> Keep {
     let config = ex.config.clone();
     let Some(map) = config.tables.maps.get(table as usize) else { return Keep::No };

@@ -22,6 +22,7 @@ pub struct Current {
     pub pair: Pair,
     /// Changes whenever the certificate does.
     pub generation: u64,
+    /// When it is valid, Unix seconds.
     pub not_before: i64,
     pub not_after: i64,
     /// Its ARI identifier (RFC 9773).

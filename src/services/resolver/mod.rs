@@ -95,6 +95,8 @@ impl Resolver {
         self.epoll.as_ref().map(Epoll::fd)
     }
 
+    /// Answers at once from the hosts file or the cache, otherwise begins a lookup, or joins one for the same question.
+    /// `now`: monotonic milliseconds.
     pub fn ask(&mut self, question: &Question<'_>, now: u64) -> Submitted {
         let Some(name) = dns::canonical(question.name) else { return Submitted::Now(Err(LookupError::NOT_FOUND)) };
         let settings = question.settings;

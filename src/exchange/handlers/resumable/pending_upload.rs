@@ -201,11 +201,13 @@ pub fn remembered(cx: &mut Services, home: &Home, dir: &Dir, id: UploadId, recor
     dir.stat_record(id).ok().and_then(|stat| expires(record, &stat))
 }
 
+/// Unix milliseconds: its age counts from the last byte written. None: it does not expire.
 pub fn expires(record: &UploadState, stat: &Stat) -> Option<i64> {
     let written = stat.mtime.0.saturating_mul(1000).saturating_add(i64::from(stat.mtime.1 / 1_000_000));
     (record.age > 0).then(|| written.saturating_add_unsigned(record.age))
 }
 
+/// Unix milliseconds, in which the expiry of uploads is kept.
 pub fn unix_ms(now: &Clock) -> i64 {
     now.unix.saturating_mul(1000).saturating_add(i64::from(now.nanos / 1_000_000))
 }

@@ -76,12 +76,19 @@ pub struct Try {
     pub peer: Rc<str>,
     /// 0: no response arrived.
     pub status: u16,
+    /// Monotonic milliseconds.
     pub started: u64,
+    /// The connection was made, and TLS agreed on (`$upstream_connect_time`).
     pub connect: Option<u64>,
+    /// The head had arrived (`$upstream_header_time`).
     pub header: Option<u64>,
+    /// The attempt was over (`$upstream_response_time`).
     pub response: Option<u64>,
+    /// Bytes of the body that arrived, without their framing (`$upstream_response_length`).
     pub length: u64,
+    /// Bytes that arrived, head and framing included (`$upstream_bytes_received`).
     pub received: u64,
+    /// Bytes of the request that the server took (`$upstream_bytes_sent`).
     pub sent: u64,
 }
 

@@ -179,6 +179,7 @@ impl UpstreamRequest {
         !self.request_sent && !self.pending().is_empty()
     }
 
+    /// `n` of the pending bytes were taken by the server.
     pub fn sent(&mut self, ex: &mut Exchange, n: usize) {
         self.sent += n;
         self.request_sent = true;
