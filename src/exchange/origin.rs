@@ -120,7 +120,7 @@ pub enum Sender {
 
 /// Who sent the request.
 pub fn sender(ex: &Exchange) -> Sender {
-    judge(ex.fields(b"sec-fetch-site"), ex.fields(b"origin"), ex.request.head.host.of(ex.buf()))
+    classify(ex.fields(b"sec-fetch-site"), ex.fields(b"origin"), ex.request.head.host.of(ex.buf()))
 }
 
 /// The value of Sec-Fetch-Site, in order: of several, the last counts.
@@ -144,7 +144,7 @@ impl Site {
 }
 
 /// Browsers send neither field twice: if there are several, all must be of a page of ours.
-fn judge<'a>(sites: impl Iterator<Item = &'a [u8]>, origins: impl Iterator<Item = &'a [u8]>, host: &[u8]) -> Sender {
+fn classify<'a>(sites: impl Iterator<Item = &'a [u8]>, origins: impl Iterator<Item = &'a [u8]>, host: &[u8]) -> Sender {
     let is_own_origin = |origin: &[u8]| {
         let authority = origin.strip_prefix(b"http://").or_else(|| origin.strip_prefix(b"https://"));
         !host.is_empty() && authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
@@ -238,7 +238,7 @@ mod tests {
         ];
         for (sites, origins, host, expected) in table {
             let values = |values: &'static [&str]| values.iter().map(|value| value.as_bytes());
-            let verdict = judge(values(sites), values(origins), host.as_bytes());
+            let verdict = classify(values(sites), values(origins), host.as_bytes());
             assert_eq!(verdict == Sender::OwnPage, *expected, "{sites:?} {origins:?} {host}");
             assert_eq!(verdict == Sender::Unknown, sites.is_empty() && origins.is_empty(), "{sites:?} {origins:?}");
         }

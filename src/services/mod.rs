@@ -4,6 +4,7 @@
 
 pub mod acme;
 pub mod boot;
+pub mod checked_trees;
 pub mod children;
 pub mod clock;
 pub mod compressors;
@@ -18,7 +19,6 @@ pub mod error_line;
 pub mod file_digests;
 pub mod handover;
 pub mod handshakes;
-pub mod judged_trees;
 pub mod limits;
 pub mod listings;
 mod log_file;
@@ -54,6 +54,7 @@ use crate::sys::Errno;
 use crate::util::buf::BufPool;
 use acme::Acme;
 use boot::Boot;
+use checked_trees::CheckedTrees;
 use children::Children;
 use clock::Clock;
 use compressors::Compressors;
@@ -64,7 +65,6 @@ use dir_watch::DirWatch;
 use directories::Directories;
 use file_digests::FileDigests;
 use handshakes::Handshakes;
-use judged_trees::JudgedTrees;
 use limits::LimitCounters;
 use listings::Listings;
 use logs::Logs;
@@ -127,7 +127,7 @@ pub struct Services {
     /// WebDAV's locks.
     pub dav_locks: DavLocks,
     /// Directories being checked before they are copied, moved or removed.
-    pub judged_trees: JudgedTrees,
+    pub checked_trees: CheckedTrees,
     pub syncs: Syncs,
     /// Rendered listings of directories.
     pub listings: Listings,
@@ -191,7 +191,7 @@ impl Services {
     /// Tells the clock, the tree checks and the quotas that a file was created in `dir` other than by an upload.
     pub fn file_came(&mut self, dir: BorrowedFd<'_>) {
         self.now.changed();
-        self.judged_trees.came(dir);
+        self.checked_trees.came(dir);
         self.quotas.files_added();
     }
 
@@ -222,7 +222,7 @@ impl Services {
             file_digests: FileDigests::default(),
             quotas: Quotas::default(),
             dav_locks: DavLocks::default(),
-            judged_trees: JudgedTrees::default(),
+            checked_trees: CheckedTrees::default(),
             syncs: Syncs::default(),
             listings,
             logs,

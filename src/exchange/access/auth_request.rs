@@ -76,7 +76,7 @@ pub fn take(ex: &mut Exchange, cx: &mut Services, answer: SubrequestVerdict) {
 }
 
 /// What the subrequest's status means for the request.
-pub fn judge(ex: &mut Exchange, cx: &mut Services, asked: &AuthCheck) -> Flow {
+pub fn apply_verdict(ex: &mut Exchange, cx: &mut Services, asked: &AuthCheck) -> Flow {
     match asked.verdict {
         Some(status) if (200..300).contains(&status.0) => {
             if asked.refused.is_some() {

@@ -29,7 +29,7 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Flow {
         return Flow::Next;
     }
     if let Some(asked) = ex.auth_request.take() {
-        let flow = auth_request::judge(ex, cx, &asked);
+        let flow = auth_request::apply_verdict(ex, cx, &asked);
         return later(ex, cx, flow);
     }
     // It may have been set by another location, which an internal redirect came from.

@@ -114,7 +114,7 @@ impl PathRules {
     ///
     /// # Errors
     /// 403; the log says why.
-    pub fn judge(
+    pub fn check(
         &self,
         ex: &mut Exchange,
         cx: &mut Services,
@@ -279,13 +279,13 @@ fn refusal(why: &'static str, uri: &[u8]) -> Refusal {
 ///
 /// # Errors
 /// 403, where a request for that URI would be refused.
-pub fn judge_directory(ex: &mut Exchange, cx: &mut Services) -> Result<(), Refusal> {
+pub fn check_directory(ex: &mut Exchange, cx: &mut Services) -> Result<(), Refusal> {
     if ex.route.uri.ends_with(b"/") {
         return Ok(());
     }
     let rules = PathRules::of(ex, cx);
     let uri = [&rules.uri[..], b"/"].concat();
-    rules.judge(ex, cx, Target { uri: &uri, path: None }, PathAction::Itself).map(drop)
+    rules.check(ex, cx, Target { uri: &uri, path: None }, PathAction::Itself).map(drop)
 }
 
 /// Whether what is visible under one URI has the rules of the same location under the other.

@@ -140,7 +140,7 @@ pub fn may_read(
     let (uri, path) = ([top.0, below].concat(), [top.1, below].concat());
     // What is in a folder is asked one by one.
     let action = if is_dir { PathAction::List } else { PathAction::Read };
-    rules.judge(ex, cx, Target { uri: &uri, path: Some(&path) }, action).is_ok()
+    rules.check(ex, cx, Target { uri: &uri, path: Some(&path) }, action).is_ok()
 }
 
 fn spool(ex: &Exchange, cx: &Services) -> Spool {

@@ -44,7 +44,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services, body: &[u8]) -> Flow {
     if !matches!(depth(ex, Depth::Zero), Some(Depth::Zero | Depth::Infinity)) {
         return refuse(ex, cx, Status::BAD_REQUEST, format_args!("\"Depth\" header must be 0"));
     }
-    let mut verdicts: Vec<PropertyChange> = wishes.iter().map(judge).collect();
+    let mut verdicts: Vec<PropertyChange> = wishes.iter().map(verdict).collect();
     let resource = Resource::of(ex, cx).and_then(|resource| resource.check_slash(ex).map(|()| resource));
     match resource {
         Ok(resource) => {
@@ -65,7 +65,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services, body: &[u8]) -> Flow {
     answer(ex, &wishes, &verdicts)
 }
 
-fn judge(wish: &Wish) -> PropertyChange {
+fn verdict(wish: &Wish) -> PropertyChange {
     if is_ours(&wish.name) {
         return PropertyChange::Protected;
     }

@@ -25,7 +25,7 @@ use crate::services::Services;
 use crate::sys::Errno;
 use areas::trim_slashes;
 use removal_target::{DirectoryContent, Links, Refusal, RemovalTarget};
-use removing::{AllowedRemoval, go, judged, refused};
+use removing::{AllowedRemoval, check_tree, go, refused};
 use trash::Trash;
 
 /// Removes what the URI names: 204, or a 303 back to the listing if its form requested it.
@@ -77,7 +77,7 @@ fn remove(ex: &mut Exchange, cx: &mut Services, content: DirectoryContent, slash
         return Err(upload::refuse(ex, cx, &shown_elsewhere(&ex.route.uri)));
     }
     if wanted.target.directory().is_some()
-        && let Err(refusal) = path_rules::judge_directory(ex, cx)
+        && let Err(refusal) = path_rules::check_directory(ex, cx)
     {
         return Err(upload::refuse(ex, cx, &refusal));
     }
@@ -85,7 +85,7 @@ fn remove(ex: &mut Exchange, cx: &mut Services, content: DirectoryContent, slash
         && is_ruled_below(ex, cx, shown_at.as_deref())
         && let Some(dir) = wanted.target.directory()
     {
-        return judged(ex, cx, wanted, dir, shown_at);
+        return check_tree(ex, cx, wanted, dir, shown_at);
     }
     go(ex, cx, &wanted)
 }

@@ -133,13 +133,13 @@ impl RemovalTarget {
         RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | links
     }
 
-    /// Removes the name, or moves it into the trash, if `judge` allows. `judge` comes last, when only the removal
+    /// Removes the name, or moves it into the trash, if `check` allows. `check` comes last, when only the removal
     /// itself can still fail.
     pub fn remove(
         &self,
         content: DirectoryContent,
         trash: Option<&Trash>,
-        judge: impl FnOnce(&NameStat, BorrowedFd<'_>, &CStr) -> Result<(), Refusal>,
+        check: impl FnOnce(&NameStat, BorrowedFd<'_>, &CStr) -> Result<(), Refusal>,
     ) -> Result<Removed, Refusal> {
         let failed = |call| move |errno| Refusal::Failed { call, errno };
         let resolve = self.resolve();
@@ -160,7 +160,7 @@ impl RemovalTarget {
         if self.slash && itself.kind != FileKind::Dir {
             file::open_beneath(area.as_fd(), &self.whole()?, flags, 0, resolve).map_err(failed("openat2()"))?;
         }
-        judge(&NameStat { itself, content: followed }, parent.as_fd(), &self.name)?;
+        check(&NameStat { itself, content: followed }, parent.as_fd(), &self.name)?;
         if let Some(trash) = trash {
             if itself.kind == FileKind::Dir
                 && content == DirectoryContent::Kept

@@ -42,7 +42,7 @@ pub struct AllowedRemoval {
 
 pub enum Removing {
     /// Whether everything in it may be removed is being checked: nothing has been removed yet.
-    Judging(Rules, Box<AllowedRemoval>),
+    Checking(Rules, Box<AllowedRemoval>),
     /// With the directories that upload_sync writes to the disk at the end. The locks and the rules are asked again
     /// about each entry: it may have come, or been locked, since all were checked.
     Deleting { removal: Removal, changed: Vec<Rc<OwnedFd>>, leave: RemovalPermission, rules: Option<Rules> },
@@ -52,7 +52,7 @@ pub enum Removing {
 
 /// For a directory, open for reading, in which other rules may apply. `shown_at`: the URI that it will have in a
 /// trash.
-pub fn judged(
+pub fn check_tree(
     ex: &mut Exchange,
     cx: &mut Services,
     wanted: AllowedRemoval,
@@ -64,7 +64,7 @@ pub fn judged(
     let tree = TreeRules::new(cx, dir, base, &[PathAction::Remove], None)
         .map_err(|e| upload::refuse(ex, cx, &upload::Refusal::call("dup()", b"", e)))?;
     let tree = tree.shown_at(shown_at.map(|uri| [trim_slashes(&uri), b"/"].concat()));
-    let removing = Removing::Judging(Box::new((tree, rules)), Box::new(wanted));
+    let removing = Removing::Checking(Box::new((tree, rules)), Box::new(wanted));
     first_slice::begin(Box::new(removing), ex, cx, Removing::work)
 }
 
@@ -73,7 +73,7 @@ impl Removing {
     pub fn work(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         loop {
             match self {
-                Removing::Judging(rules, wanted) => {
+                Removing::Checking(rules, wanted) => {
                     let (tree, paths) = &mut **rules;
                     match tree.step(ex, cx, paths) {
                         Ok(true) if !cx.slice.is_over() => {}
@@ -81,10 +81,11 @@ impl Removing {
                         Err(refusal) => return upload::refuse(ex, cx, &refusal),
                         Ok(false) => match go(ex, cx, wanted) {
                             Ok(going) => {
-                                let judged = std::mem::replace(self, *going);
-                                if let (Removing::Judging(judged, _), Removing::Deleting { rules, .. }) = (judged, self)
+                                let checking = std::mem::replace(self, *going);
+                                if let (Removing::Checking(checked, _), Removing::Deleting { rules, .. }) =
+                                    (checking, self)
                                 {
-                                    *rules = Some(judged);
+                                    *rules = Some(checked);
                                 }
                                 return Flow::Wait;
                             }
@@ -135,7 +136,7 @@ impl RemovalPolicy for Judged<'_> {
             return Ok(());
         }
         let kind = if is_dir { FileKind::Dir } else { FileKind::Regular };
-        tree.judge(self.ex, self.cx, paths, parent, name, (kind, 0)).map_err(|_| Errno::EACCES)
+        tree.check(self.ex, self.cx, paths, parent, name, (kind, 0)).map_err(|_| Errno::EACCES)
     }
 }
 

@@ -105,7 +105,7 @@ impl Upload {
         content_type: Option<&[u8]>,
     ) -> Result<(), Refusal> {
         let uri = [&self.target_mut(which).uri[..], name].concat();
-        let governed = paths.judge(ex, cx, Target { uri: &uri, path: None }, PathAction::Put)?;
+        let governed = paths.check(ex, cx, Target { uri: &uri, path: None }, PathAction::Put)?;
         if Rc::ptr_eq(&governed.upload, &self.rules) {
             return Ok(());
         }

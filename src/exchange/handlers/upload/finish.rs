@@ -276,7 +276,7 @@ impl Upload {
             let (part, names) = (&mut self.parts[at], &mut cx.temp_names);
             let outcome =
                 commit::name(&dir, part, (on_duplicate, seen), &mut self.naming.numbers, names, &mut |_, _| true);
-            cx.judged_trees.came(commit::home(&dir, part).as_fd());
+            cx.checked_trees.came(commit::home(&dir, part).as_fd());
             return outcome.map_err(|why| self.refusal(why, &self.parts[at].name));
         }
         let mut numbers = std::mem::take(&mut self.naming.numbers);
@@ -289,7 +289,7 @@ impl Upload {
         let outcome = commit::name(&dir, &mut parts[at], (on_duplicate, seen), &mut numbers, &mut temp_names, may);
         (self.parts, cx.temp_names, self.naming.numbers) = (parts, temp_names, numbers);
         let part = &self.parts[at];
-        cx.judged_trees.came(commit::home(&dir, part).as_fd());
+        cx.checked_trees.came(commit::home(&dir, part).as_fd());
         outcome.map_err(|why| refused.unwrap_or_else(|| self.refusal(why, &part.name)))
     }
 
@@ -323,7 +323,7 @@ impl Upload {
             self.naming.given -= 1;
             let home = commit::home(&dir, part);
             back.is_whole &= part.take_back(&home, &mut cx.temp_names);
-            cx.judged_trees.came(home.as_fd());
+            cx.checked_trees.came(home.as_fd());
             cx.now.changed();
             if self.naming.given > 0 && cx.slice.is_over() {
                 self.made.outlives_turn();
@@ -358,7 +358,7 @@ impl Upload {
             self.made.unmake();
         }
         for part in &self.parts {
-            cx.judged_trees.came(commit::home(&dir, part).as_fd());
+            cx.checked_trees.came(commit::home(&dir, part).as_fd());
         }
         cx.now.changed();
         cx.quotas.files_removed();

@@ -47,9 +47,9 @@ impl Scratch {
     fn remove(
         target: &RemovalTarget,
         content: DirectoryContent,
-        judge: impl FnOnce(&NameStat) -> Result<(), Refusal>,
+        check: impl FnOnce(&NameStat) -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
-        let Removed::Begun(mut removal) = target.remove(content, None, |found, _, _| judge(found))? else {
+        let Removed::Begun(mut removal) = target.remove(content, None, |found, _, _| check(found))? else {
             return Ok(());
         };
         loop {
@@ -228,7 +228,7 @@ fn the_area_itself_has_no_place() {
 
 #[test]
 fn the_judge_sees_the_link_and_its_content_and_has_the_last_word() {
-    let scratch = Scratch::new("judge");
+    let scratch = Scratch::new("check");
     let tree = scratch.tree();
     let seen = std::cell::Cell::new(None);
     for (below, itself, content) in [
