@@ -131,8 +131,8 @@ fn active(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
         Activity::Subrequest => subrequests::step(&mut io, active, turn),
         Activity::Preface => return http2::begin::begin(conn, turn),
         Activity::ReadHead => match read::head(&mut io, active, turn) {
-            read::Head::Step(step) => step,
-            read::Head::Idle => return keep_alive::go_idle(conn, turn),
+            read::HeadStep::Step(step) => step,
+            read::HeadStep::Idle => return keep_alive::go_idle(conn, turn),
         },
         Activity::ReadBody => read::body(&mut io, active, turn),
         Activity::Deliver => deliver(&mut io, active, turn),

@@ -53,7 +53,7 @@ fn is_repeatable(ex: &Exchange, cx: &Services) -> bool {
     // All that the request went through gives the same result each time.
     let course = ex.basis.is_one_file()
         && ex.route.error_page.is_none()
-        && ex.sub.is_none()
+        && ex.subrequest.is_none()
         && ex.proxy_header.is_none()
         && ex.limit_rate.is_none()
         && ex.limit_slots.is_empty();
@@ -368,7 +368,7 @@ pub fn resume(ex: &mut Exchange, cached: &Rc<CachedResponse>) {
         let _ = request.head.parse(&request.text, &limits);
     }
     ex.route.method = ex.request.head.method;
-    ex.again = Some(cached.clone());
+    ex.cached_rest = Some(cached.clone());
     ex.route.server = cached.server;
     ex.route.location = cached.location;
     ex.rx = Rx::Done;

@@ -136,9 +136,9 @@ pub struct Exchange {
     pub route: RouteState,
     pub rx: Rx,
     /// Bytes of the body came with the head and have not been given to the handler.
-    pub body_at_hand: bool,
+    pub has_buffered_body: bool,
     /// All of the body came with the head.
-    pub body_is_here: bool,
+    pub has_whole_body: bool,
     /// Body bytes taken so far.
     pub body_received: u64,
     /// The body was refused or is broken: no handler gets any of it, also not that of an error page.
@@ -158,7 +158,7 @@ pub struct Exchange {
     /// Until when it is delayed: a request by limit_req, or a response by limit_rate.
     pub pause: Option<Pause>,
     /// The directory from which random_index picks a file, while it is read.
-    pub draw: Option<Box<handlers::autoindex::Draw>>,
+    pub random_index: Option<Box<handlers::autoindex::Draw>>,
     /// The request's slots in limit_conn: zone and key.
     pub limit_slots: Vec<(Rc<str>, Rc<[u8]>)>,
     /// Close without a response (return 444).
@@ -167,21 +167,21 @@ pub struct Exchange {
     pub closes: bool,
     /// A location that the request came through ends the connection with the response (keepalive_timeout 0 and the
     /// like).
-    pub is_last: bool,
+    pub location_closes: bool,
     /// The state of SSI commands of its pages.
     pub ssi: Option<Box<SsiState>>,
     /// The state of auth_request's subrequest, once that was begun.
     pub auth_request: Option<Box<access::auth_request::AuthCheck>>,
     /// It is a subrequest.
-    pub sub: Option<Box<Sub>>,
+    pub subrequest: Option<Box<Subrequest>>,
     /// It only sends the rest of this cached response ([`cacheable::resume`]).
-    pub again: Option<Rc<CachedResponse>>,
+    pub cached_rest: Option<Rc<CachedResponse>>,
     /// What the response follows from: whether it may be cached.
     pub basis: Basis,
 }
 
 /// What a subrequest has ([`filters::ssi::include`]).
-pub struct Sub {
+pub struct Subrequest {
     /// The exchange that waits for it.
     pub parent: Box<Exchange>,
     pub level: u8,
@@ -206,8 +206,8 @@ impl Exchange {
             request: Rc::default(),
             route: RouteState::default(),
             rx: Rx::Head,
-            body_at_hand: false,
-            body_is_here: false,
+            has_buffered_body: false,
+            has_whole_body: false,
             body_received: 0,
             body_lost: false,
             trailers: Trailers::default(),
@@ -219,15 +219,15 @@ impl Exchange {
             limit_rate_after: 0,
             pace: None,
             pause: None,
-            draw: None,
+            random_index: None,
             limit_slots: Vec::new(),
             abort: false,
             closes: false,
-            is_last: false,
+            location_closes: false,
             ssi: None,
             auth_request: None,
-            sub: None,
-            again: None,
+            subrequest: None,
+            cached_rest: None,
             basis: Basis::default(),
         };
         ex.log.started = cx.now.ms;
@@ -275,8 +275,8 @@ impl Exchange {
             request,
             route,
             rx,
-            body_at_hand,
-            body_is_here,
+            has_buffered_body,
+            has_whole_body,
             body_received,
             body_lost,
             trailers,
@@ -288,15 +288,15 @@ impl Exchange {
             limit_rate_after,
             pace,
             pause,
-            draw,
+            random_index,
             limit_slots,
             abort,
             closes,
-            is_last,
+            location_closes,
             ssi,
             auth_request,
-            sub,
-            again,
+            subrequest,
+            cached_rest,
             basis,
         } = self;
         if let Some(peer) = socket_peer.take() {
@@ -311,12 +311,12 @@ impl Exchange {
         out.begin_response();
         log.clear(cx.now.ms);
         (*rx, *tx) = (Rx::Head, Tx::Wait);
-        (*body_at_hand, *body_is_here, *body_received, *body_lost) = (false, false, 0, false);
+        (*has_buffered_body, *has_whole_body, *body_received, *body_lost) = (false, false, 0, false);
         *trailers = Trailers::default();
         (*limit_rate, *limit_rate_after, *pace, *pause) = (None, 0, None, None);
         limit_slots.clear();
-        (*abort, *closes, *is_last) = (false, false, false);
-        (*draw, *ssi, *auth_request, *sub, *again) = (None, None, None, None, None);
+        (*abort, *closes, *location_closes) = (false, false, false);
+        (*random_index, *ssi, *auth_request, *subrequest, *cached_rest) = (None, None, None, None, None);
         *basis = Basis::default();
         self.at_default();
     }
@@ -398,8 +398,8 @@ impl Exchange {
     }
 
     /// It is auth_request's subrequest: only its status and fields matter.
-    pub fn asks_only(&self) -> bool {
-        self.sub.as_ref().is_some_and(|sub| matches!(sub.sink, Sink::Verdict))
+    pub fn is_auth_subrequest(&self) -> bool {
+        self.subrequest.as_ref().is_some_and(|sub| matches!(sub.sink, Sink::Verdict))
     }
 
     /// The bytes that the spans of the request's head are offsets into.
@@ -440,7 +440,7 @@ impl Exchange {
 
     /// A regex exceeded its limits: that is logged in nginx's words, and the request is answered 500. The level is not
     /// nginx's alert, which is for faults of the server: any client may send a subject that does it.
-    pub fn undecided(&mut self, cx: &mut Services, failed: &Failed) {
+    pub fn pattern_gave_up(&mut self, cx: &mut Services, failed: &Failed) {
         self.report(cx, Level::Error, format_args!("{failed}"));
         self.route.pattern_failed = true;
     }

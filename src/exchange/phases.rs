@@ -84,7 +84,7 @@ pub fn ends_here(ex: &Exchange, cx: &Services) -> bool {
 
 /// A location that ends the connection does so also where the request goes on to another one (nginx).
 pub(super) fn pass_through(ex: &mut Exchange, cx: &Services) {
-    ex.is_last |= ends_here(ex, cx);
+    ex.location_closes |= ends_here(ex, cx);
 }
 
 /// Turns a flow into a response, or into waiting for the body.
@@ -93,7 +93,7 @@ pub fn apply_flow(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, m
         flow = match flow {
             Flow::Respond => break,
             // A subrequest has no body, nor has a request that lost it.
-            Flow::Body if ex.sub.is_some() || ex.body_lost => Flow::Status(Status::INTERNAL_SERVER_ERROR),
+            Flow::Body if ex.subrequest.is_some() || ex.body_lost => Flow::Status(Status::INTERNAL_SERVER_ERROR),
             Flow::Body => {
                 ex.rx = Rx::Body;
                 return;
@@ -243,7 +243,7 @@ fn find_location(ex: &mut Exchange, cx: &mut Services) -> Flow {
     let found = match location::find(&config, ex.route.server, &ex.route.uri, &mut cx.trace) {
         Ok(found) => found,
         Err(failed) => {
-            ex.undecided(cx, &failed);
+            ex.pattern_gave_up(cx, &failed);
             return Flow::Status(Status::INTERNAL_SERVER_ERROR);
         }
     };
@@ -266,7 +266,7 @@ fn find_location(ex: &mut Exchange, cx: &mut Services) -> Flow {
 
 /// What is refused from here on was to be an upload; the page that says so is none.
 fn note_upload(ex: &mut Exchange) {
-    if ex.route.error_page.is_none() && ex.sub.is_none() {
+    if ex.route.error_page.is_none() && ex.subrequest.is_none() {
         ex.log.upload_part = handlers::files::upload_part(ex);
     }
 }

@@ -229,7 +229,7 @@ fn stream_and_wanted(conn: &mut Conn) -> Option<(&mut super::stream::StreamTrans
         ConnState::Active(active) => {
             // The client's own request: a subrequest has no body.
             let mut ex = &active.ex;
-            while let Some(sub) = &ex.sub {
+            while let Some(sub) = &ex.subrequest {
                 ex = &sub.parent;
             }
             match ex.rx {

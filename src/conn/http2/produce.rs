@@ -201,7 +201,7 @@ fn begin_request(conn: &mut Conn, turn: &mut Turn<'_>) {
     let Some((mut io, active)) = conn.active() else { return };
     let Active { ex, handler, reader, .. } = active;
     ex.out.wake(&mut turn.cx.buffers);
-    read::begin(reader, ex.buf().len(), turn);
+    read::count_request(reader, ex.buf().len(), turn);
     match fault {
         None => entry::begin(ex, handler, turn.cx),
         Some(reject) => entry::reject(ex, handler, turn.cx, &reject),

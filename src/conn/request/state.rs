@@ -110,9 +110,9 @@ impl RequestReader {
         self.may_keep = self.head.keep_alive;
         self.give(ex, self.head.len);
         self.expects_continue = ex.request.expects_continue();
-        ex.body_at_hand = self.has_more();
+        ex.has_buffered_body = self.has_more();
         let came = self.input.len().saturating_sub(self.body_at) as u64;
-        ex.body_is_here = matches!(ex.request.head.framing, Framing::Length(length) if length <= came);
+        ex.has_whole_body = matches!(ex.request.head.framing, Framing::Length(length) if length <= came);
     }
 
     /// The head will not be complete: the exchange has what came of it.

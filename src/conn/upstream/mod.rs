@@ -83,7 +83,7 @@ fn goes_on_without_client(ex: &Exchange) -> bool {
 /// Whether an HTTP/2 stream continues in this way after its connection is closed.
 pub fn outlives_client(active: &Active) -> bool {
     let is_at_work = matches!(&active.handler, Handler::Upstream(request) if request.phase != UpstreamPhase::Tunnel);
-    is_at_work && active.ex.rx == Rx::Done && active.ex.sub.is_none() && goes_on_without_client(&active.ex)
+    is_at_work && active.ex.rx == Rx::Done && active.ex.subrequest.is_none() && goes_on_without_client(&active.ex)
 }
 
 /// The client closed the connection before the response was complete.

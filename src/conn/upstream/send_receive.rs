@@ -39,7 +39,7 @@ pub(super) fn by_client_deadline<T>(
 pub(super) fn take_body(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     let Handler::Upstream(request) = &active.handler else { return Step::Again };
     let mut deadline = Deadline::new(Timer::Body, request.client_by);
-    let step = read::take(&mut io.by(&mut deadline), active, turn);
+    let step = read::body_piece(&mut io.by(&mut deadline), active, turn);
     if let Handler::Upstream(request) = &mut active.handler {
         request.client_by = deadline.at();
     }

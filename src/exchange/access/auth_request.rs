@@ -50,7 +50,7 @@ pub fn answer(ex: &mut Exchange, cx: &mut Services) -> SubrequestVerdict {
     {
         challenges = record.fields().filter_map(|(_, name, value)| named((name, value))).collect();
     }
-    let location = match &ex.sub {
+    let location = match &ex.subrequest {
         Some(sub) => sub.parent.route.location,
         None => ex.route.location,
     };

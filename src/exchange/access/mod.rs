@@ -25,7 +25,7 @@ use auth_basic::PasswordOutcome;
 /// this is called again with its answer.
 pub fn check(ex: &mut Exchange, cx: &mut Services) -> Flow {
     // Subrequests are not checked (nginx).
-    if ex.sub.is_some() {
+    if ex.subrequest.is_some() {
         return Flow::Next;
     }
     if let Some(asked) = ex.auth_request.take() {

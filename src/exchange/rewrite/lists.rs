@@ -95,7 +95,7 @@ pub fn skip(ex: &mut Exchange, cx: &mut Services, script: &Script, at: usize, pa
     let (next, does) = match found {
         Some((op, Ok(does))) => (op, does),
         Some((op, Err(failed))) => {
-            ex.undecided(cx, &failed);
+            ex.pattern_gave_up(cx, &failed);
             (op, Does::Something)
         }
         None => (end, Does::Something),
@@ -123,7 +123,7 @@ fn leave_captures(ex: &mut Exchange, cx: &mut Services, script: &Script, skipped
         Some((_, None)) => ex.route.groups = Default::default(),
         Some((op, Some(pass))) => match pattern(script, op).map(|pattern| pattern.find(&pass.subject)) {
             Some(Ok(matched)) => ex.remember(&pass.subject, matched),
-            Some(Err(failed)) => ex.undecided(cx, &failed),
+            Some(Err(failed)) => ex.pattern_gave_up(cx, &failed),
             None => {}
         },
     }

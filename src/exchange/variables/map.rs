@@ -27,7 +27,7 @@ pub fn value(table: u32, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>
                 ex.remember(key, Some(matched.unwrap_or_default()));
                 found = map.regexes.get(at).map(|(_, value)| *value);
             }
-            Err(failed) => ex.undecided(cx, &failed),
+            Err(failed) => ex.pattern_gave_up(cx, &failed),
         }
     }
     out.truncate(from);

@@ -37,14 +37,14 @@ pub fn compose(request: &mut UpstreamRequest, ex: &mut Exchange, cx: &mut Servic
     request.body = match gathered {
         _ if !passes_body(ex) => RequestBody::Whole,
         // A subrequest has no body of its own.
-        None if ex.sub.is_some() => RequestBody::Whole,
+        None if ex.subrequest.is_some() => RequestBody::Whole,
         // For an empty file, no last piece would trigger the end of the body.
         Some(body) if body.file().is_some() && !body.is_empty() => RequestBody::File,
         Some(_) => RequestBody::Whole,
         None => RequestBody::Streamed,
     };
     let length = length.or(match ex.request.head.framing {
-        Framing::Length(length) if ex.sub.is_none() && !is_spent(ex) => Some(length),
+        Framing::Length(length) if ex.subrequest.is_none() && !is_spent(ex) => Some(length),
         _ => None,
     });
     let mut out = std::mem::take(&mut request.out);

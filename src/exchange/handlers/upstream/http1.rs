@@ -32,7 +32,7 @@ pub fn compose(
     let caches = settings.cache.takes(ex.route.method);
     // If an upstream switches protocols without being asked, the 101 is passed on, as in nginx; clients other than
     // HTTP/1.1 cannot receive a 101.
-    request.asked.passes_101 = ex.sub.is_none() && ex.request.head.version == Version::Http11 && !caches;
+    request.asked.passes_101 = ex.subrequest.is_none() && ex.request.head.version == Version::Http11 && !caches;
     // Up to this size, the allocator's size classes are fastest, and most heads fit.
     let mut out = std::mem::take(&mut request.out);
     out.reserve(768);
@@ -44,7 +44,7 @@ pub fn compose(
     if let Some(record) = &mut ex.log.upstream {
         record.announced = Some(length);
     }
-    request.asked.upgrade |= set_fields(ex, cx, &settings, &target.host, &mut out) && ex.sub.is_none();
+    request.asked.upgrade |= set_fields(ex, cx, &settings, &target.host, &mut out) && ex.subrequest.is_none();
     request::length(length, &mut out);
     request.framing = if length == Length::Chunked { BodyFraming::Chunked } else { BodyFraming::Plain };
     request.body = how;
@@ -73,7 +73,7 @@ fn framing(ex: &Exchange, set: Option<&[u8]>, version: Version) -> Result<(Lengt
         _ if ex.body_lost && ex.request.head.framing != Framing::None => (Length::Known(0), RequestBody::Whole),
         _ if !passes_body(ex) => (Length::None, RequestBody::Whole),
         // A subrequest has no body of its own.
-        (None, None) if ex.sub.is_some() => (Length::None, RequestBody::Whole),
+        (None, None) if ex.subrequest.is_some() => (Length::None, RequestBody::Whole),
         (None, Some(body)) => {
             (Length::Known(body.len()), if body.file().is_some() { RequestBody::File } else { RequestBody::Whole })
         }

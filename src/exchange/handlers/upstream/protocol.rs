@@ -112,7 +112,7 @@ impl UpstreamRequest {
             Protocol::Cgi | Protocol::Tunnel => Ok(()),
             Protocol::FastCgi | Protocol::Scgi | Protocol::Uwsgi => {
                 self.asked.head = ex.route.method == Method::Head;
-                self.asked.upgrade = ex.request.head.get(HeaderId::Upgrade).is_some() && ex.sub.is_none();
+                self.asked.upgrade = ex.request.head.get(HeaderId::Upgrade).is_some() && ex.subrequest.is_none();
                 gateway::compose(self, ex, cx)
             }
         }

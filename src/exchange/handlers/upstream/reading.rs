@@ -168,8 +168,11 @@ impl UpstreamRequest {
         self.reading = match self.ending {
             _ if self.phase == UpstreamPhase::Tunnel => Reading::UntilClose,
             // Nothing is sent to the client.
-            Ending::Length(0) if ex.asks_only() => self.after_body(false),
-            _ if self.ending != Ending::None && ex.tx == Tx::Done && (ex.sub.is_none() || ex.asks_only()) => {
+            Ending::Length(0) if ex.is_auth_subrequest() => self.after_body(false),
+            _ if self.ending != Ending::None
+                && ex.tx == Tx::Done
+                && (ex.subrequest.is_none() || ex.is_auth_subrequest()) =>
+            {
                 self.keep = false;
                 self.reading = Reading::Done;
                 return Ok(());

@@ -243,7 +243,7 @@ impl UpstreamRequest {
         self.body == RequestBody::Streamed
             && !self.request_sent
             && ex.rx == Rx::Body
-            && ex.body_at_hand
+            && ex.has_buffered_body
             && self.pending().len() < REPLAY
     }
 

@@ -78,7 +78,10 @@ struct Target {
 
 /// Creates the file for a response that is to be stored.
 pub fn begin(ex: &mut Exchange, cx: &mut Services, head: &ReceivedHead) -> Option<Box<Copy>> {
-    if settings(ex).store == Store::Off || head.head.status != 200 || ex.route.method == Method::Head || ex.asks_only()
+    if settings(ex).store == Store::Off
+        || head.head.status != 200
+        || ex.route.method == Method::Head
+        || ex.is_auth_subrequest()
     {
         return None;
     }
