@@ -267,8 +267,8 @@ impl Conn {
         }
     }
 
-    /// An exchange for what comes next on it: `input`, from `start` on. It knows of the connection what its requests are
-    /// judged by: its TLS handshake and its PROXY header.
+    /// An exchange for what comes next on it: `input`, from `start` on. It knows of the connection what its requests
+    /// are judged by: its TLS handshake and its PROXY header.
     fn exchange(
         &self,
         endpoint: EndpointId,

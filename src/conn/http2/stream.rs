@@ -112,8 +112,8 @@ impl StreamTransport {
 
     /// A piece of the body has come.
     pub fn push(&mut self, data: &[u8]) {
-        // Of a client that stays ahead of its consumer (upload_limit_rate) the buffer is never empty: what was read goes
-        // once it is half of it, so that each byte is moved once at most.
+        // Of a client that stays ahead of its consumer (upload_limit_rate) the buffer is never empty: what was read
+        // goes once it is half of it, so that each byte is moved once at most.
         if self.at > self.body.len() / 2 {
             self.body.drain(..self.at);
             self.at = 0;

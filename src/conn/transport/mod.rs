@@ -246,7 +246,8 @@ impl Transport {
         self.ready().peer_closed() || self.tls().is_some_and(Tls::has_ended)
     }
 
-    /// The peer has closed its socket. Over TLS it may have ended its side before (close_notify), and wait for an answer.
+    /// The peer has closed its socket. Over TLS it may have ended its side before (close_notify), and wait for an
+    /// answer.
     pub fn socket_closed(&self) -> bool {
         self.ready().peer_closed()
     }

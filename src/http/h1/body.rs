@@ -150,8 +150,8 @@ impl Decoder {
         Decoder { pads: true, ..Decoder::new(framing) }
     }
 
-    /// The body of an HTTP/2 stream, which ends with it; a length only says how much comes. Frames carry it, so that there
-    /// are no chunks.
+    /// The body of an HTTP/2 stream, which ends with it; a length only says how much comes. Frames carry it, so that
+    /// there are no chunks.
     pub fn of_stream(framing: Framing) -> Decoder {
         match framing {
             Framing::Chunked => Decoder { state: State::UntilEnd, is_of_stream: true, ..Decoder::default() },

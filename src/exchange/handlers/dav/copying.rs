@@ -284,8 +284,8 @@ impl TreeCopy {
     }
 
     /// Copies a little more; false when the copy is whole. EMLINK for a tree that is too deep; for a MOVE, EBUSY,
-    /// ELOOP or ENODEV for an entry that cannot be copied. `check` is asked about each entry, which may have come since the
-    /// whole was looked at: its relative path, its name, its type and its size.
+    /// ELOOP or ENODEV for an entry that cannot be copied. `check` is asked about each entry, which may have come since
+    /// the whole was looked at: its relative path, its name, its type and its size.
     pub fn step(
         &mut self,
         scratch: &mut Vec<u8>,

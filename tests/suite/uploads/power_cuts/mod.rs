@@ -241,8 +241,8 @@ impl Replay<'_> {
                 let inode = self.disk.make_directory();
                 vec![(dir, name, Some(inode))]
             }
-            // Of the file system that is done again, the server names nothing by a path alone: what is left of its start
-            // may be in the recording (the pid file's other name).
+            // Of the file system that is done again, the server names nothing by a path alone: what is left of its
+            // start may be in the recording (the pid file's other name).
             "unlink" if self.is_elsewhere(&call.bytes(0)) => return false,
             other => panic!("{other} is not known here: {}", call.text),
         };
