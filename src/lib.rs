@@ -26,30 +26,32 @@
 //! Where is …? Reading a request:
 //!
 //! - a request smuggled or its framing refused: [`http::h1::framing`], [`http::h1::head`]; a request line or a header
-//!   field too long (414, 431): [`http::h1::head::HeadLimits`]; its limits by configuration: [`exchange::Exchange::head_limits`]
-//! - Host missing, repeated or malformed (400): [`http::h1::head`], its grammar: [`http::host`]; for HTTP/2: [`http::h2::request`]
+//!   field too long (414, 431): [`http::h1::head::HeadLimits`]; its limits by configuration:
+//!   [`exchange::Exchange::head_limits`]
+//! - Host missing, repeated or malformed (400): [`http::h1::head`], its grammar: [`http::host`]; for HTTP/2:
+//!   [`http::h2::request`]
 //! - `%xx` decoded, dot segments and slashes merged: [`http::uri`]
 //! - the 413 decided: [`exchange::body_limit`], for all of client_max_body_size; a file that is too large for its
 //!   location: `exchange/handlers/upload/start.rs` by its length, `exchange/handlers/upload/receive.rs` as it arrives
-//! - a body decoded, its trailers read: [`http::h1::body`], for HTTP/2 `http/h2/connection/blocks.rs`; read for its handler:
-//!   [`conn::request::read`], without a copy: `conn/request/splice.rs`; thrown away: [`conn::request::drain`]
+//! - a body decoded, its trailers read: [`http::h1::body`], for HTTP/2 `http/h2/connection/blocks.rs`; read for its
+//!   handler: [`conn::request::read`], without a copy: `conn/request/splice.rs`; thrown away: [`conn::request::drain`]
 //! - a header block of HTTP/2 decompressed: [`http::h2::hpack`]
-//! - windows of HTTP/2 counted: [`http::h2::window`]; more of a body granted as it is consumed: `http/h2/connection/body.rs`;
-//!   a WINDOW_UPDATE taken: `http/h2/connection/control.rs`
+//! - windows of HTTP/2 counted: [`http::h2::window`]; more of a body granted as it is consumed:
+//!   `http/h2/connection/body.rs`; a WINDOW_UPDATE taken: `http/h2/connection/control.rs`
 //! - a frame of HTTP/2 understood: [`http::h2::connection`]; a client's reset counted: `http/h2/connection/control.rs`,
 //!   against [`http::h2::budget`]; a reset or GOAWAY written: `http/h2/connection/send.rs`, a reset behind a response:
 //!   `http/h2/connection/stops.rs`; GOAWAY decided on: [`conn::http2::connection`]
-//! - a connection found to speak HTTP/2, a stream's head made a request: `conn/http2/begin.rs`; SETTINGS: [`http::h2::settings`];
-//!   a priority read: [`http::h2::priority`]; a WebSocket over HTTP/2: [`http::h2::extended`]
-//! - a stream of HTTP/2 given its turn to send: `conn/http2/schedule.rs` orders them, `conn/http2/produce.rs` drives them,
-//!   `conn/http2/stream.rs` writes their frames
+//! - a connection found to speak HTTP/2, a stream's head made a request: `conn/http2/begin.rs`; SETTINGS:
+//!   [`http::h2::settings`]; a priority read: [`http::h2::priority`]; a WebSocket over HTTP/2: [`http::h2::extended`]
+//! - a stream of HTTP/2 given its turn to send: `conn/http2/schedule.rs` orders them, `conn/http2/produce.rs` drives
+//!   them, `conn/http2/stream.rs` writes their frames
 //! - `Expect: 100-continue` answered: [`conn::request::read`]; the header of the PROXY protocol parsed:
 //!   [`http::proxy_protocol`], read from the connection: [`conn::http1::proxy_protocol`]
-//! - a ClientHello read, and a server chosen by its name: [`tls::hello`], `choose` in `conn/handshake.rs`; the settings of a
-//!   handshake: [`tls::server`]; how many begin in a turn: [`services::handshakes`]; its time is
+//! - a ClientHello read, and a server chosen by its name: [`tls::hello`], `choose` in `conn/handshake.rs`; the settings
+//!   of a handshake: [`tls::server`]; how many begin in a turn: [`services::handshakes`]; its time is
 //!   [`conn::timers::Timer::Header`]
-//! - a certificate verified, a client's or an upstream's: [`tls::verify`]; what a request knows of it (`$ssl_…`, 400, 421):
-//!   [`exchange::tls`]
+//! - a certificate verified, a client's or an upstream's: [`tls::verify`]; what a request knows of it (`$ssl_…`, 400,
+//!   421): [`exchange::tls`]
 //!
 //! Deciding on it:
 //!
@@ -57,16 +59,17 @@
 //!   [`exchange::phases`]
 //! - the server and the location found: [`route`], asked by `select_server` in [`exchange::entry`] and by
 //!   [`exchange::locate`]; a file's path: [`exchange::mapping`]
-//! - a method refused: [`exchange::handlers::allowed_methods`]; an address, a password or a signed link: [`exchange::access`],
-//!   a file for each; a rate: [`exchange::access::limits`], counted: [`services::limits`], its delay:
-//!   [`conn::timers::Timer::Pause`]; a proxy trusted about the client's address: [`exchange::access::real_ip`]
+//! - a method refused: [`exchange::handlers::allowed_methods`]; an address, a password or a signed link:
+//!   [`exchange::access`], a file for each; a rate: [`exchange::access::limits`], counted: [`services::limits`], its
+//!   delay: [`conn::timers::Timer::Pause`]; a proxy trusted about the client's address: [`exchange::access::real_ip`]
 //! - `satisfy`, and the order of these checks: [`exchange::access`]; where an internal redirect goes on:
 //!   [`exchange::flow::Flow`], followed by [`exchange::phases`]
 //! - the URI of auth_request asked, what a page includes answered: [`conn::subrequests`]
 //! - a rewrite, `if` or `return` run: [`exchange::rewrite::script`], as data: [`config::script`]; try_files:
 //!   [`exchange::rewrite::try_files`]
 //! - a handler chosen: `content` in [`exchange::phases`], and for files [`exchange::handlers::files`]
-//! - an error's page chosen: [`exchange::error_page`]; made where the configuration has none: [`exchange::handlers::special`]
+//! - an error's page chosen: [`exchange::error_page`]; made where the configuration has none:
+//!   [`exchange::handlers::special`]
 //! - an upload checked: `exchange/handlers/upload/check.rs`; which name it may have:
 //!   `exchange/handlers/upload/name.rs`, in which directory: `exchange/handlers/upload/target_dir.rs`, and
 //!   whether that was moved away meanwhile: [`services::dir_path`]; its file
@@ -74,46 +77,47 @@
 //!   body is complete: `exchange/handlers/upload/finish.rs`, by the renames of `exchange/handlers/upload/commit.rs`;
 //!   on the disk (upload_sync): `exchange/handlers/upload/fsync.rs`; the directories on its way made:
 //!   [`io::make_path`]; its quota counted: [`services::quotas`]
-//! - a form taken apart: [`http::multipart`], its files: `exchange/handlers/upload/form.rs`; a digest of what was sent verified:
-//!   `exchange/handlers/upload/digest.rs`; upload_limit_rate kept: `exchange/handlers/upload/rate_limit.rs`
+//! - a form taken apart: [`http::multipart`], its files: `exchange/handlers/upload/form.rs`; a digest of what was sent
+//!   verified: `exchange/handlers/upload/digest.rs`; upload_limit_rate kept: `exchange/handlers/upload/rate_limit.rs`
 //! - an upload resumed: [`exchange::handlers::resumable`]; its bytes, so its offset, and its record:
 //!   `exchange/handlers/resumable/store.rs`; taken over from another request: `exchange/handlers/resumable/takeover.rs`
-//! - a file removed: [`exchange::handlers::delete`]; a directory, in slices: `exchange/handlers/delete/removing.rs`, entry by
-//!   entry: [`services::remove_tree`]; moved into the trash: `exchange/handlers/delete/trash.rs`
-//! - a path kept beneath its root: [`http::uri`] for its text, [`exchange::paths`] for the file, `sys/file/beneath.rs` for
-//!   the opening
+//! - a file removed: [`exchange::handlers::delete`]; a directory, in slices: `exchange/handlers/delete/removing.rs`,
+//!   entry by entry: [`services::remove_tree`]; moved into the trash: `exchange/handlers/delete/trash.rs`
+//! - a path kept beneath its root: [`http::uri`] for its text, [`exchange::paths`] for the file, `sys/file/beneath.rs`
+//!   for the opening
 //! - a file sent, its index found: [`exchange::handlers::static_file`]; kept open: [`services::open_files`], until
 //!   the kernel reports a change: [`services::dir_watch`]; its `.gz` sent instead (gzip_static): `stored_gzip` in
 //!   [`exchange::handlers::static_file`]; a slash added to a directory's name: [`exchange::handlers::add_slash`]; the
 //!   type of a file: [`exchange::media_types`]
-//! - a directory read to be listed: [`exchange::handlers::autoindex`]; its listing sorted and written as HTML, JSON or XML:
-//!   [`exchange::handlers::listing`]; downloaded as one file: [`exchange::archive`]
-//! - COPY, MOVE, MKCOL, LOCK, PROPPATCH of WebDAV: [`exchange::handlers::dav`], a file for each; a lock that forbids a change:
-//!   `exchange/handlers/dav/guard.rs`; locks kept: [`services::dav_locks`]; the 207 of PROPFIND made: [`exchange::multistatus`];
-//!   `If` parsed: [`http::dav::condition`]
-//! - If-Match of a write evaluated: [`exchange::handlers::versions`]; rules of a path that the request does not name itself:
-//!   [`exchange::handlers::path_rules`]
+//! - a directory read to be listed: [`exchange::handlers::autoindex`]; its listing sorted and written as HTML, JSON or
+//!   XML: [`exchange::handlers::listing`]; downloaded as one file: [`exchange::archive`]
+//! - COPY, MOVE, MKCOL, LOCK, PROPPATCH of WebDAV: [`exchange::handlers::dav`], a file for each; a lock that forbids a
+//!   change: `exchange/handlers/dav/guard.rs`; locks kept: [`services::dav_locks`]; the 207 of PROPFIND made:
+//!   [`exchange::multistatus`]; `If` parsed: [`http::dav::condition`]
+//! - If-Match of a write evaluated: [`exchange::handlers::versions`]; rules of a path that the request does not name
+//!   itself: [`exchange::handlers::path_rules`]
 //! - an upstream's server chosen: [`services::upstream_balance`]; another one tried:
 //!   `exchange/handlers/upstream/fault.rs`; a connection to it used again: [`conn::upstream::pool`], for whom:
 //!   `conn/upstream/idle.rs`; its TLS: `exchange/handlers/upstream/tls.rs`
 //! - proxy_connect_timeout and the like: [`conn::timers::Timer::Upstream`], set in `conn/upstream/connect.rs` and
-//!   `conn/upstream/exchange.rs`
-//! - a body for an upstream buffered, in memory or in a temporary file: [`exchange::body`]; a response that its client reads
-//!   slowly put into one: `exchange/handlers/upstream/spool.rs`, when: `exchange/handlers/upstream/overflow.rs`; such files
-//!   made: [`services::temp_dir`]; a response stored (proxy_store): `exchange/handlers/upstream/store.rs`
-//! - a name of an upstream resolved: [`services::resolver`], when: `server/names.rs`; a WebSocket or another tunnel carried:
-//!   `conn/upstream/tunnel.rs`
+//!   `conn/upstream/send_receive.rs`
+//! - a body for an upstream buffered, in memory or in a temporary file: [`exchange::body`]; a response that its client
+//!   reads slowly put into one: `exchange/handlers/upstream/spool.rs`, when: `exchange/handlers/upstream/overflow.rs`;
+//!   such files made: [`services::temp_dir`]; a response stored (proxy_store): `exchange/handlers/upstream/store.rs`
+//! - a name of an upstream resolved: [`services::resolver`], when: `server/names.rs`; a WebSocket or another tunnel
+//!   carried: `conn/upstream/tunnel.rs`
 //! - a CGI program found and started, its environment: `find`, `spawn` and `environment` in
 //!   `exchange/handlers/upstream/cgi.rs`, whether it may have PATH_INFO: `location_matches_script` there; its
-//!   STDERR and its end: [`services::children`]; refused, since a client may have stored it: `exchange/handlers/upstream/stored.rs`
-//! - a header field of an upstream's request written (proxy_set_header): `exchange/handlers/upstream/http1.rs`; a parameter
-//!   of FastCGI: `exchange/handlers/upstream/gateway.rs`; a FastCGI record read or written: [`http::fastcgi`], what it means:
-//!   `exchange/handlers/upstream/protocol.rs`
+//!   STDERR and its end: [`services::children`]; refused, since a client may have stored it:
+//!   `exchange/handlers/upstream/stored.rs`
+//! - a header field of an upstream's request written (proxy_set_header): `exchange/handlers/upstream/http1.rs`; a
+//!   parameter of FastCGI: `exchange/handlers/upstream/gateway.rs`; a FastCGI record read or written:
+//!   [`http::fastcgi`], what it means: `exchange/handlers/upstream/protocol.rs`
 //! - an upstream's response head parsed: [`http::h1::response`]; its fields hidden (`hides` in
 //!   `exchange/handlers/upstream/protocol.rs`) or passed on: `exchange/handlers/upstream/respond.rs`;
 //!   X-Accel-Redirect followed there, too; proxy_redirect applied: `exchange/handlers/upstream/rewrite.rs`
-//! - a regular expression compiled and matched: [`config::pattern`]; a list of them in one pass: [`config::pattern_set`];
-//!   PCRE2 itself: [`sys::pcre2`]
+//! - a regular expression compiled and matched: [`config::pattern`]; a list of them in one pass:
+//!   [`config::pattern_set`]; PCRE2 itself: [`sys::pcre2`]
 //! - a variable's value: [`exchange::variables`], a file for each family; a `map` or `geo` looked up:
 //!   `exchange/variables/map.rs`, `exchange/variables/geo.rs`
 //!
@@ -121,10 +125,11 @@
 //!
 //! - the order in which a response is changed: [`exchange::filters`]
 //! - a page with SSI commands made: [`exchange::filters::ssi`]
-//! - an ETag or a date of the request compared, a 304 or 412 decided: `exchange/filters/conditional.rs`, by [`http::cond`];
-//!   add_header and expires: `exchange/filters/headers.rs`; server_tokens: `exchange/filters/head.rs`; a response compressed:
-//!   `exchange/filters/gzip.rs`, recoded: `exchange/filters/charset.rs`
-//! - a range cut: `exchange/filters/ranges.rs` chooses, [`http::range`] parses, [`exchange::send_queue`] sends the bytes
+//! - an ETag or a date of the request compared, a 304 or 412 decided: `exchange/filters/conditional.rs`, by
+//!   [`http::cond`]; add_header and expires: `exchange/filters/headers.rs`; server_tokens: `exchange/filters/head.rs`;
+//!   a response compressed: `exchange/filters/gzip.rs`, recoded: `exchange/filters/charset.rs`
+//! - a range cut: `exchange/filters/ranges.rs` chooses, [`http::range`] parses, [`exchange::send_queue`] sends the
+//!   bytes
 //! - trailers added (add_trailer): `exchange/filters/headers.rs`; an upstream's passed on:
 //!   `exchange/handlers/upstream/respond.rs`; written: `exchange/send_queue/writer.rs`
 //! - how a body ends (a length, chunks, the close): `exchange/filters/framing.rs`; a Location made absolute:
@@ -135,9 +140,11 @@
 //! - a response cached: [`exchange::basis`] says whether it may be, [`exchange::cacheable`] makes the entry,
 //!   [`services::response_cache`] keeps it by the bytes of the request's head, [`conn::http1::fast_path`] and
 //!   `conn/http2/cached.rs` send it; how fresh a file must be: [`conn::arrival`]
-//! - a line of the access log: [`exchange::access_log`]; of the error log: [`exchange::error_log`]; either written to its
-//!   file: [`services::logs`], which also opens the files again for USR1; under a parent,
-//!   [`privsep::parent`] opens them
+//! - a line of the access log: [`exchange::access_log`]; of the error log: [`exchange::error_log`]; either written to
+//!   its file: [`services::logs`], which also opens the files again for USR1; under a parent, [`privsep::parent`] opens
+//!   them
+//! - a request counted and logged once it is answered: [`conn::request::log`]; otherwise (its client left, it timed
+//!   out): [`conn::close`]
 //! - a connection kept or closed after a response: `conn/request/respond.rs`; gone idle, and woken:
 //!   [`conn::http1::keep_alive`]; timed out while it is idle: [`conn::timers::Timer::KeepAlive`]
 //! - a connection closed without destroying its last response (lingering_close): [`conn::close`]
@@ -146,34 +153,37 @@
 //!
 //! The process:
 //!
-//! - a directive's default: its row in [`config::directives`]; what nginx has and this server has not: [`config::known`]
+//! - a directive's default: its row in [`config::directives`]; what nginx has and this server has not:
+//!   [`config::known`]
 //! - epoll waited for, and the events of a turn dispatched: [`server::Server::turn`]; which connection is driven when:
 //!   `server/connections.rs`; deadlines kept: [`util::wheel`]
 //! - a configuration read: [`config::load`], with its `include`s; parsed: [`config::syntax`]; an error in it shown:
 //!   [`config::error`]
 //! - the command line: `cli.rs`; a new connection accepted, or the limit of them reached: `server/accept.rs`
 //! - a process started: [`server::lifecycle`]; a socket bound, or inherited from an old binary or systemd:
-//!   [`server::listeners`]; what one process hands over to the next: [`services::handover`], sent by `server/handover.rs`
+//!   [`server::listeners`]; what one process hands over to the next: [`services::handover`], sent by
+//!   `server/handover.rs`
 //! - a signal acted on: `server/signals.rs`; sent by `-s`: [`server::signal_command`]; the pid file written and read:
 //!   [`server::pid_file`]
 //! - a reload: [`server::reload`] reads the configuration and lets it take over in `renew`
 //! - the serving process started, and again after a crash: [`privsep::parent`]; rights given up (capabilities, seccomp,
 //!   Landlock): [`privsep::sandbox`], by the calls of `sys/sandbox.rs`
 //! - memory short: [`services::overload`] says how much is used, `server/memory.rs` gives up what can be spared
-//! - a certificate loaded: [`config::certificates`]; made for this machine (`ssl_certificate auto`): `config/local_ca.rs`, and
-//!   again before it ends: `server/local_certificates.rs`; made
-//!   part of a server's handshakes: `config/tls.rs`; a session resumed, the keys of its tickets rotated: [`tls::ticket`]
-//! - a certificate ordered from an authority by ACME: [`acme::order`] says what is sent, `server/acme/fetch.rs` sends it; when
-//!   it is renewed: `services/acme/certificate_state.rs`; its challenge answered: `exchange/acme.rs`, or in
+//! - a certificate loaded: [`config::certificates`]; made for this machine (`ssl_certificate auto`):
+//!   `config/local_ca.rs`, and again before it ends: `server/local_certificates.rs`; made part of a server's
+//!   handshakes: `config/tls.rs`; a session resumed, the keys of its tickets rotated: [`tls::ticket`]
+//! - a certificate ordered from an authority by ACME: [`acme::order`] says what is sent, `server/acme/fetch.rs` sends
+//!   it; when it is renewed: `services/acme/certificate_state.rs`; its challenge answered: `exchange/acme.rs`, or in
 //!   `conn/handshake.rs`; stored: `services/acme/store.rs`; what of it a reload keeps: `adopt` in [`services::acme`]
 //! - counters kept: [`services::stats`]; shown: [`exchange::handlers::status`]
-//! - a mistake of a configuration warned of: a row in a file of [`tools::lint`]; `webserv explain`: [`explain`]; an editor
-//!   served: [`tools::lsp`]
+//! - a mistake of a configuration warned of: a row in a file of [`tools::lint`]; `webserv explain`: [`explain`]; an
+//!   editor served: [`tools::lsp`]
 //!
 //! Something new goes:
 //!
 //! - a directive: a row in [`config::directives`], a field in [`config::settings`]
-//! - a feature that answers requests: a file in [`exchange::handlers`]; one that changes responses: [`exchange::filters`]
+//! - a feature that answers requests: a file in [`exchange::handlers`]; one that changes responses:
+//!   [`exchange::filters`]
 //! - a protocol of clients: beside [`conn::http1`]; how one drives an exchange: [`conn::request`]
 //! - a protocol of upstreams: `exchange/handlers/upstream/protocol.rs`, with its codec in [`http`]
 //! - a transport: [`conn::transport`]

@@ -212,7 +212,8 @@ fn print_message(text: &str) {
     }
 }
 
-/// `lint`: errors as `-t` has them, but for what another machine may have; else warnings, and failure where there are any.
+/// `lint`: errors as `-t` has them, but for what another machine may have; else warnings, and failure where there are
+/// any.
 fn lint_file(args: &Args, origin: &Origin) -> ExitCode {
     let mut read = origin.read();
     read.diagnostics.leave_out(Severity::Notice);

@@ -25,8 +25,8 @@ pub fn add_warnings(origin: &Origin, read: &mut Read, on_this_machine: bool) {
     read.diagnostics.sort();
 }
 
-/// Under nginx's flags a configuration may be tested where it is not served: that its directories and password files are
-/// not here is a note.
+/// Under nginx's flags a configuration may be tested where it is not served: that its directories and password files
+/// are not here is a note.
 pub fn add_absent(origin: &Origin, read: &mut Read) {
     if origin.form == Form::Webserv || read.diagnostics.has_errors() {
         return;
@@ -52,7 +52,8 @@ pub fn add_missing(origin: &Origin, read: &mut Read) {
     read.diagnostics.sort();
 }
 
-/// What of the files the user that serves could not use. Under nginx's flags that may be another one than it seems here.
+/// What of the files the user that serves could not use. Under nginx's flags that may be another one than it seems
+/// here.
 pub fn missing_rights(origin: &Origin, read: &Read) -> Vec<String> {
     let config = read.config.as_ref().filter(|_| origin.form == Form::Webserv);
     config.map(lifecycle::missing_rights).unwrap_or_default()

@@ -1,5 +1,6 @@
-//! Guards: what the project promises of itself, checked on its own text and on the running server. Layers, import circles, `unsafe`,
-//! panics; no allocation and four system calls for a cached file; the size of an idle connection, memory of many uploads.
+//! Guards: what the project promises of itself, checked on its own text and on the running server. Layers, import
+//! circles, `unsafe`, panics; no allocation and four system calls for a cached file; the size of an idle connection,
+//! memory of many uploads.
 
 #[path = "guards/allocations.rs"]
 mod allocations;

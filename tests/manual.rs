@@ -1,5 +1,5 @@
-//! What is generated from the code: manual pages, shell completions, the list of directives. The files are committed, so
-//! that packages need no generator; this test fails where they are older than the code. `make docs` writes them.
+//! What is generated from the code: manual pages, shell completions, the list of directives. The files are committed,
+//! so that packages need no generator; this test fails where they are older than the code. `make docs` writes them.
 
 #[path = "manual/chapters.rs"]
 mod chapters;
@@ -112,8 +112,8 @@ fn directives_page(manual: &str) -> String {
     out
 }
 
-/// webserv(8): the generator's page with the usage lines of `--help`, and without references to pages that there are none
-/// of.
+/// webserv(8): the generator's page with the usage lines of `--help`, and without references to pages that there are
+/// none of.
 fn program_page() -> String {
     let mut out = Vec::new();
     let man = clap_mangen::Man::new(cli::command()).section("8").manual("System administration").date("");
@@ -270,7 +270,8 @@ _webserv_first() {
 }
 "#;
 
-/// The generator's script, where it does not know that the first word may be a file or a directory instead of a command.
+/// The generator's script, where it does not know that the first word may be a file or a directory instead of a
+/// command.
 fn amended(shell: Shell, script: &str, commands: &[String]) -> String {
     match shell {
         Shell::Bash => {

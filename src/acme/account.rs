@@ -4,7 +4,7 @@
 
 use super::Terms;
 use super::jose::AccountKey;
-use super::problem::{Failure, Kind, Problem, refused};
+use super::problem::{AcmeFailure, Kind, Problem, refused};
 use super::wire::{Method, Request, Response, Url};
 use serde_json::{Value, json};
 
@@ -91,7 +91,7 @@ impl Account {
     ///
     /// # Errors
     /// No account can be created on these terms.
-    pub fn preliminary(&mut self, terms: &Terms) -> Result<Option<(Preliminary, Request)>, Failure> {
+    pub fn preliminary(&mut self, terms: &Terms) -> Result<Option<(Preliminary, Request)>, AcmeFailure> {
         let Some(directory) = &self.directory else {
             return Ok(Some((Preliminary::Directory, Request::get(terms.uri.clone()))));
         };
@@ -114,7 +114,7 @@ impl Account {
             Some((kid, mac)) => payload["externalAccountBinding"] = self.key.binding(&url.text, kid, mac),
             None if directory.needs_external => {
                 let text = "the authority wants an account that is bound to one it knows: external_account_key";
-                return Err(Failure::new(Kind::Settings, text));
+                return Err(AcmeFailure::new(Kind::Settings, text));
             }
             None => {}
         }
@@ -125,12 +125,19 @@ impl Account {
     ///
     /// # Errors
     /// The authority refused.
-    pub fn take(&mut self, which: Preliminary, terms: &Terms, response: &Response, now: i64) -> Result<(), Failure> {
+    pub fn take(
+        &mut self,
+        which: Preliminary,
+        terms: &Terms,
+        response: &Response,
+        now: i64,
+    ) -> Result<(), AcmeFailure> {
         self.learn(response);
         let is_good = (200..300).contains(&response.status);
         match which {
             Preliminary::Directory if is_good => {
-                let directory = Directory::parse(response).ok_or_else(|| Failure::invalid_response("its directory"))?;
+                let directory =
+                    Directory::parse(response).ok_or_else(|| AcmeFailure::invalid_response("its directory"))?;
                 self.directory = Some(directory);
                 Ok(())
             }
@@ -138,8 +145,9 @@ impl Account {
             Preliminary::Nonce if self.nonce.is_some() => Ok(()),
             Preliminary::Nonce => Err(refused(response, "newNonce", now)),
             Preliminary::Account if is_good => {
-                let kid =
-                    response.field("location").ok_or_else(|| Failure::invalid_response("an account without a URL"))?;
+                let kid = response
+                    .field("location")
+                    .ok_or_else(|| AcmeFailure::invalid_response("an account without a URL"))?;
                 self.kid = Some(kid.to_owned());
                 Ok(())
             }
@@ -166,10 +174,10 @@ impl Account {
     ///
     /// # Errors
     /// The key cannot sign.
-    pub fn post(&mut self, url: &Url, payload: &str) -> Result<Request, Failure> {
+    pub fn post(&mut self, url: &Url, payload: &str) -> Result<Request, AcmeFailure> {
         let nonce = self.nonce.take().unwrap_or_default();
         let body = self.key.request(&url.text, &nonce, self.kid.as_deref(), payload);
-        let body = body.map_err(|why| Failure::new(Kind::Settings, why))?;
+        let body = body.map_err(|why| AcmeFailure::new(Kind::Settings, why))?;
         Ok(Request { method: Method::Post, url: url.clone(), body })
     }
 
@@ -189,11 +197,11 @@ impl Account {
     ///
     /// # Errors
     /// It offers none of that name, and the configuration requires it.
-    pub fn profile(&self, terms: &Terms) -> Result<Option<String>, Failure> {
+    pub fn profile(&self, terms: &Terms) -> Result<Option<String>, AcmeFailure> {
         let Some((name, required)) = &terms.profile else { return Ok(None) };
         let there = self.directory.as_ref().is_some_and(|directory| directory.profiles.contains(name));
         if !there && *required {
-            return Err(Failure::new(Kind::Settings, format!("the authority has no profile \"{name}\"")));
+            return Err(AcmeFailure::new(Kind::Settings, format!("the authority has no profile \"{name}\"")));
         }
         Ok(there.then(|| name.clone()))
     }

@@ -5,7 +5,7 @@
 //! ([`Order::challenges`]) before the authority is notified.
 
 use super::account::{Account, Preliminary};
-use super::problem::{Failure, Kind, Problem, refused, retry_after};
+use super::problem::{AcmeFailure, Kind, Problem, refused, retry_after};
 use super::wire::{Request, Response, Url};
 use super::{ChallengeKind, Terms};
 use crate::http::escape;
@@ -94,16 +94,16 @@ fn identifier(name: &str) -> Value {
     json!({ "type": kind, "value": name })
 }
 
-fn object(response: &Response) -> Result<Value, Failure> {
-    serde_json::from_slice(&response.body).map_err(|_| Failure::invalid_response("no JSON"))
+fn object(response: &Response) -> Result<Value, AcmeFailure> {
+    serde_json::from_slice(&response.body).map_err(|_| AcmeFailure::invalid_response("no JSON"))
 }
 
 fn text<'a>(value: &'a Value, name: &str) -> &'a str {
     value.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
-fn url(value: &Value, name: &str) -> Result<Url, Failure> {
-    Url::parse(text(value, name)).ok_or_else(|| Failure::invalid_response(name))
+fn url(value: &Value, name: &str) -> Result<Url, AcmeFailure> {
+    Url::parse(text(value, name)).ok_or_else(|| AcmeFailure::invalid_response(name))
 }
 
 impl Order {
@@ -137,7 +137,7 @@ impl Order {
     ///
     /// # Errors
     /// The order has failed.
-    pub fn next(&mut self, account: &mut Account, terms: &Terms) -> Result<Action, Failure> {
+    pub fn next(&mut self, account: &mut Account, terms: &Terms) -> Result<Action, AcmeFailure> {
         if let Stage::Done = self.stage {
             return Ok(Action::Done(std::mem::take(&mut self.chain)));
         }
@@ -153,8 +153,8 @@ impl Order {
         Ok(Action::Ask(account.post(&target, &payload)?))
     }
 
-    fn own(&self, account: &Account, terms: &Terms) -> Result<(Url, String), Failure> {
-        let lost = || Failure::invalid_response("an order without its URLs");
+    fn own(&self, account: &Account, terms: &Terms) -> Result<(Url, String), AcmeFailure> {
+        let lost = || AcmeFailure::invalid_response("an order without its URLs");
         Ok(match &self.stage {
             Stage::New => {
                 let names: Vec<Value> = self.names.iter().map(|name| identifier(name)).collect();
@@ -190,7 +190,7 @@ impl Order {
         terms: &Terms,
         response: &Response,
         now: i64,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), AcmeFailure> {
         match self.outstanding.take() {
             Some(Outstanding::Preliminary(which)) => match account.take(which, terms, response, now) {
                 Err(_) if self.again(account, response) => Ok(()),
@@ -216,7 +216,7 @@ impl Order {
         self.repeats <= REPEATS && account.may_repeat(response)
     }
 
-    fn refusal(&mut self, response: &Response, now: i64) -> Result<(), Failure> {
+    fn refusal(&mut self, response: &Response, now: i64) -> Result<(), AcmeFailure> {
         let problem = Problem::of_response(response);
         match self.stage {
             Stage::New if problem.kind == "alreadyReplaced" && self.replaces.take().is_some() => Ok(()),
@@ -245,22 +245,22 @@ impl Order {
     }
 
     /// Schedules the next poll.
-    fn poll_later(&mut self, wanted: Option<u64>) -> Result<(), Failure> {
+    fn poll_later(&mut self, wanted: Option<u64>) -> Result<(), AcmeFailure> {
         self.polls += 1;
         if self.polls > POLLS {
-            return Err(Failure::new(Kind::Refused, "the authority does not decide"));
+            return Err(AcmeFailure::new(Kind::Refused, "the authority does not decide"));
         }
         self.wait = Some(wanted.map_or(self.pause, |seconds| seconds.clamp(1, 300) * 1000));
         self.pause = (self.pause * 3 / 2).min(LONGEST);
         Ok(())
     }
 
-    fn progress(&mut self, account: &Account, terms: &Terms, response: &Response, now: i64) -> Result<(), Failure> {
+    fn progress(&mut self, account: &Account, terms: &Terms, response: &Response, now: i64) -> Result<(), AcmeFailure> {
         let wanted = retry_after(response, now);
         match &self.stage {
             Stage::New => {
                 let place = response.field("location").and_then(Url::parse);
-                self.url = Some(place.ok_or_else(|| Failure::invalid_response("an order without a URL"))?);
+                self.url = Some(place.ok_or_else(|| AcmeFailure::invalid_response("an order without a URL"))?);
                 let order = object(response)?;
                 self.finalize = Some(url(&order, "finalize")?);
                 let urls = order.get("authorizations").and_then(Value::as_array).cloned().unwrap_or_default();
@@ -279,7 +279,7 @@ impl Order {
             Stage::PollOrder | Stage::Finalize => self.order(&object(response)?, wanted),
             Stage::Download(_) => {
                 let chain =
-                    String::from_utf8(response.body.clone()).map_err(|_| Failure::invalid_response("its chain"))?;
+                    String::from_utf8(response.body.clone()).map_err(|_| AcmeFailure::invalid_response("its chain"))?;
                 self.alternates = alternates(response);
                 self.chain = chain;
                 self.choose(terms);
@@ -312,7 +312,7 @@ impl Order {
         terms: &Terms,
         found: &Value,
         wanted: Option<u64>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), AcmeFailure> {
         let name = found.get("identifier").map(|name| text(name, "value")).unwrap_or_default().to_owned();
         let offered = found.get("challenges").and_then(Value::as_array).cloned().unwrap_or_default();
         match text(found, "status") {
@@ -332,7 +332,7 @@ impl Order {
         let ours = offered.iter().find(|challenge| text(challenge, "type") == terms.challenge.name());
         let Some(ours) = ours else {
             let what = format!("the authority offers no {} for \"{name}\"", terms.challenge.name());
-            return Err(Failure::new(Kind::Settings, what));
+            return Err(AcmeFailure::new(Kind::Settings, what));
         };
         if matches!(self.stage, Stage::PollAuthorization) || text(ours, "status") == "processing" {
             self.stage = Stage::PollAuthorization;
@@ -340,7 +340,7 @@ impl Order {
         }
         let token = text(ours, "token").to_owned();
         if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')) {
-            return Err(Failure::invalid_response("the token of a challenge"));
+            return Err(AcmeFailure::invalid_response("the token of a challenge"));
         }
         let answer = account.key().authorization(&token);
         self.challenges.push(Challenge { kind: terms.challenge, name, token, answer });
@@ -348,7 +348,7 @@ impl Order {
         Ok(())
     }
 
-    fn order(&mut self, order: &Value, wanted: Option<u64>) -> Result<(), Failure> {
+    fn order(&mut self, order: &Value, wanted: Option<u64>) -> Result<(), AcmeFailure> {
         match text(order, "status") {
             "ready" if matches!(self.stage, Stage::PollOrder) => {
                 self.stage = Stage::Finalize;

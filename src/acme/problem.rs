@@ -17,21 +17,21 @@ pub enum Kind {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
+pub struct AcmeFailure {
     pub kind: Kind,
     pub text: String,
     /// Seconds to wait, as requested by the authority.
     pub wait: Option<u64>,
 }
 
-impl Failure {
-    pub fn new(kind: Kind, text: impl Into<String>) -> Failure {
-        Failure { kind, text: text.into(), wait: None }
+impl AcmeFailure {
+    pub fn new(kind: Kind, text: impl Into<String>) -> AcmeFailure {
+        AcmeFailure { kind, text: text.into(), wait: None }
     }
 
     /// A response that makes no sense.
-    pub fn invalid_response(what: &str) -> Failure {
-        Failure::new(Kind::Refused, format!("the authority's answer cannot be understood: {what}"))
+    pub fn invalid_response(what: &str) -> AcmeFailure {
+        AcmeFailure::new(Kind::Refused, format!("the authority's answer cannot be understood: {what}"))
     }
 }
 
@@ -72,7 +72,7 @@ impl Problem {
     }
 
     /// Converts it to a failure of `what`.
-    pub fn failure(&self, what: &str) -> Failure {
+    pub fn failure(&self, what: &str) -> AcmeFailure {
         const SETTINGS: [&str; 7] = [
             "userActionRequired",
             "externalAccountRequired",
@@ -83,12 +83,12 @@ impl Problem {
             "invalidProfile",
         ];
         let kind = if SETTINGS.contains(&self.kind.as_str()) { Kind::Settings } else { Kind::Refused };
-        Failure::new(kind, self.sentence(what))
+        AcmeFailure::new(kind, self.sentence(what))
     }
 }
 
 /// Converts an error response to a failure.
-pub fn refused(response: &Response, what: &str, now: i64) -> Failure {
+pub fn refused(response: &Response, what: &str, now: i64) -> AcmeFailure {
     let problem = Problem::of_response(response);
     let mut failure = problem.failure(&format!("{what} failed with status {}", response.status));
     if response.status >= 500 && problem.kind != "serverInternal" || response.status == 503 {

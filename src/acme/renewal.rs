@@ -3,7 +3,7 @@
 
 use super::Terms;
 use super::account::Account;
-use super::problem::{Failure, Kind, refused, retry_after};
+use super::problem::{AcmeFailure, Kind, refused, retry_after};
 use super::wire::{Request, Response, Url};
 use crate::http::escape;
 use crate::tls::der::Reader;
@@ -98,7 +98,7 @@ pub fn by_lifetime(not_before: i64, not_after: i64, chance: u64) -> i64 {
 pub const LONGEST_PAUSE: i64 = 7 * DAY as i64;
 
 /// Seconds until the next attempt after this many consecutive failures.
-pub fn pause(failures: u32, failure: &Failure, chance: u64) -> u64 {
+pub fn pause(failures: u32, failure: &AcmeFailure, chance: u64) -> u64 {
     let (first, most) = match failure.kind {
         Kind::Unreachable => (2, 10 * MINUTE),
         // Let's Encrypt allows five failed validations per name and hour.
@@ -160,7 +160,7 @@ impl Inquiry {
         terms: &Terms,
         response: &Response,
         now: i64,
-    ) -> Result<Option<Window>, Failure> {
+    ) -> Result<Option<Window>, AcmeFailure> {
         if !self.asked {
             account.take(super::account::Preliminary::Directory, terms, response, now)?;
             return Ok(None);
@@ -168,7 +168,7 @@ impl Inquiry {
         if response.status != 200 {
             return Err(refused(response, "renewalInfo", now));
         }
-        Window::parse(response, now).map(Some).ok_or_else(|| Failure::invalid_response("renewalInfo"))
+        Window::parse(response, now).map(Some).ok_or_else(|| AcmeFailure::invalid_response("renewalInfo"))
     }
 }
 
@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn pauses_grow_and_obey_the_authority() {
-        let failure = |kind, wait| Failure { kind, text: String::new(), wait };
+        let failure = |kind, wait| AcmeFailure { kind, text: String::new(), wait };
         let near = Kind::Unreachable;
         let of = |n, kind, wait| pause(n, &failure(kind, wait), 0);
         assert_eq!((of(1, near, None), of(2, near, None), of(40, near, None)), (2, 4, 600));

@@ -3,7 +3,7 @@
 use crate::http::h1::body::Decoder;
 use crate::http::h1::framing::Framing;
 use crate::http::h1::request::{self, Length};
-use crate::http::h1::response::{Ending, Progress, RequestContext, ResponseHead};
+use crate::http::h1::response::{Ending, RequestContext, ResponseHead, ResponseHeadProgress};
 use crate::http::version::Version;
 
 /// Maximum size of a response head.
@@ -159,12 +159,12 @@ impl Receiver {
         self.bytes.extend_from_slice(came);
         while self.body.is_none() {
             match self.head.parse(&self.bytes, HEAD, self.context).map_err(|bad| bad.to_string())? {
-                Progress::Partial => return Ok(None),
-                Progress::Interim(length) => {
+                ResponseHeadProgress::Partial => return Ok(None),
+                ResponseHeadProgress::Interim(length) => {
                     self.bytes.drain(..length);
                     self.head.clear();
                 }
-                Progress::Complete => self.begin_body(),
+                ResponseHeadProgress::Complete => self.begin_body(),
             }
         }
         let Some((ending, decoder)) = &mut self.body else { return Ok(None) };

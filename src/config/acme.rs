@@ -1,7 +1,7 @@
 //! The ACME part of a configuration as plain data: authorities, and the certificates to get from them. `resolve::acme`
 //! builds it, `services::acme` acts on it.
 
-use super::settings::resolver::Resolver;
+use super::settings::resolver::ResolverSettings;
 use super::value::Millis;
 use crate::acme::Terms;
 use crate::tls::ClientConfig;
@@ -32,7 +32,7 @@ pub struct Issuer {
     pub trust: Option<Trust>,
     /// Where account and certificates are stored. None: they do not outlive the process.
     pub state: Option<PathBuf>,
-    pub resolver: Rc<Resolver>,
+    pub resolver: Rc<ResolverSettings>,
     pub resolver_timeout: Millis,
 }
 

@@ -8,7 +8,7 @@ use super::error::{Diagnostic, Diagnostics};
 use super::fault::{Fault, Outcome};
 use super::ids::{LocationId, LogFileId, ServerId};
 use super::load::{Touch, errno_text};
-use super::model::{Content, Location, Server, Tables, TryFiles};
+use super::model::{ContentHandler, Location, Server, Tables, TryFiles};
 use super::pattern::Pattern;
 use super::settings::Settings;
 use super::settings::acme::IssuerDraft;
@@ -131,7 +131,7 @@ pub struct LocationDraft {
     pub internal: bool,
     pub try_files: Option<Box<TryFiles>>,
     pub limit_except: Option<(MethodSet, LocationId)>,
-    pub content: Content,
+    pub content: ContentHandler,
     /// Whether this level has valid_referers of its own.
     pub referers: bool,
     pub pass: Option<Rc<Pass>>,

@@ -1,5 +1,5 @@
-//! The certificate of `ssl_certificate auto` over time: the one that is served, when it is due to be made again, and how the
-//! running process does that.
+//! The certificate of `ssl_certificate auto` over time: the one that is served, when it is due to be made again, and
+//! how the running process does that.
 //!
 //! Invariant: what is served stays until another one is there.
 
@@ -80,8 +80,8 @@ impl LocalCertificate {
         if now < made.from { now } else { made.until - SOON }
     }
 
-    /// Makes the next one, or finds what another process has made, and serves it from now on. None: another process makes
-    /// one now.
+    /// Makes the next one, or finds what another process has made, and serves it from now on. None: another process
+    /// makes one now.
     ///
     /// # Errors
     /// It could not be made or kept; the present one stays as long as clients take it.

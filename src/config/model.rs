@@ -58,9 +58,9 @@ pub struct Config {
     pub log_files: Vec<PathBuf>,
     /// Directories that deleted files are moved to.
     pub trashes: Vec<Box<[u8]>>,
-    /// Directories whose contents are not served below a root that contains them: trashes that are not shown, the state of
-    /// unfinished uploads, and the server's own keys.
-    pub hidden_places: Vec<Box<[u8]>>,
+    /// Directories whose contents are not served below a root that contains them: trashes that are not shown, the state
+    /// of unfinished uploads, and the server's own keys.
+    pub hidden_dirs: Vec<Box<[u8]>>,
 }
 
 impl Config {
@@ -207,7 +207,8 @@ pub struct Server {
 impl Location {
     /// Whether requests are proxied, and a URI without the final slash is redirected to it.
     pub fn is_proxied(&self) -> bool {
-        self.content == Content::Proxy && self.pass.as_ref().is_some_and(|pass| pass.protocol != Protocol::Tunnel)
+        self.content == ContentHandler::Proxy
+            && self.pass.as_ref().is_some_and(|pass| pass.protocol != Protocol::Tunnel)
     }
 
     /// Whether clients may store files in it: by upload_store, or by POST and PUT at the URI's path. By URI only if
@@ -228,7 +229,7 @@ impl Location {
 
     fn takes(&self, methods: &[Method]) -> bool {
         let allowed = self.settings.access.allowed.unwrap_or(self.settings.dav.methods);
-        self.content == Content::Files && methods.iter().any(|method| allowed.contains(*method))
+        self.content == ContentHandler::Files && methods.iter().any(|method| allowed.contains(*method))
     }
 }
 
@@ -275,10 +276,10 @@ pub struct Location {
     pub internal: bool,
     pub try_files: Option<Box<TryFiles>>,
     pub limit_except: Option<(MethodSet, LocationId)>,
-    pub content: Content,
-    /// The target of [`Content::Proxy`].
+    pub content: ContentHandler,
+    /// The target of [`ContentHandler::Proxy`].
     pub pass: Option<Rc<Pass>>,
-    /// The interpreter of [`Content::Cgi`].
+    /// The interpreter of [`ContentHandler::Cgi`].
     pub interpreter: Interpreter,
     /// The TLS configuration of connections to it.
     pub upstream_tls: Option<Rc<UpstreamTls>>,
@@ -302,7 +303,7 @@ pub enum LocationKind {
 
 /// The content handler of a location.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Content {
+pub enum ContentHandler {
     /// Files: index, static file, listing, upload, delete, by method and path.
     #[default]
     Files,

@@ -10,7 +10,7 @@ mod blocks;
 mod check;
 mod constant_hosts;
 mod executed_stores;
-mod hidden_places;
+mod hidden_dirs;
 mod languages;
 pub mod lexical;
 mod lists;
@@ -42,7 +42,7 @@ use super::row::{self, Effect, Row};
 use super::script::Script;
 use super::settings::body::TempPath;
 use super::settings::listen::ServerDraft;
-use super::settings::upload::Upload;
+use super::settings::upload::UploadSettings;
 use super::sources::Sources;
 use super::template::{Template, Variables};
 use super::upstream_drafts::Drafts;
@@ -210,7 +210,7 @@ impl Build {
     fn add_temp_paths(&mut self) {
         if self.form == Form::Nginx {
             let buffers = |location: &&Location| {
-                matches!(location.content, Content::Proxy | Content::Cgi)
+                matches!(location.content, ContentHandler::Proxy | ContentHandler::Cgi)
                     || !location.settings.cgi.extensions.is_empty()
             };
             let temp: Vec<_> =
@@ -256,11 +256,11 @@ impl Build {
         checkpoint::pass_costly();
         let stores = upload::stores(stores.into_iter());
         checkpoint::pass_costly();
-        let hidden_places = self.hidden_places(&stores, &write_areas, &acme);
+        let hidden_dirs = self.hidden_dirs(&stores, &write_areas, &acme);
         checkpoint::pass_costly();
         let config = Config {
             trashes,
-            hidden_places,
+            hidden_dirs,
             process: self.process,
             endpoints,
             sockets,
@@ -291,7 +291,7 @@ impl Build {
     }
 
     /// The values of a setting in all locations, without duplicates.
-    fn directories(&self, of: impl Fn(&Upload) -> Option<&[u8]>) -> Vec<Box<[u8]>> {
+    fn directories(&self, of: impl Fn(&UploadSettings) -> Option<&[u8]>) -> Vec<Box<[u8]>> {
         let found: BTreeSet<_> = self.locations.iter().filter_map(|location| of(&location.settings.upload)).collect();
         found.into_iter().map(Box::from).collect()
     }

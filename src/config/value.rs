@@ -272,6 +272,7 @@ impl Millis {
         seconds.map(Millis).ok_or_else(|| invalid(time_help(text)))
     }
 
+    /// Whole seconds, rounded down.
     pub fn seconds(self) -> u64 {
         self.0 / 1000
     }

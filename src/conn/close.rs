@@ -5,7 +5,7 @@
 use super::io::{CloseReason, Io, Step};
 use super::timers::Timer;
 use super::transport::Transport;
-use super::{Active, Conn, State, Turn, subrequests, upstream};
+use super::{Active, Conn, ConnState, Turn, subrequests, upstream};
 use crate::config::model::Level;
 use crate::config::settings::client::Lingering;
 use crate::exchange::{Exchange, Rx, Tx, access_log, accounts};
@@ -15,14 +15,14 @@ use crate::sys::Errno;
 
 /// The connection ends, with a request under way or without. What was begun is dropped; a client that left is logged.
 pub fn abandon(conn: &mut Conn, turn: &mut Turn<'_>, reason: CloseReason) {
-    if let State::Active(active) = &mut conn.state {
+    if let ConnState::Active(active) = &mut conn.state {
         if is_cut(&active.ex, reason) {
             cut(&mut conn.transport, &active.ex);
         }
         if conn.transport.has_failed() {
             upstream::tunnel::cut(active, turn);
         }
-        turn.pool.backends.leave(&mut active.backend, turn.cx);
+        turn.pool.upstream_conns.leave(&mut active.upstream_conn, turn.cx);
         subrequests::unwind(active, turn.cx);
         end_request(active, turn.cx, reason);
     }
@@ -81,9 +81,9 @@ fn end_request(active: &mut Active, cx: &mut Services, reason: CloseReason) {
 
 /// The exchange goes back to its pool; the counters forget the request. Leaves the connection idle.
 pub fn leave_active(conn: &mut Conn, turn: &mut Turn<'_>) {
-    if let State::Active(mut active) = std::mem::replace(&mut conn.state, State::Idle) {
+    if let ConnState::Active(mut active) = std::mem::replace(&mut conn.state, ConnState::Idle) {
         let cx = &mut *turn.cx;
-        turn.pool.backends.leave(&mut active.backend, cx);
+        turn.pool.upstream_conns.leave(&mut active.upstream_conn, cx);
         let ex = &active.ex;
         match ex.rx == Rx::Head || ex.tx == Tx::Done {
             true => cx.stats.reading = cx.stats.reading.saturating_sub(1),
@@ -97,7 +97,7 @@ pub fn leave_active(conn: &mut Conn, turn: &mut Turn<'_>) {
 /// The last response is out. Where the client may still be sending, closing now would reset the connection and could
 /// destroy the response on its way: so the writing side is shut, and what arrives is read and dropped for a while.
 pub fn after_last(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
-    let State::Active(active) = &conn.state else { return Step::Again };
+    let ConnState::Active(active) = &conn.state else { return Step::Again };
     let ex = &active.ex;
     let is_cut = ex.out.is_cut();
     let reason = match ex.abort {
@@ -121,7 +121,7 @@ pub fn after_last(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
         // Reset meanwhile: there is nothing to wait for.
         return Step::Close(CloseReason::ClientGone);
     }
-    conn.state = State::Lingering { until, timeout, reason };
+    conn.state = ConnState::Lingering { until, timeout, reason };
     conn.arm(Timer::Linger, until.min(turn.cx.now.ms + u64::from(timeout)));
     Step::Again
 }

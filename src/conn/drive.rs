@@ -4,9 +4,9 @@ use super::close;
 use super::http1::send_batch::BATCH;
 use super::http1::{fast_path, keep_alive, proxy_protocol};
 use super::io::{CloseReason, Io, Next, Step};
-use super::request::{drain, read, respond, write};
+use super::request::{drain, log, read, respond, write};
 use super::timers::{Deadline, Timer};
-use super::{Active, Conn, State, Turn, handshake, http2, subrequests, upstream};
+use super::{Active, Conn, ConnState, Turn, handshake, http2, subrequests, upstream};
 use crate::config::model::Level;
 use crate::exchange::handlers::Handler;
 use crate::exchange::send_queue::SHORT;
@@ -19,28 +19,28 @@ use std::rc::Rc;
 pub fn drive(conn: &mut Conn, turn: &mut Turn<'_>) -> Next {
     panic_point("request");
     if conn.transport.sheds_buffers()
-        && let State::Active(active) = &mut conn.state
+        && let ConnState::Active(active) = &mut conn.state
     {
         active.ex.out.wake(&mut turn.cx.buffers);
     }
     loop {
         let step = match &mut conn.state {
-            State::Idle => keep_alive::wake(conn, turn),
-            State::PendingSend { .. } => fast_path::send(conn, turn),
-            State::Active(_) => active(conn, turn),
+            ConnState::Idle => keep_alive::wake(conn, turn),
+            ConnState::PendingSend { .. } => fast_path::send(conn, turn),
+            ConnState::Active(_) => active(conn, turn),
             // Driven by itself ([`http2::connection::step`]), with the connections of its streams.
-            State::Http2(_) => return Next::Run,
-            State::Lingering { until, timeout, reason } => {
+            ConnState::Http2(_) => return Next::Run,
+            ConnState::Lingering { until, timeout, reason } => {
                 let mut io = Io { transport: &mut conn.transport, deadline: &mut conn.deadline };
                 close::linger(&mut io, *until, *timeout, *reason, turn.cx)
             }
         };
         match step {
             Step::Again => {}
-            Step::Answered => match keep_alive::answered(conn, turn) {
+            Step::Answered => match answered(conn, turn) {
                 Step::Close(reason) => return close(conn, turn, reason),
                 // More requests have come, and others wait for their first.
-                _ if matches!(conn.state, State::Active(_)) && turn.cx.slice.is_share_late() => return Next::Run,
+                _ if matches!(conn.state, ConnState::Active(_)) && turn.cx.slice.is_share_late() => return Next::Run,
                 _ => continue,
             },
             Step::Wait => return Next::Wait,
@@ -48,6 +48,15 @@ pub fn drive(conn: &mut Conn, turn: &mut Turn<'_>) -> Next {
             Step::Batched => return Next::Send,
             Step::Close(reason) => return close(conn, turn, reason),
         }
+    }
+}
+
+/// The response is out: the request is counted and logged, then its stream ends, or its connection goes on.
+fn answered(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
+    let glitch = log::count_and_log(conn, turn.cx);
+    match conn.transport.stream_mut() {
+        Some(_) => http2::end::end(conn, turn, glitch),
+        None => keep_alive::next(conn, turn, glitch),
     }
 }
 
@@ -86,7 +95,7 @@ impl Activity {
             _ if proxy_protocol::is_awaited(conn) => Activity::ProxyHeader,
             _ if ex.pause.is_some() => Activity::Pause,
             (handler, ..) if handler.works() => Activity::Work,
-            (Handler::Proxy(_), ..) => Activity::Upstream,
+            (Handler::Upstream(_), ..) => Activity::Upstream,
             (Handler::Spooled(_), ..) => Activity::Spooled,
             (Handler::Page(_) | Handler::Subrequest(_), ..) => Activity::Subrequest,
             _ if subrequests::is_over(active) => Activity::Subrequest,
@@ -102,7 +111,7 @@ impl Activity {
 }
 
 fn active(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
-    let State::Active(active) = &mut conn.state else { return Step::Again };
+    let ConnState::Active(active) = &mut conn.state else { return Step::Again };
     let ex = &mut active.ex;
     if ex.rx == Rx::Head && !Rc::ptr_eq(&ex.config, &turn.cx.config) {
         match turn.endpoints.find(conn.listener, conn.transport.fd()) {
@@ -110,7 +119,7 @@ fn active(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
             None => return Step::Close(CloseReason::NotListened),
         }
     }
-    let State::Active(active) = &conn.state else { return Step::Again };
+    let ConnState::Active(active) = &conn.state else { return Step::Again };
     let activity = Activity::of(conn, active);
     let Some((mut io, active)) = conn.active() else { return Step::Again };
     let step = match activity {
@@ -122,8 +131,8 @@ fn active(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
         Activity::Subrequest => subrequests::step(&mut io, active, turn),
         Activity::Preface => return http2::begin::begin(conn, turn),
         Activity::ReadHead => match read::head(&mut io, active, turn) {
-            read::Head::Step(step) => step,
-            read::Head::Idle => return keep_alive::go_idle(conn, turn),
+            read::HeadStep::Step(step) => step,
+            read::HeadStep::Idle => return keep_alive::go_idle(conn, turn),
         },
         Activity::ReadBody => read::body(&mut io, active, turn),
         Activity::Deliver => deliver(&mut io, active, turn),
@@ -207,7 +216,7 @@ fn deliver(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
             return Step::Answered;
         }
         // A request that limit_conn counts is not held back: it must be over before the next one is checked.
-        if turn.budget.gather && ex.out.text_len() < SHORT && io.transport.can_write() && ex.places.is_empty() {
+        if turn.budget.gather && ex.out.text_len() < SHORT && io.transport.can_write() && ex.limit_slots.is_empty() {
             return Step::Batched;
         }
     }
@@ -232,7 +241,7 @@ fn deliver(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
 pub fn timeout(conn: &mut Conn, turn: &mut Turn<'_>) -> Next {
     panic_point("timeout");
     let timer = conn.deadline.timer();
-    if let State::Http2(http2) = &mut conn.state {
+    if let ConnState::Http2(http2) = &mut conn.state {
         return http2.timeout(turn.cx, &mut conn.deadline);
     }
     if timer == Timer::Tickets {

@@ -17,6 +17,7 @@ struct Entry {
 }
 
 impl Endpoints {
+    /// `special`: the endpoints of this port's own addresses, where the listener is a wildcard.
     pub fn set(&mut self, listener: usize, endpoint: Option<EndpointId>, special: &[(IpAddr, EndpointId)]) {
         if self.0.len() <= listener {
             self.0.resize_with(listener + 1, Entry::default);

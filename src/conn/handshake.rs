@@ -9,7 +9,7 @@ use super::http1::proxy_protocol;
 use super::io::{CloseReason, Step};
 use super::timers::Timer;
 use super::transport::{Chosen, Tls};
-use super::{Conn, Pool, State, Turn};
+use super::{Conn, ConnState, Pool, Turn};
 use crate::acme::TLS_ALPN;
 use crate::config::model::{Config, EndpointId, Level, ServerId};
 use crate::config::settings::ssl::VerifyClient;
@@ -20,7 +20,7 @@ use crate::route::server;
 use crate::services::Services;
 use crate::sys::{Errno, clock, socket};
 use crate::tls::ServerConfig;
-use crate::tls::hello::{self, Hello, Progress, Refusal};
+use crate::tls::hello::{self, Hello, HelloProgress, Refusal};
 use crate::tls::session::Session;
 use crate::tls::ticket;
 use crate::tls::verify::Purpose;
@@ -120,8 +120,8 @@ fn greet(conn: &mut Conn, endpoint: EndpointId, cx: &mut Services, pool: &mut Po
         None => return Some(Step::Again),
         Some(first) if !hello::is_tls(*first) => return Some(speak_plainly(conn, endpoint, cx, pool)),
         Some(_) => match hello::parse(bytes) {
-            Ok(Progress::Partial) => return Some(Step::Again),
-            Ok(Progress::Complete(hello)) => hello,
+            Ok(HelloProgress::Partial) => return Some(Step::Again),
+            Ok(HelloProgress::Complete(hello)) => hello,
             Err(refusal) => {
                 let (alert, why) = match refusal {
                     Refusal::NotTls => (hello::PROTOCOL_VERSION, "no version of TLS that is spoken"),
@@ -268,7 +268,7 @@ fn speak_plainly(conn: &mut Conn, endpoint: EndpointId, cx: &mut Services, pool:
     conn.arm(Timer::Header, cx.now.ms + ex.here().settings.client.header_timeout.0);
     cx.stats.waiting -= 1;
     cx.stats.reading += 1;
-    conn.state = State::Active(active);
+    conn.state = ConnState::Active(active);
     Step::Again
 }
 
@@ -321,7 +321,8 @@ fn finish(tls: &mut Tls, cx: &Services) {
         is_resumed: session.is_resumed(),
         session: match session.is_resumed() {
             true => chosen.hello.session,
-            // OpenSSL makes up an id for each session of TLS 1.3; of earlier ones that of the cache, none with a ticket.
+            // OpenSSL makes up an id for each session of TLS 1.3; of earlier ones that of the cache, none with a
+            // ticket.
             false if session.version() == "TLSv1.3" => Some(chosen.hello.random),
             false => ticket::take_last_session_id(),
         },

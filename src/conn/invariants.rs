@@ -1,15 +1,15 @@
 //! What holds of a connection that waits; checked after each of its turns in debug builds and by the simulation.
 
 use super::upstream;
-use super::upstream::pool::Backends;
-use super::{Conn, State};
+use super::upstream::pool::UpstreamConns;
+use super::{Conn, ConnState};
 
 impl Conn {
     /// A connection that waits will be woken. `queued`: it is in the run queue.
     ///
     /// # Panics
     /// When that does not hold.
-    pub fn check_invariants(&self, queued: bool, backends: &Backends) {
+    pub fn check_invariants(&self, queued: bool, upstream_conns: &UpstreamConns) {
         // A stream is woken by the connection that carries it.
         if queued || self.transport.is_stream() {
             return;
@@ -17,19 +17,19 @@ impl Conn {
         let reads = !self.transport.can_read();
         let writes = !self.transport.can_write();
         match &self.state {
-            State::Idle | State::Lingering { .. } => assert!(reads, "an idle connection has something to read"),
-            State::Http2(http2) => {
+            ConnState::Idle | ConnState::Lingering { .. } => assert!(reads, "an idle connection has something to read"),
+            ConnState::Http2(http2) => {
                 assert!(reads || !writes || http2.has_output(), "a connection of HTTP/2 could go on");
             }
-            State::PendingSend { .. } => assert!(queued, "what is pending is sent in the same turn"),
+            ConnState::PendingSend { .. } => assert!(queued, "what is pending is sent in the same turn"),
             // A pause has its timer.
-            State::Active(active) if active.ex.pause.is_some() => {}
+            ConnState::Active(active) if active.ex.pause.is_some() => {}
             // The disk has been asked, and will answer.
-            State::Active(active) if active.handler.waits() => {}
-            State::Active(active) if active.is_proxied() => {
-                upstream::check_invariants(&self.transport, active, backends);
+            ConnState::Active(active) if active.handler.waits() => {}
+            ConnState::Active(active) if active.is_proxied() => {
+                upstream::check_invariants(&self.transport, active, upstream_conns);
             }
-            State::Active(active) => {
+            ConnState::Active(active) => {
                 let ex = &active.ex;
                 let wants_write = !ex.out.is_empty() || self.transport.has_unsent();
                 let wants_read = !wants_write;

@@ -26,6 +26,7 @@ impl Default for Budget {
 }
 
 impl Budget {
+    /// Bytes of bodies were read or written.
     pub fn moved(&mut self, bytes: usize) {
         self.bytes = self.bytes.saturating_sub(bytes);
     }
@@ -71,6 +72,7 @@ pub struct Io<'a> {
 }
 
 impl Io<'_> {
+    /// `at`: monotonic milliseconds.
     pub fn arm(&mut self, timer: Timer, at: u64) {
         *self.deadline = Deadline::new(timer, at);
     }

@@ -1,5 +1,5 @@
-//! Clients' connections: what one is ([`Conn`]), and what it may use while it is driven ([`Turn`]). [`drive`] is the loop
-//! of one; bytes move through its [`transport`].
+//! Clients' connections: what one is ([`Conn`]), and what it may use while it is driven ([`Turn`]). [`drive`] is the
+//! loop of one; bytes move through its [`transport`].
 //!
 //! Invariant ([`Conn::check_invariants`]): a connection that waits has something that will wake it. It wants to read
 //! and the socket has reported EAGAIN, or wants to write and the socket takes no more; and it has a deadline.
@@ -27,7 +27,7 @@ use crate::config::model::{Config, EndpointId};
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::Handler;
 use crate::exchange::{Client, Exchange, Rx, phases};
-use crate::http::proxy_protocol::Header;
+use crate::http::proxy_protocol::ProxyHeader;
 use crate::services::Services;
 use crate::sys::Errno;
 use crate::sys::epoll::Epoll;
@@ -44,11 +44,11 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use timers::{Deadline, Timer};
 use transport::Transport;
-use upstream::pool::Backends;
+use upstream::pool::UpstreamConns;
 pub use watched::Watched;
 
 /// What a connection is doing between two turns of the loop; [`drive::drive`] goes on from there.
-pub enum State {
+pub enum ConnState {
     /// Between requests: no buffer, no exchange.
     Idle,
     Active(Box<Active>),
@@ -76,14 +76,14 @@ pub struct Active {
     /// Pages that wait for what they include.
     pub pages: Vec<Handler>,
     /// The upstream connection that the handler uses.
-    pub backend: Option<Key>,
+    pub upstream_conn: Option<Key>,
     pub reader: RequestReader,
 }
 
 impl Active {
     pub fn new(cx: &mut Services, client: Client) -> Active {
         let ex = Exchange::new(cx, client);
-        Active { ex, handler: Handler::None, pages: Vec::new(), backend: None, reader: RequestReader::default() }
+        Active { ex, handler: Handler::None, pages: Vec::new(), upstream_conn: None, reader: RequestReader::default() }
     }
 
     /// The handler is done: `flow`, what it came to, becomes the response.
@@ -94,7 +94,7 @@ impl Active {
     }
 
     pub fn is_proxied(&self) -> bool {
-        matches!(self.handler, Handler::Proxy(_))
+        matches!(self.handler, Handler::Upstream(_))
     }
 }
 
@@ -115,8 +115,8 @@ pub struct Conn {
     /// When the present state times out, and which timer that is.
     pub deadline: Deadline,
     /// The addresses in its PROXY header, once that was read. The inner None: the header names none.
-    proxy_header: Option<Rc<Option<Header>>>,
-    pub state: State,
+    proxy_header: Option<Rc<Option<ProxyHeader>>>,
+    pub state: ConnState,
 }
 
 const _: () = assert!(size_of::<Conn>() <= 88, "ten thousand idle connections must stay small");
@@ -134,7 +134,7 @@ pub struct Turn<'a> {
 /// What connections share: exchanges that idle connections gave back, for the next one that wakes, and the connections
 /// to upstreams.
 pub struct Pool {
-    pub backends: Backends,
+    pub upstream_conns: UpstreamConns,
     pub send_batch: SendBatch,
     pub http2: http2::Shared,
     // Boxed because they move between the pool and a connection's state all the time.
@@ -168,15 +168,15 @@ impl Pool {
         }
     }
 
-    pub fn new(backends: Backends) -> Pool {
-        Pool { backends, send_batch: SendBatch::default(), http2: http2::Shared::default(), free: Vec::new() }
+    pub fn new(upstream_conns: UpstreamConns) -> Pool {
+        Pool { upstream_conns, send_batch: SendBatch::default(), http2: http2::Shared::default(), free: Vec::new() }
     }
 
     /// Exchanges of an old configuration keep it alive, and its idle upstream connections are of no use to the new one:
     /// dropped at a reload.
     pub fn clear(&mut self) {
         self.shrink();
-        self.backends.clear_idle();
+        self.upstream_conns.clear_idle();
     }
 
     /// Frees what connections would take over from those before them.
@@ -186,6 +186,7 @@ impl Pool {
 }
 
 impl Conn {
+    /// `deadline`: when its first request must have come, monotonic milliseconds.
     pub fn new(fd: OwnedFd, peer: Peer, listener: u16, serial: u64, cx: &Services, deadline: u64) -> Conn {
         Conn::over(Transport::accepted(fd, &peer), peer, listener, serial, cx, deadline)
     }
@@ -202,7 +203,7 @@ impl Conn {
             accepted: cx.now.ms as u32,
             deadline: Deadline::new(Timer::Header, deadline),
             proxy_header: None,
-            state: State::Idle,
+            state: ConnState::Idle,
         }
     }
 
@@ -217,7 +218,7 @@ impl Conn {
 
     /// Its handler works on the request and changes nothing: the work ends when the client leaves.
     pub fn reads_for_its_client(&self) -> bool {
-        matches!(&self.state, State::Active(active) if active.handler.works() && !active.handler.finishes())
+        matches!(&self.state, ConnState::Active(active) if active.handler.works() && !active.handler.finishes())
     }
 
     /// Registers the socket with epoll for what the connection is about to wait for.
@@ -239,7 +240,7 @@ impl Conn {
     /// It has more to send or to receive than [`SHARE`]: connections with less are driven before it.
     pub fn has_bulk_data(&self) -> bool {
         match &self.state {
-            State::Active(active) => {
+            ConnState::Active(active) => {
                 let Active { ex, reader, .. } = &**active;
                 ex.out.pending() > SHARE || ex.rx == Rx::Body && reader.remaining() > Some(SHARE)
             }
@@ -250,8 +251,8 @@ impl Conn {
     /// Between requests.
     pub fn is_idle(&self) -> bool {
         match &self.state {
-            State::Idle => true,
-            State::Http2(http2) => http2.is_idle(),
+            ConnState::Idle => true,
+            ConnState::Http2(http2) => http2.is_idle(),
             _ => false,
         }
     }
@@ -259,15 +260,15 @@ impl Conn {
     /// Its request in progress, and its side of the connection.
     fn active(&mut self) -> Option<(Io<'_>, &mut Active)> {
         match &mut self.state {
-            State::Active(active) => {
+            ConnState::Active(active) => {
                 Some((Io { transport: &mut self.transport, deadline: &mut self.deadline }, active))
             }
             _ => None,
         }
     }
 
-    /// An exchange for what comes next on it: `input`, from `start` on. It knows of the connection what its requests are
-    /// judged by: its TLS handshake and its PROXY header.
+    /// An exchange for what comes next on it: `input`, from `start` on. It knows of the connection what its requests
+    /// are judged by: its TLS handshake and its PROXY header.
     fn exchange(
         &self,
         endpoint: EndpointId,

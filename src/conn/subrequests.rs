@@ -1,8 +1,8 @@
-//! Requests that a request makes of its own server: what a page includes by SSI, and the URI of auth_request. The page is
-//! made as far as the client takes it, and set aside while what it includes is answered.
+//! Requests that a request makes of its own server: what a page includes by SSI, and the URI of auth_request. The page
+//! is made as far as the client takes it, and set aside while what it includes is answered.
 //!
-//! Invariant: the exchange of the connection is the innermost one; those that wait for it are inside it, and their pages
-//! are [`Active::pages`], the innermost last.
+//! Invariant: the exchange of the connection is the innermost one; those that wait for it are inside it, and their
+//! pages are [`Active::pages`], the innermost last.
 
 use crate::conn::io::{Io, Step};
 use crate::conn::request::respond;
@@ -10,7 +10,7 @@ use crate::conn::request::write::{self, Flushed};
 use crate::conn::{Active, Turn};
 use crate::exchange::filters;
 use crate::exchange::filters::ssi::include::{self, Left};
-use crate::exchange::filters::ssi::page::Progress;
+use crate::exchange::filters::ssi::page::PageProgress;
 use crate::exchange::filters::ssi::state::{Include, Sink};
 use crate::exchange::flow::{Phase, Then};
 use crate::exchange::handlers::Handler;
@@ -42,13 +42,13 @@ pub fn step(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     }
     let Handler::Page(page) = handler else { return Step::Again };
     match page.advance(ex, turn.cx) {
-        Progress::Made(read) => turn.budget.moved(read),
-        Progress::Include(include) => {
+        PageProgress::Made(read) => turn.budget.moved(read),
+        PageProgress::Include(include) => {
             pages.push(std::mem::take(handler));
             enter(active, turn.cx, include);
         }
-        Progress::Done => *handler = filters::end(ex, turn.cx).map_or(Handler::None, Handler::Page),
-        Progress::Broken => {
+        PageProgress::Done => *handler = filters::end(ex, turn.cx).map_or(Handler::None, Handler::Page),
+        PageProgress::Broken => {
             // The client has to see that the end is missing.
             ex.out.break_off();
             ex.tx = Tx::Done;
@@ -58,7 +58,8 @@ pub fn step(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     again(turn)
 }
 
-/// Into the request that decides about this one (auth_request), or back from a subrequest that is over. Needs no client.
+/// Into the request that decides about this one (auth_request), or back from a subrequest that is over. Needs no
+/// client.
 pub fn switch(active: &mut Active, cx: &mut Services) {
     if is_over(active) {
         return leave(active, cx);

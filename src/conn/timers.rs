@@ -1,7 +1,7 @@
 //! Deadlines by name. Which timer has run out decides what is done with the connection ([`super::drive::timeout`]).
 //!
-//! One deadline a connection, not a table of timers as a QUIC connection needs: HTTP/1 and each stream of HTTP/2 wait for
-//! one thing at a time, or for the earlier of two, and ten thousand idle connections pay for what stands here.
+//! One deadline a connection, not a table of timers as a QUIC connection needs: HTTP/1 and each stream of HTTP/2 wait
+//! for one thing at a time, or for the earlier of two, and ten thousand idle connections pay for what stands here.
 
 /// What a connection's deadline is for: a limit, or the time at which it goes on (Tickets, Pause, Work).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -71,6 +71,7 @@ impl Deadline {
         Deadline(at.min(u64::MAX >> Deadline::BITS) << Deadline::BITS | timer as u64)
     }
 
+    /// Monotonic milliseconds.
     pub fn at(self) -> u64 {
         self.0 >> Deadline::BITS
     }

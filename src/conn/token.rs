@@ -9,7 +9,7 @@ pub enum Role {
     Listener = 1,
     Signal = 2,
     /// A connection to an upstream.
-    Backend = 3,
+    Upstream = 3,
     /// An fsync has ended.
     Disk = 4,
     /// Files that were read have changed.
@@ -48,7 +48,7 @@ pub fn role_of(token: u64) -> Option<Role> {
         0 => Some(Role::Client),
         1 => Some(Role::Listener),
         2 => Some(Role::Signal),
-        3 => Some(Role::Backend),
+        3 => Some(Role::Upstream),
         4 => Some(Role::Disk),
         5 => Some(Role::Change),
         6 => Some(Role::Timer),

@@ -29,7 +29,7 @@ pub struct ClientFacts<'a> {
 
 /// Writes the line of this request to every log of its location.
 pub fn write(ex: &mut Exchange, cx: &mut Services) {
-    if let Some(cached) = ex.again.take() {
+    if let Some(cached) = ex.cached_rest.take() {
         return sent_by(ex, &cached, cx);
     }
     // Logged is what the client asked, and what the configuration makes of that.

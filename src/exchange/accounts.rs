@@ -12,7 +12,7 @@ use crate::services::stats::{Counter, Timing};
 pub fn close(ex: &Exchange, cx: &mut Services) {
     let ms = cx.now.ms.saturating_sub(ex.log.started);
     cx.stats.answered(ex.response.status.0, ex.log.request_length, ex.bytes_sent(), ms);
-    if ex.again.is_some() {
+    if ex.cached_rest.is_some() {
         return;
     }
     limits(ex, cx);

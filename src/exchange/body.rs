@@ -9,9 +9,9 @@ use crate::http::h1::framing::Framing;
 use crate::http::h1::head::Head;
 use crate::http::version::Version;
 use crate::services::Services;
-use crate::services::temp_dir::{Failure, Keep, TempFile};
+use crate::services::temp_dir::{Keep, TempFile, TempFileError};
 
-pub struct Body {
+pub struct BufferedBody {
     memory: Vec<u8>,
     file: Option<TempFile>,
     /// More than this many bytes go to a file.
@@ -29,8 +29,8 @@ pub enum Moved {
     ToFile,
 }
 
-impl Body {
-    pub fn new(head: &Head, settings: &Settings) -> Body {
+impl BufferedBody {
+    pub fn new(head: &Head, settings: &Settings) -> BufferedBody {
         let size = settings.client.body_buffer_size.0;
         // nginx: a body that exceeds the buffer by less than a quarter gets a buffer of its own size, but over HTTP/2.
         let most = if head.version == Version::Http2 { size } else { size.saturating_add(size / 4) };
@@ -38,20 +38,20 @@ impl Body {
             Framing::Length(length) if length < most => length,
             _ => size,
         };
-        Body { memory: Vec::new(), file: None, limit, file_only: settings.body.in_file_only }
+        BufferedBody { memory: Vec::new(), file: None, limit, file_only: settings.body.in_file_only }
     }
 
     /// A small body that has already arrived. Unbuffered it goes to no file, whatever client_body_in_file_only says
     /// (nginx).
-    pub fn in_memory() -> Body {
-        Body { memory: Vec::new(), file: None, limit: u64::MAX, file_only: InFileOnly::Off }
+    pub fn in_memory() -> BufferedBody {
+        BufferedBody { memory: Vec::new(), file: None, limit: u64::MAX, file_only: InFileOnly::Off }
     }
 
     /// The next piece; `temp` is for the file.
     ///
     /// # Errors
     /// The server's: no file can be made, or the disk is full.
-    pub fn push(&mut self, temp: Temp<'_>, piece: &[u8]) -> Result<Moved, Failure> {
+    pub fn push(&mut self, temp: Temp<'_>, piece: &[u8]) -> Result<Moved, TempFileError> {
         if let Some(file) = &mut self.file {
             return file.append(piece).map(|()| Moved::No);
         }
@@ -62,13 +62,13 @@ impl Body {
     /// The body is complete.
     ///
     /// # Errors
-    /// As of [`Body::push`].
-    pub fn end(&mut self, temp: Temp<'_>) -> Result<Moved, Failure> {
+    /// As of [`BufferedBody::push`].
+    pub fn end(&mut self, temp: Temp<'_>) -> Result<Moved, TempFileError> {
         if self.file_only != InFileOnly::Off && self.file.is_none() { self.spill(temp) } else { Ok(Moved::No) }
     }
 
     /// Moves what is in memory to a file.
-    fn spill(&mut self, (path, cx): Temp<'_>) -> Result<Moved, Failure> {
+    fn spill(&mut self, (path, cx): Temp<'_>) -> Result<Moved, TempFileError> {
         let keep = match self.file_only {
             InFileOnly::Off => Keep::Unnamed,
             InFileOnly::Clean => Keep::Named,

@@ -114,6 +114,7 @@ impl Input {
 }
 
 impl Source {
+    /// Bytes `at..end` of a file.
     pub fn file(file: Rc<OpenFile>, at: u64, end: u64) -> Source {
         Source::new(Input::File { file, at, end })
     }

@@ -18,7 +18,7 @@ use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::logs::Who;
 use crate::services::open_files::OpenFile;
-use crate::services::response_cache::{Body, CachedResponse, Piece};
+use crate::services::response_cache::{CachedBody, CachedResponse, Piece};
 use crate::services::stats::Counter;
 use crate::sys::Errno;
 use crate::util::span::Span;
@@ -53,10 +53,10 @@ fn is_repeatable(ex: &Exchange, cx: &Services) -> bool {
     // All that the request went through gives the same result each time.
     let course = ex.basis.is_one_file()
         && ex.route.error_page.is_none()
-        && ex.sub.is_none()
+        && ex.subrequest.is_none()
         && ex.proxy_header.is_none()
         && ex.limit_rate.is_none()
-        && ex.places.is_empty();
+        && ex.limit_slots.is_empty();
     // HTTP/2: a stream ends with its response, whatever becomes of the connection.
     let ends_as_usual = match ex.out.has_frames() {
         true => !ex.closes,
@@ -142,11 +142,11 @@ fn made(key: Option<&[u8]>, ex: &mut Exchange, cx: &mut Services) -> Option<Cach
     let body = match &found {
         // The Last-Modified of a file from the future changes with the clock.
         Ok(file) if file.stat.mtime.0 > cx.now.unix => return None,
-        Ok(_) if by_sendfile => Body::File,
-        Ok(file) if !content.is_empty() && file.memory() == Some(content) => Body::Memory,
-        _ => Body::Kept,
+        Ok(_) if by_sendfile => CachedBody::File,
+        Ok(file) if !content.is_empty() && file.memory() == Some(content) => CachedBody::Memory,
+        _ => CachedBody::Kept,
     };
-    let kept = if body == Body::Kept { content } else { b"" };
+    let kept = if body == CachedBody::Kept { content } else { b"" };
     if kept.len() > BODY {
         return None;
     }
@@ -316,14 +316,14 @@ pub fn render(cached: &CachedResponse, client: ClientFacts<'_>, cx: &mut Service
     let file = check(cached, client, cx)?;
     head(cached, cx, out);
     out.extend_from_slice(content(cached, file.as_ref()));
-    Some(file.filter(|_| cached.body == Body::File))
+    Some(file.filter(|_| cached.body == CachedBody::File))
 }
 
 /// Checks that a cached response still holds, and gives its file, if it has one. Counts it as sent, and writes a 404 to
 /// the error log. None: it is out of date.
 pub fn check(cached: &CachedResponse, client: ClientFacts<'_>, cx: &mut Services) -> Option<Option<Rc<OpenFile>>> {
     let file = cached.is_current(&mut cx.files, &cx.now, &mut cx.dir_watch)?;
-    if let (Some(file), Body::Memory) = (&file, cached.body) {
+    if let (Some(file), CachedBody::Memory) = (&file, cached.body) {
         file.memory()?;
     }
     cx.stats.count(Counter::Requests);
@@ -352,9 +352,9 @@ pub fn head(cached: &CachedResponse, cx: &Services, out: &mut Vec<u8>) {
 /// The body of a cached response that is in memory.
 pub fn content<'a>(cached: &'a CachedResponse, file: Option<&'a Rc<OpenFile>>) -> &'a [u8] {
     match cached.body {
-        Body::Kept => cached.bytes(cached.content),
-        Body::Memory => file.and_then(|file| file.memory()).unwrap_or_default(),
-        Body::File => b"",
+        CachedBody::Kept => cached.bytes(cached.content),
+        CachedBody::Memory => file.and_then(|file| file.memory()).unwrap_or_default(),
+        CachedBody::File => b"",
     }
 }
 
@@ -368,7 +368,7 @@ pub fn resume(ex: &mut Exchange, cached: &Rc<CachedResponse>) {
         let _ = request.head.parse(&request.text, &limits);
     }
     ex.route.method = ex.request.head.method;
-    ex.again = Some(cached.clone());
+    ex.cached_rest = Some(cached.clone());
     ex.route.server = cached.server;
     ex.route.location = cached.location;
     ex.rx = Rx::Done;

@@ -85,8 +85,8 @@ pub fn redirect(ex: &mut Exchange, cx: &mut Services, status: Status) -> Option<
     }
 }
 
-/// What is served now is the page of an error that keeps its status: a file is sent whatever the method is, since a named
-/// location keeps that of the request. (nginx answers 405 in place of the error.)
+/// What is served now is the page of an error that keeps its status: a file is sent whatever the method is, since a
+/// named location keeps that of the request. (nginx answers 405 in place of the error.)
 pub fn is_page(ex: &Exchange) -> bool {
     ex.route.error_page.is_some_and(|status| status.0 >= 400)
 }

@@ -1,5 +1,5 @@
-//! From a URI to a path: root or alias, and what of the URI follows. A path with a control byte maps to no file; only this
-//! file decides that.
+//! From a URI to a path: root or alias, and what of the URI follows. A path with a control byte maps to no file; only
+//! this file decides that.
 
 use super::Exchange;
 use crate::config::template::{Part, Template};
@@ -153,7 +153,7 @@ fn is_suspect(path: &[u8]) -> bool {
 /// A hidden file does not exist for clients, whatever links lead to it.
 fn unhidden(ex: &mut Exchange, cx: &mut Services, mapped: Mapped) -> Mapped {
     let Mapped::Path { root } = mapped else { return mapped };
-    if ex.config.hidden_places.is_empty() {
+    if ex.config.hidden_dirs.is_empty() {
         return mapped;
     }
     let template = &ex.here().settings.files.root;
@@ -186,7 +186,7 @@ pub fn literal(template: &Template, path: &[u8]) -> usize {
 /// # Errors
 /// It is not known where it, or what is hidden, lies: there is no free descriptor to look, say.
 pub fn is_hidden(ex: &Exchange, cx: &mut Services, path: &[u8], area: &[u8]) -> Result<bool, Errno> {
-    if ex.config.hidden_places.is_empty() {
+    if ex.config.hidden_dirs.is_empty() {
         return Ok(false);
     }
     let found = hidden_around(ex, cx, path)?;
@@ -200,7 +200,7 @@ pub fn is_hidden(ex: &Exchange, cx: &mut Services, path: &[u8], area: &[u8]) -> 
 /// The hidden directories that a path leads into.
 fn hidden_around(ex: &Exchange, cx: &mut Services, path: &[u8]) -> Result<Vec<usize>, Errno> {
     let (names, mut found) = (names_of(cx, path)?, Vec::new());
-    cx.hidden_places.any(&ex.config, cx.now.ms, &[&names[0], &names[1]], |role, _| {
+    cx.hidden_dirs.any(&ex.config, cx.now.ms, &[&names[0], &names[1]], |role, _| {
         found.extend(role);
         false
     })?;

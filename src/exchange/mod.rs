@@ -1,6 +1,6 @@
-//! One request and its response. Knows no socket: the connection fills `request` and brings the body, the answer goes to
-//! `out`, and the connection sends it. What happens to a request is the ordered list in [`phases`]; what happens to a
-//! response, the one in [`filters`].
+//! One request and its response. Knows no socket: the connection fills `request` and brings the body, the answer goes
+//! to `out`, and the connection sends it. What happens to a request is the ordered list in [`phases`]; what happens to
+//! a response, the one in [`filters`].
 //!
 //! Invariant: an exchange is reused through [`Exchange::next_request`], which leaves nothing of the last request but
 //! capacity and unsent output.
@@ -48,7 +48,7 @@ use crate::config::pattern::{Failed, Matched};
 use crate::http::h1::body::Trailers;
 use crate::http::h1::head::HeadLimits;
 use crate::http::header::HeaderId;
-use crate::http::proxy_protocol::Header;
+use crate::http::proxy_protocol::ProxyHeader;
 use crate::http::reject::Reject;
 use crate::http::version::Version;
 use crate::services::Services;
@@ -57,7 +57,7 @@ use crate::sys::socket::Peer;
 pub use crate::util::printable::Printable;
 use crate::util::text::Text;
 use basis::Basis;
-use filters::ssi::state::{Frame, Sink, State};
+use filters::ssi::state::{Frame, Sink, SsiState};
 use flow::Pause;
 use log_facts::LogFacts;
 use pace::Pace;
@@ -121,24 +121,24 @@ pub enum Tx {
     Done,
 }
 
-/// One request and its response, from the head until the response is logged. Its connection keeps it for the next request,
-/// emptied, so that buffers are allocated once.
+/// One request and its response, from the head until the response is logged. Its connection keeps it for the next
+/// request, emptied, so that buffers are allocated once.
 pub struct Exchange {
     pub config: Rc<Config>,
     pub client: Client,
     /// The connection's own address, if a trusted proxy has named another.
     pub socket_peer: Option<Peer>,
     /// The PROXY header of the connection, once that was read.
-    pub proxy_header: Option<Rc<Option<Header>>>,
+    pub proxy_header: Option<Rc<Option<ProxyHeader>>>,
     /// The facts of the handshake, on a connection over TLS, or that there was none where there should be.
     pub tls: Option<Rc<tls::TlsFacts>>,
     pub request: Rc<Request>,
     pub route: RouteState,
     pub rx: Rx,
     /// Bytes of the body came with the head and have not been given to the handler.
-    pub body_at_hand: bool,
+    pub has_buffered_body: bool,
     /// All of the body came with the head.
-    pub body_is_here: bool,
+    pub has_whole_body: bool,
     /// Body bytes taken so far.
     pub body_received: u64,
     /// The body was refused or is broken: no handler gets any of it, also not that of an error page.
@@ -158,29 +158,30 @@ pub struct Exchange {
     /// Until when it is delayed: a request by limit_req, or a response by limit_rate.
     pub pause: Option<Pause>,
     /// The directory from which random_index picks a file, while it is read.
-    pub draw: Option<Box<handlers::autoindex::Draw>>,
+    pub random_index: Option<Box<handlers::autoindex::Draw>>,
     /// The request's slots in limit_conn: zone and key.
-    pub places: Vec<(Rc<str>, Rc<[u8]>)>,
+    pub limit_slots: Vec<(Rc<str>, Rc<[u8]>)>,
     /// Close without a response (return 444).
     pub abort: bool,
     /// What the client sends after this request may be anything but a request: the connection ends with the response.
     pub closes: bool,
-    /// A location that the request came through ends the connection with the response (keepalive_timeout 0 and the like).
-    pub is_last: bool,
+    /// A location that the request came through ends the connection with the response (keepalive_timeout 0 and the
+    /// like).
+    pub location_closes: bool,
     /// The state of SSI commands of its pages.
-    pub ssi: Option<Box<State>>,
+    pub ssi: Option<Box<SsiState>>,
     /// The state of auth_request's subrequest, once that was begun.
     pub auth_request: Option<Box<access::auth_request::AuthCheck>>,
     /// It is a subrequest.
-    pub sub: Option<Box<Sub>>,
+    pub subrequest: Option<Box<Subrequest>>,
     /// It only sends the rest of this cached response ([`cacheable::resume`]).
-    pub again: Option<Rc<CachedResponse>>,
+    pub cached_rest: Option<Rc<CachedResponse>>,
     /// What the response follows from: whether it may be cached.
     pub basis: Basis,
 }
 
 /// What a subrequest has ([`filters::ssi::include`]).
-pub struct Sub {
+pub struct Subrequest {
     /// The exchange that waits for it.
     pub parent: Box<Exchange>,
     pub level: u8,
@@ -205,8 +206,8 @@ impl Exchange {
             request: Rc::default(),
             route: RouteState::default(),
             rx: Rx::Head,
-            body_at_hand: false,
-            body_is_here: false,
+            has_buffered_body: false,
+            has_whole_body: false,
             body_received: 0,
             body_lost: false,
             trailers: Trailers::default(),
@@ -218,15 +219,15 @@ impl Exchange {
             limit_rate_after: 0,
             pace: None,
             pause: None,
-            draw: None,
-            places: Vec::new(),
+            random_index: None,
+            limit_slots: Vec::new(),
             abort: false,
             closes: false,
-            is_last: false,
+            location_closes: false,
             ssi: None,
             auth_request: None,
-            sub: None,
-            again: None,
+            subrequest: None,
+            cached_rest: None,
             basis: Basis::default(),
         };
         ex.log.started = cx.now.ms;
@@ -263,7 +264,7 @@ impl Exchange {
 
     /// Forgets the request that was answered: nothing of it stays but capacity and unsent output.
     pub fn next_request(&mut self, cx: &mut Services) {
-        self.give_places_back(cx);
+        self.release_limit_slots(cx);
         // Field by field: most have what they begin with, and nothing is moved. No field can be forgotten.
         let Exchange {
             config: _,
@@ -274,8 +275,8 @@ impl Exchange {
             request,
             route,
             rx,
-            body_at_hand,
-            body_is_here,
+            has_buffered_body,
+            has_whole_body,
             body_received,
             body_lost,
             trailers,
@@ -287,15 +288,15 @@ impl Exchange {
             limit_rate_after,
             pace,
             pause,
-            draw,
-            places,
+            random_index,
+            limit_slots,
             abort,
             closes,
-            is_last,
+            location_closes,
             ssi,
             auth_request,
-            sub,
-            again,
+            subrequest,
+            cached_rest,
             basis,
         } = self;
         if let Some(peer) = socket_peer.take() {
@@ -310,12 +311,12 @@ impl Exchange {
         out.begin_response();
         log.clear(cx.now.ms);
         (*rx, *tx) = (Rx::Head, Tx::Wait);
-        (*body_at_hand, *body_is_here, *body_received, *body_lost) = (false, false, 0, false);
+        (*has_buffered_body, *has_whole_body, *body_received, *body_lost) = (false, false, 0, false);
         *trailers = Trailers::default();
         (*limit_rate, *limit_rate_after, *pace, *pause) = (None, 0, None, None);
-        places.clear();
-        (*abort, *closes, *is_last) = (false, false, false);
-        (*draw, *ssi, *auth_request, *sub, *again) = (None, None, None, None, None);
+        limit_slots.clear();
+        (*abort, *closes, *location_closes) = (false, false, false);
+        (*random_index, *ssi, *auth_request, *subrequest, *cached_rest) = (None, None, None, None, None);
         *basis = Basis::default();
         self.at_default();
     }
@@ -368,8 +369,8 @@ impl Exchange {
         if all > before && all > limit(self) { Err(Reject::TooManyFields { limit: limit(self) }) } else { Ok(()) }
     }
 
-    /// Fields whose name underscores_in_headers and ignore_invalid_headers do not let pass: those of the server that the
-    /// request names hold for what follows the name, those of the default server for what stands before it (nginx).
+    /// Fields whose name underscores_in_headers and ignore_invalid_headers do not let pass: those of the server that
+    /// the request names hold for what follows the name, those of the default server for what stands before it (nginx).
     pub fn drop_unusual_names(&mut self) {
         let keeps = |id: ServerId| self.config.location(self.config.server(id).root).settings.client.unusual_names();
         let default = self.config.endpoints[self.client.endpoint.at()].default;
@@ -397,8 +398,8 @@ impl Exchange {
     }
 
     /// It is auth_request's subrequest: only its status and fields matter.
-    pub fn asks_only(&self) -> bool {
-        self.sub.as_ref().is_some_and(|sub| matches!(sub.sink, Sink::Verdict))
+    pub fn is_auth_subrequest(&self) -> bool {
+        self.subrequest.as_ref().is_some_and(|sub| matches!(sub.sink, Sink::Verdict))
     }
 
     /// The bytes that the spans of the request's head are offsets into.
@@ -415,7 +416,7 @@ impl Exchange {
     }
 
     /// The connection's addresses by a PROXY header.
-    pub fn proxy_header(&self) -> Option<&Header> {
+    pub fn proxy_header(&self) -> Option<&ProxyHeader> {
         self.proxy_header.as_deref()?.as_ref()
     }
 
@@ -439,7 +440,7 @@ impl Exchange {
 
     /// A regex exceeded its limits: that is logged in nginx's words, and the request is answered 500. The level is not
     /// nginx's alert, which is for faults of the server: any client may send a subject that does it.
-    pub fn undecided(&mut self, cx: &mut Services, failed: &Failed) {
+    pub fn pattern_gave_up(&mut self, cx: &mut Services, failed: &Failed) {
         self.report(cx, Level::Error, format_args!("{failed}"));
         self.route.pattern_failed = true;
     }
@@ -459,8 +460,8 @@ impl Exchange {
     }
 
     /// Releases the request's slots in limit_conn.
-    pub fn give_places_back(&mut self, cx: &mut Services) {
-        for (zone, key) in self.places.drain(..) {
+    pub fn release_limit_slots(&mut self, cx: &mut Services) {
+        for (zone, key) in self.limit_slots.drain(..) {
             cx.limits.leave(&zone, &key);
         }
     }

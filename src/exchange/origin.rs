@@ -3,8 +3,8 @@
 //!
 //! Invariant: a response that a cache may keep for other clients never depends on a header that any client can send. A
 //! redirect of a GET follows X-Forwarded-Proto, X-Forwarded-Port and Forwarded (RFC 7239) only from an address of
-//! `set_real_ip_from`. The Location of a write is for its sender alone, so there scheme and port are taken as they come: a proxy
-//! that ends TLS works without further settings.
+//! `set_real_ip_from`. The Location of a write is for its sender alone, so there scheme and port are taken as they
+//! come: a proxy that ends TLS works without further settings.
 //!
 //! Invariant: the host of a Location is that of Host, or the server's own. Most proxies pass on the fields that they do
 //! not set, so X-Forwarded-Host and the host of Forwarded may be the client's words even where the proxy is believed.
@@ -76,8 +76,8 @@ fn port_text(ex: &Exchange, scheme: &str, port: Option<u16>) -> String {
 }
 
 /// A path as a URL with exactly the Host that the client sent, port included: for URLs that the client itself will
-/// use next. The port of a mapped connection is known only from there; where it names none, a proxy in front that leaves
-/// it out may say it (X-Forwarded-Port).
+/// use next. The port of a mapped connection is known only from there; where it names none, a proxy in front that
+/// leaves it out may say it (X-Forwarded-Port).
 pub fn as_named(ex: &Exchange, target: Vec<u8>) -> Vec<u8> {
     let (named, output) = (ex.request.head.host.of(ex.buf()), &ex.here().settings.output);
     if !output.absolute_redirect || output.server_name_in_redirect || named.is_empty() {
@@ -120,15 +120,15 @@ pub enum Sender {
 
 /// Who sent the request.
 pub fn sender(ex: &Exchange) -> Sender {
-    judge(ex.fields(b"sec-fetch-site"), ex.fields(b"origin"), ex.request.head.host.of(ex.buf()))
+    classify(ex.fields(b"sec-fetch-site"), ex.fields(b"origin"), ex.request.head.host.of(ex.buf()))
 }
 
 /// The value of Sec-Fetch-Site, in order: of several, the last counts.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Site {
     Own,
-    /// An action of the visitor, or of an extension that they trust, not of a page: an Origin of another site contradicts
-    /// it, that of an extension does not (Chromium sends both).
+    /// An action of the visitor, or of an extension that they trust, not of a page: an Origin of another site
+    /// contradicts it, that of an extension does not (Chromium sends both).
     NoPage,
     Other,
 }
@@ -144,7 +144,7 @@ impl Site {
 }
 
 /// Browsers send neither field twice: if there are several, all must be of a page of ours.
-fn judge<'a>(sites: impl Iterator<Item = &'a [u8]>, origins: impl Iterator<Item = &'a [u8]>, host: &[u8]) -> Sender {
+fn classify<'a>(sites: impl Iterator<Item = &'a [u8]>, origins: impl Iterator<Item = &'a [u8]>, host: &[u8]) -> Sender {
     let is_own_origin = |origin: &[u8]| {
         let authority = origin.strip_prefix(b"http://").or_else(|| origin.strip_prefix(b"https://"));
         !host.is_empty() && authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
@@ -155,7 +155,8 @@ fn judge<'a>(sites: impl Iterator<Item = &'a [u8]>, origins: impl Iterator<Item 
     let of_origin = origins.filter(counts).map(is_own_origin).reduce(|a, b| a && b);
     match (of_site, of_origin) {
         (None, None) => Sender::Unknown,
-        // A proxy in front may have changed the Host that the page's Origin names: the browser has compared them itself.
+        // A proxy in front may have changed the Host that the page's Origin names: the browser has compared them
+        // itself.
         (Some(Site::Own), _) | (None | Some(Site::NoPage), Some(true)) | (Some(Site::NoPage), None) => Sender::OwnPage,
         (Some(Site::Other), _) | (_, Some(false)) => Sender::OtherPage,
     }
@@ -237,7 +238,7 @@ mod tests {
         ];
         for (sites, origins, host, expected) in table {
             let values = |values: &'static [&str]| values.iter().map(|value| value.as_bytes());
-            let verdict = judge(values(sites), values(origins), host.as_bytes());
+            let verdict = classify(values(sites), values(origins), host.as_bytes());
             assert_eq!(verdict == Sender::OwnPage, *expected, "{sites:?} {origins:?} {host}");
             assert_eq!(verdict == Sender::Unknown, sites.is_empty() && origins.is_empty(), "{sites:?} {origins:?}");
         }

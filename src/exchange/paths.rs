@@ -57,11 +57,11 @@ pub fn is_same(a: &[u8], b: &[u8]) -> bool {
 /// # Errors
 /// As [`is_hidden`].
 pub fn hidden_below(ex: &Exchange, cx: &mut Services, directory: &[u8]) -> Result<Vec<Box<[u8]>>, Errno> {
-    if ex.config.hidden_places.is_empty() {
+    if ex.config.hidden_dirs.is_empty() {
         return Ok(Vec::new());
     }
     let names = names_of(cx, directory)?;
-    cx.hidden_places.places_below(&ex.config, cx.now.ms, &names)
+    cx.hidden_dirs.dirs_below(&ex.config, cx.now.ms, &names)
 }
 
 /// Where the area that writes must stay beneath ends in `ex.path`, as [`map`] made it: the root, and the directory

@@ -6,7 +6,7 @@ use super::flow::{Flow, Pause, Phase, Then};
 use super::handlers::Handler;
 use super::locate::{REDIRECTS, count_redirect, enter, location_rewrite, server_rewrite};
 use super::{Exchange, Printable, Rx, Tx, access, body_limit, error_page, filters, handlers, rewrite};
-use crate::config::model::{Content, Level};
+use crate::config::model::{ContentHandler, Level};
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::route::{Trace, TraceStep, location};
@@ -84,7 +84,7 @@ pub fn ends_here(ex: &Exchange, cx: &Services) -> bool {
 
 /// A location that ends the connection does so also where the request goes on to another one (nginx).
 pub(super) fn pass_through(ex: &mut Exchange, cx: &Services) {
-    ex.is_last |= ends_here(ex, cx);
+    ex.location_closes |= ends_here(ex, cx);
 }
 
 /// Turns a flow into a response, or into waiting for the body.
@@ -93,7 +93,7 @@ pub fn apply_flow(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, m
         flow = match flow {
             Flow::Respond => break,
             // A subrequest has no body, nor has a request that lost it.
-            Flow::Body if ex.sub.is_some() || ex.body_lost => Flow::Status(Status::INTERNAL_SERVER_ERROR),
+            Flow::Body if ex.subrequest.is_some() || ex.body_lost => Flow::Status(Status::INTERNAL_SERVER_ERROR),
             Flow::Body => {
                 ex.rx = Rx::Body;
                 return;
@@ -187,7 +187,8 @@ fn close(ex: &mut Exchange, status: Status) {
     ex.response.status = status;
 }
 
-/// What was found out for the location before is forgotten; `$upstream_…` keeps what the upstreams there answered (nginx).
+/// What was found out for the location before is forgotten; `$upstream_…` keeps what the upstreams there answered
+/// (nginx).
 fn start_over(ex: &mut Exchange) {
     ex.response.clear();
     if let Some(record) = ex.log.upstream.as_deref_mut() {
@@ -242,7 +243,7 @@ fn find_location(ex: &mut Exchange, cx: &mut Services) -> Flow {
     let found = match location::find(&config, ex.route.server, &ex.route.uri, &mut cx.trace) {
         Ok(found) => found,
         Err(failed) => {
-            ex.undecided(cx, &failed);
+            ex.pattern_gave_up(cx, &failed);
             return Flow::Status(Status::INTERNAL_SERVER_ERROR);
         }
     };
@@ -265,7 +266,7 @@ fn find_location(ex: &mut Exchange, cx: &mut Services) -> Flow {
 
 /// What is refused from here on was to be an upload; the page that says so is none.
 fn note_upload(ex: &mut Exchange) {
-    if ex.route.error_page.is_none() && ex.sub.is_none() {
+    if ex.route.error_page.is_none() && ex.subrequest.is_none() {
         ex.log.upload_part = handlers::files::upload_part(ex);
     }
 }
@@ -275,8 +276,8 @@ fn content(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Flow 
     if handlers::upstream::cgi::is_program(ex) {
         cx.trace.say("handler", Some(ex.here().span), || "cgi_pass".into());
         return match handlers::upstream::cgi::start(ex, cx) {
-            Ok(proxy) => {
-                *handler = Handler::Proxy(proxy);
+            Ok(request) => {
+                *handler = Handler::Upstream(request);
                 Flow::Wait
             }
             Err(flow) => flow,
@@ -285,33 +286,33 @@ fn content(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Flow 
     let here = ex.here();
     match here.content {
         // Answered above.
-        Content::Cgi => Flow::Status(Status::NOT_FOUND),
-        Content::Proxy => match handlers::upstream::start(ex, cx) {
-            Ok(proxy) => {
-                *handler = Handler::Proxy(proxy);
+        ContentHandler::Cgi => Flow::Status(Status::NOT_FOUND),
+        ContentHandler::Proxy => match handlers::upstream::start(ex, cx) {
+            Ok(request) => {
+                *handler = Handler::Upstream(request);
                 Flow::Wait
             }
             Err(flow) => flow,
         },
         _ if ex.route.method == Method::Unknown => Flow::Status(Status::NOT_IMPLEMENTED),
-        Content::Files => handlers::files::run(ex, handler, cx),
-        Content::EmptyGif => {
+        ContentHandler::Files => handlers::files::run(ex, handler, cx),
+        ContentHandler::EmptyGif => {
             cx.trace.say("handler", Some(here.span), || "empty_gif".into());
             handlers::special::empty_gif(ex)
         }
-        Content::Health => {
+        ContentHandler::Health => {
             cx.trace.say("handler", Some(here.span), || "health".into());
             handlers::status::health(ex, cx)
         }
-        Content::StubStatus => {
+        ContentHandler::StubStatus => {
             cx.trace.say("handler", Some(here.span), || "stub_status".into());
             handlers::status::stub_status(ex, cx)
         }
-        Content::Api(id) => {
+        ContentHandler::Api(id) => {
             cx.trace.say("handler", Some(here.span), || "api".into());
             handlers::status::api(ex, cx, id)
         }
-        Content::Prometheus => {
+        ContentHandler::Prometheus => {
             cx.trace.say("handler", Some(here.span), || "prometheus".into());
             handlers::status::prometheus(ex, cx)
         }

@@ -67,8 +67,8 @@ impl Request {
         self.head.method == Method::Connect
     }
 
-    /// User and password that the request gives this server (RFC 7617). None as well where there is no user, or no colon
-    /// behind it.
+    /// User and password that the request gives this server (RFC 7617). None as well where there is no user, or no
+    /// colon behind it.
     pub fn basic_credentials(&self) -> Option<(Vec<u8>, Vec<u8>)> {
         let field = if self.asks_a_proxy() { HeaderId::ProxyAuthorization } else { HeaderId::Authorization };
         let value = self.value(field).filter(|value| begins_with(value, BASIC))?;
@@ -83,7 +83,8 @@ impl Request {
     }
 }
 
-/// What follows `MSIE ` where the client says it is Internet Explorer: a version and more, and no `Opera` (nginx's rule).
+/// What follows `MSIE ` where the client says it is Internet Explorer: a version and more, and no `Opera` (nginx's
+/// rule).
 fn msie_version(agent: &[u8]) -> Option<&[u8]> {
     let at = memchr::memmem::find(agent, b"MSIE ")? + 5;
     let version = agent.get(at..).filter(|version| version.len() > 2)?;

@@ -55,6 +55,7 @@ pub struct RouteState {
     pub pattern_failed: bool,
     /// try_files found its file behind the alias of a regex location: the path is the alias and the URI.
     pub behind_alias: bool,
+    /// Internal redirects so far, which [`count_redirect`](super::locate::count_redirect) limits.
     pub redirects: u8,
     /// auth_basic has checked who the client is, here.
     pub authenticated: bool,
@@ -67,7 +68,8 @@ pub struct RouteState {
     pub form_action: Option<FormAction>,
     /// upload_quota: how far the request waits for a count of what is there.
     pub quota: Admission,
-    /// Until when the request waits for a version that others are changing, in monotonic milliseconds. None: it waits for none.
+    /// Until when the request waits for a version that others are changing, in monotonic milliseconds. None: it waits
+    /// for none.
     pub version_due: Option<u64>,
     /// What the signed link that let the request in says of uploads.
     pub link: Option<Rc<Link>>,

@@ -1,5 +1,5 @@
-//! What waits to be sent: text in one buffer, and files by reference, in order. Only the connection takes from it; a response
-//! is put into it by `writer.rs`.
+//! What waits to be sent: text in one buffer, and files by reference, in order. Only the connection takes from it; a
+//! response is put into it by `writer.rs`.
 
 mod writer;
 
@@ -93,6 +93,7 @@ pub struct SendQueue {
     wire: Wire,
     /// HTTP/1: the connection outlives this response, and what `Keep-Alive` says of that.
     pub keep_alive: bool,
+    /// Seconds, the second value of keepalive_timeout; None: the field is not sent.
     pub keep_alive_hint: Option<u64>,
     /// HTTP/1: what marks the end of this response's body.
     body_end: BodyEnd,

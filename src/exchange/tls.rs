@@ -8,7 +8,7 @@ use crate::config::tls_material::ServerTls;
 use crate::http::status::Status;
 use crate::route::server;
 use crate::services::Services;
-use crate::tls::fault::Fault;
+use crate::tls::fault::CertificateFault;
 use crate::tls::hello::{self, Hello};
 use crate::tls::x509::Certificate;
 use crate::tls::{CertificateDer, ciphers, names, pem};
@@ -28,9 +28,12 @@ pub struct TlsFacts {
     pub is_named: bool,
     /// The settings that the handshake was made with.
     pub by: Option<Rc<ServerTls>>,
+    /// As in `$ssl_protocol`: `TLSv1.3`.
     pub protocol: &'static str,
+    /// The numbers of the cipher suite and of the key exchange group at IANA.
     pub cipher: u16,
     pub group: u16,
+    /// The protocol negotiated by ALPN (RFC 7301), if any.
     pub alpn: Option<Box<[u8]>>,
     pub is_resumed: bool,
     /// Identifies the session: its id, or a digest of the ticket that it was resumed by.
@@ -38,7 +41,7 @@ pub struct TlsFacts {
     /// The client's certificates, its own first.
     pub chain: Vec<CertificateDer<'static>>,
     /// The result of verifying them. None: there were none.
-    pub verdict: Option<Result<(), Fault>>,
+    pub verdict: Option<Result<(), CertificateFault>>,
     /// The request may have come with the hello: until the handshake is over, it may be a copy of another.
     pub early: Cell<bool>,
     /// What the client offered, where the configuration has variables of it.

@@ -26,6 +26,7 @@ struct AssignedValue {
 }
 
 impl UserValues {
+    /// `variable`: its number in the configuration. None: it was never set.
     pub fn get(&self, variable: u32) -> Option<&[u8]> {
         let own = self.own.get(variable as usize).and_then(Option::as_ref);
         let later = self.runs.get(own.map_or(0, |own| own.after)..).unwrap_or_default();

@@ -7,7 +7,7 @@ use crate::conn::{Active, subrequests};
 use crate::exchange::flow::{Flow, Phase, Then};
 use crate::exchange::handlers::{Handler, upstream};
 use crate::exchange::{Printable, Tx, entry, phases};
-use crate::http::h1::head::Progress;
+use crate::http::h1::head::HeadProgress;
 use crate::http::status::Status;
 use crate::route::{Recorder, Trace, TraceStep};
 use crate::services::Services;
@@ -28,11 +28,11 @@ pub fn answer(
     let Active { ex, handler, reader, .. } = active;
     reader.input.extend_from_slice(&question.head);
     match reader.parse(ex) {
-        Ok(Progress::Complete) => {
+        Ok(HeadProgress::Complete) => {
             reader.hand_over(ex);
             entry::begin(ex, handler, cx);
         }
-        Ok(Progress::Partial) => return Err("the request's head is not complete".into()),
+        Ok(HeadProgress::Partial) => return Err("the request's head is not complete".into()),
         Err(why) => {
             reader.hand_over_partial(ex);
             entry::reject(ex, handler, cx, &why);
@@ -59,7 +59,7 @@ pub enum Supposed {
 /// Continues as if the upstream had given that result. False: the request is not at an upstream.
 fn suppose(active: &mut Active, cx: &mut Services, supposed: Supposed) -> bool {
     let Active { ex, handler, .. } = active;
-    if ex.tx != Tx::Wait || !matches!(handler, Handler::Proxy(_)) {
+    if ex.tx != Tx::Wait || !matches!(handler, Handler::Upstream(_)) {
         return false;
     }
     let (status, is_own) = match supposed {

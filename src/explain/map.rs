@@ -3,7 +3,7 @@
 
 use super::render::by_server;
 use crate::config::model::{
-    Config, Content, Endpoint, Location, LocationId, LocationKind, LocationTree, Server, ServerId,
+    Config, ContentHandler, Endpoint, Location, LocationId, LocationKind, LocationTree, Server, ServerId,
 };
 use crate::config::script::Op;
 use crate::config::settings::proxy_pass::To;
@@ -112,20 +112,20 @@ impl Map<'_> {
             return returned;
         }
         match location.content {
-            Content::Proxy => match location.pass.as_ref().map(|pass| (&pass.to, pass.protocol)) {
+            ContentHandler::Proxy => match location.pass.as_ref().map(|pass| (&pass.to, pass.protocol)) {
                 Some((To::Fixed { url, .. }, protocol)) => format!(": {} {}", protocol.directive(), Printable(url)),
                 Some((To::Made(template), protocol)) => {
                     format!(": {} {}", protocol.directive(), self.written(template))
                 }
                 None => String::new(),
             },
-            Content::Cgi => ": cgi".to_owned(),
-            Content::EmptyGif => ": empty_gif".to_owned(),
-            Content::StubStatus => ": stub_status".to_owned(),
-            Content::Health => ": health".to_owned(),
-            Content::Api(_) => ": api".to_owned(),
-            Content::Prometheus => ": prometheus".to_owned(),
-            Content::Files => {
+            ContentHandler::Cgi => ": cgi".to_owned(),
+            ContentHandler::EmptyGif => ": empty_gif".to_owned(),
+            ContentHandler::StubStatus => ": stub_status".to_owned(),
+            ContentHandler::Health => ": health".to_owned(),
+            ContentHandler::Api(_) => ": api".to_owned(),
+            ContentHandler::Prometheus => ": prometheus".to_owned(),
+            ContentHandler::Files => {
                 let files = &location.settings.files;
                 let word = if files.alias.is_some() { "alias" } else { "root" };
                 format!(": {word} {}", self.written(&files.root))

@@ -25,13 +25,13 @@ mod supposed_upstream;
 use crate::config::ast::{Directive, Span};
 use crate::config::load;
 use crate::config::load::LoadOptions;
-use crate::config::model::{Config, Content};
+use crate::config::model::{Config, ContentHandler};
 use crate::config::settings::upload::Store;
 use crate::config::settings::upstream::UpstreamServer as UpstreamPeer;
 use crate::config::sources::Sources;
 use crate::conn::Active;
 use crate::exchange::handlers::Handler;
-use crate::exchange::handlers::upstream::Proxy;
+use crate::exchange::handlers::upstream::UpstreamRequest;
 use crate::exchange::{Client, Exchange, Printable, Tx, variables};
 use crate::http::escape::json_escape;
 use crate::http::h1::encode;
@@ -183,8 +183,8 @@ fn store(ex: &mut Exchange, cx: &mut Services, explanation: &mut Explanation) {
 }
 
 /// The servers that the balancer picks from; a CGI program has none.
-fn servers(proxy: &Proxy, explanation: &mut Explanation) {
-    let Some(group) = proxy.group() else { return };
+fn servers(request: &UpstreamRequest, explanation: &mut Explanation) {
+    let Some(group) = request.group() else { return };
     let shown = |peer: &UpstreamPeer| {
         let words = [(" backup", peer.backup), (" down", peer.down)];
         let words: String = words.iter().filter(|(_, on)| *on).map(|(word, _)| *word).collect();
@@ -205,9 +205,9 @@ fn outcome(
 ) {
     match handler {
         _ if answerer == Some("upload") => store(ex, cx, explanation),
-        Handler::Proxy(proxy) => servers(proxy, explanation),
+        Handler::Upstream(request) => servers(request, explanation),
         // With an explicit status (`=404`, return) the path only shows where rewriting ended.
-        _ if ex.here().content == Content::Files && !ex.route.path.is_empty() && answerer.is_some() => {
+        _ if ex.here().content == ContentHandler::Files && !ex.route.path.is_empty() && answerer.is_some() => {
             explanation.line("file", &Printable(&ex.route.path).to_string());
         }
         _ => {}
@@ -215,7 +215,7 @@ fn outcome(
     if ex.abort {
         return explanation.line("answer", "none: the connection is closed without a word");
     }
-    if ex.tx == Tx::Wait && matches!(handler, Handler::Proxy(_)) {
+    if ex.tx == Tx::Wait && matches!(handler, Handler::Upstream(_)) {
         return explanation.line("answer", "is the upstream's, which is not asked to find out");
     }
     if ex.tx == Tx::Wait {

@@ -75,8 +75,8 @@ pub fn evaluate(head: &Head, buf: &[u8], method: Method, now: &Validators<'_>, i
     Precondition::Proceed
 }
 
-/// True if Range may be honoured: there is no If-Range, or it names this very representation (RFC 9110 §13.1.5: a strong
-/// tag, or exactly the modification date).
+/// True if Range may be honoured: there is no If-Range, or it names this very representation (RFC 9110 §13.1.5: a
+/// strong tag, or exactly the modification date).
 pub fn if_range(head: &Head, buf: &[u8], now: &Validators<'_>) -> bool {
     let mut fields = head.all(HeaderId::IfRange);
     let Some(field) = fields.next() else { return true };
@@ -107,7 +107,7 @@ fn only_date(head: &Head, buf: &[u8], id: HeaderId) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::h1::head::{HeadLimits, Progress};
+    use crate::http::h1::head::{HeadLimits, HeadProgress};
 
     const OLD: &str = "Sun, 06 Nov 1994 08:49:36 GMT";
     const SAME: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
@@ -119,7 +119,7 @@ mod tests {
             .replace("SAME", SAME)
             .replace("NEW", NEW);
         let mut head = Head::default();
-        assert_eq!(head.parse(text.as_bytes(), &HeadLimits::default()), Ok(Progress::Complete), "{fields}");
+        assert_eq!(head.parse(text.as_bytes(), &HeadLimits::default()), Ok(HeadProgress::Complete), "{fields}");
         run(&head, text.as_bytes())
     }
 

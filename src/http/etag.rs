@@ -25,8 +25,8 @@ pub struct ETag {
 impl ETag {
     /// nginx's `"mtime-size"` in hex, and a third number: two versions within one second must differ, which nginx's do
     /// not. It is the nanoseconds of the time. Where they are zero, a program has set the time (a package, a release
-    /// whose files all have one time), and `identity` says which file this is: a number made of its inode and of the last
-    /// change of that. `mtime` is in Unix seconds, `size` in bytes.
+    /// whose files all have one time), and `identity` says which file this is: a number made of its inode and of the
+    /// last change of that. `mtime` is in Unix seconds, `size` in bytes.
     pub fn new(mtime: i64, nsec: u32, size: u64, identity: u32) -> ETag {
         let mut tag = ETag { bytes: [0; MOST], len: 0 };
         tag.push(b'"');
@@ -71,8 +71,8 @@ impl ETag {
     }
 }
 
-/// True if one line of If-Match or If-None-Match names `etag` or is `*`. A malformed member is skipped, like nginx does.
-/// Whether `*` may match (something exists) is the caller's to know.
+/// True if one line of If-Match or If-None-Match names `etag` or is `*`. A malformed member is skipped, like nginx
+/// does. Whether `*` may match (something exists) is the caller's to know.
 pub fn matches(list: &[u8], etag: &[u8], strength: Strength) -> bool {
     // To search the whole list for the tag's bytes is cheaper than to split it into members.
     if list.len() > LONG && memchr::memmem::find(list, etag.strip_prefix(b"W/").unwrap_or(etag)).is_none() {

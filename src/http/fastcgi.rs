@@ -1,8 +1,8 @@
 //! FastCGI records, sans-IO: what a web server sends to an application, and what comes back.
 //!
 //! The encoder writes one request; several requests at once over one connection do not happen here, so the id is always
-//! [`ID`] and a record with another one is refused. [`Reader`] keeps nothing of what it passes on: its events are ranges
-//! of the caller's bytes, and they do not depend on how those were split.
+//! [`ID`] and a record with another one is refused. [`Reader`] keeps nothing of what it passes on: its events are
+//! ranges of the caller's bytes, and they do not depend on how those were split.
 
 use std::fmt;
 use std::ops::Range;

@@ -1,5 +1,5 @@
-//! The syntax of fields (RFC 9110 §5.5, §5.6): classes of bytes, eight at a time where requests are parsed, white space, and comma
-//! lists. Nothing here knows a field by its name.
+//! The syntax of fields (RFC 9110 §5.5, §5.6): classes of bytes, eight at a time where requests are parsed, white
+//! space, and comma lists. Nothing here knows a field by its name.
 
 const ONES: u64 = u64::MAX / 0xff;
 const HIGH: u64 = ONES << 7;
@@ -24,8 +24,8 @@ pub fn is_token_byte(byte: u8) -> bool {
     TOKEN[byte as usize]
 }
 
-/// Of a method: capital letters, `_` and `-` (nginx). Other bytes of tokens occur in no known method: what is no HTTP, a
-/// ClientHello say, is recognised by its first byte.
+/// Of a method: capital letters, `_` and `-` (nginx). Other bytes of tokens occur in no known method: what is no HTTP,
+/// a ClientHello say, is recognised by its first byte.
 pub fn is_method_byte(byte: u8) -> bool {
     byte.is_ascii_uppercase() || matches!(byte, b'_' | b'-')
 }

@@ -1,7 +1,7 @@
 //! The header field Forwarded (RFC 7239): what proxies say of the request as it came to them, one element for each.
 //!
-//! A line with a mistake anywhere says nothing: where its elements end is not known then. Other lines hold all the same,
-//! since each may come from another proxy, or from the client.
+//! A line with a mistake anywhere says nothing: where its elements end is not known then. Other lines hold all the
+//! same, since each may come from another proxy, or from the client.
 
 use memchr::memchr;
 

@@ -24,8 +24,8 @@ pub fn of_extension(extension: &[u8]) -> Option<&'static str> {
     BY_EXTENSION.get(extension).copied().or_else(|| mime_guess::from_ext(extension).first_raw())
 }
 
-/// The registered name of a type: JavaScript has two that mean the same (RFC 9239 §6), and every tutorial's list of types
-/// names the other one.
+/// The registered name of a type: JavaScript has two that mean the same (RFC 9239 §6), and every tutorial's list of
+/// types names the other one.
 pub fn canonical(name: &[u8]) -> &[u8] {
     const ALIASES: [&[u8]; 3] = [b"application/javascript", b"application/x-javascript", b"text/ecmascript"];
     if ALIASES.iter().any(|alias| alias.eq_ignore_ascii_case(name)) { b"text/javascript" } else { name }

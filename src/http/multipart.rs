@@ -1,4 +1,5 @@
-//! `multipart/form-data` (RFC 7578, RFC 2046 §5.1) as a stream: part heads are copied, data stays in the caller's buffer.
+//! `multipart/form-data` (RFC 7578, RFC 2046 §5.1) as a stream: part heads are copied, data stays in the caller's
+//! buffer.
 //!
 //! Nothing is carried between reads but how many bytes of the delimiter have matched, so the carry is bounded and its
 //! bytes are known without having been stored. CR stands in the delimiter only as its first byte: after a mismatch no

@@ -17,7 +17,7 @@ const FIXED: usize = 16;
 
 /// What a header says of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Header {
+pub struct ProxyHeader {
     /// The client's address and the one it connected to, as text.
     pub source: Box<str>,
     pub target: Box<str>,
@@ -28,11 +28,11 @@ pub struct Header {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub enum Progress {
+pub enum ProxyHeaderProgress {
     /// More bytes are needed.
     Partial,
     /// This many bytes; without addresses where the balancer speaks for itself.
-    Complete(usize, Option<Header>),
+    Complete(usize, Option<ProxyHeader>),
 }
 
 /// No PROXY header: the sentence for the log.
@@ -43,10 +43,10 @@ pub struct Broken(pub String);
 ///
 /// # Errors
 /// They begin with none, or with one that is not understood.
-pub fn parse(bytes: &[u8]) -> Result<Progress, Broken> {
+pub fn parse(bytes: &[u8]) -> Result<ProxyHeaderProgress, Broken> {
     let so_far = bytes.len().min(SIGNATURE.len());
     if bytes[..so_far] == SIGNATURE[..so_far] {
-        return if bytes.len() < FIXED { Ok(Progress::Partial) } else { version2(bytes) };
+        return if bytes.len() < FIXED { Ok(ProxyHeaderProgress::Partial) } else { version2(bytes) };
     }
     let broken = || {
         let end = bytes.iter().position(|b| matches!(b, b'\r' | b'\n')).unwrap_or(bytes.len());
@@ -56,15 +56,15 @@ pub fn parse(bytes: &[u8]) -> Result<Progress, Broken> {
     let Some(end) = bytes.iter().take(LINE).position(|b| *b == b'\n') else {
         let named = bytes.len().min(6);
         let may_be = bytes.len() < LINE && bytes[..named] == b"PROXY "[..named];
-        return if may_be { Ok(Progress::Partial) } else { Err(broken()) };
+        return if may_be { Ok(ProxyHeaderProgress::Partial) } else { Err(broken()) };
     };
     let line = bytes[..end].strip_suffix(b"\r").and_then(|line| line.strip_prefix(b"PROXY ")).ok_or_else(broken)?;
     let header = if line.starts_with(b"UNKNOWN") { None } else { Some(version1(line).ok_or_else(broken)?) };
-    Ok(Progress::Complete(end + 1, header))
+    Ok(ProxyHeaderProgress::Complete(end + 1, header))
 }
 
 /// `TCP4 SOURCE TARGET PORT PORT`. The addresses are taken as they are written, as nginx does.
-fn version1(line: &[u8]) -> Option<Header> {
+fn version1(line: &[u8]) -> Option<ProxyHeader> {
     let mut words = std::str::from_utf8(line).ok()?.split(' ');
     words.next().filter(|family| matches!(*family, "TCP4" | "TCP6"))?;
     let is_address = |word: &&str| word.bytes().all(|b| b.is_ascii_hexdigit() || matches!(b, b'.' | b':'));
@@ -72,7 +72,7 @@ fn version1(line: &[u8]) -> Option<Header> {
     let mut port = || words.next().filter(|word| word.bytes().all(|b| b.is_ascii_digit()))?.parse().ok();
     let (source_port, target_port) = (port()?, port()?);
     let none_left = words.next().is_none();
-    none_left.then(|| Header {
+    none_left.then(|| ProxyHeader {
         source: source.into(),
         target: target.into(),
         source_port,
@@ -81,7 +81,7 @@ fn version1(line: &[u8]) -> Option<Header> {
     })
 }
 
-fn version2(bytes: &[u8]) -> Result<Progress, Broken> {
+fn version2(bytes: &[u8]) -> Result<ProxyHeaderProgress, Broken> {
     let (command, family) = (bytes[12], bytes[13]);
     if command >> 4 != 2 {
         return Err(Broken(format!("unknown PROXY protocol version: {}", command >> 4)));
@@ -90,21 +90,21 @@ fn version2(bytes: &[u8]) -> Result<Progress, Broken> {
     if end > MOST {
         return Err(Broken("PROXY protocol header is too large".into()));
     }
-    let Some(rest) = bytes.get(FIXED..end) else { return Ok(Progress::Partial) };
+    let Some(rest) = bytes.get(FIXED..end) else { return Ok(ProxyHeaderProgress::Partial) };
     // LOCAL, datagrams and Unix sockets: the connection's own addresses hold.
     let size = match (command & 15, family) {
         (1, 0x11) => 4,
         (1, 0x21) => 16,
-        _ => return Ok(Progress::Complete(end, None)),
+        _ => return Ok(ProxyHeaderProgress::Complete(end, None)),
     };
     let short = || Broken("PROXY protocol header is too short for its addresses".into());
     let (addresses, tlvs) = rest.split_at_checked(2 * size + 4).ok_or_else(short)?;
     let (source, more) = addresses.split_at(size);
     let (target, ports) = more.split_at(size);
     let port = |at: usize| u16::from_be_bytes([ports[at], ports[at + 1]]);
-    Ok(Progress::Complete(
+    Ok(ProxyHeaderProgress::Complete(
         end,
-        Some(Header {
+        Some(ProxyHeader {
             source: address(source),
             target: address(target),
             source_port: port(0),
@@ -121,7 +121,7 @@ fn address(octets: &[u8]) -> Box<str> {
     v4.or(v6).map(|ip| ip.to_string().into()).unwrap_or_default()
 }
 
-impl Header {
+impl ProxyHeader {
     /// A further value by nginx's name for it (`alpn`, `ssl_cn`) or by its number (`0xea`).
     pub fn tlv(&self, name: &str) -> Option<Vec<u8>> {
         if name == "ssl_verify" {
@@ -177,9 +177,9 @@ mod tests {
 
     fn shown(bytes: &[u8]) -> String {
         match parse(bytes) {
-            Ok(Progress::Partial) => "partial".into(),
-            Ok(Progress::Complete(len, None)) => format!("{len}"),
-            Ok(Progress::Complete(len, Some(h))) => {
+            Ok(ProxyHeaderProgress::Partial) => "partial".into(),
+            Ok(ProxyHeaderProgress::Complete(len, None)) => format!("{len}"),
+            Ok(ProxyHeaderProgress::Complete(len, Some(h))) => {
                 format!("{len} {} {} {} {}", h.source, h.source_port, h.target, h.target_port)
             }
             Err(Broken(_)) => "broken".into(),
@@ -228,7 +228,7 @@ mod tests {
         let tlvs = [&[1, 0, 2], &b"h2"[..], &[0xea, 0, 1, b'x'], &[0x20, 0, ssl.len() as u8], &ssl].concat();
         let inet = [1, 2, 3, 4, 5, 6, 7, 8, 0, 80, 1, 187];
         let bytes = v2(0x21, 0x11, &[&inet[..], &tlvs].concat());
-        let Ok(Progress::Complete(_, Some(header))) = parse(&bytes) else { panic!("a header") };
+        let Ok(ProxyHeaderProgress::Complete(_, Some(header))) = parse(&bytes) else { panic!("a header") };
         for (name, expected) in [
             ("alpn", Some("h2")),
             ("0x01", Some("h2")),
@@ -248,7 +248,7 @@ mod tests {
         for at in 12..tlvs.len() + 12 {
             // Cut short anywhere, nothing is found that is not whole.
             let cut = v2(0x21, 0x11, &[&inet[..], &tlvs].concat()[..at]);
-            let Ok(Progress::Complete(_, Some(header))) = parse(&cut) else { panic!("a header") };
+            let Ok(ProxyHeaderProgress::Complete(_, Some(header))) = parse(&cut) else { panic!("a header") };
             let _ = (header.tlv("ssl_cn"), header.tlv("ssl_verify"), header.tlv("netns"));
         }
     }

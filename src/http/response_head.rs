@@ -5,7 +5,8 @@ use super::fields::Fields;
 use super::status::Status;
 use crate::util::decimal;
 
-/// HTTP/1 text for the head of a response with the whole of a file, made once a file ([`encode::file`](super::h1::encode::file)).
+/// HTTP/1 text for the head of a response with the whole of a file, made once a file
+/// ([`encode::file`](super::h1::encode::file)).
 #[derive(Clone, Copy)]
 pub struct CachedHead<'a> {
     /// `Content-Length` and `Last-Modified`.

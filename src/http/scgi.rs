@@ -1,10 +1,11 @@
-//! Request heads of SCGI and uwsgi, sans-IO: both are a list of parameters before the body's bytes, and both are answered
-//! as a CGI script answers ([`Dialect`](super::h1::response::Dialect)).
+//! Request heads of SCGI and uwsgi, sans-IO: both are a list of parameters before the body's bytes, and both are
+//! answered as a CGI script answers ([`Dialect`](super::h1::response::Dialect)).
 
 /// The most that the list of a uwsgi request may hold: its length has two bytes.
 pub const UWSGI_MOST: usize = 65_535;
 
-/// A parameter of an SCGI request. Its bytes end with NUL, so there can be none in them: what stands behind one is cut off.
+/// A parameter of an SCGI request. Its bytes end with NUL, so there can be none in them: what stands behind one is cut
+/// off.
 pub fn pair(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     for text in [name, value] {
         out.extend_from_slice(memchr::memchr(0, text).map_or(text, |end| &text[..end]));

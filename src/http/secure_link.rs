@@ -1,5 +1,6 @@
-//! nginx's secure links: an MD5 of what the configuration names, in base64url, with a time after a comma; or, as they were
-//! first, in hexadecimal digits as a segment of the URI. MD5 is what existing sites sign with; `signed_link` is better.
+//! nginx's secure links: an MD5 of what the configuration names, in base64url, with a time after a comma; or, as they
+//! were first, in hexadecimal digits as a segment of the URI. MD5 is what existing sites sign with; `signed_link` is
+//! better.
 
 use super::escape;
 use super::signed_link::same;

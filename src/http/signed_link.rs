@@ -1,5 +1,5 @@
-//! Links that carry a right of their own: what one allows is in its arguments, signed with HMAC-SHA-256 by a key that the
-//! server and the maker of links share. Text and arithmetic; no files, no answers.
+//! Links that carry a right of their own: what one allows is in its arguments, signed with HMAC-SHA-256 by a key that
+//! the server and the maker of links share. Text and arithmetic; no files, no answers.
 //!
 //! What is signed, one line each without an end: `webserv-link-1`, then the values of `link-place`, `link-expires`,
 //! `link-methods`, `link-size` and `link-types`, an absent one empty. `link-sig` is base64url without padding.
@@ -30,6 +30,7 @@ pub struct Link {
 /// What a link says of files that are uploaded by it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
+    /// Bytes of a file.
     pub least: u64,
     /// 0: any size.
     pub most: u64,

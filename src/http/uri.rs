@@ -39,8 +39,8 @@ impl Slashes {
 /// (`http://host?q`) is `/`.
 ///
 /// # Errors
-/// `BadUri` for a bad escape, a raw control byte, an escaped NUL, CR or LF, a raw `#`, a climb above the root, or a path
-/// that does not start with `/`.
+/// `BadUri` for a bad escape, a raw control byte, an escaped NUL, CR or LF, a raw `#`, a climb above the root, or a
+/// path that does not start with `/`.
 pub fn normalize(path_and_query: &[u8], slashes: Slashes, out: &mut Vec<u8>) -> Result<Normal, Reject> {
     out.clear();
     let mark = memchr::memchr(b'?', path_and_query);

@@ -1,5 +1,6 @@
-//! Lines for the person, or the script, that started the program. The macros of std panic when the terminal is closed or
-//! the disk is full; here a failure is a value, and for standard error, where there is no one left to report it to, ignored.
+//! Lines for the person, or the script, that started the program. The macros of std panic when the terminal is closed
+//! or the disk is full; here a failure is a value, and for standard error, where there is no one left to report it to,
+//! ignored.
 
 use crate::sys::{Errno, file};
 use std::fmt;

@@ -1,6 +1,6 @@
-//! A child process that computes answers which would block the event loop. It is forked, not executed, since a sandboxed
-//! process may not call exec. It keeps only its end of a channel open and exits when the other end is closed. It takes one
-//! question at a time.
+//! A child process that computes answers which would block the event loop. It is forked, not executed, since a
+//! sandboxed process may not call exec. It keeps only its end of a channel open and exits when the other end is closed.
+//! It takes one question at a time.
 
 use crate::sys::process::helper;
 use crate::sys::socket::pass;

@@ -1,7 +1,7 @@
 //! Makes the missing directories of a path.
 //!
-//! Invariants: a directory that another process makes at the same time is used as it is; every path is resolved relative to
-//! its base directory, under the given `RESOLVE_*` flags.
+//! Invariants: a directory that another process makes at the same time is used as it is; every path is resolved
+//! relative to its base directory, under the given `RESOLVE_*` flags.
 
 use crate::sys::Errno;
 use crate::sys::file::{self, Follow, O_DIRECTORY, O_PATH, RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, Unlink};
@@ -52,9 +52,9 @@ pub fn open_beneath(base: &Rc<OwnedFd>, way: &[u8], resolve: u64) -> Result<Rc<O
     file::open_beneath(base.as_fd(), &path, O_PATH | O_DIRECTORY, 0, resolve).map(Rc::new)
 }
 
-/// The deepest existing directory of `way` beneath `base`, and the rest of the path, which is missing. Each is opened from
-/// the base, since a symbolic link in the path may lead upwards as long as it stays beneath the base; it is searched by
-/// halves, since each costs the kernel the whole path.
+/// The deepest existing directory of `way` beneath `base`, and the rest of the path, which is missing. Each is opened
+/// from the base, since a symbolic link in the path may lead upwards as long as it stays beneath the base; it is
+/// searched by halves, since each costs the kernel the whole path.
 pub fn deepest<'w>(base: &Rc<OwnedFd>, way: &'w [u8], resolve: u64) -> Result<(Rc<OwnedFd>, &'w [u8]), Errno> {
     let ends: Vec<usize> = memchr::memchr_iter(b'/', way).map(|at| at + 1).filter(|end| *end < way.len()).collect();
     let open = |end: usize| match open_beneath(base, way.get(..end).unwrap_or_default(), resolve) {
@@ -79,9 +79,9 @@ pub fn deepest<'w>(base: &Rc<OwnedFd>, way: &'w [u8], resolve: u64) -> Result<(R
     Ok((found.0, way.get(found.1..).unwrap_or_default()))
 }
 
-/// Makes the directories `missing`, each inside the one before it, beginning in `dir`, which becomes the last of them. Those
-/// that were made are added to `made`, the outermost first, even if a later one fails. `is_over`: time is up, and the rest
-/// stays in `missing`. An error names the system call.
+/// Makes the directories `missing`, each inside the one before it, beginning in `dir`, which becomes the last of them.
+/// Those that were made are added to `made`, the outermost first, even if a later one fails. `is_over`: time is up, and
+/// the rest stays in `missing`. An error names the system call.
 pub fn make_beneath(
     dir: &mut Rc<OwnedFd>,
     missing: &mut Vec<CString>,
@@ -139,12 +139,13 @@ pub struct MadeDirectories {
 #[derive(Default)]
 struct Used {
     by: usize,
-    /// It, and those above it, which their maker would have removed: the last of the operations does so, if they are empty.
+    /// It, and those above it, which their maker would have removed: the last of the operations does so, if they are
+    /// empty.
     left: Vec<Made>,
 }
 
-/// Directories made for an operation that may still fail, and those that it stores in. Dropping this removes those that were
-/// made, as far as they are empty, and no other operation stores in them.
+/// Directories made for an operation that may still fail, and those that it stores in. Dropping this removes those that
+/// were made, as far as they are empty, and no other operation stores in them.
 #[derive(Default)]
 pub struct Making {
     made: Vec<Made>,
@@ -198,8 +199,8 @@ impl Making {
         while self.unmake_last() {}
     }
 
-    /// [`Making::unmake`] for the one that was made last. False: there is none. One that other operations store in is left
-    /// to them, with those above it.
+    /// [`Making::unmake`] for the one that was made last. False: there is none. One that other operations store in is
+    /// left to them, with those above it.
     pub fn unmake_last(&mut self) -> bool {
         let Some(made) = self.made.pop() else { return false };
         match made.key.filter(|key| self.is_old && self.is_used_by_others(*key)) {
@@ -305,7 +306,8 @@ mod tests {
 
     #[test]
     fn a_directory_that_another_upload_has_opened_is_not_taken_from_under_it() {
-        // The directories that others have opened, whether the turn has ended; what stays, and what stays behind the others.
+        // The directories that others have opened, whether the turn has ended; what stays, and what stays behind the
+        // others.
         let table: [(&[&str], bool, &str, &str); 7] = [
             (&["a/b"], true, "a a/b", ""),
             (&["a"], true, "a", ""),

@@ -1,7 +1,7 @@
-//! Input and output that neither blocks the event loop nor ends the process: printing ([`console`]), opening files that the
-//! configuration names ([`open`]), making the directories of a path ([`make_path`]), opening those of a tree ([`tree_dirs`]), replacing small files ([`replace`]),
-//! writing log lines ([`sink`]), and child processes for work that would block ([`helper`]). Nothing here knows HTTP or the
-//! configuration.
+//! Input and output that neither blocks the event loop nor ends the process: printing ([`console`]), opening files that
+//! the configuration names ([`open`]), making the directories of a path ([`make_path`]), opening those of a tree
+//! ([`tree_dirs`]), replacing small files ([`replace`]), writing log lines ([`sink`]), and child processes for work
+//! that would block ([`helper`]). Nothing here knows HTTP or the configuration.
 
 pub mod console;
 pub mod helper;

@@ -131,8 +131,8 @@ pub fn regular_at(dir: BorrowedFd<'_>, name: &std::ffi::CStr, flags: i32, mode: 
     }
 }
 
-/// Reads a whole file of a configuration, at most `room + 1` bytes: a result longer than `room` means a file that is too
-/// large.
+/// Reads a whole file of a configuration, at most `room + 1` bytes: a result longer than `room` means a file that is
+/// too large.
 ///
 /// # Errors
 /// That of the call that failed; EINVAL for a FIFO, which may never end.

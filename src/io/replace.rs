@@ -15,9 +15,9 @@ pub fn replace(path: &Path, text: &[u8], mode: u32) -> io::Result<()> {
     place(path, text, mode, None, |from, to| fs::rename(from, to))
 }
 
-/// Gives an administrator's file another text: as [`replace`], with the mode and the owner that it has, behind a link where
-/// it is one. A file with several names or an access control list, or in a directory that may not be written, is written in
-/// place.
+/// Gives an administrator's file another text: as [`replace`], with the mode and the owner that it has, behind a link
+/// where it is one. A file with several names or an access control list, or in a directory that may not be written, is
+/// written in place.
 ///
 /// # Errors
 /// The file was not changed, except where it is written in place.

@@ -1,11 +1,12 @@
-//! Where log lines go: a file, a FIFO, a terminal, a socket of systemd. A write never waits for the reader, even if other
-//! processes share the descriptor: what does not fit is left to the caller.
+//! Where log lines go: a file, a FIFO, a terminal, a socket of systemd. A write never waits for the reader, even if
+//! other processes share the descriptor: what does not fit is left to the caller.
 
 use crate::sys::file::{self, Special};
 use crate::sys::{Errno, socket};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// What a pipe that is writable takes without waiting, even if another process left it in blocking mode (PIPE_BUF of Linux).
+/// What a pipe that is writable takes without waiting, even if another process left it in blocking mode (PIPE_BUF of
+/// Linux).
 const PIECE: usize = 4096;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

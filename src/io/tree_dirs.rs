@@ -1,8 +1,8 @@
 //! The directories of a tree, opened in the order in which a walk enters them ([`crate::util::descent`]).
 //!
-//! Invariant: no link is followed and nothing above the top is opened; at most [`HELD`] descriptors are held, and a walk
-//! through a tree of any shape opens a few names for each directory, not its whole path: the kernel needs 0.1 ms for a
-//! path of 2 000 names.
+//! Invariant: no link is followed and nothing above the top is opened; at most [`HELD`] descriptors are held, and a
+//! walk through a tree of any shape opens a few names for each directory, not its whole path: the kernel needs 0.1 ms
+//! for a path of 2 000 names.
 
 use crate::sys::Errno;
 use crate::sys::file::{

@@ -10,7 +10,7 @@ use crate::conn::token::{Role, role_of, token};
 use crate::conn::transport::Transport;
 use crate::conn::transport::ready::Ready;
 use crate::services::Services;
-use crate::services::overload::Stage;
+use crate::services::overload::MemoryStage;
 use crate::services::stats::Counter;
 use crate::sys::epoll;
 use crate::sys::socket::Peer;
@@ -58,7 +58,7 @@ impl Server {
     /// Sets the maximum number of connections for a new configuration.
     pub fn connection_limit(&mut self, limit: usize) {
         self.limit = limit;
-        self.pool.backends.set_limit(limit);
+        self.pool.upstream_conns.set_limit(limit);
         note_descriptors(&mut self.cx);
     }
 
@@ -111,7 +111,7 @@ impl Server {
 
     fn take_waiting(&mut self, at: usize, most: usize) {
         for taken in 0..most {
-            let is_full = self.connections() + self.pool.backends.len() >= self.limit;
+            let is_full = self.connections() + self.pool.upstream_conns.len() >= self.limit;
             if is_full && taken > 0 {
                 // Do not close connections for a client that may not exist. If one is waiting, the next turn accepts
                 // it.
@@ -121,7 +121,7 @@ impl Server {
                 let limit = self.limit;
                 return self.pause(format_args!("{limit} connections are not enough"));
             }
-            if self.cx.overload.stage() == Stage::Over {
+            if self.cx.overload.stage() == MemoryStage::Over {
                 return self.pause_accepting();
             }
             let Some(fd) = self.listeners.get(at).and_then(|l| l.fd()) else { return };
@@ -164,7 +164,7 @@ impl Server {
     pub(super) fn make_room(&mut self) -> usize {
         self.send_batched();
         match self.close_idle(16, CloseReason::MadeRoom, |_| true) {
-            0 => usize::from(self.pool.backends.close_oldest()),
+            0 => usize::from(self.pool.upstream_conns.close_oldest()),
             closed => closed,
         }
     }

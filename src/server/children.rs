@@ -29,8 +29,8 @@ impl Server {
 
     fn tell_of_programs(&mut self) {
         for (reader, exit) in self.cx.children.ended() {
-            self.pool.backends.program_ended(reader, exit);
-            self.backend_event(reader, epoll::IN | epoll::RDHUP);
+            self.pool.upstream_conns.program_ended(reader, exit);
+            self.upstream_event(reader, epoll::IN | epoll::RDHUP);
         }
         for line in self.cx.children.lines() {
             self.say(Level::Error, format_args!("CGI sent in stderr: \"{}\", script: \"{}\"", line.text, line.script));

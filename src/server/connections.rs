@@ -7,7 +7,7 @@ use super::{GATHER, LEAST, Server};
 use crate::conn::io::{Budget, CloseReason, Next, SHARE};
 use crate::conn::timers::Timer;
 use crate::conn::token::{Role, token};
-use crate::conn::{Conn, State, Turn, drive, http2};
+use crate::conn::{Conn, ConnState, Turn, drive, http2};
 use crate::util::inject::panic_point;
 use crate::util::slab::Key;
 use crate::util::wake::Wake;
@@ -39,8 +39,8 @@ impl Server {
     }
 
     /// An event of an upstream connection: drives its client's connection.
-    pub(super) fn backend_event(&mut self, key: Key, flags: u32) {
-        let Some(wake) = self.pool.backends.event(key, flags) else { return };
+    pub(super) fn upstream_event(&mut self, key: Key, flags: u32) {
+        let Some(wake) = self.pool.upstream_conns.event(key, flags) else { return };
         match self.conns.get(wake.conn).is_some_and(Conn::has_bulk_data) {
             true => self.schedule(wake.conn, Next::Run, Queue::Bulk),
             false => self.drive_or_defer(wake),
@@ -102,7 +102,7 @@ impl Server {
         let mut next = catch_unwind(AssertUnwindSafe(|| act(conn, &mut turn)));
         let mut streams = Vec::new();
         if let Ok(Next::Run) = next
-            && matches!(conn.state, State::Http2(_))
+            && matches!(conn.state, ConnState::Http2(_))
         {
             let step = || http2::connection::step(&mut self.conns, &mut turn, key);
             next = catch_unwind(AssertUnwindSafe(step)).map(|(next, driven)| {
@@ -178,7 +178,7 @@ impl Server {
             && let Some(conn) = self.conns.get(key)
         {
             let queued = conn.queued || self.batched.contains(&key);
-            conn.check_invariants(queued, &self.pool.backends);
+            conn.check_invariants(queued, &self.pool.upstream_conns);
         }
     }
 
@@ -200,7 +200,7 @@ impl Server {
             server.leave_request(key, &mut conn);
             server.close_streams(key, &mut conn, reason);
             conn.transport.send_close_notify();
-            conn.state = State::Idle;
+            conn.state = ConnState::Idle;
         });
         // Also after a panic.
         self.count_closed(conn.transport, conn.serial, reason);
@@ -209,7 +209,7 @@ impl Server {
     }
 
     pub(super) fn run_queue(&mut self) {
-        if self.pool.backends.take_room_request() {
+        if self.pool.upstream_conns.take_room_request() {
             self.make_room();
         }
         if !self.run.is_empty() || !self.bulky.is_empty() {

@@ -5,7 +5,7 @@ use super::connections::Gather;
 use super::{Mode, Server};
 use crate::config::model::Config;
 use crate::conn::io::{CloseReason, Next};
-use crate::conn::{Conn, State, close};
+use crate::conn::{Conn, ConnState, close};
 use crate::exchange::Rx;
 use crate::util::slab::Key;
 use crate::util::wake::Wake;
@@ -23,10 +23,10 @@ impl Retired {
     /// Whether a connection uses this configuration.
     fn holds(&self, conn: &Conn) -> bool {
         let is_old = match &conn.state {
-            State::Active(active) => {
+            ConnState::Active(active) => {
                 active.ex.rx == Rx::Head || std::ptr::eq(Rc::as_ptr(&active.ex.config), self.config.as_ptr())
             }
-            State::Http2(http2) => std::ptr::eq(http2.config(), self.config.as_ptr()),
+            ConnState::Http2(http2) => std::ptr::eq(http2.config(), self.config.as_ptr()),
             _ => conn.is_idle(),
         };
         is_old && conn.serial <= self.before
@@ -80,7 +80,7 @@ impl Server {
         // A connection without a request yet may be about to send one: it gets a response, or ends by
         // client_header_timeout, as in nginx.
         self.close_idle(usize::MAX, CloseReason::ShuttingDown, |conn| {
-            conn.served.requests() > 0 || matches!(conn.state, State::Http2(_))
+            conn.served.requests() > 0 || matches!(conn.state, ConnState::Http2(_))
         });
     }
 

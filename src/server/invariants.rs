@@ -1,7 +1,7 @@
 //! Invariants between two turns, checked in debug builds and by the simulation.
 
 use super::Server;
-use crate::conn::State;
+use crate::conn::ConnState;
 use crate::util::wheel::TICK;
 
 impl Server {
@@ -13,15 +13,15 @@ impl Server {
         let (now, mut active, mut streams) = (self.cx.now.ms, 0, 0);
         for (key, conn) in self.conns.iter() {
             let queued = conn.queued;
-            conn.check_invariants(queued, &self.pool.backends);
+            conn.check_invariants(queued, &self.pool.upstream_conns);
             assert!(queued || conn.is_watched(), "epoll does not know a connection that waits");
             let armed = self.wheel.deadline(key.slot());
             let armed = armed.expect("every connection has a timer");
             assert!(armed <= conn.deadline.at().max(now) + 2 * TICK, "{:?} fires at {armed}", conn.deadline);
-            if let State::Http2(http2) = &conn.state {
+            if let ConnState::Http2(http2) = &conn.state {
                 http2.check_invariants(key, &self.conns);
             }
-            active += u64::from(matches!(conn.state, State::Active(_)));
+            active += u64::from(matches!(conn.state, ConnState::Active(_)));
             streams += u64::from(conn.transport.is_stream());
         }
         let (open, stats) = (self.conns.len() as u64, &self.cx.stats);

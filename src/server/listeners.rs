@@ -1,7 +1,7 @@
 //! Listening sockets: bound for a configuration, inherited from a parent process, or kept across a reload.
 
 use super::run_directory;
-use crate::config::model::{Config, Content, ListenOptions};
+use crate::config::model::{Config, ContentHandler, ListenOptions};
 use crate::conn::endpoints::Endpoints;
 use crate::sys::socket::{self, Addr, Family};
 use crate::sys::{Errno, process};
@@ -197,10 +197,9 @@ impl Listeners {
             self.all.push(Listener { addr, fd: Some(fd), watched: false, origin: Origin::Bound });
         }
         // A status page must also count connections that send nothing yet.
-        let counted = config
-            .locations
-            .iter()
-            .any(|location| matches!(location.content, Content::StubStatus | Content::Api(_) | Content::Prometheus));
+        let counted = config.locations.iter().any(|location| {
+            matches!(location.content, ContentHandler::StubStatus | ContentHandler::Api(_) | ContentHandler::Prometheus)
+        });
         let defer = if counted { 0 } else { DEFER };
         for (at, listener) in self.all.iter_mut().enumerate() {
             let wanted = config.sockets.iter().find(|s| s.addr == listener.addr);

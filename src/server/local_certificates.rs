@@ -1,5 +1,5 @@
-//! `ssl_certificate auto` while the server runs: certificates are made again before they end, and where the clock shows that
-//! they were made by a wrong one. At most one in a turn.
+//! `ssl_certificate auto` while the server runs: certificates are made again before they end, and where the clock shows
+//! that they were made by a wrong one. At most one in a turn.
 //!
 //! Under a parent that alone may write them does so, and hands them down.
 
@@ -49,6 +49,7 @@ impl Renewals {
         Renewals { look, next: None }
     }
 
+    /// When the next one is due, monotonic milliseconds.
     pub fn next(&self) -> Option<u64> {
         self.next
     }

@@ -5,7 +5,7 @@ use super::Server;
 use crate::config::model::Level;
 use crate::conn::io::CloseReason;
 use crate::conn::token::{Role, role_of};
-use crate::services::overload::Stage;
+use crate::services::overload::MemoryStage;
 use crate::sys::process;
 
 /// Maximum number of idle connections closed per turn.
@@ -64,7 +64,7 @@ impl Server {
             self.empty_caches();
             process::trim_memory();
         }
-        if self.cx.overload.stage() == Stage::Over {
+        if self.cx.overload.stage() == MemoryStage::Over {
             self.pause_accepting();
         }
     }
@@ -82,12 +82,12 @@ impl Server {
         }
     }
 
-    fn log_stage(&mut self, stage: Stage) {
+    fn log_stage(&mut self, stage: MemoryStage) {
         let does = match stage {
-            Stage::Normal => "all is served again",
-            Stage::Tight => "idle connections are closed",
-            Stage::Full => "new requests are refused",
-            Stage::Over => "no connections are accepted",
+            MemoryStage::Normal => "all is served again",
+            MemoryStage::Tight => "idle connections are closed",
+            MemoryStage::Full => "new requests are refused",
+            MemoryStage::Over => "no connections are accepted",
         };
         let percent = self.cx.overload.percent();
         let log = self.cx.config.process.error_log.clone();

@@ -33,7 +33,7 @@ mod wakeup;
 
 use crate::config::model::{Config, Level};
 use crate::conn::token::{Role, role_of, token_of};
-use crate::conn::upstream::pool::Backends;
+use crate::conn::upstream::pool::UpstreamConns;
 use crate::conn::{Conn, Pool};
 use crate::exchange::handlers::resumable::sweep;
 use crate::services::Services;
@@ -161,9 +161,9 @@ impl Server {
     pub fn new(mut cx: Services, listeners: Listeners, signals: signals::Signals) -> Result<Server, Errno> {
         let epoll = Rc::new(Epoll::new()?);
         let wake_timer = WakeTimer::new(&epoll)?;
-        let mut pool = Pool::new(Backends::new(epoll.clone()));
+        let mut pool = Pool::new(UpstreamConns::new(epoll.clone()));
         let limit = accept::connection_limit(&cx.config);
-        pool.backends.set_limit(limit);
+        pool.upstream_conns.set_limit(limit);
         accept::note_descriptors(&mut cx);
         let mut server = Server {
             epoll,
@@ -326,8 +326,8 @@ impl Server {
                 self.client_event(Key::from_u64(token), flags);
                 return false;
             }
-            Some(Role::Backend) => {
-                self.backend_event(Key::from_u64(token), flags);
+            Some(Role::Upstream) => {
+                self.upstream_event(Key::from_u64(token), flags);
                 return false;
             }
             Some(Role::Listener) => return true,
@@ -374,7 +374,7 @@ impl Server {
             held.then(|| after(SWEEP)),
             quit,
             self.retired_due(),
-            self.pool.backends.next_due(),
+            self.pool.upstream_conns.next_due(),
             self.cx.listings.next_due(),
             self.cx.temp_names.next_try(),
             self.next_service(),

@@ -5,7 +5,7 @@
 
 use super::Server;
 use crate::config::model::{Level, LineFormat};
-use crate::conn::State;
+use crate::conn::ConnState;
 use crate::conn::io::{CloseReason, Next};
 use crate::exchange::Rx;
 use crate::services::SCRATCH;
@@ -29,10 +29,10 @@ impl Server {
         let what = format_args!("a request panicked; its connection is closed. This is a bug in webserv");
         self.alert(serial, what);
         if let Some(conn) = self.conns.get_mut(key)
-            && let State::Active(mut active) = std::mem::replace(&mut conn.state, State::Idle)
+            && let ConnState::Active(mut active) = std::mem::replace(&mut conn.state, ConnState::Idle)
         {
-            self.pool.backends.leave(&mut active.backend, &mut self.cx);
-            active.ex.give_places_back(&mut self.cx);
+            self.pool.upstream_conns.leave(&mut active.upstream_conn, &mut self.cx);
+            active.ex.release_limit_slots(&mut self.cx);
             let stats = &mut self.cx.stats;
             let count = if active.ex.rx == Rx::Head { &mut stats.reading } else { &mut stats.writing };
             *count = count.saturating_sub(1);

@@ -1,5 +1,5 @@
-//! Messages to the serving process from its privileged parent: reopened log files, a renewed certificate, a channel to its
-//! successor, and EOF when the parent exits. The serving process sends only one byte, when it is ready.
+//! Messages to the serving process from its privileged parent: reopened log files, a renewed certificate, a channel to
+//! its successor, and EOF when the parent exits. The serving process sends only one byte, when it is ready.
 
 use super::{Mode, Role, Server, token_of};
 use crate::sys::process::{self, Signal};

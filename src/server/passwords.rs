@@ -2,7 +2,7 @@
 
 use super::Server;
 use crate::config::model::{Config, Level};
-use crate::conn::State;
+use crate::conn::ConnState;
 use crate::conn::token::{Role, token_of};
 use crate::exchange::access::password::matches;
 use crate::exchange::flow::{Phase, Then};
@@ -14,7 +14,7 @@ impl Server {
         self.cx.passwords.receive(matches, |waiter| conns.get(waiter.conn).is_some());
         for wake in self.cx.passwords.woken() {
             if let Some(conn) = self.conns.get_mut(wake.conn)
-                && let State::Active(active) = &mut conn.state
+                && let ConnState::Active(active) = &mut conn.state
                 && let Some(pause) = &mut active.ex.pause
                 && pause.then == Some(Then::Phase(Phase::Access))
             {

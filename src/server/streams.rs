@@ -6,7 +6,7 @@ use crate::config::model::{Level, LineFormat};
 use crate::conn::http2::events::Intake;
 use crate::conn::io::{Budget, CloseReason, Next};
 use crate::conn::transport::Transport;
-use crate::conn::{Conn, State, Turn, close};
+use crate::conn::{Conn, ConnState, Turn, close};
 use crate::services::logs::Who;
 use crate::util::slab::Key;
 use crate::util::wake::Wake;
@@ -14,7 +14,7 @@ use crate::util::wake::Wake;
 impl Server {
     /// Drives every HTTP/2 connection after a reload or QUIT, so that it sends GOAWAY.
     pub(super) fn wake_http2(&mut self) {
-        let is_one = |conn: &Conn| matches!(conn.state, State::Http2(_));
+        let is_one = |conn: &Conn| matches!(conn.state, ConnState::Http2(_));
         let keys: Vec<Key> = self.conns.iter().filter(|(_, conn)| is_one(conn)).map(|(key, _)| key).collect();
         for key in keys {
             self.schedule(key, Next::Run, Queue::Run);
@@ -24,14 +24,15 @@ impl Server {
     /// A stream was driven without its connection: lets that send.
     pub(super) fn stream_went_on(&mut self, parent: Key, key: Key) {
         let intake = self.conns.get_mut(key).and_then(Intake::of);
-        if let (Some(intake), Some(Conn { state: State::Http2(http2), .. })) = (intake, self.conns.get_mut(parent)) {
+        if let (Some(intake), Some(Conn { state: ConnState::Http2(http2), .. })) = (intake, self.conns.get_mut(parent))
+        {
             http2.went_on(intake);
         }
     }
 
     /// Ends the streams of an HTTP/2 connection that is closed.
     pub(super) fn close_streams(&mut self, key: Key, conn: &mut Conn, reason: CloseReason) {
-        let State::Http2(http2) = &mut conn.state else { return };
+        let ConnState::Http2(http2) = &mut conn.state else { return };
         http2.send_goaway(&mut conn.transport);
         let endpoints = self.listeners.endpoints();
         let (wake, budget) = (Wake::conn(key), Budget::default());
@@ -44,7 +45,7 @@ impl Server {
 
     /// Releases what a request in progress holds when its connection is closed.
     pub(super) fn leave_request(&mut self, key: Key, conn: &mut Conn) {
-        if !matches!(conn.state, State::Active(_)) {
+        if !matches!(conn.state, ConnState::Active(_)) {
             return;
         }
         let endpoints = self.listeners.endpoints();
@@ -64,7 +65,7 @@ impl Server {
             return;
         };
         let parent = stream.parent.and_then(|parent| self.conns.get_mut(parent));
-        if let Some(Conn { state: State::Http2(http2), .. }) = parent {
+        if let Some(Conn { state: ConnState::Http2(http2), .. }) = parent {
             http2.ended(stream);
         }
     }

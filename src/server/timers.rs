@@ -34,7 +34,7 @@ impl Server {
         }
         self.protected("a timer", |server| {
             panic_point("timer");
-            server.pool.backends.expire(now);
+            server.pool.upstream_conns.expire(now);
             server.service_manager.tick(now);
             server.end_drain(now);
         });
@@ -42,8 +42,8 @@ impl Server {
         self.protected("a sweep", Server::sweep);
     }
 
-    /// Sends the held session tickets that have waited long enough
-    /// ([`Timer::Tickets`](crate::conn::timers::Timer::Tickets)): the wheel's ticks are too long for these.
+    /// Sends the held session tickets that have waited long enough ([`Timer::Tickets`]): the wheel's ticks are too long
+    /// for these.
     fn send_held_tickets(&mut self, now: u64) {
         while self.held_tickets.front().is_some_and(|(_, at)| *at <= now) {
             let Some((key, _)) = self.held_tickets.pop_front() else { break };

@@ -310,6 +310,7 @@ impl Children {
         std::mem::take(&mut self.lines)
     }
 
+    /// Monotonic milliseconds; None: nothing is due.
     pub fn next_due(&self) -> Option<u64> {
         if self.may_be_reaped() {
             return Some(0);

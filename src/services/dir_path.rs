@@ -1,8 +1,8 @@
 //! The path by which a directory was opened that something is to be stored in, or taken from, in a later turn.
 //!
-//! Invariant: a name is given only in a directory to which this path still leads. A client, or another process, may have
-//! moved the directory away meanwhile: the name would be at an address that the request does not name, and that nothing
-//! has judged.
+//! Invariant: a name is given only in a directory to which this path still leads. A client, or another process, may
+//! have moved the directory away meanwhile: the name would be at an address that the request does not name, and that
+//! nothing has judged.
 
 use super::clock::Clock;
 use crate::sys::Errno;
@@ -44,8 +44,8 @@ impl DirPath {
         Ok(leads)
     }
 
-    /// As [`DirPath::leads_to`], asked of the file system in any case: after a wait in which no request has arrived, but
-    /// another process may have moved it.
+    /// As [`DirPath::leads_to`], asked of the file system in any case: after a wait in which no request has arrived,
+    /// but another process may have moved it.
     ///
     /// # Errors
     /// Those of the calls.

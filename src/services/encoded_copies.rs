@@ -7,14 +7,14 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 
 /// The memory limit shared by all copies.
-pub struct Budget {
+pub struct MemoryBudget {
     used: Cell<u64>,
     limit: Cell<u64>,
 }
 
-impl Budget {
-    pub fn new(limit: u64) -> Budget {
-        Budget { used: Cell::new(0), limit: Cell::new(limit) }
+impl MemoryBudget {
+    pub fn new(limit: u64) -> MemoryBudget {
+        MemoryBudget { used: Cell::new(0), limit: Cell::new(limit) }
     }
 
     /// Applies to copies made from now on.
@@ -32,12 +32,12 @@ pub struct Copies {
 
 struct CachedBytes {
     bytes: Rc<[u8]>,
-    budget: Rc<Budget>,
+    budget: Rc<MemoryBudget>,
 }
 
 impl CachedBytes {
     /// None: there is no room.
-    fn new(bytes: &[u8], budget: &Rc<Budget>) -> Option<CachedBytes> {
+    fn new(bytes: &[u8], budget: &Rc<MemoryBudget>) -> Option<CachedBytes> {
         let used = budget.used.get() + bytes.len() as u64;
         if used > budget.limit.get() {
             return None;
@@ -69,7 +69,7 @@ impl Copies {
     }
 
     /// Caches the compressed form if there is room, replacing one of another level.
-    pub fn keep_gzip(&self, level: u32, bytes: &[u8], budget: &Rc<Budget>) {
+    pub fn keep_gzip(&self, level: u32, bytes: &[u8], budget: &Rc<MemoryBudget>) {
         let mut gzip = self.gzip.borrow_mut();
         // Free its memory first, which may be needed.
         *gzip = None;
@@ -77,7 +77,7 @@ impl Copies {
     }
 
     /// Caches the uncompressed content if there is room.
-    pub fn keep_plain(&self, bytes: &[u8], budget: &Rc<Budget>) {
+    pub fn keep_plain(&self, bytes: &[u8], budget: &Rc<MemoryBudget>) {
         if let Some(kept) = CachedBytes::new(bytes, budget) {
             // An existing copy of the same version is equivalent.
             let _ = self.plain.set(kept);
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_is_counted_until_it_is_gone() {
-        let budget = Rc::new(Budget::new(10));
+        let budget = Rc::new(MemoryBudget::new(10));
         let (one, other) = (Copies::default(), Copies::default());
         one.keep_gzip(1, b"123456", &budget);
         assert_eq!(one.gzip(1).as_deref(), Some(&b"123456"[..]));

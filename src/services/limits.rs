@@ -11,7 +11,7 @@ use std::rc::Rc;
 const ENTRY: usize = 96;
 
 #[derive(Default)]
-pub struct Limits {
+pub struct LimitCounters {
     requests: FastMap<Rc<str>, Requests>,
     connections: FastMap<Rc<str>, SecretMap<Rc<[u8]>, u32>>,
     /// Changes to hand over, while another process is taking this one's place.
@@ -24,7 +24,7 @@ type Named = (Rc<str>, Box<[u8]>);
 #[derive(Default)]
 struct Changes {
     requests: Vec<Named>,
-    places: Vec<Named>,
+    connections: Vec<Named>,
 }
 
 #[derive(Default)]
@@ -54,10 +54,10 @@ impl Node {
     }
 }
 
-impl Limits {
+impl LimitCounters {
     /// Counts a request. `size`: most bytes of the zone. Returns the excess with it (a new key has none), and
     /// what the zone knew of the key before. Each zone is looked at once per request: if one of several refuses it,
-    /// [`Limits::uncount`] undoes the others.
+    /// [`LimitCounters::uncount`] undoes the others.
     pub fn count(&mut self, zone: &Rc<str>, key: &[u8], rate: u64, now: u64, size: u64) -> (u64, Option<Node>) {
         if let Some(changes) = &mut self.changes {
             changes.requests.push((zone.clone(), key.into()));
@@ -86,7 +86,7 @@ impl Limits {
         node.map_or(0, |node| node.now(rate, now) as u64)
     }
 
-    /// Undoes [`Limits::count`], in the same turn: the request was refused.
+    /// Undoes [`LimitCounters::count`], in the same turn: the request was refused.
     pub fn uncount(&mut self, zone: &Rc<str>, key: &[u8], before: Option<Node>) {
         let Some(before) = before else {
             self.give_up(zone, key);
@@ -99,7 +99,7 @@ impl Limits {
 
     /// Takes a slot for a request of this key. False: all `most` are taken.
     pub fn enter(&mut self, zone: &Rc<str>, key: &Rc<[u8]>, most: u32, size: u64) -> bool {
-        self.note_place(zone, key);
+        self.note_connections(zone, key);
         let zone = match self.connections.get_mut(zone) {
             Some(zone) => zone,
             None => self.connections.entry(zone.clone()).or_default(),
@@ -119,9 +119,9 @@ impl Limits {
         }
     }
 
-    /// Releases the slot of [`Limits::enter`].
+    /// Releases the slot of [`LimitCounters::enter`].
     pub fn leave(&mut self, zone: &Rc<str>, key: &[u8]) {
-        self.note_place(zone, key);
+        self.note_connections(zone, key);
         let Some(zone) = self.connections.get_mut(zone) else { return };
         match zone.get_mut(key) {
             Some(count) if *count > 1 => *count -= 1,
@@ -129,9 +129,9 @@ impl Limits {
         }
     }
 
-    fn note_place(&mut self, zone: &Rc<str>, key: &[u8]) {
+    fn note_connections(&mut self, zone: &Rc<str>, key: &[u8]) {
         if let Some(changes) = &mut self.changes {
-            changes.places.push((zone.clone(), key.into()));
+            changes.connections.push((zone.clone(), key.into()));
         }
     }
 
@@ -165,11 +165,11 @@ impl Limits {
         std::mem::take(&mut self.requests).into_iter().map(|(zone, requests)| (zone, requests.nodes)).collect()
     }
 
-    pub fn all_places(&self) -> impl Iterator<Item = (&Rc<str>, &[u8], u32)> {
+    pub fn all_connections(&self) -> impl Iterator<Item = (&Rc<str>, &[u8], u32)> {
         self.connections.iter().flat_map(|(zone, keys)| keys.iter().map(move |(key, count)| (zone, &key[..], *count)))
     }
 
-    pub fn places(&self, zone: &Rc<str>, key: &[u8]) -> u32 {
+    pub fn connections(&self, zone: &Rc<str>, key: &[u8]) -> u32 {
         self.connections.get(zone).and_then(|keys| keys.get(key)).copied().unwrap_or(0)
     }
 
@@ -182,8 +182,8 @@ impl Limits {
         self.changes.as_mut().map(|changes| std::mem::take(&mut changes.requests)).unwrap_or_default()
     }
 
-    pub fn changed_places(&mut self) -> Vec<Named> {
-        self.changes.as_mut().map(|changes| std::mem::take(&mut changes.places)).unwrap_or_default()
+    pub fn changed_connections(&mut self) -> Vec<Named> {
+        self.changes.as_mut().map(|changes| std::mem::take(&mut changes.connections)).unwrap_or_default()
     }
 
     /// Removes this key's counter.
@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn requests_drain_at_the_rate() {
-        let (mut limits, zone): (Limits, Rc<str>) = (Limits::default(), "z".into());
+        let (mut limits, zone): (LimitCounters, Rc<str>) = (LimitCounters::default(), "z".into());
         for (name, now, expected) in [
             ("the first is free", 1000, 0),
             ("another at once", 1000, 1000),
@@ -245,7 +245,7 @@ mod tests {
 
     #[test]
     fn a_full_zone_forgets_the_oldest() {
-        let (mut limits, zone): (Limits, Rc<str>) = (Limits::default(), "z".into());
+        let (mut limits, zone): (LimitCounters, Rc<str>) = (LimitCounters::default(), "z".into());
         let size = 40 * (ENTRY as u64 + 4);
         for n in 0..1000u32 {
             limits.count(&zone, &n.to_le_bytes(), 1, u64::from(n), size);
@@ -255,8 +255,8 @@ mod tests {
     }
 
     #[test]
-    fn places_are_given_back() {
-        let (mut limits, zone): (Limits, Rc<str>) = (Limits::default(), "z".into());
+    fn slots_are_given_back() {
+        let (mut limits, zone): (LimitCounters, Rc<str>) = (LimitCounters::default(), "z".into());
         let key: Rc<[u8]> = Rc::from(&b"k"[..]);
         assert!(limits.enter(&zone, &key, 2, 1 << 20) && limits.enter(&zone, &key, 2, 1 << 20));
         assert!(!limits.enter(&zone, &key, 2, 1 << 20), "two are taken");

@@ -4,9 +4,11 @@
 
 pub mod acme;
 pub mod boot;
+pub mod checked_trees;
 pub mod children;
 pub mod clock;
 pub mod compressors;
+pub mod configured_dirs;
 pub mod dav_locks;
 pub mod descriptors;
 pub mod dir_path;
@@ -17,7 +19,6 @@ pub mod error_line;
 pub mod file_digests;
 pub mod handover;
 pub mod handshakes;
-pub mod judged_trees;
 pub mod limits;
 pub mod listings;
 mod log_file;
@@ -26,7 +27,6 @@ pub mod logs;
 pub mod open_files;
 pub mod overload;
 pub mod passwords;
-pub mod places;
 pub mod presence;
 pub mod quotas;
 pub mod real_paths;
@@ -54,23 +54,23 @@ use crate::sys::Errno;
 use crate::util::buf::BufPool;
 use acme::Acme;
 use boot::Boot;
+use checked_trees::CheckedTrees;
 use children::Children;
 use clock::Clock;
 use compressors::Compressors;
+use configured_dirs::ConfiguredDirs;
 use dav_locks::DavLocks;
 use descriptors::Descriptors;
 use dir_watch::DirWatch;
 use directories::Directories;
 use file_digests::FileDigests;
 use handshakes::Handshakes;
-use judged_trees::JudgedTrees;
-use limits::Limits;
+use limits::LimitCounters;
 use listings::Listings;
 use logs::Logs;
 use open_files::FileCache;
 use overload::Overload;
 use passwords::Passwords;
-use places::Places;
 use quotas::Quotas;
 use real_paths::RealPaths;
 use resolver::Resolver;
@@ -81,7 +81,7 @@ use stats::Stats;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use syncs::Syncs;
-use temp_dir::{Failure, Keep, TempFile};
+use temp_dir::{Keep, TempFile, TempFileError};
 use temp_names::TempNames;
 use upstream_balance::Balance;
 use upstream_names::UpstreamNames;
@@ -114,9 +114,9 @@ pub struct Services {
     /// Real paths of scripts, with all links followed.
     pub real_paths: RealPaths,
     /// Real paths of directories in which clients may store files: these files are never executed.
-    pub stored_places: Places,
+    pub store_dirs: ConfiguredDirs,
     /// Real paths of directories whose contents are never served.
-    pub hidden_places: Places,
+    pub hidden_dirs: ConfiguredDirs,
     /// A response has needed much memory: it is returned to the system once nothing happens.
     pub has_used_much: bool,
     pub temp_names: TempNames,
@@ -127,7 +127,7 @@ pub struct Services {
     /// WebDAV's locks.
     pub dav_locks: DavLocks,
     /// Directories being checked before they are copied, moved or removed.
-    pub judged_trees: JudgedTrees,
+    pub checked_trees: CheckedTrees,
     pub syncs: Syncs,
     /// Rendered listings of directories.
     pub listings: Listings,
@@ -136,7 +136,7 @@ pub struct Services {
     pub handshakes: Handshakes,
     /// Certificates obtained by ACME.
     pub acme: Acme,
-    pub limits: Limits,
+    pub limits: LimitCounters,
     pub passwords: Passwords,
     pub user_file: UserFile,
     /// The state of upstream servers: whose turn is next, and which have failed.
@@ -179,9 +179,9 @@ impl Services {
     ///
     /// # Errors
     /// As [`TempFile::create`].
-    pub fn temp_file(&mut self, at: &TempPath, keep: Keep) -> Result<TempFile, Failure> {
+    pub fn temp_file(&mut self, at: &TempPath, keep: Keep) -> Result<TempFile, TempFileError> {
         match TempFile::create(at, keep, self.descriptors) {
-            Err(Failure { errno: Errno::EMFILE | Errno::ENFILE, .. }) if self.files.give_back() > 0 => {
+            Err(TempFileError { errno: Errno::EMFILE | Errno::ENFILE, .. }) if self.files.give_back() > 0 => {
                 TempFile::create(at, keep, self.descriptors)
             }
             outcome => outcome,
@@ -191,7 +191,7 @@ impl Services {
     /// Tells the clock, the tree checks and the quotas that a file was created in `dir` other than by an upload.
     pub fn file_came(&mut self, dir: BorrowedFd<'_>) {
         self.now.changed();
-        self.judged_trees.came(dir);
+        self.checked_trees.came(dir);
         self.quotas.files_added();
     }
 
@@ -215,21 +215,21 @@ impl Services {
             dir_watch: DirWatch::default(),
             directories: Directories::default(),
             real_paths: RealPaths::default(),
-            stored_places: Places::stored(),
-            hidden_places: Places::hidden(),
+            store_dirs: ConfiguredDirs::stored(),
+            hidden_dirs: ConfiguredDirs::hidden(),
             has_used_much: false,
             temp_names: TempNames::default(),
             file_digests: FileDigests::default(),
             quotas: Quotas::default(),
             dav_locks: DavLocks::default(),
-            judged_trees: JudgedTrees::default(),
+            checked_trees: CheckedTrees::default(),
             syncs: Syncs::default(),
             listings,
             logs,
             stats: Stats::default(),
             handshakes: Handshakes::default(),
             acme: Acme::default(),
-            limits: Limits::default(),
+            limits: LimitCounters::default(),
             passwords: Passwords::default(),
             user_file: UserFile::default(),
             upstream_balance: Balance::default(),

@@ -14,7 +14,7 @@ use self::missing::Missing;
 use super::clock::Clock;
 use super::descriptors::Descriptors;
 use super::dir_watch::DirWatch;
-use super::encoded_copies::{Budget, Copies};
+use super::encoded_copies::{Copies, MemoryBudget};
 use crate::http::h1::encode;
 use crate::http::response_head::CachedHead;
 use crate::http::{date, etag::ETag};
@@ -73,7 +73,7 @@ pub struct OpenFile {
     recent: Cell<bool>,
     used: Cell<u64>,
     /// The budget for copies; unset for a file that is not cached.
-    budget: OnceCell<Rc<Budget>>,
+    budget: OnceCell<Rc<MemoryBudget>>,
 }
 
 /// A file's version, used in the ETag of GET and in conditions of writes.
@@ -245,7 +245,7 @@ pub struct FileCache {
     /// When unused descriptors were last searched for (monotonic milliseconds).
     swept: u64,
     /// The budget for compressed copies, as large as that for contents.
-    copies: Rc<Budget>,
+    copies: Rc<MemoryBudget>,
     missing: Missing,
 }
 
@@ -270,7 +270,7 @@ impl FileCache {
             most_descriptors: DESCRIPTORS,
             all_descriptors: Descriptors::default(),
             swept: 0,
-            copies: Rc::new(Budget::new(limit)),
+            copies: Rc::new(MemoryBudget::new(limit)),
             missing: Missing::default(),
         }
     }

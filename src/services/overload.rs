@@ -21,7 +21,7 @@ const BACK: u64 = 3;
 
 /// What is given up when memory is scarce; each stage includes those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub enum Stage {
+pub enum MemoryStage {
     #[default]
     Normal,
     /// From 90 %: idle connections are closed, connections end after the current response, caches are cleared.
@@ -33,7 +33,7 @@ pub enum Stage {
 }
 
 /// Thresholds in percent of the limit.
-const STAGES: [(Stage, u64); 3] = [(Stage::Over, 100), (Stage::Full, 95), (Stage::Tight, 90)];
+const STAGES: [(MemoryStage, u64); 3] = [(MemoryStage::Over, 100), (MemoryStage::Full, 95), (MemoryStage::Tight, 90)];
 
 /// Memory use of the process relative to its limit.
 #[derive(Default)]
@@ -46,12 +46,13 @@ pub struct Overload {
     used: u64,
     /// Bytes that work begun since the last check may use.
     grown: u64,
-    stage: Stage,
+    stage: MemoryStage,
     /// The stage last returned by [`Overload::look`].
-    seen: Stage,
+    seen: MemoryStage,
 }
 
 impl Overload {
+    /// worker_memory_limit, bytes; 0: none.
     pub fn set_limit(&mut self, limit: u64) {
         if self.limit != limit {
             *self = Overload { limit, ..Overload::default() };
@@ -60,15 +61,15 @@ impl Overload {
 
     /// Whether connections must not be kept alive, and caches not filled.
     pub fn is_tight(&self) -> bool {
-        self.stage >= Stage::Tight
+        self.stage >= MemoryStage::Tight
     }
 
     /// Whether new requests are refused.
     pub fn refuses(&self) -> bool {
-        self.stage >= Stage::Full
+        self.stage >= MemoryStage::Full
     }
 
-    pub fn stage(&self) -> Stage {
+    pub fn stage(&self) -> MemoryStage {
         self.stage
     }
 
@@ -83,7 +84,7 @@ impl Overload {
     }
 
     /// Checks if it is time. Returns the stage if it has changed.
-    pub fn look(&mut self, now: u64) -> Option<Stage> {
+    pub fn look(&mut self, now: u64) -> Option<MemoryStage> {
         if self.limit == 0 {
             return None;
         }
@@ -135,9 +136,9 @@ impl Overload {
     }
 }
 
-fn next(stage: Stage, percent: u64) -> Stage {
-    let begins = |(name, from): &(Stage, u64)| percent >= if *name <= stage { from - BACK } else { *from };
-    STAGES.iter().find(|entry| begins(entry)).map_or(Stage::Normal, |(name, _)| *name)
+fn next(stage: MemoryStage, percent: u64) -> MemoryStage {
+    let begins = |(name, from): &(MemoryStage, u64)| percent >= if *name <= stage { from - BACK } else { *from };
+    STAGES.iter().find(|entry| begins(entry)).map_or(MemoryStage::Normal, |(name, _)| *name)
 }
 
 #[cfg(test)]
@@ -146,7 +147,7 @@ mod tests {
 
     #[test]
     fn stages_begin_at_their_share_and_end_a_little_below() {
-        use Stage::*;
+        use MemoryStage::*;
         for (stage, percent, expected) in [
             (Normal, 0, Normal),
             (Normal, 89, Normal),
@@ -171,7 +172,7 @@ mod tests {
     fn what_is_used_is_seen() {
         let mut overload = Overload::default();
         overload.set_limit(1 << 40);
-        assert_eq!((overload.look(LOOK), overload.stage()), (None, Stage::Normal));
+        assert_eq!((overload.look(LOOK), overload.stage()), (None, MemoryStage::Normal));
         let before = overload.used;
         let held = std::hint::black_box(vec![1_u8; 64 << 20]);
         assert_eq!(overload.look(LOOK + 1), None);
@@ -183,10 +184,10 @@ mod tests {
         assert!(overload.used >= before + (60 << 20), "little was begun since");
         overload.set_limit(1 << 20);
         overload.grow(1 << 12);
-        assert_eq!((overload.stage(), overload.used), (Stage::Normal, 0));
+        assert_eq!((overload.stage(), overload.used), (MemoryStage::Normal, 0));
         overload.grow(1 << 12);
-        assert_eq!(overload.stage(), Stage::Over, "what was begun together is looked at before its turn ends");
-        assert_eq!(overload.look(LOOK), Some(Stage::Over));
+        assert_eq!(overload.stage(), MemoryStage::Over, "what was begun together is looked at before its turn ends");
+        assert_eq!(overload.look(LOOK), Some(MemoryStage::Over));
         assert!(overload.refuses() && overload.is_tight());
         assert_eq!(overload.next_due(), Some(2 * LOOK));
     }

@@ -10,7 +10,7 @@
 use super::clock::Clock;
 use super::open_files::{Look, OpenFile};
 use crate::config::model::{EndpointId, LocationId, ServerId};
-use crate::config::settings::client::Client;
+use crate::config::settings::client::ClientSettings;
 use crate::config::settings::logs::Logging;
 use crate::http::h1::head::EndFinder;
 use crate::http::status::Status;
@@ -42,11 +42,11 @@ pub struct CachedResponse {
     pub server: ServerId,
     pub location: LocationId,
     /// The location's settings needed when the response is sent.
-    pub client: Rc<Client>,
+    pub client: Rc<ClientSettings>,
     pub logs: Rc<Logging>,
     pub status: Status,
     pub keep_alive: bool,
-    pub body: Body,
+    pub body: CachedBody,
     /// Size of the response's head.
     pub head_size: u64,
     /// All texts of the entry, concatenated; the spans below are offsets into it.
@@ -72,7 +72,7 @@ pub struct CachedResponse {
 
 /// The source of the response's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Body {
+pub enum CachedBody {
     /// `content`, which may be empty.
     Kept,
     /// The file, which is in memory.
@@ -201,6 +201,8 @@ impl ResponseCache {
         hasher.finish()
     }
 
+    /// `hash`: of `endpoint` and `head`, as [`ResponseCache::hash`] gives it. Both are compared too: another request
+    /// may have the same hash.
     pub fn find(&self, hash: u64, endpoint: EndpointId, head: &[u8]) -> Option<&Rc<CachedResponse>> {
         let found = self.entries.get(&hash)?;
         (found.bytes(found.request) == head && found.endpoint == endpoint).then_some(found)
@@ -216,6 +218,7 @@ impl ResponseCache {
         std::mem::replace(place, mark) == mark
     }
 
+    /// Keeps a response, unless it is larger than the cache.
     pub fn keep(&mut self, hash: u64, repeat: CachedResponse) {
         let cost = repeat.cost();
         if cost > self.limit {

@@ -308,6 +308,7 @@ impl Uploads {
         self.ended.retain(|(other, _)| *other != id);
     }
 
+    /// What became of an upload that has ended, as far as that is remembered.
     pub fn ended(&self, id: UploadId) -> Option<&Ended> {
         self.ended.iter().rev().find(|(other, _)| *other == id).map(|(_, past)| past)
     }
@@ -329,6 +330,7 @@ impl Uploads {
         None
     }
 
+    /// It expires at `until` (Unix milliseconds) instead.
     pub fn postpone(&mut self, id: UploadId, until: i64) {
         if let Some(open) = self.open.get_mut(&id) {
             open.expires = Some(until);

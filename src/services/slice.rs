@@ -34,8 +34,8 @@
 //!   for each file or directory; also for an unnamed file that cannot be linked, which is then copied in one step.
 //! - digests of a file small enough to be read again (up to 4 MiB) are computed in one step, before it gets its name.
 //! - clone (CGI): until the program is loaded; exec reads it from the disk.
-//! - malloc_trim, after a crowd of connections has closed or a large listing was made, in an otherwise idle turn: the kernel frees what they used
-//!   (100 MB of 10 000 unfinished uploads: 9 ms).
+//! - malloc_trim, after a crowd of connections has closed or a large listing was made, in an otherwise idle turn: the
+//!   kernel frees what they used (100 MB of 10 000 unfinished uploads: 9 ms).
 //! - write to a log: a regular file like any other; pipes, sockets and terminals do not block (services/log_file.rs).
 //! - any of these on a network file system: until the mount times out. Use `soft` or `intr` mounts, or none.
 //!

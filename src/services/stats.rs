@@ -117,6 +117,7 @@ pub struct Histogram {
 /// The counters of one upstream server.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PeerCounts {
+    /// Requests for which it was chosen.
     pub selected: u64,
     /// By status class, 1xx first; the last one: no response.
     pub responses: [u64; 6],
@@ -215,6 +216,7 @@ impl Stats {
         self.time(Timing::Request, ms);
     }
 
+    /// Counts a duration in its histogram.
     pub fn time(&mut self, timing: Timing, ms: u64) {
         let from = COUNTERS + timing as usize * HISTOGRAM;
         let bucket = BOUNDS.iter().position(|bound| ms <= *bound).unwrap_or(BOUNDS.len());

@@ -37,7 +37,7 @@ pub struct TempFile {
 
 /// The call that failed, and its path.
 #[derive(Debug)]
-pub struct Failure {
+pub struct TempFileError {
     pub call: &'static str,
     pub path: Vec<u8>,
     pub errno: Errno,
@@ -48,7 +48,7 @@ impl TempFile {
     ///
     /// # Errors
     /// EMFILE also if its descriptor would be a reserved one.
-    pub fn create(at: &TempPath, keep: Keep, descriptors: Descriptors) -> Result<TempFile, Failure> {
+    pub fn create(at: &TempPath, keep: Keep, descriptors: Descriptors) -> Result<TempFile, TempFileError> {
         thread_local!(static LAST: Cell<u32> = const { Cell::new(0) });
         let mut step = 1;
         for _ in 0..TRIES {
@@ -60,7 +60,7 @@ impl TempFile {
             step = 123_456;
             let digits = format!("{number:010}");
             let (dirs, path) = hashed(at, &digits);
-            let failure = |call, path: &[u8], errno| Failure { call, path: path.to_vec(), errno };
+            let failure = |call, path: &[u8], errno| TempFileError { call, path: path.to_vec(), errno };
             let name = file::c_string(path.clone()).map_err(|e| failure("open()", &path, e))?;
             let opened = match file::open_at(None, &name, O_RDWR | O_CREAT | O_EXCL, 0o600) {
                 Err(Errno::ENOENT) => {
@@ -90,15 +90,15 @@ impl TempFile {
                 Err(e) => return Err(failure("open()", &path, e)),
             }
         }
-        Err(Failure { call: "open()", path: at.path.as_os_str().as_bytes().to_vec(), errno: Errno::EEXIST })
+        Err(TempFileError { call: "open()", path: at.path.as_os_str().as_bytes().to_vec(), errno: Errno::EEXIST })
     }
 
     /// Appends all of `bytes`.
-    pub fn append(&mut self, mut bytes: &[u8]) -> Result<(), Failure> {
+    pub fn append(&mut self, mut bytes: &[u8]) -> Result<(), TempFileError> {
         while !bytes.is_empty() {
             let written = file::pwrite(self.fd.as_fd(), bytes, self.len);
             let n = written.and_then(|n| if n == 0 { Err(Errno::ENOSPC) } else { Ok(n) });
-            let n = n.map_err(|errno| Failure { call: "pwrite()", path: self.path().to_vec(), errno })?;
+            let n = n.map_err(|errno| TempFileError { call: "pwrite()", path: self.path().to_vec(), errno })?;
             self.len += n as u64;
             bytes = bytes.get(n..).unwrap_or_default();
         }

@@ -106,8 +106,8 @@ impl TempNames {
         self.names.next(HiddenKind::Upload)
     }
 
-    /// Whether a file in `dir` may be found not to be written when it is closed, and not before: so it is on network file
-    /// systems and FUSE. Known of the directory of the last hidden name; true of any other.
+    /// Whether a file in `dir` may be found not to be written when it is closed, and not before: so it is on network
+    /// file systems and FUSE. Known of the directory of the last hidden name; true of any other.
     pub fn may_fail_at_close(&self, dir: &Rc<OwnedFd>) -> bool {
         !(self.last_is_local && self.last.as_ptr() == Rc::as_ptr(dir))
     }

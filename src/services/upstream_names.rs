@@ -5,7 +5,7 @@
 //! in progress keep the one they began with. Invariant: a failed lookup changes nothing; an NXDOMAIN answer removes the
 //! addresses (nginx).
 
-use super::resolver::{Answer, Failure, Outcome, Question, Records, Resolver, Submitted, Ticket, Want};
+use super::resolver::{Answer, LookupError, LookupResult, Question, Records, Resolver, Submitted, Ticket, Want};
 use crate::config::model::Config;
 use crate::config::settings::upstream::Dynamic;
 use crate::config::settings::upstream::{Upstream, UpstreamServer};
@@ -26,7 +26,7 @@ pub struct UpstreamNames(Vec<Group>);
 #[derive(Default)]
 pub struct Changes {
     /// Names that could not be resolved, and why.
-    pub failed: Vec<(Box<str>, Failure)>,
+    pub failed: Vec<(Box<str>, LookupError)>,
     /// Groups with other addresses: as they were, and as they are.
     pub groups: Vec<(Rc<Upstream>, Rc<Upstream>)>,
 }
@@ -51,7 +51,7 @@ struct Name {
     /// The lowest (best) priority.
     best: u16,
     /// Failed lookups to be logged.
-    failed: Vec<(Box<str>, Failure)>,
+    failed: Vec<(Box<str>, LookupError)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,6 +91,7 @@ impl UpstreamNames {
         group.map_or_else(|| base.clone(), |group| group.current.clone())
     }
 
+    /// Monotonic milliseconds; None: nothing is due.
     pub fn next_due(&self) -> Option<u64> {
         let open = |name: &&Name| name.ticket.is_none();
         self.0.iter().flat_map(|group| &group.names).filter(open).map(|name| name.due).min()
@@ -156,7 +157,7 @@ impl Name {
         }
     }
 
-    fn step(&mut self, dynamic: &Dynamic, outcome: Outcome, ask: Ask<'_>, changed: &mut bool, time: Time) {
+    fn step(&mut self, dynamic: &Dynamic, outcome: LookupResult, ask: Ask<'_>, changed: &mut bool, time: Time) {
         if let Err(failure) = &outcome {
             let target = self.targets.last().map(|service| &*service.target);
             let host = target.or(dynamic.service.as_deref()).unwrap_or(&dynamic.host);
@@ -178,7 +179,7 @@ impl Name {
                     backup: service.as_ref().is_some_and(|service| service.priority > self.best),
                 }));
             }
-            Err(failure) if failure == Failure::NOT_FOUND => drop(self.targets.pop()),
+            Err(failure) if failure == LookupError::NOT_FOUND => drop(self.targets.pop()),
             Err(_) => {
                 self.due = time.now + time.again;
                 return;

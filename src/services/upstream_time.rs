@@ -34,6 +34,7 @@ fn average(before: u64, value: u64) -> u64 {
 }
 
 impl Times {
+    /// A request begins at `now`, monotonic milliseconds.
     pub fn take(&mut self, now: u64) {
         self.count += 1;
         self.began += now;

@@ -84,7 +84,9 @@ pub fn pread_into(fd: BorrowedFd<'_>, into: &mut Vec<u8>, max: usize, at: u64) -
 /// How to read pieces of a file, with space before each for a frame header.
 #[derive(Clone, Copy, Debug)]
 pub struct Pieces {
+    /// Bytes before each piece.
     pub gap: usize,
+    /// Bytes of a piece at most.
     pub size: usize,
 }
 

@@ -2,12 +2,12 @@
 //! of name that cannot be compared here is a fault: such names are never silently allowed.
 
 use super::der::{Malformed, Reader};
-use super::fault::Fault;
+use super::fault::CertificateFault;
 use super::x509::{AltName, alt_name};
 
 /// Checks names against the value of the extension.
-pub fn check(extension: &[u8], names: &[AltName<'_>]) -> Result<(), Fault> {
-    let unreadable = |_: Malformed| Fault::ConstraintUnknown;
+pub fn check(extension: &[u8], names: &[AltName<'_>]) -> Result<(), CertificateFault> {
+    let unreadable = |_: Malformed| CertificateFault::ConstraintUnknown;
     let mut lists = Reader::new(extension).sequence().map_err(unreadable)?;
     let permitted = subtrees(lists.optional(0xa0).map_err(unreadable)?.map(|v| v.content)).map_err(unreadable)?;
     let excluded = subtrees(lists.optional(0xa1).map_err(unreadable)?.map(|v| v.content)).map_err(unreadable)?;
@@ -21,11 +21,11 @@ pub fn check(extension: &[u8], names: &[AltName<'_>]) -> Result<(), Fault> {
             }
         }
         if of_kind > 0 && !inside {
-            return Err(Fault::NotPermitted);
+            return Err(CertificateFault::NotPermitted);
         }
         for base in excluded.iter().filter(|base| kind(base) == kind(name)) {
             if is_inside(name, base)? {
-                return Err(Fault::Excluded);
+                return Err(CertificateFault::Excluded);
             }
         }
     }
@@ -51,7 +51,7 @@ fn kind(name: &AltName<'_>) -> u8 {
     }
 }
 
-fn is_inside(name: &AltName<'_>, base: &AltName<'_>) -> Result<bool, Fault> {
+fn is_inside(name: &AltName<'_>, base: &AltName<'_>) -> Result<bool, CertificateFault> {
     match (name, base) {
         (AltName::Dns(name), AltName::Dns(base)) => Ok(is_below(name, base)),
         (AltName::Ip(address), AltName::Ip(base)) if base.len() == 2 * address.len() => {
@@ -70,7 +70,7 @@ fn is_inside(name: &AltName<'_>, base: &AltName<'_>) -> Result<bool, Fault> {
             let base = if base.first() == Some(&super::der::SEQUENCE) { inner(base) } else { base.to_vec() };
             Ok(inner(name).starts_with(&base))
         }
-        _ => Err(Fault::ConstraintUnknown),
+        _ => Err(CertificateFault::ConstraintUnknown),
     }
 }
 
@@ -117,9 +117,9 @@ mod tests {
         let lists = [&[0xa0, 15][..], &permitted, &[0xa1, 12], &excluded].concat();
         let value = [&[0x30, lists.len() as u8][..], &lists].concat();
         assert_eq!(check(&value, &[AltName::Dns(b"a.example.org")]), Ok(()));
-        assert_eq!(check(&value, &[AltName::Dns(b"example.net")]), Err(Fault::NotPermitted));
-        assert_eq!(check(&value, &[AltName::Ip(&[10, 1, 2, 3])]), Err(Fault::Excluded));
+        assert_eq!(check(&value, &[AltName::Dns(b"example.net")]), Err(CertificateFault::NotPermitted));
+        assert_eq!(check(&value, &[AltName::Ip(&[10, 1, 2, 3])]), Err(CertificateFault::Excluded));
         assert_eq!(check(&value, &[AltName::Ip(&[11, 1, 2, 3])]), Ok(()));
-        assert_eq!(check(b"nonsense", &[]), Err(Fault::ConstraintUnknown));
+        assert_eq!(check(b"nonsense", &[]), Err(CertificateFault::ConstraintUnknown));
     }
 }

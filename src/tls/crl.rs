@@ -1,7 +1,7 @@
 //! Revocation lists: parsed when the configuration is loaded, consulted when a chain is verified.
 
 use super::der::{self, Malformed, Reader};
-use super::fault::Fault;
+use super::fault::CertificateFault;
 use super::signed::{is_signed, same_name};
 use super::x509::{self, Certificate};
 use std::collections::HashSet;
@@ -73,29 +73,29 @@ pub fn check(
     issuer: Option<&Certificate<'_>>,
     crls: &[Crl],
     now: i64,
-) -> Result<(), Fault> {
+) -> Result<(), CertificateFault> {
     let of_issuer = crls.iter().filter(|crl| same_name(&crl.issuer, certificate.issuer));
     // If the issuer has several lists, the newest counts.
-    let Some(crl) = of_issuer.max_by_key(|crl| crl.this_update) else { return Err(Fault::CrlMissing) };
+    let Some(crl) = of_issuer.max_by_key(|crl| crl.this_update) else { return Err(CertificateFault::CrlMissing) };
     let signer = issuer.unwrap_or(certificate);
     let mut verdict = Ok(());
     if signer.key_usage().is_ok_and(|usage| usage.is_some_and(|bits| bits & x509::CRL_SIGN == 0)) {
-        verdict = Err(Fault::CrlSignNotAllowed);
+        verdict = Err(CertificateFault::CrlSignNotAllowed);
     }
     if crl.this_update > now {
-        verdict = Err(Fault::CrlNotYetValid);
+        verdict = Err(CertificateFault::CrlNotYetValid);
     }
     if crl.next_update.is_some_and(|next| next < now) {
-        verdict = Err(Fault::CrlExpired);
+        verdict = Err(CertificateFault::CrlExpired);
     }
     if !is_signed(&crl.tbs, &crl.algorithm, &crl.signature, signer) {
-        verdict = Err(Fault::CrlSignatureWrong);
+        verdict = Err(CertificateFault::CrlSignatureWrong);
     }
     if crl.has_unknown_critical {
-        verdict = Err(Fault::CrlUnknownCritical);
+        verdict = Err(CertificateFault::CrlUnknownCritical);
     }
     if crl.revoked.contains(certificate.serial) {
-        verdict = Err(Fault::Revoked);
+        verdict = Err(CertificateFault::Revoked);
     }
     verdict
 }

@@ -3,7 +3,7 @@
 
 /// OpenSSL's verify errors, as far as they can occur here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum CertificateFault {
     IssuerMissing = 2,
     CrlMissing = 3,
     SignatureWrong = 7,
@@ -29,42 +29,42 @@ pub enum Fault {
     InvalidCa = 79,
 }
 
-impl Fault {
+impl CertificateFault {
     pub fn number(self) -> u32 {
         self as u32
     }
 
     pub fn text(self) -> &'static str {
         match self {
-            Fault::IssuerMissing => "unable to get issuer certificate",
-            Fault::CrlMissing => "unable to get certificate CRL",
-            Fault::SignatureWrong => "certificate signature failure",
-            Fault::CrlSignatureWrong => "CRL signature failure",
-            Fault::NotYetValid => "certificate is not yet valid",
-            Fault::Expired => "certificate has expired",
-            Fault::CrlNotYetValid => "CRL is not yet valid",
-            Fault::CrlExpired => "CRL has expired",
-            Fault::SelfSigned => "self-signed certificate",
-            Fault::SelfSignedInChain => "self-signed certificate in certificate chain",
-            Fault::LocalIssuerMissing => "unable to get local issuer certificate",
-            Fault::LeafUnverifiable => "unable to verify the first certificate",
-            Fault::Revoked => "certificate revoked",
-            Fault::PathLength => "path length constraint exceeded",
-            Fault::WrongPurpose => "unsuitable certificate purpose",
-            Fault::UnknownCritical => "unhandled critical extension",
-            Fault::CrlSignNotAllowed => "key usage does not include CRL signing",
-            Fault::CrlUnknownCritical => "unhandled critical CRL extension",
-            Fault::NotPermitted => "permitted subtree violation",
-            Fault::Excluded => "excluded subtree violation",
-            Fault::ConstraintUnknown => "unsupported name constraint type",
-            Fault::HostMismatch => "hostname mismatch",
-            Fault::InvalidCa => "invalid CA certificate",
+            CertificateFault::IssuerMissing => "unable to get issuer certificate",
+            CertificateFault::CrlMissing => "unable to get certificate CRL",
+            CertificateFault::SignatureWrong => "certificate signature failure",
+            CertificateFault::CrlSignatureWrong => "CRL signature failure",
+            CertificateFault::NotYetValid => "certificate is not yet valid",
+            CertificateFault::Expired => "certificate has expired",
+            CertificateFault::CrlNotYetValid => "CRL is not yet valid",
+            CertificateFault::CrlExpired => "CRL has expired",
+            CertificateFault::SelfSigned => "self-signed certificate",
+            CertificateFault::SelfSignedInChain => "self-signed certificate in certificate chain",
+            CertificateFault::LocalIssuerMissing => "unable to get local issuer certificate",
+            CertificateFault::LeafUnverifiable => "unable to verify the first certificate",
+            CertificateFault::Revoked => "certificate revoked",
+            CertificateFault::PathLength => "path length constraint exceeded",
+            CertificateFault::WrongPurpose => "unsuitable certificate purpose",
+            CertificateFault::UnknownCritical => "unhandled critical extension",
+            CertificateFault::CrlSignNotAllowed => "key usage does not include CRL signing",
+            CertificateFault::CrlUnknownCritical => "unhandled critical CRL extension",
+            CertificateFault::NotPermitted => "permitted subtree violation",
+            CertificateFault::Excluded => "excluded subtree violation",
+            CertificateFault::ConstraintUnknown => "unsupported name constraint type",
+            CertificateFault::HostMismatch => "hostname mismatch",
+            CertificateFault::InvalidCa => "invalid CA certificate",
         }
     }
 
     /// An error that `ssl_verify_client optional_no_ca` ignores: the issuer is not known.
     pub fn is_unknown_issuer(self) -> bool {
-        use Fault::*;
+        use CertificateFault::*;
         matches!(self, SelfSigned | SelfSignedInChain | LocalIssuerMissing | LeafUnverifiable)
     }
 }

@@ -1,7 +1,7 @@
 //! The checks of the TLS fuzz target: whatever a peer sends and a file contains, nothing panics, and parsing a
 //! ClientHello does not depend on how it is split.
 
-use super::hello::{self, Progress};
+use super::hello::{self, HelloProgress};
 use super::server::{Cache, Options, Protocols, certified};
 use super::session::{SEALED, Session};
 use super::{ServerConfig, ciphers, crl, issue, key, names, pem, x509};
@@ -39,8 +39,8 @@ fn config() -> Option<Arc<ServerConfig>> {
 pub fn records(data: &[u8]) {
     let whole = hello::parse(data);
     for cut in 0..data.len().min(300) {
-        if let Ok(Progress::Complete(hello)) = hello::parse(&data[..cut]) {
-            assert_eq!(Ok(Progress::Complete(hello)), whole, "more behind a hello changes nothing");
+        if let Ok(HelloProgress::Complete(hello)) = hello::parse(&data[..cut]) {
+            assert_eq!(Ok(HelloProgress::Complete(hello)), whole, "more behind a hello changes nothing");
             break;
         }
     }

@@ -44,7 +44,7 @@ pub fn host(name: &str) -> String {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Progress {
+pub enum HelloProgress {
     /// More bytes are needed.
     Partial,
     Complete(Box<Hello>),
@@ -79,7 +79,7 @@ pub const DECODE_ERROR: u8 = 50;
 pub const UNRECOGNIZED_NAME: u8 = 112;
 
 /// Parses everything received so far.
-pub fn parse(input: &[u8]) -> Result<Progress, Refusal> {
+pub fn parse(input: &[u8]) -> Result<HelloProgress, Refusal> {
     let mut message: Vec<u8> = Vec::new();
     let mut rest = input;
     let mut records = 0;
@@ -117,14 +117,14 @@ pub fn parse(input: &[u8]) -> Result<Progress, Refusal> {
         return Err(Refusal::TooLong);
     }
     if message.len() < 4 || message.len() < size(&message) {
-        return if input.len() > BYTES { Err(Refusal::TooLong) } else { Ok(Progress::Partial) };
+        return if input.len() > BYTES { Err(Refusal::TooLong) } else { Ok(HelloProgress::Partial) };
     }
     let (hello, is_old) = hello(&message[4..size(&message)]).map_err(|_| Refusal::Malformed)?;
     // A client older than TLS 1.2 may omit the extensions that select everything else (RFC 8446 §4.2.1).
     if is_old {
         return Err(Refusal::NotTls);
     }
-    Ok(Progress::Complete(Box::new(hello)))
+    Ok(HelloProgress::Complete(Box::new(hello)))
 }
 
 /// Size of the handshake message, including its header.
@@ -242,9 +242,9 @@ mod tests {
         for most in [200, 40, 7] {
             let bytes = records(&sample(), most);
             for cut in 0..bytes.len() {
-                assert_eq!(parse(&bytes[..cut]), Ok(Progress::Partial), "{most}: cut at {cut}");
+                assert_eq!(parse(&bytes[..cut]), Ok(HelloProgress::Partial), "{most}: cut at {cut}");
             }
-            let Ok(Progress::Complete(hello)) = parse(&bytes) else { panic!("{most}: no hello") };
+            let Ok(HelloProgress::Complete(hello)) = parse(&bytes) else { panic!("{most}: no hello") };
             assert_eq!(hello.host().as_deref(), Some("example.org"));
             assert_eq!(hello.alpn, [b"h2"[..].into(), b"http/1.1"[..].into()]);
             assert_eq!((&*hello.ciphers, &*hello.groups), (&[0x1301, 0xc02f][..], &[29][..]));

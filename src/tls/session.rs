@@ -2,7 +2,7 @@
 //! user of rustls' unbuffered API, which changes between its versions.
 //!
 //! Invariants: an idle connection holds no buffer, and one in the middle of a record or handshake message holds only
-//! that; the peer's data counts as complete ([`State::Ended`]) only after its close_notify.
+//! that; the peer's data counts as complete ([`SessionState::Ended`]) only after its close_notify.
 
 use super::ciphers;
 use rustls::client::{ClientConfig, UnbufferedClientConnection};
@@ -24,7 +24,7 @@ enum Side {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum SessionState {
     Handshaking,
     Open,
     /// The peer has sent close_notify.
@@ -53,7 +53,7 @@ impl std::fmt::Display for SessionFault {
 /// One side of a TLS connection, without a socket: bytes in, bytes out.
 pub struct Session {
     side: Side,
-    state: State,
+    state: SessionState,
     /// Input not processed yet. rustls continues from it, and parses it again on each call.
     input: Vec<u8>,
     /// Bytes received before the handshake was complete.
@@ -65,15 +65,15 @@ pub struct Session {
 impl Session {
     pub fn server(config: Arc<ServerConfig>) -> Result<Session, SessionFault> {
         let side = Side::Server(UnbufferedServerConnection::new(config).map_err(SessionFault::Tls)?);
-        Ok(Session { side, state: State::Handshaking, input: Vec::new(), bytes: 0, early: false })
+        Ok(Session { side, state: SessionState::Handshaking, input: Vec::new(), bytes: 0, early: false })
     }
 
     pub fn client(config: Arc<ClientConfig>, name: ServerName<'static>) -> Result<Session, SessionFault> {
         let side = Side::Client(UnbufferedClientConnection::new(config, name).map_err(SessionFault::Tls)?);
-        Ok(Session { side, state: State::Handshaking, input: Vec::new(), bytes: 0, early: false })
+        Ok(Session { side, state: SessionState::Handshaking, input: Vec::new(), bytes: 0, early: false })
     }
 
-    pub fn state(&self) -> State {
+    pub fn state(&self) -> SessionState {
         self.state
     }
 
@@ -89,13 +89,13 @@ impl Session {
 
     /// Processes received bytes; plaintext is appended to `plain`, bytes for the peer to `out`.
     pub fn receive(&mut self, bytes: &mut [u8], plain: &mut Vec<u8>, out: &mut Vec<u8>) -> Result<(), SessionFault> {
-        if self.state == State::Failed {
+        if self.state == SessionState::Failed {
             return Err(SessionFault::Tls(Error::General("the connection has failed".into())));
         }
-        if self.state == State::Handshaking {
+        if self.state == SessionState::Handshaking {
             self.bytes = self.bytes.saturating_add(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
             if self.bytes > HANDSHAKE {
-                self.state = State::Failed;
+                self.state = SessionState::Failed;
                 return Err(SessionFault::TooLong);
             }
         }
@@ -111,7 +111,7 @@ impl Session {
         let mut at = 0;
         let result = self.advance(input, &mut at, plain, out);
         if result.is_err() {
-            self.state = State::Failed;
+            self.state = SessionState::Failed;
             // Flush the alert that rustls queued. Only while something is queued: rustls panics if it is given input
             // after it has raised an alert.
             let input = input.get_mut(at..).unwrap_or_default();
@@ -154,17 +154,19 @@ impl Session {
             *at += discard;
             match next? {
                 // No input is left and nothing is to be written: another call would return the same state.
-                Next::Traffic if *at == input.len() && self.state == State::Open && !self.common().wants_write() => {
+                Next::Traffic
+                    if *at == input.len() && self.state == SessionState::Open && !self.common().wants_write() =>
+                {
                     return Ok(());
                 }
                 Next::Again | Next::Traffic => {}
-                Next::Ended => self.state = State::Ended,
+                Next::Ended => self.state = SessionState::Ended,
                 Next::Early => self.early = true,
                 Next::Open => {
                     // A server that allows early data may write before the client has finished, but only in response to
                     // early data.
-                    if self.state == State::Handshaking && (self.early || !self.common().is_handshaking()) {
-                        self.state = State::Open;
+                    if self.state == SessionState::Handshaking && (self.early || !self.common().is_handshaking()) {
+                        self.state = SessionState::Open;
                     }
                     return Ok(());
                 }
@@ -173,7 +175,8 @@ impl Session {
         }
     }
 
-    /// Seals at most [`MAX_PLAINTEXT`] bytes into `room`, which must hold [`SEALED`]. Returns the number of bytes written.
+    /// Seals at most [`MAX_PLAINTEXT`] bytes into `room`, which must hold [`SEALED`]. Returns the number of bytes
+    /// written.
     pub fn seal(&mut self, plain: &[u8], room: &mut [u8]) -> Result<usize, SessionFault> {
         self.write(Write::Data(plain), room)
     }
@@ -182,13 +185,13 @@ impl Session {
     /// handshake.
     pub fn close(&mut self, room: &mut [u8]) -> Result<usize, SessionFault> {
         match self.state {
-            State::Handshaking | State::Failed => Ok(0),
-            State::Open | State::Ended => self.write(Write::Close, room),
+            SessionState::Handshaking | SessionState::Failed => Ok(0),
+            SessionState::Open | SessionState::Ended => self.write(Write::Close, room),
         }
     }
 
     fn write(&mut self, what: Write<'_>, room: &mut [u8]) -> Result<usize, SessionFault> {
-        if self.state == State::Failed {
+        if self.state == SessionState::Failed {
             return Err(SessionFault::Tls(Error::General("the connection has failed".into())));
         }
         let mut used = 0;

@@ -6,7 +6,7 @@
 //! by [`CHAIN`] certificates and [`SIGNATURES`] signatures, whatever the peer sends.
 
 use super::crl::Crl;
-pub use super::fault::Fault;
+pub use super::fault::CertificateFault;
 use super::signed::{is_signed, same_name};
 use super::x509::{self, AltName, Certificate};
 use rustls::pki_types::CertificateDer;
@@ -35,16 +35,16 @@ pub struct Trust {
 
 impl Trust {
     /// Verifies a chain as the peer sent it, the leaf first. `now`: seconds since 1970.
-    pub fn verify(&self, sent: &[CertificateDer<'_>], purpose: Purpose, now: i64) -> Result<(), Fault> {
-        let Some((leaf, others)) = sent.split_first() else { return Err(Fault::LeafUnverifiable) };
-        let leaf = Certificate::parse(leaf).map_err(|_| Fault::SignatureWrong)?;
+    pub fn verify(&self, sent: &[CertificateDer<'_>], purpose: Purpose, now: i64) -> Result<(), CertificateFault> {
+        let Some((leaf, others)) = sent.split_first() else { return Err(CertificateFault::LeafUnverifiable) };
+        let leaf = Certificate::parse(leaf).map_err(|_| CertificateFault::SignatureWrong)?;
         let parse = |all: &'_ [CertificateDer<'_>]| -> Vec<_> { all.iter().map(|c| c.as_ref().to_vec()).collect() };
         let (roots, others) = (parse(&self.roots), parse(others.get(..others.len().min(CHAIN)).unwrap_or_default()));
         let roots: Vec<_> = roots.iter().filter_map(|der| Certificate::parse(der).ok()).collect();
         let others: Vec<_> = others.iter().filter_map(|der| Certificate::parse(der).ok()).collect();
         let (chain, found) = self.chain(leaf, &roots, &others);
         let mut verdict = found;
-        let mut note = |result: Result<(), Fault>| {
+        let mut note = |result: Result<(), CertificateFault>| {
             if let Err(fault) = result {
                 verdict = Err(fault);
             }
@@ -58,14 +58,14 @@ impl Trust {
         note(constraints(&chain));
         // OpenSSL checks signatures after extensions and revocation: for a leaf with an unknown issuer this error
         // overrides those. Only an error in the dates overrides it.
-        if let ([_], Err(Fault::LeafUnverifiable)) = (&chain[..], found) {
+        if let ([_], Err(CertificateFault::LeafUnverifiable)) = (&chain[..], found) {
             note(found);
         }
         for certificate in chain.iter().rev() {
             if now < certificate.not_before {
-                note(Err(Fault::NotYetValid));
+                note(Err(CertificateFault::NotYetValid));
             } else if now > certificate.not_after {
-                note(Err(Fault::Expired));
+                note(Err(CertificateFault::Expired));
             }
         }
         verdict
@@ -77,7 +77,7 @@ impl Trust {
         leaf: Certificate<'a>,
         roots: &[Certificate<'a>],
         others: &[Certificate<'a>],
-    ) -> (Vec<Certificate<'a>>, Result<(), Fault>) {
+    ) -> (Vec<Certificate<'a>>, Result<(), CertificateFault>) {
         // A chain longer than this is not extended.
         let most = usize::try_from(self.depth).unwrap_or(CHAIN).saturating_add(1).min(CHAIN - 1);
         let mut chain = vec![leaf];
@@ -105,11 +105,11 @@ impl Trust {
             }
             let Some(next) = next else {
                 let fault = match (own, chain.len()) {
-                    (true, 1) => Fault::SelfSigned,
-                    (true, _) => Fault::SelfSignedInChain,
-                    (false, 1) => Fault::LeafUnverifiable,
-                    (false, _) if trusted => Fault::IssuerMissing,
-                    (false, _) => Fault::LocalIssuerMissing,
+                    (true, 1) => CertificateFault::SelfSigned,
+                    (true, _) => CertificateFault::SelfSignedInChain,
+                    (false, 1) => CertificateFault::LeafUnverifiable,
+                    (false, _) if trusted => CertificateFault::IssuerMissing,
+                    (false, _) => CertificateFault::LocalIssuerMissing,
                 };
                 return (chain, Err(fault));
             };
@@ -124,9 +124,9 @@ impl Trust {
 }
 
 /// Checks that a certificate is valid for a name.
-pub fn check_host(leaf: &CertificateDer<'_>, host: &[u8]) -> Result<(), Fault> {
-    let leaf = Certificate::parse(leaf).map_err(|_| Fault::SignatureWrong)?;
-    if leaf.is_for(host) { Ok(()) } else { Err(Fault::HostMismatch) }
+pub fn check_host(leaf: &CertificateDer<'_>, host: &[u8]) -> Result<(), CertificateFault> {
+    let leaf = Certificate::parse(leaf).map_err(|_| CertificateFault::SignatureWrong)?;
+    if leaf.is_for(host) { Ok(()) } else { Err(CertificateFault::HostMismatch) }
 }
 
 fn is_signed_by(certificate: &Certificate<'_>, issuer: &Certificate<'_>, left: &mut usize) -> bool {
@@ -137,26 +137,26 @@ fn is_signed_by(certificate: &Certificate<'_>, issuer: &Certificate<'_>, left: &
     is_signed(certificate.tbs, certificate.signature_algorithm, certificate.signature, issuer)
 }
 
-fn extensions(chain: &[Certificate<'_>], purpose: Purpose) -> Result<(), Fault> {
+fn extensions(chain: &[Certificate<'_>], purpose: Purpose) -> Result<(), CertificateFault> {
     let known = [x509::KEY_USAGE, x509::SUBJECT_ALT_NAME, x509::BASIC_CONSTRAINTS, x509::NAME_CONSTRAINTS];
     let mut verdict = Ok(());
     let purpose = match purpose {
         Purpose::Client => x509::CLIENT_AUTH,
         Purpose::Server => x509::SERVER_AUTH,
     };
-    let malformed = |_| Fault::UnknownCritical;
+    let malformed = |_| CertificateFault::UnknownCritical;
     for (at, certificate) in chain.iter().enumerate() {
         for extension in certificate.extensions() {
             let extension = extension.map_err(malformed)?;
             if extension.critical && !known.contains(&extension.id) && extension.id != x509::EXT_KEY_USAGE {
-                verdict = Err(Fault::UnknownCritical);
+                verdict = Err(CertificateFault::UnknownCritical);
             }
         }
         let usage = certificate.key_usage().map_err(malformed)?;
         if at == 0 {
             let signs = usage.is_none_or(|bits| bits & (x509::DIGITAL_SIGNATURE | x509::KEY_AGREEMENT | 0x20) != 0);
             if !signs || !certificate.serves(purpose).map_err(malformed)? {
-                verdict = Err(Fault::WrongPurpose);
+                verdict = Err(CertificateFault::WrongPurpose);
             }
             continue;
         }
@@ -167,23 +167,23 @@ fn extensions(chain: &[Certificate<'_>], purpose: Purpose) -> Result<(), Fault> 
             None => certificate.version < 3 && certificate.is_self_issued(),
         };
         if !is_ca || usage.is_some_and(|bits| bits & x509::KEY_CERT_SIGN == 0) {
-            verdict = Err(Fault::InvalidCa);
+            verdict = Err(CertificateFault::InvalidCa);
         } else if !certificate.serves(purpose).map_err(malformed)? {
-            verdict = Err(Fault::WrongPurpose);
+            verdict = Err(CertificateFault::WrongPurpose);
         }
         // The path length does not count self-issued certificates.
         let between = chain[1..at].iter().filter(|c| !c.is_self_issued()).count() as u64;
         if let Some((_, Some(length))) = basic
             && between > length
         {
-            verdict = Err(Fault::PathLength);
+            verdict = Err(CertificateFault::PathLength);
         }
     }
     verdict
 }
 
 /// Checks the name constraints of the CAs against the names in the certificates that they issued.
-fn constraints(chain: &[Certificate<'_>]) -> Result<(), Fault> {
+fn constraints(chain: &[Certificate<'_>]) -> Result<(), CertificateFault> {
     let mut verdict = Ok(());
     for (at, ca) in chain.iter().enumerate().skip(1) {
         let Ok(Some(extension)) = ca.extension(x509::NAME_CONSTRAINTS) else { continue };
@@ -191,7 +191,7 @@ fn constraints(chain: &[Certificate<'_>]) -> Result<(), Fault> {
             if below > 0 && certificate.is_self_issued() {
                 continue;
             }
-            let mut names = certificate.alt_names().map_err(|_| Fault::ConstraintUnknown)?;
+            let mut names = certificate.alt_names().map_err(|_| CertificateFault::ConstraintUnknown)?;
             if !names.iter().any(|name| matches!(name, AltName::Dns(_)))
                 && below == 0
                 && let Some(name) = certificate.common_name().filter(|name| name.contains(&b'.'))

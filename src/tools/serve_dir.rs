@@ -35,8 +35,8 @@ pub struct ServeDir {
     pub hidden: bool,
     /// Whether symbolic links may lead out of the directory.
     pub follow_links: bool,
-    /// Whether root serves it and stays root: users share what they may read themselves, and the password file is theirs
-    /// too.
+    /// Whether root serves it and stays root: users share what they may read themselves, and the password file is
+    /// theirs too.
     pub as_root: bool,
 }
 

@@ -1,8 +1,8 @@
 //! `webserv status`: fetches the counters of a running server through the configured `api`, as any client would.
 
-use crate::config::model::{Config, Content, Endpoint, Location, LocationKind, ServerId};
+use crate::config::model::{Config, ContentHandler, Endpoint, Location, LocationKind, ServerId};
 use crate::http::h1::request;
-use crate::http::h1::response::{Progress, RequestContext, ResponseHead};
+use crate::http::h1::response::{RequestContext, ResponseHead, ResponseHeadProgress};
 use crate::http::proxy_protocol;
 use crate::http::version::Version;
 use crate::sys::Errno;
@@ -70,7 +70,7 @@ fn is_whole(path: &[u8]) -> bool {
 fn places(config: &Config) -> Vec<(&Endpoint, ServerId, &Location)> {
     let shows = |location: &&Location| {
         matches!(location.kind, LocationKind::Exact | LocationKind::Prefix | LocationKind::PrefixFinal)
-            && matches!(location.content, Content::Api(id)
+            && matches!(location.content, ContentHandler::Api(id)
                 if config.process.status_paths.get(usize::from(id)).is_some_and(|path| is_whole(path)))
     };
     let mut found: Vec<(&Endpoint, ServerId, &Location)> = Vec::new();
@@ -115,7 +115,7 @@ fn exchange(mut stream: impl Read + Write, request: &[u8]) -> std::io::Result<Ve
 fn body(answer: &[u8], addr: &Addr) -> Result<String, String> {
     let mut head = ResponseHead::default();
     let parsed = head.parse(answer, answer.len() + 1, RequestContext::default());
-    let Ok(Progress::Complete) = parsed else { return Err(format!("{addr} answers nothing that is HTTP")) };
+    let Ok(ResponseHeadProgress::Complete) = parsed else { return Err(format!("{addr} answers nothing that is HTTP")) };
     let status = head.status;
     match status {
         200 => Ok(String::from_utf8_lossy(answer.get(head.len..).unwrap_or_default()).into_owned()),

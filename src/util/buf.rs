@@ -22,8 +22,8 @@ impl BufPool {
         self.idle.pop().unwrap_or_else(|| Vec::with_capacity(self.capacity))
     }
 
-    /// Takes a buffer back, whatever it holds. One that is too large, too small (someone took its memory out) or one too
-    /// many is freed.
+    /// Takes a buffer back, whatever it holds. One that is too large, too small (someone took its memory out) or one
+    /// too many is freed.
     pub fn give(&mut self, mut buf: Vec<u8>) {
         let usable = buf.capacity() >= self.capacity && buf.capacity() <= self.capacity.saturating_mul(LARGEST);
         if usable && self.idle.len() < self.keep {

@@ -2,8 +2,8 @@
 //! may do something else meanwhile: a server that reloads serves its clients. Without a caller that asked for it,
 //! passing does nothing.
 //!
-//! What bounds it: [`pass`] after at most a few hundred microseconds of work, [`pass_costly`] around a step that may take
-//! longer by itself. The first [`FREE`] light steps are one piece, so that a small configuration is taken at once.
+//! What bounds it: [`pass`] after at most a few hundred microseconds of work, [`pass_costly`] around a step that may
+//! take longer by itself. The first [`FREE`] light steps are one piece, so that a small configuration is taken at once.
 
 use crate::sys::clock;
 use std::cell::{Cell, RefCell};

@@ -4,7 +4,8 @@
 
 use std::borrow::Cow;
 
-/// A path without empty and `.` segments and without a trailing slash, so that spellings of one directory compare equal.
+/// A path without empty and `.` segments and without a trailing slash, so that spellings of one directory compare
+/// equal.
 pub fn clean(path: &[u8]) -> Cow<'_, [u8]> {
     let odd = path.ends_with(b"/") || path.ends_with(b"/.") || path.windows(2).any(|pair| pair == b"//");
     if !odd && memchr::memmem::find(path, b"/./").is_none() {

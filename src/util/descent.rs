@@ -1,4 +1,5 @@
-//! The order in which a tree of directories is walked: depth first, one directory after the other. Opens nothing itself.
+//! The order in which a tree of directories is walked: depth first, one directory after the other. Opens nothing
+//! itself.
 //!
 //! Invariant: memory holds the names of directories that are still to be entered, and one path.
 

@@ -1,8 +1,8 @@
 //! DNS messages (RFC 1035), sans-IO: the questions that a stub resolver asks, and what an answer says of them.
 //!
-//! An answer is judged from its question on: a record counts only where a chain of CNAME records leads to it from the name
-//! that was asked for. Names are lower-case text. Invariant: a compression pointer leads back to before the name it
-//! stands in, so that each message ends however it is made.
+//! An answer is judged from its question on: a record counts only where a chain of CNAME records leads to it from the
+//! name that was asked for. Names are lower-case text. Invariant: a compression pointer leads back to before the name
+//! it stands in, so that each message ends however it is made.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

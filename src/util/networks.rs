@@ -39,6 +39,7 @@ impl Networks {
         &mut self.0[at].2
     }
 
+    /// False: there was none.
     pub fn remove(&mut self, ip: IpAddr, prefix: u8) -> bool {
         let table = self.0.iter_mut().find(|(v6, length, _)| *v6 == ip.is_ipv6() && *length == prefix);
         table.is_some_and(|(_, _, table)| table.remove(&bits(ip)).is_some())
@@ -55,6 +56,7 @@ impl Networks {
         })
     }
 
+    /// The number of the network with the longest prefix that holds the address.
     pub fn longest(&self, ip: IpAddr) -> Option<u32> {
         self.all(ip).next()
     }

@@ -1,4 +1,5 @@
-//! Bytes of a client or a configuration in a line for people: none of them starts a line of its own or drives a terminal.
+//! Bytes of a client or a configuration in a line for people: none of them starts a line of its own or drives a
+//! terminal.
 
 use super::bytes;
 use std::fmt;

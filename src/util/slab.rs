@@ -111,6 +111,7 @@ impl<T> Slab<T> {
         key
     }
 
+    /// None: the value was removed, also where its slot has another one by now.
     pub fn get(&self, key: Key) -> Option<&T> {
         match self.entries.get(key.slot as usize) {
             Some(Entry::Taken { generation, value }) if *generation == key.generation() => Some(value),

@@ -1,7 +1,7 @@
 //! Relative paths of entries in a tree (`in/trash`), as a walk through the tree looks them up.
 
-/// Whether one of these is that of the entry `name` in the directory `parent`, a relative path with a slash behind each name,
-/// empty at the top.
+/// Whether one of these is that of the entry `name` in the directory `parent`, a relative path with a slash behind each
+/// name, empty at the top.
 pub fn contains(paths: &[Box<[u8]>], parent: &[u8], name: &[u8]) -> bool {
     paths.iter().any(|path| path.strip_prefix(parent) == Some(name))
 }

@@ -3,8 +3,9 @@
 //!
 //! The wheel is 4096 slots of 16 ms; a timer hangs in the slot of its deadline, or in the last one if that is more than
 //! 65 seconds away. Most timeouts are moved later with every read and write and never fire, so moving a deadline later
-//! only writes it down: when the slot the timer still hangs in comes up, it is put where it then belongs. The invariant:
-//! a timer hangs in a slot that comes up no later than its deadline, and a slot's bit is set when anything hangs in it.
+//! only writes it down: when the slot the timer still hangs in comes up, it is put where it then belongs. The
+//! invariant: a timer hangs in a slot that comes up no later than its deadline, and a slot's bit is set when anything
+//! hangs in it.
 //!
 //! Deadlines are rounded up to the next 16 ms: a timer is never early, and late by less than a slot.
 
@@ -67,8 +68,8 @@ impl Wheel {
         }
     }
 
-    /// Sets the deadline of timer `id`, armed or not. One that is past fires at the next slot. Ids are small numbers: the
-    /// wheel keeps 16 bytes for each up to the largest.
+    /// Sets the deadline of timer `id`, armed or not. One that is past fires at the next slot. Ids are small numbers:
+    /// the wheel keeps 16 bytes for each up to the largest.
     pub fn arm(&mut self, id: u32, deadline: u64) {
         let index = id as usize;
         if index >= self.links.len() {
@@ -152,8 +153,8 @@ impl Wheel {
         }
     }
 
-    /// Milliseconds until [`Wheel::expire`] may have something to do; `None` while nothing is armed. A timer moved later
-    /// may make it wake for nothing.
+    /// Milliseconds until [`Wheel::expire`] may have something to do; `None` while nothing is armed. A timer moved
+    /// later may make it wake for nothing.
     pub fn next(&self, now: u64) -> Option<u64> {
         let distance = self.distance(self.cursor)?;
         Some(((self.cursor + distance) * TICK).saturating_sub(now))

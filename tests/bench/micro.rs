@@ -19,7 +19,7 @@ use webserv::exchange::access_log::ClientFacts;
 use webserv::exchange::cacheable;
 use webserv::exchange::handlers::Handler;
 use webserv::exchange::{Client, Exchange, Tx, entry};
-use webserv::http::h1::head::{Head, HeadLimits, Progress};
+use webserv::http::h1::head::{Head, HeadLimits, HeadProgress};
 use webserv::http::uri;
 use webserv::route::{NoTrace, location, server};
 use webserv::services::Services;
@@ -110,7 +110,7 @@ fn heads(timer: &Timer) {
     let limits = HeadLimits::default();
     for (name, bytes) in [("head: short", SHORT), ("head: a browser's", BROWSER)] {
         let mut head = Head::default();
-        assert_eq!(head.parse(bytes, &limits), Ok(Progress::Complete), "{name}");
+        assert_eq!(head.parse(bytes, &limits), Ok(HeadProgress::Complete), "{name}");
         timer.time(name, || {
             head.clear();
             head.parse(black_box(bytes), &limits)
@@ -234,7 +234,7 @@ fn answers(timer: &Timer) {
             ex.reuse(&mut cx, client);
             cx.buffers.give(std::mem::take(&mut reader.input));
             reader.begin(input, 0);
-            assert_eq!(reader.parse(&ex), Ok(Progress::Complete), "{name}");
+            assert_eq!(reader.parse(&ex), Ok(HeadProgress::Complete), "{name}");
             reader.hand_over(&mut ex);
             entry::begin(&mut ex, &mut handler, &mut cx);
             queue(&mut ex, &mut handler, &mut reader, &mut cx);
@@ -312,7 +312,7 @@ fn lists(timer: &Timer) {
                 ex.reuse(&mut cx, client);
                 cx.buffers.give(std::mem::take(&mut reader.input));
                 reader.begin(input, 0);
-                assert_eq!(reader.parse(&ex), Ok(Progress::Complete), "{name}");
+                assert_eq!(reader.parse(&ex), Ok(HeadProgress::Complete), "{name}");
                 reader.hand_over(&mut ex);
                 entry::begin(&mut ex, &mut handler, &mut cx);
                 queue(&mut ex, &mut handler, &mut reader, &mut cx);

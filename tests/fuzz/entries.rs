@@ -22,7 +22,7 @@ use webserv::config::resolve::resolve;
 use webserv::http::fastcgi;
 use webserv::http::h1::body::Decoder;
 use webserv::http::h1::framing::Framing;
-use webserv::http::h1::head::{Head, HeadLimits, Progress};
+use webserv::http::h1::head::{Head, HeadLimits, HeadProgress};
 use webserv::http::header::UnusualNames;
 use webserv::http::multipart::{Event, Multipart};
 use webserv::http::range::{self, Ranges};
@@ -68,10 +68,10 @@ pub fn head(data: &[u8]) {
         HeadLimits { line: 256, total: 1024, fields: 16, unusual: UnusualNames { underscores: true, all: false } };
     let run = |cuts: &[usize]| {
         let mut head = Head::default();
-        let mut result = Ok(Progress::Partial);
+        let mut result = Ok(HeadProgress::Partial);
         for &cut in cuts {
             result = head.parse(&data[..cut], &limits);
-            if result != Ok(Progress::Partial) {
+            if result != Ok(HeadProgress::Partial) {
                 break;
             }
         }
@@ -81,14 +81,14 @@ pub fn head(data: &[u8]) {
     for cuts in splits(data) {
         let (other, verdict) = run(&cuts);
         assert_eq!(verdict, result);
-        if result == Ok(Progress::Complete) {
+        if result == Ok(HeadProgress::Complete) {
             assert_eq!((other.len, other.fields, other.framing), (head.len, head.fields.clone(), head.framing));
         }
     }
     match result {
         Err(reject) => assert!((400..600).contains(&reject.status().0)),
-        Ok(Progress::Partial) => assert!(data.len() < limits.total),
-        Ok(Progress::Complete) => {
+        Ok(HeadProgress::Partial) => assert!(data.len() < limits.total),
+        Ok(HeadProgress::Complete) => {
             assert!(head.len <= data.len() && head.len <= limits.total && head.fields.len() <= limits.fields);
             for field in &head.fields {
                 assert!(!field.name.is_empty() && field.value.end() <= head.len);

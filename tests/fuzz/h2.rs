@@ -1,6 +1,6 @@
 //! What holds of every input to the codecs of HTTP/2.
 
-use webserv::http::h2::connection::{Connection, Event, Limits, ReadStep};
+use webserv::http::h2::connection::{Connection, ConnectionLimits, Event, ReadStep};
 use webserv::http::h2::frame::PREFACE;
 use webserv::http::h2::hpack::{Block, Bounds, Decoder, encode};
 use webserv::util::span::Span;
@@ -17,7 +17,7 @@ enum Came {
 pub fn frames(data: &[u8]) {
     let bytes = [&PREFACE[..], data].concat();
     let run = |cuts: &[usize]| {
-        let mut connection = Connection::new(Limits::default(), 0);
+        let mut connection = Connection::new(ConnectionLimits::default(), 0);
         let (mut at, mut came, mut out) = (0, Vec::new(), Vec::new());
         for &cut in cuts {
             loop {

@@ -2,7 +2,7 @@
 
 use super::splits;
 use webserv::http::field_syntax::is_token;
-use webserv::http::h1::response::{Dialect, Ending, Progress, RequestContext, ResponseHead};
+use webserv::http::h1::response::{Dialect, Ending, RequestContext, ResponseHead, ResponseHeadProgress};
 use webserv::http::proxy_protocol as proxy;
 
 /// The longest head that is taken.
@@ -27,15 +27,15 @@ pub fn cgi(data: &[u8]) {
     }
 }
 
-/// Verdict and contents do not depend on the reads, spans lie inside, and no field can be split by another reader. None: it is
-/// not complete, or refused.
+/// Verdict and contents do not depend on the reads, spans lie inside, and no field can be split by another reader.
+/// None: it is not complete, or refused.
 fn response_head(data: &[u8], asked: RequestContext) -> Option<ResponseHead> {
     let run = |cuts: &[usize]| {
         let mut response = ResponseHead::default();
-        let mut result = Ok(Progress::Partial);
+        let mut result = Ok(ResponseHeadProgress::Partial);
         for &cut in cuts {
             result = response.parse(&data[..cut], LIMIT, asked);
-            if result != Ok(Progress::Partial) {
+            if result != Ok(ResponseHeadProgress::Partial) {
                 break;
             }
         }
@@ -45,14 +45,14 @@ fn response_head(data: &[u8], asked: RequestContext) -> Option<ResponseHead> {
     for cuts in splits(data) {
         let (verdict, response) = run(&cuts);
         assert_eq!(verdict, result);
-        if result == Ok(Progress::Complete) {
+        if result == Ok(ResponseHeadProgress::Complete) {
             assert_eq!(
                 (response.len, response.status, response.ending, response.keep_alive, response.fields),
                 (whole.len, whole.status, whole.ending, whole.keep_alive, whole.fields.clone())
             );
         }
     }
-    if result != Ok(Progress::Complete) {
+    if result != Ok(ResponseHeadProgress::Complete) {
         return None;
     }
     assert!((100..1000).contains(&whole.status) && whole.len <= LIMIT.min(data.len()));
@@ -68,12 +68,12 @@ pub fn proxy_protocol(data: &[u8]) {
     let whole = proxy::parse(data);
     for end in 0..data.len() {
         match proxy::parse(&data[..end]) {
-            Ok(proxy::Progress::Partial) => {}
+            Ok(proxy::ProxyHeaderProgress::Partial) => {}
             Ok(complete) => assert_eq!(whole.as_ref(), Ok(&complete), "after {end} bytes"),
             Err(_) => assert!(whole.is_err(), "refused after {end} bytes"),
         }
     }
-    if let Ok(proxy::Progress::Complete(len, header)) = whole {
+    if let Ok(proxy::ProxyHeaderProgress::Complete(len, header)) = whole {
         assert!(len > 0 && len <= data.len());
         for name in ["alpn", "authority", "unique_id", "ssl", "ssl_verify", "ssl_cn", "ssl_0x21", "netns", "0xea"] {
             let value = header.as_ref().and_then(|header| header.tlv(name));

@@ -199,8 +199,8 @@ fn an_answer_costs_as_many_system_calls_as_the_table_says() {
     }
 }
 
-/// The wait, recv, one look each at the directory and the name, open, write, fstat for the ETag, rename, close, send. On a
-/// file system of this machine nothing more can be learnt by a second descriptor that is closed.
+/// The wait, recv, one look each at the directory and the name, open, write, fstat for the ETag, rename, close, send.
+/// On a file system of this machine nothing more can be learnt by a second descriptor that is closed.
 #[test]
 fn a_small_file_that_replaces_another_takes_ten_system_calls() {
     let strace = Command::new("strace").args(["-o", "/dev/null", "true"]).stderr(Stdio::null()).status();

@@ -14,6 +14,8 @@ const LAYERS: [&str; 15] = [
 
 /// Lines of a file that are not blank, its tests with the rest.
 const LINES: usize = 500;
+/// Columns of a line of comment.
+const COLUMNS: usize = 120;
 /// Files that are one table, which is as long as it is.
 const TABLES: [&str; 1] = ["config/known.rs"];
 
@@ -239,6 +241,21 @@ fn every_file_says_what_lives_there_and_stays_short() {
         }
     }
     report("files", &found);
+}
+
+/// As rustfmt wraps code (`max_width`); it leaves comments as they are. Rows of tables cannot be wrapped.
+#[test]
+fn comments_are_not_longer_than_a_line_of_code() {
+    let mut found = Vec::new();
+    for source in ["src", "tests"].into_iter().flat_map(below) {
+        for (at, line) in source.text.lines().enumerate() {
+            let comment = line.trim_start();
+            if comment.starts_with("//") && !comment.starts_with("//! |") && line.chars().count() > COLUMNS {
+                found.push(format!("{}:{}", source.path, at + 1));
+            }
+        }
+    }
+    report("comments of more than 120 columns", &found);
 }
 
 #[test]

@@ -1,10 +1,11 @@
-//! What is made of the handbook's chapters, `www/handbook/*.html`, which are written by hand: Markdown for readers of the
-//! repository, what the search box finds, and the links from each to the others. Knows the elements that the chapters use, and
-//! fails on others.
+//! What is made of the handbook's chapters, `www/handbook/*.html`, which are written by hand: Markdown for readers of
+//! the repository, what the search box finds, and the links from each to the others. Knows the elements that the
+//! chapters use, and fails on others.
 
 use std::fmt::Write;
 
-/// Chapters that are written by hand, in the order of the handbook: file, name in the links, Markdown. The first is its index.
+/// Chapters that are written by hand, in the order of the handbook: file, name in the links, Markdown. The first is its
+/// index.
 pub const CHAPTERS: [(&str, &str, &str); 6] = [
     ("index", "First steps", "docs/first-steps.md"),
     ("uploads", "Uploads", "docs/uploads.md"),

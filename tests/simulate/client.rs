@@ -1,6 +1,6 @@
 //! A client: a non-blocking socket, a plan of what it will send, and a judge of what it receives. The judge is strict
-//! while the client behaves: one answer to each request, in order, whole; and lenient where the client spoiled its bytes
-//! or the clock jumped: what arrives must still be HTTP.
+//! while the client behaves: one answer to each request, in order, whole; and lenient where the client spoiled its
+//! bytes or the clock jumped: what arrives must still be HTTP.
 
 use crate::request::{Body, Keep, LIVE, Owed, Request};
 use crate::rng::Rng;
@@ -267,7 +267,8 @@ impl Client {
     /// Says that no more will be sent. What is half sent is never answered, or with an error.
     pub fn half_close(&mut self) {
         if !self.half_closed && !self.over {
-            // The end is bytes there: a server that has closed answers them with a reset, which may destroy what it said.
+            // The end is bytes there: a server that has closed answers them with a reset, which may destroy what it
+            // said.
             if let Some((outbox, _)) = &self.scrambled
                 && (!self.wild || !outbox.is_empty() || socket::send(self.fd.as_fd(), &END, More::No) != Ok(END.len()))
             {

@@ -69,8 +69,8 @@ impl H2Client {
 
     fn reset(&mut self, id: u32, code: u32) {
         let Some(stream) = self.streams.get(&id) else { return };
-        // No more of a body is wanted behind its answer; a malformed request is reset for that behind its 400; and one may
-        // be refused whose place a reset one still has.
+        // No more of a body is wanted behind its answer; a malformed request is reset for that behind its 400; and one
+        // may be refused whose place a reset one still has.
         let is_right = match code {
             0 => stream.owed.ended,
             1 => stream.owed.ended && stream.owed.status == Some(400),

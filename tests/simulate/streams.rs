@@ -1,6 +1,6 @@
-//! A client of HTTP/2: a non-blocking socket, streams that it opens, feeds, resets and orders as it likes, windows that it
-//! opens and shuts, and a judge of what comes. Strict while the client behaves and the clock stands: every stream has its
-//! one right answer, whole, within its windows; lenient once bytes were spoiled or the clock jumped.
+//! A client of HTTP/2: a non-blocking socket, streams that it opens, feeds, resets and orders as it likes, windows that
+//! it opens and shuts, and a judge of what comes. Strict while the client behaves and the clock stands: every stream
+//! has its one right answer, whole, within its windows; lenient once bytes were spoiled or the clock jumped.
 
 use crate::request::{OFTEN, noise};
 use crate::rng::Rng;
@@ -53,8 +53,8 @@ impl Stream {
     }
 }
 
-/// What is known of a client that has gone: answers it saw; uploads whose end it did not wait for; others, and whether they
-/// were stored.
+/// What is known of a client that has gone: answers it saw; uploads whose end it did not wait for; others, and whether
+/// they were stored.
 pub struct Left {
     pub answers: usize,
     pub cut: Vec<(String, Vec<u8>)>,

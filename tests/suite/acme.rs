@@ -49,8 +49,8 @@ impl Place {
         Place { acme: place(), management: place(), dns: place() }
     }
 
-    /// Pebble, which looks for challenges at these ports of this machine. `accounts`: keys of accounts that it knows and
-    /// without which it takes none.
+    /// Pebble, which looks for challenges at these ports of this machine. `accounts`: keys of accounts that it knows
+    /// and without which it takes none.
     fn start(&self, dir: &Path, plain: u16, secure: u16, accounts: Value) -> Option<(Running, Running)> {
         let config = json!({ "pebble": {
             "listenAddress": self.acme.to_string(), "managementListenAddress": self.management.to_string(),

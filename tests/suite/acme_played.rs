@@ -13,7 +13,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-/// An answer that is given once, instead of what the authority does: what is asked for, the status, more fields, the body.
+/// An answer that is given once, instead of what the authority does: what is asked for, the status, more fields, the
+/// body.
 type Fault = (&'static str, u16, &'static str, &'static str);
 
 /// What the authority was asked, and is about to do.

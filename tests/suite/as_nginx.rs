@@ -1,4 +1,5 @@
-//! Kinds of answers in which nginx is right and webserv once was not, each by its symptom. All of it holds for nginx too.
+//! Kinds of answers in which nginx is right and webserv once was not, each by its symptom. All of it holds for nginx
+//! too.
 
 use crate::harness::{Server, Setup, binary, http, on_nginx, server};
 use std::process::Command;

@@ -1,4 +1,5 @@
-//! What testers try on CGI: programs that misbehave, headers that are odd, and what the environment must say (RFC 3875).
+//! What testers try on CGI: programs that misbehave, headers that are odd, and what the environment must say (RFC
+//! 3875).
 
 use crate::harness::{Server, Table, eventually, ours, server, skip_on_nginx};
 use crate::strace::Strace;

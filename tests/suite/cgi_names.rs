@@ -1,5 +1,5 @@
-//! Which files are programs, and which part of a URI is PATH_INFO: a program's own name has to belong to the location of the
-//! URI, whatever `if`, rewrite or named location is on the way.
+//! Which files are programs, and which part of a URI is PATH_INFO: a program's own name has to belong to the location
+//! of the URI, whatever `if`, rewrite or named location is on the way.
 
 use crate::harness::{Server, server, skip_on_nginx};
 

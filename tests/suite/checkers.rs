@@ -1,5 +1,5 @@
-//! What looks at a configuration leaves the machine as it was: every command but the one that serves, with a configuration
-//! for which serving makes files.
+//! What looks at a configuration leaves the machine as it was: every command but the one that serves, with a
+//! configuration for which serving makes files.
 
 use crate::harness::{Setup, on_nginx, skipped};
 use crate::os;

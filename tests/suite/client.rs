@@ -1,5 +1,6 @@
 //! A small, strict, raw HTTP/1.x client: it sends exactly the bytes it is given and refuses every answer that is not
-//! well formed (bare CR or LF, a name that is no token, two lengths, bad chunk framing). It knows nothing of the server.
+//! well formed (bare CR or LF, a name that is no token, two lengths, bad chunk framing). It knows nothing of the
+//! server.
 
 use crate::os;
 use crate::over_tls;

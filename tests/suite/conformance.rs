@@ -1,10 +1,11 @@
-//! The rules of RFC 9112 and RFC 9110 that a server can be seen to follow, section by section: `tests/conformance/*.rows`
-//! are read when the test runs.
+//! The rules of RFC 9112 and RFC 9110 that a server can be seen to follow, section by section:
+//! `tests/conformance/*.rows` are read when the test runs.
 //!
 //! A line that begins with a section's number and has no `|` heads the rows below it. A row is four columns, with ` | `
 //! between them: `both` (nginx does it too) or `ours: REASON`, the rule, the bytes that are sent, and what comes back.
-//! `¶` is CRLF, `\xHH` a byte, `{H}` a Host line, `{LONG}` 40 000 letters; `{E}` is the ETag of `/f`, `{S}` when it was changed, `{O}` and `{L}`
-//! a second before and after. What comes back are the answers in order, `;` between them, then `closed` or `open`:
+//! `¶` is CRLF, `\xHH` a byte, `{H}` a Host line, `{LONG}` 40 000 letters; `{E}` is the ETag of `/f`, `{S}` when it was
+//! changed, `{O}` and `{L}` a second before and after. What comes back are the answers in order, `;` between them, then
+//! `closed` or `open`:
 //!
 //! ```text
 //! 200 body=0123456789; closed     a status (or several, `400/501`), and what must hold of it

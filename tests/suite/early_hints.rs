@@ -1,5 +1,5 @@
-//! Early hints (103) of upstreams: passed on, over both protocols, where `early_hints` asks for it, and before the response
-//! is there.
+//! Early hints (103) of upstreams: passed on, over both protocols, where `early_hints` asks for it, and before the
+//! response is there.
 
 use crate::harness::{Server, http};
 use crate::http2::client::H2;

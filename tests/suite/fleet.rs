@@ -1,5 +1,5 @@
-//! Several instances behind a load balancer, as docs/fleet.md has it: they are restarted one after the other under load,
-//! and no request is lost.
+//! Several instances behind a load balancer, as docs/fleet.md has it: they are restarted one after the other under
+//! load, and no request is lost.
 
 use crate::client::{Client, Response};
 use crate::harness::{Setup, eventually, http, noise, on_nginx, skipped};

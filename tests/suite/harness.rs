@@ -30,8 +30,8 @@ pub fn server(block: &str) -> Setup {
     ))
 }
 
-/// Copies a binary so that every user may start it. By a process of its own: a child of another test would hold the open
-/// file, and what is open for writing cannot be started (ETXTBSY).
+/// Copies a binary so that every user may start it. By a process of its own: a child of another test would hold the
+/// open file, and what is open for writing cannot be started (ETXTBSY).
 pub fn copy_for_all(binary: &Path, copy: &Path) {
     let copied = Command::new("install").args(["-m", "755"]).args([binary, copy]).status();
     assert!(copied.is_ok_and(|status| status.success()), "{} cannot be copied", binary.display());

@@ -8,6 +8,7 @@
 // A row of a table is a tuple that is read once, next to its values.
 #![allow(clippy::type_complexity)]
 
+// What tests are written with: the server, clients, upstreams, tables.
 mod cgi;
 mod cgi_cases;
 mod cgi_names;
@@ -24,6 +25,8 @@ mod strace;
 mod table;
 mod upstream;
 
+// The tests, one module per subject. A new test goes where its directive or feature is already; a new feature gets a
+// module of its name.
 mod acme;
 mod acme_played;
 mod as_nginx;

@@ -1,5 +1,5 @@
-//! What a newcomer runs into before the first page is served: a port that is taken, a directory that is not there, a word
-//! that is no command. Each message names the line and what would help.
+//! What a newcomer runs into before the first page is served: a port that is taken, a directory that is not there, a
+//! word that is no command. Each message names the line and what would help.
 
 use crate::checkers::said;
 use crate::harness::{Setup, on_nginx};

@@ -239,8 +239,8 @@ impl Drop for Tmpfs {
     }
 }
 
-/// A port of 127.0.0.1 that is bound and not listened on: connecting to it is refused, and the kernel gives it to no other socket. A
-/// server may take it while it is held, for it is bound as servers bind (SO_REUSEADDR).
+/// A port of 127.0.0.1 that is bound and not listened on: connecting to it is refused, and the kernel gives it to no
+/// other socket. A server may take it while it is held, for it is bound as servers bind (SO_REUSEADDR).
 pub fn reserve() -> io::Result<(OwnedFd, SocketAddr)> {
     let check = |result: libc::c_int| if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) };
     // SAFETY: takes integers, gives a new descriptor or -1.

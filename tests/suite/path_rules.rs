@@ -1,5 +1,5 @@
-//! The rules of a location hold for every way into it: for whatever a form brings, a COPY or MOVE reads or writes, and a
-//! tree holds.
+//! The rules of a location hold for every way into it: for whatever a form brings, a COPY or MOVE reads or writes, and
+//! a tree holds.
 
 mod other_uris;
 
@@ -290,8 +290,8 @@ fn a_tree_deeper_than_a_path_may_be_long_is_judged_whole() {
     }
 }
 
-/// Files that come into a tree while it goes: what may not be removed there stays, and what was answered with success is
-/// there or was removed as all the rest.
+/// Files that come into a tree while it goes: what may not be removed there stays, and what was answered with success
+/// is there or was removed as all the rest.
 #[test]
 fn what_comes_into_a_tree_that_is_being_removed_is_judged_too() {
     if skip_on_nginx("it judges the request's own URI only") {

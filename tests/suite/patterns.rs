@@ -1,5 +1,5 @@
-//! Patterns, wherever the configuration has one: they mean what PCRE2 says, on bytes, and one that gives up lets nothing
-//! pass.
+//! Patterns, wherever the configuration has one: they mean what PCRE2 says, on bytes, and one that gives up lets
+//! nothing pass.
 
 use crate::harness::{http, skip_on_nginx};
 

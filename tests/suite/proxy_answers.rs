@@ -1,5 +1,5 @@
-//! What the client gets of an upstream's answer: ranges cut out here, cookies, trailers, and every filter that also works
-//! on files: compression, charsets, header lines, conditions, rates.
+//! What the client gets of an upstream's answer: ranges cut out here, cookies, trailers, and every filter that also
+//! works on files: compression, charsets, header lines, conditions, rates.
 
 mod odd_heads;
 

@@ -1,5 +1,5 @@
-//! Responses that come faster than their clients take them, black-box: the upstream is free at once, and what it sent waits
-//! in a temporary file.
+//! Responses that come faster than their clients take them, black-box: the upstream is free at once, and what it sent
+//! waits in a temporary file.
 
 use crate::client::LIMIT;
 use crate::harness::{BOTH, Server, Table, eventually, noise, ours};

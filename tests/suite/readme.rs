@@ -238,8 +238,8 @@ fn shell(setup: &Setup, command: &str) -> (bool, String) {
     (out.status.success(), String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).into_owned())
 }
 
-/// What is run of a line of the README that begins with `webserv`, in a checkout's copy; None: it wants a server that runs, an
-/// editor or a file.
+/// What is run of a line of the README that begins with `webserv`, in a checkout's copy; None: it wants a server that
+/// runs, an editor or a file.
 fn runnable(line: &str) -> Option<String> {
     let command = line.split("  ").next().filter(|command| command.starts_with("webserv "))?;
     let serves = command.contains("~/");

@@ -1,4 +1,5 @@
-//! Commands that read logs and other servers' configurations: `explain --log`, `diff`, `check-nginx`. Nothing is started.
+//! Commands that read logs and other servers' configurations: `explain --log`, `diff`, `check-nginx`. Nothing is
+//! started.
 
 mod joined;
 

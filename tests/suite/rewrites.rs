@@ -1,4 +1,5 @@
-//! rewrite, if, set, map and geo: what they make of a request. Each has its own server, so that one cannot hide another.
+//! rewrite, if, set, map and geo: what they make of a request. Each has its own server, so that one cannot hide
+//! another.
 
 use crate::harness::{BOTH, Table, http};
 

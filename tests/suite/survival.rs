@@ -314,7 +314,8 @@ fn bodies_in_files_take_the_descriptors_of_cached_files() {
     }
 }
 
-/// Starts the server by a shell that does something before: whether a request is answered 200, or what it says at its end.
+/// Starts the server by a shell that does something before: whether a request is answered 200, or what it says at its
+/// end.
 fn outcome_after(before: &str) -> Result<u16, String> {
     let reserved = os::reserve().expect("a free port");
     let port = reserved.1.port();

@@ -31,7 +31,8 @@ pub fn openssl(args: &[&str]) -> bool {
     }
 }
 
-/// A certificate `conf/NAME.crt` with key `conf/NAME.key` in the directory, signed by itself. False: there is no openssl.
+/// A certificate `conf/NAME.crt` with key `conf/NAME.key` in the directory, signed by itself. False: there is no
+/// openssl.
 pub fn certificate(dir: &Path, name: &str, kind: &str) -> bool {
     std::fs::create_dir_all(dir.join("conf")).expect("a directory");
     let path = |end: &str| dir.join(format!("conf/{name}.{end}")).to_string_lossy().into_owned();

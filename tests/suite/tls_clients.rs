@@ -86,7 +86,8 @@ const ask = (agent, method, path, headers, body) => new Promise((done, fail) => 
 })();
 "#;
 
-/// A server, and what a program prints that is run with its URL and the certificate to trust. None: it is not installed.
+/// A server, and what a program prints that is run with its URL and the certificate to trust. None: it is not
+/// installed.
 fn run(program: &[&str], file: &str, source: &str) -> Option<(Server, String)> {
     let setup = http(
         "server {

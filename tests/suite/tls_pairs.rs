@@ -1,5 +1,5 @@
-//! Certificates and keys as `-t` judges them: pairs that cannot serve are errors, those that will not do for long or for
-//! every name are warned of.
+//! Certificates and keys as `-t` judges them: pairs that cannot serve are errors, those that will not do for long or
+//! for every name are warned of.
 
 use crate::harness::http;
 use crate::tls::{certificate, openssl};

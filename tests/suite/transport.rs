@@ -1,7 +1,7 @@
 //! The same requests over a second transport, which debug builds speak with clients of 127.88.0.0/16
 //! (`webserv::conn::transport::scrambled`): bytes in frames, decoded and encoded through buffers, in short pieces.
-//! `TEST_TRANSPORT=scrambled cargo test --test suite http1` runs other parts of the suite over it, `TEST_TRANSPORT=tls …` over
-//! TLS (`over_tls`), `TEST_TRANSPORT=http2 …` as streams of HTTP/2 (`over_http2`).
+//! `TEST_TRANSPORT=scrambled cargo test --test suite http1` runs other parts of the suite over it, `TEST_TRANSPORT=tls
+//! …` over TLS (`over_tls`), `TEST_TRANSPORT=http2 …` as streams of HTTP/2 (`over_http2`).
 
 use crate::client::Client;
 use crate::harness::{Server, http, noise, skip_on_nginx};
@@ -63,8 +63,8 @@ impl Stream {
         }
     }
 
-    /// Sends what goes before the handshake together with its first message, in pieces that end at each of `cuts`. False:
-    /// there is no handshake, and nothing was sent.
+    /// Sends what goes before the handshake together with its first message, in pieces that end at each of `cuts`.
+    /// False: there is no handshake, and nothing was sent.
     pub fn introduce(&mut self, header: &[u8], cuts: &[usize]) -> Result<bool> {
         let Layer::Tls(tls) = &mut self.layer else { return Ok(false) };
         let bytes = [header, &tls.hello()?].concat();

@@ -1,5 +1,5 @@
-//! Every rule of uploads against every way that a file can come in: what one way refuses, all refuse, and nothing of it is
-//! left. Each way is shown to work with what the rules allow.
+//! Every rule of uploads against every way that a file can come in: what one way refuses, all refuse, and nothing of it
+//! is left. Each way is shown to work with what the rules allow.
 
 use crate::client::Response;
 use crate::harness::{Server, Table, ours, skip_on_nginx};

@@ -1,5 +1,5 @@
-//! uwsgi_pass, scgi_pass and fastcgi_pass to a real application server: uWSGI with a program in Python, which speaks all
-//! three.
+//! uwsgi_pass, scgi_pass and fastcgi_pass to a real application server: uWSGI with a program in Python, which speaks
+//! all three.
 
 use crate::harness::{BOTH, Setup, Table, eventually, noise, server};
 use crate::table::skipped;

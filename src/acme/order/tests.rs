@@ -53,7 +53,11 @@ fn order(status: &str) -> Response {
 }
 
 /// Plays the responses in order. Returns the requests as `METHOD target` or `wait`, and the outcome.
-fn play(terms: &Terms, account: &mut Account, answers: Vec<Response>) -> (Vec<String>, Result<String, Failure>, Order) {
+fn play(
+    terms: &Terms,
+    account: &mut Account,
+    answers: Vec<Response>,
+) -> (Vec<String>, Result<String, AcmeFailure>, Order) {
     let mut order = Order::new(vec!["a.test".into()], b"csr".to_vec(), None);
     let mut asked = Vec::new();
     let mut answers = answers.into_iter();

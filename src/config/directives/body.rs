@@ -8,11 +8,11 @@ use crate::config::context::{Args, Contexts};
 use crate::config::fault::{Fault, Outcome};
 use crate::config::model::Settings;
 use crate::config::row::{Effect, Row, row};
-use crate::config::settings::body::{Body, InFileOnly, TempPath};
+use crate::config::settings::body::{BodySettings, InFileOnly, TempPath};
 use crate::config::value;
 use std::rc::Rc;
 
-fn body(s: &mut Settings) -> &mut Body {
+fn body(s: &mut Settings) -> &mut BodySettings {
     Rc::make_mut(&mut s.body)
 }
 

@@ -4,7 +4,7 @@ use crate::config::ast::{Directive, Word};
 use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
 use crate::config::fault::{Fault, Outcome};
-use crate::config::model::Content;
+use crate::config::model::ContentHandler;
 use crate::config::row::{Effect, Row, row};
 use crate::config::settings::cgi::{Cgi, Interpreter};
 use std::rc::Rc;
@@ -114,7 +114,7 @@ fn pass(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
         return Ok(());
     }
     s.own.interpreter = interpreter(&d.args[0])?;
-    s.own.content = Content::Cgi;
+    s.own.content = ContentHandler::Cgi;
     Ok(())
 }
 

@@ -7,12 +7,12 @@ use crate::config::context::{Args, Contexts};
 use crate::config::fault::{Fault, Outcome};
 use crate::config::model::Settings;
 use crate::config::row::{Effect, HS, HSLI, Row, row};
-use crate::config::settings::client::{Client, KeepaliveDisable, Lingering};
+use crate::config::settings::client::{ClientSettings, KeepaliveDisable, Lingering};
 use crate::config::template::Template;
 use crate::config::value::Size;
 use std::rc::Rc;
 
-fn client(s: &mut Settings) -> &mut Client {
+fn client(s: &mut Settings) -> &mut ClientSettings {
     Rc::make_mut(&mut s.client)
 }
 

@@ -18,19 +18,19 @@ use crate::config::pattern::{Case, Pattern};
 use crate::config::row::{Effect, Row, row};
 use crate::config::settings::gateway::Param;
 use crate::config::settings::programs;
-use crate::config::settings::proxy::{NextUpstream, Proxy};
+use crate::config::settings::proxy::{NextUpstream, ProxySettings};
 use crate::util::bytes::begins_with;
 use std::rc::Rc;
 
-pub(super) fn fastcgi(s: &mut Settings) -> &mut Proxy {
+pub(super) fn fastcgi(s: &mut Settings) -> &mut ProxySettings {
     Rc::make_mut(&mut s.fastcgi)
 }
 
-pub(super) fn scgi(s: &mut Settings) -> &mut Proxy {
+pub(super) fn scgi(s: &mut Settings) -> &mut ProxySettings {
     Rc::make_mut(&mut s.scgi)
 }
 
-pub(super) fn uwsgi(s: &mut Settings) -> &mut Proxy {
+pub(super) fn uwsgi(s: &mut Settings) -> &mut ProxySettings {
     Rc::make_mut(&mut s.uwsgi)
 }
 

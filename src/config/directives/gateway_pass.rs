@@ -4,7 +4,7 @@ use crate::config::ast::Directive;
 use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
 use crate::config::fault::{Fault, Outcome};
-use crate::config::model::Content;
+use crate::config::model::ContentHandler;
 use crate::config::row::{Effect, Row, row};
 use crate::config::settings::proxy_pass::{Pass, Protocol, To};
 use crate::config::upstream_url::Url;
@@ -58,6 +58,6 @@ fn pass(protocol: Protocol, s: &mut Scope, b: &mut Build, d: &Directive) -> Outc
     };
     let is_secure = matches!(&to, To::Fixed { url, .. } if Url::of(protocol, url).is_ok_and(|url| url.is_secure));
     s.own.pass = Some(Rc::new(Pass { protocol, to, location: Box::default(), is_secure }));
-    s.own.content = Content::Proxy;
+    s.own.content = ContentHandler::Proxy;
     Ok(())
 }

@@ -7,14 +7,14 @@ use crate::config::context::{Args, Contexts};
 use crate::config::fault::{Fault, Outcome};
 use crate::config::model::{Level, Settings};
 use crate::config::row::{Effect, Row, row};
-use crate::config::settings::limits::{ConnectionLimit, Counts, Limits, RequestLimit, Zone};
+use crate::config::settings::limits::{ConnectionLimit, Counts, LimitSettings, RequestLimit, Zone};
 use crate::config::value::Size;
 use std::rc::Rc;
 
 /// The minimum zone size, as in nginx (8 pages).
 const LEAST: u64 = 32 << 10;
 
-fn limits(s: &mut Settings) -> &mut Limits {
+fn limits(s: &mut Settings) -> &mut LimitSettings {
     Rc::make_mut(&mut s.limits)
 }
 

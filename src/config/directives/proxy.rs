@@ -10,16 +10,16 @@ use crate::config::context::{Args, Contexts};
 use crate::config::fault::{Fault, Outcome};
 use crate::config::model::Settings;
 use crate::config::row::{Effect, Row, row};
-use crate::config::settings::proxy::{NextUpstream, Proxy};
+use crate::config::settings::proxy::{NextUpstream, ProxySettings};
 use crate::http::version::Version;
 use std::rc::Rc;
 
-pub(super) fn proxy(s: &mut Settings) -> &mut Proxy {
+pub(super) fn proxy(s: &mut Settings) -> &mut ProxySettings {
     Rc::make_mut(&mut s.proxy)
 }
 
 /// Selects a directive's settings.
-pub(super) type Of = fn(&mut Settings) -> &mut Proxy;
+pub(super) type Of = fn(&mut Settings) -> &mut ProxySettings;
 
 const HSL: Contexts = Contexts::HSL;
 

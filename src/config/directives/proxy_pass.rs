@@ -5,7 +5,7 @@ use crate::config::ast::Directive;
 use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
 use crate::config::fault::{Fault, Outcome};
-use crate::config::model::Content;
+use crate::config::model::ContentHandler;
 use crate::config::row::{Effect, Row, row};
 use crate::config::settings::proxy_pass::{Pass, Protocol, To};
 use crate::config::upstream_url::Url;
@@ -60,6 +60,6 @@ fn proxy_pass(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         to,
         location: if has_prefix { name.into() } else { Box::default() },
     }));
-    s.own.content = Content::Proxy;
+    s.own.content = ContentHandler::Proxy;
     Ok(())
 }

@@ -12,7 +12,7 @@ use crate::config::fault::{Fault, Outcome};
 use crate::config::pattern::{Case, Pattern};
 use crate::config::row::{Effect, Row, row};
 use crate::config::settings::list::List;
-use crate::config::settings::proxy::{CookieFlags, From, Ignore, Proxy, Redirect, Rewrite};
+use crate::config::settings::proxy::{CookieFlags, From, Ignore, ProxySettings, Redirect, Rewrite};
 use crate::config::settings::proxy_pass::{Protocol, To};
 use crate::config::suggest;
 use std::rc::Rc;
@@ -174,7 +174,7 @@ pub(super) fn names(
     s: &mut Scope,
     _: &mut Build,
     d: &Directive,
-    place: fn(&mut Proxy) -> &mut Names,
+    place: fn(&mut ProxySettings) -> &mut Names,
 ) -> Outcome {
     place(of(&mut s.settings)).add(s.first, d.args[0].bytes().to_ascii_lowercase().into());
     Ok(())
@@ -210,7 +210,7 @@ fn cookie(
     b: &mut Build,
     d: &Directive,
     case: Case,
-    place: fn(&mut Proxy) -> &mut List<Rewrite>,
+    place: fn(&mut ProxySettings) -> &mut List<Rewrite>,
 ) -> Outcome {
     let rule = match (d.args[0].bytes(), d.args.len()) {
         (b"off", 1) => None,

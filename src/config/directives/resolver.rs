@@ -7,7 +7,7 @@ use crate::config::context::{Args, Contexts};
 use crate::config::fault::{Fault, Outcome};
 use crate::config::lookup;
 use crate::config::row::{Effect, Row, row};
-use crate::config::settings::resolver::Resolver;
+use crate::config::settings::resolver::ResolverSettings;
 use crate::config::value::Millis;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -63,9 +63,9 @@ fn resolver(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     Ok(())
 }
 
-fn parse(d: &Directive) -> Result<Rc<Resolver>, Fault> {
+fn parse(d: &Directive) -> Result<Rc<ResolverSettings>, Fault> {
     let mut servers = Vec::new();
-    let mut resolver = Resolver { servers: Box::default(), valid: None, ipv4: true, ipv6: true };
+    let mut resolver = ResolverSettings { servers: Box::default(), valid: None, ipv4: true, ipv6: true };
     for word in &d.args {
         let wrong = || Fault::new(word.span, format!("invalid parameter: {}", word.str()));
         let text = std::str::from_utf8(word.bytes()).map_err(|_| wrong())?;
@@ -135,7 +135,7 @@ fn server(text: &str) -> Option<Vec<SocketAddr>> {
 }
 
 /// The system's name servers (resolv.conf), for lookups without a configured resolver.
-pub fn of_system() -> Rc<Resolver> {
+pub fn of_system() -> Rc<ResolverSettings> {
     let text = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
     let lines = text.lines().filter_map(|line| line.trim().strip_prefix("nameserver"));
     let addresses = lines.filter_map(|line| line.trim().parse::<IpAddr>().ok());
@@ -143,5 +143,5 @@ pub fn of_system() -> Rc<Resolver> {
     if servers.is_empty() {
         servers.push(SocketAddr::from(([127, 0, 0, 1], 53)));
     }
-    Rc::new(Resolver { servers: servers.into(), valid: None, ipv4: true, ipv6: true })
+    Rc::new(ResolverSettings { servers: servers.into(), valid: None, ipv4: true, ipv6: true })
 }

@@ -4,7 +4,7 @@ use crate::config::ast::Directive;
 use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
 use crate::config::fault::{Fault, Outcome};
-use crate::config::model::Content;
+use crate::config::model::ContentHandler;
 use crate::config::row::{Effect, Row, SL, row};
 
 pub const ROWS: &[Row] = &[
@@ -14,7 +14,7 @@ pub const ROWS: &[Row] = &[
         Args::NONE,
         "",
         Effect::Many(|s, _, _| {
-            s.own.content = Content::EmptyGif;
+            s.own.content = ContentHandler::EmptyGif;
             Ok(())
         }),
         "The location answers with a transparent picture of one pixel, from memory.",
@@ -25,7 +25,7 @@ pub const ROWS: &[Row] = &[
         Args::NONE,
         "",
         Effect::Once(|s, _, _| {
-            s.own.content = Content::Health;
+            s.own.content = ContentHandler::Health;
             Ok(())
         }),
         "The location answers health checks of load balancers: 200 while the server takes requests, 503 from the moment `webserv -s drain` was given. `$draining` is 1 from then on, for conditions of one's own. nginx has nothing like it.",
@@ -50,7 +50,7 @@ pub const ROWS: &[Row] = &[
                 return Err(Fault::new(word.span, format!("unknown template \"{}\"", word.str()))
                     .help("prometheus all; shows every counter, there are no templates"));
             }
-            s.own.content = Content::Prometheus;
+            s.own.content = ContentHandler::Prometheus;
             Ok(())
         }),
         "The location answers with all counters in Prometheus's text format: `location = /metrics { prometheus all; }`. Names begin with webserv_; Angie's templates are not there. Let only those in who may see it.",
@@ -63,7 +63,7 @@ pub const ROWS: &[Row] = &[
         Args::range(0, 1),
         "",
         Effect::Many(|s, _, _| {
-            s.own.content = Content::StubStatus;
+            s.own.content = ContentHandler::StubStatus;
             Ok(())
         }),
         "The location answers with nginx's page of counters: connections, requests, and what connections are doing. Let only those in who may see it.",
@@ -84,6 +84,6 @@ fn api(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     }
     let id = u16::try_from(b.process.status_paths.len()).map_err(|_| Fault::new(d.name.span, "too many \"api\""))?;
     b.process.status_paths.push(path.into());
-    s.own.content = Content::Api(id);
+    s.own.content = ContentHandler::Api(id);
     Ok(())
 }

@@ -6,16 +6,16 @@ use crate::config::ast::Directive;
 use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
 use crate::config::fault::{Fault, Outcome};
-use crate::config::model::{Content, Settings};
+use crate::config::model::{ContentHandler, Settings};
 use crate::config::row::{Effect, Row, row};
-use crate::config::settings::proxy::{NextUpstream, Proxy};
+use crate::config::settings::proxy::{NextUpstream, ProxySettings};
 use crate::config::settings::proxy_pass::{Pass, Protocol, To};
 use crate::config::upstream_url::Url;
 use std::rc::Rc;
 
 const HSL: Contexts = Contexts::HSL;
 
-fn tunnel(s: &mut Settings) -> &mut Proxy {
+fn tunnel(s: &mut Settings) -> &mut ProxySettings {
     Rc::make_mut(&mut s.tunnel)
 }
 
@@ -121,7 +121,7 @@ fn pass(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         }
     };
     s.own.pass = Some(Rc::new(Pass { protocol: Protocol::Tunnel, to, location: Box::default(), is_secure: false }));
-    s.own.content = Content::Proxy;
+    s.own.content = ContentHandler::Proxy;
     Ok(())
 }
 

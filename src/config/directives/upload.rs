@@ -8,7 +8,7 @@ use crate::config::fault::Outcome;
 use crate::config::model::{Location, LocationKind, Settings, WriteArea};
 use crate::config::row::{Effect, Row, SL, row};
 use crate::config::settings::upload::{
-    Answer, Duplicate, Extensions, FileName, MinFree, NameRule, Quota, Serve, Store, Upload, VerifyDigest,
+    Answer, Duplicate, Extensions, FileName, MinFree, NameRule, Quota, Serve, Store, UploadSettings, VerifyDigest,
 };
 use crate::config::template::{Part, Template};
 use crate::config::value::{self, Mode, Size};
@@ -16,7 +16,7 @@ use crate::util::checkpoint;
 use crate::util::clean_path::clean;
 use std::rc::Rc;
 
-fn upload(s: &mut Settings) -> &mut Upload {
+fn upload(s: &mut Settings) -> &mut UploadSettings {
     Rc::make_mut(&mut s.upload)
 }
 
@@ -54,7 +54,7 @@ pub fn stores(named: impl Iterator<Item = Option<Box<[u8]>>>) -> Vec<Box<[u8]>> 
 }
 
 /// The directory of an upload_store, normalized; for a path with variables, the part before them.
-pub fn store_of(upload: &Upload) -> Option<Box<[u8]>> {
+pub fn store_of(upload: &UploadSettings) -> Option<Box<[u8]>> {
     let Store::Path(path) = &upload.store else { return None };
     Some(clean(path.directory()?)).filter(|path| !path.is_empty()).map(Box::from)
 }
@@ -275,8 +275,8 @@ mod tests {
         ];
         for (path, expected) in table {
             let template = Template::parse(path.as_bytes(), &mut Variables::default()).expect(path);
-            let upload = Upload { store: Store::Path(template), ..Upload::default() };
-            let stores = stores([&upload, &upload, &Upload::default()].into_iter().map(store_of));
+            let upload = UploadSettings { store: Store::Path(template), ..UploadSettings::default() };
+            let stores = stores([&upload, &upload, &UploadSettings::default()].into_iter().map(store_of));
             let found = stores.first().map(|store| String::from_utf8_lossy(store));
             assert_eq!((found.as_deref(), stores.len()), (expected, expected.iter().len()), "{path}");
         }

@@ -131,7 +131,7 @@ impl Build {
     ) -> LocationId {
         let id = LocationId(self.locations.len() as u32);
         let own = scope.own;
-        if own.content == Content::Proxy {
+        if own.content == ContentHandler::Proxy {
             let server = &mut self.servers[own.server.at()];
             match own.pass.as_ref().is_some_and(|pass| pass.protocol == Protocol::Tunnel) {
                 true => server.connects = true,

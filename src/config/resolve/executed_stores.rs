@@ -5,7 +5,7 @@
 
 use crate::config::ast::Span;
 use crate::config::ids::ServerId;
-use crate::config::model::{Content, Location, LocationKind, WriteArea};
+use crate::config::model::{ContentHandler, Location, LocationKind, WriteArea};
 use crate::config::settings::gateway::Gateway;
 use crate::config::settings::programs::{Role, role, runs_files};
 use crate::config::settings::proxy_pass::Protocol;
@@ -83,9 +83,9 @@ struct Program<'l> {
 fn programs(location: &Location) -> Vec<Program<'_>> {
     let protocol = location.pass.as_ref().map(|pass| pass.protocol);
     let gateway = match (&location.content, protocol) {
-        (Content::Cgi, _) => return own(location),
-        (Content::Files, _) if !location.settings.cgi.extensions.is_empty() => return own(location),
-        (Content::Proxy, Some(protocol @ (Protocol::FastCgi | Protocol::Scgi | Protocol::Uwsgi))) => {
+        (ContentHandler::Cgi, _) => return own(location),
+        (ContentHandler::Files, _) if !location.settings.cgi.extensions.is_empty() => return own(location),
+        (ContentHandler::Proxy, Some(protocol @ (Protocol::FastCgi | Protocol::Scgi | Protocol::Uwsgi))) => {
             (protocol, &location.settings.upstream(protocol).gateway)
         }
         _ => return Vec::new(),

@@ -135,8 +135,8 @@ impl Stability<'_> {
         Some(OpList { subject: Some(subject), ops, test: OpTest::Geos(geos) })
     }
 
-    /// The `geo` that decides whether an op does anything, where it does nothing by the default: the op, the variable, the
-    /// table. Only of the client's own address, which no op of the script changes.
+    /// The `geo` that decides whether an op does anything, where it does nothing by the default: the op, the variable,
+    /// the table. Only of the client's own address, which no op of the script changes.
     fn asked_geo(&self, at: usize, op: &Op) -> Option<(usize, u32, u32, &GeoTable)> {
         let (condition, variable) = asked_variable(op)?;
         let Some((_, Source::Geo(table))) = self.variables.defined.get(variable as usize) else { return None };
@@ -201,7 +201,8 @@ fn asked_variable(op: &Op) -> Option<(&Condition, u32)> {
     Some((condition, variable))
 }
 
-/// Whether a condition on a variable does not hold where that has its default. None: that is not known before a request.
+/// Whether a condition on a variable does not hold where that has its default. None: that is not known before a
+/// request.
 fn is_idle_by(condition: &Condition, default: &[u8]) -> Option<bool> {
     Some(match condition {
         Condition::Equal { right, negated, .. } => (right.constant()? == default) == *negated,

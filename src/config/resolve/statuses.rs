@@ -1,5 +1,5 @@
-//! The statuses of `return` and `error_page` as people write them, and how they are written here: for the help of a directive
-//! that is wrong already.
+//! The statuses of `return` and `error_page` as people write them, and how they are written here: for the help of a
+//! directive that is wrong already.
 
 use crate::config::ast::{Directive, Word};
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 #[derive(Clone, Debug, Default)]
-pub struct Body {
+pub struct BodySettings {
     pub in_file_only: InFileOnly,
     /// Accepted without effect: a body in memory is always one buffer.
     pub in_single_buffer: bool,

@@ -5,7 +5,7 @@ use crate::config::value::{Millis, Size};
 use crate::http::header::UnusualNames;
 
 #[derive(Clone, Debug)]
-pub struct Client {
+pub struct ClientSettings {
     /// 0: no limit.
     pub max_body_size: Size,
     pub header_buffer_size: Size,
@@ -53,16 +53,16 @@ pub enum Lingering {
     Always,
 }
 
-impl Client {
+impl ClientSettings {
     /// Which header fields with unusual names are accepted.
     pub fn unusual_names(&self) -> UnusualNames {
         UnusualNames { underscores: self.underscores, all: !self.ignore_invalid_headers }
     }
 }
 
-impl Default for Client {
-    fn default() -> Client {
-        Client {
+impl Default for ClientSettings {
+    fn default() -> ClientSettings {
+        ClientSettings {
             max_body_size: Size(1 << 20),
             header_buffer_size: Size(1 << 10),
             large_buffers: (4, Size(8 << 10)),

@@ -8,7 +8,7 @@ use crate::config::value::Size;
 use std::rc::Rc;
 
 #[derive(Clone, Debug)]
-pub struct Limits {
+pub struct LimitSettings {
     pub requests: List<RequestLimit>,
     pub request_status: u16,
     pub request_level: Level,
@@ -19,9 +19,9 @@ pub struct Limits {
     pub connection_dry_run: bool,
 }
 
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
+impl Default for LimitSettings {
+    fn default() -> LimitSettings {
+        LimitSettings {
             requests: List::default(),
             request_status: 503,
             request_level: Level::Error,
@@ -34,7 +34,7 @@ impl Default for Limits {
     }
 }
 
-impl Limits {
+impl LimitSettings {
     pub fn is_empty(&self) -> bool {
         self.requests.is_empty() && self.connections.is_empty()
     }

@@ -41,20 +41,20 @@ pub mod upstream;
 
 use self::access::Access;
 use self::auth::Auth;
-use self::body::Body;
+use self::body::BodySettings;
 use self::cgi::Cgi;
 use self::charset::Charset;
-use self::client::Client;
+use self::client::ClientSettings;
 use self::dav::Dav;
 use self::errors::Errors;
 use self::files::Files;
 use self::gzip::Gzip;
 use self::headers::Output;
 use self::http2::Http2;
-use self::limits::Limits;
+use self::limits::LimitSettings;
 use self::listing::Listing;
 use self::logs::Logging;
-use self::proxy::Proxy;
+use self::proxy::ProxySettings;
 use self::proxy_pass::Protocol;
 use self::proxy_ssl::ProxySsl;
 use self::realip::RealIp;
@@ -62,36 +62,36 @@ use self::referer::Referers;
 use self::resolver::NameLookup;
 use self::ssi::Ssi;
 use self::ssl::Ssl;
-use self::upload::Upload;
+use self::upload::UploadSettings;
 use std::rc::Rc;
 
 /// All inherited settings, by subject. Cloning shares them.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     pub files: Rc<Files>,
-    pub client: Rc<Client>,
-    pub body: Rc<Body>,
+    pub client: Rc<ClientSettings>,
+    pub body: Rc<BodySettings>,
     pub output: Rc<Output>,
     pub errors: Rc<Errors>,
     pub logs: Rc<Logging>,
     pub access: Rc<Access>,
     pub auth: Rc<Auth>,
-    pub limits: Rc<Limits>,
+    pub limits: Rc<LimitSettings>,
     pub referers: Rc<Referers>,
     pub charset: Rc<Charset>,
     pub gzip: Rc<Gzip>,
     pub http2: Rc<Http2>,
     pub dav: Rc<Dav>,
     pub listing: Rc<Listing>,
-    pub upload: Rc<Upload>,
-    pub proxy: Rc<Proxy>,
-    pub fastcgi: Rc<Proxy>,
-    pub scgi: Rc<Proxy>,
-    pub uwsgi: Rc<Proxy>,
-    pub tunnel: Rc<Proxy>,
+    pub upload: Rc<UploadSettings>,
+    pub proxy: Rc<ProxySettings>,
+    pub fastcgi: Rc<ProxySettings>,
+    pub scgi: Rc<ProxySettings>,
+    pub uwsgi: Rc<ProxySettings>,
+    pub tunnel: Rc<ProxySettings>,
     pub names: Rc<NameLookup>,
     pub cgi: Rc<Cgi>,
-    pub cgi_upstream: Rc<Proxy>,
+    pub cgi_upstream: Rc<ProxySettings>,
     pub realip: Rc<RealIp>,
     pub ssi: Rc<Ssi>,
     pub ssl: Rc<Ssl>,
@@ -103,7 +103,7 @@ pub struct Settings {
 
 impl Settings {
     /// The settings of the directives for an upstream protocol.
-    pub fn upstream(&self, protocol: Protocol) -> &Rc<Proxy> {
+    pub fn upstream(&self, protocol: Protocol) -> &Rc<ProxySettings> {
         match protocol {
             Protocol::Http1 => &self.proxy,
             Protocol::FastCgi => &self.fastcgi,

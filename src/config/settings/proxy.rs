@@ -44,7 +44,7 @@ pub enum Store {
 }
 
 #[derive(Clone, Debug)]
-pub struct Proxy {
+pub struct ProxySettings {
     /// proxy_set_header, names as written.
     pub set_headers: List<(Box<[u8]>, Template)>,
     /// In lower case.
@@ -71,7 +71,7 @@ pub struct Proxy {
     pub sized_at: Option<Span>,
     /// Maximum bytes written to a temporary file at once; None: as many as are read.
     pub temp_write_size: Option<Size>,
-    /// Maximum size of a temporary file; None: the default in [`Proxy::temp_most`].
+    /// Maximum size of a temporary file; None: the default in [`ProxySettings::temp_most`].
     pub temp_most: Option<Size>,
     /// The directory for temporary files; None: that of request bodies.
     pub temp: Option<Rc<TempPath>>,
@@ -203,9 +203,9 @@ pub enum From {
     Regex(Rc<Pattern>),
 }
 
-impl Default for Proxy {
-    fn default() -> Proxy {
-        Proxy {
+impl Default for ProxySettings {
+    fn default() -> ProxySettings {
+        ProxySettings {
             set_headers: List::default(),
             hide_headers: List::default(),
             pass_headers: List::default(),
@@ -249,7 +249,7 @@ impl Default for Proxy {
     }
 }
 
-impl Proxy {
+impl ProxySettings {
     /// Maximum size of a response's temporary file. 0: none is used.
     pub fn temp_most(&self) -> u64 {
         /// nginx's.

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 /// Name servers and their options.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Resolver {
+pub struct ResolverSettings {
     pub servers: Box<[SocketAddr]>,
     /// valid=: how long a response is cached, instead of its TTL.
     pub valid: Option<Millis>,
@@ -17,7 +17,7 @@ pub struct Resolver {
 /// Settings of name resolution for a level.
 #[derive(Clone, Debug)]
 pub struct NameLookup {
-    pub resolver: Option<Rc<Resolver>>,
+    pub resolver: Option<Rc<ResolverSettings>>,
     pub timeout: Millis,
 }
 

@@ -6,7 +6,7 @@ use crate::config::value::Size;
 use std::rc::Rc;
 
 #[derive(Clone, Debug)]
-pub struct Upload {
+pub struct UploadSettings {
     /// Whether DELETE removes a directory with its contents.
     pub delete_recursive: bool,
     /// The directory that deleted files are moved to; does not begin with a variable.
@@ -129,9 +129,9 @@ pub struct Extensions {
     pub denied: Vec<Box<[u8]>>,
 }
 
-impl Default for Upload {
-    fn default() -> Upload {
-        Upload {
+impl Default for UploadSettings {
+    fn default() -> UploadSettings {
+        UploadSettings {
             delete_recursive: false,
             trash: None,
             trash_shown: false,
@@ -158,7 +158,7 @@ impl Default for Upload {
     }
 }
 
-impl Upload {
+impl UploadSettings {
     /// The part of the trash's path before any variables.
     pub fn trash_directory(&self) -> Option<&[u8]> {
         match self.trash.as_ref()?.parts.first() {

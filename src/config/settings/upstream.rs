@@ -1,6 +1,6 @@
 //! Upstream groups. At request time `services::upstream_balance` picks servers and counts failures.
 
-use super::resolver::Resolver;
+use super::resolver::ResolverSettings;
 use crate::config::addr::PeerAddr;
 use crate::config::template::Template;
 use crate::config::value::Millis;
@@ -20,7 +20,7 @@ pub struct Upstream {
     pub keepalive: Keepalive,
     /// Servers whose addresses are looked up at request time.
     pub dynamic: Vec<Dynamic>,
-    pub resolver: Option<Rc<Resolver>>,
+    pub resolver: Option<Rc<ResolverSettings>>,
     pub resolver_timeout: Option<Millis>,
     /// The configured group, of one that was derived from it with the addresses that its names have now.
     pub base: Option<Rc<Upstream>>,

@@ -11,7 +11,7 @@ use crate::config::model::EndpointId;
 use crate::config::resolve::resolve;
 use crate::conn::endpoints::Endpoints;
 use crate::conn::io::{Budget, CloseReason};
-use crate::conn::upstream::pool::Backends;
+use crate::conn::upstream::pool::UpstreamConns;
 use crate::conn::{Pool, Watched};
 use crate::services::Services;
 use crate::services::logs::Logs;
@@ -69,7 +69,7 @@ impl World {
         // The files are old enough to be kept.
         cx.now.jump(60_000);
         cx.now.advance();
-        let pool = Pool::new(Backends::new(Rc::new(Epoll::new().expect("epoll_create1"))));
+        let pool = Pool::new(UpstreamConns::new(Rc::new(Epoll::new().expect("epoll_create1"))));
         let mut endpoints = Endpoints::default();
         endpoints.set(0, Some(EndpointId(0)), &[]);
         World { dir, cx, pool, endpoints }

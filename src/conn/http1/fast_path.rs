@@ -5,14 +5,14 @@
 //! Invariant: a connection whose responses are rendered has nothing else under way; they are sent in the same turn,
 //! or an exchange takes them over.
 
-use super::send_batch::{Answer, BATCH, SendBatch};
+use super::send_batch::{BATCH, BatchedResponse, SendBatch};
 use crate::config::model::EndpointId;
 use crate::conn::arrival::Arrival;
 use crate::conn::io::{CloseReason, Step};
 use crate::conn::timers::Timer;
 use crate::conn::transport::Transport;
 use crate::conn::transport::file_part::FilePart;
-use crate::conn::{Conn, State, Turn};
+use crate::conn::{Conn, ConnState, Turn};
 use crate::exchange::Exchange;
 use crate::exchange::access_log::{self, ClientFacts};
 use crate::exchange::accounts;
@@ -20,7 +20,7 @@ use crate::exchange::cacheable;
 use crate::exchange::send_queue::SHORT;
 use crate::services::Services;
 use crate::services::open_files::OpenFile;
-use crate::services::response_cache::Body;
+use crate::services::response_cache::CachedBody;
 use crate::sys::Errno;
 use crate::sys::socket::More;
 
@@ -56,7 +56,7 @@ pub fn answer(
     {
         return answered;
     }
-    let from = batch.answers.len();
+    let from = batch.responses.len();
     let mut closes = false;
     while !closes && answered.bytes < input.len() {
         let rest = input.get(answered.bytes..).unwrap_or_default();
@@ -67,10 +67,10 @@ pub fn answer(
             answered.next = cx.response_cache.mark_seen(hash).then_some(hash);
             break;
         };
-        let count = batch.answers.len() - from;
+        let count = batch.responses.len() - from;
         let requests = u64::from(conn.served.requests()) + count as u64 + 1;
         let start = batch.text.len();
-        let begun = batch.answers.get(from).map_or(start, |first| first.text.start);
+        let begun = batch.responses.get(from).map_or(start, |first| first.text.start);
         closes = !cached.keep_alive;
         // The last one says that the connection closes; what follows it is not a request.
         let ends =
@@ -79,7 +79,7 @@ pub fn answer(
             break;
         }
         // The file of a response is sent behind the text, so that no other response may follow or precede it.
-        if cached.body == Body::File && (count > 0 || len < rest.len()) {
+        if cached.body == CachedBody::File && (count > 0 || len < rest.len()) {
             break;
         }
         arrival.request(&mut cx.now);
@@ -90,11 +90,11 @@ pub fn answer(
             break;
         };
         budget.requests -= 1;
-        batch.answers.push(Answer { text: start..batch.text.len(), tail, cached });
+        batch.responses.push(BatchedResponse { text: start..batch.text.len(), tail, cached });
         answered.bytes += len;
     }
     if answered.bytes > 0 {
-        conn.state = State::PendingSend { from: from as u32, count: (batch.answers.len() - from) as u32 };
+        conn.state = ConnState::PendingSend { from: from as u32, count: (batch.responses.len() - from) as u32 };
     }
     answered
 }
@@ -102,24 +102,24 @@ pub fn answer(
 /// Sends the rendered responses, or leaves short ones for the end of the turn.
 pub fn send(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     let Turn { cx, pool, endpoints, budget, .. } = turn;
-    let State::PendingSend { from, count } = conn.state else { return Step::Again };
-    let answers = pool.send_batch.answers(from, count);
-    let text = pool.send_batch.text(answers);
-    let Some(last) = answers.last() else { return Step::Close(CloseReason::Bug) };
+    let ConnState::PendingSend { from, count } = conn.state else { return Step::Again };
+    let responses = pool.send_batch.responses(from, count);
+    let text = pool.send_batch.text(responses);
+    let Some(last) = responses.last() else { return Step::Close(CloseReason::Bug) };
     if budget.gather && last.tail.is_none() && text.len() < SHORT {
         return Step::Batched;
     }
     let end = if last.cached.keep_alive { More::No } else { More::Last };
     let sent = write(&mut conn.transport, text, last.tail.as_deref(), end, &mut cx.scratch);
     let Ok((of_text, of_tail)) = sent else {
-        log(conn, answers, Outcome::Unsent, cx);
+        log(conn, responses, Outcome::Unsent, cx);
         return Step::Close(CloseReason::ClientGone);
     };
     budget.moved(of_tail);
     let is_out = !conn.transport.has_unsent();
     if is_out && of_text == text.len() && last.tail.as_ref().is_none_or(|file| of_tail as u64 == file.stat.size) {
-        log(conn, answers, Outcome::Sent, cx);
-        conn.state = State::Idle;
+        log(conn, responses, Outcome::Sent, cx);
+        conn.state = ConnState::Idle;
         conn.arm(Timer::KeepAlive, cx.now.ms + last.cached.client.keepalive_timeout.0);
         let keep_alive = last.cached.keep_alive && !cx.quitting;
         pool.send_batch.done(from, count);
@@ -127,7 +127,7 @@ pub fn send(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     }
     // All but the last count as sent, as in any batch; an exchange is made for the last one, to send what is left.
     let (cached, mark) = (last.cached.clone(), text.len() - last.text.len());
-    log(conn, answers.split_last().map_or(&[], |(_, others)| others), Outcome::Sent, cx);
+    log(conn, responses.split_last().map_or(&[], |(_, others)| others), Outcome::Sent, cx);
     let Some(endpoint) = endpoints.find(conn.listener, conn.fd()) else {
         return Step::Close(CloseReason::NotListened);
     };
@@ -136,9 +136,9 @@ pub fn send(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     let mut active = conn.exchange(endpoint, (input, 0), cx, pool);
     let ex = &mut active.ex;
     cacheable::resume(ex, &cached);
-    let answers = pool.send_batch.answers(from, count);
-    ex.out.text().extend_from_slice(pool.send_batch.text(answers));
-    if let Some(file) = answers.last().and_then(|last| last.tail.as_ref()) {
+    let responses = pool.send_batch.responses(from, count);
+    ex.out.text().extend_from_slice(pool.send_batch.text(responses));
+    if let Some(file) = responses.last().and_then(|last| last.tail.as_ref()) {
         ex.out.push_file(file, 0, file.stat.size);
     }
     ex.out.began_at(mark as u64);
@@ -151,7 +151,7 @@ pub fn send(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     conn.arm(Timer::Send, cx.now.ms + cached.client.send_timeout.0);
     cx.stats.waiting -= 1;
     cx.stats.writing += 1;
-    conn.state = State::Active(active);
+    conn.state = ConnState::Active(active);
     Step::Again
 }
 
@@ -180,14 +180,14 @@ fn write(
 
 /// Responses that were rendered go before those that the exchange will make.
 pub fn hand_over(conn: &mut Conn, ex: &mut Exchange, cx: &mut Services, batch: &mut SendBatch) {
-    let State::PendingSend { from, count } = conn.state else { return };
-    let answers = batch.answers(from, count);
-    log(conn, answers, Outcome::Sent, cx);
+    let ConnState::PendingSend { from, count } = conn.state else { return };
+    let responses = batch.responses(from, count);
+    log(conn, responses, Outcome::Sent, cx);
     ex.client.requests = u64::from(conn.served.requests()) + 1;
-    ex.out.text().extend_from_slice(batch.text(answers));
+    ex.out.text().extend_from_slice(batch.text(responses));
     ex.out.begin_response();
     batch.done(from, count);
-    conn.state = State::Idle;
+    conn.state = ConnState::Idle;
 }
 
 /// What became of responses.
@@ -198,8 +198,8 @@ enum Outcome {
     Unsent,
 }
 
-fn log(conn: &mut Conn, answers: &[Answer], outcome: Outcome, cx: &mut Services) {
-    for answer in answers {
+fn log(conn: &mut Conn, responses: &[BatchedResponse], outcome: Outcome, cx: &mut Services) {
+    for answer in responses {
         conn.served.add(1);
         let client = ClientFacts {
             peer: &conn.peer,

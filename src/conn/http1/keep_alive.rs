@@ -5,12 +5,11 @@ use crate::config::model::Level;
 use crate::conn::arrival::Arrival;
 use crate::conn::close;
 use crate::conn::io::{CloseReason, Step};
-use crate::conn::request::{RequestReader, read};
+use crate::conn::request::log::Glitch;
+use crate::conn::request::read;
 use crate::conn::timers::Timer;
-use crate::conn::{Active, Conn, State, Turn, handshake};
+use crate::conn::{Active, Conn, ConnState, Turn, handshake};
 use crate::exchange::handlers::Handler;
-use crate::exchange::{Exchange, access_log, accounts};
-use crate::http::status::Status;
 use crate::sys::socket::Family;
 
 /// An idle connection has something to read: requests in the response cache are answered at once, for any other it gets
@@ -55,36 +54,19 @@ pub fn wake(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     conn.arm(Timer::Header, cx.now.ms + ex.here().settings.client.header_timeout.0);
     cx.stats.waiting -= 1;
     cx.stats.reading += 1;
-    conn.state = State::Active(active);
+    conn.state = ConnState::Active(active);
     Step::Again
 }
 
-/// Logs the request and goes on to the next, or ends the connection.
-pub fn answered(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
-    let State::Active(active) = &mut conn.state else { return Step::Again };
+/// The request is answered and logged ([`log`](crate::conn::request::log)): goes on to the next, or ends the
+/// connection.
+pub fn next(conn: &mut Conn, turn: &mut Turn<'_>, glitch: Glitch) -> Step {
+    let ConnState::Active(active) = &mut conn.state else { return Step::Again };
     let Active { ex, handler, reader, .. } = &mut **active;
     let cx = &mut *turn.cx;
-    ex.log.is_cut |= ex.out.is_cut();
-    accounts::close(ex, cx);
-    access_log::write(ex, cx);
-    conn.served.add(1);
-    cx.stats.writing -= 1;
-    cx.stats.reading += 1;
-    let most = ex.here().settings.client.keepalive_glitches;
-    let is_glitch = is_glitch(ex, reader);
-    if let Some(stream) = conn.transport.stream_mut() {
-        // keepalive_glitches counts on the connection that carries the stream.
-        stream.glitch = is_glitch.then_some(most);
-        if ex.abort && ex.response.status == Status::CLOSE {
-            stream.refuse();
-        } else if ex.out.is_cut() {
-            stream.cut();
-        }
-        close::leave_active(conn, turn);
-        return Step::Close(CloseReason::Served);
-    }
-    if is_glitch {
+    if glitch == Glitch::Yes {
         conn.served.add_glitch();
+        let most = ex.here().settings.client.keepalive_glitches;
         if most > 0 && u64::from(conn.served.glitches()) >= most && ex.out.keep_alive {
             ex.report(
                 cx,
@@ -112,19 +94,12 @@ pub fn answered(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     Step::Again
 }
 
-/// Whether it counts for keepalive_glitches: the request broke a rule, which costs a client less than the server.
-fn is_glitch(ex: &Exchange, reader: &RequestReader) -> bool {
-    let is_own = ex.log.upstream.is_none();
-    is_own && matches!(ex.response.status.0, 400 | 405 | 408 | 411 | 413..=417 | 421 | 431 | 501)
-        || reader.was_mostly_framing
-}
-
 /// Gives the exchange back; the connection waits for its next request.
 pub fn go_idle(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     if turn.cx.quitting {
         return Step::Close(CloseReason::ShuttingDown);
     }
-    if let State::Active(active) = &conn.state {
+    if let ConnState::Active(active) = &conn.state {
         let client = &active.ex.here().settings.client;
         let (timer, timeout) = match conn.served.requests() {
             0 => (Timer::Header, client.header_timeout.0),

@@ -1,7 +1,7 @@
-//! What only a connection of HTTP/1 has: requests one after the other in one buffer, answered in order. Each of them is read and
-//! answered by [`super::request`].
+//! What only a connection of HTTP/1 has: requests one after the other in one buffer, answered in order. Each of them is
+//! read and answered by [`super::request`].
 //!
-//! - [`keep_alive`]: between two requests; it also ends the request of a stream
+//! - [`keep_alive`]: between two requests: wakes, goes on to the next, goes idle
 //! - [`fast_path`], [`send_batch`]: cached responses, without an exchange
 //! - [`proxy_protocol`]: the header before the first request
 

@@ -6,14 +6,14 @@
 use crate::config::model::Level;
 use crate::conn::io::{CloseReason, Step};
 use crate::conn::request::read;
-use crate::conn::{Active, Conn, State, Turn};
+use crate::conn::{Active, Conn, ConnState, Turn};
 use crate::exchange::Rx;
-use crate::http::proxy_protocol::{Broken, Header, Progress, parse};
+use crate::http::proxy_protocol::{Broken, ProxyHeader, ProxyHeaderProgress, parse};
 use std::rc::Rc;
 
 /// Whether the header is still to come.
 pub fn is_awaited(conn: &Conn) -> bool {
-    let State::Active(active) = &conn.state else { return false };
+    let ConnState::Active(active) = &conn.state else { return false };
     let ex = &active.ex;
     conn.served.requests() == 0
         && conn.proxy_header.is_none()
@@ -22,23 +22,23 @@ pub fn is_awaited(conn: &Conn) -> bool {
 }
 
 /// Takes the header off bytes that were read. The outer None: it has not come whole; the inner: it names no addresses.
-pub fn take(bytes: &mut Vec<u8>) -> Result<Option<Option<Header>>, String> {
+pub fn take(bytes: &mut Vec<u8>) -> Result<Option<Option<ProxyHeader>>, String> {
     match parse(bytes) {
-        Ok(Progress::Complete(len, header)) => {
+        Ok(ProxyHeaderProgress::Complete(len, header)) => {
             bytes.drain(..len);
             Ok(Some(header))
         }
-        Ok(Progress::Partial) => Ok(None),
+        Ok(ProxyHeaderProgress::Partial) => Ok(None),
         Err(Broken(what)) => Err(what),
     }
 }
 
 /// Reads the header.
 pub fn step(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
-    let State::Active(active) = &mut conn.state else { return Step::Again };
+    let ConnState::Active(active) = &mut conn.state else { return Step::Again };
     let Active { ex, reader, .. } = &mut **active;
     match parse(reader.unread()) {
-        Ok(Progress::Complete(len, header)) => {
+        Ok(ProxyHeaderProgress::Complete(len, header)) => {
             reader.start += len;
             reader.body_at = reader.start;
             let header = Rc::new(header);
@@ -46,8 +46,8 @@ pub fn step(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
             conn.proxy_header = Some(header);
             Step::Again
         }
-        Ok(Progress::Partial) if !conn.transport.can_read() => Step::Wait,
-        Ok(Progress::Partial) => match read::more(&mut conn.transport, reader) {
+        Ok(ProxyHeaderProgress::Partial) if !conn.transport.can_read() => Step::Wait,
+        Ok(ProxyHeaderProgress::Partial) => match read::more(&mut conn.transport, reader) {
             read::ReadOutcome::Some => Step::Again,
             read::ReadOutcome::None => Step::Wait,
             read::ReadOutcome::End => Step::Close(CloseReason::ClientGone),

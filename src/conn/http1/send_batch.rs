@@ -13,11 +13,11 @@ pub const BATCH: usize = 64 << 10;
 #[derive(Default)]
 pub struct SendBatch {
     pub(super) text: Vec<u8>,
-    pub(super) answers: Vec<Answer>,
+    pub(super) responses: Vec<BatchedResponse>,
 }
 
 /// One cached response in the batch.
-pub struct Answer {
+pub struct BatchedResponse {
     pub text: Range<usize>,
     /// The file behind the text: only the last response of a connection has one.
     pub tail: Tail,
@@ -28,7 +28,7 @@ impl SendBatch {
     /// All are sent.
     pub fn clear(&mut self) {
         self.text.clear();
-        self.answers.clear();
+        self.responses.clear();
         if self.text.capacity() > 4 * BATCH {
             self.text = Vec::new();
         }
@@ -38,11 +38,11 @@ impl SendBatch {
     /// that are too long to be held.
     pub fn done(&mut self, from: u32, count: u32) {
         let from = from as usize;
-        if from + count as usize == self.answers.len()
-            && let Some(first) = self.answers.get(from)
+        if from + count as usize == self.responses.len()
+            && let Some(first) = self.responses.get(from)
         {
             self.text.truncate(first.text.start);
-            self.answers.truncate(from);
+            self.responses.truncate(from);
         }
     }
 
@@ -51,12 +51,12 @@ impl SendBatch {
         self.text.len()
     }
 
-    pub fn answers(&self, from: u32, count: u32) -> &[Answer] {
-        self.answers.get(from as usize..from as usize + count as usize).unwrap_or_default()
+    pub fn responses(&self, from: u32, count: u32) -> &[BatchedResponse] {
+        self.responses.get(from as usize..from as usize + count as usize).unwrap_or_default()
     }
 
     /// All the text of these responses, which were rendered one after the other.
-    pub fn text(&self, answers: &[Answer]) -> &[u8] {
+    pub fn text(&self, answers: &[BatchedResponse]) -> &[u8] {
         let (Some(first), Some(last)) = (answers.first(), answers.last()) else { return &[] };
         self.text.get(first.text.start..last.text.end).unwrap_or_default()
     }

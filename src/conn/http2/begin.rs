@@ -10,13 +10,13 @@ use crate::conn::request::read;
 use crate::conn::request::state::RequestReader;
 use crate::conn::timers::{Deadline, Timer};
 use crate::conn::transport::Transport;
-use crate::conn::{Active, Conn, State, Turn, Watched};
+use crate::conn::{Active, Conn, ConnState, Turn, Watched};
 use crate::exchange::Exchange;
 use crate::http::escape::to_base64;
 use crate::http::h1::body::Decoder;
 use crate::http::h1::framing::Framing;
 use crate::http::h1::target::Form;
-use crate::http::h2::connection::{Connection, Limits};
+use crate::http::h2::connection::{Connection, ConnectionLimits};
 use crate::http::h2::error::ErrorCode;
 use crate::http::h2::extended;
 use crate::http::h2::frame::PREFACE;
@@ -35,8 +35,9 @@ pub fn is_spoken(config: &Config, endpoint: EndpointId) -> bool {
     endpoint.http2 || config.location(config.server(endpoint.default).root).settings.http2.enable
 }
 
-/// The connection may turn out to speak HTTP/2: over TLS where ALPN has led to it, whatever the client sends then; without
-/// TLS where the first request begins as the preface does, as far as it has come (RFC 9113 §3.3's prior knowledge).
+/// The connection may turn out to speak HTTP/2: over TLS where ALPN has led to it, whatever the client sends then;
+/// without TLS where the first request begins as the preface does, as far as it has come (RFC 9113 §3.3's prior
+/// knowledge).
 pub fn is_awaited(conn: &Conn, active: &Active) -> bool {
     if conn.transport.is_stream() {
         return false;
@@ -51,7 +52,7 @@ pub fn is_awaited(conn: &Conn, active: &Active) -> bool {
 
 /// The connection speaks HTTP/2 from here on, once the preface is whole.
 pub fn begin(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
-    let State::Active(active) = &mut conn.state else { return Step::Again };
+    let ConnState::Active(active) = &mut conn.state else { return Step::Again };
     let is_agreed = active.ex.tls.is_some() && !active.reader.unread().is_empty();
     if is_agreed || active.reader.unread().len() >= PREFACE.len() {
         enter(conn, turn);
@@ -68,7 +69,7 @@ pub fn begin(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
 }
 
 fn enter(conn: &mut Conn, turn: &mut Turn<'_>) {
-    let State::Active(active) = &mut conn.state else { return };
+    let ConnState::Active(active) = &mut conn.state else { return };
     let reader = &mut active.reader;
     let input = reader.input.split_off(reader.start.min(reader.input.len()));
     let ex = &active.ex;
@@ -97,15 +98,15 @@ fn enter(conn: &mut Conn, turn: &mut Turn<'_>) {
         driven: Vec::new(),
     };
     close::leave_active(conn, turn);
-    conn.state = State::Http2(Box::new(http2));
+    conn.state = ConnState::Http2(Box::new(http2));
 }
 
 /// By the settings of the endpoint's default server.
-fn limits(ex: &Exchange) -> Limits {
+fn limits(ex: &Exchange) -> ConnectionLimits {
     let head = ex.head_limits();
     let settings = &ex.here().settings;
     let fields = if head.fields == 0 { 1000 } else { head.fields };
-    Limits {
+    ConnectionLimits {
         streams: settings.http2.max_concurrent_streams,
         preread: settings.http2.body_preread_size,
         bounds: Bounds {
@@ -115,7 +116,7 @@ fn limits(ex: &Exchange) -> Limits {
             fields: fields + 5,
         },
         rules: Rules { unusual: head.unusual, extended_connect: true, fields },
-        ..Limits::default()
+        ..ConnectionLimits::default()
     }
 }
 
@@ -172,15 +173,15 @@ impl Http2 {
             accepted: parent.accepted,
             deadline,
             proxy_header: parent.proxy_header.clone(),
-            state: State::Active(active),
+            state: ConnState::Active(active),
         };
         cx.stats.reading += 1;
         let key = conns.insert(conn);
         self.streams.push(Entry::ready(id, key));
     }
 
-    /// worker_memory_limit is nearly reached, and the connection has a stream that is answered already (503, if it is new): each
-    /// further one would hold an exchange until the client reads. It may be tried again.
+    /// worker_memory_limit is nearly reached, and the connection has a stream that is answered already (503, if it is
+    /// new): each further one would hold an exchange until the client reads. It may be tried again.
     fn turn_away(&mut self, turn: &mut Turn<'_>, id: u32) {
         turn.budget.requests = turn.budget.requests.saturating_sub(1);
         self.protocol.reset(id, ErrorCode::REFUSED_STREAM);

@@ -1,8 +1,8 @@
-//! Streams answered from the cache ([`crate::services::response_cache`]), without an exchange of their own: a short response
-//! at once, a longer one in turns as any stream's.
+//! Streams answered from the cache ([`crate::services::response_cache`]), without an exchange of their own: a short
+//! response at once, a longer one in turns as any stream's.
 //!
-//! Invariant: such a stream has no state but how much of its response is sent; it ends when all is sent, by the client's
-//! reset, by its deadline, or with its connection, and is logged then.
+//! Invariant: such a stream has no state but how much of its response is sent; it ends when all is sent, by the
+//! client's reset, by its deadline, or with its connection, and is logged then.
 
 use super::cached_send::{CacheKey, CachedSend};
 use super::{Entry, Http2, Work, output, quantum};
@@ -15,7 +15,7 @@ use crate::http::h2::error::ErrorCode;
 use crate::http::h2::frame::{EndStream, HEADER_LEN};
 use crate::http::method::Method;
 use crate::services::Services;
-use crate::services::response_cache::{Body, frame_key};
+use crate::services::response_cache::{CachedBody, frame_key};
 use crate::sys::file::{self, Pieces};
 use crate::util::slab::{Key, Slab};
 use std::rc::Rc;
@@ -75,7 +75,7 @@ impl Http2 {
         self.client.requests = requests;
         turn.budget.requests = turn.budget.requests.saturating_sub(1);
         let size = match (response.body, &file) {
-            (Body::File, Some(file)) => file.stat.size,
+            (CachedBody::File, Some(file)) => file.stat.size,
             _ => cacheable::content(&response, file.as_ref()).len() as u64,
         };
         let deadline = cx.now.ms + response.client.send_timeout.0;
@@ -107,7 +107,7 @@ impl Http2 {
         let mut room = protocol.room(id).min(quantum(cx)).min((cached.size - cached.at) as usize);
         let mut is_short = false;
         match (response.body, &cached.file) {
-            (Body::File, Some(file)) => {
+            (CachedBody::File, Some(file)) => {
                 while room > 0 && !is_short {
                     let left = (cached.size - cached.at) as usize;
                     let got = protocol.data_from(id, (left, chunk), out, |out| {

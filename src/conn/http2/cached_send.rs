@@ -29,6 +29,7 @@ impl CachedSend {
 /// A request that was seen before: the response that is made now may be cached.
 #[derive(Debug)]
 pub struct CacheKey {
+    /// Of `key`, as [`ResponseCache::hash`](crate::services::response_cache) makes it.
     pub hash: u64,
     pub key: Box<[u8]>,
 }

@@ -9,7 +9,7 @@ use crate::conn::close;
 use crate::conn::io::{Budget, CloseReason, Next};
 use crate::conn::timers::{Deadline, Timer};
 use crate::conn::transport::Transport;
-use crate::conn::{Conn, Pool, State, Turn, upstream};
+use crate::conn::{Conn, ConnState, Pool, Turn, upstream};
 use crate::exchange::{Rx, Tx};
 use crate::http::h2::error::ErrorCode;
 use crate::services::Services;
@@ -21,7 +21,7 @@ use std::rc::Rc;
 /// Drives the connection `key`. Also gives what each stream that was driven waits for now.
 pub fn step(conns: &mut Slab<Conn>, turn: &mut Turn<'_>, key: Key) -> (Next, Vec<(Key, Next)>) {
     let Some(conn) = conns.get_mut(key) else { return (Next::Close(CloseReason::Bug), Vec::new()) };
-    let State::Http2(mut http2) = std::mem::replace(&mut conn.state, State::Idle) else {
+    let ConnState::Http2(mut http2) = std::mem::replace(&mut conn.state, ConnState::Idle) else {
         return (Next::Close(CloseReason::Bug), Vec::new());
     };
     let held = http2.held();
@@ -39,10 +39,10 @@ pub fn step(conns: &mut Slab<Conn>, turn: &mut Turn<'_>, key: Key) -> (Next, Vec
                 let until = turn.cx.now.ms + client.lingering_time.0;
                 let timeout = u32::try_from(client.lingering_timeout.0).unwrap_or(u32::MAX);
                 conn.arm(Timer::Linger, until.min(turn.cx.now.ms + u64::from(timeout)));
-                conn.state = State::Lingering { until, timeout, reason };
+                conn.state = ConnState::Lingering { until, timeout, reason };
                 next = Next::Run;
             }
-            _ => conn.state = State::Http2(http2),
+            _ => conn.state = ConnState::Http2(http2),
         }
     }
     (next, driven)
@@ -101,8 +101,8 @@ impl Http2 {
                 let reason = if turn.cx.quitting { CloseReason::ShuttingDown } else { CloseReason::Served };
                 return self.finish(conns, turn, reason);
             }
-            // A client that reads as fast as we write would keep this loop busy for ever: its next request is read in the next
-            // turn. Streams that are ready are driven then, too, where others have used the slice up.
+            // A client that reads as fast as we write would keep this loop busy for ever: its next request is read in
+            // the next turn. Streams that are ready are driven then, too, where others have used the slice up.
             let is_late = had >= OUTPUT / 2 && turn.cx.slice.is_over() || turn.cx.slice.has_ended();
             if turn.budget.requests == 0 || turn.budget.bytes == 0 || is_late {
                 return Next::Run;
@@ -123,8 +123,8 @@ impl Http2 {
         }
     }
 
-    /// The socket takes no more: of the `had` bytes some are left. `has_more`: the client has sent something that was not
-    /// read. Streams with something to do but send have been driven.
+    /// The socket takes no more: of the `had` bytes some are left. `has_more`: the client has sent something that was
+    /// not read. Streams with something to do but send have been driven.
     fn wait_to_send(&mut self, conn: &mut Conn, turn: &mut Turn<'_>, had: usize, has_more: bool) -> Next {
         self.idle_after = None;
         if self.unsent() < had {
@@ -292,7 +292,7 @@ impl Http2 {
                 continue;
             };
             let key = *key;
-            if let Some(Conn { state: State::Active(active), .. }) = conns.get_mut(key)
+            if let Some(Conn { state: ConnState::Active(active), .. }) = conns.get_mut(key)
                 && let Some(request) = Rc::get_mut(&mut active.ex.request)
             {
                 request.tighten();
@@ -373,8 +373,8 @@ impl Http2 {
         Next::Close(reason)
     }
 
-    /// Ends open streams as far as there is time: each may have a file that the kernel must free. False: some are left for
-    /// the next turn.
+    /// Ends open streams as far as there is time: each may have a file that the kernel must free. False: some are left
+    /// for the next turn.
     fn abandon_in_time(&mut self, conns: &mut Slab<Conn>, turn: &mut Turn<'_>) -> bool {
         while self.abandon_last(conns, turn, CloseReason::ClientGone) {
             if turn.cx.slice.is_share_late() && !self.streams.is_empty() {
@@ -456,7 +456,7 @@ fn orphan(conn: &mut Conn, turn: &mut Turn<'_>, reason: CloseReason) -> Next {
         stream.parent = None;
         stream.is_broken = true;
     }
-    let State::Active(active) = &conn.state else { return Next::Close(reason) };
+    let ConnState::Active(active) = &conn.state else { return Next::Close(reason) };
     let is_client = matches!(reason, CloseReason::ClientGone | CloseReason::TimedOut(_));
     if active.handler.finishes() || is_client && upstream::outlives_client(active) {
         return Next::Run;

@@ -3,12 +3,12 @@
 use super::{Http2, WIDE};
 use crate::config::model::{ErrorLog, Level, LineFormat};
 use crate::conn::io::CloseReason;
-use crate::conn::{Conn, State, Turn};
+use crate::conn::{Conn, ConnState, Turn};
 use crate::exchange::error_log;
 use crate::exchange::{Rx, Tx};
 use crate::http::h1::body::Trailers;
 use crate::http::h2::connection::{Event, ReadStep};
-use crate::http::h2::error::{ErrorCode, Fault};
+use crate::http::h2::error::{ConnectionFault, ErrorCode};
 use crate::services::Services;
 use crate::services::logs::Who;
 use crate::util::slab::{Key, Slab};
@@ -69,7 +69,7 @@ impl Http2 {
         self.input = input;
     }
 
-    fn fail(&mut self, cx: &mut Services, fault: Fault) {
+    fn fail(&mut self, cx: &mut Services, fault: ConnectionFault) {
         self.report(cx, format_args!("{fault}"));
         self.ends = Some(CloseReason::ProtocolError);
     }
@@ -120,7 +120,7 @@ impl Http2 {
                     trailers.push(field.name.of(&block.text), field.value.of(&block.text));
                 }
                 self.change_stream(conns, stream, |conn| {
-                    if let State::Active(active) = &mut conn.state
+                    if let ConnState::Active(active) = &mut conn.state
                         && let Some(decoder) = &mut active.reader.decoder
                     {
                         decoder.trailers = trailers;
@@ -218,7 +218,7 @@ impl Intake {
 
 /// The body is taken as it comes.
 pub(super) fn takes_body(conn: &Conn) -> bool {
-    let State::Active(active) = &conn.state else { return false };
+    let ConnState::Active(active) = &conn.state else { return false };
     active.ex.rx == Rx::Body || conn.transport.stream().is_some_and(|stream| stream.is_tunnel)
 }
 
@@ -226,10 +226,10 @@ pub(super) fn takes_body(conn: &Conn) -> bool {
 fn stream_and_wanted(conn: &mut Conn) -> Option<(&mut super::stream::StreamTransport, bool)> {
     let is_wanted = match &conn.state {
         // Before there is a response a handler may still come to want it: after a delay, or once access is granted.
-        State::Active(active) => {
+        ConnState::Active(active) => {
             // The client's own request: a subrequest has no body.
             let mut ex = &active.ex;
-            while let Some(sub) = &ex.sub {
+            while let Some(sub) = &ex.subrequest {
                 ex = &sub.parent;
             }
             match ex.rx {

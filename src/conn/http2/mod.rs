@@ -7,7 +7,7 @@
 //! - [`events`]: what is done about the events of frames
 //! - [`schedule`]: whose turn it is to send
 //! - [`stream`]: the transport of one stream
-//! - [`begin`]: requests to exchanges, and which connections speak HTTP/2
+//! - [`begin`]: requests to exchanges, and which connections speak HTTP/2; [`end`]: streams whose request is answered
 //!
 //! Invariants: a stream's connection lives as long as its parent at most, and the parent knows all of them; output is
 //! bounded by [`OUTPUT`] however much the streams have to send. While it is full frames are read all the same, and
@@ -19,6 +19,7 @@ pub mod begin;
 mod cached;
 mod cached_send;
 pub mod connection;
+pub mod end;
 pub mod events;
 mod invariants;
 mod produce;
@@ -44,15 +45,17 @@ use stream::{Ending, StreamTransport};
 /// Bytes of output that may wait for the socket; while there are more, streams wait. As many as keep the socket busy,
 /// few enough that a new stream does not wait for long.
 const OUTPUT: usize = 128 << 10;
-/// Instead of [`OUTPUT`] and [`QUANTUM`] where memory is short: a thousand clients that read nothing would hold 160 MB otherwise.
+/// Instead of [`OUTPUT`] and [`QUANTUM`] where memory is short: a thousand clients that read nothing would hold 160 MB
+/// otherwise.
 const SCARCE: usize = 16 << 10;
 /// Output beside which nothing more is read: what answers the client's frames stands behind [`OUTPUT`].
 const CHOKED: usize = OUTPUT + QUANTUM + (64 << 10);
-/// Bytes that the kernel keeps unsent, of a connection with a [`LARGE`] response: what stands there goes before each new
-/// answer, and by itself the kernel takes megabytes from a client that is slower than we are.
+/// Bytes that the kernel keeps unsent, of a connection with a [`LARGE`] response: what stands there goes before each
+/// new answer, and by itself the kernel takes megabytes from a client that is slower than we are.
 const UNSENT: u32 = 256 << 10;
-/// Bytes of a response that others may have to wait behind. With [`UNSENT`] a connection is woken more often: 100 responses
-/// of 100 KiB at once, which share the connection fairly anyway, would cost a third more (47 µs of CPU each instead of 34).
+/// Bytes of a response that others may have to wait behind. With [`UNSENT`] a connection is woken more often: 100
+/// responses of 100 KiB at once, which share the connection fairly anyway, would cost a third more (47 µs of CPU each
+/// instead of 34).
 const LARGE: u64 = 1 << 20;
 /// DATA that a stream may write before others have their turn.
 const QUANTUM: usize = 32 << 10;
@@ -60,8 +63,9 @@ const QUANTUM: usize = 32 << 10;
 const READ: usize = 32 << 10;
 /// Buffers of either kind that lie ready: as many as connections use in a turn.
 const BUFFERS: usize = 8;
-/// The window of a body that is taken as it comes: less than the connection's ([`Limits`]), so that one which its
-/// consumer does not take stops no other.
+/// The window of a body that is taken as it comes: less than the connection's
+/// ([`ConnectionLimits`](crate::http::h2::connection::ConnectionLimits)), so that one which its consumer does not take
+/// stops no other.
 ///
 /// [`Limits`]: crate::http::h2::connection::Limits
 const WIDE: u32 = 1 << 20;

@@ -5,7 +5,7 @@ use super::stream::{Grant, StreamTransport};
 use super::{Http2, LARGE, Work, output, quantum, schedule};
 use crate::conn::io::Next;
 use crate::conn::request::{read, respond};
-use crate::conn::{Active, Conn, State, Turn, drive};
+use crate::conn::{Active, Conn, ConnState, Turn, drive};
 use crate::exchange::{cacheable, entry};
 use crate::util::slab::Slab;
 use crate::util::wake::Wake;
@@ -149,7 +149,7 @@ impl Http2 {
         turn.wake = Wake::conn(key);
         turn.cx.syncs.driven = Some(turn.wake);
         begin_request(conn, turn);
-        let (Some(stream), State::Active(active)) = (conn.transport.stream_mut(), &conn.state) else { return };
+        let (Some(stream), ConnState::Active(active)) = (conn.transport.stream_mut(), &conn.state) else { return };
         let max_frame = self.protocol.max_frame();
         let chunk = active.ex.here().settings.http2.chunk_size.0 as usize;
         let is_first = self.protocol.is_before_first_block();
@@ -157,7 +157,7 @@ impl Http2 {
         let before = self.out.len();
         stream.begin(&mut self.out, grant);
         let next = drive::drive(conn, turn);
-        if let State::Active(active) = &mut conn.state {
+        if let ConnState::Active(active) = &mut conn.state {
             active.ex.rest(turn.cx);
         }
         let Some(stream) = conn.transport.stream_mut() else { return };
@@ -201,7 +201,7 @@ fn begin_request(conn: &mut Conn, turn: &mut Turn<'_>) {
     let Some((mut io, active)) = conn.active() else { return };
     let Active { ex, handler, reader, .. } = active;
     ex.out.wake(&mut turn.cx.buffers);
-    read::begin(reader, ex.buf().len(), turn);
+    read::count_request(reader, ex.buf().len(), turn);
     match fault {
         None => entry::begin(ex, handler, turn.cx),
         Some(reject) => entry::reject(ex, handler, turn.cx, &reject),
@@ -215,7 +215,7 @@ fn begin_request(conn: &mut Conn, turn: &mut Turn<'_>) {
 
 /// Whether it has output, and may write.
 fn wants_to_send(conn: &Conn, room: usize) -> bool {
-    let State::Active(active) = &conn.state else { return false };
+    let ConnState::Active(active) = &conn.state else { return false };
     let ex = &active.ex;
     !ex.out.is_empty() && ex.pause.is_none() && (room > 0 || ex.out.has_marker())
 }

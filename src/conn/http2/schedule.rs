@@ -1,8 +1,8 @@
 //! Whose turn it is to send: RFC 9218's urgency first, then fairly.
 //!
 //! Within an urgency, streams that are not incremental go one after another in the order of their opening, incremental
-//! ones and all that have had [`SHARE`] bytes share the rest in turns: a large response without a priority must not hold
-//! up the small ones behind it. Dependencies of RFC 7540 only order streams where a client knows nothing newer.
+//! ones and all that have had [`SHARE`] bytes share the rest in turns: a large response without a priority must not
+//! hold up the small ones behind it. Dependencies of RFC 7540 only order streams where a client knows nothing newer.
 
 use crate::http::h2::priority::{Dependency, Priority};
 

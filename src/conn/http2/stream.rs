@@ -1,8 +1,8 @@
 //! The transport of one stream: what an exchange reads from and writes to where HTTP/1 has a socket. It holds what has
 //! come of the body, and makes frames of what is sent, while its connection lets it.
 //!
-//! Invariant: nothing is written but within a [`Grant`], which the connection gives while it drives the stream, and takes
-//! back with the frames: so frames of streams never mix, and no stream holds output of its own.
+//! Invariant: nothing is written but within a [`Grant`], which the connection gives while it drives the stream, and
+//! takes back with the frames: so frames of streams never mix, and no stream holds output of its own.
 
 use super::cached_send::CacheKey;
 use crate::conn::transport::file_part::FilePart;
@@ -112,8 +112,8 @@ impl StreamTransport {
 
     /// A piece of the body has come.
     pub fn push(&mut self, data: &[u8]) {
-        // Of a client that stays ahead of its consumer (upload_limit_rate) the buffer is never empty: what was read goes
-        // once it is half of it, so that each byte is moved once at most.
+        // Of a client that stays ahead of its consumer (upload_limit_rate) the buffer is never empty: what was read
+        // goes once it is half of it, so that each byte is moved once at most.
         if self.at > self.body.len() / 2 {
             self.body.drain(..self.at);
             self.at = 0;
@@ -142,6 +142,10 @@ impl StreamTransport {
         self.is_broken || self.grant.is_some_and(|grant| grant.room > 0)
     }
 
+    /// Appends up to `most` bytes of the body, as far as `into` has capacity. Ok(0): the body is complete.
+    ///
+    /// # Errors
+    /// EAGAIN; ECONNRESET: the stream was reset.
     pub fn recv(&mut self, into: &mut Vec<u8>, most: usize) -> Result<usize, Errno> {
         let rest = self.body.get(self.at..).unwrap_or_default();
         if rest.is_empty() {
@@ -162,6 +166,10 @@ impl StreamTransport {
         Ok(len)
     }
 
+    /// Frames what the stream's grant allows. Gives the bytes of `bytes` that were taken.
+    ///
+    /// # Errors
+    /// EAGAIN: it is not its turn; EPIPE: the stream was reset.
     pub fn send(&mut self, bytes: &[u8]) -> Result<usize, Errno> {
         if self.is_broken {
             return Err(Errno::EPIPE);
@@ -228,8 +236,8 @@ impl StreamTransport {
         self.grant.is_some() && !self.is_broken
     }
 
-    /// Writes the head of a response, or of one before it; or takes note of its end, which is written when the stream is
-    /// closed.
+    /// Writes the head of a response, or of one before it; or takes note of its end, which is written when the stream
+    /// is closed.
     pub fn send_marker(&mut self, marker: Marker<'_>) {
         let Some(grant) = &mut self.grant else { return };
         match marker {
@@ -298,8 +306,9 @@ impl StreamTransport {
         self.grant.take().is_some_and(|grant| !grant.is_first)
     }
 
-    /// The end of the stream, behind what [`StreamTransport::end`] gave: as a flag of the last frame, where that is still
-    /// the last of `out`, or as a frame of its own. False where the response has not begun: there is nothing to end.
+    /// The end of the stream, behind what [`StreamTransport::end`] gave: as a flag of the last frame, where that is
+    /// still the last of `out`, or as a frame of its own. False where the response has not begun: there is nothing to
+    /// end.
     pub fn finish(&self, out: &mut Vec<u8>, trailers: &[u8], protocol: &mut Connection) -> bool {
         if !self.is_begun {
             return false;

@@ -1,5 +1,5 @@
-//! Reading: heads into the connection's buffer, bodies through the shared scratch buffer to the handler. Nothing is read
-//! that has no room.
+//! Reading: heads into the connection's buffer, bodies through the shared scratch buffer to the handler. Nothing is
+//! read that has no room.
 
 use super::state::RequestReader;
 use super::write::{self, Flushed};
@@ -14,7 +14,7 @@ use crate::exchange::{Exchange, Rx, Tx, body_limit, cacheable, entry, handlers, 
 use crate::http::fields::Fields;
 use crate::http::h1::body::Decoder;
 use crate::http::h1::framing::Framing;
-use crate::http::h1::head::Progress;
+use crate::http::h1::head::HeadProgress;
 use crate::http::reject::Reject;
 use crate::http::status::Status;
 use crate::services::{SCRATCH, Services};
@@ -67,18 +67,18 @@ pub fn receive(transport: &mut Transport, input: &mut Vec<u8>) -> ReadOutcome {
 }
 
 /// What reading a head leads to.
-pub enum Head {
+pub enum HeadStep {
     Step(Step),
     /// No request has begun and there is nothing to read.
     Idle,
 }
 
 /// The head of the next request: parsed as far as it is there.
-pub fn head(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Head {
+pub fn head(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> HeadStep {
     let Active { ex, handler, reader, .. } = active;
     match reader.parse(ex) {
-        Ok(Progress::Complete) => {
-            begin(reader, reader.unread().len(), turn);
+        Ok(HeadProgress::Complete) => {
+            count_request(reader, reader.unread().len(), turn);
             reader.hand_over(ex);
             entry::begin(ex, handler, turn.cx);
             respond(active, turn.cx);
@@ -87,10 +87,10 @@ pub fn head(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Head {
                 cacheable::learn(hash, None, ex, turn.cx);
             }
             arm(io, ex, turn.cx);
-            Head::Step(Step::Again)
+            HeadStep::Step(Step::Again)
         }
         Err(why) => refuse(io, active, turn, |ex, handler, cx| entry::reject(ex, handler, cx, &why)),
-        Ok(Progress::Partial) => {
+        Ok(HeadProgress::Partial) => {
             // Responses to earlier requests are not held back for this one, and the time to send them is not added to
             // its own.
             let answers = !ex.out.is_empty();
@@ -99,12 +99,12 @@ pub fn head(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Head {
                     io.arm(Timer::Header, turn.cx.now.ms + ex.here().settings.client.header_timeout.0);
                 }
                 Flushed::All => {}
-                Flushed::Blocked => return Head::Step(Step::Wait),
-                Flushed::Yield => return Head::Step(Step::Yield),
-                Flushed::Gone(reason) => return Head::Step(Step::Close(reason)),
+                Flushed::Blocked => return HeadStep::Step(Step::Wait),
+                Flushed::Yield => return HeadStep::Step(Step::Yield),
+                Flushed::Gone(reason) => return HeadStep::Step(Step::Close(reason)),
             }
             if !io.transport.can_read() {
-                return if reader.unread().is_empty() { Head::Idle } else { Head::Step(Step::Wait) };
+                return if reader.unread().is_empty() { HeadStep::Idle } else { HeadStep::Step(Step::Wait) };
             }
             if turn.cx.overload.refuses() && must_grow(reader) {
                 // Clients that send long heads slowly would take all that is left.
@@ -113,9 +113,9 @@ pub fn head(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Head {
             let held = reader.input.capacity();
             let more = more(io.transport, reader);
             turn.cx.overload.grow(reader.input.capacity() - held);
-            Head::Step(match more {
+            HeadStep::Step(match more {
                 ReadOutcome::Some => Step::Again,
-                ReadOutcome::None if reader.unread().is_empty() => return Head::Idle,
+                ReadOutcome::None if reader.unread().is_empty() => return HeadStep::Idle,
                 ReadOutcome::None => Step::Wait,
                 ReadOutcome::End => Step::Close(CloseReason::ClientGone),
             })
@@ -129,18 +129,18 @@ fn refuse(
     active: &mut Active,
     turn: &mut Turn<'_>,
     answer: impl FnOnce(&mut Exchange, &mut Handler, &mut Services),
-) -> Head {
+) -> HeadStep {
     let Active { ex, handler, reader, .. } = active;
-    begin(reader, reader.unread().len(), turn);
+    count_request(reader, reader.unread().len(), turn);
     reader.hand_over_partial(ex);
     answer(ex, handler, turn.cx);
     respond(active, turn.cx);
     arm(io, &active.ex, turn.cx);
-    Head::Step(Step::Again)
+    HeadStep::Step(Step::Again)
 }
 
 /// `head`: bytes of its head.
-pub fn begin(reader: &mut RequestReader, head: usize, turn: &mut Turn<'_>) {
+pub fn count_request(reader: &mut RequestReader, head: usize, turn: &mut Turn<'_>) {
     let cx = &mut *turn.cx;
     if head > LONG {
         cx.slice.look();
@@ -184,7 +184,7 @@ pub fn body(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     {
         return outcome;
     }
-    take(io, active, turn)
+    body_piece(io, active, turn)
 }
 
 /// Answers `Expect: 100-continue`: the body is wanted.
@@ -199,7 +199,7 @@ pub fn send_continue(ex: &mut Exchange, reader: &mut RequestReader) {
 }
 
 /// One read of the body, for the handler.
-pub fn take(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
+pub fn body_piece(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     let Active { ex, reader, .. } = active;
     // There is no body: what the buffer holds is the next request.
     if reader.is_body_complete() {
@@ -218,7 +218,7 @@ pub fn take(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     let step = match fill(io, ex, reader, &mut bytes, turn) {
         Filled::Bytes => {
             io.arm(Timer::Body, turn.cx.now.ms + ex.here().settings.client.body_timeout.0);
-            feed(active, turn.cx, &mut bytes)
+            decode(active, turn.cx, &mut bytes)
         }
         Filled::Nothing => Step::Wait,
         Filled::End if reader.decoder.as_mut().is_none_or(Decoder::end) => finish(active, turn.cx, &[]),
@@ -252,7 +252,7 @@ pub fn fill(
     if reader.has_more() {
         bytes.extend_from_slice(&reader.input[reader.body_at..]);
         reader.input.truncate(reader.body_at);
-        ex.body_at_hand = false;
+        ex.has_buffered_body = false;
         pace::took(ex.pace.as_mut(), bytes.len());
         return Filled::Bytes;
     }
@@ -281,27 +281,27 @@ pub fn fill(
 }
 
 /// Why a body is not taken to its end.
-enum Fault {
+enum BodyFault {
     /// Its framing is wrong: where the next request begins is not known.
     Framing(Reject),
     /// It is refused.
     Refused(Flow),
 }
 
-impl From<Reject> for Fault {
-    fn from(why: Reject) -> Fault {
-        Fault::Framing(why)
+impl From<Reject> for BodyFault {
+    fn from(why: Reject) -> BodyFault {
+        BodyFault::Framing(why)
     }
 }
 
-impl From<Flow> for Fault {
-    fn from(flow: Flow) -> Fault {
-        Fault::Refused(flow)
+impl From<Flow> for BodyFault {
+    fn from(flow: Flow) -> BodyFault {
+        BodyFault::Refused(flow)
     }
 }
 
 /// Decodes `bytes` and hands them on; what follows the body goes back into the input.
-fn feed(active: &mut Active, cx: &mut Services, bytes: &mut [u8]) -> Step {
+fn decode(active: &mut Active, cx: &mut Services, bytes: &mut [u8]) -> Step {
     let Active { ex, handler, reader, .. } = active;
     let Some(decoder) = &mut reader.decoder else { return finish(active, cx, bytes) };
     let mut at = 0;
@@ -320,13 +320,13 @@ fn feed(active: &mut Active, cx: &mut Services, bytes: &mut [u8]) -> Step {
         Ok(false) => Step::Again,
         // The response has begun: it cannot be replaced by another.
         Err(_) if ex.tx != Tx::Wait => Step::Close(CloseReason::BrokenBody),
-        Err(Fault::Framing(why)) => {
+        Err(BodyFault::Framing(why)) => {
             *handler = Handler::None;
             entry::bad_body(ex, handler, cx, &why);
             respond(active, cx);
             Step::Again
         }
-        Err(Fault::Refused(flow)) => {
+        Err(BodyFault::Refused(flow)) => {
             // The rest is thrown away; keep what may be the next request.
             reader.input.extend_from_slice(rest);
             active.apply_flow(cx, flow);

@@ -1,5 +1,5 @@
-//! From a decided response to the queue. Whether the connection outlives the response is decided once a response, before it
-//! is written; what a body that is thrown away may still cost is part of it.
+//! From a decided response to the queue. Whether the connection outlives the response is decided once a response,
+//! before it is written; what a body that is thrown away may still cost is part of it.
 
 use super::state::RequestReader;
 use crate::config::settings::client::KeepaliveDisable;
@@ -40,7 +40,7 @@ pub fn queue(ex: &mut Exchange, handler: &mut Handler, reader: &mut RequestReade
     }
     while ex.tx == Tx::Ready {
         // A subrequest does not decide what becomes of the connection.
-        if ex.sub.is_none() {
+        if ex.subrequest.is_none() {
             // Framing that is wrong is refused even where the body is thrown away: where the next request begins is
             // not known.
             let failed = ex.response.status.0 >= 400;
@@ -67,7 +67,7 @@ fn decide(ex: &mut Exchange, reader: &RequestReader, cx: &Services) {
         && !cx.overload.is_tight()
         // A reload ends the connections of the old configuration as they come to rest (nginx).
         && Rc::ptr_eq(&ex.config, &cx.config)
-        && !ex.is_last
+        && !ex.location_closes
         && !phases::ends_here(ex, cx)
         && !is_disabled_for(ex, client.keepalive_disable);
     // A response that is made while the body still comes does not end it.

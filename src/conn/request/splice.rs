@@ -1,5 +1,5 @@
-//! A raw body of known length goes socket → pipe → file inside the kernel: half the price of read and write. The pipe is
-//! shared by the process and empty between two calls.
+//! A raw body of known length goes socket → pipe → file inside the kernel: half the price of read and write. The pipe
+//! is shared by the process and empty between two calls.
 
 use crate::conn::io::{CloseReason, Io, Step};
 use crate::conn::timers::Timer;

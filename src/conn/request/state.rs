@@ -4,7 +4,7 @@ use crate::conn::arrival::Arrival;
 use crate::exchange::{Exchange, Rx, body_limit};
 use crate::http::h1::body::{Decoder, Trailers};
 use crate::http::h1::framing::Framing;
-use crate::http::h1::head::{Head, Progress};
+use crate::http::h1::head::{Head, HeadProgress};
 use crate::http::reject::Reject;
 use std::rc::Rc;
 
@@ -96,7 +96,7 @@ impl RequestReader {
     ///
     /// # Errors
     /// The head is no HTTP.
-    pub fn parse(&mut self, ex: &Exchange) -> Result<Progress, Reject> {
+    pub fn parse(&mut self, ex: &Exchange) -> Result<HeadProgress, Reject> {
         self.head.parse(self.input.get(self.start..).unwrap_or_default(), &ex.head_limits())
     }
 
@@ -110,9 +110,9 @@ impl RequestReader {
         self.may_keep = self.head.keep_alive;
         self.give(ex, self.head.len);
         self.expects_continue = ex.request.expects_continue();
-        ex.body_at_hand = self.has_more();
+        ex.has_buffered_body = self.has_more();
         let came = self.input.len().saturating_sub(self.body_at) as u64;
-        ex.body_is_here = matches!(ex.request.head.framing, Framing::Length(length) if length <= came);
+        ex.has_whole_body = matches!(ex.request.head.framing, Framing::Length(length) if length <= came);
     }
 
     /// The head will not be complete: the exchange has what came of it.

@@ -26,14 +26,14 @@ pub enum Flushed {
 const BITE: u64 = 4 << 20;
 /// Files of more go out in pieces, each connection a few in turn ([`crate::conn::io::Budget::pieces`]).
 const LARGE: u64 = 1 << 20;
-/// A piece: the whole pages that one segment of TCP holds (64 KiB with its headers). The kernel cuts what is larger, page
-/// by page. CPU of a file of 4 MiB with 32 clients: 0.48 ms, by 4 MiB at once 1.3; of 100 MiB with four that throw it
-/// away: 16 ms, at once 19, by one piece in turn 20. Below [`LARGE`] what the socket takes at once is as cheap, and a
-/// call saved.
+/// A piece: the whole pages that one segment of TCP holds (64 KiB with its headers). The kernel cuts what is larger,
+/// page by page. CPU of a file of 4 MiB with 32 clients: 0.48 ms, by 4 MiB at once 1.3; of 100 MiB with four that throw
+/// it away: 16 ms, at once 19, by one piece in turn 20. Below [`LARGE`] what the socket takes at once is as cheap, and
+/// a call saved.
 const PIECE: u64 = 60 << 10;
 
-/// Sends what is queued, for as long as the socket takes it, limit_rate allows it and the turn has bytes left. Sets the timer
-/// that the connection then waits for.
+/// Sends what is queued, for as long as the socket takes it, limit_rate allows it and the turn has bytes left. Sets the
+/// timer that the connection then waits for.
 pub fn flush(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Flushed {
     if ex.out.is_empty() {
         return flush_transport(io);
@@ -91,8 +91,8 @@ pub fn flush(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Flushed
     }
 }
 
-/// Sends of the first segment, `most` bytes of it at most. Gives how many were taken, and whether they were a piece of a
-/// large file ([`PIECE`]).
+/// Sends of the first segment, `most` bytes of it at most. Gives how many were taken, and whether they were a piece of
+/// a large file ([`PIECE`]).
 fn send_front(io: &mut Io<'_>, ex: &mut Exchange, cx: &mut Services, most: usize) -> Result<(usize, bool), Flushed> {
     let sendfile = ex.here().settings.files.sendfile;
     // TLS's close_notify goes with the last piece.

@@ -6,6 +6,7 @@ use std::os::fd::BorrowedFd;
 #[derive(Clone, Copy)]
 pub struct FilePart<'f> {
     pub source: BorrowedFd<'f>,
+    /// Offset in the file, bytes.
     pub at: u64,
     pub wanted: usize,
 }

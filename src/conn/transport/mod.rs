@@ -10,8 +10,8 @@
 //! * Bytes that `send` took may still be in the transport ([`Transport::has_unsent`]); [`Transport::flush`] moves them.
 //!   A response is out when there are none.
 //!
-//! Invariant: after EAGAIN the socket has an event to report, because all events are edge triggered; so no other code may
-//! change a socket's readiness.
+//! Invariant: after EAGAIN the socket has an event to report, because all events are edge triggered; so no other code
+//! may change a socket's readiness.
 
 pub mod file_part;
 mod plain;
@@ -145,8 +145,8 @@ impl Transport {
         }
     }
 
-    /// There may be many of it on one connection, so that a request which waits on it gives its buffers back: it has one
-    /// again before it is driven.
+    /// There may be many of it on one connection, so that a request which waits on it gives its buffers back: it has
+    /// one again before it is driven.
     pub fn sheds_buffers(&self) -> bool {
         self.is_stream()
     }
@@ -246,7 +246,8 @@ impl Transport {
         self.ready().peer_closed() || self.tls().is_some_and(Tls::has_ended)
     }
 
-    /// The peer has closed its socket. Over TLS it may have ended its side before (close_notify), and wait for an answer.
+    /// The peer has closed its socket. Over TLS it may have ended its side before (close_notify), and wait for an
+    /// answer.
     pub fn socket_closed(&self) -> bool {
         self.ready().peer_closed()
     }
@@ -314,8 +315,8 @@ impl Transport {
         }
     }
 
-    /// Appends at most `most` bytes to the spare capacity of `into`, which is not grown. 0 is the peer's end of stream, so
-    /// there must be room. EAGAIN: nothing now.
+    /// Appends at most `most` bytes to the spare capacity of `into`, which is not grown. 0 is the peer's end of stream,
+    /// so there must be room. EAGAIN: nothing now.
     pub fn recv(&mut self, into: &mut Vec<u8>, most: usize) -> Result<usize, Errno> {
         match self {
             Transport::Plain(plain) => plain.recv(into, most),

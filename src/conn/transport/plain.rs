@@ -1,7 +1,7 @@
 //! A socket whose bytes are the application's own; or the pipe from which a program's output is read.
 //!
-//! Edge-triggered readiness without a system call more than needed: a read that is shorter than asked for has emptied the
-//! socket, a short write has filled it.
+//! Edge-triggered readiness without a system call more than needed: a read that is shorter than asked for has emptied
+//! the socket, a short write has filled it.
 
 use super::file_part::FilePart;
 use super::ready::Ready;
@@ -47,6 +47,7 @@ impl Plain {
         got
     }
 
+    /// How many of `bytes` the socket took.
     pub fn send(&mut self, bytes: &[u8], more: More) -> Result<usize, Errno> {
         let sent = socket::send(self.fd.as_fd(), bytes, more);
         match sent {
@@ -70,6 +71,7 @@ impl Plain {
         sent
     }
 
+    /// Moves up to `most` bytes into the pipe. Ok(0): the client has closed its side.
     pub fn splice_to(&mut self, pipe: BorrowedFd<'_>, most: usize) -> Result<usize, Errno> {
         let flags = file::SPLICE_MOVE | file::SPLICE_NONBLOCK;
         let moved = file::splice(self.fd.as_fd(), None, pipe, None, most, flags);
@@ -79,6 +81,7 @@ impl Plain {
         moved
     }
 
+    /// The connection is open and has nothing to read; one system call.
     pub fn is_silent(&mut self) -> bool {
         let silent = socket::peek(self.fd.as_fd(), &mut [0]) == Err(Errno::EAGAIN);
         if silent {

@@ -1,6 +1,7 @@
-//! A second transport, for tests, in debug builds only: what a client sends from an address of 127.88.0.0/16, and what it
-//! gets, goes in frames, xored. It keeps what is decoded and not taken, and what was taken and not sent; it gives less than
-//! it has and takes less than it could. So it does what TLS does to those who use a transport, and more often.
+//! A second transport, for tests, in debug builds only: what a client sends from an address of 127.88.0.0/16, and what
+//! it gets, goes in frames, xored. It keeps what is decoded and not taken, and what was taken and not sent; it gives
+//! less than it has and takes less than it could. So it does what TLS does to those who use a transport, and more
+//! often.
 //!
 //! A frame is its length in two bytes, and the bytes; an empty one ends the stream, as close_notify does.
 

@@ -13,7 +13,7 @@ use crate::sys::Errno;
 use crate::sys::file;
 use crate::sys::socket::{self, More};
 use crate::tls::hello::Hello;
-use crate::tls::session::{MAX_PLAINTEXT, SEALED, Session, SessionFault, State};
+use crate::tls::session::{MAX_PLAINTEXT, SEALED, Session, SessionFault, SessionState};
 use std::cell::RefCell;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
@@ -70,8 +70,8 @@ pub struct Tls {
     /// Sealed and not taken by the socket, from `sent` on.
     unsent: Vec<u8>,
     sent: usize,
-    /// What is unsent (tickets, an answer to a new key) may wait for the application's next bytes of this turn, so that both
-    /// are one packet; [`Tls::flush_held`] ends that.
+    /// What is unsent (tickets, an answer to a new key) may wait for the application's next bytes of this turn, so that
+    /// both are one packet; [`Tls::flush_held`] ends that.
     held: bool,
     /// What is held (the tickets of the handshake) may wait for the first answer even when this turn is over: by
     /// [`Tls::flush_tickets`] it goes alone.
@@ -150,7 +150,7 @@ impl Tls {
     pub fn is_handshaking(&self) -> bool {
         match &self.stage {
             Stage::Hello(_) => true,
-            Stage::Running(session) => session.state() == State::Handshaking,
+            Stage::Running(session) => session.state() == SessionState::Handshaking,
             Stage::Plain => false,
         }
     }
@@ -194,7 +194,7 @@ impl Tls {
     /// Goes on with the handshake as far as it can. EAGAIN: the peer has to say something, or to read.
     pub fn handshake(&mut self) -> Result<(), Errno> {
         if let Stage::Running(session) = &mut self.stage
-            && session.state() == State::Handshaking
+            && session.state() == SessionState::Handshaking
             && self.unsent.is_empty()
         {
             // A client begins.
@@ -223,7 +223,7 @@ impl Tls {
                 if let Some(facts) = self.facts.as_ref().filter(|facts| facts.early.get()) {
                     facts.early.set(self.is_early());
                 }
-                self.ended |= self.session().is_some_and(|session| session.state() == State::Ended);
+                self.ended |= self.session().is_some_and(|session| session.state() == SessionState::Ended);
                 Ok(())
             }
             Err(fault) => {
@@ -235,8 +235,8 @@ impl Tls {
         }
     }
 
-    /// Reads from the socket once and takes it in. Plaintext goes to `into`, at most `most` bytes; what is beyond that is
-    /// kept. Returns how much went there.
+    /// Reads from the socket once and takes it in. Plaintext goes to `into`, at most `most` bytes; what is beyond that
+    /// is kept. Returns how much went there.
     fn fill(&mut self, into: &mut Vec<u8>, most: usize) -> Result<usize, Errno> {
         if self.fault.is_some() {
             return Err(Errno::EPROTO);
@@ -269,7 +269,7 @@ impl Tls {
             // The end of the socket without the peer's word for it: what came may be cut.
             None => {
                 self.ended = true;
-                let cut = self.session().is_none_or(|session| session.state() != State::Ended);
+                let cut = self.session().is_none_or(|session| session.state() != SessionState::Ended);
                 if cut { Err(Errno::ECONNRESET) } else { Ok(0) }
             }
             Some(taken) => {
@@ -303,7 +303,7 @@ impl Tls {
         }
         loop {
             if self.ended {
-                let word = self.session().is_some_and(|session| session.state() == State::Ended);
+                let word = self.session().is_some_and(|session| session.state() == SessionState::Ended);
                 return if word { Ok(0) } else { Err(Errno::ECONNRESET) };
             }
             let moved = self.fill(into, room)?;
@@ -379,8 +379,8 @@ impl Tls {
                     return Err(Errno::EPROTO);
                 }
             };
-            // What ends the stream goes with its last bytes, and so does the end itself: one packet, which wakes the client
-            // once.
+            // What ends the stream goes with its last bytes, and so does the end itself: one packet, which wakes the
+            // client once.
             let ends = more == More::Last && !self.closed && written < scratch.sealed.len();
             if ends {
                 written += session.close(&mut scratch.sealed[written..]).unwrap_or_default();

@@ -46,7 +46,7 @@ struct Line {
 }
 
 struct IdleEntry {
-    backend: Key,
+    conn: Key,
     destination: Destination,
     /// When it expires; within a group, in the order in which connections became idle.
     due: u64,
@@ -74,8 +74,8 @@ impl Idle {
     }
 
     /// Adds a connection that has become idle.
-    pub fn add(&mut self, backend: Key, destination: Destination, due: u64) -> Key {
-        let entry = self.entries.insert(IdleEntry { backend, destination, due, links: [Link::default(); LISTS.len()] });
+    pub fn add(&mut self, conn: Key, destination: Destination, due: u64) -> Key {
+        let entry = self.entries.insert(IdleEntry { conn, destination, due, links: [Link::default(); LISTS.len()] });
         for list in LISTS {
             let line = self.line(list, destination);
             let before = line.newest.replace(entry);
@@ -148,9 +148,9 @@ impl Idle {
 
     fn pop(&mut self, entry: Option<Key>) -> Option<Key> {
         let entry = entry?;
-        let backend = self.entries.get(entry)?.backend;
+        let conn = self.entries.get(entry)?.conn;
         self.remove(entry);
-        Some(backend)
+        Some(conn)
     }
 
     /// Replaces a group's entry in `dues`: its oldest connection, due at `before`, was removed, and `oldest` is the

@@ -1,8 +1,8 @@
 //! Upstream connections: opened without blocking, used by one client connection at a time, and kept alive for the next.
 //!
-//! Invariant: a backend in use belongs to exactly one connection ([`Active::backend`](crate::conn::Active::backend)),
-//! which parks or closes it; either also releases the server in the balance. An idle backend has nothing to read: any
-//! event closes it.
+//! Invariant: a connection in use belongs to exactly one request ([`Active::upstream_conn`](crate::conn::Active)),
+//! which parks or closes it; either also releases the server in the balance. An idle connection has nothing to read:
+//! any event closes it.
 
 use super::idle::{Destination, Idle};
 use crate::config::settings::upstream::Upstream;
@@ -25,12 +25,12 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
 /// A connection to an upstream, or the pipe from a CGI program.
-pub struct Backend {
+pub struct UpstreamConn {
     pub transport: Transport,
     /// None: idle.
     owner: Option<Wake>,
     /// Its entry in the list of idle connections.
-    place: Option<Key>,
+    idle_entry: Option<Key>,
     upstream: Rc<Upstream>,
     peer: usize,
     /// When the current request began, and when its response head arrived.
@@ -48,7 +48,7 @@ pub struct Backend {
 }
 
 /// The upstream connection that a request needs.
-pub struct BackendRequest<'a> {
+pub struct WantedConn<'a> {
     pub upstream: &'a Rc<Upstream>,
     /// The index of the server in its group.
     pub peer: usize,
@@ -62,7 +62,7 @@ pub struct BackendRequest<'a> {
     pub repeatable: bool,
 }
 
-impl Backend {
+impl UpstreamConn {
     /// Whether this is the output of a program that has ended.
     pub fn has_ended(&self) -> bool {
         self.exit.is_some()
@@ -95,9 +95,9 @@ pub enum Unopened {
 }
 
 /// All upstream connections.
-pub struct Backends {
+pub struct UpstreamConns {
     epoll: Rc<Epoll>,
-    slab: Slab<Backend>,
+    slab: Slab<UpstreamConn>,
     idle: Idle,
     /// Keyed, because clients choose part of the input.
     hash: RandomState,
@@ -107,10 +107,10 @@ pub struct Backends {
     must_wait_for_room: bool,
 }
 
-impl Backends {
-    pub fn new(epoll: Rc<Epoll>) -> Backends {
+impl UpstreamConns {
+    pub fn new(epoll: Rc<Epoll>) -> UpstreamConns {
         let (idle, hash) = (Idle::default(), RandomState::new());
-        Backends { epoll, slab: Slab::new(), idle, hash, limit: usize::MAX, must_wait_for_room: false }
+        UpstreamConns { epoll, slab: Slab::new(), idle, hash, limit: usize::MAX, must_wait_for_room: false }
     }
 
     pub fn set_limit(&mut self, limit: usize) {
@@ -153,73 +153,78 @@ impl Backends {
     }
 
     fn close_idle(&mut self, key: Key) {
-        if let Some(place) = self.slab.remove(key).and_then(|backend| backend.place) {
+        if let Some(place) = self.slab.remove(key).and_then(|conn| conn.idle_entry) {
             self.idle.remove(place);
         }
     }
 
-    /// The backend of a connection.
-    pub fn of(&mut self, slot: Option<Key>) -> Option<&mut Backend> {
+    /// The connection of a request.
+    pub fn of(&mut self, slot: Option<Key>) -> Option<&mut UpstreamConn> {
         slot.and_then(|key| self.slab.get_mut(key))
     }
 
     /// Whether it is a CGI program.
     pub fn is_program(&self, slot: Option<Key>) -> bool {
-        slot.and_then(|key| self.slab.get(key)).is_some_and(|backend| backend.child.is_some())
+        slot.and_then(|key| self.slab.get(key)).is_some_and(|conn| conn.child.is_some())
     }
 
     pub fn transport(&self, slot: Option<Key>) -> Option<&Transport> {
-        slot.and_then(|key| self.slab.get(key)).map(|backend| &backend.transport)
+        slot.and_then(|key| self.slab.get(key)).map(|conn| &conn.transport)
     }
 
     /// Records when the response head arrived.
     pub fn head_received(&mut self, slot: Option<Key>, now: u64) {
-        if let Some(backend) = self.of(slot) {
-            backend.taken.header = Some(now);
+        if let Some(conn) = self.of(slot) {
+            conn.taken.header = Some(now);
         }
     }
 
-    /// The program behind this backend has ended.
+    /// The program behind this pipe has ended.
     pub fn program_ended(&mut self, key: Key, exit: Exit) {
-        if let Some(backend) = self.slab.get_mut(key) {
-            backend.exit = Some(exit);
+        if let Some(conn) = self.slab.get_mut(key) {
+            conn.exit = Some(exit);
         }
     }
 
-    /// Processes an epoll event of a backend. Returns the connection or stream to run.
+    /// Processes an epoll event. Returns the client's connection or stream to run.
     pub fn event(&mut self, key: Key, flags: u32) -> Option<Wake> {
-        let backend = self.slab.get_mut(key)?;
-        backend.transport.event(flags);
-        if backend.owner.is_none() && flags & !epoll::OUT != 0 {
+        let conn = self.slab.get_mut(key)?;
+        conn.transport.event(flags);
+        if conn.owner.is_none() && flags & !epoll::OUT != 0 {
             self.close_idle(key);
             return None;
         }
-        backend.owner
+        conn.owner
     }
 
     /// Takes the idle connection to this server that was used last.
-    pub fn reuse(&mut self, wanted: &BackendRequest<'_>, owner: Wake, now: u64) -> Option<Key> {
+    pub fn reuse(&mut self, wanted: &WantedConn<'_>, owner: Wake, now: u64) -> Option<Key> {
         let destination = destination(&self.hash, wanted.upstream, wanted.peer, wanted.local, wanted.tls);
         loop {
             let key = self.idle.take(destination)?;
-            let Some(backend) = self.slab.get_mut(key) else { continue };
-            backend.place = None;
+            let Some(conn) = self.slab.get_mut(key) else { continue };
+            conn.idle_entry = None;
             // The connection may have been closed in this very turn. A repeatable request would then use another
             // connection; only for other requests is the check worth a system call.
-            let quiet = !backend.transport.can_read() && !backend.transport.has_failed();
-            let is_such = backend.local == wanted.local && backend.tls.as_ref() == wanted.tls;
-            if is_such && (wanted.repeatable && quiet || backend.transport.is_silent()) {
-                backend.owner = Some(owner);
-                backend.taken = RequestTimes { began: now, header: None };
+            let quiet = !conn.transport.can_read() && !conn.transport.has_failed();
+            let is_such = conn.local == wanted.local && conn.tls.as_ref() == wanted.tls;
+            if is_such && (wanted.repeatable && quiet || conn.transport.is_silent()) {
+                conn.owner = Some(owner);
+                conn.taken = RequestTimes { began: now, header: None };
                 return Some(key);
             }
             self.slab.remove(key);
         }
     }
 
+    /// Opens a connection without waiting for it. `clients`: open connections of clients; `now`: monotonic
+    /// milliseconds.
+    ///
+    /// # Errors
+    /// No connection was opened: the server has to be given back to the balance.
     pub fn open(
         &mut self,
-        wanted: &BackendRequest<'_>,
+        wanted: &WantedConn<'_>,
         owner: Wake,
         clients: u64,
         now: u64,
@@ -249,10 +254,10 @@ impl Backends {
             Some(Ok(session)) => Transport::tls_client(fd, readiness(connect), session),
             Some(Err(_)) => return Err(NoSession),
         };
-        let backend = Backend {
+        let conn = UpstreamConn {
             transport,
             owner: Some(owner),
-            place: None,
+            idle_entry: None,
             upstream: wanted.upstream.clone(),
             peer: wanted.peer,
             taken: RequestTimes { began: now, header: None },
@@ -263,7 +268,7 @@ impl Backends {
             child: None,
             exit: None,
         };
-        let key = self.slab.insert(backend);
+        let key = self.slab.insert(conn);
         let flags = epoll::IN | epoll::OUT | epoll::RDHUP | epoll::ET;
         if let Err(e) = self.add(key, flags) {
             self.slab.remove(key);
@@ -273,12 +278,12 @@ impl Backends {
     }
 
     /// Adds the output of a program that was started for an exchange. No events are reported until it is
-    /// [watched](Backends::watch) or the program has [ended](Backends::program_ended).
+    /// [watched](UpstreamConns::watch) or the program has [ended](UpstreamConns::program_ended).
     pub fn adopt(&mut self, output: OwnedFd, child: Key, upstream: &Rc<Upstream>, owner: Wake) -> Key {
-        self.slab.insert(Backend {
+        self.slab.insert(UpstreamConn {
             transport: Transport::pipe(output),
             owner: Some(owner),
-            place: None,
+            idle_entry: None,
             upstream: upstream.clone(),
             peer: 0,
             taken: RequestTimes { began: 0, header: None },
@@ -293,28 +298,28 @@ impl Backends {
 
     /// Starts to watch the output of a program.
     pub fn watch(&self, slot: Option<Key>, children: &mut Children) -> Result<(), Errno> {
-        let Some((key, backend)) = slot.and_then(|key| Some((key, self.slab.get(key)?))) else { return Ok(()) };
-        backend.child.into_iter().for_each(|child| children.watch(child));
+        let Some((key, conn)) = slot.and_then(|key| Some((key, self.slab.get(key)?))) else { return Ok(()) };
+        conn.child.into_iter().for_each(|child| children.watch(child));
         self.add(key, epoll::IN | epoll::RDHUP | epoll::ET)
     }
 
-    /// Adds a backend to epoll.
+    /// Adds a connection to epoll.
     fn add(&self, key: Key, flags: u32) -> Result<(), Errno> {
         let fd = self.transport(Some(key)).and_then(Transport::fd);
-        fd.map_or(Ok(()), |fd| self.epoll.add(fd, flags, token(Role::Backend, key)))
+        fd.map_or(Ok(()), |fd| self.epoll.add(fd, flags, token(Role::Upstream, key)))
     }
 
-    /// Closes a backend in use.
+    /// Closes a connection in use.
     pub fn close(&mut self, slot: &mut Option<Key>, cx: &mut Services, end: Outcome) -> PeerState {
-        let Some(backend) = slot.take().and_then(|key| self.slab.remove(key)) else { return PeerState::Enabled };
-        if let Some(child) = backend.child {
+        let Some(conn) = slot.take().and_then(|key| self.slab.remove(key)) else { return PeerState::Enabled };
+        if let Some(child) = conn.child {
             let leave = if end == Outcome::Good { ReleaseReason::Done } else { ReleaseReason::Unwanted };
             cx.children.leave(child, leave, cx.now.ms);
         }
-        cx.upstream_balance.give(&backend.upstream, backend.peer, end, backend.taken, cx.now.ms)
+        cx.upstream_balance.give(&conn.upstream, conn.peer, end, conn.taken, cx.now.ms)
     }
 
-    /// Closes a backend whose exchange ended before the response: this says nothing about the server.
+    /// Closes a connection whose exchange ended before the response: this says nothing about the server.
     pub fn leave(&mut self, slot: &mut Option<Key>, cx: &mut Services) {
         self.close(slot, cx, Outcome::Neutral);
     }
@@ -322,18 +327,18 @@ impl Backends {
     /// The response has been read completely: keeps the connection for another request, if allowed.
     pub fn park(&mut self, slot: &mut Option<Key>, cx: &mut Services) {
         let Some(key) = *slot else { return };
-        let Some(backend) = self.slab.get_mut(key) else { return };
-        backend.requests += 1;
-        let keepalive = backend.upstream.keepalive;
-        let old = cx.now.ms.saturating_sub(backend.opened) >= keepalive.time.0;
-        let silent = !backend.transport.can_read() || backend.transport.is_silent();
-        if old || !silent || backend.requests >= keepalive.requests {
+        let Some(conn) = self.slab.get_mut(key) else { return };
+        conn.requests += 1;
+        let keepalive = conn.upstream.keepalive;
+        let old = cx.now.ms.saturating_sub(conn.opened) >= keepalive.time.0;
+        let silent = !conn.transport.can_read() || conn.transport.is_silent();
+        if old || !silent || conn.requests >= keepalive.requests {
             self.close(slot, cx, Outcome::Good);
             return;
         }
-        backend.owner = None;
-        let destination = destination(&self.hash, &backend.upstream, backend.peer, backend.local, backend.tls.as_ref());
-        let (upstream, peer, taken) = (backend.upstream.clone(), backend.peer, backend.taken);
+        conn.owner = None;
+        let destination = destination(&self.hash, &conn.upstream, conn.peer, conn.local, conn.tls.as_ref());
+        let (upstream, peer, taken) = (conn.upstream.clone(), conn.peer, conn.taken);
         *slot = None;
         cx.upstream_balance.give(&upstream, peer, Outcome::Good, taken, cx.now.ms);
         if self.idle.of_group(destination.group) >= keepalive.idle as usize
@@ -342,8 +347,8 @@ impl Backends {
             self.slab.remove(oldest);
         }
         let place = self.idle.add(key, destination, cx.now.ms + keepalive.timeout.0);
-        if let Some(backend) = self.slab.get_mut(key) {
-            backend.place = Some(place);
+        if let Some(conn) = self.slab.get_mut(key) {
+            conn.idle_entry = Some(place);
         }
     }
 

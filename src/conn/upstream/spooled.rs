@@ -1,6 +1,6 @@
 //! A response that the upstream has sent completely: the rest goes to the client from the spool.
 
-use super::exchange::{arm_send, break_off};
+use super::send_receive::{arm_send, break_off};
 use crate::conn::io::{Io, Step};
 use crate::conn::request::write::{self, Flushed};
 use crate::conn::{Active, Turn};

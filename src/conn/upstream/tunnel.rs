@@ -1,11 +1,11 @@
 //! A tunnel, after a 101 or for CONNECT: copies bytes in both directions, without interpreting them, until one side
 //! closes.
 
-use super::exchange::{Received, complete, receive, send, wait};
+use super::send_receive::{Received, complete, receive, send, wait};
 use crate::conn::io::{Io, Step};
 use crate::conn::{Active, Turn};
 use crate::exchange::handlers::Handler;
-use crate::exchange::handlers::upstream::{Phase, settings};
+use crate::exchange::handlers::upstream::{UpstreamPhase, settings};
 use crate::services::SCRATCH;
 use crate::sys::Errno;
 
@@ -13,25 +13,25 @@ use crate::sys::Errno;
 /// HTTP/1, a client that closes without close_notify (a closed tab, say) must not cost the server data that it has not
 /// read yet.
 pub fn cut(active: &mut Active, turn: &mut Turn<'_>) {
-    let is_tunnel = matches!(&active.handler, Handler::Proxy(proxy) if proxy.phase == Phase::Tunnel);
+    let is_tunnel = matches!(&active.handler, Handler::Upstream(request) if request.phase == UpstreamPhase::Tunnel);
     let is_stream = active.ex.out.has_frames();
-    if let Some(backend) = turn.pool.backends.of(active.backend).filter(|_| is_tunnel && is_stream) {
-        backend.transport.reset();
+    if let Some(upstream_conn) = turn.pool.upstream_conns.of(active.upstream_conn).filter(|_| is_tunnel && is_stream) {
+        upstream_conn.transport.reset();
     }
 }
 
 pub(super) fn step(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, flushed: bool) -> Step {
     let mut progress = flushed | send(active, turn);
     let (mut ended, mut is_cut) = (false, false);
-    let Handler::Proxy(proxy) = &mut active.handler else { return Step::Again };
-    if proxy.waits(&active.ex).client_read && io.transport.can_read() {
+    let Handler::Upstream(request) = &mut active.handler else { return Step::Again };
+    if request.waits(&active.ex).client_read && io.transport.can_read() {
         let mut bytes = std::mem::take(&mut turn.cx.scratch);
         bytes.clear();
         bytes.reserve(SCRATCH);
         match io.transport.recv(&mut bytes, SCRATCH) {
             Ok(n) if n > 0 => {
                 progress = true;
-                proxy.relay(&bytes);
+                request.relay(&bytes);
                 turn.budget.moved(n);
             }
             Err(Errno::EAGAIN) => {}
@@ -51,11 +51,11 @@ pub(super) fn step(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, fl
         Received::Step(step) => return step,
     }
     let Active { ex, handler, .. } = active;
-    let Handler::Proxy(proxy) = handler else { return Step::Again };
+    let Handler::Upstream(request) = handler else { return Step::Again };
     if progress {
-        proxy.upstream_by = turn.cx.now.ms + settings(ex).read_timeout.0;
+        request.upstream_by = turn.cx.now.ms + settings(ex).read_timeout.0;
     }
-    if ended || proxy.is_done() || proxy.write_closed {
+    if ended || request.is_done() || request.write_closed {
         ex.out.keep_alive = false;
         return complete(io, active, turn);
     }

@@ -1,8 +1,8 @@
 //! auth_basic: the user name and password of the request against a file of users.
 //!
-//! Slow hashes are computed by another process ([`crate::services::passwords`]); the request waits for it, the loop does
-//! not. The verdict is remembered under a secret hash of the stored line and the password, so a changed line is checked
-//! again.
+//! Slow hashes are computed by another process ([`crate::services::passwords`]); the request waits for it, the loop
+//! does not. The verdict is remembered under a secret hash of the stored line and the password, so a changed line is
+//! checked again.
 
 use super::password;
 use crate::config::model::Level;
@@ -24,23 +24,23 @@ const PATIENCE: u64 = 60_000;
 
 /// What checking the password came to.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum PasswordOutcome {
     /// No password is required here.
     NotAsked,
     Granted,
     Refused(Flow),
 }
 
-pub fn check(ex: &mut Exchange, cx: &mut Services) -> Outcome {
+pub fn check(ex: &mut Exchange, cx: &mut Services) -> PasswordOutcome {
     let auth = ex.here().settings.auth.clone();
-    let (Some(realm), Some(file)) = (&auth.realm, &auth.file) else { return Outcome::NotAsked };
+    let (Some(realm), Some(file)) = (&auth.realm, &auth.file) else { return PasswordOutcome::NotAsked };
     let realm = variables::text(realm, ex, cx);
     if realm == b"off" {
-        return Outcome::NotAsked;
+        return PasswordOutcome::NotAsked;
     }
     let Some((user, given)) = ex.request.basic_credentials() else {
         ex.report(cx, Level::Info, format_args!("no user/password was provided for basic authentication"));
-        return Outcome::Refused(challenge(ex, &realm));
+        return PasswordOutcome::Refused(challenge(ex, &realm));
     };
     let path = variables::text(file, ex, cx);
     let path = ex.config.process.conf_dir.join(std::ffi::OsStr::from_bytes(&path));
@@ -51,29 +51,29 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Outcome {
             let level = if missing { Level::Error } else { Level::Crit };
             ex.report(cx, level, format_args!("open() \"{}\" failed {e}", path.display()));
             let status = if missing { Status::FORBIDDEN } else { Status::INTERNAL_SERVER_ERROR };
-            return Outcome::Refused(Flow::Status(status));
+            return PasswordOutcome::Refused(Flow::Status(status));
         }
     };
     let name = String::from_utf8_lossy(&user).into_owned();
     let Some(stored) = stored(&users, &user) else {
         ex.report(cx, Level::Error, format_args!("user \"{name}\" was not found in \"{}\"", path.display()));
-        return Outcome::Refused(challenge(ex, &realm));
+        return PasswordOutcome::Refused(challenge(ex, &realm));
     };
     match verdict(ex, cx, stored, &given) {
         PasswordCheck::Right => {
             ex.route.authenticated = true;
-            Outcome::Granted
+            PasswordOutcome::Granted
         }
         PasswordCheck::Wrong => {
             ex.report(cx, Level::Error, format_args!("user \"{name}\": password mismatch"));
-            Outcome::Refused(challenge(ex, &realm))
+            PasswordOutcome::Refused(challenge(ex, &realm))
         }
         PasswordCheck::Pending => {
-            Outcome::Refused(Flow::Delay { until: cx.now.ms + PATIENCE, then: Then::Phase(Phase::Access) })
+            PasswordOutcome::Refused(Flow::Delay { until: cx.now.ms + PATIENCE, then: Then::Phase(Phase::Access) })
         }
         PasswordCheck::TooMany => overloaded(ex, cx, Status::TOO_MANY_REQUESTS, "of this client"),
         PasswordCheck::Busy => overloaded(ex, cx, Status::SERVICE_UNAVAILABLE, "of all clients"),
-        PasswordCheck::Failed => Outcome::Refused(Flow::Status(Status::INTERNAL_SERVER_ERROR)),
+        PasswordCheck::Failed => PasswordOutcome::Refused(Flow::Status(Status::INTERNAL_SERVER_ERROR)),
     }
 }
 
@@ -90,10 +90,10 @@ fn verdict(ex: &Exchange, cx: &mut Services, stored: &[u8], password: &[u8]) -> 
 }
 
 /// Too many passwords wait to be checked.
-fn overloaded(ex: &mut Exchange, cx: &mut Services, status: Status, whose: &str) -> Outcome {
+fn overloaded(ex: &mut Exchange, cx: &mut Services, status: Status, whose: &str) -> PasswordOutcome {
     ex.report(cx, Level::Warn, format_args!("too many passwords {whose} wait to be checked"));
     ex.response.line(b"Retry-After", b"1");
-    Outcome::Refused(Flow::Status(status))
+    PasswordOutcome::Refused(Flow::Status(status))
 }
 
 fn read(path: &std::path::Path, cx: &mut Services) -> Result<Rc<[u8]>, Errno> {

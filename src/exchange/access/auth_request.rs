@@ -20,7 +20,7 @@ pub struct AuthCheck {
 }
 
 /// What the request needs of the subrequest's response.
-pub struct Answer {
+pub struct SubrequestVerdict {
     pub(super) status: Status,
     pub(super) challenges: Vec<Vec<u8>>,
     /// Values for auth_request_set, in the order of its lines.
@@ -39,7 +39,7 @@ pub fn start(ex: &mut Exchange, refused: Option<Status>) -> Flow {
 }
 
 /// The subrequest has been answered; `ex` is still the subrequest's exchange.
-pub fn answer(ex: &mut Exchange, cx: &mut Services) -> Answer {
+pub fn answer(ex: &mut Exchange, cx: &mut Services) -> SubrequestVerdict {
     const CHALLENGE: &[u8] = b"www-authenticate";
     let named = |(name, value): (&[u8], &[u8])| name.eq_ignore_ascii_case(CHALLENGE).then(|| value.to_vec());
     let fields = [&ex.response.fields, &ex.route.kept.fields];
@@ -50,17 +50,17 @@ pub fn answer(ex: &mut Exchange, cx: &mut Services) -> Answer {
     {
         challenges = record.fields().filter_map(|(_, name, value)| named((name, value))).collect();
     }
-    let location = match &ex.sub {
+    let location = match &ex.subrequest {
         Some(sub) => sub.parent.route.location,
         None => ex.route.location,
     };
     let sets = ex.config.location(location).settings.auth.request_set.clone();
     let values = sets.iter().map(|set| variables::text(&set.value, ex, cx)).collect();
-    Answer { status: ex.response.status, challenges, values }
+    SubrequestVerdict { status: ex.response.status, challenges, values }
 }
 
 /// `ex` is the client's own request again: takes over the subrequest's response.
-pub fn take(ex: &mut Exchange, cx: &mut Services, answer: Answer) {
+pub fn take(ex: &mut Exchange, cx: &mut Services, answer: SubrequestVerdict) {
     let sets = ex.here().settings.auth.request_set.clone();
     for (set, value) in sets.iter().zip(answer.values) {
         script::assign(ex, cx, set.slot, &value);
@@ -76,7 +76,7 @@ pub fn take(ex: &mut Exchange, cx: &mut Services, answer: Answer) {
 }
 
 /// What the subrequest's status means for the request.
-pub fn judge(ex: &mut Exchange, cx: &mut Services, asked: &AuthCheck) -> Flow {
+pub fn apply_verdict(ex: &mut Exchange, cx: &mut Services, asked: &AuthCheck) -> Flow {
     match asked.verdict {
         Some(status) if (200..300).contains(&status.0) => {
             if asked.refused.is_some() {

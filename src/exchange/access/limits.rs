@@ -1,7 +1,7 @@
 //! limit_req and limit_conn, before a password is asked for (nginx's preaccess phase).
 
 use crate::config::model::Level;
-use crate::config::settings::limits::{Counts, Limits, Zone};
+use crate::config::settings::limits::{Counts, LimitSettings, Zone};
 use crate::config::template::Template;
 use crate::exchange::flow::{Flow, Phase, Then};
 use crate::exchange::log_facts::LimitOutcome;
@@ -65,7 +65,7 @@ impl<'c> Keys<'c> {
 /// A request as a zone counted it: the key, and what was known of it before.
 type Counted<'l> = (&'l Zone, Rc<[u8]>, Option<Node>);
 
-fn requests(ex: &mut Exchange, cx: &mut Services, limits: &Limits) -> Flow {
+fn requests(ex: &mut Exchange, cx: &mut Services, limits: &LimitSettings) -> Flow {
     if limits.requests.is_empty() || ex.log.limit_req.is_some() {
         return Flow::Next;
     }
@@ -98,7 +98,7 @@ fn requests(ex: &mut Exchange, cx: &mut Services, limits: &Limits) -> Flow {
     delayed(ex, cx, limits, (delay, excess), zone)
 }
 
-fn rejected(ex: &mut Exchange, cx: &mut Services, limits: &Limits, excess: u64, zone: &str) -> Flow {
+fn rejected(ex: &mut Exchange, cx: &mut Services, limits: &LimitSettings, excess: u64, zone: &str) -> Flow {
     let dry = if limits.request_dry_run { ", dry run" } else { "" };
     let (whole, rest) = (excess / 1000, excess % 1000);
     let text = format_args!("limiting requests{dry}, excess: {whole}.{rest:03} by zone \"{zone}\"");
@@ -111,7 +111,13 @@ fn rejected(ex: &mut Exchange, cx: &mut Services, limits: &Limits, excess: u64, 
     Flow::Status(Status(limits.request_status))
 }
 
-fn delayed(ex: &mut Exchange, cx: &mut Services, limits: &Limits, (delay, excess): (u64, u64), zone: &str) -> Flow {
+fn delayed(
+    ex: &mut Exchange,
+    cx: &mut Services,
+    limits: &LimitSettings,
+    (delay, excess): (u64, u64),
+    zone: &str,
+) -> Flow {
     let dry = if limits.request_dry_run { ", dry run" } else { "" };
     // One level below that of a refusal.
     let level = match limits.request_level {
@@ -132,7 +138,7 @@ fn delayed(ex: &mut Exchange, cx: &mut Services, limits: &Limits, (delay, excess
     Flow::Delay { until: cx.now.ms + delay, then: Then::Phase(Phase::Limits) }
 }
 
-fn connections(ex: &mut Exchange, cx: &mut Services, limits: &Limits) -> Flow {
+fn connections(ex: &mut Exchange, cx: &mut Services, limits: &LimitSettings) -> Flow {
     if limits.connections.is_empty() || ex.log.limit_conn.is_some() {
         return Flow::Next;
     }
@@ -144,12 +150,12 @@ fn connections(ex: &mut Exchange, cx: &mut Services, limits: &Limits) -> Flow {
         let Some(key) = keys.of(ex, cx, zone, template, LONGEST_CONNECTION_KEY) else { continue };
         ex.log.limit_conn = Some(LimitOutcome::Passed);
         if cx.limits.enter(&zone.name, &key, limit.most, zone.size.0) {
-            ex.places.push((Rc::clone(&zone.name), key));
+            ex.limit_slots.push((Rc::clone(&zone.name), key));
             continue;
         }
         let dry = if limits.connection_dry_run { ", dry run," } else { "" };
         ex.report(cx, limits.connection_level, format_args!("limiting connections{dry} by zone \"{}\"", zone.name));
-        ex.give_places_back(cx);
+        ex.release_limit_slots(cx);
         if limits.connection_dry_run {
             ex.log.limit_conn = Some(LimitOutcome::RejectedDryRun);
             return Flow::Next;

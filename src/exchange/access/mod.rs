@@ -19,17 +19,17 @@ use crate::config::settings::auth::Satisfy;
 use crate::http::status::Status;
 use crate::route::Trace;
 use crate::services::Services;
-use auth_basic::Outcome;
+use auth_basic::PasswordOutcome;
 
-/// The access phase of a location. Without auth_request it decides at once, else [`Flow::Subrequest`] comes first, and this
-/// is called again with its answer.
+/// The access phase of a location. Without auth_request it decides at once, else [`Flow::Subrequest`] comes first, and
+/// this is called again with its answer.
 pub fn check(ex: &mut Exchange, cx: &mut Services) -> Flow {
     // Subrequests are not checked (nginx).
-    if ex.sub.is_some() {
+    if ex.subrequest.is_some() {
         return Flow::Next;
     }
     if let Some(asked) = ex.auth_request.take() {
-        let flow = auth_request::judge(ex, cx, &asked);
+        let flow = auth_request::apply_verdict(ex, cx, &asked);
         return later(ex, cx, flow);
     }
     // It may have been set by another location, which an internal redirect came from.
@@ -39,7 +39,7 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Flow {
         Satisfy::All => match allow_deny::check(ex, cx) {
             Some(false) => Flow::Status(Status::FORBIDDEN),
             _ => match password(ex, cx) {
-                Outcome::Refused(flow) => later(ex, cx, flow),
+                PasswordOutcome::Refused(flow) => later(ex, cx, flow),
                 _ => match signed_link::check(ex, cx) {
                     Err(refused) => signed_link::refuse(ex, cx, refused),
                     Ok(_) => auth_request::start(ex, None),
@@ -61,13 +61,13 @@ fn any(ex: &mut Exchange, cx: &mut Services) -> Flow {
         return Flow::Next;
     }
     let refused = match password(ex, cx) {
-        Outcome::Granted => return Flow::Next,
-        Outcome::Refused(Flow::Status(
+        PasswordOutcome::Granted => return Flow::Next,
+        PasswordOutcome::Refused(Flow::Status(
             status @ (Status::UNAUTHORIZED | Status::PROXY_AUTH_REQUIRED | Status::FORBIDDEN),
         )) => Some(status),
-        Outcome::Refused(flow) => return later(ex, cx, flow),
-        Outcome::NotAsked if address == Some(false) => Some(Status::FORBIDDEN),
-        Outcome::NotAsked => match link {
+        PasswordOutcome::Refused(flow) => return later(ex, cx, flow),
+        PasswordOutcome::NotAsked if address == Some(false) => Some(Status::FORBIDDEN),
+        PasswordOutcome::NotAsked => match link {
             Err(refused) if !auth_request::is_set(ex) => return signed_link::refuse(ex, cx, refused),
             Err(_) => Some(Status::FORBIDDEN),
             Ok(_) => None,
@@ -80,12 +80,12 @@ fn any(ex: &mut Exchange, cx: &mut Services) -> Flow {
     }
 }
 
-fn password(ex: &mut Exchange, cx: &mut Services) -> Outcome {
+fn password(ex: &mut Exchange, cx: &mut Services) -> PasswordOutcome {
     let outcome = auth_basic::check(ex, cx);
     let verdict = match outcome {
-        Outcome::NotAsked => return outcome,
-        Outcome::Granted => "the password is right",
-        Outcome::Refused(_) => "refused",
+        PasswordOutcome::NotAsked => return outcome,
+        PasswordOutcome::Granted => "the password is right",
+        PasswordOutcome::Refused(_) => "refused",
     };
     cx.trace.say("access", None, || format!("auth_basic: {verdict}"));
     outcome

@@ -1,6 +1,6 @@
 //! Whether the client of a request may also access another path: its address, its password and the `auth_request` that
-//! allowed it are compared with what the other location requires. Nothing slow is computed here: a location with another
-//! password file or another `auth_request` counts as refused.
+//! allowed it are compared with what the other location requires. Nothing slow is computed here: a location with
+//! another password file or another `auth_request` counts as refused.
 
 use super::allow_deny;
 use crate::config::settings::auth::Satisfy;

@@ -237,7 +237,8 @@ fn auth_requests_answer_is_taken_over() {
         let mut ex = site.at("GET /", &[], OUTSIDE);
         assert_eq!(check(&mut ex, &mut site.cx), Flow::Subrequest(b"/who"[..].into()));
         let challenges = vec![b"Basic".to_vec(), b"Bearer".to_vec()];
-        let answer = auth_request::Answer { status: Status(answered), challenges, values: vec![b"me".to_vec()] };
+        let answer =
+            auth_request::SubrequestVerdict { status: Status(answered), challenges, values: vec![b"me".to_vec()] };
         auth_request::take(&mut ex, &mut site.cx, answer);
         assert_eq!(ex.response.fields.iter().count(), challenged, "{answered}");
         assert_eq!(check(&mut ex, &mut site.cx), expected, "{answered}");
@@ -379,14 +380,14 @@ fn connections_above_their_limit_are_refused_until_one_is_over() {
     let mut first = enter(&mut site, "GET /", OUTSIDE, Flow::Next, LimitOutcome::Passed);
     let second = enter(&mut site, "GET /", OUTSIDE, Flow::Next, LimitOutcome::Passed);
     let third = enter(&mut site, "GET /", OUTSIDE, status(429), LimitOutcome::Rejected);
-    assert!(second.places.len() == 1 && third.places.is_empty());
+    assert!(second.limit_slots.len() == 1 && third.limit_slots.is_empty());
     enter(&mut site, "GET /", INSIDE, Flow::Next, LimitOutcome::Passed);
     let both = enter(&mut site, "GET /both/", OUTSIDE, status(503), LimitOutcome::Rejected);
-    assert!(both.places.is_empty(), "what it had of the other zone is given back");
+    assert!(both.limit_slots.is_empty(), "what it had of the other zone is given back");
     enter(&mut site, "GET /dry/", OUTSIDE, Flow::Next, LimitOutcome::RejectedDryRun);
     assert_eq!(limits::check(&mut first, &mut site.cx), Flow::Next, "it is counted once");
-    assert_eq!(first.places.len(), 1);
-    first.give_places_back(&mut site.cx);
+    assert_eq!(first.limit_slots.len(), 1);
+    first.release_limit_slots(&mut site.cx);
     enter(&mut site, "GET /", OUTSIDE, Flow::Next, LimitOutcome::Passed);
 }
 

@@ -85,8 +85,8 @@ struct Content {
 }
 
 impl Archive {
-    /// `place`: a descriptor that is given up for those of files. `judged`: the time at which `refused` was computed, if
-    /// anything may be refused.
+    /// `place`: a descriptor that is given up for those of files. `judged`: the time at which `refused` was computed,
+    /// if anything may be refused.
     pub fn new(
         (walk, place): (Walk, OwnedFd),
         (form, spool): (Form, Spool),

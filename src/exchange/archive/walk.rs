@@ -58,6 +58,10 @@ impl Walk {
         self.descent.forget_last();
     }
 
+    /// The next entry, or one directory opened or read a little further.
+    ///
+    /// # Errors
+    /// A directory cannot be read.
     pub fn step(&mut self) -> Result<WalkStep, Errno> {
         if let Some(name) = self.batch.pop() {
             return Ok(self.entry(name).map_or(WalkStep::On, WalkStep::Found));

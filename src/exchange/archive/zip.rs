@@ -1,6 +1,6 @@
 //! zip (APPNOTE 6.3): entries in blocks of deflate that are stored, not compressed, so that a reader needs no length
-//! before them; checksums and sizes behind the data; names in UTF-8; zip64 where a size, an offset or the number of entries
-//! needs it.
+//! before them; checksums and sizes behind the data; names in UTF-8; zip64 where a size, an offset or the number of
+//! entries needs it.
 //!
 //! The central directory at the end names every entry again. It is kept in the form in which it is sent, some 60
 //! bytes and the path for each entry: [`HELD`] bytes in memory, the rest in a temporary file (client_body_temp_path).

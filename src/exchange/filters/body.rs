@@ -46,7 +46,7 @@ pub fn piece(ex: &mut Exchange, data: &[u8], flush: Flush) {
             &made
         }
     };
-    if ex.sub.is_some() {
+    if ex.subrequest.is_some() {
         return include(ex, data, if flush == Flush::End { Flush::No } else { flush });
     }
     ex.out.data(data);
@@ -55,7 +55,7 @@ pub fn piece(ex: &mut Exchange, data: &[u8], flush: Flush) {
 /// Processes a piece of an include's response.
 fn include(ex: &mut Exchange, piece: &[u8], flush: Flush) {
     let limit = ex.here().settings.ssi.output_buffer.0;
-    let Some(sub) = &mut ex.sub else { return };
+    let Some(sub) = &mut ex.subrequest else { return };
     if piece.is_empty() {
         return;
     }
@@ -70,7 +70,7 @@ fn include(ex: &mut Exchange, piece: &[u8], flush: Flush) {
 
 /// Completes an include.
 pub fn end_include(ex: &mut Exchange) {
-    if let Some(sub) = &mut ex.sub {
+    if let Some(sub) = &mut ex.subrequest {
         sub.whole = true;
     }
     ex.tx = Tx::Done;

@@ -54,7 +54,7 @@ pub enum Sent {
 /// Completes the response and queues it.
 pub fn send(ex: &mut Exchange, cx: &mut Services) -> Sent {
     ex.response.decided = Decided::Whole;
-    if ex.sub.is_some() {
+    if ex.subrequest.is_some() {
         return ssi::include::send(ex).map_or(Sent::Queued, Sent::Page);
     }
     if let Some(status) = ex.route.error_page
@@ -245,7 +245,7 @@ pub fn end(ex: &mut Exchange, cx: &mut Services) -> Option<Box<Page>> {
         return page;
     }
     piece(ex, b"", Flush::End);
-    if ex.sub.is_some() {
+    if ex.subrequest.is_some() {
         end_include(ex);
         return None;
     }

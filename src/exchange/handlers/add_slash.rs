@@ -1,7 +1,7 @@
 //! A directory or a location that is requested without its slash, by any client.
 
 use super::methods;
-use crate::config::model::{Content, Location};
+use crate::config::model::{ContentHandler, Location};
 use crate::exchange::flow::Flow;
 use crate::exchange::{Exchange, origin};
 use crate::http::escape::{escape_path, escape_uri};
@@ -83,7 +83,7 @@ pub fn of_location(ex: &mut Exchange, cx: &mut Services) -> Option<Flow> {
 /// exchange is then at that location, whether its directory has the name of its URI or another (`alias`).
 fn is_for_location_with_slash(ex: &mut Exchange) -> bool {
     let (config, server, uri) = (ex.config.clone(), ex.route.server, &ex.route.uri);
-    let is_files = |location: &Location| location.content == Content::Files;
+    let is_files = |location: &Location| location.content == ContentHandler::Files;
     let Some(area) = location::lacks_slash(&config, server, uri, is_files) else { return false };
     let Ok(found) = location::find(&config, server, uri, &mut NoTrace) else { return false };
     let other = config.location(found.location);

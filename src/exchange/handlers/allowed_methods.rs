@@ -11,7 +11,7 @@ use crate::services::Services;
 pub fn check(ex: &mut Exchange, cx: &mut Services) -> Flow {
     // Subrequests are not checked, and the error page of a refused method is fetched by another method (nginx). A
     // request that waited for auth_request was checked before.
-    if ex.sub.is_some() || ex.route.error_page.is_some() || ex.auth_request.is_some() {
+    if ex.subrequest.is_some() || ex.route.error_page.is_some() || ex.auth_request.is_some() {
         return Flow::Next;
     }
     let Some(allowed) = ex.here().settings.access.allowed else { return Flow::Next };

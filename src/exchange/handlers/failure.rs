@@ -44,8 +44,8 @@ pub fn failed(ex: &mut Exchange, cx: &mut Services, call: &str, e: Errno) -> Flo
     Flow::Status(status)
 }
 
-/// For a directory that stays open as long as its client takes to read what is made of it: one of the last descriptors is
-/// not kept for that.
+/// For a directory that stays open as long as its client takes to read what is made of it: one of the last descriptors
+/// is not kept for that.
 ///
 /// # Errors
 /// 503, so that files can be opened for others.
@@ -55,7 +55,8 @@ pub fn check_room(ex: &mut Exchange, cx: &mut Services, opened: BorrowedFd<'_>) 
 
 /// For the log, where a file was looked for in nginx's default directory, which does not exist.
 pub fn no_root(ex: &Exchange) -> &'static str {
-    // Each answer of 404 that is logged comes here: nothing is allocated, and nothing asked of the kernel, for other roots.
+    // Each answer of 404 that is logged comes here: nothing is allocated, and nothing asked of the kernel, for other
+    // roots.
     let prefix = &ex.config.process.prefix;
     let below = Path::new(OsStr::from_bytes(&ex.route.path)).strip_prefix(prefix);
     if below.is_ok_and(|below| below.starts_with("html")) && !prefix.join("html").exists() {

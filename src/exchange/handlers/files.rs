@@ -11,13 +11,14 @@ use crate::route::Trace;
 use crate::services::Services;
 use crate::util::bytes;
 
-/// Answers from files: picks the handler by method and path and begins it. One that takes several turns is left in `handler`.
+/// Answers from files: picks the handler by method and path and begins it. One that takes several turns is left in
+/// `handler`.
 pub fn run(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Flow {
     // For all handlers, even those that make a name of the URI without mapping it.
     if bytes::has_control(&ex.route.uri) {
         return Flow::Status(Mapped::Control.refusal());
     }
-    let answerer = answerer(ex);
+    let file_handler = file_handler(ex);
     if ex.route.error_page.is_some() {
         // The location that it leads to may store uploads, where the first one does not.
         match upload_part(ex) {
@@ -25,8 +26,8 @@ pub fn run(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Flow 
             part => ex.log.upload_part = part,
         }
     }
-    cx.trace.say("handler", Some(ex.here().span), || answerer.name().into());
-    match begin(answerer, ex, cx) {
+    cx.trace.say("handler", Some(ex.here().span), || file_handler.name().into());
+    match begin(file_handler, ex, cx) {
         Err(flow) => flow,
         Ok(begun) => {
             let flow = if begun.takes_body() { Flow::Body } else { Flow::Wait };
@@ -37,9 +38,9 @@ pub fn run(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Flow 
 }
 
 /// Err: it is done, or only waits for the body.
-fn begin(answerer: Answerer, ex: &mut Exchange, cx: &mut Services) -> Result<Handler, Flow> {
-    match answerer {
-        Answerer::StaticFile => match static_file::run(ex, cx) {
+fn begin(file_handler: FileHandler, ex: &mut Exchange, cx: &mut Services) -> Result<Handler, Flow> {
+    match file_handler {
+        FileHandler::StaticFile => match static_file::run(ex, cx) {
             Ok(making) => Ok(Handler::Listing(making)),
             Err(Flow::Respond) => match repr_digest::begin(ex, cx) {
                 // A small file is hashed at once.
@@ -48,32 +49,32 @@ fn begin(answerer: Answerer, ex: &mut Exchange, cx: &mut Services) -> Result<Han
             },
             Err(flow) => Err(flow),
         },
-        Answerer::Options => Err(options::answer(ex)),
-        Answerer::NotAllowed => Err(methods::not_allowed(ex)),
+        FileHandler::Options => Err(options::answer(ex)),
+        FileHandler::NotAllowed => Err(methods::not_allowed(ex)),
         // Explaining changes nothing: it ends where the body would be read.
-        Answerer::Dav | Answerer::Upload | Answerer::Resumable | Answerer::Delete if cx.trace.is_some() => {
+        FileHandler::Dav | FileHandler::Upload | FileHandler::Resumable | FileHandler::Delete if cx.trace.is_some() => {
             if !matches!(paths::map(ex, cx), Mapped::Path { .. }) {
                 ex.route.path.clear();
             }
             Err(Flow::Body)
         }
-        Answerer::Dav => dav::run(ex, cx).map(|work| match work {
+        FileHandler::Dav => dav::run(ex, cx).map(|work| match work {
             dav::Work::Upload(upload) => Handler::Upload(upload),
             dav::Work::Removing(removing) => Handler::Removing(removing),
             dav::Work::Transfer(transfer) => Handler::Transfer(transfer),
             dav::Work::Request(request) => Handler::Dav(request),
             dav::Work::Syncing(syncing) => Handler::Syncing(syncing),
         }),
-        Answerer::Upload => match delete::form(ex) {
+        FileHandler::Upload => match delete::form(ex) {
             Some(form) => Ok(Handler::DeleteForm(form)),
             None => upload::start(ex, cx).map(Handler::Upload),
         },
-        Answerer::Resumable if resumable::is_dav_put(ex) => {
+        FileHandler::Resumable if resumable::is_dav_put(ex) => {
             dav::before_put(ex, cx)?;
             resumable::start(ex, cx).map(Handler::Append)
         }
-        Answerer::Resumable => resumable::start(ex, cx).map(Handler::Append),
-        Answerer::Delete => delete::run(ex, cx).map(Handler::Removing),
+        FileHandler::Resumable => resumable::start(ex, cx).map(Handler::Append),
+        FileHandler::Delete => delete::run(ex, cx).map(Handler::Removing),
     }
 }
 
@@ -83,17 +84,17 @@ pub fn upload_part(ex: &Exchange) -> UploadPart {
     if !brings || !methods::are_of_files(ex) {
         return UploadPart::None;
     }
-    match answerer(ex) {
-        Answerer::Upload if delete::form(ex).is_none() => UploadPart::Whole,
-        Answerer::Dav if ex.route.method == Method::Put => UploadPart::Whole,
-        Answerer::Resumable => resumable::part(ex),
+    match file_handler(ex) {
+        FileHandler::Upload if delete::form(ex).is_none() => UploadPart::Whole,
+        FileHandler::Dav if ex.route.method == Method::Put => UploadPart::Whole,
+        FileHandler::Resumable => resumable::part(ex),
         _ => UploadPart::None,
     }
 }
 
 /// The handlers of files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Answerer {
+enum FileHandler {
     StaticFile,
     Options,
     NotAllowed,
@@ -103,41 +104,41 @@ enum Answerer {
     Delete,
 }
 
-impl Answerer {
+impl FileHandler {
     fn name(self) -> &'static str {
         match self {
-            Answerer::StaticFile => "static file, index or listing",
-            Answerer::Options => "options",
-            Answerer::NotAllowed => "none: the method is not allowed here",
-            Answerer::Dav => "dav",
-            Answerer::Upload => "upload",
-            Answerer::Resumable => "resumable upload",
-            Answerer::Delete => "delete",
+            FileHandler::StaticFile => "static file, index or listing",
+            FileHandler::Options => "options",
+            FileHandler::NotAllowed => "none: the method is not allowed here",
+            FileHandler::Dav => "dav",
+            FileHandler::Upload => "upload",
+            FileHandler::Resumable => "resumable upload",
+            FileHandler::Delete => "delete",
         }
     }
 }
 
-fn answerer(ex: &Exchange) -> Answerer {
+fn file_handler(ex: &Exchange) -> FileHandler {
     if resumable::is_asked(ex) {
-        return Answerer::Resumable;
+        return FileHandler::Resumable;
     }
     match ex.route.method {
-        Method::Get | Method::Head => Answerer::StaticFile,
-        method if error_page::is_page(ex) && !methods::allowed(ex).contains(method) => Answerer::StaticFile,
-        Method::Options => Answerer::Options,
+        Method::Get | Method::Head => FileHandler::StaticFile,
+        method if error_page::is_page(ex) && !methods::allowed(ex).contains(method) => FileHandler::StaticFile,
+        Method::Options => FileHandler::Options,
         // As in nginx, POST gets what GET would: the location of an index file, the redirect of a directory, the
         // error page of a missing file; a file itself answers 405.
         Method::Post if ex.here().settings.access.allowed.is_none() && !methods::default(ex).contains(Method::Post) => {
-            Answerer::StaticFile
+            FileHandler::StaticFile
         }
         _ if let Some(action) = &ex.route.form_action => match delete::may(ex, action) {
-            true => Answerer::Dav,
-            false => Answerer::NotAllowed,
+            true => FileHandler::Dav,
+            false => FileHandler::NotAllowed,
         },
-        method if !methods::allowed(ex).contains(method) => Answerer::NotAllowed,
-        method if ex.here().settings.dav.answers(method) => Answerer::Dav,
-        Method::Post | Method::Put => Answerer::Upload,
-        Method::Delete => Answerer::Delete,
-        _ => Answerer::NotAllowed,
+        method if !methods::allowed(ex).contains(method) => FileHandler::NotAllowed,
+        method if ex.here().settings.dav.answers(method) => FileHandler::Dav,
+        Method::Post | Method::Put => FileHandler::Upload,
+        Method::Delete => FileHandler::Delete,
+        _ => FileHandler::NotAllowed,
     }
 }

@@ -1,7 +1,7 @@
 //! Which methods a location allows, and the response to others.
 
 use super::upstream::cgi;
-use crate::config::model::Content;
+use crate::config::model::ContentHandler;
 use crate::config::settings::upload::Store;
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
@@ -20,7 +20,7 @@ pub fn default(ex: &Exchange) -> MethodSet {
 
 /// This server answers by its files: no upstream and no program gets the request.
 pub fn are_of_files(ex: &Exchange) -> bool {
-    ex.here().content == Content::Files && !cgi::is_program(ex)
+    ex.here().content == ContentHandler::Files && !cgi::is_program(ex)
 }
 
 /// Methods this location answers, OPTIONS included.
@@ -29,7 +29,7 @@ pub fn allowed(ex: &Exchange) -> MethodSet {
     let named = here.settings.access.allowed;
     let allowed = match here.content {
         // The application decides which methods it allows; only these two never reach it.
-        Content::Proxy if named.is_none() => MethodSet::known().without(Method::Trace).without(Method::Connect),
+        ContentHandler::Proxy if named.is_none() => MethodSet::known().without(Method::Trace).without(Method::Connect),
         _ => named.unwrap_or_else(|| default(ex)),
     };
     allowed.with(Method::Options)

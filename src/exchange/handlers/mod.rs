@@ -53,7 +53,7 @@ pub enum Handler {
     /// The request for this URI decides about access (auth_request).
     Subrequest(Box<[u8]>),
     /// An upstream answers.
-    Proxy(Box<upstream::Proxy>),
+    Upstream(Box<upstream::UpstreamRequest>),
     /// An upstream has answered; the client has not taken the whole response yet.
     Spooled(Box<upstream::spool::Spool>),
     /// A listing that takes more than one turn of the loop.
@@ -85,7 +85,7 @@ impl Handler {
             Handler::Upload(upload) => upload.works(),
             Handler::Dav(request) => request.works(),
             Handler::None | Handler::DeleteForm(_) | Handler::Page(_) | Handler::Subrequest(_) => false,
-            Handler::Proxy(_) | Handler::Spooled(_) => false,
+            Handler::Upstream(_) | Handler::Spooled(_) => false,
         }
     }
 
@@ -129,7 +129,7 @@ pub fn work(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Flow
         Handler::Upload(upload) => upload.work(ex, cx),
         Handler::Dav(request) => request.work(ex, cx),
         Handler::None | Handler::DeleteForm(_) | Handler::Page(_) | Handler::Subrequest(_) => Flow::Wait,
-        Handler::Proxy(_) | Handler::Spooled(_) => Flow::Wait,
+        Handler::Upstream(_) | Handler::Spooled(_) => Flow::Wait,
     }
 }
 
@@ -150,7 +150,7 @@ pub fn accept(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, data:
         Handler::Append(append) => append.accept(ex, cx, data),
         Handler::DeleteForm(form) => form.accept(data),
         Handler::Dav(request) => request.accept(data),
-        Handler::Proxy(proxy) => proxy.accept(ex, cx, data),
+        Handler::Upstream(request) => request.accept(ex, cx, data),
     }
 }
 
@@ -165,7 +165,7 @@ pub fn finish(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Fl
         Handler::Append(append) => append.finish(ex, cx),
         Handler::DeleteForm(form) => form.finish(ex, cx),
         Handler::Dav(request) => request.finish(ex, cx),
-        Handler::Proxy(proxy) => proxy.body_ends(ex, cx).map_or_else(|flow| flow, |()| Flow::Wait),
+        Handler::Upstream(request) => request.body_ends(ex, cx).map_or_else(|flow| flow, |()| Flow::Wait),
     }
 }
 

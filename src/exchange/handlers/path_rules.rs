@@ -7,8 +7,8 @@
 
 use super::methods;
 use super::upload::{self, Refusal};
-use crate::config::model::{Config, Content, LocationId, LocationKind, ServerId};
-use crate::config::settings::upload::{MinFree, Upload};
+use crate::config::model::{Config, ContentHandler, LocationId, LocationKind, ServerId};
+use crate::config::settings::upload::{MinFree, UploadSettings};
 use crate::config::template::Template;
 use crate::exchange::access::other_path::Shown;
 use crate::exchange::flow::Flow;
@@ -51,7 +51,7 @@ pub struct Target<'a> {
 
 /// The rules of the path of an allowed action.
 pub struct Governed {
-    pub upload: Rc<Upload>,
+    pub upload: Rc<UploadSettings>,
     /// The type that its name implies.
     pub content_type: ContentType,
 }
@@ -114,7 +114,7 @@ impl PathRules {
     ///
     /// # Errors
     /// 403; the log says why.
-    pub fn judge(
+    pub fn check(
         &self,
         ex: &mut Exchange,
         cx: &mut Services,
@@ -165,7 +165,7 @@ impl PathRules {
             return Err("the client may not come in there");
         }
         let here = ex.here();
-        if here.content != Content::Files {
+        if here.content != ContentHandler::Files {
             return Err("something else than files answers there");
         }
         let named = here.settings.access.allowed.is_some();
@@ -258,7 +258,7 @@ impl Governed {
 }
 
 /// The location has rules that apply to each file, wherever it is put.
-pub fn has_file_rules(upload: &Upload) -> bool {
+pub fn has_file_rules(upload: &UploadSettings) -> bool {
     let extensions = &upload.extensions;
     !upload.types.is_empty()
         || !extensions.allowed.is_empty()
@@ -279,13 +279,13 @@ fn refusal(why: &'static str, uri: &[u8]) -> Refusal {
 ///
 /// # Errors
 /// 403, where a request for that URI would be refused.
-pub fn judge_directory(ex: &mut Exchange, cx: &mut Services) -> Result<(), Refusal> {
+pub fn check_directory(ex: &mut Exchange, cx: &mut Services) -> Result<(), Refusal> {
     if ex.route.uri.ends_with(b"/") {
         return Ok(());
     }
     let rules = PathRules::of(ex, cx);
     let uri = [&rules.uri[..], b"/"].concat();
-    rules.judge(ex, cx, Target { uri: &uri, path: None }, PathAction::Itself).map(drop)
+    rules.check(ex, cx, Target { uri: &uri, path: None }, PathAction::Itself).map(drop)
 }
 
 /// Whether what is visible under one URI has the rules of the same location under the other.

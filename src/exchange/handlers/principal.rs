@@ -1,8 +1,8 @@
-//! The client that a request is proven to come from. An unfinished upload and a lock of WebDAV belong to the client that
-//! began them: their id or token stands in logs and answers, where others may read it (RFC 4918 §6.4).
+//! The client that a request is proven to come from. An unfinished upload and a lock of WebDAV belong to the client
+//! that began them: their id or token stands in logs and answers, where others may read it (RFC 4918 §6.4).
 //!
-//! Invariant: a name counts only where it was verified, and a user is no certificate of the same name; requests without a
-//! verified name share the empty one.
+//! Invariant: a name counts only where it was verified, and a user is no certificate of the same name; requests without
+//! a verified name share the empty one.
 
 use crate::config::template::Builtin;
 use crate::exchange::{Exchange, variables};

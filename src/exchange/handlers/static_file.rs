@@ -38,7 +38,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Making> {
     }
     Err(match open(ex, cx, root) {
         Ok(Opened::File(file)) => match vouched(ex, file) {
-            Flow::Respond => judge_page(ex, cx),
+            Flow::Respond => check_ssi_page(ex, cx),
             flow => flow,
         },
         Ok(Opened::Directory(_)) => add_slash::redirect(ex),
@@ -72,8 +72,9 @@ fn vouched(ex: &mut Exchange, file: Rc<OpenFile>) -> Flow {
     respond(ex, file)
 }
 
-/// The response is the file at `ex.path`. If it is a page with SSI, and a client may have stored it, its commands are not run.
-fn judge_page(ex: &mut Exchange, cx: &mut Services) -> Flow {
+/// The response is the file at `ex.path`. If it is a page with SSI, and a client may have stored it, its commands are
+/// not run.
+fn check_ssi_page(ex: &mut Exchange, cx: &mut Services) -> Flow {
     // X-Accel-Redirect may bring another type than that of the name.
     let may_be_page = ssi::is_of_type(ex) || ex.here().settings.ssi.on && ex.route.kept.content_type.is_some();
     if !may_be_page || !stored::is_in_question(ex) {

@@ -51,7 +51,7 @@ impl Back {
         cx.now.changed();
         cx.quotas.files_added();
         let (Back::Made((dir, _)) | Back::Locked((dir, _), _) | Back::Renamed((dir, _), ..)) = &self;
-        cx.judged_trees.came(dir.as_fd());
+        cx.checked_trees.came(dir.as_fd());
         match self {
             Back::Locked(_, lock) => drop(cx.dav_locks.release(&lock.path, lock.token)),
             Back::Renamed(.., forgotten) if outcome.is_ok() => cx.dav_locks.put_back(forgotten),

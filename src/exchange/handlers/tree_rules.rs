@@ -10,7 +10,7 @@ use super::upload::Refusal;
 use crate::exchange::Exchange;
 use crate::http::status::Status;
 use crate::io::tree_dirs::TreeDirs;
-use crate::services::judged_trees::Watch;
+use crate::services::checked_trees::Watch;
 use crate::services::quotas::Usage;
 use crate::services::{Services, temp_names};
 use crate::sys::Errno;
@@ -77,7 +77,7 @@ impl TreeRules {
         actions: &'static [PathAction],
         to: Option<Base>,
     ) -> Result<TreeRules, Errno> {
-        let watch = cx.judged_trees.watch(top.as_fd())?;
+        let watch = cx.checked_trees.watch(top.as_fd())?;
         let (reading, descent) = (Some(entries(top.as_fd())?), Descent::default());
         let (batch, total) = (Vec::new(), Usage::default());
         let (shown_at, left_out) = (None, Vec::new());
@@ -185,7 +185,7 @@ impl TreeRules {
             return Ok(());
         }
         let size = stat.map_or(0, |stat| stat.size);
-        self.judge(ex, cx, rules, self.descent.path(), &name, (kind, size))?;
+        self.check(ex, cx, rules, self.descent.path(), &name, (kind, size))?;
         match kind {
             FileKind::Dir => self.descent.add(name),
             _ => self.total = self.total.plus(Usage { bytes: size, files: 1 }),
@@ -197,7 +197,7 @@ impl TreeRules {
     ///
     /// # Errors
     /// The rules of its paths do not allow it.
-    pub fn judge(
+    pub fn check(
         &self,
         ex: &mut Exchange,
         cx: &mut Services,
@@ -210,7 +210,7 @@ impl TreeRules {
         let whole = |base: &[u8]| [base, parent, name.to_bytes(), end].concat();
         let (uri, path) = (whole(&self.base.uri), whole(&self.base.path));
         for action in self.actions {
-            rules.judge(ex, cx, Target { uri: &uri, path: Some(&path) }, *action)?;
+            rules.check(ex, cx, Target { uri: &uri, path: Some(&path) }, *action)?;
         }
         if let Some(shown) = &self.shown_at
             && !belong_together(ex, &uri, &whole(shown))
@@ -219,7 +219,7 @@ impl TreeRules {
         }
         let Some(to) = &self.to else { return Ok(()) };
         let (uri, path) = (whole(&to.uri), whole(&to.path));
-        let governed = rules.judge(ex, cx, Target { uri: &uri, path: Some(&path) }, PathAction::Put)?;
+        let governed = rules.check(ex, cx, Target { uri: &uri, path: Some(&path) }, PathAction::Put)?;
         match kind {
             FileKind::Regular => governed.check_file(name.to_bytes(), Some(name.to_bytes()), size),
             _ => Ok(()),

@@ -3,11 +3,11 @@
 //! get 412 instead of undoing its change. Uploads, DELETE, COPY and MOVE all come through here.
 //!
 //! The lock (flock) is on the file itself, so nothing has to be made or removed for it. Within one process nothing
-//! else runs between comparison and change (each file of a form is compared just before it gets its name), and a request
-//! without conditions changes whatever is there and takes no lock. Another process holds the lock while one name changes,
-//! another request of this process while a form's files get theirs. The request tries again each millisecond, in other
-//! turns of the loop, which never waits for a lock. One that is held for longer than [`PATIENCE`] may be on the very
-//! version that is named: 503 with Retry-After, never 412.
+//! else runs between comparison and change (each file of a form is compared just before it gets its name), and a
+//! request without conditions changes whatever is there and takes no lock. Another process holds the lock while one
+//! name changes, another request of this process while a form's files get theirs. The request tries again each
+//! millisecond, in other turns of the loop, which never waits for a lock. One that is held for longer than [`PATIENCE`]
+//! may be on the very version that is named: 503 with Retry-After, never 412.
 
 use crate::exchange::Exchange;
 use crate::exchange::flow::{Flow, Pause};
@@ -40,8 +40,8 @@ pub enum Denied {
 }
 
 impl Denied {
-    /// Whether the version is waited for: the request is paused, and tries again in another turn. For handlers that go on
-    /// turn by turn.
+    /// Whether the version is waited for: the request is paused, and tries again in another turn. For handlers that go
+    /// on turn by turn.
     pub fn is_waited_for(self, ex: &mut Exchange, cx: &Services) -> bool {
         let is_waited_for = self == Denied::Busy && is_patient(ex, cx);
         if is_waited_for {
@@ -93,8 +93,9 @@ pub fn are_named(head: &Head, buf: &[u8]) -> bool {
 /// The conditions of a request: its head, and the bytes of that.
 pub type Conditions<'a> = (&'a Head, &'a [u8]);
 
-/// Whether conditions, those of the request or of an earlier one, allow a change of a name: `itself` has it, and `content` is
-/// what a GET of it sends, the file that a link leads to. Only a file has an ETag, and a directory no date either.
+/// Whether conditions, those of the request or of an earlier one, allow a change of a name: `itself` has it, and
+/// `content` is what a GET of it sends, the file that a link leads to. Only a file has an ETag, and a directory no date
+/// either.
 pub fn allow((head, buf): Conditions<'_>, ex: &Exchange, itself: Option<&Stat>, content: Option<&Stat>) -> bool {
     let etag = content.filter(|stat| stat.kind == FileKind::Regular).map(version);
     let now = Validators {
@@ -118,8 +119,8 @@ pub struct Versions {
 }
 
 impl Versions {
-    /// Locks the file that has the name now, and gives what it is: None where there is no file. One that cannot be locked,
-    /// or whose file system has no locks, is judged without.
+    /// Locks the file that has the name now, and gives what it is: None where there is no file. One that cannot be
+    /// locked, or whose file system has no locks, is judged without.
     ///
     /// # Errors
     /// EAGAIN: another process, or another request, is changing it. Others are those of the call.

@@ -1,6 +1,7 @@
 //! The 207 of a PROPFIND, made while it is sent: the resource, then what is in it, an entry at a time.
 //!
-//! Invariant: memory holds one batch of names, whatever the directory has; a piece looks at a bounded number of entries.
+//! Invariant: memory holds one batch of names, whatever the directory has; a piece looks at a bounded number of
+//! entries.
 
 mod item;
 mod props;

@@ -72,8 +72,8 @@ pub struct Skipped {
     pub does: Does,
 }
 
-/// How many ops from `at` on have nothing to do; called after each op that was run. While explain traces, each op is run and
-/// reports itself.
+/// How many ops from `at` on have nothing to do; called after each op that was run. While explain traces, each op is
+/// run and reports itself.
 pub fn skip(ex: &mut Exchange, cx: &mut Services, script: &Script, at: usize, passes: &mut Passes) -> Skipped {
     let OpLists { lists, others } = &script.lists;
     let none = Skipped { ops: 0, does: Does::Something };
@@ -95,7 +95,7 @@ pub fn skip(ex: &mut Exchange, cx: &mut Services, script: &Script, at: usize, pa
     let (next, does) = match found {
         Some((op, Ok(does))) => (op, does),
         Some((op, Err(failed))) => {
-            ex.undecided(cx, &failed);
+            ex.pattern_gave_up(cx, &failed);
             (op, Does::Something)
         }
         None => (end, Does::Something),
@@ -123,7 +123,7 @@ fn leave_captures(ex: &mut Exchange, cx: &mut Services, script: &Script, skipped
         Some((_, None)) => ex.route.groups = Default::default(),
         Some((op, Some(pass))) => match pattern(script, op).map(|pattern| pattern.find(&pass.subject)) {
             Some(Ok(matched)) => ex.remember(&pass.subject, matched),
-            Some(Err(failed)) => ex.undecided(cx, &failed),
+            Some(Err(failed)) => ex.pattern_gave_up(cx, &failed),
             None => {}
         },
     }

@@ -246,7 +246,7 @@ fn has_matched(
 fn matches(ex: &mut Exchange, cx: &mut Services, pattern: &Pattern, subject: &[u8]) -> bool {
     match pattern.find(subject) {
         Err(failed) => {
-            ex.undecided(cx, &failed);
+            ex.pattern_gave_up(cx, &failed);
             false
         }
         Ok(Some(matched)) => {
@@ -282,7 +282,7 @@ fn matches_uri(
     let uri = std::mem::take(&mut ex.route.uri);
     let found = matched.map_or_else(|| rewrite.pattern.find(&uri), |matched| Ok(Some(matched)));
     let matched = found.unwrap_or_else(|failed| {
-        ex.undecided(cx, &failed);
+        ex.pattern_gave_up(cx, &failed);
         None
     });
     let Some(matched) = matched else {

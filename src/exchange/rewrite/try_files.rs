@@ -85,8 +85,9 @@ fn fall_back(fallback: &Fallback, ex: &mut Exchange, cx: &mut Services) -> Flow 
     }
 }
 
-/// The URI that is tried. An alias stands for the location's name, which a candidate made of `$uri` carries and a literal
-/// one does not: that one is looked for behind the alias as it is. A regex location's alias has every candidate behind it.
+/// The URI that is tried. An alias stands for the location's name, which a candidate made of `$uri` carries and a
+/// literal one does not: that one is looked for behind the alias as it is. A regex location's alias has every candidate
+/// behind it.
 fn candidate_uri(ex: &mut Exchange, candidate: &Template, mut text: Vec<u8>) -> Vec<u8> {
     let is_literal = candidate.constant().is_some();
     let alias = ex.here().settings.files.alias;

@@ -1,5 +1,5 @@
-//! How a response is written into its queue: as the text of HTTP/1, or as segments that a protocol with frames sends. What
-//! makes a response calls these and knows neither form.
+//! How a response is written into its queue: as the text of HTTP/1, or as segments that a protocol with frames sends.
+//! What makes a response calls these and knows neither form.
 
 use super::{Delimiter, Segment, SendQueue, Wire};
 use crate::http::fields::Fields;

@@ -8,6 +8,7 @@ use crate::services::Services;
 use crate::sys::socket::Peer;
 use std::net::IpAddr;
 
+/// Appends the value of `$name` of a `geo`. `table`: its index in the configuration.
 pub fn value(table: u32, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) -> Keep {
     let config = ex.config.clone();
     let Some(geo) = config.tables.geos.get(table as usize) else { return Keep::No };

@@ -5,6 +5,7 @@ use crate::config::pattern_set;
 use crate::exchange::{Exchange, variables};
 use crate::services::Services;
 
+/// Appends the value of `$name` of a `map`. `table`: its index in the configuration.
 pub fn value(table: u32, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) -> Keep {
     let config = ex.config.clone();
     let Some(map) = config.tables.maps.get(table as usize) else { return Keep::No };
@@ -26,7 +27,7 @@ pub fn value(table: u32, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>
                 ex.remember(key, Some(matched.unwrap_or_default()));
                 found = map.regexes.get(at).map(|(_, value)| *value);
             }
-            Err(failed) => ex.undecided(cx, &failed),
+            Err(failed) => ex.pattern_gave_up(cx, &failed),
         }
     }
     out.truncate(from);

@@ -57,8 +57,8 @@ pub fn expand(template: &Template, ex: &mut Exchange, cx: &mut Services, out: &m
     }
 }
 
-/// The value of a variable behind a capture, in a text that goes on with `rest`: if captures follow, they are of the same
-/// match, whatever a `map` matches meanwhile.
+/// The value of a variable behind a capture, in a text that goes on with `rest`: if captures follow, they are of the
+/// same match, whatever a `map` matches meanwhile.
 pub fn value_between(rest: &[Part], var: &Var, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) {
     if !rest.iter().any(|part| matches!(part, Part::Capture(_))) {
         value(var, ex, cx, out);

@@ -4,6 +4,7 @@ use super::keep::Keep;
 use crate::exchange::{Exchange, variables};
 use crate::services::Services;
 
+/// Appends the value of a `split_clients` variable. `table`: its index in the configuration.
 pub fn split(table: u32, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) -> Keep {
     let config = ex.config.clone();
     let Some(split) = config.tables.splits.get(table as usize) else { return Keep::No };

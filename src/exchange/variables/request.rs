@@ -61,7 +61,7 @@ pub fn value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &mut V
         B::RequestMethod => {
             // A subrequest has that of the request it is made for (nginx).
             let mut main = &*ex;
-            while let Some(sub) = &main.sub {
+            while let Some(sub) = &main.subrequest {
                 main = &sub.parent;
             }
             match main.route.method != main.request.head.method {
@@ -104,7 +104,7 @@ pub fn value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &mut V
         B::Pipe => put(Some(if ex.client.requests > 1 && ex.request.pipelined { b"p" } else { b"." }), out),
         B::InvalidReferer => {
             let invalid = referer::is_invalid(ex).unwrap_or_else(|failed| {
-                ex.undecided(cx, &failed);
+                ex.pattern_gave_up(cx, &failed);
                 true
             });
             put(Some(if invalid { b"1" } else { b"" }), out)
@@ -132,7 +132,7 @@ pub fn value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &mut V
 
 /// The target that rules are to see instead of the client's; a subrequest is made for its parent's.
 fn supposed(ex: &Exchange) -> Option<&Rc<[u8]>> {
-    match (&ex.route.supposed, &ex.sub) {
+    match (&ex.route.supposed, &ex.subrequest) {
         (Some(target), _) => Some(target),
         (None, Some(sub)) => supposed(&sub.parent),
         (None, None) => None,
@@ -180,7 +180,8 @@ pub fn cookie<'a>(ex: &'a Exchange, name: &[u8]) -> Option<&'a [u8]> {
     ex.request.head.all(HeaderId::Cookie).find_map(|field| cookie_of(field.value.of(buf), name))
 }
 
-/// nginx's reading: a name begins the line or follows a `;`, its value ends at the next, and blanks around `=` are passed.
+/// nginx's reading: a name begins the line or follows a `;`, its value ends at the next, and blanks around `=` are
+/// passed.
 fn cookie_of<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let mut rest = line;
     loop {

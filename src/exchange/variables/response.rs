@@ -14,7 +14,8 @@ pub fn value(builtin: Builtin, ex: &mut Exchange, _: &mut Services, out: &mut Ve
     use Builtin as B;
     Some(match builtin {
         B::Status => {
-            // While an error's page is made, that of the error: it is what will be sent. Nothing is known before (nginx).
+            // While an error's page is made, that of the error: it is what will be sent. Nothing is known before
+            // (nginx).
             let status = match ex.route.error_page {
                 Some(status) if status.0 != 0 && ex.tx == Tx::Wait => status,
                 // A page answered with 206 or 304 still has the status of its error (nginx).

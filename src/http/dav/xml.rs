@@ -1,5 +1,5 @@
-//! XML as WebDAV's requests have it: elements with namespaces and text. Neither a document type nor an entity beside XML's
-//! own five is taken; depth and number of elements are bounded; and the text of an answer.
+//! XML as WebDAV's requests have it: elements with namespaces and text. Neither a document type nor an entity beside
+//! XML's own five is taken; depth and number of elements are bounded; and the text of an answer.
 //!
 //! Invariant: what is read costs memory in proportion to its bytes, whatever it says.
 

@@ -110,8 +110,8 @@ pub struct Decoder {
     pub trailers: Trailers,
     /// Where the unfinished line in `trailers` starts.
     line: usize,
-    /// Blanks may stand between a chunk's size and the end of its line, its extensions are not judged, and trailer lines
-    /// that are malformed are left out.
+    /// Blanks may stand between a chunk's size and the end of its line, its extensions are not judged, and trailer
+    /// lines that are malformed are left out.
     pads: bool,
     /// Nothing is complete before the stream ends.
     is_of_stream: bool,
@@ -144,14 +144,14 @@ impl Decoder {
         }
     }
 
-    /// The body of a response: some servers write the sizes of chunks padded with blanks, and trailers are looked at only
-    /// where they are wanted.
+    /// The body of a response: some servers write the sizes of chunks padded with blanks, and trailers are looked at
+    /// only where they are wanted.
     pub fn of_response(framing: Framing) -> Decoder {
         Decoder { pads: true, ..Decoder::new(framing) }
     }
 
-    /// The body of an HTTP/2 stream, which ends with it; a length only says how much comes. Frames carry it, so that there
-    /// are no chunks.
+    /// The body of an HTTP/2 stream, which ends with it; a length only says how much comes. Frames carry it, so that
+    /// there are no chunks.
     pub fn of_stream(framing: Framing) -> Decoder {
         match framing {
             Framing::Chunked => Decoder { state: State::UntilEnd, is_of_stream: true, ..Decoder::default() },
@@ -252,9 +252,9 @@ impl Decoder {
         Ok(self.is_done())
     }
 
-    /// As [`Decoder::run`], for input that must not be changed: hands the content to `take` piece by piece. The content of
-    /// small chunks is copied together into one piece; a piece may be empty. Returns how many bytes of `input` belong to
-    /// the body.
+    /// As [`Decoder::run`], for input that must not be changed: hands the content to `take` piece by piece. The content
+    /// of small chunks is copied together into one piece; a piece may be empty. Returns how many bytes of `input`
+    /// belong to the body.
     ///
     /// # Errors
     /// Those of [`Decoder::next`].

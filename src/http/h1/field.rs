@@ -17,6 +17,7 @@ pub(super) fn line(buf: &[u8], start: usize, next: usize) -> Span {
 pub(super) struct Plain {
     pub name: Span,
     pub value: Span,
+    /// Offset of the next line in the buffer.
     pub next: usize,
 }
 

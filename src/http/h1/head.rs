@@ -62,7 +62,7 @@ impl Default for HeadLimits {
 
 /// How far a head has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Progress {
+pub enum HeadProgress {
     /// Call again with more bytes.
     Partial,
     /// `len` bytes were the head; what follows in the buffer is body or the next request.
@@ -94,7 +94,8 @@ pub struct Head {
     /// Bytes of the whole head, leading empty lines and the final one included. Set on `Complete`.
     pub len: usize,
     pub framing: Framing,
-    /// Value of Host, or the authority of an absolute target, which wins (RFC 9112 §3.2.2). Port included; may be empty.
+    /// Value of Host, or the authority of an absolute target, which wins (RFC 9112 §3.2.2). Port included; may be
+    /// empty.
     pub host: Span,
     /// RFC 9112 §9.3: 1.1 unless `close`, 1.0 only with `keep-alive`.
     pub keep_alive: bool,
@@ -126,8 +127,8 @@ impl Head {
         let mut head = Head::default();
         let limits = HeadLimits { line: 1 << 20, total: 1 << 20, ..HeadLimits::default() };
         match head.parse(&text, &limits) {
-            Ok(Progress::Complete) => Some((head, text)),
-            Ok(Progress::Partial) | Err(_) => None,
+            Ok(HeadProgress::Complete) => Some((head, text)),
+            Ok(HeadProgress::Partial) | Err(_) => None,
         }
     }
 
@@ -136,12 +137,12 @@ impl Head {
     /// # Errors
     /// The rule of RFC 9112 that the head breaks. The head is then of no further use but for logging: spans that are
     /// set are right.
-    pub fn parse(&mut self, buf: &[u8], limits: &HeadLimits) -> Result<Progress, Reject> {
+    pub fn parse(&mut self, buf: &[u8], limits: &HeadLimits) -> Result<HeadProgress, Reject> {
         if self.stage == Stage::Complete {
-            return Ok(Progress::Complete);
+            return Ok(HeadProgress::Complete);
         }
         if self.stage == Stage::Start && !self.skip_empty_lines(buf)? {
-            return Ok(Progress::Partial);
+            return Ok(HeadProgress::Partial);
         }
         loop {
             if self.stage == Stage::Fields
@@ -166,7 +167,7 @@ impl Head {
                 self.len = next;
                 self.finish(buf)?;
                 self.stage = Stage::Complete;
-                return Ok(Progress::Complete);
+                return Ok(HeadProgress::Complete);
             } else {
                 self.field(line, buf, limits)?;
             }
@@ -174,7 +175,7 @@ impl Head {
         self.scanned = buf.len();
         // One more byte at least is to come, so a line that fills its limit is already too long.
         self.check_length(buf.len() - self.at + 1, buf.len() + 1, limits)?;
-        Ok(Progress::Partial)
+        Ok(HeadProgress::Partial)
     }
 
     /// The first field of that id. For `HeaderId::Other` use [`Head::find`].
@@ -216,8 +217,8 @@ impl Head {
         }
     }
 
-    /// True at the request line. An early look at its first byte answers what is no HTTP, a TLS hello say, at once, instead
-    /// of waiting for a line end that never comes.
+    /// True at the request line. An early look at its first byte answers what is no HTTP, a TLS hello say, at once,
+    /// instead of waiting for a line end that never comes.
     fn skip_empty_lines(&mut self, buf: &[u8]) -> Result<bool, Reject> {
         loop {
             match buf.get(self.at..).unwrap_or_default() {

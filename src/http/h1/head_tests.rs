@@ -6,24 +6,28 @@ const LIMITS: HeadLimits =
     HeadLimits { line: 200, total: 600, fields: 8, unusual: UnusualNames { underscores: false, all: false } };
 
 /// Feeds `text` in pieces that end at `cuts` and at its end.
-fn feed(text: &[u8], cuts: impl IntoIterator<Item = usize>, limits: &HeadLimits) -> (Head, Result<Progress, Reject>) {
+fn feed(
+    text: &[u8],
+    cuts: impl IntoIterator<Item = usize>,
+    limits: &HeadLimits,
+) -> (Head, Result<HeadProgress, Reject>) {
     let mut head = Head::default();
     for cut in cuts.into_iter().chain([text.len()]) {
         match head.parse(&text[..cut], limits) {
-            Ok(Progress::Partial) => {}
+            Ok(HeadProgress::Partial) => {}
             other => return (head, other),
         }
     }
-    let last = Ok(Progress::Partial);
+    let last = Ok(HeadProgress::Partial);
     (head, last)
 }
 
 /// What a caller sees of a head.
-fn facts(text: &[u8], (head, result): &(Head, Result<Progress, Reject>)) -> String {
+fn facts(text: &[u8], (head, result): &(Head, Result<HeadProgress, Reject>)) -> String {
     match result {
         Err(reject) => format!("{reject:?}"),
-        Ok(Progress::Partial) => "partial".into(),
-        Ok(Progress::Complete) => {
+        Ok(HeadProgress::Partial) => "partial".into(),
+        Ok(HeadProgress::Complete) => {
             let show = |span: Span| String::from_utf8_lossy(span.of(text)).into_owned();
             let fields: Vec<_> = head.fields.iter().map(|f| (f.id, show(f.name), show(f.value))).collect();
             format!(
@@ -47,7 +51,7 @@ fn facts(text: &[u8], (head, result): &(Head, Result<Progress, Reject>)) -> Stri
 }
 
 /// The result on the whole, after checking that no way to split the text changes it.
-fn run(text: &[u8], limits: &HeadLimits) -> (Head, Result<Progress, Reject>) {
+fn run(text: &[u8], limits: &HeadLimits) -> (Head, Result<HeadProgress, Reject>) {
     let whole = feed(text, [], limits);
     let expected = facts(text, &whole);
     for cut in 0..text.len() {
@@ -59,8 +63,8 @@ fn run(text: &[u8], limits: &HeadLimits) -> (Head, Result<Progress, Reject>) {
 
 fn status_of(text: &[u8], limits: &HeadLimits) -> u16 {
     match run(text, limits).1 {
-        Ok(Progress::Complete) => 0,
-        Ok(Progress::Partial) => 1,
+        Ok(HeadProgress::Complete) => 0,
+        Ok(HeadProgress::Partial) => 1,
         Err(reject) => reject.status().0,
     }
 }
@@ -70,7 +74,7 @@ fn a_head_is_taken_apart_in_place() {
     let text =
         b"\r\nPOST /a?b HTTP/1.1\r\nHost: a.test:81\r\nX-A:\t v v \t\r\nX-Empty:\r\nContent-Length: 5\r\n\r\nhelloGET";
     let (head, result) = run(text, &LIMITS);
-    assert_eq!(result, Ok(Progress::Complete));
+    assert_eq!(result, Ok(HeadProgress::Complete));
     assert_eq!(head.len, text.len() - 8);
     assert_eq!((head.method, head.version, head.framing), (Method::Post, Version::Http11, Framing::Length(5)));
     assert_eq!(head.request_line.of(text), b"POST /a?b HTTP/1.1");
@@ -221,7 +225,7 @@ fn the_connection_persists_as_the_version_and_its_options_say() {
     for (version, fields, keep_alive, upgrade) in table {
         let text = format!("GET / HTTP/{version}\r\nHost: a\r\n{fields}\r\n");
         let (head, result) = run(text.as_bytes(), &LIMITS);
-        assert_eq!(result, Ok(Progress::Complete), "{text}");
+        assert_eq!(result, Ok(HeadProgress::Complete), "{text}");
         assert_eq!((head.keep_alive, head.upgrade), (keep_alive, upgrade), "{text}");
     }
 }
@@ -244,13 +248,13 @@ fn a_cleared_head_forgets_all_but_its_capacity() {
     let first = b"POST http://b/ HTTP/1.0\r\nContent-Length: 4\r\nConnection: keep-alive\r\n\r\n";
     let second = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
     let mut head = Head::default();
-    assert_eq!(head.parse(first, &LIMITS), Ok(Progress::Complete));
-    assert_eq!(head.parse(first, &LIMITS), Ok(Progress::Complete), "asking again changes nothing");
+    assert_eq!(head.parse(first, &LIMITS), Ok(HeadProgress::Complete));
+    assert_eq!(head.parse(first, &LIMITS), Ok(HeadProgress::Complete), "asking again changes nothing");
     let (capacity, at) = (head.fields.capacity(), head.fields.as_ptr());
     head.clear();
-    assert_eq!(head.parse(second, &LIMITS), Ok(Progress::Complete));
+    assert_eq!(head.parse(second, &LIMITS), Ok(HeadProgress::Complete));
     let fresh = feed(second, [], &LIMITS);
-    assert_eq!(facts(second, &(head.clone(), Ok(Progress::Complete))), facts(second, &fresh));
+    assert_eq!(facts(second, &(head.clone(), Ok(HeadProgress::Complete))), facts(second, &fresh));
     assert_eq!((head.fields.capacity(), head.fields.as_ptr()), (capacity, at));
 }
 
@@ -260,7 +264,7 @@ fn a_head_has_begun_with_its_first_byte_that_is_no_line_end() {
         [("", false), ("\r", false), ("\r\n", false), ("\r\n\r\n", false), ("G", true), ("\r\nG", true)]
     {
         let mut head = Head::default();
-        assert_eq!(head.parse(text.as_bytes(), &LIMITS), Ok(Progress::Partial));
+        assert_eq!(head.parse(text.as_bytes(), &LIMITS), Ok(HeadProgress::Partial));
         assert_eq!(head.has_begun(text.as_bytes()), begun, "{text:?}");
     }
 }
@@ -316,7 +320,7 @@ fn what_is_accepted_httparse_reads_the_same_way() {
         let mut fields = [httparse::EMPTY_HEADER; 64];
         let mut oracle = httparse::Request::new(&mut fields);
         let parsed = oracle.parse(&text);
-        if result != Ok(Progress::Complete) {
+        if result != Ok(HeadProgress::Complete) {
             continue;
         }
         accepted += 1;
@@ -372,7 +376,7 @@ fn the_limit_that_is_named_does_not_depend_on_how_reads_split() {
     let outcome = |text: &[u8], cuts: &[usize]| {
         let mut head = Head::default();
         let ends = cuts.iter().copied().chain([text.len()]);
-        ends.map(|end| head.parse(&text[..end], &limits)).find(|step| step != &Ok(Progress::Partial))
+        ends.map(|end| head.parse(&text[..end], &limits)).find(|step| step != &Ok(HeadProgress::Partial))
     };
     let field = |length: usize| format!("X: {}\r\n", "v".repeat(length));
     for (name, fields) in [

@@ -1,5 +1,5 @@
-//! Requests as HTTP/1.1 text: what upstreams, the authority of certificates and `webserv status` are sent. The only place
-//! that makes it; [`super::head`] reads such text.
+//! Requests as HTTP/1.1 text: what upstreams, the authority of certificates and `webserv status` are sent. The only
+//! place that makes it; [`super::head`] reads such text.
 //!
 //! Invariant: no value brings a line break into a head.
 
@@ -61,7 +61,7 @@ pub fn end(out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::super::super::header::UnusualNames;
-    use super::super::head::{Head, HeadLimits, Progress};
+    use super::super::head::{Head, HeadLimits, HeadProgress};
     use super::*;
 
     #[test]
@@ -76,7 +76,7 @@ mod tests {
         assert_eq!(out, b"POST /a?b HTTP/1.1\r\nHost: h\r\nX: a  Y: b\tc  \r\nContent-Length: 42\r\n\r\n");
         let limits = HeadLimits { line: 1000, total: 1000, fields: 10, unusual: UnusualNames::default() };
         let mut head = Head::default();
-        assert_eq!(head.parse(&out, &limits), Ok(Progress::Complete));
+        assert_eq!(head.parse(&out, &limits), Ok(HeadProgress::Complete));
         assert_eq!((head.fields.len(), head.len), (3, out.len()));
         let mut out = Vec::new();
         length(Length::Chunked, &mut out);

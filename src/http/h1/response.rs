@@ -1,12 +1,12 @@
 //! The head of an upstream's response, parsed in place as the request head is: offsets into the caller's buffer,
 //! resumable, and the verdict does not depend on how the bytes were split.
 //!
-//! The head of what a CGI script or a FastCGI, SCGI or uwsgi application answers is the same but for its first line, which
-//! it lacks ([`Dialect::Cgi`], RFC 3875 §6).
+//! The head of what a CGI script or a FastCGI, SCGI or uwsgi application answers is the same but for its first line,
+//! which it lacks ([`Dialect::Cgi`], RFC 3875 §6).
 //!
-//! A response whose end is in doubt, or whose fields another reader could split otherwise, is refused (RFC 9112 §6.3) and
-//! becomes a 502. What is only odd does not cost the page: a line whose name is no token, or that has no colon, is left
-//! out, and any `HTTP/x.y` is a version.
+//! A response whose end is in doubt, or whose fields another reader could split otherwise, is refused (RFC 9112 §6.3)
+//! and becomes a 502. What is only odd does not cost the page: a line whose name is no token, or that has no colon, is
+//! left out, and any `HTTP/x.y` is a version.
 
 use super::field;
 use super::framing;
@@ -100,7 +100,7 @@ pub enum Ending {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Progress {
+pub enum ResponseHeadProgress {
     /// Call again with more bytes.
     Partial,
     /// An interim response (1xx but 101) of this many bytes: take them out and `clear`.
@@ -177,9 +177,18 @@ impl ResponseHead {
     ///
     /// # Errors
     /// The rule that the response breaks.
-    pub fn parse(&mut self, buf: &[u8], limit: usize, asked: RequestContext) -> Result<Progress, InvalidResponse> {
+    pub fn parse(
+        &mut self,
+        buf: &[u8],
+        limit: usize,
+        asked: RequestContext,
+    ) -> Result<ResponseHeadProgress, InvalidResponse> {
         if !self.started && !self.start(buf, asked.dialect)? {
-            return if buf.len() >= limit { Err(InvalidResponse::TooBig { limit }) } else { Ok(Progress::Partial) };
+            return if buf.len() >= limit {
+                Err(InvalidResponse::TooBig { limit })
+            } else {
+                Ok(ResponseHeadProgress::Partial)
+            };
         }
         loop {
             if self.started
@@ -207,15 +216,15 @@ impl ResponseHead {
             } else if !line.is_empty() {
                 self.field(line, buf)?;
             } else if (100..200).contains(&self.status) && self.status != 101 {
-                return Ok(Progress::Interim(next));
+                return Ok(ResponseHeadProgress::Interim(next));
             } else {
                 self.len = next;
                 self.finish(buf, asked)?;
-                return Ok(Progress::Complete);
+                return Ok(ResponseHeadProgress::Complete);
             }
         }
         self.scanned = buf.len();
-        if buf.len() >= limit { Err(InvalidResponse::TooBig { limit }) } else { Ok(Progress::Partial) }
+        if buf.len() >= limit { Err(InvalidResponse::TooBig { limit }) } else { Ok(ResponseHeadProgress::Partial) }
     }
 
     /// Whether the first line is to be read as a status line or as a field. False: its bytes do not tell yet.
@@ -399,8 +408,8 @@ enum Odd {
     Value(usize, Range<usize>),
 }
 
-/// What becomes of a line that is no field by the grammar. nginx refuses what is refused here; the others it passes on as
-/// they are.
+/// What becomes of a line that is no field by the grammar. nginx refuses what is refused here; the others it passes on
+/// as they are.
 fn odd_field(line: &[u8]) -> Odd {
     let colon = memchr::memchr(b':', line);
     let name = line.get(..colon.unwrap_or(line.len())).unwrap_or_default();

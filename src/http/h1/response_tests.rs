@@ -29,18 +29,18 @@ fn run(text: &[u8], split: usize, asked: RequestContext) -> String {
     loop {
         match head.parse(&buf, LIMIT, asked) {
             Err(why) => return why.to_string(),
-            Ok(Progress::Interim(n)) => {
+            Ok(ResponseHeadProgress::Interim(n)) => {
                 buf.drain(..n);
                 head.clear();
             }
-            Ok(Progress::Complete) => {
+            Ok(ResponseHeadProgress::Complete) => {
                 if !fed {
                     buf.extend_from_slice(&text[split..]);
                 }
                 return show(&head, &buf);
             }
-            Ok(Progress::Partial) if fed => return "partial".into(),
-            Ok(Progress::Partial) => {
+            Ok(ResponseHeadProgress::Partial) if fed => return "partial".into(),
+            Ok(ResponseHeadProgress::Partial) => {
                 buf.extend_from_slice(&text[split..]);
                 fed = true;
             }
@@ -207,7 +207,7 @@ fn a_head_that_never_ends_is_refused() {
     let mut head = ResponseHead::default();
     assert_eq!(head.parse(&text, LIMIT, RequestContext::default()), Err(InvalidResponse::TooBig { limit: LIMIT }));
     let mut head = ResponseHead::default();
-    assert_eq!(head.parse(&text[..LIMIT - 1], LIMIT, RequestContext::default()), Ok(Progress::Partial));
+    assert_eq!(head.parse(&text[..LIMIT - 1], LIMIT, RequestContext::default()), Ok(ResponseHeadProgress::Partial));
 }
 
 /// What cannot become a status line is refused without waiting for the end of its line.
@@ -217,8 +217,11 @@ fn another_protocol_is_refused_by_its_first_byte_that_is_wrong() {
         let same = text.bytes().zip(*b"HTTP/").take_while(|(a, b)| a == b).count();
         for len in 0..=text.len() {
             let outcome = ResponseHead::default().parse(&text.as_bytes()[..len], LIMIT, RequestContext::default());
-            let expected =
-                if len <= same || same == 5 { Ok(Progress::Partial) } else { Err(InvalidResponse::StatusLine) };
+            let expected = if len <= same || same == 5 {
+                Ok(ResponseHeadProgress::Partial)
+            } else {
+                Err(InvalidResponse::StatusLine)
+            };
             assert_eq!(outcome, expected, "{text:?}, {len} bytes");
         }
     }
@@ -313,7 +316,7 @@ fn only_a_script_that_names_a_path_and_no_status_is_followed() {
         ("A: b\n\n", None),
     ] {
         let mut head = ResponseHead::default();
-        assert_eq!(head.parse(text.as_bytes(), LIMIT, asked), Ok(Progress::Complete));
+        assert_eq!(head.parse(text.as_bytes(), LIMIT, asked), Ok(ResponseHeadProgress::Complete));
         let target = head.local_redirect(text.as_bytes()).map(String::from_utf8_lossy);
         assert_eq!(target.as_deref(), expected, "{text}");
     }

@@ -36,8 +36,8 @@ pub struct RequestLine {
     pub form: Form,
     /// Of the absolute and authority forms; empty otherwise.
     pub authority: Range<usize>,
-    /// Path and query, without a fragment: what `uri::normalize` takes. Empty, or only a query, in `http://host?q`; empty for `host:port`;
-    /// `*` for the asterisk.
+    /// Path and query, without a fragment: what `uri::normalize` takes. Empty, or only a query, in `http://host?q`;
+    /// empty for `host:port`; `*` for the asterisk.
     pub origin: Range<usize>,
     pub version: Version,
 }
@@ -101,7 +101,8 @@ fn without_fragment(line: &[u8], target: Range<usize>) -> Result<usize, Reject> 
     Ok(hash)
 }
 
-/// A target has no controls, DEL, space or fragment. Bytes from 0x80 on pass, as in nginx: file names in other encodings.
+/// A target has no controls, DEL, space or fragment. Bytes from 0x80 on pass, as in nginx: file names in other
+/// encodings.
 pub fn check_bytes(target: &[u8]) -> Result<(), Reject> {
     let is_bad = |b: &u8| *b <= b' ' || *b == 0x7f || *b == b'#';
     if target.is_empty() {

@@ -3,7 +3,7 @@
 
 /// A bucket of tokens.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Budget {
+pub struct RateBudget {
     tokens: u32,
     most: u32,
     /// Tokens a second.
@@ -12,10 +12,10 @@ pub struct Budget {
     at: u64,
 }
 
-impl Budget {
+impl RateBudget {
     /// Full: `most` tokens, refilled by `rate` a second from `now` on.
-    pub const fn new(most: u32, rate: u32, now: u64) -> Budget {
-        Budget { tokens: most, most, rate, at: now }
+    pub const fn new(most: u32, rate: u32, now: u64) -> RateBudget {
+        RateBudget { tokens: most, most, rate, at: now }
     }
 
     /// Useful work was done.
@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn a_budget_lasts_as_long_as_its_rate_is_kept() {
-        let mut budget = Budget::new(3, 10, 1000);
+        let mut budget = RateBudget::new(3, 10, 1000);
         assert!((0..3).all(|_| budget.spend(1000)));
         assert!(!budget.spend(1099));
         assert!(budget.spend(1100));

@@ -1,5 +1,6 @@
 //! Everything a client can do wrong on an HTTP/2 connection, as data: which error code answers it, and a sentence for
-//! the log. A [`Fault`] ends the connection with GOAWAY, a [`StreamFault`] one stream with RST_STREAM (RFC 9113 §5.4).
+//! the log. A [`ConnectionFault`] ends the connection with GOAWAY, a [`StreamFault`] one stream with RST_STREAM
+//! (RFC 9113 §5.4).
 
 pub use super::numbers::ErrorCode;
 
@@ -8,7 +9,7 @@ use std::fmt;
 
 /// Why a connection is given up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Fault {
+pub enum ConnectionFault {
     /// §3.4: the connection does not begin with the preface.
     Preface,
     /// §3.4: the first frame is neither SETTINGS nor a request or its window, which are taken in their place.
@@ -61,95 +62,91 @@ pub enum Fault {
     Flood,
 }
 
-impl Fault {
+impl ConnectionFault {
     /// The code that GOAWAY carries.
     pub fn code(&self) -> ErrorCode {
         match self {
-            Fault::Preface
-            | Fault::NoSettings { .. }
-            | Fault::Padding { .. }
-            | Fault::StreamId { .. }
-            | Fault::StreamOrder { .. }
-            | Fault::Idle { .. }
-            | Fault::Interleaved { .. }
-            | Fault::StrayContinuation { .. }
-            | Fault::SelfDependency { .. }
-            | Fault::PushPromise
-            | Fault::ZeroIncrement => ErrorCode::PROTOCOL_ERROR,
-            Fault::Setting { id: setting::INITIAL_WINDOW_SIZE, .. } => ErrorCode::FLOW_CONTROL_ERROR,
-            Fault::Setting { .. } => ErrorCode::PROTOCOL_ERROR,
-            Fault::FrameTooLong { .. } | Fault::FrameLength { .. } | Fault::SettingsAckLength { .. } => {
-                ErrorCode::FRAME_SIZE_ERROR
-            }
-            Fault::WindowOverflow | Fault::InitialWindowOverflow { .. } | Fault::ConnectionWindow { .. } => {
-                ErrorCode::FLOW_CONTROL_ERROR
-            }
-            Fault::Compression(_) => ErrorCode::COMPRESSION_ERROR,
-            Fault::TooManyContinuations { .. }
-            | Fault::HeaderBlockTooLong { .. }
-            | Fault::TooManyResets
-            | Fault::TooManyRefused
-            | Fault::Flood => ErrorCode::ENHANCE_YOUR_CALM,
+            ConnectionFault::Preface
+            | ConnectionFault::NoSettings { .. }
+            | ConnectionFault::Padding { .. }
+            | ConnectionFault::StreamId { .. }
+            | ConnectionFault::StreamOrder { .. }
+            | ConnectionFault::Idle { .. }
+            | ConnectionFault::Interleaved { .. }
+            | ConnectionFault::StrayContinuation { .. }
+            | ConnectionFault::SelfDependency { .. }
+            | ConnectionFault::PushPromise
+            | ConnectionFault::ZeroIncrement => ErrorCode::PROTOCOL_ERROR,
+            ConnectionFault::Setting { id: setting::INITIAL_WINDOW_SIZE, .. } => ErrorCode::FLOW_CONTROL_ERROR,
+            ConnectionFault::Setting { .. } => ErrorCode::PROTOCOL_ERROR,
+            ConnectionFault::FrameTooLong { .. }
+            | ConnectionFault::FrameLength { .. }
+            | ConnectionFault::SettingsAckLength { .. } => ErrorCode::FRAME_SIZE_ERROR,
+            ConnectionFault::WindowOverflow
+            | ConnectionFault::InitialWindowOverflow { .. }
+            | ConnectionFault::ConnectionWindow { .. } => ErrorCode::FLOW_CONTROL_ERROR,
+            ConnectionFault::Compression(_) => ErrorCode::COMPRESSION_ERROR,
+            ConnectionFault::TooManyContinuations { .. }
+            | ConnectionFault::HeaderBlockTooLong { .. }
+            | ConnectionFault::TooManyResets
+            | ConnectionFault::TooManyRefused
+            | ConnectionFault::Flood => ErrorCode::ENHANCE_YOUR_CALM,
         }
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for ConnectionFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use super::frame::kind::Name;
         match *self {
-            Fault::Preface => f.write_str("invalid connection preface"),
-            Fault::NoSettings { kind } => write!(f, "client sent {} frame before SETTINGS", Name(kind)),
-            Fault::FrameTooLong { kind, len } => {
-                write!(f, "client sent too large {} frame: {len} bytes", Name(kind))
-            }
-            Fault::FrameLength { kind, len } => {
+            Self::Preface => f.write_str("invalid connection preface"),
+            Self::NoSettings { kind } => write!(f, "client sent {} frame before SETTINGS", Name(kind)),
+            Self::FrameTooLong { kind, len } => write!(f, "client sent too large {} frame: {len} bytes", Name(kind)),
+            Self::FrameLength { kind, len } => {
                 write!(f, "client sent {} frame with incorrect length {len}", Name(kind))
             }
-            Fault::Padding { kind } => write!(f, "client sent padded {} frame with incorrect length", Name(kind)),
-            Fault::StreamId { kind, stream } => {
+            Self::Padding { kind } => write!(f, "client sent padded {} frame with incorrect length", Name(kind)),
+            Self::StreamId { kind, stream } => {
                 write!(f, "client sent {} frame with incorrect identifier {stream}", Name(kind))
             }
-            Fault::StreamOrder { stream, last } => {
+            Self::StreamOrder { stream, last } => {
                 write!(f, "client sent HEADERS frame with incorrect identifier {stream}, the last was {last}")
             }
-            Fault::Idle { kind, stream } => write!(f, "client sent {} frame for idle stream {stream}", Name(kind)),
-            Fault::Interleaved { kind, stream } => write!(
+            Self::Idle { kind, stream } => write!(f, "client sent {} frame for idle stream {stream}", Name(kind)),
+            Self::Interleaved { kind, stream } => write!(
                 f,
                 "client sent {} frame while CONTINUATION was expected for another header block, stream {stream}",
                 Name(kind)
             ),
-            Fault::StrayContinuation { stream } => {
+            Self::StrayContinuation { stream } => {
                 write!(f, "client sent unexpected CONTINUATION frame for stream {stream}")
             }
-            Fault::SelfDependency { stream } => write!(f, "client sent stream {stream} with incorrect dependency"),
-            Fault::PushPromise => f.write_str("client sent PUSH_PROMISE frame"),
-            Fault::SettingsAckLength { len } => {
+            Self::SelfDependency { stream } => write!(f, "client sent stream {stream} with incorrect dependency"),
+            Self::PushPromise => f.write_str("client sent PUSH_PROMISE frame"),
+            Self::SettingsAckLength { len } => {
                 write!(f, "client sent SETTINGS frame with the ACK flag and length {len}")
             }
-            Fault::Setting { id, value } => {
+            Self::Setting { id, value } => {
                 write!(f, "client sent SETTINGS frame with incorrect value {value} of setting {id}")
             }
-            Fault::ZeroIncrement => f.write_str("client sent WINDOW_UPDATE frame with incorrect window increment 0"),
-            Fault::WindowOverflow => {
+            Self::ZeroIncrement => f.write_str("client sent WINDOW_UPDATE frame with incorrect window increment 0"),
+            Self::WindowOverflow => {
                 f.write_str("client violated connection flow control: window larger than 2147483647")
             }
-            Fault::InitialWindowOverflow { stream } => {
+            Self::InitialWindowOverflow { stream } => {
                 write!(f, "client violated flow control for stream {stream}: window larger than 2147483647")
             }
-            Fault::ConnectionWindow { len } => {
+            Self::ConnectionWindow { len } => {
                 write!(f, "client violated connection flow control: DATA frame of {len} bytes exceeds the window")
             }
-            Fault::Compression(error) => write!(f, "client sent invalid header block: {error}"),
-            Fault::TooManyContinuations { limit } => {
-                write!(f, "client sent header block in more than {limit} frames")
-            }
-            Fault::HeaderBlockTooLong { limit } => {
+            Self::Compression(error) => write!(f, "client sent invalid header block: {error}"),
+            Self::TooManyContinuations { limit } => write!(f, "client sent header block in more than {limit} frames"),
+            Self::HeaderBlockTooLong { limit } => {
                 write!(f, "client sent too large header block: more than {limit} bytes")
             }
-            Fault::TooManyResets => f.write_str("http2 flood detected: too many streams were reset"),
-            Fault::TooManyRefused => f.write_str("client sent too many refused streams"),
-            Fault::Flood => f.write_str("http2 flood detected: too many frames that transfer nothing"),
+            Self::TooManyResets => f.write_str("http2 flood detected: too many streams were reset"),
+            Self::TooManyRefused => f.write_str("client sent too many refused streams"),
+            Self::Flood => f.write_str("http2 flood detected: too many frames that transfer nothing"),
         }
     }
 }
@@ -163,7 +160,8 @@ pub enum StreamFault {
     HeadersAfterEnd,
     /// §5.1.2: more streams at once than SETTINGS_MAX_CONCURRENT_STREAMS.
     Refused,
-    /// §6.5.3: a stream with a body before our smaller initial window was acknowledged: the client may take it for larger.
+    /// §6.5.3: a stream with a body before our smaller initial window was acknowledged: the client may take it for
+    /// larger.
     Unacknowledged,
     /// §6.9.1: more DATA than the stream's window allowed.
     Window { len: u32 },

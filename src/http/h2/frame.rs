@@ -62,9 +62,12 @@ pub mod flag {
 /// The nine bytes before a payload.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FrameHeader {
+    /// Bytes of the payload.
     pub len: u32,
+    /// Numbers of RFC 9113 §6 ([`super::numbers`]); unknown ones are ignored (§4.1).
     pub kind: u8,
     pub flags: u8,
+    /// 0: the connection. The reserved bit is cleared.
     pub stream: u32,
 }
 

@@ -63,7 +63,7 @@ pub fn read(block: &mut Block, end: bool, rules: Rules, head: &mut RequestHead) 
     // As far as it goes, also for one that is refused.
     request_line(block, &pseudo, head);
     whole(block, rules)?;
-    pseudo.judge(block, rules, head)?;
+    pseudo.check(block, rules, head)?;
     fields(block, rules, head, end)?;
     merge_cookies(block);
     Ok(())
@@ -135,7 +135,7 @@ impl Pseudo {
         found
     }
 
-    fn judge(&self, block: &Block, rules: Rules, head: &mut RequestHead) -> Result<(), Reject> {
+    fn check(&self, block: &Block, rules: Rules, head: &mut RequestHead) -> Result<(), Reject> {
         if let Some(fault) = self.fault {
             return Err(Reject::BadField(fault));
         }

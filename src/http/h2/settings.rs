@@ -1,6 +1,6 @@
 //! SETTINGS (RFC 9113 §6.5): what each side lets the other do.
 
-use super::error::Fault;
+use super::error::ConnectionFault;
 use super::frame::{MAX_MAX_FRAME, MIN_MAX_FRAME};
 pub use super::numbers::setting::*;
 use super::window;
@@ -32,7 +32,11 @@ impl PeerSettings {
     ///
     /// # Errors
     /// The first that is wrong: a value outside its range (§6.5.2), or what `windows` says.
-    pub fn apply(&mut self, payload: &[u8], windows: impl Fn(u32) -> Result<(), Fault>) -> Result<(), Fault> {
+    pub fn apply(
+        &mut self,
+        payload: &[u8],
+        windows: impl Fn(u32) -> Result<(), ConnectionFault>,
+    ) -> Result<(), ConnectionFault> {
         for entry in payload.chunks_exact(ENTRY) {
             let &[a, b, c, d, e, f] = entry else { break };
             let (id, value) = (u16::from_be_bytes([a, b]), u32::from_be_bytes([c, d, e, f]));
@@ -43,7 +47,7 @@ impl PeerSettings {
                 _ => true,
             };
             if !in_range {
-                return Err(Fault::Setting { id, value });
+                return Err(ConnectionFault::Setting { id, value });
             }
             match id {
                 INITIAL_WINDOW_SIZE => {
@@ -64,7 +68,7 @@ mod tests {
     use super::*;
     use crate::http::h2::error::ErrorCode;
 
-    fn applied(entries: &[(u16, u32)]) -> Result<PeerSettings, Fault> {
+    fn applied(entries: &[(u16, u32)]) -> Result<PeerSettings, ConnectionFault> {
         let payload: Vec<u8> =
             entries.iter().flat_map(|(id, value)| [&id.to_be_bytes()[..], &value.to_be_bytes()].concat()).collect();
         let mut settings = PeerSettings::default();

@@ -26,6 +26,7 @@ impl SendWindow {
         self.0.max(0) as usize
     }
 
+    /// Bytes of DATA were sent. It is negative after SETTINGS have made it smaller (RFC 9113 §6.9.2).
     pub fn spend(&mut self, len: usize) {
         self.0 -= len as i64;
     }

@@ -5,7 +5,7 @@ use crate::acme::wire::{Receiver, Request, Response, Url};
 use crate::config::acme::Issuer;
 use crate::conn::transport::{Transport, readiness};
 use crate::services::acme::Moment;
-use crate::services::resolver::{Outcome, Question, Records, Resolver, Submitted, Ticket, Want};
+use crate::services::resolver::{LookupResult, Question, Records, Resolver, Submitted, Ticket, Want};
 use crate::sys::Errno;
 use crate::sys::epoll::{self, Epoll};
 use crate::sys::socket::{self, Addr, More};
@@ -68,7 +68,7 @@ pub(super) struct Fetch {
     trouble: String,
 }
 
-pub(super) enum Progress {
+pub(super) enum FetchProgress {
     Waiting,
     Done(Result<Response, String>),
 }
@@ -141,17 +141,17 @@ impl Fetch {
     }
 
     /// Continues as far as possible.
-    pub(super) fn advance(&mut self, resolver: &mut Resolver, epoll: &Epoll, key: Key, now: Moment) -> Progress {
+    pub(super) fn advance(&mut self, resolver: &mut Resolver, epoll: &Epoll, key: Key, now: Moment) -> FetchProgress {
         loop {
             if self.until <= now.ms {
-                return Progress::Done(Err(format!("no answer from \"{}\" in time", self.request.url.authority)));
+                return FetchProgress::Done(Err(format!("no answer from \"{}\" in time", self.request.url.authority)));
             }
             match self.step(resolver, epoll, key, now) {
                 Ok(FetchStep::Again) => {}
-                Ok(FetchStep::Wait) => return Progress::Waiting,
+                Ok(FetchStep::Wait) => return FetchProgress::Waiting,
                 Ok(FetchStep::Done(response)) => {
                     self.keeps = response.keep_alive;
-                    return Progress::Done(Ok(response));
+                    return FetchProgress::Done(Ok(response));
                 }
                 Err(why) => {
                     self.transport = None;
@@ -164,7 +164,7 @@ impl Fetch {
                         self.trouble = why;
                         self.stage = Stage::Connect;
                     } else {
-                        return Progress::Done(Err(format!("\"{}\": {why}", self.request.url.authority)));
+                        return FetchProgress::Done(Err(format!("\"{}\": {why}", self.request.url.authority)));
                     }
                 }
             }
@@ -218,7 +218,7 @@ impl Fetch {
         }
     }
 
-    fn resolved(&mut self, outcome: Outcome) -> Result<FetchStep, String> {
+    fn resolved(&mut self, outcome: LookupResult) -> Result<FetchStep, String> {
         let answer = outcome.map_err(|why| format!("the name could not be resolved {why}"))?;
         let Records::Addresses(addresses) = answer.found else { return Err("the name has no address".into()) };
         // Reversed, since addresses are taken from the end.

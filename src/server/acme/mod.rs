@@ -10,7 +10,7 @@ use crate::conn::token::{Role, token_of};
 use crate::services::acme::Moment;
 use crate::sys::epoll::{self, Epoll, Events, Timeout};
 use crate::util::slab::{Key, Slab};
-use fetch::{Fetch, Idle, Progress};
+use fetch::{Fetch, FetchProgress, Idle};
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 
@@ -151,8 +151,8 @@ impl Server {
         let Fetches { epoll: Some(epoll), slab, idle, .. } = &mut self.acme else { return };
         let Some(fetch) = slab.get_mut(key) else { return };
         let answer = match fetch.advance(&mut self.cx.resolver, epoll, key, now) {
-            Progress::Waiting => return,
-            Progress::Done(answer) => answer,
+            FetchProgress::Waiting => return,
+            FetchProgress::Done(answer) => answer,
         };
         if let Some(mut fetch) = slab.remove(key) {
             let authority = fetch.authority();

@@ -2,7 +2,7 @@
 
 use super::store::Pair;
 use super::unsaved::Unsaved;
-use crate::acme::problem::Failure;
+use crate::acme::problem::AcmeFailure;
 use crate::acme::renewal::{self, Window};
 use crate::config::certificates;
 use crate::tls::CertifiedKey;
@@ -22,6 +22,7 @@ pub struct Current {
     pub pair: Pair,
     /// Changes whenever the certificate does.
     pub generation: u64,
+    /// When it is valid, Unix seconds.
     pub not_before: i64,
     pub not_after: i64,
     /// Its ARI identifier (RFC 9773).
@@ -127,7 +128,7 @@ impl CertificateState {
     }
 
     /// Records a failed order. Returns the seconds until the next attempt.
-    pub fn failed(&mut self, failure: &Failure, now: i64, chance: u64) -> u64 {
+    pub fn failed(&mut self, failure: &AcmeFailure, now: i64, chance: u64) -> u64 {
         self.failures = self.failures.saturating_add(1);
         let pause = renewal::pause(self.failures, failure, chance);
         self.order_at = now.saturating_add_unsigned(pause);
@@ -188,7 +189,7 @@ impl CertificateState {
     }
 
     /// Records that the authority could not be asked.
-    pub fn not_asked(&mut self, failure: &Failure, now: i64, chance: u64) {
+    pub fn not_asked(&mut self, failure: &AcmeFailure, now: i64, chance: u64) {
         self.ask_at = now.saturating_add_unsigned(renewal::pause(8, failure, chance).max(600));
     }
 
@@ -280,7 +281,7 @@ mod tests {
     #[test]
     fn an_authority_that_is_asked_meanwhile_does_not_shorten_the_pause_after_a_failure() {
         let mut held = held();
-        let pause = held.failed(&Failure::new(Kind::Settings, "no"), NOW, 0);
+        let pause = held.failed(&AcmeFailure::new(Kind::Settings, "no"), NOW, 0);
         held.suggested(Some(Window { start: NOW - 2, end: NOW - 1, ask_again: 60 }), NOW + 60, 0);
         assert_eq!(held.order_at, NOW.saturating_add_unsigned(pause));
     }
@@ -290,7 +291,7 @@ mod tests {
         let (day, year) = (86_400, 365 * 86_400);
         // Without a certificate, the pause after a failure keeps its length.
         let mut none = CertificateState::new();
-        let pause = none.failed(&Failure::new(Kind::Settings, "no"), NOW + year, 0);
+        let pause = none.failed(&AcmeFailure::new(Kind::Settings, "no"), NOW + year, 0);
         none.set_back(year, NOW);
         assert_eq!(none.next(), NOW.saturating_add_unsigned(pause));
         // With a certificate, renewal stays due at the same time by its dates or window.
@@ -333,7 +334,7 @@ mod tests {
     #[test]
     fn failures_wait_longer_each_time_and_success_forgets_them() {
         let mut held = held();
-        let failure = Failure::new(Kind::Refused, "no");
+        let failure = AcmeFailure::new(Kind::Refused, "no");
         let first = held.failed(&failure, NOW, 0);
         assert_eq!(held.due(NOW + 119).filter(|due| *due == Due::Order), None);
         assert!(held.failed(&failure, NOW, 0) > first);

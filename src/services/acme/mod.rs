@@ -12,7 +12,7 @@ mod unsaved;
 use crate::acme::account::Account;
 use crate::acme::jose::AccountKey;
 use crate::acme::order::{Action, Challenge, Order};
-use crate::acme::problem::{Failure, Kind};
+use crate::acme::problem::{AcmeFailure, Kind};
 use crate::acme::renewal::{Inquiry, InquiryStep};
 use crate::acme::wire::{Request, Response};
 use crate::acme::{ChallengeKind, TLS_ALPN};
@@ -312,7 +312,7 @@ impl Acme {
                     Ok((request, key)) => {
                         Work::Order(Box::new(Order::new(certificate.names.clone(), request, name)), key)
                     }
-                    Err(why) => return self.failed(id, &Failure::new(Kind::Settings, why), now),
+                    Err(why) => return self.failed(id, &AcmeFailure::new(Kind::Settings, why), now),
                 }
             }
         };
@@ -361,7 +361,7 @@ impl Acme {
         let (certificate, held) = &mut self.certificates[id];
         let pair = match Pair::new(chain, key) {
             Ok(pair) => pair,
-            Err(why) => return self.failed(id, &Failure::invalid_response(&why), now),
+            Err(why) => return self.failed(id, &AcmeFailure::invalid_response(&why), now),
         };
         let names = certificate.names.join(", ");
         self.generation += 1;
@@ -379,11 +379,11 @@ impl Acme {
             self.spare.remove(&id);
             self.keep_certificate(id, now.unix);
         } else {
-            self.failed(id, &Failure::invalid_response("its certificate"), now);
+            self.failed(id, &AcmeFailure::invalid_response("its certificate"), now);
         }
     }
 
-    fn failed(&mut self, id: usize, failure: &Failure, now: Moment) {
+    fn failed(&mut self, id: usize, failure: &AcmeFailure, now: Moment) {
         let Some((certificate, held)) = self.certificates.get_mut(id) else { return };
         let pause = held.failed(failure, now.unix, chance());
         let names = certificate.names.join(", ");
@@ -415,7 +415,7 @@ impl Acme {
                 order.receive(account, &issuer.terms, &response, now.unix).map(|()| None)
             }
             (Work::Inquiry(inquiry), Ok(response)) => inquiry.receive(account, &issuer.terms, &response, now.unix),
-            (_, Err(why)) => Err(Failure::new(Kind::Unreachable, why)),
+            (_, Err(why)) => Err(AcmeFailure::new(Kind::Unreachable, why)),
         };
         if taken.is_err() {
             account.forget();

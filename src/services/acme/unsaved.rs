@@ -1,7 +1,7 @@
 //! Retries writing state that could not be written to disk (ENOSPC, EACCES), with increasing pauses. The first failure
 //! and the final success are logged.
 
-use crate::acme::problem::{Failure, Kind};
+use crate::acme::problem::{AcmeFailure, Kind};
 use crate::acme::renewal;
 use crate::config::model::Level;
 
@@ -55,7 +55,7 @@ impl Unsaved {
             }
             Err(why) => {
                 self.failures = self.failures.saturating_add(1);
-                let pause = renewal::pause(self.failures, &Failure::new(Kind::Unreachable, ""), chance);
+                let pause = renewal::pause(self.failures, &AcmeFailure::new(Kind::Unreachable, ""), chance);
                 self.again = now.saturating_add_unsigned(pause);
                 is_first.then(|| (Level::Crit, format!("{what}: {why}; in use all the same, and tried again")))
             }

@@ -23,7 +23,7 @@ use std::rc::Rc;
 /// An older process as long as it lives: what its requests hold.
 #[derive(Default)]
 pub struct Predecessor {
-    places: HashMap<(Rc<str>, Box<[u8]>), u32>,
+    connections: HashMap<(Rc<str>, Box<[u8]>), u32>,
     claims: HashMap<Box<[u8]>, Claim>,
 }
 
@@ -39,7 +39,7 @@ impl Predecessor {
                     cx.limits.inherit(&zone.name, key, Node { excess, last }, rate);
                 }
             }
-            Record::Places { zone, key, count } => {
+            Record::Connections { zone, key, count } => {
                 let config = cx.config.clone();
                 if let Some(zone) = config.tables.zone(zone) {
                     self.hold(zone.name.clone(), key, count, cx);
@@ -55,10 +55,10 @@ impl Predecessor {
     }
 
     fn hold(&mut self, zone: Rc<str>, key: &[u8], count: u32, cx: &mut Services) {
-        let held = self.places.insert((zone.clone(), key.into()), count).unwrap_or(0);
+        let held = self.connections.insert((zone.clone(), key.into()), count).unwrap_or(0);
         cx.limits.adjust(&zone, key, held, count);
         if count == 0 {
-            self.places.remove(&(zone, key.into()));
+            self.connections.remove(&(zone, key.into()));
         }
     }
 
@@ -77,9 +77,9 @@ impl Predecessor {
     /// claims as records.
     pub fn release(&mut self, cx: &mut Services) -> Vec<Vec<u8>> {
         let mut held = Vec::new();
-        for ((zone, key), count) in std::mem::take(&mut self.places) {
+        for ((zone, key), count) in std::mem::take(&mut self.connections) {
             cx.limits.adjust(&zone, &key, count, 0);
-            held.push(Record::Places { zone: &zone, key: &key, count }.encode());
+            held.push(Record::Connections { zone: &zone, key: &key, count }.encode());
         }
         for (area, claim) in std::mem::take(&mut self.claims) {
             let Usage { bytes, files } = claim.holds();
@@ -98,9 +98,9 @@ pub fn changes(cx: &mut Services) -> Vec<Vec<u8>> {
             out.push(Record::Requests { zone: &zone, key: &key, excess, last }.encode());
         }
     }
-    for (zone, key) in cx.limits.changed_places() {
-        let count = cx.limits.places(&zone, &key);
-        out.push(Record::Places { zone: &zone, key: &key, count }.encode());
+    for (zone, key) in cx.limits.changed_connections() {
+        let count = cx.limits.connections(&zone, &key);
+        out.push(Record::Connections { zone: &zone, key: &key, count }.encode());
     }
     cx.quotas.changed_claims(|area, Usage { bytes, files }| out.push(Record::Claim { area, bytes, files }.encode()));
     let stats = &mut cx.stats;

@@ -16,7 +16,7 @@ pub enum Record<'a> {
         last: u64,
     },
     /// limit_conn: slots of the sender's requests.
-    Places {
+    Connections {
         zone: &'a str,
         key: &'a [u8],
         count: u32,
@@ -85,7 +85,7 @@ impl<'a> Record<'a> {
                 out.0.push(REQUESTS);
                 out.text(zone.as_bytes()).text(key).number(excess.cast_unsigned()).number(*last);
             }
-            Record::Places { zone, key, count } => {
+            Record::Connections { zone, key, count } => {
                 out.0.push(PLACES);
                 out.text(zone.as_bytes()).text(key).number(u64::from(*count));
             }
@@ -134,7 +134,7 @@ impl<'a> Record<'a> {
             }
             PLACES => {
                 let (zone, key) = (name(message)?, text(message)?);
-                Record::Places { zone, key, count: u32::try_from(number(message)?).ok()? }
+                Record::Connections { zone, key, count: u32::try_from(number(message)?).ok()? }
             }
             CLAIM => Record::Claim { area: text(message)?, bytes: number(message)?, files: number(message)? },
             LOCK | NAMED_LOCK => {

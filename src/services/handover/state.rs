@@ -29,8 +29,8 @@ impl HandoverState {
         for ticket::Secret { name, secret, made } in ticket::keys() {
             short.push(Record::TicketKey { name, secret, made }.encode());
         }
-        for (zone, key, count) in cx.limits.all_places() {
-            short.push(Record::Places { zone, key, count }.encode());
+        for (zone, key, count) in cx.limits.all_connections() {
+            short.push(Record::Connections { zone, key, count }.encode());
         }
         cx.quotas
             .changed_claims(|area, Usage { bytes, files }| short.push(Record::Claim { area, bytes, files }.encode()));

@@ -30,7 +30,7 @@ fn records_read_back_and_cut_ones_are_none() {
     let counts = PeerCounts { selected: 1, responses: [1, 2, 3, 4, 5, 6], sent: 7, received: 8 };
     let records = [
         Record::Requests { zone: "z", key: b"\0k", excess: -5, last: 9 },
-        Record::Places { zone: "z", key: b"", count: 3 },
+        Record::Connections { zone: "z", key: b"", count: 3 },
         Record::Claim { area: b"/a", bytes: u64::MAX, files: 1 },
         Record::Lock { zone: "z", lock: lock("/p") },
         Record::Lock { zone: "z", lock: Lock { creator: Rc::from(&b"u"[..]), ..lock("/p") } },
@@ -70,7 +70,7 @@ fn give(records: impl IntoIterator<Item = Vec<u8>>, to: &mut Predecessor, cx: &m
 }
 
 #[test]
-fn the_next_process_goes_on_with_limits_places_and_shares() {
+fn the_next_process_goes_on_with_limits_slots_and_shares() {
     let (mut old, mut new) = (services(), services());
     let (zone, places): (Rc<str>, Rc<str>) = ("r".into(), "c".into());
     let now = old.now.ms;
@@ -101,7 +101,7 @@ fn the_next_process_goes_on_with_limits_places_and_shares() {
     assert_eq!(new.quotas.area_at(b"/srv/up").claimed(), Usage::default());
     assert!(super::changes(&mut old).is_empty(), "said once");
     // A process that exits unexpectedly holds nothing any more.
-    give([Record::Places { zone: "c", key: b"x", count: 1 }.encode()], &mut predecessor, &mut new);
+    give([Record::Connections { zone: "c", key: b"x", count: 1 }.encode()], &mut predecessor, &mut new);
     assert!(!new.limits.enter(&places, &Rc::from(&b"x"[..]), 1, 1 << 20));
     assert_eq!(predecessor.release(&mut new).len(), 1);
     assert!(new.limits.enter(&places, &Rc::from(&b"x"[..]), 1, 1 << 20));

@@ -264,7 +264,8 @@ impl LockFile {
         let path = file::c_string(&area.path[..])?;
         let dir = file::open_at(None, &path, O_PATH | O_DIRECTORY, 0)?;
         let mut opened = Err(Errno::ENOENT);
-        // On network and FUSE file systems a file that another process removes at that moment is neither there nor made.
+        // On network and FUSE file systems a file that another process removes at that moment is neither there nor
+        // made.
         for _ in 0..TRIES {
             opened = open::regular_at(dir.as_fd(), NAME, O_RDWR | O_CREAT, 0o600);
             if !matches!(opened, Err(Errno::ENOENT)) {

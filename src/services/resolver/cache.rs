@@ -2,7 +2,7 @@
 //! empty one.
 
 use super::answer::{Answer, Records, Want};
-use crate::config::settings::resolver::Resolver as Settings;
+use crate::config::settings::resolver::ResolverSettings;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -14,14 +14,14 @@ const NAMES: usize = 10_000;
 pub(super) struct Cache(Vec<Part>);
 
 struct Part {
-    settings: Rc<Settings>,
+    settings: Rc<ResolverSettings>,
     names: HashMap<(Box<str>, Want), Answer>,
     /// Which address comes first next time (round robin).
     turn: usize,
 }
 
 impl Cache {
-    pub(super) fn get(&mut self, settings: &Rc<Settings>, name: &str, want: Want, now: u64) -> Option<Answer> {
+    pub(super) fn get(&mut self, settings: &Rc<ResolverSettings>, name: &str, want: Want, now: u64) -> Option<Answer> {
         let part = self.0.iter_mut().find(|part| Rc::ptr_eq(&part.settings, settings))?;
         let answer = part.names.get(&(name.into(), want)).filter(|answer| now < answer.until)?;
         part.turn = part.turn.wrapping_add(1);
@@ -31,7 +31,7 @@ impl Cache {
     /// Caches an answer and returns it.
     pub(super) fn put(
         &mut self,
-        settings: &Rc<Settings>,
+        settings: &Rc<ResolverSettings>,
         name: Box<str>,
         want: Want,
         found: Records,

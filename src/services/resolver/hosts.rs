@@ -1,7 +1,7 @@
 //! /etc/hosts: read again after a change, which is checked at most once per second.
 
 use super::answer::{Answer, Records};
-use crate::config::settings::resolver::Resolver as Settings;
+use crate::config::settings::resolver::ResolverSettings;
 use std::collections::HashMap;
 use std::fs;
 use std::net::IpAddr;
@@ -22,7 +22,7 @@ pub(super) struct Hosts {
 }
 
 impl Hosts {
-    pub(super) fn find(&mut self, name: &str, settings: &Settings, now: u64) -> Option<Answer> {
+    pub(super) fn find(&mut self, name: &str, settings: &ResolverSettings, now: u64) -> Option<Answer> {
         if now >= self.look_at {
             self.look_at = now + PAUSE;
             self.refresh();

@@ -2,7 +2,7 @@
 //! TCP; if a server does not answer within [`RESEND`], the next one is asked.
 
 use super::answer::{Records, Ticket, Want};
-use crate::config::settings::resolver::Resolver as Settings;
+use crate::config::settings::resolver::ResolverSettings;
 use crate::sys::Errno;
 use crate::sys::epoll::{self, Epoll};
 use crate::sys::random;
@@ -34,7 +34,7 @@ pub(super) struct Waiter {
     pub(super) until: u64,
 }
 
-pub(super) enum Progress {
+pub(super) enum LookupProgress {
     Waiting,
     /// Another name must be looked up (CNAME).
     Again,
@@ -61,7 +61,7 @@ struct Tcp {
 }
 
 pub(super) struct Lookup {
-    pub(super) settings: Rc<Settings>,
+    pub(super) settings: Rc<ResolverSettings>,
     pub(super) name: Box<str>,
     pub(super) want: Want,
     /// The current name: the end of a chain of CNAMEs.
@@ -81,7 +81,13 @@ pub(super) struct Lookup {
 }
 
 impl Lookup {
-    pub(super) fn new(settings: Rc<Settings>, name: Box<str>, want: Want, server: usize, waiter: Waiter) -> Lookup {
+    pub(super) fn new(
+        settings: Rc<ResolverSettings>,
+        name: Box<str>,
+        want: Want,
+        server: usize,
+        waiter: Waiter,
+    ) -> Lookup {
         let mut lookup = Lookup {
             settings,
             asked: name.clone(),
@@ -101,7 +107,7 @@ impl Lookup {
         lookup
     }
 
-    pub(super) fn is_for(&self, settings: &Rc<Settings>, name: &str, want: Want) -> bool {
+    pub(super) fn is_for(&self, settings: &Rc<ResolverSettings>, name: &str, want: Want) -> bool {
         Rc::ptr_eq(&self.settings, settings) && *self.name == *name && self.want == want
     }
 
@@ -168,7 +174,7 @@ impl Lookup {
     }
 
     /// Handles an event: data arrived, or a connection was established.
-    pub(super) fn receive(&mut self, epoll: &Epoll, token: u64) -> Progress {
+    pub(super) fn receive(&mut self, epoll: &Epoll, token: u64) -> LookupProgress {
         let mut buffer = [0; 4096];
         for _ in 0..DATAGRAMS {
             let Some(fd) = &self.udp else { break };
@@ -248,12 +254,12 @@ impl Lookup {
     }
 
     /// The result, once all answers have arrived.
-    fn progress(&mut self) -> Progress {
+    fn progress(&mut self) -> LookupProgress {
         let (mut addresses, mut services) = (Vec::new(), Vec::new());
         let (mut alias, mut code, mut ttl) = (None, None, self.ttl);
         for question in &self.questions {
             match &question.state {
-                State::Open => return Progress::Waiting,
+                State::Open => return LookupProgress::Waiting,
                 State::Failed(failed) => code = Some(u16::from(*failed)),
                 State::Answered(answer) => {
                     addresses.extend_from_slice(&answer.addresses);
@@ -270,14 +276,14 @@ impl Lookup {
             _ => None,
         };
         match (found, alias, code) {
-            (Some(found), ..) => Progress::Done(Ok((found, lasts))),
+            (Some(found), ..) => LookupProgress::Done(Ok((found, lasts))),
             (None, Some(alias), None) if self.hops < HOPS && !alias.is_empty() => {
                 self.hops += 1;
                 (self.asked, self.ttl) = (alias, ttl);
                 self.open_questions();
-                Progress::Again
+                LookupProgress::Again
             }
-            (None, _, code) => Progress::Done(Err(code.unwrap_or(NOT_FOUND))),
+            (None, _, code) => LookupProgress::Done(Err(code.unwrap_or(NOT_FOUND))),
         }
     }
 }

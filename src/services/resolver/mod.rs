@@ -12,14 +12,14 @@ mod lookup;
 
 pub use answer::{Answer, Records, Ticket, Want};
 
-use crate::config::settings::resolver::Resolver as Settings;
+use crate::config::settings::resolver::ResolverSettings;
 use crate::sys::epoll::{Epoll, Events, Timeout};
 use crate::util::dns;
 use crate::util::slab::{Key, Slab};
 use crate::util::wake::Wake;
 use cache::Cache;
 use hosts::Hosts;
-use lookup::{Lookup, Progress};
+use lookup::{Lookup, LookupProgress};
 use std::collections::HashMap;
 use std::fmt;
 use std::os::fd::BorrowedFd;
@@ -32,15 +32,15 @@ const KEPT: u64 = 10_000;
 
 /// Why a lookup failed: an RCODE of RFC 1035, or a timeout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Failure(u16);
+pub struct LookupError(u16);
 
-impl Failure {
-    pub const NOT_FOUND: Failure = Failure(3);
-    const BUSY: Failure = Failure(2);
-    const TIMED_OUT: Failure = Failure(110);
+impl LookupError {
+    pub const NOT_FOUND: LookupError = LookupError(3);
+    const BUSY: LookupError = LookupError(2);
+    const TIMED_OUT: LookupError = LookupError(110);
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for LookupError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self.0 {
             1 => "Format error",
@@ -55,16 +55,16 @@ impl fmt::Display for Failure {
     }
 }
 
-pub type Outcome = Result<Answer, Failure>;
+pub type LookupResult = Result<Answer, LookupError>;
 
 pub enum Submitted {
-    Now(Outcome),
+    Now(LookupResult),
     Later(Ticket),
 }
 
 /// A question.
 pub struct Question<'a> {
-    pub settings: &'a Rc<Settings>,
+    pub settings: &'a Rc<ResolverSettings>,
     pub name: &'a [u8],
     pub want: Want,
     /// Milliseconds.
@@ -81,7 +81,7 @@ pub struct Resolver {
     cache: Cache,
     hosts: Hosts,
     /// Answers not taken yet, and since when.
-    done: HashMap<Ticket, (Outcome, u64)>,
+    done: HashMap<Ticket, (LookupResult, u64)>,
     tickets: u64,
     /// The name server to ask first.
     rotation: usize,
@@ -95,8 +95,10 @@ impl Resolver {
         self.epoll.as_ref().map(Epoll::fd)
     }
 
+    /// Answers at once from the hosts file or the cache, otherwise begins a lookup, or joins one for the same question.
+    /// `now`: monotonic milliseconds.
     pub fn ask(&mut self, question: &Question<'_>, now: u64) -> Submitted {
-        let Some(name) = dns::canonical(question.name) else { return Submitted::Now(Err(Failure::NOT_FOUND)) };
+        let Some(name) = dns::canonical(question.name) else { return Submitted::Now(Err(LookupError::NOT_FOUND)) };
         let settings = question.settings;
         if question.want == Want::Addresses
             && let Some(answer) = self.hosts.find(&name, settings, now)
@@ -115,7 +117,7 @@ impl Resolver {
             return Submitted::Later(ticket);
         }
         if self.lookups.len() >= LOOKUPS || !self.has_epoll() {
-            return Submitted::Now(Err(Failure::BUSY));
+            return Submitted::Now(Err(LookupError::BUSY));
         }
         let lookup = Lookup::new(settings.clone(), name, question.want, self.rotation, waiter);
         self.rotation = self.rotation.wrapping_add(1);
@@ -132,7 +134,7 @@ impl Resolver {
     }
 
     /// Takes the answer for a ticket.
-    pub fn take(&mut self, ticket: Ticket) -> Option<Outcome> {
+    pub fn take(&mut self, ticket: Ticket) -> Option<LookupResult> {
         self.done.remove(&ticket).map(|(outcome, _)| outcome)
     }
 
@@ -154,11 +156,11 @@ impl Resolver {
         }
     }
 
-    fn went_on(&mut self, key: Key, progress: Progress, now: u64) {
+    fn went_on(&mut self, key: Key, progress: LookupProgress, now: u64) {
         match progress {
-            Progress::Waiting => {}
-            Progress::Again => self.send(key, now),
-            Progress::Done(outcome) => self.finish(key, outcome, now),
+            LookupProgress::Waiting => {}
+            LookupProgress::Again => self.send(key, now),
+            LookupProgress::Done(outcome) => self.finish(key, outcome, now),
         }
     }
 
@@ -175,7 +177,7 @@ impl Resolver {
                 let valid = lookup.settings.valid.map_or(u64::from(ttl) * 1000, |valid| valid.0);
                 Ok(self.cache.put(&lookup.settings, lookup.name, lookup.want, found, now, now.saturating_add(valid)))
             }
-            Err(code) => Err(Failure(code)),
+            Err(code) => Err(LookupError(code)),
         };
         for waiter in lookup.waiters {
             self.done.insert(waiter.ticket, (outcome.clone(), now));
@@ -196,7 +198,7 @@ impl Resolver {
         let mut over = Vec::new();
         for (key, lookup) in self.lookups.iter_mut() {
             for late in lookup.waiters.extract_if(.., |waiter| waiter.until <= now) {
-                self.done.insert(late.ticket, (Err(Failure::TIMED_OUT), now));
+                self.done.insert(late.ticket, (Err(LookupError::TIMED_OUT), now));
                 self.woken.extend(late.owner);
             }
             if lookup.waiters.is_empty() {

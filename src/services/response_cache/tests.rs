@@ -43,7 +43,7 @@ impl Maker {
             logs: Rc::default(),
             status: Status::OK,
             keep_alive: true,
-            body: Body::Memory,
+            body: CachedBody::Memory,
             head_size: 0,
             text: text.into(),
             request,

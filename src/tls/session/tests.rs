@@ -81,7 +81,7 @@ fn a_handshake_is_made_however_its_bytes_arrive() {
         for most in [1, 2, 7, 100, 1000, 100_000] {
             let (client, server) = pair(&client_config(), most, &config);
             for end in [&client, &server] {
-                assert_eq!(end.session.state(), State::Open, "{protocols:?} in pieces of {most}");
+                assert_eq!(end.session.state(), SessionState::Open, "{protocols:?} in pieces of {most}");
                 assert_eq!(end.session.alpn(), Some(&b"http/1.1"[..]));
             }
             let version = if protocols.v1_2 { "TLSv1.2" } else { "TLSv1.3" };
@@ -103,7 +103,7 @@ fn data_goes_both_ways_cut_anywhere_and_its_end_is_known() {
             client.give(piece).expect("taken");
         }
         assert!(client.plain == data, "the data came over");
-        assert_eq!(client.session.state(), State::Open);
+        assert_eq!(client.session.state(), SessionState::Open);
         let sealed = client.session.seal(b"GET", &mut room).expect("sealed");
         for cut in 0..sealed {
             assert_eq!(server.plain, b"", "cut at {cut}");
@@ -112,12 +112,12 @@ fn data_goes_both_ways_cut_anywhere_and_its_end_is_known() {
         assert_eq!(server.plain, b"GET");
         let sealed = server.session.close(&mut room).expect("sealed");
         client.give(&room[..sealed]).expect("taken");
-        assert_eq!(client.session.state(), State::Ended);
+        assert_eq!(client.session.state(), SessionState::Ended);
         // The other direction still works after that.
         let sealed = client.session.seal(b" / ", &mut room).expect("sealed after the peer's end");
         server.give(&room[..sealed]).expect("taken");
         assert_eq!(server.plain, b"GET / ");
-        assert_eq!(server.session.state(), State::Open);
+        assert_eq!(server.session.state(), SessionState::Open);
     }
 }
 

@@ -29,23 +29,29 @@ fn chains_are_judged_as_openssl_judges_them() {
     // Its issuer is not a CA.
     let below = testing::client("below", &direct);
     // Name, trusted roots, depth, what is sent, verdict.
-    type Case<'a> = (&'a str, &'a [&'a Made], u64, &'a [&'a Made], Result<(), Fault>);
+    type Case<'a> = (&'a str, &'a [&'a Made], u64, &'a [&'a Made], Result<(), CertificateFault>);
     let table: &[Case<'_>] = &[
         ("direct", &[&root], 1, &[&direct], Ok(())),
         ("by an intermediate that is sent", &[&root], 1, &[&leaf, &middle], Ok(())),
         ("by an intermediate that is trusted", &[&root, &middle], 1, &[&leaf], Ok(())),
         ("direct, with no depth", &[&root], 0, &[&direct], Ok(())),
-        ("too deep", &[&root], 0, &[&leaf, &middle], Err(Fault::LocalIssuerMissing)),
-        ("too deep, though known", &[&root, &middle], 0, &[&leaf], Err(Fault::IssuerMissing)),
-        ("without the intermediate", &[&root], 2, &[&leaf], Err(Fault::LeafUnverifiable)),
-        ("another root", &[&other], 2, &[&leaf, &middle], Err(Fault::LocalIssuerMissing)),
-        ("the root is sent, but not trusted", &[&other], 3, &[&leaf, &middle, &root], Err(Fault::SelfSignedInChain)),
-        ("an intermediate alone is no root", &[&middle], 2, &[&leaf], Err(Fault::IssuerMissing)),
-        ("signed by itself", &[&root], 1, &[&selfmade], Err(Fault::SelfSigned)),
+        ("too deep", &[&root], 0, &[&leaf, &middle], Err(CertificateFault::LocalIssuerMissing)),
+        ("too deep, though known", &[&root, &middle], 0, &[&leaf], Err(CertificateFault::IssuerMissing)),
+        ("without the intermediate", &[&root], 2, &[&leaf], Err(CertificateFault::LeafUnverifiable)),
+        ("another root", &[&other], 2, &[&leaf, &middle], Err(CertificateFault::LocalIssuerMissing)),
+        (
+            "the root is sent, but not trusted",
+            &[&other],
+            3,
+            &[&leaf, &middle, &root],
+            Err(CertificateFault::SelfSignedInChain),
+        ),
+        ("an intermediate alone is no root", &[&middle], 2, &[&leaf], Err(CertificateFault::IssuerMissing)),
+        ("signed by itself", &[&root], 1, &[&selfmade], Err(CertificateFault::SelfSigned)),
         ("signed by itself and trusted", &[&selfmade], 1, &[&selfmade], Ok(())),
-        ("for servers only", &[&root], 1, &[&server_only], Err(Fault::WrongPurpose)),
-        ("issued by no CA", &[&root], 2, &[&below, &direct], Err(Fault::InvalidCa)),
-        ("nothing", &[&root], 1, &[], Err(Fault::LeafUnverifiable)),
+        ("for servers only", &[&root], 1, &[&server_only], Err(CertificateFault::WrongPurpose)),
+        ("issued by no CA", &[&root], 2, &[&below, &direct], Err(CertificateFault::InvalidCa)),
+        ("nothing", &[&root], 1, &[], Err(CertificateFault::LeafUnverifiable)),
     ];
     for (name, roots, depth, sent, want) in table {
         assert_eq!(trust(roots, *depth).verify(&chain(sent), Purpose::Client, NOW), *want, "{name}");
@@ -62,15 +68,18 @@ fn dates_and_path_lengths_count() {
     let leaf = testing::make(params, Some(&root));
     let judge = |now| trust(&[&root], 1).verify(&chain(&[&leaf]), Purpose::Client, now);
     assert_eq!(judge(1_767_225_600), Ok(()));
-    assert_eq!(judge(1_767_225_599), Err(Fault::NotYetValid));
-    assert_eq!(judge(1_798_761_601), Err(Fault::Expired));
+    assert_eq!(judge(1_767_225_599), Err(CertificateFault::NotYetValid));
+    assert_eq!(judge(1_798_761_601), Err(CertificateFault::Expired));
 
     let mut params = testing::ca_params("short");
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     let short = testing::make(params, None);
     let middle = testing::make(testing::ca_params("middle"), Some(&short));
     let leaf = testing::client("leaf", &middle);
-    assert_eq!(trust(&[&short], 2).verify(&chain(&[&leaf, &middle]), Purpose::Client, NOW), Err(Fault::PathLength));
+    assert_eq!(
+        trust(&[&short], 2).verify(&chain(&[&leaf, &middle]), Purpose::Client, NOW),
+        Err(CertificateFault::PathLength)
+    );
 }
 
 #[test]
@@ -93,7 +102,7 @@ fn many_issuers_of_one_name_are_not_all_tried() {
     let others: Vec<Made> = (0..100).map(|_| testing::ca("evil")).collect();
     let mut sent = vec![leaf.certificate()];
     sent.extend(others.iter().map(Made::certificate));
-    assert_eq!(trust(&[&root], 1).verify(&sent, Purpose::Client, NOW), Err(Fault::LeafUnverifiable));
+    assert_eq!(trust(&[&root], 1).verify(&sent, Purpose::Client, NOW), Err(CertificateFault::LeafUnverifiable));
 }
 
 /// A CRL that revokes nothing, issued on January 1 of that year.

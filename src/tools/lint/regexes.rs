@@ -55,8 +55,8 @@ pub fn captured(cx: &RuleContext, name: &str) -> Option<Captured> {
     own.into_iter().chain(around.map(|text| text.into_owned())).find_map(|regex| group(&regex, name))
 }
 
-/// Whether everything that the group can capture begins with a slash. Not where an `if` or a rewrite may have set it, or
-/// where the regex has alternatives.
+/// Whether everything that the group can capture begins with a slash. Not where an `if` or a rewrite may have set it,
+/// or where the regex has alternatives.
 pub fn begins_with_slash(cx: &RuleContext, name: &str) -> bool {
     if cx.is("rewrite") || cx.blocks.iter().any(|block| block.name.is("if")) {
         return false;

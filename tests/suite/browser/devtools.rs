@@ -158,8 +158,8 @@ impl Page<'_> {
         });
     }
 
-    /// Does something that leads to another page (or the same again) and waits until that is loaded and seen: before its
-    /// first picture a page gets no input.
+    /// Does something that leads to another page (or the same again) and waits until that is loaded and seen: before
+    /// its first picture a page gets no input.
     #[track_caller]
     pub fn load(&mut self, action: impl FnOnce(&mut Self)) {
         self.browser.events.retain(|event| event["method"] != "Page.lifecycleEvent");

@@ -82,8 +82,8 @@ pub fn rows(table: &mut Table, browser: &mut Browser) {
         page.drag("dragEnter", &[&file]);
         page.until("!document.getElementById('drop').hidden");
         page.drag("dragOver", &[&file]);
-        // The protocol's dragCancel sends the page nothing: what browsers send when files pass over an element, and when
-        // they leave the window.
+        // The protocol's dragCancel sends the page nothing: what browsers send when files pass over an element, and
+        // when they leave the window.
         let leave = "document.body.dispatchEvent(new DragEvent('dragleave', { bubbles: true, relatedTarget: TO }))";
         page.eval(&leave.replace("TO", "document.body.firstElementChild"));
         assert!(!page.holds("document.getElementById('drop').hidden"));

@@ -1,5 +1,5 @@
-//! The kinds of differences between answers of webserv and nginx that README's table of differences has a row of, and how each is
-//! recognised. None may excuse more than its row says.
+//! The kinds of differences between answers of webserv and nginx that README's table of differences has a row of, and
+//! how each is recognised. None may excuse more than its row says.
 
 /// A kind of difference: how it is recognised (the request, webserv's answer, nginx's), and the table's row.
 pub type Kind = (&'static str, fn(&str, &str, &str) -> bool);
@@ -154,8 +154,8 @@ pub fn is_refused(ask: &str) -> bool {
     above || target.contains("/%zz") || target.ends_with("/%") || target.contains("/%?")
 }
 
-/// Nothing but values of `$content_length` that are 0 is missing in ours: words of a line, or a field with its value. How
-/// a body is framed is no such value, nor is a line that has nothing else.
+/// Nothing but values of `$content_length` that are 0 is missing in ours: words of a line, or a field with its value.
+/// How a body is framed is no such value, nor is a line that has nothing else.
 fn is_but_for_zeros(ours: &str, theirs: &str) -> bool {
     let mut ours = ours.lines().peekable();
     let held = theirs.lines().all(|wanted| {

@@ -2,8 +2,8 @@
 //!
 //! The cases stand in `tests/differential/*.case` (`cases` has their notation) and are read when the test runs. What is
 //! each server's own is taken out before the comparison (`facts`); a difference on purpose is marked with its reason,
-//! and a mark that no longer holds fails. `ROW=text` runs only the cases whose name contains the text. Without nginx the
-//! comparison is skipped, loudly (`oracle`).
+//! and a mark that no longer holds fails. `ROW=text` runs only the cases whose name contains the text. Without nginx
+//! the comparison is skipped, loudly (`oracle`).
 
 mod backends;
 mod cases;

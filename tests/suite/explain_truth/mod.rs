@@ -1,5 +1,5 @@
-//! What `webserv explain` says is what the running server does: configurations and requests drawn by chance, each request
-//! asked of both. `SEED=n` replays one configuration, `SEEDS=n` draws more of them.
+//! What `webserv explain` says is what the running server does: configurations and requests drawn by chance, each
+//! request asked of both. `SEED=n` replays one configuration, `SEEDS=n` draws more of them.
 
 mod draw;
 mod traced;

@@ -1,5 +1,5 @@
-//! Each refused request of configurations and requests drawn by chance is traced to the lines that decided, by its id in the
-//! access log. `TRACES=n` traces that many, as `TRACES=10000`; without it a few.
+//! Each refused request of configurations and requests drawn by chance is traced to the lines that decided, by its id
+//! in the access log. `TRACES=n` traces that many, as `TRACES=10000`; without it a few.
 
 use super::draw::{Rng, configuration, question};
 use super::{drawn, live, live_http2};

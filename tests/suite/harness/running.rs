@@ -1,5 +1,5 @@
-//! A server that runs: what tests ask of it. Every one is stopped when its `Server` is dropped, and the test fails if the
-//! server died early, panicked, or wrote an `[alert]`, `[crit]` or `[emerg]` line that the test did not announce.
+//! A server that runs: what tests ask of it. Every one is stopped when its `Server` is dropped, and the test fails if
+//! the server died early, panicked, or wrote an `[alert]`, `[crit]` or `[emerg]` line that the test did not announce.
 
 use super::setup::Setup;
 use super::{binary, eventually, request, write};

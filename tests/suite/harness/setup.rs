@@ -106,8 +106,8 @@ impl Setup {
         self
     }
 
-    /// The kernel keeps so few bytes of each response: connections have it of their listener, which is the test's own, so
-    /// that `listen … sndbuf` does nothing to it.
+    /// The kernel keeps so few bytes of each response: connections have it of their listener, which is the test's own,
+    /// so that `listen … sndbuf` does nothing to it.
     pub fn send_buffer(mut self, bytes: u32) -> Setup {
         self.send_buffer = Some(bytes);
         self

@@ -26,8 +26,8 @@ fn used(s: &Server) -> u64 {
     (ticks(11) + ticks(12)) * 10_000_000
 }
 
-/// What 5000 ordinary requests cost on this machine, in this build, now: what any of these may cost at most. An attack that
-/// ends after a thousand frames costs an eighth of it.
+/// What 5000 ordinary requests cost on this machine, in this build, now: what any of these may cost at most. An attack
+/// that ends after a thousand frames costs an eighth of it.
 fn most_to_use(s: &Server) -> u64 {
     let mut c = connect(s);
     let began = used(s);
@@ -356,8 +356,8 @@ fn bodies_that_nothing_takes_are_bounded_by_the_window_of_their_connection() {
     watch.holds(12 << 10);
 }
 
-/// CVE-2026-49975 and its family: references of one byte each, within all limits, on streams that are held open by windows of
-/// nothing.
+/// CVE-2026-49975 and its family: references of one byte each, within all limits, on streams that are held open by
+/// windows of nothing.
 #[test]
 fn many_tiny_fields_on_streams_that_stand_still_hold_little_memory() {
     let (s, before) = warm("send_timeout 60s;");

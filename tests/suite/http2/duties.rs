@@ -1,5 +1,5 @@
-//! What RFC 9113 says of streams that have ended, windows that are overrun, and what a server says by itself: MUSTs that
-//! take more than one answer, each with its section. And RFC 7541.
+//! What RFC 9113 says of streams that have ended, windows that are overrun, and what a server says by itself: MUSTs
+//! that take more than one answer, each with its section. And RFC 7541.
 
 use super::client::{Frame, H2, head, raw};
 use super::rules::*;

@@ -1,5 +1,5 @@
-//! Streams of one connection beside each other: who is sent how much before whom, and that one which stands still stops no
-//! other. What is asserted are bytes and their order: the connection's window is opened a little at a time.
+//! Streams of one connection beside each other: who is sent how much before whom, and that one which stands still stops
+//! no other. What is asserted are bytes and their order: the connection's window is opened a little at a time.
 
 use super::client::{H2, head, raw};
 use super::gone::{STATUS, huge, under_way};
@@ -105,8 +105,8 @@ fn take(c: &mut H2, mut bytes: usize) {
     }
 }
 
-/// The client's receive buffer, what the kernel keeps unsent, what waits for the kernel, and a share: about 600 KB, each
-/// a constant. The kernel alone would hold four megabytes.
+/// The client's receive buffer, what the kernel keeps unsent, what waits for the kernel, and a share: about 600 KB,
+/// each a constant. The kernel alone would hold four megabytes.
 #[test]
 fn a_client_that_stands_still_is_heard_and_finds_little_before_its_next_answer() {
     let s = gigabyte();
@@ -188,8 +188,8 @@ fn an_upload_is_taken_beside_a_download_that_stands_still() {
     c.until(|frame| frame.header.kind == kind::HEADERS && frame.header.stream == upload).expect("an answer");
 }
 
-/// A connection that could always send used to be read at the end of its window, a gigabyte. How much a turn's share of time
-/// sends is the machine's matter: far less than this.
+/// A connection that could always send used to be read at the end of its window, a gigabyte. How much a turn's share of
+/// time sends is the machine's matter: far less than this.
 #[test]
 fn a_fast_client_is_heard_in_the_middle_of_a_gigabyte() {
     const FAR: usize = 512 << 20;

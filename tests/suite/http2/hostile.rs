@@ -1,6 +1,6 @@
-//! PyPI's `h2` as a client that keeps the rules for a while and then breaks one after another, on hundreds of connections: it
-//! sends what it likes, and what the server sends is judged by the package and by `hyperframe` and `hpack`. Skipped, loudly,
-//! where the packages are missing.
+//! PyPI's `h2` as a client that keeps the rules for a while and then breaks one after another, on hundreds of
+//! connections: it sends what it likes, and what the server sends is judged by the package and by `hyperframe` and
+//! `hpack`. Skipped, loudly, where the packages are missing.
 
 use super::gone::{STATUS, under_way};
 use super::{connect, site};

@@ -1,5 +1,5 @@
-//! Requests in every form that RFC 9113 §8 and RFC 9110 speak of: targets, methods, hosts, lengths, each byte of names and
-//! values; CONNECT, trailers, priorities (RFC 9218); and what is counted of streams that are gone.
+//! Requests in every form that RFC 9113 §8 and RFC 9110 speak of: targets, methods, hosts, lengths, each byte of names
+//! and values; CONNECT, trailers, priorities (RFC 9218); and what is counted of streams that are gone.
 
 use super::client::{H2, head, raw};
 use super::rules::*;

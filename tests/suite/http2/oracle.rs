@@ -1,5 +1,5 @@
-//! The codecs beside PyPI's `hpack`, `hyperframe` and `h2`: what they encode is decoded alike, what we encode they decode,
-//! and their client is served. Skipped, loudly, where python3 or the packages are missing.
+//! The codecs beside PyPI's `hpack`, `hyperframe` and `h2`: what they encode is decoded alike, what we encode they
+//! decode, and their client is served. Skipped, loudly, where python3 or the packages are missing.
 
 use super::site;
 use crate::table::skipped;
@@ -154,8 +154,8 @@ fn the_client_of_the_h2_package_is_served() {
     assert!(lines[2].starts_with("/missing 404 "), "{}", lines[2]);
 }
 
-/// Blocks that were damaged, and blocks put together from what a decoder has to take or to refuse: each by itself, to be
-/// decoded behind one that fills the table. What `hpack` makes of it: fields, or `-` where it is none.
+/// Blocks that were damaged, and blocks put together from what a decoder has to take or to refuse: each by itself, to
+/// be decoded behind one that fills the table. What `hpack` makes of it: fields, or `-` where it is none.
 const DAMAGE: &str = r"
 import random
 from hpack import Encoder, Decoder

@@ -53,8 +53,8 @@ fn memory_that_runs_out_costs_idle_connections_of_http2_first_and_nothing_under_
     eventually("all is served again", || connect(&s).get("/f").status == 200);
 }
 
-/// What is asked for takes several times the limit; the margin is for what is found only once it is used. What the process
-/// had at most counts, whenever that was.
+/// What is asked for takes several times the limit; the margin is for what is found only once it is used. What the
+/// process had at most counts, whenever that was.
 #[test]
 fn a_hundred_streams_of_each_client_that_reads_nothing_take_no_more_than_the_memory_there_is() {
     if skip_on_nginx("it has no such limit") {

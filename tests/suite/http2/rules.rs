@@ -1,5 +1,5 @@
-//! What RFC 9113 (§3 to §8) says a server MUST do with what a client sends, each with its section, on connections of the
-//! real server.
+//! What RFC 9113 (§3 to §8) says a server MUST do with what a client sends, each with its section, on connections of
+//! the real server.
 
 use super::client::{H2, head, raw};
 use super::{connect, site};

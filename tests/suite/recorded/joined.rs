@@ -1,5 +1,5 @@
-//! What the other logs of a configuration have of a recorded request, and what only looks as if it were of it; whose rights files
-//! are looked at with.
+//! What the other logs of a configuration have of a recorded request, and what only looks as if it were of it; whose
+//! rights files are looked at with.
 
 use super::{said, setup};
 use crate::harness::{Setup, skip_on_nginx, skipped};

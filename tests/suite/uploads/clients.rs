@@ -105,7 +105,8 @@ fn clients_go_on_over_a_reload_a_quit_and_a_kill() {
         ("tus.cjs", "draft05", "draft05.bin"),
         ("tus_client.py", "pieces", "py-pieces.bin"),
     ] {
-        // Slow enough that there is a middle, also where three come at once: the request that joins them is not repeated.
+        // Slow enough that there is a middle, also where three come at once: the request that joins them is not
+        // repeated.
         let setup = area_of("upload_limit_rate 1m;").restartable().file("source.bin", noise(9_000_000));
         let mut s = running(setup);
         let Some(child) = client(&s, name, how, "source.bin") else { continue };

@@ -172,8 +172,8 @@ fn synced_uploads_in_pieces_are_answered_and_hold_up_nobody() {
     });
 }
 
-/// Each file is queued once for the kernel's workers, its directory once for all that wait for it; the loop itself waits for
-/// no disk.
+/// Each file is queued once for the kernel's workers, its directory once for all that wait for it; the loop itself
+/// waits for no disk.
 #[test]
 fn syncs_of_many_uploads_are_few_and_queued() {
     if skip_on_nginx("uploads") {
@@ -204,8 +204,8 @@ fn syncs_of_many_uploads_are_few_and_queued() {
     assert!((65..=128).contains(&queued), "{queued} syncs of 64 files");
 }
 
-/// What a machine that stopped had not written may be holes of zeros: none of it counts. What a process that was killed had
-/// written does.
+/// What a machine that stopped had not written may be holes of zeros: none of it counts. What a process that was killed
+/// had written does.
 #[test]
 fn after_a_restart_of_the_machine_what_was_on_the_disk_counts() {
     if skip_on_nginx("uploads") {

@@ -176,7 +176,8 @@ fn a_folder_chosen_in_a_browser_keeps_its_paths() {
         post_form(&s, "/up/", &form(&[file("new/first", b"1"), file(name, b"2")])).is(status);
         assert_eq!(before, disk(&s), "{name}");
     }
-    // Nor beside another upload, which may be about to store in one of them: here the folders outlive a turn of the loop.
+    // Nor beside another upload, which may be about to store in one of them: here the folders outlive a turn of the
+    // loop.
     let mut other = s.client();
     other.send("PUT /sync/slow HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
     other.response().is(100);

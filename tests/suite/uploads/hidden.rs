@@ -10,7 +10,8 @@ const HIDDEN: [&str; 4] = [
     ".webserv-upload-state/x.part",
 ];
 
-/// Where removing fails, by any call of it, what is left over goes later: by this process once that is possible, or by the next.
+/// Where removing fails, by any call of it, what is left over goes later: by this process once that is possible, or by
+/// the next.
 #[test]
 fn what_copy_could_not_remove_goes_later() {
     if skip_on_nginx("nginx copies in place") {

@@ -1,5 +1,5 @@
-//! File systems that a machine mounts, and what mounts within an area change: the same uploads hold on all of them. What
-//! cannot be mounted here is named and skipped.
+//! File systems that a machine mounts, and what mounts within an area change: the same uploads hold on all of them.
+//! What cannot be mounted here is named and skipped.
 
 use super::file_systems::{exercise, setup_at, transfer};
 use super::resumable::{base64, filename, offset, patch, tus};
@@ -104,9 +104,9 @@ fn uploads_hold_on_file_systems_as_they_are() {
                     mount("mount", &["-t", "nfs", &export, &path("store")], &at)
                 }
                 "rclone" => {
-                    // Without its cache a file is written once, from its beginning: nothing that comes in pieces. While the
-                    // cache still has files to write, a directory that is renamed cannot be read, by any program: a row
-                    // for machines where that is quick.
+                    // Without its cache a file is written once, from its beginning: nothing that comes in pieces. While
+                    // the cache still has files to write, a directory that is renamed cannot be read, by any program: a
+                    // row for machines where that is quick.
                     if std::env::var_os("WEBSERV_TEST_RCLONE").is_none() {
                         return skipped("WEBSERV_TEST_RCLONE is not set");
                     }
@@ -225,8 +225,8 @@ fn across_mounts(s: &Server) {
     assert_eq!(hidden, None);
 }
 
-/// Locks end at that mount, so an upload of the server on the other side does not go on here: a client that tries it all the
-/// time does not fill the log.
+/// Locks end at that mount, so an upload of the server on the other side does not go on here: a client that tries it
+/// all the time does not fill the log.
 #[test]
 fn an_upload_beyond_a_mount_without_locks_is_warned_of_once() {
     if skip_on_nginx("uploads") {
@@ -253,8 +253,8 @@ fn an_upload_beyond_a_mount_without_locks_is_warned_of_once() {
     drop(mounted);
 }
 
-/// A disk with errors is mounted read-only by the kernel, and one that is being checked by its operator: the client learns
-/// where it stands, and goes on when the disk can be written again.
+/// A disk with errors is mounted read-only by the kernel, and one that is being checked by its operator: the client
+/// learns where it stands, and goes on when the disk can be written again.
 #[test]
 fn an_unfinished_upload_on_a_read_only_file_system_tells_its_offset() {
     if skip_on_nginx("uploads") {

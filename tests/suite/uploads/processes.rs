@@ -270,8 +270,8 @@ fn four_processes_keep_one_quota() {
         names.filter(|name| !name.ends_with('/') && !name.contains(".webserv-")).collect::<Vec<_>>()
     };
     assert_eq!((files(&first).len(), stored.into_inner()), (60, 60));
-    // What goes makes room, whichever process removed it. Each process may still keep room for an upload of each of its two
-    // clients that found none at its end, and may be gone on with.
+    // What goes makes room, whichever process removed it. Each process may still keep room for an upload of each of its
+    // two clients that found none at its end, and may be gone on with.
     for gone in files(&first).iter().take(3) {
         first.method("DELETE", &format!("/a/{gone}"), "", b"").is(204);
     }

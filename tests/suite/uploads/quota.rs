@@ -154,7 +154,8 @@ fn the_quota_counts_what_is_there() {
     });
 }
 
-/// Of files of one name only the first replaces the old one: with each of them counted, twenty times the quota was received.
+/// Of files of one name only the first replaces the old one: with each of them counted, twenty times the quota was
+/// received.
 #[test]
 fn twins_of_a_form_do_not_each_free_the_file_they_replace() {
     if skip_on_nginx("uploads") {

@@ -1,4 +1,5 @@
-//! What the IETF draft's uploads are refused for: lengths and offsets that do not fit, digests that are not the content's.
+//! What the IETF draft's uploads are refused for: lengths and offsets that do not fit, digests that are not the
+//! content's.
 
 use super::resumable::resumable;
 use super::resumable_draft::{PARTIAL, VERSION, append, begin, offset, request_bytes};

@@ -389,8 +389,8 @@ fn an_upload_that_another_version_of_the_server_keeps_is_not_unknown() {
     assert_eq!(s.read("html/a/newer.bin"), b"0123456789");
 }
 
-/// By a program that cleans up, or a file system that is repaired: a client that was told that the upload is complete would
-/// remove its own file.
+/// By a program that cleans up, or a file system that is repaired: a client that was told that the upload is complete
+/// would remove its own file.
 #[test]
 fn an_upload_whose_bytes_something_else_removed_is_not_said_to_be_complete() {
     if skip_on_nginx("uploads") {

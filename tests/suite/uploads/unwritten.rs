@@ -1,4 +1,5 @@
-//! upload_sync where the disk does not take a name, and calls that fail amid a MOVE: what is there agrees with the answer.
+//! upload_sync where the disk does not take a name, and calls that fail amid a MOVE: what is there agrees with the
+//! answer.
 
 use super::resumable::{OCTETS, filename, offset, patch, tus};
 use super::*;

@@ -1,13 +1,13 @@
-//! What file managers send from the moment when a share is mounted, replayed: each request with its fields and its body, and
-//! what of the answer the client goes on with. Finder's are those of Apple's published client (webdavfs), Nautilus' those of
-//! gvfs, Explorer's from captures of its WebClient. The Files of iOS mounts no WebDAV itself: apps do that for it, by
-//! URLSession.
+//! What file managers send from the moment when a share is mounted, replayed: each request with its fields and its
+//! body, and what of the answer the client goes on with. Finder's are those of Apple's published client (webdavfs),
+//! Nautilus' those of gvfs, Explorer's from captures of its WebClient. The Files of iOS mounts no WebDAV itself: apps
+//! do that for it, by URLSession.
 
 use super::*;
 
-/// A request of a recording, the status that its client goes on with, and what it takes from the answer: `Name: value` of
-/// the head, or text of the body; none of it, after a `!`. `TOKEN`, `ETAG` and `DATE` are those of earlier answers, `HOST` is
-/// the server.
+/// A request of a recording, the status that its client goes on with, and what it takes from the answer: `Name: value`
+/// of the head, or text of the body; none of it, after a `!`. `TOKEN`, `ETAG` and `DATE` are those of earlier answers,
+/// `HOST` is the server.
 type Step = (&'static str, &'static str, String, String, u16, &'static [&'static str]);
 
 fn step(
@@ -68,7 +68,8 @@ const XML: &str = "Accept: */*\r\nContent-Type: text/xml\r\n";
 const FOUND: &[&str] =
     &["<D:resourcetype></D:resourcetype>", "<D:getcontentlength>", "<D:getlastmodified>", "<D:creationdate>"];
 
-/// Mounts, looks for its own files, and stores one: an empty PUT, a lock, the content in chunks, a look at its new time.
+/// Mounts, looks for its own files, and stores one: an empty PUT, a lock, the content in chunks, a look at its new
+/// time.
 fn finder() -> Vec<Step> {
     let stat = props(&["getlastmodified", "getcontentlength", "creationdate", "resourcetype"]);
     let quota = props(&["quota-available-bytes", "quota-used-bytes", "quota", "quotaused"]);

@@ -1,9 +1,10 @@
-//! Programs that store over WebDAV: the clients webdav4 and webdav, git, and what mounts a share as a directory (davfs2,
-//! and gvfs, which is what Nautilus is made of). What is not installed is named and skipped; `.ci/run` installs it.
+//! Programs that store over WebDAV: the clients webdav4 and webdav, git, and what mounts a share as a directory
+//! (davfs2, and gvfs, which is what Nautilus is made of). What is not installed is named and skipped; `.ci/run`
+//! installs it.
 //!
-//! Twenty things that people do with clients, here and in [`super::clients`]: litmus' five suites (basic, copymove, props,
-//! locks, http); cadaver's put and get, its trees, its locks; rclone's copy, check, sync, move and purge; files and trees
-//! of webdav4; files, locks and trees of webdav; git's push; a mount by davfs2.
+//! Twenty things that people do with clients, here and in [`super::clients`]: litmus' five suites (basic, copymove,
+//! props, locks, http); cadaver's put and get, its trees, its locks; rclone's copy, check, sync, move and purge; files
+//! and trees of webdav4; files, locks and trees of webdav; git's push; a mount by davfs2.
 
 use super::clients::{run, url};
 use super::*;

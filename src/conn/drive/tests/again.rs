@@ -203,12 +203,12 @@ fn answers_that_do_not_fit_arrive_whole_and_are_logged_once() {
             far.write_all(asked.as_bytes()).expect("there is room");
             conn.transport.event(epoll::IN);
             let (mut seen, mut next) = (Vec::new(), turn.drive(&mut conn));
-            let blocked = matches!(conn.state, State::Active(_));
+            let blocked = matches!(conn.state, ConnState::Active(_));
             assert!(blocked || junk < usize::MAX, "{name}: nothing goes where nothing fits");
             seen.extend_from_slice(&read(&mut far));
             cut += usize::from(blocked && seen.len() > waiting);
             for _ in 0..500 {
-                conn.check_invariants(next == Next::Run, &turn.pool.backends);
+                conn.check_invariants(next == Next::Run, &turn.pool.upstream_conns);
                 let piece = read(&mut far);
                 let idle = piece.is_empty() && conn.is_idle();
                 seen.extend_from_slice(&piece);

@@ -27,8 +27,8 @@ fn names(world: &World) -> (usize, usize) {
     (files.len(), files.iter().sum())
 }
 
-/// Drives it until it is answered, with time for one step in each turn; `see` looks at what there is after each. Gives the
-/// number of turns, and the answer.
+/// Drives it until it is answered, with time for one step in each turn; `see` looks at what there is after each. Gives
+/// the number of turns, and the answer.
 fn drive_slowly(world: &mut World, mut see: impl FnMut(&World, (usize, usize))) -> (usize, String) {
     let (mut conn, mut far) = world.client(true);
     far.write_all(request().as_bytes()).expect("there is room");

@@ -7,11 +7,11 @@ use super::page::{Input, Page};
 use super::state::{Frame, Include, Sink};
 use super::{Begun, begin};
 use crate::config::model::Level;
-use crate::exchange::access::auth_request::{self, Answer};
+use crate::exchange::access::auth_request::{self, SubrequestVerdict};
 use crate::exchange::body_encoder::Source;
 use crate::exchange::filters::body::{body, end_include};
 use crate::exchange::response::Body;
-use crate::exchange::{Exchange, Rx, Sub, Tx, access_log};
+use crate::exchange::{Exchange, Rx, Subrequest, Tx, access_log};
 use crate::http::method::Method;
 use crate::services::Services;
 
@@ -51,12 +51,12 @@ pub fn enter(ex: &mut Exchange, cx: &mut Services, include: Include) {
         // The variable exists and is empty, whatever the response.
         let _ = shared.set(name, Vec::new());
     }
-    let (level, frame) = match &mut parent.sub {
+    let (level, frame) = match &mut parent.subrequest {
         Some(sub) => (sub.level + 1, std::mem::take(&mut sub.frame)),
         None => (1, Frame { encoder: parent.response.encoder.take() }),
     };
     let (stub, sink) = (include.stub, include.sink);
-    ex.sub = Some(Box::new(Sub { parent, level, sink, stub, frame, has_content: false, whole: false }));
+    ex.subrequest = Some(Box::new(Subrequest { parent, level, sink, stub, frame, has_content: false, whole: false }));
 }
 
 /// Swaps what must be with the exchange that is producing output: the send queue, and the values of user-defined
@@ -68,7 +68,7 @@ fn swap_shared(a: &mut Exchange, b: &mut Exchange) {
 
 /// Whether `ex` is an include whose response is complete.
 pub fn is_over(ex: &Exchange) -> bool {
-    ex.sub.is_some() && ex.tx == Tx::Done
+    ex.subrequest.is_some() && ex.tx == Tx::Done
 }
 
 /// The result of leaving a subrequest.
@@ -85,10 +85,10 @@ pub enum Left {
 
 /// Returns from a completed subrequest.
 pub fn leave(ex: &mut Exchange, cx: &mut Services) -> Left {
-    if ex.asks_only() {
+    if ex.is_auth_subrequest() {
         return verdict(ex, cx);
     }
-    if let Some(sub) = &mut ex.sub
+    if let Some(sub) = &mut ex.subrequest
         && !sub.has_content
         && sub.whole
         && let Some(stub) = sub.stub.take()
@@ -99,10 +99,10 @@ pub fn leave(ex: &mut Exchange, cx: &mut Services) -> Left {
     if ex.here().settings.logs.subrequests {
         access_log::write(ex, cx);
     }
-    let whole = ex.sub.as_ref().is_some_and(|sub| sub.whole);
+    let whole = ex.subrequest.as_ref().is_some_and(|sub| sub.whole);
     let failed = ex.response.status.0 >= 300;
     let abort = ex.abort;
-    if ex.sub.as_ref().is_some_and(|sub| matches!(sub.sink, Sink::Nowhere)) {
+    if ex.subrequest.as_ref().is_some_and(|sub| matches!(sub.sink, Sink::Nowhere)) {
         ex.report(cx, Level::Error, format_args!("too big subrequest response"));
     }
     let sink = back(ex, cx);
@@ -128,7 +128,7 @@ fn verdict(ex: &mut Exchange, cx: &mut Services) -> Left {
     if ex.here().settings.logs.subrequests {
         access_log::write(ex, cx);
     }
-    let answer: Option<Answer> = (!ex.abort).then(|| auth_request::answer(ex, cx));
+    let answer: Option<SubrequestVerdict> = (!ex.abort).then(|| auth_request::answer(ex, cx));
     let status = ex.response.status;
     back(ex, cx);
     match answer {
@@ -148,18 +148,18 @@ fn verdict(ex: &mut Exchange, cx: &mut Services) -> Left {
 
 /// Restores the exchange of the client's own request, since the connection ends.
 pub fn unwind(ex: &mut Exchange, cx: &mut Services) {
-    while ex.sub.is_some() {
+    while ex.subrequest.is_some() {
         back(ex, cx);
     }
 }
 
 /// Restores the page's exchange.
 fn back(ex: &mut Exchange, cx: &mut Services) -> Sink {
-    let Some(sub) = ex.sub.take() else { return Sink::Client };
-    let Sub { mut parent, sink, frame, .. } = *sub;
+    let Some(sub) = ex.subrequest.take() else { return Sink::Client };
+    let Subrequest { mut parent, sink, frame, .. } = *sub;
     swap_shared(ex, &mut parent);
     parent.log.reported = ex.log.reported.clone();
-    match &mut parent.sub {
+    match &mut parent.subrequest {
         Some(above) => above.frame = frame,
         None => parent.response.encoder = frame.encoder,
     }
@@ -178,13 +178,13 @@ pub fn send(ex: &mut Exchange) -> Option<Box<Page>> {
     {
         ex.response.status = status;
     }
-    if ex.asks_only() {
+    if ex.is_auth_subrequest() {
         ex.response.body = Body::Empty;
         end_include(ex);
         return None;
     }
     // Variables set by a page are shared by all pages of the request.
-    if let Some(sub) = &mut ex.sub
+    if let Some(sub) = &mut ex.subrequest
         && let Some(above) = &mut sub.parent.ssi
     {
         ex.ssi.get_or_insert_default().shared = std::mem::take(&mut above.shared);
@@ -192,7 +192,7 @@ pub fn send(ex: &mut Exchange) -> Option<Box<Page>> {
     // An upstream's own error page counts as content, so no stub is sent (nginx).
     if ex.response.status.0 >= 300
         && !matches!(ex.response.body, Body::Stream { .. })
-        && let Some(stub) = ex.sub.as_mut().and_then(|sub| sub.stub.take())
+        && let Some(stub) = ex.subrequest.as_mut().and_then(|sub| sub.stub.take())
     {
         return Some(write_stub(ex, &stub));
     }

@@ -4,7 +4,7 @@
 //! Invariant: one call of [`Page::advance`] reads at most one piece.
 
 use super::parse::{Command, Parser, Token, Tokens};
-use super::state::{Include, Shared, Sink, State};
+use super::state::{Include, Shared, Sink, SsiState};
 use super::values::{self, Outcome};
 use crate::config::model::Level;
 use crate::exchange::body_encoder::Source;
@@ -70,8 +70,8 @@ enum Branch {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Work {
     None,
-    /// A microsecond or two, unless a variable is long ([`values::variable`]): for each of them the clock would cost as much
-    /// as the look-up of a variable.
+    /// A microsecond or two, unless a variable is long ([`values::variable`]): for each of them the clock would cost as
+    /// much as the look-up of a variable.
     Short,
     /// It has a long value to expand, or a pattern to compile.
     Long,
@@ -89,7 +89,7 @@ impl Work {
 }
 
 /// The result of a step.
-pub enum Progress {
+pub enum PageProgress {
     /// Work was done; this many bytes were read.
     Made(usize),
     Include(Include),
@@ -116,14 +116,14 @@ impl Page {
     }
 
     /// Performs the next step.
-    pub fn advance(&mut self, ex: &mut Exchange, cx: &mut Services) -> Progress {
+    pub fn advance(&mut self, ex: &mut Exchange, cx: &mut Services) -> PageProgress {
         let progress = self.step(ex, cx);
         body(ex, &self.made);
         self.made.clear();
         progress
     }
 
-    fn step(&mut self, ex: &mut Exchange, cx: &mut Services) -> Progress {
+    fn step(&mut self, ex: &mut Exchange, cx: &mut Services) -> PageProgress {
         // Moved out while commands are executed, which refer to it.
         let mut tokens = std::mem::take(&mut self.tokens);
         let stopped = self.execute(&mut tokens, ex, cx);
@@ -132,33 +132,33 @@ impl Page {
             return progress;
         }
         if self.ended {
-            return Progress::Done;
+            return PageProgress::Done;
         }
         let mut piece = Vec::new();
         match self.read(cx, &mut piece) {
             Ok(()) => {}
             Err(e) => {
                 ex.report(cx, Level::Crit, format_args!("the body could not be read {e}"));
-                return Progress::Broken;
+                return PageProgress::Broken;
             }
         }
         let Some(parser) = &mut self.parser else {
             body(ex, &piece);
-            return Progress::Made(piece.len());
+            return PageProgress::Made(piece.len());
         };
         parser.push(&piece, &mut self.tokens);
         if self.ended {
             parser.end(&mut self.tokens);
         }
-        Progress::Made(piece.len())
+        PageProgress::Made(piece.len())
     }
 
     /// Executes the tokens. Some: why it stopped; the rest stays in `tokens`.
-    fn execute(&mut self, tokens: &mut Tokens, ex: &mut Exchange, cx: &mut Services) -> Option<Progress> {
+    fn execute(&mut self, tokens: &mut Tokens, ex: &mut Exchange, cx: &mut Services) -> Option<PageProgress> {
         while let Some(token) = tokens.pop() {
             let work = Work::of(&token, tokens);
             if let Some(include) = self.token(token, tokens, ex, cx) {
-                return Some(Progress::Include(include));
+                return Some(PageProgress::Include(include));
             }
             // Compiling conditions' patterns and expanding values take time, so continue in the next turn.
             let is_over = match work {
@@ -167,7 +167,7 @@ impl Page {
                 Work::Long => cx.slice.is_over(),
             };
             if is_over {
-                return Some(Progress::Made(0));
+                return Some(PageProgress::Made(0));
             }
         }
         None
@@ -357,19 +357,19 @@ impl Page {
 
 /// Whether a page of `ex` may include another; `uri` is for the error message.
 fn allowed(ex: &Exchange, uri: &[u8]) -> Outcome<()> {
-    let level = ex.sub.as_ref().map_or(0, |sub| sub.level);
+    let level = ex.subrequest.as_ref().map_or(0, |sub| sub.level);
     let count = ex.ssi.as_ref().and_then(|state| state.shared.as_ref()).map_or(0, |shared| shared.includes);
     if level > DEEPEST || count >= MOST {
         return Err(format!("subrequests cycle while processing \"{}\"", Printable(uri)));
     }
-    match ex.sub.as_ref().map(|sub| &sub.sink) {
+    match ex.subrequest.as_ref().map(|sub| &sub.sink) {
         Some(Sink::Variable(..)) => Err(format!("nested in-memory subrequest \"{}\"", Printable(uri))),
         _ => Ok(()),
     }
 }
 
 /// The state of the page's own exchange.
-fn state(ex: &mut Exchange) -> &mut State {
+fn state(ex: &mut Exchange) -> &mut SsiState {
     ex.ssi.get_or_insert_default()
 }
 

@@ -4,7 +4,7 @@ use crate::config::settings::body::TempPath;
 use crate::exchange::body_encoder::{Encoder, Flush};
 use crate::exchange::send_queue::SendQueue;
 use crate::services::descriptors::Descriptors;
-use crate::services::temp_dir::{Failure, Keep, TempFile};
+use crate::services::temp_dir::{Keep, TempFile, TempFileError};
 use crate::sys::Errno;
 use crate::util::hash::FastMap;
 use std::rc::Rc;
@@ -18,14 +18,14 @@ pub const ENTRY: usize = 256;
 
 /// State of the pages of an exchange.
 #[derive(Default)]
-pub struct State {
+pub struct SsiState {
     /// `config timefmt`.
     pub timefmt: Option<Vec<u8>>,
     /// None: not created yet, or moved out.
     pub shared: Option<Box<Shared>>,
 }
 
-impl State {
+impl SsiState {
     pub fn shared(&mut self) -> &mut Shared {
         self.shared.get_or_insert_default()
     }
@@ -111,7 +111,7 @@ impl Gathered {
     }
 
     /// Moves the bytes in memory to the file. May use a reserved descriptor, since the page would be lost otherwise.
-    pub fn spill(&mut self, temp: &TempPath) -> Result<(), Failure> {
+    pub fn spill(&mut self, temp: &TempPath) -> Result<(), TempFileError> {
         let file = match &mut self.file {
             Some(file) => file,
             none => none.insert(TempFile::create(temp, Keep::Unnamed, Descriptors::default())?),

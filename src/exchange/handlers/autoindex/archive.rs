@@ -1,5 +1,5 @@
-//! `autoindex_archive`: all below a folder as one file. Where every path below has the folder's own rules it is begun at
-//! once; else all of them are asked first, in slices of the turn, and what the client may not read stays out.
+//! `autoindex_archive`: all below a folder as one file. Where every path below has the folder's own rules it is begun
+//! at once; else all of them are asked first, in slices of the turn, and what the client may not read stays out.
 //!
 //! Invariant: a file is in the archive only if a GET of its own URI by this client would answer with it, and only of
 //! folders whose listing this client may see.
@@ -140,7 +140,7 @@ pub fn may_read(
     let (uri, path) = ([top.0, below].concat(), [top.1, below].concat());
     // What is in a folder is asked one by one.
     let action = if is_dir { PathAction::List } else { PathAction::Read };
-    rules.judge(ex, cx, Target { uri: &uri, path: Some(&path) }, action).is_ok()
+    rules.check(ex, cx, Target { uri: &uri, path: Some(&path) }, action).is_ok()
 }
 
 fn spool(ex: &Exchange, cx: &Services) -> Spool {

@@ -24,8 +24,8 @@ const LOOSE: usize = 256;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Links {
     Followed,
-    /// Where it stays beneath this directory, whose path has no links, and, with `hidden`, leads to no name with a dot that
-    /// the directory is not in itself; else it is not shown.
+    /// Where it stays beneath this directory, whose path has no links, and, with `hidden`, leads to no name with a dot
+    /// that the directory is not in itself; else it is not shown.
     Inside {
         root: Rc<[u8]>,
         hidden: bool,

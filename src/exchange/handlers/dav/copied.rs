@@ -7,9 +7,9 @@
 //! removal; and on a file system whose clock is another machine's and runs behind ours, a new entry counts as old.
 
 use super::lock_tokens::RemovalPermission;
+use crate::services::checked_trees::Watch;
 use crate::services::clock::{Clock, nanoseconds};
 use crate::services::dav_locks::DavLocks;
-use crate::services::judged_trees::Watch;
 use crate::services::remove_tree::RemovalPolicy;
 use crate::services::temp_names::{HiddenKind, TempNames};
 use crate::sys::Errno;

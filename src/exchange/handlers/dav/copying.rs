@@ -1,7 +1,8 @@
 //! A copy in the making: of a file or of a tree, hidden beside its destination until it is whole.
 //!
-//! Invariant: no link is followed or copied (a MOVE fails at one instead of losing it); nothing is seen under the new name before all of it is there; dropping a
-//! copy leaves nothing; a step copies a piece of a file or looks at one entry.
+//! Invariant: no link is followed or copied (a MOVE fails at one instead of losing it); nothing is seen under the new
+//! name before all of it is there; dropping a copy leaves nothing; a step copies a piece of a file or looks at one
+//! entry.
 
 use super::copied::Copied;
 use crate::services::remove_tree::Removal;
@@ -283,12 +284,12 @@ impl TreeCopy {
     }
 
     /// Copies a little more; false when the copy is whole. EMLINK for a tree that is too deep; for a MOVE, EBUSY,
-    /// ELOOP or ENODEV for an entry that cannot be copied. `judge` checks each entry, which may have come since the
-    /// whole was looked at: its relative path, its name, its type and its size.
+    /// ELOOP or ENODEV for an entry that cannot be copied. `check` is asked about each entry, which may have come since
+    /// the whole was looked at: its relative path, its name, its type and its size.
     pub fn step(
         &mut self,
         scratch: &mut Vec<u8>,
-        mut judge: impl FnMut(&[u8], &CStr, FileKind, u64) -> Result<(), Errno>,
+        mut check: impl FnMut(&[u8], &CStr, FileKind, u64) -> Result<(), Errno>,
     ) -> Result<bool, Errno> {
         if let Some((content, copy)) = &mut self.file {
             if content.step(copy.as_fd(), scratch)? == 0 {
@@ -318,7 +319,7 @@ impl TreeCopy {
             _ if is_hidden || is_trash => return self.leave_out(&name, Errno::EBUSY),
             FileKind::Dir if depth >= LEVELS => return Err(Errno::EMLINK),
             FileKind::Dir => {
-                judge(&self.parent, &name, kind, 0)?;
+                check(&self.parent, &name, kind, 0)?;
                 let mut inner = level(here.source.dir(), &name, here.copy.as_fd(), &name)?;
                 inner.above = self.parent.len();
                 self.copied.iter_mut().for_each(|copied| copied.note(&inner.stat));
@@ -333,7 +334,7 @@ impl TreeCopy {
                     Err(e @ (Errno::ELOOP | Errno::EISDIR | Errno::ENODEV)) => return self.leave_out(&name, e),
                     content => content?,
                 };
-                judge(&self.parent, &name, kind, content.stat.size)?;
+                check(&self.parent, &name, kind, content.stat.size)?;
                 self.copied.iter_mut().for_each(|copied| copied.note(&content.stat));
                 let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
                 self.file = Some((content, file::open_at(Some(here.copy.as_fd()), &name, flags, 0o600)?));

@@ -1,6 +1,7 @@
 //! Whether locks and `If` allow a change (RFC 4918 §7, §10.4). Every write asks here, whatever its method.
 //!
-//! Invariant: a name that is covered by a lock is changed only by a request that names the lock's token in `If` and comes from the client that has it.
+//! Invariant: a name that is covered by a lock is changed only by a request that names the lock's token in `If` and
+//! comes from the client that has it.
 
 use super::job::Job;
 use super::lock_tokens::{Held, is_allowed};

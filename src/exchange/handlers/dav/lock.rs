@@ -67,7 +67,7 @@ pub fn lock(ex: &mut Exchange, cx: &mut Services, body: &[u8], made: &mut Option
     };
     let Ok(random) = random_bytes() else { return Flow::Status(Status::INTERNAL_SERVER_ERROR) };
     let is_collection = key.stat.is_some_and(|stat| stat.kind == FileKind::Dir);
-    if is_collection && let Err(refusal) = path_rules::judge_directory(ex, cx) {
+    if is_collection && let Err(refusal) = path_rules::check_directory(ex, cx) {
         return upload::refuse(ex, cx, &refusal);
     }
     let LockInfo { exclusive, owner } = info;

@@ -1,4 +1,5 @@
-//! dav_methods: nginx's rules for PUT and DELETE, and MKCOL, COPY and MOVE (RFC 4918 §9); and what dav_ext_methods adds.
+//! dav_methods: nginx's rules for PUT and DELETE, and MKCOL, COPY and MOVE (RFC 4918 §9); and what dav_ext_methods
+//! adds.
 //!
 //! - [`transfer_request`], [`transfer`], [`copying`]: COPY and MOVE checked, done in slices, written
 //! - [`versioned`]: their steps that change a version which the request names
@@ -146,7 +147,7 @@ fn make(ex: &mut Exchange, cx: &mut Services, made: &mut Option<syncing::Name>) 
     if !ex.route.uri.ends_with(b"/") {
         let paths = PathRules::of(ex, cx);
         let uri = [&paths.uri[..], b"/"].concat();
-        if let Err(refusal) = paths.judge(ex, cx, Target { uri: &uri, path: None }, PathAction::Put) {
+        if let Err(refusal) = paths.check(ex, cx, Target { uri: &uri, path: None }, PathAction::Put) {
             return upload::refuse(ex, cx, &refusal);
         }
     }
@@ -164,7 +165,7 @@ fn make(ex: &mut Exchange, cx: &mut Services, made: &mut Option<syncing::Name>) 
     match file::mkdir_at(Some(resource.dir.as_fd()), &resource.name, mode) {
         Ok(()) => {
             cx.now.changed();
-            cx.judged_trees.came(resource.dir.as_fd());
+            cx.checked_trees.came(resource.dir.as_fd());
             cx.syncs.made_directory();
             *made = Some((resource.dir, resource.name));
             let mut location = Vec::new();

@@ -40,7 +40,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services, body: &[u8]) -> Flow {
         Err(e) => return failure::failed(ex, cx, "open()", e),
     };
     let is_collection = stat.kind == FileKind::Dir;
-    if is_collection && let Err(refusal) = path_rules::judge_directory(ex, cx) {
+    if is_collection && let Err(refusal) = path_rules::check_directory(ex, cx) {
         return upload::refuse(ex, cx, &refusal);
     }
     // For a resource that is no collection, all depths mean the same.

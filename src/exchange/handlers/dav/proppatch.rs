@@ -1,5 +1,6 @@
 //! PROPPATCH (RFC 4918 §9.2). No properties are stored. Those that Windows sets after each copy are accepted, and the
-//! modification time, also as rclone sends it, becomes the file's own; every other one is refused within the 207, all or none.
+//! modification time, also as rclone sends it, becomes the file's own; every other one is refused within the 207, all
+//! or none.
 
 use super::guard::{self, Change};
 use super::refuse::{failed, malformed, refuse};
@@ -43,7 +44,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services, body: &[u8]) -> Flow {
     if !matches!(depth(ex, Depth::Zero), Some(Depth::Zero | Depth::Infinity)) {
         return refuse(ex, cx, Status::BAD_REQUEST, format_args!("\"Depth\" header must be 0"));
     }
-    let mut verdicts: Vec<PropertyChange> = wishes.iter().map(judge).collect();
+    let mut verdicts: Vec<PropertyChange> = wishes.iter().map(verdict).collect();
     let resource = Resource::of(ex, cx).and_then(|resource| resource.check_slash(ex).map(|()| resource));
     match resource {
         Ok(resource) => {
@@ -64,7 +65,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services, body: &[u8]) -> Flow {
     answer(ex, &wishes, &verdicts)
 }
 
-fn judge(wish: &Wish) -> PropertyChange {
+fn verdict(wish: &Wish) -> PropertyChange {
     if is_ours(&wish.name) {
         return PropertyChange::Protected;
     }
@@ -110,8 +111,8 @@ fn apply(resource: &Resource, verdicts: &[PropertyChange]) -> Result<bool, Errno
     }
 }
 
-/// The time was not stored. Windows, whose other times are not kept either, is told that it was taken: it fails the whole
-/// copy otherwise.
+/// The time was not stored. Windows, whose other times are not kept either, is told that it was taken: it fails the
+/// whole copy otherwise.
 fn unkept(wish: &Wish, verdict: &mut PropertyChange) {
     if matches!(verdict, PropertyChange::Modified(_)) {
         *verdict = if &*wish.name.ns == WINDOWS { PropertyChange::Taken } else { PropertyChange::Refused };

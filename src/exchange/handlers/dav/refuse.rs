@@ -73,7 +73,8 @@ pub fn failed(ex: &mut Exchange, cx: &mut Services, call: &str, e: Errno) -> Flo
     Flow::Status(status)
 }
 
-/// A name could be given neither for good nor back. Only an operator can help, before the next start removes what is hidden.
+/// A name could be given neither for good nor back. Only an operator can help, before the next start removes what is
+/// hidden.
 pub fn report_stranded(ex: &mut Exchange, cx: &mut Services, (dir, name): &Stranded) {
     let dir = file::path_of(dir.as_fd()).unwrap_or_default();
     let path = [&*dir, b"/", name.to_bytes()].concat();

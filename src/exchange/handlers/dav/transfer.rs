@@ -16,8 +16,8 @@ use crate::exchange::handlers::{delete, first_slice, upload};
 use crate::http::status::Status;
 use crate::io::make_path::Making;
 use crate::services::Services;
+use crate::services::checked_trees::Watch;
 use crate::services::dav_locks::Forgotten;
-use crate::services::judged_trees::Watch;
 use crate::services::remove_tree::Stuck;
 use crate::services::syncs::{Sync, all_ended};
 use crate::services::temp_names::TempNames;
@@ -213,7 +213,7 @@ impl Transfer {
         if let (true, Stage::Tree(copy, _)) = (self.job.moves, &mut stage) {
             copy.copied = Some(Copied::begin(&cx.now));
             self.leave = RemovalPermission::of(ex, self.job.from(), self.job.source.name.to_bytes())?;
-            self.came = copy.source().map(|source| cx.judged_trees.watch(source)).transpose()?;
+            self.came = copy.source().map(|source| cx.checked_trees.watch(source)).transpose()?;
         }
         Ok(stage)
     }
@@ -254,9 +254,9 @@ impl Transfer {
             self.named = there.ok().map(|stat| (stat.dev, stat.ino));
         }
         if is_named {
-            cx.judged_trees.came(self.job.to());
-            cx.stored_places.moved();
-            cx.hidden_places.moved();
+            cx.checked_trees.came(self.job.to());
+            cx.store_dirs.moved();
+            cx.hidden_dirs.moved();
         }
         // In the turn in which the old name goes: another client may use it, and lock it, from the next one on.
         let has_left = if self.is_renamed() { is_named } else { matches!(next, Ok(Stage::Done(_))) };
@@ -385,10 +385,10 @@ impl Transfer {
             }
         };
         for dir in [self.job.to(), self.job.from()] {
-            cx.judged_trees.came(dir);
+            cx.checked_trees.came(dir);
         }
-        cx.stored_places.moved();
-        cx.hidden_places.moved();
+        cx.store_dirs.moved();
+        cx.hidden_dirs.moved();
         stage
     }
 
@@ -433,7 +433,7 @@ impl Transfer {
         let copy = copy.then(|| file::open_at(Some(staged.dir.as_fd()), &staged.name, O_PATH | O_DIRECTORY, 0).ok());
         let swapped = self.job.swap(self.job.to(), &staged.name, &mut cx.temp_names);
         // By its new path: no request knows the old one.
-        self.filled = copy.flatten().and_then(|copy| cx.judged_trees.watch(copy.as_fd()).ok());
+        self.filled = copy.flatten().and_then(|copy| cx.checked_trees.watch(copy.as_fd()).ok());
         match swapped {
             Ok(NameBefore::Free) => {
                 staged.keep();

@@ -67,12 +67,12 @@ impl TransferChecks {
         let actions: &'static [PathAction] =
             if job.moves { &[PathAction::Read, PathAction::Remove] } else { &[PathAction::Read] };
         for action in actions {
-            rules.judge(ex, cx, from, *action)?;
+            rules.check(ex, cx, from, *action)?;
         }
         if there.is_some() && replaces_tree != is_tree {
-            rules.judge(ex, cx, replaced, PathAction::Put)?;
+            rules.check(ex, cx, replaced, PathAction::Put)?;
         }
-        let governed = rules.judge(ex, cx, to, PathAction::Put)?;
+        let governed = rules.check(ex, cx, to, PathAction::Put)?;
         let mut judging = TransferChecks::begin(rules, is_tree);
         if is_tree {
             let rules = &judging.rules;
@@ -232,7 +232,7 @@ impl TransferChecks {
                 return Err(Errno::EDQUOT);
             }
         }
-        source.judge(ex, cx, &self.rules, way, name, (kind, size)).map_err(|_| Errno::EACCES)
+        source.check(ex, cx, &self.rules, way, name, (kind, size)).map_err(|_| Errno::EACCES)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The steps of COPY and MOVE that change names, when the request names versions: these are locked meanwhile.
 //!
-//! Invariant: while something else is changing such a version, the stage stays and is tried again in another turn; nothing
-//! has been changed by it, and no lock of a quota is kept.
+//! Invariant: while something else is changing such a version, the stage stays and is tried again in another turn;
+//! nothing has been changed by it, and no lock of a quota is kept.
 
 use super::copying::{FileCopy, Staged};
 use super::guard;
@@ -94,7 +94,8 @@ impl Transfer {
         }
     }
 
-    /// The paths of the request still lead where the names are given: the destination's, and with `source` the source's.
+    /// The paths of the request still lead where the names are given: the destination's, and with `source` the
+    /// source's.
     fn at_their_paths(&mut self, source: bool) -> Result<(), Refusal> {
         let Job { source: from, target: to, .. } = &self.job;
         for end in [to].into_iter().chain(source.then_some(from)) {

@@ -16,7 +16,7 @@ pub fn keeps_area(ex: &Exchange, dir: BorrowedFd<'_>, name: &CStr) -> bool {
 
 /// What has the name is a trash or a hidden directory, or contains one, by its path or by its real path.
 pub(super) fn holds_kept(ex: &Exchange, dir: BorrowedFd<'_>, name: &CStr) -> bool {
-    let hidden = &ex.config.hidden_places;
+    let hidden = &ex.config.hidden_dirs;
     let kept = || hidden.iter().chain(ex.config.trashes.iter().filter(|trash| !hidden.contains(trash)));
     if kept().any(|kept| paths::is_beneath(kept, &ex.route.path)) {
         return true;

@@ -3,7 +3,7 @@
 //! MOVE and MKCOL need no `dav_methods` then: a client that may store and delete files here could do the same in
 //! several requests.
 
-use crate::config::model::{Content, Level};
+use crate::config::model::{ContentHandler, Level};
 use crate::config::settings::upload::Store;
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
@@ -83,7 +83,7 @@ impl Form {
                 return Flow::Status(Status::INTERNAL_SERVER_ERROR);
             }
         };
-        if there.internal || there.content != Content::Files {
+        if there.internal || there.content != ContentHandler::Files {
             return Flow::Status(Status::FORBIDDEN);
         }
         ex.route.method = method;

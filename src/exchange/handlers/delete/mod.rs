@@ -7,7 +7,7 @@
 
 mod areas;
 mod form;
-mod place;
+mod removal_target;
 mod removing;
 mod trash;
 
@@ -24,26 +24,27 @@ use crate::exchange::{Exchange, variables};
 use crate::services::Services;
 use crate::sys::Errno;
 use areas::trim_slashes;
-use place::{Content, Links, Refusal, RemovalTarget};
-use removing::{AllowedRemoval, go, judged, refused};
+use removal_target::{DirectoryContent, Links, Refusal, RemovalTarget};
+use removing::{AllowedRemoval, check_tree, go, refused};
 use trash::Trash;
 
 /// Removes what the URI names: 204, or a 303 back to the listing if its form requested it.
 pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Removing> {
-    let content = if ex.here().settings.upload.delete_recursive { Content::Removed } else { Content::Kept };
+    let content =
+        if ex.here().settings.upload.delete_recursive { DirectoryContent::Removed } else { DirectoryContent::Kept };
     remove(ex, cx, content, Slash::Free)
 }
 
 /// By dav_methods: a URI that ends in a slash removes the directory with everything below, one that does not removes
 /// no directory at all.
 pub fn dav(ex: &mut Exchange, cx: &mut Services) -> Begun<Removing> {
-    let content = if ex.route.uri.ends_with(b"/") { Content::Removed } else { Content::Kept };
+    let content = if ex.route.uri.ends_with(b"/") { DirectoryContent::Removed } else { DirectoryContent::Kept };
     remove(ex, cx, content, Slash::Required)
 }
 
 /// By WebDAV (RFC 4918 §9.6): a directory is removed with everything below, named with or without its slash.
 pub fn webdav(ex: &mut Exchange, cx: &mut Services) -> Begun<Removing> {
-    remove(ex, cx, Content::Removed, Slash::Free)
+    remove(ex, cx, DirectoryContent::Removed, Slash::Free)
 }
 
 /// Whether a directory must be named with its slash.
@@ -53,11 +54,11 @@ enum Slash {
     Required,
 }
 
-fn remove(ex: &mut Exchange, cx: &mut Services, content: Content, slash: Slash) -> Begun<Removing> {
+fn remove(ex: &mut Exchange, cx: &mut Services, content: DirectoryContent, slash: Slash) -> Begun<Removing> {
     let root = failure::map(ex, cx)?;
     let settings = &ex.here().settings;
     let links = if symlinks::writes_follow(&settings.files.symlinks) { Links::Inside } else { Links::None };
-    let place = match settings.files.alias {
+    let target = match settings.files.alias {
         // A regex location's alias is the whole path: its area is the directory that the configuration spells out.
         Some(u32::MAX) => RemovalTarget::of_template(&ex.route.path, &settings.files.root, links),
         _ => RemovalTarget::of(&ex.route.path, paths::area(ex, root), links),
@@ -68,23 +69,23 @@ fn remove(ex: &mut Exchange, cx: &mut Services, content: Content, slash: Slash) 
         Ok(None) => (None, None),
         Err(refusal) => return Err(refused(ex, cx, refusal)),
     };
-    let Some(place) = place else { return Err(refused(ex, cx, Refusal::Area)) };
-    let wanted = AllowedRemoval { place, content, trash, named_right };
+    let Some(target) = target else { return Err(refused(ex, cx, Refusal::Area)) };
+    let wanted = AllowedRemoval { target, content, trash, named_right };
     if let Some(shown) = &shown_at
         && !belong_together(ex, &ex.route.uri, shown)
     {
         return Err(upload::refuse(ex, cx, &shown_elsewhere(&ex.route.uri)));
     }
-    if wanted.place.directory().is_some()
-        && let Err(refusal) = path_rules::judge_directory(ex, cx)
+    if wanted.target.directory().is_some()
+        && let Err(refusal) = path_rules::check_directory(ex, cx)
     {
         return Err(upload::refuse(ex, cx, &refusal));
     }
-    if content == Content::Removed
+    if content == DirectoryContent::Removed
         && is_ruled_below(ex, cx, shown_at.as_deref())
-        && let Some(dir) = wanted.place.directory()
+        && let Some(dir) = wanted.target.directory()
     {
-        return judged(ex, cx, wanted, dir, shown_at);
+        return check_tree(ex, cx, wanted, dir, shown_at);
     }
     go(ex, cx, &wanted)
 }
@@ -118,7 +119,7 @@ fn trash(ex: &mut Exchange, cx: &mut Services, root: usize) -> Result<Option<Tak
     if made {
         cx.syncs.made_directory();
     }
-    let is_hidden = config.hidden_places.iter().any(|hidden| paths::is_beneath(&path, hidden));
+    let is_hidden = config.hidden_dirs.iter().any(|hidden| paths::is_beneath(&path, hidden));
     let shown_at = if is_hidden { None } else { uri_in(ex, root, &path) };
     Ok(Some((trash, shown_at)))
 }

@@ -2,7 +2,7 @@
 //! finished even if its client goes away: a tree that is half removed is of no use.
 
 use super::areas::{holds_area, holds_kept, is_area, trim_slashes};
-use super::place::{Content, NameStat, Refusal, RemovalTarget, Removed};
+use super::removal_target::{DirectoryContent, NameStat, Refusal, RemovalTarget, Removed};
 use super::trash::Trash;
 use crate::config::model::Level;
 use crate::exchange::Exchange;
@@ -33,8 +33,8 @@ type Rules = Box<(TreeRules, PathRules)>;
 
 /// A removal that the request's own location allows.
 pub struct AllowedRemoval {
-    pub(super) place: RemovalTarget,
-    pub(super) content: Content,
+    pub(super) target: RemovalTarget,
+    pub(super) content: DirectoryContent,
     pub(super) trash: Option<Trash>,
     /// It ends in the slash that a directory's name must have.
     pub(super) named_right: bool,
@@ -42,9 +42,9 @@ pub struct AllowedRemoval {
 
 pub enum Removing {
     /// Whether everything in it may be removed is being checked: nothing has been removed yet.
-    Judging(Rules, Box<AllowedRemoval>),
-    /// With the directories that upload_sync writes to the disk at the end. The locks and the rules are asked again about
-    /// each entry: it may have come, or been locked, since all were checked.
+    Checking(Rules, Box<AllowedRemoval>),
+    /// With the directories that upload_sync writes to the disk at the end. The locks and the rules are asked again
+    /// about each entry: it may have come, or been locked, since all were checked.
     Deleting { removal: Removal, changed: Vec<Rc<OwnedFd>>, leave: RemovalPermission, rules: Option<Rules> },
     /// It is gone.
     Syncing(Box<Syncing>),
@@ -52,7 +52,7 @@ pub enum Removing {
 
 /// For a directory, open for reading, in which other rules may apply. `shown_at`: the URI that it will have in a
 /// trash.
-pub fn judged(
+pub fn check_tree(
     ex: &mut Exchange,
     cx: &mut Services,
     wanted: AllowedRemoval,
@@ -64,7 +64,7 @@ pub fn judged(
     let tree = TreeRules::new(cx, dir, base, &[PathAction::Remove], None)
         .map_err(|e| upload::refuse(ex, cx, &upload::Refusal::call("dup()", b"", e)))?;
     let tree = tree.shown_at(shown_at.map(|uri| [trim_slashes(&uri), b"/"].concat()));
-    let removing = Removing::Judging(Box::new((tree, rules)), Box::new(wanted));
+    let removing = Removing::Checking(Box::new((tree, rules)), Box::new(wanted));
     first_slice::begin(Box::new(removing), ex, cx, Removing::work)
 }
 
@@ -73,7 +73,7 @@ impl Removing {
     pub fn work(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         loop {
             match self {
-                Removing::Judging(rules, wanted) => {
+                Removing::Checking(rules, wanted) => {
                     let (tree, paths) = &mut **rules;
                     match tree.step(ex, cx, paths) {
                         Ok(true) if !cx.slice.is_over() => {}
@@ -81,10 +81,11 @@ impl Removing {
                         Err(refusal) => return upload::refuse(ex, cx, &refusal),
                         Ok(false) => match go(ex, cx, wanted) {
                             Ok(going) => {
-                                let judged = std::mem::replace(self, *going);
-                                if let (Removing::Judging(judged, _), Removing::Deleting { rules, .. }) = (judged, self)
+                                let checking = std::mem::replace(self, *going);
+                                if let (Removing::Checking(checked, _), Removing::Deleting { rules, .. }) =
+                                    (checking, self)
                                 {
-                                    *rules = Some(judged);
+                                    *rules = Some(checked);
                                 }
                                 return Flow::Wait;
                             }
@@ -135,7 +136,7 @@ impl RemovalPolicy for Judged<'_> {
             return Ok(());
         }
         let kind = if is_dir { FileKind::Dir } else { FileKind::Regular };
-        tree.judge(self.ex, self.cx, paths, parent, name, (kind, 0)).map_err(|_| Errno::EACCES)
+        tree.check(self.ex, self.cx, paths, parent, name, (kind, 0)).map_err(|_| Errno::EACCES)
     }
 }
 
@@ -215,15 +216,15 @@ fn of_version(denied: Denied) -> Refusal {
 
 /// Removes it, or begins to.
 pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &AllowedRemoval) -> Begun<Removing> {
-    let AllowedRemoval { place, content, trash, named_right } = wanted;
-    // The directories that upload_sync writes to the disk, the state of what was removed, the path that locks knew it by, and
-    // what a tree needs to be removed in several turns.
+    let AllowedRemoval { target, content, trash, named_right } = wanted;
+    // The directories that upload_sync writes to the disk, the state of what was removed, the path that locks knew it
+    // by, and what a tree needs to be removed in several turns.
     let (mut changed, mut was, mut locked, mut leave) = (Vec::new(), None, None, RemovalPermission::default());
     let sync = ex.here().settings.upload.sync;
     // Held until the name is gone.
     let mut locks = Versions::default();
     let names_version = versions::are_named(&ex.request.head, ex.buf());
-    let outcome = place.remove(*content, trash.as_ref(), |found, dir, name| {
+    let outcome = target.remove(*content, trash.as_ref(), |found, dir, name| {
         if sync {
             let dirs = [Some(dir), trash.as_ref().map(Trash::dir)];
             changed =
@@ -239,7 +240,7 @@ pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &AllowedRemoval) 
         } else {
             check(ex, found, *content)?;
         }
-        if found.itself.kind == FileKind::Dir && content == &Content::Removed && holds_kept(ex, dir, name) {
+        if found.itself.kind == FileKind::Dir && content == &DirectoryContent::Removed && holds_kept(ex, dir, name) {
             return Err(Refusal::Area);
         }
         guard::hold(ex, cx, &mut locks).map_err(of_version)?;
@@ -258,7 +259,8 @@ pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &AllowedRemoval) 
             first_slice::begin(Box::new(removing), ex, cx, Removing::work)
         }
         Ok(removed) => gone(ex, cx, removed, (&changed, was), locked),
-        // Only a DELETE is run again: a form's body would have to be read again, and browsers send no If-Match with forms.
+        // Only a DELETE is run again: a form's body would have to be read again, and browsers send no If-Match with
+        // forms.
         Err(Refusal::Busy) if ex.request.head.method == Method::Delete && versions::is_patient(ex, cx) => {
             Err(upload::later(cx))
         }
@@ -266,8 +268,8 @@ pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &AllowedRemoval) 
     }
 }
 
-/// It is gone. `changed`: the directories that upload_sync writes to the disk; `was`: the name that it had; `locked`: the path
-/// that locks knew it by.
+/// It is gone. `changed`: the directories that upload_sync writes to the disk; `was`: the name that it had; `locked`:
+/// the path that locks knew it by.
 fn gone(
     ex: &mut Exchange,
     cx: &mut Services,
@@ -354,8 +356,8 @@ fn status(errno: Errno) -> (Status, Level) {
 }
 
 /// The last check before the name is gone: preconditions (RFC 9110 §13.1), and directories of areas.
-fn check(ex: &Exchange, found: &NameStat, content: Content) -> Result<(), Refusal> {
-    if found.itself.kind == FileKind::Dir && (is_area(ex) || content == Content::Removed && holds_area(ex)) {
+fn check(ex: &Exchange, found: &NameStat, content: DirectoryContent) -> Result<(), Refusal> {
+    if found.itself.kind == FileKind::Dir && (is_area(ex) || content == DirectoryContent::Removed && holds_area(ex)) {
         return Err(Refusal::Area);
     }
     match versions::allow(versions::own(ex), ex, Some(&found.itself), found.content.as_ref()) {

@@ -1,6 +1,6 @@
 //! A request that creates an upload, in either protocol.
 
-use super::append::{Append, Content, UploadRequest};
+use super::append::{Append, RequestContent, UploadRequest};
 use super::checksum::Checksum;
 use super::concat::{self, Concat, Joining};
 use super::location::Home;
@@ -63,7 +63,7 @@ pub fn tus(ex: &mut Exchange, cx: &mut Services) -> Begun<Append> {
     }
 }
 
-fn tus_said(ex: &Exchange, joining: Option<Box<Joining>>) -> Result<(CreationRequest, Content), Refusal> {
+fn tus_said(ex: &Exchange, joining: Option<Box<Joining>>) -> Result<(CreationRequest, RequestContent), Refusal> {
     let bad = |why: &'static str| Refusal::new(Status::BAD_REQUEST, why);
     let given = (ex.header(HeaderId::UploadLength), ex.header(HeaderId::UploadDeferLength));
     let length = match &joining {
@@ -100,14 +100,14 @@ fn tus_said(ex: &Exchange, joining: Option<Box<Joining>>) -> Result<(CreationReq
         length,
         fields,
     };
-    Ok((request, Content { joining, ..content }))
+    Ok((request, RequestContent { joining, ..content }))
 }
 
 /// What a tus request says about its content.
 ///
 /// # Errors
 /// 415 for content of another type, 400 for an invalid checksum.
-pub fn tus_content(ex: &Exchange, request: UploadRequest) -> Result<Content, Refusal> {
+pub fn tus_content(ex: &Exchange, request: UploadRequest) -> Result<RequestContent, Refusal> {
     let bad = |why: &'static str| Refusal::new(Status::BAD_REQUEST, why);
     let has_content = ex.request.has_content();
     let is_typed =
@@ -125,7 +125,7 @@ pub fn tus_content(ex: &Exchange, request: UploadRequest) -> Result<Content, Ref
     if needs && !may_be_late {
         return Err(bad("Upload-Checksum is required").limit("upload_verify_digest"));
     }
-    Ok(Content { request, checksum, needs_late: needs, may_be_late, digests, ..Content::default() })
+    Ok(RequestContent { request, checksum, needs_late: needs, may_be_late, digests, ..RequestContent::default() })
 }
 
 /// A POST or PUT with Upload-Complete. If it brings the whole file, it is a plain upload when its client could not
@@ -156,7 +156,7 @@ pub fn rufh(ex: &mut Exchange, cx: &mut Services) -> Begun<Append> {
     }
 }
 
-fn rufh_said(ex: &Exchange, length: Option<u64>, ends: bool) -> Result<(CreationRequest, Content), Refusal> {
+fn rufh_said(ex: &Exchange, length: Option<u64>, ends: bool) -> Result<(CreationRequest, RequestContent), Refusal> {
     if is_form(ex) {
         let why = "a form cannot come in pieces: send the file itself";
         return Err(Refusal::new(Status::UNSUPPORTED_MEDIA_TYPE, why));
@@ -168,7 +168,7 @@ fn rufh_said(ex: &Exchange, length: Option<u64>, ends: bool) -> Result<(Creation
     let below = if ex.here().settings.upload.create_path { tus::directories(&fields).to_vec() } else { Vec::new() };
     let content_type = ex.header(HeaderId::ContentType).unwrap_or(upload::DEFAULT_TYPE).to_vec();
     let (whole, wanted) = resumed::whole_digests(ex, &joined(ex, HeaderId::ReprDigest), ends)?;
-    let content = Content {
+    let content = RequestContent {
         whole,
         wanted,
         ..rufh_content(
@@ -195,14 +195,19 @@ impl WholeDigest {
 }
 
 /// What a request of the draft says about its content. `ends`: it is the last of the upload.
-pub fn rufh_content(ex: &Exchange, request: UploadRequest, ends: bool, whole: WholeDigest) -> Result<Content, Refusal> {
+pub fn rufh_content(
+    ex: &Exchange,
+    request: UploadRequest,
+    ends: bool,
+    whole: WholeDigest,
+) -> Result<RequestContent, Refusal> {
     let digests = resumed::content_digests(ex)?;
     let require = ex.here().settings.upload.verify_digest == VerifyDigest::Require;
     if require && ex.request.has_content() && digests.is_empty() && whole == WholeDigest::Absent {
         let why = "Repr-Digest of the whole or Content-Digest is required";
         return Err(Refusal::new(Status::BAD_REQUEST, why).limit("upload_verify_digest"));
     }
-    Ok(Content { request, digests, ends, interop: respond::interop(ex), ..Content::default() })
+    Ok(RequestContent { request, digests, ends, interop: respond::interop(ex), ..RequestContent::default() })
 }
 
 /// The length of the whole, from all fields that imply it (the draft §4.1.3). `known`: from Upload-Length or an
@@ -235,7 +240,7 @@ fn begin(
     cx: &mut Services,
     dialect: Dialect,
     request: CreationRequest,
-    content: Content,
+    content: RequestContent,
 ) -> Begun<Append> {
     match create(ex, cx, dialect, request, content) {
         Ok(append) => run(ex, cx, append),
@@ -263,7 +268,7 @@ fn create(
     cx: &mut Services,
     dialect: Dialect,
     request: CreationRequest,
-    mut content: Content,
+    mut content: RequestContent,
 ) -> Result<Append, Refusal> {
     let wish = Wish {
         given: request.given.as_deref(),

@@ -155,8 +155,8 @@ fn without_bytes(cx: &mut Services, home: &Home, dir: &Dir, id: UploadId, record
     Missing::Over(past)
 }
 
-/// Whether the file of an upload without bytes got its name. A process that died in between, or one of an older version,
-/// has not noted it: the file is there then.
+/// Whether the file of an upload without bytes got its name. A process that died in between, or one of an older
+/// version, has not noted it: the file is there then.
 pub fn is_stored(record: &UploadState) -> bool {
     let in_it = |slash: &[u8]| [&record.path, slash, &record.below, &record.name].concat();
     let paths = [record.path.clone(), in_it(b""), in_it(b"/")];
@@ -201,11 +201,13 @@ pub fn remembered(cx: &mut Services, home: &Home, dir: &Dir, id: UploadId, recor
     dir.stat_record(id).ok().and_then(|stat| expires(record, &stat))
 }
 
+/// Unix milliseconds: its age counts from the last byte written. None: it does not expire.
 pub fn expires(record: &UploadState, stat: &Stat) -> Option<i64> {
     let written = stat.mtime.0.saturating_mul(1000).saturating_add(i64::from(stat.mtime.1 / 1_000_000));
     (record.age > 0).then(|| written.saturating_add_unsigned(record.age))
 }
 
+/// Unix milliseconds, in which the expiry of uploads is kept.
 pub fn unix_ms(now: &Clock) -> i64 {
     now.unix.saturating_mul(1000).saturating_add(i64::from(now.nanos / 1_000_000))
 }

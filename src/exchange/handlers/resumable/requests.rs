@@ -208,7 +208,7 @@ impl From<Refusal> for AppendError {
 }
 
 /// The content, once everything that can be checked beforehand is right. Sets the length if it is announced now.
-fn tus(ex: &Exchange, upload: &mut Unfinished) -> Result<super::append::Content, AppendError> {
+fn tus(ex: &Exchange, upload: &mut Unfinished) -> Result<super::append::RequestContent, AppendError> {
     let bad = |why: &'static str| Refusal::new(Status::BAD_REQUEST, why);
     let content = create::tus_content(ex, UploadRequest::Append)?;
     let offset = ex.header(HeaderId::UploadOffset).and_then(number);
@@ -233,7 +233,7 @@ fn tus(ex: &Exchange, upload: &mut Unfinished) -> Result<super::append::Content,
     Ok(content)
 }
 
-fn rufh(ex: &mut Exchange, upload: &mut Unfinished) -> Result<super::append::Content, AppendError> {
+fn rufh(ex: &mut Exchange, upload: &mut Unfinished) -> Result<super::append::RequestContent, AppendError> {
     let bad = |why: &'static str| Refusal::new(Status::BAD_REQUEST, why);
     let kind = resumed::essence(ex.header(HeaderId::ContentType).unwrap_or_default());
     if rufh::has_media_type(respond::version(ex)) && !kind.eq_ignore_ascii_case(rufh::CONTENT_TYPE) {
@@ -297,7 +297,7 @@ fn open(
     ex: &mut Exchange,
     cx: &mut Services,
     mut upload: Unfinished,
-    content: super::append::Content,
+    content: super::append::RequestContent,
 ) -> Result<Append, Refusal> {
     let most = resumed::largest(ex);
     let sent = match ex.request.head.framing {

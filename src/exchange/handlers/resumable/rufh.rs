@@ -63,7 +63,9 @@ pub fn version(value: &[u8]) -> Option<u64> {
 /// The value of Upload-Limit. Zero and None mean no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
+    /// Bytes of an upload.
     pub max_size: u64,
+    /// Bytes of one request.
     pub max_append_size: u64,
     /// Seconds.
     pub max_age: Option<u64>,

@@ -206,7 +206,8 @@ impl UploadState {
     }
 }
 
-/// For text that is no [`UploadState`] here: it is a whole record of another version of this server, with unknown fields.
+/// For text that is no [`UploadState`] here: it is a whole record of another version of this server, with unknown
+/// fields.
 pub fn is_foreign(text: &[u8]) -> bool {
     text.starts_with(KIND) && text.ends_with(b"\nend\n")
 }

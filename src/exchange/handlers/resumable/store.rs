@@ -135,8 +135,8 @@ impl Dir {
         file::rename_at(dir, &new, dir, &name(id, STATE), Rename::Replace)
     }
 
-    /// Overwrites the part of the record that changes while bytes arrive ([`UploadState::marks`]) in place; a record of an
-    /// older version is replaced. Gives the record's file if it is to be written to the disk.
+    /// Overwrites the part of the record that changes while bytes arrive ([`UploadState::marks`]) in place; a record of
+    /// an older version is replaced. Gives the record's file if it is to be written to the disk.
     pub fn mark(&self, id: UploadId, record: &UploadState) -> Result<OwnedFd, Errno> {
         let open = || open::regular_at(self.fd.as_fd(), &name(id, STATE), O_RDWR, 0);
         let (fd, marks) = (open()?, record.marks());

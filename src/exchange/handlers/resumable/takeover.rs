@@ -39,8 +39,9 @@ pub enum Access {
 /// The lease of an upload, taken from its holder; and whether its file system is read-only, which only
 /// [`Access::Read`] takes.
 pub fn lease(cx: &mut Services, dir: &Dir, id: UploadId, access: Access) -> Result<(Lease, bool), LeaseError> {
-    // An NFS export or a FUSE file system may answer EROFS without the flag of a read-only one (ST_RDONLY), and what is open
-    // for reading only cannot be cut: so what open() says counts, and the flag only for a file that was opened before.
+    // An NFS export or a FUSE file system may answer EROFS without the flag of a read-only one (ST_RDONLY), and what is
+    // open for reading only cannot be cut: so what open() says counts, and the flag only for a file that was opened
+    // before.
     let opened = || match (dir.open_part(id), access) {
         (Err(Errno::EROFS), Access::Read) => dir.open_part_read_only(id).map(|fd| Some((fd, true))),
         (opened, _) => opened.map(|fd| fd.map(|fd| (fd, false))),
@@ -73,7 +74,8 @@ fn wait(cx: &mut Services, dir: &Dir, id: UploadId) -> LeaseError {
         return LeaseError::Failed(Errno::EAGAIN);
     };
     match dir.ask(id) {
-        // On network and FUSE file systems a file that another process removes at that moment is neither there nor made.
+        // On network and FUSE file systems a file that another process removes at that moment is neither there nor
+        // made.
         Ok(()) | Err(Errno::ENOENT) => LeaseError::Elsewhere(flow),
         Err(e) => LeaseError::Failed(e),
     }

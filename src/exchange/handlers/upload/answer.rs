@@ -4,7 +4,7 @@ use super::raw;
 use super::record::Stored;
 use super::refusal::Refusal;
 use super::rules;
-use crate::config::model::{Content, Level};
+use crate::config::model::{ContentHandler, Level};
 use crate::config::registry;
 use crate::config::settings::upload::Answer;
 use crate::config::template::{Part, Template, Var};
@@ -281,7 +281,7 @@ fn tell(ex: &mut Exchange, format: Format, refusal: &Refusal, limit: &Limit) {
 /// that prefer them, and with the limit if one was exceeded. False: the standard page will do.
 pub fn refused_otherwise(ex: &mut Exchange, status: Status) -> bool {
     let writes = matches!(ex.request.head.method, Method::Post | Method::Put | Method::Delete);
-    if !writes || status.0 < 400 || ex.here().content != Content::Files {
+    if !writes || status.0 < 400 || ex.here().content != ContentHandler::Files {
         return false;
     }
     let (why, limit) = match status {

@@ -55,15 +55,15 @@ impl Upload {
     ///
     /// # Errors
     /// 403.
-    pub fn check_place(
+    pub fn check_link(
         &mut self,
         ex: &Exchange,
         (which, name): (Which, &[u8]),
         given: Option<&[u8]>,
     ) -> Result<(), Refusal> {
         let Some(link) = ex.route.link.as_ref().filter(|_| ex.route.method != Method::Put) else { return Ok(()) };
-        let names_directory = self.place.uri.strip_prefix(&link.place[..]).is_some_and(|rest| rest.starts_with(b"/"));
-        let dir = &self.place_mut(which).uri[..];
+        let names_directory = self.target.uri.strip_prefix(&link.place[..]).is_some_and(|rest| rest.starts_with(b"/"));
+        let dir = &self.target_mut(which).uri[..];
         if names_directory || link.is_of(&[dir, name].concat()) {
             return Ok(());
         }
@@ -87,9 +87,9 @@ impl Upload {
         if ex.route.method == Method::Put {
             return Ok(());
         }
-        let place = self.place_mut(which);
-        if !ex.config.hidden_places.is_empty() {
-            place.check_hidden(ex, cx, &place.real_path(name)?)?;
+        let target = self.target_mut(which);
+        if !ex.config.hidden_dirs.is_empty() {
+            target.check_hidden(ex, cx, &target.real_path(name)?)?;
         }
         let paths = PathRules::of(ex, cx);
         self.check_by(&paths, ex, cx, (which, name), content_type)
@@ -104,8 +104,8 @@ impl Upload {
         (which, name): (Which, &[u8]),
         content_type: Option<&[u8]>,
     ) -> Result<(), Refusal> {
-        let uri = [&self.place_mut(which).uri[..], name].concat();
-        let governed = paths.judge(ex, cx, Target { uri: &uri, path: None }, PathAction::Put)?;
+        let uri = [&self.target_mut(which).uri[..], name].concat();
+        let governed = paths.check(ex, cx, Target { uri: &uri, path: None }, PathAction::Put)?;
         if Rc::ptr_eq(&governed.upload, &self.rules) {
             return Ok(());
         }
@@ -148,12 +148,12 @@ impl Upload {
     ) -> Result<Vec<u8>, Refusal> {
         rules::check_types(ex, &self.rules.types, content_type)?;
         let name = self.name(ex, cx, fields, given, content_type)?;
-        self.check_place(ex, (which, &name), given)?;
+        self.check_link(ex, (which, &name), given)?;
         self.check_path(ex, cx, (which, &name), Some(content_type))?;
         self.check_locks(ex, cx, (which, &name))?;
         // Renaming looks for a free name, so there is nothing to check yet.
         if self.policy.on_duplicate != Duplicate::Rename || self.policy.conditional {
-            let there = self.place_mut(which).look(&name, cx)?;
+            let there = self.target_mut(which).look(&name, cx)?;
             self.check_taken(there, &name)?;
             self.check_conditions(ex, there.as_ref(), &name)?;
             self.replaces((which, &name), there);
@@ -171,9 +171,9 @@ impl Upload {
         if cx.dav_locks.is_empty() {
             return Ok(());
         }
-        let there = self.place_mut(which).look(name, cx)?.is_some() && self.policy.on_duplicate != Duplicate::Rename;
+        let there = self.target_mut(which).look(name, cx)?.is_some() && self.policy.on_duplicate != Duplicate::Rename;
         let change = if there { Change::Content } else { Change::Made };
-        let path = self.place_mut(which).real_path(name)?;
+        let path = self.target_mut(which).real_path(name)?;
         guard::check_path(ex, cx, &path, change).map_err(|status| Refusal::new(status, "it is locked").of(name))
     }
 

@@ -1,7 +1,7 @@
 //! How a received file gets its name, and how that is taken back.
 
 use super::name::{numbered, random_digits};
-use super::temp_file::{ByPlace, Part};
+use super::temp_file::{ByName, Part};
 use crate::config::settings::upload::Duplicate;
 use crate::services::temp_names::TempNames;
 use crate::sys::Errno;
@@ -24,7 +24,7 @@ pub enum NameFailure {
 }
 
 /// The numbers that files of one name have got: what is known to be taken is not tried again for each of them.
-pub type Numbers = ByPlace<u32>;
+pub type Numbers = ByName<u32>;
 
 /// What is known of the name before it is given.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,11 +48,11 @@ pub fn name(
     may: May<'_>,
 ) -> Result<(), NameFailure> {
     let home = home(dir, part);
-    let place = (part.folder, if seen == Seen::Among { part.name.clone() } else { Vec::new() });
-    let above = numbers.get(&place).copied().unwrap_or_default();
+    let key = (part.folder, if seen == Seen::Among { part.name.clone() } else { Vec::new() });
+    let above = numbers.get(&key).copied().unwrap_or_default();
     let number = give_name(&home, part, (on_duplicate, seen), above, temp_names, may)?;
     if number > 0 {
-        numbers.insert(place, number);
+        numbers.insert(key, number);
     }
     Ok(())
 }

@@ -6,9 +6,9 @@
 
 use super::answer;
 use super::commit::{self, May, NameFailure, Seen};
-use super::record::Stored;
+use super::record::{Stored, UploadRecord};
 use super::refusal::{Refusal, too_large};
-use super::state::{Because, Counted, Naming, TakingBack, Upload, Which, place};
+use super::state::{Because, Counted, Naming, TakingBack, Upload, Which, Writing, target_of};
 use super::temp_file::Birth;
 use super::{raw, rules};
 use crate::config::settings::upload::Duplicate;
@@ -19,6 +19,7 @@ use crate::exchange::handlers::path_rules::PathRules;
 use crate::exchange::handlers::versions::{self, Denied, Versions};
 use crate::http::etag::ETag;
 use crate::http::header::HeaderId;
+use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::open_files::version;
@@ -26,6 +27,87 @@ use crate::sys::file::{self, FileKind};
 use std::os::fd::AsFd;
 
 impl Upload {
+    /// The body is complete: everything is stored, or nothing.
+    pub fn finish(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
+        if self.is_parsing() {
+            return Flow::Wait;
+        }
+        let stored = match self.write_content(cx) {
+            Ok(false) => self.store(ex, cx),
+            Ok(true) => return self.written(ex, cx),
+            Err(refusal) => Err(refusal),
+        };
+        self.naming.is_begun = stored.as_ref().is_err_and(|refusal| refusal.later);
+        if self.naming.is_begun || self.rules.sync {
+            self.made.outlives_turn();
+        }
+        match stored {
+            Ok(stored) if self.rules.sync && !self.parts.is_empty() => {
+                self.write_names(ex, cx, (0, Vec::new(), stored))
+            }
+            Ok(stored) => self.stored(ex, cx, stored),
+            Err(refusal) if refusal.later => Flow::Wait,
+            Err(refusal) => self.go_back(ex, cx, Because::Refused(refusal)),
+        }
+    }
+
+    /// The body is complete, and there is more to do in another turn.
+    pub(super) fn is_ending(&self) -> bool {
+        self.naming.is_begun || self.taking_back.is_some() || matches!(self.writing, Writing::NamesBegun(..))
+    }
+
+    /// The next slice of what is left to do.
+    pub(super) fn go_on_ending(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
+        if self.taking_back.is_some() {
+            return self.take_back_some(ex, cx);
+        }
+        match std::mem::take(&mut self.writing) {
+            Writing::NamesBegun(next, syncs, stored) => self.write_names(ex, cx, (next, syncs, stored)),
+            other => {
+                self.writing = other;
+                self.finish(ex, cx)
+            }
+        }
+    }
+
+    /// The upload is stored: makes the response.
+    pub(super) fn stored(&mut self, ex: &mut Exchange, cx: &mut Services, mut stored: Vec<Stored>) -> Flow {
+        self.made.keep();
+        let fields = self.form.take().map(|form| form.fields).unwrap_or_default();
+        let dir = Some(self.target.dir.clone());
+        if let (Method::Put, [file]) = (ex.route.method, &mut stored[..]) {
+            // An alias for one file may give it another name.
+            let slash = memchr::memrchr(b'/', &ex.route.uri).map_or(0, |at| at + 1);
+            let own = std::mem::replace(&mut file.name, ex.route.uri[slash..].to_vec());
+            let flow = answer::stored(ex, cx, &self.target.uri, &stored, self.rules.answer.as_ref());
+            if let [file] = &mut stored[..] {
+                file.name = own;
+            }
+            ex.log.upload = Some(Box::new(UploadRecord { files: stored, fields, dir }));
+            return flow;
+        }
+        // upload_return asks the record.
+        ex.log.upload = Some(Box::new(UploadRecord { files: stored.clone(), fields, dir }));
+        answer::stored(ex, cx, &self.target.uri, &stored, self.rules.answer.as_ref())
+    }
+
+    /// Nothing is stored; the log gets what was to be.
+    pub(super) fn refuse(&mut self, ex: &mut Exchange, cx: &mut Services, refusal: &Refusal) -> Flow {
+        let flow = answer::refuse(ex, cx, refusal);
+        let files = self.parts.iter().map(|part| Stored {
+            name: self.path_of(part),
+            size: part.size(),
+            etag: ETag::new(0, 0, part.size(), 0),
+            replaced: false,
+            digest: Vec::new(),
+            is_dated: false,
+        });
+        let files = files.collect();
+        let fields = self.form.take().map(|form| form.fields).unwrap_or_default();
+        ex.log.upload = Some(Box::new(UploadRecord { files, fields, dir: None }));
+        flow
+    }
+
     /// The rest of the checks, and the names.
     ///
     /// # Errors
@@ -50,7 +132,7 @@ impl Upload {
         }
         self.give_names(ex, cx)?;
         let (added, freed) = self.naming.counted.usage;
-        cx.quotas.stored(self.place.dir.as_fd(), added, freed);
+        cx.quotas.stored(self.target.dir.as_fd(), added, freed);
         Ok(self.named(cx))
     }
 
@@ -105,7 +187,7 @@ impl Upload {
         let given = Some(&given[..]).filter(|name| !name.is_empty());
         let name = self.name(ex, cx, fields, given, &kind)?;
         let which = self.parts.get(at).and_then(|part| part.folder);
-        self.check_place(ex, (which, &name), given)?;
+        self.check_link(ex, (which, &name), given)?;
         self.check_path(ex, cx, (which, &name), Some(&kind))?;
         if let Some(part) = self.parts.get_mut(at) {
             if self.most > 0 && part.size() > self.most {
@@ -121,7 +203,7 @@ impl Upload {
     fn prepare_names(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(), Refusal> {
         self.keep_its_place(cx)?;
         // Checks again: chunked bodies and forms do not say in advance how much room they take.
-        rules::check_room(self.place.dir.as_fd(), self.rules.min_free, 0)?;
+        rules::check_room(self.target.dir.as_fd(), self.rules.min_free, 0)?;
         if !self.naming.is_within_quota {
             let usage = self.claim_all(ex, cx)?;
             if self.lacks_area() {
@@ -152,8 +234,8 @@ impl Upload {
         Ok(())
     }
 
-    /// The answer where a version that the request names is not the one any more, or is being changed. One that is being
-    /// changed is waited for, and the quota's lock is not kept meanwhile where no name was given yet.
+    /// The answer where a version that the request names is not the one any more, or is being changed. One that is
+    /// being changed is waited for, and the quota's lock is not kept meanwhile where no name was given yet.
     fn denied(&mut self, ex: &mut Exchange, cx: &Services, denied: Denied) -> Refusal {
         if !denied.is_waited_for(ex, cx) {
             return denied.into();
@@ -191,7 +273,7 @@ impl Upload {
     ) -> Result<ETag, Refusal> {
         let (at, alone) = (self.naming.given, self.parts.len() == 1);
         let (which, name) = (self.parts[at].folder, self.parts[at].name.clone());
-        if !self.place_mut(which).is_at_its_path(&cx.now)? {
+        if !self.target_mut(which).is_at_its_path(&cx.now)? {
             return Err(Refusal::new(Status::CONFLICT, "its folder was moved or removed meanwhile").of(&name));
         }
         self.check_locks(ex, cx, (which, &name))?;
@@ -199,7 +281,7 @@ impl Upload {
             self.check_version(ex, cx, (which, &name))?;
         }
         let seen = match alone && self.policy.on_duplicate == Duplicate::Overwrite {
-            true => self.place_mut(which).look(&name, cx)?.map(|stat| stat.kind),
+            true => self.target_mut(which).look(&name, cx)?.map(|stat| stat.kind),
             false => None,
         };
         let etag = self.complete(ex, cx, at, seen)?;
@@ -232,13 +314,13 @@ impl Upload {
             return Ok(());
         }
         if let Some(versions) = self.naming.versions.as_mut().filter(|_| self.policy.names_version) {
-            let locked = place(&self.place, &self.folders, which).lock(name, versions)?;
+            let locked = target_of(&self.target, &self.folders, which).lock(name, versions)?;
             if !locked {
                 return Err(self.denied(ex, cx, Denied::Busy).of(name));
             }
         }
-        let place = place(&self.place, &self.folders, which);
-        self.check_conditions(ex, place.stat(name)?.as_ref(), name)
+        let target = target_of(&self.target, &self.folders, which);
+        self.check_conditions(ex, target.stat(name)?.as_ref(), name)
     }
 
     /// Makes a whole file of it. Gives the version that GET will name: the file's as it is before it has a name.
@@ -253,14 +335,14 @@ impl Upload {
         // A hidden name that may be left behind is only made where it will be found.
         let birth = if replaces && cx.temp_names.is_kept() { Birth::Hidden } else { Birth::Nameless };
         let part = &mut self.parts[at];
-        let dir = &place(&self.place, &self.folders, part.folder).dir;
+        let dir = &target_of(&self.target, &self.folders, part.folder).dir;
         let moved = part.move_to_file(dir, &mut cx.temp_names, birth).and_then(|buffer| part.flush().map(|()| buffer));
-        cx.buffers.give(moved.map_err(|e| Refusal::call("write()", &self.place.path, e))?);
+        cx.buffers.give(moved.map_err(|e| Refusal::call("write()", &self.target.path, e))?);
         if let (Some(modified), Some(fd)) = (raw::date(ex), part.fd()) {
             // A file system that does not store such a time still stores the file.
             let _ = file::set_mtime(fd, (modified, 0));
         }
-        part.stat().map(|stat| version(&stat)).map_err(|e| Refusal::call("fstat()", &self.place.path, e))
+        part.stat().map(|stat| version(&stat)).map_err(|e| Refusal::call("fstat()", &self.target.path, e))
     }
 
     fn give_name(
@@ -270,13 +352,13 @@ impl Upload {
         paths: &mut Option<PathRules>,
         seen: Seen,
     ) -> Result<(), Refusal> {
-        let (dir, on_duplicate, at) = (self.place.dir.clone(), self.policy.on_duplicate, self.naming.given);
+        let (dir, on_duplicate, at) = (self.target.dir.clone(), self.policy.on_duplicate, self.naming.given);
         if on_duplicate != Duplicate::Rename {
             // It gets its own name or none.
             let (part, names) = (&mut self.parts[at], &mut cx.temp_names);
             let outcome =
                 commit::name(&dir, part, (on_duplicate, seen), &mut self.naming.numbers, names, &mut |_, _| true);
-            cx.judged_trees.came(commit::home(&dir, part).as_fd());
+            cx.checked_trees.came(commit::home(&dir, part).as_fd());
             return outcome.map_err(|why| self.refusal(why, &self.parts[at].name));
         }
         let mut numbers = std::mem::take(&mut self.naming.numbers);
@@ -289,7 +371,7 @@ impl Upload {
         let outcome = commit::name(&dir, &mut parts[at], (on_duplicate, seen), &mut numbers, &mut temp_names, may);
         (self.parts, cx.temp_names, self.naming.numbers) = (parts, temp_names, numbers);
         let part = &self.parts[at];
-        cx.judged_trees.came(commit::home(&dir, part).as_fd());
+        cx.checked_trees.came(commit::home(&dir, part).as_fd());
         outcome.map_err(|why| refused.unwrap_or_else(|| self.refusal(why, &part.name)))
     }
 
@@ -300,7 +382,7 @@ impl Upload {
                 Refusal::new(Status::CONFLICT, "the name is taken").limit("upload_on_duplicate")
             }
             NameFailure::NoFile => Refusal::new(Status::CONFLICT, "something that is no file has that name"),
-            NameFailure::Call(call, e) => Refusal::call(call, &self.place.path, e),
+            NameFailure::Call(call, e) => Refusal::call(call, &self.target.path, e),
         }
         .of(name)
     }
@@ -318,12 +400,12 @@ impl Upload {
     /// The next slice of that.
     pub fn take_back_some(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         let Some(mut back) = self.taking_back.take() else { return Flow::Wait };
-        let dir = self.place.dir.clone();
+        let dir = self.target.dir.clone();
         while let Some(part) = self.naming.given.checked_sub(1).and_then(|at| self.parts.get_mut(at)) {
             self.naming.given -= 1;
             let home = commit::home(&dir, part);
             back.is_whole &= part.take_back(&home, &mut cx.temp_names);
-            cx.judged_trees.came(home.as_fd());
+            cx.checked_trees.came(home.as_fd());
             cx.now.changed();
             if self.naming.given > 0 && cx.slice.is_over() {
                 self.made.outlives_turn();
@@ -344,7 +426,7 @@ impl Upload {
             Because::Refused(refusal) => self.refuse(ex, cx, &refusal),
             Because::Unwritten(call, e) if !back.is_whole => answer::unsure(ex, cx, call, e),
             Because::Unwritten(call, e) => {
-                let refusal = Refusal::call(call, &self.place.path, e);
+                let refusal = Refusal::call(call, &self.target.path, e);
                 self.refuse(ex, cx, &refusal)
             }
         }
@@ -352,13 +434,13 @@ impl Upload {
 
     /// The name of a resumable upload's file is taken back. False: it has it still, or another file has it.
     pub fn take_back(&mut self, cx: &mut Services) -> bool {
-        let dir = self.place.dir.clone();
+        let dir = self.target.dir.clone();
         let is_whole = commit::take_back(&dir, &mut self.parts, &mut cx.temp_names);
         if is_whole {
             self.made.unmake();
         }
         for part in &self.parts {
-            cx.judged_trees.came(commit::home(&dir, part).as_fd());
+            cx.checked_trees.came(commit::home(&dir, part).as_fd());
         }
         cx.now.changed();
         cx.quotas.files_removed();

@@ -15,10 +15,10 @@ use crate::services::Services;
 use std::os::fd::AsFd;
 
 impl Upload {
-    pub fn place_mut(&mut self, which: Which) -> &mut TargetDir {
+    pub fn target_mut(&mut self, which: Which) -> &mut TargetDir {
         match which.and_then(|at| self.folders.get_mut(at)) {
-            Some(folder) => &mut folder.place,
-            None => &mut self.place,
+            Some(folder) => &mut folder.target,
+            None => &mut self.target,
         }
     }
 
@@ -43,24 +43,24 @@ impl Upload {
             return Ok((Some(*at), name));
         }
         let names = Names::of(ex);
-        let place = self.place.below(path, names).map_err(|refusal| match refusal.status {
+        let target = self.target.below(path, names).map_err(|refusal| match refusal.status {
             Status::BAD_REQUEST => refusal.of(given),
             _ => refusal,
         })?;
-        self.made.uses(place.dir.as_fd());
+        self.made.uses(target.dir.as_fd());
         let at = self.folders.len();
         self.folder_at.insert(path.into(), at);
-        self.folders.push(Folder { path: path.into(), place });
+        self.folders.push(Folder { path: path.into(), target });
         Ok((Some(at), name))
     }
 
-    /// Whether the path of the request still leads to the directory that was judged when it arrived. Another one there would
-    /// have to be judged anew, and may be on another file system than what has arrived.
+    /// Whether the path of the request still leads to the directory that was judged when it arrived. Another one there
+    /// would have to be judged anew, and may be on another file system than what has arrived.
     ///
     /// # Errors
     /// 409 where it does not.
     pub fn keep_its_place(&mut self, cx: &Services) -> Result<(), Refusal> {
-        match self.place.is_at_its_path(&cx.now)? {
+        match self.target.is_at_its_path(&cx.now)? {
             true => Ok(()),
             false => Err(Refusal::new(Status::CONFLICT, "the folder was moved or removed meanwhile")),
         }
@@ -73,19 +73,19 @@ impl Upload {
     /// of those that are left to others.
     pub fn make_places(&mut self, cx: &mut Services) -> Result<(), Refusal> {
         let (mode, mut is_begun) = (self.rules.mode, false);
-        let folders = self.folders.iter_mut().map(|folder| &mut folder.place);
-        for place in std::iter::once(&mut self.place).chain(folders).filter(|place| place.is_missing()) {
+        let folders = self.folders.iter_mut().map(|folder| &mut folder.target);
+        for target in std::iter::once(&mut self.target).chain(folders).filter(|target| target.is_missing()) {
             if is_begun && cx.slice.is_over() {
                 return Err(Refusal::later());
             }
             is_begun = true;
-            place.make(mode, &mut self.made, || cx.slice.is_over())?;
-            if cx.is_crowded(place.dir.as_fd()) {
+            target.make(mode, &mut self.made, || cx.slice.is_over())?;
+            if cx.is_crowded(target.dir.as_fd()) {
                 return Err(Refusal::crowded());
             }
         }
         for part in &mut self.parts {
-            part.home = part.folder.and_then(|at| self.folders.get(at)).map(|folder| folder.place.dir.clone());
+            part.home = part.folder.and_then(|at| self.folders.get(at)).map(|folder| folder.target.dir.clone());
         }
         Ok(())
     }

@@ -7,7 +7,7 @@
 use super::answer;
 use super::record::Stored;
 use super::refusal::Refusal;
-use super::state::{Because, Upload, Writing, place};
+use super::state::{Because, Upload, Writing, target_of};
 use super::temp_file::Birth;
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
@@ -40,9 +40,9 @@ impl Upload {
             }
         };
         while let Some(part) = self.parts.get_mut(syncs.len()) {
-            let dir = &place(&self.place, &self.folders, part.folder).dir;
+            let dir = &target_of(&self.target, &self.folders, part.folder).dir;
             part.durable = true;
-            let failed = |e| Refusal::call("write()", &self.place.path, e);
+            let failed = |e| Refusal::call("write()", &self.target.path, e);
             let moved = part.move_to_file(dir, &mut cx.temp_names, Birth::Nameless);
             cx.buffers.give(moved.map_err(failed)?);
             part.stat().map_err(failed)?;
@@ -84,7 +84,7 @@ impl Upload {
 
     /// The directories that hold the files' names.
     pub fn directories(&self) -> impl Iterator<Item = &Rc<OwnedFd>> {
-        std::iter::once(&self.place.dir).chain(self.folders.iter().map(|folder| &folder.place.dir))
+        std::iter::once(&self.target.dir).chain(self.folders.iter().map(|folder| &folder.target.dir))
     }
 
     /// The disk may have finished.
@@ -98,7 +98,7 @@ impl Upload {
             Ok(false) => return Flow::Wait,
             Err(e) if matches!(self.writing, Writing::Names(..)) => return self.unwritten(ex, cx, "fsync()", e),
             Err(e) => {
-                let refusal = Refusal::call("fsync()", &self.place.path, e);
+                let refusal = Refusal::call("fsync()", &self.target.path, e);
                 return answer::refuse(ex, cx, &refusal);
             }
         }

@@ -5,7 +5,7 @@
 
 use super::record::extension;
 use super::refusal::Refusal;
-use crate::config::settings::upload::{FileName, NameRule, Upload as Rules};
+use crate::config::settings::upload::{FileName, NameRule, UploadSettings};
 use crate::config::template::{Builtin, Part, Template, Var};
 use crate::exchange::{Exchange, variables};
 use crate::http::escape::unescape;
@@ -192,7 +192,7 @@ pub fn is_chosen_here(rule: &FileName, given: Option<&[u8]>) -> bool {
 pub fn choose(
     ex: &mut Exchange,
     cx: &mut Services,
-    rules: &Rules,
+    rules: &UploadSettings,
     known: &NameFacts<'_>,
     content_type: &[u8],
 ) -> Result<Vec<u8>, Refusal> {

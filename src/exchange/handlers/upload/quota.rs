@@ -3,7 +3,7 @@
 
 use super::quota_share::{QuotaShare, check_now, lock};
 use super::refusal::Refusal;
-use super::state::{NamePolicy, Upload, Which, place};
+use super::state::{NamePolicy, Upload, Which, target_of};
 use super::temp_file::Part;
 use super::{answer, target_dir};
 use crate::config::settings::upload::Duplicate;
@@ -23,7 +23,8 @@ impl Upload {
         self.share.as_ref().is_none_or(QuotaShare::is_admitted)
     }
 
-    /// It needs no event to go on: it counts, parses, gives names, writes to the disk, or waits for the lock of a quota.
+    /// It needs no event to go on: it counts, parses, gives names, writes to the disk, or waits for the lock of a
+    /// quota.
     pub fn works(&self) -> bool {
         !self.is_admitted() || self.is_parsing() || self.is_writing() || self.is_ending()
     }
@@ -59,7 +60,7 @@ impl Upload {
     /// # Errors
     /// 507; [`Refusal::later`] while what is there is being counted.
     pub fn check_quota(&mut self, ex: &mut Exchange, cx: &mut Services, more: Usage) -> Result<(), Refusal> {
-        let (Some(limit), Some(area)) = (self.rules.quota, &self.place.area) else { return Ok(()) };
+        let (Some(limit), Some(area)) = (self.rules.quota, &self.target.area) else { return Ok(()) };
         if resumable::is_reading(cx) {
             return Err(Refusal::later());
         }
@@ -69,7 +70,7 @@ impl Upload {
 
     /// What other resumable uploads have reserved in the area.
     fn beside(&self, cx: &mut Services) -> Usage {
-        let (bytes, files) = resumable::held(cx, self.place.area_path(), self.resumed);
+        let (bytes, files) = resumable::held(cx, self.target.area_path(), self.resumed);
         Usage { bytes, files }
     }
 
@@ -97,8 +98,8 @@ impl Upload {
 
     /// Other processes share the quota, and the area does not exist yet: there is no place for the lock.
     pub fn lacks_area(&self) -> bool {
-        match (self.rules.quota, &self.place.area) {
-            (Some(limit), Some(area)) if limit.shared => self.place.lacks(area),
+        match (self.rules.quota, &self.target.area) {
+            (Some(limit), Some(area)) if limit.shared => self.target.lacks(area),
             _ => false,
         }
     }
@@ -113,7 +114,7 @@ impl Upload {
         cx: &mut Services,
         usage: (Usage, Usage),
     ) -> Result<Option<Lock>, Refusal> {
-        match (self.rules.quota, &self.place.area) {
+        match (self.rules.quota, &self.target.area) {
             (Some(limit), Some(area)) if limit.shared => lock(ex, cx, (area, limit), usage),
             _ => Ok(None),
         }
@@ -132,7 +133,7 @@ impl Upload {
 
     /// The final decision of the quota: by what is stored now, and what the files replace.
     pub fn claim_all(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(Usage, Usage), Refusal> {
-        if self.place.area.is_none() && cx.quotas.is_empty() {
+        if self.target.area.is_none() && cx.quotas.is_empty() {
             return Ok(self.naming.counted.usage);
         }
         while let Some(part) = self.parts.get(self.naming.counted.files) {
@@ -142,7 +143,7 @@ impl Upload {
             let replaced = match twin {
                 Some(bytes) if self.policy.on_duplicate == Duplicate::Overwrite => Usage { bytes, files: 1 },
                 Some(_) => Usage::default(),
-                None => replaced(self.policy, place(&self.place, &self.folders, part.folder).stat(&part.name)?),
+                None => replaced(self.policy, target_of(&self.target, &self.folders, part.folder).stat(&part.name)?),
             };
             let (added, freed) = counted.usage;
             counted.usage = (added.plus(Usage { bytes: part.size(), files: 1 }), freed.plus(replaced));

@@ -103,8 +103,8 @@ pub fn check_now(
 /// None: the file system has no locks.
 ///
 /// # Errors
-/// [`Refusal::later`] while another upload, here or in another process, has it, or the area is being counted; 507; 503 if it
-/// is not released.
+/// [`Refusal::later`] while another upload, here or in another process, has it, or the area is being counted; 507; 503
+/// if it is not released.
 pub fn lock(
     ex: &mut Exchange,
     cx: &mut Services,

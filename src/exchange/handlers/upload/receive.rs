@@ -1,16 +1,13 @@
-//! The body of an upload as it arrives, and what is done at its end.
+//! The body of an upload as it arrives. What is done at its end: [`super::finish`].
 
+use super::digest;
 use super::form::{FIELD, Form, Into};
-use super::record::{Stored, UploadRecord};
 use super::refusal::{Refusal, too_large};
-use super::state::{Because, Upload, Writing, place};
+use super::state::{Upload, target_of};
 use super::temp_file::{Birth, Part};
-use super::{answer, digest};
 use crate::config::settings::upload::VerifyDigest;
 use crate::exchange::flow::Flow;
 use crate::exchange::{Exchange, Rx};
-use crate::http::etag::ETag;
-use crate::http::method::Method;
 use crate::http::multipart::{Event, PartHead};
 use crate::http::status::Status;
 use crate::services::Services;
@@ -59,87 +56,6 @@ impl Upload {
             Rx::Done => self.finish(ex, cx),
             _ => Flow::Body,
         }
-    }
-
-    /// The body is complete: everything is stored, or nothing.
-    pub fn finish(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
-        if self.is_parsing() {
-            return Flow::Wait;
-        }
-        let stored = match self.write_content(cx) {
-            Ok(false) => self.store(ex, cx),
-            Ok(true) => return self.written(ex, cx),
-            Err(refusal) => Err(refusal),
-        };
-        self.naming.is_begun = stored.as_ref().is_err_and(|refusal| refusal.later);
-        if self.naming.is_begun || self.rules.sync {
-            self.made.outlives_turn();
-        }
-        match stored {
-            Ok(stored) if self.rules.sync && !self.parts.is_empty() => {
-                self.write_names(ex, cx, (0, Vec::new(), stored))
-            }
-            Ok(stored) => self.stored(ex, cx, stored),
-            Err(refusal) if refusal.later => Flow::Wait,
-            Err(refusal) => self.go_back(ex, cx, Because::Refused(refusal)),
-        }
-    }
-
-    /// The body is complete, and there is more to do in another turn.
-    pub(super) fn is_ending(&self) -> bool {
-        self.naming.is_begun || self.taking_back.is_some() || matches!(self.writing, Writing::NamesBegun(..))
-    }
-
-    /// The next slice of that.
-    pub(super) fn go_on_ending(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
-        if self.taking_back.is_some() {
-            return self.take_back_some(ex, cx);
-        }
-        match std::mem::take(&mut self.writing) {
-            Writing::NamesBegun(next, syncs, stored) => self.write_names(ex, cx, (next, syncs, stored)),
-            other => {
-                self.writing = other;
-                self.finish(ex, cx)
-            }
-        }
-    }
-
-    /// The upload is stored: makes the response.
-    pub(super) fn stored(&mut self, ex: &mut Exchange, cx: &mut Services, mut stored: Vec<Stored>) -> Flow {
-        self.made.keep();
-        let fields = self.form.take().map(|form| form.fields).unwrap_or_default();
-        let dir = Some(self.place.dir.clone());
-        if let (Method::Put, [file]) = (ex.route.method, &mut stored[..]) {
-            // An alias for one file may give it another name.
-            let slash = memchr::memrchr(b'/', &ex.route.uri).map_or(0, |at| at + 1);
-            let own = std::mem::replace(&mut file.name, ex.route.uri[slash..].to_vec());
-            let flow = answer::stored(ex, cx, &self.place.uri, &stored, self.rules.answer.as_ref());
-            if let [file] = &mut stored[..] {
-                file.name = own;
-            }
-            ex.log.upload = Some(Box::new(UploadRecord { files: stored, fields, dir }));
-            return flow;
-        }
-        // upload_return asks the record.
-        ex.log.upload = Some(Box::new(UploadRecord { files: stored.clone(), fields, dir }));
-        answer::stored(ex, cx, &self.place.uri, &stored, self.rules.answer.as_ref())
-    }
-
-    /// Nothing is stored; the log gets what was to be.
-    pub(super) fn refuse(&mut self, ex: &mut Exchange, cx: &mut Services, refusal: &Refusal) -> Flow {
-        let flow = answer::refuse(ex, cx, refusal);
-        let files = self.parts.iter().map(|part| Stored {
-            name: self.path_of(part),
-            size: part.size(),
-            etag: ETag::new(0, 0, part.size(), 0),
-            replaced: false,
-            digest: Vec::new(),
-            is_dated: false,
-        });
-        let files = files.collect();
-        let fields = self.form.take().map(|form| form.fields).unwrap_or_default();
-        ex.log.upload = Some(Box::new(UploadRecord { files, fields, dir: None }));
-        flow
     }
 
     /// The file that raw body bytes may be spliced into: nothing in between looks at them.
@@ -200,9 +116,9 @@ impl Upload {
     /// Moves the newest file from memory to the disk.
     pub(super) fn move_to_file(&mut self, cx: &mut Services) -> Result<(), Refusal> {
         let Some(part) = self.parts.last_mut() else { return Ok(()) };
-        let dir = &place(&self.place, &self.folders, part.folder).dir;
+        let dir = &target_of(&self.target, &self.folders, part.folder).dir;
         let moved = part.move_to_file(dir, &mut cx.temp_names, Birth::Nameless);
-        cx.buffers.give(moved.map_err(|e| Refusal::call("open()", &self.place.path, e))?);
+        cx.buffers.give(moved.map_err(|e| Refusal::call("open()", &self.target.path, e))?);
         match part.fd() {
             Some(fd) if cx.is_crowded(fd) => Err(Refusal::crowded()),
             _ => Ok(()),
@@ -225,7 +141,7 @@ impl Upload {
         if is_all {
             part.lend(|| cx.buffers.take());
         }
-        part.write(data).map_err(|e| Refusal::call("write()", &self.place.path, e))
+        part.write(data).map_err(|e| Refusal::call("write()", &self.target.path, e))
     }
 }
 

@@ -66,7 +66,8 @@ impl Refusal {
         Refusal::new(Status::PRECONDITION_FAILED, "a precondition of the request does not hold")
     }
 
-    /// Another process, or another request, is changing the version that the request names. A 503 says when to try again.
+    /// Another process, or another request, is changing the version that the request names. A 503 says when to try
+    /// again.
     pub fn busy() -> Refusal {
         Refusal::new(Status::SERVICE_UNAVAILABLE, "another process is changing the file")
     }

@@ -11,7 +11,7 @@ use super::state::{NamePolicy, Upload};
 use super::target_dir::{self, TargetDir};
 use super::target_path::{self, TargetKind};
 use super::temp_file::Part;
-use crate::config::settings::upload::{Store, Upload as Rules, VerifyDigest};
+use crate::config::settings::upload::{Store, UploadSettings, VerifyDigest};
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
 use crate::http::h1::head::Head;
@@ -79,10 +79,10 @@ pub fn admit(ex: &mut Exchange, cx: &mut Services, wish: &Wish<'_>) -> Result<Ad
     let rules = ex.here().settings.upload.clone();
     let policy = NamePolicy::of(&ex.request.head, ex.buf(), put, rules.on_duplicate);
     let has_name = wish.given.is_some() || wish.role == Role::Part;
-    let (mut place, named) = find(ex, cx, &rules, has_name)?;
-    let path = place.path.clone();
+    let (mut target, named) = find(ex, cx, &rules, has_name)?;
+    let path = target.path.clone();
     if !wish.below.is_empty() && named.is_none() {
-        place = place.below(wish.below, Names::of(ex))?;
+        target = target.below(wish.below, Names::of(ex))?;
     }
     let most = rules::largest(ex);
     if most > 0 && wish.length.is_some_and(|length| length > most) {
@@ -91,8 +91,8 @@ pub fn admit(ex: &mut Exchange, cx: &mut Services, wish: &Wish<'_>) -> Result<Ad
     if let (Some(length), Role::File | Role::OfParts) = (wish.length, wish.role) {
         rules::check_least(ex, length)?;
     }
-    rules::check_room(place.dir.as_fd(), rules.min_free, wish.length.unwrap_or(0))?;
-    let mut upload = Upload::new(ex, cx, rules, place, policy);
+    rules::check_room(target.dir.as_fd(), rules.min_free, wish.length.unwrap_or(0))?;
+    let mut upload = Upload::new(ex, cx, rules, target, policy);
     let given = named.as_deref().or(wish.given);
     let name = match wish.role {
         // The name is checked when the whole is made.
@@ -105,8 +105,8 @@ pub fn admit(ex: &mut Exchange, cx: &mut Services, wish: &Wish<'_>) -> Result<Ad
     if wish.role != Role::OfParts {
         upload.check_quota(ex, cx, Usage { bytes: wish.length.unwrap_or(0), files: 1 })?;
     }
-    let reach = file::reach(upload.place.dir.as_fd()).map_err(|e| Refusal::call("fstat()", &upload.place.path, e))?;
-    Ok(Admitted { name, path: path.to_vec(), dir: std::mem::take(&mut upload.place.uri), reach })
+    let reach = file::reach(upload.target.dir.as_fd()).map_err(|e| Refusal::call("fstat()", &upload.target.path, e))?;
+    Ok(Admitted { name, path: path.to_vec(), dir: std::mem::take(&mut upload.target.uri), reach })
 }
 
 /// Whether `more` bytes may still be added. `total`: the upload's size then, if it is not reserved yet.
@@ -118,10 +118,10 @@ pub fn admit_more(
     total: Option<u64>,
 ) -> Result<(), Refusal> {
     let rules = ex.here().settings.upload.clone();
-    let (place, _) = find(ex, cx, &rules, true)?;
-    rules::check_room(place.dir.as_fd(), rules.min_free, more)?;
+    let (target, _) = find(ex, cx, &rules, true)?;
+    rules::check_room(target.dir.as_fd(), rules.min_free, more)?;
     let policy = NamePolicy::plain(rules.on_duplicate);
-    let mut upload = Upload::new(ex, cx, rules, place, policy);
+    let mut upload = Upload::new(ex, cx, rules, target, policy);
     upload.resumed = Some(id);
     match total {
         Some(bytes) => upload.check_quota(ex, cx, Usage { bytes, files: 1 }),
@@ -182,18 +182,18 @@ pub struct Refused {
 pub fn store(ex: &mut Exchange, cx: &mut Services, finished: Finished<'_>) -> Result<Placed, Refused> {
     let later = |refusal| Refused { refusal, kept: true };
     let rules = ex.here().settings.upload.clone();
-    let (mut place, _) = find(ex, cx, &rules, true).map_err(later)?;
+    let (mut target, _) = find(ex, cx, &rules, true).map_err(later)?;
     if !finished.below.is_empty() {
-        place = place.below(finished.below, Names::of(ex)).map_err(later)?;
+        target = target.below(finished.below, Names::of(ex)).map_err(later)?;
     }
     let broken = || Refusal::new(Status::INTERNAL_SERVER_ERROR, "the upload's preconditions are lost");
     let conditions = Head::of_lines(finished.conditions).ok_or_else(|| later(broken()))?;
     let (head, buf) = (&conditions.0, &conditions.1[..]);
     let policy = NamePolicy::of(head, buf, ex.route.method == Method::Put, rules.on_duplicate);
     let mut part = Part::adopt(finished.home, finished.part, finished.name.to_vec(), rules.mode, cx.temp_names.left())
-        .map_err(|e| later(Refusal::call("open()", &place.path, e)))?;
+        .map_err(|e| later(Refusal::call("open()", &target.path, e)))?;
     part.durable = rules.sync;
-    let mut upload = Upload::new(ex, cx, rules, place, policy);
+    let mut upload = Upload::new(ex, cx, rules, target, policy);
     (upload.parts, upload.conditions, upload.resumed) = (vec![part], Some(Box::new(conditions)), Some(finished.id));
     // Today's rules, for the client that finishes it: a reload, or a length that was announced late, may have changed
     // them.
@@ -216,9 +216,9 @@ pub fn store(ex: &mut Exchange, cx: &mut Services, finished: Finished<'_>) -> Re
         Ok(mut stored) => match stored.pop() {
             Some(stored) => {
                 let changed = upload.directories().chain([finished.home]).cloned().collect();
-                let (files, dir) = (vec![stored.clone()], Some(upload.place.dir.clone()));
+                let (files, dir) = (vec![stored.clone()], Some(upload.target.dir.clone()));
                 ex.log.upload = Some(Box::new(UploadRecord { files, fields: finished.fields, dir }));
-                Ok(Placed { stored, dir: upload.place.uri.clone(), changed, upload })
+                Ok(Placed { stored, dir: upload.target.uri.clone(), changed, upload })
             }
             None => Err(later(Refusal::new(Status::INTERNAL_SERVER_ERROR, "nothing was stored"))),
         },
@@ -283,7 +283,7 @@ pub fn whole_digests(ex: &Exchange, promised: &[u8], ends: bool) -> Result<(Dige
 fn find(
     ex: &mut Exchange,
     cx: &mut Services,
-    rules: &Rules,
+    rules: &UploadSettings,
     named: bool,
 ) -> Result<(TargetDir, Option<Vec<u8>>), Refusal> {
     if rules.store == Store::Off {

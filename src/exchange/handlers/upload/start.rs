@@ -7,7 +7,7 @@ use super::state::{NamePolicy, Upload};
 use super::target_dir::TargetDir;
 use super::target_path::TargetKind;
 use super::{answer, digest, rate_limit, raw, rules, target_dir};
-use crate::config::settings::upload::{Duplicate, Store, Upload as Rules};
+use crate::config::settings::upload::{Duplicate, Store, UploadSettings};
 use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::handlers::methods;
 use crate::exchange::origin::{self, Sender};
@@ -66,14 +66,14 @@ fn prepare(ex: &mut Exchange, cx: &mut Services) -> Result<Box<Upload>, Refusal>
         (None, true) => TargetKind::File,
         (None, false) => TargetKind::Either { named: given.is_some() },
     };
-    let (place, named) = target_dir::find(ex, cx, &rules, wanted)?;
+    let (target, named) = target_dir::find(ex, cx, &rules, wanted)?;
     let length = match ex.request.head.framing {
         Framing::Length(length) => length,
         Framing::None | Framing::Chunked => 0,
     };
-    rules::check_room(place.dir.as_fd(), rules.min_free, length)?;
+    rules::check_room(target.dir.as_fd(), rules.min_free, length)?;
     let is_form = form.is_some();
-    let mut upload = assemble(ex, cx, rules, place, form, length)?;
+    let mut upload = assemble(ex, cx, rules, target, form, length)?;
     if is_form {
         // Apart from its files a form is small.
         upload.coming.bytes = length.saturating_sub(FORM);
@@ -96,7 +96,7 @@ fn prepare(ex: &mut Exchange, cx: &mut Services) -> Result<Box<Upload>, Refusal>
 }
 
 /// Whether this location accepts uploads from the page that sends this one.
-fn check_sender(ex: &Exchange, rules: &Rules) -> Result<(), Refusal> {
+fn check_sender(ex: &Exchange, rules: &UploadSettings) -> Result<(), Refusal> {
     if rules.store == Store::Off {
         return Err(Refusal::new(Status::FORBIDDEN, "uploads are off here"));
     }
@@ -117,8 +117,8 @@ fn check_sender(ex: &Exchange, rules: &Rules) -> Result<(), Refusal> {
 fn assemble(
     ex: &Exchange,
     cx: &Services,
-    rules: Rc<Rules>,
-    place: TargetDir,
+    rules: Rc<UploadSettings>,
+    target: TargetDir,
     form: Option<Box<Form>>,
     length: u64,
 ) -> Result<Box<Upload>, Refusal> {
@@ -136,11 +136,11 @@ fn assemble(
     if let Some(algorithm) = wanted.filter(|_| form.is_none()) {
         digests.hash(algorithm);
     }
-    let share = match (&place.area, rules.quota) {
+    let share = match (&target.area, rules.quota) {
         (Some(area), Some(limit)) => Some(QuotaShare::new(Claim::new(area.clone()), limit)),
         _ => None,
     };
-    let mut upload = Box::new(Upload::new(ex, cx, rules, place, policy));
+    let mut upload = Box::new(Upload::new(ex, cx, rules, target, policy));
     (upload.form, upload.parts, upload.hold) = (form, Vec::with_capacity(1), hold);
     (upload.digests, upload.wanted) = (digests, wanted);
     (upload.share, upload.coming) = (share, Usage { bytes: length, files: 1 });

@@ -8,8 +8,8 @@ use super::record::Stored;
 use super::refusal::Refusal;
 use super::rules;
 use super::target_dir::TargetDir;
-use super::temp_file::{ByPlace, Part};
-use crate::config::settings::upload::{Duplicate, Upload as Rules};
+use super::temp_file::{ByName, Part};
+use crate::config::settings::upload::{Duplicate, UploadSettings};
 use crate::exchange::Exchange;
 use crate::exchange::handlers::versions::{self, Versions};
 use crate::http::etag::ETag;
@@ -31,8 +31,8 @@ pub use super::temp_file::Which;
 
 /// An upload whose body is arriving.
 pub struct Upload {
-    pub(super) rules: Rc<Rules>,
-    pub(super) place: TargetDir,
+    pub(super) rules: Rc<UploadSettings>,
+    pub(super) target: TargetDir,
     /// The directories below it that names of files contain.
     pub(super) folders: Vec<Folder>,
     /// Where they are in it, by their paths.
@@ -65,7 +65,7 @@ pub struct Upload {
     /// What is known to come, and what it replaces.
     pub(super) coming: Usage,
     pub(super) freed: Usage,
-    /// The places of what it replaces.
+    /// The directories and names of what it replaces.
     pub(super) freed_at: HashSet<(Which, Vec<u8>)>,
     /// Most bytes of a file that is held in memory: it is written and named in one go when it is complete.
     pub(super) hold: usize,
@@ -77,12 +77,18 @@ pub struct Upload {
 
 impl Upload {
     /// One with no file yet, by the request's own rules.
-    pub fn new(ex: &Exchange, cx: &Services, rules: Rc<Rules>, place: TargetDir, policy: NamePolicy) -> Upload {
-        let made = Making::storing_in(&cx.uploading, place.dir.as_fd());
+    pub fn new(
+        ex: &Exchange,
+        cx: &Services,
+        rules: Rc<UploadSettings>,
+        target: TargetDir,
+        policy: NamePolicy,
+    ) -> Upload {
+        let made = Making::storing_in(&cx.uploading, target.dir.as_fd());
         Upload {
             most: rules::largest(ex),
             rules,
-            place,
+            target,
             folders: Vec::new(),
             folder_at: HashMap::new(),
             form: None,
@@ -120,12 +126,12 @@ impl Drop for Upload {
         let given = self.naming.given;
         if given > 0 {
             let parts = self.parts.get_mut(..given).unwrap_or_default();
-            commit::take_back(&self.place.dir, parts, &mut TempNames::default());
+            commit::take_back(&self.target.dir, parts, &mut TempNames::default());
         }
         self.naming.leave_quota();
         if let Some(left) = &self.left {
             self.parts.drain(..).for_each(|part| part.close_later(left));
-            self.folders.drain(..).for_each(|folder| left.close(folder.place.dir));
+            self.folders.drain(..).for_each(|folder| left.close(folder.target.dir));
         }
     }
 }
@@ -145,7 +151,7 @@ pub struct Naming {
     pub(super) lock: Option<Lock>,
     /// The versions that the request names, locked; Some from before the first name is given.
     pub(super) versions: Option<Versions>,
-    pub(super) numbers: ByPlace<u32>,
+    pub(super) numbers: ByName<u32>,
     /// Files that have their names, and their versions. The names are kept once all have theirs.
     pub(super) given: usize,
     pub(super) etags: Vec<ETag>,
@@ -156,8 +162,8 @@ pub struct Naming {
 pub struct Counted {
     pub(super) files: usize,
     pub(super) usage: (Usage, Usage),
-    /// The sizes of those that were counted, by their places.
-    pub(super) sizes: ByPlace<u64>,
+    /// The sizes of those that were counted, by their directories and names.
+    pub(super) sizes: ByName<u64>,
 }
 
 /// Names that are being taken back.
@@ -228,10 +234,10 @@ pub enum Writing {
 pub struct Folder {
     /// As its files name it, with a final slash.
     pub path: Rc<[u8]>,
-    pub place: TargetDir,
+    pub target: TargetDir,
 }
 
 /// The directory; a free function, so that the parts of an [`Upload`] can be changed meanwhile.
-pub fn place<'a>(own: &'a TargetDir, folders: &'a [Folder], which: Which) -> &'a TargetDir {
-    which.and_then(|at| folders.get(at)).map_or(own, |folder| &folder.place)
+pub fn target_of<'a>(own: &'a TargetDir, folders: &'a [Folder], which: Which) -> &'a TargetDir {
+    which.and_then(|at| folders.get(at)).map_or(own, |folder| &folder.target)
 }

@@ -7,7 +7,7 @@
 use super::name::{Manner, Names};
 use super::refusal::Refusal;
 use super::target_path::{self, NUL, TargetKind, TargetPath, c_path};
-use crate::config::settings::upload::{NameRule, Store, Upload as Rules};
+use crate::config::settings::upload::{NameRule, Store, UploadSettings};
 use crate::config::value::Mode;
 use crate::exchange::Exchange;
 use crate::exchange::handlers::symlinks;
@@ -51,7 +51,7 @@ pub struct TargetDir {
 pub fn find(
     ex: &mut Exchange,
     cx: &mut Services,
-    rules: &Rules,
+    rules: &UploadSettings,
     wanted: TargetKind,
 ) -> Result<(TargetDir, Option<Vec<u8>>), Refusal> {
     let (split, base) = target_path::find(wanted, ex, cx, rules)?;
@@ -61,13 +61,13 @@ pub fn find(
     check_path(rest, split.path.get(split.area..).unwrap_or_default(), names)?;
     check_hidden(ex, cx, &split.path, &split.path[..split.trusted])?;
     let base = base.map_or_else(|| open_base(&split, rules, cx), Ok)?;
-    cx.stored_places.used(&split.path);
-    cx.hidden_places.used(&split.path);
+    cx.store_dirs.used(&split.path);
+    cx.hidden_dirs.used(&split.path);
     let resolve = symlinks::beneath(&ex.here().settings.files.symlinks);
     let counted = rules.quota.map(|_| quota_area(&base, &split, resolve, names, cx));
     let (area, whole) = (counted.transpose()?, Rc::<[u8]>::from(&split.path[..]));
     let trusted = &split.path[..split.trusted];
-    let place = |way: &[u8], (dir, missing): (Rc<OwnedFd>, Vec<CString>), uri: Vec<u8>| TargetDir {
+    let target = |way: &[u8], (dir, missing): (Rc<OwnedFd>, Vec<CString>), uri: Vec<u8>| TargetDir {
         dir,
         missing,
         resolve,
@@ -86,24 +86,24 @@ pub fn find(
     if name.is_empty() {
         return match wanted {
             TargetKind::File => Err(Refusal::new(Status::CONFLICT, "the URI names a directory")),
-            _ => Ok((place(rest, open(rest)?, as_directory(uri)), None)),
+            _ => Ok((target(rest, open(rest)?, as_directory(uri)), None)),
         };
     }
     refuse_nul(rest)?;
     if wanted == TargetKind::Directory {
         return match file::open_beneath(base.as_fd(), &c_path(rest)?, O_PATH | O_DIRECTORY, 0, resolve) {
-            Ok(dir) => Ok((place(rest, (Rc::new(dir), Vec::new()), as_directory(uri)), None)),
-            Err(Errno::ENOENT | Errno::ENOTDIR) => Ok((place(parent, open(parent)?, parent_of(uri)), None)),
+            Ok(dir) => Ok((target(rest, (Rc::new(dir), Vec::new()), as_directory(uri)), None)),
+            Err(Errno::ENOENT | Errno::ENOTDIR) => Ok((target(parent, open(parent)?, parent_of(uri)), None)),
             Err(e) => Err(Refusal::call("openat2()", &split.path, e)),
         };
     }
-    let mut found = place(parent, open(parent)?, parent_of(uri));
+    let mut found = target(parent, open(parent)?, parent_of(uri));
     if found.look(name, cx)?.is_none_or(|stat| stat.kind != FileKind::Dir) {
         return Ok((found, Some(name.to_vec())));
     }
     // A body without a name of its own gets one in the directory, but only if the client names the directory.
     match wanted {
-        TargetKind::Either { named } if named || is_own(ex) => Ok((place(rest, open(rest)?, as_directory(uri)), None)),
+        TargetKind::Either { named } if named || is_own(ex) => Ok((target(rest, open(rest)?, as_directory(uri)), None)),
         TargetKind::Either { .. } => Err(Refusal::add_slash()),
         _ => Err(Refusal::new(Status::CONFLICT, "a directory has that name")),
     }
@@ -167,7 +167,7 @@ fn quota_area(
 }
 
 /// The quota area of the request's URI, which exists, and its path.
-pub fn area_of(ex: &mut Exchange, cx: &mut Services, rules: &Rules) -> Result<(Rc<Area>, Vec<u8>), Refusal> {
+pub fn area_of(ex: &mut Exchange, cx: &mut Services, rules: &UploadSettings) -> Result<(Rc<Area>, Vec<u8>), Refusal> {
     let path = target_path::split(ex, cx, rules)
         .map(|(split, _)| split.path.get(..split.area).unwrap_or_default().to_vec())?;
     let failed = |call, e| Refusal::call(call, &path, e);
@@ -176,7 +176,7 @@ pub fn area_of(ex: &mut Exchange, cx: &mut Services, rules: &Rules) -> Result<(R
     Ok((area, path))
 }
 
-fn open_base(split: &TargetPath, rules: &Rules, cx: &mut Services) -> Result<Rc<OwnedFd>, Refusal> {
+fn open_base(split: &TargetPath, rules: &UploadSettings, cx: &mut Services) -> Result<Rc<OwnedFd>, Refusal> {
     let base = c_path(&split.path[..split.trusted])?;
     match cx.directories.open(&base, &cx.now) {
         // The configuration names the store, so it may be made.
@@ -333,8 +333,8 @@ impl TargetDir {
         !self.missing.is_empty()
     }
 
-    /// Makes missing directories until `is_over`; once none is missing, `dir` is the one to store in. Those that were made are
-    /// added to `made`.
+    /// Makes missing directories until `is_over`; once none is missing, `dir` is the one to store in. Those that were
+    /// made are added to `made`.
     ///
     /// # Errors
     /// [`Refusal::later`] where time was up before the last.
@@ -396,21 +396,22 @@ mod tests {
         let now = Clock::read();
         let at = DirPath::new(&file::path_of(base.as_fd()).expect("a path"), b"new/inner/", &now);
         let whole = path.clone();
-        let mut place = TargetDir { dir, missing, resolve, uri, path, whole, area_ends: 0, at, area: None, seen: None };
+        let mut target =
+            TargetDir { dir, missing, resolve, uri, path, whole, area_ends: 0, at, area: None, seen: None };
         let mut later = Clock::read();
         later.arrival = now.arrival + 1;
-        assert_eq!(place.is_at_its_path(&later), Ok(true), "the deepest that exists");
-        assert_eq!(place.stat(b"x"), Ok(None));
+        assert_eq!(target.is_at_its_path(&later), Ok(true), "the deepest that exists");
+        assert_eq!(target.stat(b"x"), Ok(None));
         let mut made = Making::default();
         // Time is up after each.
-        assert!(place.make(0o600, &mut made, || true).is_err_and(|refusal| refusal.later));
+        assert!(target.make(0o600, &mut made, || true).is_err_and(|refusal| refusal.later));
         assert!(scratch.exists("new") && !scratch.exists("new/inner"));
-        place.make(0o600, &mut made, || true).expect("made");
+        target.make(0o600, &mut made, || true).expect("made");
         assert!(scratch.exists("new/inner"));
         std::fs::rename(scratch.path.join("new"), scratch.path.join("moved")).expect("renamed");
-        assert_eq!(place.is_at_its_path(&now), Ok(false));
+        assert_eq!(target.is_at_its_path(&now), Ok(false));
         std::fs::rename(scratch.path.join("moved"), scratch.path.join("new")).expect("renamed");
-        assert_eq!(place.is_at_its_path(&now), Ok(true), "all of it is there by now");
+        assert_eq!(target.is_at_its_path(&now), Ok(true), "all of it is there by now");
         made.unmake();
         assert!(!scratch.exists("new"));
     }

@@ -4,7 +4,7 @@
 
 use super::refusal::Refusal;
 use crate::config::model::LocationKind;
-use crate::config::settings::upload::{Store, Upload as Rules};
+use crate::config::settings::upload::{Store, UploadSettings};
 use crate::config::template::Template;
 use crate::exchange::mapping::literal;
 use crate::exchange::paths::{self, Mapped};
@@ -40,7 +40,7 @@ pub struct TargetPath {
 pub fn split(
     ex: &mut Exchange,
     cx: &mut Services,
-    rules: &Rules,
+    rules: &UploadSettings,
 ) -> Result<(TargetPath, Option<Rc<OwnedFd>>), Refusal> {
     let config = ex.config.clone();
     let location = config.location(ex.route.location);
@@ -113,7 +113,7 @@ pub fn find(
     wanted: TargetKind,
     ex: &mut Exchange,
     cx: &mut Services,
-    rules: &Rules,
+    rules: &UploadSettings,
 ) -> Result<(TargetPath, Option<Rc<OwnedFd>>), Refusal> {
     let (mut split, base) = split(ex, cx, rules)?;
     if wanted == TargetKind::File
@@ -132,7 +132,7 @@ pub fn trusted(template: &Template, path: &[u8]) -> usize {
 }
 
 /// The path of the request's URI here, whether or not it exists.
-pub fn path(ex: &mut Exchange, cx: &mut Services, rules: &Rules) -> Result<Vec<u8>, Refusal> {
+pub fn path(ex: &mut Exchange, cx: &mut Services, rules: &UploadSettings) -> Result<Vec<u8>, Refusal> {
     Ok(split(ex, cx, rules)?.0.path)
 }
 

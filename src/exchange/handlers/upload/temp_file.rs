@@ -19,7 +19,7 @@ const AGAIN: u64 = 4 << 20;
 /// Which of an upload's directories: the request's own, or the folder of this index.
 pub type Which = Option<usize>;
 /// What is known of files by their directories and names.
-pub type ByPlace<T> = HashMap<(Which, Vec<u8>), T>;
+pub type ByName<T> = HashMap<(Which, Vec<u8>), T>;
 
 pub struct Part {
     content: Content,
@@ -171,8 +171,8 @@ impl Part {
         };
         let fd = match nameless {
             Ok(fd) => fd,
-            // The file system cannot (NFS, vfat, some of FUSE's), whatever it says of it, or the kernel does not know the
-            // flag. What else is wrong is wrong with a name as well.
+            // The file system cannot (NFS, vfat, some of FUSE's), whatever it says of it, or the kernel does not know
+            // the flag. What else is wrong is wrong with a name as well.
             Err(_) => {
                 let name = temp_names.hidden(dir);
                 let flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW;
@@ -188,8 +188,8 @@ impl Part {
         Ok(bytes)
     }
 
-    /// What arrives is held in this buffer, if it is held and nothing has arrived: to allocate one for each small file, and
-    /// to free it, took a fortieth of what an upload costs outside of the kernel.
+    /// What arrives is held in this buffer, if it is held and nothing has arrived: to allocate one for each small file,
+    /// and to free it, took a fortieth of what an upload costs outside of the kernel.
     pub fn lend(&mut self, buffer: impl FnOnce() -> Vec<u8>) {
         if let Content::Held(held) = &mut self.content
             && held.capacity() == 0

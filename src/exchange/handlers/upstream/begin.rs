@@ -1,9 +1,9 @@
 //! How a request to an upstream begins, for all protocols.
 
-use super::find::Target;
-use super::proxy::{Body, Framed, Phase, Proxy, Reading};
+use super::find::PassTarget;
 use super::request_body::{is_here, is_spent, needs_length};
 use super::settings::settings;
+use super::state::{BodyFraming, Reading, RequestBody, UpstreamPhase, UpstreamRequest};
 use crate::config::settings::proxy_pass::Protocol;
 use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::{Exchange, Rx, body};
@@ -14,21 +14,26 @@ use crate::services::Services;
 use crate::services::upstream_balance::Tried;
 
 /// The initial state of a request, for any kind of upstream.
-pub(super) fn assemble(ex: &mut Exchange, cx: &mut Services, protocol: Protocol, target: Target) -> Begun<Proxy> {
-    let Target { upstream, pending, place, is_secure: _ } = target;
+pub(super) fn assemble(
+    ex: &mut Exchange,
+    cx: &mut Services,
+    protocol: Protocol,
+    target: PassTarget,
+) -> Begun<UpstreamRequest> {
+    let PassTarget { upstream, pending, target, is_secure: _ } = target;
     ex.log.upstream.get_or_insert_default().protocol = protocol;
     let gathers = begin_body(ex, protocol)?;
-    let mut proxy = Proxy {
+    let mut request = UpstreamRequest {
         phase: match (gathers, &pending) {
-            (true, _) => Phase::Gather,
-            (false, Some(_)) => Phase::Resolve,
-            (false, None) => Phase::Pick,
+            (true, _) => UpstreamPhase::Gather,
+            (false, Some(_)) => UpstreamPhase::Resolve,
+            (false, None) => UpstreamPhase::Pick,
         },
         tls: None,
         pending,
         protocol,
         script: None,
-        place: ex.log.spare.share_place(place),
+        target: ex.log.spare.share_target(target),
         upstream: upstream.clone(),
         tried: Tried::default(),
         tries: 0,
@@ -39,8 +44,8 @@ pub(super) fn assemble(ex: &mut Exchange, cx: &mut Services, protocol: Protocol,
         out: ex.log.spare.take_request(),
         sent: 0,
         file_at: 0,
-        body: Body::Whole,
-        framed: Framed::Plain,
+        body: RequestBody::Whole,
+        framing: BodyFraming::Plain,
         replay: true,
         request_sent: false,
         write_closed: false,
@@ -61,8 +66,8 @@ pub(super) fn assemble(ex: &mut Exchange, cx: &mut Services, protocol: Protocol,
         upstream_by: cx.now.ms + ex.here().settings.names.timeout.0 + 1000,
         client_by: cx.now.ms + ex.here().settings.client.body_timeout.0,
     };
-    proxy.set_group(ex, upstream);
-    Ok(Box::new(proxy))
+    request.set_group(ex, upstream);
+    Ok(Box::new(request))
 }
 
 /// Decides what happens to the request body. Returns whether all of it is buffered before a server is picked.
@@ -87,8 +92,8 @@ fn begin_body(ex: &mut Exchange, protocol: Protocol) -> Result<bool, Flow> {
     let gathers = ex.rx == Rx::Body && (buffers || is_here(ex));
     if gathers {
         let body = match buffers {
-            true => body::Body::new(&ex.request.head, &ex.here().settings),
-            false => body::Body::in_memory(),
+            true => body::BufferedBody::new(&ex.request.head, &ex.here().settings),
+            false => body::BufferedBody::in_memory(),
         };
         ex.log.upstream.get_or_insert_default().body = Some(body);
     }

@@ -4,14 +4,14 @@
 //! own environment, a program gets only PATH.
 
 use super::begin::assemble;
-use super::find::Target;
+use super::find::PassTarget;
 use super::header_params::client_lines;
-use super::proxy::{Body, Proxy, Script};
 use super::record::RequestTarget;
 use super::settings::settings;
+use super::state::{RequestBody, Script, UpstreamRequest};
 use super::stored::{self, Links};
 use crate::config::addr::PeerAddr;
-use crate::config::model::{Content, Level, LocationKind};
+use crate::config::model::{ContentHandler, Level, LocationKind};
 use crate::config::settings::cgi::Interpreter;
 use crate::config::settings::proxy_pass::Protocol;
 use crate::config::settings::upstream::Upstream;
@@ -44,9 +44,9 @@ pub fn is_program(ex: &Exchange) -> bool {
     let here = ex.here();
     let extensions = &here.settings.cgi.extensions;
     match here.content {
-        Content::Cgi => true,
+        ContentHandler::Cgi => true,
         // Most locations have none: their URIs are not searched.
-        Content::Files => !extensions.is_empty() && by_extension(&ex.route.uri, extensions).next().is_some(),
+        ContentHandler::Files => !extensions.is_empty() && by_extension(&ex.route.uri, extensions).next().is_some(),
         _ => false,
     }
 }
@@ -67,7 +67,7 @@ fn by_extension<'e>(
 /// Where the name of the program may end, in the order in which files are looked for.
 fn ends(ex: &Exchange) -> Vec<(usize, Interpreter)> {
     let uri = &ex.route.uri;
-    if ex.here().content == Content::Files {
+    if ex.here().content == ContentHandler::Files {
         let found = by_extension(uri, &ex.here().settings.cgi.extensions);
         return found.take(DEPTH).map(|(end, interpreter)| (end, interpreter.clone())).collect();
     }
@@ -76,7 +76,7 @@ fn ends(ex: &Exchange) -> Vec<(usize, Interpreter)> {
 }
 
 /// The content phase of a CGI program.
-pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<Proxy> {
+pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<UpstreamRequest> {
     let script = find(ex, cx).map_err(Flow::Status)?;
     // Checked before the body is read, to no avail otherwise.
     has_place(ex, cx)?;
@@ -85,10 +85,10 @@ pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<Proxy> {
     let mut upstream = Upstream::of(&name, PeerAddr::Unix(PathBuf::new()));
     upstream.peers[0].name = name.into();
     let place = RequestTarget::default();
-    let target = Target { upstream: Rc::new(upstream), pending: None, place, is_secure: false };
-    let mut proxy = assemble(ex, cx, Protocol::Cgi, target)?;
-    proxy.script = Some(script);
-    Ok(proxy)
+    let target = PassTarget { upstream: Rc::new(upstream), pending: None, target: place, is_secure: false };
+    let mut request = assemble(ex, cx, Protocol::Cgi, target)?;
+    request.script = Some(script);
+    Ok(request)
 }
 
 /// Checks whether another program may be started.
@@ -103,7 +103,7 @@ fn has_place(ex: &Exchange, cx: &mut Services) -> Result<(), Flow> {
 
 fn find(ex: &mut Exchange, cx: &mut Services) -> Result<Script, Status> {
     let uri = ex.route.uri.clone();
-    let is_by_extension = ex.here().content == Content::Files;
+    let is_by_extension = ex.here().content == ContentHandler::Files;
     for (end, interpreter) in ends(ex) {
         let Mapped::Path { root } = paths::map_uri(ex, cx, uri.get(..end).unwrap_or_default()) else { break };
         let path = ex.route.path.clone();
@@ -130,10 +130,10 @@ fn find(ex: &mut Exchange, cx: &mut Services) -> Result<Script, Status> {
     Err(Status::NOT_FOUND)
 }
 
-/// Whether a program may be asked for with something behind its name: its own name must lead to the location of the URI,
-/// whatever `if`, rewrite or named location the request passed since. So `location ~ \.py$` makes no program of a picture
-/// by `/picture.jpg/x.py`, and a program is not run past the password of its own location. A name that the configuration
-/// spells out is meant.
+/// Whether a program may be asked for with something behind its name: its own name must lead to the location of the
+/// URI, whatever `if`, rewrite or named location the request passed since. So `location ~ \.py$` makes no program of a
+/// picture by `/picture.jpg/x.py`, and a program is not run past the password of its own location. A name that the
+/// configuration spells out is meant.
 fn location_matches_script(ex: &mut Exchange, cx: &mut Services, name: &[u8], path_info: &[u8]) -> bool {
     let config = ex.config.clone();
     let way = &ex.route.way;
@@ -149,12 +149,12 @@ fn location_matches_script(ex: &mut Exchange, cx: &mut Services, name: &[u8], pa
     leads_home && !(way.is_named && is_file_at_home(ex, cx, &own))
 }
 
-/// The location that led on to a named one answers that URI with a file, and does not run it. Where captures or variables
-/// say which file that is, it counts as one.
+/// The location that led on to a named one answers that URI with a file, and does not run it. Where captures or
+/// variables say which file that is, it counts as one.
 fn is_file_at_home(ex: &mut Exchange, cx: &mut Services, uri: &[u8]) -> bool {
     let home = ex.config.location(ex.route.way.home);
     let runs_it = || by_extension(uri, &home.settings.cgi.extensions).any(|(end, _)| end == uri.len());
-    if home.content != Content::Files || runs_it() {
+    if home.content != ContentHandler::Files || runs_it() {
         return false;
     }
     if home.settings.files.alias == Some(u32::MAX) || home.settings.files.root.constant().is_none() {
@@ -250,7 +250,7 @@ fn check_script(
     Err(Status::FORBIDDEN)
 }
 
-impl Proxy {
+impl UpstreamRequest {
     /// Whether a program responds instead of a server.
     pub fn is_program(&self) -> bool {
         self.script.is_some()
@@ -263,7 +263,7 @@ impl Proxy {
         self.began_at(ex, cx);
         self.asked.dialect = crate::http::h1::response::Dialect::Cgi { status_line: true };
         self.asked.head = ex.route.method == crate::http::method::Method::Head;
-        self.body = Body::Whole;
+        self.body = RequestBody::Whole;
         let outcome = self.run(ex, cx, &script);
         self.script = Some(script);
         outcome.map_err(|(call, e)| {

@@ -76,7 +76,7 @@ fn flags(ex: &mut Exchange, cx: &mut Services, cookie: &[u8]) -> Option<Flags> {
                 true
             }
             Err(failed) => {
-                ex.undecided(cx, &failed);
+                ex.pattern_gave_up(cx, &failed);
                 false
             }
         },

@@ -1,8 +1,8 @@
 //! What can go wrong with a server, how it is logged, and whether another server is tried.
 
-use super::proxy::{Phase, Proxy, Reading};
 use super::request;
 use super::settings::settings;
+use super::state::{Reading, UpstreamPhase, UpstreamRequest};
 use crate::config::model::Level;
 use crate::config::settings::proxy::NextUpstream;
 use crate::exchange::flow::Flow;
@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 
 /// What went wrong with a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum UpstreamFault {
     Error,
     Timeout,
     InvalidHeader,
@@ -26,11 +26,11 @@ pub enum Fault {
     Status(u16),
 }
 
-impl Fault {
+impl UpstreamFault {
     /// How the server's statistics count it.
-    pub fn end(self) -> Outcome {
+    pub fn outcome(self) -> Outcome {
         match self {
-            Fault::NoLive | Fault::Status(403 | 404) => Outcome::Neutral,
+            UpstreamFault::NoLive | UpstreamFault::Status(403 | 404) => Outcome::Neutral,
             _ => Outcome::Failed,
         }
     }
@@ -61,7 +61,7 @@ const DOWN: [Errno; 7] = [
     Errno::EHOSTUNREACH,
 ];
 
-impl Proxy {
+impl UpstreamRequest {
     /// A system call failed while communicating with the server.
     pub fn broken(&mut self, ex: &mut Exchange, cx: &mut Services, call: &str, errno: Errno) {
         let doing = self.doing(ex);
@@ -99,25 +99,31 @@ impl Proxy {
     /// The current activity in the words of nginx's log lines ("connecting to upstream").
     pub(super) fn doing(&self, ex: &Exchange) -> &'static str {
         match self.phase {
-            Phase::Gather => "reading client request body",
-            Phase::Resolve | Phase::Pick | Phase::Connect => "connecting to upstream",
-            Phase::Handshake => "SSL handshaking to upstream",
-            Phase::Tunnel => "proxying upgraded connection",
-            Phase::Talk if !self.reads_head() => "reading upstream",
-            Phase::Talk if !self.is_sent(ex) => "sending request to upstream",
-            Phase::Talk => "reading response header from upstream",
+            UpstreamPhase::Gather => "reading client request body",
+            UpstreamPhase::Resolve | UpstreamPhase::Pick | UpstreamPhase::Connect => "connecting to upstream",
+            UpstreamPhase::Handshake => "SSL handshaking to upstream",
+            UpstreamPhase::Tunnel => "proxying upgraded connection",
+            UpstreamPhase::SendReceive if !self.reads_head() => "reading upstream",
+            UpstreamPhase::SendReceive if !self.is_sent(ex) => "sending request to upstream",
+            UpstreamPhase::SendReceive => "reading response header from upstream",
         }
     }
 
     /// Gives up on the current server. None: pick another one. Some: the exchange's next step; the handler is done.
     /// Must not be called once anything was sent to the client.
-    pub fn failed(&mut self, ex: &mut Exchange, cx: &mut Services, fault: Fault, standing: PeerState) -> Option<Flow> {
+    pub fn failed(
+        &mut self,
+        ex: &mut Exchange,
+        cx: &mut Services,
+        fault: UpstreamFault,
+        standing: PeerState,
+    ) -> Option<Flow> {
         let settings = settings(ex).clone();
         let (status, kind) = match fault {
-            Fault::Error | Fault::NoLive => (Status::BAD_GATEWAY, NextUpstream::ERROR),
-            Fault::InvalidHeader => (Status::BAD_GATEWAY, NextUpstream::INVALID_HEADER),
-            Fault::Timeout => (Status::GATEWAY_TIMEOUT, NextUpstream::TIMEOUT),
-            Fault::Status(code) => (Status(code), next_of(code).unwrap_or(NextUpstream::ERROR)),
+            UpstreamFault::Error | UpstreamFault::NoLive => (Status::BAD_GATEWAY, NextUpstream::ERROR),
+            UpstreamFault::InvalidHeader => (Status::BAD_GATEWAY, NextUpstream::INVALID_HEADER),
+            UpstreamFault::Timeout => (Status::GATEWAY_TIMEOUT, NextUpstream::TIMEOUT),
+            UpstreamFault::Status(code) => (Status(code), next_of(code).unwrap_or(NextUpstream::ERROR)),
         };
         if standing == PeerState::Disabled {
             let doing = self.doing(ex);
@@ -142,7 +148,8 @@ impl Proxy {
         }
         let late = settings.next_timeout.0 > 0 && cx.now.ms.saturating_sub(self.began) >= settings.next_timeout.0;
         let lost = self.request_sent && !self.replay;
-        if fault == Fault::NoLive || self.tries == 0 || !settings.next.has(NextUpstream(wanted)) || lost || late {
+        if fault == UpstreamFault::NoLive || self.tries == 0 || !settings.next.has(NextUpstream(wanted)) || lost || late
+        {
             return Some(Flow::Status(status));
         }
         // Unless the next response sets them, they are unset (nginx).
@@ -150,7 +157,7 @@ impl Proxy {
             record.head = None;
             record.trailers.clear();
         }
-        self.phase = Phase::Pick;
+        self.phase = UpstreamPhase::Pick;
         self.rewind();
         self.request_sent = false;
         self.write_closed = false;
@@ -162,8 +169,8 @@ impl Proxy {
     }
 
     /// Whether a kept-alive connection was closed before the response began.
-    pub fn is_stale(&self, fault: Fault) -> bool {
-        self.reused && fault == Fault::Error && self.reads_head() && self.input.is_empty()
+    pub fn is_stale(&self, fault: UpstreamFault) -> bool {
+        self.reused && fault == UpstreamFault::Error && self.reads_head() && self.input.is_empty()
     }
 
     /// Whether the request may be sent again if a kept-alive connection turns out to be closed.

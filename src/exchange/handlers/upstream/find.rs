@@ -1,9 +1,9 @@
 //! Where a request is passed: to the group of the location's pass directive, or to the one its variables name. A host
 //! that is not a group is resolved by the location's resolver.
 
-use super::proxy::{Pending, Phase, Proxy};
 use super::record::{RequestTarget, UpstreamRecord};
 use super::request;
+use super::state::{Pending, UpstreamPhase, UpstreamRequest};
 use crate::config::addr::PeerAddr;
 use crate::config::model::Level;
 use crate::config::settings::proxy_pass::{Pass, Protocol, To};
@@ -13,16 +13,16 @@ use crate::exchange::flow::Flow;
 use crate::exchange::{Exchange, variables};
 use crate::http::status::Status;
 use crate::services::Services;
-use crate::services::resolver::{Answer, Outcome, Question, Records, Submitted, Want};
+use crate::services::resolver::{Answer, LookupResult, Question, Records, Submitted, Want};
 use crate::services::upstream_names::of_addresses;
 use std::net::Ipv4Addr;
 use std::rc::Rc;
 
-pub(super) struct Target {
+pub(super) struct PassTarget {
     /// Has no peers while `pending` is set.
     pub upstream: Rc<Upstream>,
     pub pending: Option<Pending>,
-    pub place: RequestTarget,
+    pub target: RequestTarget,
     /// Connections to the server are TLS.
     pub is_secure: bool,
 }
@@ -33,7 +33,7 @@ pub(super) fn find(
     cx: &mut Services,
     pass: &Pass,
     record: &mut UpstreamRecord,
-) -> Result<Target, Status> {
+) -> Result<PassTarget, Status> {
     let (found, host, port, made): (_, Rc<[u8]>, Rc<[u8]>, _);
     let text;
     let mut is_secure = pass.is_secure;
@@ -49,11 +49,11 @@ pub(super) fn find(
                 let rest = shown.split_once("://").filter(|_| why != "invalid URL prefix").map(|(_, rest)| rest);
                 let (of, shown) = rest.map_or(("", &shown[..]), |rest| ("upstream ", rest));
                 ex.report(cx, Level::Error, format_args!("{why} in {of}\"{shown}\""));
-                note_place(record, pass, (Rc::default(), Rc::default()));
+                note_host_and_port(record, pass, (Rc::default(), Rc::default()));
                 Status::INTERNAL_SERVER_ERROR
             })?;
             (host, port) = (Rc::from(url.header.as_bytes()), url.port_text());
-            note_place(record, pass, (host.clone(), port.clone()));
+            note_host_and_port(record, pass, (host.clone(), port.clone()));
             is_secure = url.is_secure;
             found = match known(ex, cx, &url) {
                 Some(upstream) => (upstream, None),
@@ -63,12 +63,12 @@ pub(super) fn find(
         }
     }
     let uri = if pass.protocol.is_http() { request::target(ex, pass, made) } else { Vec::new() };
-    note_place(record, pass, (host.clone(), port));
-    Ok(Target { upstream: found.0, pending: found.1, place: RequestTarget { host, uri }, is_secure })
+    note_host_and_port(record, pass, (host.clone(), port));
+    Ok(PassTarget { upstream: found.0, pending: found.1, target: RequestTarget { host, uri }, is_secure })
 }
 
 /// Sets `$proxy_host` and `$proxy_port`, which are only set by proxy_pass (nginx).
-fn note_place(record: &mut UpstreamRecord, pass: &Pass, (host, port): (Rc<[u8]>, Rc<[u8]>)) {
+fn note_host_and_port(record: &mut UpstreamRecord, pass: &Pass, (host, port): (Rc<[u8]>, Rc<[u8]>)) {
     let is_http = pass.protocol.is_http();
     (record.host, record.port) = (is_http.then_some(host), is_http.then_some(port));
 }
@@ -117,7 +117,13 @@ fn look_up(ex: &mut Exchange, cx: &mut Services, url: &Url<'_>, protocol: Protoc
     }
 }
 
-fn made(ex: &mut Exchange, cx: &mut Services, host: &str, port: u16, outcome: Outcome) -> Result<Rc<Upstream>, Status> {
+fn made(
+    ex: &mut Exchange,
+    cx: &mut Services,
+    host: &str,
+    port: u16,
+    outcome: LookupResult,
+) -> Result<Rc<Upstream>, Status> {
     match outcome {
         Ok(Answer { found: Records::Addresses(ips), .. }) => Ok(Rc::new(of_addresses(host, &ips, port))),
         Ok(_) => Err(Status::BAD_GATEWAY),
@@ -128,8 +134,8 @@ fn made(ex: &mut Exchange, cx: &mut Services, host: &str, port: u16, outcome: Ou
     }
 }
 
-impl Proxy {
-    /// Phase Resolve: whether the host's addresses are known now. Err: the lookup failed.
+impl UpstreamRequest {
+    /// [`UpstreamPhase::Resolve`]: whether the host's addresses are known now. Err: the lookup failed.
     pub fn resolved(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<bool, Flow> {
         let Some(pending) = &self.pending else { return Ok(true) };
         let Some(outcome) = cx.resolver.take(pending.ticket) else { return Ok(false) };
@@ -137,7 +143,7 @@ impl Proxy {
         self.pending = None;
         let upstream = made(ex, cx, &host, port, outcome).map_err(Flow::Status)?;
         self.set_group(ex, upstream);
-        self.phase = Phase::Pick;
+        self.phase = UpstreamPhase::Pick;
         Ok(true)
     }
 }

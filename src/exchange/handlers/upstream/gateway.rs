@@ -4,9 +4,9 @@
 use super::executed::Programs;
 use super::header_params::{HEADER, client_lines};
 use super::http1;
-use super::proxy::{Body, Framed, Proxy};
 use super::request_body::{is_spent, passes_body};
 use super::settings::settings;
+use super::state::{BodyFraming, RequestBody, UpstreamRequest};
 use super::stored::{self, Links};
 use crate::config::model::Level;
 use crate::config::settings::gateway::Gateway;
@@ -20,10 +20,10 @@ use crate::http::{fastcgi, host, scgi};
 use crate::services::Services;
 use crate::util::decimal;
 
-/// Writes the request into `proxy.out`, with the part of its body that has arrived.
-pub fn compose(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services) -> Result<(), Status> {
+/// Writes the request into `request.out`, with the part of its body that has arrived.
+pub fn compose(request: &mut UpstreamRequest, ex: &mut Exchange, cx: &mut Services) -> Result<(), Status> {
     let settings = settings(ex).clone();
-    let (protocol, gateway) = (proxy.protocol, &settings.gateway);
+    let (protocol, gateway) = (request.protocol, &settings.gateway);
     let caches = settings.cache.takes(ex.route.method);
     let mut params = Params { protocol, pairs: ex.log.spare.take_pairs(), fits: true };
     configured(ex, cx, gateway, &mut params)?;
@@ -33,21 +33,21 @@ pub fn compose(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services) -> Resul
     let Params { pairs, mut fits, .. } = params;
     let gathered = ex.log.upstream.as_ref().and_then(|record| record.body.as_ref());
     let length = gathered.map(|body| body.len());
-    proxy.framed = if protocol == Protocol::FastCgi { Framed::Stdin } else { Framed::Plain };
-    proxy.body = match gathered {
-        _ if !passes_body(ex) => Body::Whole,
+    request.framing = if protocol == Protocol::FastCgi { BodyFraming::Stdin } else { BodyFraming::Plain };
+    request.body = match gathered {
+        _ if !passes_body(ex) => RequestBody::Whole,
         // A subrequest has no body of its own.
-        None if ex.sub.is_some() => Body::Whole,
+        None if ex.subrequest.is_some() => RequestBody::Whole,
         // For an empty file, no last piece would trigger the end of the body.
-        Some(body) if body.file().is_some() && !body.is_empty() => Body::File,
-        Some(_) => Body::Whole,
-        None => Body::Streamed,
+        Some(body) if body.file().is_some() && !body.is_empty() => RequestBody::File,
+        Some(_) => RequestBody::Whole,
+        None => RequestBody::Streamed,
     };
     let length = length.or(match ex.request.head.framing {
-        Framing::Length(length) if ex.sub.is_none() && !is_spent(ex) => Some(length),
+        Framing::Length(length) if ex.subrequest.is_none() && !is_spent(ex) => Some(length),
         _ => None,
     });
-    let mut out = std::mem::take(&mut proxy.out);
+    let mut out = std::mem::take(&mut request.out);
     out.reserve(pairs.len() + 64);
     match protocol {
         Protocol::Uwsgi => {
@@ -66,12 +66,12 @@ pub fn compose(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services) -> Resul
         return Err(Status::INTERNAL_SERVER_ERROR);
     }
     ex.log.spare.keep_pairs(pairs);
-    proxy.out = out;
-    proxy.sent = 0;
-    if proxy.body == Body::Whole {
+    request.out = out;
+    request.sent = 0;
+    if request.body == RequestBody::Whole {
         let body = gathered.and_then(|body| body.bytes()).filter(|_| settings.pass_request_body);
-        proxy.push(body.unwrap_or_default());
-        proxy.push_end();
+        request.push(body.unwrap_or_default());
+        request.push_end();
     }
     Ok(())
 }

@@ -3,11 +3,11 @@
 //! Invariant: the framing of the passed request is decided only here; Content-Length and Transfer-Encoding lines of the
 //! client or the configuration never reach an upstream.
 
-use super::proxy::{Body, Framed, Proxy};
 use super::record::RequestTarget;
 use super::request_body::passes_body;
 use super::settings::settings;
-use crate::config::settings::proxy::Proxy as Settings;
+use super::state::{BodyFraming, RequestBody, UpstreamRequest};
+use crate::config::settings::proxy::ProxySettings;
 use crate::exchange::{Exchange, variables};
 use crate::http::field_syntax::{is_token, list};
 use crate::http::h1::framing::Framing;
@@ -20,28 +20,34 @@ use crate::services::Services;
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-/// Writes the head into `proxy.out`, decides how the body is framed, and appends the part of the body that has arrived.
-pub fn compose(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services, place: &RequestTarget) -> Result<(), Status> {
+/// Writes the head into `request.out`, decides how the body is framed, and appends the part of the body that has
+/// arrived.
+pub fn compose(
+    request: &mut UpstreamRequest,
+    ex: &mut Exchange,
+    cx: &mut Services,
+    target: &RequestTarget,
+) -> Result<(), Status> {
     let settings = settings(ex).clone();
     let caches = settings.cache.takes(ex.route.method);
     // If an upstream switches protocols without being asked, the 101 is passed on, as in nginx; clients other than
     // HTTP/1.1 cannot receive a 101.
-    proxy.asked.passes_101 = ex.sub.is_none() && ex.request.head.version == Version::Http11 && !caches;
+    request.asked.passes_101 = ex.subrequest.is_none() && ex.request.head.version == Version::Http11 && !caches;
     // Up to this size, the allocator's size classes are fastest, and most heads fit.
-    let mut out = std::mem::take(&mut proxy.out);
+    let mut out = std::mem::take(&mut request.out);
     out.reserve(768);
     let method = method(ex, cx, &settings, caches)?;
-    proxy.asked.head = method.eq_ignore_ascii_case(b"HEAD");
-    request::line(&method, &place.uri, settings.version, &mut out);
+    request.asked.head = method.eq_ignore_ascii_case(b"HEAD");
+    request::line(&method, &target.uri, settings.version, &mut out);
     let body = settings.body.as_ref().map(|body| variables::text(body, ex, cx));
     let (length, how) = framing(ex, body.as_deref(), settings.version)?;
     if let Some(record) = &mut ex.log.upstream {
         record.announced = Some(length);
     }
-    proxy.asked.upgrade |= set_fields(ex, cx, &settings, &place.host, &mut out) && ex.sub.is_none();
+    request.asked.upgrade |= set_fields(ex, cx, &settings, &target.host, &mut out) && ex.subrequest.is_none();
     request::length(length, &mut out);
-    proxy.framed = if length == Length::Chunked { Framed::Chunked } else { Framed::Plain };
-    proxy.body = how;
+    request.framing = if length == Length::Chunked { BodyFraming::Chunked } else { BodyFraming::Plain };
+    request.body = how;
     if settings.pass_request_headers {
         passed(ex, &settings.set_headers, caches, &mut out);
     }
@@ -53,27 +59,29 @@ pub fn compose(proxy: &mut Proxy, ex: &mut Exchange, cx: &mut Services, place: &
         (None, Some(body)) if settings.pass_request_body => out.extend_from_slice(body.bytes().unwrap_or_default()),
         _ => {}
     }
-    proxy.out = out;
-    proxy.sent = 0;
+    request.out = out;
+    request.sent = 0;
     Ok(())
 }
 
 /// The announced length, and where the body comes from. `set`: the body of proxy_set_body.
-fn framing(ex: &Exchange, set: Option<&[u8]>, version: Version) -> Result<(Length, Body), Status> {
+fn framing(ex: &Exchange, set: Option<&[u8]>, version: Version) -> Result<(Length, RequestBody), Status> {
     let gathered = ex.log.upstream.as_ref().and_then(|record| record.body.as_ref());
     Ok(match (set, gathered) {
-        (Some(body), _) => (Length::Known(body.len() as u64), Body::Whole),
+        (Some(body), _) => (Length::Known(body.len() as u64), RequestBody::Whole),
         // The request had a body (nginx): some servers reject a POST without a length.
-        _ if ex.body_lost && ex.request.head.framing != Framing::None => (Length::Known(0), Body::Whole),
-        _ if !passes_body(ex) => (Length::None, Body::Whole),
+        _ if ex.body_lost && ex.request.head.framing != Framing::None => (Length::Known(0), RequestBody::Whole),
+        _ if !passes_body(ex) => (Length::None, RequestBody::Whole),
         // A subrequest has no body of its own.
-        (None, None) if ex.sub.is_some() => (Length::None, Body::Whole),
-        (None, Some(body)) => (Length::Known(body.len()), if body.file().is_some() { Body::File } else { Body::Whole }),
+        (None, None) if ex.subrequest.is_some() => (Length::None, RequestBody::Whole),
+        (None, Some(body)) => {
+            (Length::Known(body.len()), if body.file().is_some() { RequestBody::File } else { RequestBody::Whole })
+        }
         (None, None) => match ex.request.head.framing {
-            Framing::Length(length) => (Length::Known(length), Body::Streamed),
+            Framing::Length(length) => (Length::Known(length), RequestBody::Streamed),
             // RFC 9112 §6.1: nothing else tells an HTTP/1.0 server where a body ends.
             _ if version != Version::Http11 => return Err(Status::LENGTH_REQUIRED),
-            _ => (Length::Chunked, Body::Streamed),
+            _ => (Length::Chunked, RequestBody::Streamed),
         },
     })
 }
@@ -82,7 +90,7 @@ fn framing(ex: &Exchange, set: Option<&[u8]>, version: Version) -> Result<(Lengt
 fn method<'a>(
     ex: &'a mut Exchange,
     cx: &mut Services,
-    settings: &Settings,
+    settings: &ProxySettings,
     caches: bool,
 ) -> Result<Cow<'a, [u8]>, Status> {
     let method = match &settings.method {
@@ -96,7 +104,7 @@ fn method<'a>(
 }
 
 /// Writes Host, then the fields of proxy_set_header. Returns whether they request an upgrade.
-fn set_fields(ex: &mut Exchange, cx: &mut Services, settings: &Settings, host: &[u8], out: &mut Vec<u8>) -> bool {
+fn set_fields(ex: &mut Exchange, cx: &mut Services, settings: &ProxySettings, host: &[u8], out: &mut Vec<u8>) -> bool {
     let mut value = Vec::new();
     // The last of several lines wins (nginx): one from an include, say, and the location's own.
     let set = settings.set_headers.iter().rfind(|(name, _)| name.eq_ignore_ascii_case(b"host"));

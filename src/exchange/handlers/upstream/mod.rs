@@ -1,24 +1,24 @@
 //! proxy_pass and its siblings: passes a request on to another server or to a program, in any of the protocols in
-//! [`protocol`], and processes the response. There are no sockets here: the connection gets an address, sends
-//! [`Proxy::pending`], delivers what arrives to [`Proxy::received`], and reports errors to [`Proxy::failed`].
+//! [`protocol`], and processes the response. There are no sockets here: the client's connection
+//! ([`crate::conn::upstream`]) gets an address, sends [`UpstreamRequest::pending`], delivers what arrives to
+//! [`UpstreamRequest::received`], and reports errors to [`UpstreamRequest::failed`].
 //!
-//! A request passes through those of the phases Gather, Resolve, Pick, Connect, Handshake and Talk that it needs; if a
-//! server fails, it returns to Pick as long as there is another server and the request can be repeated.
+//! A request passes through those of the phases Gather, Resolve, Pick, Connect, Handshake and SendReceive that it
+//! needs; if a server fails, it returns to Pick as long as there is another server and the request can be repeated.
 //!
-//! Invariant: a server that [`Proxy::pick`] took from the balance is given back by the connection, which always
-//! outlives the handler.
+//! Invariant: a server that [`UpstreamRequest::pick`] took from the balance is given back by the connection, which
+//! always outlives the handler.
 //!
-//! - [`find`], [`begin`]: where a request goes, and how it begins; [`proxy`]: its state
+//! - [`find`], [`begin`]: where a request goes, and how it begins; [`state`]: its state
 //! - [`sending`], [`reading`]: sends the request, receives the response; [`waiting`]: the events it waits for
 //! - [`protocol`]: how the protocols differ: [`http1`], [`gateway`] (FastCGI, SCGI, uwsgi), [`cgi`]
 //! - [`respond`], [`rewrite`], [`cookie`], [`early_hints`]: what the response means and how it is passed on
 //! - [`fault`]: what can go wrong, and whether another server is tried; [`tls`]: which servers are trusted
 //! - [`spare`]: buffers that one request leaves for the next
-//! - [`store`]: responses stored as files; [`spool`], [`overflow`]: responses to slow clients; [`record`]: the values
-//!   of variables
+//! - [`store`], [`store_quota`]: responses stored as files; [`spool`], [`overflow`]: responses to slow clients;
+//!   [`record`]: the values of variables
 
 mod begin;
-mod budget;
 pub mod cgi;
 mod cookie;
 mod early_hints;
@@ -30,7 +30,6 @@ mod header_params;
 mod http1;
 mod overflow;
 mod protocol;
-mod proxy;
 mod reading;
 pub mod record;
 mod request;
@@ -41,7 +40,9 @@ mod sending;
 pub mod settings;
 pub mod spare;
 pub mod spool;
+mod state;
 mod store;
+mod store_quota;
 pub mod stored;
 pub mod tls;
 mod uri;
@@ -54,15 +55,15 @@ use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::route::Trace;
 use crate::services::Services;
-pub use fault::Fault;
-pub use proxy::{Phase, Proxy};
+pub use fault::UpstreamFault;
 pub use reading::Headed;
 use record::Try;
 pub use respond::is_intercepted;
 pub use settings::settings;
+pub use state::{UpstreamPhase, UpstreamRequest};
 
 /// The content phase of a proxied location.
-pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<Proxy> {
+pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<UpstreamRequest> {
     let config = ex.config.clone();
     let Some(pass) = config.location(ex.route.location).pass.clone() else {
         return Err(Flow::Status(Status::INTERNAL_SERVER_ERROR));
@@ -84,18 +85,18 @@ pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<Proxy> {
         let directive = pass.protocol.directive();
         cx.trace.say("handler", Some(ex.here().span), || format!("{directive}: where to is not known"));
     }
-    let find::Target { upstream, pending, place, is_secure } = found.map_err(Flow::Status)?;
+    let find::PassTarget { upstream, pending, target, is_secure } = found.map_err(Flow::Status)?;
     if let Some(record) = &mut ex.log.upstream {
         record.is_secure = is_secure;
     }
-    let tls = if is_secure { Some(tls::secure(ex, cx, &place.host).map_err(Flow::Status)?) } else { None };
+    let tls = if is_secure { Some(tls::secure(ex, cx, &target.host).map_err(Flow::Status)?) } else { None };
     cx.trace.say("handler", Some(ex.here().span), || {
         let port = upstream.port.map_or(String::new(), |port| format!(":{port}"));
         let (directive, scheme) = (pass.protocol.directive(), pass.protocol.scheme(is_secure));
-        format!("{directive}: {scheme}{}{port}{}", upstream.name, Printable(&place.uri))
+        format!("{directive}: {scheme}{}{port}{}", upstream.name, Printable(&target.uri))
     });
-    let target = find::Target { upstream, pending, place, is_secure };
-    let mut proxy = begin::assemble(ex, cx, pass.protocol, target)?;
-    proxy.tls = tls;
-    Ok(proxy)
+    let target = find::PassTarget { upstream, pending, target, is_secure };
+    let mut request = begin::assemble(ex, cx, pass.protocol, target)?;
+    request.tls = tls;
+    Ok(request)
 }

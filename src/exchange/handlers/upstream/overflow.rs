@@ -1,9 +1,9 @@
 //! When the body of a response is spooled to a file ([`spool`](super::spool)): once the queue is full and the client is
 //! slow.
 
-use super::proxy::{Phase, Proxy};
 use super::settings::settings;
 use super::spool::{Full, LEAST_BUFFER, capacity};
+use super::state::{UpstreamPhase, UpstreamRequest};
 use crate::exchange::Exchange;
 
 /// Milliseconds after which a client that took less than [`LEAST_TAKEN`] is considered slow. The socket of a fast
@@ -15,7 +15,7 @@ const PATIENCE: u64 = 20;
 /// window grows in small steps makes progress all the time, but still occupies its upstream.
 const LEAST_TAKEN: u64 = LEAST_BUFFER;
 
-impl Proxy {
+impl UpstreamRequest {
     /// Bytes of the body that may be read now.
     pub(super) fn body_room(&self, ex: &Exchange) -> usize {
         match &self.spool {
@@ -37,9 +37,9 @@ impl Proxy {
 
     /// Whether the body may be spooled, and the queue is full.
     fn overflows(&self, ex: &Exchange) -> bool {
-        self.phase == Phase::Talk
+        self.phase == UpstreamPhase::SendReceive
             && !self.is_done()
-            && Proxy::has_begun(ex)
+            && UpstreamRequest::has_begun(ex)
             && !ex.response.at_once
             && settings(ex).temp_most() > 0
             && self.spool.as_ref().is_none_or(|spool| !spool.is_open && !spool.has_failed)

@@ -5,14 +5,14 @@
 //! These are matches on an enum, not callbacks as in nginx and lighttpd: the compiler finds every place that a new
 //! protocol has to handle, and a property that several protocols share is written once.
 
-use super::fault::Fault;
-use super::proxy::{Framed, Proxy, Reading};
+use super::fault::UpstreamFault;
 use super::reading::Headed;
 use super::record::RequestTarget;
 use super::settings::settings;
+use super::state::{BodyFraming, Reading, UpstreamRequest};
 use super::{gateway, http1};
 use crate::config::model::Level;
-use crate::config::settings::proxy::Proxy as Settings;
+use crate::config::settings::proxy::ProxySettings;
 use crate::config::settings::proxy_pass::Protocol;
 use crate::exchange::Exchange;
 use crate::http::fastcgi::{self, Event};
@@ -73,7 +73,7 @@ impl Protocol {
 
     /// Whether a field of an upstream's head, early hints or trailers is passed to the client: none that concerns the
     /// connection or the framing is, and none that the configuration hides.
-    pub(super) fn passes(self, settings: &Settings, id: HeaderId, name: &[u8]) -> bool {
+    pub(super) fn passes(self, settings: &ProxySettings, id: HeaderId, name: &[u8]) -> bool {
         let is = |names: &[Box<[u8]>]| names.iter().any(|n| n.eq_ignore_ascii_case(name));
         let is_of_connection = matches!(
             id,
@@ -93,13 +93,13 @@ impl Protocol {
     }
 }
 
-impl Proxy {
+impl UpstreamRequest {
     /// Writes the request for a server, followed by the part of the body that has arrived.
     pub(super) fn compose(
         &mut self,
         ex: &mut Exchange,
         cx: &mut Services,
-        place: &RequestTarget,
+        target: &RequestTarget,
     ) -> Result<(), Status> {
         self.asked.dialect = match self.protocol {
             Protocol::Http1 | Protocol::Tunnel => Dialect::Http,
@@ -107,12 +107,12 @@ impl Proxy {
             Protocol::Scgi | Protocol::Uwsgi | Protocol::Cgi => Dialect::Cgi { status_line: true },
         };
         match self.protocol {
-            Protocol::Http1 => http1::compose(self, ex, cx, place),
+            Protocol::Http1 => http1::compose(self, ex, cx, target),
             // A program gets its environment at start; the server of a tunnel gets no request.
             Protocol::Cgi | Protocol::Tunnel => Ok(()),
             Protocol::FastCgi | Protocol::Scgi | Protocol::Uwsgi => {
                 self.asked.head = ex.route.method == Method::Head;
-                self.asked.upgrade = ex.request.head.get(HeaderId::Upgrade).is_some() && ex.sub.is_none();
+                self.asked.upgrade = ex.request.head.get(HeaderId::Upgrade).is_some() && ex.subrequest.is_none();
                 gateway::compose(self, ex, cx)
             }
         }
@@ -120,26 +120,31 @@ impl Proxy {
 
     /// Appends a piece of the body, framed, to the pending request.
     pub(super) fn push(&mut self, piece: &[u8]) {
-        match self.framed {
+        match self.framing {
             _ if piece.is_empty() => {}
-            Framed::Plain => self.out.extend_from_slice(piece),
-            Framed::Chunked => encode::chunk(piece, &mut self.out),
-            Framed::Stdin => fastcgi::stdin(&mut self.out, piece),
+            BodyFraming::Plain => self.out.extend_from_slice(piece),
+            BodyFraming::Chunked => encode::chunk(piece, &mut self.out),
+            BodyFraming::Stdin => fastcgi::stdin(&mut self.out, piece),
         }
     }
 
     /// Appends the end of the body.
     pub(super) fn push_end(&mut self) {
-        match self.framed {
-            Framed::Plain => {}
-            Framed::Chunked => encode::last_chunk(&Fields::default(), &mut self.out),
-            Framed::Stdin => fastcgi::stdin_end(&mut self.out),
+        match self.framing {
+            BodyFraming::Plain => {}
+            BodyFraming::Chunked => encode::last_chunk(&Fields::default(), &mut self.out),
+            BodyFraming::Stdin => fastcgi::stdin_end(&mut self.out),
         }
     }
 
     /// Processes bytes of the response. Some: the head is complete; the caller executes its flow and then passes the
-    /// same bytes to [`Proxy::begin_body`].
-    pub fn received(&mut self, ex: &mut Exchange, cx: &mut Services, bytes: &[u8]) -> Result<Option<Headed>, Fault> {
+    /// same bytes to [`UpstreamRequest::begin_body`].
+    pub fn received(
+        &mut self,
+        ex: &mut Exchange,
+        cx: &mut Services,
+        bytes: &[u8],
+    ) -> Result<Option<Headed>, UpstreamFault> {
         if let Some(one) = ex.log.upstream.as_mut().and_then(|record| record.last()) {
             one.received += bytes.len() as u64;
         }
@@ -157,14 +162,14 @@ impl Proxy {
         ex: &mut Exchange,
         cx: &mut Services,
         bytes: &[u8],
-    ) -> Result<Option<Headed>, Fault> {
+    ) -> Result<Option<Headed>, UpstreamFault> {
         let mut at = 0;
         loop {
             let rest = bytes.get(at..).unwrap_or_default();
             let step = self.records.next(rest).map_err(|bad| {
                 let doing = self.doing(ex);
                 ex.report(cx, Level::Error, format_args!("{bad} while {doing}"));
-                if self.reads_head() { Fault::InvalidHeader } else { Fault::Error }
+                if self.reads_head() { UpstreamFault::InvalidHeader } else { UpstreamFault::Error }
             })?;
             let from = at;
             at += step.consumed;
@@ -189,7 +194,7 @@ impl Proxy {
 
     /// The application has closed its output. END_REQUEST is still awaited: an application that writes it a moment
     /// later would otherwise write to a closed connection.
-    fn stdout_ends(&mut self, ex: &mut Exchange, cx: &mut Services, what: Stream) -> Result<(), Fault> {
+    fn stdout_ends(&mut self, ex: &mut Exchange, cx: &mut Services, what: Stream) -> Result<(), UpstreamFault> {
         match self.reading {
             Reading::Head | Reading::Length(_) => {
                 let doing = self.doing(ex);
@@ -207,7 +212,7 @@ impl Proxy {
                         ex.report(cx, Level::Error, text);
                     }
                 }
-                return Err(if self.reads_head() { Fault::InvalidHeader } else { Fault::Error });
+                return Err(if self.reads_head() { UpstreamFault::InvalidHeader } else { UpstreamFault::Error });
             }
             Reading::UntilClose | Reading::Rest { .. } => self.reading = Reading::Rest { warned: true },
             Reading::Done | Reading::UntilExit => {}
@@ -216,7 +221,7 @@ impl Proxy {
     }
 
     /// Logs the text that an application wrote to STDERR.
-    fn stderr(&mut self, ex: &mut Exchange, cx: &mut Services, text: &[u8]) -> Result<(), Fault> {
+    fn stderr(&mut self, ex: &mut Exchange, cx: &mut Services, text: &[u8]) -> Result<(), UpstreamFault> {
         let blank = |b: &u8| matches!(b, b'\n' | b'\r' | b'.' | b' ');
         let end = text.iter().rposition(|b| !blank(b)).map_or(1, |last| last + 1);
         let text = text.get(..end).unwrap_or_default();
@@ -225,7 +230,7 @@ impl Proxy {
         ex.report(cx, Level::Error, format_args!("FastCGI sent in stderr: \"{shown}\" while {doing}"));
         let caught = |word: &[u8]| memchr::memmem::find(text, word).is_some();
         if self.reads_head() && settings(ex).gateway.catch_stderr.iter().any(|word| caught(word)) {
-            return Err(Fault::InvalidHeader);
+            return Err(UpstreamFault::InvalidHeader);
         }
         Ok(())
     }

@@ -1,10 +1,10 @@
 //! Reads the response: its head, then its body, which is passed on to the client piece by piece.
 
 use super::early_hints::{self, Hints};
-use super::fault::Fault;
-use super::proxy::{Phase, Proxy, Reading};
+use super::fault::UpstreamFault;
 use super::record::ReceivedHead;
 use super::settings::settings;
+use super::state::{Reading, UpstreamPhase, UpstreamRequest};
 use super::{respond, spool, store};
 use crate::config::model::Level;
 use crate::config::settings::proxy::Store;
@@ -14,7 +14,7 @@ use crate::exchange::pace::Pace;
 use crate::exchange::{Exchange, Tx, variables};
 use crate::http::h1::body::Decoder;
 use crate::http::h1::framing::Framing;
-use crate::http::h1::response::{Ending, Progress};
+use crate::http::h1::response::{Ending, ResponseHeadProgress};
 use crate::services::Services;
 use crate::sys::process::Exit;
 use std::ops::Range;
@@ -40,7 +40,7 @@ impl Headed {
     }
 }
 
-impl Proxy {
+impl UpstreamRequest {
     /// Bytes of the response that may be read now: 0 while the client's side has no room.
     pub fn room(&self, ex: &Exchange) -> usize {
         let settings = &settings(ex);
@@ -77,7 +77,7 @@ impl Proxy {
         ex: &mut Exchange,
         cx: &mut Services,
         bytes: &[u8],
-    ) -> Result<Option<(Flow, usize)>, Fault> {
+    ) -> Result<Option<(Flow, usize)>, UpstreamFault> {
         if !self.reads_head() {
             return self.body_bytes(ex, cx, bytes).map(|()| None);
         }
@@ -93,25 +93,25 @@ impl Proxy {
         let end = loop {
             let rest = text.get(at..).unwrap_or_default();
             match self.head.parse(rest, limit, self.asked) {
-                Ok(Progress::Partial) if before > 0 => {
+                Ok(ResponseHeadProgress::Partial) if before > 0 => {
                     held.drain(..at);
                     self.input = held;
                     return Ok(None);
                 }
-                Ok(Progress::Partial) => {
+                Ok(ResponseHeadProgress::Partial) => {
                     self.input = rest.to_vec();
                     return Ok(None);
                 }
-                Ok(Progress::Interim(n)) => {
+                Ok(ResponseHeadProgress::Interim(n)) => {
                     self.interim(ex, cx, rest, n)?;
                     at += n;
                     self.head.clear();
                 }
-                Ok(Progress::Complete) => break at + self.head.len,
+                Ok(ResponseHeadProgress::Complete) => break at + self.head.len,
                 Err(bad) => {
                     let what = format_args!("{bad} while reading response header from upstream");
                     ex.report(cx, Level::Error, what);
-                    return Err(Fault::InvalidHeader);
+                    return Err(UpstreamFault::InvalidHeader);
                 }
             }
         };
@@ -143,16 +143,16 @@ impl Proxy {
     }
 
     /// Processes an interim response, the first `len` of the received bytes.
-    fn interim(&mut self, ex: &mut Exchange, cx: &mut Services, bytes: &[u8], len: usize) -> Result<(), Fault> {
+    fn interim(&mut self, ex: &mut Exchange, cx: &mut Services, bytes: &[u8], len: usize) -> Result<(), UpstreamFault> {
         self.interim += 1;
         if self.interim > MAX_INTERIM {
             let what = "upstream sent too many informational responses while reading response header";
             ex.report(cx, Level::Error, format_args!("{what} from upstream"));
-            return Err(Fault::InvalidHeader);
+            return Err(UpstreamFault::InvalidHeader);
         }
         let hints = Hints { head: &self.head, bytes, len, protocol: self.protocol };
         if self.protocol.is_http() && !early_hints::pass(&hints, &mut self.hinted, ex, cx) {
-            return Err(Fault::InvalidHeader);
+            return Err(UpstreamFault::InvalidHeader);
         }
         Ok(())
     }
@@ -164,12 +164,15 @@ impl Proxy {
         cx: &mut Services,
         headed: &Headed,
         bytes: &[u8],
-    ) -> Result<(), Fault> {
+    ) -> Result<(), UpstreamFault> {
         self.reading = match self.ending {
-            _ if self.phase == Phase::Tunnel => Reading::UntilClose,
+            _ if self.phase == UpstreamPhase::Tunnel => Reading::UntilClose,
             // Nothing is sent to the client.
-            Ending::Length(0) if ex.asks_only() => self.after_body(false),
-            _ if self.ending != Ending::None && ex.tx == Tx::Done && (ex.sub.is_none() || ex.asks_only()) => {
+            Ending::Length(0) if ex.is_auth_subrequest() => self.after_body(false),
+            _ if self.ending != Ending::None
+                && ex.tx == Tx::Done
+                && (ex.subrequest.is_none() || ex.is_auth_subrequest()) =>
+            {
                 self.keep = false;
                 self.reading = Reading::Done;
                 return Ok(());
@@ -200,7 +203,7 @@ impl Proxy {
     /// Applies proxy_limit_rate. Responses without buffering are not limited (nginx).
     fn limit_rate(&mut self, ex: &mut Exchange, cx: &mut Services, read: usize) {
         let Some(rate) = settings(ex).limit_rate.clone() else { return };
-        if ex.response.at_once || self.phase == Phase::Tunnel {
+        if ex.response.at_once || self.phase == UpstreamPhase::Tunnel {
             return;
         }
         let text = variables::text(&rate, ex, cx);
@@ -221,14 +224,14 @@ impl Proxy {
         if self.protocol.ends_by_record() { Reading::Rest { warned } } else { Reading::Done }
     }
 
-    /// Phase Tunnel: passes on bytes of the client.
+    /// [`UpstreamPhase::Tunnel`]: passes on bytes of the client.
     pub fn relay(&mut self, bytes: &[u8]) {
         self.replay = false;
         self.trim();
         self.out.extend_from_slice(bytes);
     }
 
-    fn body_bytes(&mut self, ex: &mut Exchange, cx: &mut Services, bytes: &[u8]) -> Result<(), Fault> {
+    fn body_bytes(&mut self, ex: &mut Exchange, cx: &mut Services, bytes: &[u8]) -> Result<(), UpstreamFault> {
         let mut at = 0;
         let mut length = 0;
         match &mut self.reading {
@@ -250,7 +253,7 @@ impl Proxy {
                         let what = "upstream sent invalid chunked response while reading upstream";
                         ex.report(cx, Level::Error, format_args!("{what}"));
                         received(ex, length);
-                        return Err(Fault::Error);
+                        return Err(UpstreamFault::Error);
                     }
                 }
                 if decoder.is_done() {
@@ -284,7 +287,7 @@ impl Proxy {
     }
 
     /// The upstream has closed the connection.
-    pub fn closed(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(), Fault> {
+    pub fn closed(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(), UpstreamFault> {
         self.keep = false;
         match self.reading {
             // An application that keeps connections open must end its records (nginx).
@@ -303,7 +306,7 @@ impl Proxy {
             Reading::Head => {
                 let what = "upstream prematurely closed connection while reading response header from upstream";
                 ex.report(cx, Level::Error, format_args!("{what}"));
-                return Err(Fault::Error);
+                return Err(UpstreamFault::Error);
             }
             Reading::Length(_) => return Err(self.cut_short(ex, cx)),
         }
@@ -312,13 +315,18 @@ impl Proxy {
 
     /// A program has closed its output, and no length marked the end. A killed program may have had more to write; if
     /// it has not exited yet, its exit is awaited, since the kernel closes the pipes of a killed process first.
-    pub fn output_ended(&mut self, ex: &mut Exchange, cx: &mut Services, exit: Option<Exit>) -> Result<(), Fault> {
+    pub fn output_ended(
+        &mut self,
+        ex: &mut Exchange,
+        cx: &mut Services,
+        exit: Option<Exit>,
+    ) -> Result<(), UpstreamFault> {
         let is_open = matches!(self.reading, Reading::UntilClose | Reading::UntilExit);
         match exit {
             Some(Exit::Signal(signal)) if is_open => {
                 let what = "CGI program was ended by signal";
                 ex.report(cx, Level::Error, format_args!("{what} {signal}: its response may be incomplete"));
-                Err(Fault::Error)
+                Err(UpstreamFault::Error)
             }
             None if matches!(self.reading, Reading::UntilClose) => {
                 self.reading = Reading::UntilExit;
@@ -334,10 +342,10 @@ impl Proxy {
         self.reading = Reading::Done;
     }
 
-    fn cut_short(&mut self, ex: &mut Exchange, cx: &mut Services) -> Fault {
+    fn cut_short(&mut self, ex: &mut Exchange, cx: &mut Services) -> UpstreamFault {
         let what = "upstream prematurely closed connection while reading upstream";
         ex.report(cx, Level::Error, format_args!("{what}"));
-        Fault::Error
+        UpstreamFault::Error
     }
 }
 

@@ -1,7 +1,7 @@
 //! Which upstreams a request used, for `$upstream_*`, `$proxy_*` and the error log; kept until the next request.
 
 use crate::config::settings::proxy_pass::Protocol;
-use crate::exchange::body::Body;
+use crate::exchange::body::BufferedBody;
 use crate::http::h1::field::Field;
 use crate::http::h1::request::Length;
 use crate::http::h1::response::ResponseHead;
@@ -20,7 +20,7 @@ pub struct UpstreamRecord {
     /// Trailer lines of the last response, each with its CRLF.
     pub trailers: Vec<u8>,
     /// The request body if it was buffered (`$request_body`).
-    pub body: Option<Body>,
+    pub body: Option<BufferedBody>,
     /// The request body if it was streamed and is small.
     streamed: Streamed,
     /// `$proxy_host` and `$proxy_port`.
@@ -76,12 +76,19 @@ pub struct Try {
     pub peer: Rc<str>,
     /// 0: no response arrived.
     pub status: u16,
+    /// Monotonic milliseconds.
     pub started: u64,
+    /// The connection was made, and TLS agreed on (`$upstream_connect_time`).
     pub connect: Option<u64>,
+    /// The head had arrived (`$upstream_header_time`).
     pub header: Option<u64>,
+    /// The attempt was over (`$upstream_response_time`).
     pub response: Option<u64>,
+    /// Bytes of the body that arrived, without their framing (`$upstream_response_length`).
     pub length: u64,
+    /// Bytes that arrived, head and framing included (`$upstream_bytes_received`).
     pub received: u64,
+    /// Bytes of the request that the server took (`$upstream_bytes_sent`).
     pub sent: u64,
 }
 
@@ -206,9 +213,9 @@ impl UpstreamRecord {
 
     /// `http://address/uri` of the current server, for the error log; empty if there is none.
     pub fn shown(&self) -> Vec<u8> {
-        let (Some(place), Some(one)) = (&self.asks, self.tries.last()) else { return Vec::new() };
+        let (Some(target), Some(one)) = (&self.asks, self.tries.last()) else { return Vec::new() };
         let scheme = self.protocol.scheme(self.is_secure);
-        [scheme.as_bytes(), one.peer.as_bytes(), &place.uri].concat()
+        [scheme.as_bytes(), one.peer.as_bytes(), &target.uri].concat()
     }
 
     /// The value of a trailer of the last response, named as in [`UpstreamRecord::header`].

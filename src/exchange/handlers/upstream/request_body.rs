@@ -24,7 +24,7 @@ pub(super) fn passes_body(ex: &Exchange) -> bool {
 /// A small body has already arrived: it can be $request_body without waiting (nginx).
 pub(super) fn is_here(ex: &Exchange) -> bool {
     const SMALL: u64 = 8 << 10;
-    ex.body_is_here && matches!(ex.request.head.framing, Framing::Length(1..=SMALL))
+    ex.has_whole_body && matches!(ex.request.head.framing, Framing::Length(1..=SMALL))
 }
 
 /// Whether the application needs the length of the body in advance, so that the body cannot be chunked.

@@ -1,13 +1,13 @@
 //! What an upstream's response head leads to: the next server, another location, an error page, or the response to the
 //! client.
 
-use super::fault::Fault;
-use super::proxy::{Phase, Proxy};
+use super::fault::UpstreamFault;
 use super::record::ReceivedHead;
 use super::settings::settings;
+use super::state::{UpstreamPhase, UpstreamRequest};
 use super::{cookie, rewrite};
 use crate::config::model::Level;
-use crate::config::settings::proxy::{Ignore, Proxy as Settings};
+use crate::config::settings::proxy::{Ignore, ProxySettings};
 use crate::config::value::Size;
 use crate::exchange::flow::Flow;
 use crate::exchange::response::{Body, ContentType, Window};
@@ -51,14 +51,14 @@ pub fn is_intercepted(ex: &Exchange, status: Status) -> bool {
 
 /// The head is complete: decides how to continue.
 pub fn handle_head(
-    proxy: &mut Proxy,
+    request: &mut UpstreamRequest,
     ex: &mut Exchange,
     cx: &mut Services,
     head: &ReceivedHead,
-) -> Result<Flow, Fault> {
+) -> Result<Flow, UpstreamFault> {
     let code = head.head.status;
-    if proxy.tries_next(ex, cx, code) {
-        return Err(Fault::Status(code));
+    if request.tries_next(ex, cx, code) {
+        return Err(UpstreamFault::Status(code));
     }
     let settings = settings(ex).clone();
     if is_intercepted(ex, Status(code)) {
@@ -72,7 +72,7 @@ pub fn handle_head(
     if !settings.ignore.charset {
         ex.route.kept.charset = head.get(HeaderId::XAccelCharset).filter(|name| !name.is_empty()).map(Into::into);
     }
-    if proxy.is_program()
+    if request.is_program()
         && let Some(target) = head.head.local_redirect(&head.bytes)
     {
         keep_lines(head, ex, cx);
@@ -84,7 +84,7 @@ pub fn handle_head(
         keep_lines(head, ex, cx);
         return Ok(accel_redirect(ex, cx, target));
     }
-    answer(proxy, head, ex, cx);
+    answer(request, head, ex, cx);
     let caches = settings.cache.takes(ex.route.method) && is_cacheable(head, settings.ignore, cx.now.unix);
     ex.response.conditional = caches;
     if settings.force_ranges {
@@ -204,7 +204,7 @@ fn keep_lines(head: &ReceivedHead, ex: &mut Exchange, cx: &mut Services) {
 }
 
 /// X-Accel-Limit-Rate: the rate for the client, also after X-Accel-Redirect.
-fn rate(received: &ReceivedHead, ex: &mut Exchange, settings: &Settings) {
+fn rate(received: &ReceivedHead, ex: &mut Exchange, settings: &ProxySettings) {
     if !settings.ignore.limit_rate
         && let Some(rate) = received.get(HeaderId::XAccelLimitRate).and_then(|value| Size::parse(value).ok())
     {
@@ -213,7 +213,7 @@ fn rate(received: &ReceivedHead, ex: &mut Exchange, settings: &Settings) {
 }
 
 /// Decides by X-Accel-Buffering or else by the configuration whether the response is passed on without buffering.
-fn pace(received: &ReceivedHead, ex: &mut Exchange, settings: &Settings) {
+fn pace(received: &ReceivedHead, ex: &mut Exchange, settings: &ProxySettings) {
     let buffering = received.get(HeaderId::XAccelBuffering).filter(|_| !settings.ignore.buffering);
     ex.response.at_once = match buffering.map(<[u8]>::to_ascii_lowercase).as_deref() {
         Some(b"yes") => false,
@@ -249,21 +249,21 @@ pub(super) fn without_duplicates(
 }
 
 /// Sets the head of the response to the client.
-fn answer(proxy: &mut Proxy, received: &ReceivedHead, ex: &mut Exchange, cx: &mut Services) {
+fn answer(request: &mut UpstreamRequest, received: &ReceivedHead, ex: &mut Exchange, cx: &mut Services) {
     let settings = settings(ex).clone();
     let head = &received.head;
     ex.response.clear();
     ex.response.status = Status(head.status);
     let reason = head.reason.of(&received.bytes);
     // A missing reason phrase counts as the upstream's own only in HTTP.
-    let has_own = !reason.is_empty() || proxy.protocol.is_http();
+    let has_own = !reason.is_empty() || request.protocol.is_http();
     // If an upstream's status equals one of nginx's internal codes, it is passed on unchanged (nginx).
     let stays = Status(head.status).on_the_wire().0 != head.status;
     if stays || has_own && reason != Status(head.status).reason().as_bytes() {
         ex.response.reason = Some(reason.into());
     }
     for (field, name, value) in received.fields() {
-        if !proxy.protocol.passes(&settings, field.id, name) {
+        if !request.protocol.passes(&settings, field.id, name) {
             continue;
         }
         match field.id {
@@ -276,7 +276,7 @@ fn answer(proxy: &mut Proxy, received: &ReceivedHead, ex: &mut Exchange, cx: &mu
             id => named(ex, cx, id, name, value),
         }
     }
-    if proxy.protocol.is_http() {
+    if request.protocol.is_http() {
         // Fields named by proxy_pass_header are the upstream's, even if it did not send them (nginx).
         let passes = |name: &[u8]| settings.pass_headers.iter().any(|n| n.eq_ignore_ascii_case(name));
         for (slot, name) in [(&mut ex.response.date, &b"date"[..]), (&mut ex.response.server, b"server")] {
@@ -286,7 +286,7 @@ fn answer(proxy: &mut Proxy, received: &ReceivedHead, ex: &mut Exchange, cx: &mu
         }
     }
     pace(received, ex, &settings);
-    let switches = head.status == 101 && proxy.asked.upgrade;
+    let switches = head.status == 101 && request.asked.upgrade;
     ex.response.upgrade = switches;
     ex.response.body = Body::Stream {
         length: match head.ending {
@@ -296,14 +296,14 @@ fn answer(proxy: &mut Proxy, received: &ReceivedHead, ex: &mut Exchange, cx: &mu
         },
     };
     if switches {
-        proxy.phase = Phase::Tunnel;
+        request.phase = UpstreamPhase::Tunnel;
     }
     // A client that did not request an upgrade may misread what follows this head: close the connection after it.
     ex.closes |= head.status == 101;
 }
 
 /// The server of a tunnel is connected: answers 200; from now on, bytes are copied in both directions.
-pub fn open_tunnel(proxy: &mut Proxy, ex: &mut Exchange) {
+pub fn open_tunnel(request: &mut UpstreamRequest, ex: &mut Exchange) {
     if let Some(one) = ex.log.upstream.as_mut().and_then(|record| record.last()) {
         one.header = one.connect;
     }
@@ -311,7 +311,7 @@ pub fn open_tunnel(proxy: &mut Proxy, ex: &mut Exchange) {
     ex.response.upgrade = true;
     ex.response.body = Body::Stream { length: None };
     ex.closes = true;
-    proxy.phase = Phase::Tunnel;
+    request.phase = UpstreamPhase::Tunnel;
 }
 
 /// Processes the trailers: keeps them for variables, and passes them to the client if it accepts them. Without

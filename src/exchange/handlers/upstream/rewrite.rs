@@ -84,7 +84,7 @@ pub(super) fn apply(
         }
         From::Regex(pattern) => {
             let matched = pattern.find(value).unwrap_or_else(|failed| {
-                ex.undecided(cx, &failed);
+                ex.pattern_gave_up(cx, &failed);
                 None
             })?;
             ex.remember(value, Some(matched));

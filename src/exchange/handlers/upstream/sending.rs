@@ -2,10 +2,10 @@
 //!
 //! Invariant: while `replay` is set, `out` holds the request from its first byte on.
 
-use super::fault::Fault;
-use super::proxy::{Body, Phase, Proxy};
+use super::fault::UpstreamFault;
 use super::record::Try;
 use super::settings::settings;
+use super::state::{RequestBody, UpstreamPhase, UpstreamRequest};
 use crate::config::addr::literal_address;
 use crate::config::model::Level;
 use crate::config::settings::upstream::Method;
@@ -14,7 +14,7 @@ use crate::exchange::flow::Flow;
 use crate::exchange::{Exchange, Printable, Rx, body, variables};
 use crate::http::status::Status;
 use crate::services::Services;
-use crate::services::temp_dir::Failure;
+use crate::services::temp_dir::TempFileError;
 use crate::services::upstream_balance::{BalanceKey, Outcome, PeerState};
 use crate::services::upstream_time::RequestTimes;
 use crate::sys::Errno;
@@ -31,7 +31,7 @@ const PIECE: usize = 64 << 10;
 fn with_body(
     ex: &mut Exchange,
     cx: &mut Services,
-    what: impl FnOnce(&mut body::Body, body::Temp<'_>) -> Result<Moved, Failure>,
+    what: impl FnOnce(&mut body::BufferedBody, body::Temp<'_>) -> Result<Moved, TempFileError>,
 ) -> Result<(), Flow> {
     let temp = ex.here().settings.body.temp.clone();
     let Some(body) = ex.log.upstream.as_mut().and_then(|record| record.body.as_mut()) else { return Ok(()) };
@@ -43,7 +43,7 @@ fn with_body(
             ex.report(cx, level, format_args!("a client request body is buffered to a temporary file {shown}"));
             Ok(())
         }
-        Err(Failure { call, path, errno }) => {
+        Err(TempFileError { call, path, errno }) => {
             ex.report(cx, Level::Crit, format_args!("{call} \"{}\" failed {errno}", Printable(&path)));
             Err(Flow::Status(match errno {
                 Errno::ENOSPC | Errno::EDQUOT => Status::INSUFFICIENT_STORAGE,
@@ -57,12 +57,12 @@ fn with_body(
     }
 }
 
-impl Proxy {
-    /// Phase Gather: whether the body is complete.
+impl UpstreamRequest {
+    /// [`UpstreamPhase::Gather`]: whether the body is complete.
     pub fn gathered(&mut self, ex: &Exchange) -> bool {
         let whole = ex.rx != Rx::Body;
         if whole {
-            self.phase = if self.pending.is_some() { Phase::Resolve } else { Phase::Pick };
+            self.phase = if self.pending.is_some() { UpstreamPhase::Resolve } else { UpstreamPhase::Pick };
         }
         whole
     }
@@ -70,7 +70,7 @@ impl Proxy {
     /// Accepts a piece of the client's body.
     pub fn accept(&mut self, ex: &mut Exchange, cx: &mut Services, data: &[u8]) -> Result<(), Flow> {
         match self.phase {
-            Phase::Gather => return with_body(ex, cx, |body, temp| body.push(temp, data)),
+            UpstreamPhase::Gather => return with_body(ex, cx, |body, temp| body.push(temp, data)),
             _ if self.write_closed => {}
             _ => {
                 self.trim();
@@ -86,10 +86,10 @@ impl Proxy {
 
     /// The client's body is complete.
     pub fn body_ends(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
-        if self.phase == Phase::Gather {
+        if self.phase == UpstreamPhase::Gather {
             return with_body(ex, cx, |body, temp| body.end(temp));
         }
-        if self.body == Body::Streamed {
+        if self.body == RequestBody::Streamed {
             self.push_end();
         }
         Ok(())
@@ -122,15 +122,15 @@ impl Proxy {
             self.tries(ex, cx, self.upstream.name.clone());
             ex.report(cx, Level::Error, format_args!("no live upstreams while connecting to upstream"));
             return Err(self
-                .failed(ex, cx, Fault::NoLive, PeerState::Enabled)
+                .failed(ex, cx, UpstreamFault::NoLive, PeerState::Enabled)
                 .unwrap_or(Flow::Status(Status::BAD_GATEWAY)));
         };
         let (addr, name) = (self.upstream.peers[peer].addr.clone(), self.upstream.peers[peer].name.clone());
         // The request is written once and cannot depend on the server: `$upstream_addr` contains the servers tried
         // before (nginx).
         if self.out.is_empty() {
-            let place = self.place.clone();
-            let written = self.compose(ex, cx, &place);
+            let target = self.target.clone();
+            let written = self.compose(ex, cx, &target);
             if let Err(status) = written {
                 let taken = RequestTimes { began: cx.now.ms, header: None };
                 cx.upstream_balance.give(&self.upstream, peer, Outcome::Neutral, taken, cx.now.ms);
@@ -144,7 +144,7 @@ impl Proxy {
     /// Records the beginning of an attempt at this server.
     fn tries(&self, ex: &mut Exchange, cx: &Services, peer: Rc<str>) {
         if let Some(record) = &mut ex.log.upstream {
-            record.asks = Some(self.place.clone());
+            record.asks = Some(self.target.clone());
             record.tries.push(Try::of(peer, cx.now.ms));
         }
     }
@@ -163,7 +163,7 @@ impl Proxy {
 
     /// The connection to the server is established.
     pub fn connected(&mut self, ex: &mut Exchange, cx: &Services) {
-        self.phase = Phase::Talk;
+        self.phase = UpstreamPhase::SendReceive;
         if let Some(one) = ex.log.upstream.as_mut().and_then(|record| record.last()) {
             one.connect = Some(cx.now.ms.saturating_sub(one.started));
         }
@@ -179,13 +179,14 @@ impl Proxy {
         !self.request_sent && !self.pending().is_empty()
     }
 
+    /// `n` of the pending bytes were taken by the server.
     pub fn sent(&mut self, ex: &mut Exchange, n: usize) {
         self.sent += n;
         self.request_sent = true;
         if let Some(one) = ex.log.upstream.as_mut().and_then(|record| record.last()) {
             one.sent += n as u64;
         }
-        if self.sent == self.out.len() && self.phase == Phase::Talk {
+        if self.sent == self.out.len() && self.phase == UpstreamPhase::SendReceive {
             self.refill(ex);
         }
     }
@@ -193,7 +194,9 @@ impl Proxy {
     /// Reads the next piece of a body that is buffered in a file; replaces the bytes already sent.
     fn refill(&mut self, ex: &Exchange) {
         let file = ex.log.upstream.as_ref().and_then(|record| record.body.as_ref()).and_then(|body| body.file());
-        let Some(file) = file.filter(|file| self.body == Body::File && self.file_at < file.len()) else { return };
+        let Some(file) = file.filter(|file| self.body == RequestBody::File && self.file_at < file.len()) else {
+            return;
+        };
         self.out.clear();
         self.sent = 0;
         let mut piece = Vec::with_capacity(PIECE);
@@ -225,29 +228,29 @@ impl Proxy {
 
     /// Whether the whole request has been sent.
     pub fn is_sent(&self, ex: &Exchange) -> bool {
-        self.pending().is_empty() && !self.write_closed && (ex.rx != Rx::Body || self.body == Body::Whole)
+        self.pending().is_empty() && !self.write_closed && (ex.rx != Rx::Body || self.body == RequestBody::Whole)
     }
 
     /// Whether the client's body may be read: everything before has been sent.
     pub fn wants_body(&self, ex: &Exchange) -> bool {
-        let waits = ex.rx == Rx::Body && self.body == Body::Streamed && !self.write_closed;
+        let waits = ex.rx == Rx::Body && self.body == RequestBody::Streamed && !self.write_closed;
         waits && (self.pending().is_empty() || self.gathers_start(ex))
     }
 
     /// Whether nothing has been sent yet and the beginning of the body arrived with the request head: both are sent
     /// together.
     pub fn gathers_start(&self, ex: &Exchange) -> bool {
-        self.body == Body::Streamed
+        self.body == RequestBody::Streamed
             && !self.request_sent
             && ex.rx == Rx::Body
-            && ex.body_at_hand
+            && ex.has_buffered_body
             && self.pending().len() < REPLAY
     }
 
     /// Whether the exchange waits for the upstream, not for the client.
     pub fn awaits_upstream(&self, ex: &Exchange) -> bool {
         let waits = self.waits(ex);
-        let body = self.phase == Phase::Talk && waits.client_read;
-        self.phase == Phase::Resolve || !body && (waits.upstream_read || waits.upstream_write || waits.exit)
+        let body = self.phase == UpstreamPhase::SendReceive && waits.client_read;
+        self.phase == UpstreamPhase::Resolve || !body && (waits.upstream_read || waits.upstream_write || waits.exit)
     }
 }

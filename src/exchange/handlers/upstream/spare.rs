@@ -14,7 +14,7 @@ const MAX_KEPT: usize = 4 << 10;
 pub struct Spare {
     record: Option<Box<UpstreamRecord>>,
     head: Option<Rc<ReceivedHead>>,
-    place: Option<Rc<RequestTarget>>,
+    target: Option<Rc<RequestTarget>>,
     fields: Vec<Field>,
     uri: Vec<u8>,
     request: Vec<u8>,
@@ -48,12 +48,12 @@ impl Spare {
     }
 
     /// Called when the whole response has been received: keeps the buffers of the request and its target.
-    pub fn keep_request(&mut self, request: Vec<u8>, mut place: Rc<RequestTarget>) {
+    pub fn keep_request(&mut self, request: Vec<u8>, mut target: Rc<RequestTarget>) {
         self.request = emptied(request);
-        if let Some(RequestTarget { uri, .. }) = Rc::get_mut(&mut place) {
+        if let Some(RequestTarget { uri, .. }) = Rc::get_mut(&mut target) {
             let uri = emptied(std::mem::take(uri));
             self.uri = if uri.capacity() > 0 { uri } else { std::mem::take(&mut self.uri) };
-            self.place = Some(place);
+            self.target = Some(target);
         }
     }
 
@@ -81,9 +81,9 @@ impl Spare {
         self.pairs = emptied(pairs);
     }
 
-    /// Moves `place` into an `Rc`, reusing a kept one.
-    pub fn share_place(&mut self, place: RequestTarget) -> Rc<RequestTarget> {
-        shared(self.place.take(), place)
+    /// Moves `target` into an `Rc`, reusing a kept one.
+    pub fn share_target(&mut self, target: RequestTarget) -> Rc<RequestTarget> {
+        shared(self.target.take(), target)
     }
 
     /// Moves `head` into an `Rc`, reusing a kept one.

@@ -8,7 +8,7 @@ use super::settings::settings;
 use crate::config::model::Level;
 use crate::exchange::{Exchange, Printable, filters};
 use crate::services::Services;
-use crate::services::temp_dir::{Failure, Keep, TempFile};
+use crate::services::temp_dir::{Keep, TempFile, TempFileError};
 
 /// Minimum capacity of the queue: smaller pieces would only cost system calls.
 pub(super) const LEAST_BUFFER: u64 = 64 << 10;
@@ -70,7 +70,7 @@ impl Spool {
     }
 
     fn push(&mut self, ex: &mut Exchange, cx: &mut Services, piece: &[u8]) {
-        if let Err(Failure { call, path, errno }) = self.write(ex, cx, piece) {
+        if let Err(TempFileError { call, path, errno }) = self.write(ex, cx, piece) {
             let path = Printable(&path);
             let what = format_args!("{call} \"{path}\" failed {errno}, the upstream waits for its client");
             ex.report(cx, Level::Crit, format_args!("{what} while reading upstream"));
@@ -78,7 +78,7 @@ impl Spool {
         }
     }
 
-    fn write(&mut self, ex: &Exchange, cx: &mut Services, piece: &[u8]) -> Result<(), Failure> {
+    fn write(&mut self, ex: &Exchange, cx: &mut Services, piece: &[u8]) -> Result<(), TempFileError> {
         let before = self.file.as_ref().map_or(0, TempFile::len);
         let outcome = match &mut self.file {
             _ if self.has_failed => Ok(()),
@@ -90,7 +90,7 @@ impl Spool {
         outcome
     }
 
-    fn create(&mut self, ex: &Exchange, cx: &mut Services) -> Result<&mut TempFile, Failure> {
+    fn create(&mut self, ex: &Exchange, cx: &mut Services) -> Result<&mut TempFile, TempFileError> {
         let path = settings(ex).temp.as_ref().unwrap_or(&ex.here().settings.body.temp);
         let file = cx.temp_file(path, Keep::Unnamed)?;
         let shown = Printable(file.path());

@@ -2,11 +2,11 @@
 //!
 //! Invariants: a file appears completely or not at all; nothing in a request leads outside the configured directory.
 //! Errors do not affect the client: they are logged, and the response continues. If there is no room under upload_quota
-//! ([`super::budget`]), nothing of the copy remains, nor do directories that were created for it.
+//! ([`super::store_quota`]), nothing of the copy remains, nor do directories that were created for it.
 
-use super::budget::Budget;
 use super::record::ReceivedHead;
 use super::settings;
+use super::store_quota::StoreQuota;
 use crate::config::model::Level;
 use crate::config::settings::proxy::Store;
 use crate::config::value::Mode;
@@ -49,7 +49,7 @@ pub struct Copy {
     modified: Option<i64>,
     resolve: u64,
     /// Its share of the location's upload_quota.
-    budget: Option<Budget>,
+    quota: Option<StoreQuota>,
     /// Protects `dir` from removal if another operation created it, and the directories created for the response.
     making: Making,
 }
@@ -78,7 +78,10 @@ struct Target {
 
 /// Creates the file for a response that is to be stored.
 pub fn begin(ex: &mut Exchange, cx: &mut Services, head: &ReceivedHead) -> Option<Box<Copy>> {
-    if settings(ex).store == Store::Off || head.head.status != 200 || ex.route.method == Method::Head || ex.asks_only()
+    if settings(ex).store == Store::Off
+        || head.head.status != 200
+        || ex.route.method == Method::Head
+        || ex.is_auth_subrequest()
     {
         return None;
     }
@@ -200,7 +203,7 @@ fn open(ex: &Exchange, cx: &mut Services, target: &Target, modified: Option<i64>
         mode,
         modified,
         resolve,
-        budget: None,
+        quota: None,
     })
 }
 
@@ -218,8 +221,8 @@ fn open_base(cx: &mut Services, base: &[u8], mode: Mode) -> Result<Rc<OwnedFd>, 
 
 impl Copy {
     fn write(&mut self, cx: &mut Services, bytes: &[u8]) -> Result<(), Failed> {
-        if let Some(budget) = &mut self.budget {
-            budget.grow(cx, self.part.size().saturating_add(bytes.len() as u64))?;
+        if let Some(quota) = &mut self.quota {
+            quota.grow(cx, self.part.size().saturating_add(bytes.len() as u64))?;
         }
         if self.part.fd().is_none() && !self.part.holds(bytes.len(), MAX_BUFFERED) {
             self.move_to_file(cx)?;
@@ -241,8 +244,8 @@ impl Copy {
             dir = [&dir[..], b"/", name.to_bytes()].concat();
         }
         let freed = usage(self.existing());
-        let budget = Budget::begin(ex, cx, &dir, (length, freed))?;
-        Ok(Copy { budget, ..self })
+        let quota = StoreQuota::begin(ex, cx, &dir, (length, freed))?;
+        Ok(Copy { quota, ..self })
     }
 
     /// The existing file with this name. None: there is none, or not even its directory.
@@ -270,8 +273,8 @@ impl Copy {
         self.part.stat().map_err(call("fchmod()"))?;
         let added = Usage { bytes: self.part.size(), files: 1 };
         let freed = self.replaced()?;
-        let lock = match &mut self.budget {
-            Some(budget) => budget.admit(cx, (added, freed))?,
+        let lock = match &mut self.quota {
+            Some(quota) => quota.admit(cx, (added, freed))?,
             None => None,
         };
         let mut making = std::mem::take(&mut self.making);
@@ -286,9 +289,9 @@ impl Copy {
         if making.keep() {
             cx.syncs.made_directory();
         }
-        if self.budget.is_some() {
+        if self.quota.is_some() {
             cx.now.changed();
-            cx.judged_trees.came(self.dir.as_fd());
+            cx.checked_trees.came(self.dir.as_fd());
             cx.quotas.stored(self.dir.as_fd(), added, freed);
         } else {
             cx.file_came(self.dir.as_fd());

@@ -93,7 +93,7 @@ pub fn is_client_writable(ex: &Exchange, cx: &mut Services, path: &[u8], links: 
             names.push(name);
         }
     }
-    cx.stored_places.any(config, cx.now.ms, &names, |area, rest| match area {
+    cx.store_dirs.any(config, cx.now.ms, &names, |area, rest| match area {
         None => true,
         Some(at) => config.write_areas.get(at).is_some_and(|area| writes(config, area, rest)),
     })

@@ -1,14 +1,14 @@
 //! The state of an exchange with an upstream: which events it waits for, and whether it is over.
 
-use super::proxy::{Phase, Proxy};
 use super::settings::settings;
+use super::state::{UpstreamPhase, UpstreamRequest};
 use super::store;
 use crate::config::settings::upstream::Upstream;
 use crate::exchange::{Exchange, Tx};
 use crate::services::Services;
 use std::rc::Rc;
 
-impl Proxy {
+impl UpstreamRequest {
     /// Sets the group from which servers are picked.
     pub(super) fn set_group(&mut self, ex: &Exchange, upstream: Rc<Upstream>) {
         let servers = upstream.peers.iter().filter(|peer| !peer.down).count() as u64;
@@ -24,7 +24,7 @@ impl Proxy {
 
     /// Whether a tunnel is connected, which has no request to send.
     pub fn opens_tunnel(&self) -> bool {
-        self.protocol.is_tunnel() && self.phase == Phase::Talk
+        self.protocol.is_tunnel() && self.phase == UpstreamPhase::SendReceive
     }
 
     pub fn upstream(&self) -> &Rc<Upstream> {
@@ -52,7 +52,7 @@ impl Proxy {
 
     /// The request is over: leaves its buffers to the next one of its exchange.
     pub fn leave_room(self, ex: &mut Exchange) {
-        ex.log.spare.keep_request(self.out, self.place);
+        ex.log.spare.keep_request(self.out, self.target);
     }
 
     fn settings_keep(&self, ex: &Exchange) -> bool {
@@ -61,17 +61,19 @@ impl Proxy {
 
     /// The events that can continue the exchange; the connection checks that none was missed.
     pub fn waits(&self, ex: &Exchange) -> Waits {
-        let connecting = self.phase == Phase::Connect;
-        let talking = matches!(self.phase, Phase::Talk | Phase::Tunnel);
+        let connecting = self.phase == UpstreamPhase::Connect;
+        let talking = matches!(self.phase, UpstreamPhase::SendReceive | UpstreamPhase::Tunnel);
         Waits {
             client_read: match self.phase {
-                Phase::Gather => ex.out.is_empty(),
-                Phase::Talk => self.wants_body(ex),
-                Phase::Tunnel => self.pending().is_empty(),
-                Phase::Resolve | Phase::Pick | Phase::Connect | Phase::Handshake => false,
+                UpstreamPhase::Gather => ex.out.is_empty(),
+                UpstreamPhase::SendReceive => self.wants_body(ex),
+                UpstreamPhase::Tunnel => self.pending().is_empty(),
+                UpstreamPhase::Resolve | UpstreamPhase::Pick | UpstreamPhase::Connect | UpstreamPhase::Handshake => {
+                    false
+                }
             },
             client_write: !ex.out.is_empty(),
-            upstream_read: self.phase == Phase::Handshake || talking && self.room(ex) > 0,
+            upstream_read: self.phase == UpstreamPhase::Handshake || talking && self.room(ex) > 0,
             exit: self.awaits_exit(),
             upstream_write: connecting || talking && !self.pending().is_empty(),
         }

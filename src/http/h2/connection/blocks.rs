@@ -4,7 +4,7 @@ use super::stops::{Data, DataOutcome};
 use super::{BLOCK_FRAMES, CALM_REQUEST, Connection, Event, Unfinished};
 use crate::http::h1::framing::Framing;
 use crate::http::h1::head::Field;
-use crate::http::h2::error::{ErrorCode, Fault, StreamFault};
+use crate::http::h2::error::{ConnectionFault, ErrorCode, StreamFault};
 use crate::http::h2::frame::{FrameHeader, MIN_MAX_FRAME, flag};
 use crate::http::h2::priority::{Dependency, Priority};
 use crate::http::h2::request;
@@ -15,15 +15,20 @@ use crate::http::method::Method;
 use crate::http::reject::Reject;
 
 impl Connection {
-    pub(super) fn headers(&mut self, frame: FrameHeader, payload: &[u8], now: u64) -> Result<Option<Event>, Fault> {
+    pub(super) fn headers(
+        &mut self,
+        frame: FrameHeader,
+        payload: &[u8],
+        now: u64,
+    ) -> Result<Option<Event>, ConnectionFault> {
         let mut fragment = unpadded(&frame, payload)?;
         let mut dependency = None;
         if frame.has(flag::PRIORITY) {
-            let too_short = Fault::FrameLength { kind: frame.kind, len: frame.len };
+            let too_short = ConnectionFault::FrameLength { kind: frame.kind, len: frame.len };
             let (bytes, rest) = fragment.split_first_chunk::<5>().ok_or(too_short)?;
             dependency = Some(Dependency::parse(bytes));
             if dependency.is_some_and(|dependency| dependency.parent == frame.stream) {
-                return Err(Fault::SelfDependency { stream: frame.stream });
+                return Err(ConnectionFault::SelfDependency { stream: frame.stream });
             }
             fragment = rest;
         }
@@ -34,7 +39,7 @@ impl Connection {
             if !is_client || stream <= self.last {
                 let is_late = is_client && (self.forgotten.contains(&stream) || self.stops.contains(stream));
                 if !is_late {
-                    return Err(Fault::StreamOrder { stream, last: self.last });
+                    return Err(ConnectionFault::StreamOrder { stream, last: self.last });
                 }
             }
         }
@@ -53,18 +58,18 @@ impl Connection {
         frame: FrameHeader,
         payload: &[u8],
         now: u64,
-    ) -> Result<Option<Event>, Fault> {
+    ) -> Result<Option<Event>, ConnectionFault> {
         let Some(mut block) = self.unfinished.take() else {
-            return Err(Fault::StrayContinuation { stream: frame.stream });
+            return Err(ConnectionFault::StrayContinuation { stream: frame.stream });
         };
         block.frames += 1;
         if block.frames > BLOCK_FRAMES {
-            return Err(Fault::TooManyContinuations { limit: BLOCK_FRAMES });
+            return Err(ConnectionFault::TooManyContinuations { limit: BLOCK_FRAMES });
         }
         // Compressed, a block is not longer than twice what it may say.
         let limit = self.limits.bounds.total.saturating_mul(2).max(MIN_MAX_FRAME as usize);
         if block.bytes.len() + payload.len() > limit {
-            return Err(Fault::HeaderBlockTooLong { limit: limit as u32 });
+            return Err(ConnectionFault::HeaderBlockTooLong { limit: limit as u32 });
         }
         block.bytes.extend_from_slice(payload);
         if !frame.has(flag::END_HEADERS) {
@@ -75,9 +80,9 @@ impl Connection {
         self.block_ends(block.stream, block.end, block.dependency, now)
     }
 
-    pub(super) fn decode(&mut self, fragment: &[u8]) -> Result<(), Fault> {
+    pub(super) fn decode(&mut self, fragment: &[u8]) -> Result<(), ConnectionFault> {
         self.block.clear();
-        self.decoder.decode(fragment, &self.limits.bounds, &mut self.block).map_err(Fault::Compression)
+        self.decoder.decode(fragment, &self.limits.bounds, &mut self.block).map_err(ConnectionFault::Compression)
     }
 
     pub(super) fn block_ends(
@@ -86,7 +91,7 @@ impl Connection {
         end: bool,
         dependency: Option<Dependency>,
         now: u64,
-    ) -> Result<Option<Event>, Fault> {
+    ) -> Result<Option<Event>, ConnectionFault> {
         if self.streams.get(id).is_some() {
             if end {
                 // The client will not have to be told to stop.
@@ -100,7 +105,7 @@ impl Connection {
         // Of a stream that we have reset, or that GOAWAY has excluded: it was sent before the peer saw that.
         if id <= self.last || self.goaway.is_some() || self.forgotten.contains(&id) {
             self.last = if self.goaway.is_none() { self.last.max(id) } else { self.last };
-            return if self.calm.spend(now) { Ok(None) } else { Err(Fault::Flood) };
+            return if self.calm.spend(now) { Ok(None) } else { Err(ConnectionFault::Flood) };
         }
         self.last = id;
         if self.streams.len() >= self.limits.streams as usize {
@@ -145,9 +150,9 @@ impl Connection {
         field.map_or_else(Priority::default, |field| Priority::parse(field.value.of(text)))
     }
 
-    /// A trailer section behind the response, which did not wait for the body: it ends that. As on any stream (§8.1), what is
-    /// none is malformed, and so is one whose body is shorter than its Content-Length.
-    fn late_block(&mut self, id: u32, end: bool, now: u64) -> Result<Option<Event>, Fault> {
+    /// A trailer section behind the response, which did not wait for the body: it ends that. As on any stream (§8.1),
+    /// what is none is malformed, and so is one whose body is shorter than its Content-Length.
+    fn late_block(&mut self, id: u32, end: bool, now: u64) -> Result<Option<Event>, ConnectionFault> {
         const LAST: Data = Data { len: 0, body: 0, is_last: true };
         if end
             && request::trailers(&self.block, self.limits.rules).is_ok()
@@ -156,14 +161,14 @@ impl Connection {
             return Ok(None);
         }
         if !self.calm.spend(now) {
-            return Err(Fault::Flood);
+            return Err(ConnectionFault::Flood);
         }
         self.write_reset(id, ErrorCode::PROTOCOL_ERROR);
         Ok(None)
     }
 
     /// A trailer section.
-    pub(super) fn second_block(&mut self, id: u32, end: bool, now: u64) -> Result<Option<Event>, Fault> {
+    pub(super) fn second_block(&mut self, id: u32, end: bool, now: u64) -> Result<Option<Event>, ConnectionFault> {
         let Some(stream) = self.streams.get_mut(id) else { return Ok(None) };
         if stream.is_cancelled {
             return self.fail(id, StreamFault::HeadersAfterEnd, now).map(Some);
@@ -195,12 +200,13 @@ impl Connection {
 }
 
 /// A payload without its padding (§6.2).
-fn unpadded<'a>(frame: &FrameHeader, payload: &'a [u8]) -> Result<&'a [u8], Fault> {
+fn unpadded<'a>(frame: &FrameHeader, payload: &'a [u8]) -> Result<&'a [u8], ConnectionFault> {
     if !frame.has(flag::PADDED) {
         return Ok(payload);
     }
-    let fault = Fault::Padding { kind: frame.kind };
-    let (&padding, rest) = payload.split_first().ok_or(Fault::FrameLength { kind: frame.kind, len: frame.len })?;
+    let fault = ConnectionFault::Padding { kind: frame.kind };
+    let (&padding, rest) =
+        payload.split_first().ok_or(ConnectionFault::FrameLength { kind: frame.kind, len: frame.len })?;
     let len = rest.len().checked_sub(usize::from(padding)).ok_or(fault)?;
     Ok(&rest[..len])
 }

@@ -2,28 +2,33 @@
 
 use super::stops::{Data, DataOutcome};
 use super::{CALM, Connection, Event, ReadStep, Reading, took};
-use crate::http::h2::error::{Fault, StreamFault};
+use crate::http::h2::error::{ConnectionFault, StreamFault};
 use crate::http::h2::frame::{self, FrameHeader, HEADER_LEN, flag};
 use crate::http::reject::Reject;
 
 impl Connection {
-    pub(super) fn data_begins(&mut self, input: &[u8], frame: FrameHeader, now: u64) -> Result<ReadStep, Fault> {
+    pub(super) fn data_begins(
+        &mut self,
+        input: &[u8],
+        frame: FrameHeader,
+        now: u64,
+    ) -> Result<ReadStep, ConnectionFault> {
         let FrameHeader { len, kind, stream: id, .. } = frame;
         if id == 0 {
-            return Err(Fault::StreamId { kind, stream: id });
+            return Err(ConnectionFault::StreamId { kind, stream: id });
         }
         if self.is_idle(id) {
-            return Err(Fault::Idle { kind, stream: id });
+            return Err(ConnectionFault::Idle { kind, stream: id });
         }
         let Some((consumed, padding, left)) = padding_of(input, &frame)? else { return Ok(ReadStep::More) };
         if !self.receive.receive(len) {
-            return Err(Fault::ConnectionWindow { len });
+            return Err(ConnectionFault::ConnectionWindow { len });
         }
         let end = frame.has(flag::END_STREAM);
         if left == 0 && !end {
             // Content of no use, be it padding.
             if !self.calm.spend(now) {
-                return Err(Fault::Flood);
+                return Err(ConnectionFault::Flood);
             }
         } else {
             self.calm.earn(CALM.2);
@@ -99,7 +104,7 @@ impl Connection {
         Some(reject)
     }
 
-    pub(super) fn data_frame(&mut self, input: &[u8]) -> Result<ReadStep, Fault> {
+    pub(super) fn data_frame(&mut self, input: &[u8]) -> Result<ReadStep, ConnectionFault> {
         let Reading::Data { stream, left, padding, end } = self.reading else { return Ok(ReadStep::More) };
         let take = input.len().min(left as usize);
         let left = left - take as u32;
@@ -162,15 +167,16 @@ impl Connection {
     }
 }
 
-/// Bytes of a DATA frame before its content, of its padding and of its content; None: the padding's length has not come.
-fn padding_of(input: &[u8], frame: &FrameHeader) -> Result<Option<(usize, u8, u32)>, Fault> {
+/// Bytes of a DATA frame before its content, of its padding and of its content; None: the padding's length has not
+/// come.
+fn padding_of(input: &[u8], frame: &FrameHeader) -> Result<Option<(usize, u8, u32)>, ConnectionFault> {
     let &FrameHeader { len, kind, .. } = frame;
     Ok(match frame.has(flag::PADDED) {
         false => Some((HEADER_LEN, 0, len)),
-        true if len == 0 => return Err(Fault::FrameLength { kind, len }),
+        true if len == 0 => return Err(ConnectionFault::FrameLength { kind, len }),
         true => match input.get(HEADER_LEN) {
             None => None,
-            Some(&padding) if u32::from(padding) >= len => return Err(Fault::Padding { kind }),
+            Some(&padding) if u32::from(padding) >= len => return Err(ConnectionFault::Padding { kind }),
             Some(&padding) => Some((HEADER_LEN + 1, padding, len - 1 - u32::from(padding))),
         },
     })

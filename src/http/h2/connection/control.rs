@@ -1,7 +1,7 @@
 //! Frames that are neither header blocks nor bodies, and what becomes of a stream whose client breaks a rule.
 
 use super::{Connection, Event};
-use crate::http::h2::error::{ErrorCode, Fault, StreamFault};
+use crate::http::h2::error::{ConnectionFault, ErrorCode, StreamFault};
 use crate::http::h2::frame::{self, FrameHeader, flag, kind};
 use crate::http::h2::priority::{Dependency, Priority};
 use crate::http::h2::window;
@@ -12,7 +12,7 @@ impl Connection {
         frame: FrameHeader,
         payload: &[u8],
         now: u64,
-    ) -> Result<Option<Event>, Fault> {
+    ) -> Result<Option<Event>, ConnectionFault> {
         let stream = frame.stream;
         Ok(match frame.kind {
             kind::PRIORITY => return self.priority(stream, payload, now),
@@ -34,11 +34,11 @@ impl Connection {
             kind::PRIORITY_UPDATE => {
                 let prioritized = number(payload) & window::MAX;
                 if prioritized == 0 {
-                    return Err(Fault::StreamId { kind: frame.kind, stream: 0 });
+                    return Err(ConnectionFault::StreamId { kind: frame.kind, stream: 0 });
                 }
                 // RFC 9218 §7.1: none was promised to the client.
                 if prioritized.is_multiple_of(2) {
-                    return Err(Fault::Idle { kind: frame.kind, stream: prioritized });
+                    return Err(ConnectionFault::Idle { kind: frame.kind, stream: prioritized });
                 }
                 let priority = Priority::parse(payload.get(4..).unwrap_or_default());
                 if self.is_idle(prioritized) {
@@ -54,22 +54,22 @@ impl Connection {
         })
     }
 
-    pub(super) fn new_settings(&mut self, payload: &[u8]) -> Result<(), Fault> {
+    pub(super) fn new_settings(&mut self, payload: &[u8]) -> Result<(), ConnectionFault> {
         let before = self.peer.initial_window;
         // The widest stream overflows first: one look at all of them will do, however many values the frame has.
         let open = self.streams.iter().filter(|stream| !stream.is_reset);
         let widest = open.map(|stream| (stream.send, stream.id)).max();
         self.peer.apply(payload, |value| match widest {
-            Some((mut window, stream)) => {
-                window.shift(i64::from(value) - i64::from(before)).map_err(|_| Fault::InitialWindowOverflow { stream })
-            }
+            Some((mut window, stream)) => window
+                .shift(i64::from(value) - i64::from(before))
+                .map_err(|_| ConnectionFault::InitialWindowOverflow { stream }),
             None => Ok(()),
         })?;
         let by = i64::from(self.peer.initial_window) - i64::from(before);
         if by != 0 {
             for stream in self.streams.iter_mut().filter(|stream| !stream.is_reset) {
                 if stream.send.shift(by).is_err() {
-                    return Err(Fault::InitialWindowOverflow { stream: stream.id });
+                    return Err(ConnectionFault::InitialWindowOverflow { stream: stream.id });
                 }
             }
             self.stops.shift(by);
@@ -90,13 +90,18 @@ impl Connection {
         Some(Event::SettingsAcked)
     }
 
-    pub(super) fn window_update(&mut self, id: u32, increment: u32, now: u64) -> Result<Option<Event>, Fault> {
+    pub(super) fn window_update(
+        &mut self,
+        id: u32,
+        increment: u32,
+        now: u64,
+    ) -> Result<Option<Event>, ConnectionFault> {
         let increment = increment & window::MAX;
         if id == 0 {
             if increment == 0 {
-                return Err(Fault::ZeroIncrement);
+                return Err(ConnectionFault::ZeroIncrement);
             }
-            self.send.open(increment).map_err(|_| Fault::WindowOverflow)?;
+            self.send.open(increment).map_err(|_| ConnectionFault::WindowOverflow)?;
             return Ok(Some(Event::Window { stream: 0 }));
         }
         let Some(stream) = self.streams.get_mut(id).filter(|stream| !stream.is_reset) else {
@@ -113,10 +118,10 @@ impl Connection {
         }
     }
 
-    pub(super) fn priority(&mut self, id: u32, payload: &[u8], now: u64) -> Result<Option<Event>, Fault> {
+    pub(super) fn priority(&mut self, id: u32, payload: &[u8], now: u64) -> Result<Option<Event>, ConnectionFault> {
         let fault = match payload.try_into().map(Dependency::parse) {
             Err(_) => StreamFault::PriorityLength { len: payload.len() as u32 },
-            Ok(dependency) if dependency.parent == id => return Err(Fault::SelfDependency { stream: id }),
+            Ok(dependency) if dependency.parent == id => return Err(ConnectionFault::SelfDependency { stream: id }),
             Ok(dependency) => {
                 if id > self.last {
                     self.early_dependencies.keep(id, dependency);
@@ -134,24 +139,24 @@ impl Connection {
         }
     }
 
-    pub(super) fn client_reset(&mut self, id: u32, code: u32, now: u64) -> Result<Option<Event>, Fault> {
+    pub(super) fn client_reset(&mut self, id: u32, code: u32, now: u64) -> Result<Option<Event>, ConnectionFault> {
         self.stops.remove(id);
         let Some(stream) = self.streams.get_mut(id).filter(|stream| !stream.is_reset) else { return Ok(None) };
         // Where the response is sent already, no work is lost.
         let is_wasted = !stream.is_sent;
         (stream.is_reset, stream.is_cancelled) = (true, true);
         if is_wasted && !self.resets.spend(now) {
-            return Err(Fault::TooManyResets);
+            return Err(ConnectionFault::TooManyResets);
         }
         Ok(Some(Event::Reset { stream: id, code: ErrorCode(code) }))
     }
 
     /// Resets a stream for a fault of the client's, open or not.
-    pub(super) fn fail(&mut self, id: u32, fault: StreamFault, now: u64) -> Result<Event, Fault> {
+    pub(super) fn fail(&mut self, id: u32, fault: StreamFault, now: u64) -> Result<Event, ConnectionFault> {
         let is_refused = fault.code() == ErrorCode::REFUSED_STREAM;
         let budget = if is_refused { &mut self.refused } else { &mut self.resets };
         if !budget.spend(now) {
-            return Err(if is_refused { Fault::TooManyRefused } else { Fault::TooManyResets });
+            return Err(if is_refused { ConnectionFault::TooManyRefused } else { ConnectionFault::TooManyResets });
         }
         let stream = self.streams.get_mut(id);
         if stream.is_some_and(|stream| std::mem::take(&mut stream.is_cancelled)) {
@@ -163,8 +168,8 @@ impl Connection {
         Ok(Event::Failed { stream: id, fault })
     }
 
-    /// A HEADERS frame or its block has been under way for too long: its stream is reset, the block read on for the sake
-    /// of the table. False where there is none, or `input`, what has come of it, does not begin with one.
+    /// A HEADERS frame or its block has been under way for too long: its stream is reset, the block read on for the
+    /// sake of the table. False where there is none, or `input`, what has come of it, does not begin with one.
     pub fn abandon_head(&mut self, input: &[u8]) -> bool {
         let begun = FrameHeader::parse(input).filter(|frame| frame.kind == kind::HEADERS).map(|frame| frame.stream);
         let Some(id) = self.unfinished.as_ref().map(|block| block.stream).or(begun) else { return false };

@@ -4,10 +4,10 @@
 //! PING acknowledgements, window updates, resets, GOAWAY) collects in [`Connection::take_control`]. Heads and DATA are
 //! written through [`Connection::head`] and [`Connection::data`], which account for the windows.
 //!
-//! Invariants: what a client may cost is bounded whatever it sends ([`Limits`], [`super::budget`]): a header block by
-//! frames, bytes and fields; control output by [`CONTROL`], beyond which nothing is read; streams by the limit, a reset
-//! one included until [`Connection::release`]; frames that transfer nothing, resets and refused streams by budgets.
-//! After an `Err` the connection takes and sends nothing but the GOAWAY already queued.
+//! Invariants: what a client may cost is bounded whatever it sends ([`ConnectionLimits`], [`super::budget`]): a header
+//! block by frames, bytes and fields; control output by [`CONTROL`], beyond which nothing is read; streams by the
+//! limit, a reset one included until [`Connection::release`]; frames that transfer nothing, resets and refused streams
+//! by budgets. After an `Err` the connection takes and sends nothing but the GOAWAY already queued.
 
 mod blocks;
 mod body;
@@ -15,9 +15,9 @@ mod control;
 mod send;
 mod stops;
 
-use super::budget::Budget;
+use super::budget::RateBudget;
 use super::early_priorities::EarlyPriorities;
-use super::error::{ErrorCode, Fault, StreamFault};
+use super::error::{ConnectionFault, ErrorCode, StreamFault};
 use super::frame::{self, FrameHeader, HEADER_LEN, MIN_MAX_FRAME, PREFACE, flag, kind};
 use super::hpack::{Block, Bounds, Decoder};
 use super::priority::{Dependency, Priority};
@@ -55,7 +55,7 @@ const REMEMBERED: usize = 2 * stops::MOST;
 
 /// What the configuration allows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Limits {
+pub struct ConnectionLimits {
     /// `http2_max_concurrent_streams`.
     pub streams: u32,
     /// `http2_body_preread_size`: a stream's window until its body has a consumer.
@@ -67,9 +67,9 @@ pub struct Limits {
     pub rules: Rules,
 }
 
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
+impl Default for ConnectionLimits {
+    fn default() -> ConnectionLimits {
+        ConnectionLimits {
             streams: 128,
             preread: 65_536,
             window: 4 << 20,
@@ -117,7 +117,7 @@ pub enum ReadStep {
     Took { consumed: usize, event: Option<Event> },
 }
 
-fn took(consumed: usize, event: Event) -> Result<ReadStep, Fault> {
+fn took(consumed: usize, event: Event) -> Result<ReadStep, ConnectionFault> {
     Ok(ReadStep::Took { consumed, event: Some(event) })
 }
 
@@ -152,7 +152,7 @@ struct Unfinished {
 /// The server's side of an HTTP/2 connection, without I/O.
 #[derive(Debug)]
 pub struct Connection {
-    limits: Limits,
+    limits: ConnectionLimits,
     reading: Reading,
     peer: PeerSettings,
     /// What the client believes our initial window is.
@@ -175,11 +175,12 @@ pub struct Connection {
     first_block: bool,
     /// The client has said GOAWAY.
     has_heard_goaway: bool,
-    calm: Budget,
-    /// Updates that DATA frames have earned, of both windows: they may come all at once, however many frames lay in buffers.
+    calm: RateBudget,
+    /// Updates that DATA frames have earned, of both windows: they may come all at once, however many frames lay in
+    /// buffers.
     updates: u64,
-    resets: Budget,
-    refused: Budget,
+    resets: RateBudget,
+    refused: RateBudget,
     /// The latest streams that we have reset.
     forgotten: Vec<u32>,
     early_dependencies: EarlyPriorities<Dependency>,
@@ -188,7 +189,7 @@ pub struct Connection {
 
 impl Connection {
     /// Queues our SETTINGS and the connection's window.
-    pub fn new(limits: Limits, now: u64) -> Connection {
+    pub fn new(limits: ConnectionLimits, now: u64) -> Connection {
         let mut control = Vec::new();
         let settings = [
             (settings::MAX_CONCURRENT_STREAMS, limits.streams),
@@ -220,10 +221,10 @@ impl Connection {
             stops: Stops::default(),
             first_block: true,
             has_heard_goaway: false,
-            calm: Budget::new(CALM.0, CALM.1, now),
+            calm: RateBudget::new(CALM.0, CALM.1, now),
             updates: 0,
-            resets: Budget::new(RESETS.0, RESETS.1, now),
-            refused: Budget::new(REFUSED.0, REFUSED.1, now),
+            resets: RateBudget::new(RESETS.0, RESETS.1, now),
+            refused: RateBudget::new(REFUSED.0, REFUSED.1, now),
             forgotten: Vec::new(),
             early_dependencies: EarlyPriorities::default(),
             early_priorities: EarlyPriorities::default(),
@@ -234,7 +235,7 @@ impl Connection {
     ///
     /// # Errors
     /// The client's fault; GOAWAY is queued.
-    pub fn receive(&mut self, input: &[u8], now: u64) -> Result<ReadStep, Fault> {
+    pub fn receive(&mut self, input: &[u8], now: u64) -> Result<ReadStep, ConnectionFault> {
         if self.control.len() >= CONTROL {
             return Ok(ReadStep::Blocked);
         }
@@ -305,18 +306,18 @@ impl Connection {
             + self.stops.memory()
     }
 
-    /// Gives the buffer of control output back. Those of fields are the caller's affair ([`Connection::block_mut`]): nothing
-    /// is in them between two calls of [`Connection::receive`] that the caller still needs.
+    /// Gives the buffer of control output back. Those of fields are the caller's affair ([`Connection::block_mut`]):
+    /// nothing is in them between two calls of [`Connection::receive`] that the caller still needs.
     pub fn shrink(&mut self) {
         if self.control.is_empty() {
             self.control = Vec::new();
         }
     }
 
-    fn preface(&mut self, input: &[u8]) -> Result<ReadStep, Fault> {
+    fn preface(&mut self, input: &[u8]) -> Result<ReadStep, ConnectionFault> {
         let len = input.len().min(PREFACE.len());
         if input[..len] != PREFACE[..len] {
-            return Err(Fault::Preface);
+            return Err(ConnectionFault::Preface);
         }
         if len < PREFACE.len() {
             return Ok(ReadStep::More);
@@ -335,23 +336,23 @@ impl Connection {
         ReadStep::Took { consumed, event: None }
     }
 
-    fn frame(&mut self, input: &[u8], now: u64) -> Result<ReadStep, Fault> {
+    fn frame(&mut self, input: &[u8], now: u64) -> Result<ReadStep, ConnectionFault> {
         let Some(frame) = FrameHeader::parse(input) else { return Ok(ReadStep::More) };
         let FrameHeader { len, kind, stream, .. } = frame;
-        // §3.4 asks for SETTINGS. A client that leaves all of them at their default may begin with a request or its window
-        // as well; nginx takes any frame.
+        // §3.4 asks for SETTINGS. A client that leaves all of them at their default may begin with a request or its
+        // window as well; nginx takes any frame.
         let may_begin = matches!(kind, kind::SETTINGS | kind::HEADERS | kind::WINDOW_UPDATE);
         if matches!(self.reading, Reading::FirstFrame) && !may_begin {
-            return Err(Fault::NoSettings { kind });
+            return Err(ConnectionFault::NoSettings { kind });
         }
         if len > MIN_MAX_FRAME {
-            return Err(Fault::FrameTooLong { kind, len });
+            return Err(ConnectionFault::FrameTooLong { kind, len });
         }
         match &self.unfinished {
             Some(block) if kind != kind::CONTINUATION || stream != block.stream => {
-                return Err(Fault::Interleaved { kind, stream });
+                return Err(ConnectionFault::Interleaved { kind, stream });
             }
-            None if kind == kind::CONTINUATION => return Err(Fault::StrayContinuation { stream }),
+            None if kind == kind::CONTINUATION => return Err(ConnectionFault::StrayContinuation { stream }),
             _ => {}
         }
         if kind == kind::DATA {
@@ -369,7 +370,7 @@ impl Connection {
                 // A GOAWAY may always be sent; a second one is as good as any other frame.
                 let is_farewell = kind == kind::GOAWAY && !std::mem::replace(&mut self.has_heard_goaway, true);
                 if !is_farewell && !self.is_earned(kind) && !self.calm.spend(now) {
-                    return Err(Fault::Flood);
+                    return Err(ConnectionFault::Flood);
                 }
                 self.control_frame(frame, payload, now)?
             }
@@ -385,7 +386,7 @@ impl Connection {
     }
 
     /// What is wrong already by the nine bytes, before the payload is waited for.
-    fn check(&self, frame: &FrameHeader) -> Result<(), Fault> {
+    fn check(&self, frame: &FrameHeader) -> Result<(), ConnectionFault> {
         let &FrameHeader { len, kind, stream, .. } = frame;
         let on_stream = match kind {
             kind::HEADERS | kind::CONTINUATION | kind::PRIORITY | kind::RST_STREAM => Some(true),
@@ -393,26 +394,28 @@ impl Connection {
             _ => None,
         };
         if on_stream.is_some_and(|on_stream| on_stream == (stream == 0)) {
-            return Err(Fault::StreamId { kind, stream });
+            return Err(ConnectionFault::StreamId { kind, stream });
         }
         let is_right = match kind {
             kind::RST_STREAM | kind::WINDOW_UPDATE => len == 4,
             kind::PING => len == 8,
-            kind::SETTINGS if frame.has(flag::ACK) && len > 0 => return Err(Fault::SettingsAckLength { len }),
+            kind::SETTINGS if frame.has(flag::ACK) && len > 0 => {
+                return Err(ConnectionFault::SettingsAckLength { len });
+            }
             kind::SETTINGS => (len as usize).is_multiple_of(settings::ENTRY),
             kind::GOAWAY => len >= 8,
             kind::PRIORITY_UPDATE => len >= 4,
             // §6.3: an error of the stream, as far as there is one.
             kind::PRIORITY => len == 5 || self.streams.get(stream).is_some(),
-            kind::PUSH_PROMISE => return Err(Fault::PushPromise),
+            kind::PUSH_PROMISE => return Err(ConnectionFault::PushPromise),
             _ => true,
         };
         if !is_right {
-            return Err(Fault::FrameLength { kind, len });
+            return Err(ConnectionFault::FrameLength { kind, len });
         }
         // §5.1: nothing but HEADERS and PRIORITY opens or concerns a stream that is idle.
         if matches!(kind, kind::RST_STREAM | kind::WINDOW_UPDATE) && self.is_idle(stream) {
-            return Err(Fault::Idle { kind, stream });
+            return Err(ConnectionFault::Idle { kind, stream });
         }
         Ok(())
     }

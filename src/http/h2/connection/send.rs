@@ -54,7 +54,8 @@ impl Connection {
     }
 
     /// Appends DATA frames of at most `chunk` bytes, whose content `read` appends, with room for a header before each
-    /// `chunk` of it, and gives how much that was: nothing is appended where it is nothing. The stream ends with `last` bytes.
+    /// `chunk` of it, and gives how much that was: nothing is appended where it is nothing. The stream ends with `last`
+    /// bytes.
     pub fn data_from(
         &mut self,
         id: u32,
@@ -94,8 +95,8 @@ impl Connection {
         self.first_block = false;
     }
 
-    /// DATA of the stream was written by the caller, within [`Connection::room`], in this many frames: clients may update
-    /// their windows for each.
+    /// DATA of the stream was written by the caller, within [`Connection::room`], in this many frames: clients may
+    /// update their windows for each.
     pub fn data_sent(&mut self, id: u32, len: usize, frames: usize) {
         let Some(stream) = self.streams.get_mut(id) else { return };
         stream.send.spend(len);
@@ -125,8 +126,8 @@ impl Connection {
     }
 
     /// Tells the client to stop sending a body once our side has ended (§8.1): some time behind the response, by
-    /// [`Connection::send_stops`]. A client that finds both in one read, in the middle of its upload, may take the reset for
-    /// the answer (curl 7.88 does). For `patience` milliseconds at most what it sends is taken all the same.
+    /// [`Connection::send_stops`]. A client that finds both in one read, in the middle of its upload, may take the
+    /// reset for the answer (curl 7.88 does). For `patience` milliseconds at most what it sends is taken all the same.
     pub fn stop(&mut self, id: u32, patience: u64, now: u64) {
         let Some(stream) = self.streams.get_mut(id).filter(|stream| stream.is_sent && !stream.is_reset) else { return };
         // §8.1.1: a response does not excuse the error. Also where both sides have ended: clients take no
@@ -179,8 +180,8 @@ impl Connection {
         self.streams.remove(id);
     }
 
-    /// Says that no further streams are taken; those that are open go on, and so do bodies that are thrown away behind their
-    /// responses ([`Connection::stop`]).
+    /// Says that no further streams are taken; those that are open go on, and so do bodies that are thrown away behind
+    /// their responses ([`Connection::stop`]).
     pub fn go_away(&mut self, code: ErrorCode) {
         if self.goaway.is_none() {
             self.goaway = Some(self.last);

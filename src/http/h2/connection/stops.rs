@@ -1,12 +1,14 @@
-//! Streams whose response is sent and whose client still sends its body: the client is to be asked to stop, a little later.
+//! Streams whose response is sent and whose client still sends its body: the client is to be asked to stop, a little
+//! later.
 //!
-//! Meanwhile what comes is thrown away, and its window granted again: clients that read no response before their body is
-//! sent (Java's, httpx) would wait for that window for ever, since a reset behind a whole response means nothing to them.
+//! Meanwhile what comes is thrown away, and its window granted again: clients that read no response before their body
+//! is sent (Java's, httpx) would wait for that window for ever, since a reset behind a whole response means nothing to
+//! them.
 //!
 //! Invariants: at most [`MOST`] streams wait, in the order of their responses; what is granted to each is bounded by
 //! [`DISCARDED`], and the wait by the time its caller gave. What a client sends on one is ignored, as on those that are
-//! reset (`Connection::reset`), where a stream goes once its client was asked; one whose client has ended its side waits no
-//! longer. A body that exceeds its Content-Length or its window is the error that it is before the response.
+//! reset (`Connection::reset`), where a stream goes once its client was asked; one whose client has ended its side
+//! waits no longer. A body that exceeds its Content-Length or its window is the error that it is before the response.
 
 use crate::http::h2::error::StreamFault;
 use crate::http::h2::numbers::ErrorCode;
@@ -14,8 +16,8 @@ use crate::http::h2::stream::Stream;
 use crate::http::h2::window::{ReceiveWindow, SendWindow};
 use std::collections::VecDeque;
 
-/// Milliseconds between a response and the reset that tells its client to stop sending: time enough to read the response
-/// without it.
+/// Milliseconds between a response and the reset that tells its client to stop sending: time enough to read the
+/// response without it.
 const MIN_STOP_DELAY: u64 = 100;
 
 /// Milliseconds for which a client may say nothing where it was granted a window, or is about to learn of that.
@@ -72,8 +74,8 @@ pub(super) enum DataOutcome {
 pub(super) struct Stops(VecDeque<Stop>);
 
 impl Stops {
-    /// One more, whose response has just been sent. For `patience` milliseconds at most the rest of its body is taken. The
-    /// increment of the stream's window, if it is granted more.
+    /// One more, whose response has just been sent. For `patience` milliseconds at most the rest of its body is taken.
+    /// The increment of the stream's window, if it is granted more.
     pub(super) fn add(&mut self, stream: &Stream, patience: u64, now: u64) -> Option<u32> {
         let &Stream { id, send, receive: mut window, expected: announced, .. } = stream;
         let takes = patience > 0 && announced.is_none_or(|length| length <= DISCARDED);

@@ -59,7 +59,7 @@ fn hello() -> Vec<u8> {
 struct Seen {
     events: Vec<String>,
     control: Vec<String>,
-    fault: Option<Fault>,
+    fault: Option<ConnectionFault>,
 }
 
 fn shown(event: &Event) -> String {
@@ -136,7 +136,7 @@ fn run(connection: &mut Connection, pieces: &[&[u8]], seen: &mut Seen) {
     }
 }
 
-fn greeted(limits: Limits) -> Connection {
+fn greeted(limits: ConnectionLimits) -> Connection {
     let mut connection = Connection::new(limits, 0);
     let mut seen = Seen::default();
     run(&mut connection, &[&hello()], &mut seen);
@@ -146,7 +146,7 @@ fn greeted(limits: Limits) -> Connection {
 
 /// `text` is events, then `|`, then control frames, then the code of the connection's error, if any.
 fn check(name: &str, input: &[u8], text: &str) {
-    let limits = Limits { streams: 4, ..Limits::default() };
+    let limits = ConnectionLimits { streams: 4, ..ConnectionLimits::default() };
     let judge = |pieces: &[&[u8]]| {
         let mut seen = Seen::default();
         run(&mut greeted(limits), pieces, &mut seen);
@@ -406,8 +406,8 @@ fn a_connection_begins_with_the_preface() {
     for (name, input) in table {
         for cut in 0..=input.len() {
             let mut seen = Seen::default();
-            run(&mut Connection::new(Limits::default(), 0), &[&input[..cut], &input[cut..]], &mut seen);
-            assert_eq!(seen.fault, Some(Fault::Preface), "{name}");
+            run(&mut Connection::new(ConnectionLimits::default(), 0), &[&input[..cut], &input[cut..]], &mut seen);
+            assert_eq!(seen.fault, Some(ConnectionFault::Preface), "{name}");
             assert_eq!(seen.control.last().map(String::as_str), Some("goaway 0 1"), "{name}");
         }
     }
@@ -432,7 +432,7 @@ fn only_a_request_or_its_window_may_come_before_settings() {
         ("an unknown frame", raw(0x77, 0, 0, b"x"), " | goaway 0 1"),
     ];
     for (name, first, text) in table {
-        let mut connection = Connection::new(Limits::default(), 0);
+        let mut connection = Connection::new(ConnectionLimits::default(), 0);
         let mut seen = Seen::default();
         connection.take_control(&mut Vec::new());
         run(&mut connection, &[PREFACE, &first], &mut seen);

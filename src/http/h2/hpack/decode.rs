@@ -155,7 +155,8 @@ impl Decoder {
                 input.string(&mut out.text)?;
                 HeaderId::of(out.text.get(start..).unwrap_or_default())
             }
-            // Refused already, and the table stays as it is: only what follows counts, not a name of 4 KiB for each byte.
+            // Refused already, and the table stays as it is: only what follows counts, not a name of 4 KiB for each
+            // byte.
             index if out.excess.is_some() && literal != Literal::Indexed => {
                 self.entry(index)?;
                 input.string(&mut out.text)?;

@@ -1,5 +1,5 @@
-//! The kinds of differences between what webserv and nginx make of backends: those that README's table of differences has
-//! a row of. None may excuse more than its row says.
+//! The kinds of differences between what webserv and nginx make of backends: those that README's table of differences
+//! has a row of. None may excuse more than its row says.
 
 use super::stub::{Answer, End, Framing};
 
@@ -150,7 +150,8 @@ pub const KINDS: &[Kind] = &[
     }),
 ];
 
-/// A final response does not begin so: `HTTP/1.`, a digit, a blank, a code of three digits from 200 on, a blank or the end.
+/// A final response does not begin so: `HTTP/1.`, a digit, a blank, a code of three digits from 200 on, a blank or the
+/// end.
 fn is_no_status_line(line: &[u8]) -> bool {
     let code = line.strip_prefix(b"HTTP/1.").and_then(|rest| rest.get(1..)).and_then(|rest| rest.strip_prefix(b" "));
     code.is_none_or(is_no_code)

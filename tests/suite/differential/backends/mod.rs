@@ -1,9 +1,10 @@
 //! Configurations with backends, made from a seed: what webserv and nginx answer, what they ask of the backends, what
 //! they store and log of it, beside each other.
 //!
-//! `made` makes the configurations, the requests and what the backends answer, `stub` answers. Every difference must be of
-//! a kind that README's table of differences has a row of (`kinds`). It runs where `SEED=n` or `CONFIGURATIONS=n` is set: about one configuration in ten differs in
-//! a way that has no row yet, and one that hangs takes its time. `LOGS=1` and `ERRORS=1` compare what the logs say, too.
+//! `made` makes the configurations, the requests and what the backends answer, `stub` answers. Every difference must be
+//! of a kind that README's table of differences has a row of (`kinds`). It runs where `SEED=n` or `CONFIGURATIONS=n` is
+//! set: about one configuration in ten differs in a way that has no row yet, and one that hangs takes its time.
+//! `LOGS=1` and `ERRORS=1` compare what the logs say, too.
 
 mod kinds;
 mod made;

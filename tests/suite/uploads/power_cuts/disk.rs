@@ -1,6 +1,6 @@
-//! A file system that may lose everything that was not synced: pages of files, each by itself, and names, each change by
-//! itself, but never one without those before it that concern the same names or made the directory. A rename within it is one change: its new name
-//! is not lost while the old one is gone.
+//! A file system that may lose everything that was not synced: pages of files, each by itself, and names, each change
+//! by itself, but never one without those before it that concern the same names or made the directory. A rename within
+//! it is one change: its new name is not lost while the old one is gone.
 
 use super::super::cuts::Seed;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -180,8 +180,8 @@ impl Disk {
         (0..self.inodes.len()).filter(is_dirty).collect()
     }
 
-    /// What a power cut now may leave: nothing of what is pending, all of it, each thing alone, all but each, and some at
-    /// random.
+    /// What a power cut now may leave: nothing of what is pending, all of it, each thing alone, all but each, and some
+    /// at random.
     pub fn cuts(&self, seed: &mut Seed, random: usize, mut each: impl FnMut(&After<'_>)) {
         let (changes, dirty) = (self.pending.len(), self.dirty());
         let (needs, things) = (self.needs(), changes + dirty.len());

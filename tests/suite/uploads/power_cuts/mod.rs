@@ -1,6 +1,6 @@
-//! upload_sync and power cuts: the system calls of real uploads, copies, moves and removals are recorded (strace) and done
-//! again on a file system that loses what was not synced ([`disk`]), with a cut after each of them. What was answered with
-//! success must be there and whole, and what was not must be as before or as after.
+//! upload_sync and power cuts: the system calls of real uploads, copies, moves and removals are recorded (strace) and
+//! done again on a file system that loses what was not synced ([`disk`]), with a cut after each of them. What was
+//! answered with success must be there and whole, and what was not must be as before or as after.
 //!
 //! The test is able to fail: with fsyncs taken out of the recording it has to find losses.
 
@@ -241,8 +241,8 @@ impl Replay<'_> {
                 let inode = self.disk.make_directory();
                 vec![(dir, name, Some(inode))]
             }
-            // Of the file system that is done again, the server names nothing by a path alone: what is left of its start
-            // may be in the recording (the pid file's other name).
+            // Of the file system that is done again, the server names nothing by a path alone: what is left of its
+            // start may be in the recording (the pid file's other name).
             "unlink" if self.is_elsewhere(&call.bytes(0)) => return false,
             other => panic!("{other} is not known here: {}", call.text),
         };

@@ -101,7 +101,7 @@ pub enum UploadRequest {
 
 /// What the request says about its content.
 #[derive(Default)]
-pub struct Content {
+pub struct RequestContent {
     pub request: UploadRequest,
     pub checksum: Option<Checksum>,
     /// The trailers must have a checksum; or may have one.
@@ -115,7 +115,7 @@ pub struct Content {
     pub interop: Option<u64>,
 }
 
-impl Content {
+impl RequestContent {
     /// The content counts only once something was compared; parts count once all of them are there.
     pub fn is_checked(&self) -> bool {
         self.checksum.is_some() || self.may_be_late || !self.digests.is_empty() || self.joining.is_some()
@@ -123,7 +123,7 @@ impl Content {
 }
 
 impl Append {
-    pub fn new(ex: &Exchange, cx: &Services, upload: Unfinished, lease: Rc<Lease>, content: Content) -> Append {
+    pub fn new(ex: &Exchange, cx: &Services, upload: Unfinished, lease: Rc<Lease>, content: RequestContent) -> Append {
         let largest = match resumed::largest(ex) {
             0 => u64::MAX,
             size => size,
@@ -132,8 +132,18 @@ impl Append {
             Some(length) => (length, Over::Length),
             None => (largest, Over::FileSize),
         };
-        let Content { request, checksum, needs_late, may_be_late: _, joining, digests, whole, wanted, ends, interop } =
-            content;
+        let RequestContent {
+            request,
+            checksum,
+            needs_late,
+            may_be_late: _,
+            joining,
+            digests,
+            whole,
+            wanted,
+            ends,
+            interop,
+        } = content;
         let start = upload.size;
         let sent_offset = (start, 0);
         Append {
@@ -165,7 +175,7 @@ impl Append {
 
     /// For a request without content, to be finished by [`Append::body_ended`].
     pub fn asking(ex: &Exchange, cx: &Services, upload: Unfinished, lease: Rc<Lease>) -> Append {
-        Append { asks: true, ..Append::new(ex, cx, upload, lease, Content::default()) }
+        Append { asks: true, ..Append::new(ex, cx, upload, lease, RequestContent::default()) }
     }
 
     /// It may continue: no newer request has the upload, and no other process asks for it.

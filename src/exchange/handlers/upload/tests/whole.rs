@@ -264,12 +264,12 @@ fn digests_that_are_asked_for_must_be_there_and_be_right() {
 
 #[test]
 fn a_signed_link_allows_uploads_to_its_place_only() {
-    let link = |place: &str, methods: &str| {
+    let link = |target: &str, methods: &str| {
         let text = |text: &str| text.as_bytes().to_vec();
-        String::from_utf8(sign(KEY, &[text(place), text(""), text(methods), text(""), text("")])).expect("text")
+        String::from_utf8(sign(KEY, &[text(target), text(""), text(methods), text(""), text("")])).expect("text")
     };
     let named = |name: &str| format!("Content-Disposition: attachment; filename={name}");
-    for (place, line, name, expected) in [
+    for (target, line, name, expected) in [
         ("/link/", "POST /link/", "f", 201),
         ("/link/dir/", "POST /link/dir/", "f", 201),
         ("/link/f", "POST /link/f", "", 201),
@@ -279,7 +279,7 @@ fn a_signed_link_allows_uploads_to_its_place_only() {
         ("/link/dir", "POST /link/dir", "g", 201),
     ] {
         let mut site = site();
-        let line = format!("{line}?{}", link(place, "POST,PUT"));
+        let line = format!("{line}?{}", link(target, "POST,PUT"));
         let field = named(name);
         let fields = if name.is_empty() { &[][..] } else { &[&*field] };
         let mut all = fields.to_vec();
@@ -292,7 +292,7 @@ fn a_signed_link_allows_uploads_to_its_place_only() {
             }
             flow => status(&ex, &flow),
         };
-        assert_eq!(came, expected, "{place} {line} {name}");
-        assert_eq!(changes(&site).len(), usize::from(expected == 201), "{place} {line} {name}");
+        assert_eq!(came, expected, "{target} {line} {name}");
+        assert_eq!(changes(&site).len(), usize::from(expected == 201), "{target} {line} {name}");
     }
 }

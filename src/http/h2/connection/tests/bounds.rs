@@ -7,7 +7,7 @@ fn data_beyond_a_window_is_an_error_of_the_stream_or_of_the_connection() {
     let chunk = raw(0, 0, 1, &[b'x'; 16_384]);
     // Nothing is taken: the windows are not granted again. 65535 bytes may be sent before our settings are
     // acknowledged (§6.9.2).
-    let feed = |limits: Limits, input: &[u8]| {
+    let feed = |limits: ConnectionLimits, input: &[u8]| {
         let (mut connection, mut seen) = (greeted(limits), Seen::default());
         let mut at = 0;
         while let Ok(ReadStep::Took { consumed, event }) = connection.receive(&input[at..], 0) {
@@ -19,12 +19,12 @@ fn data_beyond_a_window_is_an_error_of_the_stream_or_of_the_connection() {
         control(&out)
     };
     let five = [post(1), chunk.repeat(4)].concat();
-    assert_eq!(feed(Limits::default(), &five), ["rst 1 3"]);
-    assert_eq!(feed(Limits { window: 65_535, ..Limits::default() }, &five), ["goaway 1 3"]);
+    assert_eq!(feed(ConnectionLimits::default(), &five), ["rst 1 3"]);
+    assert_eq!(feed(ConnectionLimits { window: 65_535, ..ConnectionLimits::default() }, &five), ["goaway 1 3"]);
     // Acknowledged, ours holds.
     let acked = [raw(4, 1, 0, &[]), post(1), raw(0, 0, 1, &[b'x'; 101])].concat();
-    assert_eq!(feed(Limits { preread: 100, ..Limits::default() }, &acked), ["rst 1 3"]);
-    assert_eq!(feed(Limits { preread: 101, ..Limits::default() }, &acked), Vec::<String>::new());
+    assert_eq!(feed(ConnectionLimits { preread: 100, ..ConnectionLimits::default() }, &acked), ["rst 1 3"]);
+    assert_eq!(feed(ConnectionLimits { preread: 101, ..ConnectionLimits::default() }, &acked), Vec::<String>::new());
 }
 
 /// §8.1.1: a malformed request is an error of its stream though it is answered, where the client's side is open still.
@@ -48,7 +48,7 @@ fn the_reset_behind_an_answer_says_whether_the_request_was_malformed() {
         ("a head that is too large", with(&[&POST[..], &[("x", &"y".repeat(9000))]].concat(), OPEN), &["rst 1 0"]),
     ];
     for (name, input, resets) in table {
-        let (mut connection, mut seen, mut out) = (greeted(Limits::default()), Seen::default(), Vec::new());
+        let (mut connection, mut seen, mut out) = (greeted(ConnectionLimits::default()), Seen::default(), Vec::new());
         run(&mut connection, &[&input], &mut seen);
         assert_eq!((&seen.fault, &seen.control), (&None, &vec![]), "{name}");
         connection.head(1, EndStream::Yes, &mut out, |out| encode::status(out, 400));
@@ -65,7 +65,7 @@ fn the_reset_behind_an_answer_says_whether_the_request_was_malformed() {
 
 #[test]
 fn what_was_taken_is_granted_again_and_a_wide_window_is_kept_wide() {
-    let mut connection = greeted(Limits { window: 65_536, ..Limits::default() });
+    let mut connection = greeted(ConnectionLimits { window: 65_536, ..ConnectionLimits::default() });
     let mut seen = Seen::default();
     run(&mut connection, &[&[post(1), raw(0, 0, 1, &[b'x'; 16_384]).repeat(2)].concat()], &mut seen);
     assert_eq!(seen.control, ["grant 1 32768", "grant 0 32768"]);
@@ -76,7 +76,7 @@ fn what_was_taken_is_granted_again_and_a_wide_window_is_kept_wide() {
 
 #[test]
 fn heads_and_data_are_written_into_the_windows() {
-    let mut connection = greeted(Limits::default());
+    let mut connection = greeted(ConnectionLimits::default());
     let (mut seen, mut out) = (Seen::default(), Vec::new());
     run(&mut connection, &[&[settings(&[(4, 10), (5, 20_000)]), post(1), get(3)].concat()], &mut seen);
     assert_eq!((connection.room(1), connection.max_frame(), connection.room(5)), (10, 20_000, 0));
@@ -113,7 +113,7 @@ fn heads_and_data_are_written_into_the_windows() {
 
 #[test]
 fn after_goaway_no_stream_is_taken_and_those_open_go_on() {
-    let mut connection = greeted(Limits::default());
+    let mut connection = greeted(ConnectionLimits::default());
     let mut seen = Seen::default();
     run(&mut connection, &[&post(1)], &mut seen);
     connection.go_away(ErrorCode::NO_ERROR);
@@ -129,22 +129,22 @@ fn floods_end_the_connection_and_their_memory_is_bounded() {
     let made: fn(u32) -> Vec<u8> = |n| [get(2 * n + 1), window(2 * n + 1, 0)].concat();
     let refused: fn(u32) -> Vec<u8> = |n| get(2 * n + 1);
     let continued: fn(u32) -> Vec<u8> = |n| if n == 0 { raw(1, 1, 1, &[]) } else { raw(9, 0, 1, b"") };
-    type Row = (&'static str, fn(u32) -> Vec<u8>, u32, Fault);
+    type Row = (&'static str, fn(u32) -> Vec<u8>, u32, ConnectionFault);
     let table: [Row; 11] = [
-        ("rapid reset", rapid, 202, Fault::TooManyResets),
-        ("made you reset", made, 202, Fault::TooManyResets),
-        ("refused streams", refused, 400, Fault::TooManyRefused),
-        ("CONTINUATION", continued, 20, Fault::TooManyContinuations { limit: 20 }),
-        ("PING", |_| raw(6, 0, 0, &[0; 8]), 1001, Fault::Flood),
-        ("SETTINGS", |_| settings(&[(4, 1), (4, 9)]), 1001, Fault::Flood),
-        ("empty DATA", |n| if n == 0 { post(1) } else { raw(0, 0, 1, b"") }, 1006, Fault::Flood),
-        ("padding", |n| if n == 0 { post(1) } else { raw(0, 8, 1, &[1, 0]) }, 1006, Fault::Flood),
-        ("PRIORITY", |n| raw(2, 0, 2 * n + 1, &[0; 5]), 1001, Fault::Flood),
-        ("unknown frames", |_| raw(0x44, 0, 0, b""), 1001, Fault::Flood),
-        ("window updates", |_| window(0, 1), 1001, Fault::Flood),
+        ("rapid reset", rapid, 202, ConnectionFault::TooManyResets),
+        ("made you reset", made, 202, ConnectionFault::TooManyResets),
+        ("refused streams", refused, 400, ConnectionFault::TooManyRefused),
+        ("CONTINUATION", continued, 20, ConnectionFault::TooManyContinuations { limit: 20 }),
+        ("PING", |_| raw(6, 0, 0, &[0; 8]), 1001, ConnectionFault::Flood),
+        ("SETTINGS", |_| settings(&[(4, 1), (4, 9)]), 1001, ConnectionFault::Flood),
+        ("empty DATA", |n| if n == 0 { post(1) } else { raw(0, 0, 1, b"") }, 1006, ConnectionFault::Flood),
+        ("padding", |n| if n == 0 { post(1) } else { raw(0, 8, 1, &[1, 0]) }, 1006, ConnectionFault::Flood),
+        ("PRIORITY", |n| raw(2, 0, 2 * n + 1, &[0; 5]), 1001, ConnectionFault::Flood),
+        ("unknown frames", |_| raw(0x44, 0, 0, b""), 1001, ConnectionFault::Flood),
+        ("window updates", |_| window(0, 1), 1001, ConnectionFault::Flood),
     ];
     for (name, frame, most, fault) in table {
-        let mut connection = greeted(Limits::default());
+        let mut connection = greeted(ConnectionLimits::default());
         let mut seen = Seen::default();
         let mut sent = 0;
         while seen.fault.is_none() {
@@ -163,7 +163,7 @@ fn floods_end_the_connection_and_their_memory_is_bounded() {
 
 #[test]
 fn a_reset_stream_keeps_its_place_until_its_work_is_given_up() {
-    let mut connection = greeted(Limits { streams: 2, ..Limits::default() });
+    let mut connection = greeted(ConnectionLimits { streams: 2, ..ConnectionLimits::default() });
     let mut seen = Seen::default();
     run(&mut connection, &[&[get(1), reset(1), get(3), reset(3), get(5)].concat()], &mut seen);
     assert_eq!(seen.events.last().map(String::as_str), Some("failed 5 7"));
@@ -174,7 +174,7 @@ fn a_reset_stream_keeps_its_place_until_its_work_is_given_up() {
 
 #[test]
 fn nothing_is_read_while_control_output_waits() {
-    let mut connection = greeted(Limits::default());
+    let mut connection = greeted(ConnectionLimits::default());
     let pings = raw(6, 0, 0, &[0; 8]).repeat(900);
     let (mut at, mut rounds) = (0, 0);
     loop {
@@ -196,7 +196,8 @@ fn nothing_is_read_while_control_output_waits() {
 
 #[test]
 fn a_header_block_is_bounded_before_and_after_expansion() {
-    let limits = Limits { bounds: Bounds { field: 100, total: 200, fields: 6 }, ..Limits::default() };
+    let limits =
+        ConnectionLimits { bounds: Bounds { field: 100, total: 200, fields: 6 }, ..ConnectionLimits::default() };
     let many = |extra: &[(&str, &str)]| raw(1, END, 1, &fields(&[&GET[..], extra].concat()));
     let long = "x".repeat(101);
     let table = [
@@ -213,14 +214,14 @@ fn a_header_block_is_bounded_before_and_after_expansion() {
     let mut seen = Seen::default();
     let block = [raw(1, 1, 1, &[0; 16_384]), raw(9, 0, 1, &[0; 16_384])].concat();
     run(&mut greeted(limits), &[&block], &mut seen);
-    assert_eq!(seen.fault, Some(Fault::HeaderBlockTooLong { limit: 16_384 }));
-    let bad = Fault::Compression(HpackError::Truncated);
-    assert_eq!((bad.code().0, Fault::Flood.code().0), (9, 11));
+    assert_eq!(seen.fault, Some(ConnectionFault::HeaderBlockTooLong { limit: 16_384 }));
+    let bad = ConnectionFault::Compression(HpackError::Truncated);
+    assert_eq!((bad.code().0, ConnectionFault::Flood.code().0), (9, 11));
 }
 
 #[test]
 fn an_idle_connection_is_small() {
-    let mut connection = greeted(Limits::default());
+    let mut connection = greeted(ConnectionLimits::default());
     let mut seen = Seen::default();
     let agent = [&GET[..], &[("user-agent", "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36"), ("accept", "*/*")]];
     run(&mut connection, &[&raw(1, END, 1, &fields(&agent.concat()))], &mut seen);
@@ -233,7 +234,7 @@ fn an_idle_connection_is_small() {
 
 #[test]
 fn a_client_may_update_both_windows_for_each_frame_of_a_large_response() {
-    let mut connection = greeted(Limits::default());
+    let mut connection = greeted(ConnectionLimits::default());
     let mut seen = Seen::default();
     run(&mut connection, &[&get(1), &window(0, 1 << 29), &window(1, 1 << 29)], &mut seen);
     let updates = [window(0, 8192), window(1, 8192)].concat().repeat(4);
@@ -262,7 +263,7 @@ fn two_updates_are_earned_by_each_frame_while_the_windows_are_open() {
         ("the window is full", false, 4, 65_535, 0),
         ("a byte is left", false, 4, 65_534, 8),
     ] {
-        let mut connection = greeted(Limits::default());
+        let mut connection = greeted(ConnectionLimits::default());
         let opened = if wide { [window(0, 1 << 20), window(1, 1 << 20)].concat() } else { Vec::new() };
         run(&mut connection, &[&get(1), &opened], &mut Seen::default());
         connection.data_sent(1, len, frames);
@@ -280,7 +281,7 @@ fn only_the_first_header_block_of_a_connection_says_that_there_is_no_table() {
         out.get(HEADER_LEN) == Some(&encode::NO_TABLE)
     };
     for is_written_by_caller in [false, true] {
-        let mut connection = greeted(Limits::default());
+        let mut connection = greeted(ConnectionLimits::default());
         run(&mut connection, &[&[get(1), get(3)].concat()], &mut Seen::default());
         assert!(connection.is_before_first_block());
         if is_written_by_caller {

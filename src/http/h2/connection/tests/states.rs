@@ -3,7 +3,7 @@
 use super::*;
 use crate::http::h2::stream::Stream;
 
-fn fed(limits: Limits, pieces: &[&[u8]]) -> (Connection, Seen) {
+fn fed(limits: ConnectionLimits, pieces: &[&[u8]]) -> (Connection, Seen) {
     let mut connection = Connection::new(limits, 0);
     let mut seen = Seen::default();
     run(&mut connection, &[&hello()], &mut seen);
@@ -26,7 +26,7 @@ fn a_head_is_under_way_until_its_last_frame() {
         ("a block", [hello(), start, raw(kind::CONTINUATION, 4, 1, &[])].concat(), false),
     ];
     for (name, input, expected) in table {
-        let mut connection = Connection::new(Limits::default(), 0);
+        let mut connection = Connection::new(ConnectionLimits::default(), 0);
         run(&mut connection, &[&input], &mut Seen::default());
         assert_eq!(connection.is_in_head(), expected, "{name}");
     }
@@ -35,7 +35,7 @@ fn a_head_is_under_way_until_its_last_frame() {
 #[test]
 fn control_output_is_handed_out_once_and_keeps_no_large_buffer() {
     let ping = |n: u8| raw(kind::PING, 0, 0, &[n; 8]);
-    let (mut connection, _) = fed(Limits::default(), &[]);
+    let (mut connection, _) = fed(ConnectionLimits::default(), &[]);
     let mut out = b"x".to_vec();
     assert_eq!(connection.receive(&ping(3), 0), Ok(ReadStep::Took { consumed: 17, event: None }));
     let before = connection.memory();
@@ -53,7 +53,7 @@ fn control_output_is_handed_out_once_and_keeps_no_large_buffer() {
 /// Each thing that a client can make a connection hold is counted, and given back when it is over.
 #[test]
 fn what_a_connection_holds_is_counted() {
-    let limits = Limits { streams: 100, ..Limits::default() };
+    let limits = ConnectionLimits { streams: 100, ..ConnectionLimits::default() };
     let memory = |pieces: &[&[u8]]| fed(limits, pieces).0.memory();
     let idle = memory(&[]);
     let value = "v".repeat(5000);
@@ -96,17 +96,20 @@ fn a_header_block_may_have_so_many_frames_and_bytes_and_no_more() {
             .chain(raw(kind::CONTINUATION, 4, 1, &[]))
             .collect()
     };
-    assert_eq!(fed(Limits::default(), &[&more(BLOCK_FRAMES)]).1.events, ["request 1 end"]);
-    let (_, seen) = fed(Limits::default(), &[&more(BLOCK_FRAMES + 1)]);
-    assert_eq!(seen.fault, Some(Fault::TooManyContinuations { limit: BLOCK_FRAMES }));
+    assert_eq!(fed(ConnectionLimits::default(), &[&more(BLOCK_FRAMES)]).1.events, ["request 1 end"]);
+    let (_, seen) = fed(ConnectionLimits::default(), &[&more(BLOCK_FRAMES + 1)]);
+    assert_eq!(seen.fault, Some(ConnectionFault::TooManyContinuations { limit: BLOCK_FRAMES }));
 
-    let limits = Limits { bounds: Bounds { total: 8000, ..Limits::default().bounds }, ..Limits::default() };
+    let limits = ConnectionLimits {
+        bounds: Bounds { total: 8000, ..ConnectionLimits::default().bounds },
+        ..ConnectionLimits::default()
+    };
     let bytes = [&fields(&GET)[..], &b"\x00\x01y\x00".repeat(5000)].concat();
     let block = |len: usize| {
         [raw(kind::HEADERS, 1, 1, &bytes[..1000]), raw(kind::CONTINUATION, 0, 1, &bytes[1000..len])].concat()
     };
     assert_eq!(fed(limits, &[&block(16_384)]).1.fault, None);
-    assert_eq!(fed(limits, &[&block(16_385)]).1.fault, Some(Fault::HeaderBlockTooLong { limit: 16_384 }));
+    assert_eq!(fed(limits, &[&block(16_385)]).1.fault, Some(ConnectionFault::HeaderBlockTooLong { limit: 16_384 }));
 }
 
 /// What was under way for a stream that is gone, or was reset, is read, granted again, and given to nothing.
@@ -116,7 +119,8 @@ fn a_stream_that_ends_within_a_frame_leaves_the_rest_to_be_thrown_away() {
     let released: fn(&mut Connection) = |connection| connection.release(1);
     let reset: fn(&mut Connection) = |connection| connection.reset(1, ErrorCode::CANCEL);
     for (name, end) in [("released", released), ("reset", reset)] {
-        let (mut connection, seen) = fed(Limits { window: 65_535, ..Limits::default() }, &[&post(1), &data[..9000]]);
+        let (mut connection, seen) =
+            fed(ConnectionLimits { window: 65_535, ..ConnectionLimits::default() }, &[&post(1), &data[..9000]]);
         assert_eq!(seen.events.last().map(String::as_str), Some("data 1 8991"), "{name}");
         end(&mut connection);
         connection.take_control(&mut Vec::new());
@@ -134,7 +138,7 @@ fn a_stream_that_ends_within_a_frame_leaves_the_rest_to_be_thrown_away() {
 fn frames_that_the_caller_fills_carry_the_end_of_the_stream_once() {
     for (got, last, flags) in [(25, 25, vec![0, 0, 1]), (20, 20, vec![0, 1]), (25, 99, vec![0, 0, 0]), (7, 7, vec![1])]
     {
-        let (mut connection, _) = fed(Limits::default(), &[&get(1)]);
+        let (mut connection, _) = fed(ConnectionLimits::default(), &[&get(1)]);
         let room = connection.room(1);
         let mut out = b"before".to_vec();
         let sent = connection.data_from(1, (last, 10), &mut out, |out| {
@@ -154,14 +158,14 @@ fn frames_that_the_caller_fills_carry_the_end_of_the_stream_once() {
         // What is over has no room.
         assert_eq!(connection.room(1), if got == last { 0 } else { room - got });
     }
-    let (mut connection, _) = fed(Limits::default(), &[&get(1)]);
+    let (mut connection, _) = fed(ConnectionLimits::default(), &[&get(1)]);
     let mut out = Vec::new();
     assert_eq!((connection.data_from(1, (0, 10), &mut out, |_| 0), connection.room(1), out.len()), (0, 65_535, 0));
 }
 
 #[test]
 fn a_connection_is_blocked_once_its_window_is_used_up() {
-    let (mut connection, _) = fed(Limits::default(), &[&get(1), &window(1, 9)]);
+    let (mut connection, _) = fed(ConnectionLimits::default(), &[&get(1), &window(1, 9)]);
     assert!(!connection.is_blocked());
     connection.data_sent(1, 65_534, 1);
     assert!(!connection.is_blocked());
@@ -187,7 +191,7 @@ fn a_head_that_takes_too_long_is_given_up() {
         ("of no stream", b"", &zero[..12], &[]),
     ];
     for (name, before, input, expected) in table {
-        let (mut connection, _) = fed(Limits::default(), &[before]);
+        let (mut connection, _) = fed(ConnectionLimits::default(), &[before]);
         assert_eq!(connection.abandon_head(input), !expected.is_empty(), "{name}");
         let mut out = Vec::new();
         connection.take_control(&mut out);
@@ -201,7 +205,7 @@ fn a_head_that_takes_too_long_is_given_up() {
 #[test]
 fn a_late_block_is_ignored_only_of_a_stream_that_was_reset() {
     let late = |reset: bool, id: u32| {
-        let (mut connection, _) = fed(Limits::default(), &[&post(1), &post(3)]);
+        let (mut connection, _) = fed(ConnectionLimits::default(), &[&post(1), &post(3)]);
         if reset {
             connection.reset(1, ErrorCode::CANCEL);
             connection.take_control(&mut Vec::new());
@@ -212,10 +216,10 @@ fn a_late_block_is_ignored_only_of_a_stream_that_was_reset() {
         (seen.events, seen.fault)
     };
     assert_eq!(late(true, 1), (vec!["request 5 end".into()], None));
-    assert_eq!(late(false, 1), (vec![], Some(Fault::StreamOrder { stream: 1, last: 3 })));
-    assert_eq!(late(true, 2), (vec![], Some(Fault::StreamOrder { stream: 2, last: 3 })));
+    assert_eq!(late(false, 1), (vec![], Some(ConnectionFault::StreamOrder { stream: 1, last: 3 })));
+    assert_eq!(late(true, 2), (vec![], Some(ConnectionFault::StreamOrder { stream: 2, last: 3 })));
     // After GOAWAY no stream is opened, and what opens later is not an error.
-    let (mut connection, _) = fed(Limits::default(), &[&post(1)]);
+    let (mut connection, _) = fed(ConnectionLimits::default(), &[&post(1)]);
     connection.go_away(ErrorCode::NO_ERROR);
     connection.take_control(&mut Vec::new());
     let mut seen = Seen::default();

@@ -19,7 +19,7 @@ fn sent(connection: &mut Connection) -> Vec<String> {
 #[test]
 fn each_reset_has_its_time_behind_its_own_response() {
     for ends in [false, true] {
-        let (mut connection, mut seen) = (greeted(Limits::default()), Seen::default());
+        let (mut connection, mut seen) = (greeted(ConnectionLimits::default()), Seen::default());
         run(&mut connection, &[&[post(1), post(3)].concat()], &mut seen);
         refuse(&mut connection, 1, 0);
         if ends {
@@ -39,7 +39,7 @@ fn each_reset_has_its_time_behind_its_own_response() {
 
 #[test]
 fn as_many_refused_uploads_as_there_may_be_end_no_connection() {
-    let (mut connection, mut seen) = (greeted(Limits::default()), Seen::default());
+    let (mut connection, mut seen) = (greeted(ConnectionLimits::default()), Seen::default());
     let ids: Vec<u32> = (0..128).map(|n| 2 * n + 1).collect();
     ids.iter().for_each(|id| run(&mut connection, &[&post(*id)], &mut seen));
     ids.iter().for_each(|id| refuse(&mut connection, *id, 0));
@@ -55,7 +55,7 @@ fn as_many_refused_uploads_as_there_may_be_end_no_connection() {
 
 #[test]
 fn clients_that_are_yet_to_be_told_to_stop_are_bounded() {
-    let (mut connection, mut seen) = (greeted(Limits::default()), Seen::default());
+    let (mut connection, mut seen) = (greeted(ConnectionLimits::default()), Seen::default());
     let before = connection.memory();
     for n in 0..1000 {
         run(&mut connection, &[&post(2 * n + 1)], &mut seen);
@@ -71,7 +71,7 @@ fn clients_that_are_yet_to_be_told_to_stop_are_bounded() {
 #[test]
 fn a_connection_that_goes_away_has_gone_once_its_clients_were_told_to_stop() {
     for goes_first in [false, true] {
-        let (mut connection, mut seen) = (greeted(Limits::default()), Seen::default());
+        let (mut connection, mut seen) = (greeted(ConnectionLimits::default()), Seen::default());
         run(&mut connection, &[&post(1)], &mut seen);
         if goes_first {
             connection.go_away(ErrorCode::NO_ERROR);
@@ -104,7 +104,7 @@ fn a_body_behind_its_response_that_is_not_as_announced_is_an_error() {
         ("within the one that was widened", post(1), 30_000, [window, data(1, 0)].concat(), None),
     ];
     for (name, request, patience, sends, reset) in table {
-        let (mut connection, mut seen) = (greeted(Limits::default()), Seen::default());
+        let (mut connection, mut seen) = (greeted(ConnectionLimits::default()), Seen::default());
         run(&mut connection, &[&request], &mut seen);
         refuse_gently(&mut connection, 1, patience);
         _ = sent(&mut connection);
@@ -115,7 +115,8 @@ fn a_body_behind_its_response_that_is_not_as_announced_is_an_error() {
     }
 }
 
-/// §6.9, §6.9.1: nothing is sent into the window of a stream that is answered; what is wrong with it is an error all the same.
+/// §6.9, §6.9.1: nothing is sent into the window of a stream that is answered; what is wrong with it is an error all
+/// the same.
 #[test]
 fn a_window_behind_a_response_is_judged() {
     let most = window(1, 0x7fff_ffff);
@@ -128,7 +129,7 @@ fn a_window_behind_a_response_is_judged() {
         ("and more behind a larger one", [settings(&[(4, 65_536)]), window(1, 0x7fff_0000)].concat(), Some("rst 1 3")),
     ];
     for (name, sends, reset) in table {
-        let (mut connection, mut seen) = (greeted(Limits::default()), Seen::default());
+        let (mut connection, mut seen) = (greeted(ConnectionLimits::default()), Seen::default());
         run(&mut connection, &[&post(1)], &mut seen);
         refuse(&mut connection, 1, 0);
         run(&mut connection, &[&sends], &mut seen);
@@ -149,7 +150,7 @@ fn what_is_no_trailer_section_behind_a_response_resets_the_stream() {
         ("8.1: a field that frames", block(END, &[("content-length", "1")])),
         ("some would be left out", block(END, &[("x", &long)])),
     ] {
-        let (mut connection, mut seen) = (greeted(Limits::default()), Seen::default());
+        let (mut connection, mut seen) = (greeted(ConnectionLimits::default()), Seen::default());
         run(&mut connection, &[&post(1)], &mut seen);
         refuse(&mut connection, 1, 0);
         run(&mut connection, &[&late], &mut seen);
@@ -180,7 +181,7 @@ fn a_client_that_ends_its_side_is_not_told_to_stop() {
     ];
     for (name, before, after, resets) in table {
         for cut in 0..=after.len() {
-            let (mut connection, mut seen) = (greeted(Limits::default()), Seen::default());
+            let (mut connection, mut seen) = (greeted(ConnectionLimits::default()), Seen::default());
             run(&mut connection, &[&[&post(1), before].concat()], &mut seen);
             refuse(&mut connection, 1, 0);
             let calm = connection.calm;
@@ -199,7 +200,7 @@ fn a_client_that_ends_its_side_is_not_told_to_stop() {
 /// A block on such a stream that does not come to its end is an error of the stream, which is reset once.
 #[test]
 fn trailers_that_are_late_reset_a_stream_once() {
-    let (mut connection, mut seen) = (greeted(Limits::default()), Seen::default());
+    let (mut connection, mut seen) = (greeted(ConnectionLimits::default()), Seen::default());
     run(&mut connection, &[&post(1)], &mut seen);
     refuse(&mut connection, 1, 0);
     let begun = &raw(1, END, 1, &fields(&[("x", "y")]))[..10];
@@ -222,7 +223,7 @@ fn a_client_that_sends_its_body_first_is_granted_windows_behind_the_response() {
     let wide = format!("grant 1 {}", (1 << 20) - 65_535);
     let full: Vec<u8> =
         [16_384, 16_384, 16_384, 16_383].iter().flat_map(|len| raw(0, 0, 1, &vec![b'x'; *len])).collect();
-    let (mut connection, mut seen) = (greeted(Limits::default()), Seen::default());
+    let (mut connection, mut seen) = (greeted(ConnectionLimits::default()), Seen::default());
     run(&mut connection, &[&post(1)], &mut seen);
     refuse_gently(&mut connection, 1, 30_000);
     run(&mut connection, &[&full], &mut seen);
@@ -249,7 +250,7 @@ fn a_client_that_does_not_end_its_body_is_stopped_by_time_silence_and_size() {
         ("too much of it", post(1), 30_000, 4096, 50),
     ];
     for (name, request, patience, frames, due) in table {
-        let (mut connection, mut seen) = (greeted(Limits::default()), Seen::default());
+        let (mut connection, mut seen) = (greeted(ConnectionLimits::default()), Seen::default());
         run(&mut connection, &[&request], &mut seen);
         refuse_gently(&mut connection, 1, patience);
         _ = sent(&mut connection);

@@ -17,7 +17,7 @@ use crate::services::quotas::shared::{Lock, LockAttempt};
 use crate::services::quotas::{Area, Claim, Usage};
 use std::rc::Rc;
 
-pub struct Budget {
+pub struct StoreQuota {
     limit: Quota,
     area: Rc<Area>,
     /// The area's path, as in the key of resumable uploads.
@@ -31,7 +31,7 @@ pub struct Budget {
     counted: Option<u64>,
 }
 
-impl Budget {
+impl StoreQuota {
     /// Claims room for a file to be created in the directory `dir` (a real path), which will replace one of size
     /// `freed`. None: no quota applies there. `length`: as announced by the upstream.
     ///
@@ -42,7 +42,7 @@ impl Budget {
         cx: &mut Services,
         dir: &[u8],
         (length, freed): (Option<u64>, Usage),
-    ) -> Result<Option<Budget>, Refusal> {
+    ) -> Result<Option<StoreQuota>, Refusal> {
         let Some(limit) = ex.here().settings.upload.quota else { return Ok(None) };
         let (rules, before) = (ex.here().settings.upload.clone(), ex.route.path.clone());
         let area = area_of(ex, cx, &rules);
@@ -52,10 +52,10 @@ impl Budget {
             return Ok(None);
         }
         let share = QuotaShare::new(Claim::new(area.clone()), limit);
-        let mut budget =
-            Budget { limit, area, path, share, coming: Usage { bytes: 0, files: 1 }, freed, counted: None };
-        budget.grow(cx, length.unwrap_or(0))?;
-        Ok(Some(budget))
+        let mut quota =
+            StoreQuota { limit, area, path, share, coming: Usage { bytes: 0, files: 1 }, freed, counted: None };
+        quota.grow(cx, length.unwrap_or(0))?;
+        Ok(Some(quota))
     }
 
     /// Claims room for at least this size. Counts a slice of the area if its size is not known yet.

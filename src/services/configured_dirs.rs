@@ -6,7 +6,7 @@
 //! hang, keeps its last real path if the kernel no longer has it cached. But if this process moved something, or a
 //! client may upload there, the remote side is asked: it has just responded, and the real path must be known. Without a
 //! free descriptor nothing can be refreshed: directories keep their last real paths, and if that does not suffice,
-//! [`Places::any`] returns an error.
+//! [`ConfiguredDirs::any`] returns an error.
 
 use super::real_paths;
 use super::remote_mounts::RemoteMounts;
@@ -25,17 +25,17 @@ const AT_ONCE: usize = 256;
 /// A directory, and its role in the configuration.
 type Listed<'c> = (&'c [u8], Option<usize>);
 
-pub struct Places {
+pub struct ConfiguredDirs {
     /// Lists the directories of a configuration.
     list: fn(&Config) -> Vec<Listed<'_>>,
-    /// The configuration that these places belong to.
+    /// The configuration that they belong to.
     of: Weak<Config>,
-    places: Vec<WatchedDirectory>,
-    /// Places by configured and by real path.
+    dirs: Vec<WatchedDirectory>,
+    /// Indexes in `dirs`, by configured and by real path.
     by_path: FastMap<Box<[u8]>, Vec<u32>>,
-    /// Length of the longest place: a client's path may have thousands of prefixes.
+    /// Length of the longest path: a client's path may have thousands of prefixes.
     longest: usize,
-    /// The place refreshed least recently.
+    /// The directory refreshed least recently.
     next: usize,
     /// Whether all must be refreshed.
     stale: bool,
@@ -47,7 +47,7 @@ struct WatchedDirectory {
     checked: u64,
     /// Whether something may have been stored there since the last refresh.
     is_used: bool,
-    /// The roles of the directory: see [`Places::stored`] and [`Places::hidden`].
+    /// The roles of the directory: see [`ConfiguredDirs::stored`] and [`ConfiguredDirs::hidden`].
     roles: Vec<Option<usize>>,
 }
 
@@ -58,27 +58,29 @@ impl WatchedDirectory {
     }
 }
 
-impl Places {
+impl ConfiguredDirs {
     /// Directories in which clients may store files. The role is the index of the configuration's write area; None for
     /// an upload_store.
-    pub fn stored() -> Places {
-        Places::of(|config| {
+    pub fn stored() -> ConfiguredDirs {
+        ConfiguredDirs::of(|config| {
             let stores = config.stores.iter().map(|store| (&**store, None));
             let areas = config.write_areas.iter().enumerate().map(|(at, area)| (&*area.directory, Some(at)));
             stores.chain(areas).collect()
         })
     }
 
-    /// Directories whose contents are hidden. The role is the index in `Config::hidden_places`.
-    pub fn hidden() -> Places {
-        Places::of(|config| config.hidden_places.iter().enumerate().map(|(at, place)| (&**place, Some(at))).collect())
+    /// Directories whose contents are hidden. The role is the index in `Config::hidden_dirs`.
+    pub fn hidden() -> ConfiguredDirs {
+        ConfiguredDirs::of(|config| {
+            config.hidden_dirs.iter().enumerate().map(|(at, directory)| (&**directory, Some(at))).collect()
+        })
     }
 
-    fn of(list: fn(&Config) -> Vec<Listed<'_>>) -> Places {
-        Places {
+    fn of(list: fn(&Config) -> Vec<Listed<'_>>) -> ConfiguredDirs {
+        ConfiguredDirs {
             list,
             of: Weak::new(),
-            places: Vec::new(),
+            dirs: Vec::new(),
             by_path: FastMap::default(),
             longest: 0,
             next: 0,
@@ -86,11 +88,11 @@ impl Places {
         }
     }
 
-    /// Whether `may` returns true for some place that contains one of the paths; it gets the place's role, and the rest
-    /// of the path below the place.
+    /// Whether `may` returns true for some directory that contains one of the paths; it gets the directory's role, and
+    /// the rest of the path below it.
     ///
     /// # Errors
-    /// The real paths of the places are not known.
+    /// The real paths of the directories are not known.
     pub fn any(
         &mut self,
         config: &Rc<Config>,
@@ -103,11 +105,11 @@ impl Places {
         Ok(self.find(paths, may))
     }
 
-    /// The relative paths to places below a directory, which is given by several paths.
+    /// The relative paths to those below `directory`, which is given by several paths.
     ///
     /// # Errors
-    /// The real paths of the places are not known.
-    pub fn places_below(
+    /// The real paths of the directories are not known.
+    pub fn dirs_below(
         &mut self,
         config: &Rc<Config>,
         now: u64,
@@ -130,7 +132,7 @@ impl Places {
     fn adopt(&mut self, config: &Rc<Config>) {
         if !std::ptr::eq(self.of.as_ptr(), Rc::as_ptr(config)) {
             let list = self.list;
-            *self = Places::of(list);
+            *self = ConfiguredDirs::of(list);
             self.of = Rc::downgrade(config);
             self.add(list(config).into_iter());
         }
@@ -149,7 +151,7 @@ impl Places {
         let path = key(path);
         for end in ends(&path, self.longest) {
             for at in self.by_path.get(&path[..end]).into_iter().flatten() {
-                self.places[*at as usize].is_used = true;
+                self.dirs[*at as usize].is_used = true;
             }
         }
     }
@@ -157,13 +159,13 @@ impl Places {
     fn add<'d>(&mut self, directories: impl Iterator<Item = Listed<'d>>) {
         let mut known: FastMap<&[u8], usize> = FastMap::default();
         for (directory, role) in directories {
-            let at = *known.entry(directory).or_insert(self.places.len());
-            if at == self.places.len() {
+            let at = *known.entry(directory).or_insert(self.dirs.len());
+            if at == self.dirs.len() {
                 let own: Box<[u8]> = directory.into();
                 let named: Box<[u8]> = key(directory).as_ref().into();
                 self.longest = self.longest.max(named.len());
                 self.by_path.entry(named.clone()).or_default().push(at as u32);
-                self.places.push(WatchedDirectory {
+                self.dirs.push(WatchedDirectory {
                     directory: own,
                     real: named,
                     checked: 0,
@@ -171,7 +173,7 @@ impl Places {
                     roles: Vec::new(),
                 });
             }
-            self.places[at].roles.push(role);
+            self.dirs[at].roles.push(role);
         }
     }
 
@@ -188,32 +190,32 @@ impl Places {
         ask: fn(&[u8]) -> Result<Vec<u8>, Errno>,
         remote: impl Fn() -> RemoteMounts,
     ) -> Result<(), Errno> {
-        let most = if self.stale { self.places.len() } else { AT_ONCE.min(self.places.len()) };
+        let most = if self.stale { self.dirs.len() } else { AT_ONCE.min(self.dirs.len()) };
         let mut mounts = None;
         for _ in 0..most {
-            let place = &mut self.places[self.next];
-            if !self.stale && now < place.checked.saturating_add(FRESH) {
+            let directory = &mut self.dirs[self.next];
+            if !self.stale && now < directory.checked.saturating_add(FRESH) {
                 break;
             }
-            let may_keep = !self.stale && !place.is_used;
-            let whole = match known(&place.directory) {
+            let may_keep = !self.stale && !directory.is_used;
+            let whole = match known(&directory.directory) {
                 Some(whole) => whole,
-                None if may_keep && place.is_remote(mounts.get_or_insert_with(&remote)) => place.real.to_vec(),
-                None => match ask(&place.directory) {
+                None if may_keep && directory.is_remote(mounts.get_or_insert_with(&remote)) => directory.real.to_vec(),
+                None => match ask(&directory.directory) {
                     Ok(whole) => whole,
                     // The next call begins with it.
                     Err(Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM) if may_keep => break,
                     Err(e @ (Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM)) => return Err(e),
                     // Its disk or remote file system fails, so no path into it can be looked up either.
-                    Err(_) => place.real.to_vec(),
+                    Err(_) => directory.real.to_vec(),
                 },
             };
-            place.checked = now;
-            place.is_used = false;
+            directory.checked = now;
+            directory.is_used = false;
             let real = key(&whole);
-            if *real != *place.real {
-                let (at, named) = (self.next as u32, key(&place.directory));
-                let before = std::mem::replace(&mut place.real, real.as_ref().into());
+            if *real != *directory.real {
+                let (at, named) = (self.next as u32, key(&directory.directory));
+                let before = std::mem::replace(&mut directory.real, real.as_ref().into());
                 if *before != *named
                     && let Some(those) = self.by_path.get_mut(&before)
                 {
@@ -227,7 +229,7 @@ impl Places {
                     self.by_path.entry(real.as_ref().into()).or_default().push(at);
                 }
             }
-            self.next = (self.next + 1) % self.places.len();
+            self.next = (self.next + 1) % self.dirs.len();
         }
         self.stale = false;
         Ok(())
@@ -236,11 +238,11 @@ impl Places {
     fn find(&self, paths: &[&[u8]], mut may: impl FnMut(Option<usize>, &[u8]) -> bool) -> bool {
         paths.iter().any(|path| {
             let path = key(path);
-            let mut places =
+            let mut directories =
                 ends(&path, self.longest).filter_map(|end| Some((self.by_path.get(&path[..end])?, &path[end..])));
-            places.any(|(those, rest)| {
+            directories.any(|(those, rest)| {
                 let rest = rest.strip_prefix(b"/").unwrap_or(rest);
-                those.iter().flat_map(|at| &self.places[*at as usize].roles).any(|role| may(*role, rest))
+                those.iter().flat_map(|at| &self.dirs[*at as usize].roles).any(|role| may(*role, rest))
             })
         })
     }
@@ -255,7 +257,7 @@ fn ends(path: &[u8], most: usize) -> impl Iterator<Item = usize> {
     memchr::memchr_iter(b'/', path).chain([path.len()]).take_while(move |end| *end <= most)
 }
 
-/// Normalizes a path as a key of places: exactly one slash before each component.
+/// Normalizes a path as a key of directories: exactly one slash before each component.
 fn key(path: &[u8]) -> Cow<'_, [u8]> {
     match clean(path) {
         path if matches!(path.first(), None | Some(b'/')) => path,
@@ -278,10 +280,10 @@ mod tests {
         (scratch, top)
     }
 
-    fn listed<'d>(directories: impl Iterator<Item = Listed<'d>>) -> Places {
-        let mut places = Places::stored();
-        places.add(directories);
-        places
+    fn listed<'d>(directories: impl Iterator<Item = Listed<'d>>) -> ConfiguredDirs {
+        let mut dirs = ConfiguredDirs::stored();
+        dirs.add(directories);
+        dirs
     }
 
     fn relink(to: &Path, link: &Path) {
@@ -289,11 +291,11 @@ mod tests {
         symlink(to, link).expect("a link");
     }
 
-    /// The places that contain the path, with the rest of it.
-    fn found(places: &mut Places, now: u64, path: &Path) -> Vec<(Option<usize>, String)> {
+    /// The dirs that contain the path, with the rest of it.
+    fn found(dirs: &mut ConfiguredDirs, now: u64, path: &Path) -> Vec<(Option<usize>, String)> {
         let mut found = Vec::new();
-        places.look(now).expect("it can be looked at");
-        places.find(&[path.as_os_str().as_bytes()], |role, rest| {
+        dirs.look(now).expect("it can be looked at");
+        dirs.find(&[path.as_os_str().as_bytes()], |role, rest| {
             found.push((role, String::from_utf8_lossy(rest).into_owned()));
             false
         });
@@ -307,20 +309,20 @@ mod tests {
         fs::create_dir(&a).expect("a directory");
         relink(&a, &link);
         let directories = [(&link, None), (&a, Some(0)), (&none, Some(1)), (&link, Some(2))];
-        let mut places = listed(directories.iter().map(|(path, role)| (path.as_os_str().as_bytes(), *role)));
+        let mut dirs = listed(directories.iter().map(|(path, role)| (path.as_os_str().as_bytes(), *role)));
         let own = |rest: &str| vec![(None, rest.to_owned()), (Some(2), rest.to_owned())];
         let all = |rest: &str| [own(rest), vec![(Some(0), rest.to_owned())]].concat();
         let sorted = |mut those: Vec<_>| {
             those.sort();
             those
         };
-        assert_eq!(found(&mut places, 5000, &top.join("link/./x//y")), own("x/y"));
-        assert_eq!(sorted(found(&mut places, 5000, &top.join("a/x"))), sorted(all("x")));
+        assert_eq!(found(&mut dirs, 5000, &top.join("link/./x//y")), own("x/y"));
+        assert_eq!(sorted(found(&mut dirs, 5000, &top.join("a/x"))), sorted(all("x")));
         // What does not exist yet will be where its parent is.
-        let within = found(&mut places, 5000, &top.join("a/none/x"));
+        let within = found(&mut dirs, 5000, &top.join("a/none/x"));
         assert_eq!(sorted(within), sorted([all("none/x"), vec![(Some(1), "x".to_owned())]].concat()));
-        assert_eq!(found(&mut places, 5000, &top.join("ab/x")), []);
-        assert_eq!(found(&mut places, 5000, &top), []);
+        assert_eq!(found(&mut dirs, 5000, &top.join("ab/x")), []);
+        assert_eq!(found(&mut dirs, 5000, &top), []);
         let mut root = listed([(&b"/"[..], None)].into_iter());
         assert_eq!(found(&mut root, 5000, Path::new("/x")), [(None, "x".to_owned())]);
     }
@@ -330,21 +332,22 @@ mod tests {
         let (_scratch, top) = top();
         let (a, b, link) = (top.join("a/x"), top.join("b/x"), top.join("link"));
         relink(&top.join("a"), &link);
-        let mut places = listed([(link.as_os_str().as_bytes(), Some(7))].into_iter());
-        let is_in = |places: &mut Places, now: u64| [&a, &b, &link].map(|path| !found(places, now, path).is_empty());
+        let mut dirs = listed([(link.as_os_str().as_bytes(), Some(7))].into_iter());
+        let is_in =
+            |dirs: &mut ConfiguredDirs, now: u64| [&a, &b, &link].map(|path| !found(dirs, now, path).is_empty());
         for dir in ["a", "b"] {
             fs::create_dir(top.join(dir)).expect("a directory");
         }
-        assert_eq!(is_in(&mut places, 5000), [true, false, true]);
+        assert_eq!(is_in(&mut dirs, 5000), [true, false, true]);
         relink(&top.join("b"), &link);
-        assert_eq!(is_in(&mut places, 5999), [true, false, true]);
-        assert_eq!(is_in(&mut places, 6000), [false, true, true]);
+        assert_eq!(is_in(&mut dirs, 5999), [true, false, true]);
+        assert_eq!(is_in(&mut dirs, 6000), [false, true, true]);
         relink(&top.join("a"), &link);
-        places.moved();
-        assert_eq!(is_in(&mut places, 6000), [true, false, true]);
+        dirs.moved();
+        assert_eq!(is_in(&mut dirs, 6000), [true, false, true]);
         fs::remove_file(&link).expect("removed");
-        assert_eq!(is_in(&mut places, 7000), [false, false, true]);
-        assert_eq!(places.by_path.len(), 1, "no path is kept that no place has");
+        assert_eq!(is_in(&mut dirs, 7000), [false, false, true]);
+        assert_eq!(dirs.by_path.len(), 1, "no path is kept that no directory has");
     }
 
     #[test]
@@ -353,46 +356,46 @@ mod tests {
         let link = top.join("link");
         let own = link.as_os_str().as_bytes();
         let remote = || RemoteMounts::parse(format!("1 0 0:30 / {} rw - nfs h:/x rw", top.display()).as_bytes());
-        let mut places = listed([(own, None)].into_iter());
+        let mut dirs = listed([(own, None)].into_iter());
         // As if the kernel never had it cached.
-        let lies = |places: &mut Places, now: u64, at: &str| {
-            places.look_by(now, |_| None, ask_remote, remote).expect("it can be looked at");
-            *places.places[0].real == *top.join(at).as_os_str().as_bytes()
+        let lies = |dirs: &mut ConfiguredDirs, now: u64, at: &str| {
+            dirs.look_by(now, |_| None, ask_remote, remote).expect("it can be looked at");
+            *dirs.dirs[0].real == *top.join(at).as_os_str().as_bytes()
         };
         for dir in ["a", "b"] {
             fs::create_dir(top.join(dir)).expect("a directory");
         }
         relink(&top.join("a"), &link);
-        assert!(lies(&mut places, 5000, "a"), "it is looked at before the first use");
+        assert!(lies(&mut dirs, 5000, "a"), "it is looked at before the first use");
         relink(&top.join("b"), &link);
-        assert!(lies(&mut places, 6000, "a"), "the other machine is not asked");
-        places.moved();
-        assert!(lies(&mut places, 6000, "b"));
+        assert!(lies(&mut dirs, 6000, "a"), "the other machine is not asked");
+        dirs.moved();
+        assert!(lies(&mut dirs, 6000, "b"));
         relink(&top.join("a"), &link);
-        places.used(top.join("li").as_os_str().as_bytes());
-        assert!(lies(&mut places, 7000, "b"), "that is another place");
-        places.used(top.join("link/x/y").as_os_str().as_bytes());
-        assert!(lies(&mut places, 8000, "a"));
+        dirs.used(top.join("li").as_os_str().as_bytes());
+        assert!(lies(&mut dirs, 7000, "b"), "that is another directory");
+        dirs.used(top.join("link/x/y").as_os_str().as_bytes());
+        assert!(lies(&mut dirs, 8000, "a"));
         relink(&top.join("b"), &link);
-        assert!(lies(&mut places, 9000, "a"), "once");
+        assert!(lies(&mut dirs, 9000, "a"), "once");
         let local = RemoteMounts::default;
-        places.look_by(10_000, |_| None, ask_remote, local).expect("it can be looked at");
-        assert_eq!(*places.places[0].real, *top.join("b").as_os_str().as_bytes(), "this machine's own are looked at");
+        dirs.look_by(10_000, |_| None, ask_remote, local).expect("it can be looked at");
+        assert_eq!(*dirs.dirs[0].real, *top.join("b").as_os_str().as_bytes(), "this machine's own are looked at");
     }
 
     #[test]
     fn without_a_free_descriptor_a_place_stays_where_it_was_found_or_is_not_known() {
         let (_scratch, top) = top();
         let link = top.join("link");
-        let mut places = listed([(link.as_os_str().as_bytes(), None)].into_iter());
+        let mut dirs = listed([(link.as_os_str().as_bytes(), None)].into_iter());
         for dir in ["a", "b"] {
             fs::create_dir(top.join(dir)).expect("a directory");
         }
         relink(&top.join("a"), &link);
-        let mut lies = |now: u64, asked: fn(&[u8]) -> Result<Vec<u8>, Errno>, change: fn(&mut Places)| {
-            change(&mut places);
-            let outcome = places.look_by(now, |_| None, asked, RemoteMounts::default);
-            outcome.map(|()| places.places[0].real.ends_with(b"/b"))
+        let mut lies = |now: u64, asked: fn(&[u8]) -> Result<Vec<u8>, Errno>, change: fn(&mut ConfiguredDirs)| {
+            change(&mut dirs);
+            let outcome = dirs.look_by(now, |_| None, asked, RemoteMounts::default);
+            outcome.map(|()| dirs.dirs[0].real.ends_with(b"/b"))
         };
         let none: fn(&[u8]) -> Result<Vec<u8>, Errno> = |_| Err(Errno::EMFILE);
         let broken: fn(&[u8]) -> Result<Vec<u8>, Errno> = |_| Err(Errno::EIO);
@@ -401,10 +404,10 @@ mod tests {
         relink(&top.join("b"), &link);
         assert_eq!(lies(6000, none, |_| {}), Ok(false), "it stays where it was");
         assert_eq!(lies(6000, ask_remote, |_| {}), Ok(true), "the next look is not put off");
-        assert_eq!(lies(6001, none, Places::moved), Err(Errno::EMFILE), "it may have been moved");
+        assert_eq!(lies(6001, none, ConfiguredDirs::moved), Err(Errno::EMFILE), "it may have been moved");
         assert_eq!(lies(6001, none, |_| {}), Err(Errno::EMFILE), "that is not forgotten");
-        assert_eq!(lies(6001, broken, |_| {}), Ok(true), "a broken disk makes no other place unknown");
-        assert_eq!(lies(8000, none, |places| places.places[0].is_used = true), Err(Errno::EMFILE));
+        assert_eq!(lies(6001, broken, |_| {}), Ok(true), "a broken disk makes no other directory unknown");
+        assert_eq!(lies(8000, none, |dirs| dirs.dirs[0].is_used = true), Err(Errno::EMFILE));
     }
 
     #[test]
@@ -415,19 +418,19 @@ mod tests {
         for dir in ["a", "b"] {
             fs::create_dir(top.join(dir)).expect("a directory");
         }
-        let mut places = listed(names.iter().map(|name| (name.as_os_str().as_bytes(), None)));
-        let count = |places: &Places, dir: &str| {
+        let mut dirs = listed(names.iter().map(|name| (name.as_os_str().as_bytes(), None)));
+        let count = |dirs: &ConfiguredDirs, dir: &str| {
             let dir = top.join(dir);
-            places.places.iter().filter(|place| place.real.starts_with(dir.as_os_str().as_bytes())).count()
+            dirs.dirs.iter().filter(|directory| directory.real.starts_with(dir.as_os_str().as_bytes())).count()
         };
-        places.look(5000).expect("it can be looked at");
-        assert_eq!(count(&places, "a"), names.len(), "all are looked at before the first use");
+        dirs.look(5000).expect("it can be looked at");
+        assert_eq!(count(&dirs, "a"), names.len(), "all are looked at before the first use");
         relink(&top.join("b"), &top.join("link"));
         for (now, expected) in
             [(5999, 0), (6000, AT_ONCE), (6000, 2 * AT_ONCE), (6001, names.len()), (6999, names.len())]
         {
-            places.look(now).expect("it can be looked at");
-            assert_eq!(count(&places, "b"), expected, "{now}");
+            dirs.look(now).expect("it can be looked at");
+            assert_eq!(count(&dirs, "b"), expected, "{now}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The state of a request to an upstream; the other files contain its steps.
+//! The state of a request to an upstream, in any protocol; the other files contain its steps.
 
 use super::record::RequestTarget;
 use super::spool::Spool;
@@ -17,7 +17,7 @@ use std::rc::Rc;
 
 /// The phase of a request to an upstream; see the module documentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
+pub enum UpstreamPhase {
     /// The host is being resolved.
     Resolve,
     /// The whole body is buffered first (proxy_request_buffering).
@@ -28,22 +28,22 @@ pub enum Phase {
     /// The TLS handshake.
     Handshake,
     /// The request is sent, the response is received.
-    Talk,
+    SendReceive,
     /// Bytes are copied in both directions without interpretation (101, CONNECT).
     Tunnel,
 }
 
 /// A request to an upstream and its response, in any protocol; it outlives each of the servers that are tried.
-pub struct Proxy {
-    pub phase: Phase,
+pub struct UpstreamRequest {
+    pub phase: UpstreamPhase,
     pub(super) protocol: Protocol,
     /// The program that responds instead of a server.
     pub(super) script: Option<Script>,
     /// The TLS configuration, and the server's name.
     pub tls: Option<Secure>,
-    /// Set until the end of phase Resolve.
+    /// Set until the end of [`UpstreamPhase::Resolve`].
     pub(super) pending: Option<Pending>,
-    pub(super) place: Rc<RequestTarget>,
+    pub(super) target: Rc<RequestTarget>,
     pub(super) upstream: Rc<Upstream>,
     pub(super) tried: Tried,
     /// The number of servers that may still be tried.
@@ -60,8 +60,8 @@ pub struct Proxy {
     pub(super) sent: usize,
     /// Where `out` continues in the file that holds the body.
     pub(super) file_at: u64,
-    pub(super) body: Body,
-    pub(super) framed: Framed,
+    pub(super) body: RequestBody,
+    pub(super) framing: BodyFraming,
     pub(super) replay: bool,
     /// Part of the request has been sent to this server.
     pub(super) request_sent: bool,
@@ -113,7 +113,7 @@ pub(super) enum Reading {
 
 /// How the body reaches the upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Body {
+pub(super) enum RequestBody {
     /// There is none, or all of it follows the head in `out`.
     Whole,
     /// It is buffered in a file.
@@ -124,7 +124,7 @@ pub(super) enum Body {
 
 /// The framing of the pieces of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Framed {
+pub(super) enum BodyFraming {
     Plain,
     /// HTTP/1.1's chunks.
     Chunked,

@@ -37,7 +37,7 @@ impl Scratch {
         Scratch(path)
     }
 
-    fn place(&self, below: &str, links: Links) -> Option<RemovalTarget> {
+    fn target(&self, below: &str, links: Links) -> Option<RemovalTarget> {
         let root = self.0.join("area");
         let root = root.as_os_str().as_bytes();
         RemovalTarget::of(&[root, below.as_bytes()].concat(), root.len(), links)
@@ -45,11 +45,11 @@ impl Scratch {
 
     /// Removes to the end, however many steps that takes.
     fn remove(
-        place: &RemovalTarget,
-        content: Content,
-        judge: impl FnOnce(&NameStat) -> Result<(), Refusal>,
+        target: &RemovalTarget,
+        content: DirectoryContent,
+        check: impl FnOnce(&NameStat) -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
-        let Removed::Begun(mut removal) = place.remove(content, None, |found, _, _| judge(found))? else {
+        let Removed::Begun(mut removal) = target.remove(content, None, |found, _, _| check(found))? else {
             return Ok(());
         };
         loop {
@@ -123,8 +123,8 @@ fn a_name_is_removed_and_nothing_else() {
     for (name, below, links, expected) in table {
         let scratch = Scratch::new("table");
         let mut tree = scratch.tree();
-        let place = scratch.place(below, *links).expect("a name below the area");
-        let outcome = Scratch::remove(&place, Content::Kept, |_| Ok(()));
+        let target = scratch.target(below, *links).expect("a name below the area");
+        let outcome = Scratch::remove(&target, DirectoryContent::Kept, |_| Ok(()));
         match expected {
             Ok(gone) => {
                 assert_eq!(outcome, Ok(()), "{name}");
@@ -150,12 +150,12 @@ fn a_tree_is_removed_without_what_its_links_lead_to() {
     for n in 0..2000 {
         fs::write(sub.join(format!("deep/a-name-that-fills-batches-{n}")), "").expect("write");
     }
-    let place = scratch.place("/sub/", Links::Inside).expect("a name");
+    let target = scratch.target("/sub/", Links::Inside).expect("a name");
     assert!(matches!(
-        Scratch::remove(&place, Content::Kept, |_| Ok(())),
+        Scratch::remove(&target, DirectoryContent::Kept, |_| Ok(())),
         Err(Refusal::Failed { errno: Errno::ENOTEMPTY, .. })
     ));
-    assert_eq!(Scratch::remove(&place, Content::Removed, |_| Ok(())), Ok(()));
+    assert_eq!(Scratch::remove(&target, DirectoryContent::Removed, |_| Ok(())), Ok(()));
     let left: Vec<String> =
         tree.into_iter().filter(|path| path != "area/sub" && !path.starts_with("area/sub/")).collect();
     assert_eq!(scratch.tree(), left);
@@ -181,13 +181,14 @@ fn a_tree_may_be_as_large_and_as_deep_as_it_likes() {
     }
     drop(dir);
     for name in ["/large", "/deep/"] {
-        let place = scratch.place(name, Links::Inside).expect("a name");
-        assert_eq!(Scratch::remove(&place, Content::Removed, |_| Ok(())), Ok(()), "{name}");
+        let target = scratch.target(name, Links::Inside).expect("a name");
+        assert_eq!(Scratch::remove(&target, DirectoryContent::Removed, |_| Ok(())), Ok(()), "{name}");
     }
     assert_eq!(scratch.tree(), tree);
 }
 
-/// Another process makes links of directories and directories of links while the tree is removed: what the links lead to stays.
+/// Another process makes links of directories and directories of links while the tree is removed: what the links lead
+/// to stays.
 #[test]
 fn a_link_that_is_swapped_in_meanwhile_leads_nowhere() {
     let scratch = Scratch::new("swap");
@@ -206,11 +207,11 @@ fn a_link_that_is_swapped_in_meanwhile_leads_nowhere() {
         });
         for _ in 0..150 {
             let _ = fs::create_dir_all(scratch.0.join("area/t/a"));
-            let place = scratch.place("/t", Links::Inside).expect("a name");
+            let target = scratch.target("/t", Links::Inside).expect("a name");
             // However it ends.
-            let _ = Scratch::remove(&place, Content::Removed, |_| Ok(()));
-            let place = scratch.place("/t/a/b/x", Links::Inside).expect("a name");
-            let _ = Scratch::remove(&place, Content::Removed, |_| Ok(()));
+            let _ = Scratch::remove(&target, DirectoryContent::Removed, |_| Ok(()));
+            let target = scratch.target("/t/a/b/x", Links::Inside).expect("a name");
+            let _ = Scratch::remove(&target, DirectoryContent::Removed, |_| Ok(()));
             assert!(outside.join("x").exists() && outside.join("empty").is_dir());
         }
         stop.store(true, std::sync::atomic::Ordering::Relaxed);
@@ -221,13 +222,13 @@ fn a_link_that_is_swapped_in_meanwhile_leads_nowhere() {
 fn the_area_itself_has_no_place() {
     let scratch = Scratch::new("area");
     for below in ["", "/", "//", "/.", "/..", "/sub/..", "/sub/./"] {
-        assert_eq!(scratch.place(below, Links::Inside), None, "{below}");
+        assert_eq!(scratch.target(below, Links::Inside), None, "{below}");
     }
 }
 
 #[test]
 fn the_judge_sees_the_link_and_its_content_and_has_the_last_word() {
-    let scratch = Scratch::new("judge");
+    let scratch = Scratch::new("check");
     let tree = scratch.tree();
     let seen = std::cell::Cell::new(None);
     for (below, itself, content) in [
@@ -236,8 +237,8 @@ fn the_judge_sees_the_link_and_its_content_and_has_the_last_word() {
         ("/dangling", FileKind::Symlink, None),
         ("/empty", FileKind::Dir, Some(FileKind::Dir)),
     ] {
-        let place = scratch.place(below, Links::Inside).expect("a name");
-        let outcome = Scratch::remove(&place, Content::Kept, |found| {
+        let target = scratch.target(below, Links::Inside).expect("a name");
+        let outcome = Scratch::remove(&target, DirectoryContent::Kept, |found| {
             seen.set(Some((found.itself.kind, found.content.map(|stat| stat.kind))));
             Err(Refusal::Precondition)
         });
@@ -250,10 +251,10 @@ fn the_judge_sees_the_link_and_its_content_and_has_the_last_word() {
 #[test]
 fn a_template_begins_with_its_area() {
     let literal = |text: &str| Part::Literal(text.as_bytes().into());
-    let place = |path: &str, parts: Vec<Part>| {
-        let place = RemovalTarget::of_template(path.as_bytes(), &Template { parts: parts.into() }, Links::Inside)?;
+    let target = |path: &str, parts: Vec<Part>| {
+        let target = RemovalTarget::of_template(path.as_bytes(), &Template { parts: parts.into() }, Links::Inside)?;
         let text = |s: &CString| s.to_string_lossy().into_owned();
-        Some((text(&place.area), text(&place.parent), text(&place.name), place.links))
+        Some((text(&target.area), text(&target.parent), text(&target.name), target.links))
     };
     let found = |area: &str, parent: &str, name: &str, links| Some((area.into(), parent.into(), name.into(), links));
     let table = [
@@ -264,6 +265,6 @@ fn a_template_begins_with_its_area() {
         ("/data/", vec![literal("/data/"), Part::Capture(1)], None),
     ];
     for (path, parts, expected) in table {
-        assert_eq!(place(path, parts), expected, "{path}");
+        assert_eq!(target(path, parts), expected, "{path}");
     }
 }

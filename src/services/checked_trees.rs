@@ -10,7 +10,7 @@ use std::os::fd::BorrowedFd;
 use std::rc::{Rc, Weak};
 
 #[derive(Default)]
-pub struct JudgedTrees(Vec<Judged>);
+pub struct CheckedTrees(Vec<Judged>);
 
 /// The real path of a tree, and its watch's flag.
 type Judged = (Box<[u8]>, Weak<Cell<bool>>);
@@ -30,7 +30,7 @@ impl Watch {
     }
 }
 
-impl JudgedTrees {
+impl CheckedTrees {
     /// Watches the tree at `top`.
     pub fn watch(&mut self, top: BorrowedFd<'_>) -> Result<Watch, Errno> {
         let path = file::path_of(top)?;
@@ -74,7 +74,7 @@ mod tests {
             std::fs::create_dir(scratch.path().join(name)).expect("mkdir");
         }
         let open = |name: &str| file::open_at(None, &scratch.join(name), O_PATH | O_DIRECTORY, 0).expect("opens");
-        let mut trees = JudgedTrees::default();
+        let mut trees = CheckedTrees::default();
         let watch = trees.watch(open("a").as_fd()).expect("a path");
         for (name, expected) in [("a", true), ("a/in/ner", true), ("ab", false), ("", false)] {
             trees.came(open(name).as_fd());

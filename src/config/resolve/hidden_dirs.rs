@@ -14,7 +14,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 impl Build {
-    pub(super) fn hidden_places(&self, stores: &[Box<[u8]>], areas: &[WriteArea], acme: &Acme) -> Vec<Box<[u8]>> {
+    pub(super) fn hidden_dirs(&self, stores: &[Box<[u8]>], areas: &[WriteArea], acme: &Acme) -> Vec<Box<[u8]>> {
         let mut hidden = self.directories(|upload| upload.trash_directory().filter(|_| !upload.trash_shown));
         let taken: Vec<_> = areas.iter().map(|area| &area.directory).chain(stores).map(|path| clean(path)).collect();
         // A state store is not hidden if an area or store of clients lies in it.
@@ -26,8 +26,8 @@ impl Build {
         hidden
     }
 
-    /// Directories with the server's own keys (ACME's, the local authority's), if some root contains them: the home of a
-    /// service user may. Others are omitted, since checking each costs every request a little.
+    /// Directories with the server's own keys (ACME's, the local authority's), if some root contains them: the home of
+    /// a service user may. Others are omitted, since checking each costs every request a little.
     fn keys_in_reach(&self, acme: &Acme) -> Vec<Box<[u8]>> {
         let is_automatic = self.locations.iter().any(|location| location.settings.ssl.auto.is_some());
         let keys: BTreeSet<PathBuf> = acme.state_paths().cloned().chain(own_keys(is_automatic)).collect();
@@ -40,8 +40,8 @@ impl Build {
             }
             checkpoint::pass();
             let root = Path::new(OsStr::from_bytes(root));
-            let place = place(root);
-            found.extend(keys.extract_if(.., |key| key.is_below(root, place)).map(|key| key.directory));
+            let identity = identity(root);
+            found.extend(keys.extract_if(.., |key| key.is_below(root, identity)).map(|key| key.directory));
         }
         found.into_iter().map(|directory| directory.into_os_string().into_encoded_bytes().into()).collect()
     }
@@ -60,23 +60,23 @@ fn own_keys(is_automatic: bool) -> Vec<PathBuf> {
 /// A directory, and the identities (device, inode) of those of its ancestors that exist, itself included.
 struct Ancestry {
     directory: PathBuf,
-    places: Vec<(u64, u64)>,
+    ancestors: Vec<(u64, u64)>,
 }
 
 impl Ancestry {
     fn of(directory: PathBuf) -> Ancestry {
         let real = directory.ancestors().find_map(|above| above.canonicalize().ok());
         let ancestors = real.iter().flat_map(|real| real.ancestors());
-        Ancestry { places: ancestors.filter_map(place).collect(), directory }
+        Ancestry { ancestors: ancestors.filter_map(identity).collect(), directory }
     }
 
     /// Whether it is the root or lies below it, by its path or through links.
-    fn is_below(&self, root: &Path, place: Option<(u64, u64)>) -> bool {
-        self.directory.starts_with(root) || place.is_some_and(|place| self.places.contains(&place))
+    fn is_below(&self, root: &Path, identity: Option<(u64, u64)>) -> bool {
+        self.directory.starts_with(root) || identity.is_some_and(|identity| self.ancestors.contains(&identity))
     }
 }
 
-fn place(path: &Path) -> Option<(u64, u64)> {
+fn identity(path: &Path) -> Option<(u64, u64)> {
     path.metadata().ok().map(|found| (found.dev(), found.ino()))
 }
 

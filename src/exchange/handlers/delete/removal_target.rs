@@ -22,7 +22,7 @@ pub enum Links {
 
 /// What becomes of a directory that is not empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Content {
+pub enum DirectoryContent {
     /// It stays, and so does the directory.
     Kept,
     Removed,
@@ -116,8 +116,8 @@ impl RemovalTarget {
         }
     }
 
-    /// The directory that the name itself is, opened for reading; None for anything else, which [`RemovalTarget::remove`]
-    /// reports.
+    /// The directory that the name itself is, opened for reading; None for anything else, which
+    /// [`RemovalTarget::remove`] reports.
     pub fn directory(&self) -> Option<OwnedFd> {
         let area = file::open_at(None, &self.area, O_PATH | O_DIRECTORY, 0).ok()?;
         let parent = file::open_beneath(area.as_fd(), &self.parent, O_PATH | O_DIRECTORY, 0, self.resolve()).ok()?;
@@ -133,13 +133,13 @@ impl RemovalTarget {
         RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | links
     }
 
-    /// Removes the name, or moves it into the trash, if `judge` allows. `judge` comes last, when only the removal
+    /// Removes the name, or moves it into the trash, if `check` allows. `check` comes last, when only the removal
     /// itself can still fail.
     pub fn remove(
         &self,
-        content: Content,
+        content: DirectoryContent,
         trash: Option<&Trash>,
-        judge: impl FnOnce(&NameStat, BorrowedFd<'_>, &CStr) -> Result<(), Refusal>,
+        check: impl FnOnce(&NameStat, BorrowedFd<'_>, &CStr) -> Result<(), Refusal>,
     ) -> Result<Removed, Refusal> {
         let failed = |call| move |errno| Refusal::Failed { call, errno };
         let resolve = self.resolve();
@@ -160,10 +160,10 @@ impl RemovalTarget {
         if self.slash && itself.kind != FileKind::Dir {
             file::open_beneath(area.as_fd(), &self.whole()?, flags, 0, resolve).map_err(failed("openat2()"))?;
         }
-        judge(&NameStat { itself, content: followed }, parent.as_fd(), &self.name)?;
+        check(&NameStat { itself, content: followed }, parent.as_fd(), &self.name)?;
         if let Some(trash) = trash {
             if itself.kind == FileKind::Dir
-                && content == Content::Kept
+                && content == DirectoryContent::Kept
                 && !remove_tree::is_empty(parent.as_fd(), &self.name).map_err(failed("open()"))?
             {
                 return Err(Refusal::Failed { call: "rmdir()", errno: Errno::ENOTEMPTY });
@@ -177,7 +177,7 @@ impl RemovalTarget {
         let what = if itself.kind == FileKind::Dir { Unlink::Dir } else { Unlink::File };
         match (file::unlink_at(dir, &self.name, what), what) {
             (Ok(()), _) => Ok(Removed::Gone),
-            (Err(Errno::ENOTEMPTY | Errno::EEXIST), Unlink::Dir) if content == Content::Removed => {
+            (Err(Errno::ENOTEMPTY | Errno::EEXIST), Unlink::Dir) if content == DirectoryContent::Removed => {
                 let removal = Removal::new(parent, &self.name).map_err(failed("open()"))?;
                 Ok(Removed::Begun(Box::new(removal)))
             }

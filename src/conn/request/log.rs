@@ -1,0 +1,35 @@
+//! The end of a request whose response is out: it is counted and logged. What follows is the protocol's: the next
+//! request of a connection ([`crate::conn::http1::keep_alive`]), or the end of a stream ([`crate::conn::http2::end`]).
+//! A request that ends otherwise is counted and logged in [`crate::conn::close`].
+
+use super::RequestReader;
+use crate::conn::{Active, Conn, ConnState};
+use crate::exchange::{Exchange, access_log, accounts};
+use crate::services::Services;
+
+/// Whether the request counts for keepalive_glitches.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Glitch {
+    No,
+    Yes,
+}
+
+/// Counts and logs the request.
+pub fn count_and_log(conn: &mut Conn, cx: &mut Services) -> Glitch {
+    let ConnState::Active(active) = &mut conn.state else { return Glitch::No };
+    let Active { ex, reader, .. } = &mut **active;
+    ex.log.is_cut |= ex.out.is_cut();
+    accounts::close(ex, cx);
+    access_log::write(ex, cx);
+    conn.served.add(1);
+    cx.stats.writing -= 1;
+    cx.stats.reading += 1;
+    if is_glitch(ex, reader) { Glitch::Yes } else { Glitch::No }
+}
+
+/// The request broke a rule, which costs a client less than the server.
+fn is_glitch(ex: &Exchange, reader: &RequestReader) -> bool {
+    let is_own = ex.log.upstream.is_none();
+    is_own && matches!(ex.response.status.0, 400 | 405 | 408 | 411 | 413..=417 | 421 | 431 | 501)
+        || reader.was_mostly_framing
+}
