@@ -106,6 +106,9 @@ fn a_file_is_replaced_from_the_page_where_it_might_be_deleted() {
     fs::write(s.path("html/up/old.txt"), "old").expect("written");
     s.method("POST", "/up/", &fields("same-origin"), b"new").is(409);
     s.method("POST", "/up/?webserv-replace", &fields("cross-site"), b"new").is(403);
+    // No page, but a program: it says so by PUT.
+    let program = "Content-Disposition: attachment; filename=\"old.txt\"\r\n";
+    s.method("POST", "/up/?webserv-replace", program, b"new").is(409);
     s.method("POST", "/up/?webserv-replace", &fields("same-origin"), b"new").is(200);
     assert_eq!(s.read("html/up/old.txt"), b"new");
     s.method("POST", "/post/?webserv-replace", &fields("same-origin"), b"new").is(409);
