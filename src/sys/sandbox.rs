@@ -104,8 +104,8 @@ const ARCH: Option<u32> = Some(0xc000_00b7);
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 const ARCH: Option<u32> = None;
 
-/// Makes [`DENIED`] fail with EPERM, as well as calls of another architecture, clone into new namespaces and
-/// [`TYPING`]; without `exec`, starting programs too. clone3 does not exist then, since a filter cannot see its flags: libc uses clone.
+/// Makes [`DENIED`] fail with EPERM, as well as calls of another architecture, clone into new namespaces and [`TYPING`];
+/// without `exec`, starting programs too. clone3 does not exist then, since a filter cannot see its flags: libc uses clone.
 /// EOPNOTSUPP if this machine's architecture is unknown.
 pub fn deny_calls(exec: bool) -> Result<(), Errno> {
     let Some(arch) = ARCH else { return Err(Errno::EOPNOTSUPP) };
