@@ -182,9 +182,18 @@ fn an_extension_stays_at_the_right_end_whatever_the_direction() {
         return;
     }
     let s = running();
-    fs::write(s.path("html/read/דוח שנתי.exe.txt"), "x").expect("written");
+    let rows = [
+        ("דוח שנתי.exe.txt", "<bdi dir=ltr><bdi>דוח שנתי.exe</bdi>.txt</bdi>"),
+        ("דוח.Tar.gz", "<bdi dir=ltr><bdi>דוח</bdi>.Tar.gz</bdi>"),
+        ("דוח.star.gz", "<bdi dir=ltr><bdi>דוח.star</bdi>.gz</bdi>"),
+    ];
+    for (name, _) in rows {
+        fs::write(s.path("html/read").join(name), "x").expect("written");
+    }
     let page = s.get("/read/").text();
-    assert!(page.contains("<bdi dir=ltr><bdi>דוח שנתי.exe</bdi>.txt</bdi>"), "{page}");
+    for (_, shown) in rows {
+        assert!(page.contains(shown), "{shown} in {page}");
+    }
 }
 
 #[test]
