@@ -128,7 +128,7 @@ pub fn is_at(fd: BorrowedFd<'_>, path: &Path) -> bool {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Reach {
     dev: u64,
-    /// None: the kernel does not report it (before Linux 5.8).
+    /// None: the kernel does not report it (before Linux 5.8), or a filter forbids to ask.
     mount: Option<u64>,
 }
 
@@ -141,8 +141,12 @@ pub fn reach(fd: BorrowedFd<'_>) -> Result<Reach, Errno> {
     // SAFETY: the path is NUL-terminated and `answer` writable.
     let result =
         retry(|| unsafe { libc::syscall(libc::SYS_statx, fd.as_raw_fd(), c"".as_ptr(), flags, mask, &raw mut answer) });
-    let mount = result.ok().filter(|_| answer.stx_mask & mask != 0).map(|_| answer.stx_mnt_id);
-    Ok(Reach { dev, mount })
+    match result {
+        Ok(_) => Ok(Reach { dev, mount: Some(answer.stx_mnt_id).filter(|_| answer.stx_mask & mask != 0) }),
+        Err(Errno::ENOSYS | Errno::EPERM | Errno::EINVAL) => Ok(Reach { dev, mount: None }),
+        // A mount that is unknown now and known a moment later would be taken for another.
+        Err(e) => Err(e),
+    }
 }
 
 /// The type of an open descriptor that is not a file.
