@@ -12,9 +12,9 @@ pub fn command() -> Command {
         .about("Print a link that `signed_link` lets in, for an upload or a download")
         .arg(Arg::new("url").value_name("URL").required(true).help("where the link leads; a folder's ends in a slash"))
         .arg(option("key", "FILE", "the file that signed_link names").required(true).value_parser(path()))
-        .arg(option("expires", "TIME", "30m, 2h, 7d from now, or a Unix time [default: 1h]"))
+        .arg(option("expires", "TIME", "30m, 2h, 7d from now, or a Unix time [default: 1h]").allow_hyphen_values(true))
         .arg(option("methods", "LIST", "GET, or POST,PUT for uploads").default_value("GET"))
-        .arg(option("size", "MIN-MAX", "bytes of an uploaded file, such as 0-10m"))
+        .arg(option("size", "MIN-MAX", "bytes of an uploaded file, such as 0-10m").allow_hyphen_values(true))
         .arg(option("types", "LIST", "media types of uploaded files, such as image/*,application/pdf"))
         .arg(option("place", "PATH", "the path that the link is for, where it is not the URL's"))
 }

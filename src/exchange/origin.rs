@@ -90,12 +90,15 @@ pub fn as_named(ex: &Exchange, target: Vec<u8>) -> Vec<u8> {
 }
 
 /// The path of an absolute URL of this very host, whatever its scheme and port: both may be those of a proxy in front.
+/// A name and password before the host are passed over: git puts those of its remote into each Destination.
 pub fn own_path<'u>(ex: &Exchange, url: &'u [u8]) -> Option<&'u [u8]> {
     let has = |scheme: &[u8]| url.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
     let rest =
         [&b"http://"[..], b"https://"].iter().find(|scheme| has(scheme)).and_then(|scheme| url.get(scheme.len()..))?;
     let slash = memchr::memchr(b'/', rest)?;
-    let (name, _) = host::split(&rest[..slash]);
+    let authority = &rest[..slash];
+    let host_at = memchr::memrchr(b'@', authority).map_or(0, |at| at + 1);
+    let (name, _) = host::split(&authority[host_at..]);
     let is_named = !ex.route.host.is_empty() && name.eq_ignore_ascii_case(&ex.route.host);
     // A trusted proxy may have changed the Host that the client knows. The client at most picks a destination among
     // its own names: that another name counts as well gains it nothing.

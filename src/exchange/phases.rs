@@ -5,6 +5,7 @@ use super::filters::Sent;
 use super::flow::{Flow, Pause, Phase, Then};
 use super::handlers::Handler;
 use super::locate::{REDIRECTS, count_redirect, enter, location_rewrite, server_rewrite};
+use super::log_facts::UploadPart;
 use super::{Exchange, Printable, Rx, Tx, access, body_limit, error_page, filters, handlers, rewrite};
 use crate::config::model::{ContentHandler, Level};
 use crate::http::method::Method;
@@ -264,10 +265,15 @@ fn find_location(ex: &mut Exchange, cx: &mut Services) -> Flow {
     Flow::Next
 }
 
-/// What is refused from here on was to be an upload; the page that says so is none.
+/// What is refused from here on was to be an upload. The page that says so is none, but an error_page may also lead to
+/// the location that stores it.
 fn note_upload(ex: &mut Exchange) {
-    if ex.route.error_page.is_none() && ex.subrequest.is_none() {
-        ex.log.upload_part = handlers::files::upload_part(ex);
+    if ex.subrequest.is_some() {
+        return;
+    }
+    let part = handlers::files::upload_part(ex);
+    if ex.route.error_page.is_none() || part != UploadPart::None {
+        ex.log.upload_part = part;
     }
 }
 

@@ -166,6 +166,10 @@ pub fn parse(values: &[Vec<u8>; 5]) -> Result<Link, &'static str> {
         text => {
             let dash = memchr::memchr(b'-', text).ok_or("link-size is no range MIN-MAX")?;
             let end = |text: &[u8]| if text.is_empty() { Some(0) } else { number(text) };
+            if number(&text[dash + 1..]) == Some(0) {
+                // What is left of a quota, perhaps; it must not come to mean any size.
+                return Err("link-size ends in 0, which lets no file in; without an end any size is right");
+            }
             let ends = end(&text[..dash]).zip(end(&text[dash + 1..]));
             ends.filter(|(least, most)| *most == 0 || least <= most).ok_or("link-size is no range MIN-MAX")?
         }
@@ -250,6 +254,10 @@ mod tests {
             (values("/x", "", "", "", ""), Some("link-methods may be GET, HEAD, POST, PUT and DELETE")),
             (values("/x", "", "GET", "5", ""), Some("link-size is no range MIN-MAX")),
             (values("/x", "", "GET", "5-4", ""), Some("link-size is no range MIN-MAX")),
+            (
+                values("/x", "", "GET", "0-0", ""),
+                Some("link-size ends in 0, which lets no file in; without an end any size is right"),
+            ),
             (values("/x", "", "GET", "-4", ""), None),
             (values("/x", "", "GET", "4-", ""), None),
         ];

@@ -3,6 +3,7 @@
 use crate::sys::file;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::Path;
 
@@ -12,11 +13,18 @@ use std::path::Path;
 /// # Errors
 /// The file was not changed.
 pub fn replace(path: &Path, text: &[u8], mode: u32) -> io::Result<()> {
-    place(path, text, mode, None, |from, to| fs::rename(from, to))
+    place(path, text, mode, &Kept::default(), |from, to| fs::rename(from, to))
 }
 
-/// Gives an administrator's file another text: as [`replace`], with the mode and the owner that it has, behind a link
-/// where it is one. A file with several names or an access control list, or in a directory that may not be written, is
+/// What a new file takes over from the one before it, beside the mode.
+#[derive(Default)]
+struct Kept {
+    owner: Option<(u32, u32)>,
+    acl: Option<Vec<u8>>,
+}
+
+/// Gives an administrator's file another text: as [`replace`], with the mode, the owner and the access control list
+/// that it has, behind a link where it is one. A file with several names, or in a directory that may not be written, is
 /// written in place.
 ///
 /// # Errors
@@ -24,26 +32,32 @@ pub fn replace(path: &Path, text: &[u8], mode: u32) -> io::Result<()> {
 pub fn rewrite(path: &Path, text: &[u8]) -> io::Result<()> {
     let path = &fs::canonicalize(path)?;
     let old = fs::metadata(path)?;
-    if old.nlink() > 1 || !old.is_file() || file::has_acl(path) {
+    if old.nlink() > 1 || !old.is_file() {
         return fs::write(path, text);
     }
-    let renamed = place(path, text, old.mode() & 0o7777, Some((old.uid(), old.gid())), |from, to| fs::rename(from, to));
+    let kept = Kept { owner: Some((old.uid(), old.gid())), acl: file::acl(path) };
+    let renamed = place(path, text, old.mode() & 0o7777, &kept, |from, to| fs::rename(from, to));
     match renamed {
         Err(e) if IN_PLACE.contains(&e.kind()) => fs::write(path, text),
         renamed => renamed,
     }
 }
 
-/// Why a file has no other one put in its place: a directory that may not be written, or the file is a mount point.
-const IN_PLACE: [io::ErrorKind; 3] =
-    [io::ErrorKind::PermissionDenied, io::ErrorKind::ReadOnlyFilesystem, io::ErrorKind::ResourceBusy];
+/// Why a file has no other one put in its place: a directory that may not be written, the file is a mount point, or a
+/// new one cannot be given its list.
+const IN_PLACE: [io::ErrorKind; 4] = [
+    io::ErrorKind::PermissionDenied,
+    io::ErrorKind::ReadOnlyFilesystem,
+    io::ErrorKind::ResourceBusy,
+    io::ErrorKind::Unsupported,
+];
 
 /// As [`replace`], for a file that must not exist yet. If another process makes it at the same time, that file stays.
 ///
 /// # Errors
 /// `AlreadyExists`, or it could not be written.
 pub fn create(path: &Path, text: &[u8], mode: u32) -> io::Result<()> {
-    place(path, text, mode, None, |from, to| match fs::hard_link(from, to) {
+    place(path, text, mode, &Kept::default(), |from, to| match fs::hard_link(from, to) {
         Ok(()) => fs::remove_file(from),
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Err(e),
         // A file system without hard links.
@@ -56,7 +70,7 @@ fn place(
     path: &Path,
     text: &[u8],
     mode: u32,
-    owner: Option<(u32, u32)>,
+    kept: &Kept,
     give_name: fn(&Path, &Path) -> io::Result<()>,
 ) -> io::Result<()> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
@@ -71,11 +85,14 @@ fn place(
         let _ = fs::remove_file(&temporary);
         let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
         let made = file.metadata()?;
-        if let Some((user, group)) = owner.filter(|owner| *owner != (made.uid(), made.gid())) {
+        if let Some((user, group)) = kept.owner.filter(|owner| *owner != (made.uid(), made.gid())) {
             fchown(&file, Some(user), Some(group))?;
         }
         // After the owner, whose change takes bits away.
         file.set_permissions(fs::Permissions::from_mode(mode))?;
+        if let Some(list) = &kept.acl {
+            file::set_acl(file.as_fd(), list)?;
+        }
         file.write_all(text)?;
         file.sync_all()?;
         give_name(&temporary, path)
@@ -129,13 +146,13 @@ mod tests {
     fn what_is_written_beside_a_file_is_hidden_until_it_has_its_name() {
         let scratch = Scratch::new();
         let path = scratch.path().join("a.conf");
-        place(&path, b"new", 0o600, None, |from, to| match from.file_name() {
+        place(&path, b"new", 0o600, &Kept::default(), |from, to| match from.file_name() {
             Some(name) if name.as_encoded_bytes().starts_with(b".") => fs::rename(from, to),
             name => panic!("{name:?} is shown"),
         })
         .expect("written");
         // A file that a container mounts: the caller writes it in place.
-        let busy = place(&path, b"newer", 0o600, None, |_, _| Err(io::ErrorKind::ResourceBusy.into()));
+        let busy = place(&path, b"newer", 0o600, &Kept::default(), |_, _| Err(io::ErrorKind::ResourceBusy.into()));
         assert!(busy.is_err_and(|e| IN_PLACE.contains(&e.kind())));
         assert_eq!(fs::read(&path).expect("there"), b"new");
         assert_eq!(fs::read_dir(scratch.path()).expect("there").count(), 1, "nothing is left over");

@@ -336,6 +336,10 @@ impl Server {
         for (level, text) in notes.iter().filter(|_| !on_stderr) {
             self.say(*level, format_args!("{text}"));
         }
+        if !Path::new("/proc/self/fd").exists() {
+            let what = "/proc is not mounted: where files really are cannot be told, and what depends on it is refused";
+            self.say(Level::Alert, format_args!("{what} (uploads, WebDAV and links among others)"));
+        }
     }
 
     /// Logs a line at this level in the process's error log.

@@ -231,6 +231,15 @@ impl Listeners {
         self.is_shared = is_shared;
     }
 
+    /// Accepting must not block. The flag is shared by all processes with the sockets, and one that crashed may have
+    /// cleared it.
+    pub fn do_not_block(&self) {
+        for fd in self.all.iter().filter_map(Listener::fd) {
+            // fcntl() of an open socket does not fail.
+            let _ = socket::set_nonblocking(fd, true);
+        }
+    }
+
     /// The descriptors for a new binary.
     pub fn handover(&self) -> PassedSockets<'_> {
         let mut handover = PassedSockets { names: String::new(), units: String::new(), fds: Vec::new() };

@@ -43,7 +43,7 @@ const PATH_EVENTS: u32 = inotify::ATTRIB | inotify::MOVE_SELF | inotify::DELETE_
 /// File systems that only change through this kernel (statfs(2)): ext4, xfs, btrfs, tmpfs, f2fs, zfs. Excluded are NFS,
 /// 9p and FUSE; overlayfs, which loses watches when it copies up; ramfs and bcachefs, which do not report the size of a
 /// directory.
-pub(super) const LOCAL: [u64; 6] = [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0xf2f5_2010, ZFS];
+const LOCAL: [u64; 6] = [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0xf2f5_2010, ZFS];
 const ZFS: u64 = 0x2fc1_2fc1;
 
 /// Maximum size by stat(2) of a watched directory: when a watch is added, the kernel marks all cached entries in one

@@ -55,28 +55,41 @@ impl Node {
 }
 
 impl LimitCounters {
-    /// Counts a request. `size`: most bytes of the zone. Returns the excess with it (a new key has none), and
-    /// what the zone knew of the key before. Each zone is looked at once per request: if one of several refuses it,
-    /// [`LimitCounters::uncount`] undoes the others.
-    pub fn count(&mut self, zone: &Rc<str>, key: &[u8], rate: u64, now: u64, size: u64) -> (u64, Option<Node>) {
+    /// Counts a request. Returns the excess with it (a new key has none), and what the zone knew of the key before.
+    /// When all zones of the request have been asked, it ends with [`LimitCounters::keep`] for each of them; if one of
+    /// them refuses it, with [`LimitCounters::uncount`].
+    pub fn count(&mut self, zone: &Rc<str>, key: &[u8], rate: u64, now: u64) -> (u64, Option<Node>) {
         if let Some(changes) = &mut self.changes {
             changes.requests.push((zone.clone(), key.into()));
         }
+        let Some(node) = self.requests.get_mut(zone).and_then(|zone| zone.nodes.get_mut(key)) else { return (0, None) };
+        let excess = node.now(rate, now);
+        let before = std::mem::replace(node, Node { excess, last: now });
+        (excess as u64, Some(before))
+    }
+
+    /// Keeps a key that was new to [`LimitCounters::count`], for which others may have to go. `size`: most bytes of the
+    /// zone.
+    pub fn keep(&mut self, zone: &Rc<str>, key: &[u8], rate: u64, now: u64, size: u64) {
         let zone = match self.requests.get_mut(zone) {
             Some(zone) => zone,
             None => self.requests.entry(zone.clone()).or_default(),
         };
-        if let Some(node) = zone.nodes.get_mut(key) {
-            let excess = node.now(rate, now);
-            let before = std::mem::replace(node, Node { excess, last: now });
-            return (excess as u64, Some(before));
-        }
         if zone.bytes as u64 + (ENTRY + key.len()) as u64 > size {
             zone.make_room(rate, now);
         }
         zone.bytes += ENTRY + key.len();
         zone.nodes.insert(key.into(), Node { excess: 0, last: now });
-        (0, None)
+    }
+
+    /// One zone alone counts and accepts a request. Returns the excess.
+    #[cfg(test)]
+    pub fn pass(&mut self, zone: &Rc<str>, key: &[u8], rate: u64, now: u64, size: u64) -> u64 {
+        let (excess, before) = self.count(zone, key, rate, now);
+        if before.is_none() {
+            self.keep(zone, key, rate, now, size);
+        }
+        excess
     }
 
     /// The excess with one more request of this key.
@@ -88,11 +101,8 @@ impl LimitCounters {
 
     /// Undoes [`LimitCounters::count`], in the same turn: the request was refused.
     pub fn uncount(&mut self, zone: &Rc<str>, key: &[u8], before: Option<Node>) {
-        let Some(before) = before else {
-            self.give_up(zone, key);
-            return;
-        };
-        if let Some(node) = self.requests.get_mut(zone).and_then(|zone| zone.nodes.get_mut(key)) {
+        let node = self.requests.get_mut(zone).and_then(|zone| zone.nodes.get_mut(key));
+        if let (Some(before), Some(node)) = (before, node) {
             *node = before;
         }
     }
@@ -231,16 +241,35 @@ mod tests {
             ("long after", 9000, 0),
         ] {
             // A request that another zone refuses leaves nothing behind.
-            let (excess, before) = limits.count(&zone, b"k", 2000, now, 1 << 20);
+            let (excess, before) = limits.count(&zone, b"k", 2000, now);
             assert_eq!(excess, expected, "{name}");
             limits.uncount(&zone, b"k", before);
-            assert_eq!(limits.count(&zone, b"k", 2000, now, 1 << 20).0, expected, "{name}");
+            assert_eq!(limits.pass(&zone, b"k", 2000, now, 1 << 20), expected, "{name}");
         }
-        let (_, before) = limits.count(&zone, b"new", 2000, 9000, 1 << 20);
         let held = limits.requests[&zone].bytes;
+        let (_, before) = limits.count(&zone, b"new", 2000, 9000);
         limits.uncount(&zone, b"new", before);
         assert!(!limits.requests[&zone].nodes.contains_key(&b"new"[..]), "a key that was not there is not there");
-        assert_eq!(limits.requests[&zone].bytes, held - ENTRY - 3);
+        assert_eq!(limits.requests[&zone].bytes, held);
+    }
+
+    #[test]
+    fn a_request_that_another_zone_refuses_makes_a_full_zone_forget_nobody() {
+        let (mut limits, full): (LimitCounters, Rc<str>) = (LimitCounters::default(), "full".into());
+        let size = 40 * (ENTRY as u64 + 4);
+        for _ in 0..2 {
+            (0..40u32).for_each(|n| _ = limits.pass(&full, &n.to_le_bytes(), 1, 1000, size));
+        }
+        for n in 100..110u32 {
+            let (_, before) = limits.count(&full, &n.to_le_bytes(), 1, 1000);
+            limits.uncount(&full, &n.to_le_bytes(), before);
+        }
+        assert_eq!(limits.requests[&full].nodes.len(), 40);
+        assert!((0..40u32).all(|n| limits.excess(&full, &n.to_le_bytes(), 1, 1000) == 2000));
+        // One that is accepted is counted at once.
+        limits.pass(&full, b"new!", 1, 1000, size);
+        assert_eq!(limits.excess(&full, b"new!", 1, 1000), 1000);
+        assert!(limits.requests[&full].bytes as u64 <= size);
     }
 
     #[test]
@@ -248,7 +277,7 @@ mod tests {
         let (mut limits, zone): (LimitCounters, Rc<str>) = (LimitCounters::default(), "z".into());
         let size = 40 * (ENTRY as u64 + 4);
         for n in 0..1000u32 {
-            limits.count(&zone, &n.to_le_bytes(), 1, u64::from(n), size);
+            limits.pass(&zone, &n.to_le_bytes(), 1, u64::from(n), size);
             assert!(limits.requests[&zone].bytes as u64 <= size);
         }
         assert!(limits.requests[&zone].nodes.contains_key(&999u32.to_le_bytes()[..]));

@@ -13,7 +13,6 @@ mod names;
 pub use leftovers::Left;
 pub use names::{HIDDEN, HiddenKind, is_hidden};
 
-use crate::services::dir_watch::LOCAL;
 use crate::services::remove_tree::RemovalPolicy;
 use crate::sys::Errno;
 use crate::sys::file::{
@@ -29,6 +28,9 @@ use std::rc::{Rc, Weak};
 
 /// Maximum bytes of a journal that are read.
 const JOURNAL: u64 = 16 << 20;
+/// File systems where a write that succeeded has room on the disk, or fails at once: close() reports nothing new
+/// (statfs(2): ext4, xfs, btrfs, tmpfs, f2fs, zfs).
+const WRITES_AT_ONCE: [u64; 6] = [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0xf2f5_2010, 0x2fc1_2fc1];
 /// Maximum number of directories recorded.
 const DIRECTORIES: usize = 50_000;
 /// Maximum number of leftover trees removed; more are left to the next start.
@@ -41,9 +43,9 @@ pub struct TempNames {
     journal: Option<(OwnedFd, Option<CString>)>,
     /// Recorded directories, by device and inode.
     noted: HashSet<(u64, u64)>,
-    /// The directory recorded last, and whether its file system is one of this machine's own.
+    /// The directory recorded last, and whether its file system is one of [`WRITES_AT_ONCE`].
     last: Weak<OwnedFd>,
-    last_is_local: bool,
+    last_writes_at_once: bool,
     cleaning: Cleaning,
 }
 
@@ -109,7 +111,7 @@ impl TempNames {
     /// Whether a file in `dir` may be found not to be written when it is closed, and not before: so it is on network
     /// file systems and FUSE. Known of the directory of the last hidden name; true of any other.
     pub fn may_fail_at_close(&self, dir: &Rc<OwnedFd>) -> bool {
-        !(self.last_is_local && self.last.as_ptr() == Rc::as_ptr(dir))
+        !(self.last_writes_at_once && self.last.as_ptr() == Rc::as_ptr(dir))
     }
 
     /// As [`TempNames::hidden`], for longer operations in a directory that is not used again.
@@ -124,7 +126,7 @@ impl TempNames {
         }
         self.note_down(dir.as_fd())?;
         // It stays so while the descriptor is open: that keeps its file system mounted.
-        self.last_is_local = file::file_system_of(dir.as_fd()).is_ok_and(|kind| LOCAL.contains(&kind));
+        self.last_writes_at_once = file::file_system_of(dir.as_fd()).is_ok_and(|kind| WRITES_AT_ONCE.contains(&kind));
         self.last = Rc::downgrade(dir);
         Ok(())
     }

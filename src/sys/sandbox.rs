@@ -93,6 +93,10 @@ const EXEC: &[libc::c_long] = &[libc::SYS_execve, libc::SYS_execveat];
 /// Flags of clone that make namespaces, as unshare does: NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET.
 const NAMESPACES: u32 = 0x7e02_0000;
 
+/// ioctl()s that type into a terminal (TIOCSTI, TIOCLINUX): standard error may be that of the root user who started the
+/// server.
+const TYPING: [u32; 2] = [0x5412, 0x541c];
+
 #[cfg(target_arch = "x86_64")]
 const ARCH: Option<u32> = Some(0xc000_003e);
 #[cfg(target_arch = "aarch64")]
@@ -100,9 +104,9 @@ const ARCH: Option<u32> = Some(0xc000_00b7);
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 const ARCH: Option<u32> = None;
 
-/// Makes [`DENIED`] fail with EPERM, as well as calls of another architecture and clone into new namespaces; without
-/// `exec`, starting programs too. clone3 does not exist then, since a filter cannot see its flags: libc uses clone.
-/// EOPNOTSUPP if this machine's architecture is unknown.
+/// Makes [`DENIED`] fail with EPERM, as well as calls of another architecture, clone into new namespaces and
+/// [`TYPING`]; without `exec`, starting programs too. clone3 does not exist then, since a filter cannot see its flags:
+/// libc uses clone. EOPNOTSUPP if this machine's architecture is unknown.
 pub fn deny_calls(exec: bool) -> Result<(), Errno> {
     let Some(arch) = ARCH else { return Err(Errno::EOPNOTSUPP) };
     let load = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
@@ -123,6 +127,11 @@ pub fn deny_calls(exec: bool) -> Result<(), Errno> {
     }
     let missing = libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
     program.extend([step(equal, libc::SYS_clone3 as u32, 0, 1), step(ret, missing, 0, 0)]);
+    // The kernel takes the low half of ioctl's second argument.
+    let allow = libc::SECCOMP_RET_ALLOW;
+    program.extend([step(equal, libc::SYS_ioctl as u32, 0, 5), step(load, 24, 0, 0)]);
+    program.extend([step(equal, TYPING[0], 1, 0), step(equal, TYPING[1], 0, 1)]);
+    program.extend([step(ret, refuse, 0, 0), step(ret, allow, 0, 0)]);
     // The low half of clone's first argument: offset 16 on both architectures, which are little-endian.
     program.extend([step(equal, libc::SYS_clone as u32, 0, 3), step(load, 16, 0, 0)]);
     program.extend([step(any_bit, NAMESPACES, 0, 1), step(ret, refuse, 0, 0)]);
@@ -246,6 +255,28 @@ mod tests {
             let status = std::process::Command::new("true").status();
             assert!(status.is_ok_and(|status| status.success()), "children are started all the same");
             std::thread::spawn(|| {}).join().expect("and threads");
+        });
+        filtered.join().expect("the calls are refused");
+    }
+
+    #[test]
+    fn a_filtered_process_types_into_no_terminal() {
+        let filtered = std::thread::spawn(|| {
+            no_new_privs().expect("prctl");
+            if deny_calls(true).is_err() {
+                return;
+            }
+            // SAFETY: there is no such descriptor, so that the kernel reads and writes nothing.
+            let ioctl = |number: u64| once(|| unsafe { libc::syscall(libc::SYS_ioctl, -1, number, 0) });
+            for (number, expected) in [
+                (0x5412, Errno::EPERM),
+                (0x541c, Errno::EPERM),
+                (0x1_0000_5412, Errno::EPERM),
+                (0x541b, Errno(libc::EBADF)),
+                (0x5413, Errno(libc::EBADF)),
+            ] {
+                assert_eq!(ioctl(number), Err(expected), "{number:x}");
+            }
         });
         filtered.join().expect("the calls are refused");
     }

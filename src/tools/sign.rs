@@ -1,8 +1,9 @@
 //! `webserv sign`: creates a link for `signed_link` with the server's key.
 
 use crate::config::value::{Millis, Size};
-use crate::http::escape::unescape;
+use crate::http::reject::Reject;
 use crate::http::signed_link;
+use crate::http::uri::{self, Slashes};
 use crate::sys::Errno;
 use std::path::PathBuf;
 
@@ -43,29 +44,60 @@ pub fn link(sign: &Sign, now: i64) -> Result<String, String> {
             at => at.to_string().into_bytes(),
         },
     };
-    let is_type = |word: &str| word.split_once('/').is_some_and(|(kind, sub)| !kind.is_empty() && !sub.is_empty());
-    if let Some(word) = sign.types.iter().flat_map(|types| types.split(',')).find(|word| !is_type(word.trim())) {
+    let types = words(sign.types.as_deref().unwrap_or_default());
+    if let Some(word) = types.split(',').find(|word| !word.is_empty() && !is_type(word)) {
         return Err(format!("--types {word}: no media type, such as image/png or image/*"));
     }
     let (base, query) = sign.url.split_once('?').map_or((&sign.url[..], None), |(base, query)| (base, Some(query)));
-    let is_url = ["http://", "https://"].iter().any(|scheme| base.starts_with(scheme)) || base.starts_with('/');
-    if !is_url {
-        return Err(format!("{base}: no URL: it begins with https://, http:// or, for the path alone, with /"));
+    let path = path_of(base)?;
+    if let Some(raw) = sign.url.chars().find(|c| *c <= ' ' || *c == '#') {
+        return Err(format!("{}: {raw:?} stands in no URL: write %{:02X}", sign.url, u32::from(raw)));
     }
-    let start = base.find("://").map_or(0, |at| at + 3);
-    let path = base[start..].find('/').map_or("/", |at| &base[start + at..]);
-    let mut place = Vec::new();
-    match &sign.place {
-        Some(text) => place.extend_from_slice(text.as_bytes()),
-        None => unescape(path.as_bytes(), &mut place),
-    }
+    let place = match &sign.place {
+        Some(place) => normal(place, "--place "),
+        None => normal(path, ""),
+    }?;
     let size = sign.size.as_deref().map(range).transpose()?.unwrap_or_default();
-    let types = sign.types.clone().unwrap_or_default().into_bytes();
-    let values = [place, expires, sign.methods.to_ascii_uppercase().into_bytes(), size, types];
+    let methods = words(&sign.methods).to_ascii_uppercase();
+    let values = [place, expires, methods.into_bytes(), size, types.into_bytes()];
     signed_link::parse(&values).map_err(str::to_owned)?;
     let args = String::from_utf8_lossy(&signed_link::sign(key, &values)).into_owned();
     let query = query.map_or(String::new(), |query| format!("{query}&"));
     Ok(format!("{base}?{query}{args}\n"))
+}
+
+/// A list without the spaces that people write behind its commas.
+fn words(list: &str) -> String {
+    list.split(',').map(str::trim).collect::<Vec<_>>().join(",")
+}
+
+fn is_type(word: &str) -> bool {
+    let is_token = |token: &str| !token.is_empty() && !token.contains(|c: char| c <= ' ' || "/;".contains(c));
+    word.split_once('/').is_some_and(|(kind, sub)| is_token(kind) && is_token(sub))
+}
+
+/// The path of a URL without its query, as it stands there.
+fn path_of(url: &str) -> Result<&str, String> {
+    if url.starts_with('/') {
+        return Ok(url);
+    }
+    let scheme = url.split_once("://").filter(|(s, _)| ["http", "https"].iter().any(|w| s.eq_ignore_ascii_case(w)));
+    let Some((_, rest)) = scheme else {
+        return Err(format!("{url}: no URL: it begins with https://, http:// or, for the path alone, with /"));
+    };
+    Ok(rest.find('/').map_or("/", |at| &rest[at..]))
+}
+
+/// A path as the server has it when it looks at a link: decoded, and without dots and doubled slashes. One in another
+/// form would be signed for nothing.
+fn normal(path: &str, option: &str) -> Result<Vec<u8>, String> {
+    let mut place = Vec::new();
+    match uri::normalize(path.as_bytes(), Slashes::Merge, &mut place) {
+        Ok(found) if found.query.is_none() => Ok(place),
+        Ok(_) => Err(format!("{option}{path}: no URI path: it has a query")),
+        Err(Reject::BadUri(why)) => Err(format!("{option}{path}: no URI path: {why}")),
+        Err(_) => Err(format!("{option}{path}: no URI path")),
+    }
 }
 
 fn moment(text: &str, now: i64) -> Result<i64, String> {
@@ -102,5 +134,22 @@ mod tests {
         assert_eq!(range("1k-10m").as_deref(), Ok(&b"1024-10485760"[..]));
         assert_eq!(range("-5").as_deref(), Ok(&b"-5"[..]));
         assert!(range("5").is_err());
+    }
+
+    #[test]
+    fn a_link_is_signed_for_the_path_that_the_server_sees() {
+        for (url, place) in [
+            ("/in/./a/../b%20c//d", Ok("/in/b c/d")),
+            ("HTTPS://h/%C3%A9/%2e%2e/x/", Ok("/x/")),
+            ("http://h", Ok("/")),
+            ("/../x", Err("")),
+            ("/100%", Err("")),
+            ("x/y", Err("")),
+        ] {
+            let found = path_of(url).and_then(|path| normal(path, ""));
+            assert_eq!(found.map_err(|_| ""), place.map(|text| text.as_bytes().to_vec()), "{url}");
+        }
+        assert_eq!(words("image/png, text/*"), "image/png,text/*");
+        assert!(is_type("image/*") && !is_type("image") && !is_type("a/b c/d") && !is_type("text/html;q=1"));
     }
 }

@@ -106,6 +106,9 @@ fn a_file_is_replaced_from_the_page_where_it_might_be_deleted() {
     fs::write(s.path("html/up/old.txt"), "old").expect("written");
     s.method("POST", "/up/", &fields("same-origin"), b"new").is(409);
     s.method("POST", "/up/?webserv-replace", &fields("cross-site"), b"new").is(403);
+    // No page, but a program: it says so by PUT.
+    let program = "Content-Disposition: attachment; filename=\"old.txt\"\r\n";
+    s.method("POST", "/up/?webserv-replace", program, b"new").is(409);
     s.method("POST", "/up/?webserv-replace", &fields("same-origin"), b"new").is(200);
     assert_eq!(s.read("html/up/old.txt"), b"new");
     s.method("POST", "/post/?webserv-replace", &fields("same-origin"), b"new").is(409);
@@ -179,9 +182,18 @@ fn an_extension_stays_at_the_right_end_whatever_the_direction() {
         return;
     }
     let s = running();
-    fs::write(s.path("html/read/דוח שנתי.exe.txt"), "x").expect("written");
+    let rows = [
+        ("דוח שנתי.exe.txt", "<bdi dir=ltr><bdi>דוח שנתי.exe</bdi>.txt</bdi>"),
+        ("דוח.Tar.gz", "<bdi dir=ltr><bdi>דוח</bdi>.Tar.gz</bdi>"),
+        ("דוח.star.gz", "<bdi dir=ltr><bdi>דוח.star</bdi>.gz</bdi>"),
+    ];
+    for (name, _) in rows {
+        fs::write(s.path("html/read").join(name), "x").expect("written");
+    }
     let page = s.get("/read/").text();
-    assert!(page.contains("<bdi dir=ltr><bdi>דוח שנתי.exe</bdi>.txt</bdi>"), "{page}");
+    for (_, shown) in rows {
+        assert!(page.contains(shown), "{shown} in {page}");
+    }
 }
 
 #[test]

@@ -3,6 +3,8 @@
 use crate::client::{Client, LIMIT};
 use crate::harness::{Setup, eventually, noise, on_nginx, skipped};
 use crate::os;
+use std::net::TcpListener;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::process::{Child, Command, Stdio};
 
@@ -210,6 +212,39 @@ fn a_crash_is_made_good_and_no_connection_refused() {
         assert_ne!(s.child(), child);
     }
     assert!(s.log().contains("exited on signal 9"), "{}", s.log());
+}
+
+/// Flags of a descriptor belong to all processes that have it: one that was taken over clears O_NONBLOCK of what it
+/// shares with its parent and its successors, and crashes.
+#[test]
+fn what_a_serving_process_shares_makes_neither_its_parent_nor_its_successor_wait() {
+    let Some(mut s) = Parent::start("user nobody;") else { return };
+    s.signal(libc::SIGTERM);
+    s.process.wait().expect("it ends");
+    // With a socket that this test shares, too.
+    let socket = TcpListener::bind(("127.0.0.1", 0)).expect("bound");
+    s.port = socket.local_addr().expect("bound").port();
+    s.reconfigure("user nobody;", BLOCK);
+    let mut command = Command::new(crate::table::binary());
+    os::inherit(&mut command, vec![socket.as_raw_fd()]);
+    command.arg(s.setup.dir().join("conf/test.conf")).env("NGINX", format!("{};", socket.as_raw_fd()));
+    s.process = command.current_dir(s.setup.dir()).stdin(Stdio::null()).spawn().expect("runs");
+    s.await_start();
+    for _ in 0..2 {
+        let fds = std::fs::read_dir(format!("/proc/{}/fd", s.child())).expect("it lives");
+        let names = fds.filter_map(|fd| std::fs::read_link(fd.ok()?.path()).ok());
+        assert_eq!(names.filter(|name| name.ends_with("anon_inode:[signalfd]")).count(), 1, "its parent's, too");
+        socket.set_nonblocking(false).expect("fcntl");
+        let child = s.child();
+        os::kill(child, libc::SIGKILL);
+        assert!(os::wait_exit(child, LIMIT));
+        let mut clients = [s.client(), s.client()];
+        for client in &mut clients {
+            client.get("/f").is(200);
+            client.get("/f").is(200);
+        }
+        s.reload();
+    }
 }
 
 /// As under a supervisor that ignores the end of its own children, or behind nohup.

@@ -143,6 +143,19 @@ fn move_takes_the_host_outside_of_a_believed_proxy_for_its_own() {
     }
 }
 
+/// git puts the name and password of its remote into each Destination.
+#[test]
+fn a_destination_may_have_a_name_and_password_before_its_host() {
+    let s = server(DAV).file("html/dav/a.txt", "A").start();
+    let head = "Host: files.test\r\nConnection: close\r\n";
+    for (user, status) in [("ada:se%20cret@", 204), ("@", 204), ("a@b@", 204), ("files.test@evil.test/", 400)] {
+        s.write("html/dav/a.txt", "A");
+        let to = format!("Destination: https://{user}files.test/dav/b.txt\r\n");
+        s.send(format!("COPY /dav/a.txt HTTP/1.1\r\n{head}{to}\r\n")).is(status);
+    }
+    assert_eq!(s.read("html/dav/b.txt"), b"A");
+}
+
 #[test]
 fn the_location_of_an_upload_behind_a_tls_proxy_is_one_the_client_can_follow() {
     let s = server("location /up/ { allowed_methods GET POST PUT; }").mkdir("html/up").start();

@@ -62,8 +62,8 @@ impl<'c> Keys<'c> {
     }
 }
 
-/// A request as a zone counted it: the key, and what was known of it before.
-type Counted<'l> = (&'l Zone, Rc<[u8]>, Option<Node>);
+/// A request as a zone counted it, by its rate: the key, and what was known of it before.
+type Counted<'l> = (&'l Zone, u64, Rc<[u8]>, Option<Node>);
 
 fn requests(ex: &mut Exchange, cx: &mut Services, limits: &LimitSettings) -> Flow {
     if limits.requests.is_empty() || ex.log.limit_req.is_some() {
@@ -78,17 +78,20 @@ fn requests(ex: &mut Exchange, cx: &mut Services, limits: &LimitSettings) -> Flo
         let Some(zone) = config.tables.zones.get(limit.zone as usize) else { continue };
         let Some((template, Counts::Requests { rate })) = &zone.defined else { continue };
         let Some(key) = keys.of(ex, cx, zone, template, LONGEST_REQUEST_KEY) else { continue };
-        let (excess, before) = cx.limits.count(&zone.name, &key, *rate, now, zone.size.0);
-        counted.push((zone, key, before));
+        let (excess, before) = cx.limits.count(&zone.name, &key, *rate, now);
+        counted.push((zone, *rate, key, before));
         if excess > limit.burst {
             // Refused by one, it counts for none of them.
-            counted.into_iter().for_each(|(zone, key, before)| cx.limits.uncount(&zone.name, &key, before));
+            counted.into_iter().for_each(|(zone, _, key, before)| cx.limits.uncount(&zone.name, &key, before));
             return rejected(ex, cx, limits, excess, &zone.name);
         }
         let delay = excess.saturating_sub(limit.delay).saturating_mul(1000) / rate;
         if worst.is_none_or(|(most, ..)| delay > most) {
             worst = Some((delay, excess, &zone.name));
         }
+    }
+    for (zone, rate, key, _) in counted.into_iter().filter(|(.., before)| before.is_none()) {
+        cx.limits.keep(&zone.name, &key, rate, now, zone.size.0);
     }
     let Some((delay, excess, zone)) = worst else { return Flow::Next };
     if delay == 0 {

@@ -19,13 +19,6 @@ pub fn run(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Flow 
         return Flow::Status(Mapped::Control.refusal());
     }
     let file_handler = file_handler(ex);
-    if ex.route.error_page.is_some() {
-        // The location that it leads to may store uploads, where the first one does not.
-        match upload_part(ex) {
-            UploadPart::None => {}
-            part => ex.log.upload_part = part,
-        }
-    }
     cx.trace.say("handler", Some(ex.here().span), || file_handler.name().into());
     match begin(file_handler, ex, cx) {
         Err(flow) => flow,

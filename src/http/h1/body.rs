@@ -110,8 +110,10 @@ pub struct Decoder {
     pub trailers: Trailers,
     /// Where the unfinished line in `trailers` starts.
     line: usize,
+    /// Not all of that line fitted.
+    is_line_cut: bool,
     /// Blanks may stand between a chunk's size and the end of its line, its extensions are not judged, and trailer
-    /// lines that are malformed are left out.
+    /// lines that are malformed or too long are left out.
     pads: bool,
     /// Nothing is complete before the stream ends.
     is_of_stream: bool,
@@ -139,6 +141,7 @@ impl Decoder {
             allowed: OVERHEAD_AT_LEAST,
             trailers: Trailers::default(),
             line: 0,
+            is_line_cut: false,
             pads: false,
             is_of_stream: false,
         }
@@ -387,10 +390,12 @@ impl Decoder {
             (State::Trailer, b'\r') => State::TrailerLf,
             (State::Trailer, b'\n') => return bad("a bare LF in the trailers"),
             (State::Trailer, _) => {
-                if self.trailers.0.len() + 2 >= TRAILERS {
-                    return Err(Reject::HeaderTooLarge { limit: TRAILERS });
+                match self.trailers.0.len() + 2 < TRAILERS {
+                    true => self.trailers.0.push(byte),
+                    // How many of them there may be is bounded as all framing is.
+                    false if self.pads => self.is_line_cut = true,
+                    false => return Err(Reject::HeaderTooLarge { limit: TRAILERS }),
                 }
-                self.trailers.0.push(byte);
                 State::Trailer
             }
             (State::TrailerLf, b'\n') => self.end_trailer_line()?,
@@ -411,10 +416,12 @@ impl Decoder {
 
     fn end_trailer_line(&mut self) -> Result<State, Reject> {
         let line = self.trailers.0.get(self.line..).unwrap_or_default();
-        if line.is_empty() {
+        let is_cut = std::mem::take(&mut self.is_line_cut);
+        if line.is_empty() && !is_cut {
             return Ok(State::Done);
         }
         match split_field(line) {
+            _ if is_cut => self.trailers.0.truncate(self.line),
             Ok(_) => self.trailers.0.extend_from_slice(b"\r\n"),
             Err(_) if self.pads => self.trailers.0.truncate(self.line),
             Err(reject) => return Err(reject),

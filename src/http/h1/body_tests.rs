@@ -166,6 +166,33 @@ fn extensions_and_trailers_are_bounded() {
     }
 }
 
+/// A response whose body is complete is not cut for what nobody wants.
+#[test]
+fn a_response_keeps_the_trailers_that_fit_and_its_body() {
+    let (long, many) = (format!("A: {}\r\n", "b".repeat(2 * TRAILERS)), "A: b\r\n".repeat(1400));
+    let cases = [
+        (format!("{long}B: c\r\n"), "B: c\r\n".to_owned()),
+        (format!("B: c\r\n{long}no trailer\r\nC: d\r\n"), "B: c\r\nC: d\r\n".to_owned()),
+        (many.clone(), many[..TRAILERS / 6 * 6].to_owned()),
+    ];
+    for (lines, kept) in cases {
+        let text = format!("1\r\nx\r\n0\r\n{lines}\r\nnext");
+        for step in [1, 7, text.len()] {
+            let mut decoder = Decoder::of_response(Framing::Chunked);
+            let mut at = 0;
+            while !decoder.is_done() {
+                let end = (at + step).min(text.len());
+                at += decoder.next(&text.as_bytes()[at..end]).expect("sound").consumed;
+            }
+            assert_eq!(&text[at..], "next");
+            assert_eq!(String::from_utf8_lossy(&decoder.trailers.0), kept, "in steps of {step}");
+        }
+    }
+    // Not without an end.
+    let endless = format!("0\r\n{}", long.repeat(10));
+    assert!(Decoder::of_response(Framing::Chunked).next(endless.as_bytes()).is_err());
+}
+
 #[test]
 fn trailers_are_kept_apart() {
     let mut decoder = Decoder::new(Framing::Chunked);

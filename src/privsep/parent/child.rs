@@ -14,6 +14,8 @@ impl Parent {
         self.children.clear();
         // The lock on the pid file belongs to the parent.
         self.pid_file = None;
+        // An intruder could make its parent wait for signals for ever: O_NONBLOCK is shared.
+        self.signals = Signals::none();
         let missing = match sandbox::enter(&self.worker, &self.config) {
             Ok(missing) => missing,
             Err((call, e)) => {
@@ -30,6 +32,7 @@ impl Parent {
         };
         let mut listeners = std::mem::take(&mut self.listeners);
         listeners.share(true);
+        listeners.do_not_block();
         let link = ParentLink::new(channel);
         let mut logs = std::mem::take(&mut self.logs);
         if self.is_daemon && lifecycle::leave_terminal(&self.config, &mut logs).is_err() {

@@ -74,8 +74,8 @@ fn the_next_process_goes_on_with_limits_slots_and_shares() {
     let (mut old, mut new) = (services(), services());
     let (zone, places): (Rc<str>, Rc<str>) = ("r".into(), "c".into());
     let now = old.now.ms;
-    assert_eq!(old.limits.count(&zone, b"k", 1000, now, 1 << 20).0, 0);
-    assert_eq!(old.limits.count(&zone, b"k", 1000, now, 1 << 20).0, 1000);
+    assert_eq!(old.limits.pass(&zone, b"k", 1000, now, 1 << 20), 0);
+    assert_eq!(old.limits.pass(&zone, b"k", 1000, now, 1 << 20), 1000);
     assert!(old.limits.enter(&places, &Rc::from(&b"k"[..]), 1, 1 << 20));
     let area = old.quotas.area_at(b"/srv/up");
     let mut claim = Claim::new(area);
@@ -83,7 +83,7 @@ fn the_next_process_goes_on_with_limits_slots_and_shares() {
     old.dav_locks.inherit("l", lock("/srv/up/f"));
     let mut predecessor = Predecessor::default();
     // A request arrived in the new process before the handover.
-    assert_eq!(new.limits.count(&zone, b"k", 1000, now, 1 << 20).0, 0);
+    assert_eq!(new.limits.pass(&zone, b"k", 1000, now, 1 << 20), 0);
     let mut state = HandoverState::of(&mut old);
     give(std::iter::from_fn(|| state.take()), &mut predecessor, &mut new);
     assert_eq!(new.limits.excess(&zone, b"k", 1000, now), 3000, "three requests, and one more");
@@ -91,7 +91,7 @@ fn the_next_process_goes_on_with_limits_slots_and_shares() {
     assert_eq!(new.quotas.area_at(b"/srv/up").claimed(), Usage { bytes: 10, files: 1 });
     assert_eq!(new.dav_locks.shown(b"/srv/up/f").len(), 1);
     // A last request of the old process, which ends like its upload and the other request.
-    assert_eq!(old.limits.count(&zone, b"k", 1000, now, 1 << 20).0, 0);
+    assert_eq!(old.limits.pass(&zone, b"k", 1000, now, 1 << 20), 0);
     old.limits.leave(&places, b"k");
     drop(claim);
     let changes = changes(&mut old);

@@ -72,10 +72,11 @@ pub fn link_fd(fd: BorrowedFd<'_>, dir: Dir<'_>, name: &CStr) -> Result<(), Errn
     Ok(())
 }
 
-/// The current path of an open file according to the kernel, with symbolic links resolved.
+/// The current path of an open file according to the kernel, with symbolic links resolved. ENOSYS: /proc is not
+/// mounted; an ENOENT would say that the file itself is missing.
 pub fn path_of(fd: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
     let link = CString::new(format!("/proc/self/fd/{}", fd.as_raw_fd())).expect("no NUL in a number");
-    readlink_at(None, &link)
+    readlink_at(None, &link).map_err(|e| if e == Errno::ENOENT { Errno::ENOSYS } else { e })
 }
 
 /// Creates a FIFO.

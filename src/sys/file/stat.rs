@@ -5,7 +5,6 @@ use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::ptr;
 
 use super::dir::{Dir, raw};
 use super::name::c_string;
@@ -129,7 +128,7 @@ pub fn is_at(fd: BorrowedFd<'_>, path: &Path) -> bool {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Reach {
     dev: u64,
-    /// None: the kernel does not report it (before Linux 5.8).
+    /// None: the kernel does not report it (before Linux 5.8), or a filter forbids to ask.
     mount: Option<u64>,
 }
 
@@ -142,8 +141,12 @@ pub fn reach(fd: BorrowedFd<'_>) -> Result<Reach, Errno> {
     // SAFETY: the path is NUL-terminated and `answer` writable.
     let result =
         retry(|| unsafe { libc::syscall(libc::SYS_statx, fd.as_raw_fd(), c"".as_ptr(), flags, mask, &raw mut answer) });
-    let mount = result.ok().filter(|_| answer.stx_mask & mask != 0).map(|_| answer.stx_mnt_id);
-    Ok(Reach { dev, mount })
+    match result {
+        Ok(_) => Ok(Reach { dev, mount: Some(answer.stx_mnt_id).filter(|_| answer.stx_mask & mask != 0) }),
+        Err(Errno::ENOSYS | Errno::EPERM | Errno::EINVAL) => Ok(Reach { dev, mount: None }),
+        // A mount that is unknown now and known a moment later would be taken for another.
+        Err(e) => Err(e),
+    }
 }
 
 /// The type of an open descriptor that is not a file.
@@ -215,12 +218,27 @@ pub const R_OK: i32 = libc::R_OK;
 pub const W_OK: i32 = libc::W_OK;
 pub const X_OK: i32 = libc::X_OK;
 
-/// Whether `path` has an access control list with more than the usual three classes. A new file in its place would lack
-/// it.
-pub fn has_acl(path: &Path) -> bool {
-    let Ok(path) = c_string(path.as_os_str().as_bytes()) else { return false };
-    // SAFETY: both names are NUL-terminated; a buffer of no bytes asks for the value's size alone.
-    retry(|| unsafe { libc::getxattr(path.as_ptr(), c"system.posix_acl_access".as_ptr(), ptr::null_mut(), 0) }).is_ok()
+/// The attribute with an access control list of more than the usual three classes.
+const ACL: &CStr = c"system.posix_acl_access";
+/// Maximum bytes of an attribute (XATTR_SIZE_MAX).
+const LARGEST_ATTRIBUTE: usize = 64 << 10;
+
+/// The access control list of `path`, in the kernel's format. None: it has none, or its file system keeps no such
+/// lists.
+pub fn acl(path: &Path) -> Option<Vec<u8>> {
+    let path = c_string(path.as_os_str().as_bytes()).ok()?;
+    let mut list = vec![0; LARGEST_ATTRIBUTE];
+    // SAFETY: both names are NUL-terminated, and `list` is writable for its length.
+    let size = retry(|| unsafe { libc::getxattr(path.as_ptr(), ACL.as_ptr(), list.as_mut_ptr().cast(), list.len()) });
+    list.truncate(size.ok()? as usize);
+    Some(list)
+}
+
+/// Gives a file the list of [`acl`]; its mode changes with it.
+pub fn set_acl(fd: BorrowedFd<'_>, list: &[u8]) -> Result<(), Errno> {
+    // SAFETY: the name is NUL-terminated, and the value is of that length.
+    retry(|| unsafe { libc::fsetxattr(fd.as_raw_fd(), ACL.as_ptr(), list.as_ptr().cast(), list.len(), 0) })?;
+    Ok(())
 }
 
 /// Whether the effective user has these rights on `path`. Only a hint, since they may change: open the file to be sure.

@@ -47,24 +47,32 @@ fn give_acl(scratch: &Scratch, name: &str) -> bool {
         list.extend([tag.to_ne_bytes(), rights.to_ne_bytes()].concat());
         list.extend(id.to_ne_bytes());
     }
-    let (path, attribute) = (scratch.join(name), c"system.posix_acl_access");
-    // SAFETY: both names are NUL-terminated, and the value is of that length.
-    unsafe { libc::setxattr(path.as_ptr(), attribute.as_ptr(), list.as_ptr().cast(), list.len(), 0) == 0 }
+    let file = std::fs::File::open(scratch.path().join(name)).expect("it is there");
+    set_acl(file.as_fd(), &list).is_ok()
 }
 
 #[test]
 fn a_file_with_an_access_control_list_keeps_it_when_it_is_rewritten() {
     let scratch = Scratch::new();
+    let path = |name: &str| scratch.path().join(name);
     scratch.write("plain", b"old");
     scratch.write("listed", b"old");
-    assert!(!has_acl(&scratch.path().join("plain")) && !has_acl(&scratch.path().join("none")));
+    assert!(acl(&path("plain")).is_none() && acl(&path("none")).is_none());
     if !give_acl(&scratch, "listed") {
         println!("SKIPPED: this file system keeps no access control lists");
         return;
     }
-    crate::io::replace::rewrite(&scratch.path().join("listed"), b"new").expect("written");
-    assert!(has_acl(&scratch.path().join("listed")));
-    assert_eq!(std::fs::read(scratch.path().join("listed")).expect("readable"), b"new");
+    use std::os::unix::fs::MetadataExt;
+    let facts = || std::fs::metadata(path("listed")).map(|file| (file.mode(), file.uid())).expect("it is there");
+    let (list, before) = (acl(&path("listed")), facts());
+    // Whoever reads it has the old text or the new one, never a part: a full disk leaves the old one.
+    let mut reader = std::fs::File::open(path("listed")).expect("it is there");
+    crate::io::replace::rewrite(&path("listed"), b"new").expect("written");
+    assert_eq!((acl(&path("listed")), facts()), (list, before));
+    assert_eq!(std::fs::read(path("listed")).expect("readable"), b"new");
+    let mut old = String::new();
+    std::io::Read::read_to_string(&mut reader, &mut old).expect("readable");
+    assert_eq!(old, "old", "it was written in place");
 }
 
 #[test]

@@ -56,7 +56,8 @@ fn setup() -> Setup {
          location /small/ { autoindex_upload on; allowed_methods GET POST; upload_max_file_size 1k;
                             upload_extensions !.exe; }
          location /over/ { autoindex_upload on; allowed_methods GET POST; upload_on_duplicate overwrite; }
-         location /tree/ { autoindex_upload on; allowed_methods GET POST DELETE; delete_recursive on; }",
+         location /tree/ { autoindex_upload on; allowed_methods GET POST DELETE; delete_recursive on;
+                           upload_create_path on; }",
     )
     .file("html/index.txt", "an index")
     .file("html/up/old.txt", "old!")

@@ -75,6 +75,27 @@ pub fn rows(table: &mut Table, browser: &mut Browser) {
         assert_eq!(s.read("html/up/two.txt"), b"the second file");
         is_clean(&mut page, &s, &[]);
     });
+    table.row(OURS, "each refused file of a dropped folder stays told, however many come after it", || {
+        let s = setup().start();
+        std::fs::create_dir(s.path("mine/album")).expect("mkdir");
+        std::fs::create_dir(s.path("html/tree/album")).expect("mkdir");
+        for n in 0..300 {
+            s.write(&format!("mine/album/{n}"), "mine");
+            s.write(&format!("html/tree/album/{n}"), "theirs");
+        }
+        let mut page = visit(browser, &s, "/tree/");
+        let folder = mine(&s, "album");
+        for what in ["dragEnter", "dragOver", "drop"] {
+            page.drag(what, &[&folder]);
+        }
+        page.until("document.querySelectorAll('#queue .done').length === 300");
+        assert_eq!(note(&mut page, "album/0"), "the name is taken");
+        // What is chosen next makes room.
+        page.choose("#file", &[&mine(&s, "one.txt")]);
+        page.click("#up button");
+        page.until("document.getElementById('status').textContent === '1 stored'");
+        assert!(page.holds("document.querySelectorAll('#queue li').length === 1"));
+    });
     table.row(OURS, "a drag that leaves again leaves no veil", || {
         let s = setup().start();
         let mut page = visit(browser, &s, "/up/");
@@ -103,6 +124,7 @@ pub fn rows(table: &mut Table, browser: &mut Browser) {
             let said = note(&mut page, name);
             assert!(said.starts_with(why), "{name}: {said}");
         }
+        assert!(page.holds("!document.querySelector('#queue button')"), "they would be refused again");
         assert_eq!(s.snapshot("html/small").len(), 2);
         page.shot("refused");
         is_clean(&mut page, &s, &["413", "415", "net::ERR"]);

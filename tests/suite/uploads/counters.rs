@@ -26,6 +26,8 @@ fn area_of_many() -> Setup {
             if ($request_method != GET) { return 418; } error_page 418 = @store;
         }
         location @store { allowed_methods GET PUT; upload_max_file_size 20; }
+        location /lock/ { if ($request_method != GET) { return 418; } error_page 418 = @lock; }
+        location @lock { allowed_methods GET PUT; deny all; }
         location = /page { return 200 page; }
         location /elsewhere/ { client_max_body_size 20; return 404; }
         location /reading/ { }";
@@ -95,6 +97,7 @@ fn every_upload_that_is_refused_is_counted_wherever_that_was_decided() {
         ("refused behind another upload's error_page", [1, 0, 1], |s| {
             _ = s.method("PUT", "/stores/y", "", LONG).is(413);
         }),
+        ("denied behind an error_page", [1, 0, 1], |s| _ = s.method("PUT", "/lock/x", "", b"1").is(403)),
         ("a page of another site", [1, 0, 1], |s| {
             _ = s.method("POST", "/a/", "Sec-Fetch-Site: cross-site\r\nOrigin: http://b\r\n", b"1").is(403);
         }),

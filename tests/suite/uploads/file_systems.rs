@@ -271,6 +271,21 @@ fn uploads_hold_where_calls_are_missing() {
     }
 }
 
+/// As in a chroot that has none.
+#[test]
+fn where_proc_is_not_mounted_nothing_is_said_to_be_missing() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let no_proc = [(libc::SYS_readlinkat, 0, libc::ENOENT)];
+    let setup = setup_at("%%DIR%%/store").file("store/dav/old", "old").deny(&no_proc);
+    let s = setup.allow_log("Function not implemented").start();
+    s.method("PUT", "/dav/new", "", b"new").is(500);
+    s.method("DELETE", "/dav/old", "", b"").is(500);
+    transfer(&s, "COPY", "/dav/old", "/dav/new").is(500);
+    assert_eq!(s.snapshot("store/dav").into_keys().collect::<Vec<_>>(), ["old"]);
+}
+
 /// As where RLIMIT_FSIZE, or the file system, allows no file of that size.
 #[test]
 fn a_copy_that_is_too_large_for_the_file_system_is_413() {

@@ -108,7 +108,9 @@ fn limits_refuse_early_and_leave_nothing() {
     let (small, ext, noext) =
         ("client_max_body_size 1000;", "upload_extensions .jpg .png;", "upload_extensions !.php !.phtml;");
     let types = "upload_types image/png image/gif;";
+    let large = "upload_max_file_size 1m; client_max_body_size 2m;";
     let ten = file("ten", b"0123456789");
+    let untyped = part("name=\"f\"; filename=\"x\"", "", b"x");
     let rows: Vec<(&str, &str, &[u16], Vec<u8>)> = vec![
         ("the body, just the limit", small, &[201], raw("x", "", 1000)),
         ("the body, by Content-Length", small, &[413], raw("x", "", 1001)),
@@ -116,7 +118,11 @@ fn limits_refuse_early_and_leave_nothing() {
         ("the body, chunked", small, &[413], chunked),
         ("files within their limit", "upload_max_file_size 10;", &[201], whole(&[ten.clone(), file("x", b"")])),
         ("a file of a form", "upload_max_file_size 10;", &[413], whole(&[ten, file("x", b"0123456789a")])),
+        ("a raw file, just its limit", "upload_max_file_size 10;", &[201], raw("x", "", 10)),
         ("a raw file", "upload_max_file_size 10;", &[413], raw("x", "", 11)),
+        ("a large one, just its limit", large, &[201], raw("x", "", 1 << 20)),
+        ("a large one", large, &[413], raw("x", "", (1 << 20) + 1)),
+        ("neither a body nor a name", "", &[400], b"POST /a/ HTTP/1.1\r\nHost: a\r\n\r\n".to_vec()),
         ("as many files as allowed", "upload_max_files 2;", &[201], whole(&[file("a", b"1"), file("b", b"2")])),
         ("too many files", "upload_max_files 1;", &[413, 400], whole(&[file("a", b"1"), file("b", b"2")])),
         (
@@ -127,6 +133,8 @@ fn limits_refuse_early_and_leave_nothing() {
         ),
         ("a listed type", types, &[201], raw("x", "Content-Type: image/png\r\n", 5)),
         ("a type that is not listed", types, &[415], raw("x", "Content-Type: text/plain\r\n", 5)),
+        ("a part without a type is text", "upload_types text/plain;", &[201], whole(&[untyped.clone()])),
+        ("a part without a type is no image", types, &[415], whole(&[untyped])),
         ("a part's type that is listed", types, &[201], typed("image/gif")),
         ("a part's type that is not listed", types, &[415], typed("text/html")),
         ("a listed extension in capitals", ext, &[201], raw("x.JPG", "", 5)),
@@ -210,4 +218,16 @@ fn broken_chunks_store_nothing() {
             assert_eq!(before, disk(&s));
         });
     }
+}
+
+#[test]
+fn a_form_that_is_put_is_the_files_own_content() {
+    if skip_on_nginx("allowed_methods") {
+        return;
+    }
+    let s =
+        running(server("location /a/ { allowed_methods GET PUT; }").file("html/index.html", "index").mkdir("html/a"));
+    let body = form(&[file("x", b"1")]);
+    s.method("PUT", "/a/form.txt", &form_type(), &body).is(201);
+    assert_eq!(s.read("html/a/form.txt"), body);
 }

@@ -2,7 +2,7 @@
 
 use super::resumable::{OCTETS, area_of, create, filename, offset, patch, resumable, tus};
 use super::*;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 
 const STATE: &str = "html/a/.webserv-upload-state";
 
@@ -396,7 +396,7 @@ fn an_upload_whose_bytes_something_else_removed_is_not_said_to_be_complete() {
     if skip_on_nginx("uploads") {
         return;
     }
-    let mut s = area_of("").restartable().start();
+    let mut s = area_of("upload_on_duplicate overwrite;").restartable().start();
     let mut table = Table::new("removed bytes");
     for (what, restarts) in [("while the server runs", false), ("before it starts", true)] {
         table.row(OURS, what, || {
@@ -413,4 +413,33 @@ fn an_upload_whose_bytes_something_else_removed_is_not_said_to_be_complete() {
             assert!(!s.exists("html/a/f.txt"));
         });
     }
+    // The file that the upload was to replace is as long.
+    for (what, restarts) in [("of a replacement", false), ("of a replacement, before it starts", true)] {
+        table.row(OURS, what, || {
+            s.write("html/a/same.txt", "old bytes!");
+            wait_for_another_timestamp(&s);
+            let target = create(&s, "same.txt", 10);
+            patch(&s, &target, 0, b"01234").is(204);
+            std::fs::remove_file(s.path(&format!("{STATE}/{}.part", id(&target)))).expect("it is there");
+            if restarts {
+                s.kill_and_restart();
+            }
+            for _ in 0..2 {
+                tus(&s, "HEAD", &target, "", b"").is_one_of(&[404, 410]).lacks("Upload-Offset");
+            }
+            assert_eq!(s.read("html/a/same.txt"), b"old bytes!");
+        });
+    }
+}
+
+/// Until a file that is written now has a later time than all before it: the kernel's clock for them has ticks.
+fn wait_for_another_timestamp(s: &Server) {
+    let changed =
+        |path: &str| std::fs::metadata(s.path(path)).map(|file| (file.ctime(), file.ctime_nsec())).expect("there");
+    s.write("html/tick", "");
+    let first = changed("html/tick");
+    eventually("the clock of files goes on", || {
+        s.write("html/tick", "");
+        changed("html/tick") > first
+    });
 }

@@ -244,10 +244,32 @@ fn a_signed_link_lets_in_for_what_it_says() {
             (["--expires", "soon"], "neither a Unix time nor"),
             (["--expires", "1764000000"], "that is over already"),
             (["--methods", "BREW"], "link-methods may be GET"),
+            (["--size", "0-0"], "link-size ends in 0"),
+            (["--expires", "-1h"], "--expires -1h: neither a Unix time nor"),
+            (["--types", "image/png image/gif"], "no media type"),
+            (["--place", "/in/?x"], "it has a query"),
         ] {
             let out = command(&[&["sign", "--key", keys][..], &options, &["https://a/b"]].concat());
             assert!(!out.status.success() && String::from_utf8_lossy(&out.stderr).contains(why), "{out:?}");
         }
+        for (url, why) in [
+            ("https://a/in/#top", "write %23"),
+            ("https://a/a b", "write %20"),
+            ("https://a/100%", "a malformed %-escape"),
+            ("https://a/../x", "no URI path"),
+        ] {
+            let out = command(&["sign", "--key", keys, url]);
+            assert!(!out.status.success() && String::from_utf8_lossy(&out.stderr).contains(why), "{out:?}");
+        }
+    });
+    table.row(OURS, "a path is signed as the server sees it, and lists may have spaces", || {
+        for path in ["/out/./file.txt", "/out//file.txt", "/in/%2e%2e/out/file%2Etxt"] {
+            s.get(&sign(&s, path, &[])).is(200).body_is("content");
+        }
+        let options = ["--methods", "PUT, POST", "--types", "text/plain, image/png", "--size", "-5"];
+        let link = sign(&s, "/in/spaced.png", &options);
+        s.method("PUT", &link, "Content-Type: image/png\r\n", b"abcdef").is(413);
+        s.method("PUT", &link, "Content-Type: image/png\r\n", b"abc").is(201);
     });
 }
 

@@ -56,7 +56,8 @@ fn git(s: &Server) {
         ended_well(&format!("git {args:?}"), &out);
     };
     let bare = s.path("html/repository.git").display().to_string();
-    let remote = format!("{}repository.git", url(s));
+    // A name and a password in it, which git repeats in each Destination.
+    let remote = format!("{}repository.git", url(s)).replace("://", "://ada:pass%20word@");
     git(&["init", "-q", "--bare", &bare]);
     git(&["--git-dir", &bare, "update-server-info"]);
     git(&["init", "-q"]);

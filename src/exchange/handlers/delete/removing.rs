@@ -350,6 +350,8 @@ fn status(errno: Errno) -> (Status, Level) {
         }
         // Not permitted to us, or a link that leads out of the area (EXDEV) or may not be followed (ELOOP).
         Errno::EACCES | Errno::EPERM | Errno::EROFS | Errno::EXDEV | Errno::ELOOP => (Status::FORBIDDEN, Level::Error),
+        // A file system that writes elsewhere (btrfs, ZFS) needs room to remove, too.
+        Errno::ENOSPC | Errno::EDQUOT => (Status::INSUFFICIENT_STORAGE, Level::Crit),
         Errno::EMFILE | Errno::ENFILE => (Status::SERVICE_UNAVAILABLE, Level::Crit),
         _ => (Status::INTERNAL_SERVER_ERROR, Level::Crit),
     }
@@ -363,5 +365,17 @@ fn check(ex: &Exchange, found: &NameStat, content: DirectoryContent) -> Result<(
     match versions::allow(versions::own(ex), ex, Some(&found.itself), found.content.as_ref()) {
         true => Ok(()),
         false => Err(Refusal::Precondition),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_delete_that_a_full_disk_stops_says_so() {
+        for e in [Errno::ENOSPC, Errno::EDQUOT] {
+            assert_eq!(status(e).0, Status::INSUFFICIENT_STORAGE);
+        }
     }
 }

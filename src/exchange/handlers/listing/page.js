@@ -5,7 +5,7 @@ const WORDS = JSON.parse(document.getElementById('words').textContent);
 const word = (key, ...values) => (WORDS[key] ?? key).replace(/\{(\d)\}/g, (_, at) => values[at]);
 // A name in its element, as in the rows: one that is read from right to left keeps its extension at the right end.
 const put = (bdi, name) => {
-  const dot = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]/.test(name) ? name.lastIndexOf('.') : -1;
+  const dot = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]/.test(name) ? name.search(/(\.tar)?\.[^.]*$/i) : -1;
   bdi.textContent = name;
   bdi.dir = dot > 0 ? 'ltr' : 'auto';
   if (dot > 0) bdi.replaceChildren(Object.assign(document.createElement('bdi'), { textContent: name.slice(0, dot) }), name.slice(dot));

@@ -28,8 +28,8 @@ const ICON: &[u8] = b"<link rel=icon href=\"data:image/svg+xml,%3Csvg xmlns='htt
 
 /// The Content-Security-Policy to send with the page and with [`confirm_delete`]. The hashes are those of
 /// `page.css`, `page.js` and `upload.js` (a test compares).
-pub const PAGE_CSP: &str = "default-src 'none'; style-src 'sha256-eAzgF/hVEmHvZD92YujU5uxM0ZMLD7jPK7OAgRckJiU='; \
-     script-src 'sha256-2Q96nH/fYNesfiShz6c1KXhLqsFBQhew2ohc5PlaEvY=' 'sha256-JPhjA/qzq+uvr/YmqgSyMRCSADfgB2RZfuq+1c/q3YA='; \
+pub const PAGE_CSP: &str = "default-src 'none'; style-src 'sha256-eLXq3X7DApFx6NJQ9cdsdJNkIPwkjqn9INL70V+4gsw='; \
+     script-src 'sha256-hc+MpnyIndHpy/2qxlf4UVEzF3sMcZ8m238iqroOe0I=' 'sha256-ygQW0hDFLeRIIuAIOFSypLd0tf1EG9eyEAMs23N52Lk='; \
      connect-src 'self'; img-src 'self' data:; media-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'self'";
 
 /// The document up to the first row.
@@ -123,8 +123,7 @@ fn upload_form(listing: &Listing<'_>, words: &Words, out: &mut Vec<u8>) {
 /// A name as text, with a direction of its own. A name that is read from right to left has its extension where people
 /// look for it, at the right end.
 fn name(name: &[u8], out: &mut Vec<u8>) {
-    let dot = memchr::memrchr(b'.', name).filter(|dot| *dot > 0);
-    match dot.filter(|_| has_rtl(name)) {
+    match extension_at(name).filter(|dot| *dot > 0 && has_rtl(name)) {
         Some(dot) => {
             out.extend_from_slice(b"<bdi dir=ltr><bdi>");
             escape::text(&name[..dot], out);
@@ -137,6 +136,13 @@ fn name(name: &[u8], out: &mut Vec<u8>) {
         }
     }
     out.extend_from_slice(b"</bdi>");
+}
+
+/// Where the extension begins; that of an archive of tar is one with the word before it (`.tar.gz`).
+fn extension_at(name: &[u8]) -> Option<usize> {
+    let dot = memchr::memrchr(b'.', name)?;
+    let archive = dot.checked_sub(4).filter(|at| name[*at..dot].eq_ignore_ascii_case(b".tar"));
+    Some(archive.unwrap_or(dot))
 }
 
 /// Whether the name has letters that are written from right to left.

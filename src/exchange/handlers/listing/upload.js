@@ -44,8 +44,9 @@
       return `${unit && amount < 10 ? amount.toFixed(1) : Math.round(amount)} ${['B', 'KiB', 'MiB', 'GiB', 'TiB'][unit]}`;
     }
 
-    function add(files) {
-      $('queue').querySelectorAll('.done').forEach((line) => line.remove());
+    // Lines that are over make room, but not those of the same folder.
+    function add(files, more = false) {
+      if (!more) $('queue').querySelectorAll('.done').forEach((line) => line.remove());
       for (const item of files) {
         const { file, folder = '' } = item.file ? item : { file: item, folder: item.webkitRelativePath?.replace(/[^/]*$/, '') };
         const shown = folder + file.name;
@@ -252,6 +253,11 @@
       failed += 1;
       upload.replace = null;
       settle(upload, upload.cancelled ? word('cancelled') : why || reason(status), 'bad');
+      // The same file is too large, or of the wrong type, again.
+      if ([413, 415].includes(status)) {
+        upload.button.remove();
+        if (focused) $('file').focus();
+      }
       if (status === 409 && 'replace' in form.dataset) {
         upload.offer = make('button', word('replace'), 'replace');
         upload.offer.type = 'button';
@@ -308,9 +314,9 @@
       const folders = entries.filter((entry) => entry?.isDirectory);
       // Where folders are not taken one arrives as a file that cannot be read: it is left out, and said so.
       leftOut = folders.length > 0 && !('folders' in form.dataset);
+      add(files);
       if (leftOut) say(word('no_folders'));
       else for (const folder of folders) walk(folder, '');
-      if (files.length) add(files);
     });
 
     // A dropped folder, all the way down; a directory gives its entries in parts.
@@ -322,7 +328,7 @@
         if (!part.length) return;
         for (const each of part) {
           if (each.isDirectory) await walk(each, inside);
-          else await new Promise((resolve) => each.file((file) => resolve(add([{ file, folder: inside }])), resolve));
+          else await new Promise((resolve) => each.file((file) => resolve(add([{ file, folder: inside }], true)), resolve));
         }
       }
     }

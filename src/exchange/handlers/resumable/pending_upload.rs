@@ -132,7 +132,7 @@ fn load(home: &Home, dir: &Dir, id: UploadId) -> Result<Option<UploadState>, Mis
 fn without_bytes(cx: &mut Services, home: &Home, dir: &Dir, id: UploadId, record: &UploadState) -> Missing {
     // Its name is in the newest record, if it has one.
     let newest = dir.load(id).ok().flatten();
-    let is_stored = newest.as_ref().is_none_or(is_stored);
+    let is_stored = newest.as_ref().is_none_or(|record| is_stored(dir, id, record));
     if !is_stored && let Some(flow) = takeover::patience(cx, id) {
         // Its process may be about to note the other name that the file has got.
         return Missing::Elsewhere(flow);
@@ -156,13 +156,17 @@ fn without_bytes(cx: &mut Services, home: &Home, dir: &Dir, id: UploadId, record
 }
 
 /// Whether the file of an upload without bytes got its name. A process that died in between, or one of an older
-/// version, has not noted it: the file is there then.
-pub fn is_stored(record: &UploadState) -> bool {
+/// version, has not noted it: the file is there then, and has changed since its record was written (the rename counts).
+/// Another file of that length, which the upload was to replace, has not.
+pub fn is_stored(dir: &Dir, id: UploadId, record: &UploadState) -> bool {
+    let Ok(noted) = dir.stat_record(id) else { return record.ended };
     let in_it = |slash: &[u8]| [&record.path, slash, &record.below, &record.name].concat();
     let paths = [record.path.clone(), in_it(b""), in_it(b"/")];
     let is_whole = |path: Vec<u8>| {
         let stat = CString::new(path).ok().and_then(|path| file::stat_at(None, &path, Follow::No).ok());
-        stat.is_some_and(|stat| stat.kind == FileKind::Regular && Some(stat.size) == record.length)
+        stat.is_some_and(|stat| {
+            stat.kind == FileKind::Regular && Some(stat.size) == record.length && stat.ctime >= noted.mtime
+        })
     };
     record.ended || paths.into_iter().any(is_whole)
 }

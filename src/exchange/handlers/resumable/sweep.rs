@@ -125,7 +125,7 @@ fn meet(cx: &mut Services, home: &Rc<[u8]>, dir: &Dir, entry: Entry) {
                     Some(at) => cx.resumable.insert(id, KnownUpload::stored(home.clone(), &record.path, Some(at))),
                     None => {
                         dir.forget(id);
-                        let past = match pending_upload::is_stored(&record) {
+                        let past = match pending_upload::is_stored(dir, id, &record) {
                             true => Ended::Done(pending_upload::over(&record)),
                             false => Ended::Gone,
                         };
