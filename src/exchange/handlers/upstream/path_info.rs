@@ -60,7 +60,9 @@ enum Answer {
 
 fn lead(ex: &mut Exchange, cx: &mut Services, uri: &[u8]) -> Lead {
     let method = ex.route.method;
-    locate::aside(ex, uri, method, |ex| {
+    // What is asked here is no step of the request.
+    let trace = cx.trace.take();
+    let lead = locate::aside(ex, uri, method, |ex| {
         ex.route.internal = true;
         ex.route.way.start(ex.route.location);
         let (flow, answer) = match locate::probe(ex, cx) {
@@ -68,7 +70,9 @@ fn lead(ex: &mut Exchange, cx: &mut Services, uri: &[u8]) -> Lead {
             Err(flow) => (flow, Answer::Other),
         };
         Lead { home: ex.route.way.home, flow, answer }
-    })
+    });
+    cx.trace = trace;
+    lead
 }
 
 /// What becomes of the URI at its location.

@@ -87,7 +87,8 @@ pub const KINDS: &[Kind] = &[
     }),
     ("| a chunked body that came whole with its head, under `proxy_request_buffering off`", |pair| {
         pair.conf.contains("request_buffering off")
-            && pair.asked_but_for(&["transfer-encoding:", "content-length:"])
+            && (pair.asked_but_for(&["transfer-encoding:", "content-length:"])
+                || pair.conf.contains("$request_body") && pair.ask.contains("\nTransfer-Encoding: chunked"))
             && pair.ours == pair.theirs
     }),
     ("| `$sent_http_…` that is asked for before there is an answer", |pair| {
