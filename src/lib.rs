@@ -21,8 +21,7 @@
 //! | [`privsep`] | the parent that keeps root's rights, and what the serving process gives up |
 //! | [`explain`] | `webserv explain`: what would become of a request, and why |
 //! | [`tools`] | commands that read or write configurations; the server uses none of them |
-//! | `main.rs`, `cli.rs`, `origin.rs`, `share.rs`, `notes.rs` | the program: its commands, which configuration is
-//! meant, `webserv DIR`, notes on it |
+//! | `main.rs`, `cli.rs`, `origin.rs`, `share.rs`, `notes.rs` | the program: its commands, which configuration is meant, `webserv DIR`, notes on it |
 //!
 //! Where is …? Reading a request:
 //!
@@ -108,9 +107,10 @@
 //! - a name of an upstream resolved: [`services::resolver`], when: `server/names.rs`; a WebSocket or another tunnel
 //!   carried: `conn/upstream/tunnel.rs`
 //! - a CGI program found and started, its environment: `find`, `spawn` and `environment` in
-//!   `exchange/handlers/upstream/cgi.rs`, whether it may have PATH_INFO: `location_matches_script` there; its
-//!   STDERR and its end: [`services::children`]; refused, since a client may have stored it:
-//!   `exchange/handlers/upstream/stored.rs`
+//!   `exchange/handlers/upstream/cgi.rs`, whether it may have PATH_INFO:
+//!   `exchange/handlers/upstream/path_info.rs`; its STDERR and its end: [`services::children`]; refused, since a client
+//!   may
+//!   have stored it: `exchange/handlers/upstream/stored.rs`
 //! - a header field of an upstream's request written (proxy_set_header): `exchange/handlers/upstream/http1.rs`; a
 //!   parameter of FastCGI: `exchange/handlers/upstream/gateway.rs`; a FastCGI record read or written:
 //!   [`http::fastcgi`], what it means: `exchange/handlers/upstream/protocol.rs`

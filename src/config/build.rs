@@ -52,6 +52,7 @@ pub struct Build {
     pub format_places: HashMap<Box<str>, Span>,
     pub upstreams: Drafts,
     pub caches: Caches,
+    pub thread_pools: ThreadPools,
     /// Shared memory zones of upstreams, in the order of their directives.
     pub group_zones: Vec<GroupZone>,
     /// Sizes of shared TLS session caches, by name.
@@ -100,6 +101,13 @@ pub struct Caches {
     pub names: HashSet<Box<str>>,
     pub defined: Vec<(Box<str>, Box<str>)>,
     pub used: Vec<(Box<str>, Box<str>, Span)>,
+}
+
+/// nginx's pools of threads. There are none here; only the names are checked.
+#[derive(Default)]
+pub struct ThreadPools {
+    pub defined: HashSet<Box<str>>,
+    pub used: Vec<(Box<str>, Span)>,
 }
 
 /// The level being read.

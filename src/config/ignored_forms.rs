@@ -42,6 +42,10 @@ pub enum Form {
     CachePath,
     /// A browser name and a version, or `unlisted`.
     Browser,
+    /// `on`, `off`, or `threads`, with a pool of them or without.
+    Aio,
+    /// A name, and how many threads.
+    ThreadPool,
     /// Values with variables.
     Texts,
     /// `auto`, or CPU masks of ones and zeros.
@@ -69,10 +73,19 @@ pub enum Form {
 impl Form {
     /// Whether the directive may occur only once per level.
     pub fn is_single(self) -> bool {
-        use Form::{Browser, CachePath, Field, NextUpstream, Obsolete, Priority, Texts, Valid, Words};
+        use Form::{Browser, CachePath, Field, NextUpstream, Obsolete, Priority, Texts, ThreadPool, Valid, Words};
         !matches!(
             self,
-            Words(_) | NextUpstream(_) | Valid | CachePath | Browser | Texts | Field | Priority | Obsolete(_)
+            Words(_)
+                | NextUpstream(_)
+                | Valid
+                | CachePath
+                | Browser
+                | ThreadPool
+                | Texts
+                | Field
+                | Priority
+                | Obsolete(_)
         )
     }
 

@@ -51,6 +51,8 @@ pub fn check(s: &mut Scope, b: &mut Build, d: &Directive, form: Form) -> Result<
         Form::Cache(keys) => kept(d, keys)?,
         Form::CachePath => cache_path(b, d)?,
         Form::Browser => browser(d)?,
+        Form::Aio => aio(b, d)?,
+        Form::ThreadPool => thread_pool(b, d)?,
         Form::Masks => masks(d)?,
         Form::Mark => mark(d)?,
         Form::Expiry => expiry(d)?,
@@ -291,6 +293,42 @@ fn cache_path(b: &mut Build, d: &Directive) -> Result<(), Fault> {
             let text = format!("\"{}\" must have \"keys_zone\" parameter", d.name.str());
             Err(Fault::new(d.span, text).help("keys_zone=name:10m"))
         }
+    }
+}
+
+fn aio(b: &mut Build, d: &Directive) -> Result<(), Fault> {
+    let word = d.args[0].str();
+    match word.strip_prefix("threads=") {
+        None => one_of(d, 0, &["on", "off", "threads"]),
+        Some(name) if name.contains('$') => text(b, d, 0),
+        Some(name) => {
+            b.thread_pools.used.push((name.into(), d.args[0].span));
+            Ok(())
+        }
+    }
+}
+
+/// As nginx, which overlooks parameters that it does not know.
+fn thread_pool(b: &mut Build, d: &Directive) -> Result<(), Fault> {
+    let name = d.args[0].str();
+    if !b.thread_pools.defined.insert((*name).into()) {
+        return Err(Fault::new(d.args[0].span, format!("duplicate thread pool \"{name}\"")));
+    }
+    let mut has_threads = false;
+    for word in &d.args[1..] {
+        let text = word.str();
+        for (key, least) in [("threads", 1), ("max_queue", 0)] {
+            let Some(count) = text.strip_prefix(key).and_then(|rest| rest.strip_prefix('=')) else { continue };
+            if value::number(count.as_bytes(), u64::MAX).is_ok_and(|count| count >= least) {
+                has_threads |= key == "threads";
+            } else {
+                return Err(Fault::new(word.span, format!("invalid {key} value \"{text}\"")));
+            }
+        }
+    }
+    match has_threads {
+        true => Ok(()),
+        false => Err(Fault::new(d.name.span, "\"thread_pool\" must have \"threads\" parameter").help("threads=32")),
     }
 }
 

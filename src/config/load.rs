@@ -95,9 +95,9 @@ pub fn load_text(name: &str, bytes: &[u8], options: &LoadOptions) -> Loaded {
 }
 
 /// Appends the main file's directives to those of `-g`. A `pid` in `-g` replaces the file's, so that a service can
-/// start several instances of one configuration (nginx reports a duplicate).
+/// start several instances of one configuration (nginx reports a duplicate). One that is wrong stays, to be reported.
 fn add_file(directives: &mut Vec<Directive>, mut main: Vec<Directive>) {
-    let pid = |directive: &Directive| directive.name.is("pid");
+    let pid = |directive: &Directive| directive.name.is("pid") && directive.args.len() == 1;
     if directives.iter().any(pid)
         && let Some(at) = main.iter().position(pid)
     {

@@ -19,7 +19,7 @@ use super::settings::charset::CharsetMap;
 use super::settings::geo::GeoTable;
 use super::settings::limits::Zone;
 use super::settings::map::{MapTable, SplitTable};
-use super::settings::proxy_pass::{Pass, Protocol};
+use super::settings::proxy_pass::{Pass, Protocol, To};
 use super::settings::upload::Store;
 use super::settings::upstream::Upstream;
 use super::template::{Template, Variables};
@@ -205,10 +205,14 @@ pub struct Server {
 }
 
 impl Location {
-    /// Whether requests are proxied, and a URI without the final slash is redirected to it.
+    /// Whether requests are proxied, and a URI without the final slash is redirected to it (by nginx's rules).
     pub fn is_proxied(&self) -> bool {
-        self.content == ContentHandler::Proxy
-            && self.pass.as_ref().is_some_and(|pass| pass.protocol != Protocol::Tunnel)
+        let adds_slash = |pass: &Pass| match pass.protocol {
+            Protocol::Tunnel => false,
+            Protocol::Scgi | Protocol::Uwsgi => matches!(pass.to, To::Fixed { .. }),
+            _ => true,
+        };
+        self.content == ContentHandler::Proxy && self.pass.as_deref().is_some_and(adds_slash)
     }
 
     /// Whether clients may store files in it: by upload_store, or by POST and PUT at the URI's path. By URI only if

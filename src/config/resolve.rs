@@ -30,7 +30,7 @@ mod undefined;
 mod wrong_words;
 
 use super::ast::{Directive, Span, Word};
-use super::build::{Build, Caches, Form, LocationDraft, Scope};
+use super::build::{Build, Caches, Form, LocationDraft, Scope, ThreadPools};
 use super::context::Contexts;
 use super::directives::{charset, headers, upload};
 use super::endpoints;
@@ -131,6 +131,7 @@ fn begin(loaded: &mut Loaded, tree: &[Directive], prefix: &Path, form: Form, log
         format_places: HashMap::new(),
         upstreams: Drafts::default(),
         caches: Caches::default(),
+        thread_pools: ThreadPools::default(),
         group_zones: Vec::new(),
         session_zones: HashMap::new(),
         buffered_logs: HashMap::new(),
@@ -310,6 +311,7 @@ impl Build {
         self.undefined_variables(tree);
         self.undefined_zones(tree);
         self.undefined_caches();
+        self.undefined_thread_pools();
         self.undefined_group_zones();
         checkpoint::pass_costly();
         charset::check(&self.locations, &self.tables, tree, &mut self.diagnostics);

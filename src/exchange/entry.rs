@@ -202,7 +202,7 @@ fn select_server(ex: &mut Exchange, cx: &mut Services) -> Result<(), ()> {
     let (id, matched) = chosen.as_ref().map_or((endpoint.default, None), |(id, matched)| (*id, matched.clone()));
     ex.route.server = id;
     ex.route.location = config.server(id).root;
-    ex.route.way.enter(ex.route.location);
+    ex.route.way.start(ex.route.location);
     ex.remember(&name, matched);
     ex.route.host = name;
     chosen.map(drop).map_err(|failed| ex.report(cx, Level::Error, format_args!("{failed}")))

@@ -62,7 +62,13 @@ pub fn redirect(ex: &mut Exchange, cx: &mut Services, status: Status) -> Option<
         }
         target => {
             // The error's own fields (Allow, a challenge) stay with the page.
-            let fields = std::mem::take(&mut ex.response.fields);
+            let mut fields = std::mem::take(&mut ex.response.fields);
+            // And a cookie that X-Accel-Redirect brought along is the client's, whatever page it gets (nginx).
+            for (name, value) in
+                ex.route.kept.fields.iter().filter(|(name, _)| name.eq_ignore_ascii_case(b"set-cookie"))
+            {
+                fields.push(name, value);
+            }
             let location = ex.response.location.take();
             let flow = match target {
                 Target::Named(name) => Flow::Named(name),

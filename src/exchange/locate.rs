@@ -5,8 +5,10 @@
 //! [`phases`]: super::phases
 
 use super::flow::{Flow, Phase};
+use super::route_state::RouteState;
 use super::{Exchange, access, rewrite};
 use crate::config::model::Level;
+use crate::http::method::Method;
 use crate::route::{NoTrace, location};
 use crate::services::Services;
 
@@ -93,4 +95,23 @@ pub fn probe(ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
             (flow, _) => return Err(flow),
         };
     }
+}
+
+/// Routes the exchange for a moment as though `uri` had been requested.
+pub fn aside<T>(ex: &mut Exchange, uri: &[u8], method: Method, look: impl FnOnce(&mut Exchange) -> T) -> T {
+    let mut fresh = RouteState {
+        server: ex.route.server,
+        location: ex.server().root,
+        method,
+        uri: uri.to_vec(),
+        host: ex.route.host.clone(),
+        ..RouteState::default()
+    };
+    fresh.suppose();
+    let route = std::mem::replace(&mut ex.route, fresh);
+    let response = std::mem::take(&mut ex.response);
+    let rate = ex.limit_rate;
+    let seen = look(ex);
+    (ex.route, ex.response, ex.limit_rate) = (route, response, rate);
+    seen
 }

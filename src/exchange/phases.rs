@@ -133,7 +133,7 @@ pub fn apply_flow(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, m
                 ex.route.rewritten = true;
                 start_over(ex);
                 ex.route.location = ex.server().root;
-                ex.route.way.enter(ex.route.location);
+                ex.route.way.start(ex.route.location);
                 pass_through(ex, cx);
                 run(ex, handler, cx, Phase::ServerRewrite)
             }
@@ -219,7 +219,7 @@ fn named(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, name: &[u8
     ex.route.internal = true;
     start_over(ex);
     ex.route.location = id;
-    ex.route.way.lead_on();
+    ex.route.way.lead_on(&ex.route.uri);
     pass_through(ex, cx);
     note_upload(ex);
     ex.basis.varies();
@@ -281,13 +281,15 @@ fn content(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Flow 
     ex.basis.withdraw();
     if handlers::upstream::cgi::is_program(ex) {
         cx.trace.say("handler", Some(ex.here().span), || "cgi_pass".into());
-        return match handlers::upstream::cgi::start(ex, cx) {
+        match handlers::upstream::cgi::start(ex, cx) {
             Ok(request) => {
                 *handler = Handler::Upstream(request);
-                Flow::Wait
+                return Flow::Wait;
             }
-            Err(flow) => flow,
-        };
+            // What lies in a directory that is named like a program.
+            Err(Flow::Next) => {}
+            Err(flow) => return flow,
+        }
     }
     let here = ex.here();
     match here.content {

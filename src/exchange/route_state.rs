@@ -12,6 +12,7 @@ use crate::http::signed_link::Link;
 use crate::http::status::Status;
 use crate::http::uri::split_args;
 use crate::services::quotas::Admission;
+use std::ops::Range;
 use std::rc::Rc;
 
 /// Where a request is now, after rewrites and internal redirects.
@@ -82,31 +83,46 @@ pub struct Way {
     pub home: LocationId,
     /// A named location answers in its place.
     pub is_named: bool,
+    /// The URI that the server's script began with, the client's or that of an internal redirect; empty: no script had
+    /// changed it when its location was found.
+    pub first: Vec<u8>,
     /// The URI that scripts at this location began with; empty: they have not changed it.
     pub before: Vec<u8>,
-    /// Bytes at the URI's beginning that a rewrite spells out.
-    pub spelled: usize,
+    /// Which bytes of the URI the last rewrite spells out.
+    pub spelled: Vec<Range<usize>>,
 }
 
 impl Way {
+    /// A URI begins, at the server's script.
+    pub fn start(&mut self, root: LocationId) {
+        self.before.clear();
+        self.first.clear();
+        self.enter(root);
+    }
+
     /// The URI was found to belong to that location.
     pub fn enter(&mut self, home: LocationId) {
+        if self.first.is_empty() {
+            std::mem::swap(&mut self.first, &mut self.before);
+        }
         self.before.clear();
-        (self.home, self.is_named, self.spelled) = (home, false, 0);
+        self.spelled.clear();
+        (self.home, self.is_named) = (home, false);
     }
 
     /// The location of the URI leads on to a named one.
-    pub fn lead_on(&mut self) {
-        self.before.clear();
+    pub fn lead_on(&mut self, uri: &[u8]) {
+        if self.before.is_empty() {
+            self.before.extend_from_slice(uri);
+        }
         self.is_named = true;
     }
 
-    /// A rewrite has given another URI, the beginning of which it spells out. Returns a buffer that is free again.
-    pub fn rewrite(&mut self, mut before: Vec<u8>, spelled: usize) -> Vec<u8> {
+    /// A rewrite has given another URI, and spells out what [`Way::spelled`] says. Returns a buffer that is free again.
+    pub fn rewrite(&mut self, mut before: Vec<u8>) -> Vec<u8> {
         if self.before.is_empty() {
             std::mem::swap(&mut self.before, &mut before);
         }
-        self.spelled = spelled;
         before
     }
 }
@@ -197,7 +213,7 @@ impl RouteState {
         for buffer in [uri, args, host, path, index, subject] {
             buffer.clear();
         }
-        way.enter(LocationId::default());
+        way.start(LocationId::default());
         (*groups, *supposed, *link, *form_action) = (Groups::default(), None, None, None);
         *version_due = None;
         user.clear();

@@ -349,3 +349,34 @@ fn the_type_of_x_accel_redirect_is_not_that_of_an_error_page() {
     .start();
     s.get("/a").is(200).has("Content-Type", "text/plain").has("Accept-Ranges", "bytes");
 }
+
+#[test]
+fn a_cookie_beside_x_accel_redirect_is_not_lost_with_an_error_page() {
+    let up = answering(|request| {
+        let to = if request.target() == "/unsafe" { "/../x" } else { "/none" };
+        format!("HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nX-Accel-Redirect: {to}\r\nContent-Length: 0\r\n\r\n")
+    });
+    let s = server(&format!(
+        "error_page 404 /page.txt; location / {{ proxy_pass http://{}; }} location = /none {{ return 404; }}
+         location = /page.txt {{ }}",
+        up.address
+    ))
+    .file("html/page.txt", "page")
+    .allow_log("unsafe URI")
+    .start();
+    for path in ["/missing", "/unsafe"] {
+        s.get(path).is(404).body_is("page").has("Set-Cookie", "a=b");
+    }
+}
+
+#[test]
+fn a_slash_is_added_for_no_scgi_or_uwsgi_application_of_a_variable() {
+    let s = server(
+        "set $up 127.0.0.1:1; location /s/ { scgi_pass $up; } location /u/ { uwsgi_pass $up; }
+         location /f/ { fastcgi_pass $up; } location /p/ { proxy_pass http://$up; } location /t/ { scgi_pass 127.0.0.1:1; }",
+    )
+    .start();
+    for (path, status) in [("/s", 404), ("/u", 404), ("/f", 301), ("/p", 301), ("/t", 301)] {
+        s.get(path).is(status);
+    }
+}

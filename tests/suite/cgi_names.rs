@@ -177,3 +177,101 @@ fn the_first_segment_with_an_extension_is_the_program_whatever_the_order_of_the_
     s.get("/dir.sh/none.run/x").is(404);
     s.get("/dir.sh/x").is(404);
 }
+
+#[test]
+fn a_file_in_a_directory_that_is_named_like_a_program_is_sent() {
+    if skip_on_nginx("nginx has no CGI") {
+        return;
+    }
+    let s = server("cgi_extension .sh /bin/sh; autoindex on; types { text/plain txt; }")
+        .file("html/dir.sh/file.txt", "plain")
+        .file("html/dir.sh/where.sh", TELLS)
+        .allow_log("CGI")
+        .start();
+    s.get("/dir.sh/file.txt").is(200).body_is("plain").has("Content-Type", "text/plain");
+    s.get("/dir.sh/where.sh/x").is(200).body_is("/dir.sh/where.sh|/x");
+    s.get("/dir.sh").is(301);
+    assert!(s.get("/dir.sh/").is(200).text().contains("file.txt"));
+    s.get("/dir.sh/file.txt/x").is(404);
+    s.get("/dir.sh/none.sh").is(404);
+    s.method("POST", "/dir.sh/file.txt", "", b"x").is(404);
+}
+
+#[test]
+fn a_rewrite_that_makes_the_program_of_captures_leaves_it_its_path_info() {
+    if skip_on_nginx("nginx has no CGI") {
+        return;
+    }
+    let s = server(
+        "location ~ ^/\\w+/api/ { rewrite ^/(\\w+)/api(/.*)$ /$1.sh$2 break; cgi_pass /bin/sh; }
+         location ~ ^/n/(?<prog>\\w+)(?<info>/.*)$ { rewrite ^ /$prog.sh$info break; cgi_pass /bin/sh; }
+         location ~ ^/cap/ { rewrite ^/cap/(.*)/(.*)$ /$1.sh/$2 break; cgi_pass /bin/sh; }
+         location ~ ^/all/.*\\.sh$ { rewrite ^/all/(.*?)/(.*)$ /$1/$2 break; cgi_pass /bin/sh; }",
+    )
+    .file("html/where.sh", TELLS)
+    .file("html/picture.jpg", EXECUTED)
+    .allow_log("CGI")
+    .start();
+    for target in ["/where/api/x", "/n/where/x", "/cap/where/x"] {
+        s.get(target).is(200).body_is("/where.sh|/x");
+    }
+    // What a capture makes the end of a program is a program only if it is one by itself.
+    for target in ["/cap/picture.jpg/x/y", "/all/picture.jpg/x.sh"] {
+        s.get(target).is(403);
+    }
+}
+
+#[test]
+fn path_info_is_not_refused_behind_a_named_location_that_the_program_comes_to_as_well() {
+    if skip_on_nginx("nginx has no CGI") {
+        return;
+    }
+    let s = server(
+        "location /v1/ { root %%DIR%%/static; rewrite ^/v1/(.*)$ /$1 break; try_files $uri @app; }
+         location /v2/ { rewrite ^/v2/(.*)$ /$1 break; try_files /none @app; }
+         location /v3/ { rewrite ^/v3/(.*)$ /$1 break; try_files $uri @app; }
+         location /v4/ { rewrite ^/v4/(.*)$ /v1/$1 last; }
+         location ~ ^/v5/.*\\.sh$ { rewrite ^/v5/(.*)$ /$1 break; try_files /none @app; }
+         location /teapot/ { error_page 418 = @app; return 418; }
+         location = /teapot/admin.sh { deny all; }
+         location /post/ { error_page 418 = @app; if ($uri = /post/where.sh) { return 418; } }
+         location @app { cgi_pass /bin/sh; }",
+    )
+    .file("html/where.sh", TELLS)
+    .file("html/teapot/where.sh", TELLS)
+    .file("html/teapot/admin.sh", EXECUTED)
+    .file("html/post/where.sh", TELLS)
+    .file("html/picture.jpg", EXECUTED)
+    .file("static/picture.jpg", "picture")
+    .allow_log("CGI")
+    .start();
+    for (target, body) in [
+        ("/v1/where.sh", "/where.sh|"),
+        ("/v1/where.sh/x", "/where.sh|/x"),
+        ("/v2/where.sh/x", "/where.sh|/x"),
+        ("/v4/where.sh/x", "/where.sh|/x"),
+        ("/teapot/where.sh/x", "/teapot/where.sh|/x"),
+    ] {
+        s.get(target).is(200).body_is(body);
+    }
+    // Served as files, and not run, but for what follows their names; in another location; answered otherwise.
+    for target in
+        ["/v1/picture.jpg/x", "/v3/where.sh/x", "/v5/picture.jpg/x.sh", "/teapot/admin.sh/x", "/post/where.sh/x"]
+    {
+        let status = s.get(target).status;
+        assert!(status == 403 || status == 404, "{target}: {status}");
+    }
+}
+
+#[test]
+fn a_server_that_answers_by_a_named_location_leaves_programs_their_path_info() {
+    if skip_on_nginx("nginx has no CGI") {
+        return;
+    }
+    let s = server("error_page 418 = @app; return 418; location @app { cgi_pass /bin/sh; }")
+        .file("html/where.sh", TELLS)
+        .allow_log("CGI")
+        .start();
+    s.get("/where.sh/in/fo").is(200).body_is("/where.sh|/in/fo");
+    s.get("/none/where.sh").is(404);
+}

@@ -181,7 +181,8 @@ fn user(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
 
 fn pid(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     match d.args[0].bytes() {
-        b"off" => b.process.pid = None,
+        // `/dev/null` keeps nothing, and no link may take its place.
+        b"off" | b"/dev/null" => b.process.pid = None,
         // Empty: the default stays (nginx).
         b"" => {}
         path => b.process.pid = Some(b.full_path(path)),

@@ -126,7 +126,7 @@ impl Build {
             }
         }
         match known.verdict {
-            Support::Refused(why) if !asks_for_nothing(&d.args) => {
+            Support::Refused(why) if !asks_for_nothing(d) => {
                 self.error(Fault::new(d.name.span, format!("\"{name}\" is not supported: {why}")));
             }
             // The warning about obsolete directives covers it.
@@ -414,7 +414,7 @@ fn is_shell_if(error: &Diagnostic, d: &Directive) -> bool {
     error.message.starts_with("directive \"if\" has no opening") && error.span.is_some_and(|at| at.file == d.span.file)
 }
 
-/// `ssi off` is harmless where `ssi on` must be refused.
-fn asks_for_nothing(args: &[Word]) -> bool {
-    matches!(args, [word] if word.bytes().eq_ignore_ascii_case(b"off"))
+/// `sub_filter_once off` is harmless where `on` must be refused; `grpc_pass off` means a host of that name.
+fn asks_for_nothing(d: &Directive) -> bool {
+    !d.name.str().ends_with("_pass") && matches!(&d.args[..], [word] if word.bytes().eq_ignore_ascii_case(b"off"))
 }

@@ -255,6 +255,16 @@ impl Build {
         }
     }
 
+    pub(super) fn undefined_thread_pools(&mut self) {
+        let pools = std::mem::take(&mut self.thread_pools);
+        for (name, span) in pools.used.iter().filter(|(name, _)| &**name != "default" && !pools.defined.contains(name))
+        {
+            let help = suggest::did_you_mean(name, pools.defined.iter().map(|name| &**name))
+                .unwrap_or_else(|| format!("define it outside all blocks: thread_pool {name} threads=32;"));
+            self.diagnostics.push(Diagnostic::emerg(*span, format!("unknown thread pool \"{name}\"")).help(help));
+        }
+    }
+
     /// Upstream zones: at least one line of each must give its size, and all sizes must be equal.
     pub(super) fn undefined_group_zones(&mut self) {
         let zones = std::mem::take(&mut self.group_zones);

@@ -14,7 +14,6 @@ use crate::exchange::access::other_path::Shown;
 use crate::exchange::flow::Flow;
 use crate::exchange::paths::{self, Mapped};
 use crate::exchange::response::ContentType;
-use crate::exchange::route_state::RouteState;
 use crate::exchange::{Exchange, locate, media_types, rewrite};
 use crate::http::method::Method;
 use crate::http::status::Status;
@@ -88,7 +87,7 @@ impl PathRules {
         let here = ex.route.location;
         let redirected = ex.route.internal.then(|| {
             let method = ex.route.method;
-            let by = aside(ex, &uri, method, |ex| (locate::probe(ex, cx), ex.route.location));
+            let by = locate::aside(ex, &uri, method, |ex| (locate::probe(ex, cx), ex.route.location));
             Redirected { by, to: here }
         });
         let redirected = redirected.filter(|redirected| redirected.by != (Ok(()), here));
@@ -135,7 +134,7 @@ impl PathRules {
             _ => ex.route.method,
         };
         let method = if matches!(action, PathAction::Read | PathAction::List) { Method::Get } else { asked };
-        let mut verdict = aside(ex, target.uri, method, |ex| {
+        let mut verdict = locate::aside(ex, target.uri, method, |ex| {
             ex.route.internal = self.is_internal;
             let lead = locate::probe(ex, cx);
             lead.map_err(|_| "its location refuses every such request")?;
@@ -144,7 +143,7 @@ impl PathRules {
         if let (Err(_), Some(redirected)) = (&verdict, &self.redirected)
             && found == self.home
         {
-            verdict = aside(ex, target.uri, method, |ex| {
+            verdict = locate::aside(ex, target.uri, method, |ex| {
                 follow(ex, cx, redirected)?;
                 self.look(ex, cx, target, action, asked)
             });
@@ -219,25 +218,6 @@ fn follow(ex: &mut Exchange, cx: &mut Services, redirected: &Redirected) -> Resu
 fn leads_nowhere(path: &[u8]) -> bool {
     let path = file::c_string(path);
     path.and_then(|path| file::stat_at(None, &path, Follow::Yes)) == Err(Errno::ENOENT)
-}
-
-/// Routes the exchange for a moment as though `uri` had been requested.
-fn aside<T>(ex: &mut Exchange, uri: &[u8], method: Method, look: impl FnOnce(&mut Exchange) -> T) -> T {
-    let mut fresh = RouteState {
-        server: ex.route.server,
-        location: ex.server().root,
-        method,
-        uri: uri.to_vec(),
-        host: ex.route.host.clone(),
-        ..RouteState::default()
-    };
-    fresh.suppose();
-    let route = std::mem::replace(&mut ex.route, fresh);
-    let response = std::mem::take(&mut ex.response);
-    let rate = ex.limit_rate;
-    let seen = look(ex);
-    (ex.route, ex.response, ex.limit_rate) = (route, response, rate);
-    seen
 }
 
 impl Governed {

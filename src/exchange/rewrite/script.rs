@@ -18,6 +18,7 @@ use crate::route::Trace;
 use crate::services::Services;
 use crate::sys::file::FileKind;
 use crate::util::text::Text;
+use std::ops::Range;
 
 /// What the script came to: `Flow::Next` when it ran through.
 pub fn run(ex: &mut Exchange, cx: &mut Services, script: &Script) -> Flow {
@@ -110,7 +111,7 @@ fn set(ex: &mut Exchange, cx: &mut Services, slot: SetTarget, value: &Template, 
     let text = &mut run.value;
     text.clear();
     let captures = value.parts.iter().any(|part| matches!(part, Part::Capture(_)));
-    expand(value, ex, cx, run.quote && captures && is_quoted(ex), text);
+    expand(value, ex, cx, run.quote && captures && is_quoted(ex), text, None);
     cx.trace.say("rewrite", at, || format!("is \"{}\"", Printable(text)));
     assign(ex, cx, slot, text);
 }
@@ -143,7 +144,15 @@ fn is_quoted(ex: &Exchange) -> bool {
 }
 
 /// Expands a template of the script; gives the offset of its arguments: after the first `?` that was written in it.
-fn expand(template: &Template, ex: &mut Exchange, cx: &mut Services, quote: bool, out: &mut Vec<u8>) -> Option<usize> {
+/// `spelled` takes where its own text stands.
+fn expand(
+    template: &Template,
+    ex: &mut Exchange,
+    cx: &mut Services,
+    quote: bool,
+    out: &mut Vec<u8>,
+    mut spelled: Option<&mut Vec<Range<usize>>>,
+) -> Option<usize> {
     let mut args = None;
     let mut captured = false;
     for (at, part) in template.parts.iter().enumerate() {
@@ -152,6 +161,9 @@ fn expand(template: &Template, ex: &mut Exchange, cx: &mut Services, quote: bool
             Part::Literal(text) => {
                 if args.is_none() {
                     args = memchr::memchr(b'?', text).map(|at| out.len() + at + 1);
+                }
+                if let Some(spelled) = &mut spelled {
+                    spelled.push(out.len()..out.len() + text.len());
                 }
                 out.extend_from_slice(text);
             }
@@ -319,7 +331,10 @@ fn apply(
     let mut target = std::mem::take(&mut run.value);
     target.clear();
     let quoted = code.is_some() && is_quoted(ex);
-    let args = expand(&rewrite.replacement, ex, cx, quoted, &mut target);
+    let mut spelled = std::mem::take(&mut ex.route.way.spelled);
+    spelled.clear();
+    let args = expand(&rewrite.replacement, ex, cx, quoted, &mut target, Some(&mut spelled));
+    ex.route.way.spelled = spelled;
     let old = !rewrite.drop_args && !ex.route.args.is_empty();
     if let Some(status) = code {
         let sign = if args.is_some() { b'&' } else { b'?' };
@@ -347,7 +362,7 @@ fn apply(
     }
     cx.trace.say("rewrite", at, || format!("the URI becomes {}", Printable(&target)));
     let before = std::mem::replace(&mut ex.route.uri, target);
-    run.value = ex.route.way.rewrite(before, spelled(&rewrite.replacement));
+    run.value = ex.route.way.rewrite(before);
     ex.route.internal = true;
     ex.route.uri_changed = rewrite.flag != RewriteFlag::Break;
     ex.route.rewritten = true;
@@ -355,14 +370,6 @@ fn apply(
     match rewrite.flag {
         RewriteFlag::None => ScriptStep::On,
         _ => ScriptStep::Stop,
-    }
-}
-
-/// Bytes at the beginning of a rewritten URI that are in the configuration.
-fn spelled(replacement: &Template) -> usize {
-    match replacement.parts.first() {
-        Some(Part::Literal(text)) => text.len(),
-        _ => 0,
     }
 }
 

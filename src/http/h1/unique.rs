@@ -5,8 +5,7 @@
 //!
 //! | field | a second line |
 //! |---|---|
-//! | Host, Content-Length, Transfer-Encoding | 400, by [`super::head`] itself: where the request ends and whom it is
-//! for |
+//! | Host, Content-Length, Transfer-Encoding | 400, by [`super::head`] itself: where the request ends and whom it is for |
 //! | Authorization, Content-Range, If-Range | 400 |
 //! | Expect | 400, unless every line is `100-continue`: then they say one thing |
 //! | If-Match, If-None-Match | one list (RFC 9110 §5.3), but 400 where no line has an entity tag or is `*` |

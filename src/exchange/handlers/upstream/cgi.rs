@@ -6,12 +6,13 @@
 use super::begin::assemble;
 use super::find::PassTarget;
 use super::header_params::client_lines;
+use super::path_info;
 use super::record::RequestTarget;
 use super::settings::settings;
 use super::state::{RequestBody, Script, UpstreamRequest};
 use super::stored::{self, Links};
 use crate::config::addr::PeerAddr;
-use crate::config::model::{ContentHandler, Level, LocationKind};
+use crate::config::model::{ContentHandler, Level};
 use crate::config::settings::cgi::Interpreter;
 use crate::config::settings::proxy_pass::Protocol;
 use crate::config::settings::upstream::Upstream;
@@ -20,8 +21,8 @@ use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::handlers::upload::target_path::trusted;
 use crate::exchange::paths::{self, Mapped};
 use crate::exchange::{Exchange, Printable, variables};
+use crate::http::method::Method;
 use crate::http::status::Status;
-use crate::route::{NoTrace, location};
 use crate::services::Services;
 use crate::services::children::Start;
 use crate::sys::Errno;
@@ -52,7 +53,7 @@ pub fn is_program(ex: &Exchange) -> bool {
 }
 
 /// Where segments end that one of the extensions makes programs, and what runs them.
-fn by_extension<'e>(
+pub fn by_extension<'e>(
     uri: &'e [u8],
     extensions: &'e [(Box<[u8]>, Interpreter)],
 ) -> impl Iterator<Item = (usize, &'e Interpreter)> {
@@ -77,7 +78,7 @@ fn ends(ex: &Exchange) -> Vec<(usize, Interpreter)> {
 
 /// The content phase of a CGI program.
 pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<UpstreamRequest> {
-    let script = find(ex, cx).map_err(Flow::Status)?;
+    let script = find(ex, cx)?;
     // Checked before the body is read, to no avail otherwise.
     has_place(ex, cx)?;
     let name = String::from_utf8_lossy(&script.file).into_owned();
@@ -101,11 +102,18 @@ fn has_place(ex: &Exchange, cx: &mut Services) -> Result<(), Flow> {
     Ok(())
 }
 
-fn find(ex: &mut Exchange, cx: &mut Services) -> Result<Script, Status> {
+/// # Errors
+/// `Flow::Next`: a file is asked for that lies in a directory with the name of a program, or such a directory.
+fn find(ex: &mut Exchange, cx: &mut Services) -> Result<Script, Flow> {
     let uri = ex.route.uri.clone();
     let is_by_extension = ex.here().content == ContentHandler::Files;
-    for (end, interpreter) in ends(ex) {
-        let Mapped::Path { root } = paths::map_uri(ex, cx, uri.get(..end).unwrap_or_default()) else { break };
+    let ends = ends(ex);
+    let mut are_directories = is_by_extension && ends.len() < DEPTH;
+    for (end, interpreter) in ends {
+        let Mapped::Path { root } = paths::map_uri(ex, cx, uri.get(..end).unwrap_or_default()) else {
+            are_directories = false;
+            break;
+        };
         let path = ex.route.path.clone();
         let files = &ex.here().settings.files;
         // The alias of a regex location is a whole path, with captures; another alias may be too, if it has
@@ -115,57 +123,24 @@ fn find(ex: &mut Exchange, cx: &mut Services) -> Result<Script, Status> {
         match open_script(&path, root) {
             Ok(seen) if seen.stat.kind == FileKind::Regular => {
                 let (name, path_info) = uri.split_at(end);
-                let is_meant = path_info.is_empty() || location_matches_script(ex, cx, name, path_info);
-                check_script(ex, cx, &seen, is_meant, interpreter.is_some())?;
+                let is_meant = path_info.is_empty() || path_info::is_meant(ex, cx, name, path_info);
+                check_script(ex, cx, &seen, is_meant, interpreter.is_some()).map_err(Flow::Status)?;
                 return Ok(Script { file: seen.file, name: name.to_vec(), path_info: path_info.to_vec(), interpreter });
             }
             // `/a.py/b.py`, where a.py is a directory.
             Ok(seen) if is_by_extension && seen.stat.kind == FileKind::Dir => {}
-            Ok(_) => break,
-            Err(_) if is_by_extension => break,
-            Err(_) => {}
+            Err(_) if !is_by_extension => {}
+            _ => {
+                are_directories = false;
+                break;
+            }
         }
     }
+    if are_directories && matches!(ex.route.method, Method::Get | Method::Head) {
+        return Err(Flow::Next);
+    }
     ex.report(cx, Level::Error, format_args!("no CGI program for \"{}\"", Printable(&uri)));
-    Err(Status::NOT_FOUND)
-}
-
-/// Whether a program may be asked for with something behind its name: its own name must lead to the location of the
-/// URI, whatever `if`, rewrite or named location the request passed since. So `location ~ \.py$` makes no program of a
-/// picture by `/picture.jpg/x.py`, and a program is not run past the password of its own location. A name that the
-/// configuration spells out is meant.
-fn location_matches_script(ex: &mut Exchange, cx: &mut Services, name: &[u8], path_info: &[u8]) -> bool {
-    let config = ex.config.clone();
-    let way = &ex.route.way;
-    let home = config.location(way.home);
-    let is_prefix = matches!(home.kind, LocationKind::Prefix | LocationKind::PrefixFinal);
-    if way.spelled >= name.len() || is_prefix && home.name.starts_with(name) {
-        return true;
-    }
-    // As its client names it, where a rewrite has taken something off its beginning.
-    let own = way.before.strip_suffix(path_info).unwrap_or(name).to_vec();
-    let found = location::find(&config, ex.route.server, &own, &mut NoTrace);
-    let leads_home = own.is_empty() || found.is_ok_and(|found| found.location == way.home);
-    leads_home && !(way.is_named && is_file_at_home(ex, cx, &own))
-}
-
-/// The location that led on to a named one answers that URI with a file, and does not run it. Where captures or
-/// variables say which file that is, it counts as one.
-fn is_file_at_home(ex: &mut Exchange, cx: &mut Services, uri: &[u8]) -> bool {
-    let home = ex.config.location(ex.route.way.home);
-    let runs_it = || by_extension(uri, &home.settings.cgi.extensions).any(|(end, _)| end == uri.len());
-    if home.content != ContentHandler::Files || runs_it() {
-        return false;
-    }
-    if home.settings.files.alias == Some(u32::MAX) || home.settings.files.root.constant().is_none() {
-        return true;
-    }
-    let (here, path, broke) = (ex.route.location, ex.route.path.clone(), ex.route.broke);
-    (ex.route.location, ex.route.broke) = (ex.route.way.home, false);
-    let is_mapped = matches!(paths::map_uri(ex, cx, uri), Mapped::Path { .. });
-    let there = file::c_string(&ex.route.path[..]).and_then(|path| file::stat(&path));
-    (ex.route.location, ex.route.path, ex.route.broke) = (here, path, broke);
-    !is_mapped || !matches!(there, Err(Errno::ENOENT | Errno::ENOTDIR))
+    Err(Flow::Status(Status::NOT_FOUND))
 }
 
 /// A file and where its path leads.

@@ -66,14 +66,41 @@ pub const KINDS: &[Kind] = &[
     ("| an upstream's response that begins with no status line, with 1xx", |pair| {
         pair.was_asked(true) && pair.any(|answer| !answer.interim.is_empty())
             || pair.was_asked(true) && pair.any(|answer| answer.odd_line.as_deref().is_some_and(is_no_status_line))
+            || pair.was_asked(true) && pair.any(|answer| answer.odd_line.as_deref().is_some_and(has_control))
             || pair.was_asked(false) && pair.any(|answer| answer.odd_status.as_deref().is_some_and(is_no_status))
     }),
     ("| `Expect: 100-continue` without a body", |pair| {
         pair.ask.contains("\r\nExpect:") && pair.theirs.contains("HTTP/1.1 100")
     }),
-    ("| POST to a folder without its slash", |pair| pair.are("308", "301")),
+    ("| POST to a folder without its slash", |pair| {
+        pair.are("308", "301") || pair.ours.contains("HTTP/1.1 308") && pair.conf.contains("error_page 30")
+    }),
+    ("| `proxy_pass_request_body off` |", |pair| {
+        pair.conf.contains("proxy_pass_request_body off")
+            && (pair.theirs.contains("HTTP/1.1 504") || pair.asked_but_for(&["content-length:"]))
+    }),
+    ("| `auth_request` to a `proxy_pass` that passes the body", |pair| {
+        pair.conf.contains("auth_request /auth;")
+            && pair.conf.contains("location = /auth { proxy_pass")
+            && !pair.they_asked.contains("/auth ")
+            && ["\nContent-Length: ", "\nTransfer-Encoding: "].iter().any(|name| pair.ask.contains(name))
+    }),
+    ("| a chunked body that came whole with its head, under `proxy_request_buffering off`", |pair| {
+        pair.conf.contains("request_buffering off")
+            && (pair.asked_but_for(&["transfer-encoding:", "content-length:"])
+                || pair.conf.contains("$request_body") && pair.ask.contains("\nTransfer-Encoding: chunked"))
+            && pair.ours == pair.theirs
+    }),
+    ("| `$sent_http_…` that is asked for before there is an answer", |pair| {
+        pair.conf.contains("$sent_http_") && pair.answers_but_for(&["x-l:", "x-t:", "x-up:"])
+    }),
     ("| OPTIONS |", |pair| pair.asks("OPTIONS") && pair.ours.contains("HTTP/1.1 204")),
-    ("| a fragment in the target (`/a#b`) |", |pair| pair.ask.contains("#frag") && pair.same_after(without_fragments)),
+    ("| a fragment in the target (`/a#b`) |", |pair| {
+        // Those of `$request_uri` follow one another.
+        pair.ask.contains("#frag")
+            && (pair.same_after(without_fragments)
+                || pair.same_after(|text| without(&without_fragments(text), &["x-long:", "long="])))
+    }),
     ("| escaped control bytes in a path |", |pair| pair.ask.contains("%0a") && pair.ours.contains("HTTP/1.1 400")),
     ("| an upstream's `Proxy-Connection` and `TE` |", |pair| pair.answers_but_for(&["proxy-connection:", "te:"])),
     ("| `Content-Length` and `Content-Type` of an upstream's 204 |", |pair| {
@@ -107,7 +134,9 @@ pub const KINDS: &[Kind] = &[
         pair.ours.replace("00 \n", "00\n") == pair.theirs.replace("00 \n", "00\n") && pair.we_asked == pair.they_asked
     }),
     ("| what came of a body before its upstream broke off or stopped |", |pair| {
-        pair.any(breaks_off) && (pair.ours.contains("[cut]") || pair.theirs.contains("[cut]") || pair.theirs.is_empty())
+        let answers = |text: &str| text.matches("HTTP/1.1 ").count();
+        let is_cut = |text: &str| text.contains("[cut]");
+        pair.any(breaks_off) && (is_cut(pair.ours) || is_cut(pair.theirs) || answers(pair.theirs) < answers(pair.ours))
     }),
     ("| `Range` on HEAD, and on what is no GET |", |pair| {
         pair.ask.contains("\r\nRange:") && !pair.ask.starts_with("GET")
@@ -157,6 +186,10 @@ fn is_no_status_line(line: &[u8]) -> bool {
     code.is_none_or(is_no_code)
 }
 
+fn has_control(line: &[u8]) -> bool {
+    line.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t')
+}
+
 /// The same of the field that stands for it in what applications answer.
 fn is_no_status(field: &[u8]) -> bool {
     let name = b"status:";
@@ -180,7 +213,7 @@ fn breaks_off(answer: &Answer) -> bool {
 }
 
 /// What stands behind the path of a target is a part of the fragment.
-fn without_fragments(text: &str) -> String {
+pub fn without_fragments(text: &str) -> String {
     let mut pieces = text.split("#frag");
     let first = pieces.next().unwrap_or_default().to_owned();
     pieces.fold(first, |whole, piece| whole + piece.trim_start_matches(|c: char| !c.is_ascii_whitespace()))
