@@ -1,7 +1,7 @@
 //! Whether a CGI program may be asked for with something behind its name, which becomes PATH_INFO.
 //!
 //! Invariant: nothing is run by it that is not run without it, or that the configuration spells out. So
-//! `location ~ \\.py$` makes no program of a picture by `/picture.jpg/x.py`, and no program is run past the password of
+//! `location ~ \.py$` makes no program of a picture by `/picture.jpg/x.py`, and no program is run past the password of
 //! a location of its own.
 
 use super::cgi::by_extension;
