@@ -72,7 +72,7 @@ fn an_entry_is_renamed_and_moved_from_the_page() {
         ("..%2F..%2F..%2Fx", 400),
         ("closed%2Fx", 403),
         ("kept%2Fx", 403),
-        ("none%2Fx", 409),
+        ("none%2Fx", 404),
         ("bad%5Cname", 400),
     ] {
         assert_eq!(go("a.txt", to), status, "{to}");

@@ -148,6 +148,8 @@ fn ends(ex: &mut Exchange, cx: &mut Services, destination: Vec<u8>) -> Result<(E
     ex.route.uri = own;
     match target {
         Ok(target) => Ok((source, target)),
+        // To people who rename, 409 says that the name is taken.
+        Err(Errno::ENOENT | Errno::ENOTDIR) if ex.route.form_action.is_some() => Err(Flow::Status(Status::NOT_FOUND)),
         // RFC 4918 §9.8.5: its parent collection must be made first.
         Err(Errno::ENOENT | Errno::ENOTDIR) => Err(Flow::Status(Status::CONFLICT)),
         Err(Errno::EBUSY) => Err(Flow::Status(Status::FORBIDDEN)),
