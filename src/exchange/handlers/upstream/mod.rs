@@ -17,6 +17,7 @@
 //! - [`store`]: responses stored as files; [`spool`], [`overflow`]: responses to slow clients; [`record`]: the values
 //!   of variables
 
+pub mod asked;
 mod begin;
 mod budget;
 pub mod cgi;
