@@ -293,6 +293,7 @@ fn explain_request(asked: &Explain, origin: &Origin, read: Read) -> ExitCode {
         certificate: asked.certificate,
         listener: None,
         line: None,
+        moment: None,
     };
     match explain::explain(origin, config, &read.sources, &question) {
         Ok(text) if asked.json => print(explain::json(&text).as_bytes()),

@@ -132,6 +132,11 @@ impl Directive {
         std::iter::once(&self.name).chain(&self.args)
     }
 
+    /// The arguments that are too many if `most` are taken: the caret of such an error begins at the first of them.
+    pub fn surplus(&self, most: usize) -> Option<Span> {
+        self.args.get(most).map(|first| first.span.to(self.args_span()))
+    }
+
     /// The span of all arguments; empty, right after the name, if there are none.
     pub fn args_span(&self) -> Span {
         match (self.args.first(), self.args.last()) {

@@ -327,7 +327,7 @@ impl Build {
             }
             (values, None) => {
                 let help = format!("a value with spaces stands in quotes: {key} \"{}\";", values.join(" "));
-                Fault::new(line.args_span(), message).help(help)
+                Fault::new(line.surplus(most).unwrap_or(line.args_span()), message).help(help)
             }
             _ => Fault::new(line.span, message).help("a key and a value, ended by `;`"),
         }

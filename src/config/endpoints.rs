@@ -78,7 +78,8 @@ impl Assembly {
         let place = self.place(&listen.addr, id, listen.span);
         let endpoint = &mut self.endpoints[place];
         endpoint.proxy_protocol |= listen.proxy_protocol;
-        endpoint.ssl |= listen.ssl;
+        endpoint.ssl |= listen.ssl.is_some();
+        endpoint.ssl_span = endpoint.ssl_span.or(listen.ssl);
         endpoint.http2 |= listen.http2;
         if listen.configured {
             if self.configured[place] && endpoint.options != listen.options {
@@ -88,14 +89,13 @@ impl Assembly {
             self.configured[place] = true;
             endpoint.options = listen.options;
         }
-        if listen.default {
+        if let Some(span) = listen.default {
             if let Some(first) = self.explicit[place] {
                 let text = format!("a duplicate default server for {}", listen.addr);
-                let error =
-                    Diagnostic::emerg(listen.span, text).help("only one server of an address can be its default");
+                let error = Diagnostic::emerg(span, text).help("only one server of an address can be its default");
                 found.push(error.note(first, "`default_server` is given first"));
             }
-            self.explicit[place] = Some(listen.span);
+            self.explicit[place] = Some(span);
             endpoint.default = id;
         }
         place
@@ -103,7 +103,17 @@ impl Assembly {
 }
 
 fn endpoint(addr: Addr, default: ServerId, options: ListenOptions, span: Span) -> Endpoint {
-    Endpoint { addr, default, names: Names::default(), options, proxy_protocol: false, ssl: false, http2: false, span }
+    Endpoint {
+        addr,
+        default,
+        names: Names::default(),
+        options,
+        proxy_protocol: false,
+        ssl: false,
+        http2: false,
+        span,
+        ssl_span: None,
+    }
 }
 
 fn add_name(

@@ -27,6 +27,7 @@ pub const EXAMPLES: &[(&str, &str)] = &[
     ("cgi_extension", ".py /usr/bin/python3"),
     ("cgi_pass", "/usr/bin/python3"),
     ("cgi_working_dir", "/srv/app"),
+    ("charset", "utf-8"),
     ("charset_map", "koi8-r utf-8 { … }"),
     ("charset_types", "text/plain text/css"),
     ("client_body_temp_path", "/var/tmp/webserv"),

@@ -35,6 +35,11 @@ pub fn foreign(name: &str, args: &[Word]) -> Option<String> {
 
 /// The same for a name that is close to one in the table.
 pub fn nearest(name: &str) -> Option<String> {
+    // `auth_type`, `document-root`: Apache's, with the parts apart.
+    let joined = name.to_ascii_lowercase().replace(['_', '-'], "");
+    if let Some(row) = FOREIGN.iter().find(|(from, _, _)| *from == joined) {
+        return Some(sentence(name, row));
+    }
     // What is only a part of a name is no slip of it.
     let parts = |name: &str| name.split(['_', '-', '.']).count();
     let alike = FOREIGN.iter().map(|(from, _, _)| *from).filter(|from| parts(from) >= parts(name));

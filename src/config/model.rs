@@ -140,6 +140,8 @@ pub struct Endpoint {
     pub http2: bool,
     /// The first `listen` of the address.
     pub span: Span,
+    /// The word `ssl` of the first `listen` that has it.
+    pub ssl_span: Option<Span>,
 }
 
 impl Endpoint {

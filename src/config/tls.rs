@@ -112,7 +112,7 @@ impl<'a> Builder<'a> {
             if !named {
                 let text = "no \"ssl_certificate\" is defined for the \"listen ... ssl\" directive";
                 let help = "name one in the server or in http, or \"ssl_certificate auto\" on a developer's machine";
-                self.diagnostics.push(Diagnostic::emerg(endpoint.span, text).help(help));
+                self.diagnostics.push(Diagnostic::emerg(endpoint.ssl_span.unwrap_or(endpoint.span), text).help(help));
             }
         }
     }

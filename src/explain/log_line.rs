@@ -70,6 +70,7 @@ pub fn parse(line: &str) -> Option<Query> {
         certificate: false,
         listener: None,
         line,
+        moment: None,
     })
 }
 

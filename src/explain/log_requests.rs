@@ -14,6 +14,7 @@ use crate::config::model::Config;
 use crate::config::sources::Sources;
 use crate::http::status::Status;
 use crate::server::reload::Origin;
+use crate::services::clock::Clock;
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 use std::path::Path;
@@ -216,6 +217,10 @@ pub fn compare(
     let beside = Beside::of(&old.0, Some(log.1), log.0);
     let mut requests: Vec<(&str, Query)> =
         log.0.lines().filter_map(|line| Some((line, log_line::parse(line)?))).collect();
+    let now = Clock::read().unix;
+    for (_, asked) in &mut requests {
+        asked.moment = Some(now);
+    }
     let (old, new) = ((Rc::new(old.0), old.1), (Rc::new(new.0), new.1));
     // Both configurations are already parsed; the rest runs with the rights of each one's server.
     let played =

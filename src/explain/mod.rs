@@ -13,6 +13,7 @@ mod map;
 mod other_logs;
 mod outcome;
 mod own_process;
+mod passed;
 mod question;
 mod reason;
 mod render;
@@ -25,7 +26,7 @@ mod supposed_upstream;
 use crate::config::ast::{Directive, Span};
 use crate::config::load;
 use crate::config::load::LoadOptions;
-use crate::config::model::{Config, ContentHandler};
+use crate::config::model::{Config, ContentHandler, EndpointId};
 use crate::config::settings::upload::Store;
 use crate::config::settings::upstream::UpstreamServer as UpstreamPeer;
 use crate::config::sources::Sources;
@@ -38,6 +39,7 @@ use crate::http::h1::encode;
 use crate::route::{Recorder, TraceStep};
 use crate::server::reload::Origin;
 use crate::services::Services;
+use crate::services::clock::Clock;
 use crate::services::logs::Logs;
 use crate::sys::socket::Peer;
 use follow::Supposed;
@@ -64,6 +66,9 @@ pub struct Query {
     pub listener: Option<String>,
     /// The request line as logged, and whether the request had no Host.
     pub line: Option<(String, bool)>,
+    /// Seconds since 1970 at which it is asked, with an id that is not drawn by chance: so that the answers of two
+    /// configurations can be compared. None: now.
+    pub moment: Option<i64>,
 }
 
 /// Everything that the configuration listens on and serves, in the order in which it is tried.
@@ -129,28 +134,9 @@ fn course(
         Some(id) => (id, None),
         None => question.endpoint(config)?,
     };
-    let mut logs = Logs::new();
-    logs.drop_stderr();
-    let mut cx = Services::new(config.clone(), logs);
-    cx.trace = Some(Recorder::default());
-    let peer = Peer::new(asked.client, 0);
-    let accepted = cx.now.ms;
-    let is_secure = config.endpoints[endpoint.at()].ssl;
-    let client = Client {
-        peer,
-        endpoint,
-        local: None,
-        serial: 1,
-        requests: 1,
-        accepted,
-        is_secure,
-        has_others: false,
-        socket: -1,
-    };
-    let mut active = Active::new(&mut cx, client);
-    active.ex.tls = secure::facts(config, endpoint, &question, asked);
+    let (mut cx, mut active) = arrived(config, &question, endpoint, asked);
     let depends = follow::answer(&mut active, &mut cx, &question, supposed)?;
-    let Active { mut ex, handler, .. } = active;
+    let Active { mut ex, mut handler, .. } = active;
 
     let mut explanation = Explanation::new(config, sources, tree);
     let listener = &config.endpoints[endpoint.at()];
@@ -167,8 +153,44 @@ fn course(
         let what = format!("depends on what the upstream of {} answers: it is not asked", Printable(&uri));
         explanation.line("answer", &format!("{what}. Where that lets the request in:"));
     }
+    if ex.tx == Tx::Wait
+        && let (Handler::Proxy(proxy), Some(_)) = (&mut handler, asked.moment)
+    {
+        passed::lines(proxy, &mut ex, &mut cx, supposed, &mut explanation);
+    }
     outcome(&mut ex, &mut cx, &handler, answerer, &mut explanation);
     Ok((explanation.finish(), ex.here().span))
+}
+
+/// The server at the moment of the question, and the exchange that will answer it.
+fn arrived(config: &Rc<Config>, question: &Question, endpoint: EndpointId, asked: &Query) -> (Services, Active) {
+    let mut logs = Logs::new();
+    logs.drop_stderr();
+    let mut cx = Services::new(config.clone(), logs);
+    if let Some(unix) = asked.moment {
+        cx.now = Clock::showing(unix);
+    }
+    cx.trace = Some(Recorder::default());
+    let peer = Peer::new(asked.client, 0);
+    let accepted = cx.now.ms;
+    let is_secure = config.endpoints[endpoint.at()].ssl;
+    let client = Client {
+        peer,
+        endpoint,
+        local: None,
+        serial: 1,
+        requests: 1,
+        accepted,
+        is_secure,
+        has_others: false,
+        socket: -1,
+    };
+    let mut active = Active::new(&mut cx, client);
+    if asked.moment.is_some() {
+        active.ex.log.request_id.set(Some([0; 16]));
+    }
+    active.ex.tls = secure::facts(config, endpoint, question, asked);
+    (cx, active)
 }
 
 /// Where an upload is stored: below its upload_store, or else at the path of the URI.

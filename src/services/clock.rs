@@ -76,6 +76,11 @@ impl Clock {
         }
     }
 
+    /// A clock that shows this moment, in seconds since 1970.
+    pub fn showing(unix: i64) -> Clock {
+        Clock { unix, nanos: 0, http: date::format(unix), ..Clock::read() }
+    }
+
     /// Begins a new epoch, since something on disk may have changed.
     pub fn advance_epoch(&mut self) {
         self.epoch += 1;

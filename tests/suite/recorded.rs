@@ -284,6 +284,43 @@ fn two_configurations_are_compared_by_what_was_asked() {
     assert!(ok && text.contains("+     location /x: return 302 /y") && !text.contains("/closed"), "{text}");
 }
 
+/// What differs by the moment or by chance differs in no answer, and what an upstream does not see in none of its own.
+#[test]
+fn what_an_upstream_is_asked_and_what_is_added_to_its_answer_are_compared() {
+    if skip_on_nginx("diff") {
+        return;
+    }
+    let config = "map $uri $kind { default a; }\nserver { listen 127.0.0.1:%%PORT%%; set $unused 1;\n\
+                  location / { add_header X-Id \"$request_id $msec\"; expires 1h; return 200 x; }\n\
+                  location /p { proxy_pass http://127.0.0.1:9; proxy_set_header X-Id $request_id; add_header X-A 1; }\n\
+                  location /f { fastcgi_pass 127.0.0.1:9; fastcgi_param A $kind; }\n}\n";
+    let setup = Setup::full(config);
+    let (ok, _) = said(&setup, &["diff", "conf/test.conf", "conf/test.conf"]);
+    assert!(ok);
+    let old = std::fs::read_to_string(setup.dir().join("conf/test.conf")).expect("written");
+    std::fs::write(setup.dir().join("old.conf"), &old).expect("written");
+    let line = |path| format!("::1 - - [t] \"GET {path} HTTP/1.1\" 200 5 \"-\" \"-\"\n");
+    std::fs::write(setup.dir().join("log"), ["/", "/p", "/f"].map(line).concat()).expect("written");
+    for (name, new, count, shown) in [
+        ("nothing", old.clone(), 0, ""),
+        ("a variable that is never used", old.replace("set $unused 1;", ""), 0, ""),
+        (
+            "a field that is sent",
+            old.replace("proxy_set_header", "proxy_set_header X-B b; proxy_set_header"),
+            1,
+            "X-B: b",
+        ),
+        ("a field that is added", old.replace("add_header X-A 1", "add_header X-A 2"), 1, "X-A: 2"),
+        ("a field that is left out", old.replace("add_header X-A", "proxy_hide_header X-C; add_header X-A"), 1, "x-c"),
+        ("the value of a parameter", old.replace("default a;", "default b;"), 1, "A: b"),
+    ] {
+        std::fs::write(setup.dir().join("new.conf"), new).expect("written");
+        let (ok, text) = said(&setup, &["diff", "old.conf", "new.conf", "--log", "log"]);
+        let end = format!("{count} of 3 recorded requests would be answered otherwise\n");
+        assert!(ok && text.ends_with(&end) && text.contains(shown), "{name}: {text}");
+    }
+}
+
 #[test]
 fn a_request_that_came_to_two_ports_is_compared_for_both() {
     if skip_on_nginx("diff") {

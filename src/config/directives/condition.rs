@@ -5,6 +5,7 @@ use crate::config::build::Build;
 use crate::config::fault::Fault;
 use crate::config::pattern::{Case, Pattern};
 use crate::config::script::{Condition, PathTest};
+use crate::config::template::Builtin;
 
 /// The condition's words, without parentheses.
 fn inside(d: &Directive) -> Span {
@@ -32,7 +33,7 @@ fn unlike_a_condition(d: &Directive) -> Option<Fault> {
     if !d.args.last()?.bytes().ends_with(b")") {
         let written = written(&d.args);
         return Some(
-            Fault::new(inside(d), format!("invalid condition \"{text}\""))
+            Fault::new(d.args.last()?.span.after(), format!("invalid condition \"{text}\""))
                 .label("the `)` is missing")
                 .help(format!("close it: if {written})")),
         );
@@ -247,6 +248,8 @@ fn one_variable(first: &[u8], word: &Word) -> Result<(), Fault> {
                 _ => "arg_",
             };
             let key = rest.trim_matches(['[', ']', '"', '\'']).replace('-', "_").to_ascii_lowercase();
+            let is_own = name.eq_ignore_ascii_case("_server") && Builtin::of(&key).is_some();
+            let family = if is_own { "" } else { family };
             fault.help(format!("a member of a family is a variable of its own: ${family}{key}"))
         }
         _ => fault.help("one variable is compared, whole: if ($variable = value); `set` joins several first"),
@@ -260,7 +263,7 @@ fn comparison(b: &mut Build, d: &Directive, words: &[&[u8]], empty_operand: bool
     if operands.len() > 1 && matches!(*operator, b"=" | b"!=" | b"~" | b"~*" | b"!~" | b"!~*") {
         let value = written(d.args.get(2..).unwrap_or_default());
         let value = value.strip_suffix(')').unwrap_or(&value);
-        let span = d.args.get(2).map_or(span, |word| word.span.to(span));
+        let span = d.args.get(3).map_or(span, |word| word.span.to(span));
         let (left, operator) = (String::from_utf8_lossy(first), String::from_utf8_lossy(operator));
         return Err(Fault::new(span, format!("invalid condition \"{left}\""))
             .help(format!("a value with spaces stands in quotes: if ({left} {operator} \"{value}\")")));

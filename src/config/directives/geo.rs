@@ -130,6 +130,15 @@ fn range(word: &Word) -> Result<(u32, u32), Fault> {
     let (first, last) = text.split_once('-').unwrap_or((&text, ""));
     match (parse(first), parse(last)) {
         (Some(first), Some(last)) if first <= last => Ok((first, last)),
-        _ => Err(Fault::new(word.span, format!("invalid range \"{text}\"")).help("10.0.0.0-10.0.0.255")),
+        bounds => {
+            let fault = Fault::new(word.span, format!("invalid range \"{text}\""));
+            Err(match bounds {
+                (Some(_), Some(_)) => {
+                    let (high, low) = text.split_once('-').unwrap_or_default();
+                    fault.help(format!("the lower address comes first: {low}-{high}"))
+                }
+                _ => fault.help("10.0.0.0-10.0.0.255"),
+            })
+        }
     }
 }

@@ -171,8 +171,7 @@ fn added(b: &mut Build, d: &Directive) -> Result<AddHeader, Fault> {
             let near = crate::config::suggest::nearest(&word.str(), ["always"]);
             return Err(match near {
                 Some(near) => fault.help(format!("did you mean \"{near}\"?")),
-                // The value is unquoted.
-                None => Fault { span: d.args[1].span.to(word.span), ..fault },
+                None => fault,
             });
         }
     };
@@ -199,7 +198,7 @@ fn expires(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         match parse_expires(&words) {
             Some(parsed) => parsed.map(Rc::new),
             None => {
-                return Err(Fault::new(d.args_span(), "invalid value of \"expires\"")
+                return Err(Fault::new(d.args[d.args.len() - 1].span, "invalid value of \"expires\"")
                     .help("a time such as 30d, modified 1h, @15h30m, epoch, max or off"));
             }
         }

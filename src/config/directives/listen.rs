@@ -1,7 +1,7 @@
 //! `server` and `location`: the blocks, addresses and names.
 
 use crate::config::addr::ListenAddr;
-use crate::config::ast::{Directive, Word};
+use crate::config::ast::{Directive, Span, Word};
 use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
 use crate::config::error::Diagnostic;
@@ -96,10 +96,10 @@ fn listen(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
 /// The parameters of a `listen`; they set fields of [`Listen`].
 #[derive(Default)]
 struct Parameters {
-    default: bool,
+    default: Option<Span>,
     options: ListenOptions,
     proxy_protocol: bool,
-    ssl: bool,
+    ssl: Option<Span>,
     http2: bool,
     configured: bool,
 }
@@ -115,7 +115,7 @@ impl Parameters {
         let text = val.and_then(|v| std::str::from_utf8(v).ok());
         self.configured |= !matches!(key, b"default_server" | b"default" | b"proxy_protocol" | b"ssl" | b"http2");
         match (key, text) {
-            (b"default_server" | b"default", None) => self.default = true,
+            (b"default_server" | b"default", None) => self.default = Some(word.span),
             (b"bind", None) => {}
             (b"backlog", Some(n)) => self.options.backlog = Some(n.parse().ok().filter(|n| *n > 0).ok_or_else(bad)?),
             (b"rcvbuf", Some(n)) => self.options.rcvbuf = Some(Size::parse(n.as_bytes()).map_err(|_| bad())?.0),
@@ -137,7 +137,7 @@ impl Parameters {
             (b"multipath", None) => {
                 b.warn(word.span, "\"listen … multipath\" is ignored: connections are plain TCP");
             }
-            (b"ssl", None) => self.ssl = true,
+            (b"ssl", None) => self.ssl = Some(word.span),
             (b"http2", None) => {
                 self.http2 = true;
                 // nginx's words.

@@ -166,8 +166,9 @@ fn access_log(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         // As in nginx, compression needs a buffer.
         buffer = buffer.or(Some(GZIP));
     }
+    let of_buffer = d.args.iter().skip(1).find(|word| word.bytes().starts_with(b"flush=")).unwrap_or(&d.args[0]);
     if flush.is_some() && buffer.is_none() {
-        return Err(Fault::new(d.args_span(), format!("no buffer is defined for access_log \"{}\"", d.args[0].str())));
+        return Err(Fault::new(of_buffer.span, format!("no buffer is defined for access_log \"{}\"", d.args[0].str())));
     }
     let target = access_target(b, d, buffer.is_some())?;
     if let (AccessTarget::File(file), Some(size)) = (&target, buffer)

@@ -278,7 +278,10 @@ impl Build {
         }
         let methods = match access::excepted(d) {
             Ok(methods) => methods,
-            Err(fault) => return self.error(fault),
+            Err(fault) => {
+                let help = super::remedy::of_value(d, &fault).or(fault.help.clone());
+                return self.error(Fault { help, ..fault });
+            }
         };
         let own = LocationDraft {
             server: scope.own.server,

@@ -84,7 +84,11 @@ impl Build {
                 Some(twin) if Contexts::STREAM.or(Contexts::MAIL).contains(contexts) => {
                     format!("did you mean \"{twin}\"? \"{}\" belongs in {}", d.name.str(), contexts.describe())
                 }
-                _ => belongs,
+                // `keepalive 65` of Apache is another directive here.
+                _ => match foreign_names::foreign(&d.name.str(), &d.args) {
+                    Some(meant) => format!("{belongs}; {meant}"),
+                    None => belongs,
+                },
             },
         };
         self.define_anyway(&d.name.str(), d);
@@ -219,6 +223,10 @@ impl Build {
         let begins = |(at, word): (usize, &Word)| {
             let found =
                 registry::find(&word.str(), here).filter(|found| !word.quoted && found.contexts().intersects(here))?;
+            // `rewrite a b last break;`: another flag.
+            if d.name.is("rewrite") && word.is("break") {
+                return None;
+            }
             let rest = found.args();
             let is_whole = rest.accepts(d.args.len() - at - 1) && rest.is_block() == d.block.is_some();
             (at > 0 && is_whole && args.accepts(at) && !args.is_block()).then_some(at)
@@ -298,11 +306,12 @@ impl Build {
         };
         let found = registry::find(near, here)?;
         self.define_anyway(near, d);
-        let place = match found.contexts().intersects(here) {
-            true => String::new(),
-            false => format!(" (it belongs in {})", found.contexts().describe()),
+        let help = match found.contexts().intersects(here) {
+            true => format!("did you mean \"{near}\"?"),
+            false => foreign_names::foreign(near, &d.args)
+                .unwrap_or_else(|| format!("did you mean \"{near}\"? (it belongs in {})", found.contexts().describe())),
         };
-        self.error(fault.help(format!("did you mean \"{near}\"?{place}")));
+        self.error(fault.help(help));
         // Apache's `Listen 80` lacks a `;`.
         if near != name && near.eq_ignore_ascii_case(&name) {
             self.forget_missing_semicolon(d);

@@ -52,6 +52,7 @@ pub fn shell_escape(d: &Directive, word: &Word) -> Option<Diagnostic> {
     if !is_name || is_regex || text.starts_with('~') || registry::find(&d.name.str(), Contexts::ANY).is_none() {
         return None;
     }
-    let warning = Diagnostic::warn(word.span, format!("the backslash stays: the value is `\\` and what ${name} holds"));
-    Some(warning.help(format!("`$` needs no backslash here: write {}", text.replace("\\$", "$"))))
+    let place = word.part(at, at + 2 + name.len());
+    let warning = Diagnostic::warn(place, format!("the backslash stays: the value is `\\` and what ${name} holds"));
+    Some(warning.help(format!("`$` needs no backslash here: write ${name}")))
 }

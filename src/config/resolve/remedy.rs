@@ -72,6 +72,9 @@ fn by_name(name: &str, all: &[String], words: &[Word]) -> Option<String> {
         "proxy_pass" if words.len() == 2 && all[1].starts_with(':') => {
             Some(format!("no space stands in a URL: proxy_pass {};", all.concat()))
         }
+        "fastcgi_pass" | "scgi_pass" | "uwsgi_pass" if words.len() == 2 && joins_address(&all[0], &all[1]) => {
+            Some(format!("no space stands in an address: {name} {};", all.concat()))
+        }
         "ssl_certificate" if words.len() == 2 => Some(format!(
             "the key has a directive of its own: ssl_certificate {}; ssl_certificate_key {};",
             all[0], all[1]
@@ -121,6 +124,11 @@ fn by_name(name: &str, all: &[String], words: &[Word]) -> Option<String> {
     }
 }
 
+/// `unix: /run/a.sock`, `127.0.0.1 :9000`, `127.0.0.1: 9000`.
+fn joins_address(first: &str, second: &str) -> bool {
+    first.ends_with(':') || second.starts_with(':')
+}
+
 /// An example of the directive, otherwise its default.
 pub fn example(name: &str) -> Option<String> {
     let default = |row: &Row| {
@@ -130,17 +138,30 @@ pub fn example(name: &str) -> Option<String> {
     examples::of(name).or_else(|| registry::rows().find_map(default))
 }
 
-/// The directive with the block it lacks: surplus arguments go into the block.
-pub fn as_block(d: &Directive) -> String {
-    let name = d.name.str();
-    let before = match &*name {
+/// How many arguments stand before a block that is missing.
+fn before_brace(d: &Directive) -> usize {
+    let before = match &*d.name.str() {
         "if" => d.args.iter().position(|word| word.bytes().ends_with(b")")).map_or(d.args.len(), |at| at + 1),
         "server" | "http" | "events" | "types" => 0,
         "map" | "split_clients" => 2,
         "upstream" => 1,
+        "location" => {
+            d.args.first().map_or(0, |first| if matches!(first.bytes(), b"=" | b"^~" | b"~" | b"~*") { 2 } else { 1 })
+        }
         _ => d.args.len(),
     };
-    let (head, inside) = d.args.split_at(before.min(d.args.len()));
+    before.min(d.args.len())
+}
+
+/// The word behind which the `{` is missing.
+pub fn before_block(d: &Directive) -> &Word {
+    before_brace(d).checked_sub(1).and_then(|last| d.args.get(last)).unwrap_or(&d.name)
+}
+
+/// The directive with the block it lacks: surplus arguments go into the block.
+pub fn as_block(d: &Directive) -> String {
+    let name = d.name.str();
+    let (head, inside) = d.args.split_at(before_brace(d));
     let inside = if inside.is_empty() { "…".to_owned() } else { format!("{};", written(inside)) };
     format!("{} {{ {inside} }}", format!("{name} {}", written(head)).trim_end())
 }
@@ -153,7 +174,7 @@ pub fn one_each(d: &Directive) -> String {
     format!("one in each line: {}", suggest::lines(&name, words))
 }
 
-/// A value that lacks its quotes, and the line with them; arguments after the value stay outside.
+/// The words by which a value without quotes is too long, and the line with quotes; arguments after the value stay outside.
 pub fn of_text(d: &Directive) -> Option<(Span, String)> {
     let name = d.name.str();
     let words: Vec<_> = d.args.iter().map(Word::str).collect();
@@ -192,7 +213,7 @@ pub fn of_text(d: &Directive) -> Option<(Span, String)> {
     let text = text.collect::<Vec<_>>().join(" ");
     let before = words.get(..range.start)?.iter().map(|word| format!("{word} ")).collect::<String>();
     let after = words.get(range.end..)?.iter().map(|word| format!(" {word}")).collect::<String>();
-    let span = d.args.get(range.start)?.span.to(d.args.get(range.end - 1)?.span);
+    let span = d.args.get(range.start + 1)?.span.to(d.args.get(range.end - 1)?.span);
     Some((span, format!("a value with spaces stands in quotes: {name} {before}{quote}{text}{quote}{after};")))
 }
 
@@ -279,7 +300,7 @@ pub fn of_value(d: &Directive, fault: &Fault) -> Option<String> {
             Some("did you mean \"on\"?".into())
         }
         "error_page" => statuses::error_page(d),
-        "allowed_methods" | "dav_methods" | "limit_except" if text.contains(['|', '/']) => Some(each_word(d)),
+        "allowed_methods" | "dav_methods" | "limit_except" if text.contains(['|', '/', ',']) => Some(each_word(d)),
         "listen" => addresses::listen(d, word, &fault.message),
         "server" if text.starts_with('/') => addresses::peer(d, word),
         "server" if fault.message.starts_with("host not found") && addresses::named_peer(d).is_none() => {
@@ -306,7 +327,8 @@ pub fn of_value(d: &Directive, fault: &Fault) -> Option<String> {
 
 /// `GET|POST`, `GET/POST`
 fn each_word(d: &Directive) -> String {
-    let words = written(&d.args).replace(['|', '/'], " ");
+    let words = written(&d.args).replace(['|', '/', ','], " ");
+    let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
     format!("words are separated by spaces: {} {words};", d.name.str())
 }
 

@@ -86,20 +86,22 @@ pub fn error_page(d: &Directive) -> Option<String> {
             if let Some((from, to)) =
                 all.iter().find_map(|word| word.split_once('-').filter(|(from, _)| from.parse::<u16>().is_ok()))
                 && let (Ok(from), Ok(to)) = (from.parse::<u16>(), to.parse::<u16>())
-                && to.checked_sub(from).is_some_and(|more| more < 10)
+                && to.checked_sub(from).is_some_and(|more| more < 10 || more < 300 && (300..600).contains(&from))
             {
-                let codes: Vec<String> = (from..=to).map(|code| code.to_string()).collect();
+                const SHOWN: usize = 10;
+                let some = if to - from < SHOWN as u16 { &[][..] } else { answered(from) };
+                let codes: Vec<String> = match some {
+                    [] => (from..=to).take(SHOWN).map(|code| code.to_string()).collect(),
+                    some => some.iter().map(u16::to_string).collect(),
+                };
                 return Some(format!("each status is named: error_page {} {};", codes.join(" "), all.last()?));
             }
             if let Some(class) =
                 all.iter().find(|word| matches!(word.to_ascii_lowercase().as_str(), "4xx" | "5xx" | "3xx"))
             {
-                let codes = match class.as_bytes().first() {
-                    Some(b'4') => "400 401 403 404",
-                    Some(b'5') => "500 502 503 504",
-                    _ => "301 302",
-                };
-                let line = all.join(" ").replace(&**class, codes);
+                let first = class.as_bytes().first().map_or(0, |digit| u16::from(digit.saturating_sub(b'0')) * 100);
+                let codes: Vec<String> = answered(first).iter().map(u16::to_string).collect();
+                let line = all.join(" ").replace(&**class, &codes.join(" "));
                 return Some(format!("each status is named: error_page {line};"));
             }
             let is_list = all.iter().any(|word| word.contains(',') && !word.contains('/'));
@@ -114,6 +116,15 @@ pub fn error_page(d: &Directive) -> Option<String> {
                 }
             })
         }
+    }
+}
+
+/// The usual errors of a class of statuses.
+fn answered(from: u16) -> &'static [u16] {
+    match from / 100 {
+        4 => &[400, 401, 403, 404],
+        5 => &[500, 502, 503, 504],
+        _ => &[301, 302],
     }
 }
 

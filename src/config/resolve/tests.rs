@@ -1,5 +1,6 @@
 //! Messages for common mistakes: one message per mistake, with the correction.
 
+mod carets;
 mod judged;
 mod mistaken_siblings;
 mod mistakes;
@@ -111,6 +112,9 @@ fn a_mistake_beside_a_server_is_one_message_as_well() {
         ("acme_issuer x { uri a.test/dir; }", "https://HOST/PATH"),
         ("upstream b-c { server 127.0.0.1:1; }\nserver { location / { fastcgi_pass b_c; } }", "\"b-c\""),
         ("limit_req_zone $uri zone=one:1m rate=1r/s;\nserver { limit_conn one 5; }", "limit_req zone=one;"),
+        ("geo $x { ranges; 10.0.0.9-10.0.0.1 1; }", "10.0.0.1-10.0.0.9"),
+        ("keepalive 65;", "keepalive_timeout"),
+        ("keep_alive 65;", "keepalive_timeout"),
         ("cat > x <<EOF;\nserver { root /x; }\nEOF;", "a command of a shell"),
     ] {
         let found = helps(&format!("{text}\nserver {{ listen 8080; }}\n"));
@@ -148,7 +152,7 @@ fn each_line_of_a_table_is_judged_and_the_caret_stands_on_the_word() {
         ("server { deny from all; }", &["from"]),
         // What follows a missing brace is not a type.
         ("types {\n  a/b c;\n  server {\n    listen 8080;\n  }\n", &["{"]),
-        ("server { if ($uri = /a { return 403; } }", &["$uri = /a"]),
+        ("server { if ($uri = /a { return 403; } }", &[""]),
         // What follows a missing brace is not a line of the table.
         ("map $uri $x {\n  a 1;\n  server {\n    listen 8080;\n  }\n", &["{"]),
     ] {

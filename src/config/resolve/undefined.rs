@@ -7,7 +7,7 @@ use crate::config::context::Contexts;
 use crate::config::error::{Diagnostic, Diagnostics};
 use crate::config::registry::Definition;
 use crate::config::row::Effect;
-use crate::config::template::{Variables, module_of};
+use crate::config::template::{Builtin, Variables, module_of};
 use crate::config::{registry, suggest};
 use crate::util::checkpoint;
 use std::collections::{HashMap, HashSet};
@@ -156,7 +156,15 @@ impl Build {
         if let Some(module) = module_of(name) {
             return Some(format!("it belongs to {module}, which is not built in"));
         }
-        if let Some(meant) = at.and_then(|span| self.ended_at_a_dash(name, span)).or_else(|| elsewhere(name)) {
+        let dashed = at.and_then(|span| self.ended_at_a_dash(name, span));
+        // A name that the configuration defines is nearer than one of another server.
+        let is_own = |own: &str| Builtin::of(own).is_none() && module_of(own).is_none();
+        let slip = || self.variables.names().find(|own| strsim::osa_distance(own, name) == 1 && is_own(own));
+        let slip = if dashed.is_none() { slip() } else { None };
+        if let Some(own) = slip {
+            return Some(format!("did you mean ${own}?"));
+        }
+        if let Some(meant) = dashed.or_else(|| elsewhere(name)) {
             return Some(meant);
         }
         let is_shouted = at.is_some_and(|span| {

@@ -65,6 +65,7 @@ impl Build {
             (Some(_), _) if fault.message.contains("variable") && fault.message.contains("closing bracket") => None,
             (given, _) => match remedy::of_value(d, &fault).filter(|_| !fault.message.contains("duplicate")) {
                 Some(help) => Some(help),
+                None if d.args.len() == 1 && is_none_of(row, &text) => Some(format!("write {} off;", row.name)),
                 None if given.as_ref().is_some_and(|given| given.starts_with("write ")) => None,
                 None if given.is_some() => {
                     let is_set = ["value", "parameter", "method"]
@@ -133,6 +134,12 @@ impl Build {
     }
 }
 
+/// `dav_methods none`: a list that is off unless it names something.
+fn is_none_of(row: &Row, text: &str) -> bool {
+    let lower = text.to_ascii_lowercase();
+    row.default == "off" && row.args != Args::FLAG && matches!(&*lower, "none" | "no" | "false" | "disabled")
+}
+
 /// The correction for commas between words or at their ends.
 fn without_commas(row: &Row, d: &Directive) -> String {
     let text = matches!(row.name, "add_header" | "add_trailer").then(|| remedy::of_text(d)).flatten();
@@ -152,11 +159,14 @@ fn without_commas(row: &Row, d: &Directive) -> String {
 pub(super) fn wrong_shape(d: &Directive, args: Args) -> Fault {
     let name = d.name.str();
     if args.is_block() && d.block.is_none() {
-        let fault = Fault::new(d.span, format!("directive \"{name}\" has no opening \"{{\""));
+        let text = format!("directive \"{name}\" has no opening \"{{\"");
+        let fault = Fault::new(remedy::before_block(d).span.after(), text);
         if name == "if" && d.args.first().is_some_and(|word| word.bytes().starts_with(b"[")) {
             return fault.help("a condition stands in parentheses, a block in braces: if (-f $request_filename) { … }");
         }
-        return fault.label("missing `{` after this").help(format!("a block follows: {}", remedy::as_block(d)));
+        return fault
+            .label(format!("missing `{{` after `{}`", remedy::before_block(d).str()))
+            .help(format!("a block follows: {}", remedy::as_block(d)));
     }
     if d.block.is_some() && !args.is_block() {
         let fault = Fault::new(d.name.span, format!("directive \"{name}\" is not terminated by \";\""));
@@ -175,8 +185,8 @@ pub(super) fn wrong_shape(d: &Directive, args: Args) -> Fault {
     let most = (0..8).rev().find(|n| args.accepts(*n)).unwrap_or(0);
     if args.is_block() {
         // Mark the surplus words; if words are missing, the name.
-        let surplus = d.args.get(most).map(|first| first.span.to(d.args_span()));
-        let fault = Fault::new(surplus.unwrap_or(d.name.span), message).label(format!("it takes {}", args.describe()));
+        let fault =
+            Fault::new(d.surplus(most).unwrap_or(d.name.span), message).label(format!("it takes {}", args.describe()));
         return Fault { help: remedy::of_shape(d, args), ..fault };
     }
     let is_sign = |word: &&Word| !word.quoted && ["=", ":", ":=", "=>", "->"].iter().any(|sign| word.is(sign));
@@ -198,17 +208,12 @@ pub(super) fn wrong_shape(d: &Directive, args: Args) -> Fault {
         return Fault::new(span, message).label(format!("it takes {}", args.describe())).help(help);
     }
     let help = remedy::of_shape(d, args).unwrap_or_else(|| format!("it takes {}", args.describe()));
-    // Mark the split or joined words, not the name.
-    let is_of_words =
-        ["a number and its unit", "two words", "a parameter and", "no space stands in a URL", "it takes no"]
-            .iter()
-            .any(|start| help.starts_with(start));
-    if is_of_words {
+    // Two words in one are neither too many nor missing.
+    if help.starts_with("two words") {
         return Fault::new(d.args_span(), message).help(help);
     }
     let from = d.args.first().filter(|word| word.is("from") && d.args.len() == 2).map(|from| from.span);
-    let surplus = d.args.get(most).filter(|_| most > 0).map(|first| first.span.to(d.args_span()));
-    let wrong = from.or(surplus);
+    let wrong = from.or(d.surplus(most));
     let fault = Fault::new(wrong.unwrap_or(d.name.span), message).help(help);
     if wrong.is_some() { fault.label(format!("it takes {}", args.describe())) } else { fault }
 }
@@ -227,10 +232,13 @@ fn torn_text(d: &Directive, args: Args, most: usize, message: &str) -> Option<Fa
     {
         return Some(Fault::new(d.args[0].span, message).help(help));
     }
-    let text = &d.args[most - 1..];
-    let span = text.first().map_or(d.name.span, |word| word.span).to(d.args_span());
-    let help = format!("a value with spaces stands in quotes: {name} {}", quoted_tail(d, most - 1));
-    Some(Fault::new(span, message).label(format!("it takes {}", args.describe())).help(help))
+    let (taken, surplus) = d.args.split_at(most);
+    let is_path = |word: &Word| word.bytes().starts_with(b"/");
+    let help = match taken.last().is_some_and(is_path) && surplus.iter().all(is_path) {
+        true => format!("one path is all it takes: {name} {};", written(taken)),
+        false => format!("a value with spaces stands in quotes: {name} {}", quoted_tail(d, most - 1)),
+    };
+    Some(Fault::new(d.surplus(most)?, message).label(format!("it takes {}", args.describe())).help(help))
 }
 
 /// One `listen` per comma-separated address; `127.0.0.1,8080` is an address and its port.
@@ -295,7 +303,10 @@ fn nearest_in(help: &str, word: &str) -> Option<String> {
     if help.contains(&format!("{key} is not ")) {
         return None;
     }
-    let near = suggest::nearest(key, words.filter(|known| known.len() > 2 && *known != key && *known != "mean"))?;
+    let near = suggest::nearest(
+        key,
+        words.filter(|known| known.len() > 2 && *known != key && !matches!(*known, "mean" | "one")),
+    )?;
     (!help.contains("did you mean")).then(|| format!("did you mean \"{near}{value}\"?"))
 }
 
@@ -309,9 +320,7 @@ fn from_doc(row: &Row, word: &str) -> String {
     if word.starts_with(&format!("{key}:")) && row.doc.contains(&format!("{key}=")) {
         return format!("did you mean \"{key}{value}\"?");
     }
-    if let Some(near) = suggest::nearest(key, words) {
-        return format!("did you mean \"{near}{value}\"?");
-    }
+    let near = || suggest::nearest(key, words);
     let switches = row.doc.contains("on, off") || row.doc.contains("on or off") || row.doc.contains("off");
     match word.to_ascii_lowercase().as_str() {
         "no" | "false" | "0" | "disable" | "disabled" | "none" if switches => {
@@ -319,6 +328,9 @@ fn from_doc(row: &Row, word: &str) -> String {
         }
         "yes" | "true" | "1" | "enable" | "enabled" if switches => return format!("write {} on;", row.name),
         _ => {}
+    }
+    if let Some(near) = near() {
+        return format!("did you mean \"{near}{value}\"?");
     }
     let first = row.doc.split_once(". ").map_or(row.doc, |(first, _)| first);
     let first = first.trim_end_matches('.');

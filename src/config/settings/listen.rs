@@ -24,12 +24,13 @@ pub struct ServerDraft {
 #[derive(Debug)]
 pub struct Listen {
     pub addr: Addr,
-    pub default: bool,
+    /// Where `default_server` stands.
+    pub default: Option<Span>,
     pub options: ListenOptions,
     /// Whether connections begin with a PROXY header.
     pub proxy_protocol: bool,
-    /// Whether connections are TLS.
-    pub ssl: bool,
+    /// Where `ssl` stands: connections are TLS.
+    pub ssl: Option<Span>,
     /// The older form of `http2 on`.
     pub http2: bool,
     /// Whether a socket option was given: only one `listen` of an address may have any.

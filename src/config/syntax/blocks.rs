@@ -122,7 +122,7 @@ impl Builder<'_> {
         // Drop a wrong character in its place.
         let sign = self.words.pop_if(|last| cut > 1 && !last.quoted && SIGNS.iter().any(|sign| last.is(sign)));
         let (Some(name), Some(last)) = (self.words.first(), self.words.last()) else { return };
-        let (span, end) = (name.span.to(last.span), last.span.after());
+        let end = last.span.after();
         let message = format!("directive \"{}\" has no opening \"{{\"", shown(name));
         let written: Vec<_> = self.words.iter().map(Word::str).collect();
         let mut help = format!("a block follows in braces: {} {{ … }}", written.join(" ").trim_end_matches(':'));
@@ -132,7 +132,7 @@ impl Builder<'_> {
         }
         let error = match &sign {
             Some(sign) => Diagnostic::emerg(sign.span, message).label("`{` opens a block"),
-            None => Diagnostic::emerg(span, message).label("missing `{` after this"),
+            None => Diagnostic::emerg(end, message).label(format!("missing `{{` after `{}`", shown(last))),
         };
         self.errors.push(error.help(help));
         self.braceless += 1;

@@ -20,7 +20,7 @@ mod conditional;
 mod framing;
 pub mod gzip;
 pub mod head;
-mod headers;
+pub mod headers;
 mod ranges;
 pub mod ssi;
 

@@ -62,10 +62,26 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W036",
-        title: "a size without its unit",
+        title: "a size or a time without its unit",
         page: "A number alone counts bytes: `client_max_body_size 10` lets no form through. k, m and g stand for KiB, MiB and \
-               GiB: `client_max_body_size 10m`.",
-        about: &["client_max_body_size", "upload_max_file_size", "upload_quota", "client_body_buffer_size"],
+               GiB: `client_max_body_size 10m`. A time alone counts seconds: `expires 30` is half a minute, and \
+               `proxy_read_timeout 60000` most of a day. Write `30d`, `60s` or `60000ms`.",
+        about: &[
+            "client_max_body_size",
+            "upload_max_file_size",
+            "upload_quota",
+            "client_body_buffer_size",
+            "expires",
+            "proxy_read_timeout",
+            "proxy_send_timeout",
+            "proxy_connect_timeout",
+            "fastcgi_read_timeout",
+            "uwsgi_read_timeout",
+            "send_timeout",
+            "client_body_timeout",
+            "client_header_timeout",
+            "keepalive_timeout",
+        ],
         check: bare_size,
     },
     Rule {
@@ -84,7 +100,7 @@ fn regex_of_path<'a>(cx: &RuleContext<'_, 'a>) -> Option<&'a Word> {
     match (cx.name(), &cx.d.args[..]) {
         (b"location", [modifier, word]) if modifier.bytes().starts_with(b"~") => Some(word),
         (b"rewrite", [word, ..]) => Some(word),
-        (b"if", [subject, sign, word]) if subject.is("($uri") && sign.bytes().starts_with(b"~") => Some(word),
+        (b"if", [subject, sign, word, ..]) if subject.is("($uri") && sign.bytes().contains(&b'~') => Some(word),
         _ => None,
     }
 }
@@ -273,11 +289,32 @@ fn field_name(variable: &str) -> String {
 fn bare_size(cx: &RuleContext, found: &mut Vec<Finding>) {
     const SIZES: [&str; 4] =
         ["client_max_body_size", "upload_max_file_size", "upload_quota", "client_body_buffer_size"];
+    if cx.is("expires") || cx.name().ends_with(b"_timeout") {
+        return bare_time(cx, found);
+    }
     let Some(word) = cx.d.args.first().filter(|_| SIZES.iter().any(|name| cx.is(name))) else { return };
     let text = word.str();
     if text.parse::<u32>().is_ok_and(|bytes| (1..=1000).contains(&bytes)) {
         let message = format!("{text} bytes: a size without a unit counts bytes");
         found.push(Finding::new(word.span, message, format!("did you mean {text}m? (k, m or g)")));
+    }
+}
+
+/// `expires 30`, `proxy_read_timeout 60000`: days and milliseconds are meant.
+fn bare_time(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let [word] = &cx.d.args[..] else { return };
+    let text = word.str();
+    let Ok(seconds) = text.parse::<u32>() else { return };
+    let is_days = cx.is("expires") && matches!(seconds, 7 | 14 | 30 | 31 | 90 | 180 | 365);
+    let is_milliseconds =
+        cx.name().ends_with(b"_timeout") && seconds >= 10_000 && seconds % 1000 == 0 && seconds % 3600 != 0;
+    if is_days {
+        let message = format!("{text} seconds: a time without a unit counts seconds");
+        found.push(Finding::new(word.span, message, format!("did you mean {text}d? (s, m, h or d)")));
+    } else if is_milliseconds {
+        let message = format!("{text} seconds, which are {} hours", seconds / 3600);
+        let help = format!("did you mean {}s? (ms, s, m or h)", seconds / 1000);
+        found.push(Finding::new(word.span, message, help));
     }
 }
 

@@ -11,6 +11,7 @@ mod backtracking;
 mod blocks;
 mod bypass;
 mod captures;
+mod comparisons;
 mod dead;
 mod defaults;
 mod effort;
@@ -54,6 +55,7 @@ const TABLES: &[&[Rule]] = &[
     applications::RULES,
     bypass::RULES,
     captures::RULES,
+    comparisons::RULES,
     redirect_loops::RULES,
     dead::RULES,
     defaults::RULES,

@@ -90,7 +90,7 @@ fn dashed(cx: &RuleContext, found: &mut Vec<Finding>) {
                 found.push(Finding::new(
                     word.part(at, at + 1 + written.len()),
                     format!("`-` ends the name: this is ${first}, then \"{}\"", &written[first.len()..]),
-                    format!("did you mean ${joined}?"),
+                    format!("did you mean ${}?", joined.to_ascii_lowercase()),
                 ));
             }
         }
@@ -100,6 +100,7 @@ fn dashed(cx: &RuleContext, found: &mut Vec<Finding>) {
 /// `$http_x-forwarded-for`: this variable exists too, but is only half of what was meant.
 fn cuts_a_header(first: &str, joined: &str) -> bool {
     const FAMILIES: [&str; 4] = ["http_", "sent_http_", "upstream_http_", "proxy_add_"];
+    let (first, joined) = (first.to_ascii_lowercase(), joined.to_ascii_lowercase());
     let Some(name) = FAMILIES.iter().find_map(|family| first.strip_prefix(family)) else { return false };
     let whole = FAMILIES.iter().find_map(|family| joined.strip_prefix(family)).unwrap_or_default();
     let halves = [

@@ -3,7 +3,11 @@
 use super::blocks::{authenticates, location, runs_files};
 use super::level::Level;
 use super::rule::{Finding, Rule, RuleContext};
-use crate::config::ast::Directive;
+use crate::config::ast::{Directive, Word, written};
+use crate::config::value::Size;
+
+/// What `client_max_body_size` is where nothing is said.
+const DEFAULT_BODY: u64 = 1 << 20;
 
 pub const RULES: &[Rule] = &[
     Rule {
@@ -21,6 +25,22 @@ pub const RULES: &[Rule] = &[
                included. Write the upload area as `location ^~ …`, so that no regex takes its files.",
         about: &["location"],
         check: uploads_run,
+    },
+    Rule {
+        code: "W216",
+        title: "files larger than a request may be",
+        page: "`client_max_body_size` limits the whole request, 1 MiB where nothing is said: a larger `upload_max_file_size` is \
+               never reached, and such a file gets a 413. Raise both.",
+        about: &["upload_max_file_size"],
+        check: above_the_body,
+    },
+    Rule {
+        code: "W217",
+        title: "a method that is not among those allowed",
+        page: "`allowed_methods` names all methods that a location answers: one of `dav_methods` that it leaves out gets a 405. \
+               Name it in both.",
+        about: &["dav_methods", "dav_ext_methods"],
+        check: disallowed,
     },
 ];
 
@@ -85,5 +105,39 @@ fn uploads_run(cx: &RuleContext, found: &mut Vec<Finding>) {
         let message = format!("scripts uploaded below \"{}\" are run", name.str());
         let help = format!("no regex is tried for: location ^~ {} {{ … }}", name.str());
         found.push(Finding::new(name.span, message, help).note(script.span, "they are passed on"));
+    }
+}
+
+fn above_the_body(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let size = |d: &Directive| Size::parse_offset(d.args.first()?.bytes()).ok().map(|size| size.0);
+    let Some(file) = size(cx.d).filter(|_| cx.is("upload_max_file_size")) else { return };
+    let set = cx.levels().find_map(|level| level.all.get(level.first("client_max_body_size")?));
+    let body = match set {
+        Some(set) => size(set),
+        // An include that was not found may set it.
+        None => cx.is_whole.then_some(DEFAULT_BODY),
+    };
+    let Some(body) = body.filter(|body| *body > 0 && *body < file) else { return };
+    let text = cx.d.args[0].str();
+    let message = format!("no file of {text} is taken: a request has {body} bytes at most");
+    let finding = Finding::new(cx.d.args[0].span, message, format!("add: client_max_body_size {text};"));
+    found.push(match set {
+        Some(set) => finding.note(set.span, "the limit of the whole request"),
+        None => finding,
+    });
+}
+
+fn disallowed(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !cx.is("dav_methods") && !cx.is("dav_ext_methods") {
+        return;
+    }
+    let Some(allowed) = cx.level().first("allowed_methods").and_then(|at| cx.level().all.get(at)) else { return };
+    let is_left_out = |word: &&Word| {
+        !word.is("off") && !word.is("OPTIONS") && !allowed.args.iter().any(|known| known.bytes() == word.bytes())
+    };
+    if let Some(word) = cx.d.args.iter().find(is_left_out) {
+        let message = format!("{} gets a 405 all the same: allowed_methods leaves it out", word.str());
+        let help = format!("name it there as well: allowed_methods {} {};", written(&allowed.args), word.str());
+        found.push(Finding::new(word.span, message, help).note(allowed.span, "the methods that are allowed"));
     }
 }

@@ -52,7 +52,8 @@ pub const RULES: &[Rule] = &[
         code: "W016",
         title: "an entry that never matches",
         page: "In `types` a line is a MIME type and extensions without a dot: `text/html html htm;`. In `map` the word \
-               `default` names the value for all else; a word that is only like it is a key.",
+               `default` names the value for all else; a word that is only like it is a key. A key without `~` is no \
+               regex.",
         about: EVERY,
         check: dead_entry,
     },
@@ -77,8 +78,8 @@ pub const RULES: &[Rule] = &[
         title: "a value that is nearly a keyword",
         page: "`upload_filename` takes `original`, `random`, `time` or a name with variables. A word that is only nearly one \
                of the three is a name: every upload is stored under it. `error_log warn` writes to a file called \"warn\": \
-               the path comes first, then the level.",
-        about: &["error_log", "upload_filename"],
+               the path comes first, then the level. `auth_basic Off` asks for a password in the name of \"Off\".",
+        about: &["auth_basic", "error_log", "upload_filename"],
         check: near_keyword,
     },
 ];
@@ -95,6 +96,15 @@ fn no_file(cx: &RuleContext, found: &mut Vec<Finding>) {
     };
     if cx.d.args.iter().any(is_directive) {
         return;
+    }
+    if let [first, second, ..] = files
+        && first.bytes().starts_with(b"/index.")
+        && second.bytes().starts_with(b"$uri")
+    {
+        let message = format!("\"{}\" is looked for first: where it is there, it answers every request", first.str());
+        let rest: Vec<_> = files.iter().skip(1).chain([first]).map(Word::str).collect();
+        let help = format!("put it behind what was asked for: try_files {} {};", rest.join(" "), last.str());
+        found.push(Finding::new(first.span, message, help));
     }
     for word in files {
         let text = word.str();
@@ -321,9 +331,19 @@ fn dead_entry(cx: &RuleContext, found: &mut Vec<Finding>) {
         let finding = Finding::new(cx.d.name.span, message, "remove one, or make their regexes differ");
         found.push(finding.note(cx.level().all[first].span, "the first one"));
     }
+    let key = cx.d.name.str();
+    // The source of the `map` may hold a regex's signs, but no `^` or `$` at its ends.
+    let is_regex = key.len() > 2
+        && (key.starts_with('^') || key.ends_with('$') && !key.starts_with('$') || key.contains(".*"))
+        && !key.starts_with('~');
+    if cx.d.args.len() == 1 && is_regex {
+        let message = format!("\"{key}\" is compared letter by letter, and is written like a regex");
+        found.push(Finding::new(cx.d.name.span, message, format!("a regex has `~`: ~{key}")));
+    }
     if cx.d.args.len() == 1 && !cx.level().has("default") {
         let text = cx.d.name.str();
-        let is_word = text.trim_end_matches(':').bytes().all(|byte| byte.is_ascii_lowercase());
+        // A colon behind it is reported by the parser of the table.
+        let is_word = text.bytes().all(|byte| byte.is_ascii_lowercase());
         if is_word && text != "default" && suggest::nearest(&text, ["default"]).is_some() {
             let message = format!("\"{text}\" is a key like any other");
             found.push(Finding::new(cx.d.name.span, message, "did you mean \"default\"?"));
@@ -369,6 +389,11 @@ fn foreign_format(cx: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
+/// `auth_basic off` is compared letter by letter.
+fn is_off(word: &[u8]) -> bool {
+    matches!(word, b"off" | b"no" | b"none" | b"false" | b"disable" | b"disabled")
+}
+
 fn near_keyword(cx: &RuleContext, found: &mut Vec<Finding>) {
     if let [word] = &cx.d.args[..]
         && cx.is("error_log")
@@ -381,6 +406,11 @@ fn near_keyword(cx: &RuleContext, found: &mut Vec<Finding>) {
             message,
             format!("the path comes first: error_log logs/error.log {level};"),
         ));
+    }
+    if let Some(word) = cx.d.args.first().filter(|word| cx.is("auth_basic") && !word.is("off") && is_off(&word.lower()))
+    {
+        let message = format!("this asks for a password, in the name of \"{}\"", word.str());
+        found.push(Finding::new(word.span, message, "nothing is asked by: auth_basic off;"));
     }
     let Some(word) = cx.d.args.first().filter(|_| cx.is("upload_filename")) else { return };
     let text = word.str();

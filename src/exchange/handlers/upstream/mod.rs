@@ -18,6 +18,7 @@
 //! - [`store`], [`store_quota`]: responses stored as files; [`spool`], [`overflow`]: responses to slow clients;
 //!   [`record`]: the values of variables
 
+pub mod asked;
 mod begin;
 pub mod cgi;
 mod cookie;

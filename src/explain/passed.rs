@@ -1,0 +1,36 @@
+//! What a passed request asks of an upstream, and what is added to its answer: compared by `webserv diff`, since nobody
+//! but the upstream knows the answer.
+
+use super::follow::Supposed;
+use super::render::Explanation;
+use crate::exchange::filters::headers;
+use crate::exchange::handlers::upstream::{self, Proxy, asked};
+use crate::exchange::{Exchange, Printable};
+use crate::http::status::Status;
+use crate::services::Services;
+
+/// The lines `asked`, the request's fields, and `added` and `hidden`, by which the answer differs from the upstream's.
+pub fn lines(
+    proxy: &mut Proxy,
+    ex: &mut Exchange,
+    cx: &mut Services,
+    supposed: Option<Supposed>,
+    explanation: &mut Explanation,
+) {
+    let shown = |subject: &'static str, lines: Vec<Vec<u8>>, explanation: &mut Explanation| {
+        for (at, line) in lines.iter().enumerate() {
+            explanation.line(if at == 0 { subject } else { "" }, &Printable(line).to_string());
+        }
+    };
+    shown("asked", asked::fields(proxy, ex, cx), explanation);
+    ex.response.status = match supposed {
+        Some(Supposed::Answer(status) | Supposed::Fault(status)) => status,
+        None => Status::OK,
+    };
+    // Nothing is kept of it for a later request.
+    let _ = headers::apply(ex, cx);
+    let added = ex.response.fields.iter().map(|(name, value)| [name, b": ", value].concat()).collect();
+    shown("added", added, explanation);
+    let hidden = upstream::settings(ex).hide_headers.iter().map(|name| name.to_vec()).collect();
+    shown("hidden", hidden, explanation);
+}

@@ -1,0 +1,209 @@
+//! Comparisons and values that cannot hold what they name: an `if` that is always or never true, a share that has no
+//! value, a header and a handler given twice.
+
+use super::blocks::{is_pass, location};
+use super::rule::{Finding, Rule, RuleContext};
+use crate::config::ast::{Directive, Word};
+
+pub const RULES: &[Rule] = &[
+    Rule {
+        code: "W068",
+        title: "a comparison with a value that the variable never has",
+        page: "`=` compares letter by letter, and some variables have a form of their own: methods are in upper case, $host and \
+               $scheme in lower case, $host has no port, $args no `?`, $uri and $request_uri begin with `/`, $remote_addr is \
+               one address and no network. Another value is never equal.",
+        about: &["if"],
+        check: never_equal,
+    },
+    Rule {
+        code: "W069",
+        title: "a share of clients without a value",
+        page: "The percentages of `split_clients` need not make 100: for the rest the variable is empty. End the list with \
+               `* value;`.",
+        about: &["split_clients"],
+        check: unshared,
+    },
+    Rule {
+        code: "W070",
+        title: "a header with two values",
+        page: "`add_header` adds a line and replaces none. A browser takes only one X-Frame-Options or \
+               Access-Control-Allow-Origin: with two it ignores them, or refuses the page.",
+        about: &["add_header"],
+        check: two_values,
+    },
+    Rule {
+        code: "W071",
+        title: "two handlers in one location",
+        page: "One handler answers the requests of a location: of `proxy_pass`, `fastcgi_pass`, `stub_status` and their like \
+               the last counts, and the others are never asked. Give each a location of its own.",
+        about: &["location"],
+        check: two_handlers,
+    },
+    Rule {
+        code: "W155",
+        title: "access by an address that the client wrote",
+        page: "X-Forwarded-For and X-Real-IP are what the client sends: who compares them in `if` or `geo` lets everyone in \
+               who writes the right address. Use `allow` and `deny`, or `geo` without them; behind a proxy, \
+               `set_real_ip_from` makes $remote_addr the client's address.",
+        about: &["if", "geo"],
+        check: claimed_address,
+    },
+];
+
+/// Subject, operator and value of an `if` that compares letter by letter.
+fn equality(d: &Directive) -> Option<(String, &Word, String)> {
+    let [subject, operator, value, ..] = &d.args[..] else { return None };
+    if !(operator.is("=") || operator.is("!=")) {
+        return None;
+    }
+    let whole = value.str();
+    let text = if value.quoted { &*whole } else { whole.strip_suffix(')').unwrap_or(&whole) };
+    let subject = subject.str().trim_start_matches('(').to_ascii_lowercase();
+    Some((subject, value, text.to_owned()))
+}
+
+/// Why a variable never has this value, and the value that was meant.
+fn impossible(subject: &str, text: &str) -> Option<(&'static str, String)> {
+    // What is written like a regex is another rule's.
+    if text.is_empty() || text.contains(['$', '^', '\\', '(']) || text.contains(".*") {
+        return None;
+    }
+    let has_upper = text.bytes().any(|byte| byte.is_ascii_uppercase());
+    let has_lower = text.bytes().any(|byte| byte.is_ascii_lowercase());
+    Some(match subject {
+        "$request_method" if has_lower => ("methods are in upper case", text.to_ascii_uppercase()),
+        "$scheme" if text.contains(':') => ("it is the word alone", text.split(':').next()?.to_ascii_lowercase()),
+        "$scheme" | "$host" if has_upper => ("it is in lower case", text.to_ascii_lowercase()),
+        "$host" if text.contains("//") => ("it has no scheme", text.split('/').nth(2)?.to_owned()),
+        "$host" if text.contains(':') && !text.starts_with('[') => {
+            ("it has no port", text.split(':').next()?.to_owned())
+        }
+        "$host" if text.contains('/') => ("it has no path", text.split('/').next()?.to_owned()),
+        "$args" | "$query_string" if text.starts_with('?') => {
+            ("the `?` is no part of it", text.trim_start_matches('?').to_owned())
+        }
+        "$uri" | "$document_uri" if text.contains('?') => {
+            ("the query is no part of it", text.split('?').next()?.to_owned())
+        }
+        "$uri" | "$document_uri" | "$request_uri" if !text.starts_with(['/', '*']) && !text.contains("//") => {
+            ("it begins with a slash", format!("/{text}"))
+        }
+        "$server_port" if !text.bytes().all(|byte| byte.is_ascii_digit()) => {
+            ("it is a number", text.bytes().filter(u8::is_ascii_digit).map(char::from).collect())
+        }
+        _ => return None,
+    })
+}
+
+fn never_equal(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some((subject, value, text)) = equality(cx.d).filter(|_| cx.is("if")) else { return };
+    let outcome = if cx.d.args[1].is("=") { "never" } else { "always" };
+    let sign = cx.d.args[1].str();
+    if subject == "$remote_addr" && (text.contains('/') || text.contains('*')) {
+        let message = format!("this is {outcome} true: {subject} is one address, and no network");
+        let help = "a network is asked for by `allow` and `deny`, or by `geo` and its variable";
+        return found.push(Finding::new(value.part(0, text.len()), message, help));
+    }
+    if let Some((why, meant)) = impossible(&subject, &text) {
+        let message = format!("this is {outcome} true: {subject} is never \"{text}\", {why}");
+        let help = format!("did you mean if ({subject} {sign} {meant})?");
+        found.push(Finding::new(value.part(0, text.len()), message, help));
+    }
+}
+
+/// Hundredths of a percent.
+fn share(word: &Word) -> Option<u32> {
+    let text = word.str();
+    let (whole, part) = text.strip_suffix('%')?.split_once('.').unwrap_or((text.strip_suffix('%')?, ""));
+    let part = if part.is_empty() { 0 } else { format!("{part:0<2}").get(..2)?.parse().ok()? };
+    Some(whole.parse::<u32>().ok()?.checked_mul(100)? + part)
+}
+
+fn unshared(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !cx.is("split_clients") || cx.children().iter().any(|line| line.name.is("*") || line.name.is("include")) {
+        return;
+    }
+    let shares: Option<Vec<u32>> = cx.children().iter().map(|line| share(&line.name)).collect();
+    let Some(sum) = shares.map(|shares| shares.iter().sum::<u32>()).filter(|sum| (1..9900).contains(sum)) else {
+        return;
+    };
+    let Some(name) = cx.d.args.get(1) else { return };
+    let rest = f64::from(10_000 - sum) / 100.0;
+    let message = format!("for {rest} % of the clients {} is empty", name.str());
+    found.push(Finding::new(name.span, message, "end the list with: * value;"));
+}
+
+/// Response headers of which a browser takes one.
+const SINGLE: [&str; 8] = [
+    "x-frame-options",
+    "x-content-type-options",
+    "strict-transport-security",
+    "access-control-allow-origin",
+    "access-control-allow-credentials",
+    "access-control-max-age",
+    "content-type",
+    "content-disposition",
+];
+
+fn two_values(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some(name) = cx.d.args.first().filter(|_| cx.is("add_header")).map(|word| word.lower()) else { return };
+    if !SINGLE.iter().any(|single| single.as_bytes() == name) {
+        return;
+    }
+    // A value made of a variable may be empty: then no line is sent.
+    let is_sure = |d: &Directive| d.args.get(1).is_some_and(|value| !value.bytes().contains(&b'$'));
+    let is_other = |d: &&Directive| d.name.is("add_header") && d.args.first().is_some_and(|word| word.lower() == name);
+    let before = cx.level().all.iter().take(cx.at).find(is_other);
+    if let Some(first) = before.filter(|first| is_sure(first) && is_sure(cx.d)) {
+        let message = format!("\"{}\" is sent twice: add_header replaces nothing", cx.d.args[0].str());
+        found.push(Finding::new(cx.d.args[0].span, message, "keep one of the two lines").note(first.span, "the first"));
+    }
+}
+
+fn two_handlers(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let is_handler = |d: &&Directive| is_pass(&d.name.str()) || matches!(d.name.bytes(), b"stub_status" | b"empty_gif");
+    if location(cx.d).is_none() {
+        return;
+    }
+    let mut handlers = cx.children().iter().filter(is_handler);
+    let Some(mut first) = handlers.next() else { return };
+    for next in handlers.filter(|next| next.args.iter().all(|word| !word.is("off"))) {
+        if next.name != first.name {
+            let message = format!("`{}` is never asked: `{}` below it answers", first.name.str(), next.name.str());
+            let finding = Finding::new(first.name.span, message, "keep one, or give each a location of its own");
+            found.push(finding.note(next.span, "it is here"));
+        }
+        first = next;
+    }
+}
+
+/// Headers in which a proxy, or anyone, writes an address.
+const CLAIMS: [&str; 6] = [
+    "$http_x_forwarded_for",
+    "$http_x_real_ip",
+    "$http_client_ip",
+    "$http_x_client_ip",
+    "$http_true_client_ip",
+    "$proxy_add_x_forwarded_for",
+];
+
+fn claimed_address(cx: &RuleContext, found: &mut Vec<Finding>) {
+    const HELP: &str = "ask for $remote_addr, as `allow` and `deny` do; behind a proxy add set_real_ip_from ADDRESS;";
+    let Some(word) = cx.d.args.first() else { return };
+    let text = word.str();
+    let subject = text.trim_start_matches('(').to_ascii_lowercase();
+    let is_claim = CLAIMS.contains(&&*subject);
+    // `if ($http_x_forwarded_for = "")` asks whether there is one.
+    let is_address =
+        |value: &Word| value.bytes().contains(&b'.') && value.bytes().iter().any(|byte| byte.is_ascii_digit());
+    let compares = match cx.name() {
+        b"if" => cx.d.args.get(2).is_some_and(is_address),
+        b"geo" => cx.d.args.len() == 2 && cx.children().iter().all(|line| !line.name.is("proxy")),
+        _ => false,
+    };
+    if is_claim && compares {
+        let message = format!("the client writes {subject}: it is whatever address it likes");
+        let from = text.len() - subject.len();
+        found.push(Finding::new(word.part(from, text.len()), message, HELP));
+    }
+}
