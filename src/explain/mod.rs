@@ -154,9 +154,9 @@ fn course(
         explanation.line("answer", &format!("{what}. Where that lets the request in:"));
     }
     if ex.tx == Tx::Wait
-        && let (Handler::Proxy(proxy), Some(_)) = (&mut handler, asked.moment)
+        && let (Handler::Upstream(request), Some(_)) = (&mut handler, asked.moment)
     {
-        passed::lines(proxy, &mut ex, &mut cx, supposed, &mut explanation);
+        passed::lines(request, &mut ex, &mut cx, supposed, &mut explanation);
     }
     outcome(&mut ex, &mut cx, &handler, answerer, &mut explanation);
     Ok((explanation.finish(), ex.here().span))

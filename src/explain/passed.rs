@@ -4,14 +4,14 @@
 use super::follow::Supposed;
 use super::render::Explanation;
 use crate::exchange::filters::headers;
-use crate::exchange::handlers::upstream::{self, Proxy, asked};
+use crate::exchange::handlers::upstream::{self, UpstreamRequest, asked};
 use crate::exchange::{Exchange, Printable};
 use crate::http::status::Status;
 use crate::services::Services;
 
 /// The lines `asked`, the request's fields, and `added` and `hidden`, by which the answer differs from the upstream's.
 pub fn lines(
-    proxy: &mut Proxy,
+    request: &mut UpstreamRequest,
     ex: &mut Exchange,
     cx: &mut Services,
     supposed: Option<Supposed>,
@@ -22,7 +22,7 @@ pub fn lines(
             explanation.line(if at == 0 { subject } else { "" }, &Printable(line).to_string());
         }
     };
-    shown("asked", asked::fields(proxy, ex, cx), explanation);
+    shown("asked", asked::fields(request, ex, cx), explanation);
     ex.response.status = match supposed {
         Some(Supposed::Answer(status) | Supposed::Fault(status)) => status,
         None => Status::OK,

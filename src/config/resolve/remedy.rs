@@ -174,7 +174,8 @@ pub fn one_each(d: &Directive) -> String {
     format!("one in each line: {}", suggest::lines(&name, words))
 }
 
-/// The words by which a value without quotes is too long, and the line with quotes; arguments after the value stay outside.
+/// The words by which a value without quotes is too long, and the line with quotes; arguments after the value stay
+/// outside.
 pub fn of_text(d: &Directive) -> Option<(Span, String)> {
     let name = d.name.str();
     let words: Vec<_> = d.args.iter().map(Word::str).collect();
