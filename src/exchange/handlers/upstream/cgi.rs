@@ -6,7 +6,7 @@
 use super::begin::assemble;
 use super::find::PassTarget;
 use super::header_params::client_lines;
-use super::path_info;
+use super::path_info::{self, by_extension};
 use super::record::RequestTarget;
 use super::settings::settings;
 use super::state::{RequestBody, Script, UpstreamRequest};
@@ -50,19 +50,6 @@ pub fn is_program(ex: &Exchange) -> bool {
         ContentHandler::Files => !extensions.is_empty() && by_extension(&ex.route.uri, extensions).next().is_some(),
         _ => false,
     }
-}
-
-/// Where segments end that one of the extensions makes programs, and what runs them.
-pub fn by_extension<'e>(
-    uri: &'e [u8],
-    extensions: &'e [(Box<[u8]>, Interpreter)],
-) -> impl Iterator<Item = (usize, &'e Interpreter)> {
-    let ends = memchr::memchr_iter(b'/', uri).chain([uri.len()]);
-    ends.filter_map(move |end| {
-        let name = uri[..end].rsplit(|b| *b == b'/').next().unwrap_or_default();
-        let of = |extension: &[u8]| name.len() > extension.len() && name.ends_with(extension);
-        extensions.iter().find(|(extension, _)| of(extension)).map(|(_, interpreter)| (end, interpreter))
-    })
 }
 
 /// Where the name of the program may end, in the order in which files are looked for.
