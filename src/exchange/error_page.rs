@@ -38,17 +38,7 @@ pub fn redirect(ex: &mut Exchange, cx: &mut Services, status: Status) -> Option<
         // Any status that the page itself has; 0 marks an error page that leaves the status open.
         PageStatus::FromPage => Some(Status(0)),
     };
-    let target = match &page.target {
-        // A variable may hold a path, a named location or a URL (nginx): `error_page 405 =200 $uri`.
-        PageTarget::External(url) => match variables::text(url, ex, cx) {
-            uri if uri.starts_with(b"/") => Target::Uri(uri),
-            name if name.starts_with(b"@") => Target::Named(name.into()),
-            url => Target::External(url),
-        },
-        PageTarget::Uri(uri) => Target::Uri(variables::text(uri, ex, cx)),
-        PageTarget::Named(name) => Target::Named(name.clone()),
-    };
-    match target {
+    match target(&page.target, ex, cx) {
         Target::External(url) => {
             let shown = match page.status {
                 PageStatus::Code(code) if matches!(code, 301 | 302 | 303 | 307 | 308) => Status(code),
@@ -64,11 +54,8 @@ pub fn redirect(ex: &mut Exchange, cx: &mut Services, status: Status) -> Option<
             // The error's own fields (Allow, a challenge) stay with the page.
             let mut fields = std::mem::take(&mut ex.response.fields);
             // And a cookie that X-Accel-Redirect brought along is the client's, whatever page it gets (nginx).
-            for (name, value) in
-                ex.route.kept.fields.iter().filter(|(name, _)| name.eq_ignore_ascii_case(b"set-cookie"))
-            {
-                fields.push(name, value);
-            }
+            let is_cookie = |(name, _): &(&[u8], &[u8])| name.eq_ignore_ascii_case(b"set-cookie");
+            ex.route.kept.fields.iter().filter(is_cookie).for_each(|(name, value)| fields.push(name, value));
             let location = ex.response.location.take();
             let flow = match target {
                 Target::Named(name) => Flow::Named(name),
@@ -88,6 +75,19 @@ pub fn redirect(ex: &mut Exchange, cx: &mut Services, status: Status) -> Option<
             ex.route.kept.location = location.or(ex.route.kept.location.take());
             Some(flow)
         }
+    }
+}
+
+fn target(page: &PageTarget, ex: &mut Exchange, cx: &mut Services) -> Target {
+    match page {
+        // A variable may hold a path, a named location or a URL (nginx): `error_page 405 =200 $uri`.
+        PageTarget::External(url) => match variables::text(url, ex, cx) {
+            uri if uri.starts_with(b"/") => Target::Uri(uri),
+            name if name.starts_with(b"@") => Target::Named(name.into()),
+            url => Target::External(url),
+        },
+        PageTarget::Uri(uri) => Target::Uri(variables::text(uri, ex, cx)),
+        PageTarget::Named(name) => Target::Named(name.clone()),
     }
 }
 

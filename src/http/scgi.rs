@@ -24,6 +24,13 @@ pub fn head(out: &mut Vec<u8>, content_length: u64, pairs: &[u8]) {
     out.push(b',');
 }
 
+/// The pairs of a [`head`], `NAME: VALUE` each.
+pub fn written_pairs(head: &[u8]) -> Vec<Vec<u8>> {
+    let from = memchr::memchr(b':', head).map_or(0, |colon| colon + 1);
+    let words: Vec<&[u8]> = head.get(from..).unwrap_or_default().split(|byte| *byte == 0).collect();
+    words.chunks_exact(2).map(|pair| [pair[0], b": ", pair[1]].concat()).collect()
+}
+
 /// A parameter of a uwsgi request. False: its name or value is longer than two bytes can tell.
 #[must_use]
 pub fn uwsgi_pair(out: &mut Vec<u8>, name: &[u8], value: &[u8]) -> bool {

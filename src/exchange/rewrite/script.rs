@@ -143,6 +143,21 @@ fn is_quoted(ex: &Exchange) -> bool {
     memchr::memchr2(b'%', b'+', path).is_some()
 }
 
+/// [`expand`] of what becomes the URI: where its own text stands is noted of the request.
+fn expand_uri(
+    template: &Template,
+    ex: &mut Exchange,
+    cx: &mut Services,
+    quote: bool,
+    out: &mut Vec<u8>,
+) -> Option<usize> {
+    let mut spelled = std::mem::take(&mut ex.route.way.spelled);
+    spelled.clear();
+    let args = expand(template, ex, cx, quote, out, Some(&mut spelled));
+    ex.route.way.spelled = spelled;
+    args
+}
+
 /// Expands a template of the script; gives the offset of its arguments: after the first `?` that was written in it.
 /// `spelled` takes where its own text stands.
 fn expand(
@@ -331,10 +346,7 @@ fn apply(
     let mut target = std::mem::take(&mut run.value);
     target.clear();
     let quoted = code.is_some() && is_quoted(ex);
-    let mut spelled = std::mem::take(&mut ex.route.way.spelled);
-    spelled.clear();
-    let args = expand(&rewrite.replacement, ex, cx, quoted, &mut target, Some(&mut spelled));
-    ex.route.way.spelled = spelled;
+    let args = expand_uri(&rewrite.replacement, ex, cx, quoted, &mut target);
     let old = !rewrite.drop_args && !ex.route.args.is_empty();
     if let Some(status) = code {
         let sign = if args.is_some() { b'&' } else { b'?' };

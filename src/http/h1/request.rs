@@ -22,6 +22,13 @@ pub fn line_as_sent(line: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
+/// The header fields of a request as it was written, `NAME: VALUE` each.
+pub fn written_fields(text: &[u8]) -> Vec<Vec<u8>> {
+    let end = memchr::memmem::find(text, b"\r\n\r\n").unwrap_or(text.len());
+    let head = text.get(..end).unwrap_or_default();
+    head.split(|byte| *byte == b'\n').skip(1).map(|line| line.trim_ascii().to_vec()).collect()
+}
+
 /// Appends the request line. `target` has no blanks.
 pub fn line(method: &[u8], target: &[u8], version: Version, out: &mut Vec<u8>) {
     out.extend_from_slice(method);

@@ -17,10 +17,11 @@ use crate::config::settings::proxy_pass::Protocol;
 use crate::exchange::Exchange;
 use crate::http::fastcgi::{self, Event};
 use crate::http::fields::Fields;
-use crate::http::h1::encode;
 use crate::http::h1::response::Dialect;
+use crate::http::h1::{encode, request};
 use crate::http::header::HeaderId;
 use crate::http::method::Method;
+use crate::http::scgi;
 use crate::http::status::Status;
 use crate::http::version::Version;
 use crate::services::Services;
@@ -54,6 +55,24 @@ impl Protocol {
     /// Whether the connection can be reused: HTTP since version 1.1 (nginx), otherwise as the application decides.
     pub(super) fn may_keep(self, version: Version) -> bool {
         !self.is_http() || version == Version::Http11
+    }
+
+    /// The parameters of all gateways are the same, and SCGI's are the plainest to read.
+    pub(super) fn plainest(self) -> Protocol {
+        match self {
+            Protocol::FastCgi | Protocol::Uwsgi => Protocol::Scgi,
+            other => other,
+        }
+    }
+
+    /// The header fields or parameters of a request as it was written, `NAME: VALUE` each. None of a program, which has
+    /// them in its environment.
+    pub(super) fn written_fields(self, out: &[u8]) -> Vec<Vec<u8>> {
+        match self {
+            Protocol::Http1 => request::written_fields(out),
+            Protocol::Scgi => scgi::written_pairs(out),
+            _ => Vec::new(),
+        }
     }
 
     /// Response fields that are hidden from the client unless a pass_header names them.
