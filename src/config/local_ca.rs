@@ -100,7 +100,7 @@ fn authority(directory: Option<&Path>, now: i64) -> Result<Issued, String> {
 fn keep(made: &Issued, (certificate, key): (PathBuf, PathBuf)) -> Result<(), String> {
     let written = replace(&key, made.key.as_bytes(), 0o600)
         .and_then(|()| replace(&certificate, made.certificate.as_bytes(), 0o644));
-    written.map_err(|e| unwritable(&certificate, &e))
+    written.map_err(|e| unwritable(&certificate, &Errno::from(e)))
 }
 
 fn unwritable(path: &Path, why: &dyn std::fmt::Display) -> String {
@@ -184,6 +184,11 @@ pub fn renew(directory: Option<&Path>, names: &[String], now: i64) -> Result<Opt
         true => Ok(None),
         false => find_or_make(directory, names, now).map(Some),
     }
+}
+
+/// Why nothing was renewed: what [`renew`] found for long.
+pub fn held(directory: &Path) -> String {
+    format!("another process holds the lock \"{}\"", directory.join(LOCK).display())
 }
 
 fn find_or_make(directory: Option<&Path>, names: &[String], now: i64) -> Result<Issued, String> {

@@ -9,10 +9,14 @@ use super::tls_recipe::Recipe;
 use crate::tls::CertifiedKey;
 use crate::tls::issue::Issued;
 use crate::tls::server::Prepared;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
+
+const HOUR: i64 = 3600;
+const DAY: i64 = 24 * HOUR;
 
 #[derive(Debug)]
 pub struct LocalCertificate {
@@ -24,6 +28,11 @@ pub struct LocalCertificate {
     others: Vec<Arc<CertifiedKey>>,
     recipe: Recipe,
     made: RefCell<Made>,
+    /// It serves until a better one can be kept on disk: the authority that signed it is known to nobody.
+    is_stopgap: Cell<bool>,
+    /// Seconds of Unix time in which it is not tried again: from a failure until the next attempt. A clock that was set
+    /// leaves them.
+    pause: RefCell<Option<Range<i64>>>,
 }
 
 #[derive(Debug)]
@@ -32,6 +41,16 @@ struct Made {
     /// Its validity, Unix time.
     from: i64,
     until: i64,
+}
+
+/// What an attempt to renew came to.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Renewal {
+    Made(Issued),
+    /// In memory, because it could not be kept, and the one before is not valid.
+    Stopgap(Issued, String),
+    /// Another process makes one now.
+    Held,
 }
 
 impl Made {
@@ -56,7 +75,13 @@ impl LocalCertificate {
         issued: &Issued,
     ) -> Result<LocalCertificate, String> {
         let made = RefCell::new(Made::new(&recipe, &others, issued)?);
-        Ok(LocalCertificate { names, directory, others, recipe, made })
+        let (is_stopgap, pause) = (Cell::new(false), RefCell::new(None));
+        Ok(LocalCertificate { names, directory, others, recipe, made, is_stopgap, pause })
+    }
+
+    #[cfg(test)]
+    pub fn keep_in(&mut self, directory: PathBuf) {
+        self.directory = Some(directory);
     }
 
     /// What a handshake is made with.
@@ -76,22 +101,48 @@ impl LocalCertificate {
 
     /// When the next one is to be made, Unix time: at once where this one was made by a clock that was ahead.
     pub fn due(&self, now: i64) -> i64 {
-        let made = self.made.borrow();
-        if now < made.from { now } else { made.until - SOON }
+        let (from, until) = self.validity();
+        let due = if now < from || self.is_stopgap.get() { now } else { until - SOON };
+        self.pause.borrow().as_ref().filter(|pause| pause.contains(&now)).map_or(due, |pause| due.max(pause.end))
     }
 
-    /// Makes the next one, or finds what another process has made, and serves it from now on. None: another process makes
-    /// one now.
+    fn validity(&self) -> (i64, i64) {
+        let made = self.made.borrow();
+        (made.from, made.until)
+    }
+
+    /// It is not due again before a day has passed; in its last two days, or without a valid one, an hour. Nor is it
+    /// served past its end. Returns the time of the next attempt.
+    pub fn put_off(&self, now: i64) -> i64 {
+        let left = self.end() - now;
+        let pause = if left > 2 * DAY { DAY } else { HOUR };
+        let next = now + if left > 0 { pause.min(left) } else { pause };
+        *self.pause.borrow_mut() = Some(now..next);
+        next
+    }
+
+    /// Makes the next one, or finds what another process has made, and serves it from now on. `waits`: leaves it to another
+    /// process that holds the lock.
     ///
     /// # Errors
     /// It could not be made or kept; the present one stays as long as clients take it.
-    pub fn renew(&self, now: i64) -> Result<Option<Issued>, String> {
-        let made = local_ca::renew(self.directory.as_deref(), &self.names, now).or_else(|why| {
-            let is_valid = |made: &Made| (made.from..made.until).contains(&now);
-            // Clients have to be told to take it all the same, where they would not take the present one at all.
-            if is_valid(&self.made.borrow()) { Err(why) } else { local_ca::renew(None, &self.names, now) }
-        })?;
-        made.map(|issued| self.install(&issued).map(|()| issued)).transpose()
+    pub fn renew(&self, now: i64, waits: bool) -> Result<Renewal, String> {
+        let directory = self.directory.as_deref();
+        let why = match local_ca::renew(directory, &self.names, now) {
+            Ok(Some(issued)) => return self.install(&issued).map(|()| Renewal::Made(issued)),
+            Ok(None) if waits => return Ok(Renewal::Held),
+            Ok(None) => directory.map(local_ca::held).unwrap_or_default(),
+            Err(why) => why,
+        };
+        let (from, until) = self.validity();
+        if (from..until).contains(&now) {
+            return Err(why);
+        }
+        // Clients have to be told to take it all the same, where they would not take the present one at all.
+        let issued = local_ca::obtain(None, &self.names, now)?;
+        self.install(&issued)?;
+        self.is_stopgap.set(true);
+        Ok(Renewal::Stopgap(issued, why))
     }
 
     /// Serves another one from now on.
@@ -101,6 +152,8 @@ impl LocalCertificate {
     pub fn install(&self, issued: &Issued) -> Result<(), String> {
         let made = Made::new(&self.recipe, &self.others, issued)?;
         *self.made.borrow_mut() = made;
+        *self.pause.borrow_mut() = None;
+        self.is_stopgap.set(false);
         Ok(())
     }
 }
@@ -114,8 +167,6 @@ mod tests {
     use crate::config::tls_material::Handshake;
     use crate::sys::scratch::Scratch;
     use std::path::Path;
-
-    const DAY: i64 = 86_400;
 
     /// The certificate of a configuration, kept in a directory; and the time that it was made.
     fn kept_in(directory: &Path) -> (LocalCertificate, i64) {
@@ -145,7 +196,7 @@ mod tests {
             assert_eq!(local.due(at) <= at, is_due, "{name}");
         }
         for at in [now + 370 * DAY, now - 30 * DAY, now + 4000 * DAY] {
-            assert!(local.renew(at).expect("made").is_some());
+            assert!(matches!(local.renew(at, true), Ok(Renewal::Made(_))));
             assert!(local.due(at) > at, "it is not due again");
         }
     }
@@ -156,7 +207,7 @@ mod tests {
         let (local, now) = kept_in(scratch.path());
         let later = now + 370 * DAY;
         let theirs = local_ca::obtain(Some(scratch.path()), &local.names, later).expect("made");
-        assert_eq!(local.renew(later), Ok(Some(theirs)));
+        assert_eq!(local.renew(later, true), Ok(Renewal::Made(theirs)));
     }
 
     #[test]
@@ -166,9 +217,44 @@ mod tests {
         let (mut local, now) = kept_in(scratch.path());
         local.directory = Some(scratch.path().join("file/below"));
         let end = local.end();
-        assert!(local.renew(now + 370 * DAY).expect_err("no directory").contains("cannot be written"));
+        assert!(local.renew(now + 370 * DAY, true).expect_err("no directory").contains("cannot be written"));
         assert_eq!(local.end(), end);
-        assert!(local.renew(end).expect("made in memory").is_some());
+        assert!(matches!(local.renew(end, true), Ok(Renewal::Stopgap(_, why)) if why.contains("cannot be written")));
         assert!(local.end() > end);
+        assert_eq!(local.due(end), end, "it is not what clients trust");
+        local.directory = Some(scratch.path().to_owned());
+        assert!(matches!(local.renew(end, true), Ok(Renewal::Made(_))));
+        assert!(local.due(end) > end);
+    }
+
+    #[test]
+    fn a_failure_is_not_repeated_at_once_and_not_put_off_past_the_end() {
+        let scratch = Scratch::new();
+        let (local, now) = kept_in(scratch.path());
+        let end = local.end();
+        for (name, at, pause) in [
+            ("weeks are left", end - 20 * DAY, DAY),
+            ("a day is left", end - DAY, HOUR),
+            ("minutes are left", end - 600, 600),
+            ("none is left", end, HOUR),
+        ] {
+            assert_eq!(local.put_off(at), at + pause, "{name}");
+            assert_eq!(local.due(at), at + pause, "{name}");
+            assert!(local.due(at + pause) <= at + pause, "{name}");
+        }
+        local.put_off(now + 375 * DAY);
+        assert_eq!(local.due(now - 30 * DAY), now - 30 * DAY, "the clock was set back");
+    }
+
+    #[test]
+    fn a_lock_that_another_process_keeps_is_waited_for_first() {
+        let scratch = Scratch::new();
+        let (local, now) = kept_in(scratch.path());
+        let lock = crate::io::open::own(&scratch.path().join("lock"), 0o600).expect("a file");
+        crate::sys::file::flock(std::os::fd::AsFd::as_fd(&lock)).expect("free");
+        let later = now + 370 * DAY;
+        assert_eq!(local.renew(later, true), Ok(Renewal::Held));
+        assert!(local.renew(later, false).expect_err("held").contains("another process holds"));
+        assert!(matches!(local.renew(local.end(), false), Ok(Renewal::Stopgap(..))), "none that is valid is there");
     }
 }

@@ -4,7 +4,7 @@
 //! Under a parent that alone may write them does so, and hands them down.
 
 use super::Server;
-use crate::config::local_certificate::LocalCertificate;
+use crate::config::local_certificate::{LocalCertificate, Renewal};
 use crate::config::model::{Config, Level};
 use crate::config::tls_material::Handshake;
 use crate::sys::{Errno, file};
@@ -16,9 +16,8 @@ use std::os::fd::{AsFd, OwnedFd};
 
 /// Milliseconds until the next attempt while another process holds the lock.
 const HELD: u64 = 1_000;
-/// Milliseconds of an hour. After a failure it is tried again after a day, in the last days after an hour.
-const HOUR: u64 = 3_600_000;
-const LAST_DAYS: i64 = 2 * 86_400;
+/// Milliseconds for which it may hold it: longer is a failure like others.
+const PATIENCE: u64 = 60_000;
 
 /// The certificates of a configuration, each with the place of its server.
 fn all(config: &Config) -> impl Iterator<Item = (usize, &LocalCertificate)> {
@@ -34,6 +33,8 @@ pub struct Renewals {
     look: u64,
     /// Monotonic milliseconds; None: there are none to renew.
     next: Option<u64>,
+    /// Since when another process holds the lock, monotonic milliseconds.
+    held: Option<u64>,
 }
 
 /// What a look came to, as a line for the log.
@@ -46,7 +47,7 @@ pub struct Renewed {
 
 impl Renewals {
     pub fn new(look: u64) -> Renewals {
-        Renewals { look, next: None }
+        Renewals { look, next: None, held: None }
     }
 
     pub fn next(&self) -> Option<u64> {
@@ -73,33 +74,54 @@ impl Renewals {
             return None;
         }
         self.plan(config, ms, unix);
+        // One that failed is not due for a while, so that it holds up no other.
         let (server, local) = all(config).find(|(_, local)| local.due(unix) <= unix)?;
-        let name = local.name();
-        match local.renew(unix) {
-            Ok(None) => {
+        let waits = self.held.is_none_or(|since| ms.saturating_sub(since) < PATIENCE);
+        let outcome = local.renew(unix, waits);
+        match &outcome {
+            Ok(Renewal::Held) => {
+                self.held.get_or_insert(ms);
                 self.next = Some(ms + HELD);
-                None
+                return None;
             }
-            Ok(Some(issued)) => {
-                self.plan(config, ms, unix);
-                if local.due(unix) <= unix {
-                    // By a clock that is out of all bounds.
-                    self.next = Some(ms + HOUR);
-                }
-                let text =
-                    format!("the certificate for {name} was made again, valid until {}", names::time(local.end()));
-                Some(Renewed { level: Level::Notice, text, made: Some((server, issued)) })
-            }
-            Err(why) => {
-                let hours = if local.end() - unix > LAST_DAYS { 24 } else { 1 };
-                self.next = Some(ms + hours * HOUR);
-                let end = names::time(local.end());
-                let text = format!(
-                    "the certificate for {name}, valid until {end}, could not be made again: {why}; next attempt in {hours} h"
-                );
-                Some(Renewed { level: Level::Warn, text, made: None })
-            }
+            Ok(Renewal::Made(_)) => self.held = None,
+            Err(_) if waits => self.held = None,
+            _ => {}
         }
+        let renewed = outcome_of(local, unix, server, outcome);
+        self.plan(config, ms, unix);
+        Some(renewed)
+    }
+}
+
+/// Says what an attempt came to, and puts off the next one where it is due all the same.
+fn outcome_of(local: &LocalCertificate, unix: i64, server: usize, outcome: Result<Renewal, String>) -> Renewed {
+    let (name, end) = (local.name(), names::time(local.end()));
+    // One that was made by a clock that is out of all bounds is due again, too.
+    let due = local.due(unix);
+    let next = names::time(if due <= unix { local.put_off(unix) } else { due });
+    match outcome {
+        Ok(Renewal::Stopgap(issued, why)) => Renewed {
+            level: Level::Warn,
+            text: format!(
+                "the certificate for {name} is not valid, and one that clients trust could not be made: {why}; another \
+                 one serves meanwhile, next attempt at {next}"
+            ),
+            made: Some((server, issued)),
+        },
+        Ok(Renewal::Made(issued)) => Renewed {
+            level: Level::Notice,
+            text: format!("the certificate for {name} was made again, valid until {end}"),
+            made: Some((server, issued)),
+        },
+        Ok(Renewal::Held) | Err(_) => Renewed {
+            level: Level::Warn,
+            text: format!(
+                "the certificate for {name}, valid until {end}, could not be made again: {}; next attempt at {next}",
+                outcome.err().unwrap_or_default()
+            ),
+            made: None,
+        },
     }
 }
 
@@ -169,7 +191,9 @@ mod tests {
 
     const DAY: u64 = 86_400_000;
 
-    fn server(dir: &Scratch) -> Server {
+    const LOOK: u64 = 3_600_000;
+
+    fn config(dir: &Scratch) -> Config {
         let path = dir.path().display();
         let text = format!(
             "error_log {path}/errors notice; events {{}} http {{ access_log off;
@@ -178,7 +202,11 @@ mod tests {
              server {{ listen unix:{path}/c ssl; server_name c.test; ssl_certificate auto; }} }}"
         );
         let mut loaded = load_text("auto.conf", text.as_bytes(), &LoadOptions::default());
-        let config = resolve(&mut loaded, dir.path(), Form::Webserv, Vec::new(), None).config.expect("it is right");
+        resolve(&mut loaded, dir.path(), Form::Webserv, Vec::new(), None).config.expect("it is right")
+    }
+
+    fn server(dir: &Scratch) -> Server {
+        let config = config(dir);
         let mut logs = Logs::new();
         logs.open(&config).expect("the directory may be written to");
         let mut listeners = Listeners::default();
@@ -220,6 +248,54 @@ mod tests {
         let log = String::from_utf8_lossy(&dir.read(&dir.join("errors"))).into_owned();
         assert_eq!(log.matches("was made again").count(), 2, "{log}");
         assert!(server.next_local_certificate().is_some_and(|next| next > server.cx.now.ms));
+    }
+
+    #[test]
+    fn a_certificate_that_cannot_be_renewed_holds_up_no_other() {
+        let dir = Scratch::new();
+        dir.write("file", b"");
+        let mut config = config(&dir);
+        let tls = config.servers[0].tls.as_mut().and_then(Rc::get_mut).expect("this server's own");
+        let Handshake::Local(first) = &mut tls.handshake else { panic!("a local certificate") };
+        first.keep_in(dir.path().join("file/below"));
+        let (end, mut renewals) = (first.end(), Renewals::new(LOOK));
+        let mut look = |at: i64| {
+            renewals.plan(&config, 0, at);
+            renewals.step(&config, LOOK, at).map(|renewed| (renewed.made.map(|(server, _)| server), renewed.text))
+        };
+        let early = end - 20 * 86_400;
+        let (made, text) = look(early).expect("due");
+        assert!(made.is_none() && text.contains("a.test") && text.contains("could not be made again"), "{text}");
+        let (made, text) = look(early).expect("the other one is due");
+        assert_eq!(made, Some(2), "{text}");
+        assert_eq!(look(early), None, "the first is not tried again at once");
+        assert!(look(end - 600).is_some_and(|(made, _)| made.is_none()), "but before it ends");
+        assert_eq!(look(end - 1), None);
+        let (made, text) = look(end).expect("it is not served any longer");
+        assert!(made == Some(0) && text.contains("is not valid"), "{text}");
+    }
+
+    #[test]
+    fn a_lock_that_is_held_for_long_is_said_once() {
+        let dir = Scratch::new();
+        let mut config = config(&dir);
+        for at in [0, 2] {
+            let tls = config.servers[at].tls.as_mut().and_then(Rc::get_mut).expect("this server's own");
+            let Handshake::Local(local) = &mut tls.handshake else { panic!("a local certificate") };
+            local.keep_in(dir.path().join("state"));
+        }
+        std::fs::create_dir(dir.path().join("state")).expect("made");
+        let lock = crate::io::open::own(&dir.path().join("state/lock"), 0o600).expect("a file");
+        file::flock(lock.as_fd()).expect("free");
+        let (at, mut renewals) =
+            (all(&config).map(|(_, local)| local.end()).min().expect("two") - 86_400, Renewals::new(LOOK));
+        renewals.plan(&config, 0, at);
+        let said: Vec<String> = (0..300).filter_map(|s| renewals.step(&config, s * 1000, at)).map(|r| r.text).collect();
+        assert_eq!(said.len(), 2, "for each certificate: {said:?}");
+        assert!(said.iter().all(|text| text.contains("another process holds the lock")), "{said:?}");
+        drop(lock);
+        let renewed = renewals.step(&config, 2 * LOOK, at + 3600).expect("due");
+        assert_eq!(renewed.made.map(|(server, _)| server), Some(0), "{}", renewed.text);
     }
 
     #[test]

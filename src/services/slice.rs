@@ -33,6 +33,8 @@
 //! - fsync: the kernel's workers wait ([`crate::services::syncs`]). Without io_submit (seccomp, say), the loop waits
 //!   for each file or directory; also for an unnamed file that cannot be linked, which is then copied in one step.
 //! - digests of a file small enough to be read again (up to 4 MiB) are computed in one step, before it gets its name.
+//! - a certificate of `ssl_certificate auto` that is made again, once a year, in a process without a parent: two small files
+//!   that are written and synced ([`crate::server::local_certificates`]).
 //! - clone (CGI): until the program is loaded; exec reads it from the disk.
 //! - malloc_trim, after a crowd of connections has closed or a large listing was made, in an otherwise idle turn: the kernel frees what they used
 //!   (100 MB of 10 000 unfinished uploads: 9 ms).
