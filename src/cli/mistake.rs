@@ -75,11 +75,16 @@ pub fn advice_on_word(word: &str, known: &CommandSyntax) -> Option<String> {
     near_command(word, known).map(|near| format!("did you mean \"webserv {near}\"?"))
 }
 
+/// How many wrong letters still make a word the one that was meant: of three letters not two.
+fn slips_in(word: &str) -> usize {
+    2.min(word.len() / 2)
+}
+
 /// The command that a word resembles.
 fn near_command(word: &str, known: &CommandSyntax) -> Option<String> {
     let words = known.words.iter().copied().chain(known.command.get_subcommands().map(Command::get_name));
     let near = words.map(|known| (strsim::damerau_levenshtein(known, word), known)).min()?;
-    (near.0 <= 2 && near.0 < word.len()).then(|| near.1.to_owned())
+    (near.0 <= slips_in(word)).then(|| near.1.to_owned())
 }
 
 /// What an unknown option (without dashes) may mean: a clause for the end of the message. `first`: the first argument,
@@ -89,7 +94,7 @@ fn meant_by(option: &str, first: &str, known: &CommandSyntax) -> String {
     if let Some((_, advice)) = ELSEWHERE.iter().find(|(names, _)| names.contains(&name)) {
         return format!("; {}", advice.replace("{}", name));
     }
-    let near = |long: &&str| strsim::damerau_levenshtein(long, name) <= 2.min(name.len().saturating_sub(1));
+    let near = |long: &&str| strsim::damerau_levenshtein(long, name) <= slips_in(name);
     let command = known.command.find_subcommand(first);
     let all = || known.command.get_arguments();
     if command.is_some() && all().any(|arg| arg.get_long() == Some(name)) {
@@ -115,6 +120,21 @@ fn too_many(word: &str, known: &CommandSyntax) -> String {
         Err(_) => String::new(),
     };
     format!("\"{word}\" is one argument too many{meant}")
+}
+
+/// A first word that is neither a command nor a file, where the mistake seems to be behind it.
+fn wrong_first(kind: ErrorKind, first: &str, given: &str, known: &CommandSyntax) -> Option<String> {
+    let is_behind =
+        matches!(kind, ErrorKind::ArgumentConflict | ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand);
+    if !is_behind || first.starts_with('-') || Path::new(first).exists() {
+        return None;
+    }
+    match near_command(first, known) {
+        Some(near) => (near != first).then(|| format!("\"{first}\" is no command; did you mean \"{near}\"?")),
+        None => {
+            (!given.starts_with('-')).then(|| format!("\"{first}\" is neither a command nor a file nor a directory"))
+        }
+    }
 }
 
 /// The values that an option accepts.
@@ -146,14 +166,12 @@ pub fn stop(error: &clap::Error, first: &str, known: &CommandSyntax) -> Stop {
     };
     let (given, extra) = (argument(ContextKind::InvalidArg), argument(ContextKind::InvalidSubcommand));
     let bare = given.trim_start_matches('-');
-    let is_word = !first.starts_with('-') && !Path::new(first).exists();
-    let nearly = near_command(first, known).filter(|near| is_word && near != first);
+    if let Some(text) = wrong_first(error.kind(), first, &given, known) {
+        return Stop::mistake(&text);
+    }
     let mistake = match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             return Stop::Help(HELP.to_owned());
-        }
-        ErrorKind::ArgumentConflict | ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand if nearly.is_some() => {
-            format!("\"{first}\" is no command; did you mean \"{}\"?", nearly.unwrap_or_default())
         }
         ErrorKind::UnknownArgument if given.starts_with('-') && bare.is_empty() => {
             format!("invalid option: \"{given}\"")

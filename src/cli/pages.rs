@@ -41,6 +41,7 @@ pub fn of_word(word: &str, options: &[&str]) -> String {
     let usage = format!("Usage: webserv {word} {what}");
     let same = if flags.is_empty() { String::new() } else { format!(" The same as webserv {flags}.") };
     let which = match options {
+        [] => "\nOptions of either: webserv --help.\n",
         ["-s", _] | ["--status"] => "\n  CONFIG : the configuration that the server runs by [default: as to serve]\n",
         _ => "",
     };

@@ -97,8 +97,7 @@ pub fn missing_rights(worker: Option<&ServingUser>, config: &Config) -> Vec<Stri
         let is_there = std::fs::metadata(path).is_ok_and(|meta| meta.is_dir());
         let is_hidden = std::fs::metadata(path).is_err_and(|e| e.kind() == std::io::ErrorKind::PermissionDenied);
         if is_there || is_hidden {
-            let path = path.display();
-            lines.push(format!("{who} cannot read \"{path}\": it needs o+rx, and o+x on the directories above"));
+            lines.push(format!("{who} cannot read \"{}\": {}", path.display(), user.entering(path)));
         }
     }
     for path in password_files(config).iter().filter(|path| path.is_file() && !user.can(path, READ)) {
@@ -133,6 +132,14 @@ impl Subject<'_> {
     fn reading(&self, path: &Path) -> String {
         closed_above(path, &self.name, |above| self.can(above, ENTER))
             .unwrap_or_else(|| reading_cure(path, self.uid, self.gid))
+    }
+
+    /// How the user can get access to what is in a directory.
+    fn entering(&self, path: &Path) -> String {
+        closed_above(path, &self.name, |above| self.can(above, ENTER)).unwrap_or_else(|| {
+            let whose = if denies_owner(path, self.uid, ENTER) { 'u' } else { 'o' };
+            format!("chmod {whose}+rx \"{}\"", path.display())
+        })
     }
 
     /// How the user can get write access to a directory.

@@ -126,7 +126,8 @@ fn listening(addr: &Addr, e: Errno, origin: &Origin) -> Vec<String> {
                 .to_owned(),
         ],
         Errno::EADDRNOTAVAIL => {
-            vec!["no interface of this machine has this address: `ip address` lists them; without one all are listened on".to_owned()]
+            let all = if is_ours { "--bind 0.0.0.0 takes all of IPv4" } else { "without one all are listened on" };
+            vec![format!("no interface of this machine has this address: `ip address` lists them; {all}")]
         }
         Errno::EAFNOSUPPORT => vec!["this machine has no IPv6: leave this listen out".to_owned()],
         _ => Vec::new(),

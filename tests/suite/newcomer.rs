@@ -278,6 +278,17 @@ fn a_directory_that_may_not_be_read_or_written_is_named_at_the_start() {
     let text = said(&as_nobody(&setup, &["locked"]));
     assert!(text.contains("opendir() \"") && text.contains("(13: Permission denied)"), "{text}");
     assert!(text.contains("start as a user who may"), "{text}");
+    let closed = with("server { listen 127.0.0.1:1; root locked; }\n").mkdir("locked").unprivileged();
+    let locked = closed.dir().join("locked");
+    for (owner, cure) in [(65534, "chmod u+rx"), (0, "chmod o+rx")].into_iter().filter(|_| crate::os::is_root()) {
+        std::os::unix::fs::chown(&locked, Some(owner), None).expect("chown");
+        std::fs::set_permissions(&locked, std::fs::Permissions::from_mode(0o000)).expect("chmod");
+        let text = said(&as_nobody(&closed, &["-t", "x.conf"]));
+        assert!(text.contains("nobody cannot read \"") && text.contains(&format!("locked\": {cure} \"")), "{text}");
+    }
+    // An address of another machine (RFC 5737) for a directory.
+    let text = said(&as_nobody(&setup, &["site", "--bind", "198.51.100.1"]));
+    assert!(text.contains("--bind 0.0.0.0 takes all") && !text.contains("without one"), "{text}");
     // A port that is taken ends what would serve on.
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("bound").port().to_string();
