@@ -3,7 +3,7 @@
 
 use super::quota_share::{QuotaShare, check_now, lock};
 use super::refusal::Refusal;
-use super::state::{NamePolicy, Upload, Which, place};
+use super::state::{NamePolicy, Upload, place};
 use super::temp_file::Part;
 use super::{answer, target_dir};
 use crate::config::settings::upload::Duplicate;
@@ -119,14 +119,12 @@ impl Upload {
         }
     }
 
-    /// A file that is about to arrive frees what it replaces; of several with one name only the first does.
-    pub fn replaces(&mut self, (which, name): (Which, &[u8]), there: Option<Stat>) {
-        if self.share.is_none() {
-            return;
-        }
-        let freed = replaced(self.policy, there);
-        if freed != Usage::default() && self.freed_at.insert((which, name.to_vec())) {
-            self.freed = self.freed.plus(freed);
+    /// A file that is about to arrive frees what it replaces; of several with one name, in this upload and in others,
+    /// only the first does.
+    pub fn replaces(&mut self, there: Option<Stat>) {
+        let there = there.filter(|there| is_replaced(self.policy, there));
+        if let (Some(share), Some(there)) = (&mut self.share, there) {
+            self.freed = self.freed.plus(share.take_room_of(&there));
         }
     }
 
@@ -165,10 +163,14 @@ impl Upload {
 
 /// What is freed when a file takes the name of this one.
 fn replaced(policy: NamePolicy, there: Option<Stat>) -> Usage {
-    match there.filter(|stat| policy.on_duplicate == Duplicate::Overwrite && stat.kind == FileKind::Regular) {
+    match there.filter(|there| is_replaced(policy, there)) {
         Some(stat) => Usage { bytes: stat.size, files: 1 },
         None => Usage::default(),
     }
+}
+
+fn is_replaced(policy: NamePolicy, there: &Stat) -> bool {
+    policy.on_duplicate == Duplicate::Overwrite && there.kind == FileKind::Regular
 }
 
 /// Whether an empty file may be put where the request's URI says (LOCK of a free name), by the present numbers. Gives

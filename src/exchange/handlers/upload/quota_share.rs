@@ -11,6 +11,7 @@ use crate::services::Services;
 use crate::services::quotas::shared::{Lock, LockAttempt};
 use crate::services::quotas::{Admission, Area, Claim, Full, Usage};
 use crate::sys::Errno;
+use crate::sys::file::Stat;
 
 pub struct QuotaShare {
     claim: Claim,
@@ -21,6 +22,14 @@ pub struct QuotaShare {
 impl QuotaShare {
     pub fn new(claim: Claim, limit: Quota) -> QuotaShare {
         QuotaShare { claim, limit, admission: Admission::NeedsUsage }
+    }
+
+    /// What is freed by replacing this file: nothing if another upload replaces it as well.
+    pub fn take_room_of(&mut self, there: &Stat) -> Usage {
+        match self.claim.take_room_of((there.dev, there.ino)) {
+            true => Usage { bytes: there.size, files: 1 },
+            false => Usage::default(),
+        }
     }
 
     pub fn is_admitted(&self) -> bool {

@@ -23,7 +23,7 @@ use crate::services::resumable::UploadId;
 use crate::services::syncs::Sync;
 use crate::services::temp_names::{Left, TempNames};
 use crate::sys::Errno;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::os::fd::AsFd;
 use std::rc::Rc;
 
@@ -65,8 +65,6 @@ pub struct Upload {
     /// What is known to come, and what it replaces.
     pub(super) coming: Usage,
     pub(super) freed: Usage,
-    /// The places of what it replaces.
-    pub(super) freed_at: HashSet<(Which, Vec<u8>)>,
     /// Most bytes of a file that is held in memory: it is written and named in one go when it is complete.
     pub(super) hold: usize,
     /// Most bytes of the newest file, by the rules of its own path too. 0: any number.
@@ -101,7 +99,6 @@ impl Upload {
             share: None,
             coming: Usage::default(),
             freed: Usage::default(),
-            freed_at: HashSet::new(),
             hold: 0,
             resumed: None,
         }

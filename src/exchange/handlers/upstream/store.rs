@@ -240,8 +240,8 @@ impl Copy {
         for name in &self.missing {
             dir = [&dir[..], b"/", name.to_bytes()].concat();
         }
-        let freed = usage(self.existing());
-        let budget = Budget::begin(ex, cx, &dir, (length, freed))?;
+        let there = self.existing().filter(|there| there.kind == FileKind::Regular);
+        let budget = Budget::begin(ex, cx, &dir, (length, there))?;
         Ok(Copy { budget, ..self })
     }
 
