@@ -197,6 +197,12 @@ impl Area {
         self.claimed.get()
     }
 
+    /// Bytes that a quota leaves, with `beside` claimed in other ways.
+    pub fn room(&self, beside: Usage, quota: Quota) -> u64 {
+        let taken = self.used.get().plus(self.claimed.get()).plus(beside);
+        if quota.bytes == 0 { u64::MAX } else { quota.bytes.saturating_sub(taken.bytes) }
+    }
+
     /// Number of completed counts.
     pub fn counts(&self) -> u64 {
         self.counts.get()

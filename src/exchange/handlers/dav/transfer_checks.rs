@@ -156,9 +156,9 @@ impl TransferChecks {
         if resumable::is_reading(cx) {
             return Ok(true);
         }
-        let (bytes, files) = resumable::held(cx, path, None);
+        let beside = resumable::held(cx, path, &[]);
         let need = self.added.minus(self.freed);
-        if !share.admit(need, Usage { bytes, files }, cx)? {
+        if !share.admit(need, beside, cx)? {
             return Ok(true);
         }
         self.lock(ex, cx).map(|has| !has)

@@ -67,10 +67,9 @@ impl Upload {
         check_now(ex, cx, QuotaShare::new(Claim::new(area.clone()), limit), more, beside).map(drop)
     }
 
-    /// What other resumable uploads have reserved in the area.
+    /// What resumable uploads hold in the area, apart from those that become its files.
     fn beside(&self, cx: &mut Services) -> Usage {
-        let (bytes, files) = resumable::held(cx, self.place.area_path(), self.resumed);
-        Usage { bytes, files }
+        resumable::held(cx, self.place.area_path(), &self.own)
     }
 
     /// Reserves more if more arrives than was announced.
@@ -185,8 +184,8 @@ pub fn check_empty(ex: &mut Exchange, cx: &mut Services) -> Result<Option<QuotaS
         return Err(Refusal::later());
     }
     let (area, path) = target_dir::area_of(ex, cx, &rules)?;
-    let (bytes, files) = resumable::held(cx, &path, None);
-    check_now(ex, cx, QuotaShare::new(Claim::new(area), limit), EMPTY, Usage { bytes, files }).map(Some)
+    let beside = resumable::held(cx, &path, &[]);
+    check_now(ex, cx, QuotaShare::new(Claim::new(area), limit), EMPTY, beside).map(Some)
 }
 
 /// As [`check_empty`], when the file is about to be made: with the lock of a quota that other processes share.

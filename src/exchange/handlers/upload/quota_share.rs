@@ -1,6 +1,6 @@
 //! An upload's share of its area under upload_quota. [`crate::services::quotas`] counts the area.
 
-use super::refusal::Refusal;
+use super::refusal::{Refusal, used_up};
 use crate::config::model::Level;
 use crate::config::settings::upload::Quota;
 use crate::exchange::flow::Pause;
@@ -150,6 +150,5 @@ fn refusal(full: Full, need: Usage) -> Refusal {
         "{} bytes in {} files are there, {} in {} are on their way, {} in {} are to come",
         used.bytes, used.files, claimed.bytes, claimed.files, need.bytes, need.files
     );
-    let refusal = Refusal::new(Status::INSUFFICIENT_STORAGE, "the quota of this area is used up");
-    refusal.limit("upload_quota").detail(detail)
+    used_up().detail(detail)
 }

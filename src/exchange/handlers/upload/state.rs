@@ -69,8 +69,10 @@ pub struct Upload {
     pub(super) hold: usize,
     /// Most bytes of the newest file, by the rules of its own path too. 0: any number.
     pub(super) most: u64,
-    /// The resumable upload that this one finishes: its bytes are not reserved besides those that are still to come.
-    pub(super) resumed: Option<UploadId>,
+    /// It finishes a resumable upload: its bytes have arrived with earlier requests.
+    pub(super) is_resumed: bool,
+    /// The resumable uploads that become its file: their bytes are not reserved besides its own.
+    pub(super) own: Vec<UploadId>,
 }
 
 impl Upload {
@@ -100,7 +102,8 @@ impl Upload {
             coming: Usage::default(),
             freed: Usage::default(),
             hold: 0,
-            resumed: None,
+            is_resumed: false,
+            own: Vec::new(),
         }
     }
 

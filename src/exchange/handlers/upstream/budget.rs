@@ -85,7 +85,7 @@ impl Budget {
         if cx.resumable.is_reading() {
             return Ok(false);
         }
-        let (bytes, files) = cx.resumable.held(&self.path, None);
+        let (bytes, files) = cx.resumable.held(&self.path, &[], cx.now.ms);
         let beside = Usage { bytes, files };
         if self.share.is_admitted() {
             return self.share.need(need, beside).map(|()| true);
