@@ -112,6 +112,7 @@ mod turns;
 mod upgrade;
 mod upload_ways;
 mod uploads;
+mod uploads_not_run;
 mod upstream_tls;
 mod upstream_words;
 mod user_reports;

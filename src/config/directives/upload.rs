@@ -5,15 +5,13 @@ use crate::config::ast::Directive;
 use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
 use crate::config::fault::Outcome;
-use crate::config::model::{Location, LocationKind, Settings, WriteArea};
+use crate::config::model::Settings;
 use crate::config::row::{Effect, Row, SL, row};
 use crate::config::settings::upload::{
     Answer, Duplicate, Extensions, FileName, MinFree, NameRule, Quota, Serve, Store, Upload, VerifyDigest,
 };
 use crate::config::template::{Part, Template};
 use crate::config::value::{self, Mode, Size};
-use crate::util::checkpoint;
-use crate::util::clean_path::clean;
 use std::rc::Rc;
 
 fn upload(s: &mut Settings) -> &mut Upload {
@@ -44,57 +42,6 @@ pub const ROWS: &[Row] = &[
     row("upload_names", HSL, Args::TAKE1, "safe", Effect::Once(names), "Which names may be stored. safe: all but those that are not UTF-8, or hold control characters, marks that change the direction of writing, backslashes, or %-escapes of such; dotfiles only under dav_methods, as nginx stores them. any: whatever the file system can hold. Names that begin with .webserv- are never stored.").ours(),
     row("upload_serve", SL, Args::TAKE1, "attachment", Effect::Once(serve), "How an upload area sends files that could run in a browser (HTML, SVG, XML, scripts): attachment, to be saved, or inline. Without the directive an area is a location with upload_store, autoindex_upload or POST or PUT among its allowed_methods, except `location /`: that is a whole site. Files below any upload_store are guarded wherever they are shown, unless the root of the site lies there too.").ours(),
 ];
-
-/// All directories of upload_store, normalized; for paths with variables, the part before them.
-pub fn stores(named: impl Iterator<Item = Option<Box<[u8]>>>) -> Vec<Box<[u8]>> {
-    let mut stores: Vec<Box<[u8]>> = named.flatten().collect();
-    stores.sort();
-    stores.dedup();
-    stores
-}
-
-/// The directory of an upload_store, normalized; for a path with variables, the part before them.
-pub fn store_of(upload: &Upload) -> Option<Box<[u8]>> {
-    let Store::Path(path) = &upload.store else { return None };
-    Some(clean(path.directory()?)).filter(|path| !path.is_empty()).map(Box::from)
-}
-
-/// All directories in which clients write files by URI.
-pub fn write_areas(locations: &[Location]) -> Vec<WriteArea> {
-    let mut areas: Vec<WriteArea> = Vec::new();
-    for location in locations.iter().filter(|location| location.writes()) {
-        checkpoint::pass();
-        let files = &location.settings.files;
-        let (path, is_whole) = (files.root.directory().unwrap_or_default(), files.root.constant().is_some());
-        // A redirect may reach a named location with any URI.
-        let uri = match files.alias {
-            _ if !is_whole || location.kind == LocationKind::Named => None,
-            None => Some(&b""[..]),
-            Some(u32::MAX) => None,
-            Some(length) => location.name.get(..length as usize),
-        };
-        // The alias of a regex location is the whole path of a file.
-        let path = if is_whole && files.alias == Some(u32::MAX) {
-            memchr::memrchr(b'/', path).map_or(&b""[..], |at| &path[..at])
-        } else {
-            path
-        };
-        // Below a root, a prefix location writes only below its own name, unless it changes URIs.
-        let keeps = location.script.ops.is_empty() && location.try_files.is_none();
-        let beneath = match (&uri, location.kind) {
-            (Some(b""), LocationKind::Prefix | LocationKind::PrefixFinal | LocationKind::Exact) if keeps => {
-                memchr::memrchr(b'/', &location.name).map_or(&b""[..], |at| &location.name[..at])
-            }
-            _ => b"",
-        };
-        let directory = [path, beneath].concat();
-        let uri = uri.map(|uri| [uri.strip_suffix(b"/").unwrap_or(uri), beneath].concat().into());
-        areas.push(WriteArea { server: location.server, directory: Box::from(&*clean(&directory)), uri });
-    }
-    areas.sort();
-    areas.dedup();
-    areas
-}
 
 fn store(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     upload(&mut s.settings).store = if d.args[0].is("off") { Store::Off } else { Store::Path(b.path_template(d, 0)?) };
@@ -256,29 +203,4 @@ fn extensions(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     }
     upload(&mut s.settings).extensions = Rc::new(extensions);
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::template::Variables;
-
-    #[test]
-    fn stores_are_known_by_what_is_constant_of_them() {
-        let table = [
-            ("/srv/up", Some("/srv/up")),
-            ("/srv//up/./x/", Some("/srv/up/x")),
-            ("/srv/up/$remote_user", Some("/srv/up")),
-            ("/srv/up/u-$remote_user/x", Some("/srv/up")),
-            ("$document_root/up", None),
-            ("/$arg_x", None),
-        ];
-        for (path, expected) in table {
-            let template = Template::parse(path.as_bytes(), &mut Variables::default()).expect(path);
-            let upload = Upload { store: Store::Path(template), ..Upload::default() };
-            let stores = stores([&upload, &upload, &Upload::default()].into_iter().map(store_of));
-            let found = stores.first().map(|store| String::from_utf8_lossy(store));
-            assert_eq!((found.as_deref(), stores.len()), (expected, expected.iter().len()), "{path}");
-        }
-    }
 }
