@@ -251,6 +251,9 @@ impl Build {
         if self.diagnostics.has_errors() {
             return self.refused();
         }
+        if self.locations.iter().any(|location| location.settings.ssi.on) {
+            self.variables.are_named_by_pages();
+        }
         self.forget_unused_logs();
         self.add_temp_paths();
         let trashes = self.directories(|upload| upload.trash_directory());

@@ -69,6 +69,7 @@ mod path_rules;
 mod patterns;
 mod privsep;
 mod process;
+mod program_source;
 mod proxy;
 mod proxy_answers;
 mod proxy_groups;
