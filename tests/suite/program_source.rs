@@ -1,7 +1,7 @@
 //! Nothing gives away the text of programs and pages with commands, and nothing runs commands that clients wrote, whatever
 //! way leads to a file: the index, an archive, a listing, the page of an error, the listing's own forms.
 
-use crate::harness::{http, server};
+use crate::harness::{Table, http, ours, server};
 use crate::table::skip_on_nginx;
 
 const SCRIPT: &str = "printf '\\nEXECUTED'; # source";
@@ -95,6 +95,50 @@ fn a_file_name_in_a_listing_is_no_command() {
         .start();
     let listing = s.get("/d/").is(200).text();
     assert!(listing.contains("<!--#echo var="), "{listing}");
+}
+
+#[test]
+fn the_page_of_an_error_is_no_way_past_allowed_methods() {
+    if skip_on_nginx(WHY) {
+        return;
+    }
+    let s = http(
+        "server { listen 127.0.0.1:%%PORT%%; root %%DIR%%/html;
+             location /e/ { error_page 404 = @up; }
+             location /run/ { error_page 404 = @run; }
+             location /m/ { allowed_methods GET; error_page 405 = @up; }
+             location /s/ { error_page 418 = @store; return 418; }
+             location /later/ { error_page 503 @later; return 503; }
+             location @up { allowed_methods GET; proxy_pass http://127.0.0.1:%%PORT1%%; }
+             location @run { allowed_methods GET; cgi_extension .sh /bin/sh; try_files /x.sh =404; }
+             location @store { allowed_methods PUT; root %%DIR%%/store; }
+             location @later { allowed_methods GET; try_files /later.txt =404; } }
+         server { listen 127.0.0.1:%%PORT1%%; return 200 reached; }",
+    )
+    .file("html/x.sh", SCRIPT)
+    .file("html/later.txt", "later")
+    .mkdir("store/s")
+    .allow_log("failed (2")
+    .start();
+    let mut table = Table::new("the page of an error");
+    for (method, target, status, body) in [
+        ("GET", "/e/x", 200, "reached"),
+        ("POST", "/e/x", 405, ""),
+        ("GET", "/run/x", 200, "EXECUTED"),
+        ("POST", "/run/x", 405, ""),
+        // It is the page of that very error.
+        ("POST", "/m/x", 200, "reached"),
+        ("PUT", "/s/x", 201, ""),
+        ("POST", "/later/x", 503, "later"),
+    ] {
+        table.row(ours(WHY), &format!("{method} {target}"), || {
+            let answer = s.method(method, target, "", b"body");
+            answer.is(status);
+            if !body.is_empty() {
+                answer.body_is(body);
+            }
+        });
+    }
 }
 
 #[test]
