@@ -192,7 +192,7 @@ fn uploads_that_replace_one_file_are_not_each_given_its_room() {
     assert_eq!((admitted, begin().1), (100, 507));
     let mut grows = s.client();
     grows.send(b"POST /a/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
-    grows.try_send(&[&b"384\r\n"[..], &noise(900), b"\r\n"].concat());
+    grows.try_send([&b"384\r\n"[..], &noise(900), b"\r\n"].concat());
     grows.response().is(507);
     // The next one has it when the first has ended.
     drop(first);
