@@ -47,6 +47,9 @@ pub struct Config {
     pub variables: Variables,
     /// Directories named by some upload_store: clients uploaded the files in them.
     pub stores: Vec<Box<[u8]>>,
+    /// These, the trashes and the states of unfinished uploads: no program in them is run. Empty: the whole file
+    /// system.
+    pub client_files: Vec<Box<[u8]>>,
     /// Directories where clients write files by URI.
     pub write_areas: Vec<WriteArea>,
     pub tables: Tables,
@@ -229,8 +232,18 @@ impl Location {
 
     /// Whether clients may store files at paths given by its URIs.
     pub fn writes(&self) -> bool {
-        self.takes(&[Method::Put, Method::Copy, Method::Move])
-            || self.settings.upload.store == Store::Uri && self.takes(&[Method::Post])
+        self.takes(&[Method::Put, Method::Copy, Method::Move]) || self.takes_forms()
+    }
+
+    /// Whether the files of forms are stored in it, at paths given by its URIs.
+    pub fn takes_forms(&self) -> bool {
+        self.settings.upload.store == Store::Uri && self.takes(&[Method::Post])
+    }
+
+    /// Whether a form that was posted to another location may bring a file with a name that belongs here.
+    pub fn may_get_forms(&self) -> bool {
+        self.content == ContentHandler::Files && self.settings.access.allowed.is_none()
+            || self.takes(&[Method::Post, Method::Put])
     }
 
     fn takes(&self, methods: &[Method]) -> bool {
@@ -245,8 +258,12 @@ pub struct WriteArea {
     pub server: ServerId,
     /// Normalized; for a path with variables, the part before them.
     pub directory: Box<[u8]>,
-    /// The URI that maps to the directory, without trailing slash. None: it depends on variables or captures.
+    /// The URI that maps to the directory, without trailing slash. None: any URI may lead there.
     pub uri: Option<Box<[u8]>>,
+    /// Forms that are posted here bring files, whose names may belong to other locations.
+    pub takes_forms: bool,
+    /// upload_create_path: they may bring them into directories below as well.
+    pub makes_directories: bool,
 }
 
 /// The lookup structure of one level's locations.

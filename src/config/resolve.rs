@@ -8,6 +8,7 @@ mod acme;
 mod addresses;
 mod blocks;
 mod check;
+mod client_files;
 mod constant_hosts;
 mod executed_stores;
 mod hidden_dirs;
@@ -29,10 +30,11 @@ mod tests;
 mod undefined;
 mod wrong_words;
 
+use self::client_files::ClientFiles;
 use super::ast::{Directive, Span, Word};
 use super::build::{Build, Caches, Form, LocationDraft, Scope, ThreadPools};
 use super::context::Contexts;
-use super::directives::{charset, headers, upload};
+use super::directives::{charset, headers};
 use super::endpoints;
 use super::error::{Diagnostic, Diagnostics, Severity};
 use super::fault::Fault;
@@ -222,11 +224,9 @@ impl Build {
 
     fn finish(mut self, tree: &[Directive]) -> (Resolved, Sources) {
         // What they are computed from does not change below.
-        let stores =
-            self.locations.iter().map(|location| upload::store_of(&location.settings.upload)).collect::<Vec<_>>();
-        let write_areas = upload::write_areas(&self.locations);
+        let client_files = ClientFiles::new(&self.locations, &self.variables, &self.tables);
         checkpoint::pass_costly();
-        self.check_references(tree, &stores, &write_areas);
+        self.check_references(tree, &client_files);
         self.note_stapling(tree);
         let names = self.certified_names();
         let upstreams = std::mem::take(&mut self.upstreams).resolve(&mut self.diagnostics, &self.sources);
@@ -251,13 +251,16 @@ impl Build {
         if self.diagnostics.has_errors() {
             return self.refused();
         }
+        if self.locations.iter().any(|location| location.settings.ssi.on) {
+            self.variables.are_named_by_pages();
+        }
         self.forget_unused_logs();
         self.add_temp_paths();
         let trashes = self.directories(|upload| upload.trash_directory());
         checkpoint::pass_costly();
-        let stores = upload::stores(stores.into_iter());
+        let stores = client_files.named_stores();
         checkpoint::pass_costly();
-        let hidden_dirs = self.hidden_dirs(&stores, &write_areas, &acme);
+        let hidden_dirs = self.hidden_dirs(&stores, &client_files.areas, &acme);
         checkpoint::pass_costly();
         let config = Config {
             trashes,
@@ -267,7 +270,8 @@ impl Build {
             sockets,
             servers: self.servers,
             stores,
-            write_areas,
+            client_files: client_files.all(),
+            write_areas: client_files.areas,
             unusual_names: unusual_names(&self.locations),
             max_headers: most_headers(&self.locations),
             locations: self.locations,
@@ -307,7 +311,7 @@ impl Build {
 
     /// Checks references between parts of the configuration: variables, zones, charsets, hosts, lists of conditions,
     /// stores.
-    fn check_references(&mut self, tree: &[Directive], stores: &[Option<Box<[u8]>>], areas: &[WriteArea]) {
+    fn check_references(&mut self, tree: &[Directive], files: &ClientFiles) {
         self.undefined_variables(tree);
         self.undefined_zones(tree);
         self.undefined_caches();
@@ -322,7 +326,7 @@ impl Build {
             self.locations.iter().for_each(|location| location.settings.referers.regexes.equip());
         }
         checkpoint::pass_costly();
-        for span in executed_stores::find(&self.locations, stores, areas) {
+        for span in executed_stores::find(&self.locations, files) {
             self.warn(span, executed_stores::STORED);
         }
         checkpoint::pass_costly();

@@ -290,6 +290,11 @@ impl Variables {
         Variables::predefined(name).unwrap_or_else(|| Var::User(self.refer(name)))
     }
 
+    /// Pages may name any variable (SSI).
+    pub fn are_named_by_pages(&mut self) {
+        (self.server_addr, self.ssl_lists) = (true, true);
+    }
+
     /// The variable for a name in a page (SSI), in lower case, without adding it.
     pub fn known(&self, name: &str) -> Option<Var> {
         Variables::predefined(name).or_else(|| self.index.get(name).copied().map(Var::User))

@@ -26,6 +26,7 @@ pub fn redirect(ex: &mut Exchange, cx: &mut Services, status: Status) -> Option<
         return None;
     }
     ex.route.last_page = !errors.recursive;
+    ex.route.method_refused |= status == Status::METHOD_NOT_ALLOWED;
     // 494 is nginx's status for a head that is too large; pages for either apply.
     let page = errors.pages.iter().find(|page| {
         page.codes.contains(&status.0) || (status == Status::HEADER_TOO_LARGE && page.codes.contains(&494))

@@ -62,8 +62,10 @@ pub struct Response {
     pub window: Option<Window>,
     /// Pieces of a streamed body are sent as they come (proxy_buffering off).
     pub at_once: bool,
-    /// SSI commands in it are text: a client may have stored the file.
+    /// SSI commands in it are text: a client may have stored the file, or named what it is about.
     pub is_inert: bool,
+    /// A page of ours, with a Content-Security-Policy for its own script and style.
+    pub has_own_policy: bool,
     /// The upstream was asked without the client's conditions, which are evaluated here.
     pub conditional: bool,
 }
@@ -173,6 +175,7 @@ impl Default for Response {
             window: None,
             at_once: false,
             is_inert: false,
+            has_own_policy: false,
             conditional: false,
         }
     }
@@ -211,6 +214,7 @@ impl Response {
             window,
             at_once,
             is_inert,
+            has_own_policy,
             conditional,
         } = self;
         (*status, *decided) = (Status::OK, Decided::Nothing);
@@ -219,7 +223,7 @@ impl Response {
         (*etag, *last_modified, *location, *digest) = (None, None, None, None);
         fields.clear();
         (*ranges, *encoded, *upgrade, *at_once) = (false, false, false, false);
-        (*is_inert, *conditional) = (false, false);
+        (*is_inert, *has_own_policy, *conditional) = (false, false, false);
         (*recode, *encoder, *gathered, *window) = (None, None, None, None);
         (*tally, *announced) = (None, None);
         trailers.clear();

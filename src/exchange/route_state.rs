@@ -62,6 +62,8 @@ pub struct RouteState {
     pub authenticated: bool,
     /// The status whose error page is being made, and the status it will be sent with.
     pub error_page: Option<Status>,
+    /// One of the errors on the way here was that the method is not allowed.
+    pub method_refused: bool,
     /// A page was looked for where recursive_error_pages is off: no error has another one.
     pub last_page: bool,
     pub kept: PageFields,
@@ -202,6 +204,7 @@ impl RouteState {
             redirects,
             authenticated,
             error_page,
+            method_refused,
             last_page,
             kept,
             form_action,
@@ -220,7 +223,7 @@ impl RouteState {
         (*depth, *redirects, *quota) = (0, 0, Admission::default());
         (*internal, *rewritten, *broke, *args_set, *uri_changed) = (false, false, false, false, false);
         (*pattern_failed, *behind_alias, *authenticated, *last_page) = (false, false, false, false);
-        *error_page = None;
+        (*error_page, *method_refused) = (None, false);
         let PageFields { fields, location, content_type, charset } = kept;
         fields.clear();
         (*location, *content_type, *charset) = (None, None, None);

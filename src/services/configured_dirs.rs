@@ -59,11 +59,11 @@ impl WatchedDirectory {
 }
 
 impl ConfiguredDirs {
-    /// Directories in which clients may store files. The role is the index of the configuration's write area; None for
-    /// an upload_store.
+    /// Directories in which clients may store files. The role is the index of the configuration's write area; None
+    /// where all files are theirs (an upload_store).
     pub fn stored() -> ConfiguredDirs {
         ConfiguredDirs::of(|config| {
-            let stores = config.stores.iter().map(|store| (&**store, None));
+            let stores = config.client_files.iter().map(|store| (&**store, None));
             let areas = config.write_areas.iter().enumerate().map(|(at, area)| (&*area.directory, Some(at)));
             stores.chain(areas).collect()
         })

@@ -19,6 +19,9 @@ use std::rc::{Rc, Weak};
 pub const LOOK: u64 = 1_000;
 /// Milliseconds for which a process that asks for an upload waits for its holder.
 pub const PATIENCE: u64 = 10_000;
+/// Milliseconds after its last byte for which the announced size of an upload is held: clients that go on after a
+/// broken connection come back within that time, and one request must not take the room of all others for longer.
+pub const PROMISE: u64 = 5 * 60_000;
 
 /// Maximum number of finished uploads remembered: a client that missed the last response asks again.
 const REMEMBERED: usize = 1024;
@@ -99,8 +102,10 @@ pub struct KnownUpload {
     pub home: Rc<[u8]>,
     /// The path of its URI, which determines the area it counts in.
     pub path: Box<[u8]>,
-    /// Its current or announced size.
-    pub bytes: u64,
+    /// Bytes that have arrived.
+    bytes: u64,
+    /// The size that is held for it, although not all of it has arrived.
+    promise: Option<Promise>,
     /// Unix milliseconds; None: never.
     pub expires: Option<i64>,
     lease: Weak<Lease>,
@@ -108,9 +113,22 @@ pub struct KnownUpload {
     is_stored: bool,
 }
 
+#[derive(Clone, Copy)]
+struct Promise {
+    bytes: u64,
+    /// Monotonic milliseconds; later if a request writes to the upload then.
+    until: u64,
+}
+
 impl KnownUpload {
     pub fn new(home: Rc<[u8]>, path: &[u8], bytes: u64, expires: Option<i64>) -> KnownUpload {
-        KnownUpload { home, path: path.into(), bytes, expires, lease: Weak::new(), is_stored: false }
+        let (promise, lease) = (None, Weak::new());
+        KnownUpload { home, path: path.into(), bytes, promise, expires, lease, is_stored: false }
+    }
+
+    /// Bytes that count for a quota.
+    fn holds(&self) -> u64 {
+        self.promise.map_or(self.bytes, |promise| promise.bytes.max(self.bytes))
     }
 
     /// A remembered upload: it claims no quota.
@@ -158,6 +176,8 @@ pub struct Uploads {
     areas: Areas,
     /// Hints only: the time in the upload is authoritative.
     due: BinaryHeap<Reverse<(i64, UploadId)>>,
+    /// When promises may end (monotonic milliseconds): hints as well.
+    promised: BinaryHeap<Reverse<(u64, UploadId)>>,
     ended: VecDeque<(UploadId, Ended)>,
     /// Uploads being written by requests of this process, which other processes may ask for.
     leased: Vec<(UploadId, Weak<Lease>)>,
@@ -191,7 +211,7 @@ impl Uploads {
         }
         self.remove(id);
         if !open.is_stored {
-            self.areas.change(&open.path, |sum| sum.plus(open.bytes));
+            self.areas.change(&open.path, |sum| sum.plus(open.holds()));
         }
         self.open.insert(id, open);
     }
@@ -200,7 +220,7 @@ impl Uploads {
         if let Some(open) = self.open.remove(&id)
             && !open.is_stored
         {
-            self.areas.change(&open.path, |sum| sum.minus(open.bytes));
+            self.areas.change(&open.path, |sum| sum.minus(open.holds()));
         }
     }
 
@@ -210,27 +230,75 @@ impl Uploads {
 
     /// Updates an upload's size and expiry. False: unknown upload.
     pub fn update(&mut self, id: UploadId, bytes: u64, expires: Option<i64>) -> bool {
-        let Some(open) = self.open.get_mut(&id) else { return false };
-        if !open.is_stored && open.bytes != bytes {
-            self.areas.change(&open.path, |sum| sum.minus(open.bytes).plus(bytes));
+        self.change(id, |open| (open.bytes, open.expires) = (bytes, expires))
+    }
+
+    /// Bytes of the upload have arrived, or were cut off: that many are there.
+    pub fn arrived(&mut self, id: UploadId, bytes: u64, now: u64) {
+        self.change(id, |open| {
+            open.bytes = bytes;
+            open.promise.iter_mut().for_each(|promise| promise.until = now + PROMISE);
+        });
+    }
+
+    /// Holds the announced size of an upload until `until` (monotonic milliseconds), and as long as a request writes to
+    /// it.
+    pub fn promise(&mut self, id: UploadId, bytes: u64, now: u64, until: u64) {
+        self.lapse(now);
+        let is_known = self.open.get(&id).is_none_or(|open| open.promise.is_some());
+        self.change(id, |open| open.promise = Some(Promise { bytes, until }));
+        if !is_known {
+            self.promised.push(Reverse((until, id)));
         }
-        (open.bytes, open.expires) = (bytes, expires);
+    }
+
+    /// Bytes that an upload may have without asking a quota: those that are there, and those that it was promised.
+    pub fn holds(&self, id: UploadId) -> u64 {
+        self.open.get(&id).map_or(0, KnownUpload::holds)
+    }
+
+    /// Ends the promises whose time is over.
+    fn lapse(&mut self, now: u64) {
+        while let Some(Reverse((_, id))) = self.promised.peek().copied().filter(|Reverse((at, _))| *at <= now) {
+            self.promised.pop();
+            let Some(open) = self.open.get(&id) else { continue };
+            let until = match open.promise {
+                None => continue,
+                Some(_) if open.is_written() => now + PROMISE,
+                Some(promise) => promise.until,
+            };
+            match until > now {
+                true => self.promised.push(Reverse((until, id))),
+                false => _ = self.change(id, |open| open.promise = None),
+            }
+        }
+    }
+
+    /// Changes an upload, and with it the sums that it is part of. False: unknown upload.
+    fn change(&mut self, id: UploadId, to: impl FnOnce(&mut KnownUpload)) -> bool {
+        let Some(open) = self.open.get_mut(&id) else { return false };
+        let before = open.holds();
+        to(open);
+        let after = open.holds();
+        if !open.is_stored && before != after {
+            self.areas.change(&open.path, |sum| sum.minus(before).plus(after));
+        }
         true
     }
 
-    /// Current or announced bytes and files of uploads below a path, without `but`.
-    pub fn held(&mut self, area: &[u8], but: Option<UploadId>) -> (u64, u64) {
+    /// Bytes and files of uploads below a path, without `but`: those that have arrived, and those that are promised at
+    /// `now` (monotonic milliseconds).
+    pub fn held(&mut self, area: &[u8], but: &[UploadId], now: u64) -> (u64, u64) {
+        self.lapse(now);
         let counts = |open: &KnownUpload| !open.is_stored && open.path.starts_with(area);
         let sum = self.areas.get(area).unwrap_or_else(|| {
             let all = self.open.values().filter(|open| counts(open));
-            let sum = all.fold(Sum::default(), |sum, open| sum.plus(open.bytes));
+            let sum = all.fold(Sum::default(), |sum, open| sum.plus(open.holds()));
             self.areas.keep(area, sum);
             sum
         });
-        match but.and_then(|but| self.open.get(&but)).filter(|open| counts(open)) {
-            Some(but) => sum.minus(but.bytes).totals(),
-            None => sum.totals(),
-        }
+        let but = but.iter().filter_map(|but| self.open.get(but)).filter(|open| counts(open));
+        but.fold(sum, |sum, but| sum.minus(but.holds())).totals()
     }
 
     /// Stops the request that writes to the upload. Returns its lease, with the open file and the lock.
@@ -350,89 +418,4 @@ impl Uploads {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn id(n: u8) -> UploadId {
-        UploadId([n; 16])
-    }
-
-    fn open(path: &str, bytes: u64, expires: Option<i64>) -> KnownUpload {
-        KnownUpload::new(Rc::from(&b"/state"[..]), path.as_bytes(), bytes, expires)
-    }
-
-    #[test]
-    fn an_id_reads_back_and_nothing_else_is_one() {
-        let id = UploadId::random().expect("entropy");
-        assert_eq!(UploadId::parse(id.text().as_bytes()), Some(id));
-        assert_eq!(id.text().len(), 32);
-        let long = "0".repeat(33);
-        let longer = "0".repeat(34);
-        let upper = "A".repeat(32);
-        let dots = format!("../{}", "0".repeat(29));
-        for bad in ["", "0", "00", &long[..31], &long, &longer, &upper, &dots] {
-            assert_eq!(UploadId::parse(bad.as_bytes()), None, "{bad}");
-        }
-    }
-
-    #[test]
-    fn the_newer_request_writes_and_the_older_no_more() {
-        let file = || file::memfd(c"upload").expect("a memory file");
-        let mut uploads = Uploads::default();
-        uploads.insert(id(1), open("/a/x", 10, None));
-        assert!(uploads.take(id(1)).is_none(), "no request writes");
-        let old = uploads.lease(id(1), Lease::new(file()));
-        assert!(uploads.get(id(1)).is_some_and(KnownUpload::is_written));
-        let taken = uploads.take(id(1)).expect("the old one's file");
-        assert!(!old.is_live() && !uploads.get(id(1)).is_some_and(KnownUpload::is_written));
-        let new = uploads.lease(id(1), taken);
-        drop(old);
-        assert!(new.is_live() && uploads.get(id(1)).is_some_and(KnownUpload::is_written));
-        drop(new);
-        assert!(!uploads.get(id(1)).is_some_and(KnownUpload::is_written));
-    }
-
-    #[test]
-    fn what_is_held_counts_for_the_area_it_is_in() {
-        let mut uploads = Uploads::default();
-        uploads.insert(id(1), open("/srv/a/x", 10, None));
-        uploads.insert(id(2), open("/srv/a/b/y", 20, None));
-        uploads.insert(id(3), open("/srv/b/", u64::MAX, None));
-        uploads.insert(id(4), KnownUpload::stored(Rc::from(&b"/state"[..]), b"/srv/a/z", None));
-        assert_eq!(uploads.held(b"/srv/a/", None), (30, 2));
-        assert_eq!(uploads.held(b"/srv/a/", Some(id(2))), (10, 1));
-        assert_eq!(uploads.held(b"/srv/", None), (u64::MAX, 3));
-        assert_eq!(uploads.held(b"/srv/c/", None), (0, 0));
-        // Its sum was requested, so from now on it is updated.
-        assert!(uploads.update(id(1), 15, None));
-        uploads.insert(id(5), open("/srv/a/b/w", 1, None));
-        uploads.insert(id(2), KnownUpload::stored(Rc::from(&b"/state"[..]), b"/srv/a/b/y", None));
-        uploads.finish(id(3), Ended::Gone);
-        uploads.finish(id(4), Ended::Gone);
-        assert!(!uploads.update(id(3), 9, None));
-        assert_eq!(uploads.held(b"/srv/a/", None), (16, 2));
-        assert_eq!(uploads.held(b"/srv/a/", Some(id(2))), (16, 2), "a file that has its name holds nothing");
-        assert_eq!(uploads.held(b"/srv/a/", Some(id(5))), (15, 1));
-        assert_eq!(uploads.held(b"/srv/", None), (16, 2));
-        assert_eq!(uploads.held(b"/srv/a", None), (16, 2));
-    }
-
-    #[test]
-    fn uploads_expire_by_what_they_say_last() {
-        let mut uploads = Uploads::default();
-        uploads.insert(id(1), open("/a", 0, Some(100)));
-        uploads.insert(id(2), open("/b", 0, Some(200)));
-        uploads.insert(id(3), open("/c", 0, None));
-        assert_eq!((uploads.next(), uploads.expired(99)), (Some(100), None));
-        // More bytes arrived meanwhile.
-        assert!(uploads.update(id(1), 0, Some(300)));
-        assert_eq!(uploads.expired(250), Some(id(2)));
-        uploads.finish(id(2), Ended::Gone);
-        assert_eq!((uploads.expired(250), uploads.next()), (None, Some(300)));
-        assert_eq!(uploads.expired(300), Some(id(1)));
-        uploads.postpone(id(1), 400);
-        assert_eq!((uploads.expired(300), uploads.next()), (None, Some(400)));
-        assert_eq!(uploads.ended(id(2)), Some(&Ended::Gone));
-        assert_eq!(uploads.ended(id(1)), None);
-    }
-}
+mod tests;

@@ -5,15 +5,13 @@ use crate::config::ast::Directive;
 use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
 use crate::config::fault::Outcome;
-use crate::config::model::{Location, LocationKind, Settings, WriteArea};
+use crate::config::model::Settings;
 use crate::config::row::{Effect, Row, SL, row};
 use crate::config::settings::upload::{
     Answer, Duplicate, Extensions, FileName, MinFree, NameRule, Quota, Serve, Store, UploadSettings, VerifyDigest,
 };
 use crate::config::template::{Part, Template};
 use crate::config::value::{self, Mode, Size};
-use crate::util::checkpoint;
-use crate::util::clean_path::clean;
 use std::rc::Rc;
 
 fn upload(s: &mut Settings) -> &mut UploadSettings {
@@ -34,8 +32,8 @@ pub const ROWS: &[Row] = &[
     row("upload_types", HSL, Args::ONE_OR_MORE, "any", Effect::Once(types), "Media types that may be stored (image/* works); others get 415.").ours(),
     row("upload_extensions", HSL, Args::ONE_OR_MORE, "any", Effect::Once(extensions), "File extensions that may be stored (.jpg), or with ! may not (!.php); others get 415.").ours(),
     row("upload_filename", HSL, Args::TAKE1, "original", Effect::Once(filename), "How the stored name is made: original, random, time, or a value with variables ($upload_file_name, $upload_file_ext, $upload_field_NAME, $request_id and all others). A value is judged like a client's name. PUT always stores the name of the URI.").ours(),
-    row("upload_min_free", SL, Args::TAKE1, "off", Effect::Once(min_free), "Space an upload must leave free on the disk, as a size or in percent, or off; an upload that would take it gets 507, before its body is read where Content-Length tells.").ours(),
-    row("upload_quota", SL, Args::TAKE123, "off", Effect::Once(quota), "What all files of the area may add up to: bytes and, with files=N, their number; more gets 507. The area is the location's directory or upload_store (one for each value of its variables) with all below. It is counted at first use, in slices while others are served, and kept up by what is stored; uploads under way have their part, so that together they never exceed it, and a replaced file counts no more. What others write there is seen at the next upload while the area has at most a thousand names, in a larger one by counting again, which takes 5 % of the time at most; an upload that would be refused waits for that where it is due. Each process keeps the quota by itself: four that store in one area may together store four times as much. With shared they keep it together, exactly: a lock file in the area (.webserv-quota, in which stands what is there) is held while files get their names, and one that does not fit then is refused. An upload, COPY or MOVE waits for the lock while no other client does; after 30 seconds it gets 503. It needs locks that reach all of them (not FUSE, nor NFS with nolock).").ours(),
+    row("upload_min_free", SL, Args::TAKE1, "off", Effect::Once(min_free), "Space an upload must leave free on the disk, as a size or in percent, or off; an upload that would take it gets 507, before its body is read where Content-Length tells; of an upload that goes on (upload_resumable) what has arrived by then stays.").ours(),
+    row("upload_quota", SL, Args::TAKE123, "off", Effect::Once(quota), "What all files of the area may add up to: bytes and, with files=N, their number; more gets 507. The area is the location's directory or upload_store (one for each value of its variables) with all below. It is counted at first use, in slices while others are served, and kept up by what is stored; uploads under way have their part, so that together they never exceed it, and a replaced file counts no more (of several uploads that replace one file at once, the first has its room). An upload that goes on (upload_resumable) holds what has arrived of it, and its announced length while a request sends it and for five minutes after its last byte; a later request may find no room (507) and goes on when there is some. What others write there is seen at the next upload while the area has at most a thousand names, in a larger one by counting again, which takes 5 % of the time at most; an upload that would be refused waits for that where it is due. Each process keeps the quota by itself: four that store in one area may together store four times as much. With shared they keep it together, exactly: a lock file in the area (.webserv-quota, in which stands what is there) is held while files get their names, and one that does not fit then is refused. An upload, COPY or MOVE waits for the lock while no other client does; after 30 seconds it gets 503. It needs locks that reach all of them (not FUSE, nor NFS with nolock).").ours(),
     row("upload_sync", HSL, Args::FLAG, "off", Effect::Flag(|s| &mut upload(s).sync), "Whether an upload is answered only when it is on the disk: the file's content (fsync) before it gets its name, then the directory. After a power cut the old file or the whole new one is there, and what was answered with success is the new one, as far as the disk keeps its word. So are the names of directories that were made for it, all the way up. DELETE, MKCOL, COPY and MOVE are answered when what they changed is on the disk, and nothing that was there goes before what takes its place is. Where the disk fails to take a name, what had the name before has it again and the request is answered with an error; what cannot be taken back (a DELETE, the copy of a directory that others have put something into by then, and what replaced a file where there is no journal of hidden names: no pid file, or its directory cannot be written) is answered with 500 and a sentence that says so. The kernel's workers wait for the disk (io_submit), a directory once for all uploads that wait for it; where they cannot be had the whole server waits, as short as large files being written back while they come make it. Off, a file is as whole for everyone who reads it and survives the end of the process, but a power cut may take the last half minute or so. Of an upload that goes on (upload_resumable) every offset that is sent is on the disk, and so is the record of the upload; once the machine has been started again, bytes beyond the last such offset do not count.").ours(),
     row("upload_limit_rate", HSL, Args::TAKE1, "0", Effect::Once(limit_rate), "Bytes per second that are read of an upload; its client waits, others do not. Each request on a connection has the whole rate. Variables are allowed; 0, or no size, is no limit.").ours(),
     row("upload_verify_digest", HSL, Args::TAKE1, "on", Effect::Once(verify_digest), "Whether Content-Digest and Repr-Digest (RFC 9530, sha-256 and sha-512) are checked while the body streams: off, on, or require, which refuses uploads without one. They may stand in the head, in the head of a form's part, or in the trailers of a chunked body (announced by `Trailer: Content-Digest` where it is larger than 4 MiB, or a part of a resumable upload). A digest that does not match is a 400, and nothing is stored. Want-Repr-Digest is answered with the digest of what was stored. GET and HEAD of a file tell the one that the client wants (Want-Repr-Digest) where POST or PUT is allowed: it is sent without compression then, and hashed once for each version.").ours(),
@@ -44,57 +42,6 @@ pub const ROWS: &[Row] = &[
     row("upload_names", HSL, Args::TAKE1, "safe", Effect::Once(names), "Which names may be stored. safe: all but those that are not UTF-8, or hold control characters, marks that change the direction of writing, backslashes, or %-escapes of such; dotfiles only under dav_methods, as nginx stores them. any: whatever the file system can hold. Names that begin with .webserv- are never stored.").ours(),
     row("upload_serve", SL, Args::TAKE1, "attachment", Effect::Once(serve), "How an upload area sends files that could run in a browser (HTML, SVG, XML, scripts): attachment, to be saved, or inline. Without the directive an area is a location with upload_store, autoindex_upload or POST or PUT among its allowed_methods, except `location /`: that is a whole site. Files below any upload_store are guarded wherever they are shown, unless the root of the site lies there too.").ours(),
 ];
-
-/// All directories of upload_store, normalized; for paths with variables, the part before them.
-pub fn stores(named: impl Iterator<Item = Option<Box<[u8]>>>) -> Vec<Box<[u8]>> {
-    let mut stores: Vec<Box<[u8]>> = named.flatten().collect();
-    stores.sort();
-    stores.dedup();
-    stores
-}
-
-/// The directory of an upload_store, normalized; for a path with variables, the part before them.
-pub fn store_of(upload: &UploadSettings) -> Option<Box<[u8]>> {
-    let Store::Path(path) = &upload.store else { return None };
-    Some(clean(path.directory()?)).filter(|path| !path.is_empty()).map(Box::from)
-}
-
-/// All directories in which clients write files by URI.
-pub fn write_areas(locations: &[Location]) -> Vec<WriteArea> {
-    let mut areas: Vec<WriteArea> = Vec::new();
-    for location in locations.iter().filter(|location| location.writes()) {
-        checkpoint::pass();
-        let files = &location.settings.files;
-        let (path, is_whole) = (files.root.directory().unwrap_or_default(), files.root.constant().is_some());
-        // A redirect may reach a named location with any URI.
-        let uri = match files.alias {
-            _ if !is_whole || location.kind == LocationKind::Named => None,
-            None => Some(&b""[..]),
-            Some(u32::MAX) => None,
-            Some(length) => location.name.get(..length as usize),
-        };
-        // The alias of a regex location is the whole path of a file.
-        let path = if is_whole && files.alias == Some(u32::MAX) {
-            memchr::memrchr(b'/', path).map_or(&b""[..], |at| &path[..at])
-        } else {
-            path
-        };
-        // Below a root, a prefix location writes only below its own name, unless it changes URIs.
-        let keeps = location.script.ops.is_empty() && location.try_files.is_none();
-        let beneath = match (&uri, location.kind) {
-            (Some(b""), LocationKind::Prefix | LocationKind::PrefixFinal | LocationKind::Exact) if keeps => {
-                memchr::memrchr(b'/', &location.name).map_or(&b""[..], |at| &location.name[..at])
-            }
-            _ => b"",
-        };
-        let directory = [path, beneath].concat();
-        let uri = uri.map(|uri| [uri.strip_suffix(b"/").unwrap_or(uri), beneath].concat().into());
-        areas.push(WriteArea { server: location.server, directory: Box::from(&*clean(&directory)), uri });
-    }
-    areas.sort();
-    areas.dedup();
-    areas
-}
 
 fn store(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     upload(&mut s.settings).store = if d.args[0].is("off") { Store::Off } else { Store::Path(b.path_template(d, 0)?) };
@@ -256,29 +203,4 @@ fn extensions(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     }
     upload(&mut s.settings).extensions = Rc::new(extensions);
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::template::Variables;
-
-    #[test]
-    fn stores_are_known_by_what_is_constant_of_them() {
-        let table = [
-            ("/srv/up", Some("/srv/up")),
-            ("/srv//up/./x/", Some("/srv/up/x")),
-            ("/srv/up/$remote_user", Some("/srv/up")),
-            ("/srv/up/u-$remote_user/x", Some("/srv/up")),
-            ("$document_root/up", None),
-            ("/$arg_x", None),
-        ];
-        for (path, expected) in table {
-            let template = Template::parse(path.as_bytes(), &mut Variables::default()).expect(path);
-            let upload = UploadSettings { store: Store::Path(template), ..UploadSettings::default() };
-            let stores = stores([&upload, &upload, &UploadSettings::default()].into_iter().map(store_of));
-            let found = stores.first().map(|store| String::from_utf8_lossy(store));
-            assert_eq!((found.as_deref(), stores.len()), (expected, expected.iter().len()), "{path}");
-        }
-    }
 }

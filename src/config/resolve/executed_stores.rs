@@ -3,9 +3,10 @@
 //! Each such request is refused in any case (exchange/handlers/upstream/stored); this warns in advance. Invariant: the
 //! time is O(n log n) in the number of locations.
 
+use super::client_files::ClientFiles;
 use crate::config::ast::Span;
 use crate::config::ids::ServerId;
-use crate::config::model::{ContentHandler, Location, LocationKind, WriteArea};
+use crate::config::model::{ContentHandler, Location, LocationKind};
 use crate::config::settings::gateway::Gateway;
 use crate::config::settings::programs::{Role, role, runs_files};
 use crate::config::settings::proxy_pass::Protocol;
@@ -41,13 +42,20 @@ impl Mapping {
 /// are tried.
 type Guarded = Option<ServerId>;
 
-/// The locations to warn about. `stores`: the upload_store directory of each location.
-pub fn find(locations: &[Location], stores: &[Option<Box<[u8]>>], areas: &[WriteArea]) -> Vec<Span> {
-    let stores = locations.iter().zip(stores).filter_map(|(location, store)| {
+/// The locations to warn about.
+pub fn find(locations: &[Location], files: &ClientFiles) -> Vec<Span> {
+    let ClientFiles { stores, apart, areas } = files;
+    let stores = locations.iter().zip(stores).flat_map(|(location, stores)| {
         let guarded: Guarded = (location.kind == LocationKind::PrefixFinal).then_some(location.server);
-        Some((store.as_deref()?, guarded))
+        stores.iter().map(move |store| (&**store, guarded))
     });
-    let stores = SortedDirectories::new(stores.collect());
+    let stores = SortedDirectories::new(stores.chain(apart.iter().map(|place| (&**place, None))).collect());
+    // Files of forms may have names of other locations.
+    let form_areas = |is_above: bool| {
+        let areas = areas.iter().filter(move |area| area.takes_forms && (!is_above || area.makes_directories));
+        SortedDirectories::<()>::new(areas.map(|area| (&*area.directory, None)).collect())
+    };
+    let (beside, above) = (form_areas(false), form_areas(true));
     let areas = areas.iter().map(|area| {
         let mapping = area.uri.as_ref().map(|uri| Mapping::new(area.server, &area.directory, uri));
         (&*area.directory, mapping)
@@ -59,7 +67,11 @@ pub fn find(locations: &[Location], stores: &[Option<Box<[u8]>>], areas: &[Write
         if programs.is_empty() || location.settings.cgi.uploads {
             return false;
         }
+        let is_prefix = matches!(location.kind, LocationKind::Prefix | LocationKind::PrefixFinal);
+        let forms = if is_prefix && location.name.ends_with(b"/") { &above } else { &beside };
+        let is_by_extension = location.may_get_forms();
         location.stores()
+            || is_by_extension && programs.iter().any(|program| forms.holds(&program.directory, None))
             || programs.iter().any(|Program { directory, uri, is_whole }| {
                 let mapping = uri.map(|uri| Mapping::new(location.server, directory, uri));
                 let (server, mapping) = (Some(&location.server), mapping.as_ref());

@@ -1,6 +1,7 @@
 //! allowed_methods: the first of the access rules. 405 with Allow (RFC 9110 §15.5.6), and the answer to OPTIONS.
 
 use super::{delete, methods, options, resumable};
+use crate::config::model::ContentHandler;
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
 use crate::http::method::Method;
@@ -9,9 +10,8 @@ use crate::services::Services;
 
 /// Refuses a method that allowed_methods does not name, and answers OPTIONS.
 pub fn check(ex: &mut Exchange, cx: &mut Services) -> Flow {
-    // Subrequests are not checked, and the error page of a refused method is fetched by another method (nginx). A
-    // request that waited for auth_request was checked before.
-    if ex.subrequest.is_some() || ex.route.error_page.is_some() || ex.auth_request.is_some() {
+    // Subrequests are not checked. A request that waited for auth_request was checked before.
+    if ex.subrequest.is_some() || ex.auth_request.is_some() || is_page(ex) {
         return Flow::Next;
     }
     let Some(allowed) = ex.here().settings.access.allowed else { return Flow::Next };
@@ -27,4 +27,13 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Flow {
     let verdict = if flow == Flow::Next { "allowed" } else { "answered without the handler" };
     cx.trace.say("access", None, || format!("allowed_methods: the method is {verdict}"));
     flow
+}
+
+/// The page of an error: fetched by another method than the client's (nginx), or of a method that was refused before. A
+/// named location keeps the method: one that sends files decides by itself ([`super::files`]), a program or an upstream
+/// would get what is not allowed.
+fn is_page(ex: &Exchange) -> bool {
+    let here = ex.here();
+    let sends_files = here.content == ContentHandler::Files && here.settings.cgi.extensions.is_empty();
+    ex.route.error_page.is_some() && (!ex.route.way.is_named || ex.route.method_refused || sends_files)
 }

@@ -7,7 +7,9 @@
 
 use super::methods;
 use super::upload::{self, Refusal};
-use crate::config::model::{Config, ContentHandler, LocationId, LocationKind, ServerId};
+use super::upstream::path_info;
+use super::upstream::stored::{self, Links};
+use crate::config::model::{Config, ContentHandler, Location, LocationId, LocationKind, ServerId};
 use crate::config::settings::upload::{MinFree, UploadSettings};
 use crate::config::template::Template;
 use crate::exchange::access::other_path::Shown;
@@ -31,6 +33,8 @@ pub enum PathAction {
     Put,
     /// Its content will be visible under another path.
     Read,
+    /// Its name will be seen, a file's, as that of a result of a search.
+    Find,
     /// Its name will be seen, a directory's, where a listing shows it.
     List,
     /// It goes away.
@@ -103,8 +107,10 @@ impl PathRules {
     }
 
     /// Whether all paths below the request's URI, a directory's, have the rules of the request's own location.
-    pub fn are_same_below(&self, ex: &Exchange, uri: &[u8]) -> bool {
-        let Some(home) = self.home.filter(|_| self.is_uniform) else { return false };
+    pub fn are_same_below(&self, ex: &Exchange, uri: &[u8], action: PathAction) -> bool {
+        let Some(home) = self.home.filter(|_| self.is_uniform && !depends_on_name(ex.here(), action)) else {
+            return false;
+        };
         find(&ex.config, ex.route.server, uri) == Some(home)
             && !location::may_differ_below(&ex.config, ex.route.server, uri, home)
     }
@@ -122,8 +128,8 @@ impl PathRules {
     ) -> Result<Governed, Refusal> {
         let config = ex.config.clone();
         let found = find(&config, ex.route.server, target.uri);
-        if self.is_uniform && found == self.home {
-            let here = config.location(ex.route.location);
+        let here = config.location(ex.route.location);
+        if self.is_uniform && found == self.home && !depends_on_name(here, action) {
             let content_type = media_types::of_uri(&here.settings.files, target.uri);
             return Ok(Governed { upload: here.settings.upload.clone(), content_type });
         }
@@ -133,7 +139,8 @@ impl PathRules {
             PathAction::Remove if ex.route.form_action.is_some() => Method::Delete,
             _ => ex.route.method,
         };
-        let method = if matches!(action, PathAction::Read | PathAction::List) { Method::Get } else { asked };
+        let is_seen = matches!(action, PathAction::Read | PathAction::Find | PathAction::List);
+        let method = if is_seen { Method::Get } else { asked };
         let mut verdict = locate::aside(ex, target.uri, method, |ex| {
             ex.route.internal = self.is_internal;
             let lead = locate::probe(ex, cx);
@@ -170,7 +177,7 @@ impl PathRules {
         let named = here.settings.access.allowed.is_some();
         let set = methods::allowed(ex);
         let may = match (action, asked) {
-            (PathAction::Read | PathAction::List, _) => set.contains(Method::Get),
+            (PathAction::Read | PathAction::Find | PathAction::List, _) => set.contains(Method::Get),
             (PathAction::Itself, asked) => set.contains(asked),
             (PathAction::Remove, asked) => set.contains(asked) || set.contains(Method::Delete),
             // Its location need not say that forms may bring files: this one does. But it may forbid them.
@@ -191,14 +198,45 @@ impl PathRules {
                 return Err("its URI names another file");
             }
         }
+        if action == PathAction::Read {
+            check_source(ex, cx, target.path, asked)?;
+        }
         // A link that leads nowhere shows nothing.
-        if matches!(action, PathAction::Read | PathAction::List)
+        if matches!(action, PathAction::Read | PathAction::Find | PathAction::List)
             && !target.path.is_some_and(leads_nowhere)
             && rewrite::try_files::run(ex, cx) != Flow::Next
         {
             return Err("its location does not serve it");
         }
         Ok(Governed { upload, content_type })
+    }
+}
+
+/// Whether it depends on a file's name how a GET of it is answered: by its content, or by what it does as a program or
+/// a page with commands.
+fn depends_on_name(here: &Location, action: PathAction) -> bool {
+    action == PathAction::Read && (!here.settings.cgi.extensions.is_empty() || here.settings.ssi.on)
+}
+
+/// Checks that a GET of the current URI would be answered with the content of the file. Those who may write programs
+/// here (upload_execute) and copy them may see them.
+fn check_source(ex: &mut Exchange, cx: &mut Services, path: Option<&[u8]>, asked: Method) -> Result<(), &'static str> {
+    let settings = &ex.here().settings;
+    if settings.cgi.uploads && matches!(asked, Method::Copy | Method::Move) {
+        return Ok(());
+    }
+    // What lies in a directory that is named like a program is sent.
+    let uri = &ex.route.uri;
+    if path_info::by_extension(uri, &settings.cgi.extensions).any(|(end, _)| end == uri.len()) {
+        return Err("it is a program");
+    }
+    let content_type = media_types::of_uri(&settings.files, uri);
+    if !settings.ssi.on || uri.ends_with(b"/") || !settings.ssi.types.contains(content_type.as_bytes()) {
+        return Ok(());
+    }
+    match path.map(|path| stored::is_client_writable(ex, cx, path, Links::Possible)) {
+        Some(Ok(true)) => Ok(()),
+        _ => Err("it is a page with SSI commands"),
     }
 }
 

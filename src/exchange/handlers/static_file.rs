@@ -278,9 +278,13 @@ fn index_failed(ex: &mut Exchange, cx: &mut Services, len: usize, e: Errno, test
 }
 
 /// The URI of an index file would find this very location again, and nothing would run on the way: true of servers
-/// without scripts and other locations, that is of most small ones.
+/// without scripts and other locations, that is of most small ones. The file itself would be the answer: it is neither
+/// a program nor a page with commands, and no compressed one is sent in its place.
 fn leads_back_here(ex: &Exchange) -> bool {
-    let server = ex.server();
+    let (server, settings) = (ex.server(), &ex.here().settings);
+    if !settings.cgi.extensions.is_empty() || settings.ssi.on || settings.gzip.stored != Stored::Off {
+        return false;
+    }
     let alone = server.tree.exact.is_empty() && server.tree.regexes.is_empty() && server.tree.prefixes.len() <= 1;
     alone && ex.here().plain && ex.here().tree.is_none() && ex.config.location(server.root).script.ops.is_empty()
 }

@@ -22,7 +22,7 @@ use crate::config::settings::upload::Quota;
 use crate::sys::Errno;
 use crate::sys::file;
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::CString;
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
@@ -47,6 +47,8 @@ pub struct Area {
     path: Box<[u8]>,
     used: Cell<Usage>,
     claimed: Cell<Usage>,
+    /// Files that an upload under way will replace, by device and inode: their room is given to that upload alone.
+    replaced: RefCell<HashSet<(u64, u64)>>,
     /// Whether its locks were examined.
     locks_seen: Cell<bool>,
     /// The claims last reported to other processes.
@@ -115,6 +117,7 @@ impl Quotas {
             path: path.clone(),
             used: Cell::default(),
             claimed: Cell::default(),
+            replaced: RefCell::default(),
             locks_seen: Cell::default(),
             published: Cell::default(),
             walk: RefCell::default(),
@@ -194,6 +197,12 @@ impl Area {
         self.claimed.get()
     }
 
+    /// Bytes that a quota leaves, with `beside` claimed in other ways.
+    pub fn room(&self, beside: Usage, quota: Quota) -> u64 {
+        let taken = self.used.get().plus(self.claimed.get()).plus(beside);
+        if quota.bytes == 0 { u64::MAX } else { quota.bytes.saturating_sub(taken.bytes) }
+    }
+
     /// Number of completed counts.
     pub fn counts(&self) -> u64 {
         self.counts.get()
@@ -263,12 +272,24 @@ impl Area {
 pub struct Claim {
     area: Rc<Area>,
     holds: Usage,
+    /// Those of [`Area::replaced`] that are its own.
+    replaces: Vec<(u64, u64)>,
 }
 
 impl Claim {
     /// An empty claim.
     pub fn new(area: Rc<Area>) -> Claim {
-        Claim { area, holds: Usage::default() }
+        Claim { area, holds: Usage::default(), replaces: Vec::new() }
+    }
+
+    /// The upload will replace the file with this device and inode. Whether its room is the upload's: another upload,
+    /// or another file of this one, may have it.
+    pub fn take_room_of(&mut self, file: (u64, u64)) -> bool {
+        let is_free = self.area.replaced.borrow_mut().insert(file);
+        if is_free {
+            self.replaces.push(file);
+        }
+        is_free
     }
 
     pub fn area(&self) -> &Area {
@@ -312,6 +333,8 @@ fn has_room(quota: Quota, total: Usage, to: Usage, held: Usage) -> bool {
 impl Drop for Claim {
     fn drop(&mut self) {
         self.area.claimed.set(self.area.claimed.get().minus(self.holds));
+        let mut replaced = self.area.replaced.borrow_mut();
+        self.replaces.iter().for_each(|file| _ = replaced.remove(file));
     }
 }
 

@@ -183,3 +183,13 @@ fn a_slice_of_a_count_holds_fewer_directories_the_deeper_they_are() {
     // Of the 96 directories, the second 32 have at least that many directories above them, the last 32 twice as many.
     assert_eq!(deep, flat + 32 + 2 * 32);
 }
+
+#[test]
+fn the_room_of_a_file_that_is_replaced_belongs_to_one_upload() {
+    let area = Quotas::default().area_at(b"/area");
+    let (mut first, mut second) = (Claim::new(area.clone()), Claim::new(area));
+    assert!(first.take_room_of((1, 2)) && !first.take_room_of((1, 2)), "two files of one upload");
+    assert!(!second.take_room_of((1, 2)) && second.take_room_of((1, 3)));
+    drop(first);
+    assert!(second.take_room_of((1, 2)));
+}

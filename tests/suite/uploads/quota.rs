@@ -174,3 +174,31 @@ fn twins_of_a_form_do_not_each_free_the_file_they_replace() {
     client.response().is(507);
     assert_eq!(used(&s), (80_000, 1));
 }
+
+/// Each of them was given the room of the old one: twenty times the quota was received.
+#[test]
+fn uploads_that_replace_one_file_are_not_each_given_its_room() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let s = quota("upload_quota 1000;");
+    s.method("POST", "/a/x", "", &noise(900)).is(201);
+    let begin = || {
+        let mut client = s.client();
+        client.send(b"POST /a/x HTTP/1.1\r\nHost: a\r\nContent-Length: 900\r\nExpect: 100-continue\r\n\r\n");
+        let status = client.response().status;
+        (client, status)
+    };
+    let (first, admitted) = begin();
+    assert_eq!((admitted, begin().1), (100, 507));
+    let mut grows = s.client();
+    grows.send(b"POST /a/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+    grows.try_send([&b"384\r\n"[..], &noise(900), b"\r\n"].concat());
+    grows.response().is(507);
+    // The next one has it when the first has ended.
+    drop(first);
+    eventually("the room is given back", || begin().1 == 100);
+    eventually("again", || s.method("POST", "/a/x", "", &noise(950)).status != 507);
+    s.method("POST", "/a/x", "", &noise(1000)).is_one_of(&[200, 204]);
+    assert_eq!(used(&s), (1000, 1));
+}

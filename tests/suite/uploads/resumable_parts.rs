@@ -11,12 +11,12 @@ pub fn names(s: &Server, dir: &str) -> Vec<String> {
 
 /// A complete part of a file, and its target.
 #[track_caller]
-fn partial(s: &Server, content: &[u8]) -> String {
+pub fn partial(s: &Server, content: &[u8]) -> String {
     let fields = format!("Upload-Concat: partial\r\nUpload-Length: {}\r\n{OCTETS}", content.len());
     located(tus(s, "POST", "/a/", &fields, content).is(201).has("Upload-Offset", &content.len().to_string()))
 }
 
-fn join(s: &Server, urls: &[&str], name: &str) -> Response {
+pub fn join(s: &Server, urls: &[&str], name: &str) -> Response {
     tus(s, "POST", "/a/", &format!("Upload-Concat: final;{}\r\n{}", urls.join(" "), filename(name)), b"")
 }
 

@@ -38,7 +38,7 @@ pub fn asked(query: &[u8]) -> Option<Form> {
 pub fn begin(ex: &mut Exchange, cx: &mut Services, dir: OwnedFd, form: Form) -> Begun<Making> {
     let rules = PathRules::of(ex, cx);
     let uri = ex.route.uri.clone();
-    let is_uniform = rules.are_same_below(ex, &uri);
+    let is_uniform = rules.are_same_below(ex, &uri, PathAction::Read);
     let hidden = paths::hidden_below(ex, cx, &ex.route.path.clone());
     let hidden = hidden.map_err(|e| failure::failed(ex, cx, "open()", e))?;
     let walk =
@@ -95,7 +95,8 @@ impl Gathering {
                 Ok(WalkStep::On) => {}
                 Ok(WalkStep::Found(found)) => {
                     let is_dir = found.stat.kind == FileKind::Dir;
-                    if !may_read(ex, cx, &self.rules, (&self.uri, &self.path), (&found.path, is_dir)) {
+                    let action = if is_dir { PathAction::List } else { PathAction::Read };
+                    if !may(ex, cx, &self.rules, (&self.uri, &self.path), (&found.path, action)) {
                         if is_dir {
                             self.walk.skip();
                         }
@@ -128,18 +129,16 @@ impl Gathering {
     }
 }
 
-/// Whether the client may read an entry by its own URI, or see the listing of a folder. `top`: URI and path of the
-/// directory that the entry, with whether it is a folder, is below.
-pub fn may_read(
+/// Whether the client may read or see an entry by its own URI. What is in a folder is asked one by one. `top`: URI and
+/// path of the directory that the entry is below.
+pub fn may(
     ex: &mut Exchange,
     cx: &mut Services,
     rules: &PathRules,
     top: (&[u8], &[u8]),
-    (below, is_dir): (&[u8], bool),
+    (below, action): (&[u8], PathAction),
 ) -> bool {
     let (uri, path) = ([top.0, below].concat(), [top.1, below].concat());
-    // What is in a folder is asked one by one.
-    let action = if is_dir { PathAction::List } else { PathAction::Read };
     rules.check(ex, cx, Target { uri: &uri, path: Some(&path) }, action).is_ok()
 }
 
@@ -166,5 +165,7 @@ fn respond(ex: &mut Exchange, archive: Archive, form: Form) {
     ex.response.status = Status::OK;
     ex.response.content_type = ContentType::Static(form.content_type());
     ex.response.ranges = false;
+    // What clients wrote into their files is no command.
+    ex.response.is_inert = true;
     ex.response.body = Body::Made(Box::new(Source::archive(archive)));
 }

@@ -4,7 +4,7 @@ use super::shape::Shape;
 use crate::exchange::Exchange;
 use crate::exchange::body_encoder::Source;
 use crate::exchange::flow::Flow;
-use crate::exchange::handlers::listing::PAGE_CSP;
+use crate::exchange::handlers::listing::{Format, PAGE_CSP};
 use crate::exchange::response::{Body, ContentType};
 use crate::http::status::Status;
 use std::rc::Rc;
@@ -17,6 +17,8 @@ pub fn respond(ex: &mut Exchange, shape: &Shape, pieces: &[Rc<[u8]>]) -> Flow {
         [whole] => Body::Shared(whole.clone()),
         pieces => Body::Made(Box::new(Source::pieces(pieces.iter().cloned().collect()))),
     };
+    // File names are no commands. Only nginx's own format is read for them, as in nginx: it has the names escaped.
+    ex.response.is_inert = shape.view.format != Format::Html;
     if shape.is_page {
         ex.response.line(b"Vary", b"Accept, Accept-Language");
         page_lines(ex);
@@ -27,6 +29,7 @@ pub fn respond(ex: &mut Exchange, shape: &Shape, pieces: &[Rc<[u8]>]) -> Flow {
 /// The fields of every page of ours.
 pub fn page_lines(ex: &mut Exchange) {
     ex.response.line(b"Content-Security-Policy", PAGE_CSP.as_bytes());
+    ex.response.has_own_policy = true;
     // It has no validators. no-cache: fetched each time, so that what was just added or deleted shows; not no-store,
     // which would also keep the browser from going back from a file to its listing.
     if ex.here().settings.output.expires.is_none() {

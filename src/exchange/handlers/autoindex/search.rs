@@ -4,7 +4,7 @@
 //! reached; it shows only what the client could read by its own URI, or see in a listing.
 
 use super::Making;
-use super::archive::may_read;
+use super::archive::may;
 use super::respond::respond;
 use super::shape::Shape;
 use crate::config::settings::listing::Archive;
@@ -12,7 +12,7 @@ use crate::exchange::Exchange;
 use crate::exchange::archive::walk::{Member, Walk, WalkStep};
 use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::handlers::listing::{Entry, Kind, Listing, Searched, Totals};
-use crate::exchange::handlers::path_rules::PathRules;
+use crate::exchange::handlers::path_rules::{PathAction, PathRules};
 use crate::exchange::handlers::{failure, first_slice};
 use crate::services::Services;
 use crate::sys::file::FileKind;
@@ -47,7 +47,7 @@ pub fn begin(ex: &mut Exchange, cx: &mut Services, dir: OwnedFd, mut shape: Shap
         Err(e) => return Err(failure::failed(ex, cx, "opendir()", e)),
     };
     let searching = Searching {
-        is_uniform: rules.are_same_below(ex, &uri),
+        is_uniform: rules.are_same_below(ex, &uri, PathAction::Find),
         rules,
         shape,
         wanted: String::from_utf8_lossy(&text).to_lowercase(),
@@ -94,7 +94,8 @@ impl Searching {
             return;
         }
         let top = (&self.uri[..], &self.path[..]);
-        if !self.is_uniform && !may_read(ex, cx, &self.rules, top, (&found.path, is_dir)) {
+        let action = if is_dir { PathAction::List } else { PathAction::Find };
+        if !self.is_uniform && !may(ex, cx, &self.rules, top, (&found.path, action)) {
             if is_dir {
                 self.walk.skip();
             }

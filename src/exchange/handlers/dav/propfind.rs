@@ -76,6 +76,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services, body: &[u8]) -> Flow {
     let answer = Multistatus::new(shape, href, (name, stat, own), dir, locks);
     ex.response.status = Status::MULTI_STATUS;
     ex.response.content_type = ContentType::Static(multistatus::CONTENT_TYPE);
+    ex.response.is_inert = true;
     ex.response.body = Body::Made(Box::new(Source::multistatus(answer)));
     Flow::Respond
 }

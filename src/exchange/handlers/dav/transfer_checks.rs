@@ -76,7 +76,7 @@ impl TransferChecks {
         let mut judging = TransferChecks::begin(rules, is_tree);
         if is_tree {
             let rules = &judging.rules;
-            let same = |ex: &Exchange, target: Target<'_>| rules.are_same_below(ex, target.uri);
+            let same = |ex: &Exchange, target: Target<'_>| rules.are_same_below(ex, target.uri, PathAction::Read);
             if (job.deep || job.moves) && !(same(ex, from) && same(ex, to) && !has_file_rules(&governed.upload)) {
                 let top = open(job.source.dir.as_fd(), &job.source.name)?;
                 let base = |target: Target<'_>| Base::new(target.uri, target.path.unwrap_or_default());
@@ -91,7 +91,9 @@ impl TransferChecks {
                 judging.freed = Usage { bytes: there.size, files: 1 };
             }
         }
-        if replaces_tree && !(judging.rules.are_same_below(ex, replaced.uri) && governed.upload.quota.is_none()) {
+        if replaces_tree
+            && !(judging.rules.are_same_below(ex, replaced.uri, PathAction::Remove) && governed.upload.quota.is_none())
+        {
             let top = open(job.target.dir.as_fd(), &job.target.name)?;
             let base = Base::new(replaced.uri, replaced.path.unwrap_or_default());
             judging.replaced = Some(TreeRules::new(cx, top, base, &[PathAction::Remove], None).map_err(failed)?);
@@ -156,9 +158,9 @@ impl TransferChecks {
         if resumable::is_reading(cx) {
             return Ok(true);
         }
-        let (bytes, files) = resumable::held(cx, path, None);
+        let beside = resumable::held(cx, path, &[]);
         let need = self.added.minus(self.freed);
-        if !share.admit(need, Usage { bytes, files }, cx)? {
+        if !share.admit(need, beside, cx)? {
             return Ok(true);
         }
         self.lock(ex, cx).map(|has| !has)

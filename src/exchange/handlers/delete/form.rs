@@ -9,6 +9,7 @@ use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::listing::{FormAction, PageAction, asked, resolve};
 use crate::exchange::handlers::methods;
+use crate::exchange::handlers::upstream::cgi;
 use crate::exchange::origin::{self, Sender};
 use crate::http::escape::escape_path;
 use crate::http::field_syntax::trim_ows;
@@ -83,7 +84,7 @@ impl Form {
                 return Flow::Status(Status::INTERNAL_SERVER_ERROR);
             }
         };
-        if there.internal || there.content != ContentHandler::Files {
+        if there.internal || there.content != ContentHandler::Files || cgi::runs(there, &ex.route.uri) {
             return Flow::Status(Status::FORBIDDEN);
         }
         ex.route.method = method;

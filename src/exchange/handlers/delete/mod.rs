@@ -16,7 +16,7 @@ pub use form::{Form, back, form, may};
 pub use removing::{Removing, stopped};
 
 use crate::exchange::flow::Begun;
-use crate::exchange::handlers::path_rules::{self, PathRules, belong_together};
+use crate::exchange::handlers::path_rules::{self, PathAction, PathRules, belong_together};
 use crate::exchange::handlers::tree_rules::shown_elsewhere;
 use crate::exchange::handlers::{failure, symlinks, upload};
 use crate::exchange::paths;
@@ -93,7 +93,7 @@ fn remove(ex: &mut Exchange, cx: &mut Services, content: DirectoryContent, slash
 /// Some path below the URI, or below the one that it is moved to, may have rules of its own.
 fn is_ruled_below(ex: &mut Exchange, cx: &mut Services, shown_at: Option<&[u8]>) -> bool {
     let rules = PathRules::of(ex, cx);
-    let is_uniform = |uri: &[u8]| rules.are_same_below(ex, &[trim_slashes(uri), b"/"].concat());
+    let is_uniform = |uri: &[u8]| rules.are_same_below(ex, &[trim_slashes(uri), b"/"].concat(), PathAction::Remove);
     !is_uniform(&rules.uri) || !shown_at.is_none_or(is_uniform)
 }
 

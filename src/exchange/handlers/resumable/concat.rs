@@ -1,7 +1,8 @@
 //! tus's concatenation: uploads that are parts of one file (`Upload-Concat: partial`), and the request that joins
 //! them (`Upload-Concat: final;…`).
 //!
-//! Invariant: the bytes of a part are removed when the whole has its name, and not before.
+//! Invariants: the bytes of a part are removed when the whole has its name, and not before: until then they count, and
+//! the whole does not. One request at a time joins a part, the newest; a whole without a name ends with its request.
 
 use super::location::Home;
 use super::pending_upload::{Missing, find};
@@ -15,12 +16,13 @@ use crate::exchange::flow::Flow;
 use crate::exchange::handlers::upload::resumed::Refusal;
 use crate::http::status::Status;
 use crate::services::Services;
-use crate::services::resumable::{Ended, UploadId};
+use crate::services::resumable::{Ended, Lease, UploadId};
 use crate::sys::Errno;
 use crate::sys::file;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 
-/// Most parts of one file: each is an open file while they are joined.
+/// Most parts of one file: each is open twice while they are joined.
 const MOST: usize = 64;
 /// Bytes that are copied in one turn of the loop.
 const SLICE: usize = 4 << 20;
@@ -73,7 +75,7 @@ pub struct Joining {
     part: usize,
     at: u64,
     by_hand: bool,
-    /// The unfinished whole: it is removed if its client does not wait for it.
+    /// The whole, until it has its name: its client learns of it only then.
     orphan: Option<(Dir, UploadId)>,
 }
 
@@ -87,6 +89,7 @@ impl Drop for Joining {
 
 struct Part {
     id: UploadId,
+    lease: Rc<Lease>,
     bytes: OwnedFd,
     size: u64,
 }
@@ -111,7 +114,7 @@ impl Joining {
             if parts.iter().any(|part| part.id == id) {
                 return refuse(ex, cx, bad(format!("Upload-Concat names an upload twice: its number {n}")));
             }
-            let part = match find(ex, cx, id, Access::Write) {
+            let mut part = match find(ex, cx, id, Access::Write) {
                 Ok(part) => part,
                 Err(Missing::Elsewhere(flow)) => return Err(flow),
                 Err(Missing::Failed(refusal)) => return refuse(ex, cx, refusal),
@@ -124,9 +127,10 @@ impl Joining {
                 let why = format!("number {n} of Upload-Concat is no partial upload that is complete");
                 return refuse(ex, cx, bad(why));
             }
-            match part.dir.read_part(id) {
-                Ok(bytes) => parts.push(Part { id, bytes, size: part.size }),
-                Err(e) => return refuse(ex, cx, Refusal::call("open()", &part.home.path, e)),
+            let bytes = part.dir.read_part(id).map_err(|e| Refusal::call("open()", &part.home.path, e));
+            match bytes.and_then(|bytes| part.hold(cx).map(|lease| (bytes, lease))) {
+                Ok((bytes, lease)) => parts.push(Part { id, lease, bytes, size: part.size }),
+                Err(refusal) => return refuse(ex, cx, refusal),
             }
         }
         Ok(Joining { parts, part: 0, at: 0, by_hand: false, orphan: None })
@@ -137,9 +141,13 @@ impl Joining {
         self.orphan = Some((dir, id));
     }
 
-    /// All parts are copied, and the record says so.
-    pub fn joined(&mut self) {
-        self.orphan = None;
+    /// No newer request has one of the parts.
+    pub fn is_live(&self) -> bool {
+        self.parts.iter().all(|part| part.lease.is_live())
+    }
+
+    pub fn ids(&self) -> Vec<UploadId> {
+        self.parts.iter().map(|part| part.id).collect()
     }
 
     /// Bytes of the whole.
@@ -173,14 +181,13 @@ impl Joining {
         Ok(0)
     }
 
-    /// The whole is about to be stored: the parts no longer count for a quota.
-    pub fn uncount(&self, cx: &mut Services) {
-        self.parts.iter().for_each(|part| cx.resumable.finish(part.id, Ended::Gone));
-    }
-
     /// The whole has its name.
-    pub fn remove_parts(&self, dir: &Dir, home: &Home) {
-        self.parts.iter().for_each(|part| dir.remove(part.id));
+    pub fn remove_parts(mut self, cx: &mut Services, dir: &Dir, home: &Home) {
+        self.orphan = None;
+        for part in &self.parts {
+            dir.remove(part.id);
+            cx.resumable.finish(part.id, Ended::Gone);
+        }
         home.tidy();
     }
 }

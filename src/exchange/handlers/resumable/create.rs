@@ -277,11 +277,12 @@ fn create(
         fields: &request.fields,
         below: &request.below,
         role: request.role,
+        size: request.length.unwrap_or_else(|| announced(ex)),
+        parts: content.joining.as_ref().map_or_else(Vec::new, |joining| joining.ids()),
     };
-    let admitted = resumed::admit(ex, cx, &wish)?;
+    let (size, admitted) = (wish.size, resumed::admit(ex, cx, &wish)?);
     let home = pending_upload::home(ex)?;
     let settings = ex.here().settings.upload.clone();
-    let failed = |call: &str, e: Errno| Refusal::call(call, &home.path, e);
     let record = UploadState {
         dialect,
         method: ex.route.method,
@@ -303,24 +304,33 @@ fn create(
         conditions: conditions(ex),
         digest: if dialect == Dialect::Rufh { joined(ex, HeaderId::ReprDigest) } else { Vec::new() },
     };
-    let id = UploadId::random().map_err(|e| failed("getrandom()", e))?;
+    let id = UploadId::random().map_err(|e| Refusal::call("getrandom()", &home.path, e))?;
     let parents = settings.create_path.then_some(Mode(settings.mode));
     let (dir, fd) = begin_state(cx, &home, parents, admitted.reach, id, &record)?;
     warn_of_locks(ex, cx, &home, fd.as_fd());
-    if let Some(joining) = &mut content.joining {
-        joining.joins_to(dir.clone(), id);
-    }
     let mut upload =
         Unfinished { id, home, dir, record, size: 0, expires: None, lease: Some(Lease::new(fd)), is_read_only: false };
-    // An upload made of parts is counted as these until it is whole.
-    if content.joining.is_none() {
-        upload.touch(cx);
+    match &mut content.joining {
+        // It is counted as its parts until it has its name.
+        Some(joining) => joining.joins_to(upload.dir.clone(), id),
+        None => {
+            upload.touch(cx);
+            upload.promise(cx, size);
+        }
     }
     let lease = upload.hold(cx).inspect_err(|_| upload.remove(cx))?;
     if let Some(version) = content.interop {
         respond::begun(ex, cx, version, &upload);
     }
-    Ok(Append::new(ex, cx, upload, lease, content))
+    Ok(Append::new(ex, cx, (upload, lease, Some(admitted.room)), content))
+}
+
+/// Bytes that this request announces.
+pub fn announced(ex: &Exchange) -> u64 {
+    match ex.request.head.framing {
+        Framing::Length(length) => length,
+        Framing::None | Framing::Chunked => 0,
+    }
 }
 
 /// Says once of a directory that its locks may not reach other servers.

@@ -41,6 +41,7 @@ use crate::exchange::{Exchange, accounts};
 use crate::http::header::HeaderId;
 use crate::http::method::{Method, MethodSet};
 use crate::services::Services;
+use crate::services::quotas::Usage;
 use crate::services::resumable::UploadId;
 use state::Dialect;
 
@@ -153,8 +154,9 @@ pub fn is_reading(cx: &mut Services) -> bool {
 }
 
 /// Bytes and files of unfinished uploads below a path, as far as they are known and not stored yet; except `but`.
-pub fn held(cx: &mut Services, area: &[u8], but: Option<UploadId>) -> (u64, u64) {
-    cx.resumable.held(area, but)
+pub fn held(cx: &mut Services, area: &[u8], but: &[UploadId]) -> Usage {
+    let (bytes, files) = cx.resumable.held(area, but, cx.now.ms);
+    Usage { bytes, files }
 }
 
 #[cfg(test)]

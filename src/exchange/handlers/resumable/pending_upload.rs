@@ -17,7 +17,7 @@ use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::boot::Boot;
 use crate::services::clock::Clock;
-use crate::services::resumable::{Ended, FinishedUpload, KnownUpload, Lease, UploadId};
+use crate::services::resumable::{Ended, FinishedUpload, KnownUpload, Lease, PROMISE, UploadId};
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, Follow, Stat};
 use std::ffi::CString;
@@ -207,8 +207,12 @@ pub fn remembered(cx: &mut Services, home: &Home, dir: &Dir, id: UploadId, recor
 
 /// Unix milliseconds: its age counts from the last byte written. None: it does not expire.
 pub fn expires(record: &UploadState, stat: &Stat) -> Option<i64> {
-    let written = stat.mtime.0.saturating_mul(1000).saturating_add(i64::from(stat.mtime.1 / 1_000_000));
-    (record.age > 0).then(|| written.saturating_add_unsigned(record.age))
+    (record.age > 0).then(|| written(stat).saturating_add_unsigned(record.age))
+}
+
+/// When a file was last written to (Unix milliseconds).
+pub fn written(stat: &Stat) -> i64 {
+    stat.mtime.0.saturating_mul(1000).saturating_add(i64::from(stat.mtime.1 / 1_000_000))
 }
 
 /// Unix milliseconds, in which the expiry of uploads is kept.
@@ -276,11 +280,17 @@ impl Unfinished {
 
     /// Makes it known to other requests.
     pub fn know(&self, cx: &mut Services) {
-        let bytes = self.record.length.unwrap_or(self.size);
-        if !cx.resumable.update(self.id, bytes, self.expires) {
-            let open = KnownUpload::new(self.home.path.clone(), &self.record.path, bytes, self.expires);
+        if !cx.resumable.update(self.id, self.size, self.expires) {
+            let open = KnownUpload::new(self.home.path.clone(), &self.record.path, self.size, self.expires);
             cx.resumable.insert(self.id, open);
         }
+    }
+
+    /// A request begins to write to it: this size is held for it from now on (upload_quota).
+    pub fn promise(&self, cx: &mut Services, bytes: u64) {
+        self.know(cx);
+        let now = cx.now.ms;
+        cx.resumable.promise(self.id, bytes, now, now + PROMISE);
     }
 
     /// Bytes arrived: it lives longer.
@@ -309,12 +319,19 @@ impl Unfinished {
 
     /// Its last byte has arrived: gives the file its name, or ends the upload without one. Also gives its future
     /// record ([`Unfinished::end_record`]): the present one must not be removed before the name is on the disk.
-    pub fn complete(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(Placed, UploadState), Refused> {
+    /// `parts`: the uploads that it was made of.
+    pub fn complete(
+        &mut self,
+        ex: &mut Exchange,
+        cx: &mut Services,
+        parts: Vec<UploadId>,
+    ) -> Result<(Placed, UploadState), Refused> {
         self.record.length = Some(self.size);
         let finished = Finished {
             id: self.id,
             home: self.dir.fd(),
             part: store::part(self.id),
+            parts,
             below: &self.record.below,
             name: &self.record.name,
             conditions: &self.record.conditions,

@@ -300,20 +300,19 @@ fn open(
     content: super::append::RequestContent,
 ) -> Result<Append, Refusal> {
     let most = resumed::largest(ex);
-    let sent = match ex.request.head.framing {
-        Framing::Length(sent) => sent,
-        Framing::None | Framing::Chunked => 0,
-    };
+    let sent = create::announced(ex);
     let total = upload.record.length.unwrap_or(upload.size.saturating_add(sent));
     if most > 0 && total > most {
         return Err(resumed::too_large());
     }
-    let counted = cx.resumable.get(upload.id).is_some_and(|open| open.bytes >= total);
+    // What comes without a length is compared with what the area was found to have.
+    let grows = upload.record.length.is_none() && ex.request.head.framing == Framing::Chunked;
+    let counted = !grows && cx.resumable.holds(upload.id) >= total;
     // The upload's rules are those of the method that created it.
     let method = std::mem::replace(&mut ex.route.method, upload.record.method);
     let admitted = resumed::admit_more(ex, cx, upload.id, sent, (!counted).then_some(total));
     ex.route.method = method;
-    admitted?;
+    let room = admitted?;
     let path = upload.home.path.clone();
     let failed = |call: &str, e: Errno| Refusal::call(call, &path, e);
     let lease = upload.hold(cx)?;
@@ -325,9 +324,6 @@ fn open(
         upload.begin_marks(cx.boot);
     }
     upload.dir.mark(upload.id, &upload.record).map_err(|e| failed("write()", e))?;
-    upload.know(cx);
-    if let Some((bytes, expires)) = cx.resumable.get(upload.id).map(|open| (open.bytes, open.expires)) {
-        cx.resumable.update(upload.id, bytes.max(total), expires);
-    }
-    Ok(Append::new(ex, cx, upload, lease, content))
+    upload.promise(cx, total);
+    Ok(Append::new(ex, cx, (upload, lease, Some(room)), content))
 }

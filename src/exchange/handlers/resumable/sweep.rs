@@ -2,13 +2,14 @@
 //! of the loop.
 
 use super::location::{self, Home};
-use super::pending_upload::{self, unix_ms};
+use super::pending_upload::{self, unix_ms, written};
 use super::sharing;
 use super::store::{Dir, Entry, Unread};
 use super::takeover;
+use super::tus;
 use crate::config::model::Level;
 use crate::services::Services;
-use crate::services::resumable::{Ended, KnownUpload, Scan, UploadId};
+use crate::services::resumable::{Ended, KnownUpload, PROMISE, Scan, UploadId};
 use crate::sys::Errno;
 use crate::sys::file::{self, Follow, O_DIRECTORY, O_RDONLY, Unlink};
 use std::os::fd::AsFd;
@@ -116,10 +117,16 @@ fn meet(cx: &mut Services, home: &Rc<[u8]>, dir: &Dir, entry: Entry) {
             let place = Home { path: home.clone(), ours: location::is_ours(home) };
             sharing::look(cx, &place);
             match dir.stat(id) {
+                // Its client never learned its name, and has the parts.
+                Ok(Some(_)) if tus::is_final(&record.concat) => drop_whole(home, dir, id),
                 Ok(Some(stat)) => {
                     let expires = pending_upload::expires(&record, &stat);
-                    let bytes = record.length.unwrap_or(stat.size);
-                    cx.resumable.insert(id, KnownUpload::new(home.clone(), &record.path, bytes, expires));
+                    cx.resumable.insert(id, KnownUpload::new(home.clone(), &record.path, stat.size, expires));
+                    let age = u64::try_from(now - written(&stat)).unwrap_or(0);
+                    if let (Some(length), true) = (record.length, age < PROMISE) {
+                        let now = cx.now.ms;
+                        cx.resumable.promise(id, length, now, now + PROMISE - age);
+                    }
                 }
                 Ok(None) => match pending_upload::remembered(cx, &place, dir, id, &record) {
                     Some(at) => cx.resumable.insert(id, KnownUpload::stored(home.clone(), &record.path, Some(at))),
@@ -146,6 +153,14 @@ fn meet(cx: &mut Services, home: &Rc<[u8]>, dir: &Dir, entry: Entry) {
                 let _ = file::unlink_at(fd, &name, Unlink::File);
             }
         }
+    }
+}
+
+/// Removes a file made of parts that did not get its name, unless a request of an earlier process still works on it.
+fn drop_whole(home: &[u8], dir: &Dir, id: UploadId) {
+    if let Ok(Some(_lock)) = dir.open_part(id) {
+        dir.remove(id);
+        location::tidy(home);
     }
 }
 

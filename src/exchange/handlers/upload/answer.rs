@@ -65,6 +65,8 @@ fn format_of(ex: &Exchange) -> Option<Format> {
 /// The response when everything is stored. `uri` is the directory's; `stored` is not empty unless upload_return
 /// answers.
 pub fn stored(ex: &mut Exchange, cx: &mut Services, uri: &[u8], stored: &[Stored], answer: Option<&Answer>) -> Flow {
+    // Names and fields that the client chose are no commands.
+    ex.response.is_inert = true;
     let single = match stored {
         [one] => Some(one),
         _ => None,
@@ -275,6 +277,7 @@ fn tell(ex: &mut Exchange, format: Format, refusal: &Refusal, limit: &Limit) {
         body.extend_from_slice(b"<p><a href=\"./\">Back to the folder</a></p>\n");
     }
     ex.response.text(refusal.status, ContentType::Static(kind), body);
+    ex.response.is_inert = true;
 }
 
 /// The response to a request that would have changed files and was refused elsewhere: as JSON or text for clients

@@ -156,7 +156,7 @@ impl Upload {
             let there = self.target_mut(which).look(&name, cx)?;
             self.check_taken(there, &name)?;
             self.check_conditions(ex, there.as_ref(), &name)?;
-            self.replaces((which, &name), there);
+            self.replaces(there);
         }
         Ok(name)
     }

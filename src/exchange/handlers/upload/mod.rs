@@ -12,7 +12,7 @@
 //! - [`answer`], [`refusal`]: responses
 //! - [`record`]: the values of variables about it
 //! - [`serve_policy`]: how stored files are sent
-//! - [`resumed`]: the same for a file that comes in several requests
+//! - [`resumed`], [`room`]: the same for a file that comes in several requests
 //!
 //! Invariant: nothing appears in the directory before the body is complete and right; dropping an [`Upload`] leaves
 //! nothing behind.
@@ -34,6 +34,7 @@ mod receive;
 pub mod record;
 pub mod refusal;
 pub mod resumed;
+mod room;
 mod rules;
 mod serve_policy;
 mod start;

@@ -3,7 +3,7 @@
 
 use super::quota_share::{QuotaShare, check_now, lock};
 use super::refusal::Refusal;
-use super::state::{NamePolicy, Upload, Which, target_of};
+use super::state::{NamePolicy, Upload, target_of};
 use super::temp_file::Part;
 use super::{answer, target_dir};
 use crate::config::settings::upload::Duplicate;
@@ -68,10 +68,9 @@ impl Upload {
         check_now(ex, cx, QuotaShare::new(Claim::new(area.clone()), limit), more, beside).map(drop)
     }
 
-    /// What other resumable uploads have reserved in the area.
+    /// What resumable uploads hold in the area, apart from those that become its files.
     fn beside(&self, cx: &mut Services) -> Usage {
-        let (bytes, files) = resumable::held(cx, self.target.area_path(), self.resumed);
-        Usage { bytes, files }
+        resumable::held(cx, self.target.area_path(), &self.own)
     }
 
     /// Reserves more if more arrives than was announced.
@@ -120,14 +119,12 @@ impl Upload {
         }
     }
 
-    /// A file that is about to arrive frees what it replaces; of several with one name only the first does.
-    pub fn replaces(&mut self, (which, name): (Which, &[u8]), there: Option<Stat>) {
-        if self.share.is_none() {
-            return;
-        }
-        let freed = replaced(self.policy, there);
-        if freed != Usage::default() && self.freed_at.insert((which, name.to_vec())) {
-            self.freed = self.freed.plus(freed);
+    /// A file that is about to arrive frees what it replaces; of several with one name, in this upload and in others,
+    /// only the first does.
+    pub fn replaces(&mut self, there: Option<Stat>) {
+        let there = there.filter(|there| is_replaced(self.policy, there));
+        if let (Some(share), Some(there)) = (&mut self.share, there) {
+            self.freed = self.freed.plus(share.take_room_of(&there));
         }
     }
 
@@ -166,10 +163,14 @@ impl Upload {
 
 /// What is freed when a file takes the name of this one.
 fn replaced(policy: NamePolicy, there: Option<Stat>) -> Usage {
-    match there.filter(|stat| policy.on_duplicate == Duplicate::Overwrite && stat.kind == FileKind::Regular) {
+    match there.filter(|there| is_replaced(policy, there)) {
         Some(stat) => Usage { bytes: stat.size, files: 1 },
         None => Usage::default(),
     }
+}
+
+fn is_replaced(policy: NamePolicy, there: &Stat) -> bool {
+    policy.on_duplicate == Duplicate::Overwrite && there.kind == FileKind::Regular
 }
 
 /// Whether an empty file may be put where the request's URI says (LOCK of a free name), by the present numbers. Gives
@@ -184,8 +185,8 @@ pub fn check_empty(ex: &mut Exchange, cx: &mut Services) -> Result<Option<QuotaS
         return Err(Refusal::later());
     }
     let (area, path) = target_dir::area_of(ex, cx, &rules)?;
-    let (bytes, files) = resumable::held(cx, &path, None);
-    check_now(ex, cx, QuotaShare::new(Claim::new(area), limit), EMPTY, Usage { bytes, files }).map(Some)
+    let beside = resumable::held(cx, &path, &[]);
+    check_now(ex, cx, QuotaShare::new(Claim::new(area), limit), EMPTY, beside).map(Some)
 }
 
 /// As [`check_empty`], when the file is about to be made: with the lock of a quota that other processes share.

@@ -1,6 +1,6 @@
 //! An upload's share of its area under upload_quota. [`crate::services::quotas`] counts the area.
 
-use super::refusal::Refusal;
+use super::refusal::{Refusal, used_up};
 use crate::config::model::Level;
 use crate::config::settings::upload::Quota;
 use crate::exchange::flow::Pause;
@@ -11,6 +11,7 @@ use crate::services::Services;
 use crate::services::quotas::shared::{Lock, LockAttempt};
 use crate::services::quotas::{Admission, Area, Claim, Full, Usage};
 use crate::sys::Errno;
+use crate::sys::file::Stat;
 
 pub struct QuotaShare {
     claim: Claim,
@@ -21,6 +22,14 @@ pub struct QuotaShare {
 impl QuotaShare {
     pub fn new(claim: Claim, limit: Quota) -> QuotaShare {
         QuotaShare { claim, limit, admission: Admission::NeedsUsage }
+    }
+
+    /// What is freed by replacing this file: nothing if another upload replaces it as well.
+    pub fn take_room_of(&mut self, there: &Stat) -> Usage {
+        match self.claim.take_room_of((there.dev, there.ino)) {
+            true => Usage { bytes: there.size, files: 1 },
+            false => Usage::default(),
+        }
     }
 
     pub fn is_admitted(&self) -> bool {
@@ -141,6 +150,5 @@ fn refusal(full: Full, need: Usage) -> Refusal {
         "{} bytes in {} files are there, {} in {} are on their way, {} in {} are to come",
         used.bytes, used.files, claimed.bytes, claimed.files, need.bytes, need.files
     );
-    let refusal = Refusal::new(Status::INSUFFICIENT_STORAGE, "the quota of this area is used up");
-    refusal.limit("upload_quota").detail(detail)
+    used_up().detail(detail)
 }

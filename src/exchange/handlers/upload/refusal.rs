@@ -127,6 +127,11 @@ impl From<Reject> for Refusal {
     }
 }
 
+/// upload_quota leaves no room for it.
+pub fn used_up() -> Refusal {
+    Refusal::new(Status::INSUFFICIENT_STORAGE, "the quota of this area is used up").limit("upload_quota")
+}
+
 /// A file larger than upload_max_file_size.
 pub fn too_large() -> Refusal {
     Refusal::new(Status::CONTENT_TOO_LARGE, "the file is too large").limit("upload_max_file_size")

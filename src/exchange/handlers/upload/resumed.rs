@@ -30,6 +30,7 @@ pub use super::digest::{Algorithm, Digests};
 pub use super::raw::given_name;
 pub use super::record::Stored;
 pub use super::refusal::{Refusal, too_large};
+pub use super::room::Room;
 pub use super::rules::{essence, largest};
 
 /// What the creation of an upload says about it.
@@ -38,11 +39,15 @@ pub struct Wish<'a> {
     pub content_type: &'a [u8],
     /// Bytes of the whole file, if known.
     pub length: Option<u64>,
+    /// Bytes that are known to come: all of them, or those of this request.
+    pub size: u64,
     /// For `$upload_field_NAME` in its name.
     pub fields: &'a [(Box<[u8]>, Vec<u8>)],
     /// Directories below the one that the URI names.
     pub below: &'a [u8],
     pub role: Role,
+    /// The resumable uploads that it is made of.
+    pub parts: Vec<UploadId>,
 }
 
 /// What an upload is to become.
@@ -67,6 +72,7 @@ pub struct Admitted {
     pub dir: Vec<u8>,
     /// The directories that the file's directory can be renamed from.
     pub reach: file::Reach,
+    pub room: Room,
 }
 
 /// Checks an upload that this request (POST or PUT) creates.
@@ -91,8 +97,9 @@ pub fn admit(ex: &mut Exchange, cx: &mut Services, wish: &Wish<'_>) -> Result<Ad
     if let (Some(length), Role::File | Role::OfParts) = (wish.length, wish.role) {
         rules::check_least(ex, length)?;
     }
-    rules::check_room(target.dir.as_fd(), rules.min_free, wish.length.unwrap_or(0))?;
+    rules::check_room(target.dir.as_fd(), rules.min_free, wish.size)?;
     let mut upload = Upload::new(ex, cx, rules, target, policy);
+    upload.own.clone_from(&wish.parts);
     let given = named.as_deref().or(wish.given);
     let name = match wish.role {
         // The name is checked when the whole is made.
@@ -102,31 +109,33 @@ pub fn admit(ex: &mut Exchange, cx: &mut Services, wish: &Wish<'_>) -> Result<Ad
     if upload.most > 0 && wish.length.is_some_and(|length| length > upload.most) {
         return Err(too_large());
     }
-    if wish.role != Role::OfParts {
-        upload.check_quota(ex, cx, Usage { bytes: wish.length.unwrap_or(0), files: 1 })?;
-    }
+    upload.check_quota(ex, cx, Usage { bytes: wish.size, files: 1 })?;
     let reach = file::reach(upload.target.dir.as_fd()).map_err(|e| Refusal::call("fstat()", &upload.target.path, e))?;
-    Ok(Admitted { name, path: path.to_vec(), dir: std::mem::take(&mut upload.target.uri), reach })
+    let (dir, room) = (std::mem::take(&mut upload.target.uri), Room::of(&upload));
+    Ok(Admitted { name, path: path.to_vec(), dir, reach, room })
 }
 
 /// Whether `more` bytes may still be added. `total`: the upload's size then, if it is not reserved yet.
+///
+/// # Errors
+/// As for [`admit`].
 pub fn admit_more(
     ex: &mut Exchange,
     cx: &mut Services,
     id: UploadId,
     more: u64,
     total: Option<u64>,
-) -> Result<(), Refusal> {
+) -> Result<Room, Refusal> {
     let rules = ex.here().settings.upload.clone();
     let (target, _) = find(ex, cx, &rules, true)?;
     rules::check_room(target.dir.as_fd(), rules.min_free, more)?;
     let policy = NamePolicy::plain(rules.on_duplicate);
     let mut upload = Upload::new(ex, cx, rules, target, policy);
-    upload.resumed = Some(id);
-    match total {
-        Some(bytes) => upload.check_quota(ex, cx, Usage { bytes, files: 1 }),
-        None => Ok(()),
+    upload.own = vec![id];
+    if let Some(bytes) = total {
+        upload.check_quota(ex, cx, Usage { bytes, files: 1 })?;
     }
+    Ok(Room::of(&upload))
 }
 
 /// A file whose last byte has arrived.
@@ -135,6 +144,8 @@ pub struct Finished<'a> {
     /// The file's bytes: a file in this directory, and its future name.
     pub home: &'a Rc<OwnedFd>,
     pub part: CString,
+    /// The resumable uploads that it was made of.
+    pub parts: Vec<UploadId>,
     /// As [`Wish::below`] of its creation.
     pub below: &'a [u8],
     pub name: &'a [u8],
@@ -194,7 +205,9 @@ pub fn store(ex: &mut Exchange, cx: &mut Services, finished: Finished<'_>) -> Re
         .map_err(|e| later(Refusal::call("open()", &target.path, e)))?;
     part.durable = rules.sync;
     let mut upload = Upload::new(ex, cx, rules, target, policy);
-    (upload.parts, upload.conditions, upload.resumed) = (vec![part], Some(Box::new(conditions)), Some(finished.id));
+    (upload.parts, upload.conditions, upload.is_resumed) = (vec![part], Some(Box::new(conditions)), true);
+    upload.own = finished.parts;
+    upload.own.push(finished.id);
     // Today's rules, for the client that finishes it: a reload, or a length that was announced late, may have changed
     // them.
     let name = finished.name.to_vec();

@@ -23,7 +23,7 @@ use crate::services::resumable::UploadId;
 use crate::services::syncs::Sync;
 use crate::services::temp_names::{Left, TempNames};
 use crate::sys::Errno;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::os::fd::AsFd;
 use std::rc::Rc;
 
@@ -65,14 +65,14 @@ pub struct Upload {
     /// What is known to come, and what it replaces.
     pub(super) coming: Usage,
     pub(super) freed: Usage,
-    /// The directories and names of what it replaces.
-    pub(super) freed_at: HashSet<(Which, Vec<u8>)>,
     /// Most bytes of a file that is held in memory: it is written and named in one go when it is complete.
     pub(super) hold: usize,
     /// Most bytes of the newest file, by the rules of its own path too. 0: any number.
     pub(super) most: u64,
-    /// The resumable upload that this one finishes: its bytes are not reserved besides those that are still to come.
-    pub(super) resumed: Option<UploadId>,
+    /// It finishes a resumable upload: its bytes have arrived with earlier requests.
+    pub(super) is_resumed: bool,
+    /// The resumable uploads that become its file: their bytes are not reserved besides its own.
+    pub(super) own: Vec<UploadId>,
 }
 
 impl Upload {
@@ -107,9 +107,9 @@ impl Upload {
             share: None,
             coming: Usage::default(),
             freed: Usage::default(),
-            freed_at: HashSet::new(),
             hold: 0,
-            resumed: None,
+            is_resumed: false,
+            own: Vec::new(),
         }
     }
 

@@ -12,7 +12,7 @@ use super::settings::settings;
 use super::state::{RequestBody, Script, UpstreamRequest};
 use super::stored::{self, Links};
 use crate::config::addr::PeerAddr;
-use crate::config::model::{ContentHandler, Level};
+use crate::config::model::{ContentHandler, Level, Location};
 use crate::config::settings::cgi::Interpreter;
 use crate::config::settings::proxy_pass::Protocol;
 use crate::config::settings::upstream::Upstream;
@@ -42,12 +42,16 @@ const DEPTH: usize = 64;
 
 /// Whether the request is for a program: by its location, or by an extension where files are served.
 pub fn is_program(ex: &Exchange) -> bool {
-    let here = ex.here();
-    let extensions = &here.settings.cgi.extensions;
-    match here.content {
+    runs(ex.here(), &ex.route.uri)
+}
+
+/// Whether the location runs a program for that URI.
+pub fn runs(location: &Location, uri: &[u8]) -> bool {
+    let extensions = &location.settings.cgi.extensions;
+    match location.content {
         ContentHandler::Cgi => true,
         // Most locations have none: their URIs are not searched.
-        ContentHandler::Files => !extensions.is_empty() && by_extension(&ex.route.uri, extensions).next().is_some(),
+        ContentHandler::Files => !extensions.is_empty() && by_extension(uri, extensions).next().is_some(),
         _ => false,
     }
 }

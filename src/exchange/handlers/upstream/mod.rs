@@ -30,7 +30,7 @@ mod gateway;
 mod header_params;
 mod http1;
 mod overflow;
-mod path_info;
+pub mod path_info;
 mod protocol;
 mod reading;
 pub mod record;

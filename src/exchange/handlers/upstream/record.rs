@@ -131,15 +131,12 @@ impl UpstreamRecord {
 
     /// Keeps a piece of a streamed request body. `limit`: the maximum size to keep.
     pub fn keep_streamed(&mut self, piece: &[u8], limit: usize) {
-        let kept = match &mut self.streamed {
-            Streamed::Nothing => Vec::new(),
-            Streamed::Bytes(kept) => std::mem::take(kept),
-            Streamed::TooMany => return,
-        };
-        self.streamed = match kept.len() + piece.len() <= limit {
-            true => Streamed::Bytes([kept, piece.to_vec()].concat()),
-            false => Streamed::TooMany,
-        };
+        match &mut self.streamed {
+            Streamed::TooMany => {}
+            Streamed::Bytes(kept) if kept.len() + piece.len() <= limit => kept.extend_from_slice(piece),
+            Streamed::Nothing if piece.len() <= limit => self.streamed = Streamed::Bytes(piece.to_vec()),
+            Streamed::Nothing | Streamed::Bytes(_) => self.streamed = Streamed::TooMany,
+        }
     }
 
     /// `$request_body`: None if it is in a file or too large.
@@ -276,6 +273,28 @@ fn seconds(ms: Option<u64>, out: &mut Vec<u8>) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_kept_of_a_streamed_body_is_not_copied_for_each_piece() {
+        let (mut record, mut copies, mut at) = (UpstreamRecord::default(), 0, std::ptr::null());
+        for _ in 0..20_000 {
+            record.keep_streamed(b"piece", 100_000);
+            let now = record.body_bytes().map_or(std::ptr::null(), <[u8]>::as_ptr);
+            copies += u32::from(now != at);
+            at = now;
+        }
+        assert!(copies < 40, "{copies} copies of up to 100 kB");
+        assert!(record.body_bytes() == Some(&b"piece".repeat(20_000)[..]));
+        record.keep_streamed(b"", 100_000);
+        assert!(record.body_bytes().is_some());
+        record.keep_streamed(b"x", 100_000);
+        assert_eq!(record.body_bytes(), None, "too many");
+        record.keep_streamed(b"x", 100_000);
+        assert_eq!(record.body_bytes(), None);
+        let mut record = UpstreamRecord::default();
+        record.keep_streamed(b"12", 1);
+        assert_eq!(record.body_bytes(), None);
+    }
 
     #[test]
     fn tries_are_a_list() {

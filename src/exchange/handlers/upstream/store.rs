@@ -243,8 +243,8 @@ impl Copy {
         for name in &self.missing {
             dir = [&dir[..], b"/", name.to_bytes()].concat();
         }
-        let freed = usage(self.existing());
-        let quota = StoreQuota::begin(ex, cx, &dir, (length, freed))?;
+        let there = self.existing().filter(|there| there.kind == FileKind::Regular);
+        let quota = StoreQuota::begin(ex, cx, &dir, (length, there))?;
         Ok(Copy { quota, ..self })
     }
 

@@ -15,6 +15,7 @@ use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::quotas::shared::{Lock, LockAttempt};
 use crate::services::quotas::{Area, Claim, Usage};
+use crate::sys::file::Stat;
 use std::rc::Rc;
 
 pub struct StoreQuota {
@@ -32,8 +33,8 @@ pub struct StoreQuota {
 }
 
 impl StoreQuota {
-    /// Claims room for a file to be created in the directory `dir` (a real path), which will replace one of size
-    /// `freed`. None: no quota applies there. `length`: as announced by the upstream.
+    /// Claims room for a file to be created in the directory `dir` (a real path), which will replace the file `there`.
+    /// None: no quota applies there. `length`: as announced by the upstream.
     ///
     /// # Errors
     /// There is no room, or the area that counts cannot be determined.
@@ -41,7 +42,7 @@ impl StoreQuota {
         ex: &mut Exchange,
         cx: &mut Services,
         dir: &[u8],
-        (length, freed): (Option<u64>, Usage),
+        (length, there): (Option<u64>, Option<Stat>),
     ) -> Result<Option<StoreQuota>, Refusal> {
         let Some(limit) = ex.here().settings.upload.quota else { return Ok(None) };
         let (rules, before) = (ex.here().settings.upload.clone(), ex.route.path.clone());
@@ -51,7 +52,8 @@ impl StoreQuota {
         if !paths::is_beneath(dir, area.path()) {
             return Ok(None);
         }
-        let share = QuotaShare::new(Claim::new(area.clone()), limit);
+        let mut share = QuotaShare::new(Claim::new(area.clone()), limit);
+        let freed = there.map_or(Usage::default(), |there| share.take_room_of(&there));
         let mut quota =
             StoreQuota { limit, area, path, share, coming: Usage { bytes: 0, files: 1 }, freed, counted: None };
         quota.grow(cx, length.unwrap_or(0))?;
@@ -83,7 +85,7 @@ impl StoreQuota {
         if cx.resumable.is_reading() {
             return Ok(false);
         }
-        let (bytes, files) = cx.resumable.held(&self.path, None);
+        let (bytes, files) = cx.resumable.held(&self.path, &[], cx.now.ms);
         let beside = Usage { bytes, files };
         if self.share.is_admitted() {
             return self.share.need(need, beside).map(|()| true);

@@ -4,7 +4,7 @@
 //! Invariant: whatever links and aliases lead to a file, its real path decides; if that cannot be determined, the file
 //! is not executed.
 
-use crate::config::model::{Config, Level, WriteArea};
+use crate::config::model::{Config, Level, Location, WriteArea};
 use crate::exchange::handlers::failure;
 use crate::exchange::{Exchange, Printable};
 use crate::http::status::Status;
@@ -14,6 +14,9 @@ use crate::sys::Errno;
 
 /// The reason shown in the error log.
 const WHY: &str = "lies where clients may store files (upload_execute)";
+
+/// Directories of a path that are asked whether a form may have brought it: upload_create_path makes 64.
+const MOST_FOLDERS: usize = 65;
 
 /// Resolves `..` textually, as programs do that do not ask the file system. None: the path contains none.
 fn lexical(path: &[u8]) -> Option<Vec<u8>> {
@@ -43,7 +46,7 @@ pub enum Links {
 /// Whether clients can store files at all, and such files must not be executed.
 pub fn is_in_question(ex: &Exchange) -> bool {
     let (here, config) = (ex.here(), &ex.config);
-    let any = here.stores() || !config.stores.is_empty() || !config.write_areas.is_empty();
+    let any = here.stores() || !config.client_files.is_empty() || !config.write_areas.is_empty();
     any && !here.settings.cgi.uploads
 }
 
@@ -104,8 +107,21 @@ fn writes(config: &Config, area: &WriteArea, rest: &[u8]) -> bool {
     // The URI depends on variables.
     let Some(uri) = &area.uri else { return true };
     let uri = [uri, &b"/"[..], rest].concat();
-    let found = location::find(config, area.server, &uri, &mut NoTrace);
-    found.map_or(true, |found| config.location(found.location).writes())
+    let location = |uri: &[u8]| {
+        let found = location::find(config, area.server, uri, &mut NoTrace).ok();
+        found.map(|found| config.location(found.location))
+    };
+    let Some(there) = location(&uri) else { return true };
+    if there.writes() {
+        return true;
+    }
+    // The form was posted to its directory, or to one above.
+    let most = if area.makes_directories { MOST_FOLDERS } else { 1 };
+    area.takes_forms
+        && there.may_get_forms()
+        && memchr::memrchr_iter(b'/', &uri)
+            .take(most)
+            .any(|slash| location(&uri[..=slash]).is_none_or(Location::takes_forms))
 }
 
 #[cfg(test)]

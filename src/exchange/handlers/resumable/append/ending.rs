@@ -8,7 +8,7 @@ use crate::exchange::handlers::resumable::pending_upload::Unfinished;
 use crate::exchange::handlers::resumable::respond::{self, Completeness};
 use crate::exchange::handlers::resumable::state::Dialect;
 use crate::exchange::handlers::resumable::store::Unread;
-use crate::exchange::handlers::upload::resumed::{self, Placed, Stored};
+use crate::exchange::handlers::upload::resumed::{self, Placed, Refusal, Stored};
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::syncs::all_ended;
@@ -113,7 +113,7 @@ impl Append {
             }
             AfterSync::End(..) if self.joining.is_some() => {
                 if let Some(joining) = self.joining.take() {
-                    joining.remove_parts(&self.upload.dir, &self.upload.home);
+                    joining.remove_parts(cx, &self.upload.dir, &self.upload.home);
                 }
                 self.synced(ex, cx, then)
             }
@@ -142,6 +142,9 @@ impl Append {
             return self.store(ex, cx, digest);
         }
         if self.joining.is_some() {
+            if let Some(flow) = self.superseded(ex, cx) {
+                return flow;
+            }
             match self.join(cx) {
                 Ok(true) => {}
                 Ok(false) => {
@@ -188,6 +191,13 @@ impl Append {
         self.sync(ex, cx, AfterSync::Name(digest))
     }
 
+    /// tus's concatenation: a newer request has one of the parts, which may not be there any more.
+    fn superseded(&mut self, ex: &mut Exchange, cx: &mut Services) -> Option<Flow> {
+        self.joining.take_if(|joining| !joining.is_live())?;
+        let refusal = Refusal::new(Status::CONFLICT, "a newer request is about one of its parts");
+        Some(respond::refuse_upload(ex, cx, Dialect::Tus, &refusal))
+    }
+
     /// tus's concatenation: copies the next slice of the parts. True when all are there.
     fn join(&mut self, cx: &mut Services) -> Result<bool, Errno> {
         let Some(joining) = &mut self.joining else { return Ok(true) };
@@ -205,23 +215,25 @@ impl Append {
         }
         self.upload.record.unverified = None;
         self.upload.dir.mark(self.upload.id, &self.upload.record)?;
-        joining.joined();
         Ok(true)
     }
 
     /// Gives the file its name.
     fn store(&mut self, ex: &mut Exchange, cx: &mut Services, digest: Vec<u8>) -> Flow {
-        if let Some(joining) = &self.joining {
-            joining.uncount(cx);
+        if let Some(flow) = self.superseded(ex, cx) {
+            return flow;
         }
-        let (mut placed, record) = match self.upload.complete(ex, cx) {
+        let parts = self.joining.as_ref().map_or_else(Vec::new, |joining| joining.ids());
+        let (mut placed, record) = match self.upload.complete(ex, cx, parts) {
             Ok(placed) => placed,
             Err(refused) if refused.refusal.later => {
                 self.counting = Some(digest);
                 return Flow::Wait;
             }
             Err(refused) => {
-                let has_ended = !refused.kept && !self.asks;
+                // A whole that is made of parts ends with its request: the client has the parts.
+                let is_whole = self.joining.take().is_some();
+                let has_ended = (!refused.kept || is_whole) && !self.asks;
                 let refuse = if has_ended { respond::refuse_upload } else { respond::refuse };
                 return refuse(ex, cx, self.upload.record.dialect, &refused.refusal);
             }
@@ -249,7 +261,9 @@ impl Append {
             return resumed::unsure(ex, cx, call, e);
         }
         cx.resumable.unfinish(self.upload.id);
-        self.upload.know(cx);
+        if self.joining.is_none() {
+            self.upload.know(cx);
+        }
         ex.log.upload = None;
         self.failed(ex, cx, call, e)
     }

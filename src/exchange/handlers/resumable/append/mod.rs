@@ -14,7 +14,7 @@ use super::takeover::Looked;
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::upload::resumed;
-use crate::exchange::handlers::upload::resumed::{Algorithm, Digests, Placed, Refusal};
+use crate::exchange::handlers::upload::resumed::{Algorithm, Digests, Placed, Refusal, Room};
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::resumable::Lease;
@@ -36,6 +36,8 @@ const SLICE: u64 = 4 << 20;
 pub struct Append {
     pub upload: Unfinished,
     lease: Rc<Lease>,
+    /// None: the request only asks for the offset.
+    room: Option<Room>,
     pub request: UploadRequest,
     /// The offset where it began; and the offset up to which the kernel was asked to write.
     start: u64,
@@ -123,7 +125,13 @@ impl RequestContent {
 }
 
 impl Append {
-    pub fn new(ex: &Exchange, cx: &Services, upload: Unfinished, lease: Rc<Lease>, content: RequestContent) -> Append {
+    /// An upload to which this lease gives the right to write, and what it may grow to.
+    pub fn new(
+        ex: &Exchange,
+        cx: &Services,
+        (upload, lease, room): (Unfinished, Rc<Lease>, Option<Room>),
+        content: RequestContent,
+    ) -> Append {
         let largest = match resumed::largest(ex) {
             0 => u64::MAX,
             size => size,
@@ -149,6 +157,7 @@ impl Append {
         Append {
             upload,
             lease,
+            room,
             request,
             start,
             flushed: start,
@@ -175,7 +184,7 @@ impl Append {
 
     /// For a request without content, to be finished by [`Append::body_ended`].
     pub fn asking(ex: &Exchange, cx: &Services, upload: Unfinished, lease: Rc<Lease>) -> Append {
-        Append { asks: true, ..Append::new(ex, cx, upload, lease, RequestContent::default()) }
+        Append { asks: true, ..Append::new(ex, cx, (upload, lease, None), RequestContent::default()) }
     }
 
     /// It may continue: no newer request has the upload, and no other process asks for it.
@@ -195,6 +204,8 @@ impl Append {
         if self.most - self.upload.size.min(self.most) < data.len() as u64 {
             return Err(self.too_large(ex, cx));
         }
+        let (fits, refusal) = self.room_for(cx, data.len() as u64);
+        let data = data.get(..fits as usize).unwrap_or(data);
         if let Some(checksum) = &mut self.checksum {
             checksum.update(data);
         }
@@ -204,11 +215,21 @@ impl Append {
             self.hashed += data.len() as u64;
         }
         let written = self.write(data);
+        cx.resumable.arrived(self.upload.id, self.upload.size, cx.now.ms);
         if let Err(e) = written {
             return Err(self.failed(ex, cx, "write()", e));
         }
+        if let Some(refusal) = refusal {
+            return Err(self.refuse_rest(ex, cx, &refusal));
+        }
         self.tell(ex);
         Ok(())
+    }
+
+    /// How many of the next `n` bytes the upload may have, and why not all of them.
+    fn room_for(&mut self, cx: &mut Services, n: u64) -> (u64, Option<Refusal>) {
+        let (id, size) = (self.upload.id, self.upload.size);
+        self.room.as_mut().map_or((n, None), |room| room.take(cx, id, (size, n)))
     }
 
     /// It is made of other uploads.
@@ -237,11 +258,19 @@ impl Append {
     /// # Errors
     /// The response, if they are too many: the excess is cut off.
     pub fn spliced(&mut self, ex: &mut Exchange, cx: &mut Services, n: u64) -> Result<(), Flow> {
+        let (fits, refusal) = self.room_for(cx, n);
+        let most = self.most.min(self.upload.size.saturating_add(fits));
         self.wrote(n);
-        if self.upload.size > self.most {
-            self.upload.size = self.most;
-            let _ = file::ftruncate(self.lease.fd(), self.most);
-            return Err(self.too_large(ex, cx));
+        let is_too_large = self.upload.size > self.most;
+        if self.upload.size > most {
+            self.upload.size = most;
+            let _ = file::ftruncate(self.lease.fd(), most);
+        }
+        cx.resumable.arrived(self.upload.id, self.upload.size, cx.now.ms);
+        match refusal {
+            _ if is_too_large => return Err(self.too_large(ex, cx)),
+            Some(refusal) => return Err(self.refuse_rest(ex, cx, &refusal)),
+            None => {}
         }
         self.tell(ex);
         // What was spliced counts: it was written while the lease was live.
@@ -320,6 +349,7 @@ impl Append {
     fn take_back(&mut self, ex: &mut Exchange, cx: &mut Services, refusal: &Refusal) -> Flow {
         let cut = file::ftruncate(self.lease.fd(), self.start);
         self.upload.size = self.start;
+        self.upload.know(cx);
         match cut {
             Ok(()) => self.refuse(ex, cx, refusal),
             Err(e) => self.failed(ex, cx, "ftruncate()", e),
@@ -392,10 +422,20 @@ impl Append {
             }
             (Over::Length, Dialect::Tus) => {
                 let why = format!("the content is longer than the {most} bytes of Upload-Length");
-                self.refuse(ex, cx, &Refusal::new(Status::CONTENT_TOO_LARGE, why))
+                self.refuse_rest(ex, cx, &Refusal::new(Status::CONTENT_TOO_LARGE, why))
             }
-            (Over::FileSize, _) => self.refuse(ex, cx, &resumed::too_large()),
+            (Over::FileSize, _) => self.refuse_rest(ex, cx, &resumed::too_large()),
         }
+    }
+
+    /// Refuses the rest of the content. What has arrived stays, unless nobody knows the URI to go on with it: then it
+    /// would only take the room of the next attempt.
+    fn refuse_rest(&self, ex: &mut Exchange, cx: &mut Services, refusal: &Refusal) -> Flow {
+        if self.request == UploadRequest::Append || self.interop.is_some() {
+            return self.refuse(ex, cx, refusal);
+        }
+        self.upload.remove(cx);
+        respond::refuse_upload(ex, cx, self.upload.record.dialect, refusal)
     }
 
     fn failed(&self, ex: &mut Exchange, cx: &mut Services, call: &str, e: Errno) -> Flow {

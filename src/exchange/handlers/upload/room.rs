@@ -1,0 +1,59 @@
+//! What a resumable upload that is under way may grow to, asked as its bytes arrive: their number need not be
+//! announced, and they stay on the disk although the upload is not finished.
+//!
+//! Invariant: what is there and what is held for uploads never exceeds upload_quota, and upload_min_free stays free but
+//! for the bytes of one [`STEP`].
+
+use super::refusal::{Refusal, used_up};
+use super::rules;
+use super::state::Upload;
+use crate::config::settings::upload::{MinFree, Quota};
+use crate::services::Services;
+use crate::services::quotas::{Area, Usage};
+use crate::services::resumable::UploadId;
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+
+/// Bytes after which the free space is looked at again.
+const STEP: u64 = 4 << 20;
+
+pub struct Room {
+    /// With the area's path, as in the key of resumable uploads.
+    quota: Option<(Rc<Area>, Quota, Box<[u8]>)>,
+    dir: Rc<OwnedFd>,
+    min_free: MinFree,
+    /// Bytes that arrived since the free space was looked at.
+    since: u64,
+}
+
+impl Room {
+    /// That of an upload which was admitted.
+    pub fn of(upload: &Upload) -> Room {
+        let (target, rules) = (&upload.target, &upload.rules);
+        let area = target.area.clone().zip(rules.quota);
+        let quota = area.map(|(area, quota)| (area, quota, target.area_path().into()));
+        Room { quota, dir: target.dir.clone(), min_free: rules.min_free, since: 0 }
+    }
+
+    /// How many of the next `more` bytes the upload may have, of which `size` are there; and why not all of them.
+    pub fn take(&mut self, cx: &mut Services, id: UploadId, (size, more): (u64, u64)) -> (u64, Option<Refusal>) {
+        self.since += more;
+        if self.since >= STEP {
+            self.since = 0;
+            if let Err(refusal) = rules::check_room(self.dir.as_fd(), self.min_free, more) {
+                return (0, Some(refusal));
+            }
+        }
+        let Some((area, quota, path)) = &self.quota else { return (more, None) };
+        let held = cx.resumable.holds(id);
+        if size.saturating_add(more) <= held {
+            return (more, None);
+        }
+        let (bytes, files) = cx.resumable.held(path, &[id], cx.now.ms);
+        let most = area.room(Usage { bytes, files }, *quota).max(held).saturating_sub(size);
+        match most < more {
+            true => (most, Some(used_up())),
+            false => (more, None),
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Tests of [`super::Uploads`]: who writes, what is held, and until when.
+
+use super::*;
+
+fn id(n: u8) -> UploadId {
+    UploadId([n; 16])
+}
+
+fn open(path: &str, bytes: u64, expires: Option<i64>) -> KnownUpload {
+    KnownUpload::new(Rc::from(&b"/state"[..]), path.as_bytes(), bytes, expires)
+}
+
+#[test]
+fn an_id_reads_back_and_nothing_else_is_one() {
+    let id = UploadId::random().expect("entropy");
+    assert_eq!(UploadId::parse(id.text().as_bytes()), Some(id));
+    assert_eq!(id.text().len(), 32);
+    let long = "0".repeat(33);
+    let longer = "0".repeat(34);
+    let upper = "A".repeat(32);
+    let dots = format!("../{}", "0".repeat(29));
+    for bad in ["", "0", "00", &long[..31], &long, &longer, &upper, &dots] {
+        assert_eq!(UploadId::parse(bad.as_bytes()), None, "{bad}");
+    }
+}
+
+#[test]
+fn the_newer_request_writes_and_the_older_no_more() {
+    let file = || file::memfd(c"upload").expect("a memory file");
+    let mut uploads = Uploads::default();
+    uploads.insert(id(1), open("/a/x", 10, None));
+    assert!(uploads.take(id(1)).is_none(), "no request writes");
+    let old = uploads.lease(id(1), Lease::new(file()));
+    assert!(uploads.get(id(1)).is_some_and(KnownUpload::is_written));
+    let taken = uploads.take(id(1)).expect("the old one's file");
+    assert!(!old.is_live() && !uploads.get(id(1)).is_some_and(KnownUpload::is_written));
+    let new = uploads.lease(id(1), taken);
+    drop(old);
+    assert!(new.is_live() && uploads.get(id(1)).is_some_and(KnownUpload::is_written));
+    drop(new);
+    assert!(!uploads.get(id(1)).is_some_and(KnownUpload::is_written));
+}
+
+#[test]
+fn what_is_held_counts_for_the_area_it_is_in() {
+    let mut uploads = Uploads::default();
+    uploads.insert(id(1), open("/srv/a/x", 10, None));
+    uploads.insert(id(2), open("/srv/a/b/y", 20, None));
+    uploads.insert(id(3), open("/srv/b/", u64::MAX, None));
+    uploads.insert(id(4), KnownUpload::stored(Rc::from(&b"/state"[..]), b"/srv/a/z", None));
+    assert_eq!(uploads.held(b"/srv/a/", &[], 0), (30, 2));
+    assert_eq!(uploads.held(b"/srv/a/", &[id(2)], 0), (10, 1));
+    assert_eq!(uploads.held(b"/srv/", &[], 0), (u64::MAX, 3));
+    assert_eq!(uploads.held(b"/srv/c/", &[], 0), (0, 0));
+    // Its sum was requested, so from now on it is updated.
+    assert!(uploads.update(id(1), 15, None));
+    uploads.insert(id(5), open("/srv/a/b/w", 1, None));
+    uploads.insert(id(2), KnownUpload::stored(Rc::from(&b"/state"[..]), b"/srv/a/b/y", None));
+    uploads.finish(id(3), Ended::Gone);
+    uploads.finish(id(4), Ended::Gone);
+    assert!(!uploads.update(id(3), 9, None));
+    assert_eq!(uploads.held(b"/srv/a/", &[], 0), (16, 2));
+    assert_eq!(uploads.held(b"/srv/a/", &[id(2)], 0), (16, 2), "a file that has its name holds nothing");
+    assert_eq!(uploads.held(b"/srv/a/", &[id(5)], 0), (15, 1));
+    assert_eq!(uploads.held(b"/srv/", &[], 0), (16, 2));
+    assert_eq!(uploads.held(b"/srv/a", &[], 0), (16, 2));
+}
+
+#[test]
+fn an_announced_size_does_not_take_the_quota_for_a_day() {
+    let mut uploads = Uploads::default();
+    uploads.insert(id(1), open("/a/x", 10, None));
+    uploads.promise(id(1), 1000, 0, PROMISE);
+    assert_eq!(uploads.held(b"/a/", &[], PROMISE - 1), (1000, 1));
+    // Its last byte counts, and no request holds it.
+    uploads.arrived(id(1), 20, 100);
+    assert_eq!((uploads.held(b"/a/", &[], PROMISE), uploads.holds(id(1))), ((1000, 1), 1000));
+    assert_eq!((uploads.held(b"/a/", &[], PROMISE + 100), uploads.holds(id(1))), ((20, 1), 20));
+    // It is promised anew, while a request writes to it and sends nothing.
+    uploads.promise(id(1), 500, PROMISE + 200, 2 * PROMISE + 200);
+    let lease = uploads.lease(id(1), Lease::new(file::memfd(c"upload").expect("a memory file")));
+    assert_eq!(uploads.held(b"/a/", &[], 9 * PROMISE), (500, 1));
+    drop(lease);
+    assert_eq!(uploads.held(b"/a/", &[], 10 * PROMISE), (20, 1));
+    // More than was promised has arrived.
+    uploads.promise(id(1), 30, 0, 11 * PROMISE);
+    uploads.arrived(id(1), 40, 10 * PROMISE);
+    assert_eq!((uploads.held(b"/a/", &[], 10 * PROMISE), uploads.held(b"/a/", &[id(1)], 0)), ((40, 1), (0, 0)));
+    uploads.finish(id(1), Ended::Gone);
+    assert_eq!(uploads.held(b"/a/", &[], 0), (0, 0));
+    // Where no quota asks, they are forgotten all the same.
+    for n in 0..100 {
+        uploads.insert(id(n), open("/a/x", 10, None));
+        uploads.promise(id(n), 20, u64::from(n) * PROMISE, u64::from(n + 1) * PROMISE);
+    }
+    assert!(uploads.promised.len() <= 2, "{}", uploads.promised.len());
+}
+
+#[test]
+fn uploads_expire_by_what_they_say_last() {
+    let mut uploads = Uploads::default();
+    uploads.insert(id(1), open("/a", 0, Some(100)));
+    uploads.insert(id(2), open("/b", 0, Some(200)));
+    uploads.insert(id(3), open("/c", 0, None));
+    assert_eq!((uploads.next(), uploads.expired(99)), (Some(100), None));
+    // More bytes arrived meanwhile.
+    assert!(uploads.update(id(1), 0, Some(300)));
+    assert_eq!(uploads.expired(250), Some(id(2)));
+    uploads.finish(id(2), Ended::Gone);
+    assert_eq!((uploads.expired(250), uploads.next()), (None, Some(300)));
+    assert_eq!(uploads.expired(300), Some(id(1)));
+    uploads.postpone(id(1), 400);
+    assert_eq!((uploads.expired(300), uploads.next()), (None, Some(400)));
+    assert_eq!(uploads.ended(id(2)), Some(&Ended::Gone));
+    assert_eq!(uploads.ended(id(1)), None);
+}
