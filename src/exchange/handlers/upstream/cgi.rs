@@ -13,7 +13,7 @@ use super::settings::settings;
 use super::stored::{self, Links};
 use crate::config::addr::PeerAddr;
 use crate::config::model::{Content, Level, Location};
-use crate::config::settings::cgi::Interpreter;
+use crate::config::settings::cgi::{Interpreter, by_extension};
 use crate::config::settings::proxy_pass::Protocol;
 use crate::config::settings::upstream::Upstream;
 use crate::config::template::{Builtin, Var};
@@ -54,19 +54,6 @@ pub fn runs(location: &Location, uri: &[u8]) -> bool {
         Content::Files => !extensions.is_empty() && by_extension(uri, extensions).next().is_some(),
         _ => false,
     }
-}
-
-/// Where segments end that one of the extensions makes programs, and what runs them.
-pub fn by_extension<'e>(
-    uri: &'e [u8],
-    extensions: &'e [(Box<[u8]>, Interpreter)],
-) -> impl Iterator<Item = (usize, &'e Interpreter)> {
-    let ends = memchr::memchr_iter(b'/', uri).chain([uri.len()]);
-    ends.filter_map(move |end| {
-        let name = uri[..end].rsplit(|b| *b == b'/').next().unwrap_or_default();
-        let of = |extension: &[u8]| name.len() > extension.len() && name.ends_with(extension);
-        extensions.iter().find(|(extension, _)| of(extension)).map(|(_, interpreter)| (end, interpreter))
-    })
 }
 
 /// Where the name of the program may end, in the order in which files are looked for.

@@ -4,8 +4,8 @@
 //! `location ~ \\.py$` makes no program of a picture by `/picture.jpg/x.py`, and no program is run past the password of a
 //! location of its own.
 
-use super::cgi::by_extension;
 use crate::config::model::{Content, LocationId, LocationKind};
+use crate::config::settings::cgi::by_extension;
 use crate::exchange::flow::Flow;
 use crate::exchange::paths::{self, Mapped};
 use crate::exchange::{Exchange, locate, rewrite};
