@@ -15,6 +15,19 @@ enum Target {
     Uri(Vec<u8>),
 }
 
+fn target(page: &PageTarget, ex: &mut Exchange, cx: &mut Services) -> Target {
+    match page {
+        // A variable may hold a path, a named location or a URL (nginx): `error_page 405 =200 $uri`.
+        PageTarget::External(url) => match variables::text(url, ex, cx) {
+            uri if uri.starts_with(b"/") => Target::Uri(uri),
+            name if name.starts_with(b"@") => Target::Named(name.into()),
+            url => Target::External(url),
+        },
+        PageTarget::Uri(uri) => Target::Uri(variables::text(uri, ex, cx)),
+        PageTarget::Named(name) => Target::Named(name.clone()),
+    }
+}
+
 /// Where the error page of `status` is found, if there is one. One error page does not lead to another unless
 /// recursive_error_pages is on where the first one was found (nginx).
 pub fn redirect(ex: &mut Exchange, cx: &mut Services, status: Status) -> Option<Flow> {
@@ -39,7 +52,8 @@ pub fn redirect(ex: &mut Exchange, cx: &mut Services, status: Status) -> Option<
         // Any status that the page itself has; 0 marks an error page that leaves the status open.
         PageStatus::FromPage => Some(Status(0)),
     };
-    match target(&page.target, ex, cx) {
+    let target = target(&page.target, ex, cx);
+    match target {
         Target::External(url) => {
             let shown = match page.status {
                 PageStatus::Code(code) if matches!(code, 301 | 302 | 303 | 307 | 308) => Status(code),
@@ -76,19 +90,6 @@ pub fn redirect(ex: &mut Exchange, cx: &mut Services, status: Status) -> Option<
             ex.route.kept.location = location.or(ex.route.kept.location.take());
             Some(flow)
         }
-    }
-}
-
-fn target(page: &PageTarget, ex: &mut Exchange, cx: &mut Services) -> Target {
-    match page {
-        // A variable may hold a path, a named location or a URL (nginx): `error_page 405 =200 $uri`.
-        PageTarget::External(url) => match variables::text(url, ex, cx) {
-            uri if uri.starts_with(b"/") => Target::Uri(uri),
-            name if name.starts_with(b"@") => Target::Named(name.into()),
-            url => Target::External(url),
-        },
-        PageTarget::Uri(uri) => Target::Uri(variables::text(uri, ex, cx)),
-        PageTarget::Named(name) => Target::Named(name.clone()),
     }
 }
 

@@ -229,10 +229,9 @@ mod tests {
     fn a_filtered_process_makes_no_namespaces_but_children() {
         let filtered = std::thread::spawn(|| {
             no_new_privs().expect("prctl");
-            match deny_calls(true) {
+            if deny_calls(true).is_err() {
                 // A kernel without seccomp, or another filter that forbids this.
-                Err(_) => return,
-                Ok(()) => {}
+                return;
             }
             let clone = |flags: libc::c_int| {
                 // SAFETY: no pointers are passed; a child shares nothing with this process and ends at once.

@@ -32,3 +32,16 @@ impl Default for Cgi {
         }
     }
 }
+
+/// Where segments end that one of the extensions makes programs, and what runs them.
+pub fn by_extension<'e>(
+    uri: &'e [u8],
+    extensions: &'e [(Box<[u8]>, Interpreter)],
+) -> impl Iterator<Item = (usize, &'e Interpreter)> {
+    let ends = memchr::memchr_iter(b'/', uri).chain([uri.len()]);
+    ends.filter_map(move |end| {
+        let name = uri[..end].rsplit(|b| *b == b'/').next().unwrap_or_default();
+        let of = |extension: &[u8]| name.len() > extension.len() && name.ends_with(extension);
+        extensions.iter().find(|(extension, _)| of(extension)).map(|(_, interpreter)| (end, interpreter))
+    })
+}

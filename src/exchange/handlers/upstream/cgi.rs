@@ -6,14 +6,14 @@
 use super::begin::assemble;
 use super::find::PassTarget;
 use super::header_params::client_lines;
-use super::path_info::{self, by_extension};
+use super::path_info;
 use super::record::RequestTarget;
 use super::settings::settings;
 use super::state::{RequestBody, Script, UpstreamRequest};
 use super::stored::{self, Links};
 use crate::config::addr::PeerAddr;
 use crate::config::model::{ContentHandler, Level, Location};
-use crate::config::settings::cgi::Interpreter;
+use crate::config::settings::cgi::{Interpreter, by_extension};
 use crate::config::settings::proxy_pass::Protocol;
 use crate::config::settings::upstream::Upstream;
 use crate::config::template::{Builtin, Var};

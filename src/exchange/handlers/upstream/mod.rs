@@ -30,7 +30,7 @@ mod gateway;
 mod header_params;
 mod http1;
 mod overflow;
-pub mod path_info;
+mod path_info;
 mod protocol;
 mod reading;
 pub mod record;

@@ -5,7 +5,7 @@
 //! a location of its own.
 
 use crate::config::model::{ContentHandler, LocationId, LocationKind};
-use crate::config::settings::cgi::Interpreter;
+use crate::config::settings::cgi::by_extension;
 use crate::exchange::flow::Flow;
 use crate::exchange::paths::{self, Mapped};
 use crate::exchange::{Exchange, locate, rewrite};
@@ -13,19 +13,6 @@ use crate::route::{NoTrace, location};
 use crate::services::Services;
 use crate::sys::Errno;
 use crate::sys::file;
-
-/// Where segments end that one of the extensions makes programs, and what runs them.
-pub fn by_extension<'e>(
-    uri: &'e [u8],
-    extensions: &'e [(Box<[u8]>, Interpreter)],
-) -> impl Iterator<Item = (usize, &'e Interpreter)> {
-    let ends = memchr::memchr_iter(b'/', uri).chain([uri.len()]);
-    ends.filter_map(move |end| {
-        let name = uri[..end].rsplit(|b| *b == b'/').next().unwrap_or_default();
-        let of = |extension: &[u8]| name.len() > extension.len() && name.ends_with(extension);
-        extensions.iter().find(|(extension, _)| of(extension)).map(|(_, interpreter)| (end, interpreter))
-    })
-}
 
 /// Whether the program of that name, the beginning of the URI, may be run with the rest as PATH_INFO: where a rewrite
 /// or the name of the location spells out the end of its name, or where a request for the program alone leads, whatever
