@@ -45,7 +45,7 @@ fn the_harmless_twin_of_a_trap_is_silent() {
         ),
         ("W036", "expires 30;", "expires 30d;"),
         ("W036", "proxy_read_timeout 60000;", "proxy_read_timeout 86400;"),
-        ("W019", "auth_basic Off; auth_basic_user_file %ROOT%/f;", "auth_basic off;"),
+        ("W019", "server { auth_basic Off; auth_basic_user_file /f; }", "server { auth_basic off; }"),
         ("W016", "map $uri $x { default 0; ^/a$ 1; }", "map $uri $x { default 0; ~^/a$ 1; /a 2; }"),
         ("W020", "add_header X-A $http_X-Real-IP;", "add_header X-A $http_x_real_ip;"),
         ("W031", r#"if ($uri ~ "\?x=") { return 403; }"#, r#"if ($request_uri ~ "\?x=") { return 403; }"#),
