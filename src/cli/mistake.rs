@@ -75,7 +75,7 @@ pub fn advice_on_word(word: &str, known: &CommandSyntax) -> Option<String> {
     near_command(word, known).map(|near| format!("did you mean \"webserv {near}\"?"))
 }
 
-/// How many wrong letters still make a word the one that was meant: of three letters not two.
+/// The number of wrong letters up to which a suggestion is made: one in a word of three.
 fn slips_in(word: &str) -> usize {
     2.min(word.len() / 2)
 }

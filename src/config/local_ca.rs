@@ -186,7 +186,7 @@ pub fn renew(directory: Option<&Path>, names: &[String], now: i64) -> Result<Opt
     }
 }
 
-/// Why nothing was renewed: what [`renew`] found for long.
+/// The reason to report when [`renew`] has returned None for too long.
 pub fn held(directory: &Path) -> String {
     format!("another process holds the lock \"{}\"", directory.join(LOCK).display())
 }

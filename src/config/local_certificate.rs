@@ -28,7 +28,7 @@ pub struct LocalCertificate {
     others: Vec<Arc<CertifiedKey>>,
     recipe: Recipe,
     made: RefCell<Made>,
-    /// It serves until a better one can be kept on disk: the authority that signed it is known to nobody.
+    /// A temporary certificate: no client trusts the authority that signed it. It serves until one can be kept on disk.
     is_stopgap: Cell<bool>,
     /// Seconds of Unix time in which it is not tried again: from a failure until the next attempt. A clock that was set
     /// leaves them.
@@ -111,8 +111,8 @@ impl LocalCertificate {
         (made.from, made.until)
     }
 
-    /// It is not due again before a day has passed; in its last two days, or without a valid one, an hour. Nor is it
-    /// served past its end. Returns the time of the next attempt.
+    /// Postpones the next attempt: by a day, or by an hour in the last two days or without a valid certificate, but not
+    /// past its end. Returns the time of the next attempt.
     pub fn put_off(&self, now: i64) -> i64 {
         let left = self.end() - now;
         let pause = if left > 2 * DAY { DAY } else { HOUR };

@@ -66,7 +66,7 @@ pub struct Query {
     pub listener: Option<String>,
     /// The request line as logged, and whether the request had no Host.
     pub line: Option<(String, bool)>,
-    /// Seconds since 1970 at which it is asked, with an id that is not drawn by chance: so that the answers of two
+    /// The time of the request in Unix seconds. If set, its id is constant too, so that the responses of two
     /// configurations can be compared. None: now.
     pub moment: Option<i64>,
 }

@@ -1,5 +1,5 @@
-//! What a passed request asks of an upstream, and what is added to its answer: compared by `webserv diff`, since nobody
-//! but the upstream knows the answer.
+//! The request that an upstream would get, and what is added to its response. `webserv diff` compares these, since the
+//! response itself is unknown.
 
 use super::follow::Supposed;
 use super::render::Explanation;
@@ -8,8 +8,9 @@ use crate::exchange::handlers::upstream::{self, UpstreamRequest, asked};
 use crate::exchange::{Exchange, Printable};
 use crate::http::status::Status;
 use crate::services::Services;
+use std::collections::BTreeSet;
 
-/// The lines `asked`, the request's fields, and `added` and `hidden`, by which the answer differs from the upstream's.
+/// The lines `asked`, the request's fields, and `added`, `hidden` and `passed`, by which the answer differs from the upstream's.
 pub fn lines(
     request: &mut UpstreamRequest,
     ex: &mut Exchange,
@@ -31,6 +32,12 @@ pub fn lines(
     let _ = headers::apply(ex, cx);
     let added = ex.response.fields.iter().map(|(name, value)| [name, b": ", value].concat()).collect();
     shown("added", added, explanation);
-    let hidden = upstream::settings(ex).hide_headers.iter().map(|name| name.to_vec()).collect();
-    shown("hidden", hidden, explanation);
+    // In whatever order they are written, and however often.
+    let settings = upstream::settings(ex);
+    let is_passed = |name: &[u8]| settings.pass_headers.iter().any(|passed| passed.eq_ignore_ascii_case(name));
+    let named = settings.hide_headers.iter().filter(|name| !is_passed(name));
+    let hidden: BTreeSet<Vec<u8>> = named.map(|name| name.to_ascii_lowercase()).collect();
+    shown("hidden", hidden.into_iter().collect(), explanation);
+    let passed: BTreeSet<Vec<u8>> = settings.pass_headers.iter().map(|name| name.to_ascii_lowercase()).collect();
+    shown("passed", passed.into_iter().collect(), explanation);
 }

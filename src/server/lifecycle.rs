@@ -337,7 +337,7 @@ impl Server {
             self.say(*level, format_args!("{text}"));
         }
         if !Path::new("/proc/self/fd").exists() {
-            let what = "/proc is not mounted: where files really are cannot be told, and what depends on it is refused";
+            let what = "/proc is not mounted: the real paths of files are unknown, and requests that depend on them are refused";
             self.say(Level::Alert, format_args!("{what} (uploads, WebDAV and links among others)"));
         }
     }

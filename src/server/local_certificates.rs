@@ -105,8 +105,8 @@ fn outcome_of(local: &LocalCertificate, unix: i64, server: usize, outcome: Resul
         Ok(Renewal::Stopgap(issued, why)) => Renewed {
             level: Level::Warn,
             text: format!(
-                "the certificate for {name} is not valid, and one that clients trust could not be made: {why}; another \
-                 one serves meanwhile, next attempt at {next}"
+                "the certificate for {name} is not valid, and none that clients trust could be made: {why}; a \
+                 temporary one is served, next attempt at {next}"
             ),
             made: Some((server, issued)),
         },

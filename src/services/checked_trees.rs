@@ -10,10 +10,10 @@ use std::os::fd::BorrowedFd;
 use std::rc::{Rc, Weak};
 
 #[derive(Default)]
-pub struct CheckedTrees(Vec<Judged>);
+pub struct CheckedTrees(Vec<Checked>);
 
 /// The real path of a tree, and its watch's flag.
-type Judged = (Box<[u8]>, Weak<Cell<bool>>);
+type Checked = (Box<[u8]>, Weak<Cell<bool>>);
 
 /// Whether something was added to a tree; the tree is watched until this is dropped.
 pub struct Watch(Rc<Cell<bool>>);

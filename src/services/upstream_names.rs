@@ -22,7 +22,7 @@ const LEAST: u64 = 1000;
 #[derive(Default)]
 pub struct UpstreamNames(Vec<Group>);
 
-/// What answers have changed.
+/// What answers of name servers have changed.
 #[derive(Default)]
 pub struct Changes {
     /// Names that could not be resolved, and why.

@@ -126,7 +126,11 @@ fn listening(addr: &Addr, e: Errno, origin: &Origin) -> Vec<String> {
                 .to_owned(),
         ],
         Errno::EADDRNOTAVAIL => {
-            let all = if is_ours { "--bind 0.0.0.0 takes all of IPv4" } else { "without one all are listened on" };
+            let all = if is_ours {
+                "--bind 0.0.0.0 listens on all IPv4 addresses"
+            } else {
+                "a `listen` with only a port takes all addresses"
+            };
             vec![format!("no interface of this machine has this address: `ip address` lists them; {all}")]
         }
         Errno::EAFNOSUPPORT => vec!["this machine has no IPv6: leave this listen out".to_owned()],

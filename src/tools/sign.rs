@@ -46,12 +46,12 @@ pub fn link(sign: &Sign, now: i64) -> Result<String, String> {
     };
     let types = words(sign.types.as_deref().unwrap_or_default());
     if let Some(word) = types.split(',').find(|word| !word.is_empty() && !is_type(word)) {
-        return Err(format!("--types {word}: no media type, such as image/png or image/*"));
+        return Err(format!("--types {word}: not a media type such as image/png or image/*"));
     }
     let (base, query) = sign.url.split_once('?').map_or((&sign.url[..], None), |(base, query)| (base, Some(query)));
     let path = path_of(base)?;
     if let Some(raw) = sign.url.chars().find(|c| *c <= ' ' || *c == '#') {
-        return Err(format!("{}: {raw:?} stands in no URL: write %{:02X}", sign.url, u32::from(raw)));
+        return Err(format!("{}: a signed URL cannot contain {raw:?}: write %{:02X}", sign.url, u32::from(raw)));
     }
     let place = match &sign.place {
         Some(place) => normal(place, "--place "),
@@ -88,15 +88,15 @@ fn path_of(url: &str) -> Result<&str, String> {
     Ok(rest.find('/').map_or("/", |at| &rest[at..]))
 }
 
-/// A path as the server has it when it looks at a link: decoded, and without dots and doubled slashes. One in another
-/// form would be signed for nothing.
+/// The path in the form in which the server compares it (with merge_slashes on): decoded, without dot segments and
+/// doubled slashes. A signature of any other form never matches.
 fn normal(path: &str, option: &str) -> Result<Vec<u8>, String> {
     let mut place = Vec::new();
     match uri::normalize(path.as_bytes(), Slashes::Merge, &mut place) {
         Ok(found) if found.query.is_none() => Ok(place),
-        Ok(_) => Err(format!("{option}{path}: no URI path: it has a query")),
-        Err(Reject::BadUri(why)) => Err(format!("{option}{path}: no URI path: {why}")),
-        Err(_) => Err(format!("{option}{path}: no URI path")),
+        Ok(_) => Err(format!("{option}{path}: not a URI path: it has a query")),
+        Err(Reject::BadUri(why)) => Err(format!("{option}{path}: not a URI path: {why}")),
+        Err(_) => Err(format!("{option}{path}: not a URI path")),
     }
 }
 

@@ -181,7 +181,7 @@ fn named<'l>(location: &'l Location, (protocol, gateway): (Protocol, &'l Gateway
 /// Sorted directories, each with the condition under which it is harmless.
 struct SortedDirectories<'p, C> {
     sorted: Vec<(&'p [u8], Option<C>)>,
-    /// For each place, the end of the run of places with the same condition.
+    /// For each directory, the end of the run of directories with the same condition.
     ends: Vec<usize>,
 }
 

@@ -73,7 +73,7 @@ fn by_name(name: &str, all: &[String], words: &[Word]) -> Option<String> {
             Some(format!("no space stands in a URL: proxy_pass {};", all.concat()))
         }
         "fastcgi_pass" | "scgi_pass" | "uwsgi_pass" if words.len() == 2 && joins_address(&all[0], &all[1]) => {
-            Some(format!("no space stands in an address: {name} {};", all.concat()))
+            Some(format!("an address contains no spaces: {name} {};", all.concat()))
         }
         "ssl_certificate" if words.len() == 2 => Some(format!(
             "the key has a directive of its own: ssl_certificate {}; ssl_certificate_key {};",

@@ -22,11 +22,17 @@ pub fn line_as_sent(line: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// The header fields of a request as it was written, `NAME: VALUE` each.
+/// The method and the header fields of a request as it was written, `NAME: VALUE` each; in the order of their names,
+/// which alone has no meaning.
 pub fn written_fields(text: &[u8]) -> Vec<Vec<u8>> {
     let end = memchr::memmem::find(text, b"\r\n\r\n").unwrap_or(text.len());
     let head = text.get(..end).unwrap_or_default();
-    head.split(|byte| *byte == b'\n').skip(1).map(|line| line.trim_ascii().to_vec()).collect()
+    let mut lines = head.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    let method = lines.next().and_then(|line| line.split(|byte| *byte == b' ').next()).unwrap_or_default();
+    let mut fields: Vec<Vec<u8>> = lines.map(<[u8]>::to_vec).collect();
+    fields.sort_by_cached_key(|field| field.split(|byte| *byte == b':').next().map(<[u8]>::to_ascii_lowercase));
+    fields.insert(0, [b"method: ", method].concat());
+    fields
 }
 
 /// Appends the request line. `target` has no blanks.

@@ -9,16 +9,16 @@ pub const RULES: &[Rule] = &[
     Rule {
         code: "W068",
         title: "a comparison with a value that the variable never has",
-        page: "`=` compares letter by letter, and some variables have a form of their own: methods are in upper case, $host and \
-               $scheme in lower case, $host has no port, $args no `?`, $uri and $request_uri begin with `/`, $remote_addr is \
-               one address and no network. Another value is never equal.",
+        page: "`=` compares the exact text, and some variables have a fixed form: methods are in upper case, $host and \
+               $scheme in lower case, $host has no port, $args does not begin with `?`, $uri and $request_uri begin with \
+               `/`, $remote_addr is a single address. Any other text is never equal.",
         about: &["if"],
         check: never_equal,
     },
     Rule {
         code: "W069",
         title: "a share of clients without a value",
-        page: "The percentages of `split_clients` need not make 100: for the rest the variable is empty. End the list with \
+        page: "The percentages of `split_clients` need not add up to 100: for the rest the variable is empty. End the list with \
                `* value;`.",
         about: &["split_clients"],
         check: unshared,
@@ -26,24 +26,24 @@ pub const RULES: &[Rule] = &[
     Rule {
         code: "W070",
         title: "a header with two values",
-        page: "`add_header` adds a line and replaces none. A browser takes only one X-Frame-Options or \
-               Access-Control-Allow-Origin: with two it ignores them, or refuses the page.",
+        page: "`add_header` adds a field and replaces none. Browsers expect one X-Frame-Options or \
+               Access-Control-Allow-Origin: they ignore two different ones, or block the page.",
         about: &["add_header"],
         check: two_values,
     },
     Rule {
         code: "W071",
         title: "two handlers in one location",
-        page: "One handler answers the requests of a location: of `proxy_pass`, `fastcgi_pass`, `stub_status` and their like \
-               the last counts, and the others are never asked. Give each a location of its own.",
+        page: "A location has one handler. Of several (`proxy_pass`, `fastcgi_pass`, `stub_status` and the like) the last \
+               takes effect and the others are ignored. Give each its own location.",
         about: &["location"],
         check: two_handlers,
     },
     Rule {
         code: "W155",
-        title: "access by an address that the client wrote",
-        page: "X-Forwarded-For and X-Real-IP are what the client sends: who compares them in `if` or `geo` lets everyone in \
-               who writes the right address. Use `allow` and `deny`, or `geo` without them; behind a proxy, \
+        title: "a comparison with an address that the client may choose",
+        page: "Clients may send any X-Forwarded-For and X-Real-IP, so a rule that compares them lets in everyone who sends \
+               the right address. Use `allow` and `deny`, or `geo` on $remote_addr (its default); behind a proxy, \
                `set_real_ip_from` makes $remote_addr the client's address.",
         about: &["if", "geo"],
         check: claimed_address,
@@ -89,7 +89,13 @@ fn impossible(subject: &str, text: &str) -> Option<(&'static str, String)> {
             ("it begins with a slash", format!("/{text}"))
         }
         "$server_port" if !text.bytes().all(|byte| byte.is_ascii_digit()) => {
-            ("it is a number", text.bytes().filter(u8::is_ascii_digit).map(char::from).collect())
+            let digits: String = text.bytes().filter(u8::is_ascii_digit).map(char::from).collect();
+            let port = match text {
+                "http" => "80".to_owned(),
+                "https" => "443".to_owned(),
+                _ => digits,
+            };
+            ("it is a number", port)
         }
         _ => return None,
     })
@@ -104,9 +110,16 @@ fn never_equal(cx: &RuleContext, found: &mut Vec<Finding>) {
         let help = "a network is asked for by `allow` and `deny`, or by `geo` and its variable";
         return found.push(Finding::new(value.part(0, text.len()), message, help));
     }
-    if let Some((why, meant)) = impossible(&subject, &text) {
+    if let Some((why, mut meant)) = impossible(&subject, &text) {
         let message = format!("this is {outcome} true: {subject} is never \"{text}\", {why}");
-        let help = format!("did you mean if ({subject} {sign} {meant})?");
+        // `A.test:8080` has more than one fault.
+        while let Some((_, better)) = impossible(&subject, &meant).filter(|(_, better)| *better != meant) {
+            meant = better;
+        }
+        let help = match meant.is_empty() {
+            true => format!("did you mean if ({subject} {sign} \"\")?"),
+            false => format!("did you mean if ({subject} {sign} {meant})?"),
+        };
         found.push(Finding::new(value.part(0, text.len()), message, help));
     }
 }
@@ -127,6 +140,10 @@ fn unshared(cx: &RuleContext, found: &mut Vec<Finding>) {
     let Some(sum) = shares.map(|shares| shares.iter().sum::<u32>()).filter(|sum| (1..9900).contains(sum)) else {
         return;
     };
+    // `1% 1;` chooses a sample: for the rest a condition is to be false.
+    if cx.children().iter().all(|line| line.args.first().is_some_and(|value| value.is("1") || value.is("on"))) {
+        return;
+    }
     let Some(name) = cx.d.args.get(1) else { return };
     let rest = f64::from(10_000 - sum) / 100.0;
     let message = format!("for {rest} % of the clients {} is empty", name.str());
@@ -150,26 +167,31 @@ fn two_values(cx: &RuleContext, found: &mut Vec<Finding>) {
     if !SINGLE.iter().any(|single| single.as_bytes() == name) {
         return;
     }
-    // A value made of a variable may be empty: then no line is sent.
-    let is_sure = |d: &Directive| d.args.get(1).is_some_and(|value| !value.bytes().contains(&b'$'));
+    // A field with an empty value is not sent, and one made of a variable may have none.
+    let is_sure =
+        |d: &Directive| d.args.get(1).is_some_and(|value| !value.bytes().is_empty() && !value.bytes().contains(&b'$'));
     let is_other = |d: &&Directive| d.name.is("add_header") && d.args.first().is_some_and(|word| word.lower() == name);
     let before = cx.level().all.iter().take(cx.at).find(is_other);
     if let Some(first) = before.filter(|first| is_sure(first) && is_sure(cx.d)) {
-        let message = format!("\"{}\" is sent twice: add_header replaces nothing", cx.d.args[0].str());
+        let message = format!("\"{}\" is sent twice: add_header does not replace the first value", cx.d.args[0].str());
         found.push(Finding::new(cx.d.args[0].span, message, "keep one of the two lines").note(first.span, "the first"));
     }
 }
 
 fn two_handlers(cx: &RuleContext, found: &mut Vec<Finding>) {
-    let is_handler = |d: &&Directive| is_pass(&d.name.str()) || matches!(d.name.bytes(), b"stub_status" | b"empty_gif");
+    let is_handler = |d: &&Directive| {
+        let name = d.name.bytes();
+        (is_pass(&d.name.str()) || matches!(name, b"stub_status" | b"empty_gif" | b"health" | b"api" | b"prometheus"))
+            && !d.args.iter().any(|word| word.is("off"))
+    };
     if location(cx.d).is_none() {
         return;
     }
     let mut handlers = cx.children().iter().filter(is_handler);
     let Some(mut first) = handlers.next() else { return };
-    for next in handlers.filter(|next| next.args.iter().all(|word| !word.is("off"))) {
+    for next in handlers {
         if next.name != first.name {
-            let message = format!("`{}` is never asked: `{}` below it answers", first.name.str(), next.name.str());
+            let message = format!("`{}` has no effect: `{}` below it replaces it", first.name.str(), next.name.str());
             let finding = Finding::new(first.name.span, message, "keep one, or give each a location of its own");
             found.push(finding.note(next.span, "it is here"));
         }
@@ -188,7 +210,7 @@ const CLAIMS: [&str; 6] = [
 ];
 
 fn claimed_address(cx: &RuleContext, found: &mut Vec<Finding>) {
-    const HELP: &str = "ask for $remote_addr, as `allow` and `deny` do; behind a proxy add set_real_ip_from ADDRESS;";
+    const HELP: &str = "compare $remote_addr, as `allow` and `deny` do; behind a proxy add set_real_ip_from ADDRESS;";
     let Some(word) = cx.d.args.first() else { return };
     let text = word.str();
     let subject = text.trim_start_matches('(').to_ascii_lowercase();
@@ -202,7 +224,7 @@ fn claimed_address(cx: &RuleContext, found: &mut Vec<Finding>) {
         _ => false,
     };
     if is_claim && compares {
-        let message = format!("the client writes {subject}: it is whatever address it likes");
+        let message = format!("{subject} is sent by the client, which may send any address");
         let from = text.len() - subject.len();
         found.push(Finding::new(word.part(from, text.len()), message, HELP));
     }

@@ -63,9 +63,9 @@ pub const RULES: &[Rule] = &[
     Rule {
         code: "W036",
         title: "a size or a time without its unit",
-        page: "A number alone counts bytes: `client_max_body_size 10` lets no form through. k, m and g stand for KiB, MiB and \
-               GiB: `client_max_body_size 10m`. A time alone counts seconds: `expires 30` is half a minute, and \
-               `proxy_read_timeout 60000` most of a day. Write `30d`, `60s` or `60000ms`.",
+        page: "A number alone counts bytes: with `client_max_body_size 10` almost every form is refused. k, m and g stand for \
+               KiB, MiB and GiB: `client_max_body_size 10m`. A time without a unit counts seconds: `expires 7` is seven \
+               seconds, `proxy_read_timeout 60000` almost 17 hours. Write `7d`, `60s` or `60000ms`.",
         about: &[
             "client_max_body_size",
             "upload_max_file_size",
@@ -300,19 +300,19 @@ fn bare_size(cx: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-/// `expires 30`, `proxy_read_timeout 60000`: days and milliseconds are meant.
+/// `expires 7`, `proxy_read_timeout 60000`: days and milliseconds are meant. `expires 30` may be meant.
 fn bare_time(cx: &RuleContext, found: &mut Vec<Finding>) {
     let [word] = &cx.d.args[..] else { return };
     let text = word.str();
     let Ok(seconds) = text.parse::<u32>() else { return };
-    let is_days = cx.is("expires") && matches!(seconds, 7 | 14 | 30 | 31 | 90 | 180 | 365);
+    let is_days = cx.is("expires") && matches!(seconds, 7 | 14 | 31 | 365);
     let is_milliseconds =
         cx.name().ends_with(b"_timeout") && seconds >= 10_000 && seconds % 1000 == 0 && seconds % 3600 != 0;
     if is_days {
         let message = format!("{text} seconds: a time without a unit counts seconds");
         found.push(Finding::new(word.span, message, format!("did you mean {text}d? (s, m, h or d)")));
     } else if is_milliseconds {
-        let message = format!("{text} seconds, which are {} hours", seconds / 3600);
+        let message = format!("{text} seconds, about {} hours", (seconds + 1800) / 3600);
         let help = format!("did you mean {}s? (ms, s, m or h)", seconds / 1000);
         found.push(Finding::new(word.span, message, help));
     }

@@ -29,8 +29,8 @@ pub const RULES: &[Rule] = &[
     Rule {
         code: "W216",
         title: "files larger than a request may be",
-        page: "`client_max_body_size` limits the whole request, 1 MiB where nothing is said: a larger `upload_max_file_size` is \
-               never reached, and such a file gets a 413. Raise both.",
+        page: "`client_max_body_size` limits the request, to 1 MiB by default. A file larger than that is answered with 413 \
+               before `upload_max_file_size` counts, unless it is sent in parts (`upload_resumable`). Raise both.",
         about: &["upload_max_file_size"],
         check: above_the_body,
     },
@@ -111,7 +111,18 @@ fn uploads_run(cx: &RuleContext, found: &mut Vec<Finding>) {
 fn above_the_body(cx: &RuleContext, found: &mut Vec<Finding>) {
     let size = |d: &Directive| Size::parse_offset(d.args.first()?.bytes()).ok().map(|size| size.0);
     let Some(file) = size(cx.d).filter(|_| cx.is("upload_max_file_size")) else { return };
-    let set = cx.levels().find_map(|level| level.all.get(level.first("client_max_body_size")?));
+    let nearest = |name: &str| cx.levels().find_map(|level| level.all.get(level.first(name)?));
+    // Each part is a request of its own, and a block inside may raise the limit.
+    let is_in_parts = nearest("upload_resumable").is_some_and(|d| !d.args.iter().any(|word| word.is("off")));
+    fn raises(level: &[Directive]) -> bool {
+        level.iter().filter_map(|d| d.block.as_deref()).any(|block| {
+            block.iter().any(|d| d.name.is("client_max_body_size") || d.name.is("upload_resumable")) || raises(block)
+        })
+    }
+    if is_in_parts || raises(cx.level().all) {
+        return;
+    }
+    let set = nearest("client_max_body_size");
     let body = match set {
         Some(set) => size(set),
         // An include that was not found may set it.
@@ -119,8 +130,9 @@ fn above_the_body(cx: &RuleContext, found: &mut Vec<Finding>) {
     };
     let Some(body) = body.filter(|body| *body > 0 && *body < file) else { return };
     let text = cx.d.args[0].str();
-    let message = format!("no file of {text} is taken: a request has {body} bytes at most");
-    let finding = Finding::new(cx.d.args[0].span, message, format!("add: client_max_body_size {text};"));
+    let message = format!("a file of {text} is refused: client_max_body_size allows {body} bytes in one request");
+    let verb = if set.is_some() { "raise it" } else { "add" };
+    let finding = Finding::new(cx.d.args[0].span, message, format!("{verb}: client_max_body_size {text};"));
     found.push(match set {
         Some(set) => finding.note(set.span, "the limit of the whole request"),
         None => finding,
@@ -136,8 +148,8 @@ fn disallowed(cx: &RuleContext, found: &mut Vec<Finding>) {
         !word.is("off") && !word.is("OPTIONS") && !allowed.args.iter().any(|known| known.bytes() == word.bytes())
     };
     if let Some(word) = cx.d.args.iter().find(is_left_out) {
-        let message = format!("{} gets a 405 all the same: allowed_methods leaves it out", word.str());
-        let help = format!("name it there as well: allowed_methods {} {};", written(&allowed.args), word.str());
+        let message = format!("{} is answered with 405: allowed_methods does not list it", word.str());
+        let help = format!("add it: allowed_methods {} {};", written(&allowed.args), word.str());
         found.push(Finding::new(word.span, message, help).note(allowed.span, "the methods that are allowed"));
     }
 }

@@ -101,7 +101,7 @@ fn no_file(cx: &RuleContext, found: &mut Vec<Finding>) {
         && first.bytes().starts_with(b"/index.")
         && second.bytes().starts_with(b"$uri")
     {
-        let message = format!("\"{}\" is looked for first: where it is there, it answers every request", first.str());
+        let message = format!("\"{}\" is tried first: if it exists, it answers every request", first.str());
         let rest: Vec<_> = files.iter().skip(1).chain([first]).map(Word::str).collect();
         let help = format!("put it behind what was asked for: try_files {} {};", rest.join(" "), last.str());
         found.push(Finding::new(first.span, message, help));
@@ -332,13 +332,16 @@ fn dead_entry(cx: &RuleContext, found: &mut Vec<Finding>) {
         found.push(finding.note(cx.level().all[first].span, "the first one"));
     }
     let key = cx.d.name.str();
-    // The source of the `map` may hold a regex's signs, but no `^` or `$` at its ends.
+    // A literal key may contain characters that are special in a regex, but hardly begins with `^` or ends in `$`. Of
+    // `hostnames`, `www.example.*` is one.
     let is_regex = key.len() > 2
-        && (key.starts_with('^') || key.ends_with('$') && !key.starts_with('$') || key.contains(".*"))
+        && (key.starts_with('^')
+            || key.ends_with('$') && !key.starts_with('$')
+            || key.strip_suffix(".*").unwrap_or(&key).contains(".*"))
         && !key.starts_with('~');
     if cx.d.args.len() == 1 && is_regex {
-        let message = format!("\"{key}\" is compared letter by letter, and is written like a regex");
-        found.push(Finding::new(cx.d.name.span, message, format!("a regex has `~`: ~{key}")));
+        let message = format!("\"{key}\" looks like a regex, but is compared as plain text");
+        found.push(Finding::new(cx.d.name.span, message, format!("a regex begins with `~`: ~{key}")));
     }
     if cx.d.args.len() == 1 && !cx.level().has("default") {
         let text = cx.d.name.str();
@@ -389,7 +392,7 @@ fn foreign_format(cx: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-/// `auth_basic off` is compared letter by letter.
+/// Whether it was meant as `off`, which counts only in lower case.
 fn is_off(word: &[u8]) -> bool {
     matches!(word, b"off" | b"no" | b"none" | b"false" | b"disable" | b"disabled")
 }
@@ -409,8 +412,8 @@ fn near_keyword(cx: &RuleContext, found: &mut Vec<Finding>) {
     }
     if let Some(word) = cx.d.args.first().filter(|word| cx.is("auth_basic") && !word.is("off") && is_off(&word.lower()))
     {
-        let message = format!("this asks for a password, in the name of \"{}\"", word.str());
-        found.push(Finding::new(word.span, message, "nothing is asked by: auth_basic off;"));
+        let message = format!("this asks for a password, with \"{}\" as the realm", word.str());
+        found.push(Finding::new(word.span, message, "to ask for no password: auth_basic off;"));
     }
     let Some(word) = cx.d.args.first().filter(|_| cx.is("upload_filename")) else { return };
     let text = word.str();

@@ -256,7 +256,7 @@ fn a_signed_link_lets_in_for_what_it_says() {
             ("https://a/in/#top", "write %23"),
             ("https://a/a b", "write %20"),
             ("https://a/100%", "a malformed %-escape"),
-            ("https://a/../x", "no URI path"),
+            ("https://a/../x", "not a URI path"),
         ] {
             let out = command(&["sign", "--key", keys, url]);
             assert!(!out.status.success() && String::from_utf8_lossy(&out.stderr).contains(why), "{out:?}");

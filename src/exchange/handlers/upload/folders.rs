@@ -55,7 +55,7 @@ impl Upload {
     }
 
     /// Whether the path of the request still leads to the directory that was judged when it arrived. Another one there
-    /// would have to be judged anew, and may be on another file system than what has arrived.
+    /// would have to be checked again, and may be on another file system than what has arrived.
     ///
     /// # Errors
     /// 409 where it does not.

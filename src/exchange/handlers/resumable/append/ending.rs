@@ -194,7 +194,7 @@ impl Append {
     /// tus's concatenation: a newer request has one of the parts, which may not be there any more.
     fn superseded(&mut self, ex: &mut Exchange, cx: &mut Services) -> Option<Flow> {
         self.joining.take_if(|joining| !joining.is_live())?;
-        let refusal = Refusal::new(Status::CONFLICT, "a newer request is about one of its parts");
+        let refusal = Refusal::new(Status::CONFLICT, "a newer request uses one of its parts");
         Some(respond::refuse_upload(ex, cx, Dialect::Tus, &refusal))
     }
 
