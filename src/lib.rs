@@ -109,8 +109,7 @@
 //! - a CGI program found and started, its environment: `find`, `spawn` and `environment` in
 //!   `exchange/handlers/upstream/cgi.rs`, whether it may have PATH_INFO:
 //!   `exchange/handlers/upstream/path_info.rs`; its STDERR and its end: [`services::children`]; refused, since a client
-//!   may
-//!   have stored it: `exchange/handlers/upstream/stored.rs`
+//!   may have stored it: `exchange/handlers/upstream/stored.rs`
 //! - a header field of an upstream's request written (proxy_set_header): `exchange/handlers/upstream/http1.rs`; a
 //!   parameter of FastCGI: `exchange/handlers/upstream/gateway.rs`; a FastCGI record read or written:
 //!   [`http::fastcgi`], what it means: `exchange/handlers/upstream/protocol.rs`

@@ -115,7 +115,7 @@ impl LocalCertificate {
     /// past its end. Returns the time of the next attempt.
     pub fn put_off(&self, now: i64) -> i64 {
         let left = self.end() - now;
-        let pause = if left > 2 * DAY { DAY } else { HOUR };
+        let pause = if left > 2 * DAY && !self.is_stopgap.get() { DAY } else { HOUR };
         let next = now + if left > 0 { pause.min(left) } else { pause };
         *self.pause.borrow_mut() = Some(now..next);
         next

@@ -77,6 +77,8 @@ impl Renewals {
         self.plan(config, ms, unix);
         // One that failed is not due for a while, so that it holds up no other.
         let (server, local) = all(config).find(|(_, local)| local.due(unix) <= unix)?;
+        // A lock that was held for long is waited for again, the next time.
+        self.held = self.held.filter(|since| ms.saturating_sub(*since) < 2 * PATIENCE);
         let waits = self.held.is_none_or(|since| ms.saturating_sub(since) < PATIENCE);
         let outcome = local.renew(unix, waits);
         match &outcome {

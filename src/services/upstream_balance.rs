@@ -1,5 +1,5 @@
 //! Which server of a group is used next, and which have failed recently: smooth weighted round robin, least_conn,
-//! least_time, ip_hash, hash and random as in nginx. State exists as long as the group is in use: by the configuration
+//! least_time, ip_hash, hash and random as in nginx. A server that stays when addresses change keeps its state. State exists as long as the group is in use: by the configuration
 //! or, for a group made for a request, by that request and its idle connections.
 
 use super::upstream_time::{RequestTimes, Times};
@@ -262,14 +262,17 @@ impl Balance {
     /// requests that began before (nginx).
     pub fn succeed(&mut self, before: &Rc<Upstream>, now: &Rc<Upstream>) {
         let Some(old) = self.groups.get(&Rc::as_ptr(before).addr()) else { return };
-        let kept: Vec<Option<Rc<RefCell<State>>>> = now
-            .peers
-            .iter()
-            .map(|peer| {
-                let is_same = |other: &Server| other.line == peer.line && other.addr == peer.addr;
-                before.peers.iter().position(is_same).and_then(|at| old.peers.get(at)).cloned()
-            })
-            .collect();
+        let stays = |peer: &Server| {
+            let is_same = |other: &Server| other.line == peer.line && other.addr == peer.addr;
+            let at = before.peers.iter().position(is_same)?;
+            let state = old.peers.get(at)?.clone();
+            // The answer may give it another weight (SRV).
+            let (was, is) = (i64::from(before.peers[at].weight), i64::from(peer.weight));
+            let effective = (state.borrow().effective + is - was).clamp(0, is);
+            state.borrow_mut().effective = effective;
+            Some(state)
+        };
+        let kept: Vec<Option<Rc<RefCell<State>>>> = now.peers.iter().map(stays).collect();
         for (state, kept) in self.group(now).peers.iter_mut().zip(kept) {
             if let Some(kept) = kept {
                 *state = kept;

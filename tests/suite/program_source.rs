@@ -40,6 +40,37 @@ fn the_index_of_a_server_with_one_location_is_run_as_by_its_own_uri() {
     }
 }
 
+/// The only location of a server may be another than the one that the index is found in.
+#[test]
+fn an_index_that_belongs_to_the_only_location_is_answered_there() {
+    let s = http(
+        "server { listen 127.0.0.1:%%PORT%%; root %%DIR%%/html; index index.html;
+             location /index.html { deny all; } }
+         server { listen 127.0.0.1:%%PORT1%%; root %%DIR%%/html; index index.html;
+             location /ind { return 200 theirs; } }
+         server { listen 127.0.0.1:%%PORT2%%; root %%DIR%%/html; index sub/page.html;
+             location /sub/ { root %%DIR%%/other; } }
+         server { listen 127.0.0.1:%%PORT3%%; root %%DIR%%/html;
+             location / { index index.html; } }",
+    )
+    .file("html/index.html", "its text")
+    .file("html/sub/page.html", "of the root")
+    .file("other/sub/page.html", "of the location")
+    .allow_log("access forbidden")
+    .start();
+    for (at, status, body) in
+        [(0, 403, None), (1, 200, Some("theirs")), (2, 200, Some("of the location")), (3, 200, Some("its text"))]
+    {
+        let mut client = s.client_at(at);
+        client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        let answer = client.response();
+        answer.is(status);
+        if let Some(body) = body {
+            answer.body_is(body);
+        }
+    }
+}
+
 #[test]
 fn the_compressed_index_of_a_server_with_one_location_is_sent() {
     let s = server("location / { gzip_static on; gzip_vary on; }")

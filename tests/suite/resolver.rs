@@ -1,7 +1,7 @@
 //! Names that are looked up while requests are served, black-box: with a name server of our own on loopback.
 
 use crate::dns::{A, Dns, Query, record};
-use crate::harness::{BOTH, Table, http};
+use crate::harness::{BOTH, Table, eventually, http};
 use crate::upstream::Upstream;
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
@@ -124,4 +124,31 @@ fn a_group_follows_its_names() {
     let config = http("upstream app { server app.test:80 resolve; }").run(&["-t", "-c", "%%DIR%%/conf/test.conf"]);
     let said = String::from_utf8_lossy(&config.stderr).into_owned();
     assert!(said.contains("no resolver defined to resolve names at run time in upstream \"app\""), "{said}");
+}
+
+/// A kept connection that was opened while the name had one address counts for the server that it is used for now.
+#[test]
+fn a_kept_connection_is_given_back_to_the_group_that_it_was_taken_from() {
+    if crate::table::skip_on_nginx("`server … resolve` came with nginx 1.27.3") {
+        return;
+    }
+    let known = Known::start();
+    known.set("app.test", &["127.0.0.1"]);
+    let s = http(&format!(
+        "resolver {} ipv6=off valid=1s;
+         upstream app {{ least_conn; keepalive 4; server app.test:%%PORT1%% resolve; }}
+         server {{ listen 0.0.0.0:%%PORT%%; proxy_http_version 1.1; proxy_set_header Connection \"\";
+                  location / {{ proxy_pass http://app; }} }}
+         server {{ listen 0.0.0.0:%%PORT1%%; return 200 $server_addr; }}",
+        known.dns.address
+    ))
+    .wildcard()
+    .allow_log("no live upstreams")
+    .start();
+    eventually("the name is known", || s.get("/").status == 200);
+    s.get("/").is(200).body_is("127.0.0.1");
+    known.set("app.test", &["127.0.0.1", "127.0.0.2"]);
+    eventually("the other address is used", || s.get("/").text() == "127.0.0.2");
+    let first = (0..20).filter(|_| s.get("/").text() == "127.0.0.1").count();
+    assert!((5..=15).contains(&first), "{first} of 20 requests at a time went to the first server");
 }

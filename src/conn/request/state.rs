@@ -50,7 +50,7 @@ impl RequestReader {
     /// Forgets the request that was answered. Unread input from `start` on is the next.
     pub fn next_request(&mut self) {
         let (mut input, mut start) = (std::mem::take(&mut self.input), self.start);
-        let is_pipelined = start > 0;
+        let is_pipelined = start > 0 && start < input.len();
         if start >= input.len() {
             input.clear();
             start = 0;

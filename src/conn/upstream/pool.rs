@@ -211,6 +211,9 @@ impl UpstreamConns {
             if is_such && (wanted.repeatable && quiet || conn.transport.is_silent()) {
                 conn.owner = Some(owner);
                 conn.taken = RequestTimes { began: now, header: None };
+                // It is given back to the group that it was taken from, not to the one that opened the connection.
+                conn.upstream = wanted.upstream.clone();
+                conn.peer = wanted.peer;
                 return Some(key);
             }
             self.slab.remove(key);

@@ -33,7 +33,10 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Flow {
 /// named location keeps the method: one that sends files decides by itself ([`super::files`]), a program or an upstream
 /// would get what is not allowed.
 fn is_page(ex: &Exchange) -> bool {
+    if ex.route.error_page.is_none() {
+        return false;
+    }
     let here = ex.here();
     let sends_files = here.content == ContentHandler::Files && here.settings.cgi.extensions.is_empty();
-    ex.route.error_page.is_some() && (!ex.route.way.is_named || ex.route.method_refused || sends_files)
+    !ex.route.way.is_named || ex.route.method_refused || sends_files
 }

@@ -278,7 +278,7 @@ fn index_failed(ex: &mut Exchange, cx: &mut Services, len: usize, e: Errno, test
 }
 
 /// The URI of an index file would find this very location again, and nothing would run on the way: true of servers
-/// without scripts and other locations, that is of most small ones. The file itself would be the answer: it is neither
+/// without scripts whose only location is this one, that is of most small ones. The file itself would be the answer: it is neither
 /// a program nor a page with commands, and no compressed one is sent in its place.
 fn leads_back_here(ex: &Exchange) -> bool {
     let (server, settings) = (ex.server(), &ex.here().settings);
@@ -286,5 +286,11 @@ fn leads_back_here(ex: &Exchange) -> bool {
         return false;
     }
     let alone = server.tree.exact.is_empty() && server.tree.regexes.is_empty() && server.tree.prefixes.len() <= 1;
-    alone && ex.here().plain && ex.here().tree.is_none() && ex.config.location(server.root).script.ops.is_empty()
+    // A single `location /a/` may be another than this one: the server's own level, or a named location.
+    let only = server.tree.prefixes.first().map_or(server.root, |entry| entry.location);
+    alone
+        && only == ex.route.location
+        && ex.here().plain
+        && ex.here().tree.is_none()
+        && ex.config.location(server.root).script.ops.is_empty()
 }

@@ -115,7 +115,7 @@ pub struct Decoder {
     /// Blanks may stand between a chunk's size and the end of its line, its extensions are not judged, and trailer
     /// lines that are malformed or too long are left out.
     pads: bool,
-    /// Nothing is complete before the stream ends.
+    /// Nothing is complete before the stream ends, but for a body whose length is 0.
     is_of_stream: bool,
 }
 

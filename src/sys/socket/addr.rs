@@ -37,7 +37,6 @@ impl Addr {
     }
 
     /// `None` for Unix sockets.
-    /// None: a UNIX-domain socket.
     pub fn inet(&self) -> Option<SocketAddr> {
         match self {
             Addr::V4(addr) => Some((*addr).into()),
@@ -46,6 +45,7 @@ impl Addr {
         }
     }
 
+    /// `None` for Unix sockets.
     pub fn ip(&self) -> Option<IpAddr> {
         match self {
             Addr::V4(addr) => Some(IpAddr::V4(*addr.ip())),

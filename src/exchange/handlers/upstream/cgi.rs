@@ -100,6 +100,7 @@ fn find(ex: &mut Exchange, cx: &mut Services) -> Result<Script, Flow> {
     let is_by_extension = ex.here().content == ContentHandler::Files;
     let ends = ends(ex);
     let mut are_directories = is_by_extension && ends.len() < DEPTH;
+    let last_end = ends.iter().map(|(end, _)| *end).max().unwrap_or(0);
     for (end, interpreter) in ends {
         let Mapped::Path { root } = paths::map_uri(ex, cx, uri.get(..end).unwrap_or_default()) else {
             are_directories = false;
@@ -127,7 +128,9 @@ fn find(ex: &mut Exchange, cx: &mut Services) -> Result<Script, Flow> {
             }
         }
     }
-    if are_directories && matches!(ex.route.method, Method::Get | Method::Head) {
+    // The directory itself is only read by its name; below it any method is the files' own.
+    let is_read = matches!(ex.route.method, Method::Get | Method::Head);
+    if are_directories && (is_read || last_end < uri.len()) {
         return Err(Flow::Next);
     }
     ex.report(cx, Level::Error, format_args!("no CGI program for \"{}\"", Printable(&uri)));
