@@ -131,11 +131,12 @@ fn meet(cx: &mut Services, home: &Rc<[u8]>, dir: &Dir, entry: Entry) {
                 Ok(None) => match pending_upload::remembered(cx, &place, dir, id, &record) {
                     Some(at) => cx.resumable.insert(id, KnownUpload::stored(home.clone(), &record.path, Some(at))),
                     None => {
-                        dir.forget(id);
+                        // By its record, which goes then.
                         let past = match pending_upload::is_stored(dir, id, &record) {
                             true => Ended::Done(pending_upload::over(&record)),
                             false => Ended::Gone,
                         };
+                        dir.forget(id);
                         cx.resumable.finish(id, past);
                     }
                 },
