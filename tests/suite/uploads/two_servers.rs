@@ -5,7 +5,7 @@ use super::resumable::{OCTETS, create, filename, offset, tus};
 use super::*;
 use crate::harness::Server;
 use std::os::fd::AsFd;
-use webserv::sys::file::flock;
+use webserv::sys::file::{flock, unlock};
 
 /// What both answer to requests that are sent at once, sorted.
 fn at_once(servers: [&Server; 2], each: usize, send: impl Fn(&Server, usize) -> Response + Sync) -> Vec<u16> {
@@ -187,7 +187,8 @@ fn a_version_that_another_server_is_changing_is_not_removed_moved_or_copied() {
                 send("If-Match: \"other\"").is(412);
                 send(&format!("If-None-Match: {tag}")).is(412);
                 send("If-Unmodified-Since: Sun, 06 Nov 1994 08:49:37 GMT").is(412);
-                // As another server has it between its comparison and its change.
+                // As another server has it between its comparison and its change. (Closing it would not do: a program that
+                // another test is starting may hold it as well for a moment.)
                 let other = std::fs::File::open(&there).expect("it is there");
                 flock(other.as_fd()).expect("locked");
                 let busy = |answer: Response| assert_eq!(answer.is(503).header("Retry-After"), Some("1"));
@@ -196,7 +197,7 @@ fn a_version_that_another_server_is_changing_is_not_removed_moved_or_copied() {
                 if dir == "d" {
                     busy(send(&format!("If: ([{tag}])")));
                 }
-                drop(other);
+                unlock(other.as_fd()).expect("unlocked");
                 assert!(there.exists() && !s.exists(&format!("html{to}")));
                 let done = if dir == "a" { 204 } else { done };
                 send(&format!("If-Match: {tag}")).is(done);
@@ -213,7 +214,7 @@ fn a_version_that_another_server_is_changing_is_not_removed_moved_or_copied() {
             let other = std::fs::File::open(s.path("html/d/dest")).expect("it is there");
             flock(other.as_fd()).expect("locked");
             assert_eq!(s.method(method, "/d/new", &fields, b"").is(503).header("Retry-After"), Some("1"));
-            drop(other);
+            unlock(other.as_fd()).expect("unlocked");
             assert_eq!(s.read("html/d/dest"), b"old");
             s.method(method, "/d/new", &fields, b"").is(204);
             assert_eq!(s.read("html/d/dest"), b"new");
@@ -283,7 +284,7 @@ fn a_copy_is_not_stored_elsewhere_than_its_request_named_it() {
             let (tree, away) = (s.path("html/d/tree"), s.path("html/d/away"));
             eventually("its folder is open", || crate::os::has_open(s.pid, &tree.join("in")));
             std::fs::rename(&tree, &away).expect("renamed");
-            drop(lock);
+            unlock(lock.as_fd()).expect("unlocked");
             client.response().is(409);
             let left: Vec<_> = s.snapshot("html/d/away").into_keys().filter(|at| !away.join(at).is_dir()).collect();
             assert_eq!(left, ["in/old"]);
