@@ -66,8 +66,6 @@ const BUFFERS: usize = 8;
 /// The window of a body that is taken as it comes: less than the connection's
 /// ([`ConnectionLimits`](crate::http::h2::connection::ConnectionLimits)), so that one which its consumer does not take
 /// stops no other.
-///
-/// [`Limits`]: crate::http::h2::connection::Limits
 const WIDE: u32 = 1 << 20;
 
 /// A connection that speaks HTTP/2.
