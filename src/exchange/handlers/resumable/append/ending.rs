@@ -233,7 +233,10 @@ impl Append {
             Err(refused) => {
                 // A whole that is made of parts ends with its request: the client has the parts.
                 let is_whole = self.joining.take().is_some();
-                let has_ended = (!refused.kept || is_whole) && !self.asks;
+                if refused.kept && !is_whole && self.is_unknown() {
+                    self.upload.remove(cx);
+                }
+                let has_ended = (!refused.kept || is_whole || self.is_unknown()) && !self.asks;
                 let refuse = if has_ended { respond::refuse_upload } else { respond::refuse };
                 return refuse(ex, cx, self.upload.record.dialect, &refused.refusal);
             }
