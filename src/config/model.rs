@@ -47,8 +47,8 @@ pub struct Config {
     pub variables: Variables,
     /// Directories named by some upload_store: clients uploaded the files in them.
     pub stores: Vec<Box<[u8]>>,
-    /// The directories of `stores`, the trashes and the states of unfinished uploads: no program in them is run. An empty
-    /// entry stands for the whole file system.
+    /// The directories of `stores`, the trashes, the states of unfinished uploads, and where request bodies are kept:
+    /// no program in them is run. An empty entry stands for the whole file system.
     pub client_files: Vec<Box<[u8]>>,
     /// Directories where clients write files by URI.
     pub write_areas: Vec<WriteArea>,

@@ -1,7 +1,7 @@
 //! Values with variables: `/files/$remote_user/$1`. Parsed once while loading, expanded per request by
 //! `exchange::variables`. This file knows only the names of variables.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// A parsed argument. Without variables it is one literal.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -202,6 +202,8 @@ pub struct Variables {
     /// Predefined variables, families such as `$http_name` included, that the configuration redefines, with their
     /// index.
     redefined: Vec<(Var, u32)>,
+    /// Those that named captures give values too, whatever else defines them.
+    captured: BTreeSet<u32>,
     index: HashMap<Box<str>, u32>,
 }
 
@@ -253,6 +255,9 @@ impl Variables {
             return Err(format!("the duplicate \"{name}\" variable"));
         }
         let at = self.refer(name);
+        if source == Source::Captured {
+            self.captured.insert(at);
+        }
         let known = &mut self.defined[at as usize].1;
         // `set` does not replace the definition by a map or another block, but overrides its value where it runs
         // (nginx).
@@ -274,6 +279,11 @@ impl Variables {
             Var::User(_) => None,
             var => self.redefined.iter().find(|(known, _)| known == var).map(|(_, at)| *at),
         }
+    }
+
+    /// Whether a named capture gives it a value.
+    pub fn is_captured(&self, at: u32) -> bool {
+        self.captured.contains(&at)
     }
 
     /// Names that were used and never defined.

@@ -104,12 +104,14 @@ pub struct KnownUpload {
     pub path: Box<[u8]>,
     /// Bytes that have arrived.
     bytes: u64,
+    /// A part of a file is none.
+    files: u64,
     /// The size that is held for it, although not all of it has arrived.
     promise: Option<Promise>,
     /// Unix milliseconds; None: never.
     pub expires: Option<i64>,
     lease: Weak<Lease>,
-    /// Its file has been moved to its final name: only its record is left.
+    /// Its file has been moved to its final name, and only its record is left; or it is a part of such a file.
     is_stored: bool,
 }
 
@@ -123,12 +125,17 @@ struct Promise {
 impl KnownUpload {
     pub fn new(home: Rc<[u8]>, path: &[u8], bytes: u64, expires: Option<i64>) -> KnownUpload {
         let (promise, lease) = (None, Weak::new());
-        KnownUpload { home, path: path.into(), bytes, promise, expires, lease, is_stored: false }
+        KnownUpload { home, path: path.into(), bytes, files: 1, promise, expires, lease, is_stored: false }
     }
 
-    /// Bytes that count for a quota.
-    fn holds(&self) -> u64 {
-        self.promise.map_or(self.bytes, |promise| promise.bytes.max(self.bytes))
+    /// The same as part of a file (tus's concatenation): only the whole counts as a file.
+    pub fn of_part(self, is_part: bool) -> KnownUpload {
+        KnownUpload { files: u64::from(!is_part), ..self }
+    }
+
+    /// Bytes and files that count for a quota.
+    fn holds(&self) -> (u64, u64) {
+        (self.promise.map_or(self.bytes, |promise| promise.bytes.max(self.bytes)), self.files)
     }
 
     /// A remembered upload: it claims no quota.
@@ -178,6 +185,8 @@ pub struct Uploads {
     due: BinaryHeap<Reverse<(i64, UploadId)>>,
     /// When promises may end (monotonic milliseconds): hints as well.
     promised: BinaryHeap<Reverse<(u64, UploadId)>>,
+    /// Parts that do not count while a request has them, since the file made of them does.
+    joined: Vec<UploadId>,
     ended: VecDeque<(UploadId, Ended)>,
     /// Uploads being written by requests of this process, which other processes may ask for.
     leased: Vec<(UploadId, Weak<Lease>)>,
@@ -254,7 +263,7 @@ impl Uploads {
 
     /// Bytes that an upload may have without asking a quota: those that are there, and those that it was promised.
     pub fn holds(&self, id: UploadId) -> u64 {
-        self.open.get(&id).map_or(0, KnownUpload::holds)
+        self.open.get(&id).map_or(0, |open| open.holds().0)
     }
 
     /// Ends the promises whose time is over.
@@ -274,6 +283,29 @@ impl Uploads {
         }
     }
 
+    /// The file that is made of these uploads has its name and counts: they do not as long as the request that joined
+    /// them has them.
+    pub fn joined(&mut self, ids: &[UploadId]) {
+        ids.iter().for_each(|id| self.set_stored(*id, true));
+        self.joined.extend_from_slice(ids);
+    }
+
+    /// The requests that had joined these parts are over, and did not remove them.
+    fn count_again(&mut self) {
+        let has_request = |id: &UploadId| self.open.get(id).is_some_and(KnownUpload::is_written);
+        let (joined, left) = std::mem::take(&mut self.joined).into_iter().partition(has_request);
+        self.joined = joined;
+        let left: Vec<UploadId> = left;
+        left.into_iter().for_each(|id| self.set_stored(id, false));
+    }
+
+    fn set_stored(&mut self, id: UploadId, is_stored: bool) {
+        let Some(open) = self.open.get_mut(&id).filter(|open| open.is_stored != is_stored) else { return };
+        open.is_stored = is_stored;
+        let holds = open.holds();
+        self.areas.change(&open.path, |sum| if is_stored { sum.minus(holds) } else { sum.plus(holds) });
+    }
+
     /// Changes an upload, and with it the sums that it is part of. False: unknown upload.
     fn change(&mut self, id: UploadId, to: impl FnOnce(&mut KnownUpload)) -> bool {
         let Some(open) = self.open.get_mut(&id) else { return false };
@@ -290,6 +322,7 @@ impl Uploads {
     /// `now` (monotonic milliseconds).
     pub fn held(&mut self, area: &[u8], but: &[UploadId], now: u64) -> (u64, u64) {
         self.lapse(now);
+        self.count_again();
         let counts = |open: &KnownUpload| !open.is_stored && open.path.starts_with(area);
         let sum = self.areas.get(area).unwrap_or_else(|| {
             let all = self.open.values().filter(|open| counts(open));

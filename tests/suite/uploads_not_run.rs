@@ -13,7 +13,8 @@ fn setup() -> Setup {
     let php = application(Kind::FastCgi, b"\r\nEXECUTED").address;
     let setup = http(&format!(
         "map $arg_d $place {{ default %%DIR%%/html/r8; other %%DIR%%/other; }}
-         server {{ listen 127.0.0.1:%%PORT%%; root %%DIR%%/html; upload_serve inline;
+         map $arg_d $missing {{ other %%DIR%%/other; }}
+         server {{ listen 127.0.0.1:%%PORT%%; set $outer $document_root; root %%DIR%%/html; upload_serve inline;
              location ^~ /broken/ {{ dav_methods PUT; rewrite ^/broken/(.*)$ /r1/$1 break; }}
              location ^~ /broken-if/ {{ dav_methods PUT; if ($request_method) {{ rewrite ^/broken-if/(.*)$ /r2/$1 break; }} }}
              location ^~ /broken-later/ {{ dav_methods PUT; rewrite ^/broken-later/(.*)$ /r3/$1; break; }}
@@ -24,6 +25,8 @@ fn setup() -> Setup {
              location ^~ /store/ {{ upload_store $document_root/r7; }}
              location ^~ /mapped/ {{ upload_store $place; }}
              location ^~ /set/ {{ set $own $document_root; upload_store $own/r9; }}
+             location ^~ /outer/ {{ root %%DIR%%/other; upload_store $outer/r11; }}
+             location ^~ /nowhere/ {{ upload_store $missing/r9; }}
              location ^~ /trashed/ {{ allowed_methods GET PUT DELETE; delete_trash %%DIR%%/html/r10; }}
              location /forms/ {{ allowed_methods GET POST; upload_create_path on; }}
              location /forms/run/ {{ cgi_extension .sh /bin/sh; ssi on; ssi_types *; }}
@@ -37,8 +40,8 @@ fn setup() -> Setup {
              location / {{ dav_methods PUT; }}
              location /run/ {{ cgi_extension .sh /bin/sh; }} }}"
     ));
-    let mut setup = setup.mkdir("html/forms/run").mkdir("html/trashed").mkdir("doubled/run").mkdir("other");
-    for at in 1..=10 {
+    let mut setup = setup.mkdir("html/forms/run").mkdir("html/trashed").mkdir("doubled/run").mkdir("other/r9");
+    for at in 1..=11 {
         setup = setup.mkdir(&format!("html/r{at}"));
     }
     setup
@@ -73,7 +76,7 @@ fn store(s: &Server) {
     put(s, "/tried/q?n=a.html", PAGE);
     put(s, "/exact", SCRIPT);
     put(s, "/exact-page", PAGE);
-    for at in ["/into/", "/store/", "/mapped/", "/set/"] {
+    for at in ["/into/", "/store/", "/mapped/", "/set/", "/outer/"] {
         form(s, at, "x.sh", SCRIPT);
         form(s, at, "a.html", PAGE);
     }
@@ -95,7 +98,7 @@ fn an_upload_is_not_run_where_its_path_does_not_follow_from_its_uri() {
     let s = setup().start();
     store(&s);
     let mut table = Table::new("uploads at other paths");
-    for at in 1..=9 {
+    for at in (1..=9).chain([11]) {
         table.row(ours(WHY), &format!("a program in r{at}"), || {
             s.get(&format!("/r{at}/x.sh")).is(403);
         });
@@ -103,6 +106,10 @@ fn an_upload_is_not_run_where_its_path_does_not_follow_from_its_uri() {
             s.get(&format!("/r{at}/a.html")).is(200).body_is(PAGE);
         });
     }
+    table.row(ours(WHY), "a store without a value", || {
+        s.method("POST", "/nowhere/", "Content-Type: text/plain\r\n", b"x").is(500);
+        form(&s, "/nowhere/?d=other", "x.sh", SCRIPT);
+    });
     let rows: &[(usize, &str, u16, &str)] = &[
         (0, "/r10/x.php", 403, ""),
         (0, "/forms/run/x.sh", 403, ""),

@@ -1,16 +1,20 @@
-//! Where clients may have stored files: in stores, in trashes and states of uploads, and where they write by URI.
+//! Where clients may have stored files: in stores, in trashes and states of uploads, as bodies that are kept, and where
+//! they write by URI.
 //!
 //! Invariant: whatever path an upload can get by the configuration lies in one of these directories. Where that cannot
 //! be told in advance it is the whole file system.
 
 use crate::config::model::{Location, LocationKind, Tables, WriteArea};
 use crate::config::script::{Op, RewriteFlag, Script};
-use crate::config::settings::upload::{Store, UploadSettings};
+use crate::config::settings::body::InFileOnly;
+use crate::config::settings::upload::Store;
 use crate::config::template::{Builtin, Part, SetTarget, Source, Template, Var, Variables};
 use crate::util::checkpoint;
 use crate::util::clean_path::clean;
 use crate::util::hash::FastMap;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
+use std::os::unix::ffi::OsStrExt;
+use std::rc::Rc;
 
 /// How far variables are followed that are made of others.
 const DEPTH: usize = 4;
@@ -21,21 +25,19 @@ const MOST_VALUES: usize = 256;
 pub struct ClientFiles {
     /// The upload_store directories of each location. An empty one: the whole file system.
     pub stores: Vec<Vec<Box<[u8]>>>,
-    /// Trashes, and states of uploads.
+    /// Trashes, states of uploads, and request bodies that are kept.
     pub apart: Vec<Box<[u8]>>,
     pub areas: Vec<WriteArea>,
 }
 
 impl ClientFiles {
     pub fn new(locations: &[Location], variables: &Variables, tables: &Tables) -> ClientFiles {
-        let mut set: FastMap<u32, Vec<&Template>> = FastMap::default();
-        locations.iter().for_each(|location| note_values(&location.script, &mut set));
-        let known = Known { variables, tables, set };
+        let known = Known::new(locations, variables, tables);
         let stores = |location| {
             checkpoint::pass();
             known.stores(location)
         };
-        let apart: BTreeSet<_> = locations.iter().flat_map(|location| kept_apart(&location.settings.upload)).collect();
+        let apart: BTreeSet<_> = locations.iter().flat_map(kept_apart).collect();
         ClientFiles {
             stores: locations.iter().map(stores).collect(),
             apart: apart.into_iter().collect(),
@@ -56,30 +58,75 @@ impl ClientFiles {
     }
 }
 
+/// Locations at which a template may be expanded, one for each root: `$document_root` depends on it.
+type Places<'b> = Rc<[&'b Location]>;
+
 /// What is needed to know the values of variables in advance.
 struct Known<'b> {
     variables: &'b Variables,
     tables: &'b Tables,
-    /// What `set` assigns to each variable.
-    set: FastMap<u32, Vec<&'b Template>>,
+    /// What `set` assigns to each variable, and at which locations.
+    set: FastMap<u32, Vec<(Places<'b>, &'b Template)>>,
+    /// Variables that auth_request_set assigns to: from a response.
+    from_responses: BTreeSet<u32>,
+    /// A map's value is expanded wherever it is first used.
+    everywhere: Places<'b>,
 }
 
 /// The beginning of a value, and whether it is the whole value.
 type Beginning = (Vec<u8>, bool);
 
-impl Known<'_> {
+fn unknown() -> Vec<Beginning> {
+    vec![(Vec::new(), false)]
+}
+
+/// Values with what follows them in a template.
+fn followed(mut values: Vec<Beginning>, rest: &[Part]) -> Vec<Beginning> {
+    for (text, is_whole) in values.iter_mut().filter(|(_, is_whole)| *is_whole) {
+        if let Some(Part::Literal(next)) = rest.first() {
+            text.extend_from_slice(next);
+        }
+        *is_whole = rest.iter().all(|part| matches!(part, Part::Literal(_)));
+    }
+    values
+}
+
+impl<'b> Known<'b> {
+    fn new(locations: &'b [Location], variables: &'b Variables, tables: &'b Tables) -> Known<'b> {
+        let (mut set, mut from_responses) = (FastMap::default(), BTreeSet::new());
+        for location in locations {
+            checkpoint::pass();
+            if !location.script.ops.is_empty() {
+                // An `if` may have led to its own block before.
+                note_values(&location.script, &by_root(with_blocks(locations, location)), &mut set);
+            }
+            from_responses.extend(location.settings.auth.request_set.iter().filter_map(|line| match line.slot {
+                SetTarget::User(at) => Some(at),
+                SetTarget::Args | SetTarget::LimitRate => None,
+            }));
+        }
+        Known { variables, tables, set, from_responses, everywhere: by_root(locations) }
+    }
+
     /// The directories of a location's upload_store, normalized; for a path with variables, the part before them.
     /// Empty: the whole file system.
     fn stores(&self, location: &Location) -> Vec<Box<[u8]>> {
         let Store::Path(path) = &location.settings.upload.store else { return Vec::new() };
-        let mut stores: Vec<Box<[u8]>> = self
-            .beginnings(&path.parts, location, DEPTH)
+        let beginnings = match &*path.parts {
+            [first @ (Part::Var(_) | Part::Capture(_)), rest @ ..] => {
+                let mut values = self.first(first, &[location], DEPTH);
+                // Nothing is stored where it is empty or relative (exchange/handlers/upload/target_path).
+                values.retain(|(text, is_whole)| text.starts_with(b"/") || text.is_empty() && !is_whole);
+                followed(values, rest)
+            }
+            parts => self.beginnings(parts, &[location], DEPTH),
+        };
+        let mut stores: Vec<Box<[u8]>> = beginnings
             .into_iter()
-            .filter(|(text, is_whole)| !(*is_whole && text.is_empty()))
-            .map(|(text, is_whole)| match (text.starts_with(b"/"), is_whole) {
-                (true, true) => Box::from(&*clean(&text)),
-                (true, false) => Box::from(&*clean(directory(&text))),
-                (false, _) => Box::default(),
+            .map(|(text, is_whole)| match is_whole {
+                true => Box::from(&*clean(&text)),
+                false if text.is_empty() => Box::default(),
+                false => Box::from(&*clean(directory(&text))),
             })
             .collect();
         stores.sort();
@@ -88,63 +135,85 @@ impl Known<'_> {
     }
 
     /// How a template's values may begin. Only the variable at its beginning is followed.
-    fn beginnings(&self, parts: &[Part], location: &Location, depth: usize) -> Vec<Beginning> {
-        let (first, rest) = match parts {
-            [] => return vec![(Vec::new(), true)],
-            [Part::Literal(text), rest @ ..] => return vec![(text.to_vec(), rest.is_empty())],
-            [first, rest @ ..] => (first, rest),
-        };
-        let unknown = || vec![(Vec::new(), false)];
-        let values = match first {
-            Part::Var(var) if depth > 0 => self.values(var, location, depth - 1),
-            _ => None,
-        };
-        let Some(mut values) = values.filter(|values| values.len() <= MOST_VALUES) else { return unknown() };
-        for (text, is_whole) in values.iter_mut().filter(|(_, is_whole)| *is_whole) {
-            if let Some(Part::Literal(next)) = rest.first() {
-                text.extend_from_slice(next);
-            }
-            let behind = rest.iter().skip_while(|part| matches!(part, Part::Literal(_)));
-            *is_whole = behind.count() == 0;
+    fn beginnings(&self, parts: &[Part], places: &[&Location], depth: usize) -> Vec<Beginning> {
+        match parts {
+            [] => vec![(Vec::new(), true)],
+            [Part::Literal(text), rest @ ..] => vec![(text.to_vec(), rest.is_empty())],
+            [first, rest @ ..] => followed(self.first(first, places, depth), rest),
         }
-        values
+    }
+
+    /// How the values of a template's first part may begin.
+    fn first(&self, part: &Part, places: &[&Location], depth: usize) -> Vec<Beginning> {
+        match part {
+            Part::Var(var) if depth > 0 => self.values(var, places, depth - 1).unwrap_or_else(unknown),
+            _ => unknown(),
+        }
     }
 
     /// How the values of a variable may begin. None: it depends on the request.
-    fn values(&self, var: &Var, location: &Location, depth: usize) -> Option<Vec<Beginning>> {
-        let of_all = |templates: &mut dyn Iterator<Item = &Template>| {
-            let mut found = vec![(Vec::new(), true)];
-            for template in templates {
-                found.extend(self.beginnings(&template.parts, location, depth));
-                if found.len() > MOST_VALUES {
-                    break;
-                }
+    fn values(&self, var: &Var, places: &[&Location], depth: usize) -> Option<Vec<Beginning>> {
+        let (at, is_own) = match var {
+            Var::Builtin(Builtin::DocumentRoot | Builtin::RealpathRoot) => {
+                let roots = places.iter().map(|place| (std::slice::from_ref(place), &place.settings.files.root));
+                return self.union(roots, depth);
             }
-            found
+            Var::User(at) => (*at, true),
+            var => (self.variables.redefinition(var)?, false),
         };
-        let user = match var {
-            Var::User(at) => Some(*at),
-            var => self.variables.redefinition(var),
-        };
-        match (user, var) {
-            (Some(at), _) => match &self.variables.defined.get(at as usize)?.1 {
-                Source::Map(map) => Some(of_all(&mut self.tables.maps.get(*map as usize)?.values.iter())),
-                Source::Stored => Some(of_all(&mut self.set.get(&at)?.iter().copied())),
-                _ => None,
-            },
-            (None, Var::Builtin(Builtin::DocumentRoot | Builtin::RealpathRoot)) => {
-                Some(self.beginnings(&location.settings.files.root.parts, location, depth))
-            }
-            _ => None,
+        if self.from_responses.contains(&at) || self.variables.is_captured(at) {
+            return None;
         }
+        let set = self.set.get(&at).into_iter().flatten().map(|(places, value)| (&**places, *value));
+        let mut values = match &self.variables.defined.get(at as usize)?.1 {
+            Source::Map(map) => {
+                let values = self.tables.maps.get(*map as usize)?.values.iter();
+                self.union(values.map(|value| (&*self.everywhere, value)).chain(set), depth)
+            }
+            // `$arg_name` is the request's own until it is set.
+            Source::Stored if is_own => self.union(set, depth),
+            _ => None,
+        }?;
+        // Not set, or a map without a default.
+        values.push((Vec::new(), true));
+        Some(values)
+    }
+
+    /// How the values of all these may begin. None: one is unknown, or they are too many.
+    fn union<'t>(
+        &self,
+        templates: impl Iterator<Item = (&'t [&'t Location], &'t Template)>,
+        depth: usize,
+    ) -> Option<Vec<Beginning>> {
+        let mut found = Vec::new();
+        for (places, template) in templates {
+            let new = self.beginnings(&template.parts, places, depth);
+            if new.iter().any(|(text, is_whole)| text.is_empty() && !is_whole) {
+                return None;
+            }
+            found.extend(new);
+            if found.len() > MOST_VALUES {
+                return None;
+            }
+        }
+        Some(found)
     }
 }
 
-fn note_values<'s>(script: &'s Script, found: &mut FastMap<u32, Vec<&'s Template>>) {
+/// One location for each root.
+fn by_root<'b>(locations: impl IntoIterator<Item = &'b Location>) -> Places<'b> {
+    let mut roots = HashSet::new();
+    locations.into_iter().filter(|location| roots.insert(&location.settings.files.root)).collect()
+}
+
+/// The values that a script assigns, at these places.
+fn note_values<'b>(script: &'b Script, places: &Places<'b>, found: &mut FastMap<u32, Vec<(Places<'b>, &'b Template)>>) {
     for op in &script.ops {
         match op {
-            Op::Set { slot: SetTarget::User(at), value } => found.entry(*at).or_default().push(value),
-            Op::If { script, .. } => note_values(script, found),
+            Op::Set { slot: SetTarget::User(at), value } => {
+                found.entry(*at).or_default().push((places.clone(), value));
+            }
+            Op::If { script, .. } => note_values(script, places, found),
             _ => {}
         }
     }
@@ -155,10 +224,12 @@ fn directory(path: &[u8]) -> &[u8] {
     &path[..memchr::memrchr(b'/', path).unwrap_or(0)]
 }
 
-/// Directories where a location's uploads lie that are deleted, or not finished.
-fn kept_apart(upload: &UploadSettings) -> impl Iterator<Item = Box<[u8]>> {
+/// Directories where a location's uploads lie that are deleted, or not finished, and request bodies that are kept.
+fn kept_apart(location: &Location) -> impl Iterator<Item = Box<[u8]>> {
+    let (upload, body) = (&location.settings.upload, &location.settings.body);
     let state = upload.resumable.state_store.as_deref().filter(|_| upload.resumable.speaks.any());
-    upload.trash_directory().into_iter().chain(state).map(|path| Box::from(&*clean(path)))
+    let bodies = (body.in_file_only == InFileOnly::On).then(|| body.temp.path.as_os_str().as_bytes());
+    upload.trash_directory().into_iter().chain(state).chain(bodies).map(|path| Box::from(&*clean(path)))
 }
 
 /// The URI of a request where its location changes it and answers itself.
@@ -314,8 +385,10 @@ mod tests {
 
     fn config(location: &str) -> Config {
         let text = format!(
-            "map $arg_m $m {{ default /srv/a; b /srv/b/$arg_x; }} \
-             server {{ listen 127.0.0.1:1; root /srv/html; {location} }}"
+            "map $arg_m $m {{ default /srv/a; b /srv/b/$arg_x; }} map $arg_m $missing {{ b \"\"; }} \
+             map $arg_m $relative {{ default up; }} map $arg_m $rooted {{ default $document_root/up; }} \
+             server {{ listen 127.0.0.1:1; root /srv/html; set $outer $document_root; {location} }} \
+             map $arg_m $late {{ default /srv/a; }}"
         );
         let mut loaded = load_text("x.conf", text.as_bytes(), &LoadOptions::default());
         let resolved = crate::config::resolve::resolve(&mut loaded, Path::new("/srv"), Form::Webserv, Vec::new(), None);
@@ -333,15 +406,32 @@ mod tests {
             ("upload_store $document_root/up;", &["/srv/html/up"]),
             ("upload_store $document_root/up/u-$arg_x;", &["/srv/html/up"]),
             ("upload_store $m;", &["/srv/a", "/srv/b"]),
-            ("set $own $document_root/x; upload_store $own/y;", &["/srv/html/x/y", "/y"]),
+            ("upload_store $m/$remote_user;", &["/srv/a", "/srv/b"]),
+            ("set $own $document_root/x; upload_store $own/y;", &["/srv/html/x/y"]),
+            ("set $b /srv/b; upload_store $b/$remote_user;", &["/srv/b"]),
+            // The script of the server runs with its own root, a map's value is expanded anywhere.
+            ("root /b; upload_store $outer/x;", &["/srv/html/x"]),
+            ("root /b; upload_store $document_root/x;", &["/b/x"]),
+            ("root /b; upload_store $rooted/x;", &["/b/up/x", "/srv/html/up/x"]),
+            ("if ($arg_x) { root /b; } set $own $document_root; upload_store $own;", &["/b", "/srv/html"]),
+            ("set $m /srv/c; upload_store $m;", &["/srv/a", "/srv/b", "/srv/c"]),
             // Anywhere.
             ("upload_store /$arg_x;", &[""]),
             ("upload_store $arg_x;", &[""]),
             ("set $own $own$arg_x; upload_store $own;", &[""]),
+            ("set $own /srv/a; auth_request_set $own $upstream_http_x_store; upload_store $own;", &[""]),
+            ("set $own /srv/a; if ($uri ~ \"(?<own>.+)\") { return 200; } upload_store $own;", &[""]),
+            ("if ($uri ~ \"(?<late>.+)\") { return 200; } upload_store $late;", &[""]),
+            ("set $arg_x /srv/a; upload_store $arg_x;", &[""]),
+            // Nowhere: it is empty or relative.
+            ("upload_store $missing;", &[]),
+            ("upload_store $relative/x;", &[]),
             ("upload_store off;", &[]),
             // Not by upload_store, but theirs.
             ("delete_trash /srv/trash/$remote_user;", &["/srv/trash"]),
             ("upload_state_store /srv/state; upload_resumable on;", &["/srv/state"]),
+            ("client_body_in_file_only on; client_body_temp_path /srv/tmp;", &["/srv/tmp"]),
+            ("client_body_in_file_only clean; client_body_temp_path /srv/tmp;", &[]),
         ] {
             let config = config(&format!("location / {{ {lines} }}"));
             let found: Vec<_> = config.client_files.iter().map(|path| String::from_utf8_lossy(path)).collect();

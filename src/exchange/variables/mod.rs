@@ -41,6 +41,12 @@ use put::{joined, put, when};
 
 /// Appends the template's value to `out`.
 pub fn expand(template: &Template, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) {
+    expand_counting(template, ex, cx, out);
+}
+
+/// As [`expand`]. Returns how long the value of the template's first part is.
+pub fn expand_counting(template: &Template, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) -> usize {
+    let (from, mut first) = (out.len(), 0);
     let mut captured = false;
     for (at, part) in template.parts.iter().enumerate() {
         match part {
@@ -54,7 +60,11 @@ pub fn expand(template: &Template, ex: &mut Exchange, cx: &mut Services, out: &m
                 value(var, ex, cx, out);
             }
         }
+        if at == 0 {
+            first = out.len() - from;
+        }
     }
+    first
 }
 
 /// The value of a variable behind a capture, in a text that goes on with `rest`: if captures follow, they are of the

@@ -20,12 +20,12 @@ pub struct Sum {
 }
 
 impl Sum {
-    pub fn plus(self, bytes: u64) -> Sum {
-        Sum { bytes: self.bytes + u128::from(bytes), files: self.files + 1 }
+    pub fn plus(self, (bytes, files): (u64, u64)) -> Sum {
+        Sum { bytes: self.bytes + u128::from(bytes), files: self.files.saturating_add(files) }
     }
 
-    pub fn minus(self, bytes: u64) -> Sum {
-        Sum { bytes: self.bytes.saturating_sub(u128::from(bytes)), files: self.files.saturating_sub(1) }
+    pub fn minus(self, (bytes, files): (u64, u64)) -> Sum {
+        Sum { bytes: self.bytes.saturating_sub(u128::from(bytes)), files: self.files.saturating_sub(files) }
     }
 
     /// Bytes and files, each clamped to u64.
@@ -94,13 +94,13 @@ mod tests {
         all.iter().for_each(|area| areas.keep(area, Sum::default()));
         areas.keep(b"/srv/a", Sum::default());
         assert_eq!(areas.get(b"/srv/a"), None, "/srv/ab begins so, too");
-        areas.change(b"/srv/a/file", |sum| sum.plus(u64::MAX));
-        areas.change(b"/srv/a/b/", |sum| sum.plus(7));
-        areas.change(b"/srv/a", |sum| sum.plus(1));
+        areas.change(b"/srv/a/file", |sum| sum.plus((u64::MAX, 1)));
+        areas.change(b"/srv/a/b/", |sum| sum.plus((7, 1)));
+        areas.change(b"/srv/a", |sum| sum.plus((1, 1)));
         let totals = |areas: &Areas| all.map(|area| areas.get(area).map(Sum::totals));
         let sums = [Some((u64::MAX, 3)), Some((u64::MAX, 3)), Some((u64::MAX, 2)), Some((0, 0)), Some((7, 1))];
         assert_eq!(totals(&areas), sums);
-        areas.change(b"/srv/a/file", |sum| sum.minus(u64::MAX));
+        areas.change(b"/srv/a/file", |sum| sum.minus((u64::MAX, 1)));
         assert_eq!(totals(&areas), [Some((8, 2)), Some((8, 2)), Some((7, 1)), Some((0, 0)), Some((7, 1))]);
     }
 

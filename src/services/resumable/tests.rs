@@ -114,3 +114,26 @@ fn uploads_expire_by_what_they_say_last() {
     assert_eq!(uploads.ended(id(2)), Some(&Ended::Gone));
     assert_eq!(uploads.ended(id(1)), None);
 }
+
+/// The file made of them counts instead; but a request that joined them may end without removing them.
+#[test]
+fn parts_do_not_count_beside_their_whole_as_long_as_a_request_has_them() {
+    let mut uploads = Uploads::default();
+    let mut leases = Vec::new();
+    for n in [1, 2] {
+        uploads.insert(id(n), open("/a/x", 10, None).of_part(true));
+        leases.push(uploads.lease(id(n), Lease::new(file::memfd(c"upload").expect("a memory file"))));
+    }
+    uploads.insert(id(3), open("/a/y", 5, None));
+    assert_eq!(uploads.held(b"/a/", &[], 0), (25, 1), "a part is no file");
+    uploads.joined(&[id(1), id(2)]);
+    assert_eq!(uploads.held(b"/a/", &[], 0), (5, 1));
+    // One of them is removed as it should be, the other one is left.
+    uploads.finish(id(1), Ended::Gone);
+    assert_eq!(uploads.held(b"/a/", &[], 0), (5, 1));
+    leases.clear();
+    assert_eq!(uploads.held(b"/a/", &[], 0), (15, 1));
+    assert!(uploads.joined.is_empty());
+    uploads.finish(id(2), Ended::Gone);
+    assert_eq!(uploads.held(b"/a/", &[], 0), (5, 1));
+}

@@ -202,3 +202,31 @@ fn uploads_that_replace_one_file_are_not_each_given_its_room() {
     s.method("POST", "/a/x", "", &noise(1000)).is_one_of(&[200, 204]);
     assert_eq!(used(&s), (1000, 1));
 }
+
+/// It counted as a file and as an upload: the next one was refused (507) although both fit.
+#[test]
+fn a_file_counts_once_while_its_name_is_written_to_the_disk() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let s = quota("upload_quota 1000; upload_sync on;");
+    let ways: [(&str, Vec<u8>); 2] = [
+        ("POST", request("POST", "/a/x", "", &noise(600))),
+        ("a form", request("POST", "/a/", &form_type(), &form(&[file("x", &noise(600))]))),
+    ];
+    let mut table = Table::new("upload_sync and upload_quota");
+    for (name, bytes) in ways {
+        table.row(OURS, name, || {
+            for _ in 0..20 {
+                let mut first = s.client();
+                first.send(&bytes);
+                eventually("it has its name", || s.exists("html/a/x"));
+                s.method("POST", "/a/y", "", &noise(300)).is(201);
+                first.response().is_one_of(&[200, 201]);
+                assert_eq!(used(&s), (900, 2));
+                s.method("DELETE", "/a/x", "", b"").is(204);
+                s.method("DELETE", "/a/y", "", b"").is(204);
+            }
+        });
+    }
+}

@@ -1,7 +1,7 @@
 //! upload_quota and resumable uploads: what arrives without a length, what was announced and does not come, and files
 //! that are made of parts.
 
-use super::resumable::{OCTETS, area_of, create, filename, offset, patch, resumable, tus};
+use super::resumable::{OCTETS, area_of, base64, create, filename, offset, patch, resumable, tus};
 use super::resumable_parts::{join, names, partial};
 use super::*;
 use std::time::{Duration, SystemTime};
@@ -258,4 +258,92 @@ fn a_whole_without_a_name_does_not_outlive_the_process_that_joined_it() {
     assert_eq!(parts(&s), (32 * MIB as u64, 4));
     join(&s, &urls, "again").is(201);
     assert!(s.read("html/a/again") == content.repeat(4));
+}
+
+/// Whole and parts counted, 64 MiB under a quota of 40: the next upload was refused (507).
+#[test]
+fn parts_do_not_count_while_the_name_of_their_whole_is_written_to_the_disk() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let s = resumable("upload_sync on; upload_quota 40m;");
+    let content = noise(8 * MIB);
+    for round in 0..3 {
+        let targets: Vec<String> = (0..4).map(|_| partial(&s, &content)).collect();
+        let urls: Vec<&str> = targets.iter().map(String::as_str).collect();
+        let mut last = s.client();
+        last.send(format!(
+            "POST /a/ HTTP/1.1\r\nHost: a\r\nTus-Resumable: 1.0.0\r\nUpload-Concat: final;{}\r\n{}\
+             Content-Length: 0\r\n\r\n",
+            urls.join(" "),
+            filename("whole")
+        ));
+        eventually("it has its name", || s.exists("html/a/whole"));
+        let mut next = s.client();
+        next.send(format!(
+            "PUT /a/next HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\nExpect: 100-continue\r\n\r\n",
+            4 * MIB
+        ));
+        assert_eq!(next.response().status, 100, "round {round}");
+        last.response().is(201);
+        assert_eq!(parts(&s), (0, 0));
+        s.method("PUT", "/a/large", "", &content[..8 * MIB]).is(507);
+        drop(next);
+        s.method("DELETE", "/a/whole", "", b"").is(204);
+    }
+}
+
+/// A browser that sends a file in parallel parts was refused where one more file was allowed.
+#[test]
+fn parallel_parts_count_as_one_file() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let mut s = running(area_of("upload_quota 1000 files=1;").restartable());
+    let targets: Vec<String> = (0..4).map(|_| partial(&s, b"12345")).collect();
+    s.kill_and_restart();
+    let fields = "Upload-Concat: partial\r\nUpload-Length: 5\r\n";
+    let late = located(tus(&s, "POST", "/a/", fields, b"").is(201));
+    patch(&s, &late, 0, b"67890").is(204);
+    let urls: Vec<&str> = targets.iter().chain([&late]).map(String::as_str).collect();
+    join(&s, &urls, "whole").is(201);
+    assert_eq!(s.read("html/a/whole"), b"1234512345123451234567890");
+    s.method("PUT", "/a/second", "", b"").is(507);
+    let (a, b) = (partial(&s, b"1"), partial(&s, b"2"));
+    join(&s, &[&a, &b], "second").is(507);
+}
+
+/// Its client has no URI to go on with, and its bytes took the room of the next attempt until they expired.
+#[test]
+fn a_creation_that_is_refused_after_its_content_leaves_nothing() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let s = resumable("upload_quota 1000; upload_verify_digest on;");
+    let content = noise(900);
+    let wrong = format!("sha-256=:{}:", base64(&[1; 32]));
+    let mut table = Table::new("a creation without a URI");
+    let clean = |r: Response, status: u16| {
+        r.is(status);
+        assert!(r.header("Location").is_none(), "{}", r.show());
+        assert_eq!(parts(&s), (0, 0));
+        s.method("PUT", "/a/next", "", &content).is(201);
+        s.method("DELETE", "/a/next", "", b"").is(204);
+    };
+    table.row(OURS, "tus: another checksum", || {
+        let fields = format!("Upload-Length: 1000\r\n{OCTETS}Upload-Checksum: sha1 {}\r\n", base64(&[1; 20]));
+        clean(tus(&s, "POST", "/a/", &fields, &content), 460);
+    });
+    table.row(OURS, "the draft: another digest of the content", || {
+        let fields = format!("Upload-Complete: ?0\r\nContent-Digest: {wrong}\r\n");
+        clean(s.method("POST", "/a/x", &fields, &content), 400);
+    });
+    table.row(OURS, "a PATCH: what was there before stays", || {
+        let target = create(&s, "known", 1000);
+        patch(&s, &target, 0, &content[..100]).is(204);
+        let fields = format!("{OCTETS}Upload-Offset: 100\r\nUpload-Checksum: sha1 {}\r\n", base64(&[1; 20]));
+        tus(&s, "PATCH", &target, &fields, &content[100..]).is(460);
+        assert_eq!((offset(&s, &target), parts(&s)), (100, (100, 1)));
+        tus(&s, "DELETE", &target, "", b"").is(204);
+    });
 }

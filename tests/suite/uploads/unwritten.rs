@@ -102,6 +102,20 @@ fn a_name_that_the_disk_does_not_take_is_taken_back() {
             }
         });
     }
+    table.row(OURS, "a creation whose client has no URI: its bytes are not kept", || {
+        for length in [3, 9] {
+            let s = store("on");
+            for when in 1..=40 {
+                let fields = format!("Upload-Length: {length}\r\n{OCTETS}{}", filename("tus"));
+                let Some((r, true)) = failing(&s, "fsync", when, &|s| tus(s, "POST", "/a/", &fields, b"abc")) else {
+                    break;
+                };
+                assert!(r.status >= 500 && r.header("Location").is_none(), "the {when}th fsync: {}", r.show());
+                let left: Vec<String> = s.snapshot("html").into_keys().filter(|name| name.contains(".part")).collect();
+                assert!(left.is_empty(), "{length} bytes, the {when}th fsync: {left:?}");
+            }
+        }
+    });
     table.row(OURS, "the end of an upload in pieces: all its bytes are there, and it ends when asked again", || {
         for target in ["/a/", "/over/"] {
             let s = store("on");

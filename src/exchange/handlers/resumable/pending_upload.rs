@@ -223,7 +223,12 @@ pub fn unix_ms(now: &Clock) -> i64 {
 impl Unfinished {
     /// All bytes have arrived, and it is a file of its own: it should have its name.
     pub fn is_complete(&self) -> bool {
-        self.record.length == Some(self.size) && self.record.concat != tus::PARTIAL
+        self.record.length == Some(self.size) && !self.is_part()
+    }
+
+    /// It becomes a part of a file.
+    pub fn is_part(&self) -> bool {
+        self.record.concat == tus::PARTIAL
     }
 
     /// It is made of other uploads.
@@ -282,7 +287,7 @@ impl Unfinished {
     pub fn know(&self, cx: &mut Services) {
         if !cx.resumable.update(self.id, self.size, self.expires) {
             let open = KnownUpload::new(self.home.path.clone(), &self.record.path, self.size, self.expires);
-            cx.resumable.insert(self.id, open);
+            cx.resumable.insert(self.id, open.of_part(self.is_part()));
         }
     }
 

@@ -15,6 +15,7 @@ use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::services::Services;
+use crate::services::quotas::Usage;
 use crate::services::resumable::{Ended, FinishedUpload, UploadId};
 use crate::sys::Errno;
 use crate::sys::file;
@@ -310,7 +311,8 @@ fn open(
     let counted = !grows && cx.resumable.holds(upload.id) >= total;
     // The upload's rules are those of the method that created it.
     let method = std::mem::replace(&mut ex.route.method, upload.record.method);
-    let admitted = resumed::admit_more(ex, cx, upload.id, sent, (!counted).then_some(total));
+    let need = Usage { bytes: total, files: u64::from(!upload.is_part()) };
+    let admitted = resumed::admit_more(ex, cx, upload.id, sent, (!counted).then_some(need));
     ex.route.method = method;
     let room = admitted?;
     let path = upload.home.path.clone();

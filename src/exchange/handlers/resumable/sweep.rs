@@ -121,7 +121,8 @@ fn meet(cx: &mut Services, home: &Rc<[u8]>, dir: &Dir, entry: Entry) {
                 Ok(Some(_)) if tus::is_final(&record.concat) => drop_whole(home, dir, id),
                 Ok(Some(stat)) => {
                     let expires = pending_upload::expires(&record, &stat);
-                    cx.resumable.insert(id, KnownUpload::new(home.clone(), &record.path, stat.size, expires));
+                    let open = KnownUpload::new(home.clone(), &record.path, stat.size, expires);
+                    cx.resumable.insert(id, open.of_part(record.concat == tus::PARTIAL));
                     let age = u64::try_from(now - written(&stat)).unwrap_or(0);
                     if let (Some(length), true) = (record.length, age < PROMISE) {
                         let now = cx.now.ms;

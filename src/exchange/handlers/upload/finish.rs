@@ -133,6 +133,8 @@ impl Upload {
         self.give_names(ex, cx)?;
         let (added, freed) = self.naming.counted.usage;
         cx.quotas.stored(self.target.dir.as_fd(), added, freed);
+        // They are files now: they must not count as an upload, too, until their names are on the disk.
+        self.share = None;
         Ok(self.named(cx))
     }
 

@@ -109,7 +109,8 @@ pub fn admit(ex: &mut Exchange, cx: &mut Services, wish: &Wish<'_>) -> Result<Ad
     if upload.most > 0 && wish.length.is_some_and(|length| length > upload.most) {
         return Err(too_large());
     }
-    upload.check_quota(ex, cx, Usage { bytes: wish.size, files: 1 })?;
+    let files = u64::from(wish.role != Role::Part);
+    upload.check_quota(ex, cx, Usage { bytes: wish.size, files })?;
     let reach = file::reach(upload.target.dir.as_fd()).map_err(|e| Refusal::call("fstat()", &upload.target.path, e))?;
     let (dir, room) = (std::mem::take(&mut upload.target.uri), Room::of(&upload));
     Ok(Admitted { name, path: path.to_vec(), dir, reach, room })
@@ -124,7 +125,7 @@ pub fn admit_more(
     cx: &mut Services,
     id: UploadId,
     more: u64,
-    total: Option<u64>,
+    total: Option<Usage>,
 ) -> Result<Room, Refusal> {
     let rules = ex.here().settings.upload.clone();
     let (target, _) = find(ex, cx, &rules, true)?;
@@ -132,8 +133,8 @@ pub fn admit_more(
     let policy = NamePolicy::plain(rules.on_duplicate);
     let mut upload = Upload::new(ex, cx, rules, target, policy);
     upload.own = vec![id];
-    if let Some(bytes) = total {
-        upload.check_quota(ex, cx, Usage { bytes, files: 1 })?;
+    if let Some(total) = total {
+        upload.check_quota(ex, cx, total)?;
     }
     Ok(Room::of(&upload))
 }

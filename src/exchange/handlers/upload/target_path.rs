@@ -5,7 +5,7 @@
 use super::refusal::Refusal;
 use crate::config::model::LocationKind;
 use crate::config::settings::upload::{Store, UploadSettings};
-use crate::config::template::Template;
+use crate::config::template::{Part, Template};
 use crate::exchange::mapping::literal;
 use crate::exchange::paths::{self, Mapped};
 use crate::exchange::{Exchange, variables};
@@ -13,7 +13,6 @@ use crate::http::status::Status;
 use crate::services::Services;
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
 
 /// What a request's URI may name.
@@ -76,11 +75,7 @@ pub fn split(
         };
         return Ok((TargetPath { path, trusted, area }, base));
     };
-    let mut path = variables::text(store, ex, cx);
-    if !path.starts_with(b"/") {
-        let prefix = config.process.prefix.as_os_str().as_bytes();
-        path.splice(0..0, prefix.iter().copied().chain(*b"/"));
-    }
+    let mut path = expanded(store, ex, cx)?;
     let trusted = if store.constant().is_some() { path.len() } else { trusted(store, &path) };
     let Some(below) = below(location.kind, &location.name, &ex.route.uri) else {
         return Err(Refusal::new(Status::NOT_FOUND, "the URI names nothing here"));
@@ -89,6 +84,23 @@ pub fn split(
     let area = path.len();
     path.extend_from_slice(below);
     Ok((TargetPath { path, trusted, area }, None))
+}
+
+/// The value of an upload_store. A path that is spelled out has been made absolute while loading; one that begins with
+/// a variable must be by its value: what is stored elsewhere is not known to be clients' (config/resolve/client_files).
+fn expanded(store: &Template, ex: &mut Exchange, cx: &mut Services) -> Result<Vec<u8>, Refusal> {
+    let mut path = Vec::new();
+    let first = variables::expand_counting(store, ex, cx, &mut path);
+    let detail = match store.parts.first() {
+        Some(Part::Var(_) | Part::Capture(_)) if first == 0 => {
+            "upload_store has no value: it begins with an empty variable"
+        }
+        Some(Part::Var(_) | Part::Capture(_)) if !path.starts_with(b"/") => {
+            "upload_store begins with a variable whose value is no absolute path"
+        }
+        _ => return Ok(path),
+    };
+    Err(Refusal::new(Status::INTERNAL_SERVER_ERROR, "there is no place for uploads").detail(detail.into()))
 }
 
 /// The part of a URI below the store: what follows the location's name; for a location that is no prefix, the last

@@ -223,8 +223,8 @@ impl Append {
         if let Some(flow) = self.superseded(ex, cx) {
             return flow;
         }
-        let parts = self.joining.as_ref().map_or_else(Vec::new, |joining| joining.ids());
-        let (mut placed, record) = match self.upload.complete(ex, cx, parts) {
+        let ids = self.joining.as_ref().map_or_else(Vec::new, |joining| joining.ids());
+        let (mut placed, record) = match self.upload.complete(ex, cx, ids.clone()) {
             Ok(placed) => placed,
             Err(refused) if refused.refusal.later => {
                 self.counting = Some(digest);
@@ -233,12 +233,16 @@ impl Append {
             Err(refused) => {
                 // A whole that is made of parts ends with its request: the client has the parts.
                 let is_whole = self.joining.take().is_some();
-                let has_ended = (!refused.kept || is_whole) && !self.asks;
+                if refused.kept && !is_whole && self.is_unknown() {
+                    self.upload.remove(cx);
+                }
+                let has_ended = (!refused.kept || is_whole || self.is_unknown()) && !self.asks;
                 let refuse = if has_ended { respond::refuse_upload } else { respond::refuse };
                 return refuse(ex, cx, self.upload.record.dialect, &refused.refusal);
             }
         };
         placed.stored.digest = digest;
+        cx.resumable.joined(&ids);
         if !ex.here().settings.upload.sync {
             self.upload.end_record(cx, &record);
             return self.synced(ex, cx, AfterSync::End(Box::new(placed), None));
@@ -255,13 +259,14 @@ impl Append {
 
     /// The file's name could not be written to the disk: the upload has all its bytes and no name, as before this
     /// request.
-    fn unwritten(&self, ex: &mut Exchange, cx: &mut Services, mut placed: Placed, failed: (&str, Errno)) -> Flow {
+    fn unwritten(&mut self, ex: &mut Exchange, cx: &mut Services, mut placed: Placed, failed: (&str, Errno)) -> Flow {
         let (call, e) = failed;
         if !placed.take_back(cx) {
             return resumed::unsure(ex, cx, call, e);
         }
         cx.resumable.unfinish(self.upload.id);
-        if self.joining.is_none() {
+        // Without the request that joins them, parts count again.
+        if self.joining.take().is_none() {
             self.upload.know(cx);
         }
         ex.log.upload = None;

@@ -262,11 +262,17 @@ impl Append {
         let most = self.most.min(self.upload.size.saturating_add(fits));
         self.wrote(n);
         let is_too_large = self.upload.size > self.most;
+        let mut failure = None;
         if self.upload.size > most {
-            self.upload.size = most;
-            let _ = file::ftruncate(self.lease.fd(), most);
+            match file::ftruncate(self.lease.fd(), most) {
+                Ok(()) => self.upload.size = most,
+                Err(e) => failure = Some(e),
+            }
         }
         cx.resumable.arrived(self.upload.id, self.upload.size, cx.now.ms);
+        if let Some(e) = failure {
+            return Err(self.failed(ex, cx, "ftruncate()", e));
+        }
         match refusal {
             _ if is_too_large => return Err(self.too_large(ex, cx)),
             Some(refusal) => return Err(self.refuse_rest(ex, cx, &refusal)),
@@ -347,11 +353,14 @@ impl Append {
 
     /// Discards the content.
     fn take_back(&mut self, ex: &mut Exchange, cx: &mut Services, refusal: &Refusal) -> Flow {
+        if self.is_unknown() {
+            return self.refuse_rest(ex, cx, refusal);
+        }
         let cut = file::ftruncate(self.lease.fd(), self.start);
         self.upload.size = self.start;
         self.upload.know(cx);
         match cut {
-            Ok(()) => self.refuse(ex, cx, refusal),
+            Ok(()) => self.refuse_rest(ex, cx, refusal),
             Err(e) => self.failed(ex, cx, "ftruncate()", e),
         }
     }
@@ -376,10 +385,13 @@ impl Append {
         // The declared length is the end, whatever Upload-Complete says: some clients never send it.
         let is_complete = self.ends || self.upload.is_complete();
         if is_complete && self.upload.record.length.is_some_and(|length| length != self.upload.size) {
+            if self.is_unknown() {
+                self.upload.remove(cx);
+            }
             return respond::inconsistent(ex);
         }
         if let Err(refusal) = self.promise_whole(ex, is_complete) {
-            return self.refuse(ex, cx, &refusal);
+            return self.refuse_rest(ex, cx, &refusal);
         }
         self.body_ended(ex, cx, is_complete)
     }
@@ -431,19 +443,19 @@ impl Append {
     /// Refuses the rest of the content. What has arrived stays, unless nobody knows the URI to go on with it: then it
     /// would only take the room of the next attempt.
     fn refuse_rest(&self, ex: &mut Exchange, cx: &mut Services, refusal: &Refusal) -> Flow {
-        if self.request == UploadRequest::Append || self.interop.is_some() {
-            return self.refuse(ex, cx, refusal);
+        if !self.is_unknown() {
+            return respond::refuse(ex, cx, self.upload.record.dialect, refusal);
         }
         self.upload.remove(cx);
         respond::refuse_upload(ex, cx, self.upload.record.dialect, refusal)
     }
 
-    fn failed(&self, ex: &mut Exchange, cx: &mut Services, call: &str, e: Errno) -> Flow {
-        self.refuse(ex, cx, &Refusal::call(call, &self.upload.home.path, e))
+    /// The client was told no URI, and learns of none from an answer that refuses the content.
+    fn is_unknown(&self) -> bool {
+        self.request == UploadRequest::Creation && self.interop.is_none()
     }
 
-    /// Refuses the request; the upload stays.
-    fn refuse(&self, ex: &mut Exchange, cx: &mut Services, refusal: &Refusal) -> Flow {
-        respond::refuse(ex, cx, self.upload.record.dialect, refusal)
+    fn failed(&self, ex: &mut Exchange, cx: &mut Services, call: &str, e: Errno) -> Flow {
+        self.refuse_rest(ex, cx, &Refusal::call(call, &self.upload.home.path, e))
     }
 }
