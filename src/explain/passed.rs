@@ -10,7 +10,8 @@ use crate::http::status::Status;
 use crate::services::Services;
 use std::collections::BTreeSet;
 
-/// The lines `asked`, the request's fields, and `added`, `hidden` and `passed`, by which the answer differs from the upstream's.
+/// The lines `asked`, the request's fields, and `added`, `hidden` and `passed`, by which the answer differs from the
+/// upstream's.
 pub fn lines(
     request: &mut UpstreamRequest,
     ex: &mut Exchange,

@@ -1,6 +1,7 @@
 //! Which server of a group is used next, and which have failed recently: smooth weighted round robin, least_conn,
-//! least_time, ip_hash, hash and random as in nginx. A server that stays when addresses change keeps its state. State exists as long as the group is in use: by the configuration
-//! or, for a group made for a request, by that request and its idle connections.
+//! least_time, ip_hash, hash and random as in nginx. A server that stays when addresses change keeps its state. State
+//! exists as long as the group is in use: by the configuration or, for a group made for a request, by that request and
+//! its idle connections.
 
 use super::upstream_time::{RequestTimes, Times};
 use crate::config::settings::upstream::{MeasuredTime, Method, Ring, Upstream, UpstreamServer as Server};

@@ -278,8 +278,8 @@ fn index_failed(ex: &mut Exchange, cx: &mut Services, len: usize, e: Errno, test
 }
 
 /// The URI of an index file would find this very location again, and nothing would run on the way: true of servers
-/// without scripts whose only location is this one, that is of most small ones. The file itself would be the answer: it is neither
-/// a program nor a page with commands, and no compressed one is sent in its place.
+/// without scripts whose only location is this one, that is of most small ones. The file itself would be the answer: it
+/// is neither a program nor a page with commands, and no compressed one is sent in its place.
 fn leads_back_here(ex: &Exchange) -> bool {
     let (server, settings) = (ex.server(), &ex.here().settings);
     if !settings.cgi.extensions.is_empty() || settings.ssi.on || settings.gzip.stored != Stored::Off {

@@ -187,8 +187,8 @@ fn a_version_that_another_server_is_changing_is_not_removed_moved_or_copied() {
                 send("If-Match: \"other\"").is(412);
                 send(&format!("If-None-Match: {tag}")).is(412);
                 send("If-Unmodified-Since: Sun, 06 Nov 1994 08:49:37 GMT").is(412);
-                // As another server has it between its comparison and its change. (Closing it would not do: a program that
-                // another test is starting may hold it as well for a moment.)
+                // As another server has it between its comparison and its change. (Closing it would not do: a program
+                // that another test is starting may hold it as well for a moment.)
                 let other = std::fs::File::open(&there).expect("it is there");
                 flock(other.as_fd()).expect("locked");
                 let busy = |answer: Response| assert_eq!(answer.is(503).header("Retry-After"), Some("1"));
