@@ -23,6 +23,11 @@ pub const PATIENCE: u64 = 10_000;
 /// broken connection come back within that time, and one request must not take the room of all others for longer.
 pub const PROMISE: u64 = 5 * 60_000;
 
+/// Uploads of an area that are looked at again at once, for what other processes did with them.
+const SEEN: usize = 64;
+/// Areas whose last such look is remembered.
+const SEEN_AREAS: usize = 4096;
+
 /// Maximum number of finished uploads remembered: a client that missed the last response asks again.
 const REMEMBERED: usize = 1024;
 /// Of requests refused for the same reason, one in this many is logged.
@@ -113,6 +118,8 @@ pub struct KnownUpload {
     lease: Weak<Lease>,
     /// Its file has been moved to its final name, and only its record is left; or it is a part of such a file.
     is_stored: bool,
+    /// When its files were last looked at again (monotonic milliseconds).
+    seen: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -125,7 +132,7 @@ struct Promise {
 impl KnownUpload {
     pub fn new(home: Rc<[u8]>, path: &[u8], bytes: u64, expires: Option<i64>) -> KnownUpload {
         let (promise, lease) = (None, Weak::new());
-        KnownUpload { home, path: path.into(), bytes, files: 1, promise, expires, lease, is_stored: false }
+        KnownUpload { home, path: path.into(), bytes, files: 1, promise, expires, lease, is_stored: false, seen: 0 }
     }
 
     /// The same as part of a file (tus's concatenation): only the whole counts as a file.
@@ -187,6 +194,8 @@ pub struct Uploads {
     promised: BinaryHeap<Reverse<(u64, UploadId)>>,
     /// Parts that do not count while a request has them, since the file made of them does.
     joined: Vec<UploadId>,
+    /// When uploads of an area were last looked at again (monotonic milliseconds).
+    seen: HashMap<Box<[u8]>, u64>,
     ended: VecDeque<(UploadId, Ended)>,
     /// Uploads being written by requests of this process, which other processes may ask for.
     leased: Vec<(UploadId, Weak<Lease>)>,
@@ -332,6 +341,34 @@ impl Uploads {
         });
         let but = but.iter().filter_map(|but| self.open.get(but)).filter(|open| counts(open));
         but.fold(sum, |sum, but| sum.minus(but.holds())).totals()
+    }
+
+    /// Uploads below a path that no request of this process writes to: another process may have ended them. Those that
+    /// were looked at longest ago, at most once every [`LOOK`].
+    pub fn idle(&mut self, area: &[u8], now: u64) -> Vec<UploadId> {
+        if self.seen.get(area).is_some_and(|last| now < last + LOOK) {
+            return Vec::new();
+        }
+        if self.seen.len() >= SEEN_AREAS {
+            self.seen.clear();
+        }
+        self.seen.insert(area.into(), now);
+        let is_idle = |open: &KnownUpload| !open.is_stored && !open.is_written() && open.path.starts_with(area);
+        let idle = self.open.iter().filter(|(_, open)| is_idle(open));
+        let mut idle: Vec<(u64, UploadId)> = idle.map(|(id, open)| (open.seen, *id)).collect();
+        if idle.len() > SEEN {
+            idle.select_nth_unstable(SEEN);
+            idle.truncate(SEEN);
+        }
+        for (_, id) in &idle {
+            self.change(*id, |open| open.seen = now);
+        }
+        idle.into_iter().map(|(_, id)| id).collect()
+    }
+
+    /// Another process has ended it and kept nothing.
+    pub fn forget(&mut self, id: UploadId) {
+        self.remove(id);
     }
 
     /// Stops the request that writes to the upload. Returns its lease, with the open file and the lock.

@@ -137,3 +137,18 @@ fn parts_do_not_count_beside_their_whole_as_long_as_a_request_has_them() {
     uploads.finish(id(2), Ended::Gone);
     assert_eq!(uploads.held(b"/a/", &[], 0), (5, 1));
 }
+
+#[test]
+fn uploads_that_another_process_may_have_ended_are_looked_at_in_turn() {
+    let mut uploads = Uploads::default();
+    (0..100).for_each(|n| uploads.insert(id(n), open("/a/x", 1, None)));
+    uploads.insert(id(200), open("/b/x", 1, None));
+    let _lease = uploads.lease(id(0), Lease::new(file::memfd(c"upload").expect("a memory file")));
+    let first = uploads.idle(b"/a/", LOOK);
+    assert_eq!((first.len(), uploads.idle(b"/a/", 2 * LOOK - 1).len()), (SEEN, 0));
+    assert_eq!(uploads.idle(b"/b/", LOOK), [id(200)], "each area for itself");
+    let mut all = [first, uploads.idle(b"/a/", 2 * LOOK)].concat();
+    all.sort_unstable();
+    all.dedup();
+    assert_eq!(all, (1..100).map(id).collect::<Vec<_>>(), "all but the one that a request writes to");
+}

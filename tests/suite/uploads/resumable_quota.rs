@@ -1,6 +1,7 @@
 //! upload_quota and resumable uploads: what arrives without a length, what was announced and does not come, and files
 //! that are made of parts.
 
+use super::processes::pair;
 use super::resumable::{OCTETS, area_of, base64, create, filename, offset, patch, resumable, tus};
 use super::resumable_parts::{join, names, partial};
 use super::*;
@@ -346,4 +347,34 @@ fn a_creation_that_is_refused_after_its_content_leaves_nothing() {
         assert_eq!((offset(&s, &target), parts(&s)), (100, (100, 1)));
         tus(&s, "DELETE", &target, "", b"").is(204);
     });
+}
+
+/// It held its room at the other process until it expired, a day later.
+#[test]
+fn an_upload_that_another_process_ends_gives_its_room_back() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let mut table = Table::new("two processes, one quota");
+    let ends: [(&str, &dyn Fn(&Server, &str)); 3] = [
+        ("cancelled", &|s, target| _ = tus(s, "DELETE", target, "", b"").is(204)),
+        ("stored, and removed", &|s, target| {
+            patch(s, target, 600, &noise(300)).is(204);
+            s.method("DELETE", "/a/x", "", b"").is(204);
+        }),
+        ("stored, and its record is kept", &|s, target| {
+            patch(s, target, 600, &noise(300)).is(204);
+            std::fs::remove_file(s.path("html/a/x")).expect("removed");
+        }),
+    ];
+    for (name, end) in ends {
+        table.row(OURS, name, || {
+            let (a, b) = pair("upload_quota 1000;");
+            let target = create(&b, "x", 900);
+            patch(&b, &target, 0, &noise(600)).is(204);
+            b.method("PUT", "/a/y", "", &noise(500)).is(507);
+            end(&a, &target);
+            eventually("its room is free", || b.method("PUT", "/a/y", "", &noise(500)).status == 201);
+        });
+    }
 }

@@ -155,6 +155,7 @@ pub fn is_reading(cx: &mut Services) -> bool {
 
 /// Bytes and files of unfinished uploads below a path, as far as they are known and not stored yet; except `but`.
 pub fn held(cx: &mut Services, area: &[u8], but: &[UploadId]) -> Usage {
+    sweep::look_again(cx, area);
     let (bytes, files) = cx.resumable.held(area, but, cx.now.ms);
     Usage { bytes, files }
 }

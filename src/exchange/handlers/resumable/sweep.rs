@@ -1,5 +1,5 @@
 //! Unfinished uploads: found on the disk after a start, removed when they expire. Both in slices, between two turns
-//! of the loop.
+//! of the loop. And looked at again before a quota counts them.
 
 use super::location::{self, Home};
 use super::pending_upload::{self, unix_ms, written};
@@ -154,6 +154,33 @@ fn meet(cx: &mut Services, home: &Rc<[u8]>, dir: &Dir, entry: Entry) {
             {
                 let _ = file::unlink_at(fd, &name, Unlink::File);
             }
+        }
+    }
+}
+
+/// Looks again at uploads below a path that no request here writes to, as far as that is due: what another process
+/// ended must not be held here until it expires.
+pub fn look_again(cx: &mut Services, area: &[u8]) {
+    for id in cx.resumable.idle(area, cx.now.ms) {
+        let Some((home, expires)) = cx.resumable.get(id).map(|open| (open.home.clone(), open.expires)) else {
+            continue;
+        };
+        let dir = match location::open(&home) {
+            Ok(dir) => dir,
+            Err(Errno::ENOENT) => {
+                cx.resumable.forget(id);
+                continue;
+            }
+            Err(_) => continue,
+        };
+        match (dir.stat(id), dir.load(id)) {
+            (Ok(Some(stat)), _) => _ = cx.resumable.update(id, stat.size, expires),
+            (Ok(None), Ok(None)) => cx.resumable.forget(id),
+            (Ok(None), Ok(Some(record))) if pending_upload::is_stored(&dir, id, &record) => {
+                cx.resumable.insert(id, KnownUpload::stored(home, &record.path, expires));
+            }
+            // It is about to get its name, or cannot be read now.
+            _ => {}
         }
     }
 }

@@ -8,8 +8,9 @@ use super::refusal::{Refusal, used_up};
 use super::rules;
 use super::state::Upload;
 use crate::config::settings::upload::{MinFree, Quota};
+use crate::exchange::handlers::resumable;
 use crate::services::Services;
-use crate::services::quotas::{Area, Usage};
+use crate::services::quotas::Area;
 use crate::services::resumable::UploadId;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
@@ -49,8 +50,7 @@ impl Room {
         if size.saturating_add(more) <= held {
             return (more, None);
         }
-        let (bytes, files) = cx.resumable.held(path, &[id], cx.now.ms);
-        let most = area.room(Usage { bytes, files }, *quota).max(held).saturating_sub(size);
+        let most = area.room(resumable::held(cx, path, &[id]), *quota).max(held).saturating_sub(size);
         match most < more {
             true => (most, Some(used_up())),
             false => (more, None),
