@@ -288,7 +288,7 @@ fn a_directory_that_may_not_be_read_or_written_is_named_at_the_start() {
     }
     // An address of another machine (RFC 5737) for a directory.
     let text = said(&as_nobody(&setup, &["site", "--bind", "198.51.100.1"]));
-    assert!(text.contains("--bind 0.0.0.0 takes all") && !text.contains("without one"), "{text}");
+    assert!(text.contains("--bind 0.0.0.0 listens on all") && !text.contains("a `listen`"), "{text}");
     // A port that is taken ends what would serve on.
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("bound").port().to_string();

@@ -246,7 +246,7 @@ fn a_signed_link_lets_in_for_what_it_says() {
             (["--methods", "BREW"], "link-methods may be GET"),
             (["--size", "0-0"], "link-size ends in 0"),
             (["--expires", "-1h"], "--expires -1h: neither a Unix time nor"),
-            (["--types", "image/png image/gif"], "no media type"),
+            (["--types", "image/png image/gif"], "not a media type"),
             (["--place", "/in/?x"], "it has a query"),
         ] {
             let out = command(&[&["sign", "--key", keys][..], &options, &["https://a/b"]].concat());
