@@ -97,8 +97,15 @@ pub fn probe(ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
     }
 }
 
-/// Routes the exchange for a moment as though `uri` had been requested.
-pub fn aside<T>(ex: &mut Exchange, uri: &[u8], method: Method, look: impl FnOnce(&mut Exchange) -> T) -> T {
+/// Routes the exchange for a moment as though `uri` had been requested. What `look` does is no step of the request
+/// itself, so the trace has none of it.
+pub fn aside<T>(
+    ex: &mut Exchange,
+    cx: &mut Services,
+    uri: &[u8],
+    method: Method,
+    look: impl FnOnce(&mut Exchange, &mut Services) -> T,
+) -> T {
     let mut fresh = RouteState {
         server: ex.route.server,
         location: ex.server().root,
@@ -111,7 +118,9 @@ pub fn aside<T>(ex: &mut Exchange, uri: &[u8], method: Method, look: impl FnOnce
     let route = std::mem::replace(&mut ex.route, fresh);
     let response = std::mem::take(&mut ex.response);
     let rate = ex.limit_rate;
-    let seen = look(ex);
+    let trace = cx.trace.take();
+    let seen = look(ex, cx);
     (ex.route, ex.response, ex.limit_rate) = (route, response, rate);
+    cx.trace = trace;
     seen
 }

@@ -386,6 +386,22 @@ fn explain_shows_servers_stores_slashes_and_no_file_that_nothing_looked_for() {
 }
 
 #[test]
+fn rules_of_files_in_an_archive_are_not_shown_as_steps_of_its_request() {
+    if skip_on_nginx("explain") {
+        return;
+    }
+    let config = "server {\n    listen 127.0.0.1:%%PORT%%;\n    location / { root %%DIR%%/html; autoindex on; \
+                  autoindex_format page; autoindex_archive tar; }\n\
+                  location /closed/ {\n root %%DIR%%/html; set $a 1; deny all;\n}\n}\n";
+    let setup = Setup::full(config).file("html/closed/secret", "s").file("html/open", "o");
+    let text = said(&setup, &["explain", "conf/test.conf", "GET", "/?archive=tar"]);
+    let steps = text.split("\nsettings at").next().unwrap_or_default();
+    assert!(steps.contains("answer     200 OK") && steps.contains("application/x-tar"), "{text}");
+    let foreign = ["set $a", "is denied", "[error]", "conf/test.conf:5"];
+    assert!(!foreign.iter().any(|step| steps.contains(step)), "{text}");
+}
+
+#[test]
 fn an_explanation_as_json_has_the_same_steps() {
     if skip_on_nginx("explain") {
         return;

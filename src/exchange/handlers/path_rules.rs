@@ -91,7 +91,7 @@ impl PathRules {
         let here = ex.route.location;
         let redirected = ex.route.internal.then(|| {
             let method = ex.route.method;
-            let by = locate::aside(ex, &uri, method, |ex| (locate::probe(ex, cx), ex.route.location));
+            let by = locate::aside(ex, cx, &uri, method, |ex, cx| (locate::probe(ex, cx), ex.route.location));
             Redirected { by, to: here }
         });
         let redirected = redirected.filter(|redirected| redirected.by != (Ok(()), here));
@@ -141,7 +141,7 @@ impl PathRules {
         };
         let is_seen = matches!(action, PathAction::Read | PathAction::Find | PathAction::List);
         let method = if is_seen { Method::Get } else { asked };
-        let mut verdict = locate::aside(ex, target.uri, method, |ex| {
+        let mut verdict = locate::aside(ex, cx, target.uri, method, |ex, cx| {
             ex.route.internal = self.is_internal;
             let lead = locate::probe(ex, cx);
             lead.map_err(|_| "its location refuses every such request")?;
@@ -150,7 +150,7 @@ impl PathRules {
         if let (Err(_), Some(redirected)) = (&verdict, &self.redirected)
             && found == self.home
         {
-            verdict = locate::aside(ex, target.uri, method, |ex| {
+            verdict = locate::aside(ex, cx, target.uri, method, |ex, cx| {
                 follow(ex, cx, redirected)?;
                 self.look(ex, cx, target, action, asked)
             });

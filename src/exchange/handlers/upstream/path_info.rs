@@ -60,9 +60,7 @@ enum Answer {
 
 fn lead(ex: &mut Exchange, cx: &mut Services, uri: &[u8]) -> Lead {
     let method = ex.route.method;
-    // What is asked here is no step of the request.
-    let trace = cx.trace.take();
-    let lead = locate::aside(ex, uri, method, |ex| {
+    locate::aside(ex, cx, uri, method, |ex, cx| {
         ex.route.internal = true;
         ex.route.way.start(ex.route.location);
         let (flow, answer) = match locate::probe(ex, cx) {
@@ -70,9 +68,7 @@ fn lead(ex: &mut Exchange, cx: &mut Services, uri: &[u8]) -> Lead {
             Err(flow) => (flow, Answer::Other),
         };
         Lead { home: ex.route.way.home, flow, answer }
-    });
-    cx.trace = trace;
-    lead
+    })
 }
 
 /// What becomes of the URI at its location.
