@@ -264,6 +264,7 @@ fn the_response_that_reaches_the_client() {
         "location / { proxy_pass http://%%0%%; }
          location /x/ { proxy_pass http://%%0%%/; }
          location /passed { proxy_pass_header Server; proxy_hide_header X-Hide; proxy_pass http://%%0%%/hidden; }
+         location /both { proxy_pass_header X-Hide; proxy_hide_header X-Hide; proxy_hide_header X-Pad; proxy_pass http://%%0%%/hidden; }
          location /caught { proxy_intercept_errors on; error_page 404 /file; proxy_pass http://%%0%%/404; }
          location /kept { error_page 404 /file; proxy_pass http://%%0%%/404; }
          location = /file { root %%DIR%%/html; }
@@ -312,6 +313,9 @@ fn the_response_that_reaches_the_client() {
     });
     table.row(BOTH, "proxy_pass_header and proxy_hide_header", || {
         s.get("/passed").is(200).has("server", "up").lacks("x-hide");
+    });
+    table.row(BOTH, "proxy_pass_header goes before proxy_hide_header", || {
+        s.get("/both").is(200).has("x-hide", "x").lacks("x-pad");
     });
     table.row(BOTH, "an error of the upstream is passed", || {
         s.get("/kept").is(404).body_is("upper");

@@ -91,7 +91,8 @@ impl Protocol {
     }
 
     /// Whether a field of an upstream's head, early hints or trailers is passed to the client: none that concerns the
-    /// connection or the framing is, and none that the configuration hides.
+    /// connection or the framing is, and none that is hidden, by the protocol or by a hide_header, unless a pass_header
+    /// names it (nginx).
     pub(super) fn passes(self, settings: &ProxySettings, id: HeaderId, name: &[u8]) -> bool {
         let is = |names: &[Box<[u8]>]| names.iter().any(|n| n.eq_ignore_ascii_case(name));
         let is_of_connection = matches!(
@@ -103,7 +104,8 @@ impl Protocol {
                 | HeaderId::Te
                 | HeaderId::ProxyConnection
         );
-        !is_of_connection && !is(&settings.hide_headers) && (!self.hides(id) || is(&settings.pass_headers))
+        let is_hidden = self.hides(id) || is(&settings.hide_headers);
+        !is_of_connection && (!is_hidden || is(&settings.pass_headers))
     }
 
     /// Whether there is no request: bytes are copied in both directions once the connection is established.
