@@ -129,8 +129,10 @@ fn passed_on(text: &str, steps: Steps) -> Vec<String> {
 
 /// The lines about the response and its handler. Without positions they can be compared between configurations.
 pub fn essence(text: &str, positions: Positions) -> String {
-    const SUBJECTS: [&str; 11] =
-        ["server", "location", "rewrite", "handler", "file", "store", "upstream", "asked", "added", "hidden", "answer"];
+    const SUBJECTS: [&str; 12] = [
+        "server", "location", "rewrite", "handler", "file", "store", "upstream", "asked", "added", "hidden", "passed",
+        "answer",
+    ];
     let mut out = String::new();
     let mut subject = "";
     for line in text.lines() {

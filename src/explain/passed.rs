@@ -4,11 +4,10 @@
 use super::follow::Supposed;
 use super::render::Explanation;
 use crate::exchange::filters::headers;
-use crate::exchange::handlers::upstream::{self, UpstreamRequest, asked};
+use crate::exchange::handlers::upstream::{UpstreamRequest, asked};
 use crate::exchange::{Exchange, Printable};
 use crate::http::status::Status;
 use crate::services::Services;
-use std::collections::BTreeSet;
 
 /// The lines `asked`, the request's fields, and `added`, `hidden` and `passed`, by which the answer differs from the
 /// upstream's.
@@ -33,12 +32,7 @@ pub fn lines(
     let _ = headers::apply(ex, cx);
     let added = ex.response.fields.iter().map(|(name, value)| [name, b": ", value].concat()).collect();
     shown("added", added, explanation);
-    // In whatever order they are written, and however often.
-    let settings = upstream::settings(ex);
-    let is_passed = |name: &[u8]| settings.pass_headers.iter().any(|passed| passed.eq_ignore_ascii_case(name));
-    let named = settings.hide_headers.iter().filter(|name| !is_passed(name));
-    let hidden: BTreeSet<Vec<u8>> = named.map(|name| name.to_ascii_lowercase()).collect();
+    let [hidden, passed] = asked::hidden_and_passed(request, ex);
     shown("hidden", hidden.into_iter().collect(), explanation);
-    let passed: BTreeSet<Vec<u8>> = settings.pass_headers.iter().map(|name| name.to_ascii_lowercase()).collect();
     shown("passed", passed.into_iter().collect(), explanation);
 }

@@ -312,6 +312,25 @@ fn what_an_upstream_is_asked_and_what_is_added_to_its_answer_are_compared() {
         ),
         ("a field that is added", old.replace("add_header X-A 1", "add_header X-A 2"), 1, "X-A: 2"),
         ("a field that is left out", old.replace("add_header X-A", "proxy_hide_header X-C; add_header X-A"), 1, "x-c"),
+        (
+            "a field that is passed",
+            old.replace("add_header X-A", "proxy_pass_header Server; add_header X-A"),
+            1,
+            "server",
+        ),
+        (
+            "a field that is passed anyway",
+            old.replace("add_header X-A", "proxy_pass_header X-C; add_header X-A"),
+            0,
+            "",
+        ),
+        (
+            "a field that is left out and passed",
+            old.replace("add_header X-A", "proxy_hide_header X-C; proxy_pass_header x-c; add_header X-A"),
+            0,
+            "",
+        ),
+        ("the method", old.replace("proxy_set_header", "proxy_method POST; proxy_set_header"), 1, "method: POST"),
         ("the value of a parameter", old.replace("default a;", "default b;"), 1, "A: b"),
     ] {
         std::fs::write(setup.dir().join("new.conf"), new).expect("written");
