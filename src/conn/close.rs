@@ -130,7 +130,7 @@ pub fn after_last(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
 /// nothing is waited for.
 fn lingering(active: &Active, transport: &Transport, cx: &Services) -> Option<(u64, u32)> {
     let Active { ex, reader, .. } = active;
-    let client = &ex.here().settings.client;
+    let client = &ex.location().settings.client;
     let sending = ex.rx == Rx::Drain
         || reader.has_more()
         || transport.can_read() && !transport.peer_closed()

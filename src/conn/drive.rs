@@ -164,7 +164,7 @@ fn pause(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
         return step;
     }
     ex.pause = None;
-    let client = &ex.here().settings.client;
+    let client = &ex.location().settings.client;
     match ex.rx == Rx::Body && ex.tx == Tx::Wait {
         true => io.arm(Timer::Body, now + client.body_timeout.0),
         false => io.arm(Timer::Send, now + client.send_timeout.0),
@@ -193,7 +193,7 @@ fn work(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     let Active { ex, handler, .. } = active;
     let (waits, works) = (handler.waits(), handler.works());
     match waits || works {
-        true => io.arm(Timer::Work, turn.cx.now.ms + ex.here().settings.client.send_timeout.0),
+        true => io.arm(Timer::Work, turn.cx.now.ms + ex.location().settings.client.send_timeout.0),
         false => read::arm(io, ex, turn.cx),
     }
     match (waits, works) {
@@ -224,7 +224,7 @@ fn deliver(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     match write::flush(io, ex, turn) {
         // The response is out: what is left of the body has as long as any body that is thrown away.
         write::Flushed::All if unsent && ex.rx == Rx::Drain => {
-            io.arm(Timer::Drain, turn.cx.now.ms + ex.here().settings.client.lingering_timeout.0);
+            io.arm(Timer::Drain, turn.cx.now.ms + ex.location().settings.client.lingering_timeout.0);
         }
         write::Flushed::All => {}
         write::Flushed::Blocked => return Step::Wait,
@@ -273,7 +273,7 @@ pub fn timeout(conn: &mut Conn, turn: &mut Turn<'_>) -> Next {
         answer_timed_out(&mut io, active, turn);
         return Next::Run;
     }
-    io.transport.time_out(ex.here().settings.client.reset_timedout);
+    io.transport.time_out(ex.location().settings.client.reset_timedout);
     close(conn, turn, CloseReason::TimedOut(timer))
 }
 
@@ -290,7 +290,7 @@ fn answer_timed_out(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) {
     }
     entry::time_out(ex, handler, cx);
     respond(active, cx);
-    *io.deadline = Deadline::new(Timer::Send, cx.now.ms + active.ex.here().settings.client.send_timeout.0);
+    *io.deadline = Deadline::new(Timer::Send, cx.now.ms + active.ex.location().settings.client.send_timeout.0);
 }
 
 #[cfg(test)]

@@ -265,7 +265,7 @@ fn speak_plainly(conn: &mut Conn, endpoint: EndpointId, cx: &mut Services, pool:
     let mut active = conn.exchange(endpoint, (input, 0), cx, pool);
     let ex = &mut active.ex;
     ex.tls = Some(Rc::new(TlsFacts { is_plain: true, ..TlsFacts::default() }));
-    conn.arm(Timer::Header, cx.now.ms + ex.here().settings.client.header_timeout.0);
+    conn.arm(Timer::Header, cx.now.ms + ex.location().settings.client.header_timeout.0);
     cx.stats.waiting -= 1;
     cx.stats.reading += 1;
     conn.state = ConnState::Active(active);

@@ -39,11 +39,11 @@ pub fn write(ex: &mut Exchange, cx: &mut Services) {
         let is_computed = |at| !matches!(source(at), None | Some(Source::Stored | Source::Captured));
         ex.route.user.take_away(is_computed);
     }
-    if ex.here().settings.logs.access.is_empty() {
+    if ex.location().settings.logs.access.is_empty() {
         return;
     }
-    let logs = ex.here().settings.logs.access.clone();
-    let paths = ex.here().settings.logs.paths;
+    let logs = ex.location().settings.logs.access.clone();
+    let paths = ex.location().settings.logs.paths;
     for log in logs.iter() {
         if let Some(condition) = &log.condition
             && !variables::is_true(&variables::text(condition, ex, cx))

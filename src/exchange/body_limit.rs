@@ -13,7 +13,7 @@ use crate::services::Services;
 
 /// The most that the location takes; None: any size.
 fn limit(ex: &Exchange) -> Option<u64> {
-    Some(ex.here().settings.client.max_body_size.0).filter(|most| *most > 0)
+    Some(ex.location().settings.client.max_body_size.0).filter(|most| *most > 0)
 }
 
 /// A body whose length is known where a location was found: the head announces it, or its chunks have all arrived.

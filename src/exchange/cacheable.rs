@@ -45,7 +45,7 @@ pub fn learn(hash: u64, key: Option<&[u8]>, ex: &mut Exchange, cx: &mut Services
 }
 
 fn is_repeatable(ex: &Exchange, cx: &Services) -> bool {
-    let here = ex.here();
+    let location = ex.location();
     let request = matches!(ex.request.head.method, Method::Get | Method::Head)
         && ex.route.method == ex.request.head.method
         && ex.request.head.framing == Framing::None
@@ -62,11 +62,11 @@ fn is_repeatable(ex: &Exchange, cx: &Services) -> bool {
         true => !ex.closes,
         false => {
             ex.out.keep_alive == (ex.request.head.keep_alive && !ex.closes)
-                && here.settings.client.lingering != Lingering::Always
+                && location.settings.client.lingering != Lingering::Always
         }
     };
     // Frames are filled from the file whatever sendfile says.
-    let goes_by_file = here.settings.files.sendfile || ex.out.has_frames();
+    let goes_by_file = location.settings.files.sendfile || ex.out.has_frames();
     let answer = ex.tx == Tx::Done
         && !ex.abort
         && ex.pause.is_none()
@@ -155,13 +155,13 @@ fn made(key: Option<&[u8]>, ex: &mut Exchange, cx: &mut Services) -> Option<Cach
     let content = text.add(kept);
 
     let (error_text, error_request) = error_line(found.as_ref().map(drop).map_err(|e| *e), ex, &mut text)?;
-    let logs = ex.here().settings.logs.clone();
+    let logs = ex.location().settings.logs.clone();
     let line = access_line(&logs.access, ex, cx, &mut text)?;
     Some(CachedResponse {
         endpoint: ex.client.endpoint,
         server: ex.route.server,
         location: ex.route.location,
-        client: ex.here().settings.client.clone(),
+        client: ex.location().settings.client.clone(),
         logs,
         status: ex.response.status,
         keep_alive: ex.out.keep_alive,
@@ -189,7 +189,7 @@ fn error_line(found: Result<(), Errno>, ex: &Exchange, text: &mut Text) -> Optio
     match (found, ex.response.status) {
         (Ok(()), Status::OK | Status::PARTIAL_CONTENT | Status::NOT_MODIFIED) => {}
         (Err(_), Status::NOT_FOUND) if is_logged_otherwise(ex) => return None,
-        (Err(e), Status::NOT_FOUND) if ex.here().settings.files.log_not_found => {
+        (Err(e), Status::NOT_FOUND) if ex.location().settings.files.log_not_found => {
             reports = 1;
             let failure = Failure { call: "open()", path: &ex.route.path, e };
             let mut request = Vec::new();
@@ -214,7 +214,7 @@ fn access_line(logs: &[AccessLog], ex: &mut Exchange, cx: &mut Services, text: &
 
 /// Whether the error log's line cannot be cached: it is not in nginx's form, or names what changes with each request.
 fn is_logged_otherwise(ex: &Exchange) -> bool {
-    ex.config.variables.request_id || ex.here().settings.logs.error.all().any(|log| log.format == LineFormat::Json)
+    ex.config.variables.request_id || ex.location().settings.logs.error.all().any(|log| log.format == LineFormat::Json)
 }
 
 /// The line of an access log as constant and computed parts. None: one of its parts cannot be computed for a cached

@@ -166,7 +166,7 @@ fn refusal(ex: &mut Exchange, cx: &mut Services, reject: &Reject) -> Flow {
 
 /// Whether the request's target can be served at all, and its path.
 fn target(ex: &mut Exchange) -> Result<(), Reject> {
-    let slashes = uri::Slashes::of(ex.here().settings.client.merge_slashes);
+    let slashes = uri::Slashes::of(ex.location().settings.client.merge_slashes);
     let mut path = std::mem::take(&mut ex.route.uri);
     let request = &ex.request;
     let origin = request.head.origin.of(&request.text);

@@ -27,7 +27,7 @@ impl Exchange {
             return;
         }
         cx.trace.say("log", None, || format!("[{}] {what}", level.name()));
-        let log = &self.here().settings.logs.error;
+        let log = &self.location().settings.logs.error;
         let who = Who {
             serial: self.client.serial,
             asked: &|format: LineFormat, line: &mut Vec<u8>| asked(self, format, line),

@@ -34,7 +34,7 @@ pub fn redirect(ex: &mut Exchange, cx: &mut Services, status: Status) -> Option<
     if status.0 < 300 {
         return None;
     }
-    let errors = ex.here().settings.errors.clone();
+    let errors = ex.location().settings.errors.clone();
     if errors.pages.is_empty() || ex.route.last_page {
         return None;
     }
@@ -101,5 +101,5 @@ pub fn is_page(ex: &Exchange) -> bool {
 
 /// Whether `status` has an error page here.
 pub fn has(ex: &Exchange, status: Status) -> bool {
-    ex.here().settings.errors.pages.iter().any(|page| page.codes.contains(&status.0))
+    ex.location().settings.errors.pages.iter().any(|page| page.codes.contains(&status.0))
 }

@@ -78,7 +78,7 @@ pub fn probe(ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
             Phase::FindLocation => match location::find(&ex.config, ex.route.server, &ex.route.uri, &mut NoTrace) {
                 Ok(found) => {
                     enter(ex, found);
-                    if ex.here().internal && !ex.route.internal { Flow::Close } else { Flow::Next }
+                    if ex.location().internal && !ex.route.internal { Flow::Close } else { Flow::Next }
                 }
                 Err(_) => Flow::Close,
             },

@@ -59,7 +59,7 @@ pub fn map_uri(ex: &mut Exchange, cx: &mut Services, uri: &[u8], expand: Expand)
 fn root(ex: &mut Exchange, cx: &mut Services, expand: Expand) -> Vec<u8> {
     let mut path = std::mem::take(&mut ex.route.path);
     path.clear();
-    let files = &ex.here().settings.files;
+    let files = &ex.location().settings.files;
     if let Some(root) = files.root.constant() {
         path.extend_from_slice(root);
         return path;
@@ -156,7 +156,7 @@ fn unhidden(ex: &mut Exchange, cx: &mut Services, mapped: Mapped) -> Mapped {
     if ex.config.hidden_dirs.is_empty() {
         return mapped;
     }
-    let template = &ex.here().settings.files.root;
+    let template = &ex.location().settings.files.root;
     let area = match template.constant() {
         Some(_) => root,
         // What a client may choose was not chosen by the configuration.

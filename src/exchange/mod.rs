@@ -338,7 +338,7 @@ impl Exchange {
     /// The limits of a head, by the settings of the default server, which apply until the request names a server.
     /// Which server's underscores_in_headers applies is not known before ([`Exchange::drop_unusual_names`]).
     pub fn head_limits(&self) -> HeadLimits {
-        let client = &self.here().settings.client;
+        let client = &self.location().settings.client;
         let (count, size) = client.large_buffers;
         let line = size.0 as usize;
         HeadLimits {
@@ -355,7 +355,7 @@ impl Exchange {
     /// # Errors
     /// There are more fields; the request is then answered by the server chosen so far.
     pub fn count_fields(&mut self) -> Result<(), Reject> {
-        let limit = |ex: &Exchange| ex.here().settings.client.max_headers as usize;
+        let limit = |ex: &Exchange| ex.location().settings.client.max_headers as usize;
         let (head, named) = (&self.request.head, self.request.head.host.start);
         // Host made of `:authority` stands behind its value, and is no field of the client's.
         let sent = || head.fields.iter().filter(|field| field.name.start <= field.value.start);
@@ -394,7 +394,7 @@ impl Exchange {
     pub fn is_misdirected(&self) -> bool {
         self.request.head.version == Version::Http2
             && !self.config.endpoints[self.client.endpoint.at()].http2
-            && !self.here().settings.http2.enable
+            && !self.location().settings.http2.enable
     }
 
     /// It is auth_request's subrequest: only its status and fields matter.
@@ -407,7 +407,8 @@ impl Exchange {
         &self.request.text
     }
 
-    pub fn here(&self) -> &Location {
+    /// The location whose settings hold for the request now: within `if` and limit_except, that block.
+    pub fn location(&self) -> &Location {
         self.config.location(self.route.location)
     }
 

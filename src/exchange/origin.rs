@@ -20,7 +20,7 @@ use crate::http::{forwarded, host};
 /// Where the request names no host the server's own address stands in for it, as in nginx; where that is not known (a
 /// wildcard listener), the path alone is right (RFC 9110 §10.2.2).
 pub fn absolute(ex: &Exchange, target: Vec<u8>) -> Vec<u8> {
-    let output = &ex.here().settings.output;
+    let output = &ex.location().settings.output;
     // Two slashes would name another host, which no path may.
     if !target.starts_with(b"/") || !output.absolute_redirect {
         return target;
@@ -36,7 +36,7 @@ pub fn absolute(ex: &Exchange, target: Vec<u8>) -> Vec<u8> {
 
 /// What stands before a path in an absolute URL of this server; None: redirects are to name the path alone.
 pub fn base(ex: &Exchange) -> Option<Vec<u8>> {
-    let output = &ex.here().settings.output;
+    let output = &ex.location().settings.output;
     if !output.absolute_redirect {
         return None;
     }
@@ -71,7 +71,7 @@ pub fn base(ex: &Exchange) -> Option<Vec<u8>> {
 /// `:8080`; nothing for the scheme's own port, and where port_in_redirect is off.
 fn port_text(ex: &Exchange, scheme: &str, port: Option<u16>) -> String {
     let implied = if scheme == "https" { 443 } else { 80 };
-    let port = port.filter(|port| *port != implied && ex.here().settings.output.port_in_redirect);
+    let port = port.filter(|port| *port != implied && ex.location().settings.output.port_in_redirect);
     port.map_or_else(String::new, |port| format!(":{port}"))
 }
 
@@ -79,7 +79,7 @@ fn port_text(ex: &Exchange, scheme: &str, port: Option<u16>) -> String {
 /// use next. The port of a mapped connection is known only from there; where it names none, a proxy in front that
 /// leaves it out may say it (X-Forwarded-Port).
 pub fn as_named(ex: &Exchange, target: Vec<u8>) -> Vec<u8> {
-    let (named, output) = (ex.request.head.host.of(ex.buf()), &ex.here().settings.output);
+    let (named, output) = (ex.request.head.host.of(ex.buf()), &ex.location().settings.output);
     if !output.absolute_redirect || output.server_name_in_redirect || named.is_empty() {
         return absolute(ex, target);
     }

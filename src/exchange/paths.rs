@@ -79,29 +79,29 @@ pub fn area(ex: &Exchange, root: usize) -> usize {
 /// An alias may be a file itself, one that exists or (`location = /file`) one that is to be written: its area is the
 /// directory that holds it, which ends here. None: it is a directory, or the path goes on below it.
 pub fn holder(ex: &Exchange, root: usize) -> Option<usize> {
-    let (here, path) = (ex.here(), &ex.route.path);
+    let (location, path) = (ex.location(), &ex.route.path);
     let is_whole = path.len() == root && !path.ends_with(b"/");
-    if !is_whole || here.settings.files.alias.is_none_or(|len| len == u32::MAX) {
+    if !is_whole || location.settings.files.alias.is_none_or(|len| len == u32::MAX) {
         return None;
     }
     let is_file = match file::stat(&CString::new(&path[..]).ok()?) {
         Ok(stat) => stat.kind != FileKind::Dir,
-        Err(e) => e == Errno::ENOENT && here.kind == LocationKind::Exact,
+        Err(e) => e == Errno::ENOENT && location.kind == LocationKind::Exact,
     };
     memchr::memrchr(b'/', path).map(|slash| slash + 1).filter(|_| is_file)
 }
 
 /// Where [`area`] ends if what is there is a directory.
 pub fn named_area(ex: &Exchange, root: usize) -> Option<usize> {
-    let here = ex.here();
-    let files = &here.settings.files;
-    let named = matches!(here.kind, LocationKind::Prefix | LocationKind::PrefixFinal);
+    let location = ex.location();
+    let files = &location.settings.files;
+    let named = matches!(location.kind, LocationKind::Prefix | LocationKind::PrefixFinal);
     if !named || files.alias.is_some() || files.symlinks != Symlinks::Off || files.root.constant().is_none() {
         return None;
     }
-    let dir = memchr::memrchr(b'/', &here.name).map_or(0, |at| at + 1);
+    let dir = memchr::memrchr(b'/', &location.name).map_or(0, |at| at + 1);
     match ex.route.path.get(root..root + dir) {
-        Some(path) if dir > 1 && path == &here.name[..dir] => Some(root + dir),
+        Some(path) if dir > 1 && path == &location.name[..dir] => Some(root + dir),
         _ => None,
     }
 }

@@ -56,7 +56,7 @@ pub(super) fn run(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, m
             Flow::Next => match phase {
                 Phase::ServerRewrite => Phase::FindLocation,
                 // Most locations have nothing between.
-                Phase::FindLocation if ex.here().plain => Phase::Content,
+                Phase::FindLocation if ex.location().plain => Phase::Content,
                 Phase::FindLocation => {
                     ex.basis.varies();
                     Phase::Rewrite
@@ -77,7 +77,7 @@ pub(super) fn run(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, m
 
 /// Whether the connection ends with this response, by the settings where the request is.
 pub fn ends_here(ex: &Exchange, cx: &Services) -> bool {
-    let client = &ex.here().settings.client;
+    let client = &ex.location().settings.client;
     client.keepalive_timeout.0 == 0
         || ex.client.requests >= client.keepalive_requests
         || cx.now.ms.saturating_sub(ex.client.accepted) >= client.keepalive_time.0
@@ -249,8 +249,8 @@ fn find_location(ex: &mut Exchange, cx: &mut Services) -> Flow {
         }
     };
     enter(ex, found);
-    let here = config.location(ex.route.location);
-    if here.internal && !ex.route.internal {
+    let location = config.location(ex.route.location);
+    if location.internal && !ex.route.internal {
         cx.trace.say("access", None, || "internal: the request is the client's own, 404".into());
         return Flow::Status(Status::NOT_FOUND);
     }
@@ -280,7 +280,7 @@ fn note_upload(ex: &mut Exchange) {
 fn content(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Flow {
     ex.basis.withdraw();
     if handlers::upstream::cgi::is_program(ex) {
-        cx.trace.say("handler", Some(ex.here().span), || "cgi_pass".into());
+        cx.trace.say("handler", Some(ex.location().span), || "cgi_pass".into());
         match handlers::upstream::cgi::start(ex, cx) {
             Ok(request) => {
                 *handler = Handler::Upstream(request);
@@ -291,8 +291,8 @@ fn content(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Flow 
             Err(flow) => return flow,
         }
     }
-    let here = ex.here();
-    match here.content {
+    let location = ex.location();
+    match location.content {
         // Answered above.
         ContentHandler::Cgi => Flow::Status(Status::NOT_FOUND),
         ContentHandler::Proxy => match handlers::upstream::start(ex, cx) {
@@ -305,23 +305,23 @@ fn content(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Flow 
         _ if ex.route.method == Method::Unknown => Flow::Status(Status::NOT_IMPLEMENTED),
         ContentHandler::Files => handlers::files::run(ex, handler, cx),
         ContentHandler::EmptyGif => {
-            cx.trace.say("handler", Some(here.span), || "empty_gif".into());
+            cx.trace.say("handler", Some(location.span), || "empty_gif".into());
             handlers::special::empty_gif(ex)
         }
         ContentHandler::Health => {
-            cx.trace.say("handler", Some(here.span), || "health".into());
+            cx.trace.say("handler", Some(location.span), || "health".into());
             handlers::status::health(ex, cx)
         }
         ContentHandler::StubStatus => {
-            cx.trace.say("handler", Some(here.span), || "stub_status".into());
+            cx.trace.say("handler", Some(location.span), || "stub_status".into());
             handlers::status::stub_status(ex, cx)
         }
         ContentHandler::Api(id) => {
-            cx.trace.say("handler", Some(here.span), || "api".into());
+            cx.trace.say("handler", Some(location.span), || "api".into());
             handlers::status::api(ex, cx, id)
         }
         ContentHandler::Prometheus => {
-            cx.trace.say("handler", Some(here.span), || "prometheus".into());
+            cx.trace.say("handler", Some(location.span), || "prometheus".into());
             handlers::status::prometheus(ex, cx)
         }
     }

@@ -75,7 +75,7 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Option<Status> {
         ex.report(cx, Level::Info, format_args!("client sent plain HTTP request to HTTPS port"));
         return Some(Status::HTTP_TO_HTTPS);
     }
-    let verify = ex.here().settings.ssl.verify;
+    let verify = ex.location().settings.ssl.verify;
     if verify == VerifyClient::Off {
         return None;
     }

@@ -118,7 +118,7 @@ fn decided(active: &mut Active, cx: &mut Services, uri: &[u8]) -> bool {
         respond(active, cx);
     }
     let is_over = subrequests::is_over(active);
-    let here = active.ex.here().span;
+    let at_location = active.ex.location().span;
     let status = active.ex.response.status.0;
     let own = std::mem::replace(&mut cx.trace, steps).map(|recorder| recorder.0).unwrap_or_default();
     let decisive = own.iter().rev().find_map(|step| match step {
@@ -126,12 +126,12 @@ fn decided(active: &mut Active, cx: &mut Services, uri: &[u8]) -> bool {
         _ => None,
     });
     if is_over {
-        let at = decisive.unwrap_or(here);
+        let at = decisive.unwrap_or(at_location);
         cx.trace.say("access", Some(at), || format!("{} is answered {status}", Printable(uri)));
         subrequests::switch(active, cx);
         return true;
     }
-    cx.trace.say("access", Some(here), || format!("{} is an upstream's to answer", Printable(uri)));
+    cx.trace.say("access", Some(at_location), || format!("{} is an upstream's to answer", Printable(uri)));
     subrequests::unwind(active, cx);
     let Active { ex, handler, .. } = &mut *active;
     if let Some(asked) = &mut ex.auth_request {

@@ -102,14 +102,14 @@ fn with_settings(
     asked: &Query,
     supposed: Option<Supposed>,
 ) -> Result<String, String> {
-    let (text, here) = course(config, sources, tree, asked, supposed)?;
-    Ok(text + &settings_at(tree, here, sources))
+    let (text, block) = course(config, sources, tree, asked, supposed)?;
+    Ok(text + &settings_at(tree, block, sources))
 }
 
 /// The settings in force at a place, as shown after the steps.
-fn settings_at(tree: &[Directive], here: Span, sources: &Sources) -> String {
-    let mut text = format!("\nsettings at {}\n", sources.place(here));
-    for setting in settings::at(tree, here, sources) {
+fn settings_at(tree: &[Directive], block: Span, sources: &Sources) -> String {
+    let mut text = format!("\nsettings at {}\n", sources.place(block));
+    for setting in settings::at(tree, block, sources) {
         let place = setting.place.as_deref().unwrap_or("default");
         let _ = writeln!(text, "  {:<50} {place}", setting.text);
     }
@@ -159,7 +159,7 @@ fn course(
         passed::lines(request, &mut ex, &mut cx, supposed, &mut explanation);
     }
     outcome(&mut ex, &mut cx, &handler, answerer, &mut explanation);
-    Ok((explanation.finish(), ex.here().span))
+    Ok((explanation.finish(), ex.location().span))
 }
 
 /// The server at the moment of the question, and the exchange that will answer it.
@@ -195,7 +195,7 @@ fn arrived(config: &Rc<Config>, question: &Question, endpoint: EndpointId, asked
 
 /// Where an upload is stored: below its upload_store, or else at the path of the URI.
 fn store(ex: &mut Exchange, cx: &mut Services, explanation: &mut Explanation) {
-    match ex.here().settings.upload.clone().store {
+    match ex.location().settings.upload.clone().store {
         Store::Path(ref path) => {
             let path = variables::text(path, ex, cx);
             explanation.line("store", &Printable(&path).to_string());
@@ -229,7 +229,7 @@ fn outcome(
         _ if answerer == Some("upload") => store(ex, cx, explanation),
         Handler::Upstream(request) => servers(request, explanation),
         // With an explicit status (`=404`, return) the path only shows where rewriting ended.
-        _ if ex.here().content == ContentHandler::Files && !ex.route.path.is_empty() && answerer.is_some() => {
+        _ if ex.location().content == ContentHandler::Files && !ex.route.path.is_empty() && answerer.is_some() => {
             explanation.line("file", &Printable(&ex.route.path).to_string());
         }
         _ => {}

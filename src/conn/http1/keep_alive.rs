@@ -51,7 +51,7 @@ pub fn wake(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     reader.arrival = arrival;
     reader.seen = answered.next;
     fast_path::hand_over(conn, ex, cx, &mut turn.pool.send_batch);
-    conn.arm(Timer::Header, cx.now.ms + ex.here().settings.client.header_timeout.0);
+    conn.arm(Timer::Header, cx.now.ms + ex.location().settings.client.header_timeout.0);
     cx.stats.waiting -= 1;
     cx.stats.reading += 1;
     conn.state = ConnState::Active(active);
@@ -66,7 +66,7 @@ pub fn next(conn: &mut Conn, turn: &mut Turn<'_>, glitch: Glitch) -> Step {
     let cx = &mut *turn.cx;
     if glitch == Glitch::Yes {
         conn.served.add_glitch();
-        let most = ex.here().settings.client.keepalive_glitches;
+        let most = ex.location().settings.client.keepalive_glitches;
         if most > 0 && u64::from(conn.served.glitches()) >= most && ex.out.keep_alive {
             ex.report(
                 cx,
@@ -79,7 +79,7 @@ pub fn next(conn: &mut Conn, turn: &mut Turn<'_>, glitch: Glitch) -> Step {
     if !ex.out.keep_alive || ex.abort {
         return close::after_last(conn, turn);
     }
-    reader.idle_for = ex.here().settings.client.keepalive_timeout.0;
+    reader.idle_for = ex.location().settings.client.keepalive_timeout.0;
     reader.consume();
     // No further request has come: the exchange goes back to the pool, without being made ready for one.
     if reader.unread().is_empty() && ex.out.is_empty() && !conn.transport.can_read() {
@@ -89,7 +89,7 @@ pub fn next(conn: &mut Conn, turn: &mut Turn<'_>, glitch: Glitch) -> Step {
     ex.next_request(cx);
     ex.client.requests = u64::from(conn.served.requests()) + 1;
     reader.next_request();
-    let timeout = ex.here().settings.client.header_timeout.0;
+    let timeout = ex.location().settings.client.header_timeout.0;
     conn.arm(Timer::Header, cx.now.ms + timeout);
     Step::Again
 }
@@ -100,7 +100,7 @@ pub fn go_idle(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
         return Step::Close(CloseReason::ShuttingDown);
     }
     if let ConnState::Active(active) = &conn.state {
-        let client = &active.ex.here().settings.client;
+        let client = &active.ex.location().settings.client;
         let (timer, timeout) = match conn.served.requests() {
             0 => (Timer::Header, client.header_timeout.0),
             _ => (Timer::KeepAlive, active.reader.idle_for),

@@ -75,7 +75,7 @@ fn enter(conn: &mut Conn, turn: &mut Turn<'_>) {
     let ex = &active.ex;
     let now = turn.cx.now.ms;
     let protocol = Connection::new(limits(ex), now);
-    conn.deadline = Deadline::new(Timer::Header, now + ex.here().settings.client.header_timeout.0);
+    conn.deadline = Deadline::new(Timer::Header, now + ex.location().settings.client.header_timeout.0);
     let http2 = Http2 {
         protocol,
         input,
@@ -104,7 +104,7 @@ fn enter(conn: &mut Conn, turn: &mut Turn<'_>) {
 /// By the settings of the endpoint's default server.
 fn limits(ex: &Exchange) -> ConnectionLimits {
     let head = ex.head_limits();
-    let settings = &ex.here().settings;
+    let settings = &ex.location().settings;
     let fields = if head.fields == 0 { 1000 } else { head.fields };
     ConnectionLimits {
         streams: settings.http2.max_concurrent_streams,

@@ -11,7 +11,7 @@ pub fn end(conn: &mut Conn, turn: &mut Turn<'_>, glitch: Glitch) -> Step {
     let ex = &active.ex;
     if let Some(stream) = conn.transport.stream_mut() {
         // keepalive_glitches counts on the connection that carries the stream.
-        let most = ex.here().settings.client.keepalive_glitches;
+        let most = ex.location().settings.client.keepalive_glitches;
         stream.glitch = (glitch == Glitch::Yes).then_some(most);
         if ex.abort && ex.response.status == Status::CLOSE {
             stream.refuse();

@@ -151,7 +151,7 @@ impl Http2 {
         begin_request(conn, turn);
         let (Some(stream), ConnState::Active(active)) = (conn.transport.stream_mut(), &conn.state) else { return };
         let max_frame = self.protocol.max_frame();
-        let chunk = active.ex.here().settings.http2.chunk_size.0 as usize;
+        let chunk = active.ex.location().settings.http2.chunk_size.0 as usize;
         let is_first = self.protocol.is_before_first_block();
         let grant = Grant { room, chunk: chunk.clamp(1, max_frame), max_frame: max_frame as u32, is_first };
         let before = self.out.len();

@@ -23,9 +23,9 @@ pub fn step(io: &mut Io<'_>, ex: &mut Exchange, reader: &mut RequestReader, turn
         Filled::End | Filled::Broken => Step::Close(CloseReason::ClientGone),
         Filled::Bytes => {
             let cx = &mut *turn.cx;
-            io.arm(Timer::Drain, cx.now.ms + ex.here().settings.client.lingering_timeout.0);
+            io.arm(Timer::Drain, cx.now.ms + ex.location().settings.client.lingering_timeout.0);
             if reader.drain_until == 0 {
-                reader.drain_until = cx.now.ms + ex.here().settings.client.lingering_time.0;
+                reader.drain_until = cx.now.ms + ex.location().settings.client.lingering_time.0;
             }
             // More bytes or a longer time than is spent on a body that is thrown away: the connection ends instead.
             let too_much =

@@ -96,7 +96,7 @@ pub fn head(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> HeadSt
             let answers = !ex.out.is_empty();
             match write::flush(io, ex, turn) {
                 Flushed::All if answers => {
-                    io.arm(Timer::Header, turn.cx.now.ms + ex.here().settings.client.header_timeout.0);
+                    io.arm(Timer::Header, turn.cx.now.ms + ex.location().settings.client.header_timeout.0);
                 }
                 Flushed::All => {}
                 Flushed::Blocked => return HeadStep::Step(Step::Wait),
@@ -153,7 +153,7 @@ pub fn count_request(reader: &mut RequestReader, head: usize, turn: &mut Turn<'_
 
 /// How long the next step may take: the body's next bytes, or the first of the answer.
 pub fn arm(io: &mut Io<'_>, ex: &Exchange, cx: &Services) {
-    let client = &ex.here().settings.client;
+    let client = &ex.location().settings.client;
     match ex.rx {
         Rx::Body => io.arm(Timer::Body, cx.now.ms + client.body_timeout.0),
         _ => io.arm(Timer::Send, cx.now.ms + client.send_timeout.0),
@@ -217,7 +217,7 @@ pub fn body_piece(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> 
     let mut bytes = std::mem::take(&mut turn.cx.scratch);
     let step = match fill(io, ex, reader, &mut bytes, turn) {
         Filled::Bytes => {
-            io.arm(Timer::Body, turn.cx.now.ms + ex.here().settings.client.body_timeout.0);
+            io.arm(Timer::Body, turn.cx.now.ms + ex.location().settings.client.body_timeout.0);
             decode(active, turn.cx, &mut bytes)
         }
         Filled::Nothing => Step::Wait,

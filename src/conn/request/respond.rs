@@ -59,7 +59,7 @@ pub fn queue(ex: &mut Exchange, handler: &mut Handler, reader: &mut RequestReade
 
 /// Whether the connection outlives this response, and what becomes of a body that was not read.
 fn decide(ex: &mut Exchange, reader: &RequestReader, cx: &Services) {
-    let client = ex.here().settings.client.clone();
+    let client = ex.location().settings.client.clone();
     ex.out.keep_alive_hint = client.keepalive_header;
     ex.out.keep_alive = reader.may_keep
         && !ex.closes

@@ -42,7 +42,7 @@ pub fn body(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Option
     let cx = &mut *turn.cx;
     let (taken, written) = match socket_to_file(io.transport, file, left.min(most), cx) {
         Moved::Bytes(n) => {
-            io.arm(Timer::Body, cx.now.ms + ex.here().settings.client.body_timeout.0);
+            io.arm(Timer::Body, cx.now.ms + ex.location().settings.client.body_timeout.0);
             (n, Ok(n))
         }
         Moved::Failed(e, n) => (n, Err(e)),

@@ -39,7 +39,7 @@ pub fn flush(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Flushed
         return flush_transport(io);
     }
     let cx = &mut *turn.cx;
-    let timeout = ex.here().settings.client.send_timeout.0;
+    let timeout = ex.location().settings.client.send_timeout.0;
     loop {
         let most = match allowance(ex, cx.now.ms) {
             Ok(most) => most,
@@ -94,7 +94,7 @@ pub fn flush(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Flushed
 /// Sends of the first segment, `most` bytes of it at most. Gives how many were taken, and whether they were a piece of
 /// a large file ([`PIECE`]).
 fn send_front(io: &mut Io<'_>, ex: &mut Exchange, cx: &mut Services, most: usize) -> Result<(usize, bool), Flushed> {
-    let sendfile = ex.here().settings.files.sendfile;
+    let sendfile = ex.location().settings.files.sendfile;
     // TLS's close_notify goes with the last piece.
     let ends =
         io.transport.is_secure() && ex.tx == Tx::Done && ex.rx == Rx::Done && !ex.out.keep_alive && !ex.out.is_cut();

@@ -49,7 +49,7 @@ pub(super) fn pick(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) ->
     };
     let settings = settings(ex).clone();
     let upstream = request.upstream().clone();
-    request.client_by = cx.now.ms + ex.here().settings.client.body_timeout.0;
+    request.client_by = cx.now.ms + ex.location().settings.client.body_timeout.0;
     let local = request.local(ex, cx);
     let secure = request.tls.clone();
     let wanted = WantedConn {

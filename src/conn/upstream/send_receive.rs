@@ -85,7 +85,7 @@ pub(super) fn apply_flow(io: &mut Io<'_>, active: &mut Active, cx: &mut Services
 /// Starts the timeout for sending the response, if the handler is done.
 pub(super) fn arm_send(io: &mut Io<'_>, active: &Active, cx: &Services) {
     if !active.is_proxied() {
-        io.arm(Timer::Send, cx.now.ms + active.ex.here().settings.client.send_timeout.0);
+        io.arm(Timer::Send, cx.now.ms + active.ex.location().settings.client.send_timeout.0);
     }
 }
 
@@ -255,7 +255,7 @@ pub(super) fn send(active: &mut Active, turn: &mut Turn<'_>) -> bool {
         let timeout = if whole { settings.read_timeout } else { settings.send_timeout };
         request.upstream_by = now + timeout.0;
         if whole {
-            request.client_by = now + ex.here().settings.client.body_timeout.0;
+            request.client_by = now + ex.location().settings.client.body_timeout.0;
         }
     }
     moved
@@ -349,7 +349,7 @@ fn handle_read(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, bytes:
             request.upstream_by = cx.now.ms + settings(ex).read_timeout.0;
             request.awaits_quick_end = false;
             if ex.out.is_empty() {
-                request.client_by = cx.now.ms + ex.here().settings.client.send_timeout.0;
+                request.client_by = cx.now.ms + ex.location().settings.client.send_timeout.0;
             }
             request.received(ex, cx, bytes).map(|headed| headed.map(|headed| (headed, bytes)))
         }
@@ -396,7 +396,7 @@ fn open_tunnel(active: &mut Active, turn: &mut Turn<'_>) -> Step {
     }
     // The bytes that follow the CONNECT request are for the server.
     request.relay(&reader.take_rest());
-    request.client_by = turn.cx.now.ms + ex.here().settings.client.send_timeout.0;
+    request.client_by = turn.cx.now.ms + ex.location().settings.client.send_timeout.0;
     request.upstream_by = turn.cx.now.ms + settings(ex).read_timeout.0;
     request.begin_tunnel();
     Step::Again

@@ -9,7 +9,7 @@ use crate::services::Services;
 
 /// For the methods that limit_except restricts, its block replaces the location, before any script runs.
 pub fn enter_limit_except(ex: &mut Exchange, cx: &mut Services) {
-    if let Some((except, block)) = ex.here().limit_except {
+    if let Some((except, block)) = ex.location().limit_except {
         let restricted = !except.contains(ex.route.method);
         cx.trace.say("access", Some(ex.config.location(block).span), || {
             if restricted { "the method is restricted: the block's rules hold" } else { "the method is excepted" }
@@ -37,7 +37,7 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Option<bool> {
         None => format!("no allow or deny is about {}", ex.client.peer),
     });
     // With `satisfy any` a password may still be enough (nginx).
-    if allow == Some(false) && ex.here().settings.auth.satisfy == Satisfy::All {
+    if allow == Some(false) && ex.location().settings.auth.satisfy == Satisfy::All {
         ex.report(cx, Level::Error, format_args!("access forbidden by rule"));
     }
     allow

@@ -32,7 +32,7 @@ pub enum PasswordOutcome {
 }
 
 pub fn check(ex: &mut Exchange, cx: &mut Services) -> PasswordOutcome {
-    let auth = ex.here().settings.auth.clone();
+    let auth = ex.location().settings.auth.clone();
     let (Some(realm), Some(file)) = (&auth.realm, &auth.file) else { return PasswordOutcome::NotAsked };
     let realm = variables::text(realm, ex, cx);
     if realm == b"off" {

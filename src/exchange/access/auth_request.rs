@@ -28,12 +28,12 @@ pub struct SubrequestVerdict {
 }
 
 pub fn is_set(ex: &Exchange) -> bool {
-    ex.here().settings.auth.request.is_some()
+    ex.location().settings.auth.request.is_some()
 }
 
 /// Starts the subrequest. `refused`: with `satisfy any`, the status to send if the subrequest refuses as well.
 pub fn start(ex: &mut Exchange, refused: Option<Status>) -> Flow {
-    let Some(uri) = ex.here().settings.auth.request.clone() else { return Flow::Next };
+    let Some(uri) = ex.location().settings.auth.request.clone() else { return Flow::Next };
     ex.auth_request = Some(Box::new(AuthCheck { refused, verdict: None }));
     Flow::Subrequest(uri[..].into())
 }
@@ -61,7 +61,7 @@ pub fn answer(ex: &mut Exchange, cx: &mut Services) -> SubrequestVerdict {
 
 /// `ex` is the client's own request again: takes over the subrequest's response.
 pub fn take(ex: &mut Exchange, cx: &mut Services, answer: SubrequestVerdict) {
-    let sets = ex.here().settings.auth.request_set.clone();
+    let sets = ex.location().settings.auth.request_set.clone();
     for (set, value) in sets.iter().zip(answer.values) {
         script::assign(ex, cx, set.slot, &value);
     }

@@ -17,7 +17,7 @@ const LONGEST_CONNECTION_KEY: usize = 255;
 
 /// limit_req, then limit_conn: passes, delays or refuses. A delayed request comes here again for limit_conn.
 pub fn check(ex: &mut Exchange, cx: &mut Services) -> Flow {
-    let limits = ex.here().settings.limits.clone();
+    let limits = ex.location().settings.limits.clone();
     if limits.is_empty() {
         return Flow::Next;
     }

@@ -35,7 +35,7 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Flow {
     // It may have been set by another location, which an internal redirect came from.
     ex.route.authenticated = false;
     // Error pages are checked, too: a client without access gets no page from inside (nginx).
-    match ex.here().settings.auth.satisfy {
+    match ex.location().settings.auth.satisfy {
         Satisfy::All => match allow_deny::check(ex, cx) {
             Some(false) => Flow::Status(Status::FORBIDDEN),
             _ => match password(ex, cx) {
@@ -93,7 +93,7 @@ fn password(ex: &mut Exchange, cx: &mut Services) -> PasswordOutcome {
 
 /// auth_delay: the answer to a wrong password may have to wait.
 fn later(ex: &Exchange, cx: &Services, flow: Flow) -> Flow {
-    let delay = ex.here().settings.auth.delay.0;
+    let delay = ex.location().settings.auth.delay.0;
     match flow {
         Flow::Status(status @ (Status::UNAUTHORIZED | Status::PROXY_AUTH_REQUIRED)) if delay > 0 => {
             Flow::Delay { until: cx.now.ms + delay, then: Then::Status(status) }

@@ -23,7 +23,7 @@ impl Shown {
     /// Call it for a request that has passed the access rules of its location.
     pub fn of(ex: &mut Exchange, cx: &mut Services) -> Shown {
         let by_password = ex.route.authenticated;
-        let auth = ex.here().settings.auth.clone();
+        let auth = ex.location().settings.auth.clone();
         // `satisfy any` asks no further than the first that lets a client in: the URI is the last of them.
         let by_request = match auth.satisfy {
             Satisfy::All => true,
@@ -34,7 +34,7 @@ impl Shown {
 
     /// Whether the rules of the exchange's current location would allow the client as well.
     pub fn suffices(&self, ex: &mut Exchange, cx: &mut Services) -> bool {
-        let auth = ex.here().settings.auth.clone();
+        let auth = ex.location().settings.auth.clone();
         let address = allow_deny::check(ex, cx);
         let asked = asked(ex, cx);
         let password = asked.is_some().then(|| asked == self.password);
@@ -51,7 +51,7 @@ impl Shown {
 
 /// The password that the location requires.
 fn asked(ex: &mut Exchange, cx: &mut Services) -> Password {
-    let auth = ex.here().settings.auth.clone();
+    let auth = ex.location().settings.auth.clone();
     let (Some(realm), Some(file)) = (&auth.realm, &auth.file) else { return None };
     let realm = variables::text(realm, ex, cx);
     (realm != b"off").then(|| (realm, variables::text(file, ex, cx)))

@@ -48,7 +48,7 @@ fn by_proxy_header(ex: &mut Exchange, from: &Rules) {
 
 /// The connection's own address is one of set_real_ip_from: what it says of the client is believed.
 pub fn is_believed(ex: &Exchange) -> bool {
-    is_one_of(&ex.here().settings.realip.from, ex.socket_peer.as_ref().unwrap_or(&ex.client.peer))
+    is_one_of(&ex.location().settings.realip.from, ex.socket_peer.as_ref().unwrap_or(&ex.client.peer))
 }
 
 fn is_one_of(from: &Rules, peer: &Peer) -> bool {

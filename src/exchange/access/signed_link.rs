@@ -26,13 +26,13 @@ pub struct Refused {
 /// It has none, or one that does not allow this request.
 pub fn check(ex: &mut Exchange, cx: &mut Services) -> Result<bool, Refused> {
     let refused = |why: &'static str| Err(Refused { status: Status::FORBIDDEN, why });
-    let keys = ex.here().settings.auth.link_keys.clone();
+    let keys = ex.location().settings.auth.link_keys.clone();
     if keys.is_empty() {
         return Ok(false);
     }
     // A CORS preflight, which a browser sends before a page's upload, transfers nothing where this server answers it.
     // try_files may hand it to an upstream.
-    if ex.route.method == Method::Options && methods::are_of_files(ex) && ex.here().try_files.is_none() {
+    if ex.route.method == Method::Options && methods::are_of_files(ex) && ex.location().try_files.is_none() {
         return Ok(true);
     }
     let link = match signed_link::read(&keys, &ex.route.args) {

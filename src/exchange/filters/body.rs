@@ -32,7 +32,7 @@ pub fn body(ex: &mut Exchange, data: &[u8]) {
 /// Collects a piece of an upstream's page. False: the response is not to be collected.
 fn gather(ex: &mut Exchange, piece: &[u8]) -> bool {
     let Some(mut gathered) = ex.response.gathered.take() else { return false };
-    gathered.push(&ex.here().settings.body.temp, piece);
+    gathered.push(&ex.location().settings.body.temp, piece);
     ex.response.gathered = Some(gathered);
     true
 }
@@ -54,7 +54,7 @@ pub fn piece(ex: &mut Exchange, data: &[u8], flush: Flush) {
 
 /// Processes a piece of an include's response.
 fn include(ex: &mut Exchange, piece: &[u8], flush: Flush) {
-    let limit = ex.here().settings.ssi.output_buffer.0;
+    let limit = ex.location().settings.ssi.output_buffer.0;
     let Some(sub) = &mut ex.subrequest else { return };
     if piece.is_empty() {
         return;

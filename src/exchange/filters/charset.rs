@@ -10,7 +10,7 @@ use crate::http::status::Status;
 use crate::services::Services;
 
 pub fn apply(ex: &mut Exchange, cx: &mut Services) -> Cacheable {
-    let named = ex.here().settings.charset.name.is_some() || ex.route.kept.charset.is_some();
+    let named = ex.location().settings.charset.name.is_some() || ex.route.kept.charset.is_some();
     if named {
         name_and_recode(ex, cx);
     }
@@ -19,7 +19,7 @@ pub fn apply(ex: &mut Exchange, cx: &mut Services) -> Cacheable {
 }
 
 fn name_and_recode(ex: &mut Exchange, cx: &mut Services) {
-    let charset = ex.here().settings.charset.clone();
+    let charset = ex.location().settings.charset.clone();
     let kind = ex.response.content_type.as_bytes().to_vec();
     // An upstream response's type has its charset in a separate field (nginx).
     let stream = matches!(ex.response.body, Body::Stream { .. });

@@ -21,7 +21,7 @@ pub fn apply(ex: &mut Exchange) -> Cacheable {
         return Cacheable::Yes;
     }
     let validators = ex.response.validators();
-    let mode = ex.here().settings.output.if_modified_since;
+    let mode = ex.location().settings.output.if_modified_since;
     match cond::evaluate(&ex.request.head, ex.buf(), ex.route.method, &validators, mode) {
         Precondition::Proceed => {}
         Precondition::NotModified => {

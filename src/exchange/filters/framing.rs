@@ -11,7 +11,7 @@ use crate::services::Services;
 pub fn apply(ex: &mut Exchange, cx: &mut Services) -> Cacheable {
     // RFC 9110 §9.3.6: a tunnel has no marked end either.
     let may_mark =
-        ex.out.may_mark_end(ex.request.head.version) && ex.here().settings.output.chunked && !ex.response.upgrade;
+        ex.out.may_mark_end(ex.request.head.version) && ex.location().settings.output.chunked && !ex.response.upgrade;
     // Framing is chosen before the trailers' values are known (nginx). Those of a body still being generated are
     // evaluated at its end.
     let follows = may_mark && !has_no_body(ex) && headers::has_trailers(ex);

@@ -22,10 +22,10 @@ const AT_ONCE: u64 = 64 << 10;
 const SLOW_AT_ONCE: u64 = 16 << 10;
 
 pub fn apply(ex: &mut Exchange, cx: &mut Services) -> Cacheable {
-    if !ex.here().settings.gzip.on {
+    if !ex.location().settings.gzip.on {
         return Cacheable::Yes;
     }
-    let gzip = ex.here().settings.gzip.clone();
+    let gzip = ex.location().settings.gzip.clone();
     let Some(length) = may_be_compressed(ex, &gzip) else { return Cacheable::Yes };
     // gzip_proxied's `expired` depends on the current time.
     let by_time = gzip.proxied.expired && ex.response.fields.get(b"expires").is_some();
@@ -144,7 +144,7 @@ fn mark(ex: &mut Exchange) {
 
 /// Whether the request allows gzip: by its version, proxies, browser, and Accept-Encoding.
 pub fn is_accepted(ex: &Exchange, now: i64) -> bool {
-    let gzip = &ex.here().settings.gzip;
+    let gzip = &ex.location().settings.gzip;
     let asked = ex.request.head.all(HeaderId::AcceptEncoding).any(|field| takes_gzip(field.value.of(ex.buf())));
     if !asked || ex.request.head.version == Version::Http10 && !gzip.http10 {
         return false;
@@ -174,7 +174,7 @@ fn takes_gzip(value: &[u8]) -> bool {
 
 /// gzip_proxied in nginx's order: decided by the response's freshness fields; allowed if there are none.
 fn proxied(ex: &Exchange, now: i64) -> bool {
-    let allowed = ex.here().settings.gzip.proxied;
+    let allowed = ex.location().settings.gzip.proxied;
     if allowed == Proxied::default() {
         return false;
     }

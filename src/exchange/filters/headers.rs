@@ -13,7 +13,7 @@ fn is_listed(status: u16) -> bool {
 }
 
 pub fn apply(ex: &mut Exchange, cx: &mut Services) -> Cacheable {
-    let output = ex.here().settings.output.clone();
+    let output = ex.location().settings.output.clone();
     let listed = is_listed(ex.response.status.0);
     let mut cacheable = Cacheable::Yes;
     if listed && let Some(rule) = &output.expires {
@@ -41,17 +41,17 @@ pub fn apply(ex: &mut Exchange, cx: &mut Services) -> Cacheable {
 
 /// Whether add_trailer applies to the response.
 pub fn has_trailers(ex: &Exchange) -> bool {
-    let trailers = &ex.here().settings.output.trailers;
+    let trailers = &ex.location().settings.output.trailers;
     let listed = is_listed(ex.response.status.0);
     trailers.iter().any(|trailer| listed || trailer.always)
 }
 
 /// add_trailer: the fields after the last chunk.
 pub fn trailers(ex: &mut Exchange, cx: &mut Services) {
-    if ex.here().settings.output.trailers.is_empty() {
+    if ex.location().settings.output.trailers.is_empty() {
         return;
     }
-    let output = ex.here().settings.output.clone();
+    let output = ex.location().settings.output.clone();
     let listed = is_listed(ex.response.status.0);
     for step in output.trailers.steps() {
         match step {

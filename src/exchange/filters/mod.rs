@@ -225,10 +225,10 @@ fn push(ex: &mut Exchange, file: &Rc<OpenFile>, at: u64, end: u64) {
 
 /// limit_rate, unless a script has set another.
 fn rate(ex: &mut Exchange, cx: &mut Services) {
-    if ex.limit_rate.is_some() || ex.here().settings.client.limit_rate.is_none() {
+    if ex.limit_rate.is_some() || ex.location().settings.client.limit_rate.is_none() {
         return;
     }
-    let client = ex.here().settings.client.clone();
+    let client = ex.location().settings.client.clone();
     let mut value = |template: &Option<Template>| {
         let text = template.as_ref().map(|template| variables::text(template, ex, cx));
         text.and_then(|text| Size::parse(&text).ok()).map_or(0, |size| size.0)

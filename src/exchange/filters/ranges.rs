@@ -21,7 +21,7 @@ pub fn apply(ex: &mut Exchange) -> Cacheable {
         window(ex);
         return Cacheable::Yes;
     }
-    let max = ex.here().settings.output.max_ranges;
+    let max = ex.location().settings.output.max_ranges;
     if max == Some(0) {
         ex.response.ranges = false;
         return Cacheable::Yes;

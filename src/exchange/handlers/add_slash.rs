@@ -90,12 +90,12 @@ fn is_for_location_with_slash(ex: &mut Exchange) -> bool {
     if !is_files(other) || !other.script.ops.is_empty() {
         return false;
     }
-    let here = std::mem::replace(&mut ex.route.location, found.location);
+    let own = std::mem::replace(&mut ex.route.location, found.location);
     let is_taken = methods::allowed(ex).contains(Method::Post);
     ex.route.location = area;
     let is_for_area = !is_taken && methods::allowed(ex).contains(Method::Post);
     if !is_for_area {
-        ex.route.location = here;
+        ex.route.location = own;
     }
     is_for_area
 }
@@ -109,8 +109,8 @@ fn is_taken_behind_slash(ex: &mut Exchange) -> bool {
     let Ok(found) = location::find(&config, ex.route.server, &[&ex.route.uri[..], b"/"].concat(), &mut NoTrace) else {
         return false;
     };
-    let here = std::mem::replace(&mut ex.route.location, found.location);
+    let own = std::mem::replace(&mut ex.route.location, found.location);
     let taken = methods::allowed(ex).contains(ex.route.method);
-    ex.route.location = here;
+    ex.route.location = own;
     taken
 }

@@ -14,7 +14,7 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Flow {
     if ex.subrequest.is_some() || ex.auth_request.is_some() || is_page(ex) {
         return Flow::Next;
     }
-    let Some(allowed) = ex.here().settings.access.allowed else { return Flow::Next };
+    let Some(allowed) = ex.location().settings.access.allowed else { return Flow::Next };
     let method = ex.route.method;
     let flow = match method {
         Method::Options if !allowed.contains(Method::Options) => options::answer(ex),
@@ -36,7 +36,7 @@ fn is_page(ex: &Exchange) -> bool {
     if ex.route.error_page.is_none() {
         return false;
     }
-    let here = ex.here();
-    let sends_files = here.content == ContentHandler::Files && here.settings.cgi.extensions.is_empty();
+    let location = ex.location();
+    let sends_files = location.content == ContentHandler::Files && location.settings.cgi.extensions.is_empty();
     !ex.route.way.is_named || ex.route.method_refused || sends_files
 }

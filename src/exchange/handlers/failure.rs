@@ -37,7 +37,7 @@ pub fn map(ex: &mut Exchange, cx: &mut Services) -> Result<usize, Flow> {
 /// Refuses the request whose file cannot be opened, and logs why.
 pub fn failed(ex: &mut Exchange, cx: &mut Services, call: &str, e: Errno) -> Flow {
     let (status, level) = blame(e);
-    if status != Status::NOT_FOUND || ex.here().settings.files.log_not_found {
+    if status != Status::NOT_FOUND || ex.location().settings.files.log_not_found {
         let hint = if status == Status::NOT_FOUND { no_root(ex) } else { "" };
         ex.report(cx, level, format_args!("{}{hint}", Failure { call, path: &ex.route.path, e }));
     }

@@ -19,7 +19,7 @@ pub fn run(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Flow 
         return Flow::Status(Mapped::Control.refusal());
     }
     let file_handler = file_handler(ex);
-    cx.trace.say("handler", Some(ex.here().span), || file_handler.name().into());
+    cx.trace.say("handler", Some(ex.location().span), || file_handler.name().into());
     match begin(file_handler, ex, cx) {
         Err(flow) => flow,
         Ok(begun) => {
@@ -121,7 +121,9 @@ fn file_handler(ex: &Exchange) -> FileHandler {
         Method::Options => FileHandler::Options,
         // As in nginx, POST gets what GET would: the location of an index file, the redirect of a directory, the
         // error page of a missing file; a file itself answers 405.
-        Method::Post if ex.here().settings.access.allowed.is_none() && !methods::default(ex).contains(Method::Post) => {
+        Method::Post
+            if ex.location().settings.access.allowed.is_none() && !methods::default(ex).contains(Method::Post) =>
+        {
             FileHandler::StaticFile
         }
         _ if let Some(action) = &ex.route.form_action => match delete::may(ex, action) {
@@ -129,7 +131,7 @@ fn file_handler(ex: &Exchange) -> FileHandler {
             false => FileHandler::NotAllowed,
         },
         method if !methods::allowed(ex).contains(method) => FileHandler::NotAllowed,
-        method if ex.here().settings.dav.answers(method) => FileHandler::Dav,
+        method if ex.location().settings.dav.answers(method) => FileHandler::Dav,
         Method::Post | Method::Put => FileHandler::Upload,
         Method::Delete => FileHandler::Delete,
         _ => FileHandler::NotAllowed,

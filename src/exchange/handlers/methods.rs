@@ -10,9 +10,9 @@ use crate::http::status::Status;
 
 /// Without allowed_methods: reading, dav_methods, dav_ext_methods, and POST where a store is configured.
 pub fn default(ex: &Exchange) -> MethodSet {
-    let dav = &ex.here().settings.dav;
+    let dav = &ex.location().settings.dav;
     let reading = MethodSet(dav.methods.0 | dav.ext.0).with(Method::Get).with(Method::Head);
-    match ex.here().settings.upload.store {
+    match ex.location().settings.upload.store {
         Store::Path(_) => reading.with(Method::Post),
         _ => reading,
     }
@@ -20,14 +20,14 @@ pub fn default(ex: &Exchange) -> MethodSet {
 
 /// This server answers by its files: no upstream and no program gets the request.
 pub fn are_of_files(ex: &Exchange) -> bool {
-    ex.here().content == ContentHandler::Files && !cgi::is_program(ex)
+    ex.location().content == ContentHandler::Files && !cgi::is_program(ex)
 }
 
 /// Methods this location answers, OPTIONS included.
 pub fn allowed(ex: &Exchange) -> MethodSet {
-    let here = ex.here();
-    let named = here.settings.access.allowed;
-    let allowed = match here.content {
+    let location = ex.location();
+    let named = location.settings.access.allowed;
+    let allowed = match location.content {
         // The application decides which methods it allows; only these two never reach it.
         ContentHandler::Proxy if named.is_none() => MethodSet::known().without(Method::Trace).without(Method::Connect),
         _ => named.unwrap_or_else(|| default(ex)),
@@ -50,7 +50,7 @@ pub fn not_allowed(ex: &mut Exchange) -> Flow {
 
 /// Uploads can be resumed here.
 pub fn offers_resumable(ex: &Exchange, allowed: MethodSet) -> bool {
-    ex.here().settings.upload.resumable.speaks.any() && takes_uploads(allowed)
+    ex.location().settings.upload.resumable.speaks.any() && takes_uploads(allowed)
 }
 
 /// One of the methods stores files.

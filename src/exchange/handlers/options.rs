@@ -12,7 +12,7 @@ pub fn answer(ex: &mut Exchange) -> Flow {
     let allow = methods::allow_value(ex);
     ex.response.line(b"Allow", allow.as_bytes());
     resumable::announce(ex);
-    let dav = ex.here().settings.dav.clone();
+    let dav = ex.location().settings.dav.clone();
     let locks = dav.ext.contains(Method::Lock) && dav.lock_zone.is_some();
     ex.response.status = Status::NO_CONTENT;
     if dav.ext.contains(Method::Options) {

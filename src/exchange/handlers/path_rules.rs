@@ -88,13 +88,13 @@ impl PathRules {
     pub fn of(ex: &mut Exchange, cx: &mut Services) -> PathRules {
         let mut uri = own_uri(ex);
         let config = ex.config.clone();
-        let here = ex.route.location;
+        let location = ex.route.location;
         let redirected = ex.route.internal.then(|| {
             let method = ex.route.method;
             let by = locate::aside(ex, cx, &uri, method, |ex, cx| (locate::probe(ex, cx), ex.route.location));
-            Redirected { by, to: here }
+            Redirected { by, to: location }
         });
-        let redirected = redirected.filter(|redirected| redirected.by != (Ok(()), here));
+        let redirected = redirected.filter(|redirected| redirected.by != (Ok(()), location));
         let is_internal = redirected.is_some() && uri != ex.route.uri;
         if is_internal {
             uri.clone_from(&ex.route.uri);
@@ -102,13 +102,13 @@ impl PathRules {
         let redirected = redirected.filter(|_| !is_internal);
         let home = find(&config, ex.route.server, &uri);
         let is_uniform = home.is_some_and(|home| has_one_rule(&config, ex.route.server, home))
-            && (redirected.is_none() || has_one_rule(&config, ex.route.server, here));
+            && (redirected.is_none() || has_one_rule(&config, ex.route.server, location));
         PathRules { home, uri, is_uniform, redirected, is_internal, shown: Shown::of(ex, cx) }
     }
 
     /// Whether all paths below the request's URI, a directory's, have the rules of the request's own location.
     pub fn are_same_below(&self, ex: &Exchange, uri: &[u8], action: PathAction) -> bool {
-        let Some(home) = self.home.filter(|_| self.is_uniform && !depends_on_name(ex.here(), action)) else {
+        let Some(home) = self.home.filter(|_| self.is_uniform && !depends_on_name(ex.location(), action)) else {
             return false;
         };
         find(&ex.config, ex.route.server, uri) == Some(home)
@@ -128,10 +128,10 @@ impl PathRules {
     ) -> Result<Governed, Refusal> {
         let config = ex.config.clone();
         let found = find(&config, ex.route.server, target.uri);
-        let here = config.location(ex.route.location);
-        if self.is_uniform && found == self.home && !depends_on_name(here, action) {
-            let content_type = media_types::of_uri(&here.settings.files, target.uri);
-            return Ok(Governed { upload: here.settings.upload.clone(), content_type });
+        let location = config.location(ex.route.location);
+        if self.is_uniform && found == self.home && !depends_on_name(location, action) {
+            let content_type = media_types::of_uri(&location.settings.files, target.uri);
+            return Ok(Governed { upload: location.settings.upload.clone(), content_type });
         }
         // A form of the listing page stands for requests that its client could send itself.
         let asked = match action {
@@ -170,11 +170,11 @@ impl PathRules {
         if !self.shown.suffices(ex, cx) {
             return Err("the client may not come in there");
         }
-        let here = ex.here();
-        if here.content != ContentHandler::Files {
+        let location = ex.location();
+        if location.content != ContentHandler::Files {
             return Err("something else than files answers there");
         }
-        let named = here.settings.access.allowed.is_some();
+        let named = location.settings.access.allowed.is_some();
         let set = methods::allowed(ex);
         let may = match (action, asked) {
             (PathAction::Read | PathAction::Find | PathAction::List, _) => set.contains(Method::Get),
@@ -187,11 +187,11 @@ impl PathRules {
         if !may {
             return Err("the methods of its location do not allow it");
         }
-        if action == PathAction::List && !here.settings.listing.on {
+        if action == PathAction::List && !location.settings.listing.on {
             return Err("no listing shows it");
         }
-        let upload = here.settings.upload.clone();
-        let content_type = media_types::of_uri(&here.settings.files, &ex.route.uri);
+        let upload = location.settings.upload.clone();
+        let content_type = media_types::of_uri(&location.settings.files, &ex.route.uri);
         if let Some(path) = target.path {
             let Mapped::Path { .. } = paths::map(ex, cx) else { return Err("its URI names nothing") };
             if !paths::is_same(&ex.route.path, path) {
@@ -214,14 +214,14 @@ impl PathRules {
 
 /// Whether it depends on a file's name how a GET of it is answered: by its content, or by what it does as a program or
 /// a page with commands.
-fn depends_on_name(here: &Location, action: PathAction) -> bool {
-    action == PathAction::Read && (!here.settings.cgi.extensions.is_empty() || here.settings.ssi.on)
+fn depends_on_name(location: &Location, action: PathAction) -> bool {
+    action == PathAction::Read && (!location.settings.cgi.extensions.is_empty() || location.settings.ssi.on)
 }
 
 /// Checks that a GET of the current URI would be answered with the content of the file. Those who may write programs
 /// here (upload_execute) and copy them may see them.
 fn check_source(ex: &mut Exchange, cx: &mut Services, path: Option<&[u8]>, asked: Method) -> Result<(), &'static str> {
-    let settings = &ex.here().settings;
+    let settings = &ex.location().settings;
     if settings.cgi.uploads && matches!(asked, Method::Copy | Method::Move) {
         return Ok(());
     }
@@ -327,7 +327,7 @@ fn own_uri(ex: &Exchange) -> Vec<u8> {
     let target = ex.request.head.origin.of(ex.buf());
     if ex.route.rewritten
         && !is_form_action(ex)
-        && uri::normalize(target, uri::Slashes::of(ex.here().settings.client.merge_slashes), &mut own).is_ok()
+        && uri::normalize(target, uri::Slashes::of(ex.location().settings.client.merge_slashes), &mut own).is_ok()
     {
         return own;
     }
@@ -336,15 +336,15 @@ fn own_uri(ex: &Exchange) -> Vec<u8> {
 
 /// Nothing at the location depends on what the URI is.
 fn has_one_rule(config: &Config, server: ServerId, home: LocationId) -> bool {
-    let here = config.location(home);
+    let location = config.location(home);
     let is_constant = |template: &Option<Template>| template.as_ref().is_none_or(|text| text.constant().is_some());
-    let settings = &here.settings;
+    let settings = &location.settings;
     let no_script = |id: LocationId| config.location(id).script.ops.is_empty();
-    here.kind != LocationKind::Regex
+    location.kind != LocationKind::Regex
         && no_script(config.server(server).root)
         && no_script(home)
         && is_constant(&settings.auth.realm)
         && is_constant(&settings.auth.file)
         && settings.files.root.constant().is_some()
-        && here.try_files.is_none()
+        && location.try_files.is_none()
 }

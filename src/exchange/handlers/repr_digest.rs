@@ -31,8 +31,8 @@ pub struct Hashing {
 /// The response is a file whose digest the client wants and is not known yet.
 pub fn begin(ex: &mut Exchange, cx: &mut Services) -> Option<Box<Hashing>> {
     ex.header(HeaderId::WantReprDigest)?;
-    let is_offered =
-        ex.here().settings.upload.verify_digest != VerifyDigest::Off && methods::takes_uploads(methods::allowed(ex));
+    let is_offered = ex.location().settings.upload.verify_digest != VerifyDigest::Off
+        && methods::takes_uploads(methods::allowed(ex));
     let (Body::File(file), Status::OK, false) = (&ex.response.body, ex.response.status, ex.response.encoded) else {
         return None;
     };

@@ -52,7 +52,7 @@ pub fn respond(ex: &mut Exchange, status: Status) {
         Status::HTTP_TO_HTTPS => b"<center>The plain HTTP request was sent to HTTPS port</center>\n",
         _ => b"",
     };
-    let program = match ex.here().settings.output.server_tokens {
+    let program = match ex.location().settings.output.server_tokens {
         Tokens::On => concat!("webserv/", env!("CARGO_PKG_VERSION")),
         Tokens::Off => "webserv",
     };
@@ -87,7 +87,7 @@ pub(super) fn not_read(ex: &mut Exchange) -> Option<Flow> {
 
 /// msie_refresh: Internet Explorer gets a page that redirects, because it loses cookies of redirects (nginx).
 fn refresh(ex: &mut Exchange) -> bool {
-    let wanted = ex.here().settings.output.msie_refresh && ex.header(HeaderId::UserAgent).is_some_and(is_msie);
+    let wanted = ex.location().settings.output.msie_refresh && ex.header(HeaderId::UserAgent).is_some_and(is_msie);
     if !wanted {
         return false;
     }

@@ -30,7 +30,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Making> {
     if ex.route.uri.ends_with(b"/") {
         return directory(ex, cx, root);
     }
-    if ex.here().settings.gzip.stored != Stored::Off
+    if ex.location().settings.gzip.stored != Stored::Off
         && ex.route.method != Method::Post
         && let Some(file) = stored_gzip(ex, cx, root)
     {
@@ -56,7 +56,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Making> {
 /// The URI names no file here.
 fn unmapped(ex: &mut Exchange, cx: &mut Services, mapped: Mapped) -> Flow {
     if mapped == Mapped::Rewritten {
-        let name = Printable(&ex.here().name.clone()).to_string();
+        let name = Printable(&ex.location().name.clone()).to_string();
         ex.report(
             cx,
             Level::Alert,
@@ -76,7 +76,7 @@ fn vouched(ex: &mut Exchange, file: Rc<OpenFile>) -> Flow {
 /// not run.
 fn check_ssi_page(ex: &mut Exchange, cx: &mut Services) -> Flow {
     // X-Accel-Redirect may bring another type than that of the name.
-    let may_be_page = ssi::is_of_type(ex) || ex.here().settings.ssi.on && ex.route.kept.content_type.is_some();
+    let may_be_page = ssi::is_of_type(ex) || ex.location().settings.ssi.on && ex.route.kept.content_type.is_some();
     if !may_be_page || !stored::is_in_question(ex) {
         return Flow::Respond;
     }
@@ -150,8 +150,8 @@ pub fn respond(ex: &mut Exchange, file: Rc<OpenFile>) -> Flow {
     if ex.route.method == Method::Post && !error_page::is_page(ex) {
         return methods::not_allowed(ex);
     }
-    let content_type = media_types::of_uri(&ex.here().settings.files, &ex.route.uri);
-    let etag = ex.here().settings.output.etag;
+    let content_type = media_types::of_uri(&ex.location().settings.files, &ex.route.uri);
+    let etag = ex.location().settings.output.etag;
     let response = &mut ex.response;
     response.status = Status::OK;
     response.content_type = content_type;
@@ -165,9 +165,9 @@ pub fn respond(ex: &mut Exchange, file: Rc<OpenFile>) -> Flow {
 
 /// gzip_static: the file's `.gz`, if it exists and the client accepts gzip.
 fn stored_gzip(ex: &mut Exchange, cx: &mut Services, root: usize) -> Option<Flow> {
-    let always = ex.here().settings.gzip.stored == Stored::Always;
+    let always = ex.location().settings.gzip.stored == Stored::Always;
     let accepted = always || gzip::is_accepted(ex, cx.now.unix);
-    if !accepted && !ex.here().settings.gzip.vary {
+    if !accepted && !ex.location().settings.gzip.vary {
         return None;
     }
     let len = ex.route.path.len();
@@ -177,7 +177,7 @@ fn stored_gzip(ex: &mut Exchange, cx: &mut Services, root: usize) -> Option<Flow
     // The response is not the file that the path names.
     ex.basis.looked_around();
     let Ok(Opened::File(file)) = found else { return None };
-    if ex.here().settings.gzip.vary && !always {
+    if ex.location().settings.gzip.vary && !always {
         ex.response.line(b"Vary", b"Accept-Encoding");
     }
     if !accepted {
@@ -281,7 +281,7 @@ fn index_failed(ex: &mut Exchange, cx: &mut Services, len: usize, e: Errno, test
 /// without scripts whose only location is this one, that is of most small ones. The file itself would be the answer: it
 /// is neither a program nor a page with commands, and no compressed one is sent in its place.
 fn leads_back_here(ex: &Exchange) -> bool {
-    let (server, settings) = (ex.server(), &ex.here().settings);
+    let (server, settings) = (ex.server(), &ex.location().settings);
     if !settings.cgi.extensions.is_empty() || settings.ssi.on || settings.gzip.stored != Stored::Off {
         return false;
     }
@@ -290,7 +290,7 @@ fn leads_back_here(ex: &Exchange) -> bool {
     let only = server.tree.prefixes.first().map_or(server.root, |entry| entry.location);
     alone
         && only == ex.route.location
-        && ex.here().plain
-        && ex.here().tree.is_none()
+        && ex.location().plain
+        && ex.location().tree.is_none()
         && ex.config.location(server.root).script.ops.is_empty()
 }

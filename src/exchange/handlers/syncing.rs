@@ -74,7 +74,7 @@ pub fn begin(
     then: Flow,
     back: Option<Back>,
 ) -> Begun<Syncing> {
-    if !ex.here().settings.upload.sync {
+    if !ex.location().settings.upload.sync {
         return Err(then);
     }
     let syncs = match cx.syncs.begin_names(changed) {

@@ -214,7 +214,7 @@ fn answer(ex: &mut Exchange, cx: &mut Services, code: u16, text: Option<&Templat
         return Flow::Status(status);
     }
     let name = ex.route.uri.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-    let content_type = media_types::of_text(&ex.here().settings.files, name);
+    let content_type = media_types::of_text(&ex.location().settings.files, name);
     ex.response.text(status, content_type, text);
     Flow::Respond
 }

@@ -90,7 +90,7 @@ fn fall_back(fallback: &Fallback, ex: &mut Exchange, cx: &mut Services) -> Flow 
 /// behind it.
 fn candidate_uri(ex: &mut Exchange, candidate: &Template, mut text: Vec<u8>) -> Vec<u8> {
     let is_literal = candidate.constant().is_some();
-    let alias = ex.here().settings.files.alias;
+    let alias = ex.location().settings.files.alias;
     if alias == Some(u32::MAX) {
         // Nothing behind it is the alias itself. Only the configuration may lengthen the last name of an alias.
         ex.route.behind_alias = !text.is_empty() && (is_literal || text.starts_with(b"/"));

@@ -153,7 +153,7 @@ fn user(at: u32, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) -> Is 
     let config = ex.config.clone();
     match config.variables.defined.get(at as usize) {
         Some((name, Source::Stored)) => {
-            if ex.here().settings.logs.uninitialized {
+            if ex.location().settings.logs.uninitialized {
                 // Nothing but the log is written once all is queued.
                 let doing = if ex.tx == Tx::Done { " while logging request" } else { "" };
                 ex.report(cx, Level::Warn, format_args!("using uninitialized \"{name}\" variable{doing}"));

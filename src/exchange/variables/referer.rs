@@ -11,7 +11,7 @@ const LONGEST_HOST: usize = 256;
 /// # Errors
 /// Whether a pattern among the valid ones matches could not be found out.
 pub fn is_invalid(ex: &Exchange) -> Result<bool, Failed> {
-    let referers = &ex.here().settings.referers;
+    let referers = &ex.location().settings.referers;
     if !referers.is_set() {
         return Ok(false);
     }

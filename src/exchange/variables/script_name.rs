@@ -9,7 +9,7 @@ use std::ops::Range;
 /// Where the name and the path info stand in the URI.
 fn split(ex: &Exchange) -> (Range<usize>, Range<usize>) {
     let whole = (0..ex.route.uri.len(), 0..0);
-    let Some(pattern) = &ex.here().settings.fastcgi.gateway.split_path_info else { return whole };
+    let Some(pattern) = &ex.location().settings.fastcgi.gateway.split_path_info else { return whole };
     let found = match pattern.find(&ex.route.uri) {
         Ok(Some(found)) => found,
         Ok(None) => return whole,
@@ -25,7 +25,7 @@ pub fn name(ex: &Exchange, out: &mut Vec<u8>) {
     let name = ex.route.uri.get(split(ex).0).unwrap_or_default();
     out.extend_from_slice(name);
     if name.ends_with(b"/") {
-        out.extend_from_slice(&ex.here().settings.fastcgi.gateway.index);
+        out.extend_from_slice(&ex.location().settings.fastcgi.gateway.index);
     }
 }
 

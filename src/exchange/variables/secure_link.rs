@@ -11,7 +11,7 @@ pub type Text = fn(&Template, &mut Exchange, &mut Services) -> Vec<u8>;
 
 /// 1: the link is valid; 0: it has expired; unset: it is invalid. With secure_link_secret: the link itself.
 pub fn state(ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>, text: Text) -> Is {
-    let auth = ex.here().settings.auth.clone();
+    let auth = ex.location().settings.auth.clone();
     if let Some(secret) = &auth.secure_link_secret {
         return put(secure_link::of_uri(ex.request.head.origin.of(ex.buf()), secret), out);
     }
@@ -29,7 +29,7 @@ pub fn state(ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>, text: Text
 
 /// The time in the link, whether or not the link is valid.
 pub fn expires(ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>, text: Text) -> Is {
-    let auth = ex.here().settings.auth.clone();
+    let auth = ex.location().settings.auth.clone();
     let Some(link) = &auth.secure_link else { return Is::Unset };
     let link = text(link, ex, cx);
     put(secure_link::split(&link).and_then(|(_, expires)| expires).map(|(_, text)| text), out)

@@ -59,7 +59,7 @@ impl Draft<'_> {
         let _ = writeln!(self.text, "{line}");
     }
 
-    fn here(&self) -> usize {
+    fn next_line(&self) -> usize {
         self.text.lines().count() + 1
     }
 
@@ -145,7 +145,7 @@ impl Draft<'_> {
     }
 
     fn location(&mut self, head: &str) {
-        let at = self.here();
+        let at = self.next_line();
         self.line(&format!("location {head} {{"));
         self.line(&format!("add_header X-Where {at} always;"));
         self.given.clear();
@@ -195,7 +195,7 @@ impl Draft<'_> {
             16 => self.line("fastcgi_pass 127.0.0.1:9;"),
             17 => self.line("empty_gif;"),
             18 if !is_regex && "/a/b/c.txt".starts_with(head.trim_start_matches("^~ ")) => {
-                let at = self.here();
+                let at = self.next_line();
                 self.line("location /a/b/c {");
                 self.line(&format!("add_header X-Where {at} always;"));
                 self.settings();
@@ -220,7 +220,7 @@ impl Draft<'_> {
         self.line(&format!("ssl_verify_client {verify};"));
         self.line(&format!("server_name {names};"));
         self.line("root %%DIR%%/html;");
-        let at = self.here();
+        let at = self.next_line();
         self.line(&format!("add_header X-Where server-{at} always;"));
         self.script();
         self.line("location @named { add_header X-Where named always; return 200 named; }");

@@ -96,7 +96,7 @@ pub fn leave(ex: &mut Exchange, cx: &mut Services) -> Left {
         sub.whole = false;
         return Left::Stub(write_stub(ex, &stub));
     }
-    if ex.here().settings.logs.subrequests {
+    if ex.location().settings.logs.subrequests {
         access_log::write(ex, cx);
     }
     let whole = ex.subrequest.as_ref().is_some_and(|sub| sub.whole);
@@ -125,7 +125,7 @@ pub fn leave(ex: &mut Exchange, cx: &mut Services) -> Left {
 
 /// auth_request's subrequest is complete, or ends the connection (`return 444`).
 fn verdict(ex: &mut Exchange, cx: &mut Services) -> Left {
-    if ex.here().settings.logs.subrequests {
+    if ex.location().settings.logs.subrequests {
         access_log::write(ex, cx);
     }
     let answer: Option<SubrequestVerdict> = (!ex.abort).then(|| auth_request::answer(ex, cx));
@@ -240,7 +240,7 @@ fn pass(ex: &mut Exchange, source: Source) -> Box<Page> {
 
 /// Sends a block's content instead of a response; it is parsed for commands if the location's responses are.
 fn write_stub(ex: &mut Exchange, stub: &[u8]) -> Box<Page> {
-    let parser = ex.here().settings.ssi.on.then(|| super::parser(ex));
+    let parser = ex.location().settings.ssi.on.then(|| super::parser(ex));
     let source = Source::bytes(stub.to_vec());
     ex.response.status = crate::http::status::Status::OK;
     ex.response.encoder = None;

@@ -31,13 +31,13 @@ use parse::Parser;
 
 /// Whether the response's type is parsed for commands.
 pub fn is_of_type(ex: &Exchange) -> bool {
-    let ssi = &ex.here().settings.ssi;
+    let ssi = &ex.location().settings.ssi;
     ssi.on && ssi.types.contains(ex.response.content_type.as_bytes())
 }
 
 /// Whether the response is parsed for commands.
 fn is_page(ex: &Exchange) -> bool {
-    let ssi = &ex.here().settings.ssi;
+    let ssi = &ex.location().settings.ssi;
     ssi.on
         && !ex.response.encoded
         && !ex.response.is_inert
@@ -50,12 +50,12 @@ fn is_page(ex: &Exchange) -> bool {
 }
 
 fn parser(ex: &Exchange) -> Parser {
-    Parser::new(ex.here().settings.ssi.value_length.0 as usize)
+    Parser::new(ex.location().settings.ssi.value_length.0 as usize)
 }
 
 /// If the response is a page: removes fields that will not hold for the result, and begins generating the result.
 pub fn apply(ex: &mut Exchange) -> Option<Box<Page>> {
-    if !ex.here().settings.ssi.on || !is_page(ex) {
+    if !ex.location().settings.ssi.on || !is_page(ex) {
         return None;
     }
     // The included responses may differ each time.
@@ -63,7 +63,7 @@ pub fn apply(ex: &mut Exchange) -> Option<Box<Page>> {
     ex.response.ranges = false;
     ex.response.window = None;
     ex.response.fields.remove(b"accept-ranges");
-    if ex.here().settings.ssi.last_modified {
+    if ex.location().settings.ssi.last_modified {
         ex.response.weaken();
     } else {
         ex.response.last_modified = None;
@@ -124,7 +124,7 @@ fn begin(ex: &mut Exchange) -> Begun {
 pub fn gathered(ex: &mut Exchange) -> Option<Box<Page>> {
     let mut gathered = ex.response.gathered.take()?;
     if gathered.file.is_some() && gathered.failed.is_none() {
-        gathered.failed = gathered.spill(&ex.here().settings.body.temp).err().map(|failure| failure.errno);
+        gathered.failed = gathered.spill(&ex.location().settings.body.temp).err().map(|failure| failure.errno);
     }
     let input = match (gathered.failed, gathered.file) {
         (Some(errno), _) => Input::Lost(errno),

@@ -203,7 +203,7 @@ impl Page {
             Ok(include) => include,
             Err(why) => {
                 ex.report(cx, Level::Error, format_args!("{}", Printable(why.as_bytes())));
-                if !ex.here().settings.ssi.silent_errors {
+                if !ex.location().settings.ssi.silent_errors {
                     self.made.extend_from_slice(&self.error);
                 }
                 None

@@ -143,7 +143,7 @@ pub fn may(
 }
 
 fn spool(ex: &Exchange, cx: &Services) -> Spool {
-    Spool { temp: ex.here().settings.body.temp.clone(), descriptors: cx.descriptors }
+    Spool { temp: ex.location().settings.body.temp.clone(), descriptors: cx.descriptors }
 }
 
 fn respond(ex: &mut Exchange, archive: Archive, form: Form) {
@@ -159,7 +159,7 @@ fn respond(ex: &mut Exchange, archive: Archive, form: Form) {
     value.extend_from_slice(format!(".{extension}").as_bytes());
     ex.response.line(b"Content-Disposition", &value);
     ex.response.line(b"X-Content-Type-Options", b"nosniff");
-    if ex.here().settings.output.expires.is_none() {
+    if ex.location().settings.output.expires.is_none() {
         ex.response.line(b"Cache-Control", b"no-cache");
     }
     ex.response.status = Status::OK;

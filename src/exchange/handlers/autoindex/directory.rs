@@ -31,7 +31,7 @@ pub fn open(ex: &mut Exchange, cx: &mut Services) -> Result<OwnedFd, Errno> {
 
 /// Whether entries that are symbolic links are shown as their targets.
 pub fn links(ex: &mut Exchange, cx: &mut Services) -> Links {
-    match ex.here().settings.files.symlinks {
+    match ex.location().settings.files.symlinks {
         Symlinks::Off => Links::Followed,
         Symlinks::On { .. } | Symlinks::IfNotOwner { .. } => Links::Bare,
         Symlinks::Outside { hidden } => {
@@ -51,7 +51,7 @@ pub fn not_opened(ex: &mut Exchange, cx: &mut Services, e: Errno) -> Flow {
     ex.basis.looked_around();
     match e {
         Errno::ENOENT | Errno::ENOTDIR => {
-            if ex.here().settings.files.log_not_found {
+            if ex.location().settings.files.log_not_found {
                 let (path, hint) = (shown(ex), failure::no_root(ex));
                 ex.report(cx, Level::Error, format_args!("\"{path}\" is not found {e}{hint}"));
             }

@@ -60,7 +60,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Making> {
         Ok(dir) => dir,
         Err(e) => return Err(not_opened(ex, cx, e)),
     };
-    let rule = ex.here().settings.listing.clone();
+    let rule = ex.location().settings.listing.clone();
     // nginx lists for GET and HEAD only. Our page accepts POST, if a method that it needs is allowed at all.
     if !rule.on || ex.route.method == Method::Post {
         let path = shown(ex);
@@ -100,8 +100,8 @@ fn shape(ex: &mut Exchange, cx: &mut Services, rule: &rule::Listing) -> Result<S
     let (format, callback) = format(ex, configured).map_err(Flow::Status)?;
     let allowed = methods::allowed(ex);
     let can_delete = rule.upload && allowed.contains(Method::Delete);
-    let can_upload = rule.upload && allowed.contains(Method::Post) && ex.here().settings.upload.store != Store::Off;
-    let can_make = can_upload && ex.here().settings.upload.store == Store::Uri;
+    let can_upload = rule.upload && allowed.contains(Method::Post) && ex.location().settings.upload.store != Store::Off;
+    let can_make = can_upload && ex.location().settings.upload.store == Store::Uri;
     let language = ex.field(b"accept-language").map_or(Language::default(), Language::of);
     let utf8 = format == Format::Html && is_utf8(ex, cx);
     let hidden = paths::hidden_below(ex, cx, &ex.route.path);
@@ -117,13 +117,13 @@ fn shape(ex: &mut Exchange, cx: &mut Services, rule: &rule::Listing) -> Result<S
         can_upload,
         can_replace: allowed.contains(Method::Put) || can_upload && can_delete,
         puts: allowed.contains(Method::Put),
-        can_nest: ex.here().settings.upload.create_path,
+        can_nest: ex.location().settings.upload.create_path,
         can_make,
         can_move: can_make && can_delete,
         archive: rule.archive,
         can_search: is_page && rule.search,
         language,
-        resumable: ex.here().settings.upload.resumable.speaks.tus,
+        resumable: ex.location().settings.upload.resumable.speaks.tus,
         can_delete,
     };
     Ok(Shape { view, is_page, links: links(ex, cx), hidden })
@@ -182,6 +182,6 @@ fn ask_where(ex: &mut Exchange, dir: BorrowedFd<'_>, name: &[u8], language: Lang
 
 /// Whether the response will be sent as UTF-8: widths are then counted in characters (nginx).
 fn is_utf8(ex: &mut Exchange, cx: &mut Services) -> bool {
-    let charset = ex.here().settings.charset.clone();
+    let charset = ex.location().settings.charset.clone();
     charset.name.as_ref().is_some_and(|charset| variables::text(charset, ex, cx).eq_ignore_ascii_case(b"utf-8"))
 }

@@ -32,7 +32,7 @@ pub fn page_lines(ex: &mut Exchange) {
     ex.response.has_own_policy = true;
     // It has no validators. no-cache: fetched each time, so that what was just added or deleted shows; not no-store,
     // which would also keep the browser from going back from a file to its listing.
-    if ex.here().settings.output.expires.is_none() {
+    if ex.location().settings.output.expires.is_none() {
         ex.response.line(b"Cache-Control", b"no-cache");
     }
 }

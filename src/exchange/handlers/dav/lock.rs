@@ -32,7 +32,7 @@ use std::rc::Rc;
 
 /// The location's zone: its name, its size, and for how many seconds locks are granted.
 fn zone(ex: &Exchange) -> Option<(Rc<str>, u64, u64)> {
-    let zone = ex.config.tables.zones.get(ex.here().settings.dav.lock_zone? as usize)?;
+    let zone = ex.config.tables.zones.get(ex.location().settings.dav.lock_zone? as usize)?;
     match zone.defined {
         Some((_, Counts::Locks { timeout })) => Some((zone.name.clone(), zone.size.0, timeout)),
         _ => None,
@@ -157,7 +157,7 @@ fn find(ex: &mut Exchange, cx: &mut Services) -> Result<(Key, Option<Resource>),
 
 /// A free name becomes an empty file (RFC 4918 §7.3), if PUT could make one.
 fn make(ex: &mut Exchange, cx: &mut Services, resource: &Resource) -> Result<Status, Flow> {
-    if !ex.here().settings.dav.methods.contains(Method::Put) {
+    if !ex.location().settings.dav.methods.contains(Method::Put) {
         let why = format_args!("LOCK of a name that is free needs PUT in dav_methods");
         return Err(refuse(ex, cx, Status::FORBIDDEN, why));
     }
@@ -173,7 +173,7 @@ fn make(ex: &mut Exchange, cx: &mut Services, resource: &Resource) -> Result<Sta
         Err(refusal) if refusal.later => return Err(Flow::Wait),
         Err(refusal) => return Err(upload::refuse(ex, cx, &refusal)),
     };
-    let mode = ex.here().settings.upload.mode;
+    let mode = ex.location().settings.upload.mode;
     let outcome = open::regular_at(resource.dir.as_fd(), &resource.name, O_WRONLY | O_CREAT | O_EXCL, mode);
     if outcome.is_err() {
         quota.into_iter().for_each(QuotaLock::take_back);
@@ -191,9 +191,9 @@ fn make(ex: &mut Exchange, cx: &mut Services, resource: &Resource) -> Result<Sta
 
 /// upload_extensions, upload_types by the name, upload_min_free and upload_quota, with its lock where it has one.
 fn check_limits(ex: &mut Exchange, cx: &mut Services, resource: &Resource) -> Result<Option<QuotaLock>, Refusal> {
-    let (rules, name) = (ex.here().settings.upload.clone(), resource.name.to_bytes());
+    let (rules, name) = (ex.location().settings.upload.clone(), resource.name.to_bytes());
     upload::check_extension(&rules.extensions, name)?;
-    upload::check_type(&rules.types, media_types::of_uri(&ex.here().settings.files, &ex.route.uri).as_bytes())
+    upload::check_type(&rules.types, media_types::of_uri(&ex.location().settings.files, &ex.route.uri).as_bytes())
         .map_err(|refusal| refusal.of(name))?;
     upload::check_room(resource.dir.as_fd(), rules.min_free, 0)?;
     upload::lock_empty(ex, cx)

@@ -61,7 +61,7 @@ pub enum Work {
 
 /// A request whose method is one of dav_methods.
 pub fn run(ex: &mut Exchange, cx: &mut Services) -> Result<Work, Flow> {
-    if ex.here().settings.dav.ext.contains(ex.route.method) {
+    if ex.location().settings.dav.ext.contains(ex.route.method) {
         return ext::begin(ex, cx).map(Work::Request);
     }
     if ex.route.method == Method::Put {
@@ -110,7 +110,7 @@ pub fn before_put(ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
 }
 
 fn remove(ex: &mut Exchange, cx: &mut Services) -> Begun<Removing> {
-    let least = ex.here().settings.dav.min_delete_depth;
+    let least = ex.location().settings.dav.min_delete_depth;
     let components = ex.route.uri.split(|b| *b == b'/').filter(|part| !part.is_empty()).count() as u64;
     if components < least {
         return Err(refuse(ex, cx, Status::CONFLICT, format_args!("insufficient URI depth:{components} to DELETE")));

@@ -104,7 +104,7 @@ fn open(ex: &mut Exchange, cx: &mut Services) -> Result<(OwnedFd, Stat), Errno> 
 }
 
 fn shape(ex: &Exchange, hidden: Vec<Box<[u8]>>, wanted: &PropfindRequest, fd: BorrowedFd<'_>) -> Shape {
-    let settings = &ex.here().settings;
+    let settings = &ex.location().settings;
     let free = |path: &[u8]| {
         let fd = file::open_at(None, &file::c_string(path)?, O_PATH, 0)?;
         file::free_space(fd.as_fd())

@@ -31,7 +31,7 @@ impl Resource {
             Mapped::Unknown(e) => return Err(e),
             Mapped::Outside | Mapped::Rewritten | Mapped::Control => return Err(Errno::EXDEV),
         };
-        let files = &ex.here().settings.files;
+        let files = &ex.location().settings.files;
         // A regex location's alias is the whole path: its area is the directory that the configuration spells out.
         let root = match (files.alias, files.root.parts.first()) {
             (Some(u32::MAX), Some(Part::Literal(text))) if ex.route.path.starts_with(text) => {
@@ -132,6 +132,6 @@ impl Resource {
 
 /// Mode of directories that are made here.
 pub fn directory_mode(ex: &Exchange) -> u32 {
-    let mode = Mode(ex.here().settings.upload.mode);
+    let mode = Mode(ex.location().settings.upload.mode);
     mode.directory().0
 }

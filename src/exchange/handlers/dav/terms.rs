@@ -5,7 +5,7 @@ use crate::http::header::HeaderId;
 
 /// The location is WebDAV for clients that mount it, beyond what nginx's own module offers.
 pub fn is_webdav(ex: &Exchange) -> bool {
-    !ex.here().settings.dav.ext.is_empty()
+    !ex.location().settings.dav.ext.is_empty()
 }
 
 /// The Depth header (RFC 4918 §10.2).

@@ -121,7 +121,7 @@ impl TransferChecks {
 
     /// Finds the quota area of the destination. A move within one area changes nothing.
     fn find_area(&mut self, ex: &mut Exchange, cx: &mut Services, quota: Quota, to: Target<'_>) -> Result<(), Refusal> {
-        let rules = ex.here().settings.upload.clone();
+        let rules = ex.location().settings.upload.clone();
         let from = upload::area_of(ex, cx, &rules);
         let uri = std::mem::replace(&mut ex.route.uri, to.uri.to_vec());
         let area = upload::area_of(ex, cx, &rules);
@@ -151,7 +151,7 @@ impl TransferChecks {
             self.freed = replaced.total;
         }
         if !job.moves {
-            let rules = ex.here().settings.upload.clone();
+            let rules = ex.location().settings.upload.clone();
             upload::check_room(job.target.dir.as_fd(), rules.min_free, self.added.bytes)?;
         }
         let (Some(share), Some((_, path))) = (&mut self.share, &self.quota) else { return Ok(false) };

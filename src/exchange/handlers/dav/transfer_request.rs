@@ -61,7 +61,7 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Result<(Job, TransferCheck
     let trashes = if moves { Ok(Vec::new()) } else { paths::hidden_below(ex, cx, &source.path) };
     let trashes = trashes.map_err(|e| failed(ex, cx, "open()", e))?;
     let paths = Paths { from: source.path, to: (target.uri, target.path) };
-    let sync = ex.here().settings.upload.sync;
+    let sync = ex.location().settings.upload.sync;
     let job = Job {
         source: source.resource,
         target: target.resource,
@@ -252,7 +252,7 @@ fn destination(ex: &Exchange) -> Option<Vec<u8>> {
     let mut normal = Vec::new();
     uri::normalize(path, uri::Slashes::Merge, &mut normal).ok().filter(|_| !bytes::has_control(&normal))?;
     // It must be below the alias: the part behind the location's name.
-    let len = match ex.here().settings.files.alias {
+    let len = match ex.location().settings.files.alias {
         Some(u32::MAX) | None => 0,
         Some(len) => len as usize,
     };

@@ -41,7 +41,7 @@ pub fn form(ex: &Exchange) -> Option<Form> {
         trim_ows(kind).eq_ignore_ascii_case(b"application/x-www-form-urlencoded")
     });
     let allowed = methods::allowed(ex);
-    let is_offered = ex.here().settings.listing.upload
+    let is_offered = ex.location().settings.listing.upload
         && (allowed.contains(Method::Delete) || is_folder_form(ex) && allowed.contains(Method::Post));
     if ex.route.method != Method::Post || !ex.route.uri.ends_with(b"/") || !is_short || !is_form || !is_offered {
         return None;
@@ -104,7 +104,7 @@ fn is_folder_form(ex: &Exchange) -> bool {
 /// Whether the action is allowed on the current URI.
 pub fn may(ex: &Exchange, action: &FormAction) -> bool {
     let allowed = methods::allowed(ex);
-    let stores = allowed.contains(Method::Post) && ex.here().settings.upload.store == Store::Uri;
+    let stores = allowed.contains(Method::Post) && ex.location().settings.upload.store == Store::Uri;
     stores && (*action == FormAction::Folder || allowed.contains(Method::Delete))
 }
 

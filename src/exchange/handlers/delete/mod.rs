@@ -31,7 +31,7 @@ use trash::Trash;
 /// Removes what the URI names: 204, or a 303 back to the listing if its form requested it.
 pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Removing> {
     let content =
-        if ex.here().settings.upload.delete_recursive { DirectoryContent::Removed } else { DirectoryContent::Kept };
+        if ex.location().settings.upload.delete_recursive { DirectoryContent::Removed } else { DirectoryContent::Kept };
     remove(ex, cx, content, Slash::Free)
 }
 
@@ -56,7 +56,7 @@ enum Slash {
 
 fn remove(ex: &mut Exchange, cx: &mut Services, content: DirectoryContent, slash: Slash) -> Begun<Removing> {
     let root = failure::map(ex, cx)?;
-    let settings = &ex.here().settings;
+    let settings = &ex.location().settings;
     let links = if symlinks::writes_follow(&settings.files.symlinks) { Links::Inside } else { Links::None };
     let target = match settings.files.alias {
         // A regex location's alias is the whole path: its area is the directory that the configuration spells out.
@@ -128,7 +128,7 @@ fn trash(ex: &mut Exchange, cx: &mut Services, root: usize) -> Result<Option<Tak
 /// not reach there.
 fn uri_in(ex: &Exchange, root: usize, directory: &[u8]) -> Option<Vec<u8>> {
     let way = paths::below(directory, ex.route.path.get(..root)?)?;
-    let base = match ex.here().settings.files.alias {
+    let base = match ex.location().settings.files.alias {
         None => &b"/"[..],
         Some(u32::MAX) => return None,
         Some(len) => ex.route.uri.get(..len as usize)?,

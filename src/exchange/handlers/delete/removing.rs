@@ -220,7 +220,7 @@ pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &AllowedRemoval) 
     // The directories that upload_sync writes to the disk, the state of what was removed, the path that locks knew it
     // by, and what a tree needs to be removed in several turns.
     let (mut changed, mut was, mut locked, mut leave) = (Vec::new(), None, None, RemovalPermission::default());
-    let sync = ex.here().settings.upload.sync;
+    let sync = ex.location().settings.upload.sync;
     // Held until the name is gone.
     let mut locks = Versions::default();
     let names_version = versions::are_named(&ex.request.head, ex.buf());
@@ -332,7 +332,7 @@ pub(super) fn refused(ex: &mut Exchange, cx: &mut Services, refusal: Refusal) ->
         Refusal::Locked => Flow::Status(Status::LOCKED),
         Refusal::Failed { call, errno } => {
             let (status, level) = status(errno);
-            if status != Status::NOT_FOUND || ex.here().settings.files.log_not_found {
+            if status != Status::NOT_FOUND || ex.location().settings.files.log_not_found {
                 ex.report(cx, level, format_args!("{call} \"{path}\" failed {errno}"));
             }
             Flow::Status(status)

@@ -88,7 +88,7 @@ fn tus_said(ex: &Exchange, joining: Option<Box<Joining>>) -> Result<(CreationReq
         None => Role::File,
     };
     // Without upload_create_path all files of a folder go to one directory.
-    let has_tree = ex.here().settings.upload.create_path && role != Role::Part;
+    let has_tree = ex.location().settings.upload.create_path && role != Role::Part;
     let request = CreationRequest {
         below: if has_tree { tus::directories(&fields).to_vec() } else { Vec::new() },
         role,
@@ -120,7 +120,7 @@ pub fn tus_content(ex: &Exchange, request: UploadRequest) -> Result<RequestConte
     let digests = resumed::content_digests(ex)?;
     let trailers = ex.request.head.all(HeaderId::Trailer).map(|field| field.value.of(ex.buf()));
     let may_be_late = trailers.into_iter().any(Checksum::is_announced);
-    let verify = ex.here().settings.upload.verify_digest;
+    let verify = ex.location().settings.upload.verify_digest;
     let needs = verify == VerifyDigest::Require && has_content && checksum.is_none() && digests.is_empty();
     if needs && !may_be_late {
         return Err(bad("Upload-Checksum is required").limit("upload_verify_digest"));
@@ -165,7 +165,7 @@ fn rufh_said(ex: &Exchange, length: Option<u64>, ends: bool) -> Result<(Creation
     let fields = tus::metadata(ex.header(HeaderId::UploadMetadata).unwrap_or_default()).unwrap_or_default();
     let named = || tus::value(&fields, &["filename", "name"]).map(<[u8]>::to_vec);
     let given = if ex.route.method == Method::Put { None } else { resumed::given_name(ex)?.or_else(named) };
-    let below = if ex.here().settings.upload.create_path { tus::directories(&fields).to_vec() } else { Vec::new() };
+    let below = if ex.location().settings.upload.create_path { tus::directories(&fields).to_vec() } else { Vec::new() };
     let content_type = ex.header(HeaderId::ContentType).unwrap_or(upload::DEFAULT_TYPE).to_vec();
     let (whole, wanted) = resumed::whole_digests(ex, &joined(ex, HeaderId::ReprDigest), ends)?;
     let content = RequestContent {
@@ -202,7 +202,7 @@ pub fn rufh_content(
     whole: WholeDigest,
 ) -> Result<RequestContent, Refusal> {
     let digests = resumed::content_digests(ex)?;
-    let require = ex.here().settings.upload.verify_digest == VerifyDigest::Require;
+    let require = ex.location().settings.upload.verify_digest == VerifyDigest::Require;
     if require && ex.request.has_content() && digests.is_empty() && whole == WholeDigest::Absent {
         let why = "Repr-Digest of the whole or Content-Digest is required";
         return Err(Refusal::new(Status::BAD_REQUEST, why).limit("upload_verify_digest"));
@@ -282,7 +282,7 @@ fn create(
     };
     let (size, admitted) = (wish.size, resumed::admit(ex, cx, &wish)?);
     let home = pending_upload::home(ex)?;
-    let settings = ex.here().settings.upload.clone();
+    let settings = ex.location().settings.upload.clone();
     let record = UploadState {
         dialect,
         method: ex.route.method,

@@ -64,7 +64,7 @@ fn asked(ex: &Exchange) -> Option<Operation> {
 }
 
 fn meant(ex: &Exchange) -> Option<Operation> {
-    let speaks = ex.here().settings.upload.resumable.speaks;
+    let speaks = ex.location().settings.upload.resumable.speaks;
     if !speaks.any() || ex.route.error_page.is_some() || ex.route.method == Method::Options {
         return None;
     }
@@ -109,7 +109,7 @@ pub fn part(ex: &Exchange) -> UploadPart {
 
 /// The request begins an upload by a method of dav_methods, which has rules of its own.
 pub fn is_dav_put(ex: &Exchange) -> bool {
-    ex.here().settings.dav.answers(ex.route.method) && matches!(asked(ex), Some(Operation::Create(_)))
+    ex.location().settings.dav.answers(ex.route.method) && matches!(asked(ex), Some(Operation::Create(_)))
 }
 
 /// Where uploads are allowed, their resources allow methods of their own.
@@ -139,7 +139,7 @@ pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<append::Append> {
 
 /// Header lines for the answer to OPTIONS.
 pub fn announce(ex: &mut Exchange) {
-    let (mut speaks, allowed) = (ex.here().settings.upload.resumable.speaks, methods::allowed(ex));
+    let (mut speaks, allowed) = (ex.location().settings.upload.resumable.speaks, methods::allowed(ex));
     // tus creates uploads by POST only.
     speaks.tus &= allowed.contains(Method::Post);
     if speaks.any() && methods::takes_uploads(allowed) {

@@ -173,7 +173,7 @@ pub fn is_stored(dir: &Dir, id: UploadId, record: &UploadState) -> bool {
 
 /// The directory of unfinished uploads here.
 pub fn home(ex: &Exchange) -> Result<Home, Refusal> {
-    Home::of(&ex.config, ex.here()).ok_or_else(|| {
+    Home::of(&ex.config, ex.location()).ok_or_else(|| {
         let why = "upload_state_store is not set, and upload_store begins with a variable";
         Refusal::new(Status::INTERNAL_SERVER_ERROR, why)
     })

@@ -79,7 +79,7 @@ fn offset(ex: &mut Exchange, cx: &mut Services, mut upload: Unfinished) -> Begun
     if upload.is_read_only {
         return Err(offset_read_only(ex, cx, upload, is_complete));
     }
-    if !is_complete && !ex.here().settings.upload.sync {
+    if !is_complete && !ex.location().settings.upload.sync {
         return Err(respond::offset(ex, cx, &upload));
     }
     // Any number of requests may ask at once: the bytes stay, so the lock need not be kept. One of them gives the
@@ -111,7 +111,7 @@ fn offset_read_only(ex: &mut Exchange, cx: &mut Services, mut upload: Unfinished
         let refusal = Refusal::new(Status::SERVICE_UNAVAILABLE, "the file system is read-only for now");
         return respond::refuse(ex, cx, upload.record.dialect, &refusal);
     }
-    if ex.here().settings.upload.sync && cx.boot.is_some() {
+    if ex.location().settings.upload.sync && cx.boot.is_some() {
         upload.size = upload.record.synced.map_or(0, |(_, synced)| synced.min(upload.size));
     }
     respond::offset(ex, cx, &upload)
@@ -322,7 +322,7 @@ fn open(
     // Before its content arrives: saves what is known now, and from which byte on nothing is sure.
     let is_checked = content.is_checked();
     upload.record.unverified = is_checked.then_some(upload.size);
-    if ex.here().settings.upload.sync {
+    if ex.location().settings.upload.sync {
         upload.begin_marks(cx.boot);
     }
     upload.dir.mark(upload.id, &upload.record).map_err(|e| failed("write()", e))?;

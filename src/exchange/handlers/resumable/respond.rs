@@ -26,7 +26,7 @@ use std::io::Write;
 /// # Errors
 /// The response, 412.
 pub fn check_version(ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
-    if !ex.here().settings.upload.resumable.speaks.tus {
+    if !ex.location().settings.upload.resumable.speaks.tus {
         return Ok(());
     }
     match ex.header(HeaderId::TusResumable) {
@@ -67,7 +67,7 @@ pub fn gone(ex: &mut Exchange, cx: &mut Services) -> Flow {
 
 /// The protocol of a request that names no existing upload.
 pub fn by_header(ex: &Exchange) -> Dialect {
-    let tus = ex.here().settings.upload.resumable.speaks.tus && ex.header(HeaderId::TusResumable).is_some();
+    let tus = ex.location().settings.upload.resumable.speaks.tus && ex.header(HeaderId::TusResumable).is_some();
     if tus { Dialect::Tus } else { Dialect::Rufh }
 }
 
@@ -127,7 +127,7 @@ pub fn announce(ex: &mut Exchange, speaks: Speaks) {
         }
     }
     if speaks.rufh {
-        let age = ex.here().settings.upload.resumable.max_age.seconds();
+        let age = ex.location().settings.upload.resumable.max_age.seconds();
         let limits = limits(ex, Some(age).filter(|age| *age > 0)).value();
         ex.response.line(b"Upload-Limit", limits.as_bytes());
     }
@@ -135,7 +135,7 @@ pub fn announce(ex: &mut Exchange, speaks: Speaks) {
 
 /// The limits of uploads here.
 fn limits(ex: &Exchange, max_age: Option<u64>) -> Limits {
-    let settings = &ex.here().settings;
+    let settings = &ex.location().settings;
     Limits { max_size: resumed::largest(ex), max_append_size: settings.client.max_body_size.0, max_age }
 }
 

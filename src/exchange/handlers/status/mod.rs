@@ -43,8 +43,8 @@ pub fn api(ex: &mut Exchange, cx: &mut Services, id: u16) -> Flow {
     /// The root of the tree, as Angie has it.
     const ROOT: &str = "/status";
     let configured = ex.config.process.status_paths.get(usize::from(id)).cloned().unwrap_or_default();
-    let here = ex.here();
-    let rest = ex.route.uri.get(here.name.len()..).unwrap_or_default();
+    let location = ex.location();
+    let rest = ex.route.uri.get(location.name.len()..).unwrap_or_default();
     let path = [&configured[..], rest].concat();
     let path = String::from_utf8_lossy(&path).into_owned();
     let below = path.strip_prefix(ROOT).filter(|below| below.is_empty() || below.starts_with('/'));

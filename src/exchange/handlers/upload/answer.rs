@@ -90,7 +90,7 @@ pub fn stored(ex: &mut Exchange, cx: &mut Services, uri: &[u8], stored: &[Stored
     }
     let format = format_of(ex).unwrap_or(Format::Text);
     // A browser that posted the listing's form goes back to the listing.
-    if format == Format::Html && ex.route.method == Method::Post && ex.here().settings.listing.upload {
+    if format == Format::Html && ex.route.method == Method::Post && ex.location().settings.listing.upload {
         let mut listing = Vec::new();
         escape_path(uri, &mut listing);
         ex.response.location = Some(listing);
@@ -273,7 +273,7 @@ fn tell(ex: &mut Exchange, format: Format, refusal: &Refusal, limit: &Limit) {
     let mut body = problem(format, refusal, &limit.text);
     // A client that sent the listing's form without script gets this page in its place. (HTML needs no end tags
     // here.)
-    if format == Format::Html && ex.here().settings.listing.upload {
+    if format == Format::Html && ex.location().settings.listing.upload {
         body.extend_from_slice(b"<p><a href=\"./\">Back to the folder</a></p>\n");
     }
     ex.response.text(refusal.status, ContentType::Static(kind), body);
@@ -284,7 +284,7 @@ fn tell(ex: &mut Exchange, format: Format, refusal: &Refusal, limit: &Limit) {
 /// that prefer them, and with the limit if one was exceeded. False: the standard page will do.
 pub fn refused_otherwise(ex: &mut Exchange, status: Status) -> bool {
     let writes = matches!(ex.request.head.method, Method::Post | Method::Put | Method::Delete);
-    if !writes || status.0 < 400 || ex.here().content != ContentHandler::Files {
+    if !writes || status.0 < 400 || ex.location().content != ContentHandler::Files {
         return false;
     }
     let (why, limit) = match status {
@@ -324,7 +324,7 @@ impl Limit {
             let text = format!("the link is for at most {by_link} bytes");
             return Limit { text, place: "by what was signed".into() };
         }
-        if let Some(line) = ex.here().settings.limiting.iter().find(|line| line.name == directive) {
+        if let Some(line) = ex.location().settings.limiting.iter().find(|line| line.name == directive) {
             return Limit { text: line.text.to_string(), place: line.place.to_string() };
         }
         let default = registry::rows().find(|row| row.name == directive).map_or("", |row| row.default);

@@ -37,9 +37,9 @@ pub struct Names {
 impl Names {
     /// As the location and the method of the request decide.
     pub fn of(ex: &Exchange) -> Names {
-        let is_dav = ex.here().settings.dav.answers(ex.route.method);
+        let is_dav = ex.location().settings.dav.answers(ex.route.method);
         let manner = if is_dav { Manner::Dav } else { Manner::Form };
-        Names { rule: ex.here().settings.upload.names, manner }
+        Names { rule: ex.location().settings.upload.names, manner }
     }
 
     /// Checks a name.

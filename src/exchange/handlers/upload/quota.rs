@@ -179,7 +179,7 @@ fn is_replaced(policy: NamePolicy, there: &Stat) -> bool {
 /// # Errors
 /// 507; [`Refusal::later`] while what is there is being counted.
 pub fn check_empty(ex: &mut Exchange, cx: &mut Services) -> Result<Option<QuotaShare>, Refusal> {
-    let rules = ex.here().settings.upload.clone();
+    let rules = ex.location().settings.upload.clone();
     let Some(limit) = rules.quota else { return Ok(None) };
     if resumable::is_reading(cx) {
         return Err(Refusal::later());

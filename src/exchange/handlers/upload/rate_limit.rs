@@ -7,7 +7,7 @@ use crate::services::Services;
 
 /// The pace of this request's body, where the location has one.
 pub fn of(ex: &mut Exchange, cx: &mut Services) -> Option<Pace> {
-    let rules = ex.here().settings.upload.clone();
+    let rules = ex.location().settings.upload.clone();
     let text = variables::text(rules.limit_rate.as_ref()?, ex, cx);
     // A variable may be empty or invalid: then there is no limit (as with nginx's limit_rate).
     let rate = Size::parse(&text).ok().filter(|rate| rate.0 > 0)?;

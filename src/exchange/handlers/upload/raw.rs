@@ -49,7 +49,7 @@ pub fn date(ex: &Exchange) -> Option<i64> {
 }
 
 fn is_dav(ex: &Exchange) -> bool {
-    ex.route.method == Method::Put && ex.here().settings.dav.methods.contains(Method::Put)
+    ex.route.method == Method::Put && ex.location().settings.dav.methods.contains(Method::Put)
 }
 
 /// X-OC-Mtime: Unix seconds, with or without a fraction.

@@ -82,7 +82,7 @@ pub struct Admitted {
 pub fn admit(ex: &mut Exchange, cx: &mut Services, wish: &Wish<'_>) -> Result<Admitted, Refusal> {
     raw::check(ex)?;
     let put = ex.route.method == Method::Put;
-    let rules = ex.here().settings.upload.clone();
+    let rules = ex.location().settings.upload.clone();
     let policy = NamePolicy::of(&ex.request.head, ex.buf(), put, rules.on_duplicate);
     let has_name = wish.given.is_some() || wish.role == Role::Part;
     let (mut target, named) = find(ex, cx, &rules, has_name)?;
@@ -127,7 +127,7 @@ pub fn admit_more(
     more: u64,
     total: Option<Usage>,
 ) -> Result<Room, Refusal> {
-    let rules = ex.here().settings.upload.clone();
+    let rules = ex.location().settings.upload.clone();
     let (target, _) = find(ex, cx, &rules, true)?;
     rules::check_room(target.dir.as_fd(), rules.min_free, more)?;
     let policy = NamePolicy::plain(rules.on_duplicate);
@@ -193,7 +193,7 @@ pub struct Refused {
 /// Gives the file its name. `ex.method` is the method of the creation.
 pub fn store(ex: &mut Exchange, cx: &mut Services, finished: Finished<'_>) -> Result<Placed, Refused> {
     let later = |refusal| Refused { refusal, kept: true };
-    let rules = ex.here().settings.upload.clone();
+    let rules = ex.location().settings.upload.clone();
     let (mut target, _) = find(ex, cx, &rules, true).map_err(later)?;
     if !finished.below.is_empty() {
         target = target.below(finished.below, Names::of(ex)).map_err(later)?;
@@ -249,13 +249,13 @@ pub fn store(ex: &mut Exchange, cx: &mut Services, finished: Finished<'_>) -> Re
 
 /// The response to a stored upload, as to a plain one. `ex.method` is the method of the creation.
 pub fn answer(ex: &mut Exchange, cx: &mut Services, dir: &[u8], stored: Stored) -> Flow {
-    let rules = ex.here().settings.upload.clone();
+    let rules = ex.location().settings.upload.clone();
     answer::stored(ex, cx, dir, &[stored], rules.answer.as_ref())
 }
 
 /// The path of the request's URI.
 pub fn path(ex: &mut Exchange, cx: &mut Services) -> Result<Vec<u8>, Refusal> {
-    let rules = ex.here().settings.upload.clone();
+    let rules = ex.location().settings.upload.clone();
     target_path::path(ex, cx, &rules)
 }
 
@@ -264,7 +264,7 @@ pub fn path(ex: &mut Exchange, cx: &mut Services) -> Result<Vec<u8>, Refusal> {
 /// # Errors
 /// 400 for a digest that is malformed.
 pub fn content_digests(ex: &Exchange) -> Result<Digests, Refusal> {
-    digest::promised_of_part(ex, ex.here().settings.upload.verify_digest)
+    digest::promised_of_part(ex, ex.location().settings.upload.verify_digest)
 }
 
 /// This request's content is complete: checks the digests in its head and its trailers.
@@ -272,12 +272,12 @@ pub fn content_digests(ex: &Exchange) -> Result<Digests, Refusal> {
 /// # Errors
 /// 400.
 pub fn check_content(ex: &Exchange, digests: Digests) -> Result<(), Refusal> {
-    digest::check_part(ex, ex.here().settings.upload.verify_digest, digests)
+    digest::check_part(ex, ex.location().settings.upload.verify_digest, digests)
 }
 
 /// The digest of the whole in the trailers: a Repr-Digest.
 pub fn late_digests(ex: &Exchange) -> Vec<u8> {
-    digest::late_of_whole(ex, ex.here().settings.upload.verify_digest)
+    digest::late_of_whole(ex, ex.location().settings.upload.verify_digest)
 }
 
 /// The digests of the whole that a Repr-Digest announced, and those wanted at its end.
@@ -286,7 +286,7 @@ pub fn late_digests(ex: &Exchange) -> Vec<u8> {
 /// 400 for a digest that is malformed.
 pub fn whole_digests(ex: &Exchange, promised: &[u8], ends: bool) -> Result<(Digests, Option<Algorithm>), Refusal> {
     let mut digests = Digests::default();
-    if ex.here().settings.upload.verify_digest != VerifyDigest::Off {
+    if ex.location().settings.upload.verify_digest != VerifyDigest::Off {
         digests.promise(promised)?;
     }
     let wanted = digest::wanted(ex).filter(|_| ends);

@@ -19,8 +19,8 @@ pub fn guard(ex: &mut Exchange) {
 }
 
 fn is_area(ex: &Exchange) -> bool {
-    let here = ex.here();
-    let settings = &here.settings;
+    let location = ex.location();
+    let settings = &location.settings;
     match settings.upload.serve {
         Some(Serve::Inline) => return false,
         Some(Serve::Attachment) => return true,
@@ -33,7 +33,7 @@ fn is_area(ex: &Exchange) -> bool {
     }
     // A whole site that allows POST is still a site: its pages are pages.
     let writes = settings.access.allowed.is_some_and(|m| m.contains(Method::Post) || m.contains(Method::Put));
-    settings.listing.upload || writes && !matches!(&*here.name, b"" | b"/") || is_stored(ex)
+    settings.listing.upload || writes && !matches!(&*location.name, b"" | b"/") || is_stored(ex)
 }
 
 /// The file lies in a directory that an upload_store names, in whatever location it is served. A site whose root is
@@ -42,7 +42,7 @@ fn is_stored(ex: &Exchange) -> bool {
     if ex.config.stores.is_empty() {
         return false;
     }
-    let files = &ex.here().settings.files;
+    let files = &ex.location().settings.files;
     let root = files.root.constant().filter(|_| files.alias.is_none()).map(clean);
     let path = clean(&ex.route.path);
     let holds = |store: &[u8], path: &[u8]| path.strip_prefix(store).is_some_and(|rest| rest.starts_with(b"/"));

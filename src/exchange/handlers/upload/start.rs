@@ -45,7 +45,7 @@ pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<Upload> {
 
 /// Refuses everything that can be refused before the first byte is read.
 fn prepare(ex: &mut Exchange, cx: &mut Services) -> Result<Box<Upload>, Refusal> {
-    let rules = ex.here().settings.upload.clone();
+    let rules = ex.location().settings.upload.clone();
     check_sender(ex, &rules)?;
     raw::check(ex)?;
     let put = ex.route.method == Method::Put;
@@ -160,5 +160,5 @@ fn is_form(content_type: &[u8]) -> bool {
 }
 
 fn hold_at_most(ex: &Exchange) -> u64 {
-    ex.here().settings.client.body_buffer_size.0.min(HELD)
+    ex.location().settings.client.body_buffer_size.0.min(HELD)
 }

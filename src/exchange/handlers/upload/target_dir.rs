@@ -63,7 +63,7 @@ pub fn find(
     let base = base.map_or_else(|| open_base(&split, rules, cx), Ok)?;
     cx.store_dirs.used(&split.path);
     cx.hidden_dirs.used(&split.path);
-    let resolve = symlinks::beneath(&ex.here().settings.files.symlinks);
+    let resolve = symlinks::beneath(&ex.location().settings.files.symlinks);
     let counted = rules.quota.map(|_| quota_area(&base, &split, resolve, names, cx));
     let (area, whole) = (counted.transpose()?, Rc::<[u8]>::from(&split.path[..]));
     let trusted = &split.path[..split.trusted];
@@ -115,7 +115,7 @@ fn refuse_nul(path: &[u8]) -> Result<(), Refusal> {
 
 /// The URI names the location's own directory, with or without its slash.
 fn is_own(ex: &Exchange) -> bool {
-    ex.route.uri.strip_suffix(b"/").unwrap_or(&ex.route.uri) == &*ex.here().name
+    ex.route.uri.strip_suffix(b"/").unwrap_or(&ex.route.uri) == &*ex.location().name
 }
 
 /// The URI of the directory when the URI itself names it.

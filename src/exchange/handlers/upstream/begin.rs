@@ -63,8 +63,8 @@ pub(super) fn assemble(
         copy: None,
         spool: None,
         pace: None,
-        upstream_by: cx.now.ms + ex.here().settings.names.timeout.0 + 1000,
-        client_by: cx.now.ms + ex.here().settings.client.body_timeout.0,
+        upstream_by: cx.now.ms + ex.location().settings.names.timeout.0 + 1000,
+        client_by: cx.now.ms + ex.location().settings.client.body_timeout.0,
     };
     request.set_group(ex, upstream);
     Ok(Box::new(request))
@@ -92,7 +92,7 @@ fn begin_body(ex: &mut Exchange, protocol: Protocol) -> Result<bool, Flow> {
     let gathers = ex.rx == Rx::Body && (buffers || is_here(ex));
     if gathers {
         let body = match buffers {
-            true => body::BufferedBody::new(&ex.request.head, &ex.here().settings),
+            true => body::BufferedBody::new(&ex.request.head, &ex.location().settings),
             false => body::BufferedBody::in_memory(),
         };
         ex.log.upstream.get_or_insert_default().body = Some(body);

@@ -42,7 +42,7 @@ const DEPTH: usize = 64;
 
 /// Whether the request is for a program: by its location, or by an extension where files are served.
 pub fn is_program(ex: &Exchange) -> bool {
-    runs(ex.here(), &ex.route.uri)
+    runs(ex.location(), &ex.route.uri)
 }
 
 /// Whether the location runs a program for that URI.
@@ -59,12 +59,12 @@ pub fn runs(location: &Location, uri: &[u8]) -> bool {
 /// Where the name of the program may end, in the order in which files are looked for.
 fn ends(ex: &Exchange) -> Vec<(usize, Interpreter)> {
     let uri = &ex.route.uri;
-    if ex.here().content == ContentHandler::Files {
-        let found = by_extension(uri, &ex.here().settings.cgi.extensions);
+    if ex.location().content == ContentHandler::Files {
+        let found = by_extension(uri, &ex.location().settings.cgi.extensions);
         return found.take(DEPTH).map(|(end, interpreter)| (end, interpreter.clone())).collect();
     }
     let slashes = memchr::memrchr_iter(b'/', uri).filter(|slash| *slash > 0);
-    [uri.len()].into_iter().chain(slashes).take(DEPTH).map(|end| (end, ex.here().interpreter.clone())).collect()
+    [uri.len()].into_iter().chain(slashes).take(DEPTH).map(|end| (end, ex.location().interpreter.clone())).collect()
 }
 
 /// The content phase of a CGI program.
@@ -85,7 +85,7 @@ pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<UpstreamRequest> {
 
 /// Checks whether another program may be started.
 fn has_place(ex: &Exchange, cx: &mut Services) -> Result<(), Flow> {
-    let most = ex.here().settings.cgi.max_children;
+    let most = ex.location().settings.cgi.max_children;
     if !cx.children.has_room(most) {
         ex.report(cx, Level::Error, format_args!("{most} CGI programs are running (cgi_max_children)"));
         return Err(Flow::Status(Status::SERVICE_UNAVAILABLE));
@@ -97,7 +97,7 @@ fn has_place(ex: &Exchange, cx: &mut Services) -> Result<(), Flow> {
 /// `Flow::Next`: a file is asked for that lies in a directory with the name of a program, or such a directory.
 fn find(ex: &mut Exchange, cx: &mut Services) -> Result<Script, Flow> {
     let uri = ex.route.uri.clone();
-    let is_by_extension = ex.here().content == ContentHandler::Files;
+    let is_by_extension = ex.location().content == ContentHandler::Files;
     let ends = ends(ex);
     let mut are_directories = is_by_extension && ends.len() < DEPTH;
     let last_end = ends.iter().map(|(end, _)| *end).max().unwrap_or(0);
@@ -107,7 +107,7 @@ fn find(ex: &mut Exchange, cx: &mut Services) -> Result<Script, Flow> {
             break;
         };
         let path = ex.route.path.clone();
-        let files = &ex.here().settings.files;
+        let files = &ex.location().settings.files;
         // The alias of a regex location is a whole path, with captures; another alias may be too, if it has
         // variables.
         let whole = files.alias == Some(u32::MAX) || root >= path.len() && files.root.constant().is_none();
@@ -247,7 +247,7 @@ impl UpstreamRequest {
         cx: &mut Services,
         script: &Script,
     ) -> Result<(crate::util::slab::Key, OwnedFd), (&'static str, Errno)> {
-        let cgi = ex.here().settings.cgi.clone();
+        let cgi = ex.location().settings.cgi.clone();
         let timeout = settings(ex).read_timeout.0;
         let (env, dir) = environment(ex, cx, script);
         let text = |bytes: &[u8]| file::c_string(bytes).map_err(|e| ("execve()", e));
@@ -329,7 +329,7 @@ fn builtin_text(builtin: Builtin, ex: &mut Exchange, cx: &mut Services) -> Vec<u
 /// with a NUL are omitted: they cannot be passed to a program.
 fn environment(ex: &mut Exchange, cx: &mut Services, script: &Script) -> (Strings, Vec<u8>) {
     let mut env = Strings::with_capacity(40);
-    let cgi = ex.here().settings.cgi.clone();
+    let cgi = ex.location().settings.cgi.clone();
     let is_set = |name: &[u8]| cgi.env.iter().any(|(own, _)| **own == *name);
     let mut put = |name: &[u8], value: &[u8]| {
         if !is_set(name) {
@@ -361,7 +361,7 @@ fn environment(ex: &mut Exchange, cx: &mut Services, script: &Script) -> (String
         put(b"AUTH_TYPE", b"Basic");
         put(b"REMOTE_USER", &builtin_text(Builtin::RemoteUser, ex, cx));
     }
-    let hides_password = ex.here().settings.auth.realm.is_some();
+    let hides_password = ex.location().settings.auth.realm.is_some();
     client_lines(ex, is_set, |name, value| {
         // These become CONTENT_…; and a password that was verified here is not passed to the program.
         let is_content = name == b"HTTP_CONTENT_LENGTH" || name == b"HTTP_CONTENT_TYPE";

@@ -49,7 +49,7 @@ pub(super) fn pass(hints: &Hints<'_>, hinted: &mut usize, ex: &mut Exchange, cx:
 }
 
 fn is_wanted(ex: &mut Exchange, cx: &mut Services) -> bool {
-    let strings = ex.here().settings.output.early_hints.clone();
+    let strings = ex.location().settings.output.early_hints.clone();
     strings.iter().any(|string| variables::is_true(&variables::text(string, ex, cx)))
 }
 

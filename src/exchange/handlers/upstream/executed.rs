@@ -54,7 +54,7 @@ impl Programs {
         }
         let script = variables::builtins(&[Builtin::FastcgiScriptName], ex, cx);
         if script.len() > 1 && self.of(Role::Filename).any(|path| path.ends_with(&script)) {
-            let parts: &[Builtin] = match ex.here().settings.files.alias {
+            let parts: &[Builtin] = match ex.location().settings.files.alias {
                 None => &[Builtin::DocumentRoot, Builtin::FastcgiScriptName],
                 Some(_) => &[Builtin::RequestFilename],
             };

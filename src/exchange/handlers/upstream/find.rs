@@ -95,7 +95,7 @@ type Looked = (Rc<Upstream>, Option<Pending>);
 
 /// Starts to resolve the host.
 fn look_up(ex: &mut Exchange, cx: &mut Services, url: &Url<'_>, protocol: Protocol) -> Result<Looked, Status> {
-    let names = ex.here().settings.names.clone();
+    let names = ex.location().settings.names.clone();
     let Some(settings) = &names.resolver else {
         ex.report(cx, Level::Error, format_args!("no resolver defined to resolve {}", url.host));
         return Err(Status::BAD_GATEWAY);

@@ -85,14 +85,14 @@ pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<UpstreamRequest> {
     ex.log.upstream = Some(record);
     if found.is_err() {
         let directive = pass.protocol.directive();
-        cx.trace.say("handler", Some(ex.here().span), || format!("{directive}: where to is not known"));
+        cx.trace.say("handler", Some(ex.location().span), || format!("{directive}: where to is not known"));
     }
     let find::PassTarget { upstream, pending, target, is_secure } = found.map_err(Flow::Status)?;
     if let Some(record) = &mut ex.log.upstream {
         record.is_secure = is_secure;
     }
     let tls = if is_secure { Some(tls::secure(ex, cx, &target.host).map_err(Flow::Status)?) } else { None };
-    cx.trace.say("handler", Some(ex.here().span), || {
+    cx.trace.say("handler", Some(ex.location().span), || {
         let port = upstream.port.map_or(String::new(), |port| format!(":{port}"));
         let (directive, scheme) = (pass.protocol.directive(), pass.protocol.scheme(is_secure));
         format!("{directive}: {scheme}{}{port}{}", upstream.name, Printable(&target.uri))

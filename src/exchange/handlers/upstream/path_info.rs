@@ -73,17 +73,17 @@ fn lead(ex: &mut Exchange, cx: &mut Services, uri: &[u8]) -> Lead {
 
 /// What becomes of the URI at its location.
 fn tried(ex: &mut Exchange, cx: &mut Services) -> (Flow, Answer) {
-    let here = ex.here();
+    let location = ex.location();
     let uri = &ex.route.uri;
-    let runs_it = || by_extension(uri, &here.settings.cgi.extensions).any(|(end, _)| end == uri.len());
-    let answer = match here.content {
+    let runs_it = || by_extension(uri, &location.settings.cgi.extensions).any(|(end, _)| end == uri.len());
+    let answer = match location.content {
         ContentHandler::Cgi => Answer::Program,
         ContentHandler::Files if runs_it() => Answer::Program,
         ContentHandler::Files => Answer::File,
         _ => Answer::Other,
     };
     // Its client has a say in which file the URI names, and so in whether there is one.
-    if answer == Answer::File && here.settings.files.root.constant().is_none() {
+    if answer == Answer::File && location.settings.files.root.constant().is_none() {
         return (Flow::Next, answer);
     }
     match rewrite::try_files::run(ex, cx) {

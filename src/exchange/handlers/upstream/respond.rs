@@ -123,7 +123,7 @@ fn is_cacheable(head: &ReceivedHead, ignore: Ignore, now: i64) -> bool {
 fn part(head: &ReceivedHead, ex: &mut Exchange) -> Flow {
     ex.response.fields.remove(b"accept-ranges");
     let Body::Stream { length: Some(size) } = ex.response.body else { return Flow::Respond };
-    ex.response.ranges = ex.here().settings.output.max_ranges != Some(0);
+    ex.response.ranges = ex.location().settings.output.max_ranges != Some(0);
     if !ex.response.ranges || ex.request.head.method != Method::Get || ex.route.error_page.is_some() {
         return Flow::Respond;
     }
@@ -162,7 +162,7 @@ fn accel_redirect(ex: &mut Exchange, cx: &mut Services, target: &[u8]) -> Flow {
     unescape(text, &mut path);
     escape_path(&path, &mut escaped);
     let climbs = path.split(|b| *b == b'/').any(|segment| segment == b"..");
-    let slashes = uri::Slashes::of(ex.here().settings.client.merge_slashes);
+    let slashes = uri::Slashes::of(ex.location().settings.client.merge_slashes);
     if climbs || !path.starts_with(b"/") || uri::normalize(&escaped, slashes, &mut path).is_err() {
         return bad_target(ex, cx, target);
     }

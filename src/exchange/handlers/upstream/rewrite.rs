@@ -27,7 +27,7 @@ pub fn refresh(ex: &mut Exchange, cx: &mut Services, value: &[u8]) -> Vec<u8> {
 fn redirect(ex: &mut Exchange, cx: &mut Services, value: &[u8]) -> Option<Vec<u8>> {
     let rules = settings(ex).redirects.clone();
     rules.iter().find_map(|rule| match rule {
-        Redirect::Default => by_default(ex.here().pass.as_deref()?, value),
+        Redirect::Default => by_default(ex.location().pass.as_deref()?, value),
         Redirect::Rule(rule) => apply(ex, cx, rule, value, Compare::Exactly),
     })
 }

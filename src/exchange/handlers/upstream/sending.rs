@@ -33,7 +33,7 @@ fn with_body(
     cx: &mut Services,
     what: impl FnOnce(&mut body::BufferedBody, body::Temp<'_>) -> Result<Moved, TempFileError>,
 ) -> Result<(), Flow> {
-    let temp = ex.here().settings.body.temp.clone();
+    let temp = ex.location().settings.body.temp.clone();
     let Some(body) = ex.log.upstream.as_mut().and_then(|record| record.body.as_mut()) else { return Ok(()) };
     match what(body, (&temp, cx)) {
         Ok(Moved::No) => Ok(()),
@@ -75,7 +75,7 @@ impl UpstreamRequest {
             _ => {
                 self.trim();
                 self.push(data);
-                let limit = ex.here().settings.client.body_buffer_size.0 as usize;
+                let limit = ex.location().settings.client.body_buffer_size.0 as usize;
                 if let Some(record) = &mut ex.log.upstream {
                     record.keep_streamed(data, limit);
                 }

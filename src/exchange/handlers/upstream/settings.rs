@@ -7,5 +7,5 @@ use std::rc::Rc;
 /// The settings that belong to the location's pass directive.
 pub fn settings(ex: &Exchange) -> &Rc<ProxySettings> {
     let protocol = ex.log.upstream.as_ref().map(|record| record.protocol);
-    ex.here().settings.upstream(protocol.unwrap_or_default())
+    ex.location().settings.upstream(protocol.unwrap_or_default())
 }

@@ -91,7 +91,7 @@ impl Spool {
     }
 
     fn create(&mut self, ex: &Exchange, cx: &mut Services) -> Result<&mut TempFile, TempFileError> {
-        let path = settings(ex).temp.as_ref().unwrap_or(&ex.here().settings.body.temp);
+        let path = settings(ex).temp.as_ref().unwrap_or(&ex.location().settings.body.temp);
         let file = cx.temp_file(path, Keep::Unnamed)?;
         let shown = Printable(file.path());
         let what = format_args!("an upstream response is buffered to a temporary file {shown}");

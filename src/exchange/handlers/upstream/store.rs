@@ -183,7 +183,7 @@ fn open(ex: &Exchange, cx: &mut Services, target: &Target, modified: Option<i64>
     if name.is_empty() || name == b"." {
         return Err(Failed::Call("rename() to", Errno::EISDIR));
     }
-    let resolve = symlinks::beneath(&ex.here().settings.files.symlinks);
+    let resolve = symlinks::beneath(&ex.location().settings.files.symlinks);
     let mode = settings(ex).store_mode;
     let at = DirPath::new(base, parent, &cx.now);
     let base = open_base(cx, base, mode)?;
@@ -236,7 +236,7 @@ impl Copy {
 
     /// Claims the copy's share of the location's upload_quota.
     fn counted(self, ex: &mut Exchange, cx: &mut Services, length: Option<u64>) -> Result<Copy, Failed> {
-        if ex.here().settings.upload.quota.is_none() {
+        if ex.location().settings.upload.quota.is_none() {
             return Ok(self);
         }
         let mut dir = file::path_of(self.dir.as_fd()).map_err(call("readlink()"))?;

@@ -44,8 +44,8 @@ impl StoreQuota {
         dir: &[u8],
         (length, there): (Option<u64>, Option<Stat>),
     ) -> Result<Option<StoreQuota>, Refusal> {
-        let Some(limit) = ex.here().settings.upload.quota else { return Ok(None) };
-        let (rules, before) = (ex.here().settings.upload.clone(), ex.route.path.clone());
+        let Some(limit) = ex.location().settings.upload.quota else { return Ok(None) };
+        let (rules, before) = (ex.location().settings.upload.clone(), ex.route.path.clone());
         let area = area_of(ex, cx, &rules);
         ex.route.path = before;
         let (area, path) = area?;

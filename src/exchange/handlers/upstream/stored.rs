@@ -45,9 +45,9 @@ pub enum Links {
 
 /// Whether clients can store files at all, and such files must not be executed.
 pub fn is_in_question(ex: &Exchange) -> bool {
-    let (here, config) = (ex.here(), &ex.config);
-    let any = here.stores() || !config.client_files.is_empty() || !config.write_areas.is_empty();
-    any && !here.settings.cgi.uploads
+    let (location, config) = (ex.location(), &ex.config);
+    let any = location.stores() || !config.client_files.is_empty() || !config.write_areas.is_empty();
+    any && !location.settings.cgi.uploads
 }
 
 /// Checks a file at `path` that is about to be executed. `kind`: what to call it in the error log.
@@ -80,7 +80,7 @@ pub fn is_client_writable(ex: &Exchange, cx: &mut Services, path: &[u8], links: 
         return Ok(false);
     }
     let config = &ex.config;
-    if ex.here().stores() {
+    if ex.location().stores() {
         return Ok(true);
     }
     let mut real = Vec::new();

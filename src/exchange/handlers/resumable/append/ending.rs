@@ -24,7 +24,7 @@ impl Append {
 
     /// Begins to write what has arrived to the disk, if the configuration asks for it.
     fn sync(&mut self, ex: &mut Exchange, cx: &mut Services, then: AfterSync) -> Flow {
-        if !ex.here().settings.upload.sync {
+        if !ex.location().settings.upload.sync {
             return self.synced(ex, cx, then);
         }
         let mut syncs = vec![cx.syncs.begin(self.lease.fd())];
@@ -243,7 +243,7 @@ impl Append {
         };
         placed.stored.digest = digest;
         cx.resumable.joined(&ids);
-        if !ex.here().settings.upload.sync {
+        if !ex.location().settings.upload.sync {
             self.upload.end_record(cx, &record);
             return self.synced(ex, cx, AfterSync::End(Box::new(placed), None));
         }

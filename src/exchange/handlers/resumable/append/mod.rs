@@ -372,7 +372,7 @@ impl Append {
         }
         // Network and FUSE file systems may report the failure of an earlier write only here. (fsync reports it too.)
         if self.upload.size > self.start
-            && !ex.here().settings.upload.sync
+            && !ex.location().settings.upload.sync
             && let Err(e) = file::flush(self.lease.fd())
         {
             return self.take_back(ex, cx, &Refusal::call("close()", &self.upload.home.path, e));
