@@ -4,8 +4,10 @@ use crate::dns::{A, Dns, Query, record};
 use crate::harness::{BOTH, Table, eventually, http};
 use crate::upstream::Upstream;
 use std::collections::HashMap;
-use std::net::Ipv4Addr;
+use std::io::Write;
+use std::net::{Ipv4Addr, TcpListener};
 use std::sync::{Arc, Mutex};
+use std::thread;
 
 /// A name server: it knows addresses (A) and no others; a name it does not know does not exist.
 struct Known {
@@ -151,4 +153,32 @@ fn a_kept_connection_is_given_back_to_the_group_that_it_was_taken_from() {
     eventually("the other address is used", || s.get("/").text() == "127.0.0.2");
     let first = (0..20).filter(|_| s.get("/").text() == "127.0.0.1").count();
     assert!((5..=15).contains(&first), "{first} of 20 requests at a time went to the first server");
+}
+
+/// It answers "truncated", and then sends empty messages over TCP for as long as they are taken.
+#[test]
+fn a_name_server_that_sends_without_end_over_tcp_is_left() {
+    if crate::table::skip_on_nginx("nginx reads for as long as it may") {
+        return;
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    let Some(_dns) = Dns::start(address, |query, _| vec![(query.answer([0x83, 0x80], &[]), false)]) else {
+        println!("skipped: UDP port {} is taken", address.port());
+        return;
+    };
+    let taken = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a connection");
+        // Far more than both ends of a connection keep unread.
+        (0..4_096_u32).take_while(|_| stream.write_all(&[0; 1 << 14]).is_ok()).count()
+    });
+    let s = http(&format!(
+        "resolver {address} ipv6=off; resolver_timeout 500ms;
+         server {{ listen 127.0.0.1:%%PORT%%; server_name localhost; location / {{ proxy_pass http://$arg_to:9; }} }}"
+    ))
+    .allow_log("could not be resolved")
+    .start();
+    s.get("/?to=app.test").is(502);
+    let taken = taken.join().expect("no panic");
+    assert!(taken < 4_096, "64 MiB were taken");
 }

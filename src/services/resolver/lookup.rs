@@ -18,8 +18,11 @@ const RESEND: u64 = 5_000;
 const DATAGRAMS: usize = 64;
 /// Maximum number of CNAMEs followed.
 const HOPS: u8 = 16;
-/// Maximum size of a TCP message with its length prefix.
+/// Maximum size of a TCP message with its length prefix. A connection that brought as much for each question is closed:
+/// it answers something else.
 const LARGEST: usize = 65_537;
+/// Maximum reads of a TCP connection at once, for fairness.
+const READS: usize = 16;
 /// RCODEs up to "refused" are answers; others are ignored (RFC 1035).
 const FORMAT_ERROR: u8 = 1;
 const REFUSED: u8 = 5;
@@ -58,6 +61,8 @@ struct Tcp {
     fd: OwnedFd,
     out: Vec<u8>,
     input: Vec<u8>,
+    /// Bytes received.
+    received: usize,
 }
 
 pub(super) struct Lookup {
@@ -188,7 +193,7 @@ impl Lookup {
         self.progress()
     }
 
-    /// Over TCP: sends and receives as much as possible.
+    /// Over TCP: sends as much as possible, and receives up to [`READS`] times.
     fn talk(&mut self, epoll: &Epoll, token: u64) {
         let Some(mut tcp) = self.tcp.take() else { return };
         while !tcp.out.is_empty() {
@@ -202,20 +207,24 @@ impl Lookup {
             let _ = epoll.modify(tcp.fd.as_fd(), epoll::IN, token);
         }
         let mut buffer = [0; 4096];
-        loop {
+        for _ in 0..READS {
             match socket::recv(tcp.fd.as_fd(), &mut buffer) {
                 Ok(0) => return,
-                Ok(n) => tcp.input.extend_from_slice(buffer.get(..n).unwrap_or_default()),
+                Ok(n) => {
+                    tcp.received += n;
+                    tcp.input.extend_from_slice(buffer.get(..n).unwrap_or_default());
+                }
                 Err(e) if is_harmless(e) => break,
                 Err(_) => return,
             }
-            while let [high, low, rest @ ..] = &tcp.input[..] {
-                let length = usize::from(u16::from_be_bytes([*high, *low]));
-                let Some(message) = rest.get(..length).map(<[u8]>::to_vec) else { break };
-                tcp.input.drain(..length + 2);
-                self.answer(&message, None);
+            let mut rest = &tcp.input[..];
+            while let Some((message, next)) = split_message(rest) {
+                self.answer(message, None);
+                rest = next;
             }
-            if tcp.input.len() > LARGEST {
+            let handled = tcp.input.len() - rest.len();
+            tcp.input.drain(..handled);
+            if tcp.received > LARGEST * self.questions.len() {
                 return;
             }
         }
@@ -292,7 +301,13 @@ fn connect(address: &Addr, epoll: &Epoll, token: u64) -> Option<Tcp> {
     let fd = socket::socket(address.family()).ok()?;
     socket::connect(fd.as_fd(), address).ok()?;
     epoll.add(fd.as_fd(), epoll::IN | epoll::OUT, token).ok()?;
-    Some(Tcp { fd, out: Vec::new(), input: Vec::new() })
+    Some(Tcp { fd, out: Vec::new(), input: Vec::new(), received: 0 })
+}
+
+/// The first message of a TCP stream and what follows it (RFC 1035 §4.2.2). None: it is incomplete.
+fn split_message(input: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = input.split_first_chunk()?;
+    rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))
 }
 
 /// A failed system call says nothing about the name, so it is retried.
