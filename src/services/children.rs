@@ -26,8 +26,14 @@ const TERM_DELAY: u64 = 10_000;
 const KILL_DELAY: u64 = 3_000;
 /// Maximum bytes of an incomplete STDERR line that are buffered.
 const LINE: usize = 4096;
-/// Maximum reads of STDERR per turn: a program that writes without end must not block the loop.
+/// Maximum reads of STDERR per turn, of all programs that were reported: programs that write without end must not block
+/// the loop. Each is read once at least.
 const READS: usize = 16;
+/// Bytes that a program may add to the error log. What it writes beyond that is read, so that it does not wait, but
+/// not logged.
+const LOGGED: usize = 64 << 10;
+/// What a line of the log has besides the text and the script's name: at least the time, the level, and our words.
+const LINE_WORDS: usize = 90;
 /// Maximum bytes of STDERR read from a program whose output is no longer needed: one that writes more is in an endless
 /// loop, and reading it would keep this process busy too.
 const MOST: usize = 1 << 20;
@@ -69,6 +75,8 @@ struct Child {
     text: Vec<u8>,
     /// Bytes of STDERR read.
     wrote: usize,
+    /// Bytes added to the error log, about.
+    logged: usize,
     /// The script, for the log.
     shown: Box<str>,
     /// The connection that reads its output.
@@ -222,6 +230,7 @@ impl Children {
             reported: Reported::Never,
             text: Vec::new(),
             wrote: 0,
+            logged: 0,
             shown: start.shown,
             reader: None,
             signal: None,
@@ -278,11 +287,12 @@ impl Children {
         let Some(epoll) = &self.epoll else { return };
         let mut events = self.events.take().unwrap_or_default();
         let count = epoll.wait(&mut events, Timeout::Now).unwrap_or(0);
+        let reads = READS.checked_div(count).unwrap_or(READS).max(1);
         for (token, _) in events.iter().take(count) {
             let key = Key::from_u64(token);
             if let Some(running) = self.running.get_mut(key) {
                 running.reported = Reported::Done;
-                running.read(epoll, key, &mut self.lines);
+                running.read(epoll, key, reads, &mut self.lines);
             }
         }
         self.events = Some(events);
@@ -292,7 +302,7 @@ impl Children {
     fn has_ended(&mut self, key: Key) {
         let Some(running) = self.running.get_mut(key) else { return };
         running.is_over = true;
-        running.take_lines(self.epoll.as_ref(), &mut self.lines);
+        running.take_lines(self.epoll.as_ref(), READS, &mut self.lines);
         running.last_line(&mut self.lines);
         running.close_stderr(self.epoll.as_ref());
         let (pid, reader) = (running.pid, running.reader);
@@ -367,8 +377,8 @@ impl Child {
         }
     }
 
-    fn read(&mut self, epoll: &Epoll, key: Key, lines: &mut Vec<Line>) {
-        self.take_lines(Some(epoll), lines);
+    fn read(&mut self, epoll: &Epoll, key: Key, reads: usize, lines: &mut Vec<Line>) {
+        self.take_lines(Some(epoll), reads, lines);
         if let Some(stderr) = &self.stderr
             && epoll.modify(stderr.as_fd(), STDERR_EVENTS, key.to_u64()).is_ok()
         {
@@ -376,9 +386,9 @@ impl Child {
         }
     }
 
-    fn take_lines(&mut self, epoll: Option<&Epoll>, lines: &mut Vec<Line>) {
+    fn take_lines(&mut self, epoll: Option<&Epoll>, reads: usize, lines: &mut Vec<Line>) {
         let mut buffer = Vec::with_capacity(LINE);
-        for _ in 0..READS {
+        for _ in 0..reads {
             let Some(stderr) = &self.stderr else { return };
             buffer.clear();
             match file::read_into(stderr.as_fd(), &mut buffer, LINE) {
@@ -389,16 +399,19 @@ impl Child {
                 Ok(n) if n > 0 => {
                     // SIGPIPE tells the program to stop, but only if its output is no longer needed, since it would end
                     // that too.
-                    self.say(b"(more than 1 MiB was written: the rest is not read)", lines);
+                    self.push(b"(more than 1 MiB was written: the rest is not read)", lines);
                     self.close_stderr(epoll);
                 }
                 Err(Errno::EAGAIN) => break,
                 _ => self.close_stderr(epoll),
             }
-            while let Some(end) = memchr::memchr(b'\n', &self.text) {
-                let line: Vec<u8> = self.text.drain(..=end).collect();
-                self.say(&line, lines);
+            let mut text = std::mem::take(&mut self.text);
+            if let Some(end) = memchr::memrchr(b'\n', &text) {
+                let rest = text.split_off(end + 1);
+                text.split(|&byte| byte == b'\n').for_each(|line| self.say(line, lines));
+                text = rest;
             }
+            self.text = text;
             if self.text.len() >= LINE {
                 self.last_line(lines);
             }
@@ -410,11 +423,21 @@ impl Child {
         self.say(&text, lines);
     }
 
-    fn say(&self, text: &[u8], lines: &mut Vec<Line>) {
+    /// Logs a line, as long as the program has not logged [`LOGGED`] bytes.
+    fn say(&mut self, text: &[u8], lines: &mut Vec<Line>) {
         let text = text.trim_ascii_end();
-        if !text.is_empty() {
-            lines.push(Line { text: String::from_utf8_lossy(text).into_owned(), script: self.shown.clone() });
+        if text.is_empty() || self.logged >= LOGGED {
+            return;
         }
+        self.push(text, lines);
+        self.logged += text.len() + self.shown.len() + LINE_WORDS;
+        if self.logged >= LOGGED {
+            self.push(b"(more messages of this program are left out)", lines);
+        }
+    }
+
+    fn push(&self, text: &[u8], lines: &mut Vec<Line>) {
+        lines.push(Line { text: String::from_utf8_lossy(text).into_owned(), script: self.shown.clone() });
     }
 }
 
@@ -460,15 +483,46 @@ mod tests {
         children.leave(key, ReleaseReason::Done, 0);
         let ended = Epoll::new().expect("an epoll");
         ended.add(children.fd().expect("one was started"), epoll::IN, 0).expect("watched");
-        let mut bytes = 0;
-        while children.running.get(key).is_some_and(|child| child.stderr.is_some()) {
+        let (mut read, mut lines) = (0, Vec::new());
+        while let Some(child) = children.running.get(key).filter(|child| child.stderr.is_some()) {
+            read = child.wrote;
             ended.wait(&mut Events::new(), Timeout::Never).expect("an event");
             children.receive();
-            bytes += children.lines().iter().map(|line| line.text.len() + 1).sum::<usize>();
+            lines.extend(children.lines());
         }
-        assert!((MOST..MOST + READS * LINE).contains(&bytes), "{bytes}");
+        assert!((MOST - READS * LINE..MOST + READS * LINE).contains(&read), "{read}");
+        let logged: usize = lines.iter().map(|line| line.text.len() + line.script.len() + LINE_WORDS).sum();
+        assert!((LOGGED..LOGGED + 2 * LINE).contains(&logged), "{logged}");
+        let said: Vec<&str> = lines.iter().rev().take(3).map(|line| &*line.text).collect();
+        assert_eq!(
+            said,
+            [
+                "(more than 1 MiB was written: the rest is not read)",
+                "(more messages of this program are left out)",
+                "0123456789"
+            ]
+        );
         end(&mut children, key);
         assert!(children.running.get(key).is_none());
+    }
+
+    /// Each turn reads as much of many programs as of one.
+    #[test]
+    fn many_programs_that_write_to_stderr_do_not_make_a_turn_longer() {
+        let mut children = Children::default();
+        let script = "yes 0123456789 | head -c 60000 >&2; echo written; exec sleep 100";
+        let programs: Vec<_> = (0..4).map(|_| run(&mut children, script)).collect();
+        for (key, output) in &programs {
+            socket::set_nonblocking(output.as_fd(), false).expect("a pipe");
+            assert_eq!(read(output), b"written\n");
+            children.watch(*key);
+        }
+        children.receive();
+        assert_eq!(children.running.iter().map(|(_, child)| child.wrote).sum::<usize>(), READS * LINE);
+        for (key, _) in programs {
+            unwanted(&mut children, key);
+            children.finish(key);
+        }
     }
 
     /// Waits for output, or for the end of all processes that may write it.
