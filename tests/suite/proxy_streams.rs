@@ -8,6 +8,7 @@ use crate::upstream::Upstream;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::sync::{Arc, Mutex};
 
 #[test]
 fn unix_sockets_are_upstreams_too() {
@@ -110,6 +111,43 @@ fn large_bodies_stream_through_bounded_memory() {
         sender.join().expect("sent");
         assert!(all.ends_with(&body));
     });
+}
+
+/// What follows its request is another request, perhaps another user's behind a proxy in front, and no bytes for the
+/// upstream.
+#[test]
+fn a_client_that_asked_for_no_upgrade_gets_no_tunnel() {
+    let got = Arc::new(Mutex::new(Vec::new()));
+    let record = got.clone();
+    let up = Upstream::start(move |peer| {
+        let Some(_) = peer.request() else { return };
+        peer.send(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nhello");
+        while let Some(bytes) = peer.some() {
+            record.lock().expect("no panic while it is held").extend(bytes);
+        }
+    });
+    let s = setup(
+        "location / {
+             proxy_pass http://%%0%%;
+             proxy_http_version 1.1;
+             proxy_set_header Upgrade websocket;
+             proxy_set_header Connection upgrade;
+         }
+         location /other { return 200 other; }",
+        &[&up],
+    )
+    .allow_log("101")
+    .start();
+    for (version, fields) in [("1.1", ""), ("1.0", "Upgrade: websocket\r\nConnection: upgrade\r\n")] {
+        let mut stream = Stream::connect(s.address(0)).expect("listening");
+        stream.set_read_timeout(Some(LIMIT)).expect("SO_RCVTIMEO");
+        let requests = format!("GET / HTTP/{version}\r\nHost: a\r\n{fields}\r\nGET /other HTTP/1.1\r\nHost: a\r\n\r\n");
+        stream.write_all(requests.as_bytes()).expect("sent");
+        // The connection ends, with the 101 that the upstream sent or a 502; a reset says the same.
+        let _ = stream.read_to_end(&mut Vec::new());
+    }
+    let got = got.lock().expect("no panic while it is held");
+    assert!(got.is_empty(), "{:?}", String::from_utf8_lossy(&got));
 }
 
 #[test]

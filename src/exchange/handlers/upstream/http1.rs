@@ -44,7 +44,8 @@ pub fn compose(
     if let Some(record) = &mut ex.log.upstream {
         record.announced = Some(length);
     }
-    request.asked.upgrade |= set_fields(ex, cx, &settings, &target.host, &mut out) && ex.subrequest.is_none();
+    let writes_upgrade = set_fields(ex, cx, &settings, &target.host, &mut out);
+    request.asked.upgrade |= writes_upgrade && asks_for_upgrade(ex);
     request::length(length, &mut out);
     request.framing = if length == Length::Chunked { BodyFraming::Chunked } else { BodyFraming::Plain };
     request.body = how;
@@ -101,6 +102,14 @@ fn method<'a>(
         None => ex.route.method.name().as_bytes().into(),
     };
     if is_token(&method) { Ok(method) } else { Err(Status::INTERNAL_SERVER_ERROR) }
+}
+
+/// Whether the client asked for another protocol (RFC 9110 §7.8: never with HTTP/1.0). A request for one that only the
+/// configuration writes must not make a tunnel of a client's ordinary connection: what it pipelined would reach the
+/// upstream as bytes.
+pub(super) fn asks_for_upgrade(ex: &Exchange) -> bool {
+    let head = &ex.request.head;
+    head.version != Version::Http10 && head.get(HeaderId::Upgrade).is_some() && ex.subrequest.is_none()
 }
 
 /// Writes Host, then the fields of proxy_set_header. Returns whether they request an upgrade.
