@@ -6,6 +6,7 @@ use super::clock::Clock;
 use crate::config::model::{Level, LineFormat};
 use crate::http::escape::json_escape;
 use crate::util::decimal;
+use crate::util::printable::Printable;
 use std::fmt::{self, Write};
 
 /// Milliseconds for which a repeated line is only counted.
@@ -51,7 +52,8 @@ pub fn begin(format: LineFormat, facts: Facts, now: &mut Clock, text: &[u8], lin
                 decimal::push(serial, 0, line);
                 line.push(b' ');
             }
-            line.extend_from_slice(text);
+            // Names of clients, programs and files may be in it: whatever they hold, a line stays one line.
+            Printable(text).put(line);
         }
         LineFormat::Json => {
             line.extend_from_slice(b"{\"time\":\"");
@@ -184,6 +186,16 @@ mod tests {
         let rest = "\"level\":\"error\",\"pid\":7,\"connection\":3,\"message\":\"open() \\\"/a\u{fffd}b\\n\\\" failed\",\
                     \"request\":\"GET /\\\"\\\\\\u0001 HTTP/1.1\"}\n";
         assert!(text.ends_with(rest), "{text}");
+    }
+
+    #[test]
+    fn a_text_line_is_one_line_whatever_is_in_it() {
+        let mut line = Vec::new();
+        let facts = Facts { level: Level::Error, pid: 7, serial: Some(3) };
+        begin(LineFormat::Text, facts, &mut Clock::read(), b"user \"a\n[emerg] \x1b[2J\xff\xc3\xa4\" was", &mut line);
+        end(LineFormat::Text, &mut line);
+        let text = String::from_utf8(line).expect("UTF-8");
+        assert!(text.ends_with("[error] 7#7: *3 user \"a\\x0A[emerg] \\x1B[2J\\xFF\u{e4}\" was\n"), "{text}");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::{gateway, http1};
 use crate::config::model::Level;
 use crate::config::settings::proxy::ProxySettings;
 use crate::config::settings::proxy_pass::Protocol;
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, Printable};
 use crate::http::fastcgi::{self, Event};
 use crate::http::fields::Fields;
 use crate::http::h1::response::Dialect;
@@ -133,7 +133,7 @@ impl UpstreamRequest {
             Protocol::Cgi | Protocol::Tunnel => Ok(()),
             Protocol::FastCgi | Protocol::Scgi | Protocol::Uwsgi => {
                 self.asked.head = ex.route.method == Method::Head;
-                self.asked.upgrade = ex.request.head.get(HeaderId::Upgrade).is_some() && ex.subrequest.is_none();
+                self.asked.upgrade = http1::asks_for_upgrade(ex);
                 gateway::compose(self, ex, cx)
             }
         }
@@ -247,8 +247,11 @@ impl UpstreamRequest {
         let end = text.iter().rposition(|b| !blank(b)).map_or(1, |last| last + 1);
         let text = text.get(..end).unwrap_or_default();
         let doing = self.doing(ex);
-        let shown = String::from_utf8_lossy(text);
-        ex.report(cx, Level::Error, format_args!("FastCGI sent in stderr: \"{shown}\" while {doing}"));
+        // A line each: PHP writes a stack trace at once.
+        for line in text.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii_end).filter(|line| !line.is_empty()) {
+            let line = Printable(line);
+            ex.report(cx, Level::Error, format_args!("FastCGI sent in stderr: \"{line}\" while {doing}"));
+        }
         let caught = |word: &[u8]| memchr::memmem::find(text, word).is_some();
         if self.reads_head() && settings(ex).gateway.catch_stderr.iter().any(|word| caught(word)) {
             return Err(UpstreamFault::InvalidHeader);
