@@ -7,6 +7,8 @@
 //! ended by a signal is reaped only after KILL has been sent to the rest of its group; until then it counts as running,
 //! but makes room for the next program if necessary.
 
+mod stderr;
+
 use crate::sys::Errno;
 use crate::sys::epoll::{self, Epoll, Events, Timeout};
 use crate::sys::file;
@@ -17,6 +19,7 @@ use crate::util::slab::{Key, Slab};
 use std::collections::VecDeque;
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use stderr::READS;
 
 /// SIGTERM has the same number on all Linux architectures.
 const SIGTERM: i32 = 15;
@@ -24,19 +27,6 @@ const SIGTERM: i32 = 15;
 const TERM_DELAY: u64 = 10_000;
 /// Milliseconds between TERM and KILL.
 const KILL_DELAY: u64 = 3_000;
-/// Maximum bytes of an incomplete STDERR line that are buffered.
-const LINE: usize = 4096;
-/// Maximum reads of STDERR per turn, of all programs that were reported: programs that write without end must not block
-/// the loop. Each is read once at least.
-const READS: usize = 16;
-/// Bytes that a program may add to the error log. What it writes beyond that is read, so that it does not wait, but
-/// not logged.
-const LOGGED: usize = 64 << 10;
-/// What a line of the log has besides the text and the script's name: at least the time, the level, and our words.
-const LINE_WORDS: usize = 90;
-/// Maximum bytes of STDERR read from a program whose output is no longer needed: one that writes more is in an endless
-/// loop, and reading it would keep this process busy too.
-const MOST: usize = 1 << 20;
 /// One-shot: a program that terminates needs no further epoll call.
 const STDERR_EVENTS: u32 = epoll::IN | epoll::ONESHOT;
 
@@ -367,82 +357,11 @@ impl Child {
         // It is not reaped yet, so its number cannot have been reused.
         let _ = child::signal_group(self.pid, signal);
     }
-
-    /// Closing is not enough if it is registered in the epoll: a program being started has a copy until exec, and until
-    /// then events would be reported.
-    fn close_stderr(&mut self, epoll: Option<&Epoll>) {
-        let stderr = self.stderr.take();
-        if let (Some(stderr), Some(epoll), Reported::Once) = (stderr, epoll, self.reported) {
-            let _ = epoll.delete(stderr.as_fd());
-        }
-    }
-
-    fn read(&mut self, epoll: &Epoll, key: Key, reads: usize, lines: &mut Vec<Line>) {
-        self.take_lines(Some(epoll), reads, lines);
-        if let Some(stderr) = &self.stderr
-            && epoll.modify(stderr.as_fd(), STDERR_EVENTS, key.to_u64()).is_ok()
-        {
-            self.reported = Reported::Once;
-        }
-    }
-
-    fn take_lines(&mut self, epoll: Option<&Epoll>, reads: usize, lines: &mut Vec<Line>) {
-        let mut buffer = Vec::with_capacity(LINE);
-        for _ in 0..reads {
-            let Some(stderr) = &self.stderr else { return };
-            buffer.clear();
-            match file::read_into(stderr.as_fd(), &mut buffer, LINE) {
-                Ok(n) if n > 0 && (self.signal.is_none() || self.wrote < MOST) => {
-                    self.text.extend_from_slice(&buffer);
-                    self.wrote += n;
-                }
-                Ok(n) if n > 0 => {
-                    // SIGPIPE tells the program to stop, but only if its output is no longer needed, since it would end
-                    // that too.
-                    self.push(b"(more than 1 MiB was written: the rest is not read)", lines);
-                    self.close_stderr(epoll);
-                }
-                Err(Errno::EAGAIN) => break,
-                _ => self.close_stderr(epoll),
-            }
-            let mut text = std::mem::take(&mut self.text);
-            if let Some(end) = memchr::memrchr(b'\n', &text) {
-                let rest = text.split_off(end + 1);
-                text.split(|&byte| byte == b'\n').for_each(|line| self.say(line, lines));
-                text = rest;
-            }
-            self.text = text;
-            if self.text.len() >= LINE {
-                self.last_line(lines);
-            }
-        }
-    }
-
-    fn last_line(&mut self, lines: &mut Vec<Line>) {
-        let text = std::mem::take(&mut self.text);
-        self.say(&text, lines);
-    }
-
-    /// Logs a line, as long as the program has not logged [`LOGGED`] bytes.
-    fn say(&mut self, text: &[u8], lines: &mut Vec<Line>) {
-        let text = text.trim_ascii_end();
-        if text.is_empty() || self.logged >= LOGGED {
-            return;
-        }
-        self.push(text, lines);
-        self.logged += text.len() + self.shown.len() + LINE_WORDS;
-        if self.logged >= LOGGED {
-            self.push(b"(more messages of this program are left out)", lines);
-        }
-    }
-
-    fn push(&self, text: &[u8], lines: &mut Vec<Line>) {
-        lines.push(Line { text: String::from_utf8_lossy(text).into_owned(), script: self.shown.clone() });
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::stderr::{LINE, LINE_WORDS, LOGGED, MOST};
     use super::*;
 
     fn c(text: &str) -> CString {
