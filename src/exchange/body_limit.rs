@@ -23,9 +23,8 @@ fn limit(ex: &Exchange) -> Option<u64> {
 pub fn check_length(ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
     let size = match ex.request.head.framing {
         _ if ex.body_lost => 0,
-        Framing::Length(size) => size,
         Framing::Chunked if ex.rx == Rx::Done => ex.body_received,
-        Framing::Chunked | Framing::None => 0,
+        framing => framing.announced(),
     };
     match limit(ex) {
         Some(most) if size > most => Err(refuse(ex, cx, "", size)),

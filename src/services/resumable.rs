@@ -7,6 +7,7 @@ mod areas;
 
 use self::areas::{Areas, Sum};
 use crate::services::presence::Presence;
+use crate::services::quotas::Usage;
 use crate::sys::Errno;
 use crate::sys::file::{self, ReadDir};
 use std::cell::Cell;
@@ -140,9 +141,10 @@ impl KnownUpload {
         KnownUpload { files: u64::from(!is_part), ..self }
     }
 
-    /// Bytes and files that count for a quota.
-    fn holds(&self) -> (u64, u64) {
-        (self.promise.map_or(self.bytes, |promise| promise.bytes.max(self.bytes)), self.files)
+    /// What counts for a quota.
+    fn holds(&self) -> Usage {
+        let bytes = self.promise.map_or(self.bytes, |promise| promise.bytes.max(self.bytes));
+        Usage { bytes, files: self.files }
     }
 
     /// A remembered upload: it claims no quota.
@@ -234,7 +236,8 @@ impl Uploads {
         self.open.insert(id, open);
     }
 
-    fn remove(&mut self, id: UploadId) {
+    /// No process has it any more.
+    pub fn remove(&mut self, id: UploadId) {
         if let Some(open) = self.open.remove(&id)
             && !open.is_stored
         {
@@ -272,7 +275,7 @@ impl Uploads {
 
     /// Bytes that an upload may have without asking a quota: those that are there, and those that it was promised.
     pub fn holds(&self, id: UploadId) -> u64 {
-        self.open.get(&id).map_or(0, |open| open.holds().0)
+        self.open.get(&id).map_or(0, |open| open.holds().bytes)
     }
 
     /// Ends the promises whose time is over.
@@ -327,9 +330,9 @@ impl Uploads {
         true
     }
 
-    /// Bytes and files of uploads below a path, without `but`: those that have arrived, and those that are promised at
+    /// The uploads below a path, without `but`: those that have arrived, and those that are promised at
     /// `now` (monotonic milliseconds).
-    pub fn held(&mut self, area: &[u8], but: &[UploadId], now: u64) -> (u64, u64) {
+    pub fn held(&mut self, area: &[u8], but: &[UploadId], now: u64) -> Usage {
         self.lapse(now);
         self.count_again();
         let counts = |open: &KnownUpload| !open.is_stored && open.path.starts_with(area);
@@ -340,13 +343,14 @@ impl Uploads {
             sum
         });
         let but = but.iter().filter_map(|but| self.open.get(but)).filter(|open| counts(open));
-        but.fold(sum, |sum, but| sum.minus(but.holds())).totals()
+        but.fold(sum, |sum, but| sum.minus(but.holds())).usage()
     }
 
     /// Uploads below a path that no request of this process writes to: another process may have ended them. Those that
     /// were looked at longest ago, at most once every [`LOOK`].
     pub fn idle(&mut self, area: &[u8], now: u64) -> Vec<UploadId> {
-        if self.seen.get(area).is_some_and(|last| now < last + LOOK) {
+        let is_empty = self.areas.get(area) == Some(Sum::default());
+        if is_empty || self.seen.get(area).is_some_and(|last| now < last + LOOK) {
             return Vec::new();
         }
         if self.seen.len() >= SEEN_AREAS {
@@ -360,15 +364,11 @@ impl Uploads {
             idle.select_nth_unstable(SEEN);
             idle.truncate(SEEN);
         }
-        for (_, id) in &idle {
-            self.change(*id, |open| open.seen = now);
+        let idle: Vec<UploadId> = idle.into_iter().map(|(_, id)| id).collect();
+        for id in &idle {
+            self.open.get_mut(id).into_iter().for_each(|open| open.seen = now);
         }
-        idle.into_iter().map(|(_, id)| id).collect()
-    }
-
-    /// Another process has ended it and kept nothing.
-    pub fn forget(&mut self, id: UploadId) {
-        self.remove(id);
+        idle
     }
 
     /// Stops the request that writes to the upload. Returns its lease, with the open file and the lock.

@@ -15,6 +15,16 @@ pub enum Framing {
     Chunked,
 }
 
+impl Framing {
+    /// The number of bytes that are announced; 0 for an unknown number.
+    pub fn announced(self) -> u64 {
+        match self {
+            Framing::Length(bytes) => bytes,
+            Framing::None | Framing::Chunked => 0,
+        }
+    }
+}
+
 /// A Content-Length value: digits only. The list form `42, 42` that RFC 9110 §8.6 lets us refuse is refused.
 pub fn content_length(value: &[u8]) -> Result<u64, Reject> {
     if value.is_empty() {

@@ -5,6 +5,7 @@
 //! Invariant: a cached sum includes all uploads below its path; an update takes time proportional to the length of its
 //! path.
 
+use crate::services::quotas::Usage;
 use crate::util::hash::{FastSet, SecretMap};
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
@@ -20,17 +21,18 @@ pub struct Sum {
 }
 
 impl Sum {
-    pub fn plus(self, (bytes, files): (u64, u64)) -> Sum {
-        Sum { bytes: self.bytes + u128::from(bytes), files: self.files.saturating_add(files) }
+    pub fn plus(self, more: Usage) -> Sum {
+        Sum { bytes: self.bytes + u128::from(more.bytes), files: self.files.saturating_add(more.files) }
     }
 
-    pub fn minus(self, (bytes, files): (u64, u64)) -> Sum {
-        Sum { bytes: self.bytes.saturating_sub(u128::from(bytes)), files: self.files.saturating_sub(files) }
+    pub fn minus(self, less: Usage) -> Sum {
+        let bytes = self.bytes.saturating_sub(u128::from(less.bytes));
+        Sum { bytes, files: self.files.saturating_sub(less.files) }
     }
 
-    /// Bytes and files, each clamped to u64.
-    pub fn totals(self) -> (u64, u64) {
-        (u64::try_from(self.bytes).unwrap_or(u64::MAX), self.files)
+    /// Bytes are clamped to u64.
+    pub fn usage(self) -> Usage {
+        Usage { bytes: u64::try_from(self.bytes).unwrap_or(u64::MAX), files: self.files }
     }
 }
 
@@ -87,6 +89,10 @@ impl Areas {
 mod tests {
     use super::*;
 
+    fn usage(bytes: u64, files: u64) -> Usage {
+        Usage { bytes, files }
+    }
+
     #[test]
     fn a_change_reaches_the_areas_above_it_and_no_others() {
         let mut areas = Areas::default();
@@ -94,14 +100,15 @@ mod tests {
         all.iter().for_each(|area| areas.keep(area, Sum::default()));
         areas.keep(b"/srv/a", Sum::default());
         assert_eq!(areas.get(b"/srv/a"), None, "/srv/ab begins so, too");
-        areas.change(b"/srv/a/file", |sum| sum.plus((u64::MAX, 1)));
-        areas.change(b"/srv/a/b/", |sum| sum.plus((7, 1)));
-        areas.change(b"/srv/a", |sum| sum.plus((1, 1)));
-        let totals = |areas: &Areas| all.map(|area| areas.get(area).map(Sum::totals));
-        let sums = [Some((u64::MAX, 3)), Some((u64::MAX, 3)), Some((u64::MAX, 2)), Some((0, 0)), Some((7, 1))];
+        areas.change(b"/srv/a/file", |sum| sum.plus(usage(u64::MAX, 1)));
+        areas.change(b"/srv/a/b/", |sum| sum.plus(usage(7, 1)));
+        areas.change(b"/srv/a", |sum| sum.plus(usage(1, 1)));
+        let totals = |areas: &Areas| all.map(|area| areas.get(area).map(Sum::usage));
+        let sums = [(u64::MAX, 3), (u64::MAX, 3), (u64::MAX, 2), (0, 0), (7, 1)].map(|(b, f)| Some(usage(b, f)));
         assert_eq!(totals(&areas), sums);
-        areas.change(b"/srv/a/file", |sum| sum.minus((u64::MAX, 1)));
-        assert_eq!(totals(&areas), [Some((8, 2)), Some((8, 2)), Some((7, 1)), Some((0, 0)), Some((7, 1))]);
+        areas.change(b"/srv/a/file", |sum| sum.minus(usage(u64::MAX, 1)));
+        let sums = [(8, 2), (8, 2), (7, 1), (0, 0), (7, 1)].map(|(b, f)| Some(usage(b, f)));
+        assert_eq!(totals(&areas), sums);
     }
 
     #[test]

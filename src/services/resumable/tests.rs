@@ -6,6 +6,12 @@ fn id(n: u8) -> UploadId {
     UploadId([n; 16])
 }
 
+/// Bytes and files that are held.
+fn held(uploads: &mut Uploads, area: &[u8], but: &[UploadId], now: u64) -> (u64, u64) {
+    let held = uploads.held(area, but, now);
+    (held.bytes, held.files)
+}
+
 fn open(path: &str, bytes: u64, expires: Option<i64>) -> KnownUpload {
     KnownUpload::new(Rc::from(&b"/state"[..]), path.as_bytes(), bytes, expires)
 }
@@ -48,10 +54,10 @@ fn what_is_held_counts_for_the_area_it_is_in() {
     uploads.insert(id(2), open("/srv/a/b/y", 20, None));
     uploads.insert(id(3), open("/srv/b/", u64::MAX, None));
     uploads.insert(id(4), KnownUpload::stored(Rc::from(&b"/state"[..]), b"/srv/a/z", None));
-    assert_eq!(uploads.held(b"/srv/a/", &[], 0), (30, 2));
-    assert_eq!(uploads.held(b"/srv/a/", &[id(2)], 0), (10, 1));
-    assert_eq!(uploads.held(b"/srv/", &[], 0), (u64::MAX, 3));
-    assert_eq!(uploads.held(b"/srv/c/", &[], 0), (0, 0));
+    assert_eq!(held(&mut uploads, b"/srv/a/", &[], 0), (30, 2));
+    assert_eq!(held(&mut uploads, b"/srv/a/", &[id(2)], 0), (10, 1));
+    assert_eq!(held(&mut uploads, b"/srv/", &[], 0), (u64::MAX, 3));
+    assert_eq!(held(&mut uploads, b"/srv/c/", &[], 0), (0, 0));
     // Its sum was requested, so from now on it is updated.
     assert!(uploads.update(id(1), 15, None));
     uploads.insert(id(5), open("/srv/a/b/w", 1, None));
@@ -59,11 +65,11 @@ fn what_is_held_counts_for_the_area_it_is_in() {
     uploads.finish(id(3), Ended::Gone);
     uploads.finish(id(4), Ended::Gone);
     assert!(!uploads.update(id(3), 9, None));
-    assert_eq!(uploads.held(b"/srv/a/", &[], 0), (16, 2));
-    assert_eq!(uploads.held(b"/srv/a/", &[id(2)], 0), (16, 2), "a file that has its name holds nothing");
-    assert_eq!(uploads.held(b"/srv/a/", &[id(5)], 0), (15, 1));
-    assert_eq!(uploads.held(b"/srv/", &[], 0), (16, 2));
-    assert_eq!(uploads.held(b"/srv/a", &[], 0), (16, 2));
+    assert_eq!(held(&mut uploads, b"/srv/a/", &[], 0), (16, 2));
+    assert_eq!(held(&mut uploads, b"/srv/a/", &[id(2)], 0), (16, 2), "a file that has its name holds nothing");
+    assert_eq!(held(&mut uploads, b"/srv/a/", &[id(5)], 0), (15, 1));
+    assert_eq!(held(&mut uploads, b"/srv/", &[], 0), (16, 2));
+    assert_eq!(held(&mut uploads, b"/srv/a", &[], 0), (16, 2));
 }
 
 #[test]
@@ -71,23 +77,26 @@ fn an_announced_size_does_not_take_the_quota_for_a_day() {
     let mut uploads = Uploads::default();
     uploads.insert(id(1), open("/a/x", 10, None));
     uploads.promise(id(1), 1000, 0, PROMISE);
-    assert_eq!(uploads.held(b"/a/", &[], PROMISE - 1), (1000, 1));
+    assert_eq!(held(&mut uploads, b"/a/", &[], PROMISE - 1), (1000, 1));
     // Its last byte counts, and no request holds it.
     uploads.arrived(id(1), 20, 100);
-    assert_eq!((uploads.held(b"/a/", &[], PROMISE), uploads.holds(id(1))), ((1000, 1), 1000));
-    assert_eq!((uploads.held(b"/a/", &[], PROMISE + 100), uploads.holds(id(1))), ((20, 1), 20));
+    assert_eq!((held(&mut uploads, b"/a/", &[], PROMISE), uploads.holds(id(1))), ((1000, 1), 1000));
+    assert_eq!((held(&mut uploads, b"/a/", &[], PROMISE + 100), uploads.holds(id(1))), ((20, 1), 20));
     // It is promised anew, while a request writes to it and sends nothing.
     uploads.promise(id(1), 500, PROMISE + 200, 2 * PROMISE + 200);
     let lease = uploads.lease(id(1), Lease::new(file::memfd(c"upload").expect("a memory file")));
-    assert_eq!(uploads.held(b"/a/", &[], 9 * PROMISE), (500, 1));
+    assert_eq!(held(&mut uploads, b"/a/", &[], 9 * PROMISE), (500, 1));
     drop(lease);
-    assert_eq!(uploads.held(b"/a/", &[], 10 * PROMISE), (20, 1));
+    assert_eq!(held(&mut uploads, b"/a/", &[], 10 * PROMISE), (20, 1));
     // More than was promised has arrived.
     uploads.promise(id(1), 30, 0, 11 * PROMISE);
     uploads.arrived(id(1), 40, 10 * PROMISE);
-    assert_eq!((uploads.held(b"/a/", &[], 10 * PROMISE), uploads.held(b"/a/", &[id(1)], 0)), ((40, 1), (0, 0)));
+    assert_eq!(
+        (held(&mut uploads, b"/a/", &[], 10 * PROMISE), held(&mut uploads, b"/a/", &[id(1)], 0)),
+        ((40, 1), (0, 0))
+    );
     uploads.finish(id(1), Ended::Gone);
-    assert_eq!(uploads.held(b"/a/", &[], 0), (0, 0));
+    assert_eq!(held(&mut uploads, b"/a/", &[], 0), (0, 0));
     // Where no quota asks, they are forgotten all the same.
     for n in 0..100 {
         uploads.insert(id(n), open("/a/x", 10, None));
@@ -125,17 +134,17 @@ fn parts_do_not_count_beside_their_whole_as_long_as_a_request_has_them() {
         leases.push(uploads.lease(id(n), Lease::new(file::memfd(c"upload").expect("a memory file"))));
     }
     uploads.insert(id(3), open("/a/y", 5, None));
-    assert_eq!(uploads.held(b"/a/", &[], 0), (25, 1), "a part is no file");
+    assert_eq!(held(&mut uploads, b"/a/", &[], 0), (25, 1), "a part is no file");
     uploads.joined(&[id(1), id(2)]);
-    assert_eq!(uploads.held(b"/a/", &[], 0), (5, 1));
+    assert_eq!(held(&mut uploads, b"/a/", &[], 0), (5, 1));
     // One of them is removed as it should be, the other one is left.
     uploads.finish(id(1), Ended::Gone);
-    assert_eq!(uploads.held(b"/a/", &[], 0), (5, 1));
+    assert_eq!(held(&mut uploads, b"/a/", &[], 0), (5, 1));
     leases.clear();
-    assert_eq!(uploads.held(b"/a/", &[], 0), (15, 1));
+    assert_eq!(held(&mut uploads, b"/a/", &[], 0), (15, 1));
     assert!(uploads.joined.is_empty());
     uploads.finish(id(2), Ended::Gone);
-    assert_eq!(uploads.held(b"/a/", &[], 0), (5, 1));
+    assert_eq!(held(&mut uploads, b"/a/", &[], 0), (5, 1));
 }
 
 #[test]
@@ -147,6 +156,8 @@ fn uploads_that_another_process_may_have_ended_are_looked_at_in_turn() {
     let first = uploads.idle(b"/a/", LOOK);
     assert_eq!((first.len(), uploads.idle(b"/a/", 2 * LOOK - 1).len()), (SEEN, 0));
     assert_eq!(uploads.idle(b"/b/", LOOK), [id(200)], "each area for itself");
+    assert_eq!(held(&mut uploads, b"/c/", &[], LOOK), (0, 0));
+    assert!(uploads.idle(b"/c/", LOOK).is_empty() && !uploads.seen.contains_key(&b"/c/"[..]), "nothing is held there");
     let mut all = [first, uploads.idle(b"/a/", 2 * LOOK)].concat();
     all.sort_unstable();
     all.dedup();

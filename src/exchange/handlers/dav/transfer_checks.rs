@@ -158,7 +158,7 @@ impl TransferChecks {
         if resumable::is_reading(cx) {
             return Ok(true);
         }
-        let beside = resumable::held(cx, path, &[]);
+        let beside = resumable::held::held(cx, path, &[]);
         let need = self.added.minus(self.freed);
         if !share.admit(need, beside, cx)? {
             return Ok(true);

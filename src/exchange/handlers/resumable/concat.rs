@@ -9,7 +9,7 @@ use super::pending_upload::{Missing, find};
 use super::state::Dialect;
 use super::store::Dir;
 use super::takeover::Access;
-use super::tus::{FINAL, PARTIAL};
+use super::tus::{self, FINAL, PARTIAL};
 use super::{argument, respond};
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
@@ -123,7 +123,7 @@ impl Joining {
                     return refuse(ex, cx, bad(why));
                 }
             };
-            if part.record.concat != PARTIAL || part.record.length != Some(part.size) {
+            if !tus::is_partial(&part.record.concat) || part.record.length != Some(part.size) {
                 let why = format!("number {n} of Upload-Concat is no partial upload that is complete");
                 return refuse(ex, cx, bad(why));
             }

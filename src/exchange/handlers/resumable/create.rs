@@ -84,7 +84,7 @@ fn tus_said(ex: &Exchange, joining: Option<Box<Joining>>) -> Result<(CreationReq
     let concat = ex.header(HeaderId::UploadConcat).unwrap_or_default().to_vec();
     let role = match joining {
         Some(_) => Role::OfParts,
-        None if concat == tus::PARTIAL => Role::Part,
+        None if tus::is_partial(&concat) => Role::Part,
         None => Role::File,
     };
     // Without upload_create_path all files of a folder go to one directory.
@@ -277,7 +277,7 @@ fn create(
         fields: &request.fields,
         below: &request.below,
         role: request.role,
-        size: request.length.unwrap_or_else(|| announced(ex)),
+        size: request.length.unwrap_or_else(|| ex.request.head.framing.announced()),
         parts: content.joining.as_ref().map_or_else(Vec::new, |joining| joining.ids()),
     };
     let (size, admitted) = (wish.size, resumed::admit(ex, cx, &wish)?);
@@ -323,14 +323,6 @@ fn create(
         respond::begun(ex, cx, version, &upload);
     }
     Ok(Append::new(ex, cx, (upload, lease, Some(admitted.room)), content))
-}
-
-/// Bytes that this request announces.
-pub fn announced(ex: &Exchange) -> u64 {
-    match ex.request.head.framing {
-        Framing::Length(length) => length,
-        Framing::None | Framing::Chunked => 0,
-    }
 }
 
 /// Says once of a directory that its locks may not reach other servers.

@@ -11,7 +11,7 @@
 //! - [`pending_upload`], [`state`], [`store`], [`location`]: an upload on disk
 //! - [`respond`]: the responses
 //! - [`locks`]: how far the locks of the store's file system reach
-//! - [`sweep`]: uploads that are never finished
+//! - [`sweep`]: uploads that are never finished; [`mod@held`]: the room of those that are not finished yet
 //! - [`takeover`]: which request writes to an upload, among all processes
 //!
 //! Invariant: the offset that is sent is the size of a file; bytes that count are never removed, and no two requests
@@ -21,6 +21,7 @@ pub mod append;
 mod checksum;
 mod concat;
 mod create;
+pub mod held;
 pub mod location;
 pub mod locks;
 mod pending_upload;
@@ -41,7 +42,6 @@ use crate::exchange::{Exchange, accounts};
 use crate::http::header::HeaderId;
 use crate::http::method::{Method, MethodSet};
 use crate::services::Services;
-use crate::services::quotas::Usage;
 use crate::services::resumable::UploadId;
 use state::Dialect;
 
@@ -151,13 +151,6 @@ pub fn announce(ex: &mut Exchange) {
 /// each call.
 pub fn is_reading(cx: &mut Services) -> bool {
     sweep::is_reading(cx)
-}
-
-/// Bytes and files of unfinished uploads below a path, as far as they are known and not stored yet; except `but`.
-pub fn held(cx: &mut Services, area: &[u8], but: &[UploadId]) -> Usage {
-    sweep::look_again(cx, area);
-    let (bytes, files) = cx.resumable.held(area, but, cx.now.ms);
-    Usage { bytes, files }
 }
 
 #[cfg(test)]

@@ -19,8 +19,7 @@ use crate::services::boot::Boot;
 use crate::services::clock::Clock;
 use crate::services::resumable::{Ended, FinishedUpload, KnownUpload, Lease, PROMISE, UploadId};
 use crate::sys::Errno;
-use crate::sys::file::{self, FileKind, Follow, Stat};
-use std::ffi::CString;
+use crate::sys::file::{self, Stat};
 use std::rc::Rc;
 
 pub struct Unfinished {
@@ -132,7 +131,7 @@ fn load(home: &Home, dir: &Dir, id: UploadId) -> Result<Option<UploadState>, Mis
 fn without_bytes(cx: &mut Services, home: &Home, dir: &Dir, id: UploadId, record: &UploadState) -> Missing {
     // Its name is in the newest record, if it has one.
     let newest = dir.load(id).ok().flatten();
-    let is_stored = newest.as_ref().is_none_or(|record| is_stored(dir, id, record));
+    let is_stored = newest.as_ref().is_none_or(|record| dir.is_stored(id, record));
     if !is_stored && let Some(flow) = takeover::patience(cx, id) {
         // Its process may be about to note the other name that the file has got.
         return Missing::Elsewhere(flow);
@@ -155,20 +154,10 @@ fn without_bytes(cx: &mut Services, home: &Home, dir: &Dir, id: UploadId, record
     Missing::Over(past)
 }
 
-/// Whether the file of an upload without bytes got its name. A process that died in between, or one of an older
-/// version, has not noted it: the file is there then, and has changed since its record was written (the rename counts).
-/// Another file of that length, which the upload was to replace, has not.
-pub fn is_stored(dir: &Dir, id: UploadId, record: &UploadState) -> bool {
-    let Ok(noted) = dir.stat_record(id) else { return record.ended };
-    let in_it = |slash: &[u8]| [&record.path, slash, &record.below, &record.name].concat();
-    let paths = [record.path.clone(), in_it(b""), in_it(b"/")];
-    let is_whole = |path: Vec<u8>| {
-        let stat = CString::new(path).ok().and_then(|path| file::stat_at(None, &path, Follow::No).ok());
-        stat.is_some_and(|stat| {
-            stat.kind == FileKind::Regular && Some(stat.size) == record.length && stat.ctime >= noted.mtime
-        })
-    };
-    record.ended || paths.into_iter().any(is_whole)
+/// What all requests know of an upload.
+pub fn known(home: &Rc<[u8]>, record: &UploadState, bytes: u64, expires: Option<i64>) -> KnownUpload {
+    let known = KnownUpload::new(home.clone(), &record.path, bytes, expires);
+    known.of_part(tus::is_partial(&record.concat))
 }
 
 /// The directory of unfinished uploads here.
@@ -228,7 +217,7 @@ impl Unfinished {
 
     /// It becomes a part of a file.
     pub fn is_part(&self) -> bool {
-        self.record.concat == tus::PARTIAL
+        tus::is_partial(&self.record.concat)
     }
 
     /// It is made of other uploads.
@@ -286,8 +275,8 @@ impl Unfinished {
     /// Makes it known to other requests.
     pub fn know(&self, cx: &mut Services) {
         if !cx.resumable.update(self.id, self.size, self.expires) {
-            let open = KnownUpload::new(self.home.path.clone(), &self.record.path, self.size, self.expires);
-            cx.resumable.insert(self.id, open.of_part(self.is_part()));
+            let open = known(&self.home.path, &self.record, self.size, self.expires);
+            cx.resumable.insert(self.id, open);
         }
     }
 

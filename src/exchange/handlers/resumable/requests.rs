@@ -301,7 +301,7 @@ fn open(
     content: super::append::RequestContent,
 ) -> Result<Append, Refusal> {
     let most = resumed::largest(ex);
-    let sent = create::announced(ex);
+    let sent = ex.request.head.framing.announced();
     let total = upload.record.length.unwrap_or(upload.size.saturating_add(sent));
     if most > 0 && total > most {
         return Err(resumed::too_large());

@@ -16,7 +16,8 @@ use crate::services::resumable::UploadId;
 use crate::services::syncs::{Sync, Syncs};
 use crate::sys::Errno;
 use crate::sys::file::{
-    self, Follow, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY, Rename, Stat, Unlink,
+    self, FileKind, Follow, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY, Rename,
+    Stat, Unlink,
 };
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
@@ -190,6 +191,22 @@ impl Dir {
     /// The record's file.
     pub fn stat_record(&self, id: UploadId) -> Result<Stat, Errno> {
         file::stat_at(Some(self.fd.as_fd()), &name(id, STATE), Follow::No)
+    }
+
+    /// Whether the file of an upload without bytes got its name. A process that died in between, or one of an older
+    /// version, has not noted it: the file is there then, and has changed since its record was written (the rename
+    /// counts). Another file of that length, which the upload was to replace, has not.
+    pub fn is_stored(&self, id: UploadId, record: &UploadState) -> bool {
+        let Ok(noted) = self.stat_record(id) else { return record.ended };
+        let in_it = |slash: &[u8]| [&record.path, slash, &record.below, &record.name].concat();
+        let paths = [record.path.clone(), in_it(b""), in_it(b"/")];
+        let is_whole = |path: Vec<u8>| {
+            let stat = CString::new(path).ok().and_then(|path| file::stat_at(None, &path, Follow::No).ok());
+            stat.is_some_and(|stat| {
+                stat.kind == FileKind::Regular && Some(stat.size) == record.length && stat.ctime >= noted.mtime
+            })
+        };
+        record.ended || paths.into_iter().any(is_whole)
     }
 
     /// Begins to write to the disk what shows that the upload exists: its record and the names.

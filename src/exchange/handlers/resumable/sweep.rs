@@ -1,5 +1,5 @@
 //! Unfinished uploads: found on the disk after a start, removed when they expire. Both in slices, between two turns
-//! of the loop. And looked at again before a quota counts them.
+//! of the loop.
 
 use super::location::{self, Home};
 use super::pending_upload::{self, unix_ms, written};
@@ -121,8 +121,7 @@ fn meet(cx: &mut Services, home: &Rc<[u8]>, dir: &Dir, entry: Entry) {
                 Ok(Some(_)) if tus::is_final(&record.concat) => drop_whole(home, dir, id),
                 Ok(Some(stat)) => {
                     let expires = pending_upload::expires(&record, &stat);
-                    let open = KnownUpload::new(home.clone(), &record.path, stat.size, expires);
-                    cx.resumable.insert(id, open.of_part(record.concat == tus::PARTIAL));
+                    cx.resumable.insert(id, pending_upload::known(home, &record, stat.size, expires));
                     let age = u64::try_from(now - written(&stat)).unwrap_or(0);
                     if let (Some(length), true) = (record.length, age < PROMISE) {
                         let now = cx.now.ms;
@@ -133,7 +132,7 @@ fn meet(cx: &mut Services, home: &Rc<[u8]>, dir: &Dir, entry: Entry) {
                     Some(at) => cx.resumable.insert(id, KnownUpload::stored(home.clone(), &record.path, Some(at))),
                     None => {
                         // By its record, which goes then.
-                        let past = match pending_upload::is_stored(dir, id, &record) {
+                        let past = match dir.is_stored(id, &record) {
                             true => Ended::Done(pending_upload::over(&record)),
                             false => Ended::Gone,
                         };
@@ -154,33 +153,6 @@ fn meet(cx: &mut Services, home: &Rc<[u8]>, dir: &Dir, entry: Entry) {
             {
                 let _ = file::unlink_at(fd, &name, Unlink::File);
             }
-        }
-    }
-}
-
-/// Looks again at uploads below a path that no request here writes to, as far as that is due: what another process
-/// ended must not be held here until it expires.
-pub fn look_again(cx: &mut Services, area: &[u8]) {
-    for id in cx.resumable.idle(area, cx.now.ms) {
-        let Some((home, expires)) = cx.resumable.get(id).map(|open| (open.home.clone(), open.expires)) else {
-            continue;
-        };
-        let dir = match location::open(&home) {
-            Ok(dir) => dir,
-            Err(Errno::ENOENT) => {
-                cx.resumable.forget(id);
-                continue;
-            }
-            Err(_) => continue,
-        };
-        match (dir.stat(id), dir.load(id)) {
-            (Ok(Some(stat)), _) => _ = cx.resumable.update(id, stat.size, expires),
-            (Ok(None), Ok(None)) => cx.resumable.forget(id),
-            (Ok(None), Ok(Some(record))) if pending_upload::is_stored(&dir, id, &record) => {
-                cx.resumable.insert(id, KnownUpload::stored(home, &record.path, expires));
-            }
-            // It is about to get its name, or cannot be read now.
-            _ => {}
         }
     }
 }

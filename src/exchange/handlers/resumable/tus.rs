@@ -14,6 +14,11 @@ pub const CONTENT_TYPE: &[u8] = b"application/offset+octet-stream";
 pub const PARTIAL: &[u8] = b"partial";
 pub const FINAL: &[u8] = b"final;";
 
+/// An upload that is a part of another.
+pub fn is_partial(concat: &[u8]) -> bool {
+    concat == PARTIAL
+}
+
 /// An upload that is made of others.
 pub fn is_final(concat: &[u8]) -> bool {
     concat.starts_with(FINAL)

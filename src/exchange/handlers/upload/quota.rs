@@ -9,7 +9,7 @@ use super::{answer, target_dir};
 use crate::config::settings::upload::Duplicate;
 use crate::exchange::Exchange;
 use crate::exchange::flow::{Flow, Phase, Then};
-use crate::exchange::handlers::resumable;
+use crate::exchange::handlers::resumable::{self, held::held};
 use crate::services::Services;
 use crate::services::quotas::shared::Lock;
 use crate::services::quotas::{Claim, Usage};
@@ -70,7 +70,7 @@ impl Upload {
 
     /// What resumable uploads hold in the area, apart from those that become its files.
     fn beside(&self, cx: &mut Services) -> Usage {
-        resumable::held(cx, self.target.area_path(), &self.own)
+        held(cx, self.target.area_path(), &self.own)
     }
 
     /// Reserves more if more arrives than was announced.
@@ -185,7 +185,7 @@ pub fn check_empty(ex: &mut Exchange, cx: &mut Services) -> Result<Option<QuotaS
         return Err(Refusal::later());
     }
     let (area, path) = target_dir::area_of(ex, cx, &rules)?;
-    let beside = resumable::held(cx, &path, &[]);
+    let beside = held(cx, &path, &[]);
     check_now(ex, cx, QuotaShare::new(Claim::new(area), limit), EMPTY, beside).map(Some)
 }
 

@@ -93,7 +93,7 @@ impl Upload {
     /// Checks every digest that was announced for the body and its files. Gives the digests that are wanted, file by
     /// file.
     pub(super) fn check_digests(&mut self, ex: &Exchange) -> Result<Vec<Vec<u8>>, Refusal> {
-        if self.is_resumed {
+        if !self.own.is_empty() {
             // They were compared as the bytes arrived; this request had only the last bytes.
             return Ok(vec![Vec::new(); self.parts.len()]);
         }

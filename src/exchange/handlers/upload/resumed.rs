@@ -206,7 +206,7 @@ pub fn store(ex: &mut Exchange, cx: &mut Services, finished: Finished<'_>) -> Re
         .map_err(|e| later(Refusal::call("open()", &target.path, e)))?;
     part.durable = rules.sync;
     let mut upload = Upload::new(ex, cx, rules, target, policy);
-    (upload.parts, upload.conditions, upload.is_resumed) = (vec![part], Some(Box::new(conditions)), true);
+    (upload.parts, upload.conditions) = (vec![part], Some(Box::new(conditions)));
     upload.own = finished.parts;
     upload.own.push(finished.id);
     // Today's rules, for the client that finishes it: a reload, or a length that was announced late, may have changed

@@ -8,7 +8,7 @@ use super::refusal::{Refusal, used_up};
 use super::rules;
 use super::state::Upload;
 use crate::config::settings::upload::{MinFree, Quota};
-use crate::exchange::handlers::resumable;
+use crate::exchange::handlers::resumable::held::held;
 use crate::services::Services;
 use crate::services::quotas::Area;
 use crate::services::resumable::UploadId;
@@ -46,11 +46,11 @@ impl Room {
             }
         }
         let Some((area, quota, path)) = &self.quota else { return (more, None) };
-        let held = cx.resumable.holds(id);
-        if size.saturating_add(more) <= held {
+        let own = cx.resumable.holds(id);
+        if size.saturating_add(more) <= own {
             return (more, None);
         }
-        let most = area.room(resumable::held(cx, path, &[id]), *quota).max(held).saturating_sub(size);
+        let most = area.room(held(cx, path, &[id]), *quota).max(own).saturating_sub(size);
         match most < more {
             true => (most, Some(used_up())),
             false => (more, None),

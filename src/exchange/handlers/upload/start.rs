@@ -67,10 +67,7 @@ fn prepare(ex: &mut Exchange, cx: &mut Services) -> Result<Box<Upload>, Refusal>
         (None, false) => TargetKind::Either { named: given.is_some() },
     };
     let (target, named) = target_dir::find(ex, cx, &rules, wanted)?;
-    let length = match ex.request.head.framing {
-        Framing::Length(length) => length,
-        Framing::None | Framing::Chunked => 0,
-    };
+    let length = ex.request.head.framing.announced();
     rules::check_room(target.dir.as_fd(), rules.min_free, length)?;
     let is_form = form.is_some();
     let mut upload = assemble(ex, cx, rules, target, form, length)?;

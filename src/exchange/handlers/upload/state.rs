@@ -69,9 +69,8 @@ pub struct Upload {
     pub(super) hold: usize,
     /// Most bytes of the newest file, by the rules of its own path too. 0: any number.
     pub(super) most: u64,
-    /// It finishes a resumable upload: its bytes have arrived with earlier requests.
-    pub(super) is_resumed: bool,
-    /// The resumable uploads that become its file: their bytes are not reserved besides its own.
+    /// The resumable uploads that become its file: their bytes have arrived with earlier requests, and are not reserved
+    /// besides its own. Empty: the file is this request's body.
     pub(super) own: Vec<UploadId>,
 }
 
@@ -108,7 +107,6 @@ impl Upload {
             coming: Usage::default(),
             freed: Usage::default(),
             hold: 0,
-            is_resumed: false,
             own: Vec::new(),
         }
     }

@@ -6,9 +6,10 @@
 
 use crate::config::settings::upload::Quota;
 use crate::exchange::Exchange;
+use crate::exchange::handlers::resumable::held::held;
 use crate::exchange::handlers::resumable::locks;
 use crate::exchange::handlers::upload::quota_share::QuotaShare;
-use crate::exchange::handlers::upload::refusal::Refusal;
+use crate::exchange::handlers::upload::refusal::{Refusal, used_up};
 use crate::exchange::handlers::upload::target_dir::area_of;
 use crate::exchange::paths;
 use crate::http::status::Status;
@@ -85,8 +86,7 @@ impl StoreQuota {
         if cx.resumable.is_reading() {
             return Ok(false);
         }
-        let (bytes, files) = cx.resumable.held(&self.path, &[], cx.now.ms);
-        let beside = Usage { bytes, files };
+        let beside = held(cx, &self.path, &[]);
         if self.share.is_admitted() {
             return self.share.need(need, beside).map(|()| true);
         }
@@ -107,10 +107,7 @@ impl StoreQuota {
         }
         match Lock::take(&self.area, self.limit, (added, freed), &cx.now, &mut cx.slice) {
             Ok(LockAttempt::Lock(lock)) => Ok(Some(lock)),
-            Ok(LockAttempt::Full(_)) => {
-                let why = "the quota of this area is used up";
-                Err(Refusal::new(Status::INSUFFICIENT_STORAGE, why).limit("upload_quota"))
-            }
+            Ok(LockAttempt::Full(_)) => Err(used_up()),
             Ok(LockAttempt::Counting) => Err(not_counted_yet()),
             Ok(LockAttempt::Busy) => {
                 let why = "another process has the lock of the quota, and the response does not wait for it";

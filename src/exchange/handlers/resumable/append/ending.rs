@@ -31,7 +31,7 @@ impl Append {
         let mut then = then;
         // The upload must also be found after a power cut, until the file has its name.
         if matches!(then, AfterSync::Progress) {
-            if self.request == UploadRequest::Creation || self.asks {
+            if self.request == UploadRequest::Creation || self.asks() {
                 match self.upload.dir.sync(self.upload.id, &mut cx.syncs) {
                     Ok(more) => syncs.extend(more),
                     Err(e) => return self.failed(ex, cx, "open()", e),
@@ -55,7 +55,7 @@ impl Append {
     fn mark(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         let size = self.upload.size;
         self.upload.record.synced = cx.boot.map(|boot| (boot, size));
-        let marked = match self.asks {
+        let marked = match self.asks() {
             true => self.mark_beside(cx),
             false => self.upload.dir.mark(self.upload.id, &self.upload.record).map(Some),
         };
@@ -104,7 +104,7 @@ impl Append {
     fn synced(&mut self, ex: &mut Exchange, cx: &mut Services, then: AfterSync) -> Flow {
         match then {
             AfterSync::Mark => self.mark(ex, cx),
-            AfterSync::Progress if self.asks => respond::offset(ex, cx, &self.upload),
+            AfterSync::Progress if self.asks() => respond::offset(ex, cx, &self.upload),
             AfterSync::Progress => self.progress(ex, cx),
             AfterSync::Name(digest) => self.store(ex, cx, digest),
             AfterSync::End(placed, Some(record)) => {
@@ -117,7 +117,7 @@ impl Append {
                 }
                 self.synced(ex, cx, then)
             }
-            AfterSync::End(placed, None) if self.asks => {
+            AfterSync::End(placed, None) if self.asks() => {
                 let (stored, dir) = placed.keep();
                 respond::ended(ex, &dir, &stored);
                 respond::done(ex, self.upload.record.dialect, self.upload.size);
@@ -233,11 +233,10 @@ impl Append {
             Err(refused) => {
                 // A whole that is made of parts ends with its request: the client has the parts.
                 let is_whole = self.joining.take().is_some();
-                if refused.kept && !is_whole && self.is_unknown() {
-                    self.upload.remove(cx);
+                if refused.kept && !is_whole {
+                    return self.refuse_rest(ex, cx, &refused.refusal);
                 }
-                let has_ended = (!refused.kept || is_whole || self.is_unknown()) && !self.asks;
-                let refuse = if has_ended { respond::refuse_upload } else { respond::refuse };
+                let refuse = if self.asks() { respond::refuse } else { respond::refuse_upload };
                 return refuse(ex, cx, self.upload.record.dialect, &refused.refusal);
             }
         };

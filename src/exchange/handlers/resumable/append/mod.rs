@@ -63,8 +63,6 @@ pub struct Append {
     /// upload_quota: all content has arrived, and the area is being counted before the file gets its name; its
     /// digest.
     counting: Option<Vec<u8>>,
-    /// The request only asks for the offset.
-    asks: bool,
     /// The draft: the upload is complete when this content is.
     ends: bool,
     /// The client understands 104, in this version.
@@ -174,7 +172,6 @@ impl Append {
             hashes: false,
             writing: None,
             counting: None,
-            asks: false,
             ends,
             interop,
             sent_offset,
@@ -184,7 +181,12 @@ impl Append {
 
     /// For a request without content, to be finished by [`Append::body_ended`].
     pub fn asking(ex: &Exchange, cx: &Services, upload: Unfinished, lease: Rc<Lease>) -> Append {
-        Append { asks: true, ..Append::new(ex, cx, (upload, lease, None), RequestContent::default()) }
+        Append::new(ex, cx, (upload, lease, None), RequestContent::default())
+    }
+
+    /// The request only asks for the offset.
+    fn asks(&self) -> bool {
+        self.room.is_none()
     }
 
     /// It may continue: no newer request has the upload, and no other process asks for it.
