@@ -43,14 +43,12 @@ struct Made {
     until: i64,
 }
 
-/// What an attempt to renew came to.
+/// What an attempt to renew made.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Renewal {
     Made(Issued),
     /// In memory, because it could not be kept, and the one before is not valid.
     Stopgap(Issued, String),
-    /// Another process makes one now.
-    Held,
 }
 
 impl Made {
@@ -122,15 +120,15 @@ impl LocalCertificate {
     }
 
     /// Makes the next one, or finds what another process has made, and serves it from now on. `waits`: leaves it to
-    /// another process that holds the lock.
+    /// another process that holds the lock; None: one does.
     ///
     /// # Errors
     /// It could not be made or kept; the present one stays as long as clients take it.
-    pub fn renew(&self, now: i64, waits: bool) -> Result<Renewal, String> {
+    pub fn renew(&self, now: i64, waits: bool) -> Result<Option<Renewal>, String> {
         let directory = self.directory.as_deref();
         let why = match local_ca::renew(directory, &self.names, now) {
-            Ok(Some(issued)) => return self.install(&issued).map(|()| Renewal::Made(issued)),
-            Ok(None) if waits => return Ok(Renewal::Held),
+            Ok(Some(issued)) => return self.install(&issued).map(|()| Some(Renewal::Made(issued))),
+            Ok(None) if waits => return Ok(None),
             Ok(None) => directory.map(local_ca::held).unwrap_or_default(),
             Err(why) => why,
         };
@@ -142,7 +140,7 @@ impl LocalCertificate {
         let issued = local_ca::obtain(None, &self.names, now)?;
         self.install(&issued)?;
         self.is_stopgap.set(true);
-        Ok(Renewal::Stopgap(issued, why))
+        Ok(Some(Renewal::Stopgap(issued, why)))
     }
 
     /// Serves another one from now on.
@@ -196,7 +194,7 @@ mod tests {
             assert_eq!(local.due(at) <= at, is_due, "{name}");
         }
         for at in [now + 370 * DAY, now - 30 * DAY, now + 4000 * DAY] {
-            assert!(matches!(local.renew(at, true), Ok(Renewal::Made(_))));
+            assert!(matches!(local.renew(at, true), Ok(Some(Renewal::Made(_)))));
             assert!(local.due(at) > at, "it is not due again");
         }
     }
@@ -207,7 +205,7 @@ mod tests {
         let (local, now) = kept_in(scratch.path());
         let later = now + 370 * DAY;
         let theirs = local_ca::obtain(Some(scratch.path()), &local.names, later).expect("made");
-        assert_eq!(local.renew(later, true), Ok(Renewal::Made(theirs)));
+        assert_eq!(local.renew(later, true), Ok(Some(Renewal::Made(theirs))));
     }
 
     #[test]
@@ -219,11 +217,13 @@ mod tests {
         let end = local.end();
         assert!(local.renew(now + 370 * DAY, true).expect_err("no directory").contains("cannot be written"));
         assert_eq!(local.end(), end);
-        assert!(matches!(local.renew(end, true), Ok(Renewal::Stopgap(_, why)) if why.contains("cannot be written")));
+        assert!(
+            matches!(local.renew(end, true), Ok(Some(Renewal::Stopgap(_, why))) if why.contains("cannot be written"))
+        );
         assert!(local.end() > end);
         assert_eq!(local.due(end), end, "it is not what clients trust");
         local.directory = Some(scratch.path().to_owned());
-        assert!(matches!(local.renew(end, true), Ok(Renewal::Made(_))));
+        assert!(matches!(local.renew(end, true), Ok(Some(Renewal::Made(_)))));
         assert!(local.due(end) > end);
     }
 
@@ -253,8 +253,11 @@ mod tests {
         let lock = crate::io::open::own(&scratch.path().join("lock"), 0o600).expect("a file");
         crate::sys::file::flock(std::os::fd::AsFd::as_fd(&lock)).expect("free");
         let later = now + 370 * DAY;
-        assert_eq!(local.renew(later, true), Ok(Renewal::Held));
+        assert_eq!(local.renew(later, true), Ok(None));
         assert!(local.renew(later, false).expect_err("held").contains("another process holds"));
-        assert!(matches!(local.renew(local.end(), false), Ok(Renewal::Stopgap(..))), "none that is valid is there");
+        assert!(
+            matches!(local.renew(local.end(), false), Ok(Some(Renewal::Stopgap(..)))),
+            "none that is valid is there"
+        );
     }
 }

@@ -3,12 +3,13 @@
 //! Invariant: a connection is closed with a reason, and with its request put back and counted ([`leave_active`]).
 
 use super::io::{CloseReason, Io, Step};
+use super::request::log;
 use super::timers::Timer;
 use super::transport::Transport;
 use super::{Active, Conn, ConnState, Turn, subrequests, upstream};
 use crate::config::model::Level;
 use crate::config::settings::client::Lingering;
-use crate::exchange::{Exchange, Rx, Tx, access_log, accounts};
+use crate::exchange::{Exchange, Rx, Tx};
 use crate::http::status::Status;
 use crate::services::{SCRATCH, Services};
 use crate::sys::Errno;
@@ -72,10 +73,7 @@ fn end_request(active: &mut Active, cx: &mut Services, reason: CloseReason) {
         ex.report(cx, Level::Info, format_args!("client prematurely closed connection"));
     }
     ex.log.is_cut = is_cut(ex, reason);
-    accounts::close(ex, cx);
-    access_log::write(ex, cx);
-    cx.stats.writing = cx.stats.writing.saturating_sub(1);
-    cx.stats.reading += 1;
+    log::over(ex, cx);
     ex.rx = Rx::Head;
 }
 

@@ -277,6 +277,17 @@ impl Conn {
         pool: &mut Pool,
     ) -> Box<Active> {
         let client = self.client(&cx.config, endpoint, cx.now.ms);
+        self.exchange_of(client, (input, start), cx, pool)
+    }
+
+    /// The same for a client of which all is known.
+    fn exchange_of(
+        &self,
+        client: Client,
+        (input, start): (Vec<u8>, usize),
+        cx: &mut Services,
+        pool: &mut Pool,
+    ) -> Box<Active> {
         let mut active = pool.take(cx, client, input, start);
         active.ex.proxy_header = self.proxy_header.clone();
         active.ex.tls = self.transport.facts();

@@ -73,7 +73,7 @@ impl Server {
         self.service_manager.stopping(self.new_binary);
         self.listeners.close();
         // A successor orders the same certificates; the challenges of this process can no longer be answered.
-        self.abandon_acme();
+        self.acme.clear();
         let timeout = self.cx.config.process.shutdown_timeout;
         self.mode = Mode::Quitting { until: timeout.map(|ms| self.cx.now.ms + ms) };
         self.wake_http2();

@@ -80,13 +80,12 @@ impl Renewals {
         // A lock that was held for long is waited for again, the next time.
         self.held = self.held.filter(|since| ms.saturating_sub(*since) < 2 * PATIENCE);
         let waits = self.held.is_none_or(|since| ms.saturating_sub(since) < PATIENCE);
-        let outcome = local.renew(unix, waits);
+        let Some(outcome) = local.renew(unix, waits).transpose() else {
+            self.held.get_or_insert(ms);
+            self.next = Some(ms + HELD);
+            return None;
+        };
         match &outcome {
-            Ok(Renewal::Held) => {
-                self.held.get_or_insert(ms);
-                self.next = Some(ms + HELD);
-                return None;
-            }
             Ok(Renewal::Made(_)) => self.held = None,
             Err(_) if waits => self.held = None,
             _ => {}
@@ -117,11 +116,10 @@ fn outcome_of(local: &LocalCertificate, unix: i64, server: usize, outcome: Resul
             text: format!("the certificate for {name} was made again, valid until {end}"),
             made: Some((server, issued)),
         },
-        Ok(Renewal::Held) | Err(_) => Renewed {
+        Err(why) => Renewed {
             level: Level::Warn,
             text: format!(
-                "the certificate for {name}, valid until {end}, could not be made again: {}; next attempt at {next}",
-                outcome.err().unwrap_or_default()
+                "the certificate for {name}, valid until {end}, could not be made again: {why}; next attempt at {next}"
             ),
             made: None,
         },

@@ -128,15 +128,19 @@ impl Subject<'_> {
         self.worker.map_or_else(|| we_can(path, wanted), |worker| worker.can(path, wanted))
     }
 
+    /// How the user can come to where the path is, if a directory above it is closed.
+    fn closed_above(&self, path: &Path) -> Option<String> {
+        closed_above(path, &self.name, |above| self.can(above, ENTER))
+    }
+
     /// How the user can get read access to a file.
     fn reading(&self, path: &Path) -> String {
-        closed_above(path, &self.name, |above| self.can(above, ENTER))
-            .unwrap_or_else(|| reading_cure(path, self.uid, self.gid))
+        self.closed_above(path).unwrap_or_else(|| reading_cure(path, self.uid, self.gid))
     }
 
     /// How the user can get access to what is in a directory.
     fn entering(&self, path: &Path) -> String {
-        closed_above(path, &self.name, |above| self.can(above, ENTER)).unwrap_or_else(|| {
+        self.closed_above(path).unwrap_or_else(|| {
             let whose = if denies_owner(path, self.uid, ENTER) { 'u' } else { 'o' };
             format!("chmod {whose}+rx \"{}\"", path.display())
         })
@@ -145,7 +149,7 @@ impl Subject<'_> {
     /// How the user can get write access to a directory.
     fn writing(&self, path: &Path) -> String {
         let (name, shown) = (&self.name, format!("\"{}\"", path.display()));
-        if let Some(closed) = closed_above(path, name, |above| self.can(above, ENTER)) {
+        if let Some(closed) = self.closed_above(path) {
             closed
         } else if denies_owner(path, self.uid, WRITE) {
             format!("chmod u+wx {shown}")

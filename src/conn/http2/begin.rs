@@ -145,10 +145,8 @@ impl Http2 {
         self.client.has_others = !self.streams.is_empty();
         let cx = &mut *turn.cx;
         let deadline = Deadline::new(Timer::Send, cx.now.ms + self.settings().client.send_timeout.0);
-        let mut active = turn.pool.take(cx, self.client, Vec::new(), 0);
+        let mut active = parent.exchange_of(self.client, (Vec::new(), 0), cx, turn.pool);
         let Active { ex, reader, .. } = &mut *active;
-        ex.proxy_header = parent.proxy_header.clone();
-        ex.tls = parent.transport.facts();
         ex.out.use_frames();
         // It may wait for its first turn beside many others: it gets a buffer when that comes.
         ex.out.rest(&mut cx.buffers);

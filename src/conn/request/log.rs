@@ -19,12 +19,17 @@ pub fn count_and_log(conn: &mut Conn, cx: &mut Services) -> Glitch {
     let ConnState::Active(active) = &mut conn.state else { return Glitch::No };
     let Active { ex, reader, .. } = &mut **active;
     ex.log.is_cut |= ex.out.is_cut();
+    over(ex, cx);
+    conn.served.add(1);
+    if is_glitch(ex, reader) { Glitch::Yes } else { Glitch::No }
+}
+
+/// The request is over, however it ended: it is counted and logged, and its connection reads again.
+pub fn over(ex: &mut Exchange, cx: &mut Services) {
     accounts::close(ex, cx);
     access_log::write(ex, cx);
-    conn.served.add(1);
-    cx.stats.writing -= 1;
+    cx.stats.writing = cx.stats.writing.saturating_sub(1);
     cx.stats.reading += 1;
-    if is_glitch(ex, reader) { Glitch::Yes } else { Glitch::No }
 }
 
 /// The request broke a rule, which costs a client less than the server.

@@ -49,12 +49,10 @@ impl RequestReader {
 
     /// Forgets the request that was answered. Unread input from `start` on is the next.
     pub fn next_request(&mut self) {
-        let (mut input, mut start) = (std::mem::take(&mut self.input), self.start);
+        let mut input = std::mem::take(&mut self.input);
+        let mut start = self.start.min(input.len());
         let is_pipelined = start > 0 && start < input.len();
-        if start >= input.len() {
-            input.clear();
-            start = 0;
-        } else if start > input.len() / 2 {
+        if start > input.len() / 2 {
             // Of pipelined requests with bodies, each leaves its own bytes in front of the next.
             input.drain(..start);
             start = 0;

@@ -39,7 +39,8 @@ impl Fetches {
         self.slab.iter().any(|(_, fetch)| fetch.is_resolving())
     }
 
-    fn clear(&mut self) {
+    /// Ends requests under way, and closes idle connections.
+    pub(super) fn clear(&mut self) {
         let keys: Vec<Key> = self.slab.iter().map(|(key, _)| key).collect();
         for key in keys {
             self.slab.remove(key);
@@ -75,11 +76,6 @@ impl Server {
         }
         self.tell_acme();
         self.acme.next = self.cx.acme.next_due(self.moment());
-    }
-
-    /// Ends requests under way: this process is about to end.
-    pub(super) fn abandon_acme(&mut self) {
-        self.acme.clear();
     }
 
     /// Handles socket events.

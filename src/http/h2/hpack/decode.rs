@@ -155,17 +155,13 @@ impl Decoder {
                 input.string(&mut out.text)?;
                 HeaderId::of(out.text.get(start..).unwrap_or_default())
             }
-            // Refused already, and the table stays as it is: only what follows counts, not a name of 4 KiB for each
-            // byte.
-            index if out.excess.is_some() && literal != Literal::Indexed => {
-                self.entry(index)?;
-                input.string(&mut out.text)?;
-                out.text.truncate(start);
-                return Ok(());
-            }
             index => {
                 let (name, _, id) = self.entry(index)?;
-                out.text.extend_from_slice(name);
+                // Of a field that is refused already and not for the table, a name of 4 KiB for each byte would be
+                // copied for nothing.
+                if out.excess.is_none() || literal == Literal::Indexed {
+                    out.text.extend_from_slice(name);
+                }
                 id
             }
         };
