@@ -208,8 +208,7 @@ impl Build {
         let (kind, name, insensitive) = match location_name(&d.args) {
             Ok(parsed) => parsed,
             Err(fault) => {
-                let help = super::remedy::of_value(d, &fault).or(fault.help.clone());
-                self.error(Fault { help, ..fault });
+                self.error(super::remedy::with_remedy(d, fault));
                 return None;
             }
         };
@@ -278,10 +277,7 @@ impl Build {
         }
         let methods = match access::excepted(d) {
             Ok(methods) => methods,
-            Err(fault) => {
-                let help = super::remedy::of_value(d, &fault).or(fault.help.clone());
-                return self.error(Fault { help, ..fault });
-            }
+            Err(fault) => return self.error(super::remedy::with_remedy(d, fault)),
         };
         let own = LocationDraft {
             server: scope.own.server,
@@ -301,16 +297,13 @@ impl Build {
         let mut script = Script::default();
         for d in steps {
             let op = if d.name.is("if") { self.condition(scope, d) } else { rewrite::compile(self, d) };
-            let op = op.map_err(|fault| match super::remedy::of_value(d, &fault) {
-                Some(help) if !d.name.is("if") => Fault { help: Some(help), ..fault },
-                _ => fault,
-            });
             match op {
                 Ok(op) => {
                     script.ops.push(op);
                     script.spans.push(d.span);
                 }
-                Err(fault) => self.error(fault),
+                Err(fault) if d.name.is("if") => self.error(fault),
+                Err(fault) => self.error(super::remedy::with_remedy(d, fault)),
             }
         }
         script

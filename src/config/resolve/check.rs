@@ -119,8 +119,7 @@ impl Build {
             let fault = Fault::new(word.span, format!("invalid event type \"{}\"", word.str()));
             self.error(fault.help(suggest::one_of(&word.str(), &EVENT_METHODS)));
         } else if let Err(fault) = outcome {
-            let help = remedy::of_value(d, &fault).or(fault.help.clone());
-            self.error(Fault { help, ..fault });
+            self.error(remedy::with_remedy(d, fault));
         }
         if known.name == "worker_processes" && !d.args[0].is("auto") {
             match argument::number(d, 0) {

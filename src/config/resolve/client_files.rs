@@ -12,6 +12,7 @@ use crate::config::template::{Builtin, Part, SetTarget, Source, Template, Var, V
 use crate::util::checkpoint;
 use crate::util::clean_path::clean;
 use crate::util::hash::FastMap;
+use std::cell::LazyCell;
 use std::collections::{BTreeSet, HashSet};
 use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
@@ -32,10 +33,14 @@ pub struct ClientFiles {
 
 impl ClientFiles {
     pub fn new(locations: &[Location], variables: &Variables, tables: &Tables) -> ClientFiles {
-        let known = Known::new(locations, variables, tables);
-        let stores = |location| {
+        // Most configurations have no store, and need no value of a variable.
+        let known = LazyCell::new(|| Known::new(locations, variables, tables));
+        let stores = |location: &Location| {
             checkpoint::pass();
-            known.stores(location)
+            match &location.settings.upload.store {
+                Store::Path(path) => known.stores(location, path),
+                Store::Off | Store::Uri => Vec::new(),
+            }
         };
         let apart: BTreeSet<_> = locations.iter().flat_map(kept_apart).collect();
         ClientFiles {
@@ -110,8 +115,7 @@ impl<'b> Known<'b> {
 
     /// The directories of a location's upload_store, normalized; for a path with variables, the part before them.
     /// Empty: the whole file system.
-    fn stores(&self, location: &Location) -> Vec<Box<[u8]>> {
-        let Store::Path(path) = &location.settings.upload.store else { return Vec::new() };
+    fn stores(&self, location: &Location, path: &Template) -> Vec<Box<[u8]>> {
         let beginnings = match &*path.parts {
             [first @ (Part::Var(_) | Part::Capture(_)), rest @ ..] => {
                 let mut values = self.first(first, &[location], DEPTH);
@@ -234,21 +238,19 @@ fn kept_apart(location: &Location) -> impl Iterator<Item = Box<[u8]>> {
 
 /// The URI of a request where its location changes it and answers itself.
 enum NewUri<'l> {
-    /// All of it is spelled out.
-    Fixed(&'l [u8]),
-    /// It begins with this directory.
-    Below(&'l [u8]),
+    /// It is this path, or begins with this directory.
+    Spelled(&'l [u8]),
     /// It begins with the URI that the request had.
     Longer,
 }
 
 /// What a template spells out; `ends`: bytes behind which it does not name the path as it is.
 fn spelled<'l>(template: &'l Template, ends: &[u8]) -> NewUri<'l> {
-    let [Part::Literal(text), rest @ ..] = &*template.parts else { return NewUri::Below(b"") };
+    let [Part::Literal(text), rest @ ..] = &*template.parts else { return NewUri::Spelled(b"") };
     let end = text.iter().position(|byte| ends.contains(byte));
     let path = &text[..end.unwrap_or(text.len())];
     let is_fixed = end.map_or(rest.is_empty(), |at| text[at] == b'?');
-    if is_fixed { NewUri::Fixed(path) } else { NewUri::Below(directory(path)) }
+    NewUri::Spelled(if is_fixed { path } else { directory(path) })
 }
 
 /// Whether a script may change the URI without another location being looked for: by `rewrite … break`, or a `break`
@@ -370,7 +372,7 @@ fn add(outer: &Location, location: &Location, uris: &[NewUri<'_>], areas: &mut V
     areas.push(area(beneath, own));
     if is_whole && files.alias.is_none() {
         areas.extend(uris.iter().map(|uri| match uri {
-            NewUri::Fixed(below) | NewUri::Below(below) => area(&[b"/", *below].concat(), None),
+            NewUri::Spelled(below) => area(&[b"/", *below].concat(), None),
             NewUri::Longer => area(beneath, None),
         }));
     }

@@ -266,6 +266,12 @@ const SENTENCES: [(&str, &str); 4] = [
     ("keepalive", "the number of idle connections to keep: keepalive 32;"),
 ];
 
+/// The fault with the help for that value, if there is one; else with its own.
+pub fn with_remedy(d: &Directive, fault: Fault) -> Fault {
+    let help = of_value(d, &fault).or(fault.help);
+    Fault { help, ..fault }
+}
+
 /// The help for an argument whose value the directive does not accept.
 pub fn of_value(d: &Directive, fault: &Fault) -> Option<String> {
     let name = d.name.str();

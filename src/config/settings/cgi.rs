@@ -33,6 +33,11 @@ impl Default for Cgi {
     }
 }
 
+/// Whether one of the extensions makes the last segment a program.
+pub fn names_program(uri: &[u8], extensions: &[(Box<[u8]>, Interpreter)]) -> bool {
+    by_extension(uri, extensions).any(|(end, _)| end == uri.len())
+}
+
 /// Where segments end that one of the extensions makes programs, and what runs them.
 pub fn by_extension<'e>(
     uri: &'e [u8],

@@ -9,7 +9,7 @@ use super::methods;
 use super::upload::{self, Refusal};
 use super::upstream::stored::{self, Links};
 use crate::config::model::{Config, ContentHandler, Location, LocationId, LocationKind, ServerId};
-use crate::config::settings::cgi::by_extension;
+use crate::config::settings::cgi::names_program;
 use crate::config::settings::upload::{MinFree, UploadSettings};
 use crate::config::template::Template;
 use crate::exchange::access::other_path::Shown;
@@ -227,7 +227,7 @@ fn check_source(ex: &mut Exchange, cx: &mut Services, path: Option<&[u8]>, asked
     }
     // What lies in a directory that is named like a program is sent.
     let uri = &ex.route.uri;
-    if by_extension(uri, &settings.cgi.extensions).any(|(end, _)| end == uri.len()) {
+    if names_program(uri, &settings.cgi.extensions) {
         return Err("it is a program");
     }
     let content_type = media_types::of_uri(&settings.files, uri);

@@ -5,7 +5,7 @@
 //! a location of its own.
 
 use crate::config::model::{ContentHandler, LocationId, LocationKind};
-use crate::config::settings::cgi::by_extension;
+use crate::config::settings::cgi::names_program;
 use crate::exchange::flow::Flow;
 use crate::exchange::paths::{self, Mapped};
 use crate::exchange::{Exchange, locate, rewrite};
@@ -75,7 +75,7 @@ fn lead(ex: &mut Exchange, cx: &mut Services, uri: &[u8]) -> Lead {
 fn tried(ex: &mut Exchange, cx: &mut Services) -> (Flow, Answer) {
     let location = ex.location();
     let uri = &ex.route.uri;
-    let runs_it = || by_extension(uri, &location.settings.cgi.extensions).any(|(end, _)| end == uri.len());
+    let runs_it = || names_program(uri, &location.settings.cgi.extensions);
     let answer = match location.content {
         ContentHandler::Cgi => Answer::Program,
         ContentHandler::Files if runs_it() => Answer::Program,

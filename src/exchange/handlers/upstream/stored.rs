@@ -8,6 +8,7 @@ use crate::config::model::{Config, Level, Location, WriteArea};
 use crate::exchange::handlers::failure;
 use crate::exchange::{Exchange, Printable};
 use crate::http::status::Status;
+use crate::io::make_path;
 use crate::route::{NoTrace, location};
 use crate::services::Services;
 use crate::sys::Errno;
@@ -15,8 +16,8 @@ use crate::sys::Errno;
 /// The reason shown in the error log.
 const WHY: &str = "lies where clients may store files (upload_execute)";
 
-/// Directories of a path that are asked whether a form may have brought it: upload_create_path makes 64.
-const MOST_FOLDERS: usize = 65;
+/// Directories of a path that are asked whether a form may have brought it: upload_create_path makes all but one.
+const MOST_FOLDERS: usize = make_path::MOST_MISSING + 1;
 
 /// Resolves `..` textually, as programs do that do not ask the file system. None: the path contains none.
 fn lexical(path: &[u8]) -> Option<Vec<u8>> {
