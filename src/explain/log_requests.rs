@@ -4,7 +4,7 @@ use super::follow::Supposed;
 use super::guess_listener::{self, Clues};
 use super::log_formats::Formats;
 use super::other_logs::{self, Beside};
-use super::outcome::{self, Positions};
+use super::outcome::{self, Purpose};
 use super::request_ids::Ids;
 use super::{
     Query, course, log_line, own_process, reason, rights, secure, settings_at, supposed_upstream, tree, with_settings,
@@ -249,7 +249,7 @@ pub fn compare(
             if let Some(listener) = asked.listener.as_ref().filter(|_| old.0.endpoints.len() > 1) {
                 let _ = write!(request, "  by {listener}");
             }
-            let [old, new] = [before, after].map(|text| outcome::essence(text, Positions::With));
+            let [old, new] = [before, after].map(|text| outcome::essence(text, Purpose::Show));
             changes.push(Change { request, old, new });
         }
     }

@@ -14,8 +14,8 @@ pub fn is_same(before: &str, after: &str) -> bool {
     if !old.is_known() || !new.is_known() {
         // The request tells what rewriting it came to; of a program only the steps are known.
         let is_told = |text: &str| text.lines().any(|line| line.starts_with("asked "));
-        let steps = if is_told(before) && is_told(after) { Steps::Left } else { Steps::Kept };
-        return passed_on(before, steps) == passed_on(after, steps);
+        let purpose = if is_told(before) && is_told(after) { Purpose::CompareRequests } else { Purpose::CompareSteps };
+        return essence(before, purpose) == essence(after, purpose);
     }
     old.head == new.head
         && match (old.file, new.file) {
@@ -99,62 +99,39 @@ fn is_same_file(old: &str, new: &str) -> bool {
     is_small && std::fs::read(old).is_ok_and(|old| std::fs::read(new).is_ok_and(|new| old == new))
 }
 
-/// Whether lines include positions (file and line).
+/// What the lines about a response are for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Positions {
-    With,
-    Without,
+pub enum Purpose {
+    /// They are shown: with positions (file and line).
+    Show,
+    /// They are compared between configurations: without positions, and without steps that had no effect.
+    CompareSteps,
+    /// The same where the lines have what an upstream is asked: it tells what the steps of rewriting came to.
+    CompareRequests,
 }
 
-/// Whether rewrite steps are compared.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Steps {
-    Kept,
-    Left,
-}
-
-/// The lines of a request that is passed on by which its answer can differ.
-fn passed_on(text: &str, steps: Steps) -> Vec<String> {
-    let essence = essence(text, Positions::Without);
-    let mut subject = "";
-    let mut lines = Vec::new();
-    for line in essence.lines() {
-        subject = line.split(' ').next().filter(|head| !head.is_empty()).unwrap_or(subject);
-        if subject != "rewrite" || steps == Steps::Kept {
-            lines.push(line.to_owned());
-        }
-    }
-    lines
-}
-
-/// The lines about the response and its handler. Without positions they can be compared between configurations.
-pub fn essence(text: &str, positions: Positions) -> String {
-    const SUBJECTS: [&str; 12] = [
-        "server", "location", "rewrite", "handler", "file", "store", "upstream", "asked", "added", "hidden", "passed",
-        "answer",
-    ];
+/// The lines about the response and its handler.
+pub fn essence(text: &str, purpose: Purpose) -> String {
+    const SUBJECTS: [&str; 10] =
+        ["rewrite", "handler", "file", "store", "upstream", "asked", "added", "hidden", "passed", "answer"];
     let mut out = String::new();
     let mut subject = "";
     for line in text.lines() {
         let head = line.split(' ').next().unwrap_or_default();
         let is_first = !head.is_empty();
         subject = if is_first { head } else { subject };
-        let matters = match subject {
+        let matters = match (subject, purpose) {
             // Only the server and location that were selected, not those tried.
-            "server" | "location" => is_first && positions == Positions::With,
-            "answer" => !line.contains("ETag:") && !line.contains("Last-Modified:"),
-            // Rewrite steps without effect do not matter.
-            "rewrite" if positions == Positions::Without => {
+            ("server" | "location", purpose) => is_first && purpose == Purpose::Show,
+            ("answer", _) => !line.contains("ETag:") && !line.contains("Last-Modified:"),
+            ("rewrite", Purpose::CompareRequests) => false,
+            ("rewrite", Purpose::CompareSteps) => {
                 !bare(line).ends_with(": false") && !bare(line).contains(": does not match ")
             }
-            subject => SUBJECTS.contains(&subject),
+            (subject, _) => SUBJECTS.contains(&subject),
         };
         if matters {
-            let shown = match positions {
-                Positions::With => line,
-                Positions::Without => bare(line),
-            };
-            let _ = writeln!(out, "{shown}");
+            let _ = writeln!(out, "{}", if purpose == Purpose::Show { line } else { bare(line) });
         }
     }
     out

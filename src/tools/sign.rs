@@ -1,6 +1,7 @@
 //! `webserv sign`: creates a link for `signed_link` with the server's key.
 
 use crate::config::value::{Millis, Size};
+use crate::http::field_syntax::is_token;
 use crate::http::reject::Reject;
 use crate::http::signed_link;
 use crate::http::uri::{self, Slashes};
@@ -72,8 +73,7 @@ fn words(list: &str) -> String {
 }
 
 fn is_type(word: &str) -> bool {
-    let is_token = |token: &str| !token.is_empty() && !token.contains(|c: char| c <= ' ' || "/;".contains(c));
-    word.split_once('/').is_some_and(|(kind, sub)| is_token(kind) && is_token(sub))
+    word.split_once('/').is_some_and(|(kind, sub)| is_token(kind.as_bytes()) && is_token(sub.as_bytes()))
 }
 
 /// The path of a URL without its query, as it stands there.

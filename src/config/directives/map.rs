@@ -139,7 +139,7 @@ fn map_key(table: &mut MapTable, b: &mut Build, word: &Word, at: u32) -> Outcome
 }
 
 /// Parses a percentage like `51.2%`, in hundredths.
-fn hundredths(text: &[u8]) -> Option<u32> {
+pub fn hundredths(text: &[u8]) -> Option<u32> {
     let text = std::str::from_utf8(text.strip_suffix(b"%")?).ok()?;
     let (whole, part) = text.split_once('.').unwrap_or((text, ""));
     if part.len() > 2 || whole.len() + part.len() == 0 || !whole.bytes().chain(part.bytes()).all(|b| b.is_ascii_digit())

@@ -78,7 +78,7 @@ fn two_lifetimes(cx: &RuleContext, found: &mut Vec<Finding>) {
     let text = value.str().to_ascii_lowercase();
     let Some(forbids) = ["no-store", "no-cache", "max-age=0"].iter().find(|word| text.contains(**word)) else { return };
     let level = cx.level();
-    let Some(expires) = level.first("expires").and_then(|at| level.all.get(at)) else { return };
+    let Some(expires) = level.first_of("expires") else { return };
     let time = expires.args.last().map(Word::str).unwrap_or_default();
     let is_later = time.starts_with(|c: char| c.is_ascii_digit())
         && !time.trim_matches(|c: char| !c.is_ascii_digit()).chars().all(|c| c == '0');
@@ -213,7 +213,7 @@ fn served_secret(cx: &RuleContext, found: &mut Vec<Finding>) {
 
 /// The `root` in force, and the location that contains it.
 fn root_around<'a>(cx: &RuleContext<'_, 'a>, server: &Level<'a>) -> Option<(&'a Word, Option<&'a Word>)> {
-    let root = |level: &Level<'a>| level.all.get(level.first("root")?)?.args.first();
+    let root = |level: &Level<'a>| level.first_of("root")?.args.first();
     let inner = cx.levels.iter().enumerate().rev().find_map(|(at, level)| Some((root(level)?, at)));
     match inner {
         // Level n+1 is the inside of block n.

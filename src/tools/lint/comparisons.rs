@@ -4,6 +4,7 @@
 use super::blocks::{is_pass, location};
 use super::rule::{Finding, Rule, RuleContext};
 use crate::config::ast::{Directive, Word};
+use crate::config::directives::map::hundredths;
 
 pub const RULES: &[Rule] = &[
     Rule {
@@ -124,19 +125,11 @@ fn never_equal(cx: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-/// Hundredths of a percent.
-fn share(word: &Word) -> Option<u32> {
-    let text = word.str();
-    let (whole, part) = text.strip_suffix('%')?.split_once('.').unwrap_or((text.strip_suffix('%')?, ""));
-    let part = if part.is_empty() { 0 } else { format!("{part:0<2}").get(..2)?.parse().ok()? };
-    Some(whole.parse::<u32>().ok()?.checked_mul(100)? + part)
-}
-
 fn unshared(cx: &RuleContext, found: &mut Vec<Finding>) {
     if !cx.is("split_clients") || cx.children().iter().any(|line| line.name.is("*") || line.name.is("include")) {
         return;
     }
-    let shares: Option<Vec<u32>> = cx.children().iter().map(|line| share(&line.name)).collect();
+    let shares: Option<Vec<u32>> = cx.children().iter().map(|line| hundredths(line.name.bytes())).collect();
     let Some(sum) = shares.map(|shares| shares.iter().sum::<u32>()).filter(|sum| (1..9900).contains(sum)) else {
         return;
     };

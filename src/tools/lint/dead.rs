@@ -331,7 +331,7 @@ fn before_all_locations(cx: &RuleContext, found: &mut Vec<Finding>) {
     // After a rewrite with a flag or a break, processing continues with the locations.
     let ends = level.all.iter().take(cx.at).any(|d| matches!(d.name.bytes(), b"rewrite" | b"break"));
     // The `return` may itself lead to such a location (error_page).
-    let Some(first) = level.first("location").map(|at| &level.all[at]).filter(|_| !ends) else { return };
+    let Some(first) = level.first_of("location").filter(|_| !ends) else { return };
     let is_reached = |d: &Directive| {
         location(d).is_some_and(|(_, name)| cx.levels.iter().any(|level| level.has_error_page(name.bytes())))
     };

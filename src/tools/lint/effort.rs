@@ -58,7 +58,7 @@ fn compressed_twice(cx: &RuleContext, found: &mut Vec<Finding>) {
         COMPRESSED.contains(&&*lower) || lower.starts_with("video/") || lower == "audio/mpeg"
     };
     let is_on = cx.levels.iter().any(|level| {
-        let gzip = level.first("gzip").and_then(|at| level.all.get(at));
+        let gzip = level.first_of("gzip");
         gzip.is_some_and(|d| d.args.first().is_some_and(|word| word.is("on")))
     });
     let Some(word) = cx.d.args.iter().find(is_compressed).filter(|_| is_on && cx.is("gzip_types")) else {

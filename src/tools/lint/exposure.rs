@@ -149,7 +149,7 @@ fn served(d: &Directive, outer: Option<&Directive>) -> Option<String> {
 
 /// Indices of unprotected locations that serve files, by directory.
 fn open_locations(server: &Level) -> FastMap<String, Vec<usize>> {
-    let outer = server.first("root").and_then(|at| server.all.get(at));
+    let outer = server.first_of("root");
     let mut found: FastMap<String, Vec<usize>> = FastMap::default();
     for (at, d) in server.all.iter().enumerate() {
         if let Some(dir) = served(d, outer)

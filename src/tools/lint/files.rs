@@ -146,7 +146,7 @@ fn missing_root(cx: &RuleContext, found: &mut Vec<Finding>) {
         |near| format!("did you mean \"{near}\"? Else: mkdir -p \"{shown}\""),
     );
     let makes = |level: &Level| {
-        let methods = level.first("dav_methods").and_then(|at| level.all.get(at));
+        let methods = level.first_of("dav_methods");
         methods.is_some_and(|d| d.args.iter().any(|word| word.is("PUT")))
     };
     let until = match cx.is("alias") && cx.levels().any(makes) {
@@ -163,7 +163,7 @@ fn missing_means(cx: &RuleContext, found: &mut Vec<Finding>) {
         _ => return,
     };
     let makes = |level: &Level| {
-        let make = level.first("upload_create_path").and_then(|at| level.all.get(at));
+        let make = level.first_of("upload_create_path");
         make.is_some_and(|d| d.args.first().is_some_and(|word| word.is("on")))
     };
     let Some(paths) = cx.paths.filter(|_| word.bytes().starts_with(b"/") && !word.bytes().contains(&b'$')) else {

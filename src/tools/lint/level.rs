@@ -134,6 +134,11 @@ impl<'a> Level<'a> {
         self.firsts().get(name.as_bytes()).copied()
     }
 
+    /// The first directive of a name.
+    pub fn first_of(&self, name: &str) -> Option<&'a Directive> {
+        self.all.get(self.first(name)?)
+    }
+
     /// The first location with this modifier (empty if none) and name.
     pub fn location(&self, modifier: &[u8], name: &[u8]) -> Option<usize> {
         self.locations().firsts.get(&(modifier, name)).copied()

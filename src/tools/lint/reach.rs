@@ -212,7 +212,7 @@ fn takes_files(cx: &RuleContext, found: &mut Vec<Finding>) {
         return;
     }
     let locations = || level.all.iter().filter_map(|d| Some((d, location(d)?))).take(COMPARED);
-    let root = cx.levels().find_map(|level| level.all.get(level.first("root")?)).and_then(path_of);
+    let root = cx.levels().find_map(|level| level.first_of("root")).and_then(path_of);
     let is_nested = |d: &Directive| d.block.iter().flatten().any(|d| d.name.is("location"));
     let other = locations().find_map(|(d, (sign, name))| {
         let prefix = name.str();

@@ -147,7 +147,7 @@ impl<'p, 'a> RuleContext<'p, 'a> {
 
     /// The nearest `ssl` directive (older nginx) in enclosing levels.
     pub fn ssl(&self) -> Option<&'a Directive> {
-        self.levels.iter().rev().find_map(|level| level.all.get(level.first("ssl")?))
+        self.levels.iter().rev().find_map(|level| level.first_of("ssl"))
     }
 
     /// Whether some `listen` of the same address has `ssl`, which enables TLS for all.

@@ -179,7 +179,7 @@ fn unused_certificate(cx: &RuleContext, found: &mut Vec<Finding>) {
 fn few_files(cx: &RuleContext, found: &mut Vec<Finding>) {
     let number = |d: &Directive| d.args.first().and_then(|word| word.str().parse::<u64>().ok());
     let Some(files) = Some(cx.d).filter(|_| cx.is("worker_rlimit_nofile")).and_then(number) else { return };
-    let events = cx.level().first("events").map(|at| &cx.level().all[at]);
+    let events = cx.level().first_of("events");
     let connections =
         events.into_iter().flat_map(|events| events.block.iter().flatten()).find(|d| d.name.is("worker_connections"));
     if let Some((d, most)) = connections.and_then(|d| Some((d, number(d)?))).filter(|(_, most)| files < *most) {

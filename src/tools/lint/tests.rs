@@ -195,7 +195,6 @@ fn each_rule_warns_where_it_should_and_is_silent_where_not() {
         ("W002", "server_name (a|b).test;", "server_name ~^(a|b).test$;"),
         ("W016", "gzip_types text/*;", "gzip_types *;"),
         ("W016", "map $uri $x { defualt 1; }", "map $uri $x { default 1; }"),
-        ("W016", "map $uri $x { defualt 1; }", "map $uri $x { default 1; }"),
         ("W017", r"location ~ /\.php$/i { }", r"location ~* \.php$ { }"),
         ("W018", "log_format a '%h %l %u %t';", "log_format a '$remote_addr 100%';"),
         ("W019", "upload_filename orignal;", "upload_filename original;"),

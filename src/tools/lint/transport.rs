@@ -64,7 +64,7 @@ fn plain_transport(cx: &RuleContext, found: &mut Vec<Finding>) {
     // Behind a TLS proxy the header is correct: warn only if TLS is terminated here, or redirected to.
     let speaks_tls = |level: &Level| *level.speaks_tls.get_or_init(|| speaks_tls(level.all));
     let leads = |d: &Directive| d.args.iter().any(|word| word.bytes().starts_with(b"https://"));
-    let redirects = || server.first("return").and_then(|at| server.all.get(at)).is_some_and(leads);
+    let redirects = || server.first_of("return").is_some_and(leads);
     if server.has("listen") && !speaks_tls(server) && cx.ssl().is_none() && (redirects() || speaks_tls(http)) {
         let message = "browsers ignore this header: the server speaks plain HTTP only";
         let help = "add it to the server with `listen 443 ssl`, and redirect to that one here";

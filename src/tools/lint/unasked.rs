@@ -369,7 +369,7 @@ fn reflected(cx: &RuleContext, found: &mut Vec<Finding>) {
     let Some(name) = variables(&text).into_iter().find(is_repeated) else { return };
     let is_html = |word: &Word| word.bytes().to_ascii_lowercase().starts_with(b"text/html");
     let of_level = cx.levels.iter().rev().find_map(|level| {
-        let own = level.first("default_type").and_then(|at| level.all[at].args.first());
+        let own = level.first_of("default_type").and_then(|d| d.args.first());
         own.or_else(|| level.field("content-type").and_then(|d| d.args.get(1)))
     });
     if of_level.is_some_and(is_html) {

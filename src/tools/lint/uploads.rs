@@ -4,10 +4,8 @@ use super::blocks::{authenticates, location, runs_files};
 use super::level::Level;
 use super::rule::{Finding, Rule, RuleContext};
 use crate::config::ast::{Directive, Word, written};
+use crate::config::settings::client::ClientSettings;
 use crate::config::value::Size;
-
-/// What `client_max_body_size` is where nothing is said.
-const DEFAULT_BODY: u64 = 1 << 20;
 
 pub const RULES: &[Rule] = &[
     Rule {
@@ -126,7 +124,7 @@ fn above_the_body(cx: &RuleContext, found: &mut Vec<Finding>) {
     let body = match set {
         Some(set) => size(set),
         // An include that was not found may set it.
-        None => cx.is_whole.then_some(DEFAULT_BODY),
+        None => cx.is_whole.then(|| ClientSettings::default().max_body_size.0),
     };
     let Some(body) = body.filter(|body| *body > 0 && *body < file) else { return };
     let text = cx.d.args[0].str();
@@ -143,7 +141,7 @@ fn disallowed(cx: &RuleContext, found: &mut Vec<Finding>) {
     if !cx.is("dav_methods") && !cx.is("dav_ext_methods") {
         return;
     }
-    let Some(allowed) = cx.level().first("allowed_methods").and_then(|at| cx.level().all.get(at)) else { return };
+    let Some(allowed) = cx.level().first_of("allowed_methods") else { return };
     let is_left_out = |word: &&Word| {
         !word.is("off") && !word.is("OPTIONS") && !allowed.args.iter().any(|known| known.bytes() == word.bytes())
     };

@@ -6,6 +6,7 @@ use super::rule::{EVERY, Finding, Rule, RuleContext};
 use super::spelling::REQUEST_HEADERS;
 use crate::config::ast::{Directive, Word};
 use crate::config::context::Contexts;
+use crate::config::directives::map::hundredths;
 use crate::config::model::Level;
 use crate::config::template::Builtin;
 use crate::config::{registry, suggest};
@@ -284,9 +285,8 @@ fn dead_choice(cx: &RuleContext, block: &Directive, found: &mut Vec<Finding>) {
         found.push(Finding::new(cx.d.name.span, message, "add to this map: hostnames;"));
     }
     if block.name.is("split_clients") && name == "*" && cx.is_first("*") {
-        let share = |d: &Directive| d.name.str().strip_suffix('%').and_then(|text| text.parse::<f64>().ok());
-        let all: f64 = cx.level().all.iter().filter_map(share).sum();
-        if all > 99.999 {
+        let all: u32 = cx.level().all.iter().filter_map(|line| hundredths(line.name.bytes())).sum();
+        if all >= 10_000 {
             let message = "`*` is what the shares before it leave, which is nothing: they are 100 % together";
             found.push(Finding::new(cx.d.name.span, message, "make a share smaller, or remove this line"));
         }
