@@ -78,8 +78,7 @@ impl Assembly {
         let place = self.place(&listen.addr, id, listen.span);
         let endpoint = &mut self.endpoints[place];
         endpoint.proxy_protocol |= listen.proxy_protocol;
-        endpoint.ssl |= listen.ssl.is_some();
-        endpoint.ssl_span = endpoint.ssl_span.or(listen.ssl);
+        endpoint.ssl = endpoint.ssl.or(listen.ssl);
         endpoint.http2 |= listen.http2;
         if listen.configured {
             if self.configured[place] && endpoint.options != listen.options {
@@ -103,17 +102,7 @@ impl Assembly {
 }
 
 fn endpoint(addr: Addr, default: ServerId, options: ListenOptions, span: Span) -> Endpoint {
-    Endpoint {
-        addr,
-        default,
-        names: Names::default(),
-        options,
-        proxy_protocol: false,
-        ssl: false,
-        http2: false,
-        span,
-        ssl_span: None,
-    }
+    Endpoint { addr, default, names: Names::default(), options, proxy_protocol: false, ssl: None, http2: false, span }
 }
 
 fn add_name(

@@ -93,7 +93,7 @@ impl Config {
 
     /// Whether there are TLS handshakes, with clients or upstreams.
     pub fn speaks_tls(&self) -> bool {
-        self.endpoints.iter().any(|endpoint| endpoint.ssl)
+        self.endpoints.iter().any(|endpoint| endpoint.ssl.is_some())
             || self.locations.iter().any(|location| location.upstream_tls.is_some())
     }
 
@@ -137,14 +137,12 @@ pub struct Endpoint {
     pub options: ListenOptions,
     /// Whether connections begin with a PROXY header; one `listen` with `proxy_protocol` suffices (nginx).
     pub proxy_protocol: bool,
-    /// Whether connections are TLS; one `listen` with `ssl` suffices (nginx).
-    pub ssl: bool,
+    /// The word `ssl` of the first `listen` that has it: connections are TLS then, one `listen` suffices (nginx).
+    pub ssl: Option<Span>,
     /// Whether some `listen` has `http2`: then all its servers speak HTTP/2 (nginx).
     pub http2: bool,
     /// The first `listen` of the address.
     pub span: Span,
-    /// The word `ssl` of the first `listen` that has it.
-    pub ssl_span: Option<Span>,
 }
 
 impl Endpoint {

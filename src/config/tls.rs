@@ -88,7 +88,7 @@ impl<'a> Builder<'a> {
             endpoints.iter().filter(|endpoint| endpoint.http2).map(|endpoint| endpoint.default.at()).collect();
         // A server without TLS may inherit certificates from http, which then do not matter.
         let by_tls: HashSet<ServerId> =
-            endpoints.iter().filter(|endpoint| endpoint.ssl).flat_map(Endpoint::servers).collect();
+            endpoints.iter().filter(|endpoint| endpoint.ssl.is_some()).flat_map(Endpoint::servers).collect();
         for (at, server) in servers.iter_mut().enumerate() {
             checkpoint::pass_costly();
             let Some(root) = locations.get(server.root.at()) else { continue };
@@ -102,7 +102,7 @@ impl<'a> Builder<'a> {
                 tls_checks::uncovered(leaves, names).into_iter().for_each(|warning| self.diagnostics.push(warning));
             }
         }
-        for endpoint in endpoints.iter().filter(|endpoint| endpoint.ssl) {
+        for endpoint in endpoints.iter().filter(|endpoint| endpoint.ssl.is_some()) {
             let default = &servers[endpoint.default.at()];
             let named = by_acme.contains(&endpoint.default)
                 || locations.get(default.root.at()).is_some_and(|root| {
@@ -112,7 +112,7 @@ impl<'a> Builder<'a> {
             if !named {
                 let text = "no \"ssl_certificate\" is defined for the \"listen ... ssl\" directive";
                 let help = "name one in the server or in http, or \"ssl_certificate auto\" on a developer's machine";
-                self.diagnostics.push(Diagnostic::emerg(endpoint.ssl_span.unwrap_or(endpoint.span), text).help(help));
+                self.diagnostics.push(Diagnostic::emerg(endpoint.ssl.unwrap_or(endpoint.span), text).help(help));
             }
         }
     }

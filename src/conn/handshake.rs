@@ -109,7 +109,7 @@ fn greet(conn: &mut Conn, endpoint: EndpointId, cx: &mut Services, pool: &mut Po
             }
         }
     }
-    if !cx.config.endpoints[endpoint.at()].ssl {
+    if cx.config.endpoints[endpoint.at()].ssl.is_none() {
         return Some(Step::Again).filter(|_| {
             // Another address of the same socket is the one with TLS.
             conn.transport.tls_mut().map(Tls::become_plain).is_some()

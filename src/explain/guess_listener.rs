@@ -55,7 +55,7 @@ impl Clues {
             endpoint.servers().iter().any(|server| config.servers[server.at()].name[..] == *name.as_bytes())
         };
         hints.port.is_none_or(|port| endpoint.addr.port() == Some(port))
-            && hints.is_secure.is_none_or(|is_secure| endpoint.ssl == is_secure)
+            && hints.is_secure.is_none_or(|is_secure| endpoint.ssl.is_some() == is_secure)
             && (!hints.http2 || endpoint.http2)
             && hints.server.as_ref().is_none_or(has_server)
     }

@@ -40,7 +40,8 @@ impl Map<'_> {
     }
 
     fn endpoint(&mut self, endpoint: &Endpoint) {
-        let words = [("ssl", endpoint.ssl), ("http2", endpoint.http2), ("proxy_protocol", endpoint.proxy_protocol)];
+        let words =
+            [("ssl", endpoint.ssl.is_some()), ("http2", endpoint.http2), ("proxy_protocol", endpoint.proxy_protocol)];
         let words: String = words.iter().filter(|(_, on)| *on).map(|(word, _)| format!(" {word}")).collect();
         let place = self.sources.place(endpoint.span);
         self.line(0, &format!("listener {}{words}", endpoint.addr), &place);

@@ -173,7 +173,7 @@ fn arrived(config: &Rc<Config>, question: &Question, endpoint: EndpointId, asked
     cx.trace = Some(Recorder::default());
     let peer = Peer::new(asked.client, 0);
     let accepted = cx.now.ms;
-    let is_secure = config.endpoints[endpoint.at()].ssl;
+    let is_secure = config.endpoints[endpoint.at()].ssl.is_some();
     let client = Client {
         peer,
         endpoint,

@@ -89,7 +89,7 @@ impl Question {
         let all = || config.endpoints.iter().enumerate().map(|(at, endpoint)| (EndpointId(at as u32), endpoint));
         let Some((first, _)) = all().next() else { return Err("the configuration has no server".into()) };
         let Some(authority) = &self.authority else {
-            let secure = all().find(|(_, endpoint)| endpoint.ssl).filter(|_| self.is_secure);
+            let secure = all().find(|(_, endpoint)| endpoint.ssl.is_some()).filter(|_| self.is_secure);
             return match (secure, self.is_secure) {
                 (None, true) => Err("no listener speaks TLS: none says `listen … ssl`".into()),
                 (Some((id, _)), _) => Ok((id, None)),

@@ -137,7 +137,6 @@ impl<'c> Explanation<'c> {
                 ssl: endpoint.ssl,
                 http2: endpoint.http2,
                 span: endpoint.span,
-                ssl_span: endpoint.ssl_span,
             };
             // The result is in the recorder.
             let _ = server::find(&alone, host, &mut recorder);

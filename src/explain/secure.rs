@@ -13,9 +13,7 @@ use std::rc::Rc;
 /// The facts of the connection; None: the listener speaks plain HTTP.
 pub fn facts(config: &Config, endpoint: EndpointId, question: &Question, asked: &Query) -> Option<Rc<TlsFacts>> {
     let listener = &config.endpoints[endpoint.at()];
-    if !listener.ssl {
-        return None;
-    }
+    listener.ssl?;
     // Logs do not contain the scheme.
     let is_asked = asked.line.is_none() && asked.listener.is_none() && !asked.tls;
     if is_asked && question.authority.as_ref().is_some_and(|authority| !authority.is_secure) {

@@ -109,7 +109,7 @@ fn host(ip: IpAddr) -> String {
 
 fn address(endpoint: &Endpoint, host: &str) -> String {
     let Some(port) = endpoint.addr.port() else { return endpoint.addr.to_string() };
-    match (endpoint.ssl, port) {
+    match (endpoint.ssl.is_some(), port) {
         (false, 80) => format!("http://{host}/"),
         (false, port) => format!("http://{host}:{port}/"),
         (true, 443) => format!("https://{host}/"),

@@ -260,7 +260,7 @@ impl Listeners {
 
     /// Whether its connections may begin with a TLS handshake.
     pub fn is_ssl(&self, at: usize, config: &Config) -> bool {
-        self.endpoints.all_of(at).any(|id| config.endpoints[id.at()].ssl)
+        self.endpoints.all_of(at).any(|id| config.endpoints[id.at()].ssl.is_some())
     }
 
     /// client_header_timeout of the default server: the first deadline of a connection.

@@ -36,7 +36,7 @@ pub fn fetch(config: &Config) -> Result<String, String> {
             ),
             None => CURE.to_owned(),
         })?;
-    if endpoint.ssl {
+    if endpoint.ssl.is_some() {
         return Err(
             "the counters are shown over TLS only: `webserv status` reads them from a plain listener".to_owned()
         );
@@ -80,7 +80,7 @@ fn places(config: &Config) -> Vec<(&Endpoint, ServerId, &Location)> {
             found.extend(locations.map(|location| (endpoint, server, location)));
         }
     }
-    found.sort_by_key(|(endpoint, ..)| endpoint.ssl);
+    found.sort_by_key(|(endpoint, ..)| endpoint.ssl.is_some());
     found
 }
 

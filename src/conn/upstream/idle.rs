@@ -14,9 +14,9 @@ use std::net::SocketAddr;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Destination {
     pub group: usize,
-    /// Index of the server in the group, or the number of its line where addresses change.
-    pub peer: usize,
-    /// The address, where these change.
+    /// The number of its `server` line in the group.
+    pub line: u32,
+    /// Which of the line's addresses; None: a Unix socket.
     pub addr: Option<SocketAddr>,
     /// A hash of the local address and the TLS configuration.
     pub transport_hash: u64,
@@ -190,8 +190,8 @@ mod tests {
         Key::new(number, 1)
     }
 
-    fn destination(group: usize, peer: usize) -> Destination {
-        Destination { group, peer, addr: None, transport_hash: 0 }
+    fn destination(group: usize, line: u32) -> Destination {
+        Destination { group, line, addr: None, transport_hash: 0 }
     }
 
     /// Calls `take` until it returns None.

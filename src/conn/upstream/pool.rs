@@ -382,9 +382,7 @@ fn destination(
     let is_plain = local.is_none() && tls.is_none();
     let transport_hash = if is_plain { 0 } else { hash.hash_one((local, tls)) };
     // The addresses of a group with `resolve` change, and connections to those that stay are used again (nginx).
-    let (group, peer, addr) = match (&upstream.base, upstream.peers.get(peer)) {
-        (Some(base), Some(server)) => (base, server.line as usize, server.addr.inet()),
-        _ => (upstream, peer, None),
-    };
-    Destination { group: Rc::as_ptr(group).addr(), peer, addr, transport_hash }
+    let group = upstream.base.as_ref().unwrap_or(upstream);
+    let (line, addr) = upstream.peers.get(peer).map_or((0, None), |server| (server.line, server.addr.inet()));
+    Destination { group: Rc::as_ptr(group).addr(), line, addr, transport_hash }
 }

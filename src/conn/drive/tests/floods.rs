@@ -23,7 +23,7 @@ fn a_turn_answers_few_of_many_hellos_and_every_plain_request() {
     let server = "ssl_certificate auto; listen 127.0.0.1:443 ssl; return 200 here;";
     let mut world = World::in_root("access_log off;", server);
     world.endpoints.set(1, Some(EndpointId(1)), &[]);
-    assert!(world.cx.config.endpoints[1].ssl);
+    assert!(world.cx.config.endpoints[1].ssl.is_some());
     let mut flood: Vec<_> = (0..MANY)
         .map(|_| {
             let (near, mut far) = UnixStream::pair().expect("socketpair");
