@@ -13,6 +13,7 @@ use super::method::Method;
 /// What the selected representation is right now.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct Validators<'a> {
+    /// With its quotes, as in the ETag field; None: the response will have none.
     pub etag: Option<&'a [u8]>,
     /// Last-Modified, in Unix seconds.
     pub modified: Option<i64>,
@@ -23,6 +24,7 @@ pub struct Validators<'a> {
 /// The directive `if_modified_since`.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub enum ImsMode {
+    /// `off`: If-Modified-Since is ignored.
     Off,
     /// Not modified only if the dates are equal; nginx's default.
     #[default]
@@ -34,6 +36,7 @@ pub enum ImsMode {
 /// What the preconditions say.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Precondition {
+    /// Answer as if there were no preconditions.
     Proceed,
     /// 304
     NotModified,

@@ -11,6 +11,7 @@ use super::field_syntax::{is_token_byte, token_len, trim_ows};
 pub struct Disposition {
     /// `form-data`, `attachment`… in lower case.
     pub kind: Vec<u8>,
+    /// The `name` parameter: the form field that the part belongs to.
     pub name: Option<Vec<u8>>,
     /// From `filename*` if that is well-formed, else from `filename`.
     pub filename: Option<Vec<u8>>,

@@ -52,6 +52,7 @@ impl ETag {
         tag
     }
 
+    /// As it is sent: quotes included, and `W/` if it is weak.
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..usize::from(self.len)).unwrap_or_default()
     }

@@ -103,6 +103,7 @@ pub enum Event {
     More,
     /// Bytes of the response, in the caller's input.
     Stdout(Range<usize>),
+    /// An empty FCGI_STDOUT record: the response is complete, though FCGI_END_REQUEST is still to come.
     StdoutEnd,
     /// Words for the error log, in the caller's input.
     Stderr(Range<usize>),
@@ -113,11 +114,13 @@ pub enum Event {
 /// How the application ended a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct End {
+    /// The program's exit status, as it would be for CGI.
     pub app_status: u32,
     /// 0 is a request that was served; the others say why it was not.
     pub protocol_status: u8,
 }
 
+/// What one step of the reader took and found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadRecord {
     /// Bytes of the input that are done with.
@@ -128,8 +131,11 @@ pub struct ReadRecord {
 /// A record that cannot be understood; nginx's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InvalidRecord {
+    /// The version byte, which must be 1.
     Version(u8),
+    /// The record type, which an application does not send.
     Kind(u8),
+    /// The request id, which must be [`ID`].
     Id(u16),
     /// An END_REQUEST record that is shorter than its content.
     Short,

@@ -29,6 +29,7 @@ impl Fields {
         self.lines.extend_from_slice(b"\r\n");
     }
 
+    /// Copies all of `other`'s fields behind the present ones; equal names are not merged.
     pub fn append(&mut self, other: &Fields) {
         self.lines.extend_from_slice(&other.lines);
     }

@@ -4,6 +4,7 @@
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
 #[repr(u8)]
 pub enum HeaderId {
+    /// No name of this list, or none yet.
     #[default]
     Other,
     Host,

@@ -21,6 +21,7 @@ pub enum Method {
     Patch,
     Trace,
     Connect,
+    /// Any other token.
     Unknown,
 }
 
@@ -90,6 +91,7 @@ impl MethodSet {
         MethodSet(self.0 & !(1 << method as u32))
     }
 
+    /// [`Method::Unknown`] is a member like the others.
     pub const fn contains(self, method: Method) -> bool {
         self.0 & (1 << method as u32) != 0
     }

@@ -19,9 +19,11 @@ const BOUNDARY: usize = 70;
 /// What the header lines of a part say.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct PartHead {
+    /// `name` of its Content-Disposition: the form field.
     pub name: Option<Vec<u8>>,
     /// Present, even if empty, for a file field; the client's word, not a safe name.
     pub filename: Option<Vec<u8>>,
+    /// The value of Content-Type as sent; None: `text/plain` is meant (RFC 7578 §4.4).
     pub content_type: Option<Vec<u8>>,
     /// Values of its Content-Digest and Repr-Digest lines (RFC 9530): both are of the part's data.
     pub digests: Vec<Vec<u8>>,
@@ -32,11 +34,13 @@ pub struct PartHead {
 pub enum Event<'a> {
     /// The input is used up.
     More,
+    /// The head of a part is complete; its data follows.
     Part(PartHead),
     /// Bytes of the part, as a range of the input.
     Data(Range<usize>),
     /// Bytes of the part that were held back on an earlier call because a delimiter might have begun with them.
     Held(&'a [u8]),
+    /// A delimiter: the part's data is complete.
     PartEnd,
     /// The closing delimiter; all that follows is skipped.
     End,

@@ -20,6 +20,7 @@ const FIXED: usize = 16;
 pub struct ProxyHeader {
     /// The client's address and the one it connected to, as text.
     pub source: Box<str>,
+    /// The address of the balancer that the client connected to, as text (`$proxy_protocol_server_addr`).
     pub target: Box<str>,
     pub source_port: u16,
     pub target_port: u16,
@@ -27,6 +28,7 @@ pub struct ProxyHeader {
     tlvs: Box<[u8]>,
 }
 
+/// How far the parser has got.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ProxyHeaderProgress {
     /// More bytes are needed.

@@ -12,11 +12,14 @@ const MOST: usize = 1000;
 /// Bytes from `start` up to, not including, `end` of a representation. Never empty.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ByteRange {
+    /// Offset of the first byte.
     pub start: u64,
+    /// Offset behind the last byte: one more than RFC 9110's last-pos.
     pub end: u64,
 }
 
 impl ByteRange {
+    /// Bytes.
     pub fn len(self) -> u64 {
         self.end.saturating_sub(self.start)
     }
@@ -33,6 +36,7 @@ pub enum Ranges {
     None,
     /// 416: malformed (nginx), or nothing of it lies inside.
     Unsatisfiable,
+    /// A single range: 206 with Content-Range.
     One(ByteRange),
     /// In the order asked for, neither sorted nor merged.
     Many(Vec<ByteRange>),

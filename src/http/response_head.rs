@@ -17,22 +17,29 @@ pub struct CachedHead<'a> {
     pub etag: &'a [u8],
 }
 
+/// All that a protocol writes as the head of a final response. The order of the lines is each encoder's.
 pub struct ResponseHead<'a> {
     pub status: Status,
     /// An upstream's words for it.
     pub reason: Option<&'a [u8]>,
     /// Empty: the response has none, as that of date.
     pub server: &'a [u8],
+    /// IMF-fixdate (RFC 9110 §5.6.7), or empty.
     pub date: &'a [u8],
     pub content_type: Option<&'a [u8]>,
     /// Of the body, where it is known and announced.
     pub length: Option<u64>,
+    /// IMF-fixdate.
     pub last_modified: Option<&'a [u8]>,
+    /// Absolute or relative, as it is to be sent; escaped already.
     pub location: Option<&'a [u8]>,
     /// 101: the connection changes its protocol.
     pub upgrade: bool,
+    /// With its quotes.
     pub etag: Option<&'a [u8]>,
+    /// All that has no member of its own, in the order it is sent.
     pub fields: &'a Fields,
+    /// `Accept-Ranges: bytes` is sent.
     pub accept_ranges: bool,
     /// It is of a whole file, which has its length and last_modified ready.
     pub file: Option<CachedHead<'a>>,

@@ -23,7 +23,9 @@ pub struct Link {
     pub place: Vec<u8>,
     /// Unix seconds; None: for ever.
     pub expires: Option<i64>,
+    /// Methods that it allows.
     pub methods: MethodSet,
+    /// What holds for the files that it may upload.
     pub limits: Limits,
 }
 
@@ -41,15 +43,18 @@ pub struct Limits {
 /// Why a link does not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkError {
+    /// The request has no signature argument.
     Missing,
+    /// No key makes this signature of these arguments.
     Signature,
+    /// An argument stands twice or cannot be read, for this reason.
     Malformed(&'static str),
 }
 
 /// The keys of a file, one a line.
 ///
 /// # Errors
-/// One is too short to protect anything.
+/// There is none, or one is too short to protect anything.
 pub fn keys_of(text: &[u8]) -> Result<Vec<Box<[u8]>>, &'static str> {
     let lines = text.split(|b| *b == b'\n').map(<[u8]>::trim_ascii);
     let keys: Vec<Box<[u8]>> =
@@ -180,6 +185,7 @@ pub fn parse(values: &[Vec<u8>; 5]) -> Result<Link, &'static str> {
 }
 
 impl Link {
+    /// Whether the link is for this URI, which must be decoded and normalized.
     pub fn is_of(&self, uri: &[u8]) -> bool {
         match self.place.ends_with(b"/") {
             true => uri.starts_with(&self.place),

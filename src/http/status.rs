@@ -104,10 +104,15 @@ statuses! {
 impl Status {
     /// Close the connection without an answer (`return 444`).
     pub const CLOSE: Status = Status(444);
+    /// nginx's for a head that is too large. Such a head is a 431 here, so that only `return` and `error_page` name it.
     pub const REQUEST_HEADER_TOO_LARGE: Status = Status(494);
+    /// A client's certificate did not verify.
     pub const SSL_CERTIFICATE_ERROR: Status = Status(495);
+    /// `ssl_verify_client on`, and the client sent no certificate.
     pub const SSL_CERTIFICATE_REQUIRED: Status = Status(496);
+    /// A plain request came to a TLS port.
     pub const HTTP_TO_HTTPS: Status = Status(497);
+    /// The client closed the connection before its response; logged only.
     pub const CLIENT_CLOSED_REQUEST: Status = Status(499);
 }
 

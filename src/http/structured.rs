@@ -9,7 +9,9 @@ use std::collections::HashMap;
 /// The value of a member, as far as its callers need it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Item {
+    /// A byte sequence (`:…:`), its base64 decoded.
     Bytes(Vec<u8>),
+    /// At most 15 digits (§3.3.1).
     Integer(i64),
     Boolean(bool),
     /// Something else that is well-formed: a decimal, a string, a token, a date, an inner list.

@@ -24,7 +24,9 @@ pub struct Normal {
 /// What becomes of slashes that follow one another (merge_slashes).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Slashes {
+    /// Several slashes become one; nginx's default.
     Merge,
+    /// As sent.
     Keep,
 }
 

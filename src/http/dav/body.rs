@@ -10,7 +10,9 @@ const OWNER: usize = 4096;
 pub enum PropfindRequest {
     /// All that there is, and these besides.
     All(Vec<Name>),
+    /// `propname`: names without values.
     Names,
+    /// `prop`: the properties listed, in the client's order.
     These(Vec<Name>),
 }
 
@@ -74,6 +76,7 @@ pub fn proppatch(body: &[u8]) -> Result<Vec<Change>, &'static str> {
 /// The body of a LOCK.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LockInfo {
+    /// `exclusive` lock scope; otherwise `shared`.
     pub exclusive: bool,
     /// What is in the element that says whose it is, to be given back as it came.
     pub owner: Vec<u8>,

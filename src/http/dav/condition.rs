@@ -5,21 +5,27 @@ use crate::http::field_syntax::trim_ows;
 /// Lists in a header, and conditions in each, at most.
 const MOST: usize = 64;
 
+/// One parenthesised list: it holds if all of its conditions do (RFC 4918 §10.4.3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct List<'a> {
     /// The URL it is about; None: the request's own.
     pub resource: Option<&'a [u8]>,
+    /// Never empty.
     pub conditions: Vec<Condition<'a>>,
 }
 
+/// A state token or an entity tag that the resource must have, or with `Not` must lack.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Condition<'a> {
+    /// `Not` stands before it.
     pub not: bool,
     pub state: State<'a>,
 }
 
+/// What a condition compares with the resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State<'a> {
+    /// A lock token: the URI without its angle brackets.
     Token(&'a [u8]),
     /// With its quotes, and `W/` where it is weak.
     ETag(&'a [u8]),

@@ -18,6 +18,7 @@ impl Token {
         Token(random)
     }
 
+    /// The 16 bytes of the UUID, for the record that a lock is kept by.
     pub fn bytes(&self) -> &[u8] {
         &self.0
     }

@@ -27,11 +27,13 @@ pub struct Name {
 }
 
 impl Name {
+    /// Whether it is this name in the `DAV:` namespace. Case-sensitive, as XML is.
     pub fn is_dav(&self, name: &str) -> bool {
         &*self.ns == super::DAV && &*self.name == name
     }
 }
 
+/// One element of a parsed document, with all that is in it. Attributes are not kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Element {
     pub name: Name,

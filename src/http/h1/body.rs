@@ -79,6 +79,7 @@ enum State {
 pub struct Trailers(pub Vec<u8>);
 
 impl Trailers {
+    /// Adds a line as it is sent. Neither part may hold CR or LF: nothing is checked here.
     pub fn push(&mut self, name: &[u8], value: &[u8]) {
         for part in [name, b": ", value, b"\r\n"] {
             self.0.extend_from_slice(part);
@@ -127,6 +128,7 @@ impl Default for Decoder {
 }
 
 impl Decoder {
+    /// A decoder at the first byte of a body of HTTP/1.1. Without a body, or with a length of 0, it is done at once.
     pub fn new(framing: Framing) -> Decoder {
         let state = match framing {
             Framing::None | Framing::Length(0) => State::Done,
@@ -338,6 +340,7 @@ impl Decoder {
         };
     }
 
+    /// The body has ended: all of it, its last chunk and its trailers with it, has been decoded.
     pub fn is_done(&self) -> bool {
         self.state == State::Done
     }

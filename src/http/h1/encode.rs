@@ -9,6 +9,7 @@ use std::io::Write;
 /// What becomes of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Connection {
+    /// Closed behind the response: `Connection: close` is sent.
     Close,
     /// Seconds: what `Keep-Alive` says of it, where that is sent.
     Keep(Option<u64>),

@@ -8,15 +8,19 @@ use crate::http::field_syntax::{is_field_byte, is_token_byte};
 pub enum Extension {
     /// Behind a semicolon: a name comes.
     Begin,
+    /// In the name of an extension.
     Name,
     /// Blanks behind a name: a value or another extension comes.
     AfterName,
     /// Behind an equals sign: a value comes.
     Equals,
+    /// In a value that is a token.
     Value,
+    /// In a value that is a quoted string.
     Quoted,
     /// Behind a backslash in quotes.
     Escaped,
+    /// Behind the closing quote: a blank, a semicolon or the end of the line comes.
     EndQuote,
     /// Blanks behind a value: another extension comes.
     AfterValue,

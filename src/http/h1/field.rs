@@ -45,6 +45,7 @@ pub(super) fn plain(buf: &[u8], start: usize) -> Option<Plain> {
 /// One header field. Spans are offsets into the buffer that was parsed; the value is trimmed.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct Field {
+    /// [`HeaderId::Other`]: the name says which field it is.
     pub id: HeaderId,
     pub name: Span,
     pub value: Span,

@@ -12,6 +12,7 @@ pub enum Framing {
     None,
     /// This many bytes. `Content-Length: 0` is `Length(0)`: present, but nothing follows.
     Length(u64),
+    /// `Transfer-Encoding: chunked`: until the chunk of size 0 and its trailers (RFC 9112 §7.1).
     Chunked,
 }
 

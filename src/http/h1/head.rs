@@ -81,18 +81,22 @@ enum Stage {
 #[derive(Clone, Default, Debug)]
 pub struct Head {
     pub method: Method,
+    /// The method's bytes: they tell one [`Method::Unknown`] from another.
     pub method_name: Span,
     /// The target as sent (`$request_uri`).
     pub target: Span,
+    /// Which of the four forms of RFC 9112 §3.2 the target has.
     pub form: Form,
     /// Path and query inside the target: what `uri::normalize` takes. See [`target::RequestLine::origin`].
     pub origin: Span,
     pub version: Version,
+    /// In the order sent, without those that are dropped (`ignore_invalid_headers`).
     pub fields: Vec<Field>,
     /// Without its line end (`$request`).
     pub request_line: Span,
     /// Bytes of the whole head, leading empty lines and the final one included. Set on `Complete`.
     pub len: usize,
+    /// How long the body is. Set on `Complete`.
     pub framing: Framing,
     /// Value of Host, or the authority of an absolute target, which wins (RFC 9112 §3.2.2). Port included; may be
     /// empty.

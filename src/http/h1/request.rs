@@ -12,7 +12,9 @@ use crate::util::decimal;
 pub enum Length {
     /// There is no body.
     None,
+    /// `Content-Length`, in bytes.
     Known(u64),
+    /// `Transfer-Encoding: chunked`: the length is not known when the head is sent.
     Chunked,
 }
 

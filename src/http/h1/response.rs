@@ -93,18 +93,22 @@ pub enum Ending {
     /// There is none: HEAD, 204, 304.
     #[default]
     None,
+    /// After this many bytes.
     Length(u64),
+    /// With the chunk of size 0 and its trailers.
     Chunked,
     /// With the connection.
     Close,
 }
 
+/// How far [`ResponseHead::parse`] has got.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ResponseHeadProgress {
     /// Call again with more bytes.
     Partial,
     /// An interim response (1xx but 101) of this many bytes: take them out and `clear`.
     Interim(usize),
+    /// The final response's head: its fields and [`ResponseHead::len`] hold.
     Complete,
 }
 
@@ -117,6 +121,7 @@ pub struct RequestContext {
     pub upgrade: bool,
     /// 101 is an answer all the same, of a head alone.
     pub passes_101: bool,
+    /// Whether the head begins with a status line.
     pub dialect: Dialect,
 }
 
@@ -137,10 +142,12 @@ pub enum Dialect {
 /// A response head. `clear` it, then `parse` the same buffer as it grows.
 #[derive(Clone, Default, Debug)]
 pub struct ResponseHead {
+    /// Of the upstream's message. A CGI head has none.
     pub version: Version,
     pub status: u16,
     /// What follows the code in the status line.
     pub reason: Span,
+    /// In the order sent, without the lines that are left out.
     pub fields: Vec<Field>,
     /// The ids of `fields`.
     names: Names,
@@ -148,6 +155,7 @@ pub struct ResponseHead {
     pub repeats: bool,
     /// Bytes of the head, its empty line included. Set on `Complete`.
     pub len: usize,
+    /// Where the body ends. Set on `Complete`.
     pub ending: Ending,
     /// Content-Length as it was sent, whether or not a body follows.
     pub length: Option<u64>,
@@ -166,6 +174,7 @@ impl ResponseHead {
         ResponseHead { fields, ..ResponseHead::default() }
     }
 
+    /// Makes it ready for another head; the memory of `fields` is kept.
     pub fn clear(&mut self) {
         let mut fields = std::mem::take(&mut self.fields);
         fields.clear();

@@ -31,8 +31,10 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0";
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RequestLine {
     pub method: Method,
+    /// The method's bytes.
     pub method_name: Range<usize>,
     pub target: Range<usize>,
+    /// Which of the four forms of RFC 9112 §3.2 the target has.
     pub form: Form,
     /// Of the absolute and authority forms; empty otherwise.
     pub authority: Range<usize>,

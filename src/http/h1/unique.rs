@@ -60,6 +60,7 @@ impl Names {
         is_new
     }
 
+    /// Whether a field of this name was seen.
     pub fn has(self, id: HeaderId) -> bool {
         self.0 & 1u128 << id as u8 != 0
     }

@@ -5,6 +5,7 @@
 /// Streams that an entry is kept for.
 const MOST: usize = 16;
 
+/// Stream identifiers and what was sent for each, the earliest first.
 #[derive(Debug)]
 pub struct EarlyPriorities<T>(Vec<(u32, T)>);
 

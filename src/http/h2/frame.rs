@@ -9,6 +9,7 @@ pub const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 pub const HEADER_LEN: usize = 9;
 /// The payload that every peer must take (§4.2), and the most a setting may allow.
 pub const MIN_MAX_FRAME: u32 = 1 << 14;
+/// The largest value of SETTINGS_MAX_FRAME_SIZE (§6.5.2), in bytes.
 pub const MAX_MAX_FRAME: u32 = (1 << 24) - 1;
 
 /// Frame types.
@@ -66,6 +67,7 @@ pub struct FrameHeader {
     pub len: u32,
     /// Numbers of RFC 9113 §6 ([`super::numbers`]); unknown ones are ignored (§4.1).
     pub kind: u8,
+    /// Bits of [`flag`]; what a bit means depends on `kind`.
     pub flags: u8,
     /// 0: the connection. The reserved bit is cleared.
     pub stream: u32,
@@ -83,16 +85,19 @@ impl FrameHeader {
         })
     }
 
+    /// Whether any of these bits is set.
     pub fn has(&self, flag: u8) -> bool {
         self.flags & flag != 0
     }
 
+    /// The header as it is sent.
     pub fn bytes(&self) -> [u8; HEADER_LEN] {
         let [_, a, b, c] = self.len.to_be_bytes();
         let [s, t, u, v] = self.stream.to_be_bytes();
         [a, b, c, self.kind, self.flags, s, t, u, v]
     }
 
+    /// Appends the header; the payload is for the caller to add.
     pub fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.bytes());
     }
@@ -114,6 +119,7 @@ pub fn window_update(out: &mut Vec<u8>, stream: u32, increment: u32) {
     out.extend_from_slice(&increment.to_be_bytes());
 }
 
+/// A PING frame (§6.7); the client sends `content` back.
 pub fn ping(out: &mut Vec<u8>, content: [u8; 8]) {
     begin(out, 8, kind::PING, 0, 0);
     out.extend_from_slice(&content);
@@ -141,6 +147,7 @@ pub fn settings(out: &mut Vec<u8>, values: &[(u16, u32)]) {
     }
 }
 
+/// The acknowledgement of a client's SETTINGS (§6.5.3).
 pub fn settings_ack(out: &mut Vec<u8>) {
     begin(out, 0, kind::SETTINGS, flag::ACK, 0);
 }
@@ -148,7 +155,9 @@ pub fn settings_ack(out: &mut Vec<u8>) {
 /// Whether the sender's side of the stream ends with a frame (§6.1, §6.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndStream {
+    /// Further frames follow.
     No,
+    /// The last frame of the server's side.
     Yes,
 }
 
@@ -157,6 +166,7 @@ impl EndStream {
         if is_last { EndStream::Yes } else { EndStream::No }
     }
 
+    /// The bit for [`FrameHeader::flags`].
     pub fn flag(self) -> u8 {
         match self {
             EndStream::No => 0,

@@ -23,11 +23,17 @@ impl ErrorCode {
 
 /// Settings (RFC 9113 §6.5.2).
 pub mod setting {
+    /// Bytes of the sender's dynamic table for decoding (RFC 7541 §4.2); 4096 initially.
     pub const HEADER_TABLE_SIZE: u16 = 0x1;
+    /// 0 or 1; a server may send 0 only.
     pub const ENABLE_PUSH: u16 = 0x2;
+    /// Streams that the receiver may have open; unlimited initially.
     pub const MAX_CONCURRENT_STREAMS: u16 = 0x3;
+    /// Bytes a new stream may be sent; 65 535 initially, at most 2^31-1.
     pub const INITIAL_WINDOW_SIZE: u16 = 0x4;
+    /// Bytes of a frame's payload; 16 384 initially, at most 2^24-1.
     pub const MAX_FRAME_SIZE: u16 = 0x5;
+    /// Bytes of a header list before compression, 32 added for each field. Advisory.
     pub const MAX_HEADER_LIST_SIZE: u16 = 0x6;
     /// RFC 8441 §3.
     pub const ENABLE_CONNECT_PROTOCOL: u16 = 0x8;

@@ -26,17 +26,21 @@ const PROTOCOL: &[u8] = b"HTTP/2.0";
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct RequestHead {
     pub method: Method,
+    /// The method's bytes.
     pub method_name: Span,
     /// `:path`, as sent.
     pub target: Span,
     /// Method, target and version as a request line (`$request`).
     pub request_line: Span,
+    /// `:scheme`, as sent.
     pub scheme: Span,
     /// `:authority`, or Host where there is none.
     pub host: Span,
     /// RFC 8441 §4: the protocol of an extended CONNECT; empty otherwise.
     pub protocol: Span,
+    /// By Content-Length and END_STREAM; [`Framing::Chunked`] where only the end of the stream will tell.
     pub framing: Framing,
+    /// `Expect: 100-continue` (RFC 9110 §10.1.1).
     pub expect_continue: bool,
     /// Bytes of the request before compression, for `$request_length`.
     pub len: usize,

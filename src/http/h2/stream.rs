@@ -10,9 +10,13 @@ use super::window::{ReceiveWindow, SendWindow};
 #[derive(Debug)]
 pub struct Stream {
     pub id: u32,
+    /// How much DATA may be sent.
     pub send: SendWindow,
+    /// How much DATA the client may send.
     pub receive: ReceiveWindow,
+    /// RFC 9218: from PRIORITY_UPDATE, else from the Priority field.
     pub priority: Priority,
+    /// RFC 7540 §5.3: from HEADERS or PRIORITY frames of older clients.
     pub dependency: Dependency,
     /// The client has ended its side.
     pub is_received: bool,
@@ -55,6 +59,7 @@ impl Streams {
         self.open.is_empty()
     }
 
+    /// None: it is not open. It may be idle, or be over.
     pub fn get(&self, id: u32) -> Option<&Stream> {
         self.find(id).and_then(|at| self.open.get(at))
     }
@@ -69,6 +74,7 @@ impl Streams {
         self.open.push(stream);
     }
 
+    /// Frees its place. None: it was not open.
     pub fn remove(&mut self, id: u32) -> Option<Stream> {
         let at = self.find(id)?;
         let gone = self.open.remove(at);
@@ -79,6 +85,7 @@ impl Streams {
         Some(gone)
     }
 
+    /// In ascending order of identifiers.
     pub fn iter(&self) -> impl Iterator<Item = &Stream> {
         self.open.iter()
     }

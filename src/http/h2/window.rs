@@ -17,6 +17,7 @@ pub struct SendWindow(i64);
 pub struct Overflow;
 
 impl SendWindow {
+    /// A new stream's window: the peer's SETTINGS_INITIAL_WINDOW_SIZE, in bytes.
     pub fn new(size: u32) -> SendWindow {
         SendWindow(i64::from(size))
     }
@@ -65,6 +66,7 @@ pub struct ReceiveWindow {
 }
 
 impl ReceiveWindow {
+    /// A new stream's window: the size that our SETTINGS announced, in bytes.
     pub fn new(size: u32) -> ReceiveWindow {
         ReceiveWindow { left: i64::from(size), used: 0, size }
     }

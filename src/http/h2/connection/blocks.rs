@@ -15,6 +15,8 @@ use crate::http::method::Method;
 use crate::http::reject::Reject;
 
 impl Connection {
+    /// A whole HEADERS frame (§6.2). None: CONTINUATION is to follow, or there is nothing for the server to do.
+    /// A stream that is not new must be one whose trailers may still come; any other is a fault of the connection.
     pub(super) fn headers(
         &mut self,
         frame: FrameHeader,
@@ -53,6 +55,8 @@ impl Connection {
         Ok(None)
     }
 
+    /// A whole CONTINUATION frame (§6.10) of the block that HEADERS began. Both the number of frames and the bytes of a
+    /// block are bounded, since nothing is decoded before its end.
     pub(super) fn continuation(
         &mut self,
         frame: FrameHeader,
@@ -80,11 +84,15 @@ impl Connection {
         self.block_ends(block.stream, block.end, block.dependency, now)
     }
 
+    /// Decompresses a complete block into `self.block`. A block has to be decoded even if its stream is of no interest:
+    /// the dynamic table must keep in step with the client's (RFC 7541 §2.2).
     pub(super) fn decode(&mut self, fragment: &[u8]) -> Result<(), ConnectionFault> {
         self.block.clear();
         self.decoder.decode(fragment, &self.limits.bounds, &mut self.block).map_err(ConnectionFault::Compression)
     }
 
+    /// A complete block is decoded: a request, trailers, or one for a stream that is over. `end`: its HEADERS frame had
+    /// END_STREAM. None: it is ignored.
     pub(super) fn block_ends(
         &mut self,
         id: u32,
@@ -141,6 +149,8 @@ impl Connection {
         Ok(Some(Event::Request { stream: id, end, fault }))
     }
 
+    /// The Priority field of the request in `self.block` (RFC 9218 §5), or its defaults. An invalid one counts as
+    /// absent.
     pub(super) fn priority_field(&self) -> Priority {
         let is_priority = |name: &[u8]| name == b"priority";
         let text = &self.block.text;

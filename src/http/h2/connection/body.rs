@@ -7,6 +7,8 @@ use crate::http::h2::frame::{self, FrameHeader, HEADER_LEN, flag};
 use crate::http::reject::Reject;
 
 impl Connection {
+    /// The header of a DATA frame (§6.1): windows are charged for the whole payload, padding included, before any of it
+    /// has come. What will be of no use is skipped, and the connection's window is granted again at once.
     pub(super) fn data_begins(
         &mut self,
         input: &[u8],
@@ -104,6 +106,8 @@ impl Connection {
         Some(reject)
     }
 
+    /// The next bytes of a DATA frame whose header [`Self::data_begins`] has taken. The event names a range of `input`;
+    /// both windows are granted again only when the server has consumed it.
     pub(super) fn data_frame(&mut self, input: &[u8]) -> Result<ReadStep, ConnectionFault> {
         let Reading::Data { stream, left, padding, end } = self.reading else { return Ok(ReadStep::More) };
         let take = input.len().min(left as usize);

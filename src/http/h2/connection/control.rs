@@ -7,6 +7,9 @@ use crate::http::h2::priority::{Dependency, Priority};
 use crate::http::h2::window;
 
 impl Connection {
+    /// A whole frame that is neither DATA nor part of a header block. None: nothing for the server to do, for which
+    /// there
+    /// may be an answer in [`Connection::take_control`].
     pub(super) fn control_frame(
         &mut self,
         frame: FrameHeader,
@@ -54,6 +57,9 @@ impl Connection {
         })
     }
 
+    /// The client's SETTINGS (§6.5): applied, then acknowledged. A new SETTINGS_INITIAL_WINDOW_SIZE moves the windows
+    /// of
+    /// all open streams, which may become negative (§6.9.2).
     pub(super) fn new_settings(&mut self, payload: &[u8]) -> Result<(), ConnectionFault> {
         let before = self.peer.initial_window;
         // The widest stream overflows first: one look at all of them will do, however many values the frame has.
@@ -78,6 +84,9 @@ impl Connection {
         Ok(())
     }
 
+    /// The client has acknowledged our SETTINGS: from now on its streams begin with the window they grant, and those
+    /// that
+    /// are open are moved to it.
     pub(super) fn settings_acked(&mut self) -> Option<Event> {
         let (from, to) = (self.granted, self.limits.preread);
         if from == to {
@@ -90,6 +99,7 @@ impl Connection {
         Some(Event::SettingsAcked)
     }
 
+    /// WINDOW_UPDATE (§6.9). For a stream that is over it is no fault: it may cross our END_STREAM (§5.1).
     pub(super) fn window_update(
         &mut self,
         id: u32,
@@ -118,6 +128,7 @@ impl Connection {
         }
     }
 
+    /// PRIORITY (RFC 7540 §6.3, deprecated by RFC 9113 §5.3.2 but sent all the same). It may precede its stream.
     pub(super) fn priority(&mut self, id: u32, payload: &[u8], now: u64) -> Result<Option<Event>, ConnectionFault> {
         let fault = match payload.try_into().map(Dependency::parse) {
             Err(_) => StreamFault::PriorityLength { len: payload.len() as u32 },
@@ -139,6 +150,8 @@ impl Connection {
         }
     }
 
+    /// RST_STREAM (§6.4). One that wastes work is charged to the budget of resets, which bounds Rapid Reset
+    /// (CVE-2023-44487).
     pub(super) fn client_reset(&mut self, id: u32, code: u32, now: u64) -> Result<Option<Event>, ConnectionFault> {
         self.stops.remove(id);
         let Some(stream) = self.streams.get_mut(id).filter(|stream| !stream.is_reset) else { return Ok(None) };

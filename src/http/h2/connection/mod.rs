@@ -64,6 +64,7 @@ pub struct ConnectionLimits {
     pub window: u32,
     /// `large_client_header_buffers`, `max_headers`.
     pub bounds: Bounds,
+    /// How strictly requests are read.
     pub rules: Rules,
 }
 
@@ -272,6 +273,7 @@ impl Connection {
         self.unfinished.is_some() || matches!(self.reading, Reading::Preface | Reading::FirstFrame)
     }
 
+    /// The open streams, in ascending order of their identifiers.
     pub fn streams(&self) -> &Streams {
         &self.streams
     }
@@ -289,6 +291,7 @@ impl Connection {
         }
     }
 
+    /// [`Connection::take_control`] has something to send.
     pub fn has_control(&self) -> bool {
         !self.control.is_empty()
     }

@@ -165,6 +165,9 @@ impl Connection {
         frame::rst_stream(&mut self.control, id, code);
     }
 
+    /// Notes a stream as one that was reset by us, so that frames that crossed the reset are ignored rather than taken
+    /// for
+    /// a fault of the connection (§5.4.2). The latest [`REMEMBERED`] are kept.
     pub(super) fn forget(&mut self, id: u32) {
         if self.forgotten.contains(&id) {
             return;
@@ -189,6 +192,7 @@ impl Connection {
         }
     }
 
+    /// GOAWAY has been written.
     pub fn is_going_away(&self) -> bool {
         self.goaway.is_some()
     }

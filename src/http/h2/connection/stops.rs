@@ -70,6 +70,7 @@ pub(super) enum DataOutcome {
     Fault(ErrorCode),
 }
 
+/// Those streams, the one that was added first in front.
 #[derive(Debug, Default)]
 pub(super) struct Stops(VecDeque<Stop>);
 
@@ -139,6 +140,7 @@ impl Stops {
         self.0.iter().map(|stop| stop.at).min()
     }
 
+    /// Whether the stream's client is still to be asked to stop.
     pub(super) fn contains(&self, id: u32) -> bool {
         self.0.iter().any(|stop| stop.id == id)
     }
@@ -165,6 +167,7 @@ impl Stops {
         stop.map(|stop| stop.id)
     }
 
+    /// Bytes on the heap.
     pub(super) fn memory(&self) -> usize {
         self.0.capacity() * size_of::<Stop>()
     }

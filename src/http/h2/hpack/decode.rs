@@ -33,24 +33,24 @@ pub struct Bounds {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Excess {
     /// A field, or all of them, by bytes.
-    Bytes {
-        limit: usize,
-    },
-    Fields {
-        limit: usize,
-    },
+    Bytes { limit: usize },
+    /// The number of fields (`max_headers`).
+    Fields { limit: usize },
 }
 
 /// Decoded fields: their text, and where each stands in it. Used again from request to request.
 #[derive(Clone, Default, Debug)]
 pub struct Block {
+    /// Names and values without separators; the spans of `fields` are offsets into it.
     pub text: Vec<u8>,
+    /// In the order sent, pseudo-header fields among them.
     pub fields: Vec<Field>,
     /// What was left out, if anything: the fields are then incomplete.
     pub excess: Option<Excess>,
 }
 
 impl Block {
+    /// Empties it for the next block; its memory is kept.
     pub fn clear(&mut self) {
         self.text.clear();
         self.fields.clear();

@@ -27,6 +27,7 @@ impl Entry {
     }
 }
 
+/// The entries that references above the static table's 61 mean.
 #[derive(Debug)]
 pub struct Table {
     /// The newest first.
@@ -39,6 +40,7 @@ pub struct Table {
 }
 
 impl Table {
+    /// An empty table of at most `size` bytes (SETTINGS_HEADER_TABLE_SIZE).
     pub fn new(size: usize) -> Table {
         Table { entries: VecDeque::new(), text: Vec::new(), used: 0, size }
     }
