@@ -14,11 +14,13 @@ pub enum CloseReason {
     Refused,
     /// The client has closed it, or reset it.
     ClientGone,
+    /// This timer ran out: nginx's "client timed out" where the client was waited for.
     TimedOut(Timer),
     /// It was idle, and another connection needed its place.
     MadeRoom,
     /// A reload took its listener away.
     NotListened,
+    /// The process shuts down: no further request is taken.
     ShuttingDown,
     /// The PROXY header that its listener wants did not come.
     NoProxyHeader,

@@ -6,6 +6,7 @@ use crate::sys::socket::local_addr;
 use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 
+/// By the number of the listener.
 #[derive(Default)]
 pub struct Endpoints(Vec<Entry>);
 

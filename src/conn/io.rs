@@ -10,6 +10,7 @@ pub const SHARE: u64 = 64 << 10;
 
 /// What one connection may do in a turn before the others have theirs.
 pub struct Budget {
+    /// Requests to begin.
     pub requests: u32,
     /// Of bodies, read or written.
     pub bytes: usize,
@@ -31,6 +32,7 @@ impl Budget {
         self.bytes = self.bytes.saturating_sub(bytes);
     }
 
+    /// The connection has had its share: it goes on in its next turn ([`Step::Yield`]).
     pub fn is_used_up(&self) -> bool {
         self.requests == 0 || self.bytes == 0
     }
@@ -46,6 +48,7 @@ pub enum Next {
     /// Its response is short and complete: it is driven again before the turn ends, once the other connections have
     /// made theirs.
     Send,
+    /// The connection is over, for this reason.
     Close(CloseReason),
 }
 
@@ -61,11 +64,13 @@ pub enum Step {
     Batched,
     /// This request is answered and flushed.
     Answered,
+    /// The connection is over, for this reason; a lingering close is up to the caller.
     Close(CloseReason),
 }
 
 /// The client's side of a connection.
 pub struct Io<'a> {
+    /// The client's socket, or its stream of HTTP/2.
     pub transport: &'a mut Transport,
     /// When the present step times out.
     pub deadline: &'a mut Deadline,

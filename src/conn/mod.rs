@@ -51,25 +51,20 @@ pub use watched::Watched;
 pub enum ConnState {
     /// Between requests: no buffer, no exchange.
     Idle,
+    /// A request is read, worked on or answered.
     Active(Box<Active>),
     /// Cached responses were rendered and are not sent yet: `count` of those in [`Pool::send_batch`], from `from` on.
-    PendingSend {
-        from: u32,
-        count: u32,
-    },
+    PendingSend { from: u32, count: u32 },
     /// HTTP/2: each stream is a [`Conn`] of its own, with the stream for its transport.
     Http2(Box<Http2>),
     /// A lingering close: the last response is out and the writing side is shut. What the client still sends is read
     /// and dropped until `until` (monotonic milliseconds), or until `timeout` milliseconds pass without a byte.
-    Lingering {
-        until: u64,
-        timeout: u32,
-        reason: CloseReason,
-    },
+    Lingering { until: u64, timeout: u32, reason: CloseReason },
 }
 
 /// A request in progress.
 pub struct Active {
+    /// The request and its response, as handlers and filters know them.
     pub ex: Exchange,
     /// What answers it in more than one step.
     pub handler: Handler,
@@ -77,10 +72,12 @@ pub struct Active {
     pub pages: Vec<Handler>,
     /// The upstream connection that the handler uses.
     pub upstream_conn: Option<Key>,
+    /// How far the request is read.
     pub reader: RequestReader,
 }
 
 impl Active {
+    /// Without a request. To be taken from the [`Pool`] where one is free: it has large buffers.
     pub fn new(cx: &mut Services, client: Client) -> Active {
         let ex = Exchange::new(cx, client);
         Active { ex, handler: Handler::None, pages: Vec::new(), upstream_conn: None, reader: RequestReader::default() }
@@ -93,6 +90,7 @@ impl Active {
         request::respond(self, cx);
     }
 
+    /// An upstream answers the request, a CGI program included.
     pub fn is_proxied(&self) -> bool {
         matches!(self.handler, Handler::Upstream(_))
     }
@@ -101,14 +99,18 @@ impl Active {
 /// A client's connection, or one stream of HTTP/2: what it costs while it is idle. All that a request needs is in
 /// [`Active`], which is taken from the [`Pool`] and given back.
 pub struct Conn {
+    /// What carries its bytes.
     pub transport: Transport,
+    /// What epoll reports of the socket.
     pub watched: Watched,
     /// In the event loop's run queue.
     pub queued: bool,
     /// Number of the listener it came from.
     pub listener: u16,
+    /// Requests so far (`$connection_requests`), and those that broke a rule.
     pub served: Served,
     peer: Peer,
+    /// Its number in the process (`$connection`).
     pub serial: u64,
     /// The low 32 bits of the monotonic clock in milliseconds: enough for a connection of less than 49 days.
     accepted: u32,
@@ -116,6 +118,7 @@ pub struct Conn {
     pub deadline: Deadline,
     /// The addresses in its PROXY header, once that was read. The inner None: the header names none.
     proxy_header: Option<Rc<Option<ProxyHeader>>>,
+    /// What it is doing between two turns.
     pub state: ConnState,
 }
 
@@ -123,9 +126,13 @@ const _: () = assert!(size_of::<Conn>() <= 88, "ten thousand idle connections mu
 
 /// What a connection may use while it is driven.
 pub struct Turn<'a> {
+    /// What all requests share: configuration, clock, caches, logs.
     pub cx: &'a mut Services,
+    /// What connections share: free exchanges, upstream connections, the batch.
     pub pool: &'a mut Pool,
+    /// Which endpoint each listener stands for.
     pub endpoints: &'a Endpoints,
+    /// What is left of the connection's share of this turn.
     pub budget: Budget,
     /// The connection or stream that is driven: what it waits for wakes it by this.
     pub wake: Wake,
@@ -134,8 +141,11 @@ pub struct Turn<'a> {
 /// What connections share: exchanges that idle connections gave back, for the next one that wakes, and the connections
 /// to upstreams.
 pub struct Pool {
+    /// Connections to upstreams, in use and idle.
     pub upstream_conns: UpstreamConns,
+    /// Cached responses that were rendered in this turn.
     pub send_batch: SendBatch,
+    /// Buffers of HTTP/2 connections that no connection keeps over a turn.
     pub http2: http2::Shared,
     // Boxed because they move between the pool and a connection's state all the time.
     #[allow(clippy::vec_box)]
@@ -168,6 +178,7 @@ impl Pool {
         }
     }
 
+    /// Without free exchanges: they come from connections that go idle.
     pub fn new(upstream_conns: UpstreamConns) -> Pool {
         Pool { upstream_conns, send_batch: SendBatch::default(), http2: http2::Shared::default(), free: Vec::new() }
     }
@@ -191,6 +202,9 @@ impl Conn {
         Conn::over(Transport::accepted(fd, &peer), peer, listener, serial, cx, deadline)
     }
 
+    /// A connection on any transport. `peer`: the client; `listener`: the number of the listener; `serial`:
+    /// `$connection`;
+    /// `deadline`: when its first request must have come, monotonic milliseconds.
     pub fn over(transport: Transport, peer: Peer, listener: u16, serial: u64, cx: &Services, deadline: u64) -> Conn {
         Conn {
             transport,
@@ -207,6 +221,7 @@ impl Conn {
         }
     }
 
+    /// None: it is a stream of HTTP/2, which has no socket of its own.
     pub fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.transport.fd()
     }

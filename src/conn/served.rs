@@ -4,14 +4,17 @@
 /// Requests are counted up to this.
 const MOST: u32 = 0x00ff_ffff;
 
+/// The upper eight bits count glitches, the others requests; both stay at their maximum.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct Served(u32);
 
 impl Served {
+    /// Requests that were begun (`$connection_requests`).
     pub fn requests(self) -> u32 {
         self.0 & MOST
     }
 
+    /// Counts requests that were begun.
     pub fn add(&mut self, requests: u32) {
         self.0 = self.0 & !MOST | self.requests().saturating_add(requests).min(MOST);
     }
@@ -21,6 +24,7 @@ impl Served {
         self.0 >> 24
     }
 
+    /// Counts a request that broke a rule (keepalive_glitches).
     pub fn add_glitch(&mut self) {
         self.0 = (self.glitches() + 1).min(0xff) << 24 | self.requests();
     }

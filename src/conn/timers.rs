@@ -76,6 +76,7 @@ impl Deadline {
         self.0 >> Deadline::BITS
     }
 
+    /// Which timer it is: what to do when it has run out.
     pub fn timer(self) -> Timer {
         ALL.get((self.0 & 0xf) as usize).copied().unwrap_or(Timer::Header)
     }

@@ -5,8 +5,11 @@ use crate::util::slab::Key;
 /// What an event is for; a byte of the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
+    /// A client's connection.
     Client = 0,
+    /// A listening socket.
     Listener = 1,
+    /// The signalfd.
     Signal = 2,
     /// A connection to an upstream.
     Upstream = 3,
@@ -34,6 +37,7 @@ pub enum Role {
     Successor = 14,
 }
 
+/// The token to register a descriptor with; [`role_of`] and the key are got from it when epoll reports an event.
 pub fn token(role: Role, key: Key) -> u64 {
     key.to_u64() | (role as u64) << Key::ROLE_SHIFT
 }
@@ -43,6 +47,7 @@ pub fn token_of(role: Role) -> u64 {
     token(role, Key::new(0, 0))
 }
 
+/// None: no role has this number. Only a fault of this program leads there.
 pub fn role_of(token: u64) -> Option<Role> {
     match token >> Key::ROLE_SHIFT & 0xff {
         0 => Some(Role::Client),

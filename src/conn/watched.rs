@@ -12,8 +12,11 @@ use std::os::fd::BorrowedFd;
 /// A connection that is answered and closed at once is never watched. Events of clients' sockets are edge triggered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Watched {
+    /// Not registered with epoll.
     No,
+    /// Registered for EPOLLIN and EPOLLRDHUP.
     ForReading,
+    /// Registered for EPOLLOUT as well.
     ForBoth,
 }
 

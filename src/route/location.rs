@@ -23,7 +23,9 @@ pub enum LocationVerdict {
 /// A location, and what its regex captured.
 #[derive(Debug)]
 pub struct LocationMatch {
+    /// The location that answers.
     pub location: LocationId,
+    /// None: it was not found by a regex, or the regex captures nothing.
     pub matched: Option<Matched>,
 }
 

@@ -10,7 +10,7 @@ use crate::config::model::{LocationId, ServerId};
 /// A step of a decision, for a recorder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TraceStep {
-    /// The server that answers, by which rule, and the pattern or name that matched.
+    /// The server that answers, and the rule that chose it.
     Server { id: ServerId, rule: server::Rule },
     /// A location is looked for.
     Search { server: ServerId, uri: Vec<u8> },
@@ -22,6 +22,7 @@ pub enum TraceStep {
 
 /// Watches a decision. [`NoTrace`] compiles to nothing.
 pub trait Trace {
+    /// Takes a step of the decision. The closure is called only by a trace that records.
     fn step(&mut self, step: impl FnOnce() -> TraceStep);
 
     /// A step of a phase, in words that are made only where they are recorded.

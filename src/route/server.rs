@@ -9,10 +9,15 @@ use crate::config::pattern_set;
 /// Why a server was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rule {
+    /// A name without a wildcard; `server_name ""` for a request without Host.
     Exact,
+    /// `*.example.com` or `.example.com`.
     Suffix,
+    /// `www.example.*`.
     Prefix,
+    /// A regex, by its index in the endpoint's list.
     Regex(usize),
+    /// No name matched: `default_server`, or the endpoint's first server.
     Default,
 }
 

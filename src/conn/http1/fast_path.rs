@@ -27,6 +27,7 @@ use crate::sys::socket::More;
 /// How much of the input was answered.
 #[derive(Clone, Copy, Default)]
 pub struct Answered {
+    /// Bytes of whole heads; what follows them is left for an exchange.
     pub bytes: usize,
     /// The hash of the next request, if that was seen before: its response may then be cached.
     pub next: Option<u64>,

@@ -12,15 +12,19 @@ pub const BATCH: usize = 64 << 10;
 /// Responses of this turn that are not sent yet.
 #[derive(Default)]
 pub struct SendBatch {
+    /// Heads and short bodies of all responses, end to end.
     pub(super) text: Vec<u8>,
+    /// In the order rendered: those of one connection are next to each other.
     pub(super) responses: Vec<BatchedResponse>,
 }
 
 /// One cached response in the batch.
 pub struct BatchedResponse {
+    /// Where its head, and its body if that is short, stand in [`SendBatch::text`].
     pub text: Range<usize>,
     /// The file behind the text: only the last response of a connection has one.
     pub tail: Tail,
+    /// Its cache entry, for the access log and the counters.
     pub cached: Rc<CachedResponse>,
 }
 
@@ -46,11 +50,15 @@ impl SendBatch {
         }
     }
 
+    /// Bytes of text that are not sent.
     #[cfg(test)]
     pub fn bytes(&self) -> usize {
         self.text.len()
     }
 
+    /// `count` responses from number `from` on, as [`ConnState::PendingSend`](crate::conn::ConnState) names them; empty
+    /// if
+    /// they are not in the batch any more.
     pub fn responses(&self, from: u32, count: u32) -> &[BatchedResponse] {
         self.responses.get(from as usize..from as usize + count as usize).unwrap_or_default()
     }

@@ -6,14 +6,19 @@ use std::rc::Rc;
 
 /// A cached response that is being sent.
 pub(super) struct CachedSend {
+    /// The cache entry, which the stream keeps alive while it sends.
     pub(super) response: Rc<CachedResponse>,
+    /// Where the body is; None: in the entry itself.
     pub(super) file: Option<Rc<OpenFile>>,
     /// Bytes of the body that are sent, and that there are.
     pub(super) at: u64,
+    /// Bytes of the body.
     pub(super) size: u64,
+    /// The head was written.
     pub(super) is_begun: bool,
     /// `$connection_requests`.
     pub(super) requests: u64,
+    /// When the request had come, in monotonic milliseconds (`$request_time`).
     pub(super) started: u64,
     /// When it times out, if its window stays closed.
     pub(super) deadline: u64,
@@ -31,5 +36,6 @@ impl CachedSend {
 pub struct CacheKey {
     /// Of `key`, as [`ResponseCache::hash`](crate::services::response_cache) makes it.
     pub hash: u64,
+    /// The bytes of the request that have to be the same for the response to be the same.
     pub key: Box<[u8]>,
 }

@@ -79,6 +79,7 @@ impl Http2 {
         self.write_error(&self.settings().logs.error, Level::Info, what, cx);
     }
 
+    /// Writes a line about the connection, not one of its streams, to the error log, with the client's address.
     pub(super) fn write_error(&self, log: &ErrorLog, level: Level, what: std::fmt::Arguments<'_>, cx: &mut Services) {
         let who = Who {
             serial: self.client.serial,

@@ -70,6 +70,7 @@ const WIDE: u32 = 1 << 20;
 
 /// A connection that speaks HTTP/2.
 pub struct Http2 {
+    /// The protocol's state machine: windows, streams, header compression.
     pub protocol: Connection,
     /// Bytes that were read and not yet parsed.
     input: Vec<u8>,
@@ -203,6 +204,7 @@ impl Http2 {
         self.unsent() >= CHOKED
     }
 
+    /// Frames are waiting for room in the socket's send buffer.
     pub fn has_output(&self) -> bool {
         !self.out.is_empty()
     }

@@ -13,7 +13,9 @@ pub const SHARE: u64 = 64 << 10;
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
 pub struct Candidate {
     pub id: u32,
+    /// RFC 9218: urgency, and whether it is incremental.
     pub priority: Priority,
+    /// RFC 7540 §5.3, for clients that send no priorities of RFC 9218.
     pub dependency: Dependency,
     /// Bytes that it was sent.
     pub sent: u64,
@@ -30,9 +32,12 @@ pub struct Order {
     lightness: u8,
     shares: bool,
     turn: u64,
+    /// Among equals the stream that was opened first goes first.
     pub id: u32,
 }
 
+/// The rank of a stream among those that could send; compare ranks of one turn only. `waits`: the stream that it
+/// depends on can send as well.
 pub fn order(candidate: &Candidate, waits: bool) -> Order {
     let shares = candidate.priority.incremental || candidate.sent >= SHARE;
     Order {

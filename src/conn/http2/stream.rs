@@ -57,9 +57,11 @@ struct Open {
 pub struct StreamTransport {
     /// The connection that the stream is on.
     pub parent: Option<Key>,
+    /// The stream's identifier.
     pub id: u32,
     /// The request has not entered the phases yet; the inner value is its fault, if it has one.
     pub unstarted: Option<Option<Reject>>,
+    /// The connection is encrypted, so that `$scheme` is https.
     pub is_secure: bool,
     /// Its request was seen before.
     pub seen: Option<CacheKey>,
@@ -84,6 +86,7 @@ pub struct StreamTransport {
     open: Option<Open>,
     /// DATA bytes written within this grant.
     pub written: usize,
+    /// What the connection does with the stream once its exchange is over.
     pub ending: Ending,
 }
 
@@ -126,6 +129,7 @@ impl StreamTransport {
         self.body.len() - self.at
     }
 
+    /// As epoll would report it of a socket: computed, since a stream has no descriptor.
     pub fn ready(&self) -> Ready {
         Ready::of_stream(StreamReady {
             can_read: self.can_read(),
@@ -134,10 +138,12 @@ impl StreamTransport {
         })
     }
 
+    /// A `recv` would give bytes, the end or an error.
     pub fn can_read(&self) -> bool {
         self.at < self.body.len() || self.is_received || self.fault.is_some() || self.is_broken
     }
 
+    /// A `send` would take bytes, or tell that the stream is reset. Within a grant only, so never between turns.
     pub fn can_write(&self) -> bool {
         self.is_broken || self.grant.is_some_and(|grant| grant.room > 0)
     }

@@ -10,7 +10,9 @@ use crate::services::Services;
 /// Whether the request counts for keepalive_glitches.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Glitch {
+    /// It was well-formed.
     No,
+    /// It broke a rule, or its framing took more bytes than its content.
     Yes,
 }
 

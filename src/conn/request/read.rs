@@ -28,8 +28,11 @@ const LONG: usize = 4 << 10;
 
 /// What a read brought. An error counts as the end: no more will come.
 pub enum ReadOutcome {
+    /// Bytes were appended to the input.
     Some,
+    /// EAGAIN: there is nothing to read for now.
     None,
+    /// The client has closed its side, or the connection is broken.
     End,
 }
 
@@ -68,6 +71,7 @@ pub fn receive(transport: &mut Transport, input: &mut Vec<u8>) -> ReadOutcome {
 
 /// What reading a head leads to.
 pub enum HeadStep {
+    /// The head is incomplete, or complete and begun: what to do next.
     Step(Step),
     /// No request has begun and there is nothing to read.
     Idle,
@@ -231,7 +235,9 @@ pub fn body_piece(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> 
 
 /// What [`fill`] got.
 pub enum Filled {
+    /// At least one byte.
     Bytes,
+    /// The body is complete, or there is nothing to read for now.
     Nothing,
     /// In order: a body without a length may be complete.
     End,

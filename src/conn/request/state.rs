@@ -13,6 +13,7 @@ use std::rc::Rc;
 pub struct RequestReader {
     /// Bytes read from the client; this request's begin at `start`.
     pub input: Vec<u8>,
+    /// Offset in `input` of the request's first byte.
     pub start: usize,
     /// The request came behind another.
     is_pipelined: bool,

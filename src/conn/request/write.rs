@@ -14,11 +14,13 @@ use crate::sys::socket::More;
 
 /// How far [`flush`] came.
 pub enum Flushed {
+    /// The queue is empty: all that the exchange has made so far is with the kernel.
     All,
     /// The socket takes no more for now.
     Blocked,
     /// The share of this turn is used up.
     Yield,
+    /// The connection cannot be written to any more.
     Gone(CloseReason),
 }
 

@@ -40,7 +40,9 @@ pub use tls::{Chosen, Tls};
 /// How a connection's bytes travel.
 #[derive(Debug)]
 pub enum Transport {
+    /// The bytes as they are: a socket, or the pipe of a CGI program.
     Plain(Plain),
+    /// TLS on a socket.
     Tls(Box<Tls>),
     /// Only for tests.
     #[cfg(debug_assertions)]
@@ -52,6 +54,7 @@ pub enum Transport {
 const _: () = assert!(size_of::<Transport>() <= 16);
 
 impl Transport {
+    /// A socket or pipe, with what is known of it: [`Ready::fresh`] for one just opened.
     pub fn plain(fd: OwnedFd, ready: Ready) -> Transport {
         Transport::Plain(Plain::new(fd, ready))
     }
@@ -71,6 +74,7 @@ impl Transport {
         Transport::Tls(Box::new(Tls::client(fd, ready, session)))
     }
 
+    /// None: it is not TLS.
     pub fn tls(&self) -> Option<&Tls> {
         match self {
             Transport::Tls(tls) => Some(tls),
@@ -78,6 +82,7 @@ impl Transport {
         }
     }
 
+    /// None: it is not TLS.
     pub fn tls_mut(&mut self) -> Option<&mut Tls> {
         match self {
             Transport::Tls(tls) => Some(tls),
@@ -126,10 +131,12 @@ impl Transport {
         Transport::Stream(Box::new(stream))
     }
 
+    /// A stream of HTTP/2: closing and shutting down are up to the connection that carries it.
     pub fn is_stream(&self) -> bool {
         matches!(self, Transport::Stream(_))
     }
 
+    /// None: it is not a stream of HTTP/2.
     pub fn stream(&self) -> Option<&StreamTransport> {
         match self {
             Transport::Stream(stream) => Some(stream),
@@ -167,6 +174,7 @@ impl Transport {
         }
     }
 
+    /// None: it is not a stream of HTTP/2.
     pub fn stream_mut(&mut self) -> Option<&mut StreamTransport> {
         match self {
             Transport::Stream(stream) => Some(stream),

@@ -9,14 +9,17 @@ use crate::sys::socket::{self, More};
 use crate::sys::{Errno, file};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+/// A descriptor that does not block, and what is known of it.
 #[derive(Debug)]
 pub struct Plain {
     fd: OwnedFd,
+    /// What epoll reported and no call has contradicted.
     pub(super) ready: Ready,
     is_pipe: bool,
 }
 
 impl Plain {
+    /// A socket, which must not block.
     pub fn new(fd: OwnedFd, ready: Ready) -> Plain {
         Plain { fd, ready, is_pipe: false }
     }
@@ -58,6 +61,7 @@ impl Plain {
         sent
     }
 
+    /// sendfile(2). The bytes sent, which may be fewer than wanted; 0: the file is shorter than that.
     pub fn send_file(&mut self, part: FilePart<'_>) -> Result<usize, Errno> {
         let FilePart { source, at, wanted } = part;
         let sent = file::sendfile(self.fd.as_fd(), source, at, wanted);

@@ -12,8 +12,11 @@ pub struct Ready(u8);
 /// What a stream of HTTP/2 knows of itself: epoll reports nothing of it.
 #[derive(Clone, Copy, Debug)]
 pub struct StreamReady {
+    /// Bytes of its body, its end or an error have come.
     pub can_read: bool,
+    /// Its connection grants it room for frames.
     pub can_write: bool,
+    /// It was reset, or its connection is gone.
     pub has_failed: bool,
 }
 
@@ -56,6 +59,7 @@ impl Ready {
         self.0 & (Ready::READ | Ready::PEER_CLOSED | Ready::ERROR) != 0
     }
 
+    /// A write would take bytes or find an error.
     pub fn can_write(self) -> bool {
         self.0 & (Ready::WRITE | Ready::ERROR) != 0
     }

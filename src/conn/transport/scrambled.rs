@@ -29,10 +29,12 @@ pub const END: [u8; 2] = [0, 0];
 #[derive(Debug, Default)]
 pub struct Unframer {
     raw: Vec<u8>,
+    /// The empty frame has come: the peer has ended the stream in order.
     pub ended: bool,
 }
 
 impl Unframer {
+    /// Takes raw bytes; the content of all complete frames is appended to `into`.
     pub fn push(&mut self, bytes: &[u8], into: &mut Vec<u8>) {
         self.raw.extend_from_slice(bytes);
         let mut at = 0;
@@ -47,9 +49,11 @@ impl Unframer {
     }
 }
 
+/// A socket with that framing, which gives and takes pieces of random size.
 #[derive(Debug)]
 pub struct Scrambled {
     fd: OwnedFd,
+    /// What epoll reported and no call has contradicted.
     pub(super) ready: Ready,
     unframer: Unframer,
     inbox: Vec<u8>,
@@ -64,6 +68,7 @@ impl Scrambled {
         matches!(peer.ip(), Some(std::net::IpAddr::V4(ip)) if ip.octets()[..2] == [127, 88])
     }
 
+    /// As [`Plain::new`](super::plain::Plain::new). The sizes follow from the descriptor's number.
     pub fn new(fd: OwnedFd, ready: Ready) -> Scrambled {
         let dice = fd.as_raw_fd() as u32;
         Scrambled {
@@ -87,14 +92,17 @@ impl Scrambled {
         self.fd.as_fd()
     }
 
+    /// A `recv` would give bytes or the end without the socket being read.
     pub fn has_plaintext(&self) -> bool {
         !self.inbox.is_empty() || self.unframer.ended
     }
 
+    /// Bytes were taken by `send` and not by the socket.
     pub fn has_unsent(&self) -> bool {
         !self.outbox.is_empty()
     }
 
+    /// At most `most` bytes, and not more than `into` has capacity for. 0: ended in order; ECONNRESET: cut off.
     pub fn recv(&mut self, into: &mut Vec<u8>, most: usize) -> Result<usize, Errno> {
         let room = (into.capacity() - into.len()).min(most).min(self.roll());
         if room == 0 {
@@ -126,6 +134,7 @@ impl Scrambled {
         Ok(taken)
     }
 
+    /// The bytes taken: they may still be in the outbox, which [`Scrambled::flush`] empties.
     pub fn send(&mut self, bytes: &[u8]) -> Result<usize, Errno> {
         self.flush()?;
         let taken = bytes.len().min(self.roll());
@@ -136,6 +145,7 @@ impl Scrambled {
         }
     }
 
+    /// Sends what was taken. EAGAIN: some is left.
     pub fn flush(&mut self) -> Result<(), Errno> {
         while !self.outbox.is_empty() {
             let wanted = self.outbox.len().min(self.roll());
@@ -152,10 +162,12 @@ impl Scrambled {
         Ok(())
     }
 
+    /// The end will look like a cut connection.
     pub fn suppress_close_notify(&mut self) {
         self.is_cut = true;
     }
 
+    /// Sends the empty frame, unless that is suppressed. What the socket does not take is lost.
     pub fn send_close_notify(&mut self) {
         if self.is_cut {
             return;
@@ -165,6 +177,7 @@ impl Scrambled {
         let _ = self.flush();
     }
 
+    /// Nothing has come and the peer has not closed, by a look at the socket: an idle connection may be used.
     pub fn is_silent(&mut self) -> bool {
         !self.has_plaintext() && socket::peek(self.fd.as_fd(), &mut [0]) == Err(Errno::EAGAIN)
     }

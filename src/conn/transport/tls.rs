@@ -54,14 +54,18 @@ enum Stage {
 /// What was chosen for a connection, kept until the handshake is over.
 #[derive(Debug)]
 pub struct Chosen {
+    /// The settings of the server that was chosen, for its handshake.
     pub tls: Rc<ServerTls>,
+    /// The ClientHello that it was chosen by.
     pub hello: Box<Hello>,
     /// The server was chosen by the name of the hello.
     pub is_named: bool,
 }
 
+/// One TLS connection on a socket, either side of it.
 pub struct Tls {
     fd: OwnedFd,
+    /// What epoll reported and no call has contradicted.
     pub(super) ready: Ready,
     stage: Stage,
     /// Decrypted and not taken by the application, from `taken` on.
@@ -136,10 +140,12 @@ impl Tls {
         self.fd.as_fd()
     }
 
+    /// What the client sent is no ClientHello: bytes go as they are. For the answer to a plain request on a TLS port.
     pub fn is_plain(&self) -> bool {
         matches!(self.stage, Stage::Plain)
     }
 
+    /// None: no server is chosen yet, or it is not TLS after all.
     pub fn session(&self) -> Option<&Session> {
         match &self.stage {
             Stage::Running(session) => Some(session),
@@ -147,6 +153,9 @@ impl Tls {
         }
     }
 
+    /// The handshake is awaited or not finished. During early data it is not finished for the session either, though
+    /// requests
+    /// may be served: see [`Tls::is_early`].
     pub fn is_handshaking(&self) -> bool {
         match &self.stage {
             Stage::Hello(_) => true,
@@ -165,6 +174,7 @@ impl Tls {
         self.fault.as_ref()
     }
 
+    /// A `recv` would give bytes or the end without the socket being read.
     pub fn has_plaintext(&self) -> bool {
         self.taken < self.plain.len() || self.ended
     }
@@ -177,6 +187,7 @@ impl Tls {
         self.postponed || self.has_plaintext() || self.ready.can_read()
     }
 
+    /// The peer has ended the stream and all that it sent was taken.
     pub fn has_ended(&self) -> bool {
         self.ended && self.taken >= self.plain.len()
     }
@@ -287,6 +298,8 @@ impl Tls {
         }
     }
 
+    /// Decrypts at most `most` bytes, and not more than `into` has capacity for. 0: close_notify; ECONNRESET: the
+    /// connection was closed without it (RFC 8446 §6.1), so that what came may be cut short.
     pub fn recv(&mut self, into: &mut Vec<u8>, most: usize) -> Result<usize, Errno> {
         let room = (into.capacity() - into.len()).min(most);
         if self.taken < self.plain.len() {
@@ -343,6 +356,9 @@ impl Tls {
         Ok(())
     }
 
+    /// Encrypts and sends; the bytes taken, of which some may be kept until the socket takes them. EAGAIN: none was
+    /// taken.
+    /// `more`: further bytes follow at once, so the kernel may wait for them to fill a packet.
     pub fn send(&mut self, bytes: &[u8], more: More) -> Result<usize, Errno> {
         if self.is_plain() {
             return send(self.fd.as_fd(), &mut self.ready, bytes, more);

@@ -32,6 +32,9 @@ pub(super) fn resolve(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>)
     }
 }
 
+/// Gives the request an upstream connection: reused, newly opened, or the pipe of a program that is started. A
+/// connection
+/// that it has is given up first. Without a server the request goes on with the error of `proxy_next_upstream`'s end.
 pub(super) fn pick(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     let (cx, upstream_conns) = (&mut *turn.cx, &mut turn.pool.upstream_conns);
     let Active { ex, handler, upstream_conn, .. } = active;
@@ -154,6 +157,7 @@ pub(super) fn watch_output(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn
     }
 }
 
+/// Goes on once connect(2) is over: to the TLS handshake, to sending the request, or to the next server.
 pub(super) fn connect(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     let Active { ex, handler, upstream_conn, .. } = active;
     let Some(upstream_conn) = turn.pool.upstream_conns.of(*upstream_conn) else { return Step::Close(CloseReason::Bug) };

@@ -13,6 +13,7 @@ use std::net::SocketAddr;
 /// holds the group, so that the address is not reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Destination {
+    /// The address of the group.
     pub group: usize,
     /// The number of its `server` line in the group.
     pub line: u32,
@@ -53,6 +54,7 @@ struct IdleEntry {
     links: [Link; LISTS.len()],
 }
 
+/// The keys of idle connections, in three orders.
 #[derive(Default)]
 pub struct Idle {
     entries: Slab<IdleEntry>,
@@ -131,6 +133,7 @@ impl Idle {
         self.pop(self.all.oldest)
     }
 
+    /// Takes the connection to any server of the group that has been idle longest: `keepalive` is about the group.
     pub fn take_oldest_of_group(&mut self, group: usize) -> Option<Key> {
         self.pop(self.groups.get(&group)?.oldest)
     }

@@ -26,6 +26,7 @@ use std::rc::Rc;
 
 /// A connection to an upstream, or the pipe from a CGI program.
 pub struct UpstreamConn {
+    /// What carries its bytes.
     pub transport: Transport,
     /// None: idle.
     owner: Option<Wake>,
@@ -49,14 +50,17 @@ pub struct UpstreamConn {
 
 /// The upstream connection that a request needs.
 pub struct WantedConn<'a> {
+    /// The group.
     pub upstream: &'a Rc<Upstream>,
     /// The index of the server in its group.
     pub peer: usize,
+    /// The server's address.
     pub addr: &'a Addr,
     /// proxy_bind.
     pub local: Option<SocketAddr>,
     /// proxy_socket_keepalive.
     pub probed: bool,
+    /// None: without TLS.
     pub tls: Option<&'a Secure>,
     /// The request may be sent again if the connection turns out to be closed.
     pub repeatable: bool,
@@ -108,11 +112,13 @@ pub struct UpstreamConns {
 }
 
 impl UpstreamConns {
+    /// Empty, and without a limit until [`UpstreamConns::set_limit`].
     pub fn new(epoll: Rc<Epoll>) -> UpstreamConns {
         let (idle, hash) = (Idle::default(), RandomState::new());
         UpstreamConns { epoll, slab: Slab::new(), idle, hash, limit: usize::MAX, must_wait_for_room: false }
     }
 
+    /// worker_connections: how many connections clients and upstreams may have together.
     pub fn set_limit(&mut self, limit: usize) {
         self.limit = limit;
     }
@@ -168,6 +174,7 @@ impl UpstreamConns {
         slot.and_then(|key| self.slab.get(key)).is_some_and(|conn| conn.child.is_some())
     }
 
+    /// None: the request has no connection, or it is closed.
     pub fn transport(&self, slot: Option<Key>) -> Option<&Transport> {
         slot.and_then(|key| self.slab.get(key)).map(|conn| &conn.transport)
     }
@@ -367,6 +374,7 @@ impl UpstreamConns {
         }
     }
 
+    /// Closes all that are idle: memory is short, or the process quits.
     pub fn clear_idle(&mut self) {
         while self.close_oldest() {}
     }

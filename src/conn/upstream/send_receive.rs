@@ -261,8 +261,11 @@ pub(super) fn send(active: &mut Active, turn: &mut Turn<'_>) -> bool {
     moved
 }
 
+/// What reading from the upstream came to.
 pub(super) enum Received {
+    /// Bytes were read, or the response has ended.
     Progress,
+    /// There is nothing to read, or no room for it.
     Nothing,
     /// The exchange continues without this upstream.
     Step(Step),
