@@ -17,7 +17,9 @@ use std::os::unix::ffi::OsStrExt;
 /// The client of a cached response.
 #[derive(Clone, Copy)]
 pub struct ClientFacts<'a> {
+    /// The client's address: that of the connection, not what real_ip found.
     pub peer: &'a Peer,
+    /// `$connection`.
     pub serial: u64,
     /// Requests of the connection, this one included.
     pub requests: u64,
@@ -119,6 +121,8 @@ fn sent_by(ex: &Exchange, cached: &CachedResponse, cx: &mut Services) {
     sent(cached, ClientFacts { peer, serial: ex.client.serial, requests: ex.client.requests, ms, cut }, cx);
 }
 
+/// How long a line may stay in memory: `buffer=`, `flush=` and `gzip=` of access_log; without them to the end of the
+/// turn.
 pub(super) fn hold(log: &AccessLog) -> Hold {
     match log.buffer {
         Some(size) => Hold::Buffer { size: size as usize, flush: log.flush, gzip: log.gzip },

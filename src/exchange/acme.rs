@@ -21,6 +21,7 @@ pub fn is_asked(ex: &Exchange, cx: &Services) -> bool {
         && token(ex).is_some_and(|token| cx.acme.answer(token).is_some())
 }
 
+/// The key authorization for the token in the URI (RFC 8555 §8.3); 404 if no order of this server has that token.
 pub fn respond(ex: &mut Exchange, cx: &Services) -> Flow {
     let Some(answer) = token(ex).and_then(|token| cx.acme.answer(token)) else {
         return Flow::Status(Status::NOT_FOUND);

@@ -24,6 +24,7 @@ enum Looks {
     Several,
 }
 
+/// Built up by phases, handlers and filters of one request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Basis {
     looks: Looks,

@@ -11,6 +11,7 @@ use crate::http::version::Version;
 use crate::services::Services;
 use crate::services::temp_dir::{Keep, TempFile, TempFileError};
 
+/// `proxy_request_buffering on`, `$request_body_file` and others read the body from here.
 pub struct BufferedBody {
     memory: Vec<u8>,
     file: Option<TempFile>,
@@ -25,11 +26,14 @@ pub type Temp<'t> = (&'t TempPath, &'t mut Services);
 /// Whether the body has just moved to a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moved {
+    /// It is where it was.
     No,
+    /// What was in memory has been written to a file.
     ToFile,
 }
 
 impl BufferedBody {
+    /// For a body of that head, by the settings of its location.
     pub fn new(head: &Head, settings: &Settings) -> BufferedBody {
         let size = settings.client.body_buffer_size.0;
         // nginx: a body that exceeds the buffer by less than a quarter gets a buffer of its own size, but over HTTP/2.

@@ -58,6 +58,7 @@ enum Input {
 pub struct Filled {
     /// Bytes of input used, which count against the turn's share.
     pub used: usize,
+    /// The body is complete.
     pub done: bool,
 }
 
@@ -119,6 +120,7 @@ impl Source {
         Source::new(Input::File { file, at, end })
     }
 
+    /// Bytes that are there, to be recoded or compressed.
     pub fn bytes(bytes: Vec<u8>) -> Source {
         Source::new(Input::Bytes { bytes, at: 0 })
     }
@@ -128,10 +130,12 @@ impl Source {
         Source::new(Input::Pieces(pieces))
     }
 
+    /// The 207 of a PROPFIND, made entry by entry.
     pub fn multistatus(multistatus: Multistatus) -> Source {
         Source::new(Input::Multistatus(Box::new(multistatus)))
     }
 
+    /// A folder as zip or tar, made while it is sent.
     pub fn archive(archive: Archive) -> Source {
         Source::new(Input::Archive(Box::new(archive)))
     }
@@ -140,6 +144,7 @@ impl Source {
         Source { input, held: Vec::new(), encoder: Encoder::default(), keep: None }
     }
 
+    /// Converts the bytes to another charset before they are compressed. None: they stay as they are.
     pub fn recode(mut self, recode: Option<Recode>) -> Source {
         self.encoder.recode(recode);
         self
@@ -241,10 +246,12 @@ pub enum Flush {
 }
 
 impl Encoder {
+    /// As [`Source::recode`].
     pub fn recode(&mut self, recode: Option<Recode>) {
         self.recode = recode;
     }
 
+    /// Compresses what comes; to be called before the first piece.
     pub fn gzip(&mut self, compressor: Compressor) {
         self.gzip = Some(compressor);
     }

@@ -8,6 +8,7 @@ use crate::http::status::Status;
 pub enum Phase {
     /// The server's rewrite script.
     ServerRewrite,
+    /// The location of the current URI; its fixed limits are checked then.
     FindLocation,
     /// The location's rewrite script.
     Rewrite,
@@ -17,12 +18,14 @@ pub enum Phase {
     Access,
     /// try_files.
     Precontent,
+    /// The handler that answers.
     Content,
 }
 
 /// What a step decided.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Flow {
+    /// Nothing: the next step or phase decides.
     Next,
     /// The URI was rewritten: find its location.
     Restart,
@@ -43,16 +46,15 @@ pub enum Flow {
     /// Close the connection without a response.
     Close,
     /// Go on later: nothing is read or sent until then (monotonic milliseconds).
-    Delay {
-        until: u64,
-        then: Then,
-    },
+    Delay { until: u64, then: Then },
 }
 
 /// How a delayed request goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Then {
+    /// From this phase on.
     Phase(Phase),
+    /// With the response of this status.
     Status(Status),
 }
 

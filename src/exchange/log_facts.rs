@@ -10,14 +10,20 @@ use std::cell::Cell;
 /// `$limit_req_status` and `$limit_conn_status`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LimitOutcome {
+    /// Within the limit.
     Passed,
+    /// limit_req: it had to wait.
     Delayed,
+    /// It got the status of limit_req_status or limit_conn_status.
     Rejected,
+    /// As `Delayed`, but for limit_req_dry_run.
     DelayedDryRun,
+    /// As `Rejected`, but for the dry run.
     RejectedDryRun,
 }
 
 impl LimitOutcome {
+    /// nginx's word for it.
     pub fn name(self) -> &'static [u8] {
         match self {
             LimitOutcome::Passed => b"PASSED",
@@ -56,6 +62,7 @@ pub struct LogFacts {
     pub is_cut: bool,
     /// What the limits decided, for `$limit_req_status` and `$limit_conn_status`; each is asked once a request.
     pub limit_req: Option<LimitOutcome>,
+    /// As `limit_req`.
     pub limit_conn: Option<LimitOutcome>,
     /// `$request_id`, once it was evaluated: the same in every header and log line.
     pub request_id: Cell<Option<[u8; 16]>>,

@@ -71,7 +71,9 @@ use std::rc::Rc;
 /// The client: facts of the connection that a request may need.
 #[derive(Clone, Copy, Debug)]
 pub struct Client {
+    /// Its address, or the one that real_ip found.
     pub peer: Peer,
+    /// The endpoint that it connected to.
     pub endpoint: EndpointId,
     /// The address that the client connected to, if the endpoint is a wildcard and the configuration uses it
     /// (`$server_addr`).
@@ -100,11 +102,13 @@ impl Client {
 /// How far the request has been read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rx {
+    /// Its head is incomplete.
     Head,
     /// The handler takes the body.
     Body,
     /// The body is read and thrown away.
     Drain,
+    /// All of it has been read.
     Done,
 }
 
@@ -124,7 +128,9 @@ pub enum Tx {
 /// One request and its response, from the head until the response is logged. Its connection keeps it for the next
 /// request, emptied, so that buffers are allocated once.
 pub struct Exchange {
+    /// The configuration that it began under; a reload does not change it.
     pub config: Rc<Config>,
+    /// Whose request it is.
     pub client: Client,
     /// The connection's own address, if a trusted proxy has named another.
     pub socket_peer: Option<Peer>,
@@ -132,8 +138,11 @@ pub struct Exchange {
     pub proxy_header: Option<Rc<Option<ProxyHeader>>>,
     /// The facts of the handshake, on a connection over TLS, or that there was none where there should be.
     pub tls: Option<Rc<tls::TlsFacts>>,
+    /// What the client asked. Shared with its subrequests.
     pub request: Rc<Request>,
+    /// Where the request is, after rewrites and internal redirects.
     pub route: RouteState,
+    /// How far the request has been read.
     pub rx: Rx,
     /// Bytes of the body came with the head and have not been given to the handler.
     pub has_buffered_body: bool,
@@ -145,9 +154,13 @@ pub struct Exchange {
     pub body_lost: bool,
     /// The trailer fields behind the body.
     pub trailers: Trailers,
+    /// How far the response has been written.
     pub tx: Tx,
+    /// The response, until its head is written.
     pub response: Response,
+    /// What waits to be sent.
     pub out: SendQueue,
+    /// What logs and variables say of it.
     pub log: LogFacts,
     /// Bytes per second of the response; 0 is no limit, None until a script or the head of the response sets it.
     pub limit_rate: Option<u64>,
@@ -184,18 +197,22 @@ pub struct Exchange {
 pub struct Subrequest {
     /// The exchange that waits for it.
     pub parent: Box<Exchange>,
+    /// How deep it is nested: 1 for what a page includes.
     pub level: u8,
     /// Where its content goes.
     pub sink: Sink,
     /// Sent instead of an error or of nothing.
     pub stub: Option<Rc<[u8]>>,
+    /// The framing of the whole response.
     pub frame: Frame,
     /// It has had content, and all of it.
     pub has_content: bool,
+    /// All of its content has come.
     pub whole: bool,
 }
 
 impl Exchange {
+    /// An exchange for a connection's first request, at the default location of its endpoint.
     pub fn new(cx: &mut Services, client: Client) -> Exchange {
         let mut ex = Exchange {
             config: cx.config.clone(),
@@ -412,6 +429,7 @@ impl Exchange {
         self.config.location(self.route.location)
     }
 
+    /// The server that the request is in.
     pub fn server(&self) -> &Server {
         self.config.server(self.route.server)
     }
@@ -467,6 +485,7 @@ impl Exchange {
         }
     }
 
+    /// Gives a variable of the configuration a value (`set`, a regex's named groups); `variable` is its number.
     pub fn set_user(&mut self, variable: u32, value: Text) {
         self.route.user.set(variable, value);
     }

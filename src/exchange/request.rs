@@ -21,6 +21,7 @@ const SPARE: usize = 1024;
 pub struct Request {
     /// The bytes that the spans of `head` are offsets into.
     pub text: Vec<u8>,
+    /// The parsed head.
     pub head: Head,
     /// It was sent before the previous response was complete (`$pipe`).
     pub pipelined: bool,

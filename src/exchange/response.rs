@@ -17,17 +17,25 @@ use std::rc::Rc;
 /// How much of a response has been decided: `$status` and `$sent_http_content_length` have no value before (nginx).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decided {
+    /// No phase or handler has decided.
     Nothing,
+    /// The status, not its body.
     Status,
+    /// Status and body.
     Whole,
 }
 
 /// The response that a handler decided on; filters change it before its head is written.
 pub struct Response {
+    /// `$status`; nginx's own codes become 400 when the head is written.
     pub status: Status,
+    /// How much of it is decided.
     pub decided: Decided,
+    /// Content-Type, with its charset once the filter has run.
     pub content_type: ContentType,
+    /// The body, as the handler gave it or a filter changed it.
     pub body: Body,
+    /// Sent as ETag, and compared with the request's.
     pub etag: Option<ETag>,
     /// Unix seconds and the same as HTTP writes it.
     pub last_modified: Option<(i64, [u8; 29])>,
@@ -51,10 +59,13 @@ pub struct Response {
     pub announced: Option<u64>,
     /// The body is an upstream's page, which is read for SSI commands once it is whole.
     pub gathered: Option<Box<Gathered>>,
+    /// Trailer fields, sent behind the last chunk or frame.
     pub trailers: Fields,
     /// An upstream's own reason phrase, `Server` and `Date`.
     pub reason: Option<Box<[u8]>>,
+    /// `Server`, where proxy_pass_header lets it pass.
     pub server: Option<Box<[u8]>>,
+    /// `Date`, likewise.
     pub date: Option<Box<[u8]>>,
     /// 101: the connection changes its protocol.
     pub upgrade: bool,
@@ -73,6 +84,7 @@ pub struct Response {
 /// A part of a body that comes whole: how much of it is still to be dropped, then sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
+    /// The bytes that are sent.
     pub range: ByteRange,
     /// Of the whole body.
     pub size: u64,
@@ -81,6 +93,7 @@ pub struct Window {
 }
 
 impl Window {
+    /// `size`: bytes of the whole body, for Content-Range.
     pub fn new(range: ByteRange, size: u64) -> Window {
         Window { range, size, skip: range.start, left: range.len() }
     }
@@ -99,26 +112,23 @@ impl Window {
 /// The content of a response, and who makes it.
 #[derive(Default)]
 pub enum Body {
+    /// No body.
     #[default]
     Empty,
+    /// Bytes of this response alone.
     Bytes(Vec<u8>),
+    /// Bytes that others have, too: a cached listing, a configured text.
     Shared(Rc<[u8]>),
+    /// A whole file.
     File(Rc<OpenFile>),
+    /// A range of a file.
     Part(Rc<OpenFile>, ByteRange),
     /// Made while it is sent; its length is not known before.
     Made(Box<Source>),
     /// The handler makes it piece by piece (`filters::body`), so long as it is known.
-    Stream {
-        length: Option<u64>,
-    },
+    Stream { length: Option<u64> },
     /// multipart/byteranges: the boundary, and the type of each part.
-    Parts {
-        file: Rc<OpenFile>,
-        ranges: Vec<ByteRange>,
-        boundary: [u8; 20],
-        content_type: ContentType,
-        size: u64,
-    },
+    Parts { file: Rc<OpenFile>, ranges: Vec<ByteRange>, boundary: [u8; 20], content_type: ContentType, size: u64 },
 }
 
 impl Body {
@@ -187,6 +197,7 @@ impl Response {
         self.status != Status::OK || self.decided != Decided::Nothing
     }
 
+    /// For the next response: nothing of this one is left but memory.
     pub fn clear(&mut self) {
         // Field by field: the fields of most responses are empty, and nothing is moved. No field can be forgotten.
         let Response {

@@ -18,12 +18,15 @@ use std::rc::Rc;
 /// Where a request is now, after rewrites and internal redirects.
 #[derive(Default)]
 pub struct RouteState {
+    /// The server.
     pub server: ServerId,
+    /// The location; before one is found, the server's own.
     pub location: LocationId,
     /// The method that decides: an error page of a POST is fetched by GET.
     pub method: Method,
     /// The current normalised path (`$uri`), and the current arguments (`$args`).
     pub uri: Vec<u8>,
+    /// Without `?`.
     pub args: Vec<u8>,
     /// The target that rules are to see instead of the client's (`$request_uri`, `$request`): that of a path which the
     /// request concerns and does not name. None: what the client asked.
@@ -36,6 +39,7 @@ pub struct RouteState {
     pub index: Vec<u8>,
     /// What the last regex matched: its groups are offsets into `subject`.
     pub subject: Vec<u8>,
+    /// `$1` to `$9`; named groups have their own variables.
     pub groups: Groups,
     /// Values of the configuration's variables.
     pub user: UserValues,
@@ -51,6 +55,7 @@ pub struct RouteState {
     pub args_set: bool,
     /// The URI was rewritten since the location was found.
     pub uri_changed: bool,
+    /// The locations that the request came through.
     pub way: Way,
     /// A regex exceeded its limits: that must not count as no match.
     pub pattern_failed: bool,
@@ -66,6 +71,7 @@ pub struct RouteState {
     pub method_refused: bool,
     /// A page was looked for where recursive_error_pages is off: no error has another one.
     pub last_page: bool,
+    /// What the page that is sent instead keeps.
     pub kept: PageFields,
     /// The action that a form of the listing page requests.
     pub form_action: Option<FormAction>,

@@ -43,12 +43,15 @@ pub enum Segment {
 /// What a protocol with frames sends for itself, not as bytes of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Marker<'a> {
+    /// The header block of a response, final or interim.
     Head { block: &'a [u8], is_final: bool },
+    /// The end of the response; the block of its trailers may be empty.
     End { block: &'a [u8] },
 }
 
 /// A response of a protocol with frames that waits whole.
 pub struct Framed<'a> {
+    /// The header block.
     pub head: &'a [u8],
     /// Where in the head the value of Date stands.
     pub date: usize,
@@ -106,6 +109,7 @@ pub struct SendQueue {
 }
 
 impl SendQueue {
+    /// For a new connection: empty, over HTTP/1. `buf`: an empty buffer that is used again.
     pub fn reset(&mut self, buf: Vec<u8>) {
         self.buf = buf;
         self.sealed = 0;
@@ -144,6 +148,7 @@ impl SendQueue {
         self.sent.saturating_sub(self.mark)
     }
 
+    /// Takes the buffer back, for a pool; what was queued is lost.
     pub fn take_buffer(&mut self) -> Vec<u8> {
         self.segments.clear();
         self.sealed = 0;
@@ -168,6 +173,7 @@ impl SendQueue {
         }
     }
 
+    /// Bytes that are sent without a copy.
     pub fn push_shared(&mut self, bytes: Rc<[u8]>) {
         self.seal();
         self.queued += bytes.len() as u64;
@@ -210,6 +216,7 @@ impl SendQueue {
         false
     }
 
+    /// A body that is made when the queue gets there. It is framed as the response is now.
     pub fn push_made(&mut self, source: Box<Source>) {
         self.seal();
         self.segments.push_back(Segment::Made { source, end: self.body_end });
@@ -343,6 +350,7 @@ impl SendQueue {
         self.mark = self.mark.min(self.sent);
     }
 
+    /// There is nothing to send.
     pub fn is_empty(&self) -> bool {
         self.segments.is_empty() && self.sealed == self.buf.len()
     }

@@ -15,13 +15,18 @@ use crate::sys::socket::Peer;
 use std::path::Path;
 use std::rc::Rc;
 
+/// An address that the tests' rules allow.
 pub const INSIDE: &str = "10.1.2.3";
+/// Another one.
 pub const OUTSIDE: &str = "192.0.2.1";
 /// Of signed links.
 pub const KEY: &[u8] = b"0123456789abcdef0123456789abcdef";
 
+/// A server in memory, with its files in a directory of its own.
 pub struct Site {
+    /// What requests share; its clock is set by the test.
     pub cx: Services,
+    /// The directory, removed when the test ends.
     pub scratch: Scratch,
 }
 

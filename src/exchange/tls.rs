@@ -32,9 +32,11 @@ pub struct TlsFacts {
     pub protocol: &'static str,
     /// The numbers of the cipher suite and of the key exchange group at IANA.
     pub cipher: u16,
+    /// Of the key exchange.
     pub group: u16,
     /// The protocol negotiated by ALPN (RFC 7301), if any.
     pub alpn: Option<Box<[u8]>>,
+    /// By a ticket: no certificate was sent.
     pub is_resumed: bool,
     /// Identifies the session: its id, or a digest of the ticket that it was resumed by.
     pub session: Option<[u8; 32]>,

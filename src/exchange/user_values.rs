@@ -10,6 +10,7 @@ use std::rc::Rc;
 /// Runs that are kept beside each other; the values of others are given one by one.
 const MOST: usize = 8;
 
+/// The values of one request.
 #[derive(Default)]
 pub struct UserValues {
     /// By the number of the variable.
@@ -39,6 +40,7 @@ impl UserValues {
         self.own.is_empty() && self.runs.is_empty()
     }
 
+    /// Gives a variable a value of its own, which counts more than all runs so far.
     pub fn set(&mut self, variable: u32, text: Text) {
         let at = variable as usize;
         if self.own.len() <= at {
@@ -66,6 +68,7 @@ impl UserValues {
         }
     }
 
+    /// No variable has a value; memory is kept.
     pub fn clear(&mut self) {
         self.own.clear();
         self.runs.clear();

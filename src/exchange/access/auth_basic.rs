@@ -27,10 +27,15 @@ const PATIENCE: u64 = 60_000;
 pub enum PasswordOutcome {
     /// No password is required here.
     NotAsked,
+    /// The password is right; `$remote_user` is authenticated.
     Granted,
+    /// The request does not go on now: a challenge, an error, or a delay until the hash is computed.
     Refused(Flow),
 }
 
+/// Checks the credentials of the request, as nginx's auth_basic: 401 with a challenge without them or for wrong ones,
+/// 403
+/// if there is no file of users, 500 if it cannot be read. A slow hash delays the request, which is then checked again.
 pub fn check(ex: &mut Exchange, cx: &mut Services) -> PasswordOutcome {
     let auth = ex.location().settings.auth.clone();
     let (Some(realm), Some(file)) = (&auth.realm, &auth.file) else { return PasswordOutcome::NotAsked };

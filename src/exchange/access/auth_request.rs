@@ -21,12 +21,15 @@ pub struct AuthCheck {
 
 /// What the request needs of the subrequest's response.
 pub struct SubrequestVerdict {
+    /// Of the subrequest's response.
     pub(super) status: Status,
+    /// Values of its WWW-Authenticate fields, passed on with a 401.
     pub(super) challenges: Vec<Vec<u8>>,
     /// Values for auth_request_set, in the order of its lines.
     pub(super) values: Vec<Vec<u8>>,
 }
 
+/// Whether auth_request is in force for the request's location.
 pub fn is_set(ex: &Exchange) -> bool {
     ex.location().settings.auth.request.is_some()
 }

@@ -30,11 +30,14 @@ const ENTRIES: usize = 64;
 /// The form of an archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
+    /// `application/zip`: [`zip`].
     Zip,
+    /// `application/x-tar`: ustar with pax headers where a name or size needs them.
     Tar,
 }
 
 impl Form {
+    /// The media type of the response.
     pub fn content_type(self) -> &'static str {
         match self {
             Form::Zip => "application/zip",
@@ -42,6 +45,7 @@ impl Form {
         }
     }
 
+    /// Without its dot, for the name of the download.
     pub fn extension(self) -> &'static str {
         match self {
             Form::Zip => "zip",
@@ -53,7 +57,9 @@ impl Form {
 /// Where an archive may keep what does not fit in memory.
 #[derive(Clone)]
 pub struct Spool {
+    /// The directory for the temporary file.
     pub temp: Rc<TempPath>,
+    /// Whether there are descriptors to spare for it.
     pub descriptors: Descriptors,
 }
 
@@ -62,6 +68,7 @@ enum Writer {
     Tar,
 }
 
+/// An archive while it is made and sent: a piece at a time, so memory does not depend on its size.
 pub struct Archive {
     walk: Walk,
     writer: Writer,
@@ -100,6 +107,7 @@ impl Archive {
         Archive { walk, writer, refused, judged, file: None, place: Some(place), ended: false }
     }
 
+    /// All has been written, or it broke: nothing follows.
     pub fn is_ended(&self) -> bool {
         self.ended
     }

@@ -18,6 +18,7 @@ const RESOLVE: u64 = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLIN
 /// How deep it goes at most: the path must fit in a system call.
 const DEEPEST: usize = 3800;
 
+/// The walk: where it is, and what is still to be looked at.
 pub struct Walk {
     top: OwnedFd,
     hidden: Vec<Box<[u8]>>,
@@ -30,14 +31,17 @@ pub struct Walk {
 pub struct Member {
     /// From the top; a folder's ends in a slash.
     pub path: Vec<u8>,
+    /// As it was when the entry was found, links not followed.
     pub stat: Stat,
 }
 
 /// What a step found.
 pub enum WalkStep {
+    /// A file, or a folder before what is in it.
     Found(Member),
     /// Nothing to report, but there is more.
     On,
+    /// Everything has been found.
     End,
 }
 

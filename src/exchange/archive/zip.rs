@@ -17,6 +17,7 @@ const LARGE: u64 = 0xffff_ffff;
 const HELD: usize = 1 << 20;
 const PIECE: usize = 64 << 10;
 
+/// The writer of one zip file: entry headers, data, and at last the central directory.
 pub struct Zip {
     spool: Spool,
     /// Bytes written so far.
@@ -221,10 +222,12 @@ impl Zip {
         self.directory.clear();
     }
 
+    /// All entries are written: [`Zip::close`] gives the central directory (APPNOTE 4.3.12), piece by piece.
     pub fn begin_closing(&mut self) {
         self.closing = Some(Closing { start: self.at, sent: 0 });
     }
 
+    /// No further entry may begin.
     pub fn is_closing(&self) -> bool {
         self.closing.is_some()
     }

@@ -37,6 +37,8 @@ fn gather(ex: &mut Exchange, piece: &[u8]) -> bool {
     true
 }
 
+/// A piece of the body, behind [`ranges`](super::ranges) and SSI: encoded, then queued for the client or written into
+/// the page that includes it. `flush`: whether an encoder has to give out what it holds back.
 pub fn piece(ex: &mut Exchange, data: &[u8], flush: Flush) {
     let mut made = Vec::new();
     let data = match &mut ex.response.encoder {

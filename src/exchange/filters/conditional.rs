@@ -14,6 +14,7 @@ use crate::http::status::Status;
 const CONDITIONS: [HeaderId; 4] =
     [HeaderId::IfMatch, HeaderId::IfNoneMatch, HeaderId::IfModifiedSince, HeaderId::IfUnmodifiedSince];
 
+/// Decides on 304 or 412 (RFC 9110 §13.2.2) for GET and HEAD. A 304 keeps its validators and loses its body.
 pub fn apply(ex: &mut Exchange) -> Cacheable {
     if !matches!(ex.route.method, Method::Get | Method::Head)
         || !ex.request.head.fields.iter().any(|f| CONDITIONS.contains(&f.id))

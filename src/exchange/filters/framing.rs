@@ -8,6 +8,8 @@ use crate::exchange::response::Body;
 use crate::exchange::send_queue::Delimiter;
 use crate::services::Services;
 
+/// Chooses the delimiter, as nginx's chunked filter: chunks for a body without a length to a client of HTTP/1.1
+/// (`chunked_transfer_encoding`), else the close.
 pub fn apply(ex: &mut Exchange, cx: &mut Services) -> Cacheable {
     // RFC 9110 §9.3.6: a tunnel has no marked end either.
     let may_mark =

@@ -21,6 +21,8 @@ use std::rc::Rc;
 const AT_ONCE: u64 = 64 << 10;
 const SLOW_AT_ONCE: u64 = 16 << 10;
 
+/// gzip, gzip_types, gzip_proxied and the like, as nginx's gzip filter. The ETag becomes weak, ranges are no longer
+/// offered, `Vary` is added by gzip_vary even where this client accepts no gzip.
 pub fn apply(ex: &mut Exchange, cx: &mut Services) -> Cacheable {
     if !ex.location().settings.gzip.on {
         return Cacheable::Yes;

@@ -10,6 +10,7 @@ use crate::services::Services;
 /// The value of Server, with and without the version.
 const SERVER: [&[u8]; 2] = [concat!("webserv/", env!("CARGO_PKG_VERSION")).as_bytes(), b"webserv"];
 
+/// Writes the head into the send queue. The last filter: nothing in the head changes any more.
 pub fn write(ex: &mut Exchange, cx: &mut Services) {
     let config = ex.config.clone();
     let output = &config.location(ex.route.location).settings.output;

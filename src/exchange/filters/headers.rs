@@ -12,6 +12,8 @@ fn is_listed(status: u16) -> bool {
     matches!(status, 200 | 201 | 204 | 206 | 301 | 302 | 303 | 304 | 307 | 308)
 }
 
+/// expires and add_header, as nginx's headers filter: without `always` only for 200, 201, 204, 206, 301, 302, 303, 304,
+/// 307 and 308.
 pub fn apply(ex: &mut Exchange, cx: &mut Services) -> Cacheable {
     let output = ex.location().settings.output.clone();
     let listed = is_listed(ex.response.status.0);

@@ -68,8 +68,11 @@ pub fn no_root(ex: &Exchange) -> &'static str {
 
 /// What the error log says of a path that cannot be opened.
 pub struct Failure<'a> {
+    /// As the log has it, with its brackets: `open()`.
     pub call: &'a str,
+    /// Control bytes are escaped when it is written.
     pub path: &'a [u8],
+    /// Why the call failed.
     pub e: Errno,
 }
 

@@ -41,8 +41,10 @@ use std::os::fd::BorrowedFd;
 /// A handler that answers in more than one step.
 #[derive(Default)]
 pub enum Handler {
+    /// None is at work: a function has answered, or no handler is chosen yet.
     #[default]
     None,
+    /// A body is stored: PUT, POST, a form.
     Upload(Box<upload::Upload>),
     /// The content is appended to a resumable upload.
     Append(Box<resumable::append::Append>),

@@ -54,6 +54,7 @@ pub struct Target<'a> {
 
 /// The rules of the path of an allowed action.
 pub struct Governed {
+    /// The upload settings of its location.
     pub upload: Rc<UploadSettings>,
     /// The type that its name implies.
     pub content_type: ContentType,
@@ -74,6 +75,7 @@ struct Redirected {
 pub struct PathRules {
     /// The location of the request's own URI, and that URI.
     home: Option<LocationId>,
+    /// The request's own, before it was rewritten.
     pub uri: Vec<u8>,
     /// Other URIs of that location have the same rules: no script or capture distinguishes them.
     is_uniform: bool,

@@ -105,6 +105,7 @@ fn refresh(ex: &mut Exchange) -> bool {
     true
 }
 
+/// empty_gif: a transparent GIF of one pixel, nginx's bytes and date; for GET and HEAD.
 pub fn empty_gif(ex: &mut Exchange) -> Flow {
     if let Some(flow) = not_read(ex) {
         return flow;

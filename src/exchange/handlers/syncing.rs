@@ -13,6 +13,7 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
+/// Directories that are being written to the disk, and what follows.
 pub struct Syncing {
     syncs: Vec<Sync>,
     then: Flow,

@@ -25,17 +25,21 @@ const AGAIN: u32 = 16;
 
 /// A directory as a URI and as a path, both ending in a slash.
 pub struct Base {
+    /// Decoded and normalized.
     pub uri: Vec<u8>,
+    /// In the file system.
     pub path: Vec<u8>,
 }
 
 impl Base {
+    /// Adds the slash where it is missing.
     pub fn new(uri: &[u8], path: &[u8]) -> Base {
         let slashed = |text: &[u8]| [text.strip_suffix(b"/").unwrap_or(text), b"/"].concat();
         Base { uri: slashed(uri), path: slashed(path) }
     }
 }
 
+/// The check of one tree, as far as it has come.
 pub struct TreeRules {
     tree_dirs: TreeDirs,
     base: Base,

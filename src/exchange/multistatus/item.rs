@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 /// What is the same for all entries.
 pub struct Shape {
+    /// Properties in the order in which they are listed.
     pub properties: Vec<Property>,
     /// Only the names of properties are wanted.
     pub names_only: bool,
@@ -15,6 +16,7 @@ pub struct Shape {
     pub tells_missing: bool,
     /// How types are known.
     pub files: Rc<Files>,
+    /// `etag` is on: getetag is listed.
     pub etag: bool,
     /// LOCK is answered here.
     pub locks: bool,
@@ -28,20 +30,26 @@ pub struct Shape {
 
 /// One resource.
 pub struct Item<'a> {
+    /// Its URI, escaped.
     pub href: &'a [u8],
+    /// Its last component, for displayname.
     pub name: &'a [u8],
+    /// Of what a link leads to, where they are followed.
     pub stat: &'a Stat,
+    /// Locks on it, inherited ones included.
     pub locks: &'a [Lock],
 }
 
 /// A property that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Property {
+    /// A property that this server computes (RFC 4918 §15).
     Live(Live),
     /// No resource has it.
     Unknown(Name),
 }
 
+/// The properties that are computed, by their names in `DAV:` but for the last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Live {
     CreationDate,
@@ -55,6 +63,7 @@ pub enum Live {
     SupportedLock,
     QuotaAvailable,
     QuotaUsed,
+    /// `executable` of Apache's namespace, which clients ask for.
     Executable,
 }
 

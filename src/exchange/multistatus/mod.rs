@@ -17,13 +17,17 @@ use crate::sys::file::{self, FileKind, Follow, ReadDir, Stat};
 use crate::util::bytes;
 use std::ffi::{CStr, CString};
 
+/// The media type of a 207 (RFC 4918 §8.2).
 pub const CONTENT_TYPE: &str = "application/xml; charset=utf-8";
+/// The beginning of a 207.
 pub const HEAD: &[u8] = b"<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<D:multistatus xmlns:D=\"DAV:\">\n";
+/// The end of a 207.
 pub const TAIL: &[u8] = b"</D:multistatus>\n";
 /// Bytes of a piece, about; and entries looked at for it at most.
 const PIECE: usize = 32 << 10;
 const ENTRIES: usize = 256;
 
+/// The body of a 207 while it is made.
 pub struct Multistatus {
     shape: Shape,
     /// The URI of the resource, escaped; a collection's ends in a slash.
@@ -49,6 +53,7 @@ impl Multistatus {
         Multistatus { shape, href, itself: Some(itself), dir, batch: Vec::new(), locks, ended: false }
     }
 
+    /// All has been written.
     pub fn is_ended(&self) -> bool {
         self.ended
     }

@@ -68,7 +68,9 @@ pub enum Does {
 
 /// Ops that were passed over, and what is known of the one behind them.
 pub struct Skipped {
+    /// How many.
     pub ops: usize,
+    /// What is known of the op behind them.
     pub does: Does,
 }
 

@@ -63,6 +63,7 @@ impl SendQueue {
         self.body_end == BodyEnd::Close
     }
 
+    /// The body of this response is sent in chunks of HTTP/1.1.
     pub fn is_chunked(&self) -> bool {
         self.body_end == BodyEnd::Chunk
     }
@@ -132,6 +133,7 @@ impl SendQueue {
         }
     }
 
+    /// The end of what [`SendQueue::open`] began.
     pub fn close(&mut self) {
         if self.is_chunked() {
             encode::close_chunk(&mut self.buf);

@@ -8,10 +8,13 @@ use std::io::Write;
 /// Whether a variable has a value; an unset one is empty, and `-` in a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Is {
+    /// It has a value, which may be empty.
     Set,
+    /// It has none.
     Unset,
 }
 
+/// Appends the value, if there is one.
 pub fn put(value: Option<&[u8]>, out: &mut Vec<u8>) -> Is {
     match value {
         Some(value) => {
@@ -27,10 +30,12 @@ pub fn set(value: &[u8], out: &mut Vec<u8>) -> Is {
     put(Some(value).filter(|value| !value.is_empty()), out)
 }
 
+/// Names the boolean.
 pub fn when(found: bool) -> Is {
     if found { Is::Set } else { Is::Unset }
 }
 
+/// Appends a number in decimal.
 pub fn number(n: impl std::fmt::Display, out: &mut Vec<u8>) -> Is {
     write!(out, "{n}").expect("a Vec takes all that is written");
     Is::Set
@@ -53,6 +58,7 @@ pub fn put_port(port: u16, out: &mut Vec<u8>) {
     }
 }
 
+/// As [`put_port`]; always set.
 pub fn port(port: u16, out: &mut Vec<u8>) -> Is {
     put_port(port, out);
     Is::Set
@@ -68,6 +74,7 @@ pub fn put_seconds(ms: u64, out: &mut Vec<u8>) {
     write!(out, "{}.{:03}", ms / 1000, ms % 1000).expect("a Vec takes all that is written");
 }
 
+/// As [`put_seconds`]; always set.
 pub fn seconds(ms: u64, out: &mut Vec<u8>) -> Is {
     put_seconds(ms, out);
     Is::Set

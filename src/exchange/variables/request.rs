@@ -175,6 +175,7 @@ pub fn field(ex: &Exchange, name: &[u8], out: &mut Vec<u8>) -> Is {
     is
 }
 
+/// `$cookie_NAME`: the first cookie of that name, over all lines of Cookie. None: there is none.
 pub fn cookie<'a>(ex: &'a Exchange, name: &[u8]) -> Option<&'a [u8]> {
     let buf = ex.buf();
     ex.request.head.all(HeaderId::Cookie).find_map(|field| cookie_of(field.value.of(buf), name))

@@ -41,6 +41,7 @@ fn is_of_page(status: Status) -> bool {
     matches!(status, Status::PARTIAL_CONTENT | Status::NOT_MODIFIED)
 }
 
+/// `$sent_http_NAME`: `name` in lower case with underscores. Before the head is written it has what is decided so far.
 pub fn field(ex: &Exchange, name: &[u8], out: &mut Vec<u8>) -> Is {
     let response = &ex.response;
     match name {

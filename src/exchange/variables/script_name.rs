@@ -29,6 +29,7 @@ pub fn name(ex: &Exchange, out: &mut Vec<u8>) {
     }
 }
 
+/// `$fastcgi_path_info`: appends the second group of fastcgi_split_path_info, or nothing.
 pub fn path_info(ex: &Exchange, out: &mut Vec<u8>) {
     out.extend_from_slice(ex.route.uri.get(split(ex).1).unwrap_or_default());
 }

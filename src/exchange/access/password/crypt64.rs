@@ -1,5 +1,6 @@
 //! The digits of crypt(3)'s hashes: 64 of them, the lowest first in most formats.
 
+/// The digit for each value of six bits. Neither the alphabet nor the order of base64 (RFC 4648).
 pub const DIGITS: &[u8; 64] = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// The value of a digit.

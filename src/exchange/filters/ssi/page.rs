@@ -24,6 +24,7 @@ const PIECE: usize = 64 << 10;
 
 /// The source of a page's bytes.
 pub enum Input {
+    /// A file, or bytes that a handler made.
     Made(Box<Source>),
     /// An upstream's page collected in a file, and how much of it was read.
     Temp(TempFile, u64),
@@ -92,13 +93,16 @@ impl Work {
 pub enum PageProgress {
     /// Work was done; this many bytes were read.
     Made(usize),
+    /// An include: its subrequest runs first, and the page goes on once that is sent.
     Include(Include),
+    /// The page is complete.
     Done,
     /// The input cannot be read: the response is truncated here.
     Broken,
 }
 
 impl Page {
+    /// A page that begins. Without a parser its bytes pass unchanged, as included pages without `ssi on` do.
     pub fn new(input: Input, parser: Option<Parser>) -> Page {
         Page {
             input,

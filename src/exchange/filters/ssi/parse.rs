@@ -22,9 +22,12 @@ pub struct Tokens {
     list: VecDeque<Token>,
 }
 
+/// What the parser found next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Token {
+    /// Bytes that are sent as they are.
     Text(Span),
+    /// A complete command; [`Tokens`] has its name and parameters.
     Command(Command),
     /// A malformed command, with the error.
     Mistake(String),
@@ -56,10 +59,12 @@ impl Tokens {
         first
     }
 
+    /// The bytes of a [`Token::Text`].
     pub fn text(&self, text: Span) -> &[u8] {
         text.of(&self.bytes)
     }
 
+    /// `include`, `set` and so on, as written in the page.
     pub fn name(&self, command: Command) -> &[u8] {
         command.name.of(&self.bytes)
     }
@@ -130,6 +135,7 @@ enum State {
     Wrong(u8),
 }
 
+/// The parser's state between pieces of a page.
 #[derive(Debug)]
 pub struct Parser {
     state: State,
@@ -151,6 +157,7 @@ fn show(bytes: &[u8]) -> String {
 }
 
 impl Parser {
+    /// `longest`: ssi_value_length, in bytes; a longer value of a parameter is a mistake, as in nginx.
     pub fn new(longest: usize) -> Parser {
         Parser {
             state: State::Text,

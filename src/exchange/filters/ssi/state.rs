@@ -14,6 +14,7 @@ const GATHERED: usize = 64 << 10;
 /// Maximum bytes of all variables and blocks of a request, and the accounted overhead of each: a page could double a
 /// variable again and again.
 const HELD: usize = 1 << 20;
+/// Bytes that each variable or block counts for besides its content.
 pub const ENTRY: usize = 256;
 
 /// State of the pages of an exchange.
@@ -26,6 +27,7 @@ pub struct SsiState {
 }
 
 impl SsiState {
+    /// Creates it at the first command that needs it.
     pub fn shared(&mut self) -> &mut Shared {
         self.shared.get_or_insert_default()
     }
@@ -49,15 +51,19 @@ pub struct Shared {
 
 /// An include command of a page.
 pub struct Include {
+    /// The normalised path of the subrequest.
     pub uri: Vec<u8>,
+    /// Its arguments, without `?`.
     pub args: Vec<u8>,
     /// Sent instead of an error or empty response.
     pub stub: Option<Rc<[u8]>>,
+    /// Where the response's body goes.
     pub sink: Sink,
 }
 
 /// Where the output of a subrequest goes.
 pub enum Sink {
+    /// Into the response, in the place of the command.
     Client,
     /// auth_request: only its status and header fields matter.
     Verdict,
@@ -70,6 +76,7 @@ pub enum Sink {
 /// How the body of the whole response is framed; parts of a page write into it.
 #[derive(Default)]
 pub struct Frame {
+    /// gzip or charset of the whole response; None: its bytes go as they are.
     pub encoder: Option<Box<Encoder>>,
 }
 
@@ -91,13 +98,16 @@ impl Frame {
 /// An upstream's page, as far as it has arrived.
 #[derive(Default)]
 pub struct Gathered {
+    /// Its bytes, until there are more than fit in memory.
     pub memory: Vec<u8>,
+    /// All of its bytes, once there are more.
     pub file: Option<TempFile>,
     /// The file could not be created or written.
     pub failed: Option<Errno>,
 }
 
 impl Gathered {
+    /// Appends a piece. A failed file is noted in `failed`, and nothing more is kept.
     pub fn push(&mut self, temp: &TempPath, piece: &[u8]) {
         if self.failed.is_some() {
             return;
@@ -132,6 +142,7 @@ impl Shared {
         Ok(())
     }
 
+    /// `block name=`: text up to `endblock` goes there. The first of several blocks of one name counts (nginx).
     pub fn begin_block(&mut self, name: &[u8]) {
         self.held += ENTRY;
         self.block_names.entry(name.into()).or_insert(self.blocks.len());
@@ -147,6 +158,7 @@ impl Shared {
         }
     }
 
+    /// The content of a block, for `stub=`. None: no block of the page has that name.
     pub fn block(&self, name: &[u8]) -> Option<Rc<[u8]>> {
         self.blocks.get(*self.block_names.get(name)?).map(|content| content[..].into())
     }

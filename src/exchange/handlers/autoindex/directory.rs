@@ -61,6 +61,7 @@ pub fn not_opened(ex: &mut Exchange, cx: &mut Services, e: Errno) -> Flow {
     }
 }
 
+/// The path for the error log; control bytes are escaped.
 pub fn shown(ex: &Exchange) -> String {
     Printable(&ex.route.path).to_string()
 }

@@ -23,17 +23,16 @@ const LOOSE: usize = 256;
 /// Whether a link is shown as its target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Links {
+    /// The entry is shown as what it leads to, wherever that is (nginx).
     Followed,
     /// Where it stays beneath this directory, whose path has no links, and, with `hidden`, leads to no name with a dot
     /// that the directory is not in itself; else it is not shown.
-    Inside {
-        root: Rc<[u8]>,
-        hidden: bool,
-    },
+    Inside { root: Rc<[u8]>, hidden: bool },
     /// disable_symlinks: it may not be followed, so nothing of its target is shown.
     Bare,
 }
 
+/// One directory's entries, as far as they were read.
 pub struct Entries {
     dir: ReadDir,
     links: Links,
@@ -43,6 +42,7 @@ pub struct Entries {
     runs: Vec<(usize, usize)>,
     /// The records from here on are not sorted.
     unsorted: usize,
+    /// Counts and bytes of what is shown.
     pub totals: Totals,
     /// Why an entry that is left out could not be looked at.
     pub failed: Option<Errno>,
@@ -169,6 +169,7 @@ impl Entries {
         }
     }
 
+    /// Entries read so far.
     pub fn len(&self) -> usize {
         self.records.len()
     }

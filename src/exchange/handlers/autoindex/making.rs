@@ -25,6 +25,7 @@ const LARGE: usize = 10_000;
 /// Bytes of a piece of the page, and up to a batch more.
 const PIECE: usize = 64 << 10;
 
+/// A listing whose entries are read, or being rendered.
 pub struct Making {
     shape: Shape,
     entries: Entries,

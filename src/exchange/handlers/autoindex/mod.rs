@@ -38,8 +38,11 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 /// A listing, an archive or a search that takes more than a turn of the loop.
 pub enum Making {
+    /// The listing of one directory.
     Page(Box<making::Making>),
+    /// The paths of an archive are being judged; it is sent once all are.
     Archive(Box<archive::Gathering>),
+    /// A search below a directory.
     Search(Box<search::Searching>),
 }
 

@@ -21,6 +21,7 @@ use std::os::fd::OwnedFd;
 const MOST_LOOKED_AT: usize = 50_000;
 const MOST_FOUND: usize = 500;
 
+/// A search in progress.
 pub struct Searching {
     rules: PathRules,
     /// Every path below has the folder's own rules.
@@ -36,6 +37,9 @@ pub struct Searching {
     found: Vec<Member>,
 }
 
+/// Begins the search for `text` below `dir`. What is found is compared without regard to case.
+/// # Errors
+/// The flow that answers: the results if a first slice found all, else why there is no search.
 pub fn begin(ex: &mut Exchange, cx: &mut Services, dir: OwnedFd, mut shape: Shape, text: Vec<u8>) -> Begun<Making> {
     // The results are only shown: files are changed in their own folders.
     let view = &mut shape.view;

@@ -7,9 +7,11 @@ use crate::sys::file::Stat;
 /// Everything that a listing depends on besides the URI and the directory's content.
 #[derive(Debug)]
 pub struct Shape {
+    /// How the page looks to this client.
     pub view: View,
     /// Configured as a page, whatever format this client gets.
     pub is_page: bool,
+    /// What becomes of symbolic links.
     pub links: Links,
     /// Names that are not shown.
     pub hidden: Vec<Box<[u8]>>,

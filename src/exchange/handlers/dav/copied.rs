@@ -24,6 +24,7 @@ const GRAIN: i128 = 20_000_000;
 /// rest stays.
 const ENTRIES: usize = 1 << 20;
 
+/// What a copy of a tree holds, as far as that is needed to tell which entries of the source have changed since.
 pub struct Copied {
     /// Nanoseconds since 1970.
     since: i128,
@@ -66,8 +67,11 @@ impl Copied {
 
 /// Removes the source of a MOVE, unless something comes into it.
 pub struct Leaving<'a> {
+    /// Names of files that are being written: they are not removed.
     pub temp_names: &'a mut TempNames,
+    /// Tells whether another request has put something into the source since.
     pub came: Option<&'a Watch>,
+    /// What the copy holds; None: all may go.
     pub copied: Option<&'a Copied>,
     /// The locks, and which of them the request may pass.
     pub locks: Option<(&'a DavLocks, &'a RemovalPermission)>,

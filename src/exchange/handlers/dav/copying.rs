@@ -124,6 +124,7 @@ impl FileCopy {
         Ok(FileCopy { content, copy, dir: to.clone(), hidden, durable: false })
     }
 
+    /// The copy, open for writing; it has no name or a hidden one.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.copy.as_fd()
     }
@@ -187,7 +188,9 @@ impl FileCopy {
 
 /// A file or a directory under a hidden name; all of it is removed when this is dropped, a tree in slices.
 pub struct Staged {
+    /// The directory that the name is in.
     pub dir: Rc<OwnedFd>,
+    /// The hidden name.
     pub name: CString,
     kept: bool,
     left: Left,
@@ -232,6 +235,7 @@ impl Drop for Staged {
 
 /// A directory that is copied.
 pub struct TreeCopy {
+    /// The copy's top directory.
     pub staged: Staged,
     levels: Vec<Level>,
     /// The path from the top to the innermost directory, each name with its slash.

@@ -12,6 +12,7 @@ use crate::services::Services;
 /// Largest body in bytes, more than any client sends.
 const LARGEST: usize = 128 << 10;
 
+/// A request whose body is being read, or whose method is at work.
 #[derive(Default)]
 pub struct Request {
     body: Vec<u8>,
@@ -41,6 +42,9 @@ pub fn begin(ex: &mut Exchange, cx: &mut Services) -> Result<Box<Request>, Flow>
 }
 
 impl Request {
+    /// Takes a piece of the body.
+    /// # Errors
+    /// 413: it is longer than [`LARGEST`] bytes.
     pub fn accept(&mut self, data: &[u8]) -> Result<(), Flow> {
         if self.body.len() + data.len() > LARGEST {
             return Err(Flow::Status(Status::CONTENT_TOO_LARGE));
@@ -49,6 +53,7 @@ impl Request {
         Ok(())
     }
 
+    /// The body is complete: runs PROPFIND, PROPPATCH, LOCK or UNLOCK.
     pub fn finish(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         let method = ex.route.method;
         if method != Method::Propfind
@@ -80,10 +85,12 @@ impl Request {
         self.is_waiting || self.is_syncing()
     }
 
+    /// The answer waits for a new name to be on the disk (upload_sync).
     pub fn is_syncing(&self) -> bool {
         self.syncing.is_some()
     }
 
+    /// Goes on with what was waited for: the disk, or the count of a quota.
     pub fn work(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         match &mut self.syncing {
             Some(syncing) => syncing.work(ex, cx),

@@ -16,11 +16,17 @@ use std::rc::Rc;
 
 /// The request, checked.
 pub struct Job {
+    /// The resource that is copied or moved.
     pub source: Resource,
+    /// The destination: its directory exists.
     pub target: Resource,
+    /// With everything below (`Depth: infinity`); otherwise a collection without its members.
     pub deep: bool,
+    /// MOVE; otherwise COPY.
     pub moves: bool,
+    /// `Overwrite: T`, the default (RFC 4918 §10.6): what is at the destination is replaced.
     pub overwrite: bool,
+    /// The status of success.
     pub status: Status,
     /// The destination is a directory, so that not even a file replaces it in one step. Or, with upload_sync, the old
     /// destination must be kept until the new name is on the disk.
@@ -35,31 +41,32 @@ pub struct Job {
     pub trashes: Vec<Box<[u8]>>,
 }
 
+/// The directory and the hidden name of what is left there.
 pub type Stranded = (Rc<OwnedFd>, CString);
 
+/// What the job is at; each step returns the next.
 pub enum Stage {
     /// The rules are being checked: nothing has been changed.
     TransferChecks,
+    /// A file is being copied.
     File(FileCopy),
     /// The copy is whole, and is about to get its name.
     Placing(FileCopy),
+    /// A tree is being copied; files of it are being written to the disk.
     Tree(Box<TreeCopy>, Vec<Sync>),
+    /// The copy is about to change places with what is at the destination.
     Swapping(Staged),
     /// These are being written to the disk; then that stage follows.
     Syncing(Vec<Sync>, Box<Stage>),
     /// What stood at the destination, under a hidden name, or a copy that failed: it is removed.
-    Old {
-        old: Staged,
-        then: After,
-    },
-    Clearing {
-        removal: Removal,
-        then: After,
-    },
+    Old { old: Staged, then: After },
+    /// A directory and all in it is being removed, a slice each turn.
+    Clearing { removal: Removal, then: After },
     /// What stood at the destination is gone.
     Cleared(After),
     /// MOVE: the copy is in its place, the source is removed.
     Leaving(Removal),
+    /// Done, with this status.
     Done(Status),
     /// The names are given, but could not be written to the disk: the call that failed.
     Unsure(&'static str, Errno),
@@ -68,6 +75,7 @@ pub enum Stage {
 /// What a name was before.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum NameBefore {
+    /// The name was free.
     Free,
     /// The replaced file has the name of what replaced it.
     Taken,
@@ -77,7 +85,9 @@ pub enum NameBefore {
 pub enum After {
     /// A MOVE by copying: the source.
     Leave,
+    /// The job is done.
     Done,
+    /// The job has failed; what was made for it is removed.
     Failed(Errno),
     /// The quota refuses: other requests were faster.
     Refused(Box<Refusal>),
@@ -86,14 +96,17 @@ pub enum After {
 }
 
 impl Job {
+    /// The directory of the source.
     pub fn from(&self) -> BorrowedFd<'_> {
         self.source.dir.as_fd()
     }
 
+    /// The directory of the destination.
     pub fn to(&self) -> BorrowedFd<'_> {
         self.target.dir.as_fd()
     }
 
+    /// Begins with a file: by rename(2) if it is moved within a file system, else by copying.
     pub fn begin_file(&self, temp_names: &mut TempNames) -> Result<Stage, Errno> {
         if self.moves && self.swaps.get() {
             return match self.begin_move(temp_names) {
@@ -123,6 +136,7 @@ impl Job {
         FileCopy::new(self.from(), &self.source.name, &self.target.dir, temp_names).map(Stage::File)
     }
 
+    /// Begins with a directory, as [`Job::begin_file`].
     pub fn begin_tree(&self, temp_names: &mut TempNames) -> Result<Stage, Errno> {
         if self.moves {
             match self.begin_move(temp_names) {
@@ -171,6 +185,7 @@ impl Job {
         }
     }
 
+    /// Whether the rename that gives the name may replace something.
     pub fn how(&self) -> Rename {
         if self.overwrite { Rename::Replace } else { Rename::NoReplace }
     }
@@ -262,6 +277,7 @@ impl Job {
         Ok(copy)
     }
 
+    /// The stage that follows once something hidden is gone.
     pub fn after(&self, then: After) -> Result<Stage, Errno> {
         match then {
             After::Leave => match file::unlink_at(Some(self.from()), &self.source.name, Unlink::File) {

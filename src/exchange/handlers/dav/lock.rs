@@ -251,6 +251,8 @@ fn not_yours(ex: &mut Exchange, cx: &mut Services) -> Flow {
     refuse(ex, cx, Status::FORBIDDEN, format_args!("{method}: the lock is another client's"))
 }
 
+/// UNLOCK (RFC 4918 §9.11): 204, or 409 if no lock of the resource has this token. Only the client that took a lock may
+/// release it.
 pub fn unlock(ex: &mut Exchange, cx: &mut Services) -> Flow {
     let Some(value) = ex.header(HeaderId::LockToken) else {
         return refuse(ex, cx, Status::BAD_REQUEST, format_args!("UNLOCK without \"Lock-Token\""));

@@ -21,6 +21,7 @@ pub struct Held {
 }
 
 impl Held {
+    /// From `If` and `Lock-Token` of the request.
     pub fn of(ex: &Exchange) -> Held {
         let tokens = tokens(ex);
         // Without a token there is nothing to compare it with.

@@ -52,10 +52,15 @@ use terms::{Depth, depth};
 
 /// What a request continues as.
 pub enum Work {
+    /// PUT: its body is stored.
     Upload(Box<Upload>),
+    /// DELETE of a directory.
     Removing(Box<Removing>),
+    /// COPY or MOVE.
     Transfer(Box<Transfer>),
+    /// PROPFIND, PROPPATCH, LOCK or UNLOCK: its body is read first.
     Request(Box<ext::Request>),
+    /// The change is made; the disk is waited for.
     Syncing(Box<Syncing>),
 }
 

@@ -36,6 +36,7 @@ enum PropertyChange {
     Refused,
 }
 
+/// Answers 207 with a status for each property. Only the modification time is ever changed.
 pub fn run(ex: &mut Exchange, cx: &mut Services, body: &[u8]) -> Flow {
     let wishes = match body::proppatch(body) {
         Ok(wishes) => wishes,

@@ -17,6 +17,7 @@ use crate::sys::{Errno, file};
 use memchr::memmem;
 use std::os::fd::AsFd;
 
+/// Writes `why` to the error log at level error, and answers with the status's page.
 pub fn refuse(ex: &mut Exchange, cx: &mut Services, status: Status, why: std::fmt::Arguments<'_>) -> Flow {
     ex.report(cx, Level::Error, why);
     Flow::Status(status)

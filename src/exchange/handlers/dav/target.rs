@@ -13,8 +13,11 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
+/// A resource by its directory and name. It need not exist.
 pub struct Resource {
+    /// The directory that it is in, opened.
     pub dir: Rc<OwnedFd>,
+    /// One component, without slashes.
     pub name: CString,
     /// The path by which `dir` was opened.
     at: DirPath,

@@ -11,8 +11,11 @@ pub fn is_webdav(ex: &Exchange) -> bool {
 /// The Depth header (RFC 4918 §10.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
+    /// `0`: the resource itself.
     Zero,
+    /// `1`: and its members.
     One,
+    /// `infinity`: and all below.
     Infinity,
 }
 

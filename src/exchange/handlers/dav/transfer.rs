@@ -51,7 +51,9 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Transfer> {
 
 /// A COPY or MOVE in progress, a slice each turn of the loop. It is finished even if its client goes away.
 pub struct Transfer {
+    /// What is to be done.
     pub(super) job: Job,
+    /// What it is at.
     pub(super) stage: Stage,
     /// Whether it is allowed; holds its share of upload_quota until it is over.
     pub(super) judging: Box<TransferChecks>,
@@ -208,6 +210,8 @@ impl Transfer {
         })
     }
 
+    /// Begins with a directory; for a MOVE by copying also watches the source, to see what others put into it
+    /// meanwhile.
     pub(super) fn begin_tree(&mut self, ex: &Exchange, cx: &mut Services) -> Result<Stage, Errno> {
         let mut stage = self.job.begin_tree(&mut cx.temp_names)?;
         if let (true, Stage::Tree(copy, _)) = (self.job.moves, &mut stage) {
@@ -316,6 +320,7 @@ impl Transfer {
         }
     }
 
+    /// The source is not what was copied: it was renamed, replaced or written to. A MOVE does not remove it then.
     pub(super) fn has_source_changed(&self) -> bool {
         if self.job.source.is_at_its_path() != Ok(true) {
             return true;
@@ -404,6 +409,7 @@ impl Transfer {
         }
     }
 
+    /// The copy of a file is whole: gives it its name, or makes it ready to change places with what is there.
     pub(super) fn place_file(&mut self, mut copy: FileCopy, temp_names: &mut TempNames) -> Result<Stage, Errno> {
         if self.job.swaps.get() {
             return copy.stage(temp_names).map(Stage::Swapping);

@@ -20,11 +20,13 @@ use std::rc::Rc;
 
 /// Both ends of a transfer.
 pub struct Paths {
+    /// The path of the source, for the rules of what is read and removed.
     pub from: Vec<u8>,
     /// The destination as a URI and as a path.
     pub to: (Vec<u8>, Vec<u8>),
 }
 
+/// The checks of one transfer, as far as they have come.
 pub struct TransferChecks {
     rules: PathRules,
     /// What must be checked; the first is asked again about each entry when it is copied.
@@ -32,6 +34,7 @@ pub struct TransferChecks {
     replaced: Option<TreeRules>,
     /// What has been copied.
     copied: Usage,
+    /// The source is a directory.
     pub is_tree: bool,
     /// What is added, and what is freed for it.
     added: Usage,

@@ -63,6 +63,7 @@ pub(super) fn holds_area(ex: &Exchange) -> bool {
     below(ex, &ex.server().tree, &prefix)
 }
 
+/// The path without the slashes at its end; of `/` nothing is left.
 pub(super) fn trim_slashes(path: &[u8]) -> &[u8] {
     let end = path.iter().rposition(|b| *b != b'/').map_or(0, |at| at + 1);
     path.get(..end).unwrap_or_default()

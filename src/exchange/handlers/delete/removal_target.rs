@@ -17,6 +17,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 pub enum Links {
     /// Those that stay beneath the area.
     Inside,
+    /// None: disable_symlinks is on.
     None,
 }
 
@@ -25,9 +26,11 @@ pub enum Links {
 pub enum DirectoryContent {
     /// It stays, and so does the directory.
     Kept,
+    /// All of it goes, then the directory.
     Removed,
 }
 
+/// The name as area, path and name, each opened beneath the one before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RemovalTarget {
     area: CString,
@@ -50,10 +53,12 @@ pub struct NameStat {
     pub content: Option<Stat>,
 }
 
+/// Why nothing was removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// It is the directory of an area.
     Area,
+    /// If-Match and the like name another version: 412.
     Precondition,
     /// Another process is changing the named version.
     Busy,
@@ -61,14 +66,13 @@ pub enum Refusal {
     Locked,
     /// The trash cannot take it.
     Trash(Errno),
-    Failed {
-        call: &'static str,
-        errno: Errno,
-    },
+    /// A system call failed, for the log.
+    Failed { call: &'static str, errno: Errno },
 }
 
 /// The result of a removal.
 pub enum Removed {
+    /// It is removed.
     Gone,
     /// It is in the trash, under this name.
     Trashed(CString),

@@ -33,13 +33,17 @@ type Rules = Box<(TreeRules, PathRules)>;
 
 /// A removal that the request's own location allows.
 pub struct AllowedRemoval {
+    /// The name to be removed.
     pub(super) target: RemovalTarget,
+    /// What becomes of a directory with entries.
     pub(super) content: DirectoryContent,
+    /// delete_trash; None: it is removed for good.
     pub(super) trash: Option<Trash>,
     /// It ends in the slash that a directory's name must have.
     pub(super) named_right: bool,
 }
 
+/// The steps of a DELETE that outlasts a turn.
 pub enum Removing {
     /// Whether everything in it may be removed is being checked: nothing has been removed yet.
     Checking(Rules, Box<AllowedRemoval>),
@@ -304,6 +308,7 @@ fn done(ex: &mut Exchange) -> Flow {
     Flow::Status(Status::SEE_OTHER)
 }
 
+/// The response and the log line for a removal that is refused: 403, 404, 409, 412, 423, 500, 503 or 507.
 pub(super) fn refused(ex: &mut Exchange, cx: &mut Services, refusal: Refusal) -> Flow {
     let path = String::from_utf8_lossy(&ex.route.path).into_owned();
     match refusal {

@@ -17,6 +17,7 @@ const LONGEST: usize = 200;
 /// Mode of directories made for it: deleted files are private.
 const MODE: u32 = 0o700;
 
+/// The trash directory, opened.
 pub struct Trash(OwnedFd);
 
 impl Trash {
@@ -32,6 +33,7 @@ impl Trash {
         open().map(|trash| (trash, true))
     }
 
+    /// For renames into it.
     pub fn dir(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }

@@ -7,11 +7,14 @@ pub use crate::config::settings::listing::Archive;
 /// `autoindex_format`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
+    /// nginx's page; the default.
     #[default]
     Html,
+    /// An array of objects.
     Json,
     /// Without a callback in the query, nginx (and the caller) uses `Json` instead.
     Jsonp,
+    /// A `list` element.
     Xml,
     /// Ours: UTF-8, accessible, sortable by link; implied by `autoindex_upload on`.
     Page,
@@ -34,7 +37,9 @@ impl Format {
 /// What the directory contains in total, for the line under the page's heading.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
+    /// Directories.
     pub dirs: usize,
+    /// Files, and whatever is no directory.
     pub files: usize,
     /// Bytes in files.
     pub bytes: u64,
@@ -43,6 +48,7 @@ pub struct Totals {
 /// A search, for the page of its results.
 #[derive(Clone, Copy, Debug)]
 pub struct Searched<'a> {
+    /// As the client wrote it.
     pub text: &'a [u8],
     /// Everything below was searched.
     pub is_all: bool,
@@ -51,6 +57,7 @@ pub struct Searched<'a> {
 /// How a directory is shown to one client: what its listings depend on besides its content.
 #[derive(Clone, Debug, Default)]
 pub struct View {
+    /// The format that this client gets.
     pub format: Format,
     /// `autoindex_exact_size` (html only; nginx's default is on).
     pub exact_size: bool,
@@ -72,6 +79,7 @@ pub struct View {
     pub can_nest: bool,
     /// page: folders may be made here, and entries renamed and moved.
     pub can_make: bool,
+    /// page: entries may be renamed and moved.
     pub can_move: bool,
     /// page: `autoindex_archive`.
     pub archive: Archive,
@@ -95,6 +103,7 @@ impl View {
 /// One listing. Borrowed for the call; cheap to make for each slice.
 #[derive(Clone, Copy, Debug)]
 pub struct Listing<'a> {
+    /// How it is shown.
     pub view: &'a View,
     /// The decoded path of the URI; begins and ends with `/`.
     pub path: &'a [u8],

@@ -5,6 +5,7 @@
 pub enum Kind {
     Dir,
     File,
+    /// A socket, a device, a dangling link: shown and not opened.
     Other,
 }
 
@@ -13,6 +14,7 @@ pub enum Kind {
 pub struct Entry<'a> {
     /// The bare name: any bytes but NUL and `/`.
     pub name: &'a [u8],
+    /// With links followed where the location follows them.
     pub kind: Kind,
     /// Bytes; shown for all but directories (html) or for files only (json, xml).
     pub size: u64,

@@ -13,6 +13,7 @@ use super::time::Civil;
 const NAME_WIDTH: usize = 50;
 const SPACES: &[u8; NAME_WIDTH] = &[b' '; NAME_WIDTH];
 
+/// `autoindex_format html`: up to the link to the parent directory.
 pub fn html_head(listing: &Listing<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"<html>\r\n<head><title>Index of ");
     escape::html(listing.path, out);
@@ -21,6 +22,7 @@ pub fn html_head(listing: &Listing<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"</h1><hr><pre><a href=\"../\">../</a>\r\n");
 }
 
+/// A line of the html format: the name cut to 50 columns with `..>`, the time, the size.
 pub fn html_entry(listing: &Listing<'_>, entry: &Entry<'_>, out: &mut Vec<u8>) {
     let dir = entry.kind == Kind::Dir;
     out.extend_from_slice(b"<a href=\"");
@@ -58,6 +60,7 @@ pub fn html_entry(listing: &Listing<'_>, entry: &Entry<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
+/// The end of the html format.
 pub fn html_tail(out: &mut Vec<u8>) {
     out.extend_from_slice(b"</pre><hr></body>\r\n</html>\r\n");
 }
@@ -79,6 +82,7 @@ fn rounded(size: u64, out: &mut Vec<u8>) {
     out.push(scale);
 }
 
+/// The beginning of the json format, or with `callback` of jsonp.
 pub fn json_head(callback: Option<&[u8]>, out: &mut Vec<u8>) {
     if let Some(callback) = callback {
         out.extend_from_slice(b"/* callback */\r\n");
@@ -88,6 +92,7 @@ pub fn json_head(callback: Option<&[u8]>, out: &mut Vec<u8>) {
     out.push(b'[');
 }
 
+/// An object of the json format; `index`: entries before it. Times are HTTP dates, in UTC.
 pub fn json_entry(index: usize, entry: &Entry<'_>, out: &mut Vec<u8>) {
     if index > 0 {
         out.push(b',');
@@ -106,10 +111,12 @@ pub fn json_entry(index: usize, entry: &Entry<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(b" }");
 }
 
+/// The beginning of the xml format.
 pub fn xml_head(out: &mut Vec<u8>) {
     out.extend_from_slice(b"<?xml version=\"1.0\"?>\r\n<list>\r\n");
 }
 
+/// An element of the xml format, named by the kind of entry. Times are ISO 8601, in UTC.
 pub fn xml_entry(entry: &Entry<'_>, out: &mut Vec<u8>) {
     out.push(b'<');
     out.extend_from_slice(kind_name(entry.kind));
@@ -126,6 +133,7 @@ pub fn xml_entry(entry: &Entry<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(b">\r\n");
 }
 
+/// The end of the xml format.
 pub fn xml_tail(out: &mut Vec<u8>) {
     out.extend_from_slice(b"</list>\r\n");
 }

@@ -5,7 +5,9 @@
 
 /// The fields of the other forms: the name of a folder to make; a name, and its destination.
 pub const FOLDER_FIELD: &str = "webserv-folder";
+/// The entry that is to be renamed or moved.
 pub const MOVE_FIELD: &str = "webserv-move";
+/// Its new name or path.
 pub const TO_FIELD: &str = "webserv-to";
 
 /// The field of the delete form, posted as application/x-www-form-urlencoded to the directory.
@@ -14,20 +16,19 @@ pub const DELETE_FIELD: &str = "webserv-delete";
 /// What a form of the page requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PageAction {
+    /// The entry of this name is deleted.
     Delete(Vec<u8>),
     /// A folder of this name.
     Folder(Vec<u8>),
     /// An entry (a folder with its slash) is moved: to a name, or to a path relative to here; one that ends in a
     /// slash keeps the name.
-    Move {
-        name: Vec<u8>,
-        to: Vec<u8>,
-    },
+    Move { name: Vec<u8>, to: Vec<u8> },
 }
 
 /// What a form requests other than DELETE, for the handler that does it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FormAction {
+    /// The folder that the URI names is made.
     Folder,
     /// To this path.
     Move(Vec<u8>),

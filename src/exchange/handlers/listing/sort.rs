@@ -14,10 +14,12 @@ pub enum Key {
     Time,
 }
 
+/// The direction of the page's order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Order {
     #[default]
     Ascending,
+    /// Directories come first all the same.
     Descending,
 }
 

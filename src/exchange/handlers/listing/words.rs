@@ -63,6 +63,7 @@ impl Language {
         LANGUAGES.iter().find(|(language, ..)| *language == self).map_or(("en", ""), |(_, name, text)| (name, text))
     }
 
+    /// Its own name, for the menu of languages.
     pub fn name(self) -> &'static str {
         self.row().0
     }
@@ -92,6 +93,7 @@ pub struct Words {
 }
 
 impl Words {
+    /// The text in this language, `{0}` not replaced.
     pub fn get(&self, word: Word) -> &'static str {
         self.texts.get(word as usize).map_or("", |(_, text)| text)
     }

@@ -13,6 +13,7 @@ pub const ALGORITHMS: &str = "sha1,sha256,sha512,md5";
 /// The field's name, by which trailers are found.
 pub const NAME: &[u8] = b"upload-checksum";
 
+/// An announced checksum, and what has been hashed.
 pub struct Checksum {
     expected: Vec<u8>,
     hasher: Hasher,
@@ -52,6 +53,7 @@ impl Checksum {
         list(trailer).map(trim_ows).any(|name| name.eq_ignore_ascii_case(NAME))
     }
 
+    /// Hashes the next bytes of the content.
     pub fn update(&mut self, data: &[u8]) {
         match &mut self.hasher {
             Hasher::Sha1(hasher) => hasher.update(data),

@@ -30,7 +30,9 @@ const SLICE: usize = 4 << 20;
 /// The value of Upload-Concat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Concat<'a> {
+    /// An upload of its own.
     None,
+    /// A part of a file.
     Partial,
     /// The URLs of the parts.
     Final(&'a [u8]),
@@ -146,6 +148,7 @@ impl Joining {
         self.parts.iter().all(|part| part.lease.is_live())
     }
 
+    /// The parts, in the order in which they are joined.
     pub fn ids(&self) -> Vec<UploadId> {
         self.parts.iter().map(|part| part.id).collect()
     }

@@ -184,11 +184,14 @@ fn rufh_said(ex: &Exchange, length: Option<u64>, ends: bool) -> Result<(Creation
 /// Whether a digest of the whole upload is known before its content.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum WholeDigest {
+    /// Repr-Digest was sent with the creation.
     Announced,
+    /// None was sent.
     Absent,
 }
 
 impl WholeDigest {
+    /// Names the boolean.
     pub fn of(is_announced: bool) -> WholeDigest {
         if is_announced { WholeDigest::Announced } else { WholeDigest::Absent }
     }

@@ -16,8 +16,10 @@ use super::store::Dir;
 /// The directory beside the stored files. No client's file name may begin so, and URIs with it are not served.
 pub const NAME: &[u8] = b".webserv-upload-state";
 
+/// The state directory of a location.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Home {
+    /// Without a final slash.
     pub path: Rc<[u8]>,
     /// It is ours: made when needed, removed when empty. Otherwise the configuration names it.
     pub ours: bool,
@@ -53,6 +55,7 @@ impl Home {
         Some(Home { path: path.into(), ours: true })
     }
 
+    /// The directory; it must exist. ENOENT: no upload is under way there.
     pub fn open(&self) -> Result<Dir, Errno> {
         open(&self.path)
     }

@@ -122,6 +122,9 @@ pub fn goes_on(ex: &Exchange) -> bool {
     methods::takes_uploads(methods::allowed(ex)) && matches!(asked(ex), Some(Operation::Upload(_)))
 }
 
+/// A request in one of the protocols: a creation, or one for an upload by its id.
+/// # Errors
+/// The flow that answers at once. Otherwise content is appended.
 pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<append::Append> {
     let asked = asked(ex);
     if matches!(asked, Some(Operation::Create(_))) {

@@ -22,10 +22,15 @@ use crate::sys::Errno;
 use crate::sys::file::{self, Stat};
 use std::rc::Rc;
 
+/// The upload, its files opened and, where the request writes, its lease taken.
 pub struct Unfinished {
+    /// From the `webserv-upload` argument.
     pub id: UploadId,
+    /// The state directory that it was found in.
     pub home: Home,
+    /// That directory, opened.
     pub dir: Dir,
+    /// What its creation said.
     pub record: UploadState,
     /// Bytes that have arrived: its offset.
     pub size: u64,
@@ -39,8 +44,11 @@ pub struct Unfinished {
 
 /// What a request finds instead.
 pub enum Missing {
+    /// No upload has this id, or none that this client and URI may reach: 404.
     Unknown,
+    /// It has ended; for a while it is known how.
     Over(Ended),
+    /// It cannot be read or taken.
     Failed(Refusal),
     /// Another process has it, and is asked to release it.
     Elsewhere(Flow),
@@ -294,6 +302,7 @@ impl Unfinished {
         self.know(cx);
     }
 
+    /// The upload ends without a file: its bytes and its record are removed.
     pub fn remove(&self, cx: &mut Services) {
         self.dir.remove(self.id);
         self.home.tidy();

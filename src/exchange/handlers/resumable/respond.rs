@@ -60,6 +60,7 @@ pub fn unnamed(ex: &mut Exchange, cx: &mut Services) -> Flow {
     refuse(ex, cx, dialect, &Refusal::new(Status::NOT_FOUND, why))
 }
 
+/// 410: the upload ended without a file, and is still remembered.
 pub fn gone(ex: &mut Exchange, cx: &mut Services) -> Flow {
     let dialect = by_header(ex);
     refuse(ex, cx, dialect, &Refusal::new(Status::GONE, "the upload has ended"))
@@ -257,7 +258,9 @@ pub fn ends(ex: &Exchange) -> Option<bool> {
 /// Whether an upload takes more content: one that was refused takes none, either.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Completeness {
+    /// More is expected.
     Incomplete,
+    /// It takes no more.
     Complete,
 }
 

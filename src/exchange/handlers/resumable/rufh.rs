@@ -5,6 +5,7 @@ use super::state::number;
 use crate::http::field_syntax::trim_ows;
 use std::fmt::Write;
 
+/// The media type of content that PATCH appends.
 pub const CONTENT_TYPE: &[u8] = b"application/partial-upload";
 
 /// Interop versions: 3 is of draft -01, 4 of -02, 5 of -03, 6 of -04 and -05, 7 of -06 to -08, 8 of -09 to -12, the
@@ -24,8 +25,11 @@ pub fn has_media_type(version: Option<u64>) -> bool {
     version.is_none_or(|version| version >= 6)
 }
 
+/// Problem type of a 409: Upload-Offset is not the upload's offset.
 pub const MISMATCHING_OFFSET: &str = "https://iana.org/assignments/http-problem-types#mismatching-upload-offset";
+/// Problem type of a 400: the upload is complete already.
 pub const COMPLETED: &str = "https://iana.org/assignments/http-problem-types#completed-upload";
+/// Problem type of a 400: the fields that tell the length disagree.
 pub const INCONSISTENT_LENGTH: &str = "https://iana.org/assignments/http-problem-types#inconsistent-upload-length";
 
 /// An Item whose value is a Boolean (RFC 9651 §3.3.6). None: it is another value, so the field is ignored.
@@ -72,6 +76,7 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// The value of Upload-Limit, a dictionary (RFC 9651 §3.2).
     pub fn value(&self) -> String {
         let mut text = String::new();
         let mut put = |key: &str, value: u64| {

@@ -21,15 +21,19 @@ const DIGITS: usize = 18;
 /// Where that line begins.
 pub const MARKS_AT: u64 = FIRST.len() as u64 + 1;
 
+/// The protocol that an upload was created in; other requests for it must use the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
+    /// tus 1.0.0.
     Tus,
     /// Resumable Uploads for HTTP.
     Rufh,
 }
 
+/// The content of `ID.state`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UploadState {
+    /// Its protocol.
     pub dialect: Dialect,
     /// POST or PUT: the method that the finished upload is treated as.
     pub method: Method,

@@ -33,6 +33,7 @@ const NEW: &str = "new";
 /// An empty file: another process wants the upload.
 const ASK: &str = "ask";
 
+/// The directory, opened, and the area that it must stay beneath.
 #[derive(Clone)]
 pub struct Dir {
     fd: Rc<OwnedFd>,
@@ -43,14 +44,18 @@ pub struct Dir {
 /// The meaning of a name in the directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Entry {
+    /// `ID.part`: the bytes that have arrived.
     Part(UploadId),
+    /// `ID.state`: the record.
     State(UploadId),
     /// A record that was not finished.
     New(UploadId),
+    /// `ID.ask`: another process wants the upload.
     Ask(UploadId),
 }
 
 impl Entry {
+    /// None: it is none of these, and is left alone.
     pub fn of(name: &[u8]) -> Option<Entry> {
         let (id, kind) = name.split_at_checked(32)?;
         let id = UploadId::parse(id)?;
@@ -63,6 +68,7 @@ impl Entry {
         }
     }
 
+    /// The name in the directory.
     pub fn name(self) -> CString {
         match self {
             Entry::Part(id) => name(id, PART),
@@ -85,6 +91,7 @@ pub fn part(id: UploadId) -> CString {
 /// Why a record cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unread {
+    /// A system call failed.
     Call(Errno),
     /// Another version of this server wrote it.
     Foreign,
@@ -99,6 +106,7 @@ impl Dir {
         Ok(Dir { fd: Rc::new(fd), area: area.into() })
     }
 
+    /// The directory's descriptor.
     pub fn fd(&self) -> &Rc<OwnedFd> {
         &self.fd
     }

@@ -25,6 +25,7 @@ pub enum LeaseError {
     Elsewhere(Flow),
     /// Its bytes have their name.
     Named,
+    /// A system call failed.
     Failed(Errno),
 }
 
@@ -33,6 +34,7 @@ pub enum LeaseError {
 pub enum Access {
     /// It asks for the offset.
     Read,
+    /// It appends, completes or removes: it needs the lease.
     Write,
 }
 
@@ -95,6 +97,7 @@ pub fn patience(cx: &mut Services, id: UploadId) -> Option<Flow> {
 pub struct Looked(u64);
 
 impl Looked {
+    /// It was looked just now.
     pub fn now(cx: &Services) -> Looked {
         Looked(cx.now.ms)
     }

@@ -5,13 +5,17 @@ use crate::http::escape::base64;
 use crate::http::field_syntax::{list, trim_ows};
 use std::collections::HashSet;
 
+/// The value of Tus-Resumable and Tus-Version.
 pub const VERSION: &str = "1.0.0";
+/// The value of Tus-Extension.
 pub const EXTENSIONS: &str = "creation,creation-with-upload,creation-defer-length,termination,checksum,\
     checksum-trailer,expiration,concatenation";
+/// The media type of content that PATCH appends.
 pub const CONTENT_TYPE: &[u8] = b"application/offset+octet-stream";
 
 /// Upload-Concat of a part, and the beginning of that of a whole.
 pub const PARTIAL: &[u8] = b"partial";
+/// Upload-Concat of the request that joins parts; their URLs follow.
 pub const FINAL: &[u8] = b"final;";
 
 /// An upload that is a part of another.

@@ -62,6 +62,7 @@ pub fn api(ex: &mut Exchange, cx: &mut Services, id: u16) -> Flow {
     answer(ex, status, "application/json", out)
 }
 
+/// All counters as text for a scrape by Prometheus.
 pub fn prometheus(ex: &mut Exchange, cx: &mut Services) -> Flow {
     let text = prometheus::text(cx);
     answer(ex, Status::OK, prometheus::TYPE, text.into_bytes())

@@ -27,6 +27,7 @@ const PLAIN: [(&str, Counter, &str); 15] = [
     ("loop_stalls_total", Counter::Stalls, "Turns of the event loop of 50 ms and more."),
 ];
 
+/// The body of a scrape. Times are in seconds, sizes in bytes; names begin with `webserv_`.
 pub fn text(cx: &Services) -> String {
     let stats = &cx.stats;
     let mut out = Text(String::new());

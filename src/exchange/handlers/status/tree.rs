@@ -98,12 +98,16 @@ fn times(stats: &Stats, timing: Timing) -> Json {
 /// The state of an upstream's server.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Health {
+    /// Requests may be passed to it.
     Up,
+    /// `down` is configured.
     Down,
+    /// max_fails was reached: it gets none until fail_timeout is over.
     Unavailable,
 }
 
 impl Health {
+    /// Angie's word for it.
     pub fn name(self) -> &'static str {
         match self {
             Health::Up => "up",
@@ -115,9 +119,13 @@ impl Health {
 
 /// A server of an upstream with what is known of it.
 pub struct PeerFacts<'c> {
+    /// As `server` has it: an address with its port, or `unix:` and a path.
     pub name: &'c str,
+    /// Its line of the configuration; None: the group is no `upstream` block.
     pub config: Option<&'c UpstreamServer>,
+    /// Requests that it works on now.
     pub health: Health,
+    /// Failures within the present fail_timeout.
     pub busy: u32,
     pub fails: u32,
     pub counts: PeerCounts,

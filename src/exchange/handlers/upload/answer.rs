@@ -22,10 +22,14 @@ use crate::sys::Errno;
 use std::fmt;
 use std::io::Write;
 
+/// The media type of the response to an upload, by the client's Accept.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Format {
+    /// A page for people: `text/html`, for forms.
     Html,
+    /// `application/json`.
     Json,
+    /// `text/plain`: the default, for scripts.
     Text,
 }
 

@@ -13,13 +13,16 @@ use std::rc::Rc;
 /// `name-1` to `name-200` are tried, then random digits.
 const COUNTED: u32 = 200;
 
+/// Why a file does not get its name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum NameFailure {
+    /// The name is taken, and the policy replaces nothing.
     Taken,
     /// The name belongs to something that is not a file: it is not replaced.
     NoFile,
     /// The other name that the file would get is not allowed.
     Refused,
+    /// A system call failed.
     Call(&'static str, Errno),
 }
 

@@ -15,6 +15,7 @@ use crate::http::status::Status;
 use crate::http::structured::{Item, dictionary};
 use sha2::{Digest as _, Sha256, Sha512};
 
+/// The algorithms that are not insecure by the registry (RFC 9530 §7.2).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Algorithm {
     Sha256,
@@ -107,6 +108,7 @@ impl Digests {
         self.sha256.is_none() && self.sha512.is_none()
     }
 
+    /// Hashes the next bytes, once for each algorithm that is announced or wanted.
     pub fn update(&mut self, data: &[u8]) {
         if let Some(hasher) = &mut self.sha256 {
             hasher.update(data);

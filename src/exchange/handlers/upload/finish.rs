@@ -377,6 +377,7 @@ impl Upload {
         outcome.map_err(|why| refused.unwrap_or_else(|| self.refusal(why, &part.name)))
     }
 
+    /// The response to a file that gets no name; `name` is the one that it was to have.
     pub fn refusal(&self, why: NameFailure, name: &[u8]) -> Refusal {
         match why {
             NameFailure::Taken if self.policy.create_only => Refusal::precondition(),

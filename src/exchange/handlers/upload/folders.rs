@@ -15,6 +15,7 @@ use crate::services::Services;
 use std::os::fd::AsFd;
 
 impl Upload {
+    /// The directory that files of this folder go to; None: that of the request.
     pub fn target_mut(&mut self, which: Which) -> &mut TargetDir {
         match which.and_then(|at| self.folders.get_mut(at)) {
             Some(folder) => &mut folder.target,

@@ -9,9 +9,13 @@ const FIELDS: usize = 64 << 10;
 /// What a field costs beside its bytes.
 pub(super) const FIELD: usize = 32;
 
+/// A form that is being read.
 pub struct Form {
+    /// Finds the parts and the heads in the body.
     pub(super) parser: Multipart,
+    /// Where the data of the present part goes.
     pub(super) into: Into,
+    /// Names and values of the fields so far, files not among them.
     pub fields: Vec<(Box<[u8]>, Vec<u8>)>,
     /// What arrived when the turn's time was over: parsed in the next ones, before more is read.
     pub(super) unparsed: Vec<u8>,
@@ -30,6 +34,9 @@ pub(super) enum Into {
 }
 
 impl Form {
+    /// `boundary`: from Content-Type.
+    /// # Errors
+    /// 400: it is no boundary (RFC 2046 §5.1.1).
     pub fn new(boundary: &[u8]) -> Result<Form, Refusal> {
         let parser = Multipart::new(boundary)?;
         Ok(Form { parser, into: Into::Nothing, fields: Vec::new(), unparsed: Vec::new(), held: 0 })
@@ -40,6 +47,9 @@ impl Form {
         self.parser.finished()
     }
 
+    /// Counts bytes of names and values of fields, which stay in memory.
+    /// # Errors
+    /// 413: there are more than [`FIELDS`].
     pub(super) fn count(&mut self, bytes: usize) -> Result<(), Refusal> {
         self.held += bytes;
         if self.held > FIELDS {
@@ -48,6 +58,9 @@ impl Form {
         Ok(())
     }
 
+    /// Appends to the value of the newest field.
+    /// # Errors
+    /// As [`Form::count`].
     pub(super) fn field(&mut self, data: &[u8]) -> Result<(), Refusal> {
         self.count(data.len())?;
         if let Some((_, value)) = self.fields.last_mut() {

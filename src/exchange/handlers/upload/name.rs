@@ -30,7 +30,9 @@ pub enum Manner {
 /// Which names are allowed (`upload_names`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Names {
+    /// upload_names.
     pub rule: NameRule,
+    /// What kind of request names the file.
     pub manner: Manner,
 }
 

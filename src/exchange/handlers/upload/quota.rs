@@ -19,6 +19,7 @@ use crate::sys::file::{FileKind, Stat};
 const EMPTY: Usage = Usage { bytes: 0, files: 1 };
 
 impl Upload {
+    /// The quota has room for what is known to come, or there is no quota.
     pub fn is_admitted(&self) -> bool {
         self.share.as_ref().is_none_or(QuotaShare::is_admitted)
     }

@@ -13,6 +13,7 @@ use crate::services::quotas::{Admission, Area, Claim, Full, Usage};
 use crate::sys::Errno;
 use crate::sys::file::Stat;
 
+/// What one upload holds of its area; given back when this is dropped.
 pub struct QuotaShare {
     claim: Claim,
     limit: Quota,
@@ -20,6 +21,7 @@ pub struct QuotaShare {
 }
 
 impl QuotaShare {
+    /// Nothing is admitted yet; `claim` is this upload's place in the area.
     pub fn new(claim: Claim, limit: Quota) -> QuotaShare {
         QuotaShare { claim, limit, admission: Admission::NeedsUsage }
     }
@@ -32,6 +34,7 @@ impl QuotaShare {
         }
     }
 
+    /// [`QuotaShare::admit`] has granted all that was asked for.
     pub fn is_admitted(&self) -> bool {
         self.admission == Admission::Admitted
     }

@@ -11,9 +11,11 @@ use std::rc::Rc;
 /// A file that was stored.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Stored {
+    /// The name that it got: not always the one that was sent.
     pub name: Vec<u8>,
     /// Bytes.
     pub size: u64,
+    /// Of the file as it was stored.
     pub etag: ETag,
     /// It replaced another file.
     pub replaced: bool,
@@ -23,8 +25,10 @@ pub struct Stored {
     pub is_dated: bool,
 }
 
+/// Kept until the exchange is used again.
 #[derive(Default)]
 pub struct UploadRecord {
+    /// In the order in which they were sent.
     pub files: Vec<Stored>,
     /// Plain fields of the form.
     pub fields: Vec<(Box<[u8]>, Vec<u8>)>,

@@ -10,9 +10,12 @@ use crate::http::status::Status;
 use crate::sys::Errno;
 use std::borrow::Cow;
 
+/// A response other than success, with all that the log and the client are told.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Refusal {
+    /// Of the response.
     pub status: Status,
+    /// The sentence for the client.
     pub why: Cow<'static, str>,
     /// The checked name of the file; empty if it is clear which one.
     pub name: Vec<u8>,
@@ -20,12 +23,14 @@ pub struct Refusal {
     pub limit: &'static str,
     /// For the log.
     pub detail: String,
+    /// Of the line in the error log.
     pub level: Level,
     /// Not known yet: the area is being counted, or a lock is waited for, and the same is tried again in another turn.
     pub later: bool,
 }
 
 impl Refusal {
+    /// Without details, logged at level error.
     pub fn new(status: Status, why: impl Into<Cow<'static, str>>) -> Refusal {
         Refusal {
             status,
@@ -38,14 +43,17 @@ impl Refusal {
         }
     }
 
+    /// Adds what only the log says.
     pub fn detail(self, detail: String) -> Refusal {
         Refusal { detail, ..self }
     }
 
+    /// Names the directive: the response and the log mention it.
     pub fn limit(self, directive: &'static str) -> Refusal {
         Refusal { limit: directive, ..self }
     }
 
+    /// Names the file; `name` must have been checked.
     pub fn of(self, name: &[u8]) -> Refusal {
         Refusal { name: name.to_vec(), ..self }
     }

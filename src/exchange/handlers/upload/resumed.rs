@@ -35,7 +35,9 @@ pub use super::rules::{essence, largest};
 
 /// What the creation of an upload says about it.
 pub struct Wish<'a> {
+    /// The name that the client gave; None: one is made.
     pub given: Option<&'a [u8]>,
+    /// The type that the client gave; empty: none.
     pub content_type: &'a [u8],
     /// Bytes of the whole file, if known.
     pub length: Option<u64>,
@@ -45,6 +47,7 @@ pub struct Wish<'a> {
     pub fields: &'a [(Box<[u8]>, Vec<u8>)],
     /// Directories below the one that the URI names.
     pub below: &'a [u8],
+    /// Whether it is a file, a part, or made of parts.
     pub role: Role,
     /// The resumable uploads that it is made of.
     pub parts: Vec<UploadId>,
@@ -53,6 +56,7 @@ pub struct Wish<'a> {
 /// What an upload is to become.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Role {
+    /// An upload of its own.
     #[default]
     File,
     /// A part of a file: it has neither a name nor a type.
@@ -66,12 +70,15 @@ const PART_NAME: &[u8] = b"part";
 
 /// An upload that may begin.
 pub struct Admitted {
+    /// The file's name: checked, not yet reserved.
     pub name: Vec<u8>,
     /// The path of the URI, and the URI of the file's directory.
     pub path: Vec<u8>,
+    /// Decoded; ends in a slash.
     pub dir: Vec<u8>,
     /// The directories that the file's directory can be renamed from.
     pub reach: file::Reach,
+    /// How much it may grow.
     pub room: Room,
 }
 
@@ -141,14 +148,17 @@ pub fn admit_more(
 
 /// A file whose last byte has arrived.
 pub struct Finished<'a> {
+    /// The upload's id.
     pub id: UploadId,
     /// The file's bytes: a file in this directory, and its future name.
     pub home: &'a Rc<OwnedFd>,
+    /// The name of the file with the bytes in `home`.
     pub part: CString,
     /// The resumable uploads that it was made of.
     pub parts: Vec<UploadId>,
     /// As [`Wish::below`] of its creation.
     pub below: &'a [u8],
+    /// The name that was chosen when the upload was created.
     pub name: &'a [u8],
     /// Header lines of the creation's preconditions.
     pub conditions: &'a [u8],
@@ -158,6 +168,7 @@ pub struct Finished<'a> {
 
 /// A finished file that has got its name.
 pub struct Placed {
+    /// The file as it is now.
     pub stored: Stored,
     /// The URI path of its directory.
     pub dir: Vec<u8>,
@@ -185,6 +196,7 @@ impl Placed {
 
 /// Why a finished file was not stored.
 pub struct Refused {
+    /// What the client is told.
     pub refusal: Refusal,
     /// Its bytes are still there: the client may try again.
     pub kept: bool,

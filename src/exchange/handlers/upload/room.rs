@@ -18,6 +18,7 @@ use std::rc::Rc;
 /// Bytes after which the free space is looked at again.
 const STEP: u64 = 4 << 20;
 
+/// The limits of one upload, and what was seen of them.
 pub struct Room {
     /// With the area's path, as in the key of resumable uploads.
     quota: Option<(Rc<Area>, Quota, Box<[u8]>)>,

@@ -31,7 +31,9 @@ pub use super::temp_file::Which;
 
 /// An upload whose body is arriving.
 pub struct Upload {
+    /// The settings of its location.
     pub(super) rules: Rc<UploadSettings>,
+    /// The directory of the request.
     pub(super) target: TargetDir,
     /// The directories below it that names of files contain.
     pub(super) folders: Vec<Folder>,
@@ -39,6 +41,7 @@ pub struct Upload {
     pub(super) folder_at: HashMap<Rc<[u8]>, usize>,
     /// None: the body is the file.
     pub(super) form: Option<Box<Form>>,
+    /// Its files, in the order in which they come; the newest may be incomplete.
     pub(super) parts: Vec<Part>,
     /// Bytes of those before the newest.
     pub(super) earlier: u64,
@@ -48,6 +51,7 @@ pub struct Upload {
     pub(super) digests: Digests,
     /// The client wants this digest of the stored files.
     pub(super) wanted: Option<Algorithm>,
+    /// What a taken name means.
     pub(super) policy: NamePolicy,
     /// The head with the conditions, and its bytes, if that is not this request's head.
     pub(super) conditions: Option<Box<(Head, Vec<u8>)>>,
@@ -55,6 +59,7 @@ pub struct Upload {
     pub(super) writing: Writing,
     /// The body is complete, and the files get their names; or these are taken back.
     pub(super) naming: Naming,
+    /// Names are being taken back.
     pub(super) taking_back: Option<Box<TakingBack>>,
     /// Where many files are closed, in slices.
     pub(super) left: Option<Left>,
@@ -64,6 +69,7 @@ pub struct Upload {
     pub(super) share: Option<QuotaShare>,
     /// What is known to come, and what it replaces.
     pub(super) coming: Usage,
+    /// What is freed by replacing files.
     pub(super) freed: Usage,
     /// Most bytes of a file that is held in memory: it is written and named in one go when it is complete.
     pub(super) hold: usize,
@@ -143,22 +149,28 @@ pub struct Naming {
     pub(super) digests: Option<Vec<Vec<u8>>>,
     /// Files whose names are chosen.
     pub(super) chosen: usize,
+    /// Files that were looked at for the quota.
     pub(super) counted: Counted,
     /// The quota has room for them; with the lock of one that other processes share.
     pub(super) is_within_quota: bool,
+    /// Held until the names are given.
     pub(super) lock: Option<Lock>,
     /// The versions that the request names, locked; Some from before the first name is given.
     pub(super) versions: Option<Versions>,
+    /// By directory and name: the numbers that were added to names.
     pub(super) numbers: ByName<u32>,
     /// Files that have their names, and their versions. The names are kept once all have theirs.
     pub(super) given: usize,
+    /// Of the files that have their names.
     pub(super) etags: Vec<ETag>,
 }
 
 /// What the files take, and what they replace, as far as it was counted.
 #[derive(Default)]
 pub struct Counted {
+    /// Files that were counted.
     pub(super) files: usize,
+    /// What they take, and what they replace.
     pub(super) usage: (Usage, Usage),
     /// The sizes of those that were counted, by their directories and names.
     pub(super) sizes: ByName<u64>,
@@ -166,11 +178,15 @@ pub struct Counted {
 
 /// Names that are being taken back.
 pub struct TakingBack {
+    /// All names could be taken back so far.
     pub(super) is_whole: bool,
+    /// Why they are.
     pub(super) why: Because,
 }
 
+/// Why names are taken back.
 pub enum Because {
+    /// A name could not be given, or the upload is refused: the client is told so.
     Refused(Refusal),
     /// upload_sync: the names could not be written to the disk.
     Unwritten(&'static str, Errno),
@@ -186,6 +202,7 @@ impl Naming {
 /// What a taken name means for a request.
 #[derive(Clone, Copy)]
 pub struct NamePolicy {
+    /// `upload_on_duplicate`.
     pub on_duplicate: Duplicate,
     /// The request has If-Match, If-None-Match or If-Unmodified-Since.
     pub conditional: bool,
@@ -216,15 +233,18 @@ impl NamePolicy {
 /// upload_sync: how far writing to the disk has come.
 #[derive(Default)]
 pub enum Writing {
+    /// Nothing is being written.
     #[default]
     None,
     /// The content of that many files is being written, and more will be.
     Begun(Vec<Sync>),
+    /// The content of all files is being written; their names wait for it.
     Content(Vec<Sync>),
     /// The content is on the disk: the file may get its name.
     Named,
     /// As [`Writing::Begun`], of that many directories.
     NamesBegun(usize, Vec<Sync>, Vec<Stored>),
+    /// The directories of all names are being written; the response waits for it.
     Names(Vec<Sync>, Vec<Stored>),
 }
 
@@ -232,6 +252,7 @@ pub enum Writing {
 pub struct Folder {
     /// As its files name it, with a final slash.
     pub path: Rc<[u8]>,
+    /// Its directory, which may have to be made.
     pub target: TargetDir,
 }
 

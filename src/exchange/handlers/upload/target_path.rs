@@ -29,7 +29,9 @@ pub enum TargetKind {
 /// A path in two parts: the first `trusted` bytes are the configuration's, the rest must stay beneath.
 #[derive(Debug, PartialEq, Eq)]
 pub struct TargetPath {
+    /// The path in the file system.
     pub path: Vec<u8>,
+    /// Bytes of `path`; links in these are followed.
     pub trusted: usize,
     /// Where the location's area ends: its directory, or the store.
     pub area: usize,
@@ -148,8 +150,12 @@ pub fn path(ex: &mut Exchange, cx: &mut Services, rules: &UploadSettings) -> Res
     Ok(split(ex, cx, rules)?.0.path)
 }
 
+/// The sentence of a 400 for a path that no system call could take.
 pub const NUL: &str = "the path holds a NUL";
 
+/// The path for a system call.
+/// # Errors
+/// 400: it holds a NUL.
 pub fn c_path(path: &[u8]) -> Result<CString, Refusal> {
     CString::new(path).map_err(|_| Refusal::new(Status::BAD_REQUEST, NUL))
 }

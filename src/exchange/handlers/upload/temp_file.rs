@@ -35,6 +35,7 @@ pub struct Part {
     pub kind: Vec<u8>,
     /// The folder below the request's directory that it goes into; and that folder, once it exists.
     pub folder: Which,
+    /// None: the request's own directory, or a folder that does not exist yet.
     pub home: Option<Rc<OwnedFd>>,
     /// The digests announced or wanted for this file alone.
     pub digests: Digests,
@@ -232,6 +233,7 @@ impl Part {
         Ok(stat)
     }
 
+    /// Its content went to another file than the first, whose facts do not hold.
     pub fn was_copied(&self) -> bool {
         self.copied
     }

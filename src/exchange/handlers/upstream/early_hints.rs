@@ -13,10 +13,13 @@ use crate::services::Services;
 
 /// An interim response.
 pub(super) struct Hints<'a> {
+    /// Its status and fields.
     pub head: &'a ResponseHead,
+    /// The bytes that the spans of `head` are offsets into.
     pub bytes: &'a [u8],
     /// The number of its bytes.
     pub len: usize,
+    /// The protocol that it came in.
     pub protocol: Protocol,
 }
 

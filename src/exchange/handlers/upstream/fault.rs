@@ -18,9 +18,13 @@ use std::net::SocketAddr;
 /// What went wrong with a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UpstreamFault {
+    /// `error`: the connection failed or broke.
     Error,
+    /// `timeout`: proxy_connect_timeout, proxy_send_timeout or proxy_read_timeout ran out.
     Timeout,
+    /// `invalid_header`: the response head cannot be parsed.
     InvalidHeader,
+    /// No server of the group is left to be tried (nginx: "no live upstreams").
     NoLive,
     /// A status listed in proxy_next_upstream.
     Status(u16),

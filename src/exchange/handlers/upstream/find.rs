@@ -18,10 +18,13 @@ use crate::services::upstream_names::of_addresses;
 use std::net::Ipv4Addr;
 use std::rc::Rc;
 
+/// The group that a request is passed to, and what is requested there.
 pub(super) struct PassTarget {
     /// Has no peers while `pending` is set.
     pub upstream: Rc<Upstream>,
+    /// The host is being resolved; None: it needs not be.
     pub pending: Option<Pending>,
+    /// What is requested.
     pub target: RequestTarget,
     /// Connections to the server are TLS.
     pub is_secure: bool,

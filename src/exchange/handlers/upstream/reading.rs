@@ -27,7 +27,9 @@ const EXIT_WAIT: u64 = 100;
 
 /// A complete response head: the exchange's next step, and where the body begins in the bytes that completed the head.
 pub struct Headed {
+    /// What the exchange does next.
     pub flow: Flow,
+    /// The range of the body's first bytes.
     pub(super) body: Range<usize>,
     /// Where the unread rest begins: further FastCGI records.
     pub(super) rest: usize,
@@ -56,6 +58,7 @@ impl UpstreamRequest {
         }
     }
 
+    /// The head is incomplete.
     pub fn reads_head(&self) -> bool {
         matches!(self.reading, Reading::Head)
     }

@@ -14,6 +14,7 @@ use std::rc::Rc;
 pub struct UpstreamRecord {
     /// The protocol of the last upstream.
     pub protocol: Protocol,
+    /// Attempts, in order; separators between those of different locations.
     pub tries: Vec<Try>,
     /// The head of the last response; None: no response arrived.
     pub head: Option<Rc<ReceivedHead>>,
@@ -25,6 +26,7 @@ pub struct UpstreamRecord {
     streamed: Streamed,
     /// `$proxy_host` and `$proxy_port`.
     pub host: Option<Rc<[u8]>>,
+    /// Empty: `$proxy_port` is not set.
     pub port: Option<Rc<[u8]>>,
     /// The announced length of the last request's body, for HTTP.
     pub announced: Option<Length>,
@@ -37,14 +39,18 @@ pub struct UpstreamRecord {
 /// Where a request goes, for the request line and `Host`.
 #[derive(Default)]
 pub struct RequestTarget {
+    /// `Host` of the request, or what `$proxy_host` is.
     pub host: Rc<[u8]>,
+    /// The target of the request line.
     pub uri: Vec<u8>,
 }
 
 /// A response head with the bytes it was parsed from.
 #[derive(Default)]
 pub struct ReceivedHead {
+    /// Its spans are offsets into `bytes`.
     pub head: ResponseHead,
+    /// The head, and perhaps what came with it.
     pub bytes: Vec<u8>,
 }
 
@@ -95,17 +101,26 @@ pub struct Try {
 /// The value of a variable for an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttemptFact {
+    /// `$upstream_addr`.
     Addr,
+    /// `$upstream_status`.
     Status,
+    /// `$upstream_connect_time`.
     ConnectTime,
+    /// `$upstream_header_time`.
     HeaderTime,
+    /// `$upstream_response_time`.
     ResponseTime,
+    /// `$upstream_response_length`.
     Length,
+    /// `$upstream_bytes_received`.
     Received,
+    /// `$upstream_bytes_sent`.
     Sent,
 }
 
 impl Try {
+    /// An attempt that begins; `started` in monotonic milliseconds.
     pub fn of(peer: Rc<str>, started: u64) -> Try {
         Try { peer, started, status: 0, connect: None, header: None, response: None, length: 0, received: 0, sent: 0 }
     }
@@ -228,6 +243,7 @@ impl UpstreamRecord {
         found
     }
 
+    /// Names and values of the trailers, in the order in which they came.
     pub fn trailer_lines(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.trailers.split(|b| *b == b'\n').filter_map(|line| {
             let colon = memchr::memchr(b':', line)?;

@@ -47,8 +47,10 @@ fn by_default(pass: &Pass, value: &[u8]) -> Option<Vec<u8>> {
     Some([&*pass.location, rest].concat())
 }
 
+/// How a rule's text is compared with a value.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Compare {
+    /// Byte by byte, from its beginning.
     Exactly,
     /// Domains: case-insensitive, and as a whole except for a leading dot.
     Domain,

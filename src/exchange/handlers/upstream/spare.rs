@@ -10,6 +10,7 @@ use std::rc::Rc;
 /// Larger buffers, in bytes, are freed.
 const MAX_KEPT: usize = 4 << 10;
 
+/// The buffers; what is absent is allocated when it is needed.
 #[derive(Default)]
 pub struct Spare {
     record: Option<Box<UpstreamRecord>>,
@@ -28,6 +29,7 @@ fn emptied<T>(mut buffer: Vec<T>) -> Vec<T> {
 }
 
 impl Spare {
+    /// An empty record, in an allocation of an earlier request if there is one.
     pub fn take_record(&mut self) -> Box<UpstreamRecord> {
         self.record.take().unwrap_or_default()
     }
@@ -77,6 +79,7 @@ impl Spare {
         std::mem::take(&mut self.pairs)
     }
 
+    /// Keeps the buffer of a request's parameters (FastCGI, SCGI, uwsgi).
     pub fn keep_pairs(&mut self, pairs: Vec<u8>) {
         self.pairs = emptied(pairs);
     }

@@ -34,6 +34,7 @@ pub struct Spool {
     at: u64,
     /// What could not be written to the disk; nothing more is read until it has been sent.
     refused: Vec<u8>,
+    /// The file could not be written: no more is put into one for this response.
     pub(super) has_failed: bool,
     /// The response was cut short: the client must see that the end is missing.
     pub is_truncated: bool,
@@ -55,6 +56,7 @@ pub(super) fn pass(spool: &mut Option<Box<Spool>>, ex: &mut Exchange, cx: &mut S
 }
 
 impl Spool {
+    /// All that arrived is queued for the client.
     pub fn is_empty(&self) -> bool {
         self.refused.is_empty() && self.file.as_ref().is_none_or(|file| self.at == file.len())
     }

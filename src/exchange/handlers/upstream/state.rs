@@ -24,6 +24,7 @@ pub enum UpstreamPhase {
     Gather,
     /// A server is to be picked and connected to.
     Pick,
+    /// connect(2) is under way.
     Connect,
     /// The TLS handshake.
     Handshake,
@@ -35,7 +36,9 @@ pub enum UpstreamPhase {
 
 /// A request to an upstream and its response, in any protocol; it outlives each of the servers that are tried.
 pub struct UpstreamRequest {
+    /// What it is at.
     pub phase: UpstreamPhase,
+    /// The protocol that its location's directive names.
     pub(super) protocol: Protocol,
     /// The program that responds instead of a server.
     pub(super) script: Option<Script>,
@@ -43,13 +46,17 @@ pub struct UpstreamRequest {
     pub tls: Option<Secure>,
     /// Set until the end of [`UpstreamPhase::Resolve`].
     pub(super) pending: Option<Pending>,
+    /// The host and the URI that are asked for.
     pub(super) target: Rc<RequestTarget>,
+    /// The group.
     pub(super) upstream: Rc<Upstream>,
+    /// The servers of the group that were tried.
     pub(super) tried: Tried,
     /// The number of servers that may still be tried.
     pub(super) tries: u64,
     /// When the request began (monotonic milliseconds).
     pub(super) began: u64,
+    /// What the response is parsed by.
     pub(super) asked: RequestContext,
     /// The number of interim responses (1xx) before the response.
     pub(super) interim: u32,
@@ -57,11 +64,15 @@ pub struct UpstreamRequest {
     pub(super) hinted: usize,
     /// The request to pass on, from its first byte on while `replay` is set; its first `sent` bytes have been sent.
     pub(super) out: Vec<u8>,
+    /// Bytes of `out` that the connection took.
     pub(super) sent: usize,
     /// Where `out` continues in the file that holds the body.
     pub(super) file_at: u64,
+    /// Where the body comes from.
     pub(super) body: RequestBody,
+    /// How its pieces are framed.
     pub(super) framing: BodyFraming,
+    /// The request can still be sent from its beginning, to another server.
     pub(super) replay: bool,
     /// Part of the request has been sent to this server.
     pub(super) request_sent: bool,
@@ -69,8 +80,11 @@ pub struct UpstreamRequest {
     pub write_closed: bool,
     /// The bytes of an incomplete response head.
     pub(super) input: Vec<u8>,
+    /// The response's head, as far as it is parsed.
     pub(super) head: ResponseHead,
+    /// How far the response has been read.
     pub(super) reading: Reading,
+    /// FastCGI: the parser of its records.
     pub(super) records: fastcgi::Reader,
     /// The connection has served another request before.
     pub reused: bool,
@@ -84,6 +98,7 @@ pub struct UpstreamRequest {
     pub awaits_quick_end: bool,
     /// The connection may serve another request afterwards.
     pub(super) keep: bool,
+    /// How the response's end is known.
     pub(super) ending: Ending,
     /// The copy of the response that is stored as a file.
     pub(super) copy: Option<Box<Copy>>,
@@ -93,21 +108,24 @@ pub struct UpstreamRequest {
     pub pace: Option<Pace>,
     /// When the timeouts of the upstream and of the client expire; monotonic milliseconds.
     pub upstream_by: u64,
+    /// The second of both.
     pub client_by: u64,
 }
 
 /// How far the response has been read.
 #[derive(Debug)]
 pub(super) enum Reading {
+    /// The head is incomplete.
     Head,
+    /// A body with a length or in chunks.
     Length(Decoder),
+    /// A body that ends with the connection.
     UntilClose,
     /// The output of a program has ended; its exit status decides whether it is complete.
     UntilExit,
     /// The whole body has arrived, but not the end of the records; further content is dropped.
-    Rest {
-        warned: bool,
-    },
+    Rest { warned: bool },
+    /// The response is complete.
     Done,
 }
 
@@ -125,6 +143,7 @@ pub(super) enum RequestBody {
 /// The framing of the pieces of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BodyFraming {
+    /// Bytes as they are.
     Plain,
     /// HTTP/1.1's chunks.
     Chunked,
@@ -134,8 +153,11 @@ pub(super) enum BodyFraming {
 
 /// A host that is being resolved.
 pub(super) struct Pending {
+    /// The resolver's number for the question.
     pub ticket: Ticket,
+    /// The name that was asked for.
     pub host: Box<str>,
+    /// The port of its addresses.
     pub port: u16,
 }
 
@@ -145,6 +167,8 @@ pub(super) struct Script {
     pub file: Vec<u8>,
     /// The part of the URI that names it.
     pub name: Vec<u8>,
+    /// The rest of the URI (PATH_INFO); empty: there is none.
     pub path_info: Vec<u8>,
+    /// How it is started.
     pub interpreter: Interpreter,
 }

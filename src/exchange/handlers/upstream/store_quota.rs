@@ -19,6 +19,7 @@ use crate::services::quotas::{Area, Claim, Usage};
 use crate::sys::file::Stat;
 use std::rc::Rc;
 
+/// The claim of one stored response.
 pub struct StoreQuota {
     limit: Quota,
     area: Rc<Area>,

@@ -39,6 +39,7 @@ fn lexical(path: &[u8]) -> Option<Vec<u8>> {
 /// Whether symbolic links may be part of a path.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Links {
+    /// The path may go through links: its real path is looked up.
     Possible,
     /// They have been resolved: the path is the real one.
     Resolved,

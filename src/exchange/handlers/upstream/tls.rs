@@ -16,6 +16,7 @@ use std::sync::Arc;
 /// The TLS configuration of a connection. Requests with equal configurations share connections.
 #[derive(Clone, Debug)]
 pub struct Secure {
+    /// `proxy_ssl_*` of the location.
     pub settings: Rc<UpstreamTls>,
     /// The handshake configuration: the client certificate may depend on the request.
     config: Arc<ClientConfig>,

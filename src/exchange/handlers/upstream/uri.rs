@@ -12,6 +12,7 @@ pub struct Uri<'a> {
     /// Whether the path is passed escaped: the client sent it with escapes, or it does not come from the client.
     /// Otherwise it is passed unchanged.
     pub is_escaped: bool,
+    /// The current arguments, without `?`.
     pub args: &'a [u8],
 }
 

@@ -27,6 +27,7 @@ impl UpstreamRequest {
         self.protocol.is_tunnel() && self.phase == UpstreamPhase::SendReceive
     }
 
+    /// The group that the request is passed to.
     pub fn upstream(&self) -> &Rc<Upstream> {
         &self.upstream
     }
@@ -88,9 +89,13 @@ impl UpstreamRequest {
 /// The events that can continue a proxied exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Waits {
+    /// Bytes of the request's body, or of a tunnel.
     pub client_read: bool,
+    /// Room in the client's send buffer.
     pub client_write: bool,
+    /// Bytes of the response.
     pub upstream_read: bool,
+    /// Room in the upstream's send buffer.
     pub upstream_write: bool,
     /// The end of the program.
     pub exit: bool,

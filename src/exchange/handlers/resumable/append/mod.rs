@@ -33,11 +33,14 @@ const TOLD: u32 = 200;
 /// Bytes of a finished file that are hashed in one turn of the loop.
 const SLICE: u64 = 4 << 20;
 
+/// A request whose content is appended, or that asks for the offset while the upload is completed.
 pub struct Append {
+    /// The upload as the request found it, and as it grows.
     pub upload: Unfinished,
     lease: Rc<Lease>,
     /// None: the request only asks for the offset.
     room: Option<Room>,
+    /// Whether the request began the upload.
     pub request: UploadRequest,
     /// The offset where it began; and the offset up to which the kernel was asked to write.
     start: u64,
@@ -74,7 +77,9 @@ pub struct Append {
 /// The limit of an upload's size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Over {
+    /// The announced length of the upload.
     Length,
+    /// The directive that bounds files.
     FileSize,
 }
 
@@ -93,6 +98,7 @@ enum AfterSync {
 /// What a request with content is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UploadRequest {
+    /// It appends to an upload that exists.
     #[default]
     Append,
     /// It creates the upload.
@@ -102,16 +108,25 @@ pub enum UploadRequest {
 /// What the request says about its content.
 #[derive(Default)]
 pub struct RequestContent {
+    /// Whether it creates the upload.
     pub request: UploadRequest,
+    /// tus: Upload-Checksum of this content.
     pub checksum: Option<Checksum>,
     /// The trailers must have a checksum; or may have one.
     pub needs_late: bool,
+    /// The trailers may have a checksum.
     pub may_be_late: bool,
+    /// tus: the parts, if it joins uploads.
     pub joining: Option<Box<Joining>>,
+    /// Content-Digest of this content.
     pub digests: Digests,
+    /// Repr-Digest of the whole.
     pub whole: Digests,
+    /// The algorithm that Want-Repr-Digest prefers.
     pub wanted: Option<Algorithm>,
+    /// The draft: the upload is complete with this content.
     pub ends: bool,
+    /// The draft's interop version, if interim responses (104) may be sent.
     pub interop: Option<u64>,
 }
 
