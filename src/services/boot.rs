@@ -1,6 +1,7 @@
 //! Identifies the current boot of this machine: data written before the last boot and not yet on disk may be lost or
 //! incomplete.
 
+/// Equal for two processes that ran between the same two boots.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Boot {
     machine: u128,
@@ -29,6 +30,7 @@ impl Boot {
         format!("{:032x}{:032x}", self.machine, self.start)
     }
 
+    /// As it was written: 64 hexadecimal digits. None: it is something else.
     pub fn parse(text: &[u8]) -> Option<Boot> {
         let hex = |part: Option<&[u8]>| {
             let digits = part.filter(|part| part.iter().all(u8::is_ascii_hexdigit))?;

@@ -9,6 +9,7 @@ use std::cell::Cell;
 use std::os::fd::BorrowedFd;
 use std::rc::{Rc, Weak};
 
+/// The trees; an entry lives as long as its check.
 #[derive(Default)]
 pub struct CheckedTrees(Vec<Checked>);
 

@@ -11,6 +11,7 @@ pub struct Clock {
     pub ms: u64,
     /// Unix seconds and nanoseconds.
     pub unix: i64,
+    /// Nanoseconds within the second.
     pub nanos: u32,
     /// The current epoch: file system lookups made in it need not be repeated. A turn of the loop is one epoch for all
     /// requests that had begun to arrive when it began; reading more input begins another epoch.
@@ -59,6 +60,7 @@ impl Clock {
         nanoseconds((self.unix, self.nanos))
     }
 
+    /// Reads both clocks of the system. A turn after that calls [`Clock::advance`].
     pub fn read() -> Clock {
         let (unix, nanos) = clock::realtime();
         Clock {

@@ -25,6 +25,7 @@ const AT_ONCE: usize = 256;
 /// A directory, and its role in the configuration.
 type Listed<'c> = (&'c [u8], Option<usize>);
 
+/// The directories of one kind, with what is known of where they are.
 pub struct ConfiguredDirs {
     /// Lists the directories of a configuration.
     list: fn(&Config) -> Vec<Listed<'_>>,

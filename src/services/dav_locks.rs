@@ -18,13 +18,16 @@ const SHARED: usize = 64;
 /// Maximum number of expired locks removed at a time.
 const SWEEP: usize = 64;
 
+/// One lock (RFC 4918 §6).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lock {
+    /// The client names the lock by it.
     pub token: Token,
     /// The real path of the locked resource, without trailing slash.
     pub path: Rc<[u8]>,
     /// The same as an escaped URI.
     pub href: Rc<[u8]>,
+    /// Exclusive; otherwise shared.
     pub exclusive: bool,
     /// Depth infinity: everything below is locked too.
     pub deep: bool,
@@ -35,6 +38,7 @@ pub struct Lock {
     pub creator: Rc<[u8]>,
     /// Timeout in seconds, and when it expires (monotonic milliseconds).
     pub timeout: u64,
+    /// Monotonic milliseconds.
     pub until: u64,
 }
 
@@ -44,6 +48,7 @@ impl Lock {
     }
 }
 
+/// All locks, by the zones of `dav_ext_lock_zone`.
 #[derive(Default)]
 pub struct DavLocks {
     /// Shared with listings, which look up an entry's locks when they reach it.
@@ -155,6 +160,7 @@ impl DavLocks {
         Ok(())
     }
 
+    /// Every lock with its zone, for a handover. Expired ones may be among them.
     pub fn all(&self) -> Vec<(Rc<str>, Lock)> {
         let of = |(name, zone): (&Rc<str>, &Rc<RefCell<Zone>>)| -> Vec<_> {
             zone.borrow().locks.values().flatten().map(|lock| (name.clone(), lock.clone())).collect()
@@ -208,6 +214,7 @@ impl DavLocks {
         Forgotten(forgotten)
     }
 
+    /// The resource is at its old name again: so are its locks.
     pub fn put_back(&mut self, Forgotten(locks): Forgotten) {
         for (zone, lock) in locks {
             self.zones.entry(zone).or_default().borrow_mut().insert(lock);

@@ -9,6 +9,7 @@ use crate::sys::Errno;
 use crate::sys::file::{self, Follow};
 use std::os::fd::BorrowedFd;
 
+/// The path, and when it last led to the directory.
 #[derive(Clone)]
 pub struct DirPath {
     /// With the names of directories that are yet to be made.

@@ -55,6 +55,7 @@ fn largest(file_system: u64) -> u64 {
 /// Whether a directory may be watched, by its file system and its size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Price {
+    /// It may be watched.
     Fair,
     /// It has too many entries: adding a watch would take too long.
     TooHigh,

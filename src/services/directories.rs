@@ -17,6 +17,7 @@ const ENTRIES: usize = 16;
 /// Milliseconds until an unused descriptor is closed: it prevents unmounting the file system.
 const IDLE: u64 = 5_000;
 
+/// The open directories by their configured paths.
 #[derive(Default)]
 pub struct Directories {
     entries: Vec<Entry>,
@@ -71,6 +72,7 @@ impl Directories {
         self.entries.retain(|entry| entry.used + IDLE >= now.ms);
     }
 
+    /// Some could be closed to free descriptors.
     pub fn holds_descriptors(&self) -> bool {
         !self.entries.is_empty()
     }

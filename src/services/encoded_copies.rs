@@ -13,6 +13,7 @@ pub struct MemoryBudget {
 }
 
 impl MemoryBudget {
+    /// `limit`: bytes of all copies together.
     pub fn new(limit: u64) -> MemoryBudget {
         MemoryBudget { used: Cell::new(0), limit: Cell::new(limit) }
     }
@@ -64,6 +65,7 @@ impl Copies {
         self.plain.get().map(|kept| &*kept.bytes)
     }
 
+    /// No copy is cached.
     pub fn is_empty(&self) -> bool {
         self.gzip.borrow().is_none() && self.plain.get().is_none()
     }

@@ -16,6 +16,7 @@ const SECOND: u64 = 1_000;
 
 /// A request's data after the text, in the line's format.
 pub trait RequestPart {
+    /// Appends the request's part (client, server, request line …) in the line's format.
     fn put(&self, format: LineFormat, line: &mut Vec<u8>);
 }
 
@@ -28,7 +29,9 @@ impl<F: Fn(LineFormat, &mut Vec<u8>)> RequestPart for F {
 /// The data of a line besides its text.
 #[derive(Clone, Copy)]
 pub struct Facts {
+    /// The level of the line.
     pub level: Level,
+    /// The process that writes it.
     pub pid: u32,
     /// The number of the connection.
     pub serial: Option<u64>,
@@ -80,6 +83,7 @@ pub fn member(name: &str, value: &[u8], line: &mut Vec<u8>) {
     line.push(b'"');
 }
 
+/// Ends a line that was begun in that format.
 pub fn end(format: LineFormat, line: &mut Vec<u8>) {
     line.extend_from_slice(match format {
         LineFormat::Text => b"\n",
@@ -101,6 +105,7 @@ pub struct Repeats {
 pub enum Admitted {
     /// Write it; the previous line was repeated this many times.
     After(u64),
+    /// It repeats the previous line: it is counted, not written.
     Counted,
 }
 

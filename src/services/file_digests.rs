@@ -19,6 +19,7 @@ pub struct Version {
 }
 
 impl Version {
+    /// The version of a file that has this stat. Two writes within the clock's granularity look alike.
     pub fn of(stat: &Stat) -> Version {
         Version { file: (stat.dev, stat.ino), size: stat.size, times: [stat.mtime, stat.ctime] }
     }
@@ -27,6 +28,7 @@ impl Version {
 /// A version of a file, and the name of an algorithm.
 type Key = (Version, &'static str);
 
+/// Digests by version and algorithm; the oldest goes first.
 #[derive(Default)]
 pub struct FileDigests {
     values: HashMap<Key, Rc<[u8]>>,
@@ -39,6 +41,7 @@ impl FileDigests {
         self.values.get(&(version, algorithm)).cloned()
     }
 
+    /// Remembers the value of Repr-Digest for a version.
     pub fn keep(&mut self, version: Version, algorithm: &'static str, value: Rc<[u8]>) {
         if self.values.insert((version, algorithm), value).is_some() {
             return;

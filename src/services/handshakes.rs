@@ -23,6 +23,7 @@ pub struct Handshakes {
 }
 
 impl Handshakes {
+    /// The limits of a turn begin again; only what the last handshakes cost is remembered.
     pub fn begin_turn(&mut self) {
         *self = Handshakes { last: self.last, ..Handshakes::default() };
     }

@@ -10,6 +10,7 @@ use std::rc::Rc;
 /// Memory accounted for an entry in addition to its key.
 const ENTRY: usize = 96;
 
+/// The counters of all zones.
 #[derive(Default)]
 pub struct LimitCounters {
     requests: FastMap<Rc<str>, Requests>,
@@ -36,7 +37,9 @@ struct Requests {
 /// Thousandths of a request in excess of the rate, as of `last` (monotonic milliseconds).
 #[derive(Clone, Copy, Debug)]
 pub struct Node {
+    /// Thousandths of a request.
     pub excess: i64,
+    /// Monotonic milliseconds.
     pub last: u64,
 }
 
@@ -175,10 +178,12 @@ impl LimitCounters {
         std::mem::take(&mut self.requests).into_iter().map(|(zone, requests)| (zone, requests.nodes)).collect()
     }
 
+    /// Zone, key and number of requests, for a handover.
     pub fn all_connections(&self) -> impl Iterator<Item = (&Rc<str>, &[u8], u32)> {
         self.connections.iter().flat_map(|(zone, keys)| keys.iter().map(move |(key, count)| (zone, &key[..], *count)))
     }
 
+    /// Requests that have a slot now (limit_conn).
     pub fn connections(&self, zone: &Rc<str>, key: &[u8]) -> u32 {
         self.connections.get(zone).and_then(|keys| keys.get(key)).copied().unwrap_or(0)
     }
@@ -188,10 +193,12 @@ impl LimitCounters {
         self.changes.get_or_insert_default();
     }
 
+    /// Takes the changes of limit_req counters since the last call; empty unless a handover is under way.
     pub fn changed_requests(&mut self) -> Vec<Named> {
         self.changes.as_mut().map(|changes| std::mem::take(&mut changes.requests)).unwrap_or_default()
     }
 
+    /// Takes the changes of limit_conn counters since the last call.
     pub fn changed_connections(&mut self) -> Vec<Named> {
         self.changes.as_mut().map(|changes| std::mem::take(&mut changes.connections)).unwrap_or_default()
     }

@@ -51,6 +51,7 @@ pub struct Watched {
 /// How changes to a page's directory are detected.
 #[derive(Clone, Debug)]
 pub enum Guard {
+    /// By inotify.
     Watched(Rc<Watched>),
     /// Only by its timestamps, since it has too many entries to be watched. With the time when entries were first read
     /// (monotonic milliseconds).
@@ -69,19 +70,25 @@ impl Guard {
 /// An entry whose changes the directory's watch does not report, with its state.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Loose {
+    /// Its name in the directory.
     pub name: CString,
+    /// Its state when the page was rendered.
     pub stat: Stat,
 }
 
 /// A rendered listing in pieces, so that no single step copies or frees a large one.
 pub type Pieces = Rc<[Rc<[u8]>]>;
 
+/// A rendered listing.
 #[derive(Clone, Debug)]
 pub struct Page {
+    /// The bytes of the response's body.
     pub body: Pieces,
+    /// Entries that the caller must compare before the page is used.
     pub loose: Rc<[Loose]>,
     /// The directory's metadata when it was opened for reading.
     pub dir: Stat,
+    /// How the directory itself is compared.
     pub guard: Guard,
 }
 
@@ -97,6 +104,7 @@ struct CachedPage {
     made: u64,
 }
 
+/// The cached pages, and the watches of their directories.
 #[derive(Default)]
 pub struct Listings {
     inotify: Option<Inotify>,
@@ -188,6 +196,7 @@ impl Listings {
         None
     }
 
+    /// The page is no longer right.
     pub fn remove(&mut self, key: &[u8]) {
         if let Some(kept) = self.pages.remove(key) {
             self.bytes -= kept.page.size();

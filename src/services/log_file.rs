@@ -15,8 +15,10 @@ const KEPT: usize = 128 << 10;
 /// On a full disk, writes still succeed up to the end of a file's last page.
 const PAGE: usize = 4096;
 
+/// A log and what waits to be written to it.
 #[derive(Default)]
 pub struct LogFile {
+    /// Its path in the configuration; `stderr` is none.
     pub path: PathBuf,
     sink: Option<Sink>,
     /// Whole lines, not yet written.
@@ -51,14 +53,17 @@ pub enum Trouble {
 }
 
 impl LogFile {
+    /// Not opened: lines collect until [`LogFile::set_sink`].
     pub fn new(path: &Path) -> LogFile {
         LogFile { path: path.to_owned(), ..LogFile::default() }
     }
 
+    /// It can be written to.
     pub fn is_open(&self) -> bool {
         self.sink.is_some()
     }
 
+    /// Where its lines go; None: it is not open.
     pub fn sink(&self) -> Option<&Sink> {
         self.sink.as_ref()
     }
@@ -71,6 +76,7 @@ impl LogFile {
         (self.failing, self.room) = (false, 0);
     }
 
+    /// Closes it and drops what is pending: flush it before.
     pub fn close(&mut self) {
         *self = LogFile::default();
     }

@@ -7,6 +7,7 @@ use crate::sys::file;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+/// Open files by their paths.
 #[derive(Default)]
 pub struct LogPaths {
     entries: HashMap<PathBuf, Entry>,

@@ -23,6 +23,7 @@ const FULL: usize = 64 << 10;
 /// Milliseconds until a blocked log is retried.
 const AGAIN: u64 = 20;
 
+/// All logs of the process.
 #[derive(Default)]
 pub struct Logs {
     files: Vec<LogFile>,
@@ -60,6 +61,7 @@ pub struct Who<'a> {
 /// When lines of an access log must be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hold {
+    /// To the end of the turn.
     Turn,
     /// Up to this many bytes, and this many milliseconds.
     Buffer {
@@ -71,6 +73,7 @@ pub enum Hold {
 }
 
 impl Logs {
+    /// With standard error as the destination of messages that no log takes.
     pub fn new() -> Logs {
         let mut stderr = LogFile::new(Path::new("stderr"));
         if let Ok(fd) = file::dup_number(2) {
@@ -157,6 +160,7 @@ impl Logs {
         }
     }
 
+    /// Messages still go to standard error; a daemon has none.
     pub fn has_stderr(&self) -> bool {
         self.stderr.is_some()
     }

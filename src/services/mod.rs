@@ -98,14 +98,19 @@ const BUFFERS: usize = 1024;
 pub struct Services {
     /// The configuration for new requests. A request in progress keeps the one it began with.
     pub config: Rc<Config>,
+    /// The time of this turn.
     pub now: Clock,
     /// The time for work in this turn.
     pub slice: Slice,
+    /// Buffers of requests, emptied, for the next ones.
     pub buffers: BufPool,
+    /// Compressor states, which take long to allocate.
     pub compressors: Rc<Compressors>,
+    /// Open and cached files.
     pub files: FileCache,
     /// Cached responses.
     pub response_cache: ResponseCache,
+    /// How many descriptors may be used for slow clients.
     pub descriptors: Descriptors,
     /// Directories that need not be checked until the kernel reports a change.
     pub dir_watch: DirWatch,
@@ -119,6 +124,7 @@ pub struct Services {
     pub hidden_dirs: ConfiguredDirs,
     /// A response has needed much memory: it is returned to the system once nothing happens.
     pub has_used_much: bool,
+    /// Hidden names of files that are being made, copied or removed.
     pub temp_names: TempNames,
     /// Digests of files.
     pub file_digests: FileDigests,
@@ -128,16 +134,23 @@ pub struct Services {
     pub dav_locks: DavLocks,
     /// Directories being checked before they are copied, moved or removed.
     pub checked_trees: CheckedTrees,
+    /// fsync calls under way.
     pub syncs: Syncs,
     /// Rendered listings of directories.
     pub listings: Listings,
+    /// Access and error logs.
     pub logs: Logs,
+    /// Counters of the process.
     pub stats: Stats,
+    /// How many handshakes this turn may still begin.
     pub handshakes: Handshakes,
     /// Certificates obtained by ACME.
     pub acme: Acme,
+    /// Counters of limit_req and limit_conn.
     pub limits: LimitCounters,
+    /// Slow hashes under way, and verdicts.
     pub passwords: Passwords,
+    /// The last large file of passwords.
     pub user_file: UserFile,
     /// The state of upstream servers: whose turn is next, and which have failed.
     pub upstream_balance: Balance,
@@ -145,6 +158,7 @@ pub struct Services {
     pub resolver: Resolver,
     /// Running CGI programs.
     pub children: Children,
+    /// Servers of groups whose names are resolved again and again.
     pub upstream_names: UpstreamNames,
     /// The directories that uploads in progress have created, and those in which they store.
     pub uploading: Rc<MadeDirectories>,
@@ -195,6 +209,7 @@ impl Services {
         self.quotas.files_added();
     }
 
+    /// For a process that begins: nothing cached, counters at 0. Reads the clock and the machine's boot id.
     pub fn new(config: Rc<Config>, logs: Logs) -> Services {
         let mut upstream_names = UpstreamNames::default();
         upstream_names.adopt(&config);

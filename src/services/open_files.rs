@@ -47,7 +47,9 @@ const SWEEP: u64 = 1_000;
 /// What a path refers to.
 #[derive(Clone)]
 pub enum Opened {
+    /// A regular file, open or in memory.
     File(Rc<OpenFile>),
+    /// A directory, looked at but not kept open.
     Directory(Stat),
     /// A socket, FIFO or device: never served.
     Other,
@@ -55,7 +57,9 @@ pub enum Opened {
 
 /// An open regular file. Its users read the version that existed when it was opened.
 pub struct OpenFile {
+    /// As it was when the file was opened.
     pub stat: Stat,
+    /// Made of the stat.
     pub etag: ETag,
     /// The modification time as an HTTP date.
     pub last_modified: [u8; 29],
@@ -103,6 +107,7 @@ impl OpenFile {
         }
     }
 
+    /// None: the content is in memory.
     pub fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.fd.as_ref().map(OwnedFd::as_fd)
     }
@@ -230,6 +235,7 @@ pub fn found(opened: Result<OwnedFd, Errno>) -> Result<Opened, Errno> {
     })
 }
 
+/// Open files, directories and missing names, by absolute path.
 pub struct FileCache {
     /// Slots by path. Keyed hash: clients that may upload choose names, and could otherwise cause collisions.
     map: SecretMap<Box<[u8]>, u32>,
@@ -474,6 +480,7 @@ impl FileCache {
         }
     }
 
+    /// Some could be closed to free descriptors.
     pub fn holds_descriptors(&self) -> bool {
         self.descriptors > 0
     }

@@ -22,6 +22,7 @@ const BACK: u64 = 3;
 /// What is given up when memory is scarce; each stage includes those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum MemoryStage {
+    /// Nothing is given up.
     #[default]
     Normal,
     /// From 90 %: idle connections are closed, connections end after the current response, caches are cleared.
@@ -69,6 +70,7 @@ impl Overload {
         self.stage >= MemoryStage::Full
     }
 
+    /// As of the last look.
     pub fn stage(&self) -> MemoryStage {
         self.stage
     }

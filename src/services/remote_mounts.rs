@@ -16,6 +16,7 @@ impl RemoteMounts {
         RemoteMounts::parse(&std::fs::read(PATH).unwrap_or_default())
     }
 
+    /// From the text of `/proc/self/mountinfo`.
     pub(super) fn parse(text: &[u8]) -> RemoteMounts {
         RemoteMounts(text.split(|b| *b == b'\n').filter_map(remote).collect())
     }

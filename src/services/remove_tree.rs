@@ -59,7 +59,9 @@ struct Level {
 pub struct Stuck {
     /// Relative to the directory to be removed; empty for that itself.
     pub path: Vec<u8>,
+    /// As the log has it: `unlink()`.
     pub call: &'static str,
+    /// Its error.
     pub errno: Errno,
 }
 

@@ -37,15 +37,21 @@ const SEEN: usize = 16_384;
 
 /// A request and its response, except content that is in a file.
 pub struct CachedResponse {
+    /// The endpoint at which the request was sent.
     pub endpoint: EndpointId,
     /// What the request resolved to.
     pub server: ServerId,
+    /// The location that answered.
     pub location: LocationId,
     /// The location's settings needed when the response is sent.
     pub client: Rc<ClientSettings>,
+    /// Its logs.
     pub logs: Rc<Logging>,
+    /// Of the response.
     pub status: Status,
+    /// The connection is kept after it.
     pub keep_alive: bool,
+    /// Where the body is.
     pub body: CachedBody,
     /// Size of the response's head.
     pub head_size: u64,
@@ -57,16 +63,19 @@ pub struct CachedResponse {
     pub path: Span,
     /// The response's head before the value of Date, and after it: text, or a header block for HTTP/2.
     pub start: Span,
+    /// After Date.
     pub rest: Span,
     /// The body, if it is stored here.
     pub content: Span,
     /// The text of its error log line: the error and the request, without the client.
     pub error_text: Span,
+    /// The rest of that line.
     pub error_request: Span,
     /// The line of the access log.
     pub line: Box<[Piece]>,
     /// The file at the path.
     pub file: Result<Weak<OpenFile>, Errno>,
+    /// When the file was looked up last, and whether that still holds.
     pub look: RefCell<Look>,
 }
 
@@ -86,6 +95,7 @@ pub enum CachedBody {
 pub enum Piece {
     /// Constant text of the entry.
     Text(Span),
+    /// `$remote_addr`; the others likewise.
     RemoteAddr,
     RemotePort,
     Connection,
@@ -96,10 +106,12 @@ pub enum Piece {
     RequestTime,
     /// Size of the whole response, and of its body.
     BytesSent(u64),
+    /// `$body_bytes_sent`.
     BodyBytesSent(u64),
 }
 
 impl CachedResponse {
+    /// A part of the entry's text.
     pub fn bytes(&self, span: Span) -> &[u8] {
         span.of(&self.text)
     }
@@ -233,6 +245,7 @@ impl ResponseCache {
         self.entries.insert(hash, Rc::new(repeat));
     }
 
+    /// The entry is no longer right, or was evicted.
     pub fn forget(&mut self, hash: u64) {
         if let Some(old) = self.entries.remove(&hash) {
             self.bytes -= old.cost();

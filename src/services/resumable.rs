@@ -39,6 +39,9 @@ const LOGGED_EACH: u64 = 1000;
 pub struct UploadId([u8; 16]);
 
 impl UploadId {
+    /// 128 random bits: knowing the id is what lets an anonymous client resume.
+    /// # Errors
+    /// The kernel gave no random bytes.
     pub fn random() -> Result<UploadId, Errno> {
         let mut bytes = [0; 16];
         crate::sys::random::fill(&mut bytes)?;
@@ -61,6 +64,7 @@ impl UploadId {
         Some(UploadId(id))
     }
 
+    /// 32 hexadecimal digits, as in its URI and its files' names.
     pub fn text(self) -> String {
         self.0.iter().map(|byte| format!("{byte:02x}")).collect()
     }
@@ -93,10 +97,12 @@ impl Lease {
         Rc::new(Lease::new(fd))
     }
 
+    /// No later request has taken the upload over.
     pub fn is_live(&self) -> bool {
         self.live.get()
     }
 
+    /// The file with the upload's bytes.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
@@ -131,6 +137,8 @@ struct Promise {
 }
 
 impl KnownUpload {
+    /// An upload without a writer. `home`: its state directory; `path`: the future file's; `expires`: Unix
+    /// milliseconds.
     pub fn new(home: Rc<[u8]>, path: &[u8], bytes: u64, expires: Option<i64>) -> KnownUpload {
         let (promise, lease) = (None, Weak::new());
         KnownUpload { home, path: path.into(), bytes, files: 1, promise, expires, lease, is_stored: false, seen: 0 }
@@ -167,6 +175,7 @@ pub enum Ended {
     Gone,
 }
 
+/// What a client may ask of an upload that has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FinishedUpload {
     /// The path of the URI at which it was created.
@@ -185,6 +194,7 @@ pub struct FinishedUpload {
     pub concat: Vec<u8>,
 }
 
+/// The uploads of all locations.
 #[derive(Default)]
 pub struct Uploads {
     open: HashMap<UploadId, KnownUpload>,
@@ -213,18 +223,22 @@ pub struct Uploads {
     pub presences: HashMap<Rc<[u8]>, Presence>,
     /// Directories still to be searched for uploads of an earlier process.
     pub unread: VecDeque<Rc<[u8]>>,
+    /// The directory that is being searched.
     pub reading: Option<Scan>,
 }
 
 /// A directory being searched.
 pub struct Scan {
+    /// Its path.
     pub home: Rc<[u8]>,
+    /// Where the search is.
     pub dir: ReadDir,
     /// The remaining names of the last batch.
     pub names: Vec<Box<[u8]>>,
 }
 
 impl Uploads {
+    /// A new upload, or one found on the disk. It counts in its area from now on.
     pub fn insert(&mut self, id: UploadId, open: KnownUpload) {
         if let Some(at) = open.expires {
             self.due.push(Reverse((at, id)));
@@ -245,6 +259,7 @@ impl Uploads {
         }
     }
 
+    /// None: this process knows no such unfinished upload; the disk may.
     pub fn get(&self, id: UploadId) -> Option<&KnownUpload> {
         self.open.get(&id)
     }
@@ -432,6 +447,7 @@ impl Uploads {
         self.asking.remove(&id);
     }
 
+    /// The upload is over; how it ended is remembered for the last [`REMEMBERED`].
     pub fn finish(&mut self, id: UploadId, past: Ended) {
         self.remove(id);
         self.ended.retain(|(other, _)| *other != id);

@@ -65,6 +65,7 @@ enum Share {
     Until(u64),
 }
 
+/// The time that is left in this turn.
 #[derive(Default)]
 pub struct Slice {
     /// When the slice ends. None: no work was done in this turn.

@@ -61,6 +61,7 @@ pub enum Closed {
 }
 
 impl Closed {
+    /// Label of the reason, and its counter, in the order of the variants.
     pub const ALL: [(&'static str, Counter); 7] = [
         ("served", Counter::ClosedServed),
         ("client", Counter::ClosedClient),
@@ -71,6 +72,7 @@ impl Closed {
         ("failed", Counter::ClosedFailed),
     ];
 
+    /// The counter of connections closed for this reason.
     pub fn counter(self) -> Counter {
         Closed::ALL[self as usize].1
     }
@@ -81,15 +83,20 @@ impl Closed {
 pub enum Timing {
     /// `$request_time`; the others likewise.
     Request,
+    /// `$upstream_connect_time`.
     UpstreamConnect,
+    /// `$upstream_header_time`.
     UpstreamHeader,
+    /// `$upstream_response_time`.
     UpstreamResponse,
 }
 
 impl Timing {
+    /// In the order of the variants.
     pub const ALL: [Timing; 4] =
         [Timing::Request, Timing::UpstreamConnect, Timing::UpstreamHeader, Timing::UpstreamResponse];
 
+    /// The variable without its `$`.
     pub fn name(self) -> &'static str {
         ["request_time", "upstream_connect_time", "upstream_header_time", "upstream_response_time"][self as usize]
     }
@@ -109,6 +116,7 @@ pub const STALL: u64 = 50;
 pub struct Histogram {
     /// The number of values up to each of [`BOUNDS`].
     pub cumulative: [u64; BOUNDS.len()],
+    /// The number of values.
     pub count: u64,
     /// Milliseconds.
     pub sum: u64,
@@ -123,6 +131,7 @@ pub struct PeerCounts {
     pub responses: [u64; 6],
     /// Bytes.
     pub sent: u64,
+    /// Bytes of responses.
     pub received: u64,
 }
 
@@ -130,8 +139,11 @@ pub struct PeerCounts {
 pub struct Stats {
     /// Open connections, and how many are idle, reading a request, or writing a response.
     pub active: u64,
+    /// nginx's "Reading".
     pub reading: u64,
+    /// nginx's "Writing".
     pub writing: u64,
+    /// nginx's "Waiting".
     pub waiting: u64,
     /// Connections postponed to the next turn.
     pub queued: u64,
@@ -196,14 +208,17 @@ impl Stats {
         others + self.cells.get(at).copied().unwrap_or(0)
     }
 
+    /// Adds one.
     pub fn count(&mut self, counter: Counter) {
         self.add(counter, 1);
     }
 
+    /// Adds to a counter, on the shared page if there is one.
     pub fn add(&mut self, counter: Counter, by: u64) {
         self.add_at(counter as usize, by);
     }
 
+    /// The counter since the first process started.
     pub fn get(&self, counter: Counter) -> u64 {
         self.at(counter as usize)
     }
@@ -224,6 +239,7 @@ impl Stats {
         self.add_at(from + BUCKETS, ms);
     }
 
+    /// Its values so far.
     pub fn histogram(&self, timing: Timing) -> Histogram {
         let from = COUNTERS + timing as usize * HISTOGRAM;
         let mut count = 0;

@@ -21,6 +21,7 @@ use std::rc::Rc;
 /// Maximum number of directories remembered as anchored.
 const ANCHORED: usize = 4096;
 
+/// All syncs of this process.
 #[derive(Default)]
 pub struct Syncs {
     aio: Option<Aio>,

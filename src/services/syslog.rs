@@ -11,6 +11,7 @@ use std::os::fd::{AsFd, OwnedFd};
 const AGAIN: u64 = 1000;
 const NOTE: u64 = 60_000;
 
+/// The sockets, one for each server.
 #[derive(Default)]
 pub struct Syslogs {
     servers: Vec<Server>,

@@ -38,8 +38,11 @@ pub struct TempFile {
 /// The call that failed, and its path.
 #[derive(Debug)]
 pub struct TempFileError {
+    /// As the log has it: `open()`.
     pub call: &'static str,
+    /// The path it was about.
     pub path: Vec<u8>,
+    /// Its error.
     pub errno: Errno,
 }
 
@@ -115,14 +118,17 @@ impl TempFile {
         self.len = 0;
     }
 
+    /// The file, open for reading and writing.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
 
+    /// Its path, even if it has been unlinked.
     pub fn path(&self) -> &[u8] {
         self.name.to_bytes()
     }
 
+    /// Bytes written.
     pub fn len(&self) -> u64 {
         self.len
     }

@@ -36,6 +36,7 @@ const DIRECTORIES: usize = 50_000;
 /// Maximum number of leftover trees removed; more are left to the next start.
 const TREES: usize = 256;
 
+/// The names in use, and the journal of their directories.
 #[derive(Default)]
 pub struct TempNames {
     names: Names,

@@ -154,6 +154,7 @@ struct Walk {
 /// Further inputs to the choice of a server.
 #[derive(Clone, Copy, Debug)]
 pub struct BalanceKey<'a> {
+    /// The client whose request it is: for ip_hash.
     pub client: &'a Client,
     /// The value of `hash`.
     pub key: &'a [u8],
@@ -162,6 +163,7 @@ pub struct BalanceKey<'a> {
 /// Whether a server gets further requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PeerState {
+    /// It gets its share.
     Enabled,
     /// It has failed max_fails times, and gets none for fail_timeout.
     Disabled,
@@ -170,7 +172,9 @@ pub enum PeerState {
 /// How a request to a server ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
+    /// It answered.
     Good,
+    /// A failure by proxy_next_upstream: it counts against max_fails.
     Failed,
     /// Counts neither as success nor as failure.
     Neutral,

@@ -19,6 +19,7 @@ const RETRY: u64 = 10_000;
 /// Minimum milliseconds between two lookups of a name, whatever its TTL.
 const LEAST: u64 = 1000;
 
+/// The groups of the configuration that have such servers.
 #[derive(Default)]
 pub struct UpstreamNames(Vec<Group>);
 

@@ -11,6 +11,7 @@ use std::rc::Rc;
 /// Maximum size; a larger password file is a mistake.
 const LARGEST: u64 = 16 << 20;
 
+/// The file used last.
 #[derive(Default)]
 pub struct UserFile {
     last: Option<(Version, Rc<[u8]>)>,

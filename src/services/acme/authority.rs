@@ -8,15 +8,19 @@ use crate::acme::renewal::Inquiry;
 use crate::config::acme::Issuer;
 use std::rc::Rc;
 
+/// What a job does at its authority.
 pub enum Work {
     /// With the private key of the future certificate.
     Order(Box<Order>, String),
+    /// When the authority suggests to renew a certificate (ARI, RFC 9773).
     Inquiry(Inquiry),
 }
 
+/// One order or inquiry; an authority has one at a time.
 pub struct Job {
     /// Index of the certificate.
     pub certificate: usize,
+    /// How far it has come.
     pub work: Work,
     /// The number of challenges whose responses are published.
     pub published: usize,
@@ -24,8 +28,11 @@ pub struct Job {
 
 /// An issuer and its current job.
 pub struct Authority {
+    /// The authority as the configuration has it.
     pub issuer: Rc<Issuer>,
+    /// The account that signs the requests.
     pub account: Account,
+    /// None: nothing is due.
     pub job: Option<Job>,
     /// A request was sent and has not been answered.
     pub outstanding: bool,
@@ -40,6 +47,7 @@ pub struct Authority {
 }
 
 impl Authority {
+    /// Without a job; `account` may be one that is yet to be registered.
     pub fn new(issuer: Rc<Issuer>, account: Account) -> Authority {
         Authority {
             issuer,

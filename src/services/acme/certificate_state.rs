@@ -19,11 +19,13 @@ const NEVER: i64 = i64::MAX;
 /// The certificate that is served.
 #[derive(Clone, Debug)]
 pub struct Current {
+    /// The chain and its key.
     pub pair: Pair,
     /// Changes whenever the certificate does.
     pub generation: u64,
     /// When it is valid, Unix seconds.
     pub not_before: i64,
+    /// The end of its validity, inclusive, Unix seconds.
     pub not_after: i64,
     /// Its ARI identifier (RFC 9773).
     pub id: Option<String>,
@@ -36,8 +38,10 @@ impl Current {
     }
 }
 
+/// What is known of one certificate of the configuration.
 #[derive(Debug)]
 pub struct CertificateState {
+    /// None: none was issued yet, and handshakes use a temporary one.
     pub current: Option<Current>,
     /// When to order the next certificate (seconds since 1970, like all times here).
     order_at: i64,
@@ -58,7 +62,9 @@ pub struct CertificateState {
 /// The action that is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Due {
+    /// A certificate is to be ordered.
     Order,
+    /// The authority is to be asked when to renew.
     Ask,
 }
 
@@ -94,6 +100,7 @@ impl CertificateState {
         true
     }
 
+    /// What is due at `now` (Unix seconds); None: nothing yet.
     pub fn due(&self, now: i64) -> Option<Due> {
         if self.order_at <= now {
             return Some(Due::Order);
@@ -193,6 +200,7 @@ impl CertificateState {
         self.ask_at = now.saturating_add_unsigned(renewal::pause(8, failure, chance).max(600));
     }
 
+    /// The certificate for handshakes, with its generation.
     pub fn certified(&self) -> Option<(u64, Arc<CertifiedKey>)> {
         self.current.as_ref().map(|current| (current.generation, current.pair.ready.clone()))
     }

@@ -45,6 +45,7 @@ const LOOK: u64 = 3_600_000;
 /// Shorter pauses (seconds) are not stored on disk.
 const BRIEF: u64 = 60;
 
+/// All authorities and certificates of the configuration.
 #[derive(Default)]
 pub struct Acme {
     authorities: Vec<Authority>,
@@ -264,6 +265,7 @@ impl Acme {
         all.filter(move |(_, (certificate, _))| certificate.issuer == authority).map(|(at, (_, held))| (at, held))
     }
 
+    /// None: a reload has removed that authority.
     pub fn issuer(&self, authority: usize) -> Option<&Rc<Issuer>> {
         self.authorities.get(authority).map(|authority| &authority.issuer)
     }

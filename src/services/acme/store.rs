@@ -16,8 +16,11 @@ use std::sync::Arc;
 /// A certificate with its key, as text and parsed.
 #[derive(Clone, Debug)]
 pub struct Pair {
+    /// PEM, the leaf first.
     pub chain: String,
+    /// PKCS #8 in PEM.
     pub key: String,
+    /// Both as the handshake needs them.
     pub ready: Arc<CertifiedKey>,
 }
 
@@ -39,6 +42,7 @@ fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> String + '_ {
 
 /// An account key and the account's URL, if known.
 pub struct Opened {
+    /// Signs the account's requests.
     pub key: AccountKey,
     /// The account's URL at its authority.
     pub kid: Option<String>,
@@ -128,6 +132,7 @@ fn pause_path(state: &Path, certificate: &Certificate) -> PathBuf {
 pub struct Pause {
     /// Seconds since 1970.
     pub until: i64,
+    /// The authority's own words, for the log.
     pub why: String,
     /// The file of this pause.
     pub path: PathBuf,

@@ -8,6 +8,7 @@ use crate::config::model::Level;
 /// Never.
 const NEVER: i64 = i64::MAX;
 
+/// Failures so far, and when to try again.
 #[derive(Debug)]
 pub struct Unsaved {
     failures: u32,
@@ -34,6 +35,7 @@ impl Unsaved {
         }
     }
 
+    /// It may be tried at `now` (Unix seconds).
     pub fn is_due(&self, now: i64) -> bool {
         self.again <= now
     }

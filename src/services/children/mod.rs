@@ -30,6 +30,7 @@ const KILL_DELAY: u64 = 3_000;
 /// One-shot: a program that terminates needs no further epoll call.
 const STDERR_EVENTS: u32 = epoll::IN | epoll::ONESHOT;
 
+/// The programs of this process.
 #[derive(Default)]
 pub struct Children {
     epoll: Option<Epoll>,
@@ -88,15 +89,21 @@ enum Reported {
 
 /// A line that a program wrote to STDERR.
 pub struct Line {
+    /// Without its line end.
     pub text: String,
+    /// The script's name for the log.
     pub script: Box<str>,
 }
 
 /// A program to be started.
 pub struct Start<'a> {
+    /// The program: an absolute path.
     pub path: CString,
+    /// `argv`, its name first.
     pub args: Strings,
+    /// The environment, `NAME=value` each.
     pub env: Strings,
+    /// The working directory.
     pub dir: CString,
     /// None: empty input.
     pub stdin: Option<BorrowedFd<'a>>,
@@ -306,6 +313,7 @@ impl Children {
         self.ended.extend(reader.map(|reader| (reader, exit.unwrap_or(Exit::Code(0)))));
     }
 
+    /// Takes the lines that were complete since the last call.
     pub fn lines(&mut self) -> Vec<Line> {
         std::mem::take(&mut self.lines)
     }

@@ -6,48 +6,23 @@ use crate::services::dav_locks::Lock;
 use crate::services::stats::PeerCounts;
 use std::rc::Rc;
 
+/// One record; times are monotonic milliseconds unless said otherwise, which two processes of a machine share.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record<'a> {
     /// limit_req: thousandths of a request in excess of the rate, as of `last`.
-    Requests {
-        zone: &'a str,
-        key: &'a [u8],
-        excess: i64,
-        last: u64,
-    },
+    Requests { zone: &'a str, key: &'a [u8], excess: i64, last: u64 },
     /// limit_conn: slots of the sender's requests.
-    Connections {
-        zone: &'a str,
-        key: &'a [u8],
-        count: u32,
-    },
+    Connections { zone: &'a str, key: &'a [u8], count: u32 },
     /// upload_quota: what the sender's uploads have claimed in an area.
-    Claim {
-        area: &'a [u8],
-        bytes: u64,
-        files: u64,
-    },
-    Lock {
-        zone: &'a str,
-        lock: Lock,
-    },
+    Claim { area: &'a [u8], bytes: u64, files: u64 },
+    /// A WebDAV lock and its zone.
+    Lock { zone: &'a str, lock: Lock },
     /// ssl_session_cache. `made`: Unix seconds.
-    Session {
-        zone: &'a str,
-        key: &'a [u8],
-        made: u64,
-        value: &'a [u8],
-    },
-    TicketKey {
-        name: [u8; 16],
-        secret: [u8; 32],
-        made: u64,
-    },
-    Upstream {
-        upstream: &'a str,
-        peer: &'a str,
-        counts: PeerCounts,
-    },
+    Session { zone: &'a str, key: &'a [u8], made: u64, value: &'a [u8] },
+    /// A key of session tickets. `made`: Unix seconds.
+    TicketKey { name: [u8; 16], secret: [u8; 32], made: u64 },
+    /// The counters of a server.
+    Upstream { upstream: &'a str, peer: &'a str, counts: PeerCounts },
     /// The state that existed at the beginning of the handover is complete.
     End,
 }
@@ -78,6 +53,7 @@ impl Out {
 }
 
 impl<'a> Record<'a> {
+    /// The bytes of one record.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Out(Vec::with_capacity(64));
         match self {

@@ -12,6 +12,7 @@ use std::vec;
 
 type Nodes = IntoIter<Box<[u8]>, Node>;
 
+/// What is left to be sent.
 pub struct HandoverState {
     /// The small parts, already encoded.
     short: vec::IntoIter<Vec<u8>>,
@@ -24,6 +25,7 @@ pub struct HandoverState {
 }
 
 impl HandoverState {
+    /// Takes or copies the state, and begins to note the changes that follow.
     pub fn of(cx: &mut Services) -> HandoverState {
         let mut short = Vec::new();
         for ticket::Secret { name, secret, made } in ticket::keys() {

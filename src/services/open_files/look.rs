@@ -14,6 +14,7 @@ pub struct Look {
 }
 
 impl Look {
+    /// A look-up at this moment. `dir`: its directory, if that is watched; ask for it before looking, not after.
     pub fn new(dir: Option<Rc<Dir>>, now: &Clock) -> Look {
         let dir = dir.and_then(|dir| dir.changes().map(|changes| (dir, changes)));
         Look { moment: now.epoch, ms: now.ms, dir }

@@ -14,6 +14,7 @@ const MOST: usize = 4096;
 /// Maximum number of path components of a cached name.
 const STEPS: usize = 32;
 
+/// Names with the error that opening them gave.
 pub struct Missing {
     names: SecretMap<Box<[u8]>, (Errno, Look)>,
     /// Hashes of names that were missing once: a scanner requests each name only once, and should cost no more than the
@@ -28,10 +29,12 @@ impl Default for Missing {
 }
 
 impl Missing {
+    /// The error, and when it was found; the caller checks whether it still holds.
     pub fn get(&self, name: &[u8]) -> Option<&(Errno, Look)> {
         self.names.get(name)
     }
 
+    /// Something has got that name.
     pub fn remove(&mut self, name: &[u8]) {
         self.names.remove(name);
     }

@@ -12,6 +12,7 @@ pub const LARGEST: usize = 1024;
 /// Maximum seconds per hash; then the helper is ended by its own alarm.
 pub const LONGEST: u32 = 30;
 
+/// The helper's end of the channel.
 pub struct Hasher {
     helper: Helper,
     /// Whether the loop's epoll watches the channel.
@@ -30,6 +31,7 @@ impl Hasher {
         Ok(Hasher { helper, watched: false })
     }
 
+    /// Readable when a verdict has come.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.helper.fd()
     }

@@ -31,7 +31,9 @@ type Key = (u64, u64);
 
 /// A password to check.
 pub struct Given<'a> {
+    /// The hash from the file of users, in any format of crypt(3) or nginx.
     pub stored: &'a [u8],
+    /// As the client sent it.
     pub password: &'a [u8],
     /// The client's address, for round robin.
     pub client: &'a [u8],
@@ -39,9 +41,12 @@ pub struct Given<'a> {
     pub waiter: Option<Wake>,
 }
 
+/// The verdict, or why there is none yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PasswordCheck {
+    /// It matches.
     Right,
+    /// It does not.
     Wrong,
     /// Being computed: the waiter is woken and must ask again.
     Pending,
@@ -53,6 +58,7 @@ pub enum PasswordCheck {
     Failed,
 }
 
+/// Queued and cached checks, and the helper.
 #[derive(Default)]
 pub struct Passwords {
     keys: (RandomState, RandomState),
@@ -144,6 +150,7 @@ impl Passwords {
         self.helper.as_ref().filter(|helper| !helper.watched).map(Hasher::fd)
     }
 
+    /// The loop's epoll watches the helper's channel.
     pub fn watched(&mut self) {
         if let Some(helper) = &mut self.helper {
             helper.watched = true;

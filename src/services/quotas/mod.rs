@@ -36,6 +36,7 @@ const PAUSE: u64 = 3;
 /// Maximum number of areas kept without claims: a store may have one per user.
 const AREAS: usize = 4096;
 
+/// The areas that were asked for; a reload keeps them.
 #[derive(Default)]
 pub struct Quotas {
     /// By real path.
@@ -77,6 +78,7 @@ enum Accuracy {
 /// Why a claim is refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Full {
+    /// What is stored.
     pub used: Usage,
     /// Claims of other unfinished uploads.
     pub claimed: Usage,
@@ -90,6 +92,7 @@ pub enum Admission {
     NeedsUsage,
     /// The quota seemed exceeded: that is final once this many counts are complete.
     NeedsCounts(u64),
+    /// There is room for all that is known to come.
     Admitted,
 }
 
@@ -189,10 +192,12 @@ impl Area {
         !self.locks_seen.replace(true)
     }
 
+    /// The real path of the area's directory.
     pub fn path(&self) -> &[u8] {
         &self.path
     }
 
+    /// All claims together.
     pub fn claimed(&self) -> Usage {
         self.claimed.get()
     }
@@ -292,10 +297,12 @@ impl Claim {
         is_free
     }
 
+    /// The area that it is of.
     pub fn area(&self) -> &Area {
         &self.area
     }
 
+    /// What it reserves now.
     pub fn holds(&self) -> Usage {
         self.holds
     }

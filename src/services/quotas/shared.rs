@@ -44,6 +44,7 @@ pub struct Lock {
 
 /// The result of trying to take the lock.
 pub enum LockAttempt {
+    /// It is held until this is dropped.
     Lock(Lock),
     /// The area has no room.
     Full(Usage),

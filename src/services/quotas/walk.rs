@@ -15,6 +15,7 @@ const OPEN: i32 = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK;
 const ENTERED: u64 = 8;
 const ABOVE: u64 = 32;
 
+/// A count in progress.
 pub struct Walk {
     tree_dirs: TreeDirs,
     /// Directories to read, by relative path.
@@ -24,6 +25,7 @@ pub struct Walk {
     /// Reported, and not found by the walk itself.
     added: Usage,
     removed: Usage,
+    /// The count equals what was there when it ended; otherwise it may be too high.
     pub exact: bool,
     /// Names examined, plus the cost of entering directories.
     pub entries: u64,

@@ -10,6 +10,7 @@ use std::rc::Rc;
 /// Maximum number of names per cache.
 const NAMES: usize = 10_000;
 
+/// A part for each `resolver` directive in use.
 #[derive(Default)]
 pub(super) struct Cache(Vec<Part>);
 
@@ -21,6 +22,7 @@ struct Part {
 }
 
 impl Cache {
+    /// None: unknown or expired. Each call turns the addresses by one, so that all get requests (nginx).
     pub(super) fn get(&mut self, settings: &Rc<ResolverSettings>, name: &str, want: Want, now: u64) -> Option<Answer> {
         let part = self.0.iter_mut().find(|part| Rc::ptr_eq(&part.settings, settings))?;
         let answer = part.names.get(&(name.into(), want)).filter(|answer| now < answer.until)?;
@@ -54,6 +56,7 @@ impl Cache {
         answer
     }
 
+    /// Drops the parts of directives that no configuration in use has.
     pub(super) fn prune(&mut self) {
         self.0.retain(|part| Rc::strong_count(&part.settings) > 1);
     }

@@ -13,6 +13,7 @@ const PAUSE: u64 = 1000;
 /// Maximum size of a hosts file.
 const MOST: u64 = 16 << 20;
 
+/// The names of the file, with their addresses.
 #[derive(Default)]
 pub(super) struct Hosts {
     names: HashMap<Box<str>, Vec<IpAddr>>,
@@ -22,6 +23,7 @@ pub(super) struct Hosts {
 }
 
 impl Hosts {
+    /// None: the file has no address of the wanted families for this name.
     pub(super) fn find(&mut self, name: &str, settings: &ResolverSettings, now: u64) -> Option<Answer> {
         if now >= self.look_at {
             self.look_at = now + PAUSE;

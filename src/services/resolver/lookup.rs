@@ -30,14 +30,19 @@ const NOT_FOUND: u16 = 3;
 /// Seconds for which an answer without a TTL is valid.
 const NO_TTL: u32 = 10;
 
+/// One caller of a lookup.
 pub(super) struct Waiter {
+    /// By which it takes its answer.
     pub(super) ticket: Ticket,
+    /// What to wake; None: it polls.
     pub(super) owner: Option<Wake>,
     /// When it stops waiting (monotonic milliseconds).
     pub(super) until: u64,
 }
 
+/// What reading answers came to.
 pub(super) enum LookupProgress {
+    /// Further answers are needed.
     Waiting,
     /// Another name must be looked up (CNAME).
     Again,
@@ -65,9 +70,13 @@ struct Tcp {
     received: usize,
 }
 
+/// One question that several callers may wait for.
 pub(super) struct Lookup {
+    /// Name servers, families and the validity of answers.
     pub(super) settings: Rc<ResolverSettings>,
+    /// The name that was asked for.
     pub(super) name: Box<str>,
+    /// Addresses or services.
     pub(super) want: Want,
     /// The current name: the end of a chain of CNAMEs.
     asked: Box<str>,
@@ -82,10 +91,12 @@ pub(super) struct Lookup {
     tcp: Option<Tcp>,
     /// When the question is repeated (monotonic milliseconds); 0: at once.
     pub(super) resend_at: u64,
+    /// Never empty while it lasts.
     pub(super) waiters: Vec<Waiter>,
 }
 
 impl Lookup {
+    /// Opens the sockets; the question is sent when it is driven. `server`: the index of the name server to begin with.
     pub(super) fn new(
         settings: Rc<ResolverSettings>,
         name: Box<str>,
@@ -112,10 +123,12 @@ impl Lookup {
         lookup
     }
 
+    /// Whether another question is the same, so that it can wait with the others.
     pub(super) fn is_for(&self, settings: &Rc<ResolverSettings>, name: &str, want: Want) -> bool {
         Rc::ptr_eq(&self.settings, settings) && *self.name == *name && self.want == want
     }
 
+    /// When to drive it, though no answer comes: to repeat the question, or to give a caller up.
     pub(super) fn due(&self) -> u64 {
         self.waiters.iter().map(|waiter| waiter.until).min().unwrap_or(0).min(self.resend_at)
     }
@@ -132,6 +145,7 @@ impl Lookup {
         self.questions = kinds.into_iter().map(ask).collect();
     }
 
+    /// The next question goes to the next server, in turn.
     pub(super) fn next_server(&mut self) {
         if self.resend_at > 0 {
             self.refused = 0;

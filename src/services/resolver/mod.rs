@@ -35,6 +35,7 @@ const KEPT: u64 = 10_000;
 pub struct LookupError(u16);
 
 impl LookupError {
+    /// NXDOMAIN (RFC 1035 §4.1.1).
     pub const NOT_FOUND: LookupError = LookupError(3);
     const BUSY: LookupError = LookupError(2);
     const TIMED_OUT: LookupError = LookupError(110);
@@ -55,17 +56,24 @@ impl fmt::Display for LookupError {
     }
 }
 
+/// An answer, or the reason for which there is none.
 pub type LookupResult = Result<Answer, LookupError>;
 
+/// What [`Resolver::ask`] could do at once.
 pub enum Submitted {
+    /// From the cache or /etc/hosts.
     Now(LookupResult),
+    /// The answer is to be taken with this ticket.
     Later(Ticket),
 }
 
 /// A question.
 pub struct Question<'a> {
+    /// The `resolver` directive that holds.
     pub settings: &'a Rc<ResolverSettings>,
+    /// The name in any case, with or without its final dot.
     pub name: &'a [u8],
+    /// Addresses or services.
     pub want: Want,
     /// Milliseconds.
     pub timeout: u64,
@@ -73,6 +81,7 @@ pub struct Question<'a> {
     pub owner: Option<Wake>,
 }
 
+/// Lookups under way, cached answers, and answers not taken yet.
 #[derive(Default)]
 pub struct Resolver {
     /// Created at the first lookup.

@@ -36,6 +36,7 @@ impl Sum {
     }
 }
 
+/// The sums that were asked for.
 #[derive(Default)]
 pub struct Areas {
     /// By path, with trailing slash.
@@ -46,6 +47,7 @@ pub struct Areas {
 }
 
 impl Areas {
+    /// None: it was not computed yet.
     pub fn get(&self, area: &[u8]) -> Option<Sum> {
         self.sums.get(area).copied()
     }

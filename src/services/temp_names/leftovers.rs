@@ -29,6 +29,7 @@ pub type Tree = (Rc<OwnedFd>, CString);
 pub(super) enum Kind {
     /// If a directory has the name by now, it is not ours.
     File,
+    /// Whatever it is by now.
     Any,
 }
 
@@ -36,8 +37,10 @@ pub(super) enum Kind {
 #[derive(Clone, Default)]
 pub struct Left(pub(super) Rc<Leftovers>);
 
+/// What was left since the last turn.
 #[derive(Default)]
 pub(super) struct Leftovers {
+    /// Names, with what may be removed.
     pub trees: RefCell<Vec<(Tree, Kind)>>,
     /// Unlinked files, and directories: closing the last descriptor frees their blocks, which takes time.
     pub open: RefCell<Vec<Rc<OwnedFd>>>,
@@ -45,6 +48,7 @@ pub(super) struct Leftovers {
 }
 
 impl Left {
+    /// A name that may be removed, whatever it is.
     pub fn add(&self, tree: Tree) {
         self.add_one((tree, Kind::Any));
     }
@@ -61,6 +65,7 @@ impl Left {
         }
     }
 
+    /// There is nothing to be removed or closed.
     pub(super) fn is_empty(&self) -> bool {
         self.0.trees.borrow().is_empty() && self.0.open.borrow().is_empty()
     }
@@ -73,31 +78,43 @@ impl Left {
     }
 }
 
+/// A name that is to be removed.
 pub(super) struct Waiting {
+    /// Its directory and its name.
     pub(super) tree: Tree,
+    /// What may be removed there.
     pub(super) kind: Kind,
     /// When it is due, and the pause after that (monotonic milliseconds).
     pub(super) at: u64,
+    /// Milliseconds.
     pub(super) wait: u64,
 }
 
+/// The system call and its error.
 pub(super) type Failed = (&'static str, Errno);
 
+/// The removals of this process.
 #[derive(Default)]
 pub struct Cleaning {
+    /// Not begun, or to be tried again.
     pub(super) waiting: Vec<Waiting>,
+    /// The one under way.
     pub(super) removal: Option<(Removal, Waiting)>,
+    /// What requests leave; taken over in each turn.
     pub(super) left: Left,
+    /// Lines for the error log.
     pub(super) complaints: Vec<String>,
     /// Whether some are left to the next process.
     pub(super) has_given_up: bool,
 }
 
 impl Cleaning {
+    /// As [`Left::add`].
     pub fn add(&mut self, tree: Tree) {
         self.add_one(tree, Kind::Any);
     }
 
+    /// It is begun in one of the next turns.
     pub(super) fn add_one(&mut self, tree: Tree, kind: Kind) {
         self.waiting.push(Waiting { tree, kind, at: 0, wait: FIRST });
     }
@@ -117,6 +134,7 @@ impl Cleaning {
         self.waiting.retain(|one| one.at == 0 || remove(&one.tree, one.kind).is_err());
     }
 
+    /// It could not be removed: logged the first time, then tried again after a pause that doubles.
     pub(super) fn failed(&mut self, mut one: Waiting, (call, errno): Failed) {
         let has_room = self.waiting.len() < MOST;
         if one.wait == FIRST && !self.has_given_up {

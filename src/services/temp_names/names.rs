@@ -22,8 +22,10 @@ pub enum HiddenKind {
 }
 
 impl HiddenKind {
+    /// All kinds, to recognise a name.
     pub(super) const ALL: [HiddenKind; 3] = [HiddenKind::Upload, HiddenKind::Copy, HiddenKind::Delete];
 
+    /// The word in the hidden name.
     pub(super) fn word(self) -> &'static str {
         match self {
             HiddenKind::Upload => "upload",
