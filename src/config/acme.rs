@@ -23,8 +23,11 @@ pub enum AccountKey {
 /// An `acme_issuer` that at least one server uses.
 #[derive(Debug)]
 pub struct Issuer {
+    /// The name that acme_certificate uses.
     pub name: Box<str>,
+    /// What the authority has to be told: contacts, agreement, challenges.
     pub terms: Terms,
+    /// Where the key of the account comes from.
     pub account_key: AccountKey,
     /// The TLS configuration for connections to the authority.
     pub client: Arc<ClientConfig>,
@@ -32,7 +35,9 @@ pub struct Issuer {
     pub trust: Option<Trust>,
     /// Where account and certificates are stored. None: they do not outlive the process.
     pub state: Option<PathBuf>,
+    /// Resolves the authority's host.
     pub resolver: Rc<ResolverSettings>,
+    /// resolver_timeout of the http level.
     pub resolver_timeout: Millis,
 }
 
@@ -43,6 +48,7 @@ pub struct Certificate {
     pub issuer: usize,
     /// Names and addresses, in lower case.
     pub names: Vec<String>,
+    /// The kind of key that is certified.
     pub key: KeyKind,
 }
 
@@ -50,9 +56,12 @@ pub struct Certificate {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CertificateId(pub usize);
 
+/// All that ACME has to do for this configuration.
 #[derive(Debug, Default)]
 pub struct Acme {
+    /// Each authority once.
     pub issuers: Vec<Rc<Issuer>>,
+    /// By [`CertificateId`].
     pub certificates: Vec<Certificate>,
 }
 

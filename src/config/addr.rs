@@ -14,12 +14,14 @@ pub const UNIX_PATH_MAX: usize = 107;
 /// The address of a `listen` directive.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ListenAddr {
+    /// IPv4 or IPv6: each address with each port is a socket.
     Inet {
         /// Several if a name resolves to several.
         ips: Vec<IpAddr>,
         /// One port, or a range `8000-8010`.
         ports: RangeInclusive<u16>,
     },
+    /// `unix:PATH`, without the prefix.
     Unix(PathBuf),
 }
 
@@ -92,6 +94,7 @@ impl ListenAddr {
         }
     }
 
+    /// The path of a Unix socket; None for IP.
     pub fn unix_path(&self) -> Option<&Path> {
         match self {
             ListenAddr::Unix(path) => Some(path),
@@ -103,7 +106,9 @@ impl ListenAddr {
 /// The address of a server in `upstream` or of `proxy_pass http://…`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum PeerAddr {
+    /// All addresses of the host, as the system's resolver gave them when the configuration was loaded.
     Inet(Vec<SocketAddr>),
+    /// `unix:PATH`, without the prefix.
     Unix(PathBuf),
 }
 
@@ -215,6 +220,7 @@ fn only_ports(text: &str) -> Result<Option<RangeInclusive<u16>>, ValueError> {
 pub struct Cidr {
     /// Without its host bits.
     pub ip: IpAddr,
+    /// Bits of the network: at most 32 or 128.
     pub prefix: u8,
 }
 

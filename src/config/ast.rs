@@ -14,12 +14,16 @@ pub struct FileId(pub u32);
 /// Bytes `start..end` of one file.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Span {
+    /// The file that it is in.
     pub file: FileId,
+    /// Offset of the first byte.
     pub start: u32,
+    /// Offset behind the last byte.
     pub end: u32,
 }
 
 impl Span {
+    /// Never reversed: an `end` before `start` becomes `start`.
     pub fn new(file: FileId, start: u32, end: u32) -> Span {
         Span { file, start, end: end.max(start) }
     }
@@ -68,6 +72,7 @@ impl Word {
         Word { quoted: true, ..Word::new(bytes, span) }
     }
 
+    /// The value: quotes and escapes resolved. It need not be UTF-8.
     pub fn bytes(&self) -> &[u8] {
         self.text.bytes()
     }
@@ -81,10 +86,12 @@ impl Word {
         }
     }
 
+    /// Bytes of the value.
     pub fn len(&self) -> usize {
         self.bytes().len()
     }
 
+    /// `""` and `''` are words without bytes.
     pub fn is_empty(&self) -> bool {
         self.bytes().is_empty()
     }
@@ -116,7 +123,9 @@ impl fmt::Debug for Word {
 /// `name args;` or `name args { block }`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Directive {
+    /// The name as written, known or not.
     pub name: Word,
+    /// The words behind the name.
     pub args: Vec<Word>,
     /// `None` if it ended with `;`.
     pub block: Option<Vec<Directive>>,

@@ -42,16 +42,23 @@ pub enum Form {
 
 /// What a run of the resolver collects over all levels.
 pub struct Build {
+    /// The main and events contexts.
     pub process: Process,
+    /// Variables that are used or defined.
     pub variables: Variables,
+    /// Maps, geos, zones and charsets.
     pub tables: Tables,
     /// Indices into `tables.zones` by name.
     pub zone_ids: HashMap<Box<str>, u32>,
+    /// log_format, `combined` not among them.
     pub formats: HashMap<Box<str>, Rc<LogFormat>>,
     /// Where each format is defined.
     pub format_places: HashMap<Box<str>, Span>,
+    /// Upstream groups as far as they are read.
     pub upstreams: Drafts,
+    /// Names of nginx's response caches.
     pub caches: Caches,
+    /// Names of nginx's thread pools.
     pub thread_pools: ThreadPools,
     /// Shared memory zones of upstreams, in the order of their directives.
     pub group_zones: Vec<GroupZone>,
@@ -59,20 +66,29 @@ pub struct Build {
     pub session_zones: HashMap<Box<str>, u64>,
     /// Buffer size, flush time and gzip level of each buffered log file.
     pub buffered_logs: HashMap<LogFileId, (u64, Option<u64>, Option<u32>)>,
+    /// Whose command line it is: nginx's, with its defaults, or webserv's own.
     pub(super) form: Form,
+    /// Log files in the order of [`LogFileId`].
     pub(super) log_files: Vec<PathBuf>,
+    /// The same by their full paths.
     pub(super) log_index: HashMap<PathBuf, LogFileId>,
     /// Log files open before, which this configuration names too (indices into `log_files`).
     pub(super) kept_logs: BTreeSet<usize>,
     /// How many of `log_files` were open before.
     pub(super) old_logs: usize,
+    /// The built-in format, once a log uses it.
     pub(super) combined: Option<Rc<LogFormat>>,
     /// nginx's default logs: opened only if some level uses them.
     pub(super) default_logs: Vec<LogFileId>,
+    /// Everything wrong so far.
     pub(super) diagnostics: Diagnostics,
+    /// acme_issuer blocks.
     pub(super) issuers: Vec<IssuerDraft>,
+    /// The servers that are complete.
     pub(super) servers: Vec<Server>,
+    /// Their addresses and names, index by index.
     pub(super) drafts: Vec<ServerDraft>,
+    /// The locations that are complete, by [`LocationId`].
     pub(super) locations: Vec<Location>,
     /// Ignored directives already reported; each is reported once.
     pub(super) noted: Vec<&'static str>,
@@ -80,7 +96,9 @@ pub struct Build {
     pub(super) sources: Sources,
     /// Whether the file has bare server blocks without `http` and `events`: its top level is both main and http.
     pub(super) bare: bool,
+    /// The directory of the main configuration file.
     pub(super) main_directory: PathBuf,
+    /// Whether files may be made, written or only read.
     pub(super) touch: Touch,
 }
 
@@ -98,23 +116,32 @@ pub struct GroupZone {
 pub struct Caches {
     /// Cache directories.
     pub paths: HashSet<Box<[u8]>>,
+    /// Values of proxy_cache and its counterparts, to suggest one.
     pub names: HashSet<Box<str>>,
+    /// Prefix and zone of each cache_path.
     pub defined: Vec<(Box<str>, Box<str>)>,
+    /// Prefix and zone of each use.
     pub used: Vec<(Box<str>, Box<str>, Span)>,
 }
 
 /// nginx's pools of threads. There are none here; only the names are checked.
 #[derive(Default)]
 pub struct ThreadPools {
+    /// Names of thread_pool.
     pub defined: HashSet<Box<str>>,
+    /// Names that `aio threads=` uses.
     pub used: Vec<(Box<str>, Span)>,
 }
 
 /// The level being read.
 pub struct Scope {
+    /// Which directives may stand here.
     pub context: Contexts,
+    /// Settings of the level, first those that it inherits.
     pub settings: Settings,
+    /// What it has of its own.
     pub own: LocationDraft,
+    /// The `server` block being read.
     pub server: Option<ServerDraft>,
     /// The `upstream` block being read.
     pub upstream: Option<Upstream>,
@@ -124,29 +151,42 @@ pub struct Scope {
     pub first: bool,
     /// The block's name and position; None for the file itself.
     pub(super) block: Option<(Box<str>, Span)>,
+    /// Directives that may stand once and did.
     pub(super) seen: Vec<&'static str>,
 }
 
 /// Properties of a location that are not inherited.
 #[derive(Default)]
 pub struct LocationDraft {
+    /// It has a `root`, so that an `alias` is an error.
     pub root: bool,
     pub alias: bool,
+    /// It is `@name`.
     pub named: bool,
+    /// It is a regex location.
     pub regex: bool,
     /// Length of `name`: how much of the path an alias or a URI part replaces.
     pub name_len: u32,
+    /// `internal`: clients get 404.
     pub internal: bool,
+    /// try_files of this level.
     pub try_files: Option<Box<TryFiles>>,
+    /// The methods that limit_except leaves alone, and the level of its rules.
     pub limit_except: Option<(MethodSet, LocationId)>,
     pub content: ContentHandler,
     /// Whether this level has valid_referers of its own.
     pub referers: bool,
+    /// Where requests are passed.
     pub pass: Option<Rc<Pass>>,
+    /// cgi_pass: how scripts are started.
     pub interpreter: Interpreter,
+    /// It is `= name`.
     pub(super) exact: bool,
+    /// The locations in it.
     pub(super) children: Vec<Child>,
+    /// The name as matched; of a regex its text.
     pub(super) name: Box<[u8]>,
+    /// The server that it belongs to.
     pub(super) server: ServerId,
     /// Nesting depth below the server.
     pub(super) depth: usize,
@@ -160,12 +200,14 @@ pub(super) struct Child {
 }
 
 impl LocationDraft {
+    /// The prefix that a URI part of proxy_pass replaces; empty for a server.
     pub fn location_name(&self) -> &[u8] {
         &self.name
     }
 }
 
 impl Scope {
+    /// A level that begins with these settings.
     pub(super) fn new(context: Contexts, settings: Settings, own: LocationDraft) -> Scope {
         Scope {
             context,
@@ -199,6 +241,7 @@ impl Scope {
 
 /// Reporting errors and warnings.
 impl Build {
+    /// Reports an error of a directive, unless it follows from one that is reported already.
     pub fn error(&mut self, fault: Fault) {
         // An unfilled template placeholder has been reported already.
         let is_placeholder = |d: &Diagnostic| d.is_in(fault.span) && d.message == "unexpected \"{\"";
@@ -272,6 +315,7 @@ impl Build {
         }
     }
 
+    /// Reports what is no error.
     pub fn warning(&mut self, warning: Diagnostic) {
         self.diagnostics.push(warning);
     }
@@ -346,6 +390,9 @@ impl Build {
         self.template_of(d.args[at].bytes(), d.args[at].span)
     }
 
+    /// Parses a value with variables and notes those that it uses.
+    /// # Errors
+    /// nginx's "invalid variable name", with the place of the `$` in `span` where it can be told.
     pub fn template_of(&mut self, text: &[u8], span: Span) -> Result<Template, Fault> {
         checkpoint::pass();
         Template::parse(text, &mut self.variables).map_err(|why| {
@@ -440,6 +487,7 @@ impl Build {
 
 /// Log files.
 impl Build {
+    /// A log file whose path is relative to the prefix; the same file gets the same id.
     pub fn log_file_from_prefix(&mut self, path: &[u8]) -> LogFileId {
         let full = self.full_path(path);
         self.log_file(full.as_os_str().as_bytes())
@@ -465,6 +513,7 @@ impl Build {
         id
     }
 
+    /// nginx's predefined format `combined`.
     pub fn combined(&mut self) -> Rc<LogFormat> {
         let variables = &mut self.variables;
         let make = || {

@@ -106,14 +106,18 @@ pub fn pair(certificate: &[u8], key: &[u8], passwords: &[Vec<u8>]) -> Result<Cer
 /// Which part of a pair is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CertificateError {
+    /// The certificate, or the chain, for this reason.
     Certificate(String),
+    /// The key, or that it belongs to another certificate, for this reason.
     Key(String),
 }
 
 /// Where a certificate or key comes from: a file, or the configuration itself (`data:`).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Origin {
+    /// A path, relative ones resolved.
     File(PathBuf),
+    /// `data:…`: PEM without the prefix.
     Data(Vec<u8>),
 }
 
@@ -126,6 +130,7 @@ impl Origin {
         }
     }
 
+    /// For messages; the content of a key is never shown.
     pub fn shown(&self) -> String {
         match self {
             Origin::File(path) => path.display().to_string(),

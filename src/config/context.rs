@@ -9,12 +9,15 @@ use std::ops::BitOr;
 pub struct Contexts(pub u32);
 
 impl Contexts {
+    /// Outside all blocks.
     pub const MAIN: Contexts = Contexts(1);
     pub const EVENTS: Contexts = Contexts(1 << 1);
     pub const HTTP: Contexts = Contexts(1 << 2);
     pub const SERVER: Contexts = Contexts(1 << 3);
     pub const LOCATION: Contexts = Contexts(1 << 4);
+    /// `if` in a server.
     pub const IF_SERVER: Contexts = Contexts(1 << 5);
+    /// `if` in a location.
     pub const IF_LOCATION: Contexts = Contexts(1 << 6);
     pub const LIMIT_EXCEPT: Contexts = Contexts(1 << 7);
     pub const UPSTREAM: Contexts = Contexts(1 << 8);
@@ -30,11 +33,13 @@ impl Contexts {
     pub const CHARSET_MAP: Contexts = Contexts(1 << 15);
     /// Inside `acme_issuer { }`.
     pub const ACME_ISSUER: Contexts = Contexts(1 << 16);
+    /// Every block.
     pub const ANY: Contexts = Contexts(u32::MAX);
 
     /// `http`, `server` and `location`: most directives.
     pub const HSL: Contexts = Contexts::HTTP.or(Contexts::SERVER).or(Contexts::LOCATION);
 
+    /// Both sets together.
     pub const fn or(self, other: Contexts) -> Contexts {
         Contexts(self.0 | other.0)
     }
@@ -44,6 +49,7 @@ impl Contexts {
         self.0 & other.0 == other.0
     }
 
+    /// Some context is in both.
     pub const fn intersects(self, other: Contexts) -> bool {
         self.0 & other.0 != 0
     }
@@ -117,6 +123,7 @@ impl Args {
         Args { counts, at_least: 0, any: false, block: false, flag: false }
     }
 
+    /// No argument, as `internal;`.
     pub const NONE: Args = Args::exactly(1);
     pub const TAKE1: Args = Args::exactly(1 << 1);
     pub const TAKE2: Args = Args::exactly(1 << 2);
@@ -129,10 +136,14 @@ impl Args {
     pub const TAKE1234: Args = Args::TAKE123.or(Args::TAKE4);
     /// `on` or `off`.
     pub const FLAG: Args = Args { flag: true, ..Args::TAKE1 };
+    /// `NGX_CONF_1MORE`.
     pub const ONE_OR_MORE: Args = Args { at_least: 1, ..Args::exactly(0) };
+    /// `NGX_CONF_2MORE`.
     pub const TWO_OR_MORE: Args = Args { at_least: 2, ..Args::exactly(0) };
+    /// Any number, none included.
     pub const ANY: Args = Args { any: true, ..Args::exactly(0) };
 
+    /// What either allows.
     pub const fn or(self, other: Args) -> Args {
         let at_least = match (self.at_least, other.at_least) {
             (0, b) => b,
@@ -170,14 +181,17 @@ impl Args {
         Args { block: true, ..self }
     }
 
+    /// A block follows the arguments.
     pub const fn is_block(self) -> bool {
         self.block
     }
 
+    /// `on` or `off`.
     pub const fn is_flag(self) -> bool {
         self.flag
     }
 
+    /// Whether a directive may have this many arguments.
     pub const fn accepts(self, count: usize) -> bool {
         self.any
             || (count < 8 && self.counts & (1 << count) != 0)

@@ -23,6 +23,7 @@ pub enum Severity {
 }
 
 impl Severity {
+    /// nginx's word in brackets.
     pub fn name(self) -> &'static str {
         match self {
             Severity::Emerg => "emerg",
@@ -35,7 +36,9 @@ impl Severity {
 /// One mistake.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Diagnostic {
+    /// An `emerg` refuses the configuration.
     pub severity: Severity,
+    /// None: it is about no place, for example a file that cannot be read.
     pub span: Option<Span>,
     /// The first line, in nginx's words if nginx has this error.
     pub message: String,
@@ -55,6 +58,7 @@ impl Diagnostic {
         self.span.is_some_and(|at| at.file == place.file && (place.start..place.end).contains(&at.start))
     }
 
+    /// Without label, help and notes.
     pub fn new(severity: Severity, span: impl Into<Option<Span>>, message: impl Into<String>) -> Diagnostic {
         Diagnostic {
             severity,
@@ -67,28 +71,34 @@ impl Diagnostic {
         }
     }
 
+    /// The configuration is refused.
     pub fn emerg(span: impl Into<Option<Span>>, message: impl Into<String>) -> Diagnostic {
         Diagnostic::new(Severity::Emerg, span, message)
     }
 
+    /// It is served all the same; shown as a warning.
     pub fn warn(span: impl Into<Option<Span>>, message: impl Into<String>) -> Diagnostic {
         Diagnostic::new(Severity::Warn, span, message)
     }
 
+    /// Worth knowing, no mistake.
     pub fn notice(span: impl Into<Option<Span>>, message: impl Into<String>) -> Diagnostic {
         Diagnostic::new(Severity::Notice, span, message)
     }
 
+    /// Adds the text at the carets.
     pub fn label(mut self, label: impl Into<String>) -> Diagnostic {
         self.label = Some(label.into());
         self
     }
 
+    /// Adds a way to fix it.
     pub fn help(mut self, help: impl Into<String>) -> Diagnostic {
         self.help.push(help.into());
         self
     }
 
+    /// Adds another place involved.
     pub fn note(mut self, span: impl Into<Option<Span>>, note: impl Into<String>) -> Diagnostic {
         self.notes.push((span.into(), note.into()));
         self
@@ -165,6 +175,7 @@ impl Diagnostics {
     /// How many errors are shown; the limit for warnings and notices together is the same.
     pub const LIMIT: usize = 100;
 
+    /// Adds one. Beyond [`Diagnostics::LIMIT`] of errors, or of others, it is only counted.
     pub fn push(&mut self, diagnostic: Diagnostic) {
         let count = if diagnostic.severity == Severity::Emerg { &mut self.errors } else { &mut self.warnings };
         *count += 1;
@@ -175,6 +186,7 @@ impl Diagnostics {
         }
     }
 
+    /// Adds all of another list, those that it has only counted among them.
     pub fn extend(&mut self, other: Diagnostics) {
         let (errors, warnings, dropped) = (other.errors, other.warnings, other.dropped);
         let before = (self.errors, self.warnings);
@@ -186,6 +198,7 @@ impl Diagnostics {
         self.dropped += dropped;
     }
 
+    /// The configuration is refused.
     pub fn has_errors(&self) -> bool {
         self.errors > 0
     }
@@ -195,10 +208,12 @@ impl Diagnostics {
         self.errors
     }
 
+    /// Nothing is to be shown.
     pub fn is_empty(&self) -> bool {
         self.kept.is_empty()
     }
 
+    /// Those that are shown, in the order in which they were found.
     pub fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
         self.kept.iter()
     }

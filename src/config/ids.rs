@@ -6,6 +6,7 @@ macro_rules! id {
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
         pub struct $name(pub u32);
         impl $name {
+            /// The index in the arena.
             pub fn at(self) -> usize { self.0 as usize }
         }
     };

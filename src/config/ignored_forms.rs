@@ -6,7 +6,9 @@ use super::settings::proxy;
 /// The arguments that a directive takes; [`Form::is_single`] says which may occur only once per level.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Form {
+    /// Any one word.
     Any,
+    /// A number from 0 on.
     Number,
     /// A number from 1 on.
     Positive,
@@ -14,13 +16,17 @@ pub enum Form {
     Power,
     /// An integer with optional sign. It counts as set, for "is duplicate", only if it is not zero.
     Priority,
+    /// Bytes, with `k` or `m`.
     Size,
     /// A size that nginx accepts for a memory pool.
     Pool,
+    /// Bytes, with `k`, `m` or `g`.
     Offset,
     /// `off`, or a size.
     OffOrOffset,
+    /// A time in milliseconds, as `500ms` or `1m 30s`.
     Millis,
+    /// A time in whole seconds.
     Seconds,
     /// One of these sizes.
     OneSize(&'static [u64]),
@@ -97,10 +103,17 @@ impl Form {
 
 /// Parameters of file caches: size and lifetime.
 pub const KEPT: &[&str] = &["max", "inactive"];
+/// Parameters of open_file_cache and the like.
 pub const KEPT_VALID: &[&str] = &["max", "inactive", "valid"];
+/// Flags of a cookie.
 pub const FLAGS: &[&str] = &["off", "secure", "httponly", "samesite=strict", "samesite=lax", "samesite=none"];
+/// Protocols of TLS as nginx spells them, in lower case.
 pub const PROTOCOLS: &[&str] = &["sslv2", "sslv3", "tlsv1", "tlsv1.1", "tlsv1.2", "tlsv1.3"];
+/// proxy_next_upstream.
 pub const PROXY_NEXT: Form = Form::NextUpstream(proxy::NextUpstream::WORDS);
+/// fastcgi_next_upstream and its counterparts.
 pub const GATEWAY_NEXT: Form = Form::NextUpstream(proxy::NextUpstream::OF_GATEWAYS);
+/// grpc_next_upstream.
 pub const GRPC_NEXT: Form = Form::NextUpstream(proxy::NextUpstream::OF_GRPC);
+/// memcached_next_upstream.
 pub const MEMCACHED_NEXT: &[&str] = &["error", "timeout", "invalid_response", "not_found", "off"];

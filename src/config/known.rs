@@ -11,12 +11,15 @@ use super::settings::proxy::Ignore;
 /// A directive of stock nginx.
 #[derive(Clone, Copy, Debug)]
 pub struct KnownDirective {
+    /// Its name in nginx.
     pub name: &'static str,
+    /// Where nginx allows it.
     pub contexts: Contexts,
     /// If `is_block`, the contents of the block are not interpreted.
     pub args: Args,
     /// nginx's module, as `nginx -V` and its documentation spell it.
     pub module: &'static str,
+    /// What becomes of it here.
     pub verdict: Support,
     /// The arguments that nginx accepts; None: any words, any number of times.
     pub values: Option<Form>,
@@ -98,6 +101,7 @@ const TLS_CACHE: Support =
 const TLS_SIZE: Support = Ignored("certificates are sent as they are");
 const DHE: Support = Ignored("there are no suites with DHE key exchange here; ECDHE and its groups need no parameters");
 const ENGINE: Support = Ignored("cryptography is built in");
+/// Why OCSP responses are not fetched.
 pub const STAPLING: &str =
     "responses of OCSP are not fetched: `ssl_stapling_file` names one, and most CAs have ended the service";
 const HTTP3: Support = Ignored("has an effect only together with `http3 on`");
@@ -142,6 +146,7 @@ const NO_MAIL: Support = Refused("only HTTP is served; the inside of this block 
 const IN_STREAM: Support = Refused("belongs inside `stream { }`, and only HTTP is served");
 const IN_MAIL: Support = Refused("belongs inside `mail { }`, and only HTTP is served");
 
+/// Every such directive.
 pub const ROWS: &[KnownDirective] = &[
     row("accept_mutex", EVENTS, FLAG, "ngx_event_core_module", EVENT_LOOP).takes(ON_OFF),
     row("accept_mutex_delay", EVENTS, TAKE1, "ngx_event_core_module", EVENT_LOOP).takes(Form::Millis),

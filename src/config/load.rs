@@ -27,6 +27,7 @@ const MAX_BYTES: u64 = 256 << 20;
 /// Whether `include` may read files.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Includes {
+    /// As nginx: a file, or a pattern of files.
     #[default]
     Follow,
     /// Every `include` is an error: for texts that do not come from files (fuzzing).
@@ -45,12 +46,14 @@ pub enum Touch {
     Write,
 }
 
+/// What is loaded besides the main file, and how.
 #[derive(Clone, Default, Debug)]
 pub struct LoadOptions {
     /// The text of `-g`; read before the main file, as in nginx.
     pub command_line: Option<Vec<u8>>,
     /// The directory for relative includes; the main file's directory if `None`.
     pub include_dir: Option<PathBuf>,
+    /// Whether `include` is followed.
     pub includes: Includes,
 }
 
@@ -58,9 +61,11 @@ pub struct LoadOptions {
 /// report their errors too.
 #[derive(Debug)]
 pub struct Loaded {
+    /// The texts, for spans.
     pub sources: Sources,
     /// The directives of `-g`, then those of the main file, with includes expanded.
     pub directives: Vec<Directive>,
+    /// Errors of reading and of syntax.
     pub diagnostics: Diagnostics,
     /// Never [`Touch::Write`] after loading; the server sets that.
     pub touch: Touch,

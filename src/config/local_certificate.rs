@@ -18,6 +18,7 @@ use std::sync::Arc;
 const HOUR: i64 = 3600;
 const DAY: i64 = 24 * HOUR;
 
+/// The certificate of one server, and what is needed to make it again.
 #[derive(Debug)]
 pub struct LocalCertificate {
     /// The server's own, without those of this machine.
@@ -46,6 +47,7 @@ struct Made {
 /// What an attempt to renew made.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Renewal {
+    /// Made, and kept where the configuration says.
     Made(Issued),
     /// In memory, because it could not be kept, and the one before is not valid.
     Stopgap(Issued, String),
@@ -77,6 +79,7 @@ impl LocalCertificate {
         Ok(LocalCertificate { names, directory, others, recipe, made, is_stopgap, pause })
     }
 
+    /// Keeps it in another directory from now on.
     #[cfg(test)]
     pub fn keep_in(&mut self, directory: PathBuf) {
         self.directory = Some(directory);

@@ -28,6 +28,7 @@ thread_local! {
 pub struct Session(());
 
 impl Session {
+    /// Until it is dropped, names are looked up by the helper, and asked for once each.
     pub fn begin() -> Session {
         CACHE.set(Some(LookupCache::default()));
         Session(())

@@ -32,18 +32,24 @@ use crate::util::hash::FastMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 
+/// A configuration without errors.
 #[derive(Debug)]
 pub struct Config {
+    /// The main and events contexts.
     pub process: Process,
+    /// By [`EndpointId`].
     pub endpoints: Vec<Endpoint>,
     /// The sockets to bind: addresses covered by a wildcard of the same port share its socket, as in nginx.
     pub sockets: Vec<ListenSocket>,
+    /// By [`ServerId`], in the order of the file.
     pub servers: Vec<Server>,
+    /// By [`LocationId`].
     pub locations: Vec<Location>,
     /// Which header fields with unusual names some server accepts.
     pub unusual_names: UnusualNames,
     /// The highest max_headers of all servers if they differ: which one applies is known only once the Host is parsed.
     pub max_headers: Option<u64>,
+    /// Variables that the configuration uses or defines.
     pub variables: Variables,
     /// Directories named by some upload_store: clients uploaded the files in them.
     pub stores: Vec<Box<[u8]>>,
@@ -52,7 +58,9 @@ pub struct Config {
     pub client_files: Vec<Box<[u8]>>,
     /// Directories where clients write files by URI.
     pub write_areas: Vec<WriteArea>,
+    /// The tables behind variables and limits.
     pub tables: Tables,
+    /// Authorities and certificates of ACME.
     pub acme: super::acme::Acme,
     /// `upstream` blocks, and hosts named by proxy_pass. Shared with the balancer, which counts their failures.
     pub upstreams: Vec<Rc<Upstream>>,
@@ -67,6 +75,7 @@ pub struct Config {
 }
 
 impl Config {
+    /// `id` must be one of this configuration.
     pub fn server(&self, id: ServerId) -> &Server {
         &self.servers[id.at()]
     }
@@ -104,6 +113,7 @@ impl Config {
         self.location(server.root).settings.client.header_timeout.0
     }
 
+    /// `id` must be one of this configuration.
     pub fn location(&self, id: LocationId) -> &Location {
         &self.locations[id.at()]
     }
@@ -112,10 +122,15 @@ impl Config {
 /// The tables behind variables and limits.
 #[derive(Debug, Default)]
 pub struct Tables {
+    /// `map` blocks, by the index in [`Source::Map`](super::template::Source).
     pub maps: Vec<MapTable>,
+    /// `geo` blocks.
     pub geos: Vec<GeoTable>,
+    /// `split_clients` blocks.
     pub splits: Vec<SplitTable>,
+    /// Zones of limit_req, limit_conn and WebDAV locks.
     pub zones: Vec<Zone>,
+    /// Each direction of each `charset_map`.
     pub charsets: Vec<CharsetMap>,
     /// Every charset that a directive names; an upstream's X-Accel-Charset may select one of these.
     pub charset_names: Vec<Box<[u8]>>,
@@ -131,9 +146,13 @@ impl Tables {
 /// An address of `listen`, and the servers on it.
 #[derive(Debug)]
 pub struct Endpoint {
+    /// The address that clients connect to.
     pub addr: Addr,
+    /// `default_server`, or the first server on the address.
     pub default: ServerId,
+    /// Which server has which name.
     pub names: Names,
+    /// Socket options of whichever `listen` has some.
     pub options: ListenOptions,
     /// Whether connections begin with a PROXY header; one `listen` with `proxy_protocol` suffices (nginx).
     pub proxy_protocol: bool,
@@ -165,8 +184,10 @@ impl Endpoint {
     }
 }
 
+/// A socket to be bound.
 #[derive(Debug)]
 pub struct ListenSocket {
+    /// The address to bind.
     pub addr: Addr,
     /// The endpoint for local addresses that are not in `special`.
     pub endpoint: EndpointId,
@@ -177,23 +198,28 @@ pub struct ListenSocket {
 /// The lookup tables of an endpoint's server names. Keys are in lower case.
 #[derive(Debug, Default)]
 pub struct Names {
+    /// Names without a wildcard, `""` among them.
     pub exact: FastMap<Box<[u8]>, ServerId>,
     /// `*.example.com` and `.example.com`, as `.example.com`.
     pub suffixes: FastMap<Box<[u8]>, ServerId>,
     /// `www.example.*`, as `www.example.`.
     pub prefixes: FastMap<Box<[u8]>, ServerId>,
+    /// In the order of the configuration.
     pub regexes: Vec<(Rc<Pattern>, ServerId)>,
     /// Over `regexes`.
     pub set: Option<PatternSet>,
 }
 
+/// A `server` block.
 #[derive(Debug)]
 pub struct Server {
     /// `$server_name`: the first name of the block.
     pub name: Box<[u8]>,
     /// The server level as a location: its settings and its rewrite script.
     pub root: LocationId,
+    /// Its locations.
     pub tree: LocationTree,
+    /// Named locations, with their `@`.
     pub named: FastMap<Box<[u8]>, LocationId>,
     /// Whether a location is proxied: unknown methods may be meant for the upstream.
     pub proxied: bool,
@@ -253,6 +279,7 @@ impl Location {
 /// A directory where clients may write files by URI, unless the locations of these URIs forbid it.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct WriteArea {
+    /// The server whose URIs lead there.
     pub server: ServerId,
     /// Normalized; for a path with variables, the part before them.
     pub directory: Box<[u8]>,
@@ -267,10 +294,12 @@ pub struct WriteArea {
 /// The lookup structure of one level's locations.
 #[derive(Debug, Default)]
 pub struct LocationTree {
+    /// `= name`.
     pub exact: FastMap<Box<[u8]>, LocationId>,
     /// Sorted by bytes. `parent` is the longest other entry that is a prefix of this one: the longest prefix of a
     /// URI lies on the parent chain of the last entry not greater than the URI.
     pub prefixes: Vec<PrefixEntry>,
+    /// In the order of the configuration.
     pub regexes: Vec<(Pattern, LocationId)>,
     /// Over `regexes`.
     pub set: Option<Box<PatternSet>>,
@@ -279,7 +308,9 @@ pub struct LocationTree {
 /// A prefix location; entries are sorted.
 #[derive(Debug)]
 pub struct PrefixEntry {
+    /// The name of the location.
     pub prefix: Box<[u8]>,
+    /// The location.
     pub location: LocationId,
     /// Index of the entry with the longest shorter prefix of this one.
     pub parent: Option<u32>,
@@ -288,15 +319,25 @@ pub struct PrefixEntry {
 /// Anything that can answer requests: a `location`, the level of a `server`, an `if` block or a `limit_except` block.
 #[derive(Debug)]
 pub struct Location {
+    /// What kind of level it is.
     pub kind: LocationKind,
+    /// As matched; of a regex its text.
     pub name: Box<[u8]>,
+    /// The server that it is in.
     pub server: ServerId,
+    /// What holds there.
     pub settings: Settings,
+    /// The locations in it; None: there are none.
     pub tree: Option<Box<LocationTree>>,
+    /// The rewrite directives, in order.
     pub script: Script,
+    /// Only internal redirects may come here.
     pub internal: bool,
+    /// try_files.
     pub try_files: Option<Box<TryFiles>>,
+    /// The methods that limit_except leaves alone, and the level with its rules.
     pub limit_except: Option<(MethodSet, LocationId)>,
+    /// What answers.
     pub content: ContentHandler,
     /// The target of [`ContentHandler::Proxy`].
     pub pass: Option<Rc<Pass>>,
@@ -306,19 +347,28 @@ pub struct Location {
     pub upstream_tls: Option<Rc<UpstreamTls>>,
     /// There is no script, access rule or try_files: a fast path from routing to content.
     pub plain: bool,
+    /// The directive that begins it.
     pub span: Span,
 }
 
+/// The kinds of levels that can answer requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LocationKind {
+    /// The level of a `server`.
     Server,
+    /// `= name`.
     Exact,
+    /// A prefix.
     Prefix,
     /// `^~`: if it is the longest match, regexes are not tried.
     PrefixFinal,
+    /// `~` or `~*`.
     Regex,
+    /// `@name`.
     Named,
+    /// An `if` block.
     If,
+    /// A `limit_except` block.
     LimitExcept,
 }
 
@@ -328,7 +378,9 @@ pub enum ContentHandler {
     /// Files: index, static file, listing, upload, delete, by method and path.
     #[default]
     Files,
+    /// empty_gif.
     EmptyGif,
+    /// stub_status.
     StubStatus,
     /// health.
     Health,
@@ -342,21 +394,28 @@ pub enum ContentHandler {
     Cgi,
 }
 
+/// The arguments of try_files.
 #[derive(Debug)]
 pub struct TryFiles {
+    /// Tried in order.
     pub candidates: Vec<Candidate>,
+    /// What follows if none exists.
     pub fallback: Fallback,
 }
 
+/// One path of try_files.
 #[derive(Debug)]
 pub struct Candidate {
+    /// Without the final slash of a directory.
     pub path: Template,
     /// Whether it ended in `/`, which matches only a directory.
     pub directory: bool,
 }
 
+/// The last argument of try_files.
 #[derive(Debug)]
 pub enum Fallback {
+    /// `=CODE`.
     Code(u16),
     /// An internal redirect: a URI, or `@name`.
     Uri(Template),

@@ -5,6 +5,7 @@
 
 use crate::util::hash::FastMap;
 
+/// Names and wildcards, each with a value.
 #[derive(Clone, Debug, Default)]
 pub struct HostNames {
     exact: FastMap<Box<[u8]>, u32>,
@@ -17,7 +18,9 @@ pub struct HostNames {
 /// Whether `*` and a leading dot are wildcards in a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wildcards {
+    /// As in server_name.
     Yes,
+    /// The name is compared as it is.
     No,
 }
 
@@ -89,6 +92,7 @@ impl HostNames {
         memchr::memrchr_iter(b'.', name).find_map(|at| self.prefixes.get(&name[..=at])).copied()
     }
 
+    /// No name is in it.
     pub fn is_empty(&self) -> bool {
         self.exact.is_empty() && self.suffixes.is_empty() && self.prefixes.is_empty()
     }

@@ -36,6 +36,7 @@ const FEW: usize = 16;
 const AUTOMATON: usize = 8 << 20;
 const REMEMBERED: usize = 1 << 20;
 
+/// A regular expression, compiled when it is first matched.
 #[derive(Debug)]
 pub struct Pattern {
     source: Box<[u8]>,
@@ -56,13 +57,16 @@ pub struct Pattern {
 /// Whether matching ignores case (`~*`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Case {
+    /// `~`.
     Sensitive,
+    /// `~*`.
     Insensitive,
 }
 
 /// Offsets of the groups, and of the variables filled by named groups.
 #[derive(Clone, Debug, Default)]
 pub struct Matched {
+    /// Group 0 is the whole match; None: the group took no part.
     pub groups: Groups,
     /// (variable index, start, end) of named groups.
     pub named: Vec<(u32, u32, u32)>,
@@ -170,14 +174,17 @@ impl Pattern {
         Ok((pattern, names))
     }
 
+    /// As written, for messages.
     pub fn source(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.source)
     }
 
+    /// As written.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.source
     }
 
+    /// Whether it ignores case.
     pub(super) fn case(&self) -> Case {
         self.case
     }

@@ -23,6 +23,7 @@ const AUTOMATA_WORTH: usize = 8;
 /// A text required by more patterns is not distinctive.
 const SHARED: u32 = 8;
 
+/// What finds the patterns of a list that may match.
 #[derive(Debug)]
 pub struct PatternSet {
     /// Required texts, with the positions of their patterns in the list.
@@ -35,6 +36,7 @@ pub struct PatternSet {
 /// What a search of the list looks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MatchMode {
+    /// The first pattern that matches.
     Match,
     /// The first pattern that does not match: for every other pattern it must be known that it matches.
     Mismatch,

@@ -68,11 +68,14 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
 
 /// What a directive's name refers to.
 pub enum Definition {
+    /// A directive of this program.
     Row(&'static Row),
+    /// A directive of nginx that this program lacks.
     Known(&'static KnownDirective),
 }
 
 impl Definition {
+    /// Where it may stand.
     pub fn contexts(&self) -> Contexts {
         match self {
             Definition::Row(row) => row.contexts,
@@ -80,6 +83,7 @@ impl Definition {
         }
     }
 
+    /// How many arguments it takes.
     pub fn args(&self) -> Args {
         match self {
             Definition::Row(row) => row.args,
@@ -148,6 +152,7 @@ pub fn twin(name: &str, here: Contexts) -> Option<&'static str> {
 pub enum Markup {
     /// Plain text.
     Text,
+    /// Markdown, as in docs.
     Markdown,
 }
 

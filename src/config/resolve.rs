@@ -75,7 +75,9 @@ fn most_headers(locations: &[Location]) -> Option<u64> {
 
 /// The result: a configuration if nothing was wrong, and diagnostics in any case.
 pub struct Resolved {
+    /// None: there is an error.
     pub config: Option<Config>,
+    /// Errors and warnings.
     pub diagnostics: Diagnostics,
 }
 

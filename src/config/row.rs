@@ -9,20 +9,27 @@ use super::fault::Outcome;
 use super::settings::Settings;
 use super::value::{Millis, Size};
 
+/// One directive.
 pub struct Row {
+    /// Its name, as in nginx.
     pub name: &'static str,
     /// Other names for the same directive.
     pub aliases: &'static [&'static str],
+    /// Where it may stand.
     pub contexts: Contexts,
+    /// How many arguments it takes.
     pub args: Args,
     /// As printed in the manual; "" if there is none.
     pub default: &'static str,
+    /// Whether nginx has it.
     pub origin: Origin,
+    /// What it does to the level.
     pub effect: Effect,
     /// One or more sentences for the manual, including deviations from nginx.
     pub doc: &'static str,
 }
 
+/// Who defined a directive's meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// nginx's meaning.
@@ -36,10 +43,13 @@ pub enum Origin {
 pub enum Effect {
     /// `on` or `off`.
     Flag(fn(&mut Settings) -> &mut bool),
+    /// A size in bytes, with `k` or `m` (`ngx_parse_size`).
     Size(fn(&mut Settings) -> &mut Size),
     /// A file size, which may be in gigabytes.
     Offset(fn(&mut Settings) -> &mut Size),
+    /// A time, kept in milliseconds (`ngx_parse_time`).
     Time(fn(&mut Settings) -> &mut Millis),
+    /// A number from 0 on.
     Number(fn(&mut Settings) -> &mut u64),
     /// At most once per block.
     Once(Apply),
@@ -51,8 +61,10 @@ pub enum Effect {
     Section(Section),
 }
 
+/// Applies a directive to the level being read.
 pub type Apply = fn(&mut Scope, &mut Build, &Directive) -> Outcome;
 
+/// Blocks that contain directives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Section {
     Events,
@@ -71,6 +83,7 @@ pub const SL: Contexts = Contexts::SERVER.or(Contexts::LOCATION);
 /// `http` and `server`.
 pub const HS: Contexts = Contexts::HTTP.or(Contexts::SERVER);
 
+/// A row of nginx's meaning. [`Row::ours`] and [`Row::also`] change that.
 pub const fn row(
     name: &'static str,
     contexts: Contexts,
@@ -88,6 +101,7 @@ impl Row {
         Row { origin: Origin::Ours, ..self }
     }
 
+    /// Other names that mean the same.
     pub const fn also(self, aliases: &'static [&'static str]) -> Row {
         Row { aliases, ..self }
     }

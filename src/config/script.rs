@@ -15,6 +15,7 @@ use std::rc::Rc;
 /// The rewrite directives of one level, in order.
 #[derive(Debug, Default)]
 pub struct Script {
+    /// In the order of the file.
     pub ops: Vec<Op>,
     /// The position of each op in the source.
     pub spans: Vec<Span>,
@@ -32,6 +33,7 @@ pub type FixedValues = FastMap<u32, Text>;
 pub struct SetRun {
     /// Indices of its ops.
     pub ops: Range<usize>,
+    /// What they set, shared by all requests.
     pub values: Rc<FixedValues>,
 }
 
@@ -47,6 +49,7 @@ impl Script {
 /// for all of them.
 #[derive(Debug, Default)]
 pub struct OpLists {
+    /// The lists, in no order.
     pub lists: Vec<OpList>,
     /// Ops in no list, in order; these are always tried.
     pub others: Vec<usize>,
@@ -57,12 +60,14 @@ impl OpLists {
     pub const MOST: usize = 8;
 }
 
+/// Ops that test the same subject.
 #[derive(Debug)]
 pub struct OpList {
     /// None: the URI.
     pub subject: Option<Template>,
     /// Indices of the ops, in order.
     pub ops: Vec<usize>,
+    /// What they test it for.
     pub test: OpTest,
 }
 
@@ -81,6 +86,7 @@ pub fn place_of(ops: &[usize], op: usize) -> usize {
     }
 }
 
+/// The look-up that decides for a list.
 #[derive(Debug)]
 pub enum OpTest {
     /// Rewrites, and `if` with `~`: a set over the patterns of all ops.
@@ -102,6 +108,7 @@ pub enum OpTest {
 pub struct MapOps {
     /// Ops by the source values (in lower case) that their maps list.
     pub named: FastMap<Box<[u8]>, Vec<usize>>,
+    /// What the maps make of each value.
     pub asked: AskedVariables,
 }
 
@@ -110,6 +117,7 @@ pub struct MapOps {
 pub struct GeoOps {
     /// The table of each op's `geo`.
     pub tables: Box<[u32]>,
+    /// What the geos make of each value.
     pub asked: AskedVariables,
 }
 
@@ -122,12 +130,18 @@ pub struct AskedVariables {
     pub defaults: Rc<FixedValues>,
 }
 
+/// A directive of the rewrite module.
 #[derive(Debug)]
 pub enum Op {
+    /// `set`.
     Set { slot: SetTarget, value: Template },
+    /// `rewrite`.
     Rewrite(Box<Rewrite>),
+    /// `if`: where it holds, the request enters its location, if it has one, and its script runs.
     If { condition: Condition, location: Option<LocationId>, script: Script },
+    /// `return`: a text, or for a redirect its URL.
     Return { code: u16, text: Option<Template> },
+    /// `break`.
     Break,
 }
 
@@ -158,6 +172,7 @@ impl Op {
         }
     }
 
+    /// The pattern that it tests, negated or not. None: it tests for a text, or nothing.
     pub fn pattern(&self) -> Option<&Pattern> {
         match self.comparison()?.1 {
             Comparison::Pattern(pattern) | Comparison::NoPattern(pattern) => Some(pattern),
@@ -169,16 +184,24 @@ impl Op {
 /// How an op tests its subject.
 #[derive(Clone, Copy, Debug)]
 pub enum Comparison<'a> {
+    /// It matches.
     Pattern(&'a Pattern),
+    /// It does not match.
     NoPattern(&'a Pattern),
+    /// It is equal.
     Text(&'a [u8]),
+    /// It is not equal.
     NoText(&'a [u8]),
 }
 
+/// The arguments of `rewrite`.
 #[derive(Debug)]
 pub struct Rewrite {
+    /// Matched against the normalised URI.
     pub pattern: Pattern,
+    /// The new URI and its arguments.
     pub replacement: Template,
+    /// What follows a match.
     pub flag: RewriteFlag,
     /// The replacement ended in `?`: the original arguments are dropped.
     pub drop_args: bool,
@@ -186,40 +209,43 @@ pub struct Rewrite {
     pub external: bool,
 }
 
+/// The last argument of `rewrite`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RewriteFlag {
+    /// The next directive follows.
     None,
+    /// `last`: the location of the new URI is searched.
     Last,
+    /// `break`: the rest of the script is left out.
     Break,
+    /// `redirect`: 302.
     Redirect,
+    /// `permanent`: 301.
     Permanent,
 }
 
+/// What `if` tests.
 #[derive(Debug)]
 pub enum Condition {
     /// Not empty and not "0".
     True(Template),
-    Equal {
-        left: Template,
-        right: Template,
-        negated: bool,
-    },
-    Match {
-        subject: Template,
-        pattern: Box<Pattern>,
-        negated: bool,
-    },
-    Path {
-        test: PathTest,
-        path: Template,
-        negated: bool,
-    },
+    /// `=` and `!=`.
+    Equal { left: Template, right: Template, negated: bool },
+    /// `~`, `~*`, `!~`, `!~*`.
+    Match { subject: Template, pattern: Box<Pattern>, negated: bool },
+    /// `-f`, `-d`, `-e`, `-x` and their negations.
+    Path { test: PathTest, path: Template, negated: bool },
 }
 
+/// The test of a path, links followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PathTest {
+    /// `-f`: a regular file.
     File,
+    /// `-d`.
     Directory,
+    /// `-e`: anything.
     Exists,
+    /// `-x`.
     Executable,
 }

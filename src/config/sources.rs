@@ -14,6 +14,7 @@ pub const MAX_INCLUDE_DEPTH: usize = 16;
 /// The texts of a configuration.
 #[derive(Clone, Default, Debug)]
 pub struct Sources {
+    /// By [`FileId`].
     pub(super) files: Vec<Source>,
     /// Some `include` found no file: the configuration is known only in part.
     pub lacks_files: bool,
@@ -22,9 +23,13 @@ pub struct Sources {
 /// One text. A file included twice is two sources that share their bytes, since each was included from another place.
 #[derive(Clone, Debug)]
 pub(super) struct Source {
+    /// As opened; empty for a text without a file.
     pub(super) path: Rc<[u8]>,
+    /// The whole text.
     pub(super) bytes: Rc<[u8]>,
+    /// The `include` that named it; None: the main file.
     pub(super) included_from: Option<Span>,
+    /// It is the text of `-g`.
     pub(super) command_line: bool,
     /// The start of each line; computed on first use.
     pub(super) lines: OnceCell<Box<[u32]>>,
@@ -33,13 +38,16 @@ pub(super) struct Source {
 /// A position, counted from 1; columns are characters.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Position {
+    /// From 1.
     pub line: usize,
+    /// From 1, in characters.
     pub column: usize,
     /// Byte offset from the start of the line.
     pub offset: usize,
 }
 
 impl Sources {
+    /// Adds a text; its id is valid for these sources only.
     pub(super) fn add(&mut self, source: Source) -> FileId {
         let id = FileId(u32::try_from(self.files.len()).unwrap_or(u32::MAX));
         self.files.push(source);
@@ -50,6 +58,7 @@ impl Sources {
         self.files.get(file.0 as usize)
     }
 
+    /// No text was loaded.
     pub fn is_empty(&self) -> bool {
         self.files.is_empty()
     }
@@ -64,14 +73,17 @@ impl Sources {
         self.get(file).map_or(Cow::Borrowed("?"), |source| String::from_utf8_lossy(&source.path))
     }
 
+    /// Empty for an id of other sources.
     pub fn os_path(&self, file: FileId) -> &Path {
         Path::new(OsStr::from_bytes(self.get(file).map_or(b"", |source| &source.path)))
     }
 
+    /// The text; empty for an id of other sources.
     pub fn bytes(&self, file: FileId) -> &[u8] {
         self.get(file).map_or(b"", |source| &source.bytes)
     }
 
+    /// It is the text of `-g`: nginx names it so in messages.
     pub fn is_command_line(&self, file: FileId) -> bool {
         self.get(file).is_some_and(|source| source.command_line)
     }

@@ -6,12 +6,16 @@ use std::collections::{BTreeSet, HashMap};
 /// A parsed argument. Without variables it is one literal.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Template {
+    /// In order; empty for an empty value.
     pub parts: Box<[Part]>,
 }
 
+/// A piece of a value.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Part {
+    /// Text.
     Literal(Box<[u8]>),
+    /// A variable.
     Var(Var),
     /// `$1` … `$9`: of the regex that matched last.
     Capture(u8),
@@ -20,20 +24,27 @@ pub enum Part {
 /// A variable as evaluated for a request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Var {
+    /// One that has a fixed name.
     Builtin(Builtin),
     /// `$arg_name`, lower-cased.
     Arg(Box<[u8]>),
     /// `$http_name`: the request header `name`, `_` for `-`.
     Http(Box<[u8]>),
+    /// `$cookie_name`.
     Cookie(Box<[u8]>),
+    /// `$sent_http_name`.
     SentHttp(Box<[u8]>),
+    /// `$sent_trailer_name`.
     SentTrailer(Box<[u8]>),
+    /// `$upload_field_name`.
     UploadField(Box<[u8]>),
     /// `$proxy_protocol_tlv_name`.
     ProxyProtocolTlv(Box<[u8]>),
     /// `$upstream_http_name`: of the last upstream's response.
     UpstreamHttp(Box<[u8]>),
+    /// `$upstream_cookie_name`.
     UpstreamCookie(Box<[u8]>),
+    /// `$upstream_trailer_name`.
     UpstreamTrailer(Box<[u8]>),
     /// Never has a value.
     Absent,
@@ -44,8 +55,11 @@ pub enum Var {
 /// What `set` and similar directives assign to.
 #[derive(Debug, Clone, Copy)]
 pub enum SetTarget {
+    /// A variable of the configuration.
     User(u32),
+    /// `$args`.
     Args,
+    /// `$limit_rate`.
     LimitRate,
 }
 
@@ -56,12 +70,15 @@ macro_rules! builtins {
         pub enum Builtin { $($variant),+ }
 
         impl Builtin {
+            /// In the order of the table.
             pub const ALL: &'static [Builtin] = &[$(Builtin::$variant),+];
 
+            /// Without its `$`.
             pub fn name(self) -> &'static str {
                 match self { $(Builtin::$variant => $name),+ }
             }
 
+            /// None: no variable of that name is built in.
             pub fn of(name: &str) -> Option<Builtin> {
                 match name { $($name => Some(Builtin::$variant),)+ _ => None }
             }
@@ -184,14 +201,18 @@ pub enum Source {
     Stored,
     /// A named capture: the value captured last in this request.
     Captured,
+    /// The index of a `map`.
     Map(u32),
+    /// The index of a `geo`.
     Geo(u32),
+    /// The index of a `split_clients`.
     Split(u32),
 }
 
 /// User-defined variables; their order is the index in an exchange's table.
 #[derive(Debug, Default)]
 pub struct Variables {
+    /// Names without `$`, and where the values come from.
     pub defined: Vec<(Box<str>, Source)>,
     /// Whether `$server_addr` is used: for a wildcard listener it takes a getsockname() on the connection.
     pub server_addr: bool,
@@ -230,6 +251,7 @@ impl Variables {
         made.chain(Builtin::ALL.iter().map(|builtin| builtin.name())).chain(ABSENT.iter().copied())
     }
 
+    /// Predefined, or defined so far: further down it may still be.
     pub fn is_defined(&self, name: &str) -> bool {
         let made = self.index.get(name).and_then(|at| self.defined.get(*at as usize));
         Variables::predefined(name).is_some() || made.is_some_and(|(_, source)| *source != Source::Undefined)
@@ -391,6 +413,7 @@ impl Template {
         }
     }
 
+    /// It is empty for every request.
     pub fn is_empty(&self) -> bool {
         self.parts.is_empty()
     }

@@ -55,10 +55,13 @@ struct CertificateSources<'w> {
 
 /// State shared while all servers are built.
 pub struct Builder<'a> {
+    /// Relative file names start here.
     pub directory: &'a Path,
     /// Seconds since 1970.
     pub now: i64,
+    /// Where errors go.
     pub diagnostics: &'a mut Diagnostics,
+    /// Whether files may be written (`auto`).
     pub touch: Touch,
     /// By settings (identity) and whether HTTP/2 is offered.
     made: HashMap<(*const Ssl, bool), Option<Rc<ServerTls>>>,
@@ -68,6 +71,7 @@ pub struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
+    /// Nothing is read yet.
     pub fn new(directory: &'a Path, now: i64, touch: Touch, diagnostics: &'a mut Diagnostics) -> Builder<'a> {
         let (made, leaves, checked) = (HashMap::new(), HashMap::new(), HashSet::new());
         Builder { directory, now, diagnostics, touch, made, leaves, checked }

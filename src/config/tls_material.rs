@@ -18,8 +18,11 @@ use std::sync::Arc;
 /// The TLS configuration of a server.
 #[derive(Debug)]
 pub struct ServerTls {
+    /// Where the certificates come from.
     pub handshake: Handshake,
+    /// ssl_verify_client.
     pub verify: VerifyClient,
+    /// What client certificates are verified by.
     pub trust: Trust,
     /// When the first certificate that was loaded from a file expires (Unix time).
     pub(super) read_until: Option<i64>,
@@ -36,6 +39,7 @@ impl ServerTls {
     }
 }
 
+/// How a server shakes hands.
 #[derive(Debug)]
 pub enum Handshake {
     /// With certificates loaded from files, or made.
@@ -53,12 +57,14 @@ pub enum Handshake {
 /// A certificate from ACME; the configuration built with it is cached until the certificate changes.
 #[derive(Debug)]
 pub struct Acme {
+    /// Its certificate in `services::acme`.
     pub certificate: CertificateId,
     recipe: Recipe,
     made: RefCell<Option<(u64, Rc<Prepared>)>>,
 }
 
 impl Acme {
+    /// Without a certificate: the first handshake asks for it.
     pub(super) fn new(certificate: CertificateId, recipe: Recipe) -> Acme {
         Acme { certificate, recipe, made: RefCell::new(None) }
     }
@@ -82,8 +88,11 @@ impl Acme {
 pub struct Variable {
     /// Templates for certificate and key.
     pub pairs: Vec<(Template, Template)>,
+    /// Relative file names start here.
     pub(super) directory: PathBuf,
+    /// Tried in order for encrypted keys.
     pub(super) passwords: Vec<Vec<u8>>,
+    /// The other settings.
     pub(super) recipe: Recipe,
 }
 
@@ -114,12 +123,17 @@ type MadeClient = (Option<Arc<CertifiedKey>>, Arc<ClientConfig>);
 /// A client certificate for upstreams whose name has variables.
 #[derive(Debug)]
 pub struct VariableClient {
+    /// The certificate's file.
     pub certificate: Template,
+    /// The key's file.
     pub key: Template,
+    /// Relative file names start here.
     pub(super) directory: PathBuf,
+    /// Tried in order for encrypted keys.
     pub(super) passwords: Vec<Vec<u8>>,
     /// All options but the certificate.
     pub(super) options: client::Options,
+    /// The last configurations that were made.
     pub(super) made: RefCell<Vec<MadeClient>>,
 }
 
@@ -158,13 +172,16 @@ impl VariableClient {
 /// The client configuration for connections to an upstream.
 #[derive(Debug)]
 pub enum ClientTls {
+    /// Ready when the configuration is loaded.
     Ready(Arc<ClientConfig>),
+    /// Made for each certificate that a request names.
     Variable(Box<VariableClient>),
 }
 
 /// The TLS configuration of connections to the upstream of a location.
 #[derive(Debug)]
 pub struct UpstreamTls {
+    /// For the handshake.
     pub client: ClientTls,
     /// proxy_ssl_name; None: the host of the URL.
     pub name: Option<Template>,

@@ -10,15 +10,24 @@ use std::sync::Arc;
 /// All TLS settings except the certificates.
 #[derive(Clone, Debug)]
 pub struct Recipe {
+    /// The directives.
     pub(super) ssl: Rc<Ssl>,
+    /// Protocols that are offered, the preferred one first (RFC 7301).
     pub(super) alpn: Vec<Vec<u8>>,
+    /// Names of CAs for the client's choice; None: no certificate is asked for.
     pub(super) client_names: Option<Vec<Vec<u8>>>,
+    /// Tells sessions apart whose clients were verified by other rules.
     pub(super) policy: Vec<u8>,
+    /// Keys of ssl_session_ticket_key.
     pub(super) ticket_keys: Vec<Arc<Key>>,
+    /// ssl_stapling_file, DER.
     pub(super) stapled: Option<Vec<u8>>,
 }
 
 impl Recipe {
+    /// The settings with these certificates, for handshakes.
+    /// # Errors
+    /// No cipher suite is left, or a certificate cannot be used.
     pub(super) fn build(&self, mut pairs: Vec<Arc<CertifiedKey>>) -> Result<Prepared, String> {
         if let Some(response) = &self.stapled {
             let stapled = |pair: &Arc<CertifiedKey>| CertifiedKey { ocsp: Some(response.clone()), ..(**pair).clone() };

@@ -15,6 +15,7 @@ pub struct Url<'a> {
     pub header: &'a str,
     /// The part after host and port; empty if there is none.
     pub uri: &'a [u8],
+    /// `https://`.
     pub is_secure: bool,
 }
 

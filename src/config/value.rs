@@ -8,14 +8,17 @@
 pub struct ValueError {
     /// In nginx's words if nginx has this error.
     pub message: String,
+    /// How to write it right.
     pub help: Option<String>,
 }
 
 impl ValueError {
+    /// Without help.
     pub fn new(message: impl Into<String>) -> ValueError {
         ValueError { message: message.into(), help: None }
     }
 
+    /// Adds how to write it right.
     pub fn help(mut self, help: impl Into<String>) -> ValueError {
         self.help = Some(help.into());
         self

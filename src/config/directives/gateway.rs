@@ -22,14 +22,17 @@ use crate::config::settings::proxy::{NextUpstream, ProxySettings};
 use crate::util::bytes::begins_with;
 use std::rc::Rc;
 
+/// The settings of a level, copied from the outer level at the first change.
 pub(super) fn fastcgi(s: &mut Settings) -> &mut ProxySettings {
     Rc::make_mut(&mut s.fastcgi)
 }
 
+/// As [`fastcgi`].
 pub(super) fn scgi(s: &mut Settings) -> &mut ProxySettings {
     Rc::make_mut(&mut s.scgi)
 }
 
+/// As [`fastcgi`].
 pub(super) fn uwsgi(s: &mut Settings) -> &mut ProxySettings {
     Rc::make_mut(&mut s.uwsgi)
 }
@@ -252,12 +255,16 @@ macro_rules! common {
     };
 }
 
+/// The directives that the three protocols share, with the prefix `fastcgi_`.
 pub const FASTCGI: &[Row] = common!("fastcgi", fastcgi);
 
+/// The same with `scgi_`.
 pub const SCGI: &[Row] = common!("scgi", scgi);
 
+/// The same with `uwsgi_`.
 pub const UWSGI: &[Row] = common!("uwsgi", uwsgi);
 
+/// The directives that only one of them has.
 pub const ROWS: &[Row] = &[
     row(
         "fastcgi_index",

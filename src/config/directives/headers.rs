@@ -257,7 +257,9 @@ fn inherit_mode(d: &Directive) -> Result<Inherit, Fault> {
 /// Which directives a level contains itself.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OwnLines {
+    /// It has add_header.
     pub add_header: bool,
+    /// It has add_trailer.
     pub add_trailer: bool,
 }
 

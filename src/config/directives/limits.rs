@@ -103,6 +103,7 @@ pub const ROWS: &[Row] = &[
     ),
 ];
 
+/// nginx's error for a parameter that the directive does not know.
 pub fn bad(word: &Word) -> Fault {
     Fault::new(word.span, format!("invalid parameter \"{}\"", word.str()))
 }

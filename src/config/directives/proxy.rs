@@ -14,6 +14,7 @@ use crate::config::settings::proxy::{NextUpstream, ProxySettings};
 use crate::http::version::Version;
 use std::rc::Rc;
 
+/// The settings of a level, copied from the outer level at the first change.
 pub(super) fn proxy(s: &mut Settings) -> &mut ProxySettings {
     Rc::make_mut(&mut s.proxy)
 }
@@ -177,6 +178,8 @@ fn version(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     Ok(())
 }
 
+/// `proxy_bind` and its counterparts: an address, a template that makes one, or `off`. nginx's `transparent` is
+/// refused.
 pub(super) fn bind(of: Of, s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     if let Some(word) = d.args.get(1) {
         let fault = Fault::new(word.span, format!("invalid parameter \"{}\"", word.str()));

@@ -169,6 +169,7 @@ pub const ROWS: &[Row] = &[
 /// Names of header fields, in lower case.
 type Names = List<Box<[u8]>>;
 
+/// Adds a header name in lower case to the list that `place` selects; the first of a level replaces what is inherited.
 pub(super) fn names(
     of: Of,
     s: &mut Scope,
@@ -278,6 +279,7 @@ fn rewrite(b: &mut Build, d: &Directive, case: Case) -> Result<Rewrite, Fault> {
     Ok(Rewrite { from, to: b.template(d, 1)? })
 }
 
+/// `proxy_busy_buffers_size` and its counterparts.
 pub(super) fn busy_buffers(of: Of, s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     let proxy = of(&mut s.settings);
     proxy.busy_size = Some(size(d, 0)?);
@@ -285,6 +287,7 @@ pub(super) fn busy_buffers(of: Of, s: &mut Scope, _: &mut Build, d: &Directive) 
     Ok(())
 }
 
+/// `proxy_max_temp_file_size` and its counterparts.
 pub(super) fn temp_most(of: Of, s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     let proxy = of(&mut s.settings);
     proxy.temp_most = Some(size(d, 0)?);
@@ -292,6 +295,7 @@ pub(super) fn temp_most(of: Of, s: &mut Scope, _: &mut Build, d: &Directive) -> 
     Ok(())
 }
 
+/// `proxy_temp_file_write_size` and its counterparts.
 pub(super) fn temp_write_size(of: Of, s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     let proxy = of(&mut s.settings);
     proxy.temp_write_size = Some(size(d, 0)?);
@@ -299,16 +303,19 @@ pub(super) fn temp_write_size(of: Of, s: &mut Scope, _: &mut Build, d: &Directiv
     Ok(())
 }
 
+/// `proxy_temp_path` and its counterparts.
 pub(super) fn temp_path(of: Of, s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     of(&mut s.settings).temp = Some(body::temp_directory(b, d)?);
     Ok(())
 }
 
+/// `proxy_limit_rate` and its counterparts: bytes per second, variables allowed.
 pub(super) fn limit_rate(of: Of, s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     of(&mut s.settings).limit_rate = Some(rate(b, d)?);
     Ok(())
 }
 
+/// `proxy_buffers` and its counterparts: a number and a size.
 pub(super) fn buffers(of: Of, s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     let proxy = of(&mut s.settings);
     proxy.buffers = client::buffers(d, 1 << 30)?;

@@ -134,8 +134,10 @@ macro_rules! common {
     };
 }
 
+/// `proxy_ssl_*`.
 pub const PROXY: &[Row] = common!("proxy", proxy, "$proxy_host");
 
+/// `uwsgi_ssl_*`.
 pub const UWSGI: &[Row] = common!("uwsgi", uwsgi, "the host of uwsgi_pass");
 
 fn file(of: Of, s: &mut Scope, d: &Directive, field: fn(&mut ProxySsl) -> &mut Option<Named>) -> Outcome {

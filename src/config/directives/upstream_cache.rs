@@ -41,11 +41,16 @@ macro_rules! common {
     };
 }
 
+/// `proxy_cache` and so on.
 pub const PROXY: &[Row] = common!("proxy", proxy);
+/// `fastcgi_cache` and so on.
 pub const FASTCGI: &[Row] = common!("fastcgi", fastcgi);
+/// `scgi_cache` and so on.
 pub const SCGI: &[Row] = common!("scgi", scgi);
+/// `uwsgi_cache` and so on.
 pub const UWSGI: &[Row] = common!("uwsgi", uwsgi);
 
+/// What only proxying has.
 pub const ROWS: &[Row] = &[row(
     "proxy_cache_convert_head",
     HSL,

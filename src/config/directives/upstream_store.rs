@@ -40,9 +40,13 @@ macro_rules! common {
     };
 }
 
+/// `proxy_store`, `proxy_store_access`.
 pub const PROXY: &[Row] = common!("proxy", proxy);
+/// `fastcgi_store`, `fastcgi_store_access`.
 pub const FASTCGI: &[Row] = common!("fastcgi", fastcgi);
+/// `scgi_store`, `scgi_store_access`.
 pub const SCGI: &[Row] = common!("scgi", scgi);
+/// `uwsgi_store`, `uwsgi_store_access`.
 pub const UWSGI: &[Row] = common!("uwsgi", uwsgi);
 
 fn store(of: Of, cache: &'static str, s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {

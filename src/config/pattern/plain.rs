@@ -29,6 +29,7 @@ pub struct Plain {
     pub dollar: bool,
     /// Number of groups, without the whole match.
     pub groups: usize,
+    /// Named groups: number and name.
     pub names: Vec<(usize, String)>,
     /// Number of characters, classes, groups and the like, with repetitions expanded.
     pub atoms: usize,

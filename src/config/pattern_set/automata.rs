@@ -30,6 +30,7 @@ const BYTES_PER_STATE: usize = 10;
 /// Number of searches that try patterns one by one after the cache was not worthwhile.
 const REST: u32 = 1_000;
 
+/// The patterns in groups, each an automaton.
 #[derive(Debug, Default)]
 pub struct Automata {
     groups: Box<[Group]>,

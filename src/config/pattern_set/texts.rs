@@ -23,6 +23,7 @@ struct Node {
     holders: u32,
 }
 
+/// The automaton, as arrays.
 #[derive(Debug)]
 pub struct Texts {
     /// Ordered by depth, plus one that ends the last ranges.

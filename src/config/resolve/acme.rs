@@ -42,6 +42,7 @@ const BUNDLES: [&str; 5] = [
 ];
 
 impl Build {
+    /// Reads an `acme_issuer` block; `outer` is the level of http.
     pub(super) fn acme_issuer(&mut self, outer: &Scope, d: &Directive, children: &[Directive]) {
         let mut scope = Scope::new(Contexts::ACME_ISSUER, outer.settings.clone(), LocationDraft::default()).within(d);
         let name = d.args[0].str().into_owned();

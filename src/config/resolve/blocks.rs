@@ -26,6 +26,7 @@ const NO_REFERER: &str = "the \"none\" or \"blocked\" referers are specified in 
                           any valid referer";
 
 impl Build {
+    /// Reads the blocks in a level, once its own settings are complete.
     pub(super) fn sections(&mut self, scope: &mut Scope, sections: &[(Section, &Directive)]) {
         let mut tree = Vec::new();
         for &(section, d) in sections {
@@ -293,6 +294,7 @@ impl Build {
         scope.own.limit_except = Some((methods, id));
     }
 
+    /// Compiles the rewrite directives of a level. A wrong one is reported and left out.
     pub(super) fn script(&mut self, scope: &mut Scope, steps: &[&Directive]) -> Script {
         let mut script = Script::default();
         for d in steps {

@@ -28,10 +28,12 @@ pub struct ClientFiles {
     pub stores: Vec<Vec<Box<[u8]>>>,
     /// Trashes, states of uploads, and request bodies that are kept.
     pub apart: Vec<Box<[u8]>>,
+    /// Directories where clients write by URI.
     pub areas: Vec<WriteArea>,
 }
 
 impl ClientFiles {
+    /// From all locations: values of variables are followed through `set`, `map` and `geo`.
     pub fn new(locations: &[Location], variables: &Variables, tables: &Tables) -> ClientFiles {
         // Most configurations have no store, and need no value of a variable.
         let known = LazyCell::new(|| Known::new(locations, variables, tables));

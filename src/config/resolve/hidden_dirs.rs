@@ -14,6 +14,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 impl Build {
+    /// Paths without a final slash; `stores` and `areas` keep a directory that clients use from being hidden.
     pub(super) fn hidden_dirs(&self, stores: &[Box<[u8]>], areas: &[WriteArea], acme: &Acme) -> Vec<Box<[u8]>> {
         let mut hidden = self.directories(|upload| upload.trash_directory().filter(|_| !upload.trash_shown));
         let taken: Vec<_> = areas.iter().map(|area| &area.directory).chain(stores).map(|path| clean(path)).collect();

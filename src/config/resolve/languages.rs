@@ -6,6 +6,7 @@ use crate::config::ast::Directive;
 /// The message about a git conflict marker.
 pub const MERGE: &str = "a mark of an unfinished merge: keep one side and remove the marks";
 
+/// A line that git leaves in a file with a conflict.
 pub fn is_merge_mark(name: &str) -> bool {
     ["<<<<<<<", "=======", ">>>>>>>", "|||||||"].iter().any(|mark| name.starts_with(mark))
 }

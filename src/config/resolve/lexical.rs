@@ -209,6 +209,7 @@ pub const GOES_ON: &str = "a directive goes on over lines until its `;`: remove 
 
 const CURLY: [char; 9] = ['“', '”', '„', '‘', '’', '«', '»', '`', '´'];
 
+/// A character that looks like a blank, or like nothing, and separates no words.
 pub fn is_blank(c: char) -> bool {
     matches!(c, '\u{a0}' | '\u{ad}' | '\u{85}' | '\u{2000}'..='\u{200f}' | '\u{2028}'..='\u{202f}' | '\u{2060}'..='\u{2069}')
         || matches!(c, '\u{3000}' | '\u{feff}' | '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{7f}')
@@ -265,6 +266,7 @@ pub fn is_camel(name: &str) -> bool {
     name.starts_with(['<']) && lower || upper > 1 && lower && inner.bytes().all(|b| b.is_ascii_alphanumeric())
 }
 
+/// The help for a name like `DocumentRoot`; None: it has no capitals like that.
 pub fn camel(name: &str) -> Option<String> {
     is_camel(name).then(|| {
         "this looks like a directive of Apache; names are lower case here, as in: server_name, root, proxy_pass"

@@ -247,6 +247,7 @@ impl Build {
         Some(format!("{prefix}{tail}"))
     }
 
+    /// Reports zones of proxy_cache and the like that no cache_path defines, in nginx's words.
     pub(super) fn undefined_caches(&mut self) {
         let caches = std::mem::take(&mut self.caches);
         for (module, zone, span) in &caches.used {
@@ -263,6 +264,7 @@ impl Build {
         }
     }
 
+    /// Reports pools of `aio threads=` that no thread_pool defines.
     pub(super) fn undefined_thread_pools(&mut self) {
         let pools = std::mem::take(&mut self.thread_pools);
         for (name, span) in pools.used.iter().filter(|(name, _)| &**name != "default" && !pools.defined.contains(name))
@@ -296,6 +298,7 @@ impl Build {
         faults.into_iter().for_each(|fault| self.diagnostics.push(fault));
     }
 
+    /// Reports zones of limit_req, limit_conn and dav_ext_lock that are not defined, in nginx's words.
     pub(super) fn undefined_zones(&mut self, tree: &[Directive]) {
         if self.tables.zones.iter().all(|zone| zone.defined.is_some()) {
             return;

@@ -7,6 +7,7 @@ use crate::util::networks::Networks;
 use std::net::IpAddr;
 use std::rc::Rc;
 
+/// allowed_methods, allow, deny.
 #[derive(Clone, Debug, Default)]
 pub struct Access {
     /// None: the default for what the location does.
@@ -26,10 +27,12 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// All clients are let in.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
+    /// Behind the others: an earlier rule decides.
     pub fn push(&mut self, rule: Rule) {
         let at = self.list.len() as u32;
         match &rule.who {
@@ -51,16 +54,24 @@ impl Rules {
     }
 }
 
+/// One `allow` or `deny`.
 #[derive(Clone, Debug)]
 pub struct Rule {
+    /// Otherwise it denies.
     pub allow: bool,
+    /// Whom it is about.
     pub who: Who,
+    /// The directive.
     pub span: Span,
 }
 
+/// The argument of a rule.
 #[derive(Clone, Debug)]
 pub enum Who {
+    /// `all`.
     All,
+    /// `unix:`: clients of Unix sockets.
     Unix,
+    /// An address or a network.
     Net(Cidr),
 }

@@ -3,20 +3,26 @@
 use std::path::PathBuf;
 use std::rc::Rc;
 
+/// client_body_in_file_only, client_body_temp_path.
 #[derive(Clone, Debug, Default)]
 pub struct BodySettings {
+    /// Whether a small body is in a file, too.
     pub in_file_only: InFileOnly,
     /// Accepted without effect: a body in memory is always one buffer.
     pub in_single_buffer: bool,
+    /// Where.
     pub temp: Rc<TempPath>,
 }
 
 /// Whether every body is written to a file, and whether the file outlives the request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum InFileOnly {
+    /// Only a body that exceeds client_body_buffer_size is.
     #[default]
     Off,
+    /// Every body is, and the file stays.
     On,
+    /// Every body is, and the file goes with the request.
     Clean,
 }
 
@@ -24,6 +30,8 @@ pub enum InFileOnly {
 /// of a file's name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TempPath {
+    /// Absolute.
     pub path: PathBuf,
+    /// Digits of the names of each level's directories.
     pub levels: Vec<usize>,
 }

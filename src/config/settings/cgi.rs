@@ -3,15 +3,18 @@
 use super::list::List;
 use crate::config::template::Template;
 
+/// cgi_pass and its siblings.
 #[derive(Clone, Debug)]
 pub struct Cgi {
     /// cgi_extension: the extension with its dot, and the interpreter; None: the files are executable themselves.
     pub extensions: List<(Box<[u8]>, Interpreter)>,
     /// None: the script's own directory.
     pub working_dir: Option<Template>,
+    /// cgi_param: names and values of the environment.
     pub env: List<(Box<[u8]>, Template)>,
     /// Whether STDERR goes to the error log.
     pub logs_stderr: bool,
+    /// Programs that may run at once.
     pub max_children: u64,
     /// Whether scripts are executed in directories where clients may write.
     pub uploads: bool,

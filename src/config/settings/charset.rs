@@ -5,13 +5,16 @@ use crate::http::media_type;
 use crate::util::hash::FastMap;
 use std::rc::Rc;
 
+/// charset, source_charset, charset_types, override_charset.
 #[derive(Clone, Debug)]
 pub struct Charset {
+    /// `charset`; None: off.
     pub name: Option<Template>,
     /// The charset of files; they are converted if it differs.
     pub source: Option<Template>,
     /// Whether to convert upstream responses that already have a charset.
     pub override_charset: bool,
+    /// charset_types.
     pub types: TypeSet,
 }
 
@@ -32,12 +35,14 @@ impl Default for Charset {
 /// Media types that a filter applies to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TypeSet {
+    /// `*`.
     All,
     /// Media types in lower case, each with whether the configuration names it; the others were added as synonyms.
     These(Rc<FastMap<Box<[u8]>, bool>>),
 }
 
 impl TypeSet {
+    /// Types as a default has them.
     pub fn of(types: &[&str]) -> TypeSet {
         let mut set = TypeSet::These(Rc::default());
         for name in types {
@@ -81,14 +86,19 @@ impl TypeSet {
 pub enum Recode {
     /// Byte to byte, so that the length is unchanged.
     Bytes(Rc<[u8; 256]>),
+    /// One byte to a character's bytes.
     ToUtf8(Rc<[Box<[u8]>; 256]>),
+    /// A code point to its byte; what is missing becomes a reference, as in nginx.
     FromUtf8(Rc<FastMap<u32, u8>>),
 }
 
 /// One direction of a charset_map; names are in lower case.
 #[derive(Debug)]
 pub struct CharsetMap {
+    /// The charset of the source.
     pub from: Box<[u8]>,
+    /// The charset that is made.
     pub to: Box<[u8]>,
+    /// The table.
     pub recode: Recode,
 }

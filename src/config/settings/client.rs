@@ -4,37 +4,58 @@ use crate::config::template::Template;
 use crate::config::value::{Millis, Size};
 use crate::http::header::UnusualNames;
 
+/// What a client may send, how fast, and how long its connection lasts.
 #[derive(Clone, Debug)]
 pub struct ClientSettings {
     /// 0: no limit.
     pub max_body_size: Size,
+    /// client_header_buffer_size.
     pub header_buffer_size: Size,
     /// Number and size of the large header buffers.
     pub large_buffers: (u64, Size),
     /// 0: the built-in bound.
     pub max_headers: u64,
+    /// client_header_timeout: for the whole head (nginx).
     pub header_timeout: Millis,
+    /// client_body_timeout: between two reads.
     pub body_timeout: Millis,
+    /// send_timeout: between two writes.
     pub send_timeout: Millis,
+    /// reset_timedout_connection: a client that took too long gets a reset.
     pub reset_timedout: bool,
+    /// A header field with a wrong name is dropped; off: the request is a 400.
     pub ignore_invalid_headers: bool,
+    /// underscores_in_headers.
     pub underscores: bool,
+    /// Slashes that follow one another are one in locations and paths.
     pub merge_slashes: bool,
+    /// keepalive_timeout: how long a connection may be idle; 0: it is closed behind a response.
     pub keepalive_timeout: Millis,
     /// Seconds in the `Keep-Alive` response header, if it is sent.
     pub keepalive_header: Option<u64>,
+    /// Requests of a connection.
     pub keepalive_requests: u64,
     /// 0: no limit.
     pub keepalive_glitches: u64,
+    /// How long a connection may last.
     pub keepalive_time: Millis,
+    /// lingering_close.
     pub lingering: Lingering,
+    /// How long a client may still send in all.
     pub lingering_time: Millis,
+    /// How long it may pause meanwhile.
     pub lingering_timeout: Millis,
+    /// TCP_NODELAY: small packets are not held back.
     pub tcp_nodelay: bool,
+    /// Accepted without effect of its own: heads and files are sent together anyway.
     pub tcp_nopush: bool,
+    /// client_body_buffer_size.
     pub body_buffer_size: Size,
+    /// Bytes per second of a response; None: no limit.
     pub limit_rate: Option<Template>,
+    /// Bytes that go at full speed first.
     pub limit_rate_after: Option<Template>,
+    /// For which browsers connections are not kept.
     pub keepalive_disable: KeepaliveDisable,
 }
 
@@ -43,13 +64,18 @@ pub struct ClientSettings {
 pub struct KeepaliveDisable {
     /// After a POST only.
     pub msie6: bool,
+    /// Always, on macOS and the like.
     pub safari: bool,
 }
 
+/// When a connection lingers: what the client still sends is read for a while, so that no reset destroys the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lingering {
+    /// Never.
     Off,
+    /// Where more of a request may come.
     On,
+    /// Always.
     Always,
 }
 

@@ -2,8 +2,10 @@
 
 use crate::http::method::{Method, MethodSet};
 
+/// dav_methods, dav_ext_methods and their siblings.
 #[derive(Clone, Debug, Default)]
 pub struct Dav {
+    /// dav_methods.
     pub methods: MethodSet,
     /// Minimum number of components of a URI for DELETE.
     pub min_delete_depth: u64,

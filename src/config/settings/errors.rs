@@ -4,17 +4,23 @@ use super::list::List;
 use crate::config::template::Template;
 use std::rc::Rc;
 
+/// error_page, recursive_error_pages.
 #[derive(Clone, Debug, Default)]
 pub struct Errors {
+    /// In order: the first that lists a status counts.
     pub pages: List<Rc<ErrorPage>>,
     /// recursive_error_pages: whether an error while serving an error page may have an error page.
     pub recursive: bool,
 }
 
+/// One error_page.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ErrorPage {
+    /// The statuses that it is for.
     pub codes: Box<[u16]>,
+    /// The status that it is sent with.
     pub status: PageStatus,
+    /// What is shown.
     pub target: PageTarget,
 }
 
@@ -29,6 +35,7 @@ pub enum PageStatus {
     FromPage,
 }
 
+/// The URI of error_page.
 #[derive(Debug, PartialEq, Eq)]
 pub enum PageTarget {
     /// An internal redirect to a URI.

@@ -11,12 +11,17 @@ pub struct GeoTable {
     pub source: Option<Template>,
     /// Proxies whose X-Forwarded-For is trusted.
     pub proxies: Networks,
+    /// proxy_recursive.
     pub recursive: bool,
     /// Whether the value is looked up at each use.
     pub volatile: bool,
+    /// Values, by the numbers that the rest uses.
     pub values: Vec<Box<[u8]>>,
+    /// None: empty.
     pub default: Option<u32>,
+    /// Networks with their values.
     pub nets: Networks,
+    /// With `ranges`: ranges of IPv4 addresses with their values.
     pub ranges: Ranges,
 }
 
@@ -43,6 +48,7 @@ impl GeoTable {
         self.default.and_then(|at| self.values.get(at as usize)).map_or(b"", |v| v)
     }
 
+    /// The number of a value. Only the last is compared, since equal ones mostly follow one another.
     pub fn value(&mut self, text: &[u8]) -> u32 {
         let known = self.values.last().is_some_and(|last| **last == *text);
         if !known {
@@ -74,6 +80,7 @@ impl Ranges {
         Ok(())
     }
 
+    /// Takes a range off again (`delete`). False: it is not there.
     pub fn remove(&mut self, first: u32, last: u32) -> bool {
         let at = self.0.iter().position(|(from, to, _)| (*from, *to) == (first, last));
         at.map(|at| self.0.remove(at)).is_some()

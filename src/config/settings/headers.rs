@@ -9,30 +9,47 @@ use std::cell::OnceCell;
 use std::ops::Deref;
 use std::rc::Rc;
 
+/// What responses look like, whatever made them.
 #[derive(Clone, Debug)]
 pub struct Output {
+    /// add_header.
     pub headers: AddedFields,
+    /// None: off.
     pub expires: Option<Rc<Expires>>,
+    /// ETag is sent for files.
     pub etag: bool,
+    /// if_modified_since.
     pub if_modified_since: ImsMode,
     /// None: no limit.
     pub max_ranges: Option<u32>,
+    /// server_tokens.
     pub server_tokens: Tokens,
+    /// chunked_transfer_encoding.
     pub chunked: bool,
+    /// Location has scheme and host.
     pub absolute_redirect: bool,
+    /// It has the port, too.
     pub port_in_redirect: bool,
+    /// The host is the server's first name, not that of the request.
     pub server_name_in_redirect: bool,
+    /// add_trailer.
     pub trailers: AddedFields,
+    /// add_header_inherit.
     pub headers_inherit: Inherit,
+    /// add_trailer_inherit.
     pub trailers_inherit: Inherit,
+    /// For MSIE, a redirect is a page.
     pub msie_refresh: bool,
     /// An upstream's 103 is passed on if one of these is true.
     pub early_hints: List<Template>,
 }
 
+/// One add_header or add_trailer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddHeader {
+    /// The name as sent.
     pub name: Box<[u8]>,
+    /// Empty: the field is not sent.
     pub value: Template,
     /// On every status, not only on those for which nginx adds headers.
     pub always: bool,
@@ -58,14 +75,17 @@ pub enum FieldStep {
 
 /// Fields that interact with fields already in the response.
 const SPECIAL: [&[u8]; 3] = [b"last-modified", b"etag", CONTENT_SECURITY_POLICY];
+/// A field of which the pages of this program have one of their own.
 pub const CONTENT_SECURITY_POLICY: &[u8] = b"content-security-policy";
 
 impl AddedFields {
+    /// Adds a line; the first of a level replaces what is inherited.
     pub fn add(&mut self, is_first: bool, line: AddHeader) {
         self.steps = OnceCell::new();
         self.lines.add(is_first, line);
     }
 
+    /// The lines as steps, fixed values that follow one another rendered together. Computed at the first use.
     pub fn steps(&self) -> &[FieldStep] {
         self.steps.get_or_init(|| {
             let mut steps = Vec::new();
@@ -108,21 +128,29 @@ impl FromIterator<AddHeader> for AddedFields {
 /// Whether the outer level's add_header directives apply too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Inherit {
+    /// Only where the level has none of its own (nginx's default).
     On,
+    /// Never.
     Off,
+    /// Both, the outer ones first.
     Merge,
 }
 
 /// How Server header and error pages identify the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tokens {
+    /// With the version.
     On,
+    /// The name alone.
     Off,
 }
 
+/// `expires`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expires {
+    /// 1 January 1970, and `no-cache`.
     Epoch,
+    /// The end of 2037, and ten years.
     Max,
     /// Seconds from the time of the request.
     Access(i64),

@@ -2,10 +2,14 @@
 
 use crate::config::value::Size;
 
+/// http2 and its limits.
 #[derive(Clone, Debug)]
 pub struct Http2 {
+    /// `http2`.
     pub enable: bool,
+    /// Streams of a connection at once.
     pub max_concurrent_streams: u32,
+    /// Bytes of a body that may come before it has a consumer.
     pub body_preread_size: u32,
     /// Size of DATA frames that are sent.
     pub chunk_size: Size,

@@ -7,15 +7,24 @@ use crate::config::template::Template;
 use crate::config::value::Size;
 use std::rc::Rc;
 
+/// limit_req, limit_conn and how they refuse.
 #[derive(Clone, Debug)]
 pub struct LimitSettings {
+    /// limit_req lines.
     pub requests: List<RequestLimit>,
+    /// limit_req_status.
     pub request_status: u16,
+    /// The level of a refusal in the error log; a delay is logged one level lower (nginx).
     pub request_level: Level,
+    /// limit_req_dry_run.
     pub request_dry_run: bool,
+    /// limit_conn lines.
     pub connections: List<ConnectionLimit>,
+    /// limit_conn_status.
     pub connection_status: u16,
+    /// The level of a refusal in the error log.
     pub connection_level: Level,
+    /// limit_conn_dry_run.
     pub connection_dry_run: bool,
 }
 
@@ -35,6 +44,7 @@ impl Default for LimitSettings {
 }
 
 impl LimitSettings {
+    /// Nothing is limited.
     pub fn is_empty(&self) -> bool {
         self.requests.is_empty() && self.connections.is_empty()
     }
@@ -45,6 +55,7 @@ impl LimitSettings {
 pub struct RequestLimit {
     /// Index into `Tables::zones`.
     pub zone: u32,
+    /// Excess beyond this is refused.
     pub burst: u64,
     /// Excess up to this is not delayed.
     pub delay: u64,
@@ -53,7 +64,9 @@ pub struct RequestLimit {
 /// One `limit_conn`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectionLimit {
+    /// Index into `Tables::zones`.
     pub zone: u32,
+    /// Requests of a key at once.
     pub most: u32,
 }
 
@@ -61,9 +74,8 @@ pub struct ConnectionLimit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counts {
     /// Requests per second, in thousandths.
-    Requests {
-        rate: u64,
-    },
+    Requests { rate: u64 },
+    /// Requests under way.
     Connections,
     /// Locks of WebDAV.
     Locks {
@@ -75,7 +87,9 @@ pub enum Counts {
 /// A named table of keys, shared by the limits that refer to it.
 #[derive(Debug)]
 pub struct Zone {
+    /// Its name in the configuration.
     pub name: Rc<str>,
+    /// Bytes of memory at most.
     pub size: Size,
     /// None: used, but not defined (yet).
     pub defined: Option<(Template, Counts)>,

@@ -3,6 +3,7 @@
 use std::ops::Deref;
 use std::rc::Rc;
 
+/// Shared with the outer level until the level adds something.
 #[derive(Debug, PartialEq, Eq)]
 pub struct List<T>(Rc<Vec<T>>);
 

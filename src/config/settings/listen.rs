@@ -10,10 +10,13 @@ use std::rc::Rc;
 /// A `server` block while it is being read.
 #[derive(Debug, Default)]
 pub struct ServerDraft {
+    /// In the order of the file.
     pub listens: Vec<Listen>,
     /// The position of each address.
     pub listened: FastMap<Addr, Span>,
+    /// server_name.
     pub names: Vec<(Name, Span)>,
+    /// `$server_name`; None: the block has no server_name.
     pub first_name: Option<Box<[u8]>>,
     /// `acme_certificate`.
     pub acme: Option<CertificateRequest>,
@@ -21,11 +24,14 @@ pub struct ServerDraft {
     pub asks_acme: bool,
 }
 
+/// A `listen` directive, one for each address that it stands for.
 #[derive(Debug)]
 pub struct Listen {
+    /// The address.
     pub addr: Addr,
     /// Where `default_server` stands.
     pub default: Option<Span>,
+    /// Socket options.
     pub options: ListenOptions,
     /// Whether connections begin with a PROXY header.
     pub proxy_protocol: bool,
@@ -35,32 +41,41 @@ pub struct Listen {
     pub http2: bool,
     /// Whether a socket option was given: only one `listen` of an address may have any.
     pub configured: bool,
+    /// The address as written.
     pub span: Span,
 }
 
+/// A name of server_name, in lower case.
 #[derive(Debug)]
 pub enum Name {
+    /// Without a wildcard.
     Exact(Box<[u8]>),
     /// `.example.com`, without the `*`; `bare` if the name itself matches too.
-    Suffix {
-        name: Box<[u8]>,
-        bare: bool,
-    },
+    Suffix { name: Box<[u8]>, bare: bool },
     /// `www.example.`, without the `*`.
     Prefix(Box<[u8]>),
+    /// `~regex`.
     Regex(Rc<Pattern>),
     /// Matches nothing.
     Unusable,
 }
 
+/// Options of a listening socket. None: the system's default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListenOptions {
+    /// Connections that wait to be accepted.
     pub backlog: Option<i32>,
+    /// TCP_DEFER_ACCEPT: a connection is accepted once data has come.
     pub deferred: bool,
+    /// SO_REUSEPORT.
     pub reuseport: bool,
+    /// IPV6_V6ONLY.
     pub ipv6only: Option<bool>,
+    /// SO_RCVBUF, bytes.
     pub rcvbuf: Option<u64>,
+    /// SO_SNDBUF, bytes.
     pub sndbuf: Option<u64>,
+    /// TCP_FASTOPEN: the length of its queue.
     pub fastopen: Option<i32>,
     /// `so_keepalive`: on or off, then idle, interval (seconds) and count if given.
     pub keepalive: Option<(bool, [Option<u32>; 3])>,

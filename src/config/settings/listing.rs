@@ -2,12 +2,16 @@
 
 use crate::config::value::Size;
 
+/// autoindex and its siblings.
 #[derive(Clone, Debug)]
 pub struct Listing {
+    /// `autoindex`.
     pub on: bool,
     /// `autoindex_format`; with `upload`, the format is always the page.
     pub format: Format,
+    /// Bytes, not rounded (html).
     pub exact_size: bool,
+    /// The machine's local time, not UTC (html and page).
     pub localtime: bool,
     /// Whether the page has upload and delete controls.
     pub upload: bool,
@@ -24,19 +28,24 @@ pub struct Listing {
 /// The words of `autoindex_archive`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Archive {
+    /// No archive is offered.
     #[default]
     Off,
+    /// zip.
     Zip,
+    /// tar.
     Tar,
 }
 
 /// The words of `autoindex_format`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
+    /// nginx's page.
     Html,
     Json,
     Xml,
     Jsonp,
+    /// webserv's own page.
     Page,
 }
 

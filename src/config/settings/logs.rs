@@ -6,10 +6,14 @@ use crate::config::ids::LogFileId;
 use crate::config::template::Template;
 use std::rc::Rc;
 
+/// access_log, error_log and their siblings.
 #[derive(Clone, Debug)]
 pub struct Logging {
+    /// Each access_log; empty: off.
     pub access: List<AccessLog>,
+    /// error_log.
     pub error: ErrorLog,
+    /// log_subrequest.
     pub subrequests: bool,
     /// uninitialized_variable_warn.
     pub uninitialized: bool,
@@ -20,15 +24,22 @@ pub struct Logging {
 /// How long log files stay open if their path has variables. Times in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PathCache {
+    /// Files open at most.
     pub max: usize,
+    /// How long an unused one stays open.
     pub inactive: u64,
+    /// How long before it is checked that the path still leads to it.
     pub valid: u64,
+    /// Uses within `inactive` without which a file is closed.
     pub min_uses: u32,
 }
 
+/// One access_log.
 #[derive(Clone, Debug)]
 pub struct AccessLog {
+    /// Where lines go.
     pub target: AccessTarget,
+    /// How they look.
     pub format: Rc<LogFormat>,
     /// `if=`: the line is omitted if this is empty or "0".
     pub condition: Option<Template>,
@@ -40,17 +51,23 @@ pub struct AccessLog {
     pub gzip: Option<u32>,
 }
 
+/// The destination of an access log.
 #[derive(Clone, Debug)]
 pub enum AccessTarget {
+    /// A file of the configuration.
     File(LogFileId),
     /// A path with variables, absolute or starting with one.
     Path(Template),
+    /// A syslog server.
     Syslog(Rc<Syslog>),
 }
 
+/// One log_format.
 #[derive(Debug)]
 pub struct LogFormat {
+    /// How values are escaped.
     pub escape: Escape,
+    /// The line, without its end.
     pub line: Template,
     /// nginx's `combined`, which has a specialised writer on the hot path.
     pub combined: bool,
@@ -59,11 +76,15 @@ pub struct LogFormat {
 /// How unsafe bytes in a log line are escaped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Escape {
+    /// `\xHH` for quotes, backslashes and bytes that are not printable ASCII.
     Default,
+    /// As in a JSON string.
     Json,
+    /// Not at all.
     None,
 }
 
+/// Without an error_log: standard error, from level error on.
 pub fn default_error_log() -> ErrorLog {
     ErrorLog::plain(LogTarget::Stderr, Level::Error)
 }
@@ -83,8 +104,11 @@ impl Default for Logging {
 /// The destination and minimum severity of error messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrorLog {
+    /// Where lines go.
     pub target: LogTarget,
+    /// Less severe ones are left out.
     pub level: Level,
+    /// Text, or JSON.
     pub format: LineFormat,
     /// Maximum lines per second; further ones are only counted. None: no limit.
     pub rate: Option<u32>,
@@ -114,11 +138,16 @@ impl ErrorLog {
     }
 }
 
+/// The destination of an error log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LogTarget {
+    /// Nowhere: `/dev/null`.
     Off,
+    /// Standard error.
     Stderr,
+    /// A file of the configuration.
     File(LogFileId),
+    /// A syslog server.
     Syslog(Rc<Syslog>),
 }
 
@@ -136,12 +165,15 @@ pub enum Level {
 }
 
 impl Level {
+    /// In the order of the variants.
     pub const NAMES: [&'static str; 8] = ["emerg", "alert", "crit", "error", "warn", "notice", "info", "debug"];
 
+    /// As in error_log and in lines of the log.
     pub fn name(self) -> &'static str {
         Self::NAMES[self as usize]
     }
 
+    /// None: no level has that name.
     pub fn of(name: &str) -> Option<Level> {
         use Level::*;
         const ALL: [Level; 8] = [Emerg, Alert, Crit, Error, Warn, Notice, Info, Debug];

@@ -68,34 +68,63 @@ use std::rc::Rc;
 /// All inherited settings, by subject. Cloning shares them.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
+    /// Which file a URI maps to.
     pub files: Rc<Files>,
+    /// Limits for clients.
     pub client: Rc<ClientSettings>,
+    /// Where bodies are buffered.
     pub body: Rc<BodySettings>,
+    /// Header fields of responses.
     pub output: Rc<Output>,
+    /// error_page.
     pub errors: Rc<Errors>,
+    /// Logs.
     pub logs: Rc<Logging>,
+    /// allow, deny, methods.
     pub access: Rc<Access>,
+    /// Passwords and subrequests.
     pub auth: Rc<Auth>,
+    /// Rates and numbers of requests.
     pub limits: Rc<LimitSettings>,
+    /// valid_referers.
     pub referers: Rc<Referers>,
+    /// The charset of responses.
     pub charset: Rc<Charset>,
+    /// Compression.
     pub gzip: Rc<Gzip>,
+    /// HTTP/2.
     pub http2: Rc<Http2>,
+    /// WebDAV.
     pub dav: Rc<Dav>,
+    /// Listings.
     pub listing: Rc<Listing>,
+    /// Uploads and deletes.
     pub upload: Rc<UploadSettings>,
+    /// proxy_pass.
     pub proxy: Rc<ProxySettings>,
+    /// fastcgi_pass.
     pub fastcgi: Rc<ProxySettings>,
+    /// scgi_pass.
     pub scgi: Rc<ProxySettings>,
+    /// uwsgi_pass.
     pub uwsgi: Rc<ProxySettings>,
+    /// tunnel_pass.
     pub tunnel: Rc<ProxySettings>,
+    /// resolver.
     pub names: Rc<NameLookup>,
+    /// CGI programs.
     pub cgi: Rc<Cgi>,
+    /// What CGI has in common with proxying.
     pub cgi_upstream: Rc<ProxySettings>,
+    /// Trusted proxies.
     pub realip: Rc<RealIp>,
+    /// SSI.
     pub ssi: Rc<Ssi>,
+    /// TLS of servers.
     pub ssl: Rc<Ssl>,
+    /// TLS to upstreams of proxy_pass.
     pub proxy_ssl: Rc<ProxySsl>,
+    /// TLS to upstreams of uwsgi_pass.
     pub uwsgi_ssl: Rc<ProxySsl>,
     /// Directives that limit what clients may write, to name in the error response.
     pub limiting: Rc<Vec<Line>>,
@@ -118,6 +147,7 @@ impl Settings {
 /// A directive as written, with its position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
+    /// The name of the directive.
     pub name: &'static str,
     /// Name and arguments.
     pub text: Box<str>,

@@ -13,7 +13,9 @@ pub enum Role {
     Translated,
     /// The directory to which [`Role::Name`] and [`Role::PathInfo`] are relative.
     Root,
+    /// The script's part of the URI.
     Name,
+    /// What follows it in the URI.
     PathInfo,
     /// A file that uWSGI loads with any plugin; without a slash, the name of a module.
     Loaded,

@@ -16,6 +16,7 @@ use std::rc::Rc;
 pub struct Cache {
     /// Whether a zone is set.
     pub on: bool,
+    /// Methods whose responses the cache would take.
     pub methods: MethodSet,
     /// Whether HEAD is sent as GET.
     pub convert_head: bool,
@@ -37,31 +38,48 @@ impl Cache {
 /// Whether and where responses are stored as files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Store {
+    /// Nothing is stored.
     Off,
     /// At the path that the URI maps to.
     On,
+    /// At this path.
     Path(Template),
 }
 
+/// Passing requests on, in any protocol; fields are named after the proxy_ directives.
 #[derive(Clone, Debug)]
 pub struct ProxySettings {
     /// proxy_set_header, names as written.
     pub set_headers: List<(Box<[u8]>, Template)>,
     /// In lower case.
     pub hide_headers: List<Box<[u8]>>,
+    /// Fields that are passed although they are hidden by default; in lower case.
     pub pass_headers: List<Box<[u8]>>,
+    /// proxy_redirect, in order.
     pub redirects: List<Redirect>,
+    /// proxy_cookie_domain.
     pub cookie_domains: List<Rewrite>,
+    /// proxy_cookie_path.
     pub cookie_paths: List<Rewrite>,
+    /// proxy_http_version.
     pub version: Version,
+    /// proxy_method; None: the client's.
     pub method: Option<Template>,
+    /// proxy_set_body; None: the client's.
     pub body: Option<Template>,
+    /// The client's fields are passed.
     pub pass_request_headers: bool,
+    /// The client's body is passed.
     pub pass_request_body: bool,
+    /// Until the connection is made.
     pub connect_timeout: Millis,
+    /// Between two writes to the upstream.
     pub send_timeout: Millis,
+    /// Between two reads from the upstream.
     pub read_timeout: Millis,
+    /// The response is read ahead of the client.
     pub buffering: bool,
+    /// The buffer for the head.
     pub buffer_size: Size,
     /// Number and size.
     pub buffers: (u64, Size),
@@ -75,29 +93,39 @@ pub struct ProxySettings {
     pub temp_most: Option<Size>,
     /// The directory for temporary files; None: that of request bodies.
     pub temp: Option<Rc<TempPath>>,
+    /// The request's body is read whole first.
     pub request_buffering: bool,
+    /// Statuses from 300 on may have an error_page.
     pub intercept_errors: bool,
+    /// When another server is tried.
     pub next: NextUpstream,
     /// 0: as many as the group has servers.
     pub next_tries: u64,
     /// 0: no limit.
     pub next_timeout: Millis,
+    /// The request goes on if its client leaves.
     pub ignore_client_abort: bool,
     /// Response headers that are ignored.
     pub ignore: Ignore,
     /// Whether ranges are applied here if the upstream sends the whole response.
     pub force_ranges: bool,
+    /// proxy_cookie_flags.
     pub cookie_flags: List<CookieFlags>,
+    /// Trailers of the response are passed on.
     pub pass_trailers: bool,
     /// The local address of connections to upstreams.
     pub bind: Option<Template>,
+    /// SO_KEEPALIVE.
     pub socket_keepalive: bool,
     /// Bytes per second of a response.
     pub limit_rate: Option<Template>,
+    /// What a cache would change.
     pub cache: Cache,
+    /// proxy_store.
     pub store: Store,
     /// The mode of stored files.
     pub store_mode: Mode,
+    /// What only the gateways have.
     pub gateway: Gateway,
 }
 
@@ -106,8 +134,11 @@ pub struct ProxySettings {
 pub struct NextUpstream(pub u16);
 
 impl NextUpstream {
+    /// `error`.
     pub const ERROR: NextUpstream = NextUpstream(1);
+    /// `timeout`.
     pub const TIMEOUT: NextUpstream = NextUpstream(2);
+    /// `invalid_header`.
     pub const INVALID_HEADER: NextUpstream = NextUpstream(4);
     pub const HTTP_500: NextUpstream = NextUpstream(8);
     pub const HTTP_502: NextUpstream = NextUpstream(16);
@@ -116,6 +147,7 @@ impl NextUpstream {
     pub const HTTP_403: NextUpstream = NextUpstream(128);
     pub const HTTP_404: NextUpstream = NextUpstream(256);
     pub const HTTP_429: NextUpstream = NextUpstream(512);
+    /// `non_idempotent`: POST, LOCK and PATCH, too.
     pub const NON_IDEMPOTENT: NextUpstream = NextUpstream(1024);
 
     /// The words of proxy_next_upstream and of proxy_cache_use_stale. `updating` is only for caches.
@@ -141,6 +173,7 @@ impl NextUpstream {
     /// Those of gRPC, which is not cached.
     pub const OF_GRPC: &[(&str, NextUpstream)] = Self::WORDS.split_at(Self::WORDS.len() - 1).0;
 
+    /// All bits of `other` are set.
     pub fn has(self, other: NextUpstream) -> bool {
         self.0 & other.0 == other.0
     }
@@ -149,14 +182,23 @@ impl NextUpstream {
 /// proxy_ignore_headers, limited to headers that have an effect here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ignore {
+    /// X-Accel-Redirect.
     pub redirect: bool,
+    /// X-Accel-Limit-Rate.
     pub limit_rate: bool,
+    /// X-Accel-Buffering.
     pub buffering: bool,
+    /// X-Accel-Charset.
     pub charset: bool,
+    /// X-Accel-Expires.
     pub accel_expires: bool,
+    /// Expires.
     pub expires: bool,
+    /// Cache-Control.
     pub cache_control: bool,
+    /// Set-Cookie.
     pub set_cookie: bool,
+    /// Vary.
     pub vary: bool,
 }
 
@@ -178,7 +220,9 @@ impl Ignore {
 /// A rule of proxy_cookie_flags: the cookies it applies to, and the flags to set or remove.
 #[derive(Clone, Debug)]
 pub struct CookieFlags {
+    /// The cookie's name.
     pub cookie: From,
+    /// In lower case; `no…` removes a flag.
     pub flags: Box<[Template]>,
 }
 
@@ -187,19 +231,25 @@ pub struct CookieFlags {
 pub enum Redirect {
     /// Replaces the proxy_pass URL by the location's name.
     Default,
+    /// As configured.
     Rule(Rewrite),
 }
 
 /// A prefix or pattern to match in a value, and its replacement.
 #[derive(Debug, Clone)]
 pub struct Rewrite {
+    /// What is replaced.
     pub from: From,
+    /// What takes its place; `$1` and so on of the pattern.
     pub to: Template,
 }
 
+/// What a rule matches.
 #[derive(Debug, Clone)]
 pub enum From {
+    /// A text: a prefix, but for domains.
     Text(Template),
+    /// A pattern, anywhere in the value.
     Regex(Rc<Pattern>),
 }
 
@@ -300,7 +350,9 @@ impl ProxySettings {
 pub struct WrongBuffers {
     /// The last directive that set one of the sizes; None: all are defaults.
     pub at: Option<Span>,
+    /// The error, in nginx's words.
     pub text: String,
+    /// How to fix it.
     pub help: String,
 }
 

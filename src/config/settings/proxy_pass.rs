@@ -7,6 +7,7 @@ use std::rc::Rc;
 /// The protocol of an upstream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Protocol {
+    /// HTTP/1.x.
     #[default]
     Http1,
     FastCgi,
@@ -24,6 +25,7 @@ impl Protocol {
         self != Protocol::Cgi
     }
 
+    /// The directive that passes requests by it.
     pub fn directive(self) -> &'static str {
         match self {
             Protocol::Http1 => "proxy_pass",
@@ -50,9 +52,12 @@ impl Protocol {
     }
 }
 
+/// Where requests of a location go.
 #[derive(Debug)]
 pub struct Pass {
+    /// The protocol.
     pub protocol: Protocol,
+    /// The upstream.
     pub to: To,
     /// The location's prefix, which a URI part replaces; empty if the location has none.
     pub location: Box<[u8]>,
@@ -60,8 +65,10 @@ pub struct Pass {
     pub is_secure: bool,
 }
 
+/// The URL or address of a pass directive.
 #[derive(Debug)]
 pub enum To {
+    /// Known when the configuration is loaded.
     Fixed {
         upstream: UpstreamId,
         /// `$proxy_host` and `$proxy_port`.

@@ -15,6 +15,7 @@ pub struct Referers {
     pub blocked: bool,
     /// Whether the server's own names are valid.
     pub server_names: bool,
+    /// Names that are valid, each with the number of its path in `uris`.
     pub hosts: Rc<HostNames>,
     /// Required path prefixes, by the value that a host maps to.
     pub uris: Rc<Vec<Box<[u8]>>>,
@@ -22,6 +23,7 @@ pub struct Referers {
     pub regexes: Rc<Regexes>,
 }
 
+/// Patterns of valid_referers.
 #[derive(Debug, Default)]
 pub struct Regexes {
     list: Vec<Rc<Pattern>>,
@@ -36,6 +38,7 @@ impl Clone for Regexes {
 }
 
 impl Regexes {
+    /// To be called before the first request.
     pub fn push(&mut self, pattern: Pattern) {
         self.list.push(Rc::new(pattern));
         self.set.take();

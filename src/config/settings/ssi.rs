@@ -3,14 +3,22 @@
 use super::charset::TypeSet;
 use crate::config::value::Size;
 
+/// ssi and its siblings.
 #[derive(Clone, Debug)]
 pub struct Ssi {
+    /// `ssi`.
     pub on: bool,
+    /// Nothing stands in the place of an error.
     pub silent_errors: bool,
+    /// Last-Modified of the page is kept.
     pub last_modified: bool,
+    /// Accepted without effect.
     pub ignore_recycled_buffers: bool,
+    /// Accepted without effect.
     pub min_file_chunk: Size,
+    /// The longest value of a parameter.
     pub value_length: Size,
+    /// ssi_types.
     pub types: TypeSet,
     /// Maximum bytes of a response that `include` stores in a variable.
     pub output_buffer: Size,

@@ -5,6 +5,7 @@ use crate::config::template::{Part, Template};
 use crate::config::value::Size;
 use std::rc::Rc;
 
+/// upload_ and delete_ directives; dav_methods uses the same code.
 #[derive(Clone, Debug)]
 pub struct UploadSettings {
     /// Whether DELETE removes a directory with its contents.
@@ -13,10 +14,13 @@ pub struct UploadSettings {
     pub trash: Option<Template>,
     /// Whether the trash can be browsed; deleting inside it is final.
     pub trash_shown: bool,
+    /// Where files of POST go.
     pub store: Store,
     /// Mode of stored files; directories also get x wherever r is set.
     pub mode: u32,
+    /// Missing directories are made.
     pub create_path: bool,
+    /// What a taken name means for a POST.
     pub on_duplicate: Duplicate,
     /// 0: no limit.
     pub max_file_size: Size,
@@ -24,10 +28,15 @@ pub struct UploadSettings {
     pub max_files: u64,
     /// Allowed media types; empty: any.
     pub types: Rc<[Box<[u8]>]>,
+    /// Which extensions may be stored.
     pub extensions: Rc<Extensions>,
+    /// What files are called.
     pub filename: FileName,
+    /// Space that must stay free on the disk.
     pub min_free: MinFree,
+    /// None: off.
     pub quota: Option<Quota>,
+    /// upload_verify_digest.
     pub verify_digest: VerifyDigest,
     /// Whether the response waits until the upload is synced to disk.
     pub sync: bool,
@@ -37,9 +46,11 @@ pub struct UploadSettings {
     pub answer: Option<Answer>,
     /// None: decided by the kind of the location.
     pub serve: Option<Serve>,
+    /// Which names are allowed.
     pub names: NameRule,
     /// Whether pages of other sites may POST uploads here.
     pub cross_site: bool,
+    /// Whether uploads can go on where they broke off.
     pub resumable: Resumable,
 }
 
@@ -52,6 +63,7 @@ pub enum FileName {
     Random,
     /// The time, random digits, and the client's extension.
     Time,
+    /// A template.
     Value(Template),
 }
 
@@ -78,16 +90,20 @@ pub struct Quota {
 /// How Content-Digest and Repr-Digest are handled (RFC 9530).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VerifyDigest {
+    /// Digests are not looked at.
     Off,
     /// Checked if the client sends one.
     On,
+    /// Required: without one, 400.
     Require,
 }
 
 /// `upload_return`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
+    /// The status.
     pub code: u16,
+    /// A text, or the URI of a redirect.
     pub text: Option<Template>,
 }
 
@@ -103,29 +119,40 @@ pub enum NameRule {
 /// How files that a browser could execute are sent from an upload area.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Serve {
+    /// To be saved, not shown.
     Attachment,
+    /// As any file.
     Inline,
 }
 
+/// upload_store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Store {
     /// The URI's own directory, if POST is allowed; the default.
     Uri,
+    /// POST stores nothing.
     Off,
     /// A directory; absolute unless it starts with a variable.
     Path(Template),
 }
 
+/// upload_on_duplicate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Duplicate {
+    /// 409.
     Error,
+    /// The file is replaced, atomically.
     Overwrite,
+    /// The name gets a number.
     Rename,
 }
 
+/// upload_extensions, in lower case with their dots.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Extensions {
+    /// Only these; empty: all that are not denied.
     pub allowed: Vec<Box<[u8]>>,
+    /// Never these.
     pub denied: Vec<Box<[u8]>>,
 }
 

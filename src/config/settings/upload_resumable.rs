@@ -6,6 +6,7 @@ use std::rc::Rc;
 /// A group of the upload settings.
 #[derive(Clone, Debug)]
 pub struct Resumable {
+    /// The protocols that are spoken.
     pub speaks: Speaks,
     /// An absolute path. None: beside the stored files.
     pub state_store: Option<Rc<[u8]>>,
@@ -23,6 +24,7 @@ pub struct Speaks {
 }
 
 impl Speaks {
+    /// Uploads can go on at all.
     pub fn any(self) -> bool {
         self.tus || self.rufh
     }

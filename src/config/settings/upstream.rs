@@ -7,6 +7,7 @@ use crate::config::value::Millis;
 use crate::sys::socket::Addr;
 use std::rc::Rc;
 
+/// A group of servers.
 #[derive(Clone, Debug)]
 pub struct Upstream {
     /// As written in `upstream NAME` or as the host of a proxy_pass.
@@ -15,12 +16,17 @@ pub struct Upstream {
     pub port: Option<u16>,
     /// Whether it is an `upstream` block, not a host.
     pub block: bool,
+    /// By the index that the balancer knows them by.
     pub peers: Vec<UpstreamServer>,
+    /// How a server is picked.
     pub method: Method,
+    /// Connections that are kept.
     pub keepalive: Keepalive,
     /// Servers whose addresses are looked up at request time.
     pub dynamic: Vec<Dynamic>,
+    /// The group's own `resolver`; None: that of http.
     pub resolver: Option<Rc<ResolverSettings>>,
+    /// The group's own resolver_timeout.
     pub resolver_timeout: Option<Millis>,
     /// The configured group, of one that was derived from it with the addresses that its names have now.
     pub base: Option<Rc<Upstream>>,
@@ -29,6 +35,7 @@ pub struct Upstream {
 /// One address of a `server` line.
 #[derive(Clone, Debug)]
 pub struct UpstreamServer {
+    /// What is connected to.
     pub addr: Addr,
     /// `$upstream_addr`.
     pub name: Rc<str>,
@@ -36,23 +43,31 @@ pub struct UpstreamServer {
     pub line: u32,
     /// As written in the `server` line.
     pub server: Box<str>,
+    /// Its share, relative to the others'.
     pub weight: u32,
     /// 0: failures are not counted.
     pub max_fails: u32,
+    /// Milliseconds in which failures add up, and for which it then gets no requests.
     pub fail_timeout: Millis,
     /// 0: no limit.
     pub max_conns: u32,
+    /// Used only if no other server is available.
     pub backup: bool,
+    /// `down`: never used.
     pub down: bool,
 }
 
 /// How to pick one of the available servers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Method {
+    /// Weighted, smoothly (nginx's).
     #[default]
     RoundRobin,
+    /// Fewest requests under way, relative to the weight.
     LeastConn,
+    /// By the client's network: the first three bytes of IPv4.
     IpHash,
+    /// Least time, of those with the fewest requests.
     LeastTime(MeasuredTime),
     /// The same peer for the same key.
     Hash {
@@ -60,6 +75,7 @@ pub enum Method {
         /// Consistent hashing: when a peer is added or removed, most keys keep their peer.
         ring: Option<Ring>,
     },
+    /// Any.
     Random {
         /// Whether to draw two and take the one with fewer active requests.
         two: bool,
@@ -80,8 +96,11 @@ pub struct MeasuredTime {
 pub struct Keepalive {
     /// 0 keeps none.
     pub idle: u32,
+    /// Requests after which a connection is closed.
     pub requests: u64,
+    /// How long one may be idle.
     pub timeout: Millis,
+    /// How long one may last.
     pub time: Millis,
 }
 
@@ -124,6 +143,7 @@ impl Upstream {
 }
 
 impl UpstreamServer {
+    /// A server for each address, with nginx's defaults.
     pub fn all(addr: PeerAddr) -> Vec<UpstreamServer> {
         let addrs = match addr {
             PeerAddr::Inet(addrs) => addrs.into_iter().map(Addr::from).collect(),
@@ -148,7 +168,9 @@ impl UpstreamServer {
 /// A `server … resolve` line.
 #[derive(Clone, Debug)]
 pub struct Dynamic {
+    /// The name that is looked up.
     pub host: Box<str>,
+    /// The port, unless SRV records give it.
     pub port: u16,
     /// The service name for SRV lookups.
     pub service: Option<Box<str>>,

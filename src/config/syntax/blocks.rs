@@ -10,6 +10,7 @@ use crate::config::error::{Diagnostic, Diagnostics};
 const SIGNS: [&str; 4] = ["(", "[", ":", "｛"];
 
 impl Builder<'_> {
+    /// A `;` outside quotes: the words so far are a directive.
     pub(super) fn semicolon(&mut self, at: Span) {
         self.other_bracket();
         if self.too_deep > 0 {
@@ -171,6 +172,7 @@ impl Builder<'_> {
         Some((name, args, span))
     }
 
+    /// A `{`: the words so far begin a block.
     pub(super) fn open(&mut self, at: Span) {
         self.other_bracket();
         // `http` alone on its line, before another block on the next line.
@@ -219,6 +221,7 @@ impl Builder<'_> {
         self.stack.push(Open { name, args, span, open: at, siblings, nameless });
     }
 
+    /// A `}`: the innermost block ends.
     pub(super) fn close(&mut self, at: Span) {
         if self.too_deep > 0 {
             self.words.clear();
