@@ -193,6 +193,7 @@ impl Server {
         self.pause_accepting_for(PAUSE);
     }
 
+    /// Accepts again: the pause is over, or a connection was closed.
     pub(super) fn end_pause(&mut self) {
         self.is_short = false;
         if self.paused_until.take().is_some() {
@@ -206,6 +207,7 @@ impl Server {
         self.paused_until = self.paused_until.map(|at| at.min(self.cx.now.ms + ms));
     }
 
+    /// Accepts from no listener for that many milliseconds; the kernel queues connections meanwhile.
     pub(super) fn pause_accepting_for(&mut self, ms: u64) {
         self.paused_until = Some(self.cx.now.ms + ms);
         self.is_short = false;

@@ -6,6 +6,7 @@ use crate::conn::token::{Role, token_of};
 use crate::sys::epoll;
 
 impl Server {
+    /// A program has written to STDERR or ended.
     pub(super) fn child_event(&mut self) {
         self.cx.children.receive();
         self.tell_of_programs();
@@ -37,6 +38,7 @@ impl Server {
         }
     }
 
+    /// Registers the programs' epoll with that of the loop, once it exists.
     pub(super) fn watch_children(&mut self) {
         if self.watched.children {
             return;

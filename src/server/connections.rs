@@ -16,6 +16,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// The queue in which a connection waits for its next turn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Queue {
+    /// It has used its share, and goes on in the next turn.
     Run,
     /// It has bodies to transfer, which share `BULK` bytes per turn.
     Bulk,
@@ -24,11 +25,14 @@ pub(super) enum Queue {
 /// Whether a short response may wait for those of the next connections.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Gather {
+    /// It is held until the end of the turn, and sent with the others.
     Yes,
+    /// It is sent at once.
     No,
 }
 
 impl Server {
+    /// epoll reported `flags` of a client's socket.
     pub(super) fn client_event(&mut self, key: Key, flags: u32) {
         let Some(conn) = self.conns.get_mut(key) else { return };
         conn.transport.event(flags);
@@ -137,6 +141,7 @@ impl Server {
         }
     }
 
+    /// Sends the short responses of this turn that were held.
     pub(super) fn send_batched(&mut self) {
         let mut batched = std::mem::take(&mut self.batched);
         for key in batched.drain(..) {
@@ -182,6 +187,7 @@ impl Server {
         }
     }
 
+    /// Sets the timer to the connection's deadline.
     pub(super) fn arm(&mut self, key: Key) {
         if let Some(conn) = self.conns.get(key) {
             let deadline = conn.deadline;
@@ -192,6 +198,8 @@ impl Server {
         }
     }
 
+    /// Ends a connection: its request is logged, its streams are closed, its place is free. Without effect if it is
+    /// gone.
     pub(super) fn close(&mut self, key: Key, reason: CloseReason) {
         self.wheel.disarm(key.slot());
         let Some(mut conn) = self.conns.remove(key) else { return };
@@ -208,6 +216,7 @@ impl Server {
         self.resume_accepting();
     }
 
+    /// Drives the connections that wait for a turn, within the time of this one.
     pub(super) fn run_queue(&mut self) {
         if self.pool.upstream_conns.take_room_request() {
             self.make_room();

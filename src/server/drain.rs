@@ -49,6 +49,7 @@ impl Server {
         }
     }
 
+    /// Shuts down once the delay of a drain is over.
     pub(super) fn end_drain(&mut self, now: u64) {
         if self.drained_at.is_some_and(|at| at <= now) {
             self.drained_at = None;
@@ -120,6 +121,7 @@ impl Server {
         self.retired.iter().map(|retired| retired.until).min()
     }
 
+    /// Closes the connections that still use an old configuration, once worker_shutdown_timeout is over.
     pub(super) fn end_retired(&mut self) {
         let now = self.cx.now.ms;
         while let Some(at) = self.retired.iter().position(|retired| retired.until <= now) {

@@ -18,6 +18,7 @@ pub struct Failure {
 /// Something unavailable that a directive names.
 #[derive(Debug)]
 pub enum Cause {
+    /// An address that cannot be listened on.
     Listen(Addr, Errno),
     /// A file to write: a log, the pid file, a temporary directory.
     Open(PathBuf, Errno),
@@ -49,6 +50,7 @@ impl Cause {
 }
 
 impl Failure {
+    /// Without a directive to point at.
     pub fn of(why: impl Into<String>) -> Failure {
         Failure { why: why.into(), cause: None }
     }
@@ -59,6 +61,7 @@ impl Failure {
         Failure { why, cause: Some(Cause::Open(path.to_owned(), e)) }
     }
 
+    /// A socket that could not be opened.
     pub fn bind(error: BindError) -> Failure {
         Failure { why: error.to_string(), cause: Some(Cause::Listen(error.addr, error.errno)) }
     }

@@ -150,6 +150,7 @@ impl Server {
         self.handover.successor = Some(successor);
     }
 
+    /// A process is about to take this one's place: changes are noted for it.
     pub(super) fn has_successor(&self) -> bool {
         self.handover.successor.is_some()
     }
@@ -166,6 +167,7 @@ impl Server {
         self.handover.successor.as_ref().is_none_or(|successor| successor.state.is_none() && successor.made.is_empty())
     }
 
+    /// The successor takes more.
     pub(super) fn successor_event(&mut self) {
         if let Some(successor) = &mut self.handover.successor {
             successor.is_slow = false;

@@ -31,9 +31,11 @@ use std::rc::Rc;
 /// Whether the addresses are printed once they are open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Greeting {
+    /// One line for each.
     Addresses,
     /// Also print a QR code of the first address, if on a terminal.
     WithCode,
+    /// Nothing is printed.
     Silent,
 }
 
@@ -85,11 +87,17 @@ pub fn missing_rights(config: &Config) -> Vec<String> {
 
 /// A process ready to serve: its logs and listeners are open, signals are read as events, the pid file is written.
 pub struct Prepared {
+    /// The configuration that is served first.
     pub config: Rc<Config>,
+    /// Where a reload reads it.
     pub origin: Origin,
+    /// Open logs.
     pub logs: Logs,
+    /// Bound sockets.
     pub listeners: Listeners,
+    /// The descriptor of signals.
     pub signals: Signals,
+    /// None: none is configured, or the parent has it.
     pub pid_file: Option<PidFile>,
     /// The user to serve as; None: the process keeps its own.
     pub worker: Option<ServingUser>,

@@ -13,10 +13,13 @@ const BACKLOG: i32 = 511;
 /// Seconds for which the kernel holds a connection that sends nothing; then it is passed to accept anyway.
 const DEFER: u32 = 1;
 
+/// A listening socket.
 pub struct Listener {
+    /// The address that it is bound to.
     pub addr: Addr,
     /// None once closed; the slot remains, since connections refer to it.
     fd: Option<OwnedFd>,
+    /// It is registered with epoll: connections are accepted from it.
     pub watched: bool,
     origin: Origin,
 }
@@ -58,11 +61,13 @@ impl Listener {
         self.watched = false;
     }
 
+    /// None: it is closed.
     pub fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.fd.as_ref().map(AsFd::as_fd)
     }
 }
 
+/// All sockets, by the numbers that connections know them by.
 #[derive(Default)]
 pub struct Listeners {
     all: Vec<Listener>,
@@ -78,18 +83,23 @@ pub struct PassedSockets<'l> {
     pub names: String,
     /// Those from a socket unit.
     pub units: String,
+    /// In the order of the names.
     pub fds: Vec<BorrowedFd<'l>>,
 }
 
 /// The environment variables that pass them.
 pub const NAMES: &str = "NGINX";
+/// The variable that carries [`PassedSockets::units`].
 pub const UNITS: &str = "WEBSERV_UNIT";
 
 /// A socket that could not be opened.
 #[derive(Debug)]
 pub struct BindError {
+    /// As the log has it: `bind()`.
     pub call: &'static str,
+    /// The address.
     pub addr: Addr,
+    /// Its error. EADDRINUSE: another process listens there.
     pub errno: Errno,
 }
 
@@ -102,6 +112,7 @@ impl std::fmt::Display for BindError {
 /// Why an inherited descriptor is not used. It is closed.
 #[derive(Debug)]
 pub enum Useless {
+    /// A system call failed.
     Call(Errno),
     /// A socket of another type: datagram (`ListenDatagram=` of a unit) or seqpacket.
     NoStream,
@@ -126,18 +137,22 @@ impl From<Errno> for Useless {
 }
 
 impl Listeners {
+    /// Slots, closed ones among them.
     pub fn len(&self) -> usize {
         self.all.len()
     }
 
+    /// There is none, be it open or closed.
     pub fn is_empty(&self) -> bool {
         self.all.is_empty()
     }
 
+    /// By the number that a connection has.
     pub fn get(&self, at: usize) -> Option<&Listener> {
         self.all.get(at)
     }
 
+    /// With the closed ones.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Listener> {
         self.all.iter_mut()
     }
@@ -254,6 +269,7 @@ impl Listeners {
         handover
     }
 
+    /// Which endpoint each listener stands for.
     pub fn endpoints(&self) -> &Endpoints {
         &self.endpoints
     }

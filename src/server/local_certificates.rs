@@ -39,13 +39,16 @@ pub struct Renewals {
 
 /// What a look came to, as a line for the log.
 pub struct Renewed {
+    /// Of the line.
     pub level: Level,
+    /// The line.
     pub text: String,
     /// The place of its server in the configuration, and the certificate.
     pub made: Option<(usize, Issued)>,
 }
 
 impl Renewals {
+    /// `look`: when to look at the certificates for the first time, monotonic milliseconds.
     pub fn new(look: u64) -> Renewals {
         Renewals { look, next: None, held: None }
     }
@@ -156,6 +159,7 @@ impl Server {
         self.renewals.next().filter(|_| self.parent.is_none() && !self.cx.quitting)
     }
 
+    /// Looks at the certificates of `ssl_certificate auto` if that is due, and makes at most one.
     pub(super) fn renew_local_certificate(&mut self) {
         if self.next_local_certificate().is_none() {
             return;

@@ -50,11 +50,11 @@ use wakeup::WakeTimer;
 /// What the process is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
+    /// Requests are accepted.
     Serving,
     /// QUIT: requests in progress are completed, no connections are accepted. Ends at `until` at the latest.
-    Quitting {
-        until: Option<u64>,
-    },
+    Quitting { until: Option<u64> },
+    /// TERM, or all is done: the loop ends.
     Stopped,
 }
 
@@ -73,6 +73,7 @@ pub struct Server {
     epoll: Rc<Epoll>,
     wake_timer: WakeTimer,
     events: Events,
+    /// The listening sockets.
     pub listeners: Listeners,
     conns: Slab<Conn>,
     wheel: Wheel,
@@ -89,12 +90,14 @@ pub struct Server {
     bulk: usize,
     /// Connections with responses of this turn that are not sent yet.
     batched: Vec<Key>,
+    /// What all requests share.
     pub cx: Services,
     pool: Pool,
     due: Vec<u32>,
     /// Connections just accepted.
     fresh: Vec<Key>,
     serial: u64,
+    /// What the process is doing.
     pub mode: Mode,
     /// Accepting is paused until then, for lack of descriptors.
     paused_until: Option<u64>,
@@ -128,6 +131,7 @@ pub struct Server {
     reloads: u64,
     /// Which services' sockets are registered with epoll.
     watched: names::Watched,
+    /// The service manager, if there is one.
     pub service_manager: service_manager::ServiceManager,
     /// When the first part of a drain ends: then requests in progress are completed, and no new ones accepted.
     drained_at: Option<u64>,

@@ -9,6 +9,7 @@ use crate::sys::epoll;
 #[derive(Default)]
 pub(super) struct Watched {
     resolver: bool,
+    /// The programs' epoll.
     pub(super) children: bool,
 }
 
@@ -20,6 +21,7 @@ impl Server {
         self.names_due();
     }
 
+    /// The resolver has answered, or something of it is due: wakes requests, and gives groups their new addresses.
     pub(super) fn names_due(&mut self) {
         let now = self.cx.now.ms;
         self.cx.resolver.expire(now);
@@ -48,6 +50,7 @@ impl Server {
         [self.next_name(), self.cx.children.next_due()].into_iter().chain(certificates).flatten().min()
     }
 
+    /// Does what the services have to do by now.
     pub(super) fn services_due(&mut self) {
         let now = self.cx.now.ms;
         if self.next_name().is_some_and(|due| due <= now) {
@@ -58,6 +61,7 @@ impl Server {
         self.renew_local_certificate();
     }
 
+    /// Registers the services' descriptors that exist since the last turn.
     pub(super) fn watch_services(&mut self) {
         self.watch_resolver();
         self.watch_children();

@@ -9,15 +9,19 @@ use std::os::fd::{AsFd, OwnedFd};
 
 /// Every message begins with a byte for its type.
 pub const LOGS: u8 = b'L';
+/// First byte of a message with the channel to the successor.
 pub const SUCCESSOR: u8 = b'H';
+/// First byte of a message with renewed certificates.
 pub const CERTIFICATE: u8 = b'C';
 
+/// The channel to the parent.
 pub struct ParentLink {
     channel: OwnedFd,
     pid: i32,
 }
 
 impl ParentLink {
+    /// The parent is the process's present one.
     pub fn new(channel: OwnedFd) -> ParentLink {
         ParentLink { channel, pid: process::getppid() }
     }
@@ -61,6 +65,7 @@ impl Server {
         Ok(())
     }
 
+    /// Reads all messages. If the parent is gone, the process completes its requests and ends.
     pub(super) fn read_parent_messages(&mut self) {
         let mut text = [0; 1 + 4 * pass::MOST];
         while let Some(link) = &self.parent {

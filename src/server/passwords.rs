@@ -9,6 +9,7 @@ use crate::exchange::flow::{Phase, Then};
 use crate::sys::epoll;
 
 impl Server {
+    /// The helper has a verdict: the requests that wait for it go on.
     pub(super) fn password_event(&mut self) {
         let conns = &self.conns;
         self.cx.passwords.receive(matches, |waiter| conns.get(waiter.conn).is_some());
@@ -24,6 +25,7 @@ impl Server {
         }
     }
 
+    /// Registers the helper's channel once it runs; logs why there is none.
     pub(super) fn watch_passwords(&mut self) {
         if let Some(text) = self.cx.passwords.trouble() {
             self.say(Level::Crit, format_args!("{text}"));

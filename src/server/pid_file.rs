@@ -17,6 +17,7 @@ const MODE: u32 = 0o644;
 /// Maximum number of attempts when other processes remove the file meanwhile.
 const ROUNDS: usize = 16;
 
+/// The file, locked as long as this exists.
 pub struct PidFile {
     path: PathBuf,
     fd: OwnedFd,
@@ -62,6 +63,7 @@ impl PidFile {
         Err(Failure::open(path, Errno::EBUSY))
     }
 
+    /// Absolute.
     pub fn path(&self) -> &Path {
         &self.path
     }

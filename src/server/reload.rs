@@ -38,14 +38,17 @@ use std::rc::Rc;
 /// The source of the configuration: given once on the command line, read at each reload.
 #[derive(Clone, Debug)]
 pub struct Origin {
+    /// The main file.
     pub file: PathBuf,
     /// The configuration itself, if it is not in a file (`webserv DIR`); then `file` is the name shown.
     pub text: Option<String>,
+    /// The directory that relative paths are resolved against.
     pub prefix: PathBuf,
     /// `-g`.
     pub directives: Option<Vec<u8>>,
     /// `-e`.
     pub error_log: Option<PathBuf>,
+    /// Whose command line it was given by.
     pub form: Form,
     /// `argv[0]`, with which messages begin.
     pub program: String,
@@ -58,10 +61,13 @@ pub const REFUSED: &str = "serving the old configuration: the new one was refuse
 
 /// The result of reading: the configuration if nothing was wrong, and all diagnostics.
 pub struct Read {
+    /// None: there is an error.
     pub config: Option<Config>,
+    /// The texts, for diagnostics.
     pub sources: Sources,
     /// The syntax tree; empty if it is no longer needed.
     pub tree: Vec<Directive>,
+    /// Errors and warnings.
     pub diagnostics: Diagnostics,
 }
 
@@ -122,6 +128,7 @@ impl Server {
         self.cx.resolver.prune();
     }
 
+    /// A reload is begun in the next turn; one that is under way is followed by another.
     pub(super) fn want_reload(&mut self) {
         self.reload = match self.reload {
             Reload::No | Reload::Wanted => Reload::Wanted,
@@ -299,10 +306,12 @@ impl Server {
     }
 }
 
+/// The line for the log when a new binary did not last.
 pub fn ended_early(pid: i32) -> String {
     format!("the new binary, process {pid}, has ended; the server goes on as it was")
 }
 
+/// The report for `-s upgrade`.
 pub fn failed_upgrade(number: u64, origin: &Origin, why: &str) -> Report {
     Report::new(number, format!("{}: [emerg] {why}\n", origin.program).into())
 }

@@ -42,6 +42,7 @@ pub struct Report {
 pub struct Refused {
     /// Lines for the terminal of the requesting command.
     pub errors: String,
+    /// The directive whose file or address it was, if one is known.
     pub cause: Option<Cause>,
 }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 /// How long to wait for a manager to take the message that we are ready.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// The manager's socket and what it is to be told.
 #[derive(Default)]
 pub struct ServiceManager {
     socket: Option<UnixDatagram>,
@@ -52,6 +53,7 @@ impl ServiceManager {
         }
     }
 
+    /// Tells that a reload begins; readiness must follow.
     pub fn reloading(&self) {
         self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={}\nSTATUS=reloading", clock::monotonic_ns() / 1000));
     }
@@ -74,6 +76,7 @@ impl ServiceManager {
         self.watchdog.map(|_| self.due)
     }
 
+    /// Tells that the loop runs, if that is due.
     pub fn tick(&mut self, now: u64) {
         if let (Some(every), Some(socket)) = (self.watchdog, &self.socket)
             && self.due <= now

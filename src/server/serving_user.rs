@@ -18,8 +18,11 @@ use std::path::{Path, PathBuf};
 /// A user to switch to.
 #[derive(Clone, Debug)]
 pub struct ServingUser {
+    /// For messages.
     pub name: String,
+    /// The user's id.
     pub uid: u32,
+    /// The group's id: `user`'s second argument, or the user's own group.
     pub gid: u32,
     /// Whether the configuration names no user.
     pub is_default: bool,

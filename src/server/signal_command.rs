@@ -22,10 +22,12 @@ fn signal_of(word: &str) -> Option<(i32, Cow<'static, str>)> {
     })
 }
 
+/// The number of the signal for a word of `-s`; None: the word is unknown.
 pub fn signal_number(word: &str) -> Option<i32> {
     signal_of(word).map(|(number, _)| number)
 }
 
+/// The name of that signal, as `HUP`.
 pub fn signal_name(word: &str) -> Option<Cow<'static, str>> {
     signal_of(word).map(|(_, name)| name)
 }
@@ -33,6 +35,7 @@ pub fn signal_name(word: &str) -> Option<Cow<'static, str>> {
 /// The result of `-s`.
 #[derive(Debug)]
 pub enum Signalled {
+    /// The signal is sent; a reload or an upgrade has succeeded.
     Sent,
     /// The server continues unchanged; with its report about the configuration, logs or new binary.
     Refused(Refused),

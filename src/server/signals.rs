@@ -19,6 +19,7 @@ pub struct Signals {
 }
 
 impl Signals {
+    /// For a server without signals (tests).
     pub fn none() -> Signals {
         Signals::default()
     }
@@ -31,6 +32,7 @@ impl Signals {
         Ok(Signals { fd: Some(process::signalfd(&[&all[..], &process::drains()].concat())?), arrived: Vec::new() })
     }
 
+    /// Readable when signals have come.
     pub fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.fd.as_ref().map(AsFd::as_fd)
     }
@@ -41,11 +43,13 @@ impl Signals {
         std::mem::take(&mut self.arrived)
     }
 
+    /// As though the signal had come.
     #[cfg(test)]
     pub(super) fn inject(&mut self, number: i32) {
         self.arrived.push(Signal { number, pid: 0, uid: 0, is_kernels: false });
     }
 
+    /// Reads the signals that have come; [`Server::handle_signals`] acts on them.
     pub(super) fn read(&mut self) {
         let Some(fd) = &self.fd else { return };
         // What cannot be read is reported again in the next turn.
@@ -67,6 +71,7 @@ fn is_resize(signal: &Signal) -> bool {
 }
 
 impl Server {
+    /// Acts on the signals of this turn.
     pub(super) fn handle_signals(&mut self) {
         for signal in std::mem::take(&mut self.signals.arrived) {
             self.protected("a signal", |server| server.handle_signal(&signal));
@@ -143,6 +148,7 @@ impl Server {
         }
     }
 
+    /// A line of level notice in the error log.
     pub fn note(&mut self, what: std::fmt::Arguments<'_>) {
         let log = self.cx.config.process.error_log.clone();
         self.cx.logs.error(&log, Level::Notice, &mut self.cx.now, None, what);

@@ -12,6 +12,7 @@ use crate::util::slab::Key;
 use crate::util::wake::Wake;
 
 impl Server {
+    /// Does all that is due: connections that timed out, and the process's own deadlines.
     pub(super) fn timers(&mut self) {
         let now = self.cx.now.ms;
         let mut due = std::mem::take(&mut self.due);

@@ -82,6 +82,7 @@ impl Server {
         }
     }
 
+    /// The process ends in order: the journal of hidden names is closed.
     pub fn end_journal(&mut self) {
         self.cx.temp_names.end();
     }

@@ -24,6 +24,7 @@ pub fn has_overslept(due: Option<u64>, began: u64, now: u64) -> bool {
     due.is_some_and(|due| due > began && now > due + OVERSLEPT)
 }
 
+/// The one kernel timer of the loop.
 pub struct WakeTimer {
     timer: Timer,
     /// When it will fire (monotonic milliseconds).
@@ -31,6 +32,7 @@ pub struct WakeTimer {
 }
 
 impl WakeTimer {
+    /// Not armed; registered with the loop's epoll.
     pub fn new(epoll: &Epoll) -> Result<WakeTimer, Errno> {
         let timer = Timer::new()?;
         epoll.add(timer.fd(), epoll::IN | epoll::ET, token_of(Role::Timer))?;

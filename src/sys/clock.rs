@@ -42,7 +42,9 @@ fn read(clock: libc::clockid_t) -> (i64, u32) {
 /// The time zone in which a time is formatted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Zone {
+    /// UTC, named `GMT` as HTTP dates are.
     Gmt,
+    /// The machine's, by its time zone database.
     Local,
 }
 

@@ -5,12 +5,15 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use super::{Errno, once, retry};
 
+/// There is something to read, or the end.
 pub const IN: u32 = libc::EPOLLIN as u32;
+/// There is room to write.
 pub const OUT: u32 = libc::EPOLLOUT as u32;
 /// The peer shut down its writing half.
 pub const RDHUP: u32 = libc::EPOLLRDHUP as u32;
 /// Reported even if not requested, like [`ERR`].
 pub const HUP: u32 = libc::EPOLLHUP as u32;
+/// The socket has an error; always reported.
 pub const ERR: u32 = libc::EPOLLERR as u32;
 /// Edge-triggered: an event reports a change, and the caller must remember it until EAGAIN.
 pub const ET: u32 = libc::EPOLLET as u32;
@@ -23,14 +26,19 @@ const BATCH: usize = 512;
 /// How long [`Epoll::wait`] may sleep.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Timeout {
+    /// Not at all.
     Now,
+    /// At most that long.
     Millis(u32),
+    /// Until an event comes.
     Never,
 }
 
+/// An epoll instance; a closed descriptor leaves it by itself.
 pub struct Epoll(OwnedFd);
 
 impl Epoll {
+    /// epoll_create1(2), closed at exec.
     pub fn new() -> Result<Epoll, Errno> {
         // SAFETY: no pointers are passed.
         let fd = retry(|| unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
@@ -99,6 +107,7 @@ pub struct Events {
 }
 
 impl Events {
+    /// Room for the events of one wait.
     pub fn new() -> Events {
         Events { list: vec![libc::epoll_event { events: 0, u64: 0 }; BATCH].into_boxed_slice(), ready: 0 }
     }

@@ -12,12 +12,17 @@ pub const MODIFY: u32 = libc::IN_MODIFY;
 pub const ATTRIB: u32 = libc::IN_ATTRIB;
 /// A file open for writing was closed: it may have been written through a shared mapping.
 pub const CLOSE_WRITE: u32 = libc::IN_CLOSE_WRITE;
+/// An entry has left the directory.
 pub const MOVED_FROM: u32 = libc::IN_MOVED_FROM;
+/// An entry has come into the directory.
 pub const MOVED_TO: u32 = libc::IN_MOVED_TO;
+/// An entry was made.
 pub const CREATE: u32 = libc::IN_CREATE;
+/// An entry was removed.
 pub const DELETE: u32 = libc::IN_DELETE;
 /// The watched object was deleted or renamed.
 pub const DELETE_SELF: u32 = libc::IN_DELETE_SELF;
+/// The directory itself was moved.
 pub const MOVE_SELF: u32 = libc::IN_MOVE_SELF;
 /// Events were lost: anything may have changed. Belongs to no watch.
 pub const Q_OVERFLOW: u32 = libc::IN_Q_OVERFLOW;
@@ -30,13 +35,17 @@ pub const ONLYDIR: u32 = libc::IN_ONLYDIR;
 /// For [`Inotify::add`]: the watch ends after its first event, which keeps the queue short even if it is seldom read.
 pub const ONESHOT: u32 = libc::IN_ONESHOT;
 
+/// The descriptor of all watches.
 pub struct Inotify(OwnedFd);
 
 /// Watch number and event mask, and the name of the entry; empty if the event is about the watched object itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Event<'a> {
+    /// As adding the watch returned it. -1: the queue overflowed, and events are lost.
     pub watch: i32,
+    /// Bits such as [`CREATE`].
     pub mask: u32,
+    /// The entry in the directory.
     pub name: &'a [u8],
 }
 

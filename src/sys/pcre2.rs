@@ -60,6 +60,7 @@ enum Starts {
 /// Why a pattern does not compile, in PCRE2's words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invalid {
+    /// Without the offset.
     pub message: String,
     /// Offset in the pattern.
     pub offset: usize,

@@ -21,6 +21,7 @@ pub use user::{getegid, geteuid, group_names, group_of, lookup_group, lookup_use
 
 use super::{Errno, file, once, retry};
 
+/// The process's own id, by the kernel: right after a fork, too.
 pub fn getpid() -> i32 {
     // SAFETY: no pointers are passed; cannot fail.
     unsafe { libc::getpid() }
@@ -78,9 +79,11 @@ impl Ready {
 pub enum Streams {
     /// Input and output, as in nginx: standard error is unchanged.
     InputOutput,
+    /// Standard error as well.
     All,
 }
 
+/// Opens /dev/null in the place of these streams.
 pub fn redirect_stdio_to_null(streams: Streams) -> Result<(), Errno> {
     let null = file::open_at(None, c"/dev/null", file::O_RDWR, 0)?;
     dup2(null.as_fd(), std::io::stdin().as_fd())?;
@@ -107,7 +110,9 @@ pub fn dup2(from: BorrowedFd<'_>, onto: BorrowedFd<'_>) -> Result<(), Errno> {
 /// How a child ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Exit {
+    /// Its exit status.
     Code(i32),
+    /// The signal that ended it.
     Signal(i32),
 }
 
@@ -152,10 +157,13 @@ fn wait(pid: i32, flags: i32) -> Result<Option<(i32, Exit)>, Errno> {
 /// The soft and hard limit of open descriptors.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Nofile {
+    /// What holds now.
     pub soft: u64,
+    /// What `soft` may be raised to.
     pub hard: u64,
 }
 
+/// getrlimit(2), RLIMIT_NOFILE.
 #[allow(clippy::useless_conversion)] // rlim_t is narrower on some targets
 pub fn nofile_limit() -> Result<Nofile, Errno> {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };

@@ -154,6 +154,7 @@ const TRUNCATE: u64 = 1 << 14;
 /// Access that stays allowed to a file, or below a directory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Access {
+    /// Read files and list directories.
     Read,
     /// Create, write, rename and remove; not execute.
     Write,

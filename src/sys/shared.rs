@@ -31,12 +31,14 @@ impl Shared {
         unsafe { std::slice::from_raw_parts(self.at.as_ptr(), self.count) }
     }
 
+    /// Adds to a counter, atomically; without effect if there is none of that number.
     pub fn add(&self, at: usize, by: u64) {
         if let Some(cell) = self.cells().get(at) {
             cell.fetch_add(by, Ordering::Relaxed);
         }
     }
 
+    /// The present value; 0 if there is no counter of that number.
     pub fn get(&self, at: usize) -> u64 {
         self.cells().get(at).map_or(0, |cell| cell.load(Ordering::Relaxed))
     }

@@ -20,6 +20,7 @@ use addr::Raw;
 /// Whether more data follows, so that the kernel may delay a partial packet (MSG_MORE).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum More {
+    /// Nothing follows now: a partial packet is sent at once.
     No,
     /// More follows immediately.
     Yes,
@@ -39,11 +40,13 @@ impl More {
 /// The result of starting a non-blocking connect.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Connect {
+    /// It is connected already: Unix sockets are at once.
     Done,
     /// The socket becomes writable when it is decided; [`take_error`] returns the result.
     InProgress,
 }
 
+/// socket(2): a stream socket that is not bound yet.
 pub fn socket(family: Family) -> Result<OwnedFd, Errno> {
     of_kind(family, libc::SOCK_STREAM)
 }
@@ -168,6 +171,7 @@ pub fn shutdown_write(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     Ok(())
 }
 
+/// getsockname(2): the address that the socket is bound to.
 pub fn local_addr(fd: BorrowedFd<'_>) -> Result<Addr, Errno> {
     let mut raw = Raw::empty();
     let (address, len) = raw.parts_mut();

@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use super::{Errno, retry};
 
+/// timerfd_create(2) with CLOCK_MONOTONIC.
 pub struct Timer(OwnedFd);
 
 impl Timer {

@@ -178,6 +178,7 @@ const GROUPS: &[(NamedGroup, &[&str])] = &[
     (NamedGroup::FFDHE8192, &["ffdhe8192"]),
 ];
 
+/// OpenSSL's name of a key exchange group; an unknown one as `0x` and its number.
 pub fn group(number: u16) -> String {
     match GROUPS.iter().find(|(known, _)| u16::from(*known) == number) {
         Some((_, names)) => names[0].to_owned(),
@@ -235,6 +236,7 @@ const SCHEMES: &[(u16, &str)] = &[
     (0x0906, "mldsa87"),
 ];
 
+/// The name of a signature scheme (RFC 8446 §4.2.3); an unknown one as `0x` and its number.
 pub fn scheme(number: u16) -> String {
     match SCHEMES.iter().find(|(known, _)| *known == number) {
         Some((_, name)) => (*name).to_owned(),
@@ -242,6 +244,7 @@ pub fn scheme(number: u16) -> String {
     }
 }
 
+/// As in `$ssl_protocol`; empty for versions that are not spoken here.
 pub fn version(version: ProtocolVersion) -> &'static str {
     match version {
         ProtocolVersion::TLSv1_3 => "TLSv1.3",

@@ -11,14 +11,20 @@ use rustls::sign::CertifiedKey;
 use rustls::{Error, SignatureScheme, SupportedCipherSuite};
 use std::sync::Arc;
 
+/// The settings of a handshake with an upstream or an authority.
 #[derive(Clone, Debug)]
 pub struct Options {
+    /// Versions that are offered.
     pub protocols: Protocols,
+    /// Cipher suites, the preferred one first.
     pub suites: Vec<SupportedCipherSuite>,
+    /// The client's certificate; None: none is sent.
     pub certificate: Option<Arc<CertifiedKey>>,
+    /// The server's name is sent (SNI, RFC 6066 §3).
     pub sends_name: bool,
     /// How many servers' sessions are cached for resumption; 0 disables resumption.
     pub sessions: usize,
+    /// Protocols that are offered; empty: no ALPN.
     pub alpn: Vec<Vec<u8>>,
 }
 
@@ -30,6 +36,9 @@ impl Options {
         Options { protocols, suites, certificate: None, sends_name: true, sessions, alpn }
     }
 
+    /// The certificate of the peer is not verified here: the caller does that with [`verify`](super::verify).
+    /// # Errors
+    /// The versions and the suites do not fit together.
     pub fn build(self) -> Result<Arc<ClientConfig>, String> {
         let provider = own_provider(self.suites);
         let builder = ClientConfig::builder_with_provider(provider.clone());

@@ -26,6 +26,9 @@ impl Crl {
         &self.tbs
     }
 
+    /// From DER. Entries' own extensions are not looked at: a listed certificate is revoked (RFC 5280 §5).
+    /// # Errors
+    /// It is no revocation list.
     pub fn parse(bytes: &[u8]) -> Result<Crl, Malformed> {
         let mut outer = Reader::new(bytes).sequence()?;
         let tbs = outer.take(der::SEQUENCE)?;

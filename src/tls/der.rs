@@ -30,22 +30,28 @@ pub struct Reader<'a> {
 /// One value: its tag, its content, and both together as written.
 #[derive(Clone, Copy, Debug)]
 pub struct Value<'a> {
+    /// The identifier octet.
     pub tag: u8,
+    /// Behind tag and length.
     pub content: &'a [u8],
+    /// Tag and length included, for signatures.
     pub whole: &'a [u8],
 }
 
 impl<'a> Value<'a> {
+    /// Reads the values in a constructed one.
     pub fn reader(self) -> Reader<'a> {
         Reader::new(self.content)
     }
 }
 
 impl<'a> Reader<'a> {
+    /// Reads values from the beginning.
     pub fn new(bytes: &'a [u8]) -> Reader<'a> {
         Reader { rest: bytes }
     }
 
+    /// All has been read.
     pub fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
@@ -86,6 +92,7 @@ impl<'a> Reader<'a> {
         if self.peek() == Some(tag) { self.any().map(Some) } else { Ok(None) }
     }
 
+    /// The next value, which must be a SEQUENCE.
     pub fn sequence(&mut self) -> Result<Reader<'a>, Malformed> {
         Ok(self.take(SEQUENCE)?.reader())
     }

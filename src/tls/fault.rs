@@ -30,10 +30,12 @@ pub enum CertificateFault {
 }
 
 impl CertificateFault {
+    /// OpenSSL's `X509_V_ERR_…`.
     pub fn number(self) -> u32 {
         self as u32
     }
 
+    /// OpenSSL's text, as behind `FAILED:` in `$ssl_client_verify`.
     pub fn text(self) -> &'static str {
         match self {
             CertificateFault::IssuerMissing => "unable to get issuer certificate",

@@ -21,7 +21,9 @@ pub struct Hello {
     pub alpn: Vec<Box<[u8]>>,
     /// Code points, the client's favourite first.
     pub ciphers: Vec<u16>,
+    /// supported_groups, as `ciphers`.
     pub groups: Vec<u16>,
+    /// signature_algorithms, as `ciphers`.
     pub signatures: Vec<u16>,
     /// The client random. It differs in each ClientHello, so in TLS 1.3 it serves as the id of a new session.
     pub random: [u8; 32],
@@ -43,10 +45,12 @@ pub fn host(name: &str) -> String {
     name.trim_end_matches('.').to_ascii_lowercase()
 }
 
+/// What the bytes so far are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HelloProgress {
     /// More bytes are needed.
     Partial,
+    /// The whole hello has come.
     Complete(Box<Hello>),
 }
 
@@ -55,7 +59,9 @@ pub enum HelloProgress {
 pub enum Refusal {
     /// It is not TLS.
     NotTls,
+    /// It is TLS, and breaks its rules.
     Malformed,
+    /// It exceeds the bounds.
     TooLong,
 }
 
@@ -72,6 +78,7 @@ pub fn alert(description: u8) -> [u8; 7] {
     [21, 3, 3, 0, 2, 2, description]
 }
 
+/// The alert of RFC 8446 §6.2; the others likewise.
 pub const HANDSHAKE_FAILURE: u8 = 40;
 pub const PROTOCOL_VERSION: u8 = 70;
 pub const INTERNAL_ERROR: u8 = 80;

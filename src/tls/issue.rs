@@ -20,7 +20,9 @@ use rcgen::{
 /// A certificate and its key, both as PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Issued {
+    /// The certificate.
     pub certificate: String,
+    /// PKCS #8, not encrypted.
     pub key: String,
 }
 
@@ -105,9 +107,12 @@ pub fn lasting(name: &str, from: i64, seconds: u64) -> Result<Issued, String> {
 /// Kinds of keys that certificates and accounts can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum KeyKind {
+    /// ECDSA on P-256.
     #[default]
     P256,
+    /// ECDSA on P-384.
     P384,
+    /// ECDSA on P-521.
     P521,
     /// Bits: 2048, 3072 or 4096. Generating one takes tens of milliseconds or more.
     Rsa(u32),
@@ -127,6 +132,7 @@ impl KeyKind {
         })
     }
 
+    /// Making such a key takes long.
     pub fn is_rsa(self) -> bool {
         matches!(self, KeyKind::Rsa(_))
     }
@@ -172,6 +178,7 @@ pub fn challenge(name: &str, digest: &[u8; 32], now: i64) -> Result<Issued, Stri
 pub struct Coverage {
     /// When its validity begins and ends, Unix seconds.
     pub from: i64,
+    /// Inclusive.
     pub until: i64,
     /// The wanted names that it does not cover.
     pub missing: Vec<String>,

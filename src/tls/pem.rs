@@ -6,16 +6,19 @@ use crate::http::escape;
 
 const LONGEST_LABEL: usize = 64;
 
+/// What stands between BEGIN and END.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Section {
     /// `CERTIFICATE`, `RSA PRIVATE KEY` …
     pub label: String,
     /// `Name: value` lines before the data.
     pub headers: Vec<(String, String)>,
+    /// Decoded.
     pub der: Vec<u8>,
 }
 
 impl Section {
+    /// The value of the first header of that name.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
     }

@@ -47,6 +47,7 @@ macro_rules! proves_possession {
 }
 pub(super) use proves_possession;
 
+/// The version whose rules a signature follows.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Version {
     Tls12,

@@ -17,7 +17,9 @@ use std::sync::Arc;
 /// The enabled protocols.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Protocols {
+    /// TLS 1.2.
     pub v1_2: bool,
+    /// TLS 1.3.
     pub v1_3: bool,
 }
 
@@ -29,6 +31,7 @@ impl Protocols {
         *self = Protocols { v1_2: before.v1_2 || named.v1_2, v1_3: before.v1_3 || named.v1_3 };
     }
 
+    /// For rustls, the newest first.
     pub fn versions(self) -> Vec<&'static SupportedProtocolVersion> {
         let all = [(self.v1_3, &version::TLS13), (self.v1_2, &version::TLS12)];
         all.into_iter().filter(|(on, _)| *on).map(|(_, version)| version).collect()
@@ -44,28 +47,37 @@ impl Default for Protocols {
 /// Where sessions are cached.
 #[derive(Clone, Debug)]
 pub enum Cache {
+    /// Sessions are not cached.
     None,
     /// A named zone shared by the process, and its maximum number of sessions.
     Zone(String, usize),
 }
 
+/// The settings of a server's handshakes.
 pub struct Options {
     /// Several if their keys are of different kinds; the first that the client supports is used.
     pub certificates: Vec<Arc<CertifiedKey>>,
+    /// Versions that are spoken.
     pub protocols: Protocols,
     /// The result of `ciphers::suites`.
     pub suites: Vec<SupportedCipherSuite>,
+    /// Key exchange groups, the preferred one first.
     pub groups: Vec<&'static dyn SupportedKxGroup>,
+    /// ssl_prefer_server_ciphers: the server's order counts, not the client's.
     pub prefers_own_ciphers: bool,
     /// Maximum plaintext bytes per record.
     pub buffer_size: usize,
+    /// Protocols that are offered; empty: no ALPN.
     pub alpn: Vec<Vec<u8>>,
     /// CA names sent in the certificate request. None: clients are not asked for a certificate.
     pub client_names: Option<Vec<Vec<u8>>>,
     /// What else sessions are bound to: how client certificates are verified.
     pub policy: Vec<u8>,
+    /// ssl_session_cache.
     pub cache: Cache,
+    /// ssl_session_tickets.
     pub tickets: bool,
+    /// ssl_session_ticket_key; empty: the process's own keys.
     pub ticket_keys: Vec<Arc<Key>>,
     /// Seconds during which a session can be resumed.
     pub session_timeout: u64,
@@ -94,6 +106,7 @@ fn provider(suites: Vec<SupportedCipherSuite>, groups: Vec<&'static dyn Supporte
     Arc::new(CryptoProvider { cipher_suites: suites, kx_groups: groups, ..aws_lc_rs::default_provider() })
 }
 
+/// A provider with these suites and all groups.
 pub(super) fn own_provider(suites: Vec<SupportedCipherSuite>) -> Arc<CryptoProvider> {
     provider(suites, ciphers::default_groups())
 }
@@ -105,6 +118,10 @@ impl Options {
         ticket::context([&self.policy[..]].into_iter().chain(leaves))
     }
 
+    /// As rustls needs it. Client certificates are asked for, not verified: the caller does that with
+    /// [`verify`](super::verify).
+    /// # Errors
+    /// The versions and the suites do not fit together.
     pub fn build(self) -> Result<Arc<ServerConfig>, String> {
         let context = self.context();
         let provider = provider(self.suites, self.groups);

@@ -23,9 +23,12 @@ enum Side {
     Client(UnbufferedClientConnection),
 }
 
+/// How far a connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionState {
+    /// Neither side may send data yet, but for early data.
     Handshaking,
+    /// Data goes both ways.
     Open,
     /// The peer has sent close_notify.
     Ended,
@@ -36,6 +39,7 @@ pub enum SessionState {
 /// Why a connection cannot continue. Bytes already queued for the peer (an alert) must still be sent.
 #[derive(Clone, Debug)]
 pub enum SessionFault {
+    /// The peer broke a rule, or has sent an alert.
     Tls(Error),
     /// The handshake is longer than any legitimate one.
     TooLong,
@@ -63,16 +67,23 @@ pub struct Session {
 }
 
 impl Session {
+    /// The server's side, which waits for a ClientHello.
+    /// # Errors
+    /// The settings cannot be used.
     pub fn server(config: Arc<ServerConfig>) -> Result<Session, SessionFault> {
         let side = Side::Server(UnbufferedServerConnection::new(config).map_err(SessionFault::Tls)?);
         Ok(Session { side, state: SessionState::Handshaking, input: Vec::new(), bytes: 0, early: false })
     }
 
+    /// The client's side; `name` is sent if the settings say so.
+    /// # Errors
+    /// The settings cannot be used.
     pub fn client(config: Arc<ClientConfig>, name: ServerName<'static>) -> Result<Session, SessionFault> {
         let side = Side::Client(UnbufferedClientConnection::new(config, name).map_err(SessionFault::Tls)?);
         Ok(Session { side, state: SessionState::Handshaking, input: Vec::new(), bytes: 0, early: false })
     }
 
+    /// As of the last bytes.
     pub fn state(&self) -> SessionState {
         self.state
     }
@@ -222,10 +233,12 @@ impl Session {
         self.common().peer_certificates().unwrap_or_default()
     }
 
+    /// What was agreed on (RFC 7301); None: nothing yet, or one side has no ALPN.
     pub fn alpn(&self) -> Option<&[u8]> {
         self.common().alpn_protocol()
     }
 
+    /// As in `$ssl_protocol`; empty until it is agreed on.
     pub fn version(&self) -> &'static str {
         self.common().protocol_version().map_or("", ciphers::version)
     }
@@ -240,6 +253,7 @@ impl Session {
         self.common().negotiated_key_exchange_group().map_or(0, |group| u16::from(group.name()))
     }
 
+    /// It was resumed: no certificates were exchanged.
     pub fn is_resumed(&self) -> bool {
         self.common().handshake_kind() == Some(HandshakeKind::Resumed)
     }

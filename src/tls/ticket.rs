@@ -138,7 +138,9 @@ pub fn prepare(lifetime: u64) {
 
 /// One of the process's own keys, as handed over to the next process.
 pub struct Secret {
+    /// The name in tickets by which the key is found.
     pub name: [u8; 16],
+    /// The key itself.
     pub secret: [u8; 32],
     /// Unix seconds.
     pub made: u64,
@@ -164,6 +166,7 @@ pub fn inherit_key(name: [u8; 16], secret: [u8; 32], made: u64) {
 /// Issues and decrypts the tickets of one context.
 #[derive(Debug)]
 pub struct Tickets {
+    /// What the session is bound to.
     pub context: Context,
     /// Of a ticket, in seconds.
     pub lifetime: u64,
@@ -263,6 +266,7 @@ fn zones() -> MutexGuard<'static, HashMap<String, Arc<Mutex<Zone>>>> {
 
 /// Iterates over a zone's sessions, oldest first, to hand them over to the next process.
 pub struct Sessions {
+    /// The zone's name.
     pub zone: String,
     content: Zone,
 }
@@ -302,6 +306,7 @@ pub fn cache(zone: &str, most: usize, context: Context, lifetime: u64) -> Arc<dy
     Arc::new(Cache { zone, most, context, lifetime })
 }
 
+/// Sessions are not kept: only tickets can resume one.
 pub fn no_cache() -> Arc<dyn StoresServerSessions> {
     Arc::new(NoServerSessionStorage {})
 }

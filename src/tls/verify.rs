@@ -19,13 +19,16 @@ const SIGNATURES: usize = 48;
 /// The role in which a peer uses its certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
+    /// A client's: extendedKeyUsage, if there is one, must allow clientAuth.
     Client,
+    /// A server's: extendedKeyUsage, if there is one, must allow serverAuth.
     Server,
 }
 
 /// Which certificates to trust, and how deep.
 #[derive(Debug, Default)]
 pub struct Trust {
+    /// Trusted certificates, as they were loaded.
     pub roots: Vec<CertificateDer<'static>>,
     /// None: revocation is not checked. Some: every certificate of the chain needs its issuer's list.
     pub crls: Option<Vec<Crl>>,

@@ -16,16 +16,21 @@ pub struct Certificate<'a> {
     pub serial: &'a [u8],
     /// Issuer and subject as DER, SEQUENCE included.
     pub issuer: &'a [u8],
+    /// Who has the key.
     pub subject: &'a [u8],
     /// Seconds since 1970.
     pub not_before: i64,
+    /// Inclusive.
     pub not_after: i64,
     /// SubjectPublicKeyInfo as DER, and its parts.
     pub spki: &'a [u8],
+    /// Content of the key's AlgorithmIdentifier.
     pub key_algorithm: &'a [u8],
+    /// Content of the BIT STRING.
     pub key: &'a [u8],
     /// Contents of the AlgorithmIdentifier and of the signature.
     pub signature_algorithm: &'a [u8],
+    /// Content of the BIT STRING.
     pub signature: &'a [u8],
     extensions: Option<&'a [u8]>,
 }
@@ -33,9 +38,11 @@ pub struct Certificate<'a> {
 /// A name that a certificate is valid for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AltName<'a> {
+    /// A host name as sent, perhaps with a wildcard.
     Dns(&'a [u8]),
     /// An address; in name constraints followed by its mask.
     Ip(&'a [u8]),
+    /// A mailbox.
     Email(&'a [u8]),
     /// A distinguished name as DER.
     Directory(&'a [u8]),
@@ -43,10 +50,12 @@ pub enum AltName<'a> {
     Other(u8),
 }
 
+/// One extension of a certificate.
 #[derive(Clone, Copy, Debug)]
 pub struct Extension<'a> {
     /// Content of the OID.
     pub id: &'a [u8],
+    /// Whoever does not know it must refuse the certificate.
     pub critical: bool,
     /// Content of the OCTET STRING.
     pub value: &'a [u8],
@@ -71,6 +80,9 @@ pub const CLIENT_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 2];
 const ANY_USAGE: &[u8] = &[0x55, 0x1d, 0x25, 0];
 
 impl<'a> Certificate<'a> {
+    /// The structure only: neither dates nor signature are checked.
+    /// # Errors
+    /// It is no X.509 certificate in DER.
     pub fn parse(der: &'a [u8]) -> Result<Certificate<'a>, Malformed> {
         let mut outer = Reader::new(der).sequence()?;
         let tbs = outer.take(der::SEQUENCE)?;
@@ -182,6 +194,7 @@ impl<'a> Certificate<'a> {
         common_name(self.subject)
     }
 
+    /// CN of the issuer; None: it has none.
     pub fn issuer_common_name(&self) -> Option<&'a [u8]> {
         common_name(self.issuer)
     }
@@ -240,6 +253,7 @@ pub fn extensions<'a>(list: Option<&'a [u8]>) -> impl Iterator<Item = Result<Ext
     })
 }
 
+/// One GeneralName (RFC 5280 §4.2.1.6).
 pub fn alt_name(value: Value<'_>) -> AltName<'_> {
     match value.tag {
         0x81 => AltName::Email(value.content),

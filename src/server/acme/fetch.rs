@@ -68,8 +68,11 @@ pub(super) struct Fetch {
     trouble: String,
 }
 
+/// What a step of a request came to.
 pub(super) enum FetchProgress {
+    /// It waits for the socket, the resolver or a deadline.
     Waiting,
+    /// The authority's response, or why there is none, for the log.
     Done(Result<Response, String>),
 }
 
@@ -81,6 +84,7 @@ enum FetchStep {
 }
 
 impl Fetch {
+    /// A request that begins. `idle`: a connection to the authority that may be used again.
     pub(super) fn new(authority: usize, issuer: Rc<Issuer>, request: Request, idle: Option<Idle>, now: u64) -> Fetch {
         let mut transport = idle.map(|idle| idle.transport);
         // It may have been closed meanwhile.
@@ -112,10 +116,12 @@ impl Fetch {
         }
     }
 
+    /// The index of the authority.
     pub(super) fn authority(&self) -> usize {
         self.authority
     }
 
+    /// The resolver's answer is awaited.
     pub(super) fn is_resolving(&self) -> bool {
         matches!(self.stage, Stage::Resolving(_))
     }
@@ -128,6 +134,7 @@ impl Fetch {
         }
     }
 
+    /// epoll reported `flags` of its socket.
     pub(super) fn event(&mut self, flags: u32) {
         if let Some(transport) = &mut self.transport {
             transport.event(flags);

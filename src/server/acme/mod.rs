@@ -110,6 +110,7 @@ impl Server {
         self.go_on_acme();
     }
 
+    /// Does what ACME has to do by now, in a turn that timers woke.
     pub(super) fn acme_if_due(&mut self) {
         if self.next_acme().is_some_and(|due| due <= self.cx.now.ms) {
             self.acme_due();
@@ -130,6 +131,7 @@ impl Server {
         self.acme.next = self.acme.next.map(|next| next.min(now.ms));
     }
 
+    /// Registers ACME's epoll with that of the loop, once it exists.
     pub(super) fn watch_acme(&mut self) {
         if self.acme.watched {
             return;

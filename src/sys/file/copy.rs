@@ -8,6 +8,7 @@ use std::ptr;
 
 use crate::sys::{Errno, retry};
 
+/// Pages may be moved instead of copied; a hint.
 pub const SPLICE_MOVE: u32 = libc::SPLICE_F_MOVE;
 /// The call does not block on the pipe; the other side blocks unless it is non-blocking itself.
 pub const SPLICE_NONBLOCK: u32 = libc::SPLICE_F_NONBLOCK;

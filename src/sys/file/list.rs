@@ -25,6 +25,7 @@ pub struct ReadDir {
 /// A directory entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Entry<'a> {
+    /// One component; never `.` or `..`.
     pub name: &'a CStr,
     /// The type in the directory entry; `None` if the file system does not report it, and `stat` is needed.
     pub kind: Option<FileKind>,
@@ -65,6 +66,7 @@ impl ReadDir {
     }
 }
 
+/// The entries of the last batch.
 pub struct Entries<'a> {
     rest: &'a [u8],
 }

@@ -17,7 +17,9 @@ pub const O_TRUNC: i32 = libc::O_TRUNC;
 pub const O_APPEND: i32 = libc::O_APPEND;
 /// Opening a FIFO does not wait for its other end; no effect on regular files.
 pub const O_NONBLOCK: i32 = libc::O_NONBLOCK;
+/// ELOOP if the last component is a symbolic link.
 pub const O_NOFOLLOW: i32 = libc::O_NOFOLLOW;
+/// ENOTDIR if it is no directory.
 pub const O_DIRECTORY: i32 = libc::O_DIRECTORY;
 /// The path names a directory; the new file is unnamed until [`link_fd`].
 pub const O_TMPFILE: i32 = libc::O_TMPFILE;
@@ -94,6 +96,7 @@ pub fn link_at(old_dir: Dir<'_>, old: &CStr, new_dir: Dir<'_>, new: &CStr) -> Re
     Ok(())
 }
 
+/// symlinkat(2): makes the link `name` that contains `target`.
 pub fn symlink_at(target: &CStr, dir: Dir<'_>, name: &CStr) -> Result<(), Errno> {
     // SAFETY: both paths are NUL-terminated.
     retry(|| unsafe { libc::symlinkat(target.as_ptr(), raw(dir), name.as_ptr()) })?;
@@ -103,11 +106,13 @@ pub fn symlink_at(target: &CStr, dir: Dir<'_>, name: &CStr) -> Result<(), Errno>
 /// What [`unlink_at`] removes; the other kind causes EISDIR or ENOTDIR.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Unlink {
+    /// Anything but a directory; a link, not its target.
     File,
     /// An empty directory; otherwise ENOTEMPTY.
     Dir,
 }
 
+/// unlinkat(2). Relative to `dir`, without following a link in the last component.
 pub fn unlink_at(dir: Dir<'_>, name: &CStr, what: Unlink) -> Result<(), Errno> {
     let flags = match what {
         Unlink::File => 0,

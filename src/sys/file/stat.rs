@@ -10,10 +10,12 @@ use super::dir::{Dir, raw};
 use super::name::c_string;
 use crate::sys::{Errno, retry};
 
+/// The type of a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FileKind {
     Regular,
     Dir,
+    /// Only seen where links are not followed.
     Symlink,
     /// Pipes, sockets, devices: not served.
     Other,
@@ -22,10 +24,13 @@ pub enum FileKind {
 /// Whether a symbolic link in the last component is followed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Follow {
+    /// The link itself is meant.
     No,
+    /// What it leads to is meant; ENOENT if that is not there.
     Yes,
 }
 
+/// The part of `struct stat` that is used.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Stat {
     pub kind: FileKind,
@@ -35,12 +40,17 @@ pub struct Stat {
     pub mtime: (i64, u32),
     /// Time of the last change of content, link count or permissions.
     pub ctime: (i64, u32),
+    /// The inode's number: with `dev` it tells which file this is, as long as that exists.
     pub ino: u64,
+    /// The device of its file system.
     pub dev: u64,
     /// Permission bits, including set-user-id and the like: `0o644`.
     pub mode: u32,
+    /// Names of the file. 0: unlinked, but still open.
     pub nlink: u64,
+    /// The owner.
     pub uid: u32,
+    /// The group.
     pub gid: u32,
 }
 
@@ -84,6 +94,7 @@ pub fn lstat(path: &CStr) -> Result<Stat, Errno> {
     stat_at(None, path, Follow::No)
 }
 
+/// fstatat(2).
 pub fn stat_at(dir: Dir<'_>, path: &CStr, follow: Follow) -> Result<Stat, Errno> {
     let flags = match follow {
         Follow::Yes => 0,
@@ -152,13 +163,16 @@ pub fn reach(fd: BorrowedFd<'_>) -> Result<Reach, Errno> {
 /// The type of an open descriptor that is not a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Special {
+    /// A regular file, or a directory.
     File,
+    /// A pipe or a FIFO.
     Pipe,
     Socket,
     /// Terminals, /dev/null and the like.
     Device,
 }
 
+/// What an open descriptor is, by fstat(2).
 pub fn special(fd: BorrowedFd<'_>) -> Result<Special, Errno> {
     // SAFETY: a stat of zeroes is valid: plain integers.
     let mut stat: libc::stat = unsafe { mem::zeroed() };
@@ -215,7 +229,9 @@ pub fn file_system_of(fd: BorrowedFd<'_>) -> Result<u64, Errno> {
 
 /// Bits for [`access`]; they may be combined.
 pub const R_OK: i32 = libc::R_OK;
+/// access(2): may be written.
 pub const W_OK: i32 = libc::W_OK;
+/// access(2): may be executed, or entered if it is a directory.
 pub const X_OK: i32 = libc::X_OK;
 
 /// The attribute with an access control list of more than the usual three classes.

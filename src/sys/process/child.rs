@@ -16,6 +16,7 @@ use crate::sys::{Errno, once, retry};
 
 /// A program to start, and what it inherits.
 pub struct Program<'a> {
+    /// The executable; PATH is not searched.
     pub path: &'a CStr,
     /// argv, the program's name first.
     pub args: &'a Strings,
@@ -25,7 +26,9 @@ pub struct Program<'a> {
     pub dir: &'a CStr,
     /// A file is read from its start.
     pub stdin: BorrowedFd<'a>,
+    /// Where its response goes.
     pub stdout: BorrowedFd<'a>,
+    /// Where its messages go.
     pub stderr: BorrowedFd<'a>,
     /// RLIMIT_CPU in seconds. Core dumps are disabled.
     pub cpu_seconds: u64,

@@ -32,6 +32,7 @@ pub fn drains() -> [i32; 2] {
 /// A received signal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Signal {
+    /// As in the constants above.
     pub number: i32,
     /// The sender's pid; 0 for the kernel.
     pub pid: i32,

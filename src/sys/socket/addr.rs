@@ -11,6 +11,7 @@ use std::ptr;
 
 use crate::sys::Errno;
 
+/// Address families.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Family {
     V4,
@@ -97,6 +98,7 @@ impl Peer {
     /// The peer of a Unix socket, which usually has no name.
     pub const UNIX: Peer = Peer { octets: [0; 16], port: 0, family: Family::Unix };
 
+    /// A client at an IP address.
     pub fn new(ip: IpAddr, port: u16) -> Peer {
         match ip {
             IpAddr::V4(ip) => {
@@ -232,10 +234,12 @@ impl Raw {
         unsafe { ptr::from_ref(&self.storage).cast::<T>().read() }
     }
 
+    /// For system calls; valid as long as `self` is.
     pub(super) fn pointer(&self) -> *const libc::sockaddr {
         ptr::from_ref(&self.storage).cast()
     }
 
+    /// Bytes of the address.
     pub(super) fn len(&self) -> libc::socklen_t {
         self.len
     }

@@ -30,9 +30,13 @@ fn int(value: u32) -> c_int {
 /// bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TcpInfo {
+    /// Microseconds.
     pub rtt: u32,
+    /// Microseconds.
     pub rttvar: u32,
+    /// Packets.
     pub snd_cwnd: u32,
+    /// Bytes.
     pub rcv_space: u32,
 }
 
