@@ -28,19 +28,33 @@ pub struct Args {
     pub config: Option<PathBuf>,
     /// The options for serving a directory.
     pub share: Share,
+    /// `-c`.
     pub file: Option<PathBuf>,
+    /// `-p`.
     pub prefix: Option<PathBuf>,
+    /// `-e`.
     pub error_log: Option<PathBuf>,
+    /// `-g`.
     pub directives: Option<OsString>,
+    /// `-s`.
     pub signal: Option<String>,
+    /// The configuration is only checked.
     pub test: bool,
+    /// `-T`: the configuration is printed.
     pub dump: bool,
+    /// `-q`: only errors are printed.
     pub quiet: bool,
+    /// `-v`.
     pub version: bool,
+    /// `-V`.
     pub build: bool,
+    /// `--version`: webserv's own.
     pub own_version: bool,
+    /// `reference`.
     pub reference: Option<Reference>,
+    /// `explain`.
     pub explain: Option<Explain>,
+    /// Another command.
     pub tool: Option<Tool>,
     /// Show the first address as a QR code.
     pub qr: bool,
@@ -75,6 +89,7 @@ pub enum Tool {
     CheckNginx,
     /// Report which logged requests a new configuration would answer differently.
     Diff { new: PathBuf, log: Option<PathBuf> },
+    /// Lay out configurations.
     Format {
         /// Only report which files would change.
         check: bool,
@@ -85,16 +100,21 @@ pub enum Tool {
 /// The options of `webserv DIR`.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Share {
+    /// Files may be uploaded.
     pub upload: bool,
+    /// None: the default of `webserv DIR`.
     pub port: Option<u16>,
+    /// None: 127.0.0.1.
     pub bind: Option<IpAddr>,
     /// The user whose password is required.
     pub auth: Option<String>,
+    /// TLS, with a certificate of this machine's own.
     pub tls: bool,
     /// Serve names that begin with a dot too.
     pub hidden: bool,
     /// Symbolic links may lead out of the directory.
     pub follow_links: bool,
+    /// Print the configuration instead of serving.
     pub print_config: bool,
 }
 
@@ -105,16 +125,24 @@ pub struct Explain {
     pub question: String,
     /// The log that contains the request whose id or line is `question`.
     pub log: Option<PathBuf>,
+    /// A question that is only a path goes to a TLS listener.
     pub tls: bool,
+    /// The client has a valid certificate.
     pub certificate: bool,
+    /// The explanation as JSON.
     pub json: bool,
+    /// `Name: value` each.
     pub headers: Vec<String>,
+    /// The client's address.
     pub client: IpAddr,
 }
 
+/// `webserv reference`: the manual.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reference {
+    /// All of it, as text.
     Text,
+    /// All of it, as Markdown.
     Markdown,
     /// One directive, as text.
     One(String),

@@ -22,6 +22,7 @@ pub struct Directory {
 }
 
 impl Directory {
+    /// The authority's directory (RFC 8555 §7.1.1). None: it is no JSON, or lacks a URL that is needed.
     pub fn parse(response: &Response) -> Option<Directory> {
         let value: Value = serde_json::from_slice(&response.body).ok()?;
         let url = |name: &str| Url::parse(value.get(name)?.as_str()?);
@@ -43,11 +44,15 @@ impl Directory {
 /// What must be fetched before an order can be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Preliminary {
+    /// The directory, which has the other URLs.
     Directory,
+    /// A nonce for the first signed request (RFC 8555 §7.2).
     Nonce,
+    /// The account: registered, or found by its key.
     Account,
 }
 
+/// The account at one authority, and what its next request needs.
 #[derive(Debug)]
 pub struct Account {
     key: AccountKey,
@@ -63,10 +68,12 @@ impl Account {
         Account { key, kid, directory: None, nonce: None }
     }
 
+    /// Signs its requests.
     pub fn key(&self) -> &AccountKey {
         &self.key
     }
 
+    /// None: it is not registered yet, or not known to be.
     pub fn kid(&self) -> Option<&str> {
         self.kid.as_deref()
     }
@@ -78,6 +85,7 @@ impl Account {
         self.nonce = None;
     }
 
+    /// None: it was not fetched yet.
     pub fn directory(&self) -> Option<&Directory> {
         self.directory.as_ref()
     }

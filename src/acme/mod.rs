@@ -25,11 +25,14 @@ pub const TLS_ALPN: &[u8] = b"acme-tls/1";
 /// The challenge type by which control over a name is proved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ChallengeKind {
+    /// A file below `/.well-known/acme-challenge/`, on port 80 (RFC 8555 §8.3).
     Http01,
+    /// A certificate for the ALPN protocol `acme-tls/1`, on port 443 (RFC 8737).
     TlsAlpn01,
 }
 
 impl ChallengeKind {
+    /// As in challenges and in the directive `challenge`.
     pub fn name(self) -> &'static str {
         match self {
             ChallengeKind::Http01 => "http-01",
@@ -45,9 +48,11 @@ pub struct Terms {
     pub uri: wire::Url,
     /// As URLs, `mailto:` included.
     pub contacts: Vec<String>,
+    /// The terms of service are agreed to.
     pub agreed: bool,
     /// External account binding: key identifier and MAC key.
     pub external: Option<(String, Vec<u8>)>,
+    /// The challenge that is answered.
     pub challenge: ChallengeKind,
     /// Common name that the topmost issuer of the chain should have.
     pub preferred_chain: Option<String>,

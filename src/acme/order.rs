@@ -26,16 +26,20 @@ const REPEATS: u32 = 12;
 /// A challenge and the response to serve to the authority.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Challenge {
+    /// How it is answered.
     pub kind: ChallengeKind,
     /// The name or address to be validated.
     pub name: String,
+    /// Names the file of http-01.
     pub token: String,
     /// The key authorization.
     pub answer: String,
 }
 
+/// What the caller has to do next.
 #[derive(Debug)]
 pub enum Action {
+    /// Send this request, and give its response to [`Order::receive`].
     Ask(Request),
     /// Milliseconds to wait before calling [`Order::next`] again.
     Wait(u64),
@@ -67,6 +71,7 @@ enum Outstanding {
     Own,
 }
 
+/// An order at one authority, as far as it has come.
 #[derive(Debug)]
 pub struct Order {
     names: Vec<String>,

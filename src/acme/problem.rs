@@ -16,15 +16,19 @@ pub enum Kind {
     Settings,
 }
 
+/// An order that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AcmeFailure {
+    /// Whose fault it is, which decides when it is tried again.
     pub kind: Kind,
+    /// For the log: the authority's own words where it gave any.
     pub text: String,
     /// Seconds to wait, as requested by the authority.
     pub wait: Option<u64>,
 }
 
 impl AcmeFailure {
+    /// Without a time to wait.
     pub fn new(kind: Kind, text: impl Into<String>) -> AcmeFailure {
         AcmeFailure { kind, text: text.into(), wait: None }
     }
@@ -40,6 +44,7 @@ impl AcmeFailure {
 pub struct Problem {
     /// The error type, without `urn:ietf:params:acme:error:`.
     pub kind: String,
+    /// A sentence for people.
     pub detail: String,
 }
 
@@ -57,6 +62,7 @@ impl Problem {
         Problem { kind, detail }
     }
 
+    /// From the body of an error response; empty if that is no problem document.
     pub fn of_response(response: &Response) -> Problem {
         let value = serde_json::from_slice(&response.body).unwrap_or(Value::Null);
         Problem::of(&value)

@@ -59,6 +59,7 @@ fn rfc3339(text: &str) -> Option<i64> {
 pub struct Window {
     /// Seconds since 1970.
     pub start: i64,
+    /// Seconds since 1970.
     pub end: i64,
     /// Seconds until the next query.
     pub ask_again: u64,
@@ -128,16 +129,19 @@ pub struct Inquiry {
 /// What to do next.
 #[derive(Debug)]
 pub enum InquiryStep {
+    /// Send this request.
     Ask(Request),
     /// The authority does not support renewal information.
     Unknown,
 }
 
 impl Inquiry {
+    /// `id`: the certificate's identifier (RFC 9773 §4.1).
     pub fn new(id: String) -> Inquiry {
         Inquiry { id, asked: false }
     }
 
+    /// The next request: the directory, if it is not known yet, then the certificate's renewal information.
     pub fn next(&mut self, account: &Account, terms: &Terms) -> InquiryStep {
         let Some(directory) = account.directory() else { return InquiryStep::Ask(Request::get(terms.uri.clone())) };
         let base = directory.renewal.as_deref().map(|url| url.trim_end_matches('/'));

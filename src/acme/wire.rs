@@ -14,9 +14,11 @@ const BODY: usize = 1 << 20;
 /// An `http` or `https` URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url {
+    /// `https`.
     pub secure: bool,
     /// In lower case; an IPv6 address without brackets.
     pub host: String,
+    /// The port in the URL, or 443 or 80.
     pub port: u16,
     /// The value of the Host header field.
     pub authority: String,
@@ -27,6 +29,7 @@ pub struct Url {
 }
 
 impl Url {
+    /// None: it is neither `http` nor `https`, has user information, or characters that no URL has.
     pub fn parse(text: &str) -> Option<Url> {
         let (secure, rest) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
             (Some(rest), _) => (true, rest),
@@ -66,6 +69,7 @@ impl Url {
     }
 }
 
+/// The methods that ACME needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
     Get,
@@ -73,19 +77,24 @@ pub enum Method {
     Post,
 }
 
+/// A request, before it is bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
+    /// Its method.
     pub method: Method,
+    /// Where it goes.
     pub url: Url,
     /// The body of a POST; empty otherwise.
     pub body: Vec<u8>,
 }
 
 impl Request {
+    /// Without a body.
     pub fn get(url: Url) -> Request {
         Request { method: Method::Get, url, body: Vec::new() }
     }
 
+    /// As text of HTTP/1.1. A body is JSON that is signed (RFC 8555 §6.2).
     pub fn bytes(&self) -> Vec<u8> {
         let method = match self.method {
             Method::Get => "GET",
@@ -107,17 +116,21 @@ impl Request {
     }
 }
 
+/// A response that has come whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Response {
+    /// The status code.
     pub status: u16,
     /// Names in lower case.
     pub fields: Vec<(String, String)>,
+    /// Without its framing.
     pub body: Vec<u8>,
     /// Whether the connection can be reused for another request.
     pub keep_alive: bool,
 }
 
 impl Response {
+    /// The value of the first field of that name, which must be in lower case.
     pub fn field(&self, name: &str) -> Option<&str> {
         self.fields.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
     }
@@ -135,6 +148,7 @@ pub struct Receiver {
 }
 
 impl Receiver {
+    /// For the response to a request of that method: one to HEAD has no body.
     pub fn new(method: Method) -> Receiver {
         let context = RequestContext { head: method == Method::Head, ..RequestContext::default() };
         Receiver {

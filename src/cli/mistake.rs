@@ -15,6 +15,7 @@ pub enum Stop {
 }
 
 impl Stop {
+    /// With a hint at the help.
     pub fn mistake(what: &str) -> Stop {
         Stop::Mistake(format!("{what}\nsee 'webserv --help'"))
     }
@@ -22,6 +23,7 @@ impl Stop {
 
 /// What a command line may contain.
 pub struct CommandSyntax {
+    /// The options of nginx and of the commands, for clap.
     pub command: Command,
     /// Words that stand for options.
     pub words: Vec<&'static str>,

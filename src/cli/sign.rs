@@ -4,6 +4,7 @@ use clap::{Arg, ArgMatches, Command};
 use std::path::PathBuf;
 use webserv::tools::sign::Sign;
 
+/// The options of `webserv sign`.
 pub fn command() -> Command {
     let path = || clap::value_parser!(PathBuf);
     let option =
@@ -19,6 +20,7 @@ pub fn command() -> Command {
         .arg(option("place", "PATH", "the path that the link is for, where it is not the URL's"))
 }
 
+/// What was given.
 pub fn of(sub: &ArgMatches) -> Sign {
     let text = |id: &str| sub.get_one::<String>(id).cloned();
     Sign {

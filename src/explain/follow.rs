@@ -53,6 +53,7 @@ pub fn answer(
 pub enum Supposed {
     /// No usable response; with the status that this server answers then.
     Fault(Status),
+    /// A response of this status.
     Answer(Status),
 }
 

@@ -15,6 +15,7 @@ use std::rc::Rc;
 pub struct Formats(Vec<Rc<LogFormat>>);
 
 impl Formats {
+    /// The formats of all access logs of the configuration, each once.
     pub fn of(config: &Config) -> Formats {
         let logs = config.locations.iter().flat_map(|location| location.settings.logs.access.iter());
         let mut seen = HashSet::new();

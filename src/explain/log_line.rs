@@ -113,8 +113,11 @@ pub fn upstream_status(line: &str) -> Option<u16> {
 /// What a line says about the listener.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Hints {
+    /// `$server_port`.
     pub port: Option<u16>,
+    /// By `$scheme` or `$https`; None: the line does not tell.
     pub is_secure: Option<bool>,
+    /// By `$server_protocol`.
     pub http2: bool,
     /// `$server_name`, the first name of the server.
     pub server: Option<String>,

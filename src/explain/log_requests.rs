@@ -185,9 +185,11 @@ fn unread(
 
 /// A request that two configurations answer differently.
 pub struct Change {
+    /// The request line, or what the log has of it.
     pub request: String,
     /// Each configuration's response, with the deciding lines.
     pub old: String,
+    /// The new configuration's response.
     pub new: String,
 }
 

@@ -16,6 +16,7 @@ use std::fmt::Write;
 /// Columns before the position (`FILE:LINE`).
 const WIDTH: usize = 60;
 
+/// The text of the map.
 pub fn map(config: &Config, sources: &Sources) -> String {
     let mut map = Map { config, sources, out: String::new() };
     for endpoint in &config.endpoints {

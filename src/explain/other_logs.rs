@@ -11,6 +11,7 @@ use std::path::Path;
 /// Maximum number of lines kept per request.
 const LINES: usize = 32;
 
+/// What other logs have, by request.
 #[derive(Default)]
 pub struct Beside {
     /// Lines in other logs, by request id.

@@ -12,10 +12,13 @@ use std::net::IpAddr;
 /// A request as it would be sent.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Question {
+    /// GET, unless one is given.
     pub method: String,
     /// None: the URL was only a path.
     pub authority: Option<Authority>,
+    /// The target as sent; never a fragment.
     pub target: String,
+    /// All of the head, as a client would send it.
     pub head: Vec<u8>,
     /// The header fields given on the command line.
     fields: Vec<u8>,
@@ -25,8 +28,10 @@ pub struct Question {
     pub is_secure: bool,
 }
 
+/// The host and port of a URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authority {
+    /// Without brackets around IPv6.
     pub host: String,
     /// None: the scheme's default port.
     pub port: Option<u16>,

@@ -16,6 +16,7 @@ use std::fmt::Write;
 /// Maximum number of unrelated servers and locations that are listed.
 const SHOWN: usize = 12;
 
+/// The text as far as it is written.
 pub struct Explanation<'c> {
     config: &'c Config,
     sources: &'c Sources,
@@ -31,20 +32,24 @@ pub struct Explanation<'c> {
 }
 
 impl<'c> Explanation<'c> {
+    /// Without a line.
     pub fn new(config: &'c Config, sources: &'c Sources, tree: &'c [Directive]) -> Explanation<'c> {
         Explanation { config, sources, tree, here: None, out: String::new(), subject: "", searched: false }
     }
 
+    /// The whole text.
     pub fn finish(self) -> String {
         self.out
     }
 
+    /// A line; the subject is left out if it is that of the line before.
     pub fn line(&mut self, subject: &'static str, text: &str) {
         let shown = if subject == self.subject { "" } else { subject };
         let _ = writeln!(self.out, "{shown:<10} {}", visible(text));
         self.subject = if subject.is_empty() { self.subject } else { subject };
     }
 
+    /// A line with the position of a directive.
     pub fn placed(&mut self, subject: &'static str, at: Span, text: &str) {
         let place = self.sources.place(at);
         self.line(subject, &format!("{text}  [{place}]"));

@@ -15,6 +15,7 @@ const DIGITS: usize = 32;
 pub struct Ids(Vec<Rc<LogFormat>>);
 
 impl Ids {
+    /// The log formats that have `$request_id`.
     pub fn of(config: &Config) -> Ids {
         let logs = config.locations.iter().flat_map(|location| location.settings.logs.access.iter());
         let mut seen = HashSet::new();
@@ -49,6 +50,7 @@ impl Ids {
     }
 }
 
+/// It has the form of a `$request_id`: 32 hexadecimal digits.
 pub fn is_hex(text: &str) -> bool {
     text.len() == DIGITS && text.bytes().all(|b| b.is_ascii_hexdigit())
 }

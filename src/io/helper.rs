@@ -14,6 +14,7 @@ pub const LARGEST: usize = 4096;
 /// A higher nice value than the event loop's, which so has precedence where both share a processor.
 const NICE: i32 = 10;
 
+/// This process's end of the channel; the child ends when it is dropped.
 pub struct Helper {
     channel: OwnedFd,
 }
@@ -38,6 +39,7 @@ impl Helper {
         Ok(Helper { channel: ours })
     }
 
+    /// Readable when an answer has come, or the child has ended.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.channel.as_fd()
     }

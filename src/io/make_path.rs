@@ -169,6 +169,7 @@ impl Making {
         making
     }
 
+    /// Some directory was made.
     pub fn is_any(&self) -> bool {
         !self.made.is_empty()
     }

@@ -293,7 +293,9 @@ pub fn closed_above(path: &Path, user: &str, may_enter: impl Fn(&Path) -> bool) 
 
 /// Rights as the bits of one class of a mode: to enter a directory, to read, to change what is in a directory.
 pub const ENTER: u32 = 1;
+/// The permission bit to read.
 pub const READ: u32 = 4;
+/// The permission bits that adding and removing entries of a directory takes.
 pub const WRITE: u32 = 2 | ENTER;
 
 /// Whether a file or directory belongs to the user and its mode denies its owner some of these rights.

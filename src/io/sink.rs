@@ -18,12 +18,14 @@ enum Kind {
     Stream,
 }
 
+/// An open destination, and what kind of file it is.
 pub struct Sink {
     fd: OwnedFd,
     kind: Kind,
 }
 
 impl Sink {
+    /// A socket, a pipe and a terminal are written to without waiting; anything else is a file.
     pub fn new(fd: OwnedFd) -> Sink {
         let kind = match file::special(fd.as_fd()) {
             Ok(Special::Socket) => Kind::Socket,
@@ -33,6 +35,7 @@ impl Sink {
         Sink { fd, kind }
     }
 
+    /// The destination's descriptor.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }

@@ -18,6 +18,7 @@ const HELD: usize = 16;
 const PIECE: usize = 3000;
 const RESOLVE: u64 = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
 
+/// The tree's top, and the directories that are held open.
 pub struct TreeDirs {
     top: OwnedFd,
     /// The directory that was last asked for: each name with its slash.
@@ -29,10 +30,12 @@ pub struct TreeDirs {
 }
 
 impl TreeDirs {
+    /// `top`: a directory, opened for reading.
     pub fn new(top: OwnedFd) -> TreeDirs {
         TreeDirs { top, parent: Vec::new(), held: VecDeque::new(), opened: 0 }
     }
 
+    /// The directory that the walk begins in.
     pub fn top(&self) -> BorrowedFd<'_> {
         self.top.as_fd()
     }

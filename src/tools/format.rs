@@ -27,6 +27,7 @@ enum Token<'a> {
 /// Why a text cannot be formatted; `-t` shows where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unreadable {
+    /// A quote is not closed.
     OpenQuote,
     /// A block lacks its `}`, so the indentation of what follows is unknown.
     OpenBlock,

@@ -10,6 +10,7 @@ pub fn json(diagnostics: &Diagnostics, sources: &Sources, program: &str) -> Stri
     diagnostics.iter().map(|diagnostic| one(diagnostic, sources, program)).collect()
 }
 
+/// A line of JSON.
 pub fn one(diagnostic: &Diagnostic, sources: &Sources, program: &str) -> String {
     object(diagnostic, sources, program) + "\n"
 }

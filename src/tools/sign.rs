@@ -11,12 +11,17 @@ use std::path::PathBuf;
 /// The options from the command line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sign {
+    /// Where the link leads.
     pub url: String,
+    /// The file that signed_link names; its first key signs.
     pub key: PathBuf,
     /// A Unix time, or a duration from now (`2h`).
     pub expires: Option<String>,
+    /// Names, separated by commas.
     pub methods: String,
+    /// `MIN-MAX` bytes, or one bound.
     pub size: Option<String>,
+    /// Media types, separated by commas.
     pub types: Option<String>,
     /// Sign everything below this path instead of only the URL's.
     pub place: Option<String>,

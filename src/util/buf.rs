@@ -4,6 +4,7 @@
 /// pool large for good.
 const LARGEST: usize = 4;
 
+/// Empty buffers of one capacity, a bounded number of them.
 #[derive(Debug)]
 pub struct BufPool {
     idle: Vec<Vec<u8>>,

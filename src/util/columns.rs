@@ -30,6 +30,7 @@ const JOINING: &[(u32, u32)] = &[
     (0xfe20, 0xfe2f),
 ];
 
+/// 0, 1 or 2.
 pub fn width(c: char) -> usize {
     let within = |blocks: &[(u32, u32)]| blocks.iter().any(|(from, to)| (*from..=*to).contains(&u32::from(c)));
     match c {

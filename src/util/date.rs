@@ -4,6 +4,7 @@
 /// A moment in UTC.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Civil {
+    /// A negative year is before 1 BC.
     pub year: i32,
     /// 1 to 12.
     pub month: u8,
@@ -57,6 +58,7 @@ impl Civil {
     }
 }
 
+/// By the Gregorian calendar, for every year.
 pub fn is_leap(year: i32) -> bool {
     year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
 }

@@ -13,6 +13,7 @@ struct Level {
     above: usize,
 }
 
+/// Where a walk is, and what is still to be entered.
 pub struct Descent {
     /// The path from the top to the present directory, each name with its slash.
     path: Vec<u8>,
@@ -38,6 +39,7 @@ impl Default for Descent {
 }
 
 impl Descent {
+    /// From the top; empty for that itself, else with a final slash.
     pub fn path(&self) -> &[u8] {
         &self.path
     }

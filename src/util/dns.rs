@@ -20,8 +20,11 @@ const TRUNCATED: u16 = 0x0200;
 /// What is asked about a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
+    /// An address of IPv4.
     A = 1,
+    /// An address of IPv6 (RFC 3596).
     Aaaa = 28,
+    /// Services (RFC 2782).
     Srv = 33,
 }
 
@@ -34,16 +37,22 @@ impl Kind {
 /// Where a service is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Service {
+    /// The lowest is used first.
     pub priority: u16,
+    /// The share among those of one priority.
     pub weight: u16,
+    /// The port of the service.
     pub port: u16,
+    /// The host, without its final dot.
     pub target: Box<str>,
 }
 
 /// What an answer says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
+    /// From A or AAAA records.
     pub addresses: Vec<IpAddr>,
+    /// From SRV records, in the order in which they came.
     pub services: Vec<Service>,
     /// Where the chain of names ends, if there is no record of that name.
     pub alias: Option<Box<str>>,
@@ -54,13 +63,17 @@ pub struct Answer {
 /// A response, as far as its question shows to which query it belongs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
+    /// As sent in the query.
     pub id: u16,
     /// RFC 1035's RCODE: 0 is no error.
     pub code: u8,
     /// It is to be asked for over TCP.
     pub truncated: bool,
+    /// The name that was asked for, in lower case.
     pub name: Box<str>,
+    /// What was asked about it.
     pub kind: Kind,
+    /// What its records say.
     pub answer: Answer,
 }
 

@@ -18,6 +18,7 @@ pub fn arm(place: &'static str) {
     PLACE.set(Some(place));
 }
 
+/// A fault will be injected somewhere.
 #[cfg(test)]
 pub fn is_armed() -> bool {
     PLACE.get().is_some()

@@ -2,23 +2,30 @@
 
 use crate::util::decimal;
 
+/// A value. There are neither null nor arrays: nothing here needs them.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Json {
+    /// Without a fraction.
     Number(u64),
+    /// Escaped when it is written.
     Text(String),
     Bool(bool),
+    /// Names and values, in the order in which they are written.
     Object(Vec<(String, Json)>),
 }
 
 impl Json {
+    /// A string.
     pub fn text(text: impl Into<String>) -> Json {
         Json::Text(text.into())
     }
 
+    /// An object with these members.
     pub fn object<N: Into<String>>(members: impl IntoIterator<Item = (N, Json)>) -> Json {
         Json::Object(members.into_iter().map(|(name, value)| (name.into(), value)).collect())
     }
 
+    /// An object of numbers.
     pub fn numbers<'n>(members: impl IntoIterator<Item = (&'n str, u64)>) -> Json {
         Json::object(members.into_iter().map(|(name, value)| (name, Json::Number(value))))
     }

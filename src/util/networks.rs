@@ -15,6 +15,7 @@ fn bits(ip: IpAddr) -> u128 {
 }
 
 impl Networks {
+    /// No network is in it.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

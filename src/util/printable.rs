@@ -9,6 +9,7 @@ use std::io::Write;
 pub struct Printable<'a>(pub &'a [u8]);
 
 impl Printable<'_> {
+    /// Appends the escaped bytes.
     pub fn put(&self, line: &mut Vec<u8>) {
         // Nearly all.
         if bytes::is_printable(self.0) {

@@ -1,8 +1,10 @@
 //! Random numbers for model tests: the same seed gives the same run.
 
+/// The state of the generator.
 pub struct Seed(u64);
 
 impl Seed {
+    /// Any number will do.
     pub fn new(seed: u64) -> Seed {
         Seed(seed)
     }

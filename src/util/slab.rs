@@ -36,6 +36,7 @@ impl Key {
         Key { slot, marked: MARK | generation & GENERATION_MASK }
     }
 
+    /// An index that a later value may have, too: for the timer wheel, and in the turn in which it is got.
     pub fn slot(self) -> u32 {
         self.slot
     }
@@ -72,6 +73,7 @@ enum Entry<T> {
 // Tag and generation share eight bytes before a value aligned to eight.
 const _: () = assert!(size_of::<Entry<[u64; 4]>>() == size_of::<[u64; 4]>() + 8);
 
+/// Values by their keys.
 #[derive(Clone, Debug)]
 pub struct Slab<T> {
     entries: Vec<Entry<T>>,
@@ -80,10 +82,12 @@ pub struct Slab<T> {
 }
 
 impl<T> Slab<T> {
+    /// Without memory.
     pub const fn new() -> Slab<T> {
         Slab { entries: Vec::new(), vacant: NONE, len: 0 }
     }
 
+    /// Puts a value into a vacant slot.
     pub fn insert(&mut self, value: T) -> Key {
         self.insert_with(|_| value)
     }
@@ -119,6 +123,7 @@ impl<T> Slab<T> {
         }
     }
 
+    /// None: the value was removed.
     pub fn get_mut(&mut self, key: Key) -> Option<&mut T> {
         match self.entries.get_mut(key.slot as usize) {
             Some(Entry::Taken { generation, value }) if *generation == key.generation() => Some(value),
@@ -134,6 +139,7 @@ impl<T> Slab<T> {
         }
     }
 
+    /// The value is still there.
     pub fn contains(&self, key: Key) -> bool {
         self.get(key).is_some()
     }
@@ -160,6 +166,7 @@ impl<T> Slab<T> {
         self.len as usize
     }
 
+    /// No slot is taken.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -177,6 +184,7 @@ impl<T> Slab<T> {
         })
     }
 
+    /// In the order of the slots.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (Key, &mut T)> {
         self.entries.iter_mut().zip(0u32..).filter_map(|(entry, slot)| match entry {
             Entry::Taken { generation, value } => Some((Key::new(slot, *generation), value)),

@@ -3,7 +3,9 @@
 /// `len` bytes from `start` of some buffer. The empty span at 0 is the default and means "absent" where a field does.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Hash)]
 pub struct Span {
+    /// Offset of the first byte.
     pub start: u32,
+    /// Bytes.
     pub len: u32,
 }
 
@@ -23,6 +25,7 @@ impl Span {
         self.start as usize + self.len as usize
     }
 
+    /// Absent, or present and empty.
     pub fn is_empty(self) -> bool {
         self.len == 0
     }

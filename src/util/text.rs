@@ -33,6 +33,7 @@ impl Repr {
 }
 
 impl Text {
+    /// Short ones need no memory of their own.
     pub fn new(bytes: &[u8]) -> Text {
         let mut inline = [0; INLINE];
         match inline.get_mut(..bytes.len()) {
@@ -44,6 +45,7 @@ impl Text {
         }
     }
 
+    /// The bytes, which need not be UTF-8.
     pub fn bytes(&self) -> &[u8] {
         self.0.bytes()
     }

@@ -41,6 +41,7 @@ impl Link {
     const NONE: Link = Link { deadline: 0, at: 0, next: END, prev: OFF };
 }
 
+/// All timers of the process's connections.
 #[derive(Debug)]
 pub struct Wheel {
     /// By timer id.
@@ -96,6 +97,7 @@ impl Wheel {
         }
     }
 
+    /// The timer is set.
     pub fn is_armed(&self, id: u32) -> bool {
         self.links.get(id as usize).is_some_and(|link| link.prev != OFF)
     }
@@ -111,6 +113,7 @@ impl Wheel {
         self.len
     }
 
+    /// No timer is set.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }

@@ -9,10 +9,13 @@ use std::rc::Rc;
 
 /// A serving process that has not reported yet that it is ready.
 pub struct Starting {
+    /// The child.
     pub pid: i32,
+    /// Our end of its channel.
     pub channel: OwnedFd,
     /// The deadline (monotonic milliseconds).
     pub until: u64,
+    /// Why it was started.
     pub purpose: Purpose,
     /// Our end of the channel for its predecessor's state.
     pub successor: Option<OwnedFd>,
@@ -22,16 +25,22 @@ pub struct Starting {
 
 /// Why a child is started.
 pub enum Purpose {
+    /// The server starts.
     First,
     /// A child exited unexpectedly.
     Restart,
+    /// HUP: the child that serves is replaced.
     Reload(Box<Previous>),
 }
 
 /// What to restore if a reload fails.
 pub struct Previous {
+    /// The configuration that is served.
     pub config: Rc<Config>,
+    /// Its logs.
     pub logs: Logs,
+    /// The user it is served as.
     pub worker: ServingUser,
+    /// The journal of hidden names, and its path.
     pub journal: Option<(OwnedFd, CString)>,
 }

@@ -20,6 +20,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 
 impl Parent {
+    /// Reads the configuration and starts a child with it. The parent is returned as it is if anything is wrong.
     pub(super) fn reload(mut self) -> Parent {
         self.reload = Reload::UnderWay;
         self.service_manager.reloading();

@@ -105,6 +105,7 @@ impl Parent {
         }
     }
 
+    /// The child that is starting has ended or took too long: what it was to replace goes on.
     pub(super) fn start_failed(&mut self, why: &str) {
         let Some(starting) = self.starting.take() else { return };
         match starting.purpose {

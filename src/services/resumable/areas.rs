@@ -21,10 +21,12 @@ pub struct Sum {
 }
 
 impl Sum {
+    /// Bytes cannot overflow: they are kept in twice the width.
     pub fn plus(self, more: Usage) -> Sum {
         Sum { bytes: self.bytes + u128::from(more.bytes), files: self.files.saturating_add(more.files) }
     }
 
+    /// Never below 0.
     pub fn minus(self, less: Usage) -> Sum {
         let bytes = self.bytes.saturating_sub(u128::from(less.bytes));
         Sum { bytes, files: self.files.saturating_sub(less.files) }

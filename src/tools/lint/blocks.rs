@@ -93,11 +93,13 @@ pub fn sets<'a>(d: &'a Directive, header: &str) -> Option<&'a Word> {
 /// The kind of a pass directive's target.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Pass {
+    /// HTTP: another server.
     Http,
     /// An application server, which executes the requested file.
     Gateway,
     /// The requested file itself, executed as a program.
     Program,
+    /// Something else, such as a tunnel.
     Other,
 }
 

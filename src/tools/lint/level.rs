@@ -13,8 +13,10 @@ use std::collections::HashSet;
 /// Maximum number of sibling blocks compared; more are generated, and not read by anyone.
 pub const COMPARED: usize = 200;
 
+/// The directives of one block.
 #[derive(Default)]
 pub struct Level<'a> {
+    /// In the order of the file.
     pub all: &'a [Directive],
     /// The index of the first directive of each name.
     firsts: OnceCell<FastMap<&'a [u8], usize>>,
@@ -67,7 +69,9 @@ pub struct Level<'a> {
 /// Fields in order of first use, with their names in lower case.
 #[derive(Default)]
 pub struct Fields<'a> {
+    /// The directive that sets each.
     pub first: Vec<&'a Directive>,
+    /// To tell whether there is one.
     pub names: HashSet<Vec<u8>>,
 }
 
@@ -107,6 +111,7 @@ fn regex_of(d: &Directive) -> Option<Pattern> {
 }
 
 impl<'a> Level<'a> {
+    /// Facts are computed when they are first asked for.
     pub fn new(all: &'a [Directive]) -> Level<'a> {
         Level { all, ..Level::default() }
     }
@@ -125,6 +130,7 @@ impl<'a> Level<'a> {
         })
     }
 
+    /// It has a directive of that name itself.
     pub fn has(&self, name: &str) -> bool {
         self.firsts().contains_key(name.as_bytes())
     }

@@ -41,6 +41,7 @@ pub enum Captured {
     Plain,
     /// Anything except a line end.
     NoLineEnd,
+    /// A line end, too.
     Anything,
 }
 

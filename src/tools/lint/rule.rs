@@ -14,12 +14,15 @@ const DEFAULT_PORT: u16 = 80;
 
 /// One rule: its name, its explanation and its check.
 pub struct Rule {
+    /// `W` and three digits, never used again for another rule.
     pub code: &'static str,
+    /// A few words, without a full stop.
     pub title: &'static str,
     /// Why this is a problem, and what to write instead.
     pub page: &'static str,
     /// The names of directives that it examines; [`EVERY`]: all.
     pub about: &'static [&'static str],
+    /// Looks at one directive and adds what it finds.
     pub check: fn(&RuleContext, &mut Vec<Finding>),
 }
 
@@ -34,6 +37,7 @@ pub struct Index {
 }
 
 impl Index {
+    /// The rules by the directives that they examine.
     pub fn new(rules: &[&'static Rule]) -> Index {
         let rules = || rules.iter().copied();
         let mut by_name: FastMap<&'static [u8], Vec<&'static Rule>> = FastMap::default();
@@ -67,6 +71,7 @@ impl Rule {
 /// The directories to which relative paths refer.
 #[derive(Clone, Debug)]
 pub struct Paths {
+    /// The directory of relative paths in the configuration.
     pub prefix: PathBuf,
     /// The directory of the main file.
     pub conf_dir: PathBuf,
@@ -76,6 +81,7 @@ pub struct Paths {
 
 /// A directive in its context.
 pub struct RuleContext<'p, 'a> {
+    /// The directive that is examined.
     pub d: &'a Directive,
     /// The enclosing blocks, outermost first.
     pub blocks: &'p [&'a Directive],
@@ -92,6 +98,7 @@ pub struct RuleContext<'p, 'a> {
 }
 
 impl<'p, 'a> RuleContext<'p, 'a> {
+    /// The name of the directive.
     pub fn name(&self) -> &[u8] {
         self.d.name.bytes()
     }
@@ -101,6 +108,7 @@ impl<'p, 'a> RuleContext<'p, 'a> {
         self.blocks.last().is_some_and(|around| around.name.is(block))
     }
 
+    /// Whether it is the directive of that name.
     pub fn is(&self, name: &str) -> bool {
         self.d.name.is(name)
     }
@@ -117,6 +125,7 @@ impl<'p, 'a> RuleContext<'p, 'a> {
         left > 0
     }
 
+    /// The directives in its block; empty if it has none.
     pub fn children(&self) -> &'a [Directive] {
         self.d.block.as_deref().unwrap_or_default()
     }
@@ -173,17 +182,23 @@ impl<'p, 'a> RuleContext<'p, 'a> {
 
 /// A rule's result: the position, what is wrong, and the correction.
 pub struct Finding {
+    /// What is marked.
     pub span: Span,
+    /// What is wrong.
     pub message: String,
+    /// What to write instead.
     pub help: String,
+    /// Another place involved.
     pub note: Option<(Span, String)>,
 }
 
 impl Finding {
+    /// Without another place.
     pub fn new(span: Span, message: impl Into<String>, help: impl Into<String>) -> Finding {
         Finding { span, message: message.into(), help: help.into(), note: None }
     }
 
+    /// Adds another place involved.
     pub fn note(mut self, span: Span, note: impl Into<String>) -> Finding {
         self.note = Some((span, note.into()));
         self

@@ -45,6 +45,7 @@ const FILL: [char; 9] = ['a', 'Z', '0', '/', '-', '.', '_', '~', 'é'];
 pub enum Subject {
     /// It begins with a slash.
     Path,
+    /// Any text.
     Any,
 }
 

@@ -7,8 +7,11 @@ use crate::util::hash::FastSet;
 /// The names used at a level and below.
 #[derive(Default)]
 pub struct Used {
+    /// Zones of limit_req.
     pub limits: FastSet<Vec<u8>>,
+    /// Zones of limit_conn.
     pub connections: FastSet<Vec<u8>>,
+    /// Zones of proxy_cache and the like.
     pub caches: FastSet<Vec<u8>>,
     /// Targets of other protocols than HTTP. This and the next are only collected if there are upstreams.
     pub applications: FastSet<Vec<u8>>,
@@ -18,6 +21,7 @@ pub struct Used {
     pub files: FastSet<FileId>,
     /// Whether a variable forms a host, so that any upstream may be used.
     pub any_upstream: bool,
+    /// Whether a variable forms a cache's name.
     pub any_cache: bool,
 }
 
@@ -30,6 +34,7 @@ enum Wanted {
 }
 
 impl Used {
+    /// Of these directives and all in their blocks.
     pub fn of(all: &[Directive]) -> Used {
         let servers = all.iter().filter(|d| d.name.is("server"));
         let mut used = Used { files: servers.map(|d| d.name.span.file).collect(), ..Used::default() };

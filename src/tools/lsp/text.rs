@@ -115,6 +115,7 @@ pub fn path_of(uri: &str) -> Option<std::ffi::OsString> {
     Some(std::ffi::OsStr::from_bytes(&path).to_owned())
 }
 
+/// The `file:` URI of a path, links resolved.
 pub fn uri_of(path: &Path) -> String {
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let mut uri = b"file://".to_vec();
