@@ -54,6 +54,7 @@ impl Contexts {
         self.0 & other.0 != 0
     }
 
+    /// No context is in it.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }

@@ -95,6 +95,7 @@ impl BufferedBody {
         self.memory.len() as u64 + self.file.as_ref().map_or(0, TempFile::len)
     }
 
+    /// Nothing has come, in memory or in the file.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

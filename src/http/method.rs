@@ -74,6 +74,7 @@ impl Method {
 pub struct MethodSet(pub u32);
 
 impl MethodSet {
+    /// No method.
     pub const EMPTY: MethodSet = MethodSet(0);
 
     /// Every method that has a name here.
@@ -81,11 +82,13 @@ impl MethodSet {
         NAMES.iter().map(|(method, _)| *method).collect()
     }
 
+    /// The set and this method.
     #[must_use]
     pub const fn with(self, method: Method) -> MethodSet {
         MethodSet(self.0 | 1 << method as u32)
     }
 
+    /// The set without this method.
     #[must_use]
     pub const fn without(self, method: Method) -> MethodSet {
         MethodSet(self.0 & !(1 << method as u32))

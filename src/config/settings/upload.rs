@@ -139,7 +139,7 @@ pub enum Store {
 /// upload_on_duplicate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Duplicate {
-    /// 409.
+    /// The request is refused with 409.
     Error,
     /// The file is replaced, atomically.
     Overwrite,

@@ -32,9 +32,8 @@ pub(super) fn resolve(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>)
     }
 }
 
-/// Gives the request an upstream connection: reused, newly opened, or the pipe of a program that is started. A
-/// connection
-/// that it has is given up first. Without a server the request goes on with the error of `proxy_next_upstream`'s end.
+/// Gives the request an upstream connection: a reused one, a new one, or the pipe of a program that is started. The one
+/// it has is given up first. If there is none to be had, the request ends as its fault says (502, 504).
 pub(super) fn pick(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     let (cx, upstream_conns) = (&mut *turn.cx, &mut turn.pool.upstream_conns);
     let Active { ex, handler, upstream_conn, .. } = active;

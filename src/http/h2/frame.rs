@@ -162,6 +162,7 @@ pub enum EndStream {
 }
 
 impl EndStream {
+    /// Names the boolean.
     pub fn when(is_last: bool) -> EndStream {
         if is_last { EndStream::Yes } else { EndStream::No }
     }

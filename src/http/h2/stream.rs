@@ -64,6 +64,7 @@ impl Streams {
         self.find(id).and_then(|at| self.open.get(at))
     }
 
+    /// As [`Streams::get`].
     pub fn get_mut(&mut self, id: u32) -> Option<&mut Stream> {
         self.find(id).and_then(|at| self.open.get_mut(at))
     }
@@ -90,6 +91,7 @@ impl Streams {
         self.open.iter()
     }
 
+    /// As [`Streams::iter`].
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Stream> {
         self.open.iter_mut()
     }

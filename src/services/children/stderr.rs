@@ -31,6 +31,8 @@ impl Child {
         }
     }
 
+    /// STDERR was reported: reads at most `reads` times, then has epoll report it again (it is registered for one
+    /// event).
     pub(super) fn read(&mut self, epoll: &Epoll, key: Key, reads: usize, lines: &mut Vec<Line>) {
         self.take_lines(Some(epoll), reads, lines);
         if let Some(stderr) = &self.stderr
@@ -40,6 +42,7 @@ impl Child {
         }
     }
 
+    /// Takes the complete lines out of at most `reads` reads. Stops at EAGAIN; closes STDERR at its end or on an error.
     pub(super) fn take_lines(&mut self, epoll: Option<&Epoll>, reads: usize, lines: &mut Vec<Line>) {
         let mut buffer = Vec::with_capacity(LINE);
         for _ in 0..reads {
@@ -72,6 +75,7 @@ impl Child {
         }
     }
 
+    /// Logs what is left as a line: the program has ended, or the line is longer than [`LINE`].
     pub(super) fn last_line(&mut self, lines: &mut Vec<Line>) {
         let text = std::mem::take(&mut self.text);
         self.say(&text, lines);

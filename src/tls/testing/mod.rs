@@ -6,6 +6,7 @@ use rcgen::{
 };
 use rustls::pki_types::CertificateDer;
 
+/// A certificate with its key, in all forms that tests need.
 pub struct Made {
     pub der: Vec<u8>,
     pub pem: String,
@@ -15,15 +16,18 @@ pub struct Made {
 }
 
 impl Made {
+    /// As rustls takes it.
     pub fn certificate(&self) -> CertificateDer<'static> {
         CertificateDer::from(self.der.clone())
     }
 
+    /// To sign others with.
     pub fn issuer(&self) -> Issuer<'_, &KeyPair> {
         Issuer::from_params(&self.params, &self.key)
     }
 }
 
+/// Of an end entity with this common name and these names.
 pub fn params(name: &str, alternatives: &[&str]) -> CertificateParams {
     let names: Vec<String> = alternatives.iter().map(|&name| name.to_owned()).collect();
     let mut params = CertificateParams::new(names).expect("names");
@@ -32,6 +36,7 @@ pub fn params(name: &str, alternatives: &[&str]) -> CertificateParams {
     params
 }
 
+/// Of an authority, which may sign certificates and revocation lists.
 pub fn ca_params(name: &str) -> CertificateParams {
     let mut params = params(name, &[]);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -61,10 +66,12 @@ pub fn leaf(name: &str, alternatives: &[&str]) -> Made {
     make(params(name, alternatives), None)
 }
 
+/// A root.
 pub fn ca(name: &str) -> Made {
     make(ca_params(name), None)
 }
 
+/// A client's certificate, signed by `issuer`.
 pub fn client(name: &str, issuer: &Made) -> Made {
     let mut params = params(name, &[]);
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];

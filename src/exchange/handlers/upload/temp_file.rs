@@ -21,6 +21,7 @@ pub type Which = Option<usize>;
 /// What is known of files by their directories and names.
 pub type ByName<T> = HashMap<(Which, Vec<u8>), T>;
 
+/// One file of an upload, from its first byte until it has a name.
 pub struct Part {
     content: Content,
     /// Its temporary name, if it has one.

@@ -172,6 +172,7 @@ impl Stops {
         self.0.capacity() * size_of::<Stop>()
     }
 
+    /// For tests and the simulation.
     pub(super) fn check_invariants(&self) {
         assert!(self.0.len() <= MOST);
         assert!(self.0.iter().all(|stop| stop.at <= stop.until && stop.left <= DISCARDED));
