@@ -391,6 +391,7 @@ impl Build {
     }
 
     /// Parses a value with variables and notes those that it uses.
+    ///
     /// # Errors
     /// nginx's "invalid variable name", with the place of the `$` in `span` where it can be told.
     pub fn template_of(&mut self, text: &[u8], span: Span) -> Result<Template, Fault> {

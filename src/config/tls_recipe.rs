@@ -26,6 +26,7 @@ pub struct Recipe {
 
 impl Recipe {
     /// The settings with these certificates, for handshakes.
+    ///
     /// # Errors
     /// No cipher suite is left, or a certificate cannot be used.
     pub(super) fn build(&self, mut pairs: Vec<Arc<CertifiedKey>>) -> Result<Prepared, String> {

@@ -203,8 +203,7 @@ impl Conn {
     }
 
     /// A connection on any transport. `peer`: the client; `listener`: the number of the listener; `serial`:
-    /// `$connection`;
-    /// `deadline`: when its first request must have come, monotonic milliseconds.
+    /// `$connection`; `deadline`: when its first request must have come, monotonic milliseconds.
     pub fn over(transport: Transport, peer: Peer, listener: u16, serial: u64, cx: &Services, deadline: u64) -> Conn {
         Conn {
             transport,

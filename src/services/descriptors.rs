@@ -10,7 +10,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 /// The limit divided by this is reserved for other purposes.
 const PART: u64 = 8;
 
-/// Copied to all that open files for clients; worker_rlimit_nofile decides it.
+/// Copied to all that open files for clients. The limit is RLIMIT_NOFILE (worker_rlimit_nofile).
 #[derive(Clone, Copy, Default)]
 pub struct Descriptors {
     /// Numbers from this one on are reserved. None: the limit is unknown.

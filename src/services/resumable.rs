@@ -40,6 +40,7 @@ pub struct UploadId([u8; 16]);
 
 impl UploadId {
     /// 128 random bits: knowing the id is what lets an anonymous client resume.
+    ///
     /// # Errors
     /// The kernel gave no random bytes.
     pub fn random() -> Result<UploadId, Errno> {

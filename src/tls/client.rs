@@ -37,6 +37,7 @@ impl Options {
     }
 
     /// The certificate of the peer is not verified here: the caller does that with [`verify`](super::verify).
+    ///
     /// # Errors
     /// The versions and the suites do not fit together.
     pub fn build(self) -> Result<Arc<ClientConfig>, String> {

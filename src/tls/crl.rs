@@ -27,6 +27,7 @@ impl Crl {
     }
 
     /// From DER. Entries' own extensions are not looked at: a listed certificate is revoked (RFC 5280 §5).
+    ///
     /// # Errors
     /// It is no revocation list.
     pub fn parse(bytes: &[u8]) -> Result<Crl, Malformed> {

@@ -120,6 +120,7 @@ impl Options {
 
     /// As rustls needs it. Client certificates are asked for, not verified: the caller does that with
     /// [`verify`](super::verify).
+    ///
     /// # Errors
     /// The versions and the suites do not fit together.
     pub fn build(self) -> Result<Arc<ServerConfig>, String> {

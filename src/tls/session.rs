@@ -68,6 +68,7 @@ pub struct Session {
 
 impl Session {
     /// The server's side, which waits for a ClientHello.
+    ///
     /// # Errors
     /// The settings cannot be used.
     pub fn server(config: Arc<ServerConfig>) -> Result<Session, SessionFault> {
@@ -76,6 +77,7 @@ impl Session {
     }
 
     /// The client's side; `name` is sent if the settings say so.
+    ///
     /// # Errors
     /// The settings cannot be used.
     pub fn client(config: Arc<ClientConfig>, name: ServerName<'static>) -> Result<Session, SessionFault> {

@@ -81,6 +81,7 @@ const ANY_USAGE: &[u8] = &[0x55, 0x1d, 0x25, 0];
 
 impl<'a> Certificate<'a> {
     /// The structure only: neither dates nor signature are checked.
+    ///
     /// # Errors
     /// It is no X.509 certificate in DER.
     pub fn parse(der: &'a [u8]) -> Result<Certificate<'a>, Malformed> {

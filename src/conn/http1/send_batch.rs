@@ -57,8 +57,7 @@ impl SendBatch {
     }
 
     /// `count` responses from number `from` on, as [`ConnState::PendingSend`](crate::conn::ConnState) names them; empty
-    /// if
-    /// they are not in the batch any more.
+    /// if they are not in the batch any more.
     pub fn responses(&self, from: u32, count: u32) -> &[BatchedResponse] {
         self.responses.get(from as usize..from as usize + count as usize).unwrap_or_default()
     }

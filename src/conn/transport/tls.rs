@@ -154,8 +154,7 @@ impl Tls {
     }
 
     /// The handshake is awaited or not finished. During early data it is not finished for the session either, though
-    /// requests
-    /// may be served: see [`Tls::is_early`].
+    /// requests may be served: see [`Tls::is_early`].
     pub fn is_handshaking(&self) -> bool {
         match &self.stage {
             Stage::Hello(_) => true,
@@ -357,8 +356,7 @@ impl Tls {
     }
 
     /// Encrypts and sends; the bytes taken, of which some may be kept until the socket takes them. EAGAIN: none was
-    /// taken.
-    /// `more`: further bytes follow at once, so the kernel may wait for them to fill a packet.
+    /// taken. `more`: further bytes follow at once, so the kernel may wait for them to fill a packet.
     pub fn send(&mut self, bytes: &[u8], more: More) -> Result<usize, Errno> {
         if self.is_plain() {
             return send(self.fd.as_fd(), &mut self.ready, bytes, more);

@@ -20,8 +20,8 @@ pub fn cut(active: &mut Active, turn: &mut Turn<'_>) {
     }
 }
 
-/// Relays what either side has sent. `flushed`: bytes went to the client in this step, which counts as activity.
-/// The tunnel ends when either side closes, or after `proxy_read_timeout` without a byte either way, as nginx's does.
+/// Relays what either side has sent. `flushed`: bytes went to the client in this step, which counts as activity. The
+/// tunnel ends when either side closes, or after `proxy_read_timeout` without a byte either way, as nginx's does.
 pub(super) fn step(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, flushed: bool) -> Step {
     let mut progress = flushed | send(active, turn);
     let (mut ended, mut is_cut) = (false, false);

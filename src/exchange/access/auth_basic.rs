@@ -34,8 +34,8 @@ pub enum PasswordOutcome {
 }
 
 /// Checks the credentials of the request, as nginx's auth_basic: 401 with a challenge without them or for wrong ones,
-/// 403
-/// if there is no file of users, 500 if it cannot be read. A slow hash delays the request, which is then checked again.
+/// 403 if there is no file of users, 500 if it cannot be read. A slow hash delays the request, which is then checked
+/// again.
 pub fn check(ex: &mut Exchange, cx: &mut Services) -> PasswordOutcome {
     let auth = ex.location().settings.auth.clone();
     let (Some(realm), Some(file)) = (&auth.realm, &auth.file) else { return PasswordOutcome::NotAsked };

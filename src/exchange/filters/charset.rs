@@ -10,8 +10,7 @@ use crate::http::status::Status;
 use crate::services::Services;
 
 /// `charset`, `source_charset` and `charset_map`, as nginx's charset filter: adds the parameter to Content-Type, and
-/// has
-/// the body recoded where there is a map.
+/// has the body recoded where there is a map.
 pub fn apply(ex: &mut Exchange, cx: &mut Services) -> Cacheable {
     let named = ex.location().settings.charset.name.is_some() || ex.route.kept.charset.is_some();
     if named {

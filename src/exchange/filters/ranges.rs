@@ -14,8 +14,7 @@ use std::cell::Cell;
 use std::io::Write;
 
 /// Answers Range and If-Range for a 200 of GET, as nginx's range filter: 206, 416, or the 200 as it is. For a streamed
-/// body
-/// the range was chosen when the upstream's head came.
+/// body the range was chosen when the upstream's head came.
 pub fn apply(ex: &mut Exchange) -> Cacheable {
     if !ex.response.ranges || ex.response.status != Status::OK {
         return Cacheable::Yes;

@@ -22,8 +22,8 @@ use std::ffi::CStr;
 use std::rc::Rc;
 
 /// Answers with the file of the URI: nginx's static module, its index and gzip_static. For a directory without its
-/// slash a
-/// redirect to it, for one without an index a listing or 403.
+/// slash a redirect to it, for one without an index a listing or 403.
+///
 /// # Errors
 /// The flow that answers; a listing that takes several turns is returned instead.
 pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Making> {

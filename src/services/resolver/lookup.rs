@@ -96,7 +96,7 @@ pub(super) struct Lookup {
 }
 
 impl Lookup {
-    /// Opens the sockets; the question is sent when it is driven. `server`: the index of the name server to begin with.
+    /// Nothing is sent before it is driven. `server`: the index of the name server to ask first.
     pub(super) fn new(
         settings: Rc<ResolverSettings>,
         name: Box<str>,

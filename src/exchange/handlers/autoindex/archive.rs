@@ -36,6 +36,7 @@ pub fn asked(query: &[u8]) -> Option<Form> {
 }
 
 /// Begins the archive of `dir`, the folder that the request names.
+///
 /// # Errors
 /// The flow that answers: the archive itself if the rules are the same for all below, else why there is none.
 pub fn begin(ex: &mut Exchange, cx: &mut Services, dir: OwnedFd, form: Form) -> Begun<Making> {

@@ -38,6 +38,7 @@ pub struct Searching {
 }
 
 /// Begins the search for `text` below `dir`. What is found is compared without regard to case.
+///
 /// # Errors
 /// The flow that answers: the results if a first slice found all, else why there is no search.
 pub fn begin(ex: &mut Exchange, cx: &mut Services, dir: OwnedFd, mut shape: Shape, text: Vec<u8>) -> Begun<Making> {

@@ -43,6 +43,7 @@ pub fn begin(ex: &mut Exchange, cx: &mut Services) -> Result<Box<Request>, Flow>
 
 impl Request {
     /// Takes a piece of the body.
+    ///
     /// # Errors
     /// 413: it is longer than [`LARGEST`] bytes.
     pub fn accept(&mut self, data: &[u8]) -> Result<(), Flow> {

@@ -24,8 +24,7 @@ const NOT_INFINITE: &str = "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n\
      <D:error xmlns:D=\"DAV:\"><D:propfind-finite-depth/></D:error>\n";
 
 /// Answers 207 with the properties of the resource and, with `Depth: 1`, of what a listing of it would show. Infinity
-/// is
-/// refused with the precondition propfind-finite-depth (RFC 4918 §9.1).
+/// is refused with the precondition propfind-finite-depth (RFC 4918 §9.1).
 pub fn run(ex: &mut Exchange, cx: &mut Services, body: &[u8]) -> Flow {
     let wanted = match body::propfind(body) {
         Ok(wanted) => wanted,

@@ -51,6 +51,7 @@ pub fn form(ex: &Exchange) -> Option<Form> {
 
 impl Form {
     /// Takes a piece of the body.
+    ///
     /// # Errors
     /// 413: no form of the page is that long.
     pub fn accept(&mut self, data: &[u8]) -> Result<(), Flow> {

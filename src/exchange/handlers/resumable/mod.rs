@@ -123,6 +123,7 @@ pub fn goes_on(ex: &Exchange) -> bool {
 }
 
 /// A request in one of the protocols: a creation, or one for an upload by its id.
+///
 /// # Errors
 /// The flow that answers at once. Otherwise content is appended.
 pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<append::Append> {

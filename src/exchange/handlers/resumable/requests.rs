@@ -21,6 +21,7 @@ use crate::sys::Errno;
 use crate::sys::file;
 
 /// HEAD or GET for the offset, PATCH to append, DELETE to cancel; any other method is a 405.
+///
 /// # Errors
 /// The flow that answers at once. Otherwise content is appended.
 pub fn run(ex: &mut Exchange, cx: &mut Services, id: UploadId) -> Begun<Append> {

@@ -35,6 +35,7 @@ pub(super) enum Into {
 
 impl Form {
     /// `boundary`: from Content-Type.
+    ///
     /// # Errors
     /// 400: it is no boundary (RFC 2046 §5.1.1).
     pub fn new(boundary: &[u8]) -> Result<Form, Refusal> {
@@ -48,6 +49,7 @@ impl Form {
     }
 
     /// Counts bytes of names and values of fields, which stay in memory.
+    ///
     /// # Errors
     /// 413: there are more than [`FIELDS`].
     pub(super) fn count(&mut self, bytes: usize) -> Result<(), Refusal> {
@@ -59,6 +61,7 @@ impl Form {
     }
 
     /// Appends to the value of the newest field.
+    ///
     /// # Errors
     /// As [`Form::count`].
     pub(super) fn field(&mut self, data: &[u8]) -> Result<(), Refusal> {

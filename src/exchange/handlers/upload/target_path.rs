@@ -154,6 +154,7 @@ pub fn path(ex: &mut Exchange, cx: &mut Services, rules: &UploadSettings) -> Res
 pub const NUL: &str = "the path holds a NUL";
 
 /// The path for a system call.
+///
 /// # Errors
 /// 400: it holds a NUL.
 pub fn c_path(path: &[u8]) -> Result<CString, Refusal> {

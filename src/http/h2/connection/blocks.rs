@@ -15,8 +15,8 @@ use crate::http::method::Method;
 use crate::http::reject::Reject;
 
 impl Connection {
-    /// A whole HEADERS frame (§6.2). None: CONTINUATION is to follow, or there is nothing for the server to do.
-    /// A stream that is not new must be one whose trailers may still come; any other is a fault of the connection.
+    /// A whole HEADERS frame (§6.2). None: CONTINUATION is to follow, or there is nothing for the server to do. A
+    /// stream that is not new must be one whose trailers may still come; any other is a fault of the connection.
     pub(super) fn headers(
         &mut self,
         frame: FrameHeader,

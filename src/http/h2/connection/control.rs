@@ -8,8 +8,7 @@ use crate::http::h2::window;
 
 impl Connection {
     /// A whole frame that is neither DATA nor part of a header block. None: nothing for the server to do, for which
-    /// there
-    /// may be an answer in [`Connection::take_control`].
+    /// there may be an answer in [`Connection::take_control`].
     pub(super) fn control_frame(
         &mut self,
         frame: FrameHeader,
@@ -58,8 +57,7 @@ impl Connection {
     }
 
     /// The client's SETTINGS (§6.5): applied, then acknowledged. A new SETTINGS_INITIAL_WINDOW_SIZE moves the windows
-    /// of
-    /// all open streams, which may become negative (§6.9.2).
+    /// of all open streams, which may become negative (§6.9.2).
     pub(super) fn new_settings(&mut self, payload: &[u8]) -> Result<(), ConnectionFault> {
         let before = self.peer.initial_window;
         // The widest stream overflows first: one look at all of them will do, however many values the frame has.
@@ -85,8 +83,7 @@ impl Connection {
     }
 
     /// The client has acknowledged our SETTINGS: from now on its streams begin with the window they grant, and those
-    /// that
-    /// are open are moved to it.
+    /// that are open are moved to it.
     pub(super) fn settings_acked(&mut self) -> Option<Event> {
         let (from, to) = (self.granted, self.limits.preread);
         if from == to {

@@ -166,8 +166,7 @@ impl Connection {
     }
 
     /// Notes a stream as one that was reset by us, so that frames that crossed the reset are ignored rather than taken
-    /// for
-    /// a fault of the connection (§5.4.2). The latest [`REMEMBERED`] are kept.
+    /// for a fault of the connection (§5.4.2). The latest [`REMEMBERED`] are kept.
     pub(super) fn forget(&mut self, id: u32) {
         if self.forgotten.contains(&id) {
             return;
