@@ -320,7 +320,8 @@ impl Transfer {
         }
     }
 
-    /// The source is not what was copied: it was renamed, replaced or written to. A MOVE does not remove it then.
+    /// The source is not what was copied: it was renamed, replaced or written to, so that a MOVE must not remove it. A
+    /// file that is gone counts as unchanged.
     pub(super) fn has_source_changed(&self) -> bool {
         if self.job.source.is_at_its_path() != Ok(true) {
             return true;
