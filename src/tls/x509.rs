@@ -55,7 +55,7 @@ pub enum AltName<'a> {
 pub struct Extension<'a> {
     /// Content of the OID.
     pub id: &'a [u8],
-    /// Whoever does not know it must refuse the certificate.
+    /// A certificate with such an extension is refused where that is unknown (RFC 5280 §4.2).
     pub critical: bool,
     /// Content of the OCTET STRING.
     pub value: &'a [u8],

@@ -67,7 +67,7 @@ pub enum Method {
     LeastConn,
     /// By the client's network: the first three bytes of IPv4.
     IpHash,
-    /// Least time, of those with the fewest requests.
+    /// Least expected time, by earlier responses and the requests under way, relative to the weight.
     LeastTime(MeasuredTime),
     /// The same peer for the same key.
     Hash {

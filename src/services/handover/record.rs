@@ -6,7 +6,7 @@ use crate::services::dav_locks::Lock;
 use crate::services::stats::PeerCounts;
 use std::rc::Rc;
 
-/// One record; times are monotonic milliseconds unless said otherwise, which two processes of a machine share.
+/// One record; times are monotonic milliseconds unless stated otherwise, which two processes of a machine share.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record<'a> {
     /// limit_req: thousandths of a request in excess of the rate, as of `last`.

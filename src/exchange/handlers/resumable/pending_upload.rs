@@ -30,7 +30,7 @@ pub struct Unfinished {
     pub home: Home,
     /// That directory, opened.
     pub dir: Dir,
-    /// What its creation said.
+    /// What its creation declared.
     pub record: UploadState,
     /// Bytes that have arrived: its offset.
     pub size: u64,

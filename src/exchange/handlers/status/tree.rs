@@ -123,11 +123,13 @@ pub struct PeerFacts<'c> {
     pub name: &'c str,
     /// Its line of the configuration; None: the group is no `upstream` block.
     pub config: Option<&'c UpstreamServer>,
-    /// Requests that it works on now.
+    /// Whether requests may be passed to it now.
     pub health: Health,
-    /// Failures within the present fail_timeout.
+    /// Requests that it works on now.
     pub busy: u32,
+    /// Failures within the present fail_timeout.
     pub fails: u32,
+    /// Since the first process started; a handover carries them on.
     pub counts: PeerCounts,
 }
 
