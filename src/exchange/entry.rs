@@ -7,6 +7,7 @@ use super::phases::{apply_flow, run};
 use super::{Exchange, Rx, access, body_limit, connect, handlers};
 use crate::config::model::Level;
 use crate::http::h1::framing::Framing;
+use crate::http::h1::target::Form;
 use crate::http::header::UnusualNames;
 use crate::http::method::Method;
 use crate::http::reject::Reject;
@@ -29,8 +30,8 @@ pub fn begin(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
     ex.log.request_length = (head.len as u64).saturating_sub(u64::from(head.request_line.start));
     // nginx reads the request line before it knows the host: the server it knows by then, the default one, answers
     // errors in the line.
-    let aim = target(ex);
-    let chosen = match aim {
+    let target = set_uri(ex);
+    let chosen = match target {
         Ok(()) => select_server(ex, cx),
         Err(_) => {
             super::tls::start(ex);
@@ -40,33 +41,44 @@ pub fn begin(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
     if ex.config.unusual_names != UnusualNames::default() {
         ex.drop_unusual_names();
     }
-    let aim = if ex.config.max_headers.is_some() { aim.and(ex.count_fields()) } else { aim };
-    let misdirected = aim.is_ok().then(|| super::tls::check(ex, cx)).flatten();
-    let flow = match aim {
-        _ if misdirected.is_some() => {
-            ex.closes |= misdirected != Some(Status::MISDIRECTED_REQUEST);
-            Flow::Status(misdirected.unwrap_or(Status::BAD_REQUEST))
-        }
+    let head = if ex.config.max_headers.is_some() { target.and(ex.count_fields()) } else { target };
+    let flow = match head {
         Err(reject) => refusal(ex, cx, &reject),
-        Ok(()) if cx.overload.refuses() => overloaded(ex),
-        Ok(()) if chosen.is_err() => Flow::Status(Status::INTERNAL_SERVER_ERROR),
-        Ok(()) if super::acme::is_asked(ex, cx) => super::acme::respond(ex, cx),
-        Ok(()) if ex.is_misdirected() => {
-            let what = "client attempted to request the server name for which the negotiated protocol is disabled";
-            ex.report(cx, Level::Info, format_args!("{what}"));
-            Flow::Status(Status::MISDIRECTED_REQUEST)
-        }
+        Ok(()) => admit(ex, handler, cx, chosen),
+    };
+    apply_flow(ex, handler, cx, flow);
+}
+
+/// The head is right, and the server is chosen: what else may refuse the request before its phases.
+fn admit(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, chosen: Result<(), ()>) -> Flow {
+    if let Some(status) = super::tls::check(ex, cx) {
+        ex.closes |= status != Status::MISDIRECTED_REQUEST;
+        return Flow::Status(status);
+    }
+    if cx.overload.refuses() {
+        return overloaded(ex);
+    }
+    if chosen.is_err() {
+        return Flow::Status(Status::INTERNAL_SERVER_ERROR);
+    }
+    if super::acme::is_asked(ex, cx) {
+        return super::acme::respond(ex, cx);
+    }
+    if ex.is_misdirected() {
+        let what = "client attempted to request the server name for which the negotiated protocol is disabled";
+        ex.report(cx, Level::Info, format_args!("{what}"));
+        return Flow::Status(Status::MISDIRECTED_REQUEST);
+    }
+    match ex.route.method {
         // Nothing here reflects a request or makes a tunnel, whatever a script would answer (nginx).
-        Ok(()) if matches!(ex.route.method, Method::Trace | Method::Connect) => match connect::check(ex, cx) {
+        Method::Trace | Method::Connect => match connect::check(ex, cx) {
             Flow::Next => enter_phases(ex, handler, cx),
             refused => refused,
         },
-        // RFC 9110 §15.6.2: a method that is not recognised, whatever the target.
-        // An upstream may know it.
-        Ok(()) if ex.route.method == Method::Unknown && !ex.server().proxied => Flow::Status(Status::NOT_IMPLEMENTED),
-        Ok(()) => enter_phases(ex, handler, cx),
-    };
-    apply_flow(ex, handler, cx, flow);
+        // RFC 9110 §15.6.2: a method that is not recognised, whatever the target. An upstream may know it.
+        Method::Unknown if !ex.server().proxied => Flow::Status(Status::NOT_IMPLEMENTED),
+        _ => enter_phases(ex, handler, cx),
+    }
 }
 
 fn enter_phases(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Flow {
@@ -117,7 +129,7 @@ pub fn reject(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, rejec
         // nginx reads the path before the fields: a wrong one comes first, and is answered by the
         // default server.
         let is_read = !ex.request.head.origin.is_empty() && reject != Reject::Version;
-        match target(ex) {
+        match set_uri(ex) {
             Err(wrong @ Reject::BadUri(_)) if is_read => reject = wrong,
             _ if !ex.request.head.host.is_empty() => drop(select_server(ex, cx)),
             _ => {}
@@ -164,24 +176,32 @@ fn refusal(ex: &mut Exchange, cx: &mut Services, reject: &Reject) -> Flow {
     }
 }
 
-/// Whether the request's target can be served at all, and its path.
-fn target(ex: &mut Exchange) -> Result<(), Reject> {
+/// Sets `$uri` and `$args` by the request's target.
+///
+/// # Errors
+/// The target cannot be served.
+fn set_uri(ex: &mut Exchange) -> Result<(), Reject> {
     let slashes = uri::Slashes::of(ex.location().settings.client.merge_slashes);
     let mut path = std::mem::take(&mut ex.route.uri);
     let request = &ex.request;
     let origin = request.head.origin.of(&request.text);
-    let outcome = if origin == b"*" {
-        path.push(b'*');
-        Ok(())
-    } else if ex.request.head.method == Method::Connect {
-        path.push(b'/');
-        Ok(())
-    } else {
-        uri::normalize(origin, slashes, &mut path).map(|normal| {
-            if let Some(query) = normal.query {
-                ex.route.args.extend_from_slice(query.of(origin));
-            }
-        })
+    let outcome = match request.head.form {
+        Form::AbsoluteHttps if !ex.client.is_secure => Err(Reject::HttpsTarget),
+        Form::Asterisk => {
+            path.push(b'*');
+            Ok(())
+        }
+        Form::Authority => {
+            path.push(b'/');
+            Ok(())
+        }
+        Form::Origin | Form::Absolute | Form::AbsoluteHttps => {
+            uri::normalize(origin, slashes, &mut path).map(|normal| {
+                if let Some(query) = normal.query {
+                    ex.route.args.extend_from_slice(query.of(origin));
+                }
+            })
+        }
     };
     if outcome.is_err() {
         // $uri is empty then.

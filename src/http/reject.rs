@@ -17,7 +17,7 @@ pub enum Reject {
     TooManyFields { limit: usize },
     /// 400: the request line breaks the rule named.
     BadRequestLine(&'static str),
-    /// 400: `https://` in the target of a request on a plain port. A TLS listener may allow it later.
+    /// 400: `https://` in the target of a request that came without TLS (RFC 9110 §7.4).
     HttpsTarget,
     /// 400: a header field breaks the rule named.
     BadField(&'static str),
@@ -33,7 +33,7 @@ pub enum Reject {
     UnknownProtocol,
     /// 405: a CONNECT of HTTP/2 with a path or a scheme, which a tunnel has none of (RFC 9113 §8.5).
     ConnectToPath,
-    /// 505: neither HTTP/1.0 nor HTTP/1.x.
+    /// 505: not HTTP/1.x.
     Version,
     /// 417: an expectation other than `100-continue`.
     Expectation,

@@ -10,7 +10,7 @@ use crate::http::version::Version;
 use crate::util::bytes::begins_with;
 use std::ops::Range;
 
-/// The four forms of RFC 9112 §3.2.
+/// The forms of RFC 9112 §3.2.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub enum Form {
     /// `/path?query`
@@ -18,6 +18,8 @@ pub enum Form {
     Origin,
     /// `http://authority/path?query`
     Absolute,
+    /// `https://authority/path?query`: for connections over TLS, which this parser knows nothing of.
+    AbsoluteHttps,
     /// `host:port`, with CONNECT only
     Authority,
     /// `*`, with OPTIONS only
@@ -36,7 +38,7 @@ pub struct RequestLine {
     pub target: Range<usize>,
     /// Which of the four forms of RFC 9112 §3.2 the target has.
     pub form: Form,
-    /// Of the absolute and authority forms; empty otherwise.
+    /// Of the absolute forms and the authority form; empty otherwise.
     pub authority: Range<usize>,
     /// Path and query, without a fragment: what `uri::normalize` takes. Empty, or only a query, in `http://host?q`;
     /// empty for `host:port`; `*` for the asterisk.
@@ -118,7 +120,7 @@ pub fn check_bytes(target: &[u8]) -> Result<(), Reject> {
     Ok(())
 }
 
-const HTTP: &[u8] = b"http://";
+const SCHEMES: [(&[u8], Form); 2] = [(b"http://", Form::Absolute), (b"https://", Form::AbsoluteHttps)];
 
 type Forms = (Form, Range<usize>, Range<usize>);
 
@@ -142,18 +144,15 @@ fn forms(line: &[u8], target: Range<usize>, method: Method) -> Result<Forms, Rej
         }
         return Ok((Form::Asterisk, 0..0, target));
     }
-    if !begins_with(text, HTTP) {
-        return Err(match begins_with(text, b"https://") {
-            true => Reject::HttpsTarget,
-            false => Reject::BadRequestLine("a target that is neither a path nor an http:// URI"),
-        });
-    }
-    let start = target.start + HTTP.len();
+    let Some((scheme, form)) = SCHEMES.into_iter().find(|(scheme, _)| begins_with(text, scheme)) else {
+        return Err(Reject::BadRequestLine("a target that is neither a path nor an http:// or https:// URI"));
+    };
+    let start = target.start + scheme.len();
     let end = line[start..target.end].iter().position(|b| matches!(b, b'/' | b'?')).map_or(target.end, |at| at + start);
     if !host::is_valid(&line[start..end]) {
         return Err(Reject::BadHost("in the request target"));
     }
-    Ok((Form::Absolute, start..end, end..target.end))
+    Ok((form, start..end, end..target.end))
 }
 
 #[cfg(test)]
@@ -171,6 +170,7 @@ mod tests {
             ("GET HTTP://a.test:80/p?q HTTP/1.1", Form::Absolute, "a.test:80", "/p?q"),
             ("GET http://a.test HTTP/1.1", Form::Absolute, "a.test", ""),
             ("GET http://a.test?x=/y HTTP/1.1", Form::Absolute, "a.test", "?x=/y"),
+            ("GET https://a.test/p?q HTTP/1.1", Form::AbsoluteHttps, "a.test", "/p?q"),
             ("CONNECT a.test:443 HTTP/1.1", Form::Authority, "a.test:443", ""),
             ("CONNECT [::1]:443 HTTP/1.1", Form::Authority, "[::1]:443", ""),
             ("M_X /\u{e9} HTTP/1.1", Form::Origin, "", "/\u{e9}"),
@@ -243,7 +243,7 @@ mod tests {
             ("GET \\a HTTP/1.1", 400),
             ("GET a.test:80 HTTP/1.1", 400),
             ("GET ftp://a/ HTTP/1.1", 400),
-            ("GET https://a/ HTTP/1.1", 400),
+            ("GET https:///a HTTP/1.1", 400),
             ("GET http:/a HTTP/1.1", 400),
             ("GET http:///a HTTP/1.1", 400),
             ("GET http://u@a/ HTTP/1.1", 400),
