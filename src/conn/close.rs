@@ -8,7 +8,7 @@ use super::timers::Timer;
 use super::transport::Transport;
 use super::{Active, Conn, ConnState, Turn, subrequests, upstream};
 use crate::config::model::Level;
-use crate::config::settings::client::Lingering;
+use crate::config::settings::client::{ClientSettings, Lingering};
 use crate::exchange::{Exchange, Rx, Tx};
 use crate::http::status::Status;
 use crate::services::{SCRATCH, Services};
@@ -108,10 +108,11 @@ pub fn after_last(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     }
     // After a reset there is nothing to linger for.
     let is_reset = is_cut && hides_cuts(ex);
-    let Some((until, timeout)) = lingering(active, &conn.transport, turn.cx).filter(|_| !is_reset) else {
+    if is_reset || !must_linger(active, &conn.transport) {
         leave_active(conn, turn);
         return Step::Close(reason);
-    };
+    }
+    let client = ex.location().settings.client.clone();
     // The client reads its response before it sees that no more is read.
     let shut = conn.transport.shutdown_write();
     leave_active(conn, turn);
@@ -119,27 +120,32 @@ pub fn after_last(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
         // Reset meanwhile: there is nothing to wait for.
         return Step::Close(CloseReason::ClientGone);
     }
-    conn.state = ConnState::Lingering { until, timeout, reason };
-    conn.arm(Timer::Linger, until.min(turn.cx.now.ms + u64::from(timeout)));
+    begin_lingering(conn, &client, reason, turn.cx.now.ms);
     Step::Again
 }
 
-/// Whether the connection of this answered request must linger: until when at most, and how long a client that sends
-/// nothing is waited for.
-fn lingering(active: &Active, transport: &Transport, cx: &Services) -> Option<(u64, u32)> {
+/// The writing side is shut: what the client still sends is dropped, for lingering_time at most, and as long as it does
+/// not pause for lingering_timeout.
+pub fn begin_lingering(conn: &mut Conn, client: &ClientSettings, reason: CloseReason, now: u64) {
+    let until = now + client.lingering_time.0;
+    let timeout = u32::try_from(client.lingering_timeout.0).unwrap_or(u32::MAX);
+    conn.state = ConnState::Lingering { until, timeout, reason };
+    conn.arm(Timer::Linger, until.min(now + u64::from(timeout)));
+}
+
+/// Whether the client of this answered request may still be sending, by lingering_close.
+fn must_linger(active: &Active, transport: &Transport) -> bool {
     let Active { ex, reader, .. } = active;
     let client = &ex.location().settings.client;
     let sending = ex.rx == Rx::Drain
         || reader.has_more()
         || transport.can_read() && !transport.peer_closed()
         || transport.is_early();
-    let wanted = match client.lingering {
+    match client.lingering {
         Lingering::Off => false,
         Lingering::On => sending && !ex.abort,
         Lingering::Always => !ex.abort,
-    };
-    let until = cx.now.ms + client.lingering_time.0;
-    wanted.then(|| (until, u32::try_from(client.lingering_timeout.0).unwrap_or(u32::MAX)))
+    }
 }
 
 /// Reads and drops what the client still sends.

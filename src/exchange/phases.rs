@@ -2,8 +2,9 @@
 //! starts over with another URI, or settles the answer. How a request comes here: [`entry`](super::entry).
 
 use super::filters::Sent;
-use super::flow::{Flow, Pause, Phase, Then};
+use super::flow::{Begun, Flow, Pause, Phase, Then};
 use super::handlers::Handler;
+use super::handlers::upstream::UpstreamRequest;
 use super::locate::{REDIRECTS, count_redirect, enter, location_rewrite, server_rewrite};
 use super::log_facts::UploadPart;
 use super::{Exchange, Printable, Rx, Tx, access, body_limit, error_page, filters, handlers, rewrite};
@@ -76,7 +77,7 @@ pub(super) fn run(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, m
 }
 
 /// Whether the connection ends with this response, by the settings where the request is.
-pub fn ends_here(ex: &Exchange, cx: &Services) -> bool {
+pub fn ends_connection(ex: &Exchange, cx: &Services) -> bool {
     let client = &ex.location().settings.client;
     client.keepalive_timeout.0 == 0
         || ex.client.requests >= client.keepalive_requests
@@ -84,8 +85,8 @@ pub fn ends_here(ex: &Exchange, cx: &Services) -> bool {
 }
 
 /// A location that ends the connection does so also where the request goes on to another one (nginx).
-pub(super) fn pass_through(ex: &mut Exchange, cx: &Services) {
-    ex.location_closes |= ends_here(ex, cx);
+pub(super) fn note_ending_location(ex: &mut Exchange, cx: &Services) {
+    ex.location_closes |= ends_connection(ex, cx);
 }
 
 /// Turns a flow into a response, or into waiting for the body.
@@ -134,7 +135,7 @@ pub fn apply_flow(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, m
                 start_over(ex);
                 ex.route.location = ex.server().root;
                 ex.route.way.start(ex.route.location);
-                pass_through(ex, cx);
+                note_ending_location(ex, cx);
                 run(ex, handler, cx, Phase::ServerRewrite)
             }
             Flow::Named(name) => named(ex, handler, cx, &name),
@@ -220,7 +221,7 @@ fn named(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, name: &[u8
     start_over(ex);
     ex.route.location = id;
     ex.route.way.lead_on(&ex.route.uri);
-    pass_through(ex, cx);
+    note_ending_location(ex, cx);
     note_upload(ex);
     ex.basis.varies();
     run(ex, handler, cx, Phase::Rewrite)
@@ -254,7 +255,7 @@ fn find_location(ex: &mut Exchange, cx: &mut Services) -> Flow {
         cx.trace.say("access", None, || "internal: the request is the client's own, 404".into());
         return Flow::Status(Status::NOT_FOUND);
     }
-    pass_through(ex, cx);
+    note_ending_location(ex, cx);
     note_upload(ex);
     // Not for an error page, which is sent in any case.
     if ex.route.error_page.is_none()
@@ -279,50 +280,52 @@ fn note_upload(ex: &mut Exchange) {
 
 fn content(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Flow {
     ex.basis.withdraw();
+    let span = ex.location().span;
+    let named = |cx: &mut Services, name: &'static str| cx.trace.say("handler", Some(span), || name.into());
     if handlers::upstream::cgi::is_program(ex) {
-        cx.trace.say("handler", Some(ex.location().span), || "cgi_pass".into());
+        named(cx, "cgi_pass");
         match handlers::upstream::cgi::start(ex, cx) {
-            Ok(request) => {
-                *handler = Handler::Upstream(request);
-                return Flow::Wait;
-            }
             // What lies in a directory that is named like a program.
             Err(Flow::Next) => {}
-            Err(flow) => return flow,
+            begun => return pass(handler, begun),
         }
     }
-    let location = ex.location();
-    match location.content {
+    match ex.location().content {
         // Answered above.
         ContentHandler::Cgi => Flow::Status(Status::NOT_FOUND),
-        ContentHandler::Proxy => match handlers::upstream::start(ex, cx) {
-            Ok(request) => {
-                *handler = Handler::Upstream(request);
-                Flow::Wait
-            }
-            Err(flow) => flow,
-        },
+        ContentHandler::Proxy => pass(handler, handlers::upstream::start(ex, cx)),
         _ if ex.route.method == Method::Unknown => Flow::Status(Status::NOT_IMPLEMENTED),
         ContentHandler::Files => handlers::files::run(ex, handler, cx),
         ContentHandler::EmptyGif => {
-            cx.trace.say("handler", Some(location.span), || "empty_gif".into());
+            named(cx, "empty_gif");
             handlers::special::empty_gif(ex)
         }
         ContentHandler::Health => {
-            cx.trace.say("handler", Some(location.span), || "health".into());
+            named(cx, "health");
             handlers::status::health(ex, cx)
         }
         ContentHandler::StubStatus => {
-            cx.trace.say("handler", Some(location.span), || "stub_status".into());
+            named(cx, "stub_status");
             handlers::status::stub_status(ex, cx)
         }
         ContentHandler::Api(id) => {
-            cx.trace.say("handler", Some(location.span), || "api".into());
+            named(cx, "api");
             handlers::status::api(ex, cx, id)
         }
         ContentHandler::Prometheus => {
-            cx.trace.say("handler", Some(location.span), || "prometheus".into());
+            named(cx, "prometheus");
             handlers::status::prometheus(ex, cx)
         }
+    }
+}
+
+/// The request is passed on, unless it is answered already.
+fn pass(handler: &mut Handler, begun: Begun<UpstreamRequest>) -> Flow {
+    match begun {
+        Ok(request) => {
+            *handler = Handler::Upstream(request);
+            Flow::Wait
+        }
+        Err(flow) => flow,
     }
 }

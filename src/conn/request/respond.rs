@@ -68,7 +68,7 @@ fn decide(ex: &mut Exchange, reader: &RequestReader, cx: &Services) {
         // A reload ends the connections of the old configuration as they come to rest (nginx).
         && Rc::ptr_eq(&ex.config, &cx.config)
         && !ex.location_closes
-        && !phases::ends_here(ex, cx)
+        && !phases::ends_connection(ex, cx)
         && !is_disabled_for(ex, client.keepalive_disable);
     // A response that is made while the body still comes does not end it.
     let duplex = matches!(ex.response.body, Body::Stream { .. });

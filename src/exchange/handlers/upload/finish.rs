@@ -75,19 +75,13 @@ impl Upload {
         self.made.keep();
         let fields = self.form.take().map(|form| form.fields).unwrap_or_default();
         let dir = Some(self.target.dir.clone());
-        if let (Method::Put, [file]) = (ex.route.method, &mut stored[..]) {
-            // An alias for one file may give it another name.
-            let slash = memchr::memrchr(b'/', &ex.route.uri).map_or(0, |at| at + 1);
-            let own = std::mem::replace(&mut file.name, ex.route.uri[slash..].to_vec());
-            let flow = answer::stored(ex, cx, &self.target.uri, &stored, self.rules.answer.as_ref());
-            if let [file] = &mut stored[..] {
-                file.name = own;
-            }
-            ex.log.upload = Some(Box::new(UploadRecord { files: stored, fields, dir }));
-            return flow;
-        }
         // upload_return asks the record.
         ex.log.upload = Some(Box::new(UploadRecord { files: stored.clone(), fields, dir }));
+        if let (Method::Put, [file]) = (ex.route.method, &mut stored[..]) {
+            // An alias for one file may give it another name than the URI has.
+            let slash = memchr::memrchr(b'/', &ex.route.uri).map_or(0, |at| at + 1);
+            file.name = ex.route.uri[slash..].to_vec();
+        }
         answer::stored(ex, cx, &self.target.uri, &stored, self.rules.answer.as_ref())
     }
 
