@@ -216,7 +216,7 @@ fn deliver(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
             return Step::Answered;
         }
         // A request that limit_conn counts is not held back: it must be over before the next one is checked.
-        if turn.budget.gather && ex.out.text_len() < SHORT && io.transport.can_write() && ex.limit_slots.is_empty() {
+        if turn.budget.batch && ex.out.text_len() < SHORT && io.transport.can_write() && ex.limit_slots.is_empty() {
             return Step::Batched;
         }
     }

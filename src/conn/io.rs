@@ -15,14 +15,14 @@ pub struct Budget {
     /// Of bodies, read or written.
     pub bytes: usize,
     /// Short responses are held until other connections have made theirs ([`Next::Send`]).
-    pub gather: bool,
+    pub batch: bool,
     /// Pieces of large files; the other connections send theirs before it sends more.
     pub pieces: u32,
 }
 
 impl Default for Budget {
     fn default() -> Budget {
-        Budget { requests: 64, bytes: 4 << 20, gather: false, pieces: 4 }
+        Budget { requests: 64, bytes: 4 << 20, batch: false, pieces: 4 }
     }
 }
 

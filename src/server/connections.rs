@@ -24,7 +24,7 @@ pub(super) enum Queue {
 
 /// Whether a short response may wait for those of the next connections.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Gather {
+pub(super) enum Batch {
     /// It is held until the end of the turn, and sent with the others.
     Yes,
     /// It is sent at once.
@@ -85,20 +85,15 @@ impl Server {
 
     /// Drives a connection, and schedules it by what it waits for.
     pub(super) fn drive(&mut self, wake: Wake) {
-        self.act(wake, Gather::No, drive::drive);
+        self.act(wake, Batch::No, drive::drive);
     }
 
     /// Calls `act` on a connection, and schedules it by the result. A panic ends the connection, not the process.
-    pub(super) fn act(
-        &mut self,
-        wake: Wake,
-        gather: Gather,
-        act: fn(&mut Conn, &mut Turn<'_>) -> Next,
-    ) -> Option<Next> {
+    pub(super) fn act(&mut self, wake: Wake, batch: Batch, act: fn(&mut Conn, &mut Turn<'_>) -> Next) -> Option<Next> {
         let key = wake.conn;
         let parent = self.conns.get(key)?.transport.parent();
         let given = self.bulk.max(SHARE as usize);
-        let budget = Budget { bytes: given, gather: gather == Gather::Yes, ..Budget::default() };
+        let budget = Budget { bytes: given, batch: batch == Batch::Yes, ..Budget::default() };
         let conn = self.conns.get_mut(key)?;
         self.cx.syncs.driven = Some(wake);
         let endpoints = self.listeners.endpoints();
@@ -133,7 +128,7 @@ impl Server {
     /// As [`Server::drive`], but a short response, or a short upstream request, waits for those of the next connections
     /// ([`GATHER`]).
     pub(super) fn drive_and_batch(&mut self, wake: Wake) {
-        match self.act(wake, Gather::Yes, drive::drive) {
+        match self.act(wake, Batch::Yes, drive::drive) {
             Some(Next::Send) if self.batched.len() < GATHER => {}
             // A connection that used up its share has taken long, and another may follow, so send the batch now.
             Some(Next::Send | Next::Run) => self.send_batched(),

@@ -1,7 +1,7 @@
 //! Graceful shutdown: completes requests in progress and closes idle connections; and the drain before it, during which
 //! a load balancer sends new requests elsewhere.
 
-use super::connections::Gather;
+use super::connections::Batch;
 use super::{Mode, Server};
 use crate::config::model::Config;
 use crate::conn::io::{CloseReason, Next};
@@ -100,7 +100,7 @@ impl Server {
 
     fn cut_off(&mut self, keys: &[Key]) {
         for key in keys {
-            self.act(Wake::conn(*key), Gather::No, |conn, turn| {
+            self.act(Wake::conn(*key), Batch::No, |conn, turn| {
                 close::abandon(conn, turn, CloseReason::ShuttingDown);
                 Next::Close(CloseReason::ShuttingDown)
             });

@@ -1,7 +1,7 @@
 //! Timers: deadlines of connections, and periodic work of the process.
 
 use super::Server;
-use super::connections::Gather;
+use super::connections::Batch;
 use crate::config::model::Level;
 use crate::conn::drive;
 use crate::conn::io::Next;
@@ -56,7 +56,7 @@ impl Server {
     }
 
     fn time_out(&mut self, key: Key) {
-        self.act(Wake::conn(key), Gather::No, |conn, turn| match drive::timeout(conn, turn) {
+        self.act(Wake::conn(key), Batch::No, |conn, turn| match drive::timeout(conn, turn) {
             Next::Run => drive::drive(conn, turn),
             next => next,
         });

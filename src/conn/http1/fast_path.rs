@@ -107,7 +107,7 @@ pub fn send(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     let responses = pool.send_batch.responses(from, count);
     let text = pool.send_batch.text(responses);
     let Some(last) = responses.last() else { return Step::Close(CloseReason::Bug) };
-    if budget.gather && last.tail.is_none() && text.len() < SHORT {
+    if budget.batch && last.tail.is_none() && text.len() < SHORT {
         return Step::Batched;
     }
     let end = if last.cached.keep_alive { More::No } else { More::Last };

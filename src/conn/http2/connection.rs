@@ -35,11 +35,7 @@ pub fn step(conns: &mut Slab<Conn>, turn: &mut Turn<'_>, key: Key) -> (Next, Vec
         match next {
             Next::Close(reason) if http2.lingers && conn.transport.shutdown_write().is_ok() => {
                 // What the client still sends would reset the connection, and GOAWAY would be lost.
-                let client = &http2.settings().client;
-                let until = turn.cx.now.ms + client.lingering_time.0;
-                let timeout = u32::try_from(client.lingering_timeout.0).unwrap_or(u32::MAX);
-                conn.arm(Timer::Linger, until.min(turn.cx.now.ms + u64::from(timeout)));
-                conn.state = ConnState::Lingering { until, timeout, reason };
+                close::begin_lingering(conn, &http2.settings().client, reason, turn.cx.now.ms);
                 next = Next::Run;
             }
             _ => conn.state = ConnState::Http2(http2),
@@ -104,7 +100,7 @@ impl Http2 {
             // A client that reads as fast as we write would keep this loop busy for ever: its next request is read in
             // the next turn. Streams that are ready are driven then, too, where others have used the slice up.
             let is_late = had >= OUTPUT / 2 && turn.cx.slice.is_over() || turn.cx.slice.has_ended();
-            if turn.budget.requests == 0 || turn.budget.bytes == 0 || is_late {
+            if turn.budget.is_used_up() || is_late {
                 return Next::Run;
             }
             if had > 0 || moved || read == Read::Blocked {
@@ -148,7 +144,7 @@ impl Http2 {
             self.protocol.go_away(ErrorCode::NO_ERROR);
         }
         self.remove_ended(turn.cx.now.ms);
-        turn.budget.gather = false;
+        turn.budget.batch = false;
         for entry in &mut self.streams {
             entry.is_stalled = false;
         }
@@ -163,7 +159,7 @@ impl Http2 {
         let room = self.input.capacity() - self.input.len();
         match transport.recv(&mut self.input, room) {
             Ok(n) if n > 0 => {
-                turn.budget.bytes = turn.budget.bytes.saturating_sub(n);
+                turn.budget.moved(n);
                 self.arrival.received();
                 Ok(true)
             }

@@ -64,7 +64,7 @@ fn round(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
         request.upstream_by = turn.cx.now.ms + settings(ex).read_timeout.0;
     }
     match phase {
-        UpstreamPhase::Gather => gather(io, active, turn),
+        UpstreamPhase::BufferBody => buffer_body(io, active, turn),
         UpstreamPhase::Resolve => connect::resolve(io, active, turn),
         UpstreamPhase::Pick => connect::pick(io, active, turn),
         UpstreamPhase::Connect => connect::connect(io, active, turn),
@@ -105,10 +105,10 @@ fn client_gone(active: &mut Active, turn: &mut Turn<'_>, reason: CloseReason) ->
 }
 
 /// Buffers the whole request body.
-fn gather(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
+fn buffer_body(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     let Active { ex, handler, reader, .. } = active;
     let Handler::Upstream(request) = handler else { return Step::Again };
-    if request.gathered(ex) {
+    if request.ends_buffering(ex) {
         return Step::Again;
     }
     read::send_continue(ex, reader);

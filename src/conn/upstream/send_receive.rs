@@ -153,13 +153,13 @@ pub(super) fn send_receive(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn
     }
     let (starts, unsent) = match &active.handler {
         Handler::Upstream(request) => {
-            (request.gathers_start(&active.ex), request.is_unsent() && request.pending().len() < SHORT)
+            (request.sends_body_with_head(&active.ex), request.is_unsent() && request.pending().len() < SHORT)
         }
         _ => return Step::Again,
     };
     // Deferred like a short response: the requests of a turn are sent right after each other, so the server is woken
     // only once.
-    if turn.budget.gather && unsent && !starts {
+    if turn.budget.batch && unsent && !starts {
         return Step::Batched;
     }
     let sent = !starts && send(active, turn);
@@ -238,7 +238,7 @@ pub(super) fn send(active: &mut Active, turn: &mut Turn<'_>) -> bool {
     while !request.pending().is_empty() && upstream_conn.transport.can_write() {
         match upstream_conn.transport.send(request.pending(), More::No) {
             Ok(n) => {
-                request.sent(ex, n);
+                request.note_sent(ex, n);
                 moved = true;
             }
             Err(Errno::EAGAIN) => break,

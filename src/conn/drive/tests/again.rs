@@ -254,7 +254,7 @@ fn answers_that_are_sent_take_no_room_in_the_turn() {
         let (mut conn, mut far) = turn.client(true);
         far.write_all(asked.as_bytes()).expect("there is room");
         conn.transport.event(epoll::IN);
-        let next = turn.drive_within(&mut conn, Budget { gather: true, ..Budget::default() });
+        let next = turn.drive_within(&mut conn, Budget { batch: true, ..Budget::default() });
         (next, conn, far)
     };
     let (next, mut short, mut short_far) = gather(&mut turn, &format!("GET /g{HEAD}"));

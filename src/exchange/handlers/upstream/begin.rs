@@ -22,10 +22,10 @@ pub(super) fn assemble(
 ) -> Begun<UpstreamRequest> {
     let PassTarget { upstream, pending, target, is_secure: _ } = target;
     ex.log.upstream.get_or_insert_default().protocol = protocol;
-    let gathers = begin_body(ex, protocol)?;
+    let buffers_first = plan_body(ex, protocol)?;
     let mut request = UpstreamRequest {
-        phase: match (gathers, &pending) {
-            (true, _) => UpstreamPhase::Gather,
+        phase: match (buffers_first, &pending) {
+            (true, _) => UpstreamPhase::BufferBody,
             (false, Some(_)) => UpstreamPhase::Resolve,
             (false, None) => UpstreamPhase::Pick,
         },
@@ -36,7 +36,7 @@ pub(super) fn assemble(
         target: ex.log.spare.share_target(target),
         upstream: upstream.clone(),
         tried: Tried::default(),
-        tries: 0,
+        tries_left: 0,
         began: cx.now.ms,
         asked: RequestContext::default(),
         interim: 0,
@@ -71,11 +71,11 @@ pub(super) fn assemble(
 }
 
 /// Decides what happens to the request body. Returns whether all of it is buffered before a server is picked.
-fn begin_body(ex: &mut Exchange, protocol: Protocol) -> Result<bool, Flow> {
+fn plan_body(ex: &mut Exchange, protocol: Protocol) -> Result<bool, Flow> {
     let settings = settings(ex).clone();
     let wants_body = settings.pass_request_body && settings.body.is_none();
-    let gathered = ex.log.upstream.as_ref().is_some_and(|record| record.body.is_some());
-    if wants_body && ex.body_received > 0 && !gathered && !is_spent(ex) {
+    let buffered = ex.log.upstream.as_ref().is_some_and(|record| record.body.is_some());
+    if wants_body && ex.body_received > 0 && !buffered && !is_spent(ex) {
         // Part of the body was sent to another location's upstream: it cannot be read again.
         return Err(Flow::Status(Status::BAD_GATEWAY));
     }
@@ -89,13 +89,13 @@ fn begin_body(ex: &mut Exchange, protocol: Protocol) -> Result<bool, Flow> {
         ex.rx = Rx::Drain;
     }
     let buffers = settings.request_buffering || wants_body && needs_length(ex, protocol);
-    let gathers = ex.rx == Rx::Body && (buffers || is_here(ex));
-    if gathers {
+    let buffers_first = ex.rx == Rx::Body && (buffers || is_here(ex));
+    if buffers_first {
         let body = match buffers {
             true => body::BufferedBody::new(&ex.request.head, &ex.location().settings),
             false => body::BufferedBody::in_memory(),
         };
         ex.log.upstream.get_or_insert_default().body = Some(body);
     }
-    Ok(gathers)
+    Ok(buffers_first)
 }

@@ -103,7 +103,7 @@ impl UpstreamRequest {
     /// The current activity in the words of nginx's log lines ("connecting to upstream").
     pub(super) fn doing(&self, ex: &Exchange) -> &'static str {
         match self.phase {
-            UpstreamPhase::Gather => "reading client request body",
+            UpstreamPhase::BufferBody => "reading client request body",
             UpstreamPhase::Resolve | UpstreamPhase::Pick | UpstreamPhase::Connect => "connecting to upstream",
             UpstreamPhase::Handshake => "SSL handshaking to upstream",
             UpstreamPhase::Tunnel => "proxying upgraded connection",
@@ -138,7 +138,7 @@ impl UpstreamRequest {
         if self.wants_new {
             self.tried.forget_last();
         } else {
-            self.tries = self.tries.saturating_sub(1);
+            self.tries_left = self.tries_left.saturating_sub(1);
         }
         if let Some(record) = &mut ex.log.upstream {
             if let Some(one) = record.last() {
@@ -152,7 +152,11 @@ impl UpstreamRequest {
         }
         let late = settings.next_timeout.0 > 0 && cx.now.ms.saturating_sub(self.began) >= settings.next_timeout.0;
         let lost = self.request_sent && !self.replay;
-        if fault == UpstreamFault::NoLive || self.tries == 0 || !settings.next.has(NextUpstream(wanted)) || lost || late
+        if fault == UpstreamFault::NoLive
+            || self.tries_left == 0
+            || !settings.next.has(NextUpstream(wanted))
+            || lost
+            || late
         {
             return Some(Flow::Status(status));
         }
@@ -190,7 +194,7 @@ impl UpstreamRequest {
         let Some(kind) = next_of(code) else { return false };
         let repeat = if request::is_repeatable(ex) { 0 } else { NextUpstream::NON_IDEMPOTENT.0 };
         let late = settings.next_timeout.0 > 0 && cx.now.ms.saturating_sub(self.began) >= settings.next_timeout.0;
-        self.tries > 1 && settings.next.has(NextUpstream(kind.0 | repeat)) && self.replay && !late
+        self.tries_left > 1 && settings.next.has(NextUpstream(kind.0 | repeat)) && self.replay && !late
     }
 
     /// The handshake is complete: checks the server's certificate. False: it is not trusted; this has been logged.

@@ -58,7 +58,7 @@ pub(super) fn find(
             (host, port) = (Rc::from(url.header.as_bytes()), url.port_text());
             note_host_and_port(record, pass, (host.clone(), port.clone()));
             is_secure = url.is_secure;
-            found = match known(ex, cx, &url) {
+            found = match group_of(ex, cx, &url) {
                 Some(upstream) => (upstream, None),
                 None => look_up(ex, cx, &url, pass.protocol)?,
             };
@@ -77,7 +77,7 @@ fn note_host_and_port(record: &mut UpstreamRecord, pass: &Pass, (host, port): (R
 }
 
 /// Finds the group for a URL with variables: a group of the configuration, or a literal address.
-fn known(ex: &Exchange, cx: &Services, url: &Url<'_>) -> Option<Rc<Upstream>> {
+fn group_of(ex: &Exchange, cx: &Services, url: &Url<'_>) -> Option<Rc<Upstream>> {
     let port = url.port.unwrap_or(url.default_port());
     let same = |upstream: &&Rc<Upstream>| {
         let port_fits = if upstream.block { url.port.is_none() } else { upstream.port.unwrap_or(80) == port };
@@ -112,7 +112,7 @@ fn look_up(ex: &mut Exchange, cx: &mut Services, url: &Url<'_>, protocol: Protoc
     let question =
         Question { settings, name: url.host.as_bytes(), want: Want::Addresses, timeout: names.timeout.0, owner };
     match cx.resolver.ask(&question, cx.now.ms) {
-        Submitted::Now(outcome) => made(ex, cx, url.host, port, outcome).map(|upstream| (upstream, None)),
+        Submitted::Now(outcome) => upstream_at(ex, cx, url.host, port, outcome).map(|upstream| (upstream, None)),
         Submitted::Later(ticket) => {
             let pending = Pending { ticket, host: url.host.into(), port };
             Ok((Rc::new(Upstream::named(url.host)), Some(pending)))
@@ -120,7 +120,8 @@ fn look_up(ex: &mut Exchange, cx: &mut Services, url: &Url<'_>, protocol: Protoc
     }
 }
 
-fn made(
+/// The servers at the addresses of a host.
+fn upstream_at(
     ex: &mut Exchange,
     cx: &mut Services,
     host: &str,
@@ -144,7 +145,7 @@ impl UpstreamRequest {
         let Some(outcome) = cx.resolver.take(pending.ticket) else { return Ok(false) };
         let (host, port) = (pending.host.clone(), pending.port);
         self.pending = None;
-        let upstream = made(ex, cx, &host, port, outcome).map_err(Flow::Status)?;
+        let upstream = upstream_at(ex, cx, &host, port, outcome).map_err(Flow::Status)?;
         self.set_group(ex, upstream);
         self.phase = UpstreamPhase::Pick;
         Ok(true)

@@ -31,10 +31,10 @@ pub fn compose(request: &mut UpstreamRequest, ex: &mut Exchange, cx: &mut Servic
         passed(ex, gateway, caches, &mut params);
     }
     let Params { pairs, mut fits, .. } = params;
-    let gathered = ex.log.upstream.as_ref().and_then(|record| record.body.as_ref());
-    let length = gathered.map(|body| body.len());
+    let buffered = ex.log.upstream.as_ref().and_then(|record| record.body.as_ref());
+    let length = buffered.map(|body| body.len());
     request.framing = if protocol == Protocol::FastCgi { BodyFraming::Stdin } else { BodyFraming::Plain };
-    request.body = match gathered {
+    request.body = match buffered {
         _ if !passes_body(ex) => RequestBody::Whole,
         // A subrequest has no body of its own.
         None if ex.subrequest.is_some() => RequestBody::Whole,
@@ -69,7 +69,7 @@ pub fn compose(request: &mut UpstreamRequest, ex: &mut Exchange, cx: &mut Servic
     request.out = out;
     request.sent = 0;
     if request.body == RequestBody::Whole {
-        let body = gathered.and_then(|body| body.bytes()).filter(|_| settings.pass_request_body);
+        let body = buffered.and_then(|body| body.bytes()).filter(|_| settings.pass_request_body);
         request.push(body.unwrap_or_default());
         request.push_end();
     }

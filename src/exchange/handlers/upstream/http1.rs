@@ -53,8 +53,8 @@ pub fn compose(
         passed(ex, &settings.set_headers, caches, &mut out);
     }
     request::end(&mut out);
-    let gathered = ex.log.upstream.as_ref().and_then(|record| record.body.as_ref());
-    match (body, gathered) {
+    let buffered = ex.log.upstream.as_ref().and_then(|record| record.body.as_ref());
+    match (body, buffered) {
         (Some(body), _) => out.extend_from_slice(&body),
         // A body in a file is sent later, piece by piece.
         (None, Some(body)) if settings.pass_request_body => out.extend_from_slice(body.bytes().unwrap_or_default()),
@@ -67,8 +67,8 @@ pub fn compose(
 
 /// The announced length, and where the body comes from. `set`: the body of proxy_set_body.
 fn framing(ex: &Exchange, set: Option<&[u8]>, version: Version) -> Result<(Length, RequestBody), Status> {
-    let gathered = ex.log.upstream.as_ref().and_then(|record| record.body.as_ref());
-    Ok(match (set, gathered) {
+    let buffered = ex.log.upstream.as_ref().and_then(|record| record.body.as_ref());
+    Ok(match (set, buffered) {
         (Some(body), _) => (Length::Known(body.len() as u64), RequestBody::Whole),
         // The request had a body (nginx): some servers reject a POST without a length.
         _ if ex.body_lost && ex.request.head.framing != Framing::None => (Length::Known(0), RequestBody::Whole),

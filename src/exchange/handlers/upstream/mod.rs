@@ -3,7 +3,7 @@
 //! ([`crate::conn::upstream`]) gets an address, sends [`UpstreamRequest::pending`], delivers what arrives to
 //! [`UpstreamRequest::received`], and reports errors to [`UpstreamRequest::failed`].
 //!
-//! A request passes through those of the phases Gather, Resolve, Pick, Connect, Handshake and SendReceive that it
+//! A request passes through those of the phases BufferBody, Resolve, Pick, Connect, Handshake and SendReceive that it
 //! needs; if a server fails, it returns to Pick as long as there is another server and the request can be repeated.
 //!
 //! Invariant: a server that [`UpstreamRequest::pick`] took from the balance is given back by the connection, which

@@ -11,9 +11,9 @@ use crate::http::version::Version;
 /// The body is gone: it was lost, or it was partly sent elsewhere and an error page is requested with GET, which needs
 /// none (nginx).
 pub(super) fn is_spent(ex: &Exchange) -> bool {
-    let gathered = ex.log.upstream.as_ref().is_some_and(|record| record.body.is_some());
+    let buffered = ex.log.upstream.as_ref().is_some_and(|record| record.body.is_some());
     let is_page = ex.route.error_page.is_some() && matches!(ex.route.method, Method::Get | Method::Head);
-    ex.body_lost || is_page && ex.body_received > 0 && !gathered
+    ex.body_lost || is_page && ex.body_received > 0 && !buffered
 }
 
 /// The request has a body, and it is passed on.

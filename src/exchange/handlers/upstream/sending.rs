@@ -58,8 +58,8 @@ fn with_body(
 }
 
 impl UpstreamRequest {
-    /// [`UpstreamPhase::Gather`]: whether the body is complete.
-    pub fn gathered(&mut self, ex: &Exchange) -> bool {
+    /// Leaves [`UpstreamPhase::BufferBody`] if the body is complete; whether it is.
+    pub fn ends_buffering(&mut self, ex: &Exchange) -> bool {
         let whole = ex.rx != Rx::Body;
         if whole {
             self.phase = if self.pending.is_some() { UpstreamPhase::Resolve } else { UpstreamPhase::Pick };
@@ -70,7 +70,7 @@ impl UpstreamRequest {
     /// Accepts a piece of the client's body.
     pub fn accept(&mut self, ex: &mut Exchange, cx: &mut Services, data: &[u8]) -> Result<(), Flow> {
         match self.phase {
-            UpstreamPhase::Gather => return with_body(ex, cx, |body, temp| body.push(temp, data)),
+            UpstreamPhase::BufferBody => return with_body(ex, cx, |body, temp| body.push(temp, data)),
             _ if self.write_closed => {}
             _ => {
                 self.trim();
@@ -86,7 +86,7 @@ impl UpstreamRequest {
 
     /// The client's body is complete.
     pub fn body_ends(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
-        if self.phase == UpstreamPhase::Gather {
+        if self.phase == UpstreamPhase::BufferBody {
             return with_body(ex, cx, |body, temp| body.end(temp));
         }
         if self.body == RequestBody::Streamed {
@@ -108,7 +108,7 @@ impl UpstreamRequest {
 
     /// Records that a program is about to be started.
     pub(super) fn began_at(&mut self, ex: &mut Exchange, cx: &Services) {
-        self.tries(ex, cx, self.upstream.name.clone());
+        self.note_try(ex, cx, self.upstream.name.clone());
     }
 
     /// Picks a server and writes the request for it. Err: there is none, or the request cannot be passed on.
@@ -119,7 +119,7 @@ impl UpstreamRequest {
         };
         let by = BalanceKey { client: &ex.client.peer, key: &key };
         let Some(peer) = cx.upstream_balance.take(&self.upstream, &mut self.tried, by, cx.now.ms) else {
-            self.tries(ex, cx, self.upstream.name.clone());
+            self.note_try(ex, cx, self.upstream.name.clone());
             ex.report(cx, Level::Error, format_args!("no live upstreams while connecting to upstream"));
             return Err(self
                 .failed(ex, cx, UpstreamFault::NoLive, PeerState::Enabled)
@@ -137,12 +137,12 @@ impl UpstreamRequest {
                 return Err(Flow::Status(status));
             }
         }
-        self.tries(ex, cx, name);
+        self.note_try(ex, cx, name);
         Ok((peer, addr))
     }
 
     /// Records the beginning of an attempt at this server.
-    fn tries(&self, ex: &mut Exchange, cx: &Services, peer: Rc<str>) {
+    fn note_try(&self, ex: &mut Exchange, cx: &Services, peer: Rc<str>) {
         if let Some(record) = &mut ex.log.upstream {
             record.asks = Some(self.target.clone());
             record.tries.push(Try::of(peer, cx.now.ms));
@@ -180,7 +180,7 @@ impl UpstreamRequest {
     }
 
     /// `n` of the pending bytes were taken by the server.
-    pub fn sent(&mut self, ex: &mut Exchange, n: usize) {
+    pub fn note_sent(&mut self, ex: &mut Exchange, n: usize) {
         self.sent += n;
         self.request_sent = true;
         if let Some(one) = ex.log.upstream.as_mut().and_then(|record| record.last()) {
@@ -234,12 +234,12 @@ impl UpstreamRequest {
     /// Whether the client's body may be read: everything before has been sent.
     pub fn wants_body(&self, ex: &Exchange) -> bool {
         let waits = ex.rx == Rx::Body && self.body == RequestBody::Streamed && !self.write_closed;
-        waits && (self.pending().is_empty() || self.gathers_start(ex))
+        waits && (self.pending().is_empty() || self.sends_body_with_head(ex))
     }
 
     /// Whether nothing has been sent yet and the beginning of the body arrived with the request head: both are sent
     /// together.
-    pub fn gathers_start(&self, ex: &Exchange) -> bool {
+    pub fn sends_body_with_head(&self, ex: &Exchange) -> bool {
         self.body == RequestBody::Streamed
             && !self.request_sent
             && ex.rx == Rx::Body

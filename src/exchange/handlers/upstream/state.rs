@@ -18,10 +18,10 @@ use std::rc::Rc;
 /// The phase of a request to an upstream; see the module documentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UpstreamPhase {
+    /// The whole body is buffered first (proxy_request_buffering).
+    BufferBody,
     /// The host is being resolved.
     Resolve,
-    /// The whole body is buffered first (proxy_request_buffering).
-    Gather,
     /// A server is to be picked and connected to.
     Pick,
     /// connect(2) is under way.
@@ -53,7 +53,7 @@ pub struct UpstreamRequest {
     /// The servers of the group that were tried.
     pub(super) tried: Tried,
     /// The number of servers that may still be tried.
-    pub(super) tries: u64,
+    pub(super) tries_left: u64,
     /// When the request began (monotonic milliseconds).
     pub(super) began: u64,
     /// What the response is parsed by.

@@ -13,7 +13,7 @@ impl UpstreamRequest {
     pub(super) fn set_group(&mut self, ex: &Exchange, upstream: Rc<Upstream>) {
         let servers = upstream.peers.iter().filter(|peer| !peer.down).count() as u64;
         let most = settings(ex).next_tries;
-        self.tries = if most > 0 { most.min(servers) } else { servers };
+        self.tries_left = if most > 0 { most.min(servers) } else { servers };
         self.upstream = upstream;
     }
 
@@ -66,7 +66,7 @@ impl UpstreamRequest {
         let talking = matches!(self.phase, UpstreamPhase::SendReceive | UpstreamPhase::Tunnel);
         Waits {
             client_read: match self.phase {
-                UpstreamPhase::Gather => ex.out.is_empty(),
+                UpstreamPhase::BufferBody => ex.out.is_empty(),
                 UpstreamPhase::SendReceive => self.wants_body(ex),
                 UpstreamPhase::Tunnel => self.pending().is_empty(),
                 UpstreamPhase::Resolve | UpstreamPhase::Pick | UpstreamPhase::Connect | UpstreamPhase::Handshake => {
