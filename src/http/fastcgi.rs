@@ -280,5 +280,4 @@ impl Reader {
 }
 
 #[cfg(test)]
-#[path = "fastcgi_tests.rs"]
 mod tests;

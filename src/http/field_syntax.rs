@@ -176,5 +176,4 @@ impl<'a> Iterator for List<'a> {
 }
 
 #[cfg(test)]
-#[path = "field_syntax_tests.rs"]
 mod tests;

@@ -257,5 +257,4 @@ impl UnusualNames {
 }
 
 #[cfg(test)]
-#[path = "header_tests.rs"]
 mod tests;

@@ -304,5 +304,4 @@ fn is_identity(encoding: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-#[path = "multipart_tests.rs"]
 mod tests;

@@ -295,5 +295,4 @@ impl<'a> Reader<'a> {
 }
 
 #[cfg(test)]
-#[path = "dns_tests.rs"]
 mod tests;

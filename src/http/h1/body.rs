@@ -435,5 +435,4 @@ impl Decoder {
 }
 
 #[cfg(test)]
-#[path = "body_tests.rs"]
 mod tests;

@@ -384,5 +384,4 @@ pub fn split_field(line: &[u8]) -> Result<(usize, std::ops::Range<usize>), Rejec
 }
 
 #[cfg(test)]
-#[path = "head_tests.rs"]
 mod tests;

@@ -454,5 +454,4 @@ fn could_start(buf: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-#[path = "response_tests.rs"]
 mod tests;

@@ -361,5 +361,4 @@ fn merge_cookies(block: &mut Block) {
 }
 
 #[cfg(test)]
-#[path = "request_tests.rs"]
 mod tests;

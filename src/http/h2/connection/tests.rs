@@ -440,11 +440,6 @@ fn only_a_request_or_its_window_may_come_before_settings() {
     }
 }
 
-#[path = "tests/bounds.rs"]
 mod bounds;
-
-#[path = "tests/states.rs"]
 mod states;
-
-#[path = "tests/stops.rs"]
 mod stops;

@@ -250,5 +250,4 @@ impl<'a> Input<'a> {
 }
 
 #[cfg(test)]
-#[path = "decode_tests.rs"]
 mod tests;
