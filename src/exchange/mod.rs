@@ -93,6 +93,21 @@ pub struct Client {
 }
 
 impl Client {
+    /// The first request of a connection of which there is no more than this: for `explain`, tests and benches.
+    pub fn of_no_connection(peer: Peer, endpoint: EndpointId, accepted: u64, is_secure: bool) -> Client {
+        Client {
+            peer,
+            endpoint,
+            local: None,
+            serial: 1,
+            requests: 1,
+            accepted,
+            is_secure,
+            has_others: false,
+            socket: -1,
+        }
+    }
+
     /// `$scheme`.
     pub fn scheme(&self) -> &'static str {
         if self.is_secure { "https" } else { "http" }

@@ -53,17 +53,7 @@ impl Site {
     pub fn at(&mut self, line: &str, fields: &[&str], client: &str) -> Exchange {
         let (endpoint, accepted) = (EndpointId(0), self.cx.now.ms);
         let peer = Peer::new(client.parse().expect("an address"), 9);
-        let client = Client {
-            peer,
-            endpoint,
-            local: None,
-            serial: 1,
-            requests: 1,
-            accepted,
-            is_secure: false,
-            has_others: false,
-            socket: -1,
-        };
+        let client = Client::of_no_connection(peer, endpoint, accepted, false);
         let mut ex = Exchange::new(&mut self.cx, client);
         let fields: String = fields.iter().map(|field| format!("{field}\r\n")).collect();
         let mut request =

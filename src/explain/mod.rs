@@ -174,17 +174,7 @@ fn arrived(config: &Rc<Config>, question: &Question, endpoint: EndpointId, asked
     let peer = Peer::new(asked.client, 0);
     let accepted = cx.now.ms;
     let is_secure = config.endpoints[endpoint.at()].ssl.is_some();
-    let client = Client {
-        peer,
-        endpoint,
-        local: None,
-        serial: 1,
-        requests: 1,
-        accepted,
-        is_secure,
-        has_others: false,
-        socket: -1,
-    };
+    let client = Client::of_no_connection(peer, endpoint, accepted, is_secure);
     let mut active = Active::new(&mut cx, client);
     if asked.moment.is_some() {
         active.ex.log.request_id.set(Some([0; 16]));

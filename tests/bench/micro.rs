@@ -206,17 +206,8 @@ fn answers(timer: &Timer) {
         env!("CARGO_MANIFEST_DIR")
     ));
     let mut cx = Services::new(Rc::new(config), Logs::new());
-    let client = Client {
-        socket: -1,
-        peer: Peer::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 40_000),
-        endpoint: EndpointId(0),
-        local: None,
-        serial: 1,
-        requests: 1,
-        accepted: cx.now.ms,
-        is_secure: false,
-        has_others: false,
-    };
+    let client =
+        Client::of_no_connection(Peer::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 40_000), EndpointId(0), cx.now.ms, false);
     let table: [(&str, &[u8], &[u8]); 4] = [
         ("answer: return 200", b"GET /text HTTP/1.1\r\nHost: localhost\r\n\r\n", b"HTTP/1.1 200 "),
         ("answer: a small file", b"GET /rustfmt.toml HTTP/1.1\r\nHost: localhost\r\n\r\n", b"HTTP/1.1 200 "),
@@ -290,17 +281,12 @@ fn lists(timer: &Timer) {
                 "access_log off; {map} server {{ listen 127.0.0.1:8080; set $found {last}; {script} return 200 $found; }}"
             ));
             let mut cx = Services::new(Rc::new(config), Logs::new());
-            let client = Client {
-                socket: -1,
-                peer: Peer::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 40_000),
-                endpoint: EndpointId(0),
-                local: None,
-                serial: 1,
-                requests: 1,
-                accepted: cx.now.ms,
-                is_secure: false,
-                has_others: false,
-            };
+            let client = Client::of_no_connection(
+                Peer::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 40_000),
+                EndpointId(0),
+                cx.now.ms,
+                false,
+            );
             let request = format!("GET /old{last}/page.html HTTP/1.1\r\nHost: localhost\r\n\r\n");
             let mut ex = Exchange::new(&mut cx, client);
             let mut handler = Handler::None;

@@ -313,7 +313,7 @@ impl Http2 {
             match transport.send(&self.out[self.sent..], More::No) {
                 Ok(n) => {
                     self.sent += n;
-                    budget.bytes = budget.bytes.saturating_sub(n);
+                    budget.moved(n);
                     self.limit_unsent(transport);
                 }
                 Err(Errno::EAGAIN) => return self.compact(),

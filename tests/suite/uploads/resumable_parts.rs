@@ -16,6 +16,15 @@ pub fn partial(s: &Server, content: &[u8]) -> String {
     located(tus(s, "POST", "/a/", &fields, content).is(201).has("Upload-Offset", &content.len().to_string()))
 }
 
+/// A request that makes a file of parts, for a client whose answer is not waited for.
+pub fn join_request(urls: &[&str], name: &str) -> String {
+    format!(
+        "POST /a/ HTTP/1.1\r\nHost: a\r\nTus-Resumable: 1.0.0\r\nUpload-Concat: final;{}\r\n{}Content-Length: 0\r\n\r\n",
+        urls.join(" "),
+        filename(name)
+    )
+}
+
 pub fn join(s: &Server, urls: &[&str], name: &str) -> Response {
     tus(s, "POST", "/a/", &format!("Upload-Concat: final;{}\r\n{}", urls.join(" "), filename(name)), b"")
 }

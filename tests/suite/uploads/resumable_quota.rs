@@ -3,7 +3,7 @@
 
 use super::processes::pair;
 use super::resumable::{OCTETS, area_of, base64, create, filename, offset, patch, resumable, tus};
-use super::resumable_parts::{join, names, partial};
+use super::resumable_parts::{join, join_request, names, partial};
 use super::*;
 use std::time::{Duration, SystemTime};
 
@@ -152,12 +152,7 @@ fn a_final_upload_that_is_refused_at_its_name_leaves_its_parts() {
         put.send(format!("PUT /a/{name} HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n"));
         put.response().is(100);
         put.send(b"1");
-        last.send(format!(
-            "POST /a/ HTTP/1.1\r\nHost: a\r\nTus-Resumable: 1.0.0\r\nUpload-Concat: final;{}\r\n{}\
-             Content-Length: 0\r\n\r\n",
-            urls.join(" "),
-            filename(&name)
-        ));
+        last.send(join_request(&urls, &name));
         eventually("they are being joined", || parts(&s).1 > 4 || s.exists(&format!("html/a/{name}")));
         put.send(b"2");
         put.response().is_one_of(&[200, 201, 204]);
@@ -197,12 +192,7 @@ fn parts_are_joined_by_one_request_at_a_time() {
     let urls: Vec<&str> = targets.iter().map(String::as_str).collect();
     let mut clients: Vec<Client> = (0..12).map(|_| s.client()).collect();
     for (n, client) in clients.iter_mut().enumerate() {
-        client.send(format!(
-            "POST /a/ HTTP/1.1\r\nHost: a\r\nTus-Resumable: 1.0.0\r\nUpload-Concat: final;{}\r\n{}\
-             Content-Length: 0\r\n\r\n",
-            urls.join(" "),
-            filename(&format!("whole{n}"))
-        ));
+        client.send(join_request(&urls, &format!("whole{n}")));
     }
     let statuses: Vec<u16> = clients.iter_mut().map(|client| client.response().status).collect();
     // 409: a newer one took the parts; 400: they were joined before.
@@ -243,12 +233,7 @@ fn a_whole_without_a_name_does_not_outlive_the_process_that_joined_it() {
     let targets: Vec<String> = (0..4).map(|_| partial(&s, &content)).collect();
     let urls: Vec<&str> = targets.iter().map(String::as_str).collect();
     let mut client = s.client();
-    client.send(format!(
-        "POST /a/ HTTP/1.1\r\nHost: a\r\nTus-Resumable: 1.0.0\r\nUpload-Concat: final;{}\r\n{}\
-         Content-Length: 0\r\n\r\n",
-        urls.join(" "),
-        filename("cut")
-    ));
+    client.send(join_request(&urls, "cut"));
     eventually("it is being joined", || parts(&s).0 > 32 * MIB as u64 || s.exists("html/a/cut"));
     s.kill_and_restart();
     s.method("PUT", "/a/small", "", b"x").is(201);
@@ -273,12 +258,7 @@ fn parts_do_not_count_while_the_name_of_their_whole_is_written_to_the_disk() {
         let targets: Vec<String> = (0..4).map(|_| partial(&s, &content)).collect();
         let urls: Vec<&str> = targets.iter().map(String::as_str).collect();
         let mut last = s.client();
-        last.send(format!(
-            "POST /a/ HTTP/1.1\r\nHost: a\r\nTus-Resumable: 1.0.0\r\nUpload-Concat: final;{}\r\n{}\
-             Content-Length: 0\r\n\r\n",
-            urls.join(" "),
-            filename("whole")
-        ));
+        last.send(join_request(&urls, "whole"));
         eventually("it has its name", || s.exists("html/a/whole"));
         let mut next = s.client();
         next.send(format!(

@@ -44,7 +44,7 @@
       return `${unit && amount < 10 ? amount.toFixed(1) : Math.round(amount)} ${['B', 'KiB', 'MiB', 'GiB', 'TiB'][unit]}`;
     }
 
-    // Lines that are over make room, but not those of the same folder.
+    // Finished rows are removed, but not while further files of their folder are added.
     function add(files, more = false) {
       if (!more) $('queue').querySelectorAll('.done').forEach((line) => line.remove());
       for (const item of files) {
