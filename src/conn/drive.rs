@@ -283,7 +283,7 @@ fn answer_timed_out(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) {
     if ex.rx == Rx::Head {
         reader.hand_over_partial(ex);
     }
-    ex.report(cx, crate::config::model::Level::Info, format_args!("client timed out"));
+    ex.report(cx, Level::Info, format_args!("client timed out"));
     if ex.rx == Rx::Head {
         cx.stats.reading = cx.stats.reading.saturating_sub(1);
         cx.stats.writing += 1;

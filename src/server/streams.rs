@@ -66,7 +66,7 @@ impl Server {
         };
         let parent = stream.parent.and_then(|parent| self.conns.get_mut(parent));
         if let Some(Conn { state: ConnState::Http2(http2), .. }) = parent {
-            http2.ended(stream);
+            http2.note_ended(stream);
         }
     }
 }

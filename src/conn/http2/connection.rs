@@ -281,7 +281,8 @@ impl Http2 {
         self.protocol.release(id);
     }
 
-    /// Streams whose first turn waits for room in the output get a deadline meanwhile.
+    /// Streams whose first turn waits for room in the output get a deadline, and give back room that their head does
+    /// not fill.
     fn note_unstarted(&mut self, conns: &mut Slab<Conn>) {
         for at in 0..self.streams.len() {
             let Some(Entry { work: Work::Exchange(key), is_ready: true, turn: 0, .. }) = self.streams.get(at) else {

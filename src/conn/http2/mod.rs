@@ -32,6 +32,7 @@ use super::timers::Deadline;
 use crate::config::model::{Config, Settings};
 use crate::exchange::Client;
 use crate::http::h2::connection::Connection;
+use crate::http::h2::error::ErrorCode;
 use crate::http::h2::hpack::Block;
 use crate::services::Services;
 use crate::util::buf::BufPool;
@@ -190,7 +191,7 @@ impl Http2 {
     }
 
     /// A stream has ended, woken by itself and not driven by this connection.
-    pub fn ended(&mut self, stream: Box<StreamTransport>) {
+    pub fn note_ended(&mut self, stream: Box<StreamTransport>) {
         self.ended.push(stream);
     }
 
@@ -221,8 +222,7 @@ fn quantum(cx: &Services) -> usize {
 }
 
 /// The error code that a stream is reset with whose response is not complete.
-fn code_of(stream: &StreamTransport) -> crate::http::h2::error::ErrorCode {
-    use crate::http::h2::error::ErrorCode;
+fn code_of(stream: &StreamTransport) -> ErrorCode {
     match stream.ending {
         // nginx.
         Ending::TimedOut | Ending::Refused => ErrorCode::PROTOCOL_ERROR,

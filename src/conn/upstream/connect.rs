@@ -106,7 +106,7 @@ fn refused(io: &mut Io<'_>, active: &mut Active, cx: &mut Services, why: Unopene
             return next_server(io, active, cx, UpstreamFault::Error, standing);
         }
     }
-    request.finish(ex, cx);
+    request.end_record(ex, cx);
     apply_flow(io, active, cx, Flow::Status(Status::INTERNAL_SERVER_ERROR))
 }
 

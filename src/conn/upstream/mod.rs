@@ -97,7 +97,7 @@ fn client_gone(active: &mut Active, turn: &mut Turn<'_>, reason: CloseReason) ->
     let what = "client prematurely closed connection, so upstream connection is closed too";
     ex.report(cx, Level::Info, format_args!("{what}"));
     if let Handler::Upstream(request) = handler {
-        request.finish(ex, cx);
+        request.end_record(ex, cx);
     }
     *handler = Handler::None;
     turn.pool.upstream_conns.leave(upstream_conn, cx);

@@ -118,7 +118,7 @@ pub(super) fn next_server(
     let Active { ex, handler, .. } = active;
     let Handler::Upstream(request) = handler else { return Step::Again };
     if UpstreamRequest::has_begun(ex) {
-        request.finish(ex, cx);
+        request.end_record(ex, cx);
         match request.spool.take().filter(|spool| !spool.is_empty()) {
             Some(mut spool) => {
                 spool.is_truncated = true;
@@ -361,7 +361,7 @@ fn handle_read(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, bytes:
         Ok(Some((headed, bytes))) if headed.flow == Flow::Respond => {
             turn.pool.upstream_conns.head_received(*upstream_conn, cx.now.ms);
             if let Some(instead) = begin_streamed(ex, reader, cx) {
-                request.finish(ex, cx);
+                request.end_record(ex, cx);
                 turn.pool.upstream_conns.close(upstream_conn, cx, Outcome::Good);
                 *handler = instead;
                 arm_send(io, active, cx);
@@ -375,7 +375,7 @@ fn handle_read(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, bytes:
         }
         Ok(Some((Headed { flow, .. }, _))) => {
             // The response is replaced (X-Accel-Redirect, an intercepted error).
-            request.finish(ex, cx);
+            request.end_record(ex, cx);
             turn.pool.upstream_conns.close(upstream_conn, cx, Outcome::Good);
             return Received::Step(apply_flow(io, active, cx, flow));
         }
@@ -411,7 +411,8 @@ pub(super) fn complete(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>
     let Handler::Upstream(request) = handler else { return Step::Again };
     let (cx, upstream_conns) = (&mut *turn.cx, &mut turn.pool.upstream_conns);
     request.keep_copy(ex, cx);
-    if request.finish(ex, cx) {
+    request.end_record(ex, cx);
+    if request.leaves_connection_usable(ex) {
         upstream_conns.park(upstream_conn, cx);
     } else {
         upstream_conns.close(upstream_conn, cx, Outcome::Good);

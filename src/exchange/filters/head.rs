@@ -24,7 +24,7 @@ pub fn write(ex: &mut Exchange, cx: &mut Services) {
     let response = &mut ex.response;
     let has_body = !status.has_no_content();
     let describes = has_body || status == Status::NOT_MODIFIED;
-    if describes && has_body && !chunked {
+    if has_body && !chunked {
         response.announced = length;
     }
     // Never later than Date (RFC 9110 §8.8.2.1).

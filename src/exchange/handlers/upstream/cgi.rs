@@ -229,9 +229,9 @@ impl UpstreamRequest {
     pub fn spawn(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(crate::util::slab::Key, OwnedFd), Flow> {
         has_place(ex, cx)?;
         let Some(script) = self.script.take() else { return Err(Flow::Status(Status::INTERNAL_SERVER_ERROR)) };
-        self.began_at(ex, cx);
+        self.note_try(ex, cx, self.upstream.name.clone());
         self.asked.dialect = crate::http::h1::response::Dialect::Cgi { status_line: true };
-        self.asked.head = ex.route.method == crate::http::method::Method::Head;
+        self.asked.head = ex.route.method == Method::Head;
         self.body = RequestBody::Whole;
         let outcome = self.run(ex, cx, &script);
         self.script = Some(script);

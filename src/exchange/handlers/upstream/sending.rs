@@ -106,11 +106,6 @@ impl UpstreamRequest {
         }
     }
 
-    /// Records that a program is about to be started.
-    pub(super) fn began_at(&mut self, ex: &mut Exchange, cx: &Services) {
-        self.note_try(ex, cx, self.upstream.name.clone());
-    }
-
     /// Picks a server and writes the request for it. Err: there is none, or the request cannot be passed on.
     pub fn pick(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(usize, Addr), Flow> {
         let key = match &self.upstream.clone().method {
@@ -141,8 +136,8 @@ impl UpstreamRequest {
         Ok((peer, addr))
     }
 
-    /// Records the beginning of an attempt at this server.
-    fn note_try(&self, ex: &mut Exchange, cx: &Services, peer: Rc<str>) {
+    /// Records the beginning of an attempt at this server, or program.
+    pub(super) fn note_try(&self, ex: &mut Exchange, cx: &Services, peer: Rc<str>) {
         if let Some(record) = &mut ex.log.upstream {
             record.asks = Some(self.target.clone());
             record.tries.push(Try::of(peer, cx.now.ms));

@@ -42,22 +42,22 @@ impl UpstreamRequest {
         self.copy.is_some()
     }
 
-    /// The response is complete, or is not needed any more; ends the record. True: the connection may serve another
-    /// request.
-    pub fn finish(&mut self, ex: &mut Exchange, cx: &Services) -> bool {
+    /// The connection may serve another request.
+    pub fn leaves_connection_usable(&self, ex: &Exchange) -> bool {
+        let is_kept = self.protocol.may_keep(settings(ex).version) && self.upstream.keepalive.idle > 0;
+        self.keep && self.is_done() && self.is_sent(ex) && is_kept
+    }
+
+    /// The response is complete, or is not needed any more.
+    pub fn end_record(&self, ex: &mut Exchange, cx: &Services) {
         if let Some(record) = &mut ex.log.upstream {
             record.end(cx.now.ms);
         }
-        self.keep && self.is_done() && self.is_sent(ex) && self.settings_keep(ex)
     }
 
     /// The request is over: leaves its buffers to the next one of its exchange.
     pub fn leave_room(self, ex: &mut Exchange) {
         ex.log.spare.keep_request(self.out, self.target);
-    }
-
-    fn settings_keep(&self, ex: &Exchange) -> bool {
-        self.protocol.may_keep(settings(ex).version) && self.upstream.keepalive.idle > 0
     }
 
     /// The events that can continue the exchange; the connection checks that none was missed.
