@@ -7,7 +7,7 @@
 use super::entry::Listing;
 use super::escape;
 use super::kind::{Entry, Kind};
-use super::time::Civil;
+use super::time;
 
 /// The width of the name column; longer names end in `..>`.
 const NAME_WIDTH: usize = 50;
@@ -49,7 +49,7 @@ pub fn html_entry(listing: &Listing<'_>, entry: &Entry<'_>, out: &mut Vec<u8>) {
     }
 
     out.push(b' ');
-    Civil::from_unix(entry.mtime.saturating_add(i64::from(listing.view.utc_offset))).push_short(out);
+    time::push_short(entry.mtime.saturating_add(i64::from(listing.view.utc_offset)), out);
     out.push(b' ');
     match (listing.view.exact_size, dir) {
         (true, true) => out.extend_from_slice(b"                  -"),
@@ -102,7 +102,7 @@ pub fn json_entry(index: usize, entry: &Entry<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\", \"type\":\"");
     out.extend_from_slice(kind_name(entry.kind));
     out.extend_from_slice(b"\", \"mtime\":\"");
-    Civil::from_unix(entry.mtime).push_http(out);
+    time::push_http(entry.mtime, out);
     out.push(b'"');
     if entry.kind == Kind::File {
         out.extend_from_slice(b", \"size\":");
@@ -121,7 +121,7 @@ pub fn xml_entry(entry: &Entry<'_>, out: &mut Vec<u8>) {
     out.push(b'<');
     out.extend_from_slice(kind_name(entry.kind));
     out.extend_from_slice(b" mtime=\"");
-    Civil::from_unix(entry.mtime).push_iso(out);
+    time::push_iso(entry.mtime, out);
     if entry.kind == Kind::File {
         out.extend_from_slice(b"\" size=\"");
         escape::number(entry.size, 0, out);

@@ -11,7 +11,7 @@ use super::escape;
 use super::kind::{Entry, Kind};
 use super::query::{DELETE_FIELD, FOLDER_FIELD, MOVE_FIELD, TO_FIELD};
 use super::sort::{Key, Order};
-use super::time::Civil;
+use super::time;
 use super::words::{Language, Word, Words};
 
 const STYLE: &str = include_str!("page.css");
@@ -178,12 +178,12 @@ pub fn entry(listing: &Listing<'_>, at: usize, entry: &Entry<'_>, out: &mut Vec<
         }
     }
     out.extend_from_slice(b"<td><time datetime=");
-    Civil::from_unix(entry.mtime).push_iso(out);
+    time::push_iso(entry.mtime, out);
     out.push(b'>');
-    let local = Civil::from_unix(entry.mtime.saturating_add(i64::from(listing.view.utc_offset)));
-    local.push_date(out);
+    let local = entry.mtime.saturating_add(i64::from(listing.view.utc_offset));
+    time::push_date(local, out);
     out.push(b' ');
-    local.push_clock(out);
+    time::push_clock(local, out);
     out.extend_from_slice(b"</time>");
     if listing.view.can_delete {
         out.extend_from_slice(b"<td>");

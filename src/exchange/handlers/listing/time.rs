@@ -3,109 +3,44 @@
 //! Invariant: any `i64` gives a date that nginx would print (times before 1970 become 1970, after 9999 the last
 //! second of it).
 
-use crate::util::date;
+use crate::http::date::{self, LAST};
+use crate::util::date::Civil;
 
-const MONTHS: [&[u8; 3]; 12] =
-    [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
-const WEEKDAYS: [&[u8; 3]; 7] = [b"Sun", b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat"];
-
-/// The last second of 9999: nginx prints years with four digits.
-const LAST: i64 = 253_402_300_799;
-
-/// A time split into its parts. `month` and `weekday` count from 0 (January, Sunday).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Civil {
-    pub year: u32,
-    pub month: u32,
-    pub day: u32,
-    pub weekday: u32,
-    pub hour: u32,
-    pub minute: u32,
-    pub second: u32,
+/// `Mon, 28 Sep 1970 12:00:00 GMT`, as in nginx's json.
+pub fn push_http(unix: i64, out: &mut Vec<u8>) {
+    out.extend_from_slice(&date::format(unix.max(0)));
 }
 
-impl Civil {
-    /// From seconds since 1970, clamped to what nginx prints.
-    pub fn from_unix(seconds: i64) -> Civil {
-        let c = date::Civil::from_unix(seconds.clamp(0, LAST));
-        Civil {
-            year: c.year.unsigned_abs(),
-            month: u32::from(c.month) - 1,
-            day: u32::from(c.day),
-            weekday: u32::from(c.weekday),
-            hour: u32::from(c.hour),
-            minute: u32::from(c.minute),
-            second: u32::from(c.second),
-        }
+/// `28-Sep-1970 12:00`, as in nginx's html.
+pub fn push_short(unix: i64, out: &mut Vec<u8>) {
+    let http = date::format(unix.max(0));
+    for (part, end) in [(5..7, b'-'), (8..11, b'-'), (12..16, b' ')] {
+        out.extend_from_slice(&http[part]);
+        out.push(end);
     }
-
-    /// `28-Sep-1970 12:00`, as in nginx's html.
-    pub fn push_short(&self, out: &mut Vec<u8>) {
-        two(self.day, out);
-        out.push(b'-');
-        out.extend_from_slice(MONTHS[self.month as usize % 12]);
-        out.push(b'-');
-        four(self.year, out);
-        out.push(b' ');
-        self.push_clock(out);
-    }
-
-    /// `Mon, 28 Sep 1970 12:00:00 GMT`, as in nginx's json.
-    pub fn push_http(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(WEEKDAYS[self.weekday as usize % 7]);
-        out.extend_from_slice(b", ");
-        two(self.day, out);
-        out.push(b' ');
-        out.extend_from_slice(MONTHS[self.month as usize % 12]);
-        out.push(b' ');
-        four(self.year, out);
-        out.push(b' ');
-        self.push_time(out);
-        out.extend_from_slice(b" GMT");
-    }
-
-    /// `1970-09-28T12:00:00Z`, as in nginx's xml and in `<time datetime>`.
-    pub fn push_iso(&self, out: &mut Vec<u8>) {
-        self.push_date(out);
-        out.push(b'T');
-        self.push_time(out);
-        out.push(b'Z');
-    }
-
-    /// `1970-09-28`.
-    pub fn push_date(&self, out: &mut Vec<u8>) {
-        four(self.year, out);
-        out.push(b'-');
-        two(self.month + 1, out);
-        out.push(b'-');
-        two(self.day, out);
-    }
-
-    /// `12:00:00`.
-    fn push_time(&self, out: &mut Vec<u8>) {
-        self.push_clock(out);
-        out.push(b':');
-        two(self.second, out);
-    }
-
-    /// `12:00`.
-    pub fn push_clock(&self, out: &mut Vec<u8>) {
-        two(self.hour, out);
-        out.push(b':');
-        two(self.minute, out);
-    }
+    out.extend_from_slice(&http[17..22]);
 }
 
-fn digit(n: u32) -> u8 {
-    b'0' + (n % 10) as u8
+/// `1970-09-28T12:00:00Z`, as in nginx's xml and in `<time datetime>`.
+pub fn push_iso(unix: i64, out: &mut Vec<u8>) {
+    push_date(unix, out);
+    out.push(b'T');
+    out.extend_from_slice(&date::format(unix.max(0))[17..25]);
+    out.push(b'Z');
 }
 
-fn two(n: u32, out: &mut Vec<u8>) {
-    out.extend_from_slice(&[digit(n / 10), digit(n)]);
+/// `1970-09-28`.
+pub fn push_date(unix: i64, out: &mut Vec<u8>) {
+    let http = date::format(unix.max(0));
+    let month = Civil::from_unix(unix.clamp(0, LAST)).month;
+    out.extend_from_slice(&http[12..16]);
+    out.extend_from_slice(&[b'-', b'0' + month / 10, b'0' + month % 10, b'-']);
+    out.extend_from_slice(&http[5..7]);
 }
 
-fn four(n: u32, out: &mut Vec<u8>) {
-    out.extend_from_slice(&[digit(n / 1000), digit(n / 100), digit(n / 10), digit(n)]);
+/// `12:00`.
+pub fn push_clock(unix: i64, out: &mut Vec<u8>) {
+    out.extend_from_slice(&date::format(unix.max(0))[17..22]);
 }
 
 #[cfg(test)]
@@ -142,14 +77,18 @@ mod tests {
             ("the end", i64::MAX, "31-Dec-9999 23:59", "Fri, 31 Dec 9999 23:59:59 GMT", "9999-12-31T23:59:59Z"),
         ];
         for (name, seconds, short, http, iso) in table {
-            let civil = Civil::from_unix(*seconds);
             let mut out = Vec::new();
-            civil.push_short(&mut out);
+            push_short(*seconds, &mut out);
             out.push(b'|');
-            civil.push_http(&mut out);
+            push_http(*seconds, &mut out);
             out.push(b'|');
-            civil.push_iso(&mut out);
-            assert_eq!(String::from_utf8_lossy(&out), format!("{short}|{http}|{iso}"), "{name}");
+            push_iso(*seconds, &mut out);
+            out.push(b'|');
+            push_date(*seconds, &mut out);
+            out.push(b' ');
+            push_clock(*seconds, &mut out);
+            let local = format!("{} {}", &iso[..10], &iso[11..16]);
+            assert_eq!(String::from_utf8_lossy(&out), format!("{short}|{http}|{iso}|{local}"), "{name}");
         }
     }
 }
