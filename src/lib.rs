@@ -30,7 +30,8 @@
 //!   [`exchange::Exchange::head_limits`]
 //! - Host missing, repeated or malformed (400): [`http::h1::head`], its grammar: [`http::host`]; for HTTP/2:
 //!   [`http::h2::request`]
-//! - `%xx` decoded, dot segments and slashes merged: [`http::uri`]
+//! - the form of a target (a path, a whole URL, `*`, `host:port`): [`http::h1::target`], made `$uri` of: `set_uri` in
+//!   [`exchange::entry`]; `%xx` decoded, dot segments and slashes merged: [`http::uri`]
 //! - the 413 decided: [`exchange::body_limit`], for all of client_max_body_size; a file that is too large for its
 //!   location: `exchange/handlers/upload/start.rs` by its length, `exchange/handlers/upload/receive.rs` as it arrives
 //! - a body decoded, its trailers read: [`http::h1::body`], for HTTP/2 `http/h2/connection/blocks.rs`; read for its
@@ -76,7 +77,8 @@
 //!   written: `exchange/handlers/upload/temp_file.rs`, under a hidden name: [`services::temp_names`]; named once its
 //!   body is complete: `exchange/handlers/upload/finish.rs`, by the renames of `exchange/handlers/upload/commit.rs`;
 //!   on the disk (upload_sync): `exchange/handlers/upload/fsync.rs`; the directories on its way made:
-//!   [`io::make_path`]; its quota counted: [`services::quotas`]
+//!   [`io::make_path`]; its quota counted: [`services::quotas`], what unfinished uploads hold of it:
+//!   [`exchange::handlers::resumable::held`]
 //! - a form taken apart: [`http::multipart`], its files: `exchange/handlers/upload/form.rs`; a digest of what was sent
 //!   verified: `exchange/handlers/upload/digest.rs`; upload_limit_rate kept: `exchange/handlers/upload/rate_limit.rs`
 //! - an upload resumed: [`exchange::handlers::resumable`]; its bytes, so its offset, and its record:
