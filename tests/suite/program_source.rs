@@ -24,9 +24,9 @@ fn the_index_of_a_server_with_one_location_is_run_as_by_its_own_uri() {
     .file("stored/closed/secret", "SECRET")
     .allow_log("lies where")
     .start();
-    let mut client = s.client_at(2);
-    client.send(format!("PUT /index.html HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{PAGE}", PAGE.len()));
-    client.response().is(201);
+    s.client_at(2)
+        .request(format!("PUT /index.html HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{PAGE}", PAGE.len()))
+        .is(201);
     for (at, target, body) in [
         (0, "/index.sh", "EXECUTED"),
         (0, "/", "EXECUTED"),
@@ -34,9 +34,10 @@ fn the_index_of_a_server_with_one_location_is_run_as_by_its_own_uri() {
         (2, "/index.html", PAGE),
         (2, "/", PAGE),
     ] {
-        let mut client = s.client_at(at);
-        client.send(format!("GET {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"));
-        client.response().is(200).body_is(body);
+        s.client_at(at)
+            .request(format!("GET {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"))
+            .is(200)
+            .body_is(body);
     }
 }
 
@@ -61,9 +62,7 @@ fn an_index_that_belongs_to_the_only_location_is_answered_there() {
     for (at, status, body) in
         [(0, 403, None), (1, 200, Some("theirs")), (2, 200, Some("of the location")), (3, 200, Some("its text"))]
     {
-        let mut client = s.client_at(at);
-        client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-        let answer = client.response();
+        let answer = s.client_at(at).request("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
         answer.is(status);
         if let Some(body) = body {
             answer.body_is(body);

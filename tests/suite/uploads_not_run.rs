@@ -85,9 +85,9 @@ fn store(s: &Server) {
     for (name, content) in [("run/x.sh", SCRIPT), ("run/a.html", PAGE), ("x.own", SCRIPT), ("a.shtml", PAGE)] {
         form(s, "/forms/", name, content);
     }
-    let mut client = s.client_at(1);
-    client.send(format!("PUT //run/x.sh HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{SCRIPT}", SCRIPT.len()));
-    client.response().is(201);
+    s.client_at(1)
+        .request(format!("PUT //run/x.sh HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{SCRIPT}", SCRIPT.len()))
+        .is(201);
 }
 
 #[test]
@@ -124,9 +124,8 @@ fn an_upload_is_not_run_where_its_path_does_not_follow_from_its_uri() {
     ];
     for (at, target, status, body) in rows {
         table.row(ours(WHY), &format!("{at} {target}"), || {
-            let mut client = s.client_at(*at);
-            client.send(format!("GET {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"));
-            let answer = client.response();
+            let answer =
+                s.client_at(*at).request(format!("GET {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"));
             answer.is(*status);
             if !body.is_empty() {
                 answer.body_is(body);

@@ -248,15 +248,13 @@ impl<'a> Level<'a> {
     /// Variables that form the whole host of a pass below, or the beginning of a root (true), with the position.
     pub fn chosen_hosts(&self) -> &FastMap<String, (Span, bool)> {
         self.chosen_hosts.get_or_init(|| {
-            let (mut found, mut open) = (FastMap::default(), vec![self.all]);
-            while let Some(level) = open.pop() {
-                for d in level {
-                    if let Some(name) = blocks::chosen_host(d) {
-                        found.entry(name).or_insert((d.span, d.name.is("root") || d.name.is("alias")));
-                    }
-                    open.extend(d.block.as_deref());
+            let mut found = FastMap::default();
+            blocks::below(self.all, |d| {
+                if let Some(name) = blocks::chosen_host(d) {
+                    found.entry(name).or_insert((d.span, d.name.is("root") || d.name.is("alias")));
                 }
-            }
+                false
+            });
             found
         })
     }
