@@ -19,7 +19,6 @@ use crate::util::slab::{Key, Slab};
 use std::collections::VecDeque;
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use stderr::READS;
 
 /// SIGTERM has the same number on all Linux architectures.
 const SIGTERM: i32 = 15;
@@ -29,6 +28,9 @@ const TERM_DELAY: u64 = 10_000;
 const KILL_DELAY: u64 = 3_000;
 /// One-shot: a program that terminates needs no further epoll call.
 const STDERR_EVENTS: u32 = epoll::IN | epoll::ONESHOT;
+/// Maximum reads of STDERR per turn, of all programs that were reported: programs that write without end must not block
+/// the loop. Each is read once at least.
+const READS: usize = 16;
 
 /// The programs of this process.
 #[derive(Default)]

@@ -10,9 +10,6 @@ use std::os::fd::AsFd;
 
 /// Maximum bytes of an incomplete STDERR line that are buffered.
 pub(super) const LINE: usize = 4096;
-/// Maximum reads of STDERR per turn, of all programs that were reported: programs that write without end must not block
-/// the loop. Each is read once at least.
-pub(super) const READS: usize = 16;
 /// Bytes that a program may add to the error log. What it writes beyond that is read, so that it does not wait, but
 /// not logged.
 pub(super) const LOGGED: usize = 64 << 10;
