@@ -146,6 +146,14 @@ impl Directive {
         self.args.get(most).map(|first| first.span.to(self.args_span()))
     }
 
+    /// Where one more argument would stand: at the `;`, or right after the last word if the `;` is missing or the
+    /// directive has a block.
+    pub fn next_argument(&self) -> Span {
+        let after = self.span.after();
+        let is_same_line = self.block.is_none() && self.close.start < self.close.end && self.close.start == after.start;
+        if is_same_line { self.close } else { after }
+    }
+
     /// The span of all arguments; empty, right after the name, if there are none.
     pub fn args_span(&self) -> Span {
         match (self.args.first(), self.args.last()) {

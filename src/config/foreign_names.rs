@@ -49,9 +49,11 @@ pub fn nearest(name: &str) -> Option<String> {
 }
 
 fn sentence(name: &str, (_, whose, meaning): &(&str, &str, &str)) -> String {
+    // Names that many programs have, and slips of a name here.
+    let owner = if *whose == "another server" { String::new() } else { format!("{whose}'s ") };
     match meaning.starts_with("not ") {
-        true => format!("{whose}'s `{name}` is {meaning}"),
-        false => format!("{whose}'s `{name}` is {meaning} here"),
+        true => format!("{owner}`{name}` is {meaning}"),
+        false => format!("{owner}`{name}` is {meaning} here"),
     }
 }
 
@@ -478,7 +480,7 @@ mod tests {
         assert_eq!(foreign("DocumentRoot", &[]).as_deref(), Some("Apache's `DocumentRoot` is `root PATH;` here"));
         assert_eq!(
             foreign("max_body_size", &[]).as_deref(),
-            Some("another server's `max_body_size` is `client_max_body_size SIZE;` here")
+            Some("`max_body_size` is `client_max_body_size SIZE;` here")
         );
         assert_eq!(foreign("root", &[]), None);
     }

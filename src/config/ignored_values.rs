@@ -291,7 +291,7 @@ fn cache_path(b: &mut Build, d: &Directive) -> Result<(), Fault> {
         true => Ok(()),
         false => {
             let text = format!("\"{}\" must have \"keys_zone\" parameter", d.name.str());
-            Err(Fault::new(d.span, text).help("keys_zone=name:10m"))
+            Err(Fault::new(d.next_argument(), text).help("keys_zone=name:10m"))
         }
     }
 }
@@ -328,7 +328,9 @@ fn thread_pool(b: &mut Build, d: &Directive) -> Result<(), Fault> {
     }
     match has_threads {
         true => Ok(()),
-        false => Err(Fault::new(d.name.span, "\"thread_pool\" must have \"threads\" parameter").help("threads=32")),
+        false => {
+            Err(Fault::new(d.next_argument(), "\"thread_pool\" must have \"threads\" parameter").help("threads=32"))
+        }
     }
 }
 

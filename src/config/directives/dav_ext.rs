@@ -67,7 +67,7 @@ fn zone(b: &mut Build, d: &Directive) -> Outcome {
         }
     }
     let (Some(at), Some(size)) = (at, size) else {
-        return Err(Fault::new(d.span, "\"dav_ext_lock_zone\" must have \"zone\" parameter"));
+        return Err(Fault::new(d.next_argument(), "\"dav_ext_lock_zone\" must have \"zone\" parameter"));
     };
     let Some(zone) = b.tables.zones.get_mut(at as usize) else { return Ok(()) };
     if zone.defined.is_some() {

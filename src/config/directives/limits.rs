@@ -172,7 +172,7 @@ fn zone(b: &mut Build, d: &Directive, mut counts: Counts) -> Outcome {
         }
     }
     let Some(at) = at else {
-        let fault = Fault::new(d.span, format!("\"{}\" must have \"zone\" parameter", d.name.str()));
+        let fault = Fault::new(d.next_argument(), format!("\"{}\" must have \"zone\" parameter", d.name.str()));
         let rate = if counts == Counts::Connections { "" } else { " rate=10r/s" };
         return Err(fault.help(format!("{} {} zone=perip:10m{rate};", d.name.str(), d.args[0].str())));
     };
@@ -224,9 +224,8 @@ fn limit_req(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         }
     }
     let Some(zone) = zone else {
-        return Err(
-            Fault::new(d.span, "\"limit_req\" must have \"zone\" parameter").help("limit_req zone=perip burst=5;")
-        );
+        return Err(Fault::new(d.next_argument(), "\"limit_req\" must have \"zone\" parameter")
+            .help("limit_req zone=perip burst=5;"));
     };
     let limits = limits(&mut s.settings);
     if !s.first && limits.requests.iter().any(|limit| limit.zone == zone) {

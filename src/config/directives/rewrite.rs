@@ -91,13 +91,20 @@ fn rewrite(b: &mut Build, d: &Directive) -> Result<Op, Fault> {
     let pattern = pattern(b, d, 0, Case::Sensitive)?;
     let word = &d.args[1];
     let text = word.bytes();
+    let flag = flag(d)?;
     if text.is_empty() {
         return Err(Fault::new(word.span, "empty replacement"));
     }
     let external = [&b"http://"[..], b"https://", b"$scheme"].iter().any(|p| text.starts_with(p));
     let drop_args = text.len() > 1 && text.ends_with(b"?") || text == b"?";
     let replacement = b.template_of(if drop_args { &text[..text.len() - 1] } else { text }, word.span)?;
-    let flag = match d.args.get(2).map(|w| w.bytes()) {
+    Ok(Op::Rewrite(Box::new(Rewrite { pattern, replacement, flag, drop_args, external })))
+}
+
+/// The last word of `rewrite`. It is checked before the replacement: words in a wrong order are the mistake then, and
+/// not the `$` of a regex that stands in its place.
+fn flag(d: &Directive) -> Result<RewriteFlag, Fault> {
+    Ok(match d.args.get(2).map(|w| w.bytes()) {
         None => RewriteFlag::None,
         Some(b"last") => RewriteFlag::Last,
         Some(b"break") => RewriteFlag::Break,
@@ -107,8 +114,7 @@ fn rewrite(b: &mut Build, d: &Directive) -> Result<Op, Fault> {
             return Err(Fault::new(d.args[2].span, format!("invalid parameter \"{}\"", d.args[2].str()))
                 .help("last, break, redirect or permanent"));
         }
-    };
-    Ok(Op::Rewrite(Box::new(Rewrite { pattern, replacement, flag, drop_args, external })))
+    })
 }
 
 fn set(b: &mut Build, d: &Directive) -> Result<Op, Fault> {

@@ -113,6 +113,15 @@ pub fn network(name: &str, text: &str) -> Option<String> {
     None
 }
 
+/// `192.0.2.0 255.255.255.0` as a network with its bits.
+pub fn with_mask(words: &[String]) -> Option<String> {
+    let [address, mask] = words else { return None };
+    let mask = u32::from(mask.parse::<std::net::Ipv4Addr>().ok()?);
+    let is_mask = mask.leading_ones() + mask.trailing_zeros() == u32::BITS && mask != 0;
+    let address = address.parse::<std::net::Ipv4Addr>().ok().filter(|_| is_mask)?;
+    Some(format!("{}/{}", std::net::Ipv4Addr::from(u32::from(address) & mask), mask.leading_ones()))
+}
+
 /// A name server, or a parameter of `resolver`.
 pub fn resolver(text: &str) -> Option<String> {
     match text.split_once('=') {
@@ -148,6 +157,11 @@ pub fn listen(d: &Directive, word: &Word, message: &str) -> Option<String> {
     }
     if text == "=" && d.args.len() > 1 {
         return Some(format!("no `=` stands before a value: listen {};", rest()));
+    }
+    let port = d.args.get(1).map(Word::str).filter(|port| text.len() > 1 && text.ends_with(':') && is_port(port));
+    if let Some(port) = port {
+        let others: String = d.args.iter().skip(2).map(|word| format!(" {}", word.str())).collect();
+        return Some(format!("an address and its port are one word: listen {text}{port}{others};"));
     }
     let is_address = |word: &Word| word.bytes().first().is_some_and(|byte| byte.is_ascii_digit() || *byte == b'*');
     if let Some(address) = d.args.iter().skip(1).find(|word| is_address(word)) {

@@ -150,6 +150,16 @@ impl Build {
             let combined = self.combined();
             self.formats.entry(word.str().into()).or_insert(combined);
         }
+        // A cache is used by its zone, whatever is wrong with the rest of the line.
+        if let Some(module) = name.strip_suffix("_cache_path") {
+            let zones = d.args.iter().filter_map(|word| word.bytes().strip_prefix(b"keys_zone="));
+            for zone in zones {
+                let zone = String::from_utf8_lossy(zone.split(|byte| *byte == b':').next().unwrap_or_default());
+                if !self.caches.defined.iter().any(|(of, known)| **of == *module && **known == *zone) {
+                    self.caches.defined.push((module.into(), (*zone).into()));
+                }
+            }
+        }
         if name == "upstream"
             && let Some(word) = d.args.first()
         {

@@ -42,6 +42,9 @@ pub fn of_shape(d: &Directive, args: Args) -> Option<String> {
             return Some(format!("two words, without a sign between them: {name} {key} {rest};"));
         }
     }
+    if let Some(network) = addresses::with_mask(&all).filter(|_| REPEATED.contains(&&*name)) {
+        return Some(format!("a network is written with its bits: {name} {network};"));
+    }
     if REPEATED.contains(&&*name) && words.len() > 1 {
         // Apache's `allow from all`.
         let words: Vec<_> = all.iter().map(|word| word.trim_end_matches(',')).filter(|word| *word != "from").collect();
@@ -298,7 +301,7 @@ pub fn of_value(d: &Directive, fault: &Fault) -> Option<String> {
         "allow" | "deny" | "set_real_ip_from" => addresses::network(&name, &text),
         "resolver" => addresses::resolver(&text),
         "return" => statuses::answer(d, &text),
-        "rewrite" => flag(&text),
+        "rewrite" => flag_first(d).or_else(|| flag(&text)),
         "add_header" | "add_trailer" if fault.help.is_none() => of_text(d).map(|(_, help)| help),
         "dav_access" | "upload_store_access" => access(&name, &text),
         "limit_conn" => rates::connections(d),
@@ -337,6 +340,13 @@ fn each_word(d: &Directive) -> String {
     let words = written(&d.args).replace(['|', '/', ','], " ");
     let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
     format!("words are separated by spaces: {} {words};", d.name.str())
+}
+
+/// `rewrite permanent ^/old$ /new;`
+fn flag_first(d: &Directive) -> Option<String> {
+    let [flag, rest @ ..] = &d.args[..] else { return None };
+    let is_flag = ["last", "break", "redirect", "permanent"].iter().any(|known| flag.is(known));
+    (is_flag && rest.len() == 2).then(|| format!("the flag comes last: rewrite {} {};", written(rest), flag.str()))
 }
 
 fn flag(text: &str) -> Option<String> {
@@ -411,6 +421,7 @@ fn modifier(d: &Directive, text: &str) -> Option<String> {
     Some(match text {
         "=~" | "~~" | "regex" => format!("location ~ {rest} {{ … }}"),
         "^" => format!("location ^~ {rest} {{ … }} (a prefix), or location ~ ^{rest} {{ … }} (a regex)"),
+        "@" => format!("the name of a location is one word: location @{rest} {{ … }}"),
         "exact" => format!("location = {rest} {{ … }}"),
         "prefix" => format!("location {rest} {{ … }}, or location ^~ {rest} {{ … }}"),
         "*~" | "=~*" | "~i" => format!("location ~* {rest} {{ … }}"),

@@ -10,6 +10,10 @@ pub fn of_value(d: &Directive, message: &str, text: &str) -> Option<String> {
     match &*name {
         "proxy_pass" => other_protocol(text),
         "dav_ext_methods" => plain_method(d, text),
+        "hash" if d.args.first().is_some_and(|first| first.is("consistent")) => {
+            Some(format!("the key comes first: hash {text} consistent;"))
+        }
+        "proxy_redirect" if matches!(text, "on" | "yes" | "true") => Some("did you mean \"default\"?".to_owned()),
         "limit_conn" | "limit_req" if message.ends_with("for a different use") => Some(other_limit(&name, text)),
         "access_log" if d.args.len() > 1 && Level::NAMES.contains(&text) && !d.args[0].is(text) => {
             Some(format!("a level belongs to the log of errors: error_log {} {text};", d.args[0].str()))
@@ -76,6 +80,12 @@ pub fn of_shape(d: &Directive) -> Option<(Span, String)> {
             keys.get(1)?.span,
             format!("a key of several values is one word: {name} {key} {};", written(rest)),
         ));
+    }
+    if let ("limit_req_zone" | "limit_conn_zone", Some(zone)) = (&*name, d.args.first())
+        && zone.bytes().starts_with(b"zone=")
+    {
+        let help = format!("the key comes first: {name} $binary_remote_addr {};", written(&d.args));
+        return Some((zone.span, help));
     }
     // nginx's form before 1.1.8: a name, a key, a size.
     if let ("limit_req_zone" | "limit_conn_zone", [zone, key, size, rest @ ..]) = (&*name, &d.args[..])

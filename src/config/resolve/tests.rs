@@ -142,7 +142,7 @@ fn each_line_of_a_table_is_judged_and_the_caret_stands_on_the_word() {
         ("map $uri $x { a 1; a 2; b=3; ~( 4; c $; }", &["a", "b=3", "(", "$"][..]),
         ("geo $x { 10.0.0.0/40 1; b 1; }", &["10.0.0.0/40", "b"]),
         ("split_clients $uri $x { 50 a; 60% b; 50% c; }", &["50", "50%"]),
-        ("map $uri { a 1; }", &["map"]),
+        ("map $uri { a 1; }", &[""]),
         ("map $uri $a $b { a 1; }", &["$b"]),
         ("server { if (!$uri) { return 403; } }", &["!$uri"]),
         ("server { if ($uri ~ \"^/[a-\") { return 403; } }", &["["]),

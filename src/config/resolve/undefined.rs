@@ -184,6 +184,9 @@ impl Build {
                 "a variable of PHP: here they are $request_method, $args, $arg_NAME, $http_NAME, $cookie_NAME".into(),
             );
         }
+        if let Some((first, second)) = self.joined(name) {
+            return Some(format!("two variables stand beside each other: ${first}${second}"));
+        }
         if let Some(near) = self.nearly(name).filter(|_| !is_shouted) {
             return Some(format!("did you mean ${near}?"));
         }
@@ -228,6 +231,12 @@ impl Build {
             false => foreign(&whole).or((!name.contains('_')).then_some(&*header))?,
         };
         Some(format!("`-` ends a variable's name; did you mean ${meant}?"))
+    }
+
+    /// `$document_root_fastcgi_script_name`: `_` in place of the second `$`.
+    fn joined<'n>(&self, name: &'n str) -> Option<(&'n str, &'n str)> {
+        let halves = name.match_indices('_').map(|(at, _)| (&name[..at], name[at..].trim_start_matches('_')));
+        halves.into_iter().find(|(first, second)| self.variables.is_defined(first) && self.variables.is_defined(second))
     }
 
     /// A short name with one letter too many or too few, or with the wrong prefix.

@@ -184,9 +184,9 @@ pub(super) fn wrong_shape(d: &Directive, args: Args) -> Fault {
     let message = format!("invalid number of arguments in \"{name}\" directive");
     let most = (0..8).rev().find(|n| args.accepts(*n)).unwrap_or(0);
     if args.is_block() {
-        // Mark the surplus words; if words are missing, the name.
-        let fault =
-            Fault::new(d.surplus(most).unwrap_or(d.name.span), message).label(format!("it takes {}", args.describe()));
+        // Mark the surplus words; if words are missing, their place.
+        let span = d.surplus(most).unwrap_or_else(|| d.next_argument());
+        let fault = Fault::new(span, message).label(format!("it takes {}", args.describe()));
         return Fault { help: remedy::of_shape(d, args), ..fault };
     }
     let is_sign = |word: &&Word| !word.quoted && ["=", ":", ":=", "=>", "->"].iter().any(|sign| word.is(sign));
@@ -214,8 +214,10 @@ pub(super) fn wrong_shape(d: &Directive, args: Args) -> Fault {
     }
     let from = d.args.first().filter(|word| word.is("from") && d.args.len() == 2).map(|from| from.span);
     let wrong = from.or(d.surplus(most));
-    let fault = Fault::new(wrong.unwrap_or(d.name.span), message).help(help);
-    if wrong.is_some() { fault.label(format!("it takes {}", args.describe())) } else { fault }
+    match wrong {
+        Some(span) => Fault::new(span, message).label(format!("it takes {}", args.describe())).help(help),
+        None => Fault::new(d.next_argument(), message).label("an argument is missing here").help(help),
+    }
 }
 
 /// An unquoted text, which makes too many arguments.
@@ -326,7 +328,9 @@ fn from_doc(row: &Row, word: &str) -> String {
         "no" | "false" | "0" | "disable" | "disabled" | "none" if switches => {
             return format!("write {} off;", row.name);
         }
-        "yes" | "true" | "1" | "enable" | "enabled" if switches => return format!("write {} on;", row.name),
+        "yes" | "true" | "1" | "enable" | "enabled" if row.doc.contains("on, off") || row.doc.contains("on or off") => {
+            return format!("write {} on;", row.name);
+        }
         _ => {}
     }
     if let Some(near) = near() {

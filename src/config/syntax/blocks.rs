@@ -12,14 +12,14 @@ const SIGNS: [&str; 4] = ["(", "[", ":", "｛"];
 impl Builder<'_> {
     /// A `;` outside quotes: the words so far are a directive.
     pub(super) fn semicolon(&mut self, at: Span) {
-        self.other_bracket();
+        let is_bracket = self.other_bracket();
         if self.too_deep > 0 {
             self.words.clear();
         } else if let Some(words) = self.block_without_brace() {
             self.open_without_brace(words);
             self.directive(at);
         } else if self.semicolon_for_brace(at) || self.semicolon_before_brace(at) {
-        } else if !self.directive(at) {
+        } else if !self.directive(at) && !is_bracket {
             let before = self.bytes.get(..at.start as usize).unwrap_or_default().trim_ascii_end();
             let help = match before.last() {
                 Some(b'}') => "remove it: the `}` ends the block by itself",
@@ -145,15 +145,31 @@ impl Builder<'_> {
         self.words = rest;
     }
 
-    /// A `)` or `]` at the end of a block without `{` is meant as its `}`.
-    fn other_bracket(&mut self) {
-        let is_bracket = |word: &Word| !word.quoted && (word.is(")") || word.is("]") || word.is("｝"));
-        if self.braceless > 0 && self.words.first().is_some_and(is_bracket) {
-            let bracket = self.words.remove(0);
-            let rest = std::mem::take(&mut self.words);
-            self.close(bracket.span);
-            self.words = rest;
+    /// A `)` or `]` that ends a block in place of `}`: after a block without `{`, whose error covers both, or alone on
+    /// its line. Whether there was one.
+    fn other_bracket(&mut self) -> bool {
+        let is_bracket = |word: &&Word| !word.quoted && (word.is(")") || word.is("]") || word.is("｝"));
+        let Some(bracket) = self.words.first().filter(is_bracket).cloned() else { return false };
+        if self.braceless == 0 {
+            let Some(block) = self.stack.last().filter(|_| self.is_alone(bracket.span)) else { return false };
+            let error = Diagnostic::emerg(bracket.span, format!("unexpected \"{}\"", shown(&bracket)));
+            let help = format!("the block of `{}` ends with `}}`", shown(&block.name));
+            self.errors.push(error.label("`}` closes a block").help(help).note(block.open, "it begins"));
         }
+        let rest = self.words.split_off(1);
+        self.words.clear();
+        self.close(bracket.span);
+        self.words = rest;
+        true
+    }
+
+    /// Whether nothing else stands on its line, but for a `;`.
+    fn is_alone(&self, word: Span) -> bool {
+        let before = self.bytes.get(..word.start as usize).unwrap_or_default();
+        let before = before.get(memchr::memrchr(b'\n', before).map_or(0, |n| n + 1)..).unwrap_or_default();
+        let after = self.bytes.get(word.end as usize..).unwrap_or_default();
+        let after = after.get(..memchr::memchr(b'\n', after).unwrap_or(after.len())).unwrap_or_default();
+        before.trim_ascii().is_empty() && matches!(after.trim_ascii(), b"" | b";")
     }
 
     /// Ends the directive whose words were collected; `false` if there are none.

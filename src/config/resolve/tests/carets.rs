@@ -1,5 +1,5 @@
 //! Where the caret of a message stands: at the word that is wrong, at the first word that is too many, behind the word
-//! after which something is missing, and at the directive's name where the whole of it is wrong.
+//! after which something is missing (an argument: at the `;`), and at the directive's name where the whole of it is wrong.
 
 use crate::config::build::Form;
 use crate::config::error::Severity;
@@ -9,7 +9,7 @@ use std::path::Path;
 /// In `http`; `‸` stands where the caret is expected.
 const CARETS: &[&str] = &[
     "server { ‸roott /a; }",
-    "server { ‸root; }",
+    "server { root‸; }",
     "server { ‸proxy_pass http://a; }",
     "server { gzip ‸yes; }",
     "server { return 200 a‸$hosst; }",
@@ -28,6 +28,13 @@ const CARETS: &[&str] = &[
     "map $uri $x { a b ‸c; }",
     // Missing.
     "server { root /a‸\nindex b; }",
+    "server { add_header X-A‸; }",
+    "server { add_header X-A‸ ; }",
+    "server { error_page\n404‸\n; }",
+    "map $uri‸ { a b; }",
+    "server { limit_req burst=5‸; }",
+    "limit_req_zone ‸zone=a:1m rate=1r/s;",
+    "server {\nlocation / {\nreturn 204;\n‸)\n}",
     "server { if ($uri = /a‸ { return 403; } }",
     "server { if ($uri = a)‸ return 403; }",
     "server { location /a‸\nreturn 204;\n}",

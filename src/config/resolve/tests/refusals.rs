@@ -69,9 +69,10 @@ fn a_directive_of_a_wrong_shape_is_one_error_with_its_place_and_its_cure() {
         for line in misshapen(row) {
             let found = errors(row, &line);
             let is_right = |(place, d): &(Option<String>, Diagnostic)| {
-                // Behind the last word, where the brace is missing.
+                // Behind the last word, where the brace is missing, or an argument of a block.
                 let is_behind = d.message.ends_with("has no opening \"{\"");
-                place.as_ref().is_some_and(|place| place.is_empty() == is_behind)
+                let is_few = line.ends_with('}') && d.message.starts_with("invalid number of arguments");
+                place.as_ref().is_some_and(|place| is_few || place.is_empty() == is_behind)
                     && d.help.iter().any(|help| help.contains(row.name))
             };
             if found.len() != 1 || !is_right(&found[0]) {
