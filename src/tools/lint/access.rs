@@ -3,6 +3,7 @@
 use super::blocks::{Pass, is_pass, location, passes};
 use super::level::Level;
 use super::rule::{Finding, Rule, RuleContext};
+use super::values::is_off;
 use crate::config::ast::{Directive, Word};
 
 pub const RULES: &[Rule] = &[
@@ -178,7 +179,7 @@ fn open_end(cx: &RuleContext, found: &mut Vec<Finding>) {
 }
 
 fn no_passwords(cx: &RuleContext, found: &mut Vec<Finding>) {
-    let Some(word) = cx.d.args.first().filter(|word| cx.is("auth_basic") && !word.is("off")) else { return };
+    let Some(word) = cx.d.args.first().filter(|word| cx.is("auth_basic") && !is_off(&word.lower())) else { return };
     let named = |level: &Level| level.has("auth_basic_user_file");
     let inside = |level: &Level| {
         level.all.iter().flat_map(|d| d.block.iter().flatten()).any(|d| d.name.is("auth_basic_user_file"))

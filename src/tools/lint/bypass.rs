@@ -174,7 +174,7 @@ fn may_begin_with(regex: &str, prefix: &str) -> bool {
 }
 
 /// Whether a location may serve files for a path to everyone, nested locations included.
-fn sends_files(d: &Directive, path: &[u8]) -> bool {
+pub fn sends_files(d: &Directive, path: &[u8]) -> bool {
     let inside = d.block.as_deref().unwrap_or_default();
     if authenticates(inside) || inside.iter().any(|d| is_pass(&d.name.str())) {
         return false;

@@ -1,7 +1,8 @@
 //! Files and directories that a configuration names but that do not exist; names with variables are not checked.
 //! Important enough to be checked at every start too ([`super::at_start`]).
 
-use super::blocks::is_pass;
+use super::blocks::{is_pass, location};
+use super::bypass::sends_files;
 use super::level::Level;
 use super::rule::{Finding, Paths, Rule, RuleContext};
 use crate::config::ast::{Directive, Word};
@@ -68,7 +69,58 @@ pub const RULES: &[Rule] = &[
         about: &["include"],
         check: unmatched_mask,
     },
+    Rule {
+        code: "W158",
+        title: "a repository or settings that the site gives away",
+        page: "The directory that is served holds `.git`, `.svn` or `.hg`, from which anyone can fetch the whole source with its \
+               history, or a file of settings such as `.env`, with its passwords. Serve a directory without them, or refuse \
+               hidden names: `location ~ /\\.(?!well-known/) { deny all; }`.",
+        about: &["root", "alias"],
+        check: served_repository,
+    },
 ];
+
+/// What is in a checkout beside the site, and one file of it.
+const HIDDEN: [(&str, &str); 6] = [
+    (".git", ".git/config"),
+    (".svn", ".svn/wc.db"),
+    (".hg", ".hg/store"),
+    (".env", ".env"),
+    (".ssh", ".ssh/id_rsa"),
+    (".aws", ".aws/credentials"),
+];
+
+fn served_repository(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let (Some(path), Some(server)) = (fixed(cx, |paths| &paths.prefix), cx.inside("server")) else { return };
+    // Only a root of the server itself, and the prefix location that has a root or an alias of its own.
+    let (own, prefix) = match cx.blocks.last() {
+        Some(block) if block.name.is("server") => (None, "/".into()),
+        Some(block) => match location(block).filter(|(sign, _)| sign.is_empty() || *sign == b"^~") {
+            Some((_, name)) if name.bytes().starts_with(b"/") && name.bytes().ends_with(b"/") => {
+                (Some(*block), name.str())
+            }
+            _ => return,
+        },
+        None => return,
+    };
+    let directory = if cx.is("alias") { path } else { path.join(prefix.trim_start_matches('/')) };
+    for (name, file) in HIDDEN {
+        let uri = format!("{prefix}{file}");
+        let taker = server.taker(uri.as_bytes());
+        let is_own = match own {
+            Some(own) => taker.is_some_and(|taker| std::ptr::eq(taker, own)),
+            None => {
+                taker.is_none_or(|taker| !taker.block.iter().flatten().any(|d| d.name.is("root") || d.name.is("alias")))
+            }
+        };
+        let is_sent = taker.is_none_or(|taker| sends_files(taker, uri.as_bytes())) && !server.has("return");
+        if is_own && is_sent && !server.authenticates() && std::fs::symlink_metadata(directory.join(name)).is_ok() {
+            let message = format!("\"{}\" is sent to anyone who asks for {uri}", directory.join(name).display());
+            let help = "refuse hidden names: location ~ /\\.(?!well-known/) { deny all; }";
+            return found.push(Finding::new(cx.d.args_span(), message, help));
+        }
+    }
+}
 
 /// An `include` pattern that matches nothing although there are files: `sites-enabled/*.conf` beside
 /// `sites-enabled/default`.

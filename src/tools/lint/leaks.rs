@@ -30,6 +30,14 @@ pub const RULES: &[Rule] = &[
         about: &["access_log"],
         check: chosen_log,
     },
+    Rule {
+        code: "W157",
+        title: "a secret in the log",
+        page: "Authorization and Cookie hold passwords, tokens and sessions: who reads the log, or the program that it is sent \
+               to, can be any visitor with them. Log $remote_user, or one cookie that is no session.",
+        about: &["log_format"],
+        check: logged_secret,
+    },
 ];
 
 /// Long enough for browsers of monthly visitors to remember the policy.
@@ -66,6 +74,33 @@ fn shared_cookie(cx: &RuleContext, found: &mut Vec<Finding>) {
     if is_cached && !is_hidden {
         let message = "responses with a cookie are cached, and sent with it to everybody";
         found.push(Finding::new(word.span, message, format!("add: {hide} Set-Cookie;")));
+    }
+}
+
+/// Variables that hold what proves who a client is.
+const SECRETS: [&str; 12] = [
+    "http_authorization",
+    "http_proxy_authorization",
+    "http_cookie",
+    "http_x_api_key",
+    "http_x_auth_token",
+    "arg_password",
+    "arg_passwd",
+    "arg_token",
+    "arg_access_token",
+    "arg_api_key",
+    "arg_apikey",
+    "arg_secret",
+];
+
+fn logged_secret(cx: &RuleContext, found: &mut Vec<Finding>) {
+    for word in cx.d.args.iter().skip(1).filter(|_| cx.is("log_format")) {
+        let text = word.str();
+        let Some(name) = variables(&text).into_iter().find(|name| SECRETS.contains(&&**name)) else { continue };
+        let at = text.to_ascii_lowercase().find(&format!("${name}"));
+        let span = at.map_or(word.span, |at| word.part(at, at + 1 + name.len()));
+        let message = format!("${name} holds what proves who a client is: everyone who reads the log has it");
+        return found.push(Finding::new(span, message, "leave it out; the user's name is $remote_user"));
     }
 }
 

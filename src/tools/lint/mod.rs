@@ -9,6 +9,7 @@ mod access;
 mod applications;
 mod backtracking;
 mod blocks;
+mod browser_headers;
 mod bypass;
 mod captures;
 mod comparisons;
@@ -20,6 +21,7 @@ mod files;
 mod headers;
 mod leaks;
 mod level;
+mod media;
 mod order;
 mod origins;
 mod paths;
@@ -31,6 +33,7 @@ mod shadow;
 mod signs;
 mod slips;
 mod spelling;
+mod targets;
 mod transport;
 mod traps;
 mod trust;
@@ -53,6 +56,7 @@ const TABLES: &[&[Rule]] = &[
     access::AT_START,
     access::RULES,
     applications::RULES,
+    browser_headers::RULES,
     bypass::RULES,
     captures::RULES,
     comparisons::RULES,
@@ -64,6 +68,7 @@ const TABLES: &[&[Rule]] = &[
     files::RULES,
     headers::RULES,
     leaks::RULES,
+    media::RULES,
     order::RULES,
     origins::RULES,
     paths::RULES,
@@ -73,6 +78,7 @@ const TABLES: &[&[Rule]] = &[
     signs::RULES,
     slips::RULES,
     spelling::RULES,
+    targets::RULES,
     transport::RULES,
     traps::RULES,
     trust::RULES,
@@ -96,7 +102,7 @@ fn sorted(tables: &[&'static [Rule]]) -> Vec<&'static Rule> {
 
 /// Rules whose conditions may be met around a location or beside it: they are not applied to a file of locations that a
 /// server includes.
-pub const NEED_CONTEXT: [&str; 5] = ["W108", "W117", "W125", "W201", "W205"];
+pub const NEED_CONTEXT: [&str; 6] = ["W075", "W108", "W117", "W125", "W201", "W205"];
 
 /// All warnings for a tree, except those allowed by comments, in the order of the files.
 pub fn lint(tree: &[Directive], sources: &Sources, paths: Option<&Paths>) -> Vec<Diagnostic> {

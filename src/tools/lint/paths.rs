@@ -71,7 +71,8 @@ fn not_of_its_location(cx: &RuleContext, found: &mut Vec<Finding>) {
         _ => return,
     };
     let (prefix, regex) = (prefix.str(), word.str());
-    let Some(start) = literal_start(&regex) else { return };
+    // A regex without the first slash is reported by another rule.
+    let Some(start) = literal_start(&regex).filter(|start| start.starts_with('/')) else { return };
     if !prefix.starts_with(start) && (sign == b"=" || !start.starts_with(&*prefix)) {
         let message = format!("never matches: the paths here begin with \"{prefix}\", not with \"{start}\"");
         let help = "compare the whole path, or move it out of this location";

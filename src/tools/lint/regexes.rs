@@ -30,6 +30,22 @@ pub const RULES: &[Rule] = &[
         about: &["location"],
         check: shadowed,
     },
+    Rule {
+        code: "W072",
+        title: "a regex with more behind its end",
+        page: "`$` is the end of what is looked at, and `^` its beginning: behind the one and before the other nothing can be, \
+               so that `^/a$/b` and `^/a$,` match no path at all. A sign that is meant as itself is written `\\$` or `\\^`.",
+        about: &["location", "rewrite", "server_name", "if"],
+        check: behind_the_end,
+    },
+    Rule {
+        code: "W082",
+        title: "an extension in upper case only",
+        page: "`~` compares letters as they stand: `location ~ \\.(JPG|PNG)$` takes photo.JPG and leaves photo.jpg to another \
+               location. `~*` takes both.",
+        about: &["location"],
+        check: upper_case,
+    },
 ];
 
 /// What a group can capture.
@@ -349,4 +365,76 @@ fn shadowed(cx: &RuleContext, found: &mut Vec<Finding>) {
         let message = format!("regex location \"{}\" is never tried: one before it matches everything", word.str());
         found.push(Finding::new(word.span, message, "move the general one behind it").note(first.span, "it is"));
     }
+}
+fn upper_case(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some((b"~", word)) = location(cx.d) else { return };
+    let text = word.str();
+    let Some((before, end)) = text.strip_suffix('$').and_then(|text| text.rsplit_once("\\.")) else { return };
+    let is_list =
+        end.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || b"()|?:".contains(&byte));
+    let letters = end.bytes().filter(u8::is_ascii_uppercase).count();
+    if is_list && letters > 1 && !before.contains("(?i") {
+        let message = "files whose extension is in lower case are not taken";
+        found.push(Finding::new(word.span, message, format!("ignore the case of letters: location ~* {text} {{ … }}")));
+    }
+}
+
+/// The regex of a directive, and its offset in its word.
+fn regex_word(d: &Directive) -> Option<(&Word, usize)> {
+    match d.name.bytes() {
+        b"location" => location(d).filter(|(sign, _)| sign.starts_with(b"~")).map(|(_, word)| (word, 0)),
+        b"rewrite" => d.args.first().map(|word| (word, 0)),
+        b"server_name" => d.args.iter().find(|word| word.bytes().starts_with(b"~")).map(|word| (word, 1)),
+        b"if" => d.args.get(2).filter(|_| d.args[1].bytes().contains(&b'~')).map(|word| (word, 0)),
+        _ => None,
+    }
+}
+
+fn behind_the_end(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some((word, from)) = regex_word(cx.d) else { return };
+    let text = word.str();
+    // Slashes around a regex are another rule's.
+    if text.ends_with("$/") || text.ends_with("$/i") || text.starts_with("/^") {
+        return;
+    }
+    let Some((at, sign)) = text.get(from..).and_then(impossible_anchor) else { return };
+    let at = at + from;
+    let message = match sign {
+        b'$' => "this matches nothing: more follows the `$`, which is the end",
+        _ => "this matches nothing: more stands before the `^`, which is the beginning",
+    };
+    let help = match text.as_bytes().get(at + 1) {
+        Some(b',' | b';') if sign == b'$' => "leave out what follows the `$`".to_owned(),
+        _ => format!("leave the `{0}` out, or write `\\{0}` for the sign itself", char::from(sign)),
+    };
+    found.push(Finding::new(word.part(at, text.len()), message, help));
+}
+
+/// The first `$` with a literal behind it, or `^` with one before it. Modes such as `(?m)` change what they mean.
+fn impossible_anchor(regex: &str) -> Option<(usize, u8)> {
+    if regex.contains("(?") {
+        return None;
+    }
+    let is_literal = |byte: u8| byte.is_ascii_alphanumeric() || b"/,;=_-".contains(&byte);
+    let (bytes, mut in_class, mut at) = (regex.as_bytes(), false, 0);
+    while let Some(&byte) = bytes.get(at) {
+        let next = bytes.get(at + 1).copied();
+        match byte {
+            b'\\' => at += 1,
+            // A `]` that is the first of its class is a member of it.
+            b'[' if !in_class => {
+                in_class = true;
+                at += usize::from(next == Some(b'^'));
+                at += usize::from(bytes.get(at + 1) == Some(&b']'));
+            }
+            b']' => in_class = false,
+            b'$' if !in_class && (next.is_some_and(is_literal) || bytes.get(at + 1..)?.starts_with(b"\\.")) => {
+                return Some((at, byte));
+            }
+            b'^' if !in_class && at > 0 && is_literal(bytes[at - 1]) => return Some((at, byte)),
+            _ => {}
+        }
+        at += 1;
+    }
+    None
 }

@@ -6,6 +6,7 @@ use crate::config::load::{LoadOptions, load_text};
 mod files;
 mod reached;
 mod twins;
+mod values;
 
 pub fn codes(text: &str) -> Vec<String> {
     let loaded = load_text("x.conf", text.as_bytes(), &LoadOptions::default());
@@ -441,8 +442,8 @@ fn names_and_upstreams_of_http_warn_where_they_have_no_effect() {
         ),
         (
             "W030",
-            "upstream a { server b; } server { fastcgi_pass a; }".to_owned(),
-            "upstream a { server b:9000; server unix:/x; server [::1]:9; } server { fastcgi_pass a; }".to_owned(),
+            "upstream a { server b; } server { fastcgi_param A b; fastcgi_pass a; }".to_owned(),
+            "upstream a { server b:9000; server unix:/x; server [::1]:9; } server { fastcgi_param A b; fastcgi_pass a; }".to_owned(),
         ),
         (
             "W140",

@@ -9,10 +9,10 @@ use crate::config::ast::{Directive, Word};
 pub const RULES: &[Rule] = &[
     Rule {
         code: "W026",
-        title: "a zone or an upstream that is never used",
+        title: "a zone, an upstream or a log format that is never used",
         page: "`limit_req_zone` and `limit_conn_zone` only define a zone: requests are limited where `limit_req zone=NAME;` or \
                `limit_conn NAME N;` stands. A cache is used where `proxy_cache NAME;` stands, an `upstream` where a \
-               `proxy_pass http://NAME;` leads to it. Often the name is misspelt there, or the line was forgotten.",
+               `proxy_pass http://NAME;` leads to it, a `log_format` where `access_log PATH NAME;` names it. Often the name is misspelt there, or the line was forgotten.",
         about: &[
             "limit_req_zone",
             "limit_conn_zone",
@@ -21,6 +21,7 @@ pub const RULES: &[Rule] = &[
             "uwsgi_cache_path",
             "scgi_cache_path",
             "upstream",
+            "log_format",
         ],
         check: unused,
     },
@@ -85,6 +86,10 @@ fn unused(cx: &RuleContext, found: &mut Vec<Finding>) {
             let name = cx.d.args.first().map(Word::lower);
             (name, |used, name| used.any_upstream || used.words.contains(name), "proxy_pass http://NAME;")
         }
+        b"log_format" => {
+            let name = cx.d.args.first().map(|word| word.bytes().to_vec());
+            (name, |used, name| used.formats.contains(name), "access_log PATH NAME;")
+        }
         _ => return,
     };
     let Some(name) = name.filter(|name| !is_used(used(), name)) else { return };
@@ -96,6 +101,7 @@ fn unused(cx: &RuleContext, found: &mut Vec<Finding>) {
     let name = String::from_utf8_lossy(&name).into_owned();
     let message = match cx.name() {
         b"upstream" => format!("no request is passed to \"{name}\""),
+        b"log_format" => format!("no log is written in the format \"{name}\""),
         b"limit_req_zone" | b"limit_conn_zone" => format!("nothing is limited: \"{name}\" is used nowhere"),
         _ => format!("nothing is cached: \"{name}\" is used nowhere"),
     };
@@ -109,7 +115,8 @@ fn unused(cx: &RuleContext, found: &mut Vec<Finding>) {
         }
         _ => add.replace("NAME", &name),
     };
-    found.push(Finding::new(cx.d.args_span(), message, format!("add where it is meant: {add}")));
+    let span = cx.d.args.first().filter(|_| cx.is("log_format")).map_or_else(|| cx.d.args_span(), |name| name.span);
+    found.push(Finding::new(span, message, format!("add where it is meant: {add}")));
 }
 
 fn servers(upstream: &Directive) -> impl Iterator<Item = &Directive> {

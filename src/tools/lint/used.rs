@@ -13,6 +13,8 @@ pub struct Used {
     pub connections: FastSet<Vec<u8>>,
     /// Zones of proxy_cache and the like.
     pub caches: FastSet<Vec<u8>>,
+    /// Words behind the path of an `access_log`: formats and parameters.
+    pub formats: FastSet<Vec<u8>>,
     /// Targets of other protocols than HTTP. This and the next are only collected if there are upstreams.
     pub applications: FastSet<Vec<u8>>,
     /// Words of directives that may refer to an upstream.
@@ -52,8 +54,9 @@ impl Used {
                     self.limits.extend(zones.map(<[u8]>::to_vec));
                 }
                 "limit_conn" => self.connections.extend(d.args.first().map(|word| word.bytes().to_vec())),
+                "access_log" => self.formats.extend(d.args.iter().skip(1).map(|word| word.bytes().to_vec())),
                 // These directives never refer to zones or upstreams.
-                "server_name" | "location" | "root" | "alias" | "upstream" | "access_log" | "error_log" | "server"
+                "server_name" | "location" | "root" | "alias" | "upstream" | "error_log" | "server"
                 | "limit_req_zone" | "limit_conn_zone" | "proxy_set_header" => {}
                 cache if cache.ends_with("_cache") => {
                     self.any_cache |= d.args.iter().any(|word| word.bytes().contains(&b'$'));

@@ -117,6 +117,10 @@ fn no_file(cx: &RuleContext, found: &mut Vec<Finding>) {
                 format!("\"{text}\" is a file's name here: only the last argument is more than that"),
                 format!("put {text} last, or leave it out"),
             ));
+        } else if text.contains("$uri$uri") {
+            let message = format!("\"{text}\" is one name of a file: the path twice");
+            let help = format!("each file is a word of its own: {}", text.replace("$uri$uri", "$uri $uri"));
+            found.push(Finding::new(word.span, message, help));
         } else if word.quoted && text.contains(" $") {
             let each = text.replace(' ', "`, `");
             let message = format!("\"{text}\" is one name of a file, with a space in it");
@@ -213,6 +217,13 @@ fn plain_value(cx: &RuleContext) -> Option<Finding> {
             name.contains('_') && (Builtin::of(name).is_some() || !cx.is("set") && names_a_header())
         }
     };
+    if let Some(part) = path_part(cx, &text) {
+        let at = text.find(part).unwrap_or_default();
+        let message = format!("\"{part}\" is a fixed word here, the same for every request");
+        let help =
+            format!("a variable begins with $: did you mean \"{}\"?", text.replacen(part, &format!("${part}"), 1));
+        return Some(Finding::new(value.part(at, at + part.len()), message, help));
+    }
     let names_upstream = || cx.levels.iter().any(|level| level.has_upstream(value.bytes()));
     (is_meant && !names_upstream()).then(|| {
         Finding::new(
@@ -221,6 +232,13 @@ fn plain_value(cx: &RuleContext) -> Option<Finding> {
             format!("a variable begins with $: did you mean \"${text}\"?"),
         )
     })
+}
+
+/// `fastcgi_param SCRIPT_FILENAME /srv/www/fastcgi_script_name`: a variable's name as a part of a path.
+fn path_part<'t>(cx: &RuleContext, text: &'t str) -> Option<&'t str> {
+    let is_path = cx.name().ends_with(b"_param") && text.contains('/');
+    let mut parts = text.split('/').filter(|_| is_path);
+    parts.find(|part| matches!(*part, "fastcgi_script_name" | "document_root" | "document_uri" | "request_uri"))
 }
 
 /// `return 301 https://host$request_uri`, `… https://a.test/request_uri`.
@@ -346,7 +364,7 @@ fn dead_entry(cx: &RuleContext, found: &mut Vec<Finding>) {
     if cx.d.args.len() == 1 && !cx.level().has("default") {
         let text = cx.d.name.str();
         // A colon behind it is reported by the parser of the table.
-        let is_word = text.bytes().all(|byte| byte.is_ascii_lowercase());
+        let is_word = text.bytes().all(|byte| byte.is_ascii_alphabetic());
         if is_word && text != "default" && suggest::nearest(&text, ["default"]).is_some() {
             let message = format!("\"{text}\" is a key like any other");
             found.push(Finding::new(cx.d.name.span, message, "did you mean \"default\"?"));
@@ -393,7 +411,7 @@ fn foreign_format(cx: &RuleContext, found: &mut Vec<Finding>) {
 }
 
 /// Whether it was meant as `off`, which counts only in lower case.
-fn is_off(word: &[u8]) -> bool {
+pub fn is_off(word: &[u8]) -> bool {
     matches!(word, b"off" | b"no" | b"none" | b"false" | b"disable" | b"disabled")
 }
 

@@ -43,6 +43,42 @@ fn a_program_or_an_upload_area_that_is_not_there_is_found() {
 }
 
 #[test]
+fn a_repository_below_the_root_is_found_unless_hidden_names_are_refused() {
+    let dir = std::env::temp_dir().join(format!("webserv-lint-repository-{}", std::process::id()));
+    std::fs::create_dir_all(dir.join("site/.git")).expect("a scratch directory");
+    std::fs::create_dir_all(dir.join("site/public")).expect("a scratch directory");
+    std::fs::write(dir.join("site/public/.env"), "").expect("a file");
+    std::fs::create_dir_all(dir.join("clean")).expect("a scratch directory");
+    let mut wrong = Vec::new();
+    for (lines, expected) in [
+        ("root site;", 1),
+        ("root site; location / { try_files $uri =404; }", 1),
+        ("root site/public;", 1),
+        ("root clean;", 0),
+        (r"root site; location ~ /\.(?!well-known/) { deny all; }", 0),
+        (r"root site; location ~ /\.git { return 404; }", 0),
+        ("root site; location / { proxy_pass http://127.0.0.1:1; }", 0),
+        ("root site; auth_basic x;", 0),
+        ("location / { root site; }", 1),
+        ("location /public/ { root site; }", 1),
+        ("location /app/ { alias site/; }", 1),
+        ("location /app/ { alias site/; deny all; }", 0),
+        ("root clean; location /app/ { root clean; }", 0),
+        ("root site; return 301 https://a.test;", 0),
+    ] {
+        let paths = Paths { prefix: dir.clone(), conf_dir: dir.clone(), on_this_machine: false };
+        let text = format!("server {{ listen 1; {lines} }}");
+        let loaded = load_text("x.conf", text.as_bytes(), &LoadOptions::default());
+        let found = at_start(&loaded.directives, &loaded.sources, &paths);
+        if found.iter().filter(|warning| warning.code == Some("W158")).count() != expected {
+            wrong.push(lines);
+        }
+    }
+    let _ = std::fs::remove_dir_all(&dir);
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
 fn a_password_file_without_a_user_is_found() {
     let dir = std::env::temp_dir().join(format!("webserv-lint-passwords-{}", std::process::id()));
     std::fs::create_dir_all(dir.join("directory")).expect("a scratch directory");

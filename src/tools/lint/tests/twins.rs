@@ -57,7 +57,7 @@ fn the_harmless_twin_of_a_trap_is_silent() {
         ("W069", "split_clients $request_id $v { 1% a; }", "split_clients $request_id $v { 1% 1; }"),
         (
             "W070",
-            "add_header X-Frame-Options DENY; add_header X-Frame-Options ALLOW;",
+            "add_header X-Frame-Options DENY; add_header X-Frame-Options sameorigin;",
             "add_header X-Frame-Options DENY; add_header X-Frame-Options \"\";",
         ),
         (

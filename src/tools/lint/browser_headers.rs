@@ -1,0 +1,140 @@
+//! Response headers whose value no browser understands: the header is sent, and protects or allows nothing.
+
+use super::rule::{Finding, Rule, RuleContext};
+use crate::config::suggest;
+
+pub const RULES: &[Rule] = &[Rule {
+    code: "W156",
+    title: "a header whose value browsers ignore",
+    page: "A browser that does not understand the value of a header goes on as if it were not there: X-Frame-Options is \
+           `DENY` or `SAMEORIGIN` (for a list of sites there is `frame-ancestors` of Content-Security-Policy), \
+           X-Content-Type-Options `nosniff`; Strict-Transport-Security needs its max-age; keywords of \
+           Content-Security-Policy stand in single quotes (`'self'`, else it is a host called \"self\"); \
+           Access-Control-Allow-Origin is one origin without a path, or `*`; a number of seconds follows `max-age=` and \
+           Access-Control-Max-Age.",
+    about: &["add_header"],
+    check: ignored_value,
+}];
+
+fn ignored_value(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let [name, value, ..] = &cx.d.args[..] else { return };
+    let text = value.str();
+    // An empty value is not sent, and a variable may have any.
+    if !cx.is("add_header") || text.trim().is_empty() || text.contains('$') {
+        return;
+    }
+    let lower = text.to_ascii_lowercase();
+    let slip = match &name.lower()[..] {
+        b"x-frame-options" => frame_options(&lower),
+        b"x-content-type-options" => one_word(&lower, "nosniff"),
+        b"strict-transport-security" => {
+            let slip = ("without max-age", "write: \"max-age=31536000; includeSubDomains\"".to_owned());
+            (!lower.contains("max-age")).then_some(slip)
+        }
+        b"referrer-policy" => referrer_policy(&lower),
+        b"content-security-policy" | b"content-security-policy-report-only" => security_policy(&lower),
+        b"access-control-allow-origin" => allowed_origin(&lower),
+        b"access-control-max-age" => {
+            let is_number = lower.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
+            (!is_number).then(|| ("which is no number of seconds", "write seconds, as in: 86400".to_owned()))
+        }
+        b"permissions-policy" => {
+            let is_older = lower.contains('\'') && !lower.contains('=');
+            let slip =
+                ("in the syntax of the older Feature-Policy", "write: \"geolocation=(), camera=(self)\"".to_owned());
+            is_older.then_some(slip)
+        }
+        b"cache-control" => max_age(&lower),
+        _ => None,
+    };
+    if let Some((why, help)) = slip {
+        let message = format!("browsers ignore this {}: \"{text}\" {why}", name.str());
+        found.push(Finding::new(value.span, message, help));
+    }
+}
+
+type Slip = Option<(&'static str, String)>;
+
+fn frame_options(lower: &str) -> Slip {
+    const WORDS: [&str; 2] = ["sameorigin", "deny"];
+    if let Some(site) = lower.strip_prefix("allow-from").map(str::trim).filter(|site| !site.is_empty()) {
+        let help = format!("name the sites by: add_header Content-Security-Policy \"frame-ancestors {site}\";");
+        return Some(("is not supported any more", help));
+    }
+    // A slip of one of the words is W044's.
+    let is_slip = suggest::nearest(lower, WORDS).is_some() && !lower.contains([' ', ',', ';', ':']);
+    (!is_slip).then(|| ("is neither DENY nor SAMEORIGIN", "write SAMEORIGIN, or leave the line out".to_owned()))
+}
+
+fn one_word(lower: &str, word: &str) -> Slip {
+    let is_slip = suggest::nearest(lower, [word]).is_some() && !lower.contains([' ', ',', ';', ':']);
+    (!is_slip).then(|| ("is not the word it takes", format!("write {word}")))
+}
+
+fn referrer_policy(lower: &str) -> Slip {
+    const POLICIES: [&str; 8] = [
+        "no-referrer",
+        "no-referrer-when-downgrade",
+        "origin",
+        "origin-when-cross-origin",
+        "same-origin",
+        "strict-origin",
+        "strict-origin-when-cross-origin",
+        "unsafe-url",
+    ];
+    let mut words = lower.split(',').map(str::trim);
+    if words.any(|word| POLICIES.contains(&word)) {
+        return None;
+    }
+    let near = suggest::nearest(lower.trim(), POLICIES).unwrap_or("strict-origin-when-cross-origin");
+    Some(("is no policy", format!("did you mean \"{near}\"?")))
+}
+
+/// Keywords that are hosts without their quotes.
+fn security_policy(lower: &str) -> Slip {
+    const KEYWORDS: [&str; 6] = ["self", "none", "unsafe-inline", "unsafe-eval", "strict-dynamic", "unsafe-hashes"];
+    let is_bare = |word: &&str| {
+        KEYWORDS.contains(word)
+            || ["nonce-", "sha256-", "sha384-", "sha512-"].iter().any(|start| word.starts_with(start))
+    };
+    let mut sources = lower.split(';').flat_map(|rule| rule.split_ascii_whitespace().skip(1));
+    let word = sources.find(is_bare)?;
+    Some((
+        "has a keyword without its quotes, which is a host so",
+        format!("write '{word}' in single quotes, and the whole in double ones"),
+    ))
+}
+
+fn allowed_origin(lower: &str) -> Slip {
+    let text = lower.trim();
+    if text.contains([',', ' ']) {
+        return Some((
+            "is more than one origin",
+            "let a `map` of $http_origin choose the one that asks, and add `Vary: Origin`".to_owned(),
+        ));
+    }
+    if text.len() > 1 && text.contains('*') {
+        let help = "let a `map` of $http_origin with a regex choose the one that asks, and add `Vary: Origin`";
+        return Some(("is a pattern, and only `*` alone is known", help.to_owned()));
+    }
+    let after = text.split_once("://").map(|(_, rest)| rest);
+    match after {
+        Some(rest) if rest.contains('/') => {
+            let origin = text.split('/').take(3).collect::<Vec<_>>().join("/");
+            Some(("has a path, which no origin has", format!("write {origin}")))
+        }
+        None if text != "*" && text != "null" => Some(("has no scheme", format!("write https://{text}"))),
+        _ => None,
+    }
+}
+
+/// `max-age: 3600`, `max-age 3600`, `max-age=1d`.
+fn max_age(lower: &str) -> Slip {
+    let part = lower.split(',').map(str::trim).find(|part| part.starts_with("max-age"))?;
+    let value = part.trim_start_matches("max-age");
+    let is_right = value.strip_prefix('=').is_some_and(|seconds| {
+        let seconds = seconds.trim_matches('"');
+        !seconds.is_empty() && seconds.bytes().all(|byte| byte.is_ascii_digit())
+    });
+    (!is_right).then(|| ("has no number of seconds behind `max-age=`", "write seconds, as in: max-age=3600".to_owned()))
+}
