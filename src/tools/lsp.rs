@@ -9,8 +9,8 @@ mod complete;
 mod symbols;
 mod text;
 
-use super::{check_nginx, format, lint, manual, report};
-use crate::config::ast::{Directive, Span};
+use super::{check_nginx, format, lint, manual, report, variables};
+use crate::config::ast::{Directive, Span, Word};
 use crate::config::build::Form;
 use crate::config::error::{Diagnostic, Severity};
 use crate::config::load::Loaded;
@@ -221,15 +221,21 @@ impl Documents {
 
     fn hover(&self, uri: &str, params: &Value) -> Value {
         let Some((text, offset)) = self.at(uri, params) else { return Value::Null };
-        match manual::entry(word_at(text, offset)) {
-            Ok(entry) => json!({"contents": {"kind": "plaintext", "value": entry}}),
-            Err(_) => Value::Null,
-        }
+        let name = name_at(text, offset);
+        let known = if name.starts_with('$') { variables::describe(&name) } else { manual::entry(&name).ok() };
+        let shown = known.or_else(|| {
+            // What the configuration defines is shown as it is written there.
+            let (_, loaded) = self.load(uri)?;
+            let span = definition(&loaded.directives, &name)?;
+            let line = String::from_utf8_lossy(loaded.sources.line(span)).trim().to_owned();
+            Some(format!("{line}\n    {}\n", loaded.sources.place(span)))
+        });
+        shown.map_or(Value::Null, |text| json!({"contents": {"kind": "plaintext", "value": text}}))
     }
 
     fn define(&self, uri: &str, params: &Value) -> Value {
         let Some((text, offset)) = self.at(uri, params) else { return Value::Null };
-        let word = word_at(text, offset);
+        let word = &*name_at(text, offset);
         let Some((_, loaded)) = self.load(uri) else { return Value::Null };
         match definition(&loaded.directives, word) {
             Some(span) => {
@@ -326,24 +332,28 @@ fn range(span: Span, sources: &Sources) -> Value {
     json!({"start": start, "end": end})
 }
 
-/// The definition of a name: `upstream NAME`, `location @NAME`, `map … $NAME`, `set $NAME`, `zone=NAME`, `log_format
-/// NAME`.
+/// The variable under the cursor, else the word.
+fn name_at(text: &str, offset: usize) -> String {
+    text::variable_at(text, offset).unwrap_or_else(|| word_at(text, offset).to_owned())
+}
+
+/// The definition of a name: `upstream NAME`, `location @NAME`, `map … $NAME`, `set $NAME`, a named group, `zone=NAME`,
+/// `log_format NAME`.
 fn definition(tree: &[Directive], word: &str) -> Option<Span> {
-    let bare = word.trim_start_matches('$').trim_start_matches("zone=");
+    if let Some(name) = word.strip_prefix('$') {
+        return defined_variable(tree, name);
+    }
+    let bare = word.trim_start_matches("zone=");
     let bare = bare.split_once("://").map_or(bare, |(_, rest)| rest);
     let bare = bare.split(['/', ':']).next().unwrap_or_default();
     tree.iter().find_map(|d| {
         let is = |at: usize, text: &str| d.args.get(at).is_some_and(|word| word.is(text));
-        let variable = format!("${bare}");
-        let last = d.args.len().saturating_sub(1);
         let zone = |name: &[u8]| {
             name.strip_prefix(b"zone=").is_some_and(|rest| rest.split(|b| *b == b':').next() == Some(bare.as_bytes()))
         };
         let at = match d.name.bytes() {
             b"upstream" | b"log_format" | b"acme_issuer" if is(0, bare) => Some(0),
             b"location" if bare.starts_with('@') && is(0, bare) => Some(0),
-            b"map" | b"geo" | b"split_clients" if is(last, &variable) => Some(last),
-            b"set" if word.starts_with('$') && is(0, &variable) => Some(0),
             b"limit_req_zone" | b"limit_conn_zone" | b"proxy_cache_path" => {
                 d.args.iter().position(|word| zone(word.bytes())).filter(|_| !bare.is_empty())
             }
@@ -351,6 +361,20 @@ fn definition(tree: &[Directive], word: &str) -> Option<Span> {
         };
         let here = at.and_then(|at| Some(d.args.get(at)?.span));
         here.or_else(|| definition(d.block.as_deref().unwrap_or_default(), word))
+    })
+}
+
+/// Where the configuration gives a variable its value: the word that has its name.
+fn defined_variable(tree: &[Directive], name: &str) -> Option<Span> {
+    tree.iter().find_map(|d| {
+        let defines = complete::variables_of(d).iter().any(|own| own.eq_ignore_ascii_case(name));
+        let group = |word: &&Word| {
+            let text = word.str().to_ascii_lowercase();
+            let name = name.to_ascii_lowercase();
+            text == format!("${name}") || text.contains(&format!("<{name}>"))
+        };
+        let here = if defines { d.args.iter().find(group).map(|word| word.span) } else { None };
+        here.or_else(|| defined_variable(d.block.as_deref().unwrap_or_default(), name))
     })
 }
 

@@ -1,12 +1,17 @@
 //! `webserv directives NAME`: one entry of the manual, or suggestions.
 
-use crate::config::registry;
+use super::variables;
+use crate::config::template::Builtin;
+use crate::config::{registry, suggest};
 
 /// The manual entry of a directive.
 ///
 /// # Errors
 /// The message if there is no such directive: the nearest name, or names that contain the word.
 pub fn entry(name: &str) -> Result<String, String> {
+    if name.starts_with('$') {
+        return variables::describe(name).ok_or_else(|| no_variable(name));
+    }
     let manual = registry::reference(registry::Markup::Text);
     if let Some(entry) = manual.split("\n\n").find(|entry| entry.lines().next() == Some(name)) {
         return Ok(format!("{entry}\n"));
@@ -28,6 +33,13 @@ pub fn entry(name: &str) -> Result<String, String> {
         None => with(name, &names),
     };
     Err(format!("no directive is called \"{name}\"{hint}"))
+}
+
+fn no_variable(name: &str) -> String {
+    let bare = name.trim_start_matches('$');
+    let near = suggest::nearest(bare, Builtin::ALL.iter().map(|builtin| builtin.name()));
+    let hint = near.map_or_else(String::new, |near| format!("; did you mean \"${near}\"?"));
+    format!("no built-in variable is called \"{name}\"{hint}")
 }
 
 /// Names that contain the word.
@@ -54,6 +66,8 @@ mod tests {
         assert!(
             entry("quota").is_err_and(|why| why.contains("with it in their names: ") && why.contains("upload_quota"))
         );
+        assert!(entry("$hots").is_err_and(|why| why.ends_with("did you mean \"$host\"?")));
+        assert!(entry("$uri").is_ok_and(|text| text.starts_with("$uri\n    The path")));
         assert!(entry("nothing_like_it_at_all").is_err_and(|why| !why.contains("mean")));
     }
 }

@@ -11,3 +11,4 @@ pub mod report;
 pub mod serve_dir;
 pub mod sign;
 pub mod status;
+pub mod variables;

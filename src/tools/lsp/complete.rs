@@ -7,6 +7,7 @@ use crate::config::context::Contexts;
 use crate::config::registry;
 use crate::config::row::Row;
 use crate::config::template::Builtin;
+use crate::tools::variables;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -28,7 +29,10 @@ pub fn items(before: &str, tree: &[Directive], directory: Option<&Path>) -> Valu
     if word.contains('$') || bare.ends_with("${") {
         let mut names: BTreeSet<String> = Builtin::ALL.iter().map(|builtin| builtin.name().to_owned()).collect();
         each(tree, &mut |d| names.extend(variables_of(d)));
-        let item = |name: String| json!({"label": format!("${name}"), "insertText": name, "kind": VARIABLE});
+        let item = |name: String| {
+            let documentation = Builtin::of(&name).and_then(variables::meaning).unwrap_or_default();
+            json!({"label": format!("${name}"), "insertText": name, "kind": VARIABLE, "documentation": documentation})
+        };
         return names.into_iter().map(item).collect();
     }
     let (context, is_name) = context_at(before);
@@ -118,7 +122,7 @@ fn zones(tree: &[Directive], names: &[&str]) -> BTreeSet<String> {
 }
 
 /// The variables that a directive defines, without `$`.
-fn variables_of(d: &Directive) -> Vec<String> {
+pub fn variables_of(d: &Directive) -> Vec<String> {
     let bare = |text: &str| text.strip_prefix('$').filter(|name| !name.is_empty()).map(str::to_owned);
     match d.name.bytes() {
         b"set" | b"auth_request_set" => d.args.first().and_then(|word| bare(&word.str())).into_iter().collect(),

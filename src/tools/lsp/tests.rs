@@ -221,3 +221,31 @@ fn broken_documents_are_answered() {
         }
     }
 }
+
+#[test]
+fn a_variable_and_a_name_of_the_configuration_are_explained_under_the_cursor() {
+    let text = "upstream back { server 127.0.0.1:1; }\nmap $uri $kind { default 1; }\nlocation ~ ^/(?<who>x) { }\n\
+                server {\n    return 301 https://$host${kind}/$who?$arg_id;\n    proxy_pass http://back;\n}\n";
+    let at = |needle: &str, more: usize| {
+        let offset = text.find(needle).expect("it is there") + more;
+        let (line, character) = text::position_of(text.as_bytes(), offset);
+        json!({"line": line, "character": character})
+    };
+    for (position, expected) in [
+        (at("$host", 2), "$host\n    The host of the request"),
+        (at("$host", 0), "$host\n"),
+        (at("${kind}", 3), "map $uri $kind { default 1; }"),
+        (at("$who?", 1), "location ~ ^/(?<who>x) { }"),
+        (at("$arg_id", 6), "$arg_id\n    The argument of the query"),
+        (at("return", 1), "return\n    takes"),
+        (at("http://back", 9), "upstream back {"),
+    ] {
+        let answer = session(text, &[("textDocument/hover", position.clone())]).pop().expect("an answer");
+        let shown = answer["result"]["contents"]["value"].as_str().unwrap_or_default();
+        assert!(shown.starts_with(expected), "{position}: {answer}");
+    }
+    for (position, line) in [(at("${kind}", 3), 1), (at("$who?", 1), 2)] {
+        let answer = session(text, &[("textDocument/definition", position)]).pop().expect("an answer");
+        assert_eq!(answer["result"]["range"]["start"]["line"], line, "{answer}");
+    }
+}

@@ -55,6 +55,25 @@ pub fn word_at(text: &str, offset: usize) -> &str {
     text.get(start..end).unwrap_or_default()
 }
 
+/// The variable at a byte offset, with its `$` and without braces; None: there is none.
+pub fn variable_at(text: &str, offset: usize) -> Option<String> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let (before, after) = text.split_at_checked(offset)?;
+    // The cursor stands on the `$` or on the brace behind it.
+    let (before, after) = match after.strip_prefix("${").or_else(|| after.strip_prefix('$')) {
+        Some(rest) => (text.get(..text.len() - rest.len())?, rest),
+        None => match after.strip_prefix('{').filter(|_| before.ends_with('$')) {
+            Some(rest) => (before, rest),
+            None => (before, after),
+        },
+    };
+    let start = before.trim_end_matches(is_name);
+    let end = after.find(|c| !is_name(c)).unwrap_or(after.len());
+    let name = format!("{}{}", before.get(start.len()..)?, after.get(..end)?);
+    let is_variable = start.ends_with('$') || start.ends_with("${");
+    (is_variable && !name.is_empty()).then(|| format!("${name}"))
+}
+
 /// The block in which a text ends, and whether a directive's name is being typed there. The top level of a bare file
 /// counts as `http`.
 pub fn context_at(text: &str) -> (Contexts, bool) {
