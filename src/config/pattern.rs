@@ -179,6 +179,11 @@ impl Pattern {
         String::from_utf8_lossy(&self.source)
     }
 
+    /// Whether letters match in either case (`~*`).
+    pub fn ignores_case(&self) -> bool {
+        self.case == Case::Insensitive
+    }
+
     /// As written.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.source

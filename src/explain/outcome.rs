@@ -112,8 +112,10 @@ pub enum Purpose {
 
 /// The lines about the response and its handler.
 pub fn essence(text: &str, purpose: Purpose) -> String {
-    const SUBJECTS: [&str; 10] =
-        ["rewrite", "handler", "file", "store", "upstream", "asked", "added", "hidden", "passed", "answer"];
+    const SUBJECTS: [&str; 13] = [
+        "rewrite", "handler", "file", "store", "upstream", "asked", "added", "hidden", "passed", "redirects", "cookies",
+        "body", "answer",
+    ];
     let mut out = String::new();
     let mut subject = "";
     for line in text.lines() {

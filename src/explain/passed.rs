@@ -9,8 +9,8 @@ use crate::exchange::{Exchange, Printable};
 use crate::http::status::Status;
 use crate::services::Services;
 
-/// The lines `asked`, the request's fields, and `added`, `hidden` and `passed`, by which the answer differs from the
-/// upstream's.
+/// The lines `asked` and `body`, the request's fields and what takes the place of its body, and `added`, `hidden`,
+/// `passed`, `redirects` and `cookies`, by which the answer differs from the upstream's.
 pub fn lines(
     request: &mut UpstreamRequest,
     ex: &mut Exchange,
@@ -35,4 +35,8 @@ pub fn lines(
     let [hidden, passed] = asked::hidden_and_passed(request, ex);
     shown("hidden", hidden.into_iter().collect(), explanation);
     shown("passed", passed.into_iter().collect(), explanation);
+    let [redirects, cookies] = asked::rewritten(ex, cx);
+    shown("redirects", redirects, explanation);
+    shown("cookies", cookies, explanation);
+    shown("body", asked::body(ex, cx).into_iter().collect(), explanation);
 }

@@ -330,6 +330,38 @@ fn what_an_upstream_is_asked_and_what_is_added_to_its_answer_are_compared() {
             0,
             "",
         ),
+        (
+            "a redirect that is rewritten",
+            old.replace("add_header X-A", "proxy_redirect http://a/ /b/; add_header X-A"),
+            1,
+            "http://a/ /b/",
+        ),
+        (
+            "the redirect that is rewritten anyway",
+            old.replace("add_header X-A", "proxy_redirect http://127.0.0.1:9/ /; add_header X-A"),
+            0,
+            "",
+        ),
+        ("no redirect rewritten", old.replace("add_header X-A", "proxy_redirect off; add_header X-A"), 1, "redirects"),
+        (
+            "a cookie's path",
+            old.replace("add_header X-A", "proxy_cookie_path ~*^/(a)/ /$1; add_header X-A"),
+            1,
+            "path ~*^/(a)/ /$1",
+        ),
+        (
+            "a cookie's flags",
+            old.replace("add_header X-A", "proxy_cookie_flags a secure; add_header X-A"),
+            1,
+            "flags a secure",
+        ),
+        ("the body", old.replace("proxy_set_header", "proxy_set_body $uri; proxy_set_header"), 1, "body       /p"),
+        (
+            "no body of a request without one",
+            old.replace("proxy_set_header", "proxy_pass_request_body off; proxy_set_header"),
+            0,
+            "",
+        ),
         ("the method", old.replace("proxy_set_header", "proxy_method POST; proxy_set_header"), 1, "method: POST"),
         ("the value of a parameter", old.replace("default a;", "default b;"), 1, "A: b"),
     ] {

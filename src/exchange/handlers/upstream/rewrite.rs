@@ -35,16 +35,21 @@ fn redirect(ex: &mut Exchange, cx: &mut Services, value: &[u8]) -> Option<Vec<u8
 /// The default rule: replaces the URL of proxy_pass by the location's name or, if it has no URI part, only its host by
 /// this server's.
 fn by_default(pass: &Pass, value: &[u8]) -> Option<Vec<u8>> {
+    let ([url, slash], to) = default_rule(pass)?;
+    let rest = value.strip_prefix(url)?.strip_prefix(slash)?;
+    Some([to, rest].concat())
+}
+
+/// What the default rule replaces, in two parts, and by what; None: nothing.
+pub(super) fn default_rule(pass: &Pass) -> Option<([&[u8]; 2], &[u8])> {
     let To::Fixed { uri, url, .. } = &pass.to else { return None };
     if !pass.protocol.is_http() {
         return None;
     }
-    if uri.is_empty() {
-        let rest = value.strip_prefix(&**url)?.strip_prefix(b"/")?;
-        return Some([b"/", rest].concat());
-    }
-    let rest = value.strip_prefix(&**url)?;
-    Some([&*pass.location, rest].concat())
+    Some(match uri.is_empty() {
+        true => ([url, b"/"], b"/"),
+        false => ([url, b""], &pass.location),
+    })
 }
 
 /// How a rule's text is compared with a value.
