@@ -143,8 +143,8 @@ fn unsafe_stands_in_sys_only_and_says_why_it_is_sound() {
     for source in sources() {
         let lines: Vec<&str> = source.text.lines().collect();
         for (number, line) in code(&source) {
-            // nginx's words for the log are no code.
-            let line = line.replace("\"unsafe URI", "");
+            // nginx's words for the log, and keywords of HTTP's headers, are no code.
+            let line = line.replace("\"unsafe URI", "").replace("\"unsafe-", "");
             let word = line.split(|c: char| c != '_' && !c.is_alphanumeric()).any(|word| word == "unsafe");
             if !word {
                 continue;

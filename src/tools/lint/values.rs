@@ -302,6 +302,15 @@ fn dead_choice(cx: &RuleContext, block: &Directive, found: &mut Vec<Finding>) {
         let message = format!("\"{name}\" is compared as it stands: no host has a `*` in its name");
         found.push(Finding::new(cx.d.name.span, message, "add to this map: hostnames;"));
     }
+    let is_host = block.args.first().is_some_and(|word| word.is("$host") || word.is("$http_host"));
+    if let Some(host) = name
+        .split('/')
+        .next()
+        .filter(|host| !host.is_empty() && is_host && name.contains('/') && !name.starts_with('~'))
+    {
+        let message = format!("\"{name}\" never matches: no host has a `/` in its name");
+        found.push(Finding::new(cx.d.name.span, message, format!("did you mean \"{host}\"?")));
+    }
     if block.name.is("split_clients") && name == "*" && cx.is_first("*") {
         let all: u32 = cx.level().all.iter().filter_map(|line| hundredths(line.name.bytes())).sum();
         if all >= 10_000 {

@@ -1,5 +1,6 @@
 //! Where the caret of a message stands: at the word that is wrong, at the first word that is too many, behind the word
-//! after which something is missing (an argument: at the `;`), and at the directive's name where the whole of it is wrong.
+//! after which something is missing (an argument: at the `;`), and at the directive's name where the whole of it is
+//! wrong.
 
 use crate::config::build::Form;
 use crate::config::error::Severity;

@@ -129,6 +129,7 @@ fn a_target_that_leads_elsewhere_is_found() {
         ("W082", r"location ~ \.(JPG|PNG)$ { expires 1d; }", r"location ~* \.(JPG|PNG)$ { expires 1d; }"),
         ("W013", "location / { try_files $uri$uri/ =404; }", "location / { try_files $uri $uri/ =404; }"),
         ("W016", "map $host $x { Default 1; a 2; }", "map $host $x { default 1; a 2; }"),
+        ("W016", "map $host $x { default 1; a.test/ 2; }", "map $host$uri $x { default 1; a.test/ 2; }"),
         ("W051", "http { server { gzip_comp_level 5; } }", "http { gzip on; server { gzip_comp_level 5; } }"),
         (
             "W014",
