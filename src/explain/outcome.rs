@@ -113,8 +113,19 @@ pub enum Purpose {
 /// The lines about the response and its handler.
 pub fn essence(text: &str, purpose: Purpose) -> String {
     const SUBJECTS: [&str; 13] = [
-        "rewrite", "handler", "file", "store", "upstream", "asked", "added", "hidden", "passed", "redirects", "cookies",
-        "body", "answer",
+        "rewrite",
+        "handler",
+        "file",
+        "store",
+        "upstream",
+        "asked",
+        "added",
+        "hidden",
+        "passed",
+        "redirects",
+        "cookies",
+        "body",
+        "answer",
     ];
     let mut out = String::new();
     let mut subject = "";

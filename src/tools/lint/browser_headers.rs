@@ -28,8 +28,8 @@ fn ignored_value(cx: &RuleContext, found: &mut Vec<Finding>) {
         b"x-frame-options" => frame_options(&lower),
         b"x-content-type-options" => one_word(&lower, "nosniff"),
         b"strict-transport-security" => {
-            let slip = ("without max-age", "write: \"max-age=31536000; includeSubDomains\"".to_owned());
-            (!lower.contains("max-age")).then_some(slip)
+            let slip = ("has no `max-age=`", "write: \"max-age=31536000; includeSubDomains\"".to_owned());
+            (!lower.contains("max-age=")).then_some(slip)
         }
         b"referrer-policy" => referrer_policy(&lower),
         b"content-security-policy" | b"content-security-policy-report-only" => security_policy(&lower),

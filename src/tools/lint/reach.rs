@@ -165,7 +165,8 @@ fn gzip_off(cx: &RuleContext, found: &mut Vec<Finding>) {
     const TUNED: [&str; 4] = ["gzip_types", "gzip_comp_level", "gzip_min_length", "gzip_proxied"];
     let level = cx.level();
     let is_first = TUNED.iter().filter_map(|name| level.first(name)).min() == Some(cx.at);
-    let in_http = cx.blocks.iter().any(|block| block.name.is("http"));
+    // A slip in a list of types has a warning of its own.
+    let in_http = cx.is_in("http") || !cx.is("gzip_types") && cx.blocks.iter().any(|block| block.name.is("http"));
     if !is_first || !in_http || !cx.is_whole || cx.levels.iter().any(|level| level.has("include")) {
         return;
     }

@@ -21,6 +21,7 @@ fn a_header_that_browsers_ignore_is_found() {
         ("X-Frame-Options", "ALLOW-FROM https://a.test", "deny"),
         ("X-Content-Type-Options", "on", "nosniff"),
         ("Strict-Transport-Security", "includeSubDomains", ""),
+        ("Strict-Transport-Security", "max-age: 31536000", "max-age=31536000; includeSubDomains"),
         ("Referrer-Policy", "none", "no-referrer, strict-origin-when-cross-origin"),
         ("Content-Security-Policy", "default-src self", "default-src 'self' self.example.org"),
         ("Content-Security-Policy", "img-src *; script-src 'self' unsafe-inline", "upgrade-insecure-requests"),
