@@ -344,6 +344,7 @@ impl Replaced {
         (!claim.replaces.is_empty()).then_some(Replaced { _claim: claim, usage })
     }
 
+    /// What becomes free when the file is replaced.
     pub fn usage(&self) -> Usage {
         self.usage
     }

@@ -128,6 +128,7 @@ pub fn admit(ex: &mut Exchange, cx: &mut Services, wish: &Wish<'_>) -> Result<Ad
 
 /// More of an upload that has begun.
 pub struct More<'a> {
+    /// The upload.
     pub id: UploadId,
     /// Bytes that this request announces.
     pub bytes: u64,
@@ -135,7 +136,9 @@ pub struct More<'a> {
     pub total: Option<Usage>,
     /// As in [`Finished`]. None: it has no name of its own.
     pub name: Option<&'a [u8]>,
+    /// As in [`Finished`].
     pub below: &'a [u8],
+    /// As in [`Finished`].
     pub conditions: &'a [u8],
 }
 
