@@ -1,7 +1,8 @@
 //! What the error log says of a request: the line, with nginx's trailer about the client and its request. Scanners
 //! cause such lines by the thousand, so the parts that all of them have are written without the formatting machinery.
 //!
-//! Invariant: no byte of a request starts a line of its own or drives a terminal ([`Printable`](crate::util::printable::Printable)).
+//! Invariant: no byte of a request starts a line of its own or drives a terminal
+//! ([`Printable`](crate::util::printable::Printable)).
 
 use super::{Exchange, variables};
 use crate::config::model::{Level, LineFormat};

@@ -38,8 +38,8 @@ struct Reading {
 }
 
 impl UserFile {
-    /// None: a slice was read; ask again a millisecond later. `now`: the loop's milliseconds; None if it may be blocked,
-    /// so that all is read at once.
+    /// None: a slice was read; ask again a millisecond later. `now`: the loop's milliseconds; None if it may be
+    /// blocked, so that all is read at once.
     ///
     /// # Errors
     /// The error of reading; EINVAL if it is too large.

@@ -97,8 +97,8 @@ const NAMESPACES: u32 = 0x7e02_0000;
 /// server.
 const TYPING: [u32; 2] = [0x5412, 0x541c];
 
-/// Socket options, by level and name, that serving sets. Any other would last on the listening sockets, which the parent
-/// and later processes share: a filter (SO_ATTACH_FILTER) or a time to live of 1 would end service.
+/// Socket options, by level and name, that serving sets. Any other would last on the listening sockets, which the
+/// parent and later processes share: a filter (SO_ATTACH_FILTER) or a time to live of 1 would end service.
 const OPTIONS: [(libc::c_int, libc::c_int); 5] = [
     (libc::IPPROTO_TCP, libc::TCP_NODELAY),
     (libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT),
@@ -115,10 +115,10 @@ const ARCH: Option<u32> = Some(0xc000_00b7);
 const ARCH: Option<u32> = None;
 
 /// Makes [`DENIED`] fail with EPERM, as well as calls of another architecture, clone into new namespaces and
-/// [`TYPING`]; without `exec`, starting programs too, shutdown() unless only of the writing direction (which a listening
-/// socket ignores, while the others end it for all processes that share it), and options besides [`OPTIONS`]. Programs
-/// need these. clone3 does not exist then, since a filter cannot see its flags: libc uses clone. EOPNOTSUPP if this
-/// machine's architecture is unknown.
+/// [`TYPING`]; without `exec`, starting programs too, shutdown() unless only of the writing direction (which a
+/// listening socket ignores, while the others end it for all processes that share it), and options besides [`OPTIONS`].
+/// Programs need these. clone3 does not exist then, since a filter cannot see its flags: libc uses clone. EOPNOTSUPP if
+/// this machine's architecture is unknown.
 pub fn deny_calls(exec: bool) -> Result<(), Errno> {
     let Some(arch) = ARCH else { return Err(Errno::EOPNOTSUPP) };
     let load = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;

@@ -211,8 +211,9 @@ fn bound_as_configured() -> std::net::TcpListener {
     std::net::TcpListener::bind(address).expect("bound")
 }
 
-/// A process that shares listening sockets can shut them down, which ends them for all that have them. A serving process
-/// that was taken over may do that before it ends: afterwards clients are served again, by TCP and by a Unix socket.
+/// A process that shares listening sockets can shut them down, which ends them for all that have them. A serving
+/// process that was taken over may do that before it ends: afterwards clients are served again, by TCP and by a Unix
+/// socket.
 #[test]
 fn a_listening_socket_that_was_shut_down_listens_again() {
     let Some(mut s) = Parent::start("user nobody;") else { return };

@@ -1,9 +1,10 @@
-//! Listening sockets that were shut down. All processes with a socket share its state, and connect() to AF_UNSPEC, which
-//! no seccomp filter can tell from another connect(), ends a TCP socket for all of them: one serving process that was
-//! taken over must not end service for good.
+//! Listening sockets that were shut down. All processes with a socket share its state, and connect() to AF_UNSPEC,
+//! which no seccomp filter can tell from another connect(), ends a TCP socket for all of them: one serving process that
+//! was taken over must not end service for good.
 
 use super::{BACKLOG, BindError, Listener, Listeners, Origin, open};
 use crate::config::model::{Config, ListenOptions};
+use crate::sys::Errno;
 use crate::sys::socket::{self, Addr};
 use std::os::fd::AsFd;
 
@@ -37,7 +38,7 @@ impl Listener {
         }
         // The manager of a socket unit would keep the old socket.
         if self.origin == Origin::Unit {
-            return Err(BindError { call: "listen", addr: self.addr.clone(), errno: crate::sys::Errno::EINVAL });
+            return Err(BindError { call: "listen", addr: self.addr.clone(), errno: Errno::EINVAL });
         }
         self.fd = Some(open(&self.addr, options)?);
         (self.origin, self.watched) = (Origin::Bound, false);

@@ -143,8 +143,8 @@ fn an_error_page_is_fetched_though_the_body_went_elsewhere() {
     one.response().is(200).body_is("GET-");
 }
 
-/// The upstream has all that it was told of, though END_STREAM is still to come: a browser may send it in a frame of its
-/// own.
+/// The upstream has all that it was told of, though END_STREAM is still to come: a browser may send it in a frame of
+/// its own.
 #[test]
 fn the_upstream_connection_is_kept_though_the_end_of_the_stream_comes_late() {
     let upstream = Upstream::echo();
