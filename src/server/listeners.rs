@@ -1,6 +1,6 @@
 //! Listening sockets: bound for a configuration, inherited from a parent process, or kept across a reload.
 
-mod mend;
+pub mod mend;
 
 use super::run_directory;
 use crate::config::model::{Config, ContentHandler, ListenOptions};
@@ -9,8 +9,6 @@ use crate::sys::socket::{self, Addr, Family};
 use crate::sys::{Errno, process};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
-
-pub use mend::{How, Mended};
 
 /// nginx's default on Linux.
 const BACKLOG: i32 = 511;

@@ -23,7 +23,8 @@ mod starting;
 
 use crate::config::model::{Config, Level};
 use crate::server::lifecycle::{self, Failure, Prepared};
-use crate::server::listeners::{How, Listeners, Mended};
+use crate::server::listeners::Listeners;
+use crate::server::listeners::mend::{How, Mended};
 use crate::server::local_certificates::{Renewals, Renewed, packed};
 use crate::server::parent_link::{certificate_message, logs_message};
 use crate::server::pid_file::PidFile;

@@ -10,10 +10,13 @@ use std::os::fd::AsFd;
 
 /// What became of a socket that was shut down.
 pub struct Mended {
+    /// Its address.
     pub addr: Addr,
+    /// What was done, or why nothing could be.
     pub how: Result<How, BindError>,
 }
 
+/// How it was mended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum How {
     /// The same socket listens again, for all processes that have it.
