@@ -28,6 +28,7 @@ use super::value::Size;
 use crate::http::header::UnusualNames;
 use crate::http::method::{Method, MethodSet};
 use crate::sys::socket::Addr;
+use crate::tls::verify::Trust;
 use crate::util::hash::FastMap;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -229,6 +230,8 @@ pub struct Server {
     pub acme: Option<super::acme::CertificateId>,
     /// Its TLS settings; None if it has no certificates.
     pub tls: Option<Rc<ServerTls>>,
+    /// By what it verifies clients, also if the handshake is another server's. None: it names no CAs.
+    pub trust: Option<Rc<Trust>>,
     /// The `server` block.
     pub span: Span,
 }

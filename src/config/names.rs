@@ -3,7 +3,7 @@
 //!
 //! Keys are in lower case, and so must names be that are looked up.
 
-use crate::util::hash::FastMap;
+use crate::util::hash::{FastMap, free_some};
 
 /// Names and wildcards, each with a value.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +34,11 @@ pub enum Refused {
 }
 
 impl HostNames {
+    /// Frees some of the names. False: none are left.
+    pub fn free_some(&mut self) -> bool {
+        [&mut self.exact, &mut self.suffixes, &mut self.prefixes].into_iter().any(free_some)
+    }
+
     /// Adds a name with its value.
     ///
     /// # Errors

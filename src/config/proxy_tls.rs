@@ -137,7 +137,7 @@ fn trust(
         return None;
     };
     let crls = if let Some(Loaded::Crls(lists)) = crls { Some(lists) } else { None };
-    Some(Trust { roots, crls, depth: ssl.verify_depth })
+    Some(Trust::new(roots, crls, ssl.verify_depth))
 }
 
 /// Loads a certificate and its key. On an error, reports it and returns None.

@@ -65,6 +65,8 @@ pub struct Builder<'a> {
     pub touch: Touch,
     /// By settings (identity) and whether HTTP/2 is offered.
     made: HashMap<(*const Ssl, bool), Option<Rc<ServerTls>>>,
+    /// Of servers without certificates, by settings (identity).
+    borrowed: HashMap<*const Ssl, Option<Rc<Trust>>>,
     leaves: HashMap<*const Ssl, Vec<(Span, Arc<CertifiedKey>)>>,
     /// Pairs already checked; many servers may share one.
     checked: HashSet<(Origin, Origin)>,
@@ -73,8 +75,9 @@ pub struct Builder<'a> {
 impl<'a> Builder<'a> {
     /// Nothing is read yet.
     pub fn new(directory: &'a Path, now: i64, touch: Touch, diagnostics: &'a mut Diagnostics) -> Builder<'a> {
-        let (made, leaves, checked) = (HashMap::new(), HashMap::new(), HashSet::new());
-        Builder { directory, now, diagnostics, touch, made, leaves, checked }
+        let (made, borrowed) = (HashMap::new(), HashMap::new());
+        let (leaves, checked) = (HashMap::new(), HashSet::new());
+        Builder { directory, now, diagnostics, touch, made, borrowed, leaves, checked }
     }
 
     /// Sets the TLS configuration of every server, and checks that default servers of TLS listeners have one. `names`:
@@ -101,6 +104,11 @@ impl<'a> Builder<'a> {
             let http2 = root.settings.http2.enable || by_listen.contains(&at);
             let names = names.get(at).map(Vec::as_slice).unwrap_or_default();
             server.tls = self.server(CertificateSources { ssl, names, http2, acme });
+            server.trust = match &server.tls {
+                Some(tls) => (tls.verify != VerifyClient::Off).then(|| tls.trust.clone()),
+                None if by_tls.contains(&ServerId(at as u32)) => self.borrower(ssl),
+                None => None,
+            };
             let is_shown = !ssl.reject_handshake && by_tls.contains(&ServerId(at as u32));
             if let Some(leaves) = self.leaves.get(&Rc::as_ptr(ssl)).filter(|_| is_shown) {
                 tls_checks::uncovered(leaves, names).into_iter().for_each(|warning| self.diagnostics.push(warning));
@@ -196,7 +204,7 @@ impl<'a> Builder<'a> {
         let CertificateSources { ssl, names, http2, acme } = wanted;
         let acme = acme.filter(|_| takes_acme(ssl));
         if ssl.reject_handshake && ssl.certificates.is_empty() && ssl.auto.is_none() {
-            let trust = Trust::default();
+            let trust = Rc::default();
             return Some(Rc::new(ServerTls {
                 handshake: Handshake::Refused,
                 verify: VerifyClient::Off,
@@ -217,7 +225,21 @@ impl<'a> Builder<'a> {
         let handshake = if ssl.reject_handshake { Handshake::Refused } else { handshake };
         let leaves = self.leaves.get(&Rc::as_ptr(ssl)).into_iter().flatten();
         let read_until = leaves.filter_map(|(_, pair)| Some(certificates::leaf(pair)?.not_after)).min();
-        Some(Rc::new(ServerTls { handshake, verify: ssl.verify, trust, read_until }))
+        Some(Rc::new(ServerTls { handshake, verify: ssl.verify, trust: Rc::new(trust), read_until }))
+    }
+
+    /// By what a server verifies clients that has no certificates: the handshake is the default server's.
+    fn borrower(&mut self, ssl: &Rc<Ssl>) -> Option<Rc<Trust>> {
+        let names_cas = ssl.client_certificate.is_some() || ssl.trusted_certificate.is_some();
+        if ssl.verify == VerifyClient::Off || !names_cas {
+            return None;
+        }
+        if let Some(made) = self.borrowed.get(&Rc::as_ptr(ssl)) {
+            return made.clone();
+        }
+        let made = self.trust(ssl).map(|(trust, _)| Rc::new(trust));
+        self.borrowed.insert(Rc::as_ptr(ssl), made.clone());
+        made
     }
 
     /// Reports a certificate without a key. If a misspelled ssl_certificate_key was reported already, checks only that
@@ -337,25 +359,25 @@ impl<'a> Builder<'a> {
     /// The CAs and CRLs to verify clients, and the CA names to send in certificate requests.
     fn trust(&mut self, ssl: &Ssl) -> Option<(Trust, Option<Vec<Vec<u8>>>)> {
         let before = self.diagnostics.errors();
-        let mut trust = Trust { depth: ssl.verify_depth, ..Trust::default() };
-        let mut names = Vec::new();
+        let (mut trusted, mut names) = (Vec::new(), Vec::new());
         if let Some(roots) = self.file(ssl.client_certificate.as_ref(), certificates::trusted, "client certificates") {
             for subject in roots.iter().filter_map(|der| Certificate::parse(der).ok().map(|c| c.subject.to_vec())) {
                 if !names.contains(&subject) {
                     names.push(subject);
                 }
             }
-            trust.roots = roots;
+            trusted = roots;
         }
-        let trusted = self.file(ssl.trusted_certificate.as_ref(), certificates::trusted, "trusted certificates");
-        trust.roots.extend(trusted.unwrap_or_default());
-        trust.crls = self.file(ssl.crl.as_ref(), certificates::crls, "revocation lists");
+        let others = self.file(ssl.trusted_certificate.as_ref(), certificates::trusted, "trusted certificates");
+        trusted.extend(others.unwrap_or_default());
+        let crls = self.file(ssl.crl.as_ref(), certificates::crls, "revocation lists");
         if ssl.verify == VerifyClient::On || ssl.verify == VerifyClient::Optional {
             let missing = ssl.client_certificate.is_none() && ssl.trusted_certificate.is_none();
             if missing && let Some(place) = ssl.verify_at {
                 self.fail(place, "no ssl_client_certificate or ssl_trusted_certificate for ssl_verify_client".into());
             }
         }
+        let trust = Trust::new(trusted, crls, ssl.verify_depth);
         (self.diagnostics.errors() == before).then_some((trust, (ssl.verify != VerifyClient::Off).then_some(names)))
     }
 
@@ -379,10 +401,10 @@ impl<'a> Builder<'a> {
         let mut policy = vec![ssl.verify as u8];
         policy.extend(ssl.verify_depth.to_be_bytes());
         if ssl.verify != VerifyClient::Off {
-            trust.roots.iter().for_each(|root| policy.extend_from_slice(root));
-            policy.push(u8::from(trust.crls.is_some()));
+            trust.roots().iter().for_each(|root| policy.extend_from_slice(root));
+            policy.push(u8::from(trust.crls().is_some()));
             // Sessions verified with other CRLs must not be resumed.
-            trust.crls.iter().flatten().for_each(|crl| policy.extend_from_slice(crl.content()));
+            trust.crls().iter().copied().flatten().for_each(|crl| policy.extend_from_slice(crl.content()));
         }
         let alpn = protocols(http2);
         let recipe = Recipe { ssl: ssl.clone(), alpn, client_names, policy, ticket_keys, stapled };

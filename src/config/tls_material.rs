@@ -23,7 +23,7 @@ pub struct ServerTls {
     /// ssl_verify_client.
     pub verify: VerifyClient,
     /// What client certificates are verified by.
-    pub trust: Trust,
+    pub trust: Rc<Trust>,
     /// When the first certificate that was loaded from a file expires (Unix time).
     pub(super) read_until: Option<i64>,
 }

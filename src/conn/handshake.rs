@@ -24,7 +24,7 @@ use crate::tls::hello::{self, Hello, HelloProgress, Refusal};
 use crate::tls::session::Session;
 use crate::tls::ticket;
 use crate::tls::verify::Purpose;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
@@ -328,11 +328,12 @@ fn finish(tls: &mut Tls, cx: &Services) {
         },
         chain,
         verdict,
-        early: Cell::new(session.is_early()),
+        early: Rc::new(Cell::new(session.is_early())),
         offers,
         server_name: chosen.hello.server_name,
         is_named: chosen.is_named,
-        by: Some(chosen.tls),
+        trust: Some(chosen.tls.trust.clone()),
+        judged: RefCell::default(),
     };
     tls.facts = Some(Rc::new(facts));
 }

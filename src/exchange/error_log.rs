@@ -1,15 +1,16 @@
 //! What the error log says of a request: the line, with nginx's trailer about the client and its request. Scanners
 //! cause such lines by the thousand, so the parts that all of them have are written without the formatting machinery.
 //!
-//! Invariant: no byte of a request starts a line of its own or drives a terminal ([`Printable`]).
+//! Invariant: no byte of a request starts a line of its own or drives a terminal
+//! ([`Printable`](crate::util::printable::Printable)).
 
-use super::{Exchange, Printable, variables};
+use super::{Exchange, variables};
 use crate::config::model::{Level, LineFormat};
 use crate::http::header::HeaderId;
 use crate::http::version::Version;
 use crate::route::Trace;
 use crate::services::Services;
-use crate::services::error_line::member;
+use crate::services::error_line::{member, text_member};
 use crate::services::logs::Who;
 use crate::sys::socket::Peer;
 use std::fmt;
@@ -52,7 +53,7 @@ impl Exchange {
         match format {
             LineFormat::Text => {
                 line.extend_from_slice(b", server: ");
-                Printable(name).put(line);
+                text_member(name, line);
             }
             LineFormat::Json => member("server", name, line),
         }
@@ -63,7 +64,7 @@ impl Exchange {
                 line.extend_from_slice(b", ");
                 line.extend_from_slice(name.as_bytes());
                 line.extend_from_slice(b": \"");
-                Printable(text).put(line);
+                text_member(text, line);
                 line.push(b'"');
             }
         };

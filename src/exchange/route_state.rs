@@ -3,7 +3,7 @@
 
 use crate::config::model::{LocationId, ServerId};
 use crate::config::pattern::Groups;
-use crate::exchange::handlers::listing::FormAction;
+use crate::exchange::handlers::listing::{FormAction, SentForm};
 use crate::exchange::user_values::UserValues;
 use crate::http::escape::escape_path;
 use crate::http::fields::Fields;
@@ -75,6 +75,8 @@ pub struct RouteState {
     pub kept: PageFields,
     /// The action that a form of the listing page requests.
     pub form_action: Option<FormAction>,
+    /// The form, for the page that says why it was refused.
+    pub sent_form: Option<Box<SentForm>>,
     /// upload_quota: how far the request waits for a count of what is there.
     pub quota: Admission,
     /// Until when the request waits for a version that others are changing, in monotonic milliseconds. None: it waits
@@ -214,6 +216,7 @@ impl RouteState {
             last_page,
             kept,
             form_action,
+            sent_form,
             quota,
             version_due,
             link,
@@ -224,7 +227,7 @@ impl RouteState {
         }
         way.start(LocationId::default());
         (*groups, *supposed, *link, *form_action) = (Groups::default(), None, None, None);
-        *version_due = None;
+        (*version_due, *sent_form) = (None, None);
         user.clear();
         (*depth, *redirects, *quota) = (0, 0, Admission::default());
         (*internal, *rewritten, *broke, *args_set, *uri_changed) = (false, false, false, false, false);

@@ -4,21 +4,21 @@ use super::Exchange;
 use crate::config::model::Level;
 use crate::config::settings::ssl::VerifyClient;
 use crate::config::template::Builtin;
-use crate::config::tls_material::ServerTls;
 use crate::http::status::Status;
 use crate::route::server;
 use crate::services::Services;
 use crate::tls::fault::CertificateFault;
 use crate::tls::hello::{self, Hello};
+use crate::tls::verify::{Purpose, Trust};
 use crate::tls::x509::Certificate;
 use crate::tls::{CertificateDer, ciphers, names, pem};
 use sha1::{Digest, Sha1};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt::Write;
 use std::rc::Rc;
 
 /// Facts of a connection, the same for all its requests.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct TlsFacts {
     /// A plain request came to a port of TLS: none of the rest is there.
     pub is_plain: bool,
@@ -26,8 +26,6 @@ pub struct TlsFacts {
     pub server_name: Option<Box<str>>,
     /// The server was chosen by that name.
     pub is_named: bool,
-    /// The settings that the handshake was made with.
-    pub by: Option<Rc<ServerTls>>,
     /// As in `$ssl_protocol`: `TLSv1.3`.
     pub protocol: &'static str,
     /// The numbers of the cipher suite and of the key exchange group at IANA.
@@ -42,10 +40,13 @@ pub struct TlsFacts {
     pub session: Option<[u8; 32]>,
     /// The client's certificates, its own first.
     pub chain: Vec<CertificateDer<'static>>,
-    /// The result of verifying them. None: there were none.
+    /// The result of verifying them by `trust`. None: there were none.
     pub verdict: Option<Result<(), CertificateFault>>,
+    pub trust: Option<Rc<Trust>>,
+    /// The same facts as verified by the trust of another server.
+    pub judged: RefCell<Option<Rc<TlsFacts>>>,
     /// The request may have come with the hello: until the handshake is over, it may be a copy of another.
-    pub early: Cell<bool>,
+    pub early: Rc<Cell<bool>>,
     /// What the client offered, where the configuration has variables of it.
     pub offers: Option<Box<Hello>>,
 }
@@ -88,6 +89,7 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Option<Status> {
         ex.report(cx, Level::Info, format_args!("{text}"));
         return Some(Status::MISDIRECTED_REQUEST);
     }
+    let facts = judge(ex, facts, cx.now.unix);
     match facts.verdict {
         Some(Err(fault)) if verify != VerifyClient::OptionalNoCa || !fault.is_unknown_issuer() => {
             let (number, text) = (fault.number(), fault.text());
@@ -111,9 +113,34 @@ fn is_misdirected(ex: &Exchange, facts: &TlsFacts) -> bool {
         return !name.eq_ignore_ascii_case(&ex.route.host)
             && ex.config.endpoints[ex.client.endpoint.at()].has_several();
     }
-    let (Some(Ok(())), Some(by)) = (facts.verdict, &facts.by) else { return false };
-    let own = ex.config.server(ex.route.server).tls.as_ref();
-    own.is_some_and(|own| !Rc::ptr_eq(own, by) && !own.trust.is_same(&by.trust))
+    let (Some(Ok(())), Some(by)) = (facts.verdict, &facts.trust) else { return false };
+    let own = ex.config.server(ex.route.server).trust.as_ref();
+    own.is_some_and(|own| !Rc::ptr_eq(own, by) && !own.is_same(by))
+}
+
+/// The facts with the verdict of the request's server. That of the handshake was another one's if the server has no
+/// certificates of its own, or if it was made before a reload, which may have taken a CA away: a client must not keep
+/// its access for as long as it keeps its connection. Verified once for each connection and trust.
+fn judge(ex: &mut Exchange, facts: Rc<TlsFacts>, now: i64) -> Rc<TlsFacts> {
+    let Some(own) = ex.config.server(ex.route.server).trust.clone() else { return facts };
+    let (Some(verdict), Some(by)) = (facts.verdict, &facts.trust) else { return facts };
+    if Rc::ptr_eq(by, &own) {
+        return facts;
+    }
+    let made = facts.judged.borrow().clone();
+    let is_own = |facts: &Rc<TlsFacts>| facts.trust.as_ref().is_some_and(|trust| Rc::ptr_eq(trust, &own));
+    let judged = made.filter(is_own).unwrap_or_else(|| {
+        let verdict = if own.is_same(by) { verdict } else { own.verify(&facts.chain, Purpose::Client, now) };
+        Rc::new(TlsFacts {
+            verdict: Some(verdict),
+            trust: Some(own.clone()),
+            judged: RefCell::default(),
+            ..TlsFacts::clone(&facts)
+        })
+    });
+    *facts.judged.borrow_mut() = Some(judged.clone());
+    ex.tls = Some(judged.clone());
+    judged
 }
 
 /// `a:b:c`.

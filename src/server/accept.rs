@@ -132,6 +132,10 @@ impl Server {
                 Err(Errno::ECONNABORTED | Errno::EPROTO | Errno::EPERM) => {}
                 Err(Errno::EMFILE | Errno::ENFILE) if self.cx.files.give_back() > 0 => {}
                 Err(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM) if self.make_room() > 0 => {}
+                // A process that shares the socket has shut it down; pausing bounds how often both do so.
+                Err(e @ Errno::EINVAL) if self.listeners.listen_again(at, &self.cx.config) => {
+                    return self.pause(format_args!("accept4() failed {e}, listening again"));
+                }
                 Err(e) => return self.pause(format_args!("accept4() failed {e}")),
             }
         }

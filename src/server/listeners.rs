@@ -1,5 +1,7 @@
 //! Listening sockets: bound for a configuration, inherited from a parent process, or kept across a reload.
 
+pub mod mend;
+
 use super::run_directory;
 use crate::config::model::{Config, ContentHandler, ListenOptions};
 use crate::conn::endpoints::Endpoints;

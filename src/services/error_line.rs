@@ -1,6 +1,10 @@
 //! Lines of an error log, in nginx's format or as JSON: one object per line, always UTF-8, with the request's data as
 //! members. Also limits repeated lines: a repeated message of the process is only counted, and a log with a rate drops
 //! lines beyond it and reports how many.
+//!
+//! No line is longer than 8 KiB: the text has at most [`MESSAGE`] bytes, each of the request's data at most
+//! [`MEMBER`], as they stand in the line. What is longer loses its middle, marked with "...". So what the line is about
+//! and who caused it stay, while nginx cuts the end of the line (2048 bytes, NGX_MAX_ERROR_STR).
 
 use super::clock::Clock;
 use crate::config::model::{Level, LineFormat};
@@ -13,6 +17,13 @@ use std::fmt::{self, Write};
 const REPEAT_INTERVAL: u64 = 10_000;
 /// A rate is one per second.
 const SECOND: u64 = 1_000;
+
+/// Maximum bytes of the text of a line: a path may have 4096.
+const MESSAGE: usize = 4096;
+/// Maximum bytes of one of the request's data: the request line, the host, the referrer, …
+const MEMBER: usize = 512;
+/// Stands for what was left out.
+const LEFT_OUT: &[u8] = b"...";
 
 /// A request's data after the text, in the line's format.
 pub trait RequestPart {
@@ -56,7 +67,7 @@ pub fn begin(format: LineFormat, facts: Facts, now: &mut Clock, text: &[u8], lin
                 line.push(b' ');
             }
             // Names of clients, programs and files may be in it: whatever they hold, a line stays one line.
-            Printable(text).put(line);
+            shortened(text, MESSAGE, line, |text, line| Printable(text).put(line));
         }
         LineFormat::Json => {
             line.extend_from_slice(b"{\"time\":\"");
@@ -69,18 +80,58 @@ pub fn begin(format: LineFormat, facts: Facts, now: &mut Clock, text: &[u8], lin
                 line.extend_from_slice(b",\"connection\":");
                 decimal::push(serial, 0, line);
             }
-            member("message", text, line);
+            json_member("message", text, MESSAGE, line);
         }
     }
 }
 
 /// A member whose value is text.
 pub fn member(name: &str, value: &[u8], line: &mut Vec<u8>) {
+    json_member(name, value, MEMBER, line);
+}
+
+fn json_member(name: &str, value: &[u8], most: usize, line: &mut Vec<u8>) {
     line.extend_from_slice(b",\"");
     line.extend_from_slice(name.as_bytes());
     line.extend_from_slice(b"\":\"");
-    json_escape(value, line);
+    shortened(value, most, line, json_escape);
     line.push(b'"');
+}
+
+/// Appends one of the request's data to a line of text.
+pub fn text_member(value: &[u8], line: &mut Vec<u8>) {
+    shortened(value, MEMBER, line, |value, line| Printable(value).put(line));
+}
+
+/// Appends at most `most` bytes: `value` with `escape`, without its middle if it is too long.
+fn shortened(value: &[u8], most: usize, line: &mut Vec<u8>, escape: impl Fn(&[u8], &mut Vec<u8>)) {
+    let begin = line.len();
+    let mut kept = most;
+    if value.len() <= most {
+        escape(value, line);
+        if line.len() - begin <= most {
+            return;
+        }
+        kept = value.len();
+    }
+    let most = most - LEFT_OUT.len();
+    loop {
+        // Escaped, it may have six times the length.
+        let used = (line.len() - begin).max(kept);
+        kept = (kept * most / used).min(kept.saturating_sub(1));
+        line.truncate(begin);
+        let is_inside = |at: usize| value.get(at).is_some_and(|byte| byte & 0xc0 == 0x80);
+        let (mut head, mut tail) = (kept - kept / 4, value.len() - kept / 4);
+        // Characters stay whole; bytes that are not UTF-8 are cut anywhere.
+        head -= (0..4.min(head)).find(|back| !is_inside(head - back)).unwrap_or_default();
+        tail += (0..4).find(|on| !is_inside(tail + on)).unwrap_or_default();
+        escape(&value[..head], line);
+        line.extend_from_slice(LEFT_OUT);
+        escape(&value[tail..], line);
+        if line.len() - begin <= most + LEFT_OUT.len() {
+            return;
+        }
+    }
 }
 
 /// Ends a line that was begun in that format.
@@ -201,6 +252,32 @@ mod tests {
         end(LineFormat::Text, &mut line);
         let text = String::from_utf8(line).expect("UTF-8");
         assert!(text.ends_with("[error] 7#7: *3 user \"a\\x0A[emerg] \\x1B[2J\\xFF\u{e4}\" was\n"), "{text}");
+    }
+
+    #[test]
+    fn a_long_member_loses_its_middle_and_not_its_end() {
+        let put = |value: &[u8], most: usize, escape: fn(&[u8], &mut Vec<u8>)| {
+            let mut line = b"x".to_vec();
+            shortened(value, most, &mut line, escape);
+            assert!(line.len() <= most + 1, "{}", line.escape_ascii());
+            String::from_utf8(line.split_off(1)).expect("UTF-8")
+        };
+        let printable = |value: &[u8], line: &mut Vec<u8>| Printable(value).put(line);
+        assert_eq!(put(b"0123456789", 10, printable), "0123456789");
+        assert_eq!(put(b"0123456789a", 10, printable), "012345...a");
+        let long = [b"GET /".as_slice(), &[b'a'; 90_000], b" HTTP/1.1"].concat();
+        let text = put(&long, MEMBER, printable);
+        assert!(text.len() > MEMBER - 4 && text.starts_with("GET /aa") && text.ends_with("aa HTTP/1.1"), "{text}");
+        for (most, pattern) in (20..60).zip(["\u{e4}", "\u{20ac}x", "\u{1f600}", "a\u{1}b", "\""].iter().cycle()) {
+            let value = pattern.repeat(1000);
+            for text in [put(value.as_bytes(), most, printable), put(value.as_bytes(), most, json_escape)] {
+                assert!(text.contains("...") && !text.contains('\u{fffd}') && text.len() > most / 2, "{most} {text}");
+                assert_eq!(text.contains("\\x"), pattern.contains('\u{1}') && !text.contains("\\u00"), "{text}");
+            }
+        }
+        let bytes = [0x80; 3000];
+        assert!(put(&bytes, 100, printable).starts_with("\\x80\\x80"));
+        assert!(put(&bytes, 100, json_escape).starts_with('\u{fffd}'));
     }
 
     #[test]

@@ -7,10 +7,10 @@ mod areas;
 
 use self::areas::{Areas, Sum};
 use crate::services::presence::Presence;
-use crate::services::quotas::Usage;
+use crate::services::quotas::{Replaced, Usage};
 use crate::sys::Errno;
 use crate::sys::file::{self, ReadDir};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -130,9 +130,10 @@ pub struct KnownUpload {
     seen: u64,
 }
 
-#[derive(Clone, Copy)]
 struct Promise {
     bytes: u64,
+    /// The file that the upload will replace, whose room it has meanwhile.
+    replaces: Option<Replaced>,
     /// Monotonic milliseconds; later if a request writes to the upload then.
     until: u64,
 }
@@ -150,10 +151,20 @@ impl KnownUpload {
         KnownUpload { files: u64::from(!is_part), ..self }
     }
 
-    /// What counts for a quota.
+    /// Bytes that have arrived or are promised.
+    fn size(&self) -> u64 {
+        self.promise.as_ref().map_or(self.bytes, |promise| promise.bytes.max(self.bytes))
+    }
+
+    /// The room of the file that it will replace.
+    fn freed(&self) -> Usage {
+        let replaces = self.promise.as_ref().and_then(|promise| promise.replaces.as_ref());
+        replaces.map_or(Usage::default(), Replaced::usage)
+    }
+
+    /// What counts for a quota: what it adds.
     fn holds(&self) -> Usage {
-        let bytes = self.promise.map_or(self.bytes, |promise| promise.bytes.max(self.bytes));
-        Usage { bytes, files: self.files }
+        Usage { bytes: self.size(), files: self.files }.minus(self.freed())
     }
 
     /// A remembered upload: it claims no quota.
@@ -195,6 +206,17 @@ pub struct FinishedUpload {
     pub concat: Vec<u8>,
 }
 
+/// Uploads whose files were removed with the request that was to create them.
+#[derive(Clone, Default)]
+pub struct Cut(Rc<RefCell<Vec<UploadId>>>);
+
+impl Cut {
+    /// Adds one.
+    pub fn push(&self, id: UploadId) {
+        self.0.borrow_mut().push(id);
+    }
+}
+
 /// The uploads of all locations.
 #[derive(Default)]
 pub struct Uploads {
@@ -207,6 +229,8 @@ pub struct Uploads {
     promised: BinaryHeap<Reverse<(u64, UploadId)>>,
     /// Parts that do not count while a request has them, since the file made of them does.
     joined: Vec<UploadId>,
+    /// Uploads to be forgotten.
+    pub cut: Cut,
     /// When uploads of an area were last looked at again (monotonic milliseconds).
     seen: HashMap<Box<[u8]>, u64>,
     ended: VecDeque<(UploadId, Ended)>,
@@ -241,6 +265,7 @@ pub struct Scan {
 impl Uploads {
     /// A new upload, or one found on the disk. It counts in its area from now on.
     pub fn insert(&mut self, id: UploadId, open: KnownUpload) {
+        self.forget_cut();
         if let Some(at) = open.expires {
             self.due.push(Reverse((at, id)));
         }
@@ -279,11 +304,14 @@ impl Uploads {
     }
 
     /// Holds the announced size of an upload until `until` (monotonic milliseconds), and as long as a request writes to
-    /// it.
-    pub fn promise(&mut self, id: UploadId, bytes: u64, now: u64, until: u64) {
+    /// it; and the room of the file that it will replace. `replaces`: None if that has not changed.
+    pub fn promise(&mut self, id: UploadId, bytes: u64, replaces: Option<Replaced>, now: u64, until: u64) {
         self.lapse(now);
         let is_known = self.open.get(&id).is_none_or(|open| open.promise.is_some());
-        self.change(id, |open| open.promise = Some(Promise { bytes, until }));
+        self.change(id, |open| {
+            let replaces = replaces.or_else(|| open.promise.take()?.replaces);
+            open.promise = Some(Promise { bytes, replaces, until });
+        });
         if !is_known {
             self.promised.push(Reverse((until, id)));
         }
@@ -291,7 +319,17 @@ impl Uploads {
 
     /// Bytes that an upload may have without asking a quota: those that are there, and those that it was promised.
     pub fn holds(&self, id: UploadId) -> u64 {
-        self.open.get(&id).map_or(0, |open| open.holds().bytes)
+        self.open.get(&id).map_or(0, KnownUpload::size)
+    }
+
+    /// Bytes of the file that an upload will replace, if it has their room.
+    pub fn freed(&self, id: UploadId) -> u64 {
+        self.open.get(&id).map_or(0, |open| open.freed().bytes)
+    }
+
+    /// The upload is about to ask the quota again: it has no longer the room of the file that it will replace.
+    pub fn ask_again(&mut self, id: UploadId) {
+        self.change(id, |open| open.promise.iter_mut().for_each(|promise| promise.replaces = None));
     }
 
     /// Ends the promises whose time is over.
@@ -299,7 +337,7 @@ impl Uploads {
         while let Some(Reverse((_, id))) = self.promised.peek().copied().filter(|Reverse((at, _))| *at <= now) {
             self.promised.pop();
             let Some(open) = self.open.get(&id) else { continue };
-            let until = match open.promise {
+            let until = match &open.promise {
                 None => continue,
                 Some(_) if open.is_written() => now + PROMISE,
                 Some(promise) => promise.until,
@@ -349,6 +387,7 @@ impl Uploads {
     /// The uploads below a path, without `but`: those that have arrived, and those that are promised at
     /// `now` (monotonic milliseconds).
     pub fn held(&mut self, area: &[u8], but: &[UploadId], now: u64) -> Usage {
+        self.forget_cut();
         self.lapse(now);
         self.count_again();
         let counts = |open: &KnownUpload| !open.is_stored && open.path.starts_with(area);
@@ -456,6 +495,11 @@ impl Uploads {
             self.ended.pop_front();
         }
         self.ended.push_back((id, past));
+    }
+
+    fn forget_cut(&mut self) {
+        let cut = self.cut.0.take();
+        cut.into_iter().for_each(|id| self.remove(id));
     }
 
     /// Marks it as unfinished again.

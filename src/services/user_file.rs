@@ -1,50 +1,107 @@
 //! The content of a large password file, cached between requests: reading megabytes for each guess and searching them
 //! line by line would block the loop. Only the last file used is cached.
 //!
-//! Limits: a file is read once per version (16 MiB take a few milliseconds), and searched as one text.
+//! Limits: a file is read once per version, at most [`SLICE`] in a millisecond of the loop, and searched as one text
+//! (16 MiB take about 2 ms). The slices are not for the reading, which takes 2 ms, but for memory that was not used
+//! before: the kernel clears each page at its first use (16 MiB took 33 ms on a virtual machine).
 
 use super::file_digests::Version;
 use super::open_files::OpenFile;
+use crate::sys::file::Stat;
 use crate::sys::{Errno, file};
 use std::rc::Rc;
 
 /// Maximum size; a larger password file is a mistake.
 const LARGEST: u64 = 16 << 20;
+/// Bytes read at a time.
+const SLICE: usize = 1 << 20;
+/// Milliseconds for which a file that is being read has precedence over another.
+const PRECEDENCE: u64 = 20;
 
 /// The file used last.
 #[derive(Default)]
 pub struct UserFile {
-    last: Option<(Version, Rc<[u8]>)>,
+    last: Option<(Version, Rc<Vec<u8>>)>,
+    reading: Option<Reading>,
+}
+
+/// A file of which a part was read.
+struct Reading {
+    /// Its device and inode.
+    file: (u64, u64),
+    /// As it was when reading began.
+    version: Version,
+    size: usize,
+    bytes: Vec<u8>,
+    /// When the last slice was read.
+    at: u64,
 }
 
 impl UserFile {
+    /// None: a slice was read; ask again a millisecond later. `now`: the loop's milliseconds; None if it may be
+    /// blocked, so that all is read at once.
+    ///
     /// # Errors
     /// The error of reading; EINVAL if it is too large.
-    pub fn content(&mut self, open: &OpenFile) -> Result<Rc<[u8]>, Errno> {
+    pub fn content(&mut self, open: &OpenFile, now: Option<u64>) -> Result<Option<Rc<Vec<u8>>>, Errno> {
         if let Some(bytes) = open.memory() {
-            return Ok(bytes.into());
+            return Ok(Some(Rc::new(bytes.to_vec())));
         }
         let version = Version::of(&open.stat);
         if let Some((_, content)) = self.last.as_ref().filter(|(known, _)| *known == version) {
-            return Ok(content.clone());
+            return Ok(Some(content.clone()));
         }
-        self.last = None;
         let Some(fd) = open.fd().filter(|_| open.stat.size <= LARGEST) else { return Err(Errno::EINVAL) };
-        let mut bytes = vec![0; open.stat.size as usize];
-        let mut len = 0;
-        while len < bytes.len() {
-            match file::pread(fd, &mut bytes[len..], len as u64)? {
-                0 => break,
-                n => len += n,
+        let Some(mut reading) = self.turn_of(&open.stat, now) else { return Ok(None) };
+        let most = if now.is_some() { SLICE } else { reading.size };
+        if !reading.read(most, |into, at| file::pread(fd, into, at))? {
+            self.reading = Some(reading);
+            return Ok(None);
+        }
+        let content = Rc::new(reading.bytes);
+        // If it was being written meanwhile, the next request reads it again.
+        if Version::of(&file::fstat(fd)?) == reading.version {
+            self.last = Some((reading.version, content.clone()));
+        }
+        Ok(Some(content))
+    }
+
+    /// What was read of this file, if a slice may be read now.
+    fn turn_of(&mut self, stat: &Stat, now: Option<u64>) -> Option<Reading> {
+        let (file, at) = ((stat.dev, stat.ino), now.unwrap_or_default());
+        if let (Some(reading), Some(now)) = (&self.reading, now) {
+            let age = now.saturating_sub(reading.at);
+            if age == 0 || age < PRECEDENCE && reading.file != file {
+                return None;
             }
         }
-        bytes.truncate(len);
-        let content: Rc<[u8]> = bytes.into();
-        // If it was being written meanwhile, the next request reads it again.
-        if Version::of(&file::fstat(fd)?) == version {
-            self.last = Some((version, content.clone()));
+        let begun = self.reading.take().filter(|reading| reading.file == file);
+        let size = stat.size as usize;
+        let new = || Reading { file, version: Version::of(stat), size, bytes: Vec::with_capacity(size), at };
+        let reading = begun.unwrap_or_else(new);
+        Some(Reading { at, ..reading })
+    }
+}
+
+impl Reading {
+    /// Whether this was the last slice.
+    fn read(
+        &mut self,
+        most: usize,
+        mut pread: impl FnMut(&mut [u8], u64) -> Result<usize, Errno>,
+    ) -> Result<bool, Errno> {
+        let end = self.size.min(self.bytes.len() + most);
+        while self.bytes.len() < end {
+            let from = self.bytes.len();
+            self.bytes.resize(end, 0);
+            let got = pread(&mut self.bytes[from..], from as u64);
+            self.bytes.truncate(from + *got.as_ref().unwrap_or(&0));
+            // It has become shorter.
+            if got? == 0 {
+                return Ok(true);
+            }
         }
-        Ok(content)
+        Ok(end == self.size)
     }
 }
 
@@ -107,7 +164,7 @@ mod tests {
         let mut content = |now: &mut Clock, users: &mut UserFile| {
             now.advance_epoch();
             let Ok(Opened::File(file)) = files.open(&scratch.join("users"), now, &mut watch) else { panic!("a file") };
-            users.content(&file).expect("readable")
+            users.content(&file, None).expect("readable").expect("not in slices")
         };
         let first = content(&mut now, &mut users);
         assert!(Rc::ptr_eq(&first, &content(&mut now, &mut users)), "kept");
@@ -115,5 +172,30 @@ mod tests {
         scratch.write("users", &text);
         let second = content(&mut now, &mut users);
         assert_eq!((stored(&first, b"bob"), stored(&second, b"bob")), (None, Some(&b"two"[..])));
+    }
+
+    #[test]
+    fn a_large_file_is_read_in_slices_while_others_are_served() {
+        let scratch = Scratch::new();
+        let (mut files, mut watch, now) = (FileCache::new(1 << 20), DirWatch::default(), Clock::read());
+        let mut open = |name: &str, size: usize| {
+            scratch.write(name, &[&vec![b'#'; size][..], b"\nann:", name.as_bytes(), b"\n"].concat());
+            let Ok(Opened::File(file)) = files.open(&scratch.join(name), &now, &mut watch) else { panic!("a file") };
+            file
+        };
+        let (one, other) = (open("one", 3 * SLICE), open("other", SLICE + 1));
+        let mut users = UserFile::default();
+        let mut ask = |file: &OpenFile, ms: u64| {
+            let content = users.content(file, Some(ms)).expect("readable");
+            content.map(|content| stored(&content, b"ann").expect("found").to_vec())
+        };
+        assert_eq!((ask(&one, 1), ask(&one, 1), ask(&other, 1)), (None, None, None), "one slice a millisecond");
+        assert_eq!((ask(&one, 2), ask(&other, 3)), (None, None), "the other waits");
+        assert_eq!((ask(&one, 3), ask(&other, 4)), (None, None));
+        assert_eq!((ask(&other, 5), ask(&one, 5)), (None, Some(b"one".to_vec())), "four slices");
+        assert_eq!((ask(&other, 5), ask(&one, 5)), (None, Some(b"one".to_vec())));
+        assert_eq!((ask(&other, 6), ask(&other, 7)), (Some(b"other".to_vec()), Some(b"other".to_vec())));
+        assert_eq!((ask(&one, 8), ask(&other, 9)), (None, Some(b"other".to_vec())), "it left after a slice");
+        assert_eq!((ask(&other, 30), ask(&one, 40)), (Some(b"other".to_vec()), None));
     }
 }

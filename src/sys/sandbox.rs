@@ -97,6 +97,16 @@ const NAMESPACES: u32 = 0x7e02_0000;
 /// server.
 const TYPING: [u32; 2] = [0x5412, 0x541c];
 
+/// Socket options, by level and name, that serving sets. Any other would last on the listening sockets, which the
+/// parent and later processes share: a filter (SO_ATTACH_FILTER) or a time to live of 1 would end service.
+const OPTIONS: [(libc::c_int, libc::c_int); 5] = [
+    (libc::IPPROTO_TCP, libc::TCP_NODELAY),
+    (libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT),
+    (libc::SOL_SOCKET, libc::SO_KEEPALIVE),
+    (libc::SOL_SOCKET, libc::SO_LINGER),
+    (libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT),
+];
+
 #[cfg(target_arch = "x86_64")]
 const ARCH: Option<u32> = Some(0xc000_003e);
 #[cfg(target_arch = "aarch64")]
@@ -105,8 +115,10 @@ const ARCH: Option<u32> = Some(0xc000_00b7);
 const ARCH: Option<u32> = None;
 
 /// Makes [`DENIED`] fail with EPERM, as well as calls of another architecture, clone into new namespaces and
-/// [`TYPING`]; without `exec`, starting programs too. clone3 does not exist then, since a filter cannot see its flags:
-/// libc uses clone. EOPNOTSUPP if this machine's architecture is unknown.
+/// [`TYPING`]; without `exec`, starting programs too, shutdown() unless only of the writing direction (which a
+/// listening socket ignores, while the others end it for all processes that share it), and options besides [`OPTIONS`].
+/// Programs need these. clone3 does not exist then, since a filter cannot see its flags: libc uses clone. EOPNOTSUPP if
+/// this machine's architecture is unknown.
 pub fn deny_calls(exec: bool) -> Result<(), Errno> {
     let Some(arch) = ARCH else { return Err(Errno::EOPNOTSUPP) };
     let load = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
@@ -135,7 +147,20 @@ pub fn deny_calls(exec: bool) -> Result<(), Errno> {
     // The low half of clone's first argument: offset 16 on both architectures, which are little-endian.
     program.extend([step(equal, libc::SYS_clone as u32, 0, 3), step(load, 16, 0, 0)]);
     program.extend([step(any_bit, NAMESPACES, 0, 1), step(ret, refuse, 0, 0)]);
-    program.push(step(ret, libc::SECCOMP_RET_ALLOW, 0, 0));
+    if !exec {
+        program.extend([step(equal, libc::SYS_shutdown as u32, 0, 4), step(load, 24, 0, 0)]);
+        program.extend([step(equal, libc::SHUT_WR as u32, 0, 1), step(ret, allow, 0, 0), step(ret, refuse, 0, 0)]);
+        let options = OPTIONS.iter().flat_map(|&(level, name)| {
+            let is_level = [step(load, 24, 0, 0), step(equal, level as u32, 0, 3)];
+            let is_name = [step(load, 32, 0, 0), step(equal, name as u32, 0, 1), step(ret, allow, 0, 0)];
+            is_level.into_iter().chain(is_name)
+        });
+        let options: Vec<_> = options.chain([step(ret, refuse, 0, 0)]).collect();
+        // The accumulator still holds the number of any other call than shutdown().
+        program.push(step(equal, libc::SYS_setsockopt as u32, 0, options.len() as u8));
+        program.extend(options);
+    }
+    program.push(step(ret, allow, 0, 0));
     let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
     let mode = libc::SECCOMP_MODE_FILTER as libc::c_ulong;
     // SAFETY: `filter` describes a program that outlives the call, which copies it.
@@ -255,6 +280,43 @@ mod tests {
             let status = std::process::Command::new("true").status();
             assert!(status.is_ok_and(|status| status.success()), "children are started all the same");
             std::thread::spawn(|| {}).join().expect("and threads");
+        });
+        filtered.join().expect("the calls are refused");
+    }
+
+    /// All processes that share a listening socket share its state.
+    #[test]
+    fn a_filtered_process_cannot_end_a_listening_socket() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let filtered = std::thread::spawn(move || {
+            no_new_privs().expect("prctl");
+            if deny_calls(false).is_err() {
+                return;
+            }
+            let number = listener.as_raw_fd();
+            // SAFETY: no pointers are passed.
+            let shutdown = |how: libc::c_int| once(|| unsafe { libc::syscall(libc::SYS_shutdown, number, how) });
+            assert_eq!(shutdown(libc::SHUT_RD), Err(Errno::EPERM));
+            assert_eq!(shutdown(libc::SHUT_RDWR), Err(Errno::EPERM));
+            assert_eq!(shutdown(libc::SHUT_WR), Ok(0));
+            let set = |level: libc::c_int, name: libc::c_int| {
+                let one = [1i32, 0];
+                // SAFETY: `one` is readable for the length given, which is that of the largest of these options.
+                once(|| unsafe { libc::setsockopt(number, level, name, one.as_ptr().cast(), 8) })
+            };
+            for (level, name) in [
+                (libc::IPPROTO_IP, libc::IP_TTL),
+                (libc::SOL_SOCKET, libc::SO_ATTACH_FILTER),
+                (libc::SOL_SOCKET, libc::SO_RCVBUF),
+                (libc::IPPROTO_TCP, libc::TCP_MAXSEG),
+            ] {
+                assert_eq!(set(level, name), Err(Errno::EPERM), "{level} {name}");
+            }
+            for (level, name) in OPTIONS {
+                assert_eq!(set(level, name), Ok(0), "{level} {name}");
+            }
+            let client = std::net::TcpStream::connect(listener.local_addr().expect("bound"));
+            assert!(client.is_ok() && listener.accept().is_ok(), "it listens still");
         });
         filtered.join().expect("the calls are refused");
     }

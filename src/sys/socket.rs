@@ -9,9 +9,9 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 pub use addr::{Addr, Family, Peer};
 pub use option::{
-    TcpInfo, bind_address_no_port, bytes_unsent, defer_accept, fastopen, is_listening, is_stream, is_v6only, keepalive,
-    linger_reset, nodelay, notsent_lowat, rcvbuf, reuseaddr, reuseport, set_cloexec, set_nonblocking, sndbuf,
-    take_error, tcp_info, v6only,
+    TcpInfo, bind_address_no_port, bytes_unsent, defer_accept, fastopen, is_listening, is_shut_down, is_stream,
+    is_v6only, keepalive, linger_reset, nodelay, notsent_lowat, rcvbuf, reuseaddr, reuseport, set_cloexec,
+    set_nonblocking, sndbuf, take_error, tcp_info, v6only,
 };
 
 use super::{Errno, once, retry};

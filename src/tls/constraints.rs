@@ -5,12 +5,15 @@ use super::der::{Malformed, Reader};
 use super::fault::CertificateFault;
 use super::x509::{AltName, alt_name};
 
-/// Checks names against the value of the extension.
-pub fn check(extension: &[u8], names: &[AltName<'_>]) -> Result<(), CertificateFault> {
+/// Checks names against the value of the extension. `left`: how many comparisons may still be made; beyond that, the
+/// names are not allowed.
+pub fn check(extension: &[u8], names: &[AltName<'_>], left: &mut usize) -> Result<(), CertificateFault> {
     let unreadable = |_: Malformed| CertificateFault::ConstraintUnknown;
     let mut lists = Reader::new(extension).sequence().map_err(unreadable)?;
     let permitted = subtrees(lists.optional(0xa0).map_err(unreadable)?.map(|v| v.content)).map_err(unreadable)?;
     let excluded = subtrees(lists.optional(0xa1).map_err(unreadable)?.map(|v| v.content)).map_err(unreadable)?;
+    let comparisons = names.len().saturating_mul(permitted.len() + excluded.len());
+    *left = left.checked_sub(comparisons).ok_or(CertificateFault::ConstraintUnknown)?;
     for name in names {
         let mut of_kind = 0;
         let mut inside = false;
@@ -66,16 +69,16 @@ fn is_inside(name: &AltName<'_>, base: &AltName<'_>) -> Result<bool, Certificate
         }
         (AltName::Directory(name), AltName::Directory(base)) => {
             // A name lies in the subtree if it begins with the base's RDNs.
-            let inner = |name: &'_ [u8]| Reader::new(name).sequence().map(|_| content(name)).unwrap_or_default();
-            let base = if base.first() == Some(&super::der::SEQUENCE) { inner(base) } else { base.to_vec() };
-            Ok(inner(name).starts_with(&base))
+            let base = if base.first() == Some(&super::der::SEQUENCE) { content(base) } else { base };
+            Ok(content(name).starts_with(base))
         }
         _ => Err(CertificateFault::ConstraintUnknown),
     }
 }
 
-fn content(name: &[u8]) -> Vec<u8> {
-    Reader::new(name).any().map(|value| value.content.to_vec()).unwrap_or_default()
+/// The RDNs of a name; empty if it is none.
+fn content(name: &[u8]) -> &[u8] {
+    Reader::new(name).take(super::der::SEQUENCE).map(|value| value.content).unwrap_or_default()
 }
 
 /// `www.example.org` is below `example.org` and `.example.org`; everything is below the empty name.
@@ -116,10 +119,14 @@ mod tests {
         let excluded = [&[0x30, 10, 0x87, 8][..], &[10, 0, 0, 0, 255, 0, 0, 0]].concat();
         let lists = [&[0xa0, 15][..], &permitted, &[0xa1, 12], &excluded].concat();
         let value = [&[0x30, lists.len() as u8][..], &lists].concat();
+        let check = |value: &[u8], names: &[AltName<'_>]| check(value, names, &mut 2);
         assert_eq!(check(&value, &[AltName::Dns(b"a.example.org")]), Ok(()));
         assert_eq!(check(&value, &[AltName::Dns(b"example.net")]), Err(CertificateFault::NotPermitted));
         assert_eq!(check(&value, &[AltName::Ip(&[10, 1, 2, 3])]), Err(CertificateFault::Excluded));
         assert_eq!(check(&value, &[AltName::Ip(&[11, 1, 2, 3])]), Ok(()));
         assert_eq!(check(b"nonsense", &[]), Err(CertificateFault::ConstraintUnknown));
+        // Two names and two subtrees are four comparisons.
+        let two = [AltName::Ip(&[11, 1, 2, 3]); 2];
+        assert_eq!(check(&value, &two), Err(CertificateFault::ConstraintUnknown));
     }
 }

@@ -2,14 +2,15 @@
 
 use super::der::{self, Malformed, Reader};
 use super::fault::CertificateFault;
-use super::signed::{is_signed, same_name};
+use super::signed::{Name, is_signed};
 use super::x509::{self, Certificate};
 use std::collections::HashSet;
+use std::sync::OnceLock;
 
 /// A CA's revocation list. Its signature is not checked here but by [`check`], against the issuer in the chain.
-#[derive(PartialEq, Eq, Debug)]
+#[derive(Debug)]
 pub struct Crl {
-    issuer: Box<[u8]>,
+    issuer: Name,
     this_update: i64,
     next_update: Option<i64>,
     /// Serial numbers: the contents of their INTEGERs.
@@ -18,9 +19,29 @@ pub struct Crl {
     tbs: Box<[u8]>,
     algorithm: Box<[u8]>,
     signature: Box<[u8]>,
+    /// The key (SubjectPublicKeyInfo) that was found to have signed it: a list of megabytes is not hashed for each
+    /// handshake.
+    signed_by: OnceLock<Box<[u8]>>,
+}
+
+impl PartialEq for Crl {
+    fn eq(&self, other: &Crl) -> bool {
+        self.tbs == other.tbs && self.algorithm == other.algorithm && self.signature == other.signature
+    }
 }
 
 impl Crl {
+    fn is_signed_by(&self, signer: &Certificate<'_>) -> bool {
+        if self.signed_by.get().is_some_and(|key| **key == *signer.spki) {
+            return true;
+        }
+        let signed = is_signed(&self.tbs, &self.algorithm, &self.signature, signer);
+        if signed {
+            let _ = self.signed_by.set(signer.spki.into());
+        }
+        signed
+    }
+
     /// The signed part (tbsCertList), header included.
     pub fn content(&self) -> &[u8] {
         &self.tbs
@@ -58,7 +79,7 @@ impl Crl {
             has_unknown_critical |= extension?.critical;
         }
         Ok(Crl {
-            issuer: issuer.into(),
+            issuer: Name::new(issuer),
             this_update,
             next_update,
             revoked,
@@ -66,19 +87,23 @@ impl Crl {
             tbs: tbs.whole.into(),
             algorithm: algorithm.into(),
             signature: signature.into(),
+            signed_by: OnceLock::new(),
         })
     }
 }
 
 /// Whether a certificate is revoked. `issuer` is the next certificate of the chain; None at the chain's end, where the
-/// certificate must have signed the list itself.
+/// certificate must have signed the list itself. `is_trusted`: the chain ends in a trusted root; of other chains, which
+/// anybody can make, the list's signature is not checked, since they are refused anyway.
 pub fn check(
     certificate: &Certificate<'_>,
     issuer: Option<&Certificate<'_>>,
     crls: &[Crl],
+    is_trusted: bool,
     now: i64,
 ) -> Result<(), CertificateFault> {
-    let of_issuer = crls.iter().filter(|crl| same_name(&crl.issuer, certificate.issuer));
+    let issuer_name = Name::new(certificate.issuer);
+    let of_issuer = crls.iter().filter(|crl| crl.issuer.is(&issuer_name));
     // If the issuer has several lists, the newest counts.
     let Some(crl) = of_issuer.max_by_key(|crl| crl.this_update) else { return Err(CertificateFault::CrlMissing) };
     let signer = issuer.unwrap_or(certificate);
@@ -92,7 +117,7 @@ pub fn check(
     if crl.next_update.is_some_and(|next| next < now) {
         verdict = Err(CertificateFault::CrlExpired);
     }
-    if !is_signed(&crl.tbs, &crl.algorithm, &crl.signature, signer) {
+    if is_trusted && !crl.is_signed_by(signer) {
         verdict = Err(CertificateFault::CrlSignatureWrong);
     }
     if crl.has_unknown_critical {
@@ -102,4 +127,39 @@ pub fn check(
         verdict = Err(CertificateFault::Revoked);
     }
     verdict
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tls::testing;
+    use rcgen::{CertificateRevocationListParams, KeyIdMethod, SerialNumber, date_time_ymd};
+
+    const NOW: i64 = 1_800_000_000;
+
+    #[test]
+    fn a_long_list_is_hashed_once_and_not_for_chains_that_anybody_can_make() {
+        let (root, other) = (testing::ca("root"), testing::ca("root"));
+        let params = CertificateRevocationListParams {
+            this_update: date_time_ymd(2026, 1, 1),
+            next_update: date_time_ymd(2100, 1, 1),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: Vec::new(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let made = params.signed_by(&root.issuer()).expect("a list");
+        let lists = [Crl::parse(made.der()).expect("a list")];
+        let leaf = testing::client("leaf", &root);
+        let leaf = Certificate::parse(&leaf.der).expect("a certificate");
+        let (root, other) = (Certificate::parse(&root.der), Certificate::parse(&other.der));
+        let (root, other) = (root.expect("a certificate"), other.expect("a certificate"));
+        // The name is the same, the key is not.
+        assert_eq!(check(&leaf, Some(&other), &lists, false, NOW), Ok(()));
+        assert_eq!(check(&leaf, Some(&other), &lists, true, NOW), Err(CertificateFault::CrlSignatureWrong));
+        assert!(lists[0].signed_by.get().is_none());
+        assert_eq!(check(&leaf, Some(&root), &lists, true, NOW), Ok(()));
+        assert_eq!(lists[0].signed_by.get().map(|key| &**key), Some(root.spki));
+        assert_eq!(check(&leaf, Some(&other), &lists, true, NOW), Err(CertificateFault::CrlSignatureWrong));
+    }
 }

@@ -186,7 +186,7 @@ fn hello(mut body: &[u8]) -> Result<(Hello, bool), Malformed> {
                 list = rest;
                 let name = vector(&mut list, 2)?;
                 if *kind == 0 {
-                    let name = std::str::from_utf8(name).map_err(|_| Malformed)?;
+                    let name = std::str::from_utf8(name).ok().filter(|name| is_host_name(name)).ok_or(Malformed)?;
                     hello.server_name = Some(name.into());
                 }
             }
@@ -215,6 +215,13 @@ fn hello(mut body: &[u8]) -> Result<(Hello, bool), Malformed> {
         }
     }
     Ok((hello, is_old))
+}
+
+/// Whether a name may be one of a host (RFC 6066 section 3; addresses and underscores are seen in practice). It chooses
+/// files where their names have `$ssl_server_name`: no other directory, and nothing but a certificate.
+fn is_host_name(name: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':');
+    !name.is_empty() && name.bytes().all(is_plain) && !name.starts_with('.') && !name.contains("..")
 }
 
 #[cfg(test)]
@@ -256,6 +263,17 @@ mod tests {
             assert_eq!(hello.alpn, [b"h2"[..].into(), b"http/1.1"[..].into()]);
             assert_eq!((&*hello.ciphers, &*hello.groups), (&[0x1301, 0xc02f][..], &[29][..]));
             assert_eq!((&*hello.signatures, hello.session), (&[0x0403][..], None));
+        }
+    }
+
+    /// Where certificates are named by it, it would lead to another directory.
+    #[test]
+    fn a_server_name_with_slashes_is_no_name_of_a_host() {
+        for name in ["example.org", "a_b.example", "xn--4-w1a.test.", "10.0.0.1", "::1", "a"] {
+            assert!(is_host_name(name), "{name}");
+        }
+        for name in ["", ".", "../a", "a/b", "a..b", ".a", "a b", "a\nb", "a\0", "\u{e4}.test", "a\\b", "$a"] {
+            assert!(!is_host_name(name), "{name}");
         }
     }
 

@@ -206,7 +206,7 @@ mod tests {
         let names = ["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
         let made = sign(&ca, &names, NOW).expect("a certificate");
         let der = |text: &str| CertificateDer::from(pem::parse(text.as_bytes()).expect("PEM")[0].der.clone());
-        let trust = Trust { roots: vec![der(&ca.certificate)], crls: None, depth: 1 };
+        let trust = Trust::new(vec![der(&ca.certificate)], None, 1);
         let leaf = der(&made.certificate);
         assert_eq!(trust.verify(std::slice::from_ref(&leaf), Purpose::Server, NOW), Ok(()));
         let wanted = [names.to_vec(), vec!["example.org".to_owned()]].concat();

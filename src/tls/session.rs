@@ -15,8 +15,9 @@ use std::sync::Arc;
 /// Maximum plaintext sealed in one call, and the room that suffices for its records.
 pub const MAX_PLAINTEXT: usize = 64 << 10;
 pub const SEALED: usize = MAX_PLAINTEXT + MAX_PLAINTEXT / 2;
-/// Maximum bytes that a peer may send before the handshake is complete; client certificates are the largest part.
-const HANDSHAKE: u32 = 128 << 10;
+/// Maximum bytes that a peer may send without application data: messages of the protocol itself, which nothing else
+/// bounds. In a handshake client certificates are the largest part, later a few session tickets.
+const SILENT: u32 = 128 << 10;
 
 enum Side {
     Server(UnbufferedServerConnection),
@@ -41,7 +42,7 @@ pub enum SessionState {
 pub enum SessionFault {
     /// The peer broke a rule, or has sent an alert.
     Tls(Error),
-    /// The handshake is longer than any legitimate one.
+    /// More messages without application data than any legitimate handshake has.
     TooLong,
 }
 
@@ -49,7 +50,7 @@ impl std::fmt::Display for SessionFault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             SessionFault::Tls(error) => error.fmt(f),
-            SessionFault::TooLong => f.write_str("the handshake is too long"),
+            SessionFault::TooLong => f.write_str("there are too many messages of the protocol itself"),
         }
     }
 }
@@ -60,8 +61,8 @@ pub struct Session {
     state: SessionState,
     /// Input not processed yet. rustls continues from it, and parses it again on each call.
     input: Vec<u8>,
-    /// Bytes received before the handshake was complete.
-    bytes: u32,
+    /// Bytes received since application data came last.
+    silent: u32,
     /// The client sent early data, and it was accepted.
     early: bool,
 }
@@ -73,7 +74,7 @@ impl Session {
     /// The settings cannot be used.
     pub fn server(config: Arc<ServerConfig>) -> Result<Session, SessionFault> {
         let side = Side::Server(UnbufferedServerConnection::new(config).map_err(SessionFault::Tls)?);
-        Ok(Session { side, state: SessionState::Handshaking, input: Vec::new(), bytes: 0, early: false })
+        Ok(Session { side, state: SessionState::Handshaking, input: Vec::new(), silent: 0, early: false })
     }
 
     /// The client's side; `name` is sent if the settings say so.
@@ -82,7 +83,7 @@ impl Session {
     /// The settings cannot be used.
     pub fn client(config: Arc<ClientConfig>, name: ServerName<'static>) -> Result<Session, SessionFault> {
         let side = Side::Client(UnbufferedClientConnection::new(config, name).map_err(SessionFault::Tls)?);
-        Ok(Session { side, state: SessionState::Handshaking, input: Vec::new(), bytes: 0, early: false })
+        Ok(Session { side, state: SessionState::Handshaking, input: Vec::new(), silent: 0, early: false })
     }
 
     /// As of the last bytes.
@@ -105,13 +106,12 @@ impl Session {
         if self.state == SessionState::Failed {
             return Err(SessionFault::Tls(Error::General("the connection has failed".into())));
         }
-        if self.state == SessionState::Handshaking {
-            self.bytes = self.bytes.saturating_add(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
-            if self.bytes > HANDSHAKE {
-                self.state = SessionState::Failed;
-                return Err(SessionFault::TooLong);
-            }
+        self.silent = self.silent.saturating_add(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+        if self.silent > SILENT {
+            self.state = SessionState::Failed;
+            return Err(SessionFault::TooLong);
         }
+        let before = plain.len();
         // Usually nothing is left over, and the received bytes are processed in place.
         let mut joined = std::mem::take(&mut self.input);
         let in_place = joined.is_empty();
@@ -129,6 +129,9 @@ impl Session {
             // after it has raised an alert.
             let input = input.get_mut(at..).unwrap_or_default();
             while self.common().wants_write() && matches!(self.step(input, &mut Vec::new(), out), (_, Ok(_))) {}
+        }
+        if plain.len() > before {
+            self.silent = 0;
         }
         let rest = input.len().saturating_sub(at);
         if rest > 0 && result.is_ok() {

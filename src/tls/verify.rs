@@ -3,18 +3,23 @@
 //! 1 certificates, which webpki refuses; private CAs still issue them.
 //!
 //! As in nginx, verification does not stop at an error: the last one found is reported. Invariant: the work is bounded
-//! by [`CHAIN`] certificates and [`SIGNATURES`] signatures, whatever the peer sends.
+//! by [`CHAIN`] certificates, [`SIGNATURES`] signatures and [`COMPARISONS`] comparisons of names, whatever the peer
+//! sends: it is done in one step of the event loop, and a signature of P-521 takes about a millisecond.
 
 use super::crl::Crl;
 pub use super::fault::CertificateFault;
-use super::signed::{is_signed, same_name};
+use super::signed::{Name, is_signed};
 use super::x509::{self, AltName, Certificate};
 use rustls::pki_types::CertificateDer;
 
 /// Maximum number of certificates in a chain.
 const CHAIN: usize = 12;
-/// Maximum number of signatures checked while a chain is built.
-const SIGNATURES: usize = 48;
+/// Maximum number of signatures checked while a chain is built, and for each certificate of the longest chain that
+/// ssl_verify_depth allows.
+const SIGNATURES: usize = 16;
+const SIGNATURES_EACH: usize = 2;
+/// Maximum number of comparisons of a certificate's name with a name constraint, for a chain.
+const COMPARISONS: usize = 1 << 16;
 
 /// The role in which a peer uses its certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,23 +34,47 @@ pub enum Purpose {
 #[derive(Debug, Default)]
 pub struct Trust {
     /// Trusted certificates, as they were loaded.
-    pub roots: Vec<CertificateDer<'static>>,
-    /// None: revocation is not checked. Some: every certificate of the chain needs its issuer's list.
-    pub crls: Option<Vec<Crl>>,
-    /// Maximum number of certificates between leaf and root, counted as OpenSSL does since 1.1.0.
-    pub depth: u64,
+    roots: Vec<CertificateDer<'static>>,
+    /// The subjects of `roots`.
+    subjects: Vec<Name>,
+    crls: Option<Vec<Crl>>,
+    depth: u64,
+}
+
+/// A certificate that may have issued another.
+#[derive(Clone, Copy)]
+struct Candidate<'a> {
+    certificate: Certificate<'a>,
+    subject: &'a Name,
 }
 
 impl Trust {
+    /// `roots`: those that are not certificates are left out. `crls`: None if revocation is not checked; otherwise
+    /// every certificate of a chain needs its issuer's list. `depth`: the maximum number of certificates between leaf
+    /// and root, counted as OpenSSL does since 1.1.0.
+    pub fn new(mut roots: Vec<CertificateDer<'static>>, crls: Option<Vec<Crl>>, depth: u64) -> Trust {
+        roots.retain(|der| Certificate::parse(der).is_ok());
+        let subjects = roots.iter().filter_map(|der| Certificate::parse(der).ok()).map(|c| Name::new(c.subject));
+        Trust { subjects: subjects.collect(), roots, crls, depth }
+    }
+
+    pub fn roots(&self) -> &[CertificateDer<'static>] {
+        &self.roots
+    }
+
+    pub fn crls(&self) -> Option<&[Crl]> {
+        self.crls.as_deref()
+    }
+
     /// Verifies a chain as the peer sent it, the leaf first. `now`: seconds since 1970.
     pub fn verify(&self, sent: &[CertificateDer<'_>], purpose: Purpose, now: i64) -> Result<(), CertificateFault> {
         let Some((leaf, others)) = sent.split_first() else { return Err(CertificateFault::LeafUnverifiable) };
         let leaf = Certificate::parse(leaf).map_err(|_| CertificateFault::SignatureWrong)?;
-        let parse = |all: &'_ [CertificateDer<'_>]| -> Vec<_> { all.iter().map(|c| c.as_ref().to_vec()).collect() };
-        let (roots, others) = (parse(&self.roots), parse(others.get(..others.len().min(CHAIN)).unwrap_or_default()));
-        let roots: Vec<_> = roots.iter().filter_map(|der| Certificate::parse(der).ok()).collect();
-        let others: Vec<_> = others.iter().filter_map(|der| Certificate::parse(der).ok()).collect();
-        let (chain, found) = self.chain(leaf, &roots, &others);
+        let others: Vec<_> = others.iter().take(CHAIN).filter_map(|der| Certificate::parse(der).ok()).collect();
+        let subjects: Vec<_> = others.iter().map(|certificate| Name::new(certificate.subject)).collect();
+        let candidate = |(certificate, subject)| Candidate { certificate, subject };
+        let others: Vec<_> = others.into_iter().zip(&subjects).map(candidate).collect();
+        let (chain, found) = self.chain(leaf, &others);
         let mut verdict = found;
         let mut note = |result: Result<(), CertificateFault>| {
             if let Err(fault) = result {
@@ -55,7 +84,7 @@ impl Trust {
         note(extensions(&chain, purpose));
         if let Some(crls) = &self.crls {
             for (at, certificate) in chain.iter().enumerate() {
-                note(super::crl::check(certificate, chain.get(at + 1), crls, now));
+                note(super::crl::check(certificate, chain.get(at + 1), crls, found.is_ok(), now));
             }
         }
         note(constraints(&chain));
@@ -76,36 +105,40 @@ impl Trust {
 
     /// Builds a chain from the leaf towards a root: trusted issuers first, then those that the peer sent.
     fn chain<'a>(
-        &self,
+        &'a self,
         leaf: Certificate<'a>,
-        roots: &[Certificate<'a>],
-        others: &[Certificate<'a>],
+        others: &[Candidate<'a>],
     ) -> (Vec<Certificate<'a>>, Result<(), CertificateFault>) {
         // A chain longer than this is not extended.
         let most = usize::try_from(self.depth).unwrap_or(CHAIN).saturating_add(1).min(CHAIN - 1);
         let mut chain = vec![leaf];
-        let mut left = SIGNATURES;
+        let mut left = SIGNATURES.min(SIGNATURES_EACH * (most + 1));
         let mut trusted = false;
         loop {
             let last = chain[chain.len() - 1];
-            let own = last.is_self_issued() && is_signed_by(&last, &last, &mut left);
-            if own && roots.iter().any(|root| root.der == last.der) {
+            if last.is_self_issued() && self.roots.iter().any(|root| **root == *last.der) {
                 return (chain, Ok(()));
             }
-            let issuer = |candidates: &[Certificate<'a>], left: &mut usize| {
-                let fits = |c: &&Certificate<'a>| {
-                    same_name(c.subject, last.issuer) && !chain.iter().any(|known| known.der == c.der)
-                };
-                candidates.iter().filter(fits).find(|c| is_signed_by(&last, c, left)).copied()
+            let own = last.is_self_issued() && is_signed_by(&last, &last, &mut left);
+            let name = Name::new(last.issuer);
+            let fits = |c: &Candidate<'a>| {
+                c.subject.is(&name)
+                    && has_key_of(&c.certificate, &last)
+                    && !chain.iter().any(|known| known.der == c.certificate.der)
             };
             let mut next = None;
             if chain.len() <= most {
-                next = issuer(roots, &mut left);
+                let roots = self.roots.iter().zip(&self.subjects).filter_map(|(der, subject)| {
+                    subject.is(&name).then(|| Certificate::parse(der).ok()).flatten().map(|c| (c, subject))
+                });
+                let roots = roots.map(|(certificate, subject)| Candidate { certificate, subject });
+                next = roots.filter(fits).find(|c| is_signed_by(&last, &c.certificate, &mut left));
                 trusted |= next.is_some();
                 if next.is_none() && !own {
-                    next = issuer(others, &mut left);
+                    next = others.iter().copied().filter(fits).find(|c| is_signed_by(&last, &c.certificate, &mut left));
                 }
             }
+            let next = next.map(|candidate| candidate.certificate);
             let Some(next) = next else {
                 let fault = match (own, chain.len()) {
                     (true, 1) => CertificateFault::SelfSigned,
@@ -130,6 +163,15 @@ impl Trust {
 pub fn check_host(leaf: &CertificateDer<'_>, host: &[u8]) -> Result<(), CertificateFault> {
     let leaf = Certificate::parse(leaf).map_err(|_| CertificateFault::SignatureWrong)?;
     if leaf.is_for(host) { Ok(()) } else { Err(CertificateFault::HostMismatch) }
+}
+
+/// Whether a certificate may have the key that signed another, by the identifiers of keys that both may hold (RFC 5280
+/// sections 4.2.1.1 and 4.2.1.2), as in OpenSSL: without these, certificates of one name cost a signature each.
+fn has_key_of(issuer: &Certificate<'_>, certificate: &Certificate<'_>) -> bool {
+    match (issuer.key_id(), certificate.issuer_key_id()) {
+        (Some(own), Some(wanted)) => own == wanted,
+        _ => true,
+    }
 }
 
 fn is_signed_by(certificate: &Certificate<'_>, issuer: &Certificate<'_>, left: &mut usize) -> bool {
@@ -188,6 +230,7 @@ fn extensions(chain: &[Certificate<'_>], purpose: Purpose) -> Result<(), Certifi
 /// Checks the name constraints of the CAs against the names in the certificates that they issued.
 fn constraints(chain: &[Certificate<'_>]) -> Result<(), CertificateFault> {
     let mut verdict = Ok(());
+    let mut left = COMPARISONS;
     for (at, ca) in chain.iter().enumerate().skip(1) {
         let Ok(Some(extension)) = ca.extension(x509::NAME_CONSTRAINTS) else { continue };
         for (below, certificate) in chain[..at].iter().enumerate() {
@@ -202,7 +245,7 @@ fn constraints(chain: &[Certificate<'_>]) -> Result<(), CertificateFault> {
                 names.push(AltName::Dns(name));
             }
             names.push(AltName::Directory(certificate.subject));
-            if let Err(fault) = super::constraints::check(extension.value, &names) {
+            if let Err(fault) = super::constraints::check(extension.value, &names, &mut left) {
                 verdict = Err(fault);
             }
         }

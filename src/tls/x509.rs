@@ -62,6 +62,8 @@ pub struct Extension<'a> {
 }
 
 /// Content of the OIDs of extensions.
+const SUBJECT_KEY_ID: &[u8] = &[0x55, 0x1d, 0x0e];
+const AUTHORITY_KEY_ID: &[u8] = &[0x55, 0x1d, 0x23];
 pub const KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x0f];
 pub const SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1d, 0x11];
 pub const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x13];
@@ -157,6 +159,18 @@ impl<'a> Certificate<'a> {
         let ca = r.optional(der::BOOLEAN)?.is_some_and(|value| value.content != [0]);
         let length = if r.peek() == Some(der::INTEGER) { Some(r.number()?) } else { None };
         Ok(Some((ca, length)))
+    }
+
+    /// subjectKeyIdentifier. None: there is none, or it is malformed.
+    pub fn key_id(&self) -> Option<&'a [u8]> {
+        let extension = self.extension(SUBJECT_KEY_ID).ok()??;
+        Some(Reader::new(extension.value).take(der::OCTET_STRING).ok()?.content)
+    }
+
+    /// The keyIdentifier of authorityKeyIdentifier. None: there is none, or it is malformed.
+    pub fn issuer_key_id(&self) -> Option<&'a [u8]> {
+        let extension = self.extension(AUTHORITY_KEY_ID).ok()??;
+        Some(Reader::new(extension.value).sequence().ok()?.optional(0x80).ok()??.content)
     }
 
     /// The first byte of keyUsage, if it has one.

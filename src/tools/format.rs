@@ -234,7 +234,9 @@ fn tokens(text: &[u8]) -> Option<Vec<Token<'_>>> {
         match byte {
             b' ' | b'\t' | b'\r' => at += 1,
             b'\n' => {
-                let blanks = text.get(at..)?.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+                // Not a form feed, which is a word (nginx).
+                let is_blank = |byte: &&u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
+                let blanks = text.get(at..)?.iter().take_while(is_blank).count();
                 let lines = text.get(at..at + blanks)?.iter().filter(|byte| **byte == b'\n').count();
                 let crlf = text.get(..at)?.ends_with(b"\r");
                 tokens.push(Token::Newline { blank: lines > 1, crlf });
@@ -360,5 +362,11 @@ mod tests {
             assert_eq!(formatted(text), expected, "{name}");
             assert_eq!(formatted(expected), expected, "{name}, again");
         }
+    }
+
+    #[test]
+    fn a_form_feed_behind_a_line_end_stays_a_word() {
+        let text = format(b"a;\n\x0c s { }\n").expect("readable");
+        assert!(text.contains(&0x0c), "{}", text.escape_ascii());
     }
 }

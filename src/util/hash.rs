@@ -6,7 +6,7 @@
 
 use std::collections::hash_map::RandomState;
 use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
+use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
 
 /// For keys that no client chooses.
 pub type FastMap<K, V> = HashMap<K, V, BuildHasherDefault<FastHasher>>;
@@ -138,6 +138,14 @@ impl Hasher for FastHasher {
     fn finish(&self) -> u64 {
         self.state
     }
+}
+
+/// Entries that [`free_some`] removes: each call also looks at the emptied part of the table.
+const SOME: usize = 256;
+
+/// Frees some entries of a large table. False: it is empty.
+pub fn free_some<K: Eq + Hash, V>(table: &mut FastMap<K, V>) -> bool {
+    table.extract_if(|_, _| true).take(SOME).count() > 0
 }
 
 #[cfg(test)]

@@ -183,8 +183,9 @@ fn a_file_in_a_directory_that_is_named_like_a_program_is_sent() {
     if skip_on_nginx("nginx has no CGI") {
         return;
     }
-    let s = server("cgi_extension .sh /bin/sh; autoindex on; types { text/plain txt; }")
+    let s = server("cgi_extension .sh /bin/sh; index index.sh; types { text/plain txt; } location / { autoindex on; }")
         .file("html/dir.sh/file.txt", "plain")
+        .file("html/indexed.sh/index.sh", TELLS)
         .file("html/dir.sh/where.sh", TELLS)
         .allow_log("CGI")
         .start();
@@ -195,7 +196,21 @@ fn a_file_in_a_directory_that_is_named_like_a_program_is_sent() {
     s.get("/dir.sh/file.txt/x").is(404);
     s.get("/dir.sh/none.sh").is(404);
     // What is below the directory is a file as any other.
-    s.method("POST", "/dir.sh/file.txt", "", b"x").is(405);
+    for (method, target, status) in [
+        ("POST", "/dir.sh/file.txt", 405),
+        ("DELETE", "/dir.sh/file.txt", 405),
+        ("POST", "/dir.sh/none.txt", 404),
+        // As nginx, whose `location ~ \.sh$` does not match a slash at the end.
+        ("POST", "/dir.sh/", 403),
+        ("PUT", "/dir.sh/", 405),
+        // And this it would pass to a program.
+        ("POST", "/dir.sh", 404),
+        ("PUT", "/dir.sh", 404),
+    ] {
+        s.method(method, target, "", b"x").is(status);
+    }
+    s.method("POST", "/indexed.sh/", "", b"x").is(200).body_is("/indexed.sh/index.sh|");
+    s.method("PUT", "/indexed.sh/", "", b"x").is(405);
 }
 
 #[test]

@@ -293,6 +293,23 @@ fn the_error_log_says_why() {
         let line = text.lines().find(|line| line.contains("break")).unwrap();
         assert!(line.contains(" client: 127.0.0.1") && !line.contains('\u{1b}') && !line.contains('\r'), "{line:?}");
     });
+    table.row(
+        ours("nginx cuts the end: client and request"),
+        "a long request leaves a short line with all facts",
+        || {
+            let long = "l".repeat(7000);
+            s.send(format!("GET /{long} HTTP/1.1\r\nHost: localhost\r\nReferer: /{long}r\r\n\r\n")).is(404);
+            let text = s.await_file("logs/error.log", |text| text.contains("llll") && text.ends_with('\n'));
+            let line = text.lines().find(|line| line.contains("llll")).unwrap();
+            assert!(line.len() <= 8192, "{}: {line}", line.len());
+            for part in
+                ["failed (36: File name too long), client: 127.0.0.1", "l...l", "l HTTP/1.1\", host: \"localhost\""]
+            {
+                assert!(line.contains(part), "{part}: {line}");
+            }
+            assert!(line.ends_with("lr\""), "{line}");
+        },
+    );
 }
 
 #[test]

@@ -71,6 +71,11 @@ pub fn kill(pid: u32, signal: i32) {
     assert_eq!(result, 0, "kill({pid}, {signal}): {}", io::Error::last_os_error());
 }
 
+pub fn shutdown(fd: RawFd, how: i32) {
+    // SAFETY: no pointers are passed.
+    assert_eq!(unsafe { libc::shutdown(fd, how) }, 0, "{}", io::Error::last_os_error());
+}
+
 /// Whether a process has this file open.
 pub fn has_open(pid: u32, path: &Path) -> bool {
     let Ok(descriptors) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return false };

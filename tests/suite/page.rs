@@ -92,6 +92,41 @@ fn an_entry_is_renamed_and_moved_from_the_page() {
     s.get("/up/?move=none").is(404);
 }
 
+/// A bare error page, without a word why and without a way back.
+#[test]
+fn a_refused_form_says_why_and_leads_back() {
+    if skip_on_nginx("the page") {
+        return;
+    }
+    let s = running();
+    let html = format!("{OWN}Accept: text/html,application/xhtml+xml,*/*;q=0.8\r\n");
+    let rows: &[(&str, &str, u16, &str)] = &[
+        ("/up/", "webserv-move=a.txt&webserv-to=taken.txt", 409, "<bdi>a.txt</bdi> was not moved: the name is taken"),
+        ("/up/", "webserv-move=a.txt&webserv-to=closed%2Fx", 403, "<bdi>a.txt</bdi> was not moved: not permitted"),
+        ("/up/", "webserv-move=none&webserv-to=x", 404, "<bdi>none</bdi> was not moved: not found"),
+        ("/up/", "webserv-delete=none", 404, "<bdi>none</bdi> was not deleted: not found"),
+        ("/up/", "webserv-delete=%253Cb%253E/", 404, "<bdi>&lt;b&gt;</bdi> was not deleted: not found"),
+        ("/up/?webserv-folder", "webserv-folder=sub", 409, "<bdi>sub</bdi> was not made: the name is taken"),
+        ("/up/?webserv-folder", "webserv-folder=..", 400, "<h1>the name or the request was not accepted</h1>"),
+    ];
+    for (target, body, status, words) in rows {
+        let r = form(&s, target, &html, body);
+        r.is(*status).has("Content-Type", "text/html; charset=utf-8");
+        let page = r.text();
+        assert!(page.contains(words) && page.contains("<a href=\"./\">Back to the folder</a>"), "{body}: {page}");
+        assert!(r.header("Content-Security-Policy").is_some_and(|policy| policy.starts_with("default-src 'none'")));
+    }
+    let german = format!("{html}Accept-Language: de\r\n");
+    let page = form(&s, "/up/", &german, rows[0].1).text();
+    assert!(page.contains("wurde nicht verschoben: der Name ist vergeben") && page.contains("Zurück zum Ordner"));
+    for question in ["delete", "move"] {
+        let page = s.get(&format!("/up/?{question}=none")).is(404).text();
+        assert!(page.contains("not found") && page.contains("Back to the folder"), "{page}");
+    }
+    let json = format!("{OWN}Accept: application/json\r\n");
+    form(&s, "/up/", &json, rows[0].1).is(409).has("Content-Type", "application/problem+json");
+}
+
 #[test]
 fn a_file_is_replaced_from_the_page_where_it_might_be_deleted() {
     if skip_on_nginx("the page") {

@@ -4,6 +4,8 @@ use crate::client::{Client, LIMIT};
 use crate::harness::eventually;
 use crate::os;
 use crate::privsep::Parent;
+use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
 use std::process::{Command, Stdio};
 
 const LIMITS: &str = "limit_req_zone $uri zone=r:1m rate=1r/m; limit_conn_zone $http_x zone=c:1m; \
@@ -200,4 +202,80 @@ fn jobs_that_programs_left_running_are_not_ended_by_a_later_crash() {
     s.get("/f").is(200);
     os::kill(job, libc::SIGKILL);
     assert!(!s.log().contains("outlived"), "{}", s.log());
+}
+
+/// With its port named: one that the kernel chose would be lost with a shutdown().
+fn bound_as_configured() -> std::net::TcpListener {
+    let (held, address) = os::reserve().expect("a free port");
+    drop(held);
+    std::net::TcpListener::bind(address).expect("bound")
+}
+
+/// A process that shares listening sockets can shut them down, which ends them for all that have them. A serving
+/// process that was taken over may do that before it ends: afterwards clients are served again, by TCP and by a Unix
+/// socket.
+#[test]
+fn a_listening_socket_that_was_shut_down_listens_again() {
+    let Some(mut s) = Parent::start("user nobody;") else { return };
+    s.signal(libc::SIGTERM);
+    s.process.wait().expect("it ends");
+    let tcp = bound_as_configured();
+    s.port = tcp.local_addr().expect("bound").port();
+    let path = s.setup.dir().join("socket");
+    let unix = std::os::unix::net::UnixListener::bind(&path).expect("bound");
+    let block = "server { listen 127.0.0.1:PORT; listen unix:DIR/socket; root DIR/html; access_log off; }";
+    s.reconfigure("user nobody;", block);
+    let mut command = Command::new(crate::table::binary());
+    os::inherit(&mut command, vec![tcp.as_raw_fd(), unix.as_raw_fd()]);
+    command.arg(s.setup.dir().join("conf/test.conf"));
+    command.env("NGINX", format!("{};{};", tcp.as_raw_fd(), unix.as_raw_fd()));
+    s.process = command.current_dir(s.setup.dir()).stdin(Stdio::null()).spawn().expect("runs");
+    eventually("it serves", || std::fs::read_to_string(s.setup.dir().join("pid")).is_ok());
+    let status_over_unix = || {
+        let mut client = std::os::unix::net::UnixStream::connect(&path)?;
+        client.write_all(b"GET /f HTTP/1.0\r\n\r\n")?;
+        let mut status = [0; 12];
+        client.read_exact(&mut status).map(|()| status == *b"HTTP/1.1 200")
+    };
+    assert!(status_over_unix().expect("it serves"));
+    for end in [libc::SHUT_RD, libc::SHUT_RDWR] {
+        let child = s.child();
+        // As if it was taken over: it does nothing about it.
+        os::kill(child, libc::SIGSTOP);
+        for socket in [tcp.as_raw_fd(), unix.as_raw_fd()] {
+            os::shutdown(socket, end);
+        }
+        assert!(std::net::TcpStream::connect(("127.0.0.1", s.port)).is_err() || end == libc::SHUT_RD);
+        os::kill(child, libc::SIGKILL);
+        assert!(os::wait_exit(child, LIMIT));
+        eventually("TCP", || std::net::TcpStream::connect(("127.0.0.1", s.port)).is_ok());
+        s.get("/f").is(200);
+        eventually("Unix", || status_over_unix().is_ok_and(|is_right| is_right));
+    }
+    let log = s.log();
+    let count = |address: &str| log.matches(&format!("{address} was shut down by a serving process")).count();
+    assert_eq!((count(&format!("127.0.0.1:{}", s.port)), count("socket")), (2, 1), "{log}");
+}
+
+/// Here the socket was shut down by another process than the one that serves, which sees it.
+#[test]
+fn a_serving_process_listens_again_where_another_has_shut_its_socket_down() {
+    let Some(mut s) = Parent::start("user nobody;") else { return };
+    s.signal(libc::SIGTERM);
+    s.process.wait().expect("it ends");
+    let tcp = bound_as_configured();
+    s.port = tcp.local_addr().expect("bound").port();
+    s.reconfigure("user nobody;", "server { listen 127.0.0.1:PORT; root DIR/html; access_log off; }");
+    let mut command = Command::new(crate::table::binary());
+    os::inherit(&mut command, vec![tcp.as_raw_fd()]);
+    command.arg(s.setup.dir().join("conf/test.conf")).env("NGINX", format!("{};", tcp.as_raw_fd()));
+    s.process = command.current_dir(s.setup.dir()).stdin(Stdio::null()).spawn().expect("runs");
+    eventually("it serves", || std::fs::read_to_string(s.setup.dir().join("pid")).is_ok());
+    let child = s.child();
+    for _ in 0..2 {
+        os::shutdown(tcp.as_raw_fd(), libc::SHUT_RDWR);
+        eventually("it listens", || std::net::TcpStream::connect(("127.0.0.1", s.port)).is_ok());
+        s.get("/f").is(200);
+    }
+    assert_eq!(s.child(), child);
 }

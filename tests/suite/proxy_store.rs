@@ -377,3 +377,32 @@ fn a_response_is_not_stored_elsewhere_than_its_uri_says() {
         std::fs::rename(s.path("html/away"), s.path("html/tree")).expect("renamed");
     }
 }
+
+/// What another process had ended counted here until it expired, a day later.
+#[test]
+fn a_response_has_the_room_of_an_upload_that_another_process_ended() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let up = upstream();
+    let block = |html: &str| {
+        format!(
+            "location /a/ {{ alias {html}/a/; allowed_methods GET POST DELETE; upload_resumable on; }}
+             location /q/ {{ alias {html}/a/; proxy_pass http://%%UP%%; proxy_store on; upload_quota 1000; }}"
+        )
+    };
+    let a = setup(&block("%%DIR%%/html"), &up).mkdir("html/a").start();
+    let html = a.path("html");
+    let b = setup(&block(&html.display().to_string()), &up).allow_log("response not stored").start();
+    let fields = "Tus-Resumable: 1.0.0\r\nUpload-Length: 998\r\nUpload-Metadata: filename eA==\r\n";
+    let created = b.method("POST", "/a/", fields, b"");
+    let location = created.is(201).header("Location").expect("its URI").to_owned();
+    let target = &location[location.find("/a/").expect("a path")..];
+    b.get("/q/plain").is(200).body_is("plain");
+    eventually("it has no room", || b.error_log().contains("response not stored"));
+    a.method("DELETE", target, "Tus-Resumable: 1.0.0\r\n", b"").is(204);
+    eventually("it is stored", || {
+        b.get("/q/plain").is(200);
+        html.join("a/plain").exists()
+    });
+}

@@ -132,3 +132,66 @@ print(len(a), len(b), a[:64] != b[:64], a[-1], d[-1], a[:64] == d[:64] == sessio
         assert_eq!(shown, "65 65 True . r True\n");
     }
 }
+
+const KEPT: &str = r#"
+import os, signal, time
+CONF = DIR + '/conf/test.conf'
+TEXT = open(CONF).read()
+
+def once(s, name='one'):
+    s.sendall(f'GET / HTTP/1.1\r\nHost: {name}\r\n\r\n'.encode())
+    return s.recv(65536)[9:12].decode()
+
+old = connect(cert='a', name='one')
+waits = connect(cert='a', name='one')
+print(once(old), once(old))
+open(CONF, 'w').write(TEXT.replace('certificate a.crt', 'certificate b.crt'))
+os.kill(int(open(DIR + '/logs/webserv.pid').read()), signal.SIGHUP)
+end = time.time() + 60
+while 'the configuration was reloaded' not in open(DIR + '/logs/error.log').read():
+    assert time.time() < end, 'no reload'
+    time.sleep(.01)
+print(once(old), once(waits), once(connect(cert='a', name='one')), once(connect(cert='b', name='one')))
+"#;
+
+/// The verdict of the handshake is that of the CAs that were trusted then.
+#[test]
+fn a_client_whose_ca_was_taken_away_by_a_reload_is_refused_on_its_old_connection() {
+    let setup = http(
+        "ssl_certificate localhost.crt; ssl_certificate_key localhost.key; ssl_client_certificate a.crt;
+         server { listen 127.0.0.1:%%PORT%% ssl; server_name one; ssl_verify_client on; return 200 secret; }",
+    );
+    if !["localhost", "a", "b"].iter().all(|name| certificate(setup.dir(), name, "ec")) {
+        return;
+    }
+    let server = setup.start();
+    let Some(shown) = python(&server, KEPT) else { return };
+    assert_eq!(shown, "200 200\n400 400 400 200\n");
+}
+
+/// Its handshakes are those of the default server, whose clients must not get in.
+#[test]
+fn a_server_without_certificates_verifies_clients_by_its_own_ca() {
+    if crate::table::skip_on_nginx("nginx takes the verdict of the default server") {
+        return;
+    }
+    let setup = http(
+        "server { listen 127.0.0.1:%%PORT%% ssl default_server; server_name one; ssl_certificate localhost.crt;
+             ssl_certificate_key localhost.key; ssl_verify_client optional; ssl_client_certificate a.crt;
+             return 200 \"$ssl_client_verify|\"; }
+         server { listen 127.0.0.1:%%PORT%% ssl; server_name two; ssl_verify_client on; ssl_client_certificate b.crt;
+             return 200 \"$ssl_client_verify|\"; }",
+    );
+    if !["localhost", "a", "b"].iter().all(|name| certificate(setup.dir(), name, "ec")) {
+        return;
+    }
+    let server = setup.start();
+    let script = r#"
+for cert in ('a', 'b'):
+    for name in ('one', 'two'):
+        r = get('/', host=name, name=name, cert=cert)
+        print(cert, name, r[9:12], r[-8:] if ' 200 ' in r[:15] else '')
+"#;
+    let Some(shown) = python(&server, script) else { return };
+    assert_eq!(shown, "a one 200 SUCCESS|\na two 400 \nb one 400 \nb two 200 SUCCESS|\n");
+}

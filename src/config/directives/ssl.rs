@@ -103,7 +103,7 @@ pub const ROWS: &[Row] = &[
         Args::TAKE1,
         "off",
         Effect::Once(verify),
-        "Whether clients are asked for certificates: on (without a good one they get 400), optional, optional_no_ca (its issuer need not be known; $ssl_client_verify tells).",
+        "Whether clients are asked for certificates: on (without a good one they get 400), optional, optional_no_ca (its issuer need not be known; $ssl_client_verify tells). A server without certificates of its own verifies by its own CAs what the default server asked clients for.",
     ),
     row(
         "ssl_verify_depth",

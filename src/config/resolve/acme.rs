@@ -224,7 +224,7 @@ impl Build {
             }
         };
         match certificates::trusted(&path) {
-            Ok(roots) => Some(Trust { roots, crls: None, depth: DEPTH }),
+            Ok(roots) => Some(Trust::new(roots, None, DEPTH)),
             Err(why) => {
                 self.error(Fault::new(span, format!("cannot load trusted certificates \"{}\": {why}", path.display())));
                 None

@@ -85,6 +85,7 @@ impl Build {
             connects: false,
             acme: None,
             tls: None,
+            trust: None,
             span: d.name.span,
         });
         let first_location = self.locations.len();

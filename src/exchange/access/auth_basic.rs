@@ -21,6 +21,8 @@ use std::rc::Rc;
 /// Milliseconds after which a request that waits for a verdict asks for it again. Usually the verdict wakes it
 /// earlier.
 const PATIENCE: u64 = 60_000;
+/// Milliseconds until the next slice of a large file is read.
+const READING: u64 = 1;
 
 /// What checking the password came to.
 #[derive(Debug, PartialEq, Eq)]
@@ -50,7 +52,8 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> PasswordOutcome {
     let path = variables::text(file, ex, cx);
     let path = ex.config.process.conf_dir.join(std::ffi::OsStr::from_bytes(&path));
     let users = match read(&path, cx) {
-        Ok(users) => users,
+        Ok(Some(users)) => users,
+        Ok(None) => return again_after(cx, READING),
         Err(e) => {
             let missing = matches!(e, Errno::ENOENT);
             let level = if missing { Level::Error } else { Level::Crit };
@@ -73,9 +76,7 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> PasswordOutcome {
             ex.report(cx, Level::Error, format_args!("user \"{name}\": password mismatch"));
             PasswordOutcome::Refused(challenge(ex, &realm))
         }
-        PasswordCheck::Pending => {
-            PasswordOutcome::Refused(Flow::Delay { until: cx.now.ms + PATIENCE, then: Then::Phase(Phase::Access) })
-        }
+        PasswordCheck::Pending => again_after(cx, PATIENCE),
         PasswordCheck::TooMany => overloaded(ex, cx, Status::TOO_MANY_REQUESTS, "of this client"),
         PasswordCheck::Busy => overloaded(ex, cx, Status::SERVICE_UNAVAILABLE, "of all clients"),
         PasswordCheck::Failed => PasswordOutcome::Refused(Flow::Status(Status::INTERNAL_SERVER_ERROR)),
@@ -101,10 +102,17 @@ fn overloaded(ex: &mut Exchange, cx: &mut Services, status: Status, whose: &str)
     PasswordOutcome::Refused(Flow::Status(status))
 }
 
-fn read(path: &std::path::Path, cx: &mut Services) -> Result<Rc<[u8]>, Errno> {
+fn again_after(cx: &Services, ms: u64) -> PasswordOutcome {
+    PasswordOutcome::Refused(Flow::Delay { until: cx.now.ms + ms, then: Then::Phase(Phase::Access) })
+}
+
+/// None: a large file is being read.
+fn read(path: &std::path::Path, cx: &mut Services) -> Result<Option<Rc<Vec<u8>>>, Errno> {
     let path = c_string(path.as_os_str().as_bytes())?;
+    // `explain` has nothing else to do.
+    let now = cx.trace.is_none().then_some(cx.now.ms);
     match cx.files.open(&path, &cx.now, &mut cx.dir_watch)? {
-        Opened::File(file) => cx.user_file.content(&file),
+        Opened::File(file) => cx.user_file.content(&file, now),
         _ => Err(Errno::EISDIR),
     }
 }

@@ -24,6 +24,7 @@ mod starting;
 use crate::config::model::{Config, Level};
 use crate::server::lifecycle::{self, Failure, Prepared};
 use crate::server::listeners::Listeners;
+use crate::server::listeners::mend::{How, Mended};
 use crate::server::local_certificates::{Renewals, Renewed, packed};
 use crate::server::parent_link::{certificate_message, logs_message};
 use crate::server::pid_file::PidFile;
@@ -231,6 +232,7 @@ impl Parent {
         let _ = file::wait_any(&fds, millis);
         self.take_signals();
         self.look_at_start();
+        self.mend_listeners();
         let now = clock::monotonic();
         let is_due = self.restart_at.is_some_and(|at| at <= now) && self.starting.is_none();
         if is_due && self.ending == Ending::No {
@@ -384,6 +386,22 @@ impl Parent {
         self.reloads += 1;
         if let Some(file) = &self.pid_file {
             reload_report::write(file.path(), &reload::failed_upgrade(self.reloads, &self.origin, why));
+        }
+    }
+
+    /// Whatever woke this process, most of all a child that ended: listening sockets that were shut down listen again.
+    fn mend_listeners(&mut self) {
+        for Mended { addr, how } in self.listeners.mend(&self.config) {
+            match how {
+                Ok(how) => {
+                    self.say(Level::Alert, format_args!("{addr} was shut down by a serving process, listening again"));
+                    let has_old = !self.children.is_empty() || self.starting.is_some();
+                    if how == How::Bound && has_old && self.reload == Reload::No {
+                        self.reload = Reload::Wanted;
+                    }
+                }
+                Err(e) => self.say(Level::Alert, format_args!("{addr} was shut down by a serving process: {e}")),
+            }
         }
     }
 

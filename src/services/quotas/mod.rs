@@ -330,6 +330,26 @@ impl Claim {
     }
 }
 
+/// The room of a file that a resumable upload will replace: no other upload has it until this is dropped.
+pub struct Replaced {
+    /// Holds nothing: what the upload adds is counted by [`crate::services::resumable`].
+    _claim: Claim,
+    usage: Usage,
+}
+
+impl Replaced {
+    /// None: it replaces no file, or another upload has its room.
+    pub fn of(mut claim: Claim, usage: Usage) -> Option<Replaced> {
+        claim.set_granted(Usage::default());
+        (!claim.replaces.is_empty()).then_some(Replaced { _claim: claim, usage })
+    }
+
+    /// What becomes free when the file is replaced.
+    pub fn usage(&self) -> Usage {
+        self.usage
+    }
+}
+
 /// Whether a quota has room for a total in which `to` replaces `held`. What was granted once stays granted, even if the
 /// quota was reduced.
 fn has_room(quota: Quota, total: Usage, to: Usage, held: Usage) -> bool {

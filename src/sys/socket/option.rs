@@ -141,6 +141,15 @@ pub fn is_listening(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
     Ok(get(fd, libc::SOL_SOCKET, libc::SO_ACCEPTCONN)? != 0)
 }
 
+/// Whether a listening socket's reading direction was shut down, which ends it: of a Unix socket no option shows this.
+/// One that does not listen (any more) counts too.
+pub fn is_shut_down(fd: BorrowedFd<'_>) -> bool {
+    let mut entry = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLRDHUP, revents: 0 };
+    // SAFETY: one pollfd, writable for the time of the call.
+    let _ = retry(|| unsafe { libc::poll(&mut entry, 1, 0) });
+    entry.revents & (libc::POLLRDHUP | libc::POLLHUP) != 0
+}
+
 /// SO_TYPE: whether `fd` is a stream socket. ENOTSOCK if it is no socket.
 pub fn is_stream(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
     Ok(get(fd, libc::SOL_SOCKET, libc::SO_TYPE)? == libc::SOCK_STREAM)

@@ -190,3 +190,25 @@ fn an_endless_handshake_is_given_up() {
     };
     assert!(!fault.to_string().is_empty());
 }
+
+/// A server may send any number of session tickets, which are read without being asked for.
+#[test]
+fn a_server_that_sends_tickets_without_end_is_left() {
+    let mut config = ServerConfig::clone(&server_config(Protocols::default()));
+    config.send_tls13_tickets = 2_000;
+    let name = ServerName::try_from("example.org").expect("a name");
+    let mut client = Session::client(client_config(), name).expect("a session");
+    let mut server = End::new(Session::server(Arc::new(config)).expect("a session"));
+    let (mut to_server, mut plain) = (Vec::new(), Vec::new());
+    client.receive(&mut [], &mut plain, &mut to_server).expect("a hello");
+    let result = loop {
+        let mut to_client = server.give(&std::mem::take(&mut to_server)).expect("the server goes on");
+        match client.receive(&mut to_client, &mut plain, &mut to_server) {
+            Ok(()) if to_server.is_empty() => break Ok(()),
+            Ok(()) => {}
+            Err(fault) => break Err(fault.to_string()),
+        }
+    };
+    assert_eq!(result, Err("there are too many messages of the protocol itself".to_owned()));
+    assert_eq!(client.state(), SessionState::Failed);
+}

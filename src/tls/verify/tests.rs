@@ -2,12 +2,12 @@
 
 use super::*;
 use crate::tls::testing::{self, Made};
-use rcgen::{BasicConstraints, ExtendedKeyUsagePurpose, IsCa};
+use rcgen::{BasicConstraints, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, NameConstraints};
 
 const NOW: i64 = 1_800_000_000;
 
 fn trust(roots: &[&Made], depth: u64) -> Trust {
-    Trust { roots: roots.iter().map(|made| made.certificate()).collect(), crls: None, depth }
+    Trust::new(roots.iter().map(|made| made.certificate()).collect(), None, depth)
 }
 
 fn chain(sent: &[&Made]) -> Vec<CertificateDer<'static>> {
@@ -114,9 +114,40 @@ fn list(year: &str) -> Crl {
 #[test]
 fn a_client_verified_by_one_revocation_list_is_not_verified_by_another() {
     let root = testing::ca("root");
-    let by = |lists: Option<Vec<Crl>>| Trust { crls: lists, ..trust(&[&root], 1) };
+    let by = |lists: Option<Vec<Crl>>| Trust::new(vec![root.certificate()], lists, 1);
     let (none, one, same, other) =
         (by(None), by(Some(vec![list("26")])), by(Some(vec![list("26")])), by(Some(vec![list("27")])));
     assert!(none.is_same(&by(None)) && one.is_same(&same));
     assert!(!one.is_same(&other) && !one.is_same(&none));
+}
+
+/// Each of its names is compared with each constraint of its issuer.
+#[test]
+fn a_certificate_with_thousands_of_names_does_not_hold_up_others() {
+    let verdict = |names: usize, subtrees: usize| {
+        let mut params = testing::ca_params("root");
+        let excluded = (0..subtrees).map(|at| GeneralSubtree::DnsName(format!("x{at}.example")));
+        let constraints = NameConstraints { permitted_subtrees: Vec::new(), excluded_subtrees: excluded.collect() };
+        params.name_constraints = Some(constraints);
+        let root = testing::make(params, None);
+        let names: Vec<String> = (0..names).map(|at| format!("y{at}.example")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let leaf = testing::make(testing::params("leaf", &names), Some(&root));
+        trust(&[&root], 1).verify(&chain(&[&leaf]), Purpose::Client, NOW)
+    };
+    assert_eq!(verdict(200, 200), Ok(()));
+    assert_eq!(verdict(300, 300), Err(CertificateFault::ConstraintUnknown));
+}
+
+/// Of issuers with one name, the key identifiers tell which one it was.
+#[test]
+fn an_issuer_with_another_key_identifier_is_not_tried() {
+    let (root, other) = (testing::ca("root"), testing::ca("root"));
+    let mut params = testing::params("leaf", &[]);
+    params.use_authority_key_identifier_extension = true;
+    let leaf = testing::make(params, Some(&root));
+    let parse = |made: &Made| Certificate::parse(made.der.clone().leak()).expect("a certificate");
+    let (leaf, root, other) = (parse(&leaf), parse(&root), parse(&other));
+    assert!(has_key_of(&root, &leaf) && !has_key_of(&other, &leaf));
+    assert!(has_key_of(&root, &other), "it holds no identifier of its issuer");
 }

@@ -143,6 +143,33 @@ fn an_error_page_is_fetched_though_the_body_went_elsewhere() {
     one.response().is(200).body_is("GET-");
 }
 
+/// The upstream has all that it was told of, though END_STREAM is still to come: a browser may send it in a frame of
+/// its own.
+#[test]
+fn the_upstream_connection_is_kept_though_the_end_of_the_stream_comes_late() {
+    let upstream = Upstream::echo();
+    let s = http(&format!(
+        "http2 on;
+         upstream u {{ server {}; keepalive 4; }}
+         server {{
+             listen 127.0.0.1:%%PORT%%;
+             proxy_http_version 1.1;
+             proxy_set_header Connection '';
+             location / {{ proxy_request_buffering off; proxy_pass http://u; }}
+         }}",
+        upstream.address
+    ))
+    .start();
+    let mut c = connect(&s);
+    for _ in 0..3 {
+        let stream = c.request("PUT", "/", &[("content-length", "4")], false);
+        c.data(stream, b"body", false);
+        assert_eq!(c.answer(stream).status, 200);
+        c.data(stream, b"", true);
+    }
+    assert_eq!((upstream.requests().len(), upstream.connections()), (3, 1));
+}
+
 #[test]
 fn a_body_without_a_length_is_not_complete_because_its_stream_was_reset() {
     let upstream = TcpListener::bind("127.0.0.1:0").expect("a socket");

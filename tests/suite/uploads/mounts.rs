@@ -52,6 +52,64 @@ fn mount_image(kind: &str, image: &Path, at: &Path) -> Option<Mounted> {
     }
 }
 
+/// A new file system of Windows in a file, by its FUSE driver.
+fn mount_ntfs(driver: &str, options: &[&str], image: &Path, at: &Path) -> Option<Mounted> {
+    std::fs::File::create(image).and_then(|file| file.set_len(64 << 20)).expect("a sparse file");
+    let (image, at_path) = (image.display().to_string(), at.display().to_string());
+    match Command::new("mkfs.ntfs").args(["-F", "-q", &image]).output() {
+        Ok(out) if out.status.success() => mount(driver, &[options, &[&image[..], &at_path]].concat(), at),
+        Ok(out) => {
+            skipped(&format!("mkfs.ntfs: {}", String::from_utf8_lossy(&out.stderr).trim()));
+            None
+        }
+        Err(_) => {
+            skipped("mkfs.ntfs is not installed");
+            None
+        }
+    }
+}
+
+/// MOVE of a directory to its own name in other case was answered 204, and the directory was gone.
+#[test]
+fn what_is_respelled_where_case_is_ignored_is_not_lost() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let setup = server(
+        "location /dav/ { dav_methods PUT DELETE MKCOL COPY MOVE; dav_ext_methods PROPFIND OPTIONS; }
+         location /page/ { allowed_methods GET POST PUT DELETE; autoindex_upload on; }",
+    );
+    let setup = setup.file("html/index.html", "index");
+    let at = setup.dir().join("html");
+    let image = setup.dir().join("image");
+    let Some(mounted) = mount_ntfs("lowntfs-3g", &["-o", "ignore_case"], &image, &at) else { return };
+    for dir in ["dav", "page"] {
+        std::fs::create_dir(at.join(dir)).expect("mkdir");
+    }
+    {
+        let s = setup.allow_log("by another spelling").start();
+        s.method("MKCOL", "/dav/X/", "", b"").is(201);
+        s.method("PUT", "/dav/X/f", "", b"kept").is(201);
+        s.method("PUT", "/dav/A", "", b"file").is(201);
+        for (from, to) in [("/dav/X/", "/dav/x/"), ("/dav/x/", "/dav/X/"), ("/dav/A", "/dav/a"), ("/dav/a", "/dav/A")] {
+            s.method("MOVE", from, &format!("Destination: {to}\r\nOverwrite: F\r\n"), b"").is(201);
+            transfer(&s, "MOVE", to, from).is(201);
+            transfer(&s, "COPY", from, to).is(403);
+            assert_eq!((s.read("html/dav/x/f"), s.read("html/dav/a")), (b"kept".to_vec(), b"file".to_vec()), "{to}");
+        }
+        // Another one of that name in another directory is replaced as ever.
+        s.method("MKCOL", "/dav/X/x/", "", b"").is(201);
+        s.method("PUT", "/dav/y", "", b"other").is(201);
+        transfer(&s, "MOVE", "/dav/y", "/dav/A").is(204);
+        assert_eq!(s.read("html/dav/a"), b"other");
+        s.method("PUT", "/page/a.txt", "", b"page").is(201);
+        let own = "Sec-Fetch-Site: same-origin\r\nContent-Type: application/x-www-form-urlencoded\r\n";
+        s.method("POST", "/page/", own, b"webserv-move=a.txt&webserv-to=A.TXT").is(303);
+        assert_eq!(s.read("html/page/a.txt"), b"page");
+    }
+    drop(mounted);
+}
+
 #[test]
 fn uploads_hold_on_file_systems_as_they_are() {
     if skip_on_nginx("uploads") {
@@ -65,6 +123,7 @@ fn uploads_hold_on_file_systems_as_they_are() {
         "ext4",
         "xfs",
         "btrfs",
+        "ntfs-3g",
         "bind",
         "overlay",
         "bindfs",
@@ -85,6 +144,7 @@ fn uploads_hold_on_file_systems_as_they_are() {
             let mounted = match what {
                 "tmpfs" => mount("mount", &["-t", "tmpfs", "tmpfs", &path("store")], &at),
                 "ext4" | "xfs" | "btrfs" => mount_image(what, &dir.join("image"), &at),
+                "ntfs-3g" => mount_ntfs(what, &[], &dir.join("image"), &at),
                 "bind" => mount("mount", &["--bind", &path("upper"), &path("store")], &at),
                 "overlay" => {
                     // Its layers must not be on an overlay themselves.

@@ -358,3 +358,108 @@ fn an_upload_that_another_process_ends_gives_its_room_back() {
         });
     }
 }
+
+/// It needed room for the old file and the new one; a plain PUT needs only what it adds.
+#[test]
+fn an_upload_that_replaces_a_file_needs_room_for_what_it_adds() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let mut table = Table::new("a file is replaced under a quota");
+    let new = noise(950);
+    let ready = || {
+        let s = running(area_of("upload_quota 1000; upload_on_duplicate overwrite;").restartable());
+        s.write("html/a/x", noise(900));
+        s
+    };
+    table.row(OURS, "tus: what it adds is held, and one upload has the room of the old file", || {
+        let s = ready();
+        let target = create(&s, "x", 950);
+        let fields = format!("Upload-Length: 950\r\n{}", filename("x"));
+        tus(&s, "POST", "/a/", &fields, b"").is(507);
+        s.method("PUT", "/a/y", "", &noise(51)).is(507);
+        s.method("PUT", "/a/y", "", &noise(50)).is(201);
+        patch(&s, &target, 0, &new[..400]).is(204);
+        patch(&s, &target, 400, &new[400..]).is(204);
+        assert!(s.read("html/a/x") == new);
+        s.method("PUT", "/a/z", "", b"1").is(507);
+    });
+    table.row(OURS, "a cancelled one gives the room back", || {
+        let s = ready();
+        for _ in 0..3 {
+            let target = create(&s, "x", 950);
+            tus(&s, "DELETE", &target, "", b"").is(204);
+        }
+    });
+    table.row(OURS, "no length is announced", || {
+        let s = ready();
+        let target = deferred(&s, "x");
+        append(&s, &target, 0, "", &noise(1100)).is(507);
+        assert_eq!(offset(&s, &target), 1000);
+        tus(&s, "DELETE", &target, "", b"").is(204);
+        let target = deferred(&s, "x");
+        append(&s, &target, 0, "Upload-Length: 950\r\n", &new).is(204);
+        assert!(s.read("html/a/x") == new);
+    });
+    table.row(OURS, "the draft, by PUT, and after a restart", || {
+        let mut s = ready();
+        let fields = "Upload-Complete: ?0\r\nUpload-Length: 950\r\n";
+        let target = located(s.method("PUT", "/a/x", fields, &new[..400]).is(201));
+        s.kill_and_restart();
+        let fields = "Content-Type: application/partial-upload\r\nUpload-Complete: ?1\r\nUpload-Offset: 400\r\n";
+        s.method("PATCH", &target, fields, &new[400..]).is_one_of(&[200, 204]);
+        assert!(s.read("html/a/x") == new);
+    });
+    table.row(OURS, "what is not replaced frees nothing", || {
+        let s = ready();
+        tus(&s, "POST", "/a/", &format!("Upload-Length: 950\r\n{}", filename("other")), b"").is(507);
+        tus(&s, "POST", "/a/", &format!("Upload-Length: 1001\r\n{}", filename("x")), b"").is(507);
+        s.method("PUT", "/a/x", "If-None-Match: *\r\nUpload-Complete: ?0\r\n", &new).is(412);
+    });
+}
+
+/// Its client was told no URI, and its bytes took room for a day.
+#[test]
+fn a_creation_that_is_cut_before_its_uri_is_told_leaves_nothing() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let s = resumable("upload_quota 1000;");
+    let mut table = Table::new("a creation is cut");
+    let begun = |head: &str, fields: &str| {
+        let mut client = s.client();
+        client.send(format!("{head} HTTP/1.1\r\nHost: a\r\n{fields}Content-Length: 900\r\n\r\n"));
+        client.send(noise(600));
+        client
+    };
+    let tus_fields = format!("Tus-Resumable: 1.0.0\r\nUpload-Length: 900\r\n{}{OCTETS}", filename("x"));
+    let rows = [("tus", "POST /a/", &tus_fields[..]), ("the draft without 104", "PUT /a/x", "Upload-Complete: ?0\r\n")];
+    for (name, head, fields) in rows {
+        table.row(OURS, name, || {
+            let client = begun(head, fields);
+            eventually("its bytes arrive", || parts(&s).0 == 600);
+            drop(client);
+            eventually("nothing is left", || parts(&s) == (0, 0));
+            s.method("PUT", "/a/all", "", &noise(1000)).is(201);
+            s.method("DELETE", "/a/all", "", b"").is(204);
+        });
+    }
+    table.row(OURS, "the draft, told by 104: it goes on", || {
+        let fields = "Upload-Complete: ?0\r\nUpload-Draft-Interop-Version: 8\r\n";
+        let mut client = begun("PUT /a/x", fields);
+        let interim = client.response();
+        let target = located(interim.is(104));
+        eventually("its bytes arrive", || parts(&s).0 == 600);
+        drop(client);
+        let rest = "Content-Type: application/partial-upload\r\nUpload-Complete: ?1\r\nUpload-Offset: 600\r\n";
+        s.method("PATCH", &target, rest, &noise(900)[600..]).is_one_of(&[200, 201, 204]);
+        assert!(s.read("html/a/x") == noise(900));
+        s.method("DELETE", "/a/x", "", b"").is(204);
+    });
+    table.row(OURS, "told by 201: it goes on", || {
+        let target = located(tus(&s, "POST", "/a/", &tus_fields, &noise(900)[..600]).is(201));
+        assert_eq!(offset(&s, &target), 600);
+        patch(&s, &target, 600, &noise(900)[600..]).is(204);
+        assert!(s.read("html/a/x") == noise(900));
+    });
+}

@@ -1,7 +1,8 @@
 //! What file managers send from the moment when a share is mounted, replayed: each request with its fields and its
 //! body, and what of the answer the client goes on with. Finder's are those of Apple's published client (webdavfs),
-//! Nautilus' those of gvfs, Explorer's from captures of its WebClient. The Files of iOS mounts no WebDAV itself: apps
-//! do that for it, by URLSession.
+//! Nautilus' those of gvfs, Explorer's from captures of its WebClient. The Files of iOS mounts no WebDAV itself (its
+//! servers are SMB's): apps do that for it, by URLSession; what one of them asks first is from a log in a public issue
+//! (nextcloud/ios 1438).
 
 use super::*;
 
@@ -277,6 +278,24 @@ fn ios() -> Vec<Step> {
     ]
 }
 
+/// The first look of an app at a share that was made for another server: properties of two namespaces, the second one
+/// declared at each of them.
+fn ios_cloud() -> Vec<Step> {
+    let own =
+        ["getlastmodified", "getetag", "getcontenttype", "resourcetype", "quota-available-bytes", "quota-used-bytes"];
+    let own: String = own.iter().map(|name| format!("<d:{name} />")).collect();
+    let other = ["permissions", "id", "fileid", "size", "favorite", "share-types", "owner-id", "comments-unread"];
+    let other: String = other.iter().map(|name| format!("<{name} xmlns=\"http://owncloud.org/ns\"/>")).collect();
+    let body = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<d:propfind xmlns:d=\"DAV:\" xmlns:oc=\"http://owncloud.org/ns\">\
+         <d:prop>{own}{other}</d:prop></d:propfind>"
+    );
+    let fields = |depth: &str| format!("Depth: {depth}\r\nContent-Type: application/xml\r\nOCS-APIRequest: true\r\n");
+    let root = &["<D:collection/>", "HTTP/1.1 200 OK", "HTTP/1.1 404 Not Found", "http://owncloud.org/ns"];
+    let list = &["/there.txt</D:href>", "<D:getetag>", "HTTP/1.1 404 Not Found"];
+    vec![step("PROPFIND", "/", &fields("0"), &body, 207, root), step("PROPFIND", "/", &fields("1"), &body, 207, list)]
+}
+
 #[test]
 fn what_clients_of_desktops_and_phones_send_is_answered_as_they_need_it() {
     if skip_on_nginx("dav_ext_methods") {
@@ -289,6 +308,7 @@ fn what_clients_of_desktops_and_phones_send_is_answered_as_they_need_it() {
         ("Explorer and Office", "Microsoft-WebDAV-MiniRedir/10.0.22631", explorer()),
         ("Nautilus", "gvfs/1.57.2", nautilus()),
         ("an app of iOS", "Files/1 CFNetwork/1496.0.7 Darwin/23.5.0", ios()),
+        ("an app of iOS for another server", "Mozilla/5.0 (iOS) Nextcloud-iOS/3.0.8", ios_cloud()),
     ];
     for (name, agent, recording) in recordings {
         table.row(OURS, name, || replay(&s, agent, recording));

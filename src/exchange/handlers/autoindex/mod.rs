@@ -20,7 +20,7 @@ use crate::config::model::Level;
 use crate::config::settings::listing::{self as rule, Archive};
 use crate::config::settings::upload::Store;
 use crate::exchange::flow::{Begun, Flow};
-use crate::exchange::handlers::listing::{self, Format, Kind, Language, Sort, View};
+use crate::exchange::handlers::listing::{self, Format, Kind, Language, PageAction, SentForm, Sort, View};
 use crate::exchange::handlers::{failure, methods};
 use crate::exchange::paths;
 use crate::exchange::response::ContentType;
@@ -154,12 +154,13 @@ fn format(ex: &Exchange, configured: rule::Format) -> Result<(Format, Vec<u8>), 
 /// The page that asks for confirmation before a name is deleted, for browsers without scripts.
 fn confirm(ex: &mut Exchange, dir: BorrowedFd<'_>, name: Vec<u8>, language: Language) -> Flow {
     let Ok(c_name) = CString::new(name) else { return Flow::Status(Status::NOT_FOUND) };
+    let action = || PageAction::Delete(c_name.to_bytes().to_vec());
     // The name itself is deleted, not the target of a link.
     let kind = match file::stat_at(Some(dir), &c_name, Follow::No) {
         Ok(stat) if stat.kind == FileKind::Dir => Kind::Dir,
         Ok(stat) if stat.kind == FileKind::Regular => Kind::File,
         Ok(_) => Kind::Other,
-        Err(_) => return Flow::Status(Status::NOT_FOUND),
+        Err(_) => return not_there(ex, action()),
     };
     let mut body = Vec::with_capacity(4096);
     listing::confirm_delete(&ex.route.uri, c_name.to_bytes(), kind, language, &mut body);
@@ -174,13 +175,36 @@ fn ask_where(ex: &mut Exchange, dir: BorrowedFd<'_>, name: &[u8], language: Lang
     let is_there = CString::new(name.strip_suffix(b"/").unwrap_or(name))
         .is_ok_and(|name| file::stat_at(Some(dir), &name, Follow::No).is_ok());
     if !is_there {
-        return Flow::Status(Status::NOT_FOUND);
+        return not_there(ex, PageAction::Move { name: name.to_vec(), to: Vec::new() });
     }
     let mut body = Vec::with_capacity(4096);
     listing::ask_where(&ex.route.uri, name, language, &mut body);
     ex.response.text(Status::OK, ContentType::Static(Format::Page.content_type()), body);
     page_lines(ex);
     Flow::Respond
+}
+
+fn not_there(ex: &mut Exchange, action: PageAction) -> Flow {
+    ex.route.sent_form = Some(Box::new(SentForm { folder: ex.route.uri.clone(), action: Some(action) }));
+    Flow::Status(Status::NOT_FOUND)
+}
+
+/// The page for a form of a listing that was refused: a browser without scripts shows it in place of the listing.
+/// False: the request is no form, or its client prefers JSON.
+pub fn refused(ex: &mut Exchange, status: Status) -> bool {
+    let Some(form) = ex.route.sent_form.take() else { return false };
+    if status.0 < 400 || ex.header(HeaderId::Accept).is_some_and(accept::prefers_json) {
+        return false;
+    }
+    let language = ex.field(b"accept-language").map_or(Language::default(), Language::of);
+    let mut body = Vec::with_capacity(4096);
+    listing::refused(&form, status.0, language, &mut body);
+    ex.response.text(status, ContentType::Static(Format::Page.content_type()), body);
+    // Names are no commands.
+    (ex.response.is_inert, ex.response.ranges) = (true, false);
+    (ex.response.etag, ex.response.last_modified) = (None, None);
+    page_lines(ex);
+    true
 }
 
 /// Whether the response will be sent as UTF-8: widths are then counted in characters (nginx).

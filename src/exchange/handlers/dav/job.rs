@@ -26,6 +26,9 @@ pub struct Job {
     pub moves: bool,
     /// `Overwrite: T`, the default (RFC 4918 §10.6): what is at the destination is replaced.
     pub overwrite: bool,
+    /// MOVE: the destination is the source by another spelling, on a file system that ignores case. One rename, which
+    /// replaces nothing, gives it.
+    pub is_respelled: bool,
     /// The status of success.
     pub status: Status,
     /// The destination is a directory, so that not even a file replaces it in one step. Or, with upload_sync, the old
@@ -108,6 +111,9 @@ impl Job {
 
     /// Begins with a file: by rename(2) if it is moved within a file system, else by copying.
     pub fn begin_file(&self, temp_names: &mut TempNames) -> Result<Stage, Errno> {
+        if self.is_respelled {
+            return self.respell();
+        }
         if self.moves && self.swaps.get() {
             return match self.begin_move(temp_names) {
                 Err(Errno::EXDEV) => {
@@ -138,6 +144,9 @@ impl Job {
 
     /// Begins with a directory, as [`Job::begin_file`].
     pub fn begin_tree(&self, temp_names: &mut TempNames) -> Result<Stage, Errno> {
+        if self.is_respelled {
+            return self.respell();
+        }
         if self.moves {
             match self.begin_move(temp_names) {
                 Err(Errno::EXDEV) => {}
@@ -147,6 +156,12 @@ impl Job {
         let mut copy = TreeCopy::new(self.from(), &self.source.name, &self.target.dir, self.deep, temp_names)?;
         copy.trashes.clone_from(&self.trashes);
         Ok(Stage::Tree(Box::new(copy), Vec::new()))
+    }
+
+    fn respell(&self) -> Result<Stage, Errno> {
+        let (from, to) = (Some(self.from()), Some(self.to()));
+        file::rename_at(from, &self.source.name, to, &self.target.name, Rename::Replace)?;
+        Ok(Stage::Done(self.status))
     }
 
     /// upload_sync: the file that a MOVE replaces keeps a hidden name until the new one is on the disk.

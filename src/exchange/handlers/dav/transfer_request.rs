@@ -18,10 +18,11 @@ use crate::http::uri;
 use crate::route::{NoTrace, location};
 use crate::services::{Services, temp_names};
 use crate::sys::Errno;
-use crate::sys::file::{self, FileKind, Follow, Stat};
+use crate::sys::file::{self, FileKind, Follow, O_DIRECTORY, O_RDONLY, Stat};
 use crate::util::bytes;
 use std::cell::Cell;
-use std::os::fd::AsFd;
+use std::ffi::CStr;
+use std::os::fd::{AsFd, BorrowedFd};
 
 /// What the headers say.
 struct TransferHeaders {
@@ -45,6 +46,8 @@ struct Ends {
     there: Option<Stat>,
     /// The source is a collection, and was named as one.
     collection: bool,
+    /// Both names are the source's, on a file system that does not distinguish them: it gets the other spelling.
+    is_respelled: bool,
 }
 
 /// Checks the whole request.
@@ -68,6 +71,7 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Result<(Job, TransferCheck
         deep: asked.depth == Depth::Infinity,
         moves,
         overwrite: asked.overwrite,
+        is_respelled: found.is_respelled,
         status: if is_made { Status::CREATED } else { Status::NO_CONTENT },
         // One rename puts a file over another, and a power cut never finds it half done.
         swaps: Cell::new(found.is_taken_by_dir() || sync && !moves),
@@ -179,7 +183,17 @@ fn look(ex: &mut Exchange, cx: &mut Services, source: &End, target: &End, overwr
         Err(Errno::ENOENT) => None,
         Err(e) => return Err(failed(ex, cx, "lstat()", e)),
     };
-    let kind = stat(source).map(|stat| stat.kind);
+    let own = stat(source);
+    let is_respelled = match (&own, &there) {
+        (Ok(own), Some(there)) => is_same(source, target, own, there),
+        _ => false,
+    };
+    if is_respelled && ex.route.method == Method::Copy {
+        let why = format_args!("the destination is the source by another spelling");
+        return Err(refuse(ex, cx, Status::FORBIDDEN, why));
+    }
+    let there = there.filter(|_| !is_respelled);
+    let kind = own.map(|stat| stat.kind);
     let is_webdav = is_webdav(ex);
     let collection = if is_webdav { kind == Ok(FileKind::Dir) } else { ex.route.uri.ends_with(b"/") };
     if let Some(there) = &there {
@@ -216,7 +230,32 @@ fn look(ex: &mut Exchange, cx: &mut Services, source: &End, target: &End, overwr
     if kind == FileKind::Other && ex.route.method == Method::Copy {
         return Err(refuse(ex, cx, Status::FORBIDDEN, format_args!("the source is not a regular file")));
     }
-    Ok(Ends { there, collection })
+    Ok(Ends { there, collection, is_respelled })
+}
+
+/// Whether both names are one file's, because the file system ignores case (vfat, exFAT, NTFS, SMB): then replacing the
+/// one would remove the other. Hard links are two files here.
+fn is_same(source: &End, target: &End, own: &Stat, there: &Stat) -> bool {
+    if (own.dev, own.ino) == (there.dev, there.ino) {
+        return own.kind == FileKind::Dir || own.nlink == 1;
+    }
+    // FUSE may number each name that is looked up: the directory says which of them there are.
+    let spelled = |name: &CStr| String::from_utf8_lossy(name.to_bytes()).to_lowercase();
+    let (from, to) = (&source.resource, &target.resource);
+    (own.dev, own.kind, own.size, own.mtime) == (there.dev, there.kind, there.size, there.mtime)
+        && spelled(&from.name) == spelled(&to.name)
+        && [from, to].iter().any(|end| matches!(is_listed(end.dir.as_fd(), &end.name), Ok(false)))
+}
+
+/// Whether a directory has an entry with exactly this name.
+fn is_listed(dir: BorrowedFd<'_>, name: &CStr) -> Result<bool, Errno> {
+    let mut entries = file::read_dir(file::open_at(Some(dir), c".", O_RDONLY | O_DIRECTORY, 0)?);
+    while entries.fill()? {
+        if entries.entries().any(|entry| entry.name == name) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 impl Ends {

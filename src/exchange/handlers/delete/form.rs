@@ -7,7 +7,7 @@ use crate::config::model::{ContentHandler, Level};
 use crate::config::settings::upload::Store;
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
-use crate::exchange::handlers::listing::{FormAction, PageAction, asked, resolve};
+use crate::exchange::handlers::listing::{FormAction, PageAction, SentForm, asked, resolve};
 use crate::exchange::handlers::methods;
 use crate::exchange::handlers::upstream::cgi;
 use crate::exchange::origin::{self, Sender};
@@ -69,7 +69,9 @@ impl Form {
             ex.report(cx, Level::Error, format_args!("delete form from another site is refused"));
             return Flow::Status(Status::FORBIDDEN);
         }
-        let Some(asked) = asked(&self.body) else { return Flow::Status(Status::BAD_REQUEST) };
+        let asked = asked(&self.body);
+        ex.route.sent_form = Some(Box::new(SentForm { folder: ex.route.uri.clone(), action: asked.clone() }));
+        let Some(asked) = asked else { return Flow::Status(Status::BAD_REQUEST) };
         let (name, method, action) = match asked {
             PageAction::Delete(name) => (name, Method::Delete, None),
             PageAction::Folder(name) => ([&name[..], b"/"].concat(), Method::Mkcol, Some(FormAction::Folder)),

@@ -188,7 +188,8 @@ pub fn stopped(ex: &mut Exchange, cx: &mut Services, stuck: &Stuck, removed: u64
         level,
         format_args!("{call} \"{base}/{inner}\" failed {errno}, {removed} entries were removed before"),
     );
-    if removed == 0 {
+    // The form's own page leads back to the listing, which shows what is left.
+    if removed == 0 || ex.route.sent_form.is_some() {
         return Flow::Status(status);
     }
     // The name as in a URI: another client chose it.

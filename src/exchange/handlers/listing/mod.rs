@@ -16,6 +16,7 @@ mod kind;
 mod nginx;
 mod page;
 mod query;
+mod refused;
 mod sort;
 mod time;
 mod words;
@@ -24,9 +25,10 @@ pub use entry::{Format, Listing, Searched, Totals, View};
 pub use kind::{Entry, Kind};
 pub use page::{PAGE_CSP, ask_where, confirm_delete};
 pub use query::{
-    DELETE_FIELD, FormAction, InvalidCallback, PageAction, asked, callback, delete_from_form, delete_from_query,
-    move_from_query, resolve, search_from_query,
+    DELETE_FIELD, FormAction, InvalidCallback, PageAction, SentForm, asked, callback, delete_from_form,
+    delete_from_query, move_from_query, resolve, search_from_query,
 };
+pub use refused::refused;
 pub use sort::{Key, Order, Sort};
 pub use words::Language;
 

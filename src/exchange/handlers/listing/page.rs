@@ -87,7 +87,7 @@ fn find(listing: &Listing<'_>, words: &Words, out: &mut Vec<u8>) {
     texts(out, &[end]);
 }
 
-fn texts(out: &mut Vec<u8>, parts: &[&str]) {
+pub(super) fn texts(out: &mut Vec<u8>, parts: &[&str]) {
     parts.iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
 }
 
@@ -122,7 +122,7 @@ fn upload_form(listing: &Listing<'_>, words: &Words, out: &mut Vec<u8>) {
 
 /// A name as text, with a direction of its own. A name that is read from right to left has its extension where people
 /// look for it, at the right end.
-fn name(name: &[u8], out: &mut Vec<u8>) {
+pub(super) fn name(name: &[u8], out: &mut Vec<u8>) {
     match extension_at(name).filter(|dot| *dot > 0 && has_rtl(name)) {
         Some(dot) => {
             out.extend_from_slice(b"<bdi dir=ltr><bdi>");
@@ -297,7 +297,7 @@ fn archive(listing: &Listing<'_>, words: &Words, out: &mut Vec<u8>) {
     out.extend_from_slice(b"</a></p>\n");
 }
 
-fn document(title: Word, path: &[u8], language: Language, out: &mut Vec<u8>) {
+pub(super) fn document(title: Word, path: &[u8], language: Language, out: &mut Vec<u8>) {
     texts(out, &["<!doctype html>\n<html lang=", language.name(), ">\n<meta charset=utf-8>\n"]);
     texts(out, &["<meta name=viewport content=\"width=device-width,initial-scale=1\">\n<title>"]);
     language.words().named(title, path, out);
@@ -325,7 +325,7 @@ fn script(source: &str, out: &mut Vec<u8>) {
 
 /// The way up, each part a link as many `../` away as it is above. An empty part (`//`) counts as a step
 /// but is not shown.
-fn breadcrumbs(path: &[u8], words: &Words, out: &mut Vec<u8>) {
+pub(super) fn breadcrumbs(path: &[u8], words: &Words, out: &mut Vec<u8>) {
     let inner = path.strip_prefix(b"/").unwrap_or(path);
     let steps = inner.iter().filter(|&&byte| byte == b'/').count();
     texts(out, &["<nav aria-label=\"", words.get(Word::Path), "\">\n<ol>\n<li><a href=\""]);

@@ -34,6 +34,15 @@ pub enum FormAction {
     Move(Vec<u8>),
 }
 
+/// A form that is being done, for the page that says why it was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SentForm {
+    /// The path of the folder whose listing has the form.
+    pub folder: Vec<u8>,
+    /// None: it asks for nothing that can be done.
+    pub action: Option<PageAction>,
+}
+
 /// The request of a form. None: it is not one of our forms, or its name cannot be an entry's.
 pub fn asked(body: &[u8]) -> Option<PageAction> {
     let text = |name: &str| argument(body, name.as_bytes()).map(|value| percent_decode(value, Plus::Space));

@@ -37,7 +37,7 @@ pub enum Word {
     Title, Add, AddFolder, Upload, Hint, Filter, Press, Contents, Name, Size, Modified, Delete, DeleteName, Rename,
     RenameName, Parent, Empty, Drop, DeleteQ, DeleteFolderQ, Keep, KeepIt, Cancel, Top, Path, Uploads, Folder,
     Folders, File, Files, Bytes, NewFolder, Make, MoveQ, MoveTo, Move, Archive, Search, Found, Nothing,
-    NotAll, Actions,
+    NotAll, Actions, Back,
 }
 
 impl Language {
@@ -112,6 +112,28 @@ impl Words {
         self.with(word, out, |out| escape::text(name, out));
     }
 
+    /// The word with this key; empty if there is none.
+    pub fn of(&self, key: &str) -> &'static str {
+        self.texts.iter().find(|(known, _)| *known == key).map_or("", |(_, text)| text)
+    }
+
+    /// Why a request was refused, as the scripts say it.
+    pub fn of_status(&self, status: u16) -> String {
+        match self.of(&format!("js_e{status}")) {
+            "" => self.of("js_else").replace("{0}", &status.to_string()),
+            own => own.to_owned(),
+        }
+    }
+
+    /// The word with this key, as [`Words::with`], and with `{1}` for the reason.
+    pub fn because(&self, key: &str, out: &mut Vec<u8>, inner: impl FnOnce(&mut Vec<u8>), why: &str) {
+        let text = self.of(key);
+        let (before, after) = text.split_once("{0}").unwrap_or((text, ""));
+        out.extend_from_slice(before.as_bytes());
+        inner(out);
+        out.extend_from_slice(after.replace("{1}", why).as_bytes());
+    }
+
     /// The words of the scripts, as JSON.
     pub fn for_scripts(&self, out: &mut Vec<u8>) {
         out.push(b'{');
@@ -155,8 +177,8 @@ mod tests {
     fn every_language_has_every_word() {
         let keys = |language: Language| language.words().texts.iter().map(|(key, _)| *key).collect::<Vec<_>>();
         let english = keys(Language::En);
-        assert_eq!(english.get(Word::Actions as usize), Some(&"actions"));
-        assert!(english.iter().skip(Word::Actions as usize + 1).all(|key| key.starts_with("js_")));
+        assert_eq!(english.get(Word::Back as usize), Some(&"back"));
+        assert!(english.iter().skip(Word::Back as usize + 1).all(|key| key.starts_with("js_")));
         for (language, name, _) in LANGUAGES {
             assert_eq!(keys(language), english, "{name}");
             for ((key, text), (_, model)) in language.words().texts.iter().zip(Language::En.words().texts) {

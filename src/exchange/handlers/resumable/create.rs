@@ -318,7 +318,7 @@ fn create(
         Some(joining) => joining.joins_to(upload.dir.clone(), id),
         None => {
             upload.touch(cx);
-            upload.promise(cx, size);
+            upload.promise(cx, size, admitted.replaces);
         }
     }
     let lease = upload.hold(cx).inspect_err(|_| upload.remove(cx))?;

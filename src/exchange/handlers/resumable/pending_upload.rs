@@ -17,6 +17,7 @@ use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::boot::Boot;
 use crate::services::clock::Clock;
+use crate::services::quotas::Replaced;
 use crate::services::resumable::{Ended, FinishedUpload, KnownUpload, Lease, PROMISE, UploadId};
 use crate::sys::Errno;
 use crate::sys::file::{self, Stat};
@@ -288,11 +289,11 @@ impl Unfinished {
         }
     }
 
-    /// A request begins to write to it: this size is held for it from now on (upload_quota).
-    pub fn promise(&self, cx: &mut Services, bytes: u64) {
+    /// A request begins to write to it: this size is held for it from now on (upload_quota), less what it replaces.
+    pub fn promise(&self, cx: &mut Services, bytes: u64, replaces: Option<Replaced>) {
         self.know(cx);
         let now = cx.now.ms;
-        cx.resumable.promise(self.id, bytes, now, now + PROMISE);
+        cx.resumable.promise(self.id, bytes, replaces, now, now + PROMISE);
     }
 
     /// Bytes arrived: it lives longer.

@@ -9,7 +9,7 @@ use super::{create, respond, rufh, tus};
 use crate::exchange::Exchange;
 use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::handlers::upload;
-use crate::exchange::handlers::upload::resumed::{self, Refusal};
+use crate::exchange::handlers::upload::resumed::{self, More, Refusal};
 use crate::http::h1::framing::Framing;
 use crate::http::header::HeaderId;
 use crate::http::method::Method;
@@ -316,9 +316,17 @@ fn open(
     // The upload's rules are those of the method that created it.
     let method = std::mem::replace(&mut ex.route.method, upload.record.method);
     let need = Usage { bytes: total, files: u64::from(!upload.is_part()) };
-    let admitted = resumed::admit_more(ex, cx, upload.id, sent, (!counted).then_some(need));
+    let more = More {
+        id: upload.id,
+        bytes: sent,
+        total: (!counted).then_some(need),
+        name: (!upload.is_part()).then_some(&upload.record.name),
+        below: &upload.record.below,
+        conditions: &upload.record.conditions,
+    };
+    let admitted = resumed::admit_more(ex, cx, &more);
     ex.route.method = method;
-    let room = admitted?;
+    let (room, replaces) = admitted?;
     let path = upload.home.path.clone();
     let failed = |call: &str, e: Errno| Refusal::call(call, &path, e);
     let lease = upload.hold(cx)?;
@@ -330,6 +338,6 @@ fn open(
         upload.begin_marks(cx.boot);
     }
     upload.dir.mark(upload.id, &upload.record).map_err(|e| failed("write()", e))?;
-    upload.promise(cx, total);
+    upload.promise(cx, total, replaces);
     Ok(Append::new(ex, cx, (upload, lease, Some(room)), content))
 }

@@ -125,7 +125,7 @@ fn meet(cx: &mut Services, home: &Rc<[u8]>, dir: &Dir, entry: Entry) {
                     let age = u64::try_from(now - written(&stat)).unwrap_or(0);
                     if let (Some(length), true) = (record.length, age < PROMISE) {
                         let now = cx.now.ms;
-                        cx.resumable.promise(id, length, now, now + PROMISE - age);
+                        cx.resumable.promise(id, length, None, now, now + PROMISE - age);
                     }
                 }
                 Ok(None) => match pending_upload::remembered(cx, &place, dir, id, &record) {

@@ -12,7 +12,7 @@ use crate::exchange::flow::{Flow, Phase, Then};
 use crate::exchange::handlers::resumable::{self, held::held};
 use crate::services::Services;
 use crate::services::quotas::shared::Lock;
-use crate::services::quotas::{Claim, Usage};
+use crate::services::quotas::{Claim, Replaced, Usage};
 use crate::sys::file::{FileKind, Stat};
 
 /// A file without content.
@@ -56,17 +56,29 @@ impl Upload {
         self.share.as_mut().map_or(Ok(true), |share| share.admit(need, beside, cx)).map(drop)
     }
 
-    /// Whether `more` could be stored now, by an upload that reserves nothing.
+    /// The share that an upload begins with. None: no quota applies.
+    pub fn new_share(&self) -> Option<QuotaShare> {
+        let (limit, area) = (self.rules.quota?, self.target.area.clone()?);
+        Some(QuotaShare::new(Claim::new(area), limit))
+    }
+
+    /// Whether `more` could be stored now in place of what it replaces, by an upload that reserves nothing here. Gives
+    /// the room of the file that it replaces.
     ///
     /// # Errors
     /// 507; [`Refusal::later`] while what is there is being counted.
-    pub fn check_quota(&mut self, ex: &mut Exchange, cx: &mut Services, more: Usage) -> Result<(), Refusal> {
-        let (Some(limit), Some(area)) = (self.rules.quota, &self.target.area) else { return Ok(()) };
+    pub fn check_quota(
+        &mut self,
+        ex: &mut Exchange,
+        cx: &mut Services,
+        more: Usage,
+    ) -> Result<Option<Replaced>, Refusal> {
+        let Some(share) = self.share.take().or_else(|| self.new_share()) else { return Ok(None) };
         if resumable::is_reading(cx) {
             return Err(Refusal::later());
         }
-        let beside = self.beside(cx);
-        check_now(ex, cx, QuotaShare::new(Claim::new(area.clone()), limit), more, beside).map(drop)
+        let (need, beside) = (more.minus(self.freed), self.beside(cx));
+        check_now(ex, cx, share, need, beside).map(|share| share.only_replaced(self.freed))
     }
 
     /// What resumable uploads hold in the area, apart from those that become its files.
@@ -151,7 +163,7 @@ impl Upload {
         }
         let (added, freed) = self.naming.counted.usage;
         if self.share.is_none() {
-            self.check_quota(ex, cx, added.minus(freed))?;
+            self.check_quota(ex, cx, added.minus(freed)).map(drop)?;
             return Ok((added, freed));
         }
         let beside = self.beside(cx);

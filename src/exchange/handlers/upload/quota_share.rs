@@ -9,7 +9,7 @@ use crate::exchange::{Exchange, Printable};
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::quotas::shared::{Lock, LockAttempt};
-use crate::services::quotas::{Admission, Area, Claim, Full, Usage};
+use crate::services::quotas::{Admission, Area, Claim, Full, Replaced, Usage};
 use crate::sys::Errno;
 use crate::sys::file::Stat;
 
@@ -69,6 +69,11 @@ impl QuotaShare {
             }
         }
         Ok(true)
+    }
+
+    /// Only the room of the files that the upload replaces: what it adds is counted with resumable uploads.
+    pub fn only_replaced(self, freed: Usage) -> Option<Replaced> {
+        Replaced::of(self.claim, freed)
     }
 
     /// The lock of a quota that other processes share: they learn what was admitted. None: no lock is needed.

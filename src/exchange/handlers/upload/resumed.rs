@@ -18,7 +18,7 @@ use crate::http::h1::head::Head;
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::services::Services;
-use crate::services::quotas::Usage;
+use crate::services::quotas::{Replaced, Usage};
 use crate::services::resumable::UploadId;
 use crate::sys::file;
 use std::ffi::CString;
@@ -80,6 +80,8 @@ pub struct Admitted {
     pub reach: file::Reach,
     /// How much it may grow.
     pub room: Room,
+    /// The file that it will replace.
+    pub replaces: Option<Replaced>,
 }
 
 /// Checks an upload that this request (POST or PUT) creates.
@@ -107,6 +109,7 @@ pub fn admit(ex: &mut Exchange, cx: &mut Services, wish: &Wish<'_>) -> Result<Ad
     rules::check_room(target.dir.as_fd(), rules.min_free, wish.size)?;
     let mut upload = Upload::new(ex, cx, rules, target, policy);
     upload.own.clone_from(&wish.parts);
+    upload.share = upload.new_share();
     let given = named.as_deref().or(wish.given);
     let name = match wish.role {
         // The name is checked when the whole is made.
@@ -117,33 +120,53 @@ pub fn admit(ex: &mut Exchange, cx: &mut Services, wish: &Wish<'_>) -> Result<Ad
         return Err(too_large());
     }
     let files = u64::from(wish.role != Role::Part);
-    upload.check_quota(ex, cx, Usage { bytes: wish.size, files })?;
+    let replaces = upload.check_quota(ex, cx, Usage { bytes: wish.size, files })?;
     let reach = file::reach(upload.target.dir.as_fd()).map_err(|e| Refusal::call("fstat()", &upload.target.path, e))?;
     let (dir, room) = (std::mem::take(&mut upload.target.uri), Room::of(&upload));
-    Ok(Admitted { name, path: path.to_vec(), dir, reach, room })
+    Ok(Admitted { name, path: path.to_vec(), dir, reach, room, replaces })
 }
 
-/// Whether `more` bytes may still be added. `total`: the upload's size then, if it is not reserved yet.
+/// More of an upload that has begun.
+pub struct More<'a> {
+    /// The upload.
+    pub id: UploadId,
+    /// Bytes that this request announces.
+    pub bytes: u64,
+    /// The upload's size then, if it is not reserved yet.
+    pub total: Option<Usage>,
+    /// As in [`Finished`]. None: it has no name of its own.
+    pub name: Option<&'a [u8]>,
+    /// As in [`Finished`].
+    pub below: &'a [u8],
+    /// As in [`Finished`].
+    pub conditions: &'a [u8],
+}
+
+/// Whether more bytes may still be added. Also gives the room of the file that the upload will replace, if the quota
+/// was asked.
 ///
 /// # Errors
 /// As for [`admit`].
-pub fn admit_more(
-    ex: &mut Exchange,
-    cx: &mut Services,
-    id: UploadId,
-    more: u64,
-    total: Option<Usage>,
-) -> Result<Room, Refusal> {
+pub fn admit_more(ex: &mut Exchange, cx: &mut Services, more: &More<'_>) -> Result<(Room, Option<Replaced>), Refusal> {
     let rules = ex.location().settings.upload.clone();
     let (target, _) = find(ex, cx, &rules, true)?;
-    rules::check_room(target.dir.as_fd(), rules.min_free, more)?;
-    let policy = NamePolicy::plain(rules.on_duplicate);
+    rules::check_room(target.dir.as_fd(), rules.min_free, more.bytes)?;
+    let head = Head::of_lines(more.conditions).unwrap_or_default();
+    let policy = NamePolicy::of(&head.0, &head.1, ex.route.method == Method::Put, rules.on_duplicate);
     let mut upload = Upload::new(ex, cx, rules, target, policy);
-    upload.own = vec![id];
-    if let Some(total) = total {
-        upload.check_quota(ex, cx, total)?;
+    upload.own = vec![more.id];
+    let Some(total) = more.total else { return Ok((Room::of(&upload), None)) };
+    cx.resumable.ask_again(more.id);
+    upload.share = upload.new_share();
+    if let Some(name) = more.name.filter(|_| upload.share.is_some()) {
+        let there = match more.below {
+            b"" => upload.target.stat(name)?,
+            below => upload.target.below(below, Names::of(ex))?.stat(name)?,
+        };
+        upload.replaces(there);
     }
-    Ok(Room::of(&upload))
+    let replaces = upload.check_quota(ex, cx, total)?;
+    Ok((Room::of(&upload), replaces))
 }
 
 /// A file whose last byte has arrived.

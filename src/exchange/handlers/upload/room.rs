@@ -51,7 +51,8 @@ impl Room {
         if size.saturating_add(more) <= own {
             return (more, None);
         }
-        let most = area.room(held(cx, path, &[id]), *quota).max(own).saturating_sub(size);
+        let room = area.room(held(cx, path, &[id]), *quota).saturating_add(cx.resumable.freed(id));
+        let most = room.max(own).saturating_sub(size);
         match most < more {
             true => (most, Some(used_up())),
             false => (more, None),

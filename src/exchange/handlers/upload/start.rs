@@ -1,7 +1,6 @@
 //! The head of a POST or PUT: everything that can be refused before the first byte of the body is read.
 
 use super::form::Form;
-use super::quota_share::QuotaShare;
 use super::refusal::{Refusal, too_large};
 use super::state::{NamePolicy, Upload};
 use super::target_dir::TargetDir;
@@ -18,7 +17,7 @@ use crate::http::method::Method;
 use crate::http::multipart::boundary_of;
 use crate::http::status::Status;
 use crate::services::Services;
-use crate::services::quotas::{Claim, Usage};
+use crate::services::quotas::Usage;
 use std::borrow::Cow;
 use std::os::fd::AsFd;
 use std::rc::Rc;
@@ -133,14 +132,10 @@ fn assemble(
     if let Some(algorithm) = wanted.filter(|_| form.is_none()) {
         digests.hash(algorithm);
     }
-    let share = match (&target.area, rules.quota) {
-        (Some(area), Some(limit)) => Some(QuotaShare::new(Claim::new(area.clone()), limit)),
-        _ => None,
-    };
     let mut upload = Box::new(Upload::new(ex, cx, rules, target, policy));
     (upload.form, upload.parts, upload.hold) = (form, Vec::with_capacity(1), hold);
     (upload.digests, upload.wanted) = (digests, wanted);
-    (upload.share, upload.coming) = (share, Usage { bytes: length, files: 1 });
+    (upload.share, upload.coming) = (upload.new_share(), Usage { bytes: length, files: 1 });
     Ok(upload)
 }
 

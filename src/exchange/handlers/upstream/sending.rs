@@ -5,13 +5,14 @@
 use super::fault::UpstreamFault;
 use super::record::Try;
 use super::settings::settings;
-use super::state::{RequestBody, UpstreamPhase, UpstreamRequest};
+use super::state::{BodyFraming, RequestBody, UpstreamPhase, UpstreamRequest};
 use crate::config::addr::literal_address;
 use crate::config::model::Level;
 use crate::config::settings::upstream::Method;
 use crate::exchange::body::Moved;
 use crate::exchange::flow::Flow;
 use crate::exchange::{Exchange, Printable, Rx, body, variables};
+use crate::http::h1::framing::Framing;
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::temp_dir::TempFileError;
@@ -223,7 +224,15 @@ impl UpstreamRequest {
 
     /// Whether the whole request has been sent.
     pub fn is_sent(&self, ex: &Exchange) -> bool {
-        self.pending().is_empty() && !self.write_closed && (ex.rx != Rx::Body || self.body == RequestBody::Whole)
+        let is_whole = ex.rx != Rx::Body || self.body == RequestBody::Whole || self.has_announced_length(ex);
+        self.pending().is_empty() && !self.write_closed && is_whole
+    }
+
+    /// Whether as many bytes of the body were passed on as its Content-Length says: the upstream has all of it, even if
+    /// END_STREAM is to come in a frame of its own.
+    fn has_announced_length(&self, ex: &Exchange) -> bool {
+        self.framing == BodyFraming::Plain
+            && matches!(ex.request.head.framing, Framing::Length(length) if ex.body_received >= length)
     }
 
     /// Whether the client's body may be read: everything before has been sent.

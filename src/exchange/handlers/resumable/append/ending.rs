@@ -240,6 +240,7 @@ impl Append {
                 return refuse(ex, cx, self.upload.record.dialect, &refused.refusal);
             }
         };
+        self.is_told = true;
         placed.stored.digest = digest;
         cx.resumable.joined(&ids);
         if !ex.location().settings.upload.sync {
@@ -263,6 +264,7 @@ impl Append {
         if !placed.take_back(cx) {
             return resumed::unsure(ex, cx, call, e);
         }
+        self.is_told = false;
         cx.resumable.unfinish(self.upload.id);
         // Without the request that joins them, parts count again.
         if self.joining.take().is_none() {
@@ -308,7 +310,8 @@ fn read_slice(cx: &mut Services, upload: &Unfinished, at: &mut u64, mut each: im
 /// The responses.
 impl Append {
     /// Everything sent has arrived, and more is to come.
-    fn progress(&self, ex: &mut Exchange, cx: &mut Services) -> Flow {
+    fn progress(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
+        self.is_told = true;
         respond::state(ex, cx, &self.upload);
         ex.response.status = match self.request {
             UploadRequest::Creation => {

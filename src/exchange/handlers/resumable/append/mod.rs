@@ -17,7 +17,7 @@ use crate::exchange::handlers::upload::resumed;
 use crate::exchange::handlers::upload::resumed::{Algorithm, Digests, Placed, Refusal, Room};
 use crate::http::status::Status;
 use crate::services::Services;
-use crate::services::resumable::Lease;
+use crate::services::resumable::{Cut, Lease};
 use crate::services::syncs::Sync;
 use crate::sys::Errno;
 use crate::sys::file;
@@ -72,6 +72,21 @@ pub struct Append {
     interop: Option<u64>,
     sent_offset: (u64, u32),
     looked: Looked,
+    /// The client has been told the upload's URI, or the file has its name.
+    is_told: bool,
+    /// Uploads that end with their requests, for [`crate::services::resumable::Uploads::held`].
+    cut: Cut,
+}
+
+impl Drop for Append {
+    fn drop(&mut self) {
+        // Its connection has ended, and no client can go on with it: it would only take room until it expires.
+        if self.is_unknown() && !self.is_told && self.lease.is_live() {
+            self.upload.dir.remove(self.upload.id);
+            self.upload.home.tidy();
+            self.cut.push(self.upload.id);
+        }
+    }
 }
 
 /// The limit of an upload's size.
@@ -191,6 +206,8 @@ impl Append {
             interop,
             sent_offset,
             looked: Looked::now(cx),
+            is_told: false,
+            cut: cx.resumable.cut.clone(),
         }
     }
 
