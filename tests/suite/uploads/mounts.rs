@@ -87,7 +87,7 @@ fn what_is_respelled_where_case_is_ignored_is_not_lost() {
         std::fs::create_dir(at.join(dir)).expect("mkdir");
     }
     {
-        let s = setup.allow_log("by another spelling").start();
+        let s = setup.allow_log("by another spelling").allow_log("hold each other").start();
         s.method("MKCOL", "/dav/X/", "", b"").is(201);
         s.method("PUT", "/dav/X/f", "", b"kept").is(201);
         s.method("PUT", "/dav/A", "", b"file").is(201);
@@ -96,6 +96,12 @@ fn what_is_respelled_where_case_is_ignored_is_not_lost() {
             transfer(&s, "MOVE", to, from).is(201);
             transfer(&s, "COPY", from, to).is(403);
             assert_eq!((s.read("html/dav/x/f"), s.read("html/dav/a")), (b"kept".to_vec(), b"file".to_vec()), "{to}");
+        }
+        for (method, from, to) in
+            [("COPY", "/dav/X/", "/dav/x/sub/"), ("MOVE", "/dav/X/", "/dav/x/sub/"), ("MOVE", "/dav/x/f", "/dav/X")]
+        {
+            transfer(&s, method, from, to).is(403);
+            assert_eq!(s.read("html/dav/x/f"), b"kept", "{method} {from} {to}");
         }
         // Another one of that name in another directory is replaced as ever.
         s.method("MKCOL", "/dav/X/x/", "", b"").is(201);

@@ -18,11 +18,12 @@ use crate::http::uri;
 use crate::route::{NoTrace, location};
 use crate::services::{Services, temp_names};
 use crate::sys::Errno;
-use crate::sys::file::{self, FileKind, Follow, O_DIRECTORY, O_RDONLY, Stat};
+use crate::sys::file::{self, FileKind, Follow, O_DIRECTORY, O_PATH, O_RDONLY, Stat};
 use crate::util::bytes;
 use std::cell::Cell;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::rc::Rc;
 
 /// What the headers say.
 struct TransferHeaders {
@@ -30,6 +31,10 @@ struct TransferHeaders {
     depth: Depth,
     overwrite: bool,
 }
+
+/// Directories above a name that are looked at.
+const LEVELS: usize = 256;
+const HOLD: &str = "source and destination hold each other";
 
 /// The source or the destination, opened.
 struct End {
@@ -140,7 +145,7 @@ fn check_destination(ex: &Exchange, destination: &[u8]) -> Result<(), (Status, S
 fn ends(ex: &mut Exchange, cx: &mut Services, destination: Vec<u8>) -> Result<(End, End), Flow> {
     let (from, to) = (as_collection(&ex.route.uri), as_collection(&destination));
     if to.starts_with(&from) || from.starts_with(&to) {
-        return Err(refuse(ex, cx, Status::FORBIDDEN, format_args!("source and destination hold each other")));
+        return Err(refuse(ex, cx, Status::FORBIDDEN, format_args!("{HOLD}")));
     }
     let source = match end(ex, cx) {
         Ok(source) => source,
@@ -193,6 +198,12 @@ fn look(ex: &mut Exchange, cx: &mut Services, source: &End, target: &End, overwr
         return Err(refuse(ex, cx, Status::FORBIDDEN, why));
     }
     let there = there.filter(|_| !is_respelled);
+    let is_dir = |stat: &&Stat| stat.kind == FileKind::Dir;
+    let holds = own.as_ref().ok().filter(is_dir).is_some_and(|own| is_within(&target.resource, own))
+        || there.as_ref().filter(is_dir).is_some_and(|there| is_within(&source.resource, there));
+    if holds {
+        return Err(refuse(ex, cx, Status::FORBIDDEN, format_args!("{HOLD}")));
+    }
     let kind = own.map(|stat| stat.kind);
     let is_webdav = is_webdav(ex);
     let collection = if is_webdav { kind == Ok(FileKind::Dir) } else { ex.route.uri.ends_with(b"/") };
@@ -245,6 +256,25 @@ fn is_same(source: &End, target: &End, own: &Stat, there: &Stat) -> bool {
     (own.dev, own.kind, own.size, own.mtime) == (there.dev, there.kind, there.size, there.mtime)
         && spelled(&from.name) == spelled(&to.name)
         && [from, to].iter().any(|end| matches!(is_listed(end.dir.as_fd(), &end.name), Ok(false)))
+}
+
+/// Whether something lies below a directory, whatever its path is called.
+fn is_within(what: &Resource, dir: &Stat) -> bool {
+    let (mut at, mut below) = (what.dir.clone(), None);
+    for _ in 0..LEVELS {
+        let Ok(here) = file::fstat(at.as_fd()).map(|stat| (stat.dev, stat.ino)) else { return false };
+        if here == (dir.dev, dir.ino) {
+            return true;
+        }
+        // The root is above itself.
+        if below.replace(here) == Some(here) {
+            return false;
+        }
+        // Above the area there may be directories that this process may not search.
+        let Ok(above) = file::open_at(Some(at.as_fd()), c"..", O_PATH | O_DIRECTORY, 0) else { return false };
+        at = Rc::new(above);
+    }
+    false
 }
 
 /// Whether a directory has an entry with exactly this name.
