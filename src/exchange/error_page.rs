@@ -35,7 +35,8 @@ pub fn redirect(ex: &mut Exchange, cx: &mut Services, status: Status) -> Option<
         return None;
     }
     let errors = ex.location().settings.errors.clone();
-    if errors.pages.is_empty() || ex.route.last_page {
+    // Where a page is, the request may come to a program or an upstream, which rules passed for an upload alone.
+    if errors.pages.is_empty() || ex.route.last_page || ex.route.exempted.is_some() {
         return None;
     }
     ex.route.last_page = !errors.recursive;

@@ -122,6 +122,8 @@ pub fn apply_flow(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, m
                 Some(page) => page,
                 None => break,
             },
+            // Its URI and arguments are others from here on.
+            Flow::Redirect | Flow::Restart if ex.route.exempted.is_some() => handlers::resumable::refuse_elsewhere(ex, cx),
             Flow::Redirect | Flow::Restart => {
                 cx.trace.say("redirect", None, || format!("internal, to {}", Printable(&ex.route.uri)));
                 if !count_redirect(ex, cx, "internally redirecting to") {
@@ -224,6 +226,13 @@ fn named(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, name: &[u8
     start_over(ex);
     ex.route.location = id;
     ex.route.way.lead_on(&ex.route.uri);
+    // A script there may answer by itself.
+    if ex.route.exempted.is_some() && !ex.location().script.ops.is_empty() {
+        return handlers::resumable::refuse_elsewhere(ex, cx);
+    }
+    if let Some(flow) = handlers::resumable::hold_to_it(ex, cx) {
+        return flow;
+    }
     note_ending_location(ex, cx);
     note_upload(ex);
     ex.basis.varies();
@@ -283,6 +292,9 @@ fn note_upload(ex: &mut Exchange) {
 
 fn content(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Flow {
     ex.basis.withdraw();
+    if let Some(flow) = handlers::resumable::hold_to_it(ex, cx) {
+        return flow;
+    }
     let span = ex.location().span;
     let named = |cx: &mut Services, name: &'static str| cx.trace.say("handler", Some(span), || name.into());
     if handlers::upstream::cgi::is_program(ex) {

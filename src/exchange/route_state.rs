@@ -63,10 +63,14 @@ pub struct RouteState {
     pub behind_alias: bool,
     /// Internal redirects so far, which [`count_redirect`](super::locate::count_redirect) limits.
     pub redirects: u8,
+    /// A subrequest has used the URI that the client asked for: what it answered may be for that one alone.
+    pub subrequest_saw_uri: bool,
     /// auth_basic has checked who the client is, here.
     pub authenticated: bool,
     /// The status whose error page is being made, and the status it will be sent with.
     pub error_page: Option<Status>,
+    /// What lets the request in only as one about a resumable upload, if anything does.
+    pub exempted: Option<Exempted>,
     /// One of the errors on the way here was that the method is not allowed.
     pub method_refused: bool,
     /// A page was looked for where recursive_error_pages is off: no error has another one.
@@ -84,6 +88,14 @@ pub struct RouteState {
     pub version_due: Option<u64>,
     /// What the signed link that let the request in says of uploads.
     pub link: Option<Rc<Link>>,
+}
+
+/// A rule that would have refused a request, but for what it says of a resumable upload.
+#[derive(Clone, Copy)]
+pub struct Exempted {
+    /// The status with which the rule refuses, and the location that has it.
+    pub status: Status,
+    pub location: LocationId,
 }
 
 /// How the request came to where it is: which programs it may run there is judged by it.
@@ -163,6 +175,12 @@ impl RouteState {
         self.args.clear();
     }
 
+    /// The location's rule that refuses with that status lets the request in as one about a resumable upload.
+    pub fn exempt(&mut self, status: Status) {
+        let location = self.location;
+        self.exempted.get_or_insert(Exempted { status, location });
+    }
+
     /// Supposes a request for the current URI: rules see its target, and no value that was computed for another one.
     pub fn suppose(&mut self) {
         let mut target = Vec::with_capacity(self.uri.len());
@@ -210,8 +228,10 @@ impl RouteState {
             pattern_failed,
             behind_alias,
             redirects,
+            subrequest_saw_uri,
             authenticated,
             error_page,
+            exempted,
             method_refused,
             last_page,
             kept,
@@ -232,7 +252,8 @@ impl RouteState {
         (*depth, *redirects, *quota) = (0, 0, Admission::default());
         (*internal, *rewritten, *broke, *args_set, *uri_changed) = (false, false, false, false, false);
         (*pattern_failed, *behind_alias, *authenticated, *last_page) = (false, false, false, false);
-        (*error_page, *method_refused) = (None, false);
+        *subrequest_saw_uri = false;
+        (*error_page, *exempted, *method_refused) = (None, None, false);
         let PageFields { fields, location, content_type, charset } = kept;
         fields.clear();
         (*location, *content_type, *charset) = (None, None, None);

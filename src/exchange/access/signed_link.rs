@@ -48,7 +48,8 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Result<bool, Refused> {
     };
     // An upload that was begun in time may be finished: its name cannot be guessed, and its link is valid.
     let goes_on = resumable::goes_on(ex);
-    if !goes_on && link.expires.is_some_and(|at| at <= cx.now.unix) {
+    let is_over = link.expires.is_some_and(|at| at <= cx.now.unix);
+    if is_over && !goes_on {
         return Err(Refused { status: Status::GONE, why: "the link has expired" });
     }
     if !link.is_of(&ex.route.uri) {
@@ -56,8 +57,12 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Result<bool, Refused> {
     }
     let uploads = link.methods.contains(Method::Post) || link.methods.contains(Method::Put);
     let resumes = MethodSet::EMPTY.with(Method::Head).with(Method::Get).with(Method::Patch).with(Method::Delete);
-    if !(link.methods.contains(ex.route.method) || uploads && goes_on && resumes.contains(ex.route.method)) {
+    let names = link.methods.contains(ex.route.method);
+    if !(names || uploads && goes_on && resumes.contains(ex.route.method)) {
         return refused("the link is for other methods");
+    }
+    if is_over || !names {
+        ex.route.exempt(if is_over { Status::GONE } else { Status::FORBIDDEN });
     }
     ex.basis.varies();
     ex.route.link = Some(Rc::new(link));

@@ -5,6 +5,7 @@ use crate::config::model::ContentHandler;
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
 use crate::http::method::Method;
+use crate::http::status::Status;
 use crate::route::Trace;
 use crate::services::Services;
 
@@ -18,11 +19,14 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Flow {
     let method = ex.route.method;
     let flow = match method {
         Method::Options if !allowed.contains(Method::Options) => options::answer(ex),
-        _ if resumable::permits(ex, allowed) => Flow::Next,
+        _ if allowed.contains(method) => Flow::Next,
+        _ if resumable::permits(ex, allowed) => {
+            ex.route.exempt(Status::METHOD_NOT_ALLOWED);
+            Flow::Next
+        }
         // A form of the listing page needs what POST and DELETE are allowed.
         _ if ex.route.form_action.as_ref().is_some_and(|action| delete::may(ex, action)) => Flow::Next,
-        _ if !allowed.contains(method) => methods::not_allowed(ex),
-        _ => Flow::Next,
+        _ => methods::not_allowed(ex),
     };
     let verdict = if flow == Flow::Next { "allowed" } else { "answered without the handler" };
     cx.trace.say("access", None, || format!("allowed_methods: the method is {verdict}"));

@@ -188,6 +188,45 @@ fn the_rules_of_uploads_hold() {
 }
 
 #[test]
+fn the_argument_of_an_upload_leads_no_refused_method_to_what_else_answers() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let s = server(
+        "upload_resumable on;
+         location /tried/ { allowed_methods GET POST; try_files $uri @app; }
+         location /script/ { allowed_methods GET POST; try_files $uri @script; }
+         location /led/ { allowed_methods GET POST; try_files $uri /any/x; }
+         location /paged/ { allowed_methods GET POST; error_page 404 = @app; }
+         location /store/ { allowed_methods GET POST; try_files $uri @store; }
+         location /any/ { return 200 any; }
+         location @app { proxy_pass http://127.0.0.1:1; }
+         location @script { allowed_methods GET POST DELETE; return 200 script; }
+         location @store { allowed_methods GET POST; }",
+    )
+    .mkdir("html/store")
+    .start();
+    let mut table = Table::new("what answers requests that name an upload");
+    for area in ["tried", "script", "led", "paged"] {
+        for method in ["DELETE", "PATCH", "PUT", "MKCOL", "HEAD"] {
+            for what in [format!("x?webserv-upload={}", "0".repeat(32)), "x?webserv-upload=1".into(), "x".into()] {
+                table.row(OURS, &format!("{method} /{area}/{what}"), || {
+                    let expected: &[u16] = if method == "HEAD" { &[200, 404, 405, 502] } else { &[404, 405] };
+                    tus(&s, method, &format!("/{area}/{what}"), "", b"").is_one_of(expected);
+                });
+            }
+        }
+    }
+    table.row(OURS, "an upload that a named location stores is found there", || {
+        let r = tus(&s, "POST", "/store/new", "Upload-Length: 2\r\n", b"");
+        let target = located(r.is(201));
+        patch(&s, &target, 0, b"ok").is(204);
+        assert_eq!(s.read("html/store/new"), b"ok");
+    });
+    table.finish();
+}
+
+#[test]
 fn an_upload_is_where_its_client_can_reach_it() {
     if skip_on_nginx("uploads") {
         return;

@@ -23,6 +23,13 @@ fn setup() -> Setup {
          location /open/ { signed_link %%DIR%%/keys; cgi_extension .sh /bin/sh;
                            location /open/up/ { proxy_pass http://127.0.0.1:1; }
                            location /open/tried/ { try_files $uri @up; } }
+         location /tried/ { allowed_methods GET POST; upload_resumable on; signed_link %%DIR%%/keys;
+                            try_files $uri @app; }
+         location /led/ { allowed_methods GET POST; upload_resumable on; signed_link %%DIR%%/keys;
+                          try_files $uri /tried/app; }
+         location /paged/ { allowed_methods GET POST; upload_resumable on; signed_link %%DIR%%/keys;
+                            error_page 404 = @app; }
+         location @app { return 200 \"the application\"; }
          location @up { proxy_pass http://127.0.0.1:1; }
          location /any/ { allowed_methods GET PUT; satisfy any; signed_link %%DIR%%/keys;
                           auth_basic any; auth_basic_user_file %%DIR%%/users; }
@@ -157,6 +164,23 @@ fn a_signed_link_lets_in_for_what_it_says() {
         assert!(s.exists("html/del/file.txt"));
         let r = s.method("POST", &format!("/in/?{}", expired(&s, "/in/").split_once('?').expect("?").1), "", b"x");
         r.is(410);
+    });
+    table.row(OURS, "an expired link, or one for other methods, leads to nothing else for the argument's sake", || {
+        let arg = format!("webserv-upload={}", "0".repeat(32));
+        for area in ["/tried/", "/led/", "/paged/"] {
+            let query = sign(&s, area, &["--methods", "POST"]);
+            let query = query.split_once('?').expect("arguments").1;
+            for method in ["GET", "DELETE", "PATCH"] {
+                let r = s.method(method, &format!("{area}page?{query}&{arg}"), "", b"");
+                r.is_one_of(&[403, 404, 405]);
+            }
+            for method in ["GET", "HEAD"] {
+                s.method(method, &format!("{}&{arg}", expired(&s, &format!("{area}page"))), "", b"")
+                    .is_one_of(&[404, 410]);
+            }
+        }
+        let link = sign(&s, "/tried/page", &[]);
+        s.get(&format!("{link}&{arg}")).is(200).body_is("the application");
     });
     table.row(
         OURS,

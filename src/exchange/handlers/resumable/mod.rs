@@ -36,11 +36,15 @@ mod takeover;
 mod tus;
 
 use super::methods;
-use crate::exchange::flow::Begun;
+use crate::config::model::Level;
+use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::log_facts::UploadPart;
+use crate::exchange::route_state::Exempted;
 use crate::exchange::{Exchange, accounts};
 use crate::http::header::HeaderId;
 use crate::http::method::{Method, MethodSet};
+use crate::http::status::Status;
+use crate::route::Trace;
 use crate::services::Services;
 use crate::services::resumable::UploadId;
 use state::Dialect;
@@ -112,12 +116,32 @@ pub fn is_dav_put(ex: &Exchange) -> bool {
     ex.location().settings.dav.answers(ex.route.method) && matches!(asked(ex), Some(Operation::Create(_)))
 }
 
-/// Where uploads are allowed, their resources allow methods of their own.
+/// Where uploads are allowed, their resources allow methods of their own. Who lets a request in for that reason alone
+/// notes it ([`RouteState::exempt`](crate::exchange::route_state::RouteState::exempt)).
 pub fn permits(ex: &Exchange, allowed: MethodSet) -> bool {
-    methods::takes_uploads(allowed) && matches!(asked(ex), Some(Operation::Upload(_) | Operation::Nothing))
+    methods::takes_uploads(allowed)
+        && matches!(asked(ex), Some(Operation::Upload(_) | Operation::Nothing))
+        && requests::METHODS.contains(requests::method(ex))
 }
 
-/// The request is about an upload that may have begun, and only that upload answers it.
+/// Refuses a request that was let in as one about a resumable upload, where something else would answer it: a program,
+/// an upstream, a file. None: an upload answers it, or it was let in for itself.
+pub fn hold_to_it(ex: &mut Exchange, cx: &mut Services) -> Option<Flow> {
+    let holds = ex.route.exempted.is_none() || is_asked(ex);
+    (!holds).then(|| refuse_elsewhere(ex, cx))
+}
+
+/// Refuses a request that was let in as one about a resumable upload, as the rule does which it passed for that reason.
+pub fn refuse_elsewhere(ex: &mut Exchange, cx: &mut Services) -> Flow {
+    let Some(Exempted { status, location }) = ex.route.exempted.take() else { return Flow::Next };
+    ex.route.location = location;
+    let what = "a method or a link that holds for resumable uploads alone leads to something else";
+    cx.trace.say("access", None, || format!("{what}: {}", status.0));
+    ex.report(cx, Level::Error, format_args!("{what}"));
+    if status == Status::METHOD_NOT_ALLOWED { methods::not_allowed(ex) } else { Flow::Status(status) }
+}
+
+/// The request is about an upload that may have begun.
 pub fn goes_on(ex: &Exchange) -> bool {
     methods::takes_uploads(methods::allowed(ex)) && matches!(asked(ex), Some(Operation::Upload(_)))
 }

@@ -12,7 +12,7 @@ use crate::exchange::handlers::upload;
 use crate::exchange::handlers::upload::resumed::{self, More, Refusal};
 use crate::http::h1::framing::Framing;
 use crate::http::header::HeaderId;
-use crate::http::method::Method;
+use crate::http::method::{Method, MethodSet};
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::quotas::Usage;
@@ -20,13 +20,17 @@ use crate::services::resumable::{Ended, FinishedUpload, UploadId};
 use crate::sys::Errno;
 use crate::sys::file;
 
+/// What an upload answers.
+pub(super) const METHODS: MethodSet =
+    MethodSet::EMPTY.with(Method::Get).with(Method::Head).with(Method::Patch).with(Method::Delete);
+
 /// HEAD or GET for the offset, PATCH to append, DELETE to cancel; any other method is a 405.
 ///
 /// # Errors
 /// The flow that answers at once. Otherwise content is appended.
 pub fn run(ex: &mut Exchange, cx: &mut Services, id: UploadId) -> Begun<Append> {
     let method = method(ex);
-    if !matches!(method, Method::Get | Method::Head | Method::Patch | Method::Delete) {
+    if !METHODS.contains(method) {
         ex.response.line(b"Allow", b"HEAD, PATCH, DELETE, OPTIONS");
         return Err(Flow::Status(Status::METHOD_NOT_ALLOWED));
     }
