@@ -333,3 +333,46 @@ fn if_match_means_the_same_to_copy_move_and_delete_of_links_and_directories() {
         });
     }
 }
+
+/// A COPY that waits: another client locks its destination meanwhile.
+#[test]
+fn a_copy_replaces_no_name_that_another_client_has_locked_since_it_was_judged() {
+    if skip_on_nginx("dav_ext_methods") {
+        return;
+    }
+    let s = share().file("html/s", "new").file("html/t", "old").file("html/index.html", "index").start();
+    let source = std::fs::File::open(s.path("html/s")).expect("it is there");
+    flock(source.as_fd()).expect("it is free");
+    let mut client = s.client();
+    client.send(crate::harness::request("COPY", "/s", "Destination: /t\r\nIf-Match: *\r\n", b""));
+    s.get("/index.html").is(200);
+    let token = lock(&s, "/t", "");
+    unlock(source.as_fd()).expect("it was ours");
+    client.response().is(423);
+    assert_eq!(s.read("html/t"), b"old");
+    s.method("COPY", "/s", &format!("Destination: /t\r\nIf: </t> (<{token}>)\r\n"), b"").is(204);
+}
+
+/// A COPY that waits: what has the name when its turn comes is larger than what was judged.
+#[test]
+fn a_copy_needs_room_for_what_it_copies_and_not_for_what_had_the_name_before() {
+    if skip_on_nginx("dav_ext_methods") {
+        return;
+    }
+    let area = "dav_methods PUT DELETE COPY MOVE; dav_ext_methods PROPFIND LOCK UNLOCK; dav_ext_lock zone=locks;
+                upload_quota 10k;";
+    let s = with_locks(&format!("location / {{ {area} }}"))
+        .file("html/s", "1")
+        .file("html/large", "x".repeat(6000))
+        .file("html/index.html", "index")
+        .start();
+    let source = std::fs::File::open(s.path("html/s")).expect("it is there");
+    flock(source.as_fd()).expect("it is free");
+    let mut client = s.client();
+    client.send(crate::harness::request("COPY", "/s", "Destination: /t\r\nIf-Match: *\r\n", b""));
+    s.get("/index.html").is(200);
+    s.method("MOVE", "/large", "Destination: /s\r\n", b"").is(204);
+    unlock(source.as_fd()).expect("it was ours");
+    client.response().is(507);
+    assert!(!s.exists("html/t"));
+}

@@ -403,7 +403,6 @@ impl Transfer {
         match std::mem::replace(&mut self.stage, Stage::TransferChecks) {
             Stage::File(copy) => {
                 self.copied = Some(*copy.source());
-                self.judging.file_was_copied(copy.source().size);
                 Ok(Stage::Placing(copy))
             }
             _ => Err(Errno::EINVAL),

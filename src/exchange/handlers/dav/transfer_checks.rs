@@ -4,11 +4,12 @@
 use super::job::{After, Job};
 use crate::config::settings::upload::Quota;
 use crate::exchange::Exchange;
-use crate::exchange::handlers::path_rules::{PathAction, PathRules, Target, has_file_rules};
+use crate::exchange::handlers::path_rules::{Governed, PathAction, PathRules, Target, has_file_rules};
 use crate::exchange::handlers::resumable;
 use crate::exchange::handlers::tree_rules::{Base, TreeRules};
 use crate::exchange::handlers::upload::{self, QuotaShare, Refusal};
 use crate::http::method::Method;
+use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::quotas::shared::Lock;
 use crate::services::quotas::{Claim, Usage};
@@ -43,6 +44,9 @@ pub struct TransferChecks {
     share: Option<QuotaShare>,
     /// The lock of a quota that other processes share: held while what is copied or moved gets its name.
     lock: Option<Lock>,
+    /// The rules for the destination of a file, and the tree that was checked (device and inode).
+    governed: Option<Governed>,
+    tree: Option<(u64, u64)>,
 }
 
 impl TransferChecks {
@@ -85,6 +89,8 @@ impl TransferChecks {
                 let base = |target: Target<'_>| Base::new(target.uri, target.path.unwrap_or_default());
                 let source = TreeRules::new(cx, top, base(from), actions, Some(base(to))).map_err(failed)?;
                 judging.source = Some(source.leave_out(&job.trashes));
+                let stat = file::stat_at(Some(job.source.dir.as_fd()), &job.source.name, Follow::No).map_err(failed)?;
+                judging.tree = Some((stat.dev, stat.ino));
             }
         } else {
             let stat = file::stat_at(Some(job.source.dir.as_fd()), &job.source.name, Follow::No).map_err(failed)?;
@@ -104,6 +110,7 @@ impl TransferChecks {
         if let Some(quota) = governed.upload.quota {
             judging.find_area(ex, cx, quota, to)?;
         }
+        judging.governed = Some(governed).filter(|_| !is_tree);
         Ok(judging)
     }
 
@@ -118,6 +125,8 @@ impl TransferChecks {
             quota: None,
             share: None,
             lock: None,
+            governed: None,
+            tree: None,
             rules,
         }
     }
@@ -199,9 +208,52 @@ impl TransferChecks {
         }
     }
 
-    /// A file is as long as its copy is.
-    pub fn file_was_copied(&mut self, size: u64) {
-        self.added.bytes = size;
+    /// What has the source's name now is copied or moved, and replaces what has the target's: both may have changed
+    /// since they were judged. `whole`: the length of a copy that is whole.
+    ///
+    /// # Errors
+    /// It is no longer what was judged; it is too large; 507.
+    pub fn claim_again(&mut self, ex: &Exchange, cx: &mut Services, job: &Job, whole: Option<u64>) -> Result<(), Refusal> {
+        let stat = |dir, name: &CStr| file::stat_at(Some(dir), name, Follow::No);
+        let size = match whole {
+            Some(size) => size,
+            None => {
+                let source = stat(job.from(), &job.source.name).map_err(failed)?;
+                let is_same = self.tree.is_none_or(|tree| tree == (source.dev, source.ino));
+                if (source.kind == FileKind::Dir) != self.is_tree || !is_same {
+                    let why = "something else has the name of the source by now";
+                    return Err(Refusal::new(Status::CONFLICT, why));
+                }
+                source.size
+            }
+        };
+        if self.is_tree {
+            return Ok(());
+        }
+        if let Some(governed) = &self.governed {
+            governed.check_file(job.target.name.to_bytes(), Some(job.source.name.to_bytes()), size)?;
+        }
+        let there = stat(job.to(), &job.target.name).ok();
+        let added = Usage { bytes: size, files: 1 };
+        let freed = match there.filter(|there| there.kind == FileKind::Regular) {
+            Some(there) => Usage { bytes: there.size, files: 1 },
+            // A tree that it replaces was counted.
+            None if self.replaced.is_some() => self.freed,
+            None => Usage::default(),
+        };
+        let (was, need) = (self.added.minus(self.freed), added.minus(freed));
+        (self.added, self.freed) = (added, freed);
+        if need == was {
+            return Ok(());
+        }
+        if !job.moves {
+            let rules = ex.location().settings.upload.clone();
+            upload::check_room(job.to(), rules.min_free, added.bytes)?;
+        }
+        match (&mut self.share, &self.quota) {
+            (Some(share), Some((_, path))) => share.need(need, resumable::held(cx, path, &[])),
+            _ => Ok(()),
+        }
     }
 
     /// Whether the copy of a tree may replace what is there now, and has room; false: not known yet.

@@ -311,6 +311,31 @@ fn locks(ex: &mut Exchange, cx: &mut Services, source: &End, target: &End, found
     check(target, change)
 }
 
+/// The same once everything was checked, by what has the names then.
+///
+/// # Errors
+/// 423.
+pub(super) fn check_locks(ex: &Exchange, cx: &mut Services, job: &Job, is_tree: bool) -> Result<(), Status> {
+    if job.moves {
+        guard::check(ex, cx, job.from(), job.source.name.to_bytes(), Change::Gone)?;
+    }
+    check_target_lock(ex, cx, job, is_tree)
+}
+
+/// Whether locks let the destination get its new content.
+///
+/// # Errors
+/// 423.
+pub(super) fn check_target_lock(ex: &Exchange, cx: &mut Services, job: &Job, is_tree: bool) -> Result<(), Status> {
+    let there = file::stat_at(Some(job.to()), &job.target.name, Follow::No);
+    let change = match there {
+        Err(Errno::ENOENT) => Change::Made,
+        Ok(there) if there.kind != FileKind::Dir && !is_tree => Change::Content,
+        _ => Change::Gone,
+    };
+    guard::check(ex, cx, job.to(), job.target.name.to_bytes(), change)
+}
+
 /// The path of the Destination header: `/path` or an absolute URL of this host.
 fn destination(ex: &Exchange) -> Option<Vec<u8>> {
     if let Some(FormAction::Move(to)) = &ex.route.form_action {

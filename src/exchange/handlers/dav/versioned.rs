@@ -7,6 +7,7 @@ use super::copying::{FileCopy, Staged};
 use super::guard;
 use super::job::{After, Job, Stage};
 use super::transfer::Transfer;
+use super::transfer_request;
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::upload::{self, Refusal};
@@ -27,14 +28,24 @@ impl Transfer {
         };
         versions::end_wait(ex);
         self.at_their_paths(self.job.moves).map_err(|refusal| upload::refuse(ex, cx, &refusal))?;
-        Ok(Some(match self.judging.is_tree {
-            true => self.begin_tree(ex, cx),
-            false => self.job.begin_file(&mut cx.temp_names),
-        }))
+        // It was judged some turns ago.
+        transfer_request::check_locks(ex, cx, &self.job, self.judging.is_tree).map_err(Flow::Status)?;
+        let claimed = self.judging.claim_again(ex, cx, &self.job, None);
+        claimed.map_err(|refusal| upload::refuse(ex, cx, &refusal))?;
+        if self.judging.is_tree {
+            return Ok(Some(self.begin_tree(ex, cx)));
+        }
+        let begun = self.job.begin_file(&mut cx.temp_names);
+        if let Ok(Stage::File(copy)) = &begun {
+            let claimed = self.judging.claim_again(ex, cx, &self.job, Some(copy.source().size));
+            claimed.map_err(|refusal| upload::refuse(ex, cx, &refusal))?;
+        }
+        Ok(Some(begun))
     }
 
     /// The copy of a file gets its name.
     pub(super) fn place(&mut self, copy: FileCopy, ex: &mut Exchange, cx: &mut Services) -> Result<Next, Flow> {
+        self.may_have_name(Some(copy.source().size), ex, cx).map_err(|refusal| upload::refuse(ex, cx, &refusal))?;
         let has_room = self.judging.lock(ex, cx).map_err(|refusal| upload::refuse(ex, cx, &refusal))?;
         if has_room {
             let mut versions = Versions::default();
@@ -53,6 +64,10 @@ impl Transfer {
 
     /// The copy of a tree takes the place of what is there.
     pub(super) fn swap(&mut self, staged: Staged, ex: &mut Exchange, cx: &mut Services) -> Next {
+        let size = self.copied.map(|source| source.size);
+        if let Err(refusal) = self.may_have_name(size, ex, cx) {
+            return Some(Ok(Stage::Old { old: staged, then: After::Refused(Box::new(refusal)) }));
+        }
         match self.judging.may_swap(ex, cx) {
             Ok(true) => {}
             Ok(false) => {
@@ -78,6 +93,18 @@ impl Transfer {
                 }
                 Some(Ok(Stage::Old { old: staged, then: After::Refused(Box::new(denied.into())) }))
             }
+        }
+    }
+
+    /// Whether the copy may still get its name: another client may have locked that meanwhile. `size`: a file's.
+    fn may_have_name(&mut self, size: Option<u64>, ex: &mut Exchange, cx: &mut Services) -> Result<(), Refusal> {
+        let is_tree = self.judging.is_tree;
+        if transfer_request::check_target_lock(ex, cx, &self.job, is_tree).is_err() {
+            return Err(Refusal::new(Status::LOCKED, "the destination was locked meanwhile"));
+        }
+        match size {
+            Some(size) if !is_tree => self.judging.claim_again(ex, cx, &self.job, Some(size)),
+            _ => Ok(()),
         }
     }
 
