@@ -8,6 +8,7 @@
 //!
 //! Invariant: a piece reads a bounded number of bytes and entries. Changes to files while they are read never make
 //! the archive invalid: a file that became shorter is padded (tar), or its entry has the bytes that were found (zip).
+//! One that is there and cannot be read ends it.
 
 mod tar;
 pub mod walk;
@@ -115,7 +116,8 @@ impl Archive {
     /// Appends the next piece to `out`.
     ///
     /// # Errors
-    /// The folder itself cannot be read any further, or what is kept of it for the end cannot be stored.
+    /// A folder or a file in it cannot be read, or what is kept of it for the end cannot be stored: the archive is cut,
+    /// so that it does not seem to be whole.
     pub fn fill(&mut self, out: &mut Vec<u8>) -> Result<(), Errno> {
         if let Writer::Zip(zip) = &self.writer
             && let Some(e) = zip.failed()
@@ -135,7 +137,7 @@ impl Archive {
             match self.walk.step()? {
                 WalkStep::On => {}
                 WalkStep::Found(found) => {
-                    self.entry(&found, out);
+                    self.entry(&found, out)?;
                     if !out.is_empty() {
                         return Ok(());
                     }
@@ -155,25 +157,23 @@ impl Archive {
         Ok(())
     }
 
-    fn entry(&mut self, found: &Member, out: &mut Vec<u8>) {
+    fn entry(&mut self, found: &Member, out: &mut Vec<u8>) -> Result<(), Errno> {
         let is_dir = found.stat.kind == FileKind::Dir;
         let is_fresh = self.judged.is_some_and(|at| found.stat.ctime > at);
         if is_fresh || self.refused.contains(&found.path) {
             if is_dir {
                 self.walk.skip();
             }
-            return;
+            return Ok(());
         }
         let mut stat = found.stat;
         if !is_dir {
             self.place = None;
-            let Some(fd) = self.walk.open(&found.path, 0) else { return };
-            match file::fstat(fd.as_fd()) {
-                Ok(now) if now.kind == FileKind::Regular => stat = now,
-                _ => {
-                    self.place = Some(fd);
-                    return;
-                }
+            let Some(fd) = self.walk.open(&found.path, 0)? else { return Ok(()) };
+            stat = file::fstat(fd.as_fd())?;
+            if stat.kind != FileKind::Regular {
+                self.place = Some(fd);
+                return Ok(());
             }
             self.file = Some(Content { fd, at: 0, size: stat.size });
         }
@@ -181,6 +181,7 @@ impl Archive {
             Writer::Zip(zip) => zip.begin(&found.path, &stat, out),
             Writer::Tar => tar::begin(&found.path, &stat, out),
         }
+        Ok(())
     }
 
     /// The next bytes of the file.
@@ -188,11 +189,9 @@ impl Archive {
         let Some(content) = &mut self.file else { return Ok(()) };
         let wanted = (content.size - content.at).min(PIECE as u64) as usize;
         let mut bytes = Vec::with_capacity(wanted);
-        // A file that cannot be read any further ends where reading stopped.
-        let read = if wanted == 0 {
-            0
-        } else {
-            file::pread_into(content.fd.as_fd(), &mut bytes, wanted, content.at).unwrap_or(0)
+        let read = match wanted {
+            0 => 0,
+            wanted => file::pread_into(content.fd.as_fd(), &mut bytes, wanted, content.at)?,
         };
         content.at += read as u64;
         let is_over = read == 0 || content.at == content.size;

@@ -41,6 +41,21 @@ fn made(name: &str, form: Form) -> Vec<u8> {
     all
 }
 
+#[test]
+fn an_archive_with_a_file_that_cannot_be_read_is_cut() {
+    for form in [Form::Tar, Form::Zip] {
+        let path = directory("unread");
+        let top = || OwnedFd::from(File::open(&path).expect("opened"));
+        let walk = Walk::new(top(), Vec::new()).expect("begun");
+        let mut archive = Archive::new((walk, top()), (form, spool(&path)), HashSet::new(), None);
+        // Opened for writing alone: each read fails.
+        let fd = OwnedFd::from(File::options().append(true).open(path.join("a.txt")).expect("opened"));
+        archive.file = Some(Content { fd, at: 0, size: 5 });
+        assert_eq!(archive.fill(&mut Vec::new()), Err(Errno::EBADF), "{form:?}");
+        fs::remove_dir_all(path).expect("removed");
+    }
+}
+
 fn number(bytes: &[u8], at: usize, len: usize) -> usize {
     bytes[at..at + len].iter().rev().fold(0, |n, byte| n << 8 | usize::from(*byte))
 }
@@ -74,6 +89,31 @@ fn a_zip_names_in_its_directory_what_it_holds() {
     }
     names.sort();
     assert_eq!(names, ["a.txt", "empty", "sub/", "sub/deep/", "sub/deep/größe 文.txt", "sub/large"]);
+}
+
+#[test]
+fn a_zip_has_no_name_that_leads_out_of_the_folder_on_windows() {
+    let path = directory("windows");
+    let stat = file::fstat(File::open(path.join("empty")).expect("opened").as_fd()).expect("a file");
+    let table = [
+        ("C:x", "C%3Ax"),
+        ("\\\\srv\\share", "%5C%5Csrv%5Cshare"),
+        ("a\\..\\..\\x/y", "a%5C..%5C..%5Cx/y"),
+        ("12:30", "12:30"),
+        ("plain", "plain"),
+    ];
+    for (name, expected) in table {
+        let mut zip = zip::Zip::new(spool(&path));
+        let mut out = Vec::new();
+        zip.begin(name.as_bytes(), &stat, &mut out);
+        assert_eq!(&out[30..], expected.as_bytes(), "{name}");
+        zip.end(&mut out);
+        let data = out.len();
+        zip.begin_closing();
+        while !zip.close(&mut out) {}
+        assert_eq!(&out[data + 46..data + 46 + expected.len()], expected.as_bytes(), "{name}");
+    }
+    fs::remove_dir_all(path).expect("removed");
 }
 
 #[test]

@@ -65,10 +65,10 @@ impl Walk {
     /// The next entry, or one directory opened or read a little further.
     ///
     /// # Errors
-    /// A directory cannot be read.
+    /// A directory cannot be read, or an entry not be looked at: what is made of it would seem to be whole.
     pub fn step(&mut self) -> Result<WalkStep, Errno> {
         if let Some(name) = self.batch.pop() {
-            return Ok(self.entry(name).map_or(WalkStep::On, WalkStep::Found));
+            return Ok(self.entry(name)?.map_or(WalkStep::On, WalkStep::Found));
         }
         if let Some(dir) = &mut self.reading {
             if dir.fill()? {
@@ -86,19 +86,23 @@ impl Walk {
             self.reading = None;
         }
         match self.descent.advance() {
-            Next::Enter => self.reading = self.open(self.descent.path(), O_DIRECTORY).map(file::read_dir),
+            Next::Enter => self.reading = self.open(self.descent.path(), O_DIRECTORY)?.map(file::read_dir),
             Next::Back => {}
             Next::End => return Ok(WalkStep::End),
         }
         Ok(WalkStep::On)
     }
 
-    fn entry(&mut self, name: CString) -> Option<Member> {
-        let dir = self.reading.as_ref()?;
-        let stat = file::stat_at(Some(dir.dir()), &name, Follow::No).ok()?;
+    fn entry(&mut self, name: CString) -> Result<Option<Member>, Errno> {
+        let Some(dir) = &self.reading else { return Ok(None) };
+        let stat = match file::stat_at(Some(dir.dir()), &name, Follow::No) {
+            Ok(stat) => stat,
+            Err(e) if is_out_of_reach(e) => return Ok(None),
+            Err(e) => return Err(e),
+        };
         let mut path = [self.descent.path(), name.to_bytes()].concat();
         if path.len() > DEEPEST {
-            return None;
+            return Ok(None);
         }
         match stat.kind {
             FileKind::Regular => {}
@@ -106,14 +110,52 @@ impl Walk {
                 path.push(b'/');
                 self.descent.add(name);
             }
-            FileKind::Symlink | FileKind::Other => return None,
+            FileKind::Symlink | FileKind::Other => return Ok(None),
         }
-        Some(Member { path, stat })
+        Ok(Some(Member { path, stat }))
     }
 
     /// Opens a path relative to the top. None: it has gone, or may not be read.
-    pub fn open(&self, path: &[u8], flags: i32) -> Option<OwnedFd> {
-        let path = CString::new(path.strip_suffix(b"/").unwrap_or(path)).ok()?;
-        file::open_beneath(self.top.as_fd(), &path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | flags, 0, RESOLVE).ok()
+    ///
+    /// # Errors
+    /// It is there, and cannot be opened.
+    pub fn open(&self, path: &[u8], flags: i32) -> Result<Option<OwnedFd>, Errno> {
+        let path = file::c_string(path.strip_suffix(b"/").unwrap_or(path))?;
+        match file::open_beneath(self.top.as_fd(), &path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | flags, 0, RESOLVE) {
+            Ok(fd) => Ok(Some(fd)),
+            Err(e) if is_out_of_reach(e) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+}
+
+/// The entry has gone, became something else, or may not be read. Any other error says nothing of it.
+pub fn is_out_of_reach(e: Errno) -> bool {
+    matches!(
+        e,
+        Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES | Errno::EPERM | Errno::ELOOP | Errno::ENXIO | Errno::ENODEV
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::scratch::Scratch;
+
+    #[test]
+    fn an_entry_that_cannot_be_looked_at_is_not_left_out_as_though_it_had_gone() {
+        let scratch = Scratch::new();
+        let mut walk = Walk::new(scratch.fd(), Vec::new()).expect("opened");
+        // It has been read to its end.
+        while !matches!(walk.step(), Ok(WalkStep::End)) {}
+        walk.reading = Some(file::read_dir(scratch.fd()));
+        walk.batch.push(CString::new("gone").expect("no NUL"));
+        assert!(matches!(walk.step(), Ok(WalkStep::On)));
+        // The kernel answers this one with an error of another kind.
+        let long = vec![b'x'; 300];
+        walk.batch.push(CString::new(&long[..]).expect("no NUL"));
+        assert_eq!(walk.step().err(), Some(Errno::ENAMETOOLONG));
+        assert_eq!(walk.open(&long, 0).err(), Some(Errno::ENAMETOOLONG));
+        assert!(matches!(walk.open(b"gone", 0), Ok(None)));
     }
 }

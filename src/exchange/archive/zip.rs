@@ -5,6 +5,7 @@
 //! The central directory at the end names every entry again. It is kept in the form in which it is sent, some 60
 //! bytes and the path for each entry: [`HELD`] bytes in memory, the rest in a temporary file (client_body_temp_path).
 
+use std::borrow::Cow;
 use super::Spool;
 use crate::services::temp_dir::{Keep, TempFile};
 use crate::sys::Errno;
@@ -67,6 +68,24 @@ fn short(n: u64) -> u32 {
     n.min(LARGE) as u32
 }
 
+/// The name of an entry: unpackers on Windows take `\` for a slash and `X:` at the beginning for a drive (APPNOTE
+/// 4.4.17.1 allows neither).
+fn portable(path: &[u8]) -> Cow<'_, [u8]> {
+    let has_drive = path.get(1) == Some(&b':') && path[0].is_ascii_alphabetic();
+    if !has_drive && !path.contains(&b'\\') {
+        return Cow::Borrowed(path);
+    }
+    let mut name = Vec::with_capacity(path.len() + 6);
+    for (at, byte) in path.iter().enumerate() {
+        match byte {
+            b'\\' => name.extend_from_slice(b"%5C"),
+            b':' if at == 1 && has_drive => name.extend_from_slice(b"%3A"),
+            byte => name.push(*byte),
+        }
+    }
+    Cow::Owned(name)
+}
+
 impl Zip {
     /// `spool`: where the directory is kept that does not fit in memory.
     pub fn new(spool: Spool) -> Zip {
@@ -91,6 +110,7 @@ impl Zip {
     /// The local header of an entry; a folder's entry consists of it alone.
     pub fn begin(&mut self, path: &[u8], stat: &Stat, out: &mut Vec<u8>) {
         let is_dir = stat.kind == FileKind::Dir;
+        let path = &*portable(path);
         let mut flags = 0;
         if !path.is_ascii() && std::str::from_utf8(path).is_ok() {
             flags |= 1 << 11;

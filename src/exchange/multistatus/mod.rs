@@ -9,6 +9,7 @@ mod props;
 pub use item::{Item, Property, Shape, href, lock_discovery};
 pub use props::{choose, is_ours, propstat};
 
+use super::archive::walk::is_out_of_reach;
 use crate::http::escape::escape_component;
 use crate::services::dav_locks::{EntryLocks, Lock};
 use crate::services::temp_names;
@@ -61,7 +62,7 @@ impl Multistatus {
     /// The next piece, at the end of `out`.
     ///
     /// # Errors
-    /// The directory cannot be read on.
+    /// The directory cannot be read on, or an entry in it not be looked at.
     pub fn fill(&mut self, out: &mut Vec<u8>) -> Result<(), Errno> {
         if let Some((name, stat, locks)) = self.itself.take() {
             out.extend_from_slice(HEAD);
@@ -78,7 +79,7 @@ impl Multistatus {
                 self.ended = true;
                 return Ok(());
             };
-            self.entry(&name, out);
+            self.entry(&name, out)?;
         }
         Ok(())
     }
@@ -103,13 +104,18 @@ impl Multistatus {
         Ok(self.batch.pop())
     }
 
-    /// What vanishes meanwhile, or cannot be looked at, is left out.
-    fn entry(&mut self, name: &CStr, out: &mut Vec<u8>) {
-        let Some(dir) = &self.dir else { return };
+    /// What vanishes meanwhile, or may not be looked at, is left out. Clients take what a whole response lacks for
+    /// deleted: any other error ends it.
+    fn entry(&mut self, name: &CStr, out: &mut Vec<u8>) -> Result<(), Errno> {
+        let Some(dir) = &self.dir else { return Ok(()) };
         let follow = if self.shape.follow { Follow::Yes } else { Follow::No };
-        let Ok(stat) = file::stat_at(Some(dir.dir()), name, follow) else { return };
+        let stat = match file::stat_at(Some(dir.dir()), name, follow) {
+            Ok(stat) => stat,
+            Err(e) if is_out_of_reach(e) => return Ok(()),
+            Err(e) => return Err(e),
+        };
         if !matches!(stat.kind, FileKind::Regular | FileKind::Dir) {
-            return;
+            return Ok(());
         }
         let name = name.to_bytes();
         let mut href = self.href.clone();
@@ -119,5 +125,6 @@ impl Multistatus {
         }
         let locks = self.locks.of(name);
         props::response(&self.shape, &Item { href: &href, name, stat: &stat, locks: &locks }, out);
+        Ok(())
     }
 }
