@@ -27,6 +27,7 @@ pub mod logs;
 pub mod open_files;
 pub mod overload;
 pub mod passwords;
+pub mod places;
 pub mod presence;
 pub mod quotas;
 pub mod real_paths;
@@ -67,6 +68,7 @@ use file_digests::FileDigests;
 use handshakes::Handshakes;
 use limits::LimitCounters;
 use listings::Listings;
+use places::Places;
 use logs::Logs;
 use open_files::FileCache;
 use overload::Overload;
@@ -93,6 +95,9 @@ pub const SCRATCH: usize = 256 << 10;
 const BUFFER: usize = 8 << 10;
 /// Maximum number of buffers kept for reuse.
 const BUFFERS: usize = 1024;
+
+/// Listings, searches and archives of many entries that are made at once: megabytes each.
+const LARGE_LISTINGS: usize = 4;
 
 /// One per process; disjoint from the connections, so that plain borrows suffice.
 pub struct Services {
@@ -138,6 +143,8 @@ pub struct Services {
     pub syncs: Syncs,
     /// Rendered listings of directories.
     pub listings: Listings,
+    /// For listings, searches and archives of many entries.
+    pub large_listings: Places,
     /// Access and error logs.
     pub logs: Logs,
     /// Counters of the process.
@@ -240,6 +247,7 @@ impl Services {
             checked_trees: CheckedTrees::default(),
             syncs: Syncs::default(),
             listings,
+            large_listings: Places::new(LARGE_LISTINGS),
             logs,
             stats: Stats::default(),
             handshakes: Handshakes::default(),

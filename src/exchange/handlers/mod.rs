@@ -102,7 +102,11 @@ impl Handler {
 
     /// Before its answer begins it works for long, for its client alone: one that has closed its side counts as gone.
     pub fn needs_client(&self) -> bool {
-        matches!(self, Handler::Hashing(_))
+        match self {
+            Handler::Hashing(_) => true,
+            Handler::Listing(making) => making.awaits_place(),
+            _ => false,
+        }
     }
 
     /// It waits for the disk, which wakes it.

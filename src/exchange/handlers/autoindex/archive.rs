@@ -5,6 +5,7 @@
 //! folders whose listing this client may see.
 
 use super::Making;
+use super::place::Place;
 use crate::config::model::Level;
 use crate::exchange::Exchange;
 use crate::exchange::archive::walk::{Walk, WalkStep};
@@ -40,7 +41,7 @@ pub fn asked(query: &[u8]) -> Option<Form> {
 /// # Errors
 /// The flow that answers: the archive itself if the rules are the same for all below, else why there is none.
 pub fn begin(ex: &mut Exchange, cx: &mut Services, dir: OwnedFd, form: Form) -> Begun<Making> {
-    let rules = PathRules::of(ex, cx);
+    let rules = judge(ex, cx)?;
     let uri = ex.route.uri.clone();
     let is_uniform = rules.are_same_below(ex, &uri, PathAction::Read);
     let hidden = paths::hidden_below(ex, cx, &ex.route.path.clone());
@@ -71,10 +72,26 @@ pub fn begin(ex: &mut Exchange, cx: &mut Services, dir: OwnedFd, form: Form) -> 
         walk: first,
         again: Some((again, dir)),
         refused: HashSet::new(),
+        judged: 0,
+        place: Place::default(),
         since: clock::realtime(),
     };
     let gathering = first_slice::begin(Box::new(gathering), ex, cx, Gathering::work)?;
     Ok(Box::new(Making::Archive(gathering)))
+}
+
+/// The rules of the paths below.
+///
+/// # Errors
+/// 403: they cannot be known. An archive or a search that has nothing in it would say that there is nothing.
+pub fn judge(ex: &mut Exchange, cx: &mut Services) -> Result<PathRules, Flow> {
+    let rules = PathRules::of(ex, cx);
+    if rules.are_unknown_below() {
+        let text = "auth_request was asked for the folder alone, not for what is in it (auth_request_below)";
+        ex.report(cx, Level::Error, format_args!("{text}"));
+        return Err(Flow::Status(Status::FORBIDDEN));
+    }
+    Ok(rules)
 }
 
 /// Every path below is asked whether the client may read it.
@@ -87,6 +104,9 @@ pub struct Gathering {
     /// For the archive itself: its walk, and the folder's descriptor.
     again: Option<(Walk, OwnedFd)>,
     refused: HashSet<Vec<u8>>,
+    /// Entries that were judged.
+    judged: usize,
+    pub place: Place,
     /// When the first entry was judged, by the clock that dates files.
     since: (i64, u32),
 }
@@ -95,9 +115,13 @@ impl Gathering {
     /// The next slice.
     pub fn work(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         loop {
+            if !self.place.is_had(self.judged, ex, cx) {
+                return Flow::Wait;
+            }
             match self.walk.step() {
                 Ok(WalkStep::On) => {}
                 Ok(WalkStep::Found(found)) => {
+                    self.judged += 1;
                     let is_dir = found.stat.kind == FileKind::Dir;
                     let action = if is_dir { PathAction::List } else { PathAction::Read };
                     if !may(ex, cx, &self.rules, (&self.uri, &self.path), (&found.path, action)) {

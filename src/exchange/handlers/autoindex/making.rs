@@ -4,6 +4,7 @@
 
 use super::directory::{not_opened, shown};
 use super::entries::{self, Entries, Links};
+use super::place::Place;
 use super::respond::respond;
 use super::shape::Shape;
 use crate::config::model::Level;
@@ -34,6 +35,7 @@ pub struct Making {
     body: Option<Vec<u8>>,
     /// Entries rendered.
     count: usize,
+    place: Place,
     /// The cache's key for the page, the directory's state, and the watch.
     keep: Option<(Box<[u8]>, Stat, Guard)>,
 }
@@ -54,7 +56,7 @@ pub fn begin(ex: &mut Exchange, cx: &mut Services, dir: OwnedFd, shape: Shape) -
     // Looked at again now that it is watched: a change between the two would be reported by neither.
     let keep = keep.filter(|(_, stat, _)| file::fstat(dir.as_fd()) == Ok(*stat));
     let entries = Entries::of(dir, shape.links.clone());
-    let making = Box::new(Making { shape, entries, pieces: Vec::new(), body: None, count: 0, keep });
+    let making = Box::new(Making { shape, entries, pieces: Vec::new(), body: None, count: 0, place: Place::default(), keep });
     first_slice::begin(making, ex, cx, Making::work)
 }
 
@@ -72,6 +74,9 @@ impl Making {
     pub fn work(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         cx.has_used_much |= self.entries.len() > LARGE;
         loop {
+            if !self.place.is_had(self.entries.len(), ex, cx) {
+                return Flow::Wait;
+            }
             match self.go_on(&ex.route.uri) {
                 Ok(true) if !cx.slice.is_over() => {}
                 Ok(true) => return Flow::Wait,
@@ -83,6 +88,11 @@ impl Making {
                 }
             }
         }
+    }
+
+    /// It waits until others are done.
+    pub fn awaits_place(&self) -> bool {
+        self.place.is_awaited()
     }
 
     /// One batch of entries, read or rendered; false when the body is complete.

@@ -8,6 +8,7 @@ mod archive;
 mod directory;
 mod entries;
 mod making;
+mod place;
 mod random;
 mod respond;
 mod search;
@@ -47,6 +48,16 @@ pub enum Making {
 }
 
 impl Making {
+    /// It waits until others are done: nothing of it has been made for long, and a client that has closed its side is
+    /// hardly there to see the rest.
+    pub fn awaits_place(&self) -> bool {
+        match self {
+            Making::Page(making) => making.awaits_place(),
+            Making::Archive(gathering) => gathering.place.is_awaited(),
+            Making::Search(searching) => searching.place.is_awaited(),
+        }
+    }
+
     /// The next slice.
     pub fn work(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         match self {

@@ -4,7 +4,8 @@
 //! reached; it shows only what the client could read by its own URI, or see in a listing.
 
 use super::Making;
-use super::archive::may;
+use super::archive::{judge, may};
+use super::place::Place;
 use super::respond::respond;
 use super::shape::Shape;
 use crate::config::settings::listing::Archive;
@@ -34,6 +35,7 @@ pub struct Searching {
     path: Vec<u8>,
     walk: Walk,
     looked_at: usize,
+    pub place: Place,
     found: Vec<Member>,
 }
 
@@ -45,7 +47,7 @@ pub fn begin(ex: &mut Exchange, cx: &mut Services, dir: OwnedFd, mut shape: Shap
     // The results are only shown: files are changed in their own folders.
     let view = &mut shape.view;
     (view.can_upload, view.can_delete, view.can_move, view.archive) = (false, false, false, Archive::Off);
-    let rules = PathRules::of(ex, cx);
+    let rules = judge(ex, cx)?;
     let (uri, path) = (ex.route.uri.clone(), ex.route.path.clone());
     let walk = match Walk::new(dir, std::mem::take(&mut shape.hidden)) {
         Ok(walk) => walk,
@@ -61,6 +63,7 @@ pub fn begin(ex: &mut Exchange, cx: &mut Services, dir: OwnedFd, mut shape: Shap
         path,
         walk,
         looked_at: 0,
+        place: Place::default(),
         found: Vec::new(),
     };
     let searching = first_slice::begin(Box::new(searching), ex, cx, Searching::work)?;
@@ -71,6 +74,9 @@ impl Searching {
     /// The next slice.
     pub fn work(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         loop {
+            if !self.place.is_had(self.looked_at, ex, cx) {
+                return Flow::Wait;
+            }
             match self.walk.step() {
                 Ok(WalkStep::On) => {}
                 Ok(WalkStep::Found(found)) => {

@@ -1,0 +1,34 @@
+//! Places for work that costs much memory or CPU for a short request: as many as there are may be under way at once.
+//!
+//! Invariant: a place that is dropped is free again.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+pub struct Places {
+    free: Rc<Cell<usize>>,
+}
+
+/// One of them.
+pub struct Place {
+    free: Rc<Cell<usize>>,
+}
+
+impl Places {
+    pub fn new(most: usize) -> Places {
+        Places { free: Rc::new(Cell::new(most)) }
+    }
+
+    /// None: all are taken.
+    pub fn take(&self) -> Option<Place> {
+        let left = self.free.get().checked_sub(1)?;
+        self.free.set(left);
+        Some(Place { free: self.free.clone() })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.free.set(self.free.get() + 1);
+    }
+}
