@@ -220,6 +220,8 @@ pub struct Subrequest {
     pub stub: Option<Rc<[u8]>>,
     /// The framing of the whole response.
     pub frame: Frame,
+    /// The request that it is made for had computed values of variables by then, which it uses as its own.
+    pub has_values: bool,
     /// It has had content, and all of it.
     pub has_content: bool,
     /// All of its content has come.

@@ -40,6 +40,11 @@ impl UserValues {
         self.own.is_empty() && self.runs.is_empty()
     }
 
+    /// A variable has a value that was computed for this request; those of runs are the configuration's.
+    pub fn has_computed(&self) -> bool {
+        self.own.iter().any(Option::is_some)
+    }
+
     /// Gives a variable a value of its own, which counts more than all runs so far.
     pub fn set(&mut self, variable: u32, text: Text) {
         let at = variable as usize;

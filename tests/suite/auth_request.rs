@@ -1,6 +1,6 @@
 //! auth_request: another URI of the server decides who may come in.
 
-use crate::harness::{Server, Setup, eventually, http, server};
+use crate::harness::{Server, Setup, eventually, http, server, skip_on_nginx};
 use crate::http2::client::H2;
 use crate::upstream::Upstream;
 
@@ -214,4 +214,57 @@ fn a_configuration_of_it_is_checked() {
         let text = String::from_utf8_lossy(&out.stderr).into_owned();
         assert!(!out.status.success() && text.contains(message), "{config}: {text}");
     }
+}
+
+/// Its verdict is for the URI that it was asked for: a place that it closes is closed to what concerns many paths, too.
+#[test]
+fn what_an_auth_request_refuses_by_its_uri_is_in_no_archive_search_form_or_transfer() {
+    if skip_on_nginx("it asks once, and has no archives, searches and forms") {
+        return;
+    }
+    let area = "dav_methods PUT DELETE MKCOL COPY MOVE; allowed_methods GET PUT POST DELETE MKCOL COPY MOVE;
+                delete_recursive on; autoindex on; autoindex_format page; autoindex_archive tar; autoindex_search on;
+                autoindex_upload on; upload_create_path on; upload_resumable on;";
+    let s = http(&format!(
+        "map $request_uri $closed {{ default 0; ~/private 1; }}
+         server {{ listen 127.0.0.1:%%PORT%%; root %%DIR%%/html; {area}
+           location = /by_uri {{ internal; if ($request_uri ~ /private) {{ return 403; }} return 204; }}
+           location = /by_map {{ internal; if ($closed) {{ return 403; }} return 204; }}
+           location = /by_client {{ internal; set $who $http_x_who; if ($who = no) {{ return 403; }} return 204; }}
+           location /files/ {{ auth_request /by_uri; }} location /mapped/ {{ auth_request /by_map; }}
+           location /whole/ {{ auth_request /by_uri; auth_request_below on; }} location /who/ {{ auth_request /by_client; }}
+         }}"
+    ));
+    let areas = ["files", "mapped", "whole", "who"];
+    let files = |setup: Setup, area: &str| {
+        let file = |setup: Setup, name: &str| setup.file(&format!("html/{area}/{name}"), "kept");
+        ["t/private/s.txt", "p.txt", "gone"].into_iter().fold(setup, file)
+    };
+    let s = areas.into_iter().fold(s, files).start();
+    let transfer = |method: &str, from: String, to: String| {
+        s.method(method, &from, &format!("Destination: {to}\r\n"), b"").status
+    };
+    let form = |target: String, name: &str| {
+        let fields = "Content-Type: multipart/form-data; boundary=b\r\nSec-Fetch-Site: same-origin\r\n";
+        let head = format!("--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"{name}\"\r\n\r\n");
+        s.method("POST", &target, fields, format!("{head}x\r\n--b--\r\n").as_bytes()).status
+    };
+    for (area, is_closed) in areas.into_iter().zip([true, true, false, false]) {
+        let done = |status: u16| if is_closed { 403 } else { status };
+        assert_eq!(s.get(&format!("/{area}/t/private/s.txt")).status, if area == "who" { 200 } else { 403 });
+        assert_eq!(s.get(&format!("/{area}/?archive=tar")).status, done(200), "{area}: an archive");
+        assert_eq!(s.get(&format!("/{area}/?search=.tx")).status, done(200), "{area}: a search");
+        assert_eq!(transfer("COPY", format!("/{area}/t/"), format!("/{area}/u/")), done(201), "{area}");
+        assert_eq!(transfer("COPY", format!("/{area}/p.txt"), format!("/{area}/t/private/in")), done(201), "{area}");
+        assert_eq!(form(format!("/{area}/"), "t/private/form.txt"), done(201), "{area}: a form's folder");
+        assert_eq!(transfer("MOVE", format!("/{area}/t/"), format!("/{area}/v/")), done(201), "{area}");
+        let left = if is_closed { "t" } else { "v" };
+        assert_eq!(s.method("DELETE", &format!("/{area}/{left}/"), "", b"").status, done(204), "{area}");
+        assert_eq!(s.exists(&format!("html/{area}/t/private/s.txt")), is_closed, "{area}");
+        // What it was asked for, and uploads in the folder that it was asked for.
+        assert_eq!(s.method("PUT", &format!("/{area}/put"), "", b"x").status, 201, "{area}");
+        assert_eq!(form(format!("/{area}/"), "form.txt"), 201, "{area}");
+        assert_eq!(s.method("DELETE", &format!("/{area}/gone"), "", b"").status, 204, "{area}");
+    }
+    s.await_file("logs/error.log", |log| log.contains("auth_request_below"));
 }

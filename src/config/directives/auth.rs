@@ -88,8 +88,17 @@ pub const ROWS: &[Row] = &[
         Args::TAKE1,
         "off",
         Effect::Once(request),
-        "A URI of the same server that decides about each request, after allow/deny and auth_basic: it is asked by GET, with the request's header lines and without its body. 2xx lets the request in; 401 and 403 are the client's answer, WWW-Authenticate included; any other status makes it 500. A POST to a `proxy_pass` there is announced no body, whatever the header lines say. It is asked once for a request, also where that concerns many files (an archive, a COPY of a folder): which of them the client may have is up to the locations that they belong to, and one with another auth_request is left out. off asks nothing.",
+        "A URI of the same server that decides about each request, after allow/deny and auth_basic: it is asked by GET, with the request's header lines and without its body. 2xx lets the request in; 401 and 403 are the client's answer, WWW-Authenticate included; any other status makes it 500. A POST to a `proxy_pass` there is announced no body, whatever the header lines say. It is asked once for a request, also where that concerns other paths (an archive, a COPY of a folder, a form's file in a folder): one whose location has another auth_request is left out, and if the answer may depend on the URI, all are: see auth_request_below. off asks nothing.",
     ),
+    row(
+        "auth_request_below",
+        Contexts::HSL,
+        Args::FLAG,
+        "off",
+        Effect::Flag(|s| &mut Rc::make_mut(&mut s.auth).request_below),
+        "What the URI of auth_request answered may be for the URI of the request alone: its location used $request_uri or $request (as X-Original-URI has it), or a variable that the request had been given before. With off such an answer allows the request's URI, and for what a POST, PUT or PATCH uploads the names in that URI's own folder, for a form of the listing's page also what it renames and deletes there. Other paths are refused (403): an archive and a search, the content of a folder that is copied, moved or deleted, Destination, and files of a form or of tus in folders of their own. on: what allows the request allows these too. Answers in which the URI has no part always do. Nothing is asked for each path: it would cost a request for each.",
+    )
+    .ours(),
     row(
         "auth_request_set",
         Contexts::HSL,

@@ -18,6 +18,8 @@ pub struct Auth {
     pub delay: Millis,
     /// auth_request: the URI of the subrequest.
     pub request: Option<Rc<[u8]>>,
+    /// auth_request_below: an answer that may be for the request's URI alone also holds for other paths.
+    pub request_below: bool,
     /// signed_link: keys for signed links. Empty: no link is required.
     pub link_keys: Rc<[Box<[u8]>]>,
     /// auth_request_set.

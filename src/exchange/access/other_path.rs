@@ -1,6 +1,7 @@
 //! Whether the client of a request may also access another path: its address, its password and the `auth_request` that
 //! allowed it are compared with what the other location requires. Nothing slow is computed here: a location with
-//! another password file or another `auth_request` counts as refused.
+//! another password file or another `auth_request` counts as refused, and so does one whose answer may depend on the
+//! URI, which was asked for the request's own (auth_request_below).
 
 use super::allow_deny;
 use crate::config::settings::auth::Satisfy;
@@ -17,6 +18,8 @@ pub struct Shown {
     password: Password,
     /// The URI of `auth_request` that allowed it.
     request: Option<Rc<[u8]>>,
+    /// That answer may be for the URI of the request alone.
+    is_for_uri: bool,
 }
 
 impl Shown {
@@ -29,16 +32,24 @@ impl Shown {
             Satisfy::All => true,
             Satisfy::Any => !by_password && ex.route.link.is_none() && allow_deny::check(ex, cx) != Some(true),
         };
-        Shown { password: asked(ex, cx).filter(|_| by_password), request: auth.request.clone().filter(|_| by_request) }
+        let request = auth.request.clone().filter(|_| by_request);
+        let is_for_uri = request.is_some() && ex.route.subrequest_saw_uri && !auth.request_below;
+        Shown { password: asked(ex, cx).filter(|_| by_password), request, is_for_uri }
     }
 
-    /// Whether the rules of the exchange's current location would allow the client as well.
-    pub fn suffices(&self, ex: &mut Exchange, cx: &mut Services) -> bool {
+    /// What allowed the request may be for its URI alone: others are to be judged one by one.
+    pub fn is_for_uri(&self) -> bool {
+        self.is_for_uri
+    }
+
+    /// Whether the rules of the exchange's current location would allow the client as well. `is_covered`: what was
+    /// asked for the request's URI covers the path.
+    pub fn suffices(&self, ex: &mut Exchange, cx: &mut Services, is_covered: bool) -> bool {
         let auth = ex.location().settings.auth.clone();
         let address = allow_deny::check(ex, cx);
         let asked = asked(ex, cx);
         let password = asked.is_some().then(|| asked == self.password);
-        let request = auth.request.is_some().then(|| auth.request == self.request);
+        let request = auth.request.is_some().then(|| auth.request == self.request && (is_covered || !self.is_for_uri));
         // A link is for the place it names, and was not judged for this one.
         let link = (!auth.link_keys.is_empty()).then_some(false);
         let verdicts = [address, password, link, request];

@@ -103,9 +103,11 @@ impl PathRules {
         }
         let redirected = redirected.filter(|_| !is_internal);
         let home = find(&config, ex.route.server, &uri);
-        let is_uniform = home.is_some_and(|home| has_one_rule(&config, ex.route.server, home))
+        let shown = Shown::of(ex, cx);
+        let is_uniform = !shown.is_for_uri()
+            && home.is_some_and(|home| has_one_rule(&config, ex.route.server, home))
             && (redirected.is_none() || has_one_rule(&config, ex.route.server, location));
-        PathRules { home, uri, is_uniform, redirected, is_internal, shown: Shown::of(ex, cx) }
+        PathRules { home, uri, is_uniform, redirected, is_internal, shown }
     }
 
     /// Whether all paths below the request's URI, a directory's, have the rules of the request's own location.
@@ -160,6 +162,27 @@ impl PathRules {
         verdict.map_err(|why| refusal(why, target.uri))
     }
 
+    /// Whether who allows the request's URI allows that path by it: the URI itself, and what uploads and the forms of
+    /// the listing's page do in its own folder.
+    fn is_covered(&self, ex: &Exchange, uri: &[u8], action: PathAction, asked: Method) -> bool {
+        fn bare(uri: &[u8]) -> &[u8] {
+            uri.strip_suffix(b"/").unwrap_or(uri)
+        }
+        fn folder(uri: &[u8]) -> &[u8] {
+            &uri[..memchr::memrchr(b'/', uri).map_or(0, |at| at + 1)]
+        }
+        let uploads = action == PathAction::Put && !matches!(asked, Method::Copy | Method::Move);
+        let is_form = ex.request.head.method == Method::Post;
+        let (own, at) = (bare(&self.uri), folder(bare(uri)));
+        // A folder may be named without its slash.
+        bare(uri) == own || (uploads || is_form) && (at == folder(&self.uri) || bare(at) == own)
+    }
+
+    /// The paths below the request's URI cannot be judged: what allowed the request was asked for its URI alone.
+    pub fn are_unknown_below(&self) -> bool {
+        self.shown.is_for_uri()
+    }
+
     /// Judges the path by the rules of the exchange's current location.
     fn look(
         &self,
@@ -169,8 +192,11 @@ impl PathRules {
         action: PathAction,
         asked: Method,
     ) -> Result<Governed, &'static str> {
-        if !self.shown.suffices(ex, cx) {
-            return Err("the client may not come in there");
+        if !self.shown.suffices(ex, cx, self.is_covered(ex, target.uri, action, asked)) {
+            return Err(match self.shown.is_for_uri() {
+                true => "auth_request was asked for the request's URI alone (auth_request_below)",
+                false => "the client may not come in there",
+            });
         }
         let location = ex.location();
         if location.content != ContentHandler::Files {

@@ -148,6 +148,7 @@ fn is_untouched(at: u32, ex: &Exchange) -> bool {
 fn user(at: u32, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) -> Is {
     if let Some(value) = ex.route.user.get(at) {
         out.extend_from_slice(value);
+        ex.route.subrequest_saw_uri |= ex.subrequest.as_ref().is_some_and(|sub| sub.has_values);
         return Is::Set;
     }
     let config = ex.config.clone();

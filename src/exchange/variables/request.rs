@@ -39,6 +39,7 @@ pub fn value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &mut V
         // Of what is no request line there is nothing to tell.
         B::RequestUri | B::RequestMethod | B::ServerProtocol if ex.request.head.target.is_empty() => Is::Unset,
         B::RequestUri => {
+            ex.route.subrequest_saw_uri |= ex.subrequest.is_some();
             if let Some(target) = supposed(ex) {
                 return Some(put(Some(target), out));
             }
@@ -50,6 +51,7 @@ pub fn value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &mut V
             put(Some(origin), out)
         }
         B::Request => {
+            ex.route.subrequest_saw_uri |= ex.subrequest.is_some();
             let Some(target) = supposed(ex).cloned() else {
                 return Some(put(Some(ex.request.head.request_line.of(ex.buf())), out));
             };

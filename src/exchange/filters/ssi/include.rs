@@ -56,7 +56,9 @@ pub fn enter(ex: &mut Exchange, cx: &mut Services, include: Include) {
         None => (1, Frame { encoder: parent.response.encoder.take() }),
     };
     let (stub, sink) = (include.stub, include.sink);
-    ex.subrequest = Some(Box::new(Subrequest { parent, level, sink, stub, frame, has_content: false, whole: false }));
+    let has_values = ex.route.user.has_computed();
+    let (has_content, whole) = (false, false);
+    ex.subrequest = Some(Box::new(Subrequest { parent, level, sink, stub, frame, has_values, has_content, whole }));
 }
 
 /// Swaps what must be with the exchange that is producing output: the send queue, and the values of user-defined
@@ -125,11 +127,14 @@ pub fn leave(ex: &mut Exchange, cx: &mut Services) -> Left {
 
 /// auth_request's subrequest is complete, or ends the connection (`return 444`).
 fn verdict(ex: &mut Exchange, cx: &mut Services) -> Left {
+    // What is logged and set from here on is no part of the verdict.
+    let saw_uri = ex.route.subrequest_saw_uri;
     if ex.location().settings.logs.subrequests {
         access_log::write(ex, cx);
     }
     let answer: Option<SubrequestVerdict> = (!ex.abort).then(|| auth_request::answer(ex, cx));
     let status = ex.response.status;
+    ex.route.subrequest_saw_uri = saw_uri;
     back(ex, cx);
     match answer {
         Some(answer) => {
@@ -159,6 +164,7 @@ fn back(ex: &mut Exchange, cx: &mut Services) -> Sink {
     let Subrequest { mut parent, sink, frame, .. } = *sub;
     swap_shared(ex, &mut parent);
     parent.log.reported = ex.log.reported.clone();
+    parent.route.subrequest_saw_uri |= ex.route.subrequest_saw_uri;
     match &mut parent.subrequest {
         Some(above) => above.frame = frame,
         None => parent.response.encoder = frame.encoder,
