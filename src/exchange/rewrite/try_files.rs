@@ -1,6 +1,6 @@
 //! try_files: the first candidate that exists is served here; else the fallback is taken.
 
-use crate::config::model::Fallback;
+use crate::config::model::{Fallback, Level};
 use crate::config::template::Template;
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::symlinks;
@@ -10,6 +10,7 @@ use crate::http::status::Status;
 use crate::route::Trace;
 use crate::services::Services;
 use crate::services::temp_names::is_hidden;
+use crate::sys::Errno;
 use crate::sys::file::FileKind;
 
 /// The precontent phase: the first candidate that exists becomes the URI, else the last one is where it goes on.
@@ -46,7 +47,15 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Flow {
             format!("{}{slash}: {found}", Printable(&path))
         });
         ex.route.path = path;
-        let Ok(stat) = stat else { continue };
+        let stat = match stat {
+            Ok(stat) => stat,
+            Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ENAMETOOLONG) => continue,
+            Err(e) => {
+                let path = String::from_utf8_lossy(&ex.route.path).into_owned();
+                ex.report(cx, Level::Crit, format_args!("stat() \"{path}\" failed {e}"));
+                continue;
+            }
+        };
         match (stat.kind, candidate.directory) {
             // A directory found without its slash is redirected to by the static handler (nginx).
             (FileKind::Dir, true) if is_behind_alias => {

@@ -295,6 +295,10 @@ fn what_is_deleted_moves_into_the_trash() {
     });
     table.row(OURS, "a variable leads nowhere else", || {
         delete("/all/other?user=../html/f").is(403);
+        // The trash of all users is no user's.
+        for none in ["", "?user=", "?user=.", "?user=/"] {
+            delete(&format!("/all/other{none}")).is(403);
+        }
         assert_eq!(s.read("html/all/other"), b"x");
     });
     table.row(OURS, "off", || {

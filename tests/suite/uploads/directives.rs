@@ -36,6 +36,10 @@ fn directives_shape_the_upload() {
         let before = disk(&s);
         s.method("POST", "/a/y?user=..", "", b"y").is_one_of(&[400, 403, 409]);
         s.method("POST", "/a/y?user=none", "", b"y").is(409);
+        // The directory of all users is no user's.
+        for none in ["", "?user=", "?user=.", "?user=/", "?user=./"] {
+            s.method("POST", &format!("/a/y{none}"), "", b"y").is(500);
+        }
         assert_eq!(before, disk(&s));
     });
     table.row(OURS, "upload_store off", || {

@@ -4,6 +4,7 @@
 use crate::config::model::{LocationKind, LocationTree};
 use crate::exchange::{Exchange, paths};
 use crate::route::{NoTrace, location};
+use crate::sys::Errno;
 use crate::sys::file::{self, O_DIRECTORY, O_PATH};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -24,12 +25,18 @@ pub(super) fn holds_kept(ex: &Exchange, dir: BorrowedFd<'_>, name: &CStr) -> boo
     let mut real: Option<Vec<u8>> = None;
     kept().any(|kept| {
         let Ok(kept) = file::c_string(&kept[..]) else { return false };
-        let Ok(kept) = file::open_at(None, &kept, O_PATH | O_DIRECTORY, 0) else { return false };
-        let here = real.get_or_insert_with(|| {
-            let directory = file::path_of(dir).unwrap_or_default();
-            [&directory[..], b"/", name.to_bytes()].concat()
-        });
-        file::path_of(kept.as_fd()).is_ok_and(|kept| paths::is_beneath(&kept, here))
+        let kept = match file::open_at(None, &kept, O_PATH | O_DIRECTORY, 0) {
+            Ok(kept) => kept,
+            Err(Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES | Errno::ELOOP) => return false,
+            // It may be in there: descriptors are short, say.
+            Err(_) => return true,
+        };
+        if real.is_none() {
+            let Ok(directory) = file::path_of(dir) else { return true };
+            real = Some([&directory[..], b"/", name.to_bytes()].concat());
+        }
+        let here = real.as_deref().unwrap_or_default();
+        file::path_of(kept.as_fd()).map_or(true, |kept| paths::is_beneath(&kept, here))
     })
 }
 
@@ -67,4 +74,21 @@ pub(super) fn holds_area(ex: &Exchange) -> bool {
 pub(super) fn trim_slashes(path: &[u8]) -> &[u8] {
     let end = path.iter().rposition(|b| *b != b'/').map_or(0, |at| at + 1);
     path.get(..end).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::testing::{INSIDE, Site};
+
+    #[test]
+    fn a_trash_that_cannot_be_looked_for_may_be_in_the_directory() {
+        // The kernel answers a name of 300 bytes neither with ENOENT nor with a directory, as where descriptors are
+        // short.
+        for (name, is_kept) in [("missing".to_owned(), false), ("x".repeat(300), true)] {
+            let mut site = Site::new("", &format!("location / {{ allowed_methods DELETE; delete_trash DIR/{name}; }}"));
+            let ex = site.at("DELETE /d/", &[], INSIDE);
+            assert_eq!(holds_kept(&ex, site.scratch.fd().as_fd(), c"d"), is_kept, "{name}");
+        }
+    }
 }

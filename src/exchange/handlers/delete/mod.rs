@@ -111,6 +111,11 @@ fn trash(ex: &mut Exchange, cx: &mut Services, root: usize) -> Result<Option<Tak
         return Ok(None);
     }
     let path = variables::text(template, ex, cx);
+    if upload::lacks_name(template, ex, cx) {
+        let text = format_args!("delete_trash has a directory between slashes whose variables are empty");
+        ex.report(cx, Level::Error, text);
+        return Err(Refusal::Failed { call: "open() of the trash for", errno: Errno::EACCES });
+    }
     // The client may choose variables: they may name something in the trash, but nothing outside it.
     if path.split(|b| *b == b'/').any(|part| part == b"..") {
         return Err(Refusal::Failed { call: "open() of the trash for", errno: Errno::EACCES });

@@ -57,3 +57,4 @@ pub use serve_policy::guard;
 pub use start::start;
 pub use state::Upload;
 pub use target_dir::area_of;
+pub use target_path::lacks_name;

@@ -5,7 +5,7 @@
 use super::refusal::Refusal;
 use crate::config::model::LocationKind;
 use crate::config::settings::upload::{Store, UploadSettings};
-use crate::config::template::{Part, Template};
+use crate::config::template::{Builtin, Part, Template, Var};
 use crate::exchange::mapping::literal;
 use crate::exchange::paths::{self, Mapped};
 use crate::exchange::{Exchange, variables};
@@ -100,9 +100,44 @@ fn expanded(store: &Template, ex: &mut Exchange, cx: &mut Services) -> Result<Ve
         Some(Part::Var(_) | Part::Capture(_)) if !path.starts_with(b"/") => {
             "upload_store begins with a variable whose value is no absolute path"
         }
+        _ if lacks_name(store, ex, cx) => "upload_store has a directory between slashes whose variables are empty",
         _ => return Ok(path),
     };
     Err(Refusal::new(Status::INTERNAL_SERVER_ERROR, "there is no place for uploads").detail(detail.into()))
+}
+
+/// Whether variables that are to name a directory name none: `/srv/$remote_user` without a user is the directory of all
+/// users.
+pub fn lacks_name(template: &Template, ex: &mut Exchange, cx: &mut Services) -> bool {
+    fn names_nothing(text: &[u8]) -> bool {
+        text.split(|b| *b == b'/').all(|name| matches!(name, b"" | b"."))
+    }
+    // What stands between two slashes of the configuration, if variables are all of it.
+    let mut between: Option<Vec<u8>> = None;
+    for part in &template.parts {
+        match part {
+            Part::Literal(text) => {
+                let (is_ended, is_begun) = (text.starts_with(b"/"), text.ends_with(b"/"));
+                if is_ended && between.as_deref().is_some_and(names_nothing) {
+                    return true;
+                }
+                between = is_begun.then(Vec::new);
+            }
+            // The root's URI is `/`.
+            Part::Var(Var::Builtin(Builtin::Uri | Builtin::DocumentUri | Builtin::RequestUri)) => between = None,
+            Part::Var(var) => {
+                let mut value = Vec::new();
+                variables::value(var, ex, cx, &mut value);
+                between.iter_mut().for_each(|text| text.extend_from_slice(&value));
+            }
+            Part::Capture(group) => {
+                let value = variables::capture(ex, *group).to_vec();
+                between.iter_mut().for_each(|text| text.extend_from_slice(&value));
+            }
+        }
+    }
+    let ends_in_variable = !matches!(template.parts.last(), None | Some(Part::Literal(_)));
+    ends_in_variable && between.as_deref().is_some_and(names_nothing)
 }
 
 /// The part of a URI below the store: what follows the location's name; for a location that is no prefix, the last
