@@ -123,7 +123,9 @@ pub fn apply_flow(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, m
                 None => break,
             },
             // Its URI and arguments are others from here on.
-            Flow::Redirect | Flow::Restart if ex.route.exempted.is_some() => handlers::resumable::refuse_elsewhere(ex, cx),
+            Flow::Redirect | Flow::Restart if ex.route.exempted.is_some() => {
+                handlers::resumable::refuse_elsewhere(ex, cx)
+            }
             Flow::Redirect | Flow::Restart => {
                 cx.trace.say("redirect", None, || format!("internal, to {}", Printable(&ex.route.uri)));
                 if !count_redirect(ex, cx, "internally redirecting to") {

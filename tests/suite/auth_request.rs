@@ -241,9 +241,8 @@ fn what_an_auth_request_refuses_by_its_uri_is_in_no_archive_search_form_or_trans
         ["t/private/s.txt", "p.txt", "gone"].into_iter().fold(setup, file)
     };
     let s = areas.into_iter().fold(s, files).start();
-    let transfer = |method: &str, from: String, to: String| {
-        s.method(method, &from, &format!("Destination: {to}\r\n"), b"").status
-    };
+    let transfer =
+        |method: &str, from: String, to: String| s.method(method, &from, &format!("Destination: {to}\r\n"), b"").status;
     let form = |target: String, name: &str| {
         let fields = "Content-Type: multipart/form-data; boundary=b\r\nSec-Fetch-Site: same-origin\r\n";
         let head = format!("--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"{name}\"\r\n\r\n");
@@ -255,7 +254,7 @@ fn what_an_auth_request_refuses_by_its_uri_is_in_no_archive_search_form_or_trans
         assert_eq!(s.get(&format!("/{area}/?archive=tar")).status, done(200), "{area}: an archive");
         assert_eq!(s.get(&format!("/{area}/?search=.tx")).status, done(200), "{area}: a search");
         assert_eq!(transfer("COPY", format!("/{area}/t/"), format!("/{area}/u/")), done(201), "{area}");
-        assert_eq!(transfer("COPY", format!("/{area}/p.txt"), format!("/{area}/t/private/in")), done(201), "{area}");
+        assert_eq!(transfer("COPY", format!("/{area}/p.txt"), format!("/{area}/t/private/in")), done(204), "{area}");
         assert_eq!(form(format!("/{area}/"), "t/private/form.txt"), done(201), "{area}: a form's folder");
         assert_eq!(transfer("MOVE", format!("/{area}/t/"), format!("/{area}/v/")), done(201), "{area}");
         let left = if is_closed { "t" } else { "v" };

@@ -293,7 +293,7 @@ fn who_may_come_to_one_place_may_not_for_that_to_another() {
         let shown = other_path::Shown::of(&mut ex, &mut site.cx);
         let found = location::find(&ex.config, ex.route.server, to.as_bytes(), &mut NoTrace).expect("it is found");
         locate::enter(&mut ex, found);
-        assert_eq!(shown.suffices(&mut ex, &mut site.cx), expected, "{from} {to} {client}");
+        assert_eq!(shown.suffices(&mut ex, &mut site.cx, true), expected, "{from} {to} {client}");
     }
 }
 

@@ -5,13 +5,13 @@
 //! The central directory at the end names every entry again. It is kept in the form in which it is sent, some 60
 //! bytes and the path for each entry: [`HELD`] bytes in memory, the rest in a temporary file (client_body_temp_path).
 
-use std::borrow::Cow;
 use super::Spool;
 use crate::services::temp_dir::{Keep, TempFile};
 use crate::sys::Errno;
 use crate::sys::file::{FileKind, Stat};
 use crate::util::date::Civil;
 use flate2::Crc;
+use std::borrow::Cow;
 
 const LARGE: u64 = 0xffff_ffff;
 /// Bytes of the directory that are kept in memory.

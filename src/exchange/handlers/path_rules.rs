@@ -192,7 +192,8 @@ impl PathRules {
         action: PathAction,
         asked: Method,
     ) -> Result<Governed, &'static str> {
-        if !self.shown.suffices(ex, cx, self.is_covered(ex, target.uri, action, asked)) {
+        let is_covered = self.is_covered(ex, target.uri, action, asked);
+        if !self.shown.suffices(ex, cx, is_covered) {
             return Err(match self.shown.is_for_uri() {
                 true => "auth_request was asked for the request's URI alone (auth_request_below)",
                 false => "the client may not come in there",

@@ -223,7 +223,6 @@ fn the_argument_of_an_upload_leads_no_refused_method_to_what_else_answers() {
         patch(&s, &target, 0, b"ok").is(204);
         assert_eq!(s.read("html/store/new"), b"ok");
     });
-    table.finish();
 }
 
 #[test]

@@ -56,7 +56,8 @@ pub fn begin(ex: &mut Exchange, cx: &mut Services, dir: OwnedFd, shape: Shape) -
     // Looked at again now that it is watched: a change between the two would be reported by neither.
     let keep = keep.filter(|(_, stat, _)| file::fstat(dir.as_fd()) == Ok(*stat));
     let entries = Entries::of(dir, shape.links.clone());
-    let making = Box::new(Making { shape, entries, pieces: Vec::new(), body: None, count: 0, place: Place::default(), keep });
+    let making =
+        Box::new(Making { shape, entries, pieces: Vec::new(), body: None, count: 0, place: Place::default(), keep });
     first_slice::begin(making, ex, cx, Making::work)
 }
 

@@ -1,5 +1,5 @@
-//! The place that a listing, a search or an archive takes once it has many entries: a request of 40 bytes may cost 24 MB
-//! and seconds of CPU, and a client may send hundreds and leave.
+//! The place that a listing, a search or an archive takes once it has many entries: a request of 40 bytes may cost
+//! 24 MB and seconds of CPU, and a client may send hundreds and leave.
 //!
 //! Invariant: no more than [`Services::large_listings`] has hold more than [`FREE`] entries, or have looked at more;
 //! the others wait, and one whose client has closed its side meanwhile is given up.
@@ -56,7 +56,8 @@ mod tests {
         assert!(asking.iter().all(|(ex, place)| place.is_awaited() == ex.pause.is_some()));
         // One is done, another is given up by its client.
         asking.drain(3..5);
-        let had = asking.iter_mut().filter_map(|(ex, place)| place.is_had(FREE + 1, ex, &site.cx).then_some(())).count();
+        let had =
+            asking.iter_mut().filter_map(|(ex, place)| place.is_had(FREE + 1, ex, &site.cx).then_some(())).count();
         assert_eq!(had, 4);
     }
 }

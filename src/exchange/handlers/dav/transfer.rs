@@ -63,7 +63,7 @@ pub struct Transfer {
     came: Option<Watch>,
     leaves: Option<Copied>,
     /// MOVE of a file by copying: the file that was copied.
-    copied: Option<Stat>,
+    pub(super) copied: Option<Stat>,
     /// upload_sync: what got the new name, until that is on the disk or taken back (device and inode).
     named: Option<(u64, u64)>,
     /// upload_sync: whether a request has put something into the copy of a tree, since that got its name.

@@ -213,7 +213,13 @@ impl TransferChecks {
     ///
     /// # Errors
     /// It is no longer what was judged; it is too large; 507.
-    pub fn claim_again(&mut self, ex: &Exchange, cx: &mut Services, job: &Job, whole: Option<u64>) -> Result<(), Refusal> {
+    pub fn claim_again(
+        &mut self,
+        ex: &Exchange,
+        cx: &mut Services,
+        job: &Job,
+        whole: Option<u64>,
+    ) -> Result<(), Refusal> {
         let stat = |dir, name: &CStr| file::stat_at(Some(dir), name, Follow::No);
         let size = match whole {
             Some(size) => size,
@@ -251,7 +257,7 @@ impl TransferChecks {
             upload::check_room(job.to(), rules.min_free, added.bytes)?;
         }
         match (&mut self.share, &self.quota) {
-            (Some(share), Some((_, path))) => share.need(need, resumable::held(cx, path, &[])),
+            (Some(share), Some((_, path))) => share.need(need, resumable::held::held(cx, path, &[])),
             _ => Ok(()),
         }
     }

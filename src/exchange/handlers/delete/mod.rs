@@ -15,6 +15,7 @@ pub use areas::keeps_area;
 pub use form::{Form, back, form, may};
 pub use removing::{Removing, stopped};
 
+use crate::config::model::Level;
 use crate::exchange::flow::Begun;
 use crate::exchange::handlers::path_rules::{self, PathAction, PathRules, belong_together};
 use crate::exchange::handlers::tree_rules::shown_elsewhere;

@@ -114,7 +114,7 @@ pub fn lacks_name(template: &Template, ex: &mut Exchange, cx: &mut Services) -> 
     }
     // What stands between two slashes of the configuration, if variables are all of it.
     let mut between: Option<Vec<u8>> = None;
-    for part in &template.parts {
+    for part in template.parts.iter() {
         match part {
             Part::Literal(text) => {
                 let (is_ended, is_begun) = (text.starts_with(b"/"), text.ends_with(b"/"));
