@@ -126,6 +126,7 @@ fn greet(conn: &mut Conn, endpoint: EndpointId, cx: &mut Services, pool: &mut Po
                 let (alert, why) = match refusal {
                     Refusal::NotTls => (hello::PROTOCOL_VERSION, "no version of TLS that is spoken"),
                     Refusal::Malformed => (hello::DECODE_ERROR, "no ClientHello"),
+                    Refusal::ServerName => (hello::UNRECOGNIZED_NAME, "a server name that is no host name"),
                     Refusal::TooLong => (hello::HANDSHAKE_FAILURE, "a ClientHello that is too long"),
                 };
                 refuse(conn, alert);
@@ -328,7 +329,7 @@ fn finish(tls: &mut Tls, cx: &Services) {
         },
         chain,
         verdict,
-        early: Rc::new(Cell::new(session.is_early())),
+        early: Cell::new(session.is_early()),
         offers,
         server_name: chosen.hello.server_name,
         is_named: chosen.is_named,

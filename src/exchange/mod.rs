@@ -153,6 +153,8 @@ pub struct Exchange {
     pub proxy_header: Option<Rc<Option<ProxyHeader>>>,
     /// The facts of the handshake, on a connection over TLS, or that there was none where there should be.
     pub tls: Option<Rc<tls::TlsFacts>>,
+    /// The verdict on the client's certificates by the request's server, once that was asked for.
+    pub client_verdict: Option<tls::Verdict>,
     /// What the client asked. Shared with its subrequests.
     pub request: Rc<Request>,
     /// Where the request is, after rewrites and internal redirects.
@@ -237,6 +239,7 @@ impl Exchange {
             socket_peer: None,
             proxy_header: None,
             tls: None,
+            client_verdict: None,
             request: Rc::default(),
             route: RouteState::default(),
             rx: Rx::Head,
@@ -306,6 +309,7 @@ impl Exchange {
             socket_peer,
             proxy_header: _,
             tls: _,
+            client_verdict,
             request,
             route,
             rx,
@@ -351,7 +355,7 @@ impl Exchange {
         limit_slots.clear();
         (*abort, *closes, *location_closes) = (false, false, false);
         (*random_index, *ssi, *auth_request, *subrequest, *cached_rest) = (None, None, None, None, None);
-        *basis = Basis::default();
+        (*basis, *client_verdict) = (Basis::default(), None);
         self.at_default();
     }
 

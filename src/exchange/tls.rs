@@ -17,8 +17,14 @@ use std::cell::{Cell, RefCell};
 use std::fmt::Write;
 use std::rc::Rc;
 
+/// Verdicts by other servers' trust that a connection keeps.
+const JUDGED: usize = 8;
+
+/// The result of verifying a client's certificates.
+pub type Verdict = Result<(), CertificateFault>;
+
 /// Facts of a connection, the same for all its requests.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct TlsFacts {
     /// A plain request came to a port of TLS: none of the rest is there.
     pub is_plain: bool,
@@ -41,12 +47,12 @@ pub struct TlsFacts {
     /// The client's certificates, its own first.
     pub chain: Vec<CertificateDer<'static>>,
     /// The result of verifying them by `trust`. None: there were none.
-    pub verdict: Option<Result<(), CertificateFault>>,
+    pub verdict: Option<Verdict>,
     pub trust: Option<Rc<Trust>>,
-    /// The same facts as verified by the trust of another server.
-    pub judged: RefCell<Option<Rc<TlsFacts>>>,
+    /// Verdicts by the trust of other servers, at most [`JUDGED`].
+    pub judged: RefCell<Vec<(Rc<Trust>, Verdict)>>,
     /// The request may have come with the hello: until the handshake is over, it may be a copy of another.
-    pub early: Rc<Cell<bool>>,
+    pub early: Cell<bool>,
     /// What the client offered, where the configuration has variables of it.
     pub offers: Option<Box<Hello>>,
 }
@@ -89,8 +95,8 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Option<Status> {
         ex.report(cx, Level::Info, format_args!("{text}"));
         return Some(Status::MISDIRECTED_REQUEST);
     }
-    let facts = judge(ex, facts, cx.now.unix);
-    match facts.verdict {
+    ex.client_verdict = judge(ex, &facts, cx.now.unix);
+    match ex.client_verdict {
         Some(Err(fault)) if verify != VerifyClient::OptionalNoCa || !fault.is_unknown_issuer() => {
             let (number, text) = (fault.number(), fault.text());
             ex.report(cx, Level::Info, format_args!("client SSL certificate verify error: ({number}:{text})"));
@@ -105,42 +111,53 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Option<Status> {
 }
 
 /// Whether the request is for another server than the handshake (nginx): the requested name chose one of several, and
-/// the Host names another. Without such a name a certificate counts only for servers that verify clients as that one
-/// does.
+/// the Host names another.
 fn is_misdirected(ex: &Exchange, facts: &TlsFacts) -> bool {
-    if let Some(name) = facts.server_name.as_deref().filter(|_| facts.is_named) {
-        let name = name.trim_end_matches('.').as_bytes();
-        return !name.eq_ignore_ascii_case(&ex.route.host)
-            && ex.config.endpoints[ex.client.endpoint.at()].has_several();
-    }
-    let (Some(Ok(())), Some(by)) = (facts.verdict, &facts.trust) else { return false };
-    let own = ex.config.server(ex.route.server).trust.as_ref();
-    own.is_some_and(|own| !Rc::ptr_eq(own, by) && !own.is_same(by))
+    let Some(name) = facts.server_name.as_deref().filter(|_| facts.is_named) else { return false };
+    !name.trim_end_matches('.').as_bytes().eq_ignore_ascii_case(&ex.route.host)
+        && ex.config.endpoints[ex.client.endpoint.at()].has_several()
 }
 
-/// The facts with the verdict of the request's server. That of the handshake was another one's if the server has no
-/// certificates of its own, or if it was made before a reload, which may have taken a CA away: a client must not keep
-/// its access for as long as it keeps its connection. Verified once for each connection and trust.
-fn judge(ex: &mut Exchange, facts: Rc<TlsFacts>, now: i64) -> Rc<TlsFacts> {
-    let Some(own) = ex.config.server(ex.route.server).trust.clone() else { return facts };
-    let (Some(verdict), Some(by)) = (facts.verdict, &facts.trust) else { return facts };
-    if Rc::ptr_eq(by, &own) {
-        return facts;
+/// The verdict on the client's certificates by the trust of the request's server. That of the handshake was another
+/// one's if the server has no certificates of its own, or if it was made before a reload, which may have taken a CA
+/// away: a client must not keep its access for as long as it keeps its connection.
+fn judge(ex: &Exchange, facts: &TlsFacts, now: i64) -> Option<Verdict> {
+    let verdict = facts.verdict?;
+    let Some(own) = &ex.config.server(ex.route.server).trust else { return Some(verdict) };
+    let Some(by) = facts.trust.as_ref().filter(|by| !Rc::ptr_eq(by, own)) else { return Some(verdict) };
+    let mut judged = facts.judged.borrow_mut();
+    if let Some((_, verdict)) = judged.iter().find(|(trust, _)| Rc::ptr_eq(trust, own)) {
+        return Some(*verdict);
     }
-    let made = facts.judged.borrow().clone();
-    let is_own = |facts: &Rc<TlsFacts>| facts.trust.as_ref().is_some_and(|trust| Rc::ptr_eq(trust, &own));
-    let judged = made.filter(is_own).unwrap_or_else(|| {
-        let verdict = if own.is_same(by) { verdict } else { own.verify(&facts.chain, Purpose::Client, now) };
-        Rc::new(TlsFacts {
-            verdict: Some(verdict),
-            trust: Some(own.clone()),
-            judged: RefCell::default(),
-            ..TlsFacts::clone(&facts)
-        })
-    });
-    *facts.judged.borrow_mut() = Some(judged.clone());
-    ex.tls = Some(judged.clone());
-    judged
+    let verdict = if own.is_same(by) { verdict } else { own.verify(&facts.chain, Purpose::Client, now) };
+    if judged.len() >= JUDGED {
+        judged.truncate(JUDGED - 1);
+    }
+    judged.insert(0, (own.clone(), verdict));
+    Some(verdict)
+}
+
+/// The verdict on the client's certificates: by the request's server if that verifies clients, else the handshake's.
+/// None: there are none.
+pub fn verdict(ex: &Exchange) -> Option<Verdict> {
+    ex.client_verdict.or(ex.tls.as_ref()?.verdict)
+}
+
+/// Appends the value of a variable `$ssl_…`; false: there is none. `now`: seconds since 1970.
+pub fn value(ex: &Exchange, variable: Builtin, now: i64, out: &mut Vec<u8>) -> bool {
+    let Some(facts) = ex.tls.as_deref().filter(|facts| !facts.is_plain) else { return false };
+    if variable != Builtin::SslClientVerify {
+        return facts.value(variable, now, out);
+    }
+    match verdict(ex) {
+        None => out.extend_from_slice(b"NONE"),
+        Some(Ok(())) => out.extend_from_slice(b"SUCCESS"),
+        Some(Err(fault)) => {
+            out.extend_from_slice(b"FAILED:");
+            out.extend_from_slice(fault.text().as_bytes());
+        }
+    }
+    true
 }
 
 /// `a:b:c`.
@@ -162,11 +179,8 @@ impl TlsFacts {
         !self.is_plain && self.alpn.as_deref() == Some(b"h2")
     }
 
-    /// Appends the value of a variable; false: there is none. `now`: seconds since 1970.
-    pub fn value(&self, variable: Builtin, now: i64, out: &mut Vec<u8>) -> bool {
-        if self.is_plain {
-            return false;
-        }
+    /// As [`value`], of what is the same for all requests.
+    fn value(&self, variable: Builtin, now: i64, out: &mut Vec<u8>) -> bool {
         let mut text = |text: &str| {
             out.extend_from_slice(text.as_bytes());
             true
@@ -191,16 +205,6 @@ impl TlsFacts {
                     true
                 }
                 None => false,
-            },
-            Builtin::SslClientVerify => match self.verdict {
-                None => text("NONE"),
-                Some(Ok(())) => text("SUCCESS"),
-                Some(Err(fault)) => {
-                    text("FAILED:") && {
-                        out.extend_from_slice(fault.text().as_bytes());
-                        true
-                    }
-                }
             },
             Builtin::SslCiphers | Builtin::SslCurves | Builtin::SslSigalgs => self.offered(variable, out),
             _ => self.of_certificate(variable, now, out),

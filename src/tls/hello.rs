@@ -61,6 +61,8 @@ pub enum Refusal {
     NotTls,
     /// It is TLS, and breaks its rules.
     Malformed,
+    /// The name of the server is not one of a host.
+    ServerName,
     /// It exceeds the bounds.
     TooLong,
 }
@@ -127,6 +129,9 @@ pub fn parse(input: &[u8]) -> Result<HelloProgress, Refusal> {
         return if input.len() > BYTES { Err(Refusal::TooLong) } else { Ok(HelloProgress::Partial) };
     }
     let (hello, is_old) = hello(&message[4..size(&message)]).map_err(|_| Refusal::Malformed)?;
+    if hello.server_name.as_deref().is_some_and(|name| !is_host_name(name)) {
+        return Err(Refusal::ServerName);
+    }
     // A client older than TLS 1.2 may omit the extensions that select everything else (RFC 8446 §4.2.1).
     if is_old {
         return Err(Refusal::NotTls);
@@ -186,7 +191,7 @@ fn hello(mut body: &[u8]) -> Result<(Hello, bool), Malformed> {
                 list = rest;
                 let name = vector(&mut list, 2)?;
                 if *kind == 0 {
-                    let name = std::str::from_utf8(name).ok().filter(|name| is_host_name(name)).ok_or(Malformed)?;
+                    let name = std::str::from_utf8(name).map_err(|_| Malformed)?;
                     hello.server_name = Some(name.into());
                 }
             }
@@ -217,8 +222,8 @@ fn hello(mut body: &[u8]) -> Result<(Hello, bool), Malformed> {
     Ok((hello, is_old))
 }
 
-/// Whether a name may be one of a host (RFC 6066 section 3; addresses and underscores are seen in practice). It chooses
-/// files where their names have `$ssl_server_name`: no other directory, and nothing but a certificate.
+/// Whether a name may be one of a host (RFC 6066 section 3; addresses and underscores are seen in practice). Where names
+/// of certificates have `$ssl_server_name`, it chooses files: none of another directory.
 fn is_host_name(name: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':');
     !name.is_empty() && name.bytes().all(is_plain) && !name.starts_with('.') && !name.contains("..")
@@ -284,6 +289,10 @@ mod tests {
         assert_eq!(parse(&[22, 3, 1, 0, 0]), Err(Refusal::Malformed));
         assert_eq!(parse(&[22, 3, 1, 0, 4, 2, 0, 0, 0]), Err(Refusal::Malformed));
         assert_eq!(parse(&[22, 3, 1, 0, 4, 1, 1, 0, 0]), Err(Refusal::TooLong));
+        let name = sample().windows(11).position(|part| part == b"Example.ORG").expect("a name");
+        let mut elsewhere = sample();
+        elsewhere[name..name + 3].copy_from_slice(b"../");
+        assert_eq!(parse(&records(&elsewhere, 200)), Err(Refusal::ServerName));
         let many = records(&[1, 0, 0, 200], 1).into_iter().chain(records(&[0; 100], 1)).collect::<Vec<_>>();
         assert_eq!(parse(&many), Err(Refusal::TooLong));
     }

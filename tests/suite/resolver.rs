@@ -168,7 +168,14 @@ fn a_name_server_that_sends_without_end_over_tcp_is_left() {
         return;
     };
     let taken = thread::spawn(move || {
-        let (mut stream, _) = listener.accept().expect("a connection");
+        listener.set_nonblocking(true).expect("O_NONBLOCK");
+        let mut accepted = None;
+        eventually("the question is repeated over TCP", || {
+            accepted = listener.accept().ok();
+            accepted.is_some()
+        });
+        let (mut stream, _) = accepted.expect("a connection");
+        stream.set_nonblocking(false).expect("no O_NONBLOCK");
         // Far more than both ends of a connection keep unread.
         (0..4_096_u32).take_while(|_| stream.write_all(&[0; 1 << 14]).is_ok()).count()
     });

@@ -144,14 +144,16 @@ def once(s, name='one'):
 
 old = connect(cert='a', name='one')
 waits = connect(cert='a', name='one')
-print(once(old), once(old))
+# Without a name in its hello, as proxies connect.
+nameless = connect(cert='a', name=None)
+print(once(old), once(old), once(nameless))
 open(CONF, 'w').write(TEXT.replace('certificate a.crt', 'certificate b.crt'))
 os.kill(int(open(DIR + '/logs/webserv.pid').read()), signal.SIGHUP)
 end = time.time() + 60
 while 'the configuration was reloaded' not in open(DIR + '/logs/error.log').read():
     assert time.time() < end, 'no reload'
     time.sleep(.01)
-print(once(old), once(waits), once(connect(cert='a', name='one')), once(connect(cert='b', name='one')))
+print(once(old), once(waits), once(nameless), once(connect(cert='a', name='one')), once(connect(cert='b', name='one')))
 "#;
 
 /// The verdict of the handshake is that of the CAs that were trusted then.
@@ -166,7 +168,7 @@ fn a_client_whose_ca_was_taken_away_by_a_reload_is_refused_on_its_old_connection
     }
     let server = setup.start();
     let Some(shown) = python(&server, KEPT) else { return };
-    assert_eq!(shown, "200 200\n400 400 400 200\n");
+    assert_eq!(shown, "200 200 200\n400 400 400 400 200\n");
 }
 
 /// Its handshakes are those of the default server, whose clients must not get in.
@@ -194,4 +196,44 @@ for cert in ('a', 'b'):
 "#;
     let Some(shown) = python(&server, script) else { return };
     assert_eq!(shown, "a one 200 SUCCESS|\na two 400 \nb one 400 \nb two 200 SUCCESS|\n");
+}
+
+/// Whether its bytes had arrived by then decides nothing.
+#[test]
+fn pipelined_requests_are_judged_each_by_its_own_server() {
+    if crate::table::skip_on_nginx("nginx takes the verdict of the default server") {
+        return;
+    }
+    let borrower = |name: &str, ca: &str| {
+        format!(
+            "server {{ listen 127.0.0.1:%%PORT%% ssl; server_name {name}; ssl_verify_client optional_no_ca;
+                 ssl_client_certificate {ca}.crt; return 200 \"$ssl_client_verify|\"; }}"
+        )
+    };
+    let setup = http(&format!(
+        "server {{ listen 127.0.0.1:%%PORT%% ssl default_server; server_name one; ssl_certificate localhost.crt;
+             ssl_certificate_key localhost.key; ssl_verify_client optional_no_ca; ssl_client_certificate a.crt;
+             return 200 \"$ssl_client_verify|\"; }}
+         {} {}
+         server {{ listen 127.0.0.1:%%PORT%% ssl; server_name off; ssl_verify_client off;
+             return 200 \"$ssl_client_verify|\"; }}",
+        borrower("two", "b"),
+        borrower("three", "a")
+    ));
+    if !["localhost", "a", "b"].iter().all(|name| certificate(setup.dir(), name, "ec")) {
+        return;
+    }
+    let server = setup.start();
+    let script = r#"
+import re
+NAMES = ['one', 'two', 'three', 'off', 'two', 'one', 'off']
+def request(name, last):
+    return f'GET / HTTP/1.1\r\nHost: {name}\r\nConnection: {"close" if last else "keep-alive"}\r\n\r\n'
+def verdicts(requests):
+    return re.findall(r'(SUCCESS|FAILED|NONE)', ask(connect(cert='b', name=None), ''.join(requests)).decode())
+alone = [verdicts([request(name, True)])[0] for name in NAMES]
+print(alone == verdicts([request(name, at == len(NAMES) - 1) for at, name in enumerate(NAMES)]), *alone)
+"#;
+    let Some(shown) = python(&server, script) else { return };
+    assert_eq!(shown, "True FAILED SUCCESS FAILED FAILED SUCCESS FAILED FAILED\n");
 }

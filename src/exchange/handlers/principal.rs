@@ -5,7 +5,7 @@
 //! a verified name share the empty one.
 
 use crate::config::template::Builtin;
-use crate::exchange::{Exchange, variables};
+use crate::exchange::{Exchange, tls, variables};
 
 /// The user whose password auth_basic found right; else the subject of a verified client certificate; else empty.
 pub fn of(ex: &Exchange) -> Vec<u8> {
@@ -15,9 +15,9 @@ pub fn of(ex: &Exchange) -> Vec<u8> {
         return name;
     }
     let mut name = Vec::new();
-    if let Some(facts) = ex.tls.as_deref().filter(|facts| facts.verdict == Some(Ok(()))) {
+    if tls::verdict(ex) == Some(Ok(())) {
         name.extend_from_slice(b"certificate ");
-        facts.value(Builtin::SslClientSDn, 0, &mut name);
+        tls::value(ex, Builtin::SslClientSDn, 0, &mut name);
     }
     name
 }

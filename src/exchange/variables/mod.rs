@@ -32,7 +32,7 @@ mod upstream;
 pub use put::{Is, put_msec, put_peer, put_port, put_seconds};
 pub use request::remote_user_of;
 
-use super::{Exchange, Tx};
+use super::{Exchange, Tx, tls};
 use crate::config::model::Level;
 use crate::config::template::{Builtin, Part, Source, Template, Var};
 use crate::services::Services;
@@ -178,5 +178,5 @@ fn builtin_value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &m
         .find_map(|value| value(builtin, ex, cx, out))
         .or_else(|| path::value(builtin, ex, cx, out, expand));
     // The others are `$ssl_…`.
-    found.unwrap_or_else(|| when(ex.tls.as_deref().is_some_and(|facts| facts.value(builtin, cx.now.unix, out))))
+    found.unwrap_or_else(|| when(tls::value(ex, builtin, cx.now.unix, out)))
 }

@@ -60,6 +60,8 @@ struct SentQuery {
     kind: Kind,
     id: u16,
     state: State,
+    /// It was repeated over TCP.
+    over_tcp: bool,
 }
 
 struct Tcp {
@@ -141,7 +143,7 @@ impl Lookup {
                 .filter_map(|(kind, wanted)| wanted.then_some(kind))
                 .collect(),
         };
-        let ask = |kind| SentQuery { kind, id: 0, state: State::Open };
+        let ask = |kind| SentQuery { kind, id: 0, state: State::Open, over_tcp: false };
         self.questions = kinds.into_iter().map(ask).collect();
     }
 
@@ -258,6 +260,10 @@ impl Lookup {
         };
         if response.truncated {
             let Some((epoll, token)) = udp else { return };
+            // It may be told so more than once.
+            if std::mem::replace(&mut question.over_tcp, true) && self.tcp.is_some() {
+                return;
+            }
             let query = dns::query(question.id, &self.asked, question.kind);
             if self.tcp.is_none() {
                 self.tcp = connect(&address, epoll, token);
