@@ -4,6 +4,9 @@
 //! Limits: a file is read once per version, at most [`SLICE`] in a millisecond of the loop, and searched as one text
 //! (16 MiB take about 2 ms). The slices are not for the reading, which takes 2 ms, but for memory that was not used
 //! before: the kernel clears each page at its first use (16 MiB took 33 ms on a virtual machine).
+//!
+//! All slices are of one version of the file: a password that was changed must not be valid again. A file that changes
+//! while it is read is read again, then at one time.
 
 use super::file_digests::Version;
 use super::open_files::OpenFile;
@@ -35,6 +38,8 @@ struct Reading {
     bytes: Vec<u8>,
     /// When the last slice was read.
     at: u64,
+    /// The file changed while it was read in slices: all is read at one time, since it may change again.
+    again: bool,
 }
 
 impl UserFile {
@@ -47,20 +52,30 @@ impl UserFile {
         if let Some(bytes) = open.memory() {
             return Ok(Some(Rc::new(bytes.to_vec())));
         }
-        let version = Version::of(&open.stat);
+        let Some(fd) = open.fd() else { return Err(Errno::EINVAL) };
+        // As it is now: the open file may be a cached one, and may have been written since the last slice.
+        let stat = file::fstat(fd)?;
+        let version = Version::of(&stat);
         if let Some((_, content)) = self.last.as_ref().filter(|(known, _)| *known == version) {
             return Ok(Some(content.clone()));
         }
-        let Some(fd) = open.fd().filter(|_| open.stat.size <= LARGEST) else { return Err(Errno::EINVAL) };
-        let Some(mut reading) = self.turn_of(&open.stat, now) else { return Ok(None) };
-        let most = if now.is_some() { SLICE } else { reading.size };
+        if stat.size > LARGEST {
+            return Err(Errno::EINVAL);
+        }
+        let Some(mut reading) = self.turn_of(&stat, now) else { return Ok(None) };
+        let most = if now.is_some() && !reading.again { SLICE } else { reading.size };
         if !reading.read(most, |into, at| file::pread(fd, into, at))? {
             self.reading = Some(reading);
             return Ok(None);
         }
+        let is_whole = Version::of(&file::fstat(fd)?) == reading.version;
+        if !is_whole && !reading.again {
+            self.reading = Some(Reading { bytes: Vec::new(), ..reading });
+            return if now.is_some() { Ok(None) } else { self.content(open, now) };
+        }
         let content = Rc::new(reading.bytes);
-        // If it was being written meanwhile, the next request reads it again.
-        if Version::of(&file::fstat(fd)?) == reading.version {
+        // If it was being written once more, the next request reads it again.
+        if is_whole {
             self.last = Some((reading.version, content.clone()));
         }
         Ok(Some(content))
@@ -76,10 +91,12 @@ impl UserFile {
             }
         }
         let begun = self.reading.take().filter(|reading| reading.file == file);
-        let size = stat.size as usize;
-        let new = || Reading { file, version: Version::of(stat), size, bytes: Vec::with_capacity(size), at };
-        let reading = begun.unwrap_or_else(new);
-        Some(Reading { at, ..reading })
+        let (version, size) = (Version::of(stat), stat.size as usize);
+        // A begun reading whose client has left is continued by another, maybe hours later.
+        let again = begun.as_ref().is_some_and(|reading| reading.again || reading.version != version);
+        let new = || Reading { file, version, size, bytes: Vec::with_capacity(size), at, again };
+        let reading = begun.filter(|reading| reading.version == version).unwrap_or_else(new);
+        Some(Reading { at, again, ..reading })
     }
 }
 
@@ -197,5 +214,35 @@ mod tests {
         assert_eq!((ask(&other, 6), ask(&other, 7)), (Some(b"other".to_vec()), Some(b"other".to_vec())));
         assert_eq!((ask(&one, 8), ask(&other, 9)), (None, Some(b"other".to_vec())), "it left after a slice");
         assert_eq!((ask(&other, 30), ask(&one, 40)), (Some(b"other".to_vec()), None));
+    }
+
+    /// The client of the first slice left; the file was then changed in place, and another client asks.
+    #[test]
+    fn a_removed_user_of_a_file_that_was_read_in_part_is_not_let_in_again() {
+        let scratch = Scratch::new();
+        let (mut files, mut watch, now) = (FileCache::new(1 << 20), DirWatch::default(), Clock::read());
+        let mut write = |users: &str, rest: usize| {
+            scratch.write("users", &[users.as_bytes(), &vec![b'#'; rest][..], b"\nlast:x\n"].concat());
+            let Ok(Opened::File(file)) = files.open(&scratch.join("users"), &now, &mut watch) else { panic!("a file") };
+            file
+        };
+        let mut users = UserFile::default();
+        // The open file is a cached one, with the stat of its opening.
+        let file = write("ann:old\nbob:x\n", 3 * SLICE);
+        assert!(users.content(&file, Some(1)).expect("readable").is_none(), "one slice");
+        write("ann:new\n", 2 * SLICE);
+        let first = |users: &mut UserFile, file: &OpenFile| {
+            (10..).find_map(|ms| users.content(file, Some(ms)).expect("readable")).expect("all slices")
+        };
+        let content = first(&mut users, &file);
+        let of = |name: &[u8]| stored(&content, name).map(|text| String::from_utf8_lossy(text).into_owned());
+        assert_eq!((of(b"ann"), of(b"bob"), of(b"last")), (Some("new".into()), None, Some("x".into())));
+        assert!(Rc::ptr_eq(&content, &first(&mut users, &file)), "kept");
+        // Written between the slices each time: it is read at one time in the end.
+        write("ann:one\n", 4 * SLICE);
+        assert!(users.content(&file, Some(100)).expect("readable").is_none());
+        write("ann:two\n", 5 * SLICE);
+        let content = users.content(&file, Some(101)).expect("readable").expect("read at one time");
+        assert_eq!((stored(&content, b"ann"), content.len()), (Some(&b"two"[..]), 8 + 5 * SLICE + 8));
     }
 }
