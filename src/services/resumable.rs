@@ -5,12 +5,14 @@
 
 mod areas;
 mod leases;
+mod upload_id;
 
 use self::areas::{Areas, Sum};
-pub use self::leases::Lease;
+use self::leases::Leases;
+pub use self::leases::{LOOK, Lease, PATIENCE};
+pub use self::upload_id::UploadId;
 use crate::services::presence::Presence;
 use crate::services::quotas::{Replaced, Usage};
-use crate::sys::Errno;
 use crate::sys::file::ReadDir;
 use std::cell::RefCell;
 use std::cmp::Reverse;
@@ -18,10 +20,6 @@ use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet, VecDeque};
 use std::ops::Bound;
 use std::rc::{Rc, Weak};
 
-/// Milliseconds between two checks whether another process asks for an upload that receives no data.
-pub const LOOK: u64 = 1_000;
-/// Milliseconds for which a process that asks for an upload waits for its holder.
-pub const PATIENCE: u64 = 10_000;
 /// Milliseconds after its last byte for which the announced size of an upload is held: clients that go on after a
 /// broken connection come back within that time, and one request must not take the room of all others for longer.
 pub const PROMISE: u64 = 5 * 60_000;
@@ -35,43 +33,6 @@ const SEEN_AREAS: usize = 4096;
 const REMEMBERED: usize = 1024;
 /// Of requests refused for the same reason, one in this many is logged.
 const LOGGED_EACH: u64 = 1000;
-
-/// The id of an upload, in its URI and on disk. Knowing it permits continuing the upload, so it cannot be guessed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct UploadId([u8; 16]);
-
-impl UploadId {
-    /// 128 random bits: knowing the id is what lets an anonymous client resume.
-    ///
-    /// # Errors
-    /// The kernel gave no random bytes.
-    pub fn random() -> Result<UploadId, Errno> {
-        let mut bytes = [0; 16];
-        crate::sys::random::fill(&mut bytes)?;
-        Ok(UploadId(bytes))
-    }
-
-    /// 32 hex digits in lower case.
-    pub fn parse(text: &[u8]) -> Option<UploadId> {
-        let (pairs, []) = text.as_chunks::<2>() else { return None };
-        let pairs: &[[u8; 2]; 16] = pairs.try_into().ok()?;
-        let digit = |b: u8| match b {
-            b'0'..=b'9' => Some(b - b'0'),
-            b'a'..=b'f' => Some(b - b'a' + 10),
-            _ => None,
-        };
-        let mut id = [0; 16];
-        for (byte, [high, low]) in id.iter_mut().zip(pairs) {
-            *byte = digit(*high)? << 4 | digit(*low)?;
-        }
-        Some(UploadId(id))
-    }
-
-    /// 32 hexadecimal digits, as in its URI and its files' names.
-    pub fn text(self) -> String {
-        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-}
 
 /// An upload that is unfinished, or finished and remembered.
 pub struct KnownUpload {
@@ -206,13 +167,8 @@ pub struct Uploads {
     /// When uploads of an area were last looked at again (monotonic milliseconds).
     seen: HashMap<Box<[u8]>, Seen>,
     ended: VecDeque<(UploadId, Ended)>,
-    /// Uploads being written by requests of this process, which other processes may ask for.
-    leased: Vec<(UploadId, Weak<Lease>)>,
-    /// When requests by other processes were last checked (monotonic milliseconds); and those still to be checked.
-    looked: u64,
-    unlooked: Vec<UploadId>,
-    /// Uploads that this process requests from another one: since when, and when last.
-    asking: HashMap<UploadId, (u64, u64)>,
+    /// Uploads being written by requests of this process, and those that are asked of others.
+    leases: Leases,
     /// Directories whose locks were examined.
     homes: HashSet<Rc<[u8]>>,
     /// The number of refused requests for other servers' uploads, by directory.
@@ -415,6 +371,44 @@ impl Uploads {
         }
         self.seen.insert(area.into(), Seen { at: now, last });
         idle
+    }
+
+    /// Stops the request that writes to the upload. Returns its lease, with the open file and the lock.
+    pub fn take(&mut self, id: UploadId) -> Option<Lease> {
+        self.open.get(&id)?.lease.upgrade()?.pass()
+    }
+
+    /// Registers the lease of an upload after [`Uploads::insert`].
+    pub fn lease(&mut self, id: UploadId, lease: Lease) -> Rc<Lease> {
+        let lease = Rc::new(lease);
+        if let Some(open) = self.open.get_mut(&id) {
+            open.lease = Rc::downgrade(&lease);
+        }
+        self.leases.add(id, &lease);
+        lease
+    }
+
+    /// Milliseconds until [`Uploads::leased`] must be called; None without leases.
+    pub fn next_look(&self, now: u64) -> Option<u64> {
+        self.leases.next_look(now)
+    }
+
+    /// The next of the uploads being written, at most `most` of them, all in one directory. Each is returned once every
+    /// [`LOOK`].
+    pub fn leased(&mut self, now: u64, most: usize) -> Option<(Rc<[u8]>, Vec<UploadId>)> {
+        let open = &self.open;
+        self.leases.next(now, most, |id| open.get(&id).map(|open| open.home.clone()))
+    }
+
+    /// Records at `now` (monotonic milliseconds) that another process is being asked for the upload. Returns since
+    /// when, without a break of [`PATIENCE`].
+    pub fn ask(&mut self, id: UploadId, now: u64) -> u64 {
+        self.leases.ask(id, now)
+    }
+
+    /// Ends [`Uploads::ask`]: the other process released the upload, or the request is over.
+    pub fn stop_asking(&mut self, id: UploadId) {
+        self.leases.stop_asking(id);
     }
 
     /// Whether this is the first upload of this process in a directory.

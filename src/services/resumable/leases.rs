@@ -1,10 +1,16 @@
 //! Which request writes to an upload, and which uploads are asked of other processes or by them.
 
-use super::{LOOK, PATIENCE, UploadId, Uploads};
+use super::upload_id::UploadId;
 use crate::sys::file;
 use std::cell::Cell;
+use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
+
+/// Milliseconds between two checks whether another process asks for an upload that receives no data.
+pub const LOOK: u64 = 1_000;
+/// Milliseconds for which a process that asks for an upload waits for its holder.
+pub const PATIENCE: u64 = 10_000;
 
 /// The right to write to an upload, until a newer request takes it. The file's lock is released with the last live
 /// lease: a client that vanished silently may keep older ones, and their descriptors, for a minute.
@@ -38,61 +44,72 @@ impl Lease {
         self.live.get()
     }
 
+    /// Ends it, for a newer request. Returns that one's, unless this one has ended.
+    pub fn pass(&self) -> Option<Lease> {
+        if !self.live.replace(false) {
+            return None;
+        }
+        file::dup(self.fd()).ok().map(Lease::new)
+    }
+
     /// The file with the upload's bytes.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
 }
 
-impl Uploads {
-    /// Stops the request that writes to the upload. Returns its lease, with the open file and the lock.
-    pub fn take(&mut self, id: UploadId) -> Option<Lease> {
-        let lease = self.open.get(&id)?.lease.upgrade()?;
-        if !lease.live.replace(false) {
-            return None;
-        }
-        file::dup(lease.fd()).ok().map(Lease::new)
+/// The leases of this process, and what it asks other processes for.
+#[derive(Default)]
+pub struct Leases {
+    /// Uploads being written, which other processes may ask for.
+    all: Vec<(UploadId, Weak<Lease>)>,
+    /// When requests by other processes were last checked (monotonic milliseconds); and those still to be checked.
+    looked: u64,
+    unlooked: Vec<UploadId>,
+    /// Uploads that this process requests from another one: since when, and when last.
+    asking: HashMap<UploadId, (u64, u64)>,
+}
+
+impl Leases {
+    /// An upload has a new lease.
+    pub fn add(&mut self, id: UploadId, lease: &Rc<Lease>) {
+        self.all.push((id, Rc::downgrade(lease)));
     }
 
-    /// Registers the lease of an upload after [`Uploads::insert`].
-    pub fn lease(&mut self, id: UploadId, lease: Lease) -> Rc<Lease> {
-        let lease = Rc::new(lease);
-        if let Some(open) = self.open.get_mut(&id) {
-            open.lease = Rc::downgrade(&lease);
-        }
-        self.leased.push((id, Rc::downgrade(&lease)));
-        lease
-    }
-
-    /// Milliseconds until [`Uploads::leased`] must be called; None without leases.
+    /// Milliseconds until [`Leases::next`] must be called; None without leases.
     pub fn next_look(&self, now: u64) -> Option<u64> {
         if !self.unlooked.is_empty() {
             return Some(0);
         }
-        (!self.leased.is_empty()).then(|| (self.looked + LOOK).saturating_sub(now))
+        (!self.all.is_empty()).then(|| (self.looked + LOOK).saturating_sub(now))
     }
 
     /// The next of the uploads being written, at most `most` of them, all in one directory. Each is returned once every
-    /// [`LOOK`].
-    pub fn leased(&mut self, now: u64, most: usize) -> Option<(Rc<[u8]>, Vec<UploadId>)> {
+    /// [`LOOK`]. `home`: the directory of an upload that is known.
+    pub fn next(
+        &mut self,
+        now: u64,
+        most: usize,
+        home: impl Fn(UploadId) -> Option<Rc<[u8]>>,
+    ) -> Option<(Rc<[u8]>, Vec<UploadId>)> {
         if self.next_look(now) != Some(0) {
             return None;
         }
         if self.unlooked.is_empty() {
             self.looked = now;
-            self.leased.retain(|(_, lease)| lease.upgrade().is_some_and(|lease| lease.is_live()));
-            self.unlooked.extend(self.leased.iter().map(|(id, _)| *id));
+            self.all.retain(|(_, lease)| lease.upgrade().is_some_and(|lease| lease.is_live()));
+            self.unlooked.extend(self.all.iter().map(|(id, _)| *id));
         }
         let mut found: Option<(Rc<[u8]>, Vec<UploadId>)> = None;
-        while let Some(id) = self.unlooked.last()
+        while let Some(id) = self.unlooked.last().copied()
             && found.as_ref().is_none_or(|(_, ids)| ids.len() < most)
         {
-            if let Some(open) = self.open.get(id) {
-                let (home, ids) = found.get_or_insert_with(|| (open.home.clone(), Vec::new()));
-                if *home != open.home {
+            if let Some(home) = home(id) {
+                let (first, ids) = found.get_or_insert_with(|| (home.clone(), Vec::new()));
+                if *first != home {
                     break;
                 }
-                ids.push(*id);
+                ids.push(id);
             }
             self.unlooked.pop();
         }
@@ -108,7 +125,7 @@ impl Uploads {
         entry.0
     }
 
-    /// Ends [`Uploads::ask`]: the other process released the upload, or the request is over.
+    /// Ends [`Leases::ask`].
     pub fn stop_asking(&mut self, id: UploadId) {
         self.asking.remove(&id);
     }
