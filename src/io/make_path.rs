@@ -22,7 +22,7 @@ struct Made {
     /// A directory that was there before, and the path from it.
     base: Rc<OwnedFd>,
     way: Vec<u8>,
-    /// None: it could not be opened.
+    /// None: it was gone at once.
     key: Option<Key>,
     /// Held as long as something may remove it.
     _count: Rc<()>,
@@ -100,13 +100,15 @@ pub fn make_beneath(
         };
         if is_new {
             let _count = made.among.count.clone();
-            made.made.push(Made { base: base.clone(), way: way.clone(), key: None, _count });
+            // By its name: a shortage of descriptors must not leave it behind.
+            let there = file::stat_at(Some(dir.as_fd()), name, Follow::No);
+            let key = there.ok().map(|stat| (stat.dev, stat.ino));
+            made.made.push(Made { base: base.clone(), way: way.clone(), key, _count });
         }
         let next = file::open_beneath(dir.as_fd(), name, O_PATH | O_DIRECTORY, 0, resolve);
         *dir = Rc::new(next.map_err(|e| ("openat2()", e))?);
-        match made.made.last_mut().filter(|_| is_new) {
-            Some(last) => last.key = key_of(dir.as_fd()),
-            None => made.uses(dir.as_fd()),
+        if !is_new {
+            made.uses(dir.as_fd());
         }
         way.push(b'/');
         Ok(())
@@ -303,6 +305,24 @@ mod tests {
     fn using(scratch: &Path, among: &Rc<MadeDirectories>, way: &str) -> Making {
         let dir = open_beneath(&base(scratch), way.as_bytes(), RESOLVE_BENEATH).expect("it is there");
         Making::storing_in(among, dir.as_fd())
+    }
+
+    #[test]
+    fn a_directory_that_was_made_and_could_not_be_opened_does_not_stay() {
+        let (scratch, among) = (Scratch::new(), Rc::default());
+        for is_old in [false, true] {
+            let mut made = Making::among(&among);
+            // The kernel knows no such flags.
+            let (mut dir, how) = (base(scratch.path()), (0o755, u64::MAX));
+            let outcome = make_beneath(&mut dir, &mut vec![c"a".into()], how, &mut made, || false);
+            assert_eq!(outcome, Err(("openat2()", Errno::EINVAL)));
+            assert!(scratch.path().join("a").exists());
+            if is_old {
+                made.outlives_turn();
+            }
+            drop(made);
+            assert!(!scratch.path().join("a").exists(), "{is_old}");
+        }
     }
 
     #[test]

@@ -83,6 +83,11 @@ impl Clock {
         Clock { unix, nanos: 0, http: date::format(unix), ..Clock::read() }
     }
 
+    /// Identifies this turn.
+    pub fn turn(&self) -> u64 {
+        self.turn
+    }
+
     /// Begins a new epoch, since something on disk may have changed.
     pub fn advance_epoch(&mut self) {
         self.epoch += 1;

@@ -23,6 +23,11 @@ impl Descriptors {
         self.left_from = Some(limit - limit / PART);
     }
 
+    /// An eighth of them: as many may be held for the directories of something.
+    pub fn eighth(&self) -> usize {
+        self.left_from.map_or(usize::MAX, |from| usize::try_from(from / (PART - 1)).unwrap_or(usize::MAX))
+    }
+
     /// Whether the descriptor just opened is a reserved one, and must be closed again.
     pub fn are_short(&self, opened: BorrowedFd<'_>) -> bool {
         self.are_short_at(opened.as_raw_fd())
@@ -43,6 +48,7 @@ mod tests {
         assert!(!descriptors.are_short_at(i32::MAX), "no limit is known");
         for (limit, last) in [(16, 13), (20, 17), (256, 223), (1024, 895)] {
             descriptors.set_limit(limit);
+            assert_eq!(descriptors.eighth() as u64, limit / 8);
             assert!(!descriptors.are_short_at(last) && descriptors.are_short_at(last + 1), "{limit}");
         }
     }

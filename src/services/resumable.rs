@@ -4,22 +4,22 @@
 //! Invariant: of all requests with a [`Lease`] on one upload at most one is live, and only that one writes.
 
 mod areas;
+mod leases;
+mod upload_id;
 
 use self::areas::{Areas, Sum};
+use self::leases::Leases;
+pub use self::leases::{LOOK, Lease, PATIENCE};
+pub use self::upload_id::UploadId;
 use crate::services::presence::Presence;
 use crate::services::quotas::{Replaced, Usage};
-use crate::sys::Errno;
-use crate::sys::file::{self, ReadDir};
-use std::cell::{Cell, RefCell};
+use crate::sys::file::ReadDir;
+use std::cell::RefCell;
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet, VecDeque};
+use std::ops::Bound;
 use std::rc::{Rc, Weak};
 
-/// Milliseconds between two checks whether another process asks for an upload that receives no data.
-pub const LOOK: u64 = 1_000;
-/// Milliseconds for which a process that asks for an upload waits for its holder.
-pub const PATIENCE: u64 = 10_000;
 /// Milliseconds after its last byte for which the announced size of an upload is held: clients that go on after a
 /// broken connection come back within that time, and one request must not take the room of all others for longer.
 pub const PROMISE: u64 = 5 * 60_000;
@@ -34,87 +34,12 @@ const REMEMBERED: usize = 1024;
 /// Of requests refused for the same reason, one in this many is logged.
 const LOGGED_EACH: u64 = 1000;
 
-/// The id of an upload, in its URI and on disk. Knowing it permits continuing the upload, so it cannot be guessed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct UploadId([u8; 16]);
-
-impl UploadId {
-    /// 128 random bits: knowing the id is what lets an anonymous client resume.
-    ///
-    /// # Errors
-    /// The kernel gave no random bytes.
-    pub fn random() -> Result<UploadId, Errno> {
-        let mut bytes = [0; 16];
-        crate::sys::random::fill(&mut bytes)?;
-        Ok(UploadId(bytes))
-    }
-
-    /// 32 hex digits in lower case.
-    pub fn parse(text: &[u8]) -> Option<UploadId> {
-        let (pairs, []) = text.as_chunks::<2>() else { return None };
-        let pairs: &[[u8; 2]; 16] = pairs.try_into().ok()?;
-        let digit = |b: u8| match b {
-            b'0'..=b'9' => Some(b - b'0'),
-            b'a'..=b'f' => Some(b - b'a' + 10),
-            _ => None,
-        };
-        let mut id = [0; 16];
-        for (byte, [high, low]) in id.iter_mut().zip(pairs) {
-            *byte = digit(*high)? << 4 | digit(*low)?;
-        }
-        Some(UploadId(id))
-    }
-
-    /// 32 hexadecimal digits, as in its URI and its files' names.
-    pub fn text(self) -> String {
-        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-}
-
-/// The right to write to an upload, until a newer request takes it. The file's lock is released with the last live
-/// lease: a client that vanished silently may keep older ones, and their descriptors, for a minute.
-pub struct Lease {
-    fd: OwnedFd,
-    live: Cell<bool>,
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        if self.live.get() {
-            // It is released with the descriptor, unless another process has that too.
-            let _ = file::unlock(self.fd.as_fd());
-        }
-    }
-}
-
-impl Lease {
-    /// For an open, locked file.
-    pub fn new(fd: OwnedFd) -> Lease {
-        Lease { fd, live: Cell::new(true) }
-    }
-
-    /// For a client that only queries the offset: it is not taken over, and does not block writers.
-    pub fn of_reader(fd: OwnedFd) -> Rc<Lease> {
-        Rc::new(Lease::new(fd))
-    }
-
-    /// No later request has taken the upload over.
-    pub fn is_live(&self) -> bool {
-        self.live.get()
-    }
-
-    /// The file with the upload's bytes.
-    pub fn fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
-    }
-}
-
 /// An upload that is unfinished, or finished and remembered.
 pub struct KnownUpload {
     /// The directory that contains its files.
     pub home: Rc<[u8]>,
     /// The path of its URI, which determines the area it counts in.
-    pub path: Box<[u8]>,
+    pub path: Rc<[u8]>,
     /// Bytes that have arrived.
     bytes: u64,
     /// A part of a file is none.
@@ -126,8 +51,14 @@ pub struct KnownUpload {
     lease: Weak<Lease>,
     /// Its file has been moved to its final name, and only its record is left; or it is a part of such a file.
     is_stored: bool,
-    /// When its files were last looked at again (monotonic milliseconds).
-    seen: u64,
+}
+
+/// Which uploads of an area were last looked at again.
+struct Seen {
+    /// Monotonic milliseconds.
+    at: u64,
+    /// The last one, by path; None: they begin again.
+    last: Option<(Rc<[u8]>, UploadId)>,
 }
 
 struct Promise {
@@ -143,7 +74,7 @@ impl KnownUpload {
     /// milliseconds.
     pub fn new(home: Rc<[u8]>, path: &[u8], bytes: u64, expires: Option<i64>) -> KnownUpload {
         let (promise, lease) = (None, Weak::new());
-        KnownUpload { home, path: path.into(), bytes, files: 1, promise, expires, lease, is_stored: false, seen: 0 }
+        KnownUpload { home, path: path.into(), bytes, files: 1, promise, expires, lease, is_stored: false }
     }
 
     /// The same as part of a file (tus's concatenation): only the whole counts as a file.
@@ -221,6 +152,8 @@ impl Cut {
 #[derive(Default)]
 pub struct Uploads {
     open: HashMap<UploadId, KnownUpload>,
+    /// The same by path: those below a path follow one another.
+    by_path: BTreeSet<(Rc<[u8]>, UploadId)>,
     /// Their sums by area.
     areas: Areas,
     /// Hints only: the time in the upload is authoritative.
@@ -232,14 +165,10 @@ pub struct Uploads {
     /// Uploads to be forgotten.
     pub cut: Cut,
     /// When uploads of an area were last looked at again (monotonic milliseconds).
-    seen: HashMap<Box<[u8]>, u64>,
+    seen: HashMap<Box<[u8]>, Seen>,
     ended: VecDeque<(UploadId, Ended)>,
-    /// Uploads being written by requests of this process, which other processes may ask for.
-    leased: Vec<(UploadId, Weak<Lease>)>,
-    /// When requests by other processes were last checked (monotonic milliseconds).
-    looked: u64,
-    /// Uploads that this process requests from another one: since when, and when last.
-    asking: HashMap<UploadId, (u64, u64)>,
+    /// Uploads being written by requests of this process, and those that are asked of others.
+    leases: Leases,
     /// Directories whose locks were examined.
     homes: HashSet<Rc<[u8]>>,
     /// The number of refused requests for other servers' uploads, by directory.
@@ -273,16 +202,17 @@ impl Uploads {
         if !open.is_stored {
             self.areas.change(&open.path, |sum| sum.plus(open.holds()));
         }
+        self.by_path.insert((open.path.clone(), id));
         self.open.insert(id, open);
     }
 
     /// No process has it any more.
     pub fn remove(&mut self, id: UploadId) {
-        if let Some(open) = self.open.remove(&id)
-            && !open.is_stored
-        {
+        let Some(open) = self.open.remove(&id) else { return };
+        if !open.is_stored {
             self.areas.change(&open.path, |sum| sum.minus(open.holds()));
         }
+        self.by_path.remove(&(open.path, id));
     }
 
     /// None: this process knows no such unfinished upload; the disk may.
@@ -390,49 +320,62 @@ impl Uploads {
         self.forget_cut();
         self.lapse(now);
         self.count_again();
+        let sum = self.sum(area);
         let counts = |open: &KnownUpload| !open.is_stored && open.path.starts_with(area);
-        let sum = self.areas.get(area).unwrap_or_else(|| {
-            let all = self.open.values().filter(|open| counts(open));
-            let sum = all.fold(Sum::default(), |sum, open| sum.plus(open.holds()));
-            self.areas.keep(area, sum);
-            sum
-        });
         let but = but.iter().filter_map(|but| self.open.get(but)).filter(|open| counts(open));
         but.fold(sum, |sum, but| sum.minus(but.holds())).usage()
     }
 
-    /// Uploads below a path that no request of this process writes to: another process may have ended them. Those that
-    /// were looked at longest ago, at most once every [`LOOK`].
+    /// The number of unfinished uploads below a path.
+    pub fn unfinished(&mut self, area: &[u8]) -> u64 {
+        self.forget_cut();
+        self.count_again();
+        self.sum(area).uploads()
+    }
+
+    fn sum(&mut self, area: &[u8]) -> Sum {
+        self.areas.get(area).unwrap_or_else(|| {
+            let all = self.below(area, Bound::Unbounded).filter(|(_, open)| !open.is_stored);
+            let sum = all.fold(Sum::default(), |sum, (_, open)| sum.plus(open.holds()));
+            self.areas.keep(area, sum);
+            sum
+        })
+    }
+
+    /// The uploads whose path begins with `area`, in the order of their paths, from that one on.
+    fn below<'u>(
+        &'u self,
+        area: &'u [u8],
+        from: Bound<(Rc<[u8]>, UploadId)>,
+    ) -> impl Iterator<Item = (UploadId, &'u KnownUpload)> {
+        let from = if from == Bound::Unbounded { Bound::Included((area.into(), UploadId([0; 16]))) } else { from };
+        let those = self.by_path.range((from, Bound::Unbounded));
+        let those = those.take_while(move |(path, _)| path.starts_with(area));
+        those.filter_map(|(_, id)| Some((*id, self.open.get(id)?)))
+    }
+
+    /// Of the uploads below a path, those among the next [`SEEN`] that no request of this process writes to: another
+    /// process may have ended them. At most once every [`LOOK`].
     pub fn idle(&mut self, area: &[u8], now: u64) -> Vec<UploadId> {
         let is_empty = self.areas.get(area) == Some(Sum::default());
-        if is_empty || self.seen.get(area).is_some_and(|last| now < last + LOOK) {
+        let seen = self.seen.get(area);
+        if is_empty || seen.is_some_and(|seen| now < seen.at + LOOK) {
             return Vec::new();
         }
+        let from = seen.and_then(|seen| seen.last.clone()).map_or(Bound::Unbounded, Bound::Excluded);
+        let next: Vec<(UploadId, &KnownUpload)> = self.below(area, from).take(SEEN).collect();
+        let last = next.get(SEEN - 1).map(|(id, open)| (open.path.clone(), *id));
+        let idle = next.iter().filter(|(_, open)| !open.is_stored && !open.is_written()).map(|(id, _)| *id).collect();
         if self.seen.len() >= SEEN_AREAS {
             self.seen.clear();
         }
-        self.seen.insert(area.into(), now);
-        let is_idle = |open: &KnownUpload| !open.is_stored && !open.is_written() && open.path.starts_with(area);
-        let idle = self.open.iter().filter(|(_, open)| is_idle(open));
-        let mut idle: Vec<(u64, UploadId)> = idle.map(|(id, open)| (open.seen, *id)).collect();
-        if idle.len() > SEEN {
-            idle.select_nth_unstable(SEEN);
-            idle.truncate(SEEN);
-        }
-        let idle: Vec<UploadId> = idle.into_iter().map(|(_, id)| id).collect();
-        for id in &idle {
-            self.open.get_mut(id).into_iter().for_each(|open| open.seen = now);
-        }
+        self.seen.insert(area.into(), Seen { at: now, last });
         idle
     }
 
     /// Stops the request that writes to the upload. Returns its lease, with the open file and the lock.
     pub fn take(&mut self, id: UploadId) -> Option<Lease> {
-        let lease = self.open.get(&id)?.lease.upgrade()?;
-        if !lease.live.replace(false) {
-            return None;
-        }
-        file::dup(lease.fd()).ok().map(Lease::new)
+        self.open.get(&id)?.lease.upgrade()?.pass()
     }
 
     /// Registers the lease of an upload after [`Uploads::insert`].
@@ -441,8 +384,31 @@ impl Uploads {
         if let Some(open) = self.open.get_mut(&id) {
             open.lease = Rc::downgrade(&lease);
         }
-        self.leased.push((id, Rc::downgrade(&lease)));
+        self.leases.add(id, &lease);
         lease
+    }
+
+    /// Milliseconds until [`Uploads::leased`] must be called; None without leases.
+    pub fn next_look(&self, now: u64) -> Option<u64> {
+        self.leases.next_look(now)
+    }
+
+    /// The next of the uploads being written, at most `most` of them, all in one directory. Each is returned once every
+    /// [`LOOK`].
+    pub fn leased(&mut self, now: u64, most: usize) -> Option<(Rc<[u8]>, Vec<UploadId>)> {
+        let open = &self.open;
+        self.leases.next(now, most, |id| open.get(&id).map(|open| open.home.clone()))
+    }
+
+    /// Records at `now` (monotonic milliseconds) that another process is being asked for the upload. Returns since
+    /// when, without a break of [`PATIENCE`].
+    pub fn ask(&mut self, id: UploadId, now: u64) -> u64 {
+        self.leases.ask(id, now)
+    }
+
+    /// Ends [`Uploads::ask`]: the other process released the upload, or the request is over.
+    pub fn stop_asking(&mut self, id: UploadId) {
+        self.leases.stop_asking(id);
     }
 
     /// Whether this is the first upload of this process in a directory.
@@ -456,35 +422,6 @@ impl Uploads {
         let count = self.elsewhere.entry(home.clone()).or_default();
         *count += 1;
         (*count == 1 || count.is_multiple_of(LOGGED_EACH)).then_some(*count)
-    }
-
-    /// Milliseconds until [`Uploads::leased`] must be called; None without leases.
-    pub fn next_look(&self, now: u64) -> Option<u64> {
-        (!self.leased.is_empty()).then(|| (self.looked + LOOK).saturating_sub(now))
-    }
-
-    /// The uploads being written, at most once every [`LOOK`].
-    pub fn leased(&mut self, now: u64) -> Vec<UploadId> {
-        if self.next_look(now) != Some(0) {
-            return Vec::new();
-        }
-        self.looked = now;
-        self.leased.retain(|(_, lease)| lease.upgrade().is_some_and(|lease| lease.is_live()));
-        self.leased.iter().map(|(id, _)| *id).collect()
-    }
-
-    /// Records at `now` (monotonic milliseconds) that another process is being asked for the upload. Returns since
-    /// when, without a break of [`PATIENCE`].
-    pub fn ask(&mut self, id: UploadId, now: u64) -> u64 {
-        self.asking.retain(|_, (_, last)| *last + PATIENCE >= now);
-        let entry = self.asking.entry(id).or_insert((now, now));
-        entry.1 = now;
-        entry.0
-    }
-
-    /// Ends [`Uploads::ask`]: the other process released the upload, or the request is over.
-    pub fn stop_asking(&mut self, id: UploadId) {
-        self.asking.remove(&id);
     }
 
     /// The upload is over; how it ended is remembered for the last [`REMEMBERED`].

@@ -26,7 +26,7 @@ use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::{Rc, Weak};
 
-/// Maximum bytes of a journal that are read.
+/// Maximum bytes of a journal: as many are read, and no more are written.
 const JOURNAL: u64 = 16 << 20;
 /// File systems where a write that succeeded has room on the disk, or fails at once: close() reports nothing new
 /// (statfs(2): ext4, xfs, btrfs, tmpfs, f2fs, zfs).
@@ -44,6 +44,8 @@ pub struct TempNames {
     journal: Option<(OwnedFd, Option<CString>)>,
     /// Recorded directories, by device and inode.
     noted: HashSet<(u64, u64)>,
+    /// Bytes of the journal.
+    written: u64,
     /// The directory recorded last, and whether its file system is one of [`WRITES_AT_ONCE`].
     last: Weak<OwnedFd>,
     last_writes_at_once: bool,
@@ -86,6 +88,7 @@ impl TempNames {
         self.noted.clear();
         self.last = Weak::new();
         append(journal.as_fd(), format!("{:08x}", self.names.id()).as_bytes())?;
+        self.written = file::fstat(journal.as_fd())?.size;
         self.journal = Some((journal, path));
         for (dir, old) in trees {
             let new = self.hidden_in(dir.as_fd(), HiddenKind::Delete);
@@ -135,10 +138,17 @@ impl TempNames {
     fn note_down(&mut self, dir: BorrowedFd<'_>) -> Result<(), Errno> {
         let Some((journal, _)) = &self.journal else { return Ok(()) };
         let stat = file::fstat(dir)?;
-        if !self.noted.contains(&(stat.dev, stat.ino)) && self.noted.len() < DIRECTORIES {
-            append(journal.as_fd(), &file::path_of(dir)?)?;
-            self.noted.insert((stat.dev, stat.ino));
+        if self.noted.contains(&(stat.dev, stat.ino)) || self.noted.len() >= DIRECTORIES {
+            return Ok(());
         }
+        let path = file::path_of(dir)?;
+        let written = self.written + path.len() as u64 + 1;
+        if written > JOURNAL {
+            return Err(Errno::EFBIG);
+        }
+        append(journal.as_fd(), &path)?;
+        self.written = written;
+        self.noted.insert((stat.dev, stat.ino));
         Ok(())
     }
 
@@ -243,6 +253,7 @@ fn look_through(path: &[u8], prefixes: &[Vec<u8>; 3], trees: &mut Vec<Tree>) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::scratch::Scratch;
     use std::fs;
     use std::path::Path;
 
@@ -299,6 +310,29 @@ mod tests {
         drop(fourth);
         assert_eq!(TempNames::default().keep(&journal), Ok(0));
         fs::remove_dir_all(&top).expect("removed");
+    }
+
+    #[test]
+    fn a_journal_grows_no_larger_than_what_is_read_of_it() {
+        let scratch = Scratch::new();
+        let (journal, mut names) = (scratch.join("pid.uploads"), TempNames::default());
+        assert_eq!(names.keep(&journal), Ok(0));
+        let size = || fs::metadata(scratch.path().join("pid.uploads")).expect("it is there").len();
+        let hidden = |names: &mut TempNames, dir: &str| {
+            fs::create_dir(scratch.path().join(dir)).expect("a directory");
+            let dir = file::open_at(None, &scratch.join(dir), file::O_PATH | O_DIRECTORY, 0).expect("opens");
+            names.hidden_in(dir.as_fd(), HiddenKind::Upload)
+        };
+        hidden(&mut names, "a");
+        let before = size();
+        assert!(before > 9 && names.written == before);
+        // As if others had been recorded: there is room for one more byte less than a record has.
+        names.written = JOURNAL - (before - 9) + 1;
+        hidden(&mut names, "b");
+        assert_eq!(size(), before);
+        names.written -= 1;
+        hidden(&mut names, "c");
+        assert_eq!(size(), before + (before - 9));
     }
 
     #[test]

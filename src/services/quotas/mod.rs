@@ -10,7 +10,8 @@
 //!   removed, or were added in another way: then the area is counted again.
 //!
 //! Files written by others are noticed by counting again: at each admission if that is cheap, otherwise often enough to
-//! take 5 % of the time, in slices with each upload; and before an upload is refused.
+//! take 5 % of the time, in slices; and before an upload is refused. However many uploads wait for a count, it makes at
+//! most one step a turn, and none once the turn's slice is over unless that was so for some turns.
 //!
 //! Invariant: usage plus claims never exceed the quota under which a claim was granted.
 
@@ -19,6 +20,8 @@ mod usage;
 mod walk;
 
 use crate::config::settings::upload::Quota;
+use crate::services::clock::Clock;
+use crate::services::slice::Slice;
 use crate::sys::Errno;
 use crate::sys::file;
 use std::cell::{Cell, RefCell};
@@ -31,6 +34,8 @@ use walk::Walk;
 
 /// Names examined per turn: a millisecond or two.
 const SLICE: u64 = 1000;
+/// Turns after which a step is made though others have used up the turn's slice: uploads wait for the count.
+const STARVED: u64 = 16;
 /// Milliseconds between two counts per hundred names: 20 times their cost.
 const PAUSE: u64 = 3;
 /// Maximum number of areas kept without claims: a store may have one per user.
@@ -56,6 +61,8 @@ pub struct Area {
     published: Cell<Usage>,
     walk: RefCell<Option<Walk>>,
     accuracy: Cell<Accuracy>,
+    /// The turn of the last step of a count: uploads that wait for the same count share its steps.
+    stepped: Cell<Option<u64>>,
     /// Number of completed counts.
     counts: Cell<u64>,
     /// Number of names at the last count; when it was completed (monotonic milliseconds), and in which epoch.
@@ -125,6 +132,7 @@ impl Quotas {
             published: Cell::default(),
             walk: RefCell::default(),
             accuracy: Cell::new(Accuracy::Unknown),
+            stepped: Cell::default(),
             counts: Cell::new(0),
             entries: Cell::new(0),
             ended: Cell::default(),
@@ -213,25 +221,40 @@ impl Area {
         self.counts.get()
     }
 
-    fn is_due(&self, now: &super::clock::Clock) -> bool {
+    fn is_due(&self, now: &Clock) -> bool {
         let (ended, moment) = self.ended.get();
         moment != now.epoch && ended.saturating_add(self.entries.get() * PAUSE / 100) <= now.ms
     }
 
-    /// Continues counting by at most a slice, if necessary. Returns whether the number is reliable; if not, call it
+    /// Continues counting by at most a step, if necessary. Returns whether the number is reliable; if not, call it
     /// again in the next turn.
     ///
     /// # Errors
     /// The directory cannot be read.
-    pub fn refresh(&self, now: &super::clock::Clock) -> Result<bool, Errno> {
+    pub fn refresh(&self, now: &Clock, slice: &mut Slice) -> Result<bool, Errno> {
         if self.accuracy.get() == Accuracy::Unknown || self.walk.borrow().is_some() || self.is_due(now) {
-            self.count(now)?;
+            self.step(now, slice)?;
         }
         Ok(self.accuracy.get() != Accuracy::Unknown)
     }
 
+    /// Performs the step of a count that this turn allows.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn step(&self, now: &Clock, slice: &mut Slice) -> Result<(), Errno> {
+        let turns = self.stepped.get().map_or(1, |turn| now.turn().wrapping_sub(turn));
+        if turns == 0 || turns < STARVED && slice.is_over() {
+            // The first step is waited for from now on.
+            self.stepped.set(self.stepped.get().or(Some(now.turn())));
+            return Ok(());
+        }
+        self.stepped.set(Some(now.turn()));
+        self.count(now)
+    }
+
     /// Before a claim is refused: the number of counts to wait for, if another count might find less.
-    pub fn count_to_await(&self, now: &super::clock::Clock) -> Option<u64> {
+    pub fn count_to_await(&self, now: &Clock) -> Option<u64> {
         let small = self.entries.get() <= SLICE && self.ended.get().1 != now.epoch;
         let doubtful = self.accuracy.get() != Accuracy::Exact || small || self.is_due(now);
         // A count in progress may have passed what changed since.
@@ -244,8 +267,8 @@ impl Area {
         *self.walk.borrow_mut() = None;
     }
 
-    /// Performs a slice of a count, beginning one if necessary.
-    pub fn count(&self, now: &super::clock::Clock) -> Result<(), Errno> {
+    /// Examines [`SLICE`] names, beginning a count if necessary.
+    fn count(&self, now: &Clock) -> Result<(), Errno> {
         let mut walk = self.walk.borrow_mut();
         if walk.is_none() {
             *walk = Walk::begin(&self.path)?;

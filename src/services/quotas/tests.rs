@@ -40,8 +40,8 @@ fn of(bytes: u64, files: u64) -> Usage {
 
 fn counted(area: &Area, now: &mut Clock) -> Usage {
     for _ in 0..10_000 {
-        now.advance_epoch();
-        if area.refresh(now).expect("readable") && area.walk.borrow().is_none() {
+        now.advance();
+        if area.refresh(now, &mut Slice::default()).expect("readable") && area.walk.borrow().is_none() {
             return area.used.get();
         }
     }
@@ -192,4 +192,50 @@ fn the_room_of_a_file_that_is_replaced_belongs_to_one_upload() {
     assert!(!second.take_room_of((1, 2)) && second.take_room_of((1, 3)));
     drop(first);
     assert!(second.take_room_of((1, 2)));
+}
+
+#[test]
+fn a_hundred_uploads_that_wait_for_a_count_make_one_step_of_it_a_turn() {
+    let scratch = Scratch::new("shared-steps");
+    (0..6).for_each(|dir| (0..SLICE / 2).for_each(|n| scratch.write(&format!("{dir}/{n}"), 1)));
+    let (mut quotas, mut now) = (Quotas::default(), Clock::read());
+    let area = quotas.area(scratch.dir("").as_fd(), &[]).expect("an area");
+    let examined = |area: &Area| area.walk.borrow().as_ref().map(|walk| walk.entries);
+    let mut last = 0;
+    for turn in 0..100 {
+        now.advance();
+        let mut slice = Slice::default();
+        slice.steps = Some(u32::MAX);
+        if (0..100).all(|_| area.refresh(&now, &mut slice).expect("readable")) {
+            assert!(turn >= 2, "all names in {turn} turns");
+            return assert_eq!(area.used.get(), of(6 * (SLICE / 2), 6 * (SLICE / 2)));
+        }
+        let Some(names) = examined(&area) else { continue };
+        // A step ends with the batch of names that reaches its number.
+        assert!(names <= last + 2 * SLICE, "{names} names after {last}");
+        last = names;
+    }
+    panic!("the count does not end");
+}
+
+#[test]
+fn no_step_of_a_count_is_made_once_the_slice_of_the_turn_is_over() {
+    let scratch = Scratch::new("late-steps");
+    scratch.write("a", 1);
+    let (mut quotas, mut now) = (Quotas::default(), Clock::read());
+    let area = quotas.area(scratch.dir("").as_fd(), &[]).expect("an area");
+    assert_eq!(area.refresh(&now, &mut Slice::over()), Ok(false));
+    assert_eq!(area.counts(), 0);
+    now.advance();
+    assert_eq!(area.refresh(&now, &mut Slice::default()), Ok(true));
+    scratch.write("b", 1);
+    let other = quotas.area(scratch.dir("").as_fd(), &[]).expect("an area");
+    other.files_removed();
+    let counts = other.counts();
+    let turns = (0..=STARVED).take_while(|_| {
+        now.advance();
+        other.step(&now, &mut Slice::over()).expect("readable");
+        other.counts() == counts
+    });
+    assert_eq!(turns.count() as u64, STARVED - 1, "a busy server counts too");
 }

@@ -13,23 +13,31 @@ use std::hash::{BuildHasher, Hasher};
 /// Maximum number of cached sums, since variables may create any number of areas. When exceeded, all are dropped.
 const AREAS: usize = 4096;
 
-/// Bytes and files, in more than 64 bits, so that additions of large sizes can be undone.
+/// Bytes, files and uploads; bytes in more than 64 bits, so that additions of large sizes can be undone.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct Sum {
     bytes: u128,
     files: u64,
+    uploads: u64,
 }
 
 impl Sum {
-    /// Bytes cannot overflow: they are kept in twice the width.
+    /// With one more upload. Bytes cannot overflow: they are kept in twice the width.
     pub fn plus(self, more: Usage) -> Sum {
-        Sum { bytes: self.bytes + u128::from(more.bytes), files: self.files.saturating_add(more.files) }
+        let bytes = self.bytes + u128::from(more.bytes);
+        Sum { bytes, files: self.files.saturating_add(more.files), uploads: self.uploads + 1 }
     }
 
-    /// Never below 0.
+    /// Without one of the uploads. Never below 0.
     pub fn minus(self, less: Usage) -> Sum {
         let bytes = self.bytes.saturating_sub(u128::from(less.bytes));
-        Sum { bytes, files: self.files.saturating_sub(less.files) }
+        let uploads = self.uploads.saturating_sub(1);
+        Sum { bytes, files: self.files.saturating_sub(less.files), uploads }
+    }
+
+    /// How many uploads it is the sum of.
+    pub fn uploads(self) -> u64 {
+        self.uploads
     }
 
     /// Bytes are clamped to u64.

@@ -1,6 +1,7 @@
 //! Tests of [`super::Uploads`]: who writes, what is held, and until when.
 
 use super::*;
+use crate::sys::file;
 
 fn id(n: u8) -> UploadId {
     UploadId([n; 16])
@@ -154,7 +155,7 @@ fn uploads_that_another_process_may_have_ended_are_looked_at_in_turn() {
     uploads.insert(id(200), open("/b/x", 1, None));
     let _lease = uploads.lease(id(0), Lease::new(file::memfd(c"upload").expect("a memory file")));
     let first = uploads.idle(b"/a/", LOOK);
-    assert_eq!((first.len(), uploads.idle(b"/a/", 2 * LOOK - 1).len()), (SEEN, 0));
+    assert_eq!((first.len(), uploads.idle(b"/a/", 2 * LOOK - 1).len()), (SEEN - 1, 0));
     assert_eq!(uploads.idle(b"/b/", LOOK), [id(200)], "each area for itself");
     assert_eq!(held(&mut uploads, b"/c/", &[], LOOK), (0, 0));
     assert!(uploads.idle(b"/c/", LOOK).is_empty() && !uploads.seen.contains_key(&b"/c/"[..]), "nothing is held there");
@@ -162,4 +163,57 @@ fn uploads_that_another_process_may_have_ended_are_looked_at_in_turn() {
     all.sort_unstable();
     all.dedup();
     assert_eq!(all, (1..100).map(id).collect::<Vec<_>>(), "all but the one that a request writes to");
+}
+
+#[test]
+fn uploads_under_way_are_looked_at_a_few_at_a_time_and_each_once_a_second() {
+    let mut uploads = Uploads::default();
+    let mut leases = Vec::new();
+    for n in 0..200 {
+        let home: &[u8] = if n < 120 { b"/state" } else { b"/other" };
+        uploads.insert(id(n), KnownUpload::new(Rc::from(home), b"/a/x", 1, None));
+        leases.push(uploads.lease(id(n), Lease::new(file::memfd(c"upload").expect("a memory file"))));
+    }
+    for round in 1..=2 {
+        let now = round * LOOK;
+        let (mut all, mut groups) = (Vec::new(), Vec::new());
+        assert_eq!(uploads.next_look(now), Some(0));
+        while let Some((home, ids)) = uploads.leased(now, 64) {
+            assert!(ids.iter().all(|id| uploads.get(*id).is_some_and(|open| open.home == home)));
+            groups.push(ids.len());
+            all.extend(ids);
+        }
+        assert_eq!(groups, [64, 16, 64, 56], "no more at a time, and one directory at a time");
+        all.sort_unstable();
+        assert_eq!(all, (0..200).map(id).collect::<Vec<_>>());
+        assert_eq!((uploads.leased(now + LOOK - 1, 64), uploads.next_look(now)), (None, Some(LOOK)));
+    }
+}
+
+#[test]
+fn unfinished_uploads_count_by_number_also_as_parts() {
+    let mut uploads = Uploads::default();
+    uploads.insert(id(1), open("/srv/a/x", 0, None));
+    assert_eq!(uploads.unfinished(b"/srv/a/"), 1);
+    uploads.insert(id(2), open("/srv/a/y", 0, None).of_part(true));
+    uploads.insert(id(3), open("/srv/ab/y", 0, None).of_part(true));
+    uploads.insert(id(4), KnownUpload::stored(Rc::from(&b"/state"[..]), b"/srv/a/z", None));
+    assert_eq!([uploads.unfinished(b"/srv/a/"), uploads.unfinished(b"/srv/")], [2, 3]);
+    uploads.update(id(2), 10, None);
+    uploads.finish(id(1), Ended::Gone);
+    assert_eq!([uploads.unfinished(b"/srv/a/"), uploads.unfinished(b"/srv/")], [1, 2]);
+}
+
+#[test]
+fn a_first_upload_into_an_area_looks_at_none_of_the_others() {
+    let mut uploads = Uploads::default();
+    for n in 0..=255 {
+        uploads.insert(id(n), open(&format!("/srv/{}/x", n % 2), 1, None));
+    }
+    let visited = |uploads: &Uploads, area: &[u8]| uploads.below(area, Bound::Unbounded).count();
+    assert_eq!([&b"/srv/2/"[..], b"/srv/1/", b"/srv/"].map(|area| visited(&uploads, area)), [0, 128, 256]);
+    for n in 0..=255 {
+        uploads.finish(id(n), Ended::Gone);
+    }
+    assert!(uploads.by_path.is_empty());
 }

@@ -22,6 +22,14 @@ fn directives_shape_the_upload() {
         s.method("POST", "/a/x", "", b"x").is(201);
         assert_eq!(s.read("elsewhere/x"), b"x");
     });
+    table.row(OURS, "a capture may be the top of what the store holds", || {
+        let block =
+            "location ~ ^/b/(.*/)?[^/]*$ { upload_store elsewhere/$1; dav_methods PUT; upload_create_path on; }";
+        let s = running(server(block).file("html/index.html", "").mkdir("elsewhere"));
+        s.method("POST", "/b/x", "", b"x").is(201);
+        s.method("POST", "/b/c/x", "", b"y").is(201);
+        assert_eq!((s.read("elsewhere/x"), s.read("elsewhere/c/x")), (b"x".to_vec(), b"y".to_vec()));
+    });
     table.row(OURS, "upload_store alone allows POST", || {
         let s = server("location /b/ { upload_store elsewhere; }").file("html/index.html", "").mkdir("elsewhere");
         let s = running(s);

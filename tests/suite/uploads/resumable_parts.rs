@@ -264,3 +264,38 @@ fn a_folder_without_its_slash_loses_no_upload() {
         s.method("PUT", "/a/sub", "", b"x").is(409);
     });
 }
+
+/// 900 partial uploads of a byte took 60 MB and 1800 files under `upload_quota 1m files=3`.
+#[test]
+fn parts_without_end_do_not_fill_the_disk_beyond_a_quota() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let s = resumable("upload_quota 1m files=3;");
+    let begin = || tus(&s, "POST", "/a/", "Upload-Concat: partial\r\nUpload-Length: 1\r\n", b"");
+    let mut targets: Vec<String> = (0..64).map(|_| located(begin().is(201))).collect();
+    begin().is(507);
+    assert_eq!(names(&s, "html/a/.webserv-upload-state").len(), 128);
+    // What is there goes on, and what ends makes room.
+    patch(&s, &targets[0], 0, b"1").is(204);
+    let ended = targets.pop().expect("64 were begun");
+    tus(&s, "DELETE", &ended, "", b"").is(204);
+    begin().is(201);
+    join(&s, &[&targets[0]], "whole").is(201);
+    assert_eq!(s.read("html/a/whole"), b"1");
+}
+
+#[test]
+fn a_creation_whose_record_would_be_larger_than_32_kib_is_refused() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let s = resumable("");
+    let metadata = |more: usize| {
+        let line = |n: usize| format!("Upload-Metadata: field{n} {}\r\n", base64(&vec![b'~'; more]));
+        let fields: String = (0..3).map(line).collect();
+        tus(&s, "POST", "/a/", &format!("Upload-Length: 1\r\n{}{fields}", filename("a")), b"")
+    };
+    metadata(1000).is(201);
+    metadata(5500).is(431);
+}

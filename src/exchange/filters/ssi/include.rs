@@ -21,7 +21,7 @@ pub fn enter(ex: &mut Exchange, cx: &mut Services, include: Include) {
     let mut parent = Box::new(std::mem::replace(ex, fresh));
     ex.config = parent.config.clone();
     ex.proxy_header = parent.proxy_header.clone();
-    ex.tls = parent.tls.clone();
+    (ex.tls, ex.client_verdict) = (parent.tls.clone(), parent.client_verdict);
     ex.request = parent.request.clone();
     swap_shared(ex, &mut parent);
     ex.route.server = parent.route.server;

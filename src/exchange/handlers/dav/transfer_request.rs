@@ -189,10 +189,7 @@ fn look(ex: &mut Exchange, cx: &mut Services, source: &End, target: &End, overwr
         Err(e) => return Err(failed(ex, cx, "lstat()", e)),
     };
     let own = stat(source);
-    let is_respelled = match (&own, &there) {
-        (Ok(own), Some(there)) => is_same(source, target, own, there),
-        _ => false,
-    };
+    let is_respelled = matches!((&own, &there), (Ok(own), Some(there)) if is_same(source, target, own, there));
     if is_respelled && ex.route.method == Method::Copy {
         let why = format_args!("the destination is the source by another spelling");
         return Err(refuse(ex, cx, Status::FORBIDDEN, why));

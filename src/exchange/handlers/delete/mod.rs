@@ -113,7 +113,7 @@ fn trash(ex: &mut Exchange, cx: &mut Services, root: usize) -> Result<Option<Tak
     }
     let path = variables::text(template, ex, cx);
     if upload::lacks_name(template, ex, cx) {
-        let text = format_args!("delete_trash has a directory between slashes whose variables are empty");
+        let text = format_args!("delete_trash has a directory whose variables are empty");
         ex.report(cx, Level::Error, text);
         return Err(Refusal::Failed { call: "open() of the trash for", errno: Errno::EACCES });
     }

@@ -350,6 +350,10 @@ fn begin_state(
     id: UploadId,
     record: &UploadState,
 ) -> Result<(Dir, OwnedFd), Refusal> {
+    if record.text().len() as u64 > resumed::RECORD {
+        let why = "metadata, preconditions and paths of a resumable upload may take 32 KiB together";
+        return Err(Refusal::new(Status::HEADER_TOO_LARGE, why));
+    }
     let failed = |call: &str, e: Errno| Refusal::call(call, &home.path, e);
     let mut tries = 0;
     loop {

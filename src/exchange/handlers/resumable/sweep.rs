@@ -67,11 +67,14 @@ fn read(cx: &mut Services) {
         Some(scan) => scan,
         None => match cx.resumable.unread.pop_front() {
             None => return,
-            Some(path) => match open(&path) {
-                Ok(dir) => Scan { home: path, dir, names: Vec::new() },
-                Err(Errno::ENOENT) => return,
-                Err(e) => return complain(cx, &path, e),
-            },
+            Some(path) => {
+                sharing::appear(cx, &path);
+                match open(&path) {
+                    Ok(dir) => Scan { home: path, dir, names: Vec::new() },
+                    Err(Errno::ENOENT) => return,
+                    Err(e) => return complain(cx, &path, e),
+                }
+            }
         },
     };
     if scan.names.is_empty() {

@@ -18,6 +18,8 @@ use crate::sys::{Errno, file};
 const AGAIN: u64 = 25;
 /// Milliseconds between two looks while content arrives.
 const LOOK: u64 = 100;
+/// Uploads of which nothing arrives that are looked at in one turn.
+const LOOKS: usize = 64;
 
 /// Why an upload cannot be taken.
 pub enum LeaseError {
@@ -114,12 +116,18 @@ impl Looked {
     }
 }
 
-/// The same for uploads of which nothing arrives, each second.
+/// The same for uploads of which nothing arrives, each second: some of them each turn, and those of one directory
+/// together.
 pub fn look(cx: &mut Services) {
-    for id in cx.resumable.leased(cx.now.ms) {
-        let Some(home) = cx.resumable.get(id).map(|open| open.home.clone()) else { continue };
-        if location::open(&home).is_ok_and(|dir| dir.is_asked(id)) {
-            drop(cx.resumable.take(id));
+    let mut left = LOOKS;
+    while left > 0
+        && let Some((home, ids)) = cx.resumable.leased(cx.now.ms, left)
+    {
+        left = left.saturating_sub(ids.len());
+        let Ok(dir) = location::open(&home) else { continue };
+        ids.into_iter().filter(|id| dir.is_asked(*id)).for_each(|id| drop(cx.resumable.take(id)));
+        if cx.slice.is_over() {
+            break;
         }
     }
 }

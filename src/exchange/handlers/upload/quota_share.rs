@@ -44,14 +44,14 @@ impl QuotaShare {
     ///
     /// # Errors
     /// 507; the status of a directory that cannot be read.
-    pub fn admit(&mut self, need: Usage, beside: Usage, cx: &Services) -> Result<bool, Refusal> {
+    pub fn admit(&mut self, need: Usage, beside: Usage, cx: &mut Services) -> Result<bool, Refusal> {
         let area = self.claim.area();
         let failed = |e: Errno| Refusal::call("getdents64()", b"", e);
         let known = match self.admission {
             Admission::Admitted => return Ok(true),
-            Admission::NeedsUsage => area.refresh(&cx.now).map_err(failed)?,
+            Admission::NeedsUsage => area.refresh(&cx.now, &mut cx.slice).map_err(failed)?,
             Admission::NeedsCounts(counts) => {
-                area.count(&cx.now).map_err(failed)?;
+                area.step(&cx.now, &mut cx.slice).map_err(failed)?;
                 area.counts() >= counts
             }
         };

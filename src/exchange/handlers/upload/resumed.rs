@@ -6,12 +6,13 @@ use super::digest;
 use super::name::Names;
 use super::raw;
 use super::record::UploadRecord;
+use super::refusal::used_up;
 use super::rules;
 use super::state::{NamePolicy, Upload};
 use super::target_dir::{self, TargetDir};
 use super::target_path::{self, TargetKind};
 use super::temp_file::Part;
-use crate::config::settings::upload::{Store, UploadSettings, VerifyDigest};
+use crate::config::settings::upload::{Quota, Store, UploadSettings, VerifyDigest};
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
 use crate::http::h1::head::Head;
@@ -64,6 +65,11 @@ pub enum Role {
     /// A file made of parts whose bytes are counted already.
     OfParts,
 }
+
+/// Bytes of the largest record.
+pub const RECORD: u64 = 32 << 10;
+/// How many uploads may be unfinished in any area.
+const UNFINISHED: u64 = 64;
 
 /// A record needs a name; a part's is never used for a file.
 const PART_NAME: &[u8] = b"part";
@@ -121,9 +127,33 @@ pub fn admit(ex: &mut Exchange, cx: &mut Services, wish: &Wish<'_>) -> Result<Ad
     }
     let files = u64::from(wish.role != Role::Part);
     let replaces = upload.check_quota(ex, cx, Usage { bytes: wish.size, files })?;
+    if wish.role != Role::OfParts {
+        check_number(&upload, cx)?;
+    }
     let reach = file::reach(upload.target.dir.as_fd()).map_err(|e| Refusal::call("fstat()", &upload.target.path, e))?;
     let (dir, room) = (std::mem::take(&mut upload.target.uri), Room::of(&upload));
     Ok(Admitted { name, path: path.to_vec(), dir, reach, room, replaces })
+}
+
+/// Whether one more upload may be unfinished in the area: each has a record of up to [`RECORD`] bytes and two files,
+/// which count for nothing else.
+///
+/// # Errors
+/// 507.
+fn check_number(upload: &Upload, cx: &mut Services) -> Result<(), Refusal> {
+    let Some(quota) = upload.rules.quota else { return Ok(()) };
+    let unfinished = cx.resumable.unfinished(upload.target.area_path());
+    match unfinished < most_unfinished(quota) {
+        true => Ok(()),
+        false => Err(used_up().detail(format!("{unfinished} uploads are unfinished"))),
+    }
+}
+
+/// How many uploads may be unfinished in an area with a quota: their records take no more room than the files may, nor
+/// are they more than these, except for the first [`UNFINISHED`].
+fn most_unfinished(quota: Quota) -> u64 {
+    let no_limit = |most: u64| if most == 0 { u64::MAX } else { most };
+    no_limit(quota.files).min(no_limit(quota.bytes) / RECORD).max(UNFINISHED)
 }
 
 /// More of an upload that has begun.
@@ -340,4 +370,16 @@ fn find(
     }
     let wanted = if ex.route.method == Method::Put { TargetKind::File } else { TargetKind::Either { named } };
     target_dir::find(ex, cx, rules, wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_of_unfinished_uploads_take_no_more_than_the_quota_beyond_64_of_them() {
+        let most = |bytes, files| most_unfinished(Quota { bytes, files, shared: false });
+        assert_eq!([most(1 << 20, 3), most(1 << 20, 0), most(0, 3)], [UNFINISHED; 3]);
+        assert_eq!([most(0, 1000), most(1 << 30, 1000), most(1 << 30, 0)], [1000, 1000, (1 << 30) / RECORD]);
+    }
 }

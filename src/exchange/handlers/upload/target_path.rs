@@ -100,7 +100,7 @@ fn expanded(store: &Template, ex: &mut Exchange, cx: &mut Services) -> Result<Ve
         Some(Part::Var(_) | Part::Capture(_)) if !path.starts_with(b"/") => {
             "upload_store begins with a variable whose value is no absolute path"
         }
-        _ if lacks_name(store, ex, cx) => "upload_store has a directory between slashes whose variables are empty",
+        _ if lacks_name(store, ex, cx) => "upload_store has a directory whose variables are empty",
         _ => return Ok(path),
     };
     Err(Refusal::new(Status::INTERNAL_SERVER_ERROR, "there is no place for uploads").detail(detail.into()))
@@ -123,15 +123,13 @@ pub fn lacks_name(template: &Template, ex: &mut Exchange, cx: &mut Services) -> 
                 }
                 between = is_begun.then(Vec::new);
             }
-            // The root's URI is `/`.
-            Part::Var(Var::Builtin(Builtin::Uri | Builtin::DocumentUri | Builtin::RequestUri)) => between = None,
+            // A piece of the URI is the client's own path, and may be its top.
+            Part::Capture(_) | Part::Var(Var::Builtin(Builtin::Uri | Builtin::DocumentUri | Builtin::RequestUri)) => {
+                between = None;
+            }
             Part::Var(var) => {
                 let mut value = Vec::new();
                 variables::value(var, ex, cx, &mut value);
-                between.iter_mut().for_each(|text| text.extend_from_slice(&value));
-            }
-            Part::Capture(group) => {
-                let value = variables::capture(ex, *group).to_vec();
                 between.iter_mut().for_each(|text| text.extend_from_slice(&value));
             }
         }

@@ -1,0 +1,132 @@
+//! Which request writes to an upload, and which uploads are asked of other processes or by them.
+
+use super::upload_id::UploadId;
+use crate::sys::file;
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::{Rc, Weak};
+
+/// Milliseconds between two checks whether another process asks for an upload that receives no data.
+pub const LOOK: u64 = 1_000;
+/// Milliseconds for which a process that asks for an upload waits for its holder.
+pub const PATIENCE: u64 = 10_000;
+
+/// The right to write to an upload, until a newer request takes it. The file's lock is released with the last live
+/// lease: a client that vanished silently may keep older ones, and their descriptors, for a minute.
+pub struct Lease {
+    fd: OwnedFd,
+    live: Cell<bool>,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if self.live.get() {
+            // It is released with the descriptor, unless another process has that too.
+            let _ = file::unlock(self.fd.as_fd());
+        }
+    }
+}
+
+impl Lease {
+    /// For an open, locked file.
+    pub fn new(fd: OwnedFd) -> Lease {
+        Lease { fd, live: Cell::new(true) }
+    }
+
+    /// For a client that only queries the offset: it is not taken over, and does not block writers.
+    pub fn of_reader(fd: OwnedFd) -> Rc<Lease> {
+        Rc::new(Lease::new(fd))
+    }
+
+    /// No later request has taken the upload over.
+    pub fn is_live(&self) -> bool {
+        self.live.get()
+    }
+
+    /// Ends it, for a newer request. Returns that one's, unless this one has ended.
+    pub fn pass(&self) -> Option<Lease> {
+        if !self.live.replace(false) {
+            return None;
+        }
+        file::dup(self.fd()).ok().map(Lease::new)
+    }
+
+    /// The file with the upload's bytes.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// The leases of this process, and what it asks other processes for.
+#[derive(Default)]
+pub struct Leases {
+    /// Uploads being written, which other processes may ask for.
+    all: Vec<(UploadId, Weak<Lease>)>,
+    /// When requests by other processes were last checked (monotonic milliseconds); and those still to be checked.
+    looked: u64,
+    unlooked: Vec<UploadId>,
+    /// Uploads that this process requests from another one: since when, and when last.
+    asking: HashMap<UploadId, (u64, u64)>,
+}
+
+impl Leases {
+    /// An upload has a new lease.
+    pub fn add(&mut self, id: UploadId, lease: &Rc<Lease>) {
+        self.all.push((id, Rc::downgrade(lease)));
+    }
+
+    /// Milliseconds until [`Leases::next`] must be called; None without leases.
+    pub fn next_look(&self, now: u64) -> Option<u64> {
+        if !self.unlooked.is_empty() {
+            return Some(0);
+        }
+        (!self.all.is_empty()).then(|| (self.looked + LOOK).saturating_sub(now))
+    }
+
+    /// The next of the uploads being written, at most `most` of them, all in one directory. Each is returned once every
+    /// [`LOOK`]. `home`: the directory of an upload that is known.
+    pub fn next(
+        &mut self,
+        now: u64,
+        most: usize,
+        home: impl Fn(UploadId) -> Option<Rc<[u8]>>,
+    ) -> Option<(Rc<[u8]>, Vec<UploadId>)> {
+        if self.next_look(now) != Some(0) {
+            return None;
+        }
+        if self.unlooked.is_empty() {
+            self.looked = now;
+            self.all.retain(|(_, lease)| lease.upgrade().is_some_and(|lease| lease.is_live()));
+            self.unlooked.extend(self.all.iter().map(|(id, _)| *id));
+        }
+        let mut found: Option<(Rc<[u8]>, Vec<UploadId>)> = None;
+        while let Some(id) = self.unlooked.last().copied()
+            && found.as_ref().is_none_or(|(_, ids)| ids.len() < most)
+        {
+            if let Some(home) = home(id) {
+                let (first, ids) = found.get_or_insert_with(|| (home.clone(), Vec::new()));
+                if *first != home {
+                    break;
+                }
+                ids.push(id);
+            }
+            self.unlooked.pop();
+        }
+        found
+    }
+
+    /// Records at `now` (monotonic milliseconds) that another process is being asked for the upload. Returns since
+    /// when, without a break of [`PATIENCE`].
+    pub fn ask(&mut self, id: UploadId, now: u64) -> u64 {
+        self.asking.retain(|_, (_, last)| *last + PATIENCE >= now);
+        let entry = self.asking.entry(id).or_insert((now, now));
+        entry.1 = now;
+        entry.0
+    }
+
+    /// Ends [`Leases::ask`].
+    pub fn stop_asking(&mut self, id: UploadId) {
+        self.asking.remove(&id);
+    }
+}
