@@ -53,7 +53,7 @@ impl Exchange {
         match format {
             LineFormat::Text => {
                 line.extend_from_slice(b", server: ");
-                text_member(name, line);
+                text_member("server", name, line);
             }
             LineFormat::Json => member("server", name, line),
         }
@@ -64,7 +64,7 @@ impl Exchange {
                 line.extend_from_slice(b", ");
                 line.extend_from_slice(name.as_bytes());
                 line.extend_from_slice(b": \"");
-                text_member(text, line);
+                text_member(name, text, line);
                 line.push(b'"');
             }
         };

@@ -2,6 +2,7 @@
 //! `explain` answers. What a log does not contain (headers other than Host, the body) is left out.
 
 use super::Query;
+use crate::services::error_line;
 use std::net::{IpAddr, Ipv4Addr};
 
 /// What a log contains about one request.
@@ -31,7 +32,8 @@ pub fn find<'l>(log: &'l str, id: &'l str, is_own: impl Fn(&str) -> bool) -> Opt
         lines.retain(|line| is_own(line));
     }
     if lines.is_empty() {
-        lines.extend(Some(id).filter(|line| parse(line).is_some() || status(line).is_some()));
+        let is_request = |line: &&str| parse(line).is_some() || status(line).is_some() || is_shortened(line);
+        lines.extend(Some(id).filter(is_request));
     }
     // Access log lines, which have the status, sort last.
     lines.sort_by_key(|line| (parse(line).is_some(), status(line).is_some()));
@@ -39,8 +41,24 @@ pub fn find<'l>(log: &'l str, id: &'l str, is_own: impl Fn(&str) -> bool) -> Opt
     Some(Recorded { asked: parse(last), status: status(last), lines })
 }
 
-/// None: the line is not about a request.
+/// Whether the line is an error log's that was too long for the whole request: what stays of it is another request.
+pub fn is_shortened(line: &str) -> bool {
+    ["request", "host", "referrer"].iter().any(|name| {
+        let rest = value(line, &[&format!(", {name}: \""), &format!("\"{name}\":\"")]);
+        rest.and_then(|rest| rest.get(..end_of(rest)?)).is_some_and(|shown| error_line::is_shortened(name, shown))
+    })
+}
+
+/// Where a quoted value ends.
+fn end_of(rest: &str) -> Option<usize> {
+    rest.match_indices('"').find(|(at, _)| !rest.get(..*at).is_some_and(|text| text.ends_with('\\'))).map(|(at, _)| at)
+}
+
+/// None: the line is not about a request, or has only a part of it.
 pub fn parse(line: &str) -> Option<Query> {
+    if is_shortened(line) {
+        return None;
+    }
     let sent = as_sent(line).unwrap_or_default();
     let (method, target) = request(line).or_else(|| odd(&sent))?;
     let host = value(line, &["host: \"", "\"host\":\"", "host=\"", "\"http_host\":\""]).map(|rest| until(rest, '"'));
@@ -77,8 +95,7 @@ pub fn parse(line: &str) -> Option<Query> {
 /// The request line as sent; None: no client can have sent it.
 fn as_sent(line: &str) -> Option<String> {
     let rest = value(line, &["\"request\":\"", "request: \"", "] \""])?;
-    let end = rest.match_indices('"').find(|(at, _)| !rest.get(..*at).is_some_and(|text| text.ends_with('\\')))?.0;
-    let text = unescaped(rest.get(..end)?);
+    let text = unescaped(rest.get(..end_of(rest)?)?);
     // HTTP/2 has no request line.
     let text = text.strip_suffix(" HTTP/2.0").map_or(text.clone(), |rest| format!("{rest} HTTP/1.1"));
     (!text.is_empty() && !text.contains(['\r', '\n', '\0', '\u{fffd}'])).then_some(text)
@@ -180,8 +197,7 @@ pub fn status(line: &str) -> Option<u16> {
     // nginx's combined: `… [time] "request" STATUS bytes`; the request may be empty or arbitrary text.
     let behind = || {
         let rest = line.get(line.find("] \"")? + 3..)?;
-        let end = rest.match_indices('"').find(|(at, _)| !rest.get(..*at).is_some_and(|text| text.ends_with('\\')))?.0;
-        digits(rest.get(end + 1..)?)
+        digits(rest.get(end_of(rest)? + 1..)?)
     };
     field.or_else(behind)
 }
@@ -261,6 +277,36 @@ mod tests {
         ] {
             assert_eq!(hints(line, status), expected, "{line}");
         }
+    }
+
+    /// The part that stays of a long request is another request.
+    #[test]
+    fn a_line_that_lost_the_middle_of_its_request_asks_nothing() {
+        let of = |request: &str, host: &str, is_json: bool| {
+            let mut line = Vec::new();
+            for (name, value) in [("request", request), ("host", host)] {
+                if is_json {
+                    error_line::member(name, value.as_bytes(), &mut line);
+                    continue;
+                }
+                line.extend_from_slice(format!(", {name}: \"").as_bytes());
+                error_line::text_member(name, value.as_bytes(), &mut line);
+                line.push(b'"');
+            }
+            String::from_utf8(line).expect("UTF-8")
+        };
+        for (length, host, is_whole) in
+            [(600, "a.test", true), (2000, "a.test", true), (2100, "a.test", false), (9, &*"a".repeat(600), false)]
+        {
+            let question = format!("GET /{}z", "a".repeat(length));
+            for line in [false, true].map(|is_json| of(&format!("{question} HTTP/1.1"), host, is_json)) {
+                let asked = parse(&line).map(|asked| asked.question);
+                assert_eq!((asked, is_shortened(&line)), (is_whole.then_some(question.clone()), !is_whole), "{line}");
+                assert!(is_whole || find(&line, &line, |_| false).is_some_and(|found| found.asked.is_none()));
+            }
+        }
+        let own = of("GET /a…b HTTP/1.1", "a.test", false);
+        assert_eq!(parse(&own).map(|asked| asked.question), Some("GET /a…b".to_owned()), "the client's own");
     }
 
     #[test]

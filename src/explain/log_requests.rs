@@ -46,6 +46,10 @@ pub fn traced(
     of_named(origin, config, sources, (&named, log, path), id.trim_end())
 }
 
+/// Why the request of a shortened line is not explained.
+const SHORTENED: &str = "the request was too long for the error log, which shortened it (at the \"…\"): nothing can be \
+                         said of the part that stayed; explain the line of the access log";
+
 /// As [`traced`], for a log converted by its formats; `written`: the original lines.
 fn of_named(
     origin: &Origin,
@@ -66,7 +70,8 @@ fn of_named(
     let mut message = beside.message(line).filter(|_| status.is_none_or(|status| status >= 400));
     let clues = Clues::of(&config, line, status, Some(path)).served_by(beside.server(line));
     let Some(mut asked) = found.asked else {
-        return Some(Ok(text + &unread(&config, sources, &tree, &clues, (status.unwrap_or(400), message))));
+        let why = unread(&config, sources, &tree, &clues, (status.unwrap_or(400), message));
+        return Some(if log_line::is_shortened(line) { Err(SHORTENED.to_owned()) } else { Ok(text + &why) });
     };
     if let Some(rights) = rights::take(&config).unwrap_or_else(Some) {
         let _ = writeln!(text, "rights     {rights}");

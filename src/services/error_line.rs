@@ -2,9 +2,10 @@
 //! members. Also limits repeated lines: a repeated message of the process is only counted, and a log with a rate drops
 //! lines beyond it and reports how many.
 //!
-//! No line is longer than 8 KiB: the text has at most [`MESSAGE`] bytes, each of the request's data at most
-//! [`MEMBER`], as they stand in the line. What is longer loses its middle, marked with "...". So what the line is about
-//! and who caused it stay, while nginx cuts the end of the line (2048 bytes, NGX_MAX_ERROR_STR).
+//! No line is longer than 9 KiB: the text has at most [`MESSAGE`] bytes, the request line [`REQUEST`], each other one
+//! of the request's data [`MEMBER`], as they stand in the line. What is longer loses its middle, marked with "…", which
+//! no valid URI has ([`is_shortened`]). So what the line is about and who caused it stay, while nginx cuts the end of
+//! the line (2048 bytes, NGX_MAX_ERROR_STR).
 
 use super::clock::Clock;
 use crate::config::model::{Level, LineFormat};
@@ -20,10 +21,12 @@ const SECOND: u64 = 1_000;
 
 /// Maximum bytes of the text of a line: a path may have 4096.
 const MESSAGE: usize = 4096;
-/// Maximum bytes of one of the request's data: the request line, the host, the referrer, …
+/// Maximum bytes of the request line: queries of some hundred bytes are ordinary, and `explain` needs the whole.
+const REQUEST: usize = 2048;
+/// Maximum bytes of another one of the request's data: the host, the referrer, …
 const MEMBER: usize = 512;
 /// Stands for what was left out.
-const LEFT_OUT: &[u8] = b"...";
+const LEFT_OUT: &str = "…";
 
 /// A request's data after the text, in the line's format.
 pub trait RequestPart {
@@ -87,7 +90,17 @@ pub fn begin(format: LineFormat, facts: Facts, now: &mut Clock, text: &[u8], lin
 
 /// A member whose value is text.
 pub fn member(name: &str, value: &[u8], line: &mut Vec<u8>) {
-    json_member(name, value, MEMBER, line);
+    json_member(name, value, most(name), line);
+}
+
+fn most(name: &str) -> usize {
+    if name == "request" { REQUEST } else { MEMBER }
+}
+
+/// Whether this member, as it stands in a line, has lost its middle. What is shortened keeps more than half of the
+/// room, so that a mark in a short value is the client's.
+pub fn is_shortened(name: &str, shown: &str) -> bool {
+    shown.len() > most(name) / 2 && shown.contains(LEFT_OUT)
 }
 
 fn json_member(name: &str, value: &[u8], most: usize, line: &mut Vec<u8>) {
@@ -99,8 +112,8 @@ fn json_member(name: &str, value: &[u8], most: usize, line: &mut Vec<u8>) {
 }
 
 /// Appends one of the request's data to a line of text.
-pub fn text_member(value: &[u8], line: &mut Vec<u8>) {
-    shortened(value, MEMBER, line, |value, line| Printable(value).put(line));
+pub fn text_member(name: &str, value: &[u8], line: &mut Vec<u8>) {
+    shortened(value, most(name), line, |value, line| Printable(value).put(line));
 }
 
 /// Appends at most `most` bytes: `value` with `escape`, without its middle if it is too long.
@@ -126,7 +139,7 @@ fn shortened(value: &[u8], most: usize, line: &mut Vec<u8>, escape: impl Fn(&[u8
         head -= (0..4.min(head)).find(|back| !is_inside(head - back)).unwrap_or_default();
         tail += (0..4).find(|on| !is_inside(tail + on)).unwrap_or_default();
         escape(&value[..head], line);
-        line.extend_from_slice(LEFT_OUT);
+        line.extend_from_slice(LEFT_OUT.as_bytes());
         escape(&value[tail..], line);
         if line.len() - begin <= most + LEFT_OUT.len() {
             return;
@@ -264,14 +277,18 @@ mod tests {
         };
         let printable = |value: &[u8], line: &mut Vec<u8>| Printable(value).put(line);
         assert_eq!(put(b"0123456789", 10, printable), "0123456789");
-        assert_eq!(put(b"0123456789a", 10, printable), "012345...a");
+        assert_eq!(put(b"0123456789a", 10, printable), "012345…a");
         let long = [b"GET /".as_slice(), &[b'a'; 90_000], b" HTTP/1.1"].concat();
-        let text = put(&long, MEMBER, printable);
-        assert!(text.len() > MEMBER - 4 && text.starts_with("GET /aa") && text.ends_with("aa HTTP/1.1"), "{text}");
+        let text = put(&long, REQUEST, printable);
+        assert!(is_shortened("request", &text) && !is_shortened("request", "GET /…"), "{text}");
+        assert!(text.len() > REQUEST - 4 && text.starts_with("GET /aa") && text.ends_with("aa HTTP/1.1"), "{text}");
         for (most, pattern) in (20..60).zip(["\u{e4}", "\u{20ac}x", "\u{1f600}", "a\u{1}b", "\""].iter().cycle()) {
             let value = pattern.repeat(1000);
             for text in [put(value.as_bytes(), most, printable), put(value.as_bytes(), most, json_escape)] {
-                assert!(text.contains("...") && !text.contains('\u{fffd}') && text.len() > most / 2, "{most} {text}");
+                assert!(
+                    text.contains(LEFT_OUT) && !text.contains('\u{fffd}') && text.len() > most / 2,
+                    "{most} {text}"
+                );
                 assert_eq!(text.contains("\\x"), pattern.contains('\u{1}') && !text.contains("\\u00"), "{text}");
             }
         }

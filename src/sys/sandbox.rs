@@ -145,8 +145,8 @@ pub fn deny_calls(exec: bool) -> Result<(), Errno> {
     program.extend([step(equal, TYPING[0], 1, 0), step(equal, TYPING[1], 0, 1)]);
     program.extend([step(ret, refuse, 0, 0), step(ret, allow, 0, 0)]);
     // The low half of clone's first argument: offset 16 on both architectures, which are little-endian.
-    program.extend([step(equal, libc::SYS_clone as u32, 0, 3), step(load, 16, 0, 0)]);
-    program.extend([step(any_bit, NAMESPACES, 0, 1), step(ret, refuse, 0, 0)]);
+    program.extend([step(equal, libc::SYS_clone as u32, 0, 4), step(load, 16, 0, 0)]);
+    program.extend([step(any_bit, NAMESPACES, 1, 0), step(ret, allow, 0, 0), step(ret, refuse, 0, 0)]);
     if !exec {
         program.extend([step(equal, libc::SYS_shutdown as u32, 0, 4), step(load, 24, 0, 0)]);
         program.extend([step(equal, libc::SHUT_WR as u32, 0, 1), step(ret, allow, 0, 0), step(ret, refuse, 0, 0)]);
@@ -156,7 +156,7 @@ pub fn deny_calls(exec: bool) -> Result<(), Errno> {
             is_level.into_iter().chain(is_name)
         });
         let options: Vec<_> = options.chain([step(ret, refuse, 0, 0)]).collect();
-        // The accumulator still holds the number of any other call than shutdown().
+        // The accumulator still holds the number: each call whose arguments were loaded was decided on there.
         program.push(step(equal, libc::SYS_setsockopt as u32, 0, options.len() as u8));
         program.extend(options);
     }
@@ -282,6 +282,34 @@ mod tests {
             std::thread::spawn(|| {}).join().expect("and threads");
         });
         filtered.join().expect("the calls are refused");
+    }
+
+    /// Its flags were taken for the number of a call, whose rules it then had to pass.
+    #[test]
+    fn a_filtered_process_clones_with_flags_that_are_the_number_of_a_call() {
+        let filtered = std::thread::spawn(|| {
+            no_new_privs().expect("prctl");
+            if deny_calls(false).is_err() {
+                return;
+            }
+            for flags in [libc::SYS_shutdown, libc::SYS_setsockopt] {
+                // SAFETY: no pointers are passed; a signal that the parent ignores is sent at the child's end, and the
+                // child shares nothing with this process and ends at once.
+                let pid = once(|| unsafe {
+                    libc::signal(flags as libc::c_int, libc::SIG_IGN);
+                    let pid = libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0);
+                    if pid == 0 {
+                        libc::_exit(0);
+                    }
+                    pid
+                });
+                let pid = pid.unwrap_or_else(|e| panic!("clone with flags {flags:x} fails {e}"));
+                // SAFETY: no status is wanted.
+                let ended = once(|| unsafe { libc::waitpid(pid as libc::pid_t, ptr::null_mut(), libc::__WALL) });
+                assert_eq!(ended.map(i64::from), Ok(pid));
+            }
+        });
+        filtered.join().expect("the call is not refused");
     }
 
     /// All processes that share a listening socket share its state.

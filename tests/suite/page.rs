@@ -104,6 +104,8 @@ fn a_refused_form_says_why_and_leads_back() {
         ("/up/", "webserv-move=a.txt&webserv-to=taken.txt", 409, "<bdi>a.txt</bdi> was not moved: the name is taken"),
         ("/up/", "webserv-move=a.txt&webserv-to=closed%2Fx", 403, "<bdi>a.txt</bdi> was not moved: not permitted"),
         ("/up/", "webserv-move=none&webserv-to=x", 404, "<bdi>none</bdi> was not moved: not found"),
+        // An inner location refuses it.
+        ("/up/", "webserv-delete=closed/", 403, "<bdi>closed</bdi> was not deleted: not permitted"),
         ("/up/", "webserv-delete=none", 404, "<bdi>none</bdi> was not deleted: not found"),
         ("/up/", "webserv-delete=%253Cb%253E/", 404, "<bdi>&lt;b&gt;</bdi> was not deleted: not found"),
         ("/up/?webserv-folder", "webserv-folder=sub", 409, "<bdi>sub</bdi> was not made: the name is taken"),
@@ -125,6 +127,9 @@ fn a_refused_form_says_why_and_leads_back() {
     }
     let json = format!("{OWN}Accept: application/json\r\n");
     form(&s, "/up/", &json, rows[0].1).is(409).has("Content-Type", "application/problem+json");
+    let inner = form(&s, "/up/", &json, "webserv-delete=closed/").is(403).text();
+    assert!(inner.contains("\"detail\":\"the rules of a path"), "{inner}");
+    assert!(s.exists("html/up/closed/secret.txt"));
 }
 
 #[test]

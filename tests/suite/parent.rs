@@ -206,8 +206,8 @@ fn jobs_that_programs_left_running_are_not_ended_by_a_later_crash() {
 
 /// With its port named: one that the kernel chose would be lost with a shutdown().
 fn bound_as_configured() -> std::net::TcpListener {
-    let (held, address) = os::reserve().expect("a free port");
-    drop(held);
+    // Bound while the reserving socket is, so that no other test gets the port: both have SO_REUSEADDR.
+    let (_held, address) = os::reserve().expect("a free port");
     std::net::TcpListener::bind(address).expect("bound")
 }
 

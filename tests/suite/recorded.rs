@@ -79,6 +79,31 @@ fn a_request_that_was_refused_early_is_traced_to_its_listener() {
     }
 }
 
+/// A 404 of a URI with a query of 600 bytes was explained as that of another URI, the shortened one of the error log.
+#[test]
+fn a_long_request_of_the_error_log_is_explained_or_refused_as_shortened() {
+    if skip_on_nginx("explain") {
+        return;
+    }
+    let server = crate::harness::server("location / { return 410; } location /none { }").start();
+    let trace = |length: usize| {
+        let target = format!("/none{}?{}", length, "q".repeat(length));
+        server.get(&target).is(404);
+        let start = format!("GET /none{length}?q");
+        let log = server.await_file("logs/error.log", |text| text.contains(&start) && text.ends_with('\n'));
+        let line = log.lines().find(|line| line.contains(&start)).expect("just seen").to_owned();
+        let mut command = std::process::Command::new(crate::harness::binary());
+        command.args(["explain", "--log", "logs/error.log", "conf/test.conf", &line]).current_dir(server.path(""));
+        let out = command.output().expect("the binary runs");
+        let text = String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).into_owned();
+        (out.status.success(), text, target)
+    };
+    let (ok, text, target) = trace(1500);
+    assert!(ok && text.contains(&format!("request    GET {target} from 127.0.0.1")), "{text}");
+    let (ok, text, _) = trace(5000);
+    assert!(!ok && text.contains("the error log, which shortened it") && !text.contains("answer "), "{text}");
+}
+
 /// A name that the listener's servers do not have is answered by its default, and the port says which listener that is.
 #[test]
 fn a_request_for_a_name_of_another_listener_is_traced_by_its_port() {

@@ -90,6 +90,17 @@ const HIDDEN: [(&str, &str); 6] = [
     (".aws", ".aws/credentials"),
 ];
 
+/// Those of [`HIDDEN`] that a directory has; many locations may serve the same one.
+fn hidden_in(server: &Level, directory: &Path) -> Vec<(&'static str, &'static str)> {
+    if let Some(known) = server.hidden.borrow().get(directory) {
+        return known.clone();
+    }
+    let is_there = |name: &str| std::fs::symlink_metadata(directory.join(name)).is_ok();
+    let found: Vec<_> = HIDDEN.into_iter().filter(|(name, _)| is_there(name)).collect();
+    server.hidden.borrow_mut().insert(directory.to_owned(), found.clone());
+    found
+}
+
 fn served_repository(cx: &RuleContext, found: &mut Vec<Finding>) {
     let (Some(path), Some(server)) = (fixed(cx, |paths| &paths.prefix), cx.inside("server")) else { return };
     // Only a root of the server itself, and the prefix location that has a root or an alias of its own.
@@ -104,7 +115,8 @@ fn served_repository(cx: &RuleContext, found: &mut Vec<Finding>) {
         None => return,
     };
     let directory = if cx.is("alias") { path } else { path.join(prefix.trim_start_matches('/')) };
-    for (name, file) in HIDDEN {
+    // Asking where a path is routed costs more than looking, and most directories have nothing of it.
+    for (name, file) in hidden_in(server, &directory) {
         let uri = format!("{prefix}{file}");
         let taker = server.taker(uri.as_bytes());
         let is_own = match own {
@@ -114,7 +126,7 @@ fn served_repository(cx: &RuleContext, found: &mut Vec<Finding>) {
             }
         };
         let is_sent = taker.is_none_or(|taker| sends_files(taker, uri.as_bytes())) && !server.has("return");
-        if is_own && is_sent && !server.authenticates() && std::fs::symlink_metadata(directory.join(name)).is_ok() {
+        if is_own && is_sent && !server.authenticates() {
             let message = format!("\"{}\" is sent to anyone who asks for {uri}", directory.join(name).display());
             let help = "refuse hidden names: location ~ /\\.(?!well-known/) { deny all; }";
             return found.push(Finding::new(cx.d.args_span(), message, help));

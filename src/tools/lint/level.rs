@@ -9,6 +9,7 @@ use crate::config::template::Variables;
 use crate::util::hash::{FastMap, FastSet};
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashSet;
+use std::path::PathBuf;
 
 /// Maximum number of sibling blocks compared; more are generated, and not read by anyone.
 pub const COMPARED: usize = 200;
@@ -33,6 +34,8 @@ pub struct Level<'a> {
     pub takes_any_host: OnceCell<bool>,
     /// For a server: unprotected locations by the directory they serve. For rule W207.
     pub open: OnceCell<FastMap<String, Vec<usize>>>,
+    /// For a server: what of a repository or of settings each directory has. For rule W158.
+    pub hidden: RefCell<FastMap<PathBuf, Vec<(&'static str, &'static str)>>>,
     /// Whether it, or a server in it, has a TLS listener.
     pub speaks_tls: OnceCell<bool>,
     keeping: OnceCell<FastSet<&'a [u8]>>,

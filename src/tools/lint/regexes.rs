@@ -410,6 +410,12 @@ fn behind_the_end(cx: &RuleContext, found: &mut Vec<Finding>) {
     found.push(Finding::new(word.part(at, text.len()), message, help));
 }
 
+/// The length of the name of a POSIX class (`alpha`, `^alpha`), if `:]` follows it.
+fn posix_class(rest: &[u8]) -> Option<usize> {
+    let end = rest.iter().position(|byte| !byte.is_ascii_lowercase() && *byte != b'^')?;
+    rest[end..].starts_with(b":]").then_some(end)
+}
+
 /// The first `$` with a literal behind it, or `^` with one before it. Modes such as `(?m)` change what they mean.
 fn impossible_anchor(regex: &str) -> Option<(usize, u8)> {
     if regex.contains("(?") {
@@ -427,6 +433,8 @@ fn impossible_anchor(regex: &str) -> Option<(usize, u8)> {
                 at += usize::from(next == Some(b'^'));
                 at += usize::from(bytes.get(at + 1) == Some(&b']'));
             }
+            // So is a POSIX class, whose `]` ends nothing.
+            b'[' if next == Some(b':') => at += posix_class(&bytes[at + 2..]).map_or(0, |name| name + 3),
             b']' => in_class = false,
             b'$' if !in_class && (next.is_some_and(is_literal) || bytes.get(at + 1..)?.starts_with(b"\\.")) => {
                 return Some((at, byte));

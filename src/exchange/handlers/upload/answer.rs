@@ -246,6 +246,10 @@ pub fn refuse(ex: &mut Exchange, cx: &mut Services, refusal: &Refusal) -> Flow {
     let (why, detail) = (&refusal.why, &refusal.detail);
     let limit = Limit::of(ex, refusal.limit);
     ex.report(cx, refusal.level, format_args!("upload refused: {why}{limit}{of}{between}{detail}"));
+    // A form of the listing has a page of its own, which leads back and has its words for the status.
+    if ex.route.sent_form.is_some() && format_of(ex) != Some(Format::Json) {
+        return Flow::Status(refusal.status);
+    }
     respond(ex, refusal, &limit)
 }
 

@@ -100,6 +100,8 @@ fn a_regex_with_more_behind_its_end_is_found() {
         ("W072", r"if ($uri ~ /a^b) { return 403; }", r"if ($uri ~ /[a^b]) { return 403; }"),
         ("W072", r"rewrite ^/a$\.php$ /b;", r"location ~ ^/a\$b { }"),
         ("W072", r"if ($uri ~ ^/a$b) { return 403; }", r"if ($uri ~ ^/[]$a]) { return 403; }"),
+        ("W072", r"location ~ ^/[[:alpha:]_]$a { }", r"location ~ [[:alpha:]_$a] { }"),
+        ("W072", r"location ~ ^/[[:a]$b { }", r"location ~ [[:^digit:][:upper:]$a] { }"),
     ]);
 }
 
