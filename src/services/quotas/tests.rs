@@ -230,7 +230,7 @@ fn no_step_of_a_count_is_made_once_the_slice_of_the_turn_is_over() {
     assert_eq!(area.refresh(&now, &mut Slice::default()), Ok(true));
     scratch.write("b", 1);
     let other = quotas.area(scratch.dir("").as_fd(), &[]).expect("an area");
-    other.files_removed();
+    quotas.files_removed();
     let counts = other.counts();
     let turns = (0..=STARVED).take_while(|_| {
         now.advance();
