@@ -305,8 +305,14 @@ fn answer(request: &mut UpstreamRequest, received: &ReceivedHead, ex: &mut Excha
     pace(received, ex, &settings);
     let switches = head.status == 101 && request.asked.upgrade;
     ex.response.upgrade = switches;
+    // It was asked by HEAD (proxy_method) for a client that waits for as many bytes as the head announces.
+    let is_emptied = request.asked.head
+        && ex.route.method != Method::Head
+        && ex.request.head.method != Method::Head
+        && !Status(head.status).has_no_content();
     ex.response.body = Body::Stream {
         length: match head.ending {
+            Ending::None if is_emptied => Some(0),
             Ending::None => head.length,
             Ending::Length(length) => Some(length),
             Ending::Chunked | Ending::Close => None,
