@@ -81,6 +81,16 @@ impl Config {
         &self.servers[id.at()]
     }
 
+    /// Whether there is an upstream of that name, which is as `$proxy_host` has it: with a port other than 80.
+    pub fn names_upstream(&self, name: &str) -> bool {
+        let is_port = |rest: &str, port: u16| rest.strip_prefix(':').is_some_and(|text| text.parse() == Ok(port));
+        self.upstreams.iter().any(|upstream| match (name.strip_prefix(&*upstream.name), upstream.port) {
+            (Some(rest), Some(port)) => is_port(rest, port),
+            (Some(rest), None) => rest.is_empty(),
+            (None, _) => false,
+        })
+    }
+
     /// Bytes of small files that may be cached.
     pub fn static_cache_size(&self) -> u64 {
         self.of_http(|settings| settings.files.cache_size)

@@ -59,6 +59,7 @@ fn uploads(ex: &Exchange, cx: &mut Services) {
 
 fn upstreams(record: &UpstreamRecord, cx: &mut Services) {
     let name = String::from_utf8_lossy(record.host.as_deref().unwrap_or_default());
+    let config = cx.config.clone();
     for one in record.tries.iter().filter(|one| !one.peer.is_empty()) {
         for (timing, ms) in [
             (Timing::UpstreamConnect, one.connect),
@@ -71,7 +72,7 @@ fn upstreams(record: &UpstreamRecord, cx: &mut Services) {
         }
         // A CGI program is no server of an upstream: each script would be one, by its path.
         if record.protocol.has_servers()
-            && let Some(peer) = cx.stats.peer(&name, &one.peer)
+            && let Some(peer) = cx.stats.peer(&name, &one.peer, || config.names_upstream(&name))
         {
             peer.selected += 1;
             peer.sent += one.sent;

@@ -16,7 +16,7 @@ use super::{Mode, Reload, Server, accept, temp_paths};
 use crate::config::ast::Directive;
 use crate::config::build::Form;
 use crate::config::dismantle;
-use crate::config::error::{Diagnostics, Severity};
+use crate::config::error::{Diagnostic, Diagnostics, Severity};
 use crate::config::load;
 use crate::config::load::{LoadOptions, Loaded, Touch};
 use crate::config::lookup::Session;
@@ -31,8 +31,9 @@ use crate::util::checkpoint::{self, Interlude};
 use std::cell::RefCell;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::BorrowedFd;
+use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 /// The source of the configuration: given once on the command line, read at each reload.
@@ -69,6 +70,21 @@ pub struct Read {
     pub tree: Vec<Directive>,
     /// Errors and warnings.
     pub diagnostics: Diagnostics,
+}
+
+/// The errors for the log. Advice shows values, which are left out where not all may read the configuration: other
+/// people may read the log.
+pub fn logged(read: &Read) -> Vec<String> {
+    const OTHERS_READ: u32 = 0o004;
+    let is_private = |path: &Path| std::fs::metadata(path).is_ok_and(|data| data.mode() & OTHERS_READ == 0);
+    let is_private = read.sources.ids().any(|file| is_private(read.sources.os_path(file)));
+    let errors = read.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Emerg);
+    let text = |diagnostic: &Diagnostic| {
+        let hints = diagnostic.label.iter().chain(&diagnostic.help).filter(|_| !is_private);
+        let hints: String = hints.map(|hint| format!("; {hint}")).collect();
+        format!("{}{hints}", diagnostic.summary(&read.sources))
+    };
+    errors.map(text).collect()
 }
 
 impl Origin {
@@ -211,10 +227,8 @@ impl Server {
     /// What `-t` would report, or the system call that failed; it has been logged.
     fn renew(&mut self, origin: &Origin, read: Read) -> Result<(), Refused> {
         let Some(config) = read.config else {
-            for diagnostic in read.diagnostics.iter().filter(|d| d.severity == Severity::Emerg) {
-                let hints: String = diagnostic.label.iter().chain(&diagnostic.help).map(|h| format!("; {h}")).collect();
-                let text = diagnostic.summary(&read.sources);
-                self.refuse(format_args!("{text}{hints}"));
+            for text in logged(&read) {
+                self.refuse(format_args!("{text}"));
             }
             self.say(Level::Error, format_args!("the configuration was not reloaded, the old one stays"));
             return Err(read.diagnostics.render(&read.sources, &origin.program).into());

@@ -21,6 +21,8 @@ use std::path::{Path, PathBuf};
 
 /// Timeout for the report in milliseconds: reading ten thousand server blocks takes a tenth of it.
 const PATIENCE: u64 = 5_000;
+/// It shows lines of the configuration, which may hold secrets: those who may signal the process can read it.
+const MODE: u32 = 0o600;
 /// Milliseconds between two checks of the file.
 const LOOK: u32 = 10;
 
@@ -80,7 +82,7 @@ pub fn write(pid: &Path, report: &Report) {
     let fresh = PathBuf::from(fresh);
     // A file of an earlier process with the same pid may exist.
     let _ = fs::remove_file(&fresh);
-    let written = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&fresh).and_then(|mut file| {
+    let written = OpenOptions::new().write(true).create_new(true).mode(MODE).open(&fresh).and_then(|mut file| {
         let cause = if report.cause.is_empty() { String::new() } else { format!(" {}", report.cause) };
         write!(file, "{} {}{cause}\n{}", report.process, report.number, report.errors)
     });
@@ -155,6 +157,7 @@ fn is_this_program(process: i32) -> bool {
 mod tests {
     use super::*;
     use crate::sys::scratch::Scratch;
+    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn a_report_is_read_as_it_was_written() {
@@ -170,6 +173,8 @@ mod tests {
         let names: Vec<_> =
             fs::read_dir(scratch.path()).expect("a directory").flatten().map(|e| e.file_name()).collect();
         assert_eq!(names, ["pid.reload"]);
+        let mode = fs::metadata(path_of(&pid)).expect("a file").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "its lines of the configuration are not for all");
         remove(&pid);
         assert_eq!(read(&pid), None);
         for text in ["", "x\n", "1\n", "1 x\n", "1 2", "1 x open 2 /a\n"] {

@@ -1,13 +1,18 @@
 //! Counters of limit_req and limit_conn, by zone and key. Zones are identified by name, so counters survive a reload; a
 //! reload that replaces this process hands them over ([`crate::services::handover`]).
 //!
-//! Invariant: a zone never exceeds its size; entries that no longer limit a client are dropped first, then the least
-//! recently used. Keys come from clients, so they are hashed with a secret.
+//! Invariant: no request makes a zone exceed its size; the least recently used entries are dropped for new ones. Keys
+//! come from clients, so they are hashed with a secret.
+
+mod requests;
+
+pub use requests::Node;
 
 use crate::util::hash::{FastMap, SecretMap};
+use requests::Requests;
 use std::rc::Rc;
 
-/// Memory accounted for an entry in addition to its key.
+/// Memory accounted for an entry of limit_conn.
 const ENTRY: usize = 96;
 
 /// The counters of all zones.
@@ -19,42 +24,14 @@ pub struct LimitCounters {
     changes: Option<Changes>,
 }
 
-type Nodes = SecretMap<Box<[u8]>, Node>;
 type Named = (Rc<str>, Box<[u8]>);
+/// The keys of a zone, and what is known of them.
+pub type Nodes = Box<dyn Iterator<Item = (Rc<[u8]>, Node)>>;
 
 #[derive(Default)]
 struct Changes {
     requests: Vec<Named>,
     connections: Vec<Named>,
-}
-
-#[derive(Default)]
-struct Requests {
-    nodes: Nodes,
-    bytes: usize,
-}
-
-/// Thousandths of a request in excess of the rate, as of `last` (monotonic milliseconds).
-#[derive(Clone, Copy, Debug)]
-pub struct Node {
-    /// Thousandths of a request.
-    pub excess: i64,
-    /// Monotonic milliseconds.
-    pub last: u64,
-}
-
-impl Node {
-    fn now(self, rate: u64, now: u64) -> i64 {
-        let passed = i64::try_from(now.saturating_sub(self.last)).unwrap_or(i64::MAX);
-        let drained = passed.saturating_mul(rate as i64) / 1000;
-        self.excess.saturating_sub(drained).saturating_add(1000).max(0)
-    }
-
-    /// The entry at `now`. None: it no longer limits anything.
-    pub fn drained(self, rate: u64, now: u64) -> Option<Node> {
-        let excess = self.now(rate, now);
-        (excess > 0).then_some(Node { excess: excess - 1000, last: now })
-    }
 }
 
 impl LimitCounters {
@@ -65,7 +42,7 @@ impl LimitCounters {
         if let Some(changes) = &mut self.changes {
             changes.requests.push((zone.clone(), key.into()));
         }
-        let Some(node) = self.requests.get_mut(zone).and_then(|zone| zone.nodes.get_mut(key)) else { return (0, None) };
+        let Some(node) = self.requests.get_mut(zone).and_then(|zone| zone.touch(key)) else { return (0, None) };
         let excess = node.now(rate, now);
         let before = std::mem::replace(node, Node { excess, last: now });
         (excess as u64, Some(before))
@@ -78,11 +55,7 @@ impl LimitCounters {
             Some(zone) => zone,
             None => self.requests.entry(zone.clone()).or_default(),
         };
-        if zone.bytes as u64 + (ENTRY + key.len()) as u64 > size {
-            zone.make_room(rate, now);
-        }
-        zone.bytes += ENTRY + key.len();
-        zone.nodes.insert(key.into(), Node { excess: 0, last: now });
+        zone.insert(key, Node { excess: 0, last: now }, rate, size);
     }
 
     /// One zone alone counts and accepts a request. Returns the excess.
@@ -98,13 +71,13 @@ impl LimitCounters {
     /// The excess with one more request of this key.
     #[cfg(test)]
     pub fn excess(&self, zone: &Rc<str>, key: &[u8], rate: u64, now: u64) -> u64 {
-        let node = self.requests.get(zone).and_then(|zone| zone.nodes.get(key));
+        let node = self.requests.get(zone).and_then(|zone| zone.get(key));
         node.map_or(0, |node| node.now(rate, now) as u64)
     }
 
     /// Undoes [`LimitCounters::count`], in the same turn: the request was refused.
     pub fn uncount(&mut self, zone: &Rc<str>, key: &[u8], before: Option<Node>) {
-        let node = self.requests.get_mut(zone).and_then(|zone| zone.nodes.get_mut(key));
+        let node = self.requests.get_mut(zone).and_then(|zone| zone.get_mut(key));
         if let (Some(before), Some(node)) = (before, node) {
             *node = before;
         }
@@ -151,15 +124,12 @@ impl LimitCounters {
     /// Adds requests that another process has counted.
     pub fn inherit(&mut self, zone: &Rc<str>, key: &[u8], node: Node, rate: u64) {
         let zone = self.requests.entry(zone.clone()).or_default();
-        match zone.nodes.get_mut(key) {
+        match zone.get_mut(key) {
             Some(ours) => {
                 let counted = ours.now(rate, node.last.max(ours.last));
                 *ours = Node { excess: counted.saturating_add(node.excess), last: node.last.max(ours.last) };
             }
-            None => {
-                zone.bytes += ENTRY + key.len();
-                zone.nodes.insert(key.into(), node);
-            }
+            None => zone.add(key, node),
         }
     }
 
@@ -173,9 +143,10 @@ impl LimitCounters {
         }
     }
 
-    /// Hands the counts of requests over to another process.
-    pub fn take_requests(&mut self) -> Vec<(Rc<str>, Nodes)> {
-        std::mem::take(&mut self.requests).into_iter().map(|(zone, requests)| (zone, requests.nodes)).collect()
+    /// Hands the counts of requests over to another process, the oldest of a zone first.
+    pub fn take_requests(&mut self) -> impl Iterator<Item = (Rc<str>, Nodes)> {
+        let zones = std::mem::take(&mut self.requests).into_iter();
+        zones.map(|(zone, requests)| (zone, Box::new(requests.into_ordered()) as Nodes))
     }
 
     /// Zone, key and number of requests, for a handover.
@@ -205,32 +176,7 @@ impl LimitCounters {
 
     /// Removes this key's counter.
     pub fn give_up(&mut self, zone: &Rc<str>, key: &[u8]) -> Option<Node> {
-        let zone = self.requests.get_mut(zone)?;
-        let node = zone.nodes.remove(key)?;
-        zone.bytes = zone.bytes.saturating_sub(ENTRY + key.len());
-        Some(node)
-    }
-}
-
-impl Requests {
-    /// Drops keys that no longer limit anything; if that is not enough, the older half.
-    fn make_room(&mut self, rate: u64, now: u64) {
-        let before = self.nodes.len();
-        self.nodes.retain(|_, node| node.now(rate, now) > 1000);
-        if self.nodes.len() > before / 2 {
-            let mut times: Vec<u64> = self.nodes.values().map(|node| node.last).collect();
-            let half = times.len() / 2;
-            let (_, median, _) = times.select_nth_unstable(half);
-            let median = *median;
-            let mut spare = half;
-            // Many may have the median's time, so drop at most half.
-            self.nodes.retain(|_, node| {
-                let goes = node.last <= median && spare > 0;
-                spare -= usize::from(goes);
-                !goes
-            });
-        }
-        self.bytes = self.nodes.keys().map(|key| ENTRY + key.len()).sum();
+        self.requests.get_mut(zone)?.remove(key)
     }
 }
 
@@ -253,17 +199,17 @@ mod tests {
             limits.uncount(&zone, b"k", before);
             assert_eq!(limits.pass(&zone, b"k", 2000, now, 1 << 20), expected, "{name}");
         }
-        let held = limits.requests[&zone].bytes;
+        let held = limits.requests[&zone].bytes();
         let (_, before) = limits.count(&zone, b"new", 2000, 9000);
         limits.uncount(&zone, b"new", before);
-        assert!(!limits.requests[&zone].nodes.contains_key(&b"new"[..]), "a key that was not there is not there");
-        assert_eq!(limits.requests[&zone].bytes, held);
+        assert!(limits.requests[&zone].get(b"new").is_none(), "a key that was not there is not there");
+        assert_eq!(limits.requests[&zone].bytes(), held);
     }
 
     #[test]
     fn a_request_that_another_zone_refuses_makes_a_full_zone_forget_nobody() {
         let (mut limits, full): (LimitCounters, Rc<str>) = (LimitCounters::default(), "full".into());
-        let size = 40 * (ENTRY as u64 + 4);
+        let size = 40 * requests::cost(b"0000") as u64;
         for _ in 0..2 {
             (0..40u32).for_each(|n| _ = limits.pass(&full, &n.to_le_bytes(), 1, 1000, size));
         }
@@ -271,23 +217,28 @@ mod tests {
             let (_, before) = limits.count(&full, &n.to_le_bytes(), 1, 1000);
             limits.uncount(&full, &n.to_le_bytes(), before);
         }
-        assert_eq!(limits.requests[&full].nodes.len(), 40);
+        assert_eq!(limits.requests[&full].bytes() as u64, size);
         assert!((0..40u32).all(|n| limits.excess(&full, &n.to_le_bytes(), 1, 1000) == 2000));
         // One that is accepted is counted at once.
         limits.pass(&full, b"new!", 1, 1000, size);
         assert_eq!(limits.excess(&full, b"new!", 1, 1000), 1000);
-        assert!(limits.requests[&full].bytes as u64 <= size);
+        assert!(limits.requests[&full].bytes() as u64 <= size);
     }
 
     #[test]
     fn a_full_zone_forgets_the_oldest() {
         let (mut limits, zone): (LimitCounters, Rc<str>) = (LimitCounters::default(), "z".into());
-        let size = 40 * (ENTRY as u64 + 4);
+        let size = 40 * requests::cost(b"0000") as u64;
         for n in 0..1000u32 {
             limits.pass(&zone, &n.to_le_bytes(), 1, u64::from(n), size);
-            assert!(limits.requests[&zone].bytes as u64 <= size);
+            assert!(limits.requests[&zone].bytes() as u64 <= size);
         }
-        assert!(limits.requests[&zone].nodes.contains_key(&999u32.to_le_bytes()[..]));
+        // Those of the last milliseconds are all there, and so is one that has come again meanwhile.
+        assert!((960..1000u32).all(|n| limits.requests[&zone].get(&n.to_le_bytes()).is_some()));
+        limits.pass(&zone, &960u32.to_le_bytes(), 1, 1000, size);
+        limits.pass(&zone, b"next", 1, 1000, size);
+        assert!(limits.requests[&zone].get(&960u32.to_le_bytes()).is_some());
+        assert!(limits.requests[&zone].get(&961u32.to_le_bytes()).is_none());
     }
 
     #[test]

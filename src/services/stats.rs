@@ -5,15 +5,20 @@
 //! gauges are per process.
 //!
 //! Invariant: counting does not allocate, except for an upstream server used for the first time, and there are at most
-//! [`UPSTREAMS`] of these.
+//! [`UPSTREAMS`] of these, and [`MADE`] of those that the configuration does not name; the rest is counted together.
 
 use crate::sys::Errno;
 use crate::sys::shared::Shared;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// Maximum number of upstream servers with separate counters: names from variables could be unbounded.
+/// Maximum number of upstream servers with separate counters.
 const UPSTREAMS: usize = 4096;
+/// Maximum number of those whose upstream the configuration does not name: variables make them of what clients send,
+/// and the pages that show them are made in one step.
+const MADE: usize = 256;
+/// The upstream and the server under which all others are counted.
+const OTHERS: &str = "(others)";
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {
@@ -151,6 +156,9 @@ pub struct Stats {
     pub longest_turn: u64,
     /// By upstream and server.
     upstreams: BTreeMap<Box<str>, BTreeMap<Box<str>, PeerCounts>>,
+    /// How many of them count for [`MADE`], and for [`UPSTREAMS`].
+    made: usize,
+    peers: usize,
     cells: [u64; CELLS],
     shared: Option<Rc<Shared>>,
     changed: bool,
@@ -166,6 +174,8 @@ impl Default for Stats {
             queued: 0,
             longest_turn: 0,
             upstreams: BTreeMap::new(),
+            made: 0,
+            peers: 0,
             cells: [0; CELLS],
             shared: None,
             changed: false,
@@ -250,15 +260,20 @@ impl Stats {
         Histogram { cumulative, count: count + self.at(from + BOUNDS.len()), sum: self.at(from + BUCKETS) }
     }
 
-    /// The counters of an upstream server, created if necessary.
-    pub fn peer(&mut self, upstream: &str, peer: &str) -> Option<&mut PeerCounts> {
-        if self.counts(upstream, peer).is_none() {
-            if self.peers().count() >= UPSTREAMS {
-                return None;
-            }
-            self.upstreams.entry(upstream.into()).or_default().insert(peer.into(), PeerCounts::default());
+    /// The counters of an upstream server, created if necessary. `is_named`: whether the configuration names the
+    /// upstream.
+    pub fn peer(&mut self, upstream: &str, peer: &str, is_named: impl FnOnce() -> bool) -> Option<&mut PeerCounts> {
+        if self.counts(upstream, peer).is_some() {
+            return self.upstreams.get_mut(upstream)?.get_mut(peer);
         }
-        self.upstreams.get_mut(upstream)?.get_mut(peer)
+        let is_named = is_named();
+        if upstream == OTHERS || self.peers >= UPSTREAMS || !is_named && self.made >= MADE {
+            let others = self.upstreams.entry(OTHERS.into()).or_default();
+            return Some(others.entry(OTHERS.into()).or_default());
+        }
+        self.peers += 1;
+        self.made += usize::from(!is_named);
+        Some(self.upstreams.entry(upstream.into()).or_default().entry(peer.into()).or_default())
     }
 
     /// The counters of one server, if it was used.
@@ -275,14 +290,15 @@ impl Stats {
 
     /// Moves the counters of each server out, to hand them over.
     pub fn take_peers(&mut self, mut each: impl FnMut(&str, &str, PeerCounts)) {
+        (self.made, self.peers) = (0, 0);
         for (upstream, peers) in std::mem::take(&mut self.upstreams) {
             peers.into_iter().for_each(|(peer, counts)| each(&upstream, &peer, counts));
         }
     }
 
     /// Adds the counts of another process.
-    pub fn inherit(&mut self, upstream: &str, peer: &str, counts: &PeerCounts) {
-        let Some(ours) = self.peer(upstream, peer) else { return };
+    pub fn inherit(&mut self, upstream: &str, peer: &str, counts: &PeerCounts, is_named: impl FnOnce() -> bool) {
+        let Some(ours) = self.peer(upstream, peer, is_named) else { return };
         ours.selected += counts.selected;
         ours.responses.iter_mut().zip(counts.responses).for_each(|(ours, theirs)| *ours += theirs);
         (ours.sent, ours.received) = (ours.sent + counts.sent, ours.received + counts.received);
@@ -343,14 +359,23 @@ mod tests {
     }
 
     #[test]
-    fn servers_of_upstreams_are_counted_up_to_a_bound() {
+    fn names_that_clients_choose_do_not_make_the_status_pages_long() {
         let mut stats = Stats::default();
-        for n in 0..UPSTREAMS + 10 {
-            if let Some(peer) = stats.peer("u", &n.to_string()) {
-                peer.selected += 1;
-            }
-        }
-        assert_eq!(stats.peers().count(), UPSTREAMS);
-        assert!(stats.peer("u", "0").is_some());
+        let mut count = |upstream: &str, at: usize, is_named: bool| {
+            let peer = stats.peer(upstream, &at.to_string(), || is_named);
+            peer.expect("one, or that of all others").selected += 1;
+        };
+        (0..2 * UPSTREAMS).for_each(|at| count(&format!("made{at}"), at, false));
+        (0..UPSTREAMS - MADE).for_each(|at| count("named", at, true));
+        (0..10).for_each(|at| count("late", at, true));
+        assert_eq!(stats.peers().count(), UPSTREAMS + 1);
+        assert_eq!(stats.peers().filter(|(upstream, ..)| upstream.starts_with("made")).count(), MADE);
+        let others = stats.counts(OTHERS, OTHERS).map(|others| others.selected);
+        assert_eq!(others, Some((2 * UPSTREAMS - MADE + 10) as u64));
+        // Handed over and taken back, they are as many.
+        let mut next = Stats::default();
+        stats.take_peers(|upstream, peer, counts| next.inherit(upstream, peer, &counts, || upstream == "named"));
+        assert_eq!(next.peers().count(), UPSTREAMS + 1);
+        assert!(stats.peer("made0", "0", || false).is_some_and(|peer| peer.selected == 0));
     }
 }

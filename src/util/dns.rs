@@ -1,8 +1,9 @@
 //! DNS messages (RFC 1035), sans-IO: the questions that a stub resolver asks, and what an answer says of them.
 //!
-//! An answer is judged from its question on: a record counts only where a chain of CNAME records leads to it from the
-//! name that was asked for. Names are lower-case text. Invariant: a compression pointer leads back to before the name
-//! it stands in, so that each message ends however it is made.
+//! A message is read up to its question first: whether that was asked decides whether its records are read at all.
+//! A record counts only where a chain of CNAME records leads to it from the name that was asked for. Names are
+//! lower-case text. Invariant: a compression pointer leads back to before the name it stands in, so that each message
+//! ends however it is made; and what a message costs grows with its length only.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -13,6 +14,10 @@ const NAME: usize = 257;
 const LABEL: usize = 63;
 /// Records of one answer that are looked at.
 const RECORDS: u16 = 1000;
+/// CNAME records of one answer that are followed: each is looked for among all of them.
+const CHAIN: usize = 16;
+/// Compression pointers in one name: it has no more labels.
+const POINTERS: usize = NAME / 2;
 const INTERNET: u16 = 1;
 const CNAME: u16 = 5;
 const TRUNCATED: u16 = 0x0200;
@@ -60,9 +65,9 @@ pub struct Answer {
     pub ttl: u32,
 }
 
-/// A response, as far as its question shows to which query it belongs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Response {
+/// A response, read up to its question, which shows to which query it belongs.
+#[derive(Debug)]
+pub struct Response<'a> {
     /// As sent in the query.
     pub id: u16,
     /// RFC 1035's RCODE: 0 is no error.
@@ -73,8 +78,9 @@ pub struct Response {
     pub name: Box<str>,
     /// What was asked about it.
     pub kind: Kind,
-    /// What its records say.
-    pub answer: Answer,
+    /// The records of its answer: how many, and where they are.
+    count: u16,
+    records: Reader<'a>,
 }
 
 /// A message that is no answer; in nginx's words.
@@ -119,14 +125,14 @@ pub fn query(id: u16, name: &str, kind: Kind) -> Vec<u8> {
     out
 }
 
-/// Reads a response.
+/// Reads a response up to its records.
 ///
 /// # Errors
 /// It is none, or none to a question that [`query`] asks; what it may have answered stays unanswered.
-pub fn parse(message: &[u8]) -> Result<Response, InvalidMessage> {
+pub fn parse(message: &[u8]) -> Result<Response<'_>, InvalidMessage> {
     let mut reader = Reader { message, at: 0 };
     let (id, flags) = (reader.number()?, reader.number()?);
-    let (questions, answers) = (reader.number()?, reader.number()?);
+    let (questions, count) = (reader.number()?, reader.number()?);
     reader.skip(4)?;
     // A response to a standard query; reserved bits are zero (nginx).
     if flags & 0xf870 != 0x8000 {
@@ -143,14 +149,30 @@ pub fn parse(message: &[u8]) -> Result<Response, InvalidMessage> {
     if reader.number()? != INTERNET {
         return Err(InvalidMessage("unknown query class in DNS response"));
     }
-    let (code, truncated) = ((flags & 0xf) as u8, flags & TRUNCATED != 0);
-    let answer = if code == 0 && !truncated {
-        let records = (0..answers.min(RECORDS)).map(|_| reader.record()).collect::<Result<Vec<_>, _>>()?;
-        follow(&name, kind, &records)
-    } else {
-        Answer::default()
-    };
-    Ok(Response { id, code, truncated, name, kind, answer })
+    Ok(Response {
+        id,
+        code: (flags & 0xf) as u8,
+        truncated: flags & TRUNCATED != 0,
+        name,
+        kind,
+        count,
+        records: reader,
+    })
+}
+
+impl Response<'_> {
+    /// What its records say; nothing where it is an error or truncated.
+    ///
+    /// # Errors
+    /// A record is malformed.
+    pub fn answer(mut self) -> Result<Answer, InvalidMessage> {
+        if self.code != 0 || self.truncated {
+            return Ok(Answer::default());
+        }
+        let count = self.count.min(RECORDS);
+        let records = (0..count).map(|_| self.records.record()).collect::<Result<Vec<_>, _>>()?;
+        Ok(follow(&self.name, self.kind, &records))
+    }
 }
 
 enum Data {
@@ -171,8 +193,8 @@ struct DnsRecord {
 fn follow(name: &str, kind: Kind, records: &[DnsRecord]) -> Answer {
     let mut answer = Answer { ttl: u32::MAX, ..Answer::default() };
     let mut owner = name;
-    // Each record is one step at most: a circle ends.
-    for _ in records {
+    // A circle ends, too. Where a longer chain is left, the name is asked for again.
+    for _ in 0..CHAIN {
         let next = records.iter().find_map(|record| match &record.data {
             Data::Alias(target) if *record.owner == *owner => Some((target, record.ttl)),
             _ => None,
@@ -194,6 +216,7 @@ fn follow(name: &str, kind: Kind, records: &[DnsRecord]) -> Answer {
     answer
 }
 
+#[derive(Debug)]
 struct Reader<'a> {
     message: &'a [u8],
     at: usize,
@@ -223,6 +246,7 @@ impl<'a> Reader<'a> {
         let (mut at, mut end) = (self.at, None);
         // Where the part that is read begins: a pointer leads to before it.
         let mut start = self.at;
+        let mut pointers = 0;
         loop {
             let length = usize::from(*self.message.get(at).ok_or(SHORT)?);
             match length {
@@ -241,7 +265,8 @@ impl<'a> Reader<'a> {
                 0xc0.. => {
                     let low = usize::from(*self.message.get(at + 1).ok_or(SHORT)?);
                     let target = (length & 0x3f) << 8 | low;
-                    if target >= start {
+                    pointers += 1;
+                    if target >= start || pointers > POINTERS {
                         return Err(InvalidMessage("invalid compression pointer in DNS response"));
                     }
                     end = end.or(Some(at + 2));

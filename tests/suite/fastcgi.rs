@@ -6,6 +6,7 @@ use crate::upstream::{Peer, Upstream};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 
 const PHP_FPM: &str = "/usr/sbin/php-fpm8.2";
 
@@ -266,4 +267,28 @@ fn an_application_that_keeps_connections_ends_its_records() {
         client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
         assert_eq!(client.try_response(false).is_ok(), is_whole, "{name}");
     }
+}
+
+/// What follows a request would be taken for records: another request, with parameters that the client chooses.
+#[test]
+fn a_client_writes_no_records_after_a_101() {
+    if crate::table::skip_on_nginx("nginx passes them on") {
+        return;
+    }
+    let got = Arc::new(Mutex::new(Vec::new()));
+    let seen = got.clone();
+    let up = Upstream::start(move |peer| {
+        answer(peer, &record(6, b"Status: 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n"));
+        while let Some(bytes) = peer.some() {
+            seen.lock().expect("no panic while it is held").extend(bytes);
+        }
+    });
+    let s = server(&format!("fastcgi_param A b; location / {{ fastcgi_pass {}; }}", up.address))
+        .allow_log("101 where no other protocol was asked for")
+        .start();
+    let mut client = s.client();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n");
+    client.send(record(1, &[0, 1, 0, 0, 0, 0, 0, 0]));
+    assert_eq!(client.response().status, 502);
+    assert!(got.lock().expect("no panic while it is held").is_empty());
 }

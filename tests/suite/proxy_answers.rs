@@ -430,3 +430,25 @@ fn an_upgrade_that_is_offered_reaches_the_client() {
     let s = crate::harness::server(&format!("location / {{ proxy_pass http://{}; }}", up.address)).start();
     s.get("/").is(426).has("Upgrade", "websocket");
 }
+
+/// The upstream's head announces what GET would bring; the client waits for that, or takes the next response for it.
+#[test]
+fn the_next_response_is_not_the_content_of_a_get_that_was_asked_by_head() {
+    if crate::table::skip_on_nginx("nginx announces the content that does not come") {
+        return;
+    }
+    let up = Upstream::always("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n");
+    let s = setup(
+        "location /head { proxy_method $arg_m; proxy_pass http://%%UP%%; }
+         location /next { return 200 next; }",
+        &up,
+    )
+    .start();
+    let mut client = s.client();
+    client.send("GET /head?m=HEAD HTTP/1.1\r\nHost: a\r\n\r\nGET /next HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.response().is(200).body_is("");
+    client.response().is(200).body_is("next");
+    assert!(up.last().line.starts_with("HEAD "), "{}", up.last().line);
+    client.send("HEAD /head?m=HEAD HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(client.response_to_head().header("Content-Length"), Some("2"), "whom it concerns is told");
+}

@@ -150,6 +150,47 @@ fn a_client_that_asked_for_no_upgrade_gets_no_tunnel() {
     assert!(got.is_empty(), "{:?}", String::from_utf8_lossy(&got));
 }
 
+/// A tunnel of HTTP/2 carries requests to any path, past the rules of this server.
+#[test]
+fn h2c_that_a_client_asks_for_makes_no_tunnel_past_the_access_rules() {
+    if crate::table::skip_on_nginx("nginx passes h2c on, and tunnels it") {
+        return;
+    }
+    let up = Upstream::start(|peer| {
+        let Some(request) = peer.request() else { return };
+        let asked = request.all("upgrade").join(", ");
+        match request.target() {
+            "/other" => peer.send(b"HTTP/1.1 101 S\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n"),
+            _ if asked.is_empty() => peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
+            _ => peer.send(format!("HTTP/1.1 101 S\r\nUpgrade: {asked}\r\nConnection: Upgrade\r\n\r\n").as_bytes()),
+        };
+    });
+    let s = setup(
+        "proxy_http_version 1.1;
+         location / {
+             proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade; proxy_pass http://%%0%%;
+         }
+         location /named { proxy_set_header Upgrade h2c; proxy_set_header Connection upgrade; proxy_pass http://%%0%%; }",
+        &[&up],
+    )
+    .allow_log("was not asked for")
+    .start();
+    for (target, upgrade, status, asked) in [
+        ("/", "websocket", 101, &["websocket"][..]),
+        ("/", "SPDY/3.1", 101, &["SPDY/3.1"]),
+        ("/", "h2c", 200, &[]),
+        ("/", "H2C", 200, &[]),
+        ("/", "TLS/1.0, HTTP/1.1", 200, &[]),
+        ("/", "h2c, websocket", 101, &["websocket"]),
+        ("/named", "h2c", 101, &["h2c"]),
+        ("/other", "websocket", 502, &["websocket"]),
+    ] {
+        let mut client = s.client();
+        client.send(format!("GET {target} HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: {upgrade}\r\n\r\n"));
+        assert_eq!((client.response().status, &up.last().all("upgrade")[..]), (status, asked), "{target} {upgrade}");
+    }
+}
+
 #[test]
 fn a_websocket_is_tunnelled() {
     let up = Upstream::start(|peer| {

@@ -189,3 +189,31 @@ fn a_name_server_that_sends_without_end_over_tcp_is_left() {
     let taken = taken.join().expect("no panic");
     assert!(taken < 4_096, "64 MiB were taken");
 }
+
+/// It sends a long answer to another question, again and again, and never the one that it was asked for.
+#[test]
+fn a_name_server_whose_answers_have_other_ids_is_left_for_the_next() {
+    if crate::table::skip_on_nginx("nginx goes on listening to it for five seconds") {
+        return;
+    }
+    let up = Upstream::always("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nup");
+    let misleading = Dns::start("127.0.0.1:0", |query, _| {
+        let mut other = query.found([127, 66, 66, 66], 60);
+        other[0] ^= 1;
+        vec![(other, false); 100]
+    });
+    let (misleading, known) = (misleading.expect("a free port"), Known::start());
+    known.set("app.test", &["127.0.0.1"]);
+    // The first lookup begins with the first server, which would be asked again after five seconds.
+    let s = http(&format!(
+        "resolver {} {} ipv6=off; resolver_timeout 4s;
+         server {{ listen 127.0.0.1:%%PORT%%; server_name localhost; location / {{ proxy_pass http://$arg_to:{}; }} }}",
+        misleading.address,
+        known.dns.address,
+        up.address.port()
+    ))
+    .allow_log("could not be resolved")
+    .start();
+    s.get("/?to=app.test").is(200).body_is("up");
+    assert_eq!((misleading.questions(), known.dns.questions()), (1, 1));
+}

@@ -5,6 +5,7 @@ use crate::harness::{Setup, binary, eventually, noise, on_nginx, server, skip_on
 use crate::os;
 use crate::process::text;
 use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 
@@ -311,6 +312,28 @@ fn dash_s_reload_fails_with_the_text_of_what_failed() {
     let mut s = s;
     s.stop();
     assert!(!s.exists("logs/webserv.pid.reload"));
+}
+
+/// Other people may read the log; the report shows the line to those who may signal the server.
+#[test]
+fn a_value_of_a_configuration_that_others_cannot_read_is_not_in_the_log() {
+    if skip_on_nginx("nginx's log has no advice, and no report of a reload is written") {
+        return;
+    }
+    let s = with_upload().allow_log("invalid number of arguments").allow_log("the old one stays").start();
+    // It takes signals now.
+    s.get("/t").is(200);
+    for (mode, is_shown) in [(0o600, false), (0o644, true)] {
+        let block = "server { listen 127.0.0.1:%%PORT%%; proxy_set_header Authorization \"Bearer TOPSECRET\" oops; }";
+        s.reconfigure_http(block);
+        std::fs::set_permissions(s.path("conf/test.conf"), std::fs::Permissions::from_mode(mode)).expect("our file");
+        s.signal(libc::SIGHUP);
+        s.await_file("logs/error.log", |log| log.matches("the old one stays").count() == 1 + usize::from(is_shown));
+        assert_eq!(s.error_log().contains("TOPSECRET"), is_shown, "{mode:o}: {}", s.error_log());
+        s.await_file("logs/webserv.pid.reload", |report| report.contains("TOPSECRET"));
+        let report = std::fs::metadata(s.path("logs/webserv.pid.reload")).expect("written");
+        assert_eq!(report.permissions().mode() & 0o777, 0o600);
+    }
 }
 
 #[test]

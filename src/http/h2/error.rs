@@ -85,6 +85,7 @@ impl ConnectionFault {
             ConnectionFault::WindowOverflow
             | ConnectionFault::InitialWindowOverflow { .. }
             | ConnectionFault::ConnectionWindow { .. } => ErrorCode::FLOW_CONTROL_ERROR,
+            ConnectionFault::Compression(HpackError::Copies { .. }) => ErrorCode::ENHANCE_YOUR_CALM,
             ConnectionFault::Compression(_) => ErrorCode::COMPRESSION_ERROR,
             ConnectionFault::TooManyContinuations { .. }
             | ConnectionFault::HeaderBlockTooLong { .. }
@@ -212,7 +213,7 @@ impl fmt::Display for StreamFault {
     }
 }
 
-/// Why a header block is no HPACK; RFC 7541 makes each of these a decoding error.
+/// Why a header block is not decoded; RFC 7541 makes each of these but the last a decoding error.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum HpackError {
     /// §5.1: an integer beyond what any length or index can be.
@@ -227,6 +228,8 @@ pub enum HpackError {
     TableSize(u32),
     /// §4.2: a change of the table size after the first field of a block.
     LateTableSize,
+    /// It repeats names of the table until they are out of proportion to what it may say.
+    Copies { limit: u32 },
 }
 
 impl fmt::Display for HpackError {
@@ -238,6 +241,7 @@ impl fmt::Display for HpackError {
             HpackError::Huffman => f.write_str("invalid Huffman code"),
             HpackError::TableSize(size) => write!(f, "a table size of {size} bytes exceeds the setting"),
             HpackError::LateTableSize => f.write_str("the table size changes after the first field"),
+            HpackError::Copies { limit } => write!(f, "its literals copy more than {limit} bytes"),
         }
     }
 }

@@ -3,7 +3,6 @@
 
 use super::purpose::{Previous, Purpose};
 use super::{Ending, Parent, Reload};
-use crate::config::error::Severity;
 use crate::config::lookup::Session;
 use crate::config::model::{Config, Level};
 use crate::server::lifecycle::Failure;
@@ -68,10 +67,8 @@ impl Parent {
     fn renew(&mut self, read: Read) -> Result<(), Refused> {
         let program = self.origin.program.clone();
         let Some(config) = read.config else {
-            for diagnostic in read.diagnostics.iter().filter(|d| d.severity == Severity::Emerg) {
-                let hints: String = diagnostic.label.iter().chain(&diagnostic.help).map(|h| format!("; {h}")).collect();
-                let text = diagnostic.summary(&read.sources);
-                self.say(Level::Emerg, format_args!("{text}{hints}"));
+            for text in reload::logged(&read) {
+                self.say(Level::Emerg, format_args!("{text}"));
             }
             self.say(Level::Error, format_args!("the configuration was not reloaded, the old one stays"));
             return Err(read.diagnostics.render(&read.sources, &program).into());

@@ -49,7 +49,10 @@ impl Predecessor {
             Record::Lock { zone, lock } => cx.dav_locks.inherit(zone, lock),
             Record::Session { zone, key, made, value } => ticket::inherit_session(zone, key, made, value),
             Record::TicketKey { name, secret, made } => ticket::inherit_key(name, secret, made),
-            Record::Upstream { upstream, peer, counts } => cx.stats.inherit(upstream, peer, &counts),
+            Record::Upstream { upstream, peer, counts } => {
+                let config = cx.config.clone();
+                cx.stats.inherit(upstream, peer, &counts, || config.names_upstream(upstream));
+            }
             Record::End => {}
         }
     }

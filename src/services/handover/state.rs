@@ -3,14 +3,11 @@
 use super::record::Record;
 use crate::services::Services;
 use crate::services::dav_locks::Lock;
-use crate::services::limits::Node;
+use crate::services::limits::{Node, Nodes};
 use crate::services::quotas::Usage;
 use crate::tls::ticket;
-use std::collections::hash_map::IntoIter;
 use std::rc::Rc;
 use std::vec;
-
-type Nodes = IntoIter<Box<[u8]>, Node>;
 
 /// What is left to be sent.
 pub struct HandoverState {
@@ -37,9 +34,9 @@ impl HandoverState {
         cx.quotas
             .changed_claims(|area, Usage { bytes, files }| short.push(Record::Claim { area, bytes, files }.encode()));
         let now = cx.now.ms;
-        let requests = cx.limits.take_requests().into_iter().filter_map(|(zone, nodes)| {
+        let requests = cx.limits.take_requests().filter_map(|(zone, nodes)| {
             let rate = cx.config.tables.zone(&zone)?.rate()?;
-            Some((zone, rate, nodes.into_iter()))
+            Some((zone, rate, nodes))
         });
         let requests = requests.collect();
         cx.limits.watch_changes();

@@ -23,6 +23,11 @@ const HOPS: u8 = 16;
 const LARGEST: usize = 65_537;
 /// Maximum reads of a TCP connection at once, for fairness.
 const READS: usize = 16;
+/// Maximum number of messages that answer none of our questions: whoever sends them is not listened to further, and the
+/// questions get a new port.
+const MISFITS: usize = 64;
+/// What one counts in addition whose records were read, since it has the right id, and are malformed.
+const MALFORMED: usize = 7;
 /// RCODEs up to "refused" are answers; others are ignored (RFC 1035).
 const FORMAT_ERROR: u8 = 1;
 const REFUSED: u8 = 5;
@@ -89,6 +94,8 @@ pub(super) struct Lookup {
     /// Number of name servers that refused since the last timed attempt.
     refused: usize,
     questions: Vec<SentQuery>,
+    /// Messages since they were sent that answer none of them.
+    misfits: usize,
     udp: Option<OwnedFd>,
     tcp: Option<Tcp>,
     /// When the question is repeated (monotonic milliseconds); 0: at once.
@@ -116,6 +123,7 @@ impl Lookup {
             server,
             refused: 0,
             questions: Vec::new(),
+            misfits: 0,
             udp: None,
             tcp: None,
             resend_at: 0,
@@ -165,6 +173,7 @@ impl Lookup {
         self.resend_at = now + RESEND;
         self.tcp = None;
         self.udp = None;
+        self.misfits = 0;
         match self.ask(epoll, token) {
             Ok(fd) => self.udp = Some(fd),
             Err(_) => self.refuse(),
@@ -179,13 +188,19 @@ impl Lookup {
         epoll.add(fd.as_fd(), epoll::IN, token)?;
         for question in self.questions.iter_mut().filter(|question| matches!(question.state, State::Open)) {
             question.id = random::number()? as u16;
+            question.over_tcp = false;
             // The second send may report an ICMP error for the first.
             socket::send(fd.as_fd(), &dns::query(question.id, &self.asked, question.kind), More::No)?;
         }
         Ok(fd)
     }
 
-    /// The server is unreachable: asks the next one at once. If all are, all are asked again later.
+    fn is_open(&self) -> bool {
+        self.questions.iter().any(|question| matches!(question.state, State::Open))
+    }
+
+    /// The server is unreachable, or does not answer what it is asked: asks the next one at once. If all are, all are
+    /// asked again later.
     fn refuse(&mut self) {
         self.udp = None;
         self.refused += 1;
@@ -198,9 +213,13 @@ impl Lookup {
     pub(super) fn receive(&mut self, epoll: &Epoll, token: u64) -> LookupProgress {
         let mut buffer = [0; 4096];
         for _ in 0..DATAGRAMS {
-            let Some(fd) = &self.udp else { break };
+            let Some(fd) = self.udp.as_ref().filter(|_| self.is_open()) else { break };
             match socket::recv(fd.as_fd(), &mut buffer) {
-                Ok(n) => self.answer(buffer.get(..n).unwrap_or_default(), Some((epoll, token))),
+                Ok(n) => {
+                    if !self.answer(buffer.get(..n).unwrap_or_default(), Some((epoll, token))) && self.is_misled() {
+                        self.refuse();
+                    }
+                }
                 Err(e) if is_harmless(e) => break,
                 Err(_) => self.refuse(),
             }
@@ -235,7 +254,10 @@ impl Lookup {
             }
             let mut rest = &tcp.input[..];
             while let Some((message, next)) = split_message(rest) {
-                self.answer(message, None);
+                if !self.answer(message, None) && self.is_misled() {
+                    self.refuse();
+                    return;
+                }
                 rest = next;
             }
             let handled = tcp.input.len() - rest.len();
@@ -247,22 +269,28 @@ impl Lookup {
         self.tcp = Some(tcp);
     }
 
-    /// Handles one message; one that answers none of our questions is ignored. `udp`: for repeating the question over
-    /// TCP if it is truncated.
-    fn answer(&mut self, message: &[u8], udp: Option<(&Epoll, u64)>) {
-        let Ok(response) = dns::parse(message) else { return };
+    /// Counts a message that answers none of our questions. Returns whether they are too many.
+    fn is_misled(&mut self) -> bool {
+        self.misfits += 1;
+        self.misfits >= MISFITS
+    }
+
+    /// Handles one message; false: it answers none of our open questions. `udp`: for repeating the question over TCP if
+    /// it is truncated.
+    fn answer(&mut self, message: &[u8], udp: Option<(&Epoll, u64)>) -> bool {
+        let Ok(response) = dns::parse(message) else { return false };
         let address = self.address();
         let mine = |question: &&mut SentQuery| {
             question.id == response.id && question.kind == response.kind && matches!(question.state, State::Open)
         };
         let Some(question) = self.questions.iter_mut().find(mine).filter(|_| *response.name == *self.asked) else {
-            return;
+            return false;
         };
         if response.truncated {
-            let Some((epoll, token)) = udp else { return };
+            let Some((epoll, token)) = udp else { return false };
             // It may be told so more than once.
             if std::mem::replace(&mut question.over_tcp, true) && self.tcp.is_some() {
-                return;
+                return false;
             }
             let query = dns::query(question.id, &self.asked, question.kind);
             if self.tcp.is_none() {
@@ -272,14 +300,21 @@ impl Lookup {
                 tcp.out.extend_from_slice(&(query.len() as u16).to_be_bytes());
                 tcp.out.extend_from_slice(&query);
             }
-            return;
+            return true;
         }
         question.state = match response.code {
-            0 => State::Answered(response.answer),
-            FORMAT_ERROR => return,
-            code if code > REFUSED => return,
+            0 => match response.answer() {
+                Ok(answer) => State::Answered(answer),
+                Err(_) => {
+                    self.misfits += MALFORMED;
+                    return false;
+                }
+            },
+            FORMAT_ERROR => return false,
+            code if code > REFUSED => return false,
             code => State::Failed(code),
         };
+        true
     }
 
     /// The result, once all answers have arrived.

@@ -36,15 +36,19 @@ fn said(message: &[u8]) -> String {
         Ok(response) => response,
         Err(bad) => return bad.to_string(),
     };
-    let answer = response.answer;
+    let (code, truncated) = (response.code, response.truncated);
+    let answer = match response.answer() {
+        Ok(answer) => answer,
+        Err(bad) => return bad.to_string(),
+    };
     let mut words: Vec<String> = answer.addresses.iter().map(IpAddr::to_string).collect();
     words.extend(answer.services.iter().map(|s| format!("{}/{}/{}/{}", s.priority, s.weight, s.port, s.target)));
     words.extend(answer.alias.map(|alias| format!("-> {alias}")));
-    words.extend(response.truncated.then(|| "truncated".to_owned()));
+    words.extend(truncated.then(|| "truncated".to_owned()));
     if answer.ttl != u32::MAX && answer.ttl > 0 {
         words.push(format!("for {}", answer.ttl));
     }
-    if response.code > 0 { format!("error {}", response.code) } else { words.join(" ") }
+    if code > 0 { format!("error {code}") } else { words.join(" ") }
 }
 
 #[test]
@@ -85,7 +89,8 @@ fn answers_say_what_their_chain_of_names_leads_to() {
 fn what_is_no_answer_is_refused() {
     let good = message(0x8180, "a.test", 1, &[(b"\xc0\x0c", 1, 60, &[10, 0, 0, 1])]);
     for end in 0..good.len() {
-        assert_eq!(parse(&good[..end]), Err(SHORT), "cut at {end}");
+        let read = parse(&good[..end]).and_then(Response::answer);
+        assert_eq!(read, Err(SHORT), "cut at {end}");
     }
     for (name, flags, kind, expected) in [
         ("a query", 0x0100, 1, "invalid DNS response"),
@@ -100,6 +105,35 @@ fn what_is_no_answer_is_refused() {
     let mut two = good.clone();
     two[5] = 2;
     assert_eq!(said(&two), "invalid number of questions in DNS response");
+}
+
+#[test]
+fn an_answer_with_another_id_is_not_read() {
+    // A chain of 200 names that begins with its last record, and a record that is cut.
+    let names: Vec<Vec<u8>> = (0..=200).map(|at| wire(&format!("n{at}.test"))).collect();
+    let links: Vec<_> = (0..200).rev().map(|at| (&names[at][..], 5, 60, &names[at + 1][..])).collect();
+    let whole = message(0x8180, "n0.test", 1, &links);
+    let cut = &whole[..whole.len() - 3];
+    let response = parse(cut).expect("its question tells whether it was asked for");
+    assert_eq!((response.id, &*response.name, response.kind), (0x1234, "n0.test", Kind::A));
+    assert_eq!(response.answer(), Err(SHORT), "its records are read only now");
+    // What is followed of it does not grow with the square of their number.
+    assert_eq!(said(&whole), "-> n16.test for 60");
+}
+
+#[test]
+fn a_name_of_pointers_to_pointers_ends() {
+    // A record of a type that is not read, whose data is pointers, each to the one before it.
+    for (count, expected) in
+        [(POINTERS as u16 - 1, "1.1.1.1 for 5"), (4000, "invalid compression pointer in DNS response")]
+    {
+        let first: u16 = 12 + 8 + 4 + 12;
+        let mut data = 0xc00c_u16.to_be_bytes().to_vec();
+        (0..count - 1).for_each(|at| data.extend((0xc000 + first + 2 * at).to_be_bytes()));
+        let last = (0xc000 + first + 2 * (count - 1)).to_be_bytes();
+        let records: [(&[u8], u16, u32, &[u8]); 2] = [(b"\xc0\x0c", 99, 60, &data), (&last, 1, 5, &[1, 1, 1, 1])];
+        assert_eq!(said(&message(0x8180, "a.test", 1, &records)), expected, "{count}");
+    }
 }
 
 #[test]

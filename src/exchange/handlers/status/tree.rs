@@ -7,6 +7,7 @@ use crate::services::stats::{BOUNDS, Closed, Counter, PeerCounts, Stats, Timing}
 use crate::sys::process;
 use crate::util::date::Civil;
 use crate::util::json::Json;
+use std::collections::HashMap;
 use std::rc::Rc;
 
 /// Classes of statuses, each with its counter.
@@ -136,16 +137,19 @@ pub struct PeerFacts<'c> {
 /// The configuration's upstreams in its order, each with its servers; then other servers that were used.
 pub fn groups(cx: &Services) -> Vec<(String, Vec<PeerFacts<'_>>)> {
     let mut groups: Vec<(String, Vec<PeerFacts<'_>>)> = Vec::new();
+    let mut places: HashMap<String, usize> = HashMap::new();
     for upstream in &cx.config.upstreams {
         let name = group_name(upstream);
         let peers = upstream.peers.iter().enumerate().map(|(at, peer)| facts(cx, upstream, &name, at, peer));
         let peers = peers.collect();
-        if !groups.iter().any(|(known, _)| *known == name) {
+        if !places.contains_key(&name) {
+            places.insert(name.clone(), groups.len());
             groups.push((name, peers));
         }
     }
     for (group, peer, counts) in cx.stats.peers() {
-        let at = groups.iter().position(|(name, _)| *name == *group).unwrap_or_else(|| {
+        let at = places.get(group).copied().unwrap_or_else(|| {
+            places.insert(group.to_string(), groups.len());
             groups.push((group.to_string(), Vec::new()));
             groups.len() - 1
         });

@@ -39,6 +39,7 @@ pub(super) fn assemble(
         tries_left: 0,
         began: cx.now.ms,
         asked: RequestContext::default(),
+        protocols: Vec::new(),
         interim: 0,
         hinted: 0,
         out: ex.log.spare.take_request(),

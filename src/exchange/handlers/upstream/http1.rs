@@ -7,6 +7,7 @@ use super::record::RequestTarget;
 use super::request_body::passes_body;
 use super::settings::settings;
 use super::state::{BodyFraming, RequestBody, UpstreamRequest};
+use super::upgrade;
 use crate::config::settings::proxy::ProxySettings;
 use crate::exchange::{Exchange, variables};
 use crate::http::field_syntax::{is_token, list};
@@ -44,8 +45,8 @@ pub fn compose(
     if let Some(record) = &mut ex.log.upstream {
         record.announced = Some(length);
     }
-    let writes_upgrade = set_fields(ex, cx, &settings, &target.host, &mut out);
-    request.asked.upgrade |= writes_upgrade && asks_for_upgrade(ex);
+    request.protocols = set_fields(ex, cx, &settings, &target.host, &mut out);
+    request.asked.upgrade = !request.protocols.is_empty() && upgrade::is_wanted(ex);
     request::length(length, &mut out);
     request.framing = if length == Length::Chunked { BodyFraming::Chunked } else { BodyFraming::Plain };
     request.body = how;
@@ -104,16 +105,14 @@ fn method<'a>(
     if is_token(&method) { Ok(method) } else { Err(Status::INTERNAL_SERVER_ERROR) }
 }
 
-/// Whether the client asked for another protocol (RFC 9110 §7.8: never with HTTP/1.0). A request for one that only the
-/// configuration writes must not make a tunnel of a client's ordinary connection: what it pipelined would reach the
-/// upstream as bytes.
-pub(super) fn asks_for_upgrade(ex: &Exchange) -> bool {
-    let head = &ex.request.head;
-    head.version != Version::Http10 && head.get(HeaderId::Upgrade).is_some() && ex.subrequest.is_none()
-}
-
-/// Writes Host, then the fields of proxy_set_header. Returns whether they request an upgrade.
-fn set_fields(ex: &mut Exchange, cx: &mut Services, settings: &ProxySettings, host: &[u8], out: &mut Vec<u8>) -> bool {
+/// Writes Host, then the fields of proxy_set_header. Returns the protocols that they request an upgrade to.
+fn set_fields(
+    ex: &mut Exchange,
+    cx: &mut Services,
+    settings: &ProxySettings,
+    host: &[u8],
+    out: &mut Vec<u8>,
+) -> Vec<u8> {
     let mut value = Vec::new();
     // The last of several lines wins (nginx): one from an include, say, and the location's own.
     let set = settings.set_headers.iter().rfind(|(name, _)| name.eq_ignore_ascii_case(b"host"));
@@ -125,7 +124,7 @@ fn set_fields(ex: &mut Exchange, cx: &mut Services, settings: &ProxySettings, ho
     if !host.is_empty() {
         request::field(b"Host", host, out);
     }
-    let mut upgrade = false;
+    let mut protocols = Vec::new();
     for (name, template) in settings.set_headers.iter() {
         let id = HeaderId::of(name);
         if matches!(id, HeaderId::Host | HeaderId::ContentLength | HeaderId::TransferEncoding) {
@@ -133,12 +132,18 @@ fn set_fields(ex: &mut Exchange, cx: &mut Services, settings: &ProxySettings, ho
         }
         value.clear();
         variables::expand(template, ex, cx, &mut value);
+        if id == HeaderId::Upgrade {
+            // What is copied from the client may ask for a protocol in which its requests would pass unchecked.
+            if template.constant().is_none() {
+                value = upgrade::without_requests(&value).into_owned();
+            }
+            upgrade::add(&value, &mut protocols);
+        }
         if !value.is_empty() {
             request::field(name, &value, out);
-            upgrade |= id == HeaderId::Upgrade;
         }
     }
-    upgrade
+    protocols
 }
 
 /// Fields that request a part of the response or make it conditional; they are not passed if the whole response is

@@ -13,6 +13,7 @@
 //! - [`sending`], [`reading`]: sends the request, receives the response; [`waiting`]: the events it waits for
 //! - [`protocol`]: how the protocols differ: [`http1`], [`gateway`] (FastCGI, SCGI, uwsgi), [`cgi`]
 //! - [`respond`], [`rewrite`], [`cookie`], [`early_hints`]: what the response means and how it is passed on
+//! - [`upgrade`]: which protocols an upstream may be asked to switch to
 //! - [`fault`]: what can go wrong, and whether another server is tried; [`tls`]: which servers are trusted
 //! - [`spare`]: buffers that one request leaves for the next
 //! - [`store`], [`store_quota`]: responses stored as files; [`spool`], [`overflow`]: responses to slow clients;
@@ -47,6 +48,7 @@ mod store;
 mod store_quota;
 pub mod stored;
 pub mod tls;
+mod upgrade;
 mod uri;
 mod waiting;
 

@@ -10,7 +10,7 @@ use super::reading::Headed;
 use super::record::RequestTarget;
 use super::settings::settings;
 use super::state::{BodyFraming, Reading, UpstreamRequest};
-use super::{gateway, http1};
+use super::{gateway, http1, upgrade};
 use crate::config::model::Level;
 use crate::config::settings::proxy::ProxySettings;
 use crate::config::settings::proxy_pass::Protocol;
@@ -108,6 +108,12 @@ impl Protocol {
         !is_of_connection && (!is_hidden || is(&settings.pass_headers))
     }
 
+    /// Whether bytes of the client may follow a request, after a 101. In FastCGI they would be taken for records of its
+    /// own, and its STDIN has ended.
+    fn may_switch(self) -> bool {
+        self != Protocol::FastCgi
+    }
+
     /// Whether there is no request: bytes are copied in both directions once the connection is established.
     pub(super) fn is_tunnel(self) -> bool {
         self == Protocol::Tunnel
@@ -133,7 +139,10 @@ impl UpstreamRequest {
             Protocol::Cgi | Protocol::Tunnel => Ok(()),
             Protocol::FastCgi | Protocol::Scgi | Protocol::Uwsgi => {
                 self.asked.head = ex.route.method == Method::Head;
-                self.asked.upgrade = http1::asks_for_upgrade(ex);
+                if self.protocol.may_switch() && upgrade::is_wanted(ex) {
+                    self.protocols = upgrade::of_client(ex);
+                }
+                self.asked.upgrade = !self.protocols.is_empty();
                 gateway::compose(self, ex, cx)
             }
         }

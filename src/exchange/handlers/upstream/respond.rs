@@ -5,7 +5,7 @@ use super::fault::UpstreamFault;
 use super::record::ReceivedHead;
 use super::settings::settings;
 use super::state::{UpstreamPhase, UpstreamRequest};
-use super::{cookie, rewrite};
+use super::{cookie, rewrite, upgrade};
 use crate::config::model::Level;
 use crate::config::settings::proxy::{Ignore, ProxySettings};
 use crate::config::value::Size;
@@ -61,6 +61,9 @@ pub fn handle_head(
         return Err(UpstreamFault::Status(code));
     }
     let settings = settings(ex).clone();
+    if code == 101 && request.asked.upgrade {
+        check_switch(request, ex, cx, head)?;
+    }
     if is_intercepted(ex, Status(code)) {
         // Only for 401: with any other status it would have no meaning (nginx).
         for (_, _, value) in head.fields().filter(|(field, ..)| field.id == HeaderId::WwwAuthenticate && code == 401) {
@@ -95,6 +98,20 @@ pub fn handle_head(
         return Ok(part(head, ex));
     }
     Ok(Flow::Respond)
+}
+
+/// A 101 to a protocol that was not asked for makes no tunnel.
+fn check_switch(
+    request: &UpstreamRequest,
+    ex: &mut Exchange,
+    cx: &mut Services,
+    head: &ReceivedHead,
+) -> Result<(), UpstreamFault> {
+    let answer = head.fields().filter(|(field, ..)| field.id == HeaderId::Upgrade).map(|(.., value)| value);
+    let Some(other) = upgrade::unasked(answer, &request.protocols) else { return Ok(()) };
+    let what = format_args!("upstream sent 101 with \"Upgrade: {}\", which was not asked for,", Printable(other));
+    ex.report(cx, Level::Error, format_args!("{what} while reading response header from upstream"));
+    Err(UpstreamFault::InvalidHeader)
 }
 
 /// Whether a cache would store the response according to its fields (nginx's rules).
@@ -288,8 +305,14 @@ fn answer(request: &mut UpstreamRequest, received: &ReceivedHead, ex: &mut Excha
     pace(received, ex, &settings);
     let switches = head.status == 101 && request.asked.upgrade;
     ex.response.upgrade = switches;
+    // It was asked by HEAD (proxy_method) for a client that waits for as many bytes as the head announces.
+    let is_emptied = request.asked.head
+        && ex.route.method != Method::Head
+        && ex.request.head.method != Method::Head
+        && !Status(head.status).has_no_content();
     ex.response.body = Body::Stream {
         length: match head.ending {
+            Ending::None if is_emptied => Some(0),
             Ending::None => head.length,
             Ending::Length(length) => Some(length),
             Ending::Chunked | Ending::Close => None,

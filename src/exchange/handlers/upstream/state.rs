@@ -58,6 +58,8 @@ pub struct UpstreamRequest {
     pub(super) began: u64,
     /// What the response is parsed by.
     pub(super) asked: RequestContext,
+    /// The protocols that it may switch to, as a list.
+    pub(super) protocols: Vec<u8>,
     /// The number of interim responses (1xx) before the response.
     pub(super) interim: u32,
     /// Bytes of early hints among them.

@@ -5,7 +5,7 @@ use super::{BLOCK_FRAMES, CALM_REQUEST, Connection, Event, Unfinished};
 use crate::http::h1::framing::Framing;
 use crate::http::h1::head::Field;
 use crate::http::h2::error::{ConnectionFault, ErrorCode, StreamFault};
-use crate::http::h2::frame::{FrameHeader, MIN_MAX_FRAME, flag};
+use crate::http::h2::frame::{FrameHeader, flag};
 use crate::http::h2::priority::{Dependency, Priority};
 use crate::http::h2::request;
 use crate::http::h2::stream::Stream;
@@ -70,8 +70,7 @@ impl Connection {
         if block.frames > BLOCK_FRAMES {
             return Err(ConnectionFault::TooManyContinuations { limit: BLOCK_FRAMES });
         }
-        // Compressed, a block is not longer than twice what it may say.
-        let limit = self.limits.bounds.total.saturating_mul(2).max(MIN_MAX_FRAME as usize);
+        let limit = self.limits.bounds.encoded();
         if block.bytes.len() + payload.len() > limit {
             return Err(ConnectionFault::HeaderBlockTooLong { limit: limit as u32 });
         }

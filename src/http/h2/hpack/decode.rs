@@ -1,13 +1,15 @@
 //! Header blocks to fields (RFC 7541 §3, §6).
 //!
 //! Invariant: the dynamic table is right after every block that decodes, stored or not: what exceeds the caller's
-//! bounds is read on for the table's sake, but neither kept nor copied again, so that a block costs no more than its
-//! own bytes (a reference of one byte to an entry of 4 KiB is what a decompression bomb is made of).
+//! bounds is read on for the table's sake, but not kept. What a reference makes of one byte is an entry of up to 4 KiB,
+//! which is what a decompression bomb is made of: it is not copied where nothing needs it, and a block whose literals
+//! copy more than its bounds allow ([`Bounds::copies`]) ends the connection.
 
 use super::static_table::{FIRST_DYNAMIC, STATIC};
 use super::table::Table;
 use crate::http::h1::head::Field;
 use crate::http::h2::error::HpackError;
+use crate::http::h2::frame::MIN_MAX_FRAME;
 use crate::http::h2::huffman;
 use crate::http::header::HeaderId;
 use crate::util::span::Span;
@@ -27,6 +29,19 @@ pub struct Bounds {
     pub total: usize,
     /// Number of fields.
     pub fields: usize,
+}
+
+impl Bounds {
+    /// Bytes that a block may have before it is decoded: twice what it may say, and one frame at least.
+    pub fn encoded(&self) -> usize {
+        self.total.saturating_mul(2).max(MIN_MAX_FRAME as usize)
+    }
+
+    /// Bytes of names and values that the literals of a block may copy. Those that it spells out itself are at most
+    /// 1.6 times its own bytes (Huffman), so more than this is made of names from the table, repeated.
+    fn copies(&self) -> usize {
+        self.encoded().saturating_mul(2)
+    }
 }
 
 /// Which bound was exceeded.
@@ -62,11 +77,13 @@ impl Block {
 #[derive(Debug)]
 pub struct Decoder {
     table: Table,
+    /// Bytes that literals of this block have copied.
+    copied: usize,
 }
 
 impl Default for Decoder {
     fn default() -> Decoder {
-        Decoder { table: Table::new(TABLE_SIZE) }
+        Decoder { table: Table::new(TABLE_SIZE), copied: 0 }
     }
 }
 
@@ -85,6 +102,7 @@ impl Decoder {
     pub fn decode(&mut self, block: &[u8], bounds: &Bounds, out: &mut Block) -> Result<(), HpackError> {
         let mut input = Input { rest: block };
         let mut begun = false;
+        self.copied = 0;
         while let Some(&first) = input.rest.first() {
             if first & 0x80 != 0 {
                 let index = input.integer(7)?;
@@ -168,6 +186,10 @@ impl Decoder {
         let name_len = out.text.len() - start;
         input.string(&mut out.text)?;
         let value_len = out.text.len() - start - name_len;
+        self.copied += name_len + value_len;
+        if self.copied > bounds.copies() {
+            return Err(HpackError::Copies { limit: bounds.copies() as u32 });
+        }
         if literal == Literal::Indexed {
             let (name, value) = out.text.get(start..).unwrap_or_default().split_at(name_len);
             self.table.insert(name, value, id);

@@ -161,3 +161,40 @@ fn a_decompression_bomb_costs_its_own_bytes() {
     assert!(out.text.capacity() <= 2 * BOUNDS.total && out.fields.len() < 10);
     assert!(decoder.memory() <= 8192, "{}", decoder.memory());
 }
+
+/// A block whose first literal puts a name of 4000 bytes into the table.
+fn with_a_long_name() -> Vec<u8> {
+    let mut block = hex("40 7f a1 1e");
+    block.extend(std::iter::repeat_n(b'x', 4000));
+    block.push(0);
+    block
+}
+
+#[test]
+fn a_refused_block_copies_no_more_than_its_bounds() {
+    let limit = 2 * BOUNDS.encoded();
+    let bomb = Err(HpackError::Copies { limit: limit as u32 });
+    // Each further literal names it again, in a few bytes and with an empty value: to be added to the table, or not.
+    for (literal, expected) in [(&[0x7e, 0][..], bomb), (&[0x0f, 0x2f, 0], Ok(()))] {
+        let mut block = with_a_long_name();
+        (0..30_000).for_each(|_| block.extend(literal));
+        let (mut out, mut decoder) = (Block::default(), Decoder::default());
+        assert_eq!(decoder.decode(&block, &BOUNDS, &mut out), expected);
+        assert!(decoder.copied <= limit + 4000, "{} bytes were copied", decoder.copied);
+    }
+}
+
+#[test]
+fn a_block_that_is_refused_for_what_it_spells_out_ends_no_connection() {
+    // As long as a block may be, of the shortest codes, in crumbs of a field that the static table names.
+    let mut block = Vec::new();
+    while block.len() < BOUNDS.encoded() - 120 {
+        block.extend([0x60, 0x80 | 100]);
+        block.extend(std::iter::repeat_n(0, 100));
+    }
+    let (mut out, mut decoder) = (Block::default(), Decoder::default());
+    assert_eq!(decoder.decode(&block, &BOUNDS, &mut out), Ok(()));
+    assert!(out.excess.is_some());
+    assert_eq!(decoded(&mut decoder, "82").as_deref(), Ok(":method: GET\n"), "and the next one is read");
+    assert_eq!(decoder.copied, 0, "each block is counted alone");
+}
