@@ -173,8 +173,8 @@ fn geo_of_a_variable_has_proxies_too() {
 #[test]
 fn no_log_is_made_of_a_name_whose_root_does_not_exist() {
     let s = server(
-        "root %%DIR%%/html/$arg_r; access_log logs/$arg_l.log; location /a { alias %%DIR%%/html/none/; }
-         location /r { return 200 r; }",
+        "access_log logs/$arg_l.log; location /a { alias %%DIR%%/html/none/; }
+         location /r { root %%DIR%%/html/$arg_r; return 200 r; }",
     )
     .mkdir("html/is")
     .file("html/file", "f")
