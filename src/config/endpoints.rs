@@ -81,7 +81,7 @@ impl Assembly {
         endpoint.ssl = endpoint.ssl.or(listen.ssl);
         endpoint.http2 |= listen.http2;
         if listen.configured {
-            if self.configured[place] && endpoint.options != listen.options {
+            if self.configured[place] {
                 let text = format!("duplicate listen options for {}", listen.addr);
                 found.push(Diagnostic::emerg(listen.span, text));
             }

@@ -18,10 +18,10 @@ use std::rc::Rc;
 #[derive(Default)]
 pub struct Drafts {
     all: Vec<Draft>,
-    /// Indices of the drafts by name: few per name, since they differ only in port.
-    by_name: HashMap<Rc<str>, Vec<usize>>,
+    /// Indices of the drafts by [`key`]: few per name, since they differ only in port.
+    by_name: HashMap<String, Vec<usize>>,
     /// Groups with errors: their names still count as defined.
-    broken: HashSet<Rc<str>>,
+    broken: HashSet<String>,
 }
 
 struct Draft {
@@ -37,6 +37,11 @@ struct Draft {
     needs_port: bool,
     /// The port is the default of https, not written: a block of the name may follow.
     implied: bool,
+}
+
+/// What names of one group have in common: case does not count in hosts (nginx), but in the paths of sockets.
+fn key(name: &str) -> String {
+    if name.starts_with("unix:") { name.to_owned() } else { name.to_ascii_lowercase() }
 }
 
 impl Drafts {
@@ -58,20 +63,20 @@ impl Drafts {
 
     /// The index of the first draft of this name that satisfies `wanted`.
     fn find(&self, name: &str, wanted: impl Fn(&Draft) -> bool) -> Option<usize> {
-        let named = self.by_name.get(name)?;
+        let named = self.by_name.get(&key(name))?;
         named.iter().copied().find(|at| self.all.get(*at).is_some_and(&wanted))
     }
 
     fn add(&mut self, draft: Draft) -> usize {
         let at = self.all.len();
-        self.by_name.entry(draft.upstream.name.clone()).or_default().push(at);
+        self.by_name.entry(key(&draft.upstream.name)).or_default().push(at);
         self.all.push(draft);
         at
     }
 
     /// Marks a group that cannot be read or is misplaced, so that its use is no further error.
     pub fn break_name(&mut self, name: &str) {
-        self.broken.insert(name.into());
+        self.broken.insert(key(name));
     }
 
     /// As [`Drafts::refer`], for https without a port: a block, or the host's port 443.
@@ -105,7 +110,7 @@ impl Drafts {
     pub fn define(&mut self, upstream: Upstream, d: &Directive, is_sound: bool) -> Outcome {
         let name = upstream.name.clone();
         if upstream.peers.is_empty() && upstream.dynamic.is_empty() {
-            self.broken.insert(name);
+            self.broken.insert(key(&name));
             let fault = Fault::new(d.args[0].span, "no servers are inside upstream").label("this group is empty");
             return if is_sound { Err(fault.help("write one at least: server 127.0.0.1:8080;")) } else { Ok(()) };
         }
@@ -145,14 +150,15 @@ impl Drafts {
 
     /// All groups; those without a block are resolved as hosts.
     pub fn resolve(mut self, diagnostics: &mut Diagnostics, sources: &Sources) -> Vec<Rc<Upstream>> {
-        let blocks: HashSet<Rc<str>> = self.all.iter().filter(|d| d.block).map(|d| d.upstream.name.clone()).collect();
+        let named = self.all.iter().filter(|draft| draft.block).map(|draft| draft.upstream.name.clone());
+        let blocks: HashMap<String, Rc<str>> = named.map(|name| (key(&name), name)).collect();
         for draft in self.all.iter_mut().filter(|draft| !draft.block) {
             let name = &draft.upstream.name;
-            if self.broken.contains(name) {
+            if self.broken.contains(&key(name)) {
                 continue;
             }
             if let Some(port) = draft.port
-                && blocks.contains(name)
+                && blocks.contains_key(&key(name))
             {
                 let text = format!("upstream \"{name}\" may not have port {port}");
                 let help = format!("ports stand inside the upstream, at its servers: write http://{name}");
@@ -165,7 +171,7 @@ impl Drafts {
                     true => format!("127.0.0.1:{name}"),
                     false => format!("{name}:9000"),
                 };
-                let help = match suggest::nearest(name, blocks.iter().map(|block| &**block)) {
+                let help = match suggest::nearest(name, blocks.values().map(|block| &**block)) {
                     Some(near) => format!("did you mean the upstream \"{near}\"?"),
                     None => format!("host:port, as in {address}, or the name of an upstream"),
                 };
@@ -183,7 +189,7 @@ impl Drafts {
                     let mut diagnostic = Diagnostic::emerg(draft.span, text);
                     // Point at the host within the URL.
                     diagnostic.span = Some(host_of(sources, draft.span, name));
-                    let near = suggest::nearest(name, blocks.iter().map(|block| &**block));
+                    let near = suggest::nearest(name, blocks.values().map(|block| &**block));
                     diagnostic = diagnostic.help(match near {
                         Some(near) => format!("did you mean the upstream \"{near}\"?"),
                         None if **name == *"unix" => {

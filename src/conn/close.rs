@@ -9,6 +9,7 @@ use super::transport::Transport;
 use super::{Active, Conn, ConnState, Turn, subrequests, upstream};
 use crate::config::model::Level;
 use crate::config::settings::client::{ClientSettings, Lingering};
+use crate::exchange::handlers::Handler;
 use crate::exchange::{Exchange, Rx, Tx};
 use crate::http::status::Status;
 use crate::services::{SCRATCH, Services};
@@ -24,6 +25,9 @@ pub fn abandon(conn: &mut Conn, turn: &mut Turn<'_>, reason: CloseReason) {
             upstream::tunnel::cut(active, turn);
         }
         turn.pool.upstream_conns.leave(&mut active.upstream_conn, turn.cx);
+        if let Handler::Upstream(request) = &active.handler {
+            request.end_record(&mut active.ex, turn.cx);
+        }
         subrequests::unwind(active, turn.cx);
         end_request(active, turn.cx, reason);
     }

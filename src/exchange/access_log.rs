@@ -3,13 +3,16 @@
 use super::{Exchange, variables};
 use crate::config::model::Level;
 use crate::config::settings::logs::{AccessLog, AccessTarget, Escape, LogFormat};
-use crate::config::template::{Part, Source};
+use crate::config::template::{Builtin, Part, Source};
 use crate::http::escape::json_escape_as_nginx;
 use crate::http::header::HeaderId;
 use crate::services::Services;
 use crate::services::logs::Hold;
 use crate::services::response_cache::{CachedResponse, Piece};
+use crate::sys::Errno;
+use crate::sys::file::{self, FileKind};
 use crate::sys::socket::Peer;
+use crate::util::printable::Printable;
 use crate::util::{bytes, decimal};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
@@ -76,7 +79,7 @@ pub fn write(ex: &mut Exchange, cx: &mut Services) {
                     );
                 }
             }
-            AccessTarget::Path(path) => {
+            AccessTarget::Path(path) if has_root(ex, cx) => {
                 let path = variables::text(path, ex, cx);
                 let mut line = Vec::new();
                 format(&log.format, ex, cx, &mut line);
@@ -85,8 +88,22 @@ pub fn write(ex: &mut Exchange, cx: &mut Services) {
                     ex.report(cx, Level::Crit, format_args!("open() \"{}\" failed {e}", path.display()));
                 }
             }
+            AccessTarget::Path(_) => {}
         }
     }
+}
+
+/// Whether the request's root is a directory: so names that clients make up (`$host`) make no files (nginx).
+fn has_root(ex: &mut Exchange, cx: &mut Services) -> bool {
+    let root = variables::builtins(&[Builtin::DocumentRoot], ex, cx);
+    let found = file::c_string(root.clone()).and_then(|root| file::stat(&root));
+    let why = match found {
+        Ok(stat) if stat.kind == FileKind::Dir => return true,
+        Ok(_) => Errno::ENOTDIR,
+        Err(e) => e,
+    };
+    ex.report(cx, Level::Crit, format_args!("testing \"{}\" existence failed {why}", Printable(&root)));
+    false
 }
 
 /// Writes the line of a cached response that was sent.

@@ -59,6 +59,11 @@ pub fn check_discarded(ex: &Exchange, announced: Option<u64>) -> Result<(), Reje
     }
 }
 
+/// Whether a 413 is of this limit, not of `return` or an upstream.
+pub fn was_exceeded(ex: &Exchange) -> bool {
+    ex.body_lost || limit(ex).is_some_and(|most| ex.body_received.max(ex.request.head.framing.announced()) > most)
+}
+
 fn refuse(ex: &mut Exchange, cx: &mut Services, kind: &str, size: u64) -> Flow {
     let limit = handlers::upload::limit(ex, "client_max_body_size");
     let what = format_args!("client intended to send too large {kind}body: {size} bytes{limit}");

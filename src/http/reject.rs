@@ -78,8 +78,8 @@ impl Reject {
         match self {
             Reject::RequestLineTooLong { .. } => Status::URI_TOO_LONG,
             Reject::HeaderTooLarge { .. } => Status::HEADER_TOO_LARGE,
-            // nginx; RFC 6585 would let it be 431 too.
-            Reject::TooManyFields { .. } => Status::BAD_REQUEST,
+            // nginx: 400, and the error page of 494.
+            Reject::TooManyFields { .. } => Status::REQUEST_HEADER_TOO_LARGE,
             Reject::UnknownCoding | Reject::UnknownProtocol => Status::NOT_IMPLEMENTED,
             // nginx.
             Reject::ConnectToPath => Status::METHOD_NOT_ALLOWED,
@@ -143,7 +143,7 @@ mod tests {
         let table = [
             (Reject::RequestLineTooLong { limit: 8192 }, 414, "8192 bytes"),
             (Reject::HeaderTooLarge { limit: 32 }, 431, "32 bytes"),
-            (Reject::TooManyFields { limit: 1000 }, 400, "more than 1000"),
+            (Reject::TooManyFields { limit: 1000 }, 494, "more than 1000"),
             (Reject::BadByte { place: "a header value", byte: 0 }, 400, "\"\\x00\" in a header value"),
             (Reject::UnknownCoding, 501, "Transfer-Encoding"),
             (Reject::ConnectToPath, 405, ":path"),

@@ -422,3 +422,51 @@ fn a_test_refuses_an_address_that_no_interface_has() {
         }
     }
 }
+
+#[test]
+fn configurations_that_nginx_refuses() {
+    for (lines, why) in [
+        ("access_log logs/a.log combined buffer=1k flush=0;", "invalid flush time \"0\""),
+        ("keepalive_timeout 75s 500ms;", "invalid value"),
+    ] {
+        let out = http(&format!("server {{ listen 127.0.0.1:%%PORT%%; {lines} }}")).test_config();
+        let text = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(!out.status.success() && text.contains(why), "{lines}: {text}");
+    }
+    for option in ["reuseport", "backlog=9", "deferred", "so_keepalive=on", "bind"] {
+        let server = format!("server {{ listen 127.0.0.1:%%PORT%% {option}; }}");
+        let text = String::from_utf8_lossy(&http(&server.repeat(2)).test_config().stderr).into_owned();
+        assert!(text.contains("duplicate listen options for 127.0.0.1:"), "{option}: {text}");
+    }
+}
+
+#[test]
+fn a_return_says_nothing_of_the_connection_or_of_limits() {
+    let s = server("location /505 { return 505; } location /413 { return 413; }").start();
+    let mut client = s.client();
+    assert!(!client.get("/505").is(505).closes());
+    client.get("/505").is(505);
+    let text = s.method("POST", "/413", "", b"").is(413).text();
+    assert!(!text.contains("client_max_body_size"), "{text}");
+}
+
+#[test]
+fn expires_modified_0_is_now() {
+    let s = server("expires modified 0;").file("html/f", "f").start();
+    s.get("/f").has("Cache-Control", "max-age=0");
+}
+
+#[test]
+fn gzip_proxied_reads_all_lines_of_cache_control() {
+    let s = http(
+        "server { listen 127.0.0.1:%%PORT%%; gzip on; gzip_min_length 1; gzip_types text/plain; gzip_proxied no-store;
+                  proxy_pass_header Cache-Control; location / { proxy_pass http://127.0.0.1:%%PORT1%%; } }
+         server { listen 127.0.0.1:%%PORT1%%; add_header Cache-Control private; default_type text/plain;
+                  location /a { add_header Cache-Control private; add_header Cache-Control no-store; return 200 aaaaaaaa; }
+                  location /b { return 200 aaaaaaaa; } }",
+    )
+    .start();
+    let fields = "Accept-Encoding: gzip\r\nVia: 1.1 a\r\n";
+    s.get_with("/a", fields).is(200).has("Content-Encoding", "gzip");
+    s.get_with("/b", fields).is(200).lacks("Content-Encoding");
+}

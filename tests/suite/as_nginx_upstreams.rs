@@ -380,3 +380,41 @@ fn a_slash_is_added_for_no_scgi_or_uwsgi_application_of_a_variable() {
         s.get(path).is(status);
     }
 }
+
+#[test]
+fn the_body_that_a_100_asks_for_has_its_time() {
+    let up = Upstream::echo();
+    for buffering in ["on", "off"] {
+        let s = server(&format!(
+            "client_body_timeout 200ms; send_timeout 1h; proxy_request_buffering {buffering}; proxy_read_timeout 1h;
+             location / {{ proxy_pass http://{}; }}",
+            up.address
+        ))
+        .start();
+        let mut client = s.client();
+        client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n");
+        client.response().is(100);
+        // nginx says nothing here.
+        client.rest();
+    }
+}
+
+#[test]
+fn the_case_of_the_name_of_a_group_does_not_count() {
+    let up = Upstream::always("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx");
+    let s = http(&format!(
+        "server {{ listen 127.0.0.1:%%PORT%%; location / {{ proxy_pass http://backend; }}
+                  location /v {{ set $b backEnd; proxy_pass http://$b; }} }}
+         upstream Backend {{ server {}; }}
+         server {{ listen 127.0.0.1:%%PORT1%%; location / {{ proxy_pass http://BACKEND; }}
+                  location /f {{ fastcgi_pass backEND; }} }}",
+        up.address
+    ))
+    .start();
+    for target in ["/", "/v"] {
+        s.get(target).is(200).body_is("x");
+    }
+    s.client_at(1).get("/").is(200).body_is("x");
+    let out = http("upstream a { server 127.0.0.1:1; } upstream A { server 127.0.0.1:2; }").test_config();
+    assert!(String::from_utf8_lossy(&out.stderr).contains("duplicate upstream \"A\""));
+}

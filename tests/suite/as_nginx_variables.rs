@@ -1,6 +1,9 @@
 //! What variables are worth at each stage of a request, and what error lines name: all of it holds for nginx too.
 
 use crate::harness::{http, server};
+use crate::over_http2;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 
 #[test]
 fn names_that_a_pattern_captures_are_there_in_the_location_nested_in_it() {
@@ -99,4 +102,103 @@ fn the_log_knows_what_a_map_makes_of_a_header_each_time() {
         client.get("/a").is(200);
     }
     s.await_file("logs/f.log", |log| log == "first\nmany\nmany\n");
+}
+
+#[test]
+fn clients_of_a_unix_socket_are_one_to_a_limit() {
+    let s = http(
+        "limit_req_zone $binary_remote_addr zone=z:1m rate=1r/m; log_format f '$binary_remote_addr $status';
+         server { listen 127.0.0.1:%%PORT%%; listen unix:%%DIR%%/s; access_log logs/f.log f;
+                  location / { limit_req zone=z; return 200; } location = /file { limit_req zone=z; root html; } }",
+    )
+    .file("html/file", "x")
+    .start();
+    s.get("/").is(200);
+    for _ in 0..2 {
+        let (mut client, mut answer) = (UnixStream::connect(s.path("s")).expect("its socket"), String::new());
+        client.write_all(b"GET /file HTTP/1.0\r\n\r\n").expect("it is read");
+        client.read_to_string(&mut answer).expect("an answer");
+    }
+    let log = s.await_file("logs/f.log", |log| log.lines().count() == 3);
+    assert!(log.ends_with("\nunix: 200\nunix: 503\n"), "{log}");
+}
+
+#[test]
+fn the_log_has_the_status_that_was_sent() {
+    let s = http(
+        "log_format f '$uri $status'; max_headers 3;
+         server { listen 127.0.0.1:%%PORT%%; access_log logs/f.log f; error_page 494 =200 /many;
+                  location = /many { return 200 many; } location /494 { return 200; }
+                  location /495 { return 495; } location /496 { return 496; } location /497 { return 497; }
+                  location /page { error_page 497 =201 /495/x; return 497; } }",
+    )
+    .start();
+    for target in ["/495", "/496", "/497", "/page"] {
+        s.get(target).is(400);
+    }
+    s.send("GET /494 HTTP/1.1\r\nHost: a\r\nA: a\r\nB: b\r\nC: c\r\nD: d\r\nConnection: close\r\n\r\n")
+        .is(200)
+        .body_is("many");
+    s.await_file("logs/f.log", |log| log == "/495 400\n/496 400\n/497 400\n/495/x 400\n/many 200\n");
+}
+
+#[test]
+fn access_log_off_ends_all_logs_of_its_level_wherever_it_stands() {
+    let s = server(
+        "access_log logs/all.log; location /first { access_log off; access_log logs/own.log; }
+         location /last { access_log logs/own.log; access_log off; } location /own { access_log logs/own.log; }
+         location /off { access_log off; location /off/own { access_log logs/own.log; } }",
+    )
+    .start();
+    for target in ["/first", "/last", "/off", "/own", "/off/own", "/"] {
+        s.get(target);
+    }
+    s.await_file("logs/all.log", |log| log.lines().count() == 1 && log.contains("GET / "));
+    s.await_file("logs/own.log", |log| {
+        log.lines().count() == 2 && log.contains("GET /own ") && log.contains("GET /off/own ")
+    });
+}
+
+#[test]
+fn geo_of_a_variable_has_proxies_too() {
+    let s = http(
+        "geo $arg_a $net { proxy 127.0.0.1; default none; 5.5.5.5 five; 127.0.0.1 own; }
+         server { listen 127.0.0.1:%%PORT%%; return 200 $net; }",
+    )
+    .start();
+    for (target, net) in [("/?a=127.0.0.1", "five"), ("/?a=127.0.0.2", "none"), ("/?a=x", "none"), ("/", "none")] {
+        s.get_with(target, "X-Forwarded-For: 5.5.5.5\r\n").body_is(net);
+    }
+    s.get("/?a=127.0.0.1").body_is("own");
+}
+
+#[test]
+fn no_log_is_made_of_a_name_whose_root_does_not_exist() {
+    let s = server(
+        "access_log logs/$arg_l.log; location /a { alias %%DIR%%/html/none/; }
+         location /r { root %%DIR%%/html/$arg_r; return 200 r; }",
+    )
+    .mkdir("html/is")
+    .file("html/file", "f")
+    .allow_log("[crit]")
+    .start();
+    for target in ["/r?r=none&l=1", "/r?r=file&l=2", "/a/x?r=is&l=3", "/r?r=is&l=4"] {
+        s.get(target).is_one_of(&[200, 404]);
+    }
+    s.await_file("logs/4.log", |log| log.contains("l=4 "));
+    for name in ["logs/1.log", "logs/2.log", "logs/3.log"] {
+        assert!(!s.exists(name), "{name}");
+    }
+    s.await_file("logs/error.log", |log| log.contains("testing \"") && log.contains("existence failed (20: "));
+}
+
+#[test]
+fn http2_of_a_request_over_http1_is_an_empty_text() {
+    if over_http2::is_wanted() {
+        return;
+    }
+    let s = http("log_format f '[$http2]'; server { listen 127.0.0.1:%%PORT%%; access_log logs/f.log f; return 200; }")
+        .start();
+    s.get("/").is(200);
+    s.await_file("logs/f.log", |log| log == "[]\n");
 }

@@ -1,7 +1,7 @@
 //! Limits for clients: sizes, timeouts, keep-alive.
 
 use crate::config::argument::{invalid, number, size, time};
-use crate::config::ast::Directive;
+use crate::config::ast::{Directive, Word};
 use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
 use crate::config::fault::{Fault, Outcome};
@@ -9,7 +9,7 @@ use crate::config::model::Settings;
 use crate::config::row::{Effect, HS, HSLI, Row, row};
 use crate::config::settings::client::{ClientSettings, KeepaliveDisable, Lingering};
 use crate::config::template::Template;
-use crate::config::value::Size;
+use crate::config::value::{Millis, Size};
 use std::rc::Rc;
 
 fn client(s: &mut Settings) -> &mut ClientSettings {
@@ -57,7 +57,7 @@ pub const ROWS: &[Row] = &[
         Args::TAKE1,
         "1000",
         Effect::Number(|s| &mut client(s).max_headers),
-        "Most header lines of a request; more get 400.",
+        "Most header lines of a request; more get 400, as a head that is too large does in nginx (`error_page 494`).",
     ),
     row(
         "client_header_timeout",
@@ -221,7 +221,8 @@ fn large_buffers(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
 
 fn keepalive_timeout(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     let timeout = time(d, 0)?;
-    let header = if d.args.len() > 1 { Some(time(d, 1)?.0 / 1000) } else { None };
+    let seconds = |word: &Word| Millis::parse_seconds(word.bytes()).map_err(|_| invalid(d, 1));
+    let header = d.args.get(1).map(seconds).transpose()?.map(Millis::seconds);
     let client = client(&mut s.settings);
     client.keepalive_timeout = timeout;
     client.keepalive_header = header;

@@ -128,11 +128,13 @@ fn log_format(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
 
 fn access_log(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let logs = Rc::make_mut(&mut s.settings.logs);
+    logs.access_off &= !s.first;
     if d.args[0].is("off") {
         if d.args.len() > 1 {
             return Err(Fault::new(d.args[1].span, format!("invalid parameter \"{}\"", d.args[1].str())));
         }
         logs.access = List::default();
+        logs.access_off = true;
         return Ok(());
     }
     let mut format = None;
@@ -150,7 +152,8 @@ fn access_log(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
             };
             buffer = Some(Size::parse(size).ok().map(|size| size.0).filter(|n| *n > 0).ok_or_else(wrong)?);
         } else if let Some(time) = bytes.strip_prefix(b"flush=") {
-            flush = Some(Millis::parse(time).map_err(|_| bad())?.0);
+            let wrong = || Fault::new(word.span, format!("invalid flush time \"{}\"", String::from_utf8_lossy(time)));
+            flush = Some(Millis::parse(time).ok().map(|time| time.0).filter(|ms| *ms > 0).ok_or_else(wrong)?);
         } else if let Some(text) = bytes.strip_prefix(b"if=") {
             condition = Some(b.template_of(text, word.span)?);
         } else if bytes == b"gzip" {
@@ -185,7 +188,10 @@ fn access_log(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     // Compression blocks the event loop, so a larger buffer would be compressed in pieces anyway.
     let buffer = buffer.map(|size| if gzip.is_some() { size.min(GZIP) } else { size });
     let log = AccessLog { target, format, condition, buffer, flush, gzip };
-    Rc::make_mut(&mut s.settings.logs).access.add(s.first, log);
+    let logs = Rc::make_mut(&mut s.settings.logs);
+    if !logs.access_off {
+        logs.access.add(s.first, log);
+    }
     Ok(())
 }
 

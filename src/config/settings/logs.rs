@@ -11,6 +11,8 @@ use std::rc::Rc;
 pub struct Logging {
     /// Each access_log; empty: off.
     pub access: List<AccessLog>,
+    /// `access_log off` stands at this level: its other lines have no effect, wherever they stand (nginx).
+    pub access_off: bool,
     /// error_log.
     pub error: ErrorLog,
     /// log_subrequest.
@@ -93,6 +95,7 @@ impl Default for Logging {
     fn default() -> Logging {
         Logging {
             access: List::default(),
+            access_off: false,
             error: default_error_log(),
             subrequests: false,
             uninitialized: true,

@@ -27,6 +27,7 @@ use crate::http::reject::Reject;
 use crate::http::version::Version;
 use crate::sys::random;
 use crate::util::slab::{Key, Slab};
+use crate::util::span::Span;
 use std::rc::Rc;
 
 /// Whether an endpoint's connections may speak HTTP/2: `listen … http2`, or `http2 on` at its default server.
@@ -210,7 +211,9 @@ impl Http2 {
         head.method = from.method;
         head.method_name = from.method_name;
         head.target = from.target;
-        head.origin = from.target;
+        let target = from.target.of(&request.text);
+        let end = memchr::memchr(b'#', target).unwrap_or(target.len());
+        head.origin = Span::new(from.target.start as usize, from.target.start as usize + end);
         head.form = match from.target.of(&request.text) {
             b"*" => Form::Asterisk,
             _ if from.method == Method::Connect => Form::Authority,

@@ -48,6 +48,10 @@ fn round(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     let waiting = ex.out.pending();
     let had_room = waiting == 0 || request.room(ex) > 0;
     match by_client_deadline(io, request, |io| write::flush(io, ex, turn)) {
+        // An interim response is out: the time to send it is not the time that the body may take.
+        Flushed::All if waiting > 0 && ex.tx == Tx::Wait && ex.rx == Rx::Body => {
+            request.client_by = turn.cx.now.ms + ex.location().settings.client.body_timeout.0;
+        }
         Flushed::All | Flushed::Blocked => {}
         Flushed::Yield => return Step::Yield,
         // A response that is being stored is read to its end (nginx).

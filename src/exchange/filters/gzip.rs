@@ -158,20 +158,26 @@ pub fn is_accepted(ex: &Exchange, now: i64) -> bool {
     !(gzip.disable.msie6 && is_old_msie(agent) || gzip.disable.agents.iter().any(|p| p.is_match(agent).unwrap_or(true)))
 }
 
-/// Whether the list contains gzip with a quality other than zero (RFC 9110 §12.5.3).
+/// Whether the list contains gzip with a weight other than zero (RFC 9110 §12.5.3). With any other parameter it does
+/// not (nginx).
 fn takes_gzip(value: &[u8]) -> bool {
     field_syntax::list(value).any(|item| {
         let mut parts = item.split(|b| *b == b';').map(<[u8]>::trim_ascii);
         let name = parts.next().unwrap_or_default();
-        let refused = parts.any(|p| {
-            let q = p.strip_prefix(b"q=").or_else(|| p.strip_prefix(b"Q="));
-            // Zero, or not a number (nginx).
-            q.is_some_and(|q| {
-                !q.iter().any(|b| matches!(b, b'1'..=b'9')) || !q.starts_with(b"0") && !q.starts_with(b"1")
-            })
-        });
-        name.eq_ignore_ascii_case(b"gzip") && !refused
+        name.eq_ignore_ascii_case(b"gzip") && parts.next().is_none_or(has_weight) && parts.next().is_none()
     })
+}
+
+/// Of a parameter: none, or a weight of 0.001 to 1 with at most three digits (RFC 9110 §12.4.2).
+fn has_weight(parameter: &[u8]) -> bool {
+    let (whole, digits) = match parameter {
+        [] => return true,
+        [b'q' | b'Q', b'=', whole @ b'0'..=b'1'] => (*whole, &[][..]),
+        [b'q' | b'Q', b'=', whole @ b'0'..=b'1', b'.', digits @ ..] => (*whole, digits),
+        _ => return false,
+    };
+    let is_zero = digits.iter().all(|digit| *digit == b'0');
+    digits.len() <= 3 && digits.iter().all(u8::is_ascii_digit) && is_zero == (whole == b'1')
 }
 
 /// gzip_proxied in nginx's order: decided by the response's freshness fields; allowed if there are none.
@@ -191,8 +197,11 @@ fn proxied(ex: &Exchange, now: i64) -> bool {
         };
         return allowed.expired && date::parse(expires).zip(date).is_some_and(|(expires, date)| expires < date);
     }
-    if let Some(control) = response.fields.get(b"cache-control") {
-        let says = |word: &[u8]| field_syntax::list(control).any(|item| item.eq_ignore_ascii_case(word));
+    if response.fields.get(b"cache-control").is_some() {
+        let lines = || response.fields.iter().filter(|(name, _)| name.eq_ignore_ascii_case(b"cache-control"));
+        let says = |word: &[u8]| {
+            lines().any(|(_, control)| field_syntax::list(control).any(|item| item.eq_ignore_ascii_case(word)))
+        };
         return allowed.no_cache && says(b"no-cache")
             || allowed.no_store && says(b"no-store")
             || allowed.private && says(b"private");
@@ -214,6 +223,14 @@ mod tests {
             ("refused with digits", "gzip; q=0.000", false),
             ("refused by what is no number", "gzip;q=abc", false),
             ("the least there is", "gzip;q=0.001", true),
+            ("the most", "gzip;q=1.000", true),
+            ("more than there is", "gzip;q=1.1", false),
+            ("four digits", "gzip;q=0.0001", false),
+            ("four digits of one", "gzip;q=1.0000", false),
+            ("a number with more behind it", "gzip;q=0.5x", false),
+            ("another parameter", "gzip;a=b", false),
+            ("one behind the weight", "gzip;q=0.5;a=b", false),
+            ("an empty one", "gzip;", true),
             ("another", "br", false),
             ("a star does not count", "*", false),
         ] {

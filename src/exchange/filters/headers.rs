@@ -119,6 +119,8 @@ fn expires(ex: &mut Exchange, cx: &mut Services, rule: &Expires) {
             return;
         }
         Expires::Access(seconds) => (now + seconds, *seconds),
+        // 0 is now, whatever it counts from (nginx).
+        Expires::Modified(0) => (now, 0),
         Expires::Modified(seconds) => match ex.response.validators().modified {
             Some(modified) => (modified + seconds, modified + seconds - now),
             None => (now + seconds, *seconds),

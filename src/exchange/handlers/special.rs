@@ -23,7 +23,8 @@ const EMPTY_GIF_MADE: i64 = 23_349_600;
 /// The standard response of a status: a short page with the status and nothing else. Fields that were set before
 /// (Allow, Location) stay.
 pub fn respond(ex: &mut Exchange, status: Status) {
-    ex.response.status = status;
+    // nginx's own codes are for the choice of an error page; the log has what was sent (nginx).
+    ex.response.status = status.on_the_wire();
     ex.response.ranges = false;
     // What an X-Accel-Redirect said of the response that this page replaces (nginx).
     ex.route.kept.fields.remove(b"accept-ranges");

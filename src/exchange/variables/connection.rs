@@ -33,7 +33,11 @@ pub fn value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &mut V
             put_peer(&ex.client.peer, out);
             Is::Set
         }
-        B::BinaryRemoteAddr => put(Some(ex.client.peer.octets()), out),
+        B::BinaryRemoteAddr => match ex.client.peer.octets() {
+            // All clients of Unix sockets are one to the limits (nginx).
+            [] => number(ex.client.peer, out),
+            octets => put(Some(octets), out),
+        },
         B::RemotePort => port(ex.client.peer.port(), out),
         B::ProxyProtocolAddr => put(ex.proxy_header().map(|header| header.source.as_bytes()), out),
         B::ProxyProtocolServerAddr => put(ex.proxy_header().map(|header| header.target.as_bytes()), out),

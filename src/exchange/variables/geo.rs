@@ -17,11 +17,12 @@ pub fn value(table: u32, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>
             let text = variables::text(source, ex, cx);
             std::str::from_utf8(&text).ok().and_then(|text| text.parse().ok())
         }
-        None => {
-            let peer = ex.client.peer.ip().map(|ip| ip.to_canonical());
-            peer.map(|peer| if geo.proxies.is_empty() { peer } else { forwarded(ex, peer, geo) })
-        }
+        None => ex.client.peer.ip().map(|ip| ip.to_canonical()),
     };
+    let ip = ip.map(|ip: IpAddr| match geo.proxies.is_empty() {
+        true => ip,
+        false => forwarded(ex, ip.to_canonical(), geo),
+    });
     out.extend_from_slice(geo.find(ip));
     if geo.volatile { Keep::No } else { Keep::Yes }
 }

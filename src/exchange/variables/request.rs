@@ -73,7 +73,7 @@ pub fn value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &mut V
         }
         B::Host => put(Some(if ex.route.host.is_empty() { &ex.server().name } else { &ex.route.host }), out),
         B::ServerProtocol => put(Some(ex.request.head.version.name().as_bytes()), out),
-        B::Http2 => put(ex.http2(), out),
+        B::Http2 => put(Some(ex.http2().unwrap_or_default()), out),
         B::RemoteUser => remote_user(ex, out),
         // Of a body in chunks, once it was read.
         B::ContentLength if ex.request.head.framing == Framing::Chunked && ex.rx == Rx::Done => {

@@ -26,6 +26,9 @@ const SMALL: usize = 4 << 10;
 const GATHERED: usize = 2 << 10;
 /// Hex digits of a size: as many as a `u64` holds, so no sum is needed to find an overflow.
 const DIGITS: u8 = 16;
+/// The size of the largest chunk: that of the largest file (nginx). No body is that long, and what adds to it does not
+/// overflow (RFC 9112 §7.1).
+const LARGEST: u64 = i64::MAX as u64;
 
 /// What one call of [`Decoder::next`] found.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -363,6 +366,9 @@ impl Decoder {
             (State::Size { digits, size }, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
                 if digits == DIGITS {
                     return bad("a chunk size of more than 16 digits");
+                }
+                if size > LARGEST >> 4 {
+                    return bad("a chunk size beyond 2^63");
                 }
                 let digit = char::from(byte).to_digit(16).map_or(0, u64::from);
                 State::Size { digits: digits + 1, size: size << 4 | digit }

@@ -93,7 +93,10 @@ fn version(text: &[u8]) -> Result<Version, Reject> {
 
 /// Where the target ends but for its fragment. No client should send one (RFC 9112 §3.2.1); those that do mean the
 /// resource without it, and nginx serves that.
-fn without_fragment(line: &[u8], target: Range<usize>) -> Result<usize, Reject> {
+///
+/// # Errors
+/// As [`check_bytes`].
+pub fn without_fragment(line: &[u8], target: Range<usize>) -> Result<usize, Reject> {
     let Some(hash) = memchr::memchr(b'#', &line[target.clone()]).map(|at| at + target.start) else {
         check_bytes(&line[target.clone()])?;
         return Ok(target.end);

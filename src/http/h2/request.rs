@@ -178,7 +178,7 @@ impl Pseudo {
             None if is_tunnel => {}
             None => return Err(Reject::BadRequestLine("no :path")),
             Some(path) => {
-                target::check_bytes(path)?;
+                target::without_fragment(path, 0..path.len())?;
                 let is_asterisk = path == b"*" && head.method == Method::Options;
                 if path.first() != Some(&b'/') && !is_asterisk {
                     return Err(Reject::BadRequestLine("a :path that does not begin with /"));

@@ -11,7 +11,7 @@ use crate::config::template::{Part, Template, Var};
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::add_slash;
 use crate::exchange::response::{Body, ContentType};
-use crate::exchange::{Exchange, error_page, variables};
+use crate::exchange::{Exchange, body_limit, error_page, variables};
 use crate::http::escape::{escape_component, escape_path, html_escape, json_escape};
 use crate::http::field_syntax::{list, trim_ows};
 use crate::http::header::HeaderId;
@@ -296,7 +296,9 @@ pub fn refused_otherwise(ex: &mut Exchange, status: Status) -> bool {
         return false;
     }
     let (why, limit) = match status {
-        Status::CONTENT_TOO_LARGE => ("the body of the request is too large", "client_max_body_size"),
+        Status::CONTENT_TOO_LARGE if body_limit::was_exceeded(ex) => {
+            ("the body of the request is too large", "client_max_body_size")
+        }
         _ => ("", ""),
     };
     let format = match format_of(ex) {
@@ -306,7 +308,7 @@ pub fn refused_otherwise(ex: &mut Exchange, status: Status) -> bool {
         other => other.unwrap_or(Format::Text),
     };
     let limit = Limit::of(ex, limit);
-    tell(ex, format, &Refusal::new(status, why), &limit);
+    tell(ex, format, &Refusal::new(status.on_the_wire(), why), &limit);
     true
 }
 

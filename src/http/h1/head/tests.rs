@@ -186,8 +186,8 @@ fn heads_are_accepted_and_refused_by_rule() {
         ("§X: ~~", 431),
         ("§X: ~\r\nX: ~\r\nX: ~\r\nX: ~\r\nX: ~\r\nX: ~\r\n", 431),
         ("§A:\r\nB:\r\nC:\r\nD:\r\nE:\r\nF:\r\nG:\r\n\r\n", 0),
-        ("§A:\r\nB:\r\nC:\r\nD:\r\nE:\r\nF:\r\nG:\r\nH:\r\n\r\n", 400),
-        ("§A:\r\nB:\r\nC:\r\nD_:\r\nE_:\r\nF_:\r\nG_:\r\nH_:\r\n\r\n", 400),
+        ("§A:\r\nB:\r\nC:\r\nD:\r\nE:\r\nF:\r\nG:\r\nH:\r\n\r\n", 494),
+        ("§A:\r\nB:\r\nC:\r\nD_:\r\nE_:\r\nF_:\r\nG_:\r\nH_:\r\n\r\n", 494),
         ("GET /~~~~~~", 414),
     ];
     for (text, status) in table {
