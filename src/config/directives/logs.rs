@@ -8,7 +8,7 @@ use crate::config::fault::{Fault, Outcome};
 use crate::config::model::{ErrorLog, Level, LogTarget};
 use crate::config::row::{Effect, HSLI, Row, row};
 use crate::config::settings::list::List;
-use crate::config::settings::logs::{AccessLog, AccessTarget, Escape, LineFormat, LogFormat, PathCache};
+use crate::config::settings::logs::{AccessLog, AccessTarget, Escape, LineFormat, LogFormat, Logging, PathCache};
 use crate::config::suggest;
 use crate::config::template::{Part, Template};
 use crate::config::value::{Millis, Size};
@@ -130,12 +130,7 @@ fn access_log(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let logs = Rc::make_mut(&mut s.settings.logs);
     logs.access_off &= !s.first;
     if d.args[0].is("off") {
-        if d.args.len() > 1 {
-            return Err(Fault::new(d.args[1].span, format!("invalid parameter \"{}\"", d.args[1].str())));
-        }
-        logs.access = List::default();
-        logs.access_off = true;
-        return Ok(());
+        return access_log_off(logs, d);
     }
     let mut format = None;
     let (mut condition, mut buffer, mut flush, mut gzip) = (None, None, None, None);
@@ -152,8 +147,7 @@ fn access_log(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
             };
             buffer = Some(Size::parse(size).ok().map(|size| size.0).filter(|n| *n > 0).ok_or_else(wrong)?);
         } else if let Some(time) = bytes.strip_prefix(b"flush=") {
-            let wrong = || Fault::new(word.span, format!("invalid flush time \"{}\"", String::from_utf8_lossy(time)));
-            flush = Some(Millis::parse(time).ok().map(|time| time.0).filter(|ms| *ms > 0).ok_or_else(wrong)?);
+            flush = Some(flush_time(time, word)?);
         } else if let Some(text) = bytes.strip_prefix(b"if=") {
             condition = Some(b.template_of(text, word.span)?);
         } else if bytes == b"gzip" {
@@ -193,6 +187,20 @@ fn access_log(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         logs.access.add(s.first, log);
     }
     Ok(())
+}
+
+fn access_log_off(logs: &mut Logging, d: &Directive) -> Outcome {
+    if d.args.len() > 1 {
+        return Err(Fault::new(d.args[1].span, format!("invalid parameter \"{}\"", d.args[1].str())));
+    }
+    logs.access = List::default();
+    logs.access_off = true;
+    Ok(())
+}
+
+fn flush_time(time: &[u8], word: &Word) -> Result<u64, Fault> {
+    let wrong = || Fault::new(word.span, format!("invalid flush time \"{}\"", String::from_utf8_lossy(time)));
+    Millis::parse(time).ok().map(|time| time.0).filter(|ms| *ms > 0).ok_or_else(wrong)
 }
 
 fn named_format(b: &Build, d: &Directive, word: &Word) -> Result<Rc<LogFormat>, Fault> {

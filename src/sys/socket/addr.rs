@@ -132,7 +132,8 @@ impl Peer {
         self.port
     }
 
-    /// The address in network byte order, 4 or 16 bytes (`$binary_remote_addr`, but for Unix sockets); empty for Unix sockets.
+    /// The address in network byte order, 4 or 16 bytes (`$binary_remote_addr`); empty for Unix sockets,
+    /// which that variable shows by name.
     pub fn octets(&self) -> &[u8] {
         match self.family {
             Family::V4 => &self.octets[..4],
