@@ -222,8 +222,8 @@ fn hello(mut body: &[u8]) -> Result<(Hello, bool), Malformed> {
     Ok((hello, is_old))
 }
 
-/// Whether a name may be one of a host (RFC 6066 section 3; addresses and underscores are seen in practice). Where names
-/// of certificates have `$ssl_server_name`, it chooses files: none of another directory.
+/// Whether a name may be one of a host (RFC 6066 section 3; addresses and underscores are seen in practice). Where
+/// names of certificates have `$ssl_server_name`, it chooses files: none of another directory.
 fn is_host_name(name: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':');
     !name.is_empty() && name.bytes().all(is_plain) && !name.starts_with('.') && !name.contains("..")

@@ -326,10 +326,11 @@ const TRIED: [(&str, &str, &str); 14] = [
 ];
 
 /// Those of minutes, as far as they can be run here: what says that they are understood.
-const LOOKED_AT: [(&str, &str); 3] = [
+const LOOKED_AT: [(&str, &str); 4] = [
     ("make bench", "make -n bench"),
     ("tests/bench/loading", "tests/bench/loading --help"),
     ("tests/bench/curves", "tests/bench/curves --help"),
+    ("tests/bench/stalls", "tests/bench/stalls --help"),
 ];
 
 /// Those that nothing runs, and why.
