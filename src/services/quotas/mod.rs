@@ -11,7 +11,7 @@
 //!
 //! Files written by others are noticed by counting again: at each admission if that is cheap, otherwise often enough to
 //! take 5 % of the time, in slices; and before an upload is refused. However many uploads wait for a count, it makes at
-//! most one step a turn, and none once the turn's slice is over unless that was so for some turns.
+//! most two steps a turn, and none once the turn's slice is over unless that was so for some turns.
 //!
 //! Invariant: usage plus claims never exceed the quota under which a claim was granted.
 
@@ -34,6 +34,9 @@ use walk::Walk;
 
 /// Names examined per turn: a millisecond or two.
 const SLICE: u64 = 1000;
+/// Steps of a count that a turn may make, however many wait for it: a response to be stored asks at its head and at its end,
+/// which often come in one turn.
+const STEPS: u32 = 2;
 /// Turns after which a step is made though others have used up the turn's slice: uploads wait for the count.
 const STARVED: u64 = 16;
 /// Milliseconds between two counts per hundred names: 20 times their cost.
@@ -61,8 +64,8 @@ pub struct Area {
     published: Cell<Usage>,
     walk: RefCell<Option<Walk>>,
     accuracy: Cell<Accuracy>,
-    /// The turn of the last step of a count: uploads that wait for the same count share its steps.
-    stepped: Cell<Option<u64>>,
+    /// The turn of the last step of a count, and how many it made: uploads that wait for the same count share its steps.
+    stepped: Cell<Option<(u64, u32)>>,
     /// Number of completed counts.
     counts: Cell<u64>,
     /// Number of names at the last count; when it was completed (monotonic milliseconds), and in which epoch.
@@ -243,13 +246,14 @@ impl Area {
     /// # Errors
     /// The directory cannot be read.
     pub fn step(&self, now: &Clock, slice: &mut Slice) -> Result<(), Errno> {
-        let turns = self.stepped.get().map_or(1, |turn| now.turn().wrapping_sub(turn));
-        if turns == 0 || turns < STARVED && slice.is_over() {
+        let (turn, made) = self.stepped.get().unwrap_or((now.turn(), 0));
+        let turns = now.turn().wrapping_sub(turn);
+        if turns == 0 && made >= STEPS || turns < STARVED && slice.is_over() {
             // The first step is waited for from now on.
-            self.stepped.set(self.stepped.get().or(Some(now.turn())));
+            self.stepped.set(Some((turn, made)));
             return Ok(());
         }
-        self.stepped.set(Some(now.turn()));
+        self.stepped.set(Some((now.turn(), if turns == 0 { made + 1 } else { 1 })));
         self.count(now)
     }
 
