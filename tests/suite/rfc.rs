@@ -145,11 +145,15 @@ fn a_chunk_is_judged_by_what_it_announces() {
     }
     let s = start("");
     let mut table = Table::new("announced chunks");
-    for (name, size) in [("more than is allowed", "401"), ("more than there is", "FFFFFFFFFFFFFFFF")] {
+    for (name, size, status) in [
+        ("more than is allowed", "401", 413),
+        ("as much as a file may have", "7FFFFFFFFFFFFFFF", 413),
+        ("more than there is", "FFFFFFFFFFFFFFFF", 400),
+    ] {
         table.row(BOTH, &format!("a chunk of {name} is refused before it comes"), || {
             let mut client = s.client();
             client.send(format!("PUT /up/a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{size}\r\n"));
-            client.response().is(413).has("Connection", "close");
+            client.response().is(status).has("Connection", "close");
             client.expect_closed();
             assert!(!s.exists("html/up/a"));
         });

@@ -34,8 +34,8 @@ use walk::Walk;
 
 /// Names examined per turn: a millisecond or two.
 const SLICE: u64 = 1000;
-/// Steps of a count that a turn may make, however many wait for it: a response to be stored asks at its head and at its end,
-/// which often come in one turn.
+/// Steps of a count that a turn may make, however many wait for it: a response to be stored asks at its head and at its
+/// end, which often come in one turn.
 const STEPS: u32 = 2;
 /// Turns after which a step is made though others have used up the turn's slice: uploads wait for the count.
 const STARVED: u64 = 16;
@@ -64,7 +64,7 @@ pub struct Area {
     published: Cell<Usage>,
     walk: RefCell<Option<Walk>>,
     accuracy: Cell<Accuracy>,
-    /// The turn of the last step of a count, and how many it made: uploads that wait for the same count share its steps.
+    /// The turn of the last step of a count, and how many it made: uploads that wait for one count share its steps.
     stepped: Cell<Option<(u64, u32)>>,
     /// Number of completed counts.
     counts: Cell<u64>,

@@ -55,7 +55,8 @@ fn what_two_servers_are_asked_for_at_once_is_done_once() {
         let answers = at_once([&a, &b], 1, |s, _| {
             s.method("MOVE", "/a/tree/", &format!("Destination: /a/moved-{}/\r\n", s.port()), b"")
         });
-        assert_eq!(answers, [201, 404]);
+        // The other finds it gone, or that it goes while it is judged.
+        assert!(answers[0] == 201 && [404, 409].contains(&answers[1]), "{answers:?}");
         let moved = [&a, &b].map(|s| a.exists(&format!("html/a/moved-{}/f", s.port())));
         assert_ne!(moved[0], moved[1]);
     });
