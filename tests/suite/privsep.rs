@@ -84,7 +84,13 @@ impl Parent {
     }
 
     pub fn child(&self) -> u32 {
-        self.try_child().expect("it has a child")
+        let mut found = None;
+        // /proc may list none while one is replaced.
+        eventually("it has a child", || {
+            found = self.try_child();
+            found.is_some()
+        });
+        found.expect("it has a child")
     }
 
     pub fn client(&self) -> Client {

@@ -11,7 +11,7 @@
 //!
 //! Files written by others are noticed by counting again: at each admission if that is cheap, otherwise often enough to
 //! take 5 % of the time, in slices; and before an upload is refused. However many uploads wait for a count, it makes at
-//! most two steps a turn, and none once the turn's slice is over unless that was so for some turns.
+//! most two steps a turn, and begins none once the turn's slice is over unless that was so for some turns.
 //!
 //! Invariant: usage plus claims never exceed the quota under which a claim was granted.
 
@@ -246,14 +246,19 @@ impl Area {
     /// # Errors
     /// The directory cannot be read.
     pub fn step(&self, now: &Clock, slice: &mut Slice) -> Result<(), Errno> {
-        let (turn, made) = self.stepped.get().unwrap_or((now.turn(), 0));
-        let turns = now.turn().wrapping_sub(turn);
-        if turns == 0 && made >= STEPS || turns < STARVED && slice.is_over() {
+        let last = self.stepped.get();
+        let made = last.filter(|(turn, _)| *turn == now.turn()).map(|(_, made)| made);
+        let may = match (made, last) {
+            (Some(made), _) => (1..STEPS).contains(&made),
+            (None, Some((turn, _))) => now.turn().wrapping_sub(turn) >= STARVED || !slice.is_over(),
+            (None, None) => !slice.is_over(),
+        };
+        if !may {
             // The first step is waited for from now on.
-            self.stepped.set(Some((turn, made)));
+            self.stepped.set(last.or(Some((now.turn(), 0))));
             return Ok(());
         }
-        self.stepped.set(Some((now.turn(), if turns == 0 { made + 1 } else { 1 })));
+        self.stepped.set(Some((now.turn(), made.unwrap_or_default() + 1)));
         self.count(now)
     }
 
