@@ -15,8 +15,7 @@ use crate::services::logs::Who;
 use crate::sys::socket::Peer;
 use std::fmt;
 
-/// Bytes that one request may add to the error log, with everything that its pages include: a head alone can make a
-/// line long.
+/// Bytes that one request may add to the error log, with everything that its pages include.
 const LONGEST: usize = 64 << 10;
 
 impl Exchange {

@@ -247,18 +247,17 @@ impl Area {
     /// The directory cannot be read.
     pub fn step(&self, now: &Clock, slice: &mut Slice) -> Result<(), Errno> {
         let last = self.stepped.get();
-        let made = last.filter(|(turn, _)| *turn == now.turn()).map(|(_, made)| made);
-        let may = match (made, last) {
-            (Some(made), _) => (1..STEPS).contains(&made),
-            (None, Some((turn, _))) => now.turn().wrapping_sub(turn) >= STARVED || !slice.is_over(),
-            (None, None) => !slice.is_over(),
+        let (may, made) = match last {
+            Some((turn, made)) if turn == now.turn() => ((1..STEPS).contains(&made), made),
+            Some((turn, _)) if now.turn().wrapping_sub(turn) >= STARVED => (true, 0),
+            _ => (!slice.is_over(), 0),
         };
         if !may {
             // The first step is waited for from now on.
             self.stepped.set(last.or(Some((now.turn(), 0))));
             return Ok(());
         }
-        self.stepped.set(Some((now.turn(), made.unwrap_or_default() + 1)));
+        self.stepped.set(Some((now.turn(), made + 1)));
         self.count(now)
     }
 

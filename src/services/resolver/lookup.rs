@@ -23,7 +23,7 @@ const HOPS: u8 = 16;
 const LARGEST: usize = 65_537;
 /// Maximum reads of a TCP connection at once, for fairness.
 const READS: usize = 16;
-/// Maximum number of messages that answer none of our questions: whoever sends them is not listened to further, and the
+/// Maximum number of messages that answer none of our questions: after them the socket is not read any more, and the
 /// questions get a new port.
 const MISFITS: usize = 64;
 /// What one counts in addition whose records were read, since it has the right id, and are malformed.
