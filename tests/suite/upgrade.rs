@@ -30,7 +30,7 @@ impl Installed {
         );
         std::fs::write(setup.dir().join("test.conf"), config).expect("written");
         let mut installed = Installed { process: placeholder(), setup, address };
-        installed.install(|place| std::fs::copy(BINARY, place).map(|_| ()));
+        installed.install(copy_of_the_binary);
         let mut command = Command::new(installed.path("webserv"));
         command.arg("-c").arg(installed.path("test.conf")).current_dir(installed.setup.dir());
         command.env_remove("NGINX").stdin(Stdio::null()).stderr(Stdio::null());
@@ -75,6 +75,13 @@ impl Drop for Installed {
         let _ = self.process.wait();
         let _ = std::fs::remove_dir_all(self.setup.dir());
     }
+}
+
+/// Made by a process of its own: a descriptor this process wrote the program through would be inherited by what other
+/// tests start meanwhile, and a program that is open for writing cannot be run (ETXTBSY).
+fn copy_of_the_binary(place: &PathBuf) -> std::io::Result<()> {
+    let status = Command::new("cp").arg(BINARY).arg(place).stdin(Stdio::null()).status()?;
+    if status.success() { Ok(()) } else { Err(std::io::Error::other("cp failed")) }
 }
 
 /// A process that ends at once.
@@ -138,7 +145,7 @@ fn a_new_binary_that_does_not_start_fails_the_command_and_changes_nothing() {
             Client::connect(s.address).get("/f").is(200);
         }
         // Nothing is left of them that would stand in the way of one that works.
-        s.install(|place| std::fs::copy(BINARY, place).map(|_| ()));
+        s.install(copy_of_the_binary);
         let out = s.upgrade();
         assert_eq!(out.status.code(), Some(0), "{main} {}", text(&out));
         assert_ne!(s.named(), Some(old), "{main}");
