@@ -37,6 +37,11 @@ pub fn origin(dir: &Path, share: &Share, program: String) -> Result<Origin, Fail
             "{program}: [warn] anyone who reaches {address} may upload, replace and delete files here; --auth USER asks for a password"
         ));
     }
+    if share.auth.is_some() && !share.tls && !address.ip().is_loopback() && !share.print_config {
+        console::line(format_args!(
+            "{program}: [warn] passwords for {address} cross the network unencrypted; --tls encrypts them"
+        ));
+    }
     let serve = ServeDir {
         dir: dir.clone(),
         address,

@@ -199,6 +199,26 @@ fn a_password_that_was_asked_for_is_asked_of_visitors() {
 }
 
 #[test]
+fn a_password_that_would_cross_the_network_in_the_clear_is_warned_about() {
+    let site = Site::new("auth-clear");
+    // An address of another machine (RFC 5737): the start ends there, after what is said of the options.
+    let warning = "passwords for 198.51.100.1:8000 cross the network unencrypted; --tls encrypts them";
+    for (options, warns) in [
+        (&["--auth", "bob", "--bind", "198.51.100.1"][..], true),
+        (&["--auth", "bob", "--bind", "198.51.100.1", "--tls"], false),
+        (&["--bind", "198.51.100.1"], false),
+    ] {
+        let mut command = Command::new(BINARY);
+        command.arg(site.dir()).args(options).env("XDG_STATE_HOME", &site.0);
+        let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+        // Where no password is asked for, nothing reads this.
+        let _ = child.stdin.take().expect("a pipe").write_all(b"secret\n");
+        let out = child.wait_with_output().expect("it ends");
+        assert_eq!(String::from_utf8_lossy(&out.stderr).contains(warning), warns, "{options:?} {out:?}");
+    }
+}
+
+#[test]
 fn the_printed_configuration_is_one_that_the_test_accepts() {
     let site = Site::new("print");
     fs::create_dir(site.0.join("plain")).expect("a directory");
