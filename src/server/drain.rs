@@ -76,35 +76,57 @@ impl Server {
         // A successor orders the same certificates; the challenges of this process can no longer be answered.
         self.acme.clear();
         let timeout = self.cx.config.process.shutdown_timeout;
-        self.mode = Mode::Quitting { until: timeout.map(|ms| self.cx.now.ms + ms) };
+        // Those between requests are closed. One without a request yet may be about to send one: it gets a response, or
+        // ends by client_header_timeout, as in nginx.
+        self.mode = Mode::Quitting { until: timeout.map(|ms| self.cx.now.ms + ms), closes_idle: true };
         self.wake_http2();
-        // A connection without a request yet may be about to send one: it gets a response, or ends by
-        // client_header_timeout, as in nginx.
-        self.close_idle(usize::MAX, CloseReason::ShuttingDown, |conn| {
-            conn.served.requests() > 0 || matches!(conn.state, ConnState::Http2(_))
-        });
+    }
+
+    /// After QUIT: closes the connections that were idle then, as many as the slice has time for. One that gets a
+    /// request before its turn comes is closed after the response. False: there are more.
+    fn close_idle_ones(&mut self) -> bool {
+        let may = |conn: &Conn| conn.served.requests() > 0 || matches!(conn.state, ConnState::Http2(_));
+        let idle = self.idle(may).collect::<Vec<Key>>();
+        self.within_slice(&idle, |server, key| server.close(key, CloseReason::ShuttingDown))
+    }
+
+    /// Does it for one connection after the other, at least one. False: the slice was over before the last.
+    fn within_slice(&mut self, keys: &[Key], act: fn(&mut Server, Key)) -> bool {
+        keys.iter().enumerate().all(|(at, key)| {
+            let has_time = at == 0 || !self.cx.slice.is_late();
+            if has_time {
+                act(self, *key);
+            }
+            has_time
+        })
     }
 
     /// Ends the process once everything is complete, or after `worker_shutdown_timeout`; what remains then is closed
     /// and logged.
     pub(super) fn end_quit(&mut self) {
-        let Mode::Quitting { until } = self.mode else { return };
+        let Mode::Quitting { until, mut closes_idle } = self.mode else { return };
         if until.is_some_and(|at| at <= self.cx.now.ms) {
             let keys: Vec<Key> = self.conns.iter().map(|(key, _)| key).collect();
-            self.cut_off(&keys);
-        } else if !self.conns.is_empty() || !self.has_sent_all_state() {
-            return;
+            if !self.within_slice(&keys, Server::cut_off) {
+                return;
+            }
+        } else {
+            if closes_idle {
+                closes_idle = !self.close_idle_ones();
+                self.mode = Mode::Quitting { until, closes_idle };
+            }
+            if closes_idle || !self.conns.is_empty() || !self.has_sent_all_state() {
+                return;
+            }
         }
         self.mode = Mode::Stopped;
     }
 
-    fn cut_off(&mut self, keys: &[Key]) {
-        for key in keys {
-            self.act(Wake::conn(*key), Batch::No, |conn, turn| {
-                close::abandon(conn, turn, CloseReason::ShuttingDown);
-                Next::Close(CloseReason::ShuttingDown)
-            });
-        }
+    fn cut_off(&mut self, key: Key) {
+        self.act(Wake::conn(key), Batch::No, |conn, turn| {
+            close::abandon(conn, turn, CloseReason::ShuttingDown);
+            Next::Close(CloseReason::ShuttingDown)
+        });
     }
 
     /// After a reload: connections continue, idle ones with the new configuration. If the old one has
@@ -125,24 +147,26 @@ impl Server {
     pub(super) fn end_retired(&mut self) {
         let now = self.cx.now.ms;
         while let Some(at) = self.retired.iter().position(|retired| retired.until <= now) {
-            let retired = self.retired.swap_remove(at);
+            let Some(retired) = self.retired.get(at) else { return };
             let keys = self.conns.iter().filter(|(_, conn)| retired.holds(conn)).map(|(key, _)| key);
-            self.cut_off(&keys.collect::<Vec<Key>>());
+            if !self.within_slice(&keys.collect::<Vec<Key>>(), Server::cut_off) {
+                return; // It is still due.
+            }
+            self.retired.swap_remove(at);
         }
     }
 
     /// Closes at most `most` connections that are between requests. Returns how many.
     pub(super) fn close_idle(&mut self, most: usize, reason: CloseReason, may: fn(&Conn) -> bool) -> usize {
-        let idle: Vec<Key> = self
-            .conns
-            .iter()
-            .filter(|(_, conn)| conn.is_idle() && conn.is_watched() && may(conn))
-            .map(|(key, _)| key)
-            .take(most)
-            .collect();
+        let idle: Vec<Key> = self.idle(may).take(most).collect();
         for key in &idle {
             self.close(*key, reason);
         }
         idle.len()
+    }
+
+    fn idle(&self, may: fn(&Conn) -> bool) -> impl Iterator<Item = Key> {
+        let is_idle = move |conn: &Conn| conn.is_idle() && conn.is_watched() && may(conn);
+        self.conns.iter().filter(move |(_, conn)| is_idle(conn)).map(|(key, _)| key)
     }
 }

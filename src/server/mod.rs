@@ -53,7 +53,12 @@ pub enum Mode {
     /// Requests are accepted.
     Serving,
     /// QUIT: requests in progress are completed, no connections are accepted. Ends at `until` at the latest.
-    Quitting { until: Option<u64> },
+    Quitting {
+        /// worker_shutdown_timeout, in monotonic milliseconds.
+        until: Option<u64>,
+        /// Not all connections that were idle at the beginning are closed.
+        closes_idle: bool,
+    },
     /// TERM, or all is done: the loop ends.
     Stopped,
 }
@@ -358,15 +363,17 @@ impl Server {
             || self.cx.temp_names.is_cleaning()
             || !self.spent_configs.is_empty()
             || self.old_configs.iter().any(|config| Rc::strong_count(config) == 1)
-            || !self.held.is_empty();
-        if !self.run.is_empty() || !self.bulky.is_empty() || !self.late.is_empty() || works {
+            || !self.held.is_empty()
+            || matches!(self.mode, Mode::Quitting { closes_idle: true, .. });
+        let queued = !self.run.is_empty() || !self.bulky.is_empty() || !self.late.is_empty() || !self.due.is_empty();
+        if queued || works {
             return Some(now);
         }
         let held = self.cx.files.holds_descriptors()
             || self.cx.directories.holds_descriptors()
             || self.cx.compressors.is_warm();
         let quit = match self.mode {
-            Mode::Quitting { until } => until,
+            Mode::Quitting { until, .. } => until,
             _ => None,
         };
         let after = |ms: u64| now.saturating_add(ms);

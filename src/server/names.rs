@@ -35,7 +35,8 @@ impl Server {
             self.cx.logs.error(&log, Level::Error, &mut self.cx.now, None, what);
         }
         for wake in self.cx.resolver.woken() {
-            self.drive(wake);
+            // As many as wait for that name.
+            self.drive_or_defer(wake);
         }
         self.acme_names();
     }

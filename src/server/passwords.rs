@@ -20,7 +20,7 @@ impl Server {
                 && pause.then == Some(Then::Phase(Phase::Access))
             {
                 pause.until = 0;
-                self.drive(wake);
+                self.drive_or_defer(wake);
             }
         }
     }
