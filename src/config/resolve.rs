@@ -253,9 +253,7 @@ impl Build {
         if self.diagnostics.has_errors() {
             return self.refused();
         }
-        if self.locations.iter().any(|location| location.settings.ssi.on) {
-            self.variables.are_named_by_pages();
-        }
+        self.note_unnamed_variables();
         self.forget_unused_logs();
         self.add_temp_paths();
         let trashes = self.directories(|upload| upload.trash_directory());
@@ -284,6 +282,19 @@ impl Build {
             log_files: self.log_files,
         };
         (Resolved { config: Some(config), diagnostics: self.diagnostics }, self.sources)
+    }
+
+    /// Variables that are used without being named in the configuration.
+    fn note_unnamed_variables(&mut self) {
+        let runs_programs = |location: &Location| {
+            location.content == ContentHandler::Cgi || !location.settings.cgi.extensions.is_empty()
+        };
+        if self.locations.iter().any(|location| location.settings.ssi.on) {
+            self.variables.are_named_by_pages();
+        }
+        if self.locations.iter().any(runs_programs) {
+            self.variables.are_passed_to_programs();
+        }
     }
 
     /// The names that each server's certificates must cover; none for a server without certificates.

@@ -327,6 +327,11 @@ impl Variables {
         (self.server_addr, self.ssl_lists) = (true, true);
     }
 
+    /// CGI programs get those of RFC 3875 without their being named.
+    pub fn are_passed_to_programs(&mut self) {
+        self.server_addr = true;
+    }
+
     /// The variable for a name in a page (SSI), in lower case, without adding it.
     pub fn known(&self, name: &str) -> Option<Var> {
         Variables::predefined(name).or_else(|| self.index.get(name).copied().map(Var::User))

@@ -154,10 +154,18 @@ fn links(dir: &Path) -> Vec<PathBuf> {
 fn password_files(config: &Config) -> Vec<PathBuf> {
     let files = config.locations.iter().filter_map(|location| location.settings.auth.file.as_ref());
     let dirs = files.filter_map(|file| match file.parts.first() {
-        Some(Part::Literal(text)) => Some(config.process.conf_dir.join(OsStr::from_bytes(text)).parent()?.to_owned()),
+        Some(Part::Literal(text)) => password_directory(&config.process.conf_dir, text, file.parts.len() == 1),
         _ => None,
     });
     dirs.collect()
+}
+
+/// The directory of a password file, of whose path `text` is known: all of it, or what stands before the first
+/// variable. Never the root directory, below which everything is; a file in it is allowed itself.
+fn password_directory(conf_dir: &Path, text: &[u8], is_whole: bool) -> Option<PathBuf> {
+    let name = memchr::memrchr(b'/', text).map_or(0, |at| at + 1);
+    let dir = conf_dir.join(OsStr::from_bytes(text.get(..name)?));
+    if dir.parent().is_some() { Some(dir) } else { is_whole.then(|| conf_dir.join(OsStr::from_bytes(text))) }
 }
 
 /// Directories of access logs whose path has variables: the part before the first variable.
@@ -174,4 +182,28 @@ fn variable_logs(config: &Config) -> Vec<PathBuf> {
         _ => None,
     });
     paths.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_password_file_opens_the_root_of_the_system() {
+        let rows: &[(&[u8], bool, Option<&str>)] = &[
+            (b"/etc/webserv/users", true, Some("/etc/webserv/")),
+            (b"users", true, Some("/etc/webserv")),
+            (b"sub/users", true, Some("/etc/webserv/sub/")),
+            (b"/srv/", false, Some("/srv/")),
+            (b"/srv/users-", false, Some("/srv/")),
+            (b"users-", false, Some("/etc/webserv")),
+            (b"/htpasswd", true, Some("/htpasswd")),
+            (b"/", false, None),
+            (b"/etc", false, None),
+        ];
+        for (text, is_whole, expected) in rows {
+            let dir = password_directory(Path::new("/etc/webserv"), text, *is_whole);
+            assert_eq!(dir.as_deref(), expected.map(Path::new), "{}", String::from_utf8_lossy(text));
+        }
+    }
 }

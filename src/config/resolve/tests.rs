@@ -238,3 +238,17 @@ fn a_block_whose_line_before_lacks_its_semicolon_is_read() {
     let found = helps("http {\n gzip on\n server {\n  listen 8080;\n  rot /x;\n  location / { indx a; }\n }\n}\n");
     assert_eq!(found.len(), 3, "{found:?}");
 }
+
+#[test]
+fn programs_learn_at_which_address_of_a_wildcard_the_request_came() {
+    let asks = |block: &str| {
+        let text = format!("server {{ listen 8080; {block} }}\n");
+        let mut loaded = load_text("x.conf", text.as_bytes(), &LoadOptions::default());
+        let resolved = super::resolve(&mut loaded, Path::new("/srv"), Form::Webserv, Vec::new(), None);
+        resolved.config.expect("valid").variables.server_addr
+    };
+    assert!(!asks("location / { return 200 x; }"));
+    assert!(asks("location / { return 200 $server_addr; }"));
+    assert!(asks("location / { cgi_pass on; }"));
+    assert!(asks("cgi_extension .sh /bin/sh;"));
+}
