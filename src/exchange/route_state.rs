@@ -61,6 +61,9 @@ pub struct RouteState {
     pub pattern_failed: bool,
     /// try_files found its file behind the alias of a regex location: the path is the alias and the URI.
     pub behind_alias: bool,
+    /// The name that try_files put another one in the place of. None: it has not, or the request does not change what
+    /// has the name.
+    pub own_name: Option<Box<OwnName>>,
     /// Internal redirects so far, which [`count_redirect`](super::locate::count_redirect) limits.
     pub redirects: u8,
     /// A subrequest has used the URI that the client asked for: what it answered may be for that one alone.
@@ -95,6 +98,12 @@ pub struct RouteState {
 pub struct Exempted {
     /// The status with which the rule refuses, and the location that has it.
     pub status: Status,
+    pub location: LocationId,
+}
+
+/// The URI that a request names, and the location whose try_files looked for others.
+pub struct OwnName {
+    pub uri: Vec<u8>,
     pub location: LocationId,
 }
 
@@ -227,6 +236,7 @@ impl RouteState {
             way,
             pattern_failed,
             behind_alias,
+            own_name,
             redirects,
             subrequest_saw_uri,
             authenticated,
@@ -247,7 +257,7 @@ impl RouteState {
         }
         way.start(LocationId::default());
         (*groups, *supposed, *link, *form_action) = (Groups::default(), None, None, None);
-        (*version_due, *sent_form) = (None, None);
+        (*version_due, *sent_form, *own_name) = (None, None, None);
         user.clear();
         (*depth, *redirects, *quota) = (0, 0, Admission::default());
         (*internal, *rewritten, *broke, *args_set, *uri_changed) = (false, false, false, false, false);

@@ -1,12 +1,16 @@
 //! A location with files: which handler answers, by method.
 
+use crate::config::model::Level;
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::repr_digest::{self, Hashing};
-use crate::exchange::handlers::{Handler, dav, delete, first_slice, methods, options, resumable, static_file, upload};
+use crate::exchange::handlers::{
+    Handler, dav, delete, first_slice, methods, options, path_rules, resumable, static_file, upload,
+};
 use crate::exchange::log_facts::UploadPart;
 use crate::exchange::paths::{self, Mapped};
-use crate::exchange::{Exchange, error_page};
+use crate::exchange::{Exchange, Printable, error_page};
 use crate::http::method::Method;
+use crate::http::status::Status;
 use crate::route::Trace;
 use crate::services::Services;
 use crate::util::bytes;
@@ -20,6 +24,11 @@ pub fn run(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Flow 
     }
     let file_handler = file_handler(ex);
     cx.trace.say("handler", Some(ex.location().span), || file_handler.name().into());
+    if file_handler.writes()
+        && let Err(status) = check_own_name(ex, cx).and_then(|()| check_body(ex, cx, file_handler))
+    {
+        return Flow::Status(status);
+    }
     match begin(file_handler, ex, cx) {
         Err(flow) => flow,
         Ok(begun) => {
@@ -71,6 +80,39 @@ fn begin(file_handler: FileHandler, ex: &mut Exchange, cx: &mut Services) -> Res
     }
 }
 
+/// Gives a request that changes a file its own name back, where try_files found another: what a site shows for a name
+/// that is not there must not be overwritten or removed by that name. nginx's dav module does that.
+///
+/// # Errors
+/// 403: the request was led to another location, which knows nothing of the name.
+fn check_own_name(ex: &mut Exchange, cx: &mut Services) -> Result<(), Status> {
+    let Some(own) = ex.route.own_name.take() else { return Ok(()) };
+    if own.location == ex.route.location {
+        cx.trace.say("try_files", None, || format!("a write keeps its own name: {}", Printable(&own.uri)));
+        ex.route.uri = own.uri;
+        return Ok(());
+    }
+    let (own, found) = (Printable(&own.uri).to_string(), Printable(&ex.route.uri).to_string());
+    ex.report(
+        cx,
+        Level::Error,
+        format_args!("try_files led a request that changes \"{own}\" to \"{found}\", which it may not change"),
+    );
+    Err(Status::FORBIDDEN)
+}
+
+/// # Errors
+/// 500: the body went to an upstream before an error page or X-Accel-Redirect led here, and is not there to be stored.
+/// An empty file would be stored in its place.
+fn check_body(ex: &mut Exchange, cx: &mut Services, file_handler: FileHandler) -> Result<(), Status> {
+    // The body of a form that asks for a DELETE or MOVE was read to know that.
+    if ex.body_received == 0 || file_handler == FileHandler::Delete || path_rules::is_form_action(ex) {
+        return Ok(());
+    }
+    ex.report(cx, Level::Error, format_args!("the request's body was read before it was led here: it is not stored"));
+    Err(Status::INTERNAL_SERVER_ERROR)
+}
+
 /// What the request is to the uploads of its location. For the counters: the handler itself may never be asked.
 pub fn upload_part(ex: &Exchange) -> UploadPart {
     let brings = matches!(ex.route.method, Method::Put | Method::Post | Method::Patch);
@@ -98,6 +140,11 @@ enum FileHandler {
 }
 
 impl FileHandler {
+    /// It may change files, or reads a body that says what to change.
+    fn writes(self) -> bool {
+        matches!(self, FileHandler::Dav | FileHandler::Upload | FileHandler::Resumable | FileHandler::Delete)
+    }
+
     fn name(self) -> &'static str {
         match self {
             FileHandler::StaticFile => "static file, index or listing",

@@ -1,11 +1,16 @@
 //! try_files: the first candidate that exists is served here; else the fallback is taken.
+//!
+//! Invariant: a request that would change what has a name (PUT, DELETE, MOVE) keeps that name for the handler of files,
+//! which alone changes anything. Another handler gets what was found.
 
 use crate::config::model::{Fallback, Level};
 use crate::config::template::Template;
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::symlinks;
 use crate::exchange::paths::Mapped;
+use crate::exchange::route_state::OwnName;
 use crate::exchange::{Exchange, Printable, paths, variables};
+use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::route::Trace;
 use crate::services::Services;
@@ -65,7 +70,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Flow {
             }
             (FileKind::Dir, true) | (FileKind::Regular, false) => {
                 // `proxy_pass` without a URI still sends what the client asked for (nginx).
-                ex.route.uri = uri;
+                take(ex, uri);
                 return Flow::Next;
             }
             _ => {}
@@ -88,9 +93,25 @@ fn fall_back(fallback: &Fallback, ex: &mut Exchange, cx: &mut Services) -> Flow 
             if target.starts_with(b"@") {
                 return Flow::Named(target.into());
             }
+            let own = ex.route.uri.clone();
             ex.route.set_uri(&target);
+            keep_own_name(ex, own);
             Flow::Redirect
         }
+    }
+}
+
+/// What was found is served.
+fn take(ex: &mut Exchange, uri: Vec<u8>) {
+    let own = std::mem::replace(&mut ex.route.uri, uri);
+    keep_own_name(ex, own);
+}
+
+/// Remembers the name that the client gave, if the request is one that would change what has it.
+fn keep_own_name(ex: &mut Exchange, uri: Vec<u8>) {
+    if !matches!(ex.route.method, Method::Get | Method::Head | Method::Post) && uri != ex.route.uri {
+        let location = ex.route.location;
+        ex.route.own_name.get_or_insert_with(|| Box::new(OwnName { uri, location }));
     }
 }
 

@@ -14,6 +14,7 @@ mod faults;
 mod file_systems;
 mod forms;
 mod hidden;
+mod led;
 mod mounts;
 mod names;
 mod pace;

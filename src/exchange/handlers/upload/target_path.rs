@@ -45,6 +45,11 @@ pub fn split(
 ) -> Result<(TargetPath, Option<Rc<OwnedFd>>), Refusal> {
     let config = ex.config.clone();
     let location = config.location(ex.route.location);
+    // A named location has no URIs of its own.
+    let home = match location.kind {
+        LocationKind::Named => config.location(ex.route.way.home),
+        _ => location,
+    };
     let Store::Path(store) = &rules.store else {
         let root = match paths::map(ex, cx) {
             Mapped::Path { root } => root,
@@ -67,7 +72,7 @@ pub fn split(
         } else {
             trusted(template, &path)
         };
-        let below = below(location.kind, &location.name, &ex.route.uri).unwrap_or_default();
+        let below = below(home.kind, &home.name, &ex.route.uri, true).unwrap_or_default();
         let area = match path.strip_suffix(below).map_or(trusted, <[u8]>::len).max(trusted) {
             // `location = /file` has no directory: its file counts with its neighbours.
             end if location.kind == LocationKind::Exact && !path[..end].ends_with(b"/") => {
@@ -79,7 +84,7 @@ pub fn split(
     };
     let mut path = expanded(store, ex, cx)?;
     let trusted = if store.constant().is_some() { path.len() } else { trusted(store, &path) };
-    let Some(below) = below(location.kind, &location.name, &ex.route.uri) else {
+    let Some(below) = below(home.kind, &home.name, &ex.route.uri, store.constant().is_some()) else {
         return Err(Refusal::new(Status::NOT_FOUND, "the URI names nothing here"));
     };
     path.push(b'/');
@@ -138,12 +143,17 @@ pub fn lacks_name(template: &Template, ex: &mut Exchange, cx: &mut Services) -> 
     ends_in_variable && between.as_deref().is_some_and(names_nothing)
 }
 
-/// The part of a URI below the store: what follows the location's name; for a location that is no prefix, the last
-/// segment. None: the URI only begins like the location (`/up2` in `/up`).
-fn below<'u>(kind: LocationKind, name: &[u8], uri: &'u [u8]) -> Option<&'u [u8]> {
+/// The part of a URI below the store: what follows the location's name; for a location that is no prefix, what follows
+/// the directory that its pattern begins with. None: the URI only begins like the location (`/up2` in `/up`).
+///
+/// `is_spelled`: the store has no variables. In one made of captures the configuration says which part of the URI is
+/// the directory: there it is the last segment.
+fn below<'u>(kind: LocationKind, name: &[u8], uri: &'u [u8], is_spelled: bool) -> Option<&'u [u8]> {
     let last = &uri[memchr::memrchr(b'/', uri).map_or(0, |at| at + 1)..];
     if matches!(kind, LocationKind::Regex | LocationKind::Named) || !name.starts_with(b"/") {
-        return Some(last);
+        let directory = directory_of(name);
+        let whole = || uri.strip_prefix(directory).or_else(|| uri.strip_prefix(b"/")).unwrap_or(uri);
+        return Some(if is_spelled { whole() } else { last });
     }
     // An `if` or limit_except in a regex location has the regex as its name, which does not begin the URI.
     let Some(rest) = uri.strip_prefix(name) else { return Some(last) };
@@ -151,6 +161,22 @@ fn below<'u>(kind: LocationKind, name: &[u8], uri: &'u [u8]) -> Option<&'u [u8]>
         (true, _) | (_, None) => Some(rest),
         (false, Some(b'/')) => Some(&rest[1..]),
         (false, Some(_)) => None,
+    }
+}
+
+/// The directory that every URI begins with which the pattern matches, with its slash; `/` where the pattern does not
+/// say.
+fn directory_of(pattern: &[u8]) -> &[u8] {
+    let text = pattern.strip_prefix(b"^").unwrap_or_default();
+    let is_special = |b: &u8| b"\\.[](){}*+?|^$".contains(b);
+    let end = text.iter().position(is_special).unwrap_or(text.len());
+    let is_optional = text.get(end).is_some_and(|b| b"*?{".contains(b));
+    let literal = text.get(..end.saturating_sub(usize::from(is_optional))).unwrap_or_default();
+    // An alternative may begin with something else.
+    let is_one = !pattern.contains(&b'|') || text.get(end) == Some(&b'(');
+    match memchr::memrchr(b'/', literal).filter(|_| is_one && literal.starts_with(b"/")) {
+        Some(slash) => literal.get(..=slash).unwrap_or(b"/"),
+        None => b"/",
     }
 }
 
@@ -212,18 +238,45 @@ mod tests {
             (Prefix, "/up", "/up2", None),
             (Prefix, "/", "/a/", Some("a/")),
             (Exact, "/up", "/up", Some("")),
-            (Server, "", "/a/b", Some("b")),
-            (Regex, "^/up/", "/up/a/b", Some("b")),
-            (Regex, "/up", "/up/a/", Some("")),
+            (Server, "", "/a/b", Some("a/b")),
+            (Regex, "^/up/", "/up/a/b", Some("a/b")),
+            (Regex, "/up", "/up/a/", Some("up/a/")),
+            (Regex, "^/up/", "/UP/a/b", Some("UP/a/b")),
             (LimitExcept, "/up/", "/up/a", Some("a")),
-            (Named, "@up", "/x/y", Some("y")),
         ];
         for (kind, name, uri, expected) in table {
             assert_eq!(
-                below(kind, name.as_bytes(), uri.as_bytes()),
+                below(kind, name.as_bytes(), uri.as_bytes(), true),
                 expected.map(str::as_bytes),
                 "{kind:?} {name} {uri}"
             );
+        }
+        // Captures say what the directory is.
+        assert_eq!(below(Regex, b"^/up/", b"/up/a/b", false), Some(&b"b"[..]));
+    }
+
+    #[test]
+    fn a_pattern_begins_with_a_directory_or_says_nothing_of_one() {
+        let table = [
+            ("^/up/", "/up/"),
+            ("^/up/a", "/up/"),
+            ("^/up/(a|b)/", "/up/"),
+            ("^/up/.*[.]txt$", "/up/"),
+            ("^/up/?", "/"),
+            ("^/a/up/{0,1}", "/a/"),
+            ("^/up+/x", "/"),
+            ("^/up/|^/other/", "/"),
+            ("^/up/[ab]|x", "/"),
+            ("^(/up/)?", "/"),
+            ("/up/", "/"),
+            ("[.]txt$", "/"),
+            ("^up/", "/"),
+            ("^/up\\.d/x", "/"),
+            ("@up", "/"),
+            ("", "/"),
+        ];
+        for (pattern, expected) in table {
+            assert_eq!(directory_of(pattern.as_bytes()), expected.as_bytes(), "{pattern}");
         }
     }
 
