@@ -52,6 +52,7 @@ use crate::config::settings::body::TempPath;
 use crate::io::make_path::MadeDirectories;
 use crate::route::Recorder;
 use crate::sys::Errno;
+use crate::sys::file;
 use crate::util::buf::BufPool;
 use acme::Acme;
 use boot::Boot;
@@ -80,6 +81,7 @@ use response_cache::ResponseCache;
 use resumable::Uploads;
 use slice::Slice;
 use stats::Stats;
+use std::ffi::CStr;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use syncs::Syncs;
@@ -127,6 +129,8 @@ pub struct Services {
     pub store_dirs: ConfiguredDirs,
     /// Real paths of directories whose contents are never served.
     pub hidden_dirs: ConfiguredDirs,
+    /// Real paths of directories that are neither moved nor removed, nor their parents.
+    pub kept_dirs: ConfiguredDirs,
     /// A response has needed much memory: it is returned to the system once nothing happens.
     pub has_used_much: bool,
     /// Hidden names of files that are being made, copied or removed.
@@ -216,6 +220,22 @@ impl Services {
         self.quotas.files_added();
     }
 
+    /// Tells the configured directories that what has these names, or had them, was moved or copied. The new names of
+    /// directories are not on the disk yet.
+    pub fn names_moved(&mut self, names: &[(BorrowedFd<'_>, &CStr)]) {
+        self.syncs.made_directory();
+        let path = |(dir, name): &(BorrowedFd<'_>, &CStr)| {
+            file::path_of(*dir).map(|dir| [&dir[..], b"/", name.to_bytes()].concat())
+        };
+        let paths: Result<Vec<Vec<u8>>, Errno> = names.iter().map(path).collect();
+        for dirs in [&mut self.store_dirs, &mut self.hidden_dirs, &mut self.kept_dirs] {
+            match &paths {
+                Ok(paths) => dirs.moved(paths),
+                Err(_) => dirs.any_moved(),
+            }
+        }
+    }
+
     /// For a process that begins: nothing cached, counters at 0. Reads the clock and the machine's boot id.
     pub fn new(config: Rc<Config>, logs: Logs) -> Services {
         let mut upstream_names = UpstreamNames::default();
@@ -239,6 +259,7 @@ impl Services {
             real_paths: RealPaths::default(),
             store_dirs: ConfiguredDirs::stored(),
             hidden_dirs: ConfiguredDirs::hidden(),
+            kept_dirs: ConfiguredDirs::kept(),
             has_used_much: false,
             temp_names: TempNames::default(),
             file_digests: FileDigests::default(),

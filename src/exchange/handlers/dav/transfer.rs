@@ -259,8 +259,7 @@ impl Transfer {
         }
         if is_named {
             cx.checked_trees.came(self.job.to());
-            cx.store_dirs.moved();
-            cx.hidden_dirs.moved();
+            self.tell_of_names(cx);
         }
         // In the turn in which the old name goes: another client may use it, and lock it, from the next one on.
         let has_left = if self.is_renamed() { is_named } else { matches!(next, Ok(Stage::Done(_))) };
@@ -393,9 +392,13 @@ impl Transfer {
         for dir in [self.job.to(), self.job.from()] {
             cx.checked_trees.came(dir);
         }
-        cx.store_dirs.moved();
-        cx.hidden_dirs.moved();
+        self.tell_of_names(cx);
         stage
+    }
+
+    fn tell_of_names(&self, cx: &mut Services) {
+        let (source, target) = (&self.job.source, &self.job.target);
+        cx.names_moved(&[(self.job.from(), source.name.as_c_str()), (self.job.to(), target.name.as_c_str())]);
     }
 
     /// The copy of a file is whole.

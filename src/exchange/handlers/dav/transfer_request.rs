@@ -169,7 +169,7 @@ fn ends(ex: &mut Exchange, cx: &mut Services, destination: Vec<u8>) -> Result<(E
 /// The end that the current URI names.
 fn end(ex: &mut Exchange, cx: &mut Services) -> Result<End, Errno> {
     let resource = Resource::of(ex, cx)?;
-    let keeps_area = delete::keeps_area(ex, resource.dir.as_fd(), &resource.name);
+    let keeps_area = delete::keeps_area(ex, cx, resource.dir.as_fd(), &resource.name);
     Ok(End { resource, uri: ex.route.uri.clone(), path: ex.route.path.clone(), keeps_area })
 }
 

@@ -245,7 +245,8 @@ pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &AllowedRemoval) 
         } else {
             check(ex, found, *content)?;
         }
-        if found.itself.kind == FileKind::Dir && content == &DirectoryContent::Removed && holds_kept(ex, dir, name) {
+        if found.itself.kind == FileKind::Dir && content == &DirectoryContent::Removed && holds_kept(ex, cx, dir, name)
+        {
             return Err(Refusal::Area);
         }
         guard::hold(ex, cx, &mut locks).map_err(of_version)?;
