@@ -16,13 +16,19 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, BorrowedFd};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 /// Lifetime of a page in milliseconds. Shorter than for a file: a page shows many names, each of which may be changed
 /// in a way that the kernel does not report.
 const LIFE: u64 = 1_000;
 /// Maximum number of pages, so that iterating over all stays cheap.
 const PAGES: usize = 256;
+/// Maximum number of pages that are too large for the cache and kept for requests that waited for them.
+const AWAITED: usize = 4;
+/// Milliseconds after which a request looks again whether the page that another one makes is complete, at least and at
+/// most.
+const PAUSE: u64 = 20;
+const LONGEST_PAUSE: u64 = 250;
 
 /// Everything that a listing with sizes and times shows. One-shot: what is known to be outdated need not be reported
 /// again, so the kernel queues at most one event and the end of the watch.
@@ -104,6 +110,14 @@ struct CachedPage {
     made: u64,
 }
 
+/// A page that a request is making.
+struct Making {
+    /// Its request is still at it.
+    mark: Weak<()>,
+    /// How often other requests have asked for it meanwhile.
+    asked: u64,
+}
+
 /// The cached pages, and the watches of their directories.
 #[derive(Default)]
 pub struct Listings {
@@ -111,6 +125,10 @@ pub struct Listings {
     watched: Vec<Rc<Watched>>,
     /// By everything that a page depends on. Uses std's hasher, since clients choose parts of the keys.
     pages: HashMap<Box<[u8]>, CachedPage>,
+    /// Likewise, a few pages that are larger than all of these may be, for the requests that waited for them: each of
+    /// these would make the page again.
+    awaited: HashMap<Box<[u8]>, CachedPage>,
+    making: HashMap<Box<[u8]>, Making>,
     bytes: u64,
     limit: u64,
 }
@@ -125,6 +143,7 @@ impl Listings {
     pub fn set_limit(&mut self, limit: u64) {
         self.limit = limit;
         self.pages.clear();
+        self.awaited.clear();
         self.bytes = 0;
         self.forget_unused();
     }
@@ -158,14 +177,44 @@ impl Listings {
         Some(watched)
     }
 
-    /// Caches a page, unless something happened since its directory was watched.
+    /// Whether another request is making the page for this key, and this one waits for it: the milliseconds after
+    /// which it looks again. The more of them look, the more rarely each does.
+    pub fn awaits(&mut self, key: &[u8]) -> Option<u64> {
+        let making = self.making.get_mut(key).filter(|making| making.mark.strong_count() > 0)?;
+        making.asked += 1;
+        Some((PAUSE + making.asked / 4).min(LONGEST_PAUSE))
+    }
+
+    /// A request makes the page for this key, as long as it has the mark.
+    pub fn make(&mut self, key: &[u8]) -> Rc<()> {
+        if self.making.len() >= PAGES {
+            self.making.retain(|_, making| making.mark.strong_count() > 0);
+        }
+        let mark = Rc::new(());
+        self.making.insert(key.into(), Making { mark: Rc::downgrade(&mark), asked: 0 });
+        mark
+    }
+
+    /// Caches a page, unless something happened since its directory was watched. One that is too large for that is
+    /// kept as well if other requests wait for it.
     pub fn keep(&mut self, key: Box<[u8]>, page: Page, now: &Clock) {
         self.listen();
         let size = page.size();
-        if size > self.limit || !page.guard.is_quiet() {
+        if self.limit == 0 || !page.guard.is_quiet() {
             return;
         }
+        let made = match page.guard {
+            Guard::Watched(_) => now.ms,
+            Guard::Compared(since) => since,
+        };
         self.remove(&key);
+        if size > self.limit {
+            let is_awaited = self.making.get(&key).is_some_and(|making| making.asked > 0);
+            if is_awaited && self.awaited.len() < AWAITED {
+                self.awaited.insert(key, CachedPage { page, made });
+            }
+            return;
+        }
         while self.bytes + size > self.limit || self.pages.len() >= PAGES {
             let Some(oldest) = self.pages.iter().min_by_key(|(_, kept)| kept.made).map(|(key, _)| key.clone()) else {
                 break;
@@ -173,10 +222,6 @@ impl Listings {
             self.remove(&oldest);
         }
         self.bytes += size;
-        let made = match page.guard {
-            Guard::Watched(_) => now.ms,
-            Guard::Compared(since) => since,
-        };
         self.pages.insert(key, CachedPage { page, made });
         self.forget_unused();
     }
@@ -184,11 +229,11 @@ impl Listings {
     /// The page for this key, if its directory still equals `dir` and nothing happened in it. The caller checks the
     /// loose entries.
     pub fn find(&mut self, key: &[u8], dir: &Stat, now: &Clock) -> Option<Page> {
-        if self.pages.is_empty() {
+        if self.pages.is_empty() && self.awaited.is_empty() {
             return None;
         }
         self.listen();
-        let kept = self.pages.get(key)?;
+        let kept = self.pages.get(key).or_else(|| self.awaited.get(key))?;
         if kept.page.dir == *dir && now.ms.saturating_sub(kept.made) <= LIFE {
             return Some(kept.page.clone());
         }
@@ -201,6 +246,7 @@ impl Listings {
         if let Some(kept) = self.pages.remove(key) {
             self.bytes -= kept.page.size();
         }
+        self.awaited.remove(key);
     }
 
     /// Reads events from the kernel.
@@ -228,6 +274,7 @@ impl Listings {
             changed = true;
         }
         if changed {
+            self.awaited.retain(|_, kept| kept.page.guard.is_quiet());
             let bytes = &mut self.bytes;
             self.pages.retain(|_, kept| {
                 let quiet = kept.page.guard.is_quiet();
@@ -239,14 +286,15 @@ impl Listings {
 
     /// When the next page expires, monotonic milliseconds.
     pub fn next_due(&self) -> Option<u64> {
-        self.pages.values().map(|kept| kept.made + LIFE + 1).min()
+        self.pages.values().chain(self.awaited.values()).map(|kept| kept.made + LIFE + 1).min()
     }
 
     /// Drops expired pages.
     pub fn sweep(&mut self, now: u64) {
-        if self.watched.is_empty() && self.pages.is_empty() {
+        if self.watched.is_empty() && self.pages.is_empty() && self.awaited.is_empty() {
             return;
         }
+        self.awaited.retain(|_, kept| now.saturating_sub(kept.made) <= LIFE);
         let bytes = &mut self.bytes;
         self.pages.retain(|_, kept| {
             let young = now.saturating_sub(kept.made) <= LIFE;

@@ -1,6 +1,7 @@
 //! How much of worker_memory_limit is used, and the consequences for new work. Before the kernel kills the process with
 //! all requests, the least important things are given up: idle connections, caches, then new requests. Requests in
-//! progress are completed.
+//! progress are completed, but of those that take more memory with each slice (listings, searches) one goes on at a
+//! time, and the others end at the limit ([`Overload::may_grow`]).
 //!
 //! Invariant: a check costs one read of a small file (statm), every [`LOOK`] milliseconds and after each [`PART`] of
 //! the limit that new work may use ([`Overload::grow`]: a turn may begin thousands of requests), and nothing without
@@ -8,6 +9,7 @@
 
 use crate::sys::{file, process};
 use std::os::fd::{AsFd, OwnedFd};
+use std::rc::{Rc, Weak};
 
 /// Milliseconds between two checks.
 const LOOK: u64 = 10;
@@ -33,6 +35,17 @@ pub enum MemoryStage {
     Over,
 }
 
+/// Whether work under way may take more memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Growth {
+    /// It goes on.
+    Goes,
+    /// Other work goes on first.
+    Waits,
+    /// It is given up: what it has taken is needed.
+    Ends,
+}
+
 /// Thresholds in percent of the limit.
 const STAGES: [(MemoryStage, u64); 3] = [(MemoryStage::Over, 100), (MemoryStage::Full, 95), (MemoryStage::Tight, 90)];
 
@@ -50,6 +63,8 @@ pub struct Overload {
     stage: MemoryStage,
     /// The stage last returned by [`Overload::look`].
     seen: MemoryStage,
+    /// The work under way that goes on although memory is scarce.
+    alone: Weak<()>,
 }
 
 impl Overload {
@@ -68,6 +83,38 @@ impl Overload {
     /// Whether new requests are refused.
     pub fn refuses(&self) -> bool {
         self.stage >= MemoryStage::Full
+    }
+
+    /// Asked by work under way before each slice in which it may take more memory. `mark` is its own, and ends with it.
+    pub fn may_grow(&mut self, mark: &Rc<()>) -> Growth {
+        if !self.is_tight() {
+            return Growth::Goes;
+        }
+        if self.alone.strong_count() == 0 {
+            self.alone = Rc::downgrade(mark);
+        }
+        match self.goes_alone(mark) {
+            true => Growth::Goes,
+            false if self.stage == MemoryStage::Over => Growth::Ends,
+            false => Growth::Waits,
+        }
+    }
+
+    /// The work waits for something else than memory: another may go on.
+    pub fn wait_with(&mut self, mark: &Rc<()>) {
+        if self.goes_alone(mark) {
+            self.alone = Weak::new();
+        }
+    }
+
+    fn goes_alone(&self, mark: &Rc<()>) -> bool {
+        std::ptr::eq(self.alone.as_ptr(), Rc::as_ptr(mark))
+    }
+
+    /// As if that were measured.
+    #[cfg(test)]
+    pub fn set_stage(&mut self, stage: MemoryStage) {
+        self.stage = stage;
     }
 
     /// As of the last look.
@@ -168,6 +215,27 @@ mod tests {
         ] {
             assert_eq!(next(stage, percent), expected, "{stage:?} at {percent} %");
         }
+    }
+
+    #[test]
+    fn work_under_way_goes_on_one_at_a_time_while_memory_is_scarce() {
+        use Growth::*;
+        let (mut overload, works) = (Overload::default(), [(); 3].map(Rc::new));
+        let ask = |overload: &mut Overload, stage: MemoryStage, works: &[Rc<()>]| -> Vec<Growth> {
+            overload.stage = stage;
+            works.iter().map(|work| overload.may_grow(work)).collect()
+        };
+        assert_eq!(ask(&mut overload, MemoryStage::Normal, &works), [Goes, Goes, Goes]);
+        assert_eq!(ask(&mut overload, MemoryStage::Tight, &works), [Goes, Waits, Waits]);
+        assert_eq!(ask(&mut overload, MemoryStage::Full, &works[1..]), [Waits, Waits], "the one that began goes on");
+        overload.wait_with(&works[1]);
+        assert_eq!(ask(&mut overload, MemoryStage::Over, &works), [Goes, Ends, Ends]);
+        overload.wait_with(&works[0]);
+        assert_eq!(ask(&mut overload, MemoryStage::Tight, &works[1..]), [Goes, Waits], "it waits for something else");
+        let [first, second, third] = works;
+        assert_eq!(ask(&mut overload, MemoryStage::Over, &[first, third.clone()]), [Ends, Ends]);
+        drop(second);
+        assert_eq!(ask(&mut overload, MemoryStage::Over, &[third]), [Goes]);
     }
 
     #[test]

@@ -27,6 +27,13 @@ impl Places {
     }
 }
 
+impl Place {
+    /// It is one of as many as there are.
+    pub fn is_none_free(&self) -> bool {
+        self.free.get() == 0
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         self.free.set(self.free.get() + 1);

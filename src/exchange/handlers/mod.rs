@@ -104,7 +104,7 @@ impl Handler {
     pub fn needs_client(&self) -> bool {
         match self {
             Handler::Hashing(_) => true,
-            Handler::Listing(making) => making.awaits_place(),
+            Handler::Listing(making) => making.needs_client(),
             _ => false,
         }
     }

@@ -149,3 +149,36 @@ fn a_page_of_too_many_entries_to_watch_is_kept_by_the_directorys_times() {
     change();
     assert!(listings.find(b"a", &large().1, &now).is_none(), "entries came and went");
 }
+
+#[test]
+fn the_more_requests_wait_for_a_page_the_more_rarely_each_looks() {
+    let mut listings = Listings::new(1000);
+    let _mark = listings.make(b"a");
+    let pauses: Vec<u64> = (0..2000).filter_map(|_| listings.awaits(b"a")).collect();
+    assert_eq!((pauses[0], pauses[99], pauses[1999]), (20, 45, 250));
+}
+
+#[test]
+fn a_page_too_large_to_be_kept_is_kept_for_those_who_waited_for_it() {
+    let dir = Directory::new("awaited");
+    let (mut listings, now) = (Listings::new(1000), Clock::read());
+    let find = |listings: &mut Listings| listings.find(b"a", &dir.open().1, &now).map(|page| page.size());
+    let made = |listings: &mut Listings, waits: bool| {
+        let mark = listings.make(b"a");
+        assert!(!waits || listings.awaits(b"a").is_some() && listings.awaits(b"b").is_none());
+        let large = page(listings, &dir, 2000);
+        listings.keep(b"a"[..].into(), large, &now);
+        drop(mark);
+        assert_eq!(listings.awaits(b"a"), None);
+    };
+    made(&mut listings, false);
+    assert_eq!(find(&mut listings), None);
+    made(&mut listings, true);
+    assert_eq!((find(&mut listings), find(&mut listings), listings.bytes), (Some(2000), Some(2000), 0));
+    assert_eq!(listings.next_due(), Some(now.ms + LIFE + 1));
+    listings.sweep(now.ms + LIFE + 1);
+    assert_eq!(find(&mut listings), None);
+    made(&mut listings, true);
+    fs::write(dir.0.join("f"), "").expect("write");
+    assert_eq!(find(&mut listings), None, "an entry was made");
+}

@@ -115,8 +115,8 @@ impl Gathering {
     /// The next slice.
     pub fn work(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         loop {
-            if !self.place.is_had(self.judged, ex, cx) {
-                return Flow::Wait;
+            if let Err(flow) = self.place.ask(self.judged, ex, cx) {
+                return flow;
             }
             match self.walk.step() {
                 Ok(WalkStep::On) => {}

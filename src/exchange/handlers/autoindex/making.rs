@@ -1,6 +1,7 @@
 //! A listing in progress: a directory is read, sorted and rendered, a slice each turn of the loop.
 //!
-//! Invariant: a slice takes a few milliseconds, however large the directory.
+//! Invariant: a slice takes a few milliseconds, however large the directory. Of the requests for one listing at the
+//! same time one makes it, and the others wait for that.
 
 use super::directory::{not_opened, shown};
 use super::entries::{self, Entries, Links};
@@ -9,7 +10,7 @@ use super::respond::respond;
 use super::shape::Shape;
 use crate::config::model::Level;
 use crate::exchange::Exchange;
-use crate::exchange::flow::{Begun, Flow};
+use crate::exchange::flow::{Begun, Flow, Phase, Then};
 use crate::exchange::handlers::first_slice;
 use crate::http::status::Status;
 use crate::services::Services;
@@ -38,6 +39,8 @@ pub struct Making {
     place: Place,
     /// The cache's key for the page, the directory's state, and the watch.
     keep: Option<(Box<[u8]>, Stat, Guard)>,
+    /// Lets other requests for the page wait.
+    _mark: Option<Rc<()>>,
 }
 
 /// The listing of an open directory: the cached one if nothing has changed, or a new one.
@@ -52,12 +55,16 @@ pub fn begin(ex: &mut Exchange, cx: &mut Services, dir: OwnedFd, shape: Shape) -
     {
         return Err(respond(ex, &shape, &page.body));
     }
+    if let Some(pause) = key.as_ref().and_then(|key| cx.listings.awaits(key)) {
+        return Err(Flow::Delay { until: cx.now.ms + pause, then: Then::Phase(Phase::Content) });
+    }
     let keep = key.and_then(|key| Some((key, stat, cx.listings.guard(dir.as_fd(), &stat, &cx.now)?)));
     // Looked at again now that it is watched: a change between the two would be reported by neither.
     let keep = keep.filter(|(_, stat, _)| file::fstat(dir.as_fd()) == Ok(*stat));
     let entries = Entries::of(dir, shape.links.clone());
-    let making =
-        Box::new(Making { shape, entries, pieces: Vec::new(), body: None, count: 0, place: Place::default(), keep });
+    let _mark = keep.as_ref().map(|(key, ..)| cx.listings.make(key));
+    let place = Place::default();
+    let making = Box::new(Making { shape, entries, pieces: Vec::new(), body: None, count: 0, place, keep, _mark });
     first_slice::begin(making, ex, cx, Making::work)
 }
 
@@ -75,8 +82,8 @@ impl Making {
     pub fn work(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         cx.has_used_much |= self.entries.len() > LARGE;
         loop {
-            if !self.place.is_had(self.entries.len(), ex, cx) {
-                return Flow::Wait;
+            if let Err(flow) = self.place.ask(self.entries.len(), ex, cx) {
+                return flow;
             }
             match self.go_on(&ex.route.uri) {
                 Ok(true) if !cx.slice.is_over() => {}
@@ -91,9 +98,9 @@ impl Making {
         }
     }
 
-    /// It waits until others are done.
-    pub fn awaits_place(&self) -> bool {
-        self.place.is_awaited()
+    /// See [`Place::needs_client`].
+    pub fn needs_client(&self) -> bool {
+        self.place.needs_client()
     }
 
     /// One batch of entries, read or rendered; false when the body is complete.
@@ -138,5 +145,38 @@ impl Making {
             cx.listings.keep(key, page, &cx.now);
         }
         respond(ex, shape, &body)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::run;
+    use super::*;
+    use crate::exchange::testing::{OUTSIDE, Site};
+    use std::os::unix::ffi::OsStrExt;
+
+    /// A hundred requests for a directory of 20 000 files read it a hundred times, and took 84 MB.
+    #[test]
+    fn requests_for_a_listing_that_is_being_made_wait_for_it() {
+        let mut site = Site::new("", "location / { autoindex on; }");
+        let dir = site.scratch.path().join("html");
+        std::fs::create_dir(&dir).expect("made");
+        (0..10).for_each(|n| std::fs::write(dir.join(n.to_string()), "x").expect("written"));
+        let mut requests: Vec<Exchange> = (0..3).map(|_| site.at("GET /", &[], OUTSIDE)).collect();
+        requests.iter_mut().for_each(|ex| ex.route.path = [dir.as_os_str().as_bytes(), b"/"].concat());
+        let cx = &mut site.cx;
+        let waits = |begun: &Begun<_>| matches!(begun, Err(Flow::Delay { .. }));
+        cx.slice.steps = Some(0);
+        let first = run(&mut requests[0], cx);
+        assert!(first.is_ok(), "the turn has no time left");
+        assert!(waits(&run(&mut requests[1], cx)) && waits(&run(&mut requests[2], cx)));
+        // Its client goes away: the next one makes it.
+        drop(first);
+        let Ok(mut second) = run(&mut requests[1], cx) else { panic!("no other request makes it") };
+        assert!(waits(&run(&mut requests[2], cx)));
+        cx.slice.steps = None;
+        while second.work(&mut requests[1], cx) == Flow::Wait {}
+        cx.slice.steps = Some(0);
+        assert!(matches!(run(&mut requests[2], cx), Err(Flow::Respond)), "it is there");
     }
 }

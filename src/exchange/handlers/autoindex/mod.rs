@@ -48,13 +48,12 @@ pub enum Making {
 }
 
 impl Making {
-    /// It waits until others are done: nothing of it has been made for long, and a client that has closed its side is
-    /// hardly there to see the rest.
-    pub fn awaits_place(&self) -> bool {
+    /// Others need its place, or it waits for one: a client that has closed its side is hardly there to see the rest.
+    pub fn needs_client(&self) -> bool {
         match self {
-            Making::Page(making) => making.awaits_place(),
-            Making::Archive(gathering) => gathering.place.is_awaited(),
-            Making::Search(searching) => searching.place.is_awaited(),
+            Making::Page(making) => making.needs_client(),
+            Making::Archive(gathering) => gathering.place.needs_client(),
+            Making::Search(searching) => searching.place.needs_client(),
         }
     }
 

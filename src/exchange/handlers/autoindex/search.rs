@@ -74,8 +74,8 @@ impl Searching {
     /// The next slice.
     pub fn work(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         loop {
-            if !self.place.is_had(self.looked_at, ex, cx) {
-                return Flow::Wait;
+            if let Err(flow) = self.place.ask(self.looked_at, ex, cx) {
+                return flow;
             }
             match self.walk.step() {
                 Ok(WalkStep::On) => {}
