@@ -95,7 +95,7 @@ impl KnownUpload {
 
     /// What counts for a quota: what it adds.
     fn holds(&self) -> Usage {
-        Usage { bytes: self.size(), files: self.files }.minus(self.freed())
+        Usage { bytes: self.size(), files: self.files, dirs: 0 }.minus(self.freed())
     }
 
     /// A remembered upload: it claims no quota.

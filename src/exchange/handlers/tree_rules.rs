@@ -191,8 +191,11 @@ impl TreeRules {
         let size = stat.map_or(0, |stat| stat.size);
         self.check(ex, cx, rules, self.descent.path(), &name, (kind, size))?;
         match kind {
-            FileKind::Dir => self.descent.add(name),
-            _ => self.total = self.total.plus(Usage { bytes: size, files: 1 }),
+            FileKind::Dir => {
+                self.total = self.total.plus(Usage::directories(1));
+                self.descent.add(name);
+            }
+            _ => self.total = self.total.plus(Usage::file(size)),
         }
         Ok(())
     }

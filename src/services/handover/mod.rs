@@ -45,7 +45,7 @@ impl Predecessor {
                     self.hold(zone.name.clone(), key, count, cx);
                 }
             }
-            Record::Claim { area, bytes, files } => self.claim(area, Usage { bytes, files }, cx),
+            Record::Claim { area, bytes, files } => self.claim(area, Usage { bytes, files, dirs: 0 }, cx),
             Record::Lock { zone, lock } => cx.dav_locks.inherit(zone, lock),
             Record::Session { zone, key, made, value } => ticket::inherit_session(zone, key, made, value),
             Record::TicketKey { name, secret, made } => ticket::inherit_key(name, secret, made),
@@ -85,7 +85,7 @@ impl Predecessor {
             held.push(Record::Connections { zone: &zone, key: &key, count }.encode());
         }
         for (area, claim) in std::mem::take(&mut self.claims) {
-            let Usage { bytes, files } = claim.holds();
+            let Usage { bytes, files, .. } = claim.holds();
             held.push(Record::Claim { area: &area, bytes, files }.encode());
             claim.area().invalidate();
         }
@@ -105,7 +105,8 @@ pub fn changes(cx: &mut Services) -> Vec<Vec<u8>> {
         let count = cx.limits.connections(&zone, &key);
         out.push(Record::Connections { zone: &zone, key: &key, count }.encode());
     }
-    cx.quotas.changed_claims(|area, Usage { bytes, files }| out.push(Record::Claim { area, bytes, files }.encode()));
+    cx.quotas
+        .changed_claims(|area, Usage { bytes, files, .. }| out.push(Record::Claim { area, bytes, files }.encode()));
     let stats = &mut cx.stats;
     stats.take_peers(|upstream, peer, counts| out.push(Record::Upstream { upstream, peer, counts }.encode()));
     out

@@ -31,8 +31,9 @@ impl HandoverState {
         for (zone, key, count) in cx.limits.all_connections() {
             short.push(Record::Connections { zone, key, count }.encode());
         }
-        cx.quotas
-            .changed_claims(|area, Usage { bytes, files }| short.push(Record::Claim { area, bytes, files }.encode()));
+        cx.quotas.changed_claims(|area, Usage { bytes, files, .. }| {
+            short.push(Record::Claim { area, bytes, files }.encode())
+        });
         let now = cx.now.ms;
         let requests = cx.limits.take_requests().filter_map(|(zone, nodes)| {
             let rate = cx.config.tables.zone(&zone)?.rate()?;

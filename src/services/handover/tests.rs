@@ -79,7 +79,7 @@ fn the_next_process_goes_on_with_limits_slots_and_shares() {
     assert!(old.limits.enter(&places, &Rc::from(&b"k"[..]), 1, 1 << 20));
     let area = old.quotas.area_at(b"/srv/up");
     let mut claim = Claim::new(area);
-    claim.set_granted(Usage { bytes: 10, files: 1 });
+    claim.set_granted(Usage::file(10));
     old.dav_locks.inherit("l", lock("/srv/up/f"));
     let mut predecessor = Predecessor::default();
     // A request arrived in the new process before the handover.
@@ -88,7 +88,7 @@ fn the_next_process_goes_on_with_limits_slots_and_shares() {
     give(std::iter::from_fn(|| state.take()), &mut predecessor, &mut new);
     assert_eq!(new.limits.excess(&zone, b"k", 1000, now), 3000, "three requests, and one more");
     assert!(!new.limits.enter(&places, &Rc::from(&b"k"[..]), 1, 1 << 20), "the place is taken");
-    assert_eq!(new.quotas.area_at(b"/srv/up").claimed(), Usage { bytes: 10, files: 1 });
+    assert_eq!(new.quotas.area_at(b"/srv/up").claimed(), Usage::file(10));
     assert_eq!(new.dav_locks.shown(b"/srv/up/f").len(), 1);
     // A last request of the old process, which ends like its upload and the other request.
     assert_eq!(old.limits.pass(&zone, b"k", 1000, now, 1 << 20), 0);

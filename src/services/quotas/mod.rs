@@ -41,6 +41,10 @@ const STEPS: u32 = 2;
 const STARVED: u64 = 16;
 /// Milliseconds between two counts per hundred names: 20 times their cost.
 const PAUSE: u64 = 3;
+/// How many directories may be in any area, however small its quota.
+const DIRECTORIES: u64 = 64;
+/// What a directory takes on most file systems.
+const DIRECTORY: u64 = 4096;
 /// Maximum number of areas kept without claims: a store may have one per user.
 const AREAS: usize = 4096;
 
@@ -385,7 +389,16 @@ impl Replaced {
 /// quota was reduced.
 fn has_room(quota: Quota, total: Usage, to: Usage, held: Usage) -> bool {
     let over = |limit: u64, total: u64, to: u64, held: u64| limit > 0 && total > limit && to > held;
-    !over(quota.bytes, total.bytes, to.bytes, held.bytes) && !over(quota.files, total.files, to.files, held.files)
+    !over(quota.bytes, total.bytes, to.bytes, held.bytes)
+        && !over(quota.files, total.files, to.files, held.files)
+        && !over(most_directories(quota), total.dirs, to.dirs, held.dirs)
+}
+
+/// How many directories an area may have: as many as files, and together they take no more room than the files may,
+/// except for the first [`DIRECTORIES`].
+fn most_directories(quota: Quota) -> u64 {
+    let no_limit = |most: u64| if most == 0 { u64::MAX } else { most };
+    no_limit(quota.files).min(no_limit(quota.bytes) / DIRECTORY).max(DIRECTORIES)
 }
 
 impl Drop for Claim {

@@ -35,14 +35,19 @@ impl Drop for Scratch {
 }
 
 fn of(bytes: u64, files: u64) -> Usage {
-    Usage { bytes, files }
+    Usage { bytes, files, dirs: 0 }
+}
+
+/// What is there, without directories.
+fn files(area: &Area) -> Usage {
+    Usage { dirs: 0, ..area.used.get() }
 }
 
 fn counted(area: &Area, now: &mut Clock) -> Usage {
     for _ in 0..10_000 {
         now.advance();
         if area.refresh(now, &mut Slice::default()).expect("readable") && area.walk.borrow().is_none() {
-            return area.used.get();
+            return files(area);
         }
     }
     panic!("the count does not end");
@@ -89,7 +94,7 @@ fn claims_never_exceed_the_quota() {
     scratch.write("b", 300);
     quotas.stored(scratch.dir("").as_fd(), of(300, 1), of(0, 0));
     drop(first);
-    assert_eq!(area.used.get(), of(900, 2));
+    assert_eq!(files(&area), of(900, 2));
     assert_eq!(area.claimed.get(), of(100, 0));
     // A file that replaces a larger one needs no more room.
     let mut third = Claim::new(area.clone());
@@ -110,7 +115,7 @@ fn what_is_stored_below_counts_for_every_area_above() {
         counted(area, &mut now);
     }
     quotas.stored(scratch.dir("in/ner").as_fd(), of(5, 1), of(10, 1));
-    assert_eq!([outer.used.get(), inner.used.get(), other.used.get()], [of(15, 2), of(5, 1), of(10, 1)]);
+    assert_eq!([&outer, &inner, &other].map(|area| files(area)), [of(15, 2), of(5, 1), of(10, 1)]);
 }
 
 /// Whatever is stored or replaced during a count, the result is correct, or too high if it says so.
@@ -143,7 +148,7 @@ fn files_that_come_during_a_count_are_counted_once() {
         while area.walk.borrow().is_some() {
             area.count(&now).expect("counts");
         }
-        let used = area.used.get();
+        let used = files(&area);
         assert!(used.bytes >= total.bytes && used.files >= total.files, "{used:?} of {total:?} in round {round}");
         if area.accuracy.get() == Accuracy::Exact {
             assert_eq!(used, total, "round {round}");
@@ -154,7 +159,7 @@ fn files_that_come_during_a_count_are_counted_once() {
     while area.walk.borrow().is_some() {
         area.count(&now).expect("counts");
     }
-    assert_eq!(area.used.get(), total, "nothing came meanwhile; {exact} of 10 were exact");
+    assert_eq!(files(&area), total, "nothing came meanwhile; {exact} of 10 were exact");
 }
 
 #[test]
@@ -175,7 +180,7 @@ fn a_slice_of_a_count_holds_fewer_directories_the_deeper_they_are() {
         (1..=96).for_each(|at| std::fs::create_dir_all(scratch.0.join(path(at))).expect("made"));
         let path = std::os::unix::ffi::OsStrExt::as_bytes(scratch.0.as_os_str());
         let mut walk = walk::Walk::begin(path).expect("opened").expect("it is there");
-        assert_eq!(walk.slice(u64::MAX), Ok(Some(Usage::default())));
+        assert_eq!(walk.slice(u64::MAX), Ok(Some(Usage::directories(96))));
         walk.entries
     };
     let (flat, deep) = (cost("flat", |at| at.to_string()), cost("deep", |at| "d/".repeat(at)));
@@ -208,7 +213,7 @@ fn a_hundred_uploads_that_wait_for_a_count_make_two_steps_of_it_a_turn() {
         slice.steps = Some(u32::MAX);
         if (0..100).all(|_| area.refresh(&now, &mut slice).expect("readable")) {
             assert!(turn >= 1, "all names in {turn} turns");
-            return assert_eq!(area.used.get(), of(6 * (SLICE / 2), 6 * (SLICE / 2)));
+            return assert_eq!(files(&area), of(6 * (SLICE / 2), 6 * (SLICE / 2)));
         }
         let Some(names) = examined(&area) else { continue };
         // A step ends with the batch of names that reaches its number.
@@ -238,4 +243,50 @@ fn no_step_of_a_count_is_made_once_the_slice_of_the_turn_is_over() {
         other.counts() == counts
     });
     assert_eq!(turns.count() as u64, STARVED - 1, "a busy server counts too");
+}
+
+/// upload_create_path made 1260 directories under `upload_quota 1m files=3`, and they stayed.
+#[test]
+fn directories_without_end_do_not_fill_an_area_with_a_quota() {
+    let quota = |bytes, files| Quota { bytes, files, shared: false };
+    let scratch = Scratch::new("directories");
+    (0..DIRECTORIES - 1).for_each(|at| fs::create_dir(scratch.0.join(at.to_string())).expect("made"));
+    let (mut quotas, mut now) = (Quotas::default(), Clock::read());
+    let area = quotas.area(scratch.dir("").as_fd(), &[]).expect("an area");
+    counted(&area, &mut now);
+    let mut claim = Claim::new(area.clone());
+    assert_eq!(claim.resize(Usage::directories(1), of(0, 0), quota(1 << 20, 3)), Ok(()));
+    assert!(claim.resize(Usage::directories(2), of(0, 0), quota(1 << 20, 3)).is_err());
+    let mut other = Claim::new(area.clone());
+    assert!(other.resize(Usage::directories(1), of(0, 0), quota(1 << 20, 3)).is_err());
+    assert_eq!(other.resize(of(5, 1), of(0, 0), quota(1 << 20, 3)), Ok(()), "files have room");
+    quotas.stored(scratch.dir("").as_fd(), Usage::directories(1), Usage::default());
+    drop((claim, other));
+    assert_eq!(area.used.get().dirs, DIRECTORIES);
+    let most = |bytes, files| most_directories(quota(bytes, files));
+    assert_eq!(
+        [most(1 << 20, 0), most(1 << 20, 100), most(0, 1000), most(4096, 0), most(0, 0)],
+        [256, 100, 1000, 64, u64::MAX / DIRECTORY]
+    );
+}
+
+/// Each of the uploads that ended in a turn counted a thousand names, under a quota that processes share.
+#[test]
+fn a_turn_without_time_left_counts_no_small_area_for_each_upload_that_ends() {
+    let scratch = Scratch::new("ended");
+    (0..500).for_each(|at| scratch.write(&at.to_string(), 1));
+    let area = Quotas::default().area(scratch.dir("").as_fd(), &[]).expect("an area");
+    let (now, shared) = (Clock::read(), Quota { bytes: 0, files: 5000, shared: true });
+    let take = |steps: Option<u32>| {
+        let mut slice = Slice::default();
+        slice.steps = steps;
+        let attempt = shared::Lock::take(&area, shared, (of(0, 0), of(0, 0)), &now, &mut slice);
+        matches!(attempt, Ok(shared::LockAttempt::Lock(_)))
+    };
+    while !take(None) {}
+    let counts = area.counts();
+    assert!((0..3).all(|_| take(Some(0))));
+    assert_eq!(area.counts(), counts);
+    assert!(take(None));
+    assert_eq!(area.counts(), counts + 1);
 }

@@ -106,9 +106,14 @@ impl Walk {
                 },
             };
             match kind {
-                FileKind::Regular => self.found = self.found.plus(Usage { bytes: size, files: 1 }),
-                FileKind::Dir if path.is_empty() => self.pending.push(name.to_vec()),
-                FileKind::Dir => self.pending.push([path, &b"/"[..], name].concat()),
+                FileKind::Regular => self.found = self.found.plus(Usage::file(size)),
+                FileKind::Dir => {
+                    self.found = self.found.plus(Usage::directories(1));
+                    self.pending.push(match path.is_empty() {
+                        true => name.to_vec(),
+                        false => [path, &b"/"[..], name].concat(),
+                    });
+                }
                 FileKind::Symlink | FileKind::Other => {}
             }
         }

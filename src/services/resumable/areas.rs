@@ -42,7 +42,7 @@ impl Sum {
 
     /// Bytes are clamped to u64.
     pub fn usage(self) -> Usage {
-        Usage { bytes: u64::try_from(self.bytes).unwrap_or(u64::MAX), files: self.files }
+        Usage { bytes: u64::try_from(self.bytes).unwrap_or(u64::MAX), files: self.files, dirs: 0 }
     }
 }
 
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     fn usage(bytes: u64, files: u64) -> Usage {
-        Usage { bytes, files }
+        Usage { bytes, files, dirs: 0 }
     }
 
     #[test]

@@ -230,3 +230,36 @@ fn a_file_counts_once_while_its_name_is_written_to_the_disk() {
         });
     }
 }
+
+/// 40 requests made 1260 directories under `upload_quota 1m files=3`, and they stayed when the files went.
+#[test]
+fn directories_made_for_uploads_do_not_grow_without_end_under_a_quota() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let s = running(
+        server(
+            "location /a/ { dav_methods PUT DELETE MKCOL COPY; upload_create_path on; upload_quota 1m files=3; }
+             location /b/ { dav_methods PUT MKCOL; upload_quota 1m; }",
+        )
+        .file("html/index.html", "index")
+        .mkdir("html/a")
+        .mkdir("html/b"),
+    );
+    let deep = |name: &str, count: usize| format!("/a/{}f", format!("{name}/").repeat(count));
+    s.method("PUT", &deep("d", 60), "", b"1").is(201);
+    s.method("DELETE", &deep("d", 60), "", b"").is(204);
+    s.method("PUT", &deep("e", 5), "", b"1").is(507);
+    assert!(!s.path("html/a/e").exists(), "none of them was made");
+    s.method("PUT", &deep("e", 3), "", b"1").is(201);
+    s.method("MKCOL", "/a/g/", "", b"").is(201);
+    s.method("MKCOL", "/a/h/", "", b"").is(507);
+    s.method("MKCOL", "/a/g/", "", b"").is(405);
+    s.method("COPY", "/a/g/", "Destination: /a/h/\r\n", b"").is(507);
+    // What is there can be used, and what goes makes room.
+    s.method("PUT", "/a/g/f", "", b"1").is(201);
+    s.method("DELETE", "/a/d/", "", b"").is(204);
+    s.method("COPY", "/a/g/", "Destination: /a/h/\r\n", b"").is_one_of(&[201, 204]);
+    // A quota of bytes has room for as many directories as take these bytes.
+    (0..100).for_each(|at| _ = s.method("MKCOL", &format!("/b/{at}/"), "", b"").is(201));
+}

@@ -34,16 +34,17 @@ use super::delete::{self, Removing};
 use super::methods;
 use super::path_rules::{PathAction, PathRules, Target, is_form_action};
 use super::syncing::{self, Back, Syncing};
-use super::upload::{self, Upload};
+use super::upload::{self, QuotaShare, Upload};
 use crate::exchange::Exchange;
 use crate::exchange::flow::{Begun, Flow};
 use crate::http::escape::escape_path;
 use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::http::status::Status;
+use crate::services::quotas::Usage;
 use crate::services::{Services, temp_names};
 use crate::sys::Errno;
-use crate::sys::file;
+use crate::sys::file::{self, Follow};
 use guard::Change;
 use refuse::{failed, refuse};
 use std::os::fd::AsFd;
@@ -138,6 +139,19 @@ fn remove(ex: &mut Exchange, cx: &mut Services) -> Begun<Removing> {
     }
 }
 
+/// Whether the quota allows one more directory; gives its share.
+fn admit(ex: &mut Exchange, cx: &mut Services, resource: &Resource) -> Result<Option<QuotaShare>, Flow> {
+    let there = file::stat_at(Some(resource.dir.as_fd()), &resource.name, Follow::No);
+    if ex.location().settings.upload.quota.is_none() || there != Err(Errno::ENOENT) {
+        return Ok(None);
+    }
+    match upload::check_directory(ex, cx) {
+        Ok(share) => Ok(share),
+        Err(refusal) if refusal.later => Err(upload::later(cx)),
+        Err(refusal) => Err(upload::refuse(ex, cx, &refusal)),
+    }
+}
+
 /// `made`: the name of the directory that was made.
 fn make(ex: &mut Exchange, cx: &mut Services, made: &mut Option<syncing::Name>) -> Flow {
     // The slash of a collection's name is optional (RFC 4918 §5.2), and clients on phones omit it; nginx answers 409.
@@ -166,9 +180,14 @@ fn make(ex: &mut Exchange, cx: &mut Services, made: &mut Option<syncing::Name>) 
     if let Err(status) = guard::check(ex, cx, resource.dir.as_fd(), resource.name.to_bytes(), Change::Made) {
         return Flow::Status(status);
     }
+    let _share = match admit(ex, cx, &resource) {
+        Ok(share) => share,
+        Err(flow) => return flow,
+    };
     let mode = target::directory_mode(ex);
     match file::mkdir_at(Some(resource.dir.as_fd()), &resource.name, mode) {
         Ok(()) => {
+            cx.quotas.stored(resource.dir.as_fd(), Usage::directories(1), Usage::default());
             cx.now.changed();
             cx.checked_trees.came(resource.dir.as_fd());
             cx.syncs.made_directory();

@@ -95,9 +95,9 @@ impl TransferChecks {
         } else {
             let stat = file::stat_at(Some(job.source.dir.as_fd()), &job.source.name, Follow::No).map_err(failed)?;
             governed.check_file(job.target.name.to_bytes(), Some(job.source.name.to_bytes()), stat.size)?;
-            judging.added = Usage { bytes: stat.size, files: 1 };
+            judging.added = Usage::file(stat.size);
             if let Some(there) = there.filter(|there| there.kind == FileKind::Regular) {
-                judging.freed = Usage { bytes: there.size, files: 1 };
+                judging.freed = Usage::file(there.size);
             }
         }
         if replaces_tree
@@ -154,13 +154,13 @@ impl TransferChecks {
             if source.step(ex, cx, &self.rules)? {
                 return Ok(true);
             }
-            self.added = source.total;
+            self.added = source.total.plus(Usage::directories(1));
         }
         if let Some(replaced) = &mut self.replaced {
             if replaced.step(ex, cx, &self.rules)? {
                 return Ok(true);
             }
-            self.freed = replaced.total;
+            self.freed = replaced.total.plus(Usage::directories(1));
         }
         if !job.moves {
             let rules = ex.location().settings.upload.clone();
@@ -240,9 +240,9 @@ impl TransferChecks {
             governed.check_file(job.target.name.to_bytes(), Some(job.source.name.to_bytes()), size)?;
         }
         let there = stat(job.to(), &job.target.name).ok();
-        let added = Usage { bytes: size, files: 1 };
+        let added = Usage::file(size);
         let freed = match there.filter(|there| there.kind == FileKind::Regular) {
-            Some(there) => Usage { bytes: there.size, files: 1 },
+            Some(there) => Usage::file(there.size),
             // A tree that it replaces was counted.
             None if self.replaced.is_some() => self.freed,
             None => Usage::default(),
@@ -289,8 +289,13 @@ impl TransferChecks {
         (kind, size): (FileKind, u64),
     ) -> Result<(), Errno> {
         let Some(source) = &self.source else { return Ok(()) };
-        if kind == FileKind::Regular {
-            self.copied = self.copied.plus(Usage { bytes: size, files: 1 });
+        let more = match kind {
+            FileKind::Regular => Usage::file(size),
+            FileKind::Dir => Usage::directories(1),
+            _ => Usage::default(),
+        };
+        if more != Usage::default() {
+            self.copied = self.copied.plus(more);
             if self.share.is_some() && self.copied.minus(self.added) != Usage::default() {
                 return Err(Errno::EDQUOT);
             }

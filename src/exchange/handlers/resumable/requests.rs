@@ -319,7 +319,7 @@ fn open(
     let counted = !grows && cx.resumable.holds(upload.id) >= total;
     // The upload's rules are those of the method that created it.
     let method = std::mem::replace(&mut ex.route.method, upload.record.method);
-    let need = Usage { bytes: total, files: u64::from(!upload.is_part()) };
+    let need = Usage { bytes: total, files: u64::from(!upload.is_part()), dirs: 0 };
     let more = More {
         id: upload.id,
         bytes: sent,

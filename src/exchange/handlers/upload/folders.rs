@@ -12,6 +12,7 @@ use crate::exchange::Exchange;
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::services::Services;
+use std::collections::HashSet;
 use std::os::fd::AsFd;
 
 impl Upload {
@@ -53,6 +54,12 @@ impl Upload {
         self.folder_at.insert(path.into(), at);
         self.folders.push(Folder { path: path.into(), target });
         Ok((Some(at), name))
+    }
+
+    /// How many directories are missing, each of which may be above several folders.
+    pub fn missing_directories(&self) -> u64 {
+        let targets = std::iter::once(&self.target).chain(self.folders.iter().map(|folder| &folder.target));
+        targets.flat_map(TargetDir::missing_uris).collect::<HashSet<_>>().len() as u64
     }
 
     /// Whether the path of the request still leads to the directory that was judged when it arrived. Another one there

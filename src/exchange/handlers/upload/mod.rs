@@ -47,7 +47,7 @@ mod tests;
 
 pub use answer::{limit, not_written, refuse, refused_otherwise};
 pub use name::{Names, numbered};
-pub use quota::{check_empty, later, lock_empty};
+pub use quota::{check_directory, check_empty, later, lock_empty};
 pub use quota_share::QuotaShare;
 pub use raw::DEFAULT_TYPE;
 pub use record::UploadRecord;

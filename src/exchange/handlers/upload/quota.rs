@@ -16,7 +16,7 @@ use crate::services::quotas::{Claim, Replaced, Usage};
 use crate::sys::file::{FileKind, Stat};
 
 /// A file without content.
-const EMPTY: Usage = Usage { bytes: 0, files: 1 };
+const EMPTY: Usage = Usage::file(0);
 
 impl Upload {
     /// The quota has room for what is known to come, or there is no quota.
@@ -94,7 +94,8 @@ impl Upload {
         let bytes = self.bytes().saturating_add(more);
         let files = self.parts.len() as u64;
         if bytes > self.coming.bytes || files > self.coming.files {
-            self.coming = Usage { bytes: self.coming.bytes.max(bytes), files: self.coming.files.max(files) };
+            let dirs = self.coming.dirs;
+            self.coming = Usage { bytes: self.coming.bytes.max(bytes), files: self.coming.files.max(files), dirs };
             let (need, beside) = (self.coming.minus(self.freed), self.beside(cx));
             if let Some(share) = &mut self.share {
                 share.need(need, beside)?;
@@ -146,17 +147,20 @@ impl Upload {
         if self.target.area.is_none() && cx.quotas.is_empty() {
             return Ok(self.naming.counted.usage);
         }
+        if self.naming.counted.files == 0 {
+            self.naming.counted.usage.0 = Usage::directories(self.missing_directories());
+        }
         while let Some(part) = self.parts.get(self.naming.counted.files) {
             let counted = &mut self.naming.counted;
             // Of two files with one name, the second replaces the first.
             let twin = counted.sizes.insert((part.folder, part.name.clone()), part.size());
             let replaced = match twin {
-                Some(bytes) if self.policy.on_duplicate == Duplicate::Overwrite => Usage { bytes, files: 1 },
+                Some(bytes) if self.policy.on_duplicate == Duplicate::Overwrite => Usage::file(bytes),
                 Some(_) => Usage::default(),
                 None => replaced(self.policy, target_of(&self.target, &self.folders, part.folder).stat(&part.name)?),
             };
             let (added, freed) = counted.usage;
-            counted.usage = (added.plus(Usage { bytes: part.size(), files: 1 }), freed.plus(replaced));
+            counted.usage = (added.plus(Usage::file(part.size())), freed.plus(replaced));
             counted.files += 1;
             let done = counted.files;
             self.next_file(cx, done)?;
@@ -177,7 +181,7 @@ impl Upload {
 /// What is freed when a file takes the name of this one.
 fn replaced(policy: NamePolicy, there: Option<Stat>) -> Usage {
     match there.filter(|there| is_replaced(policy, there)) {
-        Some(stat) => Usage { bytes: stat.size, files: 1 },
+        Some(stat) => Usage::file(stat.size),
         None => Usage::default(),
     }
 }
@@ -192,6 +196,18 @@ fn is_replaced(policy: NamePolicy, there: &Stat) -> bool {
 /// # Errors
 /// 507; [`Refusal::later`] while what is there is being counted.
 pub fn check_empty(ex: &mut Exchange, cx: &mut Services) -> Result<Option<QuotaShare>, Refusal> {
+    check_more(ex, cx, EMPTY)
+}
+
+/// The same for a directory (MKCOL).
+///
+/// # Errors
+/// Those of [`check_empty`].
+pub fn check_directory(ex: &mut Exchange, cx: &mut Services) -> Result<Option<QuotaShare>, Refusal> {
+    check_more(ex, cx, Usage::directories(1))
+}
+
+fn check_more(ex: &mut Exchange, cx: &mut Services, more: Usage) -> Result<Option<QuotaShare>, Refusal> {
     let rules = ex.location().settings.upload.clone();
     let Some(limit) = rules.quota else { return Ok(None) };
     if resumable::is_reading(cx) {
@@ -199,7 +215,7 @@ pub fn check_empty(ex: &mut Exchange, cx: &mut Services) -> Result<Option<QuotaS
     }
     let (area, path) = target_dir::area_of(ex, cx, &rules)?;
     let beside = held(cx, &path, &[]);
-    check_now(ex, cx, QuotaShare::new(Claim::new(area), limit), EMPTY, beside).map(Some)
+    check_now(ex, cx, QuotaShare::new(Claim::new(area), limit), more, beside).map(Some)
 }
 
 /// As [`check_empty`], when the file is about to be made: with the lock of a quota that other processes share.

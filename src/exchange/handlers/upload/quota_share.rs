@@ -29,7 +29,7 @@ impl QuotaShare {
     /// What is freed by replacing this file: nothing if another upload replaces it as well.
     pub fn take_room_of(&mut self, there: &Stat) -> Usage {
         match self.claim.take_room_of((there.dev, there.ino)) {
-            true => Usage { bytes: there.size, files: 1 },
+            true => Usage::file(there.size),
             false => Usage::default(),
         }
     }
@@ -154,9 +154,13 @@ pub fn lock(
 
 fn refusal(full: Full, need: Usage) -> Refusal {
     let Full { used, claimed } = full;
-    let detail = format!(
+    let mut detail = format!(
         "{} bytes in {} files are there, {} in {} are on their way, {} in {} are to come",
         used.bytes, used.files, claimed.bytes, claimed.files, need.bytes, need.files
     );
+    if need.dirs > 0 {
+        let dirs = used.dirs.saturating_add(claimed.dirs);
+        detail.push_str(&format!("; {dirs} directories are there, {} are to be made", need.dirs));
+    }
     used_up().detail(detail)
 }

@@ -126,7 +126,7 @@ pub fn admit(ex: &mut Exchange, cx: &mut Services, wish: &Wish<'_>) -> Result<Ad
         return Err(too_large());
     }
     let files = u64::from(wish.role != Role::Part);
-    let replaces = upload.check_quota(ex, cx, Usage { bytes: wish.size, files })?;
+    let replaces = upload.check_quota(ex, cx, Usage { bytes: wish.size, files, dirs: 0 })?;
     if wish.role != Role::OfParts {
         check_number(&upload, cx)?;
     }

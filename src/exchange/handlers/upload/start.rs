@@ -135,7 +135,8 @@ fn assemble(
     let mut upload = Box::new(Upload::new(ex, cx, rules, target, policy));
     (upload.form, upload.parts, upload.hold) = (form, Vec::with_capacity(1), hold);
     (upload.digests, upload.wanted) = (digests, wanted);
-    (upload.share, upload.coming) = (upload.new_share(), Usage { bytes: length, files: 1 });
+    let dirs = Usage::directories(upload.missing_directories());
+    (upload.share, upload.coming) = (upload.new_share(), Usage::file(length).plus(dirs));
     Ok(upload)
 }
 

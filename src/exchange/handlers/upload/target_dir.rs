@@ -328,6 +328,17 @@ impl TargetDir {
         !self.missing.is_empty() && path.is_ok_and(|path| stat(path) == Some(Errno::ENOENT))
     }
 
+    /// The URIs of the directories of it that are still to be made, without their slashes.
+    pub fn missing_uris(&self) -> impl Iterator<Item = &[u8]> {
+        let end = |uri: &[u8], is_part: fn(u8) -> bool| uri.iter().rposition(|b| is_part(*b)).map_or(0, |at| at + 1);
+        let mut uri = &self.uri[..];
+        self.missing.iter().map(move |_| {
+            let own = &uri[..end(uri, |b| b != b'/')];
+            uri = &own[..end(own, |b| b == b'/')];
+            own
+        })
+    }
+
     /// Directories of it are still to be made.
     pub fn is_missing(&self) -> bool {
         !self.missing.is_empty()

@@ -271,7 +271,7 @@ impl Copy {
             let _ = file::set_mtime(fd, (modified, 0));
         }
         self.part.stat().map_err(call("fchmod()"))?;
-        let added = Usage { bytes: self.part.size(), files: 1 };
+        let added = Usage::file(self.part.size()).plus(Usage::directories(self.missing.len() as u64));
         let freed = self.replaced()?;
         let lock = match &mut self.quota {
             Some(quota) => quota.admit(cx, (added, freed))?,
@@ -322,7 +322,7 @@ fn call(name: &'static str) -> impl Fn(Errno) -> Failed {
 
 fn usage(there: Option<Stat>) -> Usage {
     match there.filter(|stat| stat.kind == FileKind::Regular) {
-        Some(stat) => Usage { bytes: stat.size, files: 1 },
+        Some(stat) => Usage::file(stat.size),
         None => Usage::default(),
     }
 }

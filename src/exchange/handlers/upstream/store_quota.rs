@@ -56,8 +56,7 @@ impl StoreQuota {
         }
         let mut share = QuotaShare::new(Claim::new(area.clone()), limit);
         let freed = there.map_or(Usage::default(), |there| share.take_room_of(&there));
-        let mut quota =
-            StoreQuota { limit, area, path, share, coming: Usage { bytes: 0, files: 1 }, freed, counted: None };
+        let mut quota = StoreQuota { limit, area, path, share, coming: Usage::file(0), freed, counted: None };
         quota.grow(cx, length.unwrap_or(0))?;
         Ok(Some(quota))
     }
