@@ -66,6 +66,13 @@ struct AncestorSyncs {
     made: u64,
 }
 
+/// What the name of a file needs to be written to the disk, got before the name is given.
+pub struct Prepared {
+    above: Vec<Sync>,
+    /// Given back for the directory's own descriptor.
+    reserve: OwnedFd,
+}
+
 /// A file being synced to disk.
 #[derive(Clone)]
 pub struct Sync(Rc<Cell<Outcome>>);
@@ -127,9 +134,36 @@ impl Syncs {
             let opened = self.begin_directory(dir.as_fd(), id)?;
             syncs.push(opened);
             if !self.anchored.contains(&id) {
-                self.begin_way(dir.as_fd(), id, &mut syncs);
+                self.begin_way(dir.as_fd(), id, &mut syncs)?;
             }
         }
+        Ok(syncs)
+    }
+
+    /// Before a name is given in `dir`: begins to sync the directories above, and takes the descriptor that its own
+    /// sync needs. If they cannot be had, nothing has changed yet.
+    ///
+    /// # Errors
+    /// A directory cannot be opened.
+    pub fn prepare(&mut self, dir: BorrowedFd<'_>) -> Result<Prepared, Errno> {
+        let reserve = file::open_at(Some(dir), c".", O_RDONLY | O_DIRECTORY, 0)?;
+        let stat = file::fstat(dir)?;
+        let (id, mut above) = ((stat.dev, stat.ino), Vec::new());
+        if !self.anchored.contains(&id) {
+            self.begin_way(dir, id, &mut above)?;
+        }
+        Ok(Prepared { above, reserve })
+    }
+
+    /// As [`Syncs::begin_names`], for a directory in which a name was given that was prepared for.
+    ///
+    /// # Errors
+    /// Those of [`Syncs::begin_names`].
+    pub fn begin_prepared(&mut self, dir: BorrowedFd<'_>, prepared: Prepared) -> Result<Vec<Sync>, Errno> {
+        let Prepared { above: mut syncs, reserve } = prepared;
+        drop(reserve);
+        let stat = file::fstat(dir)?;
+        syncs.push(self.begin_directory(dir, (stat.dev, stat.ino))?);
         Ok(syncs)
     }
 
@@ -139,21 +173,28 @@ impl Syncs {
         self.anchored.clear();
     }
 
-    /// Begins syncing the directories above `dir`, as far as they can be opened on its file system.
-    fn begin_way(&mut self, dir: BorrowedFd<'_>, id: Id, syncs: &mut Vec<Sync>) {
+    /// Begins syncing the directories above `dir`, as far as they may be opened on its file system.
+    fn begin_way(&mut self, dir: BorrowedFd<'_>, id: Id, syncs: &mut Vec<Sync>) -> Result<(), Errno> {
         let mut chain = AncestorSyncs { ids: vec![id], syncs: Vec::new(), made: self.made };
         let mut below: Option<OwnedFd> = None;
         let mut last = id;
         loop {
             let from = below.as_ref().map_or(dir, AsFd::as_fd);
-            let Ok(above) = file::open_at(Some(from), c"..", O_RDONLY | O_DIRECTORY, 0) else { break };
-            let Ok(stat) = file::fstat(above.as_fd()) else { break };
+            let above = match file::open_at(Some(from), c"..", O_RDONLY | O_DIRECTORY, 0) {
+                Ok(above) => above,
+                Err(e) if is_end_of_way(e) => break,
+                Err(e) => return Err(e),
+            };
+            let stat = file::fstat(above.as_fd())?;
             let id = (stat.dev, stat.ino);
             if id.0 != last.0 || id == last {
                 break;
             }
-            let Ok(sync) = self.begin_directory(above.as_fd(), id) else { break };
-            chain.syncs.push(sync);
+            match self.begin_directory(above.as_fd(), id) {
+                Ok(sync) => chain.syncs.push(sync),
+                Err(e) if is_end_of_way(e) => break,
+                Err(e) => return Err(e),
+            }
             if self.anchored.contains(&id) {
                 break;
             }
@@ -167,6 +208,7 @@ impl Syncs {
             // It was synced synchronously; no event will follow.
             self.anchor();
         }
+        Ok(())
     }
 
     fn begin_directory(&mut self, dir: BorrowedFd<'_>, id: Id) -> Result<Sync, Errno> {
@@ -292,6 +334,12 @@ impl Syncs {
     }
 }
 
+/// The directories above are not this process's to read, or `dir` was removed. Where something is merely short, such as
+/// descriptors, the way goes on.
+fn is_end_of_way(e: Errno) -> bool {
+    matches!(e, Errno::EACCES | Errno::EPERM | Errno::ENOENT)
+}
+
 /// Some file systems (network, FUSE) do not support fsync on directories: then there is nothing to wait for.
 fn of_directory(outcome: Result<(), Errno>) -> Result<(), Errno> {
     match outcome {
@@ -304,5 +352,28 @@ fn complete(waiting: impl IntoIterator<Item = Waiter>, outcome: Result<(), Errno
     for (waiter, cell) in waiting {
         cell.set(Some(outcome));
         waiters.extend(waiter);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::scratch::Scratch;
+
+    /// Without a free descriptor it was left out, and counted as on the disk from then on.
+    #[test]
+    fn a_directory_above_that_cannot_be_opened_is_not_taken_to_be_on_the_disk() {
+        let scratch = Scratch::new();
+        scratch.write("file", b"");
+        let file = std::fs::File::open(scratch.path().join("file")).expect("it is there");
+        let mut syncs = Syncs::default();
+        assert_eq!(syncs.begin_way(file.as_fd(), (1, 1), &mut Vec::new()), Err(Errno::ENOTDIR));
+        assert!(syncs.anchored.is_empty() && syncs.chains.is_empty());
+        assert_eq!(syncs.prepare(file.as_fd()).err(), Some(Errno::ENOTDIR), "before a name is given");
+        let dir = scratch.fd();
+        let prepared = syncs.prepare(dir.as_fd()).expect("it opens");
+        let begun = syncs.begin_prepared(dir.as_fd(), prepared).expect("it opens");
+        assert_eq!(all_ended(&begun), Ok(true));
+        assert!(!syncs.anchored.is_empty());
     }
 }

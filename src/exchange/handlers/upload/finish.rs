@@ -134,7 +134,7 @@ impl Upload {
 
     /// The record of what was stored; the names stay.
     fn named(&mut self, cx: &mut Services) -> Vec<Stored> {
-        if self.made.is_any() {
+        if self.made.is_any() && self.prepared.is_none() {
             cx.syncs.made_directory();
         }
         let Naming { digests, etags, .. } = std::mem::take(&mut self.naming);
@@ -212,6 +212,7 @@ impl Upload {
             (self.naming.is_within_quota, self.naming.counted) = (true, counted);
         }
         self.make_places(cx)?;
+        self.prepare_writing(cx)?;
         if self.parts.len() > 1 {
             // The others are files already.
             self.move_to_file(cx)?;

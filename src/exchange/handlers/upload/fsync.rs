@@ -14,7 +14,7 @@ use crate::exchange::flow::Flow;
 use crate::services::Services;
 use crate::services::syncs::{Sync, all_ended};
 use crate::sys::Errno;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
 impl Upload {
@@ -57,6 +57,23 @@ impl Upload {
         Ok(true)
     }
 
+    /// Before names are given: what is needed to write them to the disk. A shortage of descriptors refuses the upload
+    /// while nothing has changed. The folders of a form are opened later: there may be thousands.
+    ///
+    /// # Errors
+    /// The directory, or one above it, cannot be opened.
+    pub fn prepare_writing(&mut self, cx: &mut Services) -> Result<(), Refusal> {
+        if !self.rules.sync || !self.folders.is_empty() || self.prepared.is_some() {
+            return Ok(());
+        }
+        if self.made.is_any() {
+            cx.syncs.made_directory();
+        }
+        let prepared = cx.syncs.prepare(self.target.dir.as_fd());
+        self.prepared = Some(prepared.map_err(|e| Refusal::call("open()", &self.target.path, e))?);
+        Ok(())
+    }
+
     /// Begins to write the names, of the files and of the directories that were made for them, from the directory
     /// `next` on.
     pub fn write_names(
@@ -68,7 +85,11 @@ impl Upload {
         loop {
             let dir = self.directories().nth(next).cloned();
             let Some(dir) = dir else { break };
-            match cx.syncs.begin_names([&dir]) {
+            let begun = match self.prepared.take() {
+                Some(prepared) => cx.syncs.begin_prepared(dir.as_fd(), prepared),
+                None => cx.syncs.begin_names([&dir]),
+            };
+            match begun {
                 Ok(begun) => syncs.extend(begun),
                 Err(e) => return self.unwritten(ex, cx, "open()", e),
             }

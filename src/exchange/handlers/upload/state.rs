@@ -20,7 +20,7 @@ use crate::services::Services;
 use crate::services::quotas::Usage;
 use crate::services::quotas::shared::Lock;
 use crate::services::resumable::UploadId;
-use crate::services::syncs::Sync;
+use crate::services::syncs::{Prepared, Sync};
 use crate::services::temp_names::{Left, TempNames};
 use crate::sys::Errno;
 use std::collections::HashMap;
@@ -57,6 +57,8 @@ pub struct Upload {
     pub(super) conditions: Option<Box<(Head, Vec<u8>)>>,
     /// upload_sync: how far writing to the disk has come.
     pub(super) writing: Writing,
+    /// upload_sync: what writing the name to the disk needs.
+    pub(super) prepared: Option<Prepared>,
     /// The body is complete, and the files get their names; or these are taken back.
     pub(super) naming: Naming,
     /// Names are being taken back.
@@ -105,6 +107,7 @@ impl Upload {
             policy,
             conditions: None,
             writing: Writing::None,
+            prepared: None,
             naming: Naming::default(),
             taking_back: None,
             left: None,
