@@ -5,7 +5,7 @@ pub mod mend;
 use super::run_directory;
 use crate::config::model::{Config, ContentHandler, ListenOptions};
 use crate::conn::endpoints::Endpoints;
-use crate::sys::socket::{self, Addr, Family};
+use crate::sys::socket::{self, Addr, Family, KeptOptions};
 use crate::sys::{Errno, process};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
@@ -24,6 +24,14 @@ pub struct Listener {
     /// It is registered with epoll: connections are accepted from it.
     pub watched: bool,
     origin: Origin,
+    /// Its options, for those who give it to other processes.
+    options: Option<KeptOptions>,
+}
+
+impl Listener {
+    fn new(addr: Addr, fd: OwnedFd, origin: Origin) -> Listener {
+        Listener { addr, fd: Some(fd), watched: false, origin, options: None }
+    }
 }
 
 /// The origin of a socket, which decides who removes the file of a unix socket.
@@ -192,7 +200,7 @@ impl Listeners {
         for name in split(names) {
             match name.parse().map_err(|_| Useless::Call(Errno::EINVAL)).and_then(take_over) {
                 Ok((addr, fd)) => {
-                    self.all.push(Listener { addr, fd: Some(fd), watched: false, origin: origin(name) });
+                    self.all.push(Listener::new(addr, fd, origin(name)));
                 }
                 Err(e) => failed.push((name.to_owned(), e)),
             }
@@ -211,7 +219,7 @@ impl Listeners {
             }
         }
         for (addr, fd) in fresh {
-            self.all.push(Listener { addr, fd: Some(fd), watched: false, origin: Origin::Bound });
+            self.all.push(Listener::new(addr, fd, Origin::Bound));
         }
         // A status page must also count connections that send nothing yet.
         let counted = config.locations.iter().any(|location| {

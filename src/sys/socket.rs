@@ -2,12 +2,14 @@
 //! to a closed peer is EPIPE, never a signal.
 
 mod addr;
+mod kept;
 mod option;
 pub mod pass;
 
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 pub use addr::{Addr, Family, Peer};
+pub use kept::KeptOptions;
 pub use option::{
     TcpInfo, bind_address_no_port, bytes_unsent, defer_accept, fastopen, is_listening, is_shut_down, is_stream,
     is_v6only, keepalive, linger_reset, nodelay, notsent_lowat, rcvbuf, reuseaddr, reuseport, set_cloexec,

@@ -94,7 +94,9 @@ impl Parent {
         }
         logs.open(&config).map_err(|(path, e)| Failure::open(&path, e))?;
         temp_paths::make(&config, Some(worker.uid))?;
+        self.restore_options();
         self.listeners.assume(&config).map_err(Failure::bind)?;
+        self.listeners.note_options();
         let config = std::mem::replace(&mut self.config, Rc::new(config));
         let logs = std::mem::replace(&mut self.logs, logs);
         let worker = std::mem::replace(&mut self.worker, worker);

@@ -32,11 +32,23 @@ impl Parent {
         }
     }
 
+    /// A serving process that was taken over may have set options that its successor's connections would inherit: a
+    /// filter that drops packets, a linger that resets what was not sent yet.
+    pub(super) fn restore_options(&mut self) {
+        let mut changed = Vec::new();
+        self.listeners.restore_options(|addr, failed| changed.push((addr.clone(), failed)));
+        for (addr, failed) in changed {
+            let failed = failed.map_or_else(String::new, |e| format!(", and not all could be restored {e}"));
+            self.say(Level::Alert, format_args!("options of {addr} were changed by a serving process{failed}"));
+        }
+    }
+
     fn fork(&mut self, inherits: bool) -> Result<(i32, OwnedFd, Option<OwnedFd>), String> {
         let pair = || pass::pair().map_err(|e| format!("socketpair() failed {e}"));
         let (ours, theirs) = pair()?;
         let (successor, inherits) =
             if inherits { pair().map(|(old, new)| (Some(old), Some(new)))? } else { (None, None) };
+        self.restore_options();
         if self.config.speaks_tls() {
             let lifetimes = self.config.locations.iter().map(|location| location.settings.ssl.timeout.0 / 1000);
             ticket::prepare(lifetimes.max().unwrap_or(0));
@@ -128,7 +140,9 @@ impl Parent {
         self.journal = before.journal;
         self.notes.clear();
         if self.ending == Ending::No {
+            self.restore_options();
             let _ = self.listeners.assume(&self.config);
+            self.listeners.note_options();
         }
     }
 

@@ -1,11 +1,12 @@
-//! Listening sockets that were shut down. All processes with a socket share its state, and connect() to AF_UNSPEC,
-//! which no seccomp filter can tell from another connect(), ends a TCP socket for all of them: one serving process that
-//! was taken over must not end service for good.
+//! Listening sockets that were shut down, or have other options than they had. All processes with a socket share its
+//! state, and connect() to AF_UNSPEC, which no seccomp filter can tell from another connect(), ends a TCP socket for
+//! all of them, as setsockopt() changes it for all: one serving process that was taken over must not end service for
+//! good.
 
 use super::{BACKLOG, BindError, Listener, Listeners, Origin, open};
 use crate::config::model::{Config, ListenOptions};
 use crate::sys::Errno;
-use crate::sys::socket::{self, Addr};
+use crate::sys::socket::{self, Addr, KeptOptions};
 use std::os::fd::AsFd;
 
 /// What became of a socket that was shut down.
@@ -44,6 +45,7 @@ impl Listener {
             return Err(BindError { call: "listen", addr: self.addr.clone(), errno: Errno::EINVAL });
         }
         self.fd = Some(open(&self.addr, options)?);
+        self.options = None;
         (self.origin, self.watched) = (Origin::Bound, false);
         Ok(How::Bound)
     }
@@ -62,6 +64,29 @@ impl Listeners {
         mended.collect()
     }
 
+    /// Notes the options of all sockets, before another process has them.
+    pub fn note_options(&mut self) {
+        for listener in &mut self.all {
+            listener.options = listener.fd().map(KeptOptions::of);
+        }
+    }
+
+    /// Gives sockets the options that they had then; those that came since have theirs noted. Calls `each` for those
+    /// that had others, with the error if one stays.
+    pub fn restore_options(&mut self, mut each: impl FnMut(&Addr, Option<Errno>)) {
+        for listener in &mut self.all {
+            let Some(fd) = listener.fd() else { continue };
+            match &listener.options {
+                None => listener.options = Some(KeptOptions::of(fd)),
+                Some(options) => match options.restore(fd) {
+                    Ok(false) => {}
+                    Ok(true) => each(&listener.addr, None),
+                    Err(e) => each(&listener.addr, Some(e)),
+                },
+            }
+        }
+    }
+
     /// As [`Listeners::mend`], for a process that may not bind: whether the socket listens again.
     pub fn listen_again(&self, at: usize, config: &Config) -> bool {
         let listener = self.all.get(at);
@@ -72,4 +97,26 @@ impl Listeners {
 fn options_of<'c>(listener: &Listener, config: &'c Config) -> Option<&'c ListenOptions> {
     let wanted = config.sockets.iter().find(|socket| socket.addr == listener.addr)?;
     Some(&config.endpoints[wanted.endpoint.at()].options)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::IntoRawFd;
+
+    #[test]
+    fn options_that_a_serving_process_set_on_a_listener_are_not_its_successors() {
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a socket");
+        let (theirs, mut listeners) = (socket.try_clone().expect("a descriptor"), Listeners::default());
+        assert!(listeners.activate(&format!("{};", socket.into_raw_fd())).is_empty());
+        let mut restored = || {
+            let mut restored = Vec::new();
+            listeners.restore_options(|_, failed| restored.push(failed));
+            restored
+        };
+        assert_eq!(restored(), [], "noted for the first time");
+        socket::linger_reset(theirs.as_fd()).expect("setsockopt");
+        assert_eq!(restored(), [None]);
+        assert_eq!(restored(), []);
+    }
 }

@@ -6,14 +6,14 @@ use std::ptr;
 
 use crate::sys::{Errno, retry};
 
-fn set<T: Copy>(fd: BorrowedFd<'_>, level: c_int, name: c_int, value: T) -> Result<(), Errno> {
+pub(super) fn set<T: Copy>(fd: BorrowedFd<'_>, level: c_int, name: c_int, value: T) -> Result<(), Errno> {
     let len = size_of::<T>() as libc::socklen_t;
     // SAFETY: `value` is readable for `len` bytes for the time of the call.
     retry(|| unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, ptr::from_ref(&value).cast(), len) })?;
     Ok(())
 }
 
-fn get(fd: BorrowedFd<'_>, level: c_int, name: c_int) -> Result<c_int, Errno> {
+pub(super) fn get(fd: BorrowedFd<'_>, level: c_int, name: c_int) -> Result<c_int, Errno> {
     let mut value: c_int = 0;
     let mut len = size_of::<c_int>() as libc::socklen_t;
     // SAFETY: `value` is writable for `len` bytes for the time of the call.
