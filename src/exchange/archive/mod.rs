@@ -8,7 +8,9 @@
 //!
 //! Invariant: a piece reads a bounded number of bytes and entries. Changes to files while they are read never make
 //! the archive invalid: a file that became shorter is padded (tar), or its entry has the bytes that were found (zip).
-//! One that is there and cannot be read ends it.
+//! One that is there and cannot be opened (EIO, a network file system that is gone) is left out, and named in a note
+//! at the end: one such file must not make the whole folder impossible to fetch. One that breaks off while it is sent
+//! ends the archive.
 
 mod tar;
 pub mod walk;
@@ -17,16 +19,24 @@ mod zip;
 use crate::config::settings::body::TempPath;
 use crate::services::descriptors::Descriptors;
 use crate::sys::Errno;
-use crate::sys::file::{self, FileKind};
+use crate::sys::file::{self, FileKind, Stat};
 use std::collections::HashSet;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
-use walk::{Member, Walk, WalkStep};
+use walk::{Member, Walk, WalkStep, is_shortage};
 
 /// Bytes of a file in a piece: what a stored block of deflate holds.
 const PIECE: usize = 0xffff;
 /// Entries looked at for a piece at most.
 const ENTRIES: usize = 64;
+
+/// The last file of an archive from which something is missing.
+const NOTE: &[u8] = b"MISSING-FROM-THIS-ARCHIVE.txt";
+/// The first line of it.
+const NOTE_HEAD: &[u8] = b"These could not be read and are not, or not whole, in this archive:\n";
+/// Bytes of it, at most; and its last line if it would be longer.
+const MOST_NOTED: usize = 60_000;
+const NOTE_CUT: &[u8] = b"... and more\n";
 
 /// The form of an archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +88,8 @@ pub struct Archive {
     /// Entries that changed after this time (seconds and nanoseconds) may not have been judged: left out.
     judged: Option<(i64, u32)>,
     file: Option<Content>,
+    /// The paths of what could not be read, a line each.
+    missing: Vec<u8>,
     /// Held where no file is open: the next one takes its place. An archive that was begun when there was room for it
     /// needs no further descriptor, however slowly its client reads.
     place: Option<OwnedFd>,
@@ -105,7 +117,7 @@ impl Archive {
             Form::Zip => Writer::Zip(Box::new(zip::Zip::new(spool))),
             Form::Tar => Writer::Tar,
         };
-        Archive { walk, writer, refused, judged, file: None, place: Some(place), ended: false }
+        Archive { walk, writer, refused, judged, file: None, missing: Vec::new(), place: Some(place), ended: false }
     }
 
     /// All has been written, or it broke: nothing follows.
@@ -116,8 +128,8 @@ impl Archive {
     /// Appends the next piece to `out`.
     ///
     /// # Errors
-    /// A folder or a file in it cannot be read, or what is kept of it for the end cannot be stored: the archive is cut,
-    /// so that it does not seem to be whole.
+    /// The folder itself, or a file whose entry has begun, cannot be read on, memory or descriptors are short, or what
+    /// is kept for the end cannot be stored: the archive is cut, so that it does not seem to be whole.
     pub fn fill(&mut self, out: &mut Vec<u8>) -> Result<(), Errno> {
         if let Writer::Zip(zip) = &self.writer
             && let Some(e) = zip.failed()
@@ -142,6 +154,8 @@ impl Archive {
                         return Ok(());
                     }
                 }
+                WalkStep::Unreadable(path) => self.miss(&path),
+                WalkStep::End if !self.missing.is_empty() => return self.note(out),
                 WalkStep::End => {
                     match &mut self.writer {
                         Writer::Zip(zip) => zip.begin_closing(),
@@ -169,7 +183,15 @@ impl Archive {
         let mut stat = found.stat;
         if !is_dir {
             self.place = None;
-            let Some(fd) = self.walk.open(&found.path, 0)? else { return Ok(()) };
+            let fd = match self.walk.open(&found.path, 0) {
+                Ok(Some(fd)) => fd,
+                Ok(None) => return Ok(()),
+                Err(e) if is_shortage(e) => return Err(e),
+                Err(_) => {
+                    self.miss(&found.path);
+                    return Ok(());
+                }
+            };
             stat = file::fstat(fd.as_fd())?;
             if stat.kind != FileKind::Regular {
                 self.place = Some(fd);
@@ -180,6 +202,40 @@ impl Archive {
         match &mut self.writer {
             Writer::Zip(zip) => zip.begin(&found.path, &stat, out),
             Writer::Tar => tar::begin(&found.path, &stat, out),
+        }
+        Ok(())
+    }
+
+    /// Something could not be read. Names of what the client may not read are not told.
+    fn miss(&mut self, path: &[u8]) {
+        let as_folder = [path.strip_suffix(b"/").unwrap_or(path), b"/"].concat();
+        let is_full = self.missing.len() + path.len() > MOST_NOTED;
+        if is_full && self.missing.ends_with(NOTE_CUT)
+            || self.refused.contains(path)
+            || self.refused.contains(&as_folder)
+        {
+            return;
+        }
+        self.missing.extend_from_slice(if is_full { b"" } else { path });
+        self.missing.extend_from_slice(if is_full { NOTE_CUT } else { b"\n" });
+    }
+
+    /// The entry that names what is missing.
+    fn note(&mut self, out: &mut Vec<u8>) -> Result<(), Errno> {
+        let text = [NOTE_HEAD, &std::mem::take(&mut self.missing)].concat();
+        let folder = file::fstat(self.walk.newest())?;
+        let stat = Stat { kind: FileKind::Regular, size: text.len() as u64, mode: 0o644, nlink: 1, ..folder };
+        match &mut self.writer {
+            Writer::Zip(zip) => {
+                zip.begin(NOTE, &stat, out);
+                zip.data(&text, out);
+                zip.end(out);
+            }
+            Writer::Tar => {
+                tar::begin(NOTE, &stat, out);
+                out.extend_from_slice(&text);
+                tar::pad(stat.size, out);
+            }
         }
         Ok(())
     }

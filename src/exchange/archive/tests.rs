@@ -56,6 +56,35 @@ fn an_archive_with_a_file_that_cannot_be_read_is_cut() {
     }
 }
 
+/// One entry on a file system that was gone made the whole folder impossible to fetch.
+#[test]
+fn what_could_not_be_opened_is_named_in_a_note_at_the_end_of_the_archive() {
+    for form in [Form::Tar, Form::Zip] {
+        let path = directory("missing");
+        let top = || OwnedFd::from(File::open(&path).expect("opened"));
+        let walk = Walk::new(top(), Vec::new()).expect("begun");
+        let refused = HashSet::from([b"secret".to_vec(), b"closed/".to_vec()]);
+        let mut archive = Archive::new((walk, top()), (form, spool(&path)), refused, None);
+        [&b"sub/broken"[..], b"secret", b"closed"].iter().for_each(|path| archive.miss(path));
+        let mut all = Vec::new();
+        while !archive.is_ended() {
+            archive.fill(&mut all).expect("filled");
+        }
+        let text = String::from_utf8_lossy(&all);
+        assert_eq!(text.matches("MISSING-FROM-THIS-ARCHIVE.txt").count(), if form == Form::Zip { 2 } else { 1 });
+        assert!(text.contains("not whole, in this archive:\nsub/broken\n") && text.contains("alpha"), "{form:?}");
+        assert!(!text.contains("secret\n") && !text.contains("closed\n"), "the client may not read these");
+        fs::remove_dir_all(path).expect("removed");
+    }
+    let path = directory("much");
+    let top = || OwnedFd::from(File::open(&path).expect("opened"));
+    let walk = Walk::new(top(), Vec::new()).expect("begun");
+    let mut archive = Archive::new((walk, top()), (Form::Tar, spool(&path)), HashSet::new(), None);
+    (0..1000).for_each(|_| archive.miss(&[b'x'; 1000]));
+    assert!(archive.missing.len() < MOST_NOTED + 100 && archive.missing.ends_with(b"x\n... and more\n"));
+    fs::remove_dir_all(path).expect("removed");
+}
+
 fn number(bytes: &[u8], at: usize, len: usize) -> usize {
     bytes[at..at + len].iter().rev().fold(0, |n, byte| n << 8 | usize::from(*byte))
 }

@@ -11,7 +11,7 @@ use crate::sys::file::{
 };
 use crate::util::descent::{Descent, Next};
 use crate::util::{bytes, subpaths};
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 const RESOLVE: u64 = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
@@ -39,6 +39,8 @@ pub struct Member {
 pub enum WalkStep {
     /// A file, or a folder before what is in it.
     Found(Member),
+    /// Something is there and has a fault: it cannot be looked at, opened, or read to its end. Its path.
+    Unreadable(Vec<u8>),
     /// Nothing to report, but there is more.
     On,
     /// Everything has been found.
@@ -65,13 +67,25 @@ impl Walk {
     /// The next entry, or one directory opened or read a little further.
     ///
     /// # Errors
-    /// A directory cannot be read, or an entry not be looked at: what is made of it would seem to be whole.
+    /// The top cannot be read, or memory or descriptors are short: what is made of it would seem to be whole.
     pub fn step(&mut self) -> Result<WalkStep, Errno> {
         if let Some(name) = self.batch.pop() {
-            return Ok(self.entry(name)?.map_or(WalkStep::On, WalkStep::Found));
+            return match self.entry(&name) {
+                Ok(found) => Ok(found.map_or(WalkStep::On, WalkStep::Found)),
+                Err(e) if is_shortage(e) => Err(e),
+                Err(_) => Ok(WalkStep::Unreadable([self.descent.path(), name.to_bytes()].concat())),
+            };
         }
         if let Some(dir) = &mut self.reading {
-            if dir.fill()? {
+            let more = match dir.fill() {
+                Err(e) if is_shortage(e) || self.descent.path().is_empty() => return Err(e),
+                Err(_) => {
+                    self.reading = None;
+                    return Ok(WalkStep::Unreadable(self.descent.path().to_vec()));
+                }
+                Ok(more) => more,
+            };
+            if more {
                 let (dir, parent) = (&*dir, self.descent.path());
                 let is_left_out = |name: &[u8]| {
                     name.starts_with(b".")
@@ -86,16 +100,20 @@ impl Walk {
             self.reading = None;
         }
         match self.descent.advance() {
-            Next::Enter => self.reading = self.open(self.descent.path(), O_DIRECTORY)?.map(file::read_dir),
+            Next::Enter => match self.open(self.descent.path(), O_DIRECTORY) {
+                Ok(dir) => self.reading = dir.map(file::read_dir),
+                Err(e) if is_shortage(e) => return Err(e),
+                Err(_) => return Ok(WalkStep::Unreadable(self.descent.path().to_vec())),
+            },
             Next::Back => {}
             Next::End => return Ok(WalkStep::End),
         }
         Ok(WalkStep::On)
     }
 
-    fn entry(&mut self, name: CString) -> Result<Option<Member>, Errno> {
+    fn entry(&mut self, name: &CStr) -> Result<Option<Member>, Errno> {
         let Some(dir) = &self.reading else { return Ok(None) };
-        let stat = match file::stat_at(Some(dir.dir()), &name, Follow::No) {
+        let stat = match file::stat_at(Some(dir.dir()), name, Follow::No) {
             Ok(stat) => stat,
             Err(e) if is_out_of_reach(e) => return Ok(None),
             Err(e) => return Err(e),
@@ -108,7 +126,7 @@ impl Walk {
             FileKind::Regular => {}
             FileKind::Dir => {
                 path.push(b'/');
-                self.descent.add(name);
+                self.descent.add(name.to_owned());
             }
             FileKind::Symlink | FileKind::Other => return Ok(None),
         }
@@ -129,6 +147,11 @@ impl Walk {
     }
 }
 
+/// Not a fault of what was looked at: the next attempt may succeed.
+pub fn is_shortage(e: Errno) -> bool {
+    matches!(e, Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM)
+}
+
 /// The entry has gone, became something else, or may not be read. Any other error says nothing of it.
 pub fn is_out_of_reach(e: Errno) -> bool {
     matches!(
@@ -143,7 +166,7 @@ mod tests {
     use crate::sys::scratch::Scratch;
 
     #[test]
-    fn an_entry_that_cannot_be_looked_at_is_not_left_out_as_though_it_had_gone() {
+    fn an_entry_with_a_lasting_fault_is_told_and_neither_left_out_nor_the_end_of_all() {
         let scratch = Scratch::new();
         let mut walk = Walk::new(scratch.fd(), Vec::new()).expect("opened");
         // It has been read to its end.
@@ -153,8 +176,10 @@ mod tests {
         assert!(matches!(walk.step(), Ok(WalkStep::On)));
         // The kernel answers this one with an error of another kind.
         let long = vec![b'x'; 300];
+        walk.batch.push(CString::new("gone").expect("no NUL"));
         walk.batch.push(CString::new(&long[..]).expect("no NUL"));
-        assert_eq!(walk.step().err(), Some(Errno::ENAMETOOLONG));
+        assert!(matches!(walk.step(), Ok(WalkStep::Unreadable(path)) if path == long));
+        assert!(matches!(walk.step(), Ok(WalkStep::On)), "it goes on");
         assert_eq!(walk.open(&long, 0).err(), Some(Errno::ENAMETOOLONG));
         assert!(matches!(walk.open(b"gone", 0), Ok(None)));
     }

@@ -62,7 +62,7 @@ impl Multistatus {
     /// The next piece, at the end of `out`.
     ///
     /// # Errors
-    /// The directory cannot be read on, or an entry in it not be looked at.
+    /// The directory cannot be read on.
     pub fn fill(&mut self, out: &mut Vec<u8>) -> Result<(), Errno> {
         if let Some((name, stat, locks)) = self.itself.take() {
             out.extend_from_slice(HEAD);
@@ -79,7 +79,7 @@ impl Multistatus {
                 self.ended = true;
                 return Ok(());
             };
-            self.entry(&name, out)?;
+            self.entry(&name, out);
         }
         Ok(())
     }
@@ -105,17 +105,24 @@ impl Multistatus {
     }
 
     /// What vanishes meanwhile, or may not be looked at, is left out. Clients take what a whole response lacks for
-    /// deleted: any other error ends it.
-    fn entry(&mut self, name: &CStr, out: &mut Vec<u8>) -> Result<(), Errno> {
-        let Some(dir) = &self.dir else { return Ok(()) };
+    /// deleted: what is there and cannot be looked at, whatever its fault, has its own status.
+    fn entry(&mut self, name: &CStr, out: &mut Vec<u8>) {
+        let Some(dir) = &self.dir else { return };
         let follow = if self.shape.follow { Follow::Yes } else { Follow::No };
         let stat = match file::stat_at(Some(dir.dir()), name, follow) {
             Ok(stat) => stat,
-            Err(e) if is_out_of_reach(e) => return Ok(()),
-            Err(e) => return Err(e),
+            Err(e) if is_out_of_reach(e) => return,
+            Err(_) => {
+                let mut own = self.href.clone();
+                escape_component(name.to_bytes(), &mut own);
+                out.extend_from_slice(b"<D:response>");
+                href(&own, out);
+                out.extend_from_slice(b"<D:status>HTTP/1.1 500 Internal Server Error</D:status></D:response>\n");
+                return;
+            }
         };
         if !matches!(stat.kind, FileKind::Regular | FileKind::Dir) {
-            return Ok(());
+            return;
         }
         let name = name.to_bytes();
         let mut href = self.href.clone();
@@ -125,6 +132,45 @@ impl Multistatus {
         }
         let locks = self.locks.of(name);
         props::response(&self.shape, &Item { href: &href, name, stat: &stat, locks: &locks }, out);
-        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::settings::files::Files;
+    use crate::sys::scratch::Scratch;
+    use std::os::fd::AsFd;
+    use std::rc::Rc;
+
+    /// A mail box on a network file system that was gone made the whole folder's PROPFIND fail.
+    #[test]
+    fn an_entry_with_a_lasting_fault_has_a_status_of_its_own_in_a_207() {
+        let scratch = Scratch::new();
+        let shape = Shape {
+            properties: Vec::new(),
+            names_only: false,
+            tells_missing: false,
+            files: Rc::new(Files::default()),
+            etag: true,
+            locks: false,
+            follow: false,
+            hidden: Vec::new(),
+            room: None,
+        };
+        let stat = file::fstat(scratch.fd().as_fd()).expect("it is there");
+        let dir = Some(file::read_dir(scratch.fd()));
+        let mut answer =
+            Multistatus::new(shape, b"/a/".to_vec(), (b"a".to_vec(), stat, Vec::new()), dir, EntryLocks::default());
+        // The kernel looks at no name of 300 bytes; the other one has gone.
+        answer.batch = vec![c"gone".to_owned(), CString::new(vec![b'x'; 300]).expect("no NUL")];
+        let mut out = Vec::new();
+        while !answer.is_ended() {
+            answer.fill(&mut out).expect("it goes on");
+        }
+        let text = String::from_utf8(out).expect("text");
+        assert_eq!(text.matches("<D:response>").count(), 2, "{text}");
+        assert!(text.contains(&format!("/a/{}</D:href><D:status>HTTP/1.1 500 ", "x".repeat(300))), "{text}");
+        assert!(text.ends_with("</D:multistatus>\n"));
     }
 }

@@ -120,6 +120,13 @@ impl Gathering {
             }
             match self.walk.step() {
                 Ok(WalkStep::On) => {}
+                // The archive names what cannot be read, where the client might have read it.
+                Ok(WalkStep::Unreadable(path)) => {
+                    self.judged += 1;
+                    if !may(ex, cx, &self.rules, (&self.uri, &self.path), (&path, PathAction::Read)) {
+                        self.refused.insert(path);
+                    }
+                }
                 Ok(WalkStep::Found(found)) => {
                     self.judged += 1;
                     let is_dir = found.stat.kind == FileKind::Dir;

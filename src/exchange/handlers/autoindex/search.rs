@@ -37,6 +37,8 @@ pub struct Searching {
     looked_at: usize,
     pub place: Place,
     found: Vec<Member>,
+    /// Nothing was there that could not be looked at.
+    has_all: bool,
 }
 
 /// Begins the search for `text` below `dir`. What is found is compared without regard to case.
@@ -65,6 +67,7 @@ pub fn begin(ex: &mut Exchange, cx: &mut Services, dir: OwnedFd, mut shape: Shap
         looked_at: 0,
         place: Place::default(),
         found: Vec::new(),
+        has_all: true,
     };
     let searching = first_slice::begin(Box::new(searching), ex, cx, Searching::work)?;
     Ok(Box::new(Making::Search(searching)))
@@ -79,6 +82,7 @@ impl Searching {
             }
             match self.walk.step() {
                 Ok(WalkStep::On) => {}
+                Ok(WalkStep::Unreadable(_)) => self.has_all = false,
                 Ok(WalkStep::Found(found)) => {
                     self.looked_at += 1;
                     self.look(ex, cx, found);
@@ -86,7 +90,7 @@ impl Searching {
                         return self.finish(ex, false);
                     }
                 }
-                Ok(WalkStep::End) => return self.finish(ex, true),
+                Ok(WalkStep::End) => return self.finish(ex, self.has_all),
                 Err(e) => return failure::failed(ex, cx, "readdir()", e),
             }
             if cx.slice.is_over() {
