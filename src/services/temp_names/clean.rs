@@ -63,7 +63,8 @@ impl TempNames {
                 return None;
             }
             let at = self.cleaning.waiting.iter().position(|one| one.at <= now)?;
-            let one = self.cleaning.waiting.swap_remove(at);
+            // A directory follows its files.
+            let one = self.cleaning.waiting.remove(at)?;
             match leftovers::begin(&one.tree, one.kind) {
                 Ok(None) => {}
                 Ok(Some(removal)) => return Some((removal, one)),
@@ -94,12 +95,12 @@ mod tests {
             temp_names.cleaning.failed(one, ("unlink()", Errno::EIO));
             assert_eq!(temp_names.complaints().len(), usize::from(round == 0));
             assert!(!temp_names.cleaning.is_over());
-            one = temp_names.cleaning.waiting.pop().expect("it waits");
+            one = temp_names.cleaning.waiting.pop_back().expect("it waits");
             assert!(one.wait <= LAST);
         }
         scratch.write(".webserv-copy-tree", b"");
         one.at = 0;
-        temp_names.cleaning.waiting.push(one);
+        temp_names.cleaning.waiting.push_back(one);
         temp_names.clean();
         assert!(temp_names.cleaning.is_over() && !scratch.path().join(".webserv-copy-tree").exists());
     }
@@ -137,6 +138,26 @@ mod tests {
                 temp_names.clean();
             }
             assert!(fds.iter().all(|fd| Rc::strong_count(fd) == 1), "{ends}");
+        }
+    }
+
+    #[test]
+    fn files_that_are_left_go_before_their_directory_which_stays_if_others_are_in_it() {
+        let (scratch, mut temp_names) = (Scratch::new(), TempNames::default());
+        for (name, stays) in [("alone", false), ("shared", true)] {
+            let dir = scratch.path().join(name);
+            std::fs::create_dir(&dir).expect("made");
+            for file in ["a", "b"].iter().chain(stays.then_some(&"c")) {
+                std::fs::write(dir.join(file), "x").expect("written");
+            }
+            let fd = Rc::new(std::fs::File::open(&dir).expect("opens").into());
+            let files = [c"a".to_owned(), c"gone".to_owned(), c"b".to_owned()];
+            temp_names.left().add_files(&fd, files, Some(scratch.join(name)));
+            assert!(dir.join("a").exists(), "not in the turn of the request");
+            while temp_names.is_cleaning() {
+                temp_names.clean();
+            }
+            assert_eq!((dir.exists(), dir.join("a").exists(), dir.join("c").exists()), (stays, false, stays));
         }
     }
 

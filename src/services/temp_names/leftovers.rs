@@ -9,6 +9,7 @@ use crate::services::remove_tree::{Removal, RemovalPolicy};
 use crate::sys::file::{self, Unlink};
 use crate::sys::{Errno, clock};
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
@@ -31,6 +32,8 @@ pub(super) enum Kind {
     File,
     /// Whatever it is by now.
     Any,
+    /// A directory, which stays unless it is empty.
+    Empty,
 }
 
 /// Leftovers of this process's requests: removed in slices, or at once when the process exits.
@@ -70,6 +73,14 @@ impl Left {
         self.0.trees.borrow().is_empty() && self.0.open.borrow().is_empty()
     }
 
+    /// Files of a directory, which goes with them if it has a name here and becomes empty.
+    pub fn add_files(&self, dir: &Rc<OwnedFd>, files: impl IntoIterator<Item = CString>, own: Option<CString>) {
+        files.into_iter().for_each(|name| self.add_one(((dir.clone(), name), Kind::File)));
+        if let Some(path) = own {
+            self.add_one(((dir.clone(), path), Kind::Empty));
+        }
+    }
+
     fn add_one(&self, one: (Tree, Kind)) {
         // If it fails, only the next process can do it.
         if !self.0.at_once.get() || remove(&one.0, one.1).is_err() {
@@ -97,7 +108,7 @@ pub(super) type Failed = (&'static str, Errno);
 #[derive(Default)]
 pub struct Cleaning {
     /// Not begun, or to be tried again.
-    pub(super) waiting: Vec<Waiting>,
+    pub(super) waiting: VecDeque<Waiting>,
     /// The one under way.
     pub(super) removal: Option<(Removal, Waiting)>,
     /// What requests leave; taken over in each turn.
@@ -116,7 +127,7 @@ impl Cleaning {
 
     /// It is begun in one of the next turns.
     pub(super) fn add_one(&mut self, tree: Tree, kind: Kind) {
-        self.waiting.push(Waiting { tree, kind, at: 0, wait: FIRST });
+        self.waiting.push_back(Waiting { tree, kind, at: 0, wait: FIRST });
     }
 
     /// Whether nothing is left, for this process or the next.
@@ -156,12 +167,17 @@ impl Cleaning {
         }
         one.at = clock::monotonic() + one.wait;
         one.wait = (2 * one.wait).min(LAST);
-        self.waiting.push(one);
+        self.waiting.push_back(one);
     }
 }
 
 /// Removes a file, or begins removing a directory. None: it is gone, or a directory has a file's name.
 pub(super) fn begin((dir, name): &Tree, kind: Kind) -> Result<Option<Removal>, Failed> {
+    if kind == Kind::Empty {
+        // Others that use it, or may not remove it, keep it.
+        let _ = file::unlink_at(Some(dir.as_fd()), name, Unlink::Dir);
+        return Ok(None);
+    }
     match file::unlink_at(Some(dir.as_fd()), name, Unlink::File) {
         Ok(()) | Err(Errno::ENOENT) => Ok(None),
         Err(Errno::EISDIR) if kind == Kind::File => Ok(None),

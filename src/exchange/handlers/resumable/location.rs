@@ -83,6 +83,11 @@ impl Home {
         }
     }
 
+    /// Its path, if it is one of ours.
+    pub fn own(&self) -> Option<CString> {
+        CString::new(&*self.path).ok().filter(|_| self.ours)
+    }
+
     /// An upload is over: removes an empty directory of ours.
     pub fn tidy(&self) {
         if self.ours {

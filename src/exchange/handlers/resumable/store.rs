@@ -14,6 +14,7 @@ use super::state::{self, MARKS_AT, UploadState};
 use crate::io::open;
 use crate::services::resumable::UploadId;
 use crate::services::syncs::{Sync, Syncs};
+use crate::services::temp_names::Left;
 use crate::sys::Errno;
 use crate::sys::file::{
     self, FileKind, Follow, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY, Rename,
@@ -272,6 +273,11 @@ impl Dir {
     pub fn remove(&self, id: UploadId) {
         self.forget(id);
         let _ = file::unlink_at(Some(self.fd.as_fd()), &part(id), Unlink::File);
+    }
+
+    /// As [`Dir::remove`], beside other requests; then the directory, if it is `own` and empty.
+    pub fn remove_later(&self, id: UploadId, left: &Left, own: Option<CString>) {
+        left.add_files(&self.fd, [name(id, STATE), name(id, NEW), name(id, ASK), part(id)], own);
     }
 
     /// Removes the record; the bytes have their name.

@@ -19,6 +19,7 @@ use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::resumable::{Cut, Lease};
 use crate::services::syncs::Sync;
+use crate::services::temp_names::Left;
 use crate::sys::Errno;
 use crate::sys::file;
 use std::os::fd::BorrowedFd;
@@ -76,14 +77,16 @@ pub struct Append {
     is_told: bool,
     /// Uploads that end with their requests, for [`crate::services::resumable::Uploads::held`].
     cut: Cut,
+    /// Their files.
+    left: Left,
 }
 
 impl Drop for Append {
     fn drop(&mut self) {
         // Its connection has ended, and no client can go on with it: it would only take room until it expires.
         if self.is_unknown() && !self.is_told && self.lease.is_live() {
-            self.upload.dir.remove(self.upload.id);
-            self.upload.home.tidy();
+            // Thousands of requests may end in one turn.
+            self.upload.dir.remove_later(self.upload.id, &self.left, self.upload.home.own());
             self.cut.push(self.upload.id);
         }
     }
@@ -208,6 +211,7 @@ impl Append {
             looked: Looked::now(cx),
             is_told: false,
             cut: cx.resumable.cut.clone(),
+            left: cx.temp_names.left(),
         }
     }
 
