@@ -107,7 +107,7 @@ pub const ROWS: &[Row] = &[
         Args::TAKE1,
         "off",
         Effect::Once(memory_limit),
-        "Memory that the serving process may use, or off: what it holds itself, without the pages of files. At 90 % connections that wait for another request are closed, answers end their connection, and caches are emptied; at 95 % new requests get 503 with Retry-After: 1, while uploads and answers under way are finished; beyond the limit no connection is accepted. The error log names each stage as it begins and ends. At least 16m; leave room for what the system counts besides (a container's limit should be a tenth higher).",
+        "Memory that the serving process may use, or off: what it holds itself, without the pages of files. At 90 % connections that wait for another request are closed, answers end their connection and are not compressed, caches are emptied, and of listings, searches and archives that are being prepared one goes on at a time; at 95 % new requests get 503 with Retry-After: 1, while uploads and answers under way are finished; beyond the limit no connection is accepted, and the listings that wait get 503. The error log names each stage as it begins and ends. At least 16m; leave room for what the system counts besides (a container's limit should be a tenth higher).",
     )
     .ours(),
     row(

@@ -17,6 +17,9 @@ use crate::services::Services;
 use crate::services::compressors::Compressors;
 use std::rc::Rc;
 
+/// Bytes of an encoder, about.
+const ENCODER: usize = 300 << 10;
+
 /// Bodies up to this size are compressed before the head is written, smaller ones at potentially slow levels.
 const AT_ONCE: u64 = 64 << 10;
 const SLOW_AT_ONCE: u64 = 16 << 10;
@@ -38,13 +41,15 @@ pub fn apply(ex: &mut Exchange, cx: &mut Services) -> Cacheable {
     if typed && gzip.vary && !ex.response.fields.iter().any(varies) {
         ex.response.line(b"Vary", b"Accept-Encoding");
     }
-    let compressed = typed && accepted;
+    // An encoder takes 300 KiB for as long as its client takes to read the response.
+    let spares = typed && accepted && cx.overload.is_tight();
+    let compressed = typed && accepted && !spares;
     let head_only = ex.route.method == Method::Head || ex.request.head.method == Method::Head;
     if compressed {
         compress(ex, cx, &gzip, length, head_only);
     }
     // For HEAD, the compressed length is only known after a GET has had the body compressed.
-    if by_time || compressed && head_only { Cacheable::No } else { Cacheable::Yes }
+    if by_time || spares || compressed && head_only { Cacheable::No } else { Cacheable::Yes }
 }
 
 /// The body's length, if its status, type and size allow compression. Some(None): the length is unknown.
@@ -81,6 +86,9 @@ fn compress(ex: &mut Exchange, cx: &mut Services, gzip: &Gzip, length: Option<u6
         return mark(ex);
     }
     let text: Option<Box<[u8]>> = Compressors::is_small(text).then(|| text.into());
+    if !head_only {
+        cx.overload.grow(ENCODER);
+    }
     let encoder = compressors.encoder(gzip.level, length);
     let source = match std::mem::take(&mut ex.response.body) {
         Body::Bytes(bytes) => Source::bytes(bytes),
@@ -213,6 +221,23 @@ fn proxied(ex: &Exchange, now: i64) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+    use crate::exchange::response::ContentType;
+    use crate::exchange::testing::{INSIDE, Site};
+    use crate::services::overload::MemoryStage;
+
+    #[test]
+    fn no_response_takes_an_encoder_while_memory_is_scarce() {
+        let mut site = Site::new("", "location / { gzip on; }");
+        for (stage, expected) in [(MemoryStage::Normal, true), (MemoryStage::Tight, false)] {
+            site.cx.overload.set_stage(stage);
+            let mut ex = site.at("GET /", &["Accept-Encoding: gzip"], INSIDE);
+            ex.response.text(Status::OK, ContentType::Static("text/html"), vec![b'x'; 2000]);
+            let cacheable = matches!(apply(&mut ex, &mut site.cx), Cacheable::Yes);
+            assert_eq!((ex.response.encoded, cacheable), (expected, expected), "{stage:?}");
+        }
+    }
+
     #[test]
     fn gzip_must_be_asked_for() {
         for (name, value, expected) in [
