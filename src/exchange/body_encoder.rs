@@ -46,12 +46,24 @@ pub struct Encoder {
 }
 
 enum Input {
-    File { file: Rc<OpenFile>, at: u64, end: u64 },
-    Bytes { bytes: Vec<u8>, at: usize },
+    File {
+        file: Rc<OpenFile>,
+        at: u64,
+        end: u64,
+    },
+    Bytes {
+        bytes: Vec<u8>,
+        at: usize,
+    },
     Pieces(VecDeque<Rc<[u8]>>),
     Multistatus(Box<Multistatus>),
     Archive(Box<Archive>),
+    /// None: all of it was made.
+    Steps(Option<Steps>),
 }
+
+/// Appends the next piece; false once there is no other.
+pub type Steps = Box<dyn FnMut(&mut Vec<u8>) -> bool>;
 
 /// What [`Source::fill`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +82,7 @@ impl Input {
             Input::Pieces(pieces) => pieces.iter().map(|piece| piece.len() as u64).sum(),
             Input::Multistatus(multistatus) => u64::from(!multistatus.is_ended()),
             Input::Archive(archive) => u64::from(!archive.is_ended()),
+            Input::Steps(steps) => u64::from(steps.is_some()),
         }
     }
 
@@ -84,6 +97,11 @@ impl Input {
             Input::Pieces(pieces) => scratch.extend_from_slice(&pieces.pop_front().unwrap_or_default()),
             Input::Multistatus(multistatus) => multistatus.fill(scratch)?,
             Input::Archive(archive) => archive.fill(scratch)?,
+            Input::Steps(steps) => {
+                if !steps.as_mut().is_some_and(|step| step(scratch)) {
+                    *steps = None;
+                }
+            }
             Input::File { file, at, end: _ } => {
                 match (file.memory(), file.fd()) {
                     (Some(bytes), _) => {
@@ -108,7 +126,7 @@ impl Input {
         match self {
             Input::File { at, .. } => *at -= bytes as u64,
             Input::Bytes { at, .. } => *at -= bytes,
-            Input::Pieces(_) | Input::Multistatus(_) | Input::Archive(_) => return false,
+            Input::Pieces(_) | Input::Multistatus(_) | Input::Archive(_) | Input::Steps(_) => return false,
         }
         true
     }
@@ -133,6 +151,11 @@ impl Source {
     /// The 207 of a PROPFIND, made entry by entry.
     pub fn multistatus(multistatus: Multistatus) -> Source {
         Source::new(Input::Multistatus(Box::new(multistatus)))
+    }
+
+    /// A text that is made piece by piece.
+    pub fn steps(steps: Steps) -> Source {
+        Source::new(Input::Steps(Some(steps)))
     }
 
     /// A folder as zip or tar, made while it is sent.

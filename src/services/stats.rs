@@ -15,7 +15,7 @@ use std::rc::Rc;
 /// Maximum number of upstream servers with separate counters.
 const UPSTREAMS: usize = 4096;
 /// Maximum number of those whose upstream the configuration does not name: variables make them of what clients send,
-/// and the pages that show them are made in one step.
+/// and each has lines of its own on the pages that show them.
 const MADE: usize = 256;
 /// The upstream and the server under which all others are counted.
 const OTHERS: &str = "(others)";

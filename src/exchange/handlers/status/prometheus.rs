@@ -1,6 +1,6 @@
 //! The same counters in Prometheus's text format (version 0.0.4): each family of samples follows its HELP and TYPE.
 
-use super::tree::{CLASSES, Health, certificate_ends, groups};
+use super::tree::{CLASSES, Groups, Health, PeerFacts, certificate_ends, groups};
 use crate::services::Services;
 use crate::services::stats::{BOUNDS, Closed, Counter, Timing};
 use std::fmt::Write;
@@ -27,8 +27,98 @@ const PLAIN: [(&str, Counter, &str); 15] = [
     ("loop_stalls_total", Counter::Stalls, "Turns of the event loop of 50 ms and more."),
 ];
 
-/// The body of a scrape. Times are in seconds, sizes in bytes; names begin with `webserv_`.
-pub fn text(cx: &Services) -> String {
+/// Samples of an upstream's server: name, type, help, value.
+type PeerFamily = (&'static str, &'static str, &'static str, fn(&PeerFacts) -> u64);
+const PEER_FAMILIES: [PeerFamily; 4] = [
+    ("upstream_peer_up", "gauge", "1 where requests may go.", |peer| u64::from(peer.health == Health::Up)),
+    ("upstream_peer_requests_total", "counter", "Requests sent to it.", |peer| peer.counts.selected),
+    ("upstream_peer_bytes_sent_total", "counter", "Bytes sent to it.", |peer| peer.counts.sent),
+    ("upstream_peer_bytes_received_total", "counter", "Bytes received from it.", |peer| peer.counts.received),
+];
+
+/// The body of a scrape, made piece by piece. Times are in seconds, sizes in bytes; names begin with `webserv_`.
+pub struct Samples {
+    /// What does not grow with the configuration.
+    head: String,
+    groups: Groups,
+    /// The family, the group in it, and the server in that; the last family has several samples for each.
+    at: (usize, usize, usize),
+    ends: std::vec::IntoIter<(String, i64)>,
+    has_ends: bool,
+}
+
+impl Samples {
+    /// As of now.
+    pub fn of(cx: &Services) -> Samples {
+        let ends = certificate_ends(cx);
+        let has_ends = !ends.is_empty();
+        let groups = groups(cx);
+        // Nothing is said of upstreams where there are none.
+        let family = if groups.is_empty() { PEER_FAMILIES.len() + 1 } else { 0 };
+        Samples { head: head(cx), groups, at: (family, 0, 0), ends: ends.into_iter(), has_ends }
+    }
+
+    /// Appends the next lines until `out` has about so many bytes. Returns whether there are others.
+    pub fn fill(&mut self, bytes: usize, out: &mut Vec<u8>) -> bool {
+        let mut text = Text(std::mem::take(&mut self.head));
+        while out.len() + text.0.len() < bytes {
+            if !self.peer(&mut text) && !self.end(&mut text) {
+                out.extend_from_slice(text.0.as_bytes());
+                return false;
+            }
+        }
+        out.extend_from_slice(text.0.as_bytes());
+        true
+    }
+
+    /// The samples of one server, or the head of the next family. False: there are no more.
+    fn peer(&mut self, out: &mut Text) -> bool {
+        let (family, group, peer) = self.at;
+        let own = PEER_FAMILIES.get(family);
+        let (name, kind, help) = match own {
+            Some((name, kind, help, _)) => (*name, *kind, *help),
+            None if family == PEER_FAMILIES.len() => {
+                ("upstream_peer_responses_total", "counter", "Its responses by class of status; none: none came.")
+            }
+            None => return false,
+        };
+        if (group, peer) == (0, 0) {
+            out.family(name, kind, help);
+        }
+        let Some((of, peers)) = self.groups.get(group) else {
+            self.at = (family + 1, 0, 0);
+            return true;
+        };
+        let Some(facts) = peers.get(peer) else {
+            self.at = (family, group + 1, 0);
+            return true;
+        };
+        let labels = [("upstream", of.as_str()), ("peer", &*facts.name)];
+        match own {
+            Some((.., value)) => out.sample(name, &labels, value(facts)),
+            None => {
+                for ((class, _), count) in CLASSES.iter().zip(facts.counts.responses) {
+                    out.sample(name, &[labels[0], labels[1], ("class", class)], count);
+                }
+            }
+        }
+        self.at.2 += 1;
+        true
+    }
+
+    /// The sample of one certificate. False: there are no more.
+    fn end(&mut self, out: &mut Text) -> bool {
+        let name = "certificate_expiry_seconds";
+        if std::mem::take(&mut self.has_ends) {
+            out.family(name, "gauge", "When the first certificate of a server ends, Unix time.");
+        }
+        let Some((server, end)) = self.ends.next() else { return false };
+        out.sample(name, &[("server", &server)], u64::try_from(end).unwrap_or(0));
+        true
+    }
+}
+
+fn head(cx: &Services) -> String {
     let stats = &cx.stats;
     let mut out = Text(String::new());
     for (name, counter, help) in PLAIN {
@@ -73,42 +163,7 @@ pub fn text(cx: &Services) -> String {
         out.sample(&format!("{name}_sum"), &[], seconds(histogram.sum));
         out.sample(&format!("{name}_count"), &[], histogram.count);
     }
-    upstreams(cx, &mut out);
-    let ends = certificate_ends(cx);
-    if !ends.is_empty() {
-        let name = "certificate_expiry_seconds";
-        out.family(name, "gauge", "When the first certificate of a server ends, Unix time.");
-        for (server, end) in ends {
-            out.sample(name, &[("server", &server)], u64::try_from(end).unwrap_or(0));
-        }
-    }
     out.0
-}
-
-fn upstreams(cx: &Services, out: &mut Text) {
-    let groups = groups(cx);
-    if groups.is_empty() {
-        return;
-    }
-    let peers = || groups.iter().flat_map(|(group, peers)| peers.iter().map(move |peer| (group.as_str(), peer)));
-    let mut family = |name: &str, kind: &str, help: &str, value: &dyn Fn(&super::tree::PeerFacts<'_>) -> u64| {
-        out.family(name, kind, help);
-        for (group, peer) in peers() {
-            out.sample(name, &[("upstream", group), ("peer", peer.name)], value(peer));
-        }
-    };
-    let state = "upstream_peer_up";
-    family(state, "gauge", "1 where requests may go.", &|peer| u64::from(peer.health == Health::Up));
-    family("upstream_peer_requests_total", "counter", "Requests sent to it.", &|peer| peer.counts.selected);
-    family("upstream_peer_bytes_sent_total", "counter", "Bytes sent to it.", &|peer| peer.counts.sent);
-    family("upstream_peer_bytes_received_total", "counter", "Bytes received from it.", &|peer| peer.counts.received);
-    let name = "upstream_peer_responses_total";
-    out.family(name, "counter", "Its responses by class of status; none: none came.");
-    for (group, peer) in peers() {
-        for ((class, _), count) in CLASSES.iter().zip(peer.counts.responses) {
-            out.sample(name, &[("upstream", group), ("peer", peer.name), ("class", class)], count);
-        }
-    }
 }
 
 struct Text(String);

@@ -7,7 +7,7 @@ use crate::services::stats::{BOUNDS, Closed, Counter, PeerCounts, Stats, Timing}
 use crate::sys::process;
 use crate::util::date::Civil;
 use crate::util::json::Json;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 /// Classes of statuses, each with its counter.
@@ -37,7 +37,7 @@ pub fn find(cx: &Services, path: &str) -> Option<Json> {
     let mut found = tree(cx);
     for name in path.split('/').filter(|name| !name.is_empty()) {
         let name = if name == "angie" { "webserv" } else { name };
-        found = found.get(name)?.clone();
+        found = found.into_member(name)?;
     }
     Some(found)
 }
@@ -119,11 +119,11 @@ impl Health {
 }
 
 /// A server of an upstream with what is known of it.
-pub struct PeerFacts<'c> {
+pub struct PeerFacts {
     /// As `server` has it: an address with its port, or `unix:` and a path.
-    pub name: &'c str,
-    /// Its line of the configuration; None: the group is no `upstream` block.
-    pub config: Option<&'c UpstreamServer>,
+    pub name: Rc<str>,
+    /// Its group and its place in it; None: the group is no `upstream` block.
+    pub config: Option<(Rc<Upstream>, usize)>,
     /// Whether requests may be passed to it now.
     pub health: Health,
     /// Requests that it works on now.
@@ -134,9 +134,12 @@ pub struct PeerFacts<'c> {
     pub counts: PeerCounts,
 }
 
+/// Upstreams with their servers.
+pub type Groups = Vec<(String, Vec<PeerFacts>)>;
+
 /// The configuration's upstreams in its order, each with its servers; then other servers that were used.
-pub fn groups(cx: &Services) -> Vec<(String, Vec<PeerFacts<'_>>)> {
-    let mut groups: Vec<(String, Vec<PeerFacts<'_>>)> = Vec::new();
+pub fn groups(cx: &Services) -> Groups {
+    let mut groups: Groups = Vec::new();
     let mut places: HashMap<String, usize> = HashMap::new();
     for upstream in &cx.config.upstreams {
         let name = group_name(upstream);
@@ -147,16 +150,19 @@ pub fn groups(cx: &Services) -> Vec<(String, Vec<PeerFacts<'_>>)> {
             groups.push((name, peers));
         }
     }
+    // Of thousands, none is looked for among all others.
+    let known: Vec<HashSet<Rc<str>>> =
+        groups.iter().map(|(_, peers)| peers.iter().map(|known| known.name.clone()).collect()).collect();
     for (group, peer, counts) in cx.stats.peers() {
         let at = places.get(group).copied().unwrap_or_else(|| {
             places.insert(group.to_string(), groups.len());
             groups.push((group.to_string(), Vec::new()));
             groups.len() - 1
         });
-        let peers = &mut groups[at].1;
-        if !peers.iter().any(|known| known.name == peer) {
+        if !known.get(at).is_some_and(|known| known.contains(peer)) {
             let counts = counts.clone();
-            peers.push(PeerFacts { name: peer, config: None, health: Health::Up, busy: 0, fails: 0, counts });
+            let name = peer.into();
+            groups[at].1.push(PeerFacts { name, config: None, health: Health::Up, busy: 0, fails: 0, counts });
         }
     }
     groups
@@ -170,13 +176,7 @@ fn group_name(upstream: &Upstream) -> String {
     }
 }
 
-fn facts<'c>(
-    cx: &'c Services,
-    upstream: &Rc<Upstream>,
-    name: &str,
-    at: usize,
-    peer: &'c UpstreamServer,
-) -> PeerFacts<'c> {
+fn facts(cx: &Services, upstream: &Rc<Upstream>, name: &str, at: usize, peer: &UpstreamServer) -> PeerFacts {
     let seen = cx.upstream_balance.seen(upstream, at, cx.now.ms);
     let health = match (peer.down, seen.failed) {
         (true, _) => Health::Down,
@@ -184,22 +184,22 @@ fn facts<'c>(
         _ => Health::Up,
     };
     let counts = cx.stats.counts(name, &peer.name).cloned().unwrap_or_default();
-    PeerFacts { name: &peer.name, config: Some(peer), health, busy: seen.busy, fails: seen.fails, counts }
+    let (name, config) = (peer.name.clone(), Some((upstream.clone(), at)));
+    PeerFacts { name, config, health, busy: seen.busy, fails: seen.fails, counts }
 }
 
 fn upstreams(cx: &Services) -> Json {
-    let groups = groups(cx);
-    Json::object(groups.iter().map(|(name, peers)| {
-        let peers = Json::object(peers.iter().map(|peer| (peer.name, peer_of(peer))));
-        (name.as_str(), Json::object([("peers", peers)]))
+    Json::object(groups(cx).into_iter().map(|(name, peers)| {
+        let peers = Json::object(peers.into_iter().map(|peer| (peer.name.to_string(), peer_of(&peer))));
+        (name, Json::object([("peers", peers)]))
     }))
 }
 
-fn peer_of(facts: &PeerFacts<'_>) -> Json {
+fn peer_of(facts: &PeerFacts) -> Json {
     let counts = &facts.counts;
     let responses = CLASSES.iter().zip(counts.responses).map(|((name, _), count)| (*name, count));
     let mut members = Vec::new();
-    if let Some(peer) = facts.config {
+    if let Some(peer) = facts.config.as_ref().and_then(|(upstream, at)| upstream.peers.get(*at)) {
         members.push(("server", Json::text(&*peer.server)));
         members.push(("backup", Json::Bool(peer.backup)));
         members.push(("weight", Json::Number(u64::from(peer.weight))));
@@ -236,23 +236,24 @@ fn turns(stats: &Stats) -> Json {
 /// By the first name of a server: when the first of its certificates expires.
 pub fn certificate_ends(cx: &Services) -> Vec<(String, i64)> {
     let mut ends: Vec<(String, i64)> = Vec::new();
+    let mut seen: HashSet<(&[u8], i64)> = HashSet::new();
     for server in &cx.config.servers {
         let end = server.tls.as_ref().and_then(|tls| match &tls.handshake {
             Handshake::Acme(acme) => cx.acme.end(acme.certificate),
             _ => tls.end(),
         });
         let Some(end) = end else { continue };
-        let name = String::from_utf8_lossy(&server.name).into_owned();
-        if !ends.contains(&(name.clone(), end)) {
-            ends.push((name, end));
+        if seen.insert((&server.name, end)) {
+            ends.push((String::from_utf8_lossy(&server.name).into_owned(), end));
         }
     }
     ends
 }
 
 fn certificates(cx: &Services) -> Json {
-    Json::object(certificate_ends(cx).into_iter().map(|(name, end)| {
-        let left = u64::try_from(end.saturating_sub(cx.now.unix)).unwrap_or(0);
+    let now = cx.now.unix;
+    Json::object(certificate_ends(cx).into_iter().map(move |(name, end)| {
+        let left = u64::try_from(end.saturating_sub(now)).unwrap_or(0);
         (name, Json::object([("expires", Json::Text(time(end))), ("seconds_left", Json::Number(left))]))
     }))
 }
