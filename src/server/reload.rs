@@ -15,12 +15,14 @@ use super::reload_report::{self, Refused, Report};
 use super::{Mode, Reload, Server, accept, temp_paths};
 use crate::config::ast::Directive;
 use crate::config::build::Form;
+use crate::config::context::Contexts;
 use crate::config::dismantle;
 use crate::config::error::{Diagnostic, Diagnostics, Severity};
 use crate::config::load;
 use crate::config::load::{LoadOptions, Loaded, Touch};
 use crate::config::lookup::Session;
 use crate::config::model::{Config, Level};
+use crate::config::registry;
 use crate::config::resolve::resolve;
 use crate::config::sources::Sources;
 use crate::conn::token::{Role, token_of};
@@ -72,8 +74,8 @@ pub struct Read {
     pub diagnostics: Diagnostics,
 }
 
-/// The errors for the log. Advice shows values, which are left out where not all may read the configuration: other
-/// people may read the log.
+/// The errors for the log. Values that they quote, and advice, which shows them too, are left out where not all may
+/// read the configuration: other people may read the log. The command that asked for the reload gets them.
 pub fn logged(read: &Read) -> Vec<String> {
     const OTHERS_READ: u32 = 0o004;
     let is_private = |path: &Path| std::fs::metadata(path).is_ok_and(|data| data.mode() & OTHERS_READ == 0);
@@ -82,9 +84,31 @@ pub fn logged(read: &Read) -> Vec<String> {
     let text = |diagnostic: &Diagnostic| {
         let hints = diagnostic.label.iter().chain(&diagnostic.help).filter(|_| !is_private);
         let hints: String = hints.map(|hint| format!("; {hint}")).collect();
-        format!("{}{hints}", diagnostic.summary(&read.sources))
+        let summary = diagnostic.summary(&read.sources);
+        format!("{}{hints}", if is_private { without_values(&summary) } else { summary })
     };
     errors.map(text).collect()
+}
+
+/// The text without what it quotes, except for words of the language itself.
+fn without_values(text: &str) -> String {
+    const VALUE: &str = "\"...\"";
+    let parts: Vec<&str> = text.split('"').collect();
+    let [first, .., last] = &parts[..] else { return text.to_owned() };
+    if parts.len().is_multiple_of(2) {
+        // A value has a quote in it: where it ends is not known.
+        return format!("{first}{VALUE}{last}");
+    }
+    let is_mark = |word: &str| word.len() == 1 && !word.starts_with(|c: char| c.is_alphanumeric());
+    let is_word = |word: &str| {
+        matches!(word, "on" | "off") || is_mark(word) || registry::find(word, Contexts::LOCATION).is_some()
+    };
+    let part = |(at, part): (usize, &&str)| match at % 2 {
+        0 => (*part).to_owned(),
+        _ if is_word(part) => format!("\"{part}\""),
+        _ => VALUE.to_owned(),
+    };
+    parts.iter().enumerate().map(part).collect()
 }
 
 impl Origin {
@@ -401,4 +425,26 @@ pub fn start_new_binary(origin: &Origin, earlier: Option<i32>, listeners: &Liste
     let program = &origin.executable;
     crate::sys::process::spawn_exec(program.as_os_str(), &args, &env, &fds)
         .map_err(|e| format!("the new binary \"{}\" could not be started {e}", program.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// When a reload was refused, the log showed values of a configuration with mode 0600 to all who may read the log.
+    #[test]
+    fn the_log_of_a_refused_reload_shows_no_value_of_a_private_configuration() {
+        for (summary, expected) in [
+            (
+                r#"invalid value "s3cret" in "gzip" directive, it must be "on" or "off" in /etc/a.conf:3"#,
+                r#"invalid value "..." in "gzip" directive, it must be "on" or "off" in /etc/a.conf:3"#,
+            ),
+            (r#"unknown directive "s3cret" in /a:1"#, r#"unknown directive "..." in /a:1"#),
+            (r#"unexpected "}" in /a:1"#, r#"unexpected "}" in /a:1"#),
+            (r#"invalid key "s3"cret" in "listen" in /a:1"#, r#"invalid key "..." in /a:1"#),
+            ("no quotes in /a:1", "no quotes in /a:1"),
+        ] {
+            assert_eq!(without_values(summary), expected);
+        }
+    }
 }
