@@ -296,6 +296,8 @@ impl Job {
     pub fn after(&self, then: After) -> Result<Stage, Errno> {
         match then {
             After::Leave => match file::unlink_at(Some(self.from()), &self.source.name, Unlink::File) {
+                // Another client removed it: the copy has taken its place all the same.
+                Err(Errno::ENOENT) => Ok(Stage::Done(self.status)),
                 Err(Errno::EISDIR) => Ok(Stage::Leaving(Removal::new(file::dup(self.from())?, &self.source.name)?)),
                 outcome => outcome.map(|()| Stage::Done(self.status)),
             },
@@ -304,5 +306,24 @@ impl Job {
             After::Refused(_) => Err(Errno::EDQUOT),
             After::Unsure(call, e) => Ok(Stage::Unsure(call, e)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::transfer_request;
+    use super::*;
+    use crate::exchange::testing::{INSIDE, Site};
+
+    #[test]
+    fn a_move_whose_source_vanishes_after_it_was_copied_is_no_404() {
+        let mut site = Site::new("", "location / { dav_methods MOVE; }");
+        let root = site.scratch.path().join("html");
+        std::fs::create_dir(&root).expect("made");
+        std::fs::write(root.join("a"), "content").expect("written");
+        let mut ex = site.at("MOVE /a", &["Destination: /b"], INSIDE);
+        let (job, _) = transfer_request::check(&mut ex, &mut site.cx).expect("it may be moved");
+        std::fs::remove_file(root.join("a")).expect("removed");
+        assert!(matches!(job.after(After::Leave), Ok(Stage::Done(Status::CREATED | Status::NO_CONTENT))));
     }
 }
