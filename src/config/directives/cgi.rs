@@ -86,7 +86,7 @@ pub const ROWS: &[Row] = &[
         Args::TAKE1,
         "64",
         Effect::Number(|s| &mut Rc::make_mut(&mut s.cgi).max_children),
-        "CGI programs that run at a time; a request beyond is answered with 503.",
+        "CGI programs that run at a time; a request beyond is answered with 503. Processes that a program leaves behind are ended with it, except those in a session of their own (setsid): these go on without counting, and only the system bounds them (TasksMax of a systemd unit, pids.max of a cgroup).",
     )
     .ours(),
     row(
