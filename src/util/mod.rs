@@ -14,6 +14,7 @@ pub mod inject;
 pub mod json;
 pub mod networks;
 pub mod printable;
+pub mod shards;
 pub mod slab;
 pub mod span;
 pub mod subpaths;

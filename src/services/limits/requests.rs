@@ -3,7 +3,7 @@
 //! Invariant: each key is in the map and in the list once. A key goes for each that comes to a full zone, so that no
 //! request has to wait until a zone is cleared; a longer key for as many as fit into its bytes.
 
-use crate::util::hash::SecretMap;
+use crate::util::shards::Shards;
 use std::rc::Rc;
 
 /// Memory accounted for a key in addition to its bytes: as nginx's nodes, of which a megabyte holds 8 thousand.
@@ -45,7 +45,7 @@ struct Place {
 }
 
 pub struct Requests {
-    found: SecretMap<Rc<[u8]>, u32>,
+    found: Shards<Rc<[u8]>, u32>,
     places: Vec<Place>,
     oldest: u32,
     newest: u32,
@@ -54,7 +54,7 @@ pub struct Requests {
 
 impl Default for Requests {
     fn default() -> Requests {
-        Requests { found: SecretMap::default(), places: Vec::new(), oldest: NONE, newest: NONE, bytes: 0 }
+        Requests { found: Shards::default(), places: Vec::new(), oldest: NONE, newest: NONE, bytes: 0 }
     }
 }
 
@@ -193,7 +193,7 @@ mod tests {
             keys.push(place.key[0]);
             (before, at) = (at, place.newer);
         }
-        assert_eq!((zone.newest, zone.found.len(), zone.places.len()), (before, keys.len(), keys.len()));
+        assert_eq!((zone.newest, zone.found.count(), zone.places.len()), (before, keys.len(), keys.len()));
         keys
     }
 
