@@ -228,10 +228,10 @@ pub(super) fn escaped(escape: Escape, value: &[u8], out: &mut Vec<u8>) {
                 return out.extend_from_slice(value);
             }
             for &byte in value {
-                if !bytes::is_quotable(&[byte]) {
-                    let _ = write!(out, "\\x{byte:02X}");
-                } else {
-                    out.push(byte);
+                match byte {
+                    b'"' | b'\\' => out.extend_from_slice(&bytes::escape(byte)),
+                    b' '..=b'~' => out.push(byte),
+                    _ => out.extend_from_slice(&bytes::escape(byte)),
                 }
             }
         }

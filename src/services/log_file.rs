@@ -37,6 +37,8 @@ pub struct LogFile {
     is_in_line: bool,
     /// The compression level; None: uncompressed.
     pub gzip: Option<u32>,
+    /// When the lines that are held (`buffer=`) must be written, in monotonic milliseconds.
+    pub flush_at: u64,
     /// Whether the current configuration names it.
     pub is_named: bool,
 }

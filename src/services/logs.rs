@@ -7,12 +7,14 @@ use super::clock::Clock;
 use super::error_line::{self, Admitted, Facts, Repeats, RequestPart, Window};
 use super::log_file::{LogFile, Trouble};
 use super::log_paths::LogPaths;
+use super::slice::Slice;
 use super::syslog::Syslogs;
 use crate::config::model::{Config, ErrorLog, Level, LogFileId, LogTarget};
 use crate::config::settings::logs::PathCache;
 use crate::config::settings::syslog::Syslog;
 use crate::io::{open, sink::Sink};
 use crate::sys::{Errno, file, process};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io::Write;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -20,6 +22,8 @@ use std::path::{Path, PathBuf};
 
 /// When this many bytes are pending, they are written within the turn.
 const FULL: usize = 64 << 10;
+/// Maximum bytes of a gzip member.
+const MEMBER: usize = 128 << 10;
 /// Milliseconds until a blocked log is retried.
 const AGAIN: u64 = 20;
 
@@ -31,8 +35,8 @@ pub struct Logs {
     dirty: Vec<LogFileId>,
     /// Files whose destination did not accept everything.
     blocked: Vec<LogFileId>,
-    /// Files with `buffer=`: (file, when its oldest line must be written).
-    held: Vec<(LogFileId, u64)>,
+    /// Files with `buffer=`: (when its oldest line must be written, file).
+    held: BTreeSet<(u64, LogFileId)>,
     paths: LogPaths,
     syslogs: Syslogs,
     scratch: Vec<u8>,
@@ -188,6 +192,8 @@ impl Logs {
         let file = self.files.get(id.at()).filter(|f| f.is_open())?;
         let size = match hold {
             Hold::Turn => FULL,
+            // What is compressed at once takes some milliseconds. A file may have any number of gzip members.
+            Hold::Buffer { size, gzip: Some(_), .. } => size.min(MEMBER),
             Hold::Buffer { size, .. } => size,
         };
         if file.pending.len() >= size {
@@ -202,7 +208,9 @@ impl Logs {
             Hold::Buffer { flush, gzip, .. } => {
                 self.files[id.at()].gzip = gzip;
                 if self.files[id.at()].pending.is_empty() {
-                    self.held.push((id, flush.map_or(u64::MAX, |ms| now + ms)));
+                    let at = flush.map_or(u64::MAX, |ms| now + ms);
+                    self.files[id.at()].flush_at = at;
+                    self.held.insert((at, id));
                 }
             }
         }
@@ -215,21 +223,24 @@ impl Logs {
         self.paths.write(path, line, cache, now, |path| open::append(path).map(Sink::new))
     }
 
-    /// At the end of a turn: writes the lines that may not be held longer. Returns when the rest must be written, if
-    /// there is any.
-    pub fn flush_turn(&mut self, now: u64) -> Option<u64> {
+    /// At the end of a turn: writes the lines that may not be held longer. Buffers whose time is over together are
+    /// compressed and written as the turn's slice allows, one at least. Returns when the rest must be written, if there
+    /// is any.
+    pub fn flush_turn(&mut self, now: u64, slice: &mut Slice) -> Option<u64> {
         while let Some(id) = self.dirty.pop() {
             self.write_out(id);
         }
         let again = self.retry(now).into_iter().chain(self.close_windows(now)).min();
-        if self.held.is_empty() {
-            return again;
-        }
-        let due: Vec<LogFileId> = self.held.iter().filter(|(_, at)| *at <= now).map(|(id, _)| *id).collect();
-        for id in due {
+        let mut is_first = true;
+        while let Some(&(at, id)) = self.held.first()
+            && at <= now
+            && (is_first || !slice.is_over())
+        {
+            is_first = false;
+            self.held.pop_first();
             self.write_out(id);
         }
-        let held = self.held.iter().map(|(_, at)| *at).min().filter(|at| *at != u64::MAX);
+        let held = self.held.first().map(|(at, _)| *at).filter(|at| *at != u64::MAX);
         held.into_iter().chain(again).min()
     }
 
@@ -261,8 +272,8 @@ impl Logs {
     }
 
     fn write_out(&mut self, id: LogFileId) {
-        self.held.retain(|(held, _)| *held != id);
         let Some(file) = self.files.get_mut(id.at()) else { return };
+        self.held.remove(&(file.flush_at, id));
         let trouble = file.flush();
         if file.is_blocked() && !self.blocked.contains(&id) {
             self.blocked.push(id);
@@ -406,5 +417,43 @@ impl Logs {
             }
         }
         self.windows.iter().filter_map(|(_, window)| window.due()).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::scratch::Scratch;
+
+    #[test]
+    fn buffers_whose_time_is_over_together_are_written_one_after_the_other() {
+        let scratch = Scratch::new();
+        let mut logs = Logs::default();
+        for name in ["a", "b", "c"] {
+            let path = scratch.path().join(name);
+            let mut file = LogFile::new(&path);
+            file.set_sink(Sink::new(open::append(&path).expect("opened")));
+            logs.files.push(file);
+        }
+        let hold = Hold::Buffer { size: 1 << 20, flush: Some(100), gzip: Some(9) };
+        for id in (0..3).map(LogFileId) {
+            for _ in 0..2 {
+                logs.access(id, hold, 0).expect("open").extend_from_slice(b"a line\n");
+            }
+        }
+        let written = |scratch: &Scratch| {
+            let names = ["a", "b", "c"].iter();
+            names.filter(|name| std::fs::metadata(scratch.path().join(name)).is_ok_and(|file| file.len() > 0)).count()
+        };
+        // No time is left in any of these turns.
+        let mut slice = Slice::default();
+        slice.steps = Some(0);
+        assert_eq!((logs.flush_turn(99, &mut slice), written(&scratch)), (Some(100), 0));
+        assert_eq!((logs.flush_turn(100, &mut slice), written(&scratch)), (Some(100), 1));
+        assert_eq!((logs.flush_turn(100, &mut slice), written(&scratch)), (Some(100), 2));
+        assert_eq!((logs.flush_turn(100, &mut slice), written(&scratch)), (None, 3));
+        // A member is not longer than what is compressed in a step.
+        logs.access(LogFileId(0), hold, 200).expect("open").resize(MEMBER, b'x');
+        assert!(logs.access(LogFileId(0), hold, 200).expect("open").is_empty());
     }
 }
