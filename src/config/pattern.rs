@@ -84,6 +84,13 @@ pub struct Invalid {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failed(Box<str>);
 
+impl Failed {
+    /// For limits that are not PCRE2's.
+    pub(super) fn new(why: String) -> Failed {
+        Failed(why.into())
+    }
+}
+
 impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -22,6 +22,9 @@ const WORTH: usize = 4;
 const AUTOMATA_WORTH: usize = 8;
 /// A text required by more patterns is not distinctive.
 const SHARED: u32 = 8;
+/// Bytes that the patterns of one list may search one after the other, 20 ms of work: a subject that holds the texts of
+/// a thousand patterns is no real one. Beyond that matching has failed, as beyond PCRE2's limits.
+const SEARCHED: usize = 8 << 20;
 
 /// What finds the patterns of a list that may match.
 #[derive(Debug)]
@@ -137,13 +140,14 @@ impl Candidates {
         subject: &[u8],
         pattern: impl Fn(usize) -> Option<&'p Pattern>,
     ) -> Result<Option<Found>, (usize, Failed)> {
-        let mut from = within.start;
+        let (mut from, mut searched) = (within.start, 0);
         while let Some(at) = self.may.at_or_after(from, 0).filter(|at| *at < within.end) {
             from = at + 1;
             let Some(pattern) = pattern(at) else { continue };
             if !pattern.captures() && self.must.holds(at) {
                 return Ok(Some((at, None)));
             }
+            count(&mut searched, subject).map_err(|failed| (at, failed))?;
             if let Some(matched) = pattern.try_match(subject).map_err(|failed| (at, failed))? {
                 return Ok(Some((at, matched)));
             }
@@ -161,11 +165,14 @@ impl Candidates {
         subject: &[u8],
         pattern: impl Fn(usize) -> Option<&'p Pattern>,
     ) -> Result<Option<usize>, (usize, Failed)> {
-        let mut from = within.start;
+        let (mut from, mut searched) = (within.start, 0);
         while let Some(at) = self.must.at_or_after(from, u64::MAX).filter(|at| *at < within.end) {
             let is_match = self.may.holds(at)
                 && match pattern(at) {
-                    Some(pattern) => pattern.is_match(subject).map_err(|failed| (at, failed))?,
+                    Some(pattern) => {
+                        let outcome = count(&mut searched, subject).and_then(|()| pattern.is_match(subject));
+                        outcome.map_err(|failed| (at, failed))?
+                    }
                     None => true,
                 };
             if !is_match {
@@ -175,6 +182,18 @@ impl Candidates {
         }
         Ok(None)
     }
+}
+
+/// Counts the search of one more pattern.
+fn count(searched: &mut usize, subject: &[u8]) -> Result<(), Failed> {
+    *searched += subject.len();
+    if *searched <= SEARCHED {
+        return Ok(());
+    }
+    let len = subject.len();
+    Err(Failed::new(format!(
+        "too many patterns of a list have to be searched for in {len} bytes, with {SEARCHED} in all"
+    )))
 }
 
 /// A bit set over the patterns.
@@ -245,4 +264,29 @@ pub fn first<'p, T>(
         }
     }
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::pattern::Case;
+    use crate::config::template::Variables;
+
+    #[test]
+    fn a_subject_with_the_texts_of_a_thousand_patterns_ends_the_search() {
+        let pattern = |n: u32| {
+            let text = format!("b[a-z]{{2,30}}{n}[0-9]+x");
+            (Pattern::new(text.as_bytes(), Case::Sensitive, &mut Variables::default()).expect("valid"), ())
+        };
+        let patterns: Vec<(Pattern, ())> = (1000..2100).map(pattern).collect();
+        let set = PatternSet::new(patterns.iter().map(|(pattern, ())| pattern), MatchMode::Match).expect("it pays");
+        let texts: String = (1000..2100).map(|n| format!("{n} ")).collect();
+        let search = |subject: &str| first(Some(&set), &patterns, subject.as_bytes());
+        assert_eq!(search(&texts).expect("a whole search").map(|(at, _)| at), None);
+        assert_eq!(search(&format!("{texts} bot20995x")).expect("a whole search").map(|(at, _)| at), Some(1099));
+        let long = texts.repeat(2);
+        assert!(search(&long).expect_err("too long").to_string().contains("too many patterns"));
+        // What is found early is found.
+        assert_eq!(search(&format!("{long} bot10005x")).expect("the first").map(|(at, _)| at), Some(0));
+    }
 }
