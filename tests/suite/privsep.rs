@@ -237,9 +237,14 @@ fn what_a_serving_process_shares_makes_neither_its_parent_nor_its_successor_wait
     s.process = command.current_dir(s.setup.dir()).stdin(Stdio::null()).spawn().expect("runs");
     s.await_start();
     for _ in 0..2 {
-        let fds = std::fs::read_dir(format!("/proc/{}/fd", s.child())).expect("it lives");
-        let names = fds.filter_map(|fd| std::fs::read_link(fd.ok()?.path()).ok());
-        assert_eq!(names.filter(|name| name.ends_with("anon_inode:[signalfd]")).count(), 1, "its parent's, too");
+        let signal_fds = || {
+            let fds = std::fs::read_dir(format!("/proc/{}/fd", s.child())).expect("it lives");
+            let names = fds.filter_map(|fd| std::fs::read_link(fd.ok()?.path()).ok());
+            names.filter(|name| name.ends_with("anon_inode:[signalfd]")).count()
+        };
+        // It has closed its parent's before it makes its own.
+        eventually("it has a descriptor for signals", || signal_fds() > 0);
+        assert_eq!(signal_fds(), 1, "its parent's, too");
         socket.set_nonblocking(false).expect("fcntl");
         let child = s.child();
         os::kill(child, libc::SIGKILL);
