@@ -125,6 +125,8 @@ struct Builder<'a> {
     crossed: Option<(Word, Span, Span)>,
     /// Number of blocks opened although their `{` is missing.
     braceless: usize,
+    /// Whether the braces of an `include`'s pattern have begun, and its `;` has not come.
+    in_pattern: bool,
 }
 
 impl<'a> Builder<'a> {
@@ -144,6 +146,7 @@ impl<'a> Builder<'a> {
             surplus: None,
             crossed: None,
             braceless: 0,
+            in_pattern: false,
         }
     }
 

@@ -440,6 +440,17 @@ fn foreign(name: &str) -> Option<&'static str> {
     FOREIGN.iter().find(|(foreign, _)| *foreign == name).map(|(_, meant)| *meant)
 }
 
+/// `$htp_host`, `$coookie_sid`: a family of variables, misspelled.
+fn misspelled_family(name: &str) -> Option<(&'static str, &str)> {
+    const FAMILIES: [&str; 4] = ["sent_http_", "upstream_http_", "http_", "cookie_"];
+    FAMILIES.into_iter().find_map(|family| {
+        let parts = family.matches('_').count();
+        let (end, _) = name.match_indices('_').nth(parts - 1)?;
+        let (head, tail) = name.split_at_checked(end + 1)?;
+        (!tail.is_empty() && strsim::osa_distance(head, family) == 1).then_some((family, tail))
+    })
+}
+
 /// Suggestions for well-known foreign names.
 fn elsewhere(name: &str) -> Option<String> {
     if let Some(meant) = foreign(name) {
@@ -459,6 +470,7 @@ fn elsewhere(name: &str) -> Option<String> {
     }
     // `$args_id`, `$cookies_sid`.
     let families = [("args_", "arg_"), ("argument_", "arg_"), ("cookies_", "cookie_")];
-    let (family, tail) = families.iter().find_map(|(from, to)| Some((to, name.strip_prefix(from)?)))?;
+    let known = families.iter().find_map(|(from, to)| Some((*to, name.strip_prefix(from)?)));
+    let (family, tail) = known.or_else(|| misspelled_family(name))?;
     Some(format!("did you mean ${family}{tail}?"))
 }

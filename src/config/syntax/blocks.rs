@@ -13,7 +13,10 @@ impl Builder<'_> {
     /// A `;` outside quotes: the words so far are a directive.
     pub(super) fn semicolon(&mut self, at: Span) {
         let is_bracket = self.other_bracket();
-        if self.too_deep > 0 {
+        if self.in_pattern {
+            self.in_pattern = false;
+            self.words.clear();
+        } else if self.too_deep > 0 {
             self.words.clear();
         } else if let Some(words) = self.block_without_brace() {
             self.open_without_brace(words);
@@ -145,14 +148,24 @@ impl Builder<'_> {
         self.words = rest;
     }
 
-    /// A `)` or `]` that ends a block in place of `}`: after a block without `{`, whose error covers both, or alone on
-    /// its line. Whether there was one.
+    /// A `)` or `]` where a directive begins. It ends a block in place of `}`: after a block without `{`, whose error
+    /// covers both, or where a `}` is missing; else it is one too many. Whether there was one.
     fn other_bracket(&mut self) -> bool {
         let is_bracket = |word: &&Word| !word.quoted && (word.is(")") || word.is("]") || word.is("｝"));
         let Some(bracket) = self.words.first().filter(is_bracket).cloned() else { return false };
         if self.braceless == 0 {
-            let Some(block) = self.stack.last().filter(|_| self.is_alone(bracket.span)) else { return false };
+            let Some(block) = self.stack.last() else { return false };
+            // The line of a table may begin with anything.
+            let is_table = ["map", "geo", "types", "split_clients"].iter().any(|name| block.name.is(name));
+            if is_table && !self.is_alone(bracket.span) {
+                return false;
+            }
             let error = Diagnostic::emerg(bracket.span, format!("unexpected \"{}\"", shown(&bracket)));
+            if self.has_all_braces(bracket.span) {
+                self.errors.push(error.label("nothing is open that it could close").help("remove it"));
+                self.words.remove(0);
+                return true;
+            }
             let help = format!("the block of `{}` ends with `}}`", shown(&block.name));
             self.errors.push(error.label("`}` closes a block").help(help).note(block.open, "it begins"));
         }
@@ -160,6 +173,44 @@ impl Builder<'_> {
         self.words.clear();
         self.close(bracket.span);
         self.words = rest;
+        true
+    }
+
+    /// Whether the braces behind it close all blocks that are open; those in quotes count as well.
+    fn has_all_braces(&self, word: Span) -> bool {
+        let (mut open, mut in_comment, mut before) = (self.stack.len(), false, b' ');
+        for byte in self.bytes.get(word.end as usize..).unwrap_or_default() {
+            match byte {
+                b'\n' => in_comment = false,
+                b'#' if before.is_ascii_whitespace() => in_comment = true,
+                b'{' if !in_comment => open += 1,
+                b'}' if !in_comment => open = open.saturating_sub(1),
+                _ => {}
+            }
+            before = *byte;
+        }
+        open == 0
+    }
+
+    /// `include sites/{a,b}.conf;`: a pattern has no braces, and what is in them is no block.
+    fn pattern_in_braces(&mut self, at: Span) -> bool {
+        let [name, start] = &self.words[..] else { return false };
+        if name.quoted || !name.is("include") || start.span.end != at.start || self.command_line || self.too_deep > 0 {
+            return false;
+        }
+        let rest = self.bytes.get(at.end as usize..).unwrap_or_default();
+        let rest = rest.get(..memchr::memchr2(b';', b'\n', rest).unwrap_or(rest.len())).unwrap_or_default();
+        let rest = String::from_utf8_lossy(rest).into_owned();
+        let Some((inside, end)) = rest.split_once('}') else { return false };
+        let lines: Vec<String> = inside
+            .split(',')
+            .take(5)
+            .map(|part| format!("include {}{}{};", start.str(), part.trim(), end.trim()))
+            .collect();
+        let error = Diagnostic::emerg(at, not_terminated(name)).label("`{` opens a block: a pattern has none");
+        self.errors.push(error.help(format!("a line for each: {}", lines.join(" "))));
+        self.words.clear();
+        self.in_pattern = true;
         true
     }
 
@@ -191,6 +242,9 @@ impl Builder<'_> {
     /// A `{`: the words so far begin a block.
     pub(super) fn open(&mut self, at: Span) {
         self.other_bracket();
+        if self.pattern_in_braces(at) {
+            return;
+        }
         // `http` alone on its line, before another block on the next line.
         if self.too_deep == 0
             && let Some(cut) = self.block_without_brace()
@@ -239,6 +293,9 @@ impl Builder<'_> {
 
     /// A `}`: the innermost block ends.
     pub(super) fn close(&mut self, at: Span) {
+        if self.in_pattern {
+            return self.words.clear();
+        }
         if self.too_deep > 0 {
             self.words.clear();
             self.too_deep -= 1;

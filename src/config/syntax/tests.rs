@@ -88,6 +88,15 @@ fn every_mistake_is_reported_and_the_rest_is_read() {
         ("nothing to end", "a;; b;", "a; b;", &["1:3 unexpected \";\""]),
         ("a block without a name", "{ a; } b;", "b;", &["1:1 unexpected \"{\""]),
         ("too many braces", "a { } } b;", "a { } b;", &["1:7 unexpected \"}\""]),
+        ("a bracket that closes nothing", "a {\nb c;\n)\n}\n", "a { b c; }", &["3:1 unexpected \")\""]),
+        ("one behind a block", "a { b { } ) }", "a { b { } }", &["1:11 unexpected \")\""]),
+        ("one in place of a brace", "a {\nb c;\n)\n", "a { b c; }", &["3:1 unexpected \")\""]),
+        (
+            "braces in a pattern",
+            "include a{b,c}.conf; d;",
+            "d;",
+            &["1:10 directive \"include\" is not terminated by \";\""],
+        ),
         ("too few braces", "a {\n b;\n", "a { b; }", &["1:3 unexpected end of file, expecting \"}\""]),
         (
             "the indentation tells which brace is missing",

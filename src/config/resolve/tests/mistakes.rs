@@ -4,6 +4,7 @@
 #[rustfmt::skip]
 pub const MISTAKES: &[(&str, &str)] = &[
     ("error_page 65530-65535 /x;", "error_page 65530 65531"),
+    ("return 200 $htp_host;", "did you mean $http_host"),
     ("loction /a { root /x; }", "\"location\""),
     ("Location /a { return 200; }", "\"location\""),
     ("server_names a.test;", "server_name"),
