@@ -44,7 +44,7 @@ pub const RULES: &[Rule] = &[
         code: "W119",
         title: "every response names the version",
         page: "`server_tokens on` shows the version in the Server header and on error pages, which tells attackers what to \
-               try. Write `server_tokens off;`.",
+               try; `build` shows the name of the build as well. Write `server_tokens off;`.",
         about: &["server_tokens"],
         check: version,
     },
@@ -221,7 +221,7 @@ fn quoted(word: &Word) -> String {
 }
 
 fn version(cx: &RuleContext, found: &mut Vec<Finding>) {
-    if let Some(word) = cx.d.args.first().filter(|word| cx.is("server_tokens") && word.is("on")) {
+    if let Some(word) = cx.d.args.first().filter(|word| cx.is("server_tokens") && (word.is("on") || word.is("build"))) {
         found.push(Finding::new(word.span, "every response names the version", "write: server_tokens off;"));
     }
 }

@@ -1,6 +1,9 @@
 //! What applications lack: the file to run, the slash of a URI, the whole of a name.
 
+use super::blocks::{authority, location, sets};
+use super::level::Level;
 use super::rule::{Finding, Rule, RuleContext};
+use super::targets::begins_with_host;
 
 pub const RULES: &[Rule] = &[
     Rule {
@@ -22,6 +25,24 @@ pub const RULES: &[Rule] = &[
         check: no_script,
     },
     Rule {
+        code: "W089",
+        title: "the name of an upstream as the Host",
+        page: "Without `proxy_set_header Host` the application is asked for the host of `proxy_pass`: the name of the upstream. One \
+               with a `_` is no host name at all, which Django, Tomcat and others refuse with 400; links that are made of it \
+               lead nowhere. Add `proxy_set_header Host $host;`.",
+        about: &["proxy_pass"],
+        check: name_of_group,
+    },
+    Rule {
+        code: "W090",
+        title: "the path of a script below an alias",
+        page: "With `alias` $document_root is the directory of the alias, and $fastcgi_script_name the whole URI with the name of \
+               the location: together they name a file that is not there (\"Primary script unknown\"). $request_filename is the \
+               file that the alias leads to.",
+        about: &["fastcgi_param"],
+        check: script_below_alias,
+    },
+    Rule {
         code: "W067",
         title: "a map key that no User-Agent is",
         page: "A key without `~` is compared with the whole value: `bot` matches a client that calls itself \"bot\" and nothing \
@@ -35,11 +56,16 @@ fn no_slash(cx: &RuleContext, found: &mut Vec<Finding>) {
     let [_, target, rest @ ..] = &cx.d.args[..] else { return };
     let text = target.str();
     let is_path = text.starts_with(['/', '$', '?']) || text.contains("://") || text.is_empty() || text == "-";
+    let is_redirect = || rest.iter().any(|flag| flag.is("permanent") || flag.is("redirect"));
+    if let Some(name) = begins_with_host(cx, &text).filter(|_| cx.is("rewrite") && is_redirect()) {
+        let message = format!("the host in ${name} is taken for a path");
+        return found.push(Finding::new(target.span, message, format!("write the scheme as well: $scheme://{text}")));
+    }
     if !cx.is("rewrite") || is_path {
         return;
     }
     let first = text.split('/').next().unwrap_or_default();
-    let is_host = first.contains('.') && rest.iter().any(|flag| flag.is("permanent") || flag.is("redirect"));
+    let is_host = first.contains('.') && is_redirect();
     let message = format!("\"{text}\" is no path: a path begins with `/`");
     let help = match is_host {
         true => format!("write the scheme as well: https://{text}"),
@@ -65,6 +91,45 @@ fn no_script(cx: &RuleContext, found: &mut Vec<Finding>) {
     let message = "PHP is not told which file to run: SCRIPT_FILENAME is not passed";
     let help = "add: fastcgi_param SCRIPT_FILENAME $document_root$fastcgi_script_name;";
     found.push(Finding::new(cx.d.args_span(), message, help));
+}
+
+fn name_of_group(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some(word) = cx.d.args.first().filter(|_| cx.is("proxy_pass")) else { return };
+    let text = word.str();
+    let host = authority(&text);
+    let is_group = || cx.levels.iter().any(|level| level.has_upstream(host.as_bytes()));
+    // The innermost level that has any sets all of them.
+    let names_host = |level: &Level| {
+        let mut lines = level.all.iter().filter(|d| d.name.is("proxy_set_header"));
+        lines.any(|d| sets(d, "host").is_some())
+    };
+    let is_set = || {
+        let has_any = |level: &&Level| level.has("proxy_set_header") || level.has("include");
+        cx.levels().find(has_any).is_some_and(|level| level.has("include") || names_host(level))
+    };
+    if host.contains('_') && cx.is_whole && is_group() && !is_set() {
+        let message = format!("the application is asked for the host \"{host}\", which is no host name");
+        found.push(Finding::new(word.span, message, "add: proxy_set_header Host $host;"));
+    }
+}
+
+fn script_below_alias(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let [name, value, ..] = &cx.d.args[..] else { return };
+    let text = value.str().replace(['{', '}'], "");
+    let is_joined = text == "$document_root$fastcgi_script_name" || text == "$document_root$uri";
+    if !cx.is("fastcgi_param") || !name.is("SCRIPT_FILENAME") || !is_joined {
+        return;
+    }
+    let inner = cx.levels().zip(cx.blocks.iter().rev()).find(|(level, _)| level.has("alias") || level.has("root"));
+    let Some((level, block)) = inner.filter(|(level, _)| level.has("alias")) else { return };
+    let alias = level.first_of("alias");
+    let is_prefix = location(block).is_some_and(|(sign, name)| (sign.is_empty() || sign == b"^~") && name.len() > 1);
+    // A rewrite may take the name of the location off the URI.
+    if let Some(alias) = alias.filter(|_| is_prefix && !cx.levels().any(|level| level.has("rewrite"))) {
+        let message = "the alias replaces the name of the location, and this appends the whole URI to it";
+        let help = "write: fastcgi_param SCRIPT_FILENAME $request_filename;";
+        found.push(Finding::new(value.span, message, help).note(alias.span, "the alias"));
+    }
 }
 
 /// Parts of the names of clients, none of which is the whole.

@@ -20,7 +20,12 @@ pub fn authenticates(level: &[Directive]) -> bool {
     level.iter().any(|d| match d.name.bytes() {
         b"auth_basic" | b"signed_link" => d.args.iter().all(|word| !word.is("off")),
         b"deny" | b"internal" | b"auth_request" | b"ssl_verify_client" | b"return" => true,
-        b"limit_except" => d.block.as_deref().is_some_and(authenticates),
+        // For the methods that it names it forbids nothing.
+        b"limit_except" => {
+            let writes = ["POST", "PUT", "PATCH", "DELETE", "MOVE", "COPY", "MKCOL"];
+            let is_open = d.args.iter().any(|word| writes.iter().any(|method| word.is(method)));
+            !is_open && d.block.as_deref().is_some_and(authenticates)
+        }
         _ => false,
     })
 }
@@ -28,9 +33,18 @@ pub fn authenticates(level: &[Directive]) -> bool {
 /// Maximum number of nested directives examined: larger configurations are generated.
 const SEARCHED: usize = 20_000;
 
-/// Whether a directive at this level or below satisfies `is_such`.
-pub fn below<'a>(all: &'a [Directive], mut is_such: impl FnMut(&'a Directive) -> bool) -> bool {
-    let (mut open, mut left) = (vec![all], SEARCHED);
+/// Whether a directive at this level or below satisfies `is_such`; only so many are looked at.
+pub fn below<'a>(all: &'a [Directive], is_such: impl FnMut(&'a Directive) -> bool) -> bool {
+    searched(all, SEARCHED, is_such)
+}
+
+/// As [`below`], for what is computed once for a whole configuration: all of it is looked at.
+pub fn anywhere_below<'a>(all: &'a [Directive], is_such: impl FnMut(&'a Directive) -> bool) -> bool {
+    searched(all, usize::MAX, is_such)
+}
+
+fn searched<'a>(all: &'a [Directive], most: usize, mut is_such: impl FnMut(&'a Directive) -> bool) -> bool {
+    let (mut open, mut left) = (vec![all], most);
     while let Some(level) = open.pop() {
         for d in level.iter().take(left) {
             if is_such(d) {
@@ -43,12 +57,54 @@ pub fn below<'a>(all: &'a [Directive], mut is_such: impl FnMut(&'a Directive) ->
     false
 }
 
+/// What an `if` asks, without its parentheses.
+pub struct Condition<'a> {
+    /// What is asked about, in lower case: `$name`, or the file test (`-f`).
+    pub subject: String,
+    /// `=`, `!=`, `~` and the like; None: whether the variable is true.
+    pub sign: Option<&'a Word>,
+    /// What it is compared with.
+    pub operand: Option<&'a Word>,
+    /// The text of the operand.
+    pub text: String,
+}
+
+impl Condition<'_> {
+    /// Whether the operand is a regex, that is to match (true) or not to (false).
+    pub fn regex(&self) -> Option<bool> {
+        let sign = self.sign?;
+        sign.bytes().contains(&b'~').then(|| !sign.bytes().starts_with(b"!"))
+    }
+}
+
+/// The condition of an `if`. The parentheses may stand apart from what they enclose.
+pub fn condition(d: &Directive) -> Option<Condition<'_>> {
+    if !d.name.is("if") {
+        return None;
+    }
+    let is_sign = |word: &&Word, sign: &str| !word.quoted && word.is(sign);
+    let words: Vec<&Word> = d.args.iter().filter(|word| !is_sign(word, "(") && !is_sign(word, ")")).collect();
+    let first = words.first()?.str();
+    let (sign, operand) = match words[..] {
+        [_] => (None, None),
+        [_, operand] => (None, Some(operand)),
+        [_, sign, operand, ..] => (Some(sign), Some(operand)),
+        [] => return None,
+    };
+    let has_end = d.args.last().is_some_and(|last| is_sign(&last, ")"));
+    let whole = operand.map(|word| word.str().into_owned()).unwrap_or_default();
+    let glued = operand.is_some_and(|word| !word.quoted && !has_end);
+    let text = whole.strip_suffix(')').filter(|_| glued).unwrap_or(&whole).to_owned();
+    let subject = first.trim_start_matches('(').trim_end_matches(')').to_ascii_lowercase();
+    Some(Condition { subject, sign, operand, text })
+}
+
 /// The `if` blocks at this level and below, by the first variable they test, in lower case.
 pub fn ifs_below(all: &[Directive]) -> FastMap<String, Vec<&Directive>> {
     let mut found: FastMap<String, Vec<&Directive>> = FastMap::default();
     below(all, |d| {
-        if let Some(subject) = d.args.first().filter(|_| d.name.is("if")).map(Word::str) {
-            found.entry(subject.trim_matches(['(', ')', '!']).to_ascii_lowercase()).or_default().push(d);
+        if let Some(condition) = condition(d) {
+            found.entry(condition.subject.trim_start_matches('!').to_owned()).or_default().push(d);
         }
         false
     });

@@ -192,13 +192,24 @@ fn served_secret(cx: &RuleContext, found: &mut Vec<Finding>) {
     ];
     let Some((_, what)) = PRIVATE.iter().find(|(name, _)| cx.is(name)) else { return };
     let (Some(word), Some(server)) = (cx.d.args.first(), cx.inside("server")) else { return };
-    let path = word.str();
+    // Logs and roots are relative to the prefix, files of settings to the directory of the configuration.
+    let whole = |word: &Word, is_setting: bool| {
+        let text = word.str().into_owned();
+        match cx.paths {
+            Some(paths) if !text.starts_with('/') => {
+                let from = if is_setting { &paths.conf_dir } else { &paths.prefix };
+                from.join(&*text).to_string_lossy().into_owned()
+            }
+            _ => text,
+        }
+    };
+    let path = whole(word, !cx.name().ends_with(b"_log"));
     if !path.starts_with('/') || path.contains('$') {
         return;
     }
     let Some((root, around)) = root_around(cx, server) else { return };
-    let uri =
-        path.strip_prefix(root.str().trim_end_matches('/')).filter(|rest| rest.starts_with('/') && root.len() > 1);
+    let above = whole(root, false);
+    let uri = path.strip_prefix(above.trim_end_matches('/')).filter(|rest| rest.starts_with('/') && root.len() > 1);
     // A location's root applies only to its own paths.
     let Some(uri) = uri.filter(|uri| around.is_none_or(|prefix| uri.as_bytes().starts_with(prefix.bytes()))) else {
         return;

@@ -1,6 +1,6 @@
 //! How directives use the groups of the enclosing regex.
 
-use super::blocks::location;
+use super::blocks::{condition, location};
 use super::regexes::{Captured, group};
 use super::rule::{Finding, Rule, RuleContext};
 use crate::config::ast::Word;
@@ -11,7 +11,7 @@ pub const RULES: &[Rule] = &[
         title: "a group of an `if` that has none",
         page: "The regex that matched last is what `$1` is of: inside `if ($uri ~ ^/a)` that is the regex of the `if`, and one \
                without groups leaves `$1` empty, whatever the location around captured. Put what is meant into parentheses.",
-        about: &["set", "return"],
+        about: &["set", "return", "add_header", "proxy_set_header"],
         check: group_of_if,
     },
     Rule {
@@ -34,11 +34,11 @@ fn first_group(word: &Word) -> Option<char> {
 
 fn group_of_if(cx: &RuleContext, found: &mut Vec<Finding>) {
     let Some(block) = cx.blocks.last().filter(|block| block.name.is("if")) else { return };
-    let [_, operator, regex] = &block.args[..] else { return };
-    let is_matched = operator.is("~") || operator.is("~*");
+    let Some(condition) = condition(block) else { return };
+    let (Some(regex), Some(true)) = (condition.operand, condition.regex()) else { return };
     // Another regex may have matched last.
     let others = cx.level().has("rewrite") || cx.level().has("if");
-    if !is_matched || others || regex.bytes().iter().filter(|byte| **byte == b'(').count() > 0 {
+    if others || regex.bytes().iter().filter(|byte| **byte == b'(').count() > 0 {
         return;
     }
     let value = cx.d.args.iter().find_map(|word| Some((word, first_group(word)?)));

@@ -1,7 +1,7 @@
 //! Comparisons and values that cannot hold what they name: an `if` that is always or never true, a share that has no
 //! value, a header and a handler given twice.
 
-use super::blocks::{is_pass, location};
+use super::blocks::{condition, is_pass, location};
 use super::rule::{Finding, Rule, RuleContext};
 use crate::config::ast::{Directive, Word};
 use crate::config::directives::map::hundredths;
@@ -12,7 +12,7 @@ pub const RULES: &[Rule] = &[
         title: "a comparison with a value that the variable never has",
         page: "`=` compares the exact text, and some variables have a fixed form: methods are in upper case, $host and \
                $scheme in lower case, $host has no port, $args does not begin with `?`, $uri and $request_uri begin with \
-               `/`, $remote_addr is a single address. Any other text is never equal.",
+               `/`, $remote_addr is a single address. Any other text is never equal, nor is a value with a `)` too many.",
         about: &["if"],
         check: never_equal,
     },
@@ -28,7 +28,8 @@ pub const RULES: &[Rule] = &[
         code: "W070",
         title: "a header with two values",
         page: "`add_header` adds a field and replaces none. Browsers expect one X-Frame-Options or \
-               Access-Control-Allow-Origin: they ignore two different ones, or block the page.",
+               Access-Control-Allow-Origin: they ignore two different ones, or block the page. Of two \
+               Content-Security-Policies both hold, so that the second allows nothing that the first does not.",
         about: &["add_header"],
         check: two_values,
     },
@@ -51,16 +52,11 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
-/// Subject, operator and value of an `if` that compares letter by letter.
-fn equality(d: &Directive) -> Option<(String, &Word, String)> {
-    let [subject, operator, value, ..] = &d.args[..] else { return None };
-    if !(operator.is("=") || operator.is("!=")) {
-        return None;
-    }
-    let whole = value.str();
-    let text = if value.quoted { &*whole } else { whole.strip_suffix(')').unwrap_or(&whole) };
-    let subject = subject.str().trim_start_matches('(').to_ascii_lowercase();
-    Some((subject, value, text.to_owned()))
+/// Subject, operator, operand and its text, of an `if` that compares letter by letter.
+fn equality(d: &Directive) -> Option<(String, &Word, &Word, String)> {
+    let condition = condition(d)?;
+    let sign = condition.sign.filter(|sign| sign.is("=") || sign.is("!="))?;
+    Some((condition.subject, sign, condition.operand?, condition.text))
 }
 
 /// Why a variable never has this value, and the value that was meant.
@@ -103,13 +99,18 @@ fn impossible(subject: &str, text: &str) -> Option<(&'static str, String)> {
 }
 
 fn never_equal(cx: &RuleContext, found: &mut Vec<Finding>) {
-    let Some((subject, value, text)) = equality(cx.d).filter(|_| cx.is("if")) else { return };
-    let outcome = if cx.d.args[1].is("=") { "never" } else { "always" };
-    let sign = cx.d.args[1].str();
+    let Some((subject, sign, value, text)) = equality(cx.d) else { return };
+    let outcome = if sign.is("=") { "never" } else { "always" };
+    let sign = sign.str();
     if subject == "$remote_addr" && (text.contains('/') || text.contains('*')) {
         let message = format!("this is {outcome} true: {subject} is one address, and no network");
         let help = "a network is asked for by `allow` and `deny`, or by `geo` and its variable";
         return found.push(Finding::new(value.part(0, text.len()), message, help));
+    }
+    if text.ends_with(')') && !text.contains('(') && !value.quoted {
+        let message = format!("this is {outcome} true: the value is \"{text}\", with a parenthesis");
+        let help = format!("one `)` ends the condition: if ({subject} {sign} {})", text.trim_end_matches(')'));
+        return found.push(Finding::new(value.part(text.len() - 1, text.len()), message, help));
     }
     if let Some((why, mut meant)) = impossible(&subject, &text) {
         let message = format!("this is {outcome} true: {subject} is never \"{text}\", {why}");
@@ -157,7 +158,8 @@ const SINGLE: [&str; 8] = [
 
 fn two_values(cx: &RuleContext, found: &mut Vec<Finding>) {
     let Some(name) = cx.d.args.first().filter(|_| cx.is("add_header")).map(|word| word.lower()) else { return };
-    if !SINGLE.iter().any(|single| single.as_bytes() == name) {
+    let is_policy = name == b"content-security-policy";
+    if !is_policy && !SINGLE.iter().any(|single| single.as_bytes() == name) {
         return;
     }
     // A field with an empty value is not sent, and one made of a variable may have none.
@@ -165,10 +167,28 @@ fn two_values(cx: &RuleContext, found: &mut Vec<Finding>) {
         |d: &Directive| d.args.get(1).is_some_and(|value| !value.bytes().is_empty() && !value.bytes().contains(&b'$'));
     let is_other = |d: &&Directive| d.name.is("add_header") && d.args.first().is_some_and(|word| word.lower() == name);
     let before = cx.level().all.iter().take(cx.at).find(is_other);
-    if let Some(first) = before.filter(|first| is_sure(first) && is_sure(cx.d)) {
+    let Some(first) = before.filter(|first| is_sure(first) && is_sure(cx.d)) else { return };
+    if is_policy {
+        if let Some(rule) = already_ruled(&first.args[1].str(), &cx.d.args[1].str()) {
+            let message = format!("both policies hold: \"{rule}\" here allows nothing that the first one does not");
+            let help = "write one header with all its rules, separated by `;`";
+            found.push(Finding::new(cx.d.args[0].span, message, help).note(first.span, "the first"));
+        }
+    } else {
         let message = format!("\"{}\" is sent twice: add_header does not replace the first value", cx.d.args[0].str());
         found.push(Finding::new(cx.d.args[0].span, message, "keep one of the two lines").note(first.span, "the first"));
     }
+}
+
+/// A rule of a second Content-Security-Policy about what the first one decides as well.
+fn already_ruled(first: &str, second: &str) -> Option<String> {
+    let names = |policy: &str| -> Vec<String> {
+        let names = policy.split(';').filter_map(|rule| rule.split_ascii_whitespace().next());
+        names.map(str::to_ascii_lowercase).collect()
+    };
+    let known = names(first);
+    let has_default = known.iter().any(|name| name == "default-src");
+    names(second).into_iter().find(|name| known.contains(name) || has_default && name.ends_with("-src"))
 }
 
 fn two_handlers(cx: &RuleContext, found: &mut Vec<Finding>) {
@@ -212,7 +232,7 @@ fn claimed_address(cx: &RuleContext, found: &mut Vec<Finding>) {
     let is_address =
         |value: &Word| value.bytes().contains(&b'.') && value.bytes().iter().any(|byte| byte.is_ascii_digit());
     let compares = match cx.name() {
-        b"if" => cx.d.args.get(2).is_some_and(is_address),
+        b"if" => condition(cx.d).and_then(|condition| condition.operand).is_some_and(is_address),
         b"geo" => cx.d.args.len() == 2 && cx.children().iter().all(|line| !line.name.is("proxy")),
         _ => false,
     };

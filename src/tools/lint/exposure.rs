@@ -2,9 +2,9 @@
 //! others can fetch.
 
 use super::backtracking::ambiguous;
-use super::blocks::{authenticates, location};
+use super::blocks::{authenticates, condition, location};
 use super::level::Level;
-use super::rule::{Finding, Rule, RuleContext};
+use super::rule::{COMPARED, Finding, Rule, RuleContext};
 use crate::config::ast::{Directive, Word};
 use crate::util::hash::FastMap;
 
@@ -15,7 +15,7 @@ pub const RULES: &[Rule] = &[
         page: "In `(a+)+` a text can be cut up in very many ways, and a backtracking engine tries all of them before it gives \
                up: a short URI keeps a processor busy (ReDoS). So it is in `(a|a)*` and `([a-z]+.)+`. webserv stops such a \
                search with an error, nginx does not. One repetition is enough: `a+`.",
-        about: &["location", "rewrite", "server_name", "if"],
+        about: &["location", "rewrite", "server_name", "if", "map", "valid_referers"],
         check: nested_repetition,
     },
     Rule {
@@ -47,9 +47,9 @@ pub const RULES: &[Rule] = &[
         code: "W207",
         title: "anyone can fetch what clients stored",
         page: "Another location serves the directory of `upload_store`, and nothing in it or around it asks who the client is: \
-               what was uploaded behind a password is there for everyone. Ask there as well, or keep the store outside of \
+               what was uploaded behind a password is there for everyone, and so is what `delete_trash` keeps. Ask there as well, or keep the store outside of \
                everything that is served.",
-        about: &["upload_store"],
+        about: &["upload_store", "delete_trash"],
         check: read_back,
     },
 ];
@@ -66,24 +66,36 @@ fn chosen_key(cx: &RuleContext, found: &mut Vec<Finding>) {
 }
 
 fn nested_repetition(cx: &RuleContext, found: &mut Vec<Finding>) {
-    let word = match cx.d.name.bytes() {
-        b"location" => location(cx.d).filter(|(modifier, _)| modifier.starts_with(b"~")).map(|(_, word)| word),
-        b"rewrite" => cx.d.args.first(),
-        b"server_name" => cx.d.args.iter().find(|word| word.bytes().starts_with(b"~")),
-        b"if" => cx.d.args.get(2).filter(|_| cx.d.args.get(1).is_some_and(|sign| sign.bytes().contains(&b'~'))),
-        _ => None,
+    let mut check = |word: &Word, regex: &str| {
+        if let Some(group) = ambiguous(regex) {
+            found.push(Finding::new(
+                word.span,
+                format!("\"{group}\" can be cut up in many ways: a backtracking engine can take very long over it"),
+                "one repetition is enough, as in: a+",
+            ));
+        }
     };
-    let Some(word) = word else { return };
-    let text = word.str();
-    let regex = text.trim_start_matches('~');
-    // The last word of an `if` includes its parenthesis.
-    let regex = regex.strip_suffix(')').filter(|_| cx.is("if") && !word.quoted).unwrap_or(regex);
-    if let Some(group) = ambiguous(regex) {
-        found.push(Finding::new(
-            word.span,
-            format!("\"{group}\" can be cut up in many ways: a backtracking engine can take very long over it"),
-            "one repetition is enough, as in: a+",
-        ));
+    let is_regex = |word: &&Word| word.bytes().starts_with(b"~");
+    match cx.name() {
+        b"location" => {
+            if let Some((_, word)) = location(cx.d).filter(|(modifier, _)| modifier.starts_with(b"~")) {
+                check(word, &word.str());
+            }
+        }
+        b"rewrite" => cx.d.args.iter().take(1).for_each(|word| check(word, &word.str())),
+        b"server_name" | b"valid_referers" => {
+            cx.d.args.iter().filter(is_regex).for_each(|word| check(word, word.str().trim_start_matches('~')));
+        }
+        b"map" => {
+            let keys = cx.children().iter().map(|line| &line.name).filter(is_regex);
+            keys.take(COMPARED)
+                .for_each(|word| check(word, word.str().trim_start_matches('~').trim_start_matches('*')));
+        }
+        _ => {
+            if let Some(condition) = condition(cx.d).filter(|condition| condition.regex().is_some()) {
+                condition.operand.into_iter().for_each(|word| check(word, &condition.text));
+            }
+        }
     }
 }
 
@@ -162,7 +174,7 @@ fn open_locations(server: &Level) -> FastMap<String, Vec<usize>> {
 }
 
 fn read_back(cx: &RuleContext, found: &mut Vec<Finding>) {
-    if !cx.is("upload_store") {
+    if !cx.is("upload_store") && !cx.is("delete_trash") {
         return;
     }
     let (Some(store), Some(server), Some(own)) =
@@ -181,17 +193,24 @@ fn read_back(cx: &RuleContext, found: &mut Vec<Finding>) {
         let at = all_open.get(dir)?;
         at.iter().find(|at| server.all.get(**at).is_some_and(|d| d.span != own.span && !is_shadowed(d, own)))
     });
-    if let Some(open) = serving.min().and_then(|at| server.all.get(*at)) {
+    // A trash is served by a location of its own alone.
+    let is_trash = cx.is("delete_trash");
+    let serving: Option<&usize> = match is_trash {
+        true => all_open.get(&store).and_then(|at| at.iter().min()),
+        false => serving.min(),
+    };
+    if let Some(open) = serving.and_then(|at| server.all.get(*at)) {
         let line = open.block.iter().flatten().find(|d| d.name.is("alias") || d.name.is("root"));
         let place = line.map_or(open.args_span(), |line| line.span);
-        let message = "files that clients stored can be fetched by anyone here";
+        let message = match is_trash {
+            true => "files that clients deleted can be fetched by anyone here",
+            false => "files that clients stored can be fetched by anyone here",
+        };
         let help = "ask there as well (auth_basic, allow and deny), or serve another directory";
-        found.push(Finding::new(place, message, help).note(store_span(own), "stored there"));
+        found.push(
+            Finding::new(place, message, help).note(cx.d.span, if is_trash { "moved there" } else { "stored there" }),
+        );
     }
-}
-
-fn store_span(own: &Directive) -> crate::config::ast::Span {
-    own.block.iter().flatten().find(|d| d.name.is("upload_store")).map_or(own.span, |d| d.span)
 }
 
 /// Whether the store's own location takes all URIs of its files.

@@ -76,7 +76,8 @@ fn is_set_by_client(cx: &RuleContext, name: &str) -> bool {
 }
 
 fn set_by_client<'a>(level: &Level<'a>) -> FastSet<&'a [u8]> {
-    let sets = level.all.iter().filter(|d| d.name.is("set"));
+    let inner = level.all.iter().filter(|d| d.name.is("if")).flat_map(|d| d.block.iter().flatten());
+    let sets = level.all.iter().chain(inner).filter(|d| d.name.is("set"));
     let found = sets.filter_map(|d| {
         let [name, value, ..] = &d.args[..] else { return None };
         let text = value.str();
@@ -137,7 +138,7 @@ fn takes_any_host(cx: &RuleContext) -> bool {
 }
 
 /// The host part: everything before a slash, or before a variable that begins with one (`http://backend$request_uri`).
-fn before_path(rest: &str) -> &str {
+pub fn before_path(rest: &str) -> &str {
     const PATHS: [&str; 6] = ["$uri", "$request_uri", "$document_uri", "${uri}", "${request_uri}", "${document_uri}"];
     let host = rest.split('/').next().unwrap_or_default();
     let path = PATHS.iter().filter_map(|path| host.find(path)).filter(|at| *at > 0).min();
@@ -210,11 +211,17 @@ fn header_splitting(cx: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-/// The variables in the value that a `set` in the same block assigns to this one.
+/// The variables in the values that a `set` in the same block assigns to this one; of outer blocks without groups,
+/// which are those of another regex there.
 fn set_from(cx: &RuleContext, name: &str) -> Vec<String> {
     let all = cx.level().all;
-    let value = set_value(all.get(..COMPARED).unwrap_or(all), name);
-    value.map(|value| variables(&value.str())).unwrap_or_default()
+    let own = set_value(all.get(..COMPARED).unwrap_or(all), name).map(|value| variables(&value.str()));
+    let mut found = own.unwrap_or_default();
+    let is_set = |level: &&Level| level.has("set") || level.has("if");
+    let outer = cx.levels().skip(1).filter(is_set).find_map(|level| level.assigned().get(name)).into_iter().flatten();
+    let names = outer.take(COMPARED).flat_map(|value| variables(&value.str()));
+    found.extend(names.filter(|name| !name.starts_with(|c: char| c.is_ascii_digit())));
+    found
 }
 
 /// The URL of a redirect.
@@ -236,17 +243,19 @@ fn host_spoofing(cx: &RuleContext, found: &mut Vec<Finding>) {
         return;
     }
     let [name, value, ..] = &cx.d.args[..] else { return };
-    if cx.name().ends_with(b"_param") && name.is("SERVER_NAME") && value.is("$http_host") {
-        let message = "$http_host is what the client sent, not the name that was matched";
-        let help = format!("write: {} SERVER_NAME $server_name;", cx.d.name.str());
-        found.push(Finding::new(value.span, message, help));
-    }
-    if cx.is("proxy_set_header")
-        && name.bytes().eq_ignore_ascii_case(b"host")
-        && let Some(sent) = variables(&value.str()).iter().find(|name| is_of_client(name))
-    {
+    let is_param = cx.name().ends_with(b"_param");
+    let right = match name.bytes() {
+        b"SERVER_NAME" if is_param => "$server_name",
+        // The header itself is what applications get as HTTP_HOST anyway.
+        b"HTTP_HOST" if is_param && !value.is("$http_host") => "$host",
+        host if cx.is("proxy_set_header") && host.eq_ignore_ascii_case(b"host") => "$host",
+        _ => return,
+    };
+    let of_client = |text: &String| variables(text).into_iter().find(|name| is_of_client(name));
+    if let Some(sent) = cx.texts(&value.str()).iter().find_map(of_client) {
         let message = format!("${sent} is what the client sent, not the name that was matched");
-        found.push(Finding::new(value.span, message, "write: proxy_set_header Host $host;"));
+        let help = format!("write: {} {} {right};", cx.d.name.str(), name.str());
+        found.push(Finding::new(value.span, message, help));
     }
 }
 

@@ -1,6 +1,7 @@
 //! Facts about a whole block, computed once per block: searching the block for each of its directives would take
 //! quadratic time.
 
+use super::assigned::{self, Values};
 use super::blocks::{self, location};
 use super::used::Used;
 use crate::config::ast::{Directive, Span, Word};
@@ -28,6 +29,7 @@ pub struct Level<'a> {
     runs_uploads: OnceCell<Option<&'a Directive>>,
     behind_all: OnceCell<Option<(usize, usize)>>,
     upstreams: OnceCell<FastSet<&'a [u8]>>,
+    assigned: OnceCell<Values<'a>>,
     /// Variables to which `set` assigns client input. For rule W101.
     pub set_by_client: OnceCell<FastSet<&'a [u8]>>,
     /// For a server: whether none of its names is a domain name.
@@ -131,6 +133,11 @@ impl<'a> Level<'a> {
             }
             firsts
         })
+    }
+
+    /// What `set`, `map` and `geo` of this level assign to variables.
+    pub fn assigned(&self) -> &Values<'a> {
+        self.assigned.get_or_init(|| assigned::of_level(self.all))
     }
 
     /// It has a directive of that name itself.
@@ -252,7 +259,7 @@ impl<'a> Level<'a> {
     pub fn chosen_hosts(&self) -> &FastMap<String, (Span, bool)> {
         self.chosen_hosts.get_or_init(|| {
             let mut found = FastMap::default();
-            blocks::below(self.all, |d| {
+            blocks::anywhere_below(self.all, |d| {
                 if let Some(name) = blocks::chosen_host(d) {
                     found.entry(name).or_insert((d.span, d.name.is("root") || d.name.is("alias")));
                 }

@@ -97,11 +97,17 @@ fn replaced_types(cx: &RuleContext, found: &mut Vec<Finding>) {
         return;
     }
     let is_handed_on = cx.level().all.iter().any(|d| is_pass(&d.name.str()) || d.name.is("return"));
-    let mut outer = cx.levels.iter().rev().skip(1).filter_map(|level| level.all.get(level.first("types")?));
-    if let Some(replaced) = outer.next().filter(|_| !is_handed_on) {
+    let replaced = cx.levels.iter().rev().skip(1).find_map(|level| level.first_of("types"));
+    // Without any, those of HTML, GIF and JPEG are built in; a file that was not found may have others.
+    let is_known = replaced.is_some() || cx.is_whole && cx.inside("http").is_some();
+    if is_known && !is_handed_on {
         let message = "all other types are replaced: other files here are sent with default_type";
         let help = "write into it as well: include mime.types; (or give these extensions a location of their own)";
-        found.push(Finding::new(cx.d.name.span, message, help).note(replaced.name.span, "the types that it replaces"));
+        let finding = Finding::new(cx.d.name.span, message, help);
+        found.push(match replaced {
+            Some(replaced) => finding.note(replaced.name.span, "the types that it replaces"),
+            None => finding,
+        });
     }
 }
 

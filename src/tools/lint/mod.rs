@@ -7,12 +7,16 @@
 
 mod access;
 mod applications;
+mod assigned;
+mod astray;
 mod backtracking;
 mod blocks;
 mod browser_headers;
 mod bypass;
 mod captures;
 mod comparisons;
+mod conditions;
+mod credentials;
 mod dead;
 mod defaults;
 mod effort;
@@ -56,10 +60,13 @@ const TABLES: &[&[Rule]] = &[
     access::AT_START,
     access::RULES,
     applications::RULES,
+    astray::RULES,
     browser_headers::RULES,
     bypass::RULES,
     captures::RULES,
     comparisons::RULES,
+    conditions::RULES,
+    credentials::RULES,
     redirect_loops::RULES,
     dead::RULES,
     defaults::RULES,

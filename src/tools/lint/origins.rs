@@ -1,5 +1,6 @@
 //! Regexes meant to allow certain origins, hosts or Referers that also allow others.
 
+use super::blocks::condition;
 use super::regexes::bare_dot;
 use super::rule::{Finding, Rule, RuleContext};
 use crate::config::ast::{Directive, Word};
@@ -17,7 +18,7 @@ pub const RULES: &[Rule] = &[Rule {
 fn refuses(block: &Directive) -> bool {
     let refusal =
         |d: &Directive| d.name.is("return") && d.args.first().is_some_and(|code| code.bytes().starts_with(b"4"));
-    let is_met = block.args.get(1).is_none_or(|sign| sign.bytes().starts_with(b"~"));
+    let is_met = condition(block).is_none_or(|condition| condition.sign.is_none() || condition.regex() == Some(true));
     is_met && block.block.iter().flatten().any(refusal)
 }
 
@@ -34,15 +35,15 @@ fn checks_of_origin<'a>(cx: &RuleContext<'_, 'a>) -> Vec<(&'a Word, bool)> {
         return Vec::new();
     }
     if cx.is("if") {
-        let subject = cx.d.args.first().map(|word| word.str().into_owned()).unwrap_or_default();
-        let operator = cx.d.args.get(1).is_some_and(|word| word.bytes().contains(&b'~'));
+        let Some(condition) = condition(cx.d) else { return Vec::new() };
+        let (subject, operator) = (condition.subject.as_str(), condition.regex().is_some());
         let host = ["$http_origin", "$http_referer", "$http_host"].iter().any(|name| subject.ends_with(name));
         let referer = subject.ends_with("$http_referer");
         // `^www\.` deliberately tests only how a host begins.
         let is_start = |word: &Word| word.str().trim_end_matches(')').ends_with("\\.");
-        let is_start = subject.ends_with("$http_host") && cx.d.args.get(2).is_some_and(is_start);
+        let is_start = subject.ends_with("$http_host") && condition.operand.is_some_and(is_start);
         if host && operator && !is_start {
-            cx.d.args.get(2).map(|word| (word, referer)).into_iter().collect()
+            condition.operand.map(|word| (word, referer)).into_iter().collect()
         } else {
             Vec::new()
         }
@@ -65,7 +66,9 @@ fn open_origin(cx: &RuleContext, found: &mut Vec<Finding>) {
             regex.strip_suffix(')').filter(|r| r.matches('(').count() < regex.matches(')').count()).unwrap_or(regex);
         // Slashes may be escaped.
         let regex = &*regex.replace("\\/", "/");
-        let of_origin = !referer && cx.d.args.first().is_some_and(|word| word.str().ends_with("$http_origin"));
+        let asked =
+            condition(cx.d).map(|condition| condition.subject).or_else(|| Some(cx.d.args.first()?.str().into_owned()));
+        let of_origin = !referer && asked.is_some_and(|subject| subject.ends_with("$http_origin"));
         if let Some((message, help)) = passes_others(regex, referer, of_origin) {
             found.push(Finding::new(word.span, message, help));
         }

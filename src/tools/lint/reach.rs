@@ -2,6 +2,7 @@
 //! checks without a target, files that another location takes, paths left open beside a closed one.
 
 use super::blocks::{Pass, authenticates, authority, below, is_pass, location, passes, set_value, variables};
+use super::headers::before_path;
 use super::rule::{COMPARED, EVERY, Finding, Rule, RuleContext};
 use crate::config::ast::{Directive, Span, Word};
 
@@ -77,12 +78,12 @@ fn few_requests(cx: &RuleContext, found: &mut Vec<Finding>) {
 
 /// The host of a pass directive, without port.
 fn host_of(text: &str) -> &str {
-    let host = authority(text).split('?').next().unwrap_or_default();
+    let host = before_path(authority(text).split('?').next().unwrap_or_default());
     host.rsplit_once(':').map_or(host, |(host, _)| host)
 }
 
 /// A name with dots that is not an address.
-fn is_domain(name: &str) -> bool {
+pub fn is_domain(name: &str) -> bool {
     let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
     let top = name.rsplit('.').next().unwrap_or_default();
     name.contains('.') && top.len() > 1 && name.bytes().all(is_letter) && top.bytes().all(|b| b.is_ascii_alphabetic())

@@ -1,6 +1,6 @@
 //! Regexes that match more or less than they seem to.
 
-use super::blocks::location;
+use super::blocks::{condition, is_pass, location};
 use super::rule::{Finding, Rule, RuleContext};
 use crate::config::ast::{Directive, Span, Word};
 use crate::config::pattern::{Case, Pattern};
@@ -64,9 +64,12 @@ pub enum Captured {
 /// What `$1` or `$name` can contain at this directive; `None` if no enclosing regex has this group.
 pub fn captured(cx: &RuleContext, name: &str) -> Option<Captured> {
     let own = cx.d.args.first().filter(|_| cx.is("rewrite")).map(|word| word.str().into_owned());
+    // The last rewrite of the same block has matched last, if it has.
+    let above = cx.level().last_rewrite().and_then(|at| cx.level().all.get(at)).filter(|_| is_pass(&cx.d.name.str()));
+    let own = own.or_else(|| Some(above?.args.first()?.str().into_owned()));
     let around = cx.blocks.iter().rev().filter_map(|block| match block.name.bytes() {
         b"location" => location(block).filter(|(modifier, _)| modifier.starts_with(b"~")).map(|(_, word)| word.str()),
-        b"if" => block.args.last().map(|word| word.str()),
+        b"if" => condition(block).and_then(|condition| condition.operand).map(|word| word.str()),
         _ => None,
     });
     own.into_iter().chain(around.map(|text| text.into_owned())).find_map(|regex| group(&regex, name))
@@ -316,7 +319,7 @@ fn rewrite_loop(cx: &RuleContext, found: &mut Vec<Finding>) {
 const ROUNDS: usize = 10;
 
 /// The path of a rewrite target, with `x` for each capture; None: it has variables.
-fn uri_of(target: &Word) -> Option<String> {
+pub fn uri_of(target: &Word) -> Option<String> {
     let text = target.str();
     let path = text.split('?').next().unwrap_or_default();
     let mut uri = String::new();
@@ -329,7 +332,8 @@ fn uri_of(target: &Word) -> Option<String> {
     Some(uri)
 }
 
-fn matches(regex: &Word, uri: &str) -> bool {
+/// Whether the regex of a `rewrite` matches a path.
+pub fn matches(regex: &Word, uri: &str) -> bool {
     Pattern::new(regex.bytes(), Case::Sensitive, &mut Variables::default())
         .is_ok_and(|pattern| pattern.is_match(uri.as_bytes()).unwrap_or(false))
 }
@@ -346,10 +350,11 @@ fn rewritten(location: &Directive, uri: &str) -> Option<(Span, String)> {
 /// `if ($host !~ ^(www)\.) { return 301 /$1; }`: without a match, groups are empty.
 pub fn group_of_no_match(cx: &RuleContext) -> Option<Finding> {
     let block = cx.blocks.last().filter(|block| block.name.is("if"))?;
-    let [_, operator, regex, ..] = &block.args[..] else { return None };
+    let condition = condition(block)?;
+    let regex = condition.operand.filter(|_| condition.regex() == Some(false))?;
     let is_regex = |block: &&Directive| location(block).is_some_and(|(sign, _)| sign.starts_with(b"~"));
     let has_other = cx.levels().any(|level| level.has("rewrite")) || cx.blocks.iter().any(is_regex);
-    if !operator.bytes().starts_with(b"!~") || !regex.bytes().contains(&b'(') || has_other {
+    if !regex.bytes().contains(&b'(') || has_other {
         return None;
     }
     let digit = |word: &&Word| word.bytes().windows(2).any(|two| two[0] == b'$' && (b'1'..=b'9').contains(&two[1]));
@@ -385,7 +390,7 @@ fn regex_word(d: &Directive) -> Option<(&Word, usize)> {
         b"location" => location(d).filter(|(sign, _)| sign.starts_with(b"~")).map(|(_, word)| (word, 0)),
         b"rewrite" => d.args.first().map(|word| (word, 0)),
         b"server_name" => d.args.iter().find(|word| word.bytes().starts_with(b"~")).map(|word| (word, 1)),
-        b"if" => d.args.get(2).filter(|_| d.args[1].bytes().contains(&b'~')).map(|word| (word, 0)),
+        b"if" => condition(d).filter(|condition| condition.regex().is_some())?.operand.map(|word| (word, 0)),
         _ => None,
     }
 }

@@ -1,6 +1,7 @@
 //! What a rule is, what it examines, and what it reports.
 
-use super::blocks::location;
+use super::assigned::{self, MOST};
+use super::blocks::{location, variables};
 pub use super::level::COMPARED;
 use super::level::Level;
 use crate::config::addr::ListenAddr;
@@ -11,6 +12,9 @@ use std::path::PathBuf;
 
 /// The port of a `listen` without one.
 const DEFAULT_PORT: u16 = 80;
+
+/// How often a variable is followed that is set from another one.
+const STEPS: usize = 3;
 
 /// One rule: its name, its explanation and its check.
 pub struct Rule {
@@ -172,6 +176,29 @@ impl<'p, 'a> RuleContext<'p, 'a> {
             other.bytes() == address.bytes() || parsed.as_ref().is_some_and(meets)
         };
         self.listens().any(|other| other.args.iter().any(|word| word.is("ssl")) && is_same(other))
+    }
+
+    /// The values that the innermost level which assigns this variable gives it.
+    pub fn values(&self, name: &str) -> &'p [&'a Word] {
+        self.levels.iter().rev().find_map(|level| level.assigned().get(name)).map_or(&[], Vec::as_slice)
+    }
+
+    /// The texts that a text becomes with each of its variables replaced by what it is assigned. A variable whose value
+    /// is not known here stays as it is.
+    pub fn texts(&self, text: &str) -> Vec<String> {
+        let (mut open, mut found) = (vec![(text.to_owned(), 0)], Vec::new());
+        while let Some((text, step)) = open.pop() {
+            let is_over = step == STEPS || found.len() + open.len() >= MOST;
+            let known = || variables(&text).into_iter().find(|name| !self.values(name).is_empty());
+            match (!is_over).then(known).flatten() {
+                Some(name) => {
+                    let values = self.values(&name).iter();
+                    open.extend(values.map(|value| (assigned::replaced(&text, &name, &value.str()), step + 1)));
+                }
+                None => found.push(text),
+            }
+        }
+        found
     }
 
     /// The enclosing levels, its own first.

@@ -19,8 +19,9 @@ pub const RULES: &[Rule] = &[
         code: "W045",
         title: "a line of a map that is never reached",
         page: "The regexes of a `map` are tried in their order and the first that matches gives the value: behind `~^/a/` a \
-               line `~^/a/b/` has no effect. Write the special one first.",
-        about: &["map"],
+               line `~^/a/b/` has no effect. Write the special one first. In a `geo` the network 0.0.0.0/0 takes the place of \
+               `default`.",
+        about: &["map", "geo"],
         check: in_a_map,
     },
     Rule {
@@ -240,7 +241,22 @@ fn of_line(line: &Directive) -> Option<(&[u8], Case)> {
     }
 }
 
+/// `default` beside a network of all addresses, which is the same.
+fn in_a_geo(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let line = |name: &str| cx.children().iter().find(|line| line.name.is(name) && line.args.len() == 1);
+    if let (Some(default), Some(all)) = (line("default"), line("0.0.0.0/0"))
+        && default.args[0].bytes() != all.args[0].bytes()
+    {
+        let message = "this is every address: `default` decides on none of IPv4 any more";
+        let help = "keep one of the two lines";
+        found.push(Finding::new(all.name.span, message, help).note(default.span, "the default"));
+    }
+}
+
 fn in_a_map(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if cx.is("geo") {
+        return in_a_geo(cx, found);
+    }
     if !cx.is("map") {
         return;
     }

@@ -1,7 +1,7 @@
 //! Punctuation with another meaning than intended: a dash in a variable's name, two ports in one address, a regex after
 //! `=`; and lines that lack their counterpart elsewhere.
 
-use super::blocks::location;
+use super::blocks::{condition, location};
 use super::rule::{EVERY, Finding, Rule, RuleContext};
 use crate::config::ast::Directive;
 use crate::config::template::Builtin;
@@ -117,14 +117,14 @@ fn is_choice(text: &str) -> bool {
 }
 
 fn compared_regex(cx: &RuleContext, found: &mut Vec<Finding>) {
-    let [_, operator, value, ..] = &cx.d.args[..] else { return };
-    if !cx.is("if") || !(operator.is("=") || operator.is("!=")) {
+    let Some(condition) = condition(cx.d) else { return };
+    let (Some(operator), Some(value)) = (condition.sign, condition.operand) else { return };
+    if !(operator.is("=") || operator.is("!=")) {
         return;
     }
     let sign = if operator.is("=") { "~" } else { "!~" };
-    let whole = value.str();
-    let text = whole.strip_suffix(')').filter(|text| !text.contains('(')).unwrap_or(&whole);
-    let subject = cx.d.args[0].str();
+    let text = &*condition.text;
+    let subject = format!("({}", condition.subject);
     let is_host = ["($host", "($http_host", "($server_name"].contains(&&*subject);
     if let Some(suffix) = text.strip_prefix('*').filter(|suffix| is_host && suffix.starts_with('.')) {
         let message =

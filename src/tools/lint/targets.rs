@@ -1,6 +1,7 @@
 //! Where redirects and proxies lead otherwise than it seems: a host taken for a path, a URL sent as a text, a slash too
 //! many, an application that is told nothing of the request.
 
+use super::blocks::{condition, variables};
 use super::rule::{Finding, Rule, RuleContext};
 use super::spelling::REQUEST_HEADERS;
 use crate::config::ast::Word;
@@ -54,11 +55,33 @@ fn is_redirect(code: &Word) -> bool {
     ["301", "302", "303", "307", "308"].iter().any(|known| code.is(known))
 }
 
+/// The variable of a host with which a redirect begins, where its scheme belongs: `$host/path`, or one that is set to
+/// a group of `if ($host ~ …)`.
+pub fn begins_with_host(cx: &RuleContext, text: &str) -> Option<String> {
+    const HOSTS: [&str; 4] = ["host", "http_host", "server_name", "hostname"];
+    let name = variables(text.strip_prefix('$').map(|_| text)?).into_iter().next()?;
+    let is_group = |word: &&Word| word.len() == 2 && word.bytes().starts_with(b"$") && word.bytes()[1].is_ascii_digit();
+    let of_host = || {
+        let block = cx.blocks.last().and_then(|block| condition(block))?;
+        let is_host = block.subject.strip_prefix('$').is_some_and(|subject| HOSTS.contains(&subject));
+        (is_host && block.regex() == Some(true)).then_some(())
+    };
+    let is_set = |value: &&Word| {
+        let text = value.str();
+        text.strip_prefix('$').is_some_and(|name| HOSTS.contains(&name)) || is_group(value) && of_host().is_some()
+    };
+    (HOSTS.contains(&&*name) || cx.values(&name).iter().any(|value| is_set(&value))).then_some(name)
+}
+
 fn bare_host(cx: &RuleContext, found: &mut Vec<Finding>) {
     let [code, target] = &cx.d.args[..] else { return };
     let text = target.str();
     if !cx.is("return") || !is_redirect(code) || text.is_empty() {
         return;
+    }
+    if let Some(name) = begins_with_host(cx, &text) {
+        let message = format!("the host in ${name} is taken for a path beside the one that was asked for");
+        return found.push(Finding::new(target.span, message, format!("write the scheme as well: $scheme://{text}")));
     }
     // `https:/host`, `http//host`, `https:host`.
     let scheme = ["https", "http"].iter().find_map(|scheme| Some((scheme, text.strip_prefix(*scheme)?)));

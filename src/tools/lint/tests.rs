@@ -4,6 +4,7 @@ use super::*;
 use crate::config::load::{LoadOptions, load_text};
 
 mod files;
+mod followed;
 mod reached;
 mod twins;
 mod values;

@@ -86,9 +86,8 @@ const SYSTEM: [&str; 9] = ["/etc", "/etc/nginx", "/etc/ssl", "/root", "/proc", "
 
 fn whole_system(cx: &RuleContext, found: &mut Vec<Finding>) {
     let Some(word) = cx.d.args.first().filter(|_| cx.is("root") || cx.is("alias")) else { return };
-    let text = word.str();
-    let dir = text.trim_end_matches('/');
-    if SYSTEM.contains(&dir) {
+    let texts = cx.texts(&word.str());
+    if let Some(dir) = texts.iter().map(|text| text.trim_end_matches('/')).find(|dir| SYSTEM.contains(dir)) {
         if !cx.levels().any(Level::authenticates) {
             let message = format!("the system's files in {dir} are served to everyone");
             found.push(Finding::new(word.span, message, "name the directory of the site: /srv/www"));
@@ -99,7 +98,7 @@ fn whole_system(cx: &RuleContext, found: &mut Vec<Finding>) {
         Some((modifier, name)) => cx.is("alias") && !modifier.starts_with(b"~") || modifier != b"=" && name.is("/"),
         None => block.name.is("server") || block.name.is("http"),
     });
-    if is_everything(&text) && serves_all {
+    if serves_all && texts.iter().any(|text| is_everything(text)) {
         found.push(Finding::new(
             word.span,
             "the whole file system is served",

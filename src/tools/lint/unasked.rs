@@ -157,9 +157,9 @@ fn star_key(cx: &RuleContext, found: &mut Vec<Finding>) {
 fn constant_path(cx: &RuleContext, found: &mut Vec<Finding>) {
     let Some(word) = cx.d.args.first().filter(|_| cx.is("proxy_pass")) else { return };
     let text = word.str();
-    let Some((host, path)) = text.split_once("://").and_then(|(_, rest)| Some(rest.split_at(rest.find('/')?))) else {
-        return;
-    };
+    // `$app/`: the scheme may be part of the variable.
+    let rest = text.split_once("://").map_or(&*text, |(_, rest)| rest);
+    let Some((host, path)) = rest.find('/').map(|at| rest.split_at(at)) else { return };
     // A regex, or a location without trailing slash, may be meant for a single URI.
     let is_many = cx.location().is_some_and(|(sign, name)| {
         (sign.is_empty() || sign == b"^~") && name.bytes().starts_with(b"/") && name.bytes().ends_with(b"/")

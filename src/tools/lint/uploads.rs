@@ -40,6 +40,31 @@ pub const RULES: &[Rule] = &[
         about: &["dav_methods", "dav_ext_methods"],
         check: disallowed,
     },
+    Rule {
+        code: "W218",
+        title: "what clients store is run",
+        page: "With `upload_execute on` a file that a client has stored is run as a program of this server: who may upload may do \
+               whatever the server's user may. Leave the line out; programs belong into a directory that no one uploads to.",
+        about: &["upload_execute"],
+        check: runs_uploads,
+    },
+    Rule {
+        code: "W220",
+        title: "pages of other sites may upload in a visitor's name",
+        page: "A browser that has the password, or whose address is let in, sends it along with a form of any other site. With \
+               `upload_cross_site on` such a form stores files here without the visitor's knowledge. Leave the line out: programs, \
+               which send neither Origin nor Sec-Fetch-Site, are let in without it.",
+        about: &["upload_cross_site"],
+        check: of_other_sites,
+    },
+    Rule {
+        code: "W219",
+        title: "unfinished uploads that are kept for ever",
+        page: "What breaks off and is never finished stays on the disk with `upload_resumable_max_age 0`, until there is no room. \
+               Give a time: `upload_resumable_max_age 7d;`.",
+        about: &["upload_resumable_max_age"],
+        check: kept_for_ever,
+    },
 ];
 
 /// The directive that lets clients write, if the level has one.
@@ -149,5 +174,28 @@ fn disallowed(cx: &RuleContext, found: &mut Vec<Finding>) {
         let message = format!("{} is answered with 405: allowed_methods does not list it", word.str());
         let help = format!("add it: allowed_methods {} {};", written(&allowed.args), word.str());
         found.push(Finding::new(word.span, message, help).note(allowed.span, "the methods that are allowed"));
+    }
+}
+
+fn runs_uploads(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if cx.is("upload_execute") && cx.d.args.first().is_some_and(|word| word.is("on")) {
+        let message = "files that clients have stored are run as programs";
+        found.push(Finding::new(cx.d.span, message, "leave the line out, and keep programs where no one uploads to"));
+    }
+}
+
+fn of_other_sites(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let is_on = cx.is("upload_cross_site") && cx.d.args.first().is_some_and(|word| word.is("on"));
+    if is_on && cx.levels().any(Level::authenticates) {
+        let message = "a page of any other site may upload by the browser of who is let in here";
+        found.push(Finding::new(cx.d.span, message, "leave the line out"));
+    }
+}
+
+fn kept_for_ever(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let is_zero = |word: &&Word| !word.is_empty() && word.bytes().iter().all(|byte| !(b'1'..=b'9').contains(byte));
+    if let Some(word) = cx.d.args.first().filter(|word| cx.is("upload_resumable_max_age") && is_zero(word)) {
+        let message = "what is never finished stays on the disk for ever";
+        found.push(Finding::new(word.span, message, "give a time: upload_resumable_max_age 7d;"));
     }
 }

@@ -1,0 +1,191 @@
+//! Requests that are led elsewhere than the lines around say: out of their location, to a name that is none, to a
+//! program that looks in another directory, to a server that is not told which of its sites is meant.
+
+use super::blocks::{authority, is_pass, location};
+use super::paths::literal_start;
+use super::reach::is_domain;
+use super::regexes::{matches, uri_of};
+use super::rule::{Finding, Rule, RuleContext};
+use crate::config::ast::{Directive, Word};
+
+pub const RULES: &[Rule] = &[
+    Rule {
+        code: "W084",
+        title: "a script that is looked for outside the root",
+        page: "SCRIPT_FILENAME names the file that PHP runs. Where it begins with another directory than `root`, the server \
+               checks one file and PHP runs another, or none (\"Primary script unknown\"). Write `$document_root` in its \
+               place. (Where PHP runs in a container it may see the files by another path: `fastcgi_pass` names a host then.)",
+        about: &["fastcgi_param"],
+        check: other_script,
+    },
+    Rule {
+        code: "W085",
+        title: "a rewrite that leads out of the location before its content",
+        page: "After a `rewrite` without a flag, or with `last`, a location is looked for by the new URI: with \
+               `location /api/ { rewrite ^/api/(.*)$ /$1; proxy_pass …; }` each request goes on in `location /`, and the \
+               `proxy_pass` is never reached. `break` changes the URI and stays in the location.",
+        about: &["rewrite"],
+        check: leads_away,
+    },
+    Rule {
+        code: "W086",
+        title: "a redirect to a server name that is none",
+        page: "`$server_name` is the first name of `server_name` as it is written: `_`, `*.example.org` or a regex is no host \
+               that a browser could go to, and a server without names has none. Write `$host`, or the name itself.",
+        about: &["return", "rewrite"],
+        check: to_no_name,
+    },
+    Rule {
+        code: "W087",
+        title: "a server that is not told which of its sites is meant",
+        page: "Many servers have several sites on one address and choose the certificate by the name that the client sends \
+               (SNI): without it they end the handshake, which is a 502 here. `proxy_ssl_server_name on;` sends it.",
+        about: &["proxy_pass"],
+        check: no_server_name,
+    },
+    Rule {
+        code: "W088",
+        title: "pages that browsers keep for years",
+        page: "A file that is kept for a year is not asked for again, also where it has changed: that is for files whose name \
+               changes with them (app.3f2a.js). A page keeps its name, so that visitors do not see its new version. Write \
+               `expires -1;` or a short time for pages.",
+        about: &["expires"],
+        check: kept_pages,
+    },
+];
+
+fn other_script(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let [name, value, ..] = &cx.d.args[..] else { return };
+    let text = value.str();
+    if !cx.is("fastcgi_param") || !name.is("SCRIPT_FILENAME") || !text.starts_with('/') {
+        return;
+    }
+    const FILES: [&str; 4] = ["$fastcgi_script_name", "$uri", "$document_uri", "$request_filename"];
+    let Some(dir) = FILES.iter().find_map(|file| text.split_once(file)).map(|(dir, _)| dir) else { return };
+    let is_local = |d: &Directive| {
+        let address = d.args.first().map(Word::str).unwrap_or_default();
+        ["unix:", "127.0.0.1", "localhost", "[::1]"].iter().any(|own| address.starts_with(own))
+    };
+    let is_here = cx.level().first_of("fastcgi_pass").is_some_and(is_local);
+    let root = cx.levels().find_map(|level| if level.has("alias") { None } else { level.first_of("root") });
+    let (Some(paths), Some(root), false) = (cx.paths, root.filter(|_| is_here), cx.level().has("alias")) else {
+        return;
+    };
+    let Some(word) = root.args.first().filter(|word| !word.bytes().contains(&b'$')) else { return };
+    let plain = |path: &str| path.trim_end_matches('/').to_owned();
+    let files = plain(&paths.prefix.join(&*word.str()).to_string_lossy());
+    if !dir.contains('$') && plain(dir) != files {
+        let message = format!("PHP looks for the script in \"{dir}\", and not in the root, \"{}\"", word.str());
+        let help =
+            format!("write: fastcgi_param SCRIPT_FILENAME $document_root{};", &text[dir.trim_end_matches('/').len()..]);
+        found.push(Finding::new(value.span, message, help).note(root.span, "the root"));
+    }
+}
+
+/// Text with which all paths of a location begin.
+fn beginning(d: &Directive) -> Option<String> {
+    match location(d)? {
+        (b"" | b"^~", name) if name.bytes().starts_with(b"/") => Some(name.str().into_owned()),
+        (sign, regex) if sign.starts_with(b"~") => literal_start(&regex.str()).map(str::to_owned),
+        _ => None,
+    }
+}
+
+fn leads_away(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let ([regex, target, flag @ ..], Some(block)) = (&cx.d.args[..], cx.blocks.last()) else { return };
+    if !cx.is("rewrite") || flag.first().is_some_and(|flag| !flag.is("last")) {
+        return;
+    }
+    let level = cx.level();
+    // Other steps may end the request, or keep it here.
+    let is_step = |d: &Directive| ["rewrite", "if", "return", "break", "location"].iter().any(|name| d.name.is(name));
+    let Some(pass) = level.all.iter().find(|d| is_pass(&d.name.str())) else { return };
+    let (Some(start), Some(uri)) = (beginning(block), uri_of(target)) else { return };
+    let takes_all = ["x", "q/w.e", "a-1/b/c"].iter().all(|rest| matches(regex, &format!("{start}{rest}")));
+    if level.all.iter().filter(|d| is_step(d)).count() > 1 || !takes_all || !uri.starts_with('/') {
+        return;
+    }
+    let Some(server) = cx.inside("server") else { return };
+    // Where the target is, as it stands and with more behind it.
+    let is_here = |uri: &str| server.taker(uri.as_bytes()).is_some_and(|taker| taker.name.span == block.name.span);
+    let is_nested = !server.all.iter().any(|d| d.name.span == block.name.span);
+    if is_nested || uri.starts_with(&start) || is_here(&uri) || is_here(&format!("{uri}/q")) {
+        return;
+    }
+    let message = format!(
+        "each request goes on at \"{}\", in another location: `{}` is never reached",
+        target.str(),
+        pass.name.str()
+    );
+    let help = match flag {
+        [] => format!("stay in this location: rewrite {} {} break;", regex.str(), target.str()),
+        _ => "write `break` in place of `last`, which stays in this location".to_owned(),
+    };
+    found.push(Finding::new(cx.d.args_span(), message, help).note(pass.span, "it is here"));
+}
+
+fn to_no_name(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let url = match (cx.name(), &cx.d.args[..]) {
+        (b"return", [code, url]) if code.bytes().starts_with(b"30") => url,
+        (b"return", [url]) | (b"rewrite", [_, url, ..]) => url,
+        _ => return,
+    };
+    let text = url.str();
+    let Some((_, rest)) = text.split_once("://") else { return };
+    let names_it = rest.starts_with("${server_name}")
+        || rest
+            .strip_prefix("$server_name")
+            .is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_'));
+    let Some(server) = cx.inside("server").filter(|_| names_it) else { return };
+    let first = server.first_of("server_name").and_then(|d| d.args.first());
+    let name = first.map(|word| word.str().into_owned()).unwrap_or_default();
+    let is_none = name.is_empty() || name == "_" || name.starts_with(['*', '~', '$']) || name.ends_with(".*");
+    if !is_none || server.has("include") || !cx.is_whole {
+        return;
+    }
+    let message = match first {
+        Some(_) => format!("$server_name is \"{name}\" here, which is no host to go to"),
+        None => "$server_name is empty here: the server has no name".to_owned(),
+    };
+    let finding = Finding::new(url.span, message, format!("write: {}", text.replacen("server_name", "host", 1)));
+    found.push(match first {
+        Some(word) => finding.note(word.span, "the name"),
+        None => finding,
+    });
+}
+
+fn no_server_name(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some(word) = cx.d.args.first().filter(|_| cx.is("proxy_pass")) else { return };
+    let text = word.str();
+    let Some(rest) = text.strip_prefix("https://") else { return };
+    let host = authority(rest);
+    let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
+    // Names of a network of one's own are seldom many on one address.
+    const OWN: [&str; 9] =
+        [".local", ".internal", ".lan", ".test", ".svc", ".home", ".localdomain", ".localhost", ".intranet"];
+    let is_own = OWN.iter().any(|end| host.ends_with(end));
+    let is_sent = cx.levels().any(|level| level.has("proxy_ssl_server_name"));
+    let is_group = cx.levels.iter().any(|level| level.has_upstream(host.as_bytes()));
+    if is_domain(host) && !is_own && !is_sent && !is_group && cx.is_whole {
+        let message = format!("\"{host}\" is not told its name in the handshake, which many servers refuse");
+        found.push(Finding::new(word.span, message, "add: proxy_ssl_server_name on;"));
+    }
+}
+
+fn kept_pages(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let (true, [time], Some((sign, name))) = (cx.is("expires"), &cx.d.args[..], cx.location()) else { return };
+    let text = time.str();
+    let days = text.strip_suffix('d').and_then(|days| days.parse::<u32>().ok());
+    let is_long = text == "max" || text.ends_with('y') || days.is_some_and(|days| days >= 180);
+    let path = name.str();
+    let last = path.rsplit("\\.").next().unwrap_or_default();
+    let mut words = last.split(|c: char| !c.is_ascii_alphanumeric());
+    let is_page = match sign {
+        b"~" | b"~*" => path.contains("\\.") && words.any(|word| matches!(word, "html" | "htm" | "xhtml")),
+        _ => path.ends_with(".html") || path.ends_with(".htm"),
+    };
+    if is_long && is_page {
+        let message = "visitors do not see a new version of a page: their browsers keep it";
+        found.push(Finding::new(time.span, message, "a short time for pages: expires -1;"));
+    }
+}

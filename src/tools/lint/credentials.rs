@@ -1,0 +1,108 @@
+//! Secrets that others can read: passwords on their way, keys on the disk, whatever a debug log holds.
+
+use super::level::Level;
+use super::rule::{Finding, Rule, RuleContext};
+use super::values::is_off;
+use crate::config::ast::{Directive, Word};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+pub const RULES: &[Rule] = &[
+    Rule {
+        code: "W160",
+        title: "a password that is sent in the clear",
+        page: "`auth_basic` has the browser send the password with each request, and without TLS anyone on the way reads it. \
+               Ask for it in a server that listens with `ssl` alone, and redirect to that one; behind a proxy that speaks TLS, \
+               listen on an address that only it reaches (127.0.0.1), or name it by `set_real_ip_from`.",
+        about: &["auth_basic"],
+        check: plain_password,
+    },
+    Rule {
+        code: "W161",
+        title: "a key that every user of the machine can read",
+        page: "Who has the key of a certificate can pass for the server. The master process reads it before it gives its rights \
+               up, so that it need not be readable for anyone but root: `chmod 600 KEY`.",
+        about: &["ssl_certificate_key", "proxy_ssl_certificate_key"],
+        check: readable_key,
+    },
+    Rule {
+        code: "W162",
+        title: "a log of everything that happens",
+        page: "At the level `debug` the log holds the headers of each request, with cookies and passwords, and grows by several \
+               KiB for each. Write `error_log FILE warn;`, and `debug` for the time of a search only.",
+        about: &["error_log"],
+        check: debug_log,
+    },
+];
+
+/// Whether a `listen` takes connections from other machines, without TLS.
+fn is_plain(cx: &RuleContext, listen: &Directive) -> bool {
+    let address = listen.args.first().map(Word::str).unwrap_or_default();
+    let is_own = address.parse::<std::net::IpAddr>().ok().or_else(|| {
+        let (host, _) = address.rsplit_once(':')?;
+        host.trim_start_matches('[').trim_end_matches(']').parse().ok()
+    });
+    let is_private = match is_own {
+        Some(std::net::IpAddr::V4(ip)) => ip.is_loopback() || ip.is_private(),
+        Some(std::net::IpAddr::V6(ip)) => ip.is_loopback() || ip.segments()[0] & 0xfe00 == 0xfc00,
+        None => address.starts_with("unix:") || address.starts_with("localhost"),
+    };
+    let is_safe = |word: &Word| ["ssl", "quic", "proxy_protocol"].iter().any(|safe| word.is(safe));
+    !is_private && !listen.args.iter().any(is_safe) && !cx.shares_tls(listen)
+}
+
+fn plain_password(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let (Some(word), Some(server)) = (cx.d.args.first(), cx.inside("server")) else { return };
+    if !cx.is("auth_basic") || is_off(&word.lower()) || cx.ssl().is_some() || !cx.is_whole {
+        return;
+    }
+    // Without a file no one is asked, of which another rule warns.
+    let is_asked = |level: &Level| level.has("auth_basic_user_file");
+    let is_behind = || cx.levels.iter().any(|level| level.has("set_real_ip_from") || level.has("include"));
+    // A redirect of plain requests, or a proxy that says what the client speaks.
+    let is_led = || {
+        ["$scheme", "$https", "$http_x_forwarded_proto", "$server_port"]
+            .iter()
+            .any(|name| !server.ifs_about(name).is_empty())
+    };
+    if !cx.levels().any(is_asked) || is_behind() || is_led() || server.has("return") {
+        return;
+    }
+    let plain = server.all.iter().filter(|d| d.name.is("listen")).find(|listen| is_plain(cx, listen));
+    if let Some(listen) = plain {
+        let message = "the password is sent in the clear: the server listens without TLS";
+        let help = "ask for it in a server with `listen 443 ssl`, and redirect to that one here";
+        found.push(Finding::new(cx.d.span, message, help).note(listen.args_span(), "it listens"));
+    }
+}
+
+/// Whether users other than the owner and the group can read a file: its mode, and the way to it.
+fn is_readable(path: &Path) -> bool {
+    const READ: u32 = 0o004;
+    const ENTER: u32 = 0o001;
+    let may = |path: &Path, bit: u32| std::fs::metadata(path).is_ok_and(|meta| meta.permissions().mode() & bit != 0);
+    let is_file = std::fs::metadata(path).is_ok_and(|meta| meta.is_file());
+    is_file && may(path, READ) && path.ancestors().skip(1).all(|dir| dir.as_os_str().is_empty() || may(dir, ENTER))
+}
+
+fn readable_key(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let (Some(paths), Some(word)) = (cx.paths, cx.d.args.first()) else { return };
+    let bytes = word.bytes();
+    if !cx.name().ends_with(b"ssl_certificate_key") || bytes.contains(&b'$') || bytes.starts_with(b"data:") {
+        return;
+    }
+    let path = paths.conf_dir.join(std::ffi::OsStr::from_bytes(bytes));
+    let Ok(path) = path.canonicalize() else { return };
+    if is_readable(&path) {
+        let message = "every user of this machine can read this key";
+        found.push(Finding::new(word.span, message, format!("chmod 600 \"{}\"", path.display())));
+    }
+}
+
+fn debug_log(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if let Some(word) = cx.d.args.iter().skip(1).find(|word| cx.is("error_log") && word.is("debug")) {
+        let message = "each header of each request is logged, cookies and passwords as well";
+        found.push(Finding::new(word.span, message, "a level that leaves them out: warn"));
+    }
+}
