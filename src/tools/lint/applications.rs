@@ -133,7 +133,7 @@ fn script_below_alias(cx: &RuleContext, found: &mut Vec<Finding>) {
 }
 
 /// Parts of the names of clients, none of which is the whole.
-const AGENTS: [&str; 18] = [
+pub const AGENTS: [&str; 18] = [
     "bot", "crawl", "spider", "slurp", "curl", "wget", "mozilla", "chrome", "firefox", "safari", "msie", "trident",
     "android", "iphone", "ipad", "python", "scrapy", "opera",
 ];

@@ -70,7 +70,7 @@ pub fn begins_with_host(cx: &RuleContext, text: &str) -> Option<String> {
         let text = value.str();
         text.strip_prefix('$').is_some_and(|name| HOSTS.contains(&name)) || is_group(value) && of_host().is_some()
     };
-    (HOSTS.contains(&&*name) || cx.values(&name).iter().any(|value| is_set(&value))).then_some(name)
+    (HOSTS.contains(&&*name) || cx.values(&name).iter().any(is_set)).then_some(name)
 }
 
 fn bare_host(cx: &RuleContext, found: &mut Vec<Finding>) {

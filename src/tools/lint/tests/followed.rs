@@ -73,6 +73,7 @@ fn a_condition_that_the_lines_of_a_table_decide_is_found() {
 fn a_condition_with_its_parentheses_apart_is_read_as_one_without() {
     check(&[
         ("W068", "if ( $request_method = post ) { return 405; }", "if ( $request_method = POST ) { return 405; }"),
+        ("W068", "if ($http_user_agent = curl) { return 403; }", "if ($http_user_agent = my-monitor) { return 403; }"),
         ("W068", "if ($arg_a = b)) { return 403; }", "if ($arg_a = \"b)\") { return 403; }"),
         (
             "W060",
