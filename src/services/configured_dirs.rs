@@ -50,6 +50,8 @@ pub struct ConfiguredDirs {
     /// Those whose real path is another than the configured one; and those of them to be refreshed in turn.
     linked: BTreeSet<u32>,
     doubtful: BTreeSet<u32>,
+    /// Counts changes of what [`ConfiguredDirs::any`] finds: another configuration, or a directory that lies elsewhere.
+    generation: u64,
 }
 
 /// How real paths are found.
@@ -116,6 +118,7 @@ impl ConfiguredDirs {
             moved: BTreeSet::new(),
             linked: BTreeSet::new(),
             doubtful: BTreeSet::new(),
+            generation: 0,
         }
     }
 
@@ -131,9 +134,18 @@ impl ConfiguredDirs {
         paths: &[&[u8]],
         may: impl FnMut(Option<usize>, &[u8]) -> bool,
     ) -> Result<bool, Errno> {
+        self.generation(config, now)?;
+        Ok(self.find(paths, may))
+    }
+
+    /// Refreshes what is not fresh. While the number stays the same, [`ConfiguredDirs::any`] finds the same for a path.
+    ///
+    /// # Errors
+    /// The real paths of the directories are not known.
+    pub fn generation(&mut self, config: &Rc<Config>, now: u64) -> Result<u64, Errno> {
         self.adopt(config);
         self.look(now)?;
-        Ok(self.find(paths, may))
+        Ok(self.generation)
     }
 
     /// Whether one of them has one of the paths, or lies below it.
@@ -185,7 +197,7 @@ impl ConfiguredDirs {
     fn adopt(&mut self, config: &Rc<Config>) {
         if !std::ptr::eq(self.of.as_ptr(), Rc::as_ptr(config)) {
             let list = self.list;
-            *self = ConfiguredDirs::of(list);
+            *self = ConfiguredDirs { generation: self.generation + 1, ..ConfiguredDirs::of(list) };
             self.of = Rc::downgrade(config);
             self.add(list(config).into_iter());
         }
@@ -322,6 +334,7 @@ impl ConfiguredDirs {
     }
 
     fn relocate(&mut self, at: usize, real: &[u8]) {
+        self.generation += 1;
         let directory = &mut self.dirs[at];
         let (at, named) = (at as u32, key(&directory.directory));
         let before = std::mem::replace(&mut directory.real, real.into());

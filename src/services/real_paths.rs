@@ -11,6 +11,7 @@ use super::open_files::{Look, directory_of};
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, O_PATH};
 use crate::util::hash::SecretMap;
+use std::cell::Cell;
 use std::ffi::CString;
 use std::os::fd::AsFd;
 use std::rc::Rc;
@@ -19,12 +20,16 @@ use std::rc::Rc;
 const MOST: usize = 1024;
 
 /// Where a path leads once links and `..` are resolved.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Real {
     /// The real path; its last components need not exist.
     pub whole: Vec<u8>,
     /// The file before components that do not exist: applications look for a script there (`/evil.jpg/x.php`).
     pub file: Option<Vec<u8>>,
+    /// Whether a client may have stored it, and the [generation] of which that was found.
+    ///
+    /// [generation]: crate::services::configured_dirs::ConfiguredDirs::generation
+    pub stored: Cell<Option<(u64, bool)>>,
 }
 
 /// A cache for repeated requests: without it, resolving a script's path costs a FastCGI request 8 µs.
@@ -115,10 +120,12 @@ fn walk(
             None => missing = Some(above),
         }
     }
-    let Some((end, (real, is_dir))) = found else { return Ok((Real { whole: path.to_vec(), file: None }, None)) };
+    let Some((end, (real, is_dir))) = found else {
+        return Ok((Real { whole: path.to_vec(), ..Real::default() }, None));
+    };
     let whole = [&real, &path[end..]].concat();
     let file = (end < path.len() && !is_dir).then_some(real);
-    Ok((Real { whole, file }, Some((end, is_dir))))
+    Ok((Real { whole, file, ..Real::default() }, Some((end, is_dir))))
 }
 
 /// The end of the path before `end` without its last `names` components.
@@ -186,14 +193,14 @@ mod tests {
     #[test]
     fn a_path_is_judged_by_what_of_it_is_there() {
         for (path, expected) in [("/proc/self/fd/none/x.php", "/fd/none/x.php"), ("/", "/"), ("/none/x", "/none/x")] {
-            let Real { whole, file } = find(path.as_bytes()).expect("it can be looked at");
+            let Real { whole, file, .. } = find(path.as_bytes()).expect("it can be looked at");
             assert_eq!(file, None, "{path}");
             assert!(whole.ends_with(expected.as_bytes()) && !whole.starts_with(b"/proc/self"), "{path}: {whole:?}");
             // The kernel's cached result is the same.
             assert!(find_known(path.as_bytes()).is_none_or(|known| known == whole), "{path}");
         }
         for (path, expected) in [("/proc/version", None), ("/proc/version/x.php/y", Some("/proc/version"))] {
-            let Real { whole, file } = find(path.as_bytes()).expect("it can be looked at");
+            let Real { whole, file, .. } = find(path.as_bytes()).expect("it can be looked at");
             assert_eq!((&*whole, file.as_deref()), (path.as_bytes(), expected.map(str::as_bytes)), "{path}");
         }
     }

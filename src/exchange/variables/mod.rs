@@ -41,7 +41,12 @@ use put::{joined, put, when};
 
 /// Appends the template's value to `out`.
 pub fn expand(template: &Template, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) {
-    expand_counting(template, ex, cx, out);
+    // Most are a text or one variable.
+    match &template.parts[..] {
+        [Part::Literal(text)] => out.extend_from_slice(text),
+        [Part::Var(var)] => drop(value(var, ex, cx, out)),
+        _ => drop(expand_counting(template, ex, cx, out)),
+    }
 }
 
 /// As [`expand`]. Returns how long the value of the template's first part is.
@@ -89,10 +94,15 @@ pub fn text(template: &Template, ex: &mut Exchange, cx: &mut Services) -> Vec<u8
 /// The values of these, one behind the other.
 pub fn builtins(builtins: &[Builtin], ex: &mut Exchange, cx: &mut Services) -> Vec<u8> {
     let mut out = Vec::with_capacity(64);
-    for builtin in builtins {
-        value(&Var::Builtin(*builtin), ex, cx, &mut out);
-    }
+    append_builtins(builtins, ex, cx, &mut out);
     out
+}
+
+/// Appends the values of these.
+pub fn append_builtins(builtins: &[Builtin], ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) {
+    for builtin in builtins {
+        value(&Var::Builtin(*builtin), ex, cx, out);
+    }
 }
 
 /// True as nginx has it: neither empty nor "0".
@@ -172,10 +182,19 @@ fn user(at: u32, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) -> Is 
 /// The value of a variable that webserv itself defines.
 fn builtin_value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) -> Is {
     type Family = fn(Builtin, &mut Exchange, &mut Services, &mut Vec<u8>) -> Option<Is>;
+    use Builtin as B;
     const FAMILIES: [Family; 5] = [request::value, response::value, connection::value, process::value, upstream::value];
-    let found = FAMILIES
-        .iter()
-        .find_map(|value| value(builtin, ex, cx, out))
+    // What every request to an application passes on need not be asked of all families.
+    let found = match builtin {
+        B::RemoteAddr | B::RemotePort | B::ServerAddr | B::ServerPort | B::Scheme | B::Https => {
+            connection::value(builtin, ex, cx, out)
+        }
+        B::ServerName => process::value(builtin, ex, cx, out),
+        B::DocumentRoot => path::value(builtin, ex, cx, out, expand),
+        _ => None,
+    };
+    let found = found
+        .or_else(|| FAMILIES.iter().find_map(|value| value(builtin, ex, cx, out)))
         .or_else(|| path::value(builtin, ex, cx, out, expand));
     // The others are `$ssl_…`.
     found.unwrap_or_else(|| when(tls::value(ex, builtin, cx.now.unix, out)))

@@ -1,7 +1,7 @@
 //! Requests to FastCGI, SCGI and uwsgi applications: the configured parameters, and the client's header fields
 //! ([`header_params`](super::header_params)).
 
-use super::executed::Programs;
+use super::executed;
 use super::header_params::{HEADER, client_lines};
 use super::http1;
 use super::request_body::{is_spent, passes_body};
@@ -116,8 +116,8 @@ fn is_set(gateway: &Gateway, name: &[u8]) -> bool {
 /// # Errors
 /// 403 if the application would execute a file that clients may have stored.
 fn configured(ex: &mut Exchange, cx: &mut Services, gateway: &Gateway, params: &mut Params) -> Result<(), Status> {
-    let mut scratch = Vec::with_capacity(64);
-    let mut programs = stored::is_in_question(ex).then(Programs::default);
+    let mut scratch = Vec::new();
+    let mut programs = stored::is_in_question(ex).then(|| ex.log.spare.take_programs());
     for param in gateway.params.iter() {
         // An empty value only suppresses the client's field.
         if param.is_field && param.name.starts_with(HEADER) && param.value.is_empty() {
@@ -133,18 +133,23 @@ fn configured(ex: &mut Exchange, cx: &mut Services, gateway: &Gateway, params: &
             params.pairs.truncate(before);
         }
     }
-    let paths = programs.map(|programs| programs.paths(ex, cx, params.protocol, gateway.modifiers.0));
-    for path in paths.iter().flatten() {
-        stored::check(ex, cx, "", path, Links::Possible)?;
+    if let Some(mut programs) = programs {
+        executed::find(&mut programs, ex, cx, params.protocol, gateway.modifiers.0);
+        for path in programs.paths() {
+            stored::check(ex, cx, "", path, Links::Possible)?;
+        }
+        ex.log.spare.keep_programs(programs);
     }
     if !is_set(gateway, b"HTTP_HOST") {
         // The host that was selected, not an arbitrary Host line (nginx).
-        let mut chosen = variables::builtins(&[Builtin::Host], ex, cx);
-        if let Some(port) = host::split(ex.request.head.host.of(ex.buf())).1 {
-            chosen.push(b':');
-            decimal::push(u64::from(port), 0, &mut chosen);
-        }
-        params.push(b"HTTP_HOST", &chosen);
+        let port = host::split(ex.request.head.host.of(ex.buf())).1;
+        params.push_of(b"HTTP_HOST", &mut scratch, |value| {
+            variables::append_builtins(&[Builtin::Host], ex, cx, value);
+            if let Some(port) = port {
+                value.push(b':');
+                decimal::push(u64::from(port), 0, value);
+            }
+        });
     }
     Ok(())
 }

@@ -32,6 +32,7 @@ mod header_params;
 mod http1;
 mod overflow;
 mod path_info;
+mod programs;
 mod protocol;
 mod reading;
 pub mod record;

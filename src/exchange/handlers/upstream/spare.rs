@@ -3,6 +3,7 @@
 //!
 //! Invariant: nothing of the old request can be read here, and no buffer that a long request enlarged is kept.
 
+use super::programs::Programs;
 use super::record::{ReceivedHead, RequestTarget, UpstreamRecord};
 use crate::http::h1::field::Field;
 use std::rc::Rc;
@@ -20,6 +21,7 @@ pub struct Spare {
     uri: Vec<u8>,
     request: Vec<u8>,
     pairs: Vec<u8>,
+    programs: Programs,
 }
 
 /// Empties a buffer, and frees it if it is too large to keep.
@@ -82,6 +84,17 @@ impl Spare {
     /// Keeps the buffer of a request's parameters (FastCGI, SCGI, uwsgi).
     pub fn keep_pairs(&mut self, pairs: Vec<u8>) {
         self.pairs = emptied(pairs);
+    }
+
+    /// An empty list of the programs that a request may run.
+    pub fn take_programs(&mut self) -> Programs {
+        std::mem::take(&mut self.programs)
+    }
+
+    /// Keeps the list, emptied.
+    pub fn keep_programs(&mut self, mut programs: Programs) {
+        programs.clear();
+        self.programs = if programs.size() <= MAX_KEPT { programs } else { Programs::default() };
     }
 
     /// Moves `target` into an `Rc`, reusing a kept one.

@@ -11,7 +11,10 @@ use crate::http::status::Status;
 use crate::io::make_path;
 use crate::route::{NoTrace, location};
 use crate::services::Services;
+use crate::services::real_paths::Real;
 use crate::sys::Errno;
+use crate::util::clean_path::has_parent;
+use std::rc::Rc;
 
 /// The reason shown in the error log.
 const WHY: &str = "lies where clients may store files (upload_execute)";
@@ -21,12 +24,11 @@ const MOST_FOLDERS: usize = make_path::MOST_MISSING + 1;
 
 /// Resolves `..` textually, as programs do that do not ask the file system. None: the path contains none.
 fn lexical(path: &[u8]) -> Option<Vec<u8>> {
-    let parts = || path.split(|b| *b == b'/');
-    if !parts().any(|part| part == b"..") {
+    if !has_parent(path) {
         return None;
     }
     let mut names: Vec<&[u8]> = Vec::new();
-    for part in parts() {
+    for part in path.split(|b| *b == b'/') {
         match part {
             b"" | b"." => {}
             b".." => drop(names.pop()),
@@ -81,18 +83,47 @@ pub fn is_client_writable(ex: &Exchange, cx: &mut Services, path: &[u8], links: 
     if !is_in_question(ex) {
         return Ok(false);
     }
-    let config = &ex.config;
     if ex.location().stores() {
         return Ok(true);
     }
+    let lexical = lexical(path);
     let mut real = Vec::new();
     if links == Links::Possible {
-        for path in lexical(path).iter().map(Vec::as_slice).chain([path]) {
+        if let Some(path) = &lexical {
             real.push(cx.real_paths.find(path, &cx.now, &mut cx.dir_watch)?);
         }
+        let asked = cx.real_paths.find(path, &cx.now, &mut cx.dir_watch)?;
+        if lexical.is_none() {
+            return is_known_writable(&ex.config, cx, path, &asked);
+        }
+        real.push(asked);
     }
+    let names = real.iter().flat_map(|real| [Some(&real.whole), real.file.as_ref()]).flatten();
+    lies_in_area(&ex.config, cx, path, names)
+}
+
+/// The same for a path without `..`. The verdict is kept with its real path, as long as neither leads elsewhere.
+fn is_known_writable(config: &Rc<Config>, cx: &mut Services, path: &[u8], real: &Real) -> Result<bool, Errno> {
+    let generation = cx.store_dirs.generation(config, cx.now.ms)?;
+    if let Some((of, verdict)) = real.stored.get()
+        && of == generation
+    {
+        return Ok(verdict);
+    }
+    let verdict = lies_in_area(config, cx, path, [&real.whole].into_iter().chain(&real.file))?;
+    real.stored.set(Some((generation, verdict)));
+    Ok(verdict)
+}
+
+/// Whether a path, or one of its real paths, is that of a file which a client may write.
+fn lies_in_area<'n>(
+    config: &Rc<Config>,
+    cx: &mut Services,
+    path: &[u8],
+    real: impl Iterator<Item = &'n Vec<u8>>,
+) -> Result<bool, Errno> {
     let mut names = vec![path];
-    for name in real.iter().flat_map(|real| [Some(&real.whole), real.file.as_ref()]).flatten() {
+    for name in real {
         // For most files, this is also the real path: look it up only once.
         if !names.contains(&&name[..]) {
             names.push(name);
