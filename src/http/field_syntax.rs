@@ -95,7 +95,7 @@ pub fn is_field_value(bytes: &[u8]) -> bool {
 #[inline]
 pub fn text_len(bytes: &[u8]) -> usize {
     let mut at = 0;
-    while let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
+    for word in bytes.as_chunks::<8>().0 {
         let found = controls(u64::from_le_bytes(*word));
         if found != 0 {
             // The lowest one is right; those above it may be borrowed.
@@ -104,6 +104,21 @@ pub fn text_len(bytes: &[u8]) -> usize {
         at += 8;
     }
     at + bytes[at..].iter().position(|b| *b < b' ' || *b == 0x7f).unwrap_or(bytes.len() - at)
+}
+
+/// Where the first colon of a line stands, if that is within its first 40 bytes: names of fields are shorter.
+#[inline]
+pub fn colon(line: &[u8]) -> Option<usize> {
+    let line = line.get(..40).unwrap_or(line);
+    let (words, rest) = line.as_chunks::<8>();
+    for (at, word) in words.iter().enumerate() {
+        let other = u64::from_le_bytes(*word) ^ (ONES * b':' as u64);
+        let found = other.wrapping_sub(ONES) & !other & HIGH;
+        if found != 0 {
+            return Some(8 * at + found.trailing_zeros() as usize / 8);
+        }
+    }
+    rest.iter().position(|b| *b == b':').map(|at| 8 * words.len() + at)
 }
 
 /// Appends a field value; what may not stand in one becomes a blank.

@@ -4,7 +4,7 @@
 //! Invariant: a value holds no control byte but the tab, so that a decoded path or a capture never starts a field of
 //! its own.
 
-use crate::http::field_syntax::push_value;
+use crate::http::field_syntax::{is_field_value, push_value};
 
 /// Kept as HTTP/1 writes them, which only its encoder may know ([`Fields::lines`]).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,6 +26,16 @@ impl Fields {
         self.lines.extend_from_slice(name);
         self.lines.extend_from_slice(b": ");
         push_value(value, &mut self.lines);
+        self.lines.extend_from_slice(b"\r\n");
+    }
+
+    /// Adds a field whose value is known to have no control byte but the tab.
+    pub fn push_checked(&mut self, name: &[u8], value: &[u8]) {
+        debug_assert!(is_field_value(value), "a value that was not checked");
+        self.lines.reserve(name.len() + value.len() + 4);
+        self.lines.extend_from_slice(name);
+        self.lines.extend_from_slice(b": ");
+        self.lines.extend_from_slice(value);
         self.lines.extend_from_slice(b"\r\n");
     }
 

@@ -1,6 +1,6 @@
 //! A header field where it stands in the bytes of its head.
 
-use crate::http::field_syntax::{text_len, token_len};
+use crate::http::field_syntax::{colon, text_len, token_len};
 use crate::http::header::HeaderId;
 use crate::util::span::Span;
 
@@ -15,8 +15,7 @@ pub(super) fn line(buf: &[u8], start: usize, next: usize) -> Span {
 
 /// A field line as nearly all are, and where the next line begins.
 pub(super) struct Plain {
-    pub name: Span,
-    pub value: Span,
+    pub field: Field,
     /// Offset of the next line in the buffer.
     pub next: usize,
 }
@@ -26,8 +25,10 @@ pub(super) struct Plain {
 #[inline]
 pub(super) fn plain(buf: &[u8], start: usize) -> Option<Plain> {
     let rest = buf.get(start..)?;
-    let name = token_len(rest);
-    if name == 0 || rest.get(name) != Some(&b':') {
+    let name = colon(rest)?;
+    let id = HeaderId::of(&rest[..name]);
+    // A known name is a token.
+    if id == HeaderId::Other && (name == 0 || token_len(&rest[..name]) < name) {
         return None;
     }
     let mut value = name + 1;
@@ -39,7 +40,7 @@ pub(super) fn plain(buf: &[u8], start: usize) -> Option<Plain> {
         return None;
     }
     let span = |from: usize, to: usize| Span::new(start + from, start + to);
-    Some(Plain { name: span(0, name), value: span(value, end), next: start + end + 2 })
+    Some(Plain { field: Field { id, name: span(0, name), value: span(value, end) }, next: start + end + 2 })
 }
 
 /// One header field. Spans are offsets into the buffer that was parsed; the value is trimmed.
@@ -65,6 +66,9 @@ mod tests {
             ("Empty:", true),
             ("Blanks:    ", true),
             ("Last-Modified-Since-Yesterday: Mon, 01 Jan 2024 00:00:00 GMT", true),
+            ("X-Name-Name-Name-Name-Name-Name-Name-Ab: a", true),
+            // Its colon is not looked for that far.
+            ("X-Name-Name-Name-Name-Name-Name-Name-Abc: a", false),
             ("Tab:\ta", false),
             ("Tab: a\tb", false),
             ("Behind: a ", false),
@@ -82,7 +86,8 @@ mod tests {
                 let (buf, start) = (text.as_bytes(), before.len());
                 let found = plain(buf, start);
                 assert_eq!(found.is_some(), is_plain, "{line}");
-                let Some(Plain { name, value, next }) = found else { continue };
+                let Some(Plain { field: Field { id, name, value }, next }) = found else { continue };
+                assert_eq!(id, HeaderId::of(name.of(buf)), "{line}");
                 let (name_len, range) = split_field(line.as_bytes()).expect("a field");
                 assert_eq!(name, Span::new(start, start + name_len), "{line}");
                 assert_eq!(value, Span::new(start + range.start, start + range.end), "{line}");

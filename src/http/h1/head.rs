@@ -155,7 +155,7 @@ impl Head {
             {
                 self.check_length(plain.next - self.at, plain.next, limits)?;
                 (self.at, self.scanned) = (plain.next, plain.next);
-                self.add(plain.name, plain.value, buf, limits)?;
+                self.add(plain.field, buf, limits)?;
                 continue;
             }
             let Some(found) = memchr::memchr(b'\n', buf.get(self.scanned..).unwrap_or_default()) else { break };
@@ -280,18 +280,17 @@ impl Head {
         let bytes = line.of(buf);
         let (name_len, value) = split_field(bytes)?;
         let start = line.start as usize;
-        let value = Span::new(start + value.start, start + value.end);
-        self.add(Span::new(start, start + name_len), value, buf, limits)
+        let (name, value) = (Span::new(start, start + name_len), Span::new(start + value.start, start + value.end));
+        self.add(Field { id: HeaderId::of(name.of(buf)), name, value }, buf, limits)
     }
 
-    /// A field, by its parts.
-    fn add(&mut self, name: Span, value: Span, buf: &[u8], limits: &HeadLimits) -> Result<(), Reject> {
+    fn add(&mut self, field: Field, buf: &[u8], limits: &HeadLimits) -> Result<(), Reject> {
         let most = if limits.fields == 0 { FIELDS } else { limits.fields };
         self.seen += 1;
         if self.seen > most {
             return Err(Reject::TooManyFields { limit: most });
         }
-        let id = HeaderId::of(name.of(buf));
+        let Field { id, name, value } = field;
         // No name that has an id has one.
         if id == HeaderId::Other && !limits.unusual.keep(name.of(buf)) {
             return Ok(());
@@ -301,7 +300,7 @@ impl Head {
         if id == HeaderId::Host && is_first() && host::is_valid(value.of(buf)) {
             self.host = value;
         }
-        self.fields.push(Field { id, name, value });
+        self.fields.push(field);
         Ok(())
     }
 

@@ -153,6 +153,8 @@ pub struct ResponseHead {
     names: Names,
     /// One of them stands twice.
     pub repeats: bool,
+    /// A value has bytes that may not stand in one. No other does.
+    pub has_controls: bool,
     /// Bytes of the head, its empty line included. Set on `Complete`.
     pub len: usize,
     /// Where the body ends. Set on `Complete`.
@@ -206,7 +208,7 @@ impl ResponseHead {
                 && plain.next <= limit
             {
                 (self.at, self.scanned) = (plain.next, plain.next);
-                self.add(plain.name, plain.value, buf)?;
+                self.add(plain.field)?;
                 continue;
             }
             let Some(found) = memchr::memchr(b'\n', buf.get(self.scanned..).unwrap_or_default()) else { break };
@@ -289,16 +291,18 @@ impl ResponseHead {
                     self.left_out.get_or_insert_with(|| Excerpt::new(bytes));
                     return Ok(());
                 }
-                Odd::Value(name, value) => (name, value),
+                Odd::Value(name, value) => {
+                    self.has_controls = true;
+                    (name, value)
+                }
             },
         };
         let start = line.start as usize;
-        let value = Span::new(start + value.start, start + value.end);
-        self.add(Span::new(start, start + name), value, buf)
+        let (name, value) = (Span::new(start, start + name), Span::new(start + value.start, start + value.end));
+        self.add(Field { id: HeaderId::of(name.of(buf)), name, value })
     }
 
-    /// A field, by its parts.
-    fn add(&mut self, name: Span, value: Span, buf: &[u8]) -> Result<(), InvalidResponse> {
+    fn add(&mut self, field: Field) -> Result<(), InvalidResponse> {
         if self.fields.len() >= FIELDS {
             return Err(InvalidResponse::Field("too many lines"));
         }
@@ -306,9 +310,8 @@ impl ResponseHead {
             // Nearly all heads fit: growing step by step cost 3 % of a proxied request.
             self.fields.reserve(16);
         }
-        let id = HeaderId::of(name.of(buf));
-        self.repeats |= !self.names.insert(id);
-        self.fields.push(Field { id, name, value });
+        self.repeats |= !self.names.insert(field.id);
+        self.fields.push(field);
         Ok(())
     }
 

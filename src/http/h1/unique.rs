@@ -20,7 +20,7 @@ use crate::http::reject::Reject;
 
 /// A set of header names, a bit each.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-pub struct Names(u128);
+pub struct Names([u64; 2]);
 
 const _: () = assert!((HeaderId::XAccelCharset as u8) < 128, "a bit for each name");
 
@@ -39,31 +39,40 @@ const CHECKED: [HeaderId; 8] = [
 impl Names {
     /// Adds a name. True where it was there already, and a second line of it is to be judged.
     pub fn add(&mut self, id: HeaderId) -> bool {
-        const WATCHED: u128 = {
-            let (mut set, mut at) = (0, 0);
+        const WATCHED: [u64; 2] = {
+            let (mut set, mut at) = ([0; 2], 0);
             while at < CHECKED.len() {
-                set |= 1u128 << CHECKED[at] as u8;
+                let (word, bit) = place(CHECKED[at]);
+                set[word] |= bit;
                 at += 1;
             }
             set
         };
-        let bit = 1u128 << id as u8;
-        let again = self.0 & bit & WATCHED != 0;
-        self.0 |= bit;
+        let (word, bit) = place(id);
+        let again = self.0[word] & bit & WATCHED[word] != 0;
+        self.0[word] |= bit;
         again
     }
 
     /// Adds a name. True where it was not there.
     pub fn insert(&mut self, id: HeaderId) -> bool {
-        let is_new = !self.has(id);
-        self.0 |= 1u128 << id as u8;
+        let (word, bit) = place(id);
+        let is_new = self.0[word] & bit == 0;
+        self.0[word] |= bit;
         is_new
     }
 
     /// Whether a field of this name was seen.
     pub fn has(self, id: HeaderId) -> bool {
-        self.0 & 1u128 << id as u8 != 0
+        let (word, bit) = place(id);
+        self.0[word] & bit != 0
     }
+}
+
+/// The word and the bit of a name.
+const fn place(id: HeaderId) -> (usize, u64) {
+    let id = id as u8;
+    ((id / 64) as usize, 1 << (id % 64))
 }
 
 /// Checks the fields of a head in which one of [`CHECKED`] stands more than once.

@@ -215,7 +215,7 @@ fn keep_lines(head: &ReceivedHead, ex: &mut Exchange, cx: &mut Services) {
         ex.route.kept.content_type = Some(clean(kind).into());
     }
     for (field, name, value) in head.fields().filter(|(field, ..)| KEPT.contains(&field.id)) {
-        named(ex, cx, field.id, name, value);
+        named(ex, cx, field.id, (name, value, head.head.has_controls));
     }
     ex.route.kept.fields = std::mem::take(&mut ex.response.fields);
 }
@@ -290,7 +290,7 @@ fn answer(request: &mut UpstreamRequest, received: &ReceivedHead, ex: &mut Excha
                 ex.route.kept.content_type = None;
             }
             HeaderId::Date => ex.response.date = Some(clean(value).into()),
-            id => named(ex, cx, id, name, value),
+            id => named(ex, cx, id, (name, value, head.has_controls)),
         }
     }
     if request.protocol.is_http() {
@@ -363,8 +363,11 @@ fn clean(value: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(clean)
 }
 
+/// A field's name and value, and whether some value of its head has control bytes.
+type Received<'a> = (&'a [u8], &'a [u8], bool);
+
 /// Sets a field of the response itself, or one that may have to be rewritten; all others are passed on unchanged.
-fn named(ex: &mut Exchange, cx: &mut Services, id: HeaderId, name: &[u8], value: &[u8]) {
+fn named(ex: &mut Exchange, cx: &mut Services, id: HeaderId, (name, value, has_controls): Received<'_>) {
     match id {
         HeaderId::Server => ex.response.server = Some(clean(value).into()),
         HeaderId::ContentEncoding => {
@@ -384,6 +387,7 @@ fn named(ex: &mut Exchange, cx: &mut Services, id: HeaderId, name: &[u8], value:
             let value = cookie::rewrite(ex, cx, value);
             ex.response.line(name, &value);
         }
-        _ => ex.response.line(name, value),
+        _ if has_controls => ex.response.line(name, value),
+        _ => ex.response.fields.push_checked(name, value),
     }
 }
