@@ -51,6 +51,16 @@ pub fn drive(conn: &mut Conn, turn: &mut Turn<'_>) -> Next {
     }
 }
 
+/// As [`drive`], for a connection that has something short to send ([`Next::Send`]): the end of the turn has come.
+pub fn send_held(conn: &mut Conn, turn: &mut Turn<'_>) -> Next {
+    if let Some((mut io, active)) = conn.active()
+        && let Some(Step::Wait) = upstream::send_held(&mut io, active, turn)
+    {
+        return Next::Wait;
+    }
+    drive(conn, turn)
+}
+
 /// The response is out: the request is counted and logged, then its stream ends, or its connection goes on.
 fn answered(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     let glitch = log::count_and_log(conn, turn.cx);

@@ -140,7 +140,7 @@ impl Server {
     pub(super) fn send_batched(&mut self) {
         let mut batched = std::mem::take(&mut self.batched);
         for key in batched.drain(..) {
-            self.drive(Wake::conn(key));
+            self.act(Wake::conn(key), Batch::No, drive::send_held);
         }
         self.batched = batched;
         self.pool.send_batch.clear();

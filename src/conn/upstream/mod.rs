@@ -36,6 +36,12 @@ pub fn step(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     step
 }
 
+/// The end of the turn has come for an exchange whose request may have been [held](Step::Batched). None: it is to be
+/// driven as any other.
+pub fn send_held(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Option<Step> {
+    send_receive::send_held(io, active, turn)
+}
+
 fn round(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     let Active { ex, handler, .. } = active;
     let Handler::Upstream(request) = handler else { return Step::Close(CloseReason::Bug) };

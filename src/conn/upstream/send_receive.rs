@@ -7,6 +7,7 @@ use super::pool::UpstreamConn;
 use crate::conn::io::{Io, Step};
 use crate::conn::request::{begin_streamed, read};
 use crate::conn::timers::{Deadline, Timer};
+use crate::conn::transport::Transport;
 use crate::conn::{Active, Turn};
 use crate::exchange::flow::{Flow, Pause};
 use crate::exchange::handlers::Handler;
@@ -55,7 +56,7 @@ pub(super) fn deadlines(request: &UpstreamRequest, ex: &Exchange) -> (Option<Dea
         (false, false) => Timer::Body,
     };
     let client = (waits.client_read || waits.client_write).then(|| Deadline::new(timer, request.client_by));
-    let upstream = request.awaits_upstream(ex).then(|| Deadline::new(Timer::Upstream, request.upstream_by));
+    let upstream = request.awaits_upstream(waits).then(|| Deadline::new(Timer::Upstream, request.upstream_by));
     (client, upstream)
 }
 
@@ -208,6 +209,20 @@ pub(super) fn send_receive(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn
         Handler::Upstream(_) => wait(io, active, turn.cx.now.ms),
         _ => Step::Again,
     }
+}
+
+/// Sends a request that was [held](Step::Batched), and waits for the response. None: more has happened meanwhile.
+pub(super) fn send_held(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Option<Step> {
+    let is_gone = io.transport.has_failed() || io.transport.socket_closed();
+    let is_held =
+        |active: &Active| matches!(&active.handler, Handler::Upstream(request) if request.is_held(&active.ex));
+    if is_gone || !is_held(active) {
+        return None;
+    }
+    send(active, turn);
+    let has_answer = turn.pool.upstream_conns.transport(active.upstream_conn).is_none_or(Transport::can_read);
+    let Handler::Upstream(request) = &active.handler else { return None };
+    (!has_answer && request.is_sent(&active.ex)).then(|| wait(io, active, turn.cx.now.ms))
 }
 
 /// Whether the program has ended although the end of its output has not been read yet.

@@ -6,6 +6,7 @@ use super::fault::UpstreamFault;
 use super::record::Try;
 use super::settings::settings;
 use super::state::{BodyFraming, RequestBody, UpstreamPhase, UpstreamRequest};
+use super::waiting::Waits;
 use crate::config::addr::literal_address;
 use crate::config::model::Level;
 use crate::config::settings::upstream::Method;
@@ -165,6 +166,13 @@ impl UpstreamRequest {
         }
     }
 
+    /// Whether there is nothing to do but to send the request, all of which is pending.
+    pub fn is_held(&self, ex: &Exchange) -> bool {
+        let is_whole = ex.rx == Rx::Done && self.body == RequestBody::Whole && self.is_unsent();
+        let is_quiet = ex.pause.is_none() && ex.out.is_empty() && self.spool.is_none();
+        self.phase == UpstreamPhase::SendReceive && !self.protocol.is_tunnel() && is_whole && is_quiet
+    }
+
     /// Bytes of the request that are pending.
     pub fn pending(&self) -> &[u8] {
         if self.write_closed { &[] } else { self.out.get(self.sent..).unwrap_or_default() }
@@ -252,8 +260,7 @@ impl UpstreamRequest {
     }
 
     /// Whether the exchange waits for the upstream, not for the client.
-    pub fn awaits_upstream(&self, ex: &Exchange) -> bool {
-        let waits = self.waits(ex);
+    pub fn awaits_upstream(&self, waits: Waits) -> bool {
         let body = self.phase == UpstreamPhase::SendReceive && waits.client_read;
         self.phase == UpstreamPhase::Resolve || !body && (waits.upstream_read || waits.upstream_write || waits.exit)
     }
