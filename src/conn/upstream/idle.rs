@@ -7,6 +7,7 @@
 use crate::util::hash::FastMap;
 use crate::util::slab::{Key, Slab};
 use std::collections::BTreeSet;
+use std::hash::Hash;
 use std::net::SocketAddr;
 
 /// A server of a group, and how connections to it are made. A group is identified by its address; an idle connection
@@ -48,10 +49,53 @@ struct Line {
 
 struct IdleEntry {
     conn: Key,
-    destination: Destination,
+    /// Its server, of [`Idle::peers`].
+    peer: Key,
+    /// The group of its server, of [`Idle::groups`].
+    group: Key,
     /// When it expires; within a group, in the order in which connections became idle.
     due: u64,
     links: [Link; LISTS.len()],
+}
+
+/// The idle connections of a group, or of a server.
+struct Named<T> {
+    name: T,
+    line: Line,
+}
+
+/// Lists by name. A connection has the keys of its own, so that only a request looks for one by its name.
+struct Lists<T> {
+    lists: Slab<Named<T>>,
+    keys: FastMap<T, Key>,
+}
+
+impl<T> Default for Lists<T> {
+    fn default() -> Lists<T> {
+        Lists { lists: Slab::new(), keys: FastMap::default() }
+    }
+}
+
+impl<T: Copy + Eq + Hash> Lists<T> {
+    fn named(&self, name: T) -> Option<&Line> {
+        Some(&self.lists.get(*self.keys.get(&name)?)?.line)
+    }
+
+    fn key(&mut self, name: T) -> Key {
+        let Lists { lists, keys } = self;
+        *keys.entry(name).or_insert_with(|| lists.insert(Named { name, line: Line::default() }))
+    }
+
+    fn line(&mut self, key: Key) -> Option<&mut Line> {
+        self.lists.get_mut(key).map(|named| &mut named.line)
+    }
+
+    /// Removes a list that is empty.
+    fn remove(&mut self, key: Key) {
+        if let Some(Named { name, .. }) = self.lists.remove(key) {
+            self.keys.remove(&name);
+        }
+    }
 }
 
 /// The keys of idle connections, in three orders.
@@ -59,8 +103,8 @@ struct IdleEntry {
 pub struct Idle {
     entries: Slab<IdleEntry>,
     all: Line,
-    groups: FastMap<usize, Line>,
-    peers: FastMap<Destination, Line>,
+    groups: Lists<usize>,
+    peers: Lists<Destination>,
     /// For each group, when its oldest connection expires.
     dues: BTreeSet<(u64, usize)>,
 }
@@ -72,32 +116,33 @@ impl Idle {
 
     /// The number of idle connections to servers of a group.
     pub fn of_group(&self, group: usize) -> usize {
-        self.groups.get(&group).map_or(0, |line| line.length)
+        self.groups.named(group).map_or(0, |line| line.length)
     }
 
     /// Adds a connection that has become idle.
     pub fn add(&mut self, conn: Key, destination: Destination, due: u64) -> Key {
-        let entry = self.entries.insert(IdleEntry { conn, destination, due, links: [Link::default(); LISTS.len()] });
+        let (peer, group) = (self.peers.key(destination), self.groups.key(destination.group));
+        let entry = self.entries.insert(IdleEntry { conn, peer, group, due, links: [Link::default(); LISTS.len()] });
         for list in LISTS {
-            let line = self.line(list, destination);
+            let Some(line) = self.line(list, (peer, group)) else { continue };
             let before = line.newest.replace(entry);
             line.oldest.get_or_insert(entry);
             line.length += 1;
             if let (List::Group, None) = (list, before) {
                 self.dues.insert((due, destination.group));
             }
-            self.link(entry, list, |link| link.older = before);
             self.link_to(before, list, |link| link.newer = Some(entry));
+            self.link_to(Some(entry), list, |link| link.older = before);
         }
         entry
     }
 
     /// Removes a connection that is no longer idle.
     pub fn remove(&mut self, entry: Key) {
-        let Some(IdleEntry { destination, due, links, .. }) = self.entries.remove(entry) else { return };
+        let Some(IdleEntry { peer, group, due, links, .. }) = self.entries.remove(entry) else { return };
         for list in LISTS {
             let Link { older, newer } = links[list as usize];
-            let line = self.line(list, destination);
+            let Some(line) = self.line(list, (peer, group)) else { continue };
             line.length -= 1;
             if line.oldest == Some(entry) {
                 line.oldest = newer;
@@ -111,13 +156,13 @@ impl Idle {
             match list {
                 List::Group => {
                     if older.is_none() {
-                        self.plan(destination.group, due, newer);
+                        self.plan(group, due, newer);
                     }
                     if is_empty {
-                        self.groups.remove(&destination.group);
+                        self.groups.remove(group);
                     }
                 }
-                List::Peer if is_empty => drop(self.peers.remove(&destination)),
+                List::Peer if is_empty => self.peers.remove(peer),
                 List::Peer | List::All => {}
             }
         }
@@ -125,7 +170,7 @@ impl Idle {
 
     /// Takes the connection to this server that was used last.
     pub fn take(&mut self, destination: Destination) -> Option<Key> {
-        self.pop(self.peers.get(&destination)?.newest)
+        self.pop(self.peers.named(destination)?.newest)
     }
 
     /// Takes the connection that has been idle longest.
@@ -135,7 +180,7 @@ impl Idle {
 
     /// Takes the connection to any server of the group that has been idle longest: `keepalive` is about the group.
     pub fn take_oldest_of_group(&mut self, group: usize) -> Option<Key> {
-        self.pop(self.groups.get(&group)?.oldest)
+        self.pop(self.groups.named(group)?.oldest)
     }
 
     /// When to call [`take_expired`](Idle::take_expired) next.
@@ -158,29 +203,24 @@ impl Idle {
 
     /// Replaces a group's entry in `dues`: its oldest connection, due at `before`, was removed, and `oldest` is the
     /// next.
-    fn plan(&mut self, group: usize, before: u64, oldest: Option<Key>) {
+    fn plan(&mut self, group: Key, before: u64, oldest: Option<Key>) {
+        let Some(group) = self.groups.lists.get(group).map(|named| named.name) else { return };
         self.dues.remove(&(before, group));
         let due = oldest.and_then(|oldest| self.entries.get(oldest)).map(|entry| entry.due);
         self.dues.extend(due.map(|due| (due, group)));
     }
 
-    fn line(&mut self, list: List, destination: Destination) -> &mut Line {
+    fn line(&mut self, list: List, (peer, group): (Key, Key)) -> Option<&mut Line> {
         match list {
-            List::All => &mut self.all,
-            List::Group => self.groups.entry(destination.group).or_default(),
-            List::Peer => self.peers.entry(destination).or_default(),
-        }
-    }
-
-    fn link(&mut self, entry: Key, list: List, change: impl FnOnce(&mut Link)) {
-        if let Some(entry) = self.entries.get_mut(entry) {
-            change(&mut entry.links[list as usize]);
+            List::All => Some(&mut self.all),
+            List::Group => self.groups.line(group),
+            List::Peer => self.peers.line(peer),
         }
     }
 
     fn link_to(&mut self, entry: Option<Key>, list: List, change: impl FnOnce(&mut Link)) {
-        if let Some(entry) = entry {
-            self.link(entry, list, change);
+        if let Some(entry) = entry.and_then(|entry| self.entries.get_mut(entry)) {
+            change(&mut entry.links[list as usize]);
         }
     }
 }
@@ -195,6 +235,11 @@ mod tests {
 
     fn destination(group: usize, line: u32) -> Destination {
         Destination { group, line, addr: None, transport_hash: 0 }
+    }
+
+    fn has_no_list(idle: &Idle) -> bool {
+        let has_none = idle.groups.lists.is_empty() && idle.peers.lists.is_empty();
+        has_none && idle.groups.keys.is_empty() && idle.peers.keys.is_empty()
     }
 
     /// Calls `take` until it returns None.
@@ -230,7 +275,7 @@ mod tests {
             let mut rest = without();
             assert_eq!(rest.of_group(1), of_group.len(), "without {removed:?}");
             assert_eq!(all(&mut rest, Idle::take_oldest), of_all, "without {removed:?}");
-            assert!(rest.is_empty() && rest.groups.is_empty() && rest.peers.is_empty() && rest.dues.is_empty());
+            assert!(rest.is_empty() && rest.dues.is_empty() && has_no_list(&rest));
             assert_eq!(all(&mut without(), |idle| idle.take_oldest_of_group(1)), of_group, "without {removed:?}");
             assert_eq!(all(&mut without(), |idle| idle.take(destination(1, 0))), of_peer, "without {removed:?}");
         }
