@@ -14,6 +14,7 @@ use crate::exchange::access::real_ip;
 use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::http::{forwarded, host};
+use crate::util::decimal;
 
 /// A path as the URL that the client would use, by absolute_redirect and its friends; anything else stays as it is.
 ///
@@ -25,7 +26,7 @@ pub fn absolute(ex: &Exchange, target: Vec<u8>) -> Vec<u8> {
     if !target.starts_with(b"/") || !output.absolute_redirect {
         return target;
     }
-    match base(ex) {
+    match base_for(ex, target.len()) {
         Some(mut url) => {
             url.extend_from_slice(&target);
             url
@@ -36,6 +37,11 @@ pub fn absolute(ex: &Exchange, target: Vec<u8>) -> Vec<u8> {
 
 /// What stands before a path in an absolute URL of this server; None: redirects are to name the path alone.
 pub fn base(ex: &Exchange) -> Option<Vec<u8>> {
+    base_for(ex, 0)
+}
+
+/// The same, with room for a path of this length.
+fn base_for(ex: &Exchange, path: usize) -> Option<Vec<u8>> {
     let output = &ex.location().settings.output;
     if !output.absolute_redirect {
         return None;
@@ -65,14 +71,22 @@ pub fn base(ex: &Exchange) -> Option<Vec<u8>> {
         Outside { scheme: Some(_), .. } => named_port(ex),
         _ => ex.config.endpoints[ex.client.endpoint.at()].addr.port(),
     };
-    Some([scheme.as_bytes(), b"://", name, port_text(ex, scheme, port).as_bytes()].concat())
+    Some(url(ex, scheme, name, port, path))
 }
 
-/// `:8080`; nothing for the scheme's own port, and where port_in_redirect is off.
-fn port_text(ex: &Exchange, scheme: &str, port: Option<u16>) -> String {
+/// A URL up to its path, which is to have `path` bytes: `http://host:8080`, without the scheme's own port, and without
+/// any where port_in_redirect is off.
+fn url(ex: &Exchange, scheme: &str, host: &[u8], port: Option<u16>, path: usize) -> Vec<u8> {
     let implied = if scheme == "https" { 443 } else { 80 };
-    let port = port.filter(|port| *port != implied && ex.location().settings.output.port_in_redirect);
-    port.map_or_else(String::new, |port| format!(":{port}"))
+    let mut url = Vec::with_capacity("https://:65535".len() + host.len() + path);
+    for part in [scheme.as_bytes(), b"://", host] {
+        url.extend_from_slice(part);
+    }
+    if let Some(port) = port.filter(|port| *port != implied && ex.location().settings.output.port_in_redirect) {
+        url.push(b':');
+        decimal::push(u64::from(port), 0, &mut url);
+    }
+    url
 }
 
 /// A path as a URL with exactly the Host that the client sent, port included: for URLs that the client itself will
@@ -86,7 +100,9 @@ pub fn as_named(ex: &Exchange, target: Vec<u8>) -> Vec<u8> {
     let outside = outside(ex);
     let scheme = outside.scheme.unwrap_or_else(|| ex.client.scheme());
     let port = outside.port.filter(|_| named_port(ex).is_none());
-    [scheme.as_bytes(), b"://", named, port_text(ex, scheme, port).as_bytes(), &target].concat()
+    let mut url = url(ex, scheme, named, port, target.len());
+    url.extend_from_slice(&target);
+    url
 }
 
 /// The path of an absolute URL of this very host, whatever its scheme and port: both may be those of a proxy in front.
