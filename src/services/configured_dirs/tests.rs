@@ -62,6 +62,30 @@ fn a_place_is_found_by_its_name_and_by_where_it_lies() {
 }
 
 #[test]
+fn what_is_known_of_a_path_holds_until_a_directory_lies_elsewhere() {
+    let (_scratch, top) = top();
+    let link = top.join("link");
+    relink(&top.join("a"), &link);
+    let mut dirs = listed([(link.as_os_str().as_bytes(), None)].into_iter());
+    let generation = |dirs: &mut ConfiguredDirs, now: u64| {
+        dirs.look(now).expect("it can be looked at");
+        dirs.generation
+    };
+    for dir in ["a", "b"] {
+        fs::create_dir(top.join(dir)).expect("a directory");
+    }
+    let first = generation(&mut dirs, 5000);
+    assert_eq!(generation(&mut dirs, 6000), first, "it lies where it lay");
+    dirs.any_moved();
+    assert_eq!(generation(&mut dirs, 6000), first, "what was moved was another one");
+    relink(&top.join("b"), &link);
+    let second = generation(&mut dirs, 7000);
+    assert_ne!(second, first);
+    relink(&top.join("a"), &link);
+    assert!(generation(&mut dirs, 8000) > second, "no number comes back");
+}
+
+#[test]
 fn a_link_that_leads_elsewhere_is_seen_after_a_second_or_a_move_of_ours() {
     let (_scratch, top) = top();
     let (a, b, link) = (top.join("a/x"), top.join("b/x"), top.join("link"));
