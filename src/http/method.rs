@@ -148,6 +148,13 @@ mod tests {
     }
 
     #[test]
+    fn what_asks_for_no_change_is_safe() {
+        let safe: Vec<&str> = NAMES.iter().filter(|(method, _)| method.is_safe()).map(|(_, name)| *name).collect();
+        assert_eq!(safe, ["GET", "HEAD", "OPTIONS", "PROPFIND", "TRACE"]);
+        assert!(!Method::Unknown.is_safe());
+    }
+
+    #[test]
     fn a_set_lists_its_methods_as_an_allow_value() {
         let set = MethodSet::from_iter([Method::Post, Method::Get, Method::Head]);
         assert_eq!(set.allow_value(), "GET, HEAD, POST");

@@ -344,6 +344,23 @@ fn requests_above_their_rate_wait_and_above_the_burst_are_refused() {
 }
 
 #[test]
+fn of_several_rates_the_longest_wait_holds_in_any_order() {
+    let zones = "limit_req_zone $binary_remote_addr zone=a:1m rate=2r/s; limit_req_zone $uri zone=b:1m rate=1r/s;";
+    let mut site = Site::new(
+        zones,
+        "location /ab { limit_req zone=a burst=9; limit_req zone=b burst=9; }
+         location /ba { limit_req zone=b burst=9; limit_req zone=a burst=9; }",
+    );
+    for (line, client) in [("GET /ab", INSIDE), ("GET /ba", OUTSIDE)] {
+        let mut ask = || limits::check(&mut site.at(line, &[], client), &mut site.cx);
+        assert_eq!(ask(), Flow::Next, "{line}");
+        let flow = ask();
+        let until = site.cx.now.ms + 1000;
+        assert_eq!(flow, Flow::Delay { until, then: Then::Phase(Phase::Limits) }, "{line}");
+    }
+}
+
+#[test]
 fn a_key_of_the_greatest_length_is_counted_and_a_longer_one_is_not() {
     let mut site = Site::new(
         "limit_conn_zone $arg_k zone=c:1m; client_header_buffer_size 128k;",

@@ -152,6 +152,8 @@ mod tests {
     fn a_second_line_is_judged_by_its_field() {
         let table = [
             ("Authorization: a", "Authorization: a", 400),
+            ("Authorization: a", "Authorization: b\r\nAuthorization: c", 400),
+            ("Authorization: a", "Authorization: b\r\nIf-Match: \"a\"\r\nIf-Match: \"b\"", 400),
             ("authorization: a", "AUTHORIZATION: b", 400),
             ("Content-Range: bytes 0-1/2", "Content-Range: bytes 0-1/2", 400),
             ("If-Range: \"a\"", "If-Range: \"a\"", 400),

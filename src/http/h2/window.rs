@@ -160,4 +160,14 @@ mod tests {
         assert!(!window.receive(1));
         assert_eq!(window.consume(65_000), Some(65_000));
     }
+
+    #[test]
+    fn a_larger_initial_window_holds_from_its_acknowledgement_on() {
+        let mut window = ReceiveWindow::new(DEFAULT);
+        assert!(window.receive(60_000));
+        window.shift(DEFAULT, 100_000);
+        assert_eq!(window.left(), 40_000);
+        // Half of the larger one.
+        assert_eq!((window.consume(49_999), window.consume(1)), (None, Some(50_000)));
+    }
 }

@@ -1,6 +1,6 @@
 //! Known answers: of libxcrypt, and of openssl for apr1.
 
-use super::matches;
+use super::{crypt64, is_slow, matches, yescrypt};
 
 const PASSWORDS: [&str; 3] =
     ["password", "", "a longer password, longer than sixty four bytes for the SHA-2 loops to turn twice, ümläut"];
@@ -153,5 +153,24 @@ fn a_password_of_the_greatest_length_is_hashed_and_a_longer_one_is_not() {
         let given = vec![b'a'; length];
         let stored = [&b"$1$salt$"[..], &super::md5::hash(&given, b"$1$", b"salt")].concat();
         assert_eq!(matches(&stored, &given), expected, "{length}");
+    }
+}
+
+/// Only what is hashed once may be computed between two other requests.
+#[test]
+fn formats_that_hash_many_times_are_slow() {
+    for stored in ["{PLAIN}a", "{SHA}a", "{SSHA}a"] {
+        assert!(!is_slow(stored.as_bytes()), "{stored}");
+    }
+    for stored in ["$apr1$a$b", "$1$a$b", "$5$a$b", "$6$a$b", "$2y$05$a", "$y$j9T$a$b", "sa3tHJ3/KuYvI"] {
+        assert!(is_slow(stored.as_bytes()), "{stored}");
+    }
+}
+
+#[test]
+fn a_salt_of_yescrypt_has_at_most_64_bytes() {
+    for (length, expected) in [(64, true), (65, false)] {
+        let rest = [b"j7T$", &crypt64::encode(&vec![7; length])[..], b"$x"].concat();
+        assert_eq!(yescrypt::hash(b"password", &rest).is_some(), expected, "{length}");
     }
 }

@@ -339,6 +339,13 @@ fn more_framing_than_content_is_seen() {
         assert_eq!((used, decoder.is_done()), (Ok(text.len()), true));
         assert_eq!(decoder.is_mostly_framing(), expected, "{count} chunks of {chunk}");
     }
+    // 1024 bytes of it, and 1025.
+    for (zeros, expected) in [("00000", false), ("000000", true)] {
+        let text = "1\r\nx\r\n".repeat(203) + zeros + "\r\n\r\n";
+        let mut decoder = Decoder::new(Framing::Chunked);
+        assert_eq!(decoder.pieces(text.as_bytes(), |_| {}), Ok(text.len()));
+        assert_eq!(decoder.is_mostly_framing(), expected, "{zeros}");
+    }
 }
 
 #[test]

@@ -205,6 +205,11 @@ fn a_line_and_a_head_may_be_exactly_as_long_as_the_limit() {
     assert_eq!(status_of(text, &HeadLimits { line: 15, ..exact }), 414);
     assert_eq!(status_of(text, &HeadLimits { total: text.len() - 1, ..exact }), 431);
     assert_eq!(status_of(text, &HeadLimits { total: 10, ..exact }), 414);
+    // What has no end yet needs a byte more: full limits are known to be exceeded.
+    for (end, line, total, expected) in [(24, 23, 25, 0), (24, 23, 24, 431), (15, 16, 99, 0), (15, 15, 99, 414)] {
+        let got = Head::default().parse(&text[..end], &HeadLimits { line, total, ..LIMITS });
+        assert_eq!(got.map_or_else(|reject| reject.status().0, |_| 0), expected, "{end} bytes of {line}, {total}");
+    }
 }
 
 #[test]

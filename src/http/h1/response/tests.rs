@@ -201,6 +201,20 @@ fn a_head_means_the_same_however_it_is_split() {
 }
 
 #[test]
+fn a_head_tells_whether_a_name_with_a_meaning_stands_twice() {
+    for (fields, expected) in [
+        ("Server: a\r\nDate: b", false),
+        ("Server: a\r\nserver: b", true),
+        ("Server: a\r\nServer: b\r\nServer: c", true),
+        ("Server: a\r\nServer: b\r\nDate: c\r\nDate: d", true),
+    ] {
+        let (text, mut head) = (format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\n"), ResponseHead::default());
+        let parsed = head.parse(text.as_bytes(), LIMIT, RequestContext::default());
+        assert_eq!((parsed, head.repeats), (Ok(ResponseHeadProgress::Complete), expected), "{fields}");
+    }
+}
+
+#[test]
 fn a_head_that_never_ends_is_refused() {
     let mut text = b"HTTP/1.1 200 OK\r\nA: ".to_vec();
     text.resize(LIMIT, b'x');
@@ -208,6 +222,17 @@ fn a_head_that_never_ends_is_refused() {
     assert_eq!(head.parse(&text, LIMIT, RequestContext::default()), Err(InvalidResponse::TooBig { limit: LIMIT }));
     let mut head = ResponseHead::default();
     assert_eq!(head.parse(&text[..LIMIT - 1], LIMIT, RequestContext::default()), Ok(ResponseHeadProgress::Partial));
+    // It is as long as it is if its end has come already.
+    for (len, fits) in [(LIMIT, true), (LIMIT + 1, false), (LIMIT + 100, false)] {
+        for line_end in ["\r\n\r\n", "\r\nB: \x01\r\n\r\n"] {
+            let mut text = b"HTTP/1.1 200 OK\r\nA: \t".to_vec();
+            text.resize(len - line_end.len(), b'x');
+            text.extend_from_slice(line_end.as_bytes());
+            let got = ResponseHead::default().parse(&text, LIMIT, RequestContext::default());
+            let is_too_big = got == Err(InvalidResponse::TooBig { limit: LIMIT });
+            assert_eq!(is_too_big, !fits, "{len} {line_end:?}: {got:?}");
+        }
+    }
 }
 
 /// What cannot become a status line is refused without waiting for the end of its line.

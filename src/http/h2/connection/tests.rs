@@ -249,6 +249,11 @@ fn the_rules_of_the_rfc_hold_for_every_frame() {
             [get(1), raw(2, 0, 1, &[0; 4])].concat(),
             "request 1 end, failed 1 6 | rst 1 6",
         ),
+        (
+            "6.3 PRIORITY of another length, behind the reset that the first one was answered with",
+            [get(1), raw(2, 0, 1, &[0; 4]).repeat(2)].concat(),
+            "request 1 end, failed 1 6 | rst 1 6",
+        ),
         ("6.4 RST_STREAM on stream 0", reset(0), " | goaway 0 1"),
         ("6.4 RST_STREAM of another length", [get(1), raw(3, 0, 1, &[0; 3])].concat(), "request 1 end | goaway 1 6"),
         ("6.5 SETTINGS on a stream", raw(4, 0, 1, &[]), " | goaway 0 1"),

@@ -131,34 +131,47 @@ fn floods_end_the_connection_and_their_memory_is_bounded() {
     let continued: fn(u32) -> Vec<u8> = |n| if n == 0 { raw(1, 1, 1, &[]) } else { raw(9, 0, 1, b"") };
     type Row = (&'static str, fn(u32) -> Vec<u8>, u32, ConnectionFault);
     let table: [Row; 11] = [
-        ("rapid reset", rapid, 202, ConnectionFault::TooManyResets),
-        ("made you reset", made, 202, ConnectionFault::TooManyResets),
-        ("refused streams", refused, 400, ConnectionFault::TooManyRefused),
-        ("CONTINUATION", continued, 20, ConnectionFault::TooManyContinuations { limit: 20 }),
-        ("PING", |_| raw(6, 0, 0, &[0; 8]), 1001, ConnectionFault::Flood),
-        ("SETTINGS", |_| settings(&[(4, 1), (4, 9)]), 1001, ConnectionFault::Flood),
-        ("empty DATA", |n| if n == 0 { post(1) } else { raw(0, 0, 1, b"") }, 1006, ConnectionFault::Flood),
-        ("padding", |n| if n == 0 { post(1) } else { raw(0, 8, 1, &[1, 0]) }, 1006, ConnectionFault::Flood),
-        ("PRIORITY", |n| raw(2, 0, 2 * n + 1, &[0; 5]), 1001, ConnectionFault::Flood),
-        ("unknown frames", |_| raw(0x44, 0, 0, b""), 1001, ConnectionFault::Flood),
-        ("window updates", |_| window(0, 1), 1001, ConnectionFault::Flood),
+        ("rapid reset", rapid, 201, ConnectionFault::TooManyResets),
+        ("made you reset", made, 201, ConnectionFault::TooManyResets),
+        ("refused streams", refused, 329, ConnectionFault::TooManyRefused),
+        ("CONTINUATION", continued, 21, ConnectionFault::TooManyContinuations { limit: 20 }),
+        ("PING", |_| raw(6, 0, 0, &[0; 8]), 1000, ConnectionFault::Flood),
+        ("SETTINGS", |_| settings(&[(4, 1), (4, 9)]), 1000, ConnectionFault::Flood),
+        ("empty DATA", |n| if n == 0 { post(1) } else { raw(0, 0, 1, b"") }, 1002, ConnectionFault::Flood),
+        ("padding", |n| if n == 0 { post(1) } else { raw(0, 8, 1, &[1, 0]) }, 1002, ConnectionFault::Flood),
+        ("PRIORITY", |n| raw(2, 0, 2 * n + 1, &[0; 5]), 1000, ConnectionFault::Flood),
+        ("unknown frames", |_| raw(0x44, 0, 0, b""), 1000, ConnectionFault::Flood),
+        ("window updates", |_| window(0, 1), 1000, ConnectionFault::Flood),
     ];
     for (name, frame, most, fault) in table {
         let mut connection = greeted(ConnectionLimits::default());
         let mut seen = Seen::default();
         let mut sent = 0;
         while seen.fault.is_none() {
-            assert!(sent <= most, "{name}: no end after {sent}");
+            assert!(sent < most, "{name}: no end after {sent}");
             run(&mut connection, &[&frame(sent)], &mut seen);
             // The driver gives up what was reset.
             let gone: Vec<u32> = connection.streams().iter().filter(|s| s.is_reset).map(|s| s.id).collect();
             gone.into_iter().for_each(|id| connection.release(id));
             sent += 1;
         }
-        assert_eq!(seen.fault, Some(fault), "{name} after {sent}");
+        assert_eq!((seen.fault, sent), (Some(fault), most), "{name}");
         assert_eq!(fault.code(), ErrorCode::ENHANCE_YOUR_CALM);
         assert!(connection.memory() < 64 * 1024, "{name}: {} bytes", connection.memory());
     }
+}
+
+/// A client that was noisy may still say farewell.
+#[test]
+fn a_first_goaway_costs_nothing_and_a_second_one_does() {
+    let mut connection = greeted(ConnectionLimits::default());
+    let (mut seen, goaway) = (Seen::default(), raw(kind::GOAWAY, 0, 0, &[0; 8]));
+    // All that is left behind the SETTINGS of its greeting.
+    run(&mut connection, &[&raw(0x44, 0, 0, b"").repeat(999)], &mut seen);
+    run(&mut connection, &[&goaway], &mut seen);
+    assert_eq!((seen.fault, seen.events.last().map(String::as_str)), (None, Some("goaway 0")));
+    run(&mut connection, &[&goaway], &mut seen);
+    assert_eq!(seen.fault, Some(ConnectionFault::Flood));
 }
 
 #[test]
@@ -257,14 +270,18 @@ fn a_client_may_update_both_windows_for_each_frame_of_a_large_response() {
 
 #[test]
 fn two_updates_are_earned_by_each_frame_while_the_windows_are_open() {
-    for (name, wide, frames, len, expected) in [
-        ("one frame", true, 1, 100, 2),
-        ("three at once", true, 3, 30_000, 6),
-        ("the window is full", false, 4, 65_535, 0),
-        ("a byte is left", false, 4, 65_534, 8),
-    ] {
+    // Which windows are open wide: 0 is the connection's.
+    let table: [(&str, &[u32], usize, usize, u64); 6] = [
+        ("one frame", &[0, 1], 1, 100, 2),
+        ("three at once", &[0, 1], 3, 30_000, 6),
+        ("the window is full", &[], 4, 65_535, 0),
+        ("the stream's is full", &[0], 4, 65_535, 0),
+        ("the connection's is full", &[1], 4, 65_535, 0),
+        ("a byte is left", &[], 4, 65_534, 8),
+    ];
+    for (name, wide, frames, len, expected) in table {
         let mut connection = greeted(ConnectionLimits::default());
-        let opened = if wide { [window(0, 1 << 20), window(1, 1 << 20)].concat() } else { Vec::new() };
+        let opened: Vec<u8> = wide.iter().flat_map(|stream| window(*stream, 1 << 20)).collect();
         run(&mut connection, &[&get(1), &opened], &mut Seen::default());
         connection.data_sent(1, len, frames);
         assert_eq!(connection.updates, expected, "{name}");

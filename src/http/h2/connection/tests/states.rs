@@ -134,6 +134,31 @@ fn a_stream_that_ends_within_a_frame_leaves_the_rest_to_be_thrown_away() {
     }
 }
 
+/// The bytes themselves, however the frames are split, and nothing of their padding.
+#[test]
+fn padding_is_no_content() {
+    let padded = |end: u8, content: &[u8], padding: u8| {
+        raw(kind::DATA, end | 8, 1, &[&[padding][..], content, &vec![b'-'; usize::from(padding)]].concat())
+    };
+    let input = [padded(0, b"ab", 3), padded(0, b"cde", 0), padded(1, b"f", 255), get(3)].concat();
+    for cut in 0..=input.len() {
+        let (mut connection, _) = fed(ConnectionLimits::default(), &[&post(1)]);
+        let (mut content, mut requests, mut rest) = (Vec::new(), 0, Vec::new());
+        for piece in [&input[..cut], &input[cut..]] {
+            rest.extend_from_slice(piece);
+            while let ReadStep::Took { consumed, event } = connection.receive(&rest, 0).expect("it is right") {
+                match event {
+                    Some(Event::Data { data, .. }) => content.extend_from_slice(&rest[data]),
+                    Some(Event::Request { stream: 3, .. }) => requests += 1,
+                    other => assert_eq!(other, None, "cut at {cut}"),
+                }
+                rest.drain(..consumed);
+            }
+        }
+        assert_eq!((content.as_slice(), requests, rest.len()), (&b"abcdef"[..], 1, 0), "cut at {cut}");
+    }
+}
+
 #[test]
 fn frames_that_the_caller_fills_carry_the_end_of_the_stream_once() {
     for (got, last, flags) in [(25, 25, vec![0, 0, 1]), (20, 20, vec![0, 1]), (25, 99, vec![0, 0, 0]), (7, 7, vec![1])]
@@ -217,6 +242,12 @@ fn a_late_block_is_ignored_only_of_a_stream_that_was_reset() {
     };
     assert_eq!(late(true, 1), (vec!["request 5 end".into()], None));
     assert_eq!(late(false, 1), (vec![], Some(ConnectionFault::StreamOrder { stream: 1, last: 3 })));
+    // The last stream that was opened is as closed as any before it.
+    let (mut connection, mut seen) = fed(ConnectionLimits::default(), &[&get(1)]);
+    connection.head(1, EndStream::Yes, &mut Vec::new(), |out| encode::status(out, 204));
+    connection.release(1);
+    run(&mut connection, &[&get(1)], &mut seen);
+    assert_eq!(seen.fault, Some(ConnectionFault::StreamOrder { stream: 1, last: 1 }));
     assert_eq!(late(true, 2), (vec![], Some(ConnectionFault::StreamOrder { stream: 2, last: 3 })));
     // After GOAWAY no stream is opened, and what opens later is not an error.
     let (mut connection, _) = fed(ConnectionLimits::default(), &[&post(1)]);

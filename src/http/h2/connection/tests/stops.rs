@@ -235,6 +235,26 @@ fn a_client_that_sends_its_body_first_is_granted_windows_behind_the_response() {
     assert_eq!((grants("grant 1"), grants("rst"), seen.fault, connection.stops_at()), (2, 0, None, None));
 }
 
+/// A client that has used its window up reads of the wider one before it sends on.
+#[test]
+fn a_client_that_waits_for_its_window_has_a_second_to_go_on() {
+    for (patience, due) in [(30_000, 1000), (300, 300), (0, 100)] {
+        let (mut connection, mut seen) = (greeted(ConnectionLimits::default()), Seen::default());
+        run(&mut connection, &[&post(1)], &mut seen);
+        for len in [16_384, 16_384, 16_384, 16_383] {
+            let data = raw(0, 0, 1, &vec![b'x'; len]);
+            // Not consumed: nothing is granted again.
+            let (mut at, mut events) = (0, 0);
+            while let Ok(ReadStep::Took { consumed, event }) = connection.receive(&data[at..], 0) {
+                (at, events) = (at + consumed, events + usize::from(event.is_some()));
+            }
+            assert_eq!((at, events), (data.len(), 1));
+        }
+        refuse_gently(&mut connection, 1, patience);
+        assert_eq!(connection.stops_at(), Some(due), "{patience}");
+    }
+}
+
 #[test]
 fn a_client_that_does_not_end_its_body_is_stopped_by_time_silence_and_size() {
     let length = |bytes: &str| raw(1, OPEN, 1, &fields(&[&POST[..], &[("content-length", bytes)]].concat()));
