@@ -155,7 +155,29 @@ fn named<'l>(config: &Config, location: &'l Location) -> &'l [u8] {
 mod tests {
     use super::*;
     use crate::config::template::Variables;
+    use crate::exchange::testing::Site;
     use crate::services::temp_names::is_hidden;
+
+    /// A block has the name of the location it is in: that of a regex is no path, though it may look like one.
+    #[test]
+    fn a_block_is_where_its_location_is() {
+        let block = "if ($arg_a) { set $x 1; } limit_except GET { deny all; }";
+        let site = Site::new(
+            "",
+            &format!(
+                "location /up/files/ {{ {block} }} location = /one {{ {block} }} location ~ /regex/x {{ {block} }}
+                 location ^~ /final/x {{ {block} }}"
+            ),
+        );
+        let config = &site.cx.config;
+        let blocks = config.locations.iter().filter(|l| matches!(l.kind, LocationKind::If | LocationKind::LimitExcept));
+        let mut found: Vec<_> = blocks.map(|l| (&*l.name, named(config, l))).collect();
+        found.sort_unstable();
+        found.dedup();
+        let expected: [(&[u8], &[u8]); 4] =
+            [(b"/final/x", b"/final/"), (b"/one", b"/"), (b"/regex/x", b"/"), (b"/up/files/", b"/up/files/")];
+        assert_eq!(found, expected);
+    }
 
     #[test]
     fn what_is_on_its_way_is_hidden() {

@@ -184,6 +184,25 @@ pub fn is_reading(cx: &mut Services) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exchange::testing::{OUTSIDE, Site};
+
+    #[test]
+    fn resumable_uploads_are_announced_where_they_can_be_made() {
+        let mut site = Site::new(
+            "",
+            "location /both/ { allowed_methods GET POST PUT; upload_store DIR/up; upload_resumable on; }
+             location /get/ { allowed_methods GET; upload_store DIR/up; upload_resumable on; }
+             location /put/ { allowed_methods PUT; upload_store DIR/up; upload_resumable tus; }
+             location /off/ { allowed_methods GET POST PUT; upload_store DIR/up; }",
+        );
+        for (uri, expected) in [("/both/", true), ("/get/", false), ("/put/", false), ("/off/", false)] {
+            let mut ex = site.at(&format!("OPTIONS {uri}"), &[], OUTSIDE);
+            announce(&mut ex);
+            let names: Vec<_> = ex.response.fields.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
+            assert_eq!(names.contains(&b"tus-version".to_vec()), expected, "{uri}");
+            assert_eq!(ex.response.fields.is_empty(), !expected, "{uri}");
+        }
+    }
 
     #[test]
     fn the_argument_is_found_among_others() {

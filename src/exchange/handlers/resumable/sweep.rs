@@ -235,3 +235,96 @@ fn later(home: &[u8], id: UploadId) -> Result<Option<i64>, Unread> {
     };
     Ok(Some(pending_upload::expires(&record, &stat).unwrap_or(i64::MAX)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::state::{Dialect, UploadState};
+    use super::*;
+    use crate::exchange::testing::Site;
+    use crate::http::method::Method;
+    use std::fs::{self, File};
+    use std::path::PathBuf;
+    use std::time::{Duration, SystemTime};
+
+    const ID: &str = "0123456789abcdef0123456789abcdef";
+
+    /// An upload area whose state directory exists.
+    fn area() -> (Site, Home, PathBuf) {
+        let area = "location /up/ { allowed_methods GET POST; upload_store DIR/up; upload_resumable on; }";
+        let site = Site::new("", area);
+        let config = &site.cx.config;
+        let home = config.locations.iter().find_map(|location| Home::of(config, location)).expect("it has one");
+        let dir = PathBuf::from(String::from_utf8(home.path.to_vec()).expect("text"));
+        fs::create_dir_all(&dir).expect("a directory");
+        (site, home, dir)
+    }
+
+    fn date(file: &File, seconds: u64) {
+        file.set_modified(SystemTime::now() - Duration::from_secs(seconds)).expect("its time is set");
+    }
+
+    /// Another process may be about to give such a file its name, or to read it.
+    #[test]
+    fn what_was_left_over_goes_after_a_minute_and_not_before() {
+        let (mut site, _, dir) = area();
+        let cx = &mut site.cx;
+        let other = ID.replace('0', "1");
+        let old = |name: &str, seconds| date(&File::create(dir.join(name)).expect("a file"), seconds);
+        let kinds = ["new", "ask", "part"];
+        kinds.iter().for_each(|kind| old(&format!("{ID}.{kind}"), 30));
+        kinds.iter().for_each(|kind| old(&format!("{other}.{kind}"), 90));
+        old("another.new", 90);
+        begin(cx);
+        assert_eq!(due(cx), Some(0), "it is searched at once");
+        while cx.resumable.is_reading() {
+            read(cx);
+        }
+        let mut left: Vec<String> = fs::read_dir(&dir)
+            .expect("the directory is read")
+            .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+            .collect();
+        left.sort();
+        let young = ["ask", "new", "part"].map(|kind| format!("{ID}.{kind}"));
+        assert_eq!(left, [&young[..], &["another.new".to_owned()]].concat());
+        assert_eq!(due(cx), None);
+    }
+
+    /// Several servers may have one directory: the time of its file counts, not when this one last saw it.
+    #[test]
+    fn an_upload_that_another_process_continues_does_not_expire() {
+        for (seconds, is_kept) in [(30, true), (90, false)] {
+            let (mut site, home, dir) = area();
+            let cx = &mut site.cx;
+            let id = UploadId::parse(ID.as_bytes()).expect("an id");
+            let record = UploadState {
+                dialect: Dialect::Tus,
+                method: Method::Post,
+                uri: b"/up/".to_vec(),
+                user: Vec::new(),
+                path: home.area().to_vec(),
+                area: home.area().to_vec(),
+                is_moved: false,
+                dir: b"/up/".to_vec(),
+                below: Vec::new(),
+                name: b"f".to_vec(),
+                length: Some(12),
+                age: 60_000,
+                unverified: None,
+                synced: None,
+                ended: false,
+                concat: Vec::new(),
+                metadata: Vec::new(),
+                conditions: Vec::new(),
+                digest: Vec::new(),
+            };
+            drop(home.open().and_then(|dir| dir.create(id, &record)).expect("it is begun"));
+            let part = dir.join(format!("{ID}.part"));
+            date(&File::options().write(true).open(&part).expect("its bytes"), seconds);
+            let seen = unix_ms(&cx.now) - 1;
+            cx.resumable.insert(id, pending_upload::known(&home.path, &record, 0, Some(seen)));
+            expire(cx);
+            assert_eq!((part.exists(), cx.resumable.get(id).is_some()), (is_kept, is_kept), "{seconds} seconds ago");
+            assert_eq!(due(cx).is_some_and(|ms| (1..=60_000).contains(&ms)), is_kept, "{seconds} seconds ago");
+        }
+    }
+}

@@ -248,6 +248,25 @@ mod tests {
         assert!(random.len() == "x-12345678".len() && random.starts_with("x-"), "{random}");
     }
 
+    /// Or each of many files of one name would try the numbers of all before it.
+    #[test]
+    fn a_number_that_was_given_is_where_the_next_one_begins() {
+        let scratch = Scratch::new();
+        let dir = scratch.dir();
+        let (mut numbers, mut names) = (Numbers::new(), TempNames::default());
+        let mut tried = Vec::new();
+        for _ in 0..4 {
+            let mut part = part(&dir, "x", "");
+            let how = (Duplicate::Rename, Seen::Among);
+            let given = name(&dir, &mut part, how, &mut numbers, &mut names, &mut |_, other| {
+                tried.push(String::from_utf8_lossy(other).into_owned());
+                true
+            });
+            assert_eq!(given, Ok(()));
+        }
+        assert_eq!(tried, ["x-1", "x-2", "x-3"]);
+    }
+
     /// Whatever the directory holds and the form sends: all files are stored, or everything is as it was.
     #[test]
     fn a_form_is_stored_as_a_whole_or_leaves_the_directory_as_it_was() {

@@ -142,20 +142,24 @@ mod tests {
 
     #[test]
     fn what_is_stored_leaves_as_much_free_as_is_to_stay_free() {
-        let limit =
-            |free, min_free, size| check_free_space(free, 1000, min_free, size).err().map(|refusal| refusal.limit);
+        let (full, small, kept) =
+            ("the disk is full", "the disk has no room for it", "the rest of the disk is kept free");
         for (free, min_free, size, expected) in [
             (100, MinFree::Bytes(0), 100, None),
-            (100, MinFree::Bytes(0), 101, Some("")),
+            (100, MinFree::Bytes(0), 101, Some((small, ""))),
             (100, MinFree::Bytes(60), 40, None),
-            (100, MinFree::Bytes(61), 40, Some("upload_min_free")),
-            (100, MinFree::Bytes(u64::MAX), 40, Some("upload_min_free")),
+            (100, MinFree::Bytes(61), 40, Some((kept, "upload_min_free"))),
+            (100, MinFree::Bytes(61), 100, Some((kept, "upload_min_free"))),
+            (100, MinFree::Bytes(u64::MAX), 40, Some((kept, "upload_min_free"))),
             (100, MinFree::Percent(10), 0, None),
-            (99, MinFree::Percent(10), 0, Some("upload_min_free")),
-            (100, MinFree::Percent(10), 1, Some("upload_min_free")),
+            (99, MinFree::Percent(10), 0, Some((kept, "upload_min_free"))),
+            (100, MinFree::Percent(10), 1, Some((kept, "upload_min_free"))),
             (0, MinFree::Percent(0), 0, None),
+            (0, MinFree::Percent(0), 1, Some((full, ""))),
         ] {
-            assert_eq!(limit(free, min_free, size), expected, "{free} {min_free:?} {size}");
+            let refusal = check_free_space(free, 1000, min_free, size).err();
+            let got = refusal.as_ref().map(|refusal| (&*refusal.why, refusal.limit));
+            assert_eq!(got, expected, "{free} {min_free:?} {size}");
         }
         assert!(check_free_space(0, 0, MinFree::Bytes(1), 1).is_ok(), "the file system does not say");
     }

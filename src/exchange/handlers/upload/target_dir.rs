@@ -426,4 +426,25 @@ mod tests {
         made.unmake();
         assert!(!scratch.exists("new"));
     }
+
+    #[test]
+    fn no_path_leads_out_or_to_names_of_this_servers_own() {
+        let form = Names { rule: NameRule::Safe, manner: Manner::Form };
+        let put = Names { rule: NameRule::Any, manner: Manner::Dav };
+        for (rest, below, names, expected) in [
+            ("", "", form, None),
+            ("a/b..c/..d/x", "x", form, None),
+            ("..", "x", put, Some(403)),
+            ("a/../x", "x", put, Some(403)),
+            ("a/..", "x", put, Some(403)),
+            ("x", "a/.webserv-1234/x", put, Some(400)),
+            ("x", "a/.git/x", form, Some(400)),
+            ("x", ".x", form, Some(400)),
+            ("x", "a/.git/x", put, None),
+            ("x", "a.b/x", form, None),
+        ] {
+            let got = check_path(rest.as_bytes(), below.as_bytes(), names).err().map(|refusal| refusal.status.0);
+            assert_eq!(got, expected, "{rest} {below} {names:?}");
+        }
+    }
 }

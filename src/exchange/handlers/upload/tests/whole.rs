@@ -51,6 +51,12 @@ fn run(site: &mut Site, ex: &mut Exchange, body: &[u8], comes: Comes) -> Flow {
     let size = match comes {
         Comes::In(size) | Comes::Spliced(size) => size,
     };
+    // What is there is counted before the body is read.
+    while upload.works() {
+        if let flow @ (Flow::Respond | Flow::Status(_)) = upload.work(ex, cx) {
+            return flow;
+        }
+    }
     for piece in body.chunks(size) {
         let fd = upload.splice_target().filter(|_| matches!(comes, Comes::Spliced(_)));
         let taken = match fd {
@@ -122,6 +128,15 @@ const AREAS: &str = "
     location /made/ { allowed_methods PUT POST; upload_store DIR/new/store; upload_create_path on; }
     location /none/ { allowed_methods PUT POST; upload_store DIR/missing; }
     location /told/ { allowed_methods POST; upload_store DIR/up; upload_return 200 $upload_files; }
+    location /few/ { allowed_methods POST; upload_store DIR/up; upload_max_files 2; }
+    location /shown/ { allowed_methods POST DELETE; upload_store DIR/up; }
+    location /quota/ { allowed_methods PUT POST; upload_store DIR/up; upload_quota 1000; }
+    location /over-quota/ {
+        allowed_methods PUT POST; upload_store DIR/up; upload_quota 1000; upload_on_duplicate overwrite;
+    }
+    location /other-quota/ {
+        allowed_methods PUT POST; upload_store DIR/up; upload_quota 1000; upload_on_duplicate rename;
+    }
     location /site/ { allowed_methods PUT POST; alias DIR/up/; dav_methods PUT; }";
 
 fn site() -> Site {
@@ -168,7 +183,10 @@ fn a_body_becomes_the_file_that_its_uri_or_its_rules_name() {
         ("POST /up/dir", &[], "abc", 308, &[]),
         ("POST /up/", &["Content-Disposition: attachment; filename=f"], "abc", 201, &["f=abc"]),
         ("POST /up/dir", &["Content-Disposition: attachment; filename=f"], "abc", 201, &["dir/f=abc"]),
+        ("PUT /up/there", &["If-None-Match: \"x\""], "new", 204, &["there=new"]),
         ("POST /up/f", &["Content-Encoding: gzip"], "abc", 415, &[]),
+        ("POST /up/f", &["Content-Encoding: identity"], "abc", 201, &["f=abc"]),
+        ("POST /up/f", &["Content-Encoding:"], "abc", 201, &["f=abc"]),
         ("POST /up/f", &["Sec-Fetch-Site: cross-site"], "abc", 403, &[]),
         ("POST /told/f", &[], "abc", 200, &["f=abc"]),
         ("PUT /site/.hidden", &[], "abc", 201, &[".hidden=abc"]),
@@ -208,6 +226,8 @@ fn a_form_is_stored_as_a_whole_or_not_at_all() {
         ("/plain/", &[(&*deep, "1")], 400, &[]),
         ("/small/", &[(&*a, "0123456789"), (&b, "0123456789")], 201, &["a=0123456789", "b=0123456789"]),
         ("/small/", &[(&*a, "1"), (&b, "0123456789a")], 413, &[]),
+        ("/few/", &[(&*a, "1"), (&b, "2")], 201, &["a=1", "b=2"]),
+        ("/few/", &[(&*a, "1"), (&b, "2"), (&deep, "3")], 413, &[]),
         ("/up/", &[("name=text", "1")], 400, &[]),
         ("/told/", &[("name=text", "1")], 200, &[]),
         ("/field/", &[(&*a, "1"), ("name=to", "you")], 201, &["you-a=1"]),
@@ -295,4 +315,160 @@ fn a_signed_link_allows_uploads_to_its_place_only() {
         assert_eq!(came, expected, "{target} {line} {name}");
         assert_eq!(changes(&site).len(), usize::from(expected == 201), "{target} {line} {name}");
     }
+}
+
+/// The body is decoded by then, and its trailers are known when it has ended.
+#[test]
+fn a_digest_in_the_trailers_is_compared_whether_it_was_announced_or_not() {
+    // Of LONG times "x".
+    const RIGHT: &str = "sha-256=:1p5omIFXgzJyMFqvIfRTyAA0boo2QNtleOJgIVVC5dQ=:";
+    const WRONG: &str = "sha-256=:1p5omIFXgzJyMFqvIfRTyAA0boo2QNtleOJgIVVC5dA=:";
+    let long = "x".repeat(LONG);
+    for (target, announced, trailer, expected) in [
+        ("/digest/f", "", "", 400),
+        ("/digest/f", "", RIGHT, 201),
+        ("/digest/f", "", WRONG, 400),
+        ("/digest/f", "Trailer: Content-Digest", RIGHT, 201),
+        ("/up/f", "", "", 201),
+        ("/up/f", "", RIGHT, 201),
+        ("/up/f", "", WRONG, 400),
+        ("/up/f", "Trailer: Content-Digest", RIGHT, 201),
+        ("/up/f", "Trailer: Content-Digest", WRONG, 400),
+    ] {
+        for comes in [Comes::In(1 << 16), Comes::Spliced(4096)] {
+            let mut site = site();
+            let chunked = ["Transfer-Encoding: chunked", announced];
+            let fields = if announced.is_empty() { &chunked[..1] } else { &chunked[..] };
+            let mut ex = site.at(&format!("PUT {target}"), fields, OUTSIDE);
+            if !trailer.is_empty() {
+                ex.trailers.push(b"Content-Digest", trailer.as_bytes());
+            }
+            let flow = run(&mut site, &mut ex, long.as_bytes(), comes);
+            assert_eq!(status(&ex, &flow), expected, "{target} {announced} {trailer}");
+            assert_eq!(changes(&site).len(), usize::from(expected == 201), "{target} {announced} {trailer}");
+        }
+    }
+}
+
+/// The listing page asks for it once its visitor, who may delete, has agreed; a page of another site cannot.
+#[test]
+fn a_page_replaces_a_file_only_for_those_who_may_delete_it() {
+    for (line, sender, expected) in [
+        ("POST /shown/there?webserv-replace", "Sec-Fetch-Site: same-origin", 200),
+        ("POST /shown/there?webserv-replace", "Sec-Fetch-Site: cross-site", 403),
+        ("POST /shown/there?webserv-replace", "X: y", 409),
+        ("POST /shown/there?webserv-replace=1", "Sec-Fetch-Site: same-origin", 409),
+        ("POST /shown/there", "Sec-Fetch-Site: same-origin", 409),
+        ("POST /up/there?webserv-replace", "Sec-Fetch-Site: same-origin", 409),
+    ] {
+        let mut site = site();
+        let (status, _) = upload(&mut site, line, &[sender], b"new", Comes::In(2));
+        assert_eq!(status, expected, "{line} {sender}");
+        assert_eq!(changes(&site).len(), usize::from(expected == 200), "{line} {sender}");
+    }
+}
+
+/// An upload whose head was accepted, with nothing of its body.
+fn begun(site: &mut Site, line: &str, fields: &[&str]) -> (Box<super::super::state::Upload>, Exchange) {
+    let mut ex = site.at(line, fields, OUTSIDE);
+    match upload::start(&mut ex, &mut site.cx) {
+        Ok(upload) => (upload, ex),
+        Err(flow) => panic!("{line} {fields:?}: {flow:?}"),
+    }
+}
+
+/// Little is held in memory and costs no file before it is whole; what may be more goes to the disk as it comes.
+#[test]
+fn no_more_than_a_little_of_a_body_is_in_memory() {
+    const HERE: usize = 8 << 10;
+    let (chunked, wait, wanted) = ("Transfer-Encoding: chunked", "Expect: 100-continue", "Want-Repr-Digest: sha-256=1");
+    // What comes, and whether there is a file then, at the beginning and after that.
+    for (fields, comes, at_once, then) in [
+        (&["Content-Length: 100"][..], 100, false, false),
+        (&["Content-Length: 16384"], 16_384, false, false),
+        (&["Content-Length: 16385"], 16_385, true, true),
+        (&["Content-Length: 100", wait], 100, true, true),
+        (&[chunked], 16_384, false, false),
+        (&[chunked], 16_385, false, true),
+    ] {
+        let mut site = site();
+        let (mut upload, mut ex) = begun(&mut site, "PUT /up/f", fields);
+        assert_eq!(upload.splice_target().is_some(), at_once, "{fields:?}");
+        for piece in vec![b'x'; comes].chunks(HERE) {
+            upload.accept(&mut ex, &mut site.cx, piece).expect("it is right");
+        }
+        assert_eq!(upload.splice_target().is_some(), then, "{fields:?} {comes}");
+        let mut all = fields.to_vec();
+        all.push(wanted);
+        let (upload, _) = begun(&mut site, "PUT /up/g", &all);
+        assert!(upload.splice_target().is_none(), "{fields:?}: what is hashed is read");
+    }
+}
+
+#[test]
+fn only_upload_sync_waits_for_the_disk() {
+    for (line, expected) in [("PUT /up/f", false), ("PUT /sync/f", true)] {
+        let mut site = site();
+        let (mut upload, mut ex) = begun(&mut site, line, &["Content-Length: 3"]);
+        upload.accept(&mut ex, &mut site.cx, b"abc").expect("it is right");
+        assert_eq!(upload.write_content(&mut site.cx).ok(), Some(expected), "{line}");
+    }
+}
+
+/// `there` has 3 bytes, which count.
+#[test]
+fn a_quota_counts_what_is_there_then_and_not_what_is_replaced() {
+    let of = |bytes: usize| "x".repeat(bytes);
+    let file = |name: &str| format!("name=f; filename=\"{name}\"");
+    let (a, there) = (file("a"), file("there"));
+    let (most, more, half) = (of(997), of(998), of(300));
+    for (line, body, expected) in [
+        ("PUT /quota/f", &most, 201),
+        ("PUT /quota/f", &more, 507),
+        ("PUT /quota/there", &of(1000), 204),
+        ("PUT /quota/there", &of(1001), 507),
+        ("POST /over-quota/there", &of(1000), 200),
+        // Beside the one that is there.
+        ("POST /other-quota/there", &most, 201),
+        ("POST /other-quota/there", &more, 507),
+    ] {
+        for (fields, comes) in [(&[][..], Comes::In(100)), (&["Transfer-Encoding: chunked"], Comes::In(100))] {
+            let mut site = site();
+            let (status, ex) = upload(&mut site, line, fields, body.as_bytes(), comes);
+            assert_eq!(status, expected, "{line} {fields:?} {}: {}", body.len(), text(&ex));
+        }
+    }
+    // Two of one name: the second replaces the first, or stands beside it; another file has the rest of the room.
+    for (target, first, rest, expected) in [
+        ("/over-quota/", &*a, 697, 201),
+        ("/over-quota/", &*a, 698, 507),
+        ("/over-quota/", &*there, 700, 201),
+        ("/over-quota/", &*there, 701, 507),
+        ("/other-quota/", &*a, 397, 201),
+        ("/other-quota/", &*a, 398, 507),
+        ("/other-quota/", &*there, 397, 201),
+        ("/other-quota/", &*there, 398, 507),
+    ] {
+        let mut site = site();
+        let body = form(&[(first, &*half), (first, &*half)]);
+        let (status, ex) = upload(&mut site, &format!("POST {target}"), &[FORM], &body, Comes::In(1 << 16));
+        assert!(status < 300, "{target} {first}: {status} {}", text(&ex));
+        let (status, ex) = upload(&mut site, &format!("PUT {target}z"), &[], of(rest).as_bytes(), Comes::In(1 << 16));
+        assert_eq!(status, expected, "{target} {first} {rest}: {}", text(&ex));
+    }
+}
+
+/// A body of unknown length reserves as it comes: it is refused by its first byte that has no room.
+#[test]
+fn a_body_that_outgrows_the_quota_is_refused_as_it_comes() {
+    let mut site = site();
+    let (mut upload, mut ex) = begun(&mut site, "PUT /quota/f", &["Transfer-Encoding: chunked"]);
+    while upload.works() {
+        upload.work(&mut ex, &mut site.cx);
+    }
+    for at in 0..9 {
+        assert!(upload.accept(&mut ex, &mut site.cx, &[b'x'; 100]).is_ok(), "{at}");
+    }
+    assert!(upload.accept(&mut ex, &mut site.cx, &[b'x'; 97]).is_ok());
+    assert!(upload.accept(&mut ex, &mut site.cx, b"x").is_err());
 }
