@@ -90,25 +90,28 @@ pub fn logged(read: &Read) -> Vec<String> {
     errors.map(text).collect()
 }
 
-/// The text without what it quotes, except for words of the language itself.
+/// The text without what it quotes, except for words of the language itself that follow all values. Where a value with
+/// quotes in it ends can be told from the end of the text only.
 fn without_values(text: &str) -> String {
-    const VALUE: &str = "\"...\"";
     let parts: Vec<&str> = text.split('"').collect();
-    let [first, .., last] = &parts[..] else { return text.to_owned() };
-    if parts.len().is_multiple_of(2) {
-        // A value has a quote in it: where it ends is not known.
-        return format!("{first}{VALUE}{last}");
-    }
     let is_mark = |word: &str| word.len() == 1 && !word.starts_with(|c: char| c.is_alphanumeric());
-    let is_word = |word: &str| {
-        matches!(word, "on" | "off") || is_mark(word) || registry::find(word, Contexts::LOCATION).is_some()
-    };
-    let part = |(at, part): (usize, &&str)| match at % 2 {
-        0 => (*part).to_owned(),
-        _ if is_word(part) => format!("\"{part}\""),
-        _ => VALUE.to_owned(),
-    };
-    parts.iter().enumerate().map(part).collect()
+    if let [_, quoted, _] = &parts[..]
+        && is_mark(quoted)
+    {
+        return text.to_owned();
+    }
+    let is_word = |word: &str| matches!(word, "on" | "off") || registry::find(word, Contexts::LOCATION).is_some();
+    let (mut head, mut tail) = (&parts[..], String::new());
+    while let [before @ .., quoted, last] = head {
+        if !before.is_empty() && is_word(quoted) {
+            tail = format!("\"{quoted}\"{last}{tail}");
+            head = before;
+        } else {
+            let first = before.first().copied().unwrap_or_default();
+            return format!("{first}\"...\"{last}{tail}");
+        }
+    }
+    format!("{}{tail}", head.first().copied().unwrap_or_default())
 }
 
 impl Origin {
@@ -441,7 +444,12 @@ mod tests {
             ),
             (r#"unknown directive "s3cret" in /a:1"#, r#"unknown directive "..." in /a:1"#),
             (r#"unexpected "}" in /a:1"#, r#"unexpected "}" in /a:1"#),
-            (r#"invalid key "s3"cret" in "listen" in /a:1"#, r#"invalid key "..." in /a:1"#),
+            (r#"invalid key "s3"cret" in "listen" in /a:1"#, r#"invalid key "..." in "listen" in /a:1"#),
+            (
+                r#"invalid value "{"key":"s3cret"}" in "gzip" directive, it must be "on" or "off" in /a:1"#,
+                r#"invalid value "..." in "gzip" directive, it must be "on" or "off" in /a:1"#,
+            ),
+            (r#"invalid value "{"on":"s3cret"}" in /a:1"#, r#"invalid value "..." in /a:1"#),
             ("no quotes in /a:1", "no quotes in /a:1"),
         ] {
             assert_eq!(without_values(summary), expected);

@@ -90,7 +90,11 @@ fn check_own_name(ex: &mut Exchange, cx: &mut Services) -> Result<(), Status> {
     if own.location == ex.route.location {
         cx.trace.say("try_files", None, || format!("a write keeps its own name: {}", Printable(&own.uri)));
         ex.route.uri = own.uri;
+        ex.route.behind_alias = false;
         return Ok(());
+    }
+    if ex.route.method == Method::Post {
+        return Ok(()); // A form's files are for where its location takes them, whatever they were posted to.
     }
     let (own, found) = (Printable(&own.uri).to_string(), Printable(&ex.route.uri).to_string());
     ex.report(

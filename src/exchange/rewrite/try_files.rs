@@ -109,7 +109,14 @@ fn take(ex: &mut Exchange, uri: Vec<u8>) {
 
 /// Remembers the name that the client gave, if the request is one that would change what has it.
 fn keep_own_name(ex: &mut Exchange, uri: Vec<u8>) {
-    if !matches!(ex.route.method, Method::Get | Method::Head | Method::Post) && uri != ex.route.uri {
+    let changes = match ex.route.method {
+        Method::Put | Method::Delete | Method::Patch | Method::Mkcol | Method::Copy | Method::Move => true,
+        Method::Lock | Method::Unlock | Method::Proppatch => true,
+        // What is posted to a directory has a name of its own.
+        Method::Post => !ex.route.uri.ends_with(b"/"),
+        _ => false,
+    };
+    if changes && uri != ex.route.uri {
         let location = ex.route.location;
         ex.route.own_name.get_or_insert_with(|| Box::new(OwnName { uri, location }));
     }

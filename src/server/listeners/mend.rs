@@ -1,6 +1,6 @@
 //! Listening sockets that were shut down, or have other options than they had. All processes with a socket share its
 //! state, and connect() to AF_UNSPEC, which no seccomp filter can tell from another connect(), ends a TCP socket for
-//! all of them, as setsockopt() changes it for all: one serving process that was taken over must not end service for
+//! all of them, as the options that the sandbox allows change it for all: one serving process that was taken over must not end service for
 //! good.
 
 use super::{BACKLOG, BindError, Listener, Listeners, Origin, open};
@@ -80,7 +80,11 @@ impl Listeners {
                 None => listener.options = Some(KeptOptions::of(fd)),
                 Some(options) => match options.restore(fd) {
                     Ok(false) => {}
-                    Ok(true) => each(&listener.addr, None),
+                    Ok(true) => {
+                        // Some have another value when they are not set than before they were.
+                        listener.options = Some(KeptOptions::of(fd));
+                        each(&listener.addr, None);
+                    }
                     Err(e) => each(&listener.addr, Some(e)),
                 },
             }

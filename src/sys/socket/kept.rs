@@ -1,5 +1,6 @@
 //! The options of a listening socket as they are at one time, to be restored. All processes with a socket share them,
-//! accepted sockets inherit them, and no seccomp filter can tell a wanted setsockopt() from another.
+//! accepted sockets inherit them. The sandbox leaves a serving process some options, and all where it starts programs; a
+//! filter cannot see whose descriptor it is.
 
 use super::option;
 use crate::sys::{Errno, retry};
@@ -65,11 +66,9 @@ impl KeptOptions {
     /// # Errors
     /// An option, or a filter, stays.
     pub fn restore(&self, fd: BorrowedFd<'_>) -> Result<bool, Errno> {
-        let mut has_changed = match option::set(fd, libc::SOL_SOCKET, libc::SO_DETACH_FILTER, 0) {
-            Ok(()) => true,
-            Err(Errno::ENOENT) => false,
-            Err(e) => return Err(e),
-        };
+        // One that is locked stays. The options are restored all the same.
+        let filter = option::set(fd, libc::SOL_SOCKET, libc::SO_DETACH_FILTER, 0);
+        let mut has_changed = filter.is_ok();
         for (option, value) in &self.values {
             if get(fd, *option)? != *value {
                 has_changed = true;
@@ -89,7 +88,10 @@ impl KeptOptions {
                 let _ = option::set(fd, libc::SOL_SOCKET, libc::SO_BUF_LOCK, 0);
             }
         }
-        Ok(has_changed)
+        match filter {
+            Err(e) if e != Errno::ENOENT => Err(e),
+            _ => Ok(has_changed),
+        }
     }
 }
 

@@ -45,11 +45,6 @@ pub fn split(
 ) -> Result<(TargetPath, Option<Rc<OwnedFd>>), Refusal> {
     let config = ex.config.clone();
     let location = config.location(ex.route.location);
-    // A named location has no URIs of its own.
-    let home = match location.kind {
-        LocationKind::Named => config.location(ex.route.way.home),
-        _ => location,
-    };
     let Store::Path(store) = &rules.store else {
         let root = match paths::map(ex, cx) {
             Mapped::Path { root } => root,
@@ -72,7 +67,12 @@ pub fn split(
         } else {
             trusted(template, &path)
         };
-        let below = below(home.kind, &home.name, &ex.route.uri, true).unwrap_or_default();
+        // A named location has no URIs of its own.
+        let home = match location.kind {
+            LocationKind::Named => config.location(ex.route.way.home),
+            _ => location,
+        };
+        let below = below_directory(home.kind, &home.name, &ex.route.uri);
         let area = match path.strip_suffix(below).map_or(trusted, <[u8]>::len).max(trusted) {
             // `location = /file` has no directory: its file counts with its neighbours.
             end if location.kind == LocationKind::Exact && !path[..end].ends_with(b"/") => {
@@ -84,7 +84,7 @@ pub fn split(
     };
     let mut path = expanded(store, ex, cx)?;
     let trusted = if store.constant().is_some() { path.len() } else { trusted(store, &path) };
-    let Some(below) = below(home.kind, &home.name, &ex.route.uri, store.constant().is_some()) else {
+    let Some(below) = below(location.kind, &location.name, &ex.route.uri) else {
         return Err(Refusal::new(Status::NOT_FOUND, "the URI names nothing here"));
     };
     path.push(b'/');
@@ -143,17 +143,12 @@ pub fn lacks_name(template: &Template, ex: &mut Exchange, cx: &mut Services) -> 
     ends_in_variable && between.as_deref().is_some_and(names_nothing)
 }
 
-/// The part of a URI below the store: what follows the location's name; for a location that is no prefix, what follows
-/// the directory that its pattern begins with. None: the URI only begins like the location (`/up2` in `/up`).
-///
-/// `is_spelled`: the store has no variables. In one made of captures the configuration says which part of the URI is
-/// the directory: there it is the last segment.
-fn below<'u>(kind: LocationKind, name: &[u8], uri: &'u [u8], is_spelled: bool) -> Option<&'u [u8]> {
+/// The part of a URI below the store: what follows the location's name; for a location that is no prefix, the last
+/// segment. None: the URI only begins like the location (`/up2` in `/up`).
+fn below<'u>(kind: LocationKind, name: &[u8], uri: &'u [u8]) -> Option<&'u [u8]> {
     let last = &uri[memchr::memrchr(b'/', uri).map_or(0, |at| at + 1)..];
-    if matches!(kind, LocationKind::Regex | LocationKind::Named) || !name.starts_with(b"/") {
-        let directory = directory_of(name);
-        let whole = || uri.strip_prefix(directory).or_else(|| uri.strip_prefix(b"/")).unwrap_or(uri);
-        return Some(if is_spelled { whole() } else { last });
+    if is_pattern(kind, name) {
+        return Some(last);
     }
     // An `if` or limit_except in a regex location has the regex as its name, which does not begin the URI.
     let Some(rest) = uri.strip_prefix(name) else { return Some(last) };
@@ -162,6 +157,19 @@ fn below<'u>(kind: LocationKind, name: &[u8], uri: &'u [u8], is_spelled: bool) -
         (false, Some(b'/')) => Some(&rest[1..]),
         (false, Some(_)) => None,
     }
+}
+
+fn is_pattern(kind: LocationKind, name: &[u8]) -> bool {
+    matches!(kind, LocationKind::Regex | LocationKind::Named) || !name.starts_with(b"/")
+}
+
+/// The part of a URI below the location's directory, all of which is one area: of a pattern that is the directory that
+/// it begins with. Were it that of each file, there would be as many areas as clients make directories.
+fn below_directory<'u>(kind: LocationKind, name: &[u8], uri: &'u [u8]) -> &'u [u8] {
+    if !is_pattern(kind, name) {
+        return below(kind, name, uri).unwrap_or_default();
+    }
+    uri.strip_prefix(directory_of(name)).or_else(|| uri.strip_prefix(b"/")).unwrap_or(uri)
 }
 
 /// The directory that every URI begins with which the pattern matches, with its slash; `/` where the pattern does not
@@ -238,21 +246,36 @@ mod tests {
             (Prefix, "/up", "/up2", None),
             (Prefix, "/", "/a/", Some("a/")),
             (Exact, "/up", "/up", Some("")),
-            (Server, "", "/a/b", Some("a/b")),
-            (Regex, "^/up/", "/up/a/b", Some("a/b")),
-            (Regex, "/up", "/up/a/", Some("up/a/")),
-            (Regex, "^/up/", "/UP/a/b", Some("UP/a/b")),
+            (Server, "", "/a/b", Some("b")),
+            (Regex, "^/up/", "/up/a/b", Some("b")),
+            (Regex, "/up", "/up/a/", Some("")),
             (LimitExcept, "/up/", "/up/a", Some("a")),
+            (Named, "@up", "/x/y", Some("y")),
         ];
         for (kind, name, uri, expected) in table {
             assert_eq!(
-                below(kind, name.as_bytes(), uri.as_bytes(), true),
+                below(kind, name.as_bytes(), uri.as_bytes()),
                 expected.map(str::as_bytes),
                 "{kind:?} {name} {uri}"
             );
         }
-        // Captures say what the directory is.
-        assert_eq!(below(Regex, b"^/up/", b"/up/a/b", false), Some(&b"b"[..]));
+    }
+
+    #[test]
+    fn all_directories_that_a_client_makes_are_in_one_area() {
+        use LocationKind::*;
+        let table = [
+            (Prefix, "/up/", "/up/a/b", "a/b"),
+            (Server, "", "/a/b", "a/b"),
+            (Regex, "^/up/", "/up/a/b", "a/b"),
+            (Regex, "/up", "/up/a/", "up/a/"),
+            (Regex, "^/up/", "/UP/a/b", "UP/a/b"),
+            (LimitExcept, "/up/", "/up/a", "a"),
+        ];
+        for (kind, name, uri, expected) in table {
+            let below = below_directory(kind, name.as_bytes(), uri.as_bytes());
+            assert_eq!(below, expected.as_bytes(), "{kind:?} {name} {uri}");
+        }
     }
 
     #[test]
