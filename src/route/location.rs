@@ -85,8 +85,11 @@ fn against_directory(name: &[u8], uri: &[u8]) -> Ordering {
 }
 
 /// Whether some URI that begins with `uri`, a directory's, may belong to another location than `home`, which it belongs
-/// to itself. A regex counts as if it matched some.
+/// to itself. A regex counts as if it matched some; nothing below the name of an exact location belongs to that.
 pub fn may_differ_below(config: &Config, server: ServerId, uri: &[u8], home: LocationId) -> bool {
+    if config.location(home).kind == LocationKind::Exact {
+        return true;
+    }
     let mut tree = &config.server(server).tree;
     loop {
         let names = tree.exact.keys().chain(tree.prefixes.iter().map(|entry| &entry.prefix));
@@ -258,7 +261,7 @@ mod tests {
             (0, "/a/b/deny/", false),
             (0, "/a/c/", false),
             (0, "/c/", true),
-            (0, "/d/", false),
+            (0, "/d/", true),
             (0, "/", true),
             (0, "/z/", false),
             (0, "/nest/", true),

@@ -2,6 +2,7 @@
 //! a tree holds.
 
 mod other_uris;
+mod places_below;
 
 use crate::client::Response;
 use crate::harness::{Server, Setup, Table, eventually, http, ours, server, skip_on_nginx};

@@ -10,7 +10,7 @@ use super::upload::{self, Refusal};
 use super::upstream::stored::{self, Links};
 use crate::config::model::{Config, ContentHandler, Location, LocationId, LocationKind, ServerId};
 use crate::config::settings::cgi::names_program;
-use crate::config::settings::upload::{MinFree, UploadSettings};
+use crate::config::settings::upload::{MinFree, Store, UploadSettings};
 use crate::config::template::Template;
 use crate::exchange::access::other_path::Shown;
 use crate::exchange::flow::Flow;
@@ -82,6 +82,8 @@ pub struct PathRules {
     redirected: Option<Redirected>,
     /// An internal redirect changed the URI: `internal` locations answer.
     is_internal: bool,
+    /// What is uploaded is stored in a directory of its own (upload_store), wherever URIs lead.
+    stores_apart: bool,
     shown: Shown,
 }
 
@@ -107,7 +109,8 @@ impl PathRules {
         let is_uniform = !shown.is_for_uri()
             && home.is_some_and(|home| has_one_rule(&config, ex.route.server, home))
             && (redirected.is_none() || has_one_rule(&config, ex.route.server, location));
-        PathRules { home, uri, is_uniform, redirected, is_internal, shown }
+        let stores_apart = matches!(ex.location().settings.upload.store, Store::Path(_));
+        PathRules { home, uri, is_uniform, redirected, is_internal, stores_apart, shown }
     }
 
     /// Whether all paths below the request's URI, a directory's, have the rules of the request's own location.
@@ -165,17 +168,27 @@ impl PathRules {
     /// Whether who allows the request's URI allows that path by it: the URI itself, and what uploads and the forms of
     /// the listing's page do in its own folder.
     fn is_covered(&self, ex: &Exchange, uri: &[u8], action: PathAction, asked: Method) -> bool {
-        fn bare(uri: &[u8]) -> &[u8] {
-            uri.strip_suffix(b"/").unwrap_or(uri)
-        }
-        fn folder(uri: &[u8]) -> &[u8] {
-            &uri[..memchr::memrchr(b'/', uri).map_or(0, |at| at + 1)]
-        }
         let uploads = action == PathAction::Put && !matches!(asked, Method::Copy | Method::Move);
         let is_form = ex.request.head.method == Method::Post;
-        let (own, at) = (bare(&self.uri), folder(bare(uri)));
-        // A folder may be named without its slash.
-        bare(uri) == own || (uploads || is_form) && (at == folder(&self.uri) || bare(at) == own)
+        bare(uri) == bare(&self.uri) || (uploads || is_form) && self.is_in_own_folder(uri)
+    }
+
+    /// A folder may be named without its slash.
+    fn is_in_own_folder(&self, uri: &[u8]) -> bool {
+        let at = folder(bare(uri));
+        at == folder(&self.uri) || bare(at) == bare(&self.uri)
+    }
+
+    /// Whether a form or an upload brings files to names whose location says nothing of methods, so that it only reads:
+    /// a location of images in the folder of an upload is no other place, but one of a folder below it is.
+    fn brings_to(&self, ex: &Exchange, uri: &[u8]) -> bool {
+        let config = &ex.config;
+        let find = |uri: &[u8]| find(config, ex.route.server, uri);
+        let (own, around) = (find(uri), find(folder(bare(uri))));
+        let is_taken = |id: LocationId| Some(id) == self.home || config.location(id).stores();
+        // What a redirect leads on from the request's own location is judged where it leads to.
+        let is_among_others = own != self.home && own != around && around.is_some_and(is_taken);
+        self.stores_apart || is_among_others || own != self.home && self.is_in_own_folder(uri)
     }
 
     /// The paths below the request's URI cannot be judged: what allowed the request was asked for its URI alone.
@@ -209,8 +222,9 @@ impl PathRules {
             (PathAction::Read | PathAction::Find | PathAction::List, _) => set.contains(Method::Get),
             (PathAction::Itself, asked) => set.contains(asked),
             (PathAction::Remove, asked) => set.contains(asked) || set.contains(Method::Delete),
-            // Its location need not say that forms may bring files: this one does. But it may forbid them.
-            (PathAction::Put, Method::Post) => !named || set.contains(Method::Post) || set.contains(Method::Put),
+            (PathAction::Put, Method::Post) => {
+                set.contains(Method::Post) || set.contains(Method::Put) || !named && self.brings_to(ex, target.uri)
+            }
             (PathAction::Put, asked) => set.contains(asked) || set.contains(Method::Put),
         };
         if !may {
@@ -233,9 +247,11 @@ impl PathRules {
         // A link that leads nowhere shows nothing.
         if matches!(action, PathAction::Read | PathAction::Find | PathAction::List)
             && !target.path.is_some_and(leads_nowhere)
-            && rewrite::try_files::run(ex, cx) != Flow::Next
         {
-            return Err("its location does not serve it");
+            // What stays in its location stays behind the page that is shown for all of it.
+            let stays = self.home == find(&ex.config, ex.route.server, target.uri)
+                && matches!(asked, Method::Copy | Method::Move);
+            check_tried(ex, cx, target.path, stays)?;
         }
         Ok(Governed { upload, content_type })
     }
@@ -281,6 +297,24 @@ fn follow(ex: &mut Exchange, cx: &mut Services, redirected: &Redirected) -> Resu
     }
 }
 
+/// Checks that try_files leads a GET of the current URI to the file that is meant, and not to another in its place.
+/// `stays`: one that is shown in place of all files of the location may be.
+fn check_tried(ex: &mut Exchange, cx: &mut Services, path: Option<&[u8]>, stays: bool) -> Result<(), &'static str> {
+    if rewrite::try_files::run(ex, cx) != Flow::Next {
+        return Err("its location does not serve it");
+    }
+    let location = ex.location();
+    let Some(tried) = &location.try_files else { return Ok(()) };
+    let mut spelled = tried.candidates.iter().filter_map(|candidate| candidate.path.constant());
+    let is_for_all = stays && spelled.any(|text| !text.is_empty() && ex.route.uri.ends_with(text));
+    match path.filter(|_| !is_for_all) {
+        Some(path) if !matches!(paths::map(ex, cx), Mapped::Path { .. }) || !paths::is_same(&ex.route.path, path) => {
+            Err("its location serves another file in its place")
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Nothing is there, or a link to nothing.
 fn leads_nowhere(path: &[u8]) -> bool {
     let path = file::c_string(path);
@@ -313,6 +347,14 @@ pub fn has_file_rules(upload: &UploadSettings) -> bool {
         || upload.max_file_size.0 > 0
         || upload.quota.is_some()
         || upload.min_free != MinFree::Bytes(0)
+}
+
+fn bare(uri: &[u8]) -> &[u8] {
+    uri.strip_suffix(b"/").unwrap_or(uri)
+}
+
+fn folder(uri: &[u8]) -> &[u8] {
+    &uri[..memchr::memrchr(b'/', uri).map_or(0, |at| at + 1)]
 }
 
 fn refusal(why: &'static str, uri: &[u8]) -> Refusal {

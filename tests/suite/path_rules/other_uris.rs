@@ -123,7 +123,7 @@ fn a_slash_more_or_less_leads_past_no_rule() {
     });
     table.row(OURS, "nothing has changed", || assert_eq!(s.snapshot("html"), before));
     table.row(OURS, "what no rule is about", || {
-        s.method("LOCK", "/up/d", "", lock).is(200);
+        s.method("LOCK", "/up/d", "Depth: 0\r\n", lock).is(200);
         s.method("PROPFIND", "/up/d", "Depth: 1\r\n", b"").is(207);
         s.method("PROPPATCH", "/up/d/", "", time).is_one_of(&[207, 423]);
         transfer(&s, "COPY", "/up/plain", "/up/e/").is(201);

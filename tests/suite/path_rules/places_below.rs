@@ -1,0 +1,129 @@
+//! Places below the one that a request names: what they keep to themselves, and what they take.
+
+use super::{DAV, OURS, form, transfer};
+use crate::harness::{Server, Table, server, skip_on_nginx};
+
+const PAGE: &str = "autoindex on; autoindex_format page; autoindex_archive tar; autoindex_search on;";
+
+fn archive_and_search(s: &Server, folder: &str) -> String {
+    let archive = s.get(&format!("{folder}?archive=tar"));
+    let found = s.get(&format!("{folder}?search=p"));
+    format!("{}\n{}", String::from_utf8_lossy(&archive.body), found.text())
+}
+
+#[test]
+fn a_folder_with_an_exact_location_gives_away_nothing_of_the_files_below() {
+    if skip_on_nginx("it has no archives") {
+        return;
+    }
+    let s = server(&format!(
+        "location = /open/ {{ {PAGE} {DAV} }} location /open/ {{ deny all; }}
+         location = /inner/ {{ {PAGE} }} location /inner/ {{ {PAGE} location = /inner/p1 {{ deny all; }} }}"
+    ))
+    .file("html/open/p1", "CLOSED")
+    .file("html/open/in/p2", "CLOSED")
+    .file("html/inner/p1", "CLOSED")
+    .file("html/inner/p3", "SHOWN")
+    .start();
+    let mut table = Table::new("below exact locations");
+    table.row(OURS, "archive and search", || {
+        s.get("/open/p1").is(403);
+        s.get("/inner/p3").is(200);
+        for folder in ["/open/", "/inner/"] {
+            let text = archive_and_search(&s, folder);
+            assert!(!text.contains("CLOSED") && !text.contains("p1") && !text.contains("p2"), "{folder}: {text}");
+        }
+        assert!(archive_and_search(&s, "/inner/").contains("SHOWN"));
+    });
+    table.row(OURS, "COPY", || {
+        transfer(&s, "COPY", "/open/", "/taken/").is_one_of(&[403, 409]);
+        assert!(!s.exists("html/taken"));
+    });
+}
+
+#[test]
+fn what_try_files_puts_another_file_in_place_of_is_given_away_by_no_archive_search_or_copy() {
+    if skip_on_nginx("it has no archives") {
+        return;
+    }
+    let s = server(&format!(
+        "location /f/ {{ {PAGE} {DAV} }}
+         location /f/masked/ {{ {PAGE} {DAV} try_files /f/denied.html =404; }}
+         location /f/plain/ {{ {PAGE} {DAV} try_files $uri $uri/ =404; }}"
+    ))
+    .file("html/f/masked/p1", "MASKED")
+    .file("html/f/masked/in/p2", "MASKED")
+    .file("html/f/plain/p3", "PLAIN")
+    .file("html/f/plain/in/p4", "DEEP")
+    .file("html/f/denied.html", "denied")
+    .start();
+    assert_eq!(s.get("/f/masked/p1").is(200).text(), "denied");
+    let mut table = Table::new("behind try_files");
+    table.row(OURS, "archive and search", || {
+        for folder in ["/f/", "/f/masked/"] {
+            let text = archive_and_search(&s, folder);
+            assert!(!text.contains("MASKED") && !text.contains("p1") && !text.contains("p2"), "{folder}: {text}");
+        }
+        let text = archive_and_search(&s, "/f/");
+        assert!(text.contains("PLAIN") && text.contains("DEEP") && text.contains("denied"), "{text}");
+    });
+    table.row(OURS, "COPY", || {
+        transfer(&s, "COPY", "/f/masked/", "/f/taken/").is_one_of(&[403, 409]);
+        transfer(&s, "COPY", "/f/masked/p1", "/f/taken").is(403);
+        transfer(&s, "COPY", "/f/plain/in/", "/f/plain/copy/").is(201);
+        assert!(!s.exists("html/f/taken") && s.exists("html/f/plain/copy/p4"));
+    });
+}
+
+#[test]
+fn forms_bring_nothing_to_locations_below_that_only_read() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let s = server(
+        "location /f/ { allowed_methods GET POST; upload_create_path on; upload_on_duplicate overwrite;
+                        upload_resumable on; }
+         location /f/site/ { index index.html; }
+         location ~ ^/f/shop/ { expires 1d; }
+         location /f/album/ { allowed_methods GET POST; }
+         location ~ \\.png$ { expires 30d; }
+         location = /exact { allowed_methods POST; upload_create_path on; }
+         location = /stored { allowed_methods POST; upload_store %%DIR%%/store; }
+         location /tried/ { try_files /none @tried; }
+         location @tried { allowed_methods GET POST PUT; upload_create_path on;
+                           if ($uri ~ ^/tried/closed/) { return 403; } }",
+    )
+    .file("html/f/site/index.html", "THE SITE")
+    .file("html/f/shop/index.html", "THE SHOP")
+    .mkdir("html/exact")
+    .mkdir("html/tried")
+    .mkdir("store")
+    .start();
+    let mut table = Table::new("folders below a form");
+    table.row(OURS, "what PUT and POST may not store there", || {
+        for name in ["site/index.html", "site/new.html", "site/new.png", "site/in/new", "shop/index.html", "shop/new"] {
+            form(&s, "/f/", name).is(403);
+        }
+        // new.html, site/new.html
+        let names = "filename bmV3Lmh0bWw=,relativePath c2l0ZS9uZXcuaHRtbA==";
+        let fields = format!("Tus-Resumable: 1.0.0\r\nUpload-Length: 1\r\nUpload-Metadata: {names}\r\n");
+        s.method("POST", "/f/", &fields, b"").is(403);
+        assert_eq!(s.read("html/f/site/index.html"), b"THE SITE");
+        assert_eq!(s.read("html/f/shop/index.html"), b"THE SHOP");
+        assert!(!s.exists("html/f/site/new.html") && !s.exists("html/f/site/in"));
+    });
+    table.row(OURS, "what a redirect's script does not allow", || {
+        s.method("PUT", "/tried/closed/x", "", b"x").is(403);
+        form(&s, "/tried/", "closed/x").is(403);
+        form(&s, "/tried/", "open/x").is(201);
+        form(&s, "/tried/", "x").is(201);
+    });
+    table.row(OURS, "what is no other place", || {
+        for name in ["a", "a.png", "new/a", "new/a.png", "album/a", "album/a.png"] {
+            form(&s, "/f/", name).is(201);
+        }
+        form(&s, "/exact", "a").is(201);
+        form(&s, "/stored", "a").is(201);
+        assert!(s.exists("html/exact/a") && s.exists("store/a"));
+    });
+}
