@@ -1,6 +1,7 @@
 //! Configured directories that matter whatever path leads to them: those in which clients may store files, those whose
 //! contents are hidden, and those that are neither moved nor removed. They are matched by configured path and by real
-//! path, and found without looking at the others.
+//! path, and found without looking at the others; whatever the case of their names: on file systems that ignore it, the
+//! real path of a directory is spelled as the client spells it.
 //!
 //! Invariant: a directory's real path is at most a second old; if there are more than [`AT_ONCE`], each call refreshes
 //! that many, in turn. What this process moved is refreshed at once: the directories at or below its old and new path.
@@ -16,6 +17,7 @@ use super::remote_mounts::RemoteMounts;
 use crate::config::model::Config;
 use crate::sys::Errno;
 use crate::util::clean_path::clean;
+use crate::util::fold_case::fold;
 use crate::util::hash::FastMap;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,7 +39,7 @@ pub struct ConfiguredDirs {
     /// The configuration that they belong to.
     of: Weak<Config>,
     dirs: Vec<WatchedDirectory>,
-    /// Indexes in `dirs`, by configured and by real path.
+    /// Indexes in `dirs`, by configured and by real path, folded.
     by_path: BTreeMap<Box<[u8]>, Vec<u32>>,
     /// Length of the longest path: a client's path may have thousands of prefixes.
     longest: usize,
@@ -238,9 +240,10 @@ impl ConfiguredDirs {
             let at = *known.entry(directory).or_insert(self.dirs.len());
             if at == self.dirs.len() {
                 let own: Box<[u8]> = directory.into();
-                let named: Box<[u8]> = key(directory).as_ref().into();
-                self.longest = self.longest.max(named.len());
-                self.by_path.entry(named.clone()).or_default().push(at as u32);
+                let named: Box<[u8]> = spelled(directory).as_ref().into();
+                let folded = fold(&named);
+                self.longest = self.longest.max(folded.len());
+                self.by_path.entry(folded.as_ref().into()).or_default().push(at as u32);
                 self.dirs.push(WatchedDirectory {
                     directory: own,
                     real: named,
@@ -326,7 +329,7 @@ impl ConfiguredDirs {
             },
         };
         directory.is_used = false;
-        let real = key(&whole);
+        let real = spelled(&whole);
         if *real != *directory.real {
             self.relocate(at, &real);
         }
@@ -337,13 +340,14 @@ impl ConfiguredDirs {
         self.generation += 1;
         let directory = &mut self.dirs[at];
         let (at, named) = (at as u32, key(&directory.directory));
-        let before = std::mem::replace(&mut directory.real, real.into());
+        let (before, real) = (std::mem::replace(&mut directory.real, real.into()), fold(real));
+        let before = fold(&before);
         if *before != *named
-            && let Some(those) = self.by_path.get_mut(&before)
+            && let Some(those) = self.by_path.get_mut(&*before)
         {
             those.retain(|one| *one != at);
             if those.is_empty() {
-                self.by_path.remove(&before);
+                self.by_path.remove(&*before);
             }
         }
         if *real == *named {
@@ -351,15 +355,19 @@ impl ConfiguredDirs {
         } else {
             self.linked.insert(at);
             self.longest = self.longest.max(real.len());
-            self.by_path.entry(real.into()).or_default().push(at);
+            self.by_path.entry(real.as_ref().into()).or_default().push(at);
         }
     }
 
     fn find(&self, paths: &[&[u8]], mut may: impl FnMut(Option<usize>, &[u8]) -> bool) -> bool {
         paths.iter().any(|path| {
-            let path = key(path);
-            let mut directories =
-                ends(&path, self.longest).filter_map(|end| Some((self.by_path.get(&path[..end])?, &path[end..])));
+            let path = spelled(path);
+            let folded = fold(&path);
+            // Folding moves no slash to another name.
+            let rests = ends(&path, usize::MAX).map(|end| &path[end..]);
+            let mut directories = ends(&folded, self.longest)
+                .zip(rests)
+                .filter_map(|(end, rest)| Some((self.by_path.get(&folded[..end])?, rest)));
             directories.any(|(those, rest)| {
                 let rest = rest.strip_prefix(b"/").unwrap_or(rest);
                 those.iter().flat_map(|at| &self.dirs[*at as usize].roles).any(|role| may(*role, rest))
@@ -377,8 +385,13 @@ fn ends(path: &[u8], most: usize) -> impl Iterator<Item = usize> {
     memchr::memchr_iter(b'/', path).chain([path.len()]).take_while(move |end| *end <= most)
 }
 
-/// Normalizes a path as a key of directories: exactly one slash before each component.
-fn key(path: &[u8]) -> Cow<'_, [u8]> {
+/// A path as a key of directories.
+fn key(path: &[u8]) -> Vec<u8> {
+    fold(&spelled(path)).into_owned()
+}
+
+/// Normalizes a path: exactly one slash before each component.
+fn spelled(path: &[u8]) -> Cow<'_, [u8]> {
     match clean(path) {
         path if matches!(path.first(), None | Some(b'/')) => path,
         path => Cow::Owned([b"/", &path[..]].concat()),

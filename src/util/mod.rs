@@ -9,6 +9,7 @@ pub mod date;
 pub mod decimal;
 pub mod descent;
 pub mod dns;
+pub mod fold_case;
 pub mod hash;
 pub mod inject;
 pub mod json;

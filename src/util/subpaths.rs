@@ -1,9 +1,16 @@
-//! Relative paths of entries in a tree (`in/trash`), as a walk through the tree looks them up.
+//! Relative paths of entries in a tree (`in/trash`), as a walk through the tree looks them up: whatever their case,
+//! since a file system may ignore it.
+
+use super::fold_case::is_same;
 
 /// Whether one of these is that of the entry `name` in the directory `parent`, a relative path with a slash behind each
 /// name, empty at the top.
 pub fn contains(paths: &[Box<[u8]>], parent: &[u8], name: &[u8]) -> bool {
-    paths.iter().any(|path| path.strip_prefix(parent) == Some(name))
+    let is_of = |path: &[u8]| {
+        let (above, last) = path.split_at(memchr::memrchr(b'/', path).map_or(0, |at| at + 1));
+        is_same(last, name) && is_same(above, parent)
+    };
+    paths.iter().any(|path| is_of(path))
 }
 
 #[cfg(test)]
@@ -13,7 +20,8 @@ mod tests {
     #[test]
     fn a_path_names_its_end_alone() {
         let paths = [Box::from(&b"trash"[..]), Box::from(&b"in/trash"[..])];
-        let asked: [(&[u8], &[u8], bool); 6] = [
+        let asked: [(&[u8], &[u8], bool); 7] = [
+            (b"In/", b"TRASH", true),
             (b"", b"trash", true),
             (b"in/", b"trash", true),
             (b"", b"in", false),

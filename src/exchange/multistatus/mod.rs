@@ -15,7 +15,7 @@ use crate::services::dav_locks::{EntryLocks, Lock};
 use crate::services::temp_names;
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, Follow, ReadDir, Stat};
-use crate::util::bytes;
+use crate::util::{bytes, subpaths};
 use std::ffi::{CStr, CString};
 
 /// The media type of a 207 (RFC 4918 §8.2).
@@ -95,9 +95,7 @@ impl Multistatus {
             // A name that no URI can lead to, or none of the clients', is not listed.
             let is_shown = |name: &CStr| {
                 let name = name.to_bytes();
-                !bytes::has_control(name)
-                    && !temp_names::is_hidden(name)
-                    && !hidden.iter().any(|hidden| **hidden == *name)
+                !bytes::has_control(name) && !temp_names::is_hidden(name) && !subpaths::contains(hidden, b"", name)
             };
             self.batch.extend(dir.entries().map(|entry| entry.name).filter(|name| is_shown(name)).map(CStr::to_owned));
         }

@@ -86,6 +86,25 @@ fn what_is_known_of_a_path_holds_until_a_directory_lies_elsewhere() {
 }
 
 #[test]
+fn a_place_is_found_whatever_the_case_of_its_name() {
+    let (_scratch, top) = top();
+    let (real, link) = (top.join("Real"), top.join("Trash"));
+    fs::create_dir(&real).expect("a directory");
+    relink(&real, &link);
+    let mut dirs = listed([(link.as_os_str().as_bytes(), Some(3))].into_iter());
+    for (path, rest) in [
+        ("trash/X", "X"),
+        ("TRASH", ""),
+        ("tra\u{17f}h/X/y", "X/y"),
+        ("rEAL/a", "a"),
+        ("Trash/\u{212a}/b", "\u{212a}/b"),
+    ] {
+        assert_eq!(found(&mut dirs, 5000, &top.join(path)), [(Some(3), rest.to_owned())], "{path}");
+    }
+    assert_eq!(found(&mut dirs, 5000, &top.join("trashes/X")), []);
+}
+
+#[test]
 fn a_link_that_leads_elsewhere_is_seen_after_a_second_or_a_move_of_ours() {
     let (_scratch, top) = top();
     let (a, b, link) = (top.join("a/x"), top.join("b/x"), top.join("link"));

@@ -55,6 +55,13 @@ pub struct Stat {
 }
 
 impl Stat {
+    /// Whether both are of one file. Some FUSE file systems number files by their names: there, the times of the last
+    /// change tell.
+    pub fn is_same_file(&self, other: &Stat) -> bool {
+        let shape = |stat: &Stat| (stat.kind, stat.size, stat.mtime, stat.ctime, stat.mode, stat.uid);
+        self.dev == other.dev && (self.ino == other.ino || shape(self) == shape(other))
+    }
+
     /// The casts are lossless on every Linux target.
     #[allow(clippy::unnecessary_cast)]
     fn new(stat: &libc::stat) -> Stat {

@@ -4,7 +4,7 @@
 use super::file_systems::{exercise, setup_at, transfer};
 use super::resumable::{base64, filename, offset, patch, tus};
 use super::*;
-use crate::harness::skipped;
+use crate::harness::{http, skipped};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -112,6 +112,70 @@ fn what_is_respelled_where_case_is_ignored_is_not_lost() {
         let own = "Sec-Fetch-Site: same-origin\r\nContent-Type: application/x-www-form-urlencoded\r\n";
         s.method("POST", "/page/", own, b"webserv-move=a.txt&webserv-to=A.TXT").is(303);
         assert_eq!(s.read("html/page/a.txt"), b"page");
+    }
+    drop(mounted);
+}
+
+/// Where case is ignored, another spelling of a locked, hidden or uploaded file was another file.
+#[test]
+fn another_spelling_leads_past_no_lock_shows_nothing_hidden_and_runs_no_upload() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let setup = http(
+        "dav_ext_lock_zone zone=l:1m;
+         server { listen 127.0.0.1:%%PORT%%; server_name localhost; root %%DIR%%/html;
+             location / { autoindex on; autoindex_format page; autoindex_archive tar; }
+             location ^~ /dav/ { dav_methods PUT DELETE MKCOL COPY MOVE; dav_ext_methods LOCK UNLOCK PROPFIND OPTIONS;
+                              dav_ext_lock zone=l; }
+             location /up/ { allowed_methods GET PUT DELETE; delete_trash %%DIR%%/html/Trash; }
+             location ^~ /in/ { allowed_methods GET PUT; }
+             location ~ \\.cgi$ { cgi_pass on; } }",
+    );
+    let setup = setup.file("html/index.html", "index").allow_log("lies where clients may store files");
+    let (at, image) = (setup.dir().join("html"), setup.dir().join("image"));
+    let Some(mounted) = mount_ntfs("lowntfs-3g", &["-o", "ignore_case"], &image, &at) else { return };
+    for dir in ["dav", "dav/tree", "dav/tree/sub", "up", "in", "Trash"] {
+        std::fs::create_dir(at.join(dir)).expect("mkdir");
+    }
+    {
+        let s = setup.start();
+        let info =
+            b"<D:lockinfo xmlns:D='DAV:'><D:lockscope><D:exclusive/></D:lockscope><D:locktype><D:write/></D:locktype>\
+                     </D:lockinfo>";
+        let lock = |target: &str| {
+            let r = s.method("LOCK", target, "", info);
+            r.is_one_of(&[200, 201]);
+            format!("If: ({})\r\n", r.header("Lock-Token").expect("a token"))
+        };
+        let (file, _tree) = (lock("/dav/lk"), lock("/dav/tree/"));
+        for name in ["/dav/lk", "/dav/LK", "/dav/Lk"] {
+            s.method("PUT", name, "", b"another's").is(423);
+            s.method("DELETE", name, "", b"").is(423);
+            s.method("LOCK", name, "", info).is(423);
+            s.method("PUT", name, &file, b"own").is(204);
+        }
+        for name in ["/dav/TREE/new", "/dav/Tree/SUB/new", "/DAV/tree/new"] {
+            assert!([405, 423].contains(&s.method("PUT", name, "", b"another's").status), "{name}");
+        }
+        transfer(&s, "MOVE", "/dav/TREE/", "/dav/gone/").is(423);
+        s.method("PUT", "/dav/free", "", b"free").is(201);
+        s.method("PUT", "/dav/FREE", "", b"free").is(204);
+        // The trash.
+        s.method("PUT", "/up/a", "", b"REMOVED").is(201);
+        s.method("DELETE", "/up/a", "", b"").is(204);
+        for name in ["/Trash/a", "/TRASH/a", "/trash/a", "/tra%C5%BFh/a", "/trash/"] {
+            s.get(name).is(404);
+        }
+        assert!(!String::from_utf8_lossy(&s.get("/?archive=tar").is(200).body).contains("REMOVED"));
+        // Programs.
+        let script = b"#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\nRAN'\n";
+        for (stored, asked) in [("/up/x.CGI", "/up/x.cgi"), ("/in/y.cgi", "/IN/y.cgi"), ("/up/z.CGI", "/UP/Z.cgi")] {
+            s.method("PUT", stored, "", script).is(201);
+            s.get(asked).is(403);
+        }
+        std::fs::write(at.join("own.cgi"), script).expect("written");
+        assert_eq!(s.get("/own.cgi").is(200).text(), "RAN");
     }
     drop(mounted);
 }

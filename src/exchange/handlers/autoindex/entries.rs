@@ -10,7 +10,7 @@ use crate::exchange::paths;
 use crate::services::listings::Loose;
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, Follow, O_PATH, ReadDir, Stat};
-use crate::util::bytes;
+use crate::util::{bytes, subpaths};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
@@ -92,7 +92,7 @@ impl Entries {
         for entry in self.dir.entries() {
             let name = entry.name.to_bytes();
             // A name that no URI can have is not shown: its link would be refused.
-            if name.starts_with(b".") || bytes::has_control(name) || hidden.iter().any(|hidden| **hidden == *name) {
+            if name.starts_with(b".") || bytes::has_control(name) || subpaths::contains(hidden, b"", name) {
                 continue;
             }
             match look(self.dir.dir(), entry.name, &self.links) {

@@ -2,7 +2,7 @@
 //! text.
 //!
 //! Invariant: whatever links and aliases lead to a file, its real path decides; if that cannot be determined, the file
-//! is not executed.
+//! is not executed. Where the file system ignores case, a file may have been stored by any spelling of its name.
 
 use crate::config::model::{Config, Level, Location, WriteArea};
 use crate::exchange::handlers::failure;
@@ -13,7 +13,9 @@ use crate::route::{NoTrace, location};
 use crate::services::Services;
 use crate::services::real_paths::Real;
 use crate::sys::Errno;
+use crate::sys::file;
 use crate::util::clean_path::has_parent;
+use crate::util::fold_case::respelled;
 use std::rc::Rc;
 
 /// The reason shown in the error log.
@@ -131,8 +133,27 @@ fn lies_in_area<'n>(
     }
     cx.store_dirs.any(config, cx.now.ms, &names, |area, rest| match area {
         None => true,
-        Some(at) => config.write_areas.get(at).is_some_and(|area| writes(config, area, rest)),
+        Some(at) => config.write_areas.get(at).is_some_and(|area| {
+            writes(config, area, rest) || ignores_case(&[&area.directory[..], b"/", rest].concat(), rest.len())
+        }),
     })
+}
+
+/// Whether another spelling of one of the last names of a path, in its last `len` bytes, leads to the same file.
+fn ignores_case(path: &[u8], len: usize) -> bool {
+    let lstat = |path: &[u8]| file::c_string(path).and_then(|path| file::lstat(&path)).ok();
+    let mut end = path.len();
+    while end > path.len() - len {
+        let start = memchr::memrchr(b'/', &path[..end]).map_or(0, |slash| slash + 1);
+        if let Some(other) = respelled(&path[start..end])
+            && let Some(found) = lstat(&[&path[..start], &other].concat())
+            && lstat(&path[..end]).is_some_and(|stat| stat.is_same_file(&found))
+        {
+            return true;
+        }
+        end = start.saturating_sub(1);
+    }
+    false
 }
 
 /// Whether a client may write the file with this name in the area, according to its URI.

@@ -1,0 +1,168 @@
+//! Locks as a client sees them.
+
+use super::*;
+
+fn lock(n: u8, path: &str, exclusive: bool, deep: bool, until: u64) -> Lock {
+    let text = |text: &str| Rc::from(text.as_bytes());
+    let token = Token::new([n; 16]);
+    let (href, owner, creator) = (text(path), text(""), text(""));
+    Lock { token, path: text(path), href, exclusive, deep, owner, creator, timeout: 1, until }
+}
+
+fn numbers(locks: &[Lock]) -> Vec<Token> {
+    locks.iter().map(|lock| lock.token).collect()
+}
+
+#[test]
+fn an_exclusive_lock_is_alone_and_shared_ones_share() {
+    let zone: Rc<str> = Rc::from("z");
+    let mut locks = DavLocks::default();
+    let mut grant = |n, path, exclusive, deep| locks.grant(&zone, 1 << 20, lock(n, path, exclusive, deep, 100));
+    assert_eq!(grant(1, "/a/f", true, false), Ok(()));
+    assert_eq!(grant(2, "/a/f", false, false), Err(Denied::Locked));
+    assert_eq!(grant(3, "/a", false, true), Err(Denied::Locked), "something below is locked");
+    assert_eq!(grant(3, "/a", true, false), Ok(()), "the directory alone is not");
+    assert_eq!(grant(4, "/b", false, true), Ok(()));
+    assert_eq!(grant(5, "/b/c/d", false, false), Ok(()));
+    assert_eq!(grant(6, "/b/c/d", true, false), Err(Denied::Locked));
+    assert_eq!(grant(7, "/bb", true, true), Ok(()), "a name that only begins so");
+    assert_eq!(locks.grant(&Rc::from("small"), 10, lock(8, "/x", true, true, 1)), Err(Denied::Full));
+    let token = |n| Token::new([n; 16]);
+    assert_eq!(numbers(&locks.shown(b"/b/c/d")), [token(5), token(4)]);
+    assert_eq!(numbers(&locks.shown(b"/a/g")), [], "the lock of its directory is not deep");
+    assert!(locks.any_below(b"/b", |lock| lock.token == token(5)));
+    assert!(!locks.any_below(b"/b", |lock| lock.token != token(5)));
+}
+
+#[test]
+fn a_lock_ends_by_its_time_by_its_token_or_with_its_name() {
+    let zone: Rc<str> = Rc::from("z");
+    let mut locks = DavLocks::default();
+    for (n, path, until) in [(1, "/a", 1000), (2, "/b/c", 2000), (3, "/b", 3000)] {
+        locks.grant(&zone, 1 << 20, lock(n, path, true, false, until)).expect("granted");
+    }
+    assert_eq!(locks.refresh(b"/a", Token::new([9; 16]), 5, 0), None);
+    assert_eq!(locks.refresh(b"/a", Token::new([1; 16]), 5, 500).map(|lock| lock.until), Some(5500));
+    locks.expire(2000);
+    assert!(locks.shown(b"/b/c").is_empty() && locks.shown(b"/a").len() == 1);
+    assert!(!locks.release(b"/a", Token::new([3; 16])) && locks.release(b"/a", Token::new([1; 16])));
+    locks.forget(b"/b");
+    assert!(locks.is_empty());
+}
+
+#[test]
+fn many_that_end_at_once_hold_no_more_and_go_by_and_by() {
+    let zone: Rc<str> = Rc::from("z");
+    let mut locks = DavLocks::default();
+    let path = |n: usize| format!("/d/{n}");
+    for n in 0..=SWEEP {
+        locks.grant(&zone, 1 << 20, lock(1, &path(n), true, false, 10)).expect("granted");
+    }
+    locks.grant(&zone, 1 << 20, lock(2, "/d/0-", true, false, 20)).expect("granted");
+    locks.expire(10);
+    assert_eq!(locks.all().len(), 2, "one that has ended is still there");
+    assert!((0..=SWEEP).all(|n| locks.shown(path(n).as_bytes()).is_empty()));
+    assert!(!locks.any_below(b"/d", |lock| lock.token == Token::new([1; 16])));
+    assert!((0..=SWEEP).all(|n| locks.entries(b"/d", Vec::new()).of(n.to_string().as_bytes()).is_empty()));
+    locks.expire(11);
+    assert_eq!(locks.all().len(), 1);
+    locks.expire(20);
+    assert!(locks.is_empty());
+    let zone: &Rc<str> = &zone;
+    locks.grant(zone, 1 << 20, lock(3, "/d", true, true, 30)).expect("nothing is in the way");
+    assert_eq!(locks.zones[zone].borrow().bytes, lock(3, "/d", true, true, 30).bytes(), "what is gone is not counted");
+}
+
+#[test]
+fn shared_locks_of_a_path_are_bounded() {
+    let zone: Rc<str> = Rc::from("z");
+    let mut locks = DavLocks::default();
+    for n in 0..SHARED {
+        assert_eq!(locks.grant(&zone, 1 << 20, lock(n as u8, "/f", false, false, 10)), Ok(()));
+    }
+    assert_eq!(locks.grant(&zone, 1 << 20, lock(200, "/f", false, false, 10)), Err(Denied::Many));
+    assert_eq!(locks.grant(&zone, 1 << 20, lock(200, "/g", false, false, 10)), Ok(()));
+}
+
+#[test]
+fn what_is_shown_of_a_path_is_bounded_however_deep_it_lies() {
+    let zone: Rc<str> = Rc::from("z");
+    let mut locks = DavLocks::default();
+    for (path, deep) in [("/a/b/c/f", false), ("/a/b/c", true), ("/a/b", true)] {
+        for n in 0..SHARED {
+            assert_eq!(locks.grant(&zone, 1 << 20, lock(n as u8, path, false, deep, 10)), Ok(()), "{path}");
+        }
+    }
+    let deep = locks.deep(b"/a/b/c");
+    assert_eq!((locks.shown(b"/a/b/c/f").len(), deep.len()), (SHARED, SHARED));
+    let entries = locks.entries(b"/a/b/c", deep);
+    assert_eq!((entries.of(b"f").len(), entries.of(b"g").len()), (SHARED, SHARED));
+    let mut all = 0;
+    locks.each_covering(b"/a/b/c/f", |_| all += 1);
+    assert_eq!(all, 3 * SHARED, "all of them hold");
+    assert_eq!(locks.grant(&zone, 1 << 20, lock(200, "/a/b/c/g", false, false, 10)), Err(Denied::Many));
+}
+
+/// The search for conflicts with a shared lock uses only these.
+#[test]
+fn what_has_exclusive_locks_is_known_by_itself() {
+    let name: Rc<str> = Rc::from("z");
+    let mut locks = DavLocks::default();
+    let token = |n| Token::new([n; 16]);
+    let known = |locks: &DavLocks| locks.zones[&name].borrow().exclusive.iter().map(|at| at.len()).sum::<usize>();
+    for n in 0..100 {
+        locks.grant(&name, 1 << 20, lock(n, &format!("/d/{n}"), false, false, 100)).expect("granted");
+    }
+    assert_eq!(known(&locks), 0);
+    locks.grant(&name, 1 << 20, lock(200, "/d/x/y", true, false, 10)).expect("granted");
+    let shared = |locks: &mut DavLocks| locks.grant(&name, 1 << 20, lock(201, "/d", false, true, 100));
+    assert_eq!((known(&locks), shared(&mut locks)), (6, Err(Denied::Locked)));
+    locks.refresh(b"/d/x/y", token(200), 5, 10).expect("refreshed");
+    assert_eq!((known(&locks), shared(&mut locks)), (6, Err(Denied::Locked)));
+    assert!(locks.release(b"/d/x/y", token(200)));
+    assert_eq!((known(&locks), shared(&mut locks)), (0, Ok(())));
+}
+
+#[test]
+fn the_locks_of_a_name_that_is_back_are_back() {
+    let (one, two): (Rc<str>, Rc<str>) = (Rc::from("one"), Rc::from("two"));
+    let mut locks = DavLocks::default();
+    let all = [(1, &one, "/d"), (2, &two, "/d/a/x"), (3, &two, "/d/a"), (4, &one, "/d/ab")];
+    for (n, zone, path) in all {
+        locks.grant(zone, 1 << 20, lock(n, path, n == 2, false, 10)).expect("granted");
+    }
+    let there = |locks: &DavLocks| all.map(|(_, _, path)| locks.shown(path.as_bytes()).len());
+    let forgotten = locks.forget(b"/d/a");
+    assert_eq!(there(&locks), [1, 0, 0, 1]);
+    locks.put_back(forgotten);
+    assert_eq!(there(&locks), [1; 4]);
+    let denied = locks.grant(&one, 1 << 20, lock(5, "/d/a/x", false, false, 10));
+    assert_eq!(denied, Err(Denied::Locked), "it is exclusive as before");
+    let forgotten = locks.forget(b"/d");
+    assert!(locks.is_empty());
+    locks.put_back(forgotten);
+    assert_eq!(there(&locks), [1; 4]);
+}
+
+#[test]
+fn an_entry_has_the_locks_of_its_name_and_those_of_all() {
+    let (one, two): (Rc<str>, Rc<str>) = (Rc::from("one"), Rc::from("two"));
+    let mut locks = DavLocks::default();
+    for (n, zone, path) in
+        [(1, &one, "/d/a"), (2, &one, "/d/a.b"), (3, &two, "/d/a/x"), (5, &two, "/d/a"), (7, &one, "/da")]
+    {
+        locks.grant(zone, 1 << 20, lock(n, path, false, false, 10)).expect("granted");
+    }
+    let entries = locks.entries(b"/d", vec![lock(9, "/", false, true, 10)]);
+    let table: [(&str, &[u8]); 5] = [("a", &[1, 5, 9]), ("a.b", &[2, 9]), ("b", &[9]), ("x", &[9]), ("", &[9])];
+    let check = |table: &[(&str, &[u8])]| {
+        for (name, expected) in table {
+            let mut found = numbers(&entries.of(name.as_bytes()));
+            found.sort_by_key(Token::to_string);
+            assert_eq!(found, expected.iter().map(|n| Token::new([*n; 16])).collect::<Vec<_>>(), "{name}");
+        }
+    };
+    check(&table);
+    locks.forget(b"/d/a");
+    check(&[("a", &[9]), ("a.b", &[2, 9])]);
+}
