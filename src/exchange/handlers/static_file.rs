@@ -42,7 +42,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Making> {
         return Err(file);
     }
     Err(match open(ex, cx, root) {
-        Ok(Opened::File(file)) => match vouched(ex, file) {
+        Ok(Opened::File(file)) => match vouched(ex, cx, file) {
             Flow::Respond => check_ssi_page(ex, cx),
             flow => flow,
         },
@@ -72,9 +72,9 @@ fn unmapped(ex: &mut Exchange, cx: &mut Services, mapped: Mapped) -> Flow {
 }
 
 /// The response is the file that was opened by its one name: the same for the next equal request.
-fn vouched(ex: &mut Exchange, file: Rc<OpenFile>) -> Flow {
+fn vouched(ex: &mut Exchange, cx: &mut Services, file: Rc<OpenFile>) -> Flow {
     ex.basis.vouch();
-    respond(ex, file)
+    respond(ex, cx, file)
 }
 
 /// The response is the file at `ex.path`. If it is a page with SSI, and a client may have stored it, its commands are
@@ -151,7 +151,7 @@ fn open_any(ex: &mut Exchange, cx: &mut Services, root: usize) -> Result<Opened,
 }
 
 /// The response is this file, unless the request is a POST.
-pub fn respond(ex: &mut Exchange, file: Rc<OpenFile>) -> Flow {
+pub fn respond(ex: &mut Exchange, cx: &mut Services, file: Rc<OpenFile>) -> Flow {
     if ex.route.method == Method::Post && !error_page::is_page(ex) {
         return methods::not_allowed(ex);
     }
@@ -164,7 +164,7 @@ pub fn respond(ex: &mut Exchange, file: Rc<OpenFile>) -> Flow {
     response.last_modified = Some((file.stat.mtime.0, file.last_modified));
     response.ranges = true;
     response.body = Body::File(file);
-    super::upload::guard(ex);
+    super::upload::guard(ex, cx);
     Flow::Respond
 }
 
@@ -188,7 +188,7 @@ fn stored_gzip(ex: &mut Exchange, cx: &mut Services, root: usize) -> Option<Flow
     if !accepted {
         return None;
     }
-    let flow = respond(ex, file);
+    let flow = respond(ex, cx, file);
     ex.response.line(b"Content-Encoding", b"gzip");
     ex.response.encoded = true;
     Some(flow)
@@ -239,7 +239,7 @@ fn directory(ex: &mut Exchange, cx: &mut Services, root: usize) -> Begun<Making>
             Ok(found) => {
                 ex.route.uri.extend_from_slice(name);
                 return Err(match found {
-                    Opened::File(file) if leads_back_here(ex) => vouched(ex, file),
+                    Opened::File(file) if leads_back_here(ex) => vouched(ex, cx, file),
                     _ => {
                         ex.route.index.clone_from(&ex.route.path);
                         Flow::Redirect

@@ -78,3 +78,67 @@ fn what_could_run_is_sent_to_be_saved_by_whatever_way() {
         s.get("/index.html").is(200).lacks("Content-Disposition");
     });
 }
+
+#[test]
+fn what_an_upload_area_holds_is_guarded_in_other_locations_and_servers() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let server_of = |(name, block): &(&str, &str)| {
+        let root = if *name == "own" { "up" } else { "" };
+        format!("server {{ listen 127.0.0.1:%%PORT%%; server_name {name}; root %%DIR%%/html/{root}; {block} }}\n")
+    };
+    let blocks = [
+        (
+            "localhost",
+            "location /up/ { allowed_methods GET PUT POST; upload_create_path on; } location ~ \\.svg$ { }
+                       location /dav/ { dav_methods PUT; }
+                       location /shown/ { allowed_methods GET PUT; upload_serve inline; }",
+        ),
+        ("www", ""),
+        ("alias", "location /pics/ { alias %%DIR%%/html/up/; } location /pages/ { alias %%DIR%%/html/dav/; }"),
+        ("own", ""),
+        ("writes", "location / { allowed_methods GET PUT; }"),
+    ];
+    let all: String = blocks.iter().map(server_of).collect();
+    let types = "types { text/html html; image/svg+xml svg; text/plain txt; }";
+    let mut setup = crate::harness::http(&format!("{types} {all}")).file("html/index.html", "index");
+    for name in ["up/x.html", "up/x.svg", "up/in/x.svg", "up/x.txt", "dav/x.html", "shown/x.html", "site/x.svg"] {
+        setup = setup.file(&format!("html/{name}"), "<script>alert(1)</script>");
+    }
+    let s = running(setup);
+    let get = |host: &str, target: &str| {
+        let mut client = s.client();
+        client.send(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"));
+        client.response()
+    };
+    let mut table = Table::new("other ways to an area's files");
+    let rows = [
+        ("localhost", "/up/x.html", true, true),
+        ("localhost", "/up/x.svg", true, true),
+        ("localhost", "/up/in/x.svg", true, true),
+        ("www", "/up/x.html", true, true),
+        ("www", "/up/x.svg", true, true),
+        ("www", "/up/x.txt", true, false),
+        ("alias", "/pics/x.html", true, true),
+        ("localhost", "/site/x.svg", false, false),
+        ("www", "/index.html", false, false),
+        // Pages that their authors keep by WebDAV, what is to be shown, and a site of its own.
+        ("localhost", "/dav/x.html", false, false),
+        ("alias", "/pages/x.html", false, false),
+        ("www", "/shown/x.html", false, false),
+        ("own", "/x.html", false, false),
+        ("writes", "/index.html", false, false),
+    ];
+    for (host, target, guarded, saved) in rows {
+        table.row(OURS, &format!("{host}{target}"), || {
+            // Once more, as it is cached.
+            for _ in 0..2 {
+                let r = get(host, target);
+                r.is(200);
+                assert_eq!(r.header("X-Content-Type-Options"), guarded.then_some("nosniff"), "{}", r.show());
+                assert_eq!(r.header("Content-Disposition"), saved.then_some("attachment"), "{}", r.show());
+            }
+        });
+    }
+}

@@ -1,14 +1,18 @@
 //! Files that clients have uploaded must not run as scripts or pages of the site (upload_serve).
 
 use super::rules::essence;
+use crate::config::model::{Config, Location, WriteArea};
 use crate::config::settings::upload::{Serve, Store};
 use crate::exchange::Exchange;
 use crate::http::method::Method;
+use crate::io::make_path::MOST_MISSING;
+use crate::route::{NoTrace, location};
+use crate::services::Services;
 use crate::util::clean_path::clean;
 
 /// For a file that is about to be sent: in an upload area, a type that a browser would run becomes a download.
-pub fn guard(ex: &mut Exchange) {
-    if !is_area(ex) {
+pub fn guard(ex: &mut Exchange, cx: &mut Services) {
+    if !is_area(ex.location()).unwrap_or_else(|| is_stored(ex, cx)) {
         return;
     }
     if runs(ex.response.content_type.as_bytes()) {
@@ -18,28 +22,25 @@ pub fn guard(ex: &mut Exchange) {
     ex.response.line(b"X-Content-Type-Options", b"nosniff");
 }
 
-fn is_area(ex: &Exchange) -> bool {
-    let location = ex.location();
+/// Whether the location is an upload area by what it says itself. None: the place of the file decides.
+fn is_area(location: &Location) -> Option<bool> {
     let settings = &location.settings;
     match settings.upload.serve {
-        Some(Serve::Inline) => return false,
-        Some(Serve::Attachment) => return true,
+        Some(serve) => return Some(matches!(serve, Serve::Attachment)),
+        None if settings.upload.store == Store::Off => return None,
         None => {}
-    }
-    match settings.upload.store {
-        Store::Off => return is_stored(ex),
-        Store::Path(_) => return true,
-        Store::Uri => {}
     }
     // A whole site that allows POST is still a site: its pages are pages.
     let writes = settings.access.allowed.is_some_and(|m| m.contains(Method::Post) || m.contains(Method::Put));
-    settings.listing.upload || writes && !matches!(&*location.name, b"" | b"/") || is_stored(ex)
+    let is_part = writes && !matches!(&*location.name, b"" | b"/");
+    (settings.upload.store != Store::Uri || settings.listing.upload || is_part).then_some(true)
 }
 
-/// The file lies in a directory that an upload_store names, in whatever location it is served. A site whose root is
-/// in a store is still a site.
-fn is_stored(ex: &Exchange) -> bool {
-    if ex.config.stores.is_empty() {
+/// The file lies where an upload_store or an upload area puts it, in whatever location or server it is served. A site
+/// whose root is in there is still a site.
+fn is_stored(ex: &Exchange, cx: &mut Services) -> bool {
+    let config = &ex.config;
+    if config.stores.is_empty() && config.write_areas.is_empty() {
         return false;
     }
     let files = &ex.location().settings.files;
@@ -47,7 +48,34 @@ fn is_stored(ex: &Exchange) -> bool {
     let path = clean(&ex.route.path);
     let holds = |store: &[u8], path: &[u8]| path.strip_prefix(store).is_some_and(|rest| rest.starts_with(b"/"));
     let is_site = |store: &[u8]| root.as_ref().is_some_and(|root| &root[..] == store || holds(store, root));
-    ex.config.stores.iter().any(|store| holds(store, &path) && !is_site(store))
+    if config.stores.iter().any(|store| holds(store, &path) && !is_site(store)) {
+        return true;
+    }
+    let area = |role: Option<usize>| config.write_areas.get(role?);
+    let found = cx.store_dirs.any(config, cx.now.ms, &[&path[..]], |role, rest| {
+        area(role).is_some_and(|area| !is_site(&area.directory) && puts(config, area, rest))
+    });
+    // Where the areas lie is not known: descriptors are short.
+    found.unwrap_or(true)
+}
+
+/// Whether an upload area puts the file there, by its URI. What it says of other URIs that lead there is not known.
+fn puts(config: &Config, area: &WriteArea, rest: &[u8]) -> bool {
+    let Some(uri) = &area.uri else { return false };
+    let uri = [uri, &b"/"[..], rest].concat();
+    let location = |uri: &[u8]| {
+        let found = location::find(config, area.server, uri, &mut NoTrace).ok();
+        found.map(|found| config.location(found.location))
+    };
+    let Some(own) = location(&uri) else { return true };
+    // A form was posted to the file's folder, or to one above; a location of images may have the file itself.
+    let most = if area.makes_directories { MOST_MISSING + 1 } else { 1 };
+    let mut folders = memchr::memrchr_iter(b'/', &uri).take(most).map(|slash| &uri[..=slash]);
+    is_area(own).unwrap_or_else(|| {
+        area.takes_forms
+            && own.may_get_forms()
+            && folders.any(|folder| location(folder).is_none_or(|at| at.takes_forms() && is_area(at) == Some(true)))
+    })
 }
 
 /// Media types in which a browser may run scripts.
