@@ -376,3 +376,58 @@ fn a_copy_needs_room_for_what_it_copies_and_not_for_what_had_the_name_before() {
     client.response().is(507);
     assert!(!s.exists("html/t"));
 }
+
+const DEEP: &str = "location /open/ { dav_methods PUT; dav_ext_lock zone=locks; dav_ext_methods LOCK UNLOCK OPTIONS; }
+     location /open/other/ { auth_basic a; auth_basic_user_file %%DIR%%/users; dav_methods PUT; dav_ext_lock zone=locks;
+                             dav_ext_methods LOCK UNLOCK OPTIONS; }
+     location /open/form/ { auth_basic a; auth_basic_user_file %%DIR%%/users; allowed_methods GET PUT POST; }";
+
+#[test]
+fn a_deep_lock_takes_nothing_below_where_its_client_may_not_write() {
+    if skip_on_nginx("dav_ext_methods") {
+        return;
+    }
+    let setup = with_locks(DEEP).mkdir("html/open/other").mkdir("html/open/form").mkdir("html/open/own/in");
+    let s = setup.file("users", "u:{PLAIN}p\n").allow_log("LOCK: the rules of a path below it").start();
+    let user = "Authorization: Basic dTpw\r\n";
+    for fields in ["", "Depth: infinity\r\n"] {
+        s.method("LOCK", "/open/", fields, LOCKINFO.as_bytes()).is(403);
+    }
+    s.method("PUT", "/open/other/f", user, b"theirs").is(201);
+    s.method("PUT", "/open/form/f", user, b"theirs").is(201);
+    // What has the same rules is locked with all that is in it, and a collection alone may be.
+    lock(&s, "/open/own/", "");
+    s.method("PUT", "/open/own/in/f", "", b"another's").is(423);
+    lock(&s, "/open/", "Depth: 0\r\n");
+    s.method("PUT", "/open/new", "", b"another's").is(423);
+    s.method("PUT", "/open/other/f", user, b"theirs").is(204);
+}
+
+#[test]
+fn a_lock_of_a_folder_alone_keeps_others_from_making_folders_in_it() {
+    if skip_on_nginx("dav_ext_methods") {
+        return;
+    }
+    let block = "location /d/ { dav_methods PUT MKCOL; create_full_put_path on; dav_ext_lock zone=locks;
+                                dav_ext_methods LOCK UNLOCK OPTIONS; }
+         location /u/ { alias %%DIR%%/html/d/; allowed_methods GET POST; upload_create_path on; upload_resumable on; }";
+    let s = with_locks(block).mkdir("html/d/dir").start();
+    let token = lock(&s, "/d/dir/", "Depth: 0\r\n");
+    let form = |name: &str| {
+        let body =
+            format!("--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"{name}\"\r\n\r\nx\r\n--b--\r\n");
+        s.method("POST", "/u/", "Content-Type: multipart/form-data; boundary=b\r\n", body.as_bytes())
+    };
+    s.method("MKCOL", "/d/dir/p", "", b"").is(423);
+    s.method("PUT", "/d/dir/p/q/new", "", b"another's").is(423);
+    form("dir/p/new").is(423);
+    // new, dir/p/new
+    let names =
+        "Tus-Resumable: 1.0.0\r\nUpload-Length: 1\r\nUpload-Metadata: filename bmV3,relativePath ZGlyL3AvbmV3\r\n";
+    s.method("POST", "/u/", names, b"").is(423);
+    assert!(!s.exists("html/d/dir/p"));
+    s.method("PUT", "/d/dir/p/q/new", &format!("If: </d/dir/> (<{token}>)\r\n"), b"own").is(201);
+    // The lock is of the folder alone.
+    s.method("PUT", "/d/dir/p/q/more/new", "", b"another's").is(201);
+    form("dir/p/new").is(201);
+}

@@ -8,7 +8,7 @@ use super::terms::{Depth, depth};
 use crate::config::model::Level;
 use crate::config::settings::limits::Counts;
 use crate::exchange::flow::Flow;
-use crate::exchange::handlers::path_rules;
+use crate::exchange::handlers::path_rules::{self, PathAction, PathRules};
 use crate::exchange::handlers::principal;
 use crate::exchange::handlers::syncing::Name;
 use crate::exchange::handlers::upload::{self, Names, Refusal};
@@ -67,8 +67,8 @@ pub fn lock(ex: &mut Exchange, cx: &mut Services, body: &[u8], made: &mut Option
     };
     let Ok(random) = random_bytes() else { return Flow::Status(Status::INTERNAL_SERVER_ERROR) };
     let is_collection = key.stat.is_some_and(|stat| stat.kind == FileKind::Dir);
-    if is_collection && let Err(refusal) = path_rules::check_directory(ex, cx) {
-        return upload::refuse(ex, cx, &refusal);
+    if is_collection && let Err(flow) = check_collection(ex, cx, deep) {
+        return flow;
     }
     let LockInfo { exclusive, owner } = info;
     let lock = Lock {
@@ -102,6 +102,20 @@ pub fn lock(ex: &mut Exchange, cx: &mut Services, body: &[u8], made: &mut Option
     };
     ex.response.line(b"Lock-Token", format!("<{}>", lock.token).as_bytes());
     answer(ex, cx, status, &lock)
+}
+
+/// Whether the client may lock the collection; `deep`: with all that is or will be in it, from which the lock keeps
+/// others.
+fn check_collection(ex: &mut Exchange, cx: &mut Services, deep: bool) -> Result<(), Flow> {
+    path_rules::check_directory(ex, cx).map_err(|refusal| upload::refuse(ex, cx, &refusal))?;
+    let rules = PathRules::of(ex, cx);
+    let slash: &[u8] = if rules.uri.ends_with(b"/") { b"" } else { b"/" };
+    if !deep || rules.are_same_below(ex, &[&rules.uri[..], slash].concat(), PathAction::Put) {
+        return Ok(());
+    }
+    // RFC 4918 §9.10.3: all of the tree is locked, or nothing.
+    let why = "LOCK: the rules of a path below it may be others: Depth 0 locks the collection alone";
+    Err(refuse(ex, cx, Status::FORBIDDEN, format_args!("{why}")))
 }
 
 fn deny(ex: &Exchange, cx: &mut Services, denied: Denied, zone: &str) -> Flow {

@@ -171,10 +171,24 @@ impl Upload {
         if cx.dav_locks.is_empty() {
             return Ok(());
         }
+        self.check_new_folder(ex, cx, which)?;
         let there = self.target_mut(which).look(name, cx)?.is_some() && self.policy.on_duplicate != Duplicate::Rename;
         let change = if there { Change::Content } else { Change::Made };
         let path = self.target_mut(which).real_path(name)?;
         guard::check_path(ex, cx, &path, change).map_err(|status| Refusal::new(status, "it is locked").of(name))
+    }
+
+    /// The first folder that is to be made for the files is a new name in a directory that may be locked.
+    ///
+    /// # Errors
+    /// 423.
+    pub fn check_new_folder(&mut self, ex: &Exchange, cx: &mut Services, which: Which) -> Result<(), Refusal> {
+        if cx.dav_locks.is_empty() {
+            return Ok(());
+        }
+        let Some(path) = self.target_mut(which).first_missing()? else { return Ok(()) };
+        let locked = |status| Refusal::new(status, "the folder of its folder is locked");
+        guard::check_path(ex, cx, &path, Change::Made).map_err(locked)
     }
 
     fn create(&mut self, cx: &mut Services, which: Which, name: Vec<u8>, content_type: &[u8]) -> Result<(), Refusal> {

@@ -198,6 +198,10 @@ impl Upload {
     /// names.
     fn prepare_names(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(), Refusal> {
         self.keep_its_place(cx)?;
+        for which in std::iter::once(None).chain((0..self.folders.len()).map(Some)) {
+            // A lock may have been granted while the body arrived.
+            self.check_new_folder(ex, cx, which)?;
+        }
         // Checks again: chunked bodies and forms do not say in advance how much room they take.
         rules::check_room(self.target.dir.as_fd(), self.rules.min_free, 0)?;
         if !self.naming.is_within_quota {

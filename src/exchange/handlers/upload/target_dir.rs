@@ -344,6 +344,13 @@ impl TargetDir {
         !self.missing.is_empty()
     }
 
+    /// The real path of the first directory that is missing.
+    pub fn first_missing(&self) -> Result<Option<Vec<u8>>, Refusal> {
+        let Some(name) = self.missing.first() else { return Ok(None) };
+        let path = file::path_of(self.dir.as_fd()).map_err(|e| Refusal::call("readlink()", &self.path, e))?;
+        Ok(Some([path.strip_suffix(b"/").unwrap_or(&path), b"/", name.to_bytes()].concat()))
+    }
+
     /// Makes missing directories until `is_over`; once none is missing, `dir` is the one to store in. Those that were
     /// made are added to `made`.
     ///
