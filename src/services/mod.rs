@@ -173,6 +173,8 @@ pub struct Services {
     pub upstream_names: UpstreamNames,
     /// The directories that uploads in progress have created, and those in which they store.
     pub uploading: Rc<MadeDirectories>,
+    /// Bytes of uploads that have arrived: after some, each looks at the free space again.
+    pub arrived: u64,
     /// Unfinished resumable uploads.
     pub resumable: Uploads,
     /// The machine's boot; read before the process is confined.
@@ -281,6 +283,7 @@ impl Services {
             children: Children::default(),
             upstream_names,
             uploading: Rc::default(),
+            arrived: 0,
             resumable: Uploads::default(),
             boot: Boot::read(),
             scratch: Vec::with_capacity(SCRATCH),

@@ -187,3 +187,65 @@ fn a_full_disk_below_the_access_log_and_unfinished_uploads_stops_nothing_else() 
         String::from_utf8_lossy(&s.read("tiny/access.log")).contains("/?after")
     });
 }
+
+/// A server whose `/small/` is a file system of `size` bytes, of which `free` are to stay free.
+fn kept_free(size: &str, free: &str) -> Option<(Server, Tmpfs)> {
+    let setup = server(&format!(
+        "client_max_body_size 100m; lingering_timeout 30s; upload_min_free {free};
+         location / {{ dav_methods PUT MOVE COPY; allowed_methods GET POST PUT MOVE COPY; }}"
+    ))
+    .file("html/index.html", "index")
+    .mkdir("html/small");
+    match Tmpfs::mount(&setup.dir().join("html/small"), &format!("size={size}")) {
+        Ok(disk) => Some((running(setup), disk)),
+        Err(error) => {
+            skipped(&format!("cannot mount a tmpfs ({error}): run as root to test upload_min_free"));
+            None
+        }
+    }
+}
+
+#[test]
+fn what_is_to_stay_free_stays_free_while_uploads_arrive() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let Some((s, disk)) = kept_free("60m", "30m") else { return };
+    let content = vec![b'x'; 1 << 20];
+    // Nothing says that the body ends: it is refused on its way, or never answered.
+    let chunk = [b"100000\r\n", &content[..], b"\r\n"].concat();
+    answer(&s, "PUT /small/new HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", &chunk.repeat(50)).is(507);
+    let begun = form(&[file("new", &content.repeat(50))]);
+    let head = format!("POST /small/ HTTP/1.1\r\nHost: a\r\n{}Transfer-Encoding: chunked\r\n\r\n", form_type());
+    answer(&s, &head, &[format!("{:x}\r\n", begun.len()).as_bytes(), &begun].concat()).is(507);
+    // Each of them has room, but not all at once.
+    let mut clients: Vec<_> = (0..4).map(|_| s.client()).collect();
+    let length = 20 << 20;
+    for (at, client) in clients.iter_mut().enumerate() {
+        client.send(format!("PUT /small/{at} HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n"));
+    }
+    for client in &mut clients {
+        client.try_send(&content.repeat(19));
+    }
+    let refused = clients.last_mut().expect("four").response();
+    refused.is(507);
+    assert!(!s.exists("html/small/new"));
+    drop(disk);
+}
+
+#[test]
+fn a_move_to_a_file_system_without_room_is_507_as_a_copy_is() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let Some((s, disk)) = kept_free("2m", "1m") else { return };
+    s.write("html/f", noise(1_500_000));
+    s.write("html/d/in/f", noise(1_500_000));
+    s.write("html/little", noise(1000));
+    for (from, to) in [("/f", "/small/f"), ("/d/", "/small/d/")] {
+        s.method("MOVE", from, &format!("Destination: {to}\r\n"), b"").is(507);
+        assert!(s.exists(&format!("html{from}")) && !s.exists(&format!("html{to}")));
+    }
+    s.method("MOVE", "/little", "Destination: /small/little\r\n", b"").is(204);
+    drop(disk);
+}

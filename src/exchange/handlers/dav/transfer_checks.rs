@@ -162,7 +162,7 @@ impl TransferChecks {
             }
             self.freed = replaced.total.plus(Usage::directories(1));
         }
-        if !job.moves {
+        if takes_room(job) {
             let rules = ex.location().settings.upload.clone();
             upload::check_room(job.target.dir.as_fd(), rules.min_free, self.added.bytes)?;
         }
@@ -177,6 +177,12 @@ impl TransferChecks {
         }
         self.lock(ex, cx).map(|has| !has)
     }
+}
+
+/// Whether the target's file system gets more: a MOVE from another one is a copy.
+fn takes_room(job: &Job) -> bool {
+    let device = |dir: BorrowedFd<'_>| file::fstat(dir).map(|stat| stat.dev);
+    !job.moves || device(job.source.dir.as_fd()) != device(job.target.dir.as_fd())
 }
 
 impl TransferChecks {
@@ -252,7 +258,7 @@ impl TransferChecks {
         if need == was {
             return Ok(());
         }
-        if !job.moves {
+        if takes_room(job) {
             let rules = ex.location().settings.upload.clone();
             upload::check_room(job.to(), rules.min_free, added.bytes)?;
         }

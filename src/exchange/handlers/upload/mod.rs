@@ -12,6 +12,7 @@
 //! - [`answer`], [`refusal`]: responses
 //! - [`record`]: the values of variables about it
 //! - [`serve_policy`]: how stored files are sent
+//! - [`free_space`]: upload_min_free while files arrive
 //! - [`resumed`], [`room`]: the same for a file that comes in several requests
 //!
 //! Invariant: nothing appears in the directory before the body is complete and right; dropping an [`Upload`] leaves
@@ -24,6 +25,7 @@ pub mod digest;
 mod finish;
 mod folders;
 mod form;
+mod free_space;
 mod fsync;
 mod name;
 mod quota;

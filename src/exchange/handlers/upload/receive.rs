@@ -73,11 +73,9 @@ impl Upload {
     pub fn spliced(&mut self, ex: &mut Exchange, cx: &mut Services, n: u64) -> Result<(), Flow> {
         let Some(part) = self.parts.first_mut() else { return Ok(()) };
         part.wrote(n);
-        let most = self.most;
-        match most > 0 && part.size() > most {
-            true => Err(self.refuse(ex, cx, &too_large())),
-            false => Ok(()),
-        }
+        let is_too_large = self.most > 0 && part.size() > self.most;
+        let outcome = if is_too_large { Err(too_large()) } else { self.keep_free(cx, n) };
+        outcome.map_err(|refusal| self.refuse(ex, cx, &refusal))
     }
 
     /// Takes the digests in the head of the part that was opened last, or the one that the client wants of it.
@@ -133,6 +131,7 @@ impl Upload {
         // What may wait for its client needs no more room than for what has arrived.
         let is_all = self.form.is_none() && self.coming.bytes == data.len() as u64;
         self.grow_by(cx, data.len() as u64)?;
+        self.keep_free(cx, data.len() as u64)?;
         let Some(part) = self.parts.last_mut() else { return Ok(()) };
         let most = self.most;
         if most > 0 && part.size() + data.len() as u64 > most {

@@ -1,22 +1,19 @@
-//! What a resumable upload that is under way may grow to, asked as its bytes arrive: their number need not be
-//! announced, and they stay on the disk although the upload is not finished.
+//! What an upload that is under way may grow to, asked as its bytes arrive: their number need not be announced, others
+//! arrive at the same time, and what belongs to a resumable upload stays on the disk although it is not finished.
 //!
-//! Invariant: what is there and what is held for uploads never exceeds upload_quota, and upload_min_free stays free but
-//! for the bytes of one [`STEP`].
+//! Invariant: what is there and what is held for uploads never exceeds upload_quota, and upload_min_free stays free
+//! as far as [`super::free_space`] sees to it.
 
+use super::free_space::Looked;
 use super::refusal::{Refusal, used_up};
-use super::rules;
 use super::state::Upload;
 use crate::config::settings::upload::{MinFree, Quota};
 use crate::exchange::handlers::resumable::held::held;
 use crate::services::Services;
 use crate::services::quotas::Area;
 use crate::services::resumable::UploadId;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
-
-/// Bytes after which the free space is looked at again.
-const STEP: u64 = 4 << 20;
 
 /// The limits of one upload, and what was seen of them.
 pub struct Room {
@@ -24,8 +21,17 @@ pub struct Room {
     quota: Option<(Rc<Area>, Quota, Box<[u8]>)>,
     dir: Rc<OwnedFd>,
     min_free: MinFree,
-    /// Bytes that arrived since the free space was looked at.
-    since: u64,
+    looked: Looked,
+}
+
+impl Upload {
+    /// `more` bytes have arrived, and are about to be written to the disk.
+    ///
+    /// # Errors
+    /// As [`Looked::check`].
+    pub(super) fn keep_free(&mut self, cx: &mut Services, more: u64) -> Result<(), Refusal> {
+        self.looked.check(cx, &self.target.dir, self.rules.min_free, more)
+    }
 }
 
 impl Room {
@@ -34,17 +40,13 @@ impl Room {
         let (target, rules) = (&upload.target, &upload.rules);
         let area = target.area.clone().zip(rules.quota);
         let quota = area.map(|(area, quota)| (area, quota, target.area_path().into()));
-        Room { quota, dir: target.dir.clone(), min_free: rules.min_free, since: 0 }
+        Room { quota, dir: target.dir.clone(), min_free: rules.min_free, looked: upload.looked }
     }
 
     /// How many of the next `more` bytes the upload may have, of which `size` are there; and why not all of them.
     pub fn take(&mut self, cx: &mut Services, id: UploadId, (size, more): (u64, u64)) -> (u64, Option<Refusal>) {
-        self.since += more;
-        if self.since >= STEP {
-            self.since = 0;
-            if let Err(refusal) = rules::check_room(self.dir.as_fd(), self.min_free, more) {
-                return (0, Some(refusal));
-            }
+        if let Err(refusal) = self.looked.check(cx, &self.dir, self.min_free, more) {
+            return (0, Some(refusal));
         }
         let Some((area, quota, path)) = &self.quota else { return (more, None) };
         let own = cx.resumable.holds(id);

@@ -3,6 +3,7 @@
 use super::commit;
 use super::digest::{Algorithm, Digests};
 use super::form::Form;
+use super::free_space::Looked;
 use super::quota_share::QuotaShare;
 use super::record::Stored;
 use super::refusal::Refusal;
@@ -75,6 +76,8 @@ pub struct Upload {
     pub(super) freed: Usage,
     /// Most bytes of a file that is held in memory: it is written and named in one go when it is complete.
     pub(super) hold: usize,
+    /// When the free space was looked at last.
+    pub(super) looked: Looked,
     /// Most bytes of the newest file, by the rules of its own path too. 0: any number.
     pub(super) most: u64,
     /// The resumable uploads that become its file: their bytes have arrived with earlier requests, and are not reserved
@@ -116,6 +119,7 @@ impl Upload {
             coming: Usage::default(),
             freed: Usage::default(),
             hold: 0,
+            looked: Looked::now(cx),
             own: Vec::new(),
         }
     }

@@ -1,0 +1,36 @@
+//! The space that is to stay free (upload_min_free), looked at while uploads arrive.
+//!
+//! Invariant: it stays free but for the bytes of one [`STEP`] and of one write for each upload.
+
+use super::refusal::Refusal;
+use super::rules;
+use crate::config::settings::upload::MinFree;
+use crate::services::Services;
+use std::os::fd::{AsFd, OwnedFd};
+
+/// Bytes of all uploads after which each looks at the free space again.
+const STEP: u64 = 4 << 20;
+
+/// When the free space was looked at: [`Services::arrived`] of then.
+#[derive(Clone, Copy)]
+pub struct Looked(u64);
+
+impl Looked {
+    /// It was looked at just now.
+    pub fn now(cx: &Services) -> Looked {
+        Looked(cx.arrived)
+    }
+
+    /// `more` bytes have arrived, for `dir`.
+    ///
+    /// # Errors
+    /// 507: the space that is to stay free is used up.
+    pub fn check(&mut self, cx: &mut Services, dir: &OwnedFd, min_free: MinFree, more: u64) -> Result<(), Refusal> {
+        cx.arrived = cx.arrived.wrapping_add(more);
+        if min_free == MinFree::Bytes(0) || cx.arrived.wrapping_sub(self.0) < STEP {
+            return Ok(());
+        }
+        *self = Looked::now(cx);
+        rules::check_room(dir.as_fd(), min_free, more)
+    }
+}
