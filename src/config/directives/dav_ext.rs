@@ -27,7 +27,8 @@ const ZONE: &str = "A table for the locks of WebDAV: zone=name:size, and timeout
      see each other's locks, and a restart forgets them. What does not fit is refused (507).";
 const LOCK: &str = "The zone (zone=name) in which LOCK keeps its locks here. Every write asks for locks, whichever way it comes \
      (WebDAV, forms, resumable uploads, DELETE): 423 where the client does not name the lock's token in If, or is not the \
-     user who has the lock (whose password auth_basic checked, else the subject of a verified client certificate).";
+     user who has the lock (whose password auth_basic checked, else the subject of a verified client certificate). A \
+     collection is locked with all below it (Depth: infinity) only where no other location, script or regex may rule there: 403.";
 
 pub const ROWS: &[Row] = &[
     row("dav_ext_methods", Contexts::HSL, Args::ONE_OR_MORE, "off", Effect::Many(methods), METHODS),
