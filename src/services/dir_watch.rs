@@ -7,6 +7,10 @@
 //! [`DirWatch::refresh`]. The kernel does not report writes through a shared mapping, writes to a file by its name in
 //! another directory, or mounts: so users check again every [`TRUST`] milliseconds, and do not rely on this for files
 //! with several names.
+//!
+//! What bounds it: an event ends the trust in all directories that it is about at once, which is a flag each. Their
+//! places among the watches are given back later, for [`SWEEP`] of them in an epoch: an event about `/srv` may be about
+//! [`DIRS`] directories of [`STEPS`] steps each. Events are read to the last, of which the kernel keeps 16384.
 
 use super::clock::Clock;
 use crate::sys::Errno;
@@ -32,6 +36,8 @@ const LINKS: u32 = 40;
 /// Maximum number of path components of a watched directory: each costs two system calls, and clients may create
 /// directories as deep as paths allow.
 const STEPS: usize = 64;
+/// Watches given back in an epoch, by directories that are watched no longer: each may be a system call.
+const SWEEP: usize = 64;
 /// Bytes of events read at a time.
 const EVENTS: usize = 4096;
 /// Events of a watched directory's entries.
@@ -81,11 +87,17 @@ pub struct Dir {
     path: Box<[u8]>,
     alive: Cell<bool>,
     changes: Cell<u64>,
-    /// The inotify watches on it and on the path to it.
-    marks: RefCell<Vec<i32>>,
+    /// The inotify watches on it and on the path to it, each with the name of the next step; None: it is the directory
+    /// itself.
+    marks: RefCell<Vec<(i32, Option<Box<[u8]>>)>>,
 }
 
 impl Dir {
+    /// While it exists, no other has this number.
+    fn number(self: &Rc<Dir>) -> usize {
+        Rc::as_ptr(self).addr()
+    }
+
     /// The number of changes reported so far. None: the directory is no longer watched, or the path leads elsewhere.
     pub fn changes(&self) -> Option<u64> {
         self.alive.get().then(|| self.changes.get())
@@ -98,17 +110,42 @@ enum WatchState {
     Refused(u64),
 }
 
+/// Directories by their numbers ([`Dir::number`]).
+type Dirs = FastMap<usize, Rc<Dir>>;
+
 /// The purpose of a kernel watch.
 #[derive(Default)]
 struct Mark {
-    inside: Vec<Rc<Dir>>,
-    steps: Vec<PathStep>,
+    /// The directory itself, by each path that leads to it.
+    inside: Dirs,
+    /// Directories whose paths lead through it, by the next step.
+    steps: HashMap<Box<[u8]>, Dirs>,
 }
 
-/// A directory on the path to another, and the name of the next step.
-struct PathStep {
-    dir: Rc<Dir>,
-    next: Box<[u8]>,
+impl Mark {
+    fn is_empty(&self) -> bool {
+        self.inside.is_empty() && self.steps.is_empty()
+    }
+
+    fn dirs_at(&mut self, next: Option<&[u8]>) -> &mut Dirs {
+        match next {
+            None => &mut self.inside,
+            Some(next) => self.steps.entry(next.into()).or_default(),
+        }
+    }
+
+    fn remove(&mut self, next: Option<&[u8]>, number: usize) {
+        let Some(next) = next else {
+            self.inside.remove(&number);
+            return;
+        };
+        if let Some(dirs) = self.steps.get_mut(next) {
+            dirs.remove(&number);
+            if dirs.is_empty() {
+                self.steps.remove(next);
+            }
+        }
+    }
 }
 
 /// All watches of the process.
@@ -118,6 +155,8 @@ pub struct DirWatch {
     inotify: Option<Inotify>,
     dirs: HashMap<Box<[u8]>, WatchState>,
     marks: FastMap<i32, Mark>,
+    /// Directories that are watched no longer, and still among the marks.
+    lost: Vec<Rc<Dir>>,
     /// The epoch in which events were last read.
     moment: u64,
     /// The buffer for events; made with the first directory.
@@ -159,6 +198,17 @@ impl DirWatch {
         let quiet = self.loop_watch == LoopWatch::Armed && now.is_first_of_turn();
         if !self.marks.is_empty() && !quiet {
             self.read();
+        }
+        self.sweep();
+    }
+
+    /// Gives back the watches of some of the directories that were lost.
+    fn sweep(&mut self) {
+        let mut given = 0;
+        while given < SWEEP
+            && let Some(dir) = self.lost.pop()
+        {
+            given += self.unmark(&dir);
         }
     }
 
@@ -203,39 +253,55 @@ impl DirWatch {
         if event.mask & inotify::Q_OVERFLOW != 0 {
             return self.forget();
         }
-        let Some(mark) = self.marks.get(&event.watch) else { return };
-        let itself = event.name.is_empty();
-        let gone = event.mask & inotify::DELETE != 0;
-        let mut lost = Vec::new();
-        for dir in &mark.inside {
-            match itself {
-                true => lost.push(dir.clone()),
-                false => dir.changes.set(dir.changes.get() + 1),
+        let Some(mark) = self.marks.get_mut(&event.watch) else { return };
+        if event.name.is_empty() {
+            if let Some(mark) = self.marks.remove(&event.watch) {
+                self.end(event.watch);
+                let all = mark.steps.into_values().chain([mark.inside]).flatten();
+                all.for_each(|(_, dir)| self.lose(dir));
             }
+            return;
         }
-        lost.extend(
-            mark.steps.iter().filter(|step| itself || gone && *step.next == *event.name).map(|step| step.dir.clone()),
-        );
-        for dir in lost {
-            self.drop_dir(&dir);
+        for dir in mark.inside.values() {
+            dir.changes.set(dir.changes.get() + 1);
+        }
+        if event.mask & inotify::DELETE != 0
+            && let Some(dirs) = mark.steps.remove(event.name)
+        {
+            dirs.into_values().for_each(|dir| self.lose(dir));
         }
     }
 
     /// Makes all users of the directory look it up again.
-    fn drop_dir(&mut self, dir: &Rc<Dir>) {
+    fn lose(&mut self, dir: Rc<Dir>) {
+        if dir.alive.replace(false) {
+            self.lost.push(dir);
+        }
+    }
+
+    /// Takes the directory out of everything. Returns the number of its watches.
+    fn unmark(&mut self, dir: &Rc<Dir>) -> usize {
         dir.alive.set(false);
-        self.dirs.remove(&dir.path);
-        for watch in dir.marks.take() {
-            let Some(mark) = self.marks.get_mut(&watch) else { continue };
-            mark.inside.retain(|d| !Rc::ptr_eq(d, dir));
-            mark.steps.retain(|step| !Rc::ptr_eq(&step.dir, dir));
-            if mark.inside.is_empty() && mark.steps.is_empty() {
-                self.marks.remove(&watch);
-                if let Some(inotify) = &self.inotify {
-                    // EINVAL: the watch ended with its object.
-                    let _ = inotify.remove(watch);
-                }
+        // Another may be watched at this path by now.
+        if matches!(self.dirs.get(&dir.path), Some(WatchState::Watched(known)) if Rc::ptr_eq(known, dir)) {
+            self.dirs.remove(&dir.path);
+        }
+        let marks = dir.marks.take();
+        for (watch, next) in &marks {
+            let Some(mark) = self.marks.get_mut(watch) else { continue };
+            mark.remove(next.as_deref(), dir.number());
+            if mark.is_empty() {
+                self.marks.remove(watch);
+                self.end(*watch);
             }
+        }
+        marks.len()
+    }
+
+    fn end(&self, watch: i32) {
+        if let Some(inotify) = &self.inotify {
+            // EINVAL: the watch ended with its object.
+            let _ = inotify.remove(watch);
         }
     }
 
@@ -247,6 +313,7 @@ impl DirWatch {
             }
         }
         self.marks.clear();
+        self.lost.clear();
         self.inotify = None;
         self.loop_watch = LoopWatch::None;
     }
@@ -254,9 +321,11 @@ impl DirWatch {
     /// The directory at `path`, watched from now on. None: it does not exist or cannot be watched, so check each time.
     pub fn directory(&mut self, path: &[u8], now: &Clock) -> Option<Rc<Dir>> {
         match self.dirs.get(path) {
-            Some(WatchState::Watched(dir)) => return Some(dir.clone()),
+            Some(WatchState::Watched(dir)) if dir.alive.get() => return Some(dir.clone()),
             Some(WatchState::Refused(until)) if now.ms < *until => return None,
-            _ if self.dirs.len() >= DIRS || memchr::memchr_iter(b'/', path).count() > STEPS => return None,
+            _ if self.dirs.len().max(self.lost.len()) >= DIRS || memchr::memchr_iter(b'/', path).count() > STEPS => {
+                return None;
+            }
             _ => {}
         }
         let dir = Rc::new(Dir {
@@ -271,7 +340,7 @@ impl DirWatch {
                 Some(dir)
             }
             Err(e) => {
-                self.drop_dir(&dir);
+                self.unmark(&dir);
                 // Missing directories are not cached, since any client may have chosen the name.
                 if e != Errno::ENOENT && e != Errno::ENOTDIR {
                     self.dirs.insert(path.into(), WatchState::Refused(now.ms + RETRY));
@@ -284,7 +353,7 @@ impl DirWatch {
     /// The directory if it is already watched; makes no system call.
     pub fn watched(&self, path: &[u8]) -> Option<&Rc<Dir>> {
         match self.dirs.get(path) {
-            Some(WatchState::Watched(dir)) => Some(dir),
+            Some(WatchState::Watched(dir)) if dir.alive.get() => Some(dir),
             _ => None,
         }
     }
@@ -292,7 +361,7 @@ impl DirWatch {
     /// Whether the directory is watched; false if it recently could not be. None: unknown. Makes no system call.
     pub fn known(&self, path: &[u8], now: &Clock) -> Option<bool> {
         match self.dirs.get(path)? {
-            WatchState::Watched(_) => Some(true),
+            WatchState::Watched(dir) => dir.alive.get().then_some(true),
             WatchState::Refused(until) => (now.ms < *until).then_some(false),
         }
     }
@@ -319,7 +388,7 @@ impl DirWatch {
             let name = CString::new(&at[..]).map_err(|_| Errno::ENOENT)?;
             let next = rest.last().cloned().unwrap_or_default();
             self.bounded(&name)?;
-            self.mark(&name, PATH_EVENTS | inotify::DONT_FOLLOW, dir)?.steps.push(PathStep { dir: dir.clone(), next });
+            self.mark(&name, PATH_EVENTS | inotify::DONT_FOLLOW, dir, Some(next))?;
             match file::readlink_at(None, &name) {
                 Ok(target) => {
                     links += 1;
@@ -342,7 +411,7 @@ impl DirWatch {
         // Checked before watching, since the size may be unreliable on this file system; and again, in case another one
         // was mounted there.
         local(&name)?;
-        self.mark(&name, INSIDE | inotify::ONLYDIR, dir)?.inside.push(dir.clone());
+        self.mark(&name, INSIDE | inotify::ONLYDIR, dir, None)?;
         local(&name)?;
         // Make sure that the directory at the path is the one that is watched.
         let (seen, meant) = (file::lstat(&name)?, file::stat(&CString::new(path).map_err(|_| Errno::ENOENT)?)?);
@@ -358,14 +427,16 @@ impl DirWatch {
         if is_too_large { Err(Errno::EFBIG) } else { Ok(()) }
     }
 
-    fn mark(&mut self, name: &CStr, mask: u32, dir: &Dir) -> Result<&mut Mark, Errno> {
+    /// `next`: the step after it; None: it is the directory itself.
+    fn mark(&mut self, name: &CStr, mask: u32, dir: &Rc<Dir>, next: Option<Box<[u8]>>) -> Result<(), Errno> {
         let inotify = match &self.inotify {
             Some(inotify) => inotify,
             None => self.inotify.insert(Inotify::new()?),
         };
         let watch = inotify.add(name, mask)?;
-        dir.marks.borrow_mut().push(watch);
-        Ok(self.marks.entry(watch).or_default())
+        self.marks.entry(watch).or_default().dirs_at(next.as_deref()).insert(dir.number(), dir.clone());
+        dir.marks.borrow_mut().push((watch, next));
+        Ok(())
     }
 }
 
@@ -379,43 +450,4 @@ fn steps(path: &[u8]) -> Vec<Box<[u8]>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::os::unix::ffi::OsStrExt;
-
-    #[test]
-    fn a_directory_of_many_entries_is_not_watched() {
-        let root = std::env::temp_dir().join(format!("webserv-dir-watch-{}", std::process::id()));
-        let dir = root.join("way/in");
-        std::fs::create_dir_all(&dir).expect("a fresh directory");
-        std::fs::write(dir.join("entry"), "").expect("an entry");
-        let size = |path: &std::path::Path| std::fs::metadata(path).expect("it is there").len();
-        let (path, now) = (dir.as_os_str().as_bytes(), Clock::read());
-        for (name, bound, expected) in [
-            ("as they are", Bound::default(), true),
-            ("all are too large", Bound(|_| 0), false),
-            ("none is", Bound(|_| u64::MAX), true),
-        ] {
-            let mut watch = DirWatch { bound, ..DirWatch::default() };
-            assert_eq!(watch.directory(path, &now).is_some(), expected, "{name}: of {} bytes", size(&dir));
-            assert_eq!(watch.known(path, &now), Some(expected), "{name}: looked at each time");
-            assert_eq!(watch.marks.is_empty(), !expected, "{name}: no watch is left behind");
-        }
-        let _ = std::fs::remove_dir_all(&root);
-    }
-
-    #[test]
-    fn the_bound_is_of_the_file_systems_own_measure() {
-        let temp = CString::new(std::env::temp_dir().into_os_string().into_encoded_bytes()).expect("a path");
-        let stat = file::stat(&temp).expect("a directory");
-        let price = |path, size| price(path, &Stat { size, ..stat });
-        assert_eq!([0, 1 << 20, 1 << 40].map(|size| price(c"/proc", size)), [Ok(Price::NotLocal); 3]);
-        if price(&temp, 0) == Ok(Price::Fair) {
-            assert_eq!(price(&temp, 1 << 40), Ok(Price::TooHigh));
-        }
-        assert_eq!((largest(ZFS), largest(LOCAL[0])), (40_000, 1 << 20));
-        for without_measure in [0x8584_58f6, 0xca45_1a4e] {
-            assert!(!LOCAL.contains(&without_measure), "ramfs, bcachefs");
-        }
-    }
-}
+mod tests;
