@@ -52,6 +52,7 @@ fn all_descriptors() -> u64 {
 pub fn note_descriptors(cx: &mut Services) {
     cx.descriptors.set_limit(all_descriptors());
     cx.files.set_descriptors(descriptors(), cx.descriptors);
+    cx.resolver.set_descriptors(cx.descriptors.eighth());
 }
 
 impl Server {

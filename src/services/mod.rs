@@ -16,9 +16,11 @@ pub mod dir_watch;
 pub mod directories;
 pub mod encoded_copies;
 pub mod error_line;
+pub mod fair_share;
 pub mod file_digests;
 pub mod handover;
 pub mod handshakes;
+pub mod host_groups;
 pub mod limits;
 pub mod listings;
 mod log_file;
@@ -67,6 +69,7 @@ use dir_watch::DirWatch;
 use directories::Directories;
 use file_digests::FileDigests;
 use handshakes::Handshakes;
+use host_groups::HostGroups;
 use limits::LimitCounters;
 use listings::Listings;
 use logs::Logs;
@@ -161,10 +164,12 @@ pub struct Services {
     pub limits: LimitCounters,
     /// Slow hashes under way, and verdicts.
     pub passwords: Passwords,
-    /// The last large file of passwords.
+    /// The last large files of passwords.
     pub user_file: UserFile,
     /// The state of upstream servers: whose turn is next, and which have failed.
     pub upstream_balance: Balance,
+    /// Groups of hosts in URLs with variables.
+    pub host_groups: HostGroups,
     /// Resolves names at request time.
     pub resolver: Resolver,
     /// Running CGI programs.
@@ -279,6 +284,7 @@ impl Services {
             passwords: Passwords::default(),
             user_file: UserFile::default(),
             upstream_balance: Balance::default(),
+            host_groups: HostGroups::default(),
             resolver: Resolver::default(),
             children: Children::default(),
             upstream_names,

@@ -9,6 +9,7 @@ use crate::sys::random;
 use crate::sys::socket::Peer as Client;
 use crate::util::hash::FastMap;
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::rc::Rc;
 
 /// Number of groups up to which unused ones are not searched for.
@@ -267,9 +268,11 @@ impl Balance {
     /// requests that began before (nginx).
     pub fn succeed(&mut self, before: &Rc<Upstream>, now: &Rc<Upstream>) {
         let Some(old) = self.groups.get(&Rc::as_ptr(before).addr()) else { return };
+        // The first of each.
+        let places: HashMap<_, _> =
+            before.peers.iter().enumerate().rev().map(|(at, peer)| ((peer.line, &peer.addr), at)).collect();
         let stays = |peer: &Server| {
-            let is_same = |other: &Server| other.line == peer.line && other.addr == peer.addr;
-            let at = before.peers.iter().position(is_same)?;
+            let at = *places.get(&(peer.line, &peer.addr))?;
             let state = old.peers.get(at)?.clone();
             // The answer may give it another weight (SRV).
             let (was, is) = (i64::from(before.peers[at].weight), i64::from(peer.weight));

@@ -4,6 +4,9 @@
 //! A configured group never changes; [`UpstreamNames::current`] is derived from it with the current addresses. Requests
 //! in progress keep the one they began with. Invariant: a failed lookup changes nothing; an NXDOMAIN answer removes the
 //! addresses (nginx).
+//!
+//! What bounds it: [`ASKED`] names are looked up at a time, the others wait their turn; a step of the loop begins
+//! [`BEGUN`] of them, and looks only at names that are due or answered. A request finds its group by one look.
 
 use super::resolver::{Answer, LookupError, LookupResult, Question, Records, Resolver, Submitted, Ticket, Want};
 use crate::config::model::Config;
@@ -11,17 +14,34 @@ use crate::config::settings::upstream::Dynamic;
 use crate::config::settings::upstream::{Upstream, UpstreamServer};
 use crate::sys::socket::Addr;
 use crate::util::dns::Service;
-use std::net::{IpAddr, SocketAddr};
+use crate::util::hash::FastMap;
+use std::collections::{BTreeSet, HashMap};
+use std::net::SocketAddr;
 use std::rc::Rc;
 
 /// Milliseconds until a failed lookup is repeated.
 const RETRY: u64 = 10_000;
 /// Minimum milliseconds between two lookups of a name, whatever its TTL.
 const LEAST: u64 = 1000;
+/// Maximum number of names that are looked up at a time, each with a descriptor of its own.
+const ASKED: usize = 256;
+/// Maximum number of lookups begun at a time.
+const BEGUN: usize = 64;
+
+/// A group, and a name in it.
+type Place = (usize, usize);
 
 /// The groups of the configuration that have such servers.
 #[derive(Default)]
-pub struct UpstreamNames(Vec<Group>);
+pub struct UpstreamNames {
+    groups: Vec<Group>,
+    /// Where they are, by the address of the configured group.
+    places: FastMap<usize, usize>,
+    /// Names that are not being looked up, by the time when they are due.
+    dues: BTreeSet<(u64, Place)>,
+    /// Names that are.
+    asked: HashMap<Ticket, Place>,
+}
 
 /// What answers of name servers have changed.
 #[derive(Default)]
@@ -44,6 +64,7 @@ struct Name {
     addresses: Vec<Address>,
     /// When to look it up next.
     due: u64,
+    /// Of a lookup that was just begun.
     ticket: Option<Ticket>,
     /// service=: targets still to be resolved, and the results so far.
     targets: Vec<Service>,
@@ -66,69 +87,94 @@ struct Address {
 impl UpstreamNames {
     /// Applies a new configuration. Names also in the old one keep their addresses.
     pub fn adopt(&mut self, config: &Config) {
-        let before = std::mem::take(&mut self.0);
-        for base in config.upstreams.iter().filter(|upstream| !upstream.dynamic.is_empty()) {
-            let old = before.iter().find(|group| group.base.name == base.name);
-            let names = base.dynamic.iter().map(|dynamic| {
-                let same = |at: &usize| {
-                    old.and_then(|group| group.base.dynamic.get(*at)).is_some_and(|other| other.is_same_name(dynamic))
-                };
-                let at = (0..base.dynamic.len().max(old.map_or(0, |group| group.names.len()))).find(same);
-                let mut kept = at.and_then(|at| Some(old?.names.get(at)?.addresses.clone()));
-                for address in kept.iter_mut().flatten().filter(|_| dynamic.service.is_none()) {
-                    address.addr.set_port(dynamic.port);
-                }
-                Name { addresses: kept.unwrap_or_default(), ..Name::default() }
-            });
-            let mut group = Group { base: base.clone(), current: base.clone(), names: names.collect() };
-            group.rebuild();
-            self.0.push(group);
+        self.adopt_groups(&config.upstreams);
+    }
+
+    fn adopt_groups(&mut self, upstreams: &[Rc<Upstream>]) {
+        let mut before: HashMap<Rc<str>, Group> = HashMap::new();
+        for group in std::mem::take(self).groups {
+            before.entry(group.base.name.clone()).or_insert(group);
+        }
+        for base in upstreams.iter().filter(|upstream| !upstream.dynamic.is_empty()) {
+            let at = self.groups.len();
+            self.groups.push(Group::new(base, before.get(&base.name)));
+            self.places.insert(Rc::as_ptr(base).addr(), at);
+            if base.resolver.is_some() {
+                self.dues.extend((0..base.dynamic.len()).map(|name| (0, (at, name))));
+            }
         }
     }
 
     /// The group with the current addresses.
     pub fn current(&self, base: &Rc<Upstream>) -> Rc<Upstream> {
-        let group = self.0.iter().find(|group| Rc::ptr_eq(&group.base, base));
+        let group = self.places.get(&Rc::as_ptr(base).addr()).and_then(|at| self.groups.get(*at));
         group.map_or_else(|| base.clone(), |group| group.current.clone())
     }
 
     /// Monotonic milliseconds; None: nothing is due.
     pub fn next_due(&self) -> Option<u64> {
-        let open = |name: &&Name| name.ticket.is_none();
-        self.0.iter().flat_map(|group| &group.names).filter(open).map(|name| name.due).min()
+        self.dues.first().filter(|_| self.asked.len() < ASKED).map(|(due, _)| *due)
     }
 
     /// Takes new answers, and begins lookups that are due.
     pub fn run(&mut self, resolver: &mut Resolver, now: u64) -> Changes {
         let mut changes = Changes::default();
-        for group in &mut self.0 {
-            let Some(settings) = group.base.resolver.clone() else { continue };
-            let timeout = group.base.resolver_timeout.map_or(30_000, |timeout| timeout.0);
-            let mut changed = false;
-            let time = Time { now, again: settings.valid.map_or(RETRY, |valid| valid.0).max(LEAST) };
-            for (name, dynamic) in group.names.iter_mut().zip(&group.base.dynamic) {
-                let mut ask = |host: &[u8], want| {
-                    resolver.ask(&Question { settings: &settings, name: host, want, timeout, owner: None }, now)
-                };
-                if name.ticket.is_none() && name.due <= now {
-                    name.begin(dynamic, &mut ask, &mut changed, time);
-                }
-                while let Some(outcome) = name.ticket.and_then(|ticket| resolver.take(ticket)) {
-                    name.ticket = None;
-                    let mut ask = |host: &[u8], want| {
-                        resolver.ask(&Question { settings: &settings, name: host, want, timeout, owner: None }, now)
-                    };
-                    name.step(dynamic, outcome, &mut ask, &mut changed, time);
-                }
-                changes.failed.append(&mut name.failed);
-            }
-            if changed {
-                let before = group.current.clone();
-                group.rebuild();
-                changes.groups.push((before, group.current.clone()));
+        let mut changed = BTreeSet::new();
+        for ticket in resolver.answered() {
+            // ACME asks, too.
+            let Some(place) = self.asked.remove(&ticket) else { continue };
+            if let Some(outcome) = resolver.take(ticket) {
+                self.step(place, Some(outcome), resolver, &mut changes, &mut changed, now);
             }
         }
+        for _ in 0..BEGUN {
+            if self.next_due().is_none_or(|due| due > now) {
+                break;
+            }
+            if let Some((_, place)) = self.dues.pop_first() {
+                self.step(place, None, resolver, &mut changes, &mut changed, now);
+            }
+        }
+        for at in changed {
+            let Some(group) = self.groups.get_mut(at) else { continue };
+            let before = group.current.clone();
+            group.rebuild();
+            changes.groups.push((before, group.current.clone()));
+        }
         changes
+    }
+
+    /// Begins to look up a name, or goes on with an answer.
+    fn step(
+        &mut self,
+        place: Place,
+        outcome: Option<LookupResult>,
+        resolver: &mut Resolver,
+        changes: &mut Changes,
+        changed: &mut BTreeSet<usize>,
+        now: u64,
+    ) {
+        let Some(Group { base, names, .. }) = self.groups.get_mut(place.0) else { return };
+        let Some((name, dynamic)) = names.get_mut(place.1).zip(base.dynamic.get(place.1)) else { return };
+        let Some(settings) = &base.resolver else { return };
+        let timeout = base.resolver_timeout.map_or(30_000, |timeout| timeout.0);
+        let time = Time { now, again: settings.valid.map_or(RETRY, |valid| valid.0).max(LEAST) };
+        let mut ask = |host: &[u8], want| {
+            resolver.ask(&Question { settings, name: host, want, timeout, owner: None, client: None }, now)
+        };
+        let mut is_changed = false;
+        match outcome {
+            None => name.begin(dynamic, &mut ask, &mut is_changed, time),
+            Some(outcome) => name.step(dynamic, outcome, &mut ask, &mut is_changed, time),
+        }
+        changes.failed.append(&mut name.failed);
+        if is_changed {
+            changed.insert(place.0);
+        }
+        match name.ticket.take() {
+            Some(ticket) => drop(self.asked.insert(ticket, place)),
+            None => drop(self.dues.insert((name.due, place))),
+        }
     }
 }
 
@@ -201,6 +247,24 @@ impl Name {
 }
 
 impl Group {
+    /// `old`: the group of that name before; its names keep their addresses.
+    fn new(base: &Rc<Upstream>, old: Option<&Group>) -> Group {
+        let known: HashMap<_, _> = old.map_or_else(HashMap::new, |old| {
+            let names = old.base.dynamic.iter().zip(&old.names).rev();
+            names.map(|(dynamic, name)| (dynamic.identity(), &name.addresses)).collect()
+        });
+        let names = base.dynamic.iter().map(|dynamic| {
+            let mut addresses = known.get(&dynamic.identity()).map_or_else(Vec::new, |known| known.to_vec());
+            for address in addresses.iter_mut().filter(|_| dynamic.service.is_none()) {
+                address.addr.set_port(dynamic.port);
+            }
+            Name { addresses, ..Name::default() }
+        });
+        let mut group = Group { base: base.clone(), current: base.clone(), names: names.collect() };
+        group.rebuild();
+        group
+    }
+
     fn rebuild(&mut self) {
         let mut next = Upstream { base: Some(self.base.clone()), ..Upstream::clone(&self.base) };
         for (name, dynamic) in self.names.iter().zip(&self.base.dynamic) {
@@ -220,9 +284,5 @@ impl Group {
     }
 }
 
-/// For groups created from a URL with variables.
-pub fn of_addresses(name: &str, ips: &[IpAddr], port: u16) -> Upstream {
-    use crate::config::addr::PeerAddr;
-    let addrs = ips.iter().map(|ip| SocketAddr::new(*ip, port)).collect();
-    Upstream::of(name, PeerAddr::Inet(addrs))
-}
+#[cfg(test)]
+mod tests;

@@ -179,9 +179,9 @@ pub struct Dynamic {
 }
 
 impl Dynamic {
-    /// Whether both resolve the same name.
-    pub fn is_same_name(&self, other: &Dynamic) -> bool {
-        self.host == other.host && self.service == other.service
+    /// The name that is resolved: equal for those that share their addresses.
+    pub fn identity(&self) -> (&str, Option<&str>) {
+        (&self.host, self.service.as_deref())
     }
 }
 

@@ -89,9 +89,7 @@ fn verdict(ex: &Exchange, cx: &mut Services, stored: &[u8], password: &[u8]) -> 
         return if password::matches(stored, password) { PasswordCheck::Right } else { PasswordCheck::Wrong };
     }
     let waiter = cx.syncs.driven;
-    let address = ex.client.peer.octets();
-    // One client may have many IPv6 addresses, all in one network of 64 bits: the network counts.
-    let client = if address.len() == 16 { &address[..8] } else { address };
+    let client = ex.client.peer.octets();
     cx.passwords.check(&Given { stored, password, client, waiter }, password::matches)
 }
 

@@ -215,6 +215,7 @@ impl Fetch {
             want: Want::Addresses,
             timeout: self.issuer.resolver_timeout.0,
             owner: None,
+            client: None,
         };
         match resolver.ask(&question, now.ms) {
             Submitted::Now(outcome) => self.resolved(outcome),

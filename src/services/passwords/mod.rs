@@ -3,18 +3,21 @@
 //! time once, not at each request.
 //!
 //! Limits: one hash at a time, for at most [`helper::LONGEST`] seconds, at a lower priority than the loop. Up to
-//! [`ALL`] hashes are queued, [`OF_ONE`] per client; clients are served round robin, so a guessing client delays each
-//! of the others by one hash. Requests with the same password wait for the same hash, and a hash whose clients have all
+//! [`ALL`] hashes are queued, [`OF_ONE`] per client; once there are so many, the newest of the client that has the most
+//! gives way ([`super::fair_share`]), so that no number of guessing clients keeps another one out. Every other hash is
+//! for the client with the fewest wrong passwords so far, which waits for two hashes where all others guess; the rest
+//! is served round robin. Requests with the same password wait for the same hash, and a hash whose clients have all
 //! disconnected is not computed.
 
 mod helper;
 
+use super::fair_share::{Sharer, Shares};
 use crate::sys::Errno;
 use crate::util::wake::Wake;
 pub use helper::Verify;
 
 use helper::Hasher;
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::os::fd::BorrowedFd;
 
@@ -35,7 +38,7 @@ pub struct Given<'a> {
     pub stored: &'a [u8],
     /// As the client sent it.
     pub password: &'a [u8],
-    /// The client's address, for round robin.
+    /// The client's address, for its share.
     pub client: &'a [u8],
     /// Woken when the verdict is known.
     pub waiter: Option<Wake>,
@@ -68,6 +71,12 @@ pub struct Passwords {
     failed: Option<Key>,
     /// Clients with queued hashes, in round-robin order.
     queue: VecDeque<Client>,
+    /// How many each has in the queue.
+    shares: Shares,
+    /// Wrong passwords by network.
+    guesses: HashMap<Sharer, u32>,
+    /// The next hash is for the client whose turn it is, not for the one with the fewest guesses.
+    in_turn: bool,
     running: Option<Job>,
     helper: Option<Hasher>,
     woken: Vec<Wake>,
@@ -75,12 +84,13 @@ pub struct Passwords {
 }
 
 struct Client {
-    address: Box<[u8]>,
+    sharer: Sharer,
     jobs: VecDeque<Job>,
 }
 
 struct Job {
     key: Key,
+    client: Sharer,
     stored: Box<[u8]>,
     password: Box<[u8]>,
     waiters: Vec<Wake>,
@@ -112,22 +122,16 @@ impl Passwords {
             self.start_next(verify, |_| true);
             return PasswordCheck::Pending;
         }
-        let all: usize = self.queue.iter().map(|client| client.jobs.len()).sum();
-        if all >= ALL {
+        let client = Sharer::of(given.client);
+        if self.shares.of(client) >= OF_ONE {
+            return PasswordCheck::TooMany;
+        }
+        if self.shares.total() >= ALL && !self.make_room(client) {
             return PasswordCheck::Busy;
         }
-        let at = match self.queue.iter().position(|client| *client.address == *given.client) {
-            Some(at) => at,
-            None => {
-                self.queue.push_back(Client { address: given.client.into(), jobs: VecDeque::new() });
-                self.queue.len() - 1
-            }
-        };
-        let Some(client) = self.queue.get_mut(at).filter(|client| client.jobs.len() < OF_ONE) else {
-            return PasswordCheck::TooMany;
-        };
-        client.jobs.push_back(Job {
+        self.enqueue(Job {
             key,
+            client,
             stored: given.stored.into(),
             password: given.password.into(),
             waiters: given.waiter.into_iter().collect(),
@@ -135,6 +139,30 @@ impl Passwords {
         });
         self.start_next(verify, |_| true);
         if self.failed == Some(key) { PasswordCheck::Failed } else { PasswordCheck::Pending }
+    }
+
+    fn enqueue(&mut self, job: Job) {
+        self.shares.add(job.client);
+        match self.queue.iter_mut().find(|client| client.sharer == job.client) {
+            Some(client) => client.jobs.push_back(job),
+            None => self.queue.push_back(Client { sharer: job.client, jobs: VecDeque::from([job]) }),
+        }
+    }
+
+    /// Gives up the newest hash of the client that has the most, if that is fair. Its waiters ask again with the next
+    /// verdict, and are told then.
+    fn make_room(&mut self, newcomer: Sharer) -> bool {
+        let Some(greedy) = self.shares.gives_way(newcomer) else { return false };
+        let Some(at) = self.queue.iter().position(|client| client.sharer == greedy) else { return false };
+        let jobs = &mut self.queue[at].jobs;
+        if let Some(job) = jobs.pop_back() {
+            self.shares.remove(greedy);
+            self.woken.extend(job.waiters);
+        }
+        if jobs.is_empty() {
+            self.queue.remove(at);
+        }
+        true
     }
 
     /// Starts the helper in advance: the fewer pages the process has, the cheaper a fork is.
@@ -169,6 +197,9 @@ impl Passwords {
                     kind.clear();
                 }
                 kind.extend(running.iter().map(|job| job.key));
+                if let Some(job) = &running {
+                    self.count_guess(job.client, is_right);
+                }
                 self.woken.extend(running.into_iter().flat_map(|job| job.waiters));
             }
             // A helper that exits while idle is restarted when needed.
@@ -180,6 +211,18 @@ impl Passwords {
             }
         }
         self.start_next(verify, alive);
+    }
+
+    fn count_guess(&mut self, client: Sharer, is_right: bool) {
+        if is_right {
+            self.guesses.remove(&client.line());
+            return;
+        }
+        if self.guesses.len() >= KEPT {
+            self.guesses.clear();
+        }
+        let count = self.guesses.entry(client.line()).or_default();
+        *count = count.saturating_add(1);
     }
 
     /// The helper was killed, or a hash took too long. After the second time the hash is blamed.
@@ -232,17 +275,21 @@ impl Passwords {
 
     /// The next hash that someone waits for; its client goes to the end of the queue.
     fn next(&mut self, alive: &impl Fn(Wake) -> bool) -> Option<Job> {
-        while let Some(mut client) = self.queue.pop_front() {
+        loop {
+            let guesses = |at: &usize| self.guesses.get(&self.queue[*at].sharer.line()).copied().unwrap_or_default();
+            let at = if self.in_turn { 0 } else { (0..self.queue.len()).min_by_key(guesses)? };
+            let mut client = self.queue.remove(at)?;
             let job = client.jobs.pop_front();
+            self.shares.remove(client.sharer);
             if !client.jobs.is_empty() {
                 self.queue.push_back(client);
             }
             let job = job.filter(|job| job.waiters.iter().any(|waiter| alive(*waiter)));
             if job.is_some() {
+                self.in_turn = !self.in_turn;
                 return job;
             }
         }
-        None
     }
 }
 

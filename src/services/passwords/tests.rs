@@ -78,9 +78,39 @@ fn a_client_and_all_together_have_a_bound() {
     assert_eq!(verdicts.iter().filter(|verdict| **verdict == PasswordCheck::Pending).count(), OF_ONE + 1);
     assert_eq!(verdicts.last(), Some(&PasswordCheck::TooMany));
     for client in 1..ALL / OF_ONE {
-        assert!(asked(&format!("c{client}-"), OF_ONE).iter().all(|verdict| *verdict == PasswordCheck::Pending));
+        assert!(asked(&format!("c{client:02}-"), OF_ONE).iter().all(|verdict| *verdict == PasswordCheck::Pending));
     }
-    assert_eq!(asked("late", 1), [PasswordCheck::Busy]);
+    assert_eq!(asked("late", 1), [PasswordCheck::Pending], "one of those that have the most gives way");
+    assert_eq!((passwords.shares.total(), passwords.woken().len()), (ALL, 1));
+}
+
+/// 17 addresses kept all other users from logging in, with 503.
+#[test]
+fn addresses_that_guess_do_not_lock_out_a_user_of_another() {
+    let mut passwords = Passwords::default();
+    let guess = |passwords: &mut Passwords, client: u32, n: u32| {
+        let address = format!("c{client:02}");
+        passwords.check(&given("x", &format!("{client}-{n}"), &address, client), same)
+    };
+    let refill = |passwords: &mut Passwords, round: u32| {
+        for client in 0..17 {
+            let mut n = round * 100;
+            while guess(passwords, client, n) == PasswordCheck::Pending && n < round * 100 + OF_ONE as u32 {
+                n += 1;
+            }
+        }
+    };
+    refill(&mut passwords, 1);
+    for round in 2..60 {
+        hear(&mut passwords);
+        refill(&mut passwords, round);
+    }
+    assert_eq!(passwords.shares.total(), ALL);
+    let login = given("y", "y", "192.0.2.1", 77);
+    assert_eq!(passwords.check(&login, same), PasswordCheck::Pending);
+    let verdicts = (1..10).find(|_| hear(&mut passwords).contains(&wake(77)));
+    assert!(verdicts.is_some_and(|count| count <= 3), "{verdicts:?}");
+    assert_eq!(passwords.check(&login, same), PasswordCheck::Right);
 }
 
 #[test]

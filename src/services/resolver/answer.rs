@@ -22,6 +22,16 @@ pub enum Records {
     Services(Rc<[Service]>),
 }
 
+impl Records {
+    /// How many they are.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Records::Addresses(all) => all.len(),
+            Records::Services(all) => all.len(),
+        }
+    }
+}
+
 /// The result, and until when it is valid (monotonic milliseconds).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {

@@ -3,12 +3,14 @@
 
 use super::answer::{Records, Ticket, Want};
 use crate::config::settings::resolver::ResolverSettings;
+use crate::services::fair_share::Sharer;
 use crate::sys::Errno;
 use crate::sys::epoll::{self, Epoll};
 use crate::sys::random;
 use crate::sys::socket::{self, Addr, More};
 use crate::util::dns::{self, Kind};
 use crate::util::wake::Wake;
+use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
@@ -39,8 +41,10 @@ const NO_TTL: u32 = 10;
 pub(super) struct Waiter {
     /// By which it takes its answer.
     pub(super) ticket: Ticket,
-    /// What to wake; None: it polls.
+    /// What to wake; None: it looks for its ticket.
     pub(super) owner: Option<Wake>,
+    /// Whose request it is.
+    pub(super) client: Option<Sharer>,
     /// When it stops waiting (monotonic milliseconds).
     pub(super) until: u64,
 }
@@ -100,8 +104,8 @@ pub(super) struct Lookup {
     tcp: Option<Tcp>,
     /// When the question is repeated (monotonic milliseconds); 0: at once.
     pub(super) resend_at: u64,
-    /// Never empty while it lasts.
-    pub(super) waiters: Vec<Waiter>,
+    /// Never empty while it lasts; those that give up first come first.
+    pub(super) waiters: VecDeque<Waiter>,
 }
 
 impl Lookup {
@@ -127,20 +131,26 @@ impl Lookup {
             udp: None,
             tcp: None,
             resend_at: 0,
-            waiters: vec![waiter],
+            waiters: VecDeque::from([waiter]),
         };
         lookup.open_questions();
         lookup
     }
 
-    /// Whether another question is the same, so that it can wait with the others.
-    pub(super) fn is_for(&self, settings: &Rc<ResolverSettings>, name: &str, want: Want) -> bool {
-        Rc::ptr_eq(&self.settings, settings) && *self.name == *name && self.want == want
+    /// Adds a caller. Most wait equally long, so that each comes last.
+    pub(super) fn join(&mut self, waiter: Waiter) {
+        let later = self.waiters.iter().rev().take_while(|other| other.until > waiter.until).count();
+        self.waiters.insert(self.waiters.len() - later, waiter);
+    }
+
+    /// Takes one that has stopped waiting.
+    pub(super) fn take_late(&mut self, now: u64) -> Option<Waiter> {
+        if self.waiters.front()?.until <= now { self.waiters.pop_front() } else { None }
     }
 
     /// When to drive it, though no answer comes: to repeat the question, or to give a caller up.
     pub(super) fn due(&self) -> u64 {
-        self.waiters.iter().map(|waiter| waiter.until).min().unwrap_or(0).min(self.resend_at)
+        self.waiters.front().map_or(0, |waiter| waiter.until).min(self.resend_at)
     }
 
     fn open_questions(&mut self) {

@@ -4,29 +4,41 @@
 //!
 //! Each lookup has its own socket, so that ports are as hard to guess as ids. Invariant: every lookup has a request
 //! that waits for it; it ends when the last one gives up.
+//!
+//! What bounds it: [`LOOKUPS`] for the requests of all clients, and an eighth of the descriptors. Once there are so
+//! many, the newest of the client that has the most ([`super::fair_share`]) gives way: names of a zone that does not answer do not
+//! keep other clients from theirs. Names that the configuration has (`server … resolve`, ACME) are not among them;
+//! [`super::upstream_names`] bounds its own. Nothing walks over all lookups, or over all that wait for one.
 
 mod answer;
 mod cache;
 mod hosts;
 mod lookup;
+mod pending;
 
 pub use answer::{Answer, Records, Ticket, Want};
 
+use super::fair_share::Sharer;
 use crate::config::settings::resolver::ResolverSettings;
 use crate::sys::epoll::{Epoll, Events, Timeout};
 use crate::util::dns;
-use crate::util::slab::{Key, Slab};
+use crate::util::slab::Key;
 use crate::util::wake::Wake;
 use cache::Cache;
 use hosts::Hosts;
-use lookup::{Lookup, LookupProgress};
-use std::collections::HashMap;
+use lookup::{Lookup, LookupProgress, Waiter};
+use pending::Pending;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 
-/// Maximum number of concurrent lookups.
+/// Maximum number of concurrent lookups for requests of clients.
 const LOOKUPS: usize = 1024;
+/// Minimum number of them, however few descriptors there are.
+const LEAST: usize = 16;
+/// Lookups that are sent again, or given up, at a time.
+const AT_A_TIME: usize = 128;
 /// Milliseconds for which an answer is kept for its request, which is woken at once.
 const KEPT: u64 = 10_000;
 
@@ -77,8 +89,10 @@ pub struct Question<'a> {
     pub want: Want,
     /// Milliseconds.
     pub timeout: u64,
-    /// None: the caller polls for the answer.
+    /// None: the ticket is in [`Resolver::answered`] once there is an answer.
     pub owner: Option<Wake>,
+    /// Whose request it is; None: the configuration has the name.
+    pub client: Option<Sharer>,
 }
 
 /// Lookups under way, cached answers, and answers not taken yet.
@@ -86,15 +100,20 @@ pub struct Question<'a> {
 pub struct Resolver {
     /// Created at the first lookup.
     epoll: Option<Epoll>,
-    lookups: Slab<Lookup>,
+    lookups: Pending,
+    /// Maximum number of sockets; None: unknown.
+    descriptors: Option<usize>,
     cache: Cache,
     hosts: Hosts,
-    /// Answers not taken yet, and since when.
-    done: HashMap<Ticket, (LookupResult, u64)>,
+    /// Answers not taken yet.
+    done: HashMap<Ticket, LookupResult>,
+    /// Since when they are there, oldest first; some were taken.
+    done_since: VecDeque<(u64, Ticket)>,
     tickets: u64,
     /// The name server to ask first.
     rotation: usize,
     woken: Vec<Wake>,
+    answered: Vec<Ticket>,
 }
 
 impl Resolver {
@@ -119,20 +138,49 @@ impl Resolver {
         }
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
-        let waiter = lookup::Waiter { ticket, owner: question.owner, until: now.saturating_add(question.timeout) };
-        let same = |lookup: &Lookup| lookup.is_for(settings, &name, question.want);
-        if let Some((_, lookup)) = self.lookups.iter_mut().find(|(_, lookup)| same(lookup)) {
-            lookup.waiters.push(waiter);
+        let until = now.saturating_add(question.timeout);
+        let waiter = Waiter { ticket, owner: question.owner, client: question.client, until };
+        if let Some(key) = self.lookups.find(settings, &name, question.want) {
+            self.lookups.join(key, waiter);
             return Submitted::Later(ticket);
         }
-        if self.lookups.len() >= LOOKUPS || !self.has_epoll() {
+        if !self.has_epoll() || !self.has_room_for(question.client, now) {
             return Submitted::Now(Err(LookupError::BUSY));
         }
         let lookup = Lookup::new(settings.clone(), name, question.want, self.rotation, waiter);
         self.rotation = self.rotation.wrapping_add(1);
-        let key = self.lookups.insert(lookup);
+        let key = self.lookups.insert(lookup, question.client);
         self.send(key, now);
         Submitted::Later(ticket)
+    }
+
+    /// Sets how many descriptors may be held.
+    pub fn set_descriptors(&mut self, most: usize) {
+        self.descriptors = Some(most);
+    }
+
+    /// Whether the client may begin a lookup; another one may have to give one up.
+    fn has_room_for(&mut self, client: Option<Sharer>, now: u64) -> bool {
+        let Some(client) = client else { return true };
+        let most = self.descriptors.unwrap_or(LOOKUPS).clamp(LEAST, LOOKUPS);
+        if self.lookups.shares().total() < most {
+            return true;
+        }
+        let given_up = self.lookups.shares().gives_way(client).and_then(|greedy| self.lookups.give_up(greedy));
+        let is_room = given_up.is_some();
+        if let Some(lookup) = given_up {
+            lookup.waiters.into_iter().for_each(|waiter| self.deliver(waiter, Err(LookupError::BUSY), now));
+        }
+        is_room
+    }
+
+    fn deliver(&mut self, waiter: Waiter, outcome: LookupResult, now: u64) {
+        self.done.insert(waiter.ticket, outcome);
+        self.done_since.push_back((now, waiter.ticket));
+        match waiter.owner {
+            Some(wake) => self.woken.push(wake),
+            None => self.answered.push(waiter.ticket),
+        }
     }
 
     fn has_epoll(&mut self) -> bool {
@@ -144,7 +192,16 @@ impl Resolver {
 
     /// Takes the answer for a ticket.
     pub fn take(&mut self, ticket: Ticket) -> Option<LookupResult> {
-        self.done.remove(&ticket).map(|(outcome, _)| outcome)
+        let outcome = self.done.remove(&ticket);
+        while self.done_since.front().is_some_and(|(_, ticket)| !self.done.contains_key(ticket)) {
+            self.done_since.pop_front();
+        }
+        outcome
+    }
+
+    /// The tickets of the configuration's names whose answers have arrived.
+    pub fn answered(&mut self) -> Vec<Ticket> {
+        std::mem::take(&mut self.answered)
     }
 
     /// The requests whose answers have arrived.
@@ -162,6 +219,7 @@ impl Resolver {
             let (Some(lookup), Some(epoll)) = (self.lookups.get_mut(key), &self.epoll) else { continue };
             let progress = lookup.receive(epoll, token);
             self.went_on(key, progress, now);
+            self.lookups.plan(key);
         }
     }
 
@@ -177,6 +235,7 @@ impl Resolver {
         if let (Some(lookup), Some(epoll)) = (self.lookups.get_mut(key), &self.epoll) {
             lookup.send(epoll, key.to_u64(), now);
         }
+        self.lookups.plan(key);
     }
 
     fn finish(&mut self, key: Key, outcome: Result<(Records, u32), u16>, now: u64) {
@@ -188,40 +247,41 @@ impl Resolver {
             }
             Err(code) => Err(LookupError(code)),
         };
-        for waiter in lookup.waiters {
-            self.done.insert(waiter.ticket, (outcome.clone(), now));
-            self.woken.extend(waiter.owner);
-        }
+        lookup.waiters.into_iter().for_each(|waiter| self.deliver(waiter, outcome.clone(), now));
     }
 
     /// When [`Resolver::expire`] must be called even if nothing arrives.
     pub fn next_due(&self) -> Option<u64> {
-        self.lookups.iter().map(|(_, lookup)| lookup.due()).min()
+        if self.woken.is_empty() && self.answered.is_empty() { self.lookups.next_due() } else { Some(0) }
     }
 
     /// Repeats questions, and ends lookups that took too long.
     pub fn expire(&mut self, now: u64) {
         // Requests that have ended never take their answers.
-        self.done.retain(|_, (_, since)| now < *since + KEPT);
-        let mut again = Vec::new();
-        let mut over = Vec::new();
-        for (key, lookup) in self.lookups.iter_mut() {
-            for late in lookup.waiters.extract_if(.., |waiter| waiter.until <= now) {
-                self.done.insert(late.ticket, (Err(LookupError::TIMED_OUT), now));
-                self.woken.extend(late.owner);
-            }
-            if lookup.waiters.is_empty() {
-                over.push(key);
-            } else if lookup.resend_at <= now {
-                lookup.next_server();
-                again.push(key);
-            }
+        while let Some((since, ticket)) = self.done_since.front().copied()
+            && since + KEPT <= now
+        {
+            self.done_since.pop_front();
+            self.done.remove(&ticket);
         }
-        for key in over {
+        for _ in 0..AT_A_TIME {
+            let Some(key) = self.lookups.due_by(now) else { break };
+            self.expire_one(key, now);
+        }
+    }
+
+    fn expire_one(&mut self, key: Key, now: u64) {
+        while let Some(late) = self.lookups.get_mut(key).and_then(|lookup| lookup.take_late(now)) {
+            self.deliver(late, Err(LookupError::TIMED_OUT), now);
+        }
+        let Some(lookup) = self.lookups.get_mut(key) else { return };
+        if lookup.waiters.is_empty() {
             self.lookups.remove(key);
-        }
-        for key in again {
+        } else if lookup.resend_at <= now {
+            lookup.next_server();
             self.send(key, now);
+        } else {
+            self.lookups.plan(key);
         }
     }
 
@@ -230,3 +290,6 @@ impl Resolver {
         self.cache.prune();
     }
 }
+
+#[cfg(test)]
+mod tests;

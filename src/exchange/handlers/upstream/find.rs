@@ -13,8 +13,8 @@ use crate::exchange::flow::Flow;
 use crate::exchange::{Exchange, variables};
 use crate::http::status::Status;
 use crate::services::Services;
+use crate::services::fair_share::Sharer;
 use crate::services::resolver::{Answer, LookupResult, Question, Records, Submitted, Want};
-use crate::services::upstream_names::of_addresses;
 use std::net::Ipv4Addr;
 use std::rc::Rc;
 
@@ -109,8 +109,9 @@ fn look_up(ex: &mut Exchange, cx: &mut Services, url: &Url<'_>, protocol: Protoc
         return Err(Status::INTERNAL_SERVER_ERROR);
     };
     let owner = cx.syncs.driven;
-    let question =
-        Question { settings, name: url.host.as_bytes(), want: Want::Addresses, timeout: names.timeout.0, owner };
+    let client = Some(Sharer::of(ex.client.peer.octets()));
+    let (name, timeout) = (url.host.as_bytes(), names.timeout.0);
+    let question = Question { settings, name, want: Want::Addresses, timeout, owner, client };
     match cx.resolver.ask(&question, cx.now.ms) {
         Submitted::Now(outcome) => upstream_at(ex, cx, url.host, port, outcome).map(|upstream| (upstream, None)),
         Submitted::Later(ticket) => {
@@ -129,7 +130,7 @@ fn upstream_at(
     outcome: LookupResult,
 ) -> Result<Rc<Upstream>, Status> {
     match outcome {
-        Ok(Answer { found: Records::Addresses(ips), .. }) => Ok(Rc::new(of_addresses(host, &ips, port))),
+        Ok(Answer { found: Records::Addresses(ips), .. }) => Ok(cx.host_groups.at(host, &ips, port)),
         Ok(_) => Err(Status::BAD_GATEWAY),
         Err(failure) => {
             ex.report(cx, Level::Error, format_args!("{host} could not be resolved {failure}"));

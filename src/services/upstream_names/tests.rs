@@ -1,0 +1,66 @@
+//! Thousands of names: what is looked up at a time, and what a reload keeps. The name server is a socket that nothing
+//! reads.
+
+use super::*;
+use crate::config::addr::PeerAddr;
+use crate::config::settings::resolver::ResolverSettings;
+use std::net::UdpSocket;
+
+fn groups(count: usize, settings: &Rc<ResolverSettings>) -> Vec<Rc<Upstream>> {
+    let group = |n: usize| {
+        let mut base = Upstream::named(&format!("u{n}"));
+        let addr = PeerAddr::parse(b"127.0.0.1:9", 80).expect("an address");
+        let peer = UpstreamServer::all(addr).remove(0);
+        let dynamic = |host: String| Dynamic { host: host.into(), port: 9, service: None, peer: peer.clone() };
+        base.dynamic = vec![dynamic(format!("n{n}.test")), dynamic(format!("m{n}.test"))];
+        base.resolver = Some(settings.clone());
+        Rc::new(base)
+    };
+    (0..count).map(group).collect()
+}
+
+#[test]
+fn more_names_than_are_looked_up_at_a_time_wait_and_none_is_refused() {
+    let silent = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    let servers = [silent.local_addr().expect("it is bound")].into();
+    let settings = Rc::new(ResolverSettings { servers, valid: None, ipv4: true, ipv6: false });
+    let (mut names, mut resolver, mut now) = (UpstreamNames::default(), Resolver::default(), 1000);
+    let all = groups(ASKED, &settings);
+    names.adopt_groups(&all);
+    let mut runs = 0;
+    while names.next_due().is_some() {
+        assert!(names.run(&mut resolver, now).failed.is_empty(), "none is refused");
+        runs += 1;
+    }
+    assert_eq!((names.asked.len(), names.dues.len(), runs), (ASKED, ASKED, ASKED / BEGUN));
+    // They time out, and the others follow.
+    now += 30_000;
+    let mut failed = 0;
+    while names.dues.first().is_some_and(|(due, _)| *due <= now) || resolver.next_due().is_some_and(|due| due <= now) {
+        resolver.expire(now);
+        failed += names.run(&mut resolver, now).failed.len();
+    }
+    assert_eq!((failed, names.asked.len(), names.dues.len()), (ASKED, ASKED, ASKED));
+    assert!(names.dues.iter().all(|(due, _)| *due == now + RETRY));
+}
+
+#[test]
+fn a_reload_keeps_the_addresses_of_names_that_stay() {
+    let servers = [([127, 0, 0, 1], 53).into()].into();
+    let settings = Rc::new(ResolverSettings { servers, valid: None, ipv4: true, ipv6: false });
+    let (before, after) = (groups(3, &settings), groups(4, &settings));
+    let mut names = UpstreamNames::default();
+    names.adopt_groups(&before);
+    let addr = SocketAddr::from(([192, 0, 2, 1], 7));
+    names.groups[1].names[1].addresses = vec![Address { addr, weight: 0, backup: false }];
+    names.groups[1].rebuild();
+    let shown = |names: &UpstreamNames, base: &Rc<Upstream>| -> Vec<String> {
+        names.current(base).peers.iter().map(|peer| peer.name.to_string()).collect()
+    };
+    assert_eq!(shown(&names, &before[1]), ["192.0.2.1:7"]);
+    names.adopt_groups(&after);
+    assert_eq!(shown(&names, &after[1]), ["192.0.2.1:9"], "with the port that it has now");
+    assert!(shown(&names, &after[0]).is_empty() && shown(&names, &after[3]).is_empty());
+    assert!(Rc::ptr_eq(&names.current(&before[1]), &before[1]), "no longer known");
+    assert_eq!((names.next_due(), names.dues.len()), (Some(0), 8));
+}
