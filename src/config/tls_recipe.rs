@@ -36,7 +36,7 @@ impl Recipe {
         }
         let cache = match &self.ssl.cache {
             // A cache that is not shared belongs to these certificates alone.
-            Cache::Zone(name, most) if name.is_empty() => Cache::Zone("builtin".into(), *most),
+            Cache::Zone(name, size) if name.is_empty() => Cache::Zone("builtin".into(), *size),
             cache => cache.clone(),
         };
         let chooses = self.ssl.prefer_server_ciphers.is_none();

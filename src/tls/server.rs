@@ -49,7 +49,7 @@ impl Default for Protocols {
 pub enum Cache {
     /// Sessions are not cached.
     None,
-    /// A named zone shared by the process, and its maximum number of sessions.
+    /// A named zone shared by the process, and its maximum size in bytes.
     Zone(String, usize),
 }
 
@@ -87,8 +87,8 @@ pub struct Options {
 
 /// Maximum early data, as in nginx.
 const EARLY_DATA: u32 = 16 << 10;
-/// Sessions kept for early data if the configuration has no cache.
-const EARLY_SESSIONS: usize = 20_480;
+/// Bytes of sessions kept for early data if the configuration has no cache.
+const EARLY_SESSIONS: usize = 10 << 20;
 
 /// A chain and its key, if they belong together.
 pub fn certified(chain: Vec<CertificateDer<'static>>, key: Arc<dyn SigningKey>) -> Result<CertifiedKey, String> {
@@ -143,7 +143,7 @@ impl Options {
         config.alpn_protocols = self.alpn;
         config.session_storage = match &self.cache {
             Cache::None => ticket::no_cache(),
-            Cache::Zone(zone, most) => ticket::cache(zone, *most, context, self.session_timeout),
+            Cache::Zone(zone, size) => ticket::cache(zone, *size, context, self.session_timeout),
         };
         config.ticketer = if self.tickets {
             Arc::new(Tickets { context, lifetime: self.session_timeout, keys: self.ticket_keys })

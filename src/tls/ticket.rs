@@ -3,13 +3,16 @@
 //! Keys and caches belong to the process, not to a configuration, so they survive a reload. Invariant: a session is
 //! resumed only with the certificates and the client verification with which it began. A [`Context`] ensures that: it
 //! is authenticated in tickets and part of the cache keys.
+//!
+//! What bounds it: the sessions of a zone take no more than its size, each with its client's certificates; one of more
+//! than [`LARGEST`] bytes is not cached.
 
 use crate::sys::clock;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::{digest, rand};
 use rustls::server::{NoServerSessionStorage, ProducesTickets, StoresServerSessions};
 use std::cell::Cell;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// A digest of what must be the same for a session to be resumed.
@@ -229,24 +232,61 @@ impl ProducesTickets for NoTickets {
     }
 }
 
-/// Cached sessions; the oldest is dropped first.
+/// Cached sessions; the oldest is dropped first. They take no more than the bytes of the zone.
 #[derive(Debug, Default)]
 struct Zone {
-    sessions: HashMap<Vec<u8>, (u64, Vec<u8>)>,
-    order: VecDeque<Vec<u8>>,
+    sessions: HashMap<Vec<u8>, Session>,
+    /// The keys by the order in which they came.
+    order: BTreeMap<u64, Vec<u8>>,
+    serial: u64,
+    /// What the sessions take.
+    bytes: usize,
+    size: usize,
 }
 
+#[derive(Debug)]
+struct Session {
+    serial: u64,
+    /// Unix seconds.
+    made: u64,
+    value: Vec<u8>,
+}
+
+/// Maximum bytes of a cached session (nginx's NGX_SSL_MAX_SESSION_SIZE): it holds the certificates of its client, which
+/// chooses how long they are, whether or not they are trusted.
+const LARGEST: usize = 4096;
+/// What a session takes besides its value and its two keys.
+const OVERHEAD: usize = 96;
+
 impl Zone {
-    fn put(&mut self, key: Vec<u8>, value: Vec<u8>, most: usize, now: u64) {
-        if self.sessions.insert(key.clone(), (now, value)).is_none() {
-            self.order.push_back(key);
+    fn cost(key: &[u8], value: &[u8]) -> usize {
+        2 * key.len() + value.len() + OVERHEAD
+    }
+
+    /// Whether it was cached.
+    fn put(&mut self, key: Vec<u8>, value: Vec<u8>, now: u64) -> bool {
+        self.remove(&key);
+        let cost = Zone::cost(&key, &value);
+        if value.len() > LARGEST || cost > self.size {
+            return false;
         }
-        // Keys of sessions already taken stay in `order` for a while.
-        while self.order.len() > most {
-            if let Some(oldest) = self.order.pop_front() {
-                self.sessions.remove(&oldest);
-            }
+        while self.bytes + cost > self.size
+            && let Some((_, oldest)) = self.order.pop_first()
+        {
+            self.remove(&oldest);
         }
+        self.serial += 1;
+        self.bytes += cost;
+        self.order.insert(self.serial, key.clone());
+        self.sessions.insert(key, Session { serial: self.serial, made: now, value });
+        true
+    }
+
+    fn remove(&mut self, key: &[u8]) -> Option<Session> {
+        let session = self.sessions.remove(key)?;
+        self.order.remove(&session.serial);
+        self.bytes -= Zone::cost(key, &session.value);
+        Some(session)
     }
 }
 
@@ -254,7 +294,6 @@ impl Zone {
 #[derive(Debug)]
 pub struct Cache {
     zone: Arc<Mutex<Zone>>,
-    most: usize,
     context: Context,
     lifetime: u64,
 }
@@ -276,34 +315,33 @@ impl Iterator for Sessions {
     type Item = (Vec<u8>, u64, Vec<u8>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            let key = self.content.order.pop_front()?;
-            if let Some((made, value)) = self.content.sessions.remove(&key) {
-                return Some((key, made, value));
-            }
-        }
+        let (_, key) = self.content.order.pop_first()?;
+        let session = self.content.remove(&key)?;
+        Some((key, session.made, session.value))
     }
 }
 
 /// Empties all zones.
 pub fn take_sessions() -> Vec<Sessions> {
-    let taken = |(name, zone): (&String, &Arc<Mutex<Zone>>)| Sessions {
-        zone: name.clone(),
-        content: std::mem::take(&mut *lock(zone)),
+    let taken = |(name, zone): (&String, &Arc<Mutex<Zone>>)| {
+        let mut zone = lock(zone);
+        let empty = Zone { size: zone.size, ..Zone::default() };
+        Sessions { zone: name.clone(), content: std::mem::replace(&mut *zone, empty) }
     };
     zones().iter().map(taken).collect()
 }
 
-/// Adds a session of an earlier process. An excess of sessions is dropped at the next `put`.
+/// Adds a session of an earlier process.
 pub fn inherit_session(zone: &str, key: &[u8], made: u64, value: &[u8]) {
     let Some(zone) = zones().get(zone).cloned() else { return };
-    lock(&zone).put(key.to_vec(), value.to_vec(), usize::MAX, made);
+    lock(&zone).put(key.to_vec(), value.to_vec(), made);
 }
 
-/// The cache of a zone, which configurations share by name. `most`: maximum number of sessions; `lifetime`: seconds.
-pub fn cache(zone: &str, most: usize, context: Context, lifetime: u64) -> Arc<dyn StoresServerSessions> {
+/// The cache of a zone, which configurations share by name. `size`: maximum bytes of its sessions; `lifetime`: seconds.
+pub fn cache(zone: &str, size: usize, context: Context, lifetime: u64) -> Arc<dyn StoresServerSessions> {
     let zone = zones().entry(zone.to_owned()).or_default().clone();
-    Arc::new(Cache { zone, most, context, lifetime })
+    lock(&zone).size = size;
+    Arc::new(Cache { zone, context, lifetime })
 }
 
 /// Sessions are not kept: only tickets can resume one.
@@ -316,8 +354,8 @@ impl Cache {
         [&self.context[..], key].concat()
     }
 
-    fn fresh(&self, (made, value): (u64, Vec<u8>)) -> Option<Vec<u8>> {
-        (seconds().saturating_sub(made) <= self.lifetime).then_some(value)
+    fn is_fresh(&self, session: &Session) -> bool {
+        seconds().saturating_sub(session.made) <= self.lifetime
     }
 }
 
@@ -334,19 +372,19 @@ pub fn take_last_session_id() -> Option<[u8; 32]> {
 
 impl StoresServerSessions for Cache {
     fn put(&self, key: Vec<u8>, value: Vec<u8>) -> bool {
-        LAST_SESSION_ID.set(key.as_slice().try_into().ok());
-        lock(&self.zone).put(self.key(&key), value, self.most, seconds());
-        true
+        let is_cached = lock(&self.zone).put(self.key(&key), value, seconds());
+        LAST_SESSION_ID.set(key.as_slice().try_into().ok().filter(|_| is_cached));
+        is_cached
     }
 
     fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
-        let found = lock(&self.zone).sessions.get(&self.key(key)).cloned();
-        found.and_then(|session| self.fresh(session))
+        let zone = lock(&self.zone);
+        zone.sessions.get(&self.key(key)).filter(|session| self.is_fresh(session)).map(|session| session.value.clone())
     }
 
     fn take(&self, key: &[u8]) -> Option<Vec<u8>> {
-        let found = lock(&self.zone).sessions.remove(&self.key(key));
-        found.and_then(|session| self.fresh(session))
+        let found = lock(&self.zone).remove(&self.key(key));
+        found.filter(|session| self.is_fresh(session)).map(|session| session.value)
     }
 
     fn can_cache(&self) -> bool {
@@ -385,8 +423,9 @@ mod tests {
 
     #[test]
     fn a_cache_forgets_the_oldest_and_keeps_contexts_apart() {
-        let here = cache("test", 2, [1; 32], 300);
-        let there = cache("test", 2, [2; 32], 300);
+        let cost = 2 * (32 + 1) + 5 + OVERHEAD;
+        let here = cache("test", 2 * cost, [1; 32], 300);
+        let there = cache("test", 2 * cost, [2; 32], 300);
         here.put(b"1".to_vec(), b"one".to_vec());
         assert_eq!(there.get(b"1"), None);
         assert_eq!(here.get(b"1").as_deref(), Some(&b"one"[..]));
@@ -395,5 +434,27 @@ mod tests {
         assert_eq!(here.get(b"1"), None);
         assert_eq!(here.take(b"3").as_deref(), Some(&b"three"[..]));
         assert_eq!(here.take(b"3"), None);
+    }
+
+    #[test]
+    fn long_certificates_of_clients_do_not_make_a_zone_exceed_its_size() {
+        let mut zone = Zone { size: 1 << 20, ..Zone::default() };
+        let key = |n: u32| [&[7; 60][..], &n.to_be_bytes()].concat();
+        let taken = |zone: &Zone| -> usize { zone.sessions.iter().map(|(key, s)| Zone::cost(key, &s.value)).sum() };
+        for n in 0..1000 {
+            assert!(!zone.put(key(n), vec![0; LARGEST + 1], 0), "it is too long");
+            assert!(zone.put(key(n), vec![0; LARGEST], 0));
+            assert_eq!((taken(&zone), zone.order.len()), (zone.bytes, zone.sessions.len()));
+            assert!(zone.bytes <= zone.size);
+        }
+        assert_eq!(zone.sessions.len(), zone.size / Zone::cost(&key(0), &[0; LARGEST]));
+        // In TLS 1.3 each is taken once.
+        for n in 0..1000 {
+            zone.put(key(n), vec![0; 200], 0);
+            zone.remove(&key(n));
+        }
+        assert!(zone.order.len() == zone.sessions.len() && zone.bytes == taken(&zone));
+        let mut tiny = Zone { size: 100, ..Zone::default() };
+        assert!(!tiny.put(key(0), vec![0; 10], 0) && tiny.order.is_empty());
     }
 }

@@ -143,7 +143,7 @@ pub const ROWS: &[Row] = &[
         Args::TAKE12,
         "none",
         Effect::Many(session_cache),
-        "Where sessions are kept for clients that come back: off, none, builtin[:N] or shared:NAME:SIZE (some 4000 sessions a megabyte). With both of the last two, the shared one is used. They survive a reload.",
+        "Where sessions are kept for clients that come back: off, none, builtin[:N] or shared:NAME:SIZE (some 2500 sessions a megabyte, fewer with certificates of clients; one of more than 4 KB is not kept). With both of the last two, the shared one is used. They survive a reload.",
     ),
     row(
         "ssl_session_tickets",
@@ -315,6 +315,9 @@ fn verify(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     Ok(())
 }
 
+/// Bytes of a session without a client's certificate, for caches whose size is a number of sessions.
+const SESSION: usize = 512;
+
 fn session_cache(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let mut cache = Cache::None;
     for (at, word) in d.args.iter().enumerate() {
@@ -322,11 +325,11 @@ fn session_cache(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         let parts: Vec<&str> = text.split(':').collect();
         match parts[..] {
             ["off" | "none"] => cache = Cache::None,
-            ["builtin"] if matches!(cache, Cache::None) => cache = Cache::Zone(String::new(), 20480),
+            ["builtin"] if matches!(cache, Cache::None) => cache = Cache::Zone(String::new(), 20480 * SESSION),
             ["builtin", most] => {
                 let most = value::number(most.as_bytes(), 1 << 24).map_err(|e| wrong(d, at, e))?;
                 if matches!(cache, Cache::None) {
-                    cache = Cache::Zone(String::new(), most as usize);
+                    cache = Cache::Zone(String::new(), most as usize * SESSION);
                 }
             }
             ["builtin"] => {}
@@ -343,7 +346,7 @@ fn session_cache(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
                     );
                     return Err(Fault::new(word.span, text));
                 }
-                cache = Cache::Zone(name.to_owned(), usize::try_from(size.0 / 256).unwrap_or(usize::MAX));
+                cache = Cache::Zone(name.to_owned(), usize::try_from(size.0).unwrap_or(usize::MAX));
             }
             _ => {
                 let text = format!("invalid session cache \"{text}\"");
