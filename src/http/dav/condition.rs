@@ -1,4 +1,7 @@
 //! The `If` header (RFC 4918 §10.4): which lock tokens a client holds, and the states of resources that it counts on.
+//!
+//! What bounds it: [`MOST`] lists of as many conditions. Each resource is looked at once ([`Looked`]), so that the cost
+//! of looking grows with the bytes of the paths that the header spells out, not with the lists about one path.
 
 use crate::http::field_syntax::trim_ows;
 
@@ -97,6 +100,32 @@ pub fn angle(text: &[u8]) -> Option<(&[u8], &[u8])> {
     (end > 0).then_some((inner.get(..end)?, inner.get(end + 1..)?))
 }
 
+/// What was found about the resources of lists: each is looked at once, however many lists are about it.
+pub struct Looked<'a, T>(Vec<(Option<&'a [u8]>, T)>);
+
+impl<T> Default for Looked<'_, T> {
+    fn default() -> Self {
+        Looked(Vec::new())
+    }
+}
+
+impl<'a, T> Looked<'a, T> {
+    /// What is known of the list's resource; the first time by `look`.
+    pub fn at(&mut self, list: &List<'a>, look: impl FnOnce(Option<&'a [u8]>) -> T) -> &T {
+        let known = self.0.iter().position(|(resource, _)| *resource == list.resource);
+        let at = known.unwrap_or_else(|| {
+            self.0.push((list.resource, look(list.resource)));
+            self.0.len() - 1
+        });
+        &self.0[at].1
+    }
+
+    /// All that was found.
+    pub fn into_all(self) -> impl Iterator<Item = T> {
+        self.0.into_iter().map(|(_, found)| found)
+    }
+}
+
 /// The tokens that a header names: its client holds them.
 pub fn tokens<'l, 'a>(lists: &'l [List<'a>]) -> impl Iterator<Item = &'a [u8]> + 'l {
     lists.iter().flat_map(|list| &list.conditions).filter_map(|condition| match condition.state {
@@ -153,6 +182,25 @@ mod tests {
         for (value, expected) in table {
             assert_eq!(shown(value).as_deref(), expected, "{value}");
         }
+    }
+
+    #[test]
+    fn a_resource_of_many_lists_is_looked_at_once() {
+        let value = format!("</a> {}</b>{}</a>([\"q\"])", "([\"q\"])".repeat(40), "([\"q\"])".repeat(20));
+        let lists = parse(value.as_bytes()).expect("well-formed");
+        let (mut looked, mut count) = (Looked::default(), 0);
+        for list in &lists {
+            let found = looked.at(list, |resource| {
+                count += 1;
+                resource.map(<[u8]>::to_vec)
+            });
+            assert_eq!(found.as_deref(), list.resource);
+        }
+        assert_eq!((lists.len(), count), (61, 2));
+        let own = parse(b"([\"q\"]) ([\"r\"])").expect("well-formed");
+        let mut looked = Looked::default();
+        assert!(own.iter().all(|list| looked.at(list, |resource| resource.is_none()) == &true));
+        assert_eq!(looked.into_all().count(), 1, "the request's own");
     }
 
     #[test]

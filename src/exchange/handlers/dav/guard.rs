@@ -11,7 +11,7 @@ use crate::config::model::Level;
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::versions::{self, Denied, Versions};
 use crate::exchange::{Exchange, origin};
-use crate::http::dav::condition::{self, List, State};
+use crate::http::dav::condition::{self, List, Looked, State};
 use crate::http::dav::lock::Token;
 use crate::http::etag::{Strength, is_same};
 use crate::http::header::HeaderId;
@@ -102,7 +102,8 @@ pub fn preconditions(ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
 
 fn any_holds(lists: &[List<'_>], ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
     cx.dav_locks.expire(cx.now.ms);
-    match lists.iter().any(|list| holds(list, ex, cx)) {
+    let mut looked = Looked::default();
+    match lists.iter().any(|list| holds(list, looked.at(list, |resource| Known::of(resource, ex, cx)))) {
         true => Ok(()),
         false => Err(Flow::Status(Status::PRECONDITION_FAILED)),
     }
@@ -167,14 +168,15 @@ fn lock_named(
 /// The files whose versions are named.
 fn spots(lists: &[List<'_>], ex: &mut Exchange, cx: &mut Services) -> Vec<Resource> {
     let uri = ex.route.uri.clone();
-    let mut spots = Vec::new();
+    let mut looked = Looked::default();
     for list in lists.iter().filter(|list| names_version(list)) {
-        let Some(named) = list.resource.map_or(Some(uri.clone()), |url| path_of(ex, url)) else { continue };
-        ex.route.uri = named;
-        spots.extend(Resource::of(ex, cx));
+        looked.at(list, |resource| {
+            ex.route.uri = resource.map_or(Some(uri.clone()), |url| path_of(ex, url))?;
+            Resource::of(ex, cx).ok()
+        });
     }
     ex.route.uri = uri;
-    spots
+    looked.into_all().flatten().collect()
 }
 
 /// Locks them in an order that all processes share: of two that want the same files, one gets them all.
@@ -239,23 +241,38 @@ pub fn hold_leaving(ex: &Exchange, cx: &mut Services, job: &Job) -> Result<Versi
     Ok(locks)
 }
 
-fn holds(list: &List<'_>, ex: &mut Exchange, cx: &mut Services) -> bool {
-    let uri = match list.resource {
-        None => Some(ex.route.uri.clone()),
-        Some(url) => path_of(ex, url),
-    };
-    let key = uri.and_then(|uri| target::key(ex, cx, &uri));
-    list.conditions.iter().all(|condition| is_so(condition.state, key.as_ref(), cx) != condition.not)
+/// What the lists about a resource are compared with.
+struct Known {
+    /// None: no file can have that name.
+    key: Option<Key>,
+    /// Of all locks that cover it.
+    tokens: Vec<Token>,
 }
 
-fn is_so(state: State<'_>, key: Option<&Key>, cx: &Services) -> bool {
-    let Some(key) = key else { return false };
+impl Known {
+    /// `resource`: a URL; None: the request's own.
+    fn of(resource: Option<&[u8]>, ex: &mut Exchange, cx: &mut Services) -> Known {
+        let uri = match resource {
+            None => Some(ex.route.uri.clone()),
+            Some(url) => path_of(ex, url),
+        };
+        let key = uri.and_then(|uri| target::key(ex, cx, &uri));
+        let mut tokens = Vec::new();
+        if let Some(key) = &key {
+            cx.dav_locks.each_covering(&key.path, |lock| tokens.push(lock.token));
+        }
+        Known { key, tokens }
+    }
+}
+
+fn holds(list: &List<'_>, known: &Known) -> bool {
+    list.conditions.iter().all(|condition| is_so(condition.state, known) != condition.not)
+}
+
+fn is_so(state: State<'_>, known: &Known) -> bool {
+    let Some(key) = &known.key else { return false };
     match state {
-        State::Token(token) => Token::parse(token).is_some_and(|token| {
-            let mut found = false;
-            cx.dav_locks.each_covering(&key.path, |lock| found |= lock.token == token);
-            found
-        }),
+        State::Token(token) => Token::parse(token).is_some_and(|token| known.tokens.contains(&token)),
         State::ETag(tag) => key
             .stat
             .filter(|stat| stat.kind == FileKind::Regular)
