@@ -1,7 +1,7 @@
 //! The content of a large password file, cached between requests: reading megabytes for each guess and searching them
-//! line by line would block the loop. Only the last file used is cached.
+//! line by line would block the loop. The last files used are cached.
 //!
-//! Limits: a file is read once per version, at most [`SLICE`] in a millisecond of the loop, and searched as one text
+//! Limits: [`FILES`] files of [`TOGETHER`] bytes are cached, so that guesses for two in turn read neither again. A file is read once per version, at most [`SLICE`] in a millisecond of the loop, and searched as one text
 //! (16 MiB take about 2 ms). The slices are not for the reading, which takes 2 ms, but for memory that was not used
 //! before: the kernel clears each page at its first use (16 MiB took 33 ms on a virtual machine).
 //!
@@ -12,20 +12,33 @@ use super::file_digests::Version;
 use super::open_files::OpenFile;
 use crate::sys::file::Stat;
 use crate::sys::{Errno, file};
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 /// Maximum size; a larger password file is a mistake.
 const LARGEST: u64 = 16 << 20;
+/// Maximum number of files that are cached.
+const FILES: usize = 4;
+/// Maximum size of all of them together.
+const TOGETHER: usize = 48 << 20;
 /// Bytes read at a time.
 const SLICE: usize = 1 << 20;
 /// Milliseconds for which a file that is being read has precedence over another.
 const PRECEDENCE: u64 = 20;
 
-/// The file used last.
+/// The files used last.
 #[derive(Default)]
 pub struct UserFile {
-    last: Option<(Version, Rc<Vec<u8>>)>,
+    /// The last one first.
+    known: VecDeque<Known>,
     reading: Option<Reading>,
+}
+
+struct Known {
+    /// Its device and inode.
+    file: (u64, u64),
+    version: Version,
+    content: Rc<Vec<u8>>,
 }
 
 /// A file of which a part was read.
@@ -56,8 +69,8 @@ impl UserFile {
         // As it is now: the open file may be a cached one, and may have been written since the last slice.
         let stat = file::fstat(fd)?;
         let version = Version::of(&stat);
-        if let Some((_, content)) = self.last.as_ref().filter(|(known, _)| *known == version) {
-            return Ok(Some(content.clone()));
+        if let Some(content) = self.find((stat.dev, stat.ino), &version) {
+            return Ok(Some(content));
         }
         if stat.size > LARGEST {
             return Err(Errno::EINVAL);
@@ -76,9 +89,27 @@ impl UserFile {
         let content = Rc::new(reading.bytes);
         // If it was being written once more, the next request reads it again.
         if is_whole {
-            self.last = Some((reading.version, content.clone()));
+            self.keep(Known { file: reading.file, version: reading.version, content: content.clone() });
         }
         Ok(Some(content))
+    }
+
+    fn find(&mut self, file: (u64, u64), version: &Version) -> Option<Rc<Vec<u8>>> {
+        let at = self.known.iter().position(|known| known.file == file && known.version == *version)?;
+        self.known.make_contiguous()[..=at].rotate_right(1);
+        self.known.front().map(|known| known.content.clone())
+    }
+
+    /// Of each file one version is kept.
+    fn keep(&mut self, new: Known) {
+        self.known.retain(|known| known.file != new.file);
+        self.known.push_front(new);
+        let mut bytes = 0;
+        self.known.truncate(FILES);
+        self.known.retain(|known| {
+            bytes += known.content.len();
+            bytes <= TOGETHER
+        });
     }
 
     /// What was read of this file, if a slice may be read now.
@@ -212,8 +243,44 @@ mod tests {
         assert_eq!((ask(&other, 5), ask(&one, 5)), (None, Some(b"one".to_vec())), "four slices");
         assert_eq!((ask(&other, 5), ask(&one, 5)), (None, Some(b"one".to_vec())));
         assert_eq!((ask(&other, 6), ask(&other, 7)), (Some(b"other".to_vec()), Some(b"other".to_vec())));
-        assert_eq!((ask(&one, 8), ask(&other, 9)), (None, Some(b"other".to_vec())), "it left after a slice");
-        assert_eq!((ask(&other, 30), ask(&one, 40)), (Some(b"other".to_vec()), None));
+        assert_eq!((ask(&one, 6), ask(&other, 6)), (Some(b"one".to_vec()), Some(b"other".to_vec())), "both are kept");
+        let third = open("third", 2 * SLICE);
+        let users = &mut UserFile::default();
+        let mut ask = |file: &OpenFile, ms: u64| users.content(file, Some(ms)).expect("readable").is_some();
+        assert_eq!((ask(&other, 8), ask(&third, 9), ask(&third, 40)), (false, false, false), "it left after a slice");
+        assert_eq!((ask(&third, 41), ask(&third, 42), ask(&other, 43)), (false, true, false));
+    }
+
+    /// Guesses for two files in turn read 15 MB each time.
+    #[test]
+    fn large_files_that_are_used_in_turn_are_read_once() {
+        let scratch = Scratch::new();
+        let (mut files, mut watch, now) = (FileCache::new(1 << 20), DirWatch::default(), Clock::read());
+        let mut open = |name: &str| {
+            scratch.write(name, &vec![b'#'; SLICE + 1]);
+            let Ok(Opened::File(file)) = files.open(&scratch.join(name), &now, &mut watch) else { panic!("a file") };
+            file
+        };
+        let all = ["1", "2", "3", "4", "5"].map(&mut open);
+        let mut users = UserFile::default();
+        let content =
+            |users: &mut UserFile, at: usize| users.content(&all[at], None).expect("readable").expect("not in slices");
+        let first: Vec<_> = (0..FILES).map(|at| content(&mut users, at)).collect();
+        for at in [0, 1, 0, 1, 3, 2, 0] {
+            assert!(Rc::ptr_eq(&first[at], &content(&mut users, at)), "{at}");
+        }
+        // The one that was used the longest time ago makes room.
+        content(&mut users, 4);
+        assert!(users.known.len() == FILES && !Rc::ptr_eq(&first[1], &content(&mut users, 1)));
+        let file = |n: u64| (0, n);
+        let known = |n, len| Known { file: file(n), version: users_version(), content: Rc::new(vec![0; len]) };
+        users.keep(known(1, TOGETHER));
+        users.keep(known(2, 1));
+        assert_eq!(users.known.iter().map(|known| known.file).collect::<Vec<_>>(), [file(2)], "by their bytes");
+    }
+
+    fn users_version() -> Version {
+        Version::of(&file::stat(c"/").expect("it is there"))
     }
 
     /// The client of the first slice left; the file was then changed in place, and another client asks.
