@@ -9,7 +9,6 @@ use crate::sys::random;
 use crate::sys::socket::Peer as Client;
 use crate::util::hash::FastMap;
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
 
 /// Number of groups up to which unused ones are not searched for.
@@ -268,9 +267,8 @@ impl Balance {
     /// requests that began before (nginx).
     pub fn succeed(&mut self, before: &Rc<Upstream>, now: &Rc<Upstream>) {
         let Some(old) = self.groups.get(&Rc::as_ptr(before).addr()) else { return };
-        // The first of each.
-        let places: HashMap<_, _> =
-            before.peers.iter().enumerate().rev().map(|(at, peer)| ((peer.line, &peer.addr), at)).collect();
+        let places: FastMap<_, _> =
+            before.peers.iter().enumerate().rev().map(|(at, p)| ((p.line, &p.addr), at)).collect();
         let stays = |peer: &Server| {
             let at = *places.get(&(peer.line, &peer.addr))?;
             let state = old.peers.get(at)?.clone();
