@@ -238,9 +238,8 @@ impl Balance {
         }
         let single = upstream.peers.len() == 1;
         let group = self.group(upstream);
-        let (Some(state), Some(peer)) = (group.peers.get(peer), upstream.peers.get(peer)) else {
-            return PeerState::Enabled;
-        };
+        let known = group.peers.get(peer).zip(upstream.peers.get(peer));
+        let Some((state, peer)) = known else { return PeerState::Enabled };
         let state = &mut *state.borrow_mut();
         state.busy = state.busy.saturating_sub(1);
         state.times.give(taken, end == Outcome::Good, now);
@@ -267,8 +266,8 @@ impl Balance {
     /// requests that began before (nginx).
     pub fn succeed(&mut self, before: &Rc<Upstream>, now: &Rc<Upstream>) {
         let Some(old) = self.groups.get(&Rc::as_ptr(before).addr()) else { return };
-        let places: FastMap<_, _> =
-            before.peers.iter().enumerate().rev().map(|(at, p)| ((p.line, &p.addr), at)).collect();
+        let old_peers = before.peers.iter().enumerate().rev();
+        let places: FastMap<_, _> = old_peers.map(|(at, peer)| ((peer.line, &peer.addr), at)).collect();
         let stays = |peer: &Server| {
             let at = *places.get(&(peer.line, &peer.addr))?;
             let state = old.peers.get(at)?.clone();
