@@ -1,6 +1,7 @@
 //! Log files whose paths have variables, kept open by open_log_file_cache: by nginx's rules about uses, age and number.
 //!
-//! What bounds it: a line looks at [`EXPIRED`] of the paths that were used the longest time ago, however many there are.
+//! What bounds it: a line looks at [`EXPIRED`] of the paths that were used the longest time ago, however many there
+//! are.
 
 use crate::config::settings::logs::PathCache;
 use crate::io::sink::Sink;

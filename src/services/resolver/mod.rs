@@ -6,9 +6,9 @@
 //! that waits for it; it ends when the last one gives up.
 //!
 //! What bounds it: [`LOOKUPS`] for the requests of all clients, and an eighth of the descriptors. Once there are so
-//! many, the newest of the client that has the most ([`super::fair_share`]) gives way: names of a zone that does not answer do not
-//! keep other clients from theirs. Names that the configuration has (`server … resolve`, ACME) are not among them;
-//! [`super::upstream_names`] bounds its own. Nothing walks over all lookups, or over all that wait for one.
+//! many, the newest of the client that has the most ([`super::fair_share`]) gives way: names of a zone that does not
+//! answer do not keep other clients from theirs. Names that the configuration has (`server … resolve`, ACME) are not
+//! among them; [`super::upstream_names`] bounds its own. Nothing walks over all lookups, or over all that wait for one.
 
 mod answer;
 mod cache;
