@@ -4,6 +4,7 @@
 use crate::http::date;
 use crate::sys::clock;
 use crate::util::date::Civil;
+use std::collections::VecDeque;
 
 /// The time of this turn in all forms; read once per turn.
 pub struct Clock {
@@ -29,7 +30,24 @@ pub struct Clock {
     seen: u64,
     /// Seconds by which the wall clock jumped, in addition to the time that passed.
     jumped: i64,
+    /// The last jumps, oldest first.
+    jumps: VecDeque<Jump>,
+    /// When this clock was first read (monotonic milliseconds).
+    begun: u64,
+    /// Seconds by which only the wall clock is ahead of the system's (tests).
+    set: i64,
 }
+
+/// The wall clock was set: what it showed before and after (Unix milliseconds).
+struct Jump {
+    before: i64,
+    after: i64,
+}
+
+/// Milliseconds by which `before` may be too early.
+const SLACK: i64 = 2_000;
+/// Jumps that are remembered.
+const JUMPS: usize = 16;
 
 /// What changed less than this many nanoseconds ago may change again without new timestamps: two ticks of the slowest
 /// kernel clock (100 Hz).
@@ -75,7 +93,36 @@ impl Clock {
             ahead: 0,
             seen: clock::monotonic(),
             jumped: 0,
+            jumps: VecDeque::new(),
+            begun: clock::monotonic(),
+            set: 0,
         }
+    }
+
+    /// Milliseconds since 1970.
+    pub fn unix_ms(&self) -> i64 {
+        self.unix.saturating_mul(1000).saturating_add(i64::from(self.nanos / 1_000_000))
+    }
+
+    /// Milliseconds since this process began, whatever the wall clock did meanwhile.
+    pub fn ran(&self) -> u64 {
+        self.ms.saturating_sub(self.begun)
+    }
+
+    /// By how many milliseconds the wall clock was set forward since it showed `stamp` (Unix milliseconds): that much
+    /// of what seems to be the age of `stamp` did not pass. A clock that was set back shows some times twice; then the
+    /// later age is not assumed.
+    pub fn set_forward_since(&self, stamp: i64) -> i64 {
+        let mut until = i64::MAX;
+        let (mut forward, mut most) = (0i64, 0i64);
+        for Jump { before, after } in self.jumps.iter().rev() {
+            if (*after..=until.saturating_add(SLACK)).contains(&stamp) {
+                most = most.max(forward);
+            }
+            forward = forward.saturating_add(after.saturating_sub(*before));
+            until = *before;
+        }
+        if stamp <= until.saturating_add(SLACK) { most.max(forward) } else { most }
     }
 
     /// A clock that shows this moment, in seconds since 1970.
@@ -115,7 +162,7 @@ impl Clock {
         self.turn = self.epoch;
         self.ms = clock::monotonic() + self.ahead;
         let (unix, nanos) = clock::realtime();
-        let unix = unix.saturating_add_unsigned(self.ahead / 1000);
+        let unix = unix.saturating_add_unsigned(self.ahead / 1000).saturating_add(self.set);
         self.nanos = nanos;
         if unix != self.unix {
             self.compare(unix);
@@ -138,6 +185,12 @@ impl Clock {
         let moved = unix.saturating_sub(self.unix).saturating_sub(passed);
         if moved.saturating_abs() > TOLERATED {
             self.jumped = self.jumped.saturating_add(moved);
+            if self.jumps.len() == JUMPS {
+                self.jumps.pop_front();
+            }
+            // Both clocks were read in whole seconds: what was stamped just before belongs to the time before.
+            let before = self.unix.saturating_add(passed).saturating_mul(1000);
+            self.jumps.push_back(Jump { before, after: unix.saturating_mul(1000) });
         }
         self.seen = self.ms;
     }
@@ -156,6 +209,11 @@ impl Clock {
     /// For simulations: advances both clocks from the next turn on, the wall clock by whole seconds.
     pub fn jump(&mut self, ms: u64) {
         self.ahead = self.ahead.saturating_add(ms);
+    }
+
+    /// For tests: sets the wall clock alone by so many seconds, from the next turn on.
+    pub fn set_wall(&mut self, seconds: i64) {
+        self.set = self.set.saturating_add(seconds);
     }
 
     /// `$time_local`.
@@ -213,6 +271,49 @@ pub fn utc_offset(unix: i64) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn time_that_the_wall_clock_only_was_set_by_is_no_age() {
+        const DAY: i64 = 86_400_000;
+        let clock = |jumps: &[(i64, i64)]| {
+            let jumps = jumps.iter().map(|(before, after)| Jump { before: before * DAY, after: after * DAY }).collect();
+            Clock { jumps, ..Clock::read() }
+        };
+        type Pairs = &'static [(i64, i64)];
+        let cases: [(Pairs, Pairs); 5] = [
+            (&[], &[(0, 0), (100, 0)]),
+            // Forward from day 100 to 102: only what is from before is younger than it seems.
+            (&[(100, 102)], &[(50, 2), (100, 2), (101, 0), (102, 0), (103, 0)]),
+            // Back again on day 103: nothing was lost between.
+            (&[(100, 102), (103, 101)], &[(50, 0), (100, 0), (101, 0), (103, 0)]),
+            // Set back to 98, and right again when it shows 99: what is of 98 to 99 may have been made meanwhile.
+            (&[(100, 98), (99, 101)], &[(50, 0), (98, 2), (99, 2), (100, 0), (101, 0)]),
+            // From 1970 to the present, in two steps.
+            (&[(0, 10), (11, 100)], &[(0, 99), (10, 89), (11, 89), (50, 0), (100, 0)]),
+        ];
+        for (jumps, expected) in cases {
+            let clock = clock(jumps);
+            for (stamp, days) in expected {
+                assert_eq!(clock.set_forward_since(stamp * DAY), days * DAY, "{jumps:?}: {stamp}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_wall_clock_that_is_set_is_noticed_once_and_remembered() {
+        let mut clock = Clock::read();
+        let before = clock.unix_ms();
+        clock.set_wall(2 * 86_400);
+        clock.advance();
+        assert!(clock.set_forward_since(before) >= 2 * 86_400_000 - 10_000);
+        assert_eq!(clock.set_forward_since(clock.unix_ms()), 0);
+        assert!(clock.jumped().is_some() && clock.jumped().is_none());
+        for _ in 0..2 * JUMPS {
+            clock.set_wall(100);
+            clock.advance();
+        }
+        assert_eq!(clock.jumps.len(), JUMPS);
+    }
 
     #[test]
     fn what_changed_lately_is_not_settled_and_whole_seconds_take_longer() {

@@ -428,6 +428,7 @@ fn forgotten_uploads_expire() {
         let s = resumable("upload_resumable_max_age 1h;");
         let target = create(&s, "x", 10);
         age(&s, ".part", 3601);
+        shorten(&s, "");
         tus(&s, "HEAD", &target, "", b"").is(410);
         assert!(!s.exists(STATE));
     });
@@ -443,6 +444,7 @@ fn forgotten_uploads_expire() {
         for name in [format!("{nobodys}.part"), format!("{nobodys}.new"), format!("{}.part", id(&old))] {
             age(&s, &name, 3601);
         }
+        shorten(&s, &id(&old));
         s.kill_and_restart();
         eventually("only the new upload is there", || {
             s.get("/").is(200);
@@ -460,6 +462,24 @@ fn forgotten_uploads_expire() {
         age(&s, ".part", 1_000_000_000);
         tus(&s, "HEAD", &target, "", b"").is(200).lacks("Upload-Expires");
     });
+}
+
+/// Has uploads whose id begins so live a millisecond from their last byte on: what a start finds too old is kept for a
+/// while.
+pub fn shorten(s: &Server, id: &str) {
+    let mut seen = false;
+    for entry in std::fs::read_dir(s.path(STATE)).expect("the state directory") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().expect("a name").to_string_lossy();
+        if name.starts_with(id) && name.ends_with(".state") {
+            let record = std::fs::read_to_string(&path).expect("a record");
+            let shorter: Vec<&str> =
+                record.split('\n').map(|line| if line.starts_with("age ") { "age 1" } else { line }).collect();
+            std::fs::write(&path, shorter.join("\n")).expect("written");
+            seen = true;
+        }
+    }
+    assert!(seen, "{id}");
 }
 
 /// Makes the files of the state directory that end so older.

@@ -105,9 +105,9 @@ pub fn find(ex: &mut Exchange, cx: &mut Services, id: UploadId, access: Access) 
     if cx.resumable.get(id).is_none() {
         sharing::met(cx, &home);
     }
-    let expires = expires(&record, &stat);
+    let expires = expires(&cx.now, &record, &stat);
     let mut upload = Unfinished { id, home, dir, record, size: stat.size, expires, lease: Some(lease), is_read_only };
-    if expires.is_some_and(|at| at <= unix_ms(&cx.now)) {
+    if expires.is_some_and(|at| at <= cx.now.unix_ms()) {
         upload.remove(cx);
         return Err(Missing::Over(Ended::Gone));
     }
@@ -150,7 +150,7 @@ fn without_bytes(cx: &mut Services, home: &Home, dir: &Dir, id: UploadId, record
     let past = match remembered(cx, home, dir, id, record) {
         // The bytes were removed by something else.
         _ if !is_stored => Ended::Gone,
-        Some(at) if at > unix_ms(&cx.now) => Ended::Done(over(record)),
+        Some(at) if at > cx.now.unix_ms() => Ended::Done(over(record)),
         Some(_) => Ended::Gone,
         // It was stored, and then the process died.
         None => Ended::Done(over(record)),
@@ -200,22 +200,28 @@ pub fn remembered(cx: &mut Services, home: &Home, dir: &Dir, id: UploadId, recor
     if !remembers(cx, home, record) {
         return None;
     }
-    dir.stat_record(id).ok().and_then(|stat| expires(record, &stat))
+    dir.stat_record(id).ok().and_then(|stat| expires(&cx.now, record, &stat))
 }
 
-/// Unix milliseconds: its age counts from the last byte written. None: it does not expire.
-pub fn expires(record: &UploadState, stat: &Stat) -> Option<i64> {
-    (record.age > 0).then(|| written(stat).saturating_add_unsigned(record.age))
+/// Milliseconds for which nothing expires after a start: a clock that is wrong then may be set right.
+const GRACE: u64 = 3_600_000;
+
+/// Unix milliseconds: its age counts from the last byte written. None: it does not expire. By what the wall clock was
+/// set, nothing is older.
+pub fn expires(now: &Clock, record: &UploadState, stat: &Stat) -> Option<i64> {
+    (record.age > 0).then(|| end_of_age(now, record.age, written(stat)))
+}
+
+fn end_of_age(now: &Clock, age: u64, written: i64) -> i64 {
+    let by_stamp = written.saturating_add(now.set_forward_since(written)).saturating_add_unsigned(age);
+    let grace = age.min(GRACE).saturating_sub(now.ran());
+    let by_start = if grace > 0 { now.unix_ms().saturating_add_unsigned(grace) } else { i64::MIN };
+    by_stamp.max(by_start)
 }
 
 /// When a file was last written to (Unix milliseconds).
 pub fn written(stat: &Stat) -> i64 {
     stat.mtime.0.saturating_mul(1000).saturating_add(i64::from(stat.mtime.1 / 1_000_000))
-}
-
-/// Unix milliseconds, in which the expiry of uploads is kept.
-pub fn unix_ms(now: &Clock) -> i64 {
-    now.unix.saturating_mul(1000).saturating_add(i64::from(now.nanos / 1_000_000))
 }
 
 impl Unfinished {
@@ -299,7 +305,7 @@ impl Unfinished {
     /// Bytes arrived: it lives longer.
     pub fn touch(&mut self, cx: &mut Services) {
         let age = self.record.age;
-        self.expires = (age > 0).then(|| unix_ms(&cx.now).saturating_add_unsigned(age));
+        self.expires = (age > 0).then(|| cx.now.unix_ms().saturating_add_unsigned(age));
         self.know(cx);
     }
 
@@ -313,7 +319,7 @@ impl Unfinished {
     /// The file has its final name: its record is removed, or marked as complete.
     pub fn end_record(&self, cx: &mut Services, record: &UploadState) {
         if remembers(cx, &self.home, record) && self.dir.save(self.id, record).is_ok() {
-            let expires = Some(unix_ms(&cx.now).saturating_add_unsigned(record.age));
+            let expires = Some(cx.now.unix_ms().saturating_add_unsigned(record.age));
             cx.resumable.insert(self.id, KnownUpload::stored(self.home.path.clone(), &record.path, expires));
         } else {
             self.dir.forget(self.id);
@@ -361,5 +367,44 @@ impl Unfinished {
                 Err(refused)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: u64 = 86_400_000;
+
+    #[test]
+    fn a_clock_that_is_set_forward_ends_no_unfinished_upload() {
+        let mut now = Clock::read();
+        // The time after the start is over.
+        now.jump(2 * GRACE);
+        now.advance();
+        let written = now.unix_ms();
+        let lives = |now: &Clock| end_of_age(now, DAY, written) > now.unix_ms();
+        now.set_wall(2 * 86_400);
+        now.advance();
+        assert!(lives(&now), "by two days");
+        now.set_wall(-2 * 86_400);
+        now.advance();
+        assert!(lives(&now), "and back");
+        now.jump(DAY + 10_000);
+        now.advance();
+        assert!(!lives(&now), "a day passes, and it goes");
+    }
+
+    #[test]
+    fn what_a_start_finds_too_old_has_an_hour_since_the_clock_may_be_wrong() {
+        let mut now = Clock::read();
+        let lives = |now: &Clock, age: u64| end_of_age(now, age, 1_000) > now.unix_ms();
+        assert!(lives(&now, DAY));
+        now.jump(1_000);
+        now.advance();
+        assert!(lives(&now, DAY) && !lives(&now, 1), "no longer than its age");
+        now.jump(GRACE);
+        now.advance();
+        assert!(!lives(&now, DAY));
     }
 }

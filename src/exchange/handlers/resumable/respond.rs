@@ -1,6 +1,6 @@
 //! Responses: the header fields of both protocols, their refusals and their problems.
 
-use super::pending_upload::{Unfinished, unix_ms};
+use super::pending_upload::Unfinished;
 use super::rufh::{self, Limits};
 use super::state::Dialect;
 use super::{ARGUMENT, checksum, tus};
@@ -142,7 +142,7 @@ fn limits(ex: &Exchange, max_age: Option<u64>) -> Limits {
 
 /// The limits of an upload, with its remaining time.
 fn limits_of(ex: &Exchange, cx: &Services, upload: &Unfinished) -> String {
-    let left = upload.expires.map(|at| u64::try_from(at.saturating_sub(unix_ms(&cx.now))).unwrap_or(0) / 1000);
+    let left = upload.expires.map(|at| u64::try_from(at.saturating_sub(cx.now.unix_ms())).unwrap_or(0) / 1000);
     limits(ex, left).value()
 }
 

@@ -2,13 +2,14 @@
 //! of the loop.
 
 use super::location::{self, Home};
-use super::pending_upload::{self, unix_ms, written};
+use super::pending_upload::{self, written};
 use super::sharing;
 use super::store::{Dir, Entry, Unread};
 use super::takeover;
 use super::tus;
 use crate::config::model::Level;
 use crate::services::Services;
+use crate::services::clock::Clock;
 use crate::services::resumable::{Ended, KnownUpload, PROMISE, Scan, UploadId};
 use crate::sys::Errno;
 use crate::sys::file::{self, Follow, O_DIRECTORY, O_RDONLY, Unlink};
@@ -42,7 +43,7 @@ pub fn due(cx: &Services) -> Option<u64> {
     if cx.resumable.is_reading() {
         return Some(0);
     }
-    let until = |next: i64| u64::try_from(next.saturating_sub(unix_ms(&cx.now))).unwrap_or(0);
+    let until = |next: i64| u64::try_from(next.saturating_sub(cx.now.unix_ms())).unwrap_or(0);
     let times = [cx.resumable.next().map(until), cx.resumable.next_look(cx.now.ms)];
     times.into_iter().flatten().min()
 }
@@ -113,7 +114,7 @@ fn complain(cx: &mut Services, path: &[u8], e: Errno) {
 
 /// Handles a file of an earlier process, or of this one.
 fn meet(cx: &mut Services, home: &Rc<[u8]>, dir: &Dir, entry: Entry) {
-    let now = unix_ms(&cx.now);
+    let now = cx.now.unix_ms();
     match entry {
         Entry::State(id) if cx.resumable.get(id).is_none() => {
             let Ok(Some(record)) = dir.load(id) else { return };
@@ -123,7 +124,7 @@ fn meet(cx: &mut Services, home: &Rc<[u8]>, dir: &Dir, entry: Entry) {
                 // Its client never learned its name, and has the parts.
                 Ok(Some(_)) if tus::is_final(&record.concat) => drop_whole(home, dir, id),
                 Ok(Some(stat)) => {
-                    let expires = pending_upload::expires(&record, &stat);
+                    let expires = pending_upload::expires(&cx.now, &record, &stat);
                     cx.resumable.insert(id, pending_upload::known(home, &record, stat.size, expires));
                     let age = u64::try_from(now - written(&stat)).unwrap_or(0);
                     if let (Some(length), true) = (record.length, age < PROMISE) {
@@ -152,7 +153,7 @@ fn meet(cx: &mut Services, home: &Rc<[u8]>, dir: &Dir, entry: Entry) {
             let name = entry.name();
             let fd = Some(dir.fd().as_fd());
             if let Ok(stat) = file::stat_at(fd, &name, Follow::No)
-                && stat.mtime.0.saturating_mul(1000) < now - LEFT_OVER
+                && written(&stat).saturating_add(cx.now.set_forward_since(written(&stat))) < now - LEFT_OVER
             {
                 let _ = file::unlink_at(fd, &name, Unlink::File);
             }
@@ -169,12 +170,12 @@ fn drop_whole(home: &[u8], dir: &Dir, id: UploadId) {
 }
 
 fn expire(cx: &mut Services) {
-    let now = unix_ms(&cx.now);
+    let now = cx.now.unix_ms();
     for _ in 0..SLICE {
         let Some(id) = cx.resumable.expired(now) else { return };
         let Some(open) = cx.resumable.get(id) else { continue };
         let (home, written) = (open.home.clone(), open.is_written());
-        let later = later(&home, id);
+        let later = later(&cx.now, &home, id);
         if written {
             let at = later.ok().flatten().unwrap_or(now);
             cx.resumable.postpone(id, at.clamp(now + AGAIN.0, now + AGAIN.1));
@@ -185,7 +186,7 @@ fn expire(cx: &mut Services) {
             Ok(Some(at)) if at > now => cx.resumable.postpone(id, at),
             // It belongs to another version of this server, or cannot be read at the moment.
             Err(_) => cx.resumable.postpone(id, now + AGAIN.1),
-            Ok(_) => match remove(&home, id, now) {
+            Ok(_) => match remove(&cx.now, &home, id) {
                 Removed::Gone => {
                     location::tidy(&home);
                     cx.resumable.finish(id, Ended::Gone);
@@ -203,7 +204,7 @@ enum Removed {
 }
 
 /// Removes an upload that has expired, unless another process uses it.
-fn remove(home: &[u8], id: UploadId, now: i64) -> Removed {
+fn remove(now: &Clock, home: &[u8], id: UploadId) -> Removed {
     let dir = match location::open(home) {
         Ok(dir) => dir,
         Err(Errno::ENOENT) => return Removed::Gone,
@@ -211,7 +212,7 @@ fn remove(home: &[u8], id: UploadId, now: i64) -> Removed {
     };
     let Ok(_lock) = dir.open_part(id) else { return Removed::InUse };
     // Bytes may have arrived before it was locked, or another process has completed it and keeps its response.
-    if !matches!(later(home, id), Ok(at) if at.is_none_or(|at| at <= now)) {
+    if !matches!(later(now, home, id), Ok(at) if at.is_none_or(|at| at <= now.unix_ms())) {
         return Removed::InUse;
     }
     dir.remove(id);
@@ -222,7 +223,7 @@ fn remove(home: &[u8], id: UploadId, now: i64) -> Removed {
 ///
 /// # Errors
 /// It cannot be read, or belongs to another version of this server.
-fn later(home: &[u8], id: UploadId) -> Result<Option<i64>, Unread> {
+fn later(now: &Clock, home: &[u8], id: UploadId) -> Result<Option<i64>, Unread> {
     let dir = match location::open(home) {
         Err(Errno::ENOENT) => return Ok(None),
         dir => dir.map_err(Unread::Call)?,
@@ -233,7 +234,7 @@ fn later(home: &[u8], id: UploadId) -> Result<Option<i64>, Unread> {
         Some(stat) => stat,
         None => dir.stat_record(id).map_err(Unread::Call)?,
     };
-    Ok(Some(pending_upload::expires(&record, &stat).unwrap_or(i64::MAX)))
+    Ok(Some(pending_upload::expires(now, &record, &stat).unwrap_or(i64::MAX)))
 }
 
 #[cfg(test)]
