@@ -4,6 +4,7 @@
 //! and never signalled; only the owner may write the file, whatever the umask.
 
 use super::failure::Failure;
+use super::reload_report;
 use crate::io::open;
 use crate::sys::file::{self, FileKind};
 use crate::sys::{Errno, process};
@@ -84,6 +85,55 @@ impl PidFile {
                 // Nothing can be done if it cannot be removed.
                 let _ = std::fs::remove_file(path);
             }
+        }
+    }
+}
+
+/// What a configuration that is about to be served wants of the pid file.
+pub enum Followed {
+    /// It has the same name.
+    Stays,
+    /// It has another name, or there is none.
+    Other(Option<PidFile>),
+}
+
+impl Followed {
+    /// Writes the pid file of a configuration, if that is another one than the present one, which stays until
+    /// [`Followed::settle`].
+    ///
+    /// # Errors
+    /// Those of [`PidFile::write`].
+    pub fn write(present: Option<&PidFile>, wanted: Option<&Path>) -> Result<Followed, Failure> {
+        if wanted == present.map(PidFile::path) {
+            return Ok(Followed::Stays);
+        }
+        let Some(path) = wanted else { return Ok(Followed::Other(None)) };
+        let file = match present.filter(|file| file::is_at(file.fd.as_fd(), path)) {
+            // The same file by another path: /run and /var/run.
+            Some(file) => {
+                PidFile { fd: file::dup(file.fd.as_fd()).map_err(|e| failed("dup()", path, e))?, path: path.to_owned() }
+            }
+            None => PidFile::write(path)?,
+        };
+        Ok(Followed::Other(Some(file)))
+    }
+
+    /// The configuration is served: the present file is removed if there is another one, with the report beside it.
+    pub fn settle(self, present: &mut Option<PidFile>) {
+        let Followed::Other(file) = self else { return };
+        let Some(old) = std::mem::replace(present, file) else { return };
+        reload_report::remove(&old.path);
+        if present.as_ref().is_none_or(|new| !file::is_at(new.fd.as_fd(), &old.path)) {
+            old.remove();
+        }
+    }
+
+    /// The configuration is not served: what was written for it is removed.
+    pub fn undo(self, present: Option<&PidFile>) {
+        if let Followed::Other(Some(file)) = self
+            && present.is_none_or(|present| !file::is_at(present.fd.as_fd(), &file.path))
+        {
+            file.remove();
         }
     }
 }
@@ -332,6 +382,32 @@ mod tests {
         assert!(path.exists());
         second.remove();
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_pid_file_of_another_name_is_written_by_a_reload_and_the_old_one_goes() {
+        let scratch = Scratch::new();
+        let path = |name: &str| scratch.path().join(name);
+        let names = || std::fs::read_dir(scratch.path()).expect("readable").count();
+        let mut present = Some(PidFile::write(&path("pid")).expect("written"));
+        let follow = |present: &Option<PidFile>, name: &str| Followed::write(present.as_ref(), Some(&path(name)));
+        assert!(matches!(follow(&present, "pid"), Ok(Followed::Stays)));
+        let other = follow(&present, "two").expect("written");
+        assert!(path("pid").exists() && path("two").exists(), "both, until the configuration is served");
+        other.undo(present.as_ref());
+        assert!(path("pid").exists() && !path("two").exists(), "it was refused");
+        follow(&present, "two").expect("written").settle(&mut present);
+        assert!(!path("pid").exists() && running(&path("two")).is_ok());
+        assert!(follow(&present, "none/pid").is_err());
+        // The same directory by another path.
+        std::os::unix::fs::symlink(scratch.path(), path("var")).expect("symlink");
+        let same = follow(&present, "var/two").expect("ours");
+        same.undo(present.as_ref());
+        assert!(path("two").exists());
+        follow(&present, "var/two").expect("ours").settle(&mut present);
+        assert!(running(&path("two")).is_ok() && present.as_ref().is_some_and(|file| file.path() == path("var/two")));
+        Followed::write(present.as_ref(), None).expect("nothing to write").settle(&mut present);
+        assert!(present.is_none() && names() == 1, "the link is left");
     }
 
     #[test]

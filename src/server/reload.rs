@@ -11,6 +11,7 @@
 
 use super::failure::{Cause, Failure};
 use super::listeners::{Listeners, NAMES, PassedSockets, UNITS};
+use super::pid_file::Followed;
 use super::reload_report::{self, Refused, Report};
 use super::{Mode, Reload, Server, accept, temp_paths};
 use crate::config::ast::Directive;
@@ -184,7 +185,6 @@ impl Server {
         self.reload = Reload::UnderWay;
         // Under a parent, the parent reads the configuration.
         let Some(origin) = self.origin.clone() else { return self };
-        let pid = self.cx.config.process.pid.clone();
         self.service_manager.reloading();
         let (mut server, read) = self.read_meanwhile(&origin);
         server.reload = if server.reload == Reload::Again { Reload::Wanted } else { Reload::No };
@@ -199,8 +199,8 @@ impl Server {
         };
         server.reloads += 1;
         server.service_manager.ready(if refused.errors.is_empty() { "serving" } else { REFUSED });
-        if let Some(pid) = pid {
-            reload_report::write(&pid, &Report::new(server.reloads, refused));
+        if let Some(file) = &server.pid_file {
+            reload_report::write(file.path(), &Report::new(server.reloads, refused));
         }
         server
     }
@@ -266,9 +266,15 @@ impl Server {
         if let Err(failure) = temp_paths::make(&config, None) {
             return Err(self.keep(origin, config, failure));
         }
+        let pid_file = match Followed::write(self.pid_file.as_ref(), config.process.pid.as_deref()) {
+            Ok(pid_file) => pid_file,
+            Err(failure) => return Err(self.keep(origin, config, failure)),
+        };
         if let Err(e) = self.listeners.assume(&config) {
+            pid_file.undo(self.pid_file.as_ref());
             return Err(self.keep(origin, config, Failure::bind(e)));
         }
+        pid_file.settle(&mut self.pid_file);
         if config.speaks_tls() {
             entropy::collect();
         }

@@ -39,11 +39,12 @@ impl Server {
     /// Opens the journal if the configuration stores files and none is open. First removes what a killed process left
     /// behind.
     pub fn keep_journal(&mut self) {
-        if self.cx.temp_names.is_kept() {
-            return;
-        }
         let Some(path) = journal_path(&self.cx.config) else { return };
-        match self.cx.temp_names.keep(&path) {
+        let kept = match self.cx.temp_names.is_kept() {
+            true => self.cx.temp_names.move_journal(&path).map(|()| 0),
+            false => self.cx.temp_names.keep(&path),
+        };
+        match kept {
             Ok(0) => {}
             Ok(removed) => self.note(format_args!("{removed} files of uploads that were cut off are removed")),
             // Uploads work without it.

@@ -70,6 +70,19 @@ impl TempNames {
         self.begin(journal, Some(path.to_owned()))
     }
 
+    /// A reload gave the journal another path.
+    ///
+    /// # Errors
+    /// It stays where it is.
+    pub fn move_journal(&mut self, path: &CStr) -> Result<(), Errno> {
+        let Some((_, Some(present))) = &mut self.journal else { return Ok(()) };
+        if **present != *path {
+            file::rename_at(None, present, None, path, Rename::Replace)?;
+            *present = path.to_owned();
+        }
+        Ok(())
+    }
+
     /// As [`TempNames::keep`], with a journal that another process opened and will remove.
     ///
     /// # Errors

@@ -88,7 +88,7 @@ pub const ROWS: &[Row] = &[
         Args::TAKE1,
         "logs/nginx.pid",
         Effect::Once(pid),
-        "Where the process id is written after all sockets listen; off writes none. Where files may be uploaded, copied or deleted, PATH.uploads beside it names the directories in which a killed process could have left something on its way (.webserv-upload-…, .webserv-copy-…, .webserv-delete-…): the next start removes such files before it serves, and such trees while it does.",
+        "Where the process id is written after all sockets listen; off writes none. A reload follows a new path, and removes the old file. Where files may be uploaded, copied or deleted, PATH.uploads beside it names the directories in which a killed process could have left something on its way (.webserv-upload-…, .webserv-copy-…, .webserv-delete-…): the next start removes such files before it serves, and such trees while it does.",
     ),
     row(
         "worker_rlimit_nofile",

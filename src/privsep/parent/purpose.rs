@@ -1,6 +1,7 @@
 //! Why a child is started, and the state of a starting child.
 
 use crate::config::model::Config;
+use crate::server::pid_file::Followed;
 use crate::server::serving_user::ServingUser;
 use crate::services::logs::Logs;
 use std::ffi::CString;
@@ -43,4 +44,6 @@ pub struct Previous {
     pub worker: ServingUser,
     /// The journal of hidden names, and its path.
     pub journal: Option<(OwnedFd, CString)>,
+    /// The new configuration's pid file.
+    pub followed: Followed,
 }

@@ -6,6 +6,7 @@ use super::{Ending, Parent, Reload};
 use crate::config::lookup::Session;
 use crate::config::model::{Config, Level};
 use crate::server::lifecycle::Failure;
+use crate::server::pid_file::Followed;
 use crate::server::reload::{self, Read};
 use crate::server::reload_report::{self, Refused, Report};
 use crate::server::serving_user;
@@ -95,7 +96,11 @@ impl Parent {
         logs.open(&config).map_err(|(path, e)| Failure::open(&path, e))?;
         temp_paths::make(&config, Some(worker.uid))?;
         self.restore_options();
-        self.listeners.assume(&config).map_err(Failure::bind)?;
+        let followed = Followed::write(self.pid_file.as_ref(), config.process.pid.as_deref())?;
+        if let Err(e) = self.listeners.assume(&config) {
+            followed.undo(self.pid_file.as_ref());
+            return Err(Failure::bind(e));
+        }
         self.listeners.note_options();
         let config = std::mem::replace(&mut self.config, Rc::new(config));
         let logs = std::mem::replace(&mut self.logs, logs);
@@ -103,7 +108,7 @@ impl Parent {
         let journal = self.journal.take();
         self.open_journal();
         self.notes = notes;
-        let before = Previous { config, logs, worker, journal };
+        let before = Previous { config, logs, worker, journal, followed };
         self.start(Purpose::Reload(Box::new(before))).map_err(|(why, purpose)| {
             if let Purpose::Reload(before) = purpose {
                 self.go_back(*before);

@@ -5,10 +5,12 @@ use super::{Child, Ending, Parent, Reload};
 use crate::config::model::Level;
 use crate::server::parent_link::SUCCESSOR;
 use crate::server::reload_report::Refused;
+use crate::sys::file::{self, Follow, Unlink};
 use crate::sys::process::{self, SIGKILL, SIGTERM};
 use crate::sys::socket::pass;
 use crate::sys::{Errno, clock};
 use crate::tls::ticket;
+use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -97,8 +99,10 @@ impl Parent {
         self.notes.clear();
         self.restart_at = None;
         self.renewals.plan(&self.config, clock::monotonic(), clock::realtime().0);
-        if let Purpose::Reload(_) = purpose {
+        if let Purpose::Reload(before) = purpose {
             self.pause = 0;
+            before.followed.settle(&mut self.pid_file);
+            self.remove_journal(before.journal);
             if let (Some(successor), Some(child)) =
                 (successor, self.children[..old].iter().rfind(|child| !child.draining))
             {
@@ -114,6 +118,15 @@ impl Parent {
             Ending::No => {}
             Ending::Draining => self.drain(usize::MAX),
             Ending::Stopping(_) => drop(process::kill(pid, SIGTERM)),
+        }
+    }
+
+    /// Removes the file of a journal that is not the present one's: without a name, no start finds it.
+    fn remove_journal(&self, other: Option<(OwnedFd, CString)>) {
+        let Some((journal, path)) = other else { return };
+        let is_other = self.journal.as_ref().is_none_or(|(_, present)| *present != path);
+        if is_other && file::has_name(journal.as_fd(), None, &path, Follow::No).unwrap_or(false) {
+            let _ = file::unlink_at(None, &path, Unlink::File);
         }
     }
 
@@ -136,8 +149,10 @@ impl Parent {
     /// Restores the state before a failed reload.
     pub(super) fn go_back(&mut self, before: Previous) {
         (self.config, self.logs, self.worker) = (before.config, before.logs, before.worker);
-        // Its file was removed or replaced; the old one stays in use.
-        self.journal = before.journal;
+        before.followed.undo(self.pid_file.as_ref());
+        // Its file was replaced, or there is one of another name; the old one stays in use.
+        let refused = std::mem::replace(&mut self.journal, before.journal);
+        self.remove_journal(refused);
         self.notes.clear();
         if self.ending == Ending::No {
             self.restore_options();
