@@ -1,8 +1,9 @@
 //! Process counters, shown by `stub_status`, `api` and `prometheus`, and the `$connections_*` variables.
 //!
 //! Counters that only grow survive a reload: within a process, or under a parent on a page shared with all its
-//! children, so that a new child continues them. Upstream counters are handed over ([`crate::services::handover`]);
-//! gauges are per process.
+//! children, so that a new child continues them. Upstream counters are handed over ([`crate::services::handover`]).
+//! Gauges are each process's own; on that page each has a place for them, which the parent clears when it has exited,
+//! so that status pages show the sum.
 //!
 //! Invariant: counting does not allocate, except for an upstream server used for the first time, and there are at most
 //! [`UPSTREAMS`] of these, and [`MADE`] of those that the configuration does not name; the rest is counted together.
@@ -113,6 +114,39 @@ const BUCKETS: usize = BOUNDS.len() + 1;
 /// The buckets, then the sum.
 const HISTOGRAM: usize = BUCKETS + 1;
 const CELLS: usize = COUNTERS + Timing::ALL.len() * HISTOGRAM;
+/// The places of processes follow on the shared page: a pid, 0 where it is free, then the gauges. An old process whose
+/// connections last long has one for days; those beyond are not seen by others.
+const PLACES: usize = 256;
+const PLACE: usize = 1 + GAUGES;
+const GAUGES: usize = 4;
+
+fn place(at: usize) -> usize {
+    CELLS + at * PLACE
+}
+
+/// What is counted of the present connections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gauges {
+    /// Open connections.
+    pub active: u64,
+    /// nginx's "Reading".
+    pub reading: u64,
+    /// nginx's "Writing".
+    pub writing: u64,
+    /// nginx's "Waiting".
+    pub waiting: u64,
+}
+
+impl Gauges {
+    fn cells(self) -> [u64; GAUGES] {
+        [self.active, self.reading, self.writing, self.waiting]
+    }
+
+    fn of(cells: [u64; GAUGES]) -> Gauges {
+        let [active, reading, writing, waiting] = cells;
+        Gauges { active, reading, writing, waiting }
+    }
+}
 
 /// Milliseconds from which a turn counts as a stall.
 pub const STALL: u64 = 50;
@@ -161,6 +195,9 @@ pub struct Stats {
     peers: usize,
     cells: [u64; CELLS],
     shared: Option<Rc<Shared>>,
+    /// This process's place on the page, and what it shows there.
+    place: Option<usize>,
+    shown: Gauges,
     changed: bool,
 }
 
@@ -178,6 +215,8 @@ impl Default for Stats {
             peers: 0,
             cells: [0; CELLS],
             shared: None,
+            place: None,
+            shown: Gauges::default(),
             changed: false,
         }
     }
@@ -189,16 +228,52 @@ impl Stats {
     /// # Errors
     /// Out of memory.
     pub fn page() -> Result<Rc<Shared>, Errno> {
-        Shared::new(CELLS).map(Rc::new)
+        Shared::new(place(PLACES)).map(Rc::new)
     }
 
-    /// Counts together with the processes that share the page.
-    pub fn share(&mut self, page: Rc<Shared>) {
+    /// Counts together with the processes that share the page. `pid`: of this one.
+    pub fn share(&mut self, page: Rc<Shared>, pid: i32) {
+        let pid = u64::from(pid.unsigned_abs());
+        self.place = (0..PLACES).map(place).find(|at| page.replace(*at, 0, pid));
         self.shared = Some(page);
+    }
+
+    /// A process that shares the page has exited: its connections are gone.
+    pub fn forget(page: &Shared, pid: i32) {
+        let pid = u64::from(pid.unsigned_abs());
+        if let Some(at) = (0..PLACES).map(place).find(|at| page.get(*at) == pid) {
+            (1..=GAUGES).for_each(|gauge| page.set(at + gauge, 0));
+            page.set(at, 0);
+        }
+    }
+
+    /// The gauges of this process.
+    fn own(&self) -> Gauges {
+        let Stats { active, reading, writing, waiting, .. } = *self;
+        Gauges { active, reading, writing, waiting }
+    }
+
+    /// The connections of all processes that share the page: after a reload, older ones finish theirs.
+    pub fn gauges(&self) -> Gauges {
+        let mut cells = self.own().cells();
+        if let Some(page) = &self.shared {
+            let others = (0..PLACES).map(place).filter(|at| Some(*at) != self.place && page.get(*at) != 0);
+            for at in others {
+                (1..).zip(&mut cells).for_each(|(gauge, cell)| *cell += page.get(at + gauge));
+            }
+        }
+        Gauges::of(cells)
     }
 
     /// Publishes the turn's counts.
     pub fn publish(&mut self) {
+        let own = self.own();
+        if let (Some(shared), Some(at)) = (&self.shared, self.place)
+            && own != self.shown
+        {
+            self.shown = own;
+            (1..).zip(own.cells()).for_each(|(gauge, value)| shared.set(at + gauge, value));
+        }
         let Some(shared) = self.shared.as_ref().filter(|_| self.changed) else { return };
         for (at, cell) in self.cells.iter_mut().enumerate().filter(|(_, cell)| **cell > 0) {
             shared.add(at, std::mem::take(cell));
@@ -346,8 +421,8 @@ mod tests {
     fn what_one_process_counts_the_next_goes_on_with() {
         let page = Stats::page().expect("mmap");
         let (mut old, mut new) = (Stats::default(), Stats::default());
-        old.share(page.clone());
-        new.share(page);
+        old.share(page.clone(), 2);
+        new.share(page.clone(), 3);
         old.add(Counter::Requests, 3);
         old.publish();
         new.count(Counter::Requests);
@@ -356,6 +431,17 @@ mod tests {
         new.publish();
         new.publish();
         assert_eq!((old.get(Counter::Requests), new.get(Counter::Requests)), (4, 4));
+        (old.active, old.writing, new.active, new.waiting) = (20, 19, 1, 1);
+        old.publish();
+        let both = Gauges { active: 21, reading: 0, writing: 19, waiting: 1 };
+        assert_eq!(new.gauges(), both);
+        new.publish();
+        assert_eq!((old.gauges(), old.active), (both, 20));
+        Stats::forget(&page, 2);
+        assert_eq!(new.gauges(), Gauges { active: 1, reading: 0, writing: 0, waiting: 1 }, "it has exited");
+        let mut next = Stats::default();
+        next.share(page, 4);
+        assert_eq!(next.gauges().active, 1, "its place is free again");
     }
 
     #[test]

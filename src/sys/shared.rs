@@ -38,6 +38,19 @@ impl Shared {
         }
     }
 
+    /// Sets a value, which no other process changes at the same time.
+    pub fn set(&self, at: usize, value: u64) {
+        if let Some(cell) = self.cells().get(at) {
+            cell.store(value, Ordering::Relaxed);
+        }
+    }
+
+    /// Puts `to` in the place of `from`, atomically. False: it was another value.
+    pub fn replace(&self, at: usize, from: u64, to: u64) -> bool {
+        let cell = self.cells().get(at);
+        cell.is_some_and(|cell| cell.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed).is_ok())
+    }
+
     /// The present value; 0 if there is no counter of that number.
     pub fn get(&self, at: usize) -> u64 {
         self.cells().get(at).map_or(0, |cell| cell.load(Ordering::Relaxed))
@@ -62,5 +75,9 @@ mod tests {
         shared.add(2, 1);
         shared.add(3, 1);
         assert_eq!([0, 1, 2, 3].map(|at| shared.get(at)), [2, 0, 1, 0]);
+        shared.set(1, 5);
+        shared.set(3, 5);
+        assert_eq!([(1, 4), (1, 5), (3, 0)].map(|(at, from)| shared.replace(at, from, 6)), [false, true, false]);
+        assert_eq!([0, 1, 2, 3].map(|at| shared.get(at)), [2, 6, 1, 0]);
     }
 }

@@ -19,10 +19,10 @@ pub fn value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &mut V
         }
         B::Hostname => put(Some(ex.config.process.hostname.as_bytes()), out),
         B::ServerName => put(Some(&ex.server().name), out),
-        B::ConnectionsActive => number(cx.stats.active, out),
-        B::ConnectionsReading => number(cx.stats.reading, out),
-        B::ConnectionsWriting => number(cx.stats.writing, out),
-        B::ConnectionsWaiting => number(cx.stats.waiting, out),
+        B::ConnectionsActive => number(cx.stats.gauges().active, out),
+        B::ConnectionsReading => number(cx.stats.gauges().reading, out),
+        B::ConnectionsWriting => number(cx.stats.gauges().writing, out),
+        B::ConnectionsWaiting => number(cx.stats.gauges().waiting, out),
         B::Msec => {
             put_msec(&cx.now, out);
             Is::Set

@@ -6,6 +6,7 @@ use crate::privsep::sandbox;
 use crate::server::lifecycle;
 use crate::server::parent_link::ParentLink;
 use crate::server::signals::Signals;
+use crate::sys::process;
 use std::os::fd::OwnedFd;
 
 impl Parent {
@@ -44,7 +45,7 @@ impl Parent {
         };
         server.service_manager = std::mem::take(&mut self.service_manager).for_child();
         if let Some(page) = self.counters.take() {
-            server.cx.stats.share(page);
+            server.cx.stats.share(page, process::getpid());
         }
         if let Some(channel) = inherits {
             // Without the channel it begins with empty state.
@@ -53,6 +54,10 @@ impl Parent {
         link.send_ready();
         if server.attach_parent(link).is_err() {
             return 2;
+        }
+        if self.drained_at.is_some() {
+            // Its predecessor was told; health checks go on failing.
+            server.drain();
         }
         server.note_start(&std::mem::take(&mut self.notes));
         for name in missing {

@@ -344,6 +344,7 @@ impl Parent {
 
     fn reap(&mut self) {
         while let Ok(Some((pid, exit))) = process::reap() {
+            self.counters.iter().for_each(|page| Stats::forget(page, pid));
             if self.new_binary == Some(pid) {
                 self.new_binary_ended(pid);
                 continue;

@@ -34,10 +34,11 @@ pub fn stub_status(ex: &mut Exchange, cx: &mut Services) -> Flow {
         return flow;
     }
     let s = &cx.stats;
+    let all = s.gauges();
     let [accepted, handled, requests] = [Counter::Accepted, Counter::Handled, Counter::Requests].map(|c| s.get(c));
     let page = format!(
         "Active connections: {} \nserver accepts handled requests\n {accepted} {handled} {requests} \nReading: {} Writing: {} Waiting: {} \n",
-        s.active, s.reading, s.writing, s.waiting
+        all.active, all.reading, all.writing, all.waiting
     );
     ex.response.text(Status::OK, ContentType::Static("text/plain"), page.into_bytes());
     Flow::Respond

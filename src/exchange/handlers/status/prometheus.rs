@@ -128,15 +128,12 @@ fn head(cx: &Services) -> String {
     let name = "loop_stalled_seconds_total";
     out.family(name, "counter", "Seconds that turns of the event loop of 50 ms and more took together.");
     out.sample(name, &[], seconds(stats.get(Counter::StalledMs)));
+    let all = stats.gauges();
     let gauges = [
-        (
-            "connections_active",
-            stats.active.saturating_sub(stats.waiting),
-            "Connections that read or answer a request.",
-        ),
-        ("connections_idle", stats.waiting, "Connections between requests."),
-        ("connections_reading", stats.reading, "Connections that read a request."),
-        ("connections_writing", stats.writing, "Connections that answer a request."),
+        ("connections_active", all.active.saturating_sub(all.waiting), "Connections that read or answer a request."),
+        ("connections_idle", all.waiting, "Connections between requests."),
+        ("connections_reading", all.reading, "Connections that read a request."),
+        ("connections_writing", all.writing, "Connections that answer a request."),
         ("loop_queued", stats.queued, "Connections that wait for their share of the next turn."),
         ("draining", u64::from(cx.draining || cx.quitting), "1 while the server drains."),
     ];

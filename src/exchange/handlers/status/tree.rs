@@ -54,12 +54,13 @@ fn program(cx: &Services) -> Json {
 
 fn connections(stats: &Stats) -> Json {
     let accepted = stats.get(Counter::Accepted);
+    let all = stats.gauges();
     let number = |name, value| (name, Json::Number(value));
     Json::object([
         number("accepted", accepted),
         number("dropped", accepted.saturating_sub(stats.get(Counter::Handled))),
-        number("active", stats.active.saturating_sub(stats.waiting)),
-        number("idle", stats.waiting),
+        number("active", all.active.saturating_sub(all.waiting)),
+        number("idle", all.waiting),
         ("closed", Json::numbers(Closed::ALL.map(|(name, counter)| (name, stats.get(counter))))),
     ])
 }
@@ -67,7 +68,7 @@ fn connections(stats: &Stats) -> Json {
 fn http(cx: &Services) -> Json {
     let stats = &cx.stats;
     let get = |counter| stats.get(counter);
-    let requests = [("total", get(Counter::Requests)), ("processing", stats.writing)];
+    let requests = [("total", get(Counter::Requests)), ("processing", stats.gauges().writing)];
     let limits = [
         ("limit_req_delayed", get(Counter::LimitReqDelayed)),
         ("limit_req_rejected", get(Counter::LimitReqRejected)),
