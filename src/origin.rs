@@ -3,8 +3,10 @@
 
 use crate::cli::{self, Args, Tool};
 use crate::share;
+use std::ffi::OsStr;
 use std::io::ErrorKind;
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use webserv::config::build::Form;
 use webserv::server::lifecycle::Failure;
@@ -25,7 +27,7 @@ pub fn origin(args: &Args) -> Result<Origin, Failure> {
         None => here.clone(),
     };
     if let Some(dir) = args.config.as_ref().filter(|config| config.is_dir()) {
-        return share::origin(&here.join(dir), &args.share, program);
+        return share::origin(&here.join(dir), &args.share, program, executable(&called, &here));
     }
     if args.share != cli::Share::default() {
         let what = match &args.config {
@@ -46,7 +48,7 @@ pub fn origin(args: &Args) -> Result<Origin, Failure> {
         let file = here.join(config);
         let prefix = if args.prefix.is_some() { prefix } else { file.parent().unwrap_or(&here).to_owned() };
         return Ok(Origin {
-            executable: executable(&called),
+            executable: executable(&called, &here),
             file,
             text: None,
             prefix,
@@ -63,7 +65,7 @@ pub fn origin(args: &Args) -> Result<Origin, Failure> {
         (None, None) => (default_file(args)?, Form::Webserv),
     };
     Ok(Origin {
-        executable: executable(&called),
+        executable: executable(&called, &here),
         file,
         text: None,
         prefix,
@@ -74,9 +76,22 @@ pub fn origin(args: &Args) -> Result<Origin, Failure> {
     })
 }
 
-/// The file that was started: /proc knows it also where it was found along PATH.
-fn executable(called: &std::ffi::OsStr) -> PathBuf {
-    std::env::current_exe().unwrap_or_else(|_| PathBuf::from(called))
+/// The file that was started, by the path that it was called by, with its symbolic links: where they lead to another
+/// release later, an upgrade starts that one. /proc knows what they led to.
+fn executable(called: &OsStr, here: &Path) -> PathBuf {
+    let file = |path: &Path| path.metadata().map(|data| (data.dev(), data.ino())).ok();
+    let started = file(Path::new("/proc/self/exe"));
+    let found = if called.as_bytes().contains(&b'/') {
+        Some(here.join(called))
+    } else {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let mut places = std::env::split_paths(&path).map(|dir| here.join(dir).join(called));
+        places.find(|place| started.is_some() && file(place) == started)
+    };
+    found
+        .filter(|path| started.is_some() && file(path) == started)
+        .or_else(|| std::env::current_exe().ok())
+        .unwrap_or_else(|| PathBuf::from(called))
 }
 
 fn default_file(args: &Args) -> Result<PathBuf, Failure> {

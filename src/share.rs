@@ -22,7 +22,7 @@ use webserv::tools::serve_dir::{PORT, ServeDir, kept_back, password_line};
 ///
 /// # Errors
 /// The password could not be had or kept.
-pub fn origin(dir: &Path, share: &Share, program: String) -> Result<Origin, Failure> {
+pub fn origin(dir: &Path, share: &Share, program: String, executable: PathBuf) -> Result<Origin, Failure> {
     let dir = dir.canonicalize().map_err(|e| unusable("realpath", dir, e))?;
     // Nothing of it could be shown.
     std::fs::read_dir(&dir).map_err(|e| unusable("opendir", &dir, e))?;
@@ -59,7 +59,7 @@ pub fn origin(dir: &Path, share: &Share, program: String) -> Result<Origin, Fail
         }
     }
     Ok(Origin {
-        executable: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("webserv")),
+        executable,
         file: PathBuf::from(format!("(webserv {})", dir.display())),
         text: Some(serve.config()),
         prefix: dir,

@@ -22,6 +22,11 @@ struct Installed {
 
 impl Installed {
     fn start(main: &str) -> Installed {
+        Installed::start_by(main, "webserv")
+    }
+
+    /// `program`: the path of the binary, or of a link to it, below the directory.
+    fn start_by(main: &str, program: &str) -> Installed {
         let setup = Setup::full("").file("html/f", "f").mkdir("html/up");
         let (dir, address) = (setup.dir().display(), os::reserve().expect("a free port").1);
         let config = format!(
@@ -31,7 +36,10 @@ impl Installed {
         std::fs::write(setup.dir().join("test.conf"), config).expect("written");
         let mut installed = Installed { process: placeholder(), setup, address };
         installed.install(copy_of_the_binary);
-        let mut command = Command::new(installed.path("webserv"));
+        if program != "webserv" {
+            installed.link("webserv", program);
+        }
+        let mut command = Command::new(installed.path(program));
         command.arg("-c").arg(installed.path("test.conf")).current_dir(installed.setup.dir());
         command.env_remove("NGINX").stdin(Stdio::null()).stderr(Stdio::null());
         os::inherit(&mut command, Vec::new());
@@ -53,6 +61,13 @@ impl Installed {
         let fresh = self.path("webserv.new");
         make(&fresh).expect("written");
         std::fs::rename(fresh, self.path("webserv")).expect("in its place");
+    }
+
+    /// Makes a symbolic link, or has an existing one lead elsewhere.
+    fn link(&self, target: &str, name: &str) {
+        let fresh = self.path("link.new");
+        std::os::unix::fs::symlink(self.path(target), &fresh).expect("symlink");
+        std::fs::rename(fresh, self.path(name)).expect("in its place");
     }
 
     fn upgrade(&self) -> Output {
@@ -175,6 +190,24 @@ fn a_second_new_binary_waits_for_the_first() {
         assert!(text(&out).contains(&format!("process {first} is one already")), "{main} {}", text(&out));
         os::kill(first, libc::SIGKILL);
         os::kill(s.process.id(), libc::SIGQUIT);
+        assert!(s.process.wait().expect("our child").success(), "{main}");
+    }
+}
+
+#[test]
+fn an_upgrade_starts_the_program_that_a_changed_link_leads_to() {
+    if skip_on_nginx("nginx has no such command") {
+        return;
+    }
+    for main in forms() {
+        let mut s = Installed::start_by(main, "current");
+        copy_of_the_binary(&s.path("second")).expect("written");
+        s.link("second", "current");
+        let out = s.upgrade();
+        assert_eq!(out.status.code(), Some(0), "{main} {}", text(&out));
+        let new = s.named().expect("a pid file");
+        let runs = std::fs::read_link(format!("/proc/{new}/exe")).expect("it runs");
+        assert_eq!(runs.file_name(), Some("second".as_ref()), "{main}");
         assert!(s.process.wait().expect("our child").success(), "{main}");
     }
 }
