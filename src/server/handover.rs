@@ -1,6 +1,7 @@
 //! Handover at a reload under a parent, on the event loop ([`crate::services::handover`] has the messages). The parent
 //! gives both processes an end of a channel: the old one writes its state (counters, locks, tickets) in parts, one per
-//! turn, and then changes while it completes its requests; the new one reads.
+//! turn, and then changes while it completes its requests; the new one reads, and writes what it does to locks, which
+//! hold for the old one's requests too.
 //!
 //! Invariant: a new process accepts no connection before it has the old one's state, or [`PATIENCE`] is over; state
 //! that arrives later is added to what it has counted itself. A process that is replaced while older ones still drain
@@ -9,7 +10,7 @@
 use super::Server;
 use crate::conn::token::{Role, token, token_of};
 use crate::services::handover::record::Record;
-use crate::services::handover::{HandoverState, Predecessor, changes};
+use crate::services::handover::{HandoverState, Predecessor, changes, lock_changes, take_lock};
 use crate::sys::socket::pass;
 use crate::sys::{Errno, epoll};
 use crate::util::slab::{Key, Slab};
@@ -55,7 +56,12 @@ struct PredecessorLink {
     is_silent: bool,
     /// Its complete initial state has arrived.
     has_ended: bool,
+    /// Records that it does not read yet.
+    unread: VecDeque<Vec<u8>>,
 }
+
+/// Maximum number of records that wait for an old process; it has then the locks of its own alone.
+const UNREAD: usize = 10_000;
 
 impl Successor {
     /// `link`: the number of the process whose record it is, 0 for this one.
@@ -107,7 +113,9 @@ impl Server {
             passed: Vec::new(),
             is_silent: true,
             has_ended: false,
+            unread: VecDeque::new(),
         };
+        self.cx.dav_locks.watch_changes(true);
         let key = self.handover.predecessors.insert(link);
         let added = self
             .handover
@@ -125,7 +133,7 @@ impl Server {
 
     /// In the old process: sets the channel to its successor.
     pub(super) fn hand_over(&mut self, channel: OwnedFd) {
-        let flags = epoll::OUT | epoll::ET;
+        let flags = epoll::IN | epoll::OUT | epoll::ET;
         if self.handover.successor.is_some()
             || self.epoll.add(channel.as_fd(), flags, token_of(Role::Successor)).is_err()
         {
@@ -167,10 +175,34 @@ impl Server {
         self.handover.successor.as_ref().is_none_or(|successor| successor.state.is_none() && successor.made.is_empty())
     }
 
-    /// The successor takes more.
+    /// The successor takes more, or has written what it did to locks.
     pub(super) fn successor_event(&mut self) {
-        if let Some(successor) = &mut self.handover.successor {
-            successor.is_slow = false;
+        let Some(successor) = &mut self.handover.successor else { return };
+        successor.is_slow = false;
+        let mut text = vec![0; LARGEST];
+        while let Ok((got @ 1.., _)) = pass::receive(successor.channel.as_fd(), &mut text) {
+            let mut records = text.get(..got).unwrap_or_default();
+            while let Some(record) = Record::decode(&mut records) {
+                take_lock(record, &mut self.cx);
+            }
+        }
+    }
+
+    /// Tells older processes what requests of this one did to locks; called at the end of each turn.
+    pub(super) fn send_locks(&mut self) {
+        if self.handover.predecessors.is_empty() {
+            return;
+        }
+        let made = lock_changes(&mut self.cx);
+        for (_, link) in self.handover.predecessors.iter_mut() {
+            let room = UNREAD.saturating_sub(link.unread.len());
+            link.unread.extend(made.iter().filter(|record| record.len() <= LARGEST).take(room).cloned());
+            // What it does not read now is sent in a later turn; if it has exited, an event says so.
+            while let Some(record) = link.unread.front()
+                && pass::send(link.channel.as_fd(), record, &[]).is_ok()
+            {
+                link.unread.pop_front();
+            }
         }
     }
 
@@ -258,6 +290,9 @@ impl Server {
         let Some(mut link) = self.handover.predecessors.remove(key) else { return };
         let _ = self.epoll.delete(link.channel.as_fd());
         link.predecessor.release(&mut self.cx);
+        if self.handover.predecessors.is_empty() && self.handover.successor.is_none() {
+            self.cx.dav_locks.watch_changes(false);
+        }
         self.accept_if_all_ended();
     }
 }

@@ -419,6 +419,7 @@ impl Server {
         // Before logs are flushed, since lines written by this would otherwise wait for the next event.
         self.end_retired();
         self.log_due = self.cx.logs.flush_turn(self.cx.now.ms, &mut self.cx.slice);
+        self.send_locks();
         self.send_state();
         self.drop_unused_configs();
         self.report_log_failures();

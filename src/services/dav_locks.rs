@@ -57,6 +57,8 @@ impl Lock {
 pub struct DavLocks {
     /// Shared with listings, which look up an entry's locks when they reach it.
     zones: HashMap<Rc<str>, Rc<RefCell<Zone>>>,
+    /// None: no other process wants to know.
+    changes: Option<Vec<Change>>,
 }
 
 #[derive(Default)]
@@ -71,6 +73,15 @@ struct Zone {
     ends: BTreeSet<(u64, Rc<[u8]>)>,
     /// Locks that expire by this time are no longer in force, even if not yet removed.
     now: u64,
+}
+
+/// What another process that serves the same files has to know of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A lock of this zone was granted or renewed.
+    Held(Rc<str>, Lock),
+    /// A lock of this path has ended before its time.
+    Ended(Rc<[u8]>, Token),
 }
 
 /// Locks of a name that was removed, with their zones.
@@ -175,8 +186,28 @@ impl DavLocks {
         if (used + lock.bytes()) as u64 > size {
             return Err(Denied::Full);
         }
+        self.note(|| Change::Held(zone.clone(), lock.clone()));
         self.zones.entry(zone.clone()).or_default().borrow_mut().insert(lock);
         Ok(())
+    }
+
+    /// From now on changes are noted for other processes; or no longer.
+    pub fn watch_changes(&mut self, on: bool) {
+        match on {
+            true => _ = self.changes.get_or_insert_default(),
+            false => self.changes = None,
+        }
+    }
+
+    /// What this process's requests have changed since the last call.
+    pub fn take_changes(&mut self) -> Vec<Change> {
+        self.changes.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    fn note(&mut self, change: impl FnOnce() -> Change) {
+        if let Some(changes) = &mut self.changes {
+            changes.push(change());
+        }
     }
 
     /// Every lock with its zone, for a handover. Expired ones may be among them.
@@ -187,36 +218,49 @@ impl DavLocks {
         self.zones.iter().flat_map(of).collect()
     }
 
-    /// Adds a lock that an earlier process granted.
+    /// A lock that another process has granted or renewed.
     pub fn inherit(&mut self, zone: &str, lock: Lock) {
+        self.end(&lock.path, lock.token);
         let known = self.zones.keys().find(|name| ***name == *zone).cloned();
         self.zones.entry(known.unwrap_or_else(|| zone.into())).or_default().borrow_mut().insert(lock);
     }
 
+    /// A lock that another process knows to have ended.
+    pub fn end(&mut self, path: &[u8], token: Token) {
+        self.zones.retain(|_, zone| {
+            let mut zone = zone.borrow_mut();
+            zone.remove(path, |lock| lock.token == token);
+            !zone.locks.is_empty()
+        });
+    }
+
     /// Renews a lock that covers `path` for `timeout` seconds. None: no such token.
     pub fn refresh(&mut self, path: &[u8], token: Token, timeout: u64, now: u64) -> Option<Lock> {
-        self.take(path, token, |zone, mut lock| {
+        let (zone, lock) = self.take(path, token, |name, zone, mut lock| {
             (lock.timeout, lock.until) = (timeout, now.saturating_add(timeout.saturating_mul(1000)));
             zone.insert(lock.clone());
-            lock
-        })
+            (name.clone(), lock)
+        })?;
+        self.note(|| Change::Held(zone, lock.clone()));
+        Some(lock)
     }
 
     /// Removes a lock that covers `path`. False: no such token.
     pub fn release(&mut self, path: &[u8], token: Token) -> bool {
-        let found = self.take(path, token, |_, _| ()).is_some();
+        let Some(path) = self.take(path, token, |_, _, lock| lock.path) else { return false };
+        self.note(|| Change::Ended(path, token));
         self.zones.retain(|_, zone| !zone.borrow().locks.is_empty());
-        found
+        true
     }
 
     /// Removes a lock that covers `path` from its zone.
-    fn take<T>(&self, path: &[u8], token: Token, then: impl Fn(&mut Zone, Lock) -> T) -> Option<T> {
+    fn take<T>(&self, path: &[u8], token: Token, then: impl Fn(&Rc<str>, &mut Zone, Lock) -> T) -> Option<T> {
         let path = &self.spelled(path);
-        self.zones.values().find_map(|zone| {
+        self.zones.iter().find_map(|(name, zone)| {
             let mut zone = zone.borrow_mut();
             let at = zone.covering(path).find(|lock| lock.token == token)?.path.clone();
             let lock = zone.remove(&at, |lock| lock.token == token).pop()?;
-            Some(then(&mut zone, lock))
+            Some(then(name, &mut zone, lock))
         })
     }
 
@@ -231,12 +275,16 @@ impl DavLocks {
             }
             !zone.locks.is_empty()
         });
+        for (_, lock) in &forgotten {
+            self.note(|| Change::Ended(lock.path.clone(), lock.token));
+        }
         Forgotten(forgotten)
     }
 
     /// The resource is at its old name again: so are its locks.
     pub fn put_back(&mut self, Forgotten(locks): Forgotten) {
         for (zone, lock) in locks {
+            self.note(|| Change::Held(zone.clone(), lock.clone()));
             self.zones.entry(zone).or_default().borrow_mut().insert(lock);
         }
     }

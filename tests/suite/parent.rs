@@ -82,6 +82,110 @@ fn locks_hold_over_a_reload() {
     s.client().request("PUT /up/doc HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx").is(423);
 }
 
+const LOCK_INFO: &str =
+    "<lockinfo xmlns='DAV:'><lockscope><exclusive/></lockscope><locktype><write/></locktype></lockinfo>";
+
+/// Locks a name; then another request, so that the process is a turn further: it has told the one it replaced.
+fn lock(client: &mut Client, name: &str) -> String {
+    let length = LOCK_INFO.len();
+    client.send(format!("LOCK /up/{name} HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n{LOCK_INFO}"));
+    let answer = client.response();
+    answer.is_one_of(&[200, 201]);
+    client.send("GET /r/f HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.response();
+    answer.header("Lock-Token").expect("a token").to_owned()
+}
+
+#[test]
+fn a_lock_taken_after_a_reload_holds_for_an_upload_from_before_it() {
+    let Some(s) = Parent::start_with("user nobody;", LIMITS) else { return };
+    let mut upload = s.client();
+    put(&mut upload, "doc", "", 10);
+    upload.response().is(100);
+    upload.send("STALE");
+    s.reload();
+    lock(&mut s.client(), "doc");
+    upload.send("STALE");
+    upload.response().is(423);
+}
+
+#[test]
+fn a_lock_ended_after_a_reload_does_not_refuse_an_upload_from_before_it() {
+    let Some(s) = Parent::start_with("user nobody;", LIMITS) else { return };
+    let mut upload = s.client();
+    put(&mut upload, "doc", "", 10);
+    upload.response().is(100);
+    let token = lock(&mut s.client(), "doc");
+    s.reload();
+    let mut client = s.client();
+    client.send(format!("UNLOCK /up/doc HTTP/1.1\r\nHost: a\r\nLock-Token: {token}\r\n\r\n"));
+    client.response().is(204);
+    client.send("GET /r/f HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.response();
+    upload.send("0123456789");
+    upload.response().is_one_of(&[201, 204]);
+}
+
+#[test]
+fn a_reload_keeps_counting_the_connections_of_the_old_process() {
+    let Some(s) = Parent::start_with("user nobody;", LIMITS) else { return };
+    let mut upload = s.client();
+    put(&mut upload, "slow", "", 10);
+    upload.response().is(100);
+    let active = |n: u32| {
+        let text = s.get("/status/connections").text();
+        text.contains(&format!("\"active\":{n},")) || text.contains(&format!("\"active\": {n},"))
+    };
+    eventually("the upload, and who asks", || active(2));
+    s.reload();
+    eventually("still both", || active(2));
+    upload.send("0123456789");
+    upload.response().is(201);
+    eventually("it has left", || active(1));
+}
+
+#[test]
+fn a_reload_or_a_crash_during_a_drain_keeps_the_health_check_failing() {
+    let block = "server { listen 127.0.0.1:PORT; root DIR/html; access_log off; location = /health { health; } \
+        location = /draining { return 200 \"$draining\"; } }";
+    let Some(s) = Parent::start_with("user nobody; drain_delay 1h;", block) else { return };
+    s.get("/health").is(200);
+    s.signal(libc::SIGRTMIN() + 1);
+    eventually("it drains", || s.get("/health").status == 503);
+    s.reload();
+    s.get("/health").is(503);
+    let child = s.child();
+    os::kill(child, libc::SIGKILL);
+    eventually("another one serves", || {
+        s.child() != child && std::net::TcpStream::connect(("127.0.0.1", s.port)).is_ok()
+    });
+    s.get("/health").is(503);
+}
+
+#[test]
+fn a_reload_follows_a_pid_file_of_another_name() {
+    for main in ["user nobody;", "user root;"] {
+        let Some(s) = Parent::start_with(main, LIMITS) else { return };
+        let file = |name: &str| s.setup.dir().join(name);
+        let conf = file("conf/test.conf");
+        let text = std::fs::read_to_string(&conf).expect("a configuration");
+        let renamed =
+            text.replace(&format!("pid {};", file("pid").display()), &format!("pid {};", file("two").display()));
+        assert_ne!(text, renamed);
+        std::fs::write(&conf, renamed).expect("written");
+        s.reload();
+        let pid = std::fs::read_to_string(file("two")).expect("the new one");
+        assert_eq!(pid.trim(), s.process.id().to_string(), "{main}");
+        for name in ["pid", "pid.reload", "pid.uploads"] {
+            assert!(!file(name).exists(), "{main} {name}");
+        }
+        assert!(file("two.uploads").exists(), "{main} the journal of hidden names");
+        let told = Command::new(crate::table::binary()).args(["-s", "reload", "-c"]).arg(&conf).status();
+        assert!(told.expect("it runs").success(), "{main}");
+        s.get("/f").is(200);
+    }
+}
+
 #[test]
 fn counts_of_upstreams_go_on_after_a_reload() {
     let Some(s) = Parent::start_with("user nobody;", LIMITS) else { return };

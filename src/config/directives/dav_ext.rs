@@ -24,7 +24,7 @@ const METHODS: &str = "Which further methods of WebDAV are answered, beside thos
      collection by a file and the other way round, and say 201 for a new name, 204 for one that was replaced.";
 const ZONE: &str = "A table for the locks of WebDAV: zone=name:size, and timeout=TIME, the longest that a lock is granted for \
      (1m by default; clients refresh theirs). It is kept in the memory of one process: several servers on one store do not \
-     see each other's locks, and a restart forgets them. What does not fit is refused (507).";
+     see each other's locks, and a restart forgets them, as does an upgrade of the binary (USR2): a reload keeps them. What does not fit is refused (507).";
 const LOCK: &str = "The zone (zone=name) in which LOCK keeps its locks here. Every write asks for locks, whichever way it comes \
      (WebDAV, forms, resumable uploads, DELETE): 423 where the client does not name the lock's token in If, or is not the \
      user who has the lock (whose password auth_basic checked, else the subject of a verified client certificate). A \

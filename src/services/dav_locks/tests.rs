@@ -1,4 +1,4 @@
-//! Locks as a client sees them.
+//! Which locks conflict, how they end, and what other processes are told of them.
 
 use super::*;
 
@@ -165,4 +165,38 @@ fn an_entry_has_the_locks_of_its_name_and_those_of_all() {
     check(&table);
     locks.forget(b"/d/a");
     check(&[("a", &[9]), ("a.b", &[2, 9])]);
+}
+
+#[test]
+fn what_one_process_grants_and_ends_another_one_knows() {
+    let zone: Rc<str> = Rc::from("z");
+    let (mut ours, mut theirs) = (DavLocks::default(), DavLocks::default());
+    let apply = |ours: &mut DavLocks, theirs: &mut DavLocks| {
+        for change in ours.take_changes() {
+            match change {
+                Change::Held(zone, lock) => theirs.inherit(&zone, lock),
+                Change::Ended(path, token) => theirs.end(&path, token),
+            }
+        }
+    };
+    ours.grant(&zone, 1 << 20, lock(1, "/a", true, false, 10)).expect("granted");
+    assert!(ours.take_changes().is_empty(), "no process wants to know");
+    ours.watch_changes(true);
+    theirs.watch_changes(true);
+    for (n, path) in [(2, "/b"), (3, "/d/c")] {
+        ours.grant(&zone, 1 << 20, lock(n, path, true, false, 10)).expect("granted");
+    }
+    ours.refresh(b"/b", Token::new([2; 16]), 5, 100).expect("renewed");
+    apply(&mut ours, &mut theirs);
+    assert_eq!((theirs.all().len(), theirs.shown(b"/b")[0].until), (2, 5100));
+    assert!(theirs.take_changes().is_empty(), "what is taken over is not given back");
+    let forgotten = ours.forget(b"/d");
+    assert!(ours.release(b"/b", Token::new([2; 16])));
+    apply(&mut ours, &mut theirs);
+    assert!(theirs.is_empty());
+    ours.put_back(forgotten);
+    apply(&mut ours, &mut theirs);
+    assert_eq!(theirs.shown(b"/d/c").len(), 1);
+    theirs.end(b"/d/c", Token::new([9; 16]));
+    assert_eq!(theirs.all().len(), 1, "an unknown one ends nothing");
 }

@@ -2,9 +2,10 @@
 //! sessions, locks, upstream counters. [`record`] defines the format, [`HandoverState`] produces the records, and
 //! [`Predecessor`] tracks what an older process still holds while it finishes requests.
 //!
-//! limit_req counters, sessions and locks move: the old process keeps none. limit_conn slots and quota claims stay with
-//! their requests, and the new process counts them in addition to its own until they are released or the old process
-//! has exited. Times are of the monotonic clock, which both share.
+//! limit_req counters and sessions move: the old process keeps none. Locks move too, but the old process goes on asking
+//! its copy for the writes that it still has under way, so that each process tells the other what it grants and ends.
+//! limit_conn slots and quota claims stay with their requests, and the new process counts them in addition to its own
+//! until they are released or the old process has exited. Times are of the monotonic clock, which both share.
 //!
 //! Invariant: data from the other process can only make limits narrower or wider; what cannot be parsed is ignored.
 
@@ -12,6 +13,7 @@ pub mod record;
 mod state;
 
 use crate::services::Services;
+use crate::services::dav_locks::Change;
 use crate::services::limits::Node;
 use crate::services::quotas::{Claim, Usage};
 use crate::tls::ticket;
@@ -46,7 +48,7 @@ impl Predecessor {
                 }
             }
             Record::Claim { area, bytes, files } => self.claim(area, Usage { bytes, files, dirs: 0 }, cx),
-            Record::Lock { zone, lock } => cx.dav_locks.inherit(zone, lock),
+            Record::Lock { .. } | Record::Unlocked { .. } => take_lock(record, cx),
             Record::Session { zone, key, made, value } => ticket::inherit_session(zone, key, made, value),
             Record::TicketKey { name, secret, made } => ticket::inherit_key(name, secret, made),
             Record::Upstream { upstream, peer, counts } => {
@@ -93,9 +95,28 @@ impl Predecessor {
     }
 }
 
-/// Changes since [`HandoverState::of`]: requests counted, slots and claims released.
+/// A lock that another process has granted, or that has ended there; other records are not of interest to one that is
+/// replaced.
+pub fn take_lock(record: Record<'_>, cx: &mut Services) {
+    match record {
+        Record::Lock { zone, lock } => cx.dav_locks.inherit(zone, lock),
+        Record::Unlocked { path, token } => cx.dav_locks.end(path, token),
+        _ => {}
+    }
+}
+
+/// What requests of this process have done to locks since the last call.
+pub fn lock_changes(cx: &mut Services) -> Vec<Vec<u8>> {
+    let record = |change| match change {
+        Change::Held(zone, lock) => Record::Lock { zone: &zone, lock }.encode(),
+        Change::Ended(path, token) => Record::Unlocked { path: &path, token }.encode(),
+    };
+    cx.dav_locks.take_changes().into_iter().map(record).collect()
+}
+
+/// Changes since [`HandoverState::of`]: requests counted, slots and claims released, locks granted and ended.
 pub fn changes(cx: &mut Services) -> Vec<Vec<u8>> {
-    let mut out = Vec::new();
+    let mut out = lock_changes(cx);
     for (zone, key) in cx.limits.changed_requests() {
         if let Some(Node { excess, last }) = cx.limits.give_up(&zone, &key) {
             out.push(Record::Requests { zone: &zone, key: &key, excess, last }.encode());

@@ -17,6 +17,8 @@ pub enum Record<'a> {
     Claim { area: &'a [u8], bytes: u64, files: u64 },
     /// A WebDAV lock and its zone.
     Lock { zone: &'a str, lock: Lock },
+    /// A WebDAV lock has ended before its time.
+    Unlocked { path: &'a [u8], token: Token },
     /// ssl_session_cache. `made`: Unix seconds.
     Session { zone: &'a str, key: &'a [u8], made: u64, value: &'a [u8] },
     /// A key of session tickets. `made`: Unix seconds.
@@ -33,6 +35,7 @@ const CLAIM: u8 = b'c';
 /// A lock without a creator, as older versions know it; and one with a creator.
 const LOCK: u8 = b'l';
 const NAMED_LOCK: u8 = b'L';
+const UNLOCKED: u8 = b'x';
 const SESSION: u8 = b's';
 const TICKET_KEY: u8 = b'k';
 const UPSTREAM: u8 = b'u';
@@ -78,6 +81,10 @@ impl<'a> Record<'a> {
                     out.text(&lock.creator);
                 }
             }
+            Record::Unlocked { path, token } => {
+                out.0.push(UNLOCKED);
+                out.text(path).text(token.bytes());
+            }
             Record::Session { zone, key, made, value } => {
                 out.0.push(SESSION);
                 out.text(zone.as_bytes()).text(key).number(*made).text(value);
@@ -121,6 +128,9 @@ impl<'a> Record<'a> {
                 let (timeout, until) = (number(message)?, number(message)?);
                 let creator = if *kind == NAMED_LOCK { Rc::from(text(message)?) } else { Rc::default() };
                 Record::Lock { zone, lock: Lock { token, path, href, exclusive, deep, owner, creator, timeout, until } }
+            }
+            UNLOCKED => {
+                Record::Unlocked { path: text(message)?, token: Token::from_bytes(text(message)?.try_into().ok()?) }
             }
             SESSION => {
                 let (zone, key) = (name(message)?, text(message)?);

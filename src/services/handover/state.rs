@@ -41,6 +41,7 @@ impl HandoverState {
         });
         let requests = requests.collect();
         cx.limits.watch_changes();
+        cx.dav_locks.watch_changes(true);
         let locks = cx.dav_locks.all().into_iter();
         HandoverState { short: short.into_iter(), locks, requests, sessions: ticket::take_sessions(), now }
     }

@@ -34,6 +34,7 @@ fn records_read_back_and_cut_ones_are_none() {
         Record::Claim { area: b"/a", bytes: u64::MAX, files: 1 },
         Record::Lock { zone: "z", lock: lock("/p") },
         Record::Lock { zone: "z", lock: Lock { creator: Rc::from(&b"u"[..]), ..lock("/p") } },
+        Record::Unlocked { path: b"/p", token: Token::new([8; 16]) },
         Record::Session { zone: "s", key: b"k", made: 1, value: b"v" },
         Record::TicketKey { name: [1; 16], secret: [2; 32], made: 3 },
         Record::Upstream { upstream: "u", peer: "p", counts },
