@@ -364,6 +364,8 @@ impl Decoder {
         let bad = |rule| Err(Reject::BadChunk(rule));
         self.state = match (self.state, byte) {
             (State::Size { digits, size }, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
+                // RFC 9112 §7.1 bounds no leading zeros, which some servers write; a client's are few.
+                let digits = if self.pads && size == 0 { 0 } else { digits };
                 if digits == DIGITS {
                     return bad("a chunk size of more than 16 digits");
                 }

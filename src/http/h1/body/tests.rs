@@ -196,6 +196,21 @@ fn a_response_keeps_the_trailers_that_fit_and_its_body() {
 }
 
 #[test]
+fn a_chunk_size_of_a_response_may_have_any_leading_zeros() {
+    let text = "00000000000000000002\r\nok\r\n0000000000000000000\r\n\r\n";
+    for step in [1, 7, text.len()] {
+        let mut decoder = Decoder::of_response(Framing::Chunked);
+        let mut body = Vec::new();
+        for piece in text.as_bytes().chunks(step) {
+            decoder.pieces(piece, |bytes| body.extend_from_slice(bytes)).expect("sound");
+        }
+        assert!(decoder.is_done() && body == b"ok", "in steps of {step}");
+    }
+    assert!(Decoder::of_response(Framing::Chunked).next(b"00010000000000000000\r\n").is_err(), "beyond 2^63");
+    assert!(Decoder::new(Framing::Chunked).next(b"00000000000000002\r\nok").is_err(), "a client's");
+}
+
+#[test]
 fn trailers_are_kept_apart() {
     let mut decoder = Decoder::new(Framing::Chunked);
     let text = b"0\r\nContent-Digest: \t sha-256=:x:\t\r\nA:\r\nContent-Digest: y\r\n\r\n";
