@@ -184,7 +184,9 @@ impl Logs {
 
     /// Messages about the logs themselves since the last call.
     pub fn troubles(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.troubles)
+        let mut troubles = std::mem::take(&mut self.troubles);
+        troubles.append(&mut self.syslogs.troubles());
+        troubles
     }
 
     /// A buffer to append access log lines to; `hold` determines when they are written.

@@ -94,6 +94,23 @@ fn lines_go_to_syslog() {
         let text = s.await_file("logs/error.log", |text| text.contains("while logging to syslog"));
         assert_eq!(text.matches("while logging to syslog").count(), 1, "{text}");
     });
+    table.row(BOTH, "the listener is there again, and has the first line that follows", || {
+        let unix = UnixDatagram::bind(s.path("log.sock")).expect("the name is free");
+        unix.set_read_timeout(Some(LIMIT)).expect("a timeout");
+        crate::harness::eventually("it is tried again", || {
+            s.get("/unix").is(200);
+            unix.set_nonblocking(true).expect("FIONBIO");
+            unix.recv(&mut [0; 65536]).is_ok()
+        });
+        drop(unix);
+        std::fs::remove_file(s.path("log.sock")).expect("it was bound");
+        let unix = UnixDatagram::bind(s.path("log.sock")).expect("the name is free");
+        unix.set_read_timeout(Some(LIMIT)).expect("a timeout");
+        s.get("/unix?first").is(200);
+        let mut buf = [0; 65536];
+        let n = unix.recv(&mut buf).expect("a message comes");
+        assert!(String::from_utf8_lossy(&buf[..n]).contains("/unix"), "of a server that was started again");
+    });
 }
 
 #[test]
