@@ -269,6 +269,27 @@ fn an_application_that_keeps_connections_ends_its_records() {
     }
 }
 
+/// A worker that was killed: half a page must not look whole, or caches in front keep it.
+#[test]
+fn an_application_that_ends_without_end_request_was_cut() {
+    if crate::table::skip_on_nginx("nginx ends the response as if it were whole") {
+        return;
+    }
+    for (name, bytes, is_whole) in [
+        ("a length", record(6, b"Content-Length: 2\r\n\r\nok"), true),
+        ("the end of STDOUT", [record(6, b"\r\nok"), record(6, b"")].concat(), true),
+        ("neither", record(6, b"\r\nok"), false),
+    ] {
+        let up = Upstream::start(move |peer| answer(peer, &bytes));
+        let s = server(&format!("fastcgi_param A b; location / {{ fastcgi_pass {}; }}", up.address))
+            .allow_log("upstream prematurely closed FastCGI stdout while reading upstream")
+            .start();
+        let mut client = s.client();
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(client.try_response(false).is_ok(), is_whole, "{name}");
+    }
+}
+
 /// What follows a request would be taken for records: another request, with parameters that the client chooses.
 #[test]
 fn a_client_writes_no_records_after_a_101() {

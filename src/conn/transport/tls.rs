@@ -279,8 +279,7 @@ impl Tls {
             // The end of the socket without the peer's word for it: what came may be cut.
             None => {
                 self.ended = true;
-                let cut = self.session().is_none_or(|session| session.state() != SessionState::Ended);
-                if cut { Err(Errno::ECONNRESET) } else { Ok(0) }
+                self.end()
             }
             Some(taken) => {
                 self.after(taken)?;
@@ -297,8 +296,20 @@ impl Tls {
         }
     }
 
-    /// Decrypts at most `most` bytes, and not more than `into` has capacity for. 0: close_notify; ECONNRESET: the
-    /// connection was closed without it (RFC 8446 §6.1), so that what came may be cut short.
+    /// What the end of the socket means. A client ends with close_notify (RFC 8446 §6.1), or what came may be cut
+    /// short. Of upstreams many do without: that is an end as over TCP (nginx); [`Tls::is_cut`] tells the difference.
+    fn end(&self) -> Result<usize, Errno> {
+        let is_lost = self.is_cut() && (self.is_server || self.is_handshaking());
+        if is_lost { Err(Errno::ECONNRESET) } else { Ok(0) }
+    }
+
+    /// The connection was closed without close_notify.
+    pub fn is_cut(&self) -> bool {
+        self.ended && self.session().is_none_or(|session| session.state() != SessionState::Ended)
+    }
+
+    /// Decrypts at most `most` bytes, and not more than `into` has capacity for. 0: the peer has ended its side;
+    /// ECONNRESET: a client closed the connection without close_notify.
     pub fn recv(&mut self, into: &mut Vec<u8>, most: usize) -> Result<usize, Errno> {
         let room = (into.capacity() - into.len()).min(most);
         if self.taken < self.plain.len() {
@@ -315,8 +326,7 @@ impl Tls {
         }
         loop {
             if self.ended {
-                let word = self.session().is_some_and(|session| session.state() == SessionState::Ended);
-                return if word { Ok(0) } else { Err(Errno::ECONNRESET) };
+                return self.end();
             }
             let moved = self.fill(into, room)?;
             if moved > 0 {

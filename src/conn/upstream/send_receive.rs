@@ -7,7 +7,7 @@ use super::pool::UpstreamConn;
 use crate::conn::io::{Io, Step};
 use crate::conn::request::{begin_streamed, read};
 use crate::conn::timers::{Deadline, Timer};
-use crate::conn::transport::Transport;
+use crate::conn::transport::{Tls, Transport};
 use crate::conn::{Active, Turn};
 use crate::exchange::flow::{Flow, Pause};
 use crate::exchange::handlers::Handler;
@@ -347,6 +347,7 @@ fn ended(
         return request.output_ended(ex, cx, exit);
     }
     // A reset may arrive after the FIN: in that case, the bytes sent have not been acknowledged yet.
+    request.is_cut = from.transport.tls().is_some_and(Tls::is_cut);
     request.was_reset = request.reused && (from.transport.connected().is_err() || from.transport.is_unacknowledged());
     request.closed(ex, cx)
 }

@@ -57,6 +57,7 @@ pub(super) fn assemble(
         reused: false,
         wants_new: false,
         was_reset: false,
+        is_cut: false,
         waited_for_room: false,
         awaits_quick_end: false,
         keep: false,

@@ -300,7 +300,13 @@ impl UpstreamRequest {
                 return Err(self.cut_short(ex, cx));
             }
             Reading::UntilClose if self.protocol.ends_by_record() => {
-                // The end of the records is missing, so the response may be incomplete.
+                // The end of the records is missing: an application that was killed had more to write.
+                let what = "upstream prematurely closed FastCGI stdout while reading upstream";
+                ex.report(cx, Level::Error, format_args!("{what}"));
+                return Err(UpstreamFault::Error);
+            }
+            Reading::UntilClose if self.is_cut => {
+                // It goes to the client as it is (nginx), but what may be incomplete is not stored for others.
                 self.copy = None;
                 self.reading = Reading::Done;
             }

@@ -94,6 +94,8 @@ pub struct UpstreamRequest {
     pub wants_new: bool,
     /// The connection was reset.
     pub was_reset: bool,
+    /// Its TLS ended without close_notify.
+    pub is_cut: bool,
     /// The request has already waited, once, for idle connections to be closed.
     pub waited_for_room: bool,
     /// A program has just been started: it may end before its output is watched.
