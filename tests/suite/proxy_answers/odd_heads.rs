@@ -16,6 +16,10 @@ fn odd() -> Upstream {
                 "HTTP/1.1 200 OK\r\nX-B: a\u{1}b\u{7f}c\r\nDate: a\u{1}b\r\nServer: a\u{1}b\r\n\
                  Content-Type: text/a\u{1}b\r\nTE: trailers\r\nContent-Length: 2\r\n\r\nok"
             }
+            "/hop" => {
+                "HTTP/1.1 200 OK\r\nConnection: X-Hop, close, Content-Type\r\nX-Hop: 1\r\nX-End: 2\r\nContent-Type: a/b\r\n\
+                 Content-Length: 2\r\n\r\nok"
+            }
             "/version" => "HTTP/1.10 200 OK\r\nContent-Length: 2\r\n\r\nok",
             "/two" => "HTTP/2.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
             "/blanks" => "HTTP/1.1  200 OK\r\nContent-Length: 2\r\n\r\nok",
@@ -53,6 +57,9 @@ fn odd_heads_of_upstreams_do_not_cost_the_page() {
     let mut table = Table::new("odd heads");
     table.row(BOTH, "names that are no tokens, and lines without a colon", || {
         s.get("/names").is(200).has("X-B", "3").body_is("ok");
+    });
+    table.row(ours("nginx passes them on"), "fields that its Connection names end here", || {
+        s.get("/hop").is(200).lacks("X-Hop").has("X-End", "2").has("Content-Type", "a/b").body_is("ok");
     });
     table.row(ours("nginx passes the bytes on"), "the client sees neither, nor control bytes", || {
         assert!(s.get("/names").is(200).lacks("X-(a)").lacks("NoColon").header("X-B").is_some());

@@ -1,12 +1,14 @@
 //! Early hints (103, RFC 8297) from an upstream: passed on before its response if `early_hints` says so. Other interim
 //! responses concern only the upstream connection and are dropped.
 
+use super::connection_options::ConnectionOptions;
 use super::settings::settings;
 use crate::config::model::Level;
 use crate::config::settings::proxy_pass::Protocol;
 use crate::exchange::{Exchange, variables};
 use crate::http::fields::Fields;
 use crate::http::h1::response::ResponseHead;
+use crate::http::header::HeaderId;
 use crate::http::status::Status;
 use crate::http::version::Version;
 use crate::services::Services;
@@ -60,9 +62,11 @@ fn is_wanted(ex: &mut Exchange, cx: &mut Services) -> bool {
 fn fields(hints: &Hints<'_>, ex: &Exchange) -> Fields {
     let settings = settings(ex);
     let mut fields = Fields::default();
+    let named = hints.head.fields.iter().filter(|field| field.id == HeaderId::Connection);
+    let options = ConnectionOptions::of(named.map(|field| field.value.of(hints.bytes)));
     for field in &hints.head.fields {
         let (name, value) = (field.name.of(hints.bytes), field.value.of(hints.bytes));
-        if hints.protocol.passes(settings, field.id, name) {
+        if hints.protocol.passes(settings, field.id, name) && !options.end(field.id, name) {
             fields.push(name, value);
         }
     }

@@ -3,6 +3,7 @@
 //! Invariant: the framing of the passed request is decided only here; Content-Length and Transfer-Encoding lines of the
 //! client or the configuration never reach an upstream.
 
+use super::connection_options::ConnectionOptions;
 use super::record::RequestTarget;
 use super::request_body::passes_body;
 use super::settings::settings;
@@ -10,7 +11,7 @@ use super::state::{BodyFraming, RequestBody, UpstreamRequest};
 use super::upgrade;
 use crate::config::settings::proxy::ProxySettings;
 use crate::exchange::{Exchange, variables};
-use crate::http::field_syntax::{is_token, list};
+use crate::http::field_syntax::is_token;
 use crate::http::h1::framing::Framing;
 use crate::http::h1::request::{self, Length};
 use crate::http::header::HeaderId;
@@ -19,7 +20,6 @@ use crate::http::status::Status;
 use crate::http::version::Version;
 use crate::services::Services;
 use std::borrow::Cow;
-use std::cmp::Ordering;
 
 /// Writes the head into `request.out`, decides how the body is framed, and appends the part of the body that has
 /// arrived.
@@ -163,10 +163,7 @@ pub(super) fn is_conditional_or_range(id: HeaderId) -> bool {
 /// Writes the client's fields, except hop-by-hop fields (RFC 9110 §7.6.1) and those that the configuration sets.
 fn passed<T>(ex: &Exchange, set: &[(Box<[u8]>, T)], caches: bool, out: &mut Vec<u8>) {
     let buf = ex.buf();
-    // Sorted once: comparing a thousand fields with thousands of options would take milliseconds.
-    let mut options: Vec<&[u8]> =
-        ex.request.head.all(HeaderId::Connection).flat_map(|c| list(c.value.of(buf))).collect();
-    options.sort_unstable_by(|a, b| ignoring_case(a, b));
+    let options = ConnectionOptions::of(ex.request.head.all(HeaderId::Connection).map(|field| field.value.of(buf)));
     for field in &ex.request.head.fields {
         let hop = matches!(
             field.id,
@@ -184,13 +181,9 @@ fn passed<T>(ex: &Exchange, set: &[(Box<[u8]>, T)], caches: bool, out: &mut Vec<
         if hop || set.iter().any(|(set, _)| set.eq_ignore_ascii_case(name)) {
             continue;
         }
-        if options.binary_search_by(|option| ignoring_case(option, name)).is_ok() {
+        if options.name(name) {
             continue;
         }
         request::field(name, field.value.of(buf), out);
     }
-}
-
-fn ignoring_case(a: &[u8], b: &[u8]) -> Ordering {
-    a.iter().map(u8::to_ascii_lowercase).cmp(b.iter().map(u8::to_ascii_lowercase))
 }

@@ -22,6 +22,7 @@
 pub mod asked;
 mod begin;
 pub mod cgi;
+mod connection_options;
 mod cookie;
 mod early_hints;
 mod executed;

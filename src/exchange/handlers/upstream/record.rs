@@ -1,5 +1,6 @@
 //! Which upstreams a request used, for `$upstream_*`, `$proxy_*` and the error log; kept until the next request.
 
+use super::connection_options::ConnectionOptions;
 use crate::config::settings::proxy_pass::Protocol;
 use crate::exchange::body::BufferedBody;
 use crate::http::h1::field::Field;
@@ -58,6 +59,12 @@ impl ReceivedHead {
     /// The value of the first field with this id.
     pub fn get(&self, id: HeaderId) -> Option<&[u8]> {
         self.head.value(&self.bytes, id)
+    }
+
+    /// The options of its Connection fields.
+    pub fn connection_options(&self) -> ConnectionOptions<'_> {
+        let fields = self.fields().filter(|(field, ..)| field.id == HeaderId::Connection);
+        ConnectionOptions::of(fields.map(|(.., value)| value))
     }
 
     /// All fields with their names and values.

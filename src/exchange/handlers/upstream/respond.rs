@@ -279,8 +279,9 @@ fn answer(request: &mut UpstreamRequest, received: &ReceivedHead, ex: &mut Excha
     if stays || has_own && reason != Status(head.status).reason().as_bytes() {
         ex.response.reason = Some(reason.into());
     }
+    let options = received.connection_options();
     for (field, name, value) in received.fields() {
-        if !request.protocol.passes(&settings, field.id, name) {
+        if !request.protocol.passes(&settings, field.id, name) || options.end(field.id, name) {
             continue;
         }
         match field.id {
@@ -346,8 +347,12 @@ pub fn trailers(ex: &mut Exchange, lines: Vec<u8>) {
     if !ex.out.takes_trailers() {
         return;
     }
+    let head = record.head.clone();
+    let options = head.as_ref().map(|head| head.connection_options());
     for (name, value) in record.trailer_lines() {
-        if record.protocol.passes(&settings, HeaderId::of(name), name) {
+        let id = HeaderId::of(name);
+        let ends = options.as_ref().is_some_and(|options| options.end(id, name));
+        if !ends && record.protocol.passes(&settings, id, name) {
             ex.response.trailers.push(name, value);
         }
     }
