@@ -3,6 +3,7 @@
 use super::ciphers;
 use super::possession::proves_possession;
 use super::server::{Protocols, own_provider};
+use super::time::WallClock;
 use rustls::client::danger::{ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ClientConfig, ResolvesClientCert, Resumption};
 use rustls::crypto::CryptoProvider;
@@ -42,7 +43,7 @@ impl Options {
     /// The versions and the suites do not fit together.
     pub fn build(self) -> Result<Arc<ClientConfig>, String> {
         let provider = own_provider(self.suites);
-        let builder = ClientConfig::builder_with_provider(provider.clone());
+        let builder = ClientConfig::builder_with_details(provider.clone(), Arc::new(WallClock));
         let builder = builder.with_protocol_versions(&self.protocols.versions()).map_err(|e| e.to_string())?;
         let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAnyChain { provider }));
         let mut config = match self.certificate {

@@ -8,6 +8,7 @@
 //! | [`hello`] | the ClientHello, before a configuration is chosen |
 //! | [`server`], [`client`], [`possession`] | the settings of handshakes |
 //! | [`ticket`] | session resumption |
+//! | `time` | the wall clock for rustls |
 //! | [`entropy`] | the seed of the process's random numbers |
 //! | [`issue`] | certificates that the server makes itself |
 //! | [`ciphers`] | suites, curves and schemes by OpenSSL's names |
@@ -32,6 +33,7 @@ pub mod server;
 pub mod session;
 pub mod signed;
 pub mod ticket;
+mod time;
 pub mod verify;
 pub mod x509;
 

@@ -4,6 +4,7 @@ use super::ciphers;
 use super::hello::Hello;
 use super::possession::proves_possession;
 use super::ticket::{self, Context, Key, NoTickets, Tickets};
+use super::time::WallClock;
 use super::x509::Certificate;
 use rustls::crypto::{CryptoProvider, SupportedKxGroup, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, UnixTime};
@@ -126,7 +127,7 @@ impl Options {
     pub fn build(self) -> Result<Arc<ServerConfig>, String> {
         let context = self.context();
         let provider = provider(self.suites, self.groups);
-        let builder = ServerConfig::builder_with_provider(provider.clone());
+        let builder = ServerConfig::builder_with_details(provider.clone(), Arc::new(WallClock));
         let builder = builder.with_protocol_versions(&self.protocols.versions()).map_err(|e| e.to_string())?;
         let builder = match self.client_names {
             Some(names) => {
