@@ -86,7 +86,7 @@ pub fn send_tickets(conn: &mut Conn, turn: &mut Turn<'_>) -> bool {
 
 /// Reads the hello and answers it. None: the handshake goes on.
 fn greet(conn: &mut Conn, endpoint: EndpointId, cx: &mut Services, pool: &mut Pool) -> Option<Step> {
-    let awaits_proxy_header = cx.config.endpoints[endpoint.at()].proxy_protocol && conn.proxy_header.is_none();
+    let awaits_proxy_header = conn.served.awaits_proxy_header() && conn.proxy_header.is_none();
     let tls = conn.transport.tls_mut()?;
     // A postponed connection is not read again before its turn has come.
     if tls.postponed && cx.handshakes.must_wait(cx.slice.is_turn_over()) {

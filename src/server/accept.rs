@@ -156,7 +156,10 @@ impl Server {
             }
             false => Transport::accepted(fd, &peer),
         };
-        let conn = Conn::over(transport, peer, at as u16, self.serial, &self.cx, deadline);
+        let mut conn = Conn::over(transport, peer, at as u16, self.serial, &self.cx, deadline);
+        if self.listeners.wants_proxy_header(at, conn.fd(), &self.cx.config) {
+            conn.served.await_proxy_header();
+        }
         self.cx.stats.count(Counter::Accepted);
         self.cx.stats.count(Counter::Handled);
         self.cx.stats.active += 1;

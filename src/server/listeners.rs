@@ -3,7 +3,7 @@
 pub mod mend;
 
 use super::run_directory;
-use crate::config::model::{Config, ContentHandler, ListenOptions};
+use crate::config::model::{Config, ContentHandler, EndpointId, ListenOptions};
 use crate::conn::endpoints::Endpoints;
 use crate::sys::socket::{self, Addr, Family, KeptOptions};
 use crate::sys::{Errno, process};
@@ -215,12 +215,17 @@ impl Listeners {
         for wanted in &config.sockets {
             let options = &config.endpoints[wanted.endpoint.at()].options;
             if !self.all.iter().any(|l| l.fd.is_some() && l.addr == wanted.addr) {
-                fresh.push((wanted.addr.clone(), open(&wanted.addr, options)?));
+                match open(&wanted.addr, options) {
+                    Ok(fd) => fresh.push(Listener::new(wanted.addr.clone(), fd, Origin::Bound)),
+                    Err(e) => {
+                        // No other process has these, whose files nothing would serve.
+                        fresh.iter_mut().for_each(|listener: &mut Listener| listener.close(false));
+                        return Err(e);
+                    }
+                }
             }
         }
-        for (addr, fd) in fresh {
-            self.all.push(Listener::new(addr, fd, Origin::Bound));
-        }
+        self.all.append(&mut fresh);
         // A status page must also count connections that send nothing yet.
         let counted = config.locations.iter().any(|location| {
             matches!(location.content, ContentHandler::StubStatus | ContentHandler::Api(_) | ContentHandler::Prometheus)
@@ -287,6 +292,13 @@ impl Listeners {
     /// Whether its connections may begin with a TLS handshake.
     pub fn is_ssl(&self, at: usize, config: &Config) -> bool {
         self.endpoints.all_of(at).any(|id| config.endpoints[id.at()].ssl.is_some())
+    }
+
+    /// Whether a connection that was accepted now begins with a header of the PROXY protocol.
+    pub fn wants_proxy_header(&self, at: usize, conn: Option<BorrowedFd<'_>>, config: &Config) -> bool {
+        let wants = |id: EndpointId| config.endpoints[id.at()].proxy_protocol;
+        // The address that it was accepted by costs a call.
+        self.endpoints.all_of(at).any(wants) && self.endpoints.find(at as u16, conn).is_some_and(wants)
     }
 
     /// client_header_timeout of the default server: the first deadline of a connection.
@@ -410,66 +422,4 @@ fn is_abandoned(addr: &Addr) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sys::scratch::Scratch;
-    use std::os::fd::IntoRawFd;
-
-    /// A separate descriptor, as in a new binary.
-    fn dup(fd: BorrowedFd<'_>) -> i32 {
-        fd.try_clone_to_owned().expect("a descriptor").into_raw_fd()
-    }
-
-    #[test]
-    fn a_passed_socket_that_does_not_listen_is_told_and_not_served() {
-        use std::os::unix::net::{UnixDatagram, UnixStream};
-        let scratch = Scratch::new();
-        let listening = std::net::TcpListener::bind("127.0.0.1:0").expect("a socket");
-        let datagrams = std::net::UdpSocket::bind("127.0.0.1:0").expect("a socket");
-        let of_unix = UnixDatagram::bind(scratch.path().join("s")).expect("a socket");
-        let bound = socket::socket(Family::V4).expect("a socket");
-        socket::bind(bound.as_fd(), &Addr::V4("127.0.0.1:0".parse().expect("an address"))).expect("a free port");
-        let connected = UnixStream::pair().expect("sockets").0;
-        let file = std::fs::File::open("/").expect("a directory");
-        let passed = [
-            (listening.as_fd(), None),
-            (datagrams.as_fd(), Some("no stream socket")),
-            (of_unix.as_fd(), Some("no stream socket")),
-            (bound.as_fd(), Some("does not listen")),
-            (connected.as_fd(), Some("does not listen")),
-            (file.as_fd(), Some("non-socket")),
-        ];
-        for (fd, want) in passed {
-            let number = dup(fd);
-            let mut listeners = Listeners::default();
-            let failed = listeners.activate(&format!("{number};"));
-            let why = failed.first().map(|(_, why)| why.to_string().to_lowercase());
-            assert_eq!((failed.len(), listeners.len()), (usize::from(want.is_some()), usize::from(want.is_none())));
-            assert_eq!(want.is_some_and(|want| why.is_some_and(|why| why.contains(want))), want.is_some(), "{want:?}");
-        }
-    }
-
-    #[test]
-    fn the_file_of_a_socket_unit_stays_after_upgrades() {
-        let scratch = Scratch::new();
-        let path = scratch.path().join("s");
-        let manager = std::os::unix::net::UnixListener::bind(&path).expect("a socket");
-        let mut first = Listeners::default();
-        assert!(first.activate(&format!("{};", dup(manager.as_fd()))).is_empty());
-        let mut serving = first;
-        for _ in 0..2 {
-            let handover = serving.handover();
-            assert_eq!((handover.fds.len(), &handover.units), (1, &handover.names));
-            let name = format!("{};", dup(handover.fds[0]));
-            let mut new = Listeners::default();
-            assert!(new.inherit(&name, &name).is_empty());
-            serving.close();
-            serving = new;
-        }
-        serving.close();
-        assert!(path.exists(), "the manager still listens there");
-        let mut new = Listeners::default();
-        assert!(new.inherit(&format!("{};", dup(manager.as_fd())), "").is_empty());
-        assert_eq!(new.handover().units, "", "one that the older binary bound is no unit's");
-    }
-}
+mod tests;

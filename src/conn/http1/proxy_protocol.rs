@@ -15,10 +15,7 @@ use std::rc::Rc;
 pub fn is_awaited(conn: &Conn) -> bool {
     let ConnState::Active(active) = &conn.state else { return false };
     let ex = &active.ex;
-    conn.served.requests() == 0
-        && conn.proxy_header.is_none()
-        && ex.rx == Rx::Head
-        && ex.config.endpoints[ex.client.endpoint.at()].proxy_protocol
+    conn.served.awaits_proxy_header() && conn.proxy_header.is_none() && conn.served.requests() == 0 && ex.rx == Rx::Head
 }
 
 /// Takes the header off bytes that were read. The outer None: it has not come whole; the inner: it names no addresses.
