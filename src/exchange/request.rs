@@ -50,7 +50,13 @@ impl Request {
 
     /// A body follows, of at least one byte or of a length that is not known yet.
     pub fn has_content(&self) -> bool {
-        !matches!(self.head.framing, Framing::None | Framing::Length(0))
+        !self.ends_with_head() && self.value(HeaderId::ContentLength) != Some(b"0")
+    }
+
+    /// The head is all of the request. A stream of HTTP/2 may go on after `content-length: 0`: with nothing, or it is
+    /// malformed.
+    pub fn ends_with_head(&self) -> bool {
+        matches!(self.head.framing, Framing::None | Framing::Length(0))
     }
 
     /// The client may wait for `100 Continue` before it sends the body.

@@ -248,10 +248,11 @@ fn fields(block: &mut Block, rules: Rules, head: &mut RequestHead, end: bool) ->
     one_host(block, head, host_field)?;
     head.framing = match (length, end) {
         (Some(1..), true) => return Err(Reject::BadFraming("the stream ends before its body")),
+        // It ends with the stream: the rest of the server takes that for chunked framing. With a length of 0, what
+        // comes until then is malformed (RFC 9113 §8.1.1).
+        (None | Some(0), false) => Framing::Chunked,
         (Some(length), _) => Framing::Length(length),
         (None, true) => Framing::None,
-        // It ends with the stream: the rest of the server takes that for chunked framing.
-        (None, false) => Framing::Chunked,
     };
     let text = &block.text;
     block.fields.retain(|field| field.id != HeaderId::Other || rules.unusual.keep(field.name.of(text)));

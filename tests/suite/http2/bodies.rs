@@ -259,6 +259,22 @@ fn a_body_that_comes_while_access_is_decided_on_is_kept() {
 }
 
 #[test]
+fn a_body_that_follows_a_length_of_0_replaces_no_file() {
+    let s = site("location /up/ { upload_store %%DIR%%/store; allowed_methods PUT; }");
+    s.write("store/f", "OLD");
+    let mut c = connect(&s);
+    let stream = c.request("PUT", "/up/f", &[("content-length", "0")], false);
+    c.send(&raw(kind::DATA, 1, stream, b"bytes"));
+    assert_eq!(c.answer(stream).status, 400);
+    assert_eq!(s.read("store/f"), b"OLD");
+    // Nothing that follows is an empty file.
+    let stream = c.request("PUT", "/up/f", &[("content-length", "0")], false);
+    c.send(&raw(kind::DATA, 1, stream, b""));
+    assert_eq!(c.answer(stream).status / 100, 2);
+    assert_eq!(s.read("store/f"), b"");
+}
+
+#[test]
 fn what_stops_an_upload_goes_out_by_itself_behind_the_answer() {
     let s = site("location /up/ { upload_store %%DIR%%/store; allowed_methods PUT; client_max_body_size 10; }");
     let mut c = connect(&s);

@@ -31,7 +31,7 @@ const FORM: u64 = 128 << 10;
 pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<Upload> {
     accounts::begin_upload(ex, cx);
     let mut upload = prepare(ex, cx).map_err(|refusal| answer::refuse(ex, cx, &refusal))?;
-    if upload.is_admitted() && !ex.request.has_content() {
+    if upload.is_admitted() && ex.request.ends_with_head() {
         // There is no body to wait for.
         return match upload.finish(ex, cx) {
             Flow::Wait => Ok(upload),

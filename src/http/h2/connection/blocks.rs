@@ -128,6 +128,8 @@ impl Connection {
         let fault = request::read(&mut self.block, end, self.limits.rules, &mut self.head).err();
         let expected = match self.head.framing {
             Framing::Length(length) => Some(length),
+            // Its length is 0.
+            Framing::Chunked if self.block.fields.iter().any(|field| field.id == HeaderId::ContentLength) => Some(0),
             _ => None,
         };
         self.streams.push(Stream {

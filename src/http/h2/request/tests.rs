@@ -178,6 +178,12 @@ fn what_the_stream_says_about_its_body_is_its_framing() {
     assert_eq!(framing(&[], true), Ok(Framing::None));
     assert_eq!(framing(&[], false), Ok(Framing::Chunked));
     assert_eq!(framing(&[("content-length", "7")], false), Ok(Framing::Length(7)));
+    assert_eq!(framing(&[("content-length", "0")], true), Ok(Framing::Length(0)));
+    assert_eq!(
+        framing(&[("content-length", "0")], false),
+        Ok(Framing::Chunked),
+        "something may follow, which is malformed"
+    );
 }
 
 #[test]
