@@ -19,6 +19,15 @@ pub struct Validators<'a> {
     pub modified: Option<i64>,
     /// A representation exists: what `*` asks for.
     pub exists: bool,
+    /// `modified` is of this second or the last: another content may have, or get, the same date. It is no strong
+    /// validator then (RFC 9110 §8.8.2.2).
+    pub is_fresh: bool,
+}
+
+/// [`Validators::is_fresh`], in Unix seconds. A file's time may lag behind the clock by a few milliseconds, and the
+/// time of a turn of the loop behind the file's.
+pub fn is_fresh(modified: i64, now: i64) -> bool {
+    (-1..2).contains(&now.saturating_sub(modified))
 }
 
 /// The directive `if_modified_since`.
@@ -51,16 +60,16 @@ pub fn evaluate(head: &Head, buf: &[u8], method: Method, now: &Validators<'_>, i
     if matches!(method, Method::Connect | Method::Options | Method::Trace) {
         return Precondition::Proceed;
     }
+    let is_read = matches!(method, Method::Get | Method::Head);
     if head.get(HeaderId::IfMatch).is_some() {
         if !any_matches(head, buf, HeaderId::IfMatch, now, Strength::Strong) {
             return Precondition::Failed;
         }
     } else if let (Some(since), Some(modified)) = (only_date(head, buf, HeaderId::IfUnmodifiedSince), now.modified)
-        && modified > since
+        && (modified > since || !is_read && modified == since && now.is_fresh)
     {
         return Precondition::Failed;
     }
-    let is_read = matches!(method, Method::Get | Method::Head);
     if head.get(HeaderId::IfNoneMatch).is_some() {
         return match any_matches(head, buf, HeaderId::IfNoneMatch, now, Strength::Weak) {
             false => Precondition::Proceed,
@@ -79,7 +88,7 @@ pub fn evaluate(head: &Head, buf: &[u8], method: Method, now: &Validators<'_>, i
 }
 
 /// True if Range may be honoured: there is no If-Range, or it names this very representation (RFC 9110 §13.1.5: a
-/// strong tag, or exactly the modification date).
+/// strong tag, or exactly the modification date, once no other content can get it).
 pub fn if_range(head: &Head, buf: &[u8], now: &Validators<'_>) -> bool {
     let mut fields = head.all(HeaderId::IfRange);
     let Some(field) = fields.next() else { return true };
@@ -90,7 +99,7 @@ pub fn if_range(head: &Head, buf: &[u8], now: &Validators<'_>) -> bool {
     if value.ends_with(b"\"") {
         return now.etag.is_some_and(|etag| is_same(value, etag, Strength::Strong));
     }
-    date::parse(value).is_some_and(|date| now.modified == Some(date))
+    !now.is_fresh && date::parse(value).is_some_and(|date| now.modified == Some(date))
 }
 
 fn any_matches(head: &Head, buf: &[u8], id: HeaderId, now: &Validators<'_>, strength: Strength) -> bool {
@@ -126,6 +135,12 @@ mod tests {
         run(&head, text.as_bytes())
     }
 
+    #[test]
+    fn a_date_of_the_present_second_is_no_strong_validator() {
+        let ages: Vec<bool> = (-3..4).map(|age| is_fresh(1000, 1000 + age)).collect();
+        assert_eq!(ages, [false, false, true, true, true, false, false]);
+    }
+
     fn verdict(fields: &str, method: Method, now: &Validators<'_>, ims: ImsMode) -> Precondition {
         with_head(fields, |head, buf| evaluate(head, buf, method, now, ims))
     }
@@ -134,8 +149,9 @@ mod tests {
     fn preconditions_are_evaluated_in_the_order_of_the_rfc() {
         use Method::{Get, Put};
         use Precondition::*;
-        let file = Validators { etag: Some(b"\"a\""), modified: Some(784_111_777), exists: true };
+        let file = Validators { etag: Some(b"\"a\""), modified: Some(784_111_777), exists: true, is_fresh: false };
         let none = Validators::default();
+        let fresh = Validators { is_fresh: true, ..file };
         let table = [
             ("", Get, file, Proceed),
             ("If-Match: \"a\"\r\n", Put, file, Proceed),
@@ -149,6 +165,10 @@ mod tests {
             ("If-Unmodified-Since: OLD\r\n", Get, file, Failed),
             ("If-Unmodified-Since: SAME\r\n", Put, file, Proceed),
             ("If-Unmodified-Since: OLD\r\n", Put, file, Failed),
+            ("If-Unmodified-Since: SAME\r\n", Put, fresh, Failed),
+            ("If-Unmodified-Since: NEW\r\n", Put, fresh, Proceed),
+            ("If-Unmodified-Since: SAME\r\n", Get, fresh, Proceed),
+            ("If-Match: \"a\"\r\nIf-Unmodified-Since: SAME\r\n", Put, fresh, Proceed),
             ("If-Unmodified-Since: OLD\r\n", Put, none, Proceed),
             ("If-Unmodified-Since: junk\r\n", Put, file, Proceed),
             ("If-Unmodified-Since: OLD\r\nIf-Unmodified-Since: OLD\r\n", Put, file, Proceed),
@@ -181,8 +201,9 @@ mod tests {
 
     #[test]
     fn if_range_needs_the_very_same_representation() {
-        let file = Validators { etag: Some(b"\"a\""), modified: Some(784_111_777), exists: true };
+        let file = Validators { etag: Some(b"\"a\""), modified: Some(784_111_777), exists: true, is_fresh: false };
         let weak = Validators { etag: Some(b"W/\"a\""), ..file };
+        let fresh = Validators { is_fresh: true, ..file };
         let table = [
             ("", file, true),
             ("If-Range: \"a\"\r\n", file, true),
@@ -190,6 +211,8 @@ mod tests {
             ("If-Range: W/\"a\"\r\n", file, false),
             ("If-Range: W/\"a\"\r\n", weak, false),
             ("If-Range: SAME\r\n", file, true),
+            ("If-Range: SAME\r\n", fresh, false),
+            ("If-Range: \"a\"\r\n", fresh, true),
             ("If-Range: NEW\r\n", file, false),
             ("If-Range: wrong\r\n", file, false),
             ("If-Range: SAME\r\n", Validators::default(), false),

@@ -88,6 +88,7 @@ mod real_confs;
 mod real_ip;
 mod recorded;
 mod repeats;
+mod replaced;
 mod resolver;
 mod rewrite_lists;
 mod rewrites;

@@ -15,13 +15,13 @@ const CONDITIONS: [HeaderId; 4] =
     [HeaderId::IfMatch, HeaderId::IfNoneMatch, HeaderId::IfModifiedSince, HeaderId::IfUnmodifiedSince];
 
 /// Decides on 304 or 412 (RFC 9110 §13.2.2) for GET and HEAD. A 304 keeps its validators and loses its body.
-pub fn apply(ex: &mut Exchange) -> Cacheable {
+pub fn apply(ex: &mut Exchange, now: i64) -> Cacheable {
     if !matches!(ex.route.method, Method::Get | Method::Head)
         || !ex.request.head.fields.iter().any(|f| CONDITIONS.contains(&f.id))
     {
         return Cacheable::Yes;
     }
-    let validators = ex.response.validators();
+    let validators = ex.response.validators(now);
     let mode = ex.location().settings.output.if_modified_since;
     match cond::evaluate(&ex.request.head, ex.buf(), ex.route.method, &validators, mode) {
         Precondition::Proceed => {}

@@ -121,7 +121,7 @@ fn expires(ex: &mut Exchange, cx: &mut Services, rule: &Expires) {
         Expires::Access(seconds) => (now + seconds, *seconds),
         // 0 is now, whatever it counts from (nginx).
         Expires::Modified(0) => (now, 0),
-        Expires::Modified(seconds) => match ex.response.validators().modified {
+        Expires::Modified(seconds) => match ex.response.validators(now).modified {
             Some(modified) => (modified + seconds, modified + seconds - now),
             None => (now + seconds, *seconds),
         },

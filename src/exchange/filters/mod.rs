@@ -73,7 +73,7 @@ pub fn send(ex: &mut Exchange, cx: &mut Services) -> Sent {
     // Conditions were passed to the upstream, which has evaluated them.
     let stream = matches!(ex.response.body, Body::Stream { .. });
     if ex.response.status == Status::OK && (!stream || ex.response.conditional) {
-        let cacheable = conditional::apply(ex);
+        let cacheable = conditional::apply(ex, cx.now.unix);
         if ex.response.status == Status::PRECONDITION_FAILED
             && let Some(page) = instead(ex, cx, Status::PRECONDITION_FAILED)
         {
@@ -102,7 +102,7 @@ pub fn send(ex: &mut Exchange, cx: &mut Services) -> Sent {
         ex.response.line(b"Repr-Digest", &digest);
     }
     if ex.response.status == Status::OK {
-        let cacheable = ranges::apply(ex);
+        let cacheable = ranges::apply(ex, cx.now.unix);
         ex.basis.passed(cacheable);
         if ex.response.status == Status::RANGE_NOT_SATISFIABLE {
             if let Some(page) = instead(ex, cx, Status::RANGE_NOT_SATISFIABLE) {

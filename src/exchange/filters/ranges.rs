@@ -15,7 +15,7 @@ use std::io::Write;
 
 /// Answers Range and If-Range for a 200 of GET, as nginx's range filter: 206, 416, or the 200 as it is. For a streamed
 /// body the range was chosen when the upstream's head came.
-pub fn apply(ex: &mut Exchange) -> Cacheable {
+pub fn apply(ex: &mut Exchange, now: i64) -> Cacheable {
     if !ex.response.ranges || ex.response.status != Status::OK {
         return Cacheable::Yes;
     }
@@ -35,7 +35,7 @@ pub fn apply(ex: &mut Exchange) -> Cacheable {
     let Some(value) = ex.header(HeaderId::Range) else { return Cacheable::Yes };
     let Body::File(file) = &ex.response.body else { return Cacheable::Yes };
     let conditional = ex.request.head.get(HeaderId::IfRange).is_some();
-    if conditional && !cond::if_range(&ex.request.head, ex.buf(), &ex.response.validators()) {
+    if conditional && !cond::if_range(&ex.request.head, ex.buf(), &ex.response.validators(now)) {
         return Cacheable::Yes;
     }
     let size = file.stat.size;

@@ -95,15 +95,23 @@ pub type Conditions<'a> = (&'a Head, &'a [u8]);
 
 /// Whether conditions, those of the request or of an earlier one, allow a change of a name: `itself` has it, and
 /// `content` is what a GET of it sends, the file that a link leads to. Only a file has an ETag, and a directory no date
-/// either.
-pub fn allow((head, buf): Conditions<'_>, ex: &Exchange, itself: Option<&Stat>, content: Option<&Stat>) -> bool {
+/// either. `now`: Unix seconds.
+pub fn allow(
+    (head, buf): Conditions<'_>,
+    ex: &Exchange,
+    itself: Option<&Stat>,
+    content: Option<&Stat>,
+    now: i64,
+) -> bool {
     let etag = content.filter(|stat| stat.kind == FileKind::Regular).map(version);
-    let now = Validators {
+    let modified = content.filter(|stat| stat.kind != FileKind::Dir).map(|stat| stat.mtime.0);
+    let present = Validators {
         etag: etag.as_ref().map(ETag::as_bytes),
-        modified: content.filter(|stat| stat.kind != FileKind::Dir).map(|stat| stat.mtime.0),
+        modified,
         exists: itself.is_some(),
+        is_fresh: modified.is_some_and(|modified| cond::is_fresh(modified, now)),
     };
-    cond::evaluate(head, buf, ex.route.method, &now, ImsMode::Off) == Precondition::Proceed
+    cond::evaluate(head, buf, ex.route.method, &present, ImsMode::Off) == Precondition::Proceed
 }
 
 /// The conditions of the request itself.

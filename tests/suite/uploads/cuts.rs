@@ -229,7 +229,7 @@ fn a_kill_amid_replacements_leaves_no_hidden_file() {
         return;
     }
     let mut seed = Seed(11);
-    let mut s = running(setup("").restartable());
+    let mut s = running(setup("").file("html/over/two.txt", "old!").restartable());
     let names = |s: &Server| -> Vec<String> {
         listing(&s.path("html")).iter().map(|line| line.split(": ").next().unwrap_or_default().to_owned()).collect()
     };
@@ -241,7 +241,7 @@ fn a_kill_amid_replacements_leaves_no_hidden_file() {
             let stop = &stop;
             scope.spawn(move || {
                 let content = noise(200 + worker);
-                let two = super::form(&[file("old.txt", &content), file("old.txt", &content)]);
+                let two = super::form(&[file("old.txt", &content), file("two.txt", &content)]);
                 let form =
                     format!("POST /over/ HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n{}\r\n", two.len(), form_type());
                 let raw =

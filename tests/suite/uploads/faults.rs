@@ -79,8 +79,9 @@ fn an_existing_name_is_refused_replaced_or_avoided() {
         assert_eq!(s.read("html/over/cond"), b"yes");
         s.method("POST", "/over/absent", "If-None-Match: *\r\n", b"first").is(201);
     });
-    table.row(OURS, "a version that two parts of a form replace", || {
-        for names in [["twin", "twin"], ["one", "other"]] {
+    table.row(OURS, "a version that a form replaces which has two files", || {
+        // Of two files with one name the second gets another.
+        for (names, second) in [(["twin", "twin"], "twin-1"), (["one", "other"], "other")] {
             s.write(&format!("html/over/{}", names[0]), "old!");
             if names[0] != names[1] {
                 let path = |name: &str| s.path(&format!("html/over/{name}"));
@@ -91,7 +92,8 @@ fn an_existing_name_is_refused_replaced_or_avoided() {
             let post = |tag: &str| s.method("POST", "/over/", &format!("If-Match: {tag}\r\n{}", form_type()), &body);
             post("\"other\"").is(412);
             post(&etag).is_one_of(&[200, 201]);
-            assert_eq!(s.read(&format!("html/over/{}", names[1])), b"2");
+            assert_eq!(s.read(&format!("html/over/{}", names[0])), b"1");
+            assert_eq!(s.read(&format!("html/over/{second}")), b"2");
         }
     });
 }

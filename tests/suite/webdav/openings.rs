@@ -37,7 +37,9 @@ fn replay(s: &Server, agent: &str, recording: Vec<Step>) {
             "{method} {target} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {agent}\r\n{fields}{length}\r\n{body}"
         ));
         let r = if method == "HEAD" { connection.response_to_head() } else { connection.response() };
-        assert_eq!(r.status, status, "{agent}: {method} {target}\n{}", r.show());
+        // The date of a file that was written just now is no strong validator: all of it comes.
+        let is_whole = fields.contains("If-Range: ") && r.status == 200;
+        assert!(r.status == status || is_whole, "{agent}: {method} {target}\n{}", r.show());
         for need in needs {
             let (is_unwanted, text) = need.strip_prefix('!').map_or((false, *need), |text| (true, text));
             let is_there = match text.split_once(": ").filter(|(name, _)| !name.contains('<')) {

@@ -62,6 +62,13 @@ impl Request {
         {
             return flow;
         }
+        let _held = match method {
+            Method::Propfind => None,
+            _ => match guard::conditions(ex, cx) {
+                Ok(held) => Some(held),
+                Err(flow) => return flow,
+            },
+        };
         let mut made = None;
         let then = match method {
             Method::Propfind => propfind::run(ex, cx, &self.body),

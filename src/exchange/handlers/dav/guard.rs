@@ -100,6 +100,41 @@ pub fn preconditions(ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
     any_holds(&lists, ex, cx)
 }
 
+/// RFC 9110 §13.1: the conditions of a request whose method changes at once what its URI names, or makes it. A version
+/// that they name is locked, as long as the answer is kept.
+///
+/// # Errors
+/// 412, and 503 while another process, or another request, is changing the version.
+pub fn conditions(ex: &mut Exchange, cx: &mut Services) -> Result<Versions, Flow> {
+    let mut locks = Versions::default();
+    if !versions::are_conditional(&ex.request.head) {
+        return Ok(locks);
+    }
+    let path = ex.route.path.clone();
+    let resource = Resource::of(ex, cx);
+    let area = std::mem::replace(&mut ex.route.path, path);
+    let (itself, content) = match resource {
+        Ok(there) => {
+            let named = versions::are_named(&ex.request.head, ex.buf());
+            if named && let Err((_, Errno::EAGAIN)) = locks.lock(there.dir.as_fd(), &there.name) {
+                return Err(Denied::Busy.flow(ex));
+            }
+            let stat = |follow| file::stat_at(Some(there.dir.as_fd()), &there.name, follow).ok();
+            (stat(Follow::No), stat(Follow::Yes))
+        }
+        Err(Errno::EBUSY) => {
+            let area = file::c_string(area).ok().and_then(|area| file::stat_at(None, &area, Follow::Yes).ok());
+            (area, area)
+        }
+        // What cannot be looked at is not there.
+        Err(_) => (None, None),
+    };
+    match versions::allow(versions::own(ex), ex, itself.as_ref(), content.as_ref(), cx.now.unix) {
+        true => Ok(locks),
+        false => Err(Flow::Status(Status::PRECONDITION_FAILED)),
+    }
+}
+
 fn any_holds(lists: &[List<'_>], ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
     cx.dav_locks.expire(cx.now.ms);
     let mut looked = Looked::default();
@@ -216,7 +251,7 @@ pub fn hold_both(ex: &mut Exchange, cx: &mut Services, job: &Job) -> Result<Vers
             Some(FileKind::Symlink) => file::stat_at(Some(source.0), source.1, Follow::Yes).ok(),
             _ => itself,
         };
-        if !versions::allow(versions::own(ex), ex, itself.as_ref(), content.as_ref()) {
+        if !versions::allow(versions::own(ex), ex, itself.as_ref(), content.as_ref(), cx.now.unix) {
             return Err(Denied::Changed);
         }
     }

@@ -84,6 +84,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Result<Work, Flow> {
     match ex.route.method {
         Method::Delete => remove(ex, cx).map(Work::Removing),
         Method::Mkcol => {
+            let _held = guard::conditions(ex, cx)?;
             let mut made = None;
             let then = make(ex, cx, &mut made);
             match made {

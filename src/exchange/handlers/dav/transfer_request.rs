@@ -206,7 +206,10 @@ fn look(ex: &mut Exchange, cx: &mut Services, source: &End, target: &End, overwr
     let collection = if is_webdav { kind == Ok(FileKind::Dir) } else { ex.route.uri.ends_with(b"/") };
     if let Some(there) = &there {
         let is_dir = there.kind == FileKind::Dir;
-        if is_dir && !collection && !is_webdav {
+        let shows_dir = upload::shown_at(target.resource.dir.as_fd(), &target.resource.name)
+            .is_ok_and(|shown| shown.kind == FileKind::Dir);
+        // To those who read it a link to a directory is one. A client of WebDAV that says so replaces a collection.
+        if shows_dir && !collection && !(is_webdav && is_dir) {
             return Err(refuse(ex, cx, Status::CONFLICT, format_args!("the destination is a collection")));
         }
         if !overwrite {
@@ -229,16 +232,35 @@ fn look(ex: &mut Exchange, cx: &mut Services, source: &End, target: &End, overwr
             return Err(failed(ex, cx, "lstat()", e));
         }
     };
+    check_kind(ex, cx, (source, kind), target, collection)?;
+    Ok(Ends { there, collection, is_respelled })
+}
+
+/// Whether what has the source's name may be copied or moved as the request says.
+fn check_kind(
+    ex: &mut Exchange,
+    cx: &mut Services,
+    (source, kind): (&End, FileKind),
+    target: &End,
+    collection: bool,
+) -> Result<(), Flow> {
     if kind == FileKind::Dir && !collection {
         return Err(refuse(ex, cx, Status::BAD_REQUEST, format_args!("the source is a collection")));
     }
     if kind != FileKind::Dir && ex.route.uri.ends_with(b"/") {
         return Err(failed(ex, cx, "open()", Errno::ENOTDIR));
     }
+    if kind == FileKind::Symlink
+        && ex.route.method == Method::Move
+        && !leads_there_too(&source.resource, target.resource.dir.as_fd())
+    {
+        let why = format_args!("the source is a relative link, which would lead elsewhere at the destination");
+        return Err(refuse(ex, cx, Status::FORBIDDEN, why));
+    }
     if kind == FileKind::Other && ex.route.method == Method::Copy {
         return Err(refuse(ex, cx, Status::FORBIDDEN, format_args!("the source is not a regular file")));
     }
-    Ok(Ends { there, collection, is_respelled })
+    Ok(())
 }
 
 /// Whether both names are one file's, because the file system ignores case (vfat, exFAT, NTFS, SMB): then replacing the
@@ -253,6 +275,19 @@ fn is_same(source: &End, target: &End, own: &Stat, there: &Stat) -> bool {
     (own.dev, own.kind, own.size, own.mtime) == (there.dev, there.kind, there.size, there.mtime)
         && spelled(&from.name) == spelled(&to.name)
         && [from, to].iter().any(|end| matches!(is_listed(end.dir.as_fd(), &end.name), Ok(false)))
+}
+
+/// Whether a symbolic link leads to the same file from another directory, too. A relative one that leads nowhere may
+/// lead to something there: a client could have it lead out of the area.
+fn leads_there_too(link: &Resource, dir: BorrowedFd<'_>) -> bool {
+    let Ok(text) = file::readlink_at(Some(link.dir.as_fd()), &link.name) else { return false };
+    let number = |dir: BorrowedFd<'_>, name: &CStr| {
+        file::stat_at(Some(dir), name, Follow::Yes).ok().map(|stat| (stat.dev, stat.ino))
+    };
+    let is_one_dir = || number(link.dir.as_fd(), c".") == number(dir, c".");
+    let Ok(name) = file::c_string(&text[..]) else { return false };
+    let here = number(link.dir.as_fd(), &name);
+    text.starts_with(b"/") || is_one_dir() || here.is_some() && here == number(dir, &name)
 }
 
 /// Whether something lies below a directory, whatever its path is called.

@@ -241,9 +241,9 @@ pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &AllowedRemoval) 
         }
         if names_version && found.itself.kind == FileKind::Regular {
             let itself = lock(&mut locks, dir, name)?;
-            check(ex, &NameStat { itself, content: Some(itself) }, *content)?;
+            check(ex, cx.now.unix, &NameStat { itself, content: Some(itself) }, *content)?;
         } else {
-            check(ex, found, *content)?;
+            check(ex, cx.now.unix, found, *content)?;
         }
         if found.itself.kind == FileKind::Dir && content == &DirectoryContent::Removed && holds_kept(ex, cx, dir, name)
         {
@@ -365,11 +365,11 @@ fn status(errno: Errno) -> (Status, Level) {
 }
 
 /// The last check before the name is gone: preconditions (RFC 9110 §13.1), and directories of areas.
-fn check(ex: &Exchange, found: &NameStat, content: DirectoryContent) -> Result<(), Refusal> {
+fn check(ex: &Exchange, now: i64, found: &NameStat, content: DirectoryContent) -> Result<(), Refusal> {
     if found.itself.kind == FileKind::Dir && (is_area(ex) || content == DirectoryContent::Removed && holds_area(ex)) {
         return Err(Refusal::Area);
     }
-    match versions::allow(versions::own(ex), ex, Some(&found.itself), found.content.as_ref()) {
+    match versions::allow(versions::own(ex), ex, Some(&found.itself), found.content.as_ref(), now) {
         true => Ok(()),
         false => Err(Refusal::Precondition),
     }

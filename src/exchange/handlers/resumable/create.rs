@@ -87,10 +87,8 @@ fn tus_said(ex: &Exchange, joining: Option<Box<Joining>>) -> Result<(CreationReq
         None if tus::is_partial(&concat) => Role::Part,
         None => Role::File,
     };
-    // Without upload_create_path all files of a folder go to one directory.
-    let has_tree = ex.location().settings.upload.create_path && role != Role::Part;
     let request = CreationRequest {
-        below: if has_tree { tus::directories(&fields).to_vec() } else { Vec::new() },
+        below: if role == Role::Part { Vec::new() } else { below(ex, &fields)? },
         role,
         concat,
         given: tus::value(&fields, &["filename", "name"]).map(<[u8]>::to_vec),
@@ -101,6 +99,19 @@ fn tus_said(ex: &Exchange, joining: Option<Box<Joining>>) -> Result<(CreationReq
         fields,
     };
     Ok((request, RequestContent { joining, ..content }))
+}
+
+/// The directories that the file's relativePath names.
+///
+/// # Errors
+/// 400 without upload_create_path, as for forms: in one directory files of several would replace each other.
+fn below(ex: &Exchange, fields: &tus::Pairs) -> Result<Vec<u8>, Refusal> {
+    let below = tus::directories(fields);
+    if !below.is_empty() && !ex.location().settings.upload.create_path {
+        let refusal = Refusal::new(Status::BAD_REQUEST, "relativePath names a directory");
+        return Err(refusal.limit("upload_create_path").of(below));
+    }
+    Ok(below.to_vec())
 }
 
 /// What a tus request says about its content.
@@ -165,7 +176,7 @@ fn rufh_said(ex: &Exchange, length: Option<u64>, ends: bool) -> Result<(Creation
     let fields = tus::metadata(ex.header(HeaderId::UploadMetadata).unwrap_or_default()).unwrap_or_default();
     let named = || tus::value(&fields, &["filename", "name"]).map(<[u8]>::to_vec);
     let given = if ex.route.method == Method::Put { None } else { resumed::given_name(ex)?.or_else(named) };
-    let below = if ex.location().settings.upload.create_path { tus::directories(&fields).to_vec() } else { Vec::new() };
+    let below = below(ex, &fields)?;
     let content_type = ex.header(HeaderId::ContentType).unwrap_or(upload::DEFAULT_TYPE).to_vec();
     let (whole, wanted) = resumed::whole_digests(ex, &joined(ex, HeaderId::ReprDigest), ends)?;
     let content = RequestContent {

@@ -155,7 +155,7 @@ impl Upload {
         if self.policy.on_duplicate != Duplicate::Rename || self.policy.conditional {
             let there = self.target_mut(which).look(&name, cx)?;
             self.check_taken(there, &name)?;
-            self.check_conditions(ex, there.as_ref(), &name)?;
+            self.check_conditions(ex, cx, there.as_ref(), &name)?;
             self.replaces(there);
         }
         Ok(name)
@@ -196,7 +196,8 @@ impl Upload {
         self.move_to_file(cx)?;
         let mut part = Part::held(name, self.rules.mode, 0);
         part.folder = which;
-        if self.policy.on_duplicate == Duplicate::Rename {
+        // Of two files with one name, the second gets another.
+        if self.policy.on_duplicate != Duplicate::Error {
             part.kind = content_type.to_vec();
         }
         self.earlier = self.bytes();
@@ -242,7 +243,13 @@ impl Upload {
     }
 
     /// RFC 9110 §13: the request's preconditions, on the file that has the name now.
-    pub fn check_conditions(&self, ex: &Exchange, there: Option<&Stat>, name: &[u8]) -> Result<(), Refusal> {
+    pub fn check_conditions(
+        &self,
+        ex: &Exchange,
+        cx: &Services,
+        there: Option<&Stat>,
+        name: &[u8],
+    ) -> Result<(), Refusal> {
         if !self.policy.conditional {
             return Ok(());
         }
@@ -250,6 +257,9 @@ impl Upload {
             Some(other) => (&other.0, &other.1[..]),
             None => versions::own(ex),
         };
-        if versions::allow(conditions, ex, there, there) { Ok(()) } else { Err(Refusal::precondition().of(name)) }
+        match versions::allow(conditions, ex, there, there, cx.now.unix) {
+            true => Ok(()),
+            false => Err(Refusal::precondition().of(name)),
+        }
     }
 }

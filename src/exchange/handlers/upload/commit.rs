@@ -1,11 +1,12 @@
 //! How a received file gets its name, and how that is taken back.
 
 use super::name::{numbered, random_digits};
+use super::target_dir::shown_at;
 use super::temp_file::{ByName, Part};
 use crate::config::settings::upload::Duplicate;
 use crate::services::temp_names::TempNames;
 use crate::sys::Errno;
-use crate::sys::file::{self, FileKind, Follow};
+use crate::sys::file::{self, FileKind};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
@@ -141,7 +142,7 @@ fn overwrite(
     (there, seen): (Option<FileKind>, Seen),
     temp_names: &mut TempNames,
 ) -> Result<(), NameFailure> {
-    // A link is replaced itself; a directory or a device never is.
+    // A link to a file is replaced itself; a directory, a link to one, or a device never is.
     if matches!(there, Some(FileKind::Dir | FileKind::Other)) {
         return Err(NameFailure::NoFile);
     }
@@ -161,7 +162,7 @@ fn overwrite(
 }
 
 fn kind(dir: &Rc<OwnedFd>, name: &CStr) -> Option<FileKind> {
-    file::stat_at(Some(dir.as_fd()), name, Follow::No).ok().map(|stat| stat.kind)
+    shown_at(dir.as_fd(), name).ok().map(|stat| stat.kind)
 }
 
 fn c_name(name: &[u8]) -> Result<CString, NameFailure> {
@@ -210,6 +211,7 @@ mod tests {
         scratch.write("old.txt", b"old");
         scratch.make_dir("dir");
         scratch.link("link", "/nonexistent/target");
+        scratch.link("folder", "dir");
         let run = |name: &str, how: Duplicate| {
             let mut parts = [part(&dir, name, "new")];
             commit(&dir, &mut parts, how).map(|new| (String::from_utf8_lossy(&parts[0].name).into_owned(), new[0]))
@@ -219,6 +221,8 @@ mod tests {
         assert_eq!(scratch.read("old.txt"), b"old");
         assert_eq!(run("dir", Duplicate::Error), failed(NameFailure::NoFile));
         assert_eq!(run("dir", Duplicate::Overwrite), failed(NameFailure::NoFile));
+        assert_eq!(run("folder", Duplicate::Error), failed(NameFailure::NoFile));
+        assert_eq!(run("folder", Duplicate::Overwrite), failed(NameFailure::NoFile));
         assert_eq!(run("link", Duplicate::Error), failed(NameFailure::Taken));
         assert_eq!(run("link", Duplicate::Overwrite), Ok(("link".into(), false)));
         assert_eq!(scratch.read("link"), b"new");
@@ -227,7 +231,7 @@ mod tests {
         assert_eq!(run("old.txt", Duplicate::Overwrite), Ok(("old.txt".into(), false)));
         assert_eq!(scratch.read("old.txt"), b"new");
         assert_eq!(run("fresh", Duplicate::Overwrite), Ok(("fresh".into(), true)));
-        assert_eq!(scratch.names(), ["dir", "fresh", "link", "old-1.txt", "old-2.txt", "old.txt"]);
+        assert_eq!(scratch.names(), ["dir", "folder", "fresh", "link", "old-1.txt", "old-2.txt", "old.txt"]);
     }
 
     #[test]

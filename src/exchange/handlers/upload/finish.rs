@@ -309,9 +309,8 @@ impl Upload {
         cx: &Services,
         (which, name): (Which, &[u8]),
     ) -> Result<(), Refusal> {
-        let earlier = self.parts.get(..self.naming.given).unwrap_or_default();
-        if earlier.iter().any(|part| (part.folder, &part.name[..]) == (which, name)) {
-            // Its twin has it.
+        if self.naming.wanted.contains(&(which, name.to_vec())) {
+            // Its twin has it, and it gets another.
             return Ok(());
         }
         if let Some(versions) = self.naming.versions.as_mut().filter(|_| self.policy.names_version) {
@@ -321,7 +320,7 @@ impl Upload {
             }
         }
         let target = target_of(&self.target, &self.folders, which);
-        self.check_conditions(ex, target.stat(name)?.as_ref(), name)
+        self.check_conditions(ex, cx, target.stat(name)?.as_ref(), name)
     }
 
     /// Makes a whole file of it. Gives the version that GET will name: the file's as it is before it has a name.
@@ -346,6 +345,16 @@ impl Upload {
         part.stat().map(|stat| version(&stat)).map_err(|e| Refusal::call("fstat()", &self.target.path, e))
     }
 
+    /// Whether an earlier file of the request has the name that is to be replaced: what replaces (upload_on_duplicate)
+    /// is about what was there before the request, which sends two files and has both stored.
+    fn is_twin(&mut self, at: usize) -> bool {
+        if self.parts.len() < 2 || self.policy.on_duplicate != Duplicate::Overwrite {
+            return false;
+        }
+        let key = self.parts.get(at).map(|part| (part.folder, part.name.clone()));
+        key.is_some_and(|key| !self.naming.wanted.insert(key))
+    }
+
     fn give_name(
         &mut self,
         ex: &mut Exchange,
@@ -353,7 +362,8 @@ impl Upload {
         paths: &mut Option<PathRules>,
         seen: Seen,
     ) -> Result<(), Refusal> {
-        let (dir, on_duplicate, at) = (self.target.dir.clone(), self.policy.on_duplicate, self.naming.given);
+        let (dir, at) = (self.target.dir.clone(), self.naming.given);
+        let on_duplicate = if self.is_twin(at) { Duplicate::Rename } else { self.policy.on_duplicate };
         if on_duplicate != Duplicate::Rename {
             // It gets its own name or none.
             let (part, names) = (&mut self.parts[at], &mut cx.temp_names);

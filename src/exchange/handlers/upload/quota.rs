@@ -152,12 +152,11 @@ impl Upload {
         }
         while let Some(part) = self.parts.get(self.naming.counted.files) {
             let counted = &mut self.naming.counted;
-            // Of two files with one name, the second replaces the first.
-            let twin = counted.sizes.insert((part.folder, part.name.clone()), part.size());
-            let replaced = match twin {
-                Some(bytes) if self.policy.on_duplicate == Duplicate::Overwrite => Usage::file(bytes),
-                Some(_) => Usage::default(),
-                None => replaced(self.policy, target_of(&self.target, &self.folders, part.folder).stat(&part.name)?),
+            // Of two files with one name, the second gets another.
+            let is_first = counted.names.insert((part.folder, part.name.clone()));
+            let replaced = match is_first {
+                false => Usage::default(),
+                true => replaced(self.policy, target_of(&self.target, &self.folders, part.folder).stat(&part.name)?),
             };
             let (added, freed) = counted.usage;
             counted.usage = (added.plus(Usage::file(part.size())), freed.plus(replaced));

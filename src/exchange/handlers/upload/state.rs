@@ -24,7 +24,7 @@ use crate::services::resumable::UploadId;
 use crate::services::syncs::{Prepared, Sync};
 use crate::services::temp_names::{Left, TempNames};
 use crate::sys::Errno;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::os::fd::AsFd;
 use std::rc::Rc;
 
@@ -164,6 +164,8 @@ pub struct Naming {
     pub(super) lock: Option<Lock>,
     /// The versions that the request names, locked; Some from before the first name is given.
     pub(super) versions: Option<Versions>,
+    /// The directories and names that files wanted so far, where these replace others.
+    pub(super) wanted: HashSet<(Which, Vec<u8>)>,
     /// By directory and name: the numbers that were added to names.
     pub(super) numbers: ByName<u32>,
     /// Files that have their names, and their versions. The names are kept once all have theirs.
@@ -179,8 +181,8 @@ pub struct Counted {
     pub(super) files: usize,
     /// What they take, and what they replace.
     pub(super) usage: (Usage, Usage),
-    /// The sizes of those that were counted, by their directories and names.
-    pub(super) sizes: ByName<u64>,
+    /// The directories and names of those that were counted.
+    pub(super) names: HashSet<(Which, Vec<u8>)>,
 }
 
 /// Names that are being taken back.

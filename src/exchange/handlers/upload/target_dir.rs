@@ -22,8 +22,22 @@ use crate::services::{Services, temp_names};
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, Follow, O_DIRECTORY, O_PATH, Stat};
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
+
+/// What has a name, as those see it who read it: a link that leads to a directory is one, and no file takes its place.
+/// Other links stand for themselves.
+///
+/// # Errors
+/// Those of the call.
+pub fn shown_at(dir: BorrowedFd<'_>, name: &CStr) -> Result<Stat, Errno> {
+    let stat = file::stat_at(Some(dir), name, Follow::No)?;
+    if stat.kind != FileKind::Symlink {
+        return Ok(stat);
+    }
+    let end = file::stat_at(Some(dir), name, Follow::Yes).ok();
+    Ok(end.filter(|end| end.kind == FileKind::Dir).unwrap_or(stat))
+}
 
 /// A directory to store in.
 pub struct TargetDir {
@@ -220,7 +234,7 @@ fn descend(
 }
 
 impl TargetDir {
-    /// The file that has the name now; links are not followed.
+    /// The file that has the name now; links are not followed, but for those that lead to a directory.
     pub fn stat(&self, name: &[u8]) -> Result<Option<Stat>, Refusal> {
         self.stat_named(&c_path(name)?)
     }
@@ -229,7 +243,7 @@ impl TargetDir {
         if !self.missing.is_empty() {
             return Ok(None);
         }
-        match file::stat_at(Some(self.dir.as_fd()), name, Follow::No) {
+        match shown_at(self.dir.as_fd(), name) {
             Ok(stat) => Ok(Some(stat)),
             Err(Errno::ENOENT) => Ok(None),
             Err(e) => Err(Refusal::call("stat()", &self.path, e)),

@@ -95,7 +95,7 @@ pub fn handle_head(
         ex.response.fields.remove(b"accept-ranges");
     }
     if code == 200 && (settings.force_ranges || caches && head.get(HeaderId::AcceptRanges).is_some()) {
-        return Ok(part(head, ex));
+        return Ok(part(head, ex, cx.now.unix));
     }
     Ok(Flow::Respond)
 }
@@ -137,7 +137,7 @@ fn is_cacheable(head: &ReceivedHead, ignore: Ignore, now: i64) -> bool {
 }
 
 /// proxy_force_ranges: serves the single range of a GET from the whole response (nginx: never several).
-fn part(head: &ReceivedHead, ex: &mut Exchange) -> Flow {
+fn part(head: &ReceivedHead, ex: &mut Exchange, now: i64) -> Flow {
     ex.response.fields.remove(b"accept-ranges");
     let Body::Stream { length: Some(size) } = ex.response.body else { return Flow::Respond };
     ex.response.ranges = ex.location().settings.output.max_ranges != Some(0);
@@ -146,10 +146,12 @@ fn part(head: &ReceivedHead, ex: &mut Exchange) -> Flow {
     }
     let Some(value) = ex.header(HeaderId::Range) else { return Flow::Respond };
     if ex.request.head.get(HeaderId::IfRange).is_some() {
+        let modified = head.get(HeaderId::LastModified).and_then(date::parse);
         let validators = Validators {
             etag: head.get(HeaderId::Etag),
-            modified: head.get(HeaderId::LastModified).and_then(date::parse),
+            modified,
             exists: true,
+            is_fresh: modified.is_some_and(|modified| cond::is_fresh(modified, now)),
         };
         if !cond::if_range(&ex.request.head, ex.buf(), &validators) {
             return Flow::Respond;
