@@ -406,3 +406,55 @@ fn a_response_has_the_room_of_an_upload_that_another_process_ended() {
         html.join("a/plain").exists()
     });
 }
+
+#[test]
+fn a_response_replaces_no_file_that_a_client_has_locked_nor_goes_where_nothing_is_shown() {
+    if skip_on_nginx("dav_ext_methods") {
+        return;
+    }
+    let up = Upstream::start(|peer| {
+        while let Some(request) = peer.request() {
+            let coding = if request.target().contains("gz") { "Content-Encoding: gzip\r\n" } else { "" };
+            if !peer.send(format!("HTTP/1.1 200 OK\r\n{coding}Content-Length: 5\r\n\r\nstore").as_bytes()) {
+                return;
+            }
+        }
+    });
+    let text = "dav_ext_lock_zone zone=locks:1m;
+         server { listen 127.0.0.1:%%PORT%%; root %%DIR%%/html;
+             location /d/ { dav_methods PUT; dav_ext_methods PROPFIND OPTIONS LOCK UNLOCK; dav_ext_lock zone=locks; }
+             location /r/ { allowed_methods GET POST; upload_resumable on; upload_state_store %%DIR%%/html/State; }
+             location /gz { proxy_pass http://%%UP%%; proxy_store %%DIR%%/html/$arg_n; }
+             location /get { proxy_pass http://%%UP%%; proxy_store %%DIR%%/html/$arg_n; } }";
+    let s = crate::harness::http(&text.replace("%%UP%%", &up.address.to_string()))
+        .file("html/d/f", "mine")
+        .file("html/State/x.state", "a record")
+        .file("html/folder/x", "x")
+        .link("html/d/folder", "../folder")
+        .allow_log("response not stored")
+        .start();
+    let lock = "<D:lockinfo xmlns:D=\"DAV:\"><D:lockscope><D:exclusive/></D:lockscope><D:locktype><D:write/>\
+                </D:locktype></D:lockinfo>";
+    s.method("LOCK", "/d/f", "", lock.as_bytes()).is(200);
+    s.method("LOCK", "/d/free", "", lock.as_bytes()).is(201);
+    let lines = |why: &str| s.error_log().lines().filter(|line| line.contains(why)).count();
+    let rows = [
+        ("/get", "d/f", "is locked by a client, response not stored"),
+        ("/get", "d/free", "is locked by a client, response not stored"),
+        ("/get", "State/x.state", "is no path for a response to be stored at"),
+        ("/get", "d/folder", "rename() to"),
+        ("/gz", "page.html", "the response has \"Content-Encoding: gzip\", response not stored"),
+    ];
+    for (target, name, why) in rows {
+        let before = (lines(why), std::fs::read(s.path(&format!("html/{name}"))).ok());
+        s.get(&format!("{target}?n={name}")).is(200).body_is("store");
+        eventually(why, || lines(why) == before.0 + 1);
+        assert_eq!(std::fs::read(s.path(&format!("html/{name}"))).ok(), before.1, "{name}");
+    }
+    assert!(s.path("html/d/folder").is_symlink());
+    // Its name says what it is, as gzip_static expects it; and a name that is free of locks is stored.
+    s.get("/gz?n=page.html.gz").is(200);
+    assert_eq!(stored(&s, "html/page.html.gz"), b"store");
+    s.get("/get?n=d/other").is(200);
+    assert_eq!(stored(&s, "html/d/other"), b"store");
+}

@@ -4,7 +4,7 @@
 //! comes from the client that has it.
 
 use super::job::Job;
-use super::lock_tokens::{Held, is_allowed};
+pub use super::lock_tokens::{Change, check_path};
 use super::target::{self, Key, Resource};
 use super::terms::is_webdav;
 use crate::config::model::Level;
@@ -25,17 +25,6 @@ use crate::sys::file::{self, FileKind, Follow};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd};
 
-/// What happens to a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// Its content or its properties change; the name exists.
-    Content,
-    /// It is created.
-    Made,
-    /// It is removed or replaced, with everything in it.
-    Gone,
-}
-
 /// Whether locks let the request change `name` in the directory `dir`.
 ///
 /// # Errors
@@ -46,29 +35,6 @@ pub fn check(ex: &Exchange, cx: &mut Services, dir: BorrowedFd<'_>, name: &[u8],
     }
     let directory = file::path_of(dir).map_err(|_| Status::INTERNAL_SERVER_ERROR)?;
     check_path(ex, cx, &target::join(&directory, name), change)
-}
-
-/// The same by the real path.
-///
-/// # Errors
-/// 423.
-pub fn check_path(ex: &Exchange, cx: &mut Services, path: &[u8], change: Change) -> Result<(), Status> {
-    if cx.dav_locks.is_empty() {
-        return Ok(());
-    }
-    cx.dav_locks.expire(cx.now.ms);
-    let held = Held::of(ex);
-    let mut allowed = is_allowed(&cx.dav_locks, path, &held);
-    if change != Change::Content
-        && let Some(slash) = memchr::memrchr(b'/', path)
-    {
-        // A directory changes when its names do.
-        allowed &= is_allowed(&cx.dav_locks, &path[..slash], &held);
-    }
-    if change == Change::Gone {
-        allowed &= !cx.dav_locks.any_below(path, |lock| !held.has(lock));
-    }
-    if allowed { Ok(()) } else { Err(Status::LOCKED) }
 }
 
 /// The name has gone: its locks, and those of what was in it, go with it.

@@ -6,6 +6,7 @@ use crate::exchange::handlers::principal;
 use crate::http::dav::condition;
 use crate::http::dav::lock::Token;
 use crate::http::header::HeaderId;
+use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::dav_locks::{DavLocks, Lock};
 use crate::sys::Errno;
@@ -93,6 +94,40 @@ pub(super) fn is_allowed(locks: &DavLocks, path: &[u8], held: &Held) -> bool {
 pub fn tokens(ex: &Exchange) -> Vec<Token> {
     let Some(lists) = ex.header(HeaderId::If).and_then(condition::parse) else { return Vec::new() };
     condition::tokens(&lists).filter_map(Token::parse).collect()
+}
+
+/// What happens to a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Its content or its properties change; the name exists.
+    Content,
+    /// It is created.
+    Made,
+    /// It is removed or replaced, with everything in it.
+    Gone,
+}
+
+/// Whether locks let the request change what has the real path.
+///
+/// # Errors
+/// 423.
+pub fn check_path(ex: &Exchange, cx: &mut Services, path: &[u8], change: Change) -> Result<(), Status> {
+    if cx.dav_locks.is_empty() {
+        return Ok(());
+    }
+    cx.dav_locks.expire(cx.now.ms);
+    let held = Held::of(ex);
+    let mut allowed = is_allowed(&cx.dav_locks, path, &held);
+    if change != Change::Content
+        && let Some(slash) = memchr::memrchr(b'/', path)
+    {
+        // A directory changes when its names do.
+        allowed &= is_allowed(&cx.dav_locks, &path[..slash], &held);
+    }
+    if change == Change::Gone {
+        allowed &= !cx.dav_locks.any_below(path, |lock| !held.has(lock));
+    }
+    if allowed { Ok(()) } else { Err(Status::LOCKED) }
 }
 
 #[cfg(test)]

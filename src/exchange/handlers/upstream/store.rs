@@ -10,8 +10,10 @@ use super::store_quota::StoreQuota;
 use crate::config::model::Level;
 use crate::config::settings::proxy::Store;
 use crate::config::value::Mode;
+use crate::exchange::handlers::dav::lock_tokens::{self, Change};
 use crate::exchange::handlers::symlinks;
 use crate::exchange::handlers::upload::refusal::Refusal;
+use crate::exchange::handlers::upload::target_dir::shown_at;
 use crate::exchange::handlers::upload::target_path::trusted;
 use crate::exchange::handlers::upload::temp_file::{Birth, Part};
 use crate::exchange::paths::{self, Mapped};
@@ -25,7 +27,7 @@ use crate::services::quotas::Usage;
 use crate::services::quotas::shared::Lock;
 use crate::services::{Services, temp_names};
 use crate::sys::Errno;
-use crate::sys::file::{self, FileKind, Follow, Stat};
+use crate::sys::file::{self, FileKind, Stat};
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -62,6 +64,8 @@ enum Failed {
     Refused(Box<Refusal>),
     /// The directory is elsewhere by now.
     Moved,
+    /// A WebDAV lock of another client covers the name.
+    Locked,
 }
 
 impl From<Refusal> for Failed {
@@ -86,6 +90,13 @@ pub fn begin(ex: &mut Exchange, cx: &mut Services, head: &ReceivedHead) -> Optio
         return None;
     }
     let target = target(ex, cx)?;
+    // RFC 9110 §8.4: the file would be served without its coding.
+    if let Some(coding) = head.get(HeaderId::ContentEncoding).filter(|coding| !is_kept(coding, &target.path)) {
+        let (path, coding) = (Printable(&target.path), Printable(coding));
+        let text = format_args!("\"{path}\": the response has \"Content-Encoding: {coding}\", response not stored");
+        ex.report(cx, Level::Warn, text);
+        return None;
+    }
     let modified = head.get(HeaderId::LastModified).and_then(date::parse);
     let length = head.get(HeaderId::ContentLength).and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
     match open(ex, cx, &target, modified).and_then(|copy| copy.counted(ex, cx, length)) {
@@ -97,6 +108,12 @@ pub fn begin(ex: &mut Exchange, cx: &mut Services, head: &ReceivedHead) -> Optio
     }
 }
 
+/// Whether content of this coding may be stored: it is none, or the name says it (`proxy_store $root$uri.gz`, for
+/// gzip_static).
+fn is_kept(coding: &[u8], path: &[u8]) -> bool {
+    coding.eq_ignore_ascii_case(b"identity") || coding.eq_ignore_ascii_case(b"gzip") && path.ends_with(b".gz")
+}
+
 fn report(ex: &Exchange, cx: &mut Services, path: &[u8], failed: Failed) {
     let path = Printable(path);
     match failed {
@@ -106,6 +123,9 @@ fn report(ex: &Exchange, cx: &mut Services, path: &[u8], failed: Failed) {
         Failed::Moved => {
             let why = "its directory was moved or removed meanwhile";
             ex.report(cx, Level::Error, format_args!("\"{path}\": {why}, response not stored"));
+        }
+        Failed::Locked => {
+            ex.report(cx, Level::Error, format_args!("\"{path}\" is locked by a client, response not stored"));
         }
         Failed::Refused(refusal) => {
             let Refusal { why, detail, level, .. } = &*refusal;
@@ -161,13 +181,15 @@ fn target(ex: &mut Exchange, cx: &mut Services) -> Option<Target> {
     may_hold(ex, cx, &target).then_some(target)
 }
 
-/// Whether a response may be stored there: no `..`, no hidden name of this server, nothing in a trash.
+/// Whether a response may be stored there: no `..`, no hidden name of this server, nothing in a directory that no URI
+/// shows (a trash, keys, unfinished uploads).
 fn may_hold(ex: &Exchange, cx: &mut Services, target: &Target) -> bool {
     let rest = target.path.get(target.trusted..).unwrap_or_default();
     let bad = rest.split(|b| *b == b'/').any(|name| name == b"..")
         || crate::util::bytes::has_control(rest)
         || temp_names::is_hidden(rest)
-        || ex.config.trashes.iter().any(|trash| paths::is_beneath(&target.path, trash));
+        || ex.config.trashes.iter().any(|trash| paths::is_beneath(&target.path, trash))
+        || paths::is_hidden(ex, cx, &target.path, target.path.get(..target.trusted).unwrap_or_default()) != Ok(false);
     if bad {
         let shown = Printable(&target.path);
         ex.report(cx, Level::Error, format_args!("\"{shown}\" is no path for a response to be stored at"));
@@ -250,10 +272,24 @@ impl Copy {
 
     /// The existing file with this name. None: there is none, or not even its directory.
     fn existing(&self) -> Option<Stat> {
-        file::stat_at(Some(self.dir.as_fd()), &self.name, Follow::No).ok().filter(|_| self.missing.is_empty())
+        shown_at(self.dir.as_fd(), &self.name).ok().filter(|_| self.missing.is_empty())
     }
 
-    /// What the file will replace: only files may be replaced; a symbolic link is replaced itself.
+    /// Whether WebDAV locks leave the name, and those of directories that are made for it, to this request.
+    fn check_locks(&self, ex: &Exchange, cx: &mut Services) -> Result<(), Failed> {
+        if cx.dav_locks.is_empty() {
+            return Ok(());
+        }
+        let change = if self.existing().is_some() { Change::Content } else { Change::Made };
+        let mut path = file::path_of(self.dir.as_fd()).map_err(call("readlink()"))?;
+        for name in self.missing.iter().chain([&self.name]) {
+            path = [path.strip_suffix(b"/").unwrap_or(&path), b"/", name.to_bytes()].concat();
+            lock_tokens::check_path(ex, cx, &path, change).map_err(|_| Failed::Locked)?;
+        }
+        Ok(())
+    }
+
+    /// What the file will replace: only files may be replaced; a symbolic link to one is replaced itself.
     fn replaced(&self) -> Result<Usage, Failed> {
         let there = self.existing();
         match there.map(|stat| stat.kind) {
@@ -264,7 +300,8 @@ impl Copy {
     }
 
     /// The response is complete: gives the file its name. If that fails, directories created for it are removed again.
-    fn keep(&mut self, cx: &mut Services) -> Result<(), Failed> {
+    fn keep(&mut self, ex: &Exchange, cx: &mut Services) -> Result<(), Failed> {
+        self.check_locks(ex, cx)?;
         self.move_to_file(cx)?;
         if let (Some(modified), Some(fd)) = (self.modified, self.part.fd()) {
             // If the file system cannot store this time, the file is stored without it.
@@ -339,7 +376,7 @@ pub fn write(copy: &mut Option<Box<Copy>>, ex: &Exchange, cx: &mut Services, byt
 /// The response is complete.
 pub fn end(copy: &mut Option<Box<Copy>>, ex: &Exchange, cx: &mut Services) {
     let Some(mut copy) = copy.take() else { return };
-    if let Err(failed) = copy.keep(cx) {
+    if let Err(failed) = copy.keep(ex, cx) {
         report(ex, cx, &copy.path, failed);
     }
 }
@@ -366,7 +403,7 @@ mod tests {
             drop(upload);
             assert!(folder.exists(), "it is taken from under the response");
             if ends_well {
-                assert!(copy.write(&mut site.cx, b"content").is_ok() && copy.keep(&mut site.cx).is_ok());
+                assert!(copy.write(&mut site.cx, b"content").is_ok() && copy.keep(&ex, &mut site.cx).is_ok());
             }
             drop(copy);
             assert_eq!(folder.join("f").exists(), ends_well);
