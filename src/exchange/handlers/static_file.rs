@@ -18,6 +18,7 @@ use crate::route::Trace;
 use crate::services::Services;
 use crate::services::open_files::{OpenFile, Opened};
 use crate::sys::Errno;
+use crate::sys::file::Stat;
 use std::ffi::CStr;
 use std::rc::Rc;
 
@@ -67,6 +68,11 @@ fn unmapped(ex: &mut Exchange, cx: &mut Services, mapped: Mapped) -> Flow {
             Level::Alert,
             format_args!("\"alias\" cannot be used in location \"{name}\" where URI was rewritten"),
         );
+    }
+    // A rewrite made it: nginx looks for the name that root and URI are together.
+    if mapped == Mapped::Outside && !ex.route.uri.starts_with(b"/") {
+        let (path, missing) = (Printable(&ex.route.path).to_string(), Errno::ENOENT);
+        ex.report(cx, Level::Error, format_args!("open() \"{path}\" failed {missing}"));
     }
     Flow::Status(mapped.refusal())
 }
@@ -185,13 +191,30 @@ fn stored_gzip(ex: &mut Exchange, cx: &mut Services, root: usize) -> Option<Flow
     if ex.location().settings.gzip.vary && !always {
         ex.response.line(b"Vary", b"Accept-Encoding");
     }
-    if !accepted {
+    if !accepted || is_stale(ex, cx, root, &file.stat) {
         return None;
     }
     let flow = respond(ex, cx, file);
     ex.response.line(b"Content-Encoding", b"gzip");
     ex.response.encoded = true;
     Some(flow)
+}
+
+/// Where clients may store files, a `.gz` that was not written after its file is left from before: a PUT, MOVE or
+/// DELETE changed the file alone. Equal times of modification say that the two belong together, as nginx's manual
+/// advises.
+fn is_stale(ex: &mut Exchange, cx: &mut Services, root: usize, gz: &Stat) -> bool {
+    let path = ex.route.path.clone();
+    if stored::is_in_write_area(ex, cx, &path, Links::Possible) == Ok(false) {
+        return false;
+    }
+    match open(ex, cx, root) {
+        Ok(Opened::File(file)) => {
+            let (file, is_one) = (&file.stat, file.stat.mtime == gz.mtime);
+            !is_one && (file.mtime > gz.mtime || file.ctime > gz.ctime)
+        }
+        _ => true,
+    }
 }
 
 /// A URI that ends in a slash: the first existing index file, a listing, or 403.

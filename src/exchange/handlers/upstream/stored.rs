@@ -51,9 +51,12 @@ pub enum Links {
 
 /// Whether clients can store files at all, and such files must not be executed.
 pub fn is_in_question(ex: &Exchange) -> bool {
-    let (location, config) = (ex.location(), &ex.config);
-    let any = location.stores() || !config.client_files.is_empty() || !config.write_areas.is_empty();
-    any && !location.settings.cgi.uploads
+    may_be_any(ex) && !ex.location().settings.cgi.uploads
+}
+
+/// Whether clients can store files at all.
+fn may_be_any(ex: &Exchange) -> bool {
+    ex.location().stores() || !ex.config.client_files.is_empty() || !ex.config.write_areas.is_empty()
 }
 
 /// Checks a file at `path` that is about to be executed. `kind`: what to call it in the error log.
@@ -77,12 +80,20 @@ pub fn check(ex: &Exchange, cx: &mut Services, kind: &str, path: &[u8], links: L
     }
 }
 
-/// Whether a client may have stored it.
+/// Whether a client may have stored it, and it must not be executed for that.
 ///
 /// # Errors
 /// This cannot be determined.
 pub fn is_client_writable(ex: &Exchange, cx: &mut Services, path: &[u8], links: Links) -> Result<bool, Errno> {
-    if !is_in_question(ex) {
+    if is_in_question(ex) { is_in_write_area(ex, cx, path, links) } else { Ok(false) }
+}
+
+/// Whether clients may store files at the path, whatever is executed there.
+///
+/// # Errors
+/// This cannot be determined.
+pub fn is_in_write_area(ex: &Exchange, cx: &mut Services, path: &[u8], links: Links) -> Result<bool, Errno> {
+    if !may_be_any(ex) {
         return Ok(false);
     }
     if ex.location().stores() {
