@@ -96,6 +96,11 @@ pub fn empty(name: &Name, out: &mut Vec<u8>) {
     out.extend_from_slice(b"/>");
 }
 
+/// Whether XML 1.0 can say it, as itself or escaped.
+pub fn is_char(c: char) -> bool {
+    !matches!(c, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}')
+}
+
 /// Text for an element or an attribute. What XML 1.0 cannot say becomes U+FFFD.
 pub fn escape(text: &str, out: &mut Vec<u8>) {
     for c in text.chars() {
@@ -104,9 +109,7 @@ pub fn escape(text: &str, out: &mut Vec<u8>) {
             '>' => out.extend_from_slice(b"&gt;"),
             '&' => out.extend_from_slice(b"&amp;"),
             '"' => out.extend_from_slice(b"&quot;"),
-            '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => {
-                out.extend_from_slice("\u{fffd}".as_bytes());
-            }
+            c if !is_char(c) => out.extend_from_slice("\u{fffd}".as_bytes()),
             c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
         }
     }

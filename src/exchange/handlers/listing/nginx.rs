@@ -2,12 +2,15 @@
 //! not be improved (the page is for people).
 //!
 //! Invariant: for the same entries, path and settings the bytes equal nginx 1.31's
-//! (`ngx_http_autoindex_module`), oddities included.
+//! (`ngx_http_autoindex_module`), oddities included; but a name that XML cannot say does not make the document one that
+//! no parser takes.
 
 use super::entry::Listing;
 use super::escape;
 use super::kind::{Entry, Kind};
 use super::time;
+use crate::http::dav::xml;
+use crate::http::escape::escape_component;
 
 /// The width of the name column; longer names end in `..>`.
 const NAME_WIDTH: usize = 50;
@@ -126,8 +129,19 @@ pub fn xml_entry(entry: &Entry<'_>, out: &mut Vec<u8>) {
         out.extend_from_slice(b"\" size=\"");
         escape::number(entry.size, 0, out);
     }
-    out.extend_from_slice(b"\">");
-    escape::html(entry.name, out);
+    match std::str::from_utf8(entry.name) {
+        Ok(name) if name.chars().all(xml::is_char) => {
+            out.extend_from_slice(b"\">");
+            escape::html(entry.name, out);
+        }
+        _ => {
+            // By its address it can be asked for.
+            out.extend_from_slice(b"\" href=\"");
+            escape_component(entry.name, out);
+            out.extend_from_slice(b"\">");
+            xml::escape(&String::from_utf8_lossy(entry.name), out);
+        }
+    }
     out.extend_from_slice(b"</");
     out.extend_from_slice(kind_name(entry.kind));
     out.extend_from_slice(b">\r\n");

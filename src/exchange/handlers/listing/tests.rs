@@ -133,6 +133,23 @@ fn json_jsonp_and_xml_are_nginxs() {
 }
 
 #[test]
+fn a_name_that_xml_cannot_say_leaves_the_listing_well_formed() {
+    let listed = |name: &[u8]| {
+        let view = View { format: Format::Xml, ..View::default() };
+        rendered(&at_root(&view), &[Entry { name, ..file("", 5) }])
+    };
+    let table: [(&[u8], &str); 4] = [
+        (b"lat\xe9n<", " href=\"lat%E9n%3C\">lat\u{FFFD}n&lt;</file>"),
+        ("\u{FFFE}".as_bytes(), " href=\"%EF%BF%BE\">\u{FFFD}</file>"),
+        (b"\x01", " href=\"%01\">\u{FFFD}</file>"),
+        ("\u{E9}\n".as_bytes(), " size=\"5\">\u{E9}\n</file>"),
+    ];
+    for (name, end) in table {
+        assert!(listed(name).contains(end), "{}", listed(name));
+    }
+}
+
+#[test]
 fn no_bytes_break_any_format() {
     let every: Vec<u8> = (1..=255).filter(|&byte| byte != b'/').collect();
     for format in [Format::Html, Format::Json, Format::Jsonp, Format::Xml, Format::Page] {
