@@ -119,6 +119,11 @@ impl Drafts {
             return Err(Fault::new(d.name.span, text).help("resolver ADDRESS; in http or in the group"));
         }
         if upstream.peers.iter().chain(upstream.dynamic.iter().map(|dynamic| &dynamic.peer)).all(|peer| peer.backup) {
+            // A server that is not one by mistake is told of already.
+            if !is_sound {
+                self.broken.insert(key(&name));
+                return Ok(());
+            }
             let fault = Fault::new(d.args[0].span, format!("no servers in upstream \"{name}\""));
             return Err(fault.label("all of them are `backup`").help("write one server at least without `backup`"));
         }

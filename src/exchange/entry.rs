@@ -166,6 +166,9 @@ pub fn bad_discarded_body(ex: &mut Exchange, cx: &mut Services, reject: &Reject)
 fn refusal(ex: &mut Exchange, cx: &mut Services, reject: &Reject) -> Flow {
     if ex.tls.is_none() && matches!(ex.request.text[..], [22, 3, ..]) {
         ex.report(cx, Level::Info, format_args!("client sent a TLS handshake to a plain HTTP port"));
+    } else if matches!(reject, Reject::BadChunk(_)) {
+        // As nginx does: tools count them.
+        ex.report(cx, Level::Error, format_args!("{reject}"));
     } else {
         ex.report(cx, Level::Info, format_args!("client sent invalid request: {reject}"));
     }

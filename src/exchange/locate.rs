@@ -56,11 +56,11 @@ pub(super) fn location_rewrite(ex: &mut Exchange, cx: &mut Services) -> Flow {
 }
 
 /// Counts an internal redirect. False: it must not be followed, the limit is reached. `doing` is for the log.
-pub(super) fn count_redirect(ex: &mut Exchange, cx: &mut Services, doing: &str) -> bool {
+pub(super) fn count_redirect(ex: &mut Exchange, cx: &mut Services, doing: &str, to: Option<&[u8]>) -> bool {
     ex.route.redirects = ex.route.redirects.saturating_add(1);
     if ex.route.redirects > REDIRECTS {
-        let uri = String::from_utf8_lossy(&ex.route.uri).into_owned();
-        ex.report(cx, Level::Error, format_args!("rewrite or internal redirection cycle while {doing} \"{uri}\""));
+        let to = String::from_utf8_lossy(to.unwrap_or(&ex.route.uri)).into_owned();
+        ex.report(cx, Level::Error, format_args!("rewrite or internal redirection cycle while {doing} \"{to}\""));
     }
     ex.route.redirects <= REDIRECTS
 }
@@ -91,7 +91,7 @@ pub fn probe(ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
             (Flow::Next, Phase::ServerRewrite) => Phase::FindLocation,
             (Flow::Next, Phase::FindLocation) => Phase::Rewrite,
             (Flow::Next, _) => return Ok(()),
-            (Flow::Restart, _) if count_redirect(ex, cx, "judging") => Phase::FindLocation,
+            (Flow::Restart, _) if count_redirect(ex, cx, "judging", None) => Phase::FindLocation,
             (flow, _) => return Err(flow),
         };
     }

@@ -67,7 +67,7 @@ pub(super) fn run(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, m
                 Phase::Access => Phase::Precontent,
                 Phase::Precontent | Phase::Content => Phase::Content,
             },
-            Flow::Restart => match count_redirect(ex, cx, "processing") {
+            Flow::Restart => match count_redirect(ex, cx, "processing", None) {
                 true => Phase::FindLocation,
                 false => return Flow::Status(Status::INTERNAL_SERVER_ERROR),
             },
@@ -128,7 +128,7 @@ pub fn apply_flow(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, m
             }
             Flow::Redirect | Flow::Restart => {
                 cx.trace.say("redirect", None, || format!("internal, to {}", Printable(&ex.route.uri)));
-                if !count_redirect(ex, cx, "internally redirecting to") {
+                if !count_redirect(ex, cx, "internally redirecting to", None) {
                     ex.route.error_page = None;
                     ex.closes |= Status::INTERNAL_SERVER_ERROR.closes();
                     handlers::special::respond(ex, Status::INTERNAL_SERVER_ERROR);
@@ -136,6 +136,8 @@ pub fn apply_flow(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, m
                 }
                 ex.route.internal = true;
                 ex.route.rewritten = true;
+                // What a script broke off at was another location (nginx).
+                ex.route.broke = false;
                 start_over(ex);
                 ex.route.location = ex.server().root;
                 ex.route.way.start(ex.route.location);
@@ -211,7 +213,7 @@ fn named(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, name: &[u8
         ex.report(cx, Level::Error, format_args!("could not find named location \"{shown}\""));
         return Flow::Status(Status::INTERNAL_SERVER_ERROR);
     };
-    if !count_redirect(ex, cx, "redirect to named location") {
+    if !count_redirect(ex, cx, "redirect to named location", Some(name)) {
         return Flow::Status(Status::INTERNAL_SERVER_ERROR);
     }
     // The request has no path (`*`), which a named location needs (nginx).

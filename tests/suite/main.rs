@@ -30,6 +30,7 @@ mod upstream;
 mod acme;
 mod acme_played;
 mod as_nginx;
+mod as_nginx_lines;
 mod as_nginx_upstreams;
 mod as_nginx_variables;
 mod auth_request;

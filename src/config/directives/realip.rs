@@ -37,13 +37,18 @@ pub const ROWS: &[Row] = &[
     ),
 ];
 
-fn from(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
+fn from(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let word = &d.args[0];
     let new: Vec<Who> = match word.bytes() {
         b"unix:" => vec![Who::Unix],
         // Text that is not an address is resolved as a host name.
         text => match Cidr::parse(text).map_err(|e| (e, PeerAddr::parse(text, 1))) {
-            Ok((net, _)) => vec![Who::Net(net)],
+            Ok((net, low_bits)) => {
+                if low_bits {
+                    b.low_bits(word, &net);
+                }
+                vec![Who::Net(net)]
+            }
             Err((_, Ok(PeerAddr::Inet(addrs)))) if !text.contains(&b':') => addrs
                 .iter()
                 .map(|addr| Who::Net(Cidr { ip: addr.ip(), prefix: if addr.is_ipv4() { 32 } else { 128 } }))

@@ -46,8 +46,8 @@ pub const ROWS: &[Row] = &[
         Contexts::HSL.or(Contexts::IF_SERVER).or(Contexts::IF_LOCATION),
         Args::FLAG,
         "off",
-        Effect::Once(|_, _, d| crate::config::argument::flag(d, 0).map(drop)),
-        "Accepted. webserv explain shows every rewrite step.",
+        Effect::Flag(|s| &mut Rc::make_mut(&mut s.logs).rewrites),
+        "Whether the error log says at level notice what each regex of rewrite and if matched, and what the URI became. webserv explain shows the same of one request.",
     ),
     row(
         "uninitialized_variable_warn",

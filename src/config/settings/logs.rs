@@ -19,6 +19,8 @@ pub struct Logging {
     pub subrequests: bool,
     /// uninitialized_variable_warn.
     pub uninitialized: bool,
+    /// rewrite_log.
+    pub rewrites: bool,
     /// open_log_file_cache.
     pub paths: Option<PathCache>,
 }
@@ -99,6 +101,7 @@ impl Default for Logging {
             error: default_error_log(),
             subrequests: false,
             uninitialized: true,
+            rewrites: false,
             paths: None,
         }
     }

@@ -15,6 +15,7 @@ pub use allow_deny::enter_limit_except;
 
 use super::Exchange;
 use super::flow::{Flow, Then};
+use crate::config::model::Level;
 use crate::config::settings::auth::Satisfy;
 use crate::http::status::Status;
 use crate::route::Trace;
@@ -30,6 +31,7 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Flow {
     }
     if let Some(asked) = ex.auth_request.take() {
         let flow = auth_request::apply_verdict(ex, cx, &asked);
+        note_refusal(ex, cx, &flow);
         return later(ex, cx, flow);
     }
     // It may have been set by another location, which an internal redirect came from.
@@ -75,8 +77,19 @@ fn any(ex: &mut Exchange, cx: &mut Services) -> Flow {
     };
     match refused {
         _ if auth_request::is_set(ex) => auth_request::start(ex, refused),
-        Some(status) => later(ex, cx, Flow::Status(status)),
+        Some(status) => {
+            let flow = Flow::Status(status);
+            note_refusal(ex, cx, &flow);
+            later(ex, cx, flow)
+        }
         None => Flow::Next,
+    }
+}
+
+/// Under `satisfy any` it is known only now that the client is refused: the line that tools look for.
+fn note_refusal(ex: &Exchange, cx: &mut Services, flow: &Flow) {
+    if matches!(flow, Flow::Status(Status::FORBIDDEN)) && ex.location().settings.auth.satisfy == Satisfy::Any {
+        ex.report(cx, Level::Error, format_args!("access forbidden by rule"));
     }
 }
 

@@ -74,12 +74,12 @@ pub struct Skipped {
     pub does: Does,
 }
 
-/// How many ops from `at` on have nothing to do; called after each op that was run. While explain traces, each op is
-/// run and reports itself.
+/// How many ops from `at` on have nothing to do; called after each op that was run. While explain traces, or under
+/// rewrite_log, each op is run and reports itself.
 pub fn skip(ex: &mut Exchange, cx: &mut Services, script: &Script, at: usize, passes: &mut Passes) -> Skipped {
     let OpLists { lists, others } = &script.lists;
     let none = Skipped { ops: 0, does: Does::Something };
-    if lists.is_empty() || cx.trace.is_some() {
+    if lists.is_empty() || cx.trace.is_some() || ex.location().settings.logs.rewrites {
         return none;
     }
     let end = at_or_after(others, at).unwrap_or(script.ops.len());

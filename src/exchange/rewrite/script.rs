@@ -277,10 +277,12 @@ fn matches(ex: &mut Exchange, cx: &mut Services, pattern: &Pattern, subject: &[u
             false
         }
         Ok(Some(matched)) => {
+            log_match(ex, cx, pattern, subject, true);
             ex.remember(subject, Some(matched));
             true
         }
         Ok(None) => {
+            log_match(ex, cx, pattern, subject, false);
             // Captures are those of the last regex tried, matched or not (nginx).
             ex.route.groups = Default::default();
             false
@@ -315,12 +317,27 @@ fn matches_uri(
     let Some(matched) = matched else {
         ex.route.groups = Default::default();
         cx.trace.say("rewrite", at, || format!("does not match {}", Printable(&uri)));
+        log_match(ex, cx, &rewrite.pattern, &uri, false);
         ex.route.uri = uri;
         return false;
     };
+    log_match(ex, cx, &rewrite.pattern, &uri, true);
     ex.remember(&uri, Some(matched));
     ex.route.uri = uri;
     true
+}
+
+/// rewrite_log: a line at level notice.
+fn log_step(ex: &Exchange, cx: &mut Services, line: impl FnOnce() -> String) {
+    if ex.location().settings.logs.rewrites {
+        ex.report(cx, Level::Notice, format_args!("{}", line()));
+    }
+}
+
+/// rewrite_log: whether the pattern matched the text.
+fn log_match(ex: &Exchange, cx: &mut Services, pattern: &Pattern, text: &[u8], has_matched: bool) {
+    let does = if has_matched { "matches" } else { "does not match" };
+    log_step(ex, cx, || format!("\"{}\" {does} \"{}\"", pattern.source(), Printable(text)));
 }
 
 /// `matched`: what the pattern was found to capture of the present URI, if it was asked before.
@@ -338,8 +355,7 @@ fn apply(
     run.quote = false;
     let code = match rewrite.flag {
         RewriteFlag::Permanent => Some(Status::MOVED_PERMANENTLY),
-        RewriteFlag::Redirect => Some(Status::FOUND),
-        _ if rewrite.external => Some(Status::FOUND),
+        flag if flag == RewriteFlag::Redirect || rewrite.external => Some(Status::FOUND),
         _ => None,
     };
     // The buffer of the URI before the last: rewrites in a row need no other.
@@ -352,6 +368,7 @@ fn apply(
         let sign = if args.is_some() { b'&' } else { b'?' };
         let location = redirect_to(&target, old.then_some((sign, &ex.route.args)));
         cx.trace.say("rewrite", at, || format!("redirects to {}", Printable(&location)));
+        log_step(ex, cx, || format!("rewritten redirect: \"{}\"", Printable(&location)));
         ex.response.location = Some(location);
         return ScriptStep::Settled(Flow::Status(status));
     }
@@ -373,6 +390,7 @@ fn apply(
         return ScriptStep::Settled(Flow::Status(Status::INTERNAL_SERVER_ERROR));
     }
     cx.trace.say("rewrite", at, || format!("the URI becomes {}", Printable(&target)));
+    log_step(ex, cx, || format!("rewritten data: \"{}\", args: \"{}\"", Printable(&target), Printable(&ex.route.args)));
     let before = std::mem::replace(&mut ex.route.uri, target);
     run.value = ex.route.way.rewrite(before);
     ex.route.internal = true;

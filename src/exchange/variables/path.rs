@@ -16,11 +16,12 @@ pub fn value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &mut V
         B::RequestFilename => {
             let kept = std::mem::take(&mut ex.route.path);
             let mapped = mapping::map(ex, cx, expand);
-            if !matches!(mapped, Mapped::Outside | Mapped::Rewritten | Mapped::Unknown(_)) {
+            let has_path = !matches!(mapped, Mapped::Outside | Mapped::Rewritten | Mapped::Unknown(_));
+            if has_path {
                 out.extend_from_slice(&ex.route.path);
             }
             ex.route.path = kept;
-            Is::Set
+            if has_path { Is::Set } else { Is::Unset }
         }
         B::DocumentRoot | B::RealpathRoot => {
             let config = ex.config.clone();

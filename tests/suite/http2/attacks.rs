@@ -249,7 +249,7 @@ fn heads_that_are_too_large_are_refused_and_what_they_left_is_given_back() {
     let (s, before) = warm("keepalive_glitches 0;");
     let watch = Watch::begin(&s, before);
     let mut c = connect(&s);
-    let long = "x".repeat(15_000);
+    let long = "x".repeat(40_000);
     let many: Vec<(String, &str)> = (0..900).map(|n| (format!("x-{n}"), "v")).collect();
     let many: Vec<(&str, &str)> = many.iter().map(|(name, value)| (name.as_str(), *value)).collect();
     for _ in 0..100 {

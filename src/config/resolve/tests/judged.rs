@@ -11,6 +11,12 @@ use std::path::Path;
 const LINES: &[(&str, &str)] = &[
     ("gzip_proxied any; gzip_proxied ANY;", "duplicate value \"ANY\""),
     ("gzip_proxied expired no-cache;", ""),
+    ("set_real_ip_from 10.0.0.1/8;", "low address bits of 10.0.0.1/8 are meaningless"),
+    ("set_real_ip_from 10.0.0.0/8;", ""),
+    (
+        "upstream u { server 1270.0.1:80; server 127.0.0.1:2 backup; } server { location / { proxy_pass http://u; } }",
+        "host not found in upstream \"1270.0.1:80\"",
+    ),
     ("addition_types text/x text/html;", "duplicate MIME type \"text/html\""),
     ("proxy_cookie_path /a /b; proxy_cookie_path /c /d;", ""),
     ("proxy_cookie_path /a /b; proxy_cookie_path off;", "\"proxy_cookie_path\" directive is duplicate"),

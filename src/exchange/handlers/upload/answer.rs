@@ -296,7 +296,7 @@ pub fn refused_otherwise(ex: &mut Exchange, status: Status) -> bool {
         return false;
     }
     let (why, limit) = match status {
-        Status::CONTENT_TOO_LARGE if body_limit::was_exceeded(ex) => {
+        Status::CONTENT_TOO_LARGE if body_limit::was_exceeded(ex) && ex.location().stores() => {
             ("the body of the request is too large", "client_max_body_size")
         }
         _ => ("", ""),

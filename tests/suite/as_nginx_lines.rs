@@ -1,0 +1,119 @@
+//! Lines of the error log that tools look for, and answers beside them, in which webserv once was not as nginx. All of
+//! it holds for nginx too.
+
+use crate::harness::{Server, eventually, http, server};
+use crate::http2::client::H2;
+
+/// How many lines of the error log have the text.
+fn lines(s: &Server, text: &str) -> usize {
+    s.error_log().lines().filter(|line| line.contains(text)).count()
+}
+
+#[test]
+fn an_index_below_an_alias_is_found_after_a_rewrite_elsewhere() {
+    let s = server(
+        "location /foo { rewrite ^ /sub/ break; index c.txt; }
+         location /sub/ { alias %%DIR%%/html/sub/; }",
+    )
+    .file("html/sub/c.txt", "the index")
+    .start();
+    s.get("/foo").is(200).body_is("the index");
+}
+
+#[test]
+fn a_client_that_satisfy_any_refuses_has_its_line() {
+    let s = server(
+        "location /any/ { satisfy any; deny all; }
+         location /ask/ { satisfy any; deny all; auth_request /verdict; }
+         location /verdict { return 403; }",
+    )
+    .start();
+    s.get("/any/x").is(403);
+    eventually("address", || lines(&s, "access forbidden by rule, client: ") == 1);
+    s.get("/ask/x").is(403);
+    eventually("auth_request", || lines(&s, "access forbidden by rule, client: ") == 2);
+}
+
+#[test]
+fn a_body_that_is_too_large_where_nothing_is_uploaded_gets_the_error_page() {
+    let s = server("client_max_body_size 4; location / { } location /r { return 200 x; }").start();
+    for target in ["/", "/r"] {
+        let mut client = s.client();
+        client.send(format!("POST {target} HTTP/1.1\r\nHost: a\r\nContent-Length: 8\r\n\r\n12345678"));
+        client.response().is(413).has("Content-Type", "text/html");
+    }
+}
+
+#[test]
+fn a_cycle_through_a_named_location_is_called_by_its_name() {
+    let s = server(
+        "error_page 404 = @one; recursive_error_pages on;
+         location @one { rewrite ^ /none last; }",
+    )
+    .start();
+    s.get("/none").is(500);
+    let line = "rewrite or internal redirection cycle while redirect to named location \"@one\"";
+    eventually("the line", || lines(&s, line) == 1 || lines(&s, "rewrite or internal redirection cycle") == 1);
+    assert_eq!(lines(&s, "named location \"/none\""), 0);
+}
+
+#[test]
+fn the_second_time_of_keepalive_timeout_is_inherited_by_itself() {
+    let s = http(
+        "keepalive_timeout 50 7;
+         server { listen 127.0.0.1:%%PORT%%; location /own { keepalive_timeout 30; return 200 k; }
+                  location /both { keepalive_timeout 30 8; return 200 k; } location / { return 200 k; } }",
+    )
+    .start();
+    for (target, value) in [("/own", "timeout=7"), ("/both", "timeout=8"), ("/", "timeout=7")] {
+        let mut client = s.client();
+        client.send(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        client.response().is(200).has("Keep-Alive", value);
+    }
+}
+
+#[test]
+fn a_long_field_is_taken_over_http2_as_far_as_the_buffers_reach_together() {
+    let s = server("http2 on; return 200 $http_x;").start();
+    let long = "a".repeat(9000);
+    let mut client = H2::connect(s.address(0));
+    let stream = client.request("GET", "/", &[("x", &long)], true);
+    let answer = client.answer(stream);
+    assert_eq!((answer.status, answer.body.len()), (200, 9000));
+}
+
+#[test]
+fn rewrite_log_tells_each_step() {
+    let s = server(
+        "rewrite_log on;
+         location / { rewrite ^/none$ /c last; if ($arg_q ~ ^x) { set $a 1; } rewrite ^/a/(.*)$ /b/$1?k=v last;
+                      rewrite ^/go$ /away redirect; }
+         location /b/ { return 200 b; }
+         location /quiet/ { rewrite_log off; rewrite ^/quiet/(.*)$ /b/$1 last; }",
+    )
+    .start();
+    s.get("/a/q?q=x").is(200);
+    for line in [
+        "\"^/none$\" does not match \"/a/q\"",
+        "\"^x\" matches \"x\"",
+        "\"^/a/(.*)$\" matches \"/a/q\"",
+        "rewritten data: \"/b/q\", args: \"k=v&q=x\"",
+    ] {
+        eventually(line, || lines(&s, &format!("{line}, client: ")) == 1);
+    }
+    s.get("/go").is(302);
+    eventually("redirect", || lines(&s, "rewritten redirect: \"/away\", client: ") == 1);
+    s.get("/quiet/q").is(200);
+    assert_eq!(lines(&s, "^/quiet/"), 0);
+}
+
+#[test]
+fn a_malformed_chunk_is_an_error_of_the_log() {
+    let s = server("location / { proxy_pass http://127.0.0.1:9; }").start();
+    let mut client = s.client();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\ng\r\n");
+    client.response().is(400);
+    eventually("the line", || {
+        s.error_log().lines().any(|line| line.contains("[error]") && line.contains("client sent invalid chunked body"))
+    });
+}
