@@ -416,3 +416,42 @@ fn a_cached_response_whose_client_has_gone_before_it_is_logged_as_not_sent() {
     let last = log.iter().rfind(|line| line.starts_with("/short ")).expect("logged");
     assert_eq!(last, "/short 200 0 0");
 }
+
+/// A delay is told one level below a refusal, and both with the requests above the rate.
+#[test]
+fn what_limit_req_holds_or_refuses_is_logged_in_nginxs_words() {
+    let place = |name: &str, burst: &str, level: &str| {
+        format!("location /{name} {{ limit_req zone=z{burst}; limit_req_log_level {level}; limit_req_dry_run on; }} ")
+    };
+    let levels = [("error", "warn"), ("warn", "notice"), ("notice", "info"), ("info", "info")];
+    let places: String = levels
+        .map(|(level, _)| {
+            place(&format!("held-{level}"), " burst=1", level) + &place(&format!("over-{level}"), "", level)
+        })
+        .concat();
+    let mut s = http(&format!(
+        "limit_req_zone $uri zone=z:1m rate=1r/m;
+         server {{ listen 127.0.0.1:%%PORT%%; root %%DIR%%/html; {places} }}"
+    ))
+    .start();
+    for (level, below) in levels {
+        for (name, text, at) in [
+            ("held", "delaying request, dry run, excess: ", below),
+            ("over", "limiting requests, dry run, excess: ", level),
+        ] {
+            let uri = format!("/{name}-{level}");
+            s.get(&uri).is(404);
+            s.get(&uri).is(404);
+            let is_it = |line: &&str| line.contains(text) && line.contains(&format!("GET {uri} "));
+            let log = s.await_file("logs/error.log", |log| log.lines().any(|line| is_it(&line)));
+            let line = log.lines().find(is_it).expect("it was waited for");
+            assert!(line.contains(&format!(" [{at}] ")), "{uri}: {line}");
+            // One request above the rate, and the less the longer the second one took to come.
+            let (_, rest) = line.split_once(text).expect("it was found by this");
+            let excess: String = rest.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
+            assert!(excess.len() == 5 && excess.parse::<f64>().is_ok_and(|excess| excess <= 1.0), "{uri}: {line}");
+            assert!(line.contains("by zone \"z\""), "{uri}: {line}");
+        }
+    }
+    s.stop();
+}
