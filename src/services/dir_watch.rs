@@ -82,14 +82,16 @@ pub(super) fn price(path: &CStr, stat: &Stat) -> Result<Price, Errno> {
     })
 }
 
+/// A watch, and the name of the next step from there; None: it is on the directory itself.
+type OwnMark = (i32, Option<Box<[u8]>>);
+
 /// A watched directory.
 pub struct Dir {
     path: Box<[u8]>,
     alive: Cell<bool>,
     changes: Cell<u64>,
-    /// The inotify watches on it and on the path to it, each with the name of the next step; None: it is the directory
-    /// itself.
-    marks: RefCell<Vec<(i32, Option<Box<[u8]>>)>>,
+    /// The inotify watches on it and on the path to it.
+    marks: RefCell<Vec<OwnMark>>,
 }
 
 impl Dir {

@@ -135,7 +135,8 @@ mod tests {
 
     #[test]
     fn the_greediest_network_gives_way_to_one_that_has_less() {
-        let table: [(&str, &[(Sharer, usize)], Sharer, Option<Sharer>); 9] = [
+        type Row<'a> = (&'a str, &'a [(Sharer, usize)], Sharer, Option<Sharer>);
+        let table: [Row<'_>; 9] = [
             ("none holds any", &[], v4(1), None),
             ("the most", &[(v4(1), 3), (v4(2), 5), (v4(3), 4)], v4(9), Some(v4(2))),
             ("each has one", &[(v4(1), 1), (v4(2), 1)], v4(9), None),

@@ -225,7 +225,7 @@ fn what_is_to_stay_free_stays_free_while_uploads_arrive() {
         client.send(format!("PUT /small/{at} HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n"));
     }
     for client in &mut clients {
-        client.try_send(&content.repeat(19));
+        client.try_send(content.repeat(19));
     }
     let refused = clients.last_mut().expect("four").response();
     refused.is(507);

@@ -321,7 +321,7 @@ mod tests {
             drop(home.open().and_then(|dir| dir.create(id, &record)).expect("it is begun"));
             let part = dir.join(format!("{ID}.part"));
             date(&File::options().write(true).open(&part).expect("its bytes"), seconds);
-            let seen = unix_ms(&cx.now) - 1;
+            let seen = cx.now.unix_ms() - 1;
             cx.resumable.insert(id, pending_upload::known(&home.path, &record, 0, Some(seen)));
             expire(cx);
             assert_eq!((part.exists(), cx.resumable.get(id).is_some()), (is_kept, is_kept), "{seconds} seconds ago");
