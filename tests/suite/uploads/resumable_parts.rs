@@ -201,9 +201,10 @@ fn a_folder_keeps_its_paths() {
         patch(&s, &target, 2, b"cd").is(204).has("Content-Location", "/a/deep/er/x");
         assert_eq!(s.read("html/a/deep/er/x"), b"abcd");
     });
-    table.row(OURS, "without it files lie side by side, as before", || {
+    table.row(OURS, "without it a folder is refused, as that of a form is", || {
         let s = resumable("");
-        creates(&s, "album/x.jpg", "x.jpg").is(201).has("Content-Location", "/a/x.jpg");
+        creates(&s, "album/x.jpg", "x.jpg").is(400);
+        creates(&s, "x.jpg", "x.jpg").is(201).has("Content-Location", "/a/x.jpg");
     });
 }
 
