@@ -104,6 +104,12 @@ impl Clock {
         self.unix.saturating_mul(1000).saturating_add(i64::from(self.nanos / 1_000_000))
     }
 
+    /// So many milliseconds later, by the monotonic clock alone.
+    #[cfg(test)]
+    pub fn pass(&mut self, ms: u64) {
+        self.ms += ms;
+    }
+
     /// Milliseconds since this process began, whatever the wall clock did meanwhile.
     pub fn ran(&self) -> u64 {
         self.ms.saturating_sub(self.begun)

@@ -3,8 +3,8 @@
 //!
 //! Limits: [`FILES`] files of [`TOGETHER`] bytes are cached, so that guesses for two in turn read neither again. A file
 //! is read once per version, at most [`SLICE`] in a millisecond of the loop, and searched as one text (16 MiB take 2
-//! ms). The slices are not for the reading, which takes 2 ms, but for memory that was not used before: the kernel clears
-//! each page at its first use (16 MiB took 33 ms on a virtual machine).
+//! ms). The slices are not for the reading, which takes 2 ms, but for memory that was not used before: the kernel
+//! clears each page at its first use (16 MiB took 33 ms on a virtual machine).
 //!
 //! All slices are of one version of the file: a password that was changed must not be valid again. A file that changes
 //! while it is read is read again, then at one time.

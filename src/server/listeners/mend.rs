@@ -1,7 +1,7 @@
 //! Listening sockets that were shut down, or have other options than they had. All processes with a socket share its
 //! state, and connect() to AF_UNSPEC, which no seccomp filter can tell from another connect(), ends a TCP socket for
-//! all of them, as the options that the sandbox allows change it for all: one serving process that was taken over must not end service for
-//! good.
+//! all of them, as the options that the sandbox allows change it for all: one serving process that was taken over must
+//! not end service for good.
 
 use super::{BACKLOG, BindError, Listener, Listeners, Origin, open};
 use crate::config::model::{Config, ListenOptions};

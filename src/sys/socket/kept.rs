@@ -1,6 +1,6 @@
 //! The options of a listening socket as they are at one time, to be restored. All processes with a socket share them,
-//! accepted sockets inherit them. The sandbox leaves a serving process some options, and all where it starts programs; a
-//! filter cannot see whose descriptor it is.
+//! accepted sockets inherit them. The sandbox leaves a serving process some options, and all where it starts programs;
+//! a filter cannot see whose descriptor it is.
 
 use super::option;
 use crate::sys::{Errno, retry};

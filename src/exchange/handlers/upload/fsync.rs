@@ -58,12 +58,13 @@ impl Upload {
     }
 
     /// Before names are given: what is needed to write them to the disk. A shortage of descriptors refuses the upload
-    /// while nothing has changed. The folders of a form are opened later: there may be thousands.
+    /// while nothing has changed. The folders of a form are opened later: there may be thousands. A resumable upload
+    /// keeps its bytes when that fails later.
     ///
     /// # Errors
     /// The directory, or one above it, cannot be opened.
     pub fn prepare_writing(&mut self, cx: &mut Services) -> Result<(), Refusal> {
-        if !self.rules.sync || !self.folders.is_empty() || self.prepared.is_some() {
+        if !self.rules.sync || !self.folders.is_empty() || !self.own.is_empty() || self.prepared.is_some() {
             return Ok(());
         }
         if self.made.is_any() {

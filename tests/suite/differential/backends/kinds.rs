@@ -102,7 +102,9 @@ pub const KINDS: &[Kind] = &[
                 || pair.same_after(|text| without(&without_fragments(text), &["x-long:", "long="])))
     }),
     ("| escaped control bytes in a path |", |pair| pair.ask.contains("%0a") && pair.ours.contains("HTTP/1.1 400")),
-    ("| an upstream's `Proxy-Connection` and `TE` |", |pair| pair.answers_but_for(&["proxy-connection:", "te:"])),
+    ("| an upstream's `Proxy-Connection` and `TE`, and fields that its", |pair| {
+        pair.answers_but_for(&["proxy-connection:", "te:"])
+    }),
     ("| `Content-Length` and `Content-Type` of an upstream's 204 |", |pair| {
         pair.are("204", "204") && pair.answers_but_for(&["content-length:", "content-type:"])
     }),

@@ -438,12 +438,13 @@ fn a_quota_counts_what_is_there_then_and_not_what_is_replaced() {
             assert_eq!(status, expected, "{line} {fields:?} {}: {}", body.len(), text(&ex));
         }
     }
-    // Two of one name: the second replaces the first, or stands beside it; another file has the rest of the room.
+    // Two of one name: the second stands beside the first, which replaces what was there, or stands beside that, too.
+    // Another file has the rest of the room.
     for (target, first, rest, expected) in [
-        ("/over-quota/", &*a, 697, 201),
-        ("/over-quota/", &*a, 698, 507),
-        ("/over-quota/", &*there, 700, 201),
-        ("/over-quota/", &*there, 701, 507),
+        ("/over-quota/", &*a, 397, 201),
+        ("/over-quota/", &*a, 398, 507),
+        ("/over-quota/", &*there, 400, 201),
+        ("/over-quota/", &*there, 401, 507),
         ("/other-quota/", &*a, 397, 201),
         ("/other-quota/", &*a, 398, 507),
         ("/other-quota/", &*there, 397, 201),
