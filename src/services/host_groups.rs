@@ -44,8 +44,8 @@ impl HostGroups {
             // Doubled, so that on average each new group pays for checking two.
             self.full = 2 * self.groups.len();
         }
-        self.turn = self.turn.wrapping_add(1);
         let upstream = Rc::new(of_addresses(host, ips, self.turn, port));
+        self.turn = self.turn.wrapping_add(1);
         self.groups.insert(key, Made { _ips: ips.clone(), upstream: Rc::downgrade(&upstream) });
         upstream
     }
