@@ -30,6 +30,7 @@ pub mod tree_rules;
 pub mod upload;
 pub mod upstream;
 pub mod versions;
+pub mod write_areas;
 
 use super::Exchange;
 use super::filters::ssi::page::Page;

@@ -154,7 +154,7 @@ fn a_killed_server_loses_nothing_that_it_told() {
         let state = |target: &str| format!("{STATE}/{}.state", id(target));
         let text = String::from_utf8(s.read(&state(&newer))).expect("text");
         s.write(&state(&newer), text.replacen("\nend\n", "\ncolour red\nend\n", 1));
-        shorten(&s, "");
+        shorten(&s, STATE, "");
         for entry in std::fs::read_dir(s.path(STATE)).expect("the state directory") {
             let file = std::fs::File::options().write(true).open(entry.expect("an entry").path()).expect("a file");
             file.set_modified(std::time::UNIX_EPOCH).expect("its time is set");

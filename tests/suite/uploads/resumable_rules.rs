@@ -428,7 +428,7 @@ fn forgotten_uploads_expire() {
         let s = resumable("upload_resumable_max_age 1h;");
         let target = create(&s, "x", 10);
         age(&s, ".part", 3601);
-        shorten(&s, "");
+        shorten(&s, STATE, "");
         tus(&s, "HEAD", &target, "", b"").is(410);
         assert!(!s.exists(STATE));
     });
@@ -444,7 +444,7 @@ fn forgotten_uploads_expire() {
         for name in [format!("{nobodys}.part"), format!("{nobodys}.new"), format!("{}.part", id(&old))] {
             age(&s, &name, 3601);
         }
-        shorten(&s, &id(&old));
+        shorten(&s, STATE, &id(&old));
         s.kill_and_restart();
         eventually("only the new upload is there", || {
             s.get("/").is(200);
@@ -464,11 +464,11 @@ fn forgotten_uploads_expire() {
     });
 }
 
-/// Has uploads whose id begins so live a millisecond from their last byte on: what a start finds too old is kept for a
-/// while.
-pub fn shorten(s: &Server, id: &str) {
+/// Has uploads whose id begins so, of a directory of states, live a millisecond from their last byte on: what a start
+/// finds too old is kept for a while.
+pub fn shorten(s: &Server, states: &str, id: &str) {
     let mut seen = false;
-    for entry in std::fs::read_dir(s.path(STATE)).expect("the state directory") {
+    for entry in std::fs::read_dir(s.path(states)).expect("the state directory") {
         let path = entry.expect("an entry").path();
         let name = path.file_name().expect("a name").to_string_lossy();
         if name.starts_with(id) && name.ends_with(".state") {

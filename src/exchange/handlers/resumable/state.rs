@@ -149,9 +149,9 @@ impl UploadState {
         }
     }
 
-    /// Parses a record. None: it is not one, or not a whole one.
-    pub fn parse(text: &[u8]) -> Option<UploadState> {
-        let mut record = UploadState {
+    /// What a record says that has no line.
+    pub(super) fn empty() -> UploadState {
+        UploadState {
             dialect: Dialect::Tus,
             method: Method::Unknown,
             uri: Vec::new(),
@@ -171,7 +171,12 @@ impl UploadState {
             metadata: Vec::new(),
             conditions: Vec::new(),
             digest: Vec::new(),
-        };
+        }
+    }
+
+    /// Parses a record. None: it is not one, or not a whole one.
+    pub fn parse(text: &[u8]) -> Option<UploadState> {
+        let mut record = UploadState::empty();
         let body = text.strip_suffix(b"\n")?.strip_suffix(LAST)?.strip_suffix(b"\n")?;
         let mut lines = body.split(|b| *b == b'\n');
         if lines.next() != Some(FIRST) {

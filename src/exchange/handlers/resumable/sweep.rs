@@ -239,7 +239,7 @@ fn later(now: &Clock, home: &[u8], id: UploadId) -> Result<Option<i64>, Unread> 
 
 #[cfg(test)]
 mod tests {
-    use super::super::state::{Dialect, UploadState};
+    use super::super::state::UploadState;
     use super::*;
     use crate::exchange::testing::Site;
     use crate::http::method::Method;
@@ -298,25 +298,15 @@ mod tests {
             let cx = &mut site.cx;
             let id = UploadId::parse(ID.as_bytes()).expect("an id");
             let record = UploadState {
-                dialect: Dialect::Tus,
                 method: Method::Post,
                 uri: b"/up/".to_vec(),
-                user: Vec::new(),
                 path: home.area().to_vec(),
                 area: home.area().to_vec(),
-                is_moved: false,
                 dir: b"/up/".to_vec(),
-                below: Vec::new(),
                 name: b"f".to_vec(),
                 length: Some(12),
                 age: 60_000,
-                unverified: None,
-                synced: None,
-                ended: false,
-                concat: Vec::new(),
-                metadata: Vec::new(),
-                conditions: Vec::new(),
-                digest: Vec::new(),
+                ..UploadState::empty()
             };
             drop(home.open().and_then(|dir| dir.create(id, &record)).expect("it is begun"));
             let part = dir.join(format!("{ID}.part"));

@@ -4,9 +4,8 @@ use super::rules::essence;
 use crate::config::model::{Config, Location, WriteArea};
 use crate::config::settings::upload::{Serve, Store};
 use crate::exchange::Exchange;
+use crate::exchange::handlers::write_areas::may_be_put;
 use crate::http::method::Method;
-use crate::io::make_path::MOST_MISSING;
-use crate::route::{NoTrace, location};
 use crate::services::Services;
 use crate::util::clean_path::clean;
 
@@ -62,20 +61,7 @@ fn is_stored(ex: &Exchange, cx: &mut Services) -> bool {
 /// Whether an upload area puts the file there, by its URI. What it says of other URIs that lead there is not known.
 fn puts(config: &Config, area: &WriteArea, rest: &[u8]) -> bool {
     let Some(uri) = &area.uri else { return false };
-    let uri = [uri, &b"/"[..], rest].concat();
-    let location = |uri: &[u8]| {
-        let found = location::find(config, area.server, uri, &mut NoTrace).ok();
-        found.map(|found| config.location(found.location))
-    };
-    let Some(own) = location(&uri) else { return true };
-    // A form was posted to the file's folder, or to one above; a location of images may have the file itself.
-    let most = if area.makes_directories { MOST_MISSING + 1 } else { 1 };
-    let mut folders = memchr::memrchr_iter(b'/', &uri).take(most).map(|slash| &uri[..=slash]);
-    is_area(own).unwrap_or_else(|| {
-        area.takes_forms
-            && own.may_get_forms()
-            && folders.any(|folder| location(folder).is_none_or(|at| at.takes_forms() && is_area(at) == Some(true)))
-    })
+    may_be_put((config, area), (uri, rest), is_area, |at| at.takes_forms() && is_area(at) == Some(true))
 }
 
 /// Media types in which a browser may run scripts.

@@ -6,10 +6,9 @@
 
 use crate::config::model::{Config, Level, Location, WriteArea};
 use crate::exchange::handlers::failure;
+use crate::exchange::handlers::write_areas::may_be_put;
 use crate::exchange::{Exchange, Printable};
 use crate::http::status::Status;
-use crate::io::make_path;
-use crate::route::{NoTrace, location};
 use crate::services::Services;
 use crate::services::real_paths::Real;
 use crate::sys::Errno;
@@ -20,9 +19,6 @@ use std::rc::Rc;
 
 /// The reason shown in the error log.
 const WHY: &str = "lies where clients may store files (upload_execute)";
-
-/// Directories of a path that are asked whether a form may have brought it: upload_create_path makes all but one.
-const MOST_FOLDERS: usize = make_path::MOST_MISSING + 1;
 
 /// Resolves `..` textually, as programs do that do not ask the file system. None: the path contains none.
 fn lexical(path: &[u8]) -> Option<Vec<u8>> {
@@ -171,22 +167,7 @@ fn ignores_case(path: &[u8], len: usize) -> bool {
 fn writes(config: &Config, area: &WriteArea, rest: &[u8]) -> bool {
     // The URI depends on variables.
     let Some(uri) = &area.uri else { return true };
-    let uri = [uri, &b"/"[..], rest].concat();
-    let location = |uri: &[u8]| {
-        let found = location::find(config, area.server, uri, &mut NoTrace).ok();
-        found.map(|found| config.location(found.location))
-    };
-    let Some(there) = location(&uri) else { return true };
-    if there.writes() {
-        return true;
-    }
-    // The form was posted to its directory, or to one above.
-    let most = if area.makes_directories { MOST_FOLDERS } else { 1 };
-    area.takes_forms
-        && there.may_get_forms()
-        && memchr::memrchr_iter(b'/', &uri)
-            .take(most)
-            .any(|slash| location(&uri[..=slash]).is_none_or(Location::takes_forms))
+    may_be_put((config, area), (uri, rest), |there| there.writes().then_some(true), Location::takes_forms)
 }
 
 #[cfg(test)]

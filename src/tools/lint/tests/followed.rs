@@ -1,16 +1,7 @@
 //! Rules that follow what variables are assigned, and others beside them: each dangerous text with its harmless twin.
 
+use super::twins::check;
 use super::*;
-
-fn check(cases: &[(&str, &str, &str)]) {
-    let mut wrong = Vec::new();
-    for (code, bad, good) in cases {
-        assert!(explain(code).is_some(), "{code} has a page");
-        wrong.extend(unlike(bad, &[code]));
-        wrong.extend(unlike(good, &[]));
-    }
-    assert!(wrong.is_empty(), "{wrong:#?}");
-}
 
 fn http(tables: &str, server: &str) -> String {
     format!("http {{ {tables} server {{ listen 127.0.0.1:1; {server} }} }}")

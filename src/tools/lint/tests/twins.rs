@@ -1,11 +1,21 @@
 //! Dangerous lines next to similar harmless ones: the first cause a warning, the second none at all.
 
-use super::unlike;
+use super::{explain, unlike};
+
+/// (code, bad, good): the code has a page, the first text has it alone, and the second is silent.
+pub fn check(cases: &[(&str, &str, &str)]) {
+    let mut wrong = Vec::new();
+    for (code, bad, good) in cases {
+        assert!(explain(code).is_some(), "{code} has a page");
+        wrong.extend(unlike(bad, &[code]));
+        wrong.extend(unlike(good, &[]));
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
 
 #[test]
 fn the_harmless_twin_of_a_trap_is_silent() {
-    let mut wrong = Vec::new();
-    for (code, bad, good) in [
+    check(&[
         ("W068", "if ($request_method = post) { return 405; }", "if ($request_method = POST) { return 405; }"),
         ("W068", "if ($scheme = HTTP) { return 403; }", "if ($scheme = http) { return 403; }"),
         ("W068", "if ($host = \"A.test\") { return 403; }", "if ($host = \"a.test\") { return 403; }"),
@@ -312,17 +322,12 @@ fn the_harmless_twin_of_a_trap_is_silent() {
             "server { location /a/ { rewrite ^/a/(.*)$ /a/b/$1; return 404; } }",
         ),
         ("W129", "geo $g { proxy 0.0.0.0/0; default 0; }", "geo $g { proxy 10.0.0.0/8; default 0; }"),
-    ] {
-        wrong.extend(unlike(bad, &[code]));
-        wrong.extend(unlike(good, &[]));
-    }
-    assert!(wrong.is_empty(), "{wrong:#?}");
+    ]);
 }
 
 #[test]
 fn paths_that_cannot_come_and_regexes_that_take_long_are_told_from_those_that_are_well() {
-    let mut wrong = Vec::new();
-    for (code, bad, good) in [
+    check(&[
         ("W057", "location ~ ^/a/b$ { return 200; }", r"location ~ ^/a/b\.txt$ { return 200; }"),
         ("W057", "location ~ ^/login$ { return 200; }", "location ~* ^/login$ { return 200; }"),
         ("W058", "location /a/ { location ~ ^/b/ { } }", "location /a/ { location ~ ^/a/b/ { } }"),
@@ -371,9 +376,5 @@ fn paths_that_cannot_come_and_regexes_that_take_long_are_told_from_those_that_ar
             "server { set_real_ip_from 10.0.0.1; real_ip_header $http_x_real_ip; }",
             "server { set_real_ip_from 10.0.0.1; real_ip_header X-Real-IP; }",
         ),
-    ] {
-        wrong.extend(unlike(bad, &[code]));
-        wrong.extend(unlike(good, &[]));
-    }
-    assert!(wrong.is_empty(), "{wrong:#?}");
+    ]);
 }

@@ -1,16 +1,7 @@
 //! Values and texts that are sent or logged otherwise than meant, beside the ones that are as meant.
 
-use super::{explain, unlike};
-
-fn check(cases: &[(&str, &str, &str)]) {
-    let mut wrong = Vec::new();
-    for (code, bad, good) in cases {
-        assert!(explain(code).is_some(), "{code} has a page");
-        wrong.extend(unlike(bad, &[code]));
-        wrong.extend(unlike(good, &[]));
-    }
-    assert!(wrong.is_empty(), "{wrong:#?}");
-}
+use super::twins::check;
+use super::unlike;
 
 #[test]
 fn a_header_that_browsers_ignore_is_found() {
