@@ -95,7 +95,7 @@ pub enum Denied {
     Locked,
     /// The zone is full.
     Full,
-    /// [`SHARED`] locks cover that path.
+    /// [`SHARED`] locks cover that path, or a name of it has the most spellings.
     Many,
 }
 
@@ -114,16 +114,23 @@ impl DavLocks {
         });
     }
 
+    fn borrowed(&self) -> Vec<Ref<'_, Zone>> {
+        self.zones.values().map(|zone| zone.borrow()).collect()
+    }
+
     /// The path as locks spell it: the file system may ignore case.
     fn spelled<'p>(&self, path: &'p [u8]) -> Cow<'p, [u8]> {
-        let zones: Vec<Ref<'_, Zone>> = self.zones.values().map(|zone| zone.borrow()).collect();
-        let found = spellings::spelled(zones.iter().map(|zone| &zone.spellings), path);
+        let found = spellings::spelled(self.borrowed().iter().map(|zone| &zone.spellings), path);
         found.map_or(Cow::Borrowed(path), Cow::Owned)
     }
 
     /// Calls `see` for the locks in force on a path: its own, and deep ones of its parents.
-    pub fn each_covering(&self, path: &[u8], mut see: impl FnMut(&Lock)) {
-        let path = &self.spelled(path);
+    pub fn each_covering(&self, path: &[u8], see: impl FnMut(&Lock)) {
+        self.each_covering_spelled(&self.spelled(path), see);
+    }
+
+    /// As [`DavLocks::each_covering`], for a path as locks spell it.
+    fn each_covering_spelled(&self, path: &[u8], mut see: impl FnMut(&Lock)) {
         self.zones.values().for_each(|zone| zone.borrow().covering(path).for_each(&mut see));
     }
 
@@ -167,19 +174,20 @@ impl DavLocks {
             lock.path = path.into();
         }
         let (mut covering, mut excluded) = (0, false);
-        self.each_covering(&lock.path, |other| {
+        self.each_covering_spelled(&lock.path, |other| {
             covering += 1;
             excluded |= other.exclusive || lock.exclusive;
         });
         excluded |= lock.deep
             && match lock.exclusive {
-                true => self.any_below(&lock.path, |_| true),
+                true => self.zones.values().any(|zone| zone.borrow().below(&lock.path).next().is_some()),
                 false => self.zones.values().any(|zone| zone.borrow().has_exclusive_below(&lock.path)),
             };
         if excluded {
             return Err(Denied::Locked);
         }
-        if covering >= SHARED {
+        let has_room = spellings::has_room(self.borrowed().iter().map(|zone| &zone.spellings), &lock.path);
+        if covering >= SHARED || !has_room {
             return Err(Denied::Many);
         }
         let used = self.zones.get(zone).map_or(0, |zone| zone.borrow().bytes);

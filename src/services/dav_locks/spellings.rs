@@ -2,6 +2,9 @@
 //! locked file by another spelling.
 //!
 //! Invariant: two spellings are taken for one only if the file system finds the same file by both.
+//!
+//! What bounds it: [`SPELLINGS`] spellings of a name are looked at, however many locks have them, since no lock is
+//! granted that adds another one. A name that locks spell as the client does costs no system call.
 
 use crate::sys::file;
 use crate::util::fold_case::fold;
@@ -9,41 +12,55 @@ use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::rc::Rc;
 
-/// The folded form of a lock's path, and the path.
-type Spelling = (Box<[u8]>, Rc<[u8]>);
+/// Maximum number of spellings that a name of a directory has in locks: where case counts, each is another file's.
+const SPELLINGS: usize = 64;
 
-/// The paths of a zone's locks, each after its folded form.
+/// The paths of a zone's locks as keys: the folded form of each name stands before the name, so that the spellings of
+/// a name are found without a look at all locks that have one of them.
 #[derive(Default)]
-pub struct Spellings(BTreeSet<Spelling>);
+pub struct Spellings(BTreeSet<Box<[u8]>>);
 
 impl Spellings {
     /// A lock has this path.
     pub fn add(&mut self, path: &Rc<[u8]>) {
-        self.0.insert((fold(path).into(), path.clone()));
+        self.0.insert(key_of(path));
     }
 
     /// No lock has this path any more.
     pub fn remove(&mut self, path: &Rc<[u8]>) {
-        self.0.remove(&(fold(path).into(), path.clone()));
+        self.0.remove(&key_of(path));
     }
 
-    /// How locks at or below a path spell that path, which is `folded`. None: there is none.
-    fn of(&self, folded: &[u8], path: &[u8], is_same: fn(&[u8], &[u8]) -> bool) -> Option<Vec<u8>> {
-        let (least, below) = (Rc::<[u8]>::default(), [folded, b"/"].concat());
-        let from = |key: &[u8]| (Bound::Included((Box::<[u8]>::from(key), least.clone())), Bound::Unbounded);
-        let at = self.0.range(from(folded)).take_while(|(own, _)| **own == *folded);
-        let mut all = at.chain(self.0.range(from(&below)).take_while(|(own, _)| own.starts_with(&below)));
-        let names = ends(path).count();
-        let mut others: Vec<&[u8]> = Vec::new();
-        all.find_map(|(_, lock)| {
-            let spelled = &lock[..ends(lock).nth(names - 1)?];
-            if others.contains(&spelled) {
-                return None;
-            }
-            others.push(spelled);
-            (spelled == path || is_same(spelled, path)).then(|| spelled.to_vec())
+    fn first_from(&self, start: &[u8]) -> Option<&[u8]> {
+        self.0.range::<[u8], _>((Bound::Included(start), Bound::Unbounded)).next().map(|key| &**key)
+    }
+
+    /// Whether a lock is at or below the path that has this key.
+    fn has(&self, key: &[u8]) -> bool {
+        self.first_from(key).is_some_and(|first| first.starts_with(key))
+    }
+
+    /// How locks spell a name, each spelling once. `key`: that of its directory, and the folded name.
+    fn of<'s>(&'s self, key: &'s [u8]) -> impl Iterator<Item = &'s [u8]> {
+        let mut from = key.to_vec();
+        std::iter::from_fn(move || {
+            let own = self.first_from(&from)?.strip_prefix(key)?;
+            let own = own.get(..memchr::memchr(b'/', own)?)?;
+            from.truncate(key.len());
+            from.extend_from_slice(own);
+            // Past all that begins with this spelling and a slash.
+            from.push(b'/' + 1);
+            Some(own)
         })
     }
+}
+
+fn names(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    path.split(|b| *b == b'/').skip(1)
+}
+
+fn key_of(path: &[u8]) -> Box<[u8]> {
+    names(path).flat_map(|name| [&fold(name), &b"/"[..], name, b"/"].concat()).collect()
 }
 
 /// The path as the locks at it, above or below spell it. None: as it is.
@@ -54,22 +71,37 @@ pub fn spelled<'z>(zones: impl Iterator<Item = &'z Spellings> + Clone, path: &[u
 fn spelled_by<'z>(
     zones: impl Iterator<Item = &'z Spellings> + Clone,
     path: &[u8],
-    is_same: fn(&[u8], &[u8]) -> bool,
+    is_same: impl Fn(&[u8], &[u8]) -> bool,
 ) -> Option<Vec<u8>> {
-    let folded = fold(path);
-    let both: Vec<(usize, usize)> = ends(&folded).zip(ends(path)).collect();
-    for (folded_end, end) in both.into_iter().rev() {
-        let (start, rest) = path.split_at(end);
-        if let Some(spelled) = zones.clone().find_map(|zone| zone.of(&folded[..folded_end], start, is_same)) {
-            return (spelled != start).then(|| [&spelled[..], rest].concat());
-        }
+    let (mut key, mut spelled, mut rest) = (Vec::new(), Vec::new(), path);
+    for name in names(path) {
+        let folded = [&key[..], &fold(name), b"/"].concat();
+        let (start, below) = path.split_at(path.len() - rest.len() + 1 + name.len());
+        let key_with = |own: &[u8]| [&folded[..], own, b"/"].concat();
+        let path_with = |own: &[u8]| [&spelled[..], b"/", own].concat();
+        let own = if zones.clone().any(|zone| zone.has(&key_with(name))) {
+            Some(name)
+        } else {
+            zones.clone().flat_map(|zone| zone.of(&folded)).find(|other| is_same(&path_with(other), start))
+        };
+        let Some(own) = own else { break };
+        (key, spelled, rest) = (key_with(own), path_with(own), below);
     }
-    None
+    spelled.extend_from_slice(rest);
+    (spelled != path).then_some(spelled)
 }
 
-/// The ends of a path's names.
-fn ends(path: &[u8]) -> impl Iterator<Item = usize> {
-    memchr::memchr_iter(b'/', path).filter(|end| *end > 0).chain([path.len()])
+/// Whether a lock of this path would not add a spelling to a name that has the most already.
+pub fn has_room<'z>(zones: impl Iterator<Item = &'z Spellings> + Clone, path: &[u8]) -> bool {
+    let mut key = Vec::new();
+    for name in names(path) {
+        let folded = [&key[..], &fold(name), b"/"].concat();
+        key = [&folded[..], name, b"/"].concat();
+        if !zones.clone().any(|zone| zone.has(&key)) {
+            return zones.flat_map(|zone| zone.of(&folded)).take(SPELLINGS).count() < SPELLINGS;
+        }
+    }
+    true
 }
 
 fn is_same(one: &[u8], other: &[u8]) -> bool {
@@ -87,8 +119,8 @@ mod tests {
         let paths = ["/d/Tree", "/d/Tree-x", "/d/Tree/in/File", "/e/f"].map(|path| Rc::<[u8]>::from(path.as_bytes()));
         paths.iter().take(3).for_each(|path| one.add(path));
         two.add(&paths[3]);
-        let ignored: fn(&[u8], &[u8]) -> bool = |_, _| true;
-        let counted: fn(&[u8], &[u8]) -> bool = |_, _| false;
+        let ignored = |_: &[u8], _: &[u8]| true;
+        let counted = |_: &[u8], _: &[u8]| false;
         let table = [
             ("/d/Tree", None),
             ("/d/TREE", Some("/d/Tree")),
@@ -107,5 +139,26 @@ mod tests {
         }
         paths.iter().for_each(|path| one.remove(path));
         assert_eq!(spelled_by([&one].into_iter(), b"/d/TREE", ignored), None);
+    }
+
+    #[test]
+    fn locks_of_a_name_spelled_otherwise_cost_one_look_however_many_they_are() {
+        let mut locks = Spellings::default();
+        for n in 0..1000 {
+            locks.add(&Rc::from(format!("/d/A/{n}").as_bytes()));
+        }
+        for name in ["A-", "A", "B", "aA"] {
+            locks.add(&Rc::from(format!("/d/{name}").as_bytes()));
+        }
+        let looks = std::cell::Cell::new(0);
+        let counted = |_: &[u8], _: &[u8]| {
+            looks.set(looks.get() + 1);
+            false
+        };
+        for (path, expected) in [("/d/a", 1), ("/d/a/1", 1), ("/d/A/1/x", 0), ("/d/AA", 1), ("/d/c", 0)] {
+            looks.set(0);
+            assert_eq!(spelled_by([&locks].into_iter(), path.as_bytes(), counted), None, "{path}");
+            assert_eq!(looks.get(), expected, "{path}");
+        }
     }
 }

@@ -84,6 +84,24 @@ fn shared_locks_of_a_path_are_bounded() {
     assert_eq!(locks.grant(&zone, 1 << 20, lock(200, "/g", false, false, 10)), Ok(()));
 }
 
+/// Where case counts, each request for the name looked at all of them.
+#[test]
+fn spellings_of_a_name_are_bounded() {
+    let zones: [Rc<str>; 2] = [Rc::from("one"), Rc::from("two")];
+    let mut locks = DavLocks::default();
+    let spelling = |n: usize| (0..8).map(|bit| if n >> bit & 1 == 1 { 'A' } else { 'a' }).collect::<String>();
+    let mut grant = |n: usize, path: &str| locks.grant(&zones[n % 2], 1 << 20, lock(0, path, true, false, 10));
+    for n in 0..64 {
+        assert_eq!(grant(n, &format!("/d/{}/f", spelling(n))), Ok(()));
+    }
+    assert_eq!(grant(0, &format!("/d/{}/f", spelling(64))), Err(Denied::Many));
+    assert_eq!(grant(0, &format!("/d/{}", spelling(64))), Err(Denied::Many));
+    assert_eq!(grant(1, &format!("/d/{}/g", spelling(1))), Ok(()), "no other spelling");
+    assert_eq!(grant(0, &format!("/e/{}/f", spelling(64))), Ok(()), "another directory");
+    locks.release(format!("/d/{}/f", spelling(0)).as_bytes(), Token::new([0; 16]));
+    assert_eq!(locks.grant(&zones[0], 1 << 20, lock(0, &format!("/d/{}", spelling(64)), true, false, 10)), Ok(()));
+}
+
 #[test]
 fn what_is_shown_of_a_path_is_bounded_however_deep_it_lies() {
     let zone: Rc<str> = Rc::from("z");

@@ -127,7 +127,7 @@ fn deny(ex: &Exchange, cx: &mut Services, denied: Denied, zone: &str) -> Flow {
         }
         Denied::Many => {
             let path = Printable(&ex.route.uri);
-            ex.report(cx, Level::Info, format_args!("LOCK: too many shared locks of \"{path}\""));
+            ex.report(cx, Level::Info, format_args!("LOCK: too many locks of \"{path}\", or of other spellings of it"));
             Flow::Status(Status::LOCKED)
         }
     }
