@@ -25,6 +25,8 @@ const BEGIN: u64 = 1_000;
 const MESSAGE: usize = 16 << 10;
 /// Maximum size of a record; longer ones (a key of 64 KiB, a lock's owner) are not handed over.
 const LARGEST: usize = 128 << 10;
+/// Room for a message of any length.
+const BUFFER: usize = 1 + MESSAGE + LARGEST;
 
 /// Handover of state between serving processes: to this one's successor, and from its predecessors.
 #[derive(Default)]
@@ -115,7 +117,6 @@ impl Server {
             has_ended: false,
             unread: VecDeque::new(),
         };
-        self.cx.dav_locks.watch_changes(true);
         let key = self.handover.predecessors.insert(link);
         let added = self
             .handover
@@ -127,8 +128,17 @@ impl Server {
                 self.handover.predecessors.remove(key);
                 Err(e)
             }
-            _ => Ok(key),
+            _ => {
+                self.note_locks();
+                Ok(key)
+            }
         }
+    }
+
+    /// Changes of locks are noted as long as another process is to be told of them.
+    fn note_locks(&mut self) {
+        let is_told = self.handover.successor.is_some() || !self.handover.predecessors.is_empty();
+        self.cx.dav_locks.watch_changes(is_told);
     }
 
     /// In the old process: sets the channel to its successor.
@@ -179,13 +189,15 @@ impl Server {
     pub(super) fn successor_event(&mut self) {
         let Some(successor) = &mut self.handover.successor else { return };
         successor.is_slow = false;
-        let mut text = vec![0; LARGEST];
+        let mut text = std::mem::take(&mut self.handover.text);
+        text.resize(BUFFER, 0);
         while let Ok((got @ 1.., _)) = pass::receive(successor.channel.as_fd(), &mut text) {
             let mut records = text.get(..got).unwrap_or_default();
             while let Some(record) = Record::decode(&mut records) {
                 take_lock(record, &mut self.cx);
             }
         }
+        self.handover.text = text;
     }
 
     /// Tells older processes what requests of this one did to locks; called at the end of each turn.
@@ -209,6 +221,18 @@ impl Server {
     /// Sends the next part; called at the end of each turn.
     pub(super) fn send_state(&mut self) {
         let Some(mut successor) = self.handover.successor.take() else { return };
+        match self.send_next(&mut successor) {
+            Ok(()) => self.handover.successor = Some(successor),
+            Err(_) => {
+                self.note_locks();
+                self.handover.text = Vec::new();
+            }
+        }
+    }
+
+    /// # Errors
+    /// The successor has exited.
+    fn send_next(&mut self, successor: &mut Successor) -> Result<(), Errno> {
         while !successor.is_slow {
             let Some(state) = successor.state.as_mut().filter(|_| successor.made.len() < 2) else { break };
             match state.take() {
@@ -218,8 +242,8 @@ impl Server {
                     successor.write(0, &Record::End.encode(), None);
                 }
             }
-            if successor.made.len() >= 2 && successor.send().is_err() {
-                return;
+            if successor.made.len() >= 2 {
+                successor.send()?;
             }
             if self.cx.slice.tick() {
                 break;
@@ -228,15 +252,13 @@ impl Server {
         if successor.state.is_none() {
             changes(&mut self.cx).iter().for_each(|record| successor.write(0, record, None));
         }
-        if successor.is_slow || successor.send().is_ok() {
-            self.handover.successor = Some(successor);
-        }
+        if successor.is_slow { Ok(()) } else { successor.send() }
     }
 
     /// Handles an old process's message or exit.
     pub(super) fn predecessor_event(&mut self, key: Key) {
         let mut text = std::mem::take(&mut self.handover.text);
-        text.resize(1 + MESSAGE + LARGEST, 0);
+        text.resize(BUFFER, 0);
         while !self.cx.slice.is_over() {
             let Some(link) = self.handover.predecessors.get(key) else { break };
             match pass::receive(link.channel.as_fd(), &mut text) {
@@ -290,9 +312,10 @@ impl Server {
         let Some(mut link) = self.handover.predecessors.remove(key) else { return };
         let _ = self.epoll.delete(link.channel.as_fd());
         link.predecessor.release(&mut self.cx);
-        if self.handover.predecessors.is_empty() && self.handover.successor.is_none() {
-            self.cx.dav_locks.watch_changes(false);
-        }
+        self.note_locks();
         self.accept_if_all_ended();
     }
 }
+
+#[cfg(test)]
+mod tests;
