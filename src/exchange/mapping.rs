@@ -7,6 +7,7 @@ use crate::http::status::Status;
 use crate::services::Services;
 use crate::sys::Errno;
 use crate::util::bytes;
+use crate::util::clean_path::has_parent;
 
 /// Expands a template. Passed in: variables are made of paths, and import this file.
 pub type Expand = fn(&Template, &mut Exchange, &mut Services, &mut Vec<u8>);
@@ -106,7 +107,7 @@ fn append(ex: &mut Exchange, mut path: Vec<u8>, uri: &[u8]) -> Mapped {
     // in a root or an alias.
     let judged = if files.root.constant().is_some() { uri } else { &path[..] };
     if is_suspect(judged) {
-        if judged.split(|b| *b == b'/').any(|s| s == b"..") || judged.contains(&0) {
+        if has_parent(judged) || judged.contains(&0) {
             mapped = Mapped::Outside;
         } else if bytes::has_control(judged) {
             mapped = Mapped::Control;

@@ -19,6 +19,7 @@ use crate::services::Services;
 use crate::services::open_files::{OpenFile, Opened};
 use crate::sys::Errno;
 use crate::sys::file::Stat;
+use crate::util::clean_path::has_parent;
 use std::ffi::CStr;
 use std::rc::Rc;
 
@@ -247,7 +248,7 @@ fn directory(ex: &mut Exchange, cx: &mut Services, root: usize) -> Begun<Making>
             }
             return Err(Flow::Redirect);
         }
-        if name.is_empty() || name.split(|b| *b == b'/').any(|s| s == b"..") {
+        if name.is_empty() || has_parent(name) {
             continue;
         }
         ex.route.path.truncate(len);

@@ -17,6 +17,7 @@ use crate::services::Services;
 use crate::services::temp_names::is_hidden;
 use crate::sys::Errno;
 use crate::sys::file::FileKind;
+use crate::util::clean_path::has_parent;
 
 /// The precontent phase: the first candidate that exists becomes the URI, else the last one is where it goes on.
 pub fn run(ex: &mut Exchange, cx: &mut Services) -> Flow {
@@ -31,7 +32,8 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Flow {
         if matches!(mapped, Mapped::Control | Mapped::Rewritten | Mapped::Unknown(_)) {
             return Flow::Status(mapped.refusal());
         }
-        if mapped == Mapped::Outside || has_dot_segment(&uri) {
+        // A capture or an argument may have brought in `..`: such a path is never looked for.
+        if mapped == Mapped::Outside || has_parent(&uri) {
             cx.trace.say("try_files", None, || format!("{}: outside the root", Printable(&uri)));
             continue;
         }
@@ -141,9 +143,4 @@ fn candidate_uri(ex: &mut Exchange, candidate: &Template, mut text: Vec<u8>) -> 
         text.insert(0, b'/');
     }
     text
-}
-
-/// A capture or an argument may have brought in `..`: such a path is never looked for.
-fn has_dot_segment(uri: &[u8]) -> bool {
-    uri.split(|b| *b == b'/').any(|segment| segment == b"..")
 }

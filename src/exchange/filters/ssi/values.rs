@@ -10,6 +10,7 @@ use crate::exchange::{Exchange, Printable};
 use crate::http::escape::unescape;
 use crate::http::uri;
 use crate::services::Services;
+use crate::util::clean_path::has_parent;
 
 /// Maximum size of an expanded value.
 const LONGEST: usize = 256 << 10;
@@ -137,9 +138,7 @@ pub fn target(text: &[u8], shared: &Shared, ex: &mut Exchange, cx: &mut Services
         let dir = memchr::memrchr(b'/', &ex.route.uri).map_or(0, |at| at + 1);
         uri.splice(0..0, ex.route.uri[..dir].iter().copied());
     }
-    let leads_out = |path: &[u8]| {
-        path.is_empty() || path.contains(&0) || path.split(|b| *b == b'/').any(|segment| segment == b"..")
-    };
+    let leads_out = |path: &[u8]| path.is_empty() || path.contains(&0) || has_parent(path);
     let (raw, args) = uri::split_args(&uri);
     let mut path = Vec::with_capacity(raw.len());
     unescape(raw, &mut path);

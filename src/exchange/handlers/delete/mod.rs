@@ -24,6 +24,7 @@ use crate::exchange::paths;
 use crate::exchange::{Exchange, variables};
 use crate::services::Services;
 use crate::sys::Errno;
+use crate::util::clean_path::has_parent;
 use areas::trim_slashes;
 use removal_target::{DirectoryContent, Links, Refusal, RemovalTarget};
 use removing::{AllowedRemoval, check_tree, go, refused};
@@ -118,7 +119,7 @@ fn trash(ex: &mut Exchange, cx: &mut Services, root: usize) -> Result<Option<Tak
         return Err(Refusal::Failed { call: "open() of the trash for", errno: Errno::EACCES });
     }
     // The client may choose variables: they may name something in the trash, but nothing outside it.
-    if path.split(|b| *b == b'/').any(|part| part == b"..") {
+    if has_parent(&path) {
         return Err(Refusal::Failed { call: "open() of the trash for", errno: Errno::EACCES });
     }
     let (trash, made) = Trash::open(&path).map_err(Refusal::Trash)?;

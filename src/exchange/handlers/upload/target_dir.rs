@@ -21,6 +21,7 @@ use crate::services::quotas::Area;
 use crate::services::{Services, temp_names};
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, Follow, O_DIRECTORY, O_PATH, Stat};
+use crate::util::clean_path::has_parent;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
@@ -145,7 +146,7 @@ fn parent_of(uri: &[u8]) -> Vec<u8> {
 /// Checks the names of a path, whatever exists there: `rest` is beneath what is trusted, `below` beneath the
 /// location. Neither may contain names of this server's own, and `.git/hooks` is no place for uploads.
 fn check_path(rest: &[u8], below: &[u8], names: Names) -> Result<(), Refusal> {
-    if rest.split(|b| *b == b'/').any(|component| component == b"..") {
+    if has_parent(rest) {
         return Err(Refusal::new(Status::FORBIDDEN, "the path leads out of the area"));
     }
     if temp_names::is_hidden(below) {

@@ -23,6 +23,7 @@ use crate::http::range::{self, Ranges};
 use crate::http::status::Status;
 use crate::http::{date, uri};
 use crate::services::Services;
+use crate::util::clean_path::has_parent;
 use std::borrow::Cow;
 
 /// Fields of which only the first line counts (nginx).
@@ -180,9 +181,8 @@ fn accel_redirect(ex: &mut Exchange, cx: &mut Services, target: &[u8]) -> Flow {
     // without escaping: a `%` without two digits, and `#`, are literal (nginx).
     unescape(text, &mut path);
     escape_path(&path, &mut escaped);
-    let climbs = path.split(|b| *b == b'/').any(|segment| segment == b"..");
     let slashes = uri::Slashes::of(ex.location().settings.client.merge_slashes);
-    if climbs || !path.starts_with(b"/") || uri::normalize(&escaped, slashes, &mut path).is_err() {
+    if has_parent(&path) || !path.starts_with(b"/") || uri::normalize(&escaped, slashes, &mut path).is_err() {
         return bad_target(ex, cx, target);
     }
     if ex.route.method != Method::Head {

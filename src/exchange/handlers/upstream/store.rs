@@ -28,6 +28,7 @@ use crate::services::quotas::shared::Lock;
 use crate::services::{Services, temp_names};
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, Stat};
+use crate::util::clean_path::has_parent;
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -185,7 +186,7 @@ fn target(ex: &mut Exchange, cx: &mut Services) -> Option<Target> {
 /// shows (a trash, keys, unfinished uploads).
 fn may_hold(ex: &Exchange, cx: &mut Services, target: &Target) -> bool {
     let rest = target.path.get(target.trusted..).unwrap_or_default();
-    let bad = rest.split(|b| *b == b'/').any(|name| name == b"..")
+    let bad = has_parent(rest)
         || crate::util::bytes::has_control(rest)
         || temp_names::is_hidden(rest)
         || ex.config.trashes.iter().any(|trash| paths::is_beneath(&target.path, trash))
