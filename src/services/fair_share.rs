@@ -27,13 +27,14 @@ impl Sharer {
 
     /// The widest network that is one line's: IPv6 of 48 bits, or the address.
     pub fn line(self) -> Sharer {
-        let mut network = [0; 8];
-        network[..LEVELS[0]].copy_from_slice(&self.network[..LEVELS[0]]);
-        Sharer { network, ..self }
+        self.network_of(LEVELS[0])
     }
 
-    fn wider(&self, octets: usize) -> (u8, &[u8]) {
-        (self.family, &self.network[..octets])
+    /// The network of that many octets, by its first address.
+    fn network_of(self, octets: usize) -> Sharer {
+        let mut network = [0; 8];
+        network[..octets].copy_from_slice(&self.network[..octets]);
+        Sharer { network, ..self }
     }
 }
 
@@ -80,7 +81,7 @@ impl Shares {
         let mut is_own = true;
         for octets in LEVELS {
             let (first, most) = self.greediest(within, octets)?;
-            let is_newcomers = first.wider(octets) == newcomer.wider(octets);
+            let is_newcomers = first.network_of(octets) == newcomer.network_of(octets);
             if is_own && !is_newcomers {
                 let own: usize = self.inside(Some((newcomer, octets))).map(|(_, count)| count).sum();
                 if most <= own + 1 {
@@ -95,13 +96,10 @@ impl Shares {
 
     /// The clients of a network; None: all.
     fn inside(&self, network: Option<(Sharer, usize)>) -> impl Iterator<Item = (Sharer, usize)> {
-        let from = network.map_or(Sharer::default(), |(client, octets)| {
-            let mut first = Sharer { family: client.family, ..Sharer::default() };
-            first.network[..octets].copy_from_slice(&client.network[..octets]);
-            first
-        });
-        let same = move |client: &Sharer| network.is_none_or(|(of, octets)| of.wider(octets) == client.wider(octets));
-        self.counts.range(from..).take_while(move |(client, _)| same(client)).map(|(client, count)| (*client, *count))
+        let from = network.map_or(Sharer::default(), |(client, octets)| client.network_of(octets));
+        let is_inside = move |client: &Sharer| network.is_none_or(|(_, octets)| client.network_of(octets) == from);
+        let from_there = self.counts.range(from..).take_while(move |(client, _)| is_inside(client));
+        from_there.map(|(client, count)| (*client, *count))
     }
 
     /// The network of so many octets that holds the most, by one of its clients.
@@ -110,7 +108,9 @@ impl Shares {
         let mut current: Option<(Sharer, usize)> = None;
         for (client, count) in self.inside(within) {
             current = match current {
-                Some((first, sum)) if first.wider(octets) == client.wider(octets) => Some((first, sum + count)),
+                Some((first, sum)) if first.network_of(octets) == client.network_of(octets) => {
+                    Some((first, sum + count))
+                }
                 _ => Some((client, count)),
             };
             if current.map(|(_, sum)| sum) > best.map(|(_, sum)| sum) {
