@@ -89,7 +89,7 @@ pub struct Options {
 /// Maximum early data, as in nginx.
 const EARLY_DATA: u32 = 16 << 10;
 /// Bytes of sessions kept for early data if the configuration has no cache.
-const EARLY_SESSIONS: usize = 10 << 20;
+const EARLY_BYTES: usize = 10 << 20;
 
 /// A chain and its key, if they belong together.
 pub fn certified(chain: Vec<CertificateDer<'static>>, key: Arc<dyn SigningKey>) -> Result<CertifiedKey, String> {
@@ -160,7 +160,7 @@ impl Options {
             config.ticketer = Arc::new(NoTickets);
             config.send_tls13_tickets = 2;
             if matches!(self.cache, Cache::None) {
-                config.session_storage = ticket::cache("early data", EARLY_SESSIONS, context, self.session_timeout);
+                config.session_storage = ticket::cache("early data", EARLY_BYTES, context, self.session_timeout);
             }
             config.max_early_data_size = EARLY_DATA;
             config.send_half_rtt_data = true;

@@ -7,7 +7,7 @@
 //! What bounds it: the sessions of a zone take no more than its size, each with its client's certificates; one of more
 //! than [`LARGEST`] bytes is not cached.
 
-use crate::sys::clock;
+use super::time::seconds;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::{digest, rand};
 use rustls::server::{NoServerSessionStorage, ProducesTickets, StoresServerSessions};
@@ -26,10 +26,6 @@ pub fn context<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Context {
         hash.update(part);
     }
     hash.finish().as_ref().try_into().unwrap_or_default()
-}
-
-fn seconds() -> u64 {
-    u64::try_from(clock::realtime().0).unwrap_or(0)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -6,18 +6,23 @@ use rustls::pki_types::UnixTime;
 use rustls::time_provider::TimeProvider;
 use std::time::Duration;
 
-/// The wall clock; before 1970 it is 1970.
+/// [`seconds`], for rustls.
 #[derive(Debug)]
 pub struct WallClock;
 
 impl TimeProvider for WallClock {
     fn current_time(&self) -> Option<UnixTime> {
-        Some(unix_time(clock::realtime().0))
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds())))
     }
 }
 
-fn unix_time(seconds: i64) -> UnixTime {
-    UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
+/// The wall clock; before 1970 it is 1970.
+pub(super) fn seconds() -> u64 {
+    since_1970(clock::realtime().0)
+}
+
+fn since_1970(seconds: i64) -> u64 {
+    u64::try_from(seconds).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -26,7 +31,7 @@ mod tests {
 
     #[test]
     fn a_clock_before_1970_has_a_time_for_handshakes() {
-        assert_eq!([-1, i64::MIN, 0, 5].map(|seconds| unix_time(seconds).as_secs()), [0, 0, 0, 5]);
+        assert_eq!([-1, i64::MIN, 0, 5].map(since_1970), [0, 0, 0, 5]);
         assert!(WallClock.current_time().is_some());
     }
 }
