@@ -70,7 +70,7 @@ impl UserFile {
         // As it is now: the open file may be a cached one, and may have been written since the last slice.
         let stat = file::fstat(fd)?;
         let version = Version::of(&stat);
-        if let Some(content) = self.find((stat.dev, stat.ino), &version) {
+        if let Some(content) = self.find(&version) {
             return Ok(Some(content));
         }
         if stat.size > LARGEST {
@@ -95,8 +95,8 @@ impl UserFile {
         Ok(Some(content))
     }
 
-    fn find(&mut self, file: (u64, u64), version: &Version) -> Option<Rc<Vec<u8>>> {
-        let at = self.known.iter().position(|known| known.file == file && known.version == *version)?;
+    fn find(&mut self, version: &Version) -> Option<Rc<Vec<u8>>> {
+        let at = self.known.iter().position(|known| known.version == *version)?;
         self.known.make_contiguous()[..=at].rotate_right(1);
         self.known.front().map(|known| known.content.clone())
     }
