@@ -69,8 +69,8 @@ struct AncestorSyncs {
 /// What the name of a file needs to be written to the disk, got before the name is given.
 pub struct Prepared {
     above: Vec<Sync>,
-    /// Given back for the directory's own descriptor.
-    reserve: OwnedFd,
+    dir: OwnedFd,
+    id: Id,
 }
 
 /// A file being synced to disk.
@@ -131,8 +131,7 @@ impl Syncs {
                 continue;
             }
             seen.push(id);
-            let opened = self.begin_directory(dir.as_fd(), id)?;
-            syncs.push(opened);
+            syncs.push(self.begin_directory(id, || opened(dir.as_fd()))?);
             if !self.anchored.contains(&id) {
                 self.begin_way(dir.as_fd(), id, &mut syncs)?;
             }
@@ -140,30 +139,28 @@ impl Syncs {
         Ok(syncs)
     }
 
-    /// Before a name is given in `dir`: begins to sync the directories above, and takes the descriptor that its own
-    /// sync needs. If they cannot be had, nothing has changed yet.
+    /// Before a name is given in `dir`: begins to sync the directories above, and opens the directory for its own sync.
+    /// If one of them cannot be opened, nothing has changed yet.
     ///
     /// # Errors
     /// A directory cannot be opened.
     pub fn prepare(&mut self, dir: BorrowedFd<'_>) -> Result<Prepared, Errno> {
-        let reserve = file::open_at(Some(dir), c".", O_RDONLY | O_DIRECTORY, 0)?;
-        let stat = file::fstat(dir)?;
+        let dir = opened(dir)?;
+        let stat = file::fstat(dir.as_fd())?;
         let (id, mut above) = ((stat.dev, stat.ino), Vec::new());
         if !self.anchored.contains(&id) {
-            self.begin_way(dir, id, &mut above)?;
+            self.begin_way(dir.as_fd(), id, &mut above)?;
         }
-        Ok(Prepared { above, reserve })
+        Ok(Prepared { above, dir, id })
     }
 
     /// As [`Syncs::begin_names`], for a directory in which a name was given that was prepared for.
     ///
     /// # Errors
-    /// Those of [`Syncs::begin_names`].
-    pub fn begin_prepared(&mut self, dir: BorrowedFd<'_>, prepared: Prepared) -> Result<Vec<Sync>, Errno> {
-        let Prepared { above: mut syncs, reserve } = prepared;
-        drop(reserve);
-        let stat = file::fstat(dir)?;
-        syncs.push(self.begin_directory(dir, (stat.dev, stat.ino))?);
+    /// None is expected: the directory is open.
+    pub fn begin_prepared(&mut self, prepared: Prepared) -> Result<Vec<Sync>, Errno> {
+        let Prepared { above: mut syncs, dir, id } = prepared;
+        syncs.push(self.begin_directory(id, || Ok(dir))?);
         Ok(syncs)
     }
 
@@ -190,7 +187,7 @@ impl Syncs {
             if id.0 != last.0 || id == last {
                 break;
             }
-            match self.begin_directory(above.as_fd(), id) {
+            match self.begin_directory(id, || opened(above.as_fd())) {
                 Ok(sync) => chain.syncs.push(sync),
                 Err(e) if is_end_of_way(e) => break,
                 Err(e) => return Err(e),
@@ -211,14 +208,14 @@ impl Syncs {
         Ok(())
     }
 
-    fn begin_directory(&mut self, dir: BorrowedFd<'_>, id: Id) -> Result<Sync, Errno> {
+    fn begin_directory(&mut self, id: Id, open: impl FnOnce() -> Result<OwnedFd, Errno>) -> Result<Sync, Errno> {
         let cell = Rc::new(Cell::new(None));
         let waiter = (self.driven, cell.clone());
         if let Some(directory) = self.dirs.get_mut(&id) {
             directory.next.push(waiter);
             return Ok(Sync(cell));
         }
-        let fd = file::open_at(Some(dir), c".", O_RDONLY | O_DIRECTORY, 0)?;
+        let fd = open()?;
         self.dirs.insert(id, Directory { fd, now: vec![waiter], next: Vec::new() });
         // The waiting connection is being driven, and sees the outcome of a synchronous sync itself.
         self.write_directory(id, &mut Vec::new());
@@ -334,6 +331,11 @@ impl Syncs {
     }
 }
 
+/// The directory, opened so that it can be synced.
+fn opened(dir: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    file::open_at(Some(dir), c".", O_RDONLY | O_DIRECTORY, 0)
+}
+
 /// The directories above are not this process's to read, or `dir` was removed. Where something is merely short, such as
 /// descriptors, the way goes on.
 fn is_end_of_way(e: Errno) -> bool {
@@ -372,7 +374,7 @@ mod tests {
         assert_eq!(syncs.prepare(file.as_fd()).err(), Some(Errno::ENOTDIR), "before a name is given");
         let dir = scratch.fd();
         let prepared = syncs.prepare(dir.as_fd()).expect("it opens");
-        let begun = syncs.begin_prepared(dir.as_fd(), prepared).expect("it opens");
+        let begun = syncs.begin_prepared(prepared).expect("it opens");
         assert_eq!(all_ended(&begun), Ok(true));
         assert!(!syncs.anchored.is_empty());
     }

@@ -87,7 +87,7 @@ impl Upload {
             let dir = self.directories().nth(next).cloned();
             let Some(dir) = dir else { break };
             let begun = match self.prepared.take() {
-                Some(prepared) => cx.syncs.begin_prepared(dir.as_fd(), prepared),
+                Some(prepared) => cx.syncs.begin_prepared(prepared),
                 None => cx.syncs.begin_names([&dir]),
             };
             match begun {
