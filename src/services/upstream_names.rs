@@ -62,10 +62,6 @@ struct Group {
 #[derive(Default)]
 struct Name {
     addresses: Vec<Address>,
-    /// When to look it up next.
-    due: u64,
-    /// Of a lookup that was just begun.
-    ticket: Option<Ticket>,
     /// service=: targets still to be resolved, and the results so far.
     targets: Vec<Service>,
     found: Vec<Address>,
@@ -163,17 +159,17 @@ impl UpstreamNames {
             resolver.ask(&Question { settings, name: host, want, timeout, owner: None, client: None }, now)
         };
         let mut is_changed = false;
-        match outcome {
+        let next = match outcome {
             None => name.begin(dynamic, &mut ask, &mut is_changed, time),
             Some(outcome) => name.step(dynamic, outcome, &mut ask, &mut is_changed, time),
-        }
+        };
         changes.failed.append(&mut name.failed);
         if is_changed {
             changed.insert(place.0);
         }
-        match name.ticket.take() {
-            Some(ticket) => drop(self.asked.insert(ticket, place)),
-            None => drop(self.dues.insert((name.due, place))),
+        match next {
+            Next::Answer(ticket) => _ = self.asked.insert(ticket, place),
+            Next::Lookup(due) => _ = self.dues.insert((due, place)),
         }
     }
 }
@@ -185,26 +181,34 @@ struct Time {
     again: u64,
 }
 
+/// What a name waits for.
+enum Next {
+    /// The answer to a lookup.
+    Answer(Ticket),
+    /// The time of the next lookup.
+    Lookup(u64),
+}
+
 type Ask<'a> = &'a mut dyn FnMut(&[u8], Want) -> Submitted;
 
 impl Name {
-    fn begin(&mut self, dynamic: &Dynamic, ask: Ask<'_>, changed: &mut bool, time: Time) {
+    fn begin(&mut self, dynamic: &Dynamic, ask: Ask<'_>, changed: &mut bool, time: Time) -> Next {
         (self.targets, self.found, self.until) = (Vec::new(), Vec::new(), u64::MAX);
         let submitted = match &dynamic.service {
             Some(service) => ask(service.as_bytes(), Want::Services),
             None => ask(dynamic.host.as_bytes(), Want::Addresses),
         };
-        self.wait(dynamic, submitted, ask, changed, time);
+        self.wait(dynamic, submitted, ask, changed, time)
     }
 
-    fn wait(&mut self, dynamic: &Dynamic, submitted: Submitted, ask: Ask<'_>, changed: &mut bool, time: Time) {
+    fn wait(&mut self, dynamic: &Dynamic, submitted: Submitted, ask: Ask<'_>, changed: &mut bool, time: Time) -> Next {
         match submitted {
-            Submitted::Later(ticket) => self.ticket = Some(ticket),
+            Submitted::Later(ticket) => Next::Answer(ticket),
             Submitted::Now(outcome) => self.step(dynamic, outcome, ask, changed, time),
         }
     }
 
-    fn step(&mut self, dynamic: &Dynamic, outcome: LookupResult, ask: Ask<'_>, changed: &mut bool, time: Time) {
+    fn step(&mut self, dynamic: &Dynamic, outcome: LookupResult, ask: Ask<'_>, changed: &mut bool, time: Time) -> Next {
         if let Err(failure) = &outcome {
             let target = self.targets.last().map(|service| &*service.target);
             let host = target.or(dynamic.service.as_deref()).unwrap_or(&dynamic.host);
@@ -227,10 +231,7 @@ impl Name {
                 }));
             }
             Err(failure) if failure == LookupError::NOT_FOUND => drop(self.targets.pop()),
-            Err(_) => {
-                self.due = time.now + time.again;
-                return;
-            }
+            Err(_) => return Next::Lookup(time.now + time.again),
         }
         if let Some(target) = self.targets.last() {
             let target = target.target.clone();
@@ -242,7 +243,7 @@ impl Name {
         found.dedup_by_key(|address| address.addr);
         *changed |= found != self.addresses;
         self.addresses = found;
-        self.due = if self.until == u64::MAX { time.now + time.again } else { self.until.max(time.now + LEAST) };
+        Next::Lookup(if self.until == u64::MAX { time.now + time.again } else { self.until.max(time.now + LEAST) })
     }
 }
 
