@@ -335,20 +335,20 @@ impl Uploads {
 
     fn sum(&mut self, area: &[u8]) -> Sum {
         self.areas.get(area).unwrap_or_else(|| {
-            let all = self.below(area, Bound::Unbounded).filter(|(_, open)| !open.is_stored);
+            let all = self.below(area, None).filter(|(_, open)| !open.is_stored);
             let sum = all.fold(Sum::default(), |sum, (_, open)| sum.plus(open.holds()));
             self.areas.keep(area, sum);
             sum
         })
     }
 
-    /// The uploads whose path begins with `area`, in the order of their paths, from that one on.
+    /// The uploads whose path begins with `area`, in the order of their paths: those after one of them, or all.
     fn below<'u>(
         &'u self,
         area: &'u [u8],
-        from: Bound<(Rc<[u8]>, UploadId)>,
+        after: Option<(Rc<[u8]>, UploadId)>,
     ) -> impl Iterator<Item = (UploadId, &'u KnownUpload)> {
-        let from = if from == Bound::Unbounded { Bound::Included((area.into(), UploadId([0; 16]))) } else { from };
+        let from = after.map_or_else(|| Bound::Included((area.into(), UploadId([0; 16]))), Bound::Excluded);
         let those = self.by_path.range((from, Bound::Unbounded));
         let those = those.take_while(move |(path, _)| path.starts_with(area));
         those.filter_map(|(_, id)| Some((*id, self.open.get(id)?)))
@@ -362,8 +362,8 @@ impl Uploads {
         if is_empty || seen.is_some_and(|seen| now < seen.at + LOOK) {
             return Vec::new();
         }
-        let from = seen.and_then(|seen| seen.last.clone()).map_or(Bound::Unbounded, Bound::Excluded);
-        let next: Vec<(UploadId, &KnownUpload)> = self.below(area, from).take(SEEN).collect();
+        let after = seen.and_then(|seen| seen.last.clone());
+        let next: Vec<(UploadId, &KnownUpload)> = self.below(area, after).take(SEEN).collect();
         let last = next.get(SEEN - 1).map(|(id, open)| (open.path.clone(), *id));
         let idle = next.iter().filter(|(_, open)| !open.is_stored && !open.is_written()).map(|(id, _)| *id).collect();
         if self.seen.len() >= SEEN_AREAS {

@@ -210,7 +210,7 @@ fn a_first_upload_into_an_area_looks_at_none_of_the_others() {
     for n in 0..=255 {
         uploads.insert(id(n), open(&format!("/srv/{}/x", n % 2), 1, None));
     }
-    let visited = |uploads: &Uploads, area: &[u8]| uploads.below(area, Bound::Unbounded).count();
+    let visited = |uploads: &Uploads, area: &[u8]| uploads.below(area, None).count();
     assert_eq!([&b"/srv/2/"[..], b"/srv/1/", b"/srv/"].map(|area| visited(&uploads, area)), [0, 128, 256]);
     for n in 0..=255 {
         uploads.finish(id(n), Ended::Gone);
