@@ -217,7 +217,8 @@ impl Clock {
         self.ahead = self.ahead.saturating_add(ms);
     }
 
-    /// For tests: sets the wall clock alone by so many seconds, from the next turn on.
+    /// Sets the wall clock alone forward by `seconds`, from the next turn on.
+    #[cfg(test)]
     pub fn set_wall(&mut self, seconds: i64) {
         self.set = self.set.saturating_add(seconds);
     }

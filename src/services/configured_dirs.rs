@@ -136,7 +136,7 @@ impl ConfiguredDirs {
         paths: &[&[u8]],
         may: impl FnMut(Option<usize>, &[u8]) -> bool,
     ) -> Result<bool, Errno> {
-        self.generation(config, now)?;
+        self.refresh_for(config, now)?;
         Ok(self.find(paths, may))
     }
 
@@ -145,8 +145,7 @@ impl ConfiguredDirs {
     /// # Errors
     /// The real paths of the directories are not known.
     pub fn generation(&mut self, config: &Rc<Config>, now: u64) -> Result<u64, Errno> {
-        self.adopt(config);
-        self.look(now)?;
+        self.refresh_for(config, now)?;
         Ok(self.generation)
     }
 
@@ -155,8 +154,7 @@ impl ConfiguredDirs {
     /// # Errors
     /// The real paths of the directories are not known.
     pub fn any_within(&mut self, config: &Rc<Config>, now: u64, paths: &[&[u8]]) -> Result<bool, Errno> {
-        self.adopt(config);
-        self.look(now)?;
+        self.refresh_for(config, now)?;
         Ok(self.has_within(paths))
     }
 
@@ -184,8 +182,7 @@ impl ConfiguredDirs {
         now: u64,
         directory: &[Vec<u8>],
     ) -> Result<Vec<Box<[u8]>>, Errno> {
-        self.adopt(config);
-        self.look(now)?;
+        self.refresh_for(config, now)?;
         let mut subpaths: Vec<Box<[u8]>> = Vec::new();
         for own in directory.iter().map(|path| key(path)) {
             let below = self.below(&own).filter_map(|(path, _)| path.get(own.len() + 1..));
@@ -194,6 +191,12 @@ impl ConfiguredDirs {
         subpaths.sort_unstable();
         subpaths.dedup();
         Ok(subpaths)
+    }
+
+    /// Adopts the configuration if it is another one. Refreshes what is not fresh.
+    fn refresh_for(&mut self, config: &Rc<Config>, now: u64) -> Result<(), Errno> {
+        self.adopt(config);
+        self.look(now)
     }
 
     fn adopt(&mut self, config: &Rc<Config>) {

@@ -255,15 +255,13 @@ impl DirWatch {
         if event.mask & inotify::Q_OVERFLOW != 0 {
             return self.forget();
         }
-        let Some(mark) = self.marks.get_mut(&event.watch) else { return };
         if event.name.is_empty() {
-            if let Some(mark) = self.marks.remove(&event.watch) {
-                self.end(event.watch);
-                let all = mark.steps.into_values().chain([mark.inside]).flatten();
-                all.for_each(|(_, dir)| self.lose(dir));
-            }
-            return;
+            let Some(mark) = self.marks.remove(&event.watch) else { return };
+            self.end(event.watch);
+            let all = mark.steps.into_values().chain([mark.inside]).flatten();
+            return all.for_each(|(_, dir)| self.lose(dir));
         }
+        let Some(mark) = self.marks.get_mut(&event.watch) else { return };
         for dir in mark.inside.values() {
             dir.changes.set(dir.changes.get() + 1);
         }

@@ -208,11 +208,11 @@ impl Logs {
                 }
             }
             Hold::Buffer { flush, gzip, .. } => {
-                self.files[id.at()].gzip = gzip;
-                if self.files[id.at()].pending.is_empty() {
-                    let at = flush.map_or(u64::MAX, |ms| now + ms);
-                    self.files[id.at()].flush_at = at;
-                    self.held.insert((at, id));
+                let file = &mut self.files[id.at()];
+                file.gzip = gzip;
+                if file.pending.is_empty() {
+                    file.flush_at = flush.map_or(u64::MAX, |ms| now + ms);
+                    self.held.insert((file.flush_at, id));
                 }
             }
         }

@@ -29,13 +29,12 @@ impl fmt::Display for Printable<'_> {
         }
         for chunk in self.0.utf8_chunks() {
             let mut rest = chunk.valid();
-            while let Some(at) = rest.find(char::is_control) {
+            while let Some((at, control)) = rest.char_indices().find(|(_, c)| c.is_control()) {
                 let (text, tail) = rest.split_at(at);
                 f.write_str(text)?;
                 // All control characters are below U+00A0.
-                let control = tail.chars().next().and_then(|c| u8::try_from(u32::from(c)).ok()).unwrap_or_default();
-                put_escaped(f, control)?;
-                rest = tail.get(tail.chars().next().map_or(0, char::len_utf8)..).unwrap_or_default();
+                put_escaped(f, u8::try_from(control).unwrap_or_default())?;
+                rest = tail.get(control.len_utf8()..).unwrap_or_default();
             }
             f.write_str(rest)?;
             for byte in chunk.invalid() {
