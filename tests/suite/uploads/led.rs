@@ -107,6 +107,27 @@ fn a_write_of_a_name_that_try_files_does_not_find_leaves_the_page_that_is_shown_
     });
 }
 
+/// The area of such a file was the file alone.
+#[test]
+fn what_lies_beside_a_file_that_is_led_to_a_named_location_counts_in_its_quota() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let s = server(
+        "location = /one { try_files /none @up; } location @up { dav_methods PUT; upload_quota 10; }
+         location = /two { dav_methods PUT; upload_quota 10; }",
+    )
+    .file("html/beside", "12345678")
+    .start();
+    let mut table = Table::new("the neighbours of one file");
+    for file in ["/one", "/two"] {
+        table.row(OURS, file, || {
+            s.method("PUT", file, "", b"123").is(507);
+            s.method("PUT", file, "", b"1").is(201);
+        });
+    }
+}
+
 #[test]
 fn a_quota_in_a_location_with_a_pattern_holds_for_all_its_directories() {
     if skip_on_nginx("uploads") {

@@ -75,7 +75,7 @@ pub fn split(
         let below = below_directory(home.kind, &home.name, &ex.route.uri);
         let area = match path.strip_suffix(below).map_or(trusted, <[u8]>::len).max(trusted) {
             // `location = /file` has no directory: its file counts with its neighbours.
-            end if location.kind == LocationKind::Exact && !path[..end].ends_with(b"/") => {
+            end if home.kind == LocationKind::Exact && !path[..end].ends_with(b"/") => {
                 memchr::memrchr(b'/', &path[..end]).map_or(end, |at| at + 1)
             }
             end => end,
