@@ -382,6 +382,10 @@ impl Upload {
         let outcome = commit::name(&dir, &mut parts[at], (on_duplicate, seen), &mut numbers, &mut temp_names, may);
         (self.parts, cx.temp_names, self.naming.numbers) = (parts, temp_names, numbers);
         let part = &self.parts[at];
+        if self.policy.on_duplicate == Duplicate::Overwrite {
+            // The name that the twin got is not to be replaced either.
+            self.naming.wanted.insert((part.folder, part.name.clone()));
+        }
         cx.checked_trees.came(commit::home(&dir, part).as_fd());
         outcome.map_err(|why| refused.unwrap_or_else(|| self.refusal(why, &part.name)))
     }

@@ -220,6 +220,8 @@ fn a_form_is_stored_as_a_whole_or_not_at_all() {
         ("/up/", &[(&*a, "1"), (&there, "2"), (&b, "3")], 409, &[]),
         ("/sync/", &[(&*a, "1"), (&there, "2"), (&b, "3")], 201, &["a=1", "b=3", "there=2"]),
         ("/over/", &[(&*a, "1"), (&there, "2"), (&a, "3")], 201, &["a=1", "a-1=3", "there=2"]),
+        // What the second got was replaced by the third.
+        ("/over/", &[(&*a, "1"), (&a, "2"), (&file("a-1"), "3")], 201, &["a=1", "a-1=2", "a-1-1=3"]),
         ("/other/", &[(&*there, "1"), (&there, "2"), (&a, "3")], 201, &["a=3", "there-1=1", "there-2=2"]),
         ("/up/", &[(&*deep, "1"), (&a, "2")], 201, &["a=2", "p/q/c=1"]),
         ("/up/", &[(&*deep, "1"), (&there, "2")], 409, &[]),
