@@ -90,6 +90,8 @@ pub struct Archive {
     file: Option<Content>,
     /// The paths of what could not be read, a line each.
     missing: Vec<u8>,
+    /// These end in [`NOTE_CUT`].
+    is_note_full: bool,
     /// Held where no file is open: the next one takes its place. An archive that was begun when there was room for it
     /// needs no further descriptor, however slowly its client reads.
     place: Option<OwnedFd>,
@@ -117,7 +119,8 @@ impl Archive {
             Form::Zip => Writer::Zip(Box::new(zip::Zip::new(spool))),
             Form::Tar => Writer::Tar,
         };
-        Archive { walk, writer, refused, judged, file: None, missing: Vec::new(), place: Some(place), ended: false }
+        let (missing, is_note_full, place) = (Vec::new(), false, Some(place));
+        Archive { walk, writer, refused, judged, file: None, missing, is_note_full, place, ended: false }
     }
 
     /// All has been written, or it broke: nothing follows.
@@ -206,18 +209,19 @@ impl Archive {
         Ok(())
     }
 
-    /// Something could not be read. Names of what the client may not read are not told.
+    /// Something could not be read. Names that the client may not see are left out.
     fn miss(&mut self, path: &[u8]) {
         let as_folder = [path.strip_suffix(b"/").unwrap_or(path), b"/"].concat();
-        let is_full = self.missing.len() + path.len() > MOST_NOTED;
-        if is_full && self.missing.ends_with(NOTE_CUT)
-            || self.refused.contains(path)
-            || self.refused.contains(&as_folder)
-        {
+        if self.is_note_full || self.refused.contains(path) || self.refused.contains(&as_folder) {
             return;
         }
-        self.missing.extend_from_slice(if is_full { b"" } else { path });
-        self.missing.extend_from_slice(if is_full { NOTE_CUT } else { b"\n" });
+        self.is_note_full = self.missing.len() + path.len() > MOST_NOTED;
+        if self.is_note_full {
+            self.missing.extend_from_slice(NOTE_CUT);
+            return;
+        }
+        self.missing.extend_from_slice(path);
+        self.missing.push(b'\n');
     }
 
     /// The entry that names what is missing.

@@ -85,6 +85,22 @@ fn what_could_not_be_opened_is_named_in_a_note_at_the_end_of_the_archive() {
     fs::remove_dir_all(path).expect("removed");
 }
 
+/// After the last line, names that were short enough followed, and then the last line again.
+#[test]
+fn the_note_of_what_is_missing_ends_with_its_last_line() {
+    let path = directory("last-line");
+    let top = || OwnedFd::from(File::open(&path).expect("opened"));
+    let walk = Walk::new(top(), Vec::new()).expect("begun");
+    let mut archive = Archive::new((walk, top()), (Form::Tar, spool(&path)), HashSet::new(), None);
+    // It only looks like the last line.
+    archive.miss(b"x... and more");
+    (0..100).for_each(|_| [&[b'x'; 1000][..], b"short"].iter().for_each(|path| archive.miss(path)));
+    let text = String::from_utf8_lossy(&archive.missing);
+    assert_eq!(text.matches("\n... and more\n").count(), 1);
+    assert!(text.ends_with("\n... and more\n") && text.matches("short\n").count() > 50);
+    fs::remove_dir_all(path).expect("removed");
+}
+
 fn number(bytes: &[u8], at: usize, len: usize) -> usize {
     bytes[at..at + len].iter().rev().fold(0, |n, byte| n << 8 | usize::from(*byte))
 }
