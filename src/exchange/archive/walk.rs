@@ -59,6 +59,12 @@ impl Walk {
         self.reading.as_ref().map_or(self.top.as_fd(), ReadDir::dir)
     }
 
+    /// As if the folder that is being read had these names next, the last first.
+    #[cfg(test)]
+    pub fn meet(&mut self, names: Vec<CString>) {
+        self.batch = names;
+    }
+
     /// Leaves out the folder that was found last, with everything in it.
     pub fn skip(&mut self) {
         self.descent.forget_last();

@@ -121,38 +121,35 @@ impl Gathering {
             match self.walk.step() {
                 Ok(WalkStep::On) => {}
                 // The archive names what cannot be read, where the client might have read it.
-                Ok(WalkStep::Unreadable(path)) => {
-                    self.judged += 1;
-                    if !may(ex, cx, &self.rules, (&self.uri, &self.path), (&path, PathAction::Read)) {
-                        self.refused.insert(path);
-                    }
-                }
+                Ok(WalkStep::Unreadable(path)) => _ = self.judge_one(ex, cx, path, PathAction::Read),
                 Ok(WalkStep::Found(found)) => {
-                    self.judged += 1;
                     let is_dir = found.stat.kind == FileKind::Dir;
                     let action = if is_dir { PathAction::List } else { PathAction::Read };
-                    if !may(ex, cx, &self.rules, (&self.uri, &self.path), (&found.path, action)) {
-                        if is_dir {
-                            self.walk.skip();
-                        }
-                        self.refused.insert(found.path);
-                    }
-                    if self.refused.len() > MOST_REFUSED {
-                        ex.report(
-                            cx,
-                            Level::Error,
-                            format_args!("too much of the folder may not be read for an archive"),
-                        );
-                        return Flow::Status(Status::FORBIDDEN);
+                    if !self.judge_one(ex, cx, found.path, action) && is_dir {
+                        self.walk.skip();
                     }
                 }
                 Ok(WalkStep::End) => return self.finish(ex, cx),
                 Err(e) => return failure::failed(ex, cx, "readdir()", e),
             }
+            if self.refused.len() > MOST_REFUSED {
+                ex.report(cx, Level::Error, format_args!("too much of the folder may not be read for an archive"));
+                return Flow::Status(Status::FORBIDDEN);
+            }
             if cx.slice.is_over() {
                 return Flow::Wait;
             }
         }
+    }
+
+    /// Whether the client may read or list what has this path; if not, it is left out.
+    fn judge_one(&mut self, ex: &mut Exchange, cx: &mut Services, path: Vec<u8>, action: PathAction) -> bool {
+        self.judged += 1;
+        let may = may(ex, cx, &self.rules, (&self.uri, &self.path), (&path, action));
+        if !may {
+            self.refused.insert(path);
+        }
+        may
     }
 
     fn finish(&mut self, ex: &mut Exchange, cx: &Services) -> Flow {
@@ -203,4 +200,43 @@ fn respond(ex: &mut Exchange, archive: Archive, form: Form) {
     // What clients wrote into their files is no command.
     ex.response.is_inert = true;
     ex.response.body = Body::Made(Box::new(Source::archive(archive)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::testing::{OUTSIDE, Site};
+    use std::ffi::CString;
+    use std::os::unix::ffi::OsStrExt;
+
+    /// Only files and folders that can be looked at were bounded.
+    #[test]
+    fn a_folder_of_many_names_that_cannot_be_looked_at_is_no_one_to_give_away() {
+        let mut site = Site::new("", "location / { autoindex on; } location ~ ^/x { deny all; }");
+        let root = site.scratch.path().join("html");
+        std::fs::create_dir(&root).expect("made");
+        let mut ex = site.at("GET /", &[], OUTSIDE);
+        ex.route.path = [root.as_os_str().as_bytes(), b"/"].concat();
+        let top = || OwnedFd::from(std::fs::File::open(&root).expect("opened"));
+        let walk = || Walk::new(top(), Vec::new()).expect("begun");
+        let mut gathering = Gathering {
+            rules: judge(&mut ex, &mut site.cx).expect("they are known"),
+            form: Form::Tar,
+            uri: b"/".to_vec(),
+            path: ex.route.path.clone(),
+            walk: walk(),
+            again: Some((walk(), top())),
+            refused: (0..MOST_REFUSED).map(|n| n.to_string().into_bytes()).collect(),
+            judged: 0,
+            place: Place::default(),
+            since: clock::realtime(),
+        };
+        // The kernel refuses to look at a name of that length.
+        gathering.walk.meet(vec![CString::new(vec![b'x'; 300]).expect("no NUL")]);
+        let mut flow = Flow::Wait;
+        while flow == Flow::Wait {
+            flow = gathering.work(&mut ex, &mut site.cx);
+        }
+        assert_eq!(flow, Flow::Status(Status::FORBIDDEN));
+    }
 }

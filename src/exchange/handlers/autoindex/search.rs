@@ -82,16 +82,19 @@ impl Searching {
             }
             match self.walk.step() {
                 Ok(WalkStep::On) => {}
-                Ok(WalkStep::Unreadable(_)) => self.has_all = false,
+                Ok(WalkStep::Unreadable(_)) => {
+                    self.looked_at += 1;
+                    self.has_all = false;
+                }
                 Ok(WalkStep::Found(found)) => {
                     self.looked_at += 1;
                     self.look(ex, cx, found);
-                    if self.found.len() == MOST_FOUND || self.looked_at == MOST_LOOKED_AT {
-                        return self.finish(ex, false);
-                    }
                 }
                 Ok(WalkStep::End) => return self.finish(ex, self.has_all),
                 Err(e) => return failure::failed(ex, cx, "readdir()", e),
+            }
+            if self.found.len() == MOST_FOUND || self.looked_at == MOST_LOOKED_AT {
+                return self.finish(ex, false);
             }
             if cx.slice.is_over() {
                 return Flow::Wait;
@@ -145,5 +148,44 @@ impl Searching {
         }
         listing.tail(&mut body);
         respond(ex, &self.shape, &[body.into()])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::testing::{OUTSIDE, Site};
+    use std::ffi::CString;
+    use std::os::unix::ffi::OsStrExt;
+
+    /// It went through all names of a network file system that was gone.
+    #[test]
+    fn a_search_ends_among_names_that_cannot_be_looked_at() {
+        let mut site = Site::new("", "location / { autoindex on; autoindex_format page; autoindex_search on; }");
+        let root = site.scratch.path().join("html");
+        std::fs::create_dir(&root).expect("made");
+        std::fs::write(root.join("wanted"), "x").expect("written");
+        let mut ex = site.at("GET /", &[], OUTSIDE);
+        ex.route.path = [root.as_os_str().as_bytes(), b"/"].concat();
+        let rule = ex.location().settings.listing.clone();
+        let dir = OwnedFd::from(std::fs::File::open(&root).expect("opened"));
+        let mut searching = Searching {
+            rules: judge(&mut ex, &mut site.cx).expect("they are known"),
+            is_uniform: true,
+            shape: super::super::shape(&mut ex, &mut site.cx, &rule).expect("its shape"),
+            text: b"wanted".to_vec(),
+            wanted: "wanted".to_owned(),
+            uri: b"/".to_vec(),
+            path: ex.route.path.clone(),
+            walk: Walk::new(dir, Vec::new()).expect("begun"),
+            looked_at: MOST_LOOKED_AT - 1,
+            place: Place::default(),
+            found: Vec::new(),
+            has_all: true,
+        };
+        // The kernel refuses to look at a name of that length.
+        searching.walk.meet(vec![CString::new(vec![b'x'; 300]).expect("no NUL")]);
+        while searching.work(&mut ex, &mut site.cx) == Flow::Wait {}
+        assert_eq!((searching.found.len(), searching.looked_at), (0, MOST_LOOKED_AT));
     }
 }
