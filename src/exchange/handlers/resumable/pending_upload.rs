@@ -206,22 +206,26 @@ pub fn remembered(cx: &mut Services, home: &Home, dir: &Dir, id: UploadId, recor
 /// Milliseconds for which nothing expires after a start: a clock that is wrong then may be set right.
 const GRACE: u64 = 3_600_000;
 
-/// Unix milliseconds: its age counts from the last byte written. None: it does not expire. By what the wall clock was
-/// set, nothing is older.
+/// Unix milliseconds: its age counts from the last byte written. None: it does not expire.
 pub fn expires(now: &Clock, record: &UploadState, stat: &Stat) -> Option<i64> {
-    (record.age > 0).then(|| end_of_age(now, record.age, written(stat)))
+    (record.age > 0).then(|| end_of_age(now, record.age, written(now, stat)))
 }
 
 fn end_of_age(now: &Clock, age: u64, written: i64) -> i64 {
-    let by_stamp = written.saturating_add(now.set_forward_since(written)).saturating_add_unsigned(age);
+    let by_stamp = written.saturating_add_unsigned(age);
     let grace = age.min(GRACE).saturating_sub(now.ran());
     let by_start = if grace > 0 { now.unix_ms().saturating_add_unsigned(grace) } else { i64::MIN };
     by_stamp.max(by_start)
 }
 
-/// When a file was last written to (Unix milliseconds).
-pub fn written(stat: &Stat) -> i64 {
-    stat.mtime.0.saturating_mul(1000).saturating_add(i64::from(stat.mtime.1 / 1_000_000))
+/// When a file was last written to, by what the wall clock shows now (Unix milliseconds): time by which the clock was
+/// set forward since then is no age.
+pub fn written(now: &Clock, stat: &Stat) -> i64 {
+    as_set(now, stat.mtime.0.saturating_mul(1000).saturating_add(i64::from(stat.mtime.1 / 1_000_000)))
+}
+
+fn as_set(now: &Clock, stamp: i64) -> i64 {
+    stamp.saturating_add(now.set_forward_since(stamp))
 }
 
 impl Unfinished {
@@ -383,7 +387,7 @@ mod tests {
         now.jump(2 * GRACE);
         now.advance();
         let written = now.unix_ms();
-        let lives = |now: &Clock| end_of_age(now, DAY, written) > now.unix_ms();
+        let lives = |now: &Clock| end_of_age(now, DAY, as_set(now, written)) > now.unix_ms();
         now.set_wall(2 * 86_400);
         now.advance();
         assert!(lives(&now), "by two days");

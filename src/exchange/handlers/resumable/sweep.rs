@@ -126,7 +126,7 @@ fn meet(cx: &mut Services, home: &Rc<[u8]>, dir: &Dir, entry: Entry) {
                 Ok(Some(stat)) => {
                     let expires = pending_upload::expires(&cx.now, &record, &stat);
                     cx.resumable.insert(id, pending_upload::known(home, &record, stat.size, expires));
-                    let age = u64::try_from(now - written(&stat)).unwrap_or(0);
+                    let age = u64::try_from(now - written(&cx.now, &stat)).unwrap_or(0);
                     if let (Some(length), true) = (record.length, age < PROMISE) {
                         let now = cx.now.ms;
                         cx.resumable.promise(id, length, None, now, now + PROMISE - age);
@@ -153,7 +153,7 @@ fn meet(cx: &mut Services, home: &Rc<[u8]>, dir: &Dir, entry: Entry) {
             let name = entry.name();
             let fd = Some(dir.fd().as_fd());
             if let Ok(stat) = file::stat_at(fd, &name, Follow::No)
-                && written(&stat).saturating_add(cx.now.set_forward_since(written(&stat))) < now - LEFT_OVER
+                && written(&cx.now, &stat) < now - LEFT_OVER
             {
                 let _ = file::unlink_at(fd, &name, Unlink::File);
             }
@@ -260,6 +260,21 @@ mod tests {
         (site, home, dir)
     }
 
+    /// An upload of 12 bytes that expires after a minute.
+    fn record(home: &Home) -> UploadState {
+        UploadState {
+            method: Method::Post,
+            uri: b"/up/".to_vec(),
+            path: home.area().to_vec(),
+            area: home.area().to_vec(),
+            dir: b"/up/".to_vec(),
+            name: b"f".to_vec(),
+            length: Some(12),
+            age: 60_000,
+            ..UploadState::empty()
+        }
+    }
+
     fn date(file: &File, seconds: u64) {
         file.set_modified(SystemTime::now() - Duration::from_secs(seconds)).expect("its time is set");
     }
@@ -297,17 +312,7 @@ mod tests {
             let (mut site, home, dir) = area();
             let cx = &mut site.cx;
             let id = UploadId::parse(ID.as_bytes()).expect("an id");
-            let record = UploadState {
-                method: Method::Post,
-                uri: b"/up/".to_vec(),
-                path: home.area().to_vec(),
-                area: home.area().to_vec(),
-                dir: b"/up/".to_vec(),
-                name: b"f".to_vec(),
-                length: Some(12),
-                age: 60_000,
-                ..UploadState::empty()
-            };
+            let record = record(&home);
             drop(home.open().and_then(|dir| dir.create(id, &record)).expect("it is begun"));
             let part = dir.join(format!("{ID}.part"));
             date(&File::options().write(true).open(&part).expect("its bytes"), seconds);
@@ -319,5 +324,21 @@ mod tests {
             assert_eq!((part.exists(), cx.resumable.get(id).is_some()), (is_kept, is_kept), "{seconds} seconds ago");
             assert_eq!(due(cx).is_some_and(|ms| (1..=60_000).contains(&ms)), is_kept, "{seconds} seconds ago");
         }
+    }
+
+    /// By its date it seemed to be two days old, and others got the room of its bytes that were still to come.
+    #[test]
+    fn a_clock_that_is_set_forward_ends_no_promise_of_an_upload_that_is_found() {
+        let (mut site, home, _) = area();
+        let cx = &mut site.cx;
+        let id = UploadId::parse(ID.as_bytes()).expect("an id");
+        drop(home.open().and_then(|dir| dir.create(id, &record(&home))).expect("it is begun"));
+        cx.now.set_wall(2 * 86_400);
+        cx.now.advance();
+        begin(cx);
+        while cx.resumable.is_reading() {
+            read(cx);
+        }
+        assert_eq!(cx.resumable.holds(id), 12);
     }
 }
