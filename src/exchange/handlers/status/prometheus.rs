@@ -27,13 +27,14 @@ const PLAIN: [(&str, Counter, &str); 15] = [
     ("loop_stalls_total", Counter::Stalls, "Turns of the event loop of 50 ms and more."),
 ];
 
-/// Samples of an upstream's server: name, type, help, value.
-type PeerFamily = (&'static str, &'static str, &'static str, fn(&PeerFacts) -> u64);
-const PEER_FAMILIES: [PeerFamily; 4] = [
-    ("upstream_peer_up", "gauge", "1 where requests may go.", |peer| u64::from(peer.health == Health::Up)),
-    ("upstream_peer_requests_total", "counter", "Requests sent to it.", |peer| peer.counts.selected),
-    ("upstream_peer_bytes_sent_total", "counter", "Bytes sent to it.", |peer| peer.counts.sent),
-    ("upstream_peer_bytes_received_total", "counter", "Bytes received from it.", |peer| peer.counts.received),
+/// Samples of an upstream's server: name, type, help, value. Without a value: a sample for each class of its responses.
+type PeerFamily = (&'static str, &'static str, &'static str, Option<fn(&PeerFacts) -> u64>);
+const PEER_FAMILIES: [PeerFamily; 5] = [
+    ("upstream_peer_up", "gauge", "1 where requests may go.", Some(|peer| u64::from(peer.health == Health::Up))),
+    ("upstream_peer_requests_total", "counter", "Requests sent to it.", Some(|peer| peer.counts.selected)),
+    ("upstream_peer_bytes_sent_total", "counter", "Bytes sent to it.", Some(|peer| peer.counts.sent)),
+    ("upstream_peer_bytes_received_total", "counter", "Bytes received from it.", Some(|peer| peer.counts.received)),
+    ("upstream_peer_responses_total", "counter", "Its responses by class of status; none: none came.", None),
 ];
 
 /// The body of a scrape, made piece by piece. Times are in seconds, sizes in bytes; names begin with `webserv_`.
@@ -41,7 +42,7 @@ pub struct Samples {
     /// What does not grow with the configuration.
     head: String,
     groups: Groups,
-    /// The family, the group in it, and the server in that; the last family has several samples for each.
+    /// The family, the group in it, and the server in that.
     at: (usize, usize, usize),
     ends: std::vec::IntoIter<(String, i64)>,
     has_ends: bool,
@@ -53,35 +54,26 @@ impl Samples {
         let ends = certificate_ends(cx);
         let has_ends = !ends.is_empty();
         let groups = groups(cx);
-        // Nothing is said of upstreams where there are none.
-        let family = if groups.is_empty() { PEER_FAMILIES.len() + 1 } else { 0 };
+        // Without upstreams their families are left out.
+        let family = if groups.is_empty() { PEER_FAMILIES.len() } else { 0 };
         Samples { head: head(cx), groups, at: (family, 0, 0), ends: ends.into_iter(), has_ends }
     }
 
-    /// Appends the next lines until `out` has about so many bytes. Returns whether there are others.
+    /// Appends the next lines until `out` has about `bytes` bytes. False: there are no more.
     pub fn fill(&mut self, bytes: usize, out: &mut Vec<u8>) -> bool {
         let mut text = Text(std::mem::take(&mut self.head));
-        while out.len() + text.0.len() < bytes {
-            if !self.peer(&mut text) && !self.end(&mut text) {
-                out.extend_from_slice(text.0.as_bytes());
-                return false;
-            }
+        let mut has_more = true;
+        while has_more && out.len() + text.0.len() < bytes {
+            has_more = self.peer(&mut text) || self.end(&mut text);
         }
         out.extend_from_slice(text.0.as_bytes());
-        true
+        has_more
     }
 
     /// The samples of one server, or the head of the next family. False: there are no more.
     fn peer(&mut self, out: &mut Text) -> bool {
         let (family, group, peer) = self.at;
-        let own = PEER_FAMILIES.get(family);
-        let (name, kind, help) = match own {
-            Some((name, kind, help, _)) => (*name, *kind, *help),
-            None if family == PEER_FAMILIES.len() => {
-                ("upstream_peer_responses_total", "counter", "Its responses by class of status; none: none came.")
-            }
-            None => return false,
-        };
+        let Some((name, kind, help, value)) = PEER_FAMILIES.get(family) else { return false };
         if (group, peer) == (0, 0) {
             out.family(name, kind, help);
         }
@@ -94,8 +86,8 @@ impl Samples {
             return true;
         };
         let labels = [("upstream", of.as_str()), ("peer", &*facts.name)];
-        match own {
-            Some((.., value)) => out.sample(name, &labels, value(facts)),
+        match value {
+            Some(value) => out.sample(name, &labels, value(facts)),
             None => {
                 for ((class, _), count) in CLASSES.iter().zip(facts.counts.responses) {
                     out.sample(name, &[labels[0], labels[1], ("class", class)], count);
