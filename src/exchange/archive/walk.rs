@@ -78,16 +78,14 @@ impl Walk {
         if let Some(name) = self.batch.pop() {
             return match self.entry(&name) {
                 Ok(found) => Ok(found.map_or(WalkStep::On, WalkStep::Found)),
-                Err(e) if is_shortage(e) => Err(e),
-                Err(_) => Ok(WalkStep::Unreadable([self.descent.path(), name.to_bytes()].concat())),
+                Err(e) => fault(e, [self.descent.path(), name.to_bytes()].concat()),
             };
         }
         if let Some(dir) = &mut self.reading {
             let more = match dir.fill() {
-                Err(e) if is_shortage(e) || self.descent.path().is_empty() => return Err(e),
-                Err(_) => {
+                Err(e) => {
                     self.reading = None;
-                    return Ok(WalkStep::Unreadable(self.descent.path().to_vec()));
+                    return fault(e, self.descent.path().to_vec());
                 }
                 Ok(more) => more,
             };
@@ -108,8 +106,7 @@ impl Walk {
         match self.descent.advance() {
             Next::Enter => match self.open(self.descent.path(), O_DIRECTORY) {
                 Ok(dir) => self.reading = dir.map(file::read_dir),
-                Err(e) if is_shortage(e) => return Err(e),
-                Err(_) => return Ok(WalkStep::Unreadable(self.descent.path().to_vec())),
+                Err(e) => return fault(e, self.descent.path().to_vec()),
             },
             Next::Back => {}
             Next::End => return Ok(WalkStep::End),
@@ -151,6 +148,11 @@ impl Walk {
             Err(e) => Err(e),
         }
     }
+}
+
+/// What has a fault is passed over, but for the top, whose path is empty. A shortage ends the walk.
+fn fault(e: Errno, path: Vec<u8>) -> Result<WalkStep, Errno> {
+    if is_shortage(e) || path.is_empty() { Err(e) } else { Ok(WalkStep::Unreadable(path)) }
 }
 
 /// Not a fault of what was looked at: the next attempt may succeed.
