@@ -172,7 +172,7 @@ impl Making {
     }
 
     /// Some directory was made.
-    pub fn is_any(&self) -> bool {
+    fn is_any(&self) -> bool {
         !self.made.is_empty()
     }
 

@@ -129,14 +129,11 @@ impl Upload {
         cx.quotas.stored(self.target.dir.as_fd(), added, freed);
         // They are files now: they must not count as an upload, too, until their names are on the disk.
         self.share = None;
-        Ok(self.named(cx))
+        Ok(self.named())
     }
 
     /// The record of what was stored; the names stay.
-    fn named(&mut self, cx: &mut Services) -> Vec<Stored> {
-        if self.made.is_any() && self.prepared.is_none() {
-            cx.syncs.made_directory();
-        }
+    fn named(&mut self) -> Vec<Stored> {
         let Naming { digests, etags, .. } = std::mem::take(&mut self.naming);
         let files = self.parts.iter().zip(etags).zip(digests.unwrap_or_default());
         files

@@ -87,7 +87,10 @@ impl Upload {
                 return Err(Refusal::later());
             }
             is_begun = true;
-            target.make(mode, &mut self.made, || cx.slice.is_over())?;
+            let made = target.make(mode, &mut self.made, || cx.slice.is_over());
+            // Also of those that were made before time was up.
+            cx.syncs.made_directory();
+            made?;
             if cx.is_crowded(target.dir.as_fd()) {
                 return Err(Refusal::crowded());
             }

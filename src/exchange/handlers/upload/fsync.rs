@@ -67,9 +67,6 @@ impl Upload {
         if !self.rules.sync || !self.folders.is_empty() || !self.own.is_empty() || self.prepared.is_some() {
             return Ok(());
         }
-        if self.made.is_any() {
-            cx.syncs.made_directory();
-        }
         let prepared = cx.syncs.prepare(self.target.dir.as_fd());
         self.prepared = Some(prepared.map_err(|e| Refusal::call("open()", &self.target.path, e))?);
         Ok(())
