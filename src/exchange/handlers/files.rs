@@ -54,7 +54,7 @@ fn begin(file_handler: FileHandler, ex: &mut Exchange, cx: &mut Services) -> Res
         FileHandler::Options => Err(options::answer(ex)),
         FileHandler::NotAllowed => Err(methods::not_allowed(ex)),
         // Explaining changes nothing: it ends where the body would be read.
-        FileHandler::Dav | FileHandler::Upload | FileHandler::Resumable | FileHandler::Delete if cx.trace.is_some() => {
+        handler if handler.writes() && cx.trace.is_some() => {
             if !matches!(paths::map(ex, cx), Mapped::Path { .. }) {
                 ex.route.path.clear();
             }

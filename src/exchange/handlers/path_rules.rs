@@ -187,8 +187,8 @@ impl PathRules {
         let (own, around) = (find(uri), find(folder(bare(uri))));
         let is_taken = |id: LocationId| Some(id) == self.home || config.location(id).stores();
         // What a redirect leads on from the request's own location is judged where it leads to.
-        let is_among_others = own != self.home && own != around && around.is_some_and(is_taken);
-        self.stores_apart || is_among_others || own != self.home && self.is_in_own_folder(uri)
+        let is_among_others = own != around && around.is_some_and(is_taken);
+        self.stores_apart || own != self.home && (is_among_others || self.is_in_own_folder(uri))
     }
 
     /// The paths below the request's URI cannot be judged: what allowed the request was asked for its URI alone.
