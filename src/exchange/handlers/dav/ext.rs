@@ -5,6 +5,7 @@ use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::syncing::{self, Back, Syncing};
 use crate::exchange::handlers::upload;
+use crate::exchange::handlers::versions::Versions;
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::services::Services;
@@ -57,17 +58,13 @@ impl Request {
     /// The body is complete: runs PROPFIND, PROPPATCH, LOCK or UNLOCK.
     pub fn finish(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         let method = ex.route.method;
-        if method != Method::Propfind
-            && let Err(flow) = guard::preconditions(ex, cx)
-        {
-            return flow;
-        }
-        let _held = match method {
-            Method::Propfind => None,
-            _ => match guard::conditions(ex, cx) {
-                Ok(held) => Some(held),
-                Err(flow) => return flow,
-            },
+        let held = match method {
+            Method::Propfind => Ok(Versions::default()),
+            _ => guard::preconditions(ex, cx).and_then(|()| guard::conditions(ex, cx)),
+        };
+        let _held = match held {
+            Ok(held) => held,
+            Err(flow) => return flow,
         };
         let mut made = None;
         let then = match method {

@@ -108,9 +108,12 @@ pub fn lock(ex: &mut Exchange, cx: &mut Services, body: &[u8], made: &mut Option
 /// others.
 fn check_collection(ex: &mut Exchange, cx: &mut Services, deep: bool) -> Result<(), Flow> {
     path_rules::check_directory(ex, cx).map_err(|refusal| upload::refuse(ex, cx, &refusal))?;
+    if !deep {
+        return Ok(());
+    }
     let rules = PathRules::of(ex, cx);
     let slash: &[u8] = if rules.uri.ends_with(b"/") { b"" } else { b"/" };
-    if !deep || rules.are_same_below(ex, &[&rules.uri[..], slash].concat(), PathAction::Put) {
+    if rules.are_same_below(ex, &[&rules.uri[..], slash].concat(), PathAction::Put) {
         return Ok(());
     }
     // RFC 4918 §9.10.3: all of the tree is locked, or nothing.

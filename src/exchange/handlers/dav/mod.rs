@@ -142,8 +142,8 @@ fn remove(ex: &mut Exchange, cx: &mut Services) -> Begun<Removing> {
 
 /// Whether the quota allows one more directory; gives its share.
 fn admit(ex: &mut Exchange, cx: &mut Services, resource: &Resource) -> Result<Option<QuotaShare>, Flow> {
-    let there = file::stat_at(Some(resource.dir.as_fd()), &resource.name, Follow::No);
-    if ex.location().settings.upload.quota.is_none() || there != Err(Errno::ENOENT) {
+    let there = || file::stat_at(Some(resource.dir.as_fd()), &resource.name, Follow::No);
+    if ex.location().settings.upload.quota.is_none() || there() != Err(Errno::ENOENT) {
         return Ok(None);
     }
     match upload::check_directory(ex, cx) {
