@@ -106,13 +106,13 @@ impl Multistatus {
     /// deleted: what is there and cannot be looked at, whatever its fault, has its own status.
     fn entry(&mut self, name: &CStr, out: &mut Vec<u8>) {
         let Some(dir) = &self.dir else { return };
+        let mut own = self.href.clone();
+        escape_component(name.to_bytes(), &mut own);
         let follow = if self.shape.follow { Follow::Yes } else { Follow::No };
         let stat = match file::stat_at(Some(dir.dir()), name, follow) {
             Ok(stat) => stat,
             Err(e) if is_out_of_reach(e) => return,
             Err(_) => {
-                let mut own = self.href.clone();
-                escape_component(name.to_bytes(), &mut own);
                 out.extend_from_slice(b"<D:response>");
                 href(&own, out);
                 out.extend_from_slice(b"<D:status>HTTP/1.1 500 Internal Server Error</D:status></D:response>\n");
@@ -122,14 +122,12 @@ impl Multistatus {
         if !matches!(stat.kind, FileKind::Regular | FileKind::Dir) {
             return;
         }
-        let name = name.to_bytes();
-        let mut href = self.href.clone();
-        escape_component(name, &mut href);
         if stat.kind == FileKind::Dir {
-            href.push(b'/');
+            own.push(b'/');
         }
+        let name = name.to_bytes();
         let locks = self.locks.of(name);
-        props::response(&self.shape, &Item { href: &href, name, stat: &stat, locks: &locks }, out);
+        props::response(&self.shape, &Item { href: &own, name, stat: &stat, locks: &locks }, out);
     }
 }
 
