@@ -12,7 +12,7 @@ use crate::services::Services;
 use crate::services::logs::Logs;
 use crate::sys::scratch::Scratch;
 use crate::sys::socket::Peer;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 /// An address that the tests' rules allow.
@@ -47,6 +47,13 @@ impl Site {
         let mut logs = Logs::new();
         logs.drop_stderr();
         Site { cx: Services::new(Rc::new(config), logs), scratch }
+    }
+
+    /// Makes the server's root directory, with nothing in it.
+    pub fn root(&self) -> PathBuf {
+        let root = self.scratch.path().join("html");
+        std::fs::create_dir(&root).expect("made");
+        root
     }
 
     /// A request that has its location. `line`: `METHOD PATH?ARGS`; `fields` end in nothing.

@@ -213,8 +213,7 @@ mod tests {
     #[test]
     fn a_folder_of_many_names_that_cannot_be_looked_at_is_no_one_to_give_away() {
         let mut site = Site::new("", "location / { autoindex on; } location ~ ^/x { deny all; }");
-        let root = site.scratch.path().join("html");
-        std::fs::create_dir(&root).expect("made");
+        let root = site.root();
         let mut ex = site.at("GET /", &[], OUTSIDE);
         ex.route.path = [root.as_os_str().as_bytes(), b"/"].concat();
         let top = || OwnedFd::from(std::fs::File::open(&root).expect("opened"));

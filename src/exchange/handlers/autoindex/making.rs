@@ -36,7 +36,7 @@ pub struct Making {
     body: Option<Vec<u8>>,
     /// Entries rendered.
     count: usize,
-    place: Place,
+    pub place: Place,
     /// The cache's key for the page, the directory's state, and the watch.
     keep: Option<(Box<[u8]>, Stat, Guard)>,
     /// Lets other requests for the page wait.
@@ -98,11 +98,6 @@ impl Making {
         }
     }
 
-    /// See [`Place::needs_client`].
-    pub fn needs_client(&self) -> bool {
-        self.place.needs_client()
-    }
-
     /// One batch of entries, read or rendered; false when the body is complete.
     fn go_on(&mut self, path: &[u8]) -> Result<bool, Errno> {
         let Making { shape, entries, pieces, body, count, .. } = self;
@@ -159,8 +154,7 @@ mod tests {
     #[test]
     fn requests_for_a_listing_that_is_being_made_wait_for_it() {
         let mut site = Site::new("", "location / { autoindex on; }");
-        let dir = site.scratch.path().join("html");
-        std::fs::create_dir(&dir).expect("made");
+        let dir = site.root();
         (0..10).for_each(|n| std::fs::write(dir.join(n.to_string()), "x").expect("written"));
         let mut requests: Vec<Exchange> = (0..3).map(|_| site.at("GET /", &[], OUTSIDE)).collect();
         requests.iter_mut().for_each(|ex| ex.route.path = [dir.as_os_str().as_bytes(), b"/"].concat());

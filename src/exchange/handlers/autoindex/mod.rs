@@ -51,7 +51,7 @@ impl Making {
     /// Others need its place, or it waits for one: a client that has closed its side is hardly there to see the rest.
     pub fn needs_client(&self) -> bool {
         match self {
-            Making::Page(making) => making.needs_client(),
+            Making::Page(making) => making.place.needs_client(),
             Making::Archive(gathering) => gathering.place.needs_client(),
             Making::Search(searching) => searching.place.needs_client(),
         }

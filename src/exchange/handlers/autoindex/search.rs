@@ -162,8 +162,7 @@ mod tests {
     #[test]
     fn a_search_ends_among_names_that_cannot_be_looked_at() {
         let mut site = Site::new("", "location / { autoindex on; autoindex_format page; autoindex_search on; }");
-        let root = site.scratch.path().join("html");
-        std::fs::create_dir(&root).expect("made");
+        let root = site.root();
         std::fs::write(root.join("wanted"), "x").expect("written");
         let mut ex = site.at("GET /", &[], OUTSIDE);
         ex.route.path = [root.as_os_str().as_bytes(), b"/"].concat();

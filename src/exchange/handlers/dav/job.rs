@@ -318,8 +318,7 @@ mod tests {
     #[test]
     fn a_move_whose_source_vanishes_after_it_was_copied_is_no_404() {
         let mut site = Site::new("", "location / { dav_methods MOVE; }");
-        let root = site.scratch.path().join("html");
-        std::fs::create_dir(&root).expect("made");
+        let root = site.root();
         std::fs::write(root.join("a"), "content").expect("written");
         let mut ex = site.at("MOVE /a", &["Destination: /b"], INSIDE);
         let (job, _) = transfer_request::check(&mut ex, &mut site.cx).expect("it may be moved");
