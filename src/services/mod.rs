@@ -231,9 +231,7 @@ impl Services {
     /// directories are not on the disk yet.
     pub fn names_moved(&mut self, names: &[(BorrowedFd<'_>, &CStr)]) {
         self.syncs.made_directory();
-        let path = |(dir, name): &(BorrowedFd<'_>, &CStr)| {
-            file::path_of(*dir).map(|dir| [&dir[..], b"/", name.to_bytes()].concat())
-        };
+        let path = |(dir, name): &(BorrowedFd<'_>, &CStr)| file::path_in(*dir, name.to_bytes());
         let paths: Result<Vec<Vec<u8>>, Errno> = names.iter().map(path).collect();
         for dirs in [&mut self.store_dirs, &mut self.hidden_dirs, &mut self.kept_dirs] {
             match &paths {

@@ -115,8 +115,7 @@ impl Quotas {
     pub fn area(&mut self, dir: BorrowedFd<'_>, missing: &[CString]) -> Result<Rc<Area>, Errno> {
         let mut path = file::path_of(dir)?;
         for name in missing {
-            path.push(b'/');
-            path.extend_from_slice(name.to_bytes());
+            path = file::path_below(&path, name.to_bytes());
         }
         Ok(self.area_at(&path))
     }

@@ -81,6 +81,16 @@ pub fn path_of(fd: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
     readlink_at(None, &link).map_err(|e| if e == Errno::ENOENT { Errno::ENOSYS } else { e })
 }
 
+/// The path that a name in an open directory has or would have.
+pub fn path_in(dir: BorrowedFd<'_>, name: &[u8]) -> Result<Vec<u8>, Errno> {
+    path_of(dir).map(|dir| path_below(&dir, name))
+}
+
+/// The same by the directory's path, which alone of all real paths ends in a slash where it is `/`.
+pub fn path_below(dir: &[u8], name: &[u8]) -> Vec<u8> {
+    [dir.strip_suffix(b"/").unwrap_or(dir), b"/", name].concat()
+}
+
 /// Creates a FIFO.
 #[cfg(test)]
 pub fn make_fifo(path: &CStr, mode: u32) -> Result<(), Errno> {

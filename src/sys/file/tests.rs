@@ -362,3 +362,14 @@ fn pieces_of_a_file_have_their_gaps_before_them() {
     assert_eq!(pread_pieces(file.as_fd(), &mut into, Pieces { gap: 1, size: 1 }, 100, 10), Ok(PIECES));
     assert_eq!(into, b"\0y".repeat(PIECES));
 }
+
+/// Of the root directory itself the path had two slashes, under which nothing was found again.
+#[test]
+fn the_path_of_a_name_has_one_slash_before_it_in_the_root_directory_too() {
+    let root = open_at(None, c"/", O_PATH | O_DIRECTORY, 0).expect("opened");
+    assert_eq!(path_in(root.as_fd(), b"x"), Ok(b"/x".to_vec()));
+    let scratch = Scratch::new();
+    let (dir, file) = (scratch.fd(), create(&scratch, c"x"));
+    assert_eq!(path_in(dir.as_fd(), b"x"), path_of(file.as_fd()));
+    assert_eq!(path_below(b"/a", b"b"), b"/a/b");
+}

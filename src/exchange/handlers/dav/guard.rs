@@ -33,8 +33,8 @@ pub fn check(ex: &Exchange, cx: &mut Services, dir: BorrowedFd<'_>, name: &[u8],
     if cx.dav_locks.is_empty() {
         return Ok(());
     }
-    let directory = file::path_of(dir).map_err(|_| Status::INTERNAL_SERVER_ERROR)?;
-    check_path(ex, cx, &target::join(&directory, name), change)
+    let path = file::path_in(dir, name).map_err(|_| Status::INTERNAL_SERVER_ERROR)?;
+    check_path(ex, cx, &path, change)
 }
 
 /// The name has gone: its locks, and those of what was in it, go with it.
@@ -50,7 +50,7 @@ pub fn lockable(cx: &Services, dir: BorrowedFd<'_>, name: &[u8]) -> Option<Vec<u
     if cx.dav_locks.is_empty() {
         return None;
     }
-    Some(target::join(&file::path_of(dir).ok()?, name))
+    file::path_in(dir, name).ok()
 }
 
 /// Checks `If`, if the request has one.

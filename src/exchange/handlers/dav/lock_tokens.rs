@@ -1,6 +1,5 @@
 //! The lock tokens that a request names, and what they allow it to change.
 
-use super::target;
 use crate::exchange::Exchange;
 use crate::exchange::handlers::principal;
 use crate::http::dav::condition;
@@ -50,12 +49,12 @@ impl RemovalPermission {
     /// # Errors
     /// That of readlink: it is not known where it is.
     pub fn of(ex: &Exchange, dir: BorrowedFd<'_>, name: &[u8]) -> Result<RemovalPermission, Errno> {
-        Ok(RemovalPermission { path: target::join(&file::path_of(dir)?, name), held: Held::of(ex) })
+        Ok(RemovalPermission { path: file::path_in(dir, name)?, held: Held::of(ex) })
     }
 
     /// Whether `name` in `dir` is still where it was: neither was moved, nor a directory above.
     pub fn is_at(&self, dir: BorrowedFd<'_>, name: &[u8]) -> bool {
-        file::path_of(dir).is_ok_and(|dir| target::join(&dir, name) == self.path)
+        file::path_in(dir, name).is_ok_and(|path| path == self.path)
     }
 
     /// Whether an entry may go. `parent` leads to its directory, each name with its slash.

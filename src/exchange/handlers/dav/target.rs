@@ -71,11 +71,6 @@ pub struct Key {
     pub stat: Option<Stat>,
 }
 
-/// The real path of a name in a directory.
-pub fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
-    [directory.strip_suffix(b"/").unwrap_or(directory), b"/", name].concat()
-}
-
 /// The key of a URI in the location of the request. None: no file can have that name.
 pub fn key(ex: &mut Exchange, cx: &mut Services, uri: &[u8]) -> Option<Key> {
     let own = std::mem::replace(&mut ex.route.uri, uri.to_vec());
@@ -124,7 +119,7 @@ impl Resource {
 
     /// The resource as a key of locks.
     pub fn key(&self) -> Result<Key, Errno> {
-        let path = join(&file::path_of(self.dir.as_fd())?, self.name.to_bytes());
+        let path = file::path_in(self.dir.as_fd(), self.name.to_bytes())?;
         match file::stat_at(Some(self.dir.as_fd()), &self.name, Follow::No) {
             Ok(stat) => Ok(Key { path, stat: Some(stat) }),
             Err(Errno::ENOENT) => Ok(Key { path, stat: None }),

@@ -21,8 +21,7 @@ pub(super) fn holds_kept(ex: &Exchange, cx: &mut Services, dir: BorrowedFd<'_>, 
     if ex.config.hidden_dirs.is_empty() && ex.config.trashes.is_empty() {
         return false;
     }
-    let Ok(dir) = file::path_of(dir) else { return true };
-    let real = [&dir[..], b"/", name.to_bytes()].concat();
+    let Ok(real) = file::path_in(dir, name.to_bytes()) else { return true };
     cx.kept_dirs.any_within(&ex.config, cx.now.ms, &[&ex.route.path, &real]).unwrap_or(true)
 }
 

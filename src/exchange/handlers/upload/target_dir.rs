@@ -323,7 +323,7 @@ impl TargetDir {
     pub fn real_path(&self, name: &[u8]) -> Result<Vec<u8>, Refusal> {
         let path = file::path_of(self.dir.as_fd()).map_err(|e| Refusal::call("readlink()", &self.path, e))?;
         let way = self.missing.iter().map(|missing| missing.to_bytes()).chain([name]);
-        Ok(way.fold(path, |path, name| [path.strip_suffix(b"/").unwrap_or(&path), b"/", name].concat()))
+        Ok(way.fold(path, |path, name| file::path_below(&path, name)))
     }
 
     /// As [`find`] checked the directory: a file of that path.
@@ -361,9 +361,8 @@ impl TargetDir {
 
     /// The real path of the first directory that is missing.
     pub fn first_missing(&self) -> Result<Option<Vec<u8>>, Refusal> {
-        let Some(name) = self.missing.first() else { return Ok(None) };
-        let path = file::path_of(self.dir.as_fd()).map_err(|e| Refusal::call("readlink()", &self.path, e))?;
-        Ok(Some([path.strip_suffix(b"/").unwrap_or(&path), b"/", name.to_bytes()].concat()))
+        let first = self.missing.first().map(|name| file::path_in(self.dir.as_fd(), name.to_bytes()));
+        first.transpose().map_err(|e| Refusal::call("readlink()", &self.path, e))
     }
 
     /// Makes missing directories until `is_over`; once none is missing, `dir` is the one to store in. Those that were

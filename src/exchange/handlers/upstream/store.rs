@@ -264,7 +264,7 @@ impl Copy {
         }
         let mut dir = file::path_of(self.dir.as_fd()).map_err(call("readlink()"))?;
         for name in &self.missing {
-            dir = [&dir[..], b"/", name.to_bytes()].concat();
+            dir = file::path_below(&dir, name.to_bytes());
         }
         let there = self.existing().filter(|there| there.kind == FileKind::Regular);
         let quota = StoreQuota::begin(ex, cx, &dir, (length, there))?;
@@ -284,7 +284,7 @@ impl Copy {
         let change = if self.existing().is_some() { Change::Content } else { Change::Made };
         let mut path = file::path_of(self.dir.as_fd()).map_err(call("readlink()"))?;
         for name in self.missing.iter().chain([&self.name]) {
-            path = [path.strip_suffix(b"/").unwrap_or(&path), b"/", name.to_bytes()].concat();
+            path = file::path_below(&path, name.to_bytes());
             lock_tokens::check_path(ex, cx, &path, change).map_err(|_| Failed::Locked)?;
         }
         Ok(())
