@@ -3,7 +3,7 @@
 use crate::client::{Client, LIMIT};
 use crate::harness::eventually;
 use crate::os;
-use crate::privsep::Parent;
+use crate::privsep::{Parent, status};
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 use std::process::{Command, Stdio};
@@ -184,6 +184,45 @@ fn a_reload_follows_a_pid_file_of_another_name() {
         assert!(told.expect("it runs").success(), "{main}");
         s.get("/f").is(200);
     }
+}
+
+/// Stops a child that starts in the place of one that was killed, sends WINCH, and waits until that was taken.
+fn winch_while_a_child_starts(s: &Parent) -> u32 {
+    s.reload();
+    let old = s.child();
+    os::kill(old, libc::SIGKILL);
+    eventually("another one starts", || s.try_child().is_some_and(|child| child != old));
+    let child = s.child();
+    os::kill(child, libc::SIGSTOP);
+    s.signal(libc::SIGWINCH);
+    let pending = || u64::from_str_radix(&status(s.process.id(), "ShdPnd"), 16).expect("a number");
+    eventually("WINCH was taken", || pending() == 0);
+    child
+}
+
+#[test]
+fn winch_while_a_child_starts_leaves_none() {
+    let Some(s) = Parent::start("user nobody;") else { return };
+    let is_left = || s.try_child().is_some();
+    let old = s.child();
+    // Both are taken in one turn, HUP first.
+    s.signal(libc::SIGSTOP);
+    s.signal(libc::SIGHUP);
+    s.signal(libc::SIGWINCH);
+    s.signal(libc::SIGCONT);
+    eventually("a child has started", || s.log().contains("the configuration was reloaded"));
+    assert!(os::wait_exit(old, LIMIT));
+    eventually("it exits, too", || !is_left());
+    let child = winch_while_a_child_starts(&s);
+    os::kill(child, libc::SIGCONT);
+    eventually("it exits once it has got to serve", || !is_left());
+    let child = winch_while_a_child_starts(&s);
+    os::kill(child, libc::SIGKILL);
+    eventually("it is reaped", || !is_left());
+    s.reload();
+    s.get("/f").is(200);
+    let log = s.log();
+    assert!(!log.contains("could not be started again"), "{log}");
 }
 
 #[test]

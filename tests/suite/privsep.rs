@@ -77,7 +77,7 @@ impl Parent {
         self.get("/f").is(200);
     }
 
-    fn try_child(&self) -> Option<u32> {
+    pub fn try_child(&self) -> Option<u32> {
         let pid = self.process.id();
         let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
         children.split_whitespace().next_back()?.parse().ok()
@@ -139,7 +139,7 @@ impl Drop for Parent {
     }
 }
 
-fn status(pid: u32, field: &str) -> String {
+pub fn status(pid: u32, field: &str) -> String {
     let text = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it lives");
     let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).expect(field);
     line.split_whitespace().collect::<Vec<_>>().join(" ")

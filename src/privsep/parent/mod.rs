@@ -89,6 +89,8 @@ struct Parent {
     reload: Reload,
     /// The child that is starting.
     starting: Option<Starting>,
+    /// WINCH came while a child was starting, or a reload was about to start one: it is to drain, too.
+    drains_next: bool,
     /// Why the first child did not start.
     failed: Option<String>,
     /// When to restart the child.
@@ -190,6 +192,7 @@ impl Parent {
             reloads: 0,
             reload: Reload::No,
             starting: None,
+            drains_next: false,
             failed: None,
             restart_at: None,
             pause: 0,
@@ -286,10 +289,7 @@ impl Parent {
                 }
                 Err(why) => self.upgrade_failed(&why),
             },
-            SIGWINCH => {
-                self.restart_at = None;
-                self.drain(usize::MAX);
-            }
+            SIGWINCH => self.drain_all(),
             SIGQUIT => {
                 self.say(Level::Notice, format_args!("signal {number} (SIGQUIT) received, shutting down"));
                 self.finish();

@@ -39,6 +39,8 @@ impl Parent {
     /// Writes the result for `-s reload`.
     pub(super) fn reloaded(&mut self, refused: Refused) {
         self.reload = if self.reload == Reload::Again { Reload::Wanted } else { Reload::No };
+        // It was refused before a child started.
+        self.drains_next = false;
         self.reloads += 1;
         if self.ending == Ending::No {
             self.service_manager.ready(if refused.errors.is_empty() { "serving" } else { reload::REFUSED });

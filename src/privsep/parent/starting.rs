@@ -88,6 +88,7 @@ impl Parent {
         let Some(Starting { pid, channel, purpose, successor, has_old_logs, .. }) = self.starting.take() else {
             return;
         };
+        let drains = std::mem::take(&mut self.drains_next);
         let logs = self.logs.paths();
         let old = self.children.len();
         let child = Child { pid, channel, logs, started: clock::monotonic(), draining: false };
@@ -113,12 +114,20 @@ impl Parent {
             self.drain(old);
             self.reloaded(Refused::default());
         }
-        // A signal to stop has arrived meanwhile.
+        // WINCH or a signal to stop has arrived meanwhile.
         match self.ending {
-            Ending::No => {}
-            Ending::Draining => self.drain(usize::MAX),
+            Ending::No if !drains => {}
+            Ending::No | Ending::Draining => self.drain(usize::MAX),
             Ending::Stopping(_) => drop(process::kill(pid, SIGTERM)),
         }
+    }
+
+    /// WINCH: the children complete their requests and exit, and so does one that has not got to serve yet.
+    pub(super) fn drain_all(&mut self) {
+        self.restart_at = None;
+        self.drain(usize::MAX);
+        // QUIT would end a child before it is ready, as if its start had failed.
+        self.drains_next = self.starting.is_some() || self.reload != Reload::No;
     }
 
     /// Removes the file of a journal that is not the present one's: without a name, no start finds it.
@@ -133,9 +142,10 @@ impl Parent {
     /// The child that is starting has ended or took too long: what it was to replace goes on.
     pub(super) fn start_failed(&mut self, why: &str) {
         let Some(starting) = self.starting.take() else { return };
+        let drains = std::mem::take(&mut self.drains_next);
         match starting.purpose {
             Purpose::First => self.failed = Some(why.to_owned()),
-            Purpose::Restart if self.ending == Ending::No => self.restart_failed(why),
+            Purpose::Restart if self.ending == Ending::No && !drains => self.restart_failed(why),
             Purpose::Restart => {}
             Purpose::Reload(before) => {
                 self.go_back(*before);
