@@ -162,17 +162,23 @@ fn a_reload_or_a_crash_during_a_drain_keeps_the_health_check_failing() {
     s.get("/health").is(503);
 }
 
+/// Names the pid file "two" in the configuration.
+fn rename_pid_file(s: &Parent) {
+    let file = |name: &str| s.setup.dir().join(name);
+    let conf = file("conf/test.conf");
+    let text = std::fs::read_to_string(&conf).expect("a configuration");
+    let renamed = text.replace(&format!("pid {};", file("pid").display()), &format!("pid {};", file("two").display()));
+    assert_ne!(text, renamed);
+    std::fs::write(&conf, renamed).expect("written");
+}
+
 #[test]
 fn a_reload_follows_a_pid_file_of_another_name() {
     for main in ["user nobody;", "user root;"] {
         let Some(s) = Parent::start_with(main, LIMITS) else { return };
         let file = |name: &str| s.setup.dir().join(name);
         let conf = file("conf/test.conf");
-        let text = std::fs::read_to_string(&conf).expect("a configuration");
-        let renamed =
-            text.replace(&format!("pid {};", file("pid").display()), &format!("pid {};", file("two").display()));
-        assert_ne!(text, renamed);
-        std::fs::write(&conf, renamed).expect("written");
+        rename_pid_file(&s);
         s.reload();
         let pid = std::fs::read_to_string(file("two")).expect("the new one");
         assert_eq!(pid.trim(), s.process.id().to_string(), "{main}");
@@ -184,6 +190,31 @@ fn a_reload_follows_a_pid_file_of_another_name() {
         assert!(told.expect("it runs").success(), "{main}");
         s.get("/f").is(200);
     }
+}
+
+/// The child had the lock on the new pid file as well, and kept it while it finished its requests.
+#[test]
+fn a_start_after_the_parent_was_killed_is_not_refused_for_the_pid_file_of_a_reload() {
+    let Some(mut s) = Parent::start_with("user nobody;", LIMITS) else { return };
+    rename_pid_file(&s);
+    let old_log = s.setup.dir().join("logs/access.log");
+    let conf = s.setup.dir().join("conf/test.conf");
+    let text = std::fs::read_to_string(&conf).expect("a configuration");
+    std::fs::write(&conf, text.replace("logs/access.log", "logs/access.two")).expect("written");
+    s.reload();
+    let child = s.child();
+    assert!(!os::has_open(child, &old_log), "a log of the old configuration");
+    let mut upload = s.client();
+    put(&mut upload, "slow", "", 10);
+    upload.response().is(100);
+    s.process.kill().expect("our child");
+    s.process.wait().expect("our child");
+    eventually("the child listens no more", || std::net::TcpStream::connect(("127.0.0.1", s.port)).is_err());
+    s.process = Parent::spawn(&s.setup, "");
+    s.await_start();
+    upload.send("0123456789");
+    upload.response().is(201);
+    assert!(os::wait_exit(child, LIMIT));
 }
 
 /// Stops a child that starts in the place of one that was killed, sends WINCH, and waits until that was taken.

@@ -63,7 +63,7 @@ impl Parent {
     }
 
     /// `before`: what a shell runs before it becomes the server.
-    fn spawn(setup: &Setup, before: &str) -> Child {
+    pub fn spawn(setup: &Setup, before: &str) -> Child {
         let stderr = std::fs::File::create(setup.dir().join("logs/stderr")).expect("created");
         let mut command = Command::new("sh");
         command.arg("-c").arg(format!("{before} exec \"$0\" \"$@\"")).arg(crate::table::binary());
@@ -72,7 +72,7 @@ impl Parent {
     }
 
     /// Its child is root until it serves; one that ends before that is no crash but a start that failed.
-    fn await_start(&self) {
+    pub fn await_start(&self) {
         eventually("it listens", || std::net::TcpStream::connect(("127.0.0.1", self.port)).is_ok());
         self.get("/f").is(200);
     }

@@ -1,6 +1,7 @@
 //! The serving process after the fork: drops root's rights, then serves.
 
 use super::Parent;
+use super::purpose::Purpose;
 use crate::config::model::Level;
 use crate::privsep::sandbox;
 use crate::server::lifecycle;
@@ -11,10 +12,13 @@ use std::os::fd::OwnedFd;
 
 impl Parent {
     /// Runs in the child, and returns its exit status. `inherits`: the channel for its predecessor's state.
-    pub(super) fn serve(&mut self, channel: OwnedFd, inherits: Option<OwnedFd>) -> i32 {
+    pub(super) fn serve(&mut self, channel: OwnedFd, inherits: Option<OwnedFd>, purpose: &mut Purpose) -> i32 {
         self.children.clear();
         // The lock on the pid file belongs to the parent.
         self.pid_file = None;
+        if let Purpose::Reload(before) = purpose {
+            before.close();
+        }
         // An intruder could make its parent wait for signals for ever: O_NONBLOCK is shared.
         self.signals = Signals::none();
         let missing = match sandbox::enter(&self.worker, &self.config) {

@@ -47,3 +47,13 @@ pub struct Previous {
     /// The new configuration's pid file.
     pub followed: Followed,
 }
+
+impl Previous {
+    /// In the child, which would have its files open as long as it serves: the lock on the pid file is the parent's,
+    /// and logs that are deleted would free no space.
+    pub fn close(&mut self) {
+        self.followed = Followed::Stays;
+        self.logs = Logs::default();
+        self.journal = None;
+    }
+}

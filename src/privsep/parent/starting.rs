@@ -22,9 +22,9 @@ impl Parent {
     ///
     /// # Errors
     /// fork() failed; nothing has changed.
-    pub(super) fn start(&mut self, purpose: Purpose) -> Result<(), (String, Purpose)> {
+    pub(super) fn start(&mut self, mut purpose: Purpose) -> Result<(), (String, Purpose)> {
         let inherits = matches!(purpose, Purpose::Reload(_)) && self.children.iter().any(|child| !child.draining);
-        match self.fork(inherits) {
+        match self.fork(inherits, &mut purpose) {
             Ok((pid, channel, successor)) => {
                 let until = clock::monotonic() + START;
                 self.starting = Some(Starting { pid, channel, until, purpose, successor, has_old_logs: false });
@@ -45,7 +45,7 @@ impl Parent {
         }
     }
 
-    fn fork(&mut self, inherits: bool) -> Result<(i32, OwnedFd, Option<OwnedFd>), String> {
+    fn fork(&mut self, inherits: bool, purpose: &mut Purpose) -> Result<(i32, OwnedFd, Option<OwnedFd>), String> {
         let pair = || pass::pair().map_err(|e| format!("socketpair() failed {e}"));
         let (ours, theirs) = pair()?;
         let (successor, inherits) =
@@ -60,7 +60,7 @@ impl Parent {
             None => {
                 drop((ours, successor));
                 // State inherited from the parent must not be dropped here.
-                let status = catch_unwind(AssertUnwindSafe(|| self.serve(theirs, inherits))).unwrap_or(101);
+                let status = catch_unwind(AssertUnwindSafe(|| self.serve(theirs, inherits, purpose))).unwrap_or(101);
                 process::leave(status)
             }
         }
