@@ -50,11 +50,16 @@ impl Request {
 
     /// A body follows, of at least one byte or of a length that is not known yet.
     pub fn has_content(&self) -> bool {
-        !self.ends_with_head() && self.value(HeaderId::ContentLength) != Some(b"0")
+        !self.ends_with_head() && !self.is_to_be_empty()
     }
 
-    /// The head is all of the request. A stream of HTTP/2 may go on after `content-length: 0`: with nothing, or it is
-    /// malformed.
+    /// A stream of HTTP/2 that goes on after a length of 0, however it is written: anything that follows is malformed.
+    /// Over HTTP/1 chunks and a length together are refused.
+    pub fn is_to_be_empty(&self) -> bool {
+        self.head.framing == Framing::Chunked && self.head.get(HeaderId::ContentLength).is_some()
+    }
+
+    /// The head is all of the request.
     pub fn ends_with_head(&self) -> bool {
         matches!(self.head.framing, Framing::None | Framing::Length(0))
     }

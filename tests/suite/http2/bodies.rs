@@ -274,6 +274,27 @@ fn a_body_that_follows_a_length_of_0_replaces_no_file() {
     assert_eq!(s.read("store/f"), b"");
 }
 
+/// `00` was taken for a body of unknown length: 411 for an upstream of HTTP/1.0, 415 for MKCOL.
+#[test]
+fn a_length_of_several_zeros_is_a_length_of_0() {
+    let upstream = Upstream::echo();
+    let s = site(&format!(
+        "location /to {{ proxy_pass http://{}; proxy_request_buffering off; proxy_http_version 1.0; }}
+         location /dav/ {{ alias %%DIR%%/store/; dav_methods MKCOL; }}",
+        upstream.address
+    ));
+    let mut c = connect(&s);
+    for length in ["0", "00", "000"] {
+        let stream = c.request("PUT", "/to", &[("content-length", length)], false);
+        assert_eq!(c.answer(stream).status, 200, "{length}");
+        c.data(stream, b"", true);
+        assert_eq!(upstream.last().all("content-length"), ["0"], "{length}");
+        let stream = c.request("MKCOL", &format!("/dav/{length}/"), &[("content-length", length)], false);
+        c.data(stream, b"", true);
+        assert_eq!(c.answer(stream).status, 201, "{length}");
+    }
+}
+
 #[test]
 fn what_stops_an_upload_goes_out_by_itself_behind_the_answer() {
     let s = site("location /up/ { upload_store %%DIR%%/store; allowed_methods PUT; client_max_body_size 10; }");

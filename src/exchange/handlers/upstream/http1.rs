@@ -81,8 +81,7 @@ fn framing(ex: &Exchange, set: Option<&[u8]>, version: Version) -> Result<(Lengt
         }
         (None, None) => match ex.request.head.framing {
             Framing::Length(length) => (Length::Known(length), RequestBody::Streamed),
-            // A stream of HTTP/2 that has not ended, with a length of 0: anything that follows is malformed.
-            _ if ex.request.value(HeaderId::ContentLength) == Some(b"0") => (Length::Known(0), RequestBody::Streamed),
+            _ if ex.request.is_to_be_empty() => (Length::Known(0), RequestBody::Streamed),
             // RFC 9112 §6.1: nothing else tells an HTTP/1.0 server where a body ends.
             _ if version != Version::Http11 => return Err(Status::LENGTH_REQUIRED),
             _ => (Length::Chunked, RequestBody::Streamed),
