@@ -125,8 +125,8 @@ struct Builder<'a> {
     crossed: Option<(Word, Span, Span)>,
     /// Number of blocks opened although their `{` is missing.
     braceless: usize,
-    /// Whether the braces of an `include`'s pattern have begun, and its `;` has not come.
-    in_pattern: bool,
+    /// Where an `include`'s pattern with braces ends, until what follows it has come.
+    pattern_end: Option<usize>,
 }
 
 impl<'a> Builder<'a> {
@@ -146,7 +146,7 @@ impl<'a> Builder<'a> {
             surplus: None,
             crossed: None,
             braceless: 0,
-            in_pattern: false,
+            pattern_end: None,
         }
     }
 

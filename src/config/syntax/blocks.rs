@@ -12,11 +12,13 @@ const SIGNS: [&str; 4] = ["(", "[", ":", "｛"];
 impl Builder<'_> {
     /// A `;` outside quotes: the words so far are a directive.
     pub(super) fn semicolon(&mut self, at: Span) {
+        let is_pattern = self.pattern_end.is_some();
+        self.is_in_pattern(at);
+        if is_pattern && self.words.is_empty() {
+            return;
+        }
         let is_bracket = self.other_bracket();
-        if self.in_pattern {
-            self.in_pattern = false;
-            self.words.clear();
-        } else if self.too_deep > 0 {
+        if self.too_deep > 0 {
             self.words.clear();
         } else if let Some(words) = self.block_without_brace() {
             self.open_without_brace(words);
@@ -199,19 +201,27 @@ impl Builder<'_> {
             return false;
         }
         let rest = self.bytes.get(at.end as usize..).unwrap_or_default();
-        let rest = rest.get(..memchr::memchr2(b';', b'\n', rest).unwrap_or(rest.len())).unwrap_or_default();
-        let rest = String::from_utf8_lossy(rest).into_owned();
-        let Some((inside, end)) = rest.split_once('}') else { return false };
-        let lines: Vec<String> = inside
-            .split(',')
-            .take(5)
-            .map(|part| format!("include {}{}{};", start.str(), part.trim(), end.trim()))
-            .collect();
+        let Some(length) = end_of_pattern(rest) else { return false };
+        let pattern = String::from_utf8_lossy(rest.get(..length).unwrap_or_default()).into_owned();
+        let Some((inside, end)) = pattern.split_once('}') else { return false };
+        let lines: Vec<String> =
+            inside.split(',').take(5).map(|part| format!("include {}{}{};", start.str(), part.trim(), end)).collect();
         let error = Diagnostic::emerg(at, not_terminated(name)).label("`{` opens a block: a pattern has none");
         self.errors.push(error.help(format!("a line for each: {}", lines.join(" "))));
         self.words.clear();
-        self.in_pattern = true;
+        self.pattern_end = Some(at.end as usize + length);
         true
+    }
+
+    /// Whether that is still a part of a pattern with braces, whose words are dropped.
+    fn is_in_pattern(&mut self, at: Span) -> bool {
+        let Some(end) = self.pattern_end else { return false };
+        self.words.retain(|word| word.span.start as usize >= end);
+        let is_in = (at.start as usize) < end;
+        if !is_in {
+            self.pattern_end = None;
+        }
+        is_in
     }
 
     /// Whether nothing else stands on its line, but for a `;`.
@@ -241,6 +251,9 @@ impl Builder<'_> {
 
     /// A `{`: the words so far begin a block.
     pub(super) fn open(&mut self, at: Span) {
+        if self.is_in_pattern(at) {
+            return;
+        }
         self.other_bracket();
         if self.pattern_in_braces(at) {
             return;
@@ -293,8 +306,8 @@ impl Builder<'_> {
 
     /// A `}`: the innermost block ends.
     pub(super) fn close(&mut self, at: Span) {
-        if self.in_pattern {
-            return self.words.clear();
+        if self.is_in_pattern(at) {
+            return;
         }
         if self.too_deep > 0 {
             self.words.clear();
@@ -357,6 +370,7 @@ impl Builder<'_> {
     /// The end of the file.
     pub(super) fn finish(mut self) -> (Vec<Directive>, Diagnostics) {
         let end = self.span(self.bytes.len(), self.bytes.len());
+        self.is_in_pattern(end);
         self.other_bracket();
         if let (Some(name), Some(last)) = (self.words.first(), self.words.last()) {
             let after = last.span.after();
@@ -414,6 +428,23 @@ impl Builder<'_> {
             .label(format!("the block of `{}` opened here probably lacks its `}}`", shown(name)))
             .note(*next, "no `server` can stand inside it, and one begins")
     }
+}
+
+/// The length of what follows the first `{` of a pattern: to a space or `;` behind its braces. None: they are not
+/// closed on their line.
+fn end_of_pattern(rest: &[u8]) -> Option<usize> {
+    let mut depth = 1_usize;
+    for (at, byte) in rest.iter().enumerate() {
+        match byte {
+            b'{' => depth += 1,
+            b'}' if depth == 0 => return Some(at),
+            b'}' => depth -= 1,
+            b';' | b'\n' => return (depth == 0).then_some(at),
+            byte if depth == 0 && byte.is_ascii_whitespace() => return Some(at),
+            _ => {}
+        }
+    }
+    (depth == 0).then_some(rest.len())
 }
 
 /// The indentation of `span`, if it comes first on its line.

@@ -97,6 +97,48 @@ fn every_mistake_is_reported_and_the_rest_is_read() {
             "d;",
             &["1:10 directive \"include\" is not terminated by \";\""],
         ),
+        (
+            "two pairs of braces in a pattern",
+            "include a{b,c}/{d,e}.conf; f;",
+            "f;",
+            &["1:10 directive \"include\" is not terminated by \";\""],
+        ),
+        (
+            "braces in a pattern, a space before its end",
+            "include a{b, c}.conf ; d;",
+            "d;",
+            &["1:10 directive \"include\" is not terminated by \";\""],
+        ),
+        (
+            "braces in a pattern without an end, before that of the block",
+            "a {\n include b{c,d}.conf\n}\ne;",
+            "a { } e;",
+            &["2:11 directive \"include\" is not terminated by \";\""],
+        ),
+        (
+            "the same in one line",
+            "a { include b{c,d}.conf } e;",
+            "a { } e;",
+            &["1:14 directive \"include\" is not terminated by \";\""],
+        ),
+        (
+            "braces in a pattern without an end, before a line",
+            "include a{b,c}.conf\nd e;",
+            "d e;",
+            &["1:10 directive \"include\" is not terminated by \";\""],
+        ),
+        (
+            "braces in a pattern without an end, before a block",
+            "include a{b,c}.conf\nd { e; }",
+            "d { e; }",
+            &["1:10 directive \"include\" is not terminated by \";\""],
+        ),
+        (
+            "braces in a pattern without an end, at the end",
+            "include a{b,c}.conf",
+            "",
+            &["1:10 directive \"include\" is not terminated by \";\""],
+        ),
         ("too few braces", "a {\n b;\n", "a { b; }", &["1:3 unexpected end of file, expecting \"}\""]),
         (
             "the indentation tells which brace is missing",
