@@ -85,15 +85,15 @@ impl TransferChecks {
             let rules = &judging.rules;
             let same = |ex: &Exchange, target: Target<'_>| rules.are_same_below(ex, target.uri, PathAction::Read);
             if (job.deep || job.moves) && !(same(ex, from) && same(ex, to) && !has_file_rules(&governed.upload)) {
-                let top = open(job.source.dir.as_fd(), &job.source.name)?;
+                let top = open(job.source.dir.as_fd(), &job.source.name).map_err(source_failed)?;
                 let base = |target: Target<'_>| Base::new(target.uri, target.path.unwrap_or_default());
                 let source = TreeRules::new(cx, top, base(from), actions, Some(base(to))).map_err(failed)?;
                 judging.source = Some(source.leave_out(&job.trashes));
-                let stat = file::stat_at(Some(job.source.dir.as_fd()), &job.source.name, Follow::No).map_err(failed)?;
+                let stat = stat_source(job)?;
                 judging.tree = Some((stat.dev, stat.ino));
             }
         } else {
-            let stat = file::stat_at(Some(job.source.dir.as_fd()), &job.source.name, Follow::No).map_err(failed)?;
+            let stat = stat_source(job)?;
             governed.check_file(job.target.name.to_bytes(), Some(job.source.name.to_bytes()), stat.size)?;
             judging.added = Usage::file(stat.size);
             if let Some(there) = there.filter(|there| there.kind == FileKind::Regular) {
@@ -103,7 +103,7 @@ impl TransferChecks {
         if replaces_tree
             && !(judging.rules.are_same_below(ex, replaced.uri, PathAction::Remove) && governed.upload.quota.is_none())
         {
-            let top = open(job.target.dir.as_fd(), &job.target.name)?;
+            let top = open(job.target.dir.as_fd(), &job.target.name).map_err(failed)?;
             let base = Base::new(replaced.uri, replaced.path.unwrap_or_default());
             judging.replaced = Some(TreeRules::new(cx, top, base, &[PathAction::Remove], None).map_err(failed)?);
         }
@@ -226,11 +226,10 @@ impl TransferChecks {
         job: &Job,
         whole: Option<u64>,
     ) -> Result<(), Refusal> {
-        let stat = |dir, name: &CStr| file::stat_at(Some(dir), name, Follow::No);
         let size = match whole {
             Some(size) => size,
             None => {
-                let source = stat(job.from(), &job.source.name).map_err(failed)?;
+                let source = stat_source(job)?;
                 let is_same = self.tree.is_none_or(|tree| tree == (source.dev, source.ino));
                 if (source.kind == FileKind::Dir) != self.is_tree || !is_same {
                     let why = "something else has the name of the source by now";
@@ -245,7 +244,7 @@ impl TransferChecks {
         if let Some(governed) = &self.governed {
             governed.check_file(job.target.name.to_bytes(), Some(job.source.name.to_bytes()), size)?;
         }
-        let there = stat(job.to(), &job.target.name).ok();
+        let there = file::stat_at(Some(job.to()), &job.target.name, Follow::No).ok();
         let added = Usage::file(size);
         let freed = match there.filter(|there| there.kind == FileKind::Regular) {
             Some(there) => Usage::file(there.size),
@@ -310,8 +309,20 @@ impl TransferChecks {
     }
 }
 
-fn open(dir: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Refusal> {
-    file::open_at(Some(dir), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0).map_err(failed)
+fn open(dir: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
+    file::open_at(Some(dir), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0)
+}
+
+fn stat_source(job: &Job) -> Result<Stat, Refusal> {
+    file::stat_at(Some(job.from()), &job.source.name, Follow::No).map_err(source_failed)
+}
+
+/// A source that another request takes away while it is judged is not found, as one that was gone before.
+fn source_failed(e: Errno) -> Refusal {
+    match e {
+        Errno::ENOENT => Refusal::new(Status::NOT_FOUND, "the source was moved or removed meanwhile"),
+        e => failed(e),
+    }
 }
 
 fn failed(e: Errno) -> Refusal {
