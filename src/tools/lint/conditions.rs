@@ -3,7 +3,9 @@
 use super::assigned;
 use super::blocks::{Condition, condition};
 use super::rule::{Finding, Rule, RuleContext};
-use crate::config::ast::Directive;
+use crate::config::ast::{Directive, Word};
+use crate::util::hash::{FastMap, FastSet};
+use std::cell::OnceCell;
 
 pub const RULES: &[Rule] = &[
     Rule {
@@ -29,52 +31,110 @@ pub const RULES: &[Rule] = &[
 /// Whether a value meets a condition that compares as text; None: it is a regex or a file test.
 fn meets(condition: &Condition, value: &str) -> Option<bool> {
     match (condition.sign, condition.operand) {
-        (None, None) => Some(!value.is_empty() && value != "0"),
+        (None, None) => Some(is_true(value)),
         (Some(sign), Some(_)) if sign.is("=") => Some(value == condition.text),
         (Some(sign), Some(_)) if sign.is("!=") => Some(value != condition.text),
         _ => None,
     }
 }
 
-/// The values of a table, if all are fixed: those of its lines, and the one for what no line names.
-fn fixed_values(table: &Directive) -> Option<Vec<String>> {
-    if table.block.iter().flatten().any(|line| line.name.is("include")) {
-        return None;
+fn is_true(value: &str) -> bool {
+    !value.is_empty() && value != "0"
+}
+
+/// A `map` or `geo` whose values conditions compare.
+pub struct Table<'a> {
+    directive: &'a Directive,
+    values: OnceCell<Option<FixedValues>>,
+}
+
+/// The values of a table, each once: those of its lines, and the one for what no line names.
+#[derive(Default)]
+struct FixedValues {
+    in_order: Vec<String>,
+    known: FastSet<String>,
+    /// How many of them are true.
+    true_ones: usize,
+}
+
+impl FixedValues {
+    /// None: not all are fixed.
+    fn of(table: &Directive) -> Option<FixedValues> {
+        if table.block.iter().flatten().any(|line| line.name.is("include")) {
+            return None;
+        }
+        let mut found = FixedValues::default();
+        for (_, value) in assigned::lines(table) {
+            found.add(&value.str())?;
+        }
+        if !assigned::lines(table).any(|(key, _)| key.is("default")) {
+            found.add("")?;
+        }
+        Some(found)
     }
-    let mut values: Vec<String> = assigned::lines(table).map(|(_, value)| value.str().into_owned()).collect();
-    let has_default = assigned::lines(table).any(|(key, _)| key.is("default"));
-    if !has_default {
-        values.push(String::new());
+
+    fn add(&mut self, value: &str) -> Option<()> {
+        if value.contains('$') {
+            return None;
+        }
+        if self.known.insert(value.to_owned()) {
+            self.in_order.push(value.to_owned());
+            self.true_ones += usize::from(is_true(value));
+        }
+        Some(())
     }
-    values.iter().all(|value| !value.contains('$')).then_some(values)
+
+    fn count(&self) -> usize {
+        self.in_order.len()
+    }
+
+    /// How many values meet a condition; None: it is a regex or a file test.
+    fn meeting(&self, condition: &Condition) -> Option<usize> {
+        let equal = usize::from(self.known.contains(&condition.text));
+        match (condition.sign, condition.operand) {
+            (None, None) => Some(self.true_ones),
+            (Some(sign), Some(_)) if sign.is("=") => Some(equal),
+            (Some(sign), Some(_)) if sign.is("!=") => Some(self.count() - equal),
+            _ => None,
+        }
+    }
+}
+
+impl<'a> Table<'a> {
+    /// The tables of a level by their variable, in lower case; None: two define it.
+    fn of_level(all: &'a [Directive]) -> FastMap<Vec<u8>, Option<Table<'a>>> {
+        let mut found = FastMap::default();
+        for directive in all.iter().filter(|d| d.name.is("map") || d.name.is("geo")) {
+            let Some(name) = directive.args.last().map(Word::lower) else { continue };
+            let table = || Some(Table { directive, values: OnceCell::new() });
+            found.entry(name).and_modify(|other| *other = None).or_insert_with(table);
+        }
+        found
+    }
+
+    fn values(&self) -> Option<&FixedValues> {
+        self.values.get_or_init(|| FixedValues::of(self.directive)).as_ref()
+    }
 }
 
 /// The only `map` or `geo` that defines a variable, unless a `set` does as well.
-fn table_of<'a>(cx: &RuleContext<'_, 'a>, subject: &str) -> Option<&'a Directive> {
+fn table_of<'p, 'a>(cx: &RuleContext<'p, 'a>, subject: &str) -> Option<&'p Table<'a>> {
     let name = subject.strip_prefix('$')?;
     let http = cx.inside("http")?;
-    let mut tables = http.all.iter().filter(|d| {
-        (d.name.is("map") || d.name.is("geo")) && d.args.last().is_some_and(|word| word.lower() == subject.as_bytes())
-    });
-    let table = tables.next().filter(|_| tables.next().is_none())?;
-    let is_set = cx.levels().any(|level| {
-        let is_table = level.all.iter().any(|d| std::ptr::eq(d, table));
-        !is_table && level.assigned().contains_key(name)
-    });
+    let table = http.tables.get_or_init(|| Table::of_level(http.all)).get(subject.as_bytes())?.as_ref()?;
+    let is_set = cx.levels().any(|level| !std::ptr::eq(level, http) && level.assigned().contains_key(name));
     (!is_set).then_some(table)
 }
 
 fn decided(cx: &RuleContext, found: &mut Vec<Finding>) {
     let Some(condition) = condition(cx.d) else { return };
     let Some(table) = table_of(cx, &condition.subject) else { return };
-    let Some(values) = fixed_values(table) else { return };
-    let outcomes: Option<Vec<bool>> = values.iter().map(|value| meets(&condition, value)).collect();
-    let Some(outcomes) = outcomes else { return };
+    let Some(values) = table.values() else { return };
+    let Some(met) = values.meeting(&condition) else { return };
     // A table of a default alone, or of one value, is a switch.
-    let first = values.first();
-    let is_switch = values.len() < 2 || values.iter().all(|value| Some(value) == first) && condition.sign.is_none();
-    let is_listed = assigned::lines(table).any(|(key, _)| !key.is("default"));
-    let (never, always) = (outcomes.iter().all(|met| !met), outcomes.iter().all(|met| *met));
+    let is_switch = values.count() == 1 && condition.sign.is_none();
+    let is_listed = assigned::lines(table.directive).any(|(key, _)| !key.is("default"));
+    let (never, always) = (met == 0, met == values.count());
     if !is_listed || !(never || always) || is_switch && always {
         return;
     }
@@ -89,13 +149,11 @@ fn decided(cx: &RuleContext, found: &mut Vec<Finding>) {
     let help = match condition.operand {
         None => "give the value 1 to what is meant".to_owned(),
         Some(_) => {
-            let mut known: Vec<String> = values.iter().map(|value| format!("\"{value}\"")).collect();
-            known.dedup();
-            known.truncate(5);
+            let known: Vec<String> = values.in_order.iter().take(5).map(|value| format!("\"{value}\"")).collect();
             format!("its values are {}", known.join(", "))
         }
     };
-    found.push(Finding::new(word.span, message, help).note(table.args_span(), "its values"));
+    found.push(Finding::new(word.span, message, help).note(table.directive.args_span(), "its values"));
 }
 
 /// Whether a block refuses the request.
@@ -110,13 +168,13 @@ fn unlisted(cx: &RuleContext, found: &mut Vec<Finding>) {
     if assigned::lines(cx.d).any(|(key, _)| key.is("default") || key.is("0.0.0.0/0") || key.is("~.") || key.is("~.*")) {
         return;
     }
-    let Some(values) = fixed_values(cx.d) else { return };
-    let listed: Vec<&String> = values.iter().filter(|value| !value.is_empty()).collect();
+    let lines = || assigned::lines(cx.d).filter(|(_, value)| !value.is_empty());
+    let Some(values) = FixedValues::of(cx.d).filter(|_| lines().nth(1).is_some()) else { return };
     for block in cx.level().ifs_about(&name.str()).iter().filter(|block| refuses(block)) {
         let Some(condition) = condition(block) else { continue };
-        let passes = |value: &str| meets(&condition, value) == Some(false);
-        // A list of those who are refused names no others.
-        if listed.len() < 2 || !passes("") || !listed.iter().any(|value| passes(value)) {
+        let Some(met) = values.meeting(&condition) else { continue };
+        // A list of those who are refused names no others. The empty value is one of those that pass.
+        if meets(&condition, "") != Some(false) || values.count() - met < 2 {
             continue;
         }
         let message = format!("{} is empty for all that no line names: they are not refused", name.str());

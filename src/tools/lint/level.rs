@@ -3,6 +3,7 @@
 
 use super::assigned::{self, Values};
 use super::blocks::{self, location};
+use super::conditions::Table;
 use super::used::Used;
 use crate::config::ast::{Directive, Span, Word};
 use crate::config::pattern::Pattern;
@@ -28,7 +29,7 @@ pub struct Level<'a> {
     is_closed: OnceCell<bool>,
     runs_uploads: OnceCell<Option<&'a Directive>>,
     behind_all: OnceCell<Option<(usize, usize)>>,
-    upstreams: OnceCell<FastSet<&'a [u8]>>,
+    upstreams: OnceCell<FastSet<Vec<u8>>>,
     assigned: OnceCell<Values<'a>>,
     /// Variables to which `set` assigns client input. For rule W101.
     pub set_by_client: OnceCell<FastSet<&'a [u8]>>,
@@ -40,7 +41,7 @@ pub struct Level<'a> {
     pub hidden: RefCell<FastMap<PathBuf, Vec<(&'static str, &'static str)>>>,
     /// Whether it, or a server in it, has a TLS listener.
     pub speaks_tls: OnceCell<bool>,
-    keeping: OnceCell<FastSet<&'a [u8]>>,
+    keeping: OnceCell<FastSet<Vec<u8>>>,
     chosen_hosts: OnceCell<FastMap<String, (Span, bool)>>,
     /// Names used at this level and below. For rule W026.
     pub used: OnceCell<Used>,
@@ -48,6 +49,8 @@ pub struct Level<'a> {
     pub variables: OnceCell<HashSet<String>>,
     /// The spelling of variables defined at this level and below. For rule W062.
     pub spelled: OnceCell<FastMap<String, &'a Word>>,
+    /// The `map` and `geo` here by their variable, in lower case; None: two define it. For rule W083.
+    pub tables: OnceCell<FastMap<Vec<u8>, Option<Table<'a>>>>,
     /// The `add_header` that allows credentials (CORS).
     pub credentials: OnceCell<Option<&'a Directive>>,
     /// Fields set by `add_header`. For rule W104.
@@ -236,23 +239,23 @@ impl<'a> Level<'a> {
         })
     }
 
-    /// Whether an `upstream` of this name is defined here.
+    /// Whether an `upstream` of this name, whatever its case, is defined here.
     pub fn has_upstream(&self, name: &[u8]) -> bool {
         let names = self.upstreams.get_or_init(|| {
             let upstreams = self.all.iter().filter(|d| d.name.is("upstream"));
-            upstreams.filter_map(|d| d.args.first()).map(Word::bytes).collect()
+            upstreams.filter_map(|d| d.args.first()).map(Word::lower).collect()
         });
-        names.contains(name)
+        names.contains(&name.to_ascii_lowercase())
     }
 
-    /// Whether an `upstream` of this name with `keepalive` is defined here.
+    /// Whether an `upstream` of this name, whatever its case, with `keepalive` is defined here.
     pub fn keeps(&self, name: &[u8]) -> bool {
         let names = self.keeping.get_or_init(|| {
             let is_kept = |d: &Directive| d.name.is("keepalive") && !d.args.first().is_some_and(|word| word.is("0"));
             let keeps = |d: &&Directive| d.name.is("upstream") && d.block.iter().flatten().any(is_kept);
-            self.all.iter().filter(keeps).filter_map(|d| d.args.first()).map(Word::bytes).collect()
+            self.all.iter().filter(keeps).filter_map(|d| d.args.first()).map(Word::lower).collect()
         });
-        names.contains(name)
+        names.contains(&name.to_ascii_lowercase())
     }
 
     /// Variables that form the whole host of a pass below, or the beginning of a root (true), with the position.

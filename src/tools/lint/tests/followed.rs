@@ -41,6 +41,32 @@ fn a_value_from_the_client_is_found_behind_the_variables_that_it_was_put_into() 
 }
 
 #[test]
+fn each_value_of_a_table_is_named_once_where_no_condition_meets_it() {
+    let text = http("map $arg_a $v { default a; x b; y a; }", "if ($v = c) { return 403; }");
+    let loaded = load_text("x.conf", text.as_bytes(), &LoadOptions::default());
+    let found = lint(&loaded.directives, &loaded.sources, None);
+    let help: Vec<_> = found.iter().map(|warning| warning.help.concat()).collect();
+    assert_eq!(help, ["its values are \"a\", \"b\""]);
+}
+
+#[test]
+fn an_upstream_group_is_known_where_its_name_is_written_in_another_case() {
+    let app = |group: &str, lines: &str| {
+        http(
+            &format!("upstream {group} {{ server 127.0.0.1:2; keepalive 4; }}"),
+            &format!("location / {{ {lines} proxy_pass http://my_app; }}"),
+        )
+    };
+    let named = "proxy_set_header Host $host;";
+    check(&[
+        ("W028", &app("My_app", &format!("{named} proxy_http_version 1.0;")), &app("My_app", named)),
+        ("W089", &app("My_app", ""), &app("My_app", named)),
+    ]);
+    let site = |group: &str| http(group, "location / { proxy_pass https://api.example.org; }");
+    check(&[("W087", &site(""), &site("upstream API.example.org { server 127.0.0.1:2; }"))]);
+}
+
+#[test]
 fn a_condition_that_the_lines_of_a_table_decide_is_found() {
     let map = |lines: &str, condition: &str| {
         http(&format!("map $arg_a $v {{ {lines} }}"), &format!("if ({condition}) {{ return 403; }}"))
