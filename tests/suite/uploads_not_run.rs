@@ -46,6 +46,7 @@ fn setup() -> Setup {
     }
     setup
         .file("html/r4/x.sh", "")
+        .file("html/r4/a.html", "")
         .file("html/closed/secret", "SECRET")
         .file("html/run/x.sh", SCRIPT)
         .file("html/run/a.html", PAGE)
@@ -72,8 +73,10 @@ fn store(s: &Server) {
         put(s, &format!("{at}a.html"), PAGE);
     }
     // What try_files finds is not what is written.
-    s.method("PUT", "/tried/q?n=x.sh", "", SCRIPT.as_bytes()).is(409);
-    assert_eq!(s.read("html/r4/x.sh"), b"");
+    for (name, content) in [("x.sh", SCRIPT), ("a.html", PAGE)] {
+        s.method("PUT", &format!("/tried/q?n={name}"), "", content.as_bytes()).is(409);
+        assert_eq!(s.read(&format!("html/r4/{name}")), b"");
+    }
     put(s, "/exact", SCRIPT);
     put(s, "/exact-page", PAGE);
     for at in ["/into/", "/store/", "/mapped/", "/set/", "/outer/"] {

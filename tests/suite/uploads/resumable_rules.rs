@@ -424,6 +424,19 @@ fn forgotten_uploads_expire() {
         tus(&s, "HEAD", &target, "", b"").is(410);
         patch(&s, &target, 1, b"b").is(410);
     });
+    table.row(OURS, "asked for when the time of the configuration is over", || {
+        let s = resumable("upload_resumable_max_age 1ms;");
+        let target = create(&s, "x", 10);
+        eventually("it is over", || tus(&s, "HEAD", &target, "", b"").status == 410);
+        assert!(!s.exists(STATE));
+        assert!(!s.exists("html/a/x"));
+    });
+    table.row(OURS, "not by the time of its file within an hour of the start", || {
+        let s = resumable("upload_resumable_max_age 1h;");
+        let target = create(&s, "x", 10);
+        age(&s, ".part", 3601);
+        tus(&s, "HEAD", &target, "", b"").is(200);
+    });
     table.row(OURS, "asked for when its time is over", || {
         let s = resumable("upload_resumable_max_age 1h;");
         let target = create(&s, "x", 10);
