@@ -1,11 +1,10 @@
 //! Conditions of `if` that the lines of a `map` or `geo` decide: always, never, or for those whom no line names.
 
 use super::assigned;
-use super::blocks::{Condition, condition};
+use super::blocks::condition;
 use super::rule::{Finding, Rule, RuleContext};
-use crate::config::ast::{Directive, Word};
-use crate::util::hash::{FastMap, FastSet};
-use std::cell::OnceCell;
+use super::tables::{FixedValues, Table, meets};
+use crate::config::ast::Directive;
 
 pub const RULES: &[Rule] = &[
     Rule {
@@ -27,95 +26,6 @@ pub const RULES: &[Rule] = &[
         check: unlisted,
     },
 ];
-
-/// Whether a value meets a condition that compares as text; None: it is a regex or a file test.
-fn meets(condition: &Condition, value: &str) -> Option<bool> {
-    match (condition.sign, condition.operand) {
-        (None, None) => Some(is_true(value)),
-        (Some(sign), Some(_)) if sign.is("=") => Some(value == condition.text),
-        (Some(sign), Some(_)) if sign.is("!=") => Some(value != condition.text),
-        _ => None,
-    }
-}
-
-fn is_true(value: &str) -> bool {
-    !value.is_empty() && value != "0"
-}
-
-/// A `map` or `geo` whose values conditions compare.
-pub struct Table<'a> {
-    directive: &'a Directive,
-    values: OnceCell<Option<FixedValues>>,
-}
-
-/// The values of a table, each once: those of its lines, and the one for what no line names.
-#[derive(Default)]
-struct FixedValues {
-    in_order: Vec<String>,
-    known: FastSet<String>,
-    /// How many of them are true.
-    true_ones: usize,
-}
-
-impl FixedValues {
-    /// None: not all are fixed.
-    fn of(table: &Directive) -> Option<FixedValues> {
-        if table.block.iter().flatten().any(|line| line.name.is("include")) {
-            return None;
-        }
-        let mut found = FixedValues::default();
-        for (_, value) in assigned::lines(table) {
-            found.add(&value.str())?;
-        }
-        if !assigned::lines(table).any(|(key, _)| key.is("default")) {
-            found.add("")?;
-        }
-        Some(found)
-    }
-
-    fn add(&mut self, value: &str) -> Option<()> {
-        if value.contains('$') {
-            return None;
-        }
-        if self.known.insert(value.to_owned()) {
-            self.in_order.push(value.to_owned());
-            self.true_ones += usize::from(is_true(value));
-        }
-        Some(())
-    }
-
-    fn count(&self) -> usize {
-        self.in_order.len()
-    }
-
-    /// How many values meet a condition; None: it is a regex or a file test.
-    fn meeting(&self, condition: &Condition) -> Option<usize> {
-        let equal = usize::from(self.known.contains(&condition.text));
-        match (condition.sign, condition.operand) {
-            (None, None) => Some(self.true_ones),
-            (Some(sign), Some(_)) if sign.is("=") => Some(equal),
-            (Some(sign), Some(_)) if sign.is("!=") => Some(self.count() - equal),
-            _ => None,
-        }
-    }
-}
-
-impl<'a> Table<'a> {
-    /// The tables of a level by their variable, in lower case; None: two define it.
-    fn of_level(all: &'a [Directive]) -> FastMap<Vec<u8>, Option<Table<'a>>> {
-        let mut found = FastMap::default();
-        for directive in all.iter().filter(|d| d.name.is("map") || d.name.is("geo")) {
-            let Some(name) = directive.args.last().map(Word::lower) else { continue };
-            let table = || Some(Table { directive, values: OnceCell::new() });
-            found.entry(name).and_modify(|other| *other = None).or_insert_with(table);
-        }
-        found
-    }
-
-    fn values(&self) -> Option<&FixedValues> {
-        self.values.get_or_init(|| FixedValues::of(self.directive)).as_ref()
-    }
-}
 
 /// The only `map` or `geo` that defines a variable, unless a `set` does as well.
 fn table_of<'p, 'a>(cx: &RuleContext<'p, 'a>, subject: &str) -> Option<&'p Table<'a>> {

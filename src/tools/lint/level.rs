@@ -3,7 +3,7 @@
 
 use super::assigned::{self, Values};
 use super::blocks::{self, location};
-use super::conditions::Table;
+use super::tables::Table;
 use super::used::Used;
 use crate::config::ast::{Directive, Span, Word};
 use crate::config::pattern::Pattern;

@@ -37,6 +37,7 @@ mod shadow;
 mod signs;
 mod slips;
 mod spelling;
+mod tables;
 mod targets;
 mod transport;
 mod traps;
