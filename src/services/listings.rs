@@ -106,6 +106,9 @@ impl Page {
 
 struct CachedPage {
     page: Page,
+    /// Its bytes, of those of all pages. None: it is larger than these may be, and kept for the requests that waited
+    /// for it, each of which would make it again.
+    counted: Option<u64>,
     /// Monotonic milliseconds.
     made: u64,
 }
@@ -125,9 +128,6 @@ pub struct Listings {
     watched: Vec<Rc<Watched>>,
     /// By everything that a page depends on. Uses std's hasher, since clients choose parts of the keys.
     pages: HashMap<Box<[u8]>, CachedPage>,
-    /// Likewise, a few pages that are larger than all of these may be, for the requests that waited for them: each of
-    /// these would make the page again.
-    awaited: HashMap<Box<[u8]>, CachedPage>,
     making: HashMap<Box<[u8]>, Making>,
     bytes: u64,
     limit: u64,
@@ -143,7 +143,6 @@ impl Listings {
     pub fn set_limit(&mut self, limit: u64) {
         self.limit = limit;
         self.pages.clear();
-        self.awaited.clear();
         self.bytes = 0;
         self.forget_unused();
     }
@@ -199,7 +198,6 @@ impl Listings {
     /// kept as well if other requests wait for it.
     pub fn keep(&mut self, key: Box<[u8]>, page: Page, now: &Clock) {
         self.listen();
-        let size = page.size();
         if self.limit == 0 || !page.guard.is_quiet() {
             return;
         }
@@ -208,32 +206,38 @@ impl Listings {
             Guard::Compared(since) => since,
         };
         self.remove(&key);
-        if size > self.limit {
-            let is_awaited = self.making.get(&key).is_some_and(|making| making.asked > 0);
-            if is_awaited && self.awaited.len() < AWAITED {
-                self.awaited.insert(key, CachedPage { page, made });
+        let counted = Some(page.size()).filter(|size| *size <= self.limit);
+        match counted {
+            Some(size) => self.make_room(size),
+            None => {
+                let is_awaited = self.making.get(&key).is_some_and(|making| making.asked > 0);
+                if !is_awaited || self.pages.values().filter(|kept| kept.counted.is_none()).count() >= AWAITED {
+                    return;
+                }
             }
-            return;
         }
+        self.bytes += counted.unwrap_or(0);
+        self.pages.insert(key, CachedPage { page, counted, made });
+        self.forget_unused();
+    }
+
+    /// Removes the oldest pages until one of `size` bytes fits.
+    fn make_room(&mut self, size: u64) {
         while self.bytes + size > self.limit || self.pages.len() >= PAGES {
-            let Some(oldest) = self.pages.iter().min_by_key(|(_, kept)| kept.made).map(|(key, _)| key.clone()) else {
-                break;
-            };
+            let counted = self.pages.iter().filter(|(_, kept)| kept.counted.is_some());
+            let Some(oldest) = counted.min_by_key(|(_, kept)| kept.made).map(|(key, _)| key.clone()) else { return };
             self.remove(&oldest);
         }
-        self.bytes += size;
-        self.pages.insert(key, CachedPage { page, made });
-        self.forget_unused();
     }
 
     /// The page for this key, if its directory still equals `dir` and nothing happened in it. The caller checks the
     /// loose entries.
     pub fn find(&mut self, key: &[u8], dir: &Stat, now: &Clock) -> Option<Page> {
-        if self.pages.is_empty() && self.awaited.is_empty() {
+        if self.pages.is_empty() {
             return None;
         }
         self.listen();
-        let kept = self.pages.get(key).or_else(|| self.awaited.get(key))?;
+        let kept = self.pages.get(key)?;
         if kept.page.dir == *dir && now.ms.saturating_sub(kept.made) <= LIFE {
             return Some(kept.page.clone());
         }
@@ -244,9 +248,8 @@ impl Listings {
     /// The page is no longer right.
     pub fn remove(&mut self, key: &[u8]) {
         if let Some(kept) = self.pages.remove(key) {
-            self.bytes -= kept.page.size();
+            self.bytes -= kept.counted.unwrap_or(0);
         }
-        self.awaited.remove(key);
     }
 
     /// Reads events from the kernel.
@@ -274,33 +277,30 @@ impl Listings {
             changed = true;
         }
         if changed {
-            self.awaited.retain(|_, kept| kept.page.guard.is_quiet());
-            let bytes = &mut self.bytes;
-            self.pages.retain(|_, kept| {
-                let quiet = kept.page.guard.is_quiet();
-                *bytes -= if quiet { 0 } else { kept.page.size() };
-                quiet
-            });
+            self.retain(|kept| kept.page.guard.is_quiet());
         }
+    }
+
+    fn retain(&mut self, is_kept: impl Fn(&CachedPage) -> bool) {
+        let bytes = &mut self.bytes;
+        self.pages.retain(|_, kept| {
+            let stays = is_kept(kept);
+            *bytes -= if stays { 0 } else { kept.counted.unwrap_or(0) };
+            stays
+        });
     }
 
     /// When the next page expires, monotonic milliseconds.
     pub fn next_due(&self) -> Option<u64> {
-        self.pages.values().chain(self.awaited.values()).map(|kept| kept.made + LIFE + 1).min()
+        self.pages.values().map(|kept| kept.made + LIFE + 1).min()
     }
 
     /// Drops expired pages.
     pub fn sweep(&mut self, now: u64) {
-        if self.watched.is_empty() && self.pages.is_empty() && self.awaited.is_empty() {
+        if self.watched.is_empty() && self.pages.is_empty() {
             return;
         }
-        self.awaited.retain(|_, kept| now.saturating_sub(kept.made) <= LIFE);
-        let bytes = &mut self.bytes;
-        self.pages.retain(|_, kept| {
-            let young = now.saturating_sub(kept.made) <= LIFE;
-            *bytes -= if young { 0 } else { kept.page.size() };
-            young
-        });
+        self.retain(|kept| now.saturating_sub(kept.made) <= LIFE);
         self.forget_unused();
     }
 
