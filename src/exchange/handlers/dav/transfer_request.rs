@@ -19,7 +19,7 @@ use crate::route::{NoTrace, location};
 use crate::services::{Services, temp_names};
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, Follow, O_DIRECTORY, O_PATH, O_RDONLY, Stat};
-use crate::util::bytes;
+use crate::util::{bytes, fold_case};
 use std::cell::Cell;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -270,10 +270,9 @@ fn is_same(source: &End, target: &End, own: &Stat, there: &Stat) -> bool {
         return own.kind == FileKind::Dir || own.nlink == 1;
     }
     // FUSE may number each name that is looked up: the directory says which of them there are.
-    let spelled = |name: &CStr| String::from_utf8_lossy(name.to_bytes()).to_lowercase();
     let (from, to) = (&source.resource, &target.resource);
     (own.dev, own.kind, own.size, own.mtime) == (there.dev, there.kind, there.size, there.mtime)
-        && spelled(&from.name) == spelled(&to.name)
+        && fold_case::is_same(from.name.to_bytes(), to.name.to_bytes())
         && [from, to].iter().any(|end| matches!(is_listed(end.dir.as_fd(), &end.name), Ok(false)))
 }
 
