@@ -63,6 +63,8 @@
 //! - a method refused: [`exchange::handlers::allowed_methods`]; an address, a password or a signed link:
 //!   [`exchange::access`], a file for each; a rate: [`exchange::access::limits`], counted: [`services::limits`], its
 //!   delay: [`conn::timers::Timer::Pause`]; a proxy trusted about the client's address: [`exchange::access::real_ip`]
+//! - a client that gives way where all places are taken (hashes of passwords, lookups of names):
+//!   [`services::fair_share`]
 //! - `satisfy`, and the order of these checks: [`exchange::access`]; where an internal redirect goes on:
 //!   [`exchange::flow::Flow`], followed by [`exchange::phases`]
 //! - the URI of auth_request asked, what a page includes answered: [`conn::subrequests`]
@@ -82,11 +84,14 @@
 //! - a form taken apart: [`http::multipart`], its files: `exchange/handlers/upload/form.rs`; a digest of what was sent
 //!   verified: `exchange/handlers/upload/digest.rs`; upload_limit_rate kept: `exchange/handlers/upload/rate_limit.rs`
 //! - an upload resumed: [`exchange::handlers::resumable`]; its bytes, so its offset, and its record:
-//!   `exchange/handlers/resumable/store.rs`; taken over from another request: `exchange/handlers/resumable/takeover.rs`
+//!   `exchange/handlers/resumable/store.rs`; which request writes it: `services/resumable/leases.rs`; taken over from
+//!   another request: `exchange/handlers/resumable/takeover.rs`
 //! - a file removed: [`exchange::handlers::delete`]; a directory, in slices: `exchange/handlers/delete/removing.rs`,
 //!   entry by entry: [`services::remove_tree`]; moved into the trash: `exchange/handlers/delete/trash.rs`
 //! - a path kept beneath its root: [`http::uri`] for its text, [`exchange::paths`] for the file, `sys/file/beneath.rs`
 //!   for the opening
+//! - names compared whatever their case: [`util::fold_case`]; directories that are hidden, stored in or kept, by any
+//!   path: [`services::configured_dirs`]
 //! - a file sent, its index found: [`exchange::handlers::static_file`]; kept open: [`services::open_files`], until
 //!   the kernel reports a change: [`services::dir_watch`]; its `.gz` sent instead (gzip_static): `stored_gzip` in
 //!   [`exchange::handlers::static_file`]; a slash added to a directory's name: [`exchange::handlers::add_slash`]; the
@@ -94,8 +99,9 @@
 //! - a directory read to be listed: [`exchange::handlers::autoindex`]; its listing sorted and written as HTML, JSON or
 //!   XML: [`exchange::handlers::listing`]; downloaded as one file: [`exchange::archive`]
 //! - COPY, MOVE, MKCOL, LOCK, PROPPATCH of WebDAV: [`exchange::handlers::dav`], a file for each; a lock that forbids a
-//!   change: `exchange/handlers/dav/guard.rs`; locks kept: [`services::dav_locks`]; the 207 of PROPFIND made:
-//!   [`exchange::multistatus`]; `If` parsed: [`http::dav::condition`]
+//!   change: `exchange/handlers/dav/guard.rs`; locks kept: [`services::dav_locks`], where case is
+//!   ignored: `services/dav_locks/spellings.rs`; the 207 of PROPFIND made: [`exchange::multistatus`]; `If` parsed:
+//!   [`http::dav::condition`]
 //! - If-Match of a write evaluated: [`exchange::handlers::versions`]; rules of a path that the request does not name
 //!   itself: [`exchange::handlers::path_rules`]
 //! - an upstream's server chosen: [`services::upstream_balance`]; another one tried:
@@ -106,8 +112,9 @@
 //! - a body for an upstream buffered, in memory or in a temporary file: [`exchange::body`]; a response that its client
 //!   reads slowly put into one: `exchange/handlers/upstream/spool.rs`, when: `exchange/handlers/upstream/overflow.rs`;
 //!   such files made: [`services::temp_dir`]; a response stored (proxy_store): `exchange/handlers/upstream/store.rs`
-//! - a name of an upstream resolved: [`services::resolver`], when: `server/names.rs`; a WebSocket or another tunnel
-//!   carried: `conn/upstream/tunnel.rs`; which protocols may become one: `exchange/handlers/upstream/upgrade.rs`
+//! - a name of an upstream resolved: [`services::resolver`], when: `server/names.rs`; the servers of a host in a URL
+//!   with variables: [`services::host_groups`]; a WebSocket or another tunnel carried: `conn/upstream/tunnel.rs`; which
+//!   protocols may become one: `exchange/handlers/upstream/upgrade.rs`
 //! - a CGI program found and started, its environment: `find`, `spawn` and `environment` in
 //!   `exchange/handlers/upstream/cgi.rs`, whether it may have PATH_INFO:
 //!   `exchange/handlers/upstream/path_info.rs`; its STDERR and its end: [`services::children`]; refused, since a client
@@ -163,7 +170,8 @@
 //!   [`config::error`]
 //! - the command line: `cli.rs`; a new connection accepted, or the limit of them reached: `server/accept.rs`
 //! - a process started: [`server::lifecycle`]; a socket bound, or inherited from an old binary or systemd:
-//!   [`server::listeners`]; what one process hands over to the next: [`services::handover`], sent by
+//!   [`server::listeners`]; its options restored after a child had it: `sys/socket/kept.rs`, by
+//!   `server/listeners/mend.rs`; what one process hands over to the next: [`services::handover`], sent by
 //!   `server/handover.rs`
 //! - a signal acted on: `server/signals.rs`; sent by `-s`: [`server::signal_command`]; the pid file written and read:
 //!   [`server::pid_file`]

@@ -22,7 +22,7 @@ struct Made {
     /// A directory that was there before, and the path from it.
     base: Rc<OwnedFd>,
     way: Vec<u8>,
-    /// None: it was gone at once.
+    /// None: it was gone before it could be examined.
     key: Option<Key>,
     /// Held as long as something may remove it.
     _count: Rc<()>,

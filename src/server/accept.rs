@@ -48,7 +48,7 @@ fn all_descriptors() -> u64 {
     process::nofile_limit().map_or(1024, |limit| limit.soft)
 }
 
-/// Tells open files and uploads the number of descriptors.
+/// Tells open files, uploads and the resolver the number of descriptors.
 pub fn note_descriptors(cx: &mut Services) {
     cx.descriptors.set_limit(all_descriptors());
     cx.files.set_descriptors(descriptors(), cx.descriptors);

@@ -104,7 +104,7 @@ impl Clock {
         self.unix.saturating_mul(1000).saturating_add(i64::from(self.nanos / 1_000_000))
     }
 
-    /// So many milliseconds later, by the monotonic clock alone.
+    /// Advances the monotonic clock alone, at once.
     #[cfg(test)]
     pub fn pass(&mut self, ms: u64) {
         self.ms += ms;

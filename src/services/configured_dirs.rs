@@ -6,11 +6,10 @@
 //! Invariant: a directory's real path is at most a second old; if there are more than [`AT_ONCE`], each call refreshes
 //! that many, in turn. What this process moved is refreshed at once: the directories at or below its old and new path.
 //! Those that a symbolic link leads to may depend on a link in what was moved: the next calls refresh them, [`AT_ONCE`]
-//! each. One on a remote file system, which may
-//! hang, keeps its last real path if the kernel no longer has it cached. But if this process moved something, or a
-//! client may upload there, the remote side is asked: it has just responded, and the real path must be known. Without a
-//! free descriptor nothing can be refreshed: directories keep their last real paths, and if that does not suffice,
-//! [`ConfiguredDirs::any`] returns an error.
+//! each. One on a remote file system, which may hang, keeps its last real path if the kernel no longer has it cached.
+//! But if this process moved something, or a client may upload there, the remote side is asked: it has just responded,
+//! and the real path must be known. Without a free descriptor nothing can be refreshed: directories keep their last
+//! real paths, and if that does not suffice, [`ConfiguredDirs::any`] returns an error.
 
 use super::real_paths;
 use super::remote_mounts::RemoteMounts;

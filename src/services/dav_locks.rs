@@ -57,7 +57,7 @@ impl Lock {
 pub struct DavLocks {
     /// Shared with listings, which look up an entry's locks when they reach it.
     zones: HashMap<Rc<str>, Rc<RefCell<Zone>>>,
-    /// None: no other process wants to know.
+    /// None: no other process serves the same files.
     changes: Option<Vec<Change>>,
 }
 

@@ -23,7 +23,7 @@ impl Descriptors {
         self.left_from = Some(limit - limit / PART);
     }
 
-    /// An eighth of them: as many may be held for the directories of something.
+    /// An eighth of them: the most that lookups of names, or the directories of unfinished uploads, may hold.
     pub fn eighth(&self) -> usize {
         self.left_from.map_or(usize::MAX, |from| usize::try_from(from / (PART - 1)).unwrap_or(usize::MAX))
     }

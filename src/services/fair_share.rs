@@ -73,8 +73,8 @@ impl Shares {
         self.counts.get(&client).copied().unwrap_or_default()
     }
 
-    /// All places are taken and `newcomer` wants one: the client that gives one up. None: no client, or no network, has
-    /// so much more that the exchange would be fair. Costs a walk over the clients.
+    /// All places are taken and `newcomer` wants one: the client that gives one up. None: no other client or network
+    /// holds at least two more than the newcomer's own. Costs a walk over the clients.
     pub fn gives_way(&self, newcomer: Sharer) -> Option<Sharer> {
         // Until the widest network that is not the newcomer's own; then the client in it that has the most.
         let mut within: Option<(Sharer, usize)> = None;
@@ -102,7 +102,7 @@ impl Shares {
         from_there.map(|(client, count)| (*client, *count))
     }
 
-    /// The network of so many octets that holds the most, by one of its clients.
+    /// Of the networks of `octets` octets, the one that holds the most, by its first client.
     fn greediest(&self, within: Option<(Sharer, usize)>, octets: usize) -> Option<(Sharer, usize)> {
         let mut best: Option<(Sharer, usize)> = None;
         let mut current: Option<(Sharer, usize)> = None;

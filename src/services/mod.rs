@@ -178,7 +178,7 @@ pub struct Services {
     pub upstream_names: UpstreamNames,
     /// The directories that uploads in progress have created, and those in which they store.
     pub uploading: Rc<MadeDirectories>,
-    /// Bytes of uploads that have arrived: after some, each looks at the free space again.
+    /// Bytes of uploads that have arrived: after a number of them, each upload looks at the free space again.
     pub arrived: u64,
     /// Unfinished resumable uploads.
     pub resumable: Uploads,

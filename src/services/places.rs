@@ -28,7 +28,7 @@ impl Places {
 }
 
 impl Place {
-    /// It is one of as many as there are.
+    /// Whether all places are taken, with this one.
     pub fn is_none_free(&self) -> bool {
         self.free.get() == 0
     }

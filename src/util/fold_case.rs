@@ -15,9 +15,8 @@ pub fn fold(name: &[u8]) -> Cow<'_, [u8]> {
     }
     let mut folded = Vec::with_capacity(name.len());
     for chunk in name.utf8_chunks() {
-        for c in
-            chunk.valid().chars().filter(|c| !is_ignored(*c)).flat_map(char::to_uppercase).flat_map(char::to_lowercase)
-        {
+        let chars = chunk.valid().chars().filter(|c| !is_ignored(*c));
+        for c in chars.flat_map(char::to_uppercase).flat_map(char::to_lowercase) {
             folded.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
         }
         folded.extend_from_slice(chunk.invalid());
@@ -25,7 +24,7 @@ pub fn fold(name: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(folded)
 }
 
-/// As [`fold`], of names that are all that is looked at.
+/// Whether two names are folded to the same, without copies of ASCII ones.
 pub fn is_same(a: &[u8], b: &[u8]) -> bool {
     a.eq_ignore_ascii_case(b) || !(a.is_ascii() && b.is_ascii()) && fold(a) == fold(b)
 }

@@ -62,7 +62,7 @@ impl Writer {
         writer
     }
 
-    /// Goes on until `out` has about so many bytes. Returns whether the document is complete.
+    /// Goes on until `out` has at least `bytes` bytes. Returns whether the document is complete.
     pub fn fill(&mut self, bytes: usize, out: &mut Vec<u8>) -> bool {
         while out.len() < bytes {
             let depth = self.open.len();

@@ -1,5 +1,5 @@
-//! A map in parts, for as many keys as clients bring: a map grows by moving all its entries at once, which takes 80 ms
-//! for a million of them. A part holds a sixty-fourth.
+//! A map in parts, for keys that clients choose: one map grows by moving all its entries at once, which takes 80 ms for
+//! a million of them. A part holds a sixty-fourth.
 //!
 //! Invariant: a key is in the part that its hash names, and nowhere else.
 
@@ -74,7 +74,7 @@ mod tests {
     use std::rc::Rc;
 
     #[test]
-    fn a_million_keys_never_move_at_once() {
+    fn a_hundred_thousand_keys_never_move_at_once() {
         let mut shards: Shards<Rc<[u8]>, u32> = Shards::default();
         for n in 0..100_000u32 {
             assert_eq!(shards.insert(n.to_le_bytes().into(), n), None);

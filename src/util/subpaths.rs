@@ -6,11 +6,10 @@ use super::fold_case::is_same;
 /// Whether one of these is that of the entry `name` in the directory `parent`, a relative path with a slash behind each
 /// name, empty at the top.
 pub fn contains(paths: &[Box<[u8]>], parent: &[u8], name: &[u8]) -> bool {
-    let is_of = |path: &[u8]| {
+    paths.iter().any(|path| {
         let (above, last) = path.split_at(memchr::memrchr(b'/', path).map_or(0, |at| at + 1));
         is_same(last, name) && is_same(above, parent)
-    };
-    paths.iter().any(|path| is_of(path))
+    })
 }
 
 #[cfg(test)]

@@ -198,7 +198,7 @@ fn what_one_process_grants_and_ends_another_one_knows() {
         }
     };
     ours.grant(&zone, 1 << 20, lock(1, "/a", true, false, 10)).expect("granted");
-    assert!(ours.take_changes().is_empty(), "no process wants to know");
+    assert!(ours.take_changes().is_empty(), "no other process serves the same files");
     ours.watch_changes(true);
     theirs.watch_changes(true);
     for (n, path) in [(2, "/b"), (3, "/d/c")] {

@@ -95,8 +95,8 @@ impl Predecessor {
     }
 }
 
-/// A lock that another process has granted, or that has ended there; other records are not of interest to one that is
-/// replaced.
+/// A lock that another process has granted, or that has ended there; a process that is replaced ignores all other
+/// records.
 pub fn take_lock(record: Record<'_>, cx: &mut Services) {
     match record {
         Record::Lock { zone, lock } => cx.dav_locks.inherit(zone, lock),

@@ -3,7 +3,7 @@
 //! time once, not at each request.
 //!
 //! Limits: one hash at a time, for at most [`helper::LONGEST`] seconds, at a lower priority than the loop. Up to
-//! [`ALL`] hashes are queued, [`OF_ONE`] per client; once there are so many, the newest of the client that has the most
+//! [`ALL`] hashes are queued, [`OF_ONE`] per client; when all are taken, the newest of the client that has the most
 //! gives way ([`super::fair_share`]), so that no number of guessing clients keeps another one out. Every other hash is
 //! for the client with the fewest wrong passwords so far, which waits for two hashes where all others guess; the rest
 //! is served round robin. Requests with the same password wait for the same hash, and a hash whose clients have all

@@ -11,7 +11,7 @@
 //!
 //! Files written by others are noticed by counting again: at each admission if that is cheap, otherwise often enough to
 //! take 5 % of the time, in slices; and before an upload is refused. However many uploads wait for a count, it makes at
-//! most two steps a turn, and begins none once the turn's slice is over unless that was so for some turns.
+//! most two steps a turn, and begins none once the turn's slice is over, except after [`STARVED`] turns without a step.
 //!
 //! Invariant: usage plus claims never exceed the quota under which a claim was granted.
 

@@ -15,7 +15,7 @@ impl Usage {
         Usage { bytes, files: 1, dirs: 0 }
     }
 
-    /// As many directories.
+    /// That many directories, and no file.
     pub const fn directories(dirs: u64) -> Usage {
         Usage { bytes: 0, files: 0, dirs }
     }

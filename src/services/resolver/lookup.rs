@@ -41,7 +41,7 @@ const NO_TTL: u32 = 10;
 pub(super) struct Waiter {
     /// By which it takes its answer.
     pub(super) ticket: Ticket,
-    /// What to wake; None: it looks for its ticket.
+    /// What to wake; None: its ticket is noted as answered.
     pub(super) owner: Option<Wake>,
     /// Whose request it is.
     pub(super) client: Option<Sharer>,

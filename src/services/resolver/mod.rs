@@ -5,8 +5,8 @@
 //! Each lookup has its own socket, so that ports are as hard to guess as ids. Invariant: every lookup has a request
 //! that waits for it; it ends when the last one gives up.
 //!
-//! What bounds it: [`LOOKUPS`] for the requests of all clients, and an eighth of the descriptors. Once there are so
-//! many, the newest of the client that has the most ([`super::fair_share`]) gives way: names of a zone that does not
+//! What bounds it: [`LOOKUPS`] for the requests of all clients, and an eighth of the descriptors. When all are taken,
+//! the newest lookup of the client that has the most ([`super::fair_share`]) gives way: names of a zone that does not
 //! answer do not keep other clients from theirs. Names that the configuration has (`server … resolve`, ACME) are not
 //! among them; [`super::upstream_names`] bounds its own. Nothing walks over all lookups, or over all that wait for one.
 
@@ -167,11 +167,9 @@ impl Resolver {
             return true;
         }
         let given_up = self.lookups.shares().gives_way(client).and_then(|greedy| self.lookups.give_up(greedy));
-        let is_room = given_up.is_some();
-        if let Some(lookup) = given_up {
-            lookup.waiters.into_iter().for_each(|waiter| self.deliver(waiter, Err(LookupError::BUSY), now));
-        }
-        is_room
+        let Some(lookup) = given_up else { return false };
+        lookup.waiters.into_iter().for_each(|waiter| self.deliver(waiter, Err(LookupError::BUSY), now));
+        true
     }
 
     fn deliver(&mut self, waiter: Waiter, outcome: LookupResult, now: u64) {

@@ -1,4 +1,4 @@
-//! Who is looked up while many names get no answer: the name server is a socket that nothing reads.
+//! Which lookups go on while many names get no answer: the name server is a socket that nothing reads.
 
 use super::*;
 use crate::util::slab;

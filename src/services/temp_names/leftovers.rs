@@ -73,7 +73,7 @@ impl Left {
         self.0.trees.borrow().is_empty() && self.0.open.borrow().is_empty()
     }
 
-    /// Files of a directory, which goes with them if it has a name here and becomes empty.
+    /// Files of a directory. `own`: the path of the directory itself, which is removed after them if it is empty.
     pub fn add_files(&self, dir: &Rc<OwnedFd>, files: impl IntoIterator<Item = CString>, own: Option<CString>) {
         files.into_iter().for_each(|name| self.add_one(((dir.clone(), name), Kind::File)));
         if let Some(path) = own {
