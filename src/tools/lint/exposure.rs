@@ -2,8 +2,9 @@
 //! others can fetch.
 
 use super::backtracking::ambiguous;
-use super::blocks::{authenticates, condition, location};
+use super::blocks::{authenticates, location};
 use super::level::Level;
+use super::regexes::regexes_of;
 use super::rule::{COMPARED, Finding, Rule, RuleContext};
 use crate::config::ast::{Directive, Word};
 use crate::util::hash::FastMap;
@@ -66,35 +67,13 @@ fn chosen_key(cx: &RuleContext, found: &mut Vec<Finding>) {
 }
 
 fn nested_repetition(cx: &RuleContext, found: &mut Vec<Finding>) {
-    let mut check = |word: &Word, regex: &str| {
-        if let Some(group) = ambiguous(regex) {
+    for regex in regexes_of(cx.d).iter().take(COMPARED) {
+        if let Some(group) = ambiguous(&regex.text) {
             found.push(Finding::new(
-                word.span,
+                regex.word.span,
                 format!("\"{group}\" can be cut up in many ways: a backtracking engine can take very long over it"),
                 "one repetition is enough, as in: a+",
             ));
-        }
-    };
-    let is_regex = |word: &&Word| word.bytes().starts_with(b"~");
-    match cx.name() {
-        b"location" => {
-            if let Some((_, word)) = location(cx.d).filter(|(modifier, _)| modifier.starts_with(b"~")) {
-                check(word, &word.str());
-            }
-        }
-        b"rewrite" => cx.d.args.iter().take(1).for_each(|word| check(word, &word.str())),
-        b"server_name" | b"valid_referers" => {
-            cx.d.args.iter().filter(is_regex).for_each(|word| check(word, word.str().trim_start_matches('~')));
-        }
-        b"map" => {
-            let keys = cx.children().iter().map(|line| &line.name).filter(is_regex);
-            keys.take(COMPARED)
-                .for_each(|word| check(word, word.str().trim_start_matches('~').trim_start_matches('*')));
-        }
-        _ => {
-            if let Some(condition) = condition(cx.d).filter(|condition| condition.regex().is_some()) {
-                condition.operand.into_iter().for_each(|word| check(word, &condition.text));
-            }
         }
     }
 }
@@ -187,29 +166,24 @@ fn read_back(cx: &RuleContext, found: &mut Vec<Finding>) {
         return;
     }
     let all_open = server.open.get_or_init(|| open_locations(server));
-    // The store and its parent directories.
-    let parents = store.match_indices('/').filter_map(|(at, _)| store.get(..at));
-    let serving = parents.chain([&*store]).filter_map(|dir| {
-        let at = all_open.get(dir)?;
-        at.iter().find(|at| server.all.get(**at).is_some_and(|d| d.span != own.span && !is_shadowed(d, own)))
-    });
-    // A trash is served by a location of its own alone.
-    let is_trash = cx.is("delete_trash");
-    let serving: Option<&usize> = match is_trash {
-        true => all_open.get(&store).and_then(|at| at.iter().min()),
-        false => serving.min(),
+    let (serving, message, note) = if cx.is("delete_trash") {
+        // A trash is served by a location of its own alone.
+        let serving = all_open.get(&store).and_then(|at| at.iter().min());
+        (serving, "files that clients deleted can be fetched by anyone here", "moved there")
+    } else {
+        // The store and its parent directories.
+        let parents = store.match_indices('/').filter_map(|(at, _)| store.get(..at));
+        let serving = parents.chain([&*store]).filter_map(|dir| {
+            let at = all_open.get(dir)?;
+            at.iter().find(|at| server.all.get(**at).is_some_and(|d| d.span != own.span && !is_shadowed(d, own)))
+        });
+        (serving.min(), "files that clients stored can be fetched by anyone here", "stored there")
     };
     if let Some(open) = serving.and_then(|at| server.all.get(*at)) {
         let line = open.block.iter().flatten().find(|d| d.name.is("alias") || d.name.is("root"));
         let place = line.map_or(open.args_span(), |line| line.span);
-        let message = match is_trash {
-            true => "files that clients deleted can be fetched by anyone here",
-            false => "files that clients stored can be fetched by anyone here",
-        };
         let help = "ask there as well (auth_basic, allow and deny), or serve another directory";
-        found.push(
-            Finding::new(place, message, help).note(cx.d.span, if is_trash { "moved there" } else { "stored there" }),
-        );
+        found.push(Finding::new(place, message, help).note(cx.d.span, note));
     }
 }
 

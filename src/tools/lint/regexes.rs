@@ -35,7 +35,7 @@ pub const RULES: &[Rule] = &[
         title: "a regex with more behind its end",
         page: "`$` is the end of what is looked at, and `^` its beginning: behind the one and before the other nothing can be, \
                so that `^/a$/b` and `^/a$,` match no path at all. A sign that is meant as itself is written `\\$` or `\\^`.",
-        about: &["location", "rewrite", "server_name", "if"],
+        about: &["location", "rewrite", "server_name", "if", "map", "valid_referers"],
         check: behind_the_end,
     },
     Rule {
@@ -384,35 +384,66 @@ fn upper_case(cx: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-/// The regex of a directive, and its offset in its word.
-fn regex_word(d: &Directive) -> Option<(&Word, usize)> {
+/// A regex of a directive.
+pub struct Regex<'a> {
+    /// Its word, with the signs before it.
+    pub word: &'a Word,
+    /// The number of those signs.
+    pub from: usize,
+    /// The regex itself.
+    pub text: String,
+}
+
+impl<'a> Regex<'a> {
+    fn whole(word: &'a Word) -> Regex<'a> {
+        Regex { word, from: 0, text: word.str().into_owned() }
+    }
+
+    /// A word that `~` makes a regex, or one of these other signs.
+    fn behind(signs: &[&str], word: &'a Word) -> Option<Regex<'a>> {
+        let text = word.str();
+        let (sign, regex) = signs.iter().find_map(|sign| Some((sign, text.strip_prefix(sign)?)))?;
+        Some(Regex { word, from: sign.len(), text: regex.to_owned() })
+    }
+}
+
+/// The regexes of a directive, and of the lines of a `map`.
+pub fn regexes_of(d: &Directive) -> Vec<Regex<'_>> {
     match d.name.bytes() {
-        b"location" => location(d).filter(|(sign, _)| sign.starts_with(b"~")).map(|(_, word)| (word, 0)),
-        b"rewrite" => d.args.first().map(|word| (word, 0)),
-        b"server_name" => d.args.iter().find(|word| word.bytes().starts_with(b"~")).map(|word| (word, 1)),
-        b"if" => condition(d).filter(|condition| condition.regex().is_some())?.operand.map(|word| (word, 0)),
-        _ => None,
+        b"location" => {
+            let regex = location(d).filter(|(sign, _)| sign.starts_with(b"~"));
+            regex.map(|(_, word)| Regex::whole(word)).into_iter().collect()
+        }
+        b"rewrite" => d.args.first().map(Regex::whole).into_iter().collect(),
+        b"server_name" | b"valid_referers" => d.args.iter().filter_map(|word| Regex::behind(&["~"], word)).collect(),
+        b"map" => d.block.iter().flatten().filter_map(|line| Regex::behind(&["~*", "~"], &line.name)).collect(),
+        b"if" => {
+            let regex = condition(d).filter(|condition| condition.regex().is_some());
+            let regex = regex.and_then(|regex| Some(Regex { word: regex.operand?, from: 0, text: regex.text }));
+            regex.into_iter().collect()
+        }
+        _ => Vec::new(),
     }
 }
 
 fn behind_the_end(cx: &RuleContext, found: &mut Vec<Finding>) {
-    let Some((word, from)) = regex_word(cx.d) else { return };
-    let text = word.str();
-    // Slashes around a regex are another rule's.
-    if text.ends_with("$/") || text.ends_with("$/i") || text.starts_with("/^") {
-        return;
+    for Regex { word, from, text } in regexes_of(cx.d) {
+        // Slashes around these are another rule's.
+        let is_delimited = text.ends_with("$/") || text.ends_with("$/i") || text.starts_with("/^");
+        if is_delimited && (cx.is("location") || cx.is("rewrite")) {
+            continue;
+        }
+        let Some((at, sign)) = impossible_anchor(&text) else { continue };
+        let message = match sign {
+            b'$' => "this matches nothing: more follows the `$`, which is the end",
+            _ => "this matches nothing: more stands before the `^`, which is the beginning",
+        };
+        let help = match text.as_bytes().get(at + 1) {
+            Some(b',' | b';') if sign == b'$' => "leave out what follows the `$`".to_owned(),
+            _ => format!("leave the `{0}` out, or write `\\{0}` for the sign itself", char::from(sign)),
+        };
+        found.push(Finding::new(word.part(from + at, from + text.len()), message, help));
     }
-    let Some((at, sign)) = text.get(from..).and_then(impossible_anchor) else { return };
-    let at = at + from;
-    let message = match sign {
-        b'$' => "this matches nothing: more follows the `$`, which is the end",
-        _ => "this matches nothing: more stands before the `^`, which is the beginning",
-    };
-    let help = match text.as_bytes().get(at + 1) {
-        Some(b',' | b';') if sign == b'$' => "leave out what follows the `$`".to_owned(),
-        _ => format!("leave the `{0}` out, or write `\\{0}` for the sign itself", char::from(sign)),
-    };
-    found.push(Finding::new(word.part(at, text.len()), message, help));
 }
 
 /// The length of the name of a POSIX class (`alpha`, `^alpha`), if `:]` follows it.

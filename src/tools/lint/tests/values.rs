@@ -93,6 +93,14 @@ fn a_regex_with_more_behind_its_end_is_found() {
         ("W072", r"if ($uri ~ ^/a$b) { return 403; }", r"if ($uri ~ ^/[]$a]) { return 403; }"),
         ("W072", r"location ~ ^/[[:alpha:]_]$a { }", r"location ~ [[:alpha:]_$a] { }"),
         ("W072", r"location ~ ^/[[:a]$b { }", r"location ~ [[:^digit:][:upper:]$a] { }"),
+        ("W072", r"map $uri $x { ~*^/a$b 1; }", r"map $uri $x { ~*^/a$ 1; /a$b 1; }"),
+        ("W072", r"map $uri $x { ~^/a$ 1; ~a^b 1; }", r"map $uri $x { ~a\^b 1; }"),
+        (
+            "W072",
+            r"valid_referers ~a\.test$/; if ($invalid_referer) { return 403; }",
+            r"valid_referers ~a\.test/; if ($invalid_referer) { return 403; }",
+        ),
+        ("W072", r"server_name ~^a\.test$ ~^b\.test$x$;", r"server_name ~^a\.test$ ~^b\.test$;"),
     ]);
 }
 
