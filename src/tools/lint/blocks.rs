@@ -30,6 +30,11 @@ pub fn authenticates(level: &[Directive]) -> bool {
     })
 }
 
+/// Whether one of these directives answers 4xx.
+pub fn refuses(level: &[Directive]) -> bool {
+    level.iter().any(|d| d.name.is("return") && d.args.first().is_some_and(|code| code.bytes().starts_with(b"4")))
+}
+
 /// Maximum number of nested directives examined: larger configurations are generated.
 const SEARCHED: usize = 20_000;
 
@@ -75,6 +80,12 @@ impl Condition<'_> {
         let sign = self.sign?;
         sign.bytes().contains(&b'~').then(|| !sign.bytes().starts_with(b"!"))
     }
+
+    /// Whether the operand is a text, that is to be equal (true) or not to be (false).
+    pub fn equality(&self) -> Option<bool> {
+        let sign = self.sign?;
+        (sign.is("=") || sign.is("!=")).then(|| sign.is("="))
+    }
 }
 
 /// The condition of an `if`. The parentheses may stand apart from what they enclose.
@@ -119,14 +130,6 @@ pub fn variables_below(all: &[Directive]) -> HashSet<String> {
         false
     });
     found
-}
-
-/// The value of the first `set` of this variable (named without `$`) in this block.
-pub fn set_value<'a>(all: &'a [Directive], name: &str) -> Option<&'a Word> {
-    let is_meant = |d: &&Directive| {
-        d.name.is("set") && d.args.first().is_some_and(|word| word.bytes().strip_prefix(b"$") == Some(name.as_bytes()))
-    };
-    all.iter().find(is_meant)?.args.get(1)
 }
 
 /// Case sensitivity of a regex location's modifier.

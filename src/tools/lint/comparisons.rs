@@ -53,13 +53,6 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
-/// Subject, operator, operand and its text, of an `if` that compares letter by letter.
-fn equality(d: &Directive) -> Option<(String, &Word, &Word, String)> {
-    let condition = condition(d)?;
-    let sign = condition.sign.filter(|sign| sign.is("=") || sign.is("!="))?;
-    Some((condition.subject, sign, condition.operand?, condition.text))
-}
-
 /// Why a variable never has this value, and the value that was meant.
 fn impossible(subject: &str, text: &str) -> Option<(&'static str, String)> {
     // What is written like a regex is another rule's.
@@ -100,9 +93,10 @@ fn impossible(subject: &str, text: &str) -> Option<(&'static str, String)> {
 }
 
 fn never_equal(cx: &RuleContext, found: &mut Vec<Finding>) {
-    let Some((subject, sign, value, text)) = equality(cx.d) else { return };
-    let outcome = if sign.is("=") { "never" } else { "always" };
-    let sign = sign.str();
+    let Some(condition) = condition(cx.d) else { return };
+    let (Some(is_equal), Some(value)) = (condition.equality(), condition.operand) else { return };
+    let (outcome, sign) = if is_equal { ("never", "=") } else { ("always", "!=") };
+    let (subject, text) = (&*condition.subject, &*condition.text);
     if subject == "$remote_addr" && (text.contains('/') || text.contains('*')) {
         let message = format!("this is {outcome} true: {subject} is one address, and no network");
         let help = "a network is asked for by `allow` and `deny`, or by `geo` and its variable";
@@ -121,10 +115,10 @@ fn never_equal(cx: &RuleContext, found: &mut Vec<Finding>) {
         let help = format!("a part is found by a regex: if ({subject} {regex} {text})");
         return found.push(Finding::new(value.part(0, text.len()), message, help));
     }
-    if let Some((why, mut meant)) = impossible(&subject, &text) {
+    if let Some((why, mut meant)) = impossible(subject, text) {
         let message = format!("this is {outcome} true: {subject} is never \"{text}\", {why}");
         // `A.test:8080` has more than one fault.
-        while let Some((_, better)) = impossible(&subject, &meant).filter(|(_, better)| *better != meant) {
+        while let Some((_, better)) = impossible(subject, &meant).filter(|(_, better)| *better != meant) {
             meant = better;
         }
         let help = match meant.is_empty() {

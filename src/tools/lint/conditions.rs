@@ -1,7 +1,7 @@
 //! Conditions of `if` that the lines of a `map` or `geo` decide: always, never, or for those whom no line names.
 
 use super::assigned;
-use super::blocks::condition;
+use super::blocks::{condition, refuses};
 use super::rule::{Finding, Rule, RuleContext};
 use super::tables::{FixedValues, Table, meets};
 use crate::config::ast::Directive;
@@ -66,13 +66,6 @@ fn decided(cx: &RuleContext, found: &mut Vec<Finding>) {
     found.push(Finding::new(word.span, message, help).note(table.directive.args_span(), "its values"));
 }
 
-/// Whether a block refuses the request.
-fn refuses(block: &Directive) -> bool {
-    let is_refusal =
-        |d: &Directive| d.name.is("return") && d.args.first().is_some_and(|code| code.bytes().starts_with(b"4"));
-    block.block.iter().flatten().any(is_refusal)
-}
-
 fn unlisted(cx: &RuleContext, found: &mut Vec<Finding>) {
     let (true, Some(name)) = (cx.is("map") || cx.is("geo"), cx.d.args.last()) else { return };
     if assigned::lines(cx.d).any(|(key, _)| key.is("default") || key.is("0.0.0.0/0") || key.is("~.") || key.is("~.*")) {
@@ -80,7 +73,8 @@ fn unlisted(cx: &RuleContext, found: &mut Vec<Finding>) {
     }
     let lines = || assigned::lines(cx.d).filter(|(_, value)| !value.is_empty());
     let Some(values) = FixedValues::of(cx.d).filter(|_| lines().nth(1).is_some()) else { return };
-    for block in cx.level().ifs_about(&name.str()).iter().filter(|block| refuses(block)) {
+    let is_refusal = |block: &&&Directive| refuses(block.block.as_deref().unwrap_or_default());
+    for block in cx.level().ifs_about(&name.str()).iter().filter(is_refusal) {
         let Some(condition) = condition(block) else { continue };
         let Some(met) = values.meeting(&condition) else { continue };
         // A list of those who are refused names no others. The empty value is one of those that pass.

@@ -1,11 +1,10 @@
 //! What a request can inject into other requests, responses and addresses; and headers and rules that are lost.
 
-use super::blocks::{Pass, authority, is_of_client, passes, set_value, sets, variables};
+use super::blocks::{Pass, authority, is_of_client, passes, sets, variables};
 use super::level::{Fields, Level};
 use super::regexes::{Captured, begins_with_slash, captured, group};
 use super::rule::{COMPARED, Finding, Rule, RuleContext};
 use crate::config::ast::{Directive, Word};
-use crate::util::hash::FastSet;
 
 pub const RULES: &[Rule] = &[
     Rule {
@@ -70,21 +69,11 @@ fn sent_by_client(name: &str) -> bool {
     is_of_client(name) || matches!(name, "uri" | "document_uri" | "request_uri" | "args" | "query_string")
 }
 
-/// Whether a `set` in an enclosing block assigns client input to the variable.
+/// Whether an enclosing block assigns client input to the variable.
 fn is_set_by_client(cx: &RuleContext, name: &str) -> bool {
-    cx.levels.iter().any(|level| level.set_by_client.get_or_init(|| set_by_client(level)).contains(name.as_bytes()))
-}
-
-fn set_by_client<'a>(level: &Level<'a>) -> FastSet<&'a [u8]> {
-    let inner = level.all.iter().filter(|d| d.name.is("if")).flat_map(|d| d.block.iter().flatten());
-    let sets = level.all.iter().chain(inner).filter(|d| d.name.is("set"));
-    let found = sets.filter_map(|d| {
-        let [name, value, ..] = &d.args[..] else { return None };
-        let text = value.str();
-        let is_sent = variables(authority(&text)).iter().any(|of| sent_by_client(of) && !of.ends_with("uri"));
-        name.bytes().strip_prefix(b"$").filter(|_| is_sent)
-    });
-    found.collect()
+    let is_sent =
+        |value: &&Word| variables(authority(&value.str())).iter().any(|of| sent_by_client(of) && !of.ends_with("uri"));
+    cx.levels.iter().filter_map(|level| level.assigned().get(name)).flatten().any(is_sent)
 }
 
 /// The `map` blocks of enclosing levels that define a variable.
@@ -214,9 +203,10 @@ fn header_splitting(cx: &RuleContext, found: &mut Vec<Finding>) {
 /// The variables in the values that a `set` in the same block assigns to this one; of outer blocks without groups,
 /// which are those of another regex there.
 fn set_from(cx: &RuleContext, name: &str) -> Vec<String> {
-    let all = cx.level().all;
-    let own = set_value(all.get(..COMPARED).unwrap_or(all), name).map(|value| variables(&value.str()));
-    let mut found = own.unwrap_or_default();
+    // Not those of an `if` in this block, whose groups are of another regex as well.
+    let is_own = |d: &&Directive| d.name.is("set") && d.args.first().is_some_and(|word| word.is(&format!("${name}")));
+    let own = cx.level().all.iter().take(COMPARED).find(is_own).and_then(|d| d.args.get(1));
+    let mut found = own.map(|value| variables(&value.str())).unwrap_or_default();
     let is_set = |level: &&Level| level.has("set") || level.has("if");
     let outer = cx.levels().skip(1).filter(is_set).find_map(|level| level.assigned().get(name)).into_iter().flatten();
     let names = outer.take(COMPARED).flat_map(|value| variables(&value.str()));

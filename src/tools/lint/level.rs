@@ -31,8 +31,6 @@ pub struct Level<'a> {
     behind_all: OnceCell<Option<(usize, usize)>>,
     upstreams: OnceCell<FastSet<Vec<u8>>>,
     assigned: OnceCell<Values<'a>>,
-    /// Variables to which `set` assigns client input. For rule W101.
-    pub set_by_client: OnceCell<FastSet<&'a [u8]>>,
     /// For a server: whether none of its names is a domain name.
     pub takes_any_host: OnceCell<bool>,
     /// For a server: unprotected locations by the directory they serve. For rule W207.

@@ -1,7 +1,7 @@
 //! Regexes meant to allow certain origins, hosts or Referers that also allow others.
 
-use super::blocks::condition;
-use super::regexes::bare_dot;
+use super::blocks::{self, condition};
+use super::regexes::{Regex, bare_dot, regexes_of};
 use super::rule::{Finding, Rule, RuleContext};
 use crate::config::ast::{Directive, Word};
 
@@ -16,10 +16,8 @@ pub const RULES: &[Rule] = &[Rule {
 
 /// Whether a match refuses the request, so that matching more is harmless.
 fn refuses(block: &Directive) -> bool {
-    let refusal =
-        |d: &Directive| d.name.is("return") && d.args.first().is_some_and(|code| code.bytes().starts_with(b"4"));
     let is_met = condition(block).is_none_or(|condition| condition.sign.is_none() || condition.regex() == Some(true));
-    is_met && block.block.iter().flatten().any(refusal)
+    is_met && blocks::refuses(block.block.as_deref().unwrap_or_default())
 }
 
 /// Whether the variable of a map is only used to refuse matching requests.
@@ -29,47 +27,38 @@ fn names_the_refused(cx: &RuleContext) -> bool {
     !asking.is_empty() && asking.iter().all(|block| block.args.len() == 1 && refuses(block))
 }
 
-/// The regexes that a directive applies to an origin or host, or to a Referer (true).
-fn checks_of_origin<'a>(cx: &RuleContext<'_, 'a>) -> Vec<(&'a Word, bool)> {
-    if cx.is("if") && refuses(cx.d) {
-        return Vec::new();
-    }
-    if cx.is("if") {
-        let Some(condition) = condition(cx.d) else { return Vec::new() };
-        let (subject, operator) = (condition.subject.as_str(), condition.regex().is_some());
-        let host = ["$http_origin", "$http_referer", "$http_host"].iter().any(|name| subject.ends_with(name));
-        let referer = subject.ends_with("$http_referer");
-        // `^www\.` deliberately tests only how a host begins.
-        let is_start = |word: &Word| word.str().trim_end_matches(')').ends_with("\\.");
-        let is_start = subject.ends_with("$http_host") && condition.operand.is_some_and(is_start);
-        if host && operator && !is_start {
-            condition.operand.map(|word| (word, referer)).into_iter().collect()
-        } else {
-            Vec::new()
-        }
-    } else if cx.is("map")
-        && cx.d.args.first().is_some_and(|word| word.is("$http_origin") || word.is("$http_referer"))
-        && !names_the_refused(cx)
-    {
-        let referer = cx.d.args.first().is_some_and(|word| word.is("$http_referer"));
-        cx.children().iter().filter(|d| d.name.bytes().starts_with(b"~")).map(|d| (&d.name, referer)).collect()
-    } else {
-        Vec::new()
+/// A regex for an origin or a host.
+struct Check<'a> {
+    word: &'a Word,
+    regex: String,
+    /// `$http_origin`, `$http_referer` or `$http_host`.
+    subject: String,
+}
+
+/// The regexes that a directive applies to an origin or a host.
+fn checks_of_origin<'a>(cx: &RuleContext<'_, 'a>) -> Vec<Check<'a>> {
+    let checks = |subject: &str| {
+        let check = |regex: Regex<'a>| Check { word: regex.word, regex: regex.text, subject: subject.to_owned() };
+        regexes_of(cx.d).into_iter().map(check).collect()
+    };
+    match (cx.name(), condition(cx.d), cx.d.args.first().map(Word::bytes)) {
+        (b"if", Some(condition), _) if !refuses(cx.d) => match &*condition.subject {
+            // `^www\.` deliberately tests only how a host begins.
+            "$http_host" if condition.text.trim_end_matches(')').ends_with("\\.") => Vec::new(),
+            subject @ ("$http_origin" | "$http_referer" | "$http_host") => checks(subject),
+            _ => Vec::new(),
+        },
+        (b"map", _, Some(b"$http_origin")) if !names_the_refused(cx) => checks("$http_origin"),
+        (b"map", _, Some(b"$http_referer")) if !names_the_refused(cx) => checks("$http_referer"),
+        _ => Vec::new(),
     }
 }
 
 fn open_origin(cx: &RuleContext, found: &mut Vec<Finding>) {
-    for (word, referer) in checks_of_origin(cx) {
-        let text = word.str();
-        let regex = text.trim_start_matches(['~', '*']);
-        let regex =
-            regex.strip_suffix(')').filter(|r| r.matches('(').count() < regex.matches(')').count()).unwrap_or(regex);
+    for Check { word, regex, subject } in checks_of_origin(cx) {
         // Slashes may be escaped.
-        let regex = &*regex.replace("\\/", "/");
-        let asked =
-            condition(cx.d).map(|condition| condition.subject).or_else(|| Some(cx.d.args.first()?.str().into_owned()));
-        let of_origin = !referer && asked.is_some_and(|subject| subject.ends_with("$http_origin"));
-        if let Some((message, help)) = passes_others(regex, referer, of_origin) {
+        let regex = regex.replace("\\/", "/");
+        if let Some((message, help)) = passes_others(&regex, subject == "$http_referer", subject == "$http_origin") {
             found.push(Finding::new(word.span, message, help));
         }
     }

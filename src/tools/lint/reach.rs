@@ -1,10 +1,11 @@
 //! What requests never reach, or reach in another way: answers before any location, names that cannot be resolved,
 //! checks without a target, files that another location takes, paths left open beside a closed one.
 
-use super::blocks::{Pass, authenticates, authority, below, is_pass, location, passes, set_value, variables};
+use super::blocks::{Pass, authenticates, authority, below, is_pass, location, passes, variables};
 use super::headers::before_path;
 use super::rule::{COMPARED, EVERY, Finding, Rule, RuleContext};
 use crate::config::ast::{Directive, Span, Word};
+use crate::config::value::Millis;
 
 pub const RULES: &[Rule] = &[
     Rule {
@@ -77,7 +78,7 @@ fn few_requests(cx: &RuleContext, found: &mut Vec<Finding>) {
 }
 
 /// The host of a pass directive, without port.
-fn host_of(text: &str) -> &str {
+pub fn host_of(text: &str) -> &str {
     let host = before_path(authority(text).split('?').next().unwrap_or_default());
     host.rsplit_once(':').map_or(host, |(host, _)| host)
 }
@@ -104,7 +105,10 @@ fn no_resolver(cx: &RuleContext, found: &mut Vec<Finding>) {
             let fixed = tail.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '}'));
             is_domain(fixed.trim_start_matches('.')).then(|| host.to_owned())
         }
-        Some(("", name)) => set_to(cx, name).filter(|value| is_domain(host_of(value))),
+        Some(("", name)) => {
+            let values = cx.values(&name.trim_matches(['{', '}']).to_ascii_lowercase()).iter();
+            values.map(|value| value.str().into_owned()).find(|value| is_domain(host_of(value)))
+        }
         _ => None,
     };
     let is_group = |name: &str| cx.levels.iter().any(|level| level.has_upstream(name.as_bytes()));
@@ -112,13 +116,6 @@ fn no_resolver(cx: &RuleContext, found: &mut Vec<Finding>) {
         let message = format!("\"{}\" cannot be looked up: no `resolver` is named", host_of(&name));
         found.push(Finding::new(word.span, message, "add the address of a name server: resolver 127.0.0.53;"));
     }
-}
-
-/// The value that a `set` in the enclosing blocks assigns to a variable.
-fn set_to(cx: &RuleContext, name: &str) -> Option<String> {
-    let name = name.trim_matches(['{', '}']);
-    let value = cx.levels().find_map(|level| set_value(level.all.get(..COMPARED).unwrap_or(level.all), name))?;
-    Some(value.str().into_owned())
 }
 
 fn asks_nowhere(cx: &RuleContext, found: &mut Vec<Finding>) {
@@ -156,7 +153,7 @@ fn no_time(cx: &RuleContext, found: &mut Vec<Finding>) {
         ["_read_timeout", "_send_timeout", "_connect_timeout"].iter().any(|end| name.ends_with(end.as_bytes()))
             || matches!(name, b"send_timeout" | b"client_body_timeout" | b"client_header_timeout");
     let Some(word) = cx.d.args.first().filter(|_| is_wait) else { return };
-    if ["0", "0s", "0ms", "0m"].iter().any(|zero| word.is(zero)) {
+    if Millis::parse(word.bytes()) == Ok(Millis(0)) {
         let message = "0 is not endless: the wait is over at once";
         found.push(Finding::new(word.span, message, format!("write a long time: {} 1d;", cx.d.name.str())));
     }

@@ -118,25 +118,20 @@ fn is_choice(text: &str) -> bool {
 
 fn compared_regex(cx: &RuleContext, found: &mut Vec<Finding>) {
     let Some(condition) = condition(cx.d) else { return };
-    let (Some(operator), Some(value)) = (condition.sign, condition.operand) else { return };
-    if !(operator.is("=") || operator.is("!=")) {
-        return;
-    }
-    let sign = if operator.is("=") { "~" } else { "!~" };
-    let text = &*condition.text;
-    let subject = format!("({}", condition.subject);
-    let is_host = ["($host", "($http_host", "($server_name"].contains(&&*subject);
+    let (Some(is_equal), Some(value)) = (condition.equality(), condition.operand) else { return };
+    let (written, sign) = if is_equal { ("=", "~") } else { ("!=", "!~") };
+    let (subject, text) = (&*condition.subject, &*condition.text);
+    let is_host = ["$host", "$http_host", "$server_name"].contains(&subject);
     if let Some(suffix) = text.strip_prefix('*').filter(|suffix| is_host && suffix.starts_with('.')) {
-        let message =
-            format!("`{}` compares letter by letter: `*` is a letter here, which no host has", operator.str());
-        let help = format!("a regex has `{sign}`: if {subject} {sign} {}$)", suffix.replace('.', "\\."));
+        let message = format!("`{written}` compares letter by letter: `*` is a letter here, which no host has");
+        let help = format!("a regex has `{sign}`: if ({subject} {sign} {}$)", suffix.replace('.', "\\."));
         return found.push(Finding::new(value.part(0, text.len()), message, help));
     }
     if text.starts_with('^') || text.ends_with('$') || text.contains(".*") || text.contains("\\.") || is_choice(text) {
         found.push(Finding::new(
             value.part(0, text.len() + 2 * usize::from(value.quoted)),
-            format!("`{}` compares letter by letter, and this is written like a regex", operator.str()),
-            format!("a regex has `{sign}`: if {subject} {sign} \"{text}\")"),
+            format!("`{written}` compares letter by letter, and this is written like a regex"),
+            format!("a regex has `{sign}`: if ({subject} {sign} \"{text}\")"),
         ));
     }
 }

@@ -9,11 +9,9 @@ use std::cell::OnceCell;
 
 /// Whether a value meets a condition that compares as text; None: it is a regex or a file test.
 pub fn meets(condition: &Condition, value: &str) -> Option<bool> {
-    match (condition.sign, condition.operand) {
-        (None, None) => Some(is_true(value)),
-        (Some(sign), Some(_)) if sign.is("=") => Some(value == condition.text),
-        (Some(sign), Some(_)) if sign.is("!=") => Some(value != condition.text),
-        _ => None,
+    match condition.operand {
+        None => Some(is_true(value)),
+        Some(_) => condition.equality().map(|is_equal| (value == condition.text) == is_equal),
     }
 }
 
@@ -71,11 +69,9 @@ impl FixedValues {
     /// How many values meet a condition; None: it is a regex or a file test.
     pub fn meeting(&self, condition: &Condition) -> Option<usize> {
         let equal = usize::from(self.known.contains(&condition.text));
-        match (condition.sign, condition.operand) {
-            (None, None) => Some(self.true_ones),
-            (Some(sign), Some(_)) if sign.is("=") => Some(equal),
-            (Some(sign), Some(_)) if sign.is("!=") => Some(self.count() - equal),
-            _ => None,
+        match condition.operand {
+            None => Some(self.true_ones),
+            Some(_) => condition.equality().map(|is_equal| if is_equal { equal } else { self.count() - equal }),
         }
     }
 }

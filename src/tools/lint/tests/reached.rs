@@ -19,7 +19,13 @@ fn what_is_never_reached_or_reached_by_another_way_is_named() {
             "location /x { auth_request /auth; }",
             "location /x { auth_request /auth; } location = /auth { proxy_pass http://a; }",
         ),
+        (
+            "W048",
+            "map $uri $b { /a 127.0.0.1; default x.test; } proxy_pass http://$b;",
+            "map $uri $b { /a 127.0.0.1; default 127.0.0.2; } proxy_pass http://$b;",
+        ),
         ("W050", "proxy_read_timeout 0;", "proxy_read_timeout 1d;"),
+        ("W050", "proxy_send_timeout 0h;", "proxy_send_timeout 1h;"),
         (
             "W052",
             r"root /x; location /i/ { alias /y/; } location ~ \.png$ { expires 1d; }",
