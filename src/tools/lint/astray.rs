@@ -1,12 +1,14 @@
 //! Requests that are led elsewhere than the lines around say: out of their location, to a name that is none, to a
 //! program that looks in another directory, to a server that is not told which of its sites is meant.
 
-use super::blocks::{authority, is_pass, location};
+use super::blocks::{is_pass, location, variables};
 use super::paths::literal_start;
-use super::reach::is_domain;
+use super::reach::{host_of, is_domain};
 use super::regexes::{matches, uri_of};
 use super::rule::{Finding, Rule, RuleContext};
+use super::targets::is_redirect;
 use crate::config::ast::{Directive, Word};
+use crate::config::value::Millis;
 
 pub const RULES: &[Rule] = &[
     Rule {
@@ -68,12 +70,11 @@ fn other_script(cx: &RuleContext, found: &mut Vec<Finding>) {
     };
     let is_here = cx.level().first_of("fastcgi_pass").is_some_and(is_local);
     let root = cx.levels().find_map(|level| if level.has("alias") { None } else { level.first_of("root") });
-    let (Some(paths), Some(root), false) = (cx.paths, root.filter(|_| is_here), cx.level().has("alias")) else {
-        return;
-    };
-    let Some(word) = root.args.first().filter(|word| !word.bytes().contains(&b'$')) else { return };
+    let (Some(root), false) = (root.filter(|_| is_here), cx.level().has("alias")) else { return };
+    let Some(word) = root.args.first() else { return };
+    let Some(files) = cx.path(word, |paths| &paths.prefix) else { return };
     let plain = |path: &str| path.trim_end_matches('/').to_owned();
-    let files = plain(&paths.prefix.join(&*word.str()).to_string_lossy());
+    let files = plain(&files.to_string_lossy());
     if !dir.contains('$') && plain(dir) != files {
         let message = format!("PHP looks for the script in \"{dir}\", and not in the root, \"{}\"", word.str());
         let help =
@@ -126,16 +127,13 @@ fn leads_away(cx: &RuleContext, found: &mut Vec<Finding>) {
 
 fn to_no_name(cx: &RuleContext, found: &mut Vec<Finding>) {
     let url = match (cx.name(), &cx.d.args[..]) {
-        (b"return", [code, url]) if code.bytes().starts_with(b"30") => url,
+        (b"return", [code, url]) if is_redirect(code) => url,
         (b"return", [url]) | (b"rewrite", [_, url, ..]) => url,
         _ => return,
     };
     let text = url.str();
     let Some((_, rest)) = text.split_once("://") else { return };
-    let names_it = rest.starts_with("${server_name}")
-        || rest
-            .strip_prefix("$server_name")
-            .is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_'));
+    let names_it = rest.starts_with('$') && variables(rest).first().is_some_and(|name| name == "server_name");
     let Some(server) = cx.inside("server").filter(|_| names_it) else { return };
     let first = server.first_of("server_name").and_then(|d| d.args.first());
     let name = first.map(|word| word.str().into_owned()).unwrap_or_default();
@@ -157,9 +155,10 @@ fn to_no_name(cx: &RuleContext, found: &mut Vec<Finding>) {
 fn no_server_name(cx: &RuleContext, found: &mut Vec<Finding>) {
     let Some(word) = cx.d.args.first().filter(|_| cx.is("proxy_pass")) else { return };
     let text = word.str();
-    let Some(rest) = text.strip_prefix("https://") else { return };
-    let host = authority(rest);
-    let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
+    if !text.starts_with("https://") {
+        return;
+    }
+    let host = host_of(&text);
     // Names of a network of one's own are seldom many on one address.
     const OWN: [&str; 9] =
         [".local", ".internal", ".lan", ".test", ".svc", ".home", ".localdomain", ".localhost", ".intranet"];
@@ -174,9 +173,9 @@ fn no_server_name(cx: &RuleContext, found: &mut Vec<Finding>) {
 
 fn kept_pages(cx: &RuleContext, found: &mut Vec<Finding>) {
     let (true, [time], Some((sign, name))) = (cx.is("expires"), &cx.d.args[..], cx.location()) else { return };
-    let text = time.str();
-    let days = text.strip_suffix('d').and_then(|days| days.parse::<u32>().ok());
-    let is_long = text == "max" || text.ends_with('y') || days.is_some_and(|days| days >= 180);
+    /// Half a year.
+    const LONG: u64 = 180 * 86_400;
+    let is_long = time.is("max") || Millis::parse_seconds(time.bytes()).is_ok_and(|time| time.seconds() >= LONG);
     let path = name.str();
     let last = path.rsplit("\\.").next().unwrap_or_default();
     let mut words = last.split(|c: char| !c.is_ascii_alphanumeric());

@@ -3,9 +3,10 @@
 
 use super::blocks::{Pass, authenticates, is_pass, location, passes};
 use super::level::Level;
-use super::rule::{COMPARED, Finding, Rule, RuleContext};
+use super::rule::{COMPARED, Finding, Paths, Rule, RuleContext};
 use super::uploads::is_kept_outside;
 use crate::config::ast::{Directive, Word};
+use std::path::PathBuf;
 
 pub const RULES: &[Rule] = &[
     Rule {
@@ -193,22 +194,19 @@ fn served_secret(cx: &RuleContext, found: &mut Vec<Finding>) {
     let Some((_, what)) = PRIVATE.iter().find(|(name, _)| cx.is(name)) else { return };
     let (Some(word), Some(server)) = (cx.d.args.first(), cx.inside("server")) else { return };
     // Logs and roots are relative to the prefix, files of settings to the directory of the configuration.
-    let whole = |word: &Word, is_setting: bool| {
-        let text = word.str().into_owned();
-        match cx.paths {
-            Some(paths) if !text.starts_with('/') => {
-                let from = if is_setting { &paths.conf_dir } else { &paths.prefix };
-                from.join(&*text).to_string_lossy().into_owned()
-            }
-            _ => text,
-        }
+    let whole = |word: &Word, from: fn(&Paths) -> &PathBuf| match cx.path(word, from) {
+        Some(path) => path.to_string_lossy().into_owned(),
+        None => word.str().into_owned(),
     };
-    let path = whole(word, !cx.name().ends_with(b"_log"));
+    let path = match cx.name().ends_with(b"_log") {
+        true => whole(word, |paths| &paths.prefix),
+        false => whole(word, |paths| &paths.conf_dir),
+    };
     if !path.starts_with('/') || path.contains('$') {
         return;
     }
     let Some((root, around)) = root_around(cx, server) else { return };
-    let above = whole(root, false);
+    let above = whole(root, |paths| &paths.prefix);
     let uri = path.strip_prefix(above.trim_end_matches('/')).filter(|rest| rest.starts_with('/') && root.len() > 1);
     // A location's root applies only to its own paths.
     let Some(uri) = uri.filter(|uri| around.is_none_or(|prefix| uri.as_bytes().starts_with(prefix.bytes()))) else {

@@ -4,7 +4,6 @@ use super::level::Level;
 use super::rule::{Finding, Rule, RuleContext};
 use super::values::is_off;
 use crate::config::ast::{Directive, Word};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -87,13 +86,9 @@ fn is_readable(path: &Path) -> bool {
 }
 
 fn readable_key(cx: &RuleContext, found: &mut Vec<Finding>) {
-    let (Some(paths), Some(word)) = (cx.paths, cx.d.args.first()) else { return };
-    let bytes = word.bytes();
-    if !cx.name().ends_with(b"ssl_certificate_key") || bytes.contains(&b'$') || bytes.starts_with(b"data:") {
-        return;
-    }
-    let path = paths.conf_dir.join(std::ffi::OsStr::from_bytes(bytes));
-    let Ok(path) = path.canonicalize() else { return };
+    let is_file = |word: &&Word| cx.name().ends_with(b"ssl_certificate_key") && !word.bytes().starts_with(b"data:");
+    let Some(word) = cx.d.args.first().filter(is_file) else { return };
+    let Some(path) = cx.path(word, |paths| &paths.conf_dir).and_then(|path| path.canonicalize().ok()) else { return };
     if is_readable(&path) {
         let message = "every user of this machine can read this key";
         found.push(Finding::new(word.span, message, format!("chmod 600 \"{}\"", path.display())));

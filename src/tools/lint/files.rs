@@ -170,10 +170,7 @@ fn unmatched_mask(cx: &RuleContext, found: &mut Vec<Finding>) {
 
 /// The path of the first argument, if it has no variables.
 fn fixed(cx: &RuleContext, from: fn(&Paths) -> &PathBuf) -> Option<PathBuf> {
-    let from = from(cx.paths?);
-    let word = cx.d.args.first()?;
-    let bytes = word.bytes();
-    (!bytes.is_empty() && !bytes.contains(&b'$')).then(|| from.join(OsStr::from_bytes(bytes)))
+    cx.path(cx.d.args.first()?, from)
 }
 
 fn missing_root(cx: &RuleContext, found: &mut Vec<Finding>) {

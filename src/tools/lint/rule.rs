@@ -8,6 +8,8 @@ use crate::config::addr::ListenAddr;
 use crate::config::ast::{Directive, Span, Word};
 use crate::util::hash::FastMap;
 use std::cell::Cell;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 /// The port of a `listen` without one.
@@ -127,6 +129,14 @@ impl<'p, 'a> RuleContext<'p, 'a> {
         let left = self.comparisons.get();
         self.comparisons.set(left.saturating_sub(1));
         left > 0
+    }
+
+    /// The path that a word names, from the directory that relative ones start at. None: it has variables, or the file
+    /// system is not examined.
+    pub fn path(&self, word: &Word, from: fn(&Paths) -> &PathBuf) -> Option<PathBuf> {
+        let from = from(self.paths?);
+        let bytes = word.bytes();
+        (!bytes.is_empty() && !bytes.contains(&b'$')).then(|| from.join(OsStr::from_bytes(bytes)))
     }
 
     /// The directives in its block; empty if it has none.

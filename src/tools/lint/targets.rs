@@ -51,7 +51,8 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
-fn is_redirect(code: &Word) -> bool {
+/// Whether a `return` with this code is a redirect to its second argument.
+pub fn is_redirect(code: &Word) -> bool {
     ["301", "302", "303", "307", "308"].iter().any(|known| code.is(known))
 }
 

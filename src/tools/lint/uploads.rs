@@ -5,7 +5,7 @@ use super::level::Level;
 use super::rule::{Finding, Rule, RuleContext};
 use crate::config::ast::{Directive, Word, written};
 use crate::config::settings::client::ClientSettings;
-use crate::config::value::Size;
+use crate::config::value::{Millis, Size};
 
 pub const RULES: &[Rule] = &[
     Rule {
@@ -193,7 +193,7 @@ fn of_other_sites(cx: &RuleContext, found: &mut Vec<Finding>) {
 }
 
 fn kept_for_ever(cx: &RuleContext, found: &mut Vec<Finding>) {
-    let is_zero = |word: &&Word| !word.is_empty() && word.bytes().iter().all(|byte| !(b'1'..=b'9').contains(byte));
+    let is_zero = |word: &&Word| Millis::parse(word.bytes()) == Ok(Millis(0));
     if let Some(word) = cx.d.args.first().filter(|word| cx.is("upload_resumable_max_age") && is_zero(word)) {
         let message = "what is never finished stays on the disk for ever";
         found.push(Finding::new(word.span, message, "give a time: upload_resumable_max_age 7d;"));

@@ -2,16 +2,29 @@
 
 use super::*;
 
+/// How often a rule warns of a configuration with these paths.
+pub fn count(text: &str, code: &str, paths: &Paths) -> usize {
+    let loaded = load_text("x.conf", text.as_bytes(), &LoadOptions::default());
+    let found = lint(&loaded.directives, &loaded.sources, Some(paths));
+    found.iter().filter(|warning| warning.code == Some(code)).count()
+}
+
+/// As [`count`], by what is told at each start.
+pub fn count_at_start(text: &str, code: &str, paths: &Paths) -> usize {
+    let loaded = load_text("x.conf", text.as_bytes(), &LoadOptions::default());
+    let found = at_start(&loaded.directives, &loaded.sources, paths);
+    found.iter().filter(|warning| warning.code == Some(code)).count()
+}
+
 #[test]
 fn only_the_first_missing_names_are_compared_with_those_beside_them() {
     let dir = std::env::temp_dir().join(format!("webserv-lint-missing-{}", std::process::id()));
     std::fs::create_dir_all(dir.join("pictures")).expect("a scratch directory");
     let paths = Paths { prefix: dir.clone(), conf_dir: dir.clone(), on_this_machine: false };
     let locations: String = (0..120).map(|at| format!("location /{at} {{ root picturse; }}\n")).collect();
-    let loaded = load_text("x.conf", format!("server {{ {locations} }}").as_bytes(), &LoadOptions::default());
-    let found = at_start(&loaded.directives, &loaded.sources, &paths);
+    let found = count_at_start(&format!("server {{ {locations} }}"), "W210", &paths);
     let _ = std::fs::remove_dir_all(&dir);
-    assert_eq!(found.iter().filter(|warning| warning.code == Some("W210")).count(), COMPARISONS as usize);
+    assert_eq!(found, COMPARISONS as usize);
 }
 
 #[test]
@@ -68,9 +81,7 @@ fn a_repository_below_the_root_is_found_unless_hidden_names_are_refused() {
     ] {
         let paths = Paths { prefix: dir.clone(), conf_dir: dir.clone(), on_this_machine: false };
         let text = format!("server {{ listen 1; {lines} }}");
-        let loaded = load_text("x.conf", text.as_bytes(), &LoadOptions::default());
-        let found = at_start(&loaded.directives, &loaded.sources, &paths);
-        if found.iter().filter(|warning| warning.code == Some("W158")).count() != expected {
+        if count_at_start(&text, "W158", &paths) != expected {
             wrong.push(lines);
         }
     }
@@ -93,9 +104,7 @@ fn a_password_file_without_a_user_is_found() {
     ] {
         std::fs::write(dir.join(name), text).expect("written");
         let text = format!("server {{ listen 1; auth_basic x; auth_basic_user_file {name}; }}");
-        let loaded = load_text("x.conf", text.as_bytes(), &LoadOptions::default());
-        let found = at_start(&loaded.directives, &loaded.sources, &paths);
-        if found.iter().any(|warning| warning.code == Some("W211")) != has_none {
+        if count_at_start(&text, "W211", &paths) != usize::from(has_none) {
             wrong.push(name);
         }
     }

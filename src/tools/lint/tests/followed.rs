@@ -1,5 +1,6 @@
 //! Rules that follow what variables are assigned, and others beside them: each dangerous text with its harmless twin.
 
+use super::files::count;
 use super::twins::check;
 use super::*;
 
@@ -140,8 +141,16 @@ fn requests_that_are_led_out_of_their_location_are_found() {
             "location / { proxy_pass https://a.example.org:8443; }",
             "location / { proxy_pass https://10.0.0.1; }",
         ),
+        (
+            "W087",
+            "location / { proxy_pass https://a.example.org$request_uri; }",
+            "location / { proxy_pass https://a.example.org$request_uri; proxy_ssl_server_name on; }",
+        ),
         ("W088", r"location ~ \.(css|html)$ { expires max; }", r"location ~ \.(css|js)$ { expires max; }"),
         ("W088", "location = /index.html { expires 1y; }", "location = /index.html { expires 1h; }"),
+        ("W088", "location = /index.html { expires 52w; }", "location = /index.html { expires 4w; }"),
+        ("W088", "location = /index.html { expires 12M; }", "location = /index.html { expires 2M; }"),
+        ("W088", "location = /index.html { expires 4380h; }", "location = /index.html { expires 24h; }"),
     ]);
 }
 
@@ -218,16 +227,11 @@ fn a_key_that_every_user_can_read_is_found() {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("a mode");
     };
     let paths = Paths { prefix: dir.clone(), conf_dir: dir.clone(), on_this_machine: true };
-    let loaded = load_text("x.conf", b"ssl_certificate_key k.pem;", &LoadOptions::default());
-    let warned = || {
-        let found = lint(&loaded.directives, &loaded.sources, Some(&paths));
-        found.iter().filter(|warning| warning.code == Some("W161")).count()
-    };
     let mut seen = Vec::new();
     for (of_dir, of_key) in [(0o755, 0o644), (0o755, 0o640), (0o700, 0o644)] {
         mode(&dir, of_dir);
         mode(&key, of_key);
-        seen.push(warned());
+        seen.push(count("ssl_certificate_key k.pem;", "W161", &paths));
     }
     let _ = std::fs::remove_dir_all(&dir);
     assert_eq!(seen, [1, 0, 0]);
@@ -239,9 +243,7 @@ fn paths_relative_to_the_prefix_count_as_below_the_root() {
     let mut found = Vec::new();
     for (root, users) in [("html", "html/users"), ("html", "users"), ("/srv/site", "users"), ("htm", "html/users")] {
         let text = format!("server {{ root {root}; auth_basic x; auth_basic_user_file {users}; }}");
-        let loaded = load_text("x.conf", text.as_bytes(), &LoadOptions::default());
-        let warnings = lint(&loaded.directives, &loaded.sources, Some(&paths));
-        found.push(warnings.iter().filter(|warning| warning.code == Some("W139")).count());
+        found.push(count(&text, "W139", &paths));
     }
     assert_eq!(found, [1, 0, 1, 0]);
 }
@@ -259,9 +261,7 @@ fn a_script_is_looked_for_in_the_root() {
         let text = format!(
             r"server {{ root {root}; location ~ \.php$ {{ fastcgi_pass {pass}; fastcgi_param SCRIPT_FILENAME {script}; }} }}"
         );
-        let loaded = load_text("x.conf", text.as_bytes(), &LoadOptions::default());
-        let warnings = lint(&loaded.directives, &loaded.sources, Some(&paths));
-        found.push(warnings.iter().filter(|warning| warning.code == Some("W084")).count());
+        found.push(count(&text, "W084", &paths));
     }
     assert_eq!(found, [1, 0, 0, 0]);
 }
