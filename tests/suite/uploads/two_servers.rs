@@ -256,39 +256,6 @@ fn of_two_servers_one_removes_moves_or_replaces_a_version() {
     }
 }
 
-/// It was 404 or 409, as the other request was faster or slower.
-#[test]
-fn a_source_that_is_moved_away_while_a_move_is_judged_is_not_found() {
-    if skip_on_nginx("uploads") {
-        return;
-    }
-    let area = "root %%DIR%%/html; dav_methods PUT MOVE; dav_ext_methods PROPFIND OPTIONS;";
-    let s = running(
-        server(&format!("location /d/ {{ {area} upload_quota 10m shared; }} location /s/ {{ {area} }}"))
-            .file("html/index.html", "index")
-            .file("html/s/in/file", "content")
-            .file("html/s/in/folder/file", "content"),
-    );
-    // The lock of the quota is there.
-    s.method("PUT", "/d/first", "", b"first").is(201);
-    let mut table = Table::new("a source that is moved away while its MOVE waits");
-    for name in ["file", "folder/"] {
-        table.row(OURS, name, || {
-            let lock = std::fs::File::open(s.path("html/d/.webserv-quota")).expect("it is there");
-            flock(lock.as_fd()).expect("locked");
-            let mut client = s.client();
-            client.send(format!("MOVE /s/in/{name} HTTP/1.1\r\nHost: a\r\nDestination: /d/new\r\n\r\n"));
-            eventually("its folder is open", || crate::os::has_open(s.pid, &s.path("html/s/in")));
-            let (there, away) = (s.path(&format!("html/s/in/{name}")), s.path("html/away"));
-            std::fs::rename(&there, &away).expect("renamed");
-            unlock(lock.as_fd()).expect("unlocked");
-            client.response().is(404);
-            assert!(!s.exists("html/d/new"));
-            std::fs::rename(&away, &there).expect("renamed");
-        });
-    }
-}
-
 /// The copy was stored in the moved folder, and answered 201.
 #[test]
 fn a_copy_is_not_stored_elsewhere_than_its_request_named_it() {

@@ -243,7 +243,7 @@ fn shared_locks_share_and_a_zone_is_bounded() {
     }
     s.method("LOCK", "/f", "", shared.as_bytes()).is(423);
     // No error of the server.
-    let line = |line: &str| line.contains("[info]") && line.contains("too many shared locks of \"/f\"");
+    let line = |line: &str| line.contains("[info]") && line.contains("too many locks of \"/f\"");
     crate::harness::eventually("the log has a line of it", || s.error_log().lines().any(line));
     let owner = |length: usize| LOCKINFO.replace("mailto:a@example", &"o".repeat(length));
     s.method("LOCK", "/d/new", "", owner(100_000).as_bytes()).is(400);
