@@ -146,6 +146,9 @@ impl Http2 {
             MaySend::All => self.protocol.room(id).min(quantum(turn.cx)),
         };
         let Some(conn) = conns.get_mut(key) else { return };
+        if is_to_end_first(conn) {
+            return self.note_driven(key, Next::Wait);
+        }
         turn.wake = Wake::conn(key);
         turn.cx.syncs.driven = Some(turn.wake);
         begin_request(conn, turn);
@@ -189,6 +192,14 @@ impl Http2 {
         }
         self.note_driven(key, next);
     }
+}
+
+/// A request that changes something has announced a length of 0, and its stream goes on: anything but its end makes it
+/// malformed (RFC 9113 §8.1.1), and what a handler does at the head could not be taken back.
+fn is_to_end_first(conn: &Conn) -> bool {
+    let (Some(stream), ConnState::Active(active)) = (conn.transport.stream(), &conn.state) else { return false };
+    let request = &active.ex.request;
+    stream.unstarted == Some(None) && !stream.can_read() && request.is_to_be_empty() && !request.head.method.is_safe()
 }
 
 /// Begins the request of a new stream.

@@ -286,13 +286,47 @@ fn a_length_of_several_zeros_is_a_length_of_0() {
     let mut c = connect(&s);
     for length in ["0", "00", "000"] {
         let stream = c.request("PUT", "/to", &[("content-length", length)], false);
-        assert_eq!(c.answer(stream).status, 200, "{length}");
         c.data(stream, b"", true);
+        assert_eq!(c.answer(stream).status, 200, "{length}");
         assert_eq!(upstream.last().all("content-length"), ["0"], "{length}");
         let stream = c.request("MKCOL", &format!("/dav/{length}/"), &[("content-length", length)], false);
         c.data(stream, b"", true);
         assert_eq!(c.answer(stream).status, 201, "{length}");
     }
+}
+
+/// Bytes that came a moment after the head were too late: 204 and an empty file, or none.
+#[test]
+fn a_request_whose_length_of_0_is_wrong_changes_nothing_however_late_that_shows() {
+    let s = site(
+        "location /up/ { alias %%DIR%%/store/; allowed_methods PUT POST DELETE MKCOL; dav_methods MKCOL;
+         upload_resumable on; upload_on_duplicate overwrite; }",
+    );
+    s.write("store/f", "OLD");
+    let whole = [("upload-complete", "?1"), ("upload-draft-interop-version", "6")];
+    let tus = [("tus-resumable", "1.0.0"), ("upload-length", "0"), ("upload-metadata", "filename Zg==")];
+    let requests: [(&str, &str, &[(&str, &str)]); 5] = [
+        ("PUT", "/up/f", &[]),
+        ("PUT", "/up/f", &whole),
+        ("POST", "/up/", &tus),
+        ("DELETE", "/up/f", &[]),
+        ("MKCOL", "/up/new/", &[]),
+    ];
+    let mut c = connect(&s);
+    for (method, path, fields) in requests {
+        let fields = [&[("content-length", "0")], fields].concat();
+        let stream = c.request(method, path, &fields, false);
+        c.frame(kind::PING, 0, 0, &[1; 8]);
+        c.until(|frame| frame.header.kind == kind::PING).expect("an answer");
+        c.send(&raw(kind::DATA, 1, stream, b"bytes"));
+        assert_eq!(c.answer(stream).status, 400, "{method} {path} {fields:?}");
+        assert_eq!(s.read("store/f"), b"OLD", "{method} {path} {fields:?}");
+        assert!(!s.exists("store/new"));
+    }
+    // With nothing behind it, it is done.
+    let stream = c.request("DELETE", "/up/f", &[("content-length", "0")], false);
+    c.data(stream, b"", true);
+    assert_eq!(c.answer(stream).status, 204);
 }
 
 #[test]
