@@ -113,9 +113,10 @@ pub fn apply_flow(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, m
                 close(ex, Status::CLOSE);
                 return;
             }
-            // 499, the client has gone: nothing is sent, and no error page is looked for.
-            Flow::Status(Status::CLIENT_CLOSED_REQUEST) => {
-                close(ex, Status::CLIENT_CLOSED_REQUEST);
+            // 444, and 499, the client has gone: nothing is sent, and no error page is looked for (nginx), whatever
+            // decided on them.
+            Flow::Status(status @ (Status::CLOSE | Status::CLIENT_CLOSED_REQUEST)) => {
+                close(ex, status);
                 return;
             }
             Flow::Status(status) => match page_of(ex, cx, status) {

@@ -1,6 +1,7 @@
 //! Directives by what a client sees of them, one table per family.
 
 use crate::harness::{BOTH, Table, http, ours, server};
+use crate::upstream::Upstream;
 
 #[test]
 fn return_answers() {
@@ -87,6 +88,32 @@ fn return_answers() {
         s.get("/json").has("Content-Type", "application/json").has("Content-Length", "7");
         s.get("/text").has("Content-Type", "text/plain");
     });
+}
+
+/// It was a response with the status 444.
+#[test]
+fn a_status_444_of_a_limit_or_an_upstream_closes_without_an_answer() {
+    let up = Upstream::always("HTTP/1.1 444 x\r\nContent-Length: 0\r\n\r\n");
+    let s = http(&format!(
+        "limit_req_zone $server_port zone=z:1m rate=1r/m;
+         server {{ listen 127.0.0.1:%%PORT%%; root %%DIR%%/html; error_page 444 /page;
+         location /limited/ {{ limit_req zone=z; limit_req_status 444; }}
+         location /app {{ proxy_pass http://{}; proxy_intercept_errors on; }}
+         location /tried {{ try_files /none =444; }} }}",
+        up.address
+    ))
+    .file("html/limited/f", "f")
+    .file("html/page", "page")
+    .allow_log("limiting requests")
+    .start();
+    let mut table = Table::new("444");
+    s.get("/limited/f").is(200);
+    for target in ["/limited/f", "/app", "/tried"] {
+        table.row(BOTH, target, || {
+            let mut client = s.client();
+            client.send(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n")).expect_closed();
+        });
+    }
 }
 
 #[test]

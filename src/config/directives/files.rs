@@ -112,10 +112,11 @@ fn try_files(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let word = &d.args[last];
     let fallback = match word.bytes().strip_prefix(b"=") {
         Some(code) => match std::str::from_utf8(code).ok().and_then(|c| c.parse::<u16>().ok()) {
-            Some(code @ 0..=999) => Fallback::Code(code),
+            // What is below is no status of a final response; nginx sends one of its own choice.
+            Some(code @ 200..=999) => Fallback::Code(code),
             _ => {
                 let fault = Fault::new(word.span, format!("invalid code \"{}\"", word.str()));
-                return Err(fault.help("`=` and a status in digits, as in =404"));
+                return Err(fault.help("`=` and a status from 200 on, as in =404"));
             }
         },
         None => Fallback::Uri(b.template(d, last)?),

@@ -87,7 +87,7 @@ fn fall_back(fallback: &Fallback, ex: &mut Exchange, cx: &mut Services) -> Flow 
     match fallback {
         Fallback::Code(code) => {
             cx.trace.say("try_files", None, || format!("none was there: ={code}"));
-            if *code == 444 { Flow::Close } else { Flow::Status(Status(*code)) }
+            Flow::Status(Status(*code))
         }
         Fallback::Uri(target) => {
             let target = variables::text(target, ex, cx);
