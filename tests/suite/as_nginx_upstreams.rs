@@ -351,6 +351,23 @@ fn the_type_of_x_accel_redirect_is_not_that_of_an_error_page() {
 }
 
 #[test]
+fn the_type_of_x_accel_redirect_is_kept_where_an_error_page_led_to_the_application() {
+    let up = answering(|_| {
+        "HTTP/1.1 200 OK\r\nContent-Type: x/y\r\nX-Accel-Redirect: /in/a.txt\r\nContent-Length: 0\r\n\r\n".to_owned()
+    });
+    let s = server(&format!(
+        "location / {{ error_page 404 @app; }} location /any/ {{ error_page 404 = @app; }}
+         location @app {{ proxy_pass http://{}; }} location /in/ {{ internal; }}",
+        up.address
+    ))
+    .file("html/in/a.txt", "file")
+    .allow_log("No such file")
+    .start();
+    s.get("/none").is(404).has("Content-Type", "x/y").body_is("file");
+    s.get("/any/none").is(200).has("Content-Type", "x/y").body_is("file");
+}
+
+#[test]
 fn a_cookie_beside_x_accel_redirect_is_not_lost_with_an_error_page() {
     let up = answering(|request| {
         let to = if request.target() == "/unsafe" { "/../x" } else { "/none" };

@@ -101,20 +101,30 @@ pub fn send(ex: &mut Exchange, cx: &mut Services) -> Sent {
     {
         ex.response.line(b"Repr-Digest", &digest);
     }
-    if ex.response.status == Status::OK {
-        let cacheable = ranges::apply(ex, cx.now.unix);
-        ex.basis.passed(cacheable);
-        if ex.response.status == Status::RANGE_NOT_SATISFIABLE {
-            if let Some(page) = instead(ex, cx, Status::RANGE_NOT_SATISFIABLE) {
-                return Sent::Instead(page);
-            }
-            // This page has its own charset.
-            let cacheable = charset::apply(ex, cx);
-            ex.basis.passed(cacheable);
-        }
+    if let Some(page) = cut(ex, cx) {
+        return Sent::Instead(page);
     }
     queue(ex, cx);
     ssi_page.map_or(Sent::Queued, Sent::Page)
+}
+
+/// Cuts a 200 to the ranges that were asked for. Gives the error page of a 416, if it has one.
+fn cut(ex: &mut Exchange, cx: &mut Services) -> Option<Flow> {
+    if ex.response.status != Status::OK {
+        ex.response.window = None;
+        return None;
+    }
+    let cacheable = ranges::apply(ex, cx.now.unix);
+    ex.basis.passed(cacheable);
+    if ex.response.status == Status::RANGE_NOT_SATISFIABLE {
+        if let Some(page) = instead(ex, cx, Status::RANGE_NOT_SATISFIABLE) {
+            return Some(page);
+        }
+        // This page has its own charset.
+        let cacheable = charset::apply(ex, cx);
+        ex.basis.passed(cacheable);
+    }
+    None
 }
 
 /// RFC 8441 §5: on a stream, success begins the tunnel. A file, or an upstream's response that did not switch
@@ -147,9 +157,7 @@ fn add_kept(ex: &mut Exchange) {
     if ex.response.location.is_none() {
         ex.response.location = ex.route.kept.location.take();
     }
-    if let Some(kept) = ex.route.kept.content_type.take()
-        && ex.response.status.0 < 300
-    {
+    if let Some(kept) = ex.route.kept.content_type.take() {
         ex.response.content_type = ContentType::Shared(kept);
     }
     let mut kept = std::mem::take(&mut ex.route.kept.fields);

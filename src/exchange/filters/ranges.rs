@@ -16,11 +16,11 @@ use std::io::Write;
 /// Answers Range and If-Range for a 200 of GET, as nginx's range filter: 206, 416, or the 200 as it is. For a streamed
 /// body the range was chosen when the upstream's head came.
 pub fn apply(ex: &mut Exchange, now: i64) -> Cacheable {
-    if !ex.response.ranges || ex.response.status != Status::OK {
-        return Cacheable::Yes;
-    }
     if let Body::Stream { .. } = ex.response.body {
         window(ex);
+        return Cacheable::Yes;
+    }
+    if !ex.response.ranges || ex.response.status != Status::OK {
         return Cacheable::Yes;
     }
     let max = ex.location().settings.output.max_ranges;
@@ -79,13 +79,13 @@ fn content_range(fields: &mut Fields, range: ByteRange, size: u64) {
     fields.push(b"Content-Range", &value);
 }
 
-/// Sets the range of a streamed body, chosen when its head arrived; not if the body is encoded.
+/// Sets the range of a streamed body, chosen when its head arrived; not if another filter changes the body: the range
+/// would be cut all the same.
 fn window(ex: &mut Exchange) {
-    let Some(window) = ex.response.window else { return };
-    if ex.response.encoder.is_some() {
-        ex.response.window = None;
-        return;
-    }
+    let chosen = ex.response.window.take();
+    let is_sent = ex.response.ranges && ex.response.status == Status::OK && ex.response.encoder.is_none();
+    let Some(window) = chosen.filter(|_| is_sent) else { return };
+    ex.response.window = Some(window);
     let (range, size) = (window.range, window.size);
     ex.response.status = Status::PARTIAL_CONTENT;
     ex.response.reason = None;
