@@ -238,7 +238,7 @@ fn what_an_auth_request_refuses_by_its_uri_is_in_no_archive_search_form_or_trans
     let areas = ["files", "mapped", "whole", "who"];
     let files = |setup: Setup, area: &str| {
         let file = |setup: Setup, name: &str| setup.file(&format!("html/{area}/{name}"), "kept");
-        ["t/private/s.txt", "p.txt", "gone"].into_iter().fold(setup, file)
+        ["t/private/s.txt", "d/private.txt", "open/f", "p.txt", "gone"].into_iter().fold(setup, file)
     };
     let s = areas.into_iter().fold(s, files).start();
     let transfer =
@@ -260,6 +260,14 @@ fn what_an_auth_request_refuses_by_its_uri_is_in_no_archive_search_form_or_trans
         let left = if is_closed { "t" } else { "v" };
         assert_eq!(s.method("DELETE", &format!("/{area}/{left}/"), "", b"").status, done(204), "{area}");
         assert_eq!(s.exists(&format!("html/{area}/t/private/s.txt")), is_closed, "{area}");
+        // The form of the listing deletes what it names, and no files in that.
+        let listing = |body: &str| {
+            let fields = "Content-Type: application/x-www-form-urlencoded\r\nSec-Fetch-Site: same-origin\r\n";
+            s.method("POST", &format!("/{area}/"), fields, body.as_bytes()).status
+        };
+        assert_eq!(listing("webserv-delete=d%2F"), done(303), "{area}: a folder deleted by the form of its listing");
+        assert_eq!(s.exists(&format!("html/{area}/d/private.txt")), is_closed, "{area}");
+        assert_eq!(listing("webserv-delete=p.txt"), 303, "{area}: a file");
         // What it was asked for, and uploads in the folder that it was asked for.
         assert_eq!(s.method("PUT", &format!("/{area}/put"), "", b"x").status, 201, "{area}");
         assert_eq!(form(format!("/{area}/"), "form.txt"), 201, "{area}");

@@ -14,8 +14,12 @@ fn transfer(s: &Server, method: &str, from: &str, to: &str) -> Response {
 }
 
 fn form(s: &Server, target: &str, name: &str) -> Response {
+    form_of(s, target, name, "x")
+}
+
+fn form_of(s: &Server, target: &str, name: &str, content: &str) -> Response {
     let body = format!(
-        "--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"{name}\"\r\nContent-Type: image/png\r\n\r\nx\r\n--b--\r\n"
+        "--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"{name}\"\r\nContent-Type: image/png\r\n\r\n{content}\r\n--b--\r\n"
     );
     s.method("POST", target, "Content-Type: multipart/form-data; boundary=b\r\n", body.as_bytes())
 }

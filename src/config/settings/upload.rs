@@ -76,6 +76,19 @@ pub enum MinFree {
     Percent(u64),
 }
 
+impl MinFree {
+    /// Whether what leaves that much free leaves `other` free, too, whatever the size of the file system.
+    pub fn covers(self, other: MinFree) -> bool {
+        match (self, other) {
+            (_, MinFree::Bytes(0) | MinFree::Percent(0)) => true,
+            (MinFree::Bytes(own), MinFree::Bytes(other)) | (MinFree::Percent(own), MinFree::Percent(other)) => {
+                own >= other
+            }
+            _ => false,
+        }
+    }
+}
+
 /// Limits on the files in an area.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
@@ -85,6 +98,14 @@ pub struct Quota {
     pub files: u64,
     /// Whether other processes store files there too: a lock file coordinates their counts.
     pub shared: bool,
+}
+
+impl Quota {
+    /// Whether what keeps this one keeps `other`, too, in an area that is a part of its own.
+    pub fn covers(self, other: Quota) -> bool {
+        let covers = |own: u64, other: u64| other == 0 || own > 0 && own <= other;
+        covers(self.bytes, other.bytes) && covers(self.files, other.files) && (self.shared || !other.shared)
+    }
 }
 
 /// How Content-Digest and Repr-Digest are handled (RFC 9530).

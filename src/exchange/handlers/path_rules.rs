@@ -10,14 +10,14 @@ use super::upload::{self, Refusal};
 use super::upstream::stored::{self, Links};
 use crate::config::model::{Config, ContentHandler, Location, LocationId, LocationKind, ServerId};
 use crate::config::settings::cgi::names_program;
-use crate::config::settings::upload::{MinFree, Store, UploadSettings};
+use crate::config::settings::upload::{Duplicate, MinFree, Store, UploadSettings, VerifyDigest};
 use crate::config::template::Template;
 use crate::exchange::access::other_path::Shown;
 use crate::exchange::flow::Flow;
 use crate::exchange::paths::{self, Mapped};
 use crate::exchange::response::ContentType;
 use crate::exchange::{Exchange, locate, media_types, rewrite};
-use crate::http::method::Method;
+use crate::http::method::{Method, MethodSet};
 use crate::http::status::Status;
 use crate::http::uri;
 use crate::route::{NoTrace, location};
@@ -58,6 +58,19 @@ pub struct Governed {
     pub upload: Rc<UploadSettings>,
     /// The type that its name implies.
     pub content_type: ContentType,
+    /// Its location takes uploads itself: its limits are for those, too.
+    takes: bool,
+    /// What its own uploads may do.
+    limits: PlaceLimits,
+}
+
+/// What uploads to a location may do, whatever request brings a file there.
+#[derive(Clone, Copy, Debug)]
+pub struct PlaceLimits {
+    /// They may replace a file.
+    pub replaces: bool,
+    /// client_max_body_size; 0: no limit.
+    pub most_body: u64,
 }
 
 /// Where the scripts on the way of a URI lead: what they answer, and the location where they do.
@@ -133,12 +146,26 @@ impl PathRules {
         target: Target<'_>,
         action: PathAction,
     ) -> Result<Governed, Refusal> {
+        self.check_transfer(ex, cx, target, action, None)
+    }
+
+    /// The same for what a COPY or MOVE reads. `to`: the URI that it will have.
+    ///
+    /// # Errors
+    /// 403; the log says why.
+    pub fn check_transfer(
+        &self,
+        ex: &mut Exchange,
+        cx: &mut Services,
+        target: Target<'_>,
+        action: PathAction,
+        to: Option<&[u8]>,
+    ) -> Result<Governed, Refusal> {
         let config = ex.config.clone();
         let found = find(&config, ex.route.server, target.uri);
         let location = config.location(ex.route.location);
         if self.is_uniform && found == self.home && !depends_on_name(location, action) {
-            let content_type = media_types::of_uri(&location.settings.files, target.uri);
-            return Ok(Governed { upload: location.settings.upload.clone(), content_type });
+            return Ok(Governed::of(location, target.uri, methods::allowed(ex)));
         }
         // A form of the listing page stands for requests that its client could send itself.
         let asked = match action {
@@ -152,14 +179,14 @@ impl PathRules {
             ex.route.internal = self.is_internal;
             let lead = locate::probe(ex, cx);
             lead.map_err(|_| "its location refuses every such request")?;
-            self.look(ex, cx, target, action, asked)
+            self.look(ex, cx, (target, to), (action, asked))
         });
         if let (Err(_), Some(redirected)) = (&verdict, &self.redirected)
             && found == self.home
         {
             verdict = locate::aside(ex, cx, target.uri, method, |ex, cx| {
                 follow(ex, cx, redirected)?;
-                self.look(ex, cx, target, action, asked)
+                self.look(ex, cx, (target, to), (action, asked))
             });
         }
         verdict.map_err(|why| refusal(why, target.uri))
@@ -170,13 +197,17 @@ impl PathRules {
     fn is_covered(&self, ex: &Exchange, uri: &[u8], action: PathAction, asked: Method) -> bool {
         let uploads = action == PathAction::Put && !matches!(asked, Method::Copy | Method::Move);
         let is_form = ex.request.head.method == Method::Post;
-        bare(uri) == bare(&self.uri) || (uploads || is_form) && self.is_in_own_folder(uri)
+        bare(uri) == bare(&self.uri) || (uploads || is_form) && self.is_in_own_folder(ex, uri)
     }
 
-    /// A folder may be named without its slash.
-    fn is_in_own_folder(&self, uri: &[u8]) -> bool {
+    /// A folder may be named without its slash. The form of a listing names something in the listing's folder: what is
+    /// in *that* is in another one.
+    fn is_in_own_folder(&self, ex: &Exchange, uri: &[u8]) -> bool {
         let at = folder(bare(uri));
-        at == folder(&self.uri) || bare(at) == bare(&self.uri)
+        match is_form_action(ex) {
+            true => at == folder(bare(&self.uri)),
+            false => at == folder(&self.uri) || bare(at) == bare(&self.uri),
+        }
     }
 
     /// Whether a form or an upload brings files to names whose location says nothing of methods, so that it only reads:
@@ -188,7 +219,7 @@ impl PathRules {
         let is_taken = |id: LocationId| Some(id) == self.home || config.location(id).stores();
         // What a redirect leads on from the request's own location is judged where it leads to.
         let is_among_others = own != around && around.is_some_and(is_taken);
-        self.stores_apart || own != self.home && (is_among_others || self.is_in_own_folder(uri))
+        self.stores_apart || own != self.home && (is_among_others || self.is_in_own_folder(ex, uri))
     }
 
     /// The paths below the request's URI cannot be judged: what allowed the request was asked for its URI alone.
@@ -201,9 +232,8 @@ impl PathRules {
         &self,
         ex: &mut Exchange,
         cx: &mut Services,
-        target: Target<'_>,
-        action: PathAction,
-        asked: Method,
+        (target, to): (Target<'_>, Option<&[u8]>),
+        (action, asked): (PathAction, Method),
     ) -> Result<Governed, &'static str> {
         let is_covered = self.is_covered(ex, target.uri, action, asked);
         if !self.shown.suffices(ex, cx, is_covered) {
@@ -233,8 +263,7 @@ impl PathRules {
         if action == PathAction::List && !location.settings.listing.on {
             return Err("no listing shows it");
         }
-        let upload = location.settings.upload.clone();
-        let content_type = media_types::of_uri(&location.settings.files, &ex.route.uri);
+        let governed = Governed::of(location, &ex.route.uri, set);
         if let Some(path) = target.path {
             let Mapped::Path { .. } = paths::map(ex, cx) else { return Err("its URI names nothing") };
             if !paths::is_same(&ex.route.path, path) {
@@ -248,12 +277,11 @@ impl PathRules {
         if matches!(action, PathAction::Read | PathAction::Find | PathAction::List)
             && !target.path.is_some_and(leads_nowhere)
         {
-            // What stays in its location stays behind the page that is shown for all of it.
-            let stays = self.home == find(&ex.config, ex.route.server, target.uri)
-                && matches!(asked, Method::Copy | Method::Move);
+            // A copy within one location is hidden by the page that is shown for all of it, as the original is.
+            let stays = to.is_some_and(|to| belong_together(ex, target.uri, to));
             check_tried(ex, cx, target.path, stays)?;
         }
-        Ok(Governed { upload, content_type })
+        Ok(governed)
     }
 }
 
@@ -322,6 +350,63 @@ fn leads_nowhere(path: &[u8]) -> bool {
 }
 
 impl Governed {
+    fn of(location: &Location, uri: &[u8], methods: MethodSet) -> Governed {
+        let settings = &location.settings;
+        let upload = settings.upload.clone();
+        Governed {
+            content_type: media_types::of_uri(&settings.files, uri),
+            takes: methods.iter().any(|method| !method.is_safe()),
+            limits: PlaceLimits {
+                replaces: methods.contains(Method::Put)
+                    || methods.contains(Method::Delete)
+                    || upload.on_duplicate == Duplicate::Overwrite,
+                most_body: settings.client.max_body_size.0,
+            },
+            upload,
+        }
+    }
+
+    /// Checks that no limit on all that its location takes is stricter than the one of the location of the request,
+    /// which alone is kept.
+    ///
+    /// # Errors
+    /// 403.
+    pub fn check_place(&self, own: &UploadSettings) -> Result<(), Refusal> {
+        let there = &*self.upload;
+        let has_room = there.quota.is_none_or(|there| own.quota.is_some_and(|own| own.covers(there)));
+        self.refuse_stricter(&[
+            ("upload_store", there.store == Store::Off && own.store != Store::Off),
+            ("upload_quota", !has_room),
+            ("upload_min_free", !own.min_free.covers(there.min_free)),
+        ])
+    }
+
+    /// The same for what only uploads are judged by. `is_foreign`: a page of another site sends this one. Gives the
+    /// limits that the file has to keep as well.
+    ///
+    /// # Errors
+    /// 403.
+    pub fn check_upload(&self, own: &UploadSettings, is_foreign: bool) -> Result<PlaceLimits, Refusal> {
+        self.check_place(own)?;
+        let there = &*self.upload;
+        let requires = |upload: &UploadSettings| upload.verify_digest == VerifyDigest::Require;
+        self.refuse_stricter(&[
+            ("upload_verify_digest", requires(there) && !requires(own)),
+            ("upload_cross_site", is_foreign && !there.cross_site),
+        ])?;
+        Ok(if self.takes { self.limits } else { PlaceLimits { replaces: true, most_body: 0 } })
+    }
+
+    fn refuse_stricter(&self, rules: &[(&'static str, bool)]) -> Result<(), Refusal> {
+        match rules.iter().find(|(_, is_stricter)| self.takes && *is_stricter) {
+            Some((rule, _)) => {
+                let why = format!("the location of its name has a stricter {rule}: send it there");
+                Err(Refusal::new(Status::FORBIDDEN, why))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Checks whether a file may be put there under that name. `old`: the name under which it was stored before, by
     /// which its type was judged; None for a file that comes with a type of its own.
     ///

@@ -216,17 +216,18 @@ impl TreeRules {
         let end: &[u8] = if kind == FileKind::Dir { b"/" } else { b"" };
         let whole = |base: &[u8]| [base, parent, name.to_bytes(), end].concat();
         let (uri, path) = (whole(&self.base.uri), whole(&self.base.path));
+        let to = self.to.as_ref().map(|to| whole(&to.uri));
         for action in self.actions {
-            rules.check(ex, cx, Target { uri: &uri, path: Some(&path) }, *action)?;
+            rules.check_transfer(ex, cx, Target { uri: &uri, path: Some(&path) }, *action, to.as_deref())?;
         }
         if let Some(shown) = &self.shown_at
             && !belong_together(ex, &uri, &whole(shown))
         {
             return Err(shown_elsewhere(&uri));
         }
-        let Some(to) = &self.to else { return Ok(()) };
-        let (uri, path) = (whole(&to.uri), whole(&to.path));
+        let (Some(uri), Some(path)) = (to, self.to.as_ref().map(|to| whole(&to.path))) else { return Ok(()) };
         let governed = rules.check(ex, cx, Target { uri: &uri, path: Some(&path) }, PathAction::Put)?;
+        governed.check_place(&ex.location().settings.upload)?;
         match kind {
             FileKind::Regular => governed.check_file(name.to_bytes(), Some(name.to_bytes()), size),
             _ => Ok(()),

@@ -1,6 +1,6 @@
 //! Places below the one that a request names: what they keep to themselves, and what they take.
 
-use super::{DAV, OURS, form, transfer};
+use super::{DAV, OURS, form, form_of, transfer};
 use crate::harness::{Server, Table, server, skip_on_nginx};
 
 const PAGE: &str = "autoindex on; autoindex_format page; autoindex_archive tar; autoindex_search on;";
@@ -49,10 +49,13 @@ fn what_try_files_puts_another_file_in_place_of_is_given_away_by_no_archive_sear
     let s = server(&format!(
         "location /f/ {{ {PAGE} {DAV} }}
          location /f/masked/ {{ {PAGE} {DAV} try_files /f/denied.html =404; }}
-         location /f/plain/ {{ {PAGE} {DAV} try_files $uri $uri/ =404; }}"
+         location /f/plain/ {{ {PAGE} {DAV} try_files $uri $uri/ =404; }}
+         location /f/masked/to/open/ {{ {DAV} }} location ~ ^/f/masked/.*\\.shown$ {{ {DAV} }}"
     ))
     .file("html/f/masked/p1", "MASKED")
     .file("html/f/masked/in/p2", "MASKED")
+    .file("html/f/masked/from/open/p5", "MASKED")
+    .file("html/f/masked/else/p6", "MASKED")
     .file("html/f/plain/p3", "PLAIN")
     .file("html/f/plain/in/p4", "DEEP")
     .file("html/f/denied.html", "denied")
@@ -71,6 +74,12 @@ fn what_try_files_puts_another_file_in_place_of_is_given_away_by_no_archive_sear
         transfer(&s, "COPY", "/f/masked/", "/f/taken/").is_one_of(&[403, 409]);
         transfer(&s, "COPY", "/f/masked/p1", "/f/taken").is(403);
         transfer(&s, "COPY", "/f/plain/in/", "/f/plain/copy/").is(201);
+        // Its own location has the page in place of the copy, too.
+        transfer(&s, "COPY", "/f/masked/else/", "/f/masked/copy/").is(201);
+        for method in ["COPY", "MOVE"] {
+            transfer(&s, method, "/f/masked/from/", "/f/masked/to/").is(403);
+        }
+        assert!(!s.exists("html/f/masked/to"));
         assert!(!s.exists("html/f/taken") && s.exists("html/f/plain/copy/p4"));
     });
 }
@@ -126,4 +135,68 @@ fn forms_bring_nothing_to_locations_below_that_only_read() {
         form(&s, "/stored", "a").is(201);
         assert!(s.exists("html/exact/a") && s.exists("store/a"));
     });
+}
+
+/// A folder with an `upload_quota` of its own took any number of files by a form to the folder above it, and one that
+/// replaces no file lost the one it had.
+#[test]
+fn a_folder_with_stricter_limits_takes_nothing_past_them_by_a_form_or_a_tree_above_it() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let inner = [
+        ("quota", "upload_quota 10k;", 403),
+        ("free", "upload_min_free 100%;", 403),
+        ("off", "upload_store off;", 403),
+        ("body", "client_max_body_size 1k;", 413),
+        ("digest", "upload_verify_digest require;", 403),
+        ("names", "upload_names safe;", 201),
+        ("keeps", "allowed_methods GET POST; upload_on_duplicate error;", 201),
+        ("same", "upload_quota 1m files=99; upload_min_free 1k;", 201),
+        ("more", "upload_quota off; upload_min_free 0; client_max_body_size 100m;", 201),
+    ];
+    let below = |at: &dyn Fn(&str) -> String| {
+        let lines = inner.map(|(name, rules, _)| format!("location {} {{ {rules} }}", at(name)));
+        lines.concat()
+    };
+    let own = "upload_create_path on; upload_on_duplicate overwrite; upload_names any; upload_quota 1m files=99;
+         upload_min_free 1k; client_max_body_size 10m;";
+    let mut setup = server(&format!(
+        "location /f/ {{ allowed_methods GET POST PUT DELETE; upload_resumable on; {own} {} }}
+         location /d/ {{ {DAV} {own} {} {} }}
+         location ~ \\.gif$ {{ upload_quota 1; upload_on_duplicate error; client_max_body_size 1; }}",
+        below(&|name| format!("/f/{name}/")),
+        below(&|name| format!("/d/COPY-{name}/{name}/")),
+        below(&|name| format!("/d/MOVE-{name}/{name}/")),
+    ));
+    for (name, ..) in inner {
+        setup = setup.file(&format!("html/f/{name}/old"), "old").file(&format!("html/d/{name}/{name}/q"), "q");
+    }
+    let s = setup.start();
+    let mut table = Table::new("limits of a folder below");
+    let big = "x".repeat(2000);
+    for (name, _, status) in inner {
+        table.row(OURS, &format!("form: {name}"), || {
+            form_of(&s, "/f/", &format!("{name}/new"), &big).is(status);
+            assert_eq!(s.exists(&format!("html/f/{name}/new")), status == 201);
+        });
+    }
+    for (name, file, status) in [("keeps", "old", 409), ("more", "old", 200), ("names", ".hidden", 400)] {
+        table.row(OURS, &format!("form: {name}/{file}"), || {
+            form_of(&s, "/f/", &format!("{name}/{file}"), &big).is(status);
+        });
+    }
+    assert_eq!(s.read("html/f/keeps/old"), b"old");
+    table.row(OURS, "form: images of the folder itself, which its location only reads", || {
+        form_of(&s, "/f/", "a.gif", &big).is(201);
+        form_of(&s, "/f/", "a.gif", &big).is(200);
+    });
+    for (name, _, status) in inner.iter().filter(|(name, ..)| ["quota", "free", "off", "same", "more"].contains(name)) {
+        for method in ["COPY", "MOVE"] {
+            table.row(OURS, &format!("{method} of a tree: {name}"), || {
+                transfer(&s, method, &format!("/d/{name}/"), &format!("/d/{method}-{name}/")).is(*status);
+                assert_eq!(s.exists(&format!("html/d/{method}-{name}/{name}/q")), *status == 201);
+            });
+        }
+    }
 }

@@ -74,7 +74,7 @@ impl TransferChecks {
         let actions: &'static [PathAction] =
             if job.moves { &[PathAction::Read, PathAction::Remove] } else { &[PathAction::Read] };
         for action in actions {
-            rules.check(ex, cx, from, *action)?;
+            rules.check_transfer(ex, cx, from, *action, Some(to.uri))?;
         }
         if there.is_some() && replaces_tree != is_tree {
             rules.check(ex, cx, replaced, PathAction::Put)?;

@@ -11,6 +11,7 @@ use crate::exchange::Exchange;
 use crate::exchange::handlers::dav::guard::{self, Change};
 use crate::exchange::handlers::path_rules::{PathAction, PathRules, Target};
 use crate::exchange::handlers::versions;
+use crate::exchange::origin::{self, Sender};
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::services::Services;
@@ -83,7 +84,7 @@ impl Upload {
         (which, name): (Which, &[u8]),
         content_type: Option<&[u8]>,
     ) -> Result<(), Refusal> {
-        self.most = rules::largest(ex);
+        (self.most, self.keeps) = (rules::largest(ex), false);
         if ex.route.method == Method::Put {
             return Ok(());
         }
@@ -106,18 +107,29 @@ impl Upload {
     ) -> Result<(), Refusal> {
         let uri = [&self.target_mut(which).uri[..], name].concat();
         let governed = paths.check(ex, cx, Target { uri: &uri, path: None }, PathAction::Put)?;
-        if Rc::ptr_eq(&governed.upload, &self.rules) {
-            return Ok(());
+        if !Rc::ptr_eq(&governed.upload, &self.rules) {
+            if let Some(content_type) = content_type {
+                rules::check_type(&governed.upload.types, content_type)?;
+            }
+            governed.check_file(name, None, 0)?;
+            name::exact(Names { rule: governed.upload.names, ..Names::of(ex) }, name)?;
         }
-        if let Some(content_type) = content_type {
-            rules::check_type(&governed.upload.types, content_type)?;
-        }
-        governed.check_file(name, None, 0)?;
-        self.most = match (self.most, governed.upload.max_file_size.0) {
-            (0, most) | (most, 0) => most,
-            (a, b) => a.min(b),
-        };
+        let is_foreign = origin::sender(ex) == Sender::OtherPage && ex.route.link.is_none();
+        let limits = governed.check_upload(&self.rules, is_foreign)?;
+        self.keeps = !limits.replaces;
+        // What is no form has one body for all of the file, or any number of them.
+        let most_body = if self.is_form { limits.most_body } else { 0 };
+        let most = [self.most, governed.upload.max_file_size.0, most_body];
+        self.most = most.into_iter().filter(|most| *most > 0).min().unwrap_or(0);
         Ok(())
+    }
+
+    /// What becomes of the newest file if its name is taken.
+    pub fn on_duplicate(&self) -> Duplicate {
+        match self.policy.on_duplicate {
+            Duplicate::Overwrite if self.keeps => Duplicate::Error,
+            own => own,
+        }
     }
 
     /// Whether a file whose own name is taken may have this one, which may belong to another location.
@@ -195,7 +207,7 @@ impl Upload {
         // Only one at a time is held in memory.
         self.move_to_file(cx)?;
         let mut part = Part::held(name, self.rules.mode, 0);
-        part.folder = which;
+        (part.folder, part.keeps) = (which, self.keeps);
         // Of two files with one name, the second gets another.
         if self.policy.on_duplicate != Duplicate::Error {
             part.kind = content_type.to_vec();
@@ -234,7 +246,7 @@ impl Upload {
 
     /// Whether a file may have this name, as far as is known before its content arrives.
     fn check_taken(&self, there: Option<Stat>, name: &[u8]) -> Result<(), Refusal> {
-        match (there.map(|stat| stat.kind), self.policy.on_duplicate) {
+        match (there.map(|stat| stat.kind), self.on_duplicate()) {
             (None, _) | (_, Duplicate::Rename) => Ok(()),
             (Some(FileKind::Dir | FileKind::Other), _) => Err(self.refusal(NameFailure::NoFile, name)),
             (Some(_), Duplicate::Overwrite) => Ok(()),

@@ -186,7 +186,7 @@ impl Upload {
             if self.most > 0 && part.size() > self.most {
                 return Err(too_large().of(&name));
             }
-            part.name = name;
+            (part.name, part.keeps) = (name, self.keeps);
         }
         Ok(())
     }
@@ -345,7 +345,7 @@ impl Upload {
     /// Whether an earlier file of the request has the name that is to be replaced: what replaces (upload_on_duplicate)
     /// is about what was there before the request, which sends two files and has both stored.
     fn is_twin(&mut self, at: usize) -> bool {
-        if self.parts.len() < 2 || self.policy.on_duplicate != Duplicate::Overwrite {
+        if self.parts.len() < 2 {
             return false;
         }
         let key = self.parts.get(at).map(|part| (part.folder, part.name.clone()));
@@ -360,7 +360,9 @@ impl Upload {
         seen: Seen,
     ) -> Result<(), Refusal> {
         let (dir, at) = (self.target.dir.clone(), self.naming.given);
-        let on_duplicate = if self.is_twin(at) { Duplicate::Rename } else { self.policy.on_duplicate };
+        self.keeps = self.parts[at].keeps;
+        let is_twin = self.on_duplicate() == Duplicate::Overwrite && self.is_twin(at);
+        let on_duplicate = if is_twin { Duplicate::Rename } else { self.on_duplicate() };
         if on_duplicate != Duplicate::Rename {
             // It gets its own name or none.
             let (part, names) = (&mut self.parts[at], &mut cx.temp_names);
@@ -391,6 +393,9 @@ impl Upload {
     pub fn refusal(&self, why: NameFailure, name: &[u8]) -> Refusal {
         match why {
             NameFailure::Taken if self.policy.create_only => Refusal::precondition(),
+            NameFailure::Taken if self.keeps => {
+                Refusal::new(Status::CONFLICT, "the name is taken, and its location lets no upload replace a file")
+            }
             NameFailure::Taken | NameFailure::Refused => {
                 Refusal::new(Status::CONFLICT, "the name is taken").limit("upload_on_duplicate")
             }

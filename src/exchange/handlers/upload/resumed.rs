@@ -283,6 +283,8 @@ pub fn store(ex: &mut Exchange, cx: &mut Services, finished: Finished<'_>) -> Re
             true => Err(too_large().of(&name)),
             false => Ok(()),
         });
+    let keeps = upload.keeps;
+    upload.parts.iter_mut().for_each(|part| part.keeps = keeps);
     if let Err(refusal) = judged {
         // Another client may be allowed what this one is not.
         let kept = refusal.status == Status::FORBIDDEN;

@@ -133,6 +133,7 @@ fn assemble(
         digests.hash(algorithm);
     }
     let mut upload = Box::new(Upload::new(ex, cx, rules, target, policy));
+    upload.is_form = form.is_some();
     (upload.form, upload.parts, upload.hold) = (form, Vec::with_capacity(1), hold);
     (upload.digests, upload.wanted) = (digests, wanted);
     let dirs = Usage::directories(upload.missing_directories());

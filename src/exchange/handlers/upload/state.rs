@@ -42,6 +42,8 @@ pub struct Upload {
     pub(super) folder_at: HashMap<Rc<[u8]>, usize>,
     /// None: the body is the file.
     pub(super) form: Option<Box<Form>>,
+    /// Its body is a form, also while that is read.
+    pub(super) is_form: bool,
     /// Its files, in the order in which they come; the newest may be incomplete.
     pub(super) parts: Vec<Part>,
     /// Bytes of those before the newest.
@@ -80,6 +82,8 @@ pub struct Upload {
     pub(super) looked: Looked,
     /// Most bytes of the newest file, by the rules of its own path too. 0: any number.
     pub(super) most: u64,
+    /// The location of the newest file's name lets no upload replace a file.
+    pub(super) keeps: bool,
     /// The resumable uploads that become its file: their bytes have arrived with earlier requests, and are not reserved
     /// besides its own. Empty: the file is this request's body.
     pub(super) own: Vec<UploadId>,
@@ -97,11 +101,13 @@ impl Upload {
         let made = Making::storing_in(&cx.uploading, target.dir.as_fd());
         Upload {
             most: rules::largest(ex),
+            keeps: false,
             rules,
             target,
             folders: Vec::new(),
             folder_at: HashMap::new(),
             form: None,
+            is_form: false,
             parts: Vec::new(),
             earlier: 0,
             unnamed: Vec::new(),

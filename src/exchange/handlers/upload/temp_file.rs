@@ -38,6 +38,8 @@ pub struct Part {
     pub folder: Which,
     /// None: the request's own directory, or a folder that does not exist yet.
     pub home: Option<Rc<OwnedFd>>,
+    /// It replaces no file: the location of its name lets no upload do so.
+    pub keeps: bool,
     /// The digests announced or wanted for this file alone.
     pub digests: Digests,
     /// It had to be copied, and is another file than at first.
@@ -115,6 +117,7 @@ impl Part {
             kind: Vec::new(),
             folder: None,
             home: None,
+            keeps: false,
             digests: Digests::default(),
             copied: false,
             is_dated: false,
