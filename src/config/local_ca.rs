@@ -110,8 +110,8 @@ fn unwritable(path: &Path, why: &dyn std::fmt::Display) -> String {
 /// The file whose lock keeps two processes from creating two authorities.
 fn lock_file(directory: &Path) -> Result<OwnedFd, String> {
     let path = directory.join(LOCK);
-    fs::create_dir_all(directory).map_err(|e| unwritable(&path, &Errno::from(e)))?;
-    open::own(&path, 0o600).map_err(|e| unwritable(&path, &e))
+    open::directories(directory, 0o755).map_err(|e| unwritable(&path, &e))?;
+    open::own_of_directory(&path, 0o600).map_err(|e| unwritable(&path, &e))
 }
 
 /// Tries to take the lock; true if another process holds it. Without locks in the file system, concurrent processes are

@@ -60,6 +60,9 @@ pub fn append(path: &Path) -> Result<OwnedFd, Errno> {
         PathEnd::Descriptor(number) => return file::dup_number(number),
         PathEnd::Name(dir, name) => (dir, name),
     };
+    if let Some(made) = made_for_owner(dir.as_fd(), &name, O_WRONLY | O_APPEND, 0o644) {
+        return made;
+    }
     // A FIFO is opened for reading too, so that writes are kept in it while it has no other reader.
     let opened = regular_or_stream(dir.as_fd(), &name, flags, 0o644);
     let is_fifo = match &opened {
@@ -102,17 +105,75 @@ pub fn existing(path: &Path) -> Result<OwnedFd, Errno> {
     }
 }
 
-/// Opens a directory; it is created if missing, its parent is not.
+/// As [`own`]; made by root, it belongs to the owner of its directory.
+///
+/// # Errors
+/// As [`own`].
+pub fn own_of_directory(path: &Path, mode: u32) -> Result<OwnedFd, Errno> {
+    if let PathEnd::Name(dir, name) = resolve(path)?
+        && let Some(made) = made_for_owner(dir.as_fd(), &name, O_RDWR, mode)
+    {
+        return made;
+    }
+    own(path, mode)
+}
+
+/// Makes a file that is missing, where root makes it in the directory of another user, and gives it to that user: a
+/// server that root starts by hand leaves no log that the service, which runs as that user, may not open. The group
+/// is that of any new file. None: the file exists, or is made as usual.
+fn made_for_owner(
+    dir: BorrowedFd<'_>,
+    name: &std::ffi::CStr,
+    flags: i32,
+    mode: u32,
+) -> Option<Result<OwnedFd, Errno>> {
+    let owner = owner_to_serve(dir)?;
+    match file::open_at(Some(dir), name, flags | O_CREAT | O_EXCL | O_NOFOLLOW | O_NOCTTY, mode) {
+        Ok(fd) => {
+            // Root without this right (a container without CAP_CHOWN) keeps the file.
+            let _ = file::chown_fd(fd.as_fd(), Some(owner), None);
+            Some(Ok(fd))
+        }
+        Err(Errno::EEXIST) => None,
+        Err(e) => Some(Err(e)),
+    }
+}
+
+/// The owner of a directory, if it is not root, and root asks.
+pub fn owner_to_serve(dir: BorrowedFd<'_>) -> Option<u32> {
+    (process::geteuid() == 0).then(|| file::fstat(dir).ok())?.map(|found| found.uid).filter(|uid| *uid != 0)
+}
+
+/// Opens a directory; it is created if missing, its parent is not. Made by root, it belongs to its parent's owner.
 ///
 /// # Errors
 /// As [`append`].
 pub fn directory(path: &Path, mode: u32) -> Result<OwnedFd, Errno> {
     let PathEnd::Name(dir, name) = resolve(path)? else { return Err(Errno::ENOTDIR) };
-    match file::mkdir_at(Some(dir.as_fd()), &name, mode) {
-        Ok(()) | Err(Errno::EEXIST) => {}
+    let is_new = match file::mkdir_at(Some(dir.as_fd()), &name, mode) {
+        Ok(()) => true,
+        Err(Errno::EEXIST) => false,
         Err(e) => return Err(e),
+    };
+    let made = file::open_at(Some(dir.as_fd()), &name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0)?;
+    if let Some(owner) = owner_to_serve(dir.as_fd()).filter(|_| is_new) {
+        let _ = file::chown_fd(made.as_fd(), Some(owner), None);
     }
-    file::open_at(Some(dir.as_fd()), &name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0)
+    Ok(made)
+}
+
+/// As [`directory`], with the directories above it.
+///
+/// # Errors
+/// As [`append`].
+pub fn directories(path: &Path, mode: u32) -> Result<(), Errno> {
+    if path.as_os_str().is_empty() || path.is_dir() {
+        return Ok(());
+    }
+    if let Some(above) = path.parent() {
+        directories(above, mode)?;
+    }
+    directory(path, mode).map(drop)
 }
 
 /// Opens a name in a directory that other users may write to: never through a link, never anything but a regular file.
@@ -318,6 +379,28 @@ mod tests {
     use super::*;
     use crate::sys::scratch::Scratch;
     use std::os::unix::fs::symlink;
+
+    #[test]
+    fn what_root_makes_in_the_directory_of_a_service_belongs_to_the_service() {
+        const SERVICE: u32 = 65_534;
+        let scratch = Scratch::new();
+        let at = |name: &str| scratch.path().join(name);
+        std::fs::create_dir(at("log")).expect("mkdir");
+        std::fs::write(at("log/old"), "").expect("written");
+        if std::os::unix::fs::chown(at("log"), Some(SERVICE), None).is_err() {
+            eprintln!("SKIPPED: only root gives files away");
+            return;
+        }
+        append(&at("log/new")).expect("made");
+        append(&at("log/old")).expect("opened");
+        own_of_directory(&at("log/lock"), 0o600).expect("made");
+        directories(&at("log/a/b"), 0o755).expect("made");
+        append(&at("own")).expect("made");
+        let owner = |name: &&str| std::fs::metadata(at(name)).expect("there").uid();
+        let names = ["log/new", "log/lock", "log/a", "log/a/b", "log/old", "own"];
+        let owners: Vec<u32> = names.iter().map(owner).collect();
+        assert_eq!(owners, [SERVICE, SERVICE, SERVICE, SERVICE, 0, 0]);
+    }
 
     #[test]
     fn a_log_is_opened_whatever_lies_at_its_path_without_waiting() {

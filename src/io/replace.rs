@@ -65,6 +65,11 @@ pub fn create(path: &Path, text: &[u8], mode: u32) -> io::Result<()> {
     })
 }
 
+/// As in [`super::open`]: what root makes in the directory of another user belongs to that user.
+fn owner_to_serve(directory: &Path) -> Option<u32> {
+    super::open::owner_to_serve(File::open(directory).ok()?.as_fd())
+}
+
 /// Writes the text to a temporary file beside the path; `give_name` renames or links it.
 fn place(
     path: &Path,
@@ -87,6 +92,9 @@ fn place(
         let made = file.metadata()?;
         if let Some((user, group)) = kept.owner.filter(|owner| *owner != (made.uid(), made.gid())) {
             fchown(&file, Some(user), Some(group))?;
+        } else if let Some(owner) = directory.filter(|_| kept.owner.is_none()).and_then(owner_to_serve) {
+            // Root without this right (a container without CAP_CHOWN) keeps the file.
+            let _ = fchown(&file, Some(owner), None);
         }
         // After the owner, whose change takes bits away.
         file.set_permissions(fs::Permissions::from_mode(mode))?;
@@ -171,6 +179,18 @@ mod tests {
         let there = fs::metadata(&path).expect("there");
         assert_eq!((there.uid(), there.gid()), (65_534, 65_534));
         assert_eq!(fs::read(&path).expect("there"), b"new");
+    }
+
+    #[test]
+    fn a_key_that_root_makes_in_the_directory_of_a_service_belongs_to_the_service() {
+        let scratch = Scratch::new();
+        if std::os::unix::fs::chown(scratch.path(), Some(65_534), None).is_err() {
+            eprintln!("SKIPPED: only root gives files away");
+            return;
+        }
+        let path = scratch.path().join("key.pem");
+        replace(&path, b"new", 0o600).expect("written");
+        assert_eq!(fs::metadata(&path).expect("there").uid(), 65_534);
     }
 
     #[test]
