@@ -192,32 +192,72 @@ fn served_secret(cx: &RuleContext, found: &mut Vec<Finding>) {
         ("error_log", "the log"),
     ];
     let Some((_, what)) = PRIVATE.iter().find(|(name, _)| cx.is(name)) else { return };
-    let (Some(word), Some(server)) = (cx.d.args.first(), cx.inside("server")) else { return };
+    let Some(word) = cx.d.args.first() else { return };
+    let is_log = cx.name().ends_with(b"_log");
+    if is_log && !is_log_file(word) {
+        return;
+    }
     // Logs and roots are relative to the prefix, files of settings to the directory of the configuration.
-    let whole = |word: &Word, from: fn(&Paths) -> &PathBuf| match cx.path(word, from) {
-        Some(path) => path.to_string_lossy().into_owned(),
-        None => word.str().into_owned(),
-    };
-    let path = match cx.name().ends_with(b"_log") {
-        true => whole(word, |paths| &paths.prefix),
-        false => whole(word, |paths| &paths.conf_dir),
-    };
+    let path = whole(cx, word, if is_log { |paths| &paths.prefix } else { |paths| &paths.conf_dir });
     if !path.starts_with('/') || path.contains('$') {
         return;
     }
-    let Some((root, around)) = root_around(cx, server) else { return };
-    let above = whole(root, |paths| &paths.prefix);
-    let uri = path.strip_prefix(above.trim_end_matches('/')).filter(|rest| rest.starts_with('/') && root.len() > 1);
-    // A location's root applies only to its own paths.
-    let Some(uri) = uri.filter(|uri| around.is_none_or(|prefix| uri.as_bytes().starts_with(prefix.bytes()))) else {
-        return;
+    let served = match cx.inside("server") {
+        Some(server) => root_around(cx, server).and_then(|(root, around)| served_as(cx, &path, server, root, around)),
+        // A log of all servers: the first one that sends it.
+        None if is_log => servers_below(cx.level()).find_map(|(server, root)| {
+            let server = Level::new(server);
+            served_as(cx, &path, &server, server.first_of("root").and_then(|d| d.args.first()).or(root)?, None)
+        }),
+        None => None,
     };
-    if server.has("return") || server.taker(uri.as_bytes()).is_some_and(|d| !sends_files(d, uri.as_bytes())) {
-        return;
-    }
+    let Some((uri, root)) = served else { return };
     let message = format!("{what} lies below the root: it is sent to anyone who asks for {uri}");
-    let finding = Finding::new(word.span, message, "keep it outside of the root, as in /etc/webserv/");
+    let place = if is_log { "/var/log/webserv/" } else { "/etc/webserv/" };
+    let finding = Finding::new(word.span, message, format!("keep it outside of the root, as in {place}"));
     found.push(finding.note(root.span, "the root"));
+}
+
+/// Whether the first argument of `access_log` or `error_log` is the path of a file.
+fn is_log_file(word: &Word) -> bool {
+    !["off", "stderr"].iter().any(|other| word.is(other))
+        && ![&b"syslog:"[..], b"memory:"].iter().any(|start| word.bytes().starts_with(start))
+}
+
+fn whole(cx: &RuleContext, word: &Word, from: fn(&Paths) -> &PathBuf) -> String {
+    match cx.path(word, from) {
+        Some(path) => path.to_string_lossy().into_owned(),
+        None => word.str().into_owned(),
+    }
+}
+
+/// The servers in a block (`http`, or the file around it), with the `root` that each inherits.
+fn servers_below<'a>(level: &Level<'a>) -> impl Iterator<Item = (&'a [Directive], Option<&'a Word>)> {
+    let https = level.all.iter().filter(|d| d.name.is("http")).filter_map(|d| d.block.as_deref());
+    std::iter::once(level.all).chain(https).flat_map(|inside| {
+        let root = inside.iter().find(|d| d.name.is("root")).and_then(|d| d.args.first());
+        let servers = inside.iter().filter(|d| d.name.is("server")).take(COMPARED);
+        servers.filter_map(move |d| Some((d.block.as_deref()?, root)))
+    })
+}
+
+/// The URI by which a server sends a file that lies below a root, and that root. `around`: the location that has the
+/// root.
+fn served_as<'a>(
+    cx: &RuleContext,
+    path: &str,
+    server: &Level<'_>,
+    root: &'a Word,
+    around: Option<&Word>,
+) -> Option<(String, &'a Word)> {
+    let above = whole(cx, root, |paths| &paths.prefix);
+    let uri = path.strip_prefix(above.trim_end_matches('/')).filter(|rest| rest.starts_with('/') && root.len() > 1)?;
+    // A location's root applies only to its own paths.
+    if around.is_some_and(|prefix| !uri.as_bytes().starts_with(prefix.bytes())) || server.has("return") {
+        return None;
+    }
+    let is_sent = server.taker(uri.as_bytes()).is_none_or(|d| sends_files(d, uri.as_bytes()));
+    is_sent.then(|| (uri.to_owned(), root))
 }
 
 /// The `root` in force, and the location that contains it.

@@ -249,6 +249,31 @@ fn paths_relative_to_the_prefix_count_as_below_the_root() {
 }
 
 #[test]
+fn logs_that_are_no_files_are_not_served() {
+    let paths = Paths { prefix: "/srv/site".into(), conf_dir: "/srv/site".into(), on_this_machine: false };
+    let mut found = Vec::new();
+    for log in ["access_log off", "error_log stderr", "error_log syslog:server=127.0.0.1", "access_log logs/a.log"] {
+        found.push(count(&format!("server {{ root /srv/site; {log}; }}"), "W139", &paths));
+    }
+    assert_eq!(found, [0, 0, 0, 1]);
+}
+
+#[test]
+fn a_log_of_all_servers_that_one_of_them_sends_is_found() {
+    let mut found = Vec::new();
+    for text in [
+        "http { access_log /w/a.log; server { root /w; } server { root /w; } }",
+        "error_log /w/a.log; http { root /w; server { location / { return 200; } } server { listen 81; } }",
+        "http { access_log /w/a.log; server { root /w; return 301 https://a.test; } server { root /v; } }",
+        "http { access_log /w/a.log; server { root /w; location ~ \\.log$ { deny all; return 403; } } }",
+    ] {
+        let paths = Paths { prefix: "/".into(), conf_dir: "/".into(), on_this_machine: false };
+        found.push(count(text, "W139", &paths));
+    }
+    assert_eq!(found, [1, 1, 0, 0]);
+}
+
+#[test]
 fn a_script_is_looked_for_in_the_root() {
     let paths = Paths { prefix: "/srv/site".into(), conf_dir: "/srv/site".into(), on_this_machine: false };
     let mut found = Vec::new();
