@@ -121,12 +121,7 @@ pub fn own_of_directory(path: &Path, mode: u32) -> Result<OwnedFd, Errno> {
 /// Makes a file that is missing, where root makes it in the directory of another user, and gives it to that user: a
 /// server that root starts by hand leaves no log that the service, which runs as that user, may not open. The group
 /// is that of any new file. None: the file exists, or is made as usual.
-fn made_for_owner(
-    dir: BorrowedFd<'_>,
-    name: &std::ffi::CStr,
-    flags: i32,
-    mode: u32,
-) -> Option<Result<OwnedFd, Errno>> {
+fn made_for_owner(dir: BorrowedFd<'_>, name: &std::ffi::CStr, flags: i32, mode: u32) -> Option<Result<OwnedFd, Errno>> {
     let owner = owner_to_serve(dir)?;
     match file::open_at(Some(dir), name, flags | O_CREAT | O_EXCL | O_NOFOLLOW | O_NOCTTY, mode) {
         Ok(fd) => {

@@ -274,7 +274,8 @@ fn a_mistake_points_to_help_and_options_of_a_directory_want_one() {
 fn a_shared_directory_has_no_warning_about_its_log_that_is_off() {
     let site = Site::new("no-log");
     for command in ["-t", "lint"] {
-        let made = Command::new(BINARY).arg(command).arg(".").current_dir(site.dir()).output().expect("the binary runs");
+        let made =
+            Command::new(BINARY).arg(command).arg(".").current_dir(site.dir()).output().expect("the binary runs");
         let said = String::from_utf8_lossy(&made.stderr).into_owned() + &String::from_utf8_lossy(&made.stdout);
         assert!(made.status.success() && !said.contains("[warn]") && !said.contains("W139"), "{command}: {said}");
     }
