@@ -352,6 +352,32 @@ fn programs_do_not_outlive_the_crash_of_their_serving_process() {
     s.get("/f").is(200);
 }
 
+/// Each reload left as many running as there may be, and a stop left all of them.
+#[test]
+fn programs_that_do_not_end_by_term_do_not_outlive_a_reload_or_a_stop() {
+    let block = "server { listen 127.0.0.1:PORT; root DIR/html; access_log off; \
+        location /sh/ { alias DIR/scripts/; cgi_pass /bin/sh; } }";
+    let Some(mut s) = Parent::start_with("user nobody; worker_shutdown_timeout 1ms;", block) else { return };
+    let scripts = s.setup.dir().join("scripts");
+    std::fs::create_dir(&scripts).expect("made");
+    std::fs::write(scripts.join("deaf.sh"), "trap '' TERM; exec sleep 60").expect("written");
+    let start = |s: &Parent| {
+        let (mut client, child) = (s.client(), s.child());
+        client.send("GET /sh/deaf.sh HTTP/1.1\r\nHost: a\r\n\r\n");
+        let programs = || std::fs::read_to_string(format!("/proc/{child}/task/{child}/children")).unwrap_or_default();
+        eventually("the program runs", || !programs().is_empty());
+        (client, programs().trim().parse::<u32>().expect("one pid"))
+    };
+    let (_client, program) = start(&s);
+    s.signal(libc::SIGHUP);
+    assert!(os::wait_exit(program, LIMIT), "it has ended soon after its serving process");
+    eventually("its end is known", || s.child() != program);
+    let (_client, program) = start(&s);
+    s.signal(libc::SIGTERM);
+    assert!(s.process.wait().expect("our child").success());
+    assert!(os::wait_exit(program, LIMIT), "it has ended with the server");
+}
+
 /// A program that has answered and ended left them: they are not what the crash of another process leaves.
 #[test]
 fn jobs_that_programs_left_running_are_not_ended_by_a_later_crash() {

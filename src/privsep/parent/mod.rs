@@ -148,15 +148,18 @@ pub fn run(prepared: Prepared, worker: ServingUser) -> Result<(), Failure> {
     announce(&mut parent)?;
     parent.service_manager.ready("serving");
     process::trim_memory();
-    while parent.ending == Ending::No || !parent.children.is_empty() || parent.starting.is_some() {
+    let goes_on = |parent: &Parent| {
+        parent.ending == Ending::No
+            || !parent.children.is_empty()
+            || parent.starting.is_some()
+            || parent.orphans.are_ending()
+    };
+    while goes_on(&parent) {
         if parent.is_reload_due() {
             parent = parent.reload();
         } else {
             parent.turn();
         }
-    }
-    if parent.orphans.until.is_some() {
-        parent.orphans.kill();
     }
     parent.say(Level::Notice, format_args!("exit"));
     parent.listeners.close();

@@ -1,10 +1,11 @@
-//! CGI programs whose serving process crashed or was killed: they become children of this process, which ends them.
-//! Otherwise they would run without a timeout, and not count towards cgi_max_children.
+//! CGI programs that outlived their serving process: it crashed, was killed, or ended before they did what TERM tells
+//! them. They become children of this process, which ends them. Otherwise they would run without a timeout, and not
+//! count towards cgi_max_children: each reload would add as many.
 //!
-//! Invariant: children that this process had before the last serving process began or exited in order are not
-//! signalled: those of the script that became this process, and those left running by programs that exited. What such
-//! programs have left since cannot be distinguished from programs of the crashed process, and is ended too, unless it
-//! created its own session (setsid), as daemons do.
+//! Invariant: children that this process had before the last serving process began are not signalled: those of the
+//! script that became this process, and those left running by programs that exited. What such programs have left since
+//! cannot be distinguished from programs of the process that exited, and is ended too, unless it created its own
+//! session (setsid), as daemons do.
 
 use crate::sys::process::child;
 use crate::sys::process::{Exit, SIGKILL, SIGTERM};
@@ -31,23 +32,26 @@ impl Orphans {
         child::adopt_orphans()
     }
 
-    /// A serving process has begun, or exited in order: it has ended its own programs, so remaining children are not
-    /// due to a crash.
+    /// A serving process has begun: remaining children are not its own.
     pub fn spare(&mut self) {
         if self.until.is_none() {
             self.others = child::group_leaders();
         }
     }
 
-    /// A serving process has exited. If it crashed, sends TERM to the programs it left. Returns their number.
+    /// A serving process has exited. Sends TERM to the programs it left. Returns their number.
     pub fn end(&mut self, exit: Exit) -> usize {
-        if exit == Exit::Code(0) {
-            self.spare();
-            return 0;
+        let left = self.tell();
+        // After a crash even if there are none: one that was just being started may become group leader later.
+        if left > 0 || exit != Exit::Code(0) {
+            self.until = Some(clock::monotonic() + MERCY);
         }
-        // Even if there are none: one that was just being started may become group leader later.
-        self.until = Some(clock::monotonic() + MERCY);
-        self.tell()
+        left
+    }
+
+    /// Whether there are programs to be killed, should they not end before.
+    pub fn are_ending(&self) -> bool {
+        self.until.is_some() && self.found().next().is_some()
     }
 
     /// Kills those whose time is over. Returns the number of others that are sent TERM now.
