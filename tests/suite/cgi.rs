@@ -59,6 +59,19 @@ fn start() -> Option<Server> {
     Some(setup.start())
 }
 
+/// The program acted for the host of the Host line, under the rules of another server.
+#[test]
+fn a_program_gets_the_host_that_the_target_of_the_request_names() {
+    let Some(s) = start() else { return };
+    let request = b"GET http://Target.test:81/bin/echo HTTP/1.1\r\nHost: other.test\r\n\r\n";
+    let answer = s.client().request(request);
+    let text = answer.is(200).text();
+    assert!(text.contains("HTTP_HOST=target.test:81\n") && text.contains("SERVER_NAME=target.test\n"), "{text}");
+    // Without a host there is none.
+    let text = s.client().request(b"GET /bin/echo HTTP/1.0\r\n\r\n").is(200).text();
+    assert!(!text.contains("HTTP_HOST"), "{text}");
+}
+
 #[test]
 fn programs_answer_requests() {
     let Some(s) = start() else { return };
@@ -76,6 +89,7 @@ fn programs_answer_requests() {
         "REMOTE_ADDR=127.0.0.1",
         "HTTP_X_ONE=1",
         "HTTP_X_TWO=2",
+        "HTTP_HOST=localhost",
         "PATH=/bin:/usr/bin",
     ] {
         echo.contains(&format!("{line}\n"));

@@ -5,7 +5,7 @@
 
 use super::begin::assemble;
 use super::find::PassTarget;
-use super::header_params::client_lines;
+use super::header_params::{client_lines, push_target_host};
 use super::path_info;
 use super::record::RequestTarget;
 use super::settings::settings;
@@ -361,12 +361,17 @@ fn environment(ex: &mut Exchange, cx: &mut Services, script: &Script) -> (String
         put(b"AUTH_TYPE", b"Basic");
         put(b"REMOTE_USER", &builtin_text(Builtin::RemoteUser, ex, cx));
     }
+    if !ex.request.head.host.of(ex.buf()).is_empty() {
+        value.clear();
+        push_target_host(ex, cx, &mut value);
+        put(b"HTTP_HOST", &value);
+    }
     let hides_password = ex.location().settings.auth.realm.is_some();
     client_lines(ex, is_set, |name, value| {
-        // These become CONTENT_…; and a password that was verified here is not passed to the program.
-        let is_content = name == b"HTTP_CONTENT_LENGTH" || name == b"HTTP_CONTENT_TYPE";
+        // These become CONTENT_…, the host was put above; and a password that was verified here is not passed on.
+        let has_own = name == b"HTTP_CONTENT_LENGTH" || name == b"HTTP_CONTENT_TYPE" || name == b"HTTP_HOST";
         let is_secret = hides_password && name == b"HTTP_AUTHORIZATION";
-        if !is_content && !is_secret {
+        if !has_own && !is_secret {
             put(name, value);
         }
     });

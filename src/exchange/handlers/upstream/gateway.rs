@@ -2,7 +2,7 @@
 //! ([`header_params`](super::header_params)).
 
 use super::executed;
-use super::header_params::{HEADER, client_lines};
+use super::header_params::{HEADER, client_lines, push_target_host};
 use super::http1;
 use super::request_body::{is_spent, passes_body};
 use super::settings::settings;
@@ -11,14 +11,12 @@ use super::stored::{self, Links};
 use crate::config::model::Level;
 use crate::config::settings::gateway::Gateway;
 use crate::config::settings::proxy_pass::Protocol;
-use crate::config::template::Builtin;
 use crate::exchange::{Exchange, variables};
 use crate::http::h1::framing::Framing;
 use crate::http::header::HeaderId;
 use crate::http::status::Status;
-use crate::http::{fastcgi, host, scgi};
+use crate::http::{fastcgi, scgi};
 use crate::services::Services;
-use crate::util::decimal;
 
 /// Writes the request into `request.out`, with the part of its body that has arrived.
 pub fn compose(request: &mut UpstreamRequest, ex: &mut Exchange, cx: &mut Services) -> Result<(), Status> {
@@ -141,15 +139,7 @@ fn configured(ex: &mut Exchange, cx: &mut Services, gateway: &Gateway, params: &
         ex.log.spare.keep_programs(programs);
     }
     if !is_set(gateway, b"HTTP_HOST") {
-        // The host that was selected, not an arbitrary Host line (nginx).
-        let port = host::split(ex.request.head.host.of(ex.buf())).1;
-        params.push_of(b"HTTP_HOST", &mut scratch, |value| {
-            variables::append_builtins(&[Builtin::Host], ex, cx, value);
-            if let Some(port) = port {
-                value.push(b':');
-                decimal::push(u64::from(port), 0, value);
-            }
-        });
+        params.push_of(b"HTTP_HOST", &mut scratch, |value| push_target_host(ex, cx, value));
     }
     Ok(())
 }

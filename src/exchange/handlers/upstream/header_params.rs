@@ -3,12 +3,27 @@
 //! Invariants: `Proxy` is never among them (programs would take `HTTP_PROXY` for their own setting), and no parameter
 //! occurs twice because a client wrote `_` instead of `-`.
 
-use crate::exchange::Exchange;
+use crate::config::template::Builtin;
+use crate::exchange::{Exchange, variables};
 use crate::http::h1::field::Field;
+use crate::http::host;
+use crate::services::Services;
+use crate::util::decimal;
 use std::ops::Range;
 
 /// The prefix of parameters for client header fields.
 pub(super) const HEADER: &[u8] = b"HTTP_";
+
+/// Appends the host that the request is for, with its port: that of its target, not what a Host line says beside it
+/// (RFC 9112 §3.2.2).
+pub(super) fn push_target_host(ex: &mut Exchange, cx: &mut Services, value: &mut Vec<u8>) {
+    let port = host::split(ex.request.head.host.of(ex.buf())).1;
+    variables::append_builtins(&[Builtin::Host], ex, cx, value);
+    if let Some(port) = port {
+        value.push(b':');
+        decimal::push(u64::from(port), 0, value);
+    }
+}
 
 /// Calls `put` with the client's fields as `HTTP_…`, in the order in which they are sent, except those with `is_set`,
 /// which get their value elsewhere.
