@@ -101,7 +101,7 @@ impl Server {
         })
     }
 
-    /// Ends the process once everything is complete, or after `worker_shutdown_timeout`; what remains then is closed
+    /// Ends the process once everything is complete, programs that work behind their answer included, or after `worker_shutdown_timeout`; what remains then is closed
     /// and logged.
     pub(super) fn end_quit(&mut self) {
         let Mode::Quitting { until, mut closes_idle } = self.mode else { return };
@@ -115,7 +115,8 @@ impl Server {
                 closes_idle = !self.close_idle_ones();
                 self.mode = Mode::Quitting { until, closes_idle };
             }
-            if closes_idle || !self.conns.is_empty() || !self.has_sent_all_state() {
+            let is_busy = !self.conns.is_empty() || self.cx.children.are_working();
+            if closes_idle || is_busy || !self.has_sent_all_state() {
                 return;
             }
         }

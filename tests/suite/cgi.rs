@@ -250,3 +250,19 @@ fn what_clients_of_programs_do_not_read_has_a_directory_from_the_start() {
         assert!(s.path("client_body_temp").is_dir(), "{directive}");
     }
 }
+
+/// TERM came as soon as the last response was out.
+#[test]
+fn a_program_that_works_behind_its_answer_finishes_before_the_server_quits() {
+    if skip_on_nginx("nginx has no CGI") {
+        return;
+    }
+    let script = "printf '\\nanswer'; exec >&- 2>&-; while [ ! -e go ]; do sleep 0.02; done; echo > finished";
+    let mut s = server("location /sh/ { cgi_pass /bin/sh; }").file("html/sh/work.sh", script).start();
+    s.get("/sh/work.sh").is(200).body_is("answer");
+    s.signal(libc::SIGQUIT);
+    eventually("it is told to quit", || s.error_log().contains("SIGQUIT"));
+    s.write("html/sh/go", "");
+    assert_eq!(s.wait(), 0);
+    assert!(s.exists("html/sh/finished"));
+}

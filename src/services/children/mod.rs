@@ -182,6 +182,11 @@ impl Children {
         self.ends = Ends::Reachable;
     }
 
+    /// Whether a program still runs: one that has answered may have work to do, for [`TERM_DELAY`].
+    pub fn are_working(&self) -> bool {
+        self.running.iter().any(|(_, running)| !running.is_over)
+    }
+
     /// Whether [`Children::reap_ended`] may find children that were unknown or hidden before.
     pub fn may_be_reaped(&self) -> bool {
         self.ends == Ends::Reachable
