@@ -101,8 +101,8 @@ impl Server {
         })
     }
 
-    /// Ends the process once everything is complete, programs that work behind their answer included, or after `worker_shutdown_timeout`; what remains then is closed
-    /// and logged.
+    /// Ends the process once everything is complete, with it the programs that work behind their answer, or after
+    /// `worker_shutdown_timeout`; what remains then is closed and logged.
     pub(super) fn end_quit(&mut self) {
         let Mode::Quitting { until, mut closes_idle } = self.mode else { return };
         if until.is_some_and(|at| at <= self.cx.now.ms) {
