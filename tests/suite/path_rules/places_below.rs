@@ -187,6 +187,7 @@ fn a_folder_with_stricter_limits_takes_nothing_past_them_by_a_form_or_a_tree_abo
         });
     }
     assert_eq!(s.read("html/f/keeps/old"), b"old");
+    form_of(&s, "/f/", "body/new", &big).is(413).contains("more than 1024 bytes");
     table.row(OURS, "form: images of the folder itself, which its location only reads", || {
         form_of(&s, "/f/", "a.gif", &big).is(201);
         form_of(&s, "/f/", "a.gif", &big).is(200);

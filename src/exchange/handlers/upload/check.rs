@@ -124,6 +124,15 @@ impl Upload {
         Ok(())
     }
 
+    /// The newest file is larger than [`Upload::most`].
+    pub fn too_large(&self) -> Refusal {
+        match self.most == self.rules.max_file_size.0 {
+            true => too_large(),
+            // By a signed link, or the limits of another location: the directive here says nothing of it.
+            false => Refusal::new(Status::CONTENT_TOO_LARGE, format!("the file has more than {} bytes", self.most)),
+        }
+    }
+
     /// What becomes of the newest file if its name is taken.
     pub fn on_duplicate(&self) -> Duplicate {
         match self.policy.on_duplicate {
@@ -144,7 +153,7 @@ impl Upload {
         let paths = paths.get_or_insert_with(|| PathRules::of(ex, cx));
         self.check_by(paths, ex, cx, (part.folder, name), Some(&part.kind))?;
         if self.most > 0 && part.size() > self.most {
-            return Err(too_large().of(name));
+            return Err(self.too_large().of(name));
         }
         self.check_locks(ex, cx, (part.folder, name))
     }

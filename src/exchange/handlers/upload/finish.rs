@@ -7,7 +7,7 @@
 use super::answer;
 use super::commit::{self, May, NameFailure, Seen};
 use super::record::{Stored, UploadRecord};
-use super::refusal::{Refusal, too_large};
+use super::refusal::Refusal;
 use super::state::{Because, Counted, Naming, TakingBack, Upload, Which, Writing, target_of};
 use super::temp_file::Birth;
 use super::{raw, rules};
@@ -184,7 +184,7 @@ impl Upload {
         self.check_path(ex, cx, (which, &name), Some(&kind))?;
         if let Some(part) = self.parts.get_mut(at) {
             if self.most > 0 && part.size() > self.most {
-                return Err(too_large().of(&name));
+                return Err(self.too_large().of(&name));
             }
             (part.name, part.keeps) = (name, self.keeps);
         }

@@ -2,7 +2,7 @@
 
 use super::digest;
 use super::form::{FIELD, Form, Into};
-use super::refusal::{Refusal, too_large};
+use super::refusal::Refusal;
 use super::state::{Upload, target_of};
 use super::temp_file::{Birth, Part};
 use crate::config::settings::upload::VerifyDigest;
@@ -74,7 +74,7 @@ impl Upload {
         let Some(part) = self.parts.first_mut() else { return Ok(()) };
         part.wrote(n);
         let is_too_large = self.most > 0 && part.size() > self.most;
-        let outcome = if is_too_large { Err(too_large()) } else { self.keep_free(cx, n) };
+        let outcome = if is_too_large { Err(self.too_large()) } else { self.keep_free(cx, n) };
         outcome.map_err(|refusal| self.refuse(ex, cx, &refusal))
     }
 
@@ -135,7 +135,8 @@ impl Upload {
         let Some(part) = self.parts.last_mut() else { return Ok(()) };
         let most = self.most;
         if most > 0 && part.size() + data.len() as u64 > most {
-            return Err(too_large().of(&part.name));
+            let name = part.name.clone();
+            return Err(self.too_large().of(&name));
         }
         if is_all {
             part.lend(|| cx.buffers.take());

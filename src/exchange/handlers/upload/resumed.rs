@@ -280,7 +280,7 @@ pub fn store(ex: &mut Exchange, cx: &mut Services, finished: Finished<'_>) -> Re
     let judged = rules::check_extension(&upload.rules.extensions, &name)
         .and_then(|()| upload.check_path(ex, cx, (None, &name), None))
         .and_then(|()| match upload.most > 0 && upload.parts.iter().any(|part| part.size() > upload.most) {
-            true => Err(too_large().of(&name)),
+            true => Err(upload.too_large().of(&name)),
             false => Ok(()),
         });
     let keeps = upload.keeps;
