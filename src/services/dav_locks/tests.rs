@@ -218,3 +218,23 @@ fn what_one_process_grants_and_ends_another_one_knows() {
     theirs.end(b"/d/c", Token::new([9; 16]));
     assert_eq!(theirs.all().len(), 1, "an unknown one ends nothing");
 }
+
+/// A client chooses the text of its owner, and where its lock is: all of it counts for the size of the zone.
+#[test]
+fn a_zone_has_room_for_all_that_its_locks_keep() {
+    let zone: Rc<str> = Rc::from("z");
+    let plain = lock(1, "/a", true, false, 10);
+    let text: Rc<[u8]> = Rc::from([b'x'; 1000]);
+    let least = |lock: &Lock| (0..1 << 20).find(|size| DavLocks::default().grant(&zone, *size, lock.clone()).is_ok());
+    let bytes = least(&plain).expect("it has room in a megabyte");
+    assert!(bytes >= 3 * 2 + 2, "its path thrice and its URI once");
+    let longer = [
+        (1000 - 2, Lock { href: text.clone(), ..plain.clone() }),
+        (1000, Lock { owner: text.clone(), ..plain.clone() }),
+        (1000, Lock { creator: text.clone(), ..plain.clone() }),
+        (3 * (1000 - 2), Lock { path: text, ..plain.clone() }),
+    ];
+    for (more, lock) in longer {
+        assert_eq!(least(&lock), Some(bytes + more), "{lock:?}");
+    }
+}

@@ -290,3 +290,20 @@ fn a_turn_without_time_left_counts_no_small_area_for_each_upload_that_ends() {
     assert!(take(None));
     assert_eq!(area.counts(), counts + 1);
 }
+
+/// Other programs may have removed files since the last count, also while one is under way.
+#[test]
+fn an_upload_is_refused_only_after_a_count_that_began_later() {
+    let scratch = Scratch::new("awaited");
+    scratch.write("a", 600);
+    let (mut quotas, mut now) = (Quotas::default(), Clock::read());
+    let area = quotas.area(scratch.dir("").as_fd(), &[]).expect("an area");
+    counted(&area, &mut now);
+    assert_eq!((area.counts(), area.count_to_await(&now)), (1, None), "it was counted just now");
+    quotas.files_removed();
+    assert_eq!(area.count_to_await(&now), Some(2), "this process removed files since");
+    counted(&area, &mut now);
+    *area.walk.borrow_mut() = walk::Walk::begin(&area.path).expect("opened");
+    now.advance();
+    assert_eq!((area.counts(), area.count_to_await(&now)), (2, Some(4)), "the count under way may be past them");
+}

@@ -217,3 +217,39 @@ fn a_first_upload_into_an_area_looks_at_none_of_the_others() {
     }
     assert!(uploads.by_path.is_empty());
 }
+
+/// A client that asks another process without pause waits since its first try; one that gave up begins again.
+#[test]
+fn a_request_waits_for_another_process_since_its_first_try() {
+    let mut uploads = Uploads::default();
+    let table = [
+        ("the first try", 1_000, 1_000),
+        ("again at once", 1_025, 1_000),
+        ("after the longest pause", 1_025 + PATIENCE, 1_000),
+        ("after a longer pause", 1_026 + 2 * PATIENCE, 1_026 + 2 * PATIENCE),
+    ];
+    for (name, now, since) in table {
+        assert_eq!(uploads.ask(id(1), now), since, "{name}");
+    }
+    assert_eq!(uploads.ask(id(2), 3 * PATIENCE), 3 * PATIENCE, "each upload for itself");
+    uploads.stop_asking(id(1));
+    assert_eq!(uploads.ask(id(1), 3 * PATIENCE), 3 * PATIENCE, "it had been released");
+}
+
+#[test]
+fn clients_that_repeat_a_refused_request_do_not_fill_the_log() {
+    let mut uploads = Uploads::default();
+    let homes: [Rc<[u8]>; 2] = [Rc::from(&b"/state"[..]), Rc::from(&b"/other"[..])];
+    for home in &homes {
+        let logged: Vec<u64> = (0..2 * LOGGED_EACH).filter_map(|_| uploads.count_elsewhere(home)).collect();
+        assert_eq!(logged, [1, LOGGED_EACH, 2 * LOGGED_EACH]);
+    }
+}
+
+#[test]
+fn the_locks_of_a_directory_are_examined_once() {
+    let mut uploads = Uploads::default();
+    let homes: [Rc<[u8]>; 2] = [Rc::from(&b"/state"[..]), Rc::from(&b"/other"[..])];
+    let first: Vec<bool> = [0, 1, 0, 1].map(|n: usize| uploads.note_home(&homes[n])).into();
+    assert_eq!(first, [true, true, false, false]);
+}

@@ -245,4 +245,48 @@ mod tests {
         assert_eq!(parse(None), Ok(Concat::None));
         assert!(parse(Some(b"final")).is_err() && parse(Some(b"Partial")).is_err());
     }
+
+    fn joining(parts: &[(&[u8], u64)], by_hand: bool) -> Joining {
+        let file = |bytes: &[u8]| {
+            let fd = file::memfd(c"part").expect("a memory file");
+            file::pwrite(fd.as_fd(), bytes, 0).expect("written");
+            fd
+        };
+        let part = |(bytes, size): &(&[u8], u64)| {
+            let (id, lease) = (UploadId::random().expect("entropy"), Rc::new(Lease::new(file(b""))));
+            Part { id, lease, bytes: file(bytes), size: *size }
+        };
+        Joining { parts: parts.iter().map(part).collect(), part: 0, at: 0, by_hand, orphan: None }
+    }
+
+    /// The bytes of the whole, and how it ended.
+    fn joined(mut joining: Joining) -> (Vec<u8>, Result<u64, Errno>) {
+        let (to, mut size, mut scratch) = (file::memfd(c"whole").expect("a memory file"), 0, Vec::with_capacity(100));
+        let end = loop {
+            match joining.step(to.as_fd(), size, &mut scratch) {
+                Ok(copied) if copied > 0 => size += copied,
+                end => break end,
+            }
+        };
+        let mut bytes = Vec::with_capacity(100);
+        file::pread_into(to.as_fd(), &mut bytes, 100, 0).expect("read");
+        (bytes, end)
+    }
+
+    #[test]
+    fn parts_are_joined_in_their_order_with_the_kernels_help_and_without() {
+        for by_hand in [false, true] {
+            let parts: [(&[u8], u64); 5] = [(b"one,", 4), (b"", 0), (b"two,", 4), (b"three and more", 5), (b"", 0)];
+            assert_eq!(joined(joining(&parts, by_hand)), (b"one,two,three".to_vec(), Ok(0)), "{by_hand}");
+        }
+    }
+
+    /// The whole would have a hole, or be shorter than its parts.
+    #[test]
+    fn a_part_that_has_lost_bytes_since_makes_no_file() {
+        for by_hand in [false, true] {
+            let parts: [(&[u8], u64); 2] = [(b"one", 5), (b"two", 3)];
+            assert_eq!(joined(joining(&parts, by_hand)), (b"one".to_vec(), Err(Errno::EIO)), "{by_hand}");
+        }
+    }
 }

@@ -192,10 +192,40 @@ mod tests {
             ("/srv/u-$remote_user/x", Some("/srv")),
             ("/$remote_user", None),
             ("$document_root/up", None),
+            ("files/$remote_user", None),
         ];
         for (text, expected) in table {
             let template = Template::parse(text.as_bytes(), &mut Variables::default()).expect(text);
             assert_eq!(constant(&template), expected.map(|path| path.as_bytes().to_vec()), "{text}");
+        }
+    }
+
+    /// An operator finds them by the configuration alone.
+    #[test]
+    fn unfinished_uploads_lie_beside_the_files_or_where_the_configuration_says() {
+        let table = [
+            ("", Some(("html/up/files/.webserv-upload-state", true))),
+            ("alias DIR/other/;", Some(("other/.webserv-upload-state", true))),
+            ("root DIR/sites/$host;", Some(("sites/.webserv-upload-state", true))),
+            ("root $arg_root;", None),
+            ("upload_store DIR/store//;", Some(("store/.webserv-upload-state", true))),
+            ("upload_store DIR/store/$remote_user;", Some(("store/.webserv-upload-state", true))),
+            ("upload_store $document_root/store;", None),
+            ("upload_store DIR/store/$remote_user; upload_state_store DIR/states;", Some(("states", false))),
+            ("upload_store $document_root/store; upload_state_store DIR/states;", Some(("states", false))),
+        ];
+        for (settings, expected) in table {
+            let on = "allowed_methods GET POST; upload_resumable on;";
+            let site = Site::new("", &format!("location /up/files/ {{ {on} {settings} }}"));
+            let config = &site.cx.config;
+            let location =
+                config.locations.iter().find(|location| &*location.name == b"/up/files/").expect("it is there");
+            let found = Home::of(config, location).map(|home| {
+                let path = String::from_utf8(home.path.to_vec()).expect("text");
+                assert_eq!(home.own().is_some(), home.ours, "{settings}");
+                (path.replace(&format!("{}/", site.scratch.path().display()), ""), home.ours)
+            });
+            assert_eq!(found, expected.map(|(path, ours)| (path.to_owned(), ours)), "{settings}");
         }
     }
 }

@@ -239,14 +239,19 @@ fn later(now: &Clock, home: &[u8], id: UploadId) -> Result<Option<i64>, Unread> 
 
 #[cfg(test)]
 mod tests {
+    use super::super::pending_upload::Missing;
     use super::super::state::UploadState;
+    use super::super::takeover::Access;
     use super::*;
-    use crate::exchange::testing::Site;
+    use crate::exchange::testing::{OUTSIDE, Site};
     use crate::http::method::Method;
+    use crate::services::resumable::Lease;
     use std::fs::{self, File};
     use std::path::PathBuf;
     use std::time::{Duration, SystemTime};
 
+    /// Soon after a start nothing expires.
+    const GRACE: u64 = 3_600_000;
     const ID: &str = "0123456789abcdef0123456789abcdef";
 
     /// An upload area whose state directory exists.
@@ -340,5 +345,65 @@ mod tests {
             read(cx);
         }
         assert_eq!(cx.resumable.holds(id), 12);
+    }
+
+    /// Its client may be slow: for longer than an upload lives, nothing may arrive.
+    #[test]
+    fn an_upload_does_not_expire_while_a_request_writes_to_it() {
+        let (mut site, home, dir) = area();
+        let cx = &mut site.cx;
+        let id = UploadId::parse(ID.as_bytes()).expect("an id");
+        let bytes = home.open().and_then(|dir| dir.create(id, &record(&home))).expect("it is begun");
+        let part = dir.join(format!("{ID}.part"));
+        date(&File::options().write(true).open(&part).expect("its bytes"), 90);
+        cx.now.pass(GRACE);
+        let now = cx.now.unix_ms();
+        cx.resumable.insert(id, pending_upload::known(&home.path, &record(&home), 0, Some(now - 1)));
+        let lease = cx.resumable.lease(id, Lease::new(bytes));
+        expire(cx);
+        assert!(part.exists());
+        let next = cx.resumable.next().expect("it is looked at again") - now;
+        assert!((AGAIN.0..=AGAIN.1).contains(&next), "in {next} ms");
+        drop(lease);
+        cx.resumable.postpone(id, now - 1);
+        expire(cx);
+        assert!(!part.exists());
+        assert_eq!(cx.resumable.ended(id), Some(&Ended::Gone));
+    }
+
+    #[test]
+    fn without_a_greatest_age_an_upload_waits_for_ever() {
+        let (mut site, home, dir) = area();
+        let cx = &mut site.cx;
+        let id = UploadId::parse(ID.as_bytes()).expect("an id");
+        let record = UploadState { age: 0, ..record(&home) };
+        drop(home.open().and_then(|dir| dir.create(id, &record)).expect("it is begun"));
+        let part = dir.join(format!("{ID}.part"));
+        date(&File::options().write(true).open(&part).expect("its bytes"), 3650 * 86_400);
+        begin(cx);
+        while cx.resumable.is_reading() {
+            read(cx);
+        }
+        cx.now.pass(GRACE);
+        expire(cx);
+        assert!(part.exists() && cx.resumable.get(id).is_some());
+        assert_eq!(due(cx), None, "no time is waited for");
+    }
+
+    /// The sweep comes later: until then a client must not be told of an offset from which it cannot go on.
+    #[test]
+    fn an_upload_that_has_expired_is_gone_for_its_client_before_it_is_swept_away() {
+        for (seconds, is_gone) in [(30, false), (90, true)] {
+            let (mut site, home, dir) = area();
+            let id = UploadId::parse(ID.as_bytes()).expect("an id");
+            drop(home.open().and_then(|dir| dir.create(id, &record(&home))).expect("it is begun"));
+            let part = dir.join(format!("{ID}.part"));
+            date(&File::options().write(true).open(&part).expect("its bytes"), seconds);
+            site.cx.now.pass(GRACE);
+            let mut ex = site.at(&format!("HEAD /up/?webserv-upload={ID}"), &[], OUTSIDE);
+            let found = pending_upload::find(&mut ex, &mut site.cx, id, Access::Read);
+            assert_eq!(matches!(found, Err(Missing::Over(Ended::Gone))), is_gone, "{seconds} seconds ago");
+            assert_eq!((found.is_ok(), part.exists()), (!is_gone, !is_gone), "{seconds} seconds ago");
+        }
     }
 }
