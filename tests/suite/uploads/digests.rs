@@ -10,7 +10,7 @@ fn coded(name: &str, digest: &[u8]) -> String {
     format!("{name}=:{}:", String::from_utf8(out).expect("base64 is ASCII"))
 }
 
-fn sha256(data: &[u8]) -> String {
+pub fn sha256(data: &[u8]) -> String {
     coded("sha-256", &Sha256::digest(data))
 }
 

@@ -24,6 +24,7 @@ mod processes;
 mod quota;
 mod refusals;
 mod resumable;
+mod resumable_digests;
 mod resumable_draft;
 mod resumable_draft_refused;
 mod resumable_faults;

@@ -474,6 +474,7 @@ fn forgotten_uploads_expire() {
         let target = create(&s, "x", 10);
         age(&s, ".part", 1_000_000_000);
         tus(&s, "HEAD", &target, "", b"").is(200).lacks("Upload-Expires");
+        patch(&s, &target, 0, b"x").is(204).lacks("Upload-Expires");
     });
 }
 
