@@ -387,14 +387,19 @@ impl Governed {
     /// # Errors
     /// 403.
     pub fn check_upload(&self, own: &UploadSettings, is_foreign: bool) -> Result<PlaceLimits, Refusal> {
-        self.check_place(own)?;
         let there = &*self.upload;
+        // What is stored elsewhere than its URI says comes to no place of that location.
+        let is_apart = matches!(own.store, Store::Path(_)) && own.store != there.store;
+        if is_apart || !self.takes {
+            return Ok(PlaceLimits { replaces: true, most_body: 0 });
+        }
+        self.check_place(own)?;
         let requires = |upload: &UploadSettings| upload.verify_digest == VerifyDigest::Require;
         self.refuse_stricter(&[
             ("upload_verify_digest", requires(there) && !requires(own)),
             ("upload_cross_site", is_foreign && !there.cross_site),
         ])?;
-        Ok(if self.takes { self.limits } else { PlaceLimits { replaces: true, most_body: 0 } })
+        Ok(self.limits)
     }
 
     fn refuse_stricter(&self, rules: &[(&'static str, bool)]) -> Result<(), Refusal> {

@@ -164,6 +164,8 @@ fn a_folder_with_stricter_limits_takes_nothing_past_them_by_a_form_or_a_tree_abo
     let mut setup = server(&format!(
         "location /f/ {{ allowed_methods GET POST PUT DELETE; upload_resumable on; {own} {} }}
          location /d/ {{ {DAV} {own} {} {} }}
+         location = /apart {{ allowed_methods POST; upload_store %%DIR%%/store; }}
+         location / {{ {DAV} upload_quota 1; client_max_body_size 1; upload_verify_digest require; }}
          location ~ \\.gif$ {{ upload_quota 1; upload_on_duplicate error; client_max_body_size 1; }}",
         below(&|name| format!("/f/{name}/")),
         below(&|name| format!("/d/COPY-{name}/{name}/")),
@@ -172,7 +174,7 @@ fn a_folder_with_stricter_limits_takes_nothing_past_them_by_a_form_or_a_tree_abo
     for (name, ..) in inner {
         setup = setup.file(&format!("html/f/{name}/old"), "old").file(&format!("html/d/{name}/{name}/q"), "q");
     }
-    let s = setup.start();
+    let s = setup.mkdir("store").start();
     let mut table = Table::new("limits of a folder below");
     let big = "x".repeat(2000);
     for (name, _, status) in inner {
@@ -191,6 +193,10 @@ fn a_folder_with_stricter_limits_takes_nothing_past_them_by_a_form_or_a_tree_abo
     table.row(OURS, "form: images of the folder itself, which its location only reads", || {
         form_of(&s, "/f/", "a.gif", &big).is(201);
         form_of(&s, "/f/", "a.gif", &big).is(200);
+    });
+    table.row(OURS, "form: what is stored apart from the location of its name", || {
+        form_of(&s, "/apart", "new", &big).is(201);
+        assert!(s.exists("store/new"));
     });
     for (name, _, status) in inner.iter().filter(|(name, ..)| ["quota", "free", "off", "same", "more"].contains(name)) {
         for method in ["COPY", "MOVE"] {
