@@ -352,19 +352,27 @@ fn the_type_of_x_accel_redirect_is_not_that_of_an_error_page() {
 
 #[test]
 fn the_type_of_x_accel_redirect_is_kept_where_an_error_page_led_to_the_application() {
-    let up = answering(|_| {
-        "HTTP/1.1 200 OK\r\nContent-Type: x/y\r\nX-Accel-Redirect: /in/a.txt\r\nContent-Length: 0\r\n\r\n".to_owned()
+    let up = answering(|request| {
+        let to = request.target().strip_prefix("/to").unwrap_or("/in/a.txt");
+        format!("HTTP/1.1 200 OK\r\nContent-Type: x/y\r\nX-Accel-Redirect: {to}\r\nContent-Length: 0\r\n\r\n")
     });
     let s = server(&format!(
         "location / {{ error_page 404 @app; }} location /any/ {{ error_page 404 = @app; }}
-         location @app {{ proxy_pass http://{}; }} location /in/ {{ internal; }}",
+         location @app {{ proxy_pass http://{0}; }} location /to/ {{ proxy_pass http://{0}; }}
+         location /in/ {{ internal; }} location /moved {{ return 302 /x; }} location /closed {{ return 403; }}",
         up.address
     ))
     .file("html/in/a.txt", "file")
+    .file("html/in/dir/f", "file")
     .allow_log("No such file")
+    .allow_log("forbidden")
     .start();
     s.get("/none").is(404).has("Content-Type", "x/y").body_is("file");
     s.get("/any/none").is(200).has("Content-Type", "x/y").body_is("file");
+    // A page in place of what is missing has its own.
+    for (to, status) in [("/in/none", 404), ("/closed", 403), ("/moved", 302), ("/in/dir", 301), ("/in/dir/", 403)] {
+        s.get(&format!("/to{to}")).is(status).has("Content-Type", "text/html");
+    }
 }
 
 #[test]

@@ -157,7 +157,11 @@ fn add_kept(ex: &mut Exchange) {
     if ex.response.location.is_none() {
         ex.response.location = ex.route.kept.location.take();
     }
-    if let Some(kept) = ex.route.kept.content_type.take() {
+    // A page made for an error has a type of its own; one that error_page led to has the kept type (nginx).
+    let is_content = ex.response.status.0 < 300 || ex.route.error_page.is_some();
+    if let Some(kept) = ex.route.kept.content_type.take()
+        && is_content
+    {
         ex.response.content_type = ContentType::Shared(kept);
     }
     let mut kept = std::mem::take(&mut ex.route.kept.fields);

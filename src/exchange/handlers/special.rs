@@ -28,6 +28,7 @@ pub fn respond(ex: &mut Exchange, status: Status) {
     ex.response.ranges = false;
     // What an X-Accel-Redirect said of the response that this page replaces (nginx).
     ex.route.kept.fields.remove(b"accept-ranges");
+    ex.route.kept.content_type = None;
     ex.response.etag = None;
     ex.response.last_modified = None;
     if status.has_no_content() {

@@ -182,9 +182,11 @@ impl Children {
         self.ends = Ends::Reachable;
     }
 
-    /// Whether a program still runs: one that has answered may have work to do, for [`TERM_DELAY`].
+    /// Whether a program still runs: one that has answered may have work to do, for [`TERM_DELAY`]. One that KILL has
+    /// not ended (it waits for a dead network file system) is not waited for.
     pub fn are_working(&self) -> bool {
-        self.running.iter().any(|(_, running)| !running.is_over)
+        let is_expected = |running: &Child| running.reader.is_some() || running.signal.is_some();
+        self.running.iter().any(|(_, running)| !running.is_over && is_expected(running))
     }
 
     /// Whether [`Children::reap_ended`] may find children that were unknown or hidden before.
