@@ -201,7 +201,7 @@ fn a_password_that_was_asked_for_is_asked_of_visitors() {
 #[test]
 fn a_password_that_would_cross_the_network_in_the_clear_is_warned_about() {
     let site = Site::new("auth-clear");
-    // An address of another machine (RFC 5737): the start ends there, after what is said of the options.
+    // An address of another machine (RFC 5737): the start ends there, after the warnings about the options.
     let warning = "passwords for 198.51.100.1:8000 cross the network unencrypted; --tls encrypts them";
     for (options, warns) in [
         (&["--auth", "bob", "--bind", "198.51.100.1"][..], true),

@@ -12,7 +12,7 @@ pub use crate::table::{BOTH, Runs, Table, binary, on_nginx, ours, skip_on_nginx,
 pub use running::Server;
 pub use setup::Setup;
 
-use crate::client::LIMIT;
+use crate::client::{LIMIT, Response};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -35,6 +35,19 @@ pub fn server(block: &str) -> Setup {
 pub fn copy_for_all(binary: &Path, copy: &Path) {
     let copied = Command::new("install").args(["-m", "755"]).args([binary, copy]).status();
     assert!(copied.is_ok_and(|status| status.success()), "{} cannot be copied", binary.display());
+}
+
+/// The body of a LOCK: an exclusive one, without an owner.
+pub const LOCKINFO: &[u8] =
+    b"<lockinfo xmlns='DAV:'><lockscope><exclusive/></lockscope><locktype><write/></locktype></lockinfo>";
+
+/// POSTs a form with these files, each with its content.
+pub fn post_files(s: &Server, target: &str, files: &[(&str, &str)]) -> Response {
+    let parts = files.iter().map(|(name, content)| {
+        format!("--b\r\nContent-Disposition: form-data; name=f; filename=\"{name}\"\r\n\r\n{content}\r\n")
+    });
+    let body = parts.collect::<String>() + "--b--\r\n";
+    s.method("POST", target, "Content-Type: multipart/form-data; boundary=b\r\n", body.as_bytes())
 }
 
 /// A whole request with `Host: localhost` and `Connection: close`.

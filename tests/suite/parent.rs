@@ -1,7 +1,7 @@
 //! Under a parent: what a reload hands over to the fresh process, and what else root's signals do.
 
 use crate::client::{Client, LIMIT};
-use crate::harness::eventually;
+use crate::harness::{LOCKINFO, eventually};
 use crate::os;
 use crate::privsep::{Parent, status};
 use std::io::{Read, Write};
@@ -74,25 +74,24 @@ fn places_and_shares_of_a_quota_are_the_uploads_own_over_two_reloads() {
 #[test]
 fn locks_hold_over_a_reload() {
     let Some(s) = Parent::start_with("user nobody;", LIMITS) else { return };
-    let info = "<lockinfo xmlns='DAV:'><lockscope><exclusive/></lockscope><locktype><write/></locktype></lockinfo>";
-    let length = info.len();
-    let lock = format!("LOCK /up/doc HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n{info}");
-    s.client().request(&lock).is(201);
+    lock(&mut s.client(), "doc");
     s.reload();
     s.client().request("PUT /up/doc HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx").is(423);
 }
 
-const LOCK_INFO: &str =
-    "<lockinfo xmlns='DAV:'><lockscope><exclusive/></lockscope><locktype><write/></locktype></lockinfo>";
-
-/// Locks a name; then another request, so that the process is a turn further: it has told the one it replaced.
-fn lock(client: &mut Client, name: &str) -> String {
-    let length = LOCK_INFO.len();
-    client.send(format!("LOCK /up/{name} HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n{LOCK_INFO}"));
-    let answer = client.response();
-    answer.is_one_of(&[200, 201]);
+/// Another request, after which the process is a turn further: it has told the one it replaced.
+fn a_turn_further(client: &mut Client) {
     client.send("GET /r/f HTTP/1.1\r\nHost: a\r\n\r\n");
     client.response();
+}
+
+/// Locks a name.
+fn lock(client: &mut Client, name: &str) -> String {
+    let head = format!("LOCK /up/{name} HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", LOCKINFO.len());
+    client.send([head.as_bytes(), LOCKINFO].concat());
+    let answer = client.response();
+    answer.is_one_of(&[200, 201]);
+    a_turn_further(client);
     answer.header("Lock-Token").expect("a token").to_owned()
 }
 
@@ -120,8 +119,7 @@ fn a_lock_ended_after_a_reload_does_not_refuse_an_upload_from_before_it() {
     let mut client = s.client();
     client.send(format!("UNLOCK /up/doc HTTP/1.1\r\nHost: a\r\nLock-Token: {token}\r\n\r\n"));
     client.response().is(204);
-    client.send("GET /r/f HTTP/1.1\r\nHost: a\r\n\r\n");
-    client.response();
+    a_turn_further(&mut client);
     upload.send("0123456789");
     upload.response().is_one_of(&[201, 204]);
 }
@@ -136,7 +134,7 @@ fn a_reload_keeps_counting_the_connections_of_the_old_process() {
         let text = s.get("/status/connections").text();
         text.contains(&format!("\"active\":{n},")) || text.contains(&format!("\"active\": {n},"))
     };
-    eventually("the upload, and who asks", || active(2));
+    eventually("the upload, and the status request", || active(2));
     s.reload();
     eventually("still both", || active(2));
     upload.send("0123456789");

@@ -1,6 +1,6 @@
 //! proxy_store and its like: responses that stay as files, whole or not at all, and nowhere but where they belong.
 
-use crate::harness::{BOTH, Server, Setup, Table, eventually, noise, ours, server, skip_on_nginx};
+use crate::harness::{BOTH, LOCKINFO, Server, Setup, Table, eventually, noise, ours, server, skip_on_nginx};
 use crate::upstream::Upstream;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
@@ -433,10 +433,8 @@ fn a_response_replaces_no_file_that_a_client_has_locked_nor_goes_where_nothing_i
         .link("html/d/folder", "../folder")
         .allow_log("response not stored")
         .start();
-    let lock = "<D:lockinfo xmlns:D=\"DAV:\"><D:lockscope><D:exclusive/></D:lockscope><D:locktype><D:write/>\
-                </D:locktype></D:lockinfo>";
-    s.method("LOCK", "/d/f", "", lock.as_bytes()).is(200);
-    s.method("LOCK", "/d/free", "", lock.as_bytes()).is(201);
+    s.method("LOCK", "/d/f", "", LOCKINFO).is(200);
+    s.method("LOCK", "/d/free", "", LOCKINFO).is(201);
     let lines = |why: &str| s.error_log().lines().filter(|line| line.contains(why)).count();
     let rows = [
         ("/get", "d/f", "is locked by a client, response not stored"),

@@ -1,24 +1,9 @@
 //! What a client's write may take the place of, and under which conditions: folders that are links, files of one
 //! request with one name, dates that say nothing yet, compressed files that were left behind.
 
-use crate::client::Response;
-use crate::harness::{Server, eventually, http, server, skip_on_nginx};
+use crate::harness::{LOCKINFO, Server, eventually, http, post_files, server, skip_on_nginx};
 use std::fs::File;
 use std::time::{Duration, SystemTime};
-
-const BOUNDARY: &str = "----one";
-
-fn post_form(s: &Server, target: &str, files: &[(&str, &str)]) -> Response {
-    let parts = files.iter().map(|(name, content)| {
-        format!(
-            "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\
-             Content-Type: text/plain\r\n\r\n{content}\r\n"
-        )
-    });
-    let body = parts.collect::<String>() + &format!("--{BOUNDARY}--\r\n");
-    let fields = format!("Content-Type: multipart/form-data; boundary={BOUNDARY}\r\n");
-    s.method("POST", target, &fields, body.as_bytes())
-}
 
 /// As if the file had been written that many seconds ago.
 fn make_old(s: &Server, path: &str, seconds: u64) {
@@ -57,9 +42,9 @@ fn a_folder_of_the_site_that_is_a_link_is_not_replaced_by_a_file() {
             is_there(&format!("{method} {location}"));
         }
     }
-    post_form(&s, "/up/", &[("current", "new")]).is(409);
+    post_files(&s, "/up/", &[("current", "new")]).is(409);
     is_there("a form");
-    post_form(&s, "/up/", &[("one", "1"), ("current", "new")]).is(409);
+    post_files(&s, "/up/", &[("one", "1"), ("current", "new")]).is(409);
     is_there("one of two files of a form");
     assert!(!s.exists("html/d/one"));
     let tus = "Tus-Resumable: 1.0.0\r\nUpload-Length: 3\r\nContent-Type: application/offset+octet-stream\r\n\
@@ -85,17 +70,17 @@ fn two_files_of_a_form_with_one_name_are_both_stored() {
     .mkdir("html/q")
     .start();
     let twins = [("image.jpg", "one"), ("image.jpg", "two"), ("image.jpg", "three")];
-    post_form(&s, "/ow/", &twins).is_one_of(&[200, 201]);
+    post_files(&s, "/ow/", &twins).is_one_of(&[200, 201]);
     let read = |name: &str| s.read(&format!("html/ow/{name}"));
     assert_eq!((read("image.jpg"), read("image-1.jpg")), (b"one".to_vec(), b"two".to_vec()));
     assert_eq!(read("image-2.jpg"), b"three");
     // Another request replaces.
-    post_form(&s, "/ow/", &[("image.jpg", "four")]).is_one_of(&[200, 201]);
+    post_files(&s, "/ow/", &[("image.jpg", "four")]).is_one_of(&[200, 201]);
     assert_eq!((read("image.jpg"), read("image-1.jpg")), (b"four".to_vec(), b"two".to_vec()));
-    post_form(&s, "/ow/", &[("a/x", "one"), ("b/x", "two")]).is(201);
+    post_files(&s, "/ow/", &[("a/x", "one"), ("b/x", "two")]).is(201);
     assert_eq!((read("a/x"), read("b/x")), (b"one".to_vec(), b"two".to_vec()));
     // Both count.
-    post_form(&s, "/q/", &[("x", "one"), ("x", "two")]).is(507);
+    post_files(&s, "/q/", &[("x", "one"), ("x", "two")]).is(507);
     assert!(!s.exists("html/q/x"));
 }
 
@@ -136,22 +121,20 @@ fn a_lock_and_new_properties_and_a_new_folder_keep_to_the_requests_conditions() 
     let touch = "<D:propertyupdate xmlns:D=\"DAV:\" xmlns:Z=\"urn:schemas-microsoft-com:\"><D:set><D:prop>\
                  <Z:Win32LastModifiedTime>Thu, 02 Jan 2020 03:04:05 GMT</Z:Win32LastModifiedTime></D:prop></D:set>\
                  </D:propertyupdate>";
-    let lock = "<D:lockinfo xmlns:D=\"DAV:\"><D:lockscope><D:exclusive/></D:lockscope><D:locktype><D:write/>\
-                </D:locktype></D:lockinfo>";
     let old = "If-Unmodified-Since: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
     for condition in ["If-Match: \"wrong\"\r\n", "If-None-Match: *\r\n", old] {
         s.method("PROPPATCH", "/f", condition, touch.as_bytes()).is(412);
-        s.method("LOCK", "/f", condition, lock.as_bytes()).is(412);
+        s.method("LOCK", "/f", condition, LOCKINFO).is(412);
     }
     s.get("/f").has("ETag", &tag);
-    s.method("LOCK", "/new", "If-Match: *\r\n", lock.as_bytes()).is(412);
+    s.method("LOCK", "/new", "If-Match: *\r\n", LOCKINFO).is(412);
     s.method("MKCOL", "/folder/", "If-Match: *\r\n", b"").is(412);
     s.method("MKCOL", "/d/", "If-None-Match: *\r\n", b"").is(412);
     assert!(!s.exists("html/new") && !s.exists("html/folder"));
     s.method("MKCOL", "/folder/", "If-None-Match: *\r\n", b"").is(201);
     s.method("PROPPATCH", "/f", &format!("If-Match: {tag}\r\n"), touch.as_bytes()).is(207);
     s.get("/f").has("Last-Modified", "Thu, 02 Jan 2020 03:04:05 GMT");
-    s.method("LOCK", "/f", "If-Match: *\r\n", lock.as_bytes()).is(200);
+    s.method("LOCK", "/f", "If-Match: *\r\n", LOCKINFO).is(200);
 }
 
 #[test]

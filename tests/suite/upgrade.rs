@@ -1,12 +1,12 @@
 //! `-s upgrade`: the binary that lies in the server's place takes over, without a connection that is refused or cut.
 
 use crate::client::Client;
-use crate::harness::{Setup, skip_on_nginx};
+use crate::harness::{Setup, copy_for_all, skip_on_nginx};
 use crate::os;
 use crate::process::text;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
@@ -57,9 +57,9 @@ impl Installed {
     }
 
     /// As a package manager does: a file of another name, renamed.
-    fn install(&self, make: impl Fn(&PathBuf) -> std::io::Result<()>) {
+    fn install(&self, make: impl Fn(&Path)) {
         let fresh = self.path("webserv.new");
-        make(&fresh).expect("written");
+        make(&fresh);
         std::fs::rename(fresh, self.path("webserv")).expect("in its place");
     }
 
@@ -92,11 +92,14 @@ impl Drop for Installed {
     }
 }
 
-/// Made by a process of its own: a descriptor this process wrote the program through would be inherited by what other
-/// tests start meanwhile, and a program that is open for writing cannot be run (ETXTBSY).
-fn copy_of_the_binary(place: &PathBuf) -> std::io::Result<()> {
-    let status = Command::new("cp").arg(BINARY).arg(place).stdin(Stdio::null()).status()?;
-    if status.success() { Ok(()) } else { Err(std::io::Error::other("cp failed")) }
+fn copy_of_the_binary(place: &Path) {
+    copy_for_all(Path::new(BINARY), place);
+}
+
+fn write_program(place: &Path, content: &str) {
+    std::fs::write(place, content).expect("written");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(place, mode).expect("its mode is set");
 }
 
 /// A process that ends at once.
@@ -147,12 +150,9 @@ fn a_new_binary_that_does_not_start_fails_the_command_and_changes_nothing() {
     for main in forms() {
         let s = Installed::start(main);
         let old = s.process.id();
-        let broken: [&[u8]; 2] = [b"#!/bin/sh\nexit 3\n", b"no program"];
+        let broken = ["#!/bin/sh\nexit 3\n", "no program"];
         for content in broken {
-            s.install(|place| {
-                std::fs::write(place, content)?;
-                std::fs::set_permissions(place, std::os::unix::fs::PermissionsExt::from_mode(0o755))
-            });
+            s.install(|place| write_program(place, content));
             let out = s.upgrade();
             assert_eq!(out.status.code(), Some(1), "{main} {}", text(&out));
             assert!(text(&out).contains("the new binary"), "{main} {}", text(&out));
@@ -177,10 +177,8 @@ fn a_second_new_binary_waits_for_the_first() {
         // One that lives and never serves, and says where it is.
         let fifo = s.path("started");
         os::mkfifo(&fifo);
-        s.install(|place| {
-            std::fs::write(place, format!("#!/bin/sh\necho $$ > {}\nexec sleep 600\n", fifo.display()))?;
-            std::fs::set_permissions(place, std::os::unix::fs::PermissionsExt::from_mode(0o755))
-        });
+        let script = format!("#!/bin/sh\necho $$ > {}\nexec sleep 600\n", fifo.display());
+        s.install(|place| write_program(place, &script));
         os::kill(s.process.id(), libc::SIGUSR2);
         let mut line = String::new();
         BufReader::new(std::fs::File::open(&fifo).expect("opened")).read_line(&mut line).expect("its number");
@@ -201,7 +199,7 @@ fn an_upgrade_starts_the_program_that_a_changed_link_leads_to() {
     }
     for main in forms() {
         let mut s = Installed::start_by(main, "current");
-        copy_of_the_binary(&s.path("second")).expect("written");
+        copy_of_the_binary(&s.path("second"));
         s.link("second", "current");
         let out = s.upgrade();
         assert_eq!(out.status.code(), Some(0), "{main} {}", text(&out));

@@ -2,7 +2,7 @@
 //! is left. Each way is shown to work with what the rules allow.
 
 use crate::client::Response;
-use crate::harness::{Server, Table, ours, skip_on_nginx};
+use crate::harness::{LOCKINFO, Server, Table, ours, skip_on_nginx};
 use std::collections::BTreeMap;
 
 const OURS: crate::harness::Runs = ours("uploads");
@@ -199,8 +199,7 @@ const WAYS: &[Way] = &[
         vec![s.method("POST", area, &fields, body.as_bytes())]
     }),
     ("LOCK of a free name", |s, area, dir, item| {
-        let body = b"<?xml version=\"1.0\"?><D:lockinfo xmlns:D=\"DAV:\"><D:lockscope><D:exclusive/></D:lockscope><D:locktype><D:write/></D:locktype></D:lockinfo>";
-        vec![s.method("LOCK", &format!("{area}{dir}{}", item.name), "Timeout: Second-1\r\n", body)]
+        vec![s.method("LOCK", &format!("{area}{dir}{}", item.name), "Timeout: Second-1\r\n", LOCKINFO)]
     }),
 ];
 

@@ -1,7 +1,7 @@
 //! Rules that belong to another URI than the one a request names: behind a redirect, or with a slash more or less.
 
 use super::{DAV, OURS, transfer};
-use crate::harness::{Table, http, server, skip_on_nginx};
+use crate::harness::{LOCKINFO, Table, http, server, skip_on_nginx};
 
 /// What comes before a redirect to a named location holds for paths that a request only concerns, too; so does what the
 /// named location says itself.
@@ -93,9 +93,6 @@ fn a_slash_more_or_less_leads_past_no_rule() {
     let time =
         b"<D:propertyupdate xmlns:D='DAV:'><D:set><D:prop><D:lastmodified>1000000000</D:lastmodified></D:prop></D:set>\
                  </D:propertyupdate>";
-    let lock =
-        b"<D:lockinfo xmlns:D='DAV:'><D:lockscope><D:exclusive/></D:lockscope><D:locktype><D:write/></D:locktype>\
-                 </D:lockinfo>";
     let mut table = Table::new("slashes");
     table.row(OURS, "a file that is named as a folder", || {
         let modified =
@@ -104,7 +101,7 @@ fn a_slash_more_or_less_leads_past_no_rule() {
         s.method("PROPPATCH", "/up/a.secret/", "", time).is_one_of(&[404, 409]);
         assert_eq!(modified(), old);
         for target in ["/up/a.secret/", "/up/new.secret/"] {
-            s.method("LOCK", target, "", lock).is(409);
+            s.method("LOCK", target, "", LOCKINFO).is(409);
             s.method("DELETE", target, "", b"").is_one_of(&[404, 409]);
         }
     });
@@ -119,11 +116,11 @@ fn a_slash_more_or_less_leads_past_no_rule() {
         s.method("DELETE", "/up/kept", "", b"").is(403);
         s.method("DELETE", "/rec/kept", "", b"").is(403);
         s.method("PROPFIND", "/up/kept", "Depth: 1\r\n", b"").is(403);
-        s.method("LOCK", "/up/kept", "", lock).is(403);
+        s.method("LOCK", "/up/kept", "", LOCKINFO).is(403);
     });
     table.row(OURS, "nothing has changed", || assert_eq!(s.snapshot("html"), before));
     table.row(OURS, "what no rule is about", || {
-        s.method("LOCK", "/up/d", "Depth: 0\r\n", lock).is(200);
+        s.method("LOCK", "/up/d", "Depth: 0\r\n", LOCKINFO).is(200);
         s.method("PROPFIND", "/up/d", "Depth: 1\r\n", b"").is(207);
         s.method("PROPPATCH", "/up/d/", "", time).is_one_of(&[207, 423]);
         transfer(&s, "COPY", "/up/plain", "/up/e/").is(201);

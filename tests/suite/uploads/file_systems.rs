@@ -3,7 +3,7 @@
 
 use super::resumable::{OCTETS, create, filename, patch, tus};
 use super::*;
-use crate::harness::http;
+use crate::harness::{http, post_files};
 use crate::os::Denied;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -24,14 +24,6 @@ pub fn setup_at(root: &str) -> Setup {
     .file("index.html", "index")
 }
 
-fn form(s: &Server, target: &str, files: &[(&str, &str)]) -> Response {
-    let parts = files.iter().map(|(name, content)| {
-        format!("--b\r\nContent-Disposition: form-data; name=f; filename={name}\r\n\r\n{content}\r\n")
-    });
-    let body = parts.collect::<String>() + "--b--\r\n";
-    s.method("POST", target, "Content-Type: multipart/form-data; boundary=b\r\n", body.as_bytes())
-}
-
 pub fn transfer(s: &Server, method: &str, from: &str, to: &str) -> Response {
     s.method(method, from, &format!("Destination: {to}\r\n"), b"")
 }
@@ -47,11 +39,11 @@ pub fn exercise(s: &Server, root: &Path, is_mounted: bool) {
     s.method("PUT", "/a/put", "", b"one").is(201);
     s.method("PUT", "/a/put", "", b"two").is_one_of(&[200, 204]);
     assert_eq!(read("a/put"), b"two");
-    form(s, "/a/", &[("x", "1"), ("y", "2")]).is(201);
-    form(s, "/a/", &[("z", "3"), ("y", "never")]).is(409);
+    post_files(s, "/a/", &[("x", "1"), ("y", "2")]).is(201);
+    post_files(s, "/a/", &[("z", "3"), ("y", "never")]).is(409);
     assert_eq!((read("a/x"), read("a/y"), root.join("a/z").exists()), (b"1".to_vec(), b"2".to_vec(), false));
-    form(s, "/over/", &[("x", "1"), ("y", "2")]).is(201);
-    form(s, "/over/", &[("x", "3"), ("y", "4")]).is_one_of(&[200, 201]);
+    post_files(s, "/over/", &[("x", "1"), ("y", "2")]).is(201);
+    post_files(s, "/over/", &[("x", "3"), ("y", "4")]).is_one_of(&[200, 201]);
     assert_eq!((read("over/x"), read("over/y")), (b"3".to_vec(), b"4".to_vec()));
     let large = noise(3_000_000);
     s.method("PUT", "/a/large", "", &large).is(201);
@@ -70,7 +62,7 @@ pub fn exercise(s: &Server, root: &Path, is_mounted: bool) {
     in_pieces_otherwise(s, root);
     // The same name into the trash twice.
     s.method("DELETE", "/over/x", "", b"").is(204);
-    form(s, "/over/", &[("x", "again")]).is(201);
+    post_files(s, "/over/", &[("x", "again")]).is(201);
     s.method("DELETE", "/over/x", "", b"").is(204);
     assert_eq!((read("trash/x"), read("trash/x-1")), (b"3".to_vec(), b"again".to_vec()));
     // Trees.
@@ -174,7 +166,7 @@ fn in_pieces_otherwise(s: &Server, root: &Path) {
 fn on_the_disk(s: &Server, root: &Path) {
     s.method("PUT", "/sync/put", "", b"1").is(201);
     s.method("PUT", "/sync/put", "", b"2").is(204);
-    form(s, "/sync/", &[("x", "1"), ("y", "2")]).is(201);
+    post_files(s, "/sync/", &[("x", "1"), ("y", "2")]).is(201);
     s.method("MKCOL", "/sync/tree/", "", b"").is(201);
     s.method("PUT", "/sync/tree/f", "", b"f").is(201);
     transfer(s, "COPY", "/sync/tree/", "/sync/copy/").is(201);

@@ -39,7 +39,7 @@ mod two_servers;
 mod unwritten;
 
 use crate::client::{Client, Response};
-use crate::harness::{Server, Setup, Table, eventually, http, noise, ours, request, server, skip_on_nginx};
+use crate::harness::{LOCKINFO, Server, Setup, Table, eventually, http, noise, ours, request, server, skip_on_nginx};
 use crate::over_http2::skip_on_http2;
 use std::collections::BTreeMap;
 

@@ -4,7 +4,7 @@
 use super::file_systems::{exercise, setup_at, transfer};
 use super::resumable::{base64, filename, offset, patch, tus};
 use super::*;
-use crate::harness::{http, skipped};
+use crate::harness::{LOCKINFO, http, skipped};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -140,11 +140,8 @@ fn another_spelling_leads_past_no_lock_shows_nothing_hidden_and_runs_no_upload()
     }
     {
         let s = setup.start();
-        let info =
-            b"<D:lockinfo xmlns:D='DAV:'><D:lockscope><D:exclusive/></D:lockscope><D:locktype><D:write/></D:locktype>\
-                     </D:lockinfo>";
         let lock = |target: &str| {
-            let r = s.method("LOCK", target, "", info);
+            let r = s.method("LOCK", target, "", LOCKINFO);
             r.is_one_of(&[200, 201]);
             format!("If: ({})\r\n", r.header("Lock-Token").expect("a token"))
         };
@@ -152,7 +149,7 @@ fn another_spelling_leads_past_no_lock_shows_nothing_hidden_and_runs_no_upload()
         for name in ["/dav/lk", "/dav/LK", "/dav/Lk"] {
             s.method("PUT", name, "", b"another's").is(423);
             s.method("DELETE", name, "", b"").is(423);
-            s.method("LOCK", name, "", info).is(423);
+            s.method("LOCK", name, "", LOCKINFO).is(423);
             s.method("PUT", name, &file, b"own").is(204);
         }
         for name in ["/dav/TREE/new", "/dav/Tree/SUB/new", "/DAV/tree/new"] {

@@ -338,8 +338,7 @@ fn a_put_of_dav_methods_may_be_resumable() {
     eventually_offset(&s, &target, VERSION, 5);
     append(&s, &target, 5, true, b"world").is(201);
     assert_eq!(s.read("html/a/x.txt"), b"helloworld");
-    let body = r#"<lockinfo xmlns="DAV:"><lockscope><exclusive/></lockscope><locktype><write/></locktype></lockinfo>"#;
-    s.method("LOCK", "/locked/y.txt", "Depth: 0\r\n", body.as_bytes()).is_one_of(&[200, 201]);
+    s.method("LOCK", "/locked/y.txt", "Depth: 0\r\n", LOCKINFO).is_one_of(&[200, 201]);
     s.method("PUT", "/locked/y.txt", "Upload-Complete: ?0\r\n", b"part").is(423);
     s.method("PUT", "/a/dir/", "Upload-Complete: ?0\r\n", b"part").is(409);
 }

@@ -50,9 +50,6 @@ fn transfer(s: &Server, method: &str, from: &str, to: &str) -> Response {
     s.method(method, from, &format!("Destination: {to}\r\n"), b"")
 }
 
-const LOCK: &str =
-    r#"<lockinfo xmlns="DAV:"><lockscope><exclusive/></lockscope><locktype><write/></locktype></lockinfo>"#;
-
 /// Requests that name something, by what they are.
 const ACTS: &[(&str, Act<'_>)] = &[
     ("PUT of a new name", &|s| s.method("PUT", "/a/new", "", b"new")),
@@ -67,7 +64,7 @@ const ACTS: &[(&str, Act<'_>)] = &[
     }),
     ("a draft's PUT that replaces", &|s| s.method("PUT", "/a/old", "Upload-Complete: ?1\r\n", b"new")),
     ("MKCOL", &|s| s.method("MKCOL", "/dav/new/", "", b"")),
-    ("LOCK of a free name", &|s| s.method("LOCK", "/dav/new", "Depth: 0\r\n", LOCK.as_bytes())),
+    ("LOCK of a free name", &|s| s.method("LOCK", "/dav/new", "Depth: 0\r\n", LOCKINFO)),
     ("MOVE", &|s| transfer(s, "MOVE", "/dav/old", "/dav/new")),
     ("MOVE that replaces", &|s| transfer(s, "MOVE", "/dav/old", "/dav/other")),
     ("MOVE of a tree", &|s| transfer(s, "MOVE", "/dav/t/", "/dav/n/")),

@@ -1,7 +1,7 @@
 //! LOCK, UNLOCK and `If`, and that every write asks for locks.
 
 use super::*;
-use crate::harness::eventually;
+use crate::harness::{eventually, post_files};
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use webserv::sys::file::{flock, unlock};
@@ -194,8 +194,7 @@ fn every_way_to_write_asks_for_locks() {
     let token = lock(&s, "/d/a", "");
     let mut table = Table::new("writes to what is locked, by another URI");
     table.row(OURS, "a form, a POST, a PUT, a DELETE", || {
-        let form = "--b\r\nContent-Disposition: form-data; name=f; filename=a\r\n\r\nnew\r\n--b--\r\n";
-        s.method("POST", "/up/", "Content-Type: multipart/form-data; boundary=b\r\n", form.as_bytes()).is(423);
+        post_files(&s, "/up/", &[("a", "new")]).is(423);
         s.method("POST", "/up/a", "", b"new").is(423);
         s.method("PUT", "/up/a", "", b"new").is(423);
         s.method("DELETE", "/up/a", "", b"").is(423);
@@ -413,11 +412,7 @@ fn a_lock_of_a_folder_alone_keeps_others_from_making_folders_in_it() {
          location /u/ { alias %%DIR%%/html/d/; allowed_methods GET POST; upload_create_path on; upload_resumable on; }";
     let s = with_locks(block).mkdir("html/d/dir").start();
     let token = lock(&s, "/d/dir/", "Depth: 0\r\n");
-    let form = |name: &str| {
-        let body =
-            format!("--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"{name}\"\r\n\r\nx\r\n--b--\r\n");
-        s.method("POST", "/u/", "Content-Type: multipart/form-data; boundary=b\r\n", body.as_bytes())
-    };
+    let form = |name: &str| post_files(&s, "/u/", &[(name, "x")]);
     s.method("MKCOL", "/d/dir/p", "", b"").is(423);
     s.method("PUT", "/d/dir/p/q/new", "", b"another's").is(423);
     form("dir/p/new").is(423);

@@ -64,9 +64,7 @@ impl Script<'_> {
     /// LOCK of a free name makes a file.
     fn lock(&mut self, target: &str) {
         let op = Op { after: vec![(target.into(), Some(Vec::new()))], ..Op::default() };
-        let body =
-            r#"<lockinfo xmlns="DAV:"><lockscope><exclusive/></lockscope><locktype><write/></locktype></lockinfo>"#;
-        self.send("LOCK", target, "Depth: 0\r\n", body.as_bytes(), op);
+        self.send("LOCK", target, "Depth: 0\r\n", LOCKINFO, op);
     }
 
     /// COPY or MOVE of these files below a name, each with its content; `gone`: what the destination had that goes.
