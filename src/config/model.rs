@@ -247,6 +247,11 @@ pub struct Server {
 }
 
 impl Location {
+    /// Whether requests can start programs: by cgi_pass, or where its files may be scripts.
+    pub fn runs_programs(&self) -> bool {
+        self.content == ContentHandler::Cgi || !self.settings.cgi.extensions.is_empty()
+    }
+
     /// Whether requests are proxied, and a URI without the final slash is redirected to it (by nginx's rules).
     pub fn is_proxied(&self) -> bool {
         let adds_slash = |pass: &Pass| match pass.protocol {

@@ -214,10 +214,7 @@ impl Build {
     /// nginx creates these when it starts, even if nothing is ever stored in them.
     fn add_temp_paths(&mut self) {
         if self.form == Form::Nginx {
-            let buffers = |location: &&Location| {
-                matches!(location.content, ContentHandler::Proxy | ContentHandler::Cgi)
-                    || !location.settings.cgi.extensions.is_empty()
-            };
+            let buffers = |location: &&Location| location.content == ContentHandler::Proxy || location.runs_programs();
             let temp: Vec<_> =
                 self.locations.iter().filter(buffers).map(|location| location.settings.body.temp.clone()).collect();
             temp.iter().for_each(|temp| self.temp_path(&temp.path));
@@ -286,13 +283,10 @@ impl Build {
 
     /// Variables that are used without being named in the configuration.
     fn note_unnamed_variables(&mut self) {
-        let runs_programs = |location: &Location| {
-            location.content == ContentHandler::Cgi || !location.settings.cgi.extensions.is_empty()
-        };
         if self.locations.iter().any(|location| location.settings.ssi.on) {
             self.variables.are_named_by_pages();
         }
-        if self.locations.iter().any(runs_programs) {
+        if self.locations.iter().any(Location::runs_programs) {
             self.variables.are_passed_to_programs();
         }
     }

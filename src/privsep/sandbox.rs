@@ -14,7 +14,7 @@
 //! confined by Landlock and may execute programs. Scripts run as the same user in any case, and no_new_privs and the
 //! rest of the filter apply to them too (set-user-id helpers such as sendmail's do not work in scripts).
 
-use crate::config::model::{Config, ContentHandler, Location};
+use crate::config::model::{Config, Location};
 use crate::config::settings::logs::AccessTarget;
 use crate::config::template::Part;
 use crate::server::serving_user::{ServingUser, directories, directory};
@@ -86,11 +86,8 @@ pub fn look(worker: &ServingUser, config: &Config) -> Result<(), (&'static str, 
     Ok(())
 }
 
-/// Whether requests can start programs: by cgi_pass, or in a location whose files may be scripts.
 fn needs_programs(config: &Config) -> bool {
-    let starts =
-        |location: &Location| location.content == ContentHandler::Cgi || !location.settings.cgi.extensions.is_empty();
-    config.locations.iter().any(starts)
+    config.locations.iter().any(Location::runs_programs)
 }
 
 fn confine(config: &Config) -> Result<(), Errno> {
