@@ -119,7 +119,7 @@ impl Drafts {
             return Err(Fault::new(d.name.span, text).help("resolver ADDRESS; in http or in the group"));
         }
         if upstream.peers.iter().chain(upstream.dynamic.iter().map(|dynamic| &dynamic.peer)).all(|peer| peer.backup) {
-            // A server that is not one by mistake is told of already.
+            // A faulty `server` line has had its error.
             if !is_sound {
                 self.broken.insert(key(&name));
                 return Ok(());

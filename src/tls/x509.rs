@@ -16,7 +16,7 @@ pub struct Certificate<'a> {
     pub serial: &'a [u8],
     /// Issuer and subject as DER, SEQUENCE included.
     pub issuer: &'a [u8],
-    /// Who has the key.
+    /// The owner of the key.
     pub subject: &'a [u8],
     /// Seconds since 1970.
     pub not_before: i64,

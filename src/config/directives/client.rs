@@ -225,7 +225,7 @@ fn keepalive_timeout(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     let header = d.args.get(1).map(seconds).transpose()?.map(Millis::seconds);
     let client = client(&mut s.settings);
     client.keepalive_timeout = timeout;
-    // It is inherited by itself (nginx).
+    // The header's time is inherited separately (nginx).
     client.keepalive_header = header.or(client.keepalive_header);
     Ok(())
 }

@@ -38,7 +38,7 @@ pub fn refuses(level: &[Directive]) -> bool {
 /// Maximum number of nested directives examined: larger configurations are generated.
 const SEARCHED: usize = 20_000;
 
-/// Whether a directive at this level or below satisfies `is_such`; only so many are looked at.
+/// Whether a directive at this level or below satisfies `is_such`; at most [`SEARCHED`] are looked at.
 pub fn below<'a>(all: &'a [Directive], is_such: impl FnMut(&'a Directive) -> bool) -> bool {
     searched(all, SEARCHED, is_such)
 }

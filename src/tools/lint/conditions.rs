@@ -1,4 +1,4 @@
-//! Conditions of `if` that the lines of a `map` or `geo` decide: always, never, or for those whom no line names.
+//! Conditions of `if` that the lines of a `map` or `geo` decide: always, never, or for values that no line names.
 
 use super::assigned;
 use super::blocks::{condition, refuses};
@@ -18,7 +18,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W159",
-        title: "who stands in no line of the map is let in",
+        title: "a value that no line of the map names is let in",
         page: "`map` and `geo` without `default` leave the variable empty for everything that no line names. Where the lines say \
                who may enter, and an `if` refuses the others by another value, those that no line names are not refused. \
                Write `default` with the value that is refused.",

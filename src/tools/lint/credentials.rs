@@ -1,4 +1,4 @@
-//! Secrets that others can read: passwords on their way, keys on the disk, whatever a debug log holds.
+//! Secrets that others can read: passwords on their way, keys on the disk, what a debug log holds.
 
 use super::level::Level;
 use super::rule::{Finding, Rule, RuleContext};
@@ -20,8 +20,8 @@ pub const RULES: &[Rule] = &[
     Rule {
         code: "W161",
         title: "a key that every user of the machine can read",
-        page: "Who has the key of a certificate can pass for the server. The master process reads it before it gives its rights \
-               up, so that it need not be readable for anyone but root: `chmod 600 KEY`.",
+        page: "Anyone with the key of a certificate can pass for the server. The master process reads it as root: no one else \
+               needs to. `chmod 600 KEY`.",
         about: &["ssl_certificate_key", "proxy_ssl_certificate_key"],
         check: readable_key,
     },
@@ -56,7 +56,7 @@ fn plain_password(cx: &RuleContext, found: &mut Vec<Finding>) {
     if !cx.is("auth_basic") || is_off(&word.lower()) || cx.ssl().is_some() || !cx.is_whole {
         return;
     }
-    // Without a file no one is asked, of which another rule warns.
+    // Without a file no password is asked for; another rule warns of that.
     let is_asked = |level: &Level| level.has("auth_basic_user_file");
     let is_behind = || cx.levels.iter().any(|level| level.has("set_real_ip_from") || level.has("include"));
     // A redirect of plain requests, or a proxy that says what the client speaks.

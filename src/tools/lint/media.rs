@@ -98,7 +98,7 @@ fn replaced_types(cx: &RuleContext, found: &mut Vec<Finding>) {
     }
     let is_handed_on = cx.level().all.iter().any(|d| is_pass(&d.name.str()) || d.name.is("return"));
     let replaced = cx.levels.iter().rev().skip(1).find_map(|level| level.first_of("types"));
-    // Without any, those of HTML, GIF and JPEG are built in; a file that was not found may have others.
+    // Without `types`, HTML, GIF and JPEG are built in; an include that was not found may add others.
     let is_known = replaced.is_some() || cx.is_whole && cx.inside("http").is_some();
     if is_known && !is_handed_on {
         let message = "all other types are replaced: other files here are sent with default_type";

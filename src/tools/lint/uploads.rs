@@ -43,8 +43,8 @@ pub const RULES: &[Rule] = &[
     Rule {
         code: "W218",
         title: "what clients store is run",
-        page: "With `upload_execute on` a file that a client has stored is run as a program of this server: who may upload may do \
-               whatever the server's user may. Leave the line out; programs belong into a directory that no one uploads to.",
+        page: "With `upload_execute on` a file that a client has stored is run as a program of this server: anyone who may upload \
+               can do what the server's user can. Leave the line out; programs belong into a directory that no one uploads to.",
         about: &["upload_execute"],
         check: runs_uploads,
     },
@@ -187,7 +187,7 @@ fn runs_uploads(cx: &RuleContext, found: &mut Vec<Finding>) {
 fn of_other_sites(cx: &RuleContext, found: &mut Vec<Finding>) {
     let is_on = cx.is("upload_cross_site") && cx.d.args.first().is_some_and(|word| word.is("on"));
     if is_on && cx.levels().any(Level::authenticates) {
-        let message = "a page of any other site may upload by the browser of who is let in here";
+        let message = "a page of any other site may upload with the browser of a visitor who is let in here";
         found.push(Finding::new(cx.d.span, message, "leave the line out"));
     }
 }
