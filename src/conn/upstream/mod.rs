@@ -68,8 +68,9 @@ fn round(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
         Flushed::Gone(reason) => return client_gone(active, turn, reason),
     }
     let flushed = ex.out.pending() < waiting;
-    // Until the output of a program is watched, `upstream_by` is the time at which watching begins: do not move it.
-    if flushed && !had_room && !request.awaits_quick_end {
+    // Until the output of a program is watched, `upstream_by` is the time at which watching begins, and when its output
+    // has ended, the time at which its exit is no longer awaited: do not move it.
+    if flushed && !had_room && !request.awaits_quick_end && !request.awaits_exit() {
         // The upstream could not be read from until now, so its timeout begins now.
         request.upstream_by = turn.cx.now.ms + settings(ex).read_timeout.0;
     }
