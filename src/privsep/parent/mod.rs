@@ -225,7 +225,7 @@ impl Parent {
     fn turn_while_waiting(&mut self, awaited: Option<BorrowedFd<'_>>) {
         let now = clock::monotonic();
         let end = match self.ending {
-            Ending::Stopping(at) => Some(at).filter(|_| !self.children.is_empty()),
+            Ending::Stopping(at) => Some(at).filter(|_| !self.children.is_empty() || self.starting.is_some()),
             _ => None,
         };
         let starting = self.starting.as_ref();
