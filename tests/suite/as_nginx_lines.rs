@@ -23,11 +23,14 @@ fn an_index_below_an_alias_is_found_after_a_rewrite_elsewhere() {
 #[test]
 fn a_client_that_satisfy_any_refuses_has_its_line() {
     let s = server(
-        "location /any/ { satisfy any; deny all; }
+        "location /all/ { auth_request /verdict; }
+         location /any/ { satisfy any; deny all; }
          location /ask/ { satisfy any; deny all; auth_request /verdict; }
          location /verdict { return 403; }",
     )
     .start();
+    // With satisfy all the subrequest alone has refused it, which is no rule.
+    s.get("/all/x").is(403);
     s.get("/any/x").is(403);
     eventually("address", || lines(&s, "access forbidden by rule, client: ") == 1);
     s.get("/ask/x").is(403);

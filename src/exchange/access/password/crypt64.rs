@@ -18,7 +18,7 @@ pub fn push(mut value: u32, count: usize, out: &mut Vec<u8>) {
 
 /// Bytes from digits: each three from four, the lowest first. None where a byte is no digit, or bits are left over.
 pub fn decode(text: &[u8]) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(text.len() * 3 / 4);
+    let mut out = Vec::new();
     for four in text.chunks(4) {
         let mut value = 0;
         for (at, byte) in four.iter().enumerate() {
@@ -36,7 +36,7 @@ pub fn decode(text: &[u8]) -> Option<Vec<u8>> {
 
 /// The digits of bytes, for [`decode`].
 pub fn encode(bytes: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bytes.len() * 4 / 3 + 1);
+    let mut out = Vec::new();
     for three in bytes.chunks(3) {
         let value = three.iter().rev().fold(0, |value, byte| value << 8 | u32::from(*byte));
         push(value, three.len() + 1, &mut out);

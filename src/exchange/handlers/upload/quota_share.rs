@@ -164,3 +164,18 @@ fn refusal(full: Full, need: Usage) -> Refusal {
     }
     used_up().detail(detail)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_tells_what_uses_up_a_quota_and_directories_only_where_some_are_to_be_made() {
+        let of = |bytes, files, dirs| Usage { bytes, files, dirs };
+        let full = Full { used: of(1000, 3, 7), claimed: of(200, 2, 1) };
+        let files = "1000 bytes in 3 files are there, 200 in 2 are on their way, 300 in 1 are to come";
+        assert_eq!(refusal(full, of(300, 1, 0)).detail, files);
+        let expected = format!("{files}; 8 directories are there, 2 are to be made");
+        assert_eq!(refusal(full, of(300, 1, 2)).detail, expected);
+    }
+}
