@@ -222,6 +222,14 @@ impl PathRules {
         self.stores_apart || own != self.home && (is_among_others || self.is_in_own_folder(ex, uri))
     }
 
+    /// The folder of a name whose location only reads (images), if uploads to the folder go to another location than the
+    /// request's: that one has limits for the file.
+    pub fn folder_that_takes<'u>(&self, ex: &Exchange, governed: &Governed, uri: &'u [u8]) -> Option<&'u [u8]> {
+        let folder = folder(bare(uri));
+        let around = find(&ex.config, ex.route.server, folder).filter(|around| Some(*around) != self.home)?;
+        (!governed.takes && ex.config.location(around).stores()).then_some(folder)
+    }
+
     /// The paths below the request's URI cannot be judged: what allowed the request was asked for its URI alone.
     pub fn are_unknown_below(&self) -> bool {
         self.shown.is_for_uri()

@@ -185,8 +185,7 @@ impl Children {
     /// Whether a program still runs: one that has answered may have work to do, for [`TERM_DELAY`]. One that KILL has
     /// not ended (it waits for a dead network file system) is not waited for.
     pub fn are_working(&self) -> bool {
-        let is_expected = |running: &Child| running.reader.is_some() || running.signal.is_some();
-        self.running.iter().any(|(_, running)| !running.is_over && is_expected(running))
+        self.running.iter().any(|(_, running)| !running.is_over && running.signal.is_some())
     }
 
     /// Whether [`Children::reap_ended`] may find children that were unknown or hidden before.

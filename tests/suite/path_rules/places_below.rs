@@ -194,6 +194,15 @@ fn a_folder_with_stricter_limits_takes_nothing_past_them_by_a_form_or_a_tree_abo
         form_of(&s, "/f/", "a.gif", &big).is(201);
         form_of(&s, "/f/", "a.gif", &big).is(200);
     });
+    for (name, _, status) in inner {
+        // Its own location only reads: uploads to the folder are for another.
+        table.row(OURS, &format!("form: an image in {name}"), || {
+            form_of(&s, "/f/", &format!("{name}/new.gif"), &big).is(status);
+        });
+    }
+    table.row(OURS, "form: an image that is not replaced", || {
+        form_of(&s, "/f/", "keeps/new.gif", &big).is(409);
+    });
     table.row(OURS, "form: what is stored apart from the location of its name", || {
         form_of(&s, "/apart", "new", &big).is(201);
         assert!(s.exists("store/new"));

@@ -6,10 +6,10 @@ use super::refusal::{Refusal, too_large};
 use super::rules;
 use super::state::{Upload, Which};
 use super::temp_file::Part;
-use crate::config::settings::upload::Duplicate;
+use crate::config::settings::upload::{Duplicate, Store};
 use crate::exchange::Exchange;
 use crate::exchange::handlers::dav::guard::{self, Change};
-use crate::exchange::handlers::path_rules::{PathAction, PathRules, Target};
+use crate::exchange::handlers::path_rules::{Governed, PathAction, PathRules, Target};
 use crate::exchange::handlers::versions;
 use crate::exchange::origin::{self, Sender};
 use crate::http::method::Method;
@@ -107,6 +107,24 @@ impl Upload {
     ) -> Result<(), Refusal> {
         let uri = [&self.target_mut(which).uri[..], name].concat();
         let governed = paths.check(ex, cx, Target { uri: &uri, path: None }, PathAction::Put)?;
+        self.hold_to(ex, &governed, name, content_type)?;
+        if self.rules.store == Store::Uri
+            && let Some(folder) = paths.folder_that_takes(ex, &governed, &uri)
+        {
+            let governed = paths.check(ex, cx, Target { uri: folder, path: None }, PathAction::Put)?;
+            self.hold_to(ex, &governed, name, content_type)?;
+        }
+        Ok(())
+    }
+
+    /// Holds the newest file to the limits of another location.
+    fn hold_to(
+        &mut self,
+        ex: &Exchange,
+        governed: &Governed,
+        name: &[u8],
+        content_type: Option<&[u8]>,
+    ) -> Result<(), Refusal> {
         if !Rc::ptr_eq(&governed.upload, &self.rules) {
             if let Some(content_type) = content_type {
                 rules::check_type(&governed.upload.types, content_type)?;
@@ -116,7 +134,7 @@ impl Upload {
         }
         let is_foreign = origin::sender(ex) == Sender::OtherPage && ex.route.link.is_none();
         let limits = governed.check_upload(&self.rules, is_foreign)?;
-        self.keeps = !limits.replaces;
+        self.keeps |= !limits.replaces;
         // What is no form has one body for all of the file, or any number of them.
         let most_body = if self.is_form { limits.most_body } else { 0 };
         let most = [self.most, governed.upload.max_file_size.0, most_body];
