@@ -222,8 +222,8 @@ impl PathRules {
         self.stores_apart || own != self.home && (is_among_others || self.is_in_own_folder(ex, uri))
     }
 
-    /// The folder of a name whose location only reads (images), if uploads to the folder go to another location than the
-    /// request's: that one has limits for the file.
+    /// The folder of a name whose location only reads (images), if the folder's own location is another than the
+    /// request's and takes uploads: that one has limits for the file.
     pub fn folder_that_takes<'u>(&self, ex: &Exchange, governed: &Governed, uri: &'u [u8]) -> Option<&'u [u8]> {
         let folder = folder(bare(uri));
         let around = find(&ex.config, ex.route.server, folder).filter(|around| Some(*around) != self.home)?;
