@@ -43,6 +43,14 @@ pub const RULES: &[Rule] = &[
         check: script_below_alias,
     },
     Rule {
+        code: "W098",
+        title: "a PATH_INFO that is always empty",
+        page: "$fastcgi_path_info is what `fastcgi_split_path_info` cuts off the URI: without that line it is empty, and \
+               /index.php/a/b is looked for as one file. Add `fastcgi_split_path_info ^(.+\\.php)(/.*)$;`.",
+        about: &["fastcgi_param"],
+        check: unsplit,
+    },
+    Rule {
         code: "W067",
         title: "a map key that no User-Agent is",
         page: "A key without `~` is compared with the whole value: `bot` matches a client that calls itself \"bot\" and nothing \
@@ -51,6 +59,19 @@ pub const RULES: &[Rule] = &[
         check: whole_agent,
     },
 ];
+
+fn unsplit(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !cx.is("fastcgi_param") {
+        return;
+    }
+    let Some(value) = cx.d.args.get(1).filter(|word| word.is("$fastcgi_path_info")) else { return };
+    // A file of parameters may be read where it is not used.
+    let is_used = cx.level().has("fastcgi_pass") && cx.is_whole && !cx.level().has("include");
+    if is_used && !cx.levels().any(|level| level.has("fastcgi_split_path_info")) {
+        let message = "always empty: nothing cuts the path behind the script off";
+        found.push(Finding::new(value.span, message, "add: fastcgi_split_path_info ^(.+\\.php)(/.*)$;"));
+    }
+}
 
 fn no_slash(cx: &RuleContext, found: &mut Vec<Finding>) {
     let [_, target, rest @ ..] = &cx.d.args[..] else { return };

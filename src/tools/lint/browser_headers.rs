@@ -28,8 +28,10 @@ fn ignored_value(cx: &RuleContext, found: &mut Vec<Finding>) {
         b"x-frame-options" => frame_options(&lower),
         b"x-content-type-options" => one_word(&lower, "nosniff"),
         b"strict-transport-security" => {
-            let slip = ("has no `max-age=`", "write: \"max-age=31536000; includeSubDomains\"".to_owned());
-            (!lower.contains("max-age=")).then_some(slip)
+            let help = || "write: \"max-age=31536000; includeSubDomains\"".to_owned();
+            let has_age = lower.contains("max-age=");
+            let slip = (!has_age).then(|| ("has no `max-age=`", help()));
+            slip.or_else(|| lower.contains(',').then(|| ("has a comma where `;` stands between its parts", help())))
         }
         b"referrer-policy" => referrer_policy(&lower),
         b"content-security-policy" | b"content-security-policy-report-only" => security_policy(&lower),

@@ -39,7 +39,7 @@ pub const RULES: &[Rule] = &[
         title: "a private file below the root",
         page: "Password files, keys and logs that lie below `root` are sent to everyone who asks for their name. Keep them \
                elsewhere, or refuse them: `location ~ /\\. { deny all; }`.",
-        about: &["auth_basic_user_file", "ssl_certificate_key", "access_log", "error_log"],
+        about: &["auth_basic_user_file", "ssl_certificate_key", "signed_link", "access_log", "error_log"],
         check: served_secret,
     },
     Rule {
@@ -185,16 +185,17 @@ pub fn sends_files(d: &Directive, path: &[u8]) -> bool {
 }
 
 fn served_secret(cx: &RuleContext, found: &mut Vec<Finding>) {
-    const PRIVATE: [(&str, &str); 4] = [
+    const PRIVATE: [(&str, &str); 5] = [
         ("auth_basic_user_file", "the password file"),
         ("ssl_certificate_key", "the key"),
+        ("signed_link", "the file of keys"),
         ("access_log", "the log"),
         ("error_log", "the log"),
     ];
     let Some((_, what)) = PRIVATE.iter().find(|(name, _)| cx.is(name)) else { return };
     let Some(word) = cx.d.args.first() else { return };
     let is_log = cx.name().ends_with(b"_log");
-    if is_log && !is_log_file(word) {
+    if is_log && !is_log_file(word) || word.is("off") {
         return;
     }
     // Logs and roots are relative to the prefix, files of settings to the directory of the configuration.

@@ -33,6 +33,15 @@ pub const RULES: &[Rule] = &[
         about: &["error_log"],
         check: debug_log,
     },
+    Rule {
+        code: "W178",
+        title: "a password file with passwords in it",
+        page: "A line is `USER:HASH`. A word that is no hash matches no password (crypt), and one behind `{PLAIN}` is the password \
+               itself, for everyone who reads the file or a backup of it. `htpasswd -B FILE USER` or `openssl passwd -6` make \
+               hashes.",
+        about: &["auth_basic_user_file"],
+        check: unhashed,
+    },
 ];
 
 /// Whether a `listen` takes connections from other machines, without TLS.
@@ -99,5 +108,45 @@ fn debug_log(cx: &RuleContext, found: &mut Vec<Finding>) {
     if let Some(word) = cx.d.args.iter().skip(1).find(|word| cx.is("error_log") && word.is("debug")) {
         let message = "each header of each request is logged, cookies and passwords as well";
         found.push(Finding::new(word.span, message, "a level that leaves them out: warn"));
+    }
+}
+
+/// What stands where a hash should: false, a word that matches nothing; true, the password itself.
+fn is_plain_password(line: &[u8]) -> Option<bool> {
+    let mut parts = line.split(|byte| *byte == b':').skip(1);
+    let hash = parts.next()?.trim_ascii_end();
+    // Traditional crypt has 13 characters.
+    let is_crypt = hash.len() == 13 && hash.iter().all(|byte| byte.is_ascii_alphanumeric() || b"./".contains(byte));
+    match hash.first()? {
+        _ if line.starts_with(b"#") || is_crypt => None,
+        b'$' | b'*' | b'!' => None,
+        b'{' => hash.starts_with(b"{PLAIN}").then_some(true),
+        _ => Some(false),
+    }
+}
+
+/// Larger files are made by a program.
+const LARGEST: u64 = 64 * 1024;
+
+fn unhashed(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !cx.is("auth_basic_user_file") {
+        return;
+    }
+    let Some(word) = cx.d.args.first() else { return };
+    let Some(path) = cx.path(word, |paths| &paths.conf_dir) else { return };
+    // Other kinds of files could block.
+    if !std::fs::metadata(&path).is_ok_and(|meta| meta.is_file() && meta.len() <= LARGEST) {
+        return;
+    }
+    let text = std::fs::read(&path).unwrap_or_default();
+    let mut lines = text.split(|byte| *byte == b'\n');
+    if let Some((line, is_itself)) = lines.find_map(|line| Some((line, is_plain_password(line)?))) {
+        let user = String::from_utf8_lossy(line.split(|byte| *byte == b':').next().unwrap_or_default()).into_owned();
+        let message = match is_itself {
+            true => format!("the file holds the password of \"{user}\" itself"),
+            false => format!("what the file has for \"{user}\" is no hash: no password matches it"),
+        };
+        let help = format!("htpasswd -B \"{}\" \"{user}\" writes a hash (package apache2-utils)", path.display());
+        found.push(Finding::new(word.span, message, help));
     }
 }

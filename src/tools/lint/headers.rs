@@ -59,7 +59,8 @@ pub const RULES: &[Rule] = &[
         code: "W152",
         title: "fastcgi_param drops the parameters of the level above",
         page: "A level that has a `fastcgi_param` of its own takes none of those above it: with SCRIPT_FILENAME in a \
-                   location, what the server passes to the program is not passed there. Repeat them, or include them.",
+                   location, what the server passes to the program is not passed there. So it is with `cgi_env`. Repeat them, or \
+                   include them.",
         about: &PARAMETERS,
         check: lost_parameters,
     },
@@ -318,11 +319,11 @@ fn lost_request_headers(cx: &RuleContext, found: &mut Vec<Finding>) {
 }
 
 /// Directives that pass parameters to applications.
-const PARAMETERS: [&str; 3] = ["fastcgi_param", "uwsgi_param", "scgi_param"];
+const PARAMETERS: [&str; 4] = ["fastcgi_param", "uwsgi_param", "scgi_param", "cgi_env"];
 
 fn lost_parameters(cx: &RuleContext, found: &mut Vec<Finding>) {
     let (level, name) = (cx.level(), cx.d.name.str());
-    if !name.ends_with("_param") || !cx.is_first(&name) || level.has("include") {
+    if !PARAMETERS.contains(&&*name) || !cx.is_first(&name) || level.has("include") {
         return;
     }
     let Some(above) = cx.levels().skip(1).find(|level| level.has(&name)) else { return };

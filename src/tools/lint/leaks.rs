@@ -33,7 +33,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         code: "W157",
         title: "a secret in the log",
-        page: "Authorization and Cookie hold passwords, tokens and sessions: who reads the log, or the program that it is sent \
+        page: "Authorization and Cookie hold passwords, tokens and sessions, and so does the body of a form ($request_body): who reads the log, or the program that it is sent \
                to, can be any visitor with them. Log $remote_user, or one cookie that is no session.",
         about: &["log_format"],
         check: logged_secret,
@@ -78,7 +78,8 @@ fn shared_cookie(cx: &RuleContext, found: &mut Vec<Finding>) {
 }
 
 /// Variables that hold what proves who a client is.
-const SECRETS: [&str; 12] = [
+const SECRETS: [&str; 13] = [
+    "request_body",
     "http_authorization",
     "http_proxy_authorization",
     "http_cookie",

@@ -55,8 +55,8 @@ pub struct Level<'a> {
     pub headers: OnceCell<Fields<'a>>,
     /// Fields set by `add_trailer`.
     pub trailers: OnceCell<Fields<'a>>,
-    /// Parameters set by `fastcgi_param`, `uwsgi_param` and `scgi_param`. For rule W152.
-    pub parameters: [OnceCell<Fields<'a>>; 3],
+    /// Parameters set by `fastcgi_param`, `uwsgi_param`, `scgi_param` and `cgi_env`. For rule W152.
+    pub parameters: [OnceCell<Fields<'a>>; 4],
     /// The first `proxy_set_header` of each header that rule W134 checks, with its name.
     pub decisive: OnceCell<Vec<(&'static str, &'a Directive)>>,
     /// Variables defined by `map` or `set`. For rule W034.

@@ -6,7 +6,11 @@
 //! there.
 
 mod access;
+mod addresses;
+mod again;
 mod applications;
+mod areas;
+mod arguments;
 mod assigned;
 mod astray;
 mod backtracking;
@@ -23,12 +27,15 @@ mod effort;
 mod exposure;
 mod files;
 mod headers;
+mod issuers;
 mod leaks;
 mod level;
 mod media;
 mod order;
 mod origins;
 mod paths;
+mod places;
+mod proxied;
 mod reach;
 mod redirect_loops;
 mod regexes;
@@ -43,6 +50,7 @@ mod transport;
 mod traps;
 mod trust;
 mod unasked;
+mod unguarded;
 mod uploads;
 mod upstreams;
 mod used;
@@ -60,7 +68,11 @@ use std::cell::Cell;
 const TABLES: &[&[Rule]] = &[
     access::AT_START,
     access::RULES,
+    addresses::RULES,
+    again::RULES,
     applications::RULES,
+    areas::RULES,
+    arguments::RULES,
     astray::RULES,
     browser_headers::RULES,
     bypass::RULES,
@@ -75,11 +87,14 @@ const TABLES: &[&[Rule]] = &[
     exposure::RULES,
     files::RULES,
     headers::RULES,
+    issuers::RULES,
     leaks::RULES,
     media::RULES,
     order::RULES,
     origins::RULES,
     paths::RULES,
+    places::RULES,
+    proxied::RULES,
     reach::RULES,
     regexes::RULES,
     shadow::RULES,
@@ -91,12 +106,13 @@ const TABLES: &[&[Rule]] = &[
     traps::RULES,
     trust::RULES,
     unasked::RULES,
+    unguarded::RULES,
     uploads::RULES,
     upstreams::RULES,
     values::RULES,
 ];
 
-/// All rules by code: traps of the language (W0), vulnerabilities (W1), and webserv's own directives (W2).
+/// All rules by code: traps of the language (W0, W3), vulnerabilities (W1), and webserv's own directives (W2).
 pub fn rules() -> Vec<&'static Rule> {
     sorted(TABLES)
 }

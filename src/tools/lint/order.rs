@@ -100,11 +100,16 @@ fn unreached(cx: &RuleContext, found: &mut Vec<Finding>) {
         let is_behind_all = level.catch_all().is_some_and(|first| level.all[first].span.start < d.span.start);
         let sampled = shadow::sample_location(d);
         let taken = sampled.as_ref().filter(|_| !is_behind_all).and_then(|own| shadow::shadowing(&earlier, own));
+        // Where requests are refused, those in lower case are the ones that come.
+        let open = || {
+            let exact = shadow::sample_exact(d).filter(|_| modifier == b"~*" && !is_behind_all && is_closed(d))?;
+            shadow::shadowing(&earlier, &exact)
+        };
         if let Some((by, prefix)) = caught {
             let what = format!("never tried: `^~ {prefix}` keeps what begins so from regexes");
             let help = "write it inside that location, or leave ^~ out there";
             found.push(Finding::new(d.args_span(), what, help).note(by.args_span(), "the prefix"));
-        } else if let Some(by) = taken.filter(|by| !(is_same(by, d) || is_closed(by) && is_closed(d))) {
+        } else if let Some(by) = taken.or_else(open).filter(|by| !(is_same(by, d) || is_closed(by) && is_closed(d))) {
             let help = "put it before the general one";
             let what = "never taken: an earlier regex matches all that this one does";
             found.push(Finding::new(d.args_span(), what, help).note(by.args_span(), "the one that is taken"));

@@ -321,6 +321,12 @@ pub fn sample_location(d: &Directive) -> Option<Sampled> {
     Sampled::new(word.bytes(), case_of(sign), Subject::Path)
 }
 
+/// As [`sample_location`], with letters as they are written.
+pub fn sample_exact(d: &Directive) -> Option<Sampled> {
+    let (_, word) = location(d).filter(|(sign, _)| sign.starts_with(b"~"))?;
+    Sampled::new(word.bytes(), Case::Sensitive, Subject::Path)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

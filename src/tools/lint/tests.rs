@@ -5,6 +5,7 @@ use crate::config::load::{LoadOptions, load_text};
 
 mod files;
 mod followed;
+mod kinds;
 mod reached;
 mod twins;
 mod values;
@@ -318,8 +319,8 @@ fn each_rule_warns_where_it_should_and_is_silent_where_not() {
         ("W012", "location ~ ^/a { return 302 /b$1; }", "location ~ ^/(a) { return 302 /b$1; }"),
         (
             "W102",
-            r"location ~ ^/([^/]*)/$ { proxy_pass http://a/$1; }",
-            "location ~ ^/([a-z]*)/$ { proxy_pass http://a/$1; }",
+            r"location ~ ^/([^/]*)/$ { proxy_pass http://a/$1$is_args$args; }",
+            "location ~ ^/([a-z]*)/$ { proxy_pass http://a/$1$is_args$args; }",
         ),
         ("W122", "location ~ ^/a/ { alias /x/; }", "location ~ ^/a/(.*)$ { alias /x/$1; }"),
         ("W205", "location /s { stub_status; }", "location /s { stub_status; allow 127.0.0.1; deny all; }"),
@@ -478,8 +479,7 @@ fn names_and_upstreams_of_http_warn_where_they_have_no_effect() {
 fn rules_of_the_main_level_warn_there() {
     assert_eq!(codes("worker_rlimit_nofile 10; events { worker_connections 20; }"), ["W025"]);
     assert_eq!(codes("worker_rlimit_nofile 20; events { worker_connections 20; }"), Vec::<String>::new());
-    // Staying root takes an explicit directive, so it is intentional.
-    assert_eq!(codes("user root;"), Vec::<String>::new());
+    assert_eq!(codes("user root;"), ["W173"]);
 }
 
 #[test]

@@ -81,7 +81,7 @@ pub const RULES: &[Rule] = &[
         page: "A redirect whose host, or its end, comes from the request sends visitors of this site to any other (open \
                redirect). `https://a.test$1` is one too where `$1` need not begin with a slash: `.evil.test` makes it \
                another host. Name the host, and end it with `/`.",
-        about: &["return", "rewrite"],
+        about: &["return", "rewrite", "upload_return"],
         check: open_redirect,
     },
     Rule {
@@ -89,7 +89,7 @@ pub const RULES: &[Rule] = &[
         title: "a page that repeats what the client sent",
         page: "An argument, a header or the decoded path in a text of HTML is run as a script by the browser of anyone who \
                follows a link to it. Send such a text as text/plain.",
-        about: &["return"],
+        about: &["return", "upload_return"],
         check: reflected,
     },
     Rule {
@@ -307,7 +307,7 @@ fn claimed(cx: &RuleContext, found: &mut Vec<Finding>) {
 
 fn open_redirect(cx: &RuleContext, found: &mut Vec<Finding>) {
     let word = match (cx.name(), &cx.d.args[..]) {
-        (b"return", [code, url]) if code.bytes().starts_with(b"30") => url,
+        (b"return" | b"upload_return", [code, url]) if code.bytes().starts_with(b"30") => url,
         (b"rewrite", [_, url, flag]) if flag.is("redirect") || flag.is("permanent") => url,
         (b"rewrite", [_, url]) if url.bytes().starts_with(b"http") => url,
         _ => return,
@@ -361,11 +361,12 @@ fn may_begin_without_slash(cx: &RuleContext) -> bool {
 
 fn reflected(cx: &RuleContext, found: &mut Vec<Finding>) {
     let [code, word] = &cx.d.args[..] else { return };
-    if !cx.is("return") || code.bytes().starts_with(b"30") {
+    if !cx.is("return") && !cx.is("upload_return") || code.bytes().starts_with(b"30") {
         return;
     }
     let text = word.str();
-    let is_repeated = |name: &String| matches!(&**name, "uri" | "document_uri") || is_of_client(name);
+    let is_field = |name: &str| name.starts_with("upload_field_") || name == "upload_file_name";
+    let is_repeated = |name: &String| matches!(&**name, "uri" | "document_uri") || is_of_client(name) || is_field(name);
     let Some(name) = variables(&text).into_iter().find(is_repeated) else { return };
     let is_html = |word: &Word| word.bytes().to_ascii_lowercase().starts_with(b"text/html");
     let of_level = cx.levels.iter().rev().find_map(|level| {

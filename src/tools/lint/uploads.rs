@@ -44,8 +44,9 @@ pub const RULES: &[Rule] = &[
         code: "W218",
         title: "what clients store is run",
         page: "With `upload_execute on` a file that a client has stored is run as a program of this server: anyone who may upload \
-               can do what the server's user can. Leave the line out; programs belong into a directory that no one uploads to.",
-        about: &["upload_execute"],
+               can do what the server's user can. `ssi on` where files are stored is the same: a page with `<!--#include -->` \
+               asks for what its author may not. Leave the line out; programs belong into a directory that no one uploads to.",
+        about: &["upload_execute", "ssi"],
         check: runs_uploads,
     },
     Rule {
@@ -76,6 +77,13 @@ fn writes(level: &[Directive]) -> Option<&Directive> {
         _ => false,
     };
     level.iter().find(|d| on(d))
+}
+
+/// As [`writes`], by POST as well.
+fn writes_posts(level: &[Directive]) -> bool {
+    let is_post = |d: &Directive| d.name.is("allowed_methods") && d.args.iter().any(|word| word.is("POST"));
+    let is_passed = level.iter().any(|d| super::blocks::is_pass(&d.name.str()));
+    writes(level).is_some() || level.iter().any(is_post) && !is_passed
 }
 
 fn open_to_all(cx: &RuleContext, found: &mut Vec<Finding>) {
@@ -178,7 +186,13 @@ fn disallowed(cx: &RuleContext, found: &mut Vec<Finding>) {
 }
 
 fn runs_uploads(cx: &RuleContext, found: &mut Vec<Finding>) {
-    if cx.is("upload_execute") && cx.d.args.first().is_some_and(|word| word.is("on")) {
+    let is_on = cx.d.args.first().is_some_and(|word| word.is("on"));
+    let is_area = || cx.is_in("location") && writes_posts(cx.level().all);
+    if cx.is("ssi") && is_on && is_area() {
+        let message = "pages that clients have stored are processed by SSI";
+        found.push(Finding::new(cx.d.span, message, "leave the line out where files are uploaded"));
+    }
+    if cx.is("upload_execute") && is_on {
         let message = "files that clients have stored are run as programs";
         found.push(Finding::new(cx.d.span, message, "leave the line out, and keep programs where no one uploads to"));
     }

@@ -8,7 +8,7 @@ fn what_is_never_reached_or_reached_by_another_way_is_named() {
     let mut wrong = Vec::new();
     for (code, bad, good) in [
         ("W037", "return 301 https://a.test/; location /a/ { root /x; }", "location / { return 301 https://a.test/; }"),
-        ("W037", "return 404; location /a { }", "error_page 404 /a; return 404; location /a { root /x; }"),
+        ("W037", "return 404; location /a { }", "error_page 404 @a; return 404; location @a { root /x; }"),
         ("W044", "add_header X-Frame-Options SAMEORGIN;", "add_header X-Frame-Options sameorigin;"),
         ("W046", "rewrite ^/a /b last; rewrite ^/a/c /d last;", "rewrite ^/a/c /d last; rewrite ^/a /b last;"),
         ("W046", "rewrite ^/a /b permanent; rewrite ^/a/c /d;", "rewrite ^/a /b; rewrite ^/a/c /d last;"),

@@ -113,13 +113,13 @@ fn the_harmless_twin_of_a_trap_is_silent() {
         ("W035", "location /$host/ { }", "location ~ ^/[a-z]+/$ { }"),
         (
             "W101",
-            "location ~ ^/a(?<rest>.*)$ { proxy_pass http://127.0.0.1:3000$rest; }",
-            "location ~ ^/a(?<rest>/.*)$ { proxy_pass http://127.0.0.1:3000$rest; }",
+            "location ~ ^/a(?<rest>.*)\\.x$ { proxy_pass http://127.0.0.1:3000$rest; }",
+            "location ~ ^/a(?<rest>/.*)\\.x$ { proxy_pass http://127.0.0.1:3000$rest; }",
         ),
         (
             "W101",
-            "location ~ ^/a(.*)$ { proxy_pass http://127.0.0.1:3000$1; }",
-            "location ~ ^/a(/.*)$ { proxy_pass http://127.0.0.1:3000$1; }",
+            "location ~ ^/a(.*)\\.x$ { proxy_pass http://127.0.0.1:3000$1; }",
+            "location ~ ^/a(/.*)\\.x$ { proxy_pass http://127.0.0.1:3000$1; }",
         ),
         ("W060", "if ($uri ~ ^/a) { set $x $1; }", "if ($uri ~ ^/(a)) { set $x $1; }"),
         ("W061", "if ($http_referrer = a) { return 403; }", "if ($http_x_token = a) { return 403; }"),
@@ -245,7 +245,7 @@ fn the_harmless_twin_of_a_trap_is_silent() {
         (
             "W101",
             "location / { proxy_pass http://$arg_be$request_uri; }",
-            "location / { proxy_pass http://$be$request_uri$is_args$args; }",
+            "location / { proxy_pass http://$be$request_uri; }",
         ),
         (
             "W118",

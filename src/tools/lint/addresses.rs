@@ -1,0 +1,128 @@
+//! Networks and addresses that are others than they seem.
+
+use super::blocks::below;
+use super::rule::{Finding, Rule, RuleContext};
+use crate::config::ast::{Directive, Word};
+use std::net::{IpAddr, Ipv4Addr};
+
+pub const RULES: &[Rule] = &[
+    Rule {
+        code: "W093",
+        title: "an address that no listener is told",
+        page: "`real_ip_header proxy_protocol` takes the address from the PROXY header, which only a `listen … proxy_protocol` \
+               reads: without one the proxy's address stays. Write the parameter, or the header that the proxy sets.",
+        about: &["real_ip_header"],
+        check: untold,
+    },
+    Rule {
+        code: "W163",
+        title: "a network that holds more than the private one",
+        page: "Private addresses are 10.0.0.0/8, 172.16.0.0/12 and 192.168.0.0/16. `172.0.0.0/8` and `192.0.0.0/8` hold millions \
+               of public ones as well, whose owners are let in, or believed.",
+        about: &["allow", "set_real_ip_from"],
+        check: too_wide,
+    },
+    Rule {
+        code: "W164",
+        title: "a rule for an address that no client has",
+        page: "`0.0.0.0` and `::` without a length are one address each, which no client has: the rule decides on nothing. All \
+               clients are `all`.",
+        about: &["allow", "deny"],
+        check: no_ones,
+    },
+    Rule {
+        code: "W165",
+        title: "rules that see the balancer's address",
+        page: "With `listen … proxy_protocol` the connection comes from the balancer, and so does the address that `allow` and \
+               `deny` look at, until `real_ip_header proxy_protocol;` and `set_real_ip_from` with the balancer's address say that \
+               the one in the PROXY header counts.",
+        about: &["listen"],
+        check: of_the_balancer,
+    },
+];
+
+const PRIVATE: [(Ipv4Addr, u32); 3] =
+    [(Ipv4Addr::new(10, 0, 0, 0), 8), (Ipv4Addr::new(172, 16, 0, 0), 12), (Ipv4Addr::new(192, 168, 0, 0), 16)];
+
+/// Shorter lengths are halves and quarters of all addresses, which are meant.
+const SHORTEST: u32 = 5;
+
+fn too_wide(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !cx.is("allow") && !cx.is("set_real_ip_from") {
+        return;
+    }
+    let Some(word) = cx.d.args.first() else { return };
+    let text = word.str();
+    let Some((address, length)) = text.split_once('/') else { return };
+    let (Ok(address), Ok(length)) = (address.parse::<Ipv4Addr>(), length.parse::<u32>()) else { return };
+    let mask = |length: u32| u32::MAX.checked_shl(32 - length).unwrap_or(0);
+    let is_wider = |(private, own): &&(Ipv4Addr, u32)| {
+        (SHORTEST..*own).contains(&length) && (u32::from(*private) ^ u32::from(address)) & mask(length) == 0
+    };
+    if let Some((private, own)) = PRIVATE.iter().find(is_wider) {
+        let message = format!("\"{text}\" holds public addresses as well: the private network is {private}/{own}");
+        found.push(Finding::new(word.span, message, format!("write {private}/{own}")));
+    }
+}
+
+fn no_ones(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !cx.is("allow") && !cx.is("deny") {
+        return;
+    }
+    if let Some(word) = cx.d.args.first().filter(|word| word.is("0.0.0.0") || word.is("::")) {
+        let name = cx.d.name.str();
+        let message = format!("no client has the address \"{}\": this decides on nothing", word.str());
+        found.push(Finding::new(word.span, message, format!("all clients are: {name} all;")));
+    }
+}
+
+fn has_proxy_protocol(d: &Directive) -> bool {
+    d.name.is("listen") && d.args.iter().any(|word| word.is("proxy_protocol"))
+}
+
+fn untold(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !cx.is("real_ip_header") {
+        return;
+    }
+    let Some(word) = cx.d.args.first().filter(|word| word.is("proxy_protocol")) else { return };
+    let Some(outermost) = cx.levels.first().filter(|_| cx.is_whole) else { return };
+    if !cx.levels.iter().any(|level| level.has("include")) && !below(outermost.all, has_proxy_protocol) {
+        let message = "no `listen` reads a PROXY header: the address stays that of the proxy";
+        found.push(Finding::new(
+            word.span,
+            message,
+            "write: listen ADDRESS proxy_protocol; or: real_ip_header X-Forwarded-For;",
+        ));
+    }
+}
+
+/// A rule about the address of a client on another machine.
+fn is_about_clients(d: &Directive) -> bool {
+    let is_own = |text: &str| text.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback()) || text.starts_with("unix:");
+    (d.name.is("allow") || d.name.is("deny"))
+        && d.args.first().is_some_and(|word: &Word| !word.is("all") && !is_own(&word.str()))
+}
+
+fn of_the_balancer(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !cx.is("listen") {
+        return;
+    }
+    if !has_proxy_protocol(cx.d) || !cx.is_whole {
+        return;
+    }
+    let (all, mut rule) = (cx.level().all, None);
+    let takes_over = |d: &Directive| d.name.is("real_ip_header") || d.name.is("set_real_ip_from");
+    if cx.levels.iter().any(|level| level.all.iter().any(takes_over) || level.has("include")) || below(all, takes_over)
+    {
+        return;
+    }
+    below(all, |d| {
+        rule = rule.or(Some(d).filter(|d| is_about_clients(d)));
+        rule.is_some()
+    });
+    if let Some(rule) = rule {
+        let message = format!("\"{}\" sees the balancer's address, not the client's", rule.name.str());
+        let help = "add: real_ip_header proxy_protocol; and set_real_ip_from with the balancer's address";
+        found.push(Finding::new(rule.span, message, help).note(cx.d.span, "the client's is in the PROXY header here"));
+    }
+}

@@ -1,0 +1,155 @@
+//! Settings of upload areas that do nothing, or less than they seem.
+
+use super::blocks::{below, location};
+use super::level::Level;
+use super::rule::{Finding, Rule, RuleContext};
+use crate::config::ast::Directive;
+
+pub const RULES: &[Rule] = &[
+    Rule {
+        code: "W225",
+        title: "a setting of uploads where nothing can be uploaded",
+        page: "`allowed_methods` is GET and HEAD by default: without POST or PUT there (or `dav_methods PUT`) nothing is stored, the \
+               listing has no form, and no limit or list of types is looked at. Write `allowed_methods GET POST;`.",
+        about: &SETTINGS,
+        check: nothing_uploaded,
+    },
+    Rule {
+        code: "W226",
+        title: "a quota that another location leads around",
+        page: "`upload_quota` bounds what the uploads of its location add up to. Another location that stores into the same \
+               directory without one fills it as it likes. Give both the same.",
+        about: &["upload_store"],
+        check: around_the_quota,
+    },
+    Rule {
+        code: "W227",
+        title: "locks that no client can take",
+        page: "`dav_ext_lock` is where LOCK keeps its locks, and LOCK is answered only where `dav_ext_methods` names it: \
+               `dav_ext_methods PROPFIND OPTIONS LOCK UNLOCK;`.",
+        about: &["dav_ext_lock"],
+        check: no_lock,
+    },
+    Rule {
+        code: "W228",
+        title: "files that every user of the machine can write",
+        page: "With `all:rw` each program and each user of the machine can change what was uploaded, and what is served. Give \
+               others `r` at most: `upload_store_access user:rw group:rw all:r;`.",
+        about: &["upload_store_access", "dav_access"],
+        check: written_by_all,
+    },
+    Rule {
+        code: "W229",
+        title: "a health check that needs a password",
+        page: "Load balancers and containers ask without a password, and take 401 for a server that is down. Where the server asks \
+               for one, write `auth_basic off;` in the location of `health`.",
+        about: &["health"],
+        check: asked_for_a_password,
+    },
+];
+
+/// What only uploads look at.
+const SETTINGS: [&str; 6] = [
+    "autoindex_upload",
+    "upload_types",
+    "upload_extensions",
+    "upload_on_duplicate",
+    "upload_max_files",
+    "upload_return",
+];
+
+/// Whether something is stored at this level or below.
+fn stores(d: &Directive) -> bool {
+    match d.name.bytes() {
+        b"allowed_methods" | b"allow_methods" | b"dav_methods" => d.args.iter().any(|word| {
+            ["POST", "PUT", "PATCH"].iter().any(|method| word.bytes().eq_ignore_ascii_case(method.as_bytes()))
+        }),
+        b"include" => true,
+        _ => false,
+    }
+}
+
+fn nothing_uploaded(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !SETTINGS.iter().any(|name| cx.is(name)) {
+        return;
+    }
+    if cx.d.args.iter().any(|word| word.is("off") || word.is("0")) || !cx.is_whole || cx.inside("server").is_none() {
+        return;
+    }
+    // Each level says it once, at its first setting.
+    let first = SETTINGS.iter().filter_map(|name| cx.level().first(name)).min();
+    let above = |level: &Level| level.all.iter().any(stores);
+    if first == Some(cx.at) && !cx.levels().any(above) && !below(cx.level().all, stores) {
+        let message = format!("\"{}\" does nothing: no method stores files here", cx.d.name.str());
+        found.push(Finding::new(cx.d.span, message, "add: allowed_methods GET POST;"));
+    }
+}
+
+fn around_the_quota(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !cx.is("upload_store") {
+        return;
+    }
+    let (Some(store), Some(server)) = (cx.d.args.first(), cx.inside("server")) else { return };
+    let has_quota = |all: &[Directive]| all.iter().any(|d| d.name.is("upload_quota") || d.name.is("include"));
+    if store.bytes().contains(&b'$') || cx.levels().any(|level| has_quota(level.all)) {
+        return;
+    }
+    let same = |d: &&Directive| {
+        let inside = || d.block.iter().flatten();
+        let is_same = |d: &Directive| {
+            let path = |word: &crate::config::ast::Word| word.str().trim_end_matches('/').to_owned();
+            d.name.is("upload_store") && d.args.first().map(path) == Some(path(store))
+        };
+        location(d).is_some() && inside().any(is_same)
+    };
+    let other =
+        server.all.iter().filter(same).find_map(|d| d.block.iter().flatten().find(|d| d.name.is("upload_quota")));
+    if let Some(quota) = other {
+        let message = "uploads here lead around the quota of another location with the same store";
+        let help = format!("add: upload_quota {};", quota.args.first().map(|word| word.str()).unwrap_or_default());
+        found.push(Finding::new(cx.d.span, message, help).note(quota.span, "the quota"));
+    }
+}
+
+fn no_lock(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !cx.is("dav_ext_lock") {
+        return;
+    }
+    let names = |d: &Directive| d.name.is("dav_ext_methods") && d.args.iter().any(|word| word.is("LOCK"));
+    let is_off = cx.d.args.first().is_some_and(|word| word.is("off"));
+    let all = cx.levels().map(|level| level.all);
+    if is_off || !cx.is_whole || all.into_iter().any(|all| all.iter().any(names)) || below(cx.level().all, names) {
+        return;
+    }
+    let message = "no client can take a lock: LOCK is not among the methods";
+    found.push(Finding::new(cx.d.span, message, "write: dav_ext_methods PROPFIND OPTIONS LOCK UNLOCK;"));
+}
+
+fn written_by_all(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !cx.is("upload_store_access") && !cx.is("dav_access") {
+        return;
+    }
+    if let Some(word) = cx.d.args.iter().find(|word| word.is("all:rw") || word.is("all:w")) {
+        let message = "every user of this machine can change these files";
+        found.push(Finding::new(word.span, message, "others may read at most: all:r"));
+    }
+}
+
+fn asked_for_a_password(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !cx.is("health") {
+        return;
+    }
+    let asks = |level: &Level<'_>| {
+        level
+            .all
+            .iter()
+            .rev()
+            .find(|d| d.name.is("auth_basic"))
+            .map(|d| (d.span, d.args.iter().any(|word| word.is("off"))))
+    };
+    let Some((span, false)) = cx.levels().find_map(asks) else { return };
+    if !cx.levels().any(|level| level.has("satisfy")) {
+        let message = "balancers have no password: they take 401 for a server that is down";
+        found.push(Finding::new(cx.d.span, message, "add: auth_basic off;").note(span, "a password is asked for"));
+    }
+}

@@ -1,0 +1,153 @@
+//! Certificates from an authority: settings of a trial that were left, names that no authority certifies, files that
+//! are not a whole chain.
+
+use super::rule::{Finding, Rule, RuleContext};
+use crate::config::ast::Word;
+use std::os::unix::ffi::OsStrExt;
+
+pub const RULES: &[Rule] = &[
+    Rule {
+        code: "W177",
+        title: "a certificate without those between it and the root",
+        page: "`cert.pem` of certbot and others is the site's certificate alone: browsers that do not have the one that signed it \
+               refuse the site, while others have it in their cache. Name the whole chain: `ssl_certificate …/fullchain.pem;`.",
+        about: &["ssl_certificate"],
+        check: alone,
+    },
+    Rule {
+        code: "W221",
+        title: "an authority for tests",
+        page: "Certificates of a staging authority are for tests: no browser trusts them. Write the `uri` of the real one, as in \
+               https://acme-v02.api.letsencrypt.org/directory.",
+        about: &["uri"],
+        check: staging,
+    },
+    Rule {
+        code: "W222",
+        title: "an authority that anyone can pass for",
+        page: "With `ssl_verify off` the certificate of the authority is not looked at: who answers in its place gets the account, \
+               and hands out certificates. For an authority of your own name its root: `ssl_trusted_certificate FILE;`.",
+        about: &["ssl_verify"],
+        check: unverified,
+    },
+    Rule {
+        code: "W223",
+        title: "certificates that are ordered at every start",
+        page: "Without a place that lasts (`state_path off`, or one in /tmp) each start orders the certificates again, and \
+               authorities allow a few a week: then the site is without one. Write a directory below /var/lib.",
+        about: &["state_path"],
+        check: forgotten,
+    },
+    Rule {
+        code: "W224",
+        title: "a name that no public authority certifies",
+        page: "Public authorities certify names that anyone can look up: not `localhost`, a single word, or names below .local, .lan, \
+               .internal, .home, .corp and .test. `ssl_certificate auto;` makes a certificate for them on this machine.",
+        about: &["acme_certificate"],
+        check: private_name,
+    },
+];
+
+fn alone(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !cx.is("ssl_certificate") {
+        return;
+    }
+    let Some(word) = cx.d.args.first() else { return };
+    let text = word.str();
+    let Some((directory, "cert.pem" | "cert1.pem")) = text.rsplit_once('/').or(Some(("", &text))) else { return };
+    let whole = if directory.is_empty() { "fullchain.pem".to_owned() } else { format!("{directory}/fullchain.pem") };
+    let is_there = |paths: &super::Paths| paths.conf_dir.join(std::ffi::OsStr::from_bytes(whole.as_bytes())).exists();
+    if directory.contains("/letsencrypt/live/") || cx.paths.is_some_and(is_there) {
+        let message = "this is the site's certificate alone: some browsers cannot tell who signed it";
+        found.push(Finding::new(word.span, message, format!("name the whole chain: ssl_certificate {whole};")));
+    }
+}
+
+fn staging(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !cx.is("uri") {
+        return;
+    }
+    let Some(word) = cx.d.args.first().filter(|_| cx.is_in("acme_issuer")) else { return };
+    let text = word.str();
+    let host = super::blocks::authority(&text);
+    if host.contains("staging") || host.starts_with("acme-test") || text.contains("/test/") {
+        let real =
+            if host.ends_with("letsencrypt.org") { "https://acme-v02.api.letsencrypt.org/directory" } else { "URL" };
+        let message = "this authority is for tests: no browser trusts its certificates";
+        found.push(Finding::new(word.span, message, format!("write: uri {real};")));
+    }
+}
+
+fn unverified(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !cx.is("ssl_verify") {
+        return;
+    }
+    if cx.is_in("acme_issuer") && cx.d.args.first().is_some_and(|word| word.is("off")) {
+        let message = "anyone on the way can pass for this authority";
+        found.push(Finding::new(
+            cx.d.span,
+            message,
+            "leave it out; for one of your own: ssl_trusted_certificate FILE;",
+        ));
+    }
+}
+
+fn forgotten(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !cx.is("state_path") {
+        return;
+    }
+    let Some(word) = cx.d.args.first().filter(|_| cx.is_in("acme_issuer")) else { return };
+    let text = word.str();
+    if text == "off" || ["/tmp/", "/run/", "/dev/shm/", "/var/run/"].iter().any(|start| text.starts_with(start)) {
+        let message = "certificates are ordered anew at every start, which authorities allow a few times a week";
+        found.push(Finding::new(word.span, message, "write a directory that lasts: state_path /var/lib/webserv/acme;"));
+    }
+}
+
+/// Whether a public authority can check that someone owns the name.
+fn is_private(word: &Word) -> bool {
+    const ENDS: [&str; 11] = [
+        "local",
+        "lan",
+        "internal",
+        "intranet",
+        "home",
+        "corp",
+        "test",
+        "localhost",
+        "localdomain",
+        "invalid",
+        "example",
+    ];
+    let text = word.str().to_ascii_lowercase();
+    let last = text.rsplit('.').next().unwrap_or_default();
+    let is_name = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'));
+    is_name && (ENDS.contains(&last) || !text.contains('.')) && text.parse::<std::net::IpAddr>().is_err()
+}
+
+fn private_name(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !cx.is("acme_certificate") {
+        return;
+    }
+    let (Some(issuer), Some(http)) = (cx.d.args.first(), cx.inside("http")) else { return };
+    // An authority of one's own certifies what it likes.
+    let defined = http
+        .all
+        .iter()
+        .find(|d| d.name.is("acme_issuer") && d.args.first().is_some_and(|name| name.bytes() == issuer.bytes()));
+    let uri = defined.and_then(|d| d.block.iter().flatten().find(|d| d.name.is("uri"))?.args.first());
+    const PUBLIC: [&str; 5] = ["letsencrypt.org", "zerossl.com", "buypass.", "pki.goog", "sslcom"];
+    let is_public = uri.map_or(issuer.is("default"), |uri| PUBLIC.iter().any(|name| uri.str().contains(name)));
+    let names = cx.d.args.iter().skip(1).filter(|word| !word.bytes().contains(&b'='));
+    let server = cx.level().all.iter().filter(|d| d.name.is("server_name")).flat_map(|d| &d.args);
+    let own: Vec<&Word> = names.collect();
+    let mut all: Vec<&Word> = if own.is_empty() { server.collect() } else { own };
+    all.retain(|word| is_private(word));
+    if let Some(word) = all.first().filter(|_| is_public) {
+        let message = format!("no public authority certifies \"{}\"", word.str());
+        found.push(
+            Finding::new(word.span, message, "for a private name: ssl_certificate auto;")
+                .note(cx.d.span, "ordered here"),
+        );
+    }
+}

@@ -1,0 +1,187 @@
+//! Paths that another location answers than the one written for them, and directories that should not be served.
+
+use super::blocks::{is_pass, location};
+use super::rule::{Finding, Rule, RuleContext};
+use crate::config::ast::{Directive, Word};
+use std::path::{Component, Path, PathBuf};
+
+pub const RULES: &[Rule] = &[
+    Rule {
+        code: "W305",
+        title: "a location whose paths a regex refuses",
+        page: "A regex location wins over a prefix: `location ~ /\\. { deny all; }` refuses what \
+               `location /.well-known/acme-challenge/` is to answer, so that certificates are not renewed. Write \
+               `location ^~ /.well-known/`, for which no regex is tried.",
+        about: &["location"],
+        check: refused_by_regex,
+    },
+    Rule {
+        code: "W306",
+        title: "a fallback that leaves the location",
+        page: "The last argument of `try_files` is a URI, not a file below `alias`: in `location /app/ { alias /srv/app/; try_files \
+               $uri /index.html; }` it is the main page of another location. Write it with the location's name: /app/index.html.",
+        about: &["try_files"],
+        check: leaving_fallback,
+    },
+    Rule {
+        code: "W307",
+        title: "an index that another location answers",
+        page: "`index` leads to the name of the file, for which a location is looked for again: of `location = / { root /a; index \
+               i.html; }` the file /i.html is taken from the root of `location /`. Name the file: `try_files /i.html =404;`.",
+        about: &["index"],
+        check: leaving_index,
+    },
+    Rule {
+        code: "W167",
+        title: "a whole home directory is served",
+        page: "A home directory holds keys, histories and passwords of programs (`.ssh`, `.bash_history`, `.env`), and /etc/webserv and \
+               /etc/letsencrypt those of the server: everyone can ask for their names. Serve a directory that is made for it, \
+               such as /srv/www or ~/public_html.",
+        about: &["root", "alias"],
+        check: private_place,
+    },
+    Rule {
+        code: "W168",
+        title: "the configuration lies in what is served",
+        page: "The directory holds this configuration, and perhaps keys, passwords and logs beside it: anyone can fetch them. \
+               Serve a directory that holds the site alone.",
+        about: &["root", "alias"],
+        check: serves_itself,
+    },
+];
+
+/// Whether a location refuses every client.
+fn is_closed(d: &Directive) -> bool {
+    let inside = || d.block.iter().flatten();
+    let refuses = |d: &Directive| match (d.name.bytes(), d.args.first()) {
+        (b"deny", Some(word)) => word.is("all"),
+        (b"return", Some(code)) => matches!(code.bytes(), b"403" | b"404" | b"444"),
+        _ => false,
+    };
+    inside().any(refuses) && !inside().any(|d| d.name.is("allow") || d.name.is("satisfy") || d.name.is("location"))
+}
+
+fn refused_by_regex(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some((b"", name)) = location(cx.d).filter(|_| cx.is_in("server")) else { return };
+    if name.len() < 2 || !name.bytes().starts_with(b"/") || is_closed(cx.d) {
+        return;
+    }
+    // A file, and what a directory holds.
+    let path = if name.bytes().ends_with(b"/") { format!("{}x", name.str()) } else { name.str().into_owned() };
+    let Some(taker) = cx.level().taker(path.as_bytes()) else { return };
+    let is_regex = location(taker).is_some_and(|(sign, _)| sign.starts_with(b"~"));
+    if is_regex && is_closed(taker) {
+        let message = format!("never answers: a regex refuses what begins with \"{}\"", name.str());
+        let help = format!("no regex is tried for: location ^~ {} {{ … }}", name.str());
+        found.push(Finding::new(cx.d.args_span(), message, help).note(taker.args_span(), "it is refused here"));
+    }
+}
+
+/// Whether a location takes its answer from files.
+fn sends_files(d: &Directive) -> bool {
+    !d.block.iter().flatten().any(|d| is_pass(&d.name.str()) || d.name.is("return") || d.name.is("rewrite"))
+}
+
+fn leaving_fallback(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !cx.is("try_files") {
+        return;
+    }
+    let (Some(word), Some(block), Some(server)) = (cx.d.args.last(), cx.blocks.last(), cx.inside("server")) else {
+        return;
+    };
+    let Some((b"" | b"^~", name)) = location(block) else { return };
+    let (text, prefix) = (word.str(), name.str());
+    let path = text.split('?').next().unwrap_or_default();
+    let is_page = path.ends_with(".html") || path.ends_with(".htm") || path.ends_with(".php");
+    let is_other = path.starts_with('/') && !path.contains('$') && !path.starts_with(&*prefix);
+    if !is_page || !is_other || !cx.level().has("alias") || prefix.len() < 2 {
+        return;
+    }
+    // A location for that one file is meant.
+    let taker = server.taker(path.as_bytes());
+    let is_own = taker.is_some_and(|d| location(d).is_some_and(|(sign, _)| sign == b"=") || !sends_files(d));
+    if !is_own && taker.is_none_or(|d| location(d).is_some_and(|(_, name)| name.is("/"))) {
+        let message = format!("\"{text}\" is not below this alias: the main page of another location is sent");
+        let help = format!("write the location's name before it: {}{text}", prefix.trim_end_matches('/'));
+        found.push(Finding::new(word.span, message, help));
+    }
+}
+
+fn leaving_index(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !cx.is("index") {
+        return;
+    }
+    let (Some(block), Some(server), Some(file)) = (cx.blocks.last(), cx.inside("server"), cx.d.args.first()) else {
+        return;
+    };
+    let Some((b"=", name)) = location(block).filter(|(_, name)| name.bytes().ends_with(b"/")) else { return };
+    let root = |d: Option<&Directive>| {
+        let own = d.and_then(|d| d.block.iter().flatten().find(|d| d.name.is("root")));
+        own.or(server.first_of("root")).and_then(|d| d.args.first()).map(|word| word.bytes().to_vec())
+    };
+    let path = format!("{}{}", name.str(), file.str());
+    let taker = server.taker(path.as_bytes());
+    let has_more = ["try_files", "rewrite", "return", "alias"].iter().any(|other| cx.level().has(other));
+    if !has_more && !file.bytes().contains(&b'$') && cx.level().has("root") && root(Some(block)) != root(taker) {
+        let message = format!("{path} is looked for in another location, with another root");
+        let help = format!("name the file here: try_files {path} =404;");
+        let finding = Finding::new(cx.d.args_span(), message, help);
+        found.push(match taker {
+            Some(taker) => finding.note(taker.args_span(), "it is answered here"),
+            None => finding,
+        });
+    }
+}
+
+fn private_place(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !cx.is("root") && !cx.is("alias") {
+        return;
+    }
+    let Some(word) = cx.d.args.first() else { return };
+    let text = word.str();
+    let mut parts = text.trim_matches('/').split('/').filter(|part| !part.is_empty());
+    let is_absolute = text.starts_with('/');
+    let what = match (parts.next(), parts.next(), parts.next()) {
+        (Some("home"), None, _) => "all home directories are",
+        (Some("home"), Some(user), None) if !user.contains('$') => "a whole home directory is",
+        (Some("etc"), Some("webserv" | "letsencrypt"), None) => "settings and keys are",
+        _ => return,
+    };
+    if is_absolute && !cx.levels().any(|level| level.authenticates()) {
+        let message = format!("{what} served: anyone may ask for keys and passwords");
+        found.push(Finding::new(word.span, message, "serve a directory that is made for it, as in /srv/www"));
+    }
+}
+
+/// Without `.` and `..`, as they are written.
+fn plain(path: &Path) -> PathBuf {
+    let mut out = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => drop(out.pop()),
+            part => out.push(part),
+        }
+    }
+    out
+}
+
+fn serves_itself(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !cx.is("root") && !cx.is("alias") {
+        return;
+    }
+    let (Some(paths), Some(word)) = (cx.paths, cx.d.args.first()) else { return };
+    let is_fixed = |word: &Word| !word.is_empty() && !word.bytes().contains(&b'$');
+    if !is_fixed(word) || cx.inside("server").is_none() {
+        return;
+    }
+    let directory = plain(&paths.prefix.join(&*word.str()));
+    let is_above = directory.components().count() > 1 && plain(&paths.conf_dir).starts_with(&directory);
+    // The root of one location holds what that location's name leads to.
+    let is_whole = cx.is("alias") || cx.is_in("server") || cx.location().is_some_and(|(_, name)| name.is("/"));
+    let answers = || cx.is_in("server") && cx.level().has("return");
+    if is_above && is_whole && !answers() && !cx.levels().any(|level| level.authenticates()) {
+        let message = format!("\"{}\" holds this configuration: anyone can fetch it", directory.display());
+        found.push(Finding::new(word.span, message, "serve a directory that holds the site alone"));
+    }
+}

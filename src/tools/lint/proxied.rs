@@ -1,0 +1,242 @@
+//! Upstreams that are spoken to otherwise than they expect, or told less than they should be.
+
+use super::blocks::{Pass, authority, below, passes, sets, variables};
+use super::level::Level;
+use super::rule::{Finding, Rule, RuleContext};
+use crate::config::ast::Directive;
+use std::net::IpAddr;
+
+pub const RULES: &[Rule] = &[
+    Rule {
+        code: "W094",
+        title: "plain HTTP to a port of TLS, or the reverse",
+        page: "Port 443 speaks TLS: `proxy_pass http://app:443` is answered with 400 (\"plain HTTP request was sent to HTTPS \
+               port\"). `https://NAME` with an `upstream` whose servers have no port leads to port 80, where no one speaks TLS: \
+               write `server app.example.org:443;` in the upstream.",
+        about: &["proxy_pass"],
+        check: other_protocol,
+    },
+    Rule {
+        code: "W095",
+        title: "a socket whose name goes on into the path",
+        page: "The path of a socket ends at a colon: in `http://unix:/run/app.sock/` the slash belongs to the name of the socket, \
+               which is not there. Write `http://unix:/run/app.sock:/`, or leave the slash out.",
+        about: &["proxy_pass"],
+        check: socket_and_path,
+    },
+    Rule {
+        code: "W096",
+        title: "a scheme that the client does not speak",
+        page: "With `X-Forwarded-Proto http` behind a listener of TLS the application makes links and redirects to http:, which \
+               end in a loop or in warnings of mixed content. Write `$scheme`.",
+        about: &["proxy_set_header"],
+        check: wrong_scheme,
+    },
+    Rule {
+        code: "W097",
+        title: "an error page that the application's errors do not get",
+        page: "A response of an upstream is sent as it is, whatever its status: `error_page 404` holds for what this server \
+               answers itself, until `proxy_intercept_errors on;` (fastcgi_, uwsgi_, scgi_) says otherwise.",
+        about: &["error_page"],
+        check: not_intercepted,
+    },
+    Rule {
+        code: "W099",
+        title: "a method behind keepalive",
+        page: "In nginx the method of an upstream (`least_conn`, `ip_hash`, `hash`, `random`) that stands behind `keepalive` takes \
+               its place: connections are not kept. Write the method first.",
+        about: &["least_conn", "ip_hash", "hash", "random", "least_time"],
+        check: behind_keepalive,
+    },
+    Rule {
+        code: "W166",
+        title: "requests that change something are sent twice",
+        page: "With `non_idempotent` a POST whose answer did not come is sent to the next server, though the first may have done \
+               what it asks: two orders, two payments. Leave the word out.",
+        about: &["proxy_next_upstream", "fastcgi_next_upstream", "uwsgi_next_upstream", "scgi_next_upstream"],
+        check: sent_twice,
+    },
+    Rule {
+        code: "W301",
+        title: "a resolver that is asked for nothing",
+        page: "A name in `proxy_pass` is looked up once, at the start: the upstream of a container that is made anew keeps its \
+               old address. `resolver` is asked for names in variables (`set $app app; proxy_pass http://$app:3000;`), and for \
+               servers of an `upstream` with `resolve`.",
+        about: &["resolver"],
+        check: unused_resolver,
+    },
+];
+
+fn upstream<'a>(cx: &RuleContext<'_, 'a>, name: &str) -> Option<&'a Directive> {
+    let http = cx.inside("http").filter(|http| http.has_upstream(name.as_bytes()))?;
+    http.all.iter().find(|d| d.name.is("upstream") && d.args.first().is_some_and(|word| word.is(name)))
+}
+
+/// The port of an address of an upstream's server; None: a socket.
+fn port(address: &str) -> Option<&str> {
+    if address.starts_with("unix:") {
+        return None;
+    }
+    let after = address.rsplit_once(']').map_or(address, |(_, after)| after);
+    Some(after.rsplit_once(':').map_or("80", |(_, port)| port))
+}
+
+fn other_protocol(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !cx.is("proxy_pass") {
+        return;
+    }
+    let Some(word) = cx.d.args.first() else { return };
+    let text = word.str();
+    let Some((scheme, _)) = text.split_once("://") else { return };
+    let (wrong, other) = match scheme {
+        "http" => ("443", "https"),
+        "https" => ("80", "http"),
+        _ => return,
+    };
+    let host = authority(&text);
+    if host.contains('$') || host.starts_with("unix:") {
+        return;
+    }
+    let speaks = if scheme == "http" { "speaks TLS" } else { "speaks plain HTTP" };
+    if let Some(group) = upstream(cx, host) {
+        let server =
+            group.block.iter().flatten().find(|d| {
+                d.name.is("server") && d.args.first().is_some_and(|address| port(&address.str()) == Some(wrong))
+            });
+        if let Some(server) = server {
+            let message = format!("{scheme} to port {wrong} of \"{host}\", which {speaks}");
+            let help = match scheme {
+                "http" => format!("write: proxy_pass https://{host};"),
+                _ => format!(
+                    "name the port of TLS in the upstream: {}:443",
+                    server.args[0].str().trim_end_matches(":80")
+                ),
+            };
+            found.push(Finding::new(word.span, message, help).note(server.span, "its server"));
+        }
+    } else if host.rsplit_once(':').is_some_and(|(_, port)| port == wrong) {
+        let message = format!("port {wrong} {speaks}");
+        found.push(Finding::new(word.span, message, format!("write: {}", text.replacen(scheme, other, 1))));
+    }
+}
+
+fn socket_and_path(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !cx.is("proxy_pass") {
+        return;
+    }
+    let Some(word) = cx.d.args.first() else { return };
+    let text = word.str();
+    let Some((before, path)) = text.split_once("://unix:").or_else(|| text.split_once("://unix/")) else { return };
+    let Some(end) = path.find(".sock/").map(|at| at + ".sock".len()).filter(|_| !path.contains(':')) else { return };
+    let (socket, rest) = path.split_at(end);
+    let message = format!("the socket's name goes on: \"{path}\" is looked for");
+    found.push(Finding::new(word.span, message, format!("a colon ends it: {before}://unix:{socket}:{rest}")));
+}
+
+/// Whether every listener of the server speaks TLS.
+pub fn speaks_tls_only(cx: &RuleContext) -> bool {
+    let Some(server) = cx.inside("server").filter(|server| server.has("listen")) else { return false };
+    let is_tls = |d: &Directive| d.args.iter().any(|word| word.is("ssl") || word.is("quic"));
+    server.all.iter().filter(|d| d.name.is("listen")).all(is_tls)
+}
+
+fn wrong_scheme(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !cx.is("proxy_set_header") {
+        return;
+    }
+    let value = ["X-Forwarded-Proto", "X-Scheme", "X-Forwarded-Scheme"].iter().find_map(|name| sets(cx.d, name));
+    if let Some(value) = value.filter(|value| value.is("http") && speaks_tls_only(cx)) {
+        let message = "the clients speak https here: the application is told otherwise";
+        found.push(Finding::new(
+            value.span,
+            message,
+            format!("write: proxy_set_header {} $scheme;", cx.d.args[0].str()),
+        ));
+    }
+}
+
+fn not_intercepted(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !cx.is("error_page") {
+        return;
+    }
+    let Some((_, codes)) = cx.d.args.split_last().filter(|_| cx.is_in("location")) else { return };
+    let level = cx.level();
+    let pass = passes(&[Pass::Http, Pass::Gateway]).find(|name| level.has(name) && *name != "grpc_pass");
+    let Some(module) = pass.and_then(|name| name.strip_suffix("_pass")) else { return };
+    let Some(code) = codes.iter().find(|code| code.is("404")) else { return };
+    // What this server answers itself.
+    let own = ["try_files", "return", "if", "include", "deny", "limit_except", "location"];
+    let name = format!("{module}_intercept_errors");
+    if own.iter().any(|own| level.has(own)) || cx.levels.iter().any(|level| level.has(&name)) {
+        return;
+    }
+    let message = "the application's own page is sent: its errors are not looked at";
+    let finding = Finding::new(code.span, message, format!("add: {name} on;"));
+    let pass = level.first_of(&format!("{module}_pass")).map(|d| d.span);
+    found.push(match pass {
+        Some(span) => finding.note(span, "it answers"),
+        None => finding,
+    });
+}
+
+fn behind_keepalive(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !["least_conn", "ip_hash", "hash", "random", "least_time"].iter().any(|name| cx.is(name)) {
+        return;
+    }
+    let level = cx.level();
+    let Some(keepalive) = level.first("keepalive").filter(|at| cx.is_in("upstream") && *at < cx.at) else { return };
+    let message = format!("in nginx \"{}\" takes the place of keepalive, which stands before it", cx.d.name.str());
+    let finding = Finding::new(cx.d.span, message, "write it above `keepalive`");
+    found.push(finding.note(level.all[keepalive].span, "connections are kept by"));
+}
+
+fn sent_twice(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !["proxy_next_upstream", "fastcgi_next_upstream", "uwsgi_next_upstream", "scgi_next_upstream"]
+        .iter()
+        .any(|name| cx.is(name))
+    {
+        return;
+    }
+    if let Some(word) = cx.d.args.iter().find(|word| word.is("non_idempotent")) {
+        let message = "a POST is sent to the next server though the first may have done what it asks";
+        found.push(Finding::new(word.span, message, "leave the word out"));
+    }
+}
+
+/// A pass to a host by its name, which is looked up at the start.
+fn is_by_name(http: Option<&Level>, d: &Directive) -> bool {
+    let Some(word) = d.args.first().filter(|_| d.name.is("proxy_pass")) else { return false };
+    let text = word.str();
+    let host = authority(&text);
+    let name = host.split(':').next().unwrap_or_default();
+    let is_name = !name.is_empty() && !host.starts_with('[') && name != "unix" && name != "localhost";
+    is_name && name.parse::<IpAddr>().is_err() && !http.is_some_and(|http| http.has_upstream(name.as_bytes()))
+}
+
+fn unused_resolver(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !cx.is("resolver") {
+        return;
+    }
+    if cx.is_in("upstream") || !cx.is_whole || cx.levels.iter().any(|level| level.has("include")) {
+        return;
+    }
+    let asks = |d: &Directive| {
+        let is_pass = d.name.bytes().ends_with(b"_pass");
+        let has_variable = || d.args.first().is_some_and(|word| !variables(&word.str()).is_empty());
+        let other = ["ssl_stapling", "acme_issuer", "acme_certificate", "include", "auth_http"];
+        is_pass && has_variable()
+            || other.iter().any(|name| d.name.is(name))
+            || d.args.iter().any(|word| word.is("resolve"))
+    };
+    let outermost = cx.levels.first().map(|level| level.all).unwrap_or_default();
+    let mut by_name = None;
+    below(cx.level().all, |d| {
+        by_name = by_name.or(Some(d).filter(|d| is_by_name(cx.inside("http"), d)));
+        by_name.is_some()
+    });
+    if let Some(pass) = by_name.filter(|_| !below(outermost, asks)) {
+        let message = "never asked: the names here are looked up once, at the start";
+        let help = "for a name that is looked up again: set $app HOST; proxy_pass http://$app:PORT;";
+        found.push(Finding::new(cx.d.span, message, help).note(pass.span, "looked up at the start"));
+    }
+}

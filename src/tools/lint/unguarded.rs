@@ -1,0 +1,305 @@
+//! Protection that is written down and does not protect: limits that only count, links that fit every file, redirects
+//! out of TLS, logs that a client can write into.
+
+use super::blocks::{Pass, location};
+use super::blocks::{authority, below, condition, is_of_client, passes, variables, variables_below};
+use super::proxied::speaks_tls_only;
+use super::rule::{Finding, Rule, RuleContext};
+use crate::config::ast::Directive;
+
+pub const RULES: &[Rule] = &[
+    Rule {
+        code: "W169",
+        title: "a redirect from HTTPS down to HTTP",
+        page: "The next request goes in the clear, with its cookies, and anyone on the way can read and answer it. Write \
+               `https://`, or `$scheme://`.",
+        about: &["return", "rewrite"],
+        check: downgrade,
+    },
+    Rule {
+        code: "W170",
+        title: "a link that opens every file",
+        page: "What `secure_link_md5` hashes is what a link is for: without $uri the hash of one file is that of all files of the \
+               location. Write it beside the secret: `secure_link_md5 \"$secure_link_expires$uri SECRET\";`.",
+        about: &["secure_link_md5"],
+        check: any_file,
+    },
+    Rule {
+        code: "W171",
+        title: "a limit that only counts",
+        page: "`limit_req_dry_run on` and `limit_conn_dry_run on` write to the log what they would refuse, and refuse nothing: they \
+               are for a first try. Remove the line when the limit is right.",
+        about: &["limit_req_dry_run", "limit_conn_dry_run"],
+        check: dry_run,
+    },
+    Rule {
+        code: "W172",
+        title: "a header of identity that a client can send too",
+        page: "`X_Remote_User` and `X-Remote-User` are one variable to programs of CGI, WSGI and PHP. nginx drops names with `_` for \
+               that reason; with `underscores_in_headers on` (or `ignore_invalid_headers off`) the client's own goes along with \
+               the one that is set here. Leave the line out.",
+        about: &["underscores_in_headers", "ignore_invalid_headers"],
+        check: twin_header,
+    },
+    Rule {
+        code: "W173",
+        title: "the workers run as root",
+        page: "The process that reads what clients send has the rights of `user`: as root one mistake in it, or in a program that it \
+               runs, gives the machine away. The master binds ports and reads keys before. Write a user without rights: \
+               `user www-data;`.",
+        about: &["user"],
+        check: as_root,
+    },
+    Rule {
+        code: "W174",
+        title: "a log that clients can write lines into",
+        page: "With `escape=none` quotes and line ends of what clients send are written as they are: a request makes lines that \
+               look like others. Leave it out, or write `escape=json`.",
+        about: &["log_format"],
+        check: unescaped,
+    },
+    Rule {
+        code: "W175",
+        title: "an answer for one origin that is kept for all",
+        page: "Where Access-Control-Allow-Origin depends on the Origin of the request, a cache must not give one site's answer to \
+               another: add `add_header Vary Origin;`.",
+        about: &["add_header"],
+        check: without_vary,
+    },
+    Rule {
+        code: "W176",
+        title: "early data that the application is not told of",
+        page: "A request in early data can be recorded and sent again by anyone on the way. The application can refuse (425) what \
+               must not be done twice, if it is told: `proxy_set_header Early-Data $ssl_early_data;`.",
+        about: &["ssl_early_data"],
+        check: untold_early_data,
+    },
+    Rule {
+        code: "W309",
+        title: "a server that refuses every handshake, and has content",
+        page: "`ssl_reject_handshake on` is for a server of names that no one has: what else stands in it is never asked for. Keep \
+               it in a server of its own, with `listen 443 ssl default_server;` alone.",
+        about: &["ssl_reject_handshake"],
+        check: rejected_content,
+    },
+    Rule {
+        code: "W310",
+        title: "a scheme that no request has",
+        page: "`$scheme` is what this server speaks: where no listener has `ssl` it is always http, and a redirect to https comes \
+               back for ever behind a proxy that speaks TLS. Ask what that one says: `$http_x_forwarded_proto`.",
+        about: &["if"],
+        check: never_https,
+    },
+    Rule {
+        code: "W311",
+        title: "a log of rewrites that is not written",
+        page: "`rewrite_log on` writes at the level notice, and an `error_log` of a higher level leaves it out: \
+               `error_log FILE notice;`.",
+        about: &["rewrite_log"],
+        check: unseen_rewrites,
+    },
+];
+
+fn downgrade(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let word = match (cx.name(), &cx.d.args[..]) {
+        (b"return", [code, url]) if code.bytes().starts_with(b"30") => url,
+        (b"return", [url]) | (b"rewrite", [_, url, ..]) => url,
+        _ => return,
+    };
+    let text = word.str();
+    if !text.starts_with("http://") || !speaks_tls_only(cx) {
+        return;
+    }
+    let host = authority(&text);
+    let named = |d: &Directive| d.name.is("server_name") && d.args.iter().any(|name| name.is(host));
+    let is_own = matches!(host, "$host" | "$http_host" | "$server_name" | "$ssl_server_name")
+        || cx.inside("server").is_some_and(|server| server.all.iter().any(named));
+    if is_own {
+        let message = "visitors are sent out of TLS: the next request goes in the clear";
+        found.push(Finding::new(word.span, message, format!("write: {}", text.replacen("http:", "https:", 1))));
+    }
+}
+
+fn any_file(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !cx.is("secure_link_md5") {
+        return;
+    }
+    let Some(word) = cx.d.args.first() else { return };
+    let text = word.str();
+    let names = variables(&text);
+    const OF_THE_PATH: [&str; 5] = ["uri", "request_uri", "document_uri", "request_filename", "arg_file"];
+    let is_path = |name: &String| OF_THE_PATH.contains(&&**name) || !is_known(name);
+    let is_one = cx.location().is_some_and(|(sign, _)| sign == b"=");
+    if !is_one && !names.is_empty() && !names.iter().any(is_path) {
+        let message = "a link to one file opens all files here: the path is not in it";
+        found.push(Finding::new(word.span, message, format!("add it: secure_link_md5 \"$uri{text}\";")));
+    }
+}
+
+/// Variables that do not depend on which file is asked for.
+fn is_known(name: &str) -> bool {
+    ["secure_link_expires", "remote_addr", "binary_remote_addr", "host", "scheme", "remote_user", "server_name"]
+        .contains(&name)
+        || name.starts_with("http_")
+}
+
+fn dry_run(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !cx.is("limit_req_dry_run") && !cx.is("limit_conn_dry_run") {
+        return;
+    }
+    if cx.d.args.first().is_some_and(|word| word.is("on")) {
+        let what = if cx.is("limit_conn_dry_run") { "limit_conn" } else { "limit_req" };
+        let message = format!("nothing is refused: {what} only counts");
+        found.push(Finding::new(cx.d.span, message, "remove the line when the limit is right"));
+    }
+}
+
+fn twin_header(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !cx.is("underscores_in_headers") && !cx.is("ignore_invalid_headers") {
+        return;
+    }
+    let wanted = if cx.is("underscores_in_headers") { "on" } else { "off" };
+    if !cx.d.args.first().is_some_and(|word| word.is(wanted)) {
+        return;
+    }
+    let proves = |name: &String| name == "remote_user" || name.starts_with("ssl_client_");
+    let mut header = None;
+    below(cx.level().all, |d| {
+        let is_one = d.name.is("proxy_set_header")
+            && d.args.first().is_some_and(|name| name.bytes().contains(&b'-'))
+            && d.args.get(1).is_some_and(|value| variables(&value.str()).iter().any(proves));
+        header = header.or(Some(d).filter(|_| is_one));
+        header.is_some()
+    });
+    if let Some(header) = header {
+        let name = header.args[0].str().replace('-', "_");
+        let message = format!("a client can send \"{name}\", which many programs take for the header set here");
+        found.push(Finding::new(cx.d.span, message, "leave the line out").note(header.span, "who the client is"));
+    }
+}
+
+fn as_root(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !cx.is("user") {
+        return;
+    }
+    if let Some(word) = cx.d.args.first().filter(|word| cx.blocks.is_empty() && word.is("root")) {
+        let message = "what reads the clients' requests has all rights on this machine";
+        found.push(Finding::new(word.span, message, "a user without rights: user www-data;"));
+    }
+}
+
+fn unescaped(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !cx.is("log_format") {
+        return;
+    }
+    let Some(word) = cx.d.args.iter().skip(1).find(|word| word.is("escape=none")) else { return };
+    const SENT: [&str; 6] = ["request", "uri", "document_uri", "remote_user", "args", "query_string"];
+    let is_sent = |name: &String| is_of_client(name) || SENT.contains(&&**name);
+    let mut names = cx.d.args.iter().skip(1).flat_map(|word| variables(&word.str()));
+    if let Some(name) = names.find(is_sent) {
+        let message = format!("a client can write quotes and lines into this log by ${name}");
+        found.push(Finding::new(word.span, message, "leave it out, or write escape=json"));
+    }
+}
+
+fn without_vary(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !cx.is("add_header") {
+        return;
+    }
+    let [name, value, ..] = &cx.d.args[..] else { return };
+    if name.lower() != b"access-control-allow-origin" {
+        return;
+    }
+    let names = variables(&value.str());
+    let of_origin = |name: &String| {
+        let map = |d: &Directive| {
+            let (Some(of), Some(own)) = (d.args.first(), d.args.get(1)) else { return false };
+            d.name.is("map") && of.lower() == b"$http_origin" && own.lower() == format!("${name}").as_bytes()
+        };
+        name == "http_origin" || cx.inside("http").is_some_and(|http| http.has("map") && http.all.iter().any(map))
+    };
+    let is_varied = |d: &Directive| {
+        d.name.is("add_header") && d.args.first().is_some_and(|name| name.lower() == b"vary") || d.name.is("include")
+    };
+    // With credentials for every site the origin itself is the mistake.
+    if value.is("$http_origin") && cx.level().field("access-control-allow-credentials").is_some() {
+        return;
+    }
+    // What may not be kept needs no Vary.
+    let is_kept = || !cx.level().all.iter().any(|d| d.args.iter().any(|word| word.str().contains("no-store")));
+    if names.iter().any(of_origin) && !cx.level().all.iter().any(is_varied) && is_kept() {
+        let message = "a cache may give the answer for one site to another, whose browser refuses it then";
+        found.push(Finding::new(cx.d.span, message, "add: add_header Vary Origin;"));
+    }
+}
+
+fn untold_early_data(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !cx.is("ssl_early_data") {
+        return;
+    }
+    if !cx.d.args.first().is_some_and(|word| word.is("on")) || !cx.is_whole {
+        return;
+    }
+    let Some(outermost) = cx.levels.first() else { return };
+    let names = outermost.variables.get_or_init(|| variables_below(outermost.all));
+    let mut pass = None;
+    below(cx.level().all, |d| {
+        pass = pass.or(Some(d).filter(|d| passes(&[Pass::Http, Pass::Gateway]).any(|name| d.name.is(name))));
+        pass.is_some()
+    });
+    if let Some(pass) = pass.filter(|_| !names.contains("ssl_early_data")) {
+        let message = "the application is not told which requests may be a copy that someone sends again";
+        let help = "add: proxy_set_header Early-Data $ssl_early_data;";
+        found.push(Finding::new(cx.d.span, message, help).note(pass.span, "they are passed on"));
+    }
+}
+
+fn rejected_content(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !cx.is("ssl_reject_handshake") {
+        return;
+    }
+    let is_on = cx.d.args.first().is_some_and(|word| word.is("on")) && cx.is_in("server");
+    let content = cx.level().all.iter().find(|d| location(d).is_some());
+    if let Some(content) = content.filter(|_| is_on && speaks_tls_only(cx)) {
+        let message = "no client gets through to this server: every handshake is refused";
+        let help = "keep this line in a server of its own, for names that no other has";
+        found.push(Finding::new(cx.d.span, message, help).note(content.args_span(), "never asked for"));
+    }
+}
+
+fn never_https(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !cx.is("if") {
+        return;
+    }
+    if !condition(cx.d).is_some_and(|asked| asked.subject == "$scheme" && asked.text.starts_with("http")) {
+        return;
+    }
+    let (Some(server), Some(http)) = (cx.inside("server"), cx.inside("http")) else { return };
+    let is_tls = |d: &Directive| d.name.is("listen") && d.args.iter().any(|word| word.is("ssl") || word.is("quic"));
+    let speaks = || below(http.all, |d| is_tls(d) || d.name.is("ssl") || d.name.is("acme_certificate"));
+    let is_unsaid = cx.levels.iter().any(|level| level.has("include")) || !cx.is_whole || !server.has("listen");
+    // What is not redirected is served here.
+    let serves =
+        server.all.iter().any(|d| location(d).is_some() && !d.block.iter().flatten().any(|d| d.name.is("return")));
+    if serves && !is_unsaid && !speaks() {
+        let message = "$scheme is always http: no listener here speaks TLS";
+        let help = "behind a proxy that does: $http_x_forwarded_proto";
+        found.push(Finding::new(cx.d.args_span(), message, help));
+    }
+}
+
+fn unseen_rewrites(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !cx.is("rewrite_log") {
+        return;
+    }
+    if !cx.d.args.first().is_some_and(|word| word.is("on")) {
+        return;
+    }
+    let Some(log) = cx.levels.iter().rev().find_map(|level| level.first_of("error_log")) else { return };
+    const HIGHER: [&str; 6] = ["warn", "error", "crit", "alert", "emerg", "off"];
+    if let Some(level) = log.args.get(1).filter(|word| HIGHER.iter().any(|level| word.is(level))) {
+        let message = format!("nothing of it is written: error_log leaves out what is below {}", level.str());
+        let help = format!("write: error_log {} notice;", log.args[0].str());
+        found.push(Finding::new(cx.d.span, message, help).note(log.span, "the log"));
+    }
+}
