@@ -45,6 +45,16 @@ fn unlike_a_condition(d: &Directive) -> Option<Fault> {
                 .help(format!("one pair of parentheses is enough: if ({})", inside_all.trim_matches(['(', ')', ' ']))),
         );
     }
+    if text == "!"
+        && let Some(test) = d.args.get(1).filter(|word| word.len() == 2 && word.bytes().starts_with(b"-"))
+    {
+        let rest = written(d.args.get(2..).unwrap_or_default());
+        let span = Span { end: test.span.end, ..first.part(1, 2) };
+        return Some(
+            Fault::new(span, "invalid condition \"!\"".to_owned())
+                .help(format!("no space stands between: if (!{} {rest}", test.str())),
+        );
+    }
     let is_negated = text.starts_with('!') && !text.starts_with("!-");
     if is_negated && d.args.len() == 1 {
         let variable = text.get(1..)?.trim_end_matches(')');

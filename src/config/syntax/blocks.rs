@@ -304,6 +304,21 @@ impl Builder<'_> {
         self.stack.push(Open { name, args, span, open: at, siblings, nameless });
     }
 
+    /// `server_tokens off,` before a `}`: one mistake, reported at the comma, which is left out of the word.
+    fn comma_for_semicolon(&mut self) -> bool {
+        let [name, .., last] = &self.words[..] else { return false };
+        let Some(text) = last.bytes().strip_suffix(b",").filter(|text| !text.is_empty() && !last.quoted) else {
+            return false;
+        };
+        let (whole, comma) = (last.part(0, text.len()), last.part(text.len(), text.len() + 1));
+        let word = Word::new(text, whole);
+        let error = Diagnostic::emerg(comma, not_terminated(name)).label("`;` stands here, not `,`");
+        self.errors.push(error);
+        self.words.pop();
+        self.words.push(word);
+        true
+    }
+
     /// A `}`: the innermost block ends.
     pub(super) fn close(&mut self, at: Span) {
         if self.is_in_pattern(at) {
@@ -315,6 +330,9 @@ impl Builder<'_> {
             return;
         }
         self.other_bracket();
+        if self.comma_for_semicolon() {
+            self.directive(at);
+        }
         if let (Some(name), Some(last)) = (self.words.first(), self.words.last()) {
             let (end, message) = (last.span.after(), not_terminated(name));
             match self.block_without_brace() {

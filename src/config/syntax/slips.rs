@@ -30,7 +30,8 @@ impl Builder<'_> {
         let span = self.quantified(word, at)?;
         let written = String::from_utf8_lossy(self.text(span)).into_owned();
         // nginx's message for the resulting state.
-        let error = Diagnostic::emerg(span, "unexpected end of file, expecting \"}\"")
+        let brace = self.span(at.start as usize, span.end as usize);
+        let error = Diagnostic::emerg(brace, "unexpected end of file, expecting \"}\"")
             .label("the `{` in this regex opens a block: it needs quotes");
         self.errors.push(error.help(format!("write it in quotes: \"{written}\"")));
         Some(self.replace_last(span))

@@ -85,6 +85,12 @@ fn every_mistake_is_reported_and_the_rest_is_read() {
             "a { b c; } d;",
             &["2:5 directive \"b\" is not terminated by \";\""],
         ),
+        (
+            "a comma in place of the end",
+            "a {\n b c,\n}\nd;",
+            "a { b c; } d;",
+            &["2:5 directive \"b\" is not terminated by \";\""],
+        ),
         ("nothing to end", "a;; b;", "a; b;", &["1:3 unexpected \";\""]),
         ("a block without a name", "{ a; } b;", "b;", &["1:1 unexpected \"{\""]),
         ("too many braces", "a { } } b;", "a { } b;", &["1:7 unexpected \"}\""]),

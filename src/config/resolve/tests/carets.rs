@@ -43,6 +43,10 @@ const CARETS: &[&str] = &[
     // One of several words.
     "server { expires modified ‸5x; }",
     "server { access_log a combined flush=‸5m; }",
+    "server { location ~ ^/\\d‸{4}/ { return 204; } }",
+    "server { rewrite ^/([a-z]‸{2})/ /x; }",
+    "server { server_tokens off‸, }",
+    "server { if (‸! -f $request_filename) { return 404; } }",
     "server { set $a ‸\\$host; }",
     "server { set $a b\\/‸\\$host; }",
 ];

@@ -32,6 +32,10 @@ pub const MISTAKES: &[(&str, &str)] = &[
     ("location / {\nfastcgi_pass unix: /run/a.sock;\n}", "fastcgi_pass unix:/run/a.sock;"),
     ("if ($_SERVER['HTTPS'] = on) { return 200; }", "$https"),
     ("location ~ ^/(?<usr>\\w+)/ { add_header X-U $user; }", "$usr"),
+    ("location / {\nproxy_headers Host $host;\n}", "proxy_set_header NAME VALUE;"),
+    ("rewrite_rule ^ /a;", "`rewrite REGEX URI;`"),
+    ("location / {\nfallback /index.html;\n}", "try_files $uri /index.html;"),
+    ("if (! -f $request_filename) { return 404; }", "if (!-f $request_filename)"),
     ("root /srv/www /srv/b;", "root /srv/www;"),
     ("rewrite ^/a /b last break;", "one flag is all it takes: rewrite ^/a /b last;"),
 ];
