@@ -222,6 +222,11 @@ impl PathRules {
         self.stores_apart || own != self.home && (is_among_others || self.is_in_own_folder(ex, uri))
     }
 
+    /// The folder of the name is one of the request's own location.
+    pub fn is_in_home(&self, ex: &Exchange, uri: &[u8]) -> bool {
+        self.home.is_some() && find(&ex.config, ex.route.server, folder(bare(uri))) == self.home
+    }
+
     /// The folder of a name whose location only reads (images), if the folder's own location is another than the
     /// request's and takes uploads: that one has limits for the file.
     pub fn folder_that_takes<'u>(&self, ex: &Exchange, governed: &Governed, uri: &'u [u8]) -> Option<&'u [u8]> {
@@ -390,16 +395,16 @@ impl Governed {
     }
 
     /// The same for what only uploads are judged by. `is_foreign`: a page of another site sends this one. Gives the
-    /// limits that the file has to keep as well.
+    /// limits that the file has to keep as well; None: none hold for it.
     ///
     /// # Errors
     /// 403.
-    pub fn check_upload(&self, own: &UploadSettings, is_foreign: bool) -> Result<PlaceLimits, Refusal> {
+    pub fn check_upload(&self, own: &UploadSettings, is_foreign: bool) -> Result<Option<PlaceLimits>, Refusal> {
         let there = &*self.upload;
         // What is stored elsewhere than its URI says comes to no place of that location.
         let is_apart = matches!(own.store, Store::Path(_)) && own.store != there.store;
         if is_apart || !self.takes {
-            return Ok(PlaceLimits { replaces: true, most_body: 0 });
+            return Ok(None);
         }
         self.check_place(own)?;
         let requires = |upload: &UploadSettings| upload.verify_digest == VerifyDigest::Require;
@@ -407,7 +412,7 @@ impl Governed {
             ("upload_verify_digest", requires(there) && !requires(own)),
             ("upload_cross_site", is_foreign && !there.cross_site),
         ])?;
-        Ok(self.limits)
+        Ok(Some(self.limits))
     }
 
     fn refuse_stricter(&self, rules: &[(&'static str, bool)]) -> Result<(), Refusal> {

@@ -166,6 +166,7 @@ fn a_folder_with_stricter_limits_takes_nothing_past_them_by_a_form_or_a_tree_abo
          location /d/ {{ {DAV} {own} {} {} }}
          location = /apart {{ allowed_methods POST; upload_store %%DIR%%/store; }}
          location / {{ {DAV} upload_quota 1; client_max_body_size 1; upload_verify_digest require; }}
+         location ~ \\.jpe?g$ {{ allowed_methods GET PUT; client_max_body_size 1k; }}
          location ~ \\.gif$ {{ upload_quota 1; upload_on_duplicate error; client_max_body_size 1; }}",
         below(&|name| format!("/f/{name}/")),
         below(&|name| format!("/d/COPY-{name}/{name}/")),
@@ -202,6 +203,10 @@ fn a_folder_with_stricter_limits_takes_nothing_past_them_by_a_form_or_a_tree_abo
     }
     table.row(OURS, "form: an image that is not replaced", || {
         form_of(&s, "/f/", "keeps/new.gif", &big).is(409);
+    });
+    table.row(OURS, "form: images of the folder itself, larger and with other names than their own PUT", || {
+        form_of(&s, "/f/", "a.jpg", &big).is(201);
+        form_of(&s, "/f/", ".a.gif", &big).is(201);
     });
     table.row(OURS, "form: what is stored apart from the location of its name", || {
         form_of(&s, "/apart", "new", &big).is(201);

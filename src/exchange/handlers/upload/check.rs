@@ -9,7 +9,7 @@ use super::temp_file::Part;
 use crate::config::settings::upload::{Duplicate, Store};
 use crate::exchange::Exchange;
 use crate::exchange::handlers::dav::guard::{self, Change};
-use crate::exchange::handlers::path_rules::{Governed, PathAction, PathRules, Target};
+use crate::exchange::handlers::path_rules::{Governed, PathAction, PathRules, PlaceLimits, Target};
 use crate::exchange::handlers::versions;
 use crate::exchange::origin::{self, Sender};
 use crate::http::method::Method;
@@ -20,6 +20,11 @@ use std::rc::Rc;
 
 /// More files than these are closed in slices.
 const MANY: usize = 32;
+
+/// The stricter of two limits; 0: no limit.
+fn least(limits: [u64; 2]) -> u64 {
+    limits.into_iter().filter(|limit| *limit > 0).min().unwrap_or(0)
+}
 
 impl Upload {
     /// Begins the next file: checks its name and type, and whether it may have the name it wants.
@@ -107,12 +112,20 @@ impl Upload {
     ) -> Result<(), Refusal> {
         let uri = [&self.target_mut(which).uri[..], name].concat();
         let governed = paths.check(ex, cx, Target { uri: &uri, path: None }, PathAction::Put)?;
-        self.hold_to(ex, &governed, name, content_type)?;
+        let limits = self.hold_to(ex, &governed, name, content_type)?;
+        // What is no form has one body for all of the file, or any number of them. And a location for images in the
+        // request's own folder has no size for its forms.
+        if let Some(limits) = limits.filter(|_| self.is_form && !paths.is_in_home(ex, &uri)) {
+            self.most = least([self.most, limits.most_body]);
+        }
         if self.rules.store == Store::Uri
             && let Some(folder) = paths.folder_that_takes(ex, &governed, &uri)
         {
             let governed = paths.check(ex, cx, Target { uri: folder, path: None }, PathAction::Put)?;
-            self.hold_to(ex, &governed, name, content_type)?;
+            let limits = self.hold_to(ex, &governed, name, content_type)?;
+            if let Some(limits) = limits.filter(|_| self.is_form) {
+                self.most = least([self.most, limits.most_body]);
+            }
         }
         Ok(())
     }
@@ -124,22 +137,24 @@ impl Upload {
         governed: &Governed,
         name: &[u8],
         content_type: Option<&[u8]>,
-    ) -> Result<(), Refusal> {
-        if !Rc::ptr_eq(&governed.upload, &self.rules) {
+    ) -> Result<Option<PlaceLimits>, Refusal> {
+        let is_other = !Rc::ptr_eq(&governed.upload, &self.rules);
+        if is_other {
             if let Some(content_type) = content_type {
                 rules::check_type(&governed.upload.types, content_type)?;
             }
             governed.check_file(name, None, 0)?;
-            name::exact(Names { rule: governed.upload.names, ..Names::of(ex) }, name)?;
+            self.most = least([self.most, governed.upload.max_file_size.0]);
         }
         let is_foreign = origin::sender(ex) == Sender::OtherPage && ex.route.link.is_none();
         let limits = governed.check_upload(&self.rules, is_foreign)?;
-        self.keeps |= !limits.replaces;
-        // What is no form has one body for all of the file, or any number of them.
-        let most_body = if self.is_form { limits.most_body } else { 0 };
-        let most = [self.most, governed.upload.max_file_size.0, most_body];
-        self.most = most.into_iter().filter(|most| *most > 0).min().unwrap_or(0);
-        Ok(())
+        if let Some(limits) = &limits {
+            self.keeps |= !limits.replaces;
+            if is_other {
+                name::exact(Names { rule: governed.upload.names, ..Names::of(ex) }, name)?;
+            }
+        }
+        Ok(limits)
     }
 
     /// The newest file is larger than [`Upload::most`].
@@ -169,6 +184,7 @@ impl Upload {
         name: &[u8],
     ) -> Result<(), Refusal> {
         let paths = paths.get_or_insert_with(|| PathRules::of(ex, cx));
+        (self.most, self.keeps) = (rules::largest(ex), false);
         self.check_by(paths, ex, cx, (part.folder, name), Some(&part.kind))?;
         if self.most > 0 && part.size() > self.most {
             return Err(self.too_large().of(name));

@@ -123,7 +123,7 @@ pub fn admit(ex: &mut Exchange, cx: &mut Services, wish: &Wish<'_>) -> Result<Ad
         Role::File | Role::OfParts => upload.admit(ex, cx, wish.fields, (None, given), wish.content_type)?,
     };
     if upload.most > 0 && wish.length.is_some_and(|length| length > upload.most) {
-        return Err(too_large());
+        return Err(upload.too_large());
     }
     let files = u64::from(wish.role != Role::Part);
     let replaces = upload.check_quota(ex, cx, Usage { bytes: wish.size, files, dirs: 0 })?;
