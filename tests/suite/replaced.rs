@@ -145,8 +145,13 @@ fn a_compressed_file_that_a_write_left_behind_is_not_sent() {
     let s = server(
         "location /w/ { gzip_static on; dav_methods PUT DELETE; }
          location /shown/ { alias %%DIR%%/html/w/; gzip_static on; }
+         location /always/ { gzip_static always; dav_methods PUT DELETE COPY MOVE; }
          location /r/ { gzip_static on; }",
     )
+    .file("html/always/only.gz", "ALL THERE IS")
+    .file("html/always/q", "new")
+    .file("html/always/p", "old")
+    .file("html/always/p.gz", "OLD IN GZIP")
     .file("html/w/p", "old")
     .file("html/w/p.gz", "OLD IN GZIP")
     .file("html/r/p", "plain")
@@ -154,7 +159,7 @@ fn a_compressed_file_that_a_write_left_behind_is_not_sent() {
     .file("html/r/only.gz", "GZIP")
     .start();
     let get = |target: &str| s.get_with(target, "Accept-Encoding: gzip\r\n");
-    for path in ["html/w/p", "html/w/p.gz", "html/r/p.gz"] {
+    for path in ["html/w/p", "html/w/p.gz", "html/r/p.gz", "html/always/q", "html/always/p", "html/always/p.gz"] {
         make_old(&s, path, 100);
     }
     // The compressed one was written last.
@@ -167,6 +172,13 @@ fn a_compressed_file_that_a_write_left_behind_is_not_sent() {
     get("/w/p").body_is("NEW IN GZIP");
     s.method("DELETE", "/w/p", "", b"").is(204);
     get("/w/p").is(404);
+    // One that stands for itself; and what was written, but has the time that all files of the tree have.
+    get("/always/only").is(200).body_is("ALL THERE IS");
+    s.method("PUT", "/always/put.gz", "", b"PUT").is(201);
+    get("/always/put").is(200).body_is("PUT");
+    get("/always/p").body_is("OLD IN GZIP");
+    s.method("MOVE", "/always/q", "Destination: /always/p\r\n", b"").is(204);
+    get("/always/p").is(200).body_is("new");
     // Where no client writes it is as in nginx.
     get("/r/p").body_is("GZIP");
     get("/r/only").body_is("GZIP");

@@ -85,7 +85,7 @@ pub const ROWS: &[Row] = &[
         Args::TAKE1,
         "off",
         Effect::Once(stored),
-        "Whether file.gz is sent for file: on for clients that take gzip, always for all. Its type is that of the file. Where clients may store files (PUT, forms, WebDAV) only one that was written after its file, or has the same time, is sent: a PUT or DELETE of the file leaves the old one behind.",
+        "Whether file.gz is sent for file: on for clients that take gzip, always for all. Its type is that of the file. Where clients may store files (PUT, forms, WebDAV) only one that was written after its file is sent, by its time of modification and by the time that the kernel keeps (ctime): a PUT, MOVE or DELETE of the file leaves the old one behind. One without its file is sent there with always alone.",
     ),
 ];
 

@@ -202,19 +202,16 @@ fn stored_gzip(ex: &mut Exchange, cx: &mut Services, root: usize) -> Option<Flow
 }
 
 /// Where clients may store files, a `.gz` that was not written after its file is left from before: a PUT, MOVE or
-/// DELETE changed the file alone. Equal times of modification say that the two belong together, as nginx's manual
-/// advises.
+/// DELETE changed the file alone. A MOVE keeps the time of modification, which all files of a tree may share: the
+/// kernel's own time has to agree. With `always` the `.gz` may be all that there is, and stands for itself.
 fn is_stale(ex: &mut Exchange, cx: &mut Services, root: usize, gz: &Stat) -> bool {
     let path = ex.route.path.clone();
     if stored::is_in_write_area(ex, cx, &path, Links::Possible) == Ok(false) {
         return false;
     }
     match open(ex, cx, root) {
-        Ok(Opened::File(file)) => {
-            let (file, is_one) = (&file.stat, file.stat.mtime == gz.mtime);
-            !is_one && (file.mtime > gz.mtime || file.ctime > gz.ctime)
-        }
-        _ => true,
+        Ok(Opened::File(file)) => file.stat.mtime > gz.mtime || file.stat.ctime > gz.ctime,
+        _ => ex.location().settings.gzip.stored != Stored::Always,
     }
 }
 
