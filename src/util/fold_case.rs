@@ -1,11 +1,12 @@
-//! Names without what a file system that ignores case ignores.
+//! Names without what a file system that ignores case, or how a letter is composed, ignores.
 //!
-//! Invariant: whatever two names such a file system takes for one are equal here, but for the short names of FAT and
-//! for different compositions of one character. The opposite need not be true.
+//! Invariant: whatever two names such a file system takes for one are equal here, but for the short names of FAT. The
+//! opposite need not be true.
 
+use super::decompose::decompose;
 use std::borrow::Cow;
 
-/// The name or path in lower case, without characters that are ignored. Slashes stay where they are.
+/// The name or path in lower case, decomposed, without characters that are ignored. Slashes stay where they are.
 pub fn fold(name: &[u8]) -> Cow<'_, [u8]> {
     if name.is_ascii() {
         return match name.iter().any(u8::is_ascii_uppercase) {
@@ -13,10 +14,11 @@ pub fn fold(name: &[u8]) -> Cow<'_, [u8]> {
             false => Cow::Borrowed(name),
         };
     }
-    let mut folded = Vec::with_capacity(name.len());
+    let (mut folded, mut letters) = (Vec::with_capacity(name.len()), Vec::new());
     for chunk in name.utf8_chunks() {
-        let chars = chunk.valid().chars().filter(|c| !is_ignored(*c));
-        for c in chars.flat_map(char::to_uppercase).flat_map(char::to_lowercase) {
+        letters.clear();
+        decompose(chunk.valid().chars().filter(|c| !is_ignored(*c)), &mut letters);
+        for c in letters.iter().flat_map(|c| c.to_uppercase()).flat_map(char::to_lowercase) {
             folded.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
         }
         folded.extend_from_slice(chunk.invalid());
@@ -53,12 +55,16 @@ mod tests {
 
     #[test]
     fn spellings_of_one_name_are_folded_to_one() {
-        let table: [(&[u8], &[u8], bool); 10] = [
+        let table: [(&[u8], &[u8], bool); 14] = [
             (b"/a/Trash", b"/A/tRASH", true),
             (b"/a/b", b"/a/c", false),
             ("/tra\u{17f}h".as_bytes(), b"/TRASH", true),
             ("/\u{212a}eys".as_bytes(), b"/keys", true),
             ("/tra\u{200b}sh\u{fe0f}".as_bytes(), b"/trash", true),
+            ("/\u{fc}".as_bytes(), "/U\u{308}".as_bytes(), true),
+            ("/\u{fc}".as_bytes(), b"/u", false),
+            ("/\u{1ed8}".as_bytes(), "/\u{f4}\u{323}".as_bytes(), true),
+            ("/\u{ac00}".as_bytes(), "/\u{1100}\u{1161}".as_bytes(), true),
             ("/M\u{dc}ll".as_bytes(), "/m\u{fc}LL".as_bytes(), true),
             ("/Stra\u{df}e".as_bytes(), b"/STRASSE", true),
             (b"/\xff/A", b"/\xff/a", true),

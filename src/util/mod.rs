@@ -7,6 +7,7 @@ pub mod clean_path;
 pub mod columns;
 pub mod date;
 pub mod decimal;
+pub mod decompose;
 pub mod descent;
 pub mod dns;
 pub mod fold_case;

@@ -277,3 +277,27 @@ fn an_alias_that_is_the_file_itself_can_be_put_copied_and_deleted() {
         assert!(s.snapshot("store").into_keys().eq(["beside", "in/"]));
     });
 }
+
+/// rename(2) does nothing where both names are links of one file: 204, and the source was still there.
+#[test]
+fn a_move_onto_another_link_of_the_file_removes_the_source() {
+    if skip_on_nginx("it leaves the source") {
+        return;
+    }
+    for sync in ["", "upload_sync on;"] {
+        let s = server(&format!("location /d/ {{ dav_methods PUT DELETE COPY MOVE; {sync} }}"))
+            .file("html/d/a", "one file")
+            .mkdir("html/d/in")
+            .start();
+        for name in ["b", "in/c"] {
+            std::fs::hard_link(s.path("html/d/a"), s.path(&format!("html/d/{name}"))).expect("linked");
+        }
+        transfer(&s, "MOVE", "/d/a", "/d/b", "").is(204);
+        assert!(!s.exists("html/d/a"));
+        s.method("MOVE", "/d/b", "Destination: /d/in/c\r\nOverwrite: F\r\n", b"").is(412);
+        transfer(&s, "MOVE", "/d/b", "/d/in/c", "").is(204);
+        assert!(!s.exists("html/d/b"));
+        assert_eq!(s.read("html/d/in/c"), b"one file");
+        assert_eq!(s.snapshot("html/d").len(), 2, "{:?}", s.snapshot("html/d"));
+    }
+}

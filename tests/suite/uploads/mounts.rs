@@ -77,13 +77,14 @@ fn what_is_respelled_where_case_is_ignored_is_not_lost() {
     }
     let setup = server(
         "location /dav/ { dav_methods PUT DELETE MKCOL COPY MOVE; dav_ext_methods PROPFIND OPTIONS; }
-         location /page/ { allowed_methods GET POST PUT DELETE; autoindex_upload on; }",
+         location /page/ { allowed_methods GET POST PUT DELETE; autoindex_upload on; }
+         location /over/ { allowed_methods GET POST; upload_on_duplicate overwrite; }",
     );
     let setup = setup.file("html/index.html", "index");
     let at = setup.dir().join("html");
     let image = setup.dir().join("image");
     let Some(mounted) = mount_ntfs("lowntfs-3g", &["-o", "ignore_case"], &image, &at) else { return };
-    for dir in ["dav", "page"] {
+    for dir in ["dav", "page", "over"] {
         std::fs::create_dir(at.join(dir)).expect("mkdir");
     }
     {
@@ -112,6 +113,14 @@ fn what_is_respelled_where_case_is_ignored_is_not_lost() {
         let own = "Sec-Fetch-Site: same-origin\r\nContent-Type: application/x-www-form-urlencoded\r\n";
         s.method("POST", "/page/", own, b"webserv-move=a.txt&webserv-to=A.TXT").is(303);
         assert_eq!(s.read("html/page/a.txt"), b"page");
+        // Two files of one form whose names are one here are both stored, as two of one name are.
+        s.method("POST", "/over/x", "", b"").is(201);
+        let body = form(&[file("IMG.jpg", b"ONE"), file("img.JPG", b"TWO"), file("X", b"replaced")]);
+        post_form(&s, "/over/", &body).is(201);
+        assert_eq!(
+            ["IMG.jpg", "img-1.JPG", "x"].map(|name| s.read(&format!("html/over/{name}"))),
+            [&b"ONE"[..], b"TWO", b"replaced"]
+        );
     }
     drop(mounted);
 }

@@ -29,6 +29,8 @@ pub struct Job {
     /// MOVE: the destination is the source by another spelling, on a file system that ignores case. One rename, which
     /// replaces nothing, gives it.
     pub is_respelled: bool,
+    /// The destination is another hard link of the source: there is nothing to be replaced, and a rename does nothing.
+    pub is_linked: bool,
     /// The status of success.
     pub status: Status,
     /// The destination is a directory, so that not even a file replaces it in one step. Or, with upload_sync, the old
@@ -114,6 +116,11 @@ impl Job {
         if self.is_respelled {
             return self.respell();
         }
+        if self.moves && self.is_linked && self.are_links() {
+            let (from, old) = (Some(self.from()), Staged::new(&self.source.dir, temp_names));
+            file::rename_at(from, &self.source.name, from, &old.name, Rename::NoReplace)?;
+            return Ok(Stage::Old { old, then: After::Done });
+        }
         if self.moves && self.swaps.get() {
             return match self.begin_move(temp_names) {
                 Err(Errno::EXDEV) => {
@@ -156,6 +163,13 @@ impl Job {
         let mut copy = TreeCopy::new(self.from(), &self.source.name, &self.target.dir, self.deep, temp_names)?;
         copy.trashes.clone_from(&self.trashes);
         Ok(Stage::Tree(Box::new(copy), Vec::new()))
+    }
+
+    /// Both names are still those of one file.
+    fn are_links(&self) -> bool {
+        let stat = |dir, name| file::stat_at(Some(dir), name, Follow::No).ok();
+        let ends = stat(self.from(), &self.source.name).zip(stat(self.to(), &self.target.name));
+        ends.is_some_and(|(one, other)| (one.dev, one.ino) == (other.dev, other.ino))
     }
 
     fn respell(&self) -> Result<Stage, Errno> {

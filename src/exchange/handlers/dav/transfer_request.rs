@@ -53,6 +53,8 @@ struct Ends {
     collection: bool,
     /// Both names are the source's, on a file system that does not distinguish them: it gets the other spelling.
     is_respelled: bool,
+    /// Both names are hard links of one file.
+    is_linked: bool,
 }
 
 /// Checks the whole request.
@@ -77,6 +79,7 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Result<(Job, TransferCheck
         moves,
         overwrite: asked.overwrite,
         is_respelled: found.is_respelled,
+        is_linked: found.is_linked,
         status: if is_made { Status::CREATED } else { Status::NO_CONTENT },
         // One rename puts a file over another, and a power cut never finds it half done.
         swaps: Cell::new(found.is_taken_by_dir() || sync && !moves),
@@ -195,9 +198,10 @@ fn look(ex: &mut Exchange, cx: &mut Services, source: &End, target: &End, overwr
         return Err(refuse(ex, cx, Status::FORBIDDEN, why));
     }
     let there = there.filter(|_| !is_respelled);
+    let is_linked = matches!((&own, &there), (Ok(own), Some(there)) if (own.dev, own.ino) == (there.dev, there.ino));
     let is_dir = |stat: &&Stat| stat.kind == FileKind::Dir;
-    let holds = own.as_ref().ok().filter(is_dir).is_some_and(|own| is_within(&target.resource, own))
-        || there.as_ref().filter(is_dir).is_some_and(|there| is_within(&source.resource, there));
+    let holds = own.as_ref().ok().filter(is_dir).is_some_and(|own| is_within(&target.resource, &source.resource, own))
+        || there.as_ref().filter(is_dir).is_some_and(|there| is_within(&source.resource, &target.resource, there));
     if holds {
         return Err(refuse(ex, cx, Status::FORBIDDEN, format_args!("{HOLD}")));
     }
@@ -233,7 +237,7 @@ fn look(ex: &mut Exchange, cx: &mut Services, source: &End, target: &End, overwr
         }
     };
     check_kind(ex, cx, (source, kind), target, collection)?;
-    Ok(Ends { there, collection, is_respelled })
+    Ok(Ends { there, collection, is_respelled, is_linked })
 }
 
 /// Whether what has the source's name may be copied or moved as the request says.
@@ -267,13 +271,26 @@ fn check_kind(
 /// one would remove the other. Hard links are two files here.
 fn is_same(source: &End, target: &End, own: &Stat, there: &Stat) -> bool {
     if (own.dev, own.ino) == (there.dev, there.ino) {
-        return own.kind == FileKind::Dir || own.nlink == 1;
+        return own.kind == FileKind::Dir || own.nlink == 1 || !are_two_links(&source.resource, &target.resource);
     }
     // FUSE may number each name that is looked up: the directory says which of them there are.
     let (from, to) = (&source.resource, &target.resource);
     (own.dev, own.kind, own.size, own.mtime) == (there.dev, there.kind, there.size, there.mtime)
         && fold_case::is_same(from.name.to_bytes(), to.name.to_bytes())
         && [from, to].iter().any(|end| matches!(is_listed(end.dir.as_fd(), &end.name), Ok(false)))
+}
+
+/// Whether two names of one file are two of its links for certain, and not one by two spellings.
+fn are_two_links(from: &Resource, to: &Resource) -> bool {
+    match (real_path(from), real_path(to)) {
+        (Ok(one), Ok(other)) if !fold_case::is_same(&one, &other) => true,
+        (Ok(one), Ok(other)) => {
+            let are_listed = [from, to].iter().all(|end| is_listed(end.dir.as_fd(), &end.name) == Ok(true));
+            let dir = |path: &[u8]| memchr::memrchr(b'/', path).map(|end| path[..end].to_vec());
+            dir(&one) == dir(&other) && from.name != to.name && are_listed
+        }
+        _ => false,
+    }
 }
 
 /// Whether a symbolic link leads to the same file from another directory, too. A relative one that leads nowhere may
@@ -289,8 +306,25 @@ fn leads_there_too(link: &Resource, dir: BorrowedFd<'_>) -> bool {
     text.starts_with(b"/") || is_one_dir() || here.is_some() && here == number(dir, &name)
 }
 
-/// Whether something lies below a directory, whatever its path is called.
-fn is_within(what: &Resource, dir: &Stat) -> bool {
+/// Whether something lies below a directory, whatever its path is called. `stat`: the directory's.
+fn is_within(what: &Resource, dir: &Resource, stat: &Stat) -> bool {
+    is_below(what, stat) || is_below_respelled(what, dir, stat)
+}
+
+/// The same by the path, for what FUSE numbers by the names that are looked up.
+fn is_below_respelled(what: &Resource, dir: &Resource, stat: &Stat) -> bool {
+    let (Ok(what), Ok(dir)) = (real_path(what), real_path(dir)) else { return false };
+    let level = memchr::memchr_iter(b'/', &dir).count();
+    let Some(above) = memchr::memchr_iter(b'/', &what).nth(level).and_then(|end| what.get(..end)) else { return false };
+    fold_case::is_same(above, &dir)
+        && file::c_string(above).and_then(|above| file::lstat(&above)).is_ok_and(|above| above.is_same_file(stat))
+}
+
+fn real_path(resource: &Resource) -> Result<Vec<u8>, Errno> {
+    file::path_in(resource.dir.as_fd(), resource.name.to_bytes())
+}
+
+fn is_below(what: &Resource, dir: &Stat) -> bool {
     let (mut at, mut below) = (what.dir.clone(), None);
     for _ in 0..LEVELS {
         let Ok(here) = file::fstat(at.as_fd()).map(|stat| (stat.dev, stat.ino)) else { return false };

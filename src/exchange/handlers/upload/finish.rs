@@ -24,6 +24,7 @@ use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::open_files::version;
 use crate::sys::file::{self, FileKind};
+use crate::util::fold_case::fold;
 use std::os::fd::AsFd;
 
 impl Upload {
@@ -284,6 +285,7 @@ impl Upload {
         };
         let etag = self.complete(ex, cx, at, seen)?;
         self.give_name(ex, cx, paths, if alone { Seen::Alone(seen) } else { Seen::Among })?;
+        self.note_named(at);
         let part = &self.parts[at];
         // If the client gave a modification time, it has no nanoseconds: the version then depends on the time
         // of the file's last change, and giving the name was one.
@@ -342,14 +344,28 @@ impl Upload {
         part.stat().map(|stat| version(&stat)).map_err(|e| Refusal::call("fstat()", &self.target.path, e))
     }
 
-    /// Whether an earlier file of the request has the name that is to be replaced: what replaces (upload_on_duplicate)
-    /// is about what was there before the request, which sends two files and has both stored.
-    fn is_twin(&mut self, at: usize) -> bool {
-        if self.parts.len() < 2 {
-            return false;
+    /// Whether an earlier file of the request has the name that is to be replaced, in this spelling or in another that
+    /// the file system takes for the same: what replaces (upload_on_duplicate) is about what was there before the
+    /// request, which sends two files and has both stored.
+    fn is_twin(&mut self, at: usize) -> Result<bool, Refusal> {
+        let Some(part) = self.parts.get(at).filter(|_| self.parts.len() > 1) else { return Ok(false) };
+        if !self.naming.wanted.insert((part.folder, part.name.clone())) {
+            return Ok(true);
         }
-        let key = self.parts.get(at).map(|part| (part.folder, part.name.clone()));
-        key.is_some_and(|key| !self.naming.wanted.insert(key))
+        let Some(earlier) = self.naming.named.get(&*fold(&part.name)) else { return Ok(false) };
+        let there = target_of(&self.target, &self.folders, part.folder).stat(&part.name)?;
+        Ok(there.is_some_and(|there| earlier.iter().any(|one| one.is_same_file(&there))))
+    }
+
+    /// A file that replaces others has its name: the next ones of the request do not replace it.
+    fn note_named(&mut self, at: usize) {
+        if self.parts.len() < 2 || self.policy.on_duplicate != Duplicate::Overwrite {
+            return;
+        }
+        let Some(part) = self.parts.get(at) else { return };
+        if let Ok(Some(stat)) = target_of(&self.target, &self.folders, part.folder).stat(&part.name) {
+            self.naming.named.entry(fold(&part.name).into_owned()).or_default().push(stat);
+        }
     }
 
     fn give_name(
@@ -361,7 +377,7 @@ impl Upload {
     ) -> Result<(), Refusal> {
         let (dir, at) = (self.target.dir.clone(), self.naming.given);
         self.keeps = self.parts[at].keeps;
-        let is_twin = self.on_duplicate() == Duplicate::Overwrite && self.is_twin(at);
+        let is_twin = self.on_duplicate() == Duplicate::Overwrite && self.is_twin(at)?;
         let on_duplicate = if is_twin { Duplicate::Rename } else { self.on_duplicate() };
         if on_duplicate != Duplicate::Rename {
             // It gets its own name or none.

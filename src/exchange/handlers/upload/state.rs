@@ -24,6 +24,7 @@ use crate::services::resumable::UploadId;
 use crate::services::syncs::{Prepared, Sync};
 use crate::services::temp_names::{Left, TempNames};
 use crate::sys::Errno;
+use crate::sys::file::Stat;
 use std::collections::{HashMap, HashSet};
 use std::os::fd::AsFd;
 use std::rc::Rc;
@@ -172,6 +173,8 @@ pub struct Naming {
     pub(super) versions: Option<Versions>,
     /// The directories and names that files wanted so far, where these replace others.
     pub(super) wanted: HashSet<(Which, Vec<u8>)>,
+    /// The same files as they are once they have their names, by those without what a file system may ignore.
+    pub(super) named: HashMap<Vec<u8>, Vec<Stat>>,
     /// By directory and name: the numbers that were added to names.
     pub(super) numbers: ByName<u32>,
     /// Files that have their names, and their versions. The names are kept once all have theirs.
