@@ -1,5 +1,6 @@
 //! Digests of what is uploaded (RFC 9530): in the head, in trailers, in the heads of parts, and those the client wants.
 
+use super::resumable::{OCTETS, filename, patch, resumable, tus};
 use super::*;
 use sha2::{Digest as _, Sha256, Sha512};
 use webserv::http::escape::to_base64;
@@ -161,6 +162,21 @@ fn what_is_not_what_was_hashed_is_not_stored() {
         s.method("PUT", "/strict/x", &format!("Repr-Digest: {good}\r\n"), b"hello").is(201);
         s.send(chunked("/strict/x", "", b"hello", &format!("Content-Digest: {good}\r\n"))).is(200);
     });
+    table.row(OURS, "required, in the heads of a form's parts", || {
+        let own = |name: &str, line: &str| {
+            part(&format!("name=\"f\"; filename=\"{name}\""), &format!("{line}Content-Type: a/b\r\n"), b"hello")
+        };
+        let (right, wrong) = (format!("Content-Digest: {good}\r\n"), format!("Repr-Digest: {bad}\r\n"));
+        let before = disk(&s);
+        post_form(&s, "/strict/", &form(&[own("p1", &right), own("p2", "")])).is(400).contains("p2");
+        post_form(&s, "/strict/", &form(&[own("p1", &right), own("p2", &wrong)])).is(400);
+        post_form(&s, "/strict/", &form(&[file("p1", b"hello")])).is(400).contains("required");
+        assert_eq!(before, disk(&s));
+        post_form(&s, "/strict/", &form(&[own("p1", &right), own("p2", &right)])).is(201);
+        let body = form(&[file("p3", b"hello")]);
+        let fields = format!("{}Content-Digest: {}\r\n", form_type(), sha256(&body));
+        s.method("POST", "/strict/", &fields, &body).is(201);
+    });
     table.row(OURS, "required, and refused before the body is asked for", || {
         let mut client = s.client();
         client.send("PUT /strict/y HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");
@@ -296,5 +312,44 @@ fn get_and_head_tell_the_digest_that_is_wanted() {
         for target in ["/off/hello.html", "/plain/hello.html", "/ssi/hello.html"] {
             s.get_with(target, WANT).is(200).lacks("Repr-Digest").body_is("hello");
         }
+    });
+}
+
+/// tus stored what its client said was something else.
+#[test]
+fn a_digest_of_the_whole_is_checked_in_tus_too() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let s = resumable("");
+    let mut table = Table::new("Repr-Digest in tus");
+    let (good, bad) = (sha256(b"hello"), sha256(b"hallo"));
+    for (digest, status, name) in [(&good, 204, "good"), (&bad, 400, "bad")] {
+        table.row(OURS, name, || {
+            let fields = |name: &str| format!("Upload-Length: 5\r\nRepr-Digest: {digest}\r\n{}", filename(name));
+            let whole = format!("whole-{name}");
+            let r = tus(&s, "POST", "/a/", &format!("{}{OCTETS}", fields(&whole)), b"hello");
+            r.is(if status == 204 { 201 } else { status });
+            let pieces = format!("pieces-{name}");
+            let target = located(tus(&s, "POST", "/a/", &fields(&pieces), b"").is(201));
+            patch(&s, &target, 0, b"hel").is(204);
+            patch(&s, &target, 3, b"lo").is(status);
+            let part = |bytes: &[u8]| {
+                let head = format!("Upload-Concat: partial\r\nUpload-Length: {}\r\n{OCTETS}", bytes.len());
+                located(tus(&s, "POST", "/a/", &head, bytes).is(201))
+            };
+            let (one, two, joined) = (part(b"he"), part(b"llo"), format!("joined-{name}"));
+            let head = format!("Upload-Concat: final;{one} {two}\r\nRepr-Digest: {digest}\r\n{}", filename(&joined));
+            tus(&s, "POST", "/a/", &head, b"").is(if status == 204 { 201 } else { status });
+            for name in [whole, pieces, joined] {
+                assert_eq!(s.exists(&format!("html/a/{name}")), status == 204, "{name}");
+            }
+        });
+    }
+    table.row(OURS, "malformed, and of a part", || {
+        let head = format!("Upload-Length: 5\r\nRepr-Digest: sha-256=x\r\n{}", filename("x"));
+        tus(&s, "POST", "/a/", &head, b"").is(400);
+        let head = format!("Upload-Concat: partial\r\nUpload-Length: 5\r\nRepr-Digest: {good}\r\n");
+        tus(&s, "POST", "/a/", &head, b"").is(400).contains("final");
     });
 }

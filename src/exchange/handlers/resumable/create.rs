@@ -74,7 +74,9 @@ fn tus_said(ex: &Exchange, joining: Option<Box<Joining>>) -> Result<(CreationReq
         Some(joining) => Some(joining.length()),
     };
     let fields = tus::metadata(ex.header(HeaderId::UploadMetadata).unwrap_or_default()).map_err(bad)?;
-    let content = tus_content(ex, UploadRequest::Creation)?;
+    let digest = joined(ex, HeaderId::ReprDigest);
+    let (whole, _) = resumed::whole_digests(ex, &digest, false)?;
+    let content = tus_content(ex, UploadRequest::Creation, WholeDigest::of(!digest.is_empty()))?;
     if let (Framing::Length(sent), Some(length)) = (ex.request.head.framing, length)
         && sent > length
     {
@@ -87,6 +89,9 @@ fn tus_said(ex: &Exchange, joining: Option<Box<Joining>>) -> Result<(CreationReq
         None if tus::is_partial(&concat) => Role::Part,
         None => Role::File,
     };
+    if role == Role::Part && !whole.is_empty() {
+        return Err(bad("Repr-Digest is that of the whole: it belongs to the final upload, not to a partial one"));
+    }
     let request = CreationRequest {
         below: if role == Role::Part { Vec::new() } else { below(ex, &fields)? },
         role,
@@ -98,7 +103,7 @@ fn tus_said(ex: &Exchange, joining: Option<Box<Joining>>) -> Result<(CreationReq
         length,
         fields,
     };
-    Ok((request, RequestContent { joining, ..content }))
+    Ok((request, RequestContent { joining, whole, ..content }))
 }
 
 /// The directories that the file's relativePath names.
@@ -118,7 +123,7 @@ fn below(ex: &Exchange, fields: &tus::Pairs) -> Result<Vec<u8>, Refusal> {
 ///
 /// # Errors
 /// 415 for content of another type, 400 for an invalid checksum.
-pub fn tus_content(ex: &Exchange, request: UploadRequest) -> Result<RequestContent, Refusal> {
+pub fn tus_content(ex: &Exchange, request: UploadRequest, whole: WholeDigest) -> Result<RequestContent, Refusal> {
     let bad = |why: &'static str| Refusal::new(Status::BAD_REQUEST, why);
     let has_content = ex.request.has_content();
     let is_typed =
@@ -132,7 +137,8 @@ pub fn tus_content(ex: &Exchange, request: UploadRequest) -> Result<RequestConte
     let trailers = ex.request.head.all(HeaderId::Trailer).map(|field| field.value.of(ex.buf()));
     let may_be_late = trailers.into_iter().any(Checksum::is_announced);
     let verify = ex.location().settings.upload.verify_digest;
-    let needs = verify == VerifyDigest::Require && has_content && checksum.is_none() && digests.is_empty();
+    let has_digest = !digests.is_empty() || whole == WholeDigest::Announced;
+    let needs = verify == VerifyDigest::Require && has_content && checksum.is_none() && !has_digest;
     if needs && !may_be_late {
         return Err(bad("Upload-Checksum is required").limit("upload_verify_digest"));
     }
@@ -316,7 +322,7 @@ fn create(
         concat: request.concat,
         metadata: if dialect == Dialect::Tus { joined(ex, HeaderId::UploadMetadata) } else { Vec::new() },
         conditions: conditions(ex),
-        digest: if dialect == Dialect::Rufh { joined(ex, HeaderId::ReprDigest) } else { Vec::new() },
+        digest: joined(ex, HeaderId::ReprDigest),
     };
     let id = UploadId::random().map_err(|e| Refusal::call("getrandom()", &home.path, e))?;
     let parents = settings.create_path.then_some(Mode(settings.mode));

@@ -219,7 +219,8 @@ impl From<Refusal> for AppendError {
 /// The content, once everything that can be checked beforehand is right. Sets the length if it is announced now.
 fn tus(ex: &Exchange, upload: &mut Unfinished) -> Result<super::append::RequestContent, AppendError> {
     let bad = |why: &'static str| Refusal::new(Status::BAD_REQUEST, why);
-    let content = create::tus_content(ex, UploadRequest::Append)?;
+    let whole = create::WholeDigest::of(!upload.record.digest.is_empty());
+    let content = create::tus_content(ex, UploadRequest::Append, whole)?;
     let offset = ex.header(HeaderId::UploadOffset).and_then(number);
     let Some(offset) = offset else { return Err(bad("Upload-Offset is missing or no offset").into()) };
     if let Some(length) = ex.header(HeaderId::UploadLength) {

@@ -103,6 +103,11 @@ impl Digests {
         Ok(again)
     }
 
+    /// The client has announced one.
+    pub fn are_promised(&self) -> bool {
+        !self.promised.is_empty()
+    }
+
     /// No digest is needed: the bytes need not be looked at.
     pub fn is_empty(&self) -> bool {
         self.sha256.is_none() && self.sha512.is_none()
@@ -180,10 +185,11 @@ fn parse(line: &[u8]) -> Result<Vec<Promise>, Refusal> {
 }
 
 /// What is to be hashed of the request's body: the digests that its head announces, and those that its trailers may.
+/// `is_form`: its parts may announce their own.
 ///
 /// # Errors
 /// 400 for a malformed digest, and if `require` finds none.
-pub fn promised(ex: &Exchange, verify: VerifyDigest) -> Result<Digests, Refusal> {
+pub fn promised(ex: &Exchange, verify: VerifyDigest, is_form: bool) -> Result<Digests, Refusal> {
     let mut digests = Digests::default();
     if verify == VerifyDigest::Off {
         return Ok(digests);
@@ -193,7 +199,7 @@ pub fn promised(ex: &Exchange, verify: VerifyDigest) -> Result<Digests, Refusal>
     }
     let chunked = ex.request.head.framing == Framing::Chunked;
     let required = verify == VerifyDigest::Require && digests.promised.is_empty();
-    if required && !chunked {
+    if required && !chunked && !is_form {
         return Err(missing());
     }
     // The algorithm is known after the body only.
@@ -250,7 +256,8 @@ pub fn late_of_whole(ex: &Exchange, verify: VerifyDigest) -> Vec<u8> {
     ex.trailers.all(REPR).collect::<Vec<_>>().join(&b", "[..])
 }
 
-fn missing() -> Refusal {
+/// None was sent where one is required.
+pub fn missing() -> Refusal {
     let why = "a Content-Digest or Repr-Digest with sha-256 or sha-512 is required here";
     Refusal::new(Status::BAD_REQUEST, why).limit("upload_verify_digest")
 }

@@ -84,6 +84,11 @@ impl Upload {
         if self.rules.verify_digest != VerifyDigest::Off {
             lines.iter().try_for_each(|line| part.digests.promise(line)).map_err(|e| e.of(&part.name))?;
         }
+        // The form has none either, and none can follow it.
+        let is_required = self.rules.verify_digest == VerifyDigest::Require && self.digests.is_empty();
+        if is_required && !part.digests.are_promised() {
+            return Err(digest::missing().of(&part.name));
+        }
         self.wanted.into_iter().for_each(|algorithm| part.digests.hash(algorithm));
         Ok(())
     }
@@ -98,7 +103,12 @@ impl Upload {
         let parts = &self.parts;
         let raw = parts.first().filter(|_| self.form.is_none());
         let body = std::mem::take(&mut self.digests);
-        let body = digest::check(ex, self.rules.verify_digest, body, |again| raw?.hash_again(again))?;
+        let have_own = self.form.is_some() && !parts.is_empty() && parts.iter().all(|part| part.digests.are_promised());
+        let verify = match self.rules.verify_digest {
+            VerifyDigest::Require if have_own => VerifyDigest::On,
+            verify => verify,
+        };
+        let body = digest::check(ex, verify, body, |again| raw?.hash_again(again))?;
         let wanted = self.wanted;
         let value = |sums: &digest::Sums| wanted.map_or(Vec::new(), |algorithm| sums.value(algorithm));
         if self.form.is_none() {

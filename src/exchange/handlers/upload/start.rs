@@ -121,7 +121,7 @@ fn assemble(
     let put = ex.route.method == Method::Put;
     let rule = if asks_to_replace(ex) { Duplicate::Overwrite } else { rules.on_duplicate };
     let policy = NamePolicy::of(&ex.request.head, ex.buf(), put, rule);
-    let mut digests = digest::promised(ex, rules.verify_digest)?;
+    let mut digests = digest::promised(ex, rules.verify_digest, form.is_some())?;
     let wanted = digest::wanted(ex);
     let hold = match ex.request.head.framing {
         // A client that waits for 100 Continue then learns in time whether a file can be made.

@@ -440,11 +440,12 @@ impl Append {
     /// # Errors
     /// 400 for a digest that is malformed.
     pub fn promise_whole(&mut self, ex: &Exchange, is_complete: bool) -> Result<(), Refusal> {
-        if !is_complete || self.upload.record.dialect != Dialect::Rufh {
+        if !is_complete {
             return Ok(());
         }
         if !self.ends && self.whole.is_empty() {
-            (self.whole, self.wanted) = resumed::whole_digests(ex, &self.upload.record.digest, true)?;
+            let asks = self.upload.record.dialect == Dialect::Rufh;
+            (self.whole, self.wanted) = resumed::whole_digests(ex, &self.upload.record.digest, asks)?;
             self.hashed = 0;
         }
         if self.whole.promise_late(&resumed::late_digests(ex))? {
