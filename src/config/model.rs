@@ -272,6 +272,17 @@ impl Location {
         }
     }
 
+    /// The directory that its root or alias names, if the configuration spells it out: not a file's alias.
+    pub fn directory(&self) -> Option<&[u8]> {
+        let (files, path) = (&self.settings.files, self.settings.files.root.constant()?);
+        let names_file = match files.alias {
+            Some(u32::MAX) => true,
+            Some(_) => self.kind == LocationKind::Exact && !path.ends_with(b"/"),
+            None => false,
+        };
+        (!names_file && !path.is_empty()).then_some(path)
+    }
+
     /// Whether clients may store files at paths given by its URIs.
     pub fn writes(&self) -> bool {
         self.takes(&[Method::Put, Method::Copy, Method::Move]) || self.takes_forms()

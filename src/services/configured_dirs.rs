@@ -13,7 +13,7 @@
 
 use super::real_paths;
 use super::remote_mounts::RemoteMounts;
-use crate::config::model::Config;
+use crate::config::model::{Config, Location};
 use crate::sys::Errno;
 use crate::util::clean_path::clean;
 use crate::util::fold_case::fold;
@@ -100,10 +100,14 @@ impl ConfiguredDirs {
         })
     }
 
-    /// Trash directories and those whose contents are hidden: neither they nor their parents are moved or removed.
+    /// Directories that the configuration relies on: trashes and those whose contents are hidden, roots, aliases and
+    /// stores of any location. Neither they nor their parents are moved or removed.
     pub fn kept() -> ConfiguredDirs {
         ConfiguredDirs::of(|config| {
-            config.hidden_dirs.iter().chain(&config.trashes).map(|directory| (&**directory, None)).collect()
+            let own =
+                config.hidden_dirs.iter().chain(&config.trashes).chain(&config.stores).map(|directory| &**directory);
+            let roots = config.locations.iter().filter_map(Location::directory);
+            own.chain(roots).map(|directory| (directory, None)).collect()
         })
     }
 

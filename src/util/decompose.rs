@@ -29,7 +29,7 @@ fn push(c: char, out: &mut Vec<char>) {
     if SYLLABLES.contains(&u32::from(c)) {
         let at = u32::from(c) - SYLLABLES.start();
         let letters = [LEADING + at / 588, VOWEL + at % 588 / 28, TRAILING + at % 28];
-        let count = if at % 28 == 0 { 2 } else { 3 };
+        let count = if at.is_multiple_of(28) { 2 } else { 3 };
         return out.extend(letters.into_iter().take(count).filter_map(char::from_u32));
     }
     match (find(&PAIRS, 3, c), find(&SINGLES, 2, c)) {

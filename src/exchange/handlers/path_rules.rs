@@ -235,6 +235,23 @@ impl PathRules {
         (!governed.takes && ex.config.location(around).stores()).then_some(folder)
     }
 
+    /// The path that the request's own location has for the URI of an upload. None: that has no such address, since it
+    /// is stored apart, or the URI was rewritten, or the location answers for one URI alone (`location = /drop`).
+    pub fn path_of_upload(&self, ex: &mut Exchange, cx: &mut Services, uri: &[u8]) -> Option<Vec<u8>> {
+        let is_whole = ex.location().settings.files.alias == Some(u32::MAX);
+        let is_drop_box = self.home.is_some_and(|home| ex.config.location(home).kind == LocationKind::Exact);
+        if self.stores_apart || ex.route.rewritten || is_whole || is_drop_box {
+            return None;
+        }
+        let own = (std::mem::replace(&mut ex.route.uri, uri.to_vec()), std::mem::take(&mut ex.route.path));
+        let path = match paths::map(ex, cx) {
+            Mapped::Path { .. } => Some(std::mem::take(&mut ex.route.path)),
+            _ => None,
+        };
+        (ex.route.uri, ex.route.path) = own;
+        path
+    }
+
     /// The paths below the request's URI cannot be judged: what allowed the request was asked for its URI alone.
     pub fn are_unknown_below(&self) -> bool {
         self.shown.is_for_uri()
@@ -387,10 +404,11 @@ impl Governed {
     pub fn check_place(&self, own: &UploadSettings) -> Result<(), Refusal> {
         let there = &*self.upload;
         let has_room = there.quota.is_none_or(|there| own.quota.is_some_and(|own| own.covers(there)));
-        self.refuse_stricter(&[
-            ("upload_store", there.store == Store::Off && own.store != Store::Off),
-            ("upload_quota", !has_room),
-            ("upload_min_free", !own.min_free.covers(there.min_free)),
+        let is_off = there.store == Store::Off && own.store == Store::Uri;
+        Self::refuse_stricter(&[
+            ("upload_store off", is_off || self.takes && there.store == Store::Off && own.store != Store::Off),
+            ("upload_quota", self.takes && !has_room),
+            ("upload_min_free", self.takes && !own.min_free.covers(there.min_free)),
         ])
     }
 
@@ -402,21 +420,23 @@ impl Governed {
     pub fn check_upload(&self, own: &UploadSettings, is_foreign: bool) -> Result<Option<PlaceLimits>, Refusal> {
         let there = &*self.upload;
         // What is stored elsewhere than its URI says comes to no place of that location.
-        let is_apart = matches!(own.store, Store::Path(_)) && own.store != there.store;
-        if is_apart || !self.takes {
+        if matches!(own.store, Store::Path(_)) && own.store != there.store {
             return Ok(None);
         }
         self.check_place(own)?;
+        if !self.takes {
+            return Ok(None);
+        }
         let requires = |upload: &UploadSettings| upload.verify_digest == VerifyDigest::Require;
-        self.refuse_stricter(&[
+        Self::refuse_stricter(&[
             ("upload_verify_digest", requires(there) && !requires(own)),
             ("upload_cross_site", is_foreign && !there.cross_site),
         ])?;
         Ok(Some(self.limits))
     }
 
-    fn refuse_stricter(&self, rules: &[(&'static str, bool)]) -> Result<(), Refusal> {
-        match rules.iter().find(|(_, is_stricter)| self.takes && *is_stricter) {
+    fn refuse_stricter(rules: &[(&'static str, bool)]) -> Result<(), Refusal> {
+        match rules.iter().find(|(_, is_stricter)| *is_stricter) {
             Some((rule, _)) => {
                 let why = format!("the location of its name has a stricter {rule}: send it there");
                 Err(Refusal::new(Status::FORBIDDEN, why))

@@ -7,7 +7,9 @@
 
 use super::path_rules::{PathAction, PathRules, Target, belong_together};
 use super::upload::Refusal;
-use crate::exchange::Exchange;
+use crate::config::settings::upload::UploadSettings;
+use crate::exchange::{Exchange, paths};
+use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::io::tree_dirs::TreeDirs;
 use crate::services::checked_trees::Watch;
@@ -65,6 +67,18 @@ pub fn shown_elsewhere(uri: &[u8]) -> Refusal {
     let shown = String::from_utf8_lossy(uri);
     Refusal::new(Status::FORBIDDEN, "the rules of its location do not hold in the trash that is shown (delete_trash)")
         .detail(format!("\"{}\"", shown.escape_debug()))
+}
+
+/// Checks that what a DELETE of a directory takes along may go where that goes: a location with a trash keeps what is
+/// deleted in it. What lies in a trash goes for good.
+fn check_trash(ex: &Exchange, there: &UploadSettings, (uri, path): (&[u8], &[u8])) -> Result<(), Refusal> {
+    let is_in_trash = || ex.config.trashes.iter().any(|trash| paths::is_beneath(path, trash));
+    if there.trash.is_none() || there.trash == ex.location().settings.upload.trash || is_in_trash() {
+        return Ok(());
+    }
+    let shown = String::from_utf8_lossy(uri);
+    Err(Refusal::new(Status::FORBIDDEN, "its location has a trash of its own (delete_trash): delete it by itself")
+        .detail(format!("\"{}\"", shown.escape_debug())))
 }
 
 /// All entries from the first one on, wherever other descriptors of the directory stand.
@@ -218,7 +232,11 @@ impl TreeRules {
         let (uri, path) = (whole(&self.base.uri), whole(&self.base.path));
         let to = self.to.as_ref().map(|to| whole(&to.uri));
         for action in self.actions {
-            rules.check_transfer(ex, cx, Target { uri: &uri, path: Some(&path) }, *action, to.as_deref())?;
+            let entry = Target { uri: &uri, path: Some(&path) };
+            let governed = rules.check_transfer(ex, cx, entry, *action, to.as_deref())?;
+            if *action == PathAction::Remove && ex.route.method == Method::Delete {
+                check_trash(ex, &governed.upload, (&uri, &path))?;
+            }
         }
         if let Some(shown) = &self.shown_at
             && !belong_together(ex, &uri, &whole(shown))

@@ -221,3 +221,87 @@ fn a_folder_with_stricter_limits_takes_nothing_past_them_by_a_form_or_a_tree_abo
         }
     }
 }
+
+/// A form was told the address of a file that no URI shows: the location of its name has its files elsewhere.
+#[test]
+fn a_form_or_a_resumable_upload_stores_no_file_that_its_own_uri_does_not_name() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let all = "allowed_methods GET POST PUT DELETE;";
+    let s = server(&format!(
+        "location /f/ {{ {all} upload_create_path on; upload_on_duplicate overwrite; upload_resumable on; }}
+         location /f/inner/ {{ root %%DIR%%/else; {all} }} location /f/al/ {{ alias %%DIR%%/al/; {all} }}
+         location ~ \\.av$ {{ root %%DIR%%/else; {all} }} location ~ \\.off$ {{ upload_store off; }}
+         location /f/same/ {{ alias %%DIR%%/html/f/same/; {all} }}
+         location = /drop {{ allowed_methods POST; alias %%DIR%%/dropped/; }}
+         location /led/ {{ rewrite ^/led/(.*)$ /f/$1 break; root %%DIR%%/led; {all} }}"
+    ))
+    .mkdir("html/f/same")
+    .mkdir("else/f/inner")
+    .mkdir("al")
+    .mkdir("dropped")
+    .mkdir("led/f")
+    .start();
+    let mut table = Table::new("files that are kept elsewhere");
+    // Their paths in base64: inner/q, al/q, x.av, x.off
+    for (name, file, folder) in [
+        ("inner/q", "cQ==", "aW5uZXIvcQ=="),
+        ("al/q", "cQ==", "YWwvcQ=="),
+        ("x.av", "eC5hdg==", ""),
+        ("x.off", "eC5vZmY=", ""),
+    ] {
+        table.row(OURS, name, || {
+            form(&s, "/f/", name).is(403);
+            let folder = if folder.is_empty() { String::new() } else { format!(",relativePath {folder}") };
+            let fields =
+                format!("Tus-Resumable: 1.0.0\r\nUpload-Length: 1\r\nUpload-Metadata: filename {file}{folder}\r\n");
+            s.method("POST", "/f/", &fields, b"").is(403);
+            assert!(!s.exists(&format!("html/f/{name}")));
+        });
+    }
+    table.row(OURS, "the same path by an alias, a drop box, and a rewritten URI", || {
+        form(&s, "/f/", "same/q").is(201);
+        s.get("/f/same/q").is(200);
+        form(&s, "/drop", "q").is(201);
+        form(&s, "/led/", "q").is(201);
+        assert!(s.exists("dropped/q") && s.exists("led/f/q"));
+    });
+}
+
+/// A store, an alias or another server's site below a WebDAV area was deleted, moved or replaced with a folder above
+/// it: the protection ended at the names of the server's own locations.
+#[test]
+fn a_directory_that_the_configuration_relies_on_is_not_removed_by_any_uri() {
+    if skip_on_nginx("it removes them") {
+        return;
+    }
+    let s = server(&format!(
+        "location / {{ {DAV} allowed_methods GET PUT POST DELETE MKCOL COPY MOVE; delete_recursive on; }}
+         location /al/ {{ alias %%DIR%%/html/st/in/; }} location /us/ {{ upload_store %%DIR%%/html/up/b; }}
+         location /file {{ allowed_methods GET; }}
+         }} server {{ listen unix:%%DIR%%/other.sock; root %%DIR%%/html/site/b;"
+    ))
+    .file("html/st/in/f", "kept")
+    .file("html/up/b/f", "kept")
+    .file("html/site/b/f", "kept")
+    .file("html/free/in/f", "free")
+    .allow_log("is or holds the directory of a location")
+    .start();
+    let mut table = Table::new("directories of the configuration");
+    for (above, own) in [("/st/", "/st/in/"), ("/up/", "/up/b/"), ("/site/", "/site/b/")] {
+        table.row(OURS, own, || {
+            for folder in [above, own] {
+                s.method("DELETE", folder, "", b"").is(403);
+                transfer(&s, "MOVE", folder, "/moved/").is(403);
+                transfer(&s, "COPY", "/free/", folder).is(403);
+            }
+            assert_eq!(s.read(&format!("html{own}f")), b"kept");
+            s.method("DELETE", &format!("{own}f"), "", b"").is(204);
+        });
+    }
+    table.row(OURS, "others", || {
+        transfer(&s, "MOVE", "/free/", "/moved/").is(201);
+        s.method("DELETE", "/moved/", "", b"").is(204);
+    });
+}

@@ -400,3 +400,24 @@ fn a_trash_on_another_file_system_is_refused_and_nothing_deleted() {
     s.await_file("logs/error.log", |log| log.contains("must be on the same file system"));
     let _ = std::fs::remove_dir_all(&shm);
 }
+
+/// min_delete_depth counted where dav_methods allow DELETE, and was nothing where allowed_methods do.
+#[test]
+fn no_way_to_delete_leads_past_the_least_depth() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let s = server(
+        "location /f/ { allowed_methods GET POST PUT DELETE; min_delete_depth 3; delete_recursive on; autoindex on;
+                        autoindex_upload on; }",
+    )
+    .file("html/f/d/a", "a")
+    .file("html/f/d/b", "b")
+    .allow_log("insufficient URI depth")
+    .start();
+    s.method("DELETE", "/f/d/", "", b"").is(409);
+    let own = "Sec-Fetch-Site: same-origin\r\nContent-Type: application/x-www-form-urlencoded\r\n";
+    s.method("POST", "/f/", own, b"webserv-delete=d").is(409);
+    s.method("DELETE", "/f/d/a", "", b"").is(204);
+    assert!(!s.exists("html/f/d/a") && s.exists("html/f/d/b"));
+}

@@ -189,3 +189,32 @@ fn a_hidden_trash_is_reached_by_no_link_and_no_capture() {
         assert_eq!(s.get("/root/thrown").is(200).body, b"away with it")
     });
 }
+
+/// A file of a nested location that deletes into a trash of its own was gone for good with the folder above it.
+#[test]
+fn a_folder_takes_no_file_past_the_trash_of_its_own_location() {
+    if skip_on_nginx("delete_trash") {
+        return;
+    }
+    let s = server(
+        "location /f/ { allowed_methods GET POST PUT DELETE; delete_recursive on; autoindex on; autoindex_upload on;
+             location ~ \\.doc$ { delete_trash %%DIR%%/trash; } }
+         location /h/ { allowed_methods GET PUT DELETE; delete_recursive on; delete_trash %%DIR%%/other;
+             location ~ \\.gone$ { delete_trash off; } location ~ \\.same$ { expires 1d; } }",
+    )
+    .file("html/f/t/a.doc", "a")
+    .file("html/f/u/a", "a")
+    .file("html/f/z.doc", "z")
+    .file("html/h/t/a.gone", "a")
+    .file("html/h/t/a.same", "a")
+    .start();
+    s.method("DELETE", "/f/z.doc", "", b"").is(204);
+    assert_eq!(s.read("trash/z.doc"), b"z");
+    s.method("DELETE", "/f/t/", "", b"").is(403);
+    let own = "Sec-Fetch-Site: same-origin\r\nContent-Type: application/x-www-form-urlencoded\r\n";
+    s.method("POST", "/f/", own, b"webserv-delete=t").is(403);
+    assert_eq!(s.read("html/f/t/a.doc"), b"a");
+    s.method("DELETE", "/f/u/", "", b"").is(204);
+    s.method("DELETE", "/h/t/", "", b"").is(204);
+    assert!(s.exists("other/t/a.gone") && s.exists("other/t/a.same"));
+}

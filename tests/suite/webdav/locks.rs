@@ -426,3 +426,29 @@ fn a_lock_of_a_folder_alone_keeps_others_from_making_folders_in_it() {
     s.method("PUT", "/d/dir/p/q/more/new", "", b"another's").is(201);
     form("dir/p/new").is(201);
 }
+
+/// PUT writes into upload_store, and a LOCK was for the file of the URI: it kept nobody from writing, and made an empty
+/// file besides, also where uploads are off.
+#[test]
+fn a_lock_is_refused_where_it_would_not_hold() {
+    if skip_on_nginx("LOCK") {
+        return;
+    }
+    let dav = "dav_methods PUT DELETE; dav_ext_methods LOCK UNLOCK; dav_ext_lock zone=locks;";
+    let s = with_locks(&format!(
+        "location /st/ {{ {dav} upload_store %%DIR%%/store; }} location /off/ {{ {dav} upload_store off; }}
+         location /own/ {{ {dav} upload_store %%DIR%%/html/own; }}"
+    ))
+    .mkdir("html/st")
+    .mkdir("html/off")
+    .mkdir("html/own")
+    .mkdir("store")
+    .start();
+    s.method("PUT", "/st/x", "", b"x").is(201);
+    for target in ["/st/x", "/st/y", "/off/x"] {
+        s.method("LOCK", target, "", LOCKINFO.as_bytes()).is(403);
+    }
+    assert!(!s.exists("html/st/x") && !s.exists("html/off/x"));
+    lock(&s, "/own/x", "");
+    s.method("PUT", "/own/x", "", b"x").is(423);
+}

@@ -7,6 +7,7 @@ use super::target::{self, Key, Resource};
 use super::terms::{Depth, depth};
 use crate::config::model::Level;
 use crate::config::settings::limits::Counts;
+use crate::config::settings::upload::Store;
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::path_rules::{self, PathAction, PathRules};
 use crate::exchange::handlers::principal;
@@ -14,7 +15,7 @@ use crate::exchange::handlers::syncing::Name;
 use crate::exchange::handlers::upload::{self, Names, Refusal};
 use crate::exchange::multistatus::{self, lock_discovery};
 use crate::exchange::response::ContentType;
-use crate::exchange::{Exchange, Printable, media_types};
+use crate::exchange::{Exchange, Printable, media_types, paths};
 use crate::http::dav::body::{self, LockInfo};
 use crate::http::dav::lock::{self, Token};
 use crate::http::escape::escape_path;
@@ -61,7 +62,7 @@ pub fn lock(ex: &mut Exchange, cx: &mut Services, body: &[u8], made: &mut Option
         Some(Depth::Infinity) => true,
         _ => return refuse(ex, cx, Status::BAD_REQUEST, format_args!("\"Depth\" header must be 0 or infinity")),
     };
-    let (key, resource) = match find(ex, cx) {
+    let (key, resource) = match find(ex, cx).and_then(|found| check_store(ex, cx).map(|()| found)) {
         Ok(found) => found,
         Err(flow) => return flow,
     };
@@ -102,6 +103,21 @@ pub fn lock(ex: &mut Exchange, cx: &mut Services, body: &[u8], made: &mut Option
     };
     ex.response.line(b"Lock-Token", format!("<{}>", lock.token).as_bytes());
     answer(ex, cx, status, &lock)
+}
+
+/// What a PUT writes is what the lock is for: upload_store may store it elsewhere, where no lock would hold.
+fn check_store(ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
+    if !matches!(ex.location().settings.upload.store, Store::Path(_)) {
+        return Ok(());
+    }
+    let locked = ex.route.path.clone();
+    match upload::resumed::path(ex, cx) {
+        Ok(path) if paths::is_same(&path, &locked) => Ok(()),
+        _ => {
+            let why = "LOCK: uploads are stored elsewhere here (upload_store), where the lock would not hold";
+            Err(refuse(ex, cx, Status::FORBIDDEN, format_args!("{why}")))
+        }
+    }
 }
 
 /// Whether the client may lock the collection; `deep`: with all that is or will be in it, from which the lock keeps
@@ -177,6 +193,14 @@ fn make(ex: &mut Exchange, cx: &mut Services, resource: &Resource) -> Result<Sta
     if !ex.location().settings.dav.methods.contains(Method::Put) {
         let why = format_args!("LOCK of a name that is free needs PUT in dav_methods");
         return Err(refuse(ex, cx, Status::FORBIDDEN, why));
+    }
+    if ex.location().settings.upload.store == Store::Off {
+        return Err(refuse(
+            ex,
+            cx,
+            Status::FORBIDDEN,
+            format_args!("LOCK of a name that is free: uploads are off here"),
+        ));
     }
     if let Err(why) = Names::of(ex).check(resource.name.to_bytes()) {
         return Err(refuse(ex, cx, Status::BAD_REQUEST, format_args!("LOCK: {why}")));

@@ -117,11 +117,8 @@ pub fn before_put(ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
 }
 
 fn remove(ex: &mut Exchange, cx: &mut Services) -> Begun<Removing> {
-    let least = ex.location().settings.dav.min_delete_depth;
-    let components = ex.route.uri.split(|b| *b == b'/').filter(|part| !part.is_empty()).count() as u64;
-    if components < least {
-        return Err(refuse(ex, cx, Status::CONFLICT, format_args!("insufficient URI depth:{components} to DELETE")));
-    }
+    // Before the Depth header, as in nginx.
+    delete::check_depth(ex, cx)?;
     let collection = ex.route.uri.ends_with(b"/");
     // The form of the listing page names folders without their slash.
     if is_form_action(ex) {

@@ -1,5 +1,6 @@
-//! Directories of locations, trash directories and others that are not shown (keys, the state of uploads): neither they
-//! nor their parents are moved or removed.
+//! Directories of locations, by their URIs and by where the configuration has them (roots, aliases and stores of any
+//! server), trash directories and others that are not shown (keys, the state of uploads): neither they nor their
+//! parents are moved or removed.
 
 use crate::config::model::{LocationKind, LocationTree};
 use crate::exchange::Exchange;
@@ -15,12 +16,10 @@ pub fn keeps_area(ex: &Exchange, cx: &mut Services, dir: BorrowedFd<'_>, name: &
     is_area(ex) || holds_area(ex) || holds_kept(ex, cx, dir, name)
 }
 
-/// What has the name is a trash or a hidden directory, or contains one, by its path or by its real path. Where it is
-/// not known where it lies, or where one of these lies (descriptors are short, say), it is taken to contain one.
+/// What has the name is a directory that the configuration relies on, or holds one, by its path or by its real path.
+/// Where it is not known where it lies, or where one of these lies (descriptors are short, say), it is taken to hold
+/// one.
 pub(super) fn holds_kept(ex: &Exchange, cx: &mut Services, dir: BorrowedFd<'_>, name: &CStr) -> bool {
-    if ex.config.hidden_dirs.is_empty() && ex.config.trashes.is_empty() {
-        return false;
-    }
     let Ok(real) = file::path_in(dir, name.to_bytes()) else { return true };
     cx.kept_dirs.any_within(&ex.config, cx.now.ms, &[&ex.route.path, &real]).unwrap_or(true)
 }

@@ -16,12 +16,13 @@ pub use form::{Form, back, form, may};
 pub use removing::{Removing, stopped};
 
 use crate::config::model::Level;
-use crate::exchange::flow::Begun;
+use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::handlers::path_rules::{self, PathAction, PathRules, belong_together};
 use crate::exchange::handlers::tree_rules::shown_elsewhere;
 use crate::exchange::handlers::{failure, symlinks, upload};
 use crate::exchange::paths;
 use crate::exchange::{Exchange, variables};
+use crate::http::status::Status;
 use crate::services::Services;
 use crate::sys::Errno;
 use crate::util::clean_path::has_parent;
@@ -34,7 +35,22 @@ use trash::Trash;
 pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Removing> {
     let content =
         if ex.location().settings.upload.delete_recursive { DirectoryContent::Removed } else { DirectoryContent::Kept };
+    check_depth(ex, cx)?;
     remove(ex, cx, content, Slash::Free)
+}
+
+/// min_delete_depth.
+///
+/// # Errors
+/// 409: the URI has fewer components.
+pub fn check_depth(ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
+    let least = ex.location().settings.dav.min_delete_depth;
+    let components = ex.route.uri.split(|b| *b == b'/').filter(|part| !part.is_empty()).count() as u64;
+    if components >= least {
+        return Ok(());
+    }
+    ex.report(cx, Level::Error, format_args!("insufficient URI depth:{components} to DELETE"));
+    Err(Flow::Status(Status::CONFLICT))
 }
 
 /// By dav_methods: a URI that ends in a slash removes the directory with everything below, one that does not removes

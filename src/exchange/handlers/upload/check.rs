@@ -111,7 +111,8 @@ impl Upload {
         content_type: Option<&[u8]>,
     ) -> Result<(), Refusal> {
         let uri = [&self.target_mut(which).uri[..], name].concat();
-        let governed = paths.check(ex, cx, Target { uri: &uri, path: None }, PathAction::Put)?;
+        let path = paths.path_of_upload(ex, cx, &uri);
+        let governed = paths.check(ex, cx, Target { uri: &uri, path: path.as_deref() }, PathAction::Put)?;
         let limits = self.hold_to(ex, &governed, name, content_type)?;
         // What is no form has one body for all of the file, or any number of them. And a location for images in the
         // request's own folder has no size for its forms.
