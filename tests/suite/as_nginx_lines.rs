@@ -3,6 +3,7 @@
 
 use crate::harness::{Server, eventually, http, server};
 use crate::http2::client::H2;
+use crate::upstream::Upstream;
 
 /// How many lines of the error log have the text.
 fn lines(s: &Server, text: &str) -> usize {
@@ -119,4 +120,36 @@ fn a_malformed_chunk_is_an_error_of_the_log() {
     eventually("the line", || {
         s.error_log().lines().any(|line| line.contains("[error]") && line.contains("client sent invalid chunked body"))
     });
+}
+
+#[test]
+fn a_root_that_is_missing_is_named_where_its_real_path_is_asked_for() {
+    let s =
+        server("location / { root %%DIR%%/gone; return 200 \"[$realpath_root]\"; }").allow_log("realpath()").start();
+    s.get("/").is(200).body_is("[]");
+    let line = format!("[crit] realpath() \"{}\" failed (2: No such file or directory)", s.path("gone").display());
+    eventually("the line", || {
+        s.error_log().lines().any(|log| log.contains("realpath()") && log.contains(line.trim_start_matches("[crit] ")))
+    });
+    assert!(s.error_log().lines().all(|log| !log.contains("realpath()") || log.contains("[crit]")));
+}
+
+#[test]
+fn an_idle_websocket_that_times_out_is_no_error() {
+    let up = Upstream::start(|peer| {
+        peer.request();
+        peer.send(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n");
+        while peer.some().is_some() {}
+    });
+    let s = server(&format!(
+        "location / {{ proxy_pass http://{}; proxy_http_version 1.1; proxy_read_timeout 500ms;
+                       proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade; }}",
+        up.address
+    ))
+    .start();
+    let mut client = s.client();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+    client.response().is(101);
+    client.expect_closed();
+    assert_eq!(lines(&s, "[error]"), 0, "{}", s.error_log());
 }

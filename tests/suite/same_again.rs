@@ -95,7 +95,8 @@ fn impersonal(text: &str, server: &Server) -> String {
 
 /// Log lines without times and process ids: `[time]` of an access log, `time [level] pid#pid:` of the error log.
 pub fn timeless(line: &str) -> String {
-    let level = ["error", "info", "warn", "notice"].iter().find_map(|level| line.split_once(&format!(" [{level}] ")));
+    let level =
+        ["error", "crit", "info", "warn", "notice"].iter().find_map(|level| line.split_once(&format!(" [{level}] ")));
     if let Some((_, rest)) = level
         && let Some((_, rest)) = rest.split_once(": ")
     {

@@ -2,6 +2,7 @@
 //! closes.
 
 use super::send_receive::{Received, complete, receive, send, wait};
+use crate::config::model::Level;
 use crate::conn::io::{Io, Step};
 use crate::conn::{Active, Turn};
 use crate::exchange::handlers::Handler;
@@ -38,7 +39,17 @@ pub(super) fn step(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, fl
             }
             Err(Errno::EAGAIN) => {}
             Ok(_) => ended = true,
-            Err(_) => (ended, is_cut) = (true, true),
+            Err(e) => {
+                (ended, is_cut) = (true, true);
+                // A stream of HTTP/2 ends by a reset in many clients.
+                if !active.ex.out.has_frames() {
+                    active.ex.report(
+                        turn.cx,
+                        Level::Info,
+                        format_args!("recv() failed {e} while proxying upgraded connection"),
+                    );
+                }
+            }
         }
         bytes.clear();
         turn.cx.scratch = bytes;

@@ -1,11 +1,17 @@
 //! Variables of the file that a request is mapped to.
 
 use super::put::Is;
+use crate::config::model::Level;
 use crate::config::template::Builtin;
 use crate::config::template::{Part, Var};
 use crate::exchange::Exchange;
 use crate::exchange::mapping::{self, Expand, Mapped};
 use crate::services::{Services, real_paths};
+use crate::sys::Errno;
+use crate::util::printable::Printable;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 /// The value of a variable of the path. None: it is of another family.
 pub fn value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>, expand: Expand) -> Option<Is> {
@@ -37,6 +43,9 @@ pub fn value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &mut V
             }
             if builtin == B::RealpathRoot {
                 let real = real_paths::of_existing(&out[at..]);
+                if real.is_none() {
+                    unresolved(ex, cx, &out[at..]);
+                }
                 out.truncate(at);
                 let Some(real) = real else { return Some(Is::Unset) };
                 out.extend_from_slice(&real);
@@ -45,4 +54,11 @@ pub fn value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &mut V
         }
         _ => return None,
     })
+}
+
+/// Logs, in nginx's words, why a root has no real path: an application that gets an empty one says less.
+fn unresolved(ex: &Exchange, cx: &mut Services, root: &[u8]) {
+    let path = Path::new(OsStr::from_bytes(root));
+    let why = std::fs::metadata(path).err().map_or(Errno::ENOENT, Errno::from);
+    ex.report(cx, Level::Crit, format_args!("realpath() \"{}\" failed {why}", Printable(root)));
 }

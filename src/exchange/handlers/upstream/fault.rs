@@ -94,10 +94,11 @@ impl UpstreamRequest {
         ex.report(cx, Level::Alert, format_args!("{limit} worker_connections are not enough while {doing}"));
     }
 
-    /// Logs that the server timed out.
+    /// Logs that the server timed out. A tunnel that nobody uses is no fault of the server (nginx).
     pub fn timed_out(&mut self, ex: &mut Exchange, cx: &mut Services) {
         let doing = self.doing(ex);
-        ex.report(cx, Level::Error, format_args!("upstream timed out {} while {doing}", Errno::ETIMEDOUT));
+        let level = if self.phase == UpstreamPhase::Tunnel { Level::Info } else { Level::Error };
+        ex.report(cx, level, format_args!("upstream timed out {} while {doing}", Errno::ETIMEDOUT));
     }
 
     /// The current activity in the words of nginx's log lines ("connecting to upstream").
