@@ -443,3 +443,29 @@ fn the_case_of_the_name_of_a_group_does_not_count() {
     let out = http("upstream a { server 127.0.0.1:1; } upstream A { server 127.0.0.1:2; }").test_config();
     assert!(String::from_utf8_lossy(&out.stderr).contains("duplicate upstream \"A\""));
 }
+
+#[test]
+fn what_came_of_a_compressed_body_before_its_upstream_broke_off_is_sent() {
+    let up = Upstream::start(|peer| {
+        if peer.request().is_some() {
+            peer.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 100\r\n\r\nabc");
+        }
+    });
+    let s = server(&format!("gzip on; location / {{ proxy_pass http://{}; }}", up.address)).start();
+    let mut client = s.client();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n");
+    let whole = client.rest();
+    let at = crate::client::find(&whole, b"\r\n\r\n").expect("a head") + 4;
+    let (mut rest, mut packed) = (&whole[at..], Vec::new());
+    while let Some(end) = crate::client::find(rest, b"\r\n") {
+        let size = std::str::from_utf8(&rest[..end]).ok().and_then(|size| usize::from_str_radix(size, 16).ok());
+        let size = size.expect("a size of a chunk");
+        assert_ne!(size, 0, "the body looks whole");
+        packed.extend_from_slice(&rest[end + 2..end + 2 + size]);
+        rest = &rest[end + 4 + size..];
+    }
+    let mut text = Vec::new();
+    // It ends too early, behind what came.
+    let _ = std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&packed[..]), &mut text);
+    assert_eq!(String::from_utf8_lossy(&text), "abc");
+}

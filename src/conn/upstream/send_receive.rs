@@ -141,8 +141,9 @@ pub(super) fn next_server(
 }
 
 /// Ends the response without a last chunk, with fewer bytes than announced, or with a reset, so that the client sees
-/// that it is incomplete.
+/// that it is incomplete. What an encoder holds back is sent before.
 pub(super) fn break_off(ex: &mut Exchange) {
+    filters::give_out(ex);
     ex.out.break_off();
     ex.tx = Tx::Done;
 }

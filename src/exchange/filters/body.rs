@@ -54,6 +54,13 @@ pub fn piece(ex: &mut Exchange, data: &[u8], flush: Flush) {
     ex.out.data(data);
 }
 
+/// A streamed body breaks off: what an encoder holds back of it is sent.
+pub fn give_out(ex: &mut Exchange) {
+    if ex.response.encoder.is_some() && !ex.response.at_once && !has_no_body(ex) {
+        piece(ex, b"", Flush::Clock);
+    }
+}
+
 /// Processes a piece of an include's response.
 fn include(ex: &mut Exchange, piece: &[u8], flush: Flush) {
     let limit = ex.location().settings.ssi.output_buffer.0;

@@ -24,7 +24,7 @@ pub mod headers;
 mod ranges;
 pub mod ssi;
 
-pub use body::body;
+pub use body::{body, give_out};
 
 use super::body_encoder::{Flush, Source};
 use super::flow::Flow;
