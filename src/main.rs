@@ -16,6 +16,7 @@ use webserv::config::sources::Sources;
 use webserv::config::sources::dump;
 use webserv::explain;
 use webserv::io::{console, replace};
+use webserv::server::failed_start;
 use webserv::server::lifecycle::{self, Failure, Greeting};
 use webserv::server::reload::{self, Origin, Read};
 use webserv::server::signal_command::{self, Signalled};
@@ -395,6 +396,9 @@ fn serve(args: &Args, origin: Origin, read: Read) -> ExitCode {
     }
     let notes = reload::notes(&read.diagnostics, &read.sources);
     let read = report(args, &origin, read);
+    if read.config.is_none() && args.signal.is_none() {
+        failed_start::note_errors(&origin, &read);
+    }
     let Some(config) = read.config else { return ExitCode::FAILURE };
     let program = origin.program.clone();
     // The texts and their tree are not needed any more; ten thousand servers are megabytes of them.

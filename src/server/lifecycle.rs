@@ -3,6 +3,7 @@
 pub use super::failure::{Cause, Failure};
 
 use super::Server;
+use super::failed_start;
 use super::greeting;
 use super::listeners::{self, Listeners};
 use super::pid_file::{self, PidFile};
@@ -111,14 +112,31 @@ pub struct Prepared {
 /// `notes` are the warnings about the configuration, which standard error has already.
 ///
 /// # Errors
-/// What could not be opened.
+/// What could not be opened; the error log has it, too.
 pub fn prepare(
     config: Config,
     origin: Origin,
     greeting: Greeting,
     notes: Vec<(Level, String)>,
 ) -> Result<Prepared, Failure> {
-    let logs = open_logs(&config)?;
+    let mut logs = open_logs(&config).inspect_err(|failure| failed_start::note_unopened(&config, failure))?;
+    let log = config.process.error_log.clone();
+    match open_others(config, origin, greeting, notes) {
+        Ok(prepared) => Ok(Prepared { logs, ..prepared }),
+        Err(failure) => {
+            failed_start::note(&mut logs, &log, &failure);
+            Err(failure)
+        }
+    }
+}
+
+/// What a server needs besides its logs.
+fn open_others(
+    config: Config,
+    origin: Origin,
+    greeting: Greeting,
+    notes: Vec<(Level, String)>,
+) -> Result<Prepared, Failure> {
     let worker = serving_user::of(&config)?;
     temp_paths::make(&config, worker.as_ref().map(|worker| worker.uid))?;
     let mut listeners = Listeners::default();
@@ -160,6 +178,7 @@ pub fn prepare(
     // Before the pid is published: from now on signals are events.
     let signals = Signals::watch().map_err(|e| Failure::of(format!("signalfd() failed {e}")))?;
     let pid_file = config.process.pid.as_deref().map(write_pid).transpose()?;
+    let logs = Logs::default();
     Ok(Prepared { config: Rc::new(config), origin, logs, listeners, signals, pid_file, worker, notes, ready })
 }
 

@@ -5,6 +5,7 @@ mod acme;
 mod children;
 mod connections;
 mod drain;
+pub mod failed_start;
 mod failure;
 pub mod greeting;
 mod handover;

@@ -86,6 +86,16 @@ impl Logs {
         Logs { stderr: Some(stderr), ..Logs::default() }
     }
 
+    /// With this file only, the first.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub fn only(path: &Path) -> Result<Logs, Errno> {
+        let mut file = LogFile::new(path);
+        file.set_sink(Sink::new(open::append(path)?));
+        Ok(Logs { files: vec![file], ..Logs::default() })
+    }
+
     /// Opens the files of a configuration that are not open yet.
     ///
     /// # Errors

@@ -335,3 +335,44 @@ fn the_command_line_is_nginxs() {
         );
     });
 }
+
+#[test]
+fn a_start_that_fails_leaves_its_reason_in_the_error_log() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let head = "daemon off; pid logs/p;\nevents {}\n";
+    let mut table = Table::new("starts that fail");
+    for (runs, name, config, log, said) in [
+        (BOTH, "a mistake", format!("{head}http {{ lisen 1; }}\n"), "error.log", "unknown directive \"lisen\""),
+        (
+            BOTH,
+            "a port in use",
+            format!("{head}http {{ server {{ listen 127.0.0.1:{port}; }} }}\n"),
+            "error.log",
+            "failed (98: Address already in use)",
+        ),
+        (
+            BOTH,
+            "a port in use, where the file names the log",
+            format!("error_log logs/own.log;\n{head}http {{ server {{ listen 127.0.0.1:{port}; }} }}\n"),
+            "own.log",
+            "failed (98: Address already in use)",
+        ),
+        (
+            ours("the log that the text names, though there is a mistake behind it"),
+            "a mistake, where the file names the log",
+            format!("error_log logs/own.log;\n{head}http {{ lisen 1; }}\n"),
+            "own.log",
+            "unknown directive \"lisen\"",
+        ),
+    ] {
+        table.row(runs, name, || {
+            let setup = Setup::full(&config);
+            let out = setup.run(&T[..T.len() - 1]);
+            assert_eq!(out.status.code(), Some(1), "{}", text(&out));
+            let log = std::fs::read_to_string(setup.dir().join("logs").join(log)).unwrap_or_default();
+            assert!(log.lines().any(|line| line.contains("[emerg]") && line.contains(said)), "{log}");
+            assert!(text(&out).contains(said), "{}", text(&out));
+        });
+    }
+}

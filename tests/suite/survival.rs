@@ -107,7 +107,7 @@ fn one_pid_file_has_one_process_and_a_left_over_number_is_not_signalled() {
     if on_nginx() {
         return;
     }
-    let mut s = server("").start();
+    let mut s = server("").allow_log("is running already").start();
     s.get("/").is(403);
     let again = s.command(&[]);
     assert_eq!(again.status.code(), Some(1), "{}", text(&again));

@@ -1,0 +1,64 @@
+//! A start that fails says why in the error log, too: an init script, a supervisor or a container may keep nothing of
+//! standard error. As a reload that is refused, and as nginx; `-t` writes no file.
+
+use super::failure::Failure;
+use super::reload::{self, Origin, Read};
+use crate::config::ast::Directive;
+use crate::config::build::Form;
+use crate::config::ids::LogFileId;
+use crate::config::model::{Config, ErrorLog, Level, LogTarget};
+use crate::config::settings::logs::LineFormat;
+use crate::services::clock::Clock;
+use crate::services::logs::Logs;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// The configuration has errors: they go to the log that its text names, as far as that can be read.
+pub fn note_errors(origin: &Origin, read: &Read) {
+    let Some((path, format)) = named_log(origin, &read.tree) else { return };
+    let log = ErrorLog { format, ..ErrorLog::plain(LogTarget::File(LogFileId(0)), Level::Emerg) };
+    // A log that cannot be written is no news beside the errors.
+    let Ok(mut logs) = Logs::only(&path) else { return };
+    for text in reload::logged(read) {
+        logs.error(&log, Level::Emerg, &mut Clock::read(), None, format_args!("{text}"));
+    }
+}
+
+/// A log could not be opened: where that is not the error log itself, it says so.
+pub(super) fn note_unopened(config: &Config, failure: &Failure) {
+    let log = &config.process.error_log;
+    let LogTarget::File(id) = log.target else { return };
+    let Some(path) = config.log_files.get(id.at()) else { return };
+    if let Ok(mut logs) = Logs::only(path) {
+        let log = ErrorLog { target: LogTarget::File(LogFileId(0)), also: None, ..log.clone() };
+        note(&mut logs, &log, failure);
+    }
+}
+
+/// Standard error, where the caller shows the failure, gets no second copy.
+pub(super) fn note(logs: &mut Logs, log: &ErrorLog, failure: &Failure) {
+    logs.drop_stderr();
+    let why = failure.why.lines().next().unwrap_or_default();
+    logs.error(log, Level::Emerg, &mut Clock::read(), None, format_args!("{why}"));
+}
+
+/// The error log of a configuration that was not taken: the first of its main level that is a file, else that of `-e`,
+/// else nginx's default under nginx's flags.
+fn named_log(origin: &Origin, tree: &[Directive]) -> Option<(PathBuf, LineFormat)> {
+    let is_file = |path: &Path| {
+        let path = path.as_os_str().as_bytes();
+        !matches!(path, b"" | b"stderr") && !path.starts_with(b"syslog:") && !path.starts_with(b"memory:")
+    };
+    if let Some(named) = tree.iter().find(|d| d.name.is("error_log")) {
+        let path = Path::new(OsStr::from_bytes(named.args.first()?.bytes()));
+        let format = if named.args.iter().any(|word| word.is("json")) { LineFormat::Json } else { LineFormat::Text };
+        return is_file(path).then(|| (origin.prefix.join(path), format));
+    }
+    let path = match (&origin.error_log, origin.form) {
+        (Some(path), _) => path,
+        (None, Form::Nginx) => Path::new("logs/error.log"),
+        (None, Form::Webserv) => return None,
+    };
+    is_file(path).then(|| (origin.prefix.join(path), LineFormat::Text))
+}
