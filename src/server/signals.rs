@@ -93,26 +93,29 @@ impl Server {
         }
         match number {
             SIGTERM | SIGINT => {
-                self.note(format_args!("signal {number} received, exiting"));
+                self.note(format_args!("signal {signal}, exiting"));
                 self.service_manager.stopping(self.new_binary);
                 // Also removes the files of unix sockets (nginx).
                 self.listeners.close();
                 self.mode = Mode::Stopped;
             }
             SIGQUIT => {
-                self.note(format_args!("signal {number} (SIGQUIT) received, shutting down"));
+                self.note(format_args!("signal {signal}, shutting down"));
                 self.quit();
             }
             SIGHUP => {
-                self.note(format_args!("signal {number} (SIGHUP) received, reconfiguring"));
+                self.note(format_args!("signal {signal}, reconfiguring"));
                 self.want_reload();
             }
             SIGUSR1 => {
-                self.note(format_args!("signal {number} (SIGUSR1) received, reopening logs"));
+                self.note(format_args!("signal {signal}, reopening logs"));
                 self.reopen_logs();
             }
             SIGUSR2 => self.upgrade(),
-            SIGWINCH => self.quit(),
+            SIGWINCH => {
+                self.note(format_args!("signal {signal}, shutting down"));
+                self.quit();
+            }
             SIGDRAIN => self.drain(),
             _ => {}
         }

@@ -374,3 +374,19 @@ fn the_report_of_a_killed_server_with_the_same_id_does_not_outlive_the_next_star
     s.get("/f").is(200);
     assert!(!s.exists("logs/webserv.pid.reload"));
 }
+
+#[test]
+fn the_log_names_a_signal_and_its_sender() {
+    let s = server("return 200;").start();
+    // It is ready to take them once it answers.
+    s.get("/").is(200);
+    let sender = std::process::id();
+    s.signal(libc::SIGHUP);
+    s.await_file("logs/error.log", |log| {
+        log.contains(&format!("signal 1 (SIGHUP) received from {sender}, reconfiguring"))
+    });
+    s.signal(libc::SIGUSR1);
+    s.await_file("logs/error.log", |log| {
+        log.contains(&format!("signal 10 (SIGUSR1) received from {sender}, reopening logs"))
+    });
+}

@@ -274,14 +274,14 @@ impl Parent {
         match number {
             SIGCHLD => self.reap(),
             SIGHUP => {
-                self.say(Level::Notice, format_args!("signal {number} (SIGHUP) received, reconfiguring"));
+                self.say(Level::Notice, format_args!("signal {signal}, reconfiguring"));
                 self.reload = match self.reload {
                     Reload::No | Reload::Wanted => Reload::Wanted,
                     Reload::UnderWay | Reload::Again => Reload::Again,
                 };
             }
             SIGUSR1 => {
-                self.say(Level::Notice, format_args!("signal {number} (SIGUSR1) received, reopening logs"));
+                self.say(Level::Notice, format_args!("signal {signal}, reopening logs"));
                 self.reopen();
             }
             SIGUSR2 => match reload::start_new_binary(&self.origin, self.new_binary, &self.listeners) {
@@ -292,9 +292,9 @@ impl Parent {
                 }
                 Err(why) => self.upgrade_failed(&why),
             },
-            SIGWINCH => self.drain_all(),
+            SIGWINCH => self.drain_all(signal),
             SIGQUIT => {
-                self.say(Level::Notice, format_args!("signal {number} (SIGQUIT) received, shutting down"));
+                self.say(Level::Notice, format_args!("signal {signal}, shutting down"));
                 self.finish();
             }
             process::SIGDRAIN => {
@@ -303,7 +303,7 @@ impl Parent {
                 self.drained_at.get_or_insert(clock::monotonic() + self.config.process.drain_delay);
             }
             SIGTERM | SIGINT => {
-                self.say(Level::Notice, format_args!("signal {number} received, exiting"));
+                self.say(Level::Notice, format_args!("signal {signal}, exiting"));
                 self.service_manager.stopping(self.new_binary);
                 self.ending = Ending::Stopping(clock::monotonic() + END);
                 self.listeners.close();

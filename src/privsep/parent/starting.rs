@@ -6,7 +6,7 @@ use crate::config::model::Level;
 use crate::server::parent_link::SUCCESSOR;
 use crate::server::reload_report::Refused;
 use crate::sys::file::{self, Follow, Unlink};
-use crate::sys::process::{self, SIGKILL, SIGTERM};
+use crate::sys::process::{self, SIGKILL, SIGTERM, Signal};
 use crate::sys::socket::pass;
 use crate::sys::{Errno, clock};
 use crate::tls::ticket;
@@ -123,7 +123,8 @@ impl Parent {
     }
 
     /// WINCH: the children complete their requests and exit, and so does one that has not got to serve yet.
-    pub(super) fn drain_all(&mut self) {
+    pub(super) fn drain_all(&mut self, signal: &Signal) {
+        self.say(Level::Notice, format_args!("signal {signal}, shutting down the serving processes"));
         self.restart_at = None;
         self.drain(usize::MAX);
         // QUIT would end a child before it is ready, as if its start had failed.

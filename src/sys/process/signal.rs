@@ -1,5 +1,6 @@
 //! Signals, read from a descriptor.
 
+use std::fmt;
 use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr;
@@ -40,6 +41,28 @@ pub struct Signal {
     pub uid: u32,
     /// Whether the kernel sent it by itself: for a key, or a terminal that was closed or resized.
     pub is_kernels: bool,
+}
+
+/// As in the lines of nginx's log: `15 (SIGTERM) received from 4711`.
+impl fmt::Display for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const NAMES: [(i32, &str); 7] = [
+            (SIGHUP, "SIGHUP"),
+            (SIGINT, "SIGINT"),
+            (SIGQUIT, "SIGQUIT"),
+            (SIGTERM, "SIGTERM"),
+            (SIGUSR1, "SIGUSR1"),
+            (SIGUSR2, "SIGUSR2"),
+            (SIGWINCH, "SIGWINCH"),
+        ];
+        write!(f, "{}", self.number)?;
+        if let Some((_, name)) = NAMES.iter().find(|(number, _)| *number == self.number) {
+            write!(f, " ({name})")?;
+        }
+        f.write_str(" received")?;
+        // The kernel has no pid, and a process of another namespace has none here.
+        if self.pid > 0 { write!(f, " from {}", self.pid) } else { Ok(()) }
+    }
 }
 
 /// Blocks these signals (in this thread, so call it before starting others) and returns a descriptor, non-blocking and
