@@ -41,7 +41,7 @@ pub const ROWS: &[Row] = &[
         Args::FLAG,
         "on",
         Effect::Flag(|s| &mut output(s).etag),
-        "Whether static files carry an ETag, made of modification time (nanoseconds take part) and size.",
+        "Whether static files carry an ETag, made of modification time (nanoseconds take part) and size. Where the nanoseconds are 0 (packages, images of containers), the file's inode and change take part: two releases of one date differ, but so do replicas of one image. Where these stand behind one balancer, off leaves Last-Modified.",
     ),
     row(
         "if_modified_since",
