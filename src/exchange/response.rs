@@ -4,7 +4,7 @@ use super::body_encoder::{Encoder, Source};
 pub use super::content_type::ContentType;
 use super::filters::ssi::state::Gathered;
 use crate::config::settings::charset::Recode;
-use crate::http::cond::{self, Validators};
+use crate::http::cond::Validators;
 use crate::http::date;
 use crate::http::etag::ETag;
 use crate::http::fields::Fields;
@@ -246,12 +246,8 @@ impl Response {
     pub fn validators(&self, now: i64) -> Validators<'_> {
         let named = || date::parse(self.fields.get(b"last-modified")?);
         let modified = self.last_modified.as_ref().map(|(at, _)| *at).or_else(named);
-        Validators {
-            etag: self.etag.as_ref().map(|tag| tag.as_bytes()).or_else(|| self.fields.get(b"etag")),
-            modified,
-            exists: true,
-            is_fresh: modified.is_some_and(|modified| cond::is_fresh(modified, now)),
-        }
+        let etag = self.etag.as_ref().map(|tag| tag.as_bytes()).or_else(|| self.fields.get(b"etag"));
+        Validators::new(etag, modified, true, now)
     }
 
     /// A short answer.

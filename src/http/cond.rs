@@ -24,9 +24,17 @@ pub struct Validators<'a> {
     pub is_fresh: bool,
 }
 
+impl<'a> Validators<'a> {
+    /// `now`: Unix seconds.
+    pub fn new(etag: Option<&'a [u8]>, modified: Option<i64>, exists: bool, now: i64) -> Validators<'a> {
+        let is_fresh = modified.is_some_and(|modified| is_fresh(modified, now));
+        Validators { etag, modified, exists, is_fresh }
+    }
+}
+
 /// [`Validators::is_fresh`], in Unix seconds. A file's time may lag behind the clock by a few milliseconds, and the
 /// time of a turn of the loop behind the file's.
-pub fn is_fresh(modified: i64, now: i64) -> bool {
+fn is_fresh(modified: i64, now: i64) -> bool {
     (-1..2).contains(&now.saturating_sub(modified))
 }
 

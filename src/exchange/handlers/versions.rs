@@ -105,12 +105,7 @@ pub fn allow(
 ) -> bool {
     let etag = content.filter(|stat| stat.kind == FileKind::Regular).map(version);
     let modified = content.filter(|stat| stat.kind != FileKind::Dir).map(|stat| stat.mtime.0);
-    let present = Validators {
-        etag: etag.as_ref().map(ETag::as_bytes),
-        modified,
-        exists: itself.is_some(),
-        is_fresh: modified.is_some_and(|modified| cond::is_fresh(modified, now)),
-    };
+    let present = Validators::new(etag.as_ref().map(ETag::as_bytes), modified, itself.is_some(), now);
     cond::evaluate(head, buf, ex.route.method, &present, ImsMode::Off) == Precondition::Proceed
 }
 

@@ -148,12 +148,7 @@ fn part(head: &ReceivedHead, ex: &mut Exchange, now: i64) -> Flow {
     let Some(value) = ex.header(HeaderId::Range) else { return Flow::Respond };
     if ex.request.head.get(HeaderId::IfRange).is_some() {
         let modified = head.get(HeaderId::LastModified).and_then(date::parse);
-        let validators = Validators {
-            etag: head.get(HeaderId::Etag),
-            modified,
-            exists: true,
-            is_fresh: modified.is_some_and(|modified| cond::is_fresh(modified, now)),
-        };
+        let validators = Validators::new(head.get(HeaderId::Etag), modified, true, now);
         if !cond::if_range(&ex.request.head, ex.buf(), &validators) {
             return Flow::Respond;
         }
