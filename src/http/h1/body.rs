@@ -5,7 +5,7 @@
 //! each of them is read in two ways by different servers. Extensions and trailers are bounded.
 
 use super::extension::Extension;
-use super::framing::Framing;
+use super::framing::{Framing, LONGEST};
 use super::head::split_field;
 use crate::http::field_syntax::is_field_byte;
 use crate::http::reject::Reject;
@@ -26,9 +26,6 @@ const SMALL: usize = 4 << 10;
 const GATHERED: usize = 2 << 10;
 /// Hex digits of a size: as many as a `u64` holds, so no sum is needed to find an overflow.
 const DIGITS: u8 = 16;
-/// The size of the largest chunk: that of the largest file (nginx). No body is that long, and what adds to it does not
-/// overflow (RFC 9112 §7.1).
-const LARGEST: u64 = i64::MAX as u64;
 
 /// What one call of [`Decoder::next`] found.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -369,7 +366,7 @@ impl Decoder {
                 if digits == DIGITS {
                     return bad("a chunk size of more than 16 digits");
                 }
-                if size > LARGEST >> 4 {
+                if size > LONGEST >> 4 {
                     return bad("a chunk size beyond 2^63");
                 }
                 let digit = char::from(byte).to_digit(16).map_or(0, u64::from);

@@ -4,6 +4,11 @@
 use crate::http::field_syntax::{is_token, list};
 use crate::http::reject::Reject;
 
+/// The longest body, and the largest chunk: as large as the largest file (nginx). Other servers read a longer one as a
+/// negative number, or as 0, and take the body for the next request (RFC 9110 §8.6). What adds to it does not overflow
+/// (RFC 9112 §7.1).
+pub(super) const LONGEST: u64 = i64::MAX as u64;
+
 /// Where the body ends.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub enum Framing {
@@ -41,10 +46,6 @@ pub fn content_length(value: &[u8]) -> Result<u64, Reject> {
             .ok_or(Reject::BadFraming("\"Content-Length\" is out of range"))
     })
 }
-
-/// The longest body: that of the largest file (nginx). Others read what is longer as a negative number, or as 0, and
-/// take the body for the next request (RFC 9110 §8.6).
-const LONGEST: u64 = i64::MAX as u64;
 
 /// Accepts a Transfer-Encoding value that is `chunked` and nothing else.
 ///
