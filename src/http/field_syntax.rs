@@ -190,5 +190,29 @@ impl<'a> Iterator for List<'a> {
     }
 }
 
+/// A weight, as `q=0.25`, in thousandths (RFC 9110 §12.4.2). None: it is malformed, or another parameter.
+pub fn weight(parameter: &[u8]) -> Option<u16> {
+    let (whole, digits) = match parameter {
+        [b'q' | b'Q', b'=', whole @ b'0'..=b'1'] => (whole, &[][..]),
+        [b'q' | b'Q', b'=', whole @ b'0'..=b'1', b'.', digits @ ..] => (whole, digits),
+        _ => return None,
+    };
+    let digit = |at: usize| digits.get(at).map_or(0, |digit| u16::from(digit - b'0'));
+    if digits.len() > 3 || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let weight = (0..3).fold(u16::from(whole - b'0'), |sum, at| sum * 10 + digit(at));
+    (weight <= 1000).then_some(weight)
+}
+
+/// A member of a list of preferences without its parameters, and its weight: 1000 where it has none, None where that
+/// is malformed.
+pub fn weighted(member: &[u8]) -> (&[u8], Option<u16>) {
+    let mut parts = member.split(|b| *b == b';').map(trim_ows);
+    let preferred = parts.next().unwrap_or_default();
+    let of = parts.find(|parameter| matches!(parameter, [b'q' | b'Q', b'=', ..]));
+    (preferred, of.map_or(Some(1000), weight))
+}
+
 #[cfg(test)]
 mod tests;

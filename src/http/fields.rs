@@ -23,19 +23,20 @@ impl Fields {
 
     /// Adds a field. Control bytes in the value become spaces.
     pub fn push(&mut self, name: &[u8], value: &[u8]) {
-        self.lines.extend_from_slice(name);
-        self.lines.extend_from_slice(b": ");
-        push_value(value, &mut self.lines);
-        self.lines.extend_from_slice(b"\r\n");
+        self.line(name, |lines| push_value(value, lines));
     }
 
     /// Adds a field whose value is known to have no control byte but the tab.
     pub fn push_checked(&mut self, name: &[u8], value: &[u8]) {
         debug_assert!(is_field_value(value), "a value that was not checked");
         self.lines.reserve(name.len() + value.len() + 4);
+        self.line(name, |lines| lines.extend_from_slice(value));
+    }
+
+    fn line(&mut self, name: &[u8], value: impl FnOnce(&mut Vec<u8>)) {
         self.lines.extend_from_slice(name);
         self.lines.extend_from_slice(b": ");
-        self.lines.extend_from_slice(value);
+        value(&mut self.lines);
         self.lines.extend_from_slice(b"\r\n");
     }
 
@@ -52,9 +53,14 @@ impl Fields {
         })
     }
 
+    /// The values of all fields of that name.
+    pub fn all(&self, name: &[u8]) -> impl Iterator<Item = &[u8]> {
+        self.iter().filter(move |(written, _)| written.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
     /// The value of the first field of that name.
     pub fn get(&self, name: &[u8]) -> Option<&[u8]> {
-        self.iter().find(|(written, _)| written.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        self.all(name).next()
     }
 
     /// Takes away every field of that name.

@@ -176,16 +176,9 @@ fn takes_gzip(value: &[u8]) -> bool {
     })
 }
 
-/// Of a parameter: none, or a weight of 0.001 to 1 with at most three digits (RFC 9110 §12.4.2).
+/// Of a parameter: none, or a weight of 0.001 to 1.
 fn has_weight(parameter: &[u8]) -> bool {
-    let (whole, digits) = match parameter {
-        [] => return true,
-        [b'q' | b'Q', b'=', whole @ b'0'..=b'1'] => (*whole, &[][..]),
-        [b'q' | b'Q', b'=', whole @ b'0'..=b'1', b'.', digits @ ..] => (*whole, digits),
-        _ => return false,
-    };
-    let is_zero = digits.iter().all(|digit| *digit == b'0');
-    digits.len() <= 3 && digits.iter().all(u8::is_ascii_digit) && is_zero == (whole == b'1')
+    parameter.is_empty() || field_syntax::weight(parameter).is_some_and(|weight| weight > 0)
 }
 
 /// gzip_proxied in nginx's order: decided by the response's freshness fields; allowed if there are none.
@@ -206,9 +199,9 @@ fn proxied(ex: &Exchange, now: i64) -> bool {
         return allowed.expired && date::parse(expires).zip(date).is_some_and(|(expires, date)| expires < date);
     }
     if response.fields.get(b"cache-control").is_some() {
-        let lines = || response.fields.iter().filter(|(name, _)| name.eq_ignore_ascii_case(b"cache-control"));
         let says = |word: &[u8]| {
-            lines().any(|(_, control)| field_syntax::list(control).any(|item| item.eq_ignore_ascii_case(word)))
+            let mut items = response.fields.all(b"cache-control").flat_map(field_syntax::list);
+            items.any(|item| item.eq_ignore_ascii_case(word))
         };
         return allowed.no_cache && says(b"no-cache")
             || allowed.no_store && says(b"no-store")

@@ -64,3 +64,26 @@ fn only_blanks_are_trimmed_and_only_text_is_a_value() {
     }
     assert!(is_token(b"x!#$-~") && !is_token(b"") && !is_token(b"a b") && !is_token(b"a(") && !is_token(b"\xe4"));
 }
+
+#[test]
+fn a_weight_has_up_to_three_digits_and_is_at_most_1() {
+    let table = [
+        ("a", Some(1000)),
+        ("a;b=c", Some(1000)),
+        ("a ; q=0", Some(0)),
+        ("a;Q=0.5", Some(500)),
+        ("a;b=c;q=0.25", Some(250)),
+        ("a;q=0.501", Some(501)),
+        ("a;q=1.", Some(1000)),
+        ("a;q=1.000", Some(1000)),
+        ("a;q=1.001", None),
+        ("a;q=0.1234", None),
+        ("a;q=2", None),
+        ("a;q=0.5x", None),
+        ("a;q=", None),
+    ];
+    for (member, expected) in table {
+        assert_eq!(weighted(member.as_bytes()), (&b"a"[..], expected), "{member}");
+    }
+    assert_eq!([weight(b"q=0.3"), weight(b"b=0.3"), weight(b"")], [Some(300), None, None]);
+}

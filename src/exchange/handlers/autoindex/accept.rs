@@ -1,16 +1,16 @@
 //! Whether a client prefers the page or JSON (RFC 9110 §12.5.1).
 
-use crate::http::field_syntax::{list, trim_ows};
+use crate::http::field_syntax::{list, weighted};
 
 /// True if the client names `application/json` itself and does not prefer HTML. With equal weights: JSON if only a
-/// wildcard covers HTML (`application/json, */*`), otherwise the type named first.
+/// wildcard covers HTML (`application/json, */*`), otherwise the type named first. A type with a malformed weight is
+/// not wanted.
 pub fn prefers_json(accept: &[u8]) -> bool {
     let mut json: Option<(u16, usize)> = None;
     let mut html: Option<(u16, usize)> = None;
     for (at, member) in list(accept).enumerate() {
-        let mut parts = member.split(|b| *b == b';').map(trim_ows);
-        let kind = parts.next().unwrap_or_default();
-        let weight = parts.find_map(quality).unwrap_or(1000);
+        let (kind, weight) = weighted(member);
+        let weight = weight.unwrap_or(0);
         let place = if kind.eq_ignore_ascii_case(b"application/json") {
             &mut json
         } else if kind.eq_ignore_ascii_case(b"text/html") || kind.eq_ignore_ascii_case(b"application/xhtml+xml") {
@@ -27,23 +27,6 @@ pub fn prefers_json(accept: &[u8]) -> bool {
         (Some(_), None) => true,
         (Some((json, first)), Some((html, second))) => json > html || json == html && first < second,
     }
-}
-
-/// `q=0.25` as thousandths. None for another parameter; an invalid weight counts as 0.
-fn quality(parameter: &[u8]) -> Option<u16> {
-    let value = parameter.strip_prefix(b"q=").or_else(|| parameter.strip_prefix(b"Q="))?;
-    let (whole, fraction) = match value {
-        [b'0', rest @ ..] => (0, rest),
-        [b'1', rest @ ..] => (1000, rest),
-        _ => return Some(0),
-    };
-    let digits = match fraction {
-        [] => &[][..],
-        [b'.', digits @ ..] if digits.len() <= 3 && digits.iter().all(u8::is_ascii_digit) => digits,
-        _ => return Some(0),
-    };
-    let fraction = (0..3).fold(0, |n, at| n * 10 + digits.get(at).map_or(0, |d| u16::from(d - b'0')));
-    Some((whole + fraction).min(1000))
 }
 
 #[cfg(test)]

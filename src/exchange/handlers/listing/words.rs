@@ -4,7 +4,7 @@
 //! name or a number. Keys that begin with `js_` are for the scripts.
 
 use super::escape;
-use crate::http::field_syntax::{list, trim_ows};
+use crate::http::field_syntax::{list, weighted};
 
 /// A language of the page.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,9 +46,9 @@ impl Language {
     pub fn of(accept: &[u8]) -> Language {
         let mut best = (0, Language::En);
         for member in list(accept) {
-            let mut parts = member.split(|b| *b == b';').map(trim_ows);
-            let range = parts.next().unwrap_or_default();
-            let weight = parts.find_map(weight).unwrap_or(1000);
+            let (range, weight) = weighted(member);
+            // A malformed weight counts in full.
+            let weight = weight.unwrap_or(1000);
             let primary = range.split(|b| *b == b'-').next().unwrap_or_default();
             let found = LANGUAGES.iter().find(|(_, name, _)| primary.eq_ignore_ascii_case(name.as_bytes()));
             let found = found.map(|(language, ..)| *language).or((range == b"*").then_some(Language::En));
@@ -78,13 +78,6 @@ impl Language {
     pub fn words(self) -> Words {
         Words { texts: self.row().1.lines().filter_map(|line| line.split_once(" = ")).collect() }
     }
-}
-
-/// `q=0.25` as thousandths.
-fn weight(parameter: &[u8]) -> Option<u32> {
-    let value = parameter.strip_prefix(b"q=").or_else(|| parameter.strip_prefix(b"Q="))?;
-    let value: f32 = std::str::from_utf8(value).ok()?.parse().ok()?;
-    Some((value.clamp(0.0, 1.0) * 1000.0) as u32)
 }
 
 /// The words of a language.

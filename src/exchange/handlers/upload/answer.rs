@@ -13,7 +13,7 @@ use crate::exchange::handlers::add_slash;
 use crate::exchange::response::{Body, ContentType};
 use crate::exchange::{Exchange, body_limit, error_page, variables};
 use crate::http::escape::{escape_component, escape_path, html_escape, json_escape};
-use crate::http::field_syntax::{list, trim_ows};
+use crate::http::field_syntax::{list, weighted};
 use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::http::status::Status;
@@ -33,32 +33,25 @@ pub enum Format {
     Text,
 }
 
-/// The format that an Accept line prefers: the one with the highest quality, the first among equals. None: no format
+/// The format that an Accept line prefers: the one with the highest weight, the first among equals. None: no format
 /// in particular, as with `*` ranges.
 pub fn format(accept: &[u8]) -> Option<Format> {
     let mut best = (0, None);
     for range in list(accept) {
-        let mut parameters = range.split(|b| *b == b';').map(trim_ows);
-        let kind = parameters.next().unwrap_or_default().to_ascii_lowercase();
-        let format = match &kind[..] {
+        let (kind, weight) = weighted(range);
+        let format = match &kind.to_ascii_lowercase()[..] {
             b"text/html" | b"application/xhtml+xml" => Format::Html,
             b"application/json" | b"application/problem+json" => Format::Json,
             b"text/plain" => Format::Text,
             _ => continue,
         };
-        let quality =
-            parameters.find_map(|p| p.strip_prefix(b"q=").or(p.strip_prefix(b"Q="))).map_or(1000, thousandths);
-        if quality > best.0 {
-            best = (quality, Some(format));
+        // A malformed weight counts in full.
+        let weight = weight.unwrap_or(1000);
+        if weight > best.0 {
+            best = (weight, Some(format));
         }
     }
     best.1
-}
-
-/// `0.5` → 500. A malformed quality counts in full.
-fn thousandths(text: &[u8]) -> u32 {
-    let text = std::str::from_utf8(text).unwrap_or("1");
-    text.parse::<f32>().ok().filter(|q| (0.0..=1.0).contains(q)).map_or(1000, |q| (q * 1000.0) as u32)
 }
 
 fn format_of(ex: &Exchange) -> Option<Format> {
