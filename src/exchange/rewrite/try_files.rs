@@ -95,7 +95,7 @@ fn fall_back(fallback: &Fallback, ex: &mut Exchange, cx: &mut Services) -> Flow 
             if target.starts_with(b"@") {
                 return Flow::Named(target.into());
             }
-            let own = ex.route.uri.clone();
+            let own = may_change(ex).then(|| ex.route.uri.clone());
             ex.route.set_uri(&target);
             keep_own_name(ex, own);
             Flow::Redirect
@@ -106,19 +106,20 @@ fn fall_back(fallback: &Fallback, ex: &mut Exchange, cx: &mut Services) -> Flow 
 /// What was found is served.
 fn take(ex: &mut Exchange, uri: Vec<u8>) {
     let own = std::mem::replace(&mut ex.route.uri, uri);
-    keep_own_name(ex, own);
+    keep_own_name(ex, Some(own).filter(|_| may_change(ex)));
 }
 
-/// Remembers the name that the client gave, if the request is one that would change what has it.
-fn keep_own_name(ex: &mut Exchange, uri: Vec<u8>) {
-    let changes = match ex.route.method {
-        Method::Put | Method::Delete | Method::Patch | Method::Mkcol | Method::Copy | Method::Move => true,
-        Method::Lock | Method::Unlock | Method::Proppatch => true,
-        // What is posted to a directory has a name of its own.
-        Method::Post => !ex.route.uri.ends_with(b"/"),
-        _ => false,
-    };
-    if changes && uri != ex.route.uri {
+/// Whether the request may change what has the name that the client gave.
+fn may_change(ex: &Exchange) -> bool {
+    use Method::{Copy, Delete, Lock, Mkcol, Move, Patch, Post, Proppatch, Put, Unlock};
+    matches!(ex.route.method, Put | Post | Delete | Patch | Mkcol | Copy | Move | Lock | Unlock | Proppatch)
+}
+
+/// Remembers the name that the client gave, where a request that may change it is led to another one.
+fn keep_own_name(ex: &mut Exchange, own: Option<Vec<u8>>) {
+    let Some(uri) = own.filter(|uri| *uri != ex.route.uri) else { return };
+    // A POST to a directory gives what it stores a new name.
+    if ex.route.method != Method::Post || !ex.route.uri.ends_with(b"/") {
         let location = ex.route.location;
         ex.route.own_name.get_or_insert_with(|| Box::new(OwnName { uri, location }));
     }
