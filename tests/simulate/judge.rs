@@ -86,7 +86,7 @@ impl H2Client {
 
     fn headers(&mut self, id: u32, header: FrameHeader, payload: &[u8]) {
         let mut block = Block::default();
-        let bounds = Bounds { field: 1 << 16, total: 1 << 16, fields: 100 };
+        let bounds = Bounds { total: 1 << 16, fields: 100 };
         self.decoder.decode(payload, &bounds, &mut block).expect("a header block");
         let Some(stream) = self.streams.get_mut(&id) else { return };
         let status = block.fields.first().map(|field| field.value.of(&block.text).to_vec()).unwrap_or_default();

@@ -111,7 +111,7 @@ fn limits(ex: &Exchange) -> ConnectionLimits {
         streams: settings.http2.max_concurrent_streams,
         preread: settings.http2.body_preread_size,
         bounds: Bounds {
-            field: head.total, // over HTTP/2 only the sum counts (nginx)
+            // Over HTTP/2 only the sum counts (nginx).
             total: head.total,
             // And the pseudo-header fields.
             fields: fields + 5,

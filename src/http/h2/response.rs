@@ -69,7 +69,7 @@ mod tests {
 
     fn decoded(block: &[u8]) -> Vec<String> {
         let mut out = Block::default();
-        let bounds = Bounds { field: 100, total: 1000, fields: 20 };
+        let bounds = Bounds { total: 1000, fields: 20 };
         assert_eq!(Decoder::default().decode(block, &bounds, &mut out), Ok(()));
         let shown = |field: &crate::http::h1::head::Field| {
             let text = |span: crate::util::span::Span| String::from_utf8_lossy(span.of(&out.text)).into_owned();

@@ -317,7 +317,7 @@ impl H2 {
     /// The fields of a header block.
     pub fn decode(&mut self, payload: &[u8]) -> Vec<(String, String)> {
         let mut block = Block::default();
-        let bounds = Bounds { field: 1 << 20, total: 1 << 20, fields: 1000 };
+        let bounds = Bounds { total: 1 << 20, fields: 1000 };
         self.decoder.decode(payload, &bounds, &mut block).expect("a header block");
         let text = |span: webserv::util::span::Span| String::from_utf8_lossy(span.of(&block.text)).into_owned();
         block.fields.iter().map(|field| (text(field.name), text(field.value))).collect()

@@ -320,7 +320,7 @@ impl Translator {
 
     fn headers(&mut self, header: &FrameHeader, payload: &[u8]) {
         let mut block = Block::default();
-        let bounds = Bounds { field: 1 << 20, total: 1 << 20, fields: 1000 };
+        let bounds = Bounds { total: 1 << 20, fields: 1000 };
         self.decoder.decode(payload, &bounds, &mut block).expect("a header block");
         let text = |span: webserv::util::span::Span| span.of(&block.text).to_vec();
         let fields: Vec<(Vec<u8>, Vec<u8>)> =

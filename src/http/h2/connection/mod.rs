@@ -74,7 +74,7 @@ impl Default for ConnectionLimits {
             streams: 128,
             preread: 65_536,
             window: 4 << 20,
-            bounds: Bounds { field: 8192, total: 32_768, fields: 1000 },
+            bounds: Bounds { total: 8192, fields: 1000 },
             rules: Rules { unusual: UnusualNames::default(), extended_connect: true, fields: 1000 },
         }
     }

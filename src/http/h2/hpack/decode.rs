@@ -23,9 +23,7 @@ const LARGEST: u32 = 1 << 24;
 /// What a decoded block may hold.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Bounds {
-    /// Bytes of one field, name and value.
-    pub field: usize,
-    /// Bytes of all fields.
+    /// Bytes of all fields, names and values.
     pub total: usize,
     /// Number of fields.
     pub fields: usize,
@@ -47,7 +45,7 @@ impl Bounds {
 /// Which bound was exceeded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Excess {
-    /// A field, or all of them, by bytes.
+    /// The bytes of all fields.
     Bytes { limit: usize },
     /// The number of fields (`max_headers`).
     Fields { limit: usize },
@@ -207,12 +205,9 @@ fn admit(out: &mut Block, bounds: &Bounds, held: usize, name: usize, value: usiz
     if out.excess.is_some() {
         return false;
     }
-    let len = name + value;
     if out.fields.len() >= bounds.fields {
         out.excess = Some(Excess::Fields { limit: bounds.fields });
-    } else if len > bounds.field {
-        out.excess = Some(Excess::Bytes { limit: bounds.field });
-    } else if held + len > bounds.total {
+    } else if held + name + value > bounds.total {
         out.excess = Some(Excess::Bytes { limit: bounds.total });
     }
     out.excess.is_none()

@@ -126,7 +126,7 @@ mod tests {
                 field(&mut out, name.as_bytes(), value.as_bytes());
             }
             let mut block = Block::default();
-            let bounds = Bounds { field: 10_000, total: 100_000, fields: 100 };
+            let bounds = Bounds { total: 100_000, fields: 100 };
             assert_eq!(Decoder::default().decode(&out, &bounds, &mut block), Ok(()));
             let got: Vec<(String, String)> = (block.fields.iter())
                 .map(|field| [field.name, field.value].map(|s| String::from_utf8_lossy(s.of(&block.text)).into_owned()))

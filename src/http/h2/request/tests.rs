@@ -34,7 +34,7 @@ fn block(fields: &[(&str, &str)]) -> Block {
         bytes.extend_from_slice(value.as_bytes());
     }
     let mut block = Block::default();
-    let bounds = Bounds { field: 1000, total: 4000, fields: 40 };
+    let bounds = Bounds { total: 4000, fields: 40 };
     assert_eq!(Decoder::default().decode(&bytes, &bounds, &mut block), Ok(()));
     block
 }

@@ -209,8 +209,7 @@ fn nothing_is_read_while_control_output_waits() {
 
 #[test]
 fn a_header_block_is_bounded_before_and_after_expansion() {
-    let limits =
-        ConnectionLimits { bounds: Bounds { field: 100, total: 200, fields: 6 }, ..ConnectionLimits::default() };
+    let limits = ConnectionLimits { bounds: Bounds { total: 140, fields: 6 }, ..ConnectionLimits::default() };
     let many = |extra: &[(&str, &str)]| raw(1, END, 1, &fields(&[&GET[..], extra].concat()));
     let long = "x".repeat(101);
     let table = [
