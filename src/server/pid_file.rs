@@ -89,25 +89,25 @@ impl PidFile {
     }
 }
 
-/// What a configuration that is about to be served wants of the pid file.
-pub enum Followed {
+/// What becomes of the pid file by a configuration that is about to be served.
+pub enum PidFileChange {
     /// It has the same name.
-    Stays,
+    None,
     /// It has another name, or there is none.
-    Other(Option<PidFile>),
+    To(Option<PidFile>),
 }
 
-impl Followed {
-    /// Writes the pid file of a configuration, if that is another one than the present one, which stays until
-    /// [`Followed::settle`].
+impl PidFileChange {
+    /// Writes the pid file of a configuration if its name is not that of the present file, which stays until
+    /// [`PidFileChange::settle`].
     ///
     /// # Errors
     /// Those of [`PidFile::write`].
-    pub fn write(present: Option<&PidFile>, wanted: Option<&Path>) -> Result<Followed, Failure> {
+    pub fn write(present: Option<&PidFile>, wanted: Option<&Path>) -> Result<PidFileChange, Failure> {
         if wanted == present.map(PidFile::path) {
-            return Ok(Followed::Stays);
+            return Ok(PidFileChange::None);
         }
-        let Some(path) = wanted else { return Ok(Followed::Other(None)) };
+        let Some(path) = wanted else { return Ok(PidFileChange::To(None)) };
         let file = match present.filter(|file| file::is_at(file.fd.as_fd(), path)) {
             // The same file by another path: /run and /var/run.
             Some(file) => {
@@ -115,12 +115,12 @@ impl Followed {
             }
             None => PidFile::write(path)?,
         };
-        Ok(Followed::Other(Some(file)))
+        Ok(PidFileChange::To(Some(file)))
     }
 
     /// The configuration is served: the present file is removed if there is another one, with the report beside it.
     pub fn settle(self, present: &mut Option<PidFile>) {
-        let Followed::Other(file) = self else { return };
+        let PidFileChange::To(file) = self else { return };
         let Some(old) = std::mem::replace(present, file) else { return };
         reload_report::remove(&old.path);
         if present.as_ref().is_none_or(|new| !file::is_at(new.fd.as_fd(), &old.path)) {
@@ -130,7 +130,7 @@ impl Followed {
 
     /// The configuration is not served: what was written for it is removed.
     pub fn undo(self, present: Option<&PidFile>) {
-        if let Followed::Other(Some(file)) = self
+        if let PidFileChange::To(Some(file)) = self
             && present.is_none_or(|present| !file::is_at(present.fd.as_fd(), &file.path))
         {
             file.remove();
@@ -390,8 +390,8 @@ mod tests {
         let path = |name: &str| scratch.path().join(name);
         let names = || std::fs::read_dir(scratch.path()).expect("readable").count();
         let mut present = Some(PidFile::write(&path("pid")).expect("written"));
-        let follow = |present: &Option<PidFile>, name: &str| Followed::write(present.as_ref(), Some(&path(name)));
-        assert!(matches!(follow(&present, "pid"), Ok(Followed::Stays)));
+        let follow = |present: &Option<PidFile>, name: &str| PidFileChange::write(present.as_ref(), Some(&path(name)));
+        assert!(matches!(follow(&present, "pid"), Ok(PidFileChange::None)));
         let other = follow(&present, "two").expect("written");
         assert!(path("pid").exists() && path("two").exists(), "both, until the configuration is served");
         other.undo(present.as_ref());
@@ -406,7 +406,7 @@ mod tests {
         assert!(path("two").exists());
         follow(&present, "var/two").expect("ours").settle(&mut present);
         assert!(running(&path("two")).is_ok() && present.as_ref().is_some_and(|file| file.path() == path("var/two")));
-        Followed::write(present.as_ref(), None).expect("nothing to write").settle(&mut present);
+        PidFileChange::write(present.as_ref(), None).expect("nothing to write").settle(&mut present);
         assert!(present.is_none() && names() == 1, "the link is left");
     }
 

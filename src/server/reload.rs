@@ -11,7 +11,7 @@
 
 use super::failure::{Cause, Failure};
 use super::listeners::{Listeners, NAMES, PassedSockets, UNITS};
-use super::pid_file::Followed;
+use super::pid_file::PidFileChange;
 use super::reload_report::{self, Refused, Report};
 use super::{Mode, Reload, Server, accept, temp_paths};
 use crate::config::ast::Directive;
@@ -266,7 +266,7 @@ impl Server {
         if let Err(failure) = temp_paths::make(&config, None) {
             return Err(self.keep(origin, config, failure));
         }
-        let pid_file = match Followed::write(self.pid_file.as_ref(), config.process.pid.as_deref()) {
+        let pid_file = match PidFileChange::write(self.pid_file.as_ref(), config.process.pid.as_deref()) {
             Ok(pid_file) => pid_file,
             Err(failure) => return Err(self.keep(origin, config, failure)),
         };

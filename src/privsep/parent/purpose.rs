@@ -1,7 +1,7 @@
 //! Why a child is started, and the state of a starting child.
 
 use crate::config::model::Config;
-use crate::server::pid_file::Followed;
+use crate::server::pid_file::PidFileChange;
 use crate::server::serving_user::ServingUser;
 use crate::services::logs::Logs;
 use std::ffi::CString;
@@ -44,15 +44,15 @@ pub struct Previous {
     pub worker: ServingUser,
     /// The journal of hidden names, and its path.
     pub journal: Option<(OwnedFd, CString)>,
-    /// The new configuration's pid file.
-    pub followed: Followed,
+    /// What the new configuration does to the pid file.
+    pub pid_file: PidFileChange,
 }
 
 impl Previous {
     /// In the child, which would have its files open as long as it serves: the lock on the pid file is the parent's,
     /// and logs that are deleted would free no space.
     pub fn close(&mut self) {
-        self.followed = Followed::Stays;
+        self.pid_file = PidFileChange::None;
         self.logs = Logs::default();
         self.journal = None;
     }

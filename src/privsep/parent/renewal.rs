@@ -6,7 +6,7 @@ use super::{Ending, Parent, Reload};
 use crate::config::lookup::Session;
 use crate::config::model::{Config, Level};
 use crate::server::lifecycle::Failure;
-use crate::server::pid_file::Followed;
+use crate::server::pid_file::PidFileChange;
 use crate::server::reload::{self, Read};
 use crate::server::reload_report::{self, Refused, Report};
 use crate::server::serving_user;
@@ -97,20 +97,18 @@ impl Parent {
         }
         logs.open(&config).map_err(|(path, e)| Failure::open(&path, e))?;
         temp_paths::make(&config, Some(worker.uid))?;
-        self.restore_options();
-        let followed = Followed::write(self.pid_file.as_ref(), config.process.pid.as_deref())?;
-        if let Err(e) = self.listeners.assume(&config) {
-            followed.undo(self.pid_file.as_ref());
+        let pid_file = PidFileChange::write(self.pid_file.as_ref(), config.process.pid.as_deref())?;
+        if let Err(e) = self.assume(&config) {
+            pid_file.undo(self.pid_file.as_ref());
             return Err(Failure::bind(e));
         }
-        self.listeners.note_options();
         let config = std::mem::replace(&mut self.config, Rc::new(config));
         let logs = std::mem::replace(&mut self.logs, logs);
         let worker = std::mem::replace(&mut self.worker, worker);
         let journal = self.journal.take();
         self.open_journal();
         self.notes = notes;
-        let before = Previous { config, logs, worker, journal, followed };
+        let before = Previous { config, logs, worker, journal, pid_file };
         self.start(Purpose::Reload(Box::new(before))).map_err(|(why, purpose)| {
             if let Purpose::Reload(before) = purpose {
                 self.go_back(*before);

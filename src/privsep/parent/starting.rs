@@ -2,7 +2,8 @@
 
 use super::purpose::{Previous, Purpose, Starting};
 use super::{Child, Ending, Parent, Reload};
-use crate::config::model::Level;
+use crate::config::model::{Config, Level};
+use crate::server::listeners::BindError;
 use crate::server::parent_link::SUCCESSOR;
 use crate::server::reload_report::Refused;
 use crate::sys::file::{self, Follow, Unlink};
@@ -36,13 +37,21 @@ impl Parent {
 
     /// A serving process that was taken over may have set options that its successor's connections would inherit: a
     /// filter that drops packets, a linger that resets what was not sent yet.
-    pub(super) fn restore_options(&mut self) {
+    fn restore_options(&mut self) {
         let mut changed = Vec::new();
         self.listeners.restore_options(|addr, failed| changed.push((addr.clone(), failed)));
         for (addr, failed) in changed {
             let failed = failed.map_or_else(String::new, |e| format!(", and not all could be restored {e}"));
             self.say(Level::Alert, format_args!("options of {addr} were changed by a serving process{failed}"));
         }
+    }
+
+    /// Opens the sockets of a configuration. Options that a serving process has changed are restored before.
+    pub(super) fn assume(&mut self, config: &Config) -> Result<(), BindError> {
+        self.restore_options();
+        self.listeners.assume(config)?;
+        self.listeners.note_options();
+        Ok(())
     }
 
     fn fork(&mut self, inherits: bool, purpose: &mut Purpose) -> Result<(i32, OwnedFd, Option<OwnedFd>), String> {
@@ -102,7 +111,7 @@ impl Parent {
         self.renewals.plan(&self.config, clock::monotonic(), clock::realtime().0);
         if let Purpose::Reload(before) = purpose {
             self.pause = 0;
-            before.followed.settle(&mut self.pid_file);
+            before.pid_file.settle(&mut self.pid_file);
             self.remove_journal(before.journal);
             if let (Some(successor), Some(child)) =
                 (successor, self.children[..old].iter().rfind(|child| !child.draining))
@@ -160,15 +169,14 @@ impl Parent {
     /// Restores the state before a failed reload.
     pub(super) fn go_back(&mut self, before: Previous) {
         (self.config, self.logs, self.worker) = (before.config, before.logs, before.worker);
-        before.followed.undo(self.pid_file.as_ref());
+        before.pid_file.undo(self.pid_file.as_ref());
         // Its file was replaced, or there is one of another name; the old one stays in use.
         let refused = std::mem::replace(&mut self.journal, before.journal);
         self.remove_journal(refused);
         self.notes.clear();
         if self.ending == Ending::No {
-            self.restore_options();
-            let _ = self.listeners.assume(&self.config);
-            self.listeners.note_options();
+            let config = self.config.clone();
+            let _ = self.assume(&config);
         }
     }
 
