@@ -76,22 +76,19 @@ pub fn origin(args: &Args) -> Result<Origin, Failure> {
     })
 }
 
-/// The file that was started, by the path that it was called by, with its symbolic links: where they lead to another
-/// release later, an upgrade starts that one. /proc knows what they led to.
+/// The path that the program was called by, symbolic links kept: if they lead to another release later, an upgrade
+/// starts that one. Without such a path, the file itself, by /proc.
 fn executable(called: &OsStr, here: &Path) -> PathBuf {
     let file = |path: &Path| path.metadata().map(|data| (data.dev(), data.ino())).ok();
     let started = file(Path::new("/proc/self/exe"));
+    let is_started = |path: &PathBuf| started.is_some() && file(path) == started;
     let found = if called.as_bytes().contains(&b'/') {
-        Some(here.join(called))
+        Some(here.join(called)).filter(is_started)
     } else {
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let mut places = std::env::split_paths(&path).map(|dir| here.join(dir).join(called));
-        places.find(|place| started.is_some() && file(place) == started)
+        std::env::split_paths(&path).map(|dir| here.join(dir).join(called)).find(is_started)
     };
-    found
-        .filter(|path| started.is_some() && file(path) == started)
-        .or_else(|| std::env::current_exe().ok())
-        .unwrap_or_else(|| PathBuf::from(called))
+    found.or_else(|| std::env::current_exe().ok()).unwrap_or_else(|| PathBuf::from(called))
 }
 
 fn default_file(args: &Args) -> Result<PathBuf, Failure> {

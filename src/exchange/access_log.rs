@@ -96,7 +96,7 @@ pub fn write(ex: &mut Exchange, cx: &mut Services) {
 /// Whether the request's root is a directory: so names that clients make up (`$host`) make no files (nginx).
 fn has_root(ex: &mut Exchange, cx: &mut Services) -> bool {
     let root = variables::builtins(&[Builtin::DocumentRoot], ex, cx);
-    let found = file::c_string(root.clone()).and_then(|root| file::stat(&root));
+    let found = file::c_string(&root[..]).and_then(|root| file::stat(&root));
     let why = match found {
         Ok(stat) if stat.kind == FileKind::Dir => return true,
         Ok(_) => Errno::ENOTDIR,
@@ -229,8 +229,7 @@ pub(super) fn escaped(escape: Escape, value: &[u8], out: &mut Vec<u8>) {
             }
             for &byte in value {
                 match byte {
-                    b'"' | b'\\' => out.extend_from_slice(&bytes::escape(byte)),
-                    b' '..=b'~' => out.push(byte),
+                    b' '..=b'~' if !matches!(byte, b'"' | b'\\') => out.push(byte),
                     _ => out.extend_from_slice(&bytes::escape(byte)),
                 }
             }

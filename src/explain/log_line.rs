@@ -43,8 +43,13 @@ pub fn find<'l>(log: &'l str, id: &'l str, is_own: impl Fn(&str) -> bool) -> Opt
 
 /// Whether the line is an error log's that was too long for the whole request: what stays of it is another request.
 pub fn is_shortened(line: &str) -> bool {
-    ["request", "host", "referrer"].iter().any(|name| {
-        let rest = value(line, &[&format!(", {name}: \""), &format!("\"{name}\":\"")]);
+    let fields = [
+        ("request", [", request: \"", "\"request\":\""]),
+        ("host", [", host: \"", "\"host\":\""]),
+        ("referrer", [", referrer: \"", "\"referrer\":\""]),
+    ];
+    fields.iter().any(|(name, before)| {
+        let rest = value(line, before);
         rest.and_then(|rest| rest.get(..end_of(rest)?)).is_some_and(|shown| error_line::is_shortened(name, shown))
     })
 }

@@ -24,6 +24,7 @@ use crate::exchange::handlers::upstream::{UpstreamFault, UpstreamPhase, Upstream
 use crate::exchange::{Exchange, Rx, Tx};
 use crate::http::status::Status;
 use pool::UpstreamConns;
+pub use send_receive::send_held;
 use send_receive::{arm_send, by_client_deadline, deadlines, first_deadline, wait};
 
 /// Makes all progress that is possible now.
@@ -34,12 +35,6 @@ pub fn step(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
         turn.pool.upstream_conns.leave(&mut active.upstream_conn, turn.cx);
     }
     step
-}
-
-/// The end of the turn has come for an exchange whose request may have been [held](Step::Batched). None: it is to be
-/// driven as any other.
-pub fn send_held(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Option<Step> {
-    send_receive::send_held(io, active, turn)
 }
 
 fn round(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {

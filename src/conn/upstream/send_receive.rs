@@ -212,12 +212,12 @@ pub(super) fn send_receive(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn
     }
 }
 
-/// Sends a request that was [held](Step::Batched), and waits for the response. None: more has happened meanwhile.
-pub(super) fn send_held(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Option<Step> {
+/// The end of the turn has come for an exchange whose request may have been [held](Step::Batched): sends it, and waits
+/// for the response. None: it is to be driven as any other.
+pub fn send_held(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Option<Step> {
+    let Handler::Upstream(request) = &active.handler else { return None };
     let is_gone = io.transport.has_failed() || io.transport.socket_closed();
-    let is_held =
-        |active: &Active| matches!(&active.handler, Handler::Upstream(request) if request.is_held(&active.ex));
-    if is_gone || !is_held(active) {
+    if is_gone || !request.is_held(&active.ex) {
         return None;
     }
     send(active, turn);
