@@ -118,12 +118,14 @@
 //! - a CGI program found and started, its environment: `find`, `spawn` and `environment` in
 //!   `exchange/handlers/upstream/cgi.rs`, whether it may have PATH_INFO:
 //!   `exchange/handlers/upstream/path_info.rs`; its STDERR and its end: [`services::children`]; refused, since a client
-//!   may have stored it: `exchange/handlers/upstream/stored.rs`
+//!   may have stored it: `exchange/handlers/upstream/stored.rs`; which files an application may run:
+//!   `exchange/handlers/upstream/executed.rs`
 //! - a header field of an upstream's request written (proxy_set_header): `exchange/handlers/upstream/http1.rs`; a
 //!   parameter of FastCGI: `exchange/handlers/upstream/gateway.rs`; a FastCGI record read or written:
 //!   [`http::fastcgi`], what it means: `exchange/handlers/upstream/protocol.rs`
 //! - an upstream's response head parsed: [`http::h1::response`]; its fields hidden (`hides` in
-//!   `exchange/handlers/upstream/protocol.rs`) or passed on: `exchange/handlers/upstream/respond.rs`;
+//!   `exchange/handlers/upstream/protocol.rs`, those that Connection names:
+//!   `exchange/handlers/upstream/connection_options.rs`) or passed on: `exchange/handlers/upstream/respond.rs`;
 //!   X-Accel-Redirect followed there, too; proxy_redirect applied: `exchange/handlers/upstream/rewrite.rs`
 //! - a regular expression compiled and matched: [`config::pattern`]; a list of them in one pass:
 //!   [`config::pattern_set`]; PCRE2 itself: [`sys::pcre2`]

@@ -62,7 +62,7 @@ struct PredecessorLink {
     unread: VecDeque<Vec<u8>>,
 }
 
-/// Maximum number of records that wait for an old process; it has then the locks of its own alone.
+/// Maximum number of records that wait for an old process. Further ones are dropped: it does not learn of those locks.
 const UNREAD: usize = 10_000;
 
 impl Successor {

@@ -24,7 +24,7 @@ pub struct Listener {
     /// It is registered with epoll: connections are accepted from it.
     pub watched: bool,
     origin: Origin,
-    /// Its options, for those who give it to other processes.
+    /// Its options as they should be; noted by a process that shares it with others ([`Listeners::note_options`]).
     options: Option<KeptOptions>,
 }
 
@@ -218,7 +218,7 @@ impl Listeners {
                 match open(&wanted.addr, options) {
                     Ok(fd) => fresh.push(Listener::new(wanted.addr.clone(), fd, Origin::Bound)),
                     Err(e) => {
-                        // No other process has these, whose files nothing would serve.
+                        // Their files would stay, and nothing listens there.
                         fresh.iter_mut().for_each(|listener: &mut Listener| listener.close(false));
                         return Err(e);
                     }

@@ -35,7 +35,7 @@ impl Server {
             self.cx.logs.error(&log, Level::Error, &mut self.cx.now, None, what);
         }
         for wake in self.cx.resolver.woken() {
-            // As many as wait for that name.
+            // Many connections may wait for one name.
             self.drive_or_defer(wake);
         }
         self.acme_names();

@@ -64,7 +64,7 @@ struct Named<T> {
     line: Line,
 }
 
-/// Lists by name. A connection has the keys of its own, so that only a request looks for one by its name.
+/// Lists by name. An entry has the keys of its lists: only a request looks a list up by name.
 struct Lists<T> {
     lists: Slab<Named<T>>,
     keys: FastMap<T, Key>,

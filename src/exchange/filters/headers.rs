@@ -119,7 +119,7 @@ fn expires(ex: &mut Exchange, cx: &mut Services, rule: &Expires) {
             return;
         }
         Expires::Access(seconds) => (now + seconds, *seconds),
-        // 0 is now, whatever it counts from (nginx).
+        // `modified` with 0 is the present, too (nginx).
         Expires::Modified(0) => (now, 0),
         Expires::Modified(seconds) => match ex.response.validators(now).modified {
             Some(modified) => (modified + seconds, modified + seconds - now),

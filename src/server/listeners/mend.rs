@@ -71,7 +71,7 @@ impl Listeners {
         }
     }
 
-    /// Gives sockets the options that they had then; those that came since have theirs noted. Calls `each` for those
+    /// Restores the options that were noted; notes those of sockets that have none noted yet. Calls `each` for those
     /// that had others, with the error if one stays.
     pub fn restore_options(&mut self, mut each: impl FnMut(&Addr, Option<Errno>)) {
         for listener in &mut self.all {
@@ -81,7 +81,7 @@ impl Listeners {
                 Some(options) => match options.restore(fd) {
                     Ok(false) => {}
                     Ok(true) => {
-                        // Some have another value when they are not set than before they were.
+                        // Some options read back with another value once they were set.
                         listener.options = Some(KeptOptions::of(fd));
                         each(&listener.addr, None);
                     }

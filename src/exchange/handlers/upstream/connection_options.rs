@@ -21,9 +21,10 @@ impl<'a> ConnectionOptions<'a> {
         self.0.binary_search_by(|option| ignoring_case(option, field)).is_ok()
     }
 
-    /// Whether an upstream names a field of its response that ends here. What describes the content it must not name,
-    /// and without that the content would be taken for something else; Upgrade is answered for itself.
-    pub fn end(&self, id: HeaderId, field: &[u8]) -> bool {
+    /// Whether a field of an upstream's response is not passed on because its Connection field names it. Fields that
+    /// describe the content are passed on all the same: without them it would be taken for something else. Upgrade is
+    /// handled on its own.
+    pub fn withhold(&self, id: HeaderId, field: &[u8]) -> bool {
         let is_of_content = matches!(
             id,
             HeaderId::ContentType
@@ -51,9 +52,9 @@ mod tests {
         let options = ConnectionOptions::of(values.into_iter());
         for (name, expected) in [("x-hop", true), ("X-HOP", true), ("A", true), ("x-ho", false), ("x-hop2", false)] {
             assert_eq!(options.name(name.as_bytes()), expected, "{name}");
-            assert_eq!(options.end(HeaderId::Other, name.as_bytes()), expected, "{name}");
+            assert_eq!(options.withhold(HeaderId::Other, name.as_bytes()), expected, "{name}");
         }
-        assert!(options.name(b"content-type") && !options.end(HeaderId::ContentType, b"Content-Type"));
+        assert!(options.name(b"content-type") && !options.withhold(HeaderId::ContentType, b"Content-Type"));
         assert!(!ConnectionOptions::of(std::iter::empty()).name(b""));
     }
 }

@@ -66,7 +66,7 @@ fn fields(hints: &Hints<'_>, ex: &Exchange) -> Fields {
     let options = ConnectionOptions::of(named.map(|field| field.value.of(hints.bytes)));
     for field in &hints.head.fields {
         let (name, value) = (field.name.of(hints.bytes), field.value.of(hints.bytes));
-        if hints.protocol.passes(settings, field.id, name) && !options.end(field.id, name) {
+        if hints.protocol.passes(settings, field.id, name) && !options.withhold(field.id, name) {
             fields.push(name, value);
         }
     }

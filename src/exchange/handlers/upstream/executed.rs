@@ -36,7 +36,7 @@ pub fn find(programs: &mut Programs, ex: &mut Exchange, cx: &mut Services, proto
     }
 }
 
-/// Adds the file of this server that a file name with the name of the script at its end refers to.
+/// Adds this server's file for a file name that ends with the name of the script.
 fn add_mapped(programs: &mut Programs, ex: &mut Exchange, cx: &mut Services) {
     let start = programs.text.len();
     variables::append_builtins(&[Builtin::FastcgiScriptName], ex, cx, &mut programs.text);

@@ -278,7 +278,7 @@ fn answer(request: &mut UpstreamRequest, received: &ReceivedHead, ex: &mut Excha
     }
     let options = received.connection_options();
     for (field, name, value) in received.fields() {
-        if !request.protocol.passes(&settings, field.id, name) || options.end(field.id, name) {
+        if !request.protocol.passes(&settings, field.id, name) || options.withhold(field.id, name) {
             continue;
         }
         match field.id {
@@ -348,7 +348,7 @@ pub fn trailers(ex: &mut Exchange, lines: Vec<u8>) {
     let options = head.as_ref().map(|head| head.connection_options());
     for (name, value) in record.trailer_lines() {
         let id = HeaderId::of(name);
-        let ends = options.as_ref().is_some_and(|options| options.end(id, name));
+        let ends = options.as_ref().is_some_and(|options| options.withhold(id, name));
         if !ends && record.protocol.passes(&settings, id, name) {
             ex.response.trailers.push(name, value);
         }

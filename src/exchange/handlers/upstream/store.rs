@@ -276,7 +276,7 @@ impl Copy {
         shown_at(self.dir.as_fd(), &self.name).ok().filter(|_| self.missing.is_empty())
     }
 
-    /// Whether WebDAV locks leave the name, and those of directories that are made for it, to this request.
+    /// Whether WebDAV locks let this request write the name, and make the directories on its path.
     fn check_locks(&self, ex: &Exchange, cx: &mut Services) -> Result<(), Failed> {
         if cx.dav_locks.is_empty() {
             return Ok(());

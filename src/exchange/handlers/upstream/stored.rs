@@ -76,7 +76,7 @@ pub fn check(ex: &Exchange, cx: &mut Services, kind: &str, path: &[u8], links: L
     }
 }
 
-/// Whether a client may have stored it, and it must not be executed for that.
+/// Whether a client may have stored it, so that it must not be executed.
 ///
 /// # Errors
 /// This cannot be determined.
@@ -95,18 +95,15 @@ pub fn is_in_write_area(ex: &Exchange, cx: &mut Services, path: &[u8], links: Li
     if ex.location().stores() {
         return Ok(true);
     }
-    let lexical = lexical(path);
-    let mut real = Vec::new();
-    if links == Links::Possible {
-        if let Some(path) = &lexical {
-            real.push(cx.real_paths.find(path, &cx.now, &mut cx.dir_watch)?);
+    let mut find = |path: &[u8]| cx.real_paths.find(path, &cx.now, &mut cx.dir_watch);
+    let real = match (links, lexical(path)) {
+        (Links::Resolved, _) => vec![],
+        (Links::Possible, Some(lexical)) => vec![find(&lexical)?, find(path)?],
+        (Links::Possible, None) => {
+            let real = find(path)?;
+            return is_known_writable(&ex.config, cx, path, &real);
         }
-        let asked = cx.real_paths.find(path, &cx.now, &mut cx.dir_watch)?;
-        if lexical.is_none() {
-            return is_known_writable(&ex.config, cx, path, &asked);
-        }
-        real.push(asked);
-    }
+    };
     let names = real.iter().flat_map(|real| [Some(&real.whole), real.file.as_ref()]).flatten();
     lies_in_area(&ex.config, cx, path, names)
 }
