@@ -1,7 +1,7 @@
 //! Combines a server's TLS settings with its certificates: once for certificates that stay, again for each renewed one.
 
 use super::settings::ssl::Ssl;
-use crate::tls::server::{Cache, Options, Prepared};
+use crate::tls::server::{Options, Prepared, SessionCache};
 use crate::tls::ticket::Key;
 use crate::tls::{CertifiedKey, ciphers};
 use std::rc::Rc;
@@ -36,7 +36,7 @@ impl Recipe {
         }
         let cache = match &self.ssl.cache {
             // A cache that is not shared belongs to these certificates alone.
-            Cache::Zone(name, size) if name.is_empty() => Cache::Zone("builtin".into(), *size),
+            SessionCache::Zone(name, size) if name.is_empty() => SessionCache::Zone("builtin".into(), *size),
             cache => cache.clone(),
         };
         let chooses = self.ssl.prefer_server_ciphers.is_none();

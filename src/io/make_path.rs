@@ -86,7 +86,7 @@ pub fn make_beneath(
     dir: &mut Rc<OwnedFd>,
     missing: &mut Vec<CString>,
     (mode, resolve): (u32, u64),
-    made: &mut Making,
+    made: &mut NewDirectories,
     mut is_over: impl FnMut() -> bool,
 ) -> Result<(), (&'static str, Errno)> {
     let (base, mut way, mut done) = (dir.clone(), Vec::new(), 0);
@@ -149,7 +149,7 @@ struct Used {
 /// Directories made for an operation that may still fail, and those that it stores in. Dropping this removes those that
 /// were made, as far as they are empty, and no other operation stores in them.
 #[derive(Default)]
-pub struct Making {
+pub struct NewDirectories {
     made: Vec<Made>,
     among: Rc<MadeDirectories>,
     /// The directories that it stores in and others may remove, and how often it has opened each.
@@ -158,15 +158,15 @@ pub struct Making {
     is_old: bool,
 }
 
-impl Making {
+impl NewDirectories {
     /// Of one of these operations.
-    fn among(among: &Rc<MadeDirectories>) -> Making {
-        Making { made: Vec::new(), among: among.clone(), uses: HashMap::new(), is_old: false }
+    fn among(among: &Rc<MadeDirectories>) -> NewDirectories {
+        NewDirectories { made: Vec::new(), among: among.clone(), uses: HashMap::new(), is_old: false }
     }
 
     /// Of one that stores in that directory.
-    pub fn storing_in(among: &Rc<MadeDirectories>, dir: BorrowedFd<'_>) -> Making {
-        let mut making = Making::among(among);
+    pub fn storing_in(among: &Rc<MadeDirectories>, dir: BorrowedFd<'_>) -> NewDirectories {
+        let mut making = NewDirectories::among(among);
         making.uses(dir);
         making
     }
@@ -202,7 +202,7 @@ impl Making {
         while self.unmake_last() {}
     }
 
-    /// [`Making::unmake`] for the one that was made last. False: there is none. One that other operations store in is
+    /// [`NewDirectories::unmake`] for the one that was made last. False: there is none. One that other operations store in is
     /// left to them, with those above it.
     pub fn unmake_last(&mut self) -> bool {
         let Some(made) = self.made.pop() else { return false };
@@ -257,7 +257,7 @@ impl Making {
     }
 }
 
-impl Drop for Making {
+impl Drop for NewDirectories {
     fn drop(&mut self) {
         self.unmake();
         self.unuse();
@@ -293,25 +293,25 @@ mod tests {
     }
 
     /// Has made that path.
-    fn making(scratch: &Path, among: &Rc<MadeDirectories>, way: &str) -> Making {
+    fn making(scratch: &Path, among: &Rc<MadeDirectories>, way: &str) -> NewDirectories {
         let mut missing = way.split('/').map(|name| CString::new(name).expect("no NUL")).collect();
-        let mut made = Making::among(among);
+        let mut made = NewDirectories::among(among);
         let (mut dir, how) = (base(scratch), (0o755, RESOLVE_BENEATH));
         make_beneath(&mut dir, &mut missing, how, &mut made, || false).expect("made");
         made
     }
 
     /// Stores in that path.
-    fn using(scratch: &Path, among: &Rc<MadeDirectories>, way: &str) -> Making {
+    fn using(scratch: &Path, among: &Rc<MadeDirectories>, way: &str) -> NewDirectories {
         let dir = open_beneath(&base(scratch), way.as_bytes(), RESOLVE_BENEATH).expect("it is there");
-        Making::storing_in(among, dir.as_fd())
+        NewDirectories::storing_in(among, dir.as_fd())
     }
 
     #[test]
     fn a_directory_that_was_made_and_could_not_be_opened_does_not_stay() {
         let (scratch, among) = (Scratch::new(), Rc::default());
         for is_old in [false, true] {
-            let mut made = Making::among(&among);
+            let mut made = NewDirectories::among(&among);
             // The kernel knows no such flags.
             let (mut dir, how) = (base(scratch.path()), (0o755, u64::MAX));
             let outcome = make_beneath(&mut dir, &mut vec![c"a".into()], how, &mut made, || false);

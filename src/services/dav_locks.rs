@@ -58,7 +58,7 @@ pub struct DavLocks {
     /// Shared with listings, which look up an entry's locks when they reach it.
     zones: HashMap<Rc<str>, Rc<RefCell<Zone>>>,
     /// None: no other process serves the same files.
-    changes: Option<Vec<Change>>,
+    changes: Option<Vec<LockChange>>,
 }
 
 #[derive(Default)]
@@ -77,7 +77,7 @@ struct Zone {
 
 /// What another process that serves the same files has to know of.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
+pub enum LockChange {
     /// A lock of this zone was granted or renewed.
     Held(Rc<str>, Lock),
     /// A lock of this path has ended before its time.
@@ -90,7 +90,7 @@ pub struct Forgotten(Vec<(Rc<str>, Lock)>);
 
 /// Why a lock is not granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Denied {
+pub enum NotGranted {
     /// It conflicts with another lock.
     Locked,
     /// The zone is full.
@@ -169,7 +169,7 @@ impl DavLocks {
     ///
     /// # Errors
     /// It conflicts with another lock in any zone, or there is no room.
-    pub fn grant(&mut self, zone: &Rc<str>, size: u64, mut lock: Lock) -> Result<(), Denied> {
+    pub fn grant(&mut self, zone: &Rc<str>, size: u64, mut lock: Lock) -> Result<(), NotGranted> {
         if let Cow::Owned(path) = self.spelled(&lock.path) {
             lock.path = path.into();
         }
@@ -184,17 +184,17 @@ impl DavLocks {
                 false => self.zones.values().any(|zone| zone.borrow().has_exclusive_below(&lock.path)),
             };
         if excluded {
-            return Err(Denied::Locked);
+            return Err(NotGranted::Locked);
         }
         let has_room = spellings::has_room(self.borrowed().iter().map(|zone| &zone.spellings), &lock.path);
         if covering >= SHARED || !has_room {
-            return Err(Denied::Many);
+            return Err(NotGranted::Many);
         }
         let used = self.zones.get(zone).map_or(0, |zone| zone.borrow().bytes);
         if (used + lock.bytes()) as u64 > size {
-            return Err(Denied::Full);
+            return Err(NotGranted::Full);
         }
-        self.note(|| Change::Held(zone.clone(), lock.clone()));
+        self.note(|| LockChange::Held(zone.clone(), lock.clone()));
         self.zones.entry(zone.clone()).or_default().borrow_mut().insert(lock);
         Ok(())
     }
@@ -208,11 +208,11 @@ impl DavLocks {
     }
 
     /// What this process's requests have changed since the last call.
-    pub fn take_changes(&mut self) -> Vec<Change> {
+    pub fn take_changes(&mut self) -> Vec<LockChange> {
         self.changes.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
-    fn note(&mut self, change: impl FnOnce() -> Change) {
+    fn note(&mut self, change: impl FnOnce() -> LockChange) {
         if let Some(changes) = &mut self.changes {
             changes.push(change());
         }
@@ -249,14 +249,14 @@ impl DavLocks {
             zone.insert(lock.clone());
             (name.clone(), lock)
         })?;
-        self.note(|| Change::Held(zone, lock.clone()));
+        self.note(|| LockChange::Held(zone, lock.clone()));
         Some(lock)
     }
 
     /// Removes a lock that covers `path`. False: no such token.
     pub fn release(&mut self, path: &[u8], token: Token) -> bool {
         let Some(path) = self.take(path, token, |_, _, lock| lock.path) else { return false };
-        self.note(|| Change::Ended(path, token));
+        self.note(|| LockChange::Ended(path, token));
         self.zones.retain(|_, zone| !zone.borrow().locks.is_empty());
         true
     }
@@ -284,7 +284,7 @@ impl DavLocks {
             !zone.locks.is_empty()
         });
         for (_, lock) in &forgotten {
-            self.note(|| Change::Ended(lock.path.clone(), lock.token));
+            self.note(|| LockChange::Ended(lock.path.clone(), lock.token));
         }
         Forgotten(forgotten)
     }
@@ -292,7 +292,7 @@ impl DavLocks {
     /// The resource is at its old name again: so are its locks.
     pub fn put_back(&mut self, Forgotten(locks): Forgotten) {
         for (zone, lock) in locks {
-            self.note(|| Change::Held(zone.clone(), lock.clone()));
+            self.note(|| LockChange::Held(zone.clone(), lock.clone()));
             self.zones.entry(zone).or_default().borrow_mut().insert(lock);
         }
     }

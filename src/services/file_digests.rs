@@ -12,21 +12,21 @@ const KEPT: usize = 1024;
 
 /// Identifies a version of a file's content.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Version {
+pub struct FileVersion {
     file: (u64, u64),
     size: u64,
     times: [(i64, u32); 2],
 }
 
-impl Version {
+impl FileVersion {
     /// The version of a file that has this stat. Two writes within the clock's granularity look alike.
-    pub fn of(stat: &Stat) -> Version {
-        Version { file: (stat.dev, stat.ino), size: stat.size, times: [stat.mtime, stat.ctime] }
+    pub fn of(stat: &Stat) -> FileVersion {
+        FileVersion { file: (stat.dev, stat.ino), size: stat.size, times: [stat.mtime, stat.ctime] }
     }
 }
 
 /// A version of a file, and the name of an algorithm.
-type Key = (Version, &'static str);
+type Key = (FileVersion, &'static str);
 
 /// Digests by version and algorithm; the oldest goes first.
 #[derive(Default)]
@@ -37,12 +37,12 @@ pub struct FileDigests {
 
 impl FileDigests {
     /// The digest, as the value of a header field.
-    pub fn get(&self, version: Version, algorithm: &'static str) -> Option<Rc<[u8]>> {
+    pub fn get(&self, version: FileVersion, algorithm: &'static str) -> Option<Rc<[u8]>> {
         self.values.get(&(version, algorithm)).cloned()
     }
 
     /// Remembers the value of Repr-Digest for a version.
-    pub fn keep(&mut self, version: Version, algorithm: &'static str, value: Rc<[u8]>) {
+    pub fn keep(&mut self, version: FileVersion, algorithm: &'static str, value: Rc<[u8]>) {
         if self.values.insert((version, algorithm), value).is_some() {
             return;
         }
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn a_version_is_hashed_once_and_the_oldest_goes_first() {
-        let version = |n: u64| Version { file: (1, n), size: 3, times: [(4, 5); 2] };
+        let version = |n: u64| FileVersion { file: (1, n), size: 3, times: [(4, 5); 2] };
         let mut digests = FileDigests::default();
         digests.keep(version(0), "sha-256", Rc::from(&b"a"[..]));
         assert_eq!(digests.get(version(0), "sha-256").as_deref(), Some(&b"a"[..]));

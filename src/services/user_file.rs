@@ -9,7 +9,7 @@
 //! All slices are of one version of the file: a password that was changed must not be valid again. A file that changes
 //! while it is read is read again, then at one time.
 
-use super::file_digests::Version;
+use super::file_digests::FileVersion;
 use super::open_files::OpenFile;
 use crate::sys::file::Stat;
 use crate::sys::{Errno, file};
@@ -38,7 +38,7 @@ pub struct UserFile {
 struct Known {
     /// Its device and inode.
     file: (u64, u64),
-    version: Version,
+    version: FileVersion,
     content: Rc<Vec<u8>>,
 }
 
@@ -47,7 +47,7 @@ struct Reading {
     /// Its device and inode.
     file: (u64, u64),
     /// As it was when reading began.
-    version: Version,
+    version: FileVersion,
     size: usize,
     bytes: Vec<u8>,
     /// When the last slice was read.
@@ -69,7 +69,7 @@ impl UserFile {
         let Some(fd) = open.fd() else { return Err(Errno::EINVAL) };
         // As it is now: the open file may be a cached one, and may have been written since the last slice.
         let stat = file::fstat(fd)?;
-        let version = Version::of(&stat);
+        let version = FileVersion::of(&stat);
         if let Some(content) = self.find(&version) {
             return Ok(Some(content));
         }
@@ -82,7 +82,7 @@ impl UserFile {
             self.reading = Some(reading);
             return Ok(None);
         }
-        let is_whole = Version::of(&file::fstat(fd)?) == reading.version;
+        let is_whole = FileVersion::of(&file::fstat(fd)?) == reading.version;
         if !is_whole && !reading.again {
             self.reading = Some(Reading { bytes: Vec::new(), ..reading });
             return if now.is_some() { Ok(None) } else { self.content(open, now) };
@@ -95,7 +95,7 @@ impl UserFile {
         Ok(Some(content))
     }
 
-    fn find(&mut self, version: &Version) -> Option<Rc<Vec<u8>>> {
+    fn find(&mut self, version: &FileVersion) -> Option<Rc<Vec<u8>>> {
         let at = self.known.iter().position(|known| known.version == *version)?;
         self.known.make_contiguous()[..=at].rotate_right(1);
         self.known.front().map(|known| known.content.clone())
@@ -123,7 +123,7 @@ impl UserFile {
             }
         }
         let begun = self.reading.take().filter(|reading| reading.file == file);
-        let (version, size) = (Version::of(stat), stat.size as usize);
+        let (version, size) = (FileVersion::of(stat), stat.size as usize);
         // A begun reading whose client has left is continued by another, maybe hours later.
         let again = begun.as_ref().is_some_and(|reading| reading.again || reading.version != version);
         let new = || Reading { file, version, size, bytes: Vec::with_capacity(size), at, again };
@@ -280,8 +280,8 @@ mod tests {
         assert_eq!(users.known.iter().map(|known| known.file).collect::<Vec<_>>(), [file(2)], "by their bytes");
     }
 
-    fn users_version() -> Version {
-        Version::of(&file::stat(c"/").expect("it is there"))
+    fn users_version() -> FileVersion {
+        FileVersion::of(&file::stat(c"/").expect("it is there"))
     }
 
     /// The client of the first slice left; the file was then changed in place, and another client asks.

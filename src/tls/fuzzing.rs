@@ -2,7 +2,7 @@
 //! ClientHello does not depend on how it is split.
 
 use super::hello::{self, HelloProgress};
-use super::server::{Cache, Options, Protocols, certified};
+use super::server::{Options, Protocols, SessionCache, certified};
 use super::session::{SEALED, Session};
 use super::{ServerConfig, ciphers, crl, issue, key, names, pem, x509};
 use rustls::pki_types::CertificateDer;
@@ -24,7 +24,7 @@ fn config() -> Option<Arc<ServerConfig>> {
             alpn: vec![b"http/1.1".to_vec()],
             client_names: Some(Vec::new()),
             policy: Vec::new(),
-            cache: Cache::None,
+            cache: SessionCache::None,
             tickets: true,
             ticket_keys: Vec::new(),
             session_timeout: 300,

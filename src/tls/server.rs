@@ -47,7 +47,7 @@ impl Default for Protocols {
 
 /// Where sessions are cached.
 #[derive(Clone, Debug)]
-pub enum Cache {
+pub enum SessionCache {
     /// Sessions are not cached.
     None,
     /// A named zone shared by the process, and its maximum size in bytes.
@@ -75,7 +75,7 @@ pub struct Options {
     /// What else sessions are bound to: how client certificates are verified.
     pub policy: Vec<u8>,
     /// ssl_session_cache.
-    pub cache: Cache,
+    pub cache: SessionCache,
     /// ssl_session_tickets.
     pub tickets: bool,
     /// ssl_session_ticket_key; empty: the process's own keys.
@@ -143,15 +143,15 @@ impl Options {
         config.max_fragment_size = Some(self.buffer_size.clamp(64, 16384) + 5);
         config.alpn_protocols = self.alpn;
         config.session_storage = match &self.cache {
-            Cache::None => ticket::no_cache(),
-            Cache::Zone(zone, size) => ticket::cache(zone, *size, context, self.session_timeout),
+            SessionCache::None => ticket::no_cache(),
+            SessionCache::Zone(zone, size) => ticket::cache(zone, *size, context, self.session_timeout),
         };
         config.ticketer = if self.tickets {
             Arc::new(Tickets { context, lifetime: self.session_timeout, keys: self.ticket_keys })
         } else {
             Arc::new(NoTickets)
         };
-        if !self.tickets && matches!(self.cache, Cache::None) {
+        if !self.tickets && matches!(self.cache, SessionCache::None) {
             config.send_tls13_tickets = 0;
         }
         if self.early_data && self.protocols.v1_3 {
@@ -159,7 +159,7 @@ impl Options {
             // sessions are cached on the server instead.
             config.ticketer = Arc::new(NoTickets);
             config.send_tls13_tickets = 2;
-            if matches!(self.cache, Cache::None) {
+            if matches!(self.cache, SessionCache::None) {
                 config.session_storage = ticket::cache("early data", EARLY_BYTES, context, self.session_timeout);
             }
             config.max_early_data_size = EARLY_DATA;
@@ -224,7 +224,7 @@ pub fn challenge(pair: Arc<CertifiedKey>, protocol: &[u8]) -> Result<Arc<ServerC
         alpn: vec![protocol.to_vec()],
         client_names: None,
         policy: Vec::new(),
-        cache: Cache::None,
+        cache: SessionCache::None,
         tickets: false,
         ticket_keys: Vec::new(),
         session_timeout: 0,

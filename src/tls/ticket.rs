@@ -288,7 +288,7 @@ impl Zone {
 
 /// The part of a zone that belongs to one context.
 #[derive(Debug)]
-pub struct Cache {
+pub struct ZoneSessions {
     zone: Arc<Mutex<Zone>>,
     context: Context,
     lifetime: u64,
@@ -337,7 +337,7 @@ pub fn inherit_session(zone: &str, key: &[u8], made: u64, value: &[u8]) {
 pub fn cache(zone: &str, size: usize, context: Context, lifetime: u64) -> Arc<dyn StoresServerSessions> {
     let zone = zones().entry(zone.to_owned()).or_default().clone();
     lock(&zone).size = size;
-    Arc::new(Cache { zone, context, lifetime })
+    Arc::new(ZoneSessions { zone, context, lifetime })
 }
 
 /// Sessions are not kept: only tickets can resume one.
@@ -345,7 +345,7 @@ pub fn no_cache() -> Arc<dyn StoresServerSessions> {
     Arc::new(NoServerSessionStorage {})
 }
 
-impl Cache {
+impl ZoneSessions {
     fn key(&self, key: &[u8]) -> Vec<u8> {
         [&self.context[..], key].concat()
     }
@@ -366,7 +366,7 @@ pub fn take_last_session_id() -> Option<[u8; 32]> {
     LAST_SESSION_ID.take()
 }
 
-impl StoresServerSessions for Cache {
+impl StoresServerSessions for ZoneSessions {
     fn put(&self, key: Vec<u8>, value: Vec<u8>) -> bool {
         let is_cached = lock(&self.zone).put(self.key(&key), value, seconds());
         LAST_SESSION_ID.set(key.as_slice().try_into().ok().filter(|_| is_cached));

@@ -12,7 +12,7 @@ use crate::config::settings::ssl::{Named, Ssl, VerifyClient};
 use crate::config::template::Template;
 use crate::config::value::{self, Millis, Size};
 use crate::tls::ciphers;
-use crate::tls::server::{Cache, Protocols};
+use crate::tls::server::{Protocols, SessionCache};
 use std::rc::Rc;
 
 fn ssl(settings: &mut Settings) -> &mut Ssl {
@@ -319,17 +319,19 @@ fn verify(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
 const SESSION: usize = 512;
 
 fn session_cache(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
-    let mut cache = Cache::None;
+    let mut cache = SessionCache::None;
     for (at, word) in d.args.iter().enumerate() {
         let text = word.str();
         let parts: Vec<&str> = text.split(':').collect();
         match parts[..] {
-            ["off" | "none"] => cache = Cache::None,
-            ["builtin"] if matches!(cache, Cache::None) => cache = Cache::Zone(String::new(), 20480 * SESSION),
+            ["off" | "none"] => cache = SessionCache::None,
+            ["builtin"] if matches!(cache, SessionCache::None) => {
+                cache = SessionCache::Zone(String::new(), 20480 * SESSION)
+            }
             ["builtin", most] => {
                 let most = value::number(most.as_bytes(), 1 << 24).map_err(|e| wrong(d, at, e))?;
-                if matches!(cache, Cache::None) {
-                    cache = Cache::Zone(String::new(), most as usize * SESSION);
+                if matches!(cache, SessionCache::None) {
+                    cache = SessionCache::Zone(String::new(), most as usize * SESSION);
                 }
             }
             ["builtin"] => {}
@@ -346,7 +348,7 @@ fn session_cache(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
                     );
                     return Err(Fault::new(word.span, text));
                 }
-                cache = Cache::Zone(name.to_owned(), usize::try_from(size.0).unwrap_or(usize::MAX));
+                cache = SessionCache::Zone(name.to_owned(), usize::try_from(size.0).unwrap_or(usize::MAX));
             }
             _ => {
                 let text = format!("invalid session cache \"{text}\"");

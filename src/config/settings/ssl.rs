@@ -3,7 +3,7 @@
 use crate::config::ast::Span;
 use crate::config::template::Template;
 use crate::config::value::{Millis, Size};
-use crate::tls::server::{Cache, Protocols};
+use crate::tls::server::{Protocols, SessionCache};
 
 /// A file name and its position.
 #[derive(Clone, Debug)]
@@ -64,7 +64,7 @@ pub struct Ssl {
     /// Revocation lists.
     pub crl: Option<Named>,
     /// ssl_session_cache.
-    pub cache: Cache,
+    pub cache: SessionCache,
     /// Session tickets are given.
     pub tickets: bool,
     /// Files with keys of tickets; empty: made here, and rotated.
@@ -98,7 +98,7 @@ impl Default for Ssl {
             client_certificate: None,
             trusted_certificate: None,
             crl: None,
-            cache: Cache::None,
+            cache: SessionCache::None,
             tickets: true,
             ticket_keys: Vec::new(),
             timeout: Millis(300_000),

@@ -40,27 +40,27 @@ const NOTE_CUT: &[u8] = b"... and more\n";
 
 /// The form of an archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub enum ArchiveForm {
     /// `application/zip`: [`zip`].
     Zip,
     /// `application/x-tar`: ustar with pax headers where a name or size needs them.
     Tar,
 }
 
-impl Form {
+impl ArchiveForm {
     /// The media type of the response.
     pub fn content_type(self) -> &'static str {
         match self {
-            Form::Zip => "application/zip",
-            Form::Tar => "application/x-tar",
+            ArchiveForm::Zip => "application/zip",
+            ArchiveForm::Tar => "application/x-tar",
         }
     }
 
     /// Without its dot, for the name of the download.
     pub fn extension(self) -> &'static str {
         match self {
-            Form::Zip => "zip",
-            Form::Tar => "tar",
+            ArchiveForm::Zip => "zip",
+            ArchiveForm::Tar => "tar",
         }
     }
 }
@@ -111,13 +111,13 @@ impl Archive {
     /// if anything may be refused.
     pub fn new(
         (walk, place): (Walk, OwnedFd),
-        (form, spool): (Form, Spool),
+        (form, spool): (ArchiveForm, Spool),
         refused: HashSet<Vec<u8>>,
         judged: Option<(i64, u32)>,
     ) -> Archive {
         let writer = match form {
-            Form::Zip => Writer::Zip(Box::new(zip::Zip::new(spool))),
-            Form::Tar => Writer::Tar,
+            ArchiveForm::Zip => Writer::Zip(Box::new(zip::Zip::new(spool))),
+            ArchiveForm::Tar => Writer::Tar,
         };
         let (missing, is_note_full, place) = (Vec::new(), false, Some(place));
         Archive { walk, writer, refused, judged, file: None, missing, is_note_full, place, ended: false }

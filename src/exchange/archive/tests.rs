@@ -24,7 +24,7 @@ fn spool(temp: &Path) -> Spool {
     Spool { temp, descriptors: Descriptors::default() }
 }
 
-fn made(name: &str, form: Form) -> Vec<u8> {
+fn made(name: &str, form: ArchiveForm) -> Vec<u8> {
     let path = directory(name);
     let top = || OwnedFd::from(File::open(&path).expect("opened"));
     let walk = Walk::new(top(), Vec::new()).expect("begun");
@@ -43,7 +43,7 @@ fn made(name: &str, form: Form) -> Vec<u8> {
 
 #[test]
 fn an_archive_with_a_file_that_cannot_be_read_is_cut() {
-    for form in [Form::Tar, Form::Zip] {
+    for form in [ArchiveForm::Tar, ArchiveForm::Zip] {
         let path = directory("unread");
         let top = || OwnedFd::from(File::open(&path).expect("opened"));
         let walk = Walk::new(top(), Vec::new()).expect("begun");
@@ -59,7 +59,7 @@ fn an_archive_with_a_file_that_cannot_be_read_is_cut() {
 /// One entry on a file system that was gone made the whole folder impossible to fetch.
 #[test]
 fn what_could_not_be_opened_is_named_in_a_note_at_the_end_of_the_archive() {
-    for form in [Form::Tar, Form::Zip] {
+    for form in [ArchiveForm::Tar, ArchiveForm::Zip] {
         let path = directory("missing");
         let top = || OwnedFd::from(File::open(&path).expect("opened"));
         let walk = Walk::new(top(), Vec::new()).expect("begun");
@@ -71,7 +71,7 @@ fn what_could_not_be_opened_is_named_in_a_note_at_the_end_of_the_archive() {
             archive.fill(&mut all).expect("filled");
         }
         let text = String::from_utf8_lossy(&all);
-        assert_eq!(text.matches("MISSING-FROM-THIS-ARCHIVE.txt").count(), if form == Form::Zip { 2 } else { 1 });
+        assert_eq!(text.matches("MISSING-FROM-THIS-ARCHIVE.txt").count(), if form == ArchiveForm::Zip { 2 } else { 1 });
         assert!(text.contains("not whole, in this archive:\nsub/broken\n") && text.contains("alpha"), "{form:?}");
         assert!(!text.contains("secret\n") && !text.contains("closed\n"), "the client may not read these");
         fs::remove_dir_all(path).expect("removed");
@@ -79,7 +79,7 @@ fn what_could_not_be_opened_is_named_in_a_note_at_the_end_of_the_archive() {
     let path = directory("much");
     let top = || OwnedFd::from(File::open(&path).expect("opened"));
     let walk = Walk::new(top(), Vec::new()).expect("begun");
-    let mut archive = Archive::new((walk, top()), (Form::Tar, spool(&path)), HashSet::new(), None);
+    let mut archive = Archive::new((walk, top()), (ArchiveForm::Tar, spool(&path)), HashSet::new(), None);
     (0..1000).for_each(|_| archive.miss(&[b'x'; 1000]));
     assert!(archive.missing.len() < MOST_NOTED + 100 && archive.missing.ends_with(b"x\n... and more\n"));
     fs::remove_dir_all(path).expect("removed");
@@ -91,7 +91,7 @@ fn the_note_of_what_is_missing_ends_with_its_last_line() {
     let path = directory("last-line");
     let top = || OwnedFd::from(File::open(&path).expect("opened"));
     let walk = Walk::new(top(), Vec::new()).expect("begun");
-    let mut archive = Archive::new((walk, top()), (Form::Tar, spool(&path)), HashSet::new(), None);
+    let mut archive = Archive::new((walk, top()), (ArchiveForm::Tar, spool(&path)), HashSet::new(), None);
     // It only looks like the last line.
     archive.miss(b"x... and more");
     (0..100).for_each(|_| [&[b'x'; 1000][..], b"short"].iter().for_each(|path| archive.miss(path)));
@@ -107,7 +107,7 @@ fn number(bytes: &[u8], at: usize, len: usize) -> usize {
 
 #[test]
 fn a_zip_names_in_its_directory_what_it_holds() {
-    let zip = made("zip", Form::Zip);
+    let zip = made("zip", ArchiveForm::Zip);
     let end = zip.len() - 22;
     assert_eq!(&zip[end..end + 4], b"PK\x05\x06");
     let (count, mut at) = (number(&zip, end + 10, 2), number(&zip, end + 16, 4));
@@ -163,7 +163,7 @@ fn a_zip_has_no_name_that_leads_out_of_the_folder_on_windows() {
 
 #[test]
 fn a_tar_is_headers_and_blocks() {
-    let tar = made("tar", Form::Tar);
+    let tar = made("tar", ArchiveForm::Tar);
     assert_eq!(tar.len() % 512, 0);
     let (mut at, mut names, mut path) = (0, Vec::new(), None);
     while tar[at] != 0 {

@@ -50,7 +50,7 @@ pub enum Handler {
     /// The content is appended to a resumable upload.
     Append(Box<resumable::append::Append>),
     /// The listing page's small form that deletes a name.
-    DeleteForm(delete::Form),
+    DeleteForm(delete::DeleteForm),
     /// A body that is made while it is sent: a page with SSI commands.
     Page(Box<Page>),
     /// The request for this URI decides about access (auth_request).
@@ -68,7 +68,7 @@ pub enum Handler {
     /// A COPY or MOVE that takes more than one turn.
     Transfer(Box<dav::Transfer>),
     /// A WebDAV request with an XML body.
-    Dav(Box<dav::ext::Request>),
+    Dav(Box<dav::ext::XmlRequest>),
     /// Names have changed, and the disk is waited for.
     Syncing(Box<syncing::Syncing>),
 }

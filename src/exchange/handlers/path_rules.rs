@@ -7,7 +7,7 @@
 
 use super::methods;
 use super::upload::{self, Refusal};
-use super::upstream::stored::{self, Links};
+use super::upstream::stored::{self, PathLinks};
 use crate::config::model::{Config, ContentHandler, Location, LocationId, LocationKind, ServerId};
 use crate::config::settings::cgi::names_program;
 use crate::config::settings::upload::{Duplicate, MinFree, Store, UploadSettings, VerifyDigest};
@@ -337,7 +337,7 @@ fn check_source(ex: &mut Exchange, cx: &mut Services, path: Option<&[u8]>, asked
     if !settings.ssi.on || uri.ends_with(b"/") || !settings.ssi.types.contains(content_type.as_bytes()) {
         return Ok(());
     }
-    match path.map(|path| stored::is_client_writable(ex, cx, path, Links::Possible)) {
+    match path.map(|path| stored::is_client_writable(ex, cx, path, PathLinks::Possible)) {
         Some(Ok(true)) => Ok(()),
         _ => Err("it is a page with SSI commands"),
     }

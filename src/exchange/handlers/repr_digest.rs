@@ -12,7 +12,7 @@ use crate::exchange::response::Body;
 use crate::http::header::HeaderId;
 use crate::http::status::Status;
 use crate::services::Services;
-use crate::services::file_digests::Version;
+use crate::services::file_digests::FileVersion;
 use crate::services::open_files::OpenFile;
 use crate::sys::file;
 use std::rc::Rc;
@@ -38,7 +38,7 @@ pub fn begin(ex: &mut Exchange, cx: &mut Services) -> Option<Box<Hashing>> {
     };
     let (file, algorithm) = (file.clone(), digest::wanted_of_file(ex).filter(|_| is_offered)?);
     ex.basis.varies();
-    if let Some(value) = cx.file_digests.get(Version::of(&file.stat), algorithm.name()) {
+    if let Some(value) = cx.file_digests.get(FileVersion::of(&file.stat), algorithm.name()) {
         ex.response.digest = Some(value);
         return None;
     }
@@ -68,14 +68,13 @@ impl Hashing {
                 return Flow::Wait;
             }
         }
-        let changed = self
-            .file
-            .fd()
-            .is_some_and(|fd| file::fstat(fd).map_or(true, |stat| Version::of(&stat) != Version::of(&self.file.stat)));
+        let changed = self.file.fd().is_some_and(|fd| {
+            file::fstat(fd).map_or(true, |stat| FileVersion::of(&stat) != FileVersion::of(&self.file.stat))
+        });
         if let (Ok(sums), false) = (std::mem::take(&mut self.digests).finish(), changed) {
             let value: Rc<[u8]> = sums.value(self.algorithm).into();
             if cx.now.is_settled(self.file.stat.mtime, self.file.stat.ctime) {
-                cx.file_digests.keep(Version::of(&self.file.stat), self.algorithm.name(), value.clone());
+                cx.file_digests.keep(FileVersion::of(&self.file.stat), self.algorithm.name(), value.clone());
             }
             ex.response.digest = Some(value);
         }

@@ -2,7 +2,7 @@
 //! slash, types, validators.
 
 use super::autoindex::{self, Making};
-use super::upstream::stored::{self, Links};
+use super::upstream::stored::{self, PathLinks};
 use super::{add_slash, failure, methods, symlinks};
 use crate::config::model::Level;
 use crate::config::settings::files::Symlinks;
@@ -95,7 +95,7 @@ fn check_ssi_page(ex: &mut Exchange, cx: &mut Services) -> Flow {
     ex.basis.varies();
     let path = ex.route.path.clone();
     let shown = Printable(&path);
-    match stored::is_client_writable(ex, cx, &path, Links::Possible) {
+    match stored::is_client_writable(ex, cx, &path, PathLinks::Possible) {
         Ok(is_stored) => {
             ex.response.is_inert = is_stored;
             if is_stored {
@@ -206,7 +206,7 @@ fn stored_gzip(ex: &mut Exchange, cx: &mut Services, root: usize) -> Option<Flow
 /// kernel's own time has to agree. With `always` the `.gz` may be all that there is, and stands for itself.
 fn is_stale(ex: &mut Exchange, cx: &mut Services, root: usize, gz: &Stat) -> bool {
     let path = ex.route.path.clone();
-    if stored::is_in_write_area(ex, cx, &path, Links::Possible) == Ok(false) {
+    if stored::is_in_write_area(ex, cx, &path, PathLinks::Possible) == Ok(false) {
         return false;
     }
     match open(ex, cx, root) {

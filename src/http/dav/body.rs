@@ -43,7 +43,7 @@ pub fn propfind(body: &[u8]) -> Result<PropfindRequest, &'static str> {
 
 /// One property of a PROPPATCH.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
+pub struct PropertyUpdate {
     pub name: Name,
     /// Its new text; None: it is to go.
     pub value: Option<String>,
@@ -53,7 +53,7 @@ pub struct Change {
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn proppatch(body: &[u8]) -> Result<Vec<Change>, &'static str> {
+pub fn proppatch(body: &[u8]) -> Result<Vec<PropertyUpdate>, &'static str> {
     let root = parse(body)?;
     if !root.name.is_dav("propertyupdate") {
         return Err("is no propertyupdate");
@@ -65,10 +65,10 @@ pub fn proppatch(body: &[u8]) -> Result<Vec<Change>, &'static str> {
             continue;
         }
         let properties = part.children.iter().filter(|child| child.name.is_dav("prop")).flat_map(|prop| &prop.children);
-        changes.extend(
-            properties
-                .map(|property| Change { name: property.name.clone(), value: sets.then(|| property.text.clone()) }),
-        );
+        changes.extend(properties.map(|property| PropertyUpdate {
+            name: property.name.clone(),
+            value: sets.then(|| property.text.clone()),
+        }));
     }
     if changes.is_empty() { Err("changes no property") } else { Ok(changes) }
 }
@@ -141,7 +141,8 @@ mod tests {
     fn a_proppatch_sets_and_removes_in_order() {
         let text = "<D:propertyupdate xmlns:D='DAV:' xmlns:x='u'><D:set><D:prop><x:a>1</x:a><x:b/></D:prop></D:set>\
                     <D:remove><D:prop><x:a/></D:prop></D:remove></D:propertyupdate>";
-        let change = |at: &str, value: Option<&str>| Change { name: name("u", at), value: value.map(str::to_owned) };
+        let change =
+            |at: &str, value: Option<&str>| PropertyUpdate { name: name("u", at), value: value.map(str::to_owned) };
         assert_eq!(
             proppatch(text.as_bytes()),
             Ok(vec![change("a", Some("1")), change("b", Some("")), change("a", None)])

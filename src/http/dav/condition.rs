@@ -1,6 +1,6 @@
 //! The `If` header (RFC 4918 §10.4): which lock tokens a client holds, and the states of resources that it counts on.
 //!
-//! What bounds it: [`MOST`] lists of as many conditions. Each resource is looked at once ([`Looked`]), so that the cost
+//! What bounds it: [`MOST`] lists of as many conditions. Each resource is looked at once ([`ByResource`]), so that the cost
 //! of looking grows with the bytes of the paths that the header spells out, not with the lists about one path.
 
 use crate::http::field_syntax::trim_ows;
@@ -101,15 +101,15 @@ pub fn angle(text: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// What was found about the resources of lists: each is looked at once, however many lists are about it.
-pub struct Looked<'a, T>(Vec<(Option<&'a [u8]>, T)>);
+pub struct ByResource<'a, T>(Vec<(Option<&'a [u8]>, T)>);
 
-impl<T> Default for Looked<'_, T> {
+impl<T> Default for ByResource<'_, T> {
     fn default() -> Self {
-        Looked(Vec::new())
+        ByResource(Vec::new())
     }
 }
 
-impl<'a, T> Looked<'a, T> {
+impl<'a, T> ByResource<'a, T> {
     /// What is known of the list's resource; the first time by `look`.
     pub fn at(&mut self, list: &List<'a>, look: impl FnOnce(Option<&'a [u8]>) -> T) -> &T {
         let known = self.0.iter().position(|(resource, _)| *resource == list.resource);
@@ -188,7 +188,7 @@ mod tests {
     fn a_resource_of_many_lists_is_looked_at_once() {
         let value = format!("</a> {}</b>{}</a>([\"q\"])", "([\"q\"])".repeat(40), "([\"q\"])".repeat(20));
         let lists = parse(value.as_bytes()).expect("well-formed");
-        let (mut looked, mut count) = (Looked::default(), 0);
+        let (mut looked, mut count) = (ByResource::default(), 0);
         for list in &lists {
             let found = looked.at(list, |resource| {
                 count += 1;
@@ -198,7 +198,7 @@ mod tests {
         }
         assert_eq!((lists.len(), count), (61, 2));
         let own = parse(b"([\"q\"]) ([\"r\"])").expect("well-formed");
-        let mut looked = Looked::default();
+        let mut looked = ByResource::default();
         assert!(own.iter().all(|list| looked.at(list, |resource| resource.is_none()) == &true));
         assert_eq!(looked.into_all().count(), 1, "the request's own");
     }

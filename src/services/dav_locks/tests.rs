@@ -19,14 +19,14 @@ fn an_exclusive_lock_is_alone_and_shared_ones_share() {
     let mut locks = DavLocks::default();
     let mut grant = |n, path, exclusive, deep| locks.grant(&zone, 1 << 20, lock(n, path, exclusive, deep, 100));
     assert_eq!(grant(1, "/a/f", true, false), Ok(()));
-    assert_eq!(grant(2, "/a/f", false, false), Err(Denied::Locked));
-    assert_eq!(grant(3, "/a", false, true), Err(Denied::Locked), "something below is locked");
+    assert_eq!(grant(2, "/a/f", false, false), Err(NotGranted::Locked));
+    assert_eq!(grant(3, "/a", false, true), Err(NotGranted::Locked), "something below is locked");
     assert_eq!(grant(3, "/a", true, false), Ok(()), "the directory alone is not");
     assert_eq!(grant(4, "/b", false, true), Ok(()));
     assert_eq!(grant(5, "/b/c/d", false, false), Ok(()));
-    assert_eq!(grant(6, "/b/c/d", true, false), Err(Denied::Locked));
+    assert_eq!(grant(6, "/b/c/d", true, false), Err(NotGranted::Locked));
     assert_eq!(grant(7, "/bb", true, true), Ok(()), "a name that only begins so");
-    assert_eq!(locks.grant(&Rc::from("small"), 10, lock(8, "/x", true, true, 1)), Err(Denied::Full));
+    assert_eq!(locks.grant(&Rc::from("small"), 10, lock(8, "/x", true, true, 1)), Err(NotGranted::Full));
     let token = |n| Token::new([n; 16]);
     assert_eq!(numbers(&locks.shown(b"/b/c/d")), [token(5), token(4)]);
     assert_eq!(numbers(&locks.shown(b"/a/g")), [], "the lock of its directory is not deep");
@@ -80,7 +80,7 @@ fn shared_locks_of_a_path_are_bounded() {
     for n in 0..SHARED {
         assert_eq!(locks.grant(&zone, 1 << 20, lock(n as u8, "/f", false, false, 10)), Ok(()));
     }
-    assert_eq!(locks.grant(&zone, 1 << 20, lock(200, "/f", false, false, 10)), Err(Denied::Many));
+    assert_eq!(locks.grant(&zone, 1 << 20, lock(200, "/f", false, false, 10)), Err(NotGranted::Many));
     assert_eq!(locks.grant(&zone, 1 << 20, lock(200, "/g", false, false, 10)), Ok(()));
 }
 
@@ -94,8 +94,8 @@ fn spellings_of_a_name_are_bounded() {
     for n in 0..64 {
         assert_eq!(grant(n, &format!("/d/{}/f", spelling(n))), Ok(()));
     }
-    assert_eq!(grant(0, &format!("/d/{}/f", spelling(64))), Err(Denied::Many));
-    assert_eq!(grant(0, &format!("/d/{}", spelling(64))), Err(Denied::Many));
+    assert_eq!(grant(0, &format!("/d/{}/f", spelling(64))), Err(NotGranted::Many));
+    assert_eq!(grant(0, &format!("/d/{}", spelling(64))), Err(NotGranted::Many));
     assert_eq!(grant(1, &format!("/d/{}/g", spelling(1))), Ok(()), "no other spelling");
     assert_eq!(grant(0, &format!("/e/{}/f", spelling(64))), Ok(()), "another directory");
     locks.release(format!("/d/{}/f", spelling(0)).as_bytes(), Token::new([0; 16]));
@@ -118,7 +118,7 @@ fn what_is_shown_of_a_path_is_bounded_however_deep_it_lies() {
     let mut all = 0;
     locks.each_covering(b"/a/b/c/f", |_| all += 1);
     assert_eq!(all, 3 * SHARED, "all of them hold");
-    assert_eq!(locks.grant(&zone, 1 << 20, lock(200, "/a/b/c/g", false, false, 10)), Err(Denied::Many));
+    assert_eq!(locks.grant(&zone, 1 << 20, lock(200, "/a/b/c/g", false, false, 10)), Err(NotGranted::Many));
 }
 
 /// The search for conflicts with a shared lock uses only these.
@@ -134,9 +134,9 @@ fn what_has_exclusive_locks_is_known_by_itself() {
     assert_eq!(known(&locks), 0);
     locks.grant(&name, 1 << 20, lock(200, "/d/x/y", true, false, 10)).expect("granted");
     let shared = |locks: &mut DavLocks| locks.grant(&name, 1 << 20, lock(201, "/d", false, true, 100));
-    assert_eq!((known(&locks), shared(&mut locks)), (6, Err(Denied::Locked)));
+    assert_eq!((known(&locks), shared(&mut locks)), (6, Err(NotGranted::Locked)));
     locks.refresh(b"/d/x/y", token(200), 5, 10).expect("refreshed");
-    assert_eq!((known(&locks), shared(&mut locks)), (6, Err(Denied::Locked)));
+    assert_eq!((known(&locks), shared(&mut locks)), (6, Err(NotGranted::Locked)));
     assert!(locks.release(b"/d/x/y", token(200)));
     assert_eq!((known(&locks), shared(&mut locks)), (0, Ok(())));
 }
@@ -155,7 +155,7 @@ fn the_locks_of_a_name_that_is_back_are_back() {
     locks.put_back(forgotten);
     assert_eq!(there(&locks), [1; 4]);
     let denied = locks.grant(&one, 1 << 20, lock(5, "/d/a/x", false, false, 10));
-    assert_eq!(denied, Err(Denied::Locked), "it is exclusive as before");
+    assert_eq!(denied, Err(NotGranted::Locked), "it is exclusive as before");
     let forgotten = locks.forget(b"/d");
     assert!(locks.is_empty());
     locks.put_back(forgotten);
@@ -192,8 +192,8 @@ fn what_one_process_grants_and_ends_another_one_knows() {
     let apply = |ours: &mut DavLocks, theirs: &mut DavLocks| {
         for change in ours.take_changes() {
             match change {
-                Change::Held(zone, lock) => theirs.inherit(&zone, lock),
-                Change::Ended(path, token) => theirs.end(&path, token),
+                LockChange::Held(zone, lock) => theirs.inherit(&zone, lock),
+                LockChange::Ended(path, token) => theirs.end(&path, token),
             }
         }
     };

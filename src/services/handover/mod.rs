@@ -13,7 +13,7 @@ pub mod record;
 mod state;
 
 use crate::services::Services;
-use crate::services::dav_locks::Change;
+use crate::services::dav_locks::LockChange;
 use crate::services::limits::Node;
 use crate::services::quotas::{Claim, Usage};
 use crate::tls::ticket;
@@ -108,8 +108,8 @@ pub fn take_lock(record: Record<'_>, cx: &mut Services) {
 /// What requests of this process have done to locks since the last call.
 pub fn lock_changes(cx: &mut Services) -> Vec<Vec<u8>> {
     let record = |change| match change {
-        Change::Held(zone, lock) => Record::Lock { zone: &zone, lock }.encode(),
-        Change::Ended(path, token) => Record::Unlocked { path: &path, token }.encode(),
+        LockChange::Held(zone, lock) => Record::Lock { zone: &zone, lock }.encode(),
+        LockChange::Ended(path, token) => Record::Unlocked { path: &path, token }.encode(),
     };
     cx.dav_locks.take_changes().into_iter().map(record).collect()
 }

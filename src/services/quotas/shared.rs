@@ -33,7 +33,7 @@ const DIGITS: usize = 20;
 const LENGTH: usize = 4 * (DIGITS + 1);
 
 /// The lock on an area; released on drop.
-pub struct Lock {
+pub struct QuotaLock {
     file: LockFile,
     /// Whether the file was empty before.
     is_first: bool,
@@ -45,7 +45,7 @@ pub struct Lock {
 /// The result of trying to take the lock.
 pub enum LockAttempt {
     /// It is held until this is dropped.
-    Lock(Lock),
+    Lock(QuotaLock),
     /// The area has no room.
     Full(Usage),
     /// Another upload, here or in another process, holds it.
@@ -82,7 +82,7 @@ struct Recount {
     tries: u32,
 }
 
-impl Lock {
+impl QuotaLock {
     /// Takes the lock and reserves room in the quota for files that get their names now: `added` in place of `freed`.
     ///
     /// # Errors
@@ -139,7 +139,7 @@ impl Lock {
         }
         let stored = record.unwrap_or_default().stored;
         let now = UsageRecord { used: before.plus(added).minus(freed), stored: stored.wrapping_plus(added) };
-        let mut lock = Lock { file: lock, is_first, now, before };
+        let mut lock = QuotaLock { file: lock, is_first, now, before };
         lock.write(now)?;
         lock.file.is_trace = false;
         shared.agreed = agree(now.text().into_bytes());
@@ -334,7 +334,7 @@ mod tests {
     }
 
     fn take(area: &Area, added: u64, slice: &mut Slice) -> LockAttempt {
-        Lock::take(area, QUOTA, (of(added), of(0)), &clock(), slice).expect("no call fails")
+        QuotaLock::take(area, QUOTA, (of(added), of(0)), &clock(), slice).expect("no call fails")
     }
 
     fn took(area: &Area, added: u64) -> bool {

@@ -280,7 +280,7 @@ fn a_turn_without_time_left_counts_no_small_area_for_each_upload_that_ends() {
     let take = |steps: Option<u32>| {
         let mut slice = Slice::default();
         slice.steps = steps;
-        let attempt = shared::Lock::take(&area, shared, (of(0, 0), of(0, 0)), &now, &mut slice);
+        let attempt = shared::QuotaLock::take(&area, shared, (of(0, 0), of(0, 0)), &now, &mut slice);
         matches!(attempt, Ok(shared::LockAttempt::Lock(_)))
     };
     while !take(None) {}

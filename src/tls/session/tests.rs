@@ -1,7 +1,7 @@
 //! Sessions between our own client and server, with their bytes split and corrupted at every point.
 
 use super::*;
-use crate::tls::server::{Cache, Protocols, certified};
+use crate::tls::server::{Protocols, SessionCache, certified};
 use crate::tls::{ciphers, client, key, server, testing};
 
 fn server_config(protocols: Protocols) -> Arc<ServerConfig> {
@@ -18,7 +18,7 @@ fn server_config(protocols: Protocols) -> Arc<ServerConfig> {
         alpn: vec![b"http/1.1".to_vec()],
         client_names: None,
         policy: Vec::new(),
-        cache: Cache::None,
+        cache: SessionCache::None,
         tickets: true,
         ticket_keys: Vec::new(),
         session_timeout: 300,

@@ -9,7 +9,7 @@ use super::place::Place;
 use crate::config::model::Level;
 use crate::exchange::Exchange;
 use crate::exchange::archive::walk::{Walk, WalkStep};
-use crate::exchange::archive::{Archive, Form, Spool};
+use crate::exchange::archive::{Archive, ArchiveForm, Spool};
 use crate::exchange::body_encoder::Source;
 use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::handlers::path_rules::{PathAction, PathRules, Target};
@@ -28,10 +28,10 @@ use std::os::fd::{AsFd, OwnedFd};
 const MOST_REFUSED: usize = 100_000;
 
 /// The form that the query asks for: `archive=zip` or `archive=tar`.
-pub fn asked(query: &[u8]) -> Option<Form> {
+pub fn asked(query: &[u8]) -> Option<ArchiveForm> {
     query.split(|b| *b == b'&').find_map(|argument| match argument {
-        b"archive=zip" => Some(Form::Zip),
-        b"archive=tar" => Some(Form::Tar),
+        b"archive=zip" => Some(ArchiveForm::Zip),
+        b"archive=tar" => Some(ArchiveForm::Tar),
         _ => None,
     })
 }
@@ -40,7 +40,7 @@ pub fn asked(query: &[u8]) -> Option<Form> {
 ///
 /// # Errors
 /// The flow that answers: the archive itself if the rules are the same for all below, else why there is none.
-pub fn begin(ex: &mut Exchange, cx: &mut Services, dir: OwnedFd, form: Form) -> Begun<Making> {
+pub fn begin(ex: &mut Exchange, cx: &mut Services, dir: OwnedFd, form: ArchiveForm) -> Begun<Making> {
     let rules = judge(ex, cx)?;
     let uri = ex.route.uri.clone();
     let is_uniform = rules.are_same_below(ex, &uri, PathAction::Read);
@@ -97,7 +97,7 @@ pub fn judge(ex: &mut Exchange, cx: &mut Services) -> Result<PathRules, Flow> {
 /// Every path below is asked whether the client may read it.
 pub struct Gathering {
     rules: PathRules,
-    form: Form,
+    form: ArchiveForm,
     uri: Vec<u8>,
     path: Vec<u8>,
     walk: Walk,
@@ -178,7 +178,7 @@ fn spool(ex: &Exchange, cx: &Services) -> Spool {
     Spool { temp: ex.location().settings.body.temp.clone(), descriptors: cx.descriptors }
 }
 
-fn respond(ex: &mut Exchange, archive: Archive, form: Form) {
+fn respond(ex: &mut Exchange, archive: Archive, form: ArchiveForm) {
     let name = ex.route.uri.split(|b| *b == b'/').rfind(|part| !part.is_empty()).unwrap_or(b"files");
     // RFC 6266: an ASCII name for old clients, the exact name for others.
     let plain: String = name
@@ -220,7 +220,7 @@ mod tests {
         let walk = || Walk::new(top(), Vec::new()).expect("begun");
         let mut gathering = Gathering {
             rules: judge(&mut ex, &mut site.cx).expect("they are known"),
-            form: Form::Tar,
+            form: ArchiveForm::Tar,
             uri: b"/".to_vec(),
             path: ex.route.path.clone(),
             walk: walk(),

@@ -28,7 +28,7 @@ const LARGE: usize = 10_000;
 const PIECE: usize = 64 << 10;
 
 /// A listing whose entries are read, or being rendered.
-pub struct Making {
+pub struct PageMaking {
     shape: Shape,
     entries: Entries,
     pieces: Vec<Rc<[u8]>>,
@@ -44,7 +44,7 @@ pub struct Making {
 }
 
 /// The listing of an open directory: the cached one if nothing has changed, or a new one.
-pub fn begin(ex: &mut Exchange, cx: &mut Services, dir: OwnedFd, shape: Shape) -> Begun<Making> {
+pub fn begin(ex: &mut Exchange, cx: &mut Services, dir: OwnedFd, shape: Shape) -> Begun<PageMaking> {
     let stat = match file::fstat(dir.as_fd()) {
         Ok(stat) => stat,
         Err(e) => return Err(not_opened(ex, cx, e)),
@@ -64,8 +64,8 @@ pub fn begin(ex: &mut Exchange, cx: &mut Services, dir: OwnedFd, shape: Shape) -
     let entries = Entries::of(dir, shape.links.clone());
     let _mark = keep.as_ref().map(|(key, ..)| cx.listings.make(key));
     let place = Place::default();
-    let making = Box::new(Making { shape, entries, pieces: Vec::new(), body: None, count: 0, place, keep, _mark });
-    first_slice::begin(making, ex, cx, Making::work)
+    let making = Box::new(PageMaking { shape, entries, pieces: Vec::new(), body: None, count: 0, place, keep, _mark });
+    first_slice::begin(making, ex, cx, PageMaking::work)
 }
 
 /// Whether the entries that the watch does not report are unchanged.
@@ -77,7 +77,7 @@ fn is_current(page: &Page, dir: BorrowedFd<'_>, links: &Links) -> bool {
     })
 }
 
-impl Making {
+impl PageMaking {
     /// The next slice.
     pub fn work(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         cx.has_used_much |= self.entries.len() > LARGE;
@@ -100,7 +100,7 @@ impl Making {
 
     /// One batch of entries, read or rendered; false when the body is complete.
     fn go_on(&mut self, path: &[u8]) -> Result<bool, Errno> {
-        let Making { shape, entries, pieces, body, count, .. } = self;
+        let PageMaking { shape, entries, pieces, body, count, .. } = self;
         let listing = shape.view.of(path, entries.totals);
         let Some(body) = body else {
             if !entries.read(&listing, &shape.hidden)? {
@@ -128,7 +128,7 @@ impl Making {
     }
 
     fn finish(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
-        let Making { shape, entries, pieces, body, keep, .. } = self;
+        let PageMaking { shape, entries, pieces, body, keep, .. } = self;
         if let Some(e) = entries.failed {
             let path = shown(ex);
             ex.report(cx, Level::Error, format_args!("stat() of an entry of \"{path}\" failed {e}, it is not listed"));

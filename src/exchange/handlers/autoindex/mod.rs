@@ -40,7 +40,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 /// A listing, an archive or a search that takes more than a turn of the loop.
 pub enum Making {
     /// The listing of one directory.
-    Page(Box<making::Making>),
+    Page(Box<making::PageMaking>),
     /// The paths of an archive are being judged; it is sent once all are.
     Archive(Box<archive::Gathering>),
     /// A search below a directory.

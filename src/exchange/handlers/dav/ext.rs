@@ -15,7 +15,7 @@ const LARGEST: usize = 128 << 10;
 
 /// A request whose body is being read, or whose method is at work.
 #[derive(Default)]
-pub struct Request {
+pub struct XmlRequest {
     body: Vec<u8>,
     /// It waits for a quota, and is started again then.
     is_waiting: bool,
@@ -24,7 +24,7 @@ pub struct Request {
 }
 
 /// Begins a PROPFIND, PROPPATCH, LOCK or UNLOCK.
-pub fn begin(ex: &mut Exchange, cx: &mut Services) -> Result<Box<Request>, Flow> {
+pub fn begin(ex: &mut Exchange, cx: &mut Services) -> Result<Box<XmlRequest>, Flow> {
     // Before the body is read: LOCK may make a file, and by then the files that are there have been counted.
     if ex.route.method == Method::Lock
         && let Err(refusal) = upload::check_empty(ex, cx)
@@ -32,7 +32,7 @@ pub fn begin(ex: &mut Exchange, cx: &mut Services) -> Result<Box<Request>, Flow>
     {
         return Err(upload::later(cx));
     }
-    let mut request = Box::new(Request::default());
+    let mut request = Box::new(XmlRequest::default());
     if ex.request.has_content() {
         return Ok(request);
     }
@@ -42,7 +42,7 @@ pub fn begin(ex: &mut Exchange, cx: &mut Services) -> Result<Box<Request>, Flow>
     }
 }
 
-impl Request {
+impl XmlRequest {
     /// Takes a piece of the body.
     ///
     /// # Errors

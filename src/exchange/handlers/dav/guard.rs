@@ -5,13 +5,13 @@
 
 use super::job::Job;
 pub use super::lock_tokens::{Change, check_path};
-use super::target::{self, Key, Resource};
+use super::target::{self, LockKey, Resource};
 use super::terms::is_webdav;
 use crate::config::model::Level;
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::versions::{self, Denied, Versions};
 use crate::exchange::{Exchange, origin};
-use crate::http::dav::condition::{self, List, Looked, State};
+use crate::http::dav::condition::{self, ByResource, List, State};
 use crate::http::dav::lock::Token;
 use crate::http::etag::{Strength, is_same};
 use crate::http::header::HeaderId;
@@ -103,7 +103,7 @@ pub fn conditions(ex: &mut Exchange, cx: &mut Services) -> Result<Versions, Flow
 
 fn any_holds(lists: &[List<'_>], ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
     cx.dav_locks.expire(cx.now.ms);
-    let mut looked = Looked::default();
+    let mut looked = ByResource::default();
     match lists.iter().any(|list| holds(list, looked.at(list, |resource| Known::of(resource, ex, cx)))) {
         true => Ok(()),
         false => Err(Flow::Status(Status::PRECONDITION_FAILED)),
@@ -169,7 +169,7 @@ fn lock_named(
 /// The files whose versions are named.
 fn spots(lists: &[List<'_>], ex: &mut Exchange, cx: &mut Services) -> Vec<Resource> {
     let uri = ex.route.uri.clone();
-    let mut looked = Looked::default();
+    let mut looked = ByResource::default();
     for list in lists.iter().filter(|list| names_version(list)) {
         looked.at(list, |resource| {
             ex.route.uri = resource.map_or(Some(uri.clone()), |url| path_of(ex, url))?;
@@ -245,7 +245,7 @@ pub fn hold_leaving(ex: &Exchange, cx: &mut Services, job: &Job) -> Result<Versi
 /// What the lists about a resource are compared with.
 struct Known {
     /// None: no file can have that name.
-    key: Option<Key>,
+    key: Option<LockKey>,
     /// Of all locks that cover it.
     tokens: Vec<Token>,
 }

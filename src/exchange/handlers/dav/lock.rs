@@ -3,7 +3,7 @@
 use super::guard::{self, Change};
 use super::lock_tokens;
 use super::refuse::{failed, malformed, refuse};
-use super::target::{self, Key, Resource};
+use super::target::{self, LockKey, Resource};
 use super::terms::{Depth, depth};
 use crate::config::model::Level;
 use crate::config::settings::limits::Counts;
@@ -23,8 +23,8 @@ use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::io::open;
-use crate::services::dav_locks::{Denied, Lock};
-use crate::services::quotas::shared::Lock as QuotaLock;
+use crate::services::dav_locks::{Lock, NotGranted};
+use crate::services::quotas::shared::QuotaLock;
 use crate::services::{Services, temp_names};
 use crate::sys::file::{self, FileKind, O_CREAT, O_EXCL, O_WRONLY};
 use crate::sys::{Errno, random};
@@ -137,14 +137,14 @@ fn check_collection(ex: &mut Exchange, cx: &mut Services, deep: bool) -> Result<
     Err(refuse(ex, cx, Status::FORBIDDEN, format_args!("{why}")))
 }
 
-fn deny(ex: &Exchange, cx: &mut Services, denied: Denied, zone: &str) -> Flow {
+fn deny(ex: &Exchange, cx: &mut Services, denied: NotGranted, zone: &str) -> Flow {
     match denied {
-        Denied::Locked => Flow::Status(Status::LOCKED),
-        Denied::Full => {
+        NotGranted::Locked => Flow::Status(Status::LOCKED),
+        NotGranted::Full => {
             ex.report(cx, Level::Error, format_args!("no room for a lock in dav_ext_lock_zone \"{zone}\""));
             Flow::Status(Status::INSUFFICIENT_STORAGE)
         }
-        Denied::Many => {
+        NotGranted::Many => {
             let path = Printable(&ex.route.uri);
             ex.report(cx, Level::Info, format_args!("LOCK: too many locks of \"{path}\", or of other spellings of it"));
             Flow::Status(Status::LOCKED)
@@ -162,7 +162,7 @@ fn href(uri: &[u8], is_collection: bool) -> Vec<u8> {
 }
 
 /// The resource that the URI names, unless it is the area itself.
-fn find(ex: &mut Exchange, cx: &mut Services) -> Result<(Key, Option<Resource>), Flow> {
+fn find(ex: &mut Exchange, cx: &mut Services) -> Result<(LockKey, Option<Resource>), Flow> {
     if temp_names::is_hidden(&ex.route.uri) {
         return Err(refuse(
             ex,

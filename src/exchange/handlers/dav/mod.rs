@@ -60,7 +60,7 @@ pub enum Work {
     /// COPY or MOVE.
     Transfer(Box<Transfer>),
     /// PROPFIND, PROPPATCH, LOCK or UNLOCK: its body is read first.
-    Request(Box<ext::Request>),
+    Request(Box<ext::XmlRequest>),
     /// The change is made; the disk is waited for.
     Syncing(Box<Syncing>),
 }

@@ -11,7 +11,7 @@ use crate::exchange::flow::Flow;
 use crate::exchange::multistatus::{self, is_ours, propstat};
 use crate::exchange::response::ContentType;
 use crate::http::date;
-use crate::http::dav::body::{self, Change as Wish};
+use crate::http::dav::body::{self, PropertyUpdate};
 use crate::http::dav::xml;
 use crate::http::escape::escape_path;
 use crate::http::status::Status;
@@ -66,7 +66,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services, body: &[u8]) -> Flow {
     answer(ex, &wishes, &verdicts)
 }
 
-fn verdict(wish: &Wish) -> PropertyChange {
+fn verdict(wish: &PropertyUpdate) -> PropertyChange {
     if is_ours(&wish.name) {
         return PropertyChange::Protected;
     }
@@ -114,13 +114,13 @@ fn apply(resource: &Resource, verdicts: &[PropertyChange]) -> Result<bool, Errno
 
 /// The time was not stored. Windows, whose other times are not kept either, is told that it was taken: it fails the
 /// whole copy otherwise.
-fn unkept(wish: &Wish, verdict: &mut PropertyChange) {
+fn unkept(wish: &PropertyUpdate, verdict: &mut PropertyChange) {
     if matches!(verdict, PropertyChange::Modified(_)) {
         *verdict = if &*wish.name.ns == WINDOWS { PropertyChange::Taken } else { PropertyChange::Refused };
     }
 }
 
-fn answer(ex: &mut Exchange, wishes: &[Wish], verdicts: &[PropertyChange]) -> Flow {
+fn answer(ex: &mut Exchange, wishes: &[PropertyUpdate], verdicts: &[PropertyChange]) -> Flow {
     let mut href = Vec::new();
     escape_path(&ex.route.uri, &mut href);
     let mut out = multistatus::HEAD.to_vec();

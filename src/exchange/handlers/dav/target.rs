@@ -64,7 +64,7 @@ impl Resource {
 }
 
 /// What a URI names, wherever links on the way lead: the key of locks.
-pub struct Key {
+pub struct LockKey {
     /// The real path of its directory, and its name; without a slash at its end.
     pub path: Vec<u8>,
     /// None: the name is free.
@@ -72,7 +72,7 @@ pub struct Key {
 }
 
 /// The key of a URI in the location of the request. None: no file can have that name.
-pub fn key(ex: &mut Exchange, cx: &mut Services, uri: &[u8]) -> Option<Key> {
+pub fn key(ex: &mut Exchange, cx: &mut Services, uri: &[u8]) -> Option<LockKey> {
     let own = std::mem::replace(&mut ex.route.uri, uri.to_vec());
     let resource = Resource::of(ex, cx);
     ex.route.uri = own;
@@ -87,7 +87,7 @@ pub fn key(ex: &mut Exchange, cx: &mut Services, uri: &[u8]) -> Option<Key> {
             if path.len() > 1 && path.ends_with(b"/") {
                 path.pop();
             }
-            Some(Key { path, stat: Some(stat) })
+            Some(LockKey { path, stat: Some(stat) })
         }
         Err(_) => None,
     }
@@ -118,11 +118,11 @@ impl Resource {
     }
 
     /// The resource as a key of locks.
-    pub fn key(&self) -> Result<Key, Errno> {
+    pub fn key(&self) -> Result<LockKey, Errno> {
         let path = file::path_in(self.dir.as_fd(), self.name.to_bytes())?;
         match file::stat_at(Some(self.dir.as_fd()), &self.name, Follow::No) {
-            Ok(stat) => Ok(Key { path, stat: Some(stat) }),
-            Err(Errno::ENOENT) => Ok(Key { path, stat: None }),
+            Ok(stat) => Ok(LockKey { path, stat: Some(stat) }),
+            Err(Errno::ENOENT) => Ok(LockKey { path, stat: None }),
             Err(e) => Err(e),
         }
     }

@@ -14,7 +14,7 @@ use crate::exchange::Exchange;
 use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::handlers::{delete, first_slice, upload};
 use crate::http::status::Status;
-use crate::io::make_path::Making;
+use crate::io::make_path::NewDirectories;
 use crate::services::Services;
 use crate::services::checked_trees::Watch;
 use crate::services::dav_locks::Forgotten;
@@ -30,7 +30,8 @@ use std::rc::Rc;
 pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Transfer> {
     let (job, judging) = transfer_request::check(ex, cx)?;
     let judging = Box::new(judging);
-    let (stage, syncs, stores_in) = (Stage::TransferChecks, Vec::new(), Making::storing_in(&cx.uploading, job.to()));
+    let (stage, syncs, stores_in) =
+        (Stage::TransferChecks, Vec::new(), NewDirectories::storing_in(&cx.uploading, job.to()));
     let transfer = Box::new(Transfer {
         job,
         stage,
@@ -69,7 +70,7 @@ pub struct Transfer {
     /// upload_sync: whether a request has put something into the copy of a tree, since that got its name.
     filled: Option<Watch>,
     /// Another request may have made the directory that it stores in, and may not take it back meanwhile.
-    _stores_in: Making,
+    _stores_in: NewDirectories,
     /// The new name is on the disk.
     is_final: bool,
     /// MOVE of a tree by copying: which locks its removal may pass.

@@ -11,7 +11,7 @@ use crate::exchange::handlers::upload::{self, QuotaShare, Refusal};
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::services::Services;
-use crate::services::quotas::shared::Lock;
+use crate::services::quotas::shared::QuotaLock;
 use crate::services::quotas::{Claim, Usage};
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, Follow, O_DIRECTORY, O_NOFOLLOW, O_RDONLY, Stat};
@@ -43,7 +43,7 @@ pub struct TransferChecks {
     quota: Option<(Quota, Vec<u8>)>,
     share: Option<QuotaShare>,
     /// The lock of a quota that other processes share: held while what is copied or moved gets its name.
-    lock: Option<Lock>,
+    lock: Option<QuotaLock>,
     /// The rules for the destination of a file, and the tree that was checked (device and inode).
     governed: Option<Governed>,
     tree: Option<(u64, u64)>,

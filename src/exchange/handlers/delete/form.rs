@@ -25,12 +25,12 @@ const LONGEST: usize = 8 << 10;
 
 /// The body of the form, as far as it has come.
 #[derive(Debug, Default)]
-pub struct Form {
+pub struct DeleteForm {
     body: Vec<u8>,
 }
 
 /// The request is the form of a listing that shows delete buttons. None: it is something else.
-pub fn form(ex: &Exchange) -> Option<Form> {
+pub fn form(ex: &Exchange) -> Option<DeleteForm> {
     let is_short = match ex.request.head.framing {
         Framing::Length(length) => (1..=LONGEST as u64).contains(&length),
         Framing::Chunked => true,
@@ -46,10 +46,10 @@ pub fn form(ex: &Exchange) -> Option<Form> {
     if ex.route.method != Method::Post || !ex.route.uri.ends_with(b"/") || !is_short || !is_form || !is_offered {
         return None;
     }
-    Some(Form::default())
+    Some(DeleteForm::default())
 }
 
-impl Form {
+impl DeleteForm {
     /// Takes a piece of the body.
     ///
     /// # Errors
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn a_form_that_does_not_end_is_refused() {
-        let mut form = Form::default();
+        let mut form = DeleteForm::default();
         for _ in 0..8 {
             assert_eq!(form.accept(&[b'a'; 1024]), Ok(()));
         }

@@ -12,7 +12,7 @@ mod removing;
 mod trash;
 
 pub use areas::keeps_area;
-pub use form::{Form, back, form, may};
+pub use form::{DeleteForm, back, form, may};
 pub use removing::{Removing, stopped};
 
 use crate::config::model::Level;
@@ -27,7 +27,7 @@ use crate::services::Services;
 use crate::sys::Errno;
 use crate::util::clean_path::has_parent;
 use areas::trim_slashes;
-use removal_target::{DirectoryContent, Links, Refusal, RemovalTarget};
+use removal_target::{AllowedLinks, DirectoryContent, NotRemoved, RemovalTarget};
 use removing::{AllowedRemoval, check_tree, go, refused};
 use trash::Trash;
 
@@ -75,7 +75,8 @@ enum Slash {
 fn remove(ex: &mut Exchange, cx: &mut Services, content: DirectoryContent, slash: Slash) -> Begun<Removing> {
     let root = failure::map(ex, cx)?;
     let settings = &ex.location().settings;
-    let links = if symlinks::writes_follow(&settings.files.symlinks) { Links::Inside } else { Links::None };
+    let links =
+        if symlinks::writes_follow(&settings.files.symlinks) { AllowedLinks::Inside } else { AllowedLinks::None };
     let target = match settings.files.alias {
         // A regex location's alias is the whole path: its area is the directory that the configuration spells out.
         Some(u32::MAX) => RemovalTarget::of_template(&ex.route.path, &settings.files.root, links),
@@ -87,7 +88,7 @@ fn remove(ex: &mut Exchange, cx: &mut Services, content: DirectoryContent, slash
         Ok(None) => (None, None),
         Err(refusal) => return Err(refused(ex, cx, refusal)),
     };
-    let Some(target) = target else { return Err(refused(ex, cx, Refusal::Area)) };
+    let Some(target) = target else { return Err(refused(ex, cx, NotRemoved::Area)) };
     let wanted = AllowedRemoval { target, content, trash, named_right };
     if let Some(shown) = &shown_at
         && !belong_together(ex, &ex.route.uri, shown)
@@ -120,7 +121,7 @@ type Taking = (Trash, Option<Vec<u8>>);
 
 /// The trash directory of the location, and the URI that the deleted name will have there, if the trash is shown.
 /// What is in a trash already is removed for good.
-fn trash(ex: &mut Exchange, cx: &mut Services, root: usize) -> Result<Option<Taking>, Refusal> {
+fn trash(ex: &mut Exchange, cx: &mut Services, root: usize) -> Result<Option<Taking>, NotRemoved> {
     let config = ex.config.clone();
     let Some(template) = &config.location(ex.route.location).settings.upload.trash else { return Ok(None) };
     let area = ex.route.path.get(..root).unwrap_or_default();
@@ -132,13 +133,13 @@ fn trash(ex: &mut Exchange, cx: &mut Services, root: usize) -> Result<Option<Tak
     if upload::lacks_name(template, ex, cx) {
         let text = format_args!("delete_trash has a directory whose variables are empty");
         ex.report(cx, Level::Error, text);
-        return Err(Refusal::Failed { call: "open() of the trash for", errno: Errno::EACCES });
+        return Err(NotRemoved::Failed { call: "open() of the trash for", errno: Errno::EACCES });
     }
     // The client may choose variables: they may name something in the trash, but nothing outside it.
     if has_parent(&path) {
-        return Err(Refusal::Failed { call: "open() of the trash for", errno: Errno::EACCES });
+        return Err(NotRemoved::Failed { call: "open() of the trash for", errno: Errno::EACCES });
     }
-    let (trash, made) = Trash::open(&path).map_err(Refusal::Trash)?;
+    let (trash, made) = Trash::open(&path).map_err(NotRemoved::Trash)?;
     if made {
         cx.syncs.made_directory();
     }

@@ -14,7 +14,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Which links the path may go through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Links {
+pub enum AllowedLinks {
     /// Those that stay beneath the area.
     Inside,
     /// None: disable_symlinks is on.
@@ -41,7 +41,7 @@ pub struct RemovalTarget {
     slash: bool,
     /// A file that is being written: an upload, a copy.
     hidden: bool,
-    links: Links,
+    links: AllowedLinks,
 }
 
 /// What was found under the name.
@@ -55,7 +55,7 @@ pub struct NameStat {
 
 /// Why nothing was removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum NotRemoved {
     /// It is the directory of an area.
     Area,
     /// If-Match and the like name another version: 412.
@@ -82,7 +82,7 @@ pub enum Removed {
 
 impl RemovalTarget {
     /// The place of `path`, whose first `root` bytes are its area. None if it names the area itself.
-    pub fn of(path: &[u8], root: usize, links: Links) -> Option<RemovalTarget> {
+    pub fn of(path: &[u8], root: usize, links: AllowedLinks) -> Option<RemovalTarget> {
         let (area, rest) = path.split_at_checked(root).unwrap_or((b"", path));
         let slash = rest.ends_with(b"/");
         let end = rest.iter().rposition(|b| *b != b'/')? + 1;
@@ -109,14 +109,14 @@ impl RemovalTarget {
 
     /// The place of a `path` that was expanded from `template`: its area is the directory that the template begins
     /// with. If it begins with a variable, the area is the whole file system, and no link is followed.
-    pub fn of_template(path: &[u8], template: &Template, links: Links) -> Option<RemovalTarget> {
+    pub fn of_template(path: &[u8], template: &Template, links: AllowedLinks) -> Option<RemovalTarget> {
         let literal = match template.parts.first() {
             Some(Part::Literal(text)) if path.starts_with(text) => text.iter().rposition(|b| *b == b'/'),
             _ => None,
         };
         match literal {
             Some(slash) => RemovalTarget::of(path, slash + 1, links),
-            None => RemovalTarget::of(path, 0, Links::None),
+            None => RemovalTarget::of(path, 0, AllowedLinks::None),
         }
     }
 
@@ -131,8 +131,8 @@ impl RemovalTarget {
 
     fn resolve(&self) -> u64 {
         let links = match self.links {
-            Links::Inside => 0,
-            Links::None => RESOLVE_NO_SYMLINKS,
+            AllowedLinks::Inside => 0,
+            AllowedLinks::None => RESOLVE_NO_SYMLINKS,
         };
         RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | links
     }
@@ -143,12 +143,12 @@ impl RemovalTarget {
         &self,
         content: DirectoryContent,
         trash: Option<&Trash>,
-        check: impl FnOnce(&NameStat, BorrowedFd<'_>, &CStr) -> Result<(), Refusal>,
-    ) -> Result<Removed, Refusal> {
-        let failed = |call| move |errno| Refusal::Failed { call, errno };
+        check: impl FnOnce(&NameStat, BorrowedFd<'_>, &CStr) -> Result<(), NotRemoved>,
+    ) -> Result<Removed, NotRemoved> {
+        let failed = |call| move |errno| NotRemoved::Failed { call, errno };
         let resolve = self.resolve();
         if self.hidden {
-            return Err(Refusal::Failed { call: "lstat()", errno: Errno::ENOENT });
+            return Err(NotRemoved::Failed { call: "lstat()", errno: Errno::ENOENT });
         }
         let flags = O_PATH | O_DIRECTORY;
         let area = file::open_at(None, &self.area, flags, 0).map_err(failed("open()"))?;
@@ -170,12 +170,12 @@ impl RemovalTarget {
                 && content == DirectoryContent::Kept
                 && !remove_tree::is_empty(parent.as_fd(), &self.name).map_err(failed("open()"))?
             {
-                return Err(Refusal::Failed { call: "rmdir()", errno: Errno::ENOTEMPTY });
+                return Err(NotRemoved::Failed { call: "rmdir()", errno: Errno::ENOTEMPTY });
             }
             return match trash.take(parent.as_fd(), &self.name) {
                 Ok(new) => Ok(Removed::Trashed(new)),
-                Err(errno @ (Errno::EXDEV | Errno::EINVAL)) => Err(Refusal::Trash(errno)),
-                Err(errno) => Err(Refusal::Failed { call: "rename()", errno }),
+                Err(errno @ (Errno::EXDEV | Errno::EINVAL)) => Err(NotRemoved::Trash(errno)),
+                Err(errno) => Err(NotRemoved::Failed { call: "rename()", errno }),
             };
         }
         let what = if itself.kind == FileKind::Dir { Unlink::Dir } else { Unlink::File };
@@ -185,15 +185,15 @@ impl RemovalTarget {
                 let removal = Removal::new(parent, &self.name).map_err(failed("open()"))?;
                 Ok(Removed::Begun(Box::new(removal)))
             }
-            (Err(errno), Unlink::Dir) => Err(Refusal::Failed { call: "rmdir()", errno }),
-            (Err(errno), Unlink::File) => Err(Refusal::Failed { call: "unlink()", errno }),
+            (Err(errno), Unlink::Dir) => Err(NotRemoved::Failed { call: "rmdir()", errno }),
+            (Err(errno), Unlink::File) => Err(NotRemoved::Failed { call: "unlink()", errno }),
         }
     }
 
     /// The path from the area to the name.
-    fn whole(&self) -> Result<CString, Refusal> {
+    fn whole(&self) -> Result<CString, NotRemoved> {
         let path = [self.parent.to_bytes(), b"/", self.name.to_bytes()].concat();
-        file::c_string(path).map_err(|errno| Refusal::Failed { call: "openat2()", errno })
+        file::c_string(path).map_err(|errno| NotRemoved::Failed { call: "openat2()", errno })
     }
 }
 

@@ -2,7 +2,7 @@
 //! finished even if its client goes away: a tree that is half removed is of no use.
 
 use super::areas::{holds_area, holds_kept, is_area, trim_slashes};
-use super::removal_target::{DirectoryContent, NameStat, Refusal, RemovalTarget, Removed};
+use super::removal_target::{DirectoryContent, NameStat, NotRemoved, RemovalTarget, Removed};
 use super::trash::Trash;
 use crate::config::model::Level;
 use crate::exchange::Exchange;
@@ -203,19 +203,19 @@ pub fn stopped(ex: &mut Exchange, cx: &mut Services, stuck: &Stuck, removed: u64
 }
 
 /// The file as it is once no other process can change its version.
-fn lock(locks: &mut Versions, dir: BorrowedFd<'_>, name: &CStr) -> Result<Stat, Refusal> {
+fn lock(locks: &mut Versions, dir: BorrowedFd<'_>, name: &CStr) -> Result<Stat, NotRemoved> {
     let there = locks.lock(dir, name).map_err(|failed| match failed {
-        (_, Errno::EAGAIN) => Refusal::Busy,
-        (call, errno) => Refusal::Failed { call, errno },
+        (_, Errno::EAGAIN) => NotRemoved::Busy,
+        (call, errno) => NotRemoved::Failed { call, errno },
     })?;
-    there.ok_or(Refusal::Precondition)
+    there.ok_or(NotRemoved::Precondition)
 }
 
 /// The version that the request names cannot be removed.
-fn of_version(denied: Denied) -> Refusal {
+fn of_version(denied: Denied) -> NotRemoved {
     match denied {
-        Denied::Changed => Refusal::Precondition,
-        Denied::Busy => Refusal::Busy,
+        Denied::Changed => NotRemoved::Precondition,
+        Denied::Busy => NotRemoved::Busy,
     }
 }
 
@@ -232,12 +232,12 @@ pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &AllowedRemoval) 
     let outcome = target.remove(*content, trash.as_ref(), |found, dir, name| {
         if sync {
             let dirs = [Some(dir), trash.as_ref().map(Trash::dir)];
-            changed =
-                syncing::held(dirs.into_iter().flatten()).map_err(|errno| Refusal::Failed { call: "dup()", errno })?;
+            changed = syncing::held(dirs.into_iter().flatten())
+                .map_err(|errno| NotRemoved::Failed { call: "dup()", errno })?;
             was = Some(name.to_owned());
         }
         if found.itself.kind == FileKind::Dir && !named_right {
-            return Err(Refusal::Failed { call: "unlink()", errno: Errno::EISDIR });
+            return Err(NotRemoved::Failed { call: "unlink()", errno: Errno::EISDIR });
         }
         if names_version && found.itself.kind == FileKind::Regular {
             let itself = lock(&mut locks, dir, name)?;
@@ -247,15 +247,15 @@ pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &AllowedRemoval) 
         }
         if found.itself.kind == FileKind::Dir && content == &DirectoryContent::Removed && holds_kept(ex, cx, dir, name)
         {
-            return Err(Refusal::Area);
+            return Err(NotRemoved::Area);
         }
         guard::hold(ex, cx, &mut locks).map_err(of_version)?;
         let name = name.to_bytes();
-        guard::check(ex, cx, dir, name, Change::Gone).map_err(|_| Refusal::Locked)?;
+        guard::check(ex, cx, dir, name, Change::Gone).map_err(|_| NotRemoved::Locked)?;
         locked = guard::lockable(cx, dir, name);
         if found.itself.kind == FileKind::Dir {
             let call = "readlink()";
-            leave = RemovalPermission::of(ex, dir, name).map_err(|errno| Refusal::Failed { call, errno })?;
+            leave = RemovalPermission::of(ex, dir, name).map_err(|errno| NotRemoved::Failed { call, errno })?;
         }
         Ok(())
     });
@@ -267,7 +267,7 @@ pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &AllowedRemoval) 
         Ok(removed) => gone(ex, cx, removed, (&changed, was), locked),
         // Only a DELETE is run again: a form's body would have to be read again, and browsers send no If-Match with
         // forms.
-        Err(Refusal::Busy) if ex.request.head.method == Method::Delete && versions::is_patient(ex, cx) => {
+        Err(NotRemoved::Busy) if ex.request.head.method == Method::Delete && versions::is_patient(ex, cx) => {
             Err(upload::later(cx))
         }
         Err(refusal) => Err(refused(ex, cx, refusal)),
@@ -311,10 +311,10 @@ fn done(ex: &mut Exchange) -> Flow {
 }
 
 /// The response and the log line for a removal that is refused: 403, 404, 409, 412, 423, 500, 503 or 507.
-pub(super) fn refused(ex: &mut Exchange, cx: &mut Services, refusal: Refusal) -> Flow {
+pub(super) fn refused(ex: &mut Exchange, cx: &mut Services, refusal: NotRemoved) -> Flow {
     let path = String::from_utf8_lossy(&ex.route.path).into_owned();
     match refusal {
-        Refusal::Area => {
+        NotRemoved::Area => {
             ex.report(
                 cx,
                 Level::Error,
@@ -322,11 +322,11 @@ pub(super) fn refused(ex: &mut Exchange, cx: &mut Services, refusal: Refusal) ->
             );
             Flow::Status(Status::FORBIDDEN)
         }
-        Refusal::Trash(Errno::EINVAL) => {
+        NotRemoved::Trash(Errno::EINVAL) => {
             ex.report(cx, Level::Error, format_args!("DELETE of \"{path}\" is refused: the trash is in it"));
             Flow::Status(Status::CONFLICT)
         }
-        Refusal::Trash(e) => {
+        NotRemoved::Trash(e) => {
             let why = match e {
                 Errno::EXDEV => ": delete_trash must be on the same file system",
                 _ => "",
@@ -334,10 +334,10 @@ pub(super) fn refused(ex: &mut Exchange, cx: &mut Services, refusal: Refusal) ->
             ex.report(cx, Level::Crit, format_args!("\"{path}\" could not be moved into the trash {e}{why}"));
             Flow::Status(Status::INTERNAL_SERVER_ERROR)
         }
-        Refusal::Precondition => Denied::Changed.flow(ex),
-        Refusal::Busy => Denied::Busy.flow(ex),
-        Refusal::Locked => Flow::Status(Status::LOCKED),
-        Refusal::Failed { call, errno } => {
+        NotRemoved::Precondition => Denied::Changed.flow(ex),
+        NotRemoved::Busy => Denied::Busy.flow(ex),
+        NotRemoved::Locked => Flow::Status(Status::LOCKED),
+        NotRemoved::Failed { call, errno } => {
             let (status, level) = status(errno);
             if status != Status::NOT_FOUND || ex.location().settings.files.log_not_found {
                 ex.report(cx, level, format_args!("{call} \"{path}\" failed {errno}"));
@@ -365,13 +365,13 @@ fn status(errno: Errno) -> (Status, Level) {
 }
 
 /// The last check before the name is gone: preconditions (RFC 9110 §13.1), and directories of areas.
-fn check(ex: &Exchange, now: i64, found: &NameStat, content: DirectoryContent) -> Result<(), Refusal> {
+fn check(ex: &Exchange, now: i64, found: &NameStat, content: DirectoryContent) -> Result<(), NotRemoved> {
     if found.itself.kind == FileKind::Dir && (is_area(ex) || content == DirectoryContent::Removed && holds_area(ex)) {
-        return Err(Refusal::Area);
+        return Err(NotRemoved::Area);
     }
     match versions::allow(versions::own(ex), ex, Some(&found.itself), found.content.as_ref(), now) {
         true => Ok(()),
-        false => Err(Refusal::Precondition),
+        false => Err(NotRemoved::Precondition),
     }
 }
 

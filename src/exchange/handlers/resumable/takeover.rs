@@ -96,12 +96,12 @@ pub fn patience(cx: &mut Services, id: UploadId) -> Option<Flow> {
 }
 
 /// When a request that writes last checked whether another process asks for its upload (monotonic milliseconds).
-pub struct Looked(u64);
+pub struct TakeoverCheck(u64);
 
-impl Looked {
+impl TakeoverCheck {
     /// It was looked just now.
-    pub fn now(cx: &Services) -> Looked {
-        Looked(cx.now.ms)
+    pub fn now(cx: &Services) -> TakeoverCheck {
+        TakeoverCheck(cx.now.ms)
     }
 
     /// Releases the upload if another process asks for it.

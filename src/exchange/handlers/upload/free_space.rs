@@ -13,12 +13,12 @@ const STEP: u64 = 4 << 20;
 
 /// When the free space was looked at: [`Services::arrived`] of then.
 #[derive(Clone, Copy)]
-pub struct Looked(u64);
+pub struct FreeSpaceCheck(u64);
 
-impl Looked {
+impl FreeSpaceCheck {
     /// It was looked at just now.
-    pub fn now(cx: &Services) -> Looked {
-        Looked(cx.arrived)
+    pub fn now(cx: &Services) -> FreeSpaceCheck {
+        FreeSpaceCheck(cx.arrived)
     }
 
     /// `more` bytes have arrived, for `dir`.
@@ -30,7 +30,7 @@ impl Looked {
         if min_free == MinFree::Bytes(0) || cx.arrived.wrapping_sub(self.0) < STEP {
             return Ok(());
         }
-        *self = Looked::now(cx);
+        *self = FreeSpaceCheck::now(cx);
         rules::check_room(dir.as_fd(), min_free, more)
     }
 }

@@ -11,7 +11,7 @@ use crate::exchange::Exchange;
 use crate::exchange::flow::{Flow, Phase, Then};
 use crate::exchange::handlers::resumable::{self, held::held};
 use crate::services::Services;
-use crate::services::quotas::shared::Lock;
+use crate::services::quotas::shared::QuotaLock;
 use crate::services::quotas::{Claim, Replaced, Usage};
 use crate::sys::file::{FileKind, Stat};
 
@@ -126,7 +126,7 @@ impl Upload {
         ex: &mut Exchange,
         cx: &mut Services,
         usage: (Usage, Usage),
-    ) -> Result<Option<Lock>, Refusal> {
+    ) -> Result<Option<QuotaLock>, Refusal> {
         match (self.rules.quota, &self.target.area) {
             (Some(limit), Some(area)) if limit.shared => lock(ex, cx, (area, limit), usage),
             _ => Ok(None),
@@ -221,7 +221,7 @@ fn check_more(ex: &mut Exchange, cx: &mut Services, more: Usage) -> Result<Optio
 ///
 /// # Errors
 /// Those of [`check_empty`] and [`lock`].
-pub fn lock_empty(ex: &mut Exchange, cx: &mut Services) -> Result<Option<Lock>, Refusal> {
+pub fn lock_empty(ex: &mut Exchange, cx: &mut Services) -> Result<Option<QuotaLock>, Refusal> {
     let Some(share) = check_empty(ex, cx)? else { return Ok(None) };
     share.lock(ex, cx, (EMPTY, Usage::default()))
 }

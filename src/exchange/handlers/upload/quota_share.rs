@@ -8,7 +8,7 @@ use crate::exchange::handlers::resumable::locks;
 use crate::exchange::{Exchange, Printable};
 use crate::http::status::Status;
 use crate::services::Services;
-use crate::services::quotas::shared::{Lock, LockAttempt};
+use crate::services::quotas::shared::{LockAttempt, QuotaLock};
 use crate::services::quotas::{Admission, Area, Claim, Full, Replaced, Usage};
 use crate::sys::Errno;
 use crate::sys::file::Stat;
@@ -80,7 +80,12 @@ impl QuotaShare {
     ///
     /// # Errors
     /// Those of [`lock`].
-    pub fn lock(&self, ex: &mut Exchange, cx: &mut Services, usage: (Usage, Usage)) -> Result<Option<Lock>, Refusal> {
+    pub fn lock(
+        &self,
+        ex: &mut Exchange,
+        cx: &mut Services,
+        usage: (Usage, Usage),
+    ) -> Result<Option<QuotaLock>, Refusal> {
         match self.limit.shared {
             true => lock(ex, cx, (self.claim.area(), self.limit), usage),
             false => Ok(None),
@@ -127,14 +132,14 @@ pub fn lock(
     cx: &mut Services,
     (area, limit): (&Area, Quota),
     (added, freed): (Usage, Usage),
-) -> Result<Option<Lock>, Refusal> {
+) -> Result<Option<QuotaLock>, Refusal> {
     if area.first_lock_check()
         && let Some(why) = locks::unreliable_in(area.path())
     {
         let (path, text) = (Printable(area.path()), "several servers must not share this quota");
         ex.report(cx, Level::Warn, format_args!("\"{path}\": {why}: {text}"));
     }
-    match Lock::take(area, limit, (added, freed), &cx.now, &mut cx.slice) {
+    match QuotaLock::take(area, limit, (added, freed), &cx.now, &mut cx.slice) {
         Ok(LockAttempt::Lock(lock)) => Ok(Some(lock)),
         Err(e) if locks::is_missing(e) => Ok(None),
         Ok(LockAttempt::Full(used)) => Err(refusal(Full { used, claimed: Usage::default() }, added)),

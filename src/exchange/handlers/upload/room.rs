@@ -4,7 +4,7 @@
 //! Invariant: what is there and what is held for uploads never exceeds upload_quota, and upload_min_free stays free
 //! as far as [`super::free_space`] sees to it.
 
-use super::free_space::Looked;
+use super::free_space::FreeSpaceCheck;
 use super::refusal::{Refusal, used_up};
 use super::state::Upload;
 use crate::config::settings::upload::{MinFree, Quota};
@@ -21,14 +21,14 @@ pub struct Room {
     quota: Option<(Rc<Area>, Quota, Box<[u8]>)>,
     dir: Rc<OwnedFd>,
     min_free: MinFree,
-    looked: Looked,
+    looked: FreeSpaceCheck,
 }
 
 impl Upload {
     /// `more` bytes have arrived, and are about to be written to the disk.
     ///
     /// # Errors
-    /// As [`Looked::check`].
+    /// As [`FreeSpaceCheck::check`].
     pub(super) fn keep_free(&mut self, cx: &mut Services, more: u64) -> Result<(), Refusal> {
         self.looked.check(cx, &self.target.dir, self.rules.min_free, more)
     }

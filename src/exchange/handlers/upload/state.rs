@@ -3,7 +3,7 @@
 use super::commit;
 use super::digest::{Algorithm, Digests};
 use super::form::Form;
-use super::free_space::Looked;
+use super::free_space::FreeSpaceCheck;
 use super::quota_share::QuotaShare;
 use super::record::Stored;
 use super::refusal::Refusal;
@@ -16,10 +16,10 @@ use crate::exchange::handlers::versions::{self, Versions};
 use crate::http::etag::ETag;
 use crate::http::h1::head::Head;
 use crate::http::header::HeaderId;
-use crate::io::make_path::Making;
+use crate::io::make_path::NewDirectories;
 use crate::services::Services;
 use crate::services::quotas::Usage;
-use crate::services::quotas::shared::Lock;
+use crate::services::quotas::shared::QuotaLock;
 use crate::services::resumable::UploadId;
 use crate::services::syncs::{Prepared, Sync};
 use crate::services::temp_names::{Left, TempNames};
@@ -70,7 +70,7 @@ pub struct Upload {
     /// Where many files are closed, in slices.
     pub(super) left: Option<Left>,
     /// Directories that were made for the files, which may still be refused.
-    pub(super) made: Making,
+    pub(super) made: NewDirectories,
     /// The share of the quota, if there is one.
     pub(super) share: Option<QuotaShare>,
     /// What is known to come, and what it replaces.
@@ -80,7 +80,7 @@ pub struct Upload {
     /// Most bytes of a file that is held in memory: it is written and named in one go when it is complete.
     pub(super) hold: usize,
     /// When the free space was looked at last.
-    pub(super) looked: Looked,
+    pub(super) looked: FreeSpaceCheck,
     /// Most bytes of the newest file, by the rules of its own path too. 0: any number.
     pub(super) most: u64,
     /// The location of the newest file's name lets no upload replace a file.
@@ -99,7 +99,7 @@ impl Upload {
         target: TargetDir,
         policy: NamePolicy,
     ) -> Upload {
-        let made = Making::storing_in(&cx.uploading, target.dir.as_fd());
+        let made = NewDirectories::storing_in(&cx.uploading, target.dir.as_fd());
         Upload {
             most: rules::largest(ex),
             keeps: false,
@@ -126,7 +126,7 @@ impl Upload {
             coming: Usage::default(),
             freed: Usage::default(),
             hold: 0,
-            looked: Looked::now(cx),
+            looked: FreeSpaceCheck::now(cx),
             own: Vec::new(),
         }
     }
@@ -168,7 +168,7 @@ pub struct Naming {
     /// The quota has room for them; with the lock of one that other processes share.
     pub(super) is_within_quota: bool,
     /// Held until the names are given.
-    pub(super) lock: Option<Lock>,
+    pub(super) lock: Option<QuotaLock>,
     /// The versions that the request names, locked; Some from before the first name is given.
     pub(super) versions: Option<Versions>,
     /// The directories and names that files wanted so far, where these replace others.
@@ -213,7 +213,7 @@ pub enum Because {
 impl Naming {
     /// No file keeps a name: other processes have the room.
     pub fn leave_quota(&mut self) {
-        self.lock.take().into_iter().for_each(Lock::take_back);
+        self.lock.take().into_iter().for_each(QuotaLock::take_back);
     }
 }
 

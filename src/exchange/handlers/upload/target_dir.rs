@@ -14,7 +14,7 @@ use crate::exchange::handlers::symlinks;
 use crate::exchange::handlers::versions::Versions;
 use crate::exchange::paths;
 use crate::http::status::Status;
-use crate::io::make_path::{self, MOST_MISSING, Making};
+use crate::io::make_path::{self, MOST_MISSING, NewDirectories};
 use crate::services::clock::Clock;
 use crate::services::dir_path::DirPath;
 use crate::services::quotas::Area;
@@ -370,7 +370,7 @@ impl TargetDir {
     ///
     /// # Errors
     /// [`Refusal::later`] where time was up before the last.
-    pub fn make(&mut self, mode: u32, made: &mut Making, is_over: impl FnMut() -> bool) -> Result<(), Refusal> {
+    pub fn make(&mut self, mode: u32, made: &mut NewDirectories, is_over: impl FnMut() -> bool) -> Result<(), Refusal> {
         let how = (Mode(mode).directory().0, self.resolve);
         make_path::make_beneath(&mut self.dir, &mut self.missing, how, made, is_over)
             .map_err(|(call, e)| Refusal::call(call, &self.path, e))?;
@@ -434,7 +434,7 @@ mod tests {
         later.arrival = now.arrival + 1;
         assert_eq!(target.is_at_its_path(&later), Ok(true), "the deepest that exists");
         assert_eq!(target.stat(b"x"), Ok(None));
-        let mut made = Making::default();
+        let mut made = NewDirectories::default();
         // Time is up after each.
         assert!(target.make(0o600, &mut made, || true).is_err_and(|refusal| refusal.later));
         assert!(scratch.exists("new") && !scratch.exists("new/inner"));

@@ -10,7 +10,7 @@ use super::path_info;
 use super::record::RequestTarget;
 use super::settings::settings;
 use super::state::{RequestBody, Script, UpstreamRequest};
-use super::stored::{self, Links};
+use super::stored::{self, PathLinks};
 use crate::config::addr::PeerAddr;
 use crate::config::model::{ContentHandler, Level, Location};
 use crate::config::settings::cgi::{Interpreter, by_extension};
@@ -213,7 +213,7 @@ fn check_script(
     } else if !is_interpreted && seen.stat.mode & 0o111 == 0 {
         "is not executable"
     } else {
-        return stored::check(ex, cx, "CGI program ", &seen.file, Links::Resolved);
+        return stored::check(ex, cx, "CGI program ", &seen.file, PathLinks::Resolved);
     };
     ex.report(cx, Level::Error, format_args!("CGI program \"{}\" {why}", Printable(&seen.file)));
     Err(Status::FORBIDDEN)

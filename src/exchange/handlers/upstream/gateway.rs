@@ -7,7 +7,7 @@ use super::http1;
 use super::request_body::{is_spent, passes_body};
 use super::settings::settings;
 use super::state::{BodyFraming, RequestBody, UpstreamRequest};
-use super::stored::{self, Links};
+use super::stored::{self, PathLinks};
 use crate::config::model::Level;
 use crate::config::settings::gateway::Gateway;
 use crate::config::settings::proxy_pass::Protocol;
@@ -134,7 +134,7 @@ fn configured(ex: &mut Exchange, cx: &mut Services, gateway: &Gateway, params: &
     if let Some(mut programs) = programs {
         executed::find(&mut programs, ex, cx, params.protocol, gateway.modifiers.0);
         for path in programs.paths() {
-            stored::check(ex, cx, "", path, Links::Possible)?;
+            stored::check(ex, cx, "", path, PathLinks::Possible)?;
         }
         ex.log.spare.keep_programs(programs);
     }

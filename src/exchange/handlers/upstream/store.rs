@@ -21,10 +21,10 @@ use crate::exchange::{Exchange, Printable, variables};
 use crate::http::date;
 use crate::http::header::HeaderId;
 use crate::http::method::Method;
-use crate::io::make_path::{self, Making};
+use crate::io::make_path::{self, NewDirectories};
 use crate::services::dir_path::DirPath;
 use crate::services::quotas::Usage;
-use crate::services::quotas::shared::Lock;
+use crate::services::quotas::shared::QuotaLock;
 use crate::services::{Services, temp_names};
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, Stat};
@@ -54,7 +54,7 @@ pub struct Copy {
     /// Its share of the location's upload_quota.
     quota: Option<StoreQuota>,
     /// Protects `dir` from removal if another operation created it, and the directories created for the response.
-    making: Making,
+    making: NewDirectories,
 }
 
 /// Why a response is not stored.
@@ -217,7 +217,7 @@ fn open(ex: &Exchange, cx: &mut Services, target: &Target, modified: Option<i64>
     }
     Ok(Copy {
         part: Part::held(Vec::new(), mode.0, 0),
-        making: Making::storing_in(&cx.uploading, dir.as_fd()),
+        making: NewDirectories::storing_in(&cx.uploading, dir.as_fd()),
         dir,
         missing: missing.map(file::c_string).collect::<Result<_, _>>().map_err(call("open()"))?,
         name: file::c_string(name).map_err(call("open()"))?,
@@ -320,7 +320,7 @@ impl Copy {
         let freed = match named {
             Ok(freed) => freed,
             Err(failed) => {
-                lock.into_iter().for_each(Lock::take_back);
+                lock.into_iter().for_each(QuotaLock::take_back);
                 return Err(failed);
             }
         };
@@ -338,7 +338,12 @@ impl Copy {
     }
 
     /// Creates the missing directories and gives the file its name in them; returns what it replaced.
-    fn rename_into_place(&mut self, cx: &mut Services, making: &mut Making, freed: Usage) -> Result<Usage, Failed> {
+    fn rename_into_place(
+        &mut self,
+        cx: &mut Services,
+        making: &mut NewDirectories,
+        freed: Usage,
+    ) -> Result<Usage, Failed> {
         let leads = self.at.leads_to(self.dir.as_fd(), self.missing.len(), &cx.now);
         if !leads.map_err(call("stat()"))? {
             return Err(Failed::Moved);
@@ -394,7 +399,7 @@ mod tests {
             let folder = site.scratch.path().join("s");
             // An upload makes the folder, and is refused in a later turn.
             let mut dir = Rc::new(site.scratch.fd());
-            let mut upload = Making::storing_in(&site.cx.uploading, dir.as_fd());
+            let mut upload = NewDirectories::storing_in(&site.cx.uploading, dir.as_fd());
             let (mut missing, how) = (vec![c"s".to_owned()], (0o755, file::RESOLVE_BENEATH));
             make_path::make_beneath(&mut dir, &mut missing, how, &mut upload, || false).expect("made");
             upload.outlives_turn();

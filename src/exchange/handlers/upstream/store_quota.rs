@@ -14,7 +14,7 @@ use crate::exchange::handlers::upload::target_dir::area_of;
 use crate::exchange::paths;
 use crate::http::status::Status;
 use crate::services::Services;
-use crate::services::quotas::shared::{Lock, LockAttempt};
+use crate::services::quotas::shared::{LockAttempt, QuotaLock};
 use crate::services::quotas::{Area, Claim, Usage};
 use crate::sys::file::Stat;
 use std::rc::Rc;
@@ -98,14 +98,14 @@ impl StoreQuota {
     /// # Errors
     /// There is no room, or this cannot be determined now: the area is still being counted, or another process holds
     /// the lock.
-    pub fn admit(&mut self, cx: &mut Services, (added, freed): (Usage, Usage)) -> Result<Option<Lock>, Refusal> {
+    pub fn admit(&mut self, cx: &mut Services, (added, freed): (Usage, Usage)) -> Result<Option<QuotaLock>, Refusal> {
         if !self.claim(cx, added.minus(freed))? {
             return Err(not_counted_yet());
         }
         if !self.limit.shared {
             return Ok(None);
         }
-        match Lock::take(&self.area, self.limit, (added, freed), &cx.now, &mut cx.slice) {
+        match QuotaLock::take(&self.area, self.limit, (added, freed), &cx.now, &mut cx.slice) {
             Ok(LockAttempt::Lock(lock)) => Ok(Some(lock)),
             Ok(LockAttempt::Full(_)) => Err(used_up()),
             Ok(LockAttempt::Counting) => Err(not_counted_yet()),

@@ -38,7 +38,7 @@ fn lexical(path: &[u8]) -> Option<Vec<u8>> {
 
 /// Whether symbolic links may be part of a path.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Links {
+pub enum PathLinks {
     /// The path may go through links: its real path is looked up.
     Possible,
     /// They have been resolved: the path is the real one.
@@ -60,7 +60,7 @@ fn may_be_any(ex: &Exchange) -> bool {
 /// # Errors
 /// 403: a client may have stored it. 503 or 500: the real path of the file, or of the places where clients may store
 /// files, cannot be determined (there is no free descriptor, say).
-pub fn check(ex: &Exchange, cx: &mut Services, kind: &str, path: &[u8], links: Links) -> Result<(), Status> {
+pub fn check(ex: &Exchange, cx: &mut Services, kind: &str, path: &[u8], links: PathLinks) -> Result<(), Status> {
     let shown = Printable(path);
     match is_client_writable(ex, cx, path, links) {
         Ok(false) => Ok(()),
@@ -80,7 +80,7 @@ pub fn check(ex: &Exchange, cx: &mut Services, kind: &str, path: &[u8], links: L
 ///
 /// # Errors
 /// This cannot be determined.
-pub fn is_client_writable(ex: &Exchange, cx: &mut Services, path: &[u8], links: Links) -> Result<bool, Errno> {
+pub fn is_client_writable(ex: &Exchange, cx: &mut Services, path: &[u8], links: PathLinks) -> Result<bool, Errno> {
     if is_in_question(ex) { is_in_write_area(ex, cx, path, links) } else { Ok(false) }
 }
 
@@ -88,7 +88,7 @@ pub fn is_client_writable(ex: &Exchange, cx: &mut Services, path: &[u8], links: 
 ///
 /// # Errors
 /// This cannot be determined.
-pub fn is_in_write_area(ex: &Exchange, cx: &mut Services, path: &[u8], links: Links) -> Result<bool, Errno> {
+pub fn is_in_write_area(ex: &Exchange, cx: &mut Services, path: &[u8], links: PathLinks) -> Result<bool, Errno> {
     if !may_be_any(ex) {
         return Ok(false);
     }
@@ -97,9 +97,9 @@ pub fn is_in_write_area(ex: &Exchange, cx: &mut Services, path: &[u8], links: Li
     }
     let mut find = |path: &[u8]| cx.real_paths.find(path, &cx.now, &mut cx.dir_watch);
     let real = match (links, lexical(path)) {
-        (Links::Resolved, _) => vec![],
-        (Links::Possible, Some(lexical)) => vec![find(&lexical)?, find(path)?],
-        (Links::Possible, None) => {
+        (PathLinks::Resolved, _) => vec![],
+        (PathLinks::Possible, Some(lexical)) => vec![find(&lexical)?, find(path)?],
+        (PathLinks::Possible, None) => {
             let real = find(path)?;
             return is_known_writable(&ex.config, cx, path, &real);
         }

@@ -37,7 +37,7 @@ impl Scratch {
         Scratch(path)
     }
 
-    fn target(&self, below: &str, links: Links) -> Option<RemovalTarget> {
+    fn target(&self, below: &str, links: AllowedLinks) -> Option<RemovalTarget> {
         let root = self.0.join("area");
         let root = root.as_os_str().as_bytes();
         RemovalTarget::of(&[root, below.as_bytes()].concat(), root.len(), links)
@@ -47,8 +47,8 @@ impl Scratch {
     fn remove(
         target: &RemovalTarget,
         content: DirectoryContent,
-        check: impl FnOnce(&NameStat) -> Result<(), Refusal>,
-    ) -> Result<(), Refusal> {
+        check: impl FnOnce(&NameStat) -> Result<(), NotRemoved>,
+    ) -> Result<(), NotRemoved> {
         let Removed::Begun(mut removal) = target.remove(content, None, |found, _, _| check(found))? else {
             return Ok(());
         };
@@ -56,7 +56,7 @@ impl Scratch {
             match removal.step(&mut TempNames::default()) {
                 Ok(true) => {}
                 Ok(false) => return Ok(()),
-                Err(stuck) => return Err(Refusal::Failed { call: stuck.call, errno: stuck.errno }),
+                Err(stuck) => return Err(NotRemoved::Failed { call: stuck.call, errno: stuck.errno }),
             }
         }
     }
@@ -87,8 +87,8 @@ impl Drop for Scratch {
 
 #[test]
 fn a_name_is_removed_and_nothing_else() {
-    use Links::{Inside, None};
-    type Case = (&'static str, &'static str, Links, Result<&'static str, Errno>);
+    use AllowedLinks::{Inside, None};
+    type Case = (&'static str, &'static str, AllowedLinks, Result<&'static str, Errno>);
     let table: &[Case] = &[
         ("a file", "/file", Inside, Ok("area/file")),
         ("a file deeper down", "/sub/deep/x", Inside, Ok("area/sub/deep/x")),
@@ -131,7 +131,7 @@ fn a_name_is_removed_and_nothing_else() {
                 tree.retain(|path| path != gone);
             }
             Err(expected) => match outcome {
-                Err(Refusal::Failed { errno, .. }) => assert_eq!(errno, *expected, "{name}"),
+                Err(NotRemoved::Failed { errno, .. }) => assert_eq!(errno, *expected, "{name}"),
                 other => panic!("{name}: {other:?}"),
             },
         }
@@ -150,10 +150,10 @@ fn a_tree_is_removed_without_what_its_links_lead_to() {
     for n in 0..2000 {
         fs::write(sub.join(format!("deep/a-name-that-fills-batches-{n}")), "").expect("write");
     }
-    let target = scratch.target("/sub/", Links::Inside).expect("a name");
+    let target = scratch.target("/sub/", AllowedLinks::Inside).expect("a name");
     assert!(matches!(
         Scratch::remove(&target, DirectoryContent::Kept, |_| Ok(())),
-        Err(Refusal::Failed { errno: Errno::ENOTEMPTY, .. })
+        Err(NotRemoved::Failed { errno: Errno::ENOTEMPTY, .. })
     ));
     assert_eq!(Scratch::remove(&target, DirectoryContent::Removed, |_| Ok(())), Ok(()));
     let left: Vec<String> =
@@ -181,7 +181,7 @@ fn a_tree_may_be_as_large_and_as_deep_as_it_likes() {
     }
     drop(dir);
     for name in ["/large", "/deep/"] {
-        let target = scratch.target(name, Links::Inside).expect("a name");
+        let target = scratch.target(name, AllowedLinks::Inside).expect("a name");
         assert_eq!(Scratch::remove(&target, DirectoryContent::Removed, |_| Ok(())), Ok(()), "{name}");
     }
     assert_eq!(scratch.tree(), tree);
@@ -207,10 +207,10 @@ fn a_link_that_is_swapped_in_meanwhile_leads_nowhere() {
         });
         for _ in 0..150 {
             let _ = fs::create_dir_all(scratch.0.join("area/t/a"));
-            let target = scratch.target("/t", Links::Inside).expect("a name");
+            let target = scratch.target("/t", AllowedLinks::Inside).expect("a name");
             // However it ends.
             let _ = Scratch::remove(&target, DirectoryContent::Removed, |_| Ok(()));
-            let target = scratch.target("/t/a/b/x", Links::Inside).expect("a name");
+            let target = scratch.target("/t/a/b/x", AllowedLinks::Inside).expect("a name");
             let _ = Scratch::remove(&target, DirectoryContent::Removed, |_| Ok(()));
             assert!(outside.join("x").exists() && outside.join("empty").is_dir());
         }
@@ -222,7 +222,7 @@ fn a_link_that_is_swapped_in_meanwhile_leads_nowhere() {
 fn the_area_itself_has_no_place() {
     let scratch = Scratch::new("area");
     for below in ["", "/", "//", "/.", "/..", "/sub/..", "/sub/./"] {
-        assert_eq!(scratch.target(below, Links::Inside), None, "{below}");
+        assert_eq!(scratch.target(below, AllowedLinks::Inside), None, "{below}");
     }
 }
 
@@ -237,12 +237,12 @@ fn the_judge_sees_the_link_and_its_content_and_has_the_last_word() {
         ("/dangling", FileKind::Symlink, None),
         ("/empty", FileKind::Dir, Some(FileKind::Dir)),
     ] {
-        let target = scratch.target(below, Links::Inside).expect("a name");
+        let target = scratch.target(below, AllowedLinks::Inside).expect("a name");
         let outcome = Scratch::remove(&target, DirectoryContent::Kept, |found| {
             seen.set(Some((found.itself.kind, found.content.map(|stat| stat.kind))));
-            Err(Refusal::Precondition)
+            Err(NotRemoved::Precondition)
         });
-        assert_eq!(outcome, Err(Refusal::Precondition), "{below}");
+        assert_eq!(outcome, Err(NotRemoved::Precondition), "{below}");
         assert_eq!(seen.take(), Some((itself, content)), "{below}");
     }
     assert_eq!(scratch.tree(), tree);
@@ -252,16 +252,25 @@ fn the_judge_sees_the_link_and_its_content_and_has_the_last_word() {
 fn a_template_begins_with_its_area() {
     let literal = |text: &str| Part::Literal(text.as_bytes().into());
     let target = |path: &str, parts: Vec<Part>| {
-        let target = RemovalTarget::of_template(path.as_bytes(), &Template { parts: parts.into() }, Links::Inside)?;
+        let target =
+            RemovalTarget::of_template(path.as_bytes(), &Template { parts: parts.into() }, AllowedLinks::Inside)?;
         let text = |s: &CString| s.to_string_lossy().into_owned();
         Some((text(&target.area), text(&target.parent), text(&target.name), target.links))
     };
     let found = |area: &str, parent: &str, name: &str, links| Some((area.into(), parent.into(), name.into(), links));
     let table = [
-        ("/data/a/b", vec![literal("/data/"), Part::Capture(1)], found("/data/", "a", "b", Links::Inside)),
-        ("/data/up-x", vec![literal("/data/up-"), Part::Capture(1)], found("/data/", ".", "up-x", Links::Inside)),
-        ("/data/../etc/x", vec![literal("/data/"), Part::Capture(1)], found("/data/", "../etc", "x", Links::Inside)),
-        ("/data/x", vec![Part::Capture(1)], found("/", "data", "x", Links::None)),
+        ("/data/a/b", vec![literal("/data/"), Part::Capture(1)], found("/data/", "a", "b", AllowedLinks::Inside)),
+        (
+            "/data/up-x",
+            vec![literal("/data/up-"), Part::Capture(1)],
+            found("/data/", ".", "up-x", AllowedLinks::Inside),
+        ),
+        (
+            "/data/../etc/x",
+            vec![literal("/data/"), Part::Capture(1)],
+            found("/data/", "../etc", "x", AllowedLinks::Inside),
+        ),
+        ("/data/x", vec![Part::Capture(1)], found("/", "data", "x", AllowedLinks::None)),
         ("/data/", vec![literal("/data/"), Part::Capture(1)], None),
     ];
     for (path, parts, expected) in table {

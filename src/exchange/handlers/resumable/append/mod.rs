@@ -10,7 +10,7 @@ use super::concat::Joining;
 use super::pending_upload::Unfinished;
 use super::respond;
 use super::state::{Dialect, UploadState};
-use super::takeover::Looked;
+use super::takeover::TakeoverCheck;
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::upload::resumed;
@@ -72,7 +72,7 @@ pub struct Append {
     /// The client understands 104, in this version.
     interop: Option<u64>,
     sent_offset: (u64, u32),
-    looked: Looked,
+    looked: TakeoverCheck,
     /// The client has been told the upload's URI, or the file has its name.
     is_told: bool,
     /// Uploads that end with their requests, for [`crate::services::resumable::Uploads::held`].
@@ -208,7 +208,7 @@ impl Append {
             ends,
             interop,
             sent_offset,
-            looked: Looked::now(cx),
+            looked: TakeoverCheck::now(cx),
             is_told: false,
             cut: cx.resumable.cut.clone(),
             left: cx.temp_names.left(),
