@@ -171,9 +171,9 @@ impl NewDirectories {
         making
     }
 
-    /// Some directory was made.
-    fn is_any(&self) -> bool {
-        !self.made.is_empty()
+    /// How many directories were made.
+    pub fn count(&self) -> u64 {
+        self.made.len() as u64
     }
 
     /// The operation has opened a directory, and will store in it. Costs nothing while no other one may remove it.
@@ -189,7 +189,7 @@ impl NewDirectories {
 
     /// The turn ends, or has ended: from now on others may store in the directories.
     pub fn outlives_turn(&mut self) {
-        self.is_old |= self.is_any();
+        self.is_old |= !self.made.is_empty();
     }
 
     /// Keeps the directories. Returns whether there were any.

@@ -211,6 +211,12 @@ impl Area {
         &self.path
     }
 
+    /// What is there, as far as it is known.
+    #[cfg(test)]
+    pub fn used(&self) -> Usage {
+        self.used.get()
+    }
+
     /// All claims together.
     pub fn claimed(&self) -> Usage {
         self.claimed.get()

@@ -148,7 +148,7 @@ impl Upload {
             return Ok(self.naming.counted.usage);
         }
         if self.naming.counted.files == 0 {
-            self.naming.counted.usage.0 = Usage::directories(self.missing_directories());
+            self.naming.counted.usage.0 = Usage::directories(self.made.count() + self.missing_directories());
         }
         while let Some(part) = self.parts.get(self.naming.counted.files) {
             let counted = &mut self.naming.counted;
@@ -229,4 +229,47 @@ pub fn lock_empty(ex: &mut Exchange, cx: &mut Services) -> Result<Option<QuotaLo
 /// Tries the same again in the next turn.
 pub fn later(cx: &Services) -> Flow {
     Flow::Delay { until: cx.now.ms + 1, then: Then::Phase(Phase::Content) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::Rx;
+    use crate::exchange::handlers::upload;
+    use crate::exchange::testing::{OUTSIDE, Site};
+    use crate::sys::file;
+    use std::fs;
+    use std::os::fd::AsFd;
+    use std::os::unix::ffi::OsStrExt;
+
+    /// What a request counts again once it has waited had been made in between, and was in neither number.
+    #[test]
+    fn directories_that_were_made_before_a_wait_for_a_version_are_counted() {
+        let mut site = Site::new(
+            "",
+            "location /d/ {
+                dav_methods PUT; dav_ext_methods PROPFIND; create_full_put_path on; upload_quota 1m files=9;
+            }",
+        );
+        let dir = site.root().join("d");
+        fs::create_dir(&dir).expect("made");
+        fs::write(dir.join("other"), b"x").expect("written");
+        let held = fs::File::open(dir.join("other")).expect("it is there");
+        file::flock(held.as_fd()).expect("locked");
+        let fields = ["Content-Length: 1", "If: </d/other> (Not [\"another\"])"];
+        let mut ex = site.at("PUT /d/a/b/f", &fields, OUTSIDE);
+        let cx = &mut site.cx;
+        let Ok(mut upload) = upload::start(&mut ex, cx) else { panic!("it is refused") };
+        while upload.works() {
+            upload.work(&mut ex, cx);
+        }
+        upload.accept(&mut ex, cx, b"y").expect("there is room");
+        ex.rx = Rx::Done;
+        assert_eq!(upload.finish(&mut ex, cx), Flow::Wait, "the other file is locked");
+        assert!(dir.join("a/b").exists());
+        drop(held);
+        assert_eq!((upload.work(&mut ex, cx), ex.response.status.0), (Flow::Respond, 201));
+        let area = cx.quotas.area_at(dir.as_os_str().as_bytes());
+        assert_eq!(area.used(), Usage { bytes: 2, files: 2, dirs: 2 });
+    }
 }
