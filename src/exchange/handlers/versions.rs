@@ -1,13 +1,14 @@
 //! The version that a request names (If-Match, an ETag in `If`) is locked from the comparison until the change is
 //! made: of several processes that write in one directory, one replaces, moves or removes a version, and the others
-//! get 412 instead of undoing its change. Uploads, DELETE, COPY and MOVE all come through here.
+//! get 412 instead of undoing its change. All methods that write come through here.
 //!
 //! The lock (flock) is on the file itself, so nothing has to be made or removed for it. Within one process nothing
 //! else runs between comparison and change (each file of a form is compared just before it gets its name), and a
 //! request without conditions changes whatever is there and takes no lock. Another process holds the lock while one
-//! name changes, another request of this process while a form's files get theirs. The request tries again each
-//! millisecond, in other turns of the loop, which never waits for a lock. One that is held for longer than [`PATIENCE`]
-//! may be on the very version that is named: 503 with Retry-After, never 412.
+//! name changes, another request of this process while a form's files get theirs. Uploads, DELETE, COPY and MOVE try
+//! again each millisecond, in other turns of the loop, which never waits for a lock. One that is held for longer than
+//! [`PATIENCE`], or is found by another method (MKCOL, LOCK, UNLOCK, PROPPATCH), may be on the very version that is
+//! named: 503 with Retry-After, never 412.
 
 use crate::exchange::Exchange;
 use crate::exchange::flow::{Flow, Pause};
@@ -90,22 +91,46 @@ pub fn are_named(head: &Head, buf: &[u8]) -> bool {
     head.get(HeaderId::IfUnmodifiedSince).is_some() || names(HeaderId::IfMatch) || names(HeaderId::IfNoneMatch)
 }
 
+/// What has a name.
+#[derive(Clone, Copy, Debug)]
+pub struct NameStat {
+    /// The name itself, links not followed.
+    pub itself: Stat,
+    /// What a GET would send, links followed. None if they lead nowhere.
+    pub content: Option<Stat>,
+}
+
+impl NameStat {
+    /// Of a name in a directory.
+    ///
+    /// # Errors
+    /// Nothing has the name, or it cannot be looked at.
+    pub fn of(dir: BorrowedFd<'_>, name: &CStr) -> Result<NameStat, Errno> {
+        let itself = file::stat_at(Some(dir), name, Follow::No)?;
+        Ok(match itself.kind {
+            FileKind::Symlink => NameStat { itself, content: file::stat_at(Some(dir), name, Follow::Yes).ok() },
+            _ => NameStat::from(itself),
+        })
+    }
+}
+
+impl From<Stat> for NameStat {
+    /// Of what is no link.
+    fn from(itself: Stat) -> NameStat {
+        NameStat { itself, content: Some(itself) }
+    }
+}
+
 /// The conditions of a request: its head, and the bytes of that.
 pub type Conditions<'a> = (&'a Head, &'a [u8]);
 
-/// Whether conditions, those of the request or of an earlier one, allow a change of a name: `itself` has it, and
-/// `content` is what a GET of it sends, the file that a link leads to. Only a file has an ETag, and a directory no date
-/// either. `now`: Unix seconds.
-pub fn allow(
-    (head, buf): Conditions<'_>,
-    ex: &Exchange,
-    itself: Option<&Stat>,
-    content: Option<&Stat>,
-    now: i64,
-) -> bool {
+/// Whether conditions, those of the request or of an earlier one, allow a change of a name. Only a file has an ETag, and
+/// a directory no date either. `there`: None where nothing has the name. `now`: Unix seconds.
+pub fn allow((head, buf): Conditions<'_>, ex: &Exchange, there: Option<&NameStat>, now: i64) -> bool {
+    let content = there.and_then(|there| there.content.as_ref());
     let etag = content.filter(|stat| stat.kind == FileKind::Regular).map(version);
     let modified = content.filter(|stat| stat.kind != FileKind::Dir).map(|stat| stat.mtime.0);
-    let present = Validators::new(etag.as_ref().map(ETag::as_bytes), modified, itself.is_some(), now);
+    let present = Validators::new(etag.as_ref().map(ETag::as_bytes), modified, there.is_some(), now);
     cond::evaluate(head, buf, ex.route.method, &present, ImsMode::Off) == Precondition::Proceed
 }
 

@@ -9,7 +9,7 @@ use super::target::{self, LockKey, Resource};
 use super::terms::is_webdav;
 use crate::config::model::Level;
 use crate::exchange::flow::Flow;
-use crate::exchange::handlers::versions::{self, Denied, Versions};
+use crate::exchange::handlers::versions::{self, Denied, NameStat, Versions};
 use crate::exchange::{Exchange, origin};
 use crate::http::dav::condition::{self, ByResource, List, State};
 use crate::http::dav::lock::Token;
@@ -67,7 +67,7 @@ pub fn preconditions(ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
 }
 
 /// RFC 9110 §13.1: the conditions of a request whose method changes at once what its URI names, or makes it. A version
-/// that they name is locked, as long as the answer is kept.
+/// that they name is locked until what is returned is dropped.
 ///
 /// # Errors
 /// 412, and 503 while another process, or another request, is changing the version.
@@ -76,26 +76,20 @@ pub fn conditions(ex: &mut Exchange, cx: &mut Services) -> Result<Versions, Flow
     if !versions::are_conditional(&ex.request.head) {
         return Ok(locks);
     }
-    let path = ex.route.path.clone();
-    let resource = Resource::of(ex, cx);
-    let area = std::mem::replace(&mut ex.route.path, path);
-    let (itself, content) = match resource {
-        Ok(there) => {
+    let there = match Resource::of(ex, cx) {
+        Ok(resource) => {
+            let (dir, name) = (resource.dir.as_fd(), &resource.name);
             let named = versions::are_named(&ex.request.head, ex.buf());
-            if named && let Err((_, Errno::EAGAIN)) = locks.lock(there.dir.as_fd(), &there.name) {
+            if named && let Err((_, Errno::EAGAIN)) = locks.lock(dir, name) {
                 return Err(Denied::Busy.flow(ex));
             }
-            let stat = |follow| file::stat_at(Some(there.dir.as_fd()), &there.name, follow).ok();
-            (stat(Follow::No), stat(Follow::Yes))
+            NameStat::of(dir, name)
         }
-        Err(Errno::EBUSY) => {
-            let area = file::c_string(area).ok().and_then(|area| file::stat_at(None, &area, Follow::Yes).ok());
-            (area, area)
-        }
-        // What cannot be looked at is not there.
-        Err(_) => (None, None),
+        Err(Errno::EBUSY) => file::c_string(&ex.route.path[..]).and_then(|area| file::stat(&area)).map(NameStat::from),
+        Err(e) => Err(e),
     };
-    match versions::allow(versions::own(ex), ex, itself.as_ref(), content.as_ref(), cx.now.unix) {
+    // What cannot be looked at is not there.
+    match versions::allow(versions::own(ex), ex, there.ok().as_ref(), cx.now.unix) {
         true => Ok(locks),
         false => Err(Flow::Status(Status::PRECONDITION_FAILED)),
     }
@@ -212,12 +206,8 @@ pub fn hold_both(ex: &mut Exchange, cx: &mut Services, job: &Job) -> Result<Vers
     lock_named(&lists, is_conditional.then_some(source), ex, cx, &mut locks)?;
     if is_conditional {
         // If it cannot be looked at, the change itself reports that.
-        let itself = file::stat_at(Some(source.0), source.1, Follow::No).ok();
-        let content = match itself.map(|stat| stat.kind) {
-            Some(FileKind::Symlink) => file::stat_at(Some(source.0), source.1, Follow::Yes).ok(),
-            _ => itself,
-        };
-        if !versions::allow(versions::own(ex), ex, itself.as_ref(), content.as_ref(), cx.now.unix) {
+        let there = NameStat::of(source.0, source.1).ok();
+        if !versions::allow(versions::own(ex), ex, there.as_ref(), cx.now.unix) {
             return Err(Denied::Changed);
         }
     }

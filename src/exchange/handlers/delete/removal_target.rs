@@ -2,12 +2,13 @@
 
 use super::trash::Trash;
 use crate::config::template::{Part, Template};
+use crate::exchange::handlers::versions::NameStat;
 use crate::services::remove_tree::{self, Removal};
 use crate::services::temp_names;
 use crate::sys::Errno;
 use crate::sys::file::{
-    self, FileKind, Follow, O_DIRECTORY, O_NOFOLLOW, O_PATH, O_RDONLY, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS,
-    RESOLVE_NO_SYMLINKS, Stat, Unlink,
+    self, FileKind, O_DIRECTORY, O_NOFOLLOW, O_PATH, O_RDONLY, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS,
+    RESOLVE_NO_SYMLINKS, Unlink,
 };
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -42,15 +43,6 @@ pub struct RemovalTarget {
     /// A file that is being written: an upload, a copy.
     hidden: bool,
     links: AllowedLinks,
-}
-
-/// What was found under the name.
-#[derive(Clone, Copy, Debug)]
-pub struct NameStat {
-    /// The name itself, links not followed.
-    pub itself: Stat,
-    /// What a GET would send, links followed. None if they lead nowhere.
-    pub content: Option<Stat>,
 }
 
 /// Why nothing was removed.
@@ -153,18 +145,14 @@ impl RemovalTarget {
         let flags = O_PATH | O_DIRECTORY;
         let area = file::open_at(None, &self.area, flags, 0).map_err(failed("open()"))?;
         let parent = file::open_beneath(area.as_fd(), &self.parent, flags, 0, resolve).map_err(failed("openat2()"))?;
-        let dir = Some(parent.as_fd());
-        let itself = file::stat_at(dir, &self.name, Follow::No).map_err(failed("lstat()"))?;
-        let followed = match itself.kind {
-            FileKind::Symlink => file::stat_at(dir, &self.name, Follow::Yes).ok(),
-            _ => Some(itself),
-        };
+        let found = NameStat::of(parent.as_fd(), &self.name).map_err(failed("lstat()"))?;
+        let itself = &found.itself;
         // `link/` may stand for a link to a directory, as listings write it, if that is in the area; `file/` names
         // nothing that exists.
         if self.slash && itself.kind != FileKind::Dir {
             file::open_beneath(area.as_fd(), &self.whole()?, flags, 0, resolve).map_err(failed("openat2()"))?;
         }
-        check(&NameStat { itself, content: followed }, parent.as_fd(), &self.name)?;
+        check(&found, parent.as_fd(), &self.name)?;
         if let Some(trash) = trash {
             if itself.kind == FileKind::Dir
                 && content == DirectoryContent::Kept
@@ -179,7 +167,7 @@ impl RemovalTarget {
             };
         }
         let what = if itself.kind == FileKind::Dir { Unlink::Dir } else { Unlink::File };
-        match (file::unlink_at(dir, &self.name, what), what) {
+        match (file::unlink_at(Some(parent.as_fd()), &self.name, what), what) {
             (Ok(()), _) => Ok(Removed::Gone),
             (Err(Errno::ENOTEMPTY | Errno::EEXIST), Unlink::Dir) if content == DirectoryContent::Removed => {
                 let removal = Removal::new(parent, &self.name).map_err(failed("open()"))?;

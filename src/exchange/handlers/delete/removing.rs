@@ -2,7 +2,7 @@
 //! finished even if its client goes away: a tree that is half removed is of no use.
 
 use super::areas::{holds_area, holds_kept, is_area, trim_slashes};
-use super::removal_target::{DirectoryContent, NameStat, NotRemoved, RemovalTarget, Removed};
+use super::removal_target::{DirectoryContent, NotRemoved, RemovalTarget, Removed};
 use super::trash::Trash;
 use crate::config::model::Level;
 use crate::exchange::Exchange;
@@ -14,7 +14,7 @@ use crate::exchange::handlers::path_rules::{PathAction, PathRules};
 use crate::exchange::handlers::syncing::{self, Back, Syncing};
 use crate::exchange::handlers::tree_rules::{Base, TreeRules};
 use crate::exchange::handlers::upload;
-use crate::exchange::handlers::versions::{self, Denied, Versions};
+use crate::exchange::handlers::versions::{self, Denied, NameStat, Versions};
 use crate::exchange::response::ContentType;
 use crate::http::escape::escape_path;
 use crate::http::method::Method;
@@ -241,7 +241,7 @@ pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &AllowedRemoval) 
         }
         if names_version && found.itself.kind == FileKind::Regular {
             let itself = lock(&mut locks, dir, name)?;
-            check(ex, cx.now.unix, &NameStat { itself, content: Some(itself) }, *content)?;
+            check(ex, cx.now.unix, &NameStat::from(itself), *content)?;
         } else {
             check(ex, cx.now.unix, found, *content)?;
         }
@@ -369,7 +369,7 @@ fn check(ex: &Exchange, now: i64, found: &NameStat, content: DirectoryContent) -
     if found.itself.kind == FileKind::Dir && (is_area(ex) || content == DirectoryContent::Removed && holds_area(ex)) {
         return Err(NotRemoved::Area);
     }
-    match versions::allow(versions::own(ex), ex, Some(&found.itself), found.content.as_ref(), now) {
+    match versions::allow(versions::own(ex), ex, Some(found), now) {
         true => Ok(()),
         false => Err(NotRemoved::Precondition),
     }

@@ -10,7 +10,7 @@ use crate::config::settings::upload::{Duplicate, Store};
 use crate::exchange::Exchange;
 use crate::exchange::handlers::dav::guard::{self, Change};
 use crate::exchange::handlers::path_rules::{Governed, PathAction, PathRules, PlaceLimits, Target};
-use crate::exchange::handlers::versions;
+use crate::exchange::handlers::versions::{self, NameStat};
 use crate::exchange::origin::{self, Sender};
 use crate::http::method::Method;
 use crate::http::status::Status;
@@ -243,7 +243,7 @@ impl Upload {
             return Ok(());
         }
         let Some(path) = self.target_mut(which).first_missing()? else { return Ok(()) };
-        let locked = |status| Refusal::new(status, "the folder of its folder is locked");
+        let locked = |status| Refusal::new(status, "the directory in which its folder would be made is locked");
         guard::check_path(ex, cx, &path, Change::Made).map_err(locked)
     }
 
@@ -313,7 +313,7 @@ impl Upload {
             Some(other) => (&other.0, &other.1[..]),
             None => versions::own(ex),
         };
-        match versions::allow(conditions, ex, there, there, cx.now.unix) {
+        match versions::allow(conditions, ex, there.copied().map(NameStat::from).as_ref(), cx.now.unix) {
             true => Ok(()),
             false => Err(Refusal::precondition().of(name)),
         }
