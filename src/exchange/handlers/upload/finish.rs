@@ -196,24 +196,20 @@ impl Upload {
     /// names.
     fn prepare_names(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(), Refusal> {
         self.keep_its_place(cx)?;
-        for which in std::iter::once(None).chain((0..self.folders.len()).map(Some)) {
-            // A lock may have been granted while the body arrived.
-            self.check_new_folder(ex, cx, which)?;
-        }
         // Checks again: chunked bodies and forms do not say in advance how much room they take.
         rules::check_room(self.target.dir.as_fd(), self.rules.min_free, 0)?;
         if !self.naming.is_within_quota {
             let usage = self.claim_all(ex, cx)?;
             if self.lacks_area() {
                 // The lock is a file in the area.
-                self.make_places(cx)?;
+                self.make_places(ex, cx)?;
             }
             // What is there may change while the lock is waited for.
             let counted = std::mem::take(&mut self.naming.counted);
             self.naming.lock = self.lock_quota(ex, cx, usage)?;
             (self.naming.is_within_quota, self.naming.counted) = (true, counted);
         }
-        self.make_places(cx)?;
+        self.make_places(ex, cx)?;
         self.prepare_writing(cx)?;
         if self.parts.len() > 1 {
             // The others are files already.
@@ -309,7 +305,7 @@ impl Upload {
         (which, name): (Which, &[u8]),
     ) -> Result<(), Refusal> {
         if self.naming.wanted.contains(&(which, name.to_vec())) {
-            // Its twin has it, and it gets another.
+            // An earlier file of the request has the name: this one gets another.
             return Ok(());
         }
         if let Some(versions) = self.naming.versions.as_mut().filter(|_| self.policy.names_version) {
@@ -409,7 +405,7 @@ impl Upload {
     pub fn refusal(&self, why: NameFailure, name: &[u8]) -> Refusal {
         match why {
             NameFailure::Taken if self.policy.create_only => Refusal::precondition(),
-            NameFailure::Taken if self.keeps => {
+            NameFailure::Taken if self.keeps && self.policy.on_duplicate == Duplicate::Overwrite => {
                 Refusal::new(Status::CONFLICT, "the name is taken, and its location lets no upload replace a file")
             }
             NameFailure::Taken | NameFailure::Refused => {

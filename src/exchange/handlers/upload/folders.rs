@@ -18,10 +18,7 @@ use std::os::fd::AsFd;
 impl Upload {
     /// The directory that files of this folder go to; None: that of the request.
     pub fn target_mut(&mut self, which: Which) -> &mut TargetDir {
-        match which.and_then(|at| self.folders.get_mut(at)) {
-            Some(folder) => &mut folder.target,
-            None => &mut self.target,
-        }
+        target_mut(&mut self.target, &mut self.folders, which)
     }
 
     /// Splits the name that a client gives a file into its folder and the name in it.
@@ -77,17 +74,22 @@ impl Upload {
     /// Makes all directories that are missing.
     ///
     /// # Errors
-    /// [`Refusal::later`] while the time of a turn is not enough for them; 503 where one that was made has a descriptor
-    /// of those that are left to others.
-    pub fn make_places(&mut self, cx: &mut Services) -> Result<(), Refusal> {
-        let (mode, mut is_begun) = (self.rules.mode, false);
-        let folders = self.folders.iter_mut().map(|folder| &mut folder.target);
-        for target in std::iter::once(&mut self.target).chain(folders).filter(|target| target.is_missing()) {
+    /// 423. [`Refusal::later`] while the time of a turn is not enough for them; 503 where one that was made has a
+    /// descriptor of those that are left to others.
+    pub fn make_places(&mut self, ex: &Exchange, cx: &mut Services) -> Result<(), Refusal> {
+        let mut is_begun = false;
+        for which in std::iter::once(None).chain((0..self.folders.len()).map(Some)) {
+            if !self.target_mut(which).is_missing() {
+                continue;
+            }
             if is_begun && cx.slice.is_over() {
                 return Err(Refusal::later());
             }
             is_begun = true;
-            let made = target.make(mode, &mut self.made, || cx.slice.is_over());
+            // A lock may have been granted while the body arrived.
+            self.check_new_folder(ex, cx, which)?;
+            let target = target_mut(&mut self.target, &mut self.folders, which);
+            let made = target.make(self.rules.mode, &mut self.made, || cx.slice.is_over());
             // Also of those that were made before time was up.
             cx.syncs.made_directory();
             made?;
@@ -99,5 +101,13 @@ impl Upload {
             part.home = part.folder.and_then(|at| self.folders.get(at)).map(|folder| folder.target.dir.clone());
         }
         Ok(())
+    }
+}
+
+/// [`Upload::target_mut`], so that other parts of the upload can be used meanwhile.
+fn target_mut<'a>(own: &'a mut TargetDir, folders: &'a mut [Folder], which: Which) -> &'a mut TargetDir {
+    match which.and_then(|at| folders.get_mut(at)) {
+        Some(folder) => &mut folder.target,
+        None => own,
     }
 }
