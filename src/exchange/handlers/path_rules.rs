@@ -210,8 +210,8 @@ impl PathRules {
         }
     }
 
-    /// Whether a form or an upload brings files to names whose location says nothing of methods, so that it only reads:
-    /// a location of images in the folder of an upload is no other place, but one of a folder below it is.
+    /// Whether a form or an upload may bring files to a name whose location has no allowed_methods. A location for images
+    /// within the folder of the upload may get them; one of a folder below may not.
     fn brings_to(&self, ex: &Exchange, uri: &[u8]) -> bool {
         let config = &ex.config;
         let find = |uri: &[u8]| find(config, ex.route.server, uri);
@@ -356,7 +356,7 @@ fn follow(ex: &mut Exchange, cx: &mut Services, redirected: &Redirected) -> Resu
 }
 
 /// Checks that try_files leads a GET of the current URI to the file that is meant, and not to another in its place.
-/// `stays`: one that is shown in place of all files of the location may be.
+/// `stays`: the file may be hidden by a page that try_files shows for every name in the location.
 fn check_tried(ex: &mut Exchange, cx: &mut Services, path: Option<&[u8]>, stays: bool) -> Result<(), &'static str> {
     if rewrite::try_files::run(ex, cx) != Flow::Next {
         return Err("its location does not serve it");
@@ -476,7 +476,8 @@ fn bare(uri: &[u8]) -> &[u8] {
     uri.strip_suffix(b"/").unwrap_or(uri)
 }
 
-fn folder(uri: &[u8]) -> &[u8] {
+/// Up to the last slash.
+pub fn folder(uri: &[u8]) -> &[u8] {
     &uri[..memchr::memrchr(b'/', uri).map_or(0, |at| at + 1)]
 }
 

@@ -128,8 +128,7 @@ fn check_collection(ex: &mut Exchange, cx: &mut Services, deep: bool) -> Result<
         return Ok(());
     }
     let rules = PathRules::of(ex, cx);
-    let slash: &[u8] = if rules.uri.ends_with(b"/") { b"" } else { b"/" };
-    if rules.are_same_below(ex, &[&rules.uri[..], slash].concat(), PathAction::Put) {
+    if rules.are_same_below(ex, &upload::as_directory(&rules.uri), PathAction::Put) {
         return Ok(());
     }
     // RFC 4918 §9.10.3: all of the tree is locked, or nothing.

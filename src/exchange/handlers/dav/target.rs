@@ -80,14 +80,10 @@ pub fn key(ex: &mut Exchange, cx: &mut Services, uri: &[u8]) -> Option<LockKey> 
         Ok(resource) => resource.key().ok(),
         // The area itself.
         Err(Errno::EBUSY) => {
-            let path = CString::new(&ex.route.path[..]).ok()?;
+            let path = file::c_string(&ex.route.path[..]).ok()?;
             let area = file::open_at(None, &path, O_PATH | O_DIRECTORY, 0).ok()?;
             let stat = file::fstat(area.as_fd()).ok()?;
-            let mut path = file::path_of(area.as_fd()).ok()?;
-            if path.len() > 1 && path.ends_with(b"/") {
-                path.pop();
-            }
-            Some(LockKey { path, stat: Some(stat) })
+            Some(LockKey { path: file::path_of(area.as_fd()).ok()?, stat: Some(stat) })
         }
         Err(_) => None,
     }

@@ -210,9 +210,10 @@ fn look(ex: &mut Exchange, cx: &mut Services, source: &End, target: &End, overwr
     let collection = if is_webdav { kind == Ok(FileKind::Dir) } else { ex.route.uri.ends_with(b"/") };
     if let Some(there) = &there {
         let is_dir = there.kind == FileKind::Dir;
-        let shows_dir = upload::shown_at(target.resource.dir.as_fd(), &target.resource.name)
-            .is_ok_and(|shown| shown.kind == FileKind::Dir);
-        // To those who read it a link to a directory is one. A client of WebDAV that says so replaces a collection.
+        // A link to a directory counts as a directory here. Only WebDAV clients may replace a real one.
+        let shown = || upload::shown_at(target.resource.dir.as_fd(), &target.resource.name);
+        let shows_dir =
+            is_dir || there.kind == FileKind::Symlink && shown().is_ok_and(|shown| shown.kind == FileKind::Dir);
         if shows_dir && !collection && !(is_webdav && is_dir) {
             return Err(refuse(ex, cx, Status::CONFLICT, format_args!("the destination is a collection")));
         }
@@ -297,13 +298,13 @@ fn are_two_links(from: &Resource, to: &Resource) -> bool {
 /// lead to something there: a client could have it lead out of the area.
 fn leads_there_too(link: &Resource, dir: BorrowedFd<'_>) -> bool {
     let Ok(text) = file::readlink_at(Some(link.dir.as_fd()), &link.name) else { return false };
-    let number = |dir: BorrowedFd<'_>, name: &CStr| {
-        file::stat_at(Some(dir), name, Follow::Yes).ok().map(|stat| (stat.dev, stat.ino))
-    };
-    let is_one_dir = || number(link.dir.as_fd(), c".") == number(dir, c".");
     let Ok(name) = file::c_string(&text[..]) else { return false };
-    let here = number(link.dir.as_fd(), &name);
-    text.starts_with(b"/") || is_one_dir() || here.is_some() && here == number(dir, &name)
+    let end = |dir: BorrowedFd<'_>, name: &CStr| file::stat_at(Some(dir), name, Follow::Yes);
+    let is_same = |name: &CStr| {
+        let ends = (end(link.dir.as_fd(), name), end(dir, name));
+        matches!(ends, (Ok(here), Ok(there)) if (here.dev, here.ino) == (there.dev, there.ino))
+    };
+    text.starts_with(b"/") || is_same(c".") || is_same(&name)
 }
 
 /// Whether something lies below a directory, whatever its path is called. `stat`: the directory's.

@@ -58,5 +58,5 @@ pub use rules::{check_extension, check_room, check_type};
 pub use serve_policy::guard;
 pub use start::start;
 pub use state::Upload;
-pub use target_dir::{area_of, shown_at};
+pub use target_dir::{area_of, as_directory, shown_at};
 pub use target_path::lacks_name;

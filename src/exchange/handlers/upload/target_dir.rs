@@ -10,6 +10,7 @@ use super::target_path::{self, NUL, TargetKind, TargetPath, c_path};
 use crate::config::settings::upload::{NameRule, Store, UploadSettings};
 use crate::config::value::Mode;
 use crate::exchange::Exchange;
+use crate::exchange::handlers::path_rules::folder;
 use crate::exchange::handlers::symlinks;
 use crate::exchange::handlers::versions::Versions;
 use crate::exchange::paths;
@@ -26,8 +27,8 @@ use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
-/// What has a name, as those see it who read it: a link that leads to a directory is one, and no file takes its place.
-/// Other links stand for themselves.
+/// What has a name, as a reader sees it: a link to a directory counts as that directory, which no file replaces. Other
+/// links are given as links.
 ///
 /// # Errors
 /// Those of the call.
@@ -108,11 +109,11 @@ pub fn find(
     if wanted == TargetKind::Directory {
         return match file::open_beneath(base.as_fd(), &c_path(rest)?, O_PATH | O_DIRECTORY, 0, resolve) {
             Ok(dir) => Ok((target(rest, (Rc::new(dir), Vec::new()), as_directory(uri)), None)),
-            Err(Errno::ENOENT | Errno::ENOTDIR) => Ok((target(parent, open(parent)?, parent_of(uri)), None)),
+            Err(Errno::ENOENT | Errno::ENOTDIR) => Ok((target(parent, open(parent)?, folder(uri).to_vec()), None)),
             Err(e) => Err(Refusal::call("openat2()", &split.path, e)),
         };
     }
-    let mut found = target(parent, open(parent)?, parent_of(uri));
+    let mut found = target(parent, open(parent)?, folder(uri).to_vec());
     if found.look(name, cx)?.is_none_or(|stat| stat.kind != FileKind::Dir) {
         return Ok((found, Some(name.to_vec())));
     }
@@ -133,14 +134,9 @@ fn is_own(ex: &Exchange) -> bool {
     ex.route.uri.strip_suffix(b"/").unwrap_or(&ex.route.uri) == &*ex.location().name
 }
 
-/// The URI of the directory when the URI itself names it.
-fn as_directory(uri: &[u8]) -> Vec<u8> {
+/// The URI of a directory that a URI names with or without its slash.
+pub fn as_directory(uri: &[u8]) -> Vec<u8> {
     if uri.ends_with(b"/") { uri.to_vec() } else { [uri, b"/"].concat() }
-}
-
-/// The same when the URI names a file in it.
-fn parent_of(uri: &[u8]) -> Vec<u8> {
-    uri[..memchr::memrchr(b'/', uri).map_or(0, |at| at + 1)].to_vec()
 }
 
 /// Checks the names of a path, whatever exists there: `rest` is beneath what is trusted, `below` beneath the
@@ -321,8 +317,11 @@ impl TargetDir {
 
     /// The real path that a name will have.
     pub fn real_path(&self, name: &[u8]) -> Result<Vec<u8>, Refusal> {
+        self.path_to(self.missing.iter().map(|missing| missing.to_bytes()).chain([name]))
+    }
+
+    fn path_to<'n>(&self, way: impl Iterator<Item = &'n [u8]>) -> Result<Vec<u8>, Refusal> {
         let path = file::path_of(self.dir.as_fd()).map_err(|e| Refusal::call("readlink()", &self.path, e))?;
-        let way = self.missing.iter().map(|missing| missing.to_bytes()).chain([name]);
         Ok(way.fold(path, |path, name| file::path_below(&path, name)))
     }
 
@@ -361,8 +360,7 @@ impl TargetDir {
 
     /// The real path of the first directory that is missing.
     pub fn first_missing(&self) -> Result<Option<Vec<u8>>, Refusal> {
-        let first = self.missing.first().map(|name| file::path_in(self.dir.as_fd(), name.to_bytes()));
-        first.transpose().map_err(|e| Refusal::call("readlink()", &self.path, e))
+        self.missing.first().map(|name| self.path_to([name.to_bytes()].into_iter())).transpose()
     }
 
     /// Makes missing directories until `is_over`; once none is missing, `dir` is the one to store in. Those that were
