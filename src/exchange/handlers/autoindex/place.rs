@@ -20,7 +20,7 @@ const PATIENCE: u64 = 25;
 #[derive(Default)]
 pub struct Place {
     taken: Option<places::Place>,
-    /// For [`crate::services::overload`].
+    /// Names this work to [`crate::services::overload`].
     mark: Rc<()>,
     is_awaited: bool,
 }
@@ -34,7 +34,7 @@ impl Place {
         let growth = match self.is_had(entries, cx) {
             true => cx.overload.may_grow(&self.mark),
             false => {
-                // Those that have a place may wait for memory: they would wait for one that waits for them.
+                // Otherwise two could wait for each other: this one for a place, and one that has a place for memory.
                 cx.overload.wait_with(&self.mark);
                 Growth::Waits
             }

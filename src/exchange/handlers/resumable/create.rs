@@ -368,7 +368,8 @@ fn begin_state(
     record: &UploadState,
 ) -> Result<(Dir, OwnedFd), Refusal> {
     if record.text().len() as u64 > resumed::RECORD {
-        let why = "metadata, preconditions and paths of a resumable upload may take 32 KiB together";
+        let most = resumed::RECORD >> 10;
+        let why = format!("metadata, preconditions and paths of a resumable upload may take {most} KiB together");
         return Err(Refusal::new(Status::HEADER_TOO_LARGE, why));
     }
     let failed = |call: &str, e: Errno| Refusal::call(call, &home.path, e);

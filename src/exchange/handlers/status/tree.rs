@@ -151,7 +151,7 @@ pub fn groups(cx: &Services) -> Groups {
             groups.push((name, peers));
         }
     }
-    // Of thousands, none is looked for among all others.
+    // Sets: a search through all servers for each would take too long with thousands.
     let known: Vec<HashSet<Rc<str>>> =
         groups.iter().map(|(_, peers)| peers.iter().map(|known| known.name.clone()).collect()).collect();
     for (group, peer, counts) in cx.stats.peers() {

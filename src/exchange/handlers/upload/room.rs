@@ -1,5 +1,5 @@
-//! What an upload that is under way may grow to, asked as its bytes arrive: their number need not be announced, others
-//! arrive at the same time, and what belongs to a resumable upload stays on the disk although it is not finished.
+//! What a resumable upload that is under way may grow to, asked as its bytes arrive: their number need not be announced,
+//! others arrive at the same time, and what belongs to it stays on the disk although it is not finished.
 //!
 //! Invariant: what is there and what is held for uploads never exceeds upload_quota, and upload_min_free stays free
 //! as far as [`super::free_space`] sees to it.
@@ -22,16 +22,6 @@ pub struct Room {
     dir: Rc<OwnedFd>,
     min_free: MinFree,
     looked: FreeSpaceCheck,
-}
-
-impl Upload {
-    /// `more` bytes have arrived, and are about to be written to the disk.
-    ///
-    /// # Errors
-    /// As [`FreeSpaceCheck::check`].
-    pub(super) fn keep_free(&mut self, cx: &mut Services, more: u64) -> Result<(), Refusal> {
-        self.looked.check(cx, &self.target.dir, self.rules.min_free, more)
-    }
 }
 
 impl Room {

@@ -164,7 +164,7 @@ fn is_pattern(kind: LocationKind, name: &[u8]) -> bool {
 }
 
 /// The part of a URI below the location's directory, all of which is one area: of a pattern that is the directory that
-/// it begins with. Were it that of each file, there would be as many areas as clients make directories.
+/// it begins with. If each file's directory were an area, clients could make any number of areas.
 fn below_directory<'u>(kind: LocationKind, name: &[u8], uri: &'u [u8]) -> &'u [u8] {
     if !is_pattern(kind, name) {
         return below(kind, name, uri).unwrap_or_default();
