@@ -202,8 +202,8 @@ impl NewDirectories {
         while self.unmake_last() {}
     }
 
-    /// [`NewDirectories::unmake`] for the one that was made last. False: there is none. One that other operations store in is
-    /// left to them, with those above it.
+    /// [`NewDirectories::unmake`] for the one that was made last. False: there is none. One that other operations store
+    /// in is left to them, with those above it.
     pub fn unmake_last(&mut self) -> bool {
         let Some(made) = self.made.pop() else { return false };
         match made.key.filter(|key| self.is_old && self.is_used_by_others(*key)) {

@@ -36,8 +36,8 @@ pub fn journal_path(config: &Config) -> Option<CString> {
 }
 
 impl Server {
-    /// Opens the journal if the configuration stores files, and first removes what a killed process left behind. One that
-    /// is open is moved if the pid file has another name now.
+    /// Opens the journal if the configuration stores files, and first removes what a killed process left behind. One
+    /// that is open is moved if the pid file has another name now.
     pub fn keep_journal(&mut self) {
         let Some(path) = journal_path(&self.cx.config) else { return };
         let kept = match self.cx.temp_names.is_kept() {

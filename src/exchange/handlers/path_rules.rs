@@ -210,8 +210,8 @@ impl PathRules {
         }
     }
 
-    /// Whether a form or an upload may bring files to a name whose location has no allowed_methods. A location for images
-    /// within the folder of the upload may get them; one of a folder below may not.
+    /// Whether a form or an upload may bring files to a name whose location has no allowed_methods. A location for
+    /// images within the folder of the upload may get them; one of a folder below may not.
     fn brings_to(&self, ex: &Exchange, uri: &[u8]) -> bool {
         let config = &ex.config;
         let find = |uri: &[u8]| find(config, ex.route.server, uri);
@@ -476,8 +476,7 @@ fn bare(uri: &[u8]) -> &[u8] {
     uri.strip_suffix(b"/").unwrap_or(uri)
 }
 
-/// Up to the last slash.
-pub fn folder(uri: &[u8]) -> &[u8] {
+fn folder(uri: &[u8]) -> &[u8] {
     &uri[..memchr::memrchr(b'/', uri).map_or(0, |at| at + 1)]
 }
 

@@ -124,8 +124,8 @@ impl From<Stat> for NameStat {
 /// The conditions of a request: its head, and the bytes of that.
 pub type Conditions<'a> = (&'a Head, &'a [u8]);
 
-/// Whether conditions, those of the request or of an earlier one, allow a change of a name. Only a file has an ETag, and
-/// a directory no date either. `there`: None where nothing has the name. `now`: Unix seconds.
+/// Whether conditions, those of the request or of an earlier one, allow a change of a name. Only a file has an ETag,
+/// and a directory no date either. `there`: None where nothing has the name. `now`: Unix seconds.
 pub fn allow((head, buf): Conditions<'_>, ex: &Exchange, there: Option<&NameStat>, now: i64) -> bool {
     let content = there.and_then(|there| there.content.as_ref());
     let etag = content.filter(|stat| stat.kind == FileKind::Regular).map(version);

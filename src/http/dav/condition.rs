@@ -1,7 +1,7 @@
 //! The `If` header (RFC 4918 §10.4): which lock tokens a client holds, and the states of resources that it counts on.
 //!
-//! What bounds it: [`MOST`] lists of as many conditions. Each resource is looked at once ([`ByResource`]), so that the cost
-//! of looking grows with the bytes of the paths that the header spells out, not with the lists about one path.
+//! What bounds it: [`MOST`] lists of as many conditions. Each resource is looked at once ([`ByResource`]), so that the
+//! cost of looking grows with the bytes of the paths that the header spells out, not with the lists about one path.
 
 use crate::http::field_syntax::trim_ows;
 

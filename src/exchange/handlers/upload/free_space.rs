@@ -4,7 +4,6 @@
 
 use super::refusal::Refusal;
 use super::rules;
-use super::state::Upload;
 use crate::config::settings::upload::MinFree;
 use crate::services::Services;
 use std::os::fd::{AsFd, OwnedFd};
@@ -33,15 +32,5 @@ impl FreeSpaceCheck {
         }
         *self = FreeSpaceCheck::now(cx);
         rules::check_room(dir.as_fd(), min_free, more)
-    }
-}
-
-impl Upload {
-    /// `more` bytes have arrived, and are written or about to be.
-    ///
-    /// # Errors
-    /// As [`FreeSpaceCheck::check`].
-    pub(super) fn keep_free(&mut self, cx: &mut Services, more: u64) -> Result<(), Refusal> {
-        self.looked.check(cx, &self.target.dir, self.rules.min_free, more)
     }
 }

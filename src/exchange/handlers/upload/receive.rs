@@ -133,6 +133,14 @@ impl Upload {
         }
     }
 
+    /// `more` bytes have arrived, and are written or about to be.
+    ///
+    /// # Errors
+    /// 507: the space that is to stay free is used up.
+    fn keep_free(&mut self, cx: &mut Services, more: u64) -> Result<(), Refusal> {
+        self.looked.check(cx, &self.target.dir, self.rules.min_free, more)
+    }
+
     /// Appends to the newest file.
     fn write(&mut self, cx: &mut Services, data: &[u8]) -> Result<(), Refusal> {
         if self.parts.last().is_some_and(|part| part.fd().is_none() && !part.holds(data.len(), self.hold)) {

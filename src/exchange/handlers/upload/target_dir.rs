@@ -10,7 +10,6 @@ use super::target_path::{self, NUL, TargetKind, TargetPath, c_path};
 use crate::config::settings::upload::{NameRule, Store, UploadSettings};
 use crate::config::value::Mode;
 use crate::exchange::Exchange;
-use crate::exchange::handlers::path_rules::folder;
 use crate::exchange::handlers::symlinks;
 use crate::exchange::handlers::versions::Versions;
 use crate::exchange::paths;
@@ -109,11 +108,11 @@ pub fn find(
     if wanted == TargetKind::Directory {
         return match file::open_beneath(base.as_fd(), &c_path(rest)?, O_PATH | O_DIRECTORY, 0, resolve) {
             Ok(dir) => Ok((target(rest, (Rc::new(dir), Vec::new()), as_directory(uri)), None)),
-            Err(Errno::ENOENT | Errno::ENOTDIR) => Ok((target(parent, open(parent)?, folder(uri).to_vec()), None)),
+            Err(Errno::ENOENT | Errno::ENOTDIR) => Ok((target(parent, open(parent)?, parent_of(uri)), None)),
             Err(e) => Err(Refusal::call("openat2()", &split.path, e)),
         };
     }
-    let mut found = target(parent, open(parent)?, folder(uri).to_vec());
+    let mut found = target(parent, open(parent)?, parent_of(uri));
     if found.look(name, cx)?.is_none_or(|stat| stat.kind != FileKind::Dir) {
         return Ok((found, Some(name.to_vec())));
     }
@@ -137,6 +136,11 @@ fn is_own(ex: &Exchange) -> bool {
 /// The URI of a directory that a URI names with or without its slash.
 pub fn as_directory(uri: &[u8]) -> Vec<u8> {
     if uri.ends_with(b"/") { uri.to_vec() } else { [uri, b"/"].concat() }
+}
+
+/// The same when the URI names a file in it.
+fn parent_of(uri: &[u8]) -> Vec<u8> {
+    uri[..memchr::memrchr(b'/', uri).map_or(0, |at| at + 1)].to_vec()
 }
 
 /// Checks the names of a path, whatever exists there: `rest` is beneath what is trusted, `below` beneath the
