@@ -74,8 +74,8 @@ impl Upload {
     /// Makes all directories that are missing.
     ///
     /// # Errors
-    /// 423 where one is locked; [`Refusal::later`] while the time of a turn is not enough for them; 503 where one that was
-    /// made has a descriptor of those that are left to others.
+    /// 423 where one is locked; [`Refusal::later`] while the time of a turn is not enough for them; 503 where one that
+    /// was made has a descriptor of those that are left to others.
     pub fn make_places(&mut self, ex: &Exchange, cx: &mut Services) -> Result<(), Refusal> {
         let mut is_begun = false;
         for which in std::iter::once(None).chain((0..self.folders.len()).map(Some)) {
