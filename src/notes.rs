@@ -1,5 +1,6 @@
 //! Notes on a configuration beside its errors: the warnings of `lint`, and files that are not there.
 
+use std::path::Path;
 use webserv::config::build::Form;
 use webserv::config::error::{Diagnostic, Severity};
 use webserv::server::lifecycle;
@@ -70,6 +71,8 @@ fn add_silence(read: &mut Read) {
 
 fn paths(origin: &Origin, on_this_machine: bool) -> lint::Paths {
     let file = origin.prefix.join(&origin.file);
-    let conf_dir = file.parent().unwrap_or(&origin.prefix).to_owned();
+    // What `webserv DIR` runs lies in no directory: none can be served with it.
+    let is_made = origin.file.to_string_lossy().starts_with("(webserv ");
+    let conf_dir = if is_made { Path::new("/") } else { file.parent().unwrap_or(&origin.prefix) }.to_owned();
     lint::Paths { prefix: origin.prefix.clone(), conf_dir, on_this_machine }
 }

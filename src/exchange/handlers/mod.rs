@@ -14,6 +14,7 @@ pub mod delete;
 pub mod failure;
 pub mod files;
 pub mod first_slice;
+pub mod governed;
 pub mod listing;
 pub mod methods;
 pub mod options;

@@ -42,15 +42,6 @@ pub const RULES: &[Rule] = &[
         check: twin_header,
     },
     Rule {
-        code: "W173",
-        title: "the workers run as root",
-        page: "The process that reads what clients send has the rights of `user`: as root one mistake in it, or in a program that it \
-               runs, gives the machine away. The master binds ports and reads keys before. Write a user without rights: \
-               `user www-data;`.",
-        about: &["user"],
-        check: as_root,
-    },
-    Rule {
         code: "W174",
         title: "a log that clients can write lines into",
         page: "With `escape=none` quotes and line ends of what clients send are written as they are: a request makes lines that \
@@ -175,16 +166,6 @@ fn twin_header(cx: &RuleContext, found: &mut Vec<Finding>) {
         let name = header.args[0].str().replace('-', "_");
         let message = format!("a client can send \"{name}\", which many programs take for the header set here");
         found.push(Finding::new(cx.d.span, message, "leave the line out").note(header.span, "who the client is"));
-    }
-}
-
-fn as_root(cx: &RuleContext, found: &mut Vec<Finding>) {
-    if !cx.is("user") {
-        return;
-    }
-    if let Some(word) = cx.d.args.first().filter(|word| cx.blocks.is_empty() && word.is("root")) {
-        let message = "what reads the clients' requests has all rights on this machine";
-        found.push(Finding::new(word.span, message, "a user without rights: user www-data;"));
     }
 }
 

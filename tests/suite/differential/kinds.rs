@@ -26,7 +26,9 @@ pub const KINDS: &[Kind] = &[
     ("| a header field twice that may appear once |", |ask, _, theirs| {
         ask.matches("\r\nExpect:").count() == 2 && theirs.starts_with("HTTP/1.1 400")
     }),
-    ("| POST to a folder without its slash", |_, ours, theirs| both(ours, theirs, "308", "301")),
+    ("| POST, PUT, DELETE and the like to a folder without its slash", |_, ours, theirs| {
+        both(ours, theirs, "308", "301")
+    }),
     ("| a blank or a control byte in the URI of `proxy_pass`;", |ask, _, theirs| {
         ask.contains("%20") && theirs.starts_with("HTTP/1.1 400")
     }),

@@ -4,7 +4,8 @@
 use super::job::{After, Job};
 use crate::config::settings::upload::Quota;
 use crate::exchange::Exchange;
-use crate::exchange::handlers::path_rules::{Governed, PathAction, PathRules, Target, has_file_rules};
+use crate::exchange::handlers::governed::{Governed, has_file_rules};
+use crate::exchange::handlers::path_rules::{PathAction, PathRules, Target};
 use crate::exchange::handlers::resumable;
 use crate::exchange::handlers::tree_rules::{Base, TreeRules};
 use crate::exchange::handlers::upload::{self, QuotaShare, Refusal};

@@ -304,7 +304,6 @@ fn protection_that_is_written_and_does_not_protect_is_found() {
         ],
     );
     check(&[
-        ("W173", "user root;", "user www-data;"),
         (
             "W174",
             "http { log_format a escape=none $http_user_agent; access_log l a; server { } }",

@@ -72,7 +72,7 @@ pub const KINDS: &[Kind] = &[
     ("| `Expect: 100-continue` without a body", |pair| {
         pair.ask.contains("\r\nExpect:") && pair.theirs.contains("HTTP/1.1 100")
     }),
-    ("| POST to a folder without its slash", |pair| {
+    ("| POST, PUT, DELETE and the like to a folder without its slash", |pair| {
         pair.are("308", "301") || pair.ours.contains("HTTP/1.1 308") && pair.conf.contains("error_page 30")
     }),
     ("| `proxy_pass_request_body off` |", |pair| {
