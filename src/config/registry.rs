@@ -156,6 +156,20 @@ pub enum Markup {
     Markdown,
 }
 
+/// The sentence in a directive's documentation about how nginx differs if the directive is present. Differences if it
+/// is absent (its default) do not count.
+pub fn difference(doc: &str) -> Option<&str> {
+    let sentence = doc.split_inclusive(". ").find(|sentence| {
+        let is_default =
+            ["Without it", "without it", "by default", "unless it is"].iter().any(|word| sentence.contains(word));
+        !is_default
+            && ["(nginx:", "nginx does not", "unlike nginx", "where nginx", "nginx has nothing"]
+                .iter()
+                .any(|word| sentence.contains(word))
+    })?;
+    Some(sentence.trim().trim_end_matches('.'))
+}
+
 /// Generates the reference manual from the rows.
 pub fn reference(markup: Markup) -> String {
     let markdown = markup == Markup::Markdown;
@@ -165,7 +179,11 @@ pub fn reference(markup: Markup) -> String {
     rows.sort_by_key(|row| row.name);
     let mut out = String::new();
     for row in rows {
-        let class = if row.origin == Origin::Ours { "webserv's own" } else { "same as nginx" };
+        let class = match row.origin {
+            Origin::Ours => "webserv's own",
+            _ if difference(row.doc).is_some() => "nginx's, with a difference",
+            _ => "same as nginx",
+        };
         let default = if row.default.is_empty() { "none" } else { row.default };
         let contexts: Vec<&str> = row.contexts.names().collect();
         let takes = row.args.describe();

@@ -7,7 +7,9 @@ use crate::config::error::{Diagnostic, Diagnostics, Severity};
 use crate::config::known::Support;
 use crate::config::registry::{self, Definition};
 use crate::config::resolve;
+use crate::config::row::Row;
 use crate::config::sources::Sources;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -18,16 +20,18 @@ const SHOWN: usize = 200;
 struct Uses<'t> {
     count: usize,
     first: Span,
-    reason: &'t str,
+    reason: Cow<'t, str>,
 }
 
 /// The report, and whether the configuration can be used.
 pub fn report(tree: &[Directive], diagnostics: &Diagnostics, sources: &Sources) -> (String, bool) {
-    let mut seen = Findings::default();
+    let mut seen = Findings { notices: notices_about_values(diagnostics), ..Findings::default() };
     seen.walk(tree, Contexts::MAIN);
     let mut out = String::new();
-    let same: usize = seen.same;
-    let _ = writeln!(out, "same       {same} directives mean here what they mean to nginx");
+    let _ = match seen.same {
+        1 => writeln!(out, "same       1 directive means here what it means to nginx"),
+        same => writeln!(out, "same       {same} directives mean here what they mean to nginx"),
+    };
     section("ignored", &seen.ignored, sources, &mut out);
     section("different", &seen.different, sources, &mut out);
     let refused: Vec<_> = diagnostics.iter().filter(|d| d.severity == Severity::Emerg).collect();
@@ -112,14 +116,36 @@ fn section(kind: &str, uses: &BTreeMap<&str, Uses<'_>>, sources: &Sources, out: 
     }
 }
 
+/// What the configuration test notes about single values, by their file and place: `TLSv1 is not spoken`.
+fn notices_about_values(diagnostics: &Diagnostics) -> BTreeMap<(u32, u32), &str> {
+    let notices = diagnostics.iter().filter(|d| d.severity == Severity::Notice);
+    let placed = notices.filter_map(|d| Some(((d.span?.file.0, d.span?.start), d.message.as_str())));
+    // Ignored directives are rows of their own.
+    placed.filter(|(_, message)| !message.contains("\" is ignored: ")).collect()
+}
+
 #[derive(Default)]
 struct Findings<'t> {
+    notices: BTreeMap<(u32, u32), &'t str>,
     same: usize,
     ignored: BTreeMap<&'t str, Uses<'t>>,
     different: BTreeMap<&'t str, Uses<'t>>,
 }
 
-impl Findings<'_> {
+impl<'t> Findings<'t> {
+    /// How a directive with these arguments differs from nginx's; None: it does not.
+    fn difference(&self, d: &Directive, row: &'static Row) -> Option<Cow<'t, str>> {
+        let at = d.args_span();
+        let noted: Vec<&str> =
+            self.notices.range((at.file.0, at.start)..(at.file.0, at.end)).map(|(_, message)| *message).collect();
+        if !noted.is_empty() {
+            return Some(noted.join("; ").into());
+        }
+        // What is switched off, as it is by default, has no differences.
+        let is_off = row.default == "off" && matches!(&d.args[..], [word] if word.is("off"));
+        behaves(d).or_else(|| registry::difference(row.doc).filter(|_| !is_off)).map(Cow::Borrowed)
+    }
+
     fn walk(&mut self, level: &[Directive], here: Contexts) {
         for d in level {
             let name = d.name.str();
@@ -128,10 +154,10 @@ impl Findings<'_> {
                 Some(Definition::Known(known)) => {
                     // Refused directives are reported as errors.
                     if let Support::Ignored(reason) = known.verdict {
-                        note(&mut self.ignored, known.name, d.name.span, reason);
+                        note(&mut self.ignored, known.name, d.name.span, reason.into());
                     }
                 }
-                Some(Definition::Row(row)) => match behaves(d).or_else(|| difference(row.doc)) {
+                Some(Definition::Row(row)) => match self.difference(d, row) {
                     Some(reason) => note(&mut self.different, row.name, d.name.span, reason),
                     None => self.same += 1,
                 },
@@ -144,7 +170,7 @@ impl Findings<'_> {
     }
 }
 
-fn note<'t>(uses: &mut BTreeMap<&'t str, Uses<'t>>, name: &'t str, span: Span, reason: &'t str) {
+fn note<'t>(uses: &mut BTreeMap<&'t str, Uses<'t>>, name: &'t str, span: Span, reason: Cow<'t, str>) {
     uses.entry(name).or_insert(Uses { count: 0, first: span, reason }).count += 1;
 }
 
@@ -184,24 +210,12 @@ fn behaves(d: &Directive) -> Option<&'static str> {
     }
 }
 
-/// The sentence in a directive's documentation about how nginx differs if the directive is present. Differences if it
-/// is absent (its default) do not count.
-fn difference(doc: &str) -> Option<&str> {
-    let sentence = doc.split_inclusive(". ").find(|sentence| {
-        let is_default =
-            ["Without it", "without it", "by default", "unless it is"].iter().any(|word| sentence.contains(word));
-        !is_default
-            && ["(nginx:", "nginx does not", "unlike nginx", "where nginx", "nginx has nothing"]
-                .iter()
-                .any(|word| sentence.contains(word))
-    })?;
-    Some(sentence.trim().trim_end_matches('.'))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::build::Form;
     use crate::config::load::{LoadOptions, load_text};
+    use std::path::Path;
 
     fn of(text: &str) -> String {
         let loaded = load_text("nginx.conf", text.as_bytes(), &LoadOptions::default());
@@ -219,6 +233,21 @@ mod tests {
         assert!(text.contains("different  dav_methods") && text.contains("different  location"), "{text}");
         assert!(!text.contains("access_log") && text.ends_with("2 directives do otherwise above\n"), "{text}");
         assert!(of("http { }").ends_with("drop-in: everything means the same\n"));
+    }
+
+    #[test]
+    fn old_tls_and_a_cache_are_different_and_no_drop_in() {
+        let judged = |text: &str| {
+            let mut loaded = load_text("nginx.conf", text.as_bytes(), &LoadOptions::default());
+            let read = resolve::resolve(&mut loaded, Path::new("/srv"), Form::Webserv, Vec::new(), None);
+            report(&loaded.directives, &read.diagnostics, &loaded.sources).0
+        };
+        let text = judged("http { server { listen 8443; ssl_protocols TLSv1 TLSv1.1 TLSv1.2; } }");
+        assert!(text.contains("different  ssl_protocols in nginx.conf:1: TLSv1 is not spoken"), "{text}");
+        assert!(text.contains("TLSv1.1 is not spoken") && !text.contains("means the same"), "{text}");
+        let text = judged("http { proxy_cache_path /c keys_zone=z:1m; server { proxy_cache z; } }");
+        assert!(text.contains("different  proxy_cache in ") && text.contains("read what 1 directive does"), "{text}");
+        assert!(judged("http { server { proxy_cache off; } }").ends_with("drop-in: everything means the same\n"));
     }
 
     #[test]
@@ -256,9 +285,9 @@ mod tests {
     #[test]
     fn a_difference_is_the_sentence_that_names_nginx() {
         let doc = "Does a thing. Includes run one after the other (nginx: at once). More.";
-        assert_eq!(difference(doc), Some("Includes run one after the other (nginx: at once)"));
+        assert_eq!(registry::difference(doc), Some("Includes run one after the other (nginx: at once)"));
         // A different default matters only if the directive is absent.
-        assert_eq!(difference("Does a thing. Without it 5 (nginx: 512). More."), None);
-        assert_eq!(difference("As nginx has it."), None);
+        assert_eq!(registry::difference("Does a thing. Without it 5 (nginx: 512). More."), None);
+        assert_eq!(registry::difference("As nginx has it."), None);
     }
 }

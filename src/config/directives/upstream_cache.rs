@@ -14,7 +14,7 @@ use crate::http::method::Method;
 
 const HSL: Contexts = Contexts::HSL;
 
-const DOC: &str = "Nothing is cached: each request goes to the upstream, as a miss in nginx does: without Range and If-… lines, which are then judged here. off is the default.";
+const DOC: &str = "Nothing is cached, unlike nginx: the application gets each request, as a miss in nginx is passed: without Range and If-… lines, which are then judged here. off is the default.";
 const METHODS: &str =
     "Methods whose requests are passed as the misses of a cache, besides GET and HEAD: GET, HEAD, POST.";
 

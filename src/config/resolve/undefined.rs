@@ -267,8 +267,9 @@ impl Build {
                 None => format!("\"{module}_cache\" zone \"{zone}\" is unknown"),
             };
             let names = caches.defined.iter().filter(|(of, _)| of == module).map(|(_, name)| &**name);
-            let help = suggest::did_you_mean(zone, names)
-                .unwrap_or_else(|| format!("define it in http: {module}_cache_path /path keys_zone={zone}:10m;"));
+            let help = suggest::did_you_mean(zone, names).unwrap_or_else(|| {
+                format!("define it in http: {module}_cache_path /path keys_zone={zone}:10m; (nothing is cached here)")
+            });
             self.diagnostics.push(Diagnostic::emerg(*span, fault).help(help));
         }
     }
