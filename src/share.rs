@@ -152,6 +152,9 @@ fn ask(user: &str) -> io::Result<String> {
     } else {
         None
     };
+    if let Some(silent) = &silent {
+        silent.await_line().map_err(|e| io::Error::from_raw_os_error(e.0))?;
+    }
     let mut line = String::new();
     stdin.lock().read_line(&mut line)?;
     drop(silent);

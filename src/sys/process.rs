@@ -13,7 +13,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 pub use signal::{
     SIGALRM, SIGCHLD, SIGDRAIN, SIGDRAIN_BEFORE, SIGHUP, SIGINT, SIGIO, SIGKILL, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2,
-    SIGWINCH, Signal, drains, ignore_write_signals, kill, read_signals, signalfd,
+    SIGWINCH, Signal, drains, ignore_write_signals, kill, read_signals, signalfd, unblock,
 };
 pub use spawn::spawn_exec;
 pub use strings::Strings;

@@ -1,12 +1,17 @@
 //! The controlling terminal: reading a secret without echo.
 
-use super::{Errno, once};
-use std::os::fd::{AsRawFd, BorrowedFd};
+use super::process::{SIGINT, SIGQUIT, SIGTERM, getpid, kill, read_signals, signalfd, unblock};
+use super::{Errno, file, once};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+/// What ends a process that waits for a line: only once the terminal echoes again.
+const ENDS: [i32; 3] = [SIGINT, SIGQUIT, SIGTERM];
 
 /// Disables echo until it is dropped.
 pub struct NoEcho<'a> {
     fd: BorrowedFd<'a>,
     before: libc::termios,
+    signals: OwnedFd,
 }
 
 impl<'a> NoEcho<'a> {
@@ -18,19 +23,42 @@ impl<'a> NoEcho<'a> {
         once(|| unsafe { libc::tcgetattr(fd.as_raw_fd(), before.as_mut_ptr()) })?;
         // SAFETY: filled by the successful call above.
         let before = unsafe { before.assume_init() };
+        let signals = signalfd(&ENDS)?;
         let mut silent = before;
         silent.c_lflag &= !libc::ECHO;
         silent.c_lflag |= libc::ECHONL;
         // SAFETY: the descriptor is open and the structure initialised.
-        once(|| unsafe { libc::tcsetattr(fd.as_raw_fd(), libc::TCSAFLUSH, &silent) })?;
-        Ok(NoEcho { fd, before })
+        let quiet = once(|| unsafe { libc::tcsetattr(fd.as_raw_fd(), libc::TCSAFLUSH, &silent) });
+        let this = NoEcho { fd, before, signals };
+        quiet.map(|_| this)
+    }
+
+    /// Waits for a line, or its end. Ctrl-C and the like end the process as ever, after the terminal shows again what
+    /// is typed.
+    ///
+    /// # Errors
+    /// That of the call that failed.
+    pub fn await_line(&self) -> Result<(), Errno> {
+        loop {
+            file::wait_any(&[self.fd, self.signals.as_fd()], u32::MAX)?;
+            let mut end = None;
+            read_signals(self.signals.as_fd(), |signal| end = end.or(Some(signal.number)))?;
+            let Some(signal) = end else { return Ok(()) };
+            self.restore();
+            kill(getpid(), signal)?;
+        }
+    }
+
+    fn restore(&self) {
+        // SAFETY: the descriptor is still borrowed and the structure initialised; a failure leaves the terminal as it
+        // is.
+        let _ = unsafe { libc::tcsetattr(self.fd.as_raw_fd(), libc::TCSAFLUSH, &self.before) };
+        let _ = unblock(&ENDS);
     }
 }
 
 impl Drop for NoEcho<'_> {
     fn drop(&mut self) {
-        // SAFETY: the descriptor is still borrowed and the structure initialised; a failure leaves the terminal as it
-        // is.
-        let _ = unsafe { libc::tcsetattr(self.fd.as_raw_fd(), libc::TCSAFLUSH, &self.before) };
+        self.restore();
     }
 }

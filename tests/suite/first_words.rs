@@ -280,3 +280,25 @@ fn a_shared_directory_has_no_warning_about_its_log_that_is_off() {
         assert!(made.status.success() && !said.contains("[warn]") && !said.contains("W139"), "{command}: {said}");
     }
 }
+
+/// Interrupted at the question for a password, it left the terminal without echo.
+#[test]
+fn the_terminal_shows_what_is_typed_after_an_interrupted_question() {
+    use std::os::unix::process::ExitStatusExt;
+    let site = Site::new("interrupted");
+    for signal in [2, 15] {
+        let (person, program) = os::terminal();
+        let mut command = Command::new(BINARY);
+        command.arg(site.dir()).args(["--auth", "alice", "--port", "65000"]).env("XDG_STATE_HOME", &site.0);
+        command.stdin(program.try_clone().expect("a copy")).stderr(Stdio::null()).stdout(Stdio::null());
+        let mut server = Running(command.spawn().expect("the binary starts"));
+        while os::echoes(person.as_raw_fd()) {
+            assert!(server.0.try_wait().expect("a child").is_none(), "it asks");
+            std::thread::yield_now();
+        }
+        os::kill(server.0.id(), signal);
+        let end = server.0.wait().expect("it ends");
+        assert_eq!(end.signal(), Some(signal));
+        assert!(os::echoes(program.as_raw_fd()), "after signal {signal}");
+    }
+}

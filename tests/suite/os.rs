@@ -305,3 +305,24 @@ pub fn inherit_as(command: &mut Command, fds: Vec<(RawFd, RawFd)>) {
         });
     }
 }
+
+/// A terminal: the side of the person at it, and the side of the program.
+pub fn terminal() -> (OwnedFd, OwnedFd) {
+    let (mut person, mut program) = (-1, -1);
+    let none = std::ptr::null_mut();
+    // SAFETY: both numbers are writable; no name, no settings and no size are asked for.
+    let result = unsafe { libc::openpty(&mut person, &mut program, none, none.cast(), none.cast()) };
+    assert_eq!(result, 0, "{}", io::Error::last_os_error());
+    // SAFETY: the call above made both, and nothing else owns them.
+    unsafe { (OwnedFd::from_raw_fd(person), OwnedFd::from_raw_fd(program)) }
+}
+
+/// Whether a terminal shows what is typed.
+pub fn echoes(terminal: RawFd) -> bool {
+    let mut settings = std::mem::MaybeUninit::<libc::termios>::uninit();
+    // SAFETY: the structure is writable.
+    let result = unsafe { libc::tcgetattr(terminal, settings.as_mut_ptr()) };
+    assert_eq!(result, 0, "{}", io::Error::last_os_error());
+    // SAFETY: the call above filled it.
+    unsafe { settings.assume_init() }.c_lflag & libc::ECHO != 0
+}

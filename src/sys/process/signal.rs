@@ -69,14 +69,7 @@ impl fmt::Display for Signal {
 /// close-on-exec, that is readable while one is pending. Resets an inherited SIG_IGN, with which SIGCHLD would never be
 /// reported. Programs we start must not inherit the mask: [`super::spawn_exec`] resets it.
 pub fn signalfd(signals: &[i32]) -> Result<OwnedFd, Errno> {
-    // SAFETY: a sigset of zeroes is valid; sigemptyset makes it the empty set whatever its form.
-    let mut set: libc::sigset_t = unsafe { mem::zeroed() };
-    // SAFETY: `set` is writable.
-    unsafe { libc::sigemptyset(&mut set) };
-    for &signal in signals {
-        // SAFETY: `set` is initialised; a number that is no signal is EINVAL.
-        once(|| unsafe { libc::sigaddset(&mut set, signal) })?;
-    }
+    let set = set_of(signals)?;
     // SAFETY: `set` is initialised; a null pointer asks for no old mask.
     match unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &set, ptr::null_mut()) } {
         0 => {}
@@ -90,6 +83,28 @@ pub fn signalfd(signals: &[i32]) -> Result<OwnedFd, Errno> {
     let fd = retry(|| unsafe { libc::signalfd(-1, &set, libc::SFD_NONBLOCK | libc::SFD_CLOEXEC) })?;
     // SAFETY: the kernel just gave us this descriptor; nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Lets these signals through again, those that are pending at once.
+pub fn unblock(signals: &[i32]) -> Result<(), Errno> {
+    let set = set_of(signals)?;
+    // SAFETY: `set` is initialised; a null pointer asks for no old mask.
+    match unsafe { libc::pthread_sigmask(libc::SIG_UNBLOCK, &set, ptr::null_mut()) } {
+        0 => Ok(()),
+        errno => Err(Errno(errno)),
+    }
+}
+
+fn set_of(signals: &[i32]) -> Result<libc::sigset_t, Errno> {
+    // SAFETY: a sigset of zeroes is valid; sigemptyset makes it the empty set whatever its form.
+    let mut set: libc::sigset_t = unsafe { mem::zeroed() };
+    // SAFETY: `set` is writable.
+    unsafe { libc::sigemptyset(&mut set) };
+    for &signal in signals {
+        // SAFETY: `set` is initialised; a number that is no signal is EINVAL.
+        once(|| unsafe { libc::sigaddset(&mut set, signal) })?;
+    }
+    Ok(set)
 }
 
 /// Signals read per call: usually all that are pending.
