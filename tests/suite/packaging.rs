@@ -339,3 +339,83 @@ fn the_containers_command_serves_with_a_read_only_root_and_without_rights() {
     assert!(ended.success(), "{ended}: {text}");
     assert!(text.contains("\"GET / HTTP/1.1\" 200") && !text.contains("GET /healthz"), "{text}");
 }
+
+/// A maintainer script, run below a directory; stubs of commands write down how they are called.
+fn maintain(setup: &Setup, script: &str, args: &[&str]) -> String {
+    let top = setup.dir().join("system");
+    let stub = top.join("stub");
+    for dir in ["stub", "run/systemd/system", "etc/webserv", "var/lib/webserv", "var/www/html", "usr/share/webserv"] {
+        fs::create_dir_all(top.join(dir)).expect("a directory");
+    }
+    fs::write(top.join("usr/share/webserv/index.webserv.html"), "").expect("written");
+    let log = top.join("log");
+    fs::write(&log, "").expect("written");
+    let masked = top.join("var/lib/systemd/deb-systemd-helper-masked/webserv.service");
+    for name in [
+        "getent",
+        "addgroup",
+        "adduser",
+        "install",
+        "chgrp",
+        "deb-systemd-invoke",
+        "deb-systemd-helper",
+        "systemctl",
+        "webserv",
+    ] {
+        let unmask = match name {
+            "deb-systemd-helper" => format!("[ \"$1\" != unmask ] || rm -f {}\n", masked.display()),
+            "install" => format!("mkdir -p {}\n", top.join("etc/webserv/sites-enabled").display()),
+            _ => String::new(),
+        };
+        let text = format!("#!/bin/sh\necho {name} \"$*\" >>{}\n{unmask}", log.display());
+        fs::write(stub.join(name), text).expect("written");
+        fs::set_permissions(stub.join(name), fs::Permissions::from_mode(0o755)).expect("a mode");
+    }
+    let mut text = read(script);
+    for dir in ["/etc/", "/var/", "/run/", "/lib/", "/usr/share/"] {
+        for before in [" ", "=", "\"", "<", ">"] {
+            text = text.replace(&format!("{before}{dir}"), &format!("{before}{}{dir}", top.display()));
+        }
+    }
+    let path = std::env::var("PATH").unwrap_or_default();
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(&text).arg(script).args(args).env("PATH", format!("{}:{path}", stub.display()));
+    let out = command.stdin(Stdio::null()).output().expect("a shell");
+    assert!(out.status.success(), "{script}: {}", said(&out));
+    fs::read_to_string(&log).expect("it was written")
+}
+
+#[test]
+fn a_package_that_was_removed_and_is_installed_again_starts() {
+    if on_nginx() {
+        return;
+    }
+    let setup = Setup::full("");
+    let masked = setup.dir().join("system/var/lib/systemd/deb-systemd-helper-masked");
+    let start = "deb-systemd-invoke start webserv.service";
+    let first = maintain(&setup, "packaging/debian/postinst", &["configure", ""]);
+    assert!(first.contains(start), "{first}");
+    let upgrade = maintain(&setup, "packaging/debian/postinst", &["configure", "0.1.0"]);
+    assert!(!upgrade.contains(start) && upgrade.contains("list-units"), "{upgrade}");
+    // By `mask` of postrm.
+    fs::create_dir_all(&masked).expect("a directory");
+    fs::write(masked.join("webserv.service"), "").expect("written");
+    let again = maintain(&setup, "packaging/debian/postinst", &["configure", "0.1.0"]);
+    assert!(again.contains(start), "{again}");
+}
+
+#[test]
+fn a_purge_leaves_uploads_and_no_key_of_the_server() {
+    if on_nginx() {
+        return;
+    }
+    let setup = Setup::full("");
+    let state = setup.dir().join("system/var/lib/webserv");
+    for dir in ["local-ca", "acme_example", "files"] {
+        fs::create_dir_all(state.join(dir)).expect("a directory");
+        fs::write(state.join(dir).join("f"), "").expect("written");
+    }
+    maintain(&setup, "packaging/debian/postrm", &["purge"]);
+    let left: Vec<_> = fs::read_dir(&state).expect("it stays").map(|e| e.expect("an entry").file_name()).collect();
+    assert_eq!(left, ["files"]);
+}
