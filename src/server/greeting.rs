@@ -8,7 +8,7 @@ use crate::config::settings::proxy_pass::To;
 use crate::config::template::Part;
 use crate::sys::socket::Addr;
 use qrcodegen::{QrCode, QrCodeEcc};
-use std::net::{IpAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::path::Path;
 
 /// Maximum number of sites named per line; more are counted.
@@ -98,8 +98,14 @@ fn is_for_all(endpoint: &Endpoint) -> bool {
 /// The URL for a browser on this machine.
 fn url(endpoint: &Endpoint) -> String {
     match endpoint.addr.ip() {
-        Some(ip) if !ip.is_loopback() && !ip.is_unspecified() => address(endpoint, &host(ip)),
-        _ => address(endpoint, "localhost"),
+        // What localhost means; the other addresses of the loopback interface are not reached by it.
+        Some(ip)
+            if ip.is_unspecified() || [Ipv4Addr::LOCALHOST.into(), IpAddr::V6(Ipv6Addr::LOCALHOST)].contains(&ip) =>
+        {
+            address(endpoint, "localhost")
+        }
+        Some(ip) => address(endpoint, &host(ip)),
+        None => address(endpoint, "localhost"),
     }
 }
 
@@ -198,6 +204,8 @@ mod tests {
             ("server { listen 80; server_name a.test; root /srv/a; }", "http://localhost/ → /srv/a (a.test)"),
             ("server { listen 192.0.2.1:81; root .; }", "http://192.0.2.1:81/ → ."),
             ("server { listen [::1]:8080; server_name b; root /b; }", "http://localhost:8080/ → /b (b)"),
+            // localhost does not lead there.
+            ("server { listen 127.0.0.2:8080; server_name b; root /b; }", "http://127.0.0.2:8080/ → /b (b)"),
             (
                 "server { listen 81; server_name a; return 301 https://b$request_uri; }",
                 "http://localhost:81/ → return 301 https://b (a)",
