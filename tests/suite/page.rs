@@ -133,6 +133,56 @@ fn a_refused_form_says_why_and_leads_back() {
 }
 
 #[test]
+fn the_question_for_a_folder_says_that_all_in_it_goes() {
+    if skip_on_nginx("the page") {
+        return;
+    }
+    let s = server(
+        "location /up/ { allowed_methods GET POST DELETE; autoindex_upload on; }
+         location /all/ { allowed_methods GET POST DELETE; autoindex_upload on; delete_recursive on; }",
+    )
+    .file("html/up/sub/f", "f")
+    .file("html/all/sub/f", "f")
+    .start();
+    for (target, words) in
+        [("/up/", "Delete the folder {0}?"), ("/all/", "Delete the folder {0} and all that is in it?")]
+    {
+        let page = s.get(target).text();
+        assert!(page.contains(&format!("data-folder=\"{words}\"")), "{page}");
+        let asked = s.get(&format!("{target}?delete=sub")).text();
+        assert!(asked.contains(&words.replace("{0}", "<bdi>sub</bdi>")), "{asked}");
+    }
+}
+
+/// A bare 403: `curl -d @notes.txt` is what newcomers try first.
+#[test]
+fn data_that_is_no_form_of_the_page_is_told_how_files_are_sent() {
+    if skip_on_nginx("the page") {
+        return;
+    }
+    let s = running();
+    let curl = "Content-Type: application/x-www-form-urlencoded\r\nAccept: */*\r\n";
+    let said = form(&s, "/up/", curl, "some notes").is(403).text();
+    assert!(said.contains("curl -F file=@NAME") && said.contains("curl -T NAME"), "{said}");
+    let said = form(&s, "/up/", curl, "webserv-delete=a.txt").is(403).text();
+    assert!(said.contains("on the listing's own page only") && !said.contains("curl"), "{said}");
+    assert!(s.exists("html/up/a.txt"));
+}
+
+/// A bare 409, for programs and by hand.
+#[test]
+fn a_delete_that_is_refused_says_why() {
+    if skip_on_nginx("the page") {
+        return;
+    }
+    let s = running();
+    fs::create_dir(s.path("html/up/filled")).expect("a directory");
+    fs::write(s.path("html/up/filled/f"), "f").expect("written");
+    let said = s.method("DELETE", "/up/filled/", "", b"").is(409).text();
+    assert_eq!(said, "409 Conflict: the directory is not empty. Nothing was deleted.\n");
+}
+
+#[test]
 fn a_file_is_replaced_from_the_page_where_it_might_be_deleted() {
     if skip_on_nginx("the page") {
         return;

@@ -138,8 +138,15 @@ fn shape(ex: &mut Exchange, cx: &mut Services, rule: &rule::Listing) -> Result<S
         language,
         resumable: ex.location().settings.upload.resumable.speaks.tus,
         can_delete,
+        deletes_all: deletes_all(ex),
     };
     Ok(Shape { view, is_page, links: links(ex, cx), hidden })
+}
+
+/// Whether a DELETE of a folder removes what is in it: `delete_recursive on`, or that of WebDAV.
+fn deletes_all(ex: &Exchange) -> bool {
+    let settings = &ex.location().settings;
+    settings.upload.delete_recursive || settings.dav.methods.contains(Method::Delete)
 }
 
 /// The format for this client, and jsonp's callback.
@@ -173,7 +180,7 @@ fn confirm(ex: &mut Exchange, dir: BorrowedFd<'_>, name: Vec<u8>, language: Lang
         Err(_) => return not_there(ex, action()),
     };
     let mut body = Vec::with_capacity(4096);
-    listing::confirm_delete(&ex.route.uri, c_name.to_bytes(), kind, language, &mut body);
+    listing::confirm_delete(&ex.route.uri, (c_name.to_bytes(), kind), deletes_all(ex), language, &mut body);
     ex.response.text(Status::OK, ContentType::Static(Format::Page.content_type()), body);
     page_lines(ex);
     Flow::Respond

@@ -42,6 +42,7 @@ impl Shape {
             view.language as u8,
             u8::from(view.resumable),
             u8::from(view.can_delete),
+            u8::from(view.deletes_all),
             u8::from(self.links == Links::Bare),
             u8::from(matches!(self.links, Links::Inside { .. })),
             u8::from(matches!(self.links, Links::Inside { hidden: true, .. })),

@@ -9,6 +9,8 @@ use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::listing::{FormAction, PageAction, SentForm, asked, resolve};
 use crate::exchange::handlers::methods;
+use crate::exchange::handlers::upload;
+use crate::exchange::handlers::upload::Refusal;
 use crate::exchange::handlers::upstream::cgi;
 use crate::exchange::origin::{self, Sender};
 use crate::http::escape::escape_path;
@@ -65,11 +67,17 @@ impl DeleteForm {
     /// The form is complete: does what it requests.
     pub fn finish(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         // Only our own pages may delete with the visitor's cookies and address.
-        if origin::sender(ex) != Sender::OwnPage {
-            ex.report(cx, Level::Error, format_args!("delete form from another site is refused"));
-            return Flow::Status(Status::FORBIDDEN);
-        }
         let asked = asked(&self.body);
+        if origin::sender(ex) != Sender::OwnPage {
+            let why = match asked {
+                Some(_) => "this form works on the listing's own page only; programs send DELETE, MOVE, MKCOL or PUT",
+                None => {
+                    "a form of this type is for the listing's own questions: send files as multipart/form-data \
+                     (curl -F file=@NAME) or by PUT (curl -T NAME)"
+                }
+            };
+            return upload::refuse(ex, cx, &Refusal::new(Status::FORBIDDEN, why));
+        }
         ex.route.sent_form = Some(Box::new(SentForm { folder: ex.route.uri.clone(), action: asked.clone() }));
         let Some(asked) = asked else { return Flow::Status(Status::BAD_REQUEST) };
         let (name, method, action) = match asked {

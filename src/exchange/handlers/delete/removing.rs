@@ -320,11 +320,11 @@ pub(super) fn refused(ex: &mut Exchange, cx: &mut Services, refusal: NotRemoved)
                 Level::Error,
                 format_args!("DELETE of \"{path}\" is refused: it is or holds the directory of a location, or a trash"),
             );
-            Flow::Status(Status::FORBIDDEN)
+            upload::not_removed(ex, Status::FORBIDDEN, "it is or holds the directory of a location, or a trash")
         }
         NotRemoved::Trash(Errno::EINVAL) => {
             ex.report(cx, Level::Error, format_args!("DELETE of \"{path}\" is refused: the trash is in it"));
-            Flow::Status(Status::CONFLICT)
+            upload::not_removed(ex, Status::CONFLICT, "the trash is in it")
         }
         NotRemoved::Trash(e) => {
             let why = match e {
@@ -342,8 +342,27 @@ pub(super) fn refused(ex: &mut Exchange, cx: &mut Services, refusal: NotRemoved)
             if status != Status::NOT_FOUND || ex.location().settings.files.log_not_found {
                 ex.report(cx, level, format_args!("{call} \"{path}\" failed {errno}"));
             }
-            Flow::Status(status)
+            match reason(errno) {
+                "" => Flow::Status(status),
+                why => upload::not_removed(ex, status, why),
+            }
         }
+    }
+}
+
+/// Why a name cannot be removed, for the client; empty: the status says it.
+fn reason(errno: Errno) -> &'static str {
+    match errno {
+        Errno::ENOTEMPTY | Errno::EEXIST => "the directory is not empty",
+        Errno::ENOTDIR => "it is a file, not a directory",
+        Errno::EISDIR => "it is a directory",
+        Errno::EBUSY | Errno::ETXTBSY => "it is in use",
+        Errno::EACCES | Errno::EPERM => "the directory may not be written",
+        Errno::EROFS => "the file system is read-only",
+        Errno::EXDEV | Errno::ELOOP => "a link leads out of the area",
+        Errno::ENOSPC => "the disk is full",
+        Errno::EDQUOT => "the disk quota is used up",
+        _ => "",
     }
 }
 

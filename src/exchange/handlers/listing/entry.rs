@@ -91,6 +91,8 @@ pub struct View {
     pub resumable: bool,
     /// page: `autoindex_upload on`, and DELETE is allowed to this client here.
     pub can_delete: bool,
+    /// page: a folder is deleted with what is in it.
+    pub deletes_all: bool,
 }
 
 impl View {

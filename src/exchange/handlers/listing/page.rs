@@ -28,8 +28,8 @@ const ICON: &[u8] = b"<link rel=icon href=\"data:image/svg+xml,%3Csvg xmlns='htt
 
 /// The Content-Security-Policy to send with the page and with [`confirm_delete`]. The hashes are those of
 /// `page.css`, `page.js` and `upload.js` (a test compares).
-pub const PAGE_CSP: &str = "default-src 'none'; style-src 'sha256-eLXq3X7DApFx6NJQ9cdsdJNkIPwkjqn9INL70V+4gsw='; \
-     script-src 'sha256-hc+MpnyIndHpy/2qxlf4UVEzF3sMcZ8m238iqroOe0I=' 'sha256-ygQW0hDFLeRIIuAIOFSypLd0tf1EG9eyEAMs23N52Lk='; \
+pub const PAGE_CSP: &str = "default-src 'none'; style-src 'sha256-3Uqp0idGUP41R1DED34s7M3/JEGkwzZpzdWRCKTWW1I='; \
+     script-src 'sha256-hc+MpnyIndHpy/2qxlf4UVEzF3sMcZ8m238iqroOe0I=' 'sha256-g17DOF+op9Bw9oKUatwtUeVchyQJpCNwJUd/m8YE73k='; \
      connect-src 'self'; img-src 'self' data:; media-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'self'";
 
 /// The document up to the first row.
@@ -228,9 +228,15 @@ pub fn tail(listing: &Listing<'_>, out: &mut Vec<u8>) {
         texts(out, &["<div id=drop hidden>", words.get(Word::Drop), "</div>\n"]);
     }
     if listing.view.can_delete {
-        out.extend_from_slice(b"<dialog id=ask aria-labelledby=question>\n<form method=dialog>\n<p id=question>");
-        words.with(Word::DeleteQ, out, |out| out.extend_from_slice(b"<b><bdi id=name></bdi></b>"));
-        texts(out, &["</p>\n<button value=keep autofocus>", words.get(Word::Keep), "</button>\n"]);
+        out.extend_from_slice(
+            b"<dialog id=ask aria-labelledby=question>\n<form method=dialog>\n<p id=question data-file=\"",
+        );
+        let folder = if listing.view.deletes_all { Word::DeleteAllQ } else { Word::DeleteFolderQ };
+        texts(out, &[words.get(Word::DeleteQ), "\" data-folder=\"", words.get(folder)]);
+        texts(
+            out,
+            &["\"><b><bdi id=name></bdi></b></p>\n<button value=keep autofocus>", words.get(Word::Keep), "</button>\n"],
+        );
         texts(out, &["<button class=bad value=delete>", words.get(Word::Delete), "</button>\n</form>\n</dialog>\n"]);
     }
     if listing.view.can_move {
@@ -253,12 +259,24 @@ pub fn tail(listing: &Listing<'_>, out: &mut Vec<u8>) {
 /// The page that asks before a delete without script, for `?delete=NAME`. Its form posts [`DELETE_FIELD`] as
 /// application/x-www-form-urlencoded to the directory `path`; send it with [`PAGE_CSP`]. The caller has found the
 /// entry and knows that this client may delete here.
-pub fn confirm_delete(path: &[u8], entry: &[u8], kind: Kind, language: Language, out: &mut Vec<u8>) {
+///
+/// `deletes_all`: a folder goes with what is in it.
+pub fn confirm_delete(
+    path: &[u8],
+    (entry, kind): (&[u8], Kind),
+    deletes_all: bool,
+    language: Language,
+    out: &mut Vec<u8>,
+) {
     let words = language.words();
     document(Word::Title, path, language, out);
     breadcrumbs(path, &words, out);
     out.extend_from_slice(b"<h1>");
-    let question = if kind == Kind::Dir { Word::DeleteFolderQ } else { Word::DeleteQ };
+    let question = match kind {
+        Kind::Dir if deletes_all => Word::DeleteAllQ,
+        Kind::Dir => Word::DeleteFolderQ,
+        _ => Word::DeleteQ,
+    };
     words.with(question, out, |out| name(entry, out));
     out.extend_from_slice(b"</h1>\n<form method=post action=\"./\">\n<p><input type=hidden name=");
     out.extend_from_slice(DELETE_FIELD.as_bytes());

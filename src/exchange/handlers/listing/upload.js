@@ -63,6 +63,7 @@
         button.onclick = () => (upload.over ? enqueue(upload) : cancel(upload));
         enqueue(upload);
       }
+      $('queue').scrollIntoView({ block: 'nearest' });
     }
 
     function enqueue(upload) {
@@ -389,15 +390,18 @@
       $('to').close($('target').value ? 'move' : 'keep');
     });
     $('to').addEventListener('close', async () => {
-      const to = $('target').value;
+      const to = $('target').value.trim();
       const name = $('from').textContent;
-      if ($('to').returnValue !== 'move' || to === name) return;
+      if ($('to').returnValue !== 'move' || !to || to === name) return;
+      const index = link.closest('tr').rowIndex;
       const source = link.getAttribute('href').replace('?move=', '');
       const answer = await submit('', { 'webserv-move': source, 'webserv-to': to });
       if (!answer.ok) return say(word('not_moved', name, reason(answer.status)));
       await refresh();
       say(word('moved', name));
-      $('filter').focus();
+      const rows = [...$('rows').rows];
+      const row = rows.find((row) => row.querySelector('bdi')?.textContent === to) || rows[Math.min(index, rows.length - 1)];
+      (row?.querySelector('a.m') || $('filter')).focus();
     });
   }
 
@@ -409,7 +413,10 @@
       if (!clicked || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
       event.preventDefault();
       link = clicked;
-      put($('name'), link.closest('tr').querySelector('bdi').textContent);
+      const row = link.closest('tr');
+      put($('name'), row.querySelector('bdi').textContent);
+      const [before, after] = $('question').dataset[row.className === 'd' ? 'folder' : 'file'].split('{0}');
+      $('question').replaceChildren(before, $('name').parentNode, after);
       $('ask').returnValue = '';
       $('ask').showModal();
     });

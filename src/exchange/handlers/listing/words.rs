@@ -35,7 +35,7 @@ const LANGUAGES: [(Language, &str, &str); 7] = [
 #[rustfmt::skip]
 pub enum Word {
     Title, Add, AddFolder, Upload, Hint, Filter, Press, Contents, Name, Size, Modified, Delete, DeleteName, Rename,
-    RenameName, Parent, Empty, Drop, DeleteQ, DeleteFolderQ, Keep, KeepIt, Cancel, Top, Path, Uploads, Folder,
+    RenameName, Parent, Empty, Drop, DeleteQ, DeleteFolderQ, DeleteAllQ, Keep, KeepIt, Cancel, Top, Path, Uploads, Folder,
     Folders, File, Files, Bytes, NewFolder, Make, MoveQ, MoveTo, Move, Archive, Search, Found, Nothing,
     NotAll, Actions, Back,
 }

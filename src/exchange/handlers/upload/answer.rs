@@ -238,12 +238,28 @@ pub fn refuse(ex: &mut Exchange, cx: &mut Services, refusal: &Refusal) -> Flow {
     let of = if name.is_empty() { String::new() } else { format!(" (file name \"{name}\")") };
     let (why, detail) = (&refusal.why, &refusal.detail);
     let limit = Limit::of(ex, refusal.limit);
-    ex.report(cx, refusal.level, format_args!("upload refused: {why}{limit}{of}{between}{detail}"));
+    let what = if is_removal(ex) { "DELETE" } else { "upload" };
+    ex.report(cx, refusal.level, format_args!("{what} refused: {why}{limit}{of}{between}{detail}"));
     // A form of the listing has a page of its own, which leads back and has its words for the status.
     if ex.route.sent_form.is_some() && format_of(ex) != Some(Format::Json) {
         return Flow::Status(refusal.status);
     }
     respond(ex, refusal, &limit)
+}
+
+/// A DELETE that is refused says why. nginx's own module (`dav_methods`) answers with the standard page, as does a form
+/// of the listing with its own.
+pub fn not_removed(ex: &mut Exchange, status: Status, why: &'static str) -> Flow {
+    let is_plain = ex.location().settings.dav.methods.contains(Method::Delete) || ex.route.sent_form.is_some();
+    if is_plain {
+        return Flow::Status(status);
+    }
+    respond(ex, &Refusal::new(status, why), &Limit::default())
+}
+
+/// Whether the request would have removed something: its refusals say that nothing was deleted.
+fn is_removal(ex: &Exchange) -> bool {
+    ex.route.method == Method::Delete
 }
 
 /// The names are as the request wants them, but the disk has not confirmed it.
@@ -271,7 +287,8 @@ fn tell(ex: &mut Exchange, format: Format, refusal: &Refusal, limit: &Limit) {
         Format::Json => "application/problem+json",
         Format::Text => "text/plain; charset=utf-8",
     };
-    let mut body = problem(format, refusal, &limit.text);
+    let undone = if is_removal(ex) { "deleted" } else { "stored" };
+    let mut body = problem(format, refusal, &limit.text, undone);
     // A client that sent the listing's form without script gets this page in its place. (HTML needs no end tags
     // here.)
     if format == Format::Html && ex.location().settings.listing.upload {
@@ -344,8 +361,8 @@ impl fmt::Display for Limit {
     }
 }
 
-/// The body of a refusal. `limit`: the line whose limit was exceeded; may be empty.
-fn problem(format: Format, refusal: &Refusal, limit: &str) -> Vec<u8> {
+/// The body of a refusal. `limit`: the line whose limit was exceeded; may be empty. `undone`: what did not happen.
+fn problem(format: Format, refusal: &Refusal, limit: &str, undone: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
     let status = refusal.status;
     let why = if limit.is_empty() { refusal.why.to_string() } else { format!("{} ({limit})", refusal.why) };
@@ -376,7 +393,7 @@ fn problem(format: Format, refusal: &Refusal, limit: &str) -> Vec<u8> {
                 out.extend_from_slice(b"</bdi></b>: ");
             }
             html_escape(why, &mut out);
-            out.extend_from_slice(b". Nothing was stored.</p>\n");
+            let _ = writeln!(out, ". Nothing was {undone}.</p>");
         }
         Format::Text => {
             let _ = write!(out, "{} {}", status.0, status.reason());
@@ -390,7 +407,7 @@ fn problem(format: Format, refusal: &Refusal, limit: &str) -> Vec<u8> {
                 out.extend_from_slice(b": ");
             }
             out.extend_from_slice(why);
-            out.extend_from_slice(b". Nothing was stored.\n");
+            let _ = writeln!(out, ". Nothing was {undone}.");
         }
     }
     out
@@ -460,7 +477,7 @@ mod tests {
     #[test]
     fn a_refusal_says_the_rule_and_a_judged_name() {
         let refusal = Refusal::new(Status::CONFLICT, "the name is taken").of(b"<i>.txt");
-        let text = |format| String::from_utf8(problem(format, &refusal, "")).expect("UTF-8");
+        let text = |format| String::from_utf8(problem(format, &refusal, "", "stored")).expect("UTF-8");
         assert_eq!(
             text(Format::Json),
             "{\"status\":409,\"title\":\"Conflict\",\"detail\":\"the name is taken\",\"name\":\"\\u003Ci>.txt\"}\n"
@@ -468,17 +485,19 @@ mod tests {
         assert_eq!(text(Format::Text), "409 Conflict: <i>.txt: the name is taken. Nothing was stored.\n");
         assert!(text(Format::Html).contains("<b><bdi>&lt;i&gt;.txt</bdi></b>: the name is taken."));
         let bare = Refusal::new(Status::BAD_REQUEST, "the file name holds a slash");
-        let text = String::from_utf8(problem(Format::Text, &bare, "")).expect("UTF-8");
+        let text = String::from_utf8(problem(Format::Text, &bare, "", "stored")).expect("UTF-8");
         assert_eq!(text, "400 Bad Request: the file name holds a slash. Nothing was stored.\n");
         let large = Refusal::new(Status::CONTENT_TOO_LARGE, "the file is too large").of(b"x");
-        let text = |format| String::from_utf8(problem(format, &large, "upload_max_file_size 1m")).expect("UTF-8");
+        let text =
+            |format| String::from_utf8(problem(format, &large, "upload_max_file_size 1m", "stored")).expect("UTF-8");
         let json = text(Format::Json);
         assert!(json.contains("\"detail\":\"the file is too large (upload_max_file_size 1m)\""), "{json}");
         assert!(json.contains("\"limit\":\"upload_max_file_size 1m\",\"name\":\"x\"}"), "{json}");
         assert!(
             text(Format::Text).ends_with(": x: the file is too large (upload_max_file_size 1m). Nothing was stored.\n")
         );
-        let bare = |format| String::from_utf8(problem(format, &Refusal::new(Status(405), ""), "")).expect("UTF-8");
+        let bare =
+            |format| String::from_utf8(problem(format, &Refusal::new(Status(405), ""), "", "stored")).expect("UTF-8");
         assert_eq!(bare(Format::Json), "{\"status\":405,\"title\":\"Not Allowed\"}\n");
         assert_eq!(bare(Format::Text), "405 Not Allowed\n");
     }

@@ -93,7 +93,8 @@ fn actions_stand_only_where_they_are_allowed() {
         assert_eq!(page.contains(&rendered(|out| lean(UPLOAD_SCRIPT, out))), can_upload || can_delete, "{case}");
         let limit = if can_upload || can_delete { 35 } else { 15 };
         assert!(page.len() < limit * 1024, "{case}: {} bytes", page.len());
-        assert_eq!(page.matches(" data-").count(), 1, "{case}: the key of the filter alone");
+        let questions = if can_delete { 2 } else { 0 };
+        assert_eq!(page.matches(" data-").count(), 1 + questions, "{case}: the key of the filter, and questions");
         for forbidden in [" style=", " onclick=", "http:", "https:", "src="] {
             assert!(
                 !page.replace(&rendered(|out| lean(STYLE, out)), "").replace("xmlns='http:", "").contains(forbidden),
@@ -183,7 +184,7 @@ fn sizes_are_short_and_rounded() {
 
 #[test]
 fn the_question_before_a_delete_is_a_plain_form() {
-    let page = rendered(|out| confirm_delete(b"/files/", b"a \"b\"\xff", Kind::File, Language::En, out));
+    let page = rendered(|out| confirm_delete(b"/files/", (b"a \"b\"\xff", Kind::File), false, Language::En, out));
     assert!(page.contains("<h1>Delete <bdi>a &quot;b&quot;\u{fffd}</bdi>?</h1>"));
     assert!(page.contains("<form method=post action=\"./\">"));
     assert!(page.contains("<input type=hidden name=webserv-delete value=\"a%20%22b%22%FF\">"));
