@@ -106,8 +106,9 @@ impl ConfiguredDirs {
         ConfiguredDirs::of(|config| {
             let own =
                 config.hidden_dirs.iter().chain(&config.trashes).chain(&config.stores).map(|directory| &**directory);
-            let roots = config.locations.iter().filter_map(Location::directory);
-            own.chain(roots).map(|directory| (directory, None)).collect()
+            // Locations share roots: thousands of them name a few.
+            let all: BTreeSet<&[u8]> = config.locations.iter().filter_map(Location::directory).chain(own).collect();
+            all.into_iter().map(|directory| (directory, None)).collect()
         })
     }
 

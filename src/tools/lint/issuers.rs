@@ -99,7 +99,7 @@ fn forgotten(cx: &RuleContext, found: &mut Vec<Finding>) {
     let Some(word) = cx.d.args.first().filter(|_| cx.is_in("acme_issuer")) else { return };
     let text = word.str();
     if text == "off" || ["/tmp/", "/run/", "/dev/shm/", "/var/run/"].iter().any(|start| text.starts_with(start)) {
-        let message = "certificates are ordered anew at every start, which authorities allow a few times a week";
+        let message = "certificates are ordered again at every start, which authorities allow a few times a week";
         found.push(Finding::new(word.span, message, "write a directory that lasts: state_path /var/lib/webserv/acme;"));
     }
 }

@@ -59,7 +59,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         code: "W301",
         title: "a resolver that is asked for nothing",
-        page: "A name in `proxy_pass` is looked up once, at the start: the upstream of a container that is made anew keeps its \
+        page: "A name in `proxy_pass` is looked up once, at the start: the upstream of a container that is made again keeps its \
                old address. `resolver` is asked for names in variables (`set $app app; proxy_pass http://$app:3000;`), and for \
                servers of an `upstream` with `resolve`.",
         about: &["resolver"],
