@@ -1,5 +1,5 @@
-//! What the location of a path asks of a file that comes there by a request for another URI: a form's, one of a tree that
-//! is copied or moved. Whether it may come there at all is decided in [`super::path_rules`].
+//! What the location of a path asks of a file that comes there by a request for another URI: a form's, one of a tree
+//! that is copied or moved. Whether it may come there at all is decided in [`super::path_rules`].
 //!
 //! Invariant: a file is held to each limit that the location's own uploads have, or it is refused.
 
