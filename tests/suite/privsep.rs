@@ -77,10 +77,13 @@ impl Parent {
         self.get("/f").is(200);
     }
 
+    /// As [`children`], of the parent.
+    pub fn children(&self) -> Vec<u32> {
+        children(self.process.id())
+    }
+
     pub fn try_child(&self) -> Option<u32> {
-        let pid = self.process.id();
-        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
-        children.split_whitespace().next_back()?.parse().ok()
+        self.children().last().copied()
     }
 
     pub fn child(&self) -> u32 {
@@ -139,7 +142,13 @@ impl Drop for Parent {
     }
 }
 
-pub fn status(pid: u32, field: &str) -> String {
+/// A process's children as /proc lists them, the newest last. It may leave some out while others exit.
+pub fn children(pid: u32) -> Vec<u32> {
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    children.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+}
+
+fn status(pid: u32, field: &str) -> String {
     let text = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it lives");
     let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).expect(field);
     line.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -242,9 +251,9 @@ fn what_a_serving_process_shares_makes_neither_its_parent_nor_its_successor_wait
             let names = fds.filter_map(|fd| std::fs::read_link(fd.ok()?.path()).ok());
             names.filter(|name| name.ends_with("anon_inode:[signalfd]")).count()
         };
-        // Since it serves it has made its own.
+        // Since it serves it has made its own, and closed its parent's before.
         s.get("/f").is(200);
-        eventually("its own, and not its parent's, too", || signal_fds() == 1);
+        assert_eq!(signal_fds(), 1, "its own, and not its parent's, too");
         socket.set_nonblocking(false).expect("fcntl");
         let child = s.child();
         os::kill(child, libc::SIGKILL);

@@ -89,8 +89,8 @@ struct Parent {
     reload: Reload,
     /// The child that is starting.
     starting: Option<Starting>,
-    /// WINCH came while a child was starting, or a reload was about to start one: it is to drain, too.
-    drains_next: bool,
+    /// Children that were starting, or that reloads were about to start, when WINCH came: they are to drain, too.
+    drains_next: u8,
     /// Why the first child did not start.
     failed: Option<String>,
     /// When to restart the child.
@@ -148,12 +148,7 @@ pub fn run(prepared: Prepared, worker: ServingUser) -> Result<(), Failure> {
     announce(&mut parent)?;
     parent.service_manager.ready("serving");
     process::trim_memory();
-    let goes_on = |parent: &Parent| {
-        parent.ending == Ending::No
-            || !parent.children.is_empty()
-            || parent.starting.is_some()
-            || parent.orphans.are_ending()
-    };
+    let goes_on = |parent: &Parent| parent.ending == Ending::No || parent.has_children() || parent.orphans.are_ending();
     while goes_on(&parent) {
         if parent.is_reload_due() {
             parent = parent.reload();
@@ -195,7 +190,7 @@ impl Parent {
             reloads: 0,
             reload: Reload::No,
             starting: None,
-            drains_next: false,
+            drains_next: 0,
             failed: None,
             restart_at: None,
             pause: 0,
@@ -216,6 +211,11 @@ impl Parent {
         self.logs.error(&self.config.process.error_log, level, &mut self.now, None, what);
     }
 
+    /// Whether a serving process runs or is starting.
+    fn has_children(&self) -> bool {
+        !self.children.is_empty() || self.starting.is_some()
+    }
+
     /// Waits for a signal, a starting child, or the time to start one.
     fn turn(&mut self) {
         self.turn_while_waiting(None);
@@ -225,7 +225,7 @@ impl Parent {
     fn turn_while_waiting(&mut self, awaited: Option<BorrowedFd<'_>>) {
         let now = clock::monotonic();
         let end = match self.ending {
-            Ending::Stopping(at) => Some(at).filter(|_| !self.children.is_empty() || self.starting.is_some()),
+            Ending::Stopping(at) if self.has_children() => Some(at),
             _ => None,
         };
         let starting = self.starting.as_ref();
@@ -399,8 +399,7 @@ impl Parent {
             match how {
                 Ok(how) => {
                     self.say(Level::Alert, format_args!("{addr} was shut down by a serving process, listening again"));
-                    let has_old = !self.children.is_empty() || self.starting.is_some();
-                    if how == How::Bound && has_old && self.reload == Reload::No {
+                    if how == How::Bound && self.has_children() && self.reload == Reload::No {
                         self.reload = Reload::Wanted;
                     }
                 }

@@ -27,10 +27,12 @@ impl Parent {
         let (mut parent, read) = self.read_meanwhile();
         let Some(read) = read else {
             // A signal to stop; or a bug, which was logged.
+            parent.drains_one();
             parent.reloaded(format!("{}: [emerg] the configuration was not read\n", parent.origin.program).into());
             return parent;
         };
         if let Err(refused) = parent.renew(read) {
+            parent.drains_one();
             parent.reloaded(refused);
         }
         parent
@@ -39,8 +41,6 @@ impl Parent {
     /// Writes the result for `-s reload`.
     pub(super) fn reloaded(&mut self, refused: Refused) {
         self.reload = if self.reload == Reload::Again { Reload::Wanted } else { Reload::No };
-        // It was refused before a child started.
-        self.drains_next = false;
         self.reloads += 1;
         if self.ending == Ending::No {
             self.service_manager.ready(if refused.errors.is_empty() { "serving" } else { reload::REFUSED });

@@ -97,7 +97,7 @@ impl Parent {
         let Some(Starting { pid, channel, purpose, successor, has_old_logs, .. }) = self.starting.take() else {
             return;
         };
-        let drains = std::mem::take(&mut self.drains_next);
+        let drains = self.drains_one();
         let logs = self.logs.paths();
         let old = self.children.len();
         let child = Child { pid, channel, logs, started: clock::monotonic(), draining: false };
@@ -137,7 +137,17 @@ impl Parent {
         self.restart_at = None;
         self.drain(usize::MAX);
         // QUIT would end a child before it is ready, as if its start had failed.
-        self.drains_next = self.starting.is_some() || self.reload != Reload::No;
+        let is_read = matches!(self.reload, Reload::UnderWay | Reload::Again) && self.starting.is_none();
+        let is_wanted = matches!(self.reload, Reload::Wanted | Reload::Again);
+        self.drains_next = u8::from(self.starting.is_some() || is_read) + u8::from(is_wanted);
+    }
+
+    /// The start of a child has succeeded or failed, or the reload that was to start one has. Returns whether WINCH came
+    /// before.
+    pub(super) fn drains_one(&mut self) -> bool {
+        let drains = self.drains_next > 0;
+        self.drains_next = self.drains_next.saturating_sub(1);
+        drains
     }
 
     /// Removes the file of a journal that is not the present one's: without a name, no start finds it.
@@ -152,11 +162,11 @@ impl Parent {
     /// The child that is starting has ended or took too long: what it was to replace goes on.
     pub(super) fn start_failed(&mut self, why: &str) {
         let Some(starting) = self.starting.take() else { return };
-        let drains = std::mem::take(&mut self.drains_next);
+        let drains = self.drains_one();
         match starting.purpose {
             Purpose::First => self.failed = Some(why.to_owned()),
             Purpose::Restart if self.ending == Ending::No && !drains => self.restart_failed(why),
-            Purpose::Restart => {}
+            Purpose::Restart => self.say(Level::Notice, format_args!("{why} while it started")),
             Purpose::Reload(before) => {
                 self.go_back(*before);
                 self.say(Level::Emerg, format_args!("{why}; the old configuration stays"));
