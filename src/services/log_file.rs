@@ -182,7 +182,7 @@ fn send(
 
 fn is_same(one: &Sink, other: &Sink) -> bool {
     match (file::fstat(one.fd()), file::fstat(other.fd())) {
-        (Ok(one), Ok(other)) => (one.dev, one.ino) == (other.dev, other.ino),
+        (Ok(one), Ok(other)) => one.is_same_inode(&other),
         _ => false,
     }
 }

@@ -62,6 +62,11 @@ impl Stat {
         self.dev == other.dev && (self.ino == other.ino || shape(self) == shape(other))
     }
 
+    /// Whether both have one number on one file system: hard links of a file have, and names of one directory.
+    pub fn is_same_inode(&self, other: &Stat) -> bool {
+        (self.dev, self.ino) == (other.dev, other.ino)
+    }
+
     /// The casts are lossless on every Linux target.
     #[allow(clippy::unnecessary_cast)]
     fn new(stat: &libc::stat) -> Stat {
@@ -130,7 +135,7 @@ pub fn fstat(fd: BorrowedFd<'_>) -> Result<Stat, Errno> {
 pub fn has_name(fd: BorrowedFd<'_>, dir: Dir<'_>, name: &CStr, follow: Follow) -> Result<bool, Errno> {
     let ours = fstat(fd)?;
     match stat_at(dir, name, follow) {
-        Ok(there) => Ok((there.dev, there.ino) == (ours.dev, ours.ino)),
+        Ok(there) => Ok(there.is_same_inode(&ours)),
         Err(Errno::ENOENT) => Ok(false),
         Err(e) => Err(e),
     }

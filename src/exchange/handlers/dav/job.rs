@@ -169,7 +169,7 @@ impl Job {
     fn are_links(&self) -> bool {
         let stat = |dir, name| file::stat_at(Some(dir), name, Follow::No).ok();
         let ends = stat(self.from(), &self.source.name).zip(stat(self.to(), &self.target.name));
-        ends.is_some_and(|(one, other)| (one.dev, one.ino) == (other.dev, other.ino))
+        ends.is_some_and(|(one, other)| one.is_same_inode(&other))
     }
 
     fn respell(&self) -> Result<Stage, Errno> {

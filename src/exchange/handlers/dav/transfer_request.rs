@@ -198,7 +198,7 @@ fn look(ex: &mut Exchange, cx: &mut Services, source: &End, target: &End, overwr
         return Err(refuse(ex, cx, Status::FORBIDDEN, why));
     }
     let there = there.filter(|_| !is_respelled);
-    let is_linked = matches!((&own, &there), (Ok(own), Some(there)) if (own.dev, own.ino) == (there.dev, there.ino));
+    let is_linked = matches!((&own, &there), (Ok(own), Some(there)) if own.is_same_inode(there));
     let is_dir = |stat: &&Stat| stat.kind == FileKind::Dir;
     let holds = own.as_ref().ok().filter(is_dir).is_some_and(|own| is_within(&target.resource, &source.resource, own))
         || there.as_ref().filter(is_dir).is_some_and(|there| is_within(&source.resource, &target.resource, there));
@@ -271,7 +271,7 @@ fn check_kind(
 /// Whether both names are one file's, because the file system ignores case (vfat, exFAT, NTFS, SMB): then replacing the
 /// one would remove the other. Hard links are two files here.
 fn is_same(source: &End, target: &End, own: &Stat, there: &Stat) -> bool {
-    if (own.dev, own.ino) == (there.dev, there.ino) {
+    if own.is_same_inode(there) {
         return own.kind == FileKind::Dir || own.nlink == 1 || !are_two_links(&source.resource, &target.resource);
     }
     // FUSE may number each name that is looked up: the directory says which of them there are.
@@ -302,7 +302,7 @@ fn leads_there_too(link: &Resource, dir: BorrowedFd<'_>) -> bool {
     let end = |dir: BorrowedFd<'_>, name: &CStr| file::stat_at(Some(dir), name, Follow::Yes);
     let is_same = |name: &CStr| {
         let ends = (end(link.dir.as_fd(), name), end(dir, name));
-        matches!(ends, (Ok(here), Ok(there)) if (here.dev, here.ino) == (there.dev, there.ino))
+        matches!(ends, (Ok(here), Ok(there)) if here.is_same_inode(&there))
     };
     text.starts_with(b"/") || is_same(c".") || is_same(&name)
 }

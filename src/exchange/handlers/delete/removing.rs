@@ -357,11 +357,8 @@ fn reason(errno: Errno) -> &'static str {
         Errno::ENOTDIR => "it is a file, not a directory",
         Errno::EISDIR => "it is a directory",
         Errno::EBUSY | Errno::ETXTBSY => "it is in use",
-        Errno::EACCES | Errno::EPERM => "the directory may not be written",
-        Errno::EROFS => "the file system is read-only",
-        Errno::EXDEV | Errno::ELOOP => "a link leads out of the area",
-        Errno::ENOSPC => "the disk is full",
-        Errno::EDQUOT => "the disk quota is used up",
+        Errno::EACCES | Errno::EPERM | Errno::EROFS => upload::why_failed(errno).1,
+        Errno::EXDEV | Errno::ELOOP | Errno::ENOSPC | Errno::EDQUOT => upload::why_failed(errno).1,
         _ => "",
     }
 }

@@ -9,7 +9,7 @@ use super::temp_file::Part;
 use crate::config::settings::upload::{Duplicate, Store};
 use crate::exchange::Exchange;
 use crate::exchange::handlers::dav::guard::{self, Change};
-use crate::exchange::handlers::governed::{Governed, PlaceLimits};
+use crate::exchange::handlers::governed::Governed;
 use crate::exchange::handlers::path_rules::{PathAction, PathRules, Target};
 use crate::exchange::handlers::versions::{self, NameStat};
 use crate::exchange::origin::{self, Sender};
@@ -21,11 +21,6 @@ use std::rc::Rc;
 
 /// More files than these are closed in slices.
 const MANY: usize = 32;
-
-/// The stricter of two limits; 0: no limit.
-fn least(limits: [u64; 2]) -> u64 {
-    limits.into_iter().filter(|limit| *limit > 0).min().unwrap_or(0)
-}
 
 impl Upload {
     /// Begins the next file: checks its name and type, and whether it may have the name it wants.
@@ -114,49 +109,45 @@ impl Upload {
         let uri = [&self.target_mut(which).uri[..], name].concat();
         let path = paths.path_of_upload(ex, cx, &uri);
         let governed = paths.check(ex, cx, Target { uri: &uri, path: path.as_deref() }, PathAction::Put)?;
-        let limits = self.hold_to(ex, &governed, name, content_type)?;
-        // What is no form has one body for all of the file, or any number of them. And a location for images in the
-        // request's own folder has no size for its forms.
-        if let Some(limits) = limits.filter(|_| self.is_form && !paths.is_in_home(ex, &uri)) {
-            self.most = least([self.most, limits.most_body]);
-        }
+        // A location for images in the request's own folder has no size for its forms.
+        let has_size = self.is_form && !paths.is_in_home(ex, &uri);
+        self.hold_to(ex, &governed, (name, content_type), has_size)?;
         if self.rules.store == Store::Uri
             && let Some(folder) = paths.folder_that_takes(ex, &governed, &uri)
         {
             let governed = paths.check(ex, cx, Target { uri: folder, path: None }, PathAction::Put)?;
-            let limits = self.hold_to(ex, &governed, name, content_type)?;
-            if let Some(limits) = limits.filter(|_| self.is_form) {
-                self.most = least([self.most, limits.most_body]);
-            }
+            self.hold_to(ex, &governed, (name, content_type), self.is_form)?;
         }
         Ok(())
     }
 
-    /// Holds the newest file to the limits of another location.
+    /// Holds the newest file to the limits of another location. `has_size`: that of a body is one of them. (What is no
+    /// form has one body for all of the file, or any number of them.)
     fn hold_to(
         &mut self,
         ex: &Exchange,
         governed: &Governed,
-        name: &[u8],
-        content_type: Option<&[u8]>,
-    ) -> Result<Option<PlaceLimits>, Refusal> {
+        (name, content_type): (&[u8], Option<&[u8]>),
+        has_size: bool,
+    ) -> Result<(), Refusal> {
         let is_other = !Rc::ptr_eq(&governed.upload, &self.rules);
         if is_other {
             if let Some(content_type) = content_type {
                 rules::check_type(&governed.upload.types, content_type)?;
             }
             governed.check_file(name, None, 0)?;
-            self.most = least([self.most, governed.upload.max_file_size.0]);
+            self.most = rules::least(self.most, governed.upload.max_file_size.0);
         }
         let is_foreign = origin::sender(ex) == Sender::OtherPage && ex.route.link.is_none();
-        let limits = governed.check_upload(&self.rules, is_foreign)?;
-        if let Some(limits) = &limits {
-            self.keeps |= !limits.replaces;
-            if is_other {
-                name::exact(Names { rule: governed.upload.names, ..Names::of(ex) }, name)?;
-            }
+        let Some(limits) = governed.check_upload(&self.rules, is_foreign)? else { return Ok(()) };
+        self.keeps |= !limits.replaces;
+        if is_other {
+            name::exact(Names { rule: governed.upload.names, ..Names::of(ex) }, name)?;
         }
-        Ok(limits)
+        if has_size {
+            self.most = rules::least(self.most, limits.most_body);
+        }
+        Ok(())
     }
 
     /// The newest file is larger than [`Upload::most`].

@@ -53,7 +53,7 @@ pub use quota::{check_directory, check_empty, later, lock_empty};
 pub use quota_share::QuotaShare;
 pub use raw::DEFAULT_TYPE;
 pub use record::UploadRecord;
-pub use refusal::{Refusal, too_large};
+pub use refusal::{Refusal, too_large, why_failed};
 pub use rules::{check_extension, check_room, check_type};
 pub use serve_policy::guard;
 pub use start::start;

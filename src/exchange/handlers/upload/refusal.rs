@@ -92,23 +92,7 @@ impl Refusal {
 
     /// A system call that failed: one table decides whether the client or the server is to blame.
     pub fn call(call: &str, path: &[u8], e: Errno) -> Refusal {
-        let (status, why) = match e {
-            Errno::ENOENT => (Status::CONFLICT, "the directory does not exist"),
-            Errno::ENOTDIR => (Status::CONFLICT, "a part of the path is a file, not a directory"),
-            Errno::EISDIR => (Status::CONFLICT, "a directory has that name"),
-            Errno::EEXIST | Errno::ENOTEMPTY => (Status::CONFLICT, "the name is taken"),
-            Errno::ETXTBSY | Errno::EBUSY => (Status::CONFLICT, "the file is in use"),
-            Errno::EACCES | Errno::EPERM => (Status::FORBIDDEN, "the directory may not be written"),
-            Errno::EROFS => (Status::FORBIDDEN, "the file system is read-only"),
-            Errno::ELOOP | Errno::EXDEV => (Status::FORBIDDEN, "a link leads out of the area"),
-            Errno::ENAMETOOLONG => (Status::BAD_REQUEST, "the name is too long"),
-            Errno::ENOSPC => (Status::INSUFFICIENT_STORAGE, "the disk is full"),
-            Errno::EDQUOT => (Status::INSUFFICIENT_STORAGE, "the disk quota is used up"),
-            Errno::EFBIG => (Status::CONTENT_TOO_LARGE, "the file is larger than the file system allows"),
-            Errno::EAGAIN => (Status::LOCKED, "another process writes to it"),
-            Errno::EMFILE | Errno::ENFILE => (Status::SERVICE_UNAVAILABLE, "the server is out of file descriptors"),
-            _ => (Status::INTERNAL_SERVER_ERROR, "the file could not be stored"),
-        };
+        let (status, why) = why_failed(e);
         let level = match e {
             Errno::ENOSPC | Errno::EMFILE | Errno::ENFILE => Level::Crit,
             _ if status == Status::INTERNAL_SERVER_ERROR => Level::Crit,
@@ -116,6 +100,27 @@ impl Refusal {
         };
         let path: String = path.iter().flat_map(|b| std::ascii::escape_default(*b)).map(char::from).collect();
         Refusal { level, ..Refusal::new(status, why).detail(format!("{call} \"{path}\" failed {e}")) }
+    }
+}
+
+/// The status of a failed system call, and why it failed, for the client.
+pub fn why_failed(e: Errno) -> (Status, &'static str) {
+    match e {
+        Errno::ENOENT => (Status::CONFLICT, "the directory does not exist"),
+        Errno::ENOTDIR => (Status::CONFLICT, "a part of the path is a file, not a directory"),
+        Errno::EISDIR => (Status::CONFLICT, "a directory has that name"),
+        Errno::EEXIST | Errno::ENOTEMPTY => (Status::CONFLICT, "the name is taken"),
+        Errno::ETXTBSY | Errno::EBUSY => (Status::CONFLICT, "the file is in use"),
+        Errno::EACCES | Errno::EPERM => (Status::FORBIDDEN, "the directory may not be written"),
+        Errno::EROFS => (Status::FORBIDDEN, "the file system is read-only"),
+        Errno::ELOOP | Errno::EXDEV => (Status::FORBIDDEN, "a link leads out of the area"),
+        Errno::ENAMETOOLONG => (Status::BAD_REQUEST, "the name is too long"),
+        Errno::ENOSPC => (Status::INSUFFICIENT_STORAGE, "the disk is full"),
+        Errno::EDQUOT => (Status::INSUFFICIENT_STORAGE, "the disk quota is used up"),
+        Errno::EFBIG => (Status::CONTENT_TOO_LARGE, "the file is larger than the file system allows"),
+        Errno::EAGAIN => (Status::LOCKED, "another process writes to it"),
+        Errno::EMFILE | Errno::ENFILE => (Status::SERVICE_UNAVAILABLE, "the server is out of file descriptors"),
+        _ => (Status::INTERNAL_SERVER_ERROR, "the file could not be stored"),
     }
 }
 

@@ -72,7 +72,12 @@ pub fn check_types(ex: &Exchange, allowed: &[Box<[u8]>], content_type: &[u8]) ->
 /// Most bytes of a file: by the location, and by the signed link of the request. 0: any number.
 pub fn largest(ex: &Exchange) -> u64 {
     let link = ex.route.link.as_ref().map_or(0, |link| link.limits.most);
-    match (ex.location().settings.upload.max_file_size.0, link) {
+    least(ex.location().settings.upload.max_file_size.0, link)
+}
+
+/// The stricter of two limits; 0: no limit.
+pub fn least(one: u64, other: u64) -> u64 {
+    match (one, other) {
         (0, most) | (most, 0) => most,
         (a, b) => a.min(b),
     }
