@@ -72,6 +72,8 @@ pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let end = Instant::now() + LIMIT;
     while !holds() {
         assert!(Instant::now() < end, "never within {LIMIT:?}: {what}");
+        // The processes under test run on the same processors.
+        std::thread::yield_now();
     }
 }
 
