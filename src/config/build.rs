@@ -24,6 +24,7 @@ use super::syntax::split_at_missing_semicolon;
 use super::template::{Source, Template, Variables, not_yours};
 use super::upstream_drafts::Drafts;
 use crate::http::method::MethodSet;
+use crate::io::open;
 use crate::util::checkpoint;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::OsStr;
@@ -477,10 +478,7 @@ impl Build {
         match std::fs::metadata(&path) {
             Err(error) => Err(fault("open", &format!("({})", errno_text(&error)))),
             Ok(data) if data.is_dir() => Err(fault("read", "(21: Is a directory)")),
-            Ok(data) if data.is_file() => match std::fs::File::open(&path) {
-                Ok(_) => Ok(()),
-                Err(error) => Err(fault("open", &format!("({})", errno_text(&error)))),
-            },
+            Ok(data) if data.is_file() => open::read(&path, 0).map(drop).map_err(|e| fault("open", &e.to_string())),
             Ok(_) => Ok(()),
         }
     }

@@ -54,8 +54,12 @@ pub fn directory() -> Result<PathBuf, String> {
     Ok(state_directory()?.join(DIRECTORY))
 }
 
+/// Largest file that is read: a certificate with its authority's takes 2 KB.
+const LARGEST: u64 = 64 << 10;
+
 fn read(certificate: &Path, key: &Path) -> Option<Issued> {
-    Some(Issued { certificate: fs::read_to_string(certificate).ok()?, key: fs::read_to_string(key).ok()? })
+    let text = |path: &Path| open::text(path, LARGEST).ok();
+    Some(Issued { certificate: text(certificate)?, key: text(key)? })
 }
 
 /// Valid now, and for longer than [`SOON`]. A certificate that is not valid yet was made when the clock was wrong.
@@ -286,6 +290,19 @@ mod tests {
         drop(lock);
         let made = renew(Some(&directory), &[], NOW).expect("made");
         assert_eq!(made, Some(obtain(Some(&directory), &[], NOW).expect("kept")));
+    }
+
+    /// The directory belongs to the serving user: a FIFO there stopped the parent for good.
+    #[test]
+    fn a_fifo_in_the_place_of_the_authority_is_not_waited_for() {
+        let scratch = Scratch::new();
+        let directory = scratch.path().join("local-ca");
+        let first = obtain(Some(&directory), &[], NOW).expect("made");
+        fs::rename(directory.join("ca.crt"), directory.join("ca.old")).expect("renamed");
+        file::make_fifo(&scratch.join("local-ca/ca.crt"), 0o600).expect("mkfifo");
+        let second = obtain(Some(&directory), &[], NOW).expect("made again");
+        assert_ne!(second, first, "by another authority");
+        assert_eq!(obtain(Some(&directory), &[], NOW), Ok(second), "which is kept");
     }
 
     #[test]

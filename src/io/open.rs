@@ -105,6 +105,17 @@ pub fn existing(path: &Path) -> Result<OwnedFd, Errno> {
     }
 }
 
+/// The directory of a file to be made, opened, and its name in it: what takes the directory's place later is not meant.
+///
+/// # Errors
+/// As [`append`].
+pub fn name(path: &Path) -> Result<(OwnedFd, CString), Errno> {
+    match resolve(path)? {
+        PathEnd::Descriptor(_) => Err(Errno::EINVAL),
+        PathEnd::Name(dir, name) => Ok((dir, name)),
+    }
+}
+
 /// As [`own`]; made by root, it belongs to the owner of its directory.
 ///
 /// # Errors
@@ -196,6 +207,19 @@ pub fn read(path: &Path, room: u64) -> Result<Vec<u8>, Errno> {
     read_within(path, room, None)
 }
 
+/// As [`read`], for a text of the process's own, in a directory where others may put a FIFO in its place: what would be
+/// longer than `room`, or is not UTF-8, is none.
+///
+/// # Errors
+/// As [`read`]; EFBIG, EINVAL.
+pub fn text(path: &Path, room: u64) -> Result<String, Errno> {
+    let bytes = read(path, room)?;
+    if bytes.len() as u64 > room {
+        return Err(Errno::EFBIG);
+    }
+    String::from_utf8(bytes).map_err(|_| Errno::EINVAL)
+}
+
 /// As [`read`], but a FIFO is allowed: it gives what another program writes to it within the patience.
 ///
 /// # Errors
@@ -267,6 +291,20 @@ fn regular_or_stream(dir: BorrowedFd<'_>, name: &std::ffi::CStr, flags: i32, mod
         return Err(Errno::EACCES);
     }
     Ok(fd)
+}
+
+/// Lets every user who may enter its directory connect to a unix socket that was just bound. By its path alone, a link
+/// that the directory's owner put in its place in between would have root change the mode of any file.
+///
+/// # Errors
+/// As [`append`]; EINVAL where it is no socket.
+pub fn let_all_connect(path: &Path) -> Result<(), Errno> {
+    let PathEnd::Name(dir, name) = resolve(path)? else { return Err(Errno::EINVAL) };
+    let socket = file::open_at(Some(dir.as_fd()), &name, O_PATH | O_NOFOLLOW, 0)?;
+    match file::special(socket.as_fd())? {
+        Special::Socket => file::chmod_path(socket.as_fd(), 0o666),
+        _ => Err(Errno::EINVAL),
+    }
 }
 
 /// Whether links of this owner are followed.
@@ -370,104 +408,4 @@ pub fn reading_cure(path: &Path, uid: u32, gid: u32) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sys::scratch::Scratch;
-    use std::os::unix::fs::symlink;
-
-    #[test]
-    fn what_root_makes_in_the_directory_of_a_service_belongs_to_the_service() {
-        const SERVICE: u32 = 65_534;
-        let scratch = Scratch::new();
-        let at = |name: &str| scratch.path().join(name);
-        std::fs::create_dir(at("log")).expect("mkdir");
-        std::fs::write(at("log/old"), "").expect("written");
-        if std::os::unix::fs::chown(at("log"), Some(SERVICE), None).is_err() {
-            eprintln!("SKIPPED: only root gives files away");
-            return;
-        }
-        append(&at("log/new")).expect("made");
-        append(&at("log/old")).expect("opened");
-        own_of_directory(&at("log/lock"), 0o600).expect("made");
-        directories(&at("log/a/b"), 0o755).expect("made");
-        append(&at("own")).expect("made");
-        let owner = |name: &&str| std::fs::metadata(at(name)).expect("there").uid();
-        let names = ["log/new", "log/lock", "log/a", "log/a/b", "log/old", "own"];
-        let owners: Vec<u32> = names.iter().map(owner).collect();
-        assert_eq!(owners, [SERVICE, SERVICE, SERVICE, SERVICE, 0, 0]);
-    }
-
-    #[test]
-    fn a_log_is_opened_whatever_lies_at_its_path_without_waiting() {
-        let scratch = Scratch::new();
-        let at = |name: &str| scratch.path().join(name);
-        std::fs::create_dir(at("dir")).expect("mkdir");
-        symlink("dir/log", at("link")).expect("symlink");
-        symlink("loop", at("loop")).expect("symlink");
-        file::make_fifo(&scratch.join("fifo"), 0o600).expect("mkfifo");
-        let table = [
-            ("dir/log", None),
-            ("link", None),
-            ("fifo", None),
-            ("dir", Some(Errno::EISDIR)),
-            ("none/log", Some(Errno::ENOENT)),
-            ("loop", Some(Errno::ELOOP)),
-        ];
-        for (name, expected) in table {
-            let opened = append(&at(name));
-            assert_eq!(opened.as_ref().err().copied(), expected, "{name}");
-            if let Ok(fd) = opened {
-                assert_eq!(file::write(fd.as_fd(), b"x"), Ok(1), "{name}");
-            }
-        }
-        assert_eq!(std::fs::read(at("dir/log")).expect("made"), b"xx", "a link leads to its file");
-    }
-
-    #[test]
-    fn a_fifo_whose_reader_goes_is_still_written_to() {
-        let scratch = Scratch::new();
-        file::make_fifo(&scratch.join("fifo"), 0o600).expect("mkfifo");
-        let reader = file::open_at(None, &scratch.join("fifo"), O_RDONLY | O_NONBLOCK, 0).expect("opens");
-        let log = append(&scratch.path().join("fifo")).expect("opens");
-        drop(reader);
-        assert_eq!(file::write(log.as_fd(), b"x"), Ok(1));
-    }
-
-    #[test]
-    fn names_of_descriptors_mean_the_descriptor() {
-        let table = [
-            ("/dev/stdin", Some(0)),
-            ("/dev/stdout", Some(1)),
-            ("/dev/stderr", Some(2)),
-            ("/dev/fd/63", Some(63)),
-            ("/proc/self/fd/7", Some(7)),
-            ("/proc/self/fd/x", None),
-            ("/dev/fd/-1", None),
-            ("/dev/null", None),
-        ];
-        for (path, expected) in table {
-            assert_eq!(descriptor(Path::new(path)), expected, "{path}");
-        }
-        let scratch = Scratch::new();
-        symlink("/dev/fd/987654", scratch.path().join("log")).expect("symlink");
-        assert_eq!(append(&scratch.path().join("log")).err(), Some(Errno::EBADF), "behind a link, too");
-    }
-
-    #[test]
-    fn a_configuration_is_read_and_a_fifo_refused() {
-        let scratch = Scratch::new();
-        let at = |name: &str| scratch.path().join(name);
-        scratch.write("conf", b"events {}");
-        file::make_fifo(&scratch.join("fifo"), 0o600).expect("mkfifo");
-        assert_eq!(read(&at("conf"), 100), Ok(b"events {}".to_vec()));
-        assert_eq!(read(&at("conf"), 3), Ok(b"even".to_vec()), "one more than there is room for");
-        assert_eq!(read(&at("fifo"), 100), Err(Errno::EINVAL));
-        assert_eq!(read(&at("none"), 100), Err(Errno::ENOENT));
-        assert_eq!(read(Path::new("/dev/null"), 100), Ok(Vec::new()));
-        assert_eq!(read(Path::new("/dev/zero"), 100 << 20), Err(Errno::EINVAL), "a device without an end");
-        let dir = scratch.fd();
-        for (name, expected) in [(c"fifo", Some(Errno::EINVAL)), (c"conf", None)] {
-            assert_eq!(regular_at(dir.as_fd(), name, O_WRONLY, 0).err(), expected, "{name:?}");
-        }
-    }
-}
+mod tests;

@@ -1,11 +1,18 @@
 //! Small files that are replaced whole or not at all: state that must not be lost, and secrets.
 
-use crate::sys::file;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::fd::AsFd;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use super::open;
+use crate::sys::Errno;
+use crate::sys::file::{self, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_RDONLY, O_WRONLY, Rename, Unlink};
+use std::ffi::CStr;
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+
+/// Replaces what has the name.
+const REPLACE: GiveName = |dir, from, to| file::rename_at(Some(dir), from, Some(dir), to, Rename::Replace);
 
 /// Writes a temporary file beside the file and renames it; the content is on the disk before the rename. `mode` holds
 /// whatever the mode of an earlier file was: 0600 for secrets.
@@ -13,7 +20,7 @@ use std::path::Path;
 /// # Errors
 /// The file was not changed.
 pub fn replace(path: &Path, text: &[u8], mode: u32) -> io::Result<()> {
-    place(path, text, mode, &Kept::default(), |from, to| fs::rename(from, to))
+    place(path, text, mode, &Kept::default(), REPLACE)
 }
 
 /// What a new file takes over from the one before it, beside the mode.
@@ -36,7 +43,7 @@ pub fn rewrite(path: &Path, text: &[u8]) -> io::Result<()> {
         return fs::write(path, text);
     }
     let kept = Kept { owner: Some((old.uid(), old.gid())), acl: file::acl(path) };
-    let renamed = place(path, text, old.mode() & 0o7777, &kept, |from, to| fs::rename(from, to));
+    let renamed = place(path, text, old.mode() & 0o7777, &kept, REPLACE);
     match renamed {
         Err(e) if IN_PLACE.contains(&e.kind()) => fs::write(path, text),
         renamed => renamed,
@@ -57,68 +64,83 @@ const IN_PLACE: [io::ErrorKind; 4] = [
 /// # Errors
 /// `AlreadyExists`, or it could not be written.
 pub fn create(path: &Path, text: &[u8], mode: u32) -> io::Result<()> {
-    place(path, text, mode, &Kept::default(), |from, to| match fs::hard_link(from, to) {
-        Ok(()) => fs::remove_file(from),
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Err(e),
-        // A file system without hard links.
-        Err(_) => OpenOptions::new().write(true).create_new(true).open(to).and_then(|_| fs::rename(from, to)),
+    place(path, text, mode, &Kept::default(), |dir, from, to| {
+        file::rename_at(Some(dir), from, Some(dir), to, Rename::NoReplace)
     })
 }
 
-/// As in [`super::open`]: what root makes in the directory of another user belongs to that user.
-fn owner_to_serve(directory: &Path) -> Option<u32> {
-    super::open::owner_to_serve(File::open(directory).ok()?.as_fd())
-}
-
-/// Writes the text to a temporary file beside the path; `give_name` renames or links it.
-fn place(
-    path: &Path,
-    text: &[u8],
-    mode: u32,
-    kept: &Kept,
-    give_name: fn(&Path, &Path) -> io::Result<()>,
-) -> io::Result<()> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    if let Some(directory) = directory {
-        fs::DirBuilder::new().recursive(true).mode(0o755).create(directory)?;
-    }
+/// Writes the text to a temporary file beside the path; `give_name` renames it. The directory is opened once: a link
+/// that another user put in its place meanwhile does not lead root elsewhere.
+fn place(path: &Path, text: &[u8], mode: u32, kept: &Kept, give_name: GiveName) -> io::Result<()> {
+    let name = path.file_name().unwrap_or_default();
     // Hidden: `include sites-enabled/*` does not read it.
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let temporary = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
-    let written = (|| {
-        // A leftover of a killed process with our pid, or a link that another user made, is not used.
-        let _ = fs::remove_file(&temporary);
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
-        let made = file.metadata()?;
-        if let Some((user, group)) = kept.owner.filter(|owner| *owner != (made.uid(), made.gid())) {
-            fchown(&file, Some(user), Some(group))?;
-        } else if let Some(owner) = directory.filter(|_| kept.owner.is_none()).and_then(owner_to_serve) {
-            // Root without this right (a container without CAP_CHOWN) keeps the file.
-            let _ = fchown(&file, Some(owner), None);
-        }
-        // After the owner, whose change takes bits away.
-        file.set_permissions(fs::Permissions::from_mode(mode))?;
-        if let Some(list) = &kept.acl {
-            file::set_acl(file.as_fd(), list)?;
-        }
-        file.write_all(text)?;
-        file.sync_all()?;
-        give_name(&temporary, path)
-    })();
+    let temporary = path.with_file_name(format!(".{}.{}.tmp", name.to_string_lossy(), std::process::id()));
+    if let Some(above) = path.parent() {
+        open::directories(above, 0o755)?;
+    }
+    let (dir, temporary) = open::name(&temporary)?;
+    let (dir, name) = (dir.as_fd(), file::c_string(name.as_bytes())?);
+    // A leftover of a killed process with our pid, or a link that another user made, is not used.
+    let _ = file::unlink_at(Some(dir), &temporary, Unlink::File);
+    let written = write(dir, &temporary, text, mode, kept).and_then(|()| give_name(dir, &temporary, &name));
     if written.is_err() {
         // A failure leaves no temporary file, if it can be removed.
-        let _ = fs::remove_file(&temporary);
-    } else if let Some(directory) = directory {
+        let _ = file::unlink_at(Some(dir), &temporary, Unlink::File);
+    } else {
         // Syncing the directory as well is best effort.
-        let _ = File::open(directory).and_then(|directory| directory.sync_all());
+        let _ = file::open_at(Some(dir), c".", O_RDONLY | O_DIRECTORY, 0).and_then(|dir| file::fsync(dir.as_fd()));
     }
-    written
+    written.map_err(io::Error::from)
+}
+
+/// Gives the file of the first name the second one, in that directory.
+type GiveName = fn(BorrowedFd<'_>, &CStr, &CStr) -> Result<(), Errno>;
+
+/// Makes a file with the text, on the disk.
+fn write(dir: BorrowedFd<'_>, name: &CStr, text: &[u8], mode: u32, kept: &Kept) -> Result<(), Errno> {
+    let made = file::open_at(Some(dir), name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode)?;
+    let made = made.as_fd();
+    let stat = file::fstat(made)?;
+    if let Some((user, group)) = kept.owner.filter(|owner| *owner != (stat.uid, stat.gid)) {
+        file::chown_fd(made, Some(user), Some(group))?;
+    } else if let Some(owner) = open::owner_to_serve(dir).filter(|_| kept.owner.is_none()) {
+        // Root without this right (a container without CAP_CHOWN) keeps the file.
+        let _ = file::chown_fd(made, Some(owner), None);
+    }
+    // After the owner, whose change takes bits away.
+    file::chmod_fd(made, mode)?;
+    if let Some(list) = &kept.acl {
+        file::set_acl(made, list)?;
+    }
+    file::write_all(made, text)?;
+    file::fsync(made)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::sys::scratch::Scratch;
+    use std::os::unix::fs::PermissionsExt;
+
+    /// The user of the serving process owns the directory above: root replaced files of one name anywhere.
+    #[test]
+    fn a_link_in_the_place_of_a_directory_leads_root_nowhere() {
+        let scratch = Scratch::new();
+        let at = |name: &str| scratch.path().join(name);
+        fs::create_dir(at("roots")).expect("mkdir");
+        fs::write(at("roots/ca.key"), "old").expect("written");
+        std::os::unix::fs::symlink("roots", at("link")).expect("a link");
+        replace(&at("link/ca.key"), b"own", 0o600).expect("a link of its own is followed");
+        if std::os::unix::fs::lchown(at("link"), Some(65_534), None).is_err() {
+            eprintln!("SKIPPED: only root gives files away");
+            return;
+        }
+        for made in [replace(&at("link/ca.key"), b"new", 0o600), create(&at("link/other"), b"new", 0o600)] {
+            assert_eq!(made.expect_err("refused").kind(), io::ErrorKind::PermissionDenied);
+        }
+        assert_eq!(fs::read(at("roots/ca.key")).expect("there"), b"own");
+        assert_eq!(fs::read_dir(at("roots")).expect("there").count(), 1, "nothing is made");
+    }
 
     #[test]
     fn a_file_is_replaced_whole_with_its_mode() {
@@ -154,13 +176,13 @@ mod tests {
     fn what_is_written_beside_a_file_is_hidden_until_it_has_its_name() {
         let scratch = Scratch::new();
         let path = scratch.path().join("a.conf");
-        place(&path, b"new", 0o600, &Kept::default(), |from, to| match from.file_name() {
-            Some(name) if name.as_encoded_bytes().starts_with(b".") => fs::rename(from, to),
-            name => panic!("{name:?} is shown"),
+        place(&path, b"new", 0o600, &Kept::default(), |dir, from, to| {
+            assert!(from.to_bytes().starts_with(b"."), "{from:?} is shown");
+            REPLACE(dir, from, to)
         })
         .expect("written");
         // A file that a container mounts: the caller writes it in place.
-        let busy = place(&path, b"newer", 0o600, &Kept::default(), |_, _| Err(io::ErrorKind::ResourceBusy.into()));
+        let busy = place(&path, b"newer", 0o600, &Kept::default(), |_, _, _| Err(Errno::EBUSY));
         assert!(busy.is_err_and(|e| IN_PLACE.contains(&e.kind())));
         assert_eq!(fs::read(&path).expect("there"), b"new");
         assert_eq!(fs::read_dir(scratch.path()).expect("there").count(), 1, "nothing is left over");

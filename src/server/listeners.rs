@@ -5,6 +5,7 @@ pub mod mend;
 use super::run_directory;
 use crate::config::model::{Config, ContentHandler, EndpointId, ListenOptions};
 use crate::conn::endpoints::Endpoints;
+use crate::io::open;
 use crate::sys::socket::{self, Addr, Family, KeptOptions};
 use crate::sys::{Errno, process};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -215,7 +216,7 @@ impl Listeners {
         for wanted in &config.sockets {
             let options = &config.endpoints[wanted.endpoint.at()].options;
             if !self.all.iter().any(|l| l.fd.is_some() && l.addr == wanted.addr) {
-                match open(&wanted.addr, options) {
+                match bound(&wanted.addr, options) {
                     Ok(fd) => fresh.push(Listener::new(wanted.addr.clone(), fd, Origin::Bound)),
                     Err(e) => {
                         // Their files would stay, and nothing listens there.
@@ -352,7 +353,7 @@ pub fn are_local(config: &Config) -> Result<(), BindError> {
     Ok(())
 }
 
-fn open(addr: &Addr, options: &ListenOptions) -> Result<OwnedFd, BindError> {
+fn bound(addr: &Addr, options: &ListenOptions) -> Result<OwnedFd, BindError> {
     let failed = |call: &'static str| {
         let addr = addr.clone();
         move |errno| BindError { call, addr, errno }
@@ -386,7 +387,7 @@ fn open(addr: &Addr, options: &ListenOptions) -> Result<OwnedFd, BindError> {
     }
     if let Addr::Unix(path) = addr {
         // The directory's permissions decide which users may connect (nginx also opens the socket to all).
-        let _ = std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let _ = open::let_all_connect(path);
     }
     socket::listen(fd.as_fd(), options.backlog.unwrap_or(BACKLOG)).map_err(failed("listen"))?;
     Ok(fd)

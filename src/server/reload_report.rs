@@ -11,6 +11,7 @@
 
 use super::failure::Cause;
 use crate::config::model::Config;
+use crate::io::open;
 use crate::sys::clock;
 use crate::sys::epoll::{Epoll, Events, Timeout};
 use crate::sys::process::getpid;
@@ -23,6 +24,8 @@ use std::path::{Path, PathBuf};
 const PATIENCE: u64 = 5_000;
 /// It shows lines of the configuration, which may hold secrets: those who may signal the process can read it.
 const MODE: u32 = 0o600;
+/// Largest report that is read: messages of a configuration are bounded.
+const LARGEST: u64 = 16 << 20;
 /// Milliseconds between two checks of the file.
 const LOOK: u32 = 10;
 
@@ -100,7 +103,7 @@ pub fn remove(pid: &Path) {
 
 /// Reads the file; None: there is none.
 pub fn read(pid: &Path) -> Option<Report> {
-    parse(&fs::read_to_string(path_of(pid)).ok()?)
+    parse(&open::text(&path_of(pid), LARGEST).ok()?)
 }
 
 fn parse(text: &str) -> Option<Report> {
@@ -177,6 +180,8 @@ mod tests {
         assert_eq!(mode & 0o777, 0o600, "its lines of the configuration are not for all");
         remove(&pid);
         assert_eq!(read(&pid), None);
+        crate::sys::file::make_fifo(&scratch.join("pid.reload"), 0o600).expect("mkfifo");
+        assert_eq!(read(&pid), None, "nothing is waited for");
         for text in ["", "x\n", "1\n", "1 x\n", "1 2", "1 x open 2 /a\n"] {
             assert_eq!(parse(text), None, "{text:?}");
         }

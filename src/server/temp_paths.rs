@@ -23,7 +23,7 @@ pub fn make(config: &Config, owner: Option<u32>) -> Result<(), Failure> {
         };
         if config.acme.state_paths().any(|state| state == path) {
             // Parents may be missing; if they cannot be created, the next line reports it.
-            let _ = path.parent().map(std::fs::create_dir_all);
+            let _ = path.parent().map(|above| open::directories(above, 0o755));
         }
         let dir = open::directory(path, 0o700).map_err(failed("mkdir()"))?;
         let Some(uid) = owner else { continue };

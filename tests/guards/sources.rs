@@ -193,6 +193,36 @@ fn nothing_panics_but_for_a_broken_invariant_and_nothing_starts_a_thread_or_slee
     report("not in a server", &found);
 }
 
+/// Where others may write, a FIFO may take the place of a file: whoever opens it waits for ever. io::open does not.
+#[test]
+fn files_are_read_by_the_one_door_that_never_waits() {
+    // Commands run by hand, the kernel's own files, and directories.
+    const EXEMPT: [&str; 9] = [
+        "sys/",
+        "explain/",
+        "main.rs",
+        "share.rs",
+        "tools/sign.rs",
+        "tools/advice.rs",
+        "services/boot.rs",
+        "io/replace.rs",
+        "server/local_certificates.rs",
+    ];
+    let is_of_the_system = |line: &str| ["\"/proc/", "\"/etc/", "(PATH)"].iter().any(|path| line.contains(path));
+    let mut found = Vec::new();
+    for source in sources().iter().filter(|source| !EXEMPT.iter().any(|path| source.path.starts_with(path))) {
+        for (number, line) in code(source).filter(|(_, line)| !is_of_the_system(line)) {
+            for what in ["fs::read(", "fs::read_to_string(", "File::open("] {
+                let is_whole = |at: usize| !line[..at].ends_with(char::is_alphanumeric);
+                if line.match_indices(what).any(|(at, _)| is_whole(at)) {
+                    found.push(format!("src/{}:{number}: {what}", source.path));
+                }
+            }
+        }
+    }
+    report("a file is read that may be a FIFO", &found);
+}
+
 /// Everything else is handed the time of its turn, so that tests and the simulation can set it.
 #[test]
 fn clocks_are_read_in_one_place() {

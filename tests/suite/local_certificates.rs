@@ -68,3 +68,19 @@ fn a_certificate_that_ends_is_replaced_without_a_reload() {
     }
     panic!("it was made again before it could be seen");
 }
+
+/// The directory belongs to the user of the serving process. The parent waited in open() for ever: it heard neither HUP
+/// nor TERM, and did not make a crash good.
+#[test]
+fn a_fifo_among_the_files_of_the_authority_does_not_stop_the_parent() {
+    const BLOCK: &str = "server { listen 127.0.0.1:PORT; root DIR/html; } \
+        server { listen unix:DIR/tls ssl; server_name a.test; ssl_certificate auto; }";
+    let before = "mkdir state; export STATE_DIRECTORY=$PWD/state;";
+    let Some(s) = Parent::start_after(before, "user nobody;", BLOCK) else { return };
+    let authority = s.setup.dir().join("state/local-ca/ca.crt");
+    fs::rename(&authority, authority.with_extension("old")).expect("it was made");
+    assert!(std::process::Command::new("mkfifo").arg(&authority).status().expect("mkfifo runs").success());
+    s.reload();
+    s.get("/f").is(200);
+    assert!(fs::metadata(&authority).expect("made again").is_file());
+}

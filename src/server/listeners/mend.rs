@@ -3,7 +3,7 @@
 //! all of them, as the options that the sandbox allows change it for all: one serving process that was taken over must
 //! not end service for good.
 
-use super::{BACKLOG, BindError, Listener, Listeners, Origin, open};
+use super::{BACKLOG, BindError, Listener, Listeners, Origin, bound};
 use crate::config::model::{Config, ListenOptions};
 use crate::sys::Errno;
 use crate::sys::socket::{self, Addr, KeptOptions};
@@ -44,7 +44,7 @@ impl Listener {
         if self.origin == Origin::Unit {
             return Err(BindError { call: "listen", addr: self.addr.clone(), errno: Errno::EINVAL });
         }
-        self.fd = Some(open(&self.addr, options)?);
+        self.fd = Some(bound(&self.addr, options)?);
         self.options = None;
         (self.origin, self.watched) = (Origin::Bound, false);
         Ok(How::Bound)

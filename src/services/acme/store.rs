@@ -4,6 +4,7 @@
 use crate::acme::jose::AccountKey;
 use crate::config::acme::{AccountKey as From, Certificate, Issuer};
 use crate::config::certificates::{self, CertificateError};
+use crate::io::open;
 use crate::io::replace::{create, replace};
 use crate::sys::Errno;
 use crate::tls::CertifiedKey;
@@ -12,6 +13,9 @@ use crate::tls::{pem, ticket};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// Largest file that is read: chains have a few KB.
+const LARGEST: u64 = 1 << 20;
 
 /// A certificate with its key, as text and parsed.
 #[derive(Clone, Debug)]
@@ -63,19 +67,19 @@ pub fn account(issuer: &Issuer) -> Result<Opened, String> {
     let path = key_path(issuer);
     let text = match (&issuer.account_key, &path) {
         (From::Given(text), _) => text.clone(),
-        (From::Made(kind), Some(path)) => match fs::read_to_string(path) {
+        (From::Made(kind), Some(path)) => match open::text(path, LARGEST) {
             Ok(text) => text,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            Err(Errno::ENOENT) => {
                 let text = issue::new_key(*kind)?;
                 unsaved_key = Some(text.clone());
                 text
             }
-            Err(e) => return Err(format!("\"{}\" cannot be read: {e}", path.display())),
+            Err(e) => return Err(format!("\"{}\" cannot be read {e}", path.display())),
         },
         (From::Made(kind), None) => issue::new_key(*kind)?,
     };
     let key = AccountKey::from_pem(text.as_bytes())?;
-    let known = issuer.state.as_ref().and_then(|state| fs::read_to_string(state.join("account.url")).ok());
+    let known = issuer.state.as_ref().and_then(|state| open::text(&state.join("account.url"), LARGEST).ok());
     let kid = known.and_then(|text| {
         let mut lines = text.lines();
         // The URL belongs to another authority or another key.
@@ -161,7 +165,7 @@ pub fn forget_pause(issuer: &Issuer, certificate: &Certificate) {
 /// The stored pause, if it is from this authority.
 pub fn pause(issuer: &Issuer, certificate: &Certificate) -> Option<Pause> {
     let path = pause_path(issuer.state.as_ref()?, certificate);
-    let text = fs::read_to_string(&path).ok()?;
+    let text = open::text(&path, LARGEST).ok()?;
     let mut lines = text.lines();
     let until = lines.next()?.parse().ok()?;
     let is_its = lines.next()? == issuer.terms.uri.text;
@@ -175,10 +179,10 @@ pub fn pause(issuer: &Issuer, certificate: &Certificate) -> Option<Pause> {
 pub fn load(issuer: &Issuer, certificate: &Certificate) -> Result<Option<Pair>, String> {
     let Some(state) = &issuer.state else { return Ok(None) };
     let path = path(state, certificate);
-    let text = match fs::read_to_string(&path) {
+    let text = match open::text(&path, LARGEST) {
         Ok(text) => text,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(format!("\"{}\" cannot be read: {e}", path.display())),
+        Err(Errno::ENOENT) => return Ok(None),
+        Err(e) => return Err(format!("\"{}\" cannot be read {e}", path.display())),
     };
     let named = |why: String| format!("\"{}\" is of no use: {why}", path.display());
     let sections = pem::parse(text.as_bytes()).map_err(named)?;

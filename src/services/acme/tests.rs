@@ -102,6 +102,26 @@ fn a_pause_that_an_authority_wanted_is_kept_until_the_certificate_comes() {
     assert_eq!(store::pause(&issuer, &certificate), None);
 }
 
+/// The directory belongs to the serving user, as do CGI programs: a FIFO there would stop all clients.
+#[test]
+fn a_fifo_in_the_place_of_a_certificate_is_not_waited_for() {
+    let scratch = Scratch::new();
+    let (settings, _) = two_accounts(&scratch);
+    let certificate = Certificate { issuer: 0, names: vec!["a.test".into()], key: KeyKind::P256 };
+    let issuer = &settings.issuers[0];
+    store::keep_pause(issuer, &certificate, 1_800_000_000, "slow").expect("written");
+    let pause = store::pause(issuer, &certificate).expect("kept").path;
+    fs::remove_file(&pause).expect("removed");
+    let name = pause.file_stem().expect("a name").to_str().expect("UTF-8").to_owned();
+    for name in [format!("{name}.retry"), format!("{name}.pem"), "account.url".into(), "account.key".into()] {
+        let _ = fs::remove_file(scratch.path().join(&name));
+        crate::sys::file::make_fifo(&scratch.join(&name), 0o600).expect("mkfifo");
+    }
+    assert_eq!(store::pause(issuer, &certificate), None);
+    assert!(store::load(issuer, &certificate).is_err_and(|why| why.contains("cannot be read (22:")));
+    assert!(store::account(issuer).is_err_and(|why| why.contains("cannot be read (22:")));
+}
+
 #[test]
 fn a_clock_that_is_set_back_puts_no_attempt_years_away() {
     let scratch = Scratch::new();

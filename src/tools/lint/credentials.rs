@@ -4,6 +4,7 @@ use super::level::Level;
 use super::rule::{Finding, Rule, RuleContext};
 use super::values::is_off;
 use crate::config::ast::{Directive, Word};
+use crate::io::open;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -138,7 +139,7 @@ fn unhashed(cx: &RuleContext, found: &mut Vec<Finding>) {
     if !std::fs::metadata(&path).is_ok_and(|meta| meta.is_file() && meta.len() <= LARGEST) {
         return;
     }
-    let text = std::fs::read(&path).unwrap_or_default();
+    let text = open::read(&path, LARGEST).unwrap_or_default();
     let mut lines = text.split(|byte| *byte == b'\n');
     if let Some((line, is_itself)) = lines.find_map(|line| Some((line, is_plain_password(line)?))) {
         let user = String::from_utf8_lossy(line.split(|byte| *byte == b':').next().unwrap_or_default()).into_owned();

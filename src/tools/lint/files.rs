@@ -8,6 +8,7 @@ use super::rule::{Finding, Paths, Rule, RuleContext};
 use crate::config::ast::{Directive, Word};
 use crate::config::load::meant;
 use crate::config::resolve::lexical;
+use crate::io::open;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -322,14 +323,17 @@ fn no_passwords(cx: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
+/// Bytes in which a user would be found: more is no file of comments alone.
+const LARGEST: u64 = 1 << 20;
+
 /// Whether a password file is readable but contains no user.
 fn has_no_user(path: &Path) -> bool {
-    // Reading other kinds of files could block.
+    // What a program writes to a FIFO is not read for this.
     if !path.is_file() {
         return false;
     }
     let is_user = |line: &[u8]| !line.starts_with(b"#") && memchr::memchr(b':', line).is_some_and(|at| at > 0);
-    std::fs::read(path).is_ok_and(|text| !text.split(|byte| *byte == b'\n').any(is_user))
+    open::read(path, LARGEST).is_ok_and(|text| !text.split(|byte| *byte == b'\n').any(is_user))
 }
 
 fn nothing_listened_on(cx: &RuleContext, found: &mut Vec<Finding>) {
