@@ -253,7 +253,7 @@ impl DirWatch {
 
     fn take(&mut self, event: inotify::Event) {
         if event.mask & inotify::Q_OVERFLOW != 0 {
-            return self.forget();
+            return self.distrust();
         }
         if event.name.is_empty() {
             let Some(mark) = self.marks.remove(&event.watch) else { return };
@@ -305,7 +305,18 @@ impl DirWatch {
         }
     }
 
-    /// Starts over: events were lost.
+    /// Events were lost: no directory is as it was. Their watches stay until [`DirWatch::sweep`] gives them back.
+    fn distrust(&mut self) {
+        for known in self.dirs.values() {
+            if let WatchState::Watched(dir) = known
+                && dir.alive.replace(false)
+            {
+                self.lost.push(dir.clone());
+            }
+        }
+    }
+
+    /// Starts over: no events can be read any more.
     pub fn forget(&mut self) {
         for known in std::mem::take(&mut self.dirs).into_values() {
             if let WatchState::Watched(dir) = known {
