@@ -79,6 +79,7 @@ impl Server {
         self.cx.compressors.sweep(now);
         sweep::run(&mut self.cx);
         self.cx.temp_names.clean();
+        self.cx.prepare();
         for what in self.cx.temp_names.complaints() {
             self.say(Level::Crit, format_args!("{what}"));
         }

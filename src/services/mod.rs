@@ -241,6 +241,19 @@ impl Services {
         }
     }
 
+    /// Whether there are directories to be found ahead of the requests that ask for them.
+    pub fn is_to_prepare(&self) -> bool {
+        [&self.store_dirs, &self.hidden_dirs, &self.kept_dirs].iter().any(|dirs| dirs.is_to_prepare(&self.config))
+    }
+
+    /// Finds a few of them.
+    pub fn prepare(&mut self) {
+        let mut all = [&mut self.store_dirs, &mut self.hidden_dirs, &mut self.kept_dirs].into_iter();
+        if let Some(dirs) = all.find(|dirs| dirs.is_to_prepare(&self.config)) {
+            dirs.prepare(&self.config, self.now.ms);
+        }
+    }
+
     /// For a process that begins: nothing cached, counters at 0. Reads the clock and the machine's boot id.
     pub fn new(config: Rc<Config>, logs: Logs) -> Services {
         let mut upstream_names = UpstreamNames::default();
