@@ -142,8 +142,8 @@ impl Parent {
         self.drains_next = u8::from(self.starting.is_some() || is_read) + u8::from(is_wanted);
     }
 
-    /// The start of a child has succeeded or failed, or the reload that was to start one has. Returns whether WINCH came
-    /// before.
+    /// The start of a child has succeeded or failed, or the reload that was to start one has. Returns whether WINCH
+    /// came before.
     pub(super) fn drains_one(&mut self) -> bool {
         let drains = self.drains_next > 0;
         self.drains_next = self.drains_next.saturating_sub(1);
