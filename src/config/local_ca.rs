@@ -13,6 +13,7 @@ use crate::sys::{Errno, process};
 use crate::tls::issue::{self, Issued};
 use crate::tls::x509::Certificate;
 use crate::tls::{pem, ticket};
+use crate::util::checkpoint;
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
@@ -132,6 +133,8 @@ fn alone(directory: &Path) -> Result<OwnedFd, String> {
             break;
         }
         let _ = file::wait_any(&[], 5);
+        // A server that reloads serves its clients.
+        checkpoint::pass_costly();
     }
     Ok(lock)
 }
@@ -290,6 +293,24 @@ mod tests {
         drop(lock);
         let made = renew(Some(&directory), &[], NOW).expect("made");
         assert_eq!(made, Some(obtain(Some(&directory), &[], NOW).expect("kept")));
+    }
+
+    /// A reload held all clients up for a second.
+    #[test]
+    fn while_another_process_holds_the_lock_others_are_served() {
+        struct Release(Option<OwnedFd>);
+        impl checkpoint::Interlude for Release {
+            fn run(&mut self, _: Option<std::os::fd::BorrowedFd<'_>>) {
+                self.0 = None;
+            }
+        }
+        let scratch = Scratch::new();
+        let lock = alone(scratch.path()).expect("made");
+        let watched = checkpoint::watch(Box::new(Release(Some(lock))));
+        let taken = alone(scratch.path()).expect("opened");
+        drop(watched);
+        assert!(is_held(&lock_file(scratch.path()).expect("opened")), "the other one let it go meanwhile");
+        drop(taken);
     }
 
     /// The directory belongs to the serving user: a FIFO there stopped the parent for good.
