@@ -345,6 +345,7 @@ fn best<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Option<Algorithm> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exchange::testing::{INSIDE, Site};
 
     const HELLO: &str = "LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=";
     const HELLO_512: &str = "m3HSJL1i83hdltRq0+o9czGb+8KJDKra4t/3JRlnPKcjI8PZm6XBHXx6zG4UuMXaDEZjR1wuXDre9G9zvN7AQw==";
@@ -360,6 +361,24 @@ mod tests {
         };
         let (count, hello) = keeps(b"hello")?;
         Some((count, hello, keeps(b"hallo")?.1))
+    }
+
+    /// Only what a digest behind it may be about is hashed.
+    #[test]
+    fn a_part_is_hashed_for_the_digest_that_its_trailers_announce() {
+        let mut site = Site::new("", "location / { allowed_methods POST; }");
+        for (fields, expected) in [
+            (&["Transfer-Encoding: chunked", "Trailer: Content-Digest"][..], true),
+            (&["Transfer-Encoding: chunked", "Trailer: x, content-digest"], true),
+            (&["Transfer-Encoding: chunked", "Trailer: Repr-Digest"], false),
+            (&["Transfer-Encoding: chunked"], false),
+            (&["Content-Length: 5", "Trailer: Content-Digest"], false),
+            (&["Content-Length: 5"], false),
+        ] {
+            let ex = site.at("POST /f", fields, INSIDE);
+            let hashes = |verify| promised_of_part(&ex, verify).is_ok_and(|digests| !digests.is_empty());
+            assert_eq!((hashes(VerifyDigest::On), hashes(VerifyDigest::Off)), (expected, false), "{fields:?}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A directory of a test's own, removed when the test ends.
 
+mod places;
 mod whole;
 
 use crate::sys::file::{self, O_DIRECTORY, O_PATH};

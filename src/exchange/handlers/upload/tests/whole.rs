@@ -36,7 +36,7 @@ fn files(site: &Site, below: &str) -> BTreeMap<String, String> {
 
 /// The body comes in pieces of this size, spliced where that is possible.
 #[derive(Clone, Copy)]
-enum Comes {
+pub enum Comes {
     In(usize),
     Spliced(usize),
 }
@@ -93,7 +93,7 @@ fn status(ex: &Exchange, flow: &Flow) -> u16 {
 }
 
 /// One request: its status, and the exchange.
-fn upload(site: &mut Site, line: &str, fields: &[&str], body: &[u8], comes: Comes) -> (u16, Exchange) {
+pub fn upload(site: &mut Site, line: &str, fields: &[&str], body: &[u8], comes: Comes) -> (u16, Exchange) {
     let length = format!("Content-Length: {}", body.len());
     let is_chunked = fields.iter().any(|field| field.starts_with("Transfer-Encoding"));
     let mut all = fields.to_vec();
@@ -105,7 +105,7 @@ fn upload(site: &mut Site, line: &str, fields: &[&str], body: &[u8], comes: Come
     (status(&ex, &flow), ex)
 }
 
-fn form(parts: &[(&str, &str)]) -> Vec<u8> {
+pub fn form(parts: &[(&str, &str)]) -> Vec<u8> {
     let part = |(disposition, content): &(&str, &str)| {
         format!("--b\r\nContent-Disposition: form-data; {disposition}\r\n\r\n{content}\r\n")
     };
@@ -113,7 +113,7 @@ fn form(parts: &[(&str, &str)]) -> Vec<u8> {
     (parts + "--b--\r\n").into_bytes()
 }
 
-const FORM: &str = "Content-Type: multipart/form-data; boundary=b";
+pub const FORM: &str = "Content-Type: multipart/form-data; boundary=b";
 
 const AREAS: &str = "
     location /up/ { allowed_methods GET PUT POST; upload_store DIR/up; upload_create_path on; }
@@ -122,6 +122,7 @@ const AREAS: &str = "
     location /other/ { allowed_methods PUT POST; upload_store DIR/up; upload_on_duplicate rename; }
     location /small/ { allowed_methods PUT POST; upload_store DIR/up; upload_max_file_size 10; }
     location /sync/ { allowed_methods PUT POST; upload_store DIR/up; upload_sync on; upload_on_duplicate overwrite; }
+    location /sync-folders/ { allowed_methods POST; upload_store DIR/up; upload_sync on; upload_create_path on; }
     location /digest/ { allowed_methods PUT POST; upload_store DIR/up; upload_verify_digest require; }
     location /field/ { allowed_methods POST; upload_store DIR/up; upload_filename $upload_field_to-$upload_file_name; }
     location /link/ { allowed_methods PUT POST; upload_store DIR/up; signed_link KEYS; }
@@ -137,9 +138,13 @@ const AREAS: &str = "
     location /other-quota/ {
         allowed_methods PUT POST; upload_store DIR/up; upload_quota 1000; upload_on_duplicate rename;
     }
+    location /dirs/ {
+        allowed_methods POST; upload_store DIR/up; upload_quota 1m files=9; upload_create_path on;
+    }
+    location /new { allowed_methods POST; root DIR; upload_filename whole; }
     location /site/ { allowed_methods PUT POST; alias DIR/up/; dav_methods PUT; }";
 
-fn site() -> Site {
+pub fn site() -> Site {
     let site = Site::new("", AREAS);
     fs::create_dir(site.scratch.path().join("up")).expect("a directory");
     fs::create_dir(site.scratch.path().join("up/dir")).expect("a directory");
@@ -148,7 +153,7 @@ fn site() -> Site {
 }
 
 /// What a row says of the files: what is new or changed.
-fn changes(site: &Site) -> Vec<String> {
+pub fn changes(site: &Site) -> Vec<String> {
     let all = files(site, "up").into_iter().chain(files(site, "new").into_iter().map(|(n, c)| (format!("new/{n}"), c)));
     let is_old = |(name, content): &(String, String)| name == "there" && content == "old";
     all.filter(|file| !is_old(file)).map(|(name, content)| format!("{name}={content}")).collect()
@@ -202,7 +207,7 @@ fn a_body_becomes_the_file_that_its_uri_or_its_rules_name() {
     }
 }
 
-fn text(ex: &Exchange) -> String {
+pub fn text(ex: &Exchange) -> String {
     match &ex.response.body {
         crate::exchange::response::Body::Bytes(bytes) => String::from_utf8_lossy(bytes).into_owned(),
         _ => String::new(),

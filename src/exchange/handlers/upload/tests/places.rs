@@ -1,0 +1,149 @@
+//! Where an upload goes, and what the place has room for.
+
+use super::whole::{Comes, FORM, changes, form, site, text, upload};
+use crate::exchange::Rx;
+use crate::exchange::flow::Flow;
+use crate::exchange::handlers::upload;
+use crate::exchange::testing::{OUTSIDE, Site};
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
+
+/// Elsewhere a directory that is named without its slash is answered with 308: here the location is named so.
+#[test]
+fn a_location_whose_name_has_no_slash_takes_a_body_under_that_name() {
+    for (line, fields) in [("POST /new", &[][..]), ("POST /new/", &[]), ("POST /new", &[FORM])] {
+        let mut site = site();
+        fs::create_dir(site.scratch.path().join("new")).expect("a directory");
+        let body = if fields.is_empty() { b"abc".to_vec() } else { form(&[("name=f; filename=\"f\"", "abc")]) };
+        let (status, ex) = upload(&mut site, line, fields, &body, Comes::In(7));
+        assert_eq!(status, 201, "{line} {fields:?}: {}", text(&ex));
+        assert_eq!(changes(&site), ["new/whole=abc"], "{line} {fields:?}");
+    }
+}
+
+/// An area always has room for 64 directories. Three come here, one of which is above both files; `dir` is there.
+#[test]
+fn a_folder_that_several_files_of_a_form_are_in_is_counted_once() {
+    for (before, expected) in [(60, 201), (61, 507)] {
+        let mut site = site();
+        for at in 0..before {
+            fs::create_dir(site.scratch.path().join(format!("up/{at}"))).expect("a directory");
+        }
+        let body = form(&[("name=f; filename=\"p/q/a\"", "1"), ("name=f; filename=\"p/r/b\"", "2")]);
+        let (status, ex) = upload(&mut site, "POST /dirs/", &[FORM], &body, Comes::In(1 << 16));
+        assert_eq!(status, expected, "{before} are there: {}", text(&ex));
+        assert_eq!(site.scratch.path().join("up/p").exists(), expected == 201, "{before} are there");
+    }
+}
+
+/// What another program removed since the count has made room. A small area is counted again before an upload is
+/// refused or has to wait.
+#[test]
+fn a_small_area_that_seems_full_is_counted_again_at_once() {
+    let mut site = site();
+    site.cx.slice.steps = Some(u32::MAX);
+    // So many that it is not counted in every turn anyway.
+    (0..100).for_each(|at| site.scratch.write(&format!("up/{at}"), b""));
+    let (status, ex) = upload(&mut site, "PUT /quota/f", &[], &[b'x'; 900], Comes::In(1 << 16));
+    assert_eq!(status, 201, "{}", text(&ex));
+    fs::remove_file(site.scratch.path().join("up/f")).expect("removed");
+    site.cx.now.advance_epoch();
+    let mut ex = site.at("PUT /quota/g", &["Content-Length: 900"], OUTSIDE);
+    let Ok(begun) = upload::start(&mut ex, &mut site.cx) else { panic!("it is refused: {}", text(&ex)) };
+    assert!(!begun.works(), "it waits for another count");
+}
+
+/// Nothing of a link is counted, so replacing it gives nothing back: `there` has 3 of the 1000 bytes.
+#[test]
+fn a_link_that_an_upload_replaces_makes_no_room() {
+    for (length, expected) in [(997, 200), (998, 507)] {
+        let mut site = site();
+        symlink("a/name/of/many/letters/that/leads/nowhere", site.scratch.path().join("up/link")).expect("a link");
+        let body = "x".repeat(length);
+        let (status, ex) = upload(&mut site, "POST /over-quota/link", &[], body.as_bytes(), Comes::In(1 << 16));
+        assert_eq!(status, expected, "{length}: {}", text(&ex));
+    }
+}
+
+/// A form of three files whose turns are over at once: its turns behind the body, and its status. `late`: a file that
+/// gets its name while the body arrives.
+fn by_turns(site: &mut Site, late: Option<&str>) -> (usize, u16) {
+    let parts: Vec<String> = ["a", "b", "c"].map(|name| format!("name=f; filename=\"p/{name}\"")).into();
+    let body = form(&parts.iter().map(|part| (&**part, "1")).collect::<Vec<_>>());
+    let mut ex = site.at("POST /up/", &[FORM, &format!("Content-Length: {}", body.len())], OUTSIDE);
+    let cx = &mut site.cx;
+    let Ok(mut upload) = upload::start(&mut ex, cx) else { panic!("it is refused: {}", text(&ex)) };
+    cx.slice.steps = Some(0);
+    upload.accept(&mut ex, cx, &body).expect("a form");
+    while upload.works() {
+        assert!(matches!(upload.work(&mut ex, cx), Flow::Wait | Flow::Body));
+    }
+    if let Some(name) = late {
+        fs::create_dir(site.scratch.path().join("up/p")).expect("a directory");
+        fs::write(site.scratch.path().join("up/p").join(name), "late").expect("written");
+    }
+    ex.rx = Rx::Done;
+    let (mut flow, mut turns) = (upload.finish(&mut ex, cx), 0);
+    while matches!(flow, Flow::Wait) {
+        assert!(upload.works(), "it waits for nothing");
+        (flow, turns) = (upload.work(&mut ex, cx), turns + 1);
+    }
+    (turns, ex.response.status.0)
+}
+
+/// Many small files in one form keep no other request waiting: a turn names one, or takes one back.
+#[test]
+fn a_turn_without_time_names_one_file_or_takes_one_back() {
+    let mut whole = site();
+    let (turns, status) = by_turns(&mut whole, None);
+    assert_eq!((status, changes(&whole)), (201, ["p/a=1", "p/b=1", "p/c=1"].map(String::from).to_vec()));
+    assert!(turns >= 2, "{turns}");
+    for (late, files, least) in [("a", "p/a=late", 0), ("b", "p/b=late", 1), ("c", "p/c=late", 3)] {
+        let mut refused = site();
+        let (turns, status) = by_turns(&mut refused, Some(late));
+        assert_eq!((status, changes(&refused)), (409, vec![files.to_owned()]), "{late}");
+        assert!(turns >= least, "{late}: {turns}");
+    }
+}
+
+/// A name that cannot be given is refused while nothing of the body was asked for.
+#[test]
+fn a_name_that_is_taken_is_refused_by_the_head_alone() {
+    for (line, expected) in [
+        ("POST /plain/there", Err(409)),
+        ("POST /plain/new", Ok(())),
+        ("POST /over/there", Ok(())),
+        ("POST /other/there", Ok(())),
+        ("PUT /plain/there", Ok(())),
+        ("PUT /plain/dir", Err(409)),
+        ("PUT /over/socket", Err(409)),
+        ("POST /other/socket", Ok(())),
+    ] {
+        let mut site = site();
+        let _socket = UnixListener::bind(site.scratch.path().join("up/socket")).expect("a socket's file");
+        let mut ex = site.at(line, &["Content-Length: 3"], OUTSIDE);
+        let outcome = upload::start(&mut ex, &mut site.cx).map(drop);
+        assert_eq!(outcome.map_err(|_| ex.response.status.0), expected, "{line}");
+    }
+}
+
+/// upload_sync opens what it will write before anything has a name; the folders of a form are opened later.
+#[test]
+fn only_an_upload_that_is_synced_is_prepared_for_it() {
+    let in_folder = form(&[("name=f; filename=\"p/a\"", "1")]);
+    for (line, fields, body, expected) in [
+        ("PUT /sync/f", &[][..], &b"1"[..], true),
+        ("PUT /up/f", &[], b"1", false),
+        ("POST /sync-folders/", &[FORM], &in_folder, false),
+    ] {
+        let mut site = site();
+        let length = format!("Content-Length: {}", body.len());
+        let mut ex = site.at(line, &[fields, &[&length]].concat(), OUTSIDE);
+        let cx = &mut site.cx;
+        let Ok(mut upload) = upload::start(&mut ex, cx) else { panic!("{line}: {}", text(&ex)) };
+        upload.accept(&mut ex, cx, body).expect("it is right");
+        upload.prepare_writing(cx).expect("it is opened");
+        assert_eq!(upload.prepared.is_some(), expected, "{line}");
+    }
+}
