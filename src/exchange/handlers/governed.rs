@@ -126,3 +126,28 @@ pub fn has_file_rules(upload: &UploadSettings) -> bool {
         || upload.quota.is_some()
         || upload.min_free != MinFree::Bytes(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::testing::{INSIDE, Site};
+
+    #[test]
+    fn each_rule_for_files_is_known_as_one() {
+        for (rule, expected) in [
+            ("", false),
+            ("upload_on_duplicate rename;", false),
+            ("upload_types image/*;", true),
+            ("upload_extensions .jpg;", true),
+            ("upload_extensions !.php;", true),
+            ("upload_max_file_size 1k;", true),
+            ("upload_quota 1m;", true),
+            ("upload_min_free 1m;", true),
+            ("upload_min_free 1%;", true),
+        ] {
+            let mut site = Site::new("", &format!("location / {{ allowed_methods PUT; {rule} }}"));
+            let ex = site.at("PUT /f", &[], INSIDE);
+            assert_eq!(has_file_rules(&ex.location().settings.upload), expected, "{rule}");
+        }
+    }
+}

@@ -82,6 +82,50 @@ fn runs(content_type: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exchange::testing::{INSIDE, Site};
+
+    #[test]
+    fn a_part_of_a_site_that_takes_files_is_an_area_and_a_whole_site_is_none() {
+        let locations = "
+            location / { allowed_methods GET POST; }
+            location /plain/ { }
+            location /off/ { allowed_methods GET PUT POST; upload_store off; }
+            location /up/ { allowed_methods GET POST; }
+            location /put/ { allowed_methods GET PUT; }
+            location /store/ { allowed_methods GET POST; upload_store DIR/up; }
+            location /inline/ { allowed_methods GET POST; upload_serve inline; }
+            location /kept/ { upload_serve attachment; }";
+        let mut site = Site::new("", locations);
+        for (uri, expected) in [
+            ("/", None),
+            ("/plain/", None),
+            ("/off/", None),
+            ("/up/", Some(true)),
+            ("/put/", Some(true)),
+            ("/store/", Some(true)),
+            ("/inline/", Some(false)),
+            ("/kept/", Some(true)),
+        ] {
+            let ex = site.at(&format!("GET {uri}"), &[], INSIDE);
+            assert_eq!(is_area(ex.location()), expected, "{uri}");
+        }
+    }
+
+    #[test]
+    fn what_clients_stored_is_known_in_whatever_location_it_is_served() {
+        for (area, expected) in [
+            ("", false),
+            ("location /in/ { allowed_methods POST; upload_store DIR/up; }", true),
+            ("location /in/ { allowed_methods GET PUT; alias DIR/up/; }", true),
+        ] {
+            let mut site = Site::new("", &format!("location /shown/ {{ alias DIR/up/; }} {area}"));
+            let stored = site.scratch.path().join("up/x");
+            std::fs::create_dir(site.scratch.path().join("up")).expect("made");
+            let mut ex = site.at("GET /shown/x", &[], INSIDE);
+            ex.route.path = stored.display().to_string().into();
+            assert_eq!(is_stored(&ex, &mut site.cx), expected, "{area}");
+        }
+    }
 
     #[test]
     fn what_a_browser_runs_is_known() {
