@@ -418,3 +418,79 @@ fn destination(ex: &Exchange) -> Option<Vec<u8>> {
     };
     (normal.len() >= len && normal.get(..len) == ex.route.uri.get(..len)).then_some(normal)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::testing::{INSIDE, Site};
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    /// FUSE may number each spelling of one file's name: then the directory says how many files there are. A MOVE that
+    /// took one file for two would remove it before it is renamed.
+    #[test]
+    fn a_name_that_its_directory_does_not_list_is_the_file_by_another_spelling() {
+        let mut site = Site::new("", "location / { dav_methods MOVE; }");
+        let root = site.root();
+        fs::write(root.join("a"), "x").expect("written");
+        let mut is_one = || {
+            let mut ex = site.at("MOVE /a", &[], INSIDE);
+            let (source, target) = ends(&mut ex, &mut site.cx, b"/A".to_vec()).expect("both may be named");
+            let from = &source.resource;
+            let own = file::stat_at(Some(from.dir.as_fd()), &from.name, Follow::No).expect("it is there");
+            is_same(&source, &target, &own, &Stat { ino: own.ino + 1, ..own })
+        };
+        assert!(is_one());
+        fs::write(root.join("A"), "x").expect("written");
+        assert!(!is_one(), "both are listed");
+    }
+
+    /// One rename puts a file over a file, and there is no way back: what fails then is said to be unsure. All else is
+    /// undone.
+    #[test]
+    fn only_a_move_of_a_file_over_a_file_loses_what_had_the_name() {
+        let mut site = Site::new("", "location / { dav_methods MOVE COPY; dav_ext_methods PROPFIND; }");
+        let root = site.root();
+        fs::write(root.join("a"), "x").expect("written");
+        fs::write(root.join("b"), "y").expect("written");
+        ["d", "e"].iter().for_each(|name| fs::create_dir(root.join(name)).expect("made"));
+        for (line, to, expected) in [
+            ("MOVE /a", "/b", true),
+            ("MOVE /a", "/new", false),
+            ("MOVE /a", "/e", false),
+            ("MOVE /d/", "/e/", false),
+            ("MOVE /d/", "/b", false),
+            ("MOVE /d/", "/new/", false),
+            ("COPY /a", "/b", false),
+            ("COPY /a", "/new", false),
+        ] {
+            let mut ex = site.at(line, &[&format!("Destination: {to}")], INSIDE);
+            let Ok((job, _)) = check(&mut ex, &mut site.cx) else { panic!("{line} {to}: {}", ex.response.status.0) };
+            assert_eq!(job.has_lost.get(), expected, "{line} {to}");
+        }
+    }
+
+    #[test]
+    fn a_relative_link_is_moved_only_where_it_leads_to_the_same_file() {
+        for (text, to, expected) in [
+            ("a", "/d/other", true),
+            ("a", "/e/link", false),
+            ("../d/a", "/e/link", true),
+            ("../b", "/e/link", true),
+            ("../b", "/link", false),
+            ("nothing", "/e/link", false),
+            ("nothing", "/d/other", true),
+            ("/nothing", "/e/link", true),
+        ] {
+            let mut site = Site::new("", "location / { dav_methods MOVE; }");
+            let root = site.root();
+            ["d", "e"].iter().for_each(|name| fs::create_dir(root.join(name)).expect("made"));
+            ["d/a", "e/a", "b"].iter().for_each(|name| fs::write(root.join(name), name).expect("written"));
+            symlink(text, root.join("d/link")).expect("a link");
+            let mut ex = site.at("MOVE /d/link", &[], INSIDE);
+            let (source, target) = ends(&mut ex, &mut site.cx, to.into()).expect("both may be named");
+            let leads = leads_there_too(&source.resource, target.resource.dir.as_fd());
+            assert_eq!(leads, expected, "{text} {to}");
+        }
+    }
+}
