@@ -224,6 +224,7 @@ fn local_address(ex: &Exchange) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exchange::testing::{INSIDE, Site};
 
     #[test]
     fn a_page_of_another_site_is_told_from_ours_and_from_a_program() {
@@ -260,6 +261,24 @@ mod tests {
             let verdict = classify(values(sites), values(origins), host.as_bytes());
             assert_eq!(verdict == Sender::OwnPage, *expected, "{sites:?} {origins:?} {host}");
             assert_eq!(verdict == Sender::Unknown, sites.is_empty() && origins.is_empty(), "{sites:?} {origins:?}");
+        }
+    }
+
+    #[test]
+    fn a_url_leaves_out_the_port_of_its_own_scheme_only() {
+        let mut site = Site::new("", "location /off/ { port_in_redirect off; }");
+        for (path, scheme, port, expected) in [
+            ("/", "http", Some(80), "http://h"),
+            ("/", "http", Some(443), "http://h:443"),
+            ("/", "http", Some(8080), "http://h:8080"),
+            ("/", "https", Some(443), "https://h"),
+            ("/", "https", Some(80), "https://h:80"),
+            ("/", "https", None, "https://h"),
+            ("/off/", "http", Some(8080), "http://h"),
+        ] {
+            let ex = site.at(&format!("GET {path}"), &[], INSIDE);
+            let made = url(&ex, scheme, b"h", port, 0);
+            assert_eq!(String::from_utf8_lossy(&made), expected, "{path} {scheme} {port:?}");
         }
     }
 

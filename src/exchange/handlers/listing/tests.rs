@@ -52,6 +52,7 @@ fn html_is_nginxs() {
 fn html_names_fill_fifty_columns() {
     let (x48, x49, x50, x51) = ("x".repeat(48), "x".repeat(49), "x".repeat(50), "x".repeat(51));
     let (e50, e51) = ("é".repeat(50), "é".repeat(51));
+    let (of_three, of_four) = ("€".repeat(51), "😀".repeat(51));
     let angle51 = "<".repeat(51);
     type Case<'a> = (&'a str, bool, Entry<'a>, String);
     let table: &[Case<'_>] = &[
@@ -65,6 +66,8 @@ fn html_names_fill_fifty_columns() {
         ("bytes count without a charset", false, file(&e50, 0), format!(">{}\u{fffd}..&gt;</a> 29", "é".repeat(23))),
         ("characters count in utf-8", true, file(&e50, 0), format!(">{e50}</a> 29")),
         ("51 characters are cut", true, file(&e51, 0), format!(">{}..&gt;</a> 29", "é".repeat(47))),
+        ("of three bytes each", true, file(&of_three, 0), format!(">{}..&gt;</a> 29", "€".repeat(47))),
+        ("of four bytes each", true, file(&of_four, 0), format!(">{}..&gt;</a> 29", "😀".repeat(47))),
     ];
     for (name, utf8, entry, expected) in table {
         let view = View { exact_size: true, utf8: *utf8, ..View::default() };

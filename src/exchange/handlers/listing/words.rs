@@ -167,6 +167,17 @@ mod tests {
     }
 
     #[test]
+    fn a_status_without_a_text_of_its_own_is_told_by_its_number() {
+        for (language, name, _) in LANGUAGES {
+            let words = language.words();
+            assert_eq!(words.of_status(403), words.of("js_e403"), "{name}");
+            assert!(!words.of_status(403).is_empty() && !words.of_status(403).contains("403"), "{name}");
+            let other = words.of_status(418);
+            assert!(other.contains("418") && !other.contains('{'), "{name}: {other}");
+        }
+    }
+
+    #[test]
     fn every_language_has_every_word() {
         let keys = |language: Language| language.words().texts.iter().map(|(key, _)| *key).collect::<Vec<_>>();
         let english = keys(Language::En);
