@@ -263,3 +263,20 @@ fn directories_made_for_uploads_do_not_grow_without_end_under_a_quota() {
     // A quota of bytes has room for as many directories as take these bytes.
     (0..100).for_each(|at| _ = s.method("MKCOL", &format!("/b/{at}/"), "", b"").is(201));
 }
+
+/// A named location has no URIs of its own: its files are where the location is that led to it. All of the root was one
+/// area otherwise.
+#[test]
+fn the_area_of_a_named_location_is_that_of_the_location_which_led_to_it() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let s = server(
+        "location /n/ { try_files /none @store; }
+         location @store { allowed_methods GET PUT; upload_quota 1000; }",
+    );
+    let s = running(s.file("html/index.html", "index").mkdir("html/n").file("html/other/large", noise(5000)));
+    s.method("PUT", "/n/f", "", &noise(900)).is(201);
+    s.method("PUT", "/n/g", "", &noise(200)).is(507);
+    s.method("PUT", "/n/g", "", &noise(100)).is(201);
+}
