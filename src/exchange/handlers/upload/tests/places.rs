@@ -147,3 +147,38 @@ fn only_an_upload_that_is_synced_is_prepared_for_it() {
         assert_eq!(upload.prepared.is_some(), expected, "{line}");
     }
 }
+
+/// A form has many files and one body: a file of it that goes to a folder with a location of its own is bounded as a
+/// body is there, once its name is known. Other bodies, and files of the request's own folder, were bounded before.
+#[test]
+fn a_file_of_a_form_is_no_larger_than_a_body_in_the_folder_it_goes_to() {
+    let locations = "
+        location /in/ { allowed_methods POST; upload_create_path on; }
+        location /in/small/ { allowed_methods POST; client_max_body_size 10; }
+        location /named/ { allowed_methods POST; upload_create_path on; upload_filename $upload_field_to; }
+        location /named/small/ { allowed_methods POST; client_max_body_size 10; }
+        location ~ \\.small$ { allowed_methods POST; client_max_body_size 10; }";
+    let named = "Content-Disposition: attachment; filename=a.small";
+    for (size, target, given, stored, expected) in [
+        (10, "/in/", "small/a", "small/a", 201),
+        (11, "/in/", "small/a", "small/a", 413),
+        (11, "/in/", "other/a", "other/a", 201),
+        (10, "/named/", "small/x", "small/to", 201),
+        (11, "/named/", "small/x", "small/to", 413),
+        (11, "/named/", "other/x", "other/to", 201),
+        (11, "/in/", "a.small", "a.small", 201),
+        (11, "/in/", "", "a.small", 201),
+    ] {
+        let mut site = Site::new("", locations);
+        let area = site.root().join(&target[1..]);
+        fs::create_dir(&area).expect("a directory");
+        let (content, file) = ("x".repeat(size), format!("name=f; filename=\"{given}\""));
+        let (field, body) = match given {
+            "" => (named, content.into_bytes()),
+            _ => (FORM, form(&[(&*file, &*content), ("name=to", "to")])),
+        };
+        let (status, ex) = upload(&mut site, &format!("POST {target}"), &[field], &body, Comes::In(1 << 16));
+        assert_eq!(status, expected, "{size} {target} {given}: {}", text(&ex));
+        assert_eq!(area.join(stored).exists(), expected == 201, "{size} {target} {given}");
+    }
+}
