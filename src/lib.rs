@@ -186,7 +186,8 @@
 //!   handshakes: `config/tls.rs`; a session resumed, the keys of its tickets rotated: [`tls::ticket`]
 //! - a certificate ordered from an authority by ACME: [`acme::order`] says what is sent, `server/acme/fetch.rs` sends
 //!   it; when it is renewed: `services/acme/certificate_state.rs`; its challenge answered: `exchange/acme.rs`, or in
-//!   `conn/handshake.rs`; stored: `services/acme/store.rs`; what of it a reload keeps: `adopt` in [`services::acme`]
+//!   `conn/handshake.rs`; its key made: `services/acme/new_keys.rs`; stored: `services/acme/store.rs`; what of it a
+//!   reload keeps: `adopt` in [`services::acme`]
 //! - counters kept: [`services::stats`]; shown: [`exchange::handlers::status`]
 //! - a mistake of a configuration warned of: a row in a file of [`tools::lint`]; `webserv explain`: [`explain`]; an
 //!   editor served: [`tools::lsp`]

@@ -6,6 +6,7 @@
 
 mod authority;
 mod certificate_state;
+mod new_keys;
 mod store;
 mod unsaved;
 
@@ -25,6 +26,7 @@ use crate::tls::{CertifiedKey, ServerConfig, server};
 use authority::{Authority, Job, Work, is_same};
 use aws_lc_rs::digest;
 use certificate_state::{CertificateState, Due};
+use new_keys::NewKeys;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -51,8 +53,8 @@ pub struct Acme {
     authorities: Vec<Authority>,
     /// In the order of the configuration.
     certificates: Vec<(Certificate, CertificateState)>,
-    /// Keys that take long to generate (RSA), generated in advance for the first certificate.
-    spare: HashMap<usize, String>,
+    /// For certificates that are ordered.
+    new_keys: NewKeys,
     /// http-01 responses and the authority, by token.
     answers: HashMap<String, (usize, String)>,
     /// tls-alpn-01 settings and the authority, by server name.
@@ -89,7 +91,7 @@ impl Acme {
             .collect();
         self.answers.clear();
         self.handshakes.clear();
-        self.spare.clear();
+        self.new_keys = NewKeys::default();
         for issuer in &settings.issuers {
             let authority = match old.iter().position(|old| is_same(&old.issuer, issuer)) {
                 // Its order starts over, since its certificates may differ.
@@ -100,7 +102,7 @@ impl Acme {
             self.authorities.push(authority);
             self.keep_account(self.authorities.len() - 1, now);
         }
-        for (at, certificate) in settings.certificates.iter().enumerate() {
+        for certificate in &settings.certificates {
             let Some(issuer) = settings.issuers.get(certificate.issuer) else { continue };
             let same = |(of, other, _): &(Rc<Issuer>, Certificate, CertificateState)| {
                 is_same(of, issuer) && other.names == certificate.names && other.key == certificate.key
@@ -109,9 +111,6 @@ impl Acme {
                 Some(place) => kept.swap_remove(place).2,
                 None => self.load(issuer, certificate, now),
             };
-            if held.current.is_none() && certificate.key.is_rsa() {
-                self.spare.extend(issue::new_key(certificate.key).ok().map(|key| (at, key)));
-            }
             self.certificates.push((certificate.clone(), held));
         }
         true
@@ -299,7 +298,6 @@ impl Acme {
     }
 
     fn begin(&mut self, at: usize, id: usize, due: Due, now: Moment) {
-        let spare = self.spare.get(&id).cloned();
         let Some((certificate, held)) = self.certificates.get_mut(id) else { return };
         let current = held.current.as_ref();
         let work = match (due, current.and_then(|current| current.id.clone())) {
@@ -307,8 +305,9 @@ impl Acme {
             (Due::Ask, None) => return held.suggested(None, now.unix, 0),
             (Due::Order, name) => {
                 let kept = current.map(|current| current.pair.key.clone()).filter(|_| certificate.key.is_rsa());
+                let key = kept.map_or_else(|| self.new_keys.of(id, certificate.key), |key| Some(Ok(key)));
+                let Some(key) = key else { return self.authorities[at].wait = now.ms + new_keys::LOOK };
                 held.begin(now.unix);
-                let key = kept.or(spare).map_or_else(|| issue::new_key(certificate.key), Ok);
                 let made = key.and_then(|key| Ok((issue::request(&certificate.names, &key)?, key)));
                 match made {
                     Ok((request, key)) => {
@@ -378,7 +377,7 @@ impl Acme {
                 self.lines.push((Level::Warn, text));
             }
             store::forget_pause(&issuer, certificate);
-            self.spare.remove(&id);
+            self.new_keys.forget(id);
             self.keep_certificate(id, now.unix);
         } else {
             self.failed(id, &AcmeFailure::invalid_response("its certificate"), now);

@@ -122,6 +122,34 @@ fn a_fifo_in_the_place_of_a_certificate_is_not_waited_for() {
     assert!(store::account(issuer).is_err_and(|why| why.contains("cannot be read (22:")));
 }
 
+/// Each took a second and a half, in which no client was served.
+#[test]
+fn rsa_keys_are_made_one_after_the_other_beside_the_loop() {
+    let scratch = Scratch::new();
+    let (mut settings, _) = two_accounts(&scratch);
+    for name in ["a.test", "b.test"] {
+        settings.certificates.push(Certificate { issuer: 0, names: vec![name.into()], key: KeyKind::Rsa(2048) });
+    }
+    let mut acme = Acme::default();
+    let mut now = Moment { ms: 1_000, unix: 1_800_000_000 };
+    acme.adopt(&settings, now.unix);
+    let mut ordered = 0;
+    for round in 0.. {
+        let requests = acme.step(now);
+        assert!(round > 0 || requests.is_empty(), "there is no key yet");
+        ordered += requests.len();
+        if ordered == 2 {
+            break;
+        }
+        match requests.is_empty() {
+            true => acme.new_keys.wait(),
+            // An answer that ends the job, so that the next certificate has its turn.
+            false => acme.answered(0, Err("no route".into()), now),
+        }
+        now.ms = acme.next_due(now).expect("a time").max(now.ms + 1);
+    }
+}
+
 #[test]
 fn a_clock_that_is_set_back_puts_no_attempt_years_away() {
     let scratch = Scratch::new();
