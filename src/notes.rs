@@ -71,8 +71,8 @@ fn add_silence(read: &mut Read) {
 
 fn paths(origin: &Origin, on_this_machine: bool) -> lint::Paths {
     let file = origin.prefix.join(&origin.file);
-    // What `webserv DIR` runs lies in no directory: none can be served with it.
-    let is_made = origin.file.to_string_lossy().starts_with("(webserv ");
-    let conf_dir = if is_made { Path::new("/") } else { file.parent().unwrap_or(&origin.prefix) }.to_owned();
+    // A configuration that is in no file lies in no directory: none can be served with it.
+    let is_in_file = origin.text.is_none();
+    let conf_dir = if is_in_file { file.parent().unwrap_or(&origin.prefix) } else { Path::new("/") }.to_owned();
     lint::Paths { prefix: origin.prefix.clone(), conf_dir, on_this_machine }
 }

@@ -141,6 +141,11 @@ impl Directive {
         std::iter::once(&self.name).chain(&self.args)
     }
 
+    /// Whether its first argument is this word.
+    pub fn says(&self, text: &str) -> bool {
+        self.args.first().is_some_and(|word| word.is(text))
+    }
+
     /// The arguments that are too many if `most` are taken: the caret of such an error begins at the first of them.
     pub fn surplus(&self, most: usize) -> Option<Span> {
         self.args.get(most).map(|first| first.span.to(self.args_span()))

@@ -119,9 +119,7 @@ fn section(kind: &str, uses: &BTreeMap<&str, Uses<'_>>, sources: &Sources, out: 
 /// What the configuration test notes about single values, by their file and place: `TLSv1 is not spoken`.
 fn notices_about_values(diagnostics: &Diagnostics) -> BTreeMap<(u32, u32), &str> {
     let notices = diagnostics.iter().filter(|d| d.severity == Severity::Notice);
-    let placed = notices.filter_map(|d| Some(((d.span?.file.0, d.span?.start), d.message.as_str())));
-    // Ignored directives are rows of their own.
-    placed.filter(|(_, message)| !message.contains("\" is ignored: ")).collect()
+    notices.filter_map(|d| Some(((d.span?.file.0, d.span?.start), d.message.as_str()))).collect()
 }
 
 #[derive(Default)]

@@ -12,9 +12,9 @@ const SIGNS: [&str; 4] = ["(", "[", ":", "｛"];
 impl Builder<'_> {
     /// A `;` outside quotes: the words so far are a directive.
     pub(super) fn semicolon(&mut self, at: Span) {
+        // Behind a pattern, and nothing follows it: the `;` is the end of that line.
         let is_pattern = self.pattern_end.is_some();
-        self.is_in_pattern(at);
-        if is_pattern && self.words.is_empty() {
+        if self.drop_pattern(at) || is_pattern && self.words.is_empty() {
             return;
         }
         let is_bracket = self.other_bracket();
@@ -213,8 +213,8 @@ impl Builder<'_> {
         true
     }
 
-    /// Whether that is still a part of a pattern with braces, whose words are dropped.
-    fn is_in_pattern(&mut self, at: Span) -> bool {
+    /// Drops the words of a pattern with braces. True: `at` is still a part of it.
+    fn drop_pattern(&mut self, at: Span) -> bool {
         let Some(end) = self.pattern_end else { return false };
         self.words.retain(|word| word.span.start as usize >= end);
         let is_in = (at.start as usize) < end;
@@ -251,7 +251,7 @@ impl Builder<'_> {
 
     /// A `{`: the words so far begin a block.
     pub(super) fn open(&mut self, at: Span) {
-        if self.is_in_pattern(at) {
+        if self.drop_pattern(at) {
             return;
         }
         self.other_bracket();
@@ -321,7 +321,7 @@ impl Builder<'_> {
 
     /// A `}`: the innermost block ends.
     pub(super) fn close(&mut self, at: Span) {
-        if self.is_in_pattern(at) {
+        if self.drop_pattern(at) {
             return;
         }
         if self.too_deep > 0 {
@@ -388,7 +388,7 @@ impl Builder<'_> {
     /// The end of the file.
     pub(super) fn finish(mut self) -> (Vec<Directive>, Diagnostics) {
         let end = self.span(self.bytes.len(), self.bytes.len());
-        self.is_in_pattern(end);
+        self.drop_pattern(end);
         self.other_bracket();
         if let (Some(name), Some(last)) = (self.words.first(), self.words.last()) {
             let after = last.span.after();

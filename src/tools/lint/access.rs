@@ -297,7 +297,7 @@ fn alias_without_capture(cx: &RuleContext, found: &mut Vec<Finding>) {
 /// Rule W205 in [`super::order`]: connection counts are for operators only.
 pub fn open_status(cx: &RuleContext, found: &mut Vec<Finding>) {
     let shows = ["stub_status", "status", "api", "prometheus"].iter().any(|name| cx.is(name));
-    if !shows || cx.d.args.first().is_some_and(|word| word.is("off")) {
+    if !shows || cx.d.says("off") {
         return;
     }
     let asked = |level: &Level| level.authenticates() || level.has("allow");

@@ -1,14 +1,15 @@
 //! Networks and addresses that are others than they seem.
 
-use super::blocks::below;
+use super::blocks::{below, first_below};
+use super::level::Level;
 use super::rule::{Finding, Rule, RuleContext};
-use crate::config::ast::{Directive, Word};
+use crate::config::ast::Directive;
 use std::net::{IpAddr, Ipv4Addr};
 
 pub const RULES: &[Rule] = &[
     Rule {
         code: "W093",
-        title: "an address that no listener is told",
+        title: "a PROXY header that no listener reads",
         page: "`real_ip_header proxy_protocol` takes the address from the PROXY header, which only a `listen … proxy_protocol` \
                reads: without one the proxy's address stays. Write the parameter, or the header that the proxy sets.",
         about: &["real_ip_header"],
@@ -76,17 +77,13 @@ fn no_ones(cx: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-fn has_proxy_protocol(d: &Directive) -> bool {
-    d.name.is("listen") && d.args.iter().any(|word| word.is("proxy_protocol"))
-}
-
 fn untold(cx: &RuleContext, found: &mut Vec<Finding>) {
     if !cx.is("real_ip_header") {
         return;
     }
     let Some(word) = cx.d.args.first().filter(|word| word.is("proxy_protocol")) else { return };
     let Some(outermost) = cx.levels.first().filter(|_| cx.is_whole) else { return };
-    if !cx.levels.iter().any(|level| level.has("include")) && !below(outermost.all, has_proxy_protocol) {
+    if !cx.levels.iter().any(|level| level.has("include")) && !outermost.below().reads_proxy_header {
         let message = "no `listen` reads a PROXY header: the address stays that of the proxy";
         found.push(Finding::new(
             word.span,
@@ -100,27 +97,20 @@ fn untold(cx: &RuleContext, found: &mut Vec<Finding>) {
 fn is_about_clients(d: &Directive) -> bool {
     let is_own = |text: &str| text.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback()) || text.starts_with("unix:");
     (d.name.is("allow") || d.name.is("deny"))
-        && d.args.first().is_some_and(|word: &Word| !word.is("all") && !is_own(&word.str()))
+        && d.args.first().is_some_and(|word| !word.is("all") && !is_own(&word.str()))
 }
 
 fn of_the_balancer(cx: &RuleContext, found: &mut Vec<Finding>) {
-    if !cx.is("listen") {
+    if !cx.is("listen") || !cx.d.args.iter().any(|word| word.is("proxy_protocol")) || !cx.is_whole {
         return;
     }
-    if !has_proxy_protocol(cx.d) || !cx.is_whole {
-        return;
-    }
-    let (all, mut rule) = (cx.level().all, None);
+    let all = cx.level().all;
+    let is_told = |level: &Level| ["real_ip_header", "set_real_ip_from", "include"].iter().any(|name| level.has(name));
     let takes_over = |d: &Directive| d.name.is("real_ip_header") || d.name.is("set_real_ip_from");
-    if cx.levels.iter().any(|level| level.all.iter().any(takes_over) || level.has("include")) || below(all, takes_over)
-    {
+    if cx.levels.iter().any(is_told) || below(all, takes_over) {
         return;
     }
-    below(all, |d| {
-        rule = rule.or(Some(d).filter(|d| is_about_clients(d)));
-        rule.is_some()
-    });
-    if let Some(rule) = rule {
+    if let Some(rule) = first_below(all, is_about_clients) {
         let message = format!("\"{}\" sees the balancer's address, not the client's", rule.name.str());
         let help = "add: real_ip_header proxy_protocol; and set_real_ip_from with the balancer's address";
         found.push(Finding::new(rule.span, message, help).note(cx.d.span, "the client's is in the PROXY header here"));

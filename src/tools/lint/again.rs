@@ -1,11 +1,11 @@
 //! Requests that come back to the rule that sent them away: pages of errors that are refused themselves, redirects to
 //! what is redirected again.
 
-use super::blocks::{condition, location};
+use super::blocks::location;
 use super::level::Level;
 use super::regexes::{matches, uri_of};
 use super::rule::{Finding, Rule, RuleContext};
-use crate::config::ast::{Directive, Word};
+use crate::config::ast::{Directive, Word, written};
 
 pub const RULES: &[Rule] = &[
     Rule {
@@ -42,10 +42,10 @@ fn refusing<'a>(server: &Level<'a>, taker: Option<&Directive>, code: &Word) -> O
         taker.is_some_and(|taker| taker.block.iter().flatten().any(|d| names.iter().any(|name| d.name.is(name))))
     };
     match code.bytes() {
-        b"403" if !own(&["allow", "deny", "satisfy", "include"]) && !server.has("satisfy") => {
-            server.all.iter().find(|d| d.name.is("deny") && d.args.first().is_some_and(|word| word.is("all")))
+        b"403" if !own(&["allow", "deny", "satisfy", "return", "include"]) && !server.has("satisfy") => {
+            server.all.iter().find(|d| d.name.is("deny") && d.says("all"))
         }
-        b"401" if !own(&["auth_basic", "satisfy", "include"]) && !server.has("satisfy") => {
+        b"401" if !own(&["auth_basic", "satisfy", "return", "include"]) && !server.has("satisfy") => {
             let asks = |d: &&Directive| d.name.is("auth_basic") && d.args.first().is_some_and(|word| !word.is("off"));
             server.all.iter().find(asks)
         }
@@ -57,13 +57,14 @@ fn refusing<'a>(server: &Level<'a>, taker: Option<&Directive>, code: &Word) -> O
 fn returning<'a>(server: &Level<'a>, code: &Word) -> Option<&'a Directive> {
     let returns = |d: &&Directive| d.name.is("return") && d.args.first().is_some_and(|own| own.bytes() == code.bytes());
     let is_about_path = |d: &Directive| {
-        let subject = condition(d).map(|condition| condition.subject).unwrap_or_default();
-        let text: String = d.args.iter().map(|word| word.str().into_owned()).collect();
-        ["uri", "filename", "is_page", "error"].iter().any(|part| subject.contains(part) || text.contains(part))
+        let text = written(&d.args).to_ascii_lowercase();
+        ["uri", "filename", "is_page", "error"].iter().any(|part| text.contains(part))
     };
-    let ifs = server.all.iter().filter(|d| d.name.is("if") && !is_about_path(d));
-    let inside = ifs.filter_map(|d| d.block.iter().flatten().find(returns));
-    server.all.iter().find(returns).or_else(|| inside.into_iter().next())
+    let inside = |d: &'a Directive| {
+        let block = d.block.as_ref().filter(|_| d.name.is("if"))?;
+        block.iter().find(returns).filter(|_| !is_about_path(d))
+    };
+    server.all.iter().find(returns).or_else(|| server.all.iter().find_map(inside))
 }
 
 fn refused_page(cx: &RuleContext, found: &mut Vec<Finding>) {
@@ -110,7 +111,7 @@ fn redirected_again(cx: &RuleContext, found: &mut Vec<Finding>) {
     let is_alone = cx.is_first("rewrite") && !cx.level().has("if") && !cx.level().has("return");
     let block = cx.blocks.last().filter(|block| block.name.is("server") || location(block).is_some());
     let (Some(block), Some(uri)) = (block.filter(|_| is_alone && redirects(cx.d)), uri_of(target)) else { return };
-    let path = uri.split('?').next().unwrap_or_default();
+    let path = &*uri;
     let comes_back = || match location(block) {
         Some(_) => cx
             .inside("server")
@@ -125,24 +126,28 @@ fn redirected_again(cx: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
+/// The first `try_files` of a server or its locations that looks for directories.
+fn tries_directories<'a>(server: &Level<'a>) -> Option<&'a Directive> {
+    let tries = |d: &&Directive| d.name.is("try_files") && d.args.iter().any(|word| word.is("$uri/"));
+    server.all.iter().find_map(|d| match location(d) {
+        Some(_) => d.block.iter().flatten().find(tries),
+        None => Some(d).filter(tries),
+    })
+}
+
 fn to_and_fro(cx: &RuleContext, found: &mut Vec<Finding>) {
     if !cx.is("rewrite") {
         return;
     }
     let [regex, target, _] = &cx.d.args[..] else { return };
     let (regex, text) = (regex.str(), target.str());
-    let takes_away = regex.ends_with("/$") || regex.ends_with("/+$") || regex.ends_with("/?$");
-    let is_group = text == "$1" || text == "/$1" || text.ends_with("/$1");
-    if !redirects(cx.d) || !takes_away || !is_group || cx.is_in("if") || regex.ends_with("/?$") {
+    let takes_away = regex.ends_with("/$") || regex.ends_with("/+$");
+    let is_group = text == "$1" || text.ends_with("/$1");
+    if !redirects(cx.d) || !takes_away || !is_group || cx.is_in("if") {
         return;
     }
     let Some(server) = cx.inside("server") else { return };
-    let tries = |d: &&Directive| d.name.is("try_files") && d.args.iter().any(|word| word.is("$uri/"));
-    let line = server.all.iter().find_map(|d| match location(d) {
-        Some(_) => d.block.iter().flatten().find(tries),
-        None => Some(d).filter(tries),
-    });
-    if let Some(line) = line {
+    if let Some(line) = *server.tries_directories.get_or_init(|| tries_directories(server)) {
         let message = "a directory is redirected back to its name with a slash, and so on";
         let help = "leave directories out: if (!-d $request_filename) { rewrite … }";
         found.push(Finding::new(cx.d.args_span(), message, help).note(line.span, "directories are looked for here"));

@@ -68,7 +68,7 @@ fn unsplit(cx: &RuleContext, found: &mut Vec<Finding>) {
     // A file of parameters may be read where it is not used.
     let is_used = cx.level().has("fastcgi_pass") && cx.is_whole && !cx.level().has("include");
     if is_used && !cx.levels().any(|level| level.has("fastcgi_split_path_info")) {
-        let message = "always empty: nothing cuts the path behind the script off";
+        let message = "always empty: nothing cuts off the path behind the script";
         found.push(Finding::new(value.span, message, "add: fastcgi_split_path_info ^(.+\\.php)(/.*)$;"));
     }
 }

@@ -2,8 +2,10 @@
 
 use super::blocks::{below, location};
 use super::level::Level;
+use super::reach::path_of;
 use super::rule::{Finding, Rule, RuleContext};
 use crate::config::ast::Directive;
+use crate::util::hash::FastMap;
 
 pub const RULES: &[Rule] = &[
     Rule {
@@ -58,7 +60,10 @@ const SETTINGS: [&str; 6] = [
     "upload_return",
 ];
 
-/// Whether something is stored at this level or below.
+/// Which methods a location answers; an `include` may hold any of them.
+const METHODS: [&str; 4] = ["allowed_methods", "allow_methods", "dav_methods", "include"];
+
+/// Whether a directive lets clients store something, or may.
 fn stores(d: &Directive) -> bool {
     match d.name.bytes() {
         b"allowed_methods" | b"allow_methods" | b"dav_methods" => d.args.iter().any(|word| {
@@ -78,33 +83,34 @@ fn nothing_uploaded(cx: &RuleContext, found: &mut Vec<Finding>) {
     }
     // Each level says it once, at its first setting.
     let first = SETTINGS.iter().filter_map(|name| cx.level().first(name)).min();
-    let above = |level: &Level| level.all.iter().any(stores);
+    let above = |level: &Level| METHODS.iter().filter_map(|name| level.first_of(name)).any(stores);
     if first == Some(cx.at) && !cx.levels().any(above) && !below(cx.level().all, stores) {
         let message = format!("\"{}\" does nothing: no method stores files here", cx.d.name.str());
         found.push(Finding::new(cx.d.span, message, "add: allowed_methods GET POST;"));
     }
 }
 
+/// The `upload_quota` of the locations here, by the store of each.
+fn quotas<'a>(server: &Level<'a>) -> FastMap<String, &'a Directive> {
+    let mut found = FastMap::default();
+    for inside in server.all.iter().filter(|d| location(d).is_some()).filter_map(|d| d.block.as_deref()) {
+        let line = |name: &str| inside.iter().find(|d| d.name.is(name));
+        if let (Some(store), Some(quota)) = (line("upload_store").and_then(path_of), line("upload_quota")) {
+            found.entry(store).or_insert(quota);
+        }
+    }
+    found
+}
+
 fn around_the_quota(cx: &RuleContext, found: &mut Vec<Finding>) {
     if !cx.is("upload_store") {
         return;
     }
-    let (Some(store), Some(server)) = (cx.d.args.first(), cx.inside("server")) else { return };
-    let has_quota = |all: &[Directive]| all.iter().any(|d| d.name.is("upload_quota") || d.name.is("include"));
-    if store.bytes().contains(&b'$') || cx.levels().any(|level| has_quota(level.all)) {
+    let (Some(store), Some(server)) = (path_of(cx.d), cx.inside("server")) else { return };
+    if store.contains('$') || cx.levels().any(|level| level.has("upload_quota") || level.has("include")) {
         return;
     }
-    let same = |d: &&Directive| {
-        let inside = || d.block.iter().flatten();
-        let is_same = |d: &Directive| {
-            let path = |word: &crate::config::ast::Word| word.str().trim_end_matches('/').to_owned();
-            d.name.is("upload_store") && d.args.first().map(path) == Some(path(store))
-        };
-        location(d).is_some() && inside().any(is_same)
-    };
-    let other =
-        server.all.iter().filter(same).find_map(|d| d.block.iter().flatten().find(|d| d.name.is("upload_quota")));
-    if let Some(quota) = other {
+    if let Some(quota) = server.quotas.get_or_init(|| quotas(server)).get(&store) {
         let message = "uploads here lead around the quota of another location with the same store";
         let help = format!("add: upload_quota {};", quota.args.first().map(|word| word.str()).unwrap_or_default());
         found.push(Finding::new(cx.d.span, message, help).note(quota.span, "the quota"));
@@ -116,9 +122,9 @@ fn no_lock(cx: &RuleContext, found: &mut Vec<Finding>) {
         return;
     }
     let names = |d: &Directive| d.name.is("dav_ext_methods") && d.args.iter().any(|word| word.is("LOCK"));
-    let is_off = cx.d.args.first().is_some_and(|word| word.is("off"));
-    let all = cx.levels().map(|level| level.all);
-    if is_off || !cx.is_whole || all.into_iter().any(|all| all.iter().any(names)) || below(cx.level().all, names) {
+    let is_off = cx.d.says("off");
+    let above = |level: &Level| level.first_of("dav_ext_methods").is_some_and(names);
+    if is_off || !cx.is_whole || cx.levels().any(above) || below(cx.level().all, names) {
         return;
     }
     let message = "no client can take a lock: LOCK is not among the methods";
@@ -136,20 +142,11 @@ fn written_by_all(cx: &RuleContext, found: &mut Vec<Finding>) {
 }
 
 fn asked_for_a_password(cx: &RuleContext, found: &mut Vec<Finding>) {
-    if !cx.is("health") {
+    let Some(asks) = cx.levels().find_map(|level| level.first_of("auth_basic")).filter(|_| cx.is("health")) else {
         return;
-    }
-    let asks = |level: &Level<'_>| {
-        level
-            .all
-            .iter()
-            .rev()
-            .find(|d| d.name.is("auth_basic"))
-            .map(|d| (d.span, d.args.iter().any(|word| word.is("off"))))
     };
-    let Some((span, false)) = cx.levels().find_map(asks) else { return };
-    if !cx.levels().any(|level| level.has("satisfy")) {
+    if !asks.args.iter().any(|word| word.is("off")) && !cx.levels().any(|level| level.has("satisfy")) {
         let message = "balancers have no password: they take 401 for a server that is down";
-        found.push(Finding::new(cx.d.span, message, "add: auth_basic off;").note(span, "a password is asked for"));
+        found.push(Finding::new(cx.d.span, message, "add: auth_basic off;").note(asks.span, "a password is asked for"));
     }
 }

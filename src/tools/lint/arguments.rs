@@ -56,8 +56,7 @@ fn given_twice(cx: &RuleContext, found: &mut Vec<Finding>) {
         return found.push(Finding::new(word.span, message, help));
     }
     // A level that sets $args itself knows what is appended.
-    let sets = |d: &Directive| d.name.is("set") && d.args.first().is_some_and(|name| name.is("$args"));
-    let is_set = || cx.levels().any(|level| level.has("set") && level.all.iter().any(sets));
+    let is_set = || cx.levels().any(|level| level.assigned().contains_key("args"));
     let name = names.iter().find(|name| ARGUMENTS.contains(&&***name) || *name == "request_uri");
     if let Some(name) = name.filter(|_| cx.is("rewrite") && !text.ends_with('?') && !is_set()) {
         let message = format!("rewrite appends the arguments itself: with ${name} they are there twice");

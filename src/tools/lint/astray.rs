@@ -6,7 +6,7 @@ use super::paths::literal_start;
 use super::reach::{host_of, is_domain};
 use super::regexes::{matches, uri_of};
 use super::rule::{Finding, Rule, RuleContext};
-use super::targets::is_redirect;
+use super::targets::leads_to;
 use crate::config::ast::{Directive, Word};
 use crate::config::value::Millis;
 
@@ -126,11 +126,7 @@ fn leads_away(cx: &RuleContext, found: &mut Vec<Finding>) {
 }
 
 fn to_no_name(cx: &RuleContext, found: &mut Vec<Finding>) {
-    let url = match (cx.name(), &cx.d.args[..]) {
-        (b"return", [code, url]) if is_redirect(code) => url,
-        (b"return", [url]) | (b"rewrite", [_, url, ..]) => url,
-        _ => return,
-    };
+    let Some(url) = leads_to(cx) else { return };
     let text = url.str();
     let Some((_, rest)) = text.split_once("://") else { return };
     let names_it = rest.starts_with('$') && variables(rest).first().is_some_and(|name| name == "server_name");

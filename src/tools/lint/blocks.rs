@@ -35,31 +35,28 @@ pub fn refuses(level: &[Directive]) -> bool {
     level.iter().any(|d| d.name.is("return") && d.args.first().is_some_and(|code| code.bytes().starts_with(b"4")))
 }
 
-/// Maximum number of nested directives examined: larger configurations are generated.
-const SEARCHED: usize = 20_000;
-
-/// Whether a directive at this level or below satisfies `is_such`; at most [`SEARCHED`] are looked at.
+/// Whether a directive at this level or below satisfies `is_such`.
 pub fn below<'a>(all: &'a [Directive], is_such: impl FnMut(&'a Directive) -> bool) -> bool {
-    searched(all, SEARCHED, is_such)
+    first_below(all, is_such).is_some()
 }
 
-/// As [`below`], for what is computed once for a whole configuration: all of it is looked at.
-pub fn anywhere_below<'a>(all: &'a [Directive], is_such: impl FnMut(&'a Directive) -> bool) -> bool {
-    searched(all, usize::MAX, is_such)
-}
-
-fn searched<'a>(all: &'a [Directive], most: usize, mut is_such: impl FnMut(&'a Directive) -> bool) -> bool {
-    let (mut open, mut left) = (vec![all], most);
+/// A directive at this level or below that satisfies `is_such`.
+pub fn first_below<'a>(all: &'a [Directive], mut is_such: impl FnMut(&'a Directive) -> bool) -> Option<&'a Directive> {
+    let mut open = vec![all];
     while let Some(level) = open.pop() {
-        for d in level.iter().take(left) {
+        for d in level {
             if is_such(d) {
-                return true;
+                return Some(d);
             }
             open.extend(d.block.as_deref());
         }
-        left = left.saturating_sub(level.len());
     }
-    false
+    None
+}
+
+/// Whether a `listen` has TLS.
+pub fn is_tls(listen: &Directive) -> bool {
+    listen.args.iter().any(|word| word.is("ssl") || word.is("quic"))
 }
 
 /// What an `if` asks, without its parentheses.

@@ -29,7 +29,7 @@ pub const RULES: &[Rule] = &[
         code: "W138",
         title: "a regex location that leads around a password",
         page: "A regex location wins over a prefix: of `location /admin/` with a password and `location ~ \\.php$` without one, \
-               the second answers /admin/x.php, and asks nobody. Write `location ^~ /admin/` with the regex location inside \
+               the second answers /admin/x.php, and asks for nothing. Write `location ^~ /admin/` with the regex location inside \
                it, or ask in both.",
         about: &["location"],
         check: around_protection,
@@ -195,7 +195,7 @@ fn served_secret(cx: &RuleContext, found: &mut Vec<Finding>) {
     let Some((_, what)) = PRIVATE.iter().find(|(name, _)| cx.is(name)) else { return };
     let Some(word) = cx.d.args.first() else { return };
     let is_log = cx.name().ends_with(b"_log");
-    if is_log && !is_log_file(word) || word.is("off") {
+    if word.is("off") || is_log && !is_log_file(word) {
         return;
     }
     // Logs and roots are relative to the prefix, files of settings to the directory of the configuration.
@@ -219,12 +219,12 @@ fn served_secret(cx: &RuleContext, found: &mut Vec<Finding>) {
     found.push(finding.note(root.span, "the root"));
 }
 
-/// Whether the first argument of `access_log` or `error_log` is the path of a file.
+/// Whether what a log is written to is a file.
 fn is_log_file(word: &Word) -> bool {
-    !["off", "stderr"].iter().any(|other| word.is(other))
-        && ![&b"syslog:"[..], b"memory:"].iter().any(|start| word.bytes().starts_with(start))
+    !word.is("stderr") && ![&b"syslog:"[..], b"memory:"].iter().any(|start| word.bytes().starts_with(start))
 }
 
+/// The path that a word names; the word itself where it has variables, or the file system is not examined.
 fn whole(cx: &RuleContext, word: &Word, from: fn(&Paths) -> &PathBuf) -> String {
     match cx.path(word, from) {
         Some(path) => path.to_string_lossy().into_owned(),

@@ -31,7 +31,7 @@ pub const RULES: &[Rule] = &[
 fn table_of<'p, 'a>(cx: &RuleContext<'p, 'a>, subject: &str) -> Option<&'p Table<'a>> {
     let name = subject.strip_prefix('$')?;
     let http = cx.inside("http")?;
-    let table = http.tables.get_or_init(|| Table::of_level(http.all)).get(subject.as_bytes())?.as_ref()?;
+    let table = http.table(subject.as_bytes())?;
     let is_set = cx.levels().any(|level| !std::ptr::eq(level, http) && level.assigned().contains_key(name));
     (!is_set).then_some(table)
 }

@@ -129,20 +129,24 @@ fn is_plain_password(line: &[u8]) -> Option<bool> {
 /// Larger files are made by a program.
 const LARGEST: u64 = 64 * 1024;
 
-fn unhashed(cx: &RuleContext, found: &mut Vec<Finding>) {
-    if !cx.is("auth_basic_user_file") {
-        return;
-    }
-    let Some(word) = cx.d.args.first() else { return };
-    let Some(path) = cx.path(word, |paths| &paths.conf_dir) else { return };
+/// The first user of a password file without a hash, and whether the file has the password itself.
+fn without_hash(path: &Path) -> Option<(String, bool)> {
     // Other kinds of files could block.
-    if !std::fs::metadata(&path).is_ok_and(|meta| meta.is_file() && meta.len() <= LARGEST) {
-        return;
-    }
-    let text = open::read(&path, LARGEST).unwrap_or_default();
+    std::fs::metadata(path).ok().filter(|meta| meta.is_file() && meta.len() <= LARGEST)?;
+    let text = open::read(path, LARGEST).ok()?;
     let mut lines = text.split(|byte| *byte == b'\n');
-    if let Some((line, is_itself)) = lines.find_map(|line| Some((line, is_plain_password(line)?))) {
-        let user = String::from_utf8_lossy(line.split(|byte| *byte == b':').next().unwrap_or_default()).into_owned();
+    let (line, is_itself) = lines.find_map(|line| Some((line, is_plain_password(line)?)))?;
+    let user = line.split(|byte| *byte == b':').next().unwrap_or_default();
+    Some((String::from_utf8_lossy(user).into_owned(), is_itself))
+}
+
+fn unhashed(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some(word) = cx.d.args.first().filter(|_| cx.is("auth_basic_user_file")) else { return };
+    let (Some(path), Some(outermost)) = (cx.path(word, |paths| &paths.conf_dir), cx.levels.first()) else { return };
+    // Many locations name one file.
+    let mut known = outermost.unhashed.borrow_mut();
+    let first = known.entry(path.clone()).or_insert_with(|| without_hash(&path));
+    if let Some((user, is_itself)) = &*first {
         let message = match is_itself {
             true => format!("the file holds the password of \"{user}\" itself"),
             false => format!("what the file has for \"{user}\" is no hash: no password matches it"),

@@ -59,7 +59,7 @@ fn compressed_twice(cx: &RuleContext, found: &mut Vec<Finding>) {
     };
     let is_on = cx.levels.iter().any(|level| {
         let gzip = level.first_of("gzip");
-        gzip.is_some_and(|d| d.args.first().is_some_and(|word| word.is("on")))
+        gzip.is_some_and(|d| d.says("on"))
     });
     let Some(word) = cx.d.args.iter().find(is_compressed).filter(|_| is_on && cx.is("gzip_types")) else {
         return;

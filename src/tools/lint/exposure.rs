@@ -48,8 +48,8 @@ pub const RULES: &[Rule] = &[
         code: "W207",
         title: "anyone can fetch what clients stored",
         page: "Another location serves the directory of `upload_store`, and nothing in it or around it asks who the client is: \
-               what was uploaded behind a password is there for everyone, and so is what `delete_trash` keeps. Ask there as well, or keep the store outside of \
-               everything that is served.",
+               what was uploaded behind a password is there for everyone, and so is what `delete_trash` keeps. \
+               Ask there as well, or keep the store outside of everything that is served.",
         about: &["upload_store", "delete_trash"],
         check: read_back,
     },

@@ -226,7 +226,7 @@ fn missing_means(cx: &RuleContext, found: &mut Vec<Finding>) {
     };
     let makes = |level: &Level| {
         let make = level.first_of("upload_create_path");
-        make.is_some_and(|d| d.args.first().is_some_and(|word| word.is("on")))
+        make.is_some_and(|d| d.says("on"))
     };
     let Some(paths) = cx.paths.filter(|_| word.bytes().starts_with(b"/") && !word.bytes().contains(&b'$')) else {
         return;

@@ -4,6 +4,7 @@ use super::blocks::{Pass, authority, is_of_client, passes, sets, variables};
 use super::level::{Fields, Level};
 use super::regexes::{Captured, begins_with_slash, captured, group};
 use super::rule::{COMPARED, Finding, Rule, RuleContext};
+use super::targets::leads_to;
 use crate::config::ast::{Directive, Word};
 
 pub const RULES: &[Rule] = &[
@@ -205,7 +206,8 @@ fn header_splitting(cx: &RuleContext, found: &mut Vec<Finding>) {
 /// which are those of another regex there.
 fn set_from(cx: &RuleContext, name: &str) -> Vec<String> {
     // Not those of an `if` in this block, whose groups are of another regex as well.
-    let is_own = |d: &&Directive| d.name.is("set") && d.args.first().is_some_and(|word| word.is(&format!("${name}")));
+    let variable = format!("${name}");
+    let is_own = |d: &&Directive| d.name.is("set") && d.says(&variable);
     let own = cx.level().all.iter().take(COMPARED).find(is_own).and_then(|d| d.args.get(1));
     let mut found = own.map(|value| variables(&value.str())).unwrap_or_default();
     let is_set = |level: &&Level| level.has("set") || level.has("if");
@@ -215,17 +217,8 @@ fn set_from(cx: &RuleContext, name: &str) -> Vec<String> {
     found
 }
 
-/// The URL of a redirect.
-fn redirected(d: &Directive) -> Option<&Word> {
-    match (d.name.bytes(), &d.args[..]) {
-        (b"return", [code, url]) if code.bytes().starts_with(b"3") => Some(url),
-        (b"return", [url]) | (b"rewrite", [_, url, ..]) => Some(url),
-        _ => None,
-    }
-}
-
 fn host_spoofing(cx: &RuleContext, found: &mut Vec<Finding>) {
-    if let Some(url) = redirected(cx.d)
+    if let Some(url) = leads_to(cx)
         && let text = url.str()
         && let Some((scheme, _)) = text.split_once("://$http_host").or_else(|| text.split_once("://${http_host}"))
     {
@@ -339,7 +332,7 @@ fn lost_parameters(cx: &RuleContext, found: &mut Vec<Finding>) {
 }
 
 fn allow_without_deny(cx: &RuleContext, found: &mut Vec<Finding>) {
-    if !cx.is("allow") || cx.d.args.first().is_some_and(|word| word.is("all")) {
+    if !cx.is("allow") || cx.d.says("all") {
         return;
     }
     let level = cx.level();

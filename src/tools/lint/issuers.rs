@@ -1,9 +1,10 @@
 //! Certificates from an authority: settings of a trial that were left, names that no authority certifies, files that
 //! are not a whole chain.
 
+use super::blocks::authority;
+use super::level::Level;
 use super::rule::{Finding, Rule, RuleContext};
-use crate::config::ast::Word;
-use std::os::unix::ffi::OsStrExt;
+use crate::config::ast::{Directive, Word};
 
 pub const RULES: &[Rule] = &[
     Rule {
@@ -25,8 +26,9 @@ pub const RULES: &[Rule] = &[
     Rule {
         code: "W222",
         title: "an authority that anyone can pass for",
-        page: "With `ssl_verify off` the certificate of the authority is not looked at: who answers in its place gets the account, \
-               and hands out certificates. For an authority of your own name its root: `ssl_trusted_certificate FILE;`.",
+        page: "With `ssl_verify off` the certificate of the authority is not looked at: anyone on the way can take its place, get \
+               the account and hand out certificates. For an authority of your own, name its root: \
+               `ssl_trusted_certificate FILE;`.",
         about: &["ssl_verify"],
         check: unverified,
     },
@@ -49,17 +51,16 @@ pub const RULES: &[Rule] = &[
 ];
 
 fn alone(cx: &RuleContext, found: &mut Vec<Finding>) {
-    if !cx.is("ssl_certificate") {
-        return;
-    }
-    let Some(word) = cx.d.args.first() else { return };
+    let Some(word) = cx.d.args.first().filter(|_| cx.is("ssl_certificate")) else { return };
     let text = word.str();
-    let Some((directory, "cert.pem" | "cert1.pem")) = text.rsplit_once('/').or(Some(("", &text))) else { return };
-    let whole = if directory.is_empty() { "fullchain.pem".to_owned() } else { format!("{directory}/fullchain.pem") };
-    let is_there = |paths: &super::Paths| paths.conf_dir.join(std::ffi::OsStr::from_bytes(whole.as_bytes())).exists();
-    if directory.contains("/letsencrypt/live/") || cx.paths.is_some_and(is_there) {
+    let name = text.rsplit('/').next().unwrap_or_default();
+    let is_meant = matches!(name, "cert.pem" | "cert1.pem");
+    let Some(directory) = text.strip_suffix(name).filter(|_| is_meant) else { return };
+    let whole = || cx.path(word, |paths| &paths.conf_dir).map(|path| path.with_file_name("fullchain.pem"));
+    if directory.contains("/letsencrypt/live/") || whole().is_some_and(|path| path.exists()) {
         let message = "this is the site's certificate alone: some browsers cannot tell who signed it";
-        found.push(Finding::new(word.span, message, format!("name the whole chain: ssl_certificate {whole};")));
+        let help = format!("name the whole chain: ssl_certificate {directory}fullchain.pem;");
+        found.push(Finding::new(word.span, message, help));
     }
 }
 
@@ -69,7 +70,7 @@ fn staging(cx: &RuleContext, found: &mut Vec<Finding>) {
     }
     let Some(word) = cx.d.args.first().filter(|_| cx.is_in("acme_issuer")) else { return };
     let text = word.str();
-    let host = super::blocks::authority(&text);
+    let host = authority(&text);
     if host.contains("staging") || host.starts_with("acme-test") || text.contains("/test/") {
         let real =
             if host.ends_with("letsencrypt.org") { "https://acme-v02.api.letsencrypt.org/directory" } else { "URL" };
@@ -82,7 +83,7 @@ fn unverified(cx: &RuleContext, found: &mut Vec<Finding>) {
     if !cx.is("ssl_verify") {
         return;
     }
-    if cx.is_in("acme_issuer") && cx.d.args.first().is_some_and(|word| word.is("off")) {
+    if cx.is_in("acme_issuer") && cx.d.says("off") {
         let message = "anyone on the way can pass for this authority";
         found.push(Finding::new(
             cx.d.span,
@@ -125,29 +126,29 @@ fn is_private(word: &Word) -> bool {
     is_name && (ENDS.contains(&last) || !text.contains('.')) && text.parse::<std::net::IpAddr>().is_err()
 }
 
-fn private_name(cx: &RuleContext, found: &mut Vec<Finding>) {
-    if !cx.is("acme_certificate") {
-        return;
-    }
-    let (Some(issuer), Some(http)) = (cx.d.args.first(), cx.inside("http")) else { return };
-    // An authority of one's own certifies what it likes.
-    let defined = http
-        .all
-        .iter()
-        .find(|d| d.name.is("acme_issuer") && d.args.first().is_some_and(|name| name.bytes() == issuer.bytes()));
-    let uri = defined.and_then(|d| d.block.iter().flatten().find(|d| d.name.is("uri"))?.args.first());
+/// Whether an issuer of this name is a public authority. One of one's own certifies what it likes.
+fn is_public(http: &Level, issuer: &Word) -> bool {
     const PUBLIC: [&str; 5] = ["letsencrypt.org", "zerossl.com", "buypass.", "pki.goog", "sslcom"];
-    let is_public = uri.map_or(issuer.is("default"), |uri| PUBLIC.iter().any(|name| uri.str().contains(name)));
-    let names = cx.d.args.iter().skip(1).filter(|word| !word.bytes().contains(&b'='));
-    let server = cx.level().all.iter().filter(|d| d.name.is("server_name")).flat_map(|d| &d.args);
-    let own: Vec<&Word> = names.collect();
-    let mut all: Vec<&Word> = if own.is_empty() { server.collect() } else { own };
-    all.retain(|word| is_private(word));
-    if let Some(word) = all.first().filter(|_| is_public) {
+    let is_it =
+        |d: &&Directive| d.name.is("acme_issuer") && d.args.first().is_some_and(|name| name.bytes() == issuer.bytes());
+    let defined = http.all.iter().find(is_it);
+    let uri = defined.and_then(|d| d.block.iter().flatten().find(|d| d.name.is("uri"))?.args.first());
+    uri.map_or(issuer.is("default"), |uri| PUBLIC.iter().any(|name| uri.str().contains(name)))
+}
+
+fn private_name(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some(issuer) = cx.d.args.first().filter(|_| cx.is("acme_certificate")) else { return };
+    let mut own = cx.d.args.iter().skip(1).filter(|word| !word.bytes().contains(&b'=')).peekable();
+    let mut of_server = cx.level().all.iter().filter(|d| d.name.is("server_name")).flat_map(|d| &d.args);
+    let private = match own.peek() {
+        Some(_) => own.find(|word| is_private(word)),
+        None => of_server.find(|word| is_private(word)),
+    };
+    if let (Some(word), Some(http)) = (private, cx.inside("http"))
+        && is_public(http, issuer)
+    {
         let message = format!("no public authority certifies \"{}\"", word.str());
-        found.push(
-            Finding::new(word.span, message, "for a private name: ssl_certificate auto;")
-                .note(cx.d.span, "ordered here"),
-        );
+        let finding = Finding::new(word.span, message, "for a private name: ssl_certificate auto;");
+        found.push(finding.note(cx.d.span, "ordered here"));
     }
 }

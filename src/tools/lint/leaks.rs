@@ -33,8 +33,9 @@ pub const RULES: &[Rule] = &[
     Rule {
         code: "W157",
         title: "a secret in the log",
-        page: "Authorization and Cookie hold passwords, tokens and sessions, and so does the body of a form ($request_body): who reads the log, or the program that it is sent \
-               to, can be any visitor with them. Log $remote_user, or one cookie that is no session.",
+        page: "Authorization and Cookie hold passwords, tokens and sessions, and so does the body of a form ($request_body): \
+               anyone who reads the log, or the program that it is sent to, can pass for any visitor. Log $remote_user, or \
+               one cookie that is no session.",
         about: &["log_format"],
         check: logged_secret,
     },

@@ -29,7 +29,8 @@ pub struct Level<'a> {
     is_closed: OnceCell<bool>,
     runs_uploads: OnceCell<Option<&'a Directive>>,
     behind_all: OnceCell<Option<(usize, usize)>>,
-    upstreams: OnceCell<FastSet<Vec<u8>>>,
+    below: OnceCell<Below>,
+    upstreams: OnceCell<FastMap<Vec<u8>, &'a Directive>>,
     assigned: OnceCell<Values<'a>>,
     /// For a server: whether none of its names is a domain name.
     pub takes_any_host: OnceCell<bool>,
@@ -37,9 +38,14 @@ pub struct Level<'a> {
     pub open: OnceCell<FastMap<String, Vec<usize>>>,
     /// For a server: what of a repository or of settings each directory has. For rule W158.
     pub hidden: RefCell<FastMap<PathBuf, Vec<(&'static str, &'static str)>>>,
+    /// For the file: what password files have in place of a hash, and of which user. For rule W178.
+    pub unhashed: RefCell<FastMap<PathBuf, Option<(String, bool)>>>,
+    /// For a server: the quotas of its locations by their store. For rule W226.
+    pub quotas: OnceCell<FastMap<String, &'a Directive>>,
+    /// For a server: the first `try_files` that looks for directories. For rule W304.
+    pub tries_directories: OnceCell<Option<&'a Directive>>,
     /// Whether it, or a server in it, has a TLS listener.
     pub speaks_tls: OnceCell<bool>,
-    keeping: OnceCell<FastSet<Vec<u8>>>,
     chosen_hosts: OnceCell<FastMap<String, (Span, bool)>>,
     /// Names used at this level and below. For rule W026.
     pub used: OnceCell<Used>,
@@ -47,8 +53,8 @@ pub struct Level<'a> {
     pub variables: OnceCell<HashSet<String>>,
     /// The spelling of variables defined at this level and below. For rule W062.
     pub spelled: OnceCell<FastMap<String, &'a Word>>,
-    /// The `map` and `geo` here by their variable, in lower case; None: two define it. For rule W083.
-    pub tables: OnceCell<FastMap<Vec<u8>, Option<Table<'a>>>>,
+    /// The `map` and `geo` here by their variable, in lower case; None: two define it.
+    tables: OnceCell<FastMap<Vec<u8>, Option<Table<'a>>>>,
     /// The `add_header` that allows credentials (CORS).
     pub credentials: OnceCell<Option<&'a Directive>>,
     /// Fields set by `add_header`. For rule W104.
@@ -100,6 +106,42 @@ impl<'a> Fields<'a> {
         let is_lost = |d: &&Directive| d.args.first().is_some_and(|name| !own.names.contains(&name.lower()));
         let kept = own.names.iter().filter(|name| self.names.contains(*name)).count();
         (self.first.iter().copied().filter(is_lost).take(named).collect(), self.names.len() - kept)
+    }
+}
+
+/// What is somewhere at a level or below, found in one walk through all of it.
+#[derive(Default)]
+pub struct Below {
+    /// A `listen` that reads the PROXY header. For rule W093.
+    pub reads_proxy_header: bool,
+    /// A listener with TLS, or a directive that makes one. For rule W310.
+    pub speaks_tls: bool,
+    /// What asks a `resolver`, or an `include` that may hold it. For rule W301.
+    pub asks_resolver: bool,
+    /// What compresses responses, or an `include` that may hold it. For rule W051.
+    pub compresses: bool,
+    /// A `map` of `$secure_link`. For rule W141.
+    pub maps_secure_link: bool,
+}
+
+impl Below {
+    fn of(all: &[Directive]) -> Below {
+        let mut found = Below::default();
+        blocks::below(all, |d| {
+            let has = |text: &str| d.args.iter().any(|word| word.is(text));
+            let name = d.name.bytes();
+            found.reads_proxy_header |= name == b"listen" && has("proxy_protocol");
+            found.speaks_tls |= name == b"listen" && blocks::is_tls(d) || matches!(name, b"ssl" | b"acme_certificate");
+            let has_variable = || d.args.first().is_some_and(|word| !blocks::variables(&word.str()).is_empty());
+            found.asks_resolver |=
+                matches!(name, b"ssl_stapling" | b"acme_issuer" | b"acme_certificate" | b"include" | b"auth_http")
+                    || has("resolve")
+                    || name.ends_with(b"_pass") && has_variable();
+            found.maps_secure_link |= name == b"map" && d.says("$secure_link");
+            found.compresses |= matches!(name, b"gzip" | b"gzip_static" | b"include");
+            false
+        });
+        found
     }
 }
 
@@ -230,37 +272,48 @@ impl<'a> Level<'a> {
     pub fn rule_behind_all(&self) -> Option<(usize, usize)> {
         *self.behind_all.get_or_init(|| {
             let is_rule = |d: &Directive| d.name.is("allow") || d.name.is("deny");
-            let decides = |d: &Directive| is_rule(d) && d.args.first().is_some_and(|word| word.is("all"));
+            let decides = |d: &Directive| is_rule(d) && d.says("all");
             let by = self.all.iter().position(decides)?;
             let behind = self.all.iter().skip(by + 1).position(is_rule)?;
             Some((by, by + 1 + behind))
         })
     }
 
-    /// Whether an `upstream` of this name, whatever its case, is defined here.
-    pub fn has_upstream(&self, name: &[u8]) -> bool {
-        let names = self.upstreams.get_or_init(|| {
+    /// The `upstream` of this name, whatever its case, that is defined here.
+    pub fn upstream(&self, name: &[u8]) -> Option<&'a Directive> {
+        let upstreams = self.upstreams.get_or_init(|| {
             let upstreams = self.all.iter().filter(|d| d.name.is("upstream"));
-            upstreams.filter_map(|d| d.args.first()).map(Word::lower).collect()
+            upstreams.filter_map(|d| Some((d.args.first()?.lower(), d))).collect()
         });
-        names.contains(&name.to_ascii_lowercase())
+        upstreams.get(&name.to_ascii_lowercase()).copied()
     }
 
-    /// Whether an `upstream` of this name, whatever its case, with `keepalive` is defined here.
+    /// Whether an `upstream` of this name is defined here.
+    pub fn has_upstream(&self, name: &[u8]) -> bool {
+        self.upstream(name).is_some()
+    }
+
+    /// Whether an `upstream` of this name with `keepalive` is defined here.
     pub fn keeps(&self, name: &[u8]) -> bool {
-        let names = self.keeping.get_or_init(|| {
-            let is_kept = |d: &Directive| d.name.is("keepalive") && !d.args.first().is_some_and(|word| word.is("0"));
-            let keeps = |d: &&Directive| d.name.is("upstream") && d.block.iter().flatten().any(is_kept);
-            self.all.iter().filter(keeps).filter_map(|d| d.args.first()).map(Word::lower).collect()
-        });
-        names.contains(&name.to_ascii_lowercase())
+        let is_kept = |d: &Directive| d.name.is("keepalive") && !d.says("0");
+        self.upstream(name).is_some_and(|upstream| upstream.block.iter().flatten().any(is_kept))
+    }
+
+    /// The only `map` or `geo` here that defines a variable: its name in lower case, with `$`.
+    pub fn table(&self, variable: &[u8]) -> Option<&Table<'a>> {
+        self.tables.get_or_init(|| Table::of_level(self.all)).get(variable)?.as_ref()
+    }
+
+    /// What is somewhere at this level or below.
+    pub fn below(&self) -> &Below {
+        self.below.get_or_init(|| Below::of(self.all))
     }
 
     /// Variables that form the whole host of a pass below, or the beginning of a root (true), with the position.
     pub fn chosen_hosts(&self) -> &FastMap<String, (Span, bool)> {
         self.chosen_hosts.get_or_init(|| {
             let mut found = FastMap::default();
-            blocks::anywhere_below(self.all, |d| {
+            blocks::below(self.all, |d| {
                 if let Some(name) = blocks::chosen_host(d) {
                     found.entry(name).or_insert((d.span, d.name.is("root") || d.name.is("alias")));
                 }

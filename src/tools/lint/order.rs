@@ -1,11 +1,12 @@
 //! Lines never reached because of earlier ones, and listeners that are not what they seem.
 
-use super::blocks::{is_pass, location};
+use super::blocks::{case_of, is_pass, location};
 use super::paths::literal_start;
 use super::reach::is_closed;
 use super::rule::{COMPARED, Finding, Rule, RuleContext};
-use super::shadow::{self, Sampled};
+use super::shadow::{self, Sampled, Subject};
 use crate::config::ast::{Directive, Word};
+use crate::config::pattern::Case;
 use crate::config::value::Size;
 
 pub const RULES: &[Rule] = &[
@@ -98,12 +99,13 @@ fn unreached(cx: &RuleContext, found: &mut Vec<Finding>) {
         let caught = caught.or_else(|| finals.iter().find(|(_, prefix)| prefix == "/" && !has_longer));
         // Another rule reports what follows a location that takes everything.
         let is_behind_all = level.catch_all().is_some_and(|first| level.all[first].span.start < d.span.start);
-        let sampled = shadow::sample_location(d);
+        let sample = |case| Sampled::new(name.bytes(), case, Subject::Path);
+        let sampled = sample(case_of(modifier));
         let taken = sampled.as_ref().filter(|_| !is_behind_all).and_then(|own| shadow::shadowing(&earlier, own));
-        // Where requests are refused, those in lower case are the ones that come.
+        // What is refused in any case is asked for as it is written: `~ \.php$` before `~* \.php$ { deny all; }`.
         let open = || {
-            let exact = shadow::sample_exact(d).filter(|_| modifier == b"~*" && !is_behind_all && is_closed(d))?;
-            shadow::shadowing(&earlier, &exact)
+            let is_refusal = modifier == b"~*" && !is_behind_all && is_closed(d);
+            shadow::shadowing(&earlier, &is_refusal.then(|| sample(Case::Sensitive)).flatten()?)
         };
         if let Some((by, prefix)) = caught {
             let what = format!("never tried: `^~ {prefix}` keeps what begins so from regexes");
@@ -194,19 +196,18 @@ fn nearest<'a>(cx: &RuleContext<'_, 'a>, name: &str) -> Option<&'a Directive> {
 }
 
 fn shown_inline(cx: &RuleContext, found: &mut Vec<Finding>) {
-    if cx.is("upload_serve") && cx.d.args.first().is_some_and(|word| word.is("inline")) {
+    if cx.is("upload_serve") && cx.d.says("inline") {
         let what = "scripts in uploaded pages run in this site's name";
         found.push(Finding::new(cx.d.args_span(), what, "leave the line out: uploads are sent as attachments"));
     }
 }
 
 fn unbounded(cx: &RuleContext, found: &mut Vec<Finding>) {
-    let is_on = |d: &Directive| !d.args.first().is_some_and(|word| word.is("off"));
+    let is_on = |d: &Directive| !d.says("off");
     let writes = cx.is("allowed_methods") && cx.d.args.iter().any(|word| word.is("PUT") || word.is("POST"));
     let is_other = || cx.level().has("upload_store") || cx.level().all.iter().any(|d| is_pass(&d.name.str()));
     if cx.is("upload_store") && is_on(cx.d) || writes && !is_other() {
-        let is_open =
-            nearest(cx, "client_max_body_size").is_some_and(|d| d.args.first().is_some_and(|word| word.is("0")));
+        let is_open = nearest(cx, "client_max_body_size").is_some_and(|d| d.says("0"));
         let bounds = ["upload_max_file_size", "upload_quota", "upload_min_free"];
         if is_open && bounds.iter().all(|name| nearest(cx, name).is_none()) {
             let what = "one upload may fill the disk: client_max_body_size is 0, and nothing else bounds it";
@@ -214,7 +215,7 @@ fn unbounded(cx: &RuleContext, found: &mut Vec<Finding>) {
         }
         return;
     }
-    if !cx.is("upload_quota") || cx.d.args.first().is_some_and(|word| word.is("off")) {
+    if !cx.is("upload_quota") || cx.d.says("off") {
         return;
     }
     if nearest(cx, "upload_max_file_size").is_some() {
@@ -235,8 +236,7 @@ fn unbounded(cx: &RuleContext, found: &mut Vec<Finding>) {
 }
 
 fn policy(cx: &RuleContext, found: &mut Vec<Finding>) {
-    let shows = cx.is("autoindex_format") && cx.d.args.first().is_some_and(|word| word.is("page"))
-        || cx.is("autoindex_upload") && cx.d.args.first().is_some_and(|word| word.is("on"));
+    let shows = cx.is("autoindex_format") && cx.d.says("page") || cx.is("autoindex_upload") && cx.d.says("on");
     if !shows {
         return;
     }

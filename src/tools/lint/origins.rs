@@ -1,9 +1,9 @@
 //! Regexes meant to allow certain origins, hosts or Referers that also allow others.
 
 use super::blocks::{self, condition};
-use super::regexes::{Regex, bare_dot, regexes_of};
+use super::regexes::{bare_dot, regexes_of};
 use super::rule::{Finding, Rule, RuleContext};
-use crate::config::ast::{Directive, Word};
+use crate::config::ast::Directive;
 
 pub const RULES: &[Rule] = &[Rule {
     code: "W107",
@@ -27,39 +27,31 @@ fn names_the_refused(cx: &RuleContext) -> bool {
     !asking.is_empty() && asking.iter().all(|block| block.args.len() == 1 && refuses(block))
 }
 
-/// A regex for an origin or a host.
-struct Check<'a> {
-    word: &'a Word,
-    regex: String,
-    /// `$http_origin`, `$http_referer` or `$http_host`.
-    subject: String,
-}
-
-/// The regexes that a directive applies to an origin or a host.
-fn checks_of_origin<'a>(cx: &RuleContext<'_, 'a>) -> Vec<Check<'a>> {
-    let checks = |subject: &str| {
-        let check = |regex: Regex<'a>| Check { word: regex.word, regex: regex.text, subject: subject.to_owned() };
-        regexes_of(cx.d).into_iter().map(check).collect()
-    };
-    match (cx.name(), condition(cx.d), cx.d.args.first().map(Word::bytes)) {
-        (b"if", Some(condition), _) if !refuses(cx.d) => match &*condition.subject {
+/// `$http_origin`, `$http_referer` or `$http_host`, if a directive lets in what its regexes match of it.
+fn checked(cx: &RuleContext) -> Option<&'static str> {
+    let one_of = |name: &str| ["$http_origin", "$http_referer", "$http_host"].into_iter().find(|known| *known == name);
+    match cx.name() {
+        b"if" => {
+            let condition = condition(cx.d).filter(|_| !refuses(cx.d))?;
             // `^www\.` deliberately tests only how a host begins.
-            "$http_host" if condition.text.trim_end_matches(')').ends_with("\\.") => Vec::new(),
-            subject @ ("$http_origin" | "$http_referer" | "$http_host") => checks(subject),
-            _ => Vec::new(),
-        },
-        (b"map", _, Some(b"$http_origin")) if !names_the_refused(cx) => checks("$http_origin"),
-        (b"map", _, Some(b"$http_referer")) if !names_the_refused(cx) => checks("$http_referer"),
-        _ => Vec::new(),
+            let is_start = condition.text.trim_end_matches(')').ends_with("\\.");
+            one_of(&condition.subject).filter(|subject| *subject != "$http_host" || !is_start)
+        }
+        b"map" => {
+            let subject = one_of(&cx.d.args.first()?.str())?;
+            (subject != "$http_host" && !names_the_refused(cx)).then_some(subject)
+        }
+        _ => None,
     }
 }
 
 fn open_origin(cx: &RuleContext, found: &mut Vec<Finding>) {
-    for Check { word, regex, subject } in checks_of_origin(cx) {
+    let Some(subject) = checked(cx) else { return };
+    for regex in regexes_of(cx.d) {
         // Slashes may be escaped.
-        let regex = regex.replace("\\/", "/");
-        if let Some((message, help)) = passes_others(&regex, subject == "$http_referer", subject == "$http_origin") {
-            found.push(Finding::new(word.span, message, help));
+        let text = regex.text.replace("\\/", "/");
+        if let Some((message, help)) = passes_others(&text, subject == "$http_referer", subject == "$http_origin") {
+            found.push(Finding::new(regex.word.span, message, help));
         }
     }
 }

@@ -100,7 +100,7 @@ fn failing_page(cx: &RuleContext, found: &mut Vec<Finding>) {
     let returned = inside().find(|d| d.name.is("return")).and_then(|d| d.args.first());
     let refused = || {
         let is_rule = |d: &&Directive| d.name.is("allow") || d.name.is("deny");
-        inside().find(is_rule).filter(|d| d.name.is("deny") && d.args.first().is_some_and(|word| word.is("all")))
+        inside().find(is_rule).filter(|d| d.name.is("deny") && d.says("all"))
     };
     let failing = codes.iter().find_map(|code| match returned {
         Some(returned) => (returned.bytes() == code.bytes()).then_some(returned.span),

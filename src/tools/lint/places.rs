@@ -2,7 +2,7 @@
 
 use super::blocks::{is_pass, location};
 use super::rule::{Finding, Rule, RuleContext};
-use crate::config::ast::{Directive, Word};
+use crate::config::ast::Directive;
 use std::path::{Component, Path, PathBuf};
 
 pub const RULES: &[Rule] = &[
@@ -167,15 +167,12 @@ fn plain(path: &Path) -> PathBuf {
 }
 
 fn serves_itself(cx: &RuleContext, found: &mut Vec<Finding>) {
-    if !cx.is("root") && !cx.is("alias") {
+    let Some(word) = cx.d.args.first().filter(|_| cx.is("root") || cx.is("alias")) else { return };
+    let (Some(paths), Some(path)) = (cx.paths, cx.path(word, |paths| &paths.prefix)) else { return };
+    if cx.inside("server").is_none() {
         return;
     }
-    let (Some(paths), Some(word)) = (cx.paths, cx.d.args.first()) else { return };
-    let is_fixed = |word: &Word| !word.is_empty() && !word.bytes().contains(&b'$');
-    if !is_fixed(word) || cx.inside("server").is_none() {
-        return;
-    }
-    let directory = plain(&paths.prefix.join(&*word.str()));
+    let directory = plain(&path);
     let is_above = directory.components().count() > 1 && plain(&paths.conf_dir).starts_with(&directory);
     // The root of one location holds what that location's name leads to.
     let is_whole = cx.is("alias") || cx.is_in("server") || cx.location().is_some_and(|(_, name)| name.is("/"));

@@ -1,6 +1,6 @@
 //! Upstreams that are spoken to otherwise than they expect, or told less than they should be.
 
-use super::blocks::{Pass, authority, below, passes, sets, variables};
+use super::blocks::{Pass, authority, first_below, passes, sets};
 use super::level::Level;
 use super::rule::{Finding, Rule, RuleContext};
 use crate::config::ast::Directive;
@@ -11,7 +11,7 @@ pub const RULES: &[Rule] = &[
         code: "W094",
         title: "plain HTTP to a port of TLS, or the reverse",
         page: "Port 443 speaks TLS: `proxy_pass http://app:443` is answered with 400 (\"plain HTTP request was sent to HTTPS \
-               port\"). `https://NAME` with an `upstream` whose servers have no port leads to port 80, where no one speaks TLS: \
+               port\"). `https://NAME` with an `upstream` whose servers have no port leads to port 80, where nothing speaks TLS: \
                write `server app.example.org:443;` in the upstream.",
         about: &["proxy_pass"],
         check: other_protocol,
@@ -45,7 +45,7 @@ pub const RULES: &[Rule] = &[
         title: "a method behind keepalive",
         page: "In nginx the method of an upstream (`least_conn`, `ip_hash`, `hash`, `random`) that stands behind `keepalive` takes \
                its place: connections are not kept. Write the method first.",
-        about: &["least_conn", "ip_hash", "hash", "random", "least_time"],
+        about: &CHOICES,
         check: behind_keepalive,
     },
     Rule {
@@ -53,7 +53,7 @@ pub const RULES: &[Rule] = &[
         title: "requests that change something are sent twice",
         page: "With `non_idempotent` a POST whose answer did not come is sent to the next server, though the first may have done \
                what it asks: two orders, two payments. Leave the word out.",
-        about: &["proxy_next_upstream", "fastcgi_next_upstream", "uwsgi_next_upstream", "scgi_next_upstream"],
+        about: &NEXT,
         check: sent_twice,
     },
     Rule {
@@ -67,10 +67,11 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
-fn upstream<'a>(cx: &RuleContext<'_, 'a>, name: &str) -> Option<&'a Directive> {
-    let http = cx.inside("http").filter(|http| http.has_upstream(name.as_bytes()))?;
-    http.all.iter().find(|d| d.name.is("upstream") && d.args.first().is_some_and(|word| word.is(name)))
-}
+/// How an upstream chooses a server.
+const CHOICES: [&str; 5] = ["least_conn", "ip_hash", "hash", "random", "least_time"];
+
+/// Which failures lead to the next server.
+const NEXT: [&str; 4] = ["proxy_next_upstream", "fastcgi_next_upstream", "uwsgi_next_upstream", "scgi_next_upstream"];
 
 /// The port of an address of an upstream's server; None: a socket.
 fn port(address: &str) -> Option<&str> {
@@ -98,7 +99,7 @@ fn other_protocol(cx: &RuleContext, found: &mut Vec<Finding>) {
         return;
     }
     let speaks = if scheme == "http" { "speaks TLS" } else { "speaks plain HTTP" };
-    if let Some(group) = upstream(cx, host) {
+    if let Some(group) = cx.inside("http").and_then(|http| http.upstream(host.as_bytes())) {
         let server =
             group.block.iter().flatten().find(|d| {
                 d.name.is("server") && d.args.first().is_some_and(|address| port(&address.str()) == Some(wrong))
@@ -126,18 +127,11 @@ fn socket_and_path(cx: &RuleContext, found: &mut Vec<Finding>) {
     }
     let Some(word) = cx.d.args.first() else { return };
     let text = word.str();
-    let Some((before, path)) = text.split_once("://unix:").or_else(|| text.split_once("://unix/")) else { return };
+    let Some((before, path)) = text.split_once("://unix:") else { return };
     let Some(end) = path.find(".sock/").map(|at| at + ".sock".len()).filter(|_| !path.contains(':')) else { return };
     let (socket, rest) = path.split_at(end);
     let message = format!("the socket's name goes on: \"{path}\" is looked for");
     found.push(Finding::new(word.span, message, format!("a colon ends it: {before}://unix:{socket}:{rest}")));
-}
-
-/// Whether every listener of the server speaks TLS.
-pub fn speaks_tls_only(cx: &RuleContext) -> bool {
-    let Some(server) = cx.inside("server").filter(|server| server.has("listen")) else { return false };
-    let is_tls = |d: &Directive| d.args.iter().any(|word| word.is("ssl") || word.is("quic"));
-    server.all.iter().filter(|d| d.name.is("listen")).all(is_tls)
 }
 
 fn wrong_scheme(cx: &RuleContext, found: &mut Vec<Finding>) {
@@ -145,7 +139,7 @@ fn wrong_scheme(cx: &RuleContext, found: &mut Vec<Finding>) {
         return;
     }
     let value = ["X-Forwarded-Proto", "X-Scheme", "X-Forwarded-Scheme"].iter().find_map(|name| sets(cx.d, name));
-    if let Some(value) = value.filter(|value| value.is("http") && speaks_tls_only(cx)) {
+    if let Some(value) = value.filter(|value| value.is("http") && cx.speaks_tls_only()) {
         let message = "the clients speak https here: the application is told otherwise";
         found.push(Finding::new(
             value.span,
@@ -161,26 +155,21 @@ fn not_intercepted(cx: &RuleContext, found: &mut Vec<Finding>) {
     }
     let Some((_, codes)) = cx.d.args.split_last().filter(|_| cx.is_in("location")) else { return };
     let level = cx.level();
-    let pass = passes(&[Pass::Http, Pass::Gateway]).find(|name| level.has(name) && *name != "grpc_pass");
-    let Some(module) = pass.and_then(|name| name.strip_suffix("_pass")) else { return };
+    let mut passes = passes(&[Pass::Http, Pass::Gateway]).filter(|name| *name != "grpc_pass");
+    let Some(pass) = passes.find_map(|name| level.first_of(name)) else { return };
     let Some(code) = codes.iter().find(|code| code.is("404")) else { return };
     // What this server answers itself.
     let own = ["try_files", "return", "if", "include", "deny", "limit_except", "location"];
-    let name = format!("{module}_intercept_errors");
+    let name = format!("{}_intercept_errors", pass.name.str().trim_end_matches("_pass"));
     if own.iter().any(|own| level.has(own)) || cx.levels.iter().any(|level| level.has(&name)) {
         return;
     }
     let message = "the application's own page is sent: its errors are not looked at";
-    let finding = Finding::new(code.span, message, format!("add: {name} on;"));
-    let pass = level.first_of(&format!("{module}_pass")).map(|d| d.span);
-    found.push(match pass {
-        Some(span) => finding.note(span, "it answers"),
-        None => finding,
-    });
+    found.push(Finding::new(code.span, message, format!("add: {name} on;")).note(pass.span, "it answers"));
 }
 
 fn behind_keepalive(cx: &RuleContext, found: &mut Vec<Finding>) {
-    if !["least_conn", "ip_hash", "hash", "random", "least_time"].iter().any(|name| cx.is(name)) {
+    if !CHOICES.iter().any(|name| cx.is(name)) {
         return;
     }
     let level = cx.level();
@@ -191,10 +180,7 @@ fn behind_keepalive(cx: &RuleContext, found: &mut Vec<Finding>) {
 }
 
 fn sent_twice(cx: &RuleContext, found: &mut Vec<Finding>) {
-    if !["proxy_next_upstream", "fastcgi_next_upstream", "uwsgi_next_upstream", "scgi_next_upstream"]
-        .iter()
-        .any(|name| cx.is(name))
-    {
+    if !NEXT.iter().any(|name| cx.is(name)) {
         return;
     }
     if let Some(word) = cx.d.args.iter().find(|word| word.is("non_idempotent")) {
@@ -220,21 +206,10 @@ fn unused_resolver(cx: &RuleContext, found: &mut Vec<Finding>) {
     if cx.is_in("upstream") || !cx.is_whole || cx.levels.iter().any(|level| level.has("include")) {
         return;
     }
-    let asks = |d: &Directive| {
-        let is_pass = d.name.bytes().ends_with(b"_pass");
-        let has_variable = || d.args.first().is_some_and(|word| !variables(&word.str()).is_empty());
-        let other = ["ssl_stapling", "acme_issuer", "acme_certificate", "include", "auth_http"];
-        is_pass && has_variable()
-            || other.iter().any(|name| d.name.is(name))
-            || d.args.iter().any(|word| word.is("resolve"))
-    };
-    let outermost = cx.levels.first().map(|level| level.all).unwrap_or_default();
-    let mut by_name = None;
-    below(cx.level().all, |d| {
-        by_name = by_name.or(Some(d).filter(|d| is_by_name(cx.inside("http"), d)));
-        by_name.is_some()
-    });
-    if let Some(pass) = by_name.filter(|_| !below(outermost, asks)) {
+    let http = cx.inside("http");
+    let by_name = first_below(cx.level().all, |d| is_by_name(http, d));
+    let is_asked = || cx.levels.first().is_some_and(|level| level.below().asks_resolver);
+    if let Some(pass) = by_name.filter(|_| !is_asked()) {
         let message = "never asked: the names here are looked up once, at the start";
         let help = "for a name that is looked up again: set $app HOST; proxy_pass http://$app:PORT;";
         found.push(Finding::new(cx.d.span, message, help).note(pass.span, "looked up at the start"));

@@ -1,7 +1,7 @@
 //! What requests never reach, or reach in another way: answers before any location, names that cannot be resolved,
 //! checks without a target, files that another location takes, paths left open beside a closed one.
 
-use super::blocks::{Pass, authenticates, authority, below, is_pass, location, passes, variables};
+use super::blocks::{Pass, authenticates, authority, is_pass, location, passes, variables};
 use super::headers::before_path;
 use super::rule::{COMPARED, EVERY, Finding, Rule, RuleContext};
 use crate::config::ast::{Directive, Span, Word};
@@ -168,9 +168,7 @@ fn gzip_off(cx: &RuleContext, found: &mut Vec<Finding>) {
     if !is_first || !in_http || !cx.is_whole || cx.levels.iter().any(|level| level.has("include")) {
         return;
     }
-    let says = |d: &Directive| ["gzip", "gzip_static", "include"].iter().any(|name| d.name.is(name));
-    let Some(outermost) = cx.levels.first() else { return };
-    if !below(outermost.all, says) {
+    if cx.levels.first().is_some_and(|outermost| !outermost.below().compresses) {
         let message = format!("\"{}\" has no effect: gzip is off", cx.d.name.str());
         found.push(Finding::new(cx.d.args_span(), message, "add: gzip on;"));
     }
@@ -184,7 +182,7 @@ fn has_content(d: &Directive) -> bool {
 }
 
 /// The path in the first argument, without trailing slash.
-fn path_of(d: &Directive) -> Option<String> {
+pub fn path_of(d: &Directive) -> Option<String> {
     Some(d.args.first()?.str().trim_end_matches('/').to_owned())
 }
 
@@ -235,8 +233,8 @@ fn takes_files(cx: &RuleContext, found: &mut Vec<Finding>) {
 /// Whether a block refuses everyone, or requires authentication.
 pub fn is_closed(d: &Directive) -> bool {
     d.block.iter().flatten().any(|d| match d.name.bytes() {
-        b"deny" => d.args.first().is_some_and(|word| word.is("all")),
-        b"auth_basic" | b"auth_request" => !d.args.first().is_some_and(|word| word.is("off")),
+        b"deny" => d.says("all"),
+        b"auth_basic" | b"auth_request" => !d.says("off"),
         b"return" => d.args.first().is_some_and(|code| matches!(code.bytes(), b"403" | b"404" | b"401" | b"444")),
         _ => false,
     })

@@ -1,7 +1,7 @@
 //! What a rule is, what it examines, and what it reports.
 
 use super::assigned::{self, MOST};
-use super::blocks::{location, variables};
+use super::blocks::{self, location, variables};
 pub use super::level::COMPARED;
 use super::level::Level;
 use crate::config::addr::ListenAddr;
@@ -186,6 +186,12 @@ impl<'p, 'a> RuleContext<'p, 'a> {
             other.bytes() == address.bytes() || parsed.as_ref().is_some_and(meets)
         };
         self.listens().any(|other| other.args.iter().any(|word| word.is("ssl")) && is_same(other))
+    }
+
+    /// Whether every `listen` of its server has TLS.
+    pub fn speaks_tls_only(&self) -> bool {
+        let Some(server) = self.inside("server").filter(|server| server.has("listen")) else { return false };
+        server.all.iter().filter(|d| d.name.is("listen")).all(blocks::is_tls)
     }
 
     /// The values that the innermost level which assigns this variable gives it.

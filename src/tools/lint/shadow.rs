@@ -4,7 +4,6 @@
 //! Invariant: if samples cannot represent a regex (too many branches, lookaround, word boundaries), nothing is
 //! reported.
 
-use super::blocks::{case_of, location};
 use super::rule::{COMPARED, Finding, Rule, RuleContext};
 use crate::config::ast::{Directive, Word};
 use crate::config::pattern::{Case, Pattern};
@@ -313,18 +312,6 @@ fn rewrites(cx: &RuleContext, found: &mut Vec<Finding>) {
 /// The first earlier regex that matches everything this one does.
 pub fn shadowing<'p>(earlier: &'p [(&Directive, Sampled)], own: &Sampled) -> Option<&'p Directive> {
     earlier.iter().find(|(_, above)| above.covers(own)).map(|(d, _)| *d)
-}
-
-/// A regex location with its samples.
-pub fn sample_location(d: &Directive) -> Option<Sampled> {
-    let (sign, word) = location(d).filter(|(sign, _)| sign.starts_with(b"~"))?;
-    Sampled::new(word.bytes(), case_of(sign), Subject::Path)
-}
-
-/// As [`sample_location`], with letters as they are written.
-pub fn sample_exact(d: &Directive) -> Option<Sampled> {
-    let (_, word) = location(d).filter(|(sign, _)| sign.starts_with(b"~"))?;
-    Sampled::new(word.bytes(), Case::Sensitive, Subject::Path)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Punctuation with another meaning than intended: a dash in a variable's name, two ports in one address, a regex after
 //! `=`; and lines that lack their counterpart elsewhere.
 
-use super::blocks::{condition, location};
+use super::blocks::{condition, is_tls, location};
 use super::rule::{EVERY, Finding, Rule, RuleContext};
 use crate::config::ast::Directive;
 use crate::config::template::Builtin;
@@ -158,10 +158,9 @@ fn unused_certificate(cx: &RuleContext, found: &mut Vec<Finding>) {
     }
     // Includes are expanded in the tree, so `listen` directives in other files are seen.
     let listens = || server.block.iter().flatten().filter(|d| d.name.is("listen"));
-    let is_secure = |d: &Directive| d.args.iter().any(|word| word.is("ssl") || word.is("quic"));
     let has_other_warning =
         |d: &Directive| d.args.first().is_some_and(|word| word.str().rsplit(':').next() == Some("443"));
-    if listens().next().is_some() && !listens().any(|d| is_secure(d) || has_other_warning(d) || cx.shares_tls(d)) {
+    if listens().next().is_some() && !listens().any(|d| is_tls(d) || has_other_warning(d) || cx.shares_tls(d)) {
         let message = "no `listen` of this server has `ssl`: it speaks plain HTTP, without this certificate";
         let finding = Finding::new(cx.d.span, message, "write: listen 443 ssl;");
         found.push(match listens().next() {

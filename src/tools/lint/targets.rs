@@ -56,6 +56,15 @@ pub fn is_redirect(code: &Word) -> bool {
     ["301", "302", "303", "307", "308"].iter().any(|known| code.is(known))
 }
 
+/// The URL that a `return` or `rewrite` leads to.
+pub fn leads_to<'a>(cx: &RuleContext<'_, 'a>) -> Option<&'a Word> {
+    match (cx.name(), &cx.d.args[..]) {
+        (b"return", [code, url]) => is_redirect(code).then_some(url),
+        (b"return", [url]) | (b"rewrite", [_, url, ..]) => Some(url),
+        _ => None,
+    }
+}
+
 /// The variable of a host with which a redirect begins, where its scheme belongs: `$host/path`, or one that is set to
 /// a group of `if ($host ~ …)`.
 pub fn begins_with_host(cx: &RuleContext, text: &str) -> Option<String> {

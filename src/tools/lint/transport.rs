@@ -1,5 +1,6 @@
 //! Listeners that are less secure than they seem, and errors sent as success.
 
+use super::blocks::is_tls;
 use super::level::Level;
 use super::rule::{Finding, Rule, RuleContext};
 use crate::config::ast::{Directive, Word};
@@ -74,7 +75,6 @@ fn plain_transport(cx: &RuleContext, found: &mut Vec<Finding>) {
 
 /// Whether a `listen` at this level, or in a server at this level, has TLS.
 fn speaks_tls(level: &[Directive]) -> bool {
-    let is_tls = |d: &Directive| d.args.iter().any(|word| word.is("ssl") || word.is("quic"));
     level.iter().any(|d| match d.name.bytes() {
         b"listen" => is_tls(d),
         b"server" => d.block.as_deref().is_some_and(speaks_tls),

@@ -67,7 +67,7 @@ pub const RULES: &[Rule] = &[
 ];
 
 fn first_is(d: &Directive, text: &str) -> bool {
-    d.args.first().is_some_and(|word| word.is(text))
+    d.says(text)
 }
 
 fn any_of_all(cx: &RuleContext, found: &mut Vec<Finding>) {

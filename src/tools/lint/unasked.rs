@@ -4,6 +4,7 @@
 use super::blocks::{authority, below, is_of_client, is_pass, location, variables, variables_below};
 use super::regexes::{Captured, captured};
 use super::rule::{Finding, Rule, RuleContext};
+use super::targets::is_redirect;
 use crate::config::ast::{Directive, Word};
 use crate::config::suggest;
 use crate::util::hash::FastSet;
@@ -246,9 +247,7 @@ fn unasked(cx: &RuleContext, found: &mut Vec<Finding>) {
             let text: String = block.args.iter().skip(1).map(|word| word.str().into_owned()).collect();
             text.trim_matches([')', '"', '\'']) == "="
         };
-        let maps =
-            below(outermost.all, |d| d.name.is("map") && d.args.first().is_some_and(|word| word.is("$secure_link")));
-        if !asked.is_empty() && asked.iter().all(is_first_half) && !maps {
+        if !asked.is_empty() && asked.iter().all(is_first_half) && !outermost.below().maps_secure_link {
             let message = "links that have expired are let in: $secure_link is \"0\" for them, not empty";
             found.push(Finding::new(cx.d.args_span(), message, "add: if ($secure_link = \"0\") { return 410; }"));
         }
@@ -307,7 +306,7 @@ fn claimed(cx: &RuleContext, found: &mut Vec<Finding>) {
 
 fn open_redirect(cx: &RuleContext, found: &mut Vec<Finding>) {
     let word = match (cx.name(), &cx.d.args[..]) {
-        (b"return" | b"upload_return", [code, url]) if code.bytes().starts_with(b"30") => url,
+        (b"return" | b"upload_return", [code, url]) if is_redirect(code) => url,
         (b"rewrite", [_, url, flag]) if flag.is("redirect") || flag.is("permanent") => url,
         (b"rewrite", [_, url]) if url.bytes().starts_with(b"http") => url,
         _ => return,
@@ -361,7 +360,7 @@ fn may_begin_without_slash(cx: &RuleContext) -> bool {
 
 fn reflected(cx: &RuleContext, found: &mut Vec<Finding>) {
     let [code, word] = &cx.d.args[..] else { return };
-    if !cx.is("return") && !cx.is("upload_return") || code.bytes().starts_with(b"30") {
+    if !cx.is("return") && !cx.is("upload_return") || is_redirect(code) {
         return;
     }
     let text = word.str();

@@ -2,9 +2,10 @@
 //! out of TLS, logs that a client can write into.
 
 use super::blocks::{Pass, location};
-use super::blocks::{authority, below, condition, is_of_client, passes, variables, variables_below};
-use super::proxied::speaks_tls_only;
+use super::blocks::{authority, condition, first_below, is_of_client, passes, variables, variables_below};
 use super::rule::{Finding, Rule, RuleContext};
+use super::tables::Table;
+use super::targets::leads_to;
 use crate::config::ast::Directive;
 
 pub const RULES: &[Rule] = &[
@@ -92,13 +93,9 @@ pub const RULES: &[Rule] = &[
 ];
 
 fn downgrade(cx: &RuleContext, found: &mut Vec<Finding>) {
-    let word = match (cx.name(), &cx.d.args[..]) {
-        (b"return", [code, url]) if code.bytes().starts_with(b"30") => url,
-        (b"return", [url]) | (b"rewrite", [_, url, ..]) => url,
-        _ => return,
-    };
+    let Some(word) = leads_to(cx) else { return };
     let text = word.str();
-    if !text.starts_with("http://") || !speaks_tls_only(cx) {
+    if !text.starts_with("http://") || !cx.speaks_tls_only() {
         return;
     }
     let host = authority(&text);
@@ -138,7 +135,7 @@ fn dry_run(cx: &RuleContext, found: &mut Vec<Finding>) {
     if !cx.is("limit_req_dry_run") && !cx.is("limit_conn_dry_run") {
         return;
     }
-    if cx.d.args.first().is_some_and(|word| word.is("on")) {
+    if cx.d.says("on") {
         let what = if cx.is("limit_conn_dry_run") { "limit_conn" } else { "limit_req" };
         let message = format!("nothing is refused: {what} only counts");
         found.push(Finding::new(cx.d.span, message, "remove the line when the limit is right"));
@@ -150,19 +147,16 @@ fn twin_header(cx: &RuleContext, found: &mut Vec<Finding>) {
         return;
     }
     let wanted = if cx.is("underscores_in_headers") { "on" } else { "off" };
-    if !cx.d.args.first().is_some_and(|word| word.is(wanted)) {
+    if !cx.d.says(wanted) {
         return;
     }
     let proves = |name: &String| name == "remote_user" || name.starts_with("ssl_client_");
-    let mut header = None;
-    below(cx.level().all, |d| {
-        let is_one = d.name.is("proxy_set_header")
+    let is_one = |d: &Directive| {
+        d.name.is("proxy_set_header")
             && d.args.first().is_some_and(|name| name.bytes().contains(&b'-'))
-            && d.args.get(1).is_some_and(|value| variables(&value.str()).iter().any(proves));
-        header = header.or(Some(d).filter(|_| is_one));
-        header.is_some()
-    });
-    if let Some(header) = header {
+            && d.args.get(1).is_some_and(|value| variables(&value.str()).iter().any(proves))
+    };
+    if let Some(header) = first_below(cx.level().all, is_one) {
         let name = header.args[0].str().replace('-', "_");
         let message = format!("a client can send \"{name}\", which many programs take for the header set here");
         found.push(Finding::new(cx.d.span, message, "leave the line out").note(header.span, "who the client is"));
@@ -191,24 +185,23 @@ fn without_vary(cx: &RuleContext, found: &mut Vec<Finding>) {
     if name.lower() != b"access-control-allow-origin" {
         return;
     }
-    let names = variables(&value.str());
+    let is_of_origin = |table: &Table| {
+        let of = table.directive.args.first();
+        table.directive.name.is("map") && of.is_some_and(|of| of.lower() == b"$http_origin")
+    };
     let of_origin = |name: &String| {
-        let map = |d: &Directive| {
-            let (Some(of), Some(own)) = (d.args.first(), d.args.get(1)) else { return false };
-            d.name.is("map") && of.lower() == b"$http_origin" && own.lower() == format!("${name}").as_bytes()
-        };
-        name == "http_origin" || cx.inside("http").is_some_and(|http| http.has("map") && http.all.iter().any(map))
+        let table = cx.inside("http").and_then(|http| http.table(format!("${name}").as_bytes()));
+        name == "http_origin" || table.is_some_and(is_of_origin)
     };
-    let is_varied = |d: &Directive| {
-        d.name.is("add_header") && d.args.first().is_some_and(|name| name.lower() == b"vary") || d.name.is("include")
-    };
+    let level = cx.level();
     // With credentials for every site the origin itself is the mistake.
-    if value.is("$http_origin") && cx.level().field("access-control-allow-credentials").is_some() {
+    if value.is("$http_origin") && level.field("access-control-allow-credentials").is_some() {
         return;
     }
     // What may not be kept needs no Vary.
-    let is_kept = || !cx.level().all.iter().any(|d| d.args.iter().any(|word| word.str().contains("no-store")));
-    if names.iter().any(of_origin) && !cx.level().all.iter().any(is_varied) && is_kept() {
+    let is_kept = || !level.all.iter().any(|d| d.args.iter().any(|word| word.str().contains("no-store")));
+    let is_varied = level.field("vary").is_some() || level.has("include");
+    if !is_varied && variables(&value.str()).iter().any(of_origin) && is_kept() {
         let message = "a cache may give the answer for one site to another, whose browser refuses it then";
         found.push(Finding::new(cx.d.span, message, "add: add_header Vary Origin;"));
     }
@@ -218,16 +211,13 @@ fn untold_early_data(cx: &RuleContext, found: &mut Vec<Finding>) {
     if !cx.is("ssl_early_data") {
         return;
     }
-    if !cx.d.args.first().is_some_and(|word| word.is("on")) || !cx.is_whole {
+    if !cx.d.says("on") || !cx.is_whole {
         return;
     }
     let Some(outermost) = cx.levels.first() else { return };
     let names = outermost.variables.get_or_init(|| variables_below(outermost.all));
-    let mut pass = None;
-    below(cx.level().all, |d| {
-        pass = pass.or(Some(d).filter(|d| passes(&[Pass::Http, Pass::Gateway]).any(|name| d.name.is(name))));
-        pass.is_some()
-    });
+    let is_pass = |d: &Directive| passes(&[Pass::Http, Pass::Gateway]).any(|name| d.name.is(name));
+    let pass = first_below(cx.level().all, is_pass);
     if let Some(pass) = pass.filter(|_| !names.contains("ssl_early_data")) {
         let message = "the application is not told which requests may be a copy that someone sends again";
         let help = "add: proxy_set_header Early-Data $ssl_early_data;";
@@ -239,9 +229,9 @@ fn rejected_content(cx: &RuleContext, found: &mut Vec<Finding>) {
     if !cx.is("ssl_reject_handshake") {
         return;
     }
-    let is_on = cx.d.args.first().is_some_and(|word| word.is("on")) && cx.is_in("server");
+    let is_on = cx.d.says("on") && cx.is_in("server");
     let content = cx.level().all.iter().find(|d| location(d).is_some());
-    if let Some(content) = content.filter(|_| is_on && speaks_tls_only(cx)) {
+    if let Some(content) = content.filter(|_| is_on && cx.speaks_tls_only()) {
         let message = "no client gets through to this server: every handshake is refused";
         let help = "keep this line in a server of its own, for names that no other has";
         found.push(Finding::new(cx.d.span, message, help).note(content.args_span(), "never asked for"));
@@ -256,13 +246,11 @@ fn never_https(cx: &RuleContext, found: &mut Vec<Finding>) {
         return;
     }
     let (Some(server), Some(http)) = (cx.inside("server"), cx.inside("http")) else { return };
-    let is_tls = |d: &Directive| d.name.is("listen") && d.args.iter().any(|word| word.is("ssl") || word.is("quic"));
-    let speaks = || below(http.all, |d| is_tls(d) || d.name.is("ssl") || d.name.is("acme_certificate"));
     let is_unsaid = cx.levels.iter().any(|level| level.has("include")) || !cx.is_whole || !server.has("listen");
     // What is not redirected is served here.
     let serves =
         server.all.iter().any(|d| location(d).is_some() && !d.block.iter().flatten().any(|d| d.name.is("return")));
-    if serves && !is_unsaid && !speaks() {
+    if serves && !is_unsaid && !http.below().speaks_tls {
         let message = "$scheme is always http: no listener here speaks TLS";
         let help = "behind a proxy that does: $http_x_forwarded_proto";
         found.push(Finding::new(cx.d.args_span(), message, help));
@@ -273,7 +261,7 @@ fn unseen_rewrites(cx: &RuleContext, found: &mut Vec<Finding>) {
     if !cx.is("rewrite_log") {
         return;
     }
-    if !cx.d.args.first().is_some_and(|word| word.is("on")) {
+    if !cx.d.says("on") {
         return;
     }
     let Some(log) = cx.levels.iter().rev().find_map(|level| level.first_of("error_log")) else { return };

@@ -186,7 +186,7 @@ fn disallowed(cx: &RuleContext, found: &mut Vec<Finding>) {
 }
 
 fn runs_uploads(cx: &RuleContext, found: &mut Vec<Finding>) {
-    let is_on = cx.d.args.first().is_some_and(|word| word.is("on"));
+    let is_on = cx.d.says("on");
     let is_area = || cx.is_in("location") && writes_posts(cx.level().all);
     if cx.is("ssi") && is_on && is_area() {
         let message = "pages that clients have stored are processed by SSI";
@@ -199,7 +199,7 @@ fn runs_uploads(cx: &RuleContext, found: &mut Vec<Finding>) {
 }
 
 fn of_other_sites(cx: &RuleContext, found: &mut Vec<Finding>) {
-    let is_on = cx.is("upload_cross_site") && cx.d.args.first().is_some_and(|word| word.is("on"));
+    let is_on = cx.is("upload_cross_site") && cx.d.says("on");
     if is_on && cx.levels().any(Level::authenticates) {
         let message = "a page of any other site may upload with the browser of a visitor who is let in here";
         found.push(Finding::new(cx.d.span, message, "leave the line out"));

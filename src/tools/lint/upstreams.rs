@@ -185,7 +185,7 @@ fn keeping<'a>(
 }
 
 fn not_kept(cx: &RuleContext, found: &mut Vec<Finding>) {
-    let is_old = cx.is("proxy_http_version") && cx.d.args.first().is_some_and(|word| word.is("1.0"));
+    let is_old = cx.is("proxy_http_version") && cx.d.says("1.0");
     let is_closed = || sets(cx.d, "connection").is_some_and(|word| word.bytes().eq_ignore_ascii_case(b"close"));
     let is_same: fn(&Directive) -> bool = match is_old {
         true => |d| d.name.is("proxy_http_version"),
@@ -224,8 +224,7 @@ fn half_an_upgrade(cx: &RuleContext, found: &mut Vec<Finding>) {
             found.push(finding.note(upgrade.span, "the upgrade"));
         }
         Some(_) => {
-            let is_old =
-                |d: &&Directive| d.name.is("proxy_http_version") && d.args.first().is_some_and(|w| w.is("1.0"));
+            let is_old = |d: &&Directive| d.name.is("proxy_http_version") && d.says("1.0");
             if let Some(old) = level.all.iter().find(is_old) {
                 let message = "no WebSocket is opened: HTTP/1.0 has no Upgrade";
                 let finding = Finding::new(old.span, message, "write: proxy_http_version 1.1;");

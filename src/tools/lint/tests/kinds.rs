@@ -36,6 +36,7 @@ fn arguments_that_are_given_twice_or_lost_are_found() {
             ),
             ("W091", "rewrite ^/a$ /b?x=1&$args last;", "rewrite ^/a$ /b?x=1 last;"),
             ("W091", "rewrite ^/a$ /b?$query_string;", "set $args a=b; rewrite ^/a$ /b?$args;"),
+            ("W091", "rewrite ^/a$ /b?$args;", "if ($arg_a) { set $args a=b; } rewrite ^/a$ /b?$args;"),
             (
                 "W091",
                 "location / { try_files $uri /a?$is_args$args; }",
@@ -100,9 +101,12 @@ fn upstreams_that_are_spoken_to_otherwise_than_they_expect_are_found() {
         ("W094", ("", "http://10.0.0.1:443"), ("", "https://10.0.0.1:443")),
         ("W094", ("", "https://10.0.0.1:80"), ("", "http://10.0.0.1:80")),
         ("W094", ("server 10.0.0.1:443;", "http://app"), ("server 10.0.0.1:8443;", "http://app")),
+        ("W094", ("server 10.0.0.1:443;", "http://App"), ("server 10.0.0.1:8443;", "http://App")),
         ("W094", ("server a.test;", "https://app"), ("server a.test:443;", "https://app")),
         ("W094", ("server [::1];", "https://app"), ("server unix:/run/a;", "https://app")),
         ("W095", ("", "http://unix:/run/a.sock/"), ("", "http://unix:/run/a.sock:/")),
+        // An error of its own, whose help is right.
+        ("W095", ("", "http://unix:/run/a.sock/"), ("", "http://unix/run/a.sock/")),
     ] {
         check(&[(code, &pass(bad.0, bad.1), &pass(good.0, good.1))]);
     }
@@ -168,6 +172,11 @@ fn requests_that_come_back_to_what_sent_them_away_are_found() {
                 "W302",
                 "allow 10.0.0.1; deny all; error_page 403 /403.html;",
                 "allow 10.0.0.1; deny all; error_page 403 /403.html; location = /403.html { allow all; }",
+            ),
+            (
+                "W302",
+                "deny all; error_page 403 /403.html;",
+                "deny all; error_page 403 /403.html; location = /403.html { return 200 no; }",
             ),
             (
                 "W302",
@@ -271,6 +280,8 @@ fn protection_that_is_written_and_does_not_protect_is_found() {
             ),
         ],
     );
+    // No redirect: W169 has nothing to say.
+    assert_eq!(codes(&tls("location /a { return 304 http://$host/b; }")), ["W079"]);
     let link = |hashed: &str| {
         plain(&format!(
             "location /p/ {{ secure_link $arg_h; secure_link_md5 \"{hashed}\"; if ($secure_link = \"\") {{ return 403; }} }}"
@@ -303,6 +314,12 @@ fn protection_that_is_written_and_does_not_protect_is_found() {
             ),
         ],
     );
+    let for_origin = |subject: &str| {
+        format!(
+            "http {{ map {subject} $cors {{ default a; }} server {{ add_header Access-Control-Allow-Origin $cors; }} }}"
+        )
+    };
+    check(&[("W175", &for_origin("$http_origin"), &for_origin("$host"))]);
     check(&[
         (
             "W174",
@@ -445,4 +462,30 @@ fn what_lies_below_the_root_and_is_private_is_found() {
         let found: Vec<_> = found_with("private", &files, text).into_iter().filter(|code| *code != "W120").collect();
         assert_eq!(found, expected, "{text}");
     }
+}
+
+/// Facts of the whole configuration are looked for in all of it.
+#[test]
+fn a_large_configuration_is_no_reason_to_warn() {
+    let with = |lines: usize| {
+        let many: String = (0..lines).map(|n| format!("h{n}.test {n};")).collect();
+        format!(
+            "http {{ real_ip_header proxy_protocol; set_real_ip_from 10.0.0.1; gzip_comp_level 5;\n\
+             server {{ listen 127.0.0.1:80 proxy_protocol; listen 443 ssl; server_name a.test; gzip on; resolver 10.0.0.1; \
+             location / {{ set $app app.test; proxy_pass http://$app:3000; proxy_set_header Host $host; \
+             proxy_set_header Early-Data $ssl_early_data; }} }}\n\
+             server {{ listen 127.0.0.1:81; server_name b.test; resolver 10.0.0.1; \
+             if ($scheme != https) {{ return 301 https://$host$request_uri; }} \
+             location / {{ proxy_pass http://app.test:3000; proxy_set_header Host $host; }} }}\n\
+             server {{ listen 127.0.0.1:444 ssl; server_name c.test; ssl_early_data on; \
+             location / {{ proxy_pass http://10.0.0.1; proxy_set_header Host $host; }} }}\n\
+             map $host $many {{ default 0; {many} }} }}"
+        )
+    };
+    let found = |text: &str| {
+        let loaded = load_text("x.conf", text.as_bytes(), &LoadOptions::default());
+        let warnings = lint(&loaded.directives, &loaded.sources, None);
+        warnings.iter().filter_map(|warning| warning.code).collect::<Vec<_>>()
+    };
+    assert_eq!((found(&with(1)), found(&with(21_000))), (vec![], vec![]));
 }

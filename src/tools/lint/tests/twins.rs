@@ -301,6 +301,7 @@ fn the_harmless_twin_of_a_trap_is_silent() {
         ("W144", "return 302 /$arg_to;", "return 302 /a/$arg_to;"),
         ("W144", "rewrite ^/r(.*)$ https://a.test$1 permanent;", "rewrite ^/r(/.*)$ https://a.test$1 permanent;"),
         ("W144", "rewrite ^/r/(.*)$ https://a.test$1 permanent;", "rewrite ^(.*)$ https://a.test$1 permanent;"),
+        ("W145", "default_type text/html; location /a { return 300 $arg_a; }", "location /a { return 300 $arg_a; }"),
         (
             "W145",
             "default_type text/html; location / { return 200 <p>$arg_a; }",
