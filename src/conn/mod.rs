@@ -14,6 +14,7 @@ pub mod http1;
 pub mod http2;
 pub mod invariants;
 pub mod io;
+mod queueing;
 pub mod request;
 mod served;
 pub mod subrequests;
@@ -38,6 +39,7 @@ use endpoints::Endpoints;
 use http1::send_batch::SendBatch;
 use http2::Http2;
 use io::{Budget, CloseReason, Io, SHARE};
+pub use queueing::Queueing;
 use request::state::RequestReader;
 use served::Served;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -103,8 +105,8 @@ pub struct Conn {
     pub transport: Transport,
     /// What epoll reports of the socket.
     pub watched: Watched,
-    /// In the event loop's run queue.
-    pub queued: bool,
+    /// In which queue of the event loop it is.
+    pub queueing: Queueing,
     /// Number of the listener it came from.
     pub listener: u16,
     /// Requests so far (`$connection_requests`), and those that broke a rule.
@@ -208,7 +210,7 @@ impl Conn {
         Conn {
             transport,
             watched: Watched::No,
-            queued: false,
+            queueing: Queueing::default(),
             listener,
             served: Served::default(),
             peer,

@@ -52,7 +52,8 @@ impl Server {
     }
 
     /// Drives the connection of an event now, or in the next turn if this one has taken long. In order of events: if
-    /// many clients send at once, none waits while others get a second turn.
+    /// many clients send at once, none waits while others get a second turn. Connections that did not finish within
+    /// their share last time queue with those that go on: a small request waits for no round of all of them.
     pub(super) fn drive_or_defer(&mut self, wake: Wake) {
         if self.late.is_empty() && !self.cx.slice.is_late() {
             return self.drive_and_batch(wake);
@@ -60,9 +61,10 @@ impl Server {
         // A newly accepted connection has no timer yet.
         self.arm(wake.conn);
         if let Some(conn) = self.conns.get_mut(wake.conn)
-            && !std::mem::replace(&mut conn.queued, true)
+            && conn.queueing.enter()
         {
-            self.late.push_back(wake.conn);
+            let queue = if conn.queueing.is_heavy() { &mut self.run } else { &mut self.late };
+            queue.push_back(wake.conn);
         }
     }
 
@@ -76,7 +78,7 @@ impl Server {
             self.cx.slice.share(count);
             let Some(key) = self.late.pop_front() else { break };
             let Some(conn) = self.conns.get_mut(key) else { continue };
-            conn.queued = false;
+            conn.queueing.leave();
             self.cx.now.advance_epoch();
             self.drive_and_batch(Wake::conn(key));
         }
@@ -128,7 +130,11 @@ impl Server {
     /// As [`Server::drive`], but a short response, or a short upstream request, waits for those of the next connections
     /// ([`GATHER`]).
     pub(super) fn drive_and_batch(&mut self, wake: Wake) {
-        match self.act(wake, Batch::Yes, drive::drive) {
+        let next = self.act(wake, Batch::Yes, drive::drive);
+        if let Some(conn) = self.conns.get_mut(wake.conn) {
+            conn.queueing.set_heavy(next == Some(Next::Run));
+        }
+        match next {
             Some(Next::Send) if self.batched.len() < GATHER => {}
             // A connection that used up its share has taken long, and another may follow, so send the batch now.
             Some(Next::Send | Next::Run) => self.send_batched(),
@@ -158,7 +164,7 @@ impl Server {
                 if conn.reads_for_its_client() {
                     let _ = conn.watch(&self.epoll, token(Role::Client, key));
                 }
-                if !std::mem::replace(&mut conn.queued, true) {
+                if conn.queueing.enter() {
                     match queue {
                         Queue::Run => self.run.push_back(key),
                         Queue::Bulk => self.bulky.push_back(key),
@@ -177,7 +183,7 @@ impl Server {
         if cfg!(debug_assertions)
             && let Some(conn) = self.conns.get(key)
         {
-            let queued = conn.queued || self.batched.contains(&key);
+            let queued = conn.queueing.is_queued() || self.batched.contains(&key);
             conn.check_invariants(queued, &self.pool.upstream_conns);
         }
     }
@@ -244,8 +250,11 @@ impl Server {
     /// Drives a queued connection.
     pub(super) fn go_on(&mut self, key: Key) {
         let Some(conn) = self.conns.get_mut(key) else { return };
-        conn.queued = false;
+        conn.queueing.leave();
         self.cx.now.advance_epoch();
         self.drive(Wake::conn(key));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,7 @@ impl Server {
     pub fn check_invariants(&self) {
         let (now, mut active, mut streams, mut overdue) = (self.cx.now.ms, 0, 0, 0);
         for (key, conn) in self.conns.iter() {
-            let queued = conn.queued;
+            let queued = conn.queueing.is_queued();
             conn.check_invariants(queued, &self.pool.upstream_conns);
             assert!(queued || conn.is_watched(), "epoll does not know a connection that waits");
             match self.wheel.deadline(key.slot()) {

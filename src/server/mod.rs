@@ -28,6 +28,8 @@ pub mod signal_command;
 pub mod signals;
 mod streams;
 pub mod temp_paths;
+#[cfg(test)]
+mod test_world;
 mod timers;
 pub mod upload_services;
 mod wakeup;

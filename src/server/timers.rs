@@ -28,7 +28,7 @@ impl Server {
             let Some(key) = self.conns.key_of(slot) else { continue };
             // A queued connection may have data in its socket already, so drive it before timing it out.
             let Some(conn) = self.conns.get(key) else { continue };
-            if conn.deadline.at() > now || conn.queued {
+            if conn.deadline.at() > now || conn.queueing.is_queued() {
                 self.arm(key);
                 continue;
             }
@@ -56,7 +56,7 @@ impl Server {
         while self.held_tickets.front().is_some_and(|(_, at)| *at <= now) {
             let Some((key, _)) = self.held_tickets.pop_front() else { break };
             let Some(conn) = self.conns.get(key) else { continue };
-            if conn.deadline.timer() == Timer::Tickets && conn.deadline.at() <= now && !conn.queued {
+            if conn.deadline.timer() == Timer::Tickets && conn.deadline.at() <= now && !conn.queueing.is_queued() {
                 self.time_out(key);
             }
         }

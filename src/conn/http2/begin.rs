@@ -10,7 +10,7 @@ use crate::conn::request::read;
 use crate::conn::request::state::RequestReader;
 use crate::conn::timers::{Deadline, Timer};
 use crate::conn::transport::Transport;
-use crate::conn::{Active, Conn, ConnState, Turn, Watched};
+use crate::conn::{Active, Conn, ConnState, Queueing, Turn, Watched};
 use crate::exchange::Exchange;
 use crate::http::escape::to_base64;
 use crate::http::h1::body::Decoder;
@@ -164,7 +164,7 @@ impl Http2 {
         let conn = Conn {
             transport: Transport::of_stream(stream),
             watched: Watched::ForBoth,
-            queued: false,
+            queueing: Queueing::default(),
             listener: parent.listener,
             served: parent.served,
             peer: parent.peer,

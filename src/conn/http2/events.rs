@@ -18,14 +18,15 @@ use crate::util::slab::{Key, Slab};
 pub(super) enum Read {
     /// All of the input is dealt with, but for part of a frame.
     More,
-    /// Output has to go out first.
+    /// Output has to go out first, or others have their turn.
     Blocked,
     /// The client broke a rule that ends the connection.
     Failed,
 }
 
 impl Http2 {
-    /// Parses what was read and acts on it, up to the number of requests that the turn has left.
+    /// Parses what was read and acts on it, up to the number of requests and the time that the turn has left, but at
+    /// least one frame: 32 KiB of compressed header blocks took a millisecond of each of 200 connections.
     pub(super) fn process_input(&mut self, conns: &mut Slab<Conn>, key: Key, turn: &mut Turn<'_>) -> Read {
         let input = std::mem::take(&mut self.input);
         let mut at = 0;
@@ -50,6 +51,9 @@ impl Http2 {
                             self.data(conns, stream, rest.get(data).unwrap_or_default(), end);
                         }
                         Some(event) => self.event(conns, turn.cx, event),
+                    }
+                    if turn.cx.slice.is_share_late() {
+                        break Read::Blocked;
                     }
                 }
                 Err(fault) => {

@@ -1,77 +1,9 @@
 //! A panic at each kind of dispatch: others are served, and one line is logged.
 
-use crate::config::build::Form;
-use crate::config::load::{LoadOptions, load_text};
-use crate::config::resolve::resolve;
-use crate::server::Server;
-use crate::server::listeners::Listeners;
-use crate::server::signals::Signals;
-use crate::services::Services;
-use crate::services::logs::Logs;
+use crate::server::test_world::{World, read};
 use crate::sys::process;
-use crate::sys::scratch::Scratch;
 use crate::util::inject;
-use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
-use std::rc::Rc;
-
-struct World {
-    dir: Scratch,
-    server: Server,
-}
-
-impl World {
-    fn new() -> World {
-        let dir = Scratch::new();
-        dir.write("f", b"content");
-        let path = dir.path().display();
-        let text = format!(
-            "error_log {path}/errors; events {{}} http {{ access_log off; client_header_timeout 10s; client_body_timeout 10s;
-             server {{ listen unix:{path}/socket; root {path}; limit_rate_after 1; dav_methods PUT; }} }}"
-        );
-        let mut loaded = load_text("panics.conf", text.as_bytes(), &LoadOptions::default());
-        let resolved = resolve(&mut loaded, dir.path(), Form::Webserv, Vec::new(), None);
-        let config = resolved.config.expect("the configuration is right");
-        let mut logs = Logs::new();
-        logs.open(&config).expect("the directory may be written to");
-        let mut listeners = Listeners::default();
-        listeners.assume(&config).expect("a free path");
-        let cx = Services::new(Rc::new(config), logs);
-        let server = Server::new(cx, listeners, Signals::none()).expect("epoll");
-        World { dir, server }
-    }
-
-    fn client(&mut self, bytes: &str) -> UnixStream {
-        let mut client = UnixStream::connect(self.dir.path().join("socket")).expect("it listens");
-        client.set_nonblocking(true).expect("fcntl");
-        client.write_all(bytes.as_bytes()).expect("there is room");
-        self.turns();
-        client
-    }
-
-    fn turns(&mut self) {
-        for _ in 0..4 {
-            self.server.poll();
-            self.server.check_invariants();
-        }
-    }
-
-    fn alerts(&mut self) -> usize {
-        self.server.cx.logs.flush_all();
-        let text = String::from_utf8_lossy(&self.dir.read(&self.dir.join("errors"))).into_owned();
-        text.lines().filter(|line| line.contains("[alert]") && line.contains("panicked")).count()
-    }
-}
-
-/// Reads what has arrived; empty if the connection was closed.
-fn read(client: &mut UnixStream) -> String {
-    let mut bytes = [0; 4096];
-    let mut len = 0;
-    while let Ok(n @ 1..) = client.read(&mut bytes[len..]) {
-        len += n;
-    }
-    String::from_utf8_lossy(&bytes[..len]).into_owned()
-}
+use std::io::Write;
 
 #[test]
 fn a_panic_costs_one_connection_or_one_reload() {
