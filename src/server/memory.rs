@@ -6,7 +6,6 @@ use crate::config::model::Level;
 use crate::conn::io::CloseReason;
 use crate::conn::token::{Role, role_of};
 use crate::services::overload::MemoryStage;
-use crate::sys::process;
 
 /// Maximum number of idle connections closed per turn.
 const TURN: usize = 256;
@@ -62,15 +61,15 @@ impl Server {
         }
         if self.cx.overload.is_trim_due(self.cx.now.ms) {
             self.empty_caches();
-            process::trim_memory();
+            self.returned.get_or_insert_default();
         }
         if self.cx.overload.stage() == MemoryStage::Over {
             self.pause_accepting();
         }
     }
 
-    /// Returns the memory of closed connections, in a turn in which nothing has happened: it takes milliseconds, and
-    /// later nothing would trigger it.
+    /// Returns the memory of closed connections, from a turn on in which nothing has happened: later nothing would
+    /// trigger it. In as many turns as it takes.
     pub(super) fn give_back_memory(&mut self) {
         let events = &self.events;
         let is_idle = || events.iter().all(|(token, _)| role_of(token) == Some(Role::Timer));
@@ -78,7 +77,14 @@ impl Server {
             self.cx.has_used_much = false;
             self.cx.buffers.shrink(0);
             self.pool.shrink();
-            process::trim_memory();
+            self.returned.get_or_insert_default();
+        }
+        while let Some(memory) = &mut self.returned {
+            if !memory.step() {
+                self.returned = None;
+            } else if self.cx.slice.is_turn_over() {
+                return;
+            }
         }
     }
 

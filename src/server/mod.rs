@@ -42,6 +42,7 @@ use crate::exchange::handlers::resumable::sweep;
 use crate::services::Services;
 use crate::sys::Errno;
 use crate::sys::epoll::{self, Epoll, Events, Timeout};
+use crate::sys::process::free_memory::FreeMemory;
 use crate::util::inject::panic_point;
 use crate::util::slab::{Key, Slab};
 use crate::util::wheel::Wheel;
@@ -147,6 +148,8 @@ pub struct Server {
     renewals: local_certificates::Renewals,
     handover: handover::Handover,
     crowd: memory::Crowd,
+    /// Freed memory that is being returned to the kernel.
+    returned: Option<FreeMemory>,
 }
 
 /// Milliseconds between two sweeps of idle descriptors in the file cache.
@@ -219,6 +222,7 @@ impl Server {
             renewals: local_certificates::Renewals::new(LOOK),
             handover: handover::Handover::default(),
             crowd: memory::Crowd::default(),
+            returned: None,
         };
         sweep::begin(&mut server.cx);
         server.adopt_acme();
@@ -368,6 +372,7 @@ impl Server {
             || !self.spent_configs.is_empty()
             || self.old_configs.iter().any(|config| Rc::strong_count(config) == 1)
             || !self.held.is_empty()
+            || self.returned.is_some()
             || matches!(self.mode, Mode::Quitting { closes_idle: true, .. });
         let queued = !self.run.is_empty() || !self.bulky.is_empty() || !self.late.is_empty() || !self.due.is_empty();
         if queued || works {

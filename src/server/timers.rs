@@ -76,7 +76,9 @@ impl Server {
         self.cx.files.sweep(&self.cx.now);
         self.cx.directories.sweep(&self.cx.now);
         self.cx.listings.sweep(now);
-        self.cx.compressors.sweep(now);
+        if self.cx.compressors.sweep(now) {
+            self.returned.get_or_insert_default();
+        }
         sweep::run(&mut self.cx);
         self.cx.temp_names.clean();
         self.cx.prepare();

@@ -4,7 +4,7 @@
 //! freeing them among smaller blocks leaves a heap that never shrinks. So a few are kept and reset, and all memory is
 //! returned to the kernel after some time without compression.
 
-use crate::sys::{clock, process};
+use crate::sys::clock;
 use flate2::{Compress, Compression, FlushCompress};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -113,18 +113,19 @@ impl Compressors {
         self.used.get() || !self.idle.borrow().is_empty()
     }
 
-    /// Frees what has not been used for a while. `now`: monotonic milliseconds.
-    pub fn sweep(&self, now: u64) {
+    /// Frees what has not been used for a while. True: there was something. `now`: monotonic milliseconds.
+    pub fn sweep(&self, now: u64) -> bool {
         if now < self.swept.get() + IDLE_TIME {
-            return;
+            return false;
         }
         self.swept.set(now);
-        if !self.used.take() && !self.idle.borrow().is_empty() {
+        let is_idle = !self.used.take() && !self.idle.borrow().is_empty();
+        if is_idle {
             self.idle.take();
             self.texts.take();
             self.next.set(0);
-            process::trim_memory();
         }
+        is_idle
     }
 }
 
@@ -275,10 +276,9 @@ mod tests {
         assert!(!home.is_warm(), "no piece came");
         gzip(&home, 1, None, b"a");
         home.remember(1, Box::new(*b"a"), b"made");
-        home.sweep(IDLE_TIME);
-        home.sweep(2 * IDLE_TIME - 1);
+        assert!(!home.sweep(IDLE_TIME) && !home.sweep(2 * IDLE_TIME - 1));
         assert!(home.is_warm() && home.made(1, b"a").is_some(), "it was just used");
-        home.sweep(2 * IDLE_TIME);
+        assert!(home.sweep(2 * IDLE_TIME), "its memory can be returned");
         assert!(!home.is_warm() && home.made(1, b"a").is_none());
     }
 

@@ -2,6 +2,7 @@
 //! modules below.
 
 pub mod child;
+pub mod free_memory;
 pub mod helper;
 mod signal;
 mod spawn;

@@ -1,0 +1,196 @@
+//! Freed memory of the heap, returned to the kernel in pieces. `malloc_trim()` returns all of it in one call, which took
+//! 67 ms for 1 GB.
+//!
+//! Free memory is allocated again in large blocks, whose pages are returned at once. When there is no free memory of
+//! that size left, the blocks are freed, and `malloc_trim()` finds only what was too small for them.
+
+use std::ffi::c_void;
+use std::ptr::NonNull;
+
+/// Sizes of blocks in bytes. What fits into none is returned in one step.
+const SIZES: [usize; 2] = [1 << 20, 64 << 10];
+/// Number of blocks freed per step.
+const FREED: usize = 16;
+
+/// Where blocks come from.
+trait Source {
+    /// A block without pages, of free memory. None: there is no free memory of that size.
+    fn take(&mut self, size: usize) -> Option<Block>;
+    fn free(&mut self, block: Block);
+    /// Returns all that is free.
+    fn trim(&mut self);
+}
+
+/// A block that [`Source::take`] has allocated.
+struct Block(NonNull<c_void>);
+
+/// Free memory on its way to the kernel: [`FreeMemory::step`] until there is no more.
+pub struct FreeMemory(Steps<Heap>);
+
+impl FreeMemory {
+    /// Begins with all that is free.
+    pub fn new() -> FreeMemory {
+        FreeMemory(Steps::new(Heap))
+    }
+
+    /// Returns at most 1 MiB, or what is in small pieces. False: that was all.
+    pub fn step(&mut self) -> bool {
+        self.0.step()
+    }
+}
+
+impl Default for FreeMemory {
+    fn default() -> FreeMemory {
+        FreeMemory::new()
+    }
+}
+
+struct Steps<S: Source> {
+    source: S,
+    sizes: &'static [usize],
+    blocks: Vec<Block>,
+}
+
+impl<S: Source> Steps<S> {
+    fn new(source: S) -> Steps<S> {
+        Steps { source, sizes: &SIZES, blocks: Vec::new() }
+    }
+
+    fn step(&mut self) -> bool {
+        if let [size, smaller @ ..] = self.sizes {
+            match self.source.take(*size) {
+                Some(block) => self.blocks.push(block),
+                None => self.sizes = smaller,
+            }
+            return true;
+        }
+        if self.blocks.is_empty() {
+            self.source.trim();
+            return false;
+        }
+        self.free(FREED);
+        true
+    }
+
+    fn free(&mut self, most: usize) {
+        let kept = self.blocks.len().saturating_sub(most);
+        for block in self.blocks.drain(kept..) {
+            self.source.free(block);
+        }
+    }
+}
+
+impl<S: Source> Drop for Steps<S> {
+    fn drop(&mut self) {
+        self.free(usize::MAX);
+    }
+}
+
+/// The heap of glibc, which grows at the program break; without glibc none.
+struct Heap;
+
+impl Source for Heap {
+    #[cfg(target_env = "gnu")]
+    fn take(&mut self, size: usize) -> Option<Block> {
+        // SAFETY: 0 asks where the break is, and changes nothing.
+        let end = unsafe { libc::sbrk(0) } as usize;
+        // SAFETY: no pointers are passed.
+        let block = Block(NonNull::new(unsafe { libc::malloc(size) })?);
+        let (from, to) = (block.0.as_ptr() as usize, (block.0.as_ptr() as usize).saturating_add(size));
+        if to > end {
+            // The heap has grown for it, or it was mapped: that was no free memory.
+            self.free(block);
+            return None;
+        }
+        let page = super::page_size() as usize;
+        let (first, last) = (from.next_multiple_of(page), to - to % page);
+        if let Some(len) = last.checked_sub(first) {
+            // If that fails the pages stay.
+            // SAFETY: these pages are inside of the block, which holds nothing: all of it may become zeros.
+            unsafe { libc::madvise(block.0.as_ptr().byte_add(first - from), len, libc::MADV_DONTNEED) };
+        }
+        Some(block)
+    }
+
+    #[cfg(not(target_env = "gnu"))]
+    fn take(&mut self, _: usize) -> Option<Block> {
+        None
+    }
+
+    fn free(&mut self, block: Block) {
+        // SAFETY: `take` got it from malloc(), and it is freed once: `Block` is neither copied nor used by others.
+        unsafe { libc::free(block.0.as_ptr()) };
+    }
+
+    fn trim(&mut self) {
+        super::trim_memory();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A heap with that many free bytes in one piece.
+    #[derive(Default)]
+    struct Fake {
+        left: usize,
+        largest: usize,
+        held: usize,
+        trimmed: usize,
+    }
+
+    impl Source for &mut Fake {
+        fn take(&mut self, size: usize) -> Option<Block> {
+            self.left = self.left.checked_sub(size)?;
+            self.largest = self.largest.max(size);
+            self.held += 1;
+            Some(Block(NonNull::dangling()))
+        }
+
+        fn free(&mut self, _: Block) {
+            self.held -= 1;
+        }
+
+        fn trim(&mut self) {
+            assert_eq!(self.held, 0, "what is held cannot be merged");
+            self.trimmed = self.left;
+            self.left = 0;
+        }
+    }
+
+    /// 1 GB was returned in one step of 67 ms, which all clients waited for.
+    #[test]
+    fn no_step_returns_more_than_one_large_block() {
+        let mut fake = Fake { left: (1 << 30) + (200 << 10), ..Fake::default() };
+        let mut steps = Steps::new(&mut fake);
+        let mut before = steps.source.left;
+        let mut count = 0;
+        while steps.step() {
+            let left = steps.source.left;
+            assert!(before - left <= SIZES[0] && steps.source.trimmed == 0);
+            (before, count) = (left, count + 1);
+        }
+        drop(steps);
+        assert_eq!(count, 1024 + 3 + SIZES.len() + 1027_usize.div_ceil(FREED));
+        assert_eq!((fake.held, fake.largest, fake.trimmed), (0, SIZES[0], 8 << 10));
+    }
+
+    #[test]
+    fn blocks_are_freed_where_the_rest_is_given_up() {
+        let mut fake = Fake { left: 5 << 20, ..Fake::default() };
+        let mut steps = Steps::new(&mut fake);
+        assert!(steps.step() && steps.step());
+        drop(steps);
+        assert_eq!((fake.left, fake.held, fake.trimmed), (3 << 20, 0, 0));
+    }
+
+    /// Tests run in threads, whose heaps are elsewhere: nothing is taken of them.
+    #[test]
+    fn memory_in_use_stays_as_it_is() {
+        let text = vec![7_u8; 100 << 10];
+        let mut memory = FreeMemory::new();
+        while memory.step() {}
+        assert!(text.iter().all(|byte| *byte == 7));
+    }
+}
