@@ -194,6 +194,9 @@ impl Server {
         while let Ok((got @ 1.., _)) = pass::receive(successor.channel.as_fd(), &mut text) {
             let mut records = text.get(..got).unwrap_or_default();
             while let Some(record) = Record::decode(&mut records) {
+                if let (Record::Lock { lock, .. }, Some(state)) = (&record, &mut successor.state) {
+                    state.leave_out(lock.token);
+                }
                 take_lock(record, &mut self.cx);
             }
         }

@@ -13,6 +13,7 @@ use std::cell::{Ref, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 use std::rc::Rc;
+use std::vec;
 
 /// Memory accounted for a lock in addition to its texts.
 const ENTRY: usize = 240;
@@ -87,6 +88,40 @@ pub enum LockChange {
 /// Locks of a name that was removed, with their zones.
 #[derive(Default)]
 pub struct Forgotten(Vec<(Rc<str>, Lock)>);
+
+/// Goes through all locks while requests change them. Those granted meanwhile may be left out, ended or expired ones may
+/// be among them.
+pub struct LockCursor {
+    /// Those that are left.
+    zones: Vec<(Rc<str>, Rc<RefCell<Zone>>)>,
+    /// The last path of the last zone, and its locks that are left.
+    last: Option<Rc<[u8]>>,
+    found: vec::IntoIter<Lock>,
+}
+
+impl Iterator for LockCursor {
+    type Item = (Rc<str>, Lock);
+
+    fn next(&mut self) -> Option<(Rc<str>, Lock)> {
+        loop {
+            let (name, zone) = self.zones.last()?;
+            if let Some(lock) = self.found.next() {
+                return Some((name.clone(), lock));
+            }
+            let begin = self.last.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+            let zone = zone.borrow();
+            let next = zone.locks.range::<[u8], _>((begin, Bound::Unbounded)).next();
+            self.last = next.map(|(path, _)| path.clone());
+            match next {
+                Some((_, locks)) => self.found = locks.clone().into_iter(),
+                None => {
+                    drop(zone);
+                    self.zones.pop();
+                }
+            }
+        }
+    }
+}
 
 /// Why a lock is not granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -218,12 +253,10 @@ impl DavLocks {
         }
     }
 
-    /// Every lock with its zone, for a handover. Expired ones may be among them.
-    pub fn all(&self) -> Vec<(Rc<str>, Lock)> {
-        let of = |(name, zone): (&Rc<str>, &Rc<RefCell<Zone>>)| -> Vec<_> {
-            zone.borrow().locks.values().flatten().map(|lock| (name.clone(), lock.clone())).collect()
-        };
-        self.zones.iter().flat_map(of).collect()
+    /// Every lock with its zone, for a handover.
+    pub fn cursor(&self) -> LockCursor {
+        let zones = self.zones.iter().map(|(name, zone)| (name.clone(), zone.clone())).collect();
+        LockCursor { zones, last: None, found: Vec::new().into_iter() }
     }
 
     /// A lock that another process has granted or renewed.

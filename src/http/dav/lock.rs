@@ -5,7 +5,7 @@ use crate::http::field_syntax::{list, trim_ows};
 use std::fmt;
 
 /// A lock's token: `urn:uuid:…`, of 16 random bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Token([u8; 16]);
 
 const URN: &[u8] = b"urn:uuid:";

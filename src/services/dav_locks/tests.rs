@@ -60,12 +60,12 @@ fn many_that_end_at_once_hold_no_more_and_go_by_and_by() {
     }
     locks.grant(&zone, 1 << 20, lock(2, "/d/0-", true, false, 20)).expect("granted");
     locks.expire(10);
-    assert_eq!(locks.all().len(), 2, "one that has ended is still there");
+    assert_eq!(locks.cursor().count(), 2, "one that has ended is still there");
     assert!((0..=SWEEP).all(|n| locks.shown(path(n).as_bytes()).is_empty()));
     assert!(!locks.any_below(b"/d", |lock| lock.token == Token::new([1; 16])));
     assert!((0..=SWEEP).all(|n| locks.entries(b"/d", Vec::new()).of(n.to_string().as_bytes()).is_empty()));
     locks.expire(11);
-    assert_eq!(locks.all().len(), 1);
+    assert_eq!(locks.cursor().count(), 1);
     locks.expire(20);
     assert!(locks.is_empty());
     let zone: &Rc<str> = &zone;
@@ -206,7 +206,7 @@ fn what_one_process_grants_and_ends_another_one_knows() {
     }
     ours.refresh(b"/b", Token::new([2; 16]), 5, 100).expect("renewed");
     apply(&mut ours, &mut theirs);
-    assert_eq!((theirs.all().len(), theirs.shown(b"/b")[0].until), (2, 5100));
+    assert_eq!((theirs.cursor().count(), theirs.shown(b"/b")[0].until), (2, 5100));
     assert!(theirs.take_changes().is_empty(), "what is taken over is not given back");
     let forgotten = ours.forget(b"/d");
     assert!(ours.release(b"/b", Token::new([2; 16])));
@@ -216,7 +216,7 @@ fn what_one_process_grants_and_ends_another_one_knows() {
     apply(&mut ours, &mut theirs);
     assert_eq!(theirs.shown(b"/d/c").len(), 1);
     theirs.end(b"/d/c", Token::new([9; 16]));
-    assert_eq!(theirs.all().len(), 1, "an unknown one ends nothing");
+    assert_eq!(theirs.cursor().count(), 1, "an unknown one ends nothing");
 }
 
 /// A client chooses the text of its owner, and where its lock is: all of it counts for the size of the zone.
@@ -237,4 +237,25 @@ fn a_zone_has_room_for_all_that_its_locks_keep() {
     for (more, lock) in longer {
         assert_eq!(least(&lock), Some(bytes + more), "{lock:?}");
     }
+}
+
+/// All locks were copied at once for a handover: 80 000 of them took 21 ms, which all clients waited for.
+#[test]
+fn a_cursor_meets_each_lock_once_while_requests_go_on() {
+    let zones: [Rc<str>; 2] = ["y".into(), "z".into()];
+    let mut locks = DavLocks::default();
+    for n in 0..100 {
+        let zone = &zones[usize::from(n % 2)];
+        locks.grant(zone, 1 << 20, lock(n, &format!("/{}", n / 4), false, false, 10)).expect("granted");
+    }
+    let mut cursor = locks.cursor();
+    let mut seen: Vec<Token> = cursor.by_ref().take(10).map(|(_, lock)| lock.token).collect();
+    let left: Vec<u8> = (0..100).filter(|n| !seen.contains(&Token::new([*n; 16]))).collect();
+    let ended = left[left.len() - 1];
+    assert!(locks.release(format!("/{}", ended / 4).as_bytes(), Token::new([ended; 16])));
+    assert!(locks.refresh(b"/0", Token::new([0; 16]), 5, 100).is_some());
+    seen.extend(cursor.map(|(_, lock)| lock.token));
+    seen.sort();
+    let expected: Vec<Token> = (0..100).filter(|n| *n != ended).map(|n| Token::new([n; 16])).collect();
+    assert_eq!(seen, expected);
 }

@@ -1,11 +1,14 @@
-//! The state to hand over, record by record: large parts are moved out at once, and encoded when they are sent.
+//! The state to hand over, record by record: large parts are moved out at once, and encoded when they are sent. Locks
+//! stay, since requests of this process need them, and are copied one by one.
 
 use super::record::Record;
+use crate::http::dav::lock::Token;
 use crate::services::Services;
-use crate::services::dav_locks::Lock;
+use crate::services::dav_locks::LockCursor;
 use crate::services::limits::{Node, Nodes};
 use crate::services::quotas::Usage;
 use crate::tls::ticket;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::vec;
 
@@ -13,7 +16,9 @@ use std::vec;
 pub struct HandoverState {
     /// The small parts, already encoded.
     short: vec::IntoIter<Vec<u8>>,
-    locks: vec::IntoIter<(Rc<str>, Lock)>,
+    locks: LockCursor,
+    /// Locks that the other process has told of, which may have ended there meanwhile.
+    left_out: BTreeSet<Token>,
     /// By zone, with the zone's rate.
     requests: Vec<(Rc<str>, u64, Nodes)>,
     sessions: Vec<ticket::Sessions>,
@@ -42,8 +47,13 @@ impl HandoverState {
         let requests = requests.collect();
         cx.limits.watch_changes();
         cx.dav_locks.watch_changes(true);
-        let locks = cx.dav_locks.all().into_iter();
-        HandoverState { short: short.into_iter(), locks, requests, sessions: ticket::take_sessions(), now }
+        let (locks, left_out) = (cx.dav_locks.cursor(), BTreeSet::new());
+        HandoverState { short: short.into_iter(), locks, left_out, requests, sessions: ticket::take_sessions(), now }
+    }
+
+    /// The other process itself has granted or renewed that lock.
+    pub fn leave_out(&mut self, token: Token) {
+        self.left_out.insert(token);
     }
 
     /// The next record. None: there are no more.
@@ -51,7 +61,7 @@ impl HandoverState {
         if let Some(record) = self.short.next() {
             return Some(record);
         }
-        if let Some((zone, lock)) = self.locks.next() {
+        if let Some((zone, lock)) = self.locks.find(|(_, lock)| !self.left_out.contains(&lock.token)) {
             return Some(Record::Lock { zone: &zone, lock }.encode());
         }
         while let Some((zone, rate, nodes)) = self.requests.last_mut() {
