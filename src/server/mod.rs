@@ -40,6 +40,7 @@ use crate::conn::upstream::pool::UpstreamConns;
 use crate::conn::{Conn, Pool};
 use crate::exchange::handlers::resumable::sweep;
 use crate::services::Services;
+use crate::services::logs::Reopening;
 use crate::sys::Errno;
 use crate::sys::epoll::{self, Epoll, Events, Timeout};
 use crate::sys::process::free_memory::FreeMemory;
@@ -148,6 +149,8 @@ pub struct Server {
     renewals: local_certificates::Renewals,
     handover: handover::Handover,
     crowd: memory::Crowd,
+    /// Logs that are being opened again.
+    reopening: Option<Reopening>,
     /// Freed memory that is being returned to the kernel.
     returned: Option<FreeMemory>,
 }
@@ -222,6 +225,7 @@ impl Server {
             renewals: local_certificates::Renewals::new(LOOK),
             handover: handover::Handover::default(),
             crowd: memory::Crowd::default(),
+            reopening: None,
             returned: None,
         };
         sweep::begin(&mut server.cx);
@@ -373,6 +377,7 @@ impl Server {
             || self.old_configs.iter().any(|config| Rc::strong_count(config) == 1)
             || !self.held.is_empty()
             || self.returned.is_some()
+            || self.reopening.is_some()
             || matches!(self.mode, Mode::Quitting { closes_idle: true, .. });
         let queued = !self.run.is_empty() || !self.bulky.is_empty() || !self.late.is_empty() || !self.due.is_empty();
         if queued || works {
@@ -427,6 +432,7 @@ impl Server {
         self.watch_services();
         // Before logs are flushed, since lines written by this would otherwise wait for the next event.
         self.end_retired();
+        self.reopen_logs();
         self.log_due = self.cx.logs.flush_turn(self.cx.now.ms, &mut self.cx.slice);
         self.send_locks();
         self.send_state();

@@ -76,6 +76,21 @@ pub enum Hold {
     },
 }
 
+/// How far [`Logs::reopen_next`] has come.
+#[derive(Default)]
+pub struct Reopening {
+    next: usize,
+    /// Files that could not be opened: these go on where they were open before.
+    pub failed: Vec<(PathBuf, Errno)>,
+}
+
+impl Reopening {
+    /// The number of steps done.
+    pub fn steps(&self) -> usize {
+        self.next
+    }
+}
+
 impl Logs {
     /// With standard error as the destination of messages that no log takes.
     pub fn new() -> Logs {
@@ -133,31 +148,43 @@ impl Logs {
         }
         let files = &self.files;
         self.blocked.retain(|id| files.get(id.at()).is_some_and(LogFile::is_open));
-        self.paths.clear();
-        self.syslogs.clear();
+        self.forget_paths();
     }
 
     /// USR1: writes what is pending, then reopens every file of the configuration by its path. A log that is a
     /// descriptor (`/dev/stdout`) stays as it is.
     pub fn reopen(&mut self) -> Vec<(PathBuf, Errno)> {
-        self.begin_reopen();
-        let mut failed = Vec::new();
-        for file in self.files.iter_mut().filter(|f| f.is_open() && f.is_named) {
-            if open::descriptor(&file.path).is_some() {
-                continue;
-            }
+        let mut reopening = Reopening::default();
+        while self.reopen_next(&mut reopening) {}
+        reopening.failed
+    }
+
+    /// Does the next step of [`Logs::reopen`]. False: that was the last one.
+    pub fn reopen_next(&mut self, reopening: &mut Reopening) -> bool {
+        let at = reopening.next;
+        reopening.next += 1;
+        if at == 0 {
+            self.forget_paths();
+        }
+        self.write_out(LogFileId(at as u32));
+        let Some(file) = self.files.get_mut(at) else { return false };
+        if file.is_open() && file.is_named && open::descriptor(&file.path).is_none() {
             match open::append(&file.path) {
                 Ok(fd) => file.set_sink(Sink::new(fd)),
-                Err(e) => failed.push((file.path.clone(), e)),
+                Err(e) => reopening.failed.push((file.path.clone(), e)),
             }
         }
-        failed
+        true
     }
 
     /// Writes what is pending to the old files. Files with variables in their path and syslog sockets are opened again
     /// when needed.
     pub fn begin_reopen(&mut self) {
         self.flush_all();
+        self.forget_paths();
+    }
+
+    fn forget_paths(&mut self) {
         self.paths.clear();
         self.syslogs.clear();
     }
