@@ -36,7 +36,12 @@ pub fn assemble(drafts: &mut [ServerDraft], found: &mut Diagnostics) -> (Vec<End
         if names.is_empty() {
             names.push((Name::Exact(Box::default()), all.endpoints[mine[0]].span));
         }
+        for &place in &mine {
+            // A table that grows moves all that is in it, in one step.
+            all.endpoints[place].names.exact.reserve(names.len());
+        }
         for (name, span) in names {
+            checkpoint::pass();
             add_name(name, span, id, &mine, &mut all.endpoints, found);
         }
     }

@@ -115,7 +115,7 @@ impl Diagnostic {
             if sources.is_command_line(span.file) {
                 line.push_str(" in command line");
             } else {
-                let _ = write!(line, " in {}:{}", visible(&sources.path(span.file)), sources.position(span).line);
+                let _ = write!(line, " in {}:{}", visible(&sources.path(span.file)), sources.line_number(span));
             }
         }
         line

@@ -39,6 +39,11 @@ impl HostNames {
         [&mut self.exact, &mut self.suffixes, &mut self.prefixes].into_iter().any(free_some)
     }
 
+    /// Makes room for that many names without wildcards.
+    pub fn reserve(&mut self, names: usize) {
+        self.exact.reserve(names);
+    }
+
     /// Adds a name with its value.
     ///
     /// # Errors

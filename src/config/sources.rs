@@ -112,16 +112,20 @@ impl Sources {
         })
     }
 
+    /// The line on which a span starts, counted from 1. Unlike [`Sources::position`] it does not read the line.
+    pub fn line_number(&self, span: Span) -> usize {
+        self.lines(span.file).partition_point(|start| *start <= span.start).max(1)
+    }
+
     /// The start of a span.
     pub fn position(&self, span: Span) -> Position {
-        let lines = self.lines(span.file);
-        let line = lines.partition_point(|start| *start <= span.start);
-        let start = lines.get(line.wrapping_sub(1)).copied().unwrap_or_default();
+        let line = self.line_number(span);
+        let start = self.lines(span.file).get(line - 1).copied().unwrap_or_default();
         let before = self.bytes(span.file).get(start as usize..span.start as usize).unwrap_or_default();
         // As in the excerpt, a byte that is not UTF-8 is one column.
         let column =
             before.utf8_chunks().map(|chunk| chunk.valid().chars().count() + chunk.invalid().len()).sum::<usize>();
-        Position { line: line.max(1), column: column + 1, offset: before.len() }
+        Position { line, column: column + 1, offset: before.len() }
     }
 
     /// The line on which a span starts, without its line ending.
@@ -135,7 +139,7 @@ impl Sources {
     /// `FILE:LINE`, or "command line".
     pub fn place(&self, span: Span) -> String {
         let path = crate::util::printable::visible(&self.path(span.file));
-        if self.is_command_line(span.file) { path } else { format!("{path}:{}", self.position(span).line) }
+        if self.is_command_line(span.file) { path } else { format!("{path}:{}", self.line_number(span)) }
     }
 }
 

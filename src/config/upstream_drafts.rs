@@ -11,6 +11,7 @@ use super::ids::UpstreamId;
 use super::settings::upstream::{Upstream, UpstreamServer};
 use super::sources::Sources;
 use super::suggest;
+use crate::util::checkpoint;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
@@ -153,11 +154,17 @@ impl Drafts {
         Ok(())
     }
 
+    /// The names of groups with a block, by [`key`].
+    fn blocks(&self) -> HashMap<String, Rc<str>> {
+        let named = self.all.iter().filter(|draft| draft.block).map(|draft| draft.upstream.name.clone());
+        named.inspect(|_| checkpoint::pass()).map(|name| (key(&name), name)).collect()
+    }
+
     /// All groups; those without a block are resolved as hosts.
     pub fn resolve(mut self, diagnostics: &mut Diagnostics, sources: &Sources) -> Vec<Rc<Upstream>> {
-        let named = self.all.iter().filter(|draft| draft.block).map(|draft| draft.upstream.name.clone());
-        let blocks: HashMap<String, Rc<str>> = named.map(|name| (key(&name), name)).collect();
+        let blocks = self.blocks();
         for draft in self.all.iter_mut().filter(|draft| !draft.block) {
+            checkpoint::pass();
             let name = &draft.upstream.name;
             if self.broken.contains(&key(name)) {
                 continue;
@@ -212,9 +219,13 @@ impl Drafts {
         }
         // Optional groups come last, so removing unresolved ones does not change the ids of others.
         self.all.retain(|draft| !draft.optional || !draft.upstream.peers.is_empty());
-        let finished = |draft: Draft| Rc::new(Upstream { port: draft.port, block: draft.block, ..draft.upstream });
         self.all.into_iter().map(finished).collect()
     }
+}
+
+fn finished(draft: Draft) -> Rc<Upstream> {
+    checkpoint::pass();
+    Rc::new(Upstream { port: draft.port, block: draft.block, ..draft.upstream })
 }
 
 /// The part of a word that is the host.

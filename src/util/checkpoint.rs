@@ -64,6 +64,12 @@ pub fn pass() {
     }
 }
 
+/// Light steps since [`watch`].
+#[cfg(test)]
+pub fn steps() -> u32 {
+    STEPS.get()
+}
+
 /// Before or after a step that may take a millisecond or more by itself.
 pub fn pass_costly() {
     let is_due = |watch: &Watch| clock::monotonic_ns().saturating_sub(watch.since) >= SLICE;

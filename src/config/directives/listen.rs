@@ -13,6 +13,7 @@ use crate::config::settings::listen::{Listen, Name};
 use crate::config::suggest;
 use crate::config::value::{Millis, Size};
 use crate::sys::socket::Addr;
+use crate::util::checkpoint;
 use std::rc::Rc;
 
 const SERVER: Contexts = Contexts::SERVER;
@@ -221,6 +222,7 @@ fn server_name(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         b.warning(warning.help(text));
     }
     for word in &d.args {
+        checkpoint::pass();
         let name = name(word, b)?;
         let draft = s.server.as_mut().expect("the row stands in server only");
         if draft.first_name.is_none() {

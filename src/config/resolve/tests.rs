@@ -5,6 +5,7 @@ mod judged;
 mod mistaken_siblings;
 mod mistakes;
 mod refusals;
+mod steps;
 
 use crate::config::build::Form;
 use crate::config::error::Severity;

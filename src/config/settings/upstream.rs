@@ -5,6 +5,7 @@ use crate::config::addr::PeerAddr;
 use crate::config::template::Template;
 use crate::config::value::Millis;
 use crate::sys::socket::Addr;
+use crate::util::checkpoint;
 use std::rc::Rc;
 
 /// A group of servers.
@@ -203,7 +204,10 @@ impl Ring {
                 },
             };
             let mut previous = [0; 4];
-            for _ in 0..peer.weight.saturating_mul(POINTS) {
+            for at in 0..peer.weight.saturating_mul(POINTS) {
+                if at.is_multiple_of(POINTS) {
+                    checkpoint::pass();
+                }
                 let mut crc = flate2::Crc::new();
                 for part in [host.as_bytes(), &[0], port.as_bytes(), &previous] {
                     crc.update(part);
@@ -212,9 +216,11 @@ impl Ring {
                 points.push((crc.sum(), peer.line));
             }
         }
+        checkpoint::pass_costly();
         // Of two points with the same hash, keep the first.
         points.sort_by_key(|(hash, _)| *hash);
         points.dedup_by_key(|(hash, _)| *hash);
+        checkpoint::pass_costly();
         Ring(points.into())
     }
 }
