@@ -1,5 +1,5 @@
-//! Whether a connection is in a queue of the event loop, and in which it belongs: packed, since each of ten thousand idle
-//! connections has it.
+//! Whether a connection is in a queue of the event loop, and in which it belongs: packed, since each of ten thousand
+//! idle connections has it.
 
 /// It is in a queue.
 const QUEUED: u8 = 1;

@@ -228,15 +228,19 @@ impl Server {
             reopening: None,
             returned: None,
         };
-        sweep::begin(&mut server.cx);
-        server.adopt_acme();
-        server.plan_local_certificates();
-        server.cx.overload.set_limit(server.cx.config.process.memory_limit);
-        if let Some(fd) = server.signals.fd() {
-            server.epoll.add(fd, epoll::IN, token_of(Role::Signal))?;
-        }
-        server.watch_listeners()?;
+        server.begin()?;
         Ok(server)
+    }
+
+    fn begin(&mut self) -> Result<(), Errno> {
+        sweep::begin(&mut self.cx);
+        self.adopt_acme();
+        self.plan_local_certificates();
+        self.cx.overload.set_limit(self.cx.config.process.memory_limit);
+        if let Some(fd) = self.signals.fd() {
+            self.epoll.add(fd, epoll::IN, token_of(Role::Signal))?;
+        }
+        self.watch_listeners()
     }
 
     /// The number of open connections.

@@ -89,8 +89,8 @@ pub enum LockChange {
 #[derive(Default)]
 pub struct Forgotten(Vec<(Rc<str>, Lock)>);
 
-/// Goes through all locks while requests change them. Those granted meanwhile may be left out, ended or expired ones may
-/// be among them.
+/// Goes through all locks while requests change them. Those granted meanwhile may be left out, ended or expired ones
+/// may be among them.
 pub struct LockCursor {
     /// Those that are left.
     zones: Vec<(Rc<str>, Rc<RefCell<Zone>>)>,

@@ -1,5 +1,5 @@
-//! Freed memory of the heap, returned to the kernel in pieces. `malloc_trim()` returns all of it in one call, which took
-//! 67 ms for 1 GB.
+//! Freed memory of the heap, returned to the kernel in pieces. `malloc_trim()` returns all of it in one call, which
+//! took 67 ms for 1 GB.
 //!
 //! Free memory is allocated again in large blocks, whose pages are returned at once. When there is no free memory of
 //! that size left, the blocks are freed, and `malloc_trim()` finds only what was too small for them.

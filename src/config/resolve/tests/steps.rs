@@ -30,10 +30,9 @@ fn each_name_each_group_and_each_unit_of_weight_on_a_ring_is_a_step() {
     (0..1000).for_each(|n| write!(names, " h{n}.test").expect("a string takes all"));
     let groups: String = (0..500).map(|n| format!("upstream u{n} {{ server 127.0.0.1:{}; }}\n", n + 1)).collect();
     let ring = "upstream u { hash $uri consistent; server 127.0.0.1:1 weight=700; server 127.0.0.1:2; }";
-    let table =
-        [(format!("server {{ listen 127.0.0.1:1; {names}; }}"), 2 * 1000), (groups, 4 * 500), (ring.to_owned(), 701)];
+    let table = [(format!("server {{ {names}; }}"), 2 * 1000), (groups, 4 * 500), (ring.to_owned(), 701)];
     for (text, least) in table {
-        let steps = steps(&text);
+        let steps = steps(&format!("{text}\nserver {{ listen 127.0.0.1:1; }}"));
         assert!(steps >= least, "{steps}: {text:.60}");
     }
 }
