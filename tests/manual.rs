@@ -197,8 +197,9 @@ fn handbook_page(manual: &str) -> String {
     );
     for (name, title, _) in chapters::CHAPTERS {
         for (link, heading, text) in chapters::sections(name, &chapter(name)) {
+            let heading = if heading == title { heading } else { format!("{title}: {heading}") };
             out.push_str(&format!(
-                "<section class=\"chapter\" hidden>\n<h2><a href=\"{link}\">{title}: {heading}</a></h2>\n<p>{text}</p>\n</section>\n"
+                "<section class=\"chapter\" hidden>\n<h2><a href=\"{link}\">{heading}</a></h2>\n<p>{text}</p>\n</section>\n"
             ));
         }
     }
@@ -246,6 +247,10 @@ fn with_values(command: clap::Command) -> clap::Command {
         .mut_arg("s", |arg| arg.value_parser(one_of(vec!["stop", "quit", "reopen", "reload", "drain", "upgrade"])))
         .mut_subcommand("directives", |sub| sub.mut_arg("name", |arg| arg.value_parser(one_of(directives))))
         .mut_subcommand("lint", |sub| sub.mut_arg("rule", |arg| arg.value_parser(one_of(codes))))
+        .mut_subcommand("sign", |sub| {
+            let texts = ["url", "expires", "methods", "size", "types", "place"];
+            texts.into_iter().fold(sub, |sub, name| sub.mut_arg(name, |arg| arg.value_hint(Other)))
+        })
         .mut_subcommand("help", |sub| sub.mut_arg("config", |arg| arg.value_parser(one_of(commands))))
 }
 

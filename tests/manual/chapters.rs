@@ -6,10 +6,11 @@ use std::fmt::Write;
 
 /// Chapters that are written by hand, in the order of the handbook: file, name in the links, Markdown. The first is its
 /// index.
-pub const CHAPTERS: [(&str, &str, &str); 6] = [
+pub const CHAPTERS: [(&str, &str, &str); 7] = [
     ("index", "First steps", "docs/first-steps.md"),
     ("uploads", "Uploads", "docs/uploads.md"),
     ("sites", "Sites and locations", "docs/sites.md"),
+    ("applications", "Applications", "docs/applications.md"),
     ("https", "HTTPS", "docs/https.md"),
     ("service", "As a service", "docs/service.md"),
     ("fleet", "More than one", "docs/fleet.md"),

@@ -38,6 +38,9 @@ fn configurations_in_the_documentation_are_valid() {
     let (setup, mut count) = (Setup::full("").mkdir("www/example").file("link.key", key), 0);
     let (made, certificate) = shell(&setup, "webserv cert example.org");
     assert!(made, "{certificate}");
+    for (name, text) in [("fastcgi.conf", include_str!("../../conf/fastcgi.conf")), ("users", "ann:{PLAIN}x\n")] {
+        fs::write(setup.dir().join(name), text).expect("written");
+    }
     for (what, name) in [("certificate", "example.org.crt"), ("key", "example.org.key")] {
         let path = certificate.lines().find_map(|line| line.strip_prefix(what)).expect("its path").trim();
         fs::copy(path, setup.dir().join(name)).expect("a copy");
@@ -448,8 +451,14 @@ fn links_between_the_documents_lead_somewhere() {
     if on_nginx() {
         return;
     }
-    const CHAPTERS: [&str; 5] =
-        ["docs/first-steps.md", "docs/uploads.md", "docs/sites.md", "docs/https.md", "docs/service.md"];
+    const CHAPTERS: [&str; 6] = [
+        "docs/first-steps.md",
+        "docs/uploads.md",
+        "docs/sites.md",
+        "docs/applications.md",
+        "docs/https.md",
+        "docs/service.md",
+    ];
     let pages = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/fleet.md", "docs/performance.md"];
     for page in pages.into_iter().chain(CHAPTERS) {
         let text = fs::read_to_string(top().join(page)).expect("text");

@@ -1,20 +1,35 @@
-// The search box on the page of directives: hides what does not hold every word typed. Sections of other chapters are shown
-// where they hold the words.
+// The search box on the page of directives: hides what does not hold the words typed. Sections of other chapters are shown
+// where they hold them. Where nothing holds all words, what holds most of them is shown.
 const box = document.querySelector('nav input');
+const heading = document.querySelector('h1');
 const entries = [...document.querySelectorAll('main section')];
 const count = document.getElementById('count');
 const texts = entries.map((entry) => entry.textContent.toLowerCase());
-const directives = entries.filter((entry) => !entry.classList.contains('chapter')).length;
+const isChapter = entries.map((entry) => entry.classList.contains('chapter'));
+const directives = isChapter.filter((is) => !is).length;
+const title = document.title;
+
+function told(words, most, shown) {
+  if (!words.length) return `${directives} directives`;
+  if (most === words.length) return `${shown} found`;
+  if (most > 0) return `Nothing has all of these words; ${shown} with ${most === 1 ? 'one' : most} of them:`;
+  return 'Nothing found. What the chapters say is below; an empty box lists all directives.';
+}
 
 function filter() {
-  const words = box.value.toLowerCase().split(/\s+/).filter(Boolean);
+  const typed = box.value.trim();
+  const words = [...new Set(typed.toLowerCase().split(/\s+/).filter(Boolean))];
+  const held = texts.map((text) => words.filter((word) => text.includes(word)).length);
+  const most = Math.max(...held);
   let shown = 0;
   entries.forEach((entry, at) => {
-    const isFound = words.every((word) => texts[at].includes(word));
-    entry.hidden = !isFound || (!words.length && entry.classList.contains('chapter'));
-    shown += entry.hidden ? 0 : 1;
+    const isFound = most > 0 ? held[at] === most : isChapter[at] === words.length > 0;
+    entry.hidden = !isFound;
+    shown += isFound ? 1 : 0;
   });
-  count.textContent = words.length ? `${shown} found` : `${directives} directives`;
+  count.textContent = told(words, most, shown);
+  heading.textContent = words.length ? `Search: ${typed}` : 'Directives';
+  document.title = words.length ? `${typed} – webserv handbook` : title;
 }
 
 box.value = new URLSearchParams(location.search).get('q') ?? '';

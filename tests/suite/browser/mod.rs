@@ -5,6 +5,7 @@ mod axe;
 mod deletes;
 mod devtools;
 mod elsewhere;
+mod handbook;
 mod looks;
 mod resume;
 mod secure;
@@ -46,6 +47,7 @@ fn the_page_in_a_real_browser() {
     axe::rows(&mut table, &mut browser);
     secure::rows(&mut table, &mut browser);
     elsewhere::rows(&mut table, &mut browser);
+    handbook::rows(&mut table, &mut browser);
 }
 
 fn setup() -> Setup {
