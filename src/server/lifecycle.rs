@@ -162,6 +162,10 @@ fn open_others(
     listeners.assume(&config).map_err(Failure::bind)?;
     greet(greeting, &config, &origin, &listeners);
     let mut notes = notes;
+    for text in listeners.absent() {
+        console::line(format_args!("{}: [warn] {text}", origin.program));
+        notes.push((Level::Warn, text));
+    }
     // nginx prints nothing about missing rights of its user.
     let is_shown = origin.form == Form::Webserv || worker.as_ref().is_some_and(|worker| worker.is_default);
     for text in serving_user::advice(worker.as_ref(), &config) {
@@ -204,7 +208,10 @@ fn greet(greeting: Greeting, config: &Config, origin: &Origin, listeners: &Liste
     }
     if greeting::is_for_this_machine(config) {
         let cure = if origin.text.is_some() { "--bind 0.0.0.0" } else { "a \"listen\" without 127.0.0.1" };
-        console::line(format_args!("{program}: only this machine reaches that address: a phone needs {cure}"));
+        console::line(format_args!(
+            "{program}: only this machine reaches that address, so there is no code for a phone: {cure}"
+        ));
+        return;
     }
     if std::io::stderr().is_terminal()
         && let Some(code) = greeting::code(config, listeners.addresses(), reach)

@@ -3,7 +3,7 @@
 pub mod mend;
 
 use super::run_directory;
-use crate::config::model::{Config, ContentHandler, EndpointId, ListenOptions};
+use crate::config::model::{Config, ContentHandler, Endpoint, EndpointId, ListenOptions, ListenSocket, ServerId};
 use crate::conn::endpoints::Endpoints;
 use crate::io::open;
 use crate::sys::socket::{self, Addr, Family, KeptOptions};
@@ -86,7 +86,12 @@ pub struct Listeners {
     endpoints: Endpoints,
     /// Another process serves the same sockets, so this one removes no files.
     is_shared: bool,
+    /// Addresses of the current configuration that have no socket: the kernel lacks their family.
+    absent: Vec<Addr>,
 }
+
+/// Opens and binds a socket; a parameter for tests.
+type Bind = fn(&Addr, &ListenOptions) -> Result<OwnedFd, BindError>;
 
 /// Sockets for a new binary.
 pub struct PassedSockets<'l> {
@@ -211,13 +216,23 @@ impl Listeners {
 
     /// Opens a socket for every address of `config`: existing ones keep their descriptor and backlog, new ones are
     /// bound, others closed. On an error nothing changes.
+    ///
+    /// An IPv6 address is left out on a kernel without IPv6 where IPv4 serves the same sites by the same port: the
+    /// usual pair of `listen 80` and `listen [::]:80` has to start on any machine. [`Listeners::absent`] names it.
     pub fn assume(&mut self, config: &Config) -> Result<(), BindError> {
-        let mut fresh = Vec::new();
+        self.assume_by(config, bound)
+    }
+
+    fn assume_by(&mut self, config: &Config, bind: Bind) -> Result<(), BindError> {
+        let (mut fresh, mut absent) = (Vec::new(), Vec::new());
         for wanted in &config.sockets {
             let options = &config.endpoints[wanted.endpoint.at()].options;
             if !self.all.iter().any(|l| l.fd.is_some() && l.addr == wanted.addr) {
-                match bound(&wanted.addr, options) {
+                match bind(&wanted.addr, options) {
                     Ok(fd) => fresh.push(Listener::new(wanted.addr.clone(), fd, Origin::Bound)),
+                    Err(e) if e.errno == Errno::EAFNOSUPPORT && is_served_by_v4(wanted, config) => {
+                        absent.push(wanted.addr.clone());
+                    }
                     Err(e) => {
                         // Their files would stay, and nothing listens there.
                         fresh.iter_mut().for_each(|listener: &mut Listener| listener.close(false));
@@ -227,6 +242,13 @@ impl Listeners {
             }
         }
         self.all.append(&mut fresh);
+        self.absent = absent;
+        self.retune(config);
+        Ok(())
+    }
+
+    /// Gives the sockets the options of a configuration, and closes those that it has not.
+    fn retune(&mut self, config: &Config) {
         // A status page must also count connections that send nothing yet.
         let counted = config.locations.iter().any(|location| {
             matches!(location.content, ContentHandler::StubStatus | ContentHandler::Api(_) | ContentHandler::Prometheus)
@@ -247,7 +269,14 @@ impl Listeners {
                 }
             }
         }
-        Ok(())
+    }
+
+    /// The addresses that have no socket on this machine, each as a warning.
+    pub fn absent(&self) -> impl Iterator<Item = String> {
+        self.absent.iter().map(|addr| {
+            let port = addr.port().unwrap_or(0);
+            format!("this machine has no IPv6: \"listen {addr}\" is left out, IPv4 serves its sites on port {port}")
+        })
     }
 
     /// Closes all listeners.
@@ -351,6 +380,26 @@ pub fn are_local(config: &Config) -> Result<(), BindError> {
         }
     }
     Ok(())
+}
+
+/// Addresses that this process may not listen on for want of rights: ports below 1024 (a start would fail). Binds
+/// and closes sockets, as a start does.
+pub fn privileged(config: &Config) -> impl Iterator<Item = &Addr> {
+    let is_denied = |addr: &&Addr| {
+        addr.port().is_some_and(|port| (1..1024).contains(&port))
+            && socket::socket(addr.family()).is_ok_and(|fd| socket::bind(fd.as_fd(), addr) == Err(Errno::EACCES))
+    };
+    config.sockets.iter().map(|wanted| &wanted.addr).filter(is_denied)
+}
+
+/// Whether each site of an IPv6 socket has an IPv4 address of the same port, too.
+fn is_served_by_v4(socket: &ListenSocket, config: &Config) -> bool {
+    let servers = |id: &EndpointId| config.endpoints[id.at()].servers();
+    let is_v4 =
+        |endpoint: &&Endpoint| matches!(endpoint.addr, Addr::V4(_)) && endpoint.addr.port() == socket.addr.port();
+    let of_v4: Vec<ServerId> = config.endpoints.iter().filter(is_v4).flat_map(Endpoint::servers).collect();
+    let mut own = std::iter::once(&socket.endpoint).chain(socket.special.iter().map(|(_, id)| id)).flat_map(servers);
+    matches!(socket.addr, Addr::V6(_)) && own.all(|server| of_v4.contains(&server))
 }
 
 fn bound(addr: &Addr, options: &ListenOptions) -> Result<OwnedFd, BindError> {

@@ -302,7 +302,8 @@ impl Server {
             return Err(format!("{}: [emerg] {text}\n", origin.program).into());
         }
         self.note(format_args!("the configuration was reloaded"));
-        for (level, text) in notes(&read.diagnostics, &read.sources) {
+        let absent = self.listeners.absent().map(|text| (Level::Warn, text));
+        for (level, text) in absent.collect::<Vec<_>>().into_iter().chain(notes(&read.diagnostics, &read.sources)) {
             self.say(level, format_args!("{text}"));
         }
         Ok(())

@@ -133,7 +133,11 @@ fn listening(addr: &Addr, e: Errno, origin: &Origin) -> Vec<String> {
             };
             vec![format!("no interface of this machine has this address: `ip address` lists them; {all}")]
         }
-        Errno::EAFNOSUPPORT => vec!["this machine has no IPv6: leave this listen out".to_owned()],
+        Errno::EAFNOSUPPORT => vec![match is_ours {
+            true => "this machine has no IPv6: --bind 0.0.0.0 takes all IPv4 addresses, 127.0.0.1 this machine's own",
+            false => "this machine has no IPv6: write \"listen PORT\", which takes IPv4, instead of this one, or beside it",
+        }
+        .to_owned()],
         _ => Vec::new(),
     }
 }

@@ -175,6 +175,7 @@ fn the_manifests_are_of_their_schema_and_their_probes_are_answered() {
     let config: String = block.lines().map(|line| format!("{}\n", line.strip_prefix("    ").unwrap_or(line))).collect();
     let port = text.split("containerPort: ").nth(1).and_then(|rest| rest.lines().next()).expect("a port");
     let config = config.replace(&format!("listen {port};"), "listen 127.0.0.1:%%PORT%%;");
+    let config = config.replace(&format!("listen [::]:{port};"), "");
     assert!(config.contains("%%PORT%%"), "the container's port is the one that is listened on");
     let config = config.replace("/dev/stderr", "logs/error.log").replace("/dev/stdout", "logs/access.log");
     let config = config.replace("/tmp/", "%%DIR%%/");

@@ -38,19 +38,56 @@ fn a_passed_socket_that_does_not_listen_is_told_and_not_served() {
     }
 }
 
-#[test]
-fn a_configuration_that_is_refused_leaves_no_files_of_unix_sockets() {
+fn config(servers: &str) -> Config {
     use crate::config::build::Form;
     use crate::config::load::{LoadOptions, load_text};
     use crate::config::resolve::resolve;
+    let text = format!("events {{}} http {{ {servers} }}");
+    let mut loaded = load_text("t", text.as_bytes(), &LoadOptions::default());
+    let resolved = resolve(&mut loaded, std::path::Path::new("/"), Form::Webserv, Vec::new(), None);
+    resolved.config.expect("the configuration is right")
+}
+
+/// A kernel without IPv6; the ports of IPv4 are any.
+fn without_v6(addr: &Addr, _: &ListenOptions) -> Result<OwnedFd, BindError> {
+    let failed = |errno| BindError { call: "socket", addr: addr.clone(), errno };
+    match addr.family() {
+        Family::V6 => Err(failed(Errno::EAFNOSUPPORT)),
+        family => socket::socket(family).map_err(failed),
+    }
+}
+
+#[test]
+fn the_usual_pair_of_listens_starts_on_a_machine_without_ipv6() {
+    const OTHER: &str = "server { listen 81; listen [::]:81; server_name b; }";
+    for (servers, absent) in [
+        ("server { listen 80 default_server; listen [::]:80 default_server; }", Some(1)),
+        (
+            "server { listen 80; listen [::]:80; listen [::1]:80; server_name a; } server { listen 80; server_name b; }",
+            Some(1),
+        ),
+        ("server { listen 127.0.0.1:80; listen [::1]:80; }", Some(1)),
+        (&format!("server {{ listen 80; listen [::]:80; }} {OTHER}"), Some(2)),
+        ("server { listen 80; }", Some(0)),
+        // Its sites would not be served, or not there.
+        ("server { listen [::]:80; }", None),
+        ("server { listen 80; listen [::]:81; }", None),
+        ("server { listen [::]:80 ipv6only=off; }", None),
+        ("server { listen 80; } server { listen [::]:80; server_name b; }", None),
+        ("server { listen 80; listen [::]:80; } server { listen [::1]:80; server_name b; }", None),
+    ] {
+        let mut listeners = Listeners::default();
+        let outcome = listeners.assume_by(&config(servers), without_v6);
+        assert_eq!(outcome.is_ok().then(|| listeners.absent().count()), absent, "{servers}");
+        assert!(listeners.absent().all(|warning| warning.contains("\"listen [::")));
+    }
+}
+
+#[test]
+fn a_configuration_that_is_refused_leaves_no_files_of_unix_sockets() {
     let scratch = Scratch::new();
     let dir = scratch.path().display();
-    let config = |listens: &str| {
-        let text = format!("events {{}} http {{ server {{ {listens} }} }}");
-        let mut loaded = load_text("t", text.as_bytes(), &LoadOptions::default());
-        let resolved = resolve(&mut loaded, scratch.path(), Form::Webserv, Vec::new(), None);
-        resolved.config.expect("the configuration is right")
-    };
+    let config = |listens: &str| config(&format!("server {{ {listens} }}"));
     let mut listeners = Listeners::default();
     listeners.assume(&config(&format!("listen unix:{dir}/old;"))).expect("bound");
     let refused = config(&format!("listen unix:{dir}/old; listen unix:{dir}/new; listen unix:{dir}/none/s;"));
