@@ -288,7 +288,7 @@ impl Services {
             listings,
             large_listings: Places::new(LARGE_LISTINGS),
             logs,
-            stats: Stats::default(),
+            stats: Stats::beginning(loaded),
             handshakes: Handshakes::default(),
             acme: Acme::default(),
             limits: LimitCounters::default(),

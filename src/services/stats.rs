@@ -124,6 +124,9 @@ fn place(at: usize) -> usize {
     CELLS + at * PLACE
 }
 
+/// Behind them: when the first process began to count, Unix time.
+const SINCE: usize = CELLS + PLACES * PLACE;
+
 /// What is counted of the present connections.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Gauges {
@@ -166,6 +169,8 @@ pub struct Histogram {
 pub struct PeerCounts {
     /// Requests for which it was chosen.
     pub selected: u64,
+    /// Of these, those that it did not answer by a valid head, as far as that was not the client's doing.
+    pub fails: u64,
     /// By status class, 1xx first; the last one: no response.
     pub responses: [u64; 6],
     /// Bytes.
@@ -199,6 +204,7 @@ pub struct Stats {
     place: Option<usize>,
     shown: Gauges,
     changed: bool,
+    since: u64,
 }
 
 impl Default for Stats {
@@ -218,6 +224,7 @@ impl Default for Stats {
             place: None,
             shown: Gauges::default(),
             changed: false,
+            since: 0,
         }
     }
 }
@@ -228,14 +235,25 @@ impl Stats {
     /// # Errors
     /// Out of memory.
     pub fn page() -> Result<Rc<Shared>, Errno> {
-        Shared::new(place(PLACES)).map(Rc::new)
+        Shared::new(SINCE + 1).map(Rc::new)
     }
 
     /// Counts together with the processes that share the page. `pid`: of this one.
     pub fn share(&mut self, page: Rc<Shared>, pid: i32) {
         let pid = u64::from(pid.unsigned_abs());
         self.place = (0..PLACES).map(place).find(|at| page.replace(*at, 0, pid));
+        page.replace(SINCE, 0, self.since);
         self.shared = Some(page);
+    }
+
+    /// Counters of a process that begins now (Unix time).
+    pub fn beginning(now: i64) -> Stats {
+        Stats { since: u64::try_from(now).unwrap_or(0), ..Stats::default() }
+    }
+
+    /// When the first process began to count, Unix time.
+    pub fn since(&self) -> u64 {
+        self.shared.as_ref().map_or(self.since, |page| page.get(SINCE))
     }
 
     /// A process that shares the page has exited: its connections are gone.
@@ -374,7 +392,7 @@ impl Stats {
     /// Adds the counts of another process.
     pub fn inherit(&mut self, upstream: &str, peer: &str, counts: &PeerCounts, is_named: impl FnOnce() -> bool) {
         let Some(ours) = self.peer(upstream, peer, is_named) else { return };
-        ours.selected += counts.selected;
+        (ours.selected, ours.fails) = (ours.selected + counts.selected, ours.fails + counts.fails);
         ours.responses.iter_mut().zip(counts.responses).for_each(|(ours, theirs)| *ours += theirs);
         (ours.sent, ours.received) = (ours.sent + counts.sent, ours.received + counts.received);
     }
@@ -420,7 +438,7 @@ mod tests {
     #[test]
     fn what_one_process_counts_the_next_goes_on_with() {
         let page = Stats::page().expect("mmap");
-        let (mut old, mut new) = (Stats::default(), Stats::default());
+        let (mut old, mut new) = (Stats::beginning(1_700_000_000), Stats::default());
         old.share(page.clone(), 2);
         new.share(page.clone(), 3);
         old.add(Counter::Requests, 3);
@@ -439,8 +457,9 @@ mod tests {
         assert_eq!((old.gauges(), old.active), (both, 20));
         Stats::forget(&page, 2);
         assert_eq!(new.gauges(), Gauges { active: 1, reading: 0, writing: 0, waiting: 1 }, "it has exited");
-        let mut next = Stats::default();
+        let mut next = Stats::beginning(1_800_000_000);
         next.share(page, 4);
+        assert_eq!(next.since(), new.since(), "counted since the first began");
         assert_eq!(next.gauges().active, 1, "its place is free again");
     }
 

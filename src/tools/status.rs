@@ -1,4 +1,5 @@
-//! `webserv status`: fetches the counters of a running server through the configured `api`, as any client would.
+//! `webserv status`: fetches the counters of a running server through the configured `api`, as any client would. What
+//! people look for of them is in [`summary`].
 
 use crate::config::model::{Config, ContentHandler, Endpoint, Location, LocationKind, ServerId};
 use crate::http::h1::request;
@@ -11,6 +12,8 @@ use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
+
+pub mod summary;
 
 /// Timeout for the response.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -128,7 +131,14 @@ fn body(answer: &[u8], addr: &Addr) -> Result<String, String> {
 
 /// One line per number: `http.requests.total 12`, with values aligned. Expects our own JSON, with one member per line.
 pub fn table(json: &str) -> String {
-    let (mut path, mut rows): (Vec<&str>, Vec<(String, String)>) = (Vec::new(), Vec::new());
+    let rows: Vec<(String, &str)> = numbers(json).into_iter().map(|(path, value)| (path.join("."), value)).collect();
+    let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    rows.iter().map(|(name, value)| format!("{name:width$}  {value}\n")).collect()
+}
+
+/// The tree's leaves, each with the names on its way. Histograms are left out.
+fn numbers(json: &str) -> Vec<(Vec<&str>, &str)> {
+    let (mut path, mut rows): (Vec<&str>, Vec<(Vec<&str>, &str)>) = (Vec::new(), Vec::new());
     for line in json.lines().map(str::trim) {
         let line = line.trim_end_matches(',');
         if line == "}" {
@@ -141,14 +151,10 @@ pub fn table(json: &str) -> String {
             "{" => path.push(name),
             "{}" => {}
             _ if path.last() == Some(&"buckets_ms") => {}
-            value => rows.push((
-                path.iter().chain([&name]).copied().collect::<Vec<_>>().join("."),
-                value.trim_matches('"').to_owned(),
-            )),
+            value => rows.push((path.iter().copied().chain([name]).collect(), value.trim_matches('"'))),
         }
     }
-    let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
-    rows.iter().map(|(name, value)| format!("{name:width$}  {value}\n")).collect()
+    rows
 }
 
 #[cfg(test)]

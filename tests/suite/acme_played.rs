@@ -317,7 +317,7 @@ fn connections_and_requests_go_on_while_a_certificate_is_renewed() {
     // Its end is what a monitoring system looks at.
     tls.write(&mut tcp, b"GET /metrics HTTP/1.1\r\nHost: ari.test\r\n\r\n").expect("the connection goes on");
     let (mut text, mut piece) = (String::new(), [0; 4096]);
-    while !text.contains("\nwebserv_certificate_expiry_seconds{server=\"ari.test\"} ") {
+    while !text.contains("\nwebserv_certificate_expiry_timestamp_seconds{server=\"ari.test\"} ") {
         let n = tls.read(&mut tcp, &mut piece).expect("the connection goes on");
         assert_ne!(n, 0, "{text}");
         text.push_str(&String::from_utf8_lossy(&piece[..n]));

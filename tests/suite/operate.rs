@@ -371,27 +371,42 @@ fn prometheus_text_has_a_family_of_each_counter() {
     };
     drop(upstream);
     let s = crate::harness::http(&format!(
-        "upstream back {{ server {address}; }} server {{ listen 127.0.0.1:%%PORT%%; root %%DIR%%/html; {STATUS} \
-         location /p {{ proxy_pass http://back; }} }} \
-         server {{ listen 127.0.0.1:%%PORT1%% ssl; server_name made.test; ssl_certificate auto; }}"
+        "upstream back {{ server {address}; }} \
+         upstream gone {{ server {address} max_fails=1; server 127.0.0.2:{} max_fails=1; }} server {{ listen 127.0.0.1:%%PORT%%; root %%DIR%%/html; {STATUS} \
+         location /p {{ proxy_pass http://back; }} location /gone {{ proxy_pass http://gone; }} }} \
+         server {{ listen 127.0.0.1:%%PORT1%% ssl; server_name made.test; ssl_certificate auto; }}",
+        address.port()
     ))
     .allow_log("connect() failed")
+    .allow_log("no live upstreams")
     .start();
     s.get("/p").is(502);
+    for _ in 0..3 {
+        s.get("/gone").is(502);
+    }
     let answer = s.get("/metrics");
     answer.is(200).has("Content-Type", "text/plain; version=0.0.4; charset=utf-8");
     let text = answer.text();
     for expected in [
         "# TYPE webserv_http_request_seconds histogram\n",
-        "webserv_http_request_seconds_bucket{le=\"+Inf\"} 1\n",
-        "webserv_http_responses_total{class=\"5xx\"} 1\n",
+        "webserv_http_request_seconds_bucket{le=\"+Inf\"} 4\n",
+        "webserv_http_responses_total{class=\"5xx\"} 4\n",
         &format!("webserv_upstream_peer_requests_total{{upstream=\"back\",peer=\"{address}\"}} 1\n"),
+        // It has not answered: the 502 is this server's.
+        &format!("webserv_upstream_peer_fails_total{{upstream=\"back\",peer=\"{address}\"}} 1\n"),
+        &format!("webserv_upstream_peer_responses_total{{upstream=\"back\",peer=\"{address}\",class=\"5xx\"}} 0\n"),
+        &format!("webserv_upstream_peer_responses_total{{upstream=\"back\",peer=\"{address}\",class=\"none\"}} 1\n"),
+        "webserv_upstream_no_live_total{upstream=\"back\"} 0\n",
+        "webserv_upstream_no_live_total{upstream=\"gone\"} 2\n",
+        "webserv_build_info{version=\"",
+        "webserv_start_time_seconds ",
         "webserv_draining 0\n",
         "webserv_loop_stalled_seconds_total ",
-        "webserv_certificate_expiry_seconds{server=\"made.test\"} ",
+        "webserv_certificate_expiry_timestamp_seconds{server=\"made.test\"} ",
     ] {
         assert!(text.contains(expected), "{expected}\n{text}");
     }
+    assert!(!text.contains("peer=\"gone\""), "a group without a server that can be used is no server");
     let mut types: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
     let families = types.len();
     types.dedup_by_key(|line| line.split(' ').next().unwrap_or_default().to_owned());
@@ -416,6 +431,8 @@ fn the_status_command_reads_the_counters_of_the_running_server() {
         (out.status.success(), String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).into_owned())
     };
     let (ok, text) = shown(&["--status"]);
+    assert!(ok && text.contains("\nresponses     ") && text.contains(" 1 4xx") && text.lines().count() <= 10, "{text}");
+    let (ok, text) = shown(&["--status", "--all"]);
     assert!(ok && text.contains("http.responses.4xx ") && text.contains("webserv.state "), "{text}");
     let (ok, json) = shown(&["--status", "--format", "json"]);
     assert!(ok && serde_json::from_str::<serde_json::Value>(&json).is_ok(), "{json}");

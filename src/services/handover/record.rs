@@ -99,7 +99,7 @@ impl<'a> Record<'a> {
                 for count in counts.responses {
                     out.number(count);
                 }
-                out.number(counts.sent).number(counts.received);
+                out.number(counts.sent).number(counts.received).number(counts.fails);
             }
             Record::End => out.0.push(END),
         }
@@ -146,7 +146,7 @@ impl<'a> Record<'a> {
                 for count in &mut counts.responses {
                     *count = number(message)?;
                 }
-                (counts.sent, counts.received) = (number(message)?, number(message)?);
+                (counts.sent, counts.received, counts.fails) = (number(message)?, number(message)?, number(message)?);
                 Record::Upstream { upstream, peer, counts }
             }
             END => Record::End,

@@ -27,7 +27,7 @@ fn lock(path: &str) -> Lock {
 
 #[test]
 fn records_read_back_and_cut_ones_are_none() {
-    let counts = PeerCounts { selected: 1, responses: [1, 2, 3, 4, 5, 6], sent: 7, received: 8 };
+    let counts = PeerCounts { selected: 1, responses: [1, 2, 3, 4, 5, 6], sent: 7, received: 8, fails: 9 };
     let records = [
         Record::Requests { zone: "z", key: b"\0k", excess: -5, last: 9 },
         Record::Connections { zone: "z", key: b"", count: 3 },

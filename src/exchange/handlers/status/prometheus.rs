@@ -1,6 +1,6 @@
 //! The same counters in Prometheus's text format (version 0.0.4): each family of samples follows its HELP and TYPE.
 
-use super::tree::{CLASSES, Groups, Health, PeerFacts, certificate_ends, groups};
+use super::tree::{CLASSES, GroupFacts, Health, PeerFacts, certificate_ends, groups, since};
 use crate::services::Services;
 use crate::services::stats::{BOUNDS, Closed, Counter, Timing};
 use std::fmt::Write;
@@ -29,9 +29,10 @@ const PLAIN: [(&str, Counter, &str); 15] = [
 
 /// Samples of an upstream's server: name, type, help, value. Without a value: a sample for each class of its responses.
 type PeerFamily = (&'static str, &'static str, &'static str, Option<fn(&PeerFacts) -> u64>);
-const PEER_FAMILIES: [PeerFamily; 5] = [
+const PEER_FAMILIES: [PeerFamily; 6] = [
     ("upstream_peer_up", "gauge", "1 where requests may go.", Some(|peer| u64::from(peer.health == Health::Up))),
     ("upstream_peer_requests_total", "counter", "Requests sent to it.", Some(|peer| peer.counts.selected)),
+    ("upstream_peer_fails_total", "counter", "Those that it did not answer.", Some(|peer| peer.counts.fails)),
     ("upstream_peer_bytes_sent_total", "counter", "Bytes sent to it.", Some(|peer| peer.counts.sent)),
     ("upstream_peer_bytes_received_total", "counter", "Bytes received from it.", Some(|peer| peer.counts.received)),
     ("upstream_peer_responses_total", "counter", "Its responses by class of status; none: none came.", None),
@@ -41,7 +42,7 @@ const PEER_FAMILIES: [PeerFamily; 5] = [
 pub struct Samples {
     /// What does not grow with the configuration.
     head: String,
-    groups: Groups,
+    groups: Vec<GroupFacts>,
     /// The family, the group in it, and the server in that.
     at: (usize, usize, usize),
     ends: std::vec::IntoIter<(String, i64)>,
@@ -56,7 +57,7 @@ impl Samples {
         let groups = groups(cx);
         // Without upstreams their families are left out.
         let family = if groups.is_empty() { PEER_FAMILIES.len() } else { 0 };
-        Samples { head: head(cx), groups, at: (family, 0, 0), ends: ends.into_iter(), has_ends }
+        Samples { head: head(cx) + &unserved(&groups), groups, at: (family, 0, 0), ends: ends.into_iter(), has_ends }
     }
 
     /// Appends the next lines until `out` has about `bytes` bytes. False: there are no more.
@@ -77,7 +78,7 @@ impl Samples {
         if (group, peer) == (0, 0) {
             out.family(name, kind, help);
         }
-        let Some((of, peers)) = self.groups.get(group) else {
+        let Some(GroupFacts { name: of, peers, .. }) = self.groups.get(group) else {
             self.at = (family + 1, 0, 0);
             return true;
         };
@@ -100,7 +101,7 @@ impl Samples {
 
     /// The sample of one certificate. False: there are no more.
     fn end(&mut self, out: &mut Text) -> bool {
-        let name = "certificate_expiry_seconds";
+        let name = "certificate_expiry_timestamp_seconds";
         if std::mem::take(&mut self.has_ends) {
             out.family(name, "gauge", "When the first certificate of a server ends, Unix time.");
         }
@@ -110,9 +111,24 @@ impl Samples {
     }
 }
 
+/// Requests that no server of a group could take.
+fn unserved(groups: &[GroupFacts]) -> String {
+    let mut out = Text(String::new());
+    let name = "upstream_no_live_total";
+    if !groups.is_empty() {
+        out.family(name, "counter", "Requests for which no server of the upstream could be used.");
+    }
+    groups.iter().for_each(|group| out.sample(name, &[("upstream", &group.name)], group.no_live));
+    out.0
+}
+
 fn head(cx: &Services) -> String {
     let stats = &cx.stats;
     let mut out = Text(String::new());
+    out.family("build_info", "gauge", "Always 1; its labels say which webserv this is.");
+    out.sample("build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
+    out.family("start_time_seconds", "gauge", "When the counters began, Unix time.");
+    out.sample("start_time_seconds", &[], since(cx));
     for (name, counter, help) in PLAIN {
         out.family(name, "counter", help);
         out.sample(name, &[], stats.get(counter));

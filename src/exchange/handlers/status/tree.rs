@@ -47,9 +47,16 @@ fn program(cx: &Services) -> Json {
         ("version", Json::text(env!("CARGO_PKG_VERSION"))),
         ("nginx_version", Json::text(crate::NGINX_VERSION)),
         ("pid", Json::Number(u64::from(process::getpid().unsigned_abs()))),
+        ("start_time", Json::Text(time(since(cx)))),
+        ("uptime", Json::Number(u64::try_from(cx.now.unix.saturating_sub(since(cx))).unwrap_or(0))),
         ("load_time", Json::Text(time(cx.loaded))),
         ("state", Json::text(if cx.draining || cx.quitting { "draining" } else { "serving" })),
     ])
+}
+
+/// When the first process began to count: reloads do not change it.
+pub fn since(cx: &Services) -> i64 {
+    i64::try_from(cx.stats.since()).unwrap_or(0)
 }
 
 fn connections(stats: &Stats) -> Json {
@@ -129,18 +136,23 @@ pub struct PeerFacts {
     pub health: Health,
     /// Requests that it works on now.
     pub busy: u32,
-    /// Failures within the present fail_timeout.
-    pub fails: u32,
     /// Since the first process started; a handover carries them on.
     pub counts: PeerCounts,
 }
 
-/// Upstreams with their servers.
-pub type Groups = Vec<(String, Vec<PeerFacts>)>;
+/// An upstream.
+pub struct GroupFacts {
+    /// As `$proxy_host` has it.
+    pub name: String,
+    /// Its servers.
+    pub peers: Vec<PeerFacts>,
+    /// Requests for which none of them could be used ("no live upstreams").
+    pub no_live: u64,
+}
 
 /// The configuration's upstreams in its order, each with its servers; then other servers that were used.
-pub fn groups(cx: &Services) -> Groups {
-    let mut groups: Groups = Vec::new();
+pub fn groups(cx: &Services) -> Vec<GroupFacts> {
+    let mut groups: Vec<GroupFacts> = Vec::new();
     let mut places: HashMap<String, usize> = HashMap::new();
     for upstream in &cx.config.upstreams {
         let name = group_name(upstream);
@@ -148,22 +160,26 @@ pub fn groups(cx: &Services) -> Groups {
         let peers = peers.collect();
         if !places.contains_key(&name) {
             places.insert(name.clone(), groups.len());
-            groups.push((name, peers));
+            groups.push(GroupFacts { name, peers, no_live: 0 });
         }
     }
     // Sets: a search through all servers for each would take too long with thousands.
     let known: Vec<HashSet<Rc<str>>> =
-        groups.iter().map(|(_, peers)| peers.iter().map(|known| known.name.clone()).collect()).collect();
+        groups.iter().map(|group| group.peers.iter().map(|known| known.name.clone()).collect()).collect();
     for (group, peer, counts) in cx.stats.peers() {
         let at = places.get(group).copied().unwrap_or_else(|| {
             places.insert(group.to_string(), groups.len());
-            groups.push((group.to_string(), Vec::new()));
+            groups.push(GroupFacts { name: group.to_string(), peers: Vec::new(), no_live: 0 });
             groups.len() - 1
         });
-        if !known.get(at).is_some_and(|known| known.contains(peer)) {
-            let counts = counts.clone();
-            let name = peer.into();
-            groups[at].1.push(PeerFacts { name, config: None, health: Health::Up, busy: 0, fails: 0, counts });
+        match known.get(at) {
+            Some(known) if known.contains(peer) => {}
+            // Where no server can be used, a try is noted under the group's own name (nginx's `$upstream_addr`).
+            Some(_) if group == peer => groups[at].no_live = counts.selected,
+            _ => {
+                let (name, counts) = (peer.into(), counts.clone());
+                groups[at].peers.push(PeerFacts { name, config: None, health: Health::Up, busy: 0, counts });
+            }
         }
     }
     groups
@@ -186,13 +202,13 @@ fn facts(cx: &Services, upstream: &Rc<Upstream>, name: &str, at: usize, peer: &U
     };
     let counts = cx.stats.counts(name, &peer.name).cloned().unwrap_or_default();
     let (name, config) = (peer.name.clone(), Some((upstream.clone(), at)));
-    PeerFacts { name, config, health, busy: seen.busy, fails: seen.fails, counts }
+    PeerFacts { name, config, health, busy: seen.busy, counts }
 }
 
 fn upstreams(cx: &Services) -> Json {
-    Json::object(groups(cx).into_iter().map(|(name, peers)| {
+    Json::object(groups(cx).into_iter().map(|GroupFacts { name, peers, no_live }| {
         let peers = Json::object(peers.into_iter().map(|peer| (peer.name.to_string(), peer_of(&peer))));
-        (name, Json::object([("peers", peers)]))
+        (name, Json::object([("peers", peers), ("no_live", Json::Number(no_live))]))
     }))
 }
 
@@ -210,7 +226,7 @@ fn peer_of(facts: &PeerFacts) -> Json {
         ("selected", Json::numbers([("current", u64::from(facts.busy)), ("total", counts.selected)])),
         ("responses", Json::numbers(responses)),
         ("data", Json::numbers([("sent", counts.sent), ("received", counts.received)])),
-        ("health", Json::numbers([("fails", u64::from(facts.fails))])),
+        ("health", Json::numbers([("fails", counts.fails)])),
     ]);
     Json::object(members)
 }
