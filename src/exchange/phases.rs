@@ -172,6 +172,7 @@ fn page_of(ex: &mut Exchange, cx: &mut Services, status: Status) -> Option<Flow>
     }
     // An error of the error page itself: nginx sends its status, not the first one's.
     ex.route.error_page = None;
+    handlers::upload::note_too_large(ex, status);
     let is_made = handlers::autoindex::refused(ex, status)
         || handlers::dav::locked(ex, status)
         || handlers::upload::refused_otherwise(ex, status);

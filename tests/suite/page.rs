@@ -12,6 +12,8 @@ fn running() -> Server {
         "location /up/ { allowed_methods GET POST DELETE; autoindex_upload on; autoindex_archive zip; }
          location /up/closed/ { deny all; }
          location /up/kept/ { allowed_methods GET; autoindex on; }
+         location /limited/ { allowed_methods GET POST; autoindex_upload on; upload_max_file_size 1536;
+                              client_max_body_size 4k; upload_extensions !.exe; }
          location /post/ { allowed_methods GET POST; autoindex_upload on; }
          location /read/ { autoindex on; autoindex_format page; }
          location ~ \\.key$ { deny all; }",
@@ -24,6 +26,7 @@ fn running() -> Server {
     .file("html/up/kept/k.txt", "kept")
     .file("html/up/.hidden", "hidden")
     .file("html/post/old.txt", "old")
+    .file("html/limited/old.txt", "old")
     .file("html/read/r.txt", "r")
     .start()
 }
@@ -92,6 +95,37 @@ fn an_entry_is_renamed_and_moved_from_the_page() {
     s.get("/up/?move=none").is(404);
 }
 
+/// The page's own form of uploads, sent without scripts.
+fn uploads_by_the_form(s: &Server, english: &str, german: &str) {
+    let send = |target: &str, lines: &str, name: &str, size: usize| {
+        let content = "x".repeat(size);
+        let body = format!(
+            "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\r\n{content}\r\n--b--\r\n"
+        );
+        let lines = lines.replace("Content-Type: application/x-www-form-urlencoded\r\n", "");
+        s.method("POST", target, &format!("{lines}Content-Type: multipart/form-data; boundary=b\r\n"), body.as_bytes())
+    };
+    for (target, lines, name, size, status, words) in [
+        ("/up/", english, "a.txt", 1, 409, "<h1><bdi>a.txt</bdi> was not stored: the name is taken</h1>"),
+        ("/up/", german, "a.txt", 1, 409, "<h1><bdi>a.txt</bdi> wurde nicht gespeichert: der Name ist vergeben</h1>"),
+        ("/limited/", english, "b.txt", 3000, 413, "<bdi>b.txt</bdi> was not stored: too large: at most 1.5 KiB"),
+        ("/limited/", german, "b.txt", 3000, 413, "zu groß: höchstens 1,5 KiB"),
+        ("/limited/", english, "b.txt", 9000, 413, "<h1>Too large: at most 4.0 KiB</h1>"),
+        ("/limited/", english, "b.exe", 1, 415, "<bdi>b.exe</bdi> was not stored: "),
+    ] {
+        let r = send(target, lines, name, size);
+        r.is(status).has("Content-Type", "text/html; charset=utf-8");
+        let page = r.text();
+        assert!(page.contains(words) && page.contains("<a href=\"./\">") && page.contains("<style>"), "{name}: {page}");
+        assert!(!page.contains("upload_") && !page.contains("body_size"), "no word of the configuration: {page}");
+        assert!(r.header("Content-Security-Policy").is_some_and(|policy| policy.starts_with("default-src 'none'")));
+        assert_eq!(page.contains("action=\"./?webserv-replace\""), status == 409, "{page}");
+    }
+    // The form that the page offers, once more with the file.
+    send("/up/?webserv-replace", english, "taken.txt", 5).is_one_of(&[200, 201, 303]);
+    assert_eq!(s.read("html/up/taken.txt"), b"xxxxx");
+}
+
 /// A bare error page, without a word why and without a way back.
 #[test]
 fn a_refused_form_says_why_and_leads_back() {
@@ -109,7 +143,7 @@ fn a_refused_form_says_why_and_leads_back() {
         ("/up/", "webserv-delete=none", 404, "<bdi>none</bdi> was not deleted: not found"),
         ("/up/", "webserv-delete=%253Cb%253E/", 404, "<bdi>&lt;b&gt;</bdi> was not deleted: not found"),
         ("/up/?webserv-folder", "webserv-folder=sub", 409, "<bdi>sub</bdi> was not made: the name is taken"),
-        ("/up/?webserv-folder", "webserv-folder=..", 400, "<h1>the name or the request was not accepted</h1>"),
+        ("/up/?webserv-folder", "webserv-folder=..", 400, "<h1>The name or the request was not accepted</h1>"),
     ];
     for (target, body, status, words) in rows {
         let r = form(&s, target, &html, body);
@@ -119,6 +153,7 @@ fn a_refused_form_says_why_and_leads_back() {
         assert!(r.header("Content-Security-Policy").is_some_and(|policy| policy.starts_with("default-src 'none'")));
     }
     let german = format!("{html}Accept-Language: de\r\n");
+    uploads_by_the_form(&s, &html, &german);
     let page = form(&s, "/up/", &german, rows[0].1).text();
     assert!(page.contains("wurde nicht verschoben: der Name ist vergeben") && page.contains("Zurück zum Ordner"));
     for question in ["delete", "move"] {
@@ -257,7 +292,7 @@ fn the_page_speaks_the_readers_language() {
         ("fr", "fr", "Supprimer"),
         ("ja,en;q=0.1", "ja", "アップロード"),
         ("nl", "en", "Upload"),
-        ("zh-CN", "zh", "上传"),
+        ("zh-CN", "zh-Hans", "上传"),
     ] {
         let r = page(accept);
         assert!(r.is(200).text().contains(&format!("<html lang={lang}>")) && r.text().contains(word), "{accept}");

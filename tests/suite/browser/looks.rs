@@ -31,6 +31,13 @@ pub fn rows(table: &mut Table, browser: &mut Browser) {
         page.click("#rows a[href^='gr']");
         page.until("document.querySelector('#shown pre')?.textContent === 'utf-8'");
         assert_eq!(page.text("document.getElementById('viewed').textContent"), "grüße & <b>co.txt");
+        let ends = "[...document.querySelectorAll('#view button')].map(button => button.disabled)";
+        assert_eq!(page.eval(ends), json!([true, false, false]));
+        page.eval("document.querySelectorAll('#view button')[1].click()");
+        page.until("document.getElementById('viewed').textContent === 'old.txt'");
+        assert_eq!(page.eval(ends), json!([false, true, false]));
+        page.eval("document.querySelectorAll('#view button')[0].click()");
+        page.until("document.getElementById('viewed').textContent.startsWith('gr')");
         page.load(|page| page.click("#open"));
         assert_eq!(page.text("document.body.textContent"), "utf-8");
     });

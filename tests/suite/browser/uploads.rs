@@ -41,9 +41,9 @@ pub fn rows(table: &mut Table, browser: &mut Browser) {
         page.choose("#file", &[&mine(&s, "one.txt"), &mine(&s, "old.txt")]);
         page.load(|page| page.click("#up button"));
         let text = page.text("document.body.innerText");
-        assert!(text.contains("409") && text.contains("old.txt") && text.contains("taken"), "{text}");
+        assert!(text.contains("old.txt was not stored: the name is taken"), "{text}");
         assert!(!s.exists("html/up/one.txt"));
-        page.load(|page| page.click("a"));
+        page.load(|page| page.click("main p a"));
         assert_eq!(names(&mut page).len(), 4, "back in the folder");
     });
     table.row(OURS, "two files, with progress, and the listing shows them", || {
@@ -95,6 +95,38 @@ pub fn rows(table: &mut Table, browser: &mut Browser) {
         page.click("#up button");
         page.until("document.getElementById('status').textContent === '1 stored'");
         assert!(page.holds("document.querySelectorAll('#queue li').length === 1"));
+    });
+    table.row(
+        OURS,
+        "hidden files of a dropped folder are left out, and of many rows those that were stored go",
+        || {
+            let s = setup().start();
+            std::fs::create_dir_all(s.path("mine/mac/.git")).expect("mkdir");
+            for name in [".DS_Store", "Thumbs.db", ".git/config"] {
+                s.write(&format!("mine/mac/{name}"), "hidden");
+            }
+            (0..12).for_each(|n| s.write(&format!("mine/mac/{n}"), "mine"));
+            let mut page = visit(browser, &s, "/tree/");
+            let folder = mine(&s, "mac");
+            for what in ["dragEnter", "dragOver", "drop"] {
+                page.drag(what, &[&folder]);
+            }
+            page.until("document.getElementById('status').textContent.includes('left out: 3')");
+            page.until("!document.querySelector('#queue li')");
+            assert_eq!(s.snapshot("html/tree/mac").len(), 12);
+            is_clean(&mut page, &s, &[]);
+        },
+    );
+    table.row(OURS, "what is cancelled while it waits counts as not stored", || {
+        let s = setup().start();
+        let mut page = visit(browser, &s, "/up/");
+        s.signal(libc::SIGSTOP);
+        page.choose("#file", &[&mine(&s, "one.txt"), &mine(&s, "two.txt"), &mine(&s, "large.dat")]);
+        page.click("#up button");
+        page.until(&format!("{}?.querySelector('.note').textContent === 'waiting'", line("large.dat")));
+        page.eval(&format!("{}.querySelector('button').click()", line("large.dat")));
+        s.signal(libc::SIGCONT);
+        page.until("document.getElementById('status').textContent === '2 stored, 1 not stored'");
     });
     table.row(OURS, "a drag that leaves again leaves no veil", || {
         let s = setup().start();

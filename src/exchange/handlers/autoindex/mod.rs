@@ -202,7 +202,7 @@ fn ask_where(ex: &mut Exchange, dir: BorrowedFd<'_>, name: &[u8], language: Lang
 }
 
 fn not_there(ex: &mut Exchange, action: PageAction) -> Flow {
-    ex.route.sent_form = Some(Box::new(SentForm { folder: ex.route.uri.clone(), action: Some(action) }));
+    ex.route.sent_form = Some(Box::new(SentForm { folder: ex.route.uri.clone(), action: Some(action), upload: None }));
     Flow::Status(Status::NOT_FOUND)
 }
 

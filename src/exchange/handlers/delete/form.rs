@@ -78,7 +78,8 @@ impl DeleteForm {
             };
             return upload::refuse(ex, cx, &Refusal::new(Status::FORBIDDEN, why));
         }
-        ex.route.sent_form = Some(Box::new(SentForm { folder: ex.route.uri.clone(), action: asked.clone() }));
+        ex.route.sent_form =
+            Some(Box::new(SentForm { folder: ex.route.uri.clone(), action: asked.clone(), upload: None }));
         let Some(asked) = asked else { return Flow::Status(Status::BAD_REQUEST) };
         let (name, method, action) = match asked {
             PageAction::Delete(name) => (name, Method::Delete, None),

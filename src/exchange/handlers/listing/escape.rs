@@ -47,13 +47,13 @@ pub fn text(bytes: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Decimal digits with a comma between groups of three.
-pub fn grouped(n: u64, out: &mut Vec<u8>) {
+/// Decimal digits with a mark between groups of three.
+pub fn grouped(n: u64, mark: &str, out: &mut Vec<u8>) {
     let mut digits = Vec::with_capacity(20);
     number(n, 0, &mut digits);
     for (index, digit) in digits.iter().enumerate() {
         if index > 0 && (digits.len() - index) % 3 == 0 {
-            out.push(b',');
+            out.extend_from_slice(mark.as_bytes());
         }
         out.push(*digit);
     }
@@ -101,7 +101,7 @@ mod tests {
         ];
         for (n, width, padded, groups) in table {
             assert_eq!(made(|out| number(*n, *width, out)), *padded);
-            assert_eq!(made(|out| grouped(*n, out)), *groups);
+            assert_eq!(made(|out| grouped(*n, ",", out)), *groups);
         }
     }
 }

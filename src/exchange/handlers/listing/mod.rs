@@ -25,7 +25,7 @@ pub use entry::{Format, Listing, Searched, Totals, View};
 pub use kind::{Entry, Kind};
 pub use page::{PAGE_CSP, ask_where, confirm_delete};
 pub use query::{
-    DELETE_FIELD, FormAction, InvalidCallback, PageAction, SentForm, asked, callback, delete_from_form,
+    DELETE_FIELD, FormAction, InvalidCallback, NotStored, PageAction, SentForm, asked, callback, delete_from_form,
     delete_from_query, move_from_query, resolve, search_from_query,
 };
 pub use refused::refused;

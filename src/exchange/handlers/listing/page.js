@@ -68,7 +68,7 @@ const put = (bdi, name) => {
     bar.append(make('bdi', { id: 'viewed' }));
     button('previous', () => step(-1));
     button('next', () => step(1));
-    bar.append(make('a', { id: 'open', textContent: word('open') }));
+    bar.append(make('a', { id: 'open', textContent: word('open') }), make('a', { id: 'save', textContent: word('download'), download: '' }));
     button('close', () => view.close());
     view.setAttribute('aria-labelledby', 'viewed');
     view.append(bar, make('div', { id: 'shown' }));
@@ -85,9 +85,13 @@ const put = (bdi, name) => {
     return view;
   }
 
-  function step(by) {
+  const beside = (by) => {
     const links = [...$('rows').querySelectorAll('tbody tr:not(.d):not([hidden]) th a')].filter(kindOf);
-    const next = links[links.indexOf(current) + by];
+    return links[links.indexOf(current) + by];
+  };
+
+  function step(by) {
+    const next = beside(by);
     if (next) look(next);
   }
 
@@ -96,7 +100,12 @@ const put = (bdi, name) => {
     const kind = kindOf(link);
     current = link;
     put($('viewed'), link.querySelector('bdi').textContent);
-    $('open').href = link.href;
+    $('open').href = $('save').href = link.href;
+    const [previous, next, close] = box.querySelectorAll('button');
+    const held = document.activeElement;
+    previous.disabled = !beside(-1);
+    next.disabled = !beside(1);
+    if (held.disabled) close.focus();
     const shown = make(kind, kind === 'pre' ? { tabIndex: 0 } : { src: link.href });
     if (kind === 'img') shown.alt = $('viewed').textContent;
     else if (kind !== 'pre') shown.controls = true;

@@ -28,14 +28,15 @@ const ICON: &[u8] = b"<link rel=icon href=\"data:image/svg+xml,%3Csvg xmlns='htt
 
 /// The Content-Security-Policy to send with the page and with [`confirm_delete`]. The hashes are those of
 /// `page.css`, `page.js` and `upload.js` (a test compares).
-pub const PAGE_CSP: &str = "default-src 'none'; style-src 'sha256-3Uqp0idGUP41R1DED34s7M3/JEGkwzZpzdWRCKTWW1I='; \
-     script-src 'sha256-hc+MpnyIndHpy/2qxlf4UVEzF3sMcZ8m238iqroOe0I=' 'sha256-g17DOF+op9Bw9oKUatwtUeVchyQJpCNwJUd/m8YE73k='; \
+pub const PAGE_CSP: &str = "default-src 'none'; style-src 'sha256-T9FTyzLMivfWAnDmrrBZxHToT/RiALSzuwOPUqcGJgI='; \
+     script-src 'sha256-8p1VwgYoX0I+jX7tR6bCoqxDB3sLwByfIF1X4azPWm8=' 'sha256-PzH8Sv/4BMhTYqN21Gr7+Qp/ZutTiW/PDLQCwYD9TNE='; \
      connect-src 'self'; img-src 'self' data:; media-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'self'";
 
 /// The document up to the first row.
 pub fn head(listing: &Listing<'_>, out: &mut Vec<u8>) {
     let words = listing.view.language.words();
-    document(Word::Title, listing.path, listing.view.language, out);
+    let (title, of) = listing.search.map_or((Word::Title, listing.path), |search| (Word::Found, search.text));
+    document(title, of, listing.view.language, out);
     breadcrumbs(listing.path, &words, out);
     out.extend_from_slice(b"<h1>");
     match listing.search {
@@ -170,9 +171,9 @@ pub fn entry(listing: &Listing<'_>, at: usize, entry: &Entry<'_>, out: &mut Vec<
     if !dir {
         if entry.kind == Kind::File {
             out.extend_from_slice(b" title=\"");
-            escape::grouped(entry.size, out);
+            escape::grouped(entry.size, listing.view.language.number_marks().1, out);
             texts(out, &[" ", listing.view.language.get(Word::Bytes), "\">"]);
-            human(entry.size, out);
+            human(entry.size, listing.view.language, out);
         } else {
             out.push(b'>');
         }
@@ -298,7 +299,12 @@ pub fn ask_where(path: &[u8], entry: &[u8], language: Language, out: &mut Vec<u8
     escape::uri(bare, out);
     texts(out, &[if bare == entry { "" } else { "/" }, "\">\n<p><label for=target>", words.get(Word::MoveTo)]);
     texts(out, &["</label><br>\n<input id=target name=", TO_FIELD, " required autofocus autocomplete=off value=\""]);
-    escape::text(bare, out);
+    // A name that no field can hold is typed whole: what it shows instead would become part of the name.
+    let mut shown = Vec::new();
+    escape::text(bare, &mut shown);
+    let mut plain = Vec::new();
+    escape::html(bare, &mut plain);
+    out.extend_from_slice(if shown == plain { &shown } else { b"" });
     texts(out, &["\"></p>\n<p><button class=go>", words.get(Word::Move), "</button> &nbsp; <a href=\"./\">"]);
     texts(out, &[words.get(Word::Cancel), "</a></p>\n</form>\n</main>\n"]);
 }
@@ -379,14 +385,19 @@ fn last_segment(path: &[u8]) -> &[u8] {
 
 fn totals(listing: &Listing<'_>, words: &Words, out: &mut Vec<u8>) {
     let totals = &listing.totals;
-    let counted = |n: usize, one, many| format!("{n} {}", words.get(if n == 1 { one } else { many }));
+    // A search that found nothing says so below.
+    if listing.search.is_some() && *totals == Totals::default() {
+        return out.extend_from_slice(b"<p id=totals></p>\n");
+    }
+    let is_one = |n| n == 1 || n == 0 && listing.view.language.has_one_for_none();
+    let counted = |n: usize, one, many| format!("{n} {}", words.get(if is_one(n) { one } else { many }));
     let folders = counted(totals.dirs, Word::Folder, Word::Folders);
     let text = format!("{folders}, {}", counted(totals.files, Word::File, Word::Files));
     out.extend_from_slice(b"<p id=totals>");
     out.extend_from_slice(text.as_bytes());
     if totals.files > 0 {
         out.extend_from_slice(b", ");
-        human(totals.bytes, out);
+        human(totals.bytes, listing.view.language, out);
     }
     out.extend_from_slice(b"</p>\n");
 }
@@ -441,7 +452,7 @@ fn href(entry: &Entry<'_>, out: &mut Vec<u8>) {
 }
 
 /// `999 B`, `1.5 KiB`, `12 MiB`: two or more digits, rounded half up.
-fn human(bytes: u64, out: &mut Vec<u8>) {
+pub(super) fn human(bytes: u64, language: Language, out: &mut Vec<u8>) {
     const UNITS: [&[u8]; 7] = [b" B", b" KiB", b" MiB", b" GiB", b" TiB", b" PiB", b" EiB"];
     if bytes < 1024 {
         escape::number(bytes, 0, out);
@@ -455,7 +466,7 @@ fn human(bytes: u64, out: &mut Vec<u8>) {
     let tenths = rounded(10, unit) as u64;
     if tenths < 100 {
         escape::number(tenths / 10, 0, out);
-        out.push(b'.');
+        out.extend_from_slice(language.number_marks().0.as_bytes());
         escape::number(tenths % 10, 0, out);
     } else {
         escape::number(rounded(1, unit) as u64, 0, out);

@@ -35,12 +35,27 @@ pub enum FormAction {
 }
 
 /// A form that is being done, for the page that says why it was refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SentForm {
     /// The path of the folder whose listing has the form.
     pub folder: Vec<u8>,
     /// None: it asks for nothing that can be done.
     pub action: Option<PageAction>,
+    /// It is the form of uploads, and nothing was stored.
+    pub upload: Option<NotStored>,
+}
+
+/// Why nothing was stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NotStored {
+    /// The file that it is about; empty: it needs no name.
+    pub name: Vec<u8>,
+    /// The sentence for programs, in English.
+    pub why: String,
+    /// The size that it may have at most.
+    pub most: Option<u64>,
+    /// Whether the client may replace the file.
+    pub can_replace: bool,
 }
 
 /// The request of a form. None: it is not one of our forms, or its name cannot be an entry's.

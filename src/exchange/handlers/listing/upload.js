@@ -32,16 +32,22 @@
     const WORTH_RESUMING = 1 << 20;
     const TUS = { 'Tus-Resumable': '1.0.0' };
     const JSON_ANSWER = { Accept: 'application/json' };
+    const MANY = 10;
     const waiting = [];
     let active = 0;
     let stored = 0;
     let failed = 0;
     let leftOut = false;
+    let hidden = 0;
+    let walking = false;
+    // What systems put into folders, and the server refuses.
+    const HIDDEN = /(^|\/)(\.|(thumbs\.db|desktop\.ini)$)/i;
 
     function human(bytes) {
       const unit = bytes < 1024 ? 0 : Math.min(4, Math.floor(Math.log2(bytes) / 10));
       const amount = bytes / 1024 ** unit;
-      return `${unit && amount < 10 ? amount.toFixed(1) : Math.round(amount)} ${['B', 'KiB', 'MiB', 'GiB', 'TiB'][unit]}`;
+      const tenths = { minimumFractionDigits: 1, maximumFractionDigits: 1 };
+      return `${unit && amount < 10 ? amount.toLocaleString(document.documentElement.lang, tenths) : Math.round(amount)} ${['B', 'KiB', 'MiB', 'GiB', 'TiB'][unit]}`;
     }
 
     // Finished rows are removed, but not while further files of their folder are added.
@@ -50,6 +56,10 @@
       for (const item of files) {
         const { file, folder = '' } = item.file ? item : { file: item, folder: item.webkitRelativePath?.replace(/[^/]*$/, '') };
         const shown = folder + file.name;
+        if (folder && HIDDEN.test(shown)) {
+          hidden += 1;
+          continue;
+        }
         const line = make('li', '');
         const bar = make('progress', '');
         const note = make('span', '', 'note');
@@ -107,11 +117,13 @@
 
     async function next() {
       while (active < AT_ONCE && waiting.length) send(waiting.shift());
-      if (active || !(stored + failed)) return;
-      const parts = [stored && word('stored_n', stored), failed && word('failed_n', failed), leftOut && word('no_folders')];
+      if (active || walking || !(stored + failed + hidden)) return;
+      const parts = [stored && word('stored_n', stored), failed && word('failed_n', failed), leftOut && word('no_folders'), hidden && word('hidden_n', hidden)];
       const text = parts.filter(Boolean).join(', ');
-      stored = failed = 0;
+      stored = failed = hidden = 0;
       leftOut = false;
+      // Of many, those that need a second look stay.
+      if ($('queue').children.length > MANY) $('queue').querySelectorAll('.note.good').forEach((note) => note.parentNode.remove());
       await refresh();
       say(text);
     }
@@ -254,8 +266,8 @@
       failed += 1;
       upload.replace = null;
       settle(upload, upload.cancelled ? word('cancelled') : why || reason(status), 'bad');
-      // The same file is too large, or of the wrong type, again.
-      if ([413, 415].includes(status)) {
+      // The same file has the wrong name or type, or is too large, again.
+      if ([400, 413, 415].includes(status)) {
         upload.button.remove();
         if (focused) $('file').focus();
       }
@@ -285,7 +297,9 @@
       upload.wake?.();
       if (upload.request) return upload.request.abort();
       waiting.splice(waiting.indexOf(upload), 1);
+      failed += 1;
       settle(upload, word('cancelled'), 'bad');
+      next();
     }
 
     $('hint').hidden = false;
@@ -317,7 +331,13 @@
       leftOut = folders.length > 0 && !('folders' in form.dataset);
       add(files);
       if (leftOut) say(word('no_folders'));
-      else for (const folder of folders) walk(folder, '');
+      else {
+        walking = true;
+        Promise.all(folders.map((folder) => walk(folder, ''))).then(() => {
+          walking = false;
+          next();
+        });
+      }
     });
 
     // A dropped folder, all the way down; a directory gives its entries in parts.
@@ -335,7 +355,10 @@
     }
 
     if ($('dir')) {
-      const picker = Object.assign(make('input', ''), { type: 'file', webkitdirectory: true, onchange: () => add(picker.files) });
+      const picker = Object.assign(make('input', ''), { type: 'file', webkitdirectory: true, onchange: () => {
+        add(picker.files);
+        next();
+      } });
       $('dir').hidden = !('webkitdirectory' in picker);
       $('dir').onclick = () => picker.click();
     }
@@ -376,7 +399,9 @@
       event.preventDefault();
       link = clicked;
       const name = link.closest('tr').querySelector('bdi').textContent;
-      put($('from'), ($('target').value = name));
+      put($('from'), name);
+      // A name that no field can hold is typed whole: what it shows instead would become part of the name.
+      $('target').value = /[\ufffd\u2400-\u2421]/.test(name) ? '' : name;
       $('to').returnValue = '';
       $('to').showModal();
       // What is changed is mostly what stands before the extension.

@@ -27,7 +27,7 @@ const LANGUAGES: [(Language, &str, &str); 7] = [
     (Language::Es, "es", include_str!("words/es.txt")),
     (Language::Pt, "pt", include_str!("words/pt.txt")),
     (Language::Ja, "ja", include_str!("words/ja.txt")),
-    (Language::Zh, "zh", include_str!("words/zh.txt")),
+    (Language::Zh, "zh-Hans", include_str!("words/zh.txt")),
 ];
 
 /// A word of the page, in the order of the files.
@@ -49,8 +49,15 @@ impl Language {
             let (range, weight) = weighted(member);
             // A malformed weight counts in full.
             let weight = weight.unwrap_or(1000);
-            let primary = range.split(|b| *b == b'-').next().unwrap_or_default();
-            let found = LANGUAGES.iter().find(|(_, name, _)| primary.eq_ignore_ascii_case(name.as_bytes()));
+            let mut subtags = range.split(|b| *b == b'-');
+            let primary = subtags.next().unwrap_or_default();
+            // Who reads traditional characters has asked for others than ours.
+            let is_other =
+                |tag: &[u8]| ["hant", "tw", "hk", "mo"].iter().any(|t| tag.eq_ignore_ascii_case(t.as_bytes()));
+            let is_other = primary.eq_ignore_ascii_case(b"zh") && subtags.any(is_other);
+            let is_named =
+                |name: &str| name.split('-').next().is_some_and(|n| primary.eq_ignore_ascii_case(n.as_bytes()));
+            let found = LANGUAGES.iter().find(|(_, name, _)| is_named(name) && !is_other);
             let found = found.map(|(language, ..)| *language).or((range == b"*").then_some(Language::En));
             if let Some(language) = found.filter(|_| weight > best.0) {
                 best = (weight, language);
@@ -66,6 +73,20 @@ impl Language {
     /// Its own name, for the menu of languages.
     pub fn name(self) -> &'static str {
         self.row().0
+    }
+
+    /// Whether a count of none takes the word for one.
+    pub fn has_one_for_none(self) -> bool {
+        matches!(self, Language::Fr | Language::Pt)
+    }
+
+    /// What stands before the tenths, and between groups of three digits.
+    pub fn number_marks(self) -> (&'static str, &'static str) {
+        match self {
+            Language::De | Language::Es | Language::Pt => (",", "."),
+            Language::Fr => (",", "\u{202f}"),
+            Language::En | Language::Ja | Language::Zh => (".", ","),
+        }
     }
 
     /// One word, for rows: reading all words for each row would cost more than the row.
@@ -155,6 +176,8 @@ mod tests {
             ("nl, fr;q=0.7, en;q=0.3", Language::Fr),
             ("en;q=0.5, ja;q=0.9", Language::Ja),
             ("zh-Hans-CN", Language::Zh),
+            ("zh-TW, de;q=0.5", Language::De),
+            ("zh-Hant-HK", Language::En),
             ("PT-br", Language::Pt),
             ("es;q=0, en", Language::En),
             ("*, de;q=0.5", Language::En),

@@ -1,11 +1,11 @@
 //! The response: what was stored and where, or why nothing was; as HTML, JSON or text, by Accept.
 
+use super::limit::Limit;
 use super::raw;
 use super::record::Stored;
 use super::refusal::Refusal;
-use super::rules;
+use super::sent_form;
 use crate::config::model::{ContentHandler, Level};
-use crate::config::registry;
 use crate::config::settings::upload::Answer;
 use crate::config::template::{Part, Template, Var};
 use crate::exchange::flow::Flow;
@@ -273,8 +273,27 @@ fn respond(ex: &mut Exchange, refusal: &Refusal, limit: &Limit) -> Flow {
     if error_page::has(ex, refusal.status) && ex.route.error_page.is_none() {
         return Flow::Status(refusal.status);
     }
+    if format_of(ex) == Some(Format::Html) && sent_form::is_sent(ex) {
+        sent_form::note(ex, refusal, limit);
+        return Flow::Status(refusal.status);
+    }
     tell(ex, format_of(ex).unwrap_or(Format::Text), refusal, limit);
     Flow::Respond
+}
+
+/// The body of a listing's form was too large, as its head said: for the page of the listing.
+pub fn note_too_large(ex: &mut Exchange, status: Status) {
+    if status == Status::CONTENT_TOO_LARGE
+        && ex.route.sent_form.is_none()
+        && body_limit::was_exceeded(ex)
+        && ex.location().content == ContentHandler::Files
+        && ex.location().stores()
+        && format_of(ex) == Some(Format::Html)
+        && sent_form::is_sent(ex)
+    {
+        let limit = Limit::of(ex, "client_max_body_size");
+        sent_form::note(ex, &Refusal::new(status, "the body of the request is too large"), &limit);
+    }
 }
 
 fn tell(ex: &mut Exchange, format: Format, refusal: &Refusal, limit: &Limit) {
@@ -288,12 +307,7 @@ fn tell(ex: &mut Exchange, format: Format, refusal: &Refusal, limit: &Limit) {
         Format::Text => "text/plain; charset=utf-8",
     };
     let undone = if is_removal(ex) { "deleted" } else { "stored" };
-    let mut body = problem(format, refusal, &limit.text, undone);
-    // A client that sent the listing's form without script gets this page in its place. (HTML needs no end tags
-    // here.)
-    if format == Format::Html && ex.location().settings.listing.upload {
-        body.extend_from_slice(b"<p><a href=\"./\">Back to the folder</a></p>\n");
-    }
+    let body = problem(format, refusal, &limit.text, undone);
     ex.response.text(refusal.status, ContentType::Static(kind), body);
     ex.response.is_inert = true;
 }
@@ -325,40 +339,6 @@ pub fn refused_otherwise(ex: &mut Exchange, status: Status) -> bool {
 /// The line of a limiting directive that applies here, and its place in the configuration in brackets, for the log.
 pub fn limit(ex: &Exchange, directive: &'static str) -> impl fmt::Display + use<> {
     Limit::of(ex, directive)
-}
-
-/// A directive whose limit was exceeded: `upload_max_file_size 1m`, and its place in the configuration.
-#[derive(Default)]
-struct Limit {
-    text: String,
-    place: String,
-}
-
-impl Limit {
-    fn of(ex: &Exchange, directive: &'static str) -> Limit {
-        if directive.is_empty() {
-            return Limit::default();
-        }
-        let by_link = ex.route.link.as_ref().map_or(0, |link| link.limits.most);
-        if directive == "upload_max_file_size" && by_link > 0 && by_link == rules::largest(ex) {
-            let text = format!("the link is for at most {by_link} bytes");
-            return Limit { text, place: "by what was signed".into() };
-        }
-        if let Some(line) = ex.location().settings.limiting.iter().find(|line| line.name == directive) {
-            return Limit { text: line.text.to_string(), place: line.place.to_string() };
-        }
-        let default = registry::rows().find(|row| row.name == directive).map_or("", |row| row.default);
-        Limit { text: format!("{directive} {default}"), place: "by default".into() }
-    }
-}
-
-impl fmt::Display for Limit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.text.is_empty() {
-            true => Ok(()),
-            false => write!(f, " (\"{}\", {})", self.text, self.place),
-        }
-    }
 }
 
 /// The body of a refusal. `limit`: the line whose limit was exceeded; may be empty. `undone`: what did not happen.

@@ -27,6 +27,7 @@ mod folders;
 mod form;
 mod free_space;
 mod fsync;
+mod limit;
 mod name;
 mod quota;
 pub mod quota_share;
@@ -38,6 +39,7 @@ pub mod refusal;
 pub mod resumed;
 mod room;
 mod rules;
+mod sent_form;
 mod serve_policy;
 mod start;
 mod state;
@@ -47,7 +49,7 @@ pub mod temp_file;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{limit, not_removed, not_written, refuse, refused_otherwise};
+pub use answer::{limit, not_removed, not_written, note_too_large, refuse, refused_otherwise};
 pub use name::{Names, numbered};
 pub use quota::{check_directory, check_empty, later, lock_empty};
 pub use quota_share::QuotaShare;

@@ -178,7 +178,7 @@ fn sizes_are_short_and_rounded() {
         (u64::MAX, "16 EiB"),
     ];
     for (bytes, expected) in table {
-        assert_eq!(rendered(|out| human(*bytes, out)), *expected, "{bytes}");
+        assert_eq!(rendered(|out| human(*bytes, Language::En, out)), *expected, "{bytes}");
     }
 }
 
@@ -198,6 +198,28 @@ fn totals_are_counted_in_words() {
     ];
     for (sum, expected) in table {
         assert_eq!(rendered(|out| totals(&view().of(b"/", *sum), &Language::En.words(), out)), *expected);
+    }
+}
+
+#[test]
+fn numbers_are_those_of_the_language() {
+    for (language, expected) in [
+        (Language::En, ("1.5 KiB", "<p id=totals>0 folders, 1 file, 1.5 KiB</p>\n")),
+        (Language::De, ("1,5 KiB", "<p id=totals>0 Ordner, 1 Datei, 1,5 KiB</p>\n")),
+        (Language::Fr, ("1,5 KiB", "<p id=totals>0 dossier, 1 fichier, 1,5 KiB</p>\n")),
+    ] {
+        let view = View { language, ..view() };
+        let sum = Totals { dirs: 0, files: 1, bytes: 1536 };
+        let shown = rendered(|out| totals(&view.of(b"/", sum), &language.words(), out));
+        assert_eq!((&*rendered(|out| human(1536, language, out)), &*shown), expected);
+    }
+}
+
+#[test]
+fn a_name_that_no_field_can_hold_is_typed_whole() {
+    for (bytes, value) in [(&b"a&.txt"[..], "a&amp;.txt"), (b"lat\xe9n.txt", ""), (b"a\nb", "")] {
+        let page = rendered(|out| ask_where(b"/", bytes, Language::En, out));
+        assert!(page.contains(&format!(" autocomplete=off value=\"{value}\">")), "{page}");
     }
 }
 
