@@ -60,6 +60,8 @@ pub struct Args {
     pub qr: bool,
     /// Show the counters of the running server.
     pub status: bool,
+    /// All of them, not what people look for.
+    pub all: bool,
     /// Diagnostics as JSON, one object per line.
     pub json: bool,
 }
@@ -88,7 +90,7 @@ pub enum Tool {
     /// Report how an nginx configuration would behave here.
     CheckNginx,
     /// Report which logged requests a new configuration would answer differently.
-    Diff { new: PathBuf, log: Option<PathBuf> },
+    Diff { new: PathBuf, log: Option<PathBuf>, exit_code: bool },
     /// Lay out configurations.
     Format {
         /// Only report which files would change.
@@ -343,16 +345,7 @@ fn from(m: &ArgMatches) -> Args {
             Some(_) => words.first().map(PathBuf::from),
             None => from.get_one::<PathBuf>("config").cloned(),
         },
-        share: Share {
-            upload: m.get_flag("upload"),
-            port: m.get_one("port").copied(),
-            bind: m.get_one("bind").copied(),
-            auth: m.get_one("auth").cloned(),
-            tls: m.get_flag("tls"),
-            hidden: m.get_flag("hidden"),
-            follow_links: m.get_flag("follow-links"),
-            print_config: m.get_flag("print-config"),
-        },
+        share: share(m),
         file: file.or_else(|| path("c")),
         prefix: from.get_one::<OsString>("p").map(PathBuf::from),
         error_log: path("e"),
@@ -366,6 +359,7 @@ fn from(m: &ArgMatches) -> Args {
         own_version: m.get_flag("version"),
         qr: m.get_flag("qr"),
         status: m.get_flag("status"),
+        all: m.get_flag("all"),
         reference: m.subcommand_matches("directives").map(|sub| match sub.get_one::<String>("name") {
             Some(name) => Reference::One(name.clone()),
             None if sub.get_flag("markdown") => Reference::Markdown,
@@ -385,6 +379,19 @@ fn from(m: &ArgMatches) -> Args {
     }
 }
 
+fn share(m: &ArgMatches) -> Share {
+    Share {
+        upload: m.get_flag("upload"),
+        port: m.get_one("port").copied(),
+        bind: m.get_one("bind").copied(),
+        auth: m.get_one("auth").cloned(),
+        tls: m.get_flag("tls"),
+        hidden: m.get_flag("hidden"),
+        follow_links: m.get_flag("follow-links"),
+        print_config: m.get_flag("print-config"),
+    }
+}
+
 fn tool(m: &ArgMatches) -> Option<Tool> {
     if let Some(sub) = m.subcommand_matches("lint") {
         return Some(sub.get_one::<String>("rule").map_or(Tool::Lint, |code| Tool::Rule(code.clone())));
@@ -397,7 +404,11 @@ fn tool(m: &ArgMatches) -> Option<Tool> {
     }
     if let Some(sub) = m.subcommand_matches("diff") {
         let new = sub.get_one::<PathBuf>("new").cloned().unwrap_or_default();
-        return Some(Tool::Diff { new, log: sub.get_one::<PathBuf>("log").cloned() });
+        return Some(Tool::Diff {
+            new,
+            log: sub.get_one::<PathBuf>("log").cloned(),
+            exit_code: sub.get_flag("exit-code"),
+        });
     }
     if let Some(sub) = m.subcommand_matches("cert") {
         let names = sub.get_many::<String>("names").into_iter().flatten();

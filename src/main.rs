@@ -8,8 +8,9 @@ mod share;
 use cli::{Args, Explain, Reference, Stop, Tool};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use webserv::config::ast::Directive;
 use webserv::config::build::Form;
-use webserv::config::error::Severity;
+use webserv::config::error::{Diagnostic, Severity};
 use webserv::config::model::Config;
 use webserv::config::registry;
 use webserv::config::sources::Sources;
@@ -18,6 +19,7 @@ use webserv::explain;
 use webserv::io::{console, replace};
 use webserv::server::failed_start;
 use webserv::server::lifecycle::{self, Failure, Greeting};
+use webserv::server::listeners;
 use webserv::server::reload::{self, Origin, Read};
 use webserv::server::signal_command::{self, Signalled};
 use webserv::sys::Errno;
@@ -63,10 +65,7 @@ fn main() -> ExitCode {
     let origin = match origin::origin(&args) {
         Ok(Origin { text: Some(text), .. }) if args.share.print_config => return print(text.as_bytes()),
         Ok(origin) => origin,
-        Err(Failure { why, .. }) => {
-            complain(&format!("[emerg] {why}"));
-            return ExitCode::FAILURE;
-        }
+        Err(Failure { why, .. }) => return fail(&args, "[emerg] ", &why),
     };
     if args.tool == Some(Tool::Lint) {
         return lint_file(&args, &origin);
@@ -74,7 +73,9 @@ fn main() -> ExitCode {
     let read = if args.serves() { origin.read_to_serve(Vec::new()) } else { origin.read() };
     match &args.tool {
         Some(Tool::CheckNginx) => return check_nginx(&origin, &read),
-        Some(Tool::Diff { new, log }) => return diff(&origin, read, new, log.as_deref()),
+        Some(Tool::Diff { new, log, exit_code }) => {
+            return diff(&origin, read, (new.as_path(), *exit_code), log.as_deref());
+        }
         _ => {}
     }
     if let Some(asked) = &args.explain {
@@ -117,6 +118,15 @@ fn complain(lines: &str) {
     for line in lines.lines() {
         console::line(format_args!("webserv: {line}"));
     }
+}
+
+/// Why nothing is done, in the format that was asked for.
+fn fail(args: &Args, severity: &str, why: &str) -> ExitCode {
+    match args.json {
+        true => console::complain(&report::one(&Diagnostic::emerg(None, why), &Sources::default(), "webserv")),
+        false => complain(&format!("{severity}{why}")),
+    }
+    ExitCode::FAILURE
 }
 
 fn reference(form: &Reference) -> ExitCode {
@@ -169,6 +179,14 @@ fn test(args: &Args, origin: &Origin, read: Read) -> ExitCode {
     }
     notes::missing_rights(origin, &read).iter().filter(|_| !args.dump).for_each(|text| say(format!("[warn] {text}")));
     if !args.quiet {
+        let config = read.config.iter().filter(|_| !args.dump && origin.form == Form::Webserv);
+        let denied: Vec<String> = config.flat_map(listeners::privileged).map(ToString::to_string).collect();
+        if !denied.is_empty() {
+            let denied = denied.join(", ");
+            say(format!(
+                "[notice] this user may not listen on {denied}, so that a start by this user fails: ports from 1024 on need no right"
+            ));
+        }
         say(format!("the configuration file {file} syntax is ok"));
         say(format!("configuration file {file} test is successful"));
     }
@@ -198,15 +216,26 @@ fn show(args: &Args, origin: &Origin, read: &Read) {
         return;
     }
     let mut text = read.diagnostics.render(&read.sources, program);
+    if args.config.is_some() && read.diagnostics.has_errors() && is_no_configuration(&read.tree) {
+        let (shown, help) =
+            (origin.file.display(), "a file is read as a configuration; webserv DIR serves a directory");
+        text.push_str(&format!("{program}: [notice] \"{shown}\" has no directive that is known: {help}\n"));
+    }
     if let Some(summary) = report::summary(&read.diagnostics) {
         text.push_str(&format!("\n{program}: {summary}\n"));
     }
     print_message(&text);
 }
 
+/// Not one name is a directive's: a file that was to be shared, perhaps.
+fn is_no_configuration(tree: &[Directive]) -> bool {
+    !tree.is_empty() && !tree.iter().any(|d| registry::rows().any(|row| d.name.is(row.name)))
+}
+
 /// A message, in colour on a terminal.
 fn print_message(text: &str) {
-    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+        || std::env::var_os("TERM").is_some_and(|value| value == "dumb");
     match !plain && std::io::IsTerminal::is_terminal(&std::io::stderr()) {
         true => console::complain(&report::paint(text)),
         false => console::complain(text),
@@ -266,11 +295,9 @@ fn status(args: &Args, origin: &Origin, read: Read) -> ExitCode {
     };
     match status::fetch(&config) {
         Ok(json) if args.json => print(json.as_bytes()),
-        Ok(json) => print(status::table(&json).as_bytes()),
-        Err(why) => {
-            complain(&why);
-            ExitCode::FAILURE
-        }
+        Ok(json) if args.all => print(status::table(&json).as_bytes()),
+        Ok(json) => print(status::summary::of(&json).as_bytes()),
+        Err(why) => fail(args, "", &why),
     }
 }
 
@@ -326,6 +353,9 @@ fn explain_logged(asked: &Explain, log: &Path, origin: &Origin, config: Config, 
 
 /// `lsp`: until the editor is done.
 fn language_server() -> ExitCode {
+    if std::io::IsTerminal::is_terminal(&std::io::stdin()) {
+        complain("lsp is for editors, which start it and speak the Language Server Protocol with it; Ctrl-D ends it");
+    }
     match lsp::serve(&mut std::io::stdin().lock(), &mut std::io::stdout().lock()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
@@ -345,7 +375,7 @@ fn check_nginx(origin: &Origin, read: &Read) -> ExitCode {
 }
 
 /// `diff`: recorded requests that are answered otherwise; without a log the maps of both, as far as they differ.
-fn diff(origin: &Origin, read: Read, new: &Path, log: Option<&Path>) -> ExitCode {
+fn diff(origin: &Origin, read: Read, (new, exit_code): (&Path, bool), log: Option<&Path>) -> ExitCode {
     let other = Origin { file: new.to_owned(), ..origin.clone() };
     let other_read = other.read();
     let (Some(config), Some(new_config)) = (read.config, other_read.config) else {
@@ -356,7 +386,7 @@ fn diff(origin: &Origin, read: Read, new: &Path, log: Option<&Path>) -> ExitCode
     let Some(log) = log else {
         let maps = [(&config, &read.sources), (&new_config, &other_read.sources)];
         let [old, new] = maps.map(|(config, sources)| explain::everything(config, sources));
-        return print(report::lines_of_difference(&old, &new).as_bytes());
+        return verdict(print(report::lines_of_difference(&old, &new).as_bytes()), exit_code && old != new);
     };
     let text = match std::fs::read(log) {
         Ok(text) => String::from_utf8_lossy(&text).into_owned(),
@@ -385,7 +415,12 @@ fn diff(origin: &Origin, read: Read, new: &Path, log: Option<&Path>) -> ExitCode
         ));
     }
     out.push_str(&format!("{} of {count} recorded requests would be answered otherwise\n", changes.len()));
-    print(out.as_bytes())
+    verdict(print(out.as_bytes()), exit_code && !changes.is_empty())
+}
+
+/// `diff --exit-code`: a difference is a failure.
+fn verdict(printed: ExitCode, differs: bool) -> ExitCode {
+    if differs { ExitCode::FAILURE } else { printed }
 }
 
 fn serve(args: &Args, origin: Origin, read: Read) -> ExitCode {
@@ -401,6 +436,11 @@ fn serve(args: &Args, origin: Origin, read: Read) -> ExitCode {
     }
     let Some(config) = read.config else { return ExitCode::FAILURE };
     let program = origin.program.clone();
+    if let (Some(name), Some(_)) = (&args.signal, &origin.text) {
+        let how = advice::by_hand(&config, name).map_or(String::new(), |how| format!("; {how}"));
+        complain(&format!("a directory is served until Ctrl-C is pressed where that runs{how}"));
+        return ExitCode::FAILURE;
+    }
     // The texts and their tree are not needed any more; ten thousand servers are megabytes of them.
     drop((read.sources, read.tree));
     let outcome = match &args.signal {

@@ -37,6 +37,11 @@ pub fn origin(dir: &Path, share: &Share, program: String, executable: PathBuf) -
             "{program}: [warn] anyone who reaches {address} may upload, replace and delete files here; --auth USER asks for a password"
         ));
     }
+    if share.tls && !share.print_config {
+        console::line(format_args!(
+            "{program}: browsers warn of this certificate until its authority is trusted: `webserv cert` says how"
+        ));
+    }
     if share.auth.is_some() && !share.tls && !address.ip().is_loopback() && !share.print_config {
         console::line(format_args!(
             "{program}: [warn] passwords for {address} cross the network unencrypted; --tls encrypts them"
@@ -54,6 +59,11 @@ pub fn origin(dir: &Path, share: &Share, program: String, executable: PathBuf) -
         as_root: webserv::sys::process::geteuid() == 0,
     };
     if !share.print_config {
+        if serve.as_root {
+            console::line(format_args!(
+                "{program}: [notice] serving as root: visitors can read what root may read here; start it as yourself where you can"
+            ));
+        }
         for notice in kept_back(&serve) {
             console::line(format_args!("{program}: {notice}"));
         }
@@ -98,11 +108,13 @@ fn password_path(user: &str, address: SocketAddr) -> Result<PathBuf, Failure> {
     if user.is_empty() || user.contains(|c: char| c == ':' || c.is_control()) {
         return Err(Failure::of("--auth: that cannot be a user's name, as in: --auth alice"));
     }
-    let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".local/state"));
-    let state = std::env::var_os("XDG_STATE_HOME").filter(|path| !path.is_empty()).map(PathBuf::from).or_else(home);
+    let of = |name: &str| std::env::var_os(name).filter(|path| !path.is_empty()).map(PathBuf::from);
+    let home = || of("HOME").map(|home| home.join(".local/state"));
+    // As for certificates, the directory that systemd gives comes first.
+    let state = of("STATE_DIRECTORY").or_else(|| of("XDG_STATE_HOME").or_else(home).map(|state| state.join("webserv")));
     let state =
         state.ok_or_else(|| Failure::of("--auth: neither XDG_STATE_HOME nor HOME says where to keep the password"))?;
-    Ok(state.join("webserv").join(format!("serve-{}-{}.htpasswd", address.ip(), address.port())))
+    Ok(state.join(format!("serve-{}-{}.htpasswd", address.ip(), address.port())))
 }
 
 /// Asks for the password and writes the password file, readable by its owner only, unless a running server has it.
@@ -133,8 +145,8 @@ fn keep_password(user: &str, address: SocketAddr) -> Result<PathBuf, Failure> {
             path.display()
         ))),
         Err(e) => Err(Failure::of(format!(
-            "--auth: open() of the password file \"{}\" failed {}\nname a directory that this user may write to: \
-             XDG_STATE_HOME=DIR webserv …",
+            "--auth: open() of the password file \"{}\" failed {}\nname a directory of this user's own: \
+             STATE_DIRECTORY=DIR webserv …",
             path.display(),
             Errno::from(e)
         ))),

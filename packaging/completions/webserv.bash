@@ -101,7 +101,7 @@ _webserv() {
 
     case "${cmd}" in
         webserv)
-            opts="-t -T -q -v -V -c -e -p -g -s -h --version --status --qr --upload --tls --hidden --follow-links --print-config --format --port --bind --auth --help explain cert sign fmt lsp check-nginx diff version reload stop quit reopen drain upgrade status run serve start check test validate configtest dump directives lint help"
+            opts="-t -T -q -v -V -c -e -p -g -s -h --version --status --all --qr --upload --tls --hidden --follow-links --print-config --format --port --bind --auth --help explain cert fmt lsp check-nginx diff version reload stop quit reopen drain upgrade status run serve start check test validate configtest dump directives lint sign help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 _webserv_words
                 return 0
@@ -248,7 +248,7 @@ _webserv() {
             return 0
             ;;
         webserv__subcmd__diff)
-            opts="-p --log --help"
+            opts="-p --log --exit-code --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 _webserv_words
                 return 0
@@ -312,7 +312,7 @@ _webserv() {
             return 0
             ;;
         webserv__subcmd__explain)
-            opts="-c -g -H -p --tls --client-cert --log --format --client --from --help"
+            opts="-c -g -H -p --tls --client-cert --log --format --from --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 _webserv_words
                 return 0
@@ -343,10 +343,6 @@ _webserv() {
                     return 0
                     ;;
                 --from)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --client)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -496,7 +492,7 @@ _webserv() {
             return 0
             ;;
         webserv__subcmd__sign)
-            opts="--key --expires --methods --size --types --place --help"
+            opts="--key --help --expires --methods --size --types --place"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 _webserv_words
                 return 0
@@ -507,23 +503,38 @@ _webserv() {
                     return 0
                     ;;
                 --expires)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
                     return 0
                     ;;
                 --methods)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
                     return 0
                     ;;
                 --size)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
                     return 0
                     ;;
                 --types)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
                     return 0
                     ;;
                 --place)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
                     return 0
                     ;;
                 *)

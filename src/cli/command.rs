@@ -17,8 +17,10 @@ Usage: webserv [-?hvVtTq] [-s signal] [-p prefix] [-e filename] [-c filename] [-
        webserv sign --key FILE [--expires TIME] [--methods LIST] [--size MIN-MAX]
                     [--types LIST] [--place PATH] URL
        webserv check-nginx [-p prefix] FILE
-       webserv diff [-p prefix] OLD NEW [--log LOG]
+       webserv diff [-p prefix] [--exit-code] OLD NEW [--log LOG]
        webserv lsp
+       webserv reload | stop | quit | reopen | drain | upgrade [CONFIG]
+       webserv status [--all | --format json] [CONFIG]
        webserv explain [-p prefix] [-g directives] [-H 'Name: value'] [--from ADDR] [--tls] [--client-cert]
                        [--format json] CONFIG | -c FILE ['METHOD URL' | --log LOG ID]
 
@@ -34,7 +36,7 @@ Usage: webserv [-?hvVtTq] [-s signal] [-p prefix] [-e filename] [-c filename] [-
   check-nginx    : say what of a configuration of nginx would be the same, ignored, refused or different
   diff           : say which recorded requests another configuration would answer differently
   lsp            : serve an editor: messages and fixes while a configuration is written
-  status         : show the counters of the running server, by the api of its configuration
+  status         : show how the running server is doing, by the api of its configuration; --all: every counter
 
 Options:
   -?,-h,--help   : this help
@@ -46,12 +48,12 @@ Options:
   -q             : suppress non-error messages during configuration testing
   -s signal      : send signal to the running server: stop, quit, reopen, reload, drain (quit behind a load balancer),
                    upgrade (a new binary takes over)
-  -p prefix      : set prefix path (default: the current directory)
+  -p prefix      : set prefix path (default: the current directory); CONFIG is then PREFIX/conf/nginx.conf by default
   -e filename    : set error log file (default: logs/error.log with -c or -p, else stderr)
   -c filename    : set configuration file, with nginx's defaults for logs, pid and user
-  --status       : show the counters of the running server, by the api of its configuration
-  -g directives  : set global directives out of configuration file
-  --format json  : print messages as JSON, one object a line, in the shape of rustc
+  --status       : show how the running server is doing, by the api of its configuration; with --all every counter
+  -g directives  : set global directives beside the configuration file
+  --format json  : print messages as JSON for editors and scripts, one object a line
 
 Serving a directory:
   --upload       : let visitors upload, replace and delete
@@ -60,11 +62,12 @@ Serving a directory:
   --auth USER    : ask visitors for a password, which is asked for now
   --tls          : HTTPS, by a certificate of the local authority
   --qr           : show the address as a QR code as well, on a terminal
-  --hidden       : serve names that begin with a dot, too (they are not listed)
+  --hidden       : serve names that begin with a dot, too, to those who know them (they are not listed)
   --follow-links : follow links that lead out of the directory, too
   --print-config : print the configuration that does all this, and exit
 
-Words for the same: help version run serve start check test validate stop quit reload reopen drain upgrade status.
+The same in words: webserv reload CONFIG; so with help, version, run, serve, start, check, test, validate, configtest, dump,
+stop, quit, reopen, drain, upgrade and status.
 ";
 
 /// The id of a short option is its letter.
@@ -107,13 +110,14 @@ pub fn command() -> Command {
         .arg(value("p", "PREFIX", "set prefix path"))
         .arg(value("e", "FILE", "set error log file"))
         .arg(value("c", "FILE", "set configuration file (nginx's defaults hold then)"))
-        .arg(value("g", "DIRECTIVES", "set global directives out of configuration file"))
+        .arg(value("g", "DIRECTIVES", "set global directives beside the configuration file"))
         .arg(Arg::new("version").long("version").action(ArgAction::SetTrue).help("show webserv's own version and exit"))
         .arg(long("status", "show the counters of the running server (its configuration has an api)"))
+        .arg(long("all", "with --status: every counter, a line each"))
         .arg(long("qr", "show the address as a QR code, on a terminal"))
         .arg(long("upload", "serving a directory: let visitors upload, replace and delete"))
         .arg(long("tls", "serving a directory: over HTTPS, by a certificate of the local authority"))
-        .arg(long("hidden", "serving a directory: names that begin with a dot, too (they are not listed)"))
+        .arg(long("hidden", "serving a directory: names that begin with a dot, too, to those who know them"))
         .arg(long("follow-links", "serving a directory: also what links lead to outside of it"))
         .arg(long("print-config", "print the configuration that serves the directory, and exit"))
         .arg(
@@ -162,7 +166,7 @@ fn explain() -> Command {
                 .help("a request, as in: webserv explain site.conf 'GET http://localhost:8080/'"),
         )
         .arg(value("c", "FILE", "set configuration file (nginx's defaults hold then)"))
-        .arg(value("g", "DIRECTIVES", "set global directives out of configuration file"))
+        .arg(value("g", "DIRECTIVES", "set global directives beside the configuration file"))
         .arg(long("tls", "the request comes over TLS, where the URL does not say"))
         .arg(long("client-cert", "the client has a certificate that holds, where one is asked for"))
         .arg(
@@ -178,7 +182,7 @@ fn explain() -> Command {
         .arg(
             Arg::new("client")
                 .long("from")
-                .visible_alias("client")
+                .alias("client")
                 .value_name("ADDR")
                 .value_parser(clap::value_parser!(IpAddr))
                 .default_value("127.0.0.1")
@@ -206,6 +210,7 @@ fn diff() -> Command {
                 .value_parser(clap::value_parser!(PathBuf))
                 .help("an access or error log with the requests"),
         )
+        .arg(long("exit-code", "fail where an answer would be another one, as git diff does"))
 }
 
 /// An address to listen on, or `localhost`, the one name that needs no lookup. `::ffff:127.0.0.1` becomes the IPv4
@@ -222,7 +227,7 @@ fn format_of_messages() -> Arg {
         .long("format")
         .value_name("FORMAT")
         .value_parser(["text", "json"])
-        .help("how messages are printed")
+        .help("how messages are printed: text or json")
 }
 
 fn cert() -> Command {

@@ -30,7 +30,7 @@ pub struct CommandSyntax {
 }
 
 /// Options of other servers, and their equivalents here.
-const ELSEWHERE: [(&[&str], &str); 11] = [
+const ELSEWHERE: [(&[&str], &str); 15] = [
     (&["reload", "stop", "quit", "reopen", "drain", "upgrade"], "did you mean \"webserv {} CONFIG\"?"),
     (&["config", "conf", "configuration"], "the file stands alone: webserv FILE, or as in nginx: webserv -c FILE"),
     (&["root", "dir", "directory", "path", "document-root"], "the directory stands alone: webserv DIR"),
@@ -38,6 +38,10 @@ const ELSEWHERE: [(&[&str], &str); 11] = [
     (&["https", "ssl", "cert", "certificate", "tls-cert", "tls-key"], "did you mean --tls?"),
     (&["user", "username", "password", "basic-auth"], "did you mean --auth USER?"),
     (&["allow-upload", "upload-files", "write", "writable", "allow-all", "rw"], "did you mean --upload?"),
+    (&["b"], "did you mean --bind ADDRESS?"),
+    (&["P"], "did you mean --port PORT?"),
+    (&["index", "index-file"], "a directory is shown by its listing; a configuration can have `index index.html;`"),
+    (&["readonly", "read-only"], "a directory is served read-only without --upload"),
     (&["test", "check", "validate", "configtest"], "did you mean -t?"),
     (&["foreground", "no-daemon", "nodaemon"], "webserv FILE stays in the foreground by itself"),
     (
@@ -48,7 +52,7 @@ const ELSEWHERE: [(&[&str], &str); 11] = [
 ];
 
 /// First words that mean nothing here, and their equivalents.
-const FIRST_WORDS: [(&[&str], &str); 4] = [
+const FIRST_WORDS: [(&[&str], &str); 9] = [
     (
         &["restart"],
         "a new configuration is taken without a restart: webserv reload CONFIG; else webserv stop CONFIG and start it \
@@ -59,6 +63,11 @@ const FIRST_WORDS: [(&[&str], &str); 4] = [
         &["init", "new", "config", "configure"],
         "a configuration to begin with: webserv DIR --print-config > webserv.conf",
     ),
+    (&["man", "manual", "docs"], "the manual: webserv help, webserv directives, man webserv"),
+    (&["verify", "lint-config"], "did you mean \"webserv check CONFIG\"?"),
+    (&["daemon", "background"], "`daemon on;` in the configuration does that; as a service: systemctl start webserv"),
+    (&["kill", "exit", "end"], "did you mean \"webserv stop CONFIG\"?"),
+    (&["completion", "completions"], "the packages install them; the sources have them in packaging/completions"),
     (&["log", "logs"], "logs are where error_log and access_log of the configuration say, or journalctl -u webserv"),
 ];
 

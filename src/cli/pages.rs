@@ -34,7 +34,7 @@ pub fn of_word(word: &str, options: &[&str]) -> String {
             _ => "Have the binary that is installed now take over the sockets; returns when it serves",
         }.to_owned()),
         ["--version"] => ("", "Show webserv's version".to_owned()),
-        ["--status"] => ("[--format json] [CONFIG]", "Show the counters of the running server: its configuration needs `api /status/;`".to_owned()),
+        ["--status"] => ("[--all | --format json] [CONFIG]", "Show how the running server is doing, or with --all every counter: its configuration needs `api /status/;`".to_owned()),
         ["-T"] => ("[CONFIG]", "Test a configuration and print it, with what it includes".to_owned()),
         _ => ("[-q] [--format json] [CONFIG]", "Test a configuration: each mistake with its line".to_owned()),
     };

@@ -29,7 +29,7 @@ const PATIENCE: u32 = 200;
 pub const SOON: i64 = 30 * 86_400;
 
 /// The remedy if state cannot be stored; this variable takes precedence.
-pub const CURE: &str = "set $STATE_DIRECTORY to a directory of this user's own";
+pub const CURE: &str = "name a directory of this user's own: STATE_DIRECTORY=DIR webserv …";
 
 /// Where state is stored: systemd's `$STATE_DIRECTORY`, otherwise root's or the user's own directory.
 ///

@@ -381,8 +381,14 @@ pub fn unreadable(path: &Path) -> String {
 /// The directory above a path that keeps a user out, and the command: before it is done, no other helps.
 pub fn closed_above(path: &Path, user: &str, may_enter: impl Fn(&Path) -> bool) -> Option<String> {
     let above = path.ancestors().skip(1).filter(|above| !above.as_os_str().is_empty());
-    let closed = above.filter(|above| !may_enter(above)).last()?.display();
-    Some(format!("{user} may not enter \"{closed}\" above it: chmod o+x \"{closed}\""))
+    let closed = above.filter(|above| !may_enter(above)).last()?;
+    // Root's home is closed for a reason.
+    let is_home = closed == Path::new("/root");
+    let closed = closed.display();
+    Some(match is_home {
+        true => format!("{user} may not enter \"{closed}\" above it: move it elsewhere, to /srv for example"),
+        false => format!("{user} may not enter \"{closed}\" above it: chmod o+x \"{closed}\""),
+    })
 }
 
 /// Rights as the bits of one class of a mode: to enter a directory, to read, to change what is in a directory.

@@ -95,19 +95,35 @@ pub fn missing_rights(worker: Option<&ServingUser>, config: &Config) -> Vec<Stri
             }
         }
     }
+    let mut closed: Vec<(String, Vec<&PathBuf>)> = Vec::new();
     for path in read.difference(&written).filter(|path| !user.can(path, ENTER)) {
         // Already reported as missing.
         let is_there = std::fs::metadata(path).is_ok_and(|meta| meta.is_dir());
         let is_hidden = std::fs::metadata(path).is_err_and(|e| e.kind() == std::io::ErrorKind::PermissionDenied);
         if is_there || is_hidden {
-            lines.push(format!("{who} cannot read \"{}\": {}", path.display(), user.entering(path)));
+            let cure = user.entering(path);
+            match closed.iter_mut().find(|(known, _)| *known == cure) {
+                Some((_, paths)) => paths.push(path),
+                None => closed.push((cure, vec![path])),
+            }
         }
     }
+    lines.extend(closed.iter().map(|(cure, paths)| format!("{who} cannot read {}: {cure}", some_of(paths))));
     for path in password_files(config).iter().filter(|path| path.is_file() && !user.can(path, READ)) {
         let (shown, cure) = (path.display(), user.reading(path));
         lines.push(format!("{who} cannot read the passwords in \"{shown}\", every login there will fail: {cure}"));
     }
     lines
+}
+
+/// The first of them; one closed directory can be above all sites.
+fn some_of(paths: &[&PathBuf]) -> String {
+    const SHOWN: usize = 3;
+    let mut shown: Vec<String> = paths.iter().take(SHOWN).map(|path| format!("\"{}\"", path.display())).collect();
+    if paths.len() > SHOWN {
+        shown.push(format!("and {} more", paths.len() - SHOWN));
+    }
+    shown.join(", ")
 }
 
 /// The user whose rights are checked: the worker, or this process's user.

@@ -13,6 +13,10 @@ pub fn entry(name: &str) -> Result<String, String> {
         return variables::describe(name).ok_or_else(|| no_variable(name));
     }
     let manual = registry::reference(registry::Markup::Text);
+    let name = &*name.to_ascii_lowercase();
+    if ["variable", "variables"].contains(&name) {
+        return Ok(variables_page());
+    }
     if let Some(entry) = manual.split("\n\n").find(|entry| entry.lines().next() == Some(name)) {
         return Ok(format!("{entry}\n"));
     }
@@ -33,6 +37,13 @@ pub fn entry(name: &str) -> Result<String, String> {
         None => with(name, &names),
     };
     Err(format!("no directive is called \"{name}\"{hint}"))
+}
+
+/// The names of all variables.
+fn variables_page() -> String {
+    let mut names: Vec<String> = Builtin::ALL.iter().map(|variable| format!("${}\n", variable.name())).collect();
+    names.sort_unstable();
+    format!("{}\nwebserv directives '$NAME' says what one is.\n", names.concat())
 }
 
 fn no_variable(name: &str) -> String {
@@ -67,6 +78,8 @@ mod tests {
             entry("quota").is_err_and(|why| why.contains("with it in their names: ") && why.contains("upload_quota"))
         );
         assert!(entry("$hots").is_err_and(|why| why.ends_with("did you mean \"$host\"?")));
+        assert!(entry("AutoIndex").is_ok_and(|text| text.starts_with("autoindex\n")));
+        assert!(entry("variables").is_ok_and(|text| text.contains("$uri\n") && text.contains("'$NAME'")));
         assert!(entry("$uri").is_ok_and(|text| text.starts_with("$uri\n    The path")));
         assert!(entry("nothing_like_it_at_all").is_err_and(|why| !why.contains("mean")));
     }

@@ -114,7 +114,7 @@ impl ServeDir {
             writeln!(out, "# `webserv DIR --auth {user}` asks for the password and writes this file.")?;
             writeln!(out, "auth_basic Restricted;\nauth_basic_user_file {};\n", word(file.as_os_str()))?;
         }
-        writeln!(out, "location / {{\nautoindex on;\nautoindex_format page;")?;
+        writeln!(out, "location / {{\nautoindex on;\nautoindex_format page;\nautoindex_archive zip;")?;
         if self.upload {
             write!(out, "{UPLOADS}")?;
         }
@@ -138,6 +138,7 @@ const UPLOADS: &str = "\
 autoindex_upload on;
 allowed_methods GET POST PUT PATCH DELETE;
 upload_resumable on;
+upload_create_path on; # folders, too
 client_max_body_size 0; # of any size
 upload_min_free 500m; # 507 before the disk is full
 ";

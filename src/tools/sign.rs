@@ -59,17 +59,29 @@ pub fn link(sign: &Sign, now: i64) -> Result<String, String> {
     if let Some(raw) = sign.url.chars().find(|c| *c <= ' ' || *c == '#') {
         return Err(format!("{}: a signed URL cannot contain {raw:?}: write %{:02X}", sign.url, u32::from(raw)));
     }
+    let target = normal(path, "")?;
     let place = match &sign.place {
-        Some(place) => normal(place, "--place "),
-        None => normal(path, ""),
-    }?;
+        Some(place) => normal(place, "--place ")?,
+        None => target.clone(),
+    };
     let size = sign.size.as_deref().map(range).transpose()?.unwrap_or_default();
     let methods = words(&sign.methods).to_ascii_uppercase();
     let values = [place, expires, methods.into_bytes(), size, types.into_bytes()];
-    signed_link::parse(&values).map_err(str::to_owned)?;
+    let link = signed_link::parse(&values).map_err(as_options)?;
+    if !link.is_of(&target) {
+        let (path, place) = (String::from_utf8_lossy(&target), String::from_utf8_lossy(&values[0]));
+        return Err(format!(
+            "--place {place}: the URL's path {path} is no such path, so that the link would let nobody in"
+        ));
+    }
     let args = String::from_utf8_lossy(&signed_link::sign(key, &values)).into_owned();
     let query = query.map_or(String::new(), |query| format!("{query}&"));
     Ok(format!("{base}?{query}{args}\n"))
+}
+
+/// The arguments of a link as the options that they come from.
+fn as_options(why: &str) -> String {
+    why.replace("link-", "--")
 }
 
 /// A list without the spaces that people write behind its commas.

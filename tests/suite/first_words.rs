@@ -178,7 +178,7 @@ fn a_password_that_was_asked_for_is_asked_of_visitors() {
     let (_other, mut other) = serve(&site.dir(), &["--auth", "ann"], &site.0, "other\n");
     other.request(bob).is(401);
     client.request(bob).is(200);
-    let names = fs::read_dir(site.0.join("webserv")).expect("the state").flatten();
+    let names = fs::read_dir(&site.0).expect("the state").flatten();
     let ports: Vec<String> = names
         .filter_map(|entry| {
             let name = entry.file_name().into_string().ok()?;
@@ -188,7 +188,7 @@ fn a_password_that_was_asked_for_is_asked_of_visitors() {
     assert_eq!(ports.len(), 2);
     for port in ports {
         let mut command = Command::new(BINARY);
-        command.arg(site.dir()).args(["--port", &port, "--auth", "eve"]).env("XDG_STATE_HOME", &site.0);
+        command.arg(site.dir()).args(["--port", &port, "--auth", "eve"]).env("STATE_DIRECTORY", &site.0);
         let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
         child.stdin.take().expect("a pipe").write_all(b"eve\n").expect("the pipe takes a line");
         let out = child.wait_with_output().expect("it ends");

@@ -96,7 +96,7 @@ pub const ROWS: &[Row] = &[
         Args::FLAG,
         "off",
         Effect::Flag(|s| &mut Rc::make_mut(&mut s.auth).request_below),
-        "What the URI of auth_request answered may be for the URI of the request alone: its location used $request_uri or $request (as X-Original-URI has it), or a variable that the request had been given before. With off such an answer allows the request's URI, and for what a POST, PUT or PATCH uploads the names in that URI's own folder, for a form of the listing's page also what it renames and deletes there. Other paths are refused (403): an archive and a search, the content of a folder that is copied, moved or deleted, Destination, and files of a form or of tus in folders of their own. on: what allows the request allows these too. Answers in which the URI has no part always do. Nothing is asked for each path: it would cost a request for each.",
+        "The answer of auth_request may hold for the URI of the request alone, where the location that was asked uses $request_uri or $request (as in X-Original-URI), or a variable that was set before. This directive says what such an answer means for other paths. With off such an answer allows the request's URI, and for what a POST, PUT or PATCH uploads the names in that URI's own folder, for a form of the listing's page also what it renames and deletes there. Other paths are refused (403): an archive and a search, the content of a folder that is copied, moved or deleted, Destination, and files of a form or of tus in folders of their own. on: what allows the request allows these too. Answers in which the URI has no part always do. Nothing is asked for each path: it would cost a request for each.",
     )
     .ours(),
     row(

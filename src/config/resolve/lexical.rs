@@ -405,7 +405,7 @@ impl Spelling<'_> {
                 return Some(format!("{yaml}{text} after the name of a block: {} {{ … }}", head.trim_end()));
             }
             if self.known(key) {
-                return Some(format!("{text} after a directive's name: {key} {value};"));
+                return Some(format!("{text} after a directive's name: {key} {};", beginning(value)));
             }
             // A shell's `ROOT=/srv`.
             if sign == "=" && !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
@@ -485,4 +485,12 @@ impl Spelling<'_> {
 /// Whether a directive has a block.
 fn is_block(name: &str, here: Contexts) -> bool {
     registry::find(name, here).is_some_and(|found| found.args().is_block())
+}
+/// Enough of a value to be recognised: one that no semicolon ends goes on for lines.
+fn beginning(value: &str) -> String {
+    const SHOWN: usize = 60;
+    match value.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &value[..end]),
+        None => value.to_owned(),
+    }
 }
