@@ -71,7 +71,7 @@ fn rename_claimed(old_dir: Dir<'_>, old: &CStr, new_dir: Dir<'_>, new: &CStr) ->
         return if is_kept { rename_plain(old_dir, old, new_dir, new) } else { renamed };
     }
     match link_at(old_dir, old, new_dir, new) {
-        Ok(()) => return unlink_at(old_dir, old, Unlink::File),
+        Ok(()) => return leave_old_name((old_dir, old), (new_dir, new)),
         Err(e) if is_no_link(e) => {}
         Err(e) => return Err(e),
     }
@@ -79,6 +79,20 @@ fn rename_claimed(old_dir: Dir<'_>, old: &CStr, new_dir: Dir<'_>, new: &CStr) ->
     rename_plain(old_dir, old, new_dir, new).inspect_err(|_| {
         let _ = unlink_at(new_dir, new, Unlink::File);
     })
+}
+
+/// A file has both names: takes the old one away. Where that stays (another user's file in a sticky directory), the new
+/// one goes again, since what is refused must not leave a second name. A name that is not there any more has gone,
+/// whatever a network file system says of it.
+fn leave_old_name(old: (Dir<'_>, &CStr), new: (Dir<'_>, &CStr)) -> Result<(), Errno> {
+    let Err(e) = unlink_at(old.0, old.1, Unlink::File) else { return Ok(()) };
+    match stat_at(old.0, old.1, Follow::No) {
+        Err(Errno::ENOENT) => return Ok(()),
+        Ok(_) => _ = unlink_at(new.0, new.1, Unlink::File),
+        // Either may be the only one.
+        Err(_) => {}
+    }
+    Err(e)
 }
 
 #[cfg(test)]
@@ -107,5 +121,22 @@ mod tests {
         assert_eq!(std::fs::read(at("new")).expect("there"), b"content");
         assert!(at("moved/in").is_dir() && !at("file").exists() && !at("tree").exists());
         assert_eq!(std::fs::read(at("taken")).expect("there"), b"theirs");
+    }
+    /// Each DELETE of a file that may not be removed (a sticky directory) put one more link to it into the trash.
+    #[test]
+    fn a_file_whose_old_name_stays_gets_no_second_one() {
+        let scratch = Scratch::new();
+        let at = |name: &str| scratch.path().join(name);
+        let dir = scratch.fd();
+        let leave = |old: &CStr, new: &CStr| leave_old_name((Some(dir.as_fd()), old), (Some(dir.as_fd()), new));
+        scratch.write("new", b"content");
+        // As a file that may not be removed.
+        std::fs::create_dir(at("stays")).expect("mkdir");
+        assert_eq!(leave(c"stays", c"new"), Err(Errno::EISDIR));
+        assert!(at("stays").exists() && !at("new").exists());
+        scratch.write("new", b"content");
+        scratch.write("old", b"content");
+        assert_eq!((leave(c"old", c"new"), leave(c"old", c"new")), (Ok(()), Ok(())), "gone, and gone already");
+        assert!(!at("old").exists() && at("new").exists());
     }
 }
