@@ -203,6 +203,24 @@ fn uploads_that_replace_one_file_are_not_each_given_its_room() {
     assert_eq!(used(&s), (1000, 1));
 }
 
+/// A form reserved all of its length, and a file, before any name was known: what a PUT may replace, it could not.
+#[test]
+fn a_form_that_replaces_a_file_in_a_full_area_is_taken_as_a_put_is() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let s = quota("upload_quota 1m files=2;");
+    let send = |name: &str, bytes: usize| s.method("POST", "/a/", &form_type(), &form(&[file(name, &noise(bytes))]));
+    send("x", 900_000).is(201);
+    send("x", 900_000).is(200);
+    send("y", 1).is(201);
+    send("y", 2).is(200);
+    send("z", 1).is(507);
+    send("y", 200_000).is(507);
+    send("y", 2_000_000).is(507);
+    assert_eq!(used(&s), (900_002, 2));
+}
+
 /// It counted as a file and as an upload: the next one was refused (507) although both fit.
 #[test]
 fn a_file_counts_once_while_its_name_is_written_to_the_disk() {

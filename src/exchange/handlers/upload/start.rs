@@ -71,8 +71,7 @@ fn prepare(ex: &mut Exchange, cx: &mut Services) -> Result<Box<Upload>, Refusal>
     let is_form = form.is_some();
     let mut upload = assemble(ex, cx, rules, target, form, length)?;
     if is_form {
-        // Apart from its files a form is small.
-        upload.coming.bytes = length.saturating_sub(FORM);
+        upload.coming = form_comes(&upload, length);
     } else {
         let most = upload.most;
         if most > 0 && length > most {
@@ -89,6 +88,18 @@ fn prepare(ex: &mut Exchange, cx: &mut Services) -> Result<Box<Upload>, Refusal>
     }
     upload.claim(cx)?;
     Ok(upload)
+}
+
+/// What a form of this length is known to bring before its files have names. One that may replace files needs room only
+/// for what it adds to them: each file is reserved as it arrives, beside the one that it replaces.
+fn form_comes(upload: &Upload, length: u64) -> Usage {
+    // Apart from its files a form is small.
+    let bytes = length.saturating_sub(FORM);
+    let fits_alone = upload.rules.quota.is_none_or(|quota| quota.bytes == 0 || bytes <= quota.bytes);
+    match upload.policy.on_duplicate {
+        Duplicate::Overwrite if fits_alone => Usage { bytes: 0, files: 0, ..upload.coming },
+        _ => Usage { bytes, ..upload.coming },
+    }
 }
 
 /// Whether this location accepts uploads from the page that sends this one.
