@@ -6,7 +6,10 @@ use serde_json::json;
 fn setup() -> Setup {
     server(
         "client_max_body_size 64m;
-         location /res/ { autoindex_upload on; allowed_methods GET POST PUT DELETE; upload_resumable on; }",
+         location /res/ {
+             autoindex_upload on; allowed_methods GET POST PUT DELETE; upload_resumable on;
+             if (-f $document_root/busy) { return 503; }
+         }",
     )
     .file("html/index.html", "index")
     .mkdir("html/res")
@@ -58,6 +61,21 @@ pub fn rows(table: &mut Table, browser: &mut Browser) {
         assert_eq!(page.eval("localStorage.length"), 0);
         // 409: the browser itself repeats a request whose connection was reset, with an offset that no longer holds.
         is_clean(&mut page, &s, &["net::ERR", "409"]);
+    });
+    table.row(OURS, "a front that answers 503 while its server starts again ends no upload", || {
+        let mut s = setup().start();
+        let mut page = visit(browser, &s, "/res/");
+        begin(&mut page, &s);
+        s.write("html/busy", "");
+        s.kill_and_restart();
+        throttle(&mut page, 0);
+        page.until("document.querySelector('#queue .note')?.textContent.includes('interrupted')");
+        s.await_file("logs/access.log", |log| log.contains(" 503 "));
+        std::fs::remove_file(s.path("html/busy")).expect("it is there");
+        page.until("document.getElementById('status').textContent === '1 stored'");
+        assert!(s.read("html/res/large.dat") == noise(24 << 20));
+        assert!(offsets(&mut page).last() > Some(&0), "it did not begin again");
+        is_clean(&mut page, &s, &["net::ERR", "409", "503"]);
     });
     table.row(OURS, "it goes on after a reload, when the same file is chosen again", || {
         let s = setup().start();

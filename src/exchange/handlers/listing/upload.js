@@ -33,6 +33,8 @@
     const TUS = { 'Tus-Resumable': '1.0.0' };
     const JSON_ANSWER = { Accept: 'application/json' };
     const MANY = 10;
+    // No answer, that of a front whose server starts again, or that of one that is busy: the upload itself is as it was.
+    const PASSING = [0, 423, 429, 502, 503, 504];
     const waiting = [];
     let active = 0;
     let stored = 0;
@@ -174,6 +176,7 @@
       while (!upload.cancelled) {
         let answer;
         let known = -1;
+        const passes = () => known < 0 && PASSING.includes(answer.status);
         if (!upload.url) {
           const encode = (text) => btoa(String.fromCharCode(...new TextEncoder().encode(text)));
           const about = `filename ${encode(file.name)}${file.type && `,filetype ${encode(file.type)}`}`;
@@ -184,17 +187,17 @@
             const { search } = new URL(answer.getResponseHeader('Location'), target);
             memory(key, (upload.url = target + search));
             known = 0;
-          } else if (answer.status) return answer;
+          } else if (!passes()) return answer;
         } else if (at < 0) {
           answer = await ask(upload, 'HEAD', upload.url, TUS);
           known = offset(answer);
-          if (answer.status && known < 0) forget();
+          if (known < 0 && !passes()) forget();
         } else {
           const fields = { ...TUS, ...JSON_ANSWER, 'Upload-Offset': at, 'Content-Type': 'application/offset+octet-stream' };
           answer = await ask(upload, 'PATCH', upload.url, fields, file.slice(at), at);
           // Also where it refuses because it has another part of the file than was thought.
           known = offset(answer);
-          if (answer.status && known < 0) {
+          if (known < 0 && !passes()) {
             forget();
             return answer;
           }
@@ -206,7 +209,7 @@
         if (known > best) failures = 0;
         best = Math.max(best, known);
         at = known;
-        if (answer.status || upload.cancelled) continue;
+        if (!passes() || upload.cancelled) continue;
         failures += 1;
         if (failures > 8) return answer;
         upload.from = null;
