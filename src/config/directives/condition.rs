@@ -93,11 +93,21 @@ fn bare_word<'d>(d: &'d Directive, text: &str) -> Option<&'d Word> {
     d.args.iter().find(|word| !word.quoted && word.bytes() == text.as_bytes())
 }
 
-/// `($variable =)`, `($variable is value)`. `name`: the first word without its parenthesis.
+/// `($variable =)`, `($variable is value)`, `($variable value)`. `name`: the first word without its parenthesis.
 fn wrong_comparison(d: &Directive, name: &str) -> Option<Fault> {
     let [_, sign, rest @ ..] = &d.args[..] else { return None };
     if !name.starts_with('$') {
         return None;
+    }
+    let value = sign.str();
+    let is_value = value.len() > 1 && value.starts_with(|c: char| c.is_ascii_alphanumeric() || "/\"'".contains(c));
+    if rest.is_empty() && is_value && (sign.quoted || value.ends_with(')')) {
+        let value = written([sign]);
+        return Some(
+            Fault::new(sign.span, format!("invalid condition \"{name}\""))
+                .label("an operator is missing before it")
+                .help(format!("write: if ({name} = {value}")),
+        );
     }
     let text = sign.str();
     let bare = text.trim_end_matches(')');

@@ -196,7 +196,7 @@ fn extensions(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
             None => (&mut extensions.allowed, bytes),
         };
         let name = name.strip_prefix(b".").unwrap_or(name);
-        if name.is_empty() {
+        if name.is_empty() || name.contains(&b'*') || name.contains(&b'/') {
             return Err(invalid(d, at).help("an extension such as .jpg, or !.php"));
         }
         list.push(name.to_ascii_lowercase().into());

@@ -76,6 +76,9 @@ impl Build {
             _ if d.name.is("server") && d.block.is_none() && d.args.len() > 1 && d.args[0].is("name") => {
                 format!("did you mean \"server_name\"? server_name {};", written(d.args.iter().skip(1)))
             }
+            _ if d.name.is("server") && d.block.is_none() => {
+                format!("it belongs in \"upstream\": upstream backend {{ {}; }}", written(d.words()))
+            }
             Contexts::MAIN => format!("{belongs}: at the top of the file, outside all blocks"),
             Contexts::LOCATION if d.block.is_none() => {
                 format!("{belongs}: location / {{ {}; }}", written(d.words()))

@@ -22,9 +22,10 @@ pub fn of_shape(d: &Directive, args: Args) -> Option<String> {
     let all: Vec<String> = words.iter().map(|word| word.str().into_owned()).collect();
     if words.len() > 1 && args.accepts(words.len() - 1) {
         let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        let pair = all.windows(2).position(|pair| is_number(&pair[0]) && value::unit(&pair[1]).is_some());
+        let unit = |word: &str| if word == "%" { Some("%") } else { value::unit(word) };
+        let pair = all.windows(2).position(|pair| is_number(&pair[0]) && unit(&pair[1]).is_some());
         if let Some(at) = pair {
-            let unit = value::unit(&all[at + 1]).unwrap_or_default();
+            let unit = unit(&all[at + 1]).unwrap_or_default();
             let mut joined = all.clone();
             joined.splice(at..at + 2, [format!("{}{unit}", all[at])]);
             return Some(format!("a number and its unit are one word: {}", line(&joined).trim_start_matches("write ")));

@@ -153,20 +153,62 @@ fn script_below_alias(cx: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-/// Parts of the names of clients, none of which is the whole.
-pub const AGENTS: [&str; 18] = [
-    "bot", "crawl", "spider", "slurp", "curl", "wget", "mozilla", "chrome", "firefox", "safari", "msie", "trident",
-    "android", "iphone", "ipad", "python", "scrapy", "opera",
+/// Parts of the User-Agents of browsers and of programs that many run. What only holds one of them (`my-bot`) may be the
+/// whole User-Agent of a program of one's own.
+pub const AGENTS: [&str; 40] = [
+    "bot",
+    "crawl",
+    "crawler",
+    "spider",
+    "slurp",
+    "curl",
+    "wget",
+    "mozilla",
+    "chrome",
+    "firefox",
+    "safari",
+    "msie",
+    "trident",
+    "android",
+    "iphone",
+    "ipad",
+    "python",
+    "python-requests",
+    "scrapy",
+    "opera",
+    "googlebot",
+    "bingbot",
+    "yandexbot",
+    "baiduspider",
+    "duckduckbot",
+    "applebot",
+    "ahrefsbot",
+    "semrushbot",
+    "mj12bot",
+    "dotbot",
+    "petalbot",
+    "gptbot",
+    "ccbot",
+    "claudebot",
+    "bytespider",
+    "facebookexternalhit",
+    "twitterbot",
+    "adsbot-google",
+    "amazonbot",
+    "sogou",
 ];
+
+/// Whether a text is one of [`AGENTS`].
+pub fn is_agent(text: &str) -> bool {
+    AGENTS.iter().any(|agent| text.eq_ignore_ascii_case(agent))
+}
 
 fn whole_agent(cx: &RuleContext, found: &mut Vec<Finding>) {
     if !cx.is("map") || !cx.d.args.first().is_some_and(|source| source.is("$http_user_agent")) {
         return;
     }
     for line in cx.children().iter().filter(|line| line.args.len() == 1) {
-        let key = line.name.str().to_ascii_lowercase();
-        let is_part = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
-        if is_part && AGENTS.iter().any(|agent| key.contains(agent)) {
+        if is_agent(&line.name.str()) {
             let message = format!("\"{}\" is compared with the whole User-Agent, which is longer", line.name.str());
             found.push(Finding::new(
                 line.name.span,

@@ -38,6 +38,22 @@ pub const RULES: &[Rule] = &[
         check: to_no_name,
     },
     Rule {
+        code: "W315",
+        title: "a certificate that is compared with the name of a group",
+        page: "With `proxy_ssl_verify on` the certificate has to be for the host of `proxy_pass`. Where that is the name of an \
+               `upstream` no certificate is: each request is answered 502. Name the host: `proxy_ssl_name app.example.org;`.",
+        about: &["proxy_pass"],
+        check: verified_group,
+    },
+    Rule {
+        code: "W316",
+        title: "an error page that becomes a redirect",
+        page: "`error_page` with a URL sends the client there with 302: browsers, caches and search engines see a page that has \
+               moved, not an error. A path of the site is sent with the error itself: `error_page 404 /404.html;`.",
+        about: &["error_page"],
+        check: redirected_error,
+    },
+    Rule {
         code: "W087",
         title: "a server that is not told which of its sites is meant",
         page: "Many servers have several sites on one address and choose the certificate by the name that the client sends \
@@ -164,6 +180,41 @@ fn no_server_name(cx: &RuleContext, found: &mut Vec<Finding>) {
     if is_domain(host) && !is_own && !is_sent && !is_group && cx.is_whole {
         let message = format!("\"{host}\" is not told its name in the handshake, which many servers refuse");
         found.push(Finding::new(word.span, message, "add: proxy_ssl_server_name on;"));
+    }
+}
+
+fn verified_group(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some(word) = cx.d.args.first().filter(|_| cx.is("proxy_pass")) else { return };
+    let text = word.str();
+    let host = host_of(&text);
+    let verify = cx.levels().find_map(|level| level.first_of("proxy_ssl_verify"));
+    let Some(verify) = verify.filter(|d| d.args.iter().any(|word| word.is("on"))) else { return };
+    let is_named = cx.levels().any(|level| level.has("proxy_ssl_name") || level.has("include"));
+    // A group may be called like its host.
+    let is_group = cx.levels.iter().any(|level| level.has_upstream(host.as_bytes())) && !host.contains('.');
+    if text.starts_with("https://") && is_group && !is_named {
+        let message = format!("no certificate is for \"{host}\", the name of a group: requests are answered 502");
+        let finding = Finding::new(word.span, message, "add the name in the certificate: proxy_ssl_name HOST;");
+        found.push(finding.note(verify.span, "it is verified"));
+    }
+}
+
+fn redirected_error(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some((page, codes)) = cx.d.args.split_last().filter(|_| cx.is("error_page")) else { return };
+    let text = page.str();
+    let is_error = |word: &Word| word.len() == 3 && word.bytes().starts_with(b"4") || word.bytes().starts_with(b"5");
+    if !text.starts_with("http") || !text.contains("://") || !codes.iter().all(is_error) {
+        return;
+    }
+    let host = host_of(&text);
+    let named = |d: &Directive| d.name.is("server_name") && d.args.iter().any(|name| name.is(host));
+    let is_own = ["$host", "$server_name", "$http_host"].contains(&host)
+        || cx.inside("server").is_some_and(|server| server.all.iter().any(named));
+    let path = text.split_once("://").and_then(|(_, rest)| rest.find('/').and_then(|at| rest.get(at..)));
+    if let Some(path) = path.filter(|_| is_own) {
+        let message = "the client is sent there with 302: it does not learn of the error";
+        let codes: Vec<_> = codes.iter().map(Word::str).collect();
+        found.push(Finding::new(page.span, message, format!("write: error_page {} {path};", codes.join(" "))));
     }
 }
 

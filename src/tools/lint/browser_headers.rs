@@ -9,7 +9,8 @@ pub const RULES: &[Rule] = &[Rule {
     page: "A browser that does not understand the value of a header goes on as if it were not there: X-Frame-Options is \
            `DENY` or `SAMEORIGIN` (for a list of sites there is `frame-ancestors` of Content-Security-Policy), \
            X-Content-Type-Options `nosniff`; Strict-Transport-Security needs its max-age; keywords of \
-           Content-Security-Policy stand in single quotes (`'self'`, else it is a host called \"self\"); \
+           Content-Security-Policy stand in single quotes (`'self'`, else it is a host called \"self\"), and its rules end \
+           with `;`; a cookie with `SameSite=None` needs `Secure`; \
            Access-Control-Allow-Origin is one origin without a path, or `*`; a number of seconds follows `max-age=` and \
            Access-Control-Max-Age.",
     about: &["add_header"],
@@ -31,7 +32,16 @@ fn ignored_value(cx: &RuleContext, found: &mut Vec<Finding>) {
             let help = || "write: \"max-age=31536000; includeSubDomains\"".to_owned();
             let has_age = lower.contains("max-age=");
             let slip = (!has_age).then(|| ("has no `max-age=`", help()));
-            slip.or_else(|| lower.contains(',').then(|| ("has a comma where `;` stands between its parts", help())))
+            let is_torn = || lower.split(';').any(|part| part.trim().contains(' '));
+            let slip = slip
+                .or_else(|| lower.contains(',').then(|| ("has a comma where `;` stands between its parts", help())));
+            slip.or_else(|| is_torn().then(|| ("has no `;` between its parts", help())))
+        }
+        b"set-cookie" => cross_site_cookie(&lower),
+        b"access-control-allow-methods" | b"access-control-allow-headers" | b"access-control-expose-headers" => {
+            let words: Vec<&str> = text.split([' ', ';', '|']).filter(|word| !word.is_empty()).collect();
+            let help = || format!("write: \"{}\"", words.join(", "));
+            (words.len() > 1 && !text.contains(',')).then(|| ("has no commas between its words", help()))
         }
         b"referrer-policy" => referrer_policy(&lower),
         b"content-security-policy" | b"content-security-policy-report-only" => security_policy(&lower),
@@ -92,8 +102,22 @@ fn referrer_policy(lower: &str) -> Slip {
     Some(("is no policy", format!("did you mean \"{near}\"?")))
 }
 
-/// Keywords that are hosts without their quotes.
+/// `SameSite=None` is for cookies that other sites' pages send along, which browsers take with `Secure` only.
+fn cross_site_cookie(lower: &str) -> Slip {
+    let mut parts = lower.split(';').map(|part| part.trim().replace(' ', ""));
+    let is_for_all = parts.any(|part| part == "samesite=none");
+    let is_secure = lower.split(';').any(|part| part.trim() == "secure");
+    (is_for_all && !is_secure).then(|| ("is SameSite=None without Secure", "add: Secure".to_owned()))
+}
+
+/// Keywords that are hosts without their quotes, and commas, behind which another policy begins.
 fn security_policy(lower: &str) -> Slip {
+    if lower.contains(", ") || lower.contains(" ,") {
+        return Some((
+            "has a comma, behind which another policy begins",
+            "`;` stands between its rules, and a space between sources".to_owned(),
+        ));
+    }
     const KEYWORDS: [&str; 6] = ["self", "none", "unsafe-inline", "unsafe-eval", "strict-dynamic", "unsafe-hashes"];
     let is_bare = |word: &&str| {
         KEYWORDS.contains(word)

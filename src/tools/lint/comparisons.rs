@@ -1,7 +1,7 @@
 //! Comparisons and values that cannot hold what they name: an `if` that is always or never true, a share that has no
 //! value, a header and a handler given twice.
 
-use super::applications::AGENTS;
+use super::applications::is_agent;
 use super::blocks::{condition, is_pass, location};
 use super::rule::{Finding, Rule, RuleContext};
 use crate::config::ast::{Directive, Word};
@@ -107,9 +107,7 @@ fn never_equal(cx: &RuleContext, found: &mut Vec<Finding>) {
         let help = format!("one `)` ends the condition: if ({subject} {sign} {})", text.trim_end_matches(')'));
         return found.push(Finding::new(value.part(text.len() - 1, text.len()), message, help));
     }
-    let lower = text.to_ascii_lowercase();
-    let is_part = lower.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
-    if subject == "$http_user_agent" && is_part && AGENTS.iter().any(|agent| lower.contains(agent)) {
+    if subject == "$http_user_agent" && is_agent(text) {
         let message = format!("this is {outcome} true: a User-Agent is longer than \"{text}\"");
         let regex = if outcome == "never" { "~*" } else { "!~*" };
         let help = format!("a part is found by a regex: if ({subject} {regex} {text})");

@@ -1,8 +1,10 @@
 //! Things that cost or reveal more than they seem to: slow regexes, responses readable by any site, uploaded files that
 //! others can fetch.
 
+use super::assigned;
 use super::backtracking::ambiguous;
 use super::blocks::{authenticates, location};
+use super::headers::maps_of;
 use super::level::Level;
 use super::regexes::regexes_of;
 use super::rule::{COMPARED, Finding, Rule, RuleContext};
@@ -96,11 +98,24 @@ fn any_origin(cx: &RuleContext, found: &mut Vec<Finding>) {
     let is_checked = cx.blocks.iter().any(|block| block.name.is("if")) || cx.levels().any(|level| level.has("if"));
     let message = match value.bytes() {
         b"$http_origin" if !is_checked => "every site may read answers with the visitor's cookies",
+        [b'$', name @ ..] if !is_checked && is_mapped_from_any(cx, &String::from_utf8_lossy(name)) => {
+            "every site may read answers with the visitor's cookies: the map lets all origins through"
+        }
         b"*" => "browsers refuse `*` where credentials are allowed",
         _ => return,
     };
     let finding = Finding::new(value.span, message, "let a `map` of $http_origin name the sites that may");
     found.push(finding.note(credentials.span, "credentials are allowed"));
+}
+
+/// Whether a `map` of $http_origin gives every origin back.
+fn is_mapped_from_any(cx: &RuleContext, name: &str) -> bool {
+    const ANY: [&str; 9] = ["default", "~.", "~.*", "~^.*$", "~*.*", "~.+", "~^.+$", "~^https?://", "~^https://"];
+    maps_of(cx, &name.trim_matches(['{', '}']).to_ascii_lowercase()).any(|map| {
+        let is_of_origin = map.args.first().is_some_and(|word| word.is("$http_origin"));
+        let lets_all = |(key, value): (&Word, &Word)| ANY.iter().any(|any| key.is(any)) && value.is("$http_origin");
+        is_of_origin && assigned::lines(map).any(lets_all)
+    })
 }
 
 fn unused_passwords(cx: &RuleContext, found: &mut Vec<Finding>) {
@@ -116,13 +131,13 @@ fn unused_passwords(cx: &RuleContext, found: &mut Vec<Finding>) {
 }
 
 /// A path without details that do not affect its target.
-fn plain(path: &str) -> Option<String> {
+pub fn plain(path: &str) -> Option<String> {
     let path = path.trim_end_matches('/');
     (!path.is_empty() && !path.contains(['$', '~'])).then(|| path.trim_start_matches("./").to_owned())
 }
 
 /// The directory that a prefix location serves.
-fn served(d: &Directive, outer: Option<&Directive>) -> Option<String> {
+pub fn served(d: &Directive, outer: Option<&Directive>) -> Option<String> {
     let (b"" | b"^~", name) = location(d)? else { return None };
     let of = |name: &str| d.block.iter().flatten().find(|inner| inner.name.is(name));
     let is_passed = d.block.iter().flatten().any(|inner| super::blocks::is_pass(&inner.name.str()));
@@ -139,7 +154,7 @@ fn served(d: &Directive, outer: Option<&Directive>) -> Option<String> {
 }
 
 /// Indices of unprotected locations that serve files, by directory.
-fn open_locations(server: &Level) -> FastMap<String, Vec<usize>> {
+pub fn open_locations(server: &Level) -> FastMap<String, Vec<usize>> {
     let outer = server.first_of("root");
     let mut found: FastMap<String, Vec<usize>> = FastMap::default();
     for (at, d) in server.all.iter().enumerate() {

@@ -197,7 +197,7 @@ fn missing_root(cx: &RuleContext, found: &mut Vec<Finding>) {
     if cx.d.args.iter().any(|word| lexical::odd_word(cx.d, word).is_some()) {
         return;
     }
-    let near = if cx.may_compare() { nearest(&path) } else { None };
+    let near = rooted(cx).or_else(|| if cx.may_compare() { nearest(&path) } else { None });
     // The configuration may be for another machine, where the path may exist.
     let is_told = cx.paths.is_some_and(|paths| paths.on_this_machine);
     if near.is_none() && !is_told {
@@ -216,6 +216,13 @@ fn missing_root(cx: &RuleContext, found: &mut Vec<Finding>) {
         false => "every request is answered 404",
     };
     found.push(Finding::new(cx.d.args_span(), format!("\"{shown}\" does not exist: {until}"), near));
+}
+
+/// `root var/www;`: the directory is there if the path begins with a slash.
+fn rooted(cx: &RuleContext) -> Option<String> {
+    let word = cx.d.args.first().filter(|word| !word.bytes().starts_with(b"/") && word.bytes().contains(&b'/'))?;
+    let path = Path::new("/").join(OsStr::from_bytes(word.bytes()));
+    path.is_dir().then(|| path.display().to_string())
 }
 
 fn missing_means(cx: &RuleContext, found: &mut Vec<Finding>) {

@@ -79,7 +79,7 @@ fn is_set_by_client(cx: &RuleContext, name: &str) -> bool {
 }
 
 /// The `map` blocks of enclosing levels that define a variable.
-fn maps_of<'p, 'a>(cx: &RuleContext<'p, 'a>, name: &str) -> impl Iterator<Item = &'a Directive> + use<'p, 'a> {
+pub fn maps_of<'p, 'a>(cx: &RuleContext<'p, 'a>, name: &str) -> impl Iterator<Item = &'a Directive> + use<'p, 'a> {
     let variable = format!("${name}").into_bytes();
     let maps = cx.levels.iter().flat_map(|level| {
         let all = if level.has("map") { level.all } else { &[] };
@@ -217,6 +217,9 @@ fn set_from(cx: &RuleContext, name: &str) -> Vec<String> {
     found
 }
 
+/// Headers from which applications make their links.
+const HOSTS: [&[u8]; 3] = [b"host", b"x-forwarded-host", b"x-forwarded-server"];
+
 fn host_spoofing(cx: &RuleContext, found: &mut Vec<Finding>) {
     if let Some(url) = leads_to(cx)
         && let text = url.str()
@@ -232,11 +235,14 @@ fn host_spoofing(cx: &RuleContext, found: &mut Vec<Finding>) {
         b"SERVER_NAME" if is_param => "$server_name",
         // The header itself is what applications get as HTTP_HOST anyway.
         b"HTTP_HOST" if is_param && !value.is("$http_host") => "$host",
-        host if cx.is("proxy_set_header") && host.eq_ignore_ascii_case(b"host") => "$host",
+        host if cx.is("proxy_set_header") && HOSTS.iter().any(|name| host.eq_ignore_ascii_case(name)) => "$host",
         _ => return,
     };
     let of_client = |text: &String| variables(text).into_iter().find(|name| is_of_client(name));
-    if let Some(sent) = cx.texts(&value.str()).iter().find_map(of_client) {
+    // A proxy in front may have said it.
+    let is_passed_on = |sent: &String| *sent == format!("http_{}", name.str().to_ascii_lowercase().replace('-', "_"));
+    let sent = cx.texts(&value.str()).iter().find_map(of_client);
+    if let Some(sent) = sent.filter(|sent| name.len() == "host".len() || is_param || !is_passed_on(sent)) {
         let message = format!("${sent} is what the client sent, not the name that was matched");
         let help = format!("write: {} {} {right};", cx.d.name.str(), name.str());
         found.push(Finding::new(value.span, message, help));

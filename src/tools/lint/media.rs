@@ -16,7 +16,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         code: "W074",
         title: "types that replace all others",
-        page: "A `types` block in a location is not added to the one around it, it takes its place: pages, styles and \
+        page: "A `types` block in a location or a server is not added to the one around it, it takes its place: pages, styles and \
                images there are sent with `default_type`, and browsers save them. Write `include mime.types;` into the \
                block, or a location of its own for that extension: `location ~ \\.log$ { types { } default_type text/plain; }`.",
         about: &["types"],
@@ -85,14 +85,16 @@ const FEW: usize = 3;
 
 fn replaced_types(cx: &RuleContext, found: &mut Vec<Finding>) {
     let lines = cx.children();
-    let Some((sign, name)) = cx.blocks.last().and_then(|block| location(block)).filter(|_| cx.is("types")) else {
-        return;
-    };
+    let Some(block) = cx.blocks.last().filter(|_| cx.is("types")) else { return };
     // A regex or an exact path names the files for which it is.
-    let is_prefix = (sign.is_empty() || sign == b"^~") && name.bytes().starts_with(b"/");
+    let is_prefix = match location(block) {
+        Some((sign, name)) => (sign.is_empty() || sign == b"^~") && name.bytes().starts_with(b"/"),
+        None => block.name.is("server"),
+    };
     let is_few = (1..=FEW).contains(&lines.len()) && lines.iter().all(|line| line.name.bytes().contains(&b'/'));
     // A directory of its own may have files of no other type.
-    let is_apart = ["default_type", "root", "alias"].iter().any(|name| cx.level().has(name));
+    let apart: &[&str] = if block.name.is("server") { &["default_type"] } else { &["default_type", "root", "alias"] };
+    let is_apart = apart.iter().any(|name| cx.level().has(name));
     if !is_prefix || !is_few || is_apart {
         return;
     }

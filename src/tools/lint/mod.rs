@@ -8,6 +8,7 @@
 mod access;
 mod addresses;
 mod again;
+mod always;
 mod applications;
 mod areas;
 mod arguments;
@@ -26,7 +27,9 @@ mod defaults;
 mod effort;
 mod exposure;
 mod files;
+mod handed_out;
 mod headers;
+mod idle;
 mod issuers;
 mod leaks;
 mod level;
@@ -70,6 +73,7 @@ const TABLES: &[&[Rule]] = &[
     access::RULES,
     addresses::RULES,
     again::RULES,
+    always::RULES,
     applications::RULES,
     areas::RULES,
     arguments::RULES,
@@ -86,7 +90,9 @@ const TABLES: &[&[Rule]] = &[
     effort::RULES,
     exposure::RULES,
     files::RULES,
+    handed_out::RULES,
     headers::RULES,
+    idle::RULES,
     issuers::RULES,
     leaks::RULES,
     media::RULES,

@@ -243,6 +243,12 @@ pub fn is_closed(d: &Directive) -> bool {
 fn exact_alone(cx: &RuleContext, found: &mut Vec<Finding>) {
     let Some((b"=", name)) = location(cx.d).filter(|_| is_closed(cx.d)) else { return };
     let path = name.str();
+    // `= /images/` with `deny all` forbids the listing alone; a password, or a list of addresses, is for a whole area.
+    let asks = |d: &Directive| ["auth_basic", "auth_request", "allow"].iter().any(|name| d.name.is(name));
+    let path = match path.strip_suffix('/') {
+        Some(area) if cx.children().iter().any(asks) => area.into(),
+        _ => path,
+    };
     let last = path.rsplit('/').next().unwrap_or_default();
     let Some(server) = cx.inside("server") else { return };
     // Nothing can be below a file. What only this location answers exists nowhere else.
@@ -256,7 +262,8 @@ fn exact_alone(cx: &RuleContext, found: &mut Vec<Finding>) {
     let is_explicit = location(taker).is_some_and(|(_, name)| name.bytes().starts_with(path.as_bytes()));
     let is_passed = inside.iter().any(|d| is_pass(&d.name.str()));
     if !authenticates(inside) && (is_explicit || is_passed) && variables(&path).is_empty() {
-        let message = format!("only \"{path}\" itself is closed: \"{path}/\" is answered by another location");
+        let message =
+            format!("only \"{}\" itself is closed: what is below it is answered by another location", name.str());
         let help = format!("close what is below as well: location {path} {{ … }}");
         found.push(Finding::new(cx.d.args_span(), message, help).note(taker.args_span(), "it asks for nothing"));
     }

@@ -5,6 +5,7 @@ use crate::config::load::{LoadOptions, load_text};
 
 mod files;
 mod followed;
+mod idle;
 mod kinds;
 mod reached;
 mod twins;

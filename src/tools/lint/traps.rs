@@ -81,14 +81,6 @@ pub const RULES: &[Rule] = &[
         check: alias_traversal,
     },
     Rule {
-        code: "W010",
-        title: "a file test of a word",
-        page: "`if (-f request_filename)` looks for a file called request_filename, which is not there. Write \
-               `$request_filename`.",
-        about: &["if"],
-        check: file_test_without_variable,
-    },
-    Rule {
         code: "W011",
         title: "a redirect without its URL",
         page: "`return 301;` answers a redirect that leads nowhere: browsers show an empty page. Write where it leads, or \
@@ -182,22 +174,6 @@ fn not_a_prefix(text: &str) -> Option<(&'static str, String)> {
             ),
         )
     })
-}
-
-fn file_test_without_variable(cx: &RuleContext, found: &mut Vec<Finding>) {
-    let [test, path] = &cx.d.args[..] else { return };
-    let is_test = matches!(test.bytes(), [b'(', b'-', _] | [b'(', b'!', b'-', _]);
-    let text = path.str();
-    let bare = text.trim_end_matches(')');
-    if cx.is("if") && is_test && !bare.contains(['$', '/', '.']) {
-        let message =
-            format!("\"{bare}\" is a file's name here, not a variable: the test is the same for every request");
-        found.push(Finding::new(
-            path.span,
-            message,
-            format!("a variable starts with $: if ({} ${text}", test.str().trim_start_matches('(')),
-        ));
-    }
 }
 
 /// The regex to which `$1` in a directive refers, and the word that contains it.

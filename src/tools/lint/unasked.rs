@@ -386,7 +386,11 @@ fn asks_itself(cx: &RuleContext, found: &mut Vec<Finding>) {
         .last()
         .and_then(|block| location(block))
         .is_some_and(|(sign, name)| (sign.is_empty() || sign == b"^~") && name.is("/"));
-    let Some(address) = text.strip_prefix("http://").filter(|_| takes_all) else { return };
+    let Some(address) = text.strip_prefix("http://") else { return };
+    // Without a URI part the path comes back as it is, and to the same location.
+    if !takes_all && (address.contains('/') || cx.level().has("rewrite") || !cx.is_in("location")) {
+        return;
+    }
     let address = address.trim_end_matches('/');
     let (host, port) = address.rsplit_once(':').unwrap_or((address, "80"));
     if !matches!(host, "127.0.0.1" | "localhost" | "[::1]") || cx.level().has("if") {

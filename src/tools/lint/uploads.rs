@@ -59,6 +59,14 @@ pub const RULES: &[Rule] = &[
         check: of_other_sites,
     },
     Rule {
+        code: "W230",
+        title: "one name for all uploads",
+        page: "`upload_filename` without a variable gives every upload the same name: the second one is refused (409), or replaces \
+               the first. Write `random` or `time`, or a variable into it: `upload_filename $request_id.bin;`.",
+        about: &["upload_filename"],
+        check: one_name,
+    },
+    Rule {
         code: "W219",
         title: "unfinished uploads that are kept for ever",
         page: "What breaks off and is never finished stays on the disk with `upload_resumable_max_age 0`, until there is no room. \
@@ -203,6 +211,22 @@ fn of_other_sites(cx: &RuleContext, found: &mut Vec<Finding>) {
     if is_on && cx.levels().any(Level::authenticates) {
         let message = "a page of any other site may upload with the browser of a visitor who is let in here";
         found.push(Finding::new(cx.d.span, message, "leave the line out"));
+    }
+}
+
+fn one_name(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some(word) = cx.d.args.first().filter(|_| cx.is("upload_filename")) else { return };
+    let is_made = ["original", "random", "time", "off"].iter().any(|way| word.is(way));
+    let on_duplicate = cx.levels().find_map(|level| level.first_of("upload_on_duplicate")?.args.first());
+    let outcome = match on_duplicate {
+        Some(word) if word.is("rename") => return,
+        Some(word) if word.is("overwrite") => "each replaces the one before",
+        _ => "the second one is refused",
+    };
+    if !is_made && !word.bytes().contains(&b'$') {
+        let message = format!("every upload is called \"{}\": {outcome}", word.str());
+        let help = format!("write random or time, or a variable into it: upload_filename $request_id-{};", word.str());
+        found.push(Finding::new(word.span, message, help));
     }
 }
 

@@ -48,6 +48,7 @@ const CARETS: &[&str] = &[
     "server { server_tokens off‸, }",
     "server { if (‸! -f $request_filename) { return 404; } }",
     "server { set $a ‸\\$host; }",
+    "server { if ($host ‸a.test) { return 404; } }",
     "server { set $a b\\/‸\\$host; }",
 ];
 

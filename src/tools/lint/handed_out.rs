@@ -1,0 +1,148 @@
+//! Files that are sent to anyone though they are meant for a program, or for those who are asked: the source of a script,
+//! the directory of X-Accel-Redirect, a directory that another location asks a password for.
+
+use super::blocks::{Pass, authenticates, location, passes, runs, runs_files};
+use super::exposure::{open_locations, plain, served};
+use super::regexes::uri_of;
+use super::rule::{Finding, Rule, RuleContext};
+use crate::config::ast::{Directive, Word};
+
+pub const RULES: &[Rule] = &[
+    Rule {
+        code: "W179",
+        title: "a script whose source is sent",
+        page: "`rewrite … break` ends the rewriting and stays in this location, which sends the script as a file: its source, with \
+               its passwords. `last` looks for the location that runs it.",
+        about: &["rewrite"],
+        check: source_sent,
+    },
+    Rule {
+        code: "W180",
+        title: "a directory of X-Accel-Redirect that anyone may ask for",
+        page: "The application decides who gets these files, and names the location in X-Accel-Redirect. Without `internal;` in it a \
+               client that knows the path asks for them itself.",
+        about: &["location", "proxy_set_header", "fastcgi_param", "uwsgi_param"],
+        check: not_internal,
+    },
+    Rule {
+        code: "W181",
+        title: "a directory that one location closes and another opens",
+        page: "Two locations serve one directory, and only one of them asks who the client is: whoever knows the other path needs no \
+               password and no signed link. Ask in both, or serve the directory in one place alone.",
+        about: &["signed_link", "secure_link", "auth_basic", "auth_request"],
+        check: opened_elsewhere,
+    },
+];
+
+fn source_sent(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let [_, target, flag] = &cx.d.args[..] else { return };
+    let own = cx.blocks.iter().rev().find(|block| location(block).is_some());
+    let (Some(own), Some(server)) = (own, cx.inside("server")) else { return };
+    if !cx.is("rewrite") || !flag.is("break") || cx.levels().any(|level| level.all.iter().any(runs_files)) {
+        return;
+    }
+    let is_passed = passes(&[Pass::Http, Pass::Other]).any(|pass| cx.levels().any(|level| level.has(pass)));
+    let Some(uri) = uri_of(target).filter(|uri| uri.starts_with('/') && !is_passed) else { return };
+    let runner = server.taker(uri.as_bytes()).filter(|taker| taker.name.span != own.name.span && runs(taker));
+    if let Some(runner) = runner {
+        let message =
+            format!("the source of \"{}\" is sent: `break` stays in this location, which runs nothing", target.str());
+        let finding = Finding::new(flag.span, message, "`last` looks for the location that runs it");
+        found.push(finding.note(runner.args_span(), "this location"));
+    }
+}
+
+/// The first part of a path that is kept for X-Accel-Redirect, by the words of guides.
+const INTERNAL: [&str; 13] = [
+    "internal",
+    "internal_redirect",
+    "internal-redirect",
+    "internal_files",
+    "internal-files",
+    "protected",
+    "protected_files",
+    "protected-files",
+    "x-accel",
+    "x-accel-redirect",
+    "accel",
+    "x-sendfile",
+    "sendfile",
+];
+
+/// Whether a location sends files to anyone who asks.
+fn is_open(d: &Directive) -> bool {
+    let inside = d.block.as_deref().unwrap_or_default();
+    let has = |name: &str| inside.iter().any(|d| d.name.is(name));
+    (has("alias") || has("root")) && !authenticates(inside) && !has("limit_except") && !has("include")
+}
+
+fn not_internal(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some(server) = cx.inside("server").filter(|server| !server.authenticates()) else { return };
+    let help = "add to it: internal;";
+    if let Some((b"" | b"^~", name)) = location(cx.d) {
+        let path = name.str();
+        let first = path.trim_start_matches('/').split('/').next().unwrap_or_default().to_ascii_lowercase();
+        // Someone has to send X-Accel-Redirect.
+        let asks = |d: &&Directive| {
+            location(d).is_some() && d.block.iter().flatten().any(|d| d.name.bytes().ends_with(b"_pass"))
+        };
+        if INTERNAL.contains(&&*first)
+            && is_open(cx.d)
+            && cx.is_in("server")
+            && let Some(asking) = server.all.iter().find(asks)
+        {
+            let message = format!("anyone may ask for what is below \"{path}\": it is not `internal`");
+            found.push(Finding::new(name.span, message, help).note(asking.args_span(), "the application decides here"));
+        }
+        return;
+    }
+    let [header, value] = &cx.d.args[..] else { return };
+    let name = header.lower();
+    let is_header = cx.is("proxy_set_header") && name == b"x-accel-mapping";
+    let is_param = cx.name().ends_with(b"_param") && !cx.is("scgi_param") && name == b"http_x_accel_mapping";
+    if !is_header && !is_param {
+        return;
+    }
+    let text = value.str();
+    let uris = text.split(',').filter_map(|pair| pair.split_once('=')).map(|(_, uri)| uri.trim());
+    let open = uris.filter_map(|uri| server.taker(uri.as_bytes())).find(|taker| is_open(taker));
+    if let Some(open) = open.filter(|open| !is_named_internal(open)) {
+        let message = "anyone may ask for what the application hands out: the location is not `internal`";
+        found.push(Finding::new(value.span, message, help).note(open.args_span(), "the location"));
+    }
+}
+
+/// Whether the location itself has the warning.
+fn is_named_internal(d: &Directive) -> bool {
+    let first = location(d).map(|(_, name)| name.str().trim_start_matches('/').to_ascii_lowercase());
+    first.is_some_and(|path| INTERNAL.contains(&path.split('/').next().unwrap_or_default()))
+}
+
+fn opened_elsewhere(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !["signed_link", "secure_link", "auth_basic", "auth_request"].iter().any(|name| cx.is(name)) {
+        return;
+    }
+    let Some((own, server)) = cx.blocks.last().zip(cx.inside("server")) else { return };
+    let is_off = |word: &Word| word.is("off");
+    let level = cx.level();
+    // Who writes with a password may let everyone read.
+    let writes = ["dav_methods", "allowed_methods", "allow_methods", "upload_store", "limit_except", "satisfy"];
+    if cx.d.args.iter().any(is_off) || server.authenticates() || writes.iter().any(|name| level.has(name)) {
+        return;
+    }
+    let Some(alias) = level.first_of("alias").and_then(|alias| plain(&alias.args.first()?.str())) else { return };
+    let root = server.first_of("root");
+    if served(own, root).as_deref() != Some(&*alias) {
+        return;
+    }
+    let all_open = server.open.get_or_init(|| open_locations(server));
+    let other = all_open.get(&alias).and_then(|at| at.iter().min()).and_then(|at| server.all.get(*at));
+    if let Some(other) = other.filter(|other| is_open(other)) {
+        let line = other.block.iter().flatten().find(|d| d.name.is("alias") || d.name.is("root"));
+        let place = line.map_or(other.args_span(), |line| line.span);
+        let message = "this location gives away what another one asks for before it lets in";
+        found.push(
+            Finding::new(place, message, "ask here as well, or leave this location out").note(cx.d.span, "asked"),
+        );
+    }
+}

@@ -1,0 +1,218 @@
+//! Lines that do nothing, or open what is meant to be closed, each beside its harmless twin.
+
+use super::twins::check;
+
+fn server(lines: &str) -> String {
+    format!("http {{ server {{ listen 127.0.0.1:80; server_name a.test; root /w; {lines} }} }}")
+}
+
+fn tls(lines: &str) -> String {
+    format!("http {{ server {{ listen 443 ssl; server_name a.test; {lines} }} }}")
+}
+
+fn check_in(around: fn(&str) -> String, cases: &[(&str, &str, &str)]) {
+    for (code, bad, good) in cases {
+        check(&[(code, &around(bad), &around(good))]);
+    }
+}
+
+#[test]
+fn a_setting_of_what_is_not_turned_on_is_found() {
+    check_in(
+        server,
+        &[
+            ("W312", "location /d/ { limit_rate_after 1m; }", "location /d/ { limit_rate_after 1m; limit_rate 9k; }"),
+            ("W312", "limit_rate_after 1m;", "limit_rate_after 1m; location /d/ { limit_rate 9k; }"),
+            ("W312", "limit_rate_after 1m;", "set $limit_rate 9k; limit_rate_after 1m;"),
+            (
+                "W312",
+                "location /d/ { deny all; dav_methods PUT; delete_trash t; }",
+                "location /d/ { deny all; dav_methods PUT DELETE; delete_trash t; }",
+            ),
+            ("W312", "location /d/ { min_delete_depth 2; }", "location /d/ { delete_trash off; }"),
+            ("W312", "autoindex_format json;", "autoindex_format json; location /d/ { autoindex on; }"),
+            ("W312", "cgi_env A b;", "cgi_env A b; location /c/ { cgi_extension .py /usr/bin/python3; }"),
+            (
+                "W312",
+                "proxy_ssl_trusted_certificate c.pem;",
+                "proxy_ssl_verify off; proxy_ssl_trusted_certificate c.pem;",
+            ),
+            ("W312", "limit_req_status 429;", "include limits; limit_req_status 429;"),
+            ("W312", "auth_request_set $a $upstream_http_a;", "auth_delay 1s; auth_basic off;"),
+        ],
+    );
+    check_in(tls, &[("W312", "ssl_client_certificate c.pem;", "ssl_client_certificate c.pem; ssl_verify_client on;")]);
+    let zone = |lines: &str| {
+        format!(
+            "http {{ limit_req_zone $binary_remote_addr zone=a:1m rate=1r/s; server {{ listen 127.0.0.1:80; {lines} }} }}"
+        )
+    };
+    check_in_zone(&zone, "limit_req zone=a nodelay;", "limit_req zone=a burst=5 nodelay;");
+    check_in_zone(&zone, "limit_req zone=a delay=3;", "limit_req zone=a;");
+}
+
+fn check_in_zone(around: &dyn Fn(&str) -> String, bad: &str, good: &str) {
+    check(&[("W314", &around(bad), &around(good))]);
+}
+
+#[test]
+fn tests_with_one_outcome_are_found() {
+    check_in(
+        server,
+        &[
+            ("W010", "if (!-f $uri) { return 404; }", "if (!-f $document_root$uri) { return 404; }"),
+            ("W010", "if (-e $request_uri.html) { return 404; }", "if (-e $uri_of_mine) { return 404; }"),
+            (
+                "W313",
+                "if ($http_user_agent ~* (curl|wget|)) { return 403; }",
+                "if ($http_user_agent ~* (curl|wget)) { return 403; }",
+            ),
+            ("W313", "location ~ /(a|b|) { }", "location ~ ^/(a|b|)$ { }"),
+            ("W313", "rewrite ^/(de|en|) /x permanent;", "rewrite ^/(de/|en/|)(.*)$ /x/$2 permanent;"),
+            (
+                "W068",
+                "if ($http_user_agent = Googlebot) { return 403; }",
+                "if ($http_user_agent = my-bot) { return 403; }",
+            ),
+        ],
+    );
+    check(&[
+        (
+            "W313",
+            "http { map $http_user_agent $b { default 0; ~*(curl|) 1; } server { if ($b) { return 403; } } }",
+            "http { map $http_user_agent $b { default 0; ~*(curl) 1; } server { if ($b) { return 403; } } }",
+        ),
+        (
+            "W067",
+            "map $http_user_agent $b { default 0; curl 1; } server { if ($b) { return 403; } }",
+            "map $http_user_agent $b { default 0; our-bot 1; } server { if ($b) { return 403; } }",
+        ),
+    ]);
+}
+
+const PHP: &str = "location ~ \\.php$ { try_files $uri =404; fastcgi_param SCRIPT_FILENAME $document_root$uri; \
+                   fastcgi_pass 127.0.0.1:9000; }";
+
+#[test]
+fn files_that_are_handed_out_to_anyone_are_found() {
+    let php = |flag: &str| server(&format!("location / {{ rewrite ^/p/([a-z]+)$ /index.php?p=$1 {flag}; }} {PHP}"));
+    check(&[("W179", &php("break"), &php("last"))]);
+    let app = "location /app/ { proxy_pass http://127.0.0.1:3000; proxy_set_header Host $host; }";
+    let with = |lines: &str| server(&format!("{lines} {app}"));
+    check(&[
+        (
+            "W180",
+            &with("location /protected/ { alias /srv/f/; }"),
+            &with("location /protected/ { internal; alias /srv/f/; }"),
+        ),
+        ("W180", &with("location /x-accel/ { alias /srv/f/; }"), &with("location /f/ { alias /srv/f/; }")),
+        ("W180", &with("location /internal/ { root /srv; }"), &server("location /internal/ { alias /srv/f/; }")),
+    ]);
+    let mapped = |inside: &str| {
+        server(&format!(
+            "location /f/ {{ {inside} alias /srv/f/; }} location / {{ proxy_pass http://127.0.0.1:3000; \
+             proxy_set_header Host $host; proxy_set_header X-Accel-Mapping /srv/f/=/f/; }}"
+        ))
+    };
+    check(&[("W180", &mapped(""), &mapped("internal;"))]);
+    check_in(
+        server,
+        &[
+            (
+                "W181",
+                "location /a/ { alias /srv/f/; signed_link /etc/keys; } location /b/ { alias /srv/f/; }",
+                "location /a/ { alias /srv/f/; signed_link /etc/keys; } location /b/ { alias /srv/g/; }",
+            ),
+            (
+                "W181",
+                "location /a/ { alias /srv/f/; auth_basic a; auth_basic_user_file /u; } location /b/ { alias /srv/f/; }",
+                "location /a/ { alias /srv/f/; auth_basic a; auth_basic_user_file /u; dav_methods PUT; } \
+                 location /b/ { alias /srv/f/; }",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn servers_and_headers_that_are_not_what_they_seem_are_found() {
+    let group = |lines: &str| {
+        format!(
+            "http {{ upstream app {{ server 10.0.0.1:443; }} server {{ listen 127.0.0.1:80; location / {{ \
+             proxy_set_header Host $host; proxy_pass https://app; {lines} }} }} }}"
+        )
+    };
+    check(&[
+        ("W315", &group("proxy_ssl_verify on;"), &group("proxy_ssl_verify on; proxy_ssl_name a.test;")),
+        ("W315", &group("proxy_ssl_verify on;"), &group("proxy_ssl_verify off;")),
+    ]);
+    let origin = |line: &str| {
+        format!(
+            "http {{ map $http_origin $cors {{ {line} }} server {{ listen 127.0.0.1:80; add_header \
+             Access-Control-Allow-Origin $cors; add_header Access-Control-Allow-Credentials true; add_header Vary Origin; }} }}"
+        )
+    };
+    check(&[("W131", &origin("default $http_origin;"), &origin("default ''; https://b.test $http_origin;"))]);
+    check_in(
+        server,
+        &[
+            ("W316", "error_page 404 http://a.test/404.html;", "error_page 404 http://b.test/404.html;"),
+            ("W316", "error_page 500 502 $scheme://$host/50x.html;", "error_page 500 502 /50x.html;"),
+            (
+                "W146",
+                "location /a/ { proxy_pass http://127.0.0.1:80; proxy_set_header Host $host; }",
+                "location /a/ { proxy_pass http://127.0.0.1:80/b/; proxy_set_header Host $host; }",
+            ),
+            (
+                "W148",
+                "location = /a/ { auth_basic a; auth_basic_user_file /u; } location / { proxy_pass http://127.0.0.1:3000; }",
+                "location = /a/ { deny all; } location / { proxy_pass http://127.0.0.1:3000; }",
+            ),
+            (
+                "W103",
+                "location / { proxy_pass http://127.0.0.1:3000; proxy_set_header X-Forwarded-Host $http_host; }",
+                "location / { proxy_pass http://127.0.0.1:3000; proxy_set_header X-Forwarded-Host $http_x_forwarded_host; }",
+            ),
+            (
+                "W230",
+                "location / { deny all; upload_store /up; upload_filename a.bin; }",
+                "location / { deny all; upload_store /up; upload_filename $request_id.bin; }",
+            ),
+            (
+                "W230",
+                "location / { upload_filename a; }",
+                "location / { upload_filename a; upload_on_duplicate rename; }",
+            ),
+            (
+                "W156",
+                "add_header Set-Cookie 'a=b; SameSite=None';",
+                "add_header Set-Cookie 'a=b; SameSite=None; Secure';",
+            ),
+            (
+                "W156",
+                "add_header Content-Security-Policy \"default-src 'self', img-src *\";",
+                "add_header Content-Security-Policy \"default-src 'self'; img-src *\";",
+            ),
+            (
+                "W156",
+                "add_header Access-Control-Allow-Methods 'GET POST';",
+                "add_header Access-Control-Allow-Methods 'GET, POST';",
+            ),
+        ],
+    );
+    check_in(
+        tls,
+        &[(
+            "W156",
+            "add_header Strict-Transport-Security 'max-age=31536000 includeSubDomains';",
+            "add_header Strict-Transport-Security 'max-age=31536000; includeSubDomains';",
+        )],
+    );
+    let types = |inside: &str| {
+        format!(
+            "http {{ types {{ text/html html; }} {} server {{ listen 127.0.0.1:80; root /w; {} }} }}",
+            if inside.is_empty() { "types { application/wasm wasm; }" } else { "" },
+            inside
+        )
+    };
+    check(&[("W074", &types("types { application/wasm wasm; }"), &types(""))]);
+}
