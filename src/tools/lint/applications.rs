@@ -7,6 +7,14 @@ use super::targets::begins_with_host;
 
 pub const RULES: &[Rule] = &[
     Rule {
+        code: "W320",
+        title: "a scheme where HTTPS is on or empty",
+        page: "Applications take any value of the parameter HTTPS but `off` for TLS, \"http\" too: they make links to https, and set \
+               cookies that the browser does not send back. `$https` is `on` or empty: `fastcgi_param HTTPS $https if_not_empty;`.",
+        about: &["fastcgi_param", "uwsgi_param", "scgi_param"],
+        check: scheme_as_https,
+    },
+    Rule {
         code: "W065",
         title: "a rewrite to a URI without its slash",
         page: "A path begins with `/`: `rewrite ^/a$ b;` makes the URI \"b\", which no location has, and \
@@ -150,6 +158,16 @@ fn script_below_alias(cx: &RuleContext, found: &mut Vec<Finding>) {
         let message = "the alias replaces the name of the location, and this appends the whole URI to it";
         let help = "write: fastcgi_param SCRIPT_FILENAME $request_filename;";
         found.push(Finding::new(value.span, message, help).note(alias.span, "the alias"));
+    }
+}
+
+fn scheme_as_https(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let [name, value, ..] = &cx.d.args[..] else { return };
+    let is_param = ["fastcgi_param", "uwsgi_param", "scgi_param"].iter().any(|param| cx.is(param));
+    if is_param && name.is("HTTPS") && (value.is("$scheme") || value.is("$http_x_forwarded_proto")) {
+        let message = format!("{} is never empty: applications take \"http\" for HTTPS as well", value.str());
+        let help = format!("write: {} HTTPS $https if_not_empty;", cx.d.name.str());
+        found.push(Finding::new(value.span, message, help));
     }
 }
 

@@ -5,6 +5,7 @@ use super::level::Level;
 use super::reach::path_of;
 use super::rule::{Finding, Rule, RuleContext};
 use crate::config::ast::Directive;
+use crate::config::value::Size;
 use crate::util::hash::FastMap;
 
 pub const RULES: &[Rule] = &[
@@ -39,6 +40,22 @@ pub const RULES: &[Rule] = &[
                others `r` at most: `upload_store_access user:rw group:rw all:r;`.",
         about: &["upload_store_access", "dav_access"],
         check: written_by_all,
+    },
+    Rule {
+        code: "W231",
+        title: "a file that the quota never has room for",
+        page: "`upload_quota` is what all files of the area add up to: a file of `upload_max_file_size` that is larger is refused with \
+               507, after its bytes have come. Raise the quota, or lower the size.",
+        about: &["upload_quota"],
+        check: quota_of_one_file,
+    },
+    Rule {
+        code: "W232",
+        title: "a WebDAV that clients do not recognise",
+        page: "File managers ask OPTIONS before PROPFIND, and look for the field DAV in the answer: without OPTIONS among the \
+               `dav_ext_methods` they say that this is no WebDAV server. Write `dav_ext_methods PROPFIND OPTIONS;`.",
+        about: &["dav_ext_methods"],
+        check: unrecognised,
     },
     Rule {
         code: "W229",
@@ -114,6 +131,26 @@ fn around_the_quota(cx: &RuleContext, found: &mut Vec<Finding>) {
         let message = "uploads here lead around the quota of another location with the same store";
         let help = format!("add: upload_quota {};", quota.args.first().map(|word| word.str()).unwrap_or_default());
         found.push(Finding::new(cx.d.span, message, help).note(quota.span, "the quota"));
+    }
+}
+
+fn quota_of_one_file(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let size = |d: &Directive| Size::parse_offset(d.args.first()?.bytes()).ok().map(|size| size.0);
+    let Some(quota) = size(cx.d).filter(|quota| cx.is("upload_quota") && *quota > 0) else { return };
+    let largest = cx.levels().find_map(|level| level.first_of("upload_max_file_size"));
+    if let Some(largest) = largest.filter(|largest| size(largest).is_some_and(|size| size > quota)) {
+        let message = format!("a file of {} never has room here", largest.args[0].str());
+        let finding = Finding::new(cx.d.args[0].span, message, "raise the quota, or lower upload_max_file_size");
+        found.push(finding.note(largest.span, "the largest file"));
+    }
+}
+
+fn unrecognised(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let names = |method: &str| cx.d.args.iter().find(|word| word.is(method));
+    if let Some(word) = names("PROPFIND").filter(|_| cx.is("dav_ext_methods") && names("OPTIONS").is_none()) {
+        let message = "clients ask OPTIONS first, and take this for no WebDAV";
+        let words: Vec<_> = cx.d.args.iter().map(|word| word.str()).collect();
+        found.push(Finding::new(word.span, message, format!("write: dav_ext_methods {} OPTIONS;", words.join(" "))));
     }
 }
 

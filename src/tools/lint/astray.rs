@@ -38,6 +38,14 @@ pub const RULES: &[Rule] = &[
         check: to_no_name,
     },
     Rule {
+        code: "W326",
+        title: "a page in the place of a script or an image",
+        page: "With `try_files $uri /index.html` a script that is not there is answered with the page, and status 200: browsers refuse \
+               it (\"Unexpected token <\"), and keep it as long as `expires` says. End with `=404` where files have an extension.",
+        about: &["try_files"],
+        check: page_for_asset,
+    },
+    Rule {
         code: "W315",
         title: "a certificate that is compared with the name of a group",
         page: "With `proxy_ssl_verify on` the certificate has to be for the host of `proxy_pass`. Where that is the name of an \
@@ -183,6 +191,19 @@ fn no_server_name(cx: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
+fn page_for_asset(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some((b"~" | b"~*", name)) = cx.blocks.last().and_then(|block| location(block)) else { return };
+    let Some(last) = cx.d.args.last().filter(|_| cx.is("try_files")) else { return };
+    let regex = name.str();
+    let Some((_, ends)) = regex.rsplit_once("\\.") else { return };
+    let mut words = ends.split(|c: char| !c.is_ascii_alphanumeric());
+    let is_asset = words.any(|word| matches!(word, "js" | "css" | "png" | "jpg" | "svg" | "woff2"));
+    if is_asset && ends.ends_with('$') && last.bytes().starts_with(b"/") && last.bytes().ends_with(b".html") {
+        let message = format!("\"{}\" is sent for each file that is not there", last.str());
+        found.push(Finding::new(last.span, message, "end with a status: =404"));
+    }
+}
+
 fn verified_group(cx: &RuleContext, found: &mut Vec<Finding>) {
     let Some(word) = cx.d.args.first().filter(|_| cx.is("proxy_pass")) else { return };
     let text = word.str();
@@ -203,7 +224,10 @@ fn redirected_error(cx: &RuleContext, found: &mut Vec<Finding>) {
     let Some((page, codes)) = cx.d.args.split_last().filter(|_| cx.is("error_page")) else { return };
     let text = page.str();
     let is_error = |word: &Word| word.len() == 3 && word.bytes().starts_with(b"4") || word.bytes().starts_with(b"5");
-    if !text.starts_with("http") || !text.contains("://") || !codes.iter().all(is_error) {
+    if !text.starts_with("http") && !text.starts_with("$scheme:")
+        || !text.contains("://")
+        || !codes.iter().all(is_error)
+    {
         return;
     }
     let host = host_of(&text);

@@ -77,6 +77,13 @@ fn two_lifetimes(cx: &RuleContext, found: &mut Vec<Finding>) {
         return;
     }
     let text = value.str().to_ascii_lowercase();
+    let mut words = text.split(',').map(str::trim);
+    let is_kept = |word: &&str| *word == "public" || word.starts_with("max-age=") && *word != "max-age=0";
+    if let Some(kept) = words.clone().find(is_kept).filter(|_| words.any(|word| word == "no-store")) {
+        let message = format!("\"no-store\" forbids what \"{kept}\" allows");
+        let help = "keep one of the two: no-store, or public and max-age=SECONDS";
+        return found.push(Finding::new(value.span, message, help));
+    }
     let Some(forbids) = ["no-store", "no-cache", "max-age=0"].iter().find(|word| text.contains(**word)) else { return };
     let level = cx.level();
     let Some(expires) = level.first_of("expires") else { return };

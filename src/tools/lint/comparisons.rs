@@ -3,6 +3,7 @@
 
 use super::applications::is_agent;
 use super::blocks::{condition, is_pass, location};
+use super::regexes::regexes_of;
 use super::rule::{Finding, Rule, RuleContext};
 use crate::config::ast::{Directive, Word};
 use crate::config::directives::map::hundredths;
@@ -16,6 +17,14 @@ pub const RULES: &[Rule] = &[
                `/`, $remote_addr is a single address. Any other text is never equal, nor is a value with a `)` too many.",
         about: &["if"],
         check: never_equal,
+    },
+    Rule {
+        code: "W322",
+        title: "a capital letter in a regex for a host",
+        page: "`$host` and the name that `server_name` is compared with are in lower case: `~` with a capital letter matches none of \
+               them. Write small letters, or `~*`.",
+        about: &["if", "map"],
+        check: capital_host,
     },
     Rule {
         code: "W069",
@@ -124,6 +133,25 @@ fn never_equal(cx: &RuleContext, found: &mut Vec<Finding>) {
             false => format!("did you mean if ({subject} {sign} {meant})?"),
         };
         found.push(Finding::new(value.part(0, text.len()), message, help));
+    }
+}
+
+fn capital_host(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let is_sensitive = match condition(cx.d) {
+        Some(condition) => {
+            condition.subject == "$host" && condition.sign.is_some_and(|sign| sign.is("~") || sign.is("!~"))
+        }
+        None => cx.is("map") && cx.d.args.first().is_some_and(|source| source.is("$host")),
+    };
+    for regex in regexes_of(cx.d).iter().filter(|regex| is_sensitive && !regex.word.bytes().starts_with(b"~*")) {
+        let bytes = regex.text.as_bytes();
+        // `\\W`, `[A-Z]` and `(?i)` are no letters of a name.
+        let is_letter = |at: usize| bytes[at].is_ascii_uppercase() && (at == 0 || bytes[at - 1] != b'\\');
+        if (0..bytes.len()).any(is_letter) && !regex.text.contains(['[', '?']) {
+            let message = format!("\"{}\" matches no host: $host is in lower case", regex.text);
+            let help = format!("write: {}", regex.text.to_ascii_lowercase());
+            found.push(Finding::new(regex.word.span, message, help));
+        }
     }
 }
 

@@ -71,6 +71,9 @@ pub const RULES: &[Rule] = &[
             "upload_max_file_size",
             "upload_quota",
             "client_body_buffer_size",
+            "limit_rate",
+            "proxy_limit_rate",
+            "upload_limit_rate",
             "expires",
             "proxy_read_timeout",
             "proxy_send_timeout",
@@ -287,8 +290,15 @@ fn field_name(variable: &str) -> String {
 }
 
 fn bare_size(cx: &RuleContext, found: &mut Vec<Finding>) {
-    const SIZES: [&str; 4] =
-        ["client_max_body_size", "upload_max_file_size", "upload_quota", "client_body_buffer_size"];
+    const SIZES: [&str; 7] = [
+        "client_max_body_size",
+        "upload_max_file_size",
+        "upload_quota",
+        "client_body_buffer_size",
+        "limit_rate",
+        "proxy_limit_rate",
+        "upload_limit_rate",
+    ];
     if cx.is("expires") || cx.name().ends_with(b"_timeout") {
         return bare_time(cx, found);
     }
@@ -296,7 +306,8 @@ fn bare_size(cx: &RuleContext, found: &mut Vec<Finding>) {
     let text = word.str();
     if text.parse::<u32>().is_ok_and(|bytes| (1..=1000).contains(&bytes)) {
         let message = format!("{text} bytes: a size without a unit counts bytes");
-        found.push(Finding::new(word.span, message, format!("did you mean {text}m? (k, m or g)")));
+        let unit = if cx.name().ends_with(b"_rate") { 'k' } else { 'm' };
+        found.push(Finding::new(word.span, message, format!("did you mean {text}{unit}? (k, m or g)")));
     }
 }
 

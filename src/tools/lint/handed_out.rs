@@ -1,7 +1,7 @@
 //! Files that are sent to anyone though they are meant for a program, or for those who are asked: the source of a script,
 //! the directory of X-Accel-Redirect, a directory that another location asks a password for.
 
-use super::blocks::{Pass, authenticates, location, passes, runs, runs_files};
+use super::blocks::{Pass, authenticates, below, is_of_client, location, passes, runs, runs_files, variables};
 use super::exposure::{open_locations, plain, served};
 use super::regexes::uri_of;
 use super::rule::{Finding, Rule, RuleContext};
@@ -15,6 +15,22 @@ pub const RULES: &[Rule] = &[
                its passwords. `last` looks for the location that runs it.",
         about: &["rewrite"],
         check: source_sent,
+    },
+    Rule {
+        code: "W182",
+        title: "a root that the client chooses",
+        page: "A header, an argument or a cookie in `root` or `alias` may hold `../`, or name the directory of another site. Let a `map` \
+               choose from a fixed set.",
+        about: &["root", "alias"],
+        check: chosen_root,
+    },
+    Rule {
+        code: "W183",
+        title: "an index that no location runs",
+        page: "`index index.php` sends the file as it is where no location passes it to PHP: visitors see its source. Add the \
+               location (`location ~ \\.php$ { fastcgi_pass …; }`), or name pages only.",
+        about: &["index"],
+        check: unrun_index,
     },
     Rule {
         code: "W180",
@@ -49,6 +65,28 @@ fn source_sent(cx: &RuleContext, found: &mut Vec<Finding>) {
             format!("the source of \"{}\" is sent: `break` stays in this location, which runs nothing", target.str());
         let finding = Finding::new(flag.span, message, "`last` looks for the location that runs it");
         found.push(finding.note(runner.args_span(), "this location"));
+    }
+}
+
+fn chosen_root(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some(word) = cx.d.args.first().filter(|_| cx.is("root") || cx.is("alias")) else { return };
+    let sent = variables(&word.str()).into_iter().find(|name| is_of_client(name) && name != "http_host");
+    if let Some(name) = sent {
+        let message = format!("the client chooses the directory by ${name}: it may hold `../`");
+        found.push(Finding::new(word.span, message, "let a `map` choose from a fixed set"));
+    }
+}
+
+fn unrun_index(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some(server) = cx.inside("server").filter(|_| cx.is("index") && cx.is_whole) else { return };
+    let Some(word) = cx.d.args.iter().find(|word| word.bytes().ends_with(b".php")) else { return };
+    let is_run = |d: &Directive| {
+        let name = d.name.bytes();
+        name.ends_with(b"_pass") || matches!(name, b"cgi_extension" | b"include" | b"return")
+    };
+    if !cx.levels.iter().any(|level| level.has("include")) && !below(server.all, is_run) {
+        let message = format!("no location runs \"{}\": its source is sent", word.str());
+        found.push(Finding::new(word.span, message, "add the location that passes it on, or name pages only"));
     }
 }
 

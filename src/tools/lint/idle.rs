@@ -137,9 +137,12 @@ fn not_turned_on(cx: &RuleContext, found: &mut Vec<Finding>) {
     let name = cx.d.name.str();
     let Some(idle) = IDLE.iter().find(|idle| idle.settings.contains(&&*name)) else { return };
     let is_off = cx.d.args.iter().any(|word| word.is("off"));
-    // A file of locations, or of a server, may be included where it is turned on.
-    let is_alone = !cx.blocks.iter().any(|block| block.name.is("http")) && cx.inside("server").is_none();
-    if is_off || is_alone || !cx.is_whole || !cx.is_first(&name) || cx.levels.iter().any(|level| level.has("include")) {
+    // A file of locations, or of servers, may be included where it is turned on.
+    let is_part = !cx.blocks.iter().any(|block| block.name.is("http"));
+    // What is said around it is said once.
+    let is_said = cx.levels().skip(1).any(|level| level.has(&name));
+    if is_off || is_part || is_said || !cx.is_whole || !cx.is_first(&name) || cx.levels.iter().any(|l| l.has("include"))
+    {
         return;
     }
     // Once for several settings of one thing.

@@ -25,6 +25,7 @@ mod credentials;
 mod dead;
 mod defaults;
 mod effort;
+mod errors;
 mod exposure;
 mod files;
 mod handed_out;
@@ -52,6 +53,7 @@ mod targets;
 mod transport;
 mod traps;
 mod trust;
+mod twice;
 mod unasked;
 mod unguarded;
 mod uploads;
@@ -88,6 +90,7 @@ const TABLES: &[&[Rule]] = &[
     dead::RULES,
     defaults::RULES,
     effort::RULES,
+    errors::RULES,
     exposure::RULES,
     files::RULES,
     handed_out::RULES,
@@ -111,6 +114,7 @@ const TABLES: &[&[Rule]] = &[
     transport::RULES,
     traps::RULES,
     trust::RULES,
+    twice::RULES,
     unasked::RULES,
     unguarded::RULES,
     uploads::RULES,

@@ -1,6 +1,7 @@
 //! Upstreams that are spoken to otherwise than they expect, or told less than they should be.
 
-use super::blocks::{Pass, authority, first_below, passes, sets};
+use super::assigned;
+use super::blocks::{Pass, authority, first_below, passes, sets, variables};
 use super::level::Level;
 use super::rule::{Finding, Rule, RuleContext};
 use crate::config::ast::Directive;
@@ -31,6 +32,23 @@ pub const RULES: &[Rule] = &[
                end in a loop or in warnings of mixed content. Write `$scheme`.",
         about: &["proxy_set_header"],
         check: wrong_scheme,
+    },
+    Rule {
+        code: "W319",
+        title: "an upgrade that every request asks for",
+        page: "A request without Upgrade has to say `Connection: close`, or nothing: with `upgrade` for all of them some applications \
+               wait for a protocol that is not named, and no connection is kept. Add the line for the empty value: \
+               `map $http_upgrade $connection_upgrade { default upgrade; '' close; }`.",
+        about: &["map"],
+        check: always_upgrade,
+    },
+    Rule {
+        code: "W325",
+        title: "a cookie that browsers refuse",
+        page: "`SameSite=None` is for cookies that requests of other sites' pages carry: browsers take them with `Secure` only. Write \
+               `proxy_cookie_flags NAME secure samesite=none;`.",
+        about: &["proxy_cookie_flags"],
+        check: insecure_none,
     },
     Rule {
         code: "W097",
@@ -138,6 +156,10 @@ fn wrong_scheme(cx: &RuleContext, found: &mut Vec<Finding>) {
     if !cx.is("proxy_set_header") {
         return;
     }
+    if let Some(port) = sets(cx.d, "X-Forwarded-Port").filter(|port| port.is("80") && cx.speaks_tls_only()) {
+        let message = "the clients came to a port of TLS: links to port 80 lead out of it";
+        return found.push(Finding::new(port.span, message, "write: proxy_set_header X-Forwarded-Port $server_port;"));
+    }
     let value = ["X-Forwarded-Proto", "X-Scheme", "X-Forwarded-Scheme"].iter().find_map(|name| sets(cx.d, name));
     if let Some(value) = value.filter(|value| value.is("http") && cx.speaks_tls_only()) {
         let message = "the clients speak https here: the application is told otherwise";
@@ -146,6 +168,27 @@ fn wrong_scheme(cx: &RuleContext, found: &mut Vec<Finding>) {
             message,
             format!("write: proxy_set_header {} $scheme;", cx.d.args[0].str()),
         ));
+    }
+}
+
+fn always_upgrade(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let [source, name] = &cx.d.args[..] else { return };
+    if !cx.is("map") || !source.is("$http_upgrade") || cx.children().iter().any(|line| line.name.is("include")) {
+        return;
+    }
+    let default = assigned::lines(cx.d).find(|(key, _)| key.is("default")).map(|(_, value)| value);
+    let names_empty = assigned::lines(cx.d).any(|(key, _)| key.is_empty() || key.bytes().starts_with(b"~"));
+    if let Some(value) = default.filter(|value| value.bytes().eq_ignore_ascii_case(b"upgrade") && !names_empty) {
+        let message = format!("{} is \"upgrade\" for requests without Upgrade as well", name.str());
+        found.push(Finding::new(value.span, message, "add a line for them: '' close;"));
+    }
+}
+
+fn insecure_none(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let has = |flag: &str| cx.d.args.iter().find(|word| word.bytes().eq_ignore_ascii_case(flag.as_bytes()));
+    if let Some(word) = has("samesite=none").filter(|_| cx.is("proxy_cookie_flags") && has("secure").is_none()) {
+        let message = "browsers refuse a cookie with SameSite=None and without Secure";
+        found.push(Finding::new(word.span, message, "add: secure"));
     }
 }
 

@@ -1,6 +1,6 @@
 //! Lines that nginx silently accepts, but that do not do what they seem to.
 
-use super::blocks::{below, location};
+use super::blocks::{below, location, variables};
 use super::regexes;
 use super::rule::{COMPARED, EVERY, Finding, Rule, RuleContext};
 use crate::config::ast::{Directive, Word};
@@ -195,11 +195,30 @@ fn captures_of<'a>(cx: &RuleContext<'_, 'a>) -> Option<(&'a Word, &'a Word)> {
     }
 }
 
+/// `location /old/ { return 301 https://a.test$1; }`: nothing around it is a regex.
+fn no_regex(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let [code, url] = &cx.d.args[..] else { return };
+    let is_plain = cx.is("return") && code.bytes().starts_with(b"30") && cx.inside("server").is_some();
+    let group = |name: &String| name.len() == 1 && name.starts_with(|c: char| c.is_ascii_digit());
+    let Some(name) = variables(&url.str()).into_iter().find(group).filter(|_| is_plain) else { return };
+    let is_regex = |block: &&Directive| location(block).is_some_and(|(sign, _)| sign.starts_with(b"~"));
+    let matches = ["rewrite", "if", "include", "map"];
+    let named = |d: &Directive| d.name.is("server_name") && d.args.iter().any(|word| word.bytes().starts_with(b"~"));
+    let is_matched = cx.blocks.iter().any(is_regex)
+        || cx.levels.iter().any(|level| matches.iter().any(|name| level.has(name)))
+        || cx.blocks.iter().any(|block| block.name.is("if"))
+        || cx.inside("server").is_some_and(|server| server.all.iter().any(named));
+    if !is_matched {
+        let message = format!("${name} is empty: no regex is matched here");
+        found.push(Finding::new(url.span, message, "take the path by a regex: location ~ ^/old(/.*)$ { … }"));
+    }
+}
+
 fn missing_group(cx: &RuleContext, found: &mut Vec<Finding>) {
     if let Some(finding) = regexes::group_of_no_match(cx) {
         return found.push(finding);
     }
-    let Some((regex, replacement)) = captures_of(cx) else { return };
+    let Some((regex, replacement)) = captures_of(cx) else { return no_regex(cx, found) };
     let (regex, text) = (regex.str(), replacement.str());
     let bytes = regex.as_bytes();
     // Escapes and classes may contain parentheses: skip what cannot be counted reliably.

@@ -171,12 +171,12 @@ fn in_a_circle(cx: &RuleContext, block: &Directive, modifier: &[u8], name: &Word
     let path = target.split(['?', '#']).next().unwrap_or_default();
     // With an `if` or an argument, the next request may differ.
     let is_plain = !target.contains('?') && !cx.level().has("if") && !cx.level().has("rewrite");
+    let taker = || cx.inside("server").and_then(|server| server.taker(path.as_bytes()));
     let is_own = match modifier {
         b"" | b"^~" => path.as_bytes().starts_with(name.bytes()),
         b"=" => path.as_bytes() == name.bytes(),
-        _ => false,
+        _ => taker().is_some(),
     };
-    let taker = || cx.inside("server").and_then(|server| server.taker(path.as_bytes()));
     is_plain && is_own && taker().is_none_or(|taker| taker.name.span == block.name.span)
 }
 

@@ -73,7 +73,7 @@ pub const RULES: &[Rule] = &[
         page: "Applications trust X-Real-IP, X-Forwarded-For and names of users as what the proxy found out. Passed on as \
                the client sent them, anyone is who they say. Write `$remote_addr`, `$proxy_add_x_forwarded_for` or \
                `$remote_user`; behind another proxy name it by `set_real_ip_from`.",
-        about: &["proxy_set_header"],
+        about: &["proxy_set_header", "fastcgi_param", "uwsgi_param", "scgi_param"],
         check: claimed,
     },
     Rule {
@@ -288,20 +288,22 @@ fn no_secret(cx: &RuleContext, found: &mut Vec<Finding>) {
 fn claimed(cx: &RuleContext, found: &mut Vec<Finding>) {
     let [name, value] = &cx.d.args[..] else { return };
     let header = name.str().to_ascii_lowercase();
-    let (is_address, is_user) = (header == "x-real-ip" || header == "x-forwarded-for", header.ends_with("remote-user"));
+    let is_param = ["fastcgi_param", "uwsgi_param", "scgi_param"].iter().any(|param| cx.is(param));
+    let is_address = header == "x-real-ip" || header == "x-forwarded-for" || is_param && header == "remote_addr";
+    let is_user = header.ends_with("remote-user") || is_param && header == "remote_user";
     let text = value.str();
     let is_sent = text.starts_with("$http_") && variables(&text).len() == 1;
     let is_behind = cx.levels.iter().any(|level| level.has("set_real_ip_from"));
-    if !cx.is("proxy_set_header") || !is_sent || is_behind || !(is_address || is_user) {
+    if !cx.is("proxy_set_header") && !is_param || !is_sent || is_behind || !(is_address || is_user) {
         return;
     }
     let right = match &*header {
-        "x-real-ip" => "$remote_addr",
+        "x-real-ip" | "remote_addr" => "$remote_addr",
         "x-forwarded-for" => "$proxy_add_x_forwarded_for",
         _ => "$remote_user",
     };
     let message = format!("{text} is what the client wrote: the upstream takes it for what this server found out");
-    found.push(Finding::new(value.span, message, format!("write: proxy_set_header {} {right};", name.str())));
+    found.push(Finding::new(value.span, message, format!("write: {} {} {right};", cx.d.name.str(), name.str())));
 }
 
 fn open_redirect(cx: &RuleContext, found: &mut Vec<Finding>) {

@@ -5,6 +5,7 @@ use super::level::Level;
 use super::rule::{Finding, Rule, RuleContext};
 use crate::config::ast::{Directive, Word, written};
 use crate::config::settings::client::ClientSettings;
+use crate::config::suggest;
 use crate::config::value::{Millis, Size};
 
 pub const RULES: &[Rule] = &[
@@ -216,7 +217,8 @@ fn of_other_sites(cx: &RuleContext, found: &mut Vec<Finding>) {
 
 fn one_name(cx: &RuleContext, found: &mut Vec<Finding>) {
     let Some(word) = cx.d.args.first().filter(|_| cx.is("upload_filename")) else { return };
-    let is_made = ["original", "random", "time", "off"].iter().any(|way| word.is(way));
+    // A slip of one of the words has a warning of its own.
+    let is_made = suggest::nearest(&word.str(), ["original", "random", "time"]).is_some();
     let on_duplicate = cx.levels().find_map(|level| level.first_of("upload_on_duplicate")?.args.first());
     let outcome = match on_duplicate {
         Some(word) if word.is("rename") => return,

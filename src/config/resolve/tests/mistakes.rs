@@ -65,7 +65,7 @@ pub const MISTAKES: &[(&str, &str)] = &[
     ("hostname www.example.org;", "server_name"),
     ("server 127.0.0.1:3000;", "upstream backend { server 127.0.0.1:3000; }"),
     ("upload_min_free 5 %;", "upload_min_free 5%;"),
-    ("upload_extensions *.jpg;", "an extension such as .jpg"),
+    ("upload_extensions *.jpg;", "\"jpg\""),
     ("location / {\nif ($host a.test) { return 204; }\n}", "if ($host = a.test)"),
     ("location / {\nproxy_http_versions 1.1;\n}", "proxy_http_version"),
     ("location / {\nuwsgi_passs 127.0.0.1:1;\n}", "uwsgi_pass"),

@@ -68,7 +68,6 @@ fn tests_with_one_outcome_are_found() {
                 "if ($http_user_agent ~* (curl|wget)) { return 403; }",
             ),
             ("W313", "location ~ /(a|b|) { }", "location ~ ^/(a|b|)$ { }"),
-            ("W313", "rewrite ^/(de|en|) /x permanent;", "rewrite ^/(de/|en/|)(.*)$ /x/$2 permanent;"),
             (
                 "W068",
                 "if ($http_user_agent = Googlebot) { return 403; }",
@@ -215,4 +214,101 @@ fn servers_and_headers_that_are_not_what_they_seem_are_found() {
         )
     };
     check(&[("W074", &types("types { application/wasm wasm; }"), &types(""))]);
+}
+
+#[test]
+fn error_pages_and_logs_that_do_not_come_are_found() {
+    let app = "location / { proxy_pass http://127.0.0.1:3000; proxy_set_header Host $host; }";
+    let with = |lines: &str| server(&format!("{lines} {app}"));
+    check(&[
+        (
+            "W318",
+            &with("error_page 502 504 /e.html;"),
+            &with("error_page 502 504 /e.html; location = /e.html { internal; }"),
+        ),
+        ("W318", &with("error_page 503 /e.html;"), &with("error_page 404 /e.html;")),
+    ]);
+    check_in(
+        server,
+        &[
+            ("W317", "error_page 404 /w/404.html;", "error_page 404 /404.html;"),
+            ("W317", "error_page 404 /var/www/404.html;", "error_page 404 /var/e.html; location /var/ { }"),
+            ("W321", "access_log /l/a; access_log off;", "access_log /l/a; location /s/ { access_log off; }"),
+            ("W039", "add_header Cache-Control 'public, no-store';", "add_header Cache-Control 'no-store, max-age=0';"),
+            ("W125", "location ~ ^/a/go/?$ { return 301 /a/go/; }", "location ~ ^/a/go$|^/b$ { return 301 /a/go/; }"),
+            (
+                "W012",
+                "location /old/ { return 301 https://b.test$1; }",
+                "location /old/ { return 301 https://b.test; }",
+            ),
+            (
+                "W326",
+                "location ~* \\.(js|css)$ { try_files $uri /index.html; }",
+                "location ~* \\.(js|css)$ { try_files $uri =404; } location / { try_files $uri /index.html; }",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn what_applications_and_hosts_take_otherwise_is_found() {
+    let pass = |lines: &str| server(&format!("location / {{ proxy_pass http://127.0.0.1:3000; {lines} }}"));
+    check(&[
+        (
+            "W323",
+            &pass("proxy_set_header Host $host; proxy_set_header host b.test;"),
+            &pass("proxy_set_header Host $host; proxy_set_header X-A a; proxy_set_header X-A b;"),
+        ),
+        ("W325", &pass("proxy_cookie_flags a samesite=none;"), &pass("proxy_cookie_flags a secure samesite=none;")),
+    ]);
+    let php = |line: &str| {
+        server(&format!(
+            "location ~ \\.php$ {{ try_files $uri =404; fastcgi_param SCRIPT_FILENAME $document_root$uri; {line} \
+             fastcgi_pass 127.0.0.1:9000; }}"
+        ))
+    };
+    check(&[
+        ("W320", &php("fastcgi_param HTTPS $scheme;"), &php("fastcgi_param HTTPS $https if_not_empty;")),
+        (
+            "W143",
+            &php("fastcgi_param REMOTE_ADDR $http_x_forwarded_for;"),
+            &php("fastcgi_param REMOTE_ADDR $remote_addr;"),
+        ),
+    ]);
+    let upgrade = |lines: &str| {
+        format!(
+            "http {{ map $http_upgrade $c {{ {lines} }} server {{ listen 127.0.0.1:80; \
+                                         location / {{ proxy_pass http://127.0.0.1:3000; proxy_set_header Host $host; \
+                                         proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $c; }} }} }}"
+        )
+    };
+    check(&[("W319", &upgrade("default upgrade;"), &upgrade("default upgrade; '' close;"))]);
+    let hosts = |key: &str| {
+        format!(
+            "http {{ map $host $w {{ default 0; {key} 1; }} server {{ listen 127.0.0.1:80; if ($w) {{ return 404; }} }} }}"
+        )
+    };
+    check(&[("W322", &hosts("~^WWW"), &hosts("~*^WWW")), ("W322", &hosts("~^WWW"), &hosts("~^www\\W"))]);
+    check_in(
+        server,
+        &[
+            ("W182", "location / { root /srv/$http_x_site; }", "location / { root /srv/$host; }"),
+            ("W183", "index index.php index.html;", "index index.html;"),
+            (
+                "W231",
+                "location / { upload_quota 1m; upload_max_file_size 2m; client_max_body_size 2m; }",
+                "location / { upload_quota 9m; }",
+            ),
+            ("W232", "dav_ext_methods PROPFIND;", "dav_ext_methods PROPFIND OPTIONS;"),
+            ("W036", "limit_rate 500;", "limit_rate 500k;"),
+        ],
+    );
+    check_in(
+        tls,
+        &[(
+            "W096",
+            "location / { proxy_pass http://127.0.0.1:3000; proxy_set_header Host $host; proxy_set_header X-Forwarded-Port 80; }",
+            "location / { proxy_pass http://127.0.0.1:3000; proxy_set_header Host $host; proxy_set_header X-Forwarded-Port 443; }",
+        )],
+    );
 }
