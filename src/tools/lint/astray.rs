@@ -231,9 +231,9 @@ fn redirected_error(cx: &RuleContext, found: &mut Vec<Finding>) {
         return;
     }
     let host = host_of(&text);
-    let named = |d: &Directive| d.name.is("server_name") && d.args.iter().any(|name| name.is(host));
+    let names = cx.inside("server").and_then(|server| server.first_of("server_name"));
     let is_own = ["$host", "$server_name", "$http_host"].contains(&host)
-        || cx.inside("server").is_some_and(|server| server.all.iter().any(named));
+        || names.is_some_and(|d| d.args.iter().any(|name| name.is(host)));
     let path = text.split_once("://").and_then(|(_, rest)| rest.find('/').and_then(|at| rest.get(at..)));
     if let Some(path) = path.filter(|_| is_own) {
         let message = "the client is sent there with 302: it does not learn of the error";

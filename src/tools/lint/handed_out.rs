@@ -1,10 +1,10 @@
 //! Files that are sent to anyone though they are meant for a program, or for those who are asked: the source of a script,
 //! the directory of X-Accel-Redirect, a directory that another location asks a password for.
 
-use super::blocks::{Pass, authenticates, below, is_of_client, location, passes, runs, runs_files, variables};
+use super::blocks::{Pass, authenticates, below, is_of_client, location, passes, runs, variables};
 use super::exposure::{open_locations, plain, served};
 use super::regexes::uri_of;
-use super::rule::{Finding, Rule, RuleContext};
+use super::rule::{COMPARED, Finding, Rule, RuleContext};
 use crate::config::ast::{Directive, Word};
 
 pub const RULES: &[Rule] = &[
@@ -54,11 +54,12 @@ fn source_sent(cx: &RuleContext, found: &mut Vec<Finding>) {
     let [_, target, flag] = &cx.d.args[..] else { return };
     let own = cx.blocks.iter().rev().find(|block| location(block).is_some());
     let (Some(own), Some(server)) = (own, cx.inside("server")) else { return };
-    if !cx.is("rewrite") || !flag.is("break") || cx.levels().any(|level| level.all.iter().any(runs_files)) {
+    let every = [Pass::Http, Pass::Gateway, Pass::Program, Pass::Other];
+    let is_passed = passes(&every).any(|pass| cx.levels().any(|level| level.has(pass)));
+    if !cx.is("rewrite") || !flag.is("break") || is_passed {
         return;
     }
-    let is_passed = passes(&[Pass::Http, Pass::Other]).any(|pass| cx.levels().any(|level| level.has(pass)));
-    let Some(uri) = uri_of(target).filter(|uri| uri.starts_with('/') && !is_passed) else { return };
+    let Some(uri) = uri_of(target).filter(|uri| uri.starts_with('/')) else { return };
     let runner = server.taker(uri.as_bytes()).filter(|taker| taker.name.span != own.name.span && runs(taker));
     if let Some(runner) = runner {
         let message =
@@ -78,7 +79,9 @@ fn chosen_root(cx: &RuleContext, found: &mut Vec<Finding>) {
 }
 
 fn unrun_index(cx: &RuleContext, found: &mut Vec<Finding>) {
-    let Some(server) = cx.inside("server").filter(|_| cx.is("index") && cx.is_whole) else { return };
+    // One look at a whole server.
+    let is_one = cx.is_first("index") && cx.is_in("server") && cx.is_whole;
+    let Some(server) = cx.inside("server").filter(|_| is_one) else { return };
     let Some(word) = cx.d.args.iter().find(|word| word.bytes().ends_with(b".php")) else { return };
     let is_run = |d: &Directive| {
         let name = d.name.bytes();
@@ -127,7 +130,7 @@ fn not_internal(cx: &RuleContext, found: &mut Vec<Finding>) {
         if INTERNAL.contains(&&*first)
             && is_open(cx.d)
             && cx.is_in("server")
-            && let Some(asking) = server.all.iter().find(asks)
+            && let Some(asking) = server.all.iter().take(COMPARED).find(asks)
         {
             let message = format!("anyone may ask for what is below \"{path}\": it is not `internal`");
             found.push(Finding::new(name.span, message, help).note(asking.args_span(), "the application decides here"));

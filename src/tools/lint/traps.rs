@@ -203,11 +203,11 @@ fn no_regex(cx: &RuleContext, found: &mut Vec<Finding>) {
     let Some(name) = variables(&url.str()).into_iter().find(group).filter(|_| is_plain) else { return };
     let is_regex = |block: &&Directive| location(block).is_some_and(|(sign, _)| sign.starts_with(b"~"));
     let matches = ["rewrite", "if", "include", "map"];
-    let named = |d: &Directive| d.name.is("server_name") && d.args.iter().any(|word| word.bytes().starts_with(b"~"));
+    let named = |d: &Directive| d.args.iter().any(|word| word.bytes().starts_with(b"~"));
     let is_matched = cx.blocks.iter().any(is_regex)
         || cx.levels.iter().any(|level| matches.iter().any(|name| level.has(name)))
         || cx.blocks.iter().any(|block| block.name.is("if"))
-        || cx.inside("server").is_some_and(|server| server.all.iter().any(named));
+        || cx.inside("server").and_then(|server| server.first_of("server_name")).is_some_and(named);
     if !is_matched {
         let message = format!("${name} is empty: no regex is matched here");
         found.push(Finding::new(url.span, message, "take the path by a regex: location ~ ^/old(/.*)$ { … }"));
