@@ -171,8 +171,8 @@ fn scheme_as_https(cx: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-/// Parts of the User-Agents of browsers and of programs that many run. What only holds one of them (`my-bot`) may be the
-/// whole User-Agent of a program of one's own.
+/// Parts of the User-Agents of browsers and of programs that many run. What only holds one of them (`my-bot`) may be
+/// the whole User-Agent of a program of one's own.
 pub const AGENTS: [&str; 40] = [
     "bot",
     "crawl",

@@ -1,5 +1,5 @@
-//! Files that are sent to anyone though they are meant for a program, or for those who are asked: the source of a script,
-//! the directory of X-Accel-Redirect, a directory that another location asks a password for.
+//! Files that are sent to anyone though they are meant for a program, or for those who are asked: the source of a
+//! script, the directory of X-Accel-Redirect, a directory that another location asks a password for.
 
 use super::blocks::{Pass, authenticates, below, is_of_client, location, passes, runs, variables};
 use super::exposure::{open_locations, plain, served};

@@ -36,7 +36,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         code: "W319",
         title: "an upgrade that every request asks for",
-        page: "A request without Upgrade has to say `Connection: close`, or nothing: with `upgrade` for all of them some applications \
+        page: "The Connection of a request without Upgrade is `close`, or empty: with `upgrade` for all of them some applications \
                wait for a protocol that is not named, and no connection is kept. Add the line for the empty value: \
                `map $http_upgrade $connection_upgrade { default upgrade; '' close; }`.",
         about: &["map"],

@@ -177,11 +177,6 @@ fn servers_and_headers_that_are_not_what_they_seem_are_found() {
                 "location / { deny all; upload_store /up; upload_filename $request_id.bin; }",
             ),
             (
-                "W230",
-                "location / { upload_filename a; }",
-                "location / { upload_filename a; upload_on_duplicate rename; }",
-            ),
-            (
                 "W156",
                 "add_header Set-Cookie 'a=b; SameSite=None';",
                 "add_header Set-Cookie 'a=b; SameSite=None; Secure';",
