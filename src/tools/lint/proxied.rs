@@ -1,7 +1,7 @@
 //! Upstreams that are spoken to otherwise than they expect, or told less than they should be.
 
 use super::assigned;
-use super::blocks::{Pass, authority, first_below, passes, sets, variables};
+use super::blocks::{Pass, authority, first_below, passes, sets};
 use super::level::Level;
 use super::rule::{Finding, Rule, RuleContext};
 use crate::config::ast::Directive;
