@@ -4,12 +4,13 @@
 //! Invariant: two spellings are taken for one only if the file system finds the same file by both.
 //!
 //! What bounds it: [`SPELLINGS`] spellings of a name are looked at, however many locks have them, since no lock is
-//! granted that adds another one. A name that locks spell as the client does costs no system call.
+//! granted that adds another one. A name that locks spell as the client does costs no system call, another one as many
+//! as it has spellings, and one.
 
-use crate::sys::file;
+use crate::sys::file::{self, Stat};
 use crate::util::fold_case::fold;
+use std::cell::Cell;
 use std::collections::BTreeSet;
-use std::ops::Bound;
 use std::rc::Rc;
 
 /// Maximum number of spellings that a name of a directory has in locks: where case counts, each is another file's.
@@ -32,7 +33,7 @@ impl Spellings {
     }
 
     fn first_from(&self, start: &[u8]) -> Option<&[u8]> {
-        self.0.range::<[u8], _>((Bound::Included(start), Bound::Unbounded)).next().map(|key| &**key)
+        self.0.range::<[u8], _>(super::from(start)).next().map(|key| &**key)
     }
 
     /// Whether a lock is at or below the path that has this key.
@@ -59,13 +60,26 @@ fn names(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     path.split(|b| *b == b'/').skip(1)
 }
 
+/// What all spellings of a name begin with, in the directory that has this key.
+fn folded_key(dir: &[u8], name: &[u8]) -> Vec<u8> {
+    [dir, &fold(name), b"/"].concat()
+}
+
 fn key_of(path: &[u8]) -> Box<[u8]> {
-    names(path).flat_map(|name| [&fold(name), &b"/"[..], name, b"/"].concat()).collect()
+    names(path).flat_map(|name| [&folded_key(b"", name)[..], name, b"/"].concat()).collect()
 }
 
 /// The path as the locks at it, above or below spell it. None: as it is.
 pub fn spelled<'z>(zones: impl Iterator<Item = &'z Spellings> + Clone, path: &[u8]) -> Option<Vec<u8>> {
-    spelled_by(zones, path, is_same)
+    let lstat = |path: &[u8]| file::c_string(path).and_then(|path| file::lstat(&path)).ok();
+    // What is at the path itself, as far as that length: looked at once, however many other spellings there are.
+    let own: Cell<(usize, Option<Stat>)> = Cell::new((0, None));
+    spelled_by(zones, path, |other, start| {
+        if own.get().0 != start.len() {
+            own.set((start.len(), lstat(start)));
+        }
+        own.get().1.is_some_and(|own| lstat(other).is_some_and(|other| own.is_same_file(&other)))
+    })
 }
 
 fn spelled_by<'z>(
@@ -73,10 +87,9 @@ fn spelled_by<'z>(
     path: &[u8],
     is_same: impl Fn(&[u8], &[u8]) -> bool,
 ) -> Option<Vec<u8>> {
-    let (mut key, mut spelled, mut rest) = (Vec::new(), Vec::new(), path);
+    let (mut key, mut spelled, mut end) = (Vec::new(), Vec::new(), 0);
     for name in names(path) {
-        let folded = [&key[..], &fold(name), b"/"].concat();
-        let (start, below) = path.split_at(path.len() - rest.len() + 1 + name.len());
+        let (folded, start) = (folded_key(&key, name), &path[..end + 1 + name.len()]);
         let key_with = |own: &[u8]| [&folded[..], own, b"/"].concat();
         let path_with = |own: &[u8]| [&spelled[..], b"/", own].concat();
         let own = if zones.clone().any(|zone| zone.has(&key_with(name))) {
@@ -85,9 +98,9 @@ fn spelled_by<'z>(
             zones.clone().flat_map(|zone| zone.of(&folded)).find(|other| is_same(&path_with(other), start))
         };
         let Some(own) = own else { break };
-        (key, spelled, rest) = (key_with(own), path_with(own), below);
+        (key, spelled, end) = (key_with(own), path_with(own), start.len());
     }
-    spelled.extend_from_slice(rest);
+    spelled.extend_from_slice(&path[end..]);
     (spelled != path).then_some(spelled)
 }
 
@@ -95,18 +108,13 @@ fn spelled_by<'z>(
 pub fn has_room<'z>(zones: impl Iterator<Item = &'z Spellings> + Clone, path: &[u8]) -> bool {
     let mut key = Vec::new();
     for name in names(path) {
-        let folded = [&key[..], &fold(name), b"/"].concat();
+        let folded = folded_key(&key, name);
         key = [&folded[..], name, b"/"].concat();
         if !zones.clone().any(|zone| zone.has(&key)) {
             return zones.flat_map(|zone| zone.of(&folded)).take(SPELLINGS).count() < SPELLINGS;
         }
     }
     true
-}
-
-fn is_same(one: &[u8], other: &[u8]) -> bool {
-    let lstat = |path: &[u8]| file::c_string(path).and_then(|path| file::lstat(&path)).ok();
-    lstat(one).zip(lstat(other)).is_some_and(|(one, other)| one.is_same_file(&other))
 }
 
 #[cfg(test)]
