@@ -77,10 +77,8 @@ pub fn append(path: &Path) -> Result<OwnedFd, Errno> {
 /// # Errors
 /// As [`append`]; EINVAL where it is no regular file.
 pub fn own(path: &Path, mode: u32) -> Result<OwnedFd, Errno> {
-    match resolve(path)? {
-        PathEnd::Descriptor(_) => Err(Errno::EINVAL),
-        PathEnd::Name(dir, name) => regular_at(dir.as_fd(), &name, O_RDWR | O_CREAT, mode),
-    }
+    let (dir, name) = name(path)?;
+    regular_at(dir.as_fd(), &name, O_RDWR | O_CREAT, mode)
 }
 
 /// As [`own`], but the file must not exist yet.
@@ -88,10 +86,8 @@ pub fn own(path: &Path, mode: u32) -> Result<OwnedFd, Errno> {
 /// # Errors
 /// As [`own`]; EEXIST.
 pub fn fresh(path: &Path, mode: u32) -> Result<OwnedFd, Errno> {
-    match resolve(path)? {
-        PathEnd::Descriptor(_) => Err(Errno::EINVAL),
-        PathEnd::Name(dir, name) => regular_at(dir.as_fd(), &name, O_RDWR | O_CREAT | O_EXCL, mode),
-    }
+    let (dir, name) = name(path)?;
+    regular_at(dir.as_fd(), &name, O_RDWR | O_CREAT | O_EXCL, mode)
 }
 
 /// As [`own`], but the file must exist.
@@ -99,10 +95,8 @@ pub fn fresh(path: &Path, mode: u32) -> Result<OwnedFd, Errno> {
 /// # Errors
 /// As [`own`]; ENOENT.
 pub fn existing(path: &Path) -> Result<OwnedFd, Errno> {
-    match resolve(path)? {
-        PathEnd::Descriptor(_) => Err(Errno::EINVAL),
-        PathEnd::Name(dir, name) => regular_at(dir.as_fd(), &name, O_RDWR, 0),
-    }
+    let (dir, name) = name(path)?;
+    regular_at(dir.as_fd(), &name, O_RDWR, 0)
 }
 
 /// The directory of a file to be made, opened, and its name in it: what takes the directory's place later is not meant.
@@ -121,23 +115,19 @@ pub fn name(path: &Path) -> Result<(OwnedFd, CString), Errno> {
 /// # Errors
 /// As [`own`].
 pub fn own_of_directory(path: &Path, mode: u32) -> Result<OwnedFd, Errno> {
-    if let PathEnd::Name(dir, name) = resolve(path)?
-        && let Some(made) = made_for_owner(dir.as_fd(), &name, O_RDWR, mode)
-    {
-        return made;
-    }
-    own(path, mode)
+    let (dir, name) = name(path)?;
+    made_for_owner(dir.as_fd(), &name, O_RDWR, mode)
+        .unwrap_or_else(|| regular_at(dir.as_fd(), &name, O_RDWR | O_CREAT, mode))
 }
 
 /// Makes a file that is missing, where root makes it in the directory of another user, and gives it to that user: a
 /// server that root starts by hand leaves no log that the service, which runs as that user, may not open. The group
-/// is that of any new file. None: the file exists, or is made as usual.
+/// is that of any new file. None: no other user owns the directory, or the file exists.
 fn made_for_owner(dir: BorrowedFd<'_>, name: &std::ffi::CStr, flags: i32, mode: u32) -> Option<Result<OwnedFd, Errno>> {
-    let owner = owner_to_serve(dir)?;
+    owner_to_serve(dir)?;
     match file::open_at(Some(dir), name, flags | O_CREAT | O_EXCL | O_NOFOLLOW | O_NOCTTY, mode) {
         Ok(fd) => {
-            // Root without this right (a container without CAP_CHOWN) keeps the file.
-            let _ = file::chown_fd(fd.as_fd(), Some(owner), None);
+            give_to_owner(fd.as_fd(), dir);
             Some(Ok(fd))
         }
         Err(Errno::EEXIST) => None,
@@ -145,9 +135,17 @@ fn made_for_owner(dir: BorrowedFd<'_>, name: &std::ffi::CStr, flags: i32, mode: 
     }
 }
 
-/// The owner of a directory, if it is not root, and root asks.
-pub fn owner_to_serve(dir: BorrowedFd<'_>) -> Option<u32> {
-    (process::geteuid() == 0).then(|| file::fstat(dir).ok())?.map(|found| found.uid).filter(|uid| *uid != 0)
+/// Gives what was just made to the owner of its directory, where root made it in the directory of another user.
+pub fn give_to_owner(made: BorrowedFd<'_>, dir: BorrowedFd<'_>) {
+    if let Some(owner) = owner_to_serve(dir) {
+        // Root without this right (a container without CAP_CHOWN) keeps it.
+        let _ = file::chown_fd(made, Some(owner), None);
+    }
+}
+
+/// The owner of a directory, where root makes something in that of another user.
+fn owner_to_serve(dir: BorrowedFd<'_>) -> Option<u32> {
+    file::fstat(dir).ok().map(|found| found.uid).filter(|uid| !is_trusted(*uid))
 }
 
 /// Opens a directory; it is created if missing, its parent is not. Made by root, it belongs to its parent's owner.
@@ -162,8 +160,8 @@ pub fn directory(path: &Path, mode: u32) -> Result<OwnedFd, Errno> {
         Err(e) => return Err(e),
     };
     let made = file::open_at(Some(dir.as_fd()), &name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0)?;
-    if let Some(owner) = owner_to_serve(dir.as_fd()).filter(|_| is_new) {
-        let _ = file::chown_fd(made.as_fd(), Some(owner), None);
+    if is_new {
+        give_to_owner(made.as_fd(), dir.as_fd());
     }
     Ok(made)
 }

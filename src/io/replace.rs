@@ -103,9 +103,8 @@ fn write(dir: BorrowedFd<'_>, name: &CStr, text: &[u8], mode: u32, kept: &Kept) 
     let stat = file::fstat(made)?;
     if let Some((user, group)) = kept.owner.filter(|owner| *owner != (stat.uid, stat.gid)) {
         file::chown_fd(made, Some(user), Some(group))?;
-    } else if let Some(owner) = open::owner_to_serve(dir).filter(|_| kept.owner.is_none()) {
-        // Root without this right (a container without CAP_CHOWN) keeps the file.
-        let _ = file::chown_fd(made, Some(owner), None);
+    } else if kept.owner.is_none() {
+        open::give_to_owner(made, dir);
     }
     // After the owner, whose change takes bits away.
     file::chmod_fd(made, mode)?;
