@@ -20,8 +20,9 @@ pub fn note_errors(origin: &Origin, read: &Read) {
     let log = ErrorLog { format, ..ErrorLog::plain(LogTarget::File(LogFileId(0)), Level::Emerg) };
     // A log that cannot be written is no news beside the errors.
     let Ok(mut logs) = Logs::only(&path) else { return };
+    let mut now = Clock::read();
     for text in reload::logged(read) {
-        logs.error(&log, Level::Emerg, &mut Clock::read(), None, format_args!("{text}"));
+        logs.error(&log, Level::Emerg, &mut now, None, format_args!("{text}"));
     }
 }
 
@@ -43,22 +44,21 @@ pub(super) fn note(logs: &mut Logs, log: &ErrorLog, failure: &Failure) {
     logs.error(log, Level::Emerg, &mut Clock::read(), None, format_args!("{why}"));
 }
 
-/// The error log of a configuration that was not taken: the first of its main level that is a file, else that of `-e`,
-/// else nginx's default under nginx's flags.
+/// The error log of a configuration that was not taken: the first of its main level, else that of `-e`, else nginx's
+/// default under nginx's flags. None: that is no file.
 fn named_log(origin: &Origin, tree: &[Directive]) -> Option<(PathBuf, LineFormat)> {
-    let is_file = |path: &Path| {
-        let path = path.as_os_str().as_bytes();
-        !matches!(path, b"" | b"stderr") && !path.starts_with(b"syslog:") && !path.starts_with(b"memory:")
+    let (path, format) = match tree.iter().find(|d| d.name.is("error_log")) {
+        Some(named) => {
+            let is_json = named.args.iter().any(|word| word.is("json"));
+            let format = if is_json { LineFormat::Json } else { LineFormat::Text };
+            (OsStr::from_bytes(named.args.first()?.bytes()), format)
+        }
+        None => {
+            let default = (origin.form == Form::Nginx).then_some(Path::new("logs/error.log"));
+            (origin.error_log.as_deref().or(default)?.as_os_str(), LineFormat::Text)
+        }
     };
-    if let Some(named) = tree.iter().find(|d| d.name.is("error_log")) {
-        let path = Path::new(OsStr::from_bytes(named.args.first()?.bytes()));
-        let format = if named.args.iter().any(|word| word.is("json")) { LineFormat::Json } else { LineFormat::Text };
-        return is_file(path).then(|| (origin.prefix.join(path), format));
-    }
-    let path = match (&origin.error_log, origin.form) {
-        (Some(path), _) => path,
-        (None, Form::Nginx) => Path::new("logs/error.log"),
-        (None, Form::Webserv) => return None,
-    };
-    is_file(path).then(|| (origin.prefix.join(path), LineFormat::Text))
+    let text = path.as_bytes();
+    let is_file = !matches!(text, b"" | b"stderr") && !text.starts_with(b"syslog:") && !text.starts_with(b"memory:");
+    is_file.then(|| (origin.prefix.join(path), format))
 }

@@ -97,13 +97,9 @@ fn is_for_all(endpoint: &Endpoint) -> bool {
 
 /// The URL for a browser on this machine.
 fn url(endpoint: &Endpoint) -> String {
-    match endpoint.addr.ip() {
-        // What localhost means; the other addresses of the loopback interface are not reached by it.
-        Some(ip)
-            if ip.is_unspecified() || [Ipv4Addr::LOCALHOST.into(), IpAddr::V6(Ipv6Addr::LOCALHOST)].contains(&ip) =>
-        {
-            address(endpoint, "localhost")
-        }
+    // What localhost means; the other addresses of the loopback interface are not reached by it.
+    let local: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+    match endpoint.addr.ip().filter(|ip| !ip.is_unspecified() && !local.contains(ip)) {
         Some(ip) => address(endpoint, &host(ip)),
         None => address(endpoint, "localhost"),
     }

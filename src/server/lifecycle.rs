@@ -120,22 +120,18 @@ pub fn prepare(
     notes: Vec<(Level, String)>,
 ) -> Result<Prepared, Failure> {
     let mut logs = open_logs(&config).inspect_err(|failure| failed_start::note_unopened(&config, failure))?;
-    let log = config.process.error_log.clone();
-    match open_others(config, origin, greeting, notes) {
-        Ok(prepared) => Ok(Prepared { logs, ..prepared }),
-        Err(failure) => {
-            failed_start::note(&mut logs, &log, &failure);
-            Err(failure)
-        }
-    }
+    let config = Rc::new(config);
+    open_others(config.clone(), origin, greeting, notes, &mut logs)
+        .inspect_err(|failure| failed_start::note(&mut logs, &config.process.error_log, failure))
 }
 
-/// What a server needs besides its logs.
+/// What a server needs besides its logs, which it takes.
 fn open_others(
-    config: Config,
+    config: Rc<Config>,
     origin: Origin,
     greeting: Greeting,
-    notes: Vec<(Level, String)>,
+    mut notes: Vec<(Level, String)>,
+    logs: &mut Logs,
 ) -> Result<Prepared, Failure> {
     let worker = serving_user::of(&config)?;
     temp_paths::make(&config, worker.as_ref().map(|worker| worker.uid))?;
@@ -161,7 +157,6 @@ fn open_others(
     let _ = process::raise_nofile(config.process.nofile);
     listeners.assume(&config).map_err(Failure::bind)?;
     greet(greeting, &config, &origin, &listeners);
-    let mut notes = notes;
     for text in listeners.absent() {
         console::line(format_args!("{}: [warn] {text}", origin.program));
         notes.push((Level::Warn, text));
@@ -182,8 +177,8 @@ fn open_others(
     // Before the pid is published: from now on signals are events.
     let signals = Signals::watch().map_err(|e| Failure::of(format!("signalfd() failed {e}")))?;
     let pid_file = config.process.pid.as_deref().map(write_pid).transpose()?;
-    let logs = Logs::default();
-    Ok(Prepared { config: Rc::new(config), origin, logs, listeners, signals, pid_file, worker, notes, ready })
+    let logs = std::mem::take(logs);
+    Ok(Prepared { config, origin, logs, listeners, signals, pid_file, worker, notes, ready })
 }
 
 /// Prints the addresses and sites.

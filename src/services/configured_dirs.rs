@@ -110,9 +110,8 @@ impl ConfiguredDirs {
         ConfiguredDirs::of(|config| {
             let own =
                 config.hidden_dirs.iter().chain(&config.trashes).chain(&config.stores).map(|directory| &**directory);
-            // Locations share roots: thousands of them name a few.
-            let all: BTreeSet<&[u8]> = config.locations.iter().filter_map(Location::directory).chain(own).collect();
-            all.into_iter().map(|directory| (directory, None)).collect()
+            let all = config.locations.iter().filter_map(Location::directory).chain(own);
+            all.map(|directory| (directory, None)).collect()
         })
     }
 
@@ -307,7 +306,11 @@ impl ConfiguredDirs {
                     roles: Vec::new(),
                 });
             }
-            self.dirs[at].roles.push(role);
+            // Thousands of locations name a few roots.
+            let roles = &mut self.dirs[at].roles;
+            if roles.last() != Some(&role) {
+                roles.push(role);
+            }
         }
     }
 

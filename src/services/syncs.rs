@@ -131,7 +131,7 @@ impl Syncs {
                 continue;
             }
             seen.push(id);
-            syncs.push(self.begin_directory(id, || opened(dir.as_fd()))?);
+            syncs.push(self.begin_directory(dir.as_fd(), id)?);
             if !self.anchored.contains(&id) {
                 self.begin_way(dir.as_fd(), id, &mut syncs)?;
             }
@@ -155,13 +155,10 @@ impl Syncs {
     }
 
     /// As [`Syncs::begin_names`], for a directory in which a name was given that was prepared for.
-    ///
-    /// # Errors
-    /// None is expected: the directory is open.
-    pub fn begin_prepared(&mut self, prepared: Prepared) -> Result<Vec<Sync>, Errno> {
+    pub fn begin_prepared(&mut self, prepared: Prepared) -> Vec<Sync> {
         let Prepared { above: mut syncs, dir, id } = prepared;
-        syncs.push(self.begin_directory(id, || Ok(dir))?);
-        Ok(syncs)
+        syncs.push(self.begin_opened(dir, id));
+        syncs
     }
 
     /// Call it when a directory was created: its name is not on disk yet, and its inode number may be a reused one.
@@ -187,7 +184,7 @@ impl Syncs {
             if id.0 != last.0 || id == last {
                 break;
             }
-            match self.begin_directory(id, || opened(above.as_fd())) {
+            match self.begin_directory(above.as_fd(), id) {
                 Ok(sync) => chain.syncs.push(sync),
                 Err(e) if is_end_of_way(e) => break,
                 Err(e) => return Err(e),
@@ -208,18 +205,31 @@ impl Syncs {
         Ok(())
     }
 
-    fn begin_directory(&mut self, id: Id, open: impl FnOnce() -> Result<OwnedFd, Errno>) -> Result<Sync, Errno> {
-        let cell = Rc::new(Cell::new(None));
-        let waiter = (self.driven, cell.clone());
-        if let Some(directory) = self.dirs.get_mut(&id) {
-            directory.next.push(waiter);
-            return Ok(Sync(cell));
+    fn begin_directory(&mut self, dir: BorrowedFd<'_>, id: Id) -> Result<Sync, Errno> {
+        match self.begin_next(id) {
+            Some(sync) => Ok(sync),
+            None => Ok(self.begin_opened(opened(dir)?, id)),
         }
-        let fd = open()?;
-        self.dirs.insert(id, Directory { fd, now: vec![waiter], next: Vec::new() });
-        // The waiting connection is being driven, and sees the outcome of a synchronous sync itself.
-        self.write_directory(id, &mut Vec::new());
-        Ok(Sync(cell))
+    }
+
+    /// The same for a directory that is open for its sync.
+    fn begin_opened(&mut self, fd: OwnedFd, id: Id) -> Sync {
+        self.begin_next(id).unwrap_or_else(|| {
+            let cell = Rc::new(Cell::new(None));
+            let now = vec![(self.driven, cell.clone())];
+            self.dirs.insert(id, Directory { fd, now, next: Vec::new() });
+            // The waiting connection is being driven, and sees the outcome of a synchronous sync itself.
+            self.write_directory(id, &mut Vec::new());
+            Sync(cell)
+        })
+    }
+
+    /// The next sync of a directory that is being synced. None: it is not.
+    fn begin_next(&mut self, id: Id) -> Option<Sync> {
+        let directory = self.dirs.get_mut(&id)?;
+        let cell = Rc::new(Cell::new(None));
+        directory.next.push((self.driven, cell.clone()));
+        Some(Sync(cell))
     }
 
     fn write_directory(&mut self, id: Id, waiters: &mut Vec<Wake>) {
@@ -374,7 +384,7 @@ mod tests {
         assert_eq!(syncs.prepare(file.as_fd()).err(), Some(Errno::ENOTDIR), "before a name is given");
         let dir = scratch.fd();
         let prepared = syncs.prepare(dir.as_fd()).expect("it opens");
-        let begun = syncs.begin_prepared(prepared).expect("it opens");
+        let begun = syncs.begin_prepared(prepared);
         assert_eq!(all_ended(&begun), Ok(true));
         assert!(!syncs.anchored.is_empty());
     }

@@ -33,8 +33,8 @@ impl<'a> NoEcho<'a> {
         quiet.map(|_| this)
     }
 
-    /// Waits for a line, or its end. Ctrl-C and the like end the process as ever, after the terminal shows again what
-    /// is typed.
+    /// Waits for a line, or for the end of input. Ctrl-C and other signals that end the process do so only after the
+    /// terminal shows again what is typed.
     ///
     /// # Errors
     /// That of the call that failed.

@@ -11,15 +11,15 @@ const LEADING: u32 = 0x1100;
 const VOWEL: u32 = 0x1161;
 const TRAILING: u32 = 0x11a7;
 
-/// Appends the letters and marks that the characters are composed of. Which mark of a letter was typed first means
-/// nothing: they are in the order of their numbers.
-pub fn decompose(chars: impl Iterator<Item = char>, out: &mut Vec<char>) {
-    let start = out.len();
-    chars.for_each(|c| push(c, out));
-    let new = out.get_mut(start..).unwrap_or_default();
-    for marks in new.chunk_by_mut(|one, other| is_mark(*one) && is_mark(*other)) {
+/// The letters and marks that the characters are composed of. Which mark of a letter was typed first means nothing: they
+/// are in the order of their numbers.
+pub fn decompose(chars: impl Iterator<Item = char>) -> Vec<char> {
+    let mut out = Vec::new();
+    chars.for_each(|c| push(c, &mut out));
+    for marks in out.chunk_by_mut(|one, other| is_mark(*one) && is_mark(*other)) {
         marks.sort_unstable();
     }
+    out
 }
 
 fn push(c: char, out: &mut Vec<char>) {
@@ -32,17 +32,17 @@ fn push(c: char, out: &mut Vec<char>) {
         let count = if at.is_multiple_of(28) { 2 } else { 3 };
         return out.extend(letters.into_iter().take(count).filter_map(char::from_u32));
     }
-    match (find(&PAIRS, 3, c), find(&SINGLES, 2, c)) {
-        (Some([first, mark]), _) => {
-            push(first, out);
-            push(mark, out);
-        }
-        (None, Some([same, _])) => push(same, out),
-        (None, None) => out.push(c),
+    if let Some([first, mark]) = find(&PAIRS, 3, c) {
+        push(first, out);
+        push(mark, out);
+    } else if let Some([same, _]) = find(&SINGLES, 2, c) {
+        push(same, out);
+    } else {
+        out.push(c);
     }
 }
 
-/// What stands behind the character in a table whose entries have that many characters.
+/// What follows the character in a table whose entries have that many characters.
 fn find(rows: &[&str], size: usize, c: char) -> Option<[char; 2]> {
     let row = rows.partition_point(|row| row.chars().next().is_some_and(|first| first <= c)).checked_sub(1)?;
     let mut chars = rows.get(row)?.chars();
@@ -278,7 +278,7 @@ const PAIRS: [&str; 209] = [
     "\u{1d1bf}\u{1d1bb}\u{1d16f}\u{1d1c0}\u{1d1bc}\u{1d16f}",
 ];
 
-/// A character and the one that it is another number of.
+/// A character, and the one that it is the same as (Unicode: its singleton decomposition).
 const SINGLES: [&str; 5] = [
     "\u{340}\u{300}\u{341}\u{301}\u{343}\u{313}\u{374}\u{2b9}\u{37e};\u{387}\u{b7}\u{1f71}\u{3ac}\u{1f73}\u{3ad}",
     "\u{1f75}\u{3ae}\u{1f77}\u{3af}\u{1f79}\u{3cc}\u{1f7b}\u{3cd}\u{1f7d}\u{3ce}\u{1fbb}\u{386}\u{1fbe}\u{3b9}",
@@ -309,9 +309,7 @@ mod tests {
             ("\u{6f22}\u{df}\u{1d11e}", "\u{6f22}\u{df}\u{1d11e}"),
         ];
         for (name, expected) in table {
-            let mut out = Vec::new();
-            decompose(name.chars(), &mut out);
-            assert_eq!(out.iter().collect::<String>(), expected, "{name}");
+            assert_eq!(decompose(name.chars()).iter().collect::<String>(), expected, "{name}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! Names without what a file system that ignores case, or how a letter is composed, ignores.
+//! Names as file systems compare them that ignore case, or how a letter is composed.
 //!
 //! Invariant: whatever two names such a file system takes for one are equal here, but for the short names of FAT. The
 //! opposite need not be true.
@@ -14,10 +14,9 @@ pub fn fold(name: &[u8]) -> Cow<'_, [u8]> {
             false => Cow::Borrowed(name),
         };
     }
-    let (mut folded, mut letters) = (Vec::with_capacity(name.len()), Vec::new());
+    let mut folded = Vec::with_capacity(name.len());
     for chunk in name.utf8_chunks() {
-        letters.clear();
-        decompose(chunk.valid().chars().filter(|c| !is_ignored(*c)), &mut letters);
+        let letters = decompose(chunk.valid().chars().filter(|c| !is_ignored(*c)));
         for c in letters.iter().flat_map(|c| c.to_uppercase()).flat_map(char::to_lowercase) {
             folded.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
         }

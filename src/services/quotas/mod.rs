@@ -113,10 +113,7 @@ pub enum Admission {
 impl Quotas {
     /// The area at `dir`; with `missing`, of the directory to be created at that path below it.
     pub fn area(&mut self, dir: BorrowedFd<'_>, missing: &[CString]) -> Result<Rc<Area>, Errno> {
-        let mut path = file::path_of(dir)?;
-        for name in missing {
-            path = file::path_below(&path, name.to_bytes());
-        }
+        let path = file::path_along(dir, missing.iter().map(|name| name.to_bytes()))?;
         Ok(self.area_at(&path))
     }
 

@@ -81,9 +81,14 @@ pub fn path_of(fd: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
     readlink_at(None, &link).map_err(|e| if e == Errno::ENOENT { Errno::ENOSYS } else { e })
 }
 
+/// The path that these names, each in the one before, have or would have in an open directory.
+pub fn path_along<'n>(dir: BorrowedFd<'_>, names: impl IntoIterator<Item = &'n [u8]>) -> Result<Vec<u8>, Errno> {
+    Ok(names.into_iter().fold(path_of(dir)?, |path, name| path_below(&path, name)))
+}
+
 /// The path that a name in an open directory has or would have.
 pub fn path_in(dir: BorrowedFd<'_>, name: &[u8]) -> Result<Vec<u8>, Errno> {
-    path_of(dir).map(|dir| path_below(&dir, name))
+    path_along(dir, [name])
 }
 
 /// The same by the directory's path, which alone of all real paths ends in a slash where it is `/`.

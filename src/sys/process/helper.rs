@@ -3,6 +3,7 @@
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
+use super::{SIGALRM, unblock};
 use crate::sys::{Errno, once};
 
 /// Call in the child right after fork: closes every descriptor except `keep`, so that it keeps no connection open;
@@ -34,15 +35,8 @@ fn close_range(first: i32, last: i32) -> Result<(), Errno> {
 
 /// Ends the process by SIGALRM after this time, unless called again; 0: never.
 pub fn alarm(seconds: u32) {
-    // SAFETY: a sigset of zeroes is valid.
-    let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
     // The parent, which reads it from a descriptor, has it blocked.
-    // SAFETY: `set` is writable, and no old mask is asked for.
-    unsafe {
-        libc::sigemptyset(&mut set);
-        libc::sigaddset(&mut set, libc::SIGALRM);
-        libc::pthread_sigmask(libc::SIG_UNBLOCK, &set, std::ptr::null_mut());
-    }
+    let _ = unblock(&[SIGALRM]);
     // SAFETY: no pointers are passed.
     unsafe { libc::alarm(seconds) };
 }

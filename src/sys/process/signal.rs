@@ -69,12 +69,7 @@ impl fmt::Display for Signal {
 /// close-on-exec, that is readable while one is pending. Resets an inherited SIG_IGN, with which SIGCHLD would never be
 /// reported. Programs we start must not inherit the mask: [`super::spawn_exec`] resets it.
 pub fn signalfd(signals: &[i32]) -> Result<OwnedFd, Errno> {
-    let set = set_of(signals)?;
-    // SAFETY: `set` is initialised; a null pointer asks for no old mask.
-    match unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &set, ptr::null_mut()) } {
-        0 => {}
-        errno => return Err(Errno(errno)),
-    }
+    let set = mask(libc::SIG_BLOCK, signals)?;
     for &signal in signals {
         // SAFETY: the default action runs no handler of ours, and none at all while the signal is blocked.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
@@ -87,16 +82,12 @@ pub fn signalfd(signals: &[i32]) -> Result<OwnedFd, Errno> {
 
 /// Lets these signals through again, those that are pending at once.
 pub fn unblock(signals: &[i32]) -> Result<(), Errno> {
-    let set = set_of(signals)?;
-    // SAFETY: `set` is initialised; a null pointer asks for no old mask.
-    match unsafe { libc::pthread_sigmask(libc::SIG_UNBLOCK, &set, ptr::null_mut()) } {
-        0 => Ok(()),
-        errno => Err(Errno(errno)),
-    }
+    mask(libc::SIG_UNBLOCK, signals).map(drop)
 }
 
-fn set_of(signals: &[i32]) -> Result<libc::sigset_t, Errno> {
-    // SAFETY: a sigset of zeroes is valid; sigemptyset makes it the empty set whatever its form.
+/// Blocks or unblocks these signals in this thread. Returns the set of them.
+fn mask(how: i32, signals: &[i32]) -> Result<libc::sigset_t, Errno> {
+    // SAFETY: a sigset of zeroes is valid; sigemptyset makes it the empty set, whatever its form.
     let mut set: libc::sigset_t = unsafe { mem::zeroed() };
     // SAFETY: `set` is writable.
     unsafe { libc::sigemptyset(&mut set) };
@@ -104,7 +95,11 @@ fn set_of(signals: &[i32]) -> Result<libc::sigset_t, Errno> {
         // SAFETY: `set` is initialised; a number that is no signal is EINVAL.
         once(|| unsafe { libc::sigaddset(&mut set, signal) })?;
     }
-    Ok(set)
+    // SAFETY: `set` is initialised; a null pointer asks for no old mask.
+    match unsafe { libc::pthread_sigmask(how, &set, ptr::null_mut()) } {
+        0 => Ok(set),
+        errno => Err(Errno(errno)),
+    }
 }
 
 /// Signals read per call: usually all that are pending.

@@ -84,7 +84,7 @@ impl Upload {
             let dir = self.directories().nth(next).cloned();
             let Some(dir) = dir else { break };
             let begun = match self.prepared.take() {
-                Some(prepared) => cx.syncs.begin_prepared(prepared),
+                Some(prepared) => Ok(cx.syncs.begin_prepared(prepared)),
                 None => cx.syncs.begin_names([&dir]),
             };
             match begun {

@@ -64,9 +64,7 @@ impl UploadRecord {
 
     /// The file's whole real path.
     fn path(&self, stored: &Stored) -> Option<Vec<u8>> {
-        let dir = self.dir.as_ref()?;
-        let path = file::path_of(dir.as_fd()).ok()?;
-        Some([&path[..], b"/", &stored.name].concat())
+        file::path_in(self.dir.as_ref()?.as_fd(), &stored.name).ok()
     }
 }
 

@@ -325,8 +325,7 @@ impl TargetDir {
     }
 
     fn path_to<'n>(&self, way: impl Iterator<Item = &'n [u8]>) -> Result<Vec<u8>, Refusal> {
-        let path = file::path_of(self.dir.as_fd()).map_err(|e| Refusal::call("readlink()", &self.path, e))?;
-        Ok(way.fold(path, |path, name| file::path_below(&path, name)))
+        file::path_along(self.dir.as_fd(), way).map_err(|e| Refusal::call("readlink()", &self.path, e))
     }
 
     /// As [`find`] checked the directory: a file of that path.

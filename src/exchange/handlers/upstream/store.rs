@@ -262,10 +262,8 @@ impl Copy {
         if ex.location().settings.upload.quota.is_none() {
             return Ok(self);
         }
-        let mut dir = file::path_of(self.dir.as_fd()).map_err(call("readlink()"))?;
-        for name in &self.missing {
-            dir = file::path_below(&dir, name.to_bytes());
-        }
+        let missing = self.missing.iter().map(|name| name.to_bytes());
+        let dir = file::path_along(self.dir.as_fd(), missing).map_err(call("readlink()"))?;
         let there = self.existing().filter(|there| there.kind == FileKind::Regular);
         let quota = StoreQuota::begin(ex, cx, &dir, (length, there))?;
         Ok(Copy { quota, ..self })
