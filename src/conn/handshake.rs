@@ -264,12 +264,8 @@ fn speak_plainly(conn: &mut Conn, endpoint: EndpointId, cx: &mut Services, pool:
     tls.become_plain();
     let input = cx.buffers.take();
     let mut active = conn.exchange(endpoint, (input, 0), cx, pool);
-    let ex = &mut active.ex;
-    ex.tls = Some(Rc::new(TlsFacts { is_plain: true, ..TlsFacts::default() }));
-    conn.arm(Timer::Header, cx.now.ms + ex.location().settings.client.header_timeout.0);
-    cx.stats.waiting -= 1;
-    cx.stats.reading += 1;
-    conn.state = ConnState::Active(active);
+    active.ex.tls = Some(Rc::new(TlsFacts { is_plain: true, ..TlsFacts::default() }));
+    conn.begin_request(active, cx);
     Step::Again
 }
 

@@ -310,6 +310,14 @@ impl Conn {
         active
     }
 
+    /// A connection that was idle has begun to receive a request.
+    fn begin_request(&mut self, active: Box<Active>, cx: &mut Services) {
+        self.arm(Timer::Header, cx.now.ms + active.ex.location().settings.client.header_timeout.0);
+        cx.stats.waiting -= 1;
+        cx.stats.reading += 1;
+        self.state = ConnState::Active(active);
+    }
+
     fn client(&self, config: &Config, endpoint: EndpointId, now: u64) -> Client {
         let is_wildcard = || config.endpoints[endpoint.at()].addr.ip().is_some_and(|ip| ip.is_unspecified());
         let is_asked_for = config.variables.server_addr && is_wildcard();

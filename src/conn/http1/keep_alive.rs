@@ -51,10 +51,7 @@ pub fn wake(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     reader.arrival = arrival;
     reader.seen = answered.next;
     fast_path::hand_over(conn, ex, cx, &mut turn.pool.send_batch);
-    conn.arm(Timer::Header, cx.now.ms + ex.location().settings.client.header_timeout.0);
-    cx.stats.waiting -= 1;
-    cx.stats.reading += 1;
-    conn.state = ConnState::Active(active);
+    conn.begin_request(active, cx);
     Step::Again
 }
 

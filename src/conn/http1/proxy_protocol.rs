@@ -43,12 +43,7 @@ pub fn step(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
             conn.proxy_header = Some(header);
             Step::Again
         }
-        Ok(ProxyHeaderProgress::Partial) if !conn.transport.can_read() => Step::Wait,
-        Ok(ProxyHeaderProgress::Partial) => match read::more(&mut conn.transport, reader) {
-            read::ReadOutcome::Some => Step::Again,
-            read::ReadOutcome::None => Step::Wait,
-            read::ReadOutcome::End => Step::Close(CloseReason::ClientGone),
-        },
+        Ok(ProxyHeaderProgress::Partial) => read::before_head(&mut conn.transport, reader),
         Err(Broken(what)) => {
             ex.report(turn.cx, Level::Error, format_args!("{what} while reading PROXY protocol"));
             Step::Close(CloseReason::NoProxyHeader)

@@ -5,7 +5,7 @@ use super::{Entry, Http2};
 use crate::config::model::{Config, EndpointId};
 use crate::conn::arrival::Arrival;
 use crate::conn::close;
-use crate::conn::io::{CloseReason, Step};
+use crate::conn::io::Step;
 use crate::conn::request::read;
 use crate::conn::request::state::RequestReader;
 use crate::conn::timers::{Deadline, Timer};
@@ -59,14 +59,7 @@ pub fn begin(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
         enter(conn, turn);
         return Step::Yield;
     }
-    if !conn.transport.can_read() {
-        return Step::Wait;
-    }
-    match read::more(&mut conn.transport, &mut active.reader) {
-        read::ReadOutcome::Some => Step::Again,
-        read::ReadOutcome::None => Step::Wait,
-        read::ReadOutcome::End => Step::Close(CloseReason::ClientGone),
-    }
+    read::before_head(&mut conn.transport, &mut active.reader)
 }
 
 fn enter(conn: &mut Conn, turn: &mut Turn<'_>) {

@@ -36,8 +36,20 @@ pub enum ReadOutcome {
     End,
 }
 
+/// Reads more of what comes before the first request's head: a header of the PROXY protocol, or the preface of HTTP/2.
+pub fn before_head(transport: &mut Transport, reader: &mut RequestReader) -> Step {
+    if !transport.can_read() {
+        return Step::Wait;
+    }
+    match more(transport, reader) {
+        ReadOutcome::Some => Step::Again,
+        ReadOutcome::None => Step::Wait,
+        ReadOutcome::End => Step::Close(CloseReason::ClientGone),
+    }
+}
+
 /// Reads more of the request's head.
-pub fn more(transport: &mut Transport, reader: &mut RequestReader) -> ReadOutcome {
+fn more(transport: &mut Transport, reader: &mut RequestReader) -> ReadOutcome {
     let RequestReader { input, start, .. } = reader;
     if input.capacity() - input.len() < ROOM {
         input.drain(..*start);

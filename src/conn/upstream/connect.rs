@@ -112,17 +112,22 @@ fn refused(io: &mut Io<'_>, active: &mut Active, cx: &mut Services, why: Unopene
 
 /// Sets the next phase on a new connection, and its timeout.
 fn opened(request: &mut UpstreamRequest, ex: &mut Exchange, cx: &mut Services, connect: Connect) {
-    let (connecting, sending) = (settings(ex).connect_timeout.0, settings(ex).send_timeout.0);
+    let connecting = settings(ex).connect_timeout.0;
     if connect == Connect::Done && request.tls.is_some() {
         request.phase = UpstreamPhase::Handshake;
         request.upstream_by = cx.now.ms + connecting;
     } else if connect == Connect::Done {
-        request.connected(ex, cx);
-        request.upstream_by = cx.now.ms + sending;
+        connected(request, ex, cx);
     } else {
         request.phase = UpstreamPhase::Connect;
         request.upstream_by = cx.now.ms + connecting;
     }
+}
+
+/// The connection is ready for the request.
+fn connected(request: &mut UpstreamRequest, ex: &mut Exchange, cx: &mut Services) {
+    request.connected(ex, cx);
+    request.upstream_by = cx.now.ms + settings(ex).send_timeout.0;
 }
 
 /// Starts the CGI program.
@@ -170,8 +175,7 @@ pub(super) fn connect(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>)
             Step::Again
         }
         Ok(()) => {
-            request.connected(ex, turn.cx);
-            request.upstream_by = turn.cx.now.ms + settings(ex).send_timeout.0;
+            connected(request, ex, turn.cx);
             Step::Again
         }
         Err(e) => {
@@ -200,7 +204,6 @@ pub(super) fn handshake(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_
     if !request.trusts(ex, turn.cx, &chain) {
         return fail(io, active, turn, UpstreamFault::Error);
     }
-    request.connected(ex, turn.cx);
-    request.upstream_by = turn.cx.now.ms + settings(ex).send_timeout.0;
+    connected(request, ex, turn.cx);
     Step::Again
 }
