@@ -58,6 +58,15 @@ fn key_path(issuer: &Issuer) -> Option<PathBuf> {
     issuer.state.as_ref().map(|state| state.join("account.key"))
 }
 
+/// A stored file. None: there is none.
+fn read(path: &Path) -> Result<Option<String>, String> {
+    match open::text(path, LARGEST) {
+        Ok(text) => Ok(Some(text)),
+        Err(Errno::ENOENT) => Ok(None),
+        Err(e) => Err(format!("\"{}\" cannot be read {e}", path.display())),
+    }
+}
+
 /// The issuer's account key, generated if there is none, and its account URL, if known.
 ///
 /// # Errors
@@ -67,14 +76,9 @@ pub fn account(issuer: &Issuer) -> Result<Opened, String> {
     let path = key_path(issuer);
     let text = match (&issuer.account_key, &path) {
         (From::Given(text), _) => text.clone(),
-        (From::Made(kind), Some(path)) => match open::text(path, LARGEST) {
-            Ok(text) => text,
-            Err(Errno::ENOENT) => {
-                let text = issue::new_key(*kind)?;
-                unsaved_key = Some(text.clone());
-                text
-            }
-            Err(e) => return Err(format!("\"{}\" cannot be read {e}", path.display())),
+        (From::Made(kind), Some(path)) => match read(path)? {
+            Some(text) => text,
+            None => unsaved_key.insert(issue::new_key(*kind)?).clone(),
         },
         (From::Made(kind), None) => issue::new_key(*kind)?,
     };
@@ -179,11 +183,7 @@ pub fn pause(issuer: &Issuer, certificate: &Certificate) -> Option<Pause> {
 pub fn load(issuer: &Issuer, certificate: &Certificate) -> Result<Option<Pair>, String> {
     let Some(state) = &issuer.state else { return Ok(None) };
     let path = path(state, certificate);
-    let text = match open::text(&path, LARGEST) {
-        Ok(text) => text,
-        Err(Errno::ENOENT) => return Ok(None),
-        Err(e) => return Err(format!("\"{}\" cannot be read {e}", path.display())),
-    };
+    let Some(text) = read(&path)? else { return Ok(None) };
     let named = |why: String| format!("\"{}\" is of no use: {why}", path.display());
     let sections = pem::parse(text.as_bytes()).map_err(named)?;
     let (keys, certificates): (Vec<_>, Vec<_>) = sections.iter().partition(|s| s.label.ends_with("PRIVATE KEY"));

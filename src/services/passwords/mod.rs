@@ -230,9 +230,7 @@ impl Passwords {
         if job.failed {
             let seconds = helper::LONGEST;
             let what = "the process that checks passwords ended twice over one";
-            self.trouble = Some(format!("{what}; a stored hash may take no longer than {seconds} s"));
-            self.failed = Some(job.key);
-            self.woken.extend(job.waiters);
+            self.give_up(job, format!("{what}; a stored hash may take no longer than {seconds} s"));
         } else {
             self.run(Job { failed: true, ..job }, verify);
         }
@@ -265,12 +263,15 @@ impl Passwords {
         match sent {
             Ok(()) => self.running = Some(job),
             // Queued hashes are retried when the next password arrives.
-            Err(e) => {
-                self.trouble = Some(format!("the process that checks passwords could not be started {e}"));
-                self.failed = Some(job.key);
-                self.woken.extend(job.waiters);
-            }
+            Err(e) => self.give_up(job, format!("the process that checks passwords could not be started {e}")),
         }
+    }
+
+    /// This hash is not computed: its clients are told so.
+    fn give_up(&mut self, job: Job, why: String) {
+        self.trouble = Some(why);
+        self.failed = Some(job.key);
+        self.woken.extend(job.waiters);
     }
 
     /// The next hash that someone waits for; its client goes to the end of the queue.

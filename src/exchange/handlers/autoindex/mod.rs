@@ -181,8 +181,7 @@ fn confirm(ex: &mut Exchange, dir: BorrowedFd<'_>, name: Vec<u8>, language: Lang
     };
     let mut body = Vec::with_capacity(4096);
     listing::confirm_delete(&ex.route.uri, (c_name.to_bytes(), kind), deletes_all(ex), language, &mut body);
-    ex.response.text(Status::OK, ContentType::Static(Format::Page.content_type()), body);
-    page_lines(ex);
+    page(ex, Status::OK, body);
     Flow::Respond
 }
 
@@ -196,8 +195,7 @@ fn ask_where(ex: &mut Exchange, dir: BorrowedFd<'_>, name: &[u8], language: Lang
     }
     let mut body = Vec::with_capacity(4096);
     listing::ask_where(&ex.route.uri, name, language, &mut body);
-    ex.response.text(Status::OK, ContentType::Static(Format::Page.content_type()), body);
-    page_lines(ex);
+    page(ex, Status::OK, body);
     Flow::Respond
 }
 
@@ -216,12 +214,16 @@ pub fn refused(ex: &mut Exchange, status: Status) -> bool {
     let language = ex.field(b"accept-language").map_or(Language::default(), Language::of);
     let mut body = Vec::with_capacity(4096);
     listing::refused(&form, status.0, language, &mut body);
-    ex.response.text(status, ContentType::Static(Format::Page.content_type()), body);
+    page(ex, status, body);
     // Names are no commands.
     (ex.response.is_inert, ex.response.ranges) = (true, false);
     (ex.response.etag, ex.response.last_modified) = (None, None);
-    page_lines(ex);
     true
+}
+
+fn page(ex: &mut Exchange, status: Status, body: Vec<u8>) {
+    ex.response.text(status, ContentType::Static(Format::Page.content_type()), body);
+    page_lines(ex);
 }
 
 /// Whether the response will be sent as UTF-8: widths are then counted in characters (nginx).

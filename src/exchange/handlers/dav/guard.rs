@@ -272,7 +272,7 @@ fn is_so(state: State<'_>, known: &Known) -> bool {
 }
 
 /// The path of a URL of this host.
-fn path_of(ex: &Exchange, url: &[u8]) -> Option<Vec<u8>> {
+pub fn path_of(ex: &Exchange, url: &[u8]) -> Option<Vec<u8>> {
     let path = if url.starts_with(b"/") { url } else { origin::own_path(ex, url)? };
     let mut normal = Vec::new();
     uri::normalize(path, uri::Slashes::Merge, &mut normal).ok()?;

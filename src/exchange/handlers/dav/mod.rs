@@ -41,8 +41,8 @@ use crate::http::escape::escape_path;
 use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::http::status::Status;
+use crate::services::Services;
 use crate::services::quotas::Usage;
-use crate::services::{Services, temp_names};
 use crate::sys::Errno;
 use crate::sys::file::{self, Follow};
 use guard::Change;
@@ -153,11 +153,7 @@ fn admit(ex: &mut Exchange, cx: &mut Services, resource: &Resource) -> Result<Op
 /// `made`: the name of the directory that was made.
 fn make(ex: &mut Exchange, cx: &mut Services, made: &mut Option<syncing::Name>) -> Flow {
     // The slash of a collection's name is optional (RFC 4918 §5.2), and clients on phones omit it; nginx answers 409.
-    if temp_names::is_hidden(&ex.route.uri) {
-        return refuse(ex, cx, Status::BAD_REQUEST, format_args!("MKCOL: names that start so are this server's own"));
-    }
-    let name = ex.route.uri.split(|b| *b == b'/').rfind(|part| !part.is_empty());
-    if let Some(Err(why)) = name.map(|name| upload::Names::of(ex).check(name)) {
+    if let Err(why) = target::check_name(ex, &ex.route.uri) {
         return refuse(ex, cx, Status::BAD_REQUEST, format_args!("MKCOL: {why}"));
     }
     // Without its slash the name may belong to another location than the directory will.

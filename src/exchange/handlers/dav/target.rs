@@ -3,7 +3,7 @@
 use crate::config::template::Part;
 use crate::config::value::Mode;
 use crate::exchange::Exchange;
-use crate::exchange::handlers::symlinks;
+use crate::exchange::handlers::{symlinks, upload};
 use crate::exchange::paths::{self, Mapped};
 use crate::services::dir_path::DirPath;
 use crate::services::{Services, temp_names};
@@ -12,6 +12,18 @@ use crate::sys::file::{self, FileKind, Follow, O_DIRECTORY, O_PATH, Stat};
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
+
+/// Whether a URI may be the name of something new.
+///
+/// # Errors
+/// What is wrong with its last name, for a 400.
+pub fn check_name(ex: &Exchange, uri: &[u8]) -> Result<(), &'static str> {
+    if temp_names::is_hidden(uri) {
+        return Err("names that start so are this server's own");
+    }
+    let name = uri.split(|b| *b == b'/').rfind(|part| !part.is_empty());
+    name.map_or(Ok(()), |name| upload::Names::of(ex).check(name))
+}
 
 /// A resource by its directory and name. It need not exist.
 pub struct Resource {

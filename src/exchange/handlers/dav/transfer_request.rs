@@ -4,19 +4,18 @@
 use super::guard::{self, Change};
 use super::job::Job;
 use super::refuse::{failed, refuse};
-use super::target::Resource;
+use super::target::{self, Resource};
 use super::terms::{Depth, depth, is_webdav};
 use super::transfer_checks::{Paths, TransferChecks};
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::listing::FormAction;
 use crate::exchange::handlers::{delete, upload};
-use crate::exchange::{Exchange, origin, paths};
+use crate::exchange::{Exchange, paths};
 use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::http::status::Status;
-use crate::http::uri;
 use crate::route::{NoTrace, location};
-use crate::services::{Services, temp_names};
+use crate::services::Services;
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, Follow, O_DIRECTORY, O_PATH, O_RDONLY, Stat};
 use crate::util::{bytes, fold_case};
@@ -128,12 +127,7 @@ fn check_destination(ex: &Exchange, destination: &[u8]) -> Result<(), (Status, S
         let why = "both URI and \"Destination\" URI should be either collections or non-collections";
         return Err((Status::CONFLICT, why.into()));
     }
-    if temp_names::is_hidden(destination) {
-        let why = "\"Destination\": names that start so are this server's own";
-        return Err((Status::BAD_REQUEST, why.into()));
-    }
-    let name = destination.split(|b| *b == b'/').rfind(|part| !part.is_empty());
-    if let Some(Err(why)) = name.map(|name| upload::Names::of(ex).check(name)) {
+    if let Err(why) = target::check_name(ex, destination) {
         return Err((Status::BAD_REQUEST, format!("\"Destination\": {why}")));
     }
     // nginx writes wherever the root reaches: even into locations that do not allow it.
@@ -407,10 +401,8 @@ fn destination(ex: &Exchange) -> Option<Vec<u8>> {
     if let Some(FormAction::Move(to)) = &ex.route.form_action {
         return Some(to.clone()).filter(|to| !bytes::has_control(to));
     }
-    let value = ex.header(HeaderId::Destination)?;
-    let path = if value.starts_with(b"/") { value } else { origin::own_path(ex, value)? };
-    let mut normal = Vec::new();
-    uri::normalize(path, uri::Slashes::Merge, &mut normal).ok().filter(|_| !bytes::has_control(&normal))?;
+    let path = guard::path_of(ex, ex.header(HeaderId::Destination)?);
+    let normal = path.filter(|path| !bytes::has_control(path))?;
     // It must be below the alias: the part behind the location's name.
     let len = match ex.location().settings.files.alias {
         Some(u32::MAX) | None => 0,

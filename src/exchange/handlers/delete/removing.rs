@@ -303,11 +303,7 @@ fn done(ex: &mut Exchange) -> Flow {
         ex.response.status = Status::NO_CONTENT;
         return Flow::Respond;
     }
-    let directory = ex.route.uri.iter().rposition(|b| *b == b'/').map_or(&b"/"[..], |at| &ex.route.uri[..=at]);
-    let mut target = Vec::with_capacity(directory.len());
-    escape_path(directory, &mut target);
-    ex.response.location = Some(target);
-    Flow::Status(Status::SEE_OTHER)
+    super::back(ex)
 }
 
 /// The response and the log line for a removal that is refused: 403, 404, 409, 412, 423, 500, 503 or 507.

@@ -313,6 +313,11 @@ impl Append {
     fn progress(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         self.is_told = true;
         respond::state(ex, cx, &self.upload);
+        self.answer(ex)
+    }
+
+    /// To what makes an upload, that it is made, and where; to what appends, that it is taken.
+    fn answer(&self, ex: &mut Exchange) -> Flow {
         ex.response.status = match self.request {
             UploadRequest::Creation => {
                 let location = respond::location(ex, self.upload.id);
@@ -332,15 +337,7 @@ impl Append {
             Dialect::Tus => {
                 respond::ended(ex, dir, &stored);
                 respond::tus_offset(ex, upload.size);
-                ex.response.status = match self.request {
-                    UploadRequest::Creation => {
-                        let location = respond::location(ex, upload.id);
-                        ex.response.location = Some(location);
-                        Status::CREATED
-                    }
-                    UploadRequest::Append => Status::NO_CONTENT,
-                };
-                Flow::Respond
+                self.answer(ex)
             }
             Dialect::Rufh => {
                 respond::completeness(ex, Completeness::Complete);
