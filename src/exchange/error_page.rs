@@ -57,7 +57,7 @@ pub fn redirect(ex: &mut Exchange, cx: &mut Services, status: Status) -> Option<
     match target {
         Target::External(url) => {
             let shown = match page.status {
-                PageStatus::Code(code) if matches!(code, 301 | 302 | 303 | 307 | 308) => Status(code),
+                PageStatus::Code(code) if Status(code).is_redirect() => Status(code),
                 _ => Status::FOUND,
             };
             ex.response.clear();

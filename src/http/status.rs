@@ -125,6 +125,11 @@ impl Status {
         }
     }
 
+    /// A configured answer with this code leads to a URI (nginx's list).
+    pub fn is_redirect(self) -> bool {
+        matches!(self.0, 301 | 302 | 303 | 307 | 308)
+    }
+
     /// After it what the client sends next cannot be trusted to be another request (nginx's list).
     pub fn closes(self) -> bool {
         matches!(self.0, 400 | 408 | 413 | 414 | 431 | 494..=497 | 500 | 501)

@@ -12,6 +12,7 @@ use crate::config::settings::upload::{
 };
 use crate::config::template::{Part, Template};
 use crate::config::value::{self, Mode, Size};
+use crate::http::status::Status;
 use std::rc::Rc;
 
 fn upload(s: &mut Settings) -> &mut UploadSettings {
@@ -157,7 +158,7 @@ fn answer(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
         return Err(invalid(d, 0).help("a code from 200 to 399: the files are stored by then"));
     };
     let text = if d.args.len() > 1 { Some(b.template(d, 1)?) } else { None };
-    if matches!(code, 301 | 302 | 303 | 307 | 308) && text.is_none() {
+    if Status(code).is_redirect() && text.is_none() {
         return Err(invalid(d, 0).help("a redirect needs a URI: `upload_return 303 /thanks.html;`"));
     }
     upload(&mut s.settings).answer = Some(Answer { code, text });

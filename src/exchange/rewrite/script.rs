@@ -201,7 +201,7 @@ fn answer(ex: &mut Exchange, cx: &mut Services, code: u16, text: Option<&Templat
         return Flow::Close;
     }
     let status = Status(code);
-    let redirect = matches!(code, 301 | 302 | 303 | 307 | 308);
+    let redirect = status.is_redirect();
     if text.is_none() && (code >= 400 || redirect) {
         return Flow::Status(status);
     }

@@ -6,6 +6,7 @@ use super::rule::{Finding, Rule, RuleContext};
 use super::spelling::REQUEST_HEADERS;
 use crate::config::ast::Word;
 use crate::config::suggest;
+use crate::http::status::Status;
 
 pub const RULES: &[Rule] = &[
     Rule {
@@ -53,7 +54,7 @@ pub const RULES: &[Rule] = &[
 
 /// Whether a `return` with this code is a redirect to its second argument.
 pub fn is_redirect(code: &Word) -> bool {
-    ["301", "302", "303", "307", "308"].iter().any(|known| code.is(known))
+    code.str().parse().is_ok_and(|code| Status(code).is_redirect())
 }
 
 /// The URL that a `return` or `rewrite` leads to.

@@ -11,6 +11,7 @@ mod sha;
 mod yescrypt;
 
 use crate::http::escape;
+use crate::http::signed_link::same;
 use sha1::{Digest, Sha1};
 
 /// Longest password in bytes that crypt(3) takes (libxcrypt's limit).
@@ -61,11 +62,6 @@ pub fn is_slow(stored: &[u8]) -> bool {
 fn salted(rest: &[u8], hash: impl Fn(&[u8]) -> Vec<u8>) -> Option<(Vec<u8>, Vec<u8>)> {
     let end = memchr::memchr(b'$', rest)?;
     Some((hash(&rest[..end]), rest[end + 1..].to_vec()))
-}
-
-/// Compares in a time that does not depend on where the difference is.
-fn same(a: &[u8], b: &[u8]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).fold(0, |diff, (a, b)| diff | (a ^ b)) == 0
 }
 
 #[cfg(test)]
