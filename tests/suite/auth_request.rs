@@ -1,6 +1,6 @@
 //! auth_request: another URI of the server decides who may come in.
 
-use crate::harness::{Server, Setup, eventually, http, server, skip_on_nginx};
+use crate::harness::{OWN_FORM, Server, Setup, eventually, http, server, skip_on_nginx};
 use crate::http2::client::H2;
 use crate::upstream::Upstream;
 
@@ -261,10 +261,7 @@ fn what_an_auth_request_refuses_by_its_uri_is_in_no_archive_search_form_or_trans
         assert_eq!(s.method("DELETE", &format!("/{area}/{left}/"), "", b"").status, done(204), "{area}");
         assert_eq!(s.exists(&format!("html/{area}/t/private/s.txt")), is_closed, "{area}");
         // The form of the listing deletes what it names, and no files in that.
-        let listing = |body: &str| {
-            let fields = "Content-Type: application/x-www-form-urlencoded\r\nSec-Fetch-Site: same-origin\r\n";
-            s.method("POST", &format!("/{area}/"), fields, body.as_bytes()).status
-        };
+        let listing = |body: &str| s.method("POST", &format!("/{area}/"), OWN_FORM, body.as_bytes()).status;
         assert_eq!(listing("webserv-delete=d%2F"), done(303), "{area}: a folder deleted by the form of its listing");
         assert_eq!(s.exists(&format!("html/{area}/d/private.txt")), is_closed, "{area}");
         assert_eq!(listing("webserv-delete=p.txt"), 303, "{area}: a file");

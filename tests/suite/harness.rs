@@ -41,6 +41,9 @@ pub fn copy_for_all(binary: &Path, copy: &Path) {
 pub const LOCKINFO: &[u8] =
     b"<lockinfo xmlns='DAV:'><lockscope><exclusive/></lockscope><locktype><write/></locktype></lockinfo>";
 
+/// The head of a form that the listing's own page sends.
+pub const OWN_FORM: &str = "Sec-Fetch-Site: same-origin\r\nContent-Type: application/x-www-form-urlencoded\r\n";
+
 /// POSTs a form with these files, each with its content.
 pub fn post_files(s: &Server, target: &str, files: &[(&str, &str)]) -> Response {
     let parts = files.iter().map(|(name, content)| {

@@ -2,7 +2,7 @@
 //! nginx's formats are in `config_directives`.
 
 use crate::client::Response;
-use crate::harness::{Runs, Server, Setup, Table, ours, server, skip_on_nginx};
+use crate::harness::{OWN_FORM, Runs, Server, Setup, Table, ours, server, skip_on_nginx};
 
 const OURS: Runs = ours("the page");
 
@@ -30,10 +30,8 @@ fn setup() -> Setup {
     .mkdir("html/random/sub")
 }
 
-const FORM: &str = "Content-Type: application/x-www-form-urlencoded\r\nSec-Fetch-Site: same-origin\r\n";
-
 fn post(s: &Server, target: &str, body: &str) -> Response {
-    s.method("POST", target, FORM, body.as_bytes())
+    s.method("POST", target, OWN_FORM, body.as_bytes())
 }
 
 #[test]

@@ -1,11 +1,9 @@
 //! The listing page beyond the list: folders made, names moved, files replaced, a folder as one file, languages.
 
 use crate::client::Response;
-use crate::harness::{Server, Setup, server, skip_on_nginx};
+use crate::harness::{OWN_FORM, Server, Setup, server, skip_on_nginx};
 use std::fs;
 use std::process::{Command, Stdio};
-
-const OWN: &str = "Sec-Fetch-Site: same-origin\r\nContent-Type: application/x-www-form-urlencoded\r\n";
 
 fn running() -> Server {
     server(
@@ -43,16 +41,16 @@ fn a_folder_is_made_from_the_page() {
     let s = running();
     for area in ["/up/", "/post/"] {
         let target = format!("{area}?webserv-folder");
-        form(&s, &target, OWN, "webserv-folder=My+Ph%C3%B6tos").is(303);
+        form(&s, &target, OWN_FORM, "webserv-folder=My+Ph%C3%B6tos").is(303);
         assert!(s.path(&format!("html{area}My Phötos")).is_dir());
-        form(&s, &target, OWN, "webserv-folder=My+Ph%C3%B6tos").is(409);
+        form(&s, &target, OWN_FORM, "webserv-folder=My+Ph%C3%B6tos").is(409);
         for name in ["a%2Fb", "..", "", ".git"] {
-            form(&s, &target, OWN, &format!("webserv-folder={name}")).is(400);
+            form(&s, &target, OWN_FORM, &format!("webserv-folder={name}")).is(400);
         }
-        let foreign = OWN.replace("same-origin", "cross-site");
+        let foreign = OWN_FORM.replace("same-origin", "cross-site");
         form(&s, &target, &foreign, "webserv-folder=x").is(403);
     }
-    form(&s, "/read/?webserv-folder", OWN, "webserv-folder=x").is_one_of(&[403, 405]);
+    form(&s, "/read/?webserv-folder", OWN_FORM, "webserv-folder=x").is_one_of(&[403, 405]);
     assert!(!s.exists("html/read/x") && !s.exists("html/up/x"));
 }
 
@@ -62,13 +60,13 @@ fn an_entry_is_renamed_and_moved_from_the_page() {
         return;
     }
     let s = running();
-    let go = |name: &str, to: &str| form(&s, "/up/", OWN, &format!("webserv-move={name}&webserv-to={to}")).status;
+    let go = |name: &str, to: &str| form(&s, "/up/", OWN_FORM, &format!("webserv-move={name}&webserv-to={to}")).status;
     assert_eq!(go("a.txt", "b+c.txt"), 303);
     assert_eq!(s.read("html/up/b c.txt"), b"alpha");
     // The name is sent as in its link, in a form: escaped twice.
     assert_eq!(go("b%2520c.txt", "sub%2F"), 303);
     assert_eq!(s.read("html/up/sub/b c.txt"), b"alpha");
-    assert_eq!(form(&s, "/up/sub/", OWN, "webserv-move=b%2520c.txt&webserv-to=..%2Fa.txt").status, 303);
+    assert_eq!(form(&s, "/up/sub/", OWN_FORM, "webserv-move=b%2520c.txt&webserv-to=..%2Fa.txt").status, 303);
     for (to, status) in [
         ("taken.txt", 409),
         ("..%2Fread%2Fx", 403),
@@ -88,7 +86,7 @@ fn an_entry_is_renamed_and_moved_from_the_page() {
     assert_eq!(go("sub%2F", "moved"), 303);
     assert!(s.path("html/up/moved/größe 文.txt").is_file());
     // Where nothing may be deleted nothing is moved either.
-    form(&s, "/post/", OWN, "webserv-move=old.txt&webserv-to=new.txt");
+    form(&s, "/post/", OWN_FORM, "webserv-move=old.txt&webserv-to=new.txt");
     assert!(s.exists("html/post/old.txt") && !s.exists("html/post/new.txt"));
     let page = s.get("/up/?move=a.txt").text();
     assert!(page.contains("name=webserv-move value=\"a.txt\"") && page.contains("name=webserv-to"), "{page}");
@@ -133,7 +131,7 @@ fn a_refused_form_says_why_and_leads_back() {
         return;
     }
     let s = running();
-    let html = format!("{OWN}Accept: text/html,application/xhtml+xml,*/*;q=0.8\r\n");
+    let html = format!("{OWN_FORM}Accept: text/html,application/xhtml+xml,*/*;q=0.8\r\n");
     let rows: &[(&str, &str, u16, &str)] = &[
         ("/up/", "webserv-move=a.txt&webserv-to=taken.txt", 409, "<bdi>a.txt</bdi> was not moved: the name is taken"),
         ("/up/", "webserv-move=a.txt&webserv-to=closed%2Fx", 403, "<bdi>a.txt</bdi> was not moved: not permitted"),
@@ -160,7 +158,7 @@ fn a_refused_form_says_why_and_leads_back() {
         let page = s.get(&format!("/up/?{question}=none")).is(404).text();
         assert!(page.contains("not found") && page.contains("Back to the folder"), "{page}");
     }
-    let json = format!("{OWN}Accept: application/json\r\n");
+    let json = format!("{OWN_FORM}Accept: application/json\r\n");
     form(&s, "/up/", &json, rows[0].1).is(409).has("Content-Type", "application/problem+json");
     let inner = form(&s, "/up/", &json, "webserv-delete=closed/").is(403).text();
     assert!(inner.contains("\"detail\":\"the rules of a path"), "{inner}");

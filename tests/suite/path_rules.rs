@@ -5,7 +5,7 @@ mod other_uris;
 mod places_below;
 
 use crate::client::Response;
-use crate::harness::{Server, Setup, Table, eventually, http, ours, server, skip_on_nginx};
+use crate::harness::{OWN_FORM, Server, Setup, Table, eventually, http, ours, server, skip_on_nginx};
 
 const OURS: crate::harness::Runs = ours("nginx judges the request's own URI only");
 
@@ -441,10 +441,7 @@ fn no_way_leads_past_what_refuses_a_request_of_its_own() {
         transfer(&s, "MOVE", "/moved/d/", "/moved/e/").is(201);
         assert!(s.exists("html/moved/e/file") && s.path("html/moved/e/dangling").is_symlink());
     });
-    let small = |target: &str, body: &str| {
-        let fields = "Content-Type: application/x-www-form-urlencoded\r\nSec-Fetch-Site: same-origin\r\n";
-        s.method("POST", target, fields, body.as_bytes())
-    };
+    let small = |target: &str, body: &str| s.method("POST", target, OWN_FORM, body.as_bytes());
     table.row(OURS, "what no rule refuses", || {
         small("/files/open/", "webserv-delete=gone").is(303);
         small("/files/open/", "webserv-move=here&webserv-to=%2Ffiles%2Fopen%2Fthere").is(303);

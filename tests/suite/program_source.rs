@@ -1,7 +1,7 @@
 //! Nothing gives away the text of programs and pages with commands, and nothing runs commands that clients wrote,
 //! whatever way leads to a file: the index, an archive, a listing, the page of an error, the listing's own forms.
 
-use crate::harness::{Table, http, ours, server};
+use crate::harness::{OWN_FORM, Table, http, ours, server};
 use crate::table::skip_on_nginx;
 
 const SCRIPT: &str = "printf '\\nEXECUTED'; # source";
@@ -200,9 +200,8 @@ fn the_delete_button_runs_no_program() {
     .file("html/x.sh", "printf '\\n'; echo ran > \"${SCRIPT_FILENAME%/*}/ran\"")
     .file("html/a.txt", "")
     .start();
-    let fields = "Content-Type: application/x-www-form-urlencoded\r\nSec-Fetch-Site: same-origin\r\n";
     for (name, status) in [("a.txt", 303), ("x.sh", 403)] {
-        s.method("POST", "/", fields, format!("webserv-delete={name}").as_bytes()).is(status);
+        s.method("POST", "/", OWN_FORM, format!("webserv-delete={name}").as_bytes()).is(status);
     }
     assert!(s.exists("html/x.sh") && !s.exists("html/ran") && !s.exists("html/a.txt"));
 }

@@ -1,7 +1,7 @@
 //! What clients stored is not run, whichever way it came and whichever way it is asked for.
 
 use crate::gateways::{Kind, application};
-use crate::harness::{Server, Table, http, ours};
+use crate::harness::{Server, Table, http, ours, post_files};
 use crate::table::skip_on_nginx;
 
 const SCRIPT: &str = "printf '\\nEXECUTED'";
@@ -71,11 +71,7 @@ fn no_way_leads_from_an_upload_to_a_program() {
         return;
     }
     let s = start();
-    let form = |target: &str, name: &str| {
-        let body =
-            format!("--x\r\nContent-Disposition: form-data; name=f; filename=\"{name}\"\r\n\r\n{SCRIPT}\r\n--x--\r\n");
-        s.method("POST", target, "Content-Type: multipart/form-data; boundary=x\r\n", body.as_bytes()).status
-    };
+    let form = |target: &str, name: &str| post_files(&s, target, &[(name, SCRIPT)]).status;
     let put = |target: &str| s.method("PUT", target, "", SCRIPT.as_bytes()).status;
     let to = |method: &str, from: &str, to: &str| {
         let fields = format!("Destination: {to}\r\n");

@@ -2,7 +2,7 @@
 //! break`, aliases of one file, variables, a trash, `//`, or a name that a form gives.
 
 use crate::gateways::{Kind, application};
-use crate::harness::{Server, Setup, Table, http, ours};
+use crate::harness::{Server, Setup, Table, http, ours, post_files};
 use crate::table::skip_on_nginx;
 
 const SCRIPT: &str = "printf '\\nEXECUTED'";
@@ -61,10 +61,7 @@ fn put(s: &Server, target: &str, content: &str) {
 }
 
 fn form(s: &Server, target: &str, name: &str, content: &str) {
-    let body =
-        format!("--x\r\nContent-Disposition: form-data; name=f; filename=\"{name}\"\r\n\r\n{content}\r\n--x--\r\n");
-    let status = s.method("POST", target, "Content-Type: multipart/form-data; boundary=x\r\n", body.as_bytes()).status;
-    assert_eq!(status, 201, "POST {target} {name}");
+    post_files(s, target, &[(name, content)]).is(201);
 }
 
 fn store(s: &Server) {
@@ -76,6 +73,7 @@ fn store(s: &Server) {
     for (name, content) in [("x.sh", SCRIPT), ("a.html", PAGE)] {
         s.method("PUT", &format!("/tried/q?n={name}"), "", content.as_bytes()).is(409);
         assert_eq!(s.read(&format!("html/r4/{name}")), b"");
+        assert!(!s.exists("html/tried/q"), "nor beside it");
     }
     put(s, "/exact", SCRIPT);
     put(s, "/exact-page", PAGE);

@@ -1,6 +1,7 @@
 //! DELETE: exactly what is named, never more.
 
 use super::*;
+use crate::harness::OWN_FORM;
 
 #[test]
 fn delete_removes_what_it_names() {
@@ -358,10 +359,7 @@ fn what_was_deleted_is_brought_back_from_a_shown_trash() {
         s.method("DELETE", "/dav/trash/", "", b"").is(403);
     });
     table.row(OURS, "by the page's form", || {
-        let form = |target: &str, body: &str| {
-            let fields = "Content-Type: application/x-www-form-urlencoded\r\nSec-Fetch-Site: same-origin\r\n";
-            s.method("POST", target, fields, body.as_bytes())
-        };
+        let form = |target: &str, body: &str| s.method("POST", target, OWN_FORM, body.as_bytes());
         form("/page/sub/", "webserv-delete=a%2520b.txt").is(303);
         s.get("/page/").is(200).contains("trash/");
         s.get("/page/trash/").is(200).contains("a%20b.txt");
@@ -416,8 +414,7 @@ fn no_way_to_delete_leads_past_the_least_depth() {
     .allow_log("insufficient URI depth")
     .start();
     s.method("DELETE", "/f/d/", "", b"").is(409);
-    let own = "Sec-Fetch-Site: same-origin\r\nContent-Type: application/x-www-form-urlencoded\r\n";
-    s.method("POST", "/f/", own, b"webserv-delete=d").is(409);
+    s.method("POST", "/f/", OWN_FORM, b"webserv-delete=d").is(409);
     s.method("DELETE", "/f/d/a", "", b"").is(204);
     assert!(!s.exists("html/f/d/a") && s.exists("html/f/d/b"));
 }

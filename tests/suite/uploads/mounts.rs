@@ -4,7 +4,7 @@
 use super::file_systems::{exercise, setup_at, transfer};
 use super::resumable::{base64, filename, offset, patch, tus};
 use super::*;
-use crate::harness::{LOCKINFO, http, skipped};
+use crate::harness::{LOCKINFO, OWN_FORM, http, skipped};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -110,8 +110,7 @@ fn what_is_respelled_where_case_is_ignored_is_not_lost() {
         transfer(&s, "MOVE", "/dav/y", "/dav/A").is(204);
         assert_eq!(s.read("html/dav/a"), b"other");
         s.method("PUT", "/page/a.txt", "", b"page").is(201);
-        let own = "Sec-Fetch-Site: same-origin\r\nContent-Type: application/x-www-form-urlencoded\r\n";
-        s.method("POST", "/page/", own, b"webserv-move=a.txt&webserv-to=A.TXT").is(303);
+        s.method("POST", "/page/", OWN_FORM, b"webserv-move=a.txt&webserv-to=A.TXT").is(303);
         assert_eq!(s.read("html/page/a.txt"), b"page");
         // Two files of one form whose names are one here are both stored, as two of one name are.
         s.method("POST", "/over/x", "", b"").is(201);

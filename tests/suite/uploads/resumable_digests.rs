@@ -101,7 +101,9 @@ fn more_directories_of_uploads_than_an_eighth_of_the_descriptors_are_logged() {
              root %%DIR%%/html; {areas} }} }}"
         );
         let s = running(Setup::full(&config).file("html/index.html", "index").allow_log("unfinished uploads lie in"));
-        assert_eq!(s.error_log().contains(text), is_logged, "{count}");
-        assert_eq!(s.error_log().contains("(worker_rlimit_nofile 136 is enough)"), is_logged, "{count}");
+        let log = s.error_log();
+        assert_eq!(log.contains("unfinished uploads lie in"), is_logged, "{count}: {log}");
+        assert_eq!(log.contains(text), is_logged, "{count}: {log}");
+        assert_eq!(log.contains("(worker_rlimit_nofile 136 is enough)"), is_logged, "{count}: {log}");
     }
 }

@@ -1,6 +1,7 @@
 //! What holds a trash, and what a trash holds: neither is lost, nor readable where it was not before.
 
 use super::*;
+use crate::harness::{OWN_FORM, post_files};
 
 /// A shown trash, a hidden one two levels down, and one that a nested location with a password inherits.
 fn trashes() -> crate::harness::Setup {
@@ -181,8 +182,7 @@ fn a_hidden_trash_is_reached_by_no_link_and_no_capture() {
         s.method("PUT", "/store/new?to=up/trash", "", b"x").is(404);
         s.method("PUT", "/store/new?to=link/trash", "", b"x").is(404);
         s.method("PUT", "/store/new?to=up", "", b"x").is(201);
-        let part = b"--x\r\nContent-Disposition: form-data; name=f; filename=\"trash/new\"\r\n\r\nx\r\n--x--\r\n";
-        s.method("POST", "/forms/", "Content-Type: multipart/form-data; boundary=x\r\n", part).is(404);
+        post_files(&s, "/forms/", &[("trash/new", "x")]).is(404);
         assert_eq!(s.snapshot("html/up/trash").len(), 1);
     });
     table.row(OURS, "the root that the configuration names", || {
@@ -211,8 +211,7 @@ fn a_folder_takes_no_file_past_the_trash_of_its_own_location() {
     s.method("DELETE", "/f/z.doc", "", b"").is(204);
     assert_eq!(s.read("trash/z.doc"), b"z");
     s.method("DELETE", "/f/t/", "", b"").is(403);
-    let own = "Sec-Fetch-Site: same-origin\r\nContent-Type: application/x-www-form-urlencoded\r\n";
-    s.method("POST", "/f/", own, b"webserv-delete=t").is(403);
+    s.method("POST", "/f/", OWN_FORM, b"webserv-delete=t").is(403);
     assert_eq!(s.read("html/f/t/a.doc"), b"a");
     s.method("DELETE", "/f/u/", "", b"").is(204);
     s.method("DELETE", "/h/t/", "", b"").is(204);

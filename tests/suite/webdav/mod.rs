@@ -41,13 +41,13 @@ fn hrefs(r: &Response) -> Vec<String> {
     all
 }
 
-const LOCKINFO: &str = "<?xml version=\"1.0\"?><D:lockinfo xmlns:D=\"DAV:\"><D:lockscope><D:exclusive/></D:lockscope>\
+const OWNED_LOCKINFO: &str = "<?xml version=\"1.0\"?><D:lockinfo xmlns:D=\"DAV:\"><D:lockscope><D:exclusive/></D:lockscope>\
     <D:locktype><D:write/></D:locktype><D:owner><D:href>mailto:a@example</D:href></D:owner></D:lockinfo>";
 
 /// Takes an exclusive lock; gives its token.
 #[track_caller]
 fn lock(s: &Server, target: &str, fields: &str) -> String {
-    let r = s.method("LOCK", target, fields, LOCKINFO.as_bytes());
+    let r = s.method("LOCK", target, fields, OWNED_LOCKINFO.as_bytes());
     r.is_one_of(&[200, 201]);
     let token = r.header("Lock-Token").unwrap_or_else(|| panic!("no token in {}", r.show()));
     token.trim_matches(['<', '>']).to_owned()

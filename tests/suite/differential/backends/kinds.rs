@@ -135,7 +135,7 @@ pub const KINDS: &[Kind] = &[
     ("| an upstream's status without a phrase |", |pair| {
         pair.ours.replace("00 \n", "00\n") == pair.theirs.replace("00 \n", "00\n") && pair.we_asked == pair.they_asked
     }),
-    ("| what came of a body before its upstream broke off or stopped, but", |pair| {
+    ("| what came of a body before its upstream broke off or stopped, except", |pair| {
         let answers = |text: &str| text.matches("HTTP/1.1 ").count();
         let is_cut = |text: &str| text.contains("[cut]");
         pair.any(breaks_off) && (is_cut(pair.ours) || is_cut(pair.theirs) || answers(pair.theirs) < answers(pair.ours))
