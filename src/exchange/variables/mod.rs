@@ -72,6 +72,29 @@ pub fn expand_counting(template: &Template, ex: &mut Exchange, cx: &mut Services
     first
 }
 
+/// As [`expand`], but `own` may write the value of a variable in its way (true).
+pub fn expand_by(
+    template: &Template,
+    ex: &mut Exchange,
+    cx: &mut Services,
+    mut own: impl FnMut(&Var, &mut Exchange, &mut Services, &mut Vec<u8>) -> bool,
+) -> Vec<u8> {
+    let (mut out, mut captured) = (Vec::new(), false);
+    for (at, part) in template.parts.iter().enumerate() {
+        captured |= matches!(part, Part::Capture(_));
+        match part {
+            Part::Literal(text) => out.extend_from_slice(text),
+            Part::Capture(group) => out.extend_from_slice(capture(ex, *group)),
+            Part::Var(var) if own(var, ex, cx, &mut out) => {}
+            Part::Var(var) if captured => value_between(&template.parts[at + 1..], var, ex, cx, &mut out),
+            Part::Var(var) => {
+                value(var, ex, cx, &mut out);
+            }
+        }
+    }
+    out
+}
+
 /// The value of a variable behind a capture, in a text that goes on with `rest`: if captures follow, they are of the
 /// same match, whatever a `map` matches meanwhile.
 pub fn value_between(rest: &[Part], var: &Var, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) {

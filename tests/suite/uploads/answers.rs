@@ -253,3 +253,19 @@ fn the_answer_to_several_files_is_what_accept_likes_best() {
         });
     }
 }
+
+/// The groups behind a variable were those that its `map` matched.
+#[test]
+fn groups_in_the_name_of_a_file_are_those_of_its_location() {
+    if skip_on_nginx("upload_filename") {
+        return;
+    }
+    let block = "map $request_uri $kind { '~/cap/(.)(.)' k; }
+         server { listen 127.0.0.1:%%PORT%%; root %%DIR%%/html;
+             location ~ ^/cap/(\\w+)-(\\w+)/$ { allowed_methods POST; upload_store %%DIR%%/html/made;
+                 upload_filename $1-$kind-$2; upload_return 303 /made/$1-$kind-$2; } }";
+    let s = http(block).mkdir("html/made").start();
+    let answer = crate::harness::post_files(&s, "/cap/ab-cd/", &[("f", "x")]);
+    assert!(answer.is(303).header("Location").is_some_and(|to| to.ends_with("/made/ab-k-cd")), "{}", answer.show());
+    assert_eq!(s.read("html/made/ab-k-cd"), b"x");
+}

@@ -7,7 +7,7 @@ use super::refusal::Refusal;
 use super::sent_form;
 use crate::config::model::{ContentHandler, Level};
 use crate::config::settings::upload::Answer;
-use crate::config::template::{Part, Template, Var};
+use crate::config::template::{Template, Var};
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::add_slash;
 use crate::exchange::response::{Body, ContentType};
@@ -112,7 +112,7 @@ pub fn stored(ex: &mut Exchange, cx: &mut Services, uri: &[u8], stored: &[Stored
 /// upload_return.
 fn configured(ex: &mut Exchange, cx: &mut Services, answer: &Answer) -> Flow {
     let status = Status(answer.code);
-    let redirect = matches!(answer.code, 301 | 302 | 303 | 307 | 308);
+    let redirect = status.is_redirect();
     let text = answer.text.as_ref().map(|text| match redirect {
         true => uri(text, ex, cx),
         false => variables::text(text, ex, cx),
@@ -132,25 +132,19 @@ fn configured(ex: &mut Exchange, cx: &mut Services, answer: &Answer) -> Flow {
 
 /// A template as a URI: names and fields that the client chose are escaped and stay one component.
 fn uri(template: &Template, ex: &mut Exchange, cx: &mut Services) -> Vec<u8> {
-    let mut out = Vec::new();
-    for part in &template.parts {
-        match part {
-            Part::Literal(text) => out.extend_from_slice(text),
-            Part::Capture(group) => out.extend_from_slice(variables::capture(ex, *group)),
-            Part::Var(var) => {
-                let mut value = Vec::new();
-                variables::value(var, ex, cx, &mut value);
-                match var {
-                    Var::UploadField(_) => escape_component(&value, &mut out),
-                    Var::Builtin(builtin) if builtin.name().starts_with("upload_") => {
-                        escape_component(&value, &mut out);
-                    }
-                    _ => out.extend_from_slice(&value),
-                }
-            }
+    variables::expand_by(template, ex, cx, |var, ex, cx, out| {
+        let is_of_client = match var {
+            Var::UploadField(_) => true,
+            Var::Builtin(builtin) => builtin.name().starts_with("upload_"),
+            _ => false,
+        };
+        if is_of_client {
+            let mut value = Vec::new();
+            variables::value(var, ex, cx, &mut value);
+            escape_component(&value, out);
         }
-    }
-    out
+        is_of_client
+    })
 }
 
 /// The list of what was stored in the directory `uri`.

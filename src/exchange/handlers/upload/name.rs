@@ -143,22 +143,17 @@ pub struct NameFacts<'a> {
 /// Expands a template for the name of a file: `$upload_file_name`, `$upload_file_ext` (with its dot) and
 /// `$upload_field_NAME` are those of the file that is `known` so far.
 fn expand(template: &Template, ex: &mut Exchange, cx: &mut Services, known: &NameFacts<'_>) -> Vec<u8> {
-    let mut out = Vec::new();
-    for part in &template.parts {
-        match part {
-            Part::Literal(text) => out.extend_from_slice(text),
-            Part::Capture(group) => out.extend_from_slice(variables::capture(ex, *group)),
-            Part::Var(Var::Builtin(Builtin::UploadFileName)) => out.extend_from_slice(known.name),
-            Part::Var(Var::Builtin(Builtin::UploadFileExt)) => out.extend_from_slice(extension(known.name)),
-            Part::Var(Var::UploadField(name)) => {
+    variables::expand_by(template, ex, cx, |var, _, _, out| {
+        match var {
+            Var::Builtin(Builtin::UploadFileName) => out.extend_from_slice(known.name),
+            Var::Builtin(Builtin::UploadFileExt) => out.extend_from_slice(extension(known.name)),
+            Var::UploadField(name) => {
                 out.extend_from_slice(super::record::find(known.fields, name).unwrap_or_default());
             }
-            Part::Var(var) => {
-                variables::value(var, ex, cx, &mut out);
-            }
+            _ => return false,
         }
-    }
-    out
+        true
+    })
 }
 
 /// The name depends on fields of the form, which may follow the file.
