@@ -9,7 +9,7 @@ use super::http1::proxy_protocol;
 use super::io::{CloseReason, Step};
 use super::timers::Timer;
 use super::transport::{Chosen, Tls};
-use super::{Conn, ConnState, Pool, Turn};
+use super::{Conn, Pool, Turn};
 use crate::acme::TLS_ALPN;
 use crate::config::model::{Config, EndpointId, Level, ServerId};
 use crate::config::settings::ssl::VerifyClient;
