@@ -12,12 +12,20 @@ use std::os::unix::net::UnixStream;
 
 const GET: &str = "GET /f HTTP/1.1\r\nHost: a\r\n\r\n";
 
-/// A client that has been served once, and its connection.
-fn served(world: &mut World) -> (UnixStream, Key) {
-    let mut client = world.client(GET);
-    assert!(read(&mut client).ends_with("content"));
+/// A client that has sent `text`, and its connection.
+fn client(world: &mut World, text: &[u8]) -> (UnixStream, Key) {
+    let mut client = world.client("");
+    client.write_all(text).expect("there is room");
+    settle(world);
     let newest = world.server.conns.iter().max_by_key(|(_, conn)| conn.serial).map(|(key, _)| key);
     (client, newest.expect("it is open"))
+}
+
+/// A client of HTTP/2 that has sent no request.
+fn http2_client(world: &mut World) -> (UnixStream, Key) {
+    let mut hello = PREFACE.to_vec();
+    frame::settings(&mut hello, &[]);
+    client(world, &hello)
 }
 
 /// Until all connections wait for their clients.
@@ -26,41 +34,6 @@ fn settle(world: &mut World) {
     while !world.server.run.is_empty() || !world.server.late.is_empty() {
         world.turns();
     }
-}
-
-/// A small request waited for a step of each of 200 connections, all of which had work for many turns.
-#[test]
-fn a_small_request_does_not_wait_behind_connections_that_used_up_their_share() {
-    let mut world = World::new();
-    let mut heavy: Vec<_> = (0..3).map(|_| served(&mut world)).collect();
-    let (mut small, key) = served(&mut world);
-    for (client, key) in &mut heavy {
-        client.write_all(GET.repeat(20).as_bytes()).expect("there is room");
-        world.server.cx.slice.share(1000);
-        world.server.conns.get_mut(*key).expect("it is open").transport.event(epoll::IN);
-        world.server.drive_and_batch(Wake::conn(*key));
-    }
-    assert_eq!(world.server.run.len(), 3, "they go on");
-    settle(&mut world);
-    // The next requests come when the turn's time is over, the small one last.
-    world.server.cx.slice = Slice::over();
-    assert!(world.server.cx.slice.is_turn_over());
-    for (client, key) in &mut heavy {
-        client.write_all(GET.as_bytes()).expect("there is room");
-        world.server.client_event(*key, epoll::IN);
-    }
-    small.write_all(GET.as_bytes()).expect("there is room");
-    world.server.client_event(key, epoll::IN);
-    assert_eq!(world.server.late, [key], "it is driven first");
-    assert_eq!(world.server.run.len(), 3, "they are driven as well");
-    settle(&mut world);
-    for (client, _) in &mut heavy {
-        assert_eq!(read(client).matches("content").count(), 21, "all are answered");
-    }
-    assert!(read(&mut small).ends_with("content"));
-    // Their last events took no more than a share.
-    let mut conns = world.server.conns.iter();
-    assert!(conns.all(|(_, conn)| !conn.queueing.is_heavy()));
 }
 
 fn request(stream: u32) -> Vec<u8> {
@@ -73,22 +46,53 @@ fn request(stream: u32) -> Vec<u8> {
     out
 }
 
+fn requests(world: &World, key: Key) -> u32 {
+    world.server.conns.get(key).expect("it is open").served.requests()
+}
+
+/// Sends four requests at once. Their connection has the least share of a turn.
+fn send_four(world: &mut World, (client, key): &mut (UnixStream, Key)) {
+    client.write_all(&[1, 3, 5, 7].map(request).concat()).expect("there is room");
+    world.server.conns.get_mut(*key).expect("it is open").transport.event(epoll::IN);
+    world.server.cx.slice.share(1000);
+    world.server.drive_and_batch(Wake::conn(*key));
+}
+
+/// A small request waited for a step of each of 200 connections, all of which had work for many turns.
+#[test]
+fn a_small_request_does_not_wait_behind_connections_that_used_up_their_share() {
+    let mut world = World::new();
+    let mut heavy: Vec<_> = (0..3).map(|_| http2_client(&mut world)).collect();
+    let (mut small, key) = client(&mut world, GET.as_bytes());
+    assert!(read(&mut small).ends_with("content"));
+    heavy.iter_mut().for_each(|heavy| send_four(&mut world, heavy));
+    assert_eq!(world.server.run.len(), 3, "they go on");
+    settle(&mut world);
+    // The next requests come when the turn's time is over, the small one last.
+    world.server.cx.slice = Slice::over();
+    assert!(world.server.cx.slice.is_turn_over());
+    for (client, key) in &mut heavy {
+        client.write_all(&request(9)).expect("there is room");
+        world.server.client_event(*key, epoll::IN);
+    }
+    small.write_all(GET.as_bytes()).expect("there is room");
+    world.server.client_event(key, epoll::IN);
+    assert_eq!(world.server.late, [key], "it is driven first");
+    assert_eq!(world.server.run.len(), 3, "they are driven as well");
+    settle(&mut world);
+    assert!(heavy.iter().all(|(_, key)| requests(&world, *key) == 5), "all are served");
+    assert!(read(&mut small).ends_with("content"));
+}
+
 /// 32 KiB of header blocks were decoded in one step: a millisecond of each of 200 connections.
 #[test]
 fn frames_of_one_connection_take_no_more_than_its_share() {
     let mut world = World::new();
-    let mut client = world.client("");
-    let (key, _) = world.server.conns.iter().next().expect("it is open");
-    let mut hello = PREFACE.to_vec();
-    frame::settings(&mut hello, &[]);
-    client.write_all(&hello).expect("there is room");
-    settle(&mut world);
-    client.write_all(&[1, 3, 5, 7].map(request).concat()).expect("there is room");
-    world.server.conns.get_mut(key).expect("it is open").transport.event(epoll::IN);
+    let mut heavy = http2_client(&mut world);
+    send_four(&mut world, &mut heavy);
     for begun in 1..=4 {
+        assert_eq!(requests(&world, heavy.1), begun, "one frame in each of its turns");
         world.server.cx.slice.share(1000);
-        world.server.drive_and_batch(Wake::conn(key));
-        let requests = world.server.conns.get(key).expect("it is open").served.requests();
-        assert_eq!(requests, begun, "one frame in each of its turns");
+        world.server.drive_and_batch(Wake::conn(heavy.1));
     }
 }
