@@ -79,11 +79,7 @@ fn append(ex: &mut Exchange, mut path: Vec<u8>, uri: &[u8]) -> Mapped {
         ex.route.path = path;
         return Mapped::Rewritten;
     }
-    if !path.starts_with(b"/") {
-        // A relative root that began with a variable: from the prefix, as for a literal one.
-        let prefix = std::os::unix::ffi::OsStrExt::as_bytes(config.process.prefix.as_os_str());
-        path.splice(0..0, prefix.iter().copied().chain(*b"/"));
-    }
+    let written = written_length(ex, &mut path, &files.root);
     let root = path.len();
     let mut mapped = Mapped::Path { root };
     match files.alias {
@@ -104,8 +100,8 @@ fn append(ex: &mut Exchange, mut path: Vec<u8>, uri: &[u8]) -> Mapped {
         }
     }
     // The normal form of a URI has neither dot segments nor NULs; a rewrite may have put some in, and so may captures
-    // in a root or an alias.
-    let judged = if files.root.constant().is_some() { uri } else { &path[..] };
+    // in a root or an alias. What the configuration itself writes may go through `..`.
+    let judged = if files.root.constant().is_some() { uri } else { path.get(written..).unwrap_or_default() };
     if is_suspect(judged) {
         if has_parent(judged) || judged.contains(&0) {
             mapped = Mapped::Outside;
@@ -119,6 +115,17 @@ fn append(ex: &mut Exchange, mut path: Vec<u8>, uri: &[u8]) -> Mapped {
     }
     ex.route.path = path;
     mapped
+}
+
+/// How much of an expanded root the configuration writes. A relative root that begins with a variable is made absolute,
+/// from the prefix, as a literal one.
+fn written_length(ex: &Exchange, path: &mut Vec<u8>, root: &Template) -> usize {
+    if path.starts_with(b"/") {
+        return literal(root, path);
+    }
+    let prefix = std::os::unix::ffi::OsStrExt::as_bytes(ex.config.process.prefix.as_os_str());
+    path.splice(0..0, prefix.iter().copied().chain(*b"/"));
+    prefix.len() + 1
 }
 
 /// Appends what a URI names beneath the location, whose name has `len` bytes, to its alias. Whether it lies beneath.

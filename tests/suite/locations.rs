@@ -1,6 +1,6 @@
 //! Which location answers a URI, and how requests move between locations.
 
-use crate::harness::{BOTH, Table, http, server};
+use crate::harness::{BOTH, Table, http, on_nginx, server};
 
 #[test]
 fn the_uri_chooses_the_location() {
@@ -239,4 +239,23 @@ fn a_target_that_is_no_path_reaches_no_named_location() {
     s.get("/400").is(400).body_is("bad");
     s.get("/%2e%2e/").is(500).contains("500 Internal Server Error");
     s.get("/x").is(404).body_is("none");
+}
+
+#[test]
+fn dots_that_the_configuration_writes_in_a_root_with_variables_lead_on() {
+    let s = server(
+        "location /root/ { root %%DIR%%/html/../html/$arg_x; }
+         location /relative/ { root html/../html/$arg_x; }
+         location ~ ^/alias/(.*)$ { alias %%DIR%%/html/../html/$1; }",
+    )
+    .file("html/sub/root/f.txt", "root")
+    .file("html/sub/relative/f.txt", "relative")
+    .start();
+    s.get("/root/f.txt?x=sub").is(200).body_is("root");
+    s.get("/relative/f.txt?x=sub").is(200).body_is("relative");
+    s.get("/alias/sub/root/f.txt").is(200).body_is("root");
+    if !on_nginx() {
+        s.get("/root/f.txt?x=sub/../sub").is(404);
+        s.get("/relative/f.txt?x=../html/sub").is(404);
+    }
 }

@@ -20,6 +20,7 @@ use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::handlers::path_rules::{self, PathAction, PathRules, belong_together};
 use crate::exchange::handlers::tree_rules::shown_elsewhere;
 use crate::exchange::handlers::{failure, symlinks, upload};
+use crate::exchange::mapping::literal;
 use crate::exchange::paths;
 use crate::exchange::{Exchange, variables};
 use crate::http::status::Status;
@@ -136,7 +137,7 @@ fn trash(ex: &mut Exchange, cx: &mut Services, root: usize) -> Result<Option<Tak
         return Err(NotRemoved::Failed { call: "open() of the trash for", errno: Errno::EACCES });
     }
     // The client may choose variables: they may name something in the trash, but nothing outside it.
-    if has_parent(&path) {
+    if has_parent(path.get(literal(template, &path)..).unwrap_or_default()) {
         return Err(NotRemoved::Failed { call: "open() of the trash for", errno: Errno::EACCES });
     }
     let (trash, made) = Trash::open(&path).map_err(NotRemoved::Trash)?;
