@@ -436,8 +436,17 @@ impl Build {
 
     /// Parses the argument as a path, relative to the prefix unless it is absolute or starts with a variable.
     pub fn path_template(&mut self, d: &Directive, at: usize) -> Result<Template, Fault> {
+        if d.args[at].bytes().starts_with(b"$") {
+            return self.template(d, at);
+        }
+        self.prefixed_path_template(d, at)
+    }
+
+    /// Parses the argument as a path, relative to the prefix unless it is absolute: so is one that starts with a
+    /// variable, whatever its value is.
+    pub fn prefixed_path_template(&mut self, d: &Directive, at: usize) -> Result<Template, Fault> {
         let text = d.args[at].bytes();
-        if text.starts_with(b"/") || text.starts_with(b"$") {
+        if text.starts_with(b"/") {
             return self.template(d, at);
         }
         let prefix = self.process.prefix.as_os_str().as_bytes();

@@ -455,3 +455,14 @@ fn what_limit_req_holds_or_refuses_is_logged_in_nginxs_words() {
     }
     s.stop();
 }
+
+#[test]
+fn a_log_whose_path_begins_with_a_variable_lies_below_the_prefix() {
+    let s = server("location / { access_log $arg_l.log combined; }").file("html/f", "f").allow_log("open() ").start();
+    s.get("/f?l=logs/named").is(200);
+    s.await_file("logs/named.log", |log| log.contains("GET /f?l=logs/named "));
+    let outside = s.path("outside");
+    s.get(&format!("/f?l={}", outside.display())).is(200);
+    s.await_file("logs/error.log", |log| log.contains(&format!("{}.log\" failed (2: No such file", outside.display())));
+    assert!(!s.exists("outside.log"));
+}

@@ -228,7 +228,7 @@ fn access_target(b: &mut Build, d: &Directive, is_buffered: bool) -> Result<Acce
     if d.args[0].is_empty() {
         return Ok(AccessTarget::File(b.log_file(b"/dev/stderr")));
     }
-    let path = b.path_template(d, 0)?;
+    let path = b.prefixed_path_template(d, 0)?;
     match path.constant() {
         Some(path) => Ok(AccessTarget::File(b.log_file(path))),
         None if is_buffered => Err(Fault::new(d.args[0].span, "buffered logs cannot have variables in name")),
