@@ -18,11 +18,14 @@ pub fn split(link: &[u8]) -> Option<(&[u8], Expires<'_>)> {
     (time > 0).then_some((link.get(..comma)?, Some((time, text))))
 }
 
-/// Whether `sum` is the MD5 of `text` in base64url.
+/// Whether `sum` is the MD5 of `text` in base64url, and not in the alphabet with `+` and `/`.
 pub fn is_right(sum: &[u8], text: &[u8]) -> bool {
     // What follows the padding is not looked at (nginx).
     let digits = sum.split(|byte| *byte == b'=').next().unwrap_or_default();
-    sum.len() <= 24 && escape::from_base64url(digits).is_some_and(|bytes| same(&bytes, &Md5::digest(text)))
+    let is_url_safe = !digits.iter().any(|byte| matches!(byte, b'+' | b'/'));
+    sum.len() <= 24
+        && is_url_safe
+        && escape::from_base64url(digits).is_some_and(|bytes| same(&bytes, &Md5::digest(text)))
 }
 
 /// `/prefix/MD5/link` of the URI as it was sent: the link, where its MD5 with the secret is right.
@@ -46,7 +49,9 @@ mod tests {
         assert!(is_right(b"_e4Nc3iduzkWRm01TBBNYw", b"2147483647/s/link127.0.0.1 secret"));
         assert!(is_right(b"_e4Nc3iduzkWRm01TBBNYw==", b"2147483647/s/link127.0.0.1 secret"));
         assert!(!is_right(b"_e4Nc3iduzkWRm01TBBNYw", b"2147483648/s/link127.0.0.1 secret"));
-        for wrong in [&b""[..], b"_e4N", b"????", b"_e4Nc3iduzkWRm01TBBNYw_e4Nc3iduzkWRm01TBBNYw"] {
+        for wrong in
+            [&b""[..], b"_e4N", b"????", b"/e4Nc3iduzkWRm01TBBNYw", b"_e4Nc3iduzkWRm01TBBNYw_e4Nc3iduzkWRm01TBBNYw"]
+        {
             assert!(!is_right(wrong, b"2147483647/s/link127.0.0.1 secret"));
         }
         // printf 'linksecret' | openssl md5 -hex
