@@ -60,7 +60,7 @@ fn end_request(active: &mut Active, cx: &mut Services, reason: CloseReason) {
         reader.hand_over_partial(ex);
     }
     if let CloseReason::TimedOut(_) = reason {
-        ex.report(cx, Level::Info, format_args!("client timed out"));
+        ex.report(cx, Level::Info, format_args!("client timed out {}", Errno::ETIMEDOUT));
     }
     if ex.rx == Rx::Head {
         return;

@@ -12,6 +12,7 @@ use crate::exchange::handlers::Handler;
 use crate::exchange::send_queue::SHORT;
 use crate::exchange::{Rx, Tx, entry, phases};
 use crate::http::status::Status;
+use crate::sys::Errno;
 use crate::util::inject::panic_point;
 use std::rc::Rc;
 
@@ -293,7 +294,7 @@ fn answer_timed_out(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) {
     if ex.rx == Rx::Head {
         reader.hand_over_partial(ex);
     }
-    ex.report(cx, Level::Info, format_args!("client timed out"));
+    ex.report(cx, Level::Info, format_args!("client timed out {}", Errno::ETIMEDOUT));
     if ex.rx == Rx::Head {
         cx.stats.reading = cx.stats.reading.saturating_sub(1);
         cx.stats.writing += 1;

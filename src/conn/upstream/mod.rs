@@ -97,11 +97,14 @@ fn client_gone(active: &mut Active, turn: &mut Turn<'_>, reason: CloseReason) ->
     tunnel::cut(active, turn);
     let Active { ex, handler, upstream_conn, .. } = active;
     let cx = &mut *turn.cx;
-    if ex.tx == Tx::Wait {
-        ex.response.status = Status::CLIENT_CLOSED_REQUEST;
+    // A request whose body never came is logged where its connection ends.
+    if ex.tx != Tx::Wait || ex.rx == Rx::Done {
+        if ex.tx == Tx::Wait {
+            ex.response.status = Status::CLIENT_CLOSED_REQUEST;
+        }
+        let what = "client prematurely closed connection, so upstream connection is closed too";
+        ex.report(cx, Level::Info, format_args!("{what}"));
     }
-    let what = "client prematurely closed connection, so upstream connection is closed too";
-    ex.report(cx, Level::Info, format_args!("{what}"));
     if let Handler::Upstream(request) = handler {
         request.end_record(ex, cx);
     }
