@@ -148,9 +148,9 @@ pub struct Tables {
 }
 
 impl Tables {
-    /// A zone by its name, which identifies it across reloads.
-    pub fn zone(&self, name: &str) -> Option<&Zone> {
-        self.zones.iter().find(|zone| *zone.name == *name)
+    /// The zone of limit_req or limit_conn that goes on with these counters ([`Zone::counters`]).
+    pub fn zone_of(&self, counters: &str) -> Option<&Zone> {
+        self.zones.iter().find(|zone| *zone.counters == *counters)
     }
 }
 

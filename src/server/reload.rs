@@ -288,6 +288,7 @@ impl Server {
         self.cx.loaded = self.cx.now.unix;
         self.retire(&old);
         self.old_configs.push(old);
+        self.cx.limits.forget(|counters| self.cx.config.tables.zone_of(counters).is_some());
         self.cx.upstream_names.adopt(&self.cx.config);
         self.adopt_acme();
         self.plan_local_certificates();

@@ -1,5 +1,6 @@
-//! Counters of limit_req and limit_conn, by zone and key. Zones are identified by name, so counters survive a reload; a
-//! reload that replaces this process hands them over ([`crate::services::handover`]).
+//! Counters of limit_req and limit_conn, by zone and key. Zones are identified by their names and
+//! keys, so counters survive a reload; a reload that replaces this process hands them over
+//! ([`crate::services::handover`]).
 //!
 //! Invariant: no request makes a zone exceed its size; the least recently used entries are dropped for new ones. Keys
 //! come from clients, so they are hashed with a secret.
@@ -157,6 +158,12 @@ impl LimitCounters {
     /// Requests that have a slot now (limit_conn).
     pub fn connections(&self, zone: &Rc<str>, key: &[u8]) -> u32 {
         self.connections.get(zone).and_then(|keys| keys.get(key)).copied().unwrap_or(0)
+    }
+
+    /// Forgets the zones that a reload has removed. Slots that are held are given back as long as there are any.
+    pub fn forget(&mut self, is_known: impl Fn(&str) -> bool) {
+        self.requests.retain(|zone, _| is_known(zone));
+        self.connections.retain(|zone, keys| !keys.is_empty() || is_known(zone));
     }
 
     /// Begins to record changes.

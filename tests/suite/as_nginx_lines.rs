@@ -152,3 +152,42 @@ fn an_idle_websocket_that_times_out_is_no_error() {
     eventually("its line", || s.error_log().lines().any(|line| line.contains("[info]") && line.contains("timed out")));
     assert_eq!(lines(&s, "[error]"), 0, "{}", s.error_log());
 }
+
+#[test]
+fn a_client_that_resets_amid_its_body_is_no_client_that_did_not_wait() {
+    let up = Upstream::always("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    let s = http(&format!(
+        "log_format status '$uri $status'; access_log logs/status.log status;
+         server {{ listen 127.0.0.1:%%PORT%%; location / {{ proxy_pass http://{0}; }}
+                   location /early {{ proxy_request_buffering off; proxy_pass http://{0}; }} }}",
+        up.address
+    ))
+    .start();
+    for target in ["/late", "/early"] {
+        let mut client = s.client();
+        client.send(format!("POST {target} HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n"));
+        client.response().is(100);
+        client.reset();
+        s.await_file("logs/status.log", |log| log.contains(&format!("{target} 400\n")));
+    }
+}
+
+#[test]
+fn a_client_that_times_out_is_told_with_its_error() {
+    let s = server("client_header_timeout 100ms; location / { }").start();
+    let mut client = s.client();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n");
+    eventually("the line", || lines(&s, "client timed out (110: Connection timed out)") == 1);
+}
+
+#[test]
+fn a_key_of_limit_conn_that_is_too_long_is_named_as_it_is_written() {
+    let s = http(
+        "limit_conn_zone $arg_k zone=z:1m;
+         server { listen 127.0.0.1:%%PORT%%; root %%DIR%%/html; location / { limit_conn z 1; } }",
+    )
+    .file("html/f", "f")
+    .start();
+    s.get(&format!("/f?k={}", "x".repeat(256))).is(200);
+    eventually("the line", || lines(&s, "the value of the \"$arg_k\" key is more than 255 bytes: \"xxx") == 1);
+}

@@ -1,7 +1,7 @@
 //! The running process: its signals, its pid file, reloads and graceful ends.
 
 use crate::client::{Client, End, LIMIT};
-use crate::harness::{Setup, binary, eventually, noise, on_nginx, server, skip_on_nginx};
+use crate::harness::{Setup, binary, eventually, http, noise, on_nginx, server, skip_on_nginx};
 use crate::os;
 use crate::process::text;
 use std::io::{Read, Write};
@@ -389,4 +389,33 @@ fn the_log_names_a_signal_and_its_sender() {
     s.await_file("logs/error.log", |log| {
         log.contains(&format!("signal 10 (SIGUSR1) received from {sender}, reopening logs"))
     });
+}
+
+#[test]
+fn a_reload_with_another_key_of_a_limit_counts_from_the_beginning() {
+    if skip_on_nginx("a reload that changes the key of a zone is an error") {
+        return;
+    }
+    let block = |key: &str, text: &str| {
+        format!(
+            "limit_req_zone {key} zone=z:1m rate=1r/m;
+             server {{ listen 127.0.0.1:%%PORT%%; root %%DIR%%/html;
+                       location / {{ limit_req zone=z; }} location /t {{ return 200 {text}; }} }}"
+        )
+    };
+    let s = http(&block("$arg_a", "old")).file("html/f", "f").start();
+    s.get("/f?a=1").is(200);
+    s.get("/f?a=1").is(503);
+    let reload = |key: &str, text: &str| {
+        s.reconfigure_http(&block(key, text));
+        s.signal(libc::SIGHUP);
+        eventually("the new config answers", || s.get("/t").text() == text);
+    };
+    reload("$arg_a", "same");
+    s.get("/f?a=1").is(503);
+    reload("$arg_b", "other");
+    s.get("/f?b=1&a=1").is(200);
+    s.get("/f?b=1").is(503);
+    reload("$arg_a", "first");
+    s.get("/f?a=1").is(200);
 }

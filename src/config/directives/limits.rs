@@ -127,7 +127,13 @@ pub fn named(b: &mut Build, name: &str, word: &Word) -> u32 {
     }
     let at = b.tables.zones.len() as u32;
     b.zone_ids.insert(name.into(), at);
-    b.tables.zones.push(Zone { name: name.into(), size: Size(0), defined: None, word: word.clone() });
+    b.tables.zones.push(Zone {
+        name: name.into(),
+        counters: name.into(),
+        size: Size(0),
+        defined: None,
+        word: word.clone(),
+    });
     at
 }
 
@@ -185,6 +191,7 @@ fn zone(b: &mut Build, d: &Directive, mut counts: Counts) -> Outcome {
             .help("give this zone another name, or remove the line"));
     }
     zone.defined = Some((key, counts));
+    zone.counters = format!("{} {}", zone.name, d.args[0].str()).into();
     zone.size = size;
     Ok(())
 }

@@ -53,7 +53,8 @@ impl<'c> Keys<'c> {
         let key = (!text.is_empty() && text.len() <= longest).then(|| Rc::from(&text[..]));
         if text.len() > longest {
             let text = String::from_utf8_lossy(&text);
-            let what = format_args!("the key of zone \"{}\" is more than {longest} bytes: \"{text}\"", zone.name);
+            let written = zone.counters.get(zone.name.len() + 1..).unwrap_or_default();
+            let what = format_args!("the value of the \"{written}\" key is more than {longest} bytes: \"{text}\"");
             ex.report(cx, Level::Error, what);
         }
         cx.scratch = text;
@@ -78,11 +79,11 @@ fn requests(ex: &mut Exchange, cx: &mut Services, limits: &LimitSettings) -> Flo
         let Some(zone) = config.tables.zones.get(limit.zone as usize) else { continue };
         let Some((template, Counts::Requests { rate })) = &zone.defined else { continue };
         let Some(key) = keys.of(ex, cx, zone, template, LONGEST_REQUEST_KEY) else { continue };
-        let (excess, before) = cx.limits.count(&zone.name, &key, *rate, now);
+        let (excess, before) = cx.limits.count(&zone.counters, &key, *rate, now);
         counted.push((zone, *rate, key, before));
         if excess > limit.burst {
             // Refused by one, it counts for none of them.
-            counted.into_iter().for_each(|(zone, _, key, before)| cx.limits.uncount(&zone.name, &key, before));
+            counted.into_iter().for_each(|(zone, _, key, before)| cx.limits.uncount(&zone.counters, &key, before));
             return rejected(ex, cx, limits, excess, &zone.name);
         }
         let delay = excess.saturating_sub(limit.delay).saturating_mul(1000) / rate;
@@ -91,7 +92,7 @@ fn requests(ex: &mut Exchange, cx: &mut Services, limits: &LimitSettings) -> Flo
         }
     }
     for (zone, rate, key, _) in counted.into_iter().filter(|(.., before)| before.is_none()) {
-        cx.limits.keep(&zone.name, &key, rate, now, zone.size.0);
+        cx.limits.keep(&zone.counters, &key, rate, now, zone.size.0);
     }
     let Some((delay, excess, zone)) = worst else { return Flow::Next };
     if delay == 0 {
@@ -152,8 +153,8 @@ fn connections(ex: &mut Exchange, cx: &mut Services, limits: &LimitSettings) -> 
         let Some((template, _)) = &zone.defined else { continue };
         let Some(key) = keys.of(ex, cx, zone, template, LONGEST_CONNECTION_KEY) else { continue };
         ex.log.limit_conn = Some(LimitOutcome::Passed);
-        if cx.limits.enter(&zone.name, &key, limit.most, zone.size.0) {
-            ex.limit_slots.push((Rc::clone(&zone.name), key));
+        if cx.limits.enter(&zone.counters, &key, limit.most, zone.size.0) {
+            ex.limit_slots.push((Rc::clone(&zone.counters), key));
             continue;
         }
         let dry = if limits.connection_dry_run { ", dry run," } else { "" };

@@ -35,16 +35,16 @@ impl Predecessor {
         match record {
             Record::Requests { zone, key, excess, last } => {
                 let config = cx.config.clone();
-                if let Some(zone) = config.tables.zone(zone)
+                if let Some(zone) = config.tables.zone_of(zone)
                     && let Some(rate) = zone.rate()
                 {
-                    cx.limits.inherit(&zone.name, key, Node { excess, last }, rate);
+                    cx.limits.inherit(&zone.counters, key, Node { excess, last }, rate);
                 }
             }
             Record::Connections { zone, key, count } => {
                 let config = cx.config.clone();
-                if let Some(zone) = config.tables.zone(zone) {
-                    self.hold(zone.name.clone(), key, count, cx);
+                if let Some(zone) = config.tables.zone_of(zone) {
+                    self.hold(zone.counters.clone(), key, count, cx);
                 }
             }
             Record::Claim { area, bytes, files } => self.claim(area, Usage { bytes, files, dirs: 0 }, cx),

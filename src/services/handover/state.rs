@@ -41,7 +41,7 @@ impl HandoverState {
         });
         let now = cx.now.ms;
         let requests = cx.limits.take_requests().filter_map(|(zone, nodes)| {
-            let rate = cx.config.tables.zone(&zone)?.rate()?;
+            let rate = cx.config.tables.zone_of(&zone)?.rate()?;
             Some((zone, rate, nodes))
         });
         let requests = requests.collect();

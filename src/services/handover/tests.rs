@@ -73,7 +73,7 @@ fn give(records: impl IntoIterator<Item = Vec<u8>>, to: &mut Predecessor, cx: &m
 #[test]
 fn the_next_process_goes_on_with_limits_slots_and_shares() {
     let (mut old, mut new) = (services(), services());
-    let (zone, places): (Rc<str>, Rc<str>) = ("r".into(), "c".into());
+    let (zone, places): (Rc<str>, Rc<str>) = ("r $remote_addr".into(), "c $remote_addr".into());
     let now = old.now.ms;
     assert_eq!(old.limits.pass(&zone, b"k", 1000, now, 1 << 20), 0);
     assert_eq!(old.limits.pass(&zone, b"k", 1000, now, 1 << 20), 1000);
@@ -102,7 +102,7 @@ fn the_next_process_goes_on_with_limits_slots_and_shares() {
     assert_eq!(new.quotas.area_at(b"/srv/up").claimed(), Usage::default());
     assert!(super::changes(&mut old).is_empty(), "said once");
     // A process that exits unexpectedly holds nothing any more.
-    give([Record::Connections { zone: "c", key: b"x", count: 1 }.encode()], &mut predecessor, &mut new);
+    give([Record::Connections { zone: "c $remote_addr", key: b"x", count: 1 }.encode()], &mut predecessor, &mut new);
     assert!(!new.limits.enter(&places, &Rc::from(&b"x"[..]), 1, 1 << 20));
     assert_eq!(predecessor.release(&mut new).len(), 1);
     assert!(new.limits.enter(&places, &Rc::from(&b"x"[..]), 1, 1 << 20));
