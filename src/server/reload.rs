@@ -32,6 +32,7 @@ use crate::sys::{Errno, epoll, file};
 use crate::tls::entropy;
 use crate::util::checkpoint::{self, Interlude};
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::BorrowedFd;
 use std::os::unix::fs::MetadataExt;
@@ -288,7 +289,8 @@ impl Server {
         self.cx.loaded = self.cx.now.unix;
         self.retire(&old);
         self.old_configs.push(old);
-        self.cx.limits.forget(|counters| self.cx.config.tables.zone_of(counters).is_some());
+        let zones: HashSet<&str> = self.cx.config.tables.zones.iter().map(|zone| &*zone.counters).collect();
+        self.cx.limits.forget(|counters| zones.contains(counters));
         self.cx.upstream_names.adopt(&self.cx.config);
         self.adopt_acme();
         self.plan_local_certificates();
