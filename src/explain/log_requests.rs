@@ -70,11 +70,8 @@ fn of_named(
     let mut message = beside.message(line).filter(|_| status.is_none_or(|status| status >= 400));
     let clues = Clues::of(&config, line, status, Some(path)).served_by(beside.server(line));
     let Some(mut asked) = found.asked else {
-        if log_line::is_shortened(line) {
-            return Some(Err(SHORTENED.to_owned()));
-        }
-        let why = unread(&config, sources, &tree, &clues, (status.unwrap_or(400), message));
-        return Some(Ok(text + &why));
+        let why = || unread(&config, sources, &tree, &clues, (status.unwrap_or(400), message));
+        return Some(if log_line::is_shortened(line) { Err(SHORTENED.to_owned()) } else { Ok(text + &why()) });
     };
     if let Some(rights) = rights::take(&config).unwrap_or_else(Some) {
         let _ = writeln!(text, "rights     {rights}");

@@ -11,8 +11,8 @@ const LEADING: u32 = 0x1100;
 const VOWEL: u32 = 0x1161;
 const TRAILING: u32 = 0x11a7;
 
-/// The letters and marks that the characters are composed of. Which mark of a letter was typed first means nothing: they
-/// are in the order of their numbers.
+/// The letters and marks that the characters are composed of. Which mark of a letter was typed first means nothing:
+/// they are in the order of their numbers.
 pub fn decompose(chars: impl Iterator<Item = char>) -> Vec<char> {
     let mut out = Vec::new();
     chars.for_each(|c| push(c, &mut out));

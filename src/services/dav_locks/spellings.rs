@@ -11,6 +11,7 @@ use crate::sys::file::{self, Stat};
 use crate::util::fold_case::fold;
 use std::cell::Cell;
 use std::collections::BTreeSet;
+use std::ops::Bound;
 use std::rc::Rc;
 
 /// Maximum number of spellings that a name of a directory has in locks: where case counts, each is another file's.
@@ -33,7 +34,7 @@ impl Spellings {
     }
 
     fn first_from(&self, start: &[u8]) -> Option<&[u8]> {
-        self.0.range::<[u8], _>(super::from(start)).next().map(|key| &**key)
+        self.0.range::<[u8], _>((Bound::Included(start), Bound::Unbounded)).next().map(|key| &**key)
     }
 
     /// Whether a lock is at or below the path that has this key.

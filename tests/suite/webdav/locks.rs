@@ -439,8 +439,8 @@ fn a_lock_of_a_folder_alone_keeps_others_from_making_folders_in_it() {
     form("dir/p/new").is(201);
 }
 
-/// PUT writes into upload_store, but LOCK locked the file of the URI: it stopped no writer, and made an empty file, even
-/// where uploads are off.
+/// PUT writes into upload_store, but LOCK locked the file of the URI: it stopped no writer, and made an empty file,
+/// even where uploads are off.
 #[test]
 fn a_lock_is_refused_where_it_would_not_hold() {
     if skip_on_nginx("LOCK") {

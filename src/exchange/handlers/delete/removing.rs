@@ -303,7 +303,7 @@ fn done(ex: &mut Exchange) -> Flow {
         ex.response.status = Status::NO_CONTENT;
         return Flow::Respond;
     }
-    super::back(ex)
+    super::form::back(ex)
 }
 
 /// The response and the log line for a removal that is refused: 403, 404, 409, 412, 423, 500, 503 or 507.

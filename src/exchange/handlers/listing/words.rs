@@ -106,14 +106,6 @@ pub struct Words {
     texts: Vec<(&'static str, &'static str)>,
 }
 
-/// Appends a text; `inner` writes its `{0}`.
-fn fill(text: &str, out: &mut Vec<u8>, inner: impl FnOnce(&mut Vec<u8>)) {
-    let (before, after) = text.split_once("{0}").unwrap_or((text, ""));
-    out.extend_from_slice(before.as_bytes());
-    inner(out);
-    out.extend_from_slice(after.as_bytes());
-}
-
 impl Words {
     /// The text in this language, `{0}` not replaced.
     pub fn get(&self, word: Word) -> &'static str {
@@ -122,7 +114,11 @@ impl Words {
 
     /// Appends the word; `inner` writes its `{0}`. The rest is our own text and needs no escaping.
     pub fn with(&self, word: Word, out: &mut Vec<u8>, inner: impl FnOnce(&mut Vec<u8>)) {
-        fill(self.get(word), out, inner);
+        let text = self.get(word);
+        let (before, after) = text.split_once("{0}").unwrap_or((text, ""));
+        out.extend_from_slice(before.as_bytes());
+        inner(out);
+        out.extend_from_slice(after.as_bytes());
     }
 
     /// The word with a name in it, as text.
@@ -145,7 +141,11 @@ impl Words {
 
     /// The word with this key, as [`Words::with`], and with `{1}` for the reason.
     pub fn because(&self, key: &str, out: &mut Vec<u8>, inner: impl FnOnce(&mut Vec<u8>), why: &str) {
-        fill(&self.of(key).replace("{1}", why), out, inner);
+        let text = self.of(key);
+        let (before, after) = text.split_once("{0}").unwrap_or((text, ""));
+        out.extend_from_slice(before.as_bytes());
+        inner(out);
+        out.extend_from_slice(after.replace("{1}", why).as_bytes());
     }
 
     /// The words of the scripts, as JSON.
