@@ -184,8 +184,9 @@ impl<'a> Loader<'a> {
             lines: OnceCell::new(),
         };
         let file = self.sources.add(source);
-        if let Some((length, what, help)) = no_configuration(&bytes) {
-            let span = Span::new(file, 0, length);
+        let start = beginning(&bytes);
+        if let Some((length, what, help)) = no_configuration(bytes.get(start..).unwrap_or_default()) {
+            let span = Span::new(file, start as u32, start as u32 + length);
             self.diagnostics
                 .push(Diagnostic::emerg(span, format!("this file is {what}, not a configuration")).help(help));
             return Vec::new();
@@ -349,6 +350,13 @@ impl<'a> Loader<'a> {
         self.cache.insert(path.to_path_buf(), bytes.clone());
         Ok(bytes)
     }
+}
+
+/// Where a text begins: behind a byte order mark and blank lines, which `fmt` removes.
+fn beginning(bytes: &[u8]) -> usize {
+    let mark = if bytes.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+    let blanks = bytes.iter().skip(mark).take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'));
+    mark + blanks.count()
 }
 
 /// Recognizes files that are not a configuration at all: how many bytes to mark, what they are, and what to do.
