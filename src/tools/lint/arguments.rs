@@ -99,6 +99,10 @@ fn of_a_proxy(cx: &RuleContext, word: &Word) -> Option<Finding> {
     let is_group =
         |name: &String| name.bytes().all(|byte| byte.is_ascii_digit()) || regex.contains(&format!("<{name}>"));
     let name = names.iter().find(|name| is_group(name))?;
+    // A part of the path is left out, and so may be the arguments: `~ ^/(a|b)/(.*)$` with `/$2`.
+    if name.parse().is_ok_and(|number: u32| (1..number).any(|before| !names.contains(&before.to_string()))) {
+        return None;
+    }
     let keeps = path.contains('?') || names.iter().any(|name| is_arguments(name) || name == "request_uri");
     // What is one kind of file takes no arguments.
     let is_file = regex.contains("\\.") || cx.level().has("rewrite") || cx.level().has("if");

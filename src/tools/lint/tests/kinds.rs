@@ -52,6 +52,11 @@ fn arguments_that_are_given_twice_or_lost_are_found() {
                 "location ~ ^/a/(.*)$ { proxy_pass http://127.0.0.1:3000/$1; }",
                 "location ~ ^/a/(.*)\\.png$ { proxy_pass http://127.0.0.1:3000/$1.png; }",
             ),
+            (
+                "W092",
+                "location ~ ^/(a|b)/(.*)$ { proxy_pass http://127.0.0.1:3000/$1-$2; }",
+                "location ~ ^/(a|b)/(.*)$ { proxy_pass http://127.0.0.1:3000/$2; }",
+            ),
         ],
     );
     let front = |page: &str| plain(&format!("location / {{ try_files $uri {page}; }} {PHP}"));
