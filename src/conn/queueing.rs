@@ -5,6 +5,8 @@
 const QUEUED: u8 = 1;
 /// See [`Queueing::is_heavy`].
 const HEAVY: u8 = 2;
+/// See [`Queueing::defer`].
+const DEFERRED: u8 = 4;
 
 /// A connection's relation to the event loop's queues.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
@@ -28,7 +30,19 @@ impl Queueing {
         self.0 &= !QUEUED;
     }
 
-    /// Its last event took more than its share of a turn, so that it had to go on in the next one.
+    /// An event of it waits in the queue of the connections that go on.
+    pub fn defer(&mut self) {
+        self.0 |= DEFERRED;
+    }
+
+    /// Whether [`Queueing::defer`] was called since the last time.
+    pub fn take_deferred(&mut self) -> bool {
+        let was_deferred = self.0 & DEFERRED != 0;
+        self.0 &= !DEFERRED;
+        was_deferred
+    }
+
+    /// Its last event took more than its share of a turn ([`crate::conn::Conn::is_heavy_after`]).
     pub fn is_heavy(self) -> bool {
         self.0 & HEAVY != 0
     }
@@ -44,14 +58,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn neither_bit_changes_the_other() {
+    fn no_bit_changes_another() {
         for heavy in [false, true] {
             let mut queueing = Queueing::default();
             queueing.set_heavy(heavy);
             assert!(queueing.enter() && queueing.is_queued() && !queueing.enter());
             assert_eq!(queueing.is_heavy(), heavy);
             queueing.set_heavy(heavy);
-            assert!(queueing.is_queued());
+            queueing.defer();
+            assert!(queueing.is_queued() && queueing.is_heavy() == heavy);
+            assert!(queueing.take_deferred() && !queueing.take_deferred() && queueing.is_queued());
             queueing.leave();
             assert!(!queueing.is_queued() && queueing.is_heavy() == heavy);
         }

@@ -63,8 +63,13 @@ impl Server {
         if let Some(conn) = self.conns.get_mut(wake.conn)
             && conn.queueing.enter()
         {
-            let queue = if conn.queueing.is_heavy() { &mut self.run } else { &mut self.late };
-            queue.push_back(wake.conn);
+            match conn.queueing.is_heavy() {
+                true => {
+                    conn.queueing.defer();
+                    self.run.push_back(wake.conn);
+                }
+                false => self.late.push_back(wake.conn),
+            }
         }
     }
 
@@ -131,9 +136,7 @@ impl Server {
     /// ([`GATHER`]).
     pub(super) fn drive_and_batch(&mut self, wake: Wake) {
         let next = self.act(wake, Batch::Yes, drive::drive);
-        if let Some(conn) = self.conns.get_mut(wake.conn) {
-            conn.queueing.set_heavy(next == Some(Next::Run));
-        }
+        self.judge(wake.conn, next);
         match next {
             Some(Next::Send) if self.batched.len() < GATHER => {}
             // A connection that used up its share has taken long, and another may follow, so send the batch now.
@@ -233,7 +236,7 @@ impl Server {
             }
             self.cx.slice.share_half(count);
             let Some(key) = self.run.pop_front() else { break };
-            self.go_on(key);
+            self.go_on(key, Queue::Run);
         }
         self.cx.slice.share_all();
         // Queued connections transfer a minimum, however much the others have transferred.
@@ -243,16 +246,30 @@ impl Server {
                 return;
             }
             let Some(key) = self.bulky.pop_front() else { break };
-            self.go_on(key);
+            self.go_on(key, Queue::Bulk);
         }
     }
 
-    /// Drives a queued connection.
-    pub(super) fn go_on(&mut self, key: Key) {
+    /// Drives a connection that waited in `queue`.
+    pub(super) fn go_on(&mut self, key: Key, queue: Queue) {
         let Some(conn) = self.conns.get_mut(key) else { return };
         conn.queueing.leave();
+        let is_event = conn.queueing.take_deferred();
         self.cx.now.advance_epoch();
-        self.drive(Wake::conn(key));
+        let next = self.act(Wake::conn(key), Batch::No, drive::drive);
+        if is_event {
+            self.judge(key, next);
+        } else if let (Queue::Run, Some(Next::Run), Some(conn)) = (queue, next, self.conns.get_mut(key)) {
+            // However few its requests are: they take more than two turns.
+            conn.queueing.set_heavy(true);
+        }
+    }
+
+    /// An event of a connection was seen to: it is heavy if much is left of it.
+    fn judge(&mut self, key: Key, next: Option<Next>) {
+        if let Some((conn, next)) = self.conns.get_mut(key).zip(next) {
+            conn.queueing.set_heavy(conn.is_heavy_after(next));
+        }
     }
 }
 

@@ -39,6 +39,7 @@ impl Http2 {
                 Ok(ReadStep::Blocked) => break Read::Blocked,
                 Ok(ReadStep::Took { consumed, event }) => {
                     let rest = &input[at..];
+                    let is_costly = matches!(event, Some(Event::Request { .. }));
                     at += consumed;
                     match event {
                         None => {}
@@ -52,7 +53,8 @@ impl Http2 {
                         }
                         Some(event) => self.event(conns, turn.cx, event),
                     }
-                    if turn.cx.slice.is_share_late() {
+                    // Behind the last frame nothing has to wait: a small request alone makes no connection heavy.
+                    if is_costly && at < input.len() && turn.cx.slice.is_share_late() {
                         break Read::Blocked;
                     }
                 }

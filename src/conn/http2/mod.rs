@@ -205,6 +205,11 @@ impl Http2 {
         self.unsent() >= CHOKED
     }
 
+    /// At most one request is in progress, and no frame waits.
+    pub fn has_one_request(&self) -> bool {
+        self.streams.len() < 2 && self.input.is_empty()
+    }
+
     /// Frames are waiting for room in the socket's send buffer.
     pub fn has_output(&self) -> bool {
         !self.out.is_empty()

@@ -84,6 +84,33 @@ fn a_small_request_does_not_wait_behind_connections_that_used_up_their_share() {
     assert!(read(&mut small).ends_with("content"));
 }
 
+/// One that was heavy once stayed so while the server was busy: its events were never looked at by themselves. And any
+/// request over HTTP/2 made its connection heavy there.
+#[test]
+fn a_connection_is_heavy_no_longer_once_an_event_fits_into_its_share() {
+    let mut world = World::new();
+    let mut heavy = http2_client(&mut world);
+    send_four(&mut world, &mut heavy);
+    settle(&mut world);
+    let (client, key) = &mut heavy;
+    for (stream, queued_with) in [(9, "those that go on"), (11, "the small")] {
+        world.server.cx.slice = Slice::over();
+        assert!(world.server.cx.slice.is_turn_over());
+        client.write_all(&request(stream)).expect("there is room");
+        world.server.client_event(*key, epoll::IN);
+        let queue = if queued_with == "the small" { &world.server.late } else { &world.server.run };
+        assert_eq!(*queue, [*key], "{queued_with}");
+        world.server.cx.slice = Slice::default();
+        settle(&mut world);
+    }
+    client.write_all(&request(13)).expect("there is room");
+    world.server.conns.get_mut(*key).expect("it is open").transport.event(epoll::IN);
+    world.server.cx.slice.share(1000);
+    world.server.drive_and_batch(Wake::conn(*key));
+    let conn = world.server.conns.get(*key).expect("it is open");
+    assert!(conn.served.requests() == 7 && !conn.queueing.is_heavy(), "one small request, however short its share");
+}
+
 /// 32 KiB of header blocks were decoded in one step: a millisecond of each of 200 connections.
 #[test]
 fn frames_of_one_connection_take_no_more_than_its_share() {
