@@ -97,8 +97,9 @@ fn client_gone(active: &mut Active, turn: &mut Turn<'_>, reason: CloseReason) ->
     tunnel::cut(active, turn);
     let Active { ex, handler, upstream_conn, .. } = active;
     let cx = &mut *turn.cx;
-    // A request whose body never came is logged where its connection ends.
-    if ex.tx != Tx::Wait || ex.rx == Rx::Done {
+    // A request whose body never came is logged where its connection ends; that of a tunnel has none.
+    let is_tunnel = matches!(handler, Handler::Upstream(request) if request.is_for_tunnel());
+    if ex.tx != Tx::Wait || ex.rx == Rx::Done || is_tunnel {
         if ex.tx == Tx::Wait {
             ex.response.status = Status::CLIENT_CLOSED_REQUEST;
         }

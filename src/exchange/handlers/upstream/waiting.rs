@@ -22,9 +22,14 @@ impl UpstreamRequest {
         self.script.is_none().then_some(&*self.upstream)
     }
 
+    /// Whether the client asked for a tunnel, whose request has no body.
+    pub fn is_for_tunnel(&self) -> bool {
+        self.protocol.is_tunnel()
+    }
+
     /// Whether a tunnel is connected, which has no request to send.
     pub fn opens_tunnel(&self) -> bool {
-        self.protocol.is_tunnel() && self.phase == UpstreamPhase::SendReceive
+        self.is_for_tunnel() && self.phase == UpstreamPhase::SendReceive
     }
 
     /// The group that the request is passed to.
