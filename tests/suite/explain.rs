@@ -429,7 +429,7 @@ fn files_are_looked_at_with_the_rights_of_the_server() {
     let config = "USER\nserver {\n    listen 127.0.0.1:%%PORT%%;\n    root %%DIR%%/html;\n}\n";
     let question = ["explain", "conf/test.conf", "GET", "/secret"];
     for (user, rights, answer) in [
-        ("", "as nobody, like the server does", "403 Forbidden"),
+        ("", "as nobody, as the server does", "403 Forbidden"),
         ("user root;", "", "200 OK"),
         ("user nobody nogroup;", "as nobody", "403 Forbidden"),
     ] {
