@@ -165,8 +165,13 @@ fn scheme_as_https(cx: &RuleContext, found: &mut Vec<Finding>) {
     let [name, value, ..] = &cx.d.args[..] else { return };
     let is_param = ["fastcgi_param", "uwsgi_param", "scgi_param"].iter().any(|param| cx.is(param));
     if is_param && name.is("HTTPS") && (value.is("$scheme") || value.is("$http_x_forwarded_proto")) {
-        let message = format!("{} is never empty: applications take \"http\" for HTTPS as well", value.str());
-        let help = format!("write: {} HTTPS $https if_not_empty;", cx.d.name.str());
+        let message = format!("{} may be \"http\": applications take any value for HTTPS", value.str());
+        // Behind a front that ends TLS $https is empty.
+        let (https, table) = match value.is("$scheme") {
+            true => ("$https", ""),
+            false => ("$front_https", " with: map $http_x_forwarded_proto $front_https { https on; }"),
+        };
+        let help = format!("write: {} HTTPS {https} if_not_empty;{table}", cx.d.name.str());
         found.push(Finding::new(value.span, message, help));
     }
 }

@@ -211,8 +211,12 @@ fn verified_group(cx: &RuleContext, found: &mut Vec<Finding>) {
     let verify = cx.levels().find_map(|level| level.first_of("proxy_ssl_verify"));
     let Some(verify) = verify.filter(|d| d.args.iter().any(|word| word.is("on"))) else { return };
     let is_named = cx.levels().any(|level| level.has("proxy_ssl_name") || level.has("include"));
-    // A group may be called like its host.
-    let is_group = cx.levels.iter().any(|level| level.has_upstream(host.as_bytes())) && !host.contains('.');
+    // A group may be called like its host, as containers are.
+    let group = cx.inside("http").and_then(|http| http.upstream(host.as_bytes()));
+    let is_host = |d: &Directive| {
+        d.name.is("server") && d.args.first().is_some_and(|word| word.str().split(':').next() == Some(host))
+    };
+    let is_group = !host.contains('.') && group.is_some_and(|group| !group.block.iter().flatten().any(is_host));
     if text.starts_with("https://") && is_group && !is_named {
         let message = format!("no certificate is for \"{host}\", the name of a group: requests are answered 502");
         let finding = Finding::new(word.span, message, "add the name in the certificate: proxy_ssl_name HOST;");
@@ -223,7 +227,9 @@ fn verified_group(cx: &RuleContext, found: &mut Vec<Finding>) {
 fn redirected_error(cx: &RuleContext, found: &mut Vec<Finding>) {
     let Some((page, codes)) = cx.d.args.split_last().filter(|_| cx.is("error_page")) else { return };
     let text = page.str();
-    let is_error = |word: &Word| word.len() == 3 && word.bytes().starts_with(b"4") || word.bytes().starts_with(b"5");
+    // A login, or https:// for what came by http://, is meant to be a redirect.
+    const MEANT: [&str; 5] = ["401", "403", "495", "496", "497"];
+    let is_error = |word: &Word| matches!(word.bytes(), [b'4' | b'5', _, _]) && !MEANT.iter().any(|code| word.is(code));
     if !text.starts_with("http") && !text.starts_with("$scheme:")
         || !text.contains("://")
         || !codes.iter().all(is_error)

@@ -30,7 +30,9 @@ fn page<'a>(cx: &RuleContext<'_, 'a>) -> Option<(&'a Word, &'a [Word])> {
 }
 
 fn path_of_file(cx: &RuleContext, found: &mut Vec<Finding>) {
-    const TOPS: [&str; 6] = ["/var/", "/usr/", "/etc/", "/srv/", "/home/", "/opt/"];
+    const TOPS: [&str; 3] = ["/var/", "/usr/", "/etc/"];
+    // Sites have sections of these names.
+    const NAMES: [&str; 3] = ["/srv/", "/home/", "/opt/"];
     let Some((page, codes)) = page(cx) else { return };
     let text = page.str();
     let root = cx.levels().find_map(|level| level.first_of("root")?.args.first());
@@ -39,7 +41,10 @@ fn path_of_file(cx: &RuleContext, found: &mut Vec<Finding>) {
     // A location for it makes it a URI.
     let taker = cx.inside("server").and_then(|server| server.taker(page.bytes()));
     let is_named = taker.is_some_and(|d| location(d).is_some_and(|(_, name)| name.len() > 1));
-    if !is_named && (is_below || cx.inside("server").is_some() && TOPS.iter().any(|top| text.starts_with(top))) {
+    let is_deep = text.matches('/').count() > 2;
+    let is_path =
+        TOPS.iter().any(|top| text.starts_with(top)) || is_deep && NAMES.iter().any(|name| text.starts_with(name));
+    if !is_named && (is_below || cx.inside("server").is_some() && is_path) {
         let message = format!("\"{text}\" is a URI here: it is looked for below the root");
         let file = below.or_else(|| text.rsplit('/').next()).unwrap_or_default();
         let codes: Vec<_> = codes.iter().map(Word::str).collect();
@@ -62,7 +67,12 @@ fn asked_of_the_failed(cx: &RuleContext, found: &mut Vec<Finding>) {
     let answers = ["try_files", "if", "return", "rewrite", "location", "error_page"];
     let is_first = !inside().any(|d| answers.iter().any(|name| d.name.is(name)));
     let is_everything = location(taker).is_some_and(|(_, name)| name.is("/"));
-    if let Some(pass) = passed.filter(|_| is_first && is_everything) {
+    // In a location that asks another server the page does come.
+    let own = cx.levels().filter(|_| cx.location().is_some()).find_map(|level| level.first_of("proxy_pass"));
+    let is_same = |pass: &&Directive| {
+        own.is_none_or(|own| own.args.first().map(Word::bytes) == pass.args.first().map(Word::bytes))
+    };
+    if let Some(pass) = passed.filter(|pass| is_first && is_everything && is_same(pass)) {
         let message = format!("\"{}\" is asked of the server that has failed: the built-in page is sent", page.str());
         let help = format!("give it a location of its own: location = {} {{ root DIRECTORY; internal; }}", page.str());
         found.push(Finding::new(page.span, message, help).note(pass.span, "it is asked here"));

@@ -85,7 +85,8 @@ fn unrun_index(cx: &RuleContext, found: &mut Vec<Finding>) {
     let Some(word) = cx.d.args.iter().find(|word| word.bytes().ends_with(b".php")) else { return };
     let is_run = |d: &Directive| {
         let name = d.name.bytes();
-        name.ends_with(b"_pass") || matches!(name, b"cgi_extension" | b"include" | b"return")
+        let is_closed = d.name.is("deny") && d.says("all");
+        is_closed || name.ends_with(b"_pass") || matches!(name, b"cgi_extension" | b"include" | b"return")
     };
     if !cx.levels.iter().any(|level| level.has("include")) && !below(server.all, is_run) {
         let message = format!("no location runs \"{}\": its source is sent", word.str());
@@ -114,7 +115,9 @@ const INTERNAL: [&str; 13] = [
 fn is_open(d: &Directive) -> bool {
     let inside = d.block.as_deref().unwrap_or_default();
     let has = |name: &str| inside.iter().any(|d| d.name.is(name));
-    (has("alias") || has("root")) && !authenticates(inside) && !has("limit_except") && !has("include")
+    // An `if` may refuse, most of all what `secure_link` has found.
+    let may_ask = ["limit_except", "include", "if", "secure_link"].into_iter().any(has);
+    (has("alias") || has("root")) && !authenticates(inside) && !may_ask
 }
 
 fn not_internal(cx: &RuleContext, found: &mut Vec<Finding>) {
@@ -177,8 +180,9 @@ fn opened_elsewhere(cx: &RuleContext, found: &mut Vec<Finding>) {
         return;
     }
     let all_open = server.open.get_or_init(|| open_locations(server));
-    let other = all_open.get(&alias).and_then(|at| at.iter().min()).and_then(|at| server.all.get(*at));
-    if let Some(other) = other.filter(|other| is_open(other)) {
+    let others = all_open.get(&alias).into_iter().flatten().take(COMPARED).filter_map(|at| server.all.get(*at));
+    let is_other = |other: &&Directive| is_open(other) && other.name.span != own.name.span;
+    if let Some(other) = others.filter(is_other).min_by_key(|other| other.name.span.start) {
         let line = other.block.iter().flatten().find(|d| d.name.is("alias") || d.name.is("root"));
         let place = line.map_or(other.args_span(), |line| line.span);
         let message = "this location gives away what another one asks for before it lets in";

@@ -77,7 +77,11 @@ const IDLE: &[Idle] = &[
         add: "limit_conn ZONE N;",
     },
     Idle { settings: &["auth_request_set"], needed: &[("auth_request", "")], add: "auth_request URI;" },
-    Idle { settings: &["auth_delay"], needed: &[("auth_basic", "")], add: "auth_basic and auth_basic_user_file" },
+    Idle {
+        settings: &["auth_delay"],
+        needed: &[("auth_basic", ""), ("auth_request", "")],
+        add: "auth_basic and auth_basic_user_file",
+    },
     Idle { settings: &["secure_link_md5"], needed: &[("secure_link", "")], add: "secure_link $arg_md5,$arg_expires;" },
     Idle { settings: &["resolver_timeout"], needed: &[("resolver", "")], add: "resolver ADDRESS;" },
     Idle { settings: &["upload_resumable_max_age"], needed: &[("upload_resumable", "")], add: "upload_resumable on;" },

@@ -95,7 +95,10 @@ fn replaced_types(cx: &RuleContext, found: &mut Vec<Finding>) {
     // A directory of its own may have files of no other type.
     let apart: &[&str] = if block.name.is("server") { &["default_type"] } else { &["default_type", "root", "alias"] };
     let is_apart = apart.iter().any(|name| cx.level().has(name));
-    if !is_prefix || !is_few || is_apart {
+    // The blocks of one level are added together.
+    let all = cx.level().all.iter().filter(|d| d.name.is("types"));
+    let types: usize = all.map(|d| d.block.as_deref().unwrap_or_default().len()).sum();
+    if !is_prefix || !is_few || is_apart || types > FEW || cx.level().has("include") {
         return;
     }
     let is_handed_on = cx.level().all.iter().any(|d| is_pass(&d.name.str()) || d.name.is("return"));

@@ -105,6 +105,11 @@ fn files_that_are_handed_out_to_anyone_are_found() {
             &with("location /protected/ { internal; alias /srv/f/; }"),
         ),
         ("W180", &with("location /x-accel/ { alias /srv/f/; }"), &with("location /f/ { alias /srv/f/; }")),
+        (
+            "W180",
+            &with("location /protected/ { alias /srv/f/; }"),
+            &with("location /protected/ { if ($cookie_a = '') { return 403; } alias /srv/f/; }"),
+        ),
         ("W180", &with("location /internal/ { root /srv; }"), &server("location /internal/ { alias /srv/f/; }")),
     ]);
     let mapped = |inside: &str| {
@@ -128,6 +133,14 @@ fn files_that_are_handed_out_to_anyone_are_found() {
                 "location /a/ { alias /srv/f/; auth_basic a; auth_basic_user_file /u; dav_methods PUT; } \
                  location /b/ { alias /srv/f/; }",
             ),
+            (
+                "W181",
+                "location /a/ { alias /srv/f/; secure_link $arg_m,$arg_e; secure_link_md5 k$uri; \
+                 if ($secure_link = '') { return 403; } if ($secure_link = '0') { return 410; } } \
+                 location /b/ { alias /srv/f/; }",
+                "location /a/ { alias /srv/f/; secure_link $arg_m,$arg_e; secure_link_md5 k$uri; \
+                 if ($secure_link = '') { return 403; } if ($secure_link = '0') { return 410; } }",
+            ),
         ],
     );
 }
@@ -143,6 +156,11 @@ fn servers_and_headers_that_are_not_what_they_seem_are_found() {
     check(&[
         ("W315", &group("proxy_ssl_verify on;"), &group("proxy_ssl_verify on; proxy_ssl_name a.test;")),
         ("W315", &group("proxy_ssl_verify on;"), &group("proxy_ssl_verify off;")),
+        (
+            "W315",
+            &group("proxy_ssl_verify on;"),
+            &group("proxy_ssl_verify on;").replace("server 10.0.0.1:443", "server app:443"),
+        ),
     ]);
     let origin = |line: &str| {
         format!(
@@ -155,6 +173,11 @@ fn servers_and_headers_that_are_not_what_they_seem_are_found() {
         server,
         &[
             ("W316", "error_page 404 http://a.test/404.html;", "error_page 404 http://b.test/404.html;"),
+            (
+                "W316",
+                "error_page 404 http://a.test/l;",
+                "error_page 401 http://a.test/l; error_page 497 https://$host/l;",
+            ),
             ("W316", "error_page 500 502 $scheme://$host/50x.html;", "error_page 500 502 /50x.html;"),
             (
                 "W146",
@@ -209,6 +232,9 @@ fn servers_and_headers_that_are_not_what_they_seem_are_found() {
         )
     };
     check(&[("W074", &types("types { application/wasm wasm; }"), &types(""))]);
+    let common = "types { text/html html; text/css css; text/javascript js; image/png png; }";
+    let added = format!("{common} types {{ application/wasm wasm; }}");
+    check(&[("W074", &types("types { application/wasm wasm; }"), &types(&added))]);
 }
 
 #[test]
@@ -222,12 +248,18 @@ fn error_pages_and_logs_that_do_not_come_are_found() {
             &with("error_page 502 504 /e.html; location = /e.html { internal; }"),
         ),
         ("W318", &with("error_page 503 /e.html;"), &with("error_page 404 /e.html;")),
+        (
+            "W318",
+            &with("error_page 503 /e.html;"),
+            &with("location /api/ { proxy_pass http://127.0.0.1:4000; error_page 503 /e.html; }"),
+        ),
     ]);
     check_in(
         server,
         &[
             ("W317", "error_page 404 /w/404.html;", "error_page 404 /404.html;"),
             ("W317", "error_page 404 /var/www/404.html;", "error_page 404 /var/e.html; location /var/ { }"),
+            ("W317", "error_page 404 /srv/www/404.html;", "error_page 404 /home/404.html;"),
             ("W321", "access_log /l/a; access_log off;", "access_log /l/a; location /s/ { access_log off; }"),
             ("W039", "add_header Cache-Control 'public, no-store';", "add_header Cache-Control 'no-store, max-age=0';"),
             ("W125", "location ~ ^/a/go/?$ { return 301 /a/go/; }", "location ~ ^/a/go$|^/b$ { return 301 /a/go/; }"),
@@ -289,6 +321,7 @@ fn what_applications_and_hosts_take_otherwise_is_found() {
         &[
             ("W182", "location / { root /srv/$http_x_site; }", "location / { root /srv/$host; }"),
             ("W183", "index index.php index.html;", "index index.html;"),
+            ("W183", "index index.php;", "index index.php; location ~ \\.php$ { deny all; }"),
             (
                 "W231",
                 "location / { upload_quota 1m; upload_max_file_size 2m; client_max_body_size 2m; }",
