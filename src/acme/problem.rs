@@ -8,7 +8,8 @@ use serde_json::Value;
 /// Decides how soon to retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// The authority could not be reached or had an internal error; this counts against no rate limit.
+    /// The authority could not be reached or had an internal error, or no process made the key: this counts against no
+    /// rate limit.
     Unreachable,
     /// The authority refused; each attempt may count against a rate limit.
     Refused,

@@ -308,12 +308,16 @@ impl Acme {
                 let key = kept.map_or_else(|| self.new_keys.of(id, certificate.key), |key| Some(Ok(key)));
                 let Some(key) = key else { return self.authorities[at].wait = now.ms + new_keys::LOOK };
                 held.begin(now.unix);
-                let made = key.and_then(|key| Ok((issue::request(&certificate.names, &key)?, key)));
+                // A process that was killed, or could not be started, is tried again soon.
+                let made = key.map_err(|why| (Kind::Unreachable, why)).and_then(|key| {
+                    let request = issue::request(&certificate.names, &key).map_err(|why| (Kind::Settings, why))?;
+                    Ok((request, key))
+                });
                 match made {
                     Ok((request, key)) => {
                         Work::Order(Box::new(Order::new(certificate.names.clone(), request, name)), key)
                     }
-                    Err(why) => return self.failed(id, &AcmeFailure::new(Kind::Settings, why), now),
+                    Err((kind, why)) => return self.failed(id, &AcmeFailure::new(kind, why), now),
                 }
             }
         };
