@@ -85,12 +85,18 @@ fn rename_claimed(old_dir: Dir<'_>, old: &CStr, new_dir: Dir<'_>, new: &CStr) ->
 /// one goes again, since what is refused must not leave a second name. A name that is not there any more has gone,
 /// whatever a network file system says of it.
 fn leave_old_name(old: (Dir<'_>, &CStr), new: (Dir<'_>, &CStr)) -> Result<(), Errno> {
-    let Err(e) = unlink_at(old.0, old.1, Unlink::File) else { return Ok(()) };
+    unlink_at(old.0, old.1, Unlink::File).or_else(|e| old_name_stays(e, old, new))
+}
+
+/// The old name could not be taken away, for the reason `e`.
+fn old_name_stays(e: Errno, old: (Dir<'_>, &CStr), new: (Dir<'_>, &CStr)) -> Result<(), Errno> {
     match stat_at(old.0, old.1, Follow::No) {
         Err(Errno::ENOENT) => return Ok(()),
-        Ok(_) => _ = unlink_at(new.0, new.1, Unlink::File),
-        // Either may be the only one.
-        Err(_) => {}
+        Ok(old) if stat_at(new.0, new.1, Follow::No).is_ok_and(|new| new.is_same_inode(&old)) => {
+            let _ = unlink_at(new.0, new.1, Unlink::File);
+        }
+        // Another file has come in its place, say: the new name may be the only one.
+        _ => {}
     }
     Err(e)
 }
@@ -122,6 +128,7 @@ mod tests {
         assert!(at("moved/in").is_dir() && !at("file").exists() && !at("tree").exists());
         assert_eq!(std::fs::read(at("taken")).expect("there"), b"theirs");
     }
+
     /// Each DELETE of a file that may not be removed (a sticky directory) put one more link to it into the trash.
     #[test]
     fn a_file_whose_old_name_stays_gets_no_second_one() {
@@ -129,11 +136,15 @@ mod tests {
         let at = |name: &str| scratch.path().join(name);
         let dir = scratch.fd();
         let leave = |old: &CStr, new: &CStr| leave_old_name((Some(dir.as_fd()), old), (Some(dir.as_fd()), new));
-        scratch.write("new", b"content");
-        // As a file that may not be removed.
-        std::fs::create_dir(at("stays")).expect("mkdir");
-        assert_eq!(leave(c"stays", c"new"), Err(Errno::EISDIR));
+        let stays = |old, new| old_name_stays(Errno::EPERM, (Some(dir.as_fd()), old), (Some(dir.as_fd()), new));
+        scratch.write("stays", b"content");
+        std::fs::hard_link(at("stays"), at("new")).expect("link");
+        assert_eq!(stays(c"stays", c"new"), Err(Errno::EPERM));
         assert!(at("stays").exists() && !at("new").exists());
+        // Of another file with the old name nothing is known.
+        scratch.write("new", b"other");
+        assert_eq!(stays(c"stays", c"new"), Err(Errno::EPERM));
+        assert!(at("stays").exists() && at("new").exists());
         scratch.write("new", b"content");
         scratch.write("old", b"content");
         assert_eq!((leave(c"old", c"new"), leave(c"old", c"new")), (Ok(()), Ok(())), "gone, and gone already");
