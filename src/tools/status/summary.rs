@@ -141,17 +141,18 @@ fn upstreams(tree: &Tree) -> String {
 }
 
 fn certificates(tree: &Tree) -> String {
-    let left = |name: &str| tree.number(&["certificates", name, "seconds_left"]) / DAY;
+    let left = |name: &str| tree.number(&["certificates", name, "seconds_left"]);
+    let ends = |name: &str| match left(name) {
+        0 => "has expired".to_owned(),
+        seconds => format!("ends in {} days", seconds / DAY),
+    };
     let mut names = tree.names(&["certificates"]);
     names.sort_by_key(|name| left(name));
     let Some(first) = names.first() else { return String::new() };
-    let soon: Vec<String> = names
-        .iter()
-        .filter(|name| left(name) < SOON)
-        .map(|name| format!("{name} ends in {} days", left(name)))
-        .collect();
+    let soon: Vec<String> =
+        names.iter().filter(|name| left(name) / DAY < SOON).map(|name| format!("{name} {}", ends(name))).collect();
     match soon.is_empty() {
-        true => format!("{}; the first, of {first}, ends in {} days", names.len(), left(first)),
+        true => format!("{}; the first, of {first}, {}", names.len(), ends(first)),
         false => format!("{}: {}", names.len(), soon.join(", ")),
     }
 }
