@@ -89,8 +89,8 @@ pub enum Counts {
 pub struct Zone {
     /// Its name in the configuration.
     pub name: Rc<str>,
-    /// What identifies its counters across reloads: the name, and the key of limit_req and limit_conn. Values of another
-    /// key are counted from the beginning.
+    /// What identifies its counters across reloads: the name, and the key of limit_req and limit_conn. Values of
+    /// another key are counted from the beginning.
     pub counters: Rc<str>,
     /// Bytes of memory at most.
     pub size: Size,
