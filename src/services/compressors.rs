@@ -28,6 +28,13 @@ const QUICKER: u32 = 7;
 /// Nanoseconds per piece after which the rest is searched less thoroughly.
 const THOROUGH_TIME: u64 = 3_000_000;
 
+/// The library's level for one of `gzip_comp_level`. Its level 1 leaves texts a quarter larger than zlib's does, which
+/// nginx has; its level 2 makes them smaller than that, and takes less time (56 KB, 46 KB and 43 KB of 170 KB of
+/// Markdown, in 0.7, 2.0 and 1.3 ms).
+fn library_level(level: u32) -> Compression {
+    Compression::new(level.max(2))
+}
+
 /// An encoder's parameters: level, and log2 of its window size.
 type Kind = (u32, u8);
 
@@ -91,7 +98,7 @@ impl Compressors {
         let mut idle = self.idle.borrow_mut();
         match idle.iter().rposition(|(of, _)| *of == kind) {
             Some(at) => idle.swap_remove(at).1,
-            None => Compress::new_gzip(Compression::new(kind.0), kind.1),
+            None => Compress::new_gzip(library_level(kind.0), kind.1),
         }
     }
 
@@ -164,7 +171,7 @@ impl Compressor {
     fn set_level(&mut self, level: u32) {
         if let Some(encoder) = &mut self.encoder {
             // If the level cannot be changed, the output is still correct.
-            let _ = encoder.set_level(Compression::new(level));
+            let _ = encoder.set_level(library_level(level));
         }
     }
 
@@ -235,6 +242,15 @@ mod tests {
             }
         }
         assert!(home.idle.borrow().len() <= IDLE);
+    }
+
+    /// Half as large again as at level 6; in nginx a fifth.
+    #[test]
+    fn level_1_leaves_texts_little_larger_than_level_6() {
+        let home = Rc::new(Compressors::default());
+        let text = include_bytes!("../../docs/directives.md");
+        let [first, sixth] = [1, 6].map(|level| gzip(&home, level, None, text).len());
+        assert!(first * 4 < sixth * 5, "{first} and {sixth} bytes");
     }
 
     #[test]
