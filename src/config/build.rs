@@ -7,7 +7,7 @@ use super::context::Contexts;
 use super::error::{Diagnostic, Diagnostics};
 use super::fault::{Fault, Outcome};
 use super::ids::{LocationId, LogFileId, ServerId};
-use super::load::Touch;
+use super::load::{Touch, errno_text};
 use super::model::{ContentHandler, Location, Server, Tables, TryFiles};
 use super::pattern::Pattern;
 use super::settings::Settings;
@@ -25,7 +25,6 @@ use super::template::{Source, Template, Variables, not_yours};
 use super::upstream_drafts::Drafts;
 use crate::http::method::MethodSet;
 use crate::io::open;
-use crate::sys::Errno;
 use crate::util::checkpoint;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::OsStr;
@@ -475,17 +474,19 @@ impl Build {
 
 /// Files that must exist.
 impl Build {
-    /// Checks that a password file can be read, even if no key needs it. Other than regular files must only exist.
+    /// Checks that a password file can be read, even if no key needs it. Other than regular files must only exist:
+    /// the writer of a FIFO would take this for its reader.
     pub fn find_passwords(&self, word: &Word) -> Outcome {
         let path = self.main_directory.join(OsStr::from_bytes(word.bytes()));
         let fault = |call: &str, why: &str| {
             Fault::new(word.span, format!("{call}() \"{}\" failed {why}", path.display()))
                 .help("a relative path is taken from the directory of the main configuration file")
         };
-        match open::read(&path, 0) {
-            Ok(_) | Err(Errno::EINVAL) => Ok(()),
-            Err(Errno::EISDIR) => Err(fault("read", &Errno::EISDIR.to_string())),
-            Err(e) => Err(fault("open", &e.to_string())),
+        match std::fs::metadata(&path) {
+            Err(error) => Err(fault("open", &format!("({})", errno_text(&error)))),
+            Ok(data) if data.is_dir() => Err(fault("read", "(21: Is a directory)")),
+            Ok(data) if data.is_file() => open::read(&path, 0).map(drop).map_err(|e| fault("open", &e.to_string())),
+            Ok(_) => Ok(()),
         }
     }
 }
