@@ -293,6 +293,9 @@ fn contradiction(args: &Args) -> Option<Stop> {
             "invalid option: \"-s {name}\"\nsignals are stop, quit, reopen, reload, drain and upgrade"
         )));
     }
+    if args.all && !args.status {
+        return Some(Stop::mistake("--all goes with --status: webserv status --all"));
+    }
     if args.explain.is_some() {
         return None;
     }

@@ -71,10 +71,15 @@ const FIRST_WORDS: [(&[&str], &str); 9] = [
     (&["log", "logs"], "logs are where error_log and access_log of the configuration say, or journalctl -u webserv"),
 ];
 
+/// The equivalent of a command that other servers and tools have.
+fn advice_on_foreign(word: &str) -> Option<&'static str> {
+    FIRST_WORDS.iter().find(|(words, _)| words.contains(&word)).map(|(_, advice)| *advice)
+}
+
 /// The equivalent of a first word that is neither a file nor a command.
 pub fn advice_on_word(word: &str, known: &CommandSyntax) -> Option<String> {
-    if let Some((_, advice)) = FIRST_WORDS.iter().find(|(words, _)| words.contains(&word)) {
-        return Some((*advice).to_owned());
+    if let Some(advice) = advice_on_foreign(word) {
+        return Some(advice.to_owned());
     }
     if word.parse::<u16>().is_ok_and(|port| port > 0) {
         return Some(format!("did you mean a port? webserv . --port {word}"));
@@ -139,6 +144,9 @@ fn wrong_first(kind: ErrorKind, first: &str, given: &str, known: &CommandSyntax)
         matches!(kind, ErrorKind::ArgumentConflict | ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand);
     if !is_behind || first.starts_with('-') || Path::new(first).exists() {
         return None;
+    }
+    if let Some(advice) = advice_on_foreign(first) {
+        return Some(format!("\"{first}\" is no command; {advice}"));
     }
     match near_command(first, known) {
         Some(near) => (near != first).then(|| format!("\"{first}\" is no command; did you mean \"{near}\"?")),
