@@ -51,10 +51,12 @@ impl Language {
             let weight = weight.unwrap_or(1000);
             let mut subtags = range.split(|b| *b == b'-');
             let primary = subtags.next().unwrap_or_default();
-            // Who reads traditional characters has asked for others than ours.
-            let is_other =
-                |tag: &[u8]| ["hant", "tw", "hk", "mo"].iter().any(|t| tag.eq_ignore_ascii_case(t.as_bytes()));
-            let is_other = primary.eq_ignore_ascii_case(b"zh") && subtags.any(is_other);
+            // Who reads traditional characters has asked for others than ours; a script counts more than a region.
+            let rest: Vec<&[u8]> = subtags.collect();
+            let has = |tags: &[&str]| {
+                rest.iter().any(|tag| tags.iter().any(|known| tag.eq_ignore_ascii_case(known.as_bytes())))
+            };
+            let is_other = primary.eq_ignore_ascii_case(b"zh") && !has(&["hans"]) && has(&["hant", "tw", "hk", "mo"]);
             let is_named =
                 |name: &str| name.split('-').next().is_some_and(|n| primary.eq_ignore_ascii_case(n.as_bytes()));
             let found = LANGUAGES.iter().find(|(_, name, _)| is_named(name) && !is_other);
@@ -178,6 +180,8 @@ mod tests {
             ("zh-Hans-CN", Language::Zh),
             ("zh-TW, de;q=0.5", Language::De),
             ("zh-Hant-HK", Language::En),
+            ("zh-Hans-HK", Language::Zh),
+            ("zh-hans-TW, en;q=0.5", Language::Zh),
             ("PT-br", Language::Pt),
             ("es;q=0, en", Language::En),
             ("*, de;q=0.5", Language::En),
