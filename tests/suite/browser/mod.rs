@@ -59,7 +59,8 @@ fn setup() -> Setup {
                             upload_extensions !.exe; }
          location /over/ { autoindex_upload on; allowed_methods GET POST; upload_on_duplicate overwrite; }
          location /tree/ { autoindex_upload on; allowed_methods GET POST DELETE; delete_recursive on;
-                           upload_create_path on; }",
+                           upload_create_path on; }
+         location /any/ { autoindex_upload on; allowed_methods GET POST; upload_create_path on; upload_names any; }",
     )
     .file("html/index.txt", "an index")
     .file("html/up/old.txt", "old!")

@@ -9,6 +9,7 @@ fn setup() -> Setup {
          location /res/ {
              autoindex_upload on; allowed_methods GET POST PUT DELETE; upload_resumable on;
              if (-f $document_root/busy) { return 503; }
+             if (-f $document_root/locked) { return 423; }
          }",
     )
     .file("html/index.html", "index")
@@ -76,6 +77,17 @@ pub fn rows(table: &mut Table, browser: &mut Browser) {
         assert!(s.read("html/res/large.dat") == noise(24 << 20));
         assert!(offsets(&mut page).last() > Some(&0), "it did not begin again");
         is_clean(&mut page, &s, &["net::ERR", "409", "503"]);
+    });
+    table.row(OURS, "a name that is locked is told at once, not tried for a minute", || {
+        let s = setup().start();
+        let mut page = visit(browser, &s, "/res/");
+        s.write("html/locked", "");
+        page.choose("#file", &[&mine(&s, "large.dat")]);
+        page.click("#up button");
+        page.until("document.getElementById('status').textContent === '1 not stored'");
+        let posts = page.requests().iter().filter(|request| request["method"] == "POST").count();
+        assert_eq!(posts, 1);
+        is_clean(&mut page, &s, &["423"]);
     });
     table.row(OURS, "it goes on after a reload, when the same file is chosen again", || {
         let s = setup().start();

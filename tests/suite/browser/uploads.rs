@@ -117,6 +117,56 @@ pub fn rows(table: &mut Table, browser: &mut Browser) {
             is_clean(&mut page, &s, &[]);
         },
     );
+    table.row(OURS, "a dropped folder keeps its dot files where any name is stored", || {
+        let s = setup().mkdir("html/any").start();
+        std::fs::create_dir_all(s.path("mine/work/.git")).expect("mkdir");
+        for name in [".env", ".git/config", "desktop.ini"] {
+            s.write(&format!("mine/work/{name}"), "mine");
+        }
+        let mut page = visit(browser, &s, "/any/");
+        let folder = mine(&s, "work");
+        for what in ["dragEnter", "dragOver", "drop"] {
+            page.drag(what, &[&folder]);
+        }
+        page.until("document.getElementById('status').textContent === '3 stored'");
+        assert_eq!(s.read("html/any/work/.git/config"), b"mine");
+        is_clean(&mut page, &s, &[]);
+    });
+    table.row(OURS, "of two folders that are dropped one after the other the sum is told once", || {
+        let s = setup().start();
+        for name in ["first", "second"] {
+            std::fs::create_dir_all(s.path(&format!("mine/{name}"))).expect("mkdir");
+            s.write(&format!("mine/{name}/a"), name);
+        }
+        let mut page = visit(browser, &s, "/tree/");
+        // The first folder is read only when the second one is stored.
+        page.eval(
+            "{
+                const item = DataTransferItem.prototype;
+                const get = item.webkitGetAsEntry;
+                item.webkitGetAsEntry = function () {
+                    item.webkitGetAsEntry = get;
+                    const entry = get.call(this);
+                    const reader = entry.createReader();
+                    const read = (...args) => reader.readEntries(...args);
+                    const hold = (...args) => { held.readEntries = read; window.goOn = () => read(...args); };
+                    const held = { readEntries: hold };
+                    entry.createReader = () => held;
+                    return entry;
+                };
+            }",
+        );
+        for name in ["first", "second"] {
+            let folder = mine(&s, name);
+            for what in ["dragEnter", "dragOver", "drop"] {
+                page.drag(what, &[&folder]);
+            }
+        }
+        page.until("document.querySelector('#queue .note')?.textContent === 'stored'");
+        page.eval("goOn()");
+        page.until("document.getElementById('status').textContent === '2 stored'");
+        assert_eq!(s.read("html/tree/first/a"), b"first");
+    });
     table.row(OURS, "what is cancelled while it waits counts as not stored", || {
         let s = setup().start();
         let mut page = visit(browser, &s, "/up/");

@@ -19,7 +19,7 @@ pub use random::{Draw, random};
 
 use crate::config::model::Level;
 use crate::config::settings::listing::{self as rule, Archive};
-use crate::config::settings::upload::Store;
+use crate::config::settings::upload::{NameRule, Store};
 use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::handlers::listing::{self, Format, Kind, Language, PageAction, SentForm, Sort, View};
 use crate::exchange::handlers::{failure, methods};
@@ -131,6 +131,7 @@ fn shape(ex: &mut Exchange, cx: &mut Services, rule: &rule::Listing) -> Result<S
         can_replace: allowed.contains(Method::Put) || can_upload && can_delete,
         puts: allowed.contains(Method::Put),
         can_nest: ex.location().settings.upload.create_path,
+        takes_any_name: ex.location().settings.upload.names == NameRule::Any,
         can_make,
         can_move: can_make && can_delete,
         archive: rule.archive,

@@ -35,6 +35,7 @@ impl Shape {
             u8::from(view.can_replace),
             u8::from(view.puts),
             u8::from(view.can_nest),
+            u8::from(view.takes_any_name),
             u8::from(view.can_make),
             u8::from(view.can_move),
             view.archive as u8,

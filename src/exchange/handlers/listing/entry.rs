@@ -77,6 +77,8 @@ pub struct View {
     pub puts: bool,
     /// page: `upload_create_path on`: files may have folders in their names.
     pub can_nest: bool,
+    /// page: `upload_names any`: files that begin with a dot are stored, too.
+    pub takes_any_name: bool,
     /// page: folders may be made here, and entries renamed and moved.
     pub can_make: bool,
     /// page: entries may be renamed and moved.

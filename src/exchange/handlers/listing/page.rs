@@ -29,7 +29,7 @@ const ICON: &[u8] = b"<link rel=icon href=\"data:image/svg+xml,%3Csvg xmlns='htt
 /// The Content-Security-Policy to send with the page and with [`confirm_delete`]. The hashes are those of
 /// `page.css`, `page.js` and `upload.js` (a test compares).
 pub const PAGE_CSP: &str = "default-src 'none'; style-src 'sha256-T9FTyzLMivfWAnDmrrBZxHToT/RiALSzuwOPUqcGJgI='; \
-     script-src 'sha256-8p1VwgYoX0I+jX7tR6bCoqxDB3sLwByfIF1X4azPWm8=' 'sha256-zjPblpmLVdQuZSQfvC+22GJw0Zm2YseasPg8FSfIWR8='; \
+     script-src 'sha256-8p1VwgYoX0I+jX7tR6bCoqxDB3sLwByfIF1X4azPWm8=' 'sha256-Fnxk91WsXBxb7N0woXuJTLET9w3HZxx/6JYHwDKgIlk='; \
      connect-src 'self'; img-src 'self' data:; media-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'self'";
 
 /// The document up to the first row.
@@ -101,6 +101,7 @@ fn upload_form(listing: &Listing<'_>, words: &Words, out: &mut Vec<u8>) {
         (true, false) => " data-replace=post",
     };
     texts(out, &[replace, if listing.view.resumable { " data-resumable" } else { "" }]);
+    texts(out, &[if listing.view.takes_any_name { " data-dots" } else { "" }]);
     texts(
         out,
         &[if listing.view.can_nest { " data-folders" } else { "" }, ">\n<label for=file>", words.get(Word::Add)],

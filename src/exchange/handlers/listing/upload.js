@@ -41,8 +41,8 @@
     let failed = 0;
     let leftOut = false;
     let hidden = 0;
-    let walking = false;
-    // What systems put into folders, and the server refuses.
+    let walking = 0;
+    // What systems put into folders, and names that the server refuses by default.
     const HIDDEN = /(^|\/)(\.|(thumbs\.db|desktop\.ini)$)/i;
 
     function human(bytes) {
@@ -58,7 +58,7 @@
       for (const item of files) {
         const { file, folder = '' } = item.file ? item : { file: item, folder: item.webkitRelativePath?.replace(/[^/]*$/, '') };
         const shown = folder + file.name;
-        if (folder && HIDDEN.test(shown)) {
+        if (folder && !('dots' in form.dataset) && HIDDEN.test(shown)) {
           hidden += 1;
           continue;
         }
@@ -178,6 +178,7 @@
         let known = -1;
         const passes = () => known < 0 && PASSING.includes(answer.status);
         if (!upload.url) {
+          // Here 423 is for the name, which may stay locked for long; below it is for the upload, held for a moment.
           const encode = (text) => btoa(String.fromCharCode(...new TextEncoder().encode(text)));
           const about = `filename ${encode(file.name)}${file.type && `,filetype ${encode(file.type)}`}`;
           const fields = { ...TUS, ...JSON_ANSWER, 'Upload-Length': file.size, 'Upload-Metadata': about };
@@ -187,7 +188,7 @@
             const { search } = new URL(answer.getResponseHeader('Location'), target);
             memory(key, (upload.url = target + search));
             known = 0;
-          } else if (!passes()) return answer;
+          } else if (!passes() || answer.status === 423) return answer;
         } else if (at < 0) {
           answer = await ask(upload, 'HEAD', upload.url, TUS);
           known = offset(answer);
@@ -335,9 +336,9 @@
       add(files);
       if (leftOut) say(word('no_folders'));
       else {
-        walking = true;
+        walking += 1;
         Promise.all(folders.map((folder) => walk(folder, ''))).then(() => {
-          walking = false;
+          walking -= 1;
           next();
         });
       }

@@ -106,11 +106,12 @@ fn actions_stand_only_where_they_are_allowed() {
 
 #[test]
 fn the_form_says_what_the_script_may_do() {
-    for (can_replace, resumable) in [(true, false), (false, true), (true, true)] {
-        let view = View { can_upload: true, can_replace, resumable, ..view() };
+    for (can_replace, resumable, takes_any_name) in [(true, false, false), (false, true, false), (true, true, true)] {
+        let view = View { can_upload: true, can_replace, resumable, takes_any_name, ..view() };
         let page = rendered(|out| head(&listing(&view), out));
         let form = page.lines().find(|line| line.starts_with("<form")).expect("the form");
         assert_eq!((form.contains(" data-replace"), form.contains(" data-resumable")), (can_replace, resumable));
+        assert_eq!(form.contains(" data-dots"), takes_any_name, "names that begin with a dot");
     }
 }
 
