@@ -104,10 +104,30 @@ pub fn existing(path: &Path) -> Result<OwnedFd, Errno> {
 /// # Errors
 /// As [`append`].
 pub fn name(path: &Path) -> Result<(OwnedFd, CString), Errno> {
-    match resolve(path)? {
+    named(resolve(path)?)
+}
+
+/// As [`name`], but a link that has the name is not followed: it is to be replaced.
+///
+/// # Errors
+/// As [`append`].
+pub fn own_name(path: &Path) -> Result<(OwnedFd, CString), Errno> {
+    named(resolve_to(path, LastLink::Keep)?)
+}
+
+fn named(end: PathEnd) -> Result<(OwnedFd, CString), Errno> {
+    match end {
         PathEnd::Descriptor(_) => Err(Errno::EINVAL),
         PathEnd::Name(dir, name) => Ok((dir, name)),
     }
+}
+
+/// What is done with a symbolic link that has the last name of a path.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum LastLink {
+    Follow,
+    /// The name is the link's own.
+    Keep,
 }
 
 /// As [`own`]; made by root, it belongs to the owner of its directory.
@@ -312,6 +332,10 @@ fn is_trusted(uid: u32) -> bool {
 
 /// Resolves the directories and symbolic links of a path.
 fn resolve(path: &Path) -> Result<PathEnd, Errno> {
+    resolve_to(path, LastLink::Follow)
+}
+
+fn resolve_to(path: &Path, last: LastLink) -> Result<PathEnd, Errno> {
     let mut rest: VecDeque<Vec<u8>> = components(path.as_os_str().as_bytes());
     let mut at = start(path.as_os_str().as_bytes())?;
     let mut links = 0;
@@ -324,7 +348,7 @@ fn resolve(path: &Path) -> Result<PathEnd, Errno> {
             Err(Errno::ENOENT) if rest.is_empty() => return Ok(PathEnd::Name(at, c_name)),
             other => other?,
         };
-        if stat.kind == FileKind::Symlink {
+        if stat.kind == FileKind::Symlink && !(rest.is_empty() && last == LastLink::Keep) {
             links += 1;
             if links > LINKS {
                 return Err(Errno::ELOOP);

@@ -78,7 +78,7 @@ fn place(path: &Path, text: &[u8], mode: u32, kept: &Kept, give_name: GiveName) 
     if let Some(above) = path.parent() {
         open::directories(above, 0o755)?;
     }
-    let (dir, temporary) = open::name(&temporary)?;
+    let (dir, temporary) = open::own_name(&temporary)?;
     let (dir, name) = (dir.as_fd(), file::c_string(name.as_bytes())?);
     // A leftover of a killed process with our pid, or a link that another user made, is not used.
     let _ = file::unlink_at(Some(dir), &temporary, Unlink::File);
@@ -139,6 +139,21 @@ mod tests {
         }
         assert_eq!(fs::read(at("roots/ca.key")).expect("there"), b"own");
         assert_eq!(fs::read_dir(at("roots")).expect("there").count(), 1, "nothing is made");
+    }
+
+    #[test]
+    fn a_link_with_the_name_of_the_temporary_file_is_not_followed() {
+        let scratch = Scratch::new();
+        let at = |name: &str| scratch.path().join(name);
+        fs::create_dir(at("other")).expect("mkdir");
+        fs::write(at("other/file"), "theirs").expect("written");
+        let temporary = at(&format!(".a.key.{}.tmp", std::process::id()));
+        std::os::unix::fs::symlink("other/file", &temporary).expect("a link");
+        let replaced = replace(&at("a.key"), b"new", 0o600);
+        assert_eq!(fs::read(at("other/file")).expect("there"), b"theirs");
+        replaced.expect("written");
+        assert_eq!(fs::read(at("a.key")).expect("there"), b"new");
+        assert!(fs::symlink_metadata(&temporary).is_err(), "the link is gone");
     }
 
     #[test]
