@@ -27,12 +27,12 @@ impl Parent {
         let (mut parent, read) = self.read_meanwhile();
         let Some(read) = read else {
             // A signal to stop; or a bug, which was logged.
-            parent.drains_one();
+            parent.take_drain();
             parent.reloaded(format!("{}: [emerg] the configuration was not read\n", parent.origin.program).into());
             return parent;
         };
         if let Err(refused) = parent.renew(read) {
-            parent.drains_one();
+            parent.take_drain();
             parent.reloaded(refused);
         }
         parent

@@ -28,7 +28,12 @@ impl Parent {
         match self.fork(inherits, &mut purpose) {
             Ok((pid, channel, successor)) => {
                 let until = clock::monotonic() + START;
-                self.starting = Some(Starting { pid, channel, until, purpose, successor, has_old_logs: false });
+                let starting = Starting { pid, channel, until, purpose, successor, has_old_logs: false };
+                if let Some(before) = self.starting.replace(starting) {
+                    // One that was started again while the configuration was read: this one takes its place.
+                    let _ = process::kill(before.pid, SIGKILL);
+                    self.take_drain();
+                }
                 Ok(())
             }
             Err(why) => Err((why, purpose)),
@@ -97,7 +102,7 @@ impl Parent {
         let Some(Starting { pid, channel, purpose, successor, has_old_logs, .. }) = self.starting.take() else {
             return;
         };
-        let drains = self.drains_one();
+        let drains = self.take_drain();
         let logs = self.logs.paths();
         let old = self.children.len();
         let child = Child { pid, channel, logs, started: clock::monotonic(), draining: false };
@@ -137,14 +142,16 @@ impl Parent {
         self.restart_at = None;
         self.drain(usize::MAX);
         // QUIT would end a child before it is ready, as if its start had failed.
-        let is_read = matches!(self.reload, Reload::UnderWay | Reload::Again) && self.starting.is_none();
+        let is_reloads = |starting: &Starting| matches!(starting.purpose, Purpose::Reload(_));
+        let has_begun = self.starting.as_ref().is_some_and(is_reloads);
+        let is_read = matches!(self.reload, Reload::UnderWay | Reload::Again) && !has_begun;
         let is_wanted = matches!(self.reload, Reload::Wanted | Reload::Again);
         self.drains_next = u8::from(self.starting.is_some() || is_read) + u8::from(is_wanted);
     }
 
-    /// The start of a child has succeeded or failed, or the reload that was to start one has. Returns whether WINCH
-    /// came before.
-    pub(super) fn drains_one(&mut self) -> bool {
+    /// Counts one of [`Parent::drains_next`] off: the start of a child, or the reload before it, has succeeded or failed.
+    /// Returns whether that child is to drain.
+    pub(super) fn take_drain(&mut self) -> bool {
         let drains = self.drains_next > 0;
         self.drains_next = self.drains_next.saturating_sub(1);
         drains
@@ -162,7 +169,7 @@ impl Parent {
     /// The child that is starting has ended or took too long: what it was to replace goes on.
     pub(super) fn start_failed(&mut self, why: &str) {
         let Some(starting) = self.starting.take() else { return };
-        let drains = self.drains_one();
+        let drains = self.take_drain();
         match starting.purpose {
             Purpose::First => self.failed = Some(why.to_owned()),
             Purpose::Restart if self.ending == Ending::No && !drains => self.restart_failed(why),
