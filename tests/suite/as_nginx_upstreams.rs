@@ -469,3 +469,21 @@ fn what_came_of_a_compressed_body_before_its_upstream_broke_off_is_sent() {
     let _ = std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&packed[..]), &mut text);
     assert_eq!(String::from_utf8_lossy(&text), "abc");
 }
+
+/// At a byte a second the client's patience would have been over.
+#[test]
+fn what_goes_before_limit_rate_goes_at_full_speed_whatever_set_the_rate() {
+    let up = answering(|_| {
+        "HTTP/1.1 200 X\r\nX-Accel-Redirect: /in/f\r\nX-Accel-Limit-Rate: 1\r\nContent-Length: 0\r\n\r\n".to_owned()
+    });
+    let s = server(&format!(
+        "limit_rate_after 1m; location /set {{ set $limit_rate 1; alias %%DIR%%/html/f; }}
+         location /app {{ proxy_pass http://{}; }} location /in/ {{ internal; alias %%DIR%%/html/; }}",
+        up.address
+    ))
+    .file("html/f", "x".repeat(300_000))
+    .start();
+    for target in ["/set", "/app"] {
+        assert_eq!(s.get(target).is(200).body.len(), 300_000, "{target}");
+    }
+}

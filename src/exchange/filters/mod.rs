@@ -235,18 +235,24 @@ fn push(ex: &mut Exchange, file: &Rc<OpenFile>, at: u64, end: u64) {
     }
 }
 
-/// limit_rate, unless a script has set another.
+/// limit_rate, unless a script or X-Accel-Limit-Rate has set another; and limit_rate_after, which holds for any of them.
 fn rate(ex: &mut Exchange, cx: &mut Services) {
-    if ex.limit_rate.is_some() || ex.location().settings.client.limit_rate.is_none() {
+    let is_set = ex.limit_rate.is_some();
+    let client = &ex.location().settings.client;
+    let needed = if is_set { &client.limit_rate_after } else { &client.limit_rate };
+    if needed.is_none() {
         return;
     }
-    let client = ex.location().settings.client.clone();
+    let client = client.clone();
     let mut value = |template: &Option<Template>| {
         let text = template.as_ref().map(|template| variables::text(template, ex, cx));
         text.and_then(|text| Size::parse(&text).ok()).map_or(0, |size| size.0)
     };
-    let (rate, after) = (value(&client.limit_rate), value(&client.limit_rate_after));
-    ex.limit_rate = (rate > 0).then_some(rate);
+    let rate = (!is_set).then(|| value(&client.limit_rate));
+    let after = value(&client.limit_rate_after);
+    if let Some(rate) = rate {
+        ex.limit_rate = (rate > 0).then_some(rate);
+    }
     ex.limit_rate_after = after;
 }
 
