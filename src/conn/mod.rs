@@ -253,8 +253,8 @@ impl Conn {
         self.deadline = Deadline::new(timer, at);
     }
 
-    /// `next` is what its last event ended with: whether that left more for later turns than one may expect of an
-    /// event. Where many share a turn each has time for a step only, which is less than one request over HTTP/2.
+    /// Whether an event that ended with `next` left more work than an ordinary one. A single request over HTTP/2 may
+    /// take several turns where many connections share one: it does not count.
     pub fn is_heavy_after(&self, next: io::Next) -> bool {
         let is_small = matches!(&self.state, ConnState::Http2(http2) if http2.has_one_request());
         next == io::Next::Run && !is_small

@@ -52,8 +52,9 @@ impl Server {
     }
 
     /// Drives the connection of an event now, or in the next turn if this one has taken long. In order of events: if
-    /// many clients send at once, none waits while others get a second turn. Connections that did not finish within
-    /// their share last time queue with those that go on: a small request waits for no round of all of them.
+    /// many clients send at once, none waits while others get a second turn. A connection whose last event
+    /// took more than its share (a heavy one) waits in the run queue instead, so that small requests are served before
+    /// all heavy ones have had a turn.
     pub(super) fn drive_or_defer(&mut self, wake: Wake) {
         if self.late.is_empty() && !self.cx.slice.is_late() {
             return self.drive_and_batch(wake);
@@ -260,12 +261,12 @@ impl Server {
         if is_event {
             self.judge(key, next);
         } else if let (Queue::Run, Some(Next::Run), Some(conn)) = (queue, next, self.conns.get_mut(key)) {
-            // However few its requests are: they take more than two turns.
+            // It has used up its share in the turn of its event and in this one.
             conn.queueing.set_heavy(true);
         }
     }
 
-    /// An event of a connection was seen to: it is heavy if much is left of it.
+    /// Notes whether the event that was just acted on makes its connection heavy.
     fn judge(&mut self, key: Key, next: Option<Next>) {
         if let Some((conn, next)) = self.conns.get_mut(key).zip(next) {
             conn.queueing.set_heavy(conn.is_heavy_after(next));

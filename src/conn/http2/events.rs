@@ -53,7 +53,8 @@ impl Http2 {
                         }
                         Some(event) => self.event(conns, turn.cx, event),
                     }
-                    // Behind the last frame nothing has to wait: a small request alone makes no connection heavy.
+                    // After the last frame there is nothing left to postpone: a single small request makes no
+                    // connection heavy.
                     if is_costly && at < input.len() && turn.cx.slice.is_share_late() {
                         break Read::Blocked;
                     }
