@@ -308,7 +308,7 @@ impl Acme {
                 let key = kept.map_or_else(|| self.new_keys.of(id, certificate.key), |key| Some(Ok(key)));
                 let Some(key) = key else { return self.authorities[at].wait = now.ms + new_keys::LOOK };
                 held.begin(now.unix);
-                // A process that was killed, or could not be started, is tried again soon.
+                // What fails by the machine's state, as a process that was killed, is tried again soon.
                 let made = key.map_err(|why| (Kind::Unreachable, why)).and_then(|key| {
                     let request = issue::request(&certificate.names, &key).map_err(|why| (Kind::Settings, why))?;
                     Ok((request, key))

@@ -1,5 +1,5 @@
 //! Keys for certificates that are ordered. Those of RSA are made by a helper process: one of 4096 bits takes a second
-//! and a half, for which the loop would serve nobody. They are kept until the certificate is issued or the
+//! and a half, in which the event loop would serve no client. They are kept until the certificate is issued or the
 //! configuration changes, so that an order that fails costs no other key.
 //!
 //! What bounds it: one key at a time.
@@ -13,10 +13,10 @@ const LONGEST: u32 = 300;
 /// Milliseconds between two looks whether it has been made.
 pub const LOOK: u64 = 50;
 
-/// Keys of RSA, by the number of their certificate.
 #[derive(Default)]
 pub struct NewKeys {
-    made: HashMap<usize, String>,
+    /// Keys of RSA by the number of their certificate, or why there is none, for the certificate's next attempt.
+    made: HashMap<usize, Result<String, String>>,
     making: Option<(usize, Helper)>,
 }
 
@@ -32,15 +32,17 @@ impl NewKeys {
         if let Some((of, helper)) = self.making.take() {
             match helper.answer() {
                 None => self.making = Some((of, helper)),
-                Some(answer) => match answer.ok().and_then(|text| String::from_utf8(text).ok()) {
-                    Some(key) if !key.is_empty() => _ = self.made.insert(of, key),
-                    _ if of == id => return Some(Err("the process that makes the key ended".to_owned())),
-                    _ => {}
-                },
+                Some(answer) => {
+                    let key = answer.ok().and_then(|text| String::from_utf8(text).ok()).filter(|key| !key.is_empty());
+                    self.made.insert(of, key.ok_or_else(|| "the process that makes the key ended".to_owned()));
+                }
             }
         }
-        if let Some(key) = self.made.get(&id) {
-            return Some(Ok(key.clone()));
+        match self.made.get(&id) {
+            Some(Ok(key)) => return Some(Ok(key.clone())),
+            // The attempt after this one makes another key.
+            Some(Err(_)) => return self.made.remove(&id),
+            None => {}
         }
         if self.making.is_none() {
             let make = move |_: &[u8]| issue::new_key(kind).unwrap_or_default().into_bytes();
@@ -67,5 +69,24 @@ impl NewKeys {
         if let Some((_, helper)) = &self.making {
             let _ = crate::sys::file::wait_any(&[helper.fd()], u32::MAX);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// It was dropped, so that no pause began: the two certificates started a process every 50 ms.
+    #[test]
+    fn a_key_that_failed_while_another_certificate_asked_is_reported_to_its_own() {
+        let (own, other) = (1, 2);
+        let kind = KeyKind::Rsa(2048);
+        let helper = Helper::start(c"webserv-key", LONGEST, |_| Vec::new()).expect("a process");
+        helper.ask(b"key").expect("asked");
+        let mut keys = NewKeys { making: Some((own, helper)), ..NewKeys::default() };
+        keys.wait();
+        assert_eq!(keys.of(other, kind), None, "its key is begun");
+        assert_eq!(keys.of(own, kind), Some(Err("the process that makes the key ended".to_owned())));
+        assert_eq!(keys.of(own, kind), None, "once: the next attempt makes another key");
     }
 }
