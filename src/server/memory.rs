@@ -61,15 +61,20 @@ impl Server {
         }
         if self.cx.overload.is_trim_due(self.cx.now.ms) {
             self.empty_caches();
-            self.returned.get_or_insert_default();
+            self.return_memory();
         }
         if self.cx.overload.stage() == MemoryStage::Over {
             self.pause_accepting();
         }
     }
 
-    /// Returns the memory of closed connections, from a turn on in which nothing has happened: later nothing would
-    /// trigger it. In as many turns as it takes.
+    /// Returns what is free to the kernel, in as many turns as it takes ([`Server::give_back_memory`]).
+    pub(super) fn return_memory(&mut self) {
+        self.returning.get_or_insert_default().restart();
+    }
+
+    /// Begins to return memory in a turn without events after a crowd of connections has closed (later nothing would
+    /// trigger it), and goes on with what was begun, within the time of this turn.
     pub(super) fn give_back_memory(&mut self) {
         let events = &self.events;
         let is_idle = || events.iter().all(|(token, _)| role_of(token) == Some(Role::Timer));
@@ -77,11 +82,11 @@ impl Server {
             self.cx.has_used_much = false;
             self.cx.buffers.shrink(0);
             self.pool.shrink();
-            self.returned.get_or_insert_default();
+            self.return_memory();
         }
-        while let Some(memory) = &mut self.returned {
+        while let Some(memory) = &mut self.returning {
             if !memory.step() {
-                self.returned = None;
+                self.returning = None;
             } else if self.cx.slice.is_turn_over() {
                 return;
             }

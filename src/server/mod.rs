@@ -152,7 +152,7 @@ pub struct Server {
     /// Logs that are being opened again.
     reopening: Option<Reopening>,
     /// Freed memory that is being returned to the kernel.
-    returned: Option<FreeMemory>,
+    returning: Option<FreeMemory>,
 }
 
 /// Milliseconds between two sweeps of idle descriptors in the file cache.
@@ -226,7 +226,7 @@ impl Server {
             handover: handover::Handover::default(),
             crowd: memory::Crowd::default(),
             reopening: None,
-            returned: None,
+            returning: None,
         };
         server.begin()?;
         Ok(server)
@@ -380,7 +380,7 @@ impl Server {
             || !self.spent_configs.is_empty()
             || self.old_configs.iter().any(|config| Rc::strong_count(config) == 1)
             || !self.held.is_empty()
-            || self.returned.is_some()
+            || self.returning.is_some()
             || self.reopening.is_some()
             || matches!(self.mode, Mode::Quitting { closes_idle: true, .. });
         let queued = !self.run.is_empty() || !self.bulky.is_empty() || !self.late.is_empty() || !self.due.is_empty();

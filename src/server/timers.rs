@@ -77,7 +77,7 @@ impl Server {
         self.cx.directories.sweep(&self.cx.now);
         self.cx.listings.sweep(now);
         if self.cx.compressors.sweep(now) {
-            self.returned.get_or_insert_default();
+            self.return_memory();
         }
         sweep::run(&mut self.cx);
         self.cx.temp_names.clean();

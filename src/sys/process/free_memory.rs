@@ -37,6 +37,11 @@ impl FreeMemory {
     pub fn step(&mut self) -> bool {
         self.0.step()
     }
+
+    /// More was freed meanwhile: that is taken in large blocks, too, rather than left to the last step.
+    pub fn restart(&mut self) {
+        self.0.restart();
+    }
 }
 
 impl Default for FreeMemory {
@@ -54,6 +59,10 @@ struct Steps<S: Source> {
 impl<S: Source> Steps<S> {
     fn new(source: S) -> Steps<S> {
         Steps { source, sizes: &SIZES, blocks: Vec::new() }
+    }
+
+    fn restart(&mut self) {
+        self.sizes = &SIZES;
     }
 
     fn step(&mut self) -> bool {
@@ -96,18 +105,16 @@ impl Source for Heap {
         let end = unsafe { libc::sbrk(0) } as usize;
         // SAFETY: no pointers are passed.
         let block = Block(NonNull::new(unsafe { libc::malloc(size) })?);
-        let (from, to) = (block.0.as_ptr() as usize, (block.0.as_ptr() as usize).saturating_add(size));
-        if to > end {
+        let from = block.0.as_ptr() as usize;
+        if from.saturating_add(size) > end {
             // The heap has grown for it, or it was mapped: that was no free memory.
             self.free(block);
             return None;
         }
-        let page = super::page_size() as usize;
-        let (first, last) = (from.next_multiple_of(page), to - to % page);
-        if let Some(len) = last.checked_sub(first) {
+        if let Some((first, len)) = pages(from, size, super::page_size() as usize) {
             // If that fails the pages stay.
             // SAFETY: these pages are inside of the block, which holds nothing: all of it may become zeros.
-            unsafe { libc::madvise(block.0.as_ptr().byte_add(first - from), len, libc::MADV_DONTNEED) };
+            unsafe { libc::madvise(block.0.as_ptr().byte_add(first), len, libc::MADV_DONTNEED) };
         }
         Some(block)
     }
@@ -125,6 +132,14 @@ impl Source for Heap {
     fn trim(&mut self) {
         super::trim_memory();
     }
+}
+
+/// The whole pages inside of a block: the offset of their first byte, and their length.
+#[cfg(any(target_env = "gnu", test))]
+fn pages(from: usize, size: usize, page: usize) -> Option<(usize, usize)> {
+    let (first, to) = (from.next_multiple_of(page), from.saturating_add(size));
+    let len = (to - to % page).checked_sub(first).filter(|len| *len > 0)?;
+    Some((first - from, len))
 }
 
 #[cfg(test)]
@@ -185,12 +200,31 @@ mod tests {
         assert_eq!((fake.left, fake.held, fake.trimmed), (3 << 20, 0, 0));
     }
 
-    /// Tests run in threads, whose heaps are elsewhere: nothing is taken of them.
+    /// It was left to the last step, which returns all at once.
     #[test]
-    fn memory_in_use_stays_as_it_is() {
-        let text = vec![7_u8; 100 << 10];
-        let mut memory = FreeMemory::new();
-        while memory.step() {}
-        assert!(text.iter().all(|byte| *byte == 7));
+    fn what_is_freed_meanwhile_is_returned_in_large_blocks_too() {
+        let mut fake = Fake { left: 3 << 20, ..Fake::default() };
+        let mut steps = Steps::new(&mut fake);
+        while !steps.sizes.is_empty() {
+            assert!(steps.step());
+        }
+        steps.source.left += 8 << 20;
+        steps.restart();
+        while steps.step() {}
+        drop(steps);
+        assert_eq!((fake.held, fake.trimmed), (0, 0));
+    }
+
+    #[test]
+    fn only_whole_pages_inside_of_a_block_are_returned() {
+        for (from, size, expected) in [
+            (16, 4096, None),
+            (16, 8192, Some((4080, 4096))),
+            (4096, 4096, Some((0, 4096))),
+            (4096, 8191, Some((0, 4096))),
+            (8191, 2, None),
+        ] {
+            assert_eq!(pages(from, size, 4096), expected, "{size} bytes at {from}");
+        }
     }
 }
