@@ -79,7 +79,7 @@ fn append(ex: &mut Exchange, mut path: Vec<u8>, uri: &[u8]) -> Mapped {
         ex.route.path = path;
         return Mapped::Rewritten;
     }
-    let written = written_length(ex, &mut path, &files.root);
+    let written = anchor(ex, &mut path, &files.root);
     let root = path.len();
     let mut mapped = Mapped::Path { root };
     match files.alias {
@@ -117,9 +117,9 @@ fn append(ex: &mut Exchange, mut path: Vec<u8>, uri: &[u8]) -> Mapped {
     mapped
 }
 
-/// How much of an expanded root the configuration writes. A relative root that begins with a variable is made absolute,
-/// from the prefix, as a literal one.
-fn written_length(ex: &Exchange, path: &mut Vec<u8>, root: &Template) -> usize {
+/// Makes an expanded root absolute: a relative one, which begins with a variable, lies in the prefix, as a literal one
+/// does. Returns how much of the path the configuration writes.
+fn anchor(ex: &Exchange, path: &mut Vec<u8>, root: &Template) -> usize {
     if path.starts_with(b"/") {
         return literal(root, path);
     }

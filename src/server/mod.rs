@@ -376,7 +376,7 @@ impl Server {
         let now = self.cx.now.ms;
         let works = self.is_handing_over()
             || self.cx.temp_names.is_cleaning()
-            || self.cx.is_to_prepare()
+            || self.cx.has_dirs_to_find()
             || !self.spent_configs.is_empty()
             || self.old_configs.iter().any(|config| Rc::strong_count(config) == 1)
             || !self.held.is_empty()

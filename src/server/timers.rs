@@ -81,7 +81,7 @@ impl Server {
         }
         sweep::run(&mut self.cx);
         self.cx.temp_names.clean();
-        self.cx.prepare();
+        self.cx.find_dirs();
         for what in self.cx.temp_names.complaints() {
             self.say(Level::Crit, format_args!("{what}"));
         }

@@ -221,8 +221,7 @@ impl DavLocks {
         if excluded {
             return Err(NotGranted::Locked);
         }
-        let has_room = || spellings::has_room(self.borrowed().iter().map(|zone| &zone.spellings), &lock.path);
-        if covering >= SHARED || !has_room() {
+        if covering >= SHARED || !spellings::has_room(self.borrowed().iter().map(|zone| &zone.spellings), &lock.path) {
             return Err(NotGranted::Many);
         }
         let used = self.zones.get(zone).map_or(0, |zone| zone.borrow().bytes);

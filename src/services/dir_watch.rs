@@ -305,15 +305,14 @@ impl DirWatch {
         }
     }
 
-    /// Events were lost: no directory is as it was. Their watches stay until [`DirWatch::sweep`] gives them back.
+    /// Events were lost: any directory may have changed. Their watches stay until [`DirWatch::sweep`] gives them back.
     fn distrust(&mut self) {
-        for known in self.dirs.values() {
-            if let WatchState::Watched(dir) = known
-                && dir.alive.replace(false)
-            {
-                self.lost.push(dir.clone());
-            }
-        }
+        let watched = |known: &WatchState| match known {
+            WatchState::Watched(dir) => Some(dir.clone()),
+            WatchState::Refused(_) => None,
+        };
+        let dirs: Vec<Rc<Dir>> = self.dirs.values().filter_map(watched).collect();
+        dirs.into_iter().for_each(|dir| self.lose(dir));
     }
 
     /// Starts over: no events can be read any more.

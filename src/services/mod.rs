@@ -242,12 +242,12 @@ impl Services {
     }
 
     /// Whether there are directories to be found ahead of the requests that ask for them.
-    pub fn is_to_prepare(&self) -> bool {
+    pub fn has_dirs_to_find(&self) -> bool {
         [&self.store_dirs, &self.hidden_dirs, &self.kept_dirs].iter().any(|dirs| dirs.is_to_prepare(&self.config))
     }
 
     /// Finds a few of them.
-    pub fn prepare(&mut self) {
+    pub fn find_dirs(&mut self) {
         let mut all = [&mut self.store_dirs, &mut self.hidden_dirs, &mut self.kept_dirs].into_iter();
         if let Some(dirs) = all.find(|dirs| dirs.is_to_prepare(&self.config)) {
             dirs.prepare(&self.config, self.now.ms);

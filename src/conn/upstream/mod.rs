@@ -97,12 +97,13 @@ fn client_gone(active: &mut Active, turn: &mut Turn<'_>, reason: CloseReason) ->
     tunnel::cut(active, turn);
     let Active { ex, handler, upstream_conn, .. } = active;
     let cx = &mut *turn.cx;
-    // A request whose body never came is logged where its connection ends; that of a tunnel has none.
     let is_tunnel = matches!(handler, Handler::Upstream(request) if request.is_for_tunnel());
-    if ex.tx != Tx::Wait || ex.rx == Rx::Done || is_tunnel {
-        if ex.tx == Tx::Wait {
-            ex.response.status = Status::CLIENT_CLOSED_REQUEST;
-        }
+    // Without a response and its whole body, a request is logged where its connection ends. A tunnel's has no body.
+    let (has_response, has_come) = (ex.tx != Tx::Wait, ex.rx == Rx::Done || is_tunnel);
+    if !has_response && has_come {
+        ex.response.status = Status::CLIENT_CLOSED_REQUEST;
+    }
+    if has_response || has_come {
         let what = "client prematurely closed connection, so upstream connection is closed too";
         ex.report(cx, Level::Info, format_args!("{what}"));
     }

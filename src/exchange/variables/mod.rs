@@ -54,17 +54,8 @@ pub fn expand_counting(template: &Template, ex: &mut Exchange, cx: &mut Services
     let (from, mut first) = (out.len(), 0);
     let mut captured = false;
     for (at, part) in template.parts.iter().enumerate() {
-        match part {
-            Part::Literal(text) => out.extend_from_slice(text),
-            Part::Capture(group) => {
-                captured = true;
-                out.extend_from_slice(capture(ex, *group));
-            }
-            Part::Var(var) if captured => value_between(&template.parts[at + 1..], var, ex, cx, out),
-            Part::Var(var) => {
-                value(var, ex, cx, out);
-            }
-        }
+        append(part, captured.then(|| &template.parts[at + 1..]), ex, cx, out);
+        captured |= matches!(part, Part::Capture(_));
         if at == 0 {
             first = out.len() - from;
         }
@@ -72,7 +63,8 @@ pub fn expand_counting(template: &Template, ex: &mut Exchange, cx: &mut Services
     first
 }
 
-/// As [`expand`], but `own` may write the value of a variable in its way (true).
+/// As [`expand`], for templates in which some variables have other values: `own` appends such a value and returns
+/// true.
 pub fn expand_by(
     template: &Template,
     ex: &mut Exchange,
@@ -81,18 +73,23 @@ pub fn expand_by(
 ) -> Vec<u8> {
     let (mut out, mut captured) = (Vec::new(), false);
     for (at, part) in template.parts.iter().enumerate() {
-        captured |= matches!(part, Part::Capture(_));
         match part {
-            Part::Literal(text) => out.extend_from_slice(text),
-            Part::Capture(group) => out.extend_from_slice(capture(ex, *group)),
             Part::Var(var) if own(var, ex, cx, &mut out) => {}
-            Part::Var(var) if captured => value_between(&template.parts[at + 1..], var, ex, cx, &mut out),
-            Part::Var(var) => {
-                value(var, ex, cx, &mut out);
-            }
+            _ => append(part, captured.then(|| &template.parts[at + 1..]), ex, cx, &mut out),
         }
+        captured |= matches!(part, Part::Capture(_));
     }
     out
+}
+
+/// Appends the value of a part. `rest`: the parts after it, if there is a capture before it.
+fn append(part: &Part, rest: Option<&[Part]>, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) {
+    match (part, rest) {
+        (Part::Literal(text), _) => out.extend_from_slice(text),
+        (Part::Capture(group), _) => out.extend_from_slice(capture(ex, *group)),
+        (Part::Var(var), Some(rest)) => value_between(rest, var, ex, cx, out),
+        (Part::Var(var), None) => drop(value(var, ex, cx, out)),
+    }
 }
 
 /// The value of a variable behind a capture, in a text that goes on with `rest`: if captures follow, they are of the

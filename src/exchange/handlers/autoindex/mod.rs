@@ -21,7 +21,7 @@ use crate::config::model::Level;
 use crate::config::settings::listing::{self as rule, Archive};
 use crate::config::settings::upload::{NameRule, Store};
 use crate::exchange::flow::{Begun, Flow};
-use crate::exchange::handlers::listing::{self, Format, Kind, Language, PageAction, SentForm, Sort, View};
+use crate::exchange::handlers::listing::{self, Asked, Format, Kind, Language, PageAction, SentForm, Sort, View};
 use crate::exchange::handlers::{failure, methods};
 use crate::exchange::paths;
 use crate::exchange::response::ContentType;
@@ -201,7 +201,7 @@ fn ask_where(ex: &mut Exchange, dir: BorrowedFd<'_>, name: &[u8], language: Lang
 }
 
 fn not_there(ex: &mut Exchange, action: PageAction) -> Flow {
-    ex.route.sent_form = Some(Box::new(SentForm { folder: ex.route.uri.clone(), action: Some(action), upload: None }));
+    ex.route.sent_form = Some(Box::new(SentForm { folder: ex.route.uri.clone(), asks: Asked::Action(action) }));
     Flow::Status(Status::NOT_FOUND)
 }
 

@@ -7,7 +7,7 @@ use crate::config::model::{ContentHandler, Level};
 use crate::config::settings::upload::Store;
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
-use crate::exchange::handlers::listing::{FormAction, PageAction, SentForm, asked, resolve};
+use crate::exchange::handlers::listing::{Asked, FormAction, PageAction, SentForm, asked, resolve};
 use crate::exchange::handlers::methods;
 use crate::exchange::handlers::upload;
 use crate::exchange::handlers::upload::Refusal;
@@ -78,8 +78,8 @@ impl DeleteForm {
             };
             return upload::refuse(ex, cx, &Refusal::new(Status::FORBIDDEN, why));
         }
-        ex.route.sent_form =
-            Some(Box::new(SentForm { folder: ex.route.uri.clone(), action: asked.clone(), upload: None }));
+        let asks = asked.clone().map_or(Asked::Nothing, Asked::Action);
+        ex.route.sent_form = Some(Box::new(SentForm { folder: ex.route.uri.clone(), asks }));
         let Some(asked) = asked else { return Flow::Status(Status::BAD_REQUEST) };
         let (name, method, action) = match asked {
             PageAction::Delete(name) => (name, Method::Delete, None),

@@ -353,8 +353,9 @@ fn reason(errno: Errno) -> &'static str {
         Errno::ENOTDIR => "it is a file, not a directory",
         Errno::EISDIR => "it is a directory",
         Errno::EBUSY | Errno::ETXTBSY => "it is in use",
-        Errno::EACCES | Errno::EPERM | Errno::EROFS => upload::why_failed(errno).1,
-        Errno::EXDEV | Errno::ELOOP | Errno::ENOSPC | Errno::EDQUOT => upload::why_failed(errno).1,
+        Errno::EACCES | Errno::EPERM | Errno::EROFS | Errno::EXDEV | Errno::ELOOP | Errno::ENOSPC | Errno::EDQUOT => {
+            upload::why_failed(errno).1
+        }
         _ => "",
     }
 }

@@ -25,8 +25,8 @@ pub use entry::{Format, Listing, Searched, Totals, View};
 pub use kind::{Entry, Kind};
 pub use page::{PAGE_CSP, ask_where, confirm_delete};
 pub use query::{
-    DELETE_FIELD, FormAction, InvalidCallback, NotStored, PageAction, SentForm, asked, callback, delete_from_form,
-    delete_from_query, move_from_query, resolve, search_from_query,
+    Asked, DELETE_FIELD, FormAction, InvalidCallback, NotStored, PageAction, SentForm, asked, callback,
+    delete_from_form, delete_from_query, move_from_query, resolve, search_from_query,
 };
 pub use refused::refused;
 pub use sort::{Key, Order, Sort};

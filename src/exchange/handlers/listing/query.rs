@@ -35,14 +35,21 @@ pub enum FormAction {
 }
 
 /// A form that is being done, for the page that says why it was refused.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SentForm {
     /// The path of the folder whose listing has the form.
     pub folder: Vec<u8>,
-    /// None: it asks for nothing that can be done.
-    pub action: Option<PageAction>,
-    /// It is the form of uploads, and nothing was stored.
-    pub upload: Option<NotStored>,
+    pub asks: Asked,
+}
+
+/// What a form asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// Nothing that can be done.
+    Nothing,
+    Action(PageAction),
+    /// To store files, none of which was stored.
+    Upload(NotStored),
 }
 
 /// Why nothing was stored.

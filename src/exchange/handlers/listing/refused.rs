@@ -2,37 +2,34 @@
 //! scripts would have shown in place, and with the way back.
 
 use super::page::{breadcrumbs, document, human, name, texts};
-use super::query::{NotStored, PageAction, SentForm};
+use super::query::{Asked, NotStored, PageAction, SentForm};
 use super::words::{Language, Word, Words};
 
 /// The page for a form that got this status; send it with [`super::PAGE_CSP`].
 pub fn refused(form: &SentForm, status: u16, language: Language, out: &mut Vec<u8>) {
     let (words, path) = (language.words(), &form.folder[..]);
-    let why = match &form.action {
-        _ if form.upload.is_some() => {
-            form.upload.as_ref().map_or(String::new(), |upload| not_stored(upload, status, language))
-        }
+    let why = match &form.asks {
+        Asked::Upload(upload) => not_stored(upload, status, language),
         // As the scripts say it.
-        Some(PageAction::Delete(_)) if status == 409 => words.of("js_not_empty").to_owned(),
+        Asked::Action(PageAction::Delete(_)) if status == 409 => words.of("js_not_empty").to_owned(),
         _ => words.of_status(status),
     };
     document(Word::Title, path, language, out);
     breadcrumbs(path, &words, out);
     out.extend_from_slice(b"<h1>");
-    let uploaded = form.upload.as_ref().map_or(&b""[..], |upload| &upload.name);
-    let (key, entry) = match &form.action {
-        None if !uploaded.is_empty() => ("js_not_stored", uploaded),
-        None => ("", &b""[..]),
-        Some(PageAction::Delete(entry)) => ("js_not_deleted", &entry[..]),
-        Some(PageAction::Folder(entry)) => ("js_not_made", &entry[..]),
-        Some(PageAction::Move { name, .. }) => ("js_not_moved", name.strip_suffix(b"/").unwrap_or(name)),
+    let (key, entry) = match &form.asks {
+        Asked::Upload(upload) if !upload.name.is_empty() => ("js_not_stored", &upload.name[..]),
+        Asked::Upload(_) | Asked::Nothing => ("", &b""[..]),
+        Asked::Action(PageAction::Delete(entry)) => ("js_not_deleted", &entry[..]),
+        Asked::Action(PageAction::Folder(entry)) => ("js_not_made", &entry[..]),
+        Asked::Action(PageAction::Move { name, .. }) => ("js_not_moved", name.strip_suffix(b"/").unwrap_or(name)),
     };
     match key {
         "" => texts(out, &[&capitalised(&why)]),
         key => words.because(key, out, |out| name(entry, out), &why),
     }
     texts(out, &["</h1>\n"]);
-    if status == 409 && form.upload.as_ref().is_some_and(|upload| upload.can_replace) {
+    if status == 409 && matches!(&form.asks, Asked::Upload(upload) if upload.can_replace) {
         replace(&words, out);
     }
     texts(out, &["<p><a href=\"./\">", words.get(Word::Back), "</a></p>\n</main>\n"]);

@@ -22,6 +22,8 @@ use crate::sys::Errno;
 use std::fmt;
 use std::io::Write;
 
+const BODY_TOO_LARGE: &str = "the body of the request is too large";
+
 /// The media type of the response to an upload, by the client's Accept.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Format {
@@ -267,7 +269,7 @@ fn respond(ex: &mut Exchange, refusal: &Refusal, limit: &Limit) -> Flow {
     if error_page::has(ex, refusal.status) && ex.route.error_page.is_none() {
         return Flow::Status(refusal.status);
     }
-    if format_of(ex) == Some(Format::Html) && sent_form::is_sent(ex) {
+    if is_page_form(ex) {
         sent_form::note(ex, refusal, limit);
         return Flow::Status(refusal.status);
     }
@@ -277,17 +279,26 @@ fn respond(ex: &mut Exchange, refusal: &Refusal, limit: &Limit) -> Flow {
 
 /// The body of a listing's form was too large, as its head said: for the page of the listing.
 pub fn note_too_large(ex: &mut Exchange, status: Status) {
-    if status == Status::CONTENT_TOO_LARGE
-        && ex.route.sent_form.is_none()
+    if ex.route.sent_form.is_none() && is_body_too_large(ex, status) && is_page_form(ex) {
+        let limit = Limit::of(ex, "client_max_body_size");
+        sent_form::note(ex, &Refusal::new(status, BODY_TOO_LARGE), &limit);
+    }
+}
+
+/// Whether the location would have stored the body, had it not been larger than client_max_body_size.
+fn is_body_too_large(ex: &Exchange, status: Status) -> bool {
+    status == Status::CONTENT_TOO_LARGE
         && body_limit::was_exceeded(ex)
         && ex.location().content == ContentHandler::Files
         && ex.location().stores()
+}
+
+/// Whether the request is a listing's form of uploads, from a client that reads pages.
+fn is_page_form(ex: &Exchange) -> bool {
+    ex.route.method == Method::Post
+        && ex.location().settings.listing.upload
+        && ex.route.uri.ends_with(b"/")
         && format_of(ex) == Some(Format::Html)
-        && sent_form::is_sent(ex)
-    {
-        let limit = Limit::of(ex, "client_max_body_size");
-        sent_form::note(ex, &Refusal::new(status, "the body of the request is too large"), &limit);
-    }
 }
 
 fn tell(ex: &mut Exchange, format: Format, refusal: &Refusal, limit: &Limit) {
@@ -313,11 +324,9 @@ pub fn refused_otherwise(ex: &mut Exchange, status: Status) -> bool {
     if !writes || status.0 < 400 || ex.location().content != ContentHandler::Files {
         return false;
     }
-    let (why, limit) = match status {
-        Status::CONTENT_TOO_LARGE if body_limit::was_exceeded(ex) && ex.location().stores() => {
-            ("the body of the request is too large", "client_max_body_size")
-        }
-        _ => ("", ""),
+    let (why, limit) = match is_body_too_large(ex, status) {
+        true => (BODY_TOO_LARGE, "client_max_body_size"),
+        false => ("", ""),
     };
     let format = match format_of(ex) {
         Some(Format::Json) => Format::Json,
