@@ -45,7 +45,7 @@ pub(super) fn note(logs: &mut Logs, log: &ErrorLog, failure: &Failure) {
 }
 
 /// The error log of a configuration that was not taken: the first of its main level, else that of `-e`, else nginx's
-/// default under nginx's flags. None: that is no file.
+/// default under nginx's flags. None: it is not a file.
 fn named_log(origin: &Origin, tree: &[Directive]) -> Option<(PathBuf, LineFormat)> {
     let (path, format) = match tree.iter().find(|d| d.name.is("error_log")) {
         Some(named) => {

@@ -204,7 +204,7 @@ fn greet(greeting: Greeting, config: &Config, origin: &Origin, listeners: &Liste
     if greeting::is_for_this_machine(config) {
         let cure = if origin.text.is_some() { "--bind 0.0.0.0" } else { "a \"listen\" without 127.0.0.1" };
         console::line(format_args!(
-            "{program}: only this machine reaches that address, so there is no code for a phone: {cure}"
+            "{program}: only this machine reaches that address; for a phone, which then gets a code, use {cure}"
         ));
         return;
     }

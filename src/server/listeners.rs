@@ -275,7 +275,7 @@ impl Listeners {
     pub fn absent(&self) -> impl Iterator<Item = String> {
         self.absent.iter().map(|addr| {
             let port = addr.port().unwrap_or(0);
-            format!("this machine has no IPv6: \"listen {addr}\" is left out, IPv4 serves its sites on port {port}")
+            format!("this machine has no IPv6: \"listen {addr}\" is left out; IPv4 serves its sites on port {port}")
         })
     }
 

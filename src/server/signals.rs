@@ -71,7 +71,8 @@ fn is_resize(signal: &Signal) -> bool {
     signal.number == SIGWINCH && signal.is_kernels
 }
 
-/// Number of logs opened again in one step, however long it takes: few are all open when a request follows USR1.
+/// Logs opened again between two looks at the clock. Where there are no more, all are open before a request that
+/// follows USR1.
 const AT_ONCE: usize = 64;
 
 impl Server {

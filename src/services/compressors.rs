@@ -29,8 +29,8 @@ const QUICKER: u32 = 7;
 const THOROUGH_TIME: u64 = 3_000_000;
 
 /// The library's level for one of `gzip_comp_level`. Its level 1 leaves texts a quarter larger than zlib's does, which
-/// nginx has; its level 2 makes them smaller than that, and takes less time (56 KB, 46 KB and 43 KB of 170 KB of
-/// Markdown, in 0.7, 2.0 and 1.3 ms).
+/// nginx has; its level 2 makes them smaller than that, and takes less time (170 KB of Markdown: 56 KB in 0.7 ms at its
+/// level 1, 46 KB in 2.0 ms at zlib's level 1, 43 KB in 1.3 ms at its level 2).
 fn library_level(level: u32) -> Compression {
     Compression::new(level.max(2))
 }

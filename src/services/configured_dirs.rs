@@ -48,7 +48,7 @@ pub struct ConfiguredDirs {
     next: usize,
     /// How many of the first were found since all may lie elsewhere; the others must be refreshed.
     sound: usize,
-    /// Those others are found a few in a turn, before a request asks ([`ConfiguredDirs::prepare`]).
+    /// Whether a few of the others are found in each turn, ahead of requests ([`ConfiguredDirs::prepare`]).
     prepares: bool,
     /// Those that must be refreshed: something at or above them was moved.
     moved: BTreeSet<u32>,
@@ -222,7 +222,7 @@ impl ConfiguredDirs {
     pub fn is_to_prepare(&self, config: &Rc<Config>) -> bool {
         match std::ptr::eq(self.of.as_ptr(), Rc::as_ptr(config)) {
             true => self.prepares,
-            // Only clients that write ask about so many.
+            // Not adopted yet. Requests ask for lists that long only where clients may write.
             false => config.locations.len() > AT_ONCE && !config.write_areas.is_empty(),
         }
     }

@@ -1,6 +1,5 @@
-//! Counters of limit_req and limit_conn, by zone and key. Zones are identified by their names and
-//! keys, so counters survive a reload; a reload that replaces this process hands them over
-//! ([`crate::services::handover`]).
+//! Counters of limit_req and limit_conn, by zone and key. Zones are identified by their names and keys, so counters
+//! survive a reload; a reload that replaces this process hands them over ([`crate::services::handover`]).
 //!
 //! Invariant: no request makes a zone exceed its size; the least recently used entries are dropped for new ones. Keys
 //! come from clients, so they are hashed with a secret.

@@ -85,7 +85,7 @@ pub struct Reopening {
 }
 
 impl Reopening {
-    /// The number of steps done.
+    /// Files dealt with so far.
     pub fn steps(&self) -> usize {
         self.next
     }

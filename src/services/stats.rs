@@ -169,7 +169,7 @@ pub struct Histogram {
 pub struct PeerCounts {
     /// Requests for which it was chosen.
     pub selected: u64,
-    /// Of these, those that it did not answer by a valid head, as far as that was not the client's doing.
+    /// Of these, requests that it did not answer with a valid head, unless the client left first.
     pub fails: u64,
     /// By status class, 1xx first; the last one: no response.
     pub responses: [u64; 6],

@@ -4,8 +4,8 @@
 //! Invariant: two spellings are taken for one only if the file system finds the same file by both.
 //!
 //! What bounds it: [`SPELLINGS`] spellings of a name are looked at, however many locks have them, since no lock is
-//! granted that adds another one. A name that locks spell as the client does costs no system call, another one as many
-//! as it has spellings, and one.
+//! granted that adds another one. A name that locks spell as the client does costs no system call; any other name costs
+//! one, and one more for each of its spellings.
 
 use crate::sys::file::{self, Stat};
 use crate::util::fold_case::fold;

@@ -267,7 +267,7 @@ impl Passwords {
         }
     }
 
-    /// This hash is not computed: its clients are told so.
+    /// This hash is not computed: its clients get an error.
     fn give_up(&mut self, job: Job, why: String) {
         self.trouble = Some(why);
         self.failed = Some(job.key);

@@ -82,7 +82,7 @@ fn rename_claimed(old_dir: Dir<'_>, old: &CStr, new_dir: Dir<'_>, new: &CStr) ->
 }
 
 /// A file has both names: takes the old one away. Where that stays (another user's file in a sticky directory), the new
-/// one goes again, since what is refused must not leave a second name. A name that is not there any more has gone,
+/// one is removed, since what is refused must not leave a second name. A name that is not there any more has gone,
 /// whatever a network file system says of it.
 fn leave_old_name(old: (Dir<'_>, &CStr), new: (Dir<'_>, &CStr)) -> Result<(), Errno> {
     unlink_at(old.0, old.1, Unlink::File).or_else(|e| old_name_stays(e, old, new))
@@ -95,7 +95,7 @@ fn old_name_stays(e: Errno, old: (Dir<'_>, &CStr), new: (Dir<'_>, &CStr)) -> Res
         Ok(old) if stat_at(new.0, new.1, Follow::No).is_ok_and(|new| new.is_same_inode(&old)) => {
             let _ = unlink_at(new.0, new.1, Unlink::File);
         }
-        // Another file has come in its place, say: the new name may be the only one.
+        // The old name may be another file's by now, and the new one the only name of this one.
         _ => {}
     }
     Err(e)

@@ -437,8 +437,8 @@ mod tests {
         assert!(!is_one(), "both are listed");
     }
 
-    /// One rename puts a file over a file, and there is no way back: what fails then is said to be unsure. All else is
-    /// undone.
+    /// One rename puts a file over a file, and there is no way back: a failure after it is reported as unsure. All
+    /// else is undone.
     #[test]
     fn only_a_move_of_a_file_over_a_file_loses_what_had_the_name() {
         let mut site = Site::new("", "location / { dav_methods MOVE COPY; dav_ext_methods PROPFIND; }");

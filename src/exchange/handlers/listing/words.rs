@@ -51,7 +51,8 @@ impl Language {
             let weight = weight.unwrap_or(1000);
             let mut subtags = range.split(|b| *b == b'-');
             let primary = subtags.next().unwrap_or_default();
-            // Who reads traditional characters has asked for others than ours; a script counts more than a region.
+            // Our Chinese is simplified: a request for traditional characters is not one for it. A script subtag counts
+            // more than a region.
             let rest: Vec<&[u8]> = subtags.collect();
             let has = |tags: &[&str]| {
                 rest.iter().any(|tag| tags.iter().any(|known| tag.eq_ignore_ascii_case(known.as_bytes())))

@@ -32,7 +32,7 @@ type PeerFamily = (&'static str, &'static str, &'static str, Option<fn(&PeerFact
 const PEER_FAMILIES: [PeerFamily; 6] = [
     ("upstream_peer_up", "gauge", "1 where requests may go.", Some(|peer| u64::from(peer.health == Health::Up))),
     ("upstream_peer_requests_total", "counter", "Requests sent to it.", Some(|peer| peer.counts.selected)),
-    ("upstream_peer_fails_total", "counter", "Those that it did not answer.", Some(|peer| peer.counts.fails)),
+    ("upstream_peer_fails_total", "counter", "Requests that it did not answer.", Some(|peer| peer.counts.fails)),
     ("upstream_peer_bytes_sent_total", "counter", "Bytes sent to it.", Some(|peer| peer.counts.sent)),
     ("upstream_peer_bytes_received_total", "counter", "Bytes received from it.", Some(|peer| peer.counts.received)),
     ("upstream_peer_responses_total", "counter", "Its responses by class of status; none: none came.", None),
@@ -40,7 +40,7 @@ const PEER_FAMILIES: [PeerFamily; 6] = [
 
 /// The body of a scrape, made piece by piece. Times are in seconds, sizes in bytes; names begin with `webserv_`.
 pub struct Samples {
-    /// What does not grow with the configuration.
+    /// The counters of the whole server, and a line for each upstream.
     head: String,
     groups: Vec<GroupFacts>,
     /// The family, the group in it, and the server in that.

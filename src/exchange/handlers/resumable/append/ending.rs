@@ -316,7 +316,7 @@ impl Append {
         self.answer(ex)
     }
 
-    /// To what makes an upload, that it is made, and where; to what appends, that it is taken.
+    /// 201 with the upload's Location for a request that creates it, 204 for one that appends to it.
     fn answer(&self, ex: &mut Exchange) -> Flow {
         ex.response.status = match self.request {
             UploadRequest::Creation => {
