@@ -141,13 +141,15 @@ fn capital_host(cx: &RuleContext, found: &mut Vec<Finding>) {
         Some(condition) => {
             condition.subject == "$host" && condition.sign.is_some_and(|sign| sign.is("~") || sign.is("!~"))
         }
-        None => cx.is("map") && cx.d.args.first().is_some_and(|source| source.is("$host")),
+        None => cx.is("map") && cx.d.says("$host"),
     };
     for regex in regexes_of(cx.d).iter().filter(|regex| is_sensitive && !regex.word.bytes().starts_with(b"~*")) {
         let bytes = regex.text.as_bytes();
-        // `\\W`, `[A-Z]` and `(?i)` are no letters of a name.
+        // `\W`, `(?i)`, `[A-Z]`, `\x2D` and `\p{L}` hold no letters of a name, and another branch may match.
+        let is_unsure = regex.text.contains(['[', '?', '|', '{'])
+            || ["\\x", "\\p", "\\P"].iter().any(|escape| regex.text.contains(escape));
         let is_letter = |at: usize| bytes[at].is_ascii_uppercase() && (at == 0 || bytes[at - 1] != b'\\');
-        if (0..bytes.len()).any(is_letter) && !regex.text.contains(['[', '?']) {
+        if !is_unsure && (0..bytes.len()).any(is_letter) {
             let message = format!("\"{}\" matches no host: $host is in lower case", regex.text);
             let help = format!("write: {}", regex.text.to_ascii_lowercase());
             found.push(Finding::new(regex.word.span, message, help));

@@ -8,8 +8,9 @@ pub const RULES: &[Rule] = &[
     Rule {
         code: "W317",
         title: "an error page by its path in the file system",
-        page: "What `error_page` names is a URI, which is looked for below the root like any other: `/var/www/html/502.html` is \
-               /var/www/html/var/www/html/502.html so. Write the part below the root: `error_page 502 /502.html;`.",
+        page: "What `error_page` names is a URI, which is looked for below the root like any other: with `root /var/www/html`, \
+               `/var/www/html/502.html` leads to /var/www/html/var/www/html/502.html. Write the part below the root: \
+               `error_page 502 /502.html;`.",
         about: &["error_page"],
         check: path_of_file,
     },
@@ -44,7 +45,9 @@ fn path_of_file(cx: &RuleContext, found: &mut Vec<Finding>) {
     let is_deep = text.matches('/').count() > 2;
     let is_path =
         TOPS.iter().any(|top| text.starts_with(top)) || is_deep && NAMES.iter().any(|name| text.starts_with(name));
-    if !is_named && (is_below || cx.inside("server").is_some() && is_path) {
+    // Below the root `/` the two are one.
+    let is_at_top = root.is_some_and(|root| root.is("/"));
+    if !is_named && !is_at_top && (is_below || cx.inside("server").is_some() && is_path) {
         let message = format!("\"{text}\" is a URI here: it is looked for below the root");
         let file = below.or_else(|| text.rsplit('/').next()).unwrap_or_default();
         let codes: Vec<_> = codes.iter().map(Word::str).collect();

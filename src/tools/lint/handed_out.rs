@@ -5,7 +5,7 @@ use super::blocks::{Pass, authenticates, below, is_of_client, location, passes, 
 use super::exposure::{open_locations, plain, served};
 use super::regexes::uri_of;
 use super::rule::{COMPARED, Finding, Rule, RuleContext};
-use crate::config::ast::{Directive, Word};
+use crate::config::ast::Directive;
 
 pub const RULES: &[Rule] = &[
     Rule {
@@ -19,8 +19,8 @@ pub const RULES: &[Rule] = &[
     Rule {
         code: "W182",
         title: "a root that the client chooses",
-        page: "A header, an argument or a cookie in `root` or `alias` may hold `../`, or name the directory of another site. Let a `map` \
-               choose from a fixed set.",
+        page: "A header, an argument or a cookie in `root` or `alias` may name the directory of another site, or, in nginx, lead out by \
+               `../` (404 here). Let a `map` choose from a fixed set.",
         about: &["root", "alias"],
         check: chosen_root,
     },
@@ -73,7 +73,7 @@ fn chosen_root(cx: &RuleContext, found: &mut Vec<Finding>) {
     let Some(word) = cx.d.args.first().filter(|_| cx.is("root") || cx.is("alias")) else { return };
     let sent = variables(&word.str()).into_iter().find(|name| is_of_client(name) && name != "http_host");
     if let Some(name) = sent {
-        let message = format!("the client chooses the directory by ${name}: it may hold `../`");
+        let message = format!("the client chooses the directory by ${name}: it may name that of another site");
         found.push(Finding::new(word.span, message, "let a `map` choose from a fixed set"));
     }
 }
@@ -120,13 +120,18 @@ fn is_open(d: &Directive) -> bool {
     (has("alias") || has("root")) && !authenticates(inside) && !may_ask
 }
 
+/// Whether the server, or all servers, let in only those who are asked.
+fn is_closed_around(cx: &RuleContext) -> bool {
+    ["http", "server"].iter().any(|block| cx.inside(block).is_some_and(|level| level.authenticates()))
+}
+
 fn not_internal(cx: &RuleContext, found: &mut Vec<Finding>) {
-    let Some(server) = cx.inside("server").filter(|server| !server.authenticates()) else { return };
+    let Some(server) = cx.inside("server").filter(|_| !is_closed_around(cx)) else { return };
     let help = "add to it: internal;";
     if let Some((b"" | b"^~", name)) = location(cx.d) {
         let path = name.str();
         let first = path.trim_start_matches('/').split('/').next().unwrap_or_default().to_ascii_lowercase();
-        // Someone has to send X-Accel-Redirect.
+        // Only an application sends X-Accel-Redirect.
         let asks = |d: &&Directive| {
             location(d).is_some() && d.block.iter().flatten().any(|d| d.name.bytes().ends_with(b"_pass"))
         };
@@ -163,15 +168,18 @@ fn is_named_internal(d: &Directive) -> bool {
 }
 
 fn opened_elsewhere(cx: &RuleContext, found: &mut Vec<Finding>) {
-    if !["signed_link", "secure_link", "auth_basic", "auth_request"].iter().any(|name| cx.is(name)) {
+    const ASKS: [&str; 4] = ["signed_link", "secure_link", "auth_basic", "auth_request"];
+    let level = cx.level();
+    let is_on = |at: &usize| !level.all[*at].args.iter().any(|word| word.is("off"));
+    // Once for all that one location asks.
+    let first = ASKS.iter().filter_map(|name| level.first(name)).filter(is_on).min();
+    if !ASKS.iter().any(|name| cx.is(name)) || first != Some(cx.at) {
         return;
     }
     let Some((own, server)) = cx.blocks.last().zip(cx.inside("server")) else { return };
-    let is_off = |word: &Word| word.is("off");
-    let level = cx.level();
-    // Who writes with a password may let everyone read.
+    // A password for writing says nothing about reading.
     let writes = ["dav_methods", "allowed_methods", "allow_methods", "upload_store", "limit_except", "satisfy"];
-    if cx.d.args.iter().any(is_off) || server.authenticates() || writes.iter().any(|name| level.has(name)) {
+    if is_closed_around(cx) || writes.iter().any(|name| level.has(name)) {
         return;
     }
     let Some(alias) = level.first_of("alias").and_then(|alias| plain(&alias.args.first()?.str())) else { return };
@@ -185,9 +193,10 @@ fn opened_elsewhere(cx: &RuleContext, found: &mut Vec<Finding>) {
     if let Some(other) = others.filter(is_other).min_by_key(|other| other.name.span.start) {
         let line = other.block.iter().flatten().find(|d| d.name.is("alias") || d.name.is("root"));
         let place = line.map_or(other.args_span(), |line| line.span);
-        let message = "this location gives away what another one asks for before it lets in";
+        let message = "this location serves to anyone what another one protects";
         found.push(
-            Finding::new(place, message, "ask here as well, or leave this location out").note(cx.d.span, "asked"),
+            Finding::new(place, message, "ask here as well, or leave this location out")
+                .note(cx.d.span, "protected here"),
         );
     }
 }

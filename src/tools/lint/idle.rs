@@ -39,7 +39,19 @@ const DELETES: &[(&str, &str)] =
     &[("allowed_methods", "DELETE"), ("allow_methods", "DELETE"), ("dav_methods", "DELETE")];
 
 const IDLE: &[Idle] = &[
-    Idle { settings: &["limit_rate_after"], needed: &[("limit_rate", ""), ("set", "")], add: "limit_rate 500k;" },
+    Idle {
+        settings: &["limit_rate_after"],
+        // Applications may set the rate by X-Accel-Limit-Rate.
+        needed: &[
+            ("limit_rate", ""),
+            ("set", ""),
+            ("proxy_pass", ""),
+            ("fastcgi_pass", ""),
+            ("uwsgi_pass", ""),
+            ("scgi_pass", ""),
+        ],
+        add: "limit_rate 500k;",
+    },
     Idle {
         settings: &["delete_trash", "delete_recursive", "min_delete_depth"],
         needed: DELETES,
@@ -143,7 +155,7 @@ fn not_turned_on(cx: &RuleContext, found: &mut Vec<Finding>) {
     let is_off = cx.d.args.iter().any(|word| word.is("off"));
     // A file of locations, or of servers, may be included where it is turned on.
     let is_part = !cx.blocks.iter().any(|block| block.name.is("http"));
-    // What is said around it is said once.
+    // An outer level that has the setting, too, has the warning.
     let is_said = cx.levels().skip(1).any(|level| level.has(&name));
     if is_off || is_part || is_said || !cx.is_whole || !cx.is_first(&name) || cx.levels.iter().any(|l| l.has("include"))
     {

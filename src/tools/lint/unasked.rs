@@ -389,8 +389,9 @@ fn asks_itself(cx: &RuleContext, found: &mut Vec<Finding>) {
         .and_then(|block| location(block))
         .is_some_and(|(sign, name)| (sign.is_empty() || sign == b"^~") && name.is("/"));
     let Some(address) = text.strip_prefix("http://") else { return };
-    // Without a URI part the path comes back as it is, and to the same location.
-    if !takes_all && (address.contains('/') || cx.level().has("rewrite") || !cx.is_in("location")) {
+    // Without a URI part the path comes back as it is, and to the same location, unless it is internal: that is 404.
+    let is_changed = || address.contains('/') || ["rewrite", "internal"].iter().any(|name| cx.level().has(name));
+    if !takes_all && (is_changed() || !cx.is_in("location")) {
         return;
     }
     let address = address.trim_end_matches('/');

@@ -62,8 +62,9 @@ pub const RULES: &[Rule] = &[
     Rule {
         code: "W230",
         title: "one name for all uploads",
-        page: "`upload_filename` without a variable gives every upload the same name: the second one is refused (409), or replaces \
-               the first. Write `random` or `time`, or a variable into it: `upload_filename $request_id.bin;`.",
+        page: "`upload_filename` without a variable gives every upload the same name: the second one is refused (409). Write \
+               `random` or `time`, or a variable into it: `upload_filename $request_id.bin;`; to keep only the last one: \
+               `upload_on_duplicate overwrite;`.",
         about: &["upload_filename"],
         check: one_name,
     },
@@ -220,13 +221,10 @@ fn one_name(cx: &RuleContext, found: &mut Vec<Finding>) {
     // A slip of one of the words has a warning of its own.
     let is_made = suggest::nearest(&word.str(), ["original", "random", "time"]).is_some();
     let on_duplicate = cx.levels().find_map(|level| level.first_of("upload_on_duplicate")?.args.first());
-    let outcome = match on_duplicate {
-        Some(word) if word.is("rename") => return,
-        Some(word) if word.is("overwrite") => "each replaces the one before",
-        _ => "the second one is refused",
-    };
-    if !is_made && !word.bytes().contains(&b'$') {
-        let message = format!("every upload is called \"{}\": {outcome}", word.str());
+    // To number the files, or to keep the last one, is meant.
+    let is_meant = on_duplicate.is_some_and(|word| word.is("rename") || word.is("overwrite"));
+    if !is_made && !is_meant && !word.bytes().contains(&b'$') {
+        let message = format!("every upload is called \"{}\": the second one is refused", word.str());
         let help = format!("write random or time, or a variable into it: upload_filename $request_id-{};", word.str());
         found.push(Finding::new(word.span, message, help));
     }

@@ -1,5 +1,6 @@
 //! Lines that do nothing, or open what is meant to be closed, each beside its harmless twin.
 
+use super::codes;
 use super::twins::check;
 
 fn server(lines: &str) -> String {
@@ -316,6 +317,10 @@ fn what_applications_and_hosts_take_otherwise_is_found() {
         )
     };
     check(&[("W322", &hosts("~^WWW"), &hosts("~*^WWW")), ("W322", &hosts("~^WWW"), &hosts("~^www\\W"))]);
+    // What else holds a capital letter and may match.
+    for good in ["~^a\\x2Db$", "'~^\\p{L}'", "~^\\pL", "'~^(www|WWW)\\.a\\.test$'"] {
+        check(&[("W322", &hosts("~^WWW"), &hosts(good))]);
+    }
     check_in(
         server,
         &[
@@ -339,4 +344,62 @@ fn what_applications_and_hosts_take_otherwise_is_found() {
             "location / { proxy_pass http://127.0.0.1:3000; proxy_set_header Host $host; proxy_set_header X-Forwarded-Port 443; }",
         )],
     );
+}
+
+#[test]
+fn good_configurations_beside_them_are_quiet() {
+    let is_loud = |text: &str, code: &str| codes(text).iter().any(|found| found == code);
+    let compare = |code: &str, bad: &str, good: &str| {
+        assert!(is_loud(bad, code), "{code}: {bad}");
+        assert!(!is_loud(good, code), "{code}: {good}");
+    };
+    let rows = [
+        // X-Accel-Limit-Rate sets the rate.
+        (
+            "W312",
+            "location / { limit_rate_after 1m; }",
+            "location / { proxy_pass http://127.0.0.1:3000; limit_rate_after 1m; }",
+        ),
+        // What comes back is a request from outside, for which an internal location is 404.
+        (
+            "W146",
+            "location /i/ { proxy_pass http://127.0.0.1:80; proxy_set_header Host $host; }",
+            "location /i/ { internal; proxy_pass http://127.0.0.1:80; proxy_set_header Host $host; }",
+        ),
+        // One picture, replaced by the next.
+        (
+            "W230",
+            "location / { deny all; upload_store /up; upload_filename a.png; }",
+            "location / { deny all; upload_store /up; upload_filename a.png; upload_on_duplicate overwrite; }",
+        ),
+        // The URI is the path.
+        (
+            "W317",
+            "location / { error_page 404 /var/www/404.html; }",
+            "location / { root /; error_page 404 /var/www/404.html; }",
+        ),
+    ];
+    for (code, bad, good) in rows {
+        compare(code, &server(bad), &server(good));
+    }
+    let closed = |text: &str| text.replacen("http {", "http { auth_basic a; auth_basic_user_file /u;", 1);
+    let handed = server(
+        "location /protected/ { alias /srv/f/; } \
+         location / { proxy_pass http://127.0.0.1:3000; proxy_set_header Host $host; }",
+    );
+    let opened = server("location /a/ { alias /srv/f/; signed_link /etc/keys; } location /b/ { alias /srv/f/; }");
+    compare("W180", &handed, &closed(&handed));
+    compare("W181", &opened, &closed(&opened));
+}
+
+/// It came once for each of what a location asks.
+#[test]
+fn an_open_twin_of_a_location_that_asks_twice_is_found_once() {
+    let found = |asks: &str| {
+        let text = server(&format!("location /a/ {{ alias /srv/f/; {asks} }} location /b/ {{ alias /srv/f/; }}"));
+        codes(&text).iter().filter(|code| *code == "W181").count()
+    };
+    assert_eq!(found("auth_basic a; auth_basic_user_file /u; auth_request /ask;"), 1);
+    assert_eq!(found("auth_basic off; auth_request /ask;"), 1);
+    assert_eq!(found("auth_basic off;"), 0);
 }
