@@ -58,7 +58,7 @@ pub struct Args {
     pub tool: Option<Tool>,
     /// Show the first address as a QR code.
     pub qr: bool,
-    /// Show the counters of the running server.
+    /// Show how the running server is doing.
     pub status: bool,
     /// All of them, not what people look for.
     pub all: bool,

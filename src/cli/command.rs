@@ -112,7 +112,7 @@ pub fn command() -> Command {
         .arg(value("c", "FILE", "set configuration file (nginx's defaults hold then)"))
         .arg(value("g", "DIRECTIVES", "set global directives beside the configuration file"))
         .arg(Arg::new("version").long("version").action(ArgAction::SetTrue).help("show webserv's own version and exit"))
-        .arg(long("status", "show the counters of the running server (its configuration has an api)"))
+        .arg(long("status", "show how the running server is doing (its configuration has an api)"))
         .arg(long("all", "with --status: every counter, a line each"))
         .arg(long("qr", "show the address as a QR code, on a terminal"))
         .arg(long("upload", "serving a directory: let visitors upload, replace and delete"))

@@ -70,9 +70,7 @@ pub fn link(sign: &Sign, now: i64) -> Result<String, String> {
     let link = signed_link::parse(&values).map_err(as_options)?;
     if !link.is_of(&target) {
         let (path, place) = (String::from_utf8_lossy(&target), String::from_utf8_lossy(&values[0]));
-        return Err(format!(
-            "--place {place}: the URL's path {path} is no such path, so that the link would let nobody in"
-        ));
+        return Err(format!("--place {place}: the link would not hold for its own URL, whose path is {path}"));
     }
     let args = String::from_utf8_lossy(&signed_link::sign(key, &values)).into_owned();
     let query = query.map_or(String::new(), |query| format!("{query}&"));

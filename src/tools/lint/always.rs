@@ -18,8 +18,8 @@ pub const RULES: &[Rule] = &[
     Rule {
         code: "W313",
         title: "a regex that matches everything",
-        page: "`(curl|wget|)` ends in an empty alternative, which every text has: the condition is met by all requests. Leave out \
-               the last `|`.",
+        page: "`(curl|wget|)` ends in an empty alternative, which matches any text: the condition holds for all requests. Leave \
+               out the last `|`.",
         about: &["location", "rewrite", "if", "map", "valid_referers"],
         check: empty_alternative,
     },
@@ -55,13 +55,13 @@ fn no_file(cx: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-/// A text that no list of words has: a path, as locations and rewrites are asked for.
+/// A path that no list of words matches: locations and rewrites are matched with paths.
 const PROBE: &[u8] = b"/\x01";
 
 fn empty_alternative(cx: &RuleContext, found: &mut Vec<Finding>) {
     let case = location(cx.d).map_or(Case::Insensitive, |(sign, _)| case_of(sign));
     for regex in regexes_of(cx.d).iter().take(COMPARED) {
-        // Before more of the regex an empty alternative is a part that may be missing.
+        // With more of the regex behind it an empty alternative makes a part optional.
         let Some(fixed) = without_empty_end(&regex.text) else { continue };
         let meets = |text: &str| {
             let pattern = Pattern::new(text.as_bytes(), case, &mut Variables::default());

@@ -176,8 +176,7 @@ fn scheme_as_https(cx: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-/// Parts of the User-Agents of browsers and of programs that many run. What only holds one of them (`my-bot`) may be
-/// the whole User-Agent of a program of one's own.
+/// Parts of the User-Agents of browsers and common programs. A longer text (`my-bot`) may be a whole User-Agent.
 pub const AGENTS: [&str; 40] = [
     "bot",
     "crawl",
@@ -227,7 +226,7 @@ pub fn is_agent(text: &str) -> bool {
 }
 
 fn whole_agent(cx: &RuleContext, found: &mut Vec<Finding>) {
-    if !cx.is("map") || !cx.d.args.first().is_some_and(|source| source.is("$http_user_agent")) {
+    if !cx.is("map") || !cx.d.says("$http_user_agent") {
         return;
     }
     for line in cx.children().iter().filter(|line| line.args.len() == 1) {

@@ -112,7 +112,7 @@ fn any_origin(cx: &RuleContext, found: &mut Vec<Finding>) {
 fn is_mapped_from_any(cx: &RuleContext, name: &str) -> bool {
     const ANY: [&str; 9] = ["default", "~.", "~.*", "~^.*$", "~*.*", "~.+", "~^.+$", "~^https?://", "~^https://"];
     maps_of(cx, &name.trim_matches(['{', '}']).to_ascii_lowercase()).any(|map| {
-        let is_of_origin = map.args.first().is_some_and(|word| word.is("$http_origin"));
+        let is_of_origin = map.says("$http_origin");
         let lets_all = |(key, value): (&Word, &Word)| ANY.iter().any(|any| key.is(any)) && value.is("$http_origin");
         is_of_origin && assigned::lines(map).any(lets_all)
     })

@@ -66,14 +66,10 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
-fn first_is(d: &Directive, text: &str) -> bool {
-    d.says(text)
-}
-
 fn any_of_all(cx: &RuleContext, found: &mut Vec<Finding>) {
     let Some(word) = cx.d.args.first().filter(|word| cx.is("satisfy") && word.is("any")) else { return };
     let decides = |d: &&Directive| d.name.is("allow") || d.name.is("deny");
-    let first = cx.level().all.iter().filter(decides).find(|d| first_is(d, "all"));
+    let first = cx.level().all.iter().filter(decides).find(|d| d.says("all"));
     if let Some(rule) = first.filter(|d| d.name.is("allow")) {
         let finding =
             Finding::new(word.span, "everyone is let in: one of the checks always passes", "write: deny all;");
@@ -270,7 +266,7 @@ fn guarded(all: &[Directive]) -> Vec<&Directive> {
 }
 
 fn unmerged(cx: &RuleContext, found: &mut Vec<Finding>) {
-    if cx.is("merge_slashes") && first_is(cx.d, "off") {
+    if cx.is("merge_slashes") && cx.d.says("off") {
         // The other servers of the default server's address are affected despite their rules.
         let around = cx.levels.iter().rev().nth(1);
         let servers = around.map(|level| level.guarded.get_or_init(|| guarded(level.all))).into_iter().flatten();

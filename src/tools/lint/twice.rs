@@ -1,4 +1,4 @@
-//! Lines of one level that take each other's effect: a log that is off and on, a request header with two values.
+//! Lines of one level that cancel each other: a log that is off and on, a request header with two values.
 
 use super::rule::{Finding, Rule, RuleContext};
 use crate::config::ast::Directive;
@@ -28,7 +28,7 @@ fn off_and_on(cx: &RuleContext, found: &mut Vec<Finding>) {
         return;
     }
     let logs = || cx.level().all.iter().filter(|d| d.name.is("access_log"));
-    let is_off = |d: &&Directive| d.args.first().is_some_and(|word| word.is("off"));
+    let is_off = |d: &&Directive| d.says("off");
     if let Some((off, other)) = logs().find(is_off).zip(logs().find(|d| !is_off(d))) {
         let message = "this turns off the other log of this level as well";
         found.push(Finding::new(off.span, message, "keep one of the two lines").note(other.span, "the other"));

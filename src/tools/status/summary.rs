@@ -54,7 +54,7 @@ fn program(tree: &Tree) -> String {
     let up = duration(tree.number(&["webserv", "uptime"]));
     let mut text = format!("{}, process {}, {} for {up}", get("version"), get("pid"), get("state"));
     if get("load_time") != get("start_time") {
-        text += &format!(" (configuration of {})", get("load_time"));
+        text += &format!(" (configuration loaded {})", get("load_time"));
     }
     text
 }
@@ -135,7 +135,7 @@ fn upstreams(tree: &Tree) -> String {
         }
     }
     if well > 0 {
-        parts.push(format!("{well} of {} well", names.len()));
+        parts.push(format!("{well} of {} groups with all servers up", names.len()));
     }
     parts.join("; ")
 }
@@ -144,6 +144,7 @@ fn certificates(tree: &Tree) -> String {
     let left = |name: &str| tree.number(&["certificates", name, "seconds_left"]);
     let ends = |name: &str| match left(name) {
         0 => "has expired".to_owned(),
+        seconds if seconds < 2 * DAY => format!("ends in {}", duration(seconds)),
         seconds => format!("ends in {} days", seconds / DAY),
     };
     let mut names = tree.names(&["certificates"]);
@@ -152,7 +153,7 @@ fn certificates(tree: &Tree) -> String {
     let soon: Vec<String> =
         names.iter().filter(|name| left(name) / DAY < SOON).map(|name| format!("{name} {}", ends(name))).collect();
     match soon.is_empty() {
-        true => format!("{}; the first, of {first}, {}", names.len(), ends(first)),
+        true => format!("{}; the first: {first} {}", names.len(), ends(first)),
         false => format!("{}: {}", names.len(), soon.join(", ")),
     }
 }
@@ -233,15 +234,26 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "webserv       1.2.3, process 7, serving for 2 h 2 min (configuration of b)",
+                "webserv       1.2.3, process 7, serving for 2 h 2 min (configuration loaded b)",
                 "connections   2 active, 3 idle; 1,234,567 so far",
                 "requests      1 under way; 14,644 so far, 2.0 a second, 12 ms each",
                 "responses     14,600 2xx, 44 4xx, 0 5xx",
                 "data          2.0 KiB received, 5.0 MiB sent",
-                "upstreams     app.local: 127.0.0.1:2 is unavailable; 1 of 2 well",
+                "upstreams     app.local: 127.0.0.1:2 is unavailable; 1 of 2 groups with all servers up",
                 "certificates  2: b.test ends in 3 days",
             ]
         );
+    }
+
+    #[test]
+    fn a_certificate_that_ends_soon_has_its_hours() {
+        let left = |seconds: u64| {
+            let json = format!("{{\n\"certificates\": {{\n\"a.test\": {{\n\"seconds_left\": {seconds}\n}}\n}}\n}}\n");
+            of(&json).lines().find(|line| line.starts_with("certificates")).unwrap_or_default().to_owned()
+        };
+        assert_eq!(left(90_000), "certificates  1: a.test ends in 1 d 1 h");
+        assert_eq!(left(1_800), "certificates  1: a.test ends in 30 min");
+        assert_eq!(left(8_640_000), "certificates  1; the first: a.test ends in 100 days");
     }
 
     #[test]

@@ -37,9 +37,9 @@ fn each_name_each_group_and_each_unit_of_weight_on_a_ring_is_a_step() {
     }
 }
 
-/// A line of 8 MB was read for each warning about something in it.
+/// Messages name the line that the excerpt shows.
 #[test]
-fn the_line_of_a_message_is_found_without_reading_it() {
+fn the_line_number_of_a_span_is_that_of_its_position() {
     let text = "server {\n  listen 127.0.0.1:1;\r\n\troot /\u{e4}\u{f6}; index a;\n}\n";
     let loaded = load_text("x.conf", text.as_bytes(), &LoadOptions::default());
     let block = loaded.directives[0].block.as_deref().expect("a block");
