@@ -235,7 +235,8 @@ fn push(ex: &mut Exchange, file: &Rc<OpenFile>, at: u64, end: u64) {
     }
 }
 
-/// limit_rate, unless a script or X-Accel-Limit-Rate has set another; and limit_rate_after, which holds for any of them.
+/// limit_rate, unless a script or X-Accel-Limit-Rate has set another; and limit_rate_after, which holds for any of
+/// them.
 fn rate(ex: &mut Exchange, cx: &mut Services) {
     let is_set = ex.limit_rate.is_some();
     let client = &ex.location().settings.client;

@@ -149,8 +149,8 @@ impl Parent {
         self.drains_next = u8::from(self.starting.is_some() || is_read) + u8::from(is_wanted);
     }
 
-    /// Counts one of [`Parent::drains_next`] off: the start of a child, or the reload before it, has succeeded or failed.
-    /// Returns whether that child is to drain.
+    /// Counts one of [`Parent::drains_next`] off: the start of a child, or the reload before it, has succeeded or
+    /// failed. Returns whether that child is to drain.
     pub(super) fn take_drain(&mut self) -> bool {
         let drains = self.drains_next > 0;
         self.drains_next = self.drains_next.saturating_sub(1);
