@@ -10,7 +10,7 @@ use super::sources::{MAX_INCLUDE_DEPTH, Source, Sources};
 use super::{glob, suggest, syntax};
 use crate::io::open;
 use crate::sys::Errno;
-use crate::util::checkpoint;
+use crate::util::{byte_order_mark, checkpoint};
 use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -354,7 +354,7 @@ impl<'a> Loader<'a> {
 
 /// Where a text begins: behind a byte order mark and blank lines, which `fmt` removes.
 fn beginning(bytes: &[u8]) -> usize {
-    let mark = if bytes.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+    let mark = byte_order_mark::len(bytes);
     let blanks = bytes.iter().skip(mark).take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'));
     mark + blanks.count()
 }

@@ -12,7 +12,7 @@ use pest_derive::Parser;
 use super::ast::{Directive, FileId, Span, Word};
 use super::error::{Diagnostic, Diagnostics};
 use super::fault::Fault;
-use crate::util::checkpoint;
+use crate::util::{byte_order_mark, checkpoint};
 
 mod blocks;
 mod slips;
@@ -53,7 +53,7 @@ fn run(mut builder: Builder<'_>) -> (Vec<Directive>, Diagnostics) {
     let bytes = builder.bytes;
     let text = same_length_text(bytes);
     // nginx takes the byte order mark as part of the first name; editors on Windows add it unasked.
-    let mut at = if bytes.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+    let mut at = byte_order_mark::len(bytes);
     let mut size = SLICE;
     while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
         if builder.errors.errors() >= MAX_ERRORS {

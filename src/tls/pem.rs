@@ -3,6 +3,7 @@
 
 use super::der;
 use crate::http::escape;
+use crate::util::byte_order_mark;
 
 const LONGEST_LABEL: usize = 64;
 
@@ -27,9 +28,7 @@ impl Section {
 /// All sections in order, or what is wrong with the first broken one.
 pub fn parse(text: &[u8]) -> Result<Vec<Section>, String> {
     let mut sections = Vec::new();
-    // Some editors begin UTF-8 files with a byte order mark.
-    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
-    let mut lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    let mut lines = byte_order_mark::without(text).split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
     while let Some(line) = lines.next() {
         let Some(label) = label(line, b"-----BEGIN ") else { continue };
         let mut section = Section { label, headers: Vec::new(), der: Vec::new() };

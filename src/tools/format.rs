@@ -4,6 +4,7 @@
 //! Invariants: words, their order and comments are unchanged; formatting is idempotent.
 
 use crate::config::syntax::MAX_DEPTH;
+use crate::util::byte_order_mark;
 use std::fmt;
 
 /// One level of indentation.
@@ -227,7 +228,7 @@ impl Layout {
 }
 
 fn tokens(text: &[u8]) -> Option<Vec<Token<'_>>> {
-    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+    let text = byte_order_mark::without(text);
     let mut tokens = Vec::new();
     let mut at = 0;
     while let Some(&byte) = text.get(at) {

@@ -1,6 +1,7 @@
 //! Small things every layer uses. No I/O, no policy, nothing that knows HTTP or the configuration.
 
 pub mod buf;
+pub mod byte_order_mark;
 pub mod bytes;
 pub mod checkpoint;
 pub mod clean_path;
