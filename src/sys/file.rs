@@ -10,7 +10,7 @@ mod position;
 mod rename;
 mod stat;
 
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::ptr;
@@ -158,7 +158,7 @@ pub fn chmod_fd(fd: BorrowedFd<'_>, mode: u32) -> Result<(), Errno> {
 
 /// As [`chmod_fd`], for a descriptor of O_PATH, which fchmod(2) refuses: through /proc/self/fd.
 pub fn chmod_path(fd: BorrowedFd<'_>, mode: u32) -> Result<(), Errno> {
-    let link = CString::new(format!("/proc/self/fd/{}", fd.as_raw_fd())).expect("no NUL in a number");
+    let link = name::proc_link(fd);
     // SAFETY: the path is NUL-terminated.
     retry(|| unsafe { libc::chmod(link.as_ptr(), mode) })?;
     Ok(())

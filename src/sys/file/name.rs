@@ -77,8 +77,12 @@ pub fn link_fd(fd: BorrowedFd<'_>, dir: Dir<'_>, name: &CStr) -> Result<(), Errn
 /// The current path of an open file according to the kernel, with symbolic links resolved. ENOSYS: /proc is not
 /// mounted; an ENOENT would say that the file itself is missing.
 pub fn path_of(fd: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
-    let link = CString::new(format!("/proc/self/fd/{}", fd.as_raw_fd())).expect("no NUL in a number");
-    readlink_at(None, &link).map_err(|e| if e == Errno::ENOENT { Errno::ENOSYS } else { e })
+    readlink_at(None, &proc_link(fd)).map_err(|e| if e == Errno::ENOENT { Errno::ENOSYS } else { e })
+}
+
+/// The link that the kernel has for a descriptor, be it of O_PATH.
+pub(super) fn proc_link(fd: BorrowedFd<'_>) -> CString {
+    CString::new(format!("/proc/self/fd/{}", fd.as_raw_fd())).expect("no NUL in a number")
 }
 
 /// The path that these names, each in the one before, have or would have in an open directory.
