@@ -25,21 +25,28 @@ fn a_directory_of_many_entries_is_not_watched() {
     let _ = std::fs::remove_dir_all(&root);
 }
 
+/// A hundred new directories, whose paths go on with `way`.
+fn hundred(scratch: &Scratch, way: &str) -> Vec<Vec<u8>> {
+    let dir = |n: u32| {
+        let path = scratch.join(&format!("{way}{n}")).into_bytes();
+        std::fs::create_dir_all(std::ffi::OsStr::from_bytes(&path)).expect("a fresh directory");
+        path
+    };
+    (0..100).map(dir).collect()
+}
+
+/// Watches those that can be watched.
+fn look(paths: &[Vec<u8>], watch: &mut DirWatch, now: &Clock) -> Vec<Rc<Dir>> {
+    paths.iter().filter_map(|path| watch.directory(path, now)).collect()
+}
+
 /// One event about `/srv` was worked off for all directories below it at once: 650 ms.
 #[test]
 fn an_event_about_a_common_ancestor_is_worked_off_in_parts() {
     let scratch = Scratch::new();
-    let dir = |n: u32| {
-        let path = scratch.join(&format!("top/{n}")).into_bytes();
-        std::fs::create_dir_all(std::ffi::OsStr::from_bytes(&path)).expect("a fresh directory");
-        path
-    };
-    let paths: Vec<Vec<u8>> = (0..100).map(dir).collect();
+    let paths = hundred(&scratch, "top/");
     let (mut watch, mut now) = (DirWatch::default(), Clock::read());
-    let look = |watch: &mut DirWatch, now: &Clock| -> Vec<_> {
-        paths.iter().filter_map(|path| watch.directory(path, now)).collect()
-    };
-    let before = look(&mut watch, &now);
+    let before = look(&paths, &mut watch, &now);
     assert_eq!(before.len(), paths.len());
     let steps = before[0].marks.borrow().len();
     let top = scratch.join("top");
@@ -54,7 +61,7 @@ fn an_event_about_a_common_ancestor_is_worked_off_in_parts() {
     std::fs::rename(format!("{}2", top.to_str().expect("UTF-8")), top.to_str().expect("UTF-8")).expect("renamed");
     now.advance_epoch();
     watch.refresh(&now);
-    let after = look(&mut watch, &now);
+    let after = look(&paths, &mut watch, &now);
     assert_eq!(after.len(), paths.len());
     let epochs = paths.len() * steps / SWEEP + 1;
     for _ in 0..epochs {
@@ -71,17 +78,9 @@ fn an_event_about_a_common_ancestor_is_worked_off_in_parts() {
 #[test]
 fn directories_whose_events_were_lost_are_given_back_in_parts() {
     let scratch = Scratch::new();
-    let dir = |n: u32| {
-        let path = scratch.join(&format!("{n}")).into_bytes();
-        std::fs::create_dir_all(std::ffi::OsStr::from_bytes(&path)).expect("a fresh directory");
-        path
-    };
-    let paths: Vec<Vec<u8>> = (0..100).map(dir).collect();
+    let paths = hundred(&scratch, "");
     let (mut watch, mut now) = (DirWatch::default(), Clock::read());
-    let look = |watch: &mut DirWatch, now: &Clock| -> Vec<_> {
-        paths.iter().filter_map(|path| watch.directory(path, now)).collect()
-    };
-    let before = look(&mut watch, &now);
+    let before = look(&paths, &mut watch, &now);
     if before.is_empty() {
         eprintln!("SKIPPED: the file system cannot be watched");
         return;
@@ -95,7 +94,7 @@ fn directories_whose_events_were_lost_are_given_back_in_parts() {
     watch.refresh(&now);
     assert!(held(&before) >= count - SWEEP.div_ceil(steps), "{} are left", held(&before));
     // They are watched again meanwhile, and what happens in them is reported.
-    let after = look(&mut watch, &now);
+    let after = look(&paths, &mut watch, &now);
     for _ in 0..count * steps / SWEEP + 1 {
         now.advance_epoch();
         watch.refresh(&now);

@@ -1,20 +1,10 @@
 //! Lines that do nothing, or open what is meant to be closed, each beside its harmless twin.
 
 use super::codes;
-use super::twins::check;
+use super::twins::{PHP, check, check_in, tls};
 
 fn server(lines: &str) -> String {
     format!("http {{ server {{ listen 127.0.0.1:80; server_name a.test; root /w; {lines} }} }}")
-}
-
-fn tls(lines: &str) -> String {
-    format!("http {{ server {{ listen 443 ssl; server_name a.test; {lines} }} }}")
-}
-
-fn check_in(around: fn(&str) -> String, cases: &[(&str, &str, &str)]) {
-    for (code, bad, good) in cases {
-        check(&[(code, &around(bad), &around(good))]);
-    }
 }
 
 #[test]
@@ -89,9 +79,6 @@ fn tests_with_one_outcome_are_found() {
         ),
     ]);
 }
-
-const PHP: &str = "location ~ \\.php$ { try_files $uri =404; fastcgi_param SCRIPT_FILENAME $document_root$uri; \
-                   fastcgi_pass 127.0.0.1:9000; }";
 
 #[test]
 fn files_that_are_handed_out_to_anyone_are_found() {

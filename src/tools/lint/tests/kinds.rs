@@ -1,25 +1,11 @@
 //! Mistakes of guides and forums, each beside the same lines as they are meant.
 
-use super::twins::check;
+use super::twins::{PHP, check, check_in, tls};
 use super::*;
-
-const PHP: &str = "location ~ \\.php$ { try_files $uri =404; fastcgi_param SCRIPT_FILENAME $document_root$uri; \
-                   fastcgi_pass 127.0.0.1:9000; }";
-
-/// In a server with TLS alone.
-fn tls(lines: &str) -> String {
-    format!("http {{ server {{ listen 443 ssl; server_name a.test; {lines} }} }}")
-}
 
 /// In a server without TLS.
 fn plain(lines: &str) -> String {
     format!("http {{ server {{ listen 127.0.0.1:80; server_name a.test; {lines} }} }}")
-}
-
-fn check_in(around: fn(&str) -> String, cases: &[(&str, &str, &str)]) {
-    for (code, bad, good) in cases {
-        check(&[(code, &around(bad), &around(good))]);
-    }
 }
 
 #[test]

@@ -13,6 +13,22 @@ pub fn check(cases: &[(&str, &str, &str)]) {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// As [`check`], with the lines of each case inside of a configuration.
+pub fn check_in(around: fn(&str) -> String, cases: &[(&str, &str, &str)]) {
+    for (code, bad, good) in cases {
+        check(&[(code, &around(bad), &around(good))]);
+    }
+}
+
+/// In a server with TLS alone.
+pub fn tls(lines: &str) -> String {
+    format!("http {{ server {{ listen 443 ssl; server_name a.test; {lines} }} }}")
+}
+
+/// A location that runs PHP as it should.
+pub const PHP: &str = "location ~ \\.php$ { try_files $uri =404; fastcgi_param SCRIPT_FILENAME $document_root$uri; \
+                       fastcgi_pass 127.0.0.1:9000; }";
+
 #[test]
 fn the_harmless_twin_of_a_trap_is_silent() {
     check(&[
