@@ -52,9 +52,9 @@ impl Server {
     }
 
     /// Drives the connection of an event now, or in the next turn if this one has taken long. In order of events: if
-    /// many clients send at once, none waits while others get a second turn. A connection whose last event
-    /// took more than its share (a heavy one) waits in the run queue instead, so that small requests are served before
-    /// all heavy ones have had a turn.
+    /// many clients send at once, none waits while others get a second turn. A connection whose last event took more
+    /// than its share (a heavy one) waits in the run queue instead, so that small requests are served before all heavy
+    /// ones have had a turn.
     pub(super) fn drive_or_defer(&mut self, wake: Wake) {
         if self.late.is_empty() && !self.cx.slice.is_late() {
             return self.drive_and_batch(wake);

@@ -193,7 +193,7 @@ fn nothing_panics_but_for_a_broken_invariant_and_nothing_starts_a_thread_or_slee
     report("not in a server", &found);
 }
 
-/// Where others may write, a FIFO may take the place of a file: whoever opens it waits for ever. io::open does not.
+/// Where others may write, a FIFO may take the place of a file: opening it waits for ever. io::open does not.
 #[test]
 fn files_are_read_by_the_one_door_that_never_waits() {
     // Commands run by hand, the kernel's own files, and directories.

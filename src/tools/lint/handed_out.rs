@@ -43,8 +43,8 @@ pub const RULES: &[Rule] = &[
     Rule {
         code: "W181",
         title: "a directory that one location closes and another opens",
-        page: "Two locations serve one directory, and only one of them asks who the client is: whoever knows the other path needs no \
-               password and no signed link. Ask in both, or serve the directory in one place alone.",
+        page: "Two locations serve one directory, and only one of them asks who the client is: by the path of the other one \
+               they are had without a password or a signed link. Ask in both, or serve the directory in one place alone.",
         about: &["signed_link", "secure_link", "auth_basic", "auth_request"],
         check: opened_elsewhere,
     },
@@ -111,7 +111,7 @@ const INTERNAL: [&str; 13] = [
     "sendfile",
 ];
 
-/// Whether a location sends files to anyone who asks.
+/// Whether a location sends files without asking who the client is.
 fn is_open(d: &Directive) -> bool {
     let inside = d.block.as_deref().unwrap_or_default();
     let has = |name: &str| inside.iter().any(|d| d.name.is(name));
