@@ -1,6 +1,7 @@
 //! What waits to be sent: text in one buffer, and files by reference, in order. Only the connection takes from it; a
 //! response is put into it by `writer.rs`.
 
+mod received;
 mod writer;
 
 use super::body_encoder::Source;
@@ -17,6 +18,9 @@ use std::rc::Rc;
 /// processor's cache, which took a tenth of the CPU of sixteen pipelined requests.
 pub const SHORT: usize = 8 << 10;
 
+/// Most parts of the queue that are sent together.
+pub const PARTS: usize = 8;
+
 /// Spare bytes that are not worth a copy to free.
 const SMALLEST: usize = 512;
 
@@ -26,6 +30,8 @@ pub enum Segment {
     Text(Range<usize>),
     /// Shared bytes, sent without a copy.
     Shared(Rc<[u8]>, Range<usize>),
+    /// Bytes of an upstream's response, sent from the buffer that they were received into.
+    Received(Rc<Vec<u8>>, Range<usize>),
     /// Made piece by piece when its turn has come.
     Made { source: Box<Source>, end: BodyEnd },
     /// Bytes `at..end` of a file.
@@ -93,6 +99,8 @@ pub struct SendQueue {
     sent: u64,
     /// `queued` when this response began.
     mark: u64,
+    /// The buffer in which pieces of the body may lie that are queued now ([`received`]).
+    lent: Option<Rc<Vec<u8>>>,
     wire: Wire,
     /// HTTP/1: the connection outlives this response, and what `Keep-Alive` says of that.
     pub keep_alive: bool,
@@ -381,24 +389,34 @@ impl SendQueue {
         self.segments.front().map(|s| (s, &self.buf[..], more))
     }
 
-    /// `n` bytes of the first segment are gone.
+    /// `n` bytes of the first segments are gone.
     pub fn advance(&mut self, n: usize) {
         self.sent += n as u64;
-        let done = match self.segments.front_mut() {
-            None | Some(Segment::Made { .. } | Segment::Head { .. } | Segment::End { .. }) => return,
-            Some(Segment::Text(range) | Segment::Shared(_, range)) => {
-                range.start += n;
-                range.start >= range.end
+        let mut left = n;
+        loop {
+            let done = match self.segments.front_mut() {
+                None | Some(Segment::Made { .. } | Segment::Head { .. } | Segment::End { .. }) => break,
+                Some(Segment::Text(range) | Segment::Shared(_, range) | Segment::Received(_, range)) => {
+                    let gone = left.min(range.len());
+                    range.start += gone;
+                    left -= gone;
+                    range.start >= range.end
+                }
+                Some(Segment::File { at, end, .. }) => {
+                    *at += left as u64;
+                    left = 0;
+                    *at >= *end
+                }
+            };
+            if !done {
+                break;
             }
-            Some(Segment::File { at, end, .. }) => {
-                *at += n as u64;
-                *at >= *end
-            }
-        };
-        if done {
             self.segments.pop_front();
-            self.clear_if_empty();
+            if left == 0 {
+                break;
+            }
         }
+        self.clear_if_empty();
     }
 
     fn clear_if_empty(&mut self) {

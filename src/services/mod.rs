@@ -96,6 +96,8 @@ use user_file::UserFile;
 
 /// Maximum bytes read from a socket at once while a body is streamed. Larger reads make uploads cheaper.
 pub const SCRATCH: usize = 256 << 10;
+/// Maximum bytes of an upstream's response received at once; larger reads are not cheaper.
+pub const RECEIVED: usize = 64 << 10;
 /// Holds nearly every request head, and a small body with it.
 const BUFFER: usize = 8 << 10;
 /// Maximum number of buffers kept for reuse.
@@ -186,6 +188,8 @@ pub struct Services {
     pub boot: Option<Boot>,
     /// A buffer for bytes that are consumed immediately; it belongs to no connection.
     pub scratch: Vec<u8>,
+    /// The buffer that a part of an upstream's response was last received into.
+    pub received: Option<Rc<Vec<u8>>>,
     /// For splice from a socket to a file; created on first use, and always empty between calls.
     pub pipe: Option<(OwnedFd, OwnedFd)>,
     /// How close the process is to worker_memory_limit.
@@ -205,6 +209,17 @@ impl Services {
     /// must be closed again.
     pub fn is_crowded(&mut self, opened: BorrowedFd<'_>) -> bool {
         self.descriptors.are_short(opened) && self.files.give_back() == 0
+    }
+
+    /// An empty buffer for [`RECEIVED`] bytes of an upstream's response: the last one, unless a client still waits for
+    /// bytes of it. Give it back as [`Services::received`].
+    pub fn take_received(&mut self) -> Rc<Vec<u8>> {
+        let mut buffer = match self.received.take() {
+            Some(last) if Rc::strong_count(&last) == 1 => last,
+            _ => Rc::new(Vec::with_capacity(RECEIVED)),
+        };
+        Rc::make_mut(&mut buffer).clear();
+        buffer
     }
 
     /// Creates a temporary file in `at`. If descriptors are scarce, closes cached files first.
@@ -304,6 +319,7 @@ impl Services {
             resumable: Uploads::default(),
             boot: Boot::read(),
             scratch: Vec::with_capacity(SCRATCH),
+            received: None,
             pipe: None,
             overload: Overload::default(),
             quitting: false,

@@ -6,6 +6,8 @@ mod kept;
 mod option;
 pub mod pass;
 
+use std::io::IoSlice;
+use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 pub use addr::{Addr, Family, Peer};
@@ -147,6 +149,17 @@ pub fn peek(fd: BorrowedFd<'_>, into: &mut [u8]) -> Result<usize, Errno> {
 pub fn send(fd: BorrowedFd<'_>, bytes: &[u8], more: More) -> Result<usize, Errno> {
     // SAFETY: `bytes` is readable for its length.
     let sent = retry(|| unsafe { libc::send(fd.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), more.flags()) })?;
+    Ok(sent as usize)
+}
+
+/// [`send`] of parts that lie in different places, in order.
+pub fn send_parts(fd: BorrowedFd<'_>, parts: &[IoSlice<'_>], more: More) -> Result<usize, Errno> {
+    // SAFETY: a msghdr of zeroes is valid: null pointers and lengths of zero.
+    let mut message: libc::msghdr = unsafe { mem::zeroed() };
+    message.msg_iov = parts.as_ptr().cast_mut().cast();
+    message.msg_iovlen = parts.len() as _;
+    // SAFETY: an IoSlice has the layout of an iovec; the parts are readable for their lengths, and outlive the call.
+    let sent = retry(|| unsafe { libc::sendmsg(fd.as_raw_fd(), &message, more.flags()) })?;
     Ok(sent as usize)
 }
 

@@ -6,11 +6,12 @@ use crate::conn::io::{CloseReason, Io};
 use crate::conn::timers::Timer;
 use crate::conn::transport::file_part::FilePart;
 use crate::exchange::flow::Pause;
-use crate::exchange::send_queue::Segment;
+use crate::exchange::send_queue::{PARTS, Segment};
 use crate::exchange::{Exchange, Rx, Tx};
 use crate::services::Services;
 use crate::sys::Errno;
 use crate::sys::socket::More;
+use std::io::IoSlice;
 
 /// How far [`flush`] came.
 pub enum Flushed {
@@ -69,6 +70,7 @@ pub fn flush(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Flushed
             return flush_transport(io);
         }
         if !io.transport.can_write() {
+            ex.out.release_buffers();
             return Flushed::Blocked;
         }
         if turn.budget.bytes == 0 {
@@ -96,6 +98,14 @@ pub fn flush(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Flushed
 /// Sends of the first segment, `most` bytes of it at most. Gives how many were taken, and whether they were a piece of
 /// a large file ([`PIECE`]).
 fn send_front(io: &mut Io<'_>, ex: &mut Exchange, cx: &mut Services, most: usize) -> Result<(usize, bool), Flushed> {
+    if io.transport.is_raw() {
+        let mut parts = [IoSlice::new(b""); PARTS];
+        let (count, more) = ex.out.parts(most, &mut parts);
+        if count > 1 {
+            let more = if more { More::Yes } else { More::No };
+            return taken(io.transport.send_parts(&parts[..count], more), false);
+        }
+    }
     let sendfile = ex.location().settings.files.sendfile;
     // TLS's close_notify goes with the last piece.
     let ends =
@@ -114,6 +124,10 @@ fn send_front(io: &mut Io<'_>, ex: &mut Exchange, cx: &mut Services, most: usize
             io.transport.send(&text[part.clone()], more(part.end == range.end))
         }
         Segment::Shared(bytes, range) => {
+            let part = range.start..range.end.min(range.start.saturating_add(most));
+            io.transport.send(&bytes[part.clone()], more(part.end == range.end))
+        }
+        Segment::Received(bytes, range) => {
             let part = range.start..range.end.min(range.start.saturating_add(most));
             io.transport.send(&bytes[part.clone()], more(part.end == range.end))
         }
@@ -142,6 +156,11 @@ fn send_front(io: &mut Io<'_>, ex: &mut Exchange, cx: &mut Services, most: usize
             result
         }
     };
+    taken(result, piece)
+}
+
+/// What the transport took, as [`send_front`] gives it.
+fn taken(result: Result<usize, Errno>, piece: bool) -> Result<(usize, bool), Flushed> {
     match result {
         Ok(n) => Ok((n, piece)),
         Err(Errno::EAGAIN) => Err(Flushed::Blocked),

@@ -33,6 +33,7 @@ use plain::Plain;
 use ready::Ready;
 #[cfg(debug_assertions)]
 use scrambled::Scrambled;
+use std::io::IoSlice;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::Rc;
 pub use tls::{Chosen, Tls};
@@ -343,6 +344,16 @@ impl Transport {
             #[cfg(debug_assertions)]
             Transport::Scrambled(scrambled) => scrambled.send(bytes),
             Transport::Stream(stream) => stream.send(bytes),
+        }
+    }
+
+    /// How many bytes of these parts were taken: by one call if the socket carries them unchanged, else of the first.
+    pub fn send_parts(&mut self, parts: &[IoSlice<'_>], more: More) -> Result<usize, Errno> {
+        match (self, parts) {
+            (Transport::Plain(plain), _) => plain.send_parts(parts, more),
+            (_, []) => Ok(0),
+            (other, [part]) => other.send(part, more),
+            (other, [part, ..]) => other.send(part, More::Yes),
         }
     }
 

@@ -7,6 +7,7 @@ use super::file_part::FilePart;
 use super::ready::Ready;
 use crate::sys::socket::{self, More};
 use crate::sys::{Errno, file};
+use std::io::IoSlice;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// A descriptor that does not block, and what is known of it.
@@ -55,6 +56,17 @@ impl Plain {
         let sent = socket::send(self.fd.as_fd(), bytes, more);
         match sent {
             Ok(n) if n < bytes.len() => self.ready.no_write(),
+            Err(Errno::EAGAIN) => self.ready.no_write(),
+            _ => {}
+        }
+        sent
+    }
+
+    /// How many bytes of these parts the socket took.
+    pub fn send_parts(&mut self, parts: &[IoSlice<'_>], more: More) -> Result<usize, Errno> {
+        let sent = socket::send_parts(self.fd.as_fd(), parts, more);
+        match sent {
+            Ok(n) if n < parts.iter().map(|part| part.len()).sum() => self.ready.no_write(),
             Err(Errno::EAGAIN) => self.ready.no_write(),
             _ => {}
         }

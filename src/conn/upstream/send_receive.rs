@@ -15,9 +15,10 @@ use crate::exchange::handlers::upstream::{Headed, UpstreamFault, UpstreamPhase, 
 use crate::exchange::send_queue::SHORT;
 use crate::exchange::{Exchange, Rx, Tx, filters};
 use crate::services::upstream_balance::{Outcome, PeerState};
-use crate::services::{SCRATCH, Services};
+use crate::services::{RECEIVED, Services};
 use crate::sys::Errno;
 use crate::sys::socket::More;
+use std::rc::Rc;
 
 /// After a read of at least this many bytes of the response, the clock is checked: processing them may take long.
 const LARGE: usize = 16 << 10;
@@ -295,7 +296,7 @@ pub(super) fn receive(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>)
     if request.awaits_exit() && upstream_conn.has_ended() {
         return handle_read(io, active, turn, Ok(&[]));
     }
-    let mut most = request.room(&active.ex).min(SCRATCH);
+    let mut most = request.room(&active.ex).min(RECEIVED);
     if most == 0 || !upstream_conn.transport.can_read() {
         return Received::Nothing;
     }
@@ -310,28 +311,29 @@ pub(super) fn receive(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>)
     if is_encoded {
         most = most.min(ENCODED);
     }
-    let mut bytes = std::mem::take(&mut turn.cx.scratch);
-    bytes.clear();
-    bytes.reserve(SCRATCH);
-    let outcome = match upstream_conn.transport.recv(&mut bytes, most) {
+    let mut buffer = turn.cx.take_received();
+    let outcome = match upstream_conn.transport.recv(Rc::make_mut(&mut buffer), most) {
         // Other processes may hold the pipe open, but it is empty, and the program itself has ended.
         Err(Errno::EAGAIN) if upstream_conn.has_ended() => Ok(0),
         outcome => outcome,
     };
     if let Some(pace) = &mut request.pace {
-        pace.took(bytes.len());
+        pace.took(buffer.len());
+    }
+    if io.transport.is_raw() {
+        active.ex.out.lend(&buffer);
     }
     let received = match outcome {
         Err(Errno::EAGAIN) => Received::Nothing,
-        outcome => handle_read(io, active, turn, outcome.map(|_| &bytes[..])),
+        outcome => handle_read(io, active, turn, outcome.map(|_| &buffer[..])),
     };
-    turn.budget.moved(bytes.len());
+    active.ex.out.end_loan();
+    turn.budget.moved(buffer.len());
     // The bytes may contain many chunks, records or SSI commands.
-    if bytes.len() >= LARGE || is_encoded {
+    if buffer.len() >= LARGE || is_encoded {
         turn.cx.slice.look();
     }
-    bytes.clear();
-    turn.cx.scratch = bytes;
+    turn.cx.received = Some(buffer);
     received
 }
 

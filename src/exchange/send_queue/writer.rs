@@ -119,8 +119,10 @@ impl SendQueue {
 
     /// A piece of the body.
     pub fn data(&mut self, data: &[u8]) {
+        if data.is_empty() || self.queue_received(data) {
+            return;
+        }
         match self.body_end {
-            _ if data.is_empty() => {}
             BodyEnd::Chunk => encode::chunk(data, &mut self.buf),
             BodyEnd::Length | BodyEnd::Close => self.buf.extend_from_slice(data),
         }
