@@ -26,7 +26,7 @@ pub fn note_errors(origin: &Origin, read: &Read) {
     }
 }
 
-/// A log could not be opened: where that is not the error log itself, it says so.
+/// As [`note`], where the logs are not open: one of them could not be opened, or they are gone already.
 pub(super) fn note_unopened(config: &Config, failure: &Failure) {
     let log = &config.process.error_log;
     let LogTarget::File(id) = log.target else { return };
@@ -37,8 +37,8 @@ pub(super) fn note_unopened(config: &Config, failure: &Failure) {
     }
 }
 
-/// Standard error, where the caller shows the failure, gets no second copy.
-pub(super) fn note(logs: &mut Logs, log: &ErrorLog, failure: &Failure) {
+/// Logs why the process does not start. Standard error, where the caller shows the failure, gets no second copy.
+pub fn note(logs: &mut Logs, log: &ErrorLog, failure: &Failure) {
     logs.drop_stderr();
     let why = failure.why.lines().next().unwrap_or_default();
     logs.error(log, Level::Emerg, &mut Clock::read(), None, format_args!("{why}"));

@@ -291,11 +291,13 @@ pub fn announce(ready: Option<Ready>, config: &Config, logs: &mut Logs) -> Resul
 /// Serves in this process until it is stopped by a signal.
 ///
 /// # Errors
-/// The event loop could not be created.
-pub fn serve(mut prepared: Prepared) -> Result<(), Failure> {
-    announce(prepared.ready.take(), &prepared.config, &mut prepared.logs)?;
-    let Prepared { config, origin, logs, listeners, signals, pid_file, notes, .. } = prepared;
-    let mut server = begin(config, logs, listeners, signals)?;
+/// The event loop could not be created; the error log says so, too.
+pub fn serve(prepared: Prepared) -> Result<(), Failure> {
+    let Prepared { config, origin, mut logs, listeners, signals, pid_file, notes, ready, .. } = prepared;
+    let announced = announce(ready, &config, &mut logs);
+    announced.inspect_err(|failure| failed_start::note_unopened(&config, failure))?;
+    let begun = begin(config.clone(), logs, listeners, signals);
+    let mut server = begun.inspect_err(|failure| failed_start::note_unopened(&config, failure))?;
     server.origin = Some(origin);
     server.pid_file = pid_file;
     server.service_manager = ServiceManager::from_env();
@@ -306,6 +308,8 @@ pub fn serve(mut prepared: Prepared) -> Result<(), Failure> {
     process::merge_freed_blocks();
     process::trim_memory();
     server.prepare_passwords();
+    // A reload frees what it replaces.
+    drop(config);
     server.service_manager.ready("serving");
     let mut server = server.run();
     server.end_journal();

@@ -3,16 +3,24 @@
 use super::Parent;
 use super::purpose::Purpose;
 use crate::config::model::Level;
+use crate::io::console;
 use crate::privsep::sandbox;
-use crate::server::lifecycle;
+use crate::server::Server;
+use crate::server::lifecycle::{self, Failure};
 use crate::server::parent_link::ParentLink;
 use crate::server::signals::Signals;
 use crate::sys::process;
 use std::os::fd::OwnedFd;
 
 impl Parent {
-    /// Runs in the child, and returns its exit status. `inherits`: the channel for its predecessor's state.
-    pub(super) fn serve(&mut self, channel: OwnedFd, inherits: Option<OwnedFd>, purpose: &mut Purpose) -> i32 {
+    /// Runs in the child, and returns its exit status. `channel` is taken once nothing can fail any more; `inherits`:
+    /// the channel for its predecessor's state.
+    pub(super) fn serve(
+        &mut self,
+        channel: &mut Option<OwnedFd>,
+        inherits: Option<OwnedFd>,
+        purpose: &mut Purpose,
+    ) -> i32 {
         self.children.clear();
         // The lock on the pid file belongs to the parent.
         self.pid_file = None;
@@ -35,17 +43,13 @@ impl Parent {
                 return 2;
             }
         };
-        let mut listeners = std::mem::take(&mut self.listeners);
-        listeners.share(true);
-        listeners.do_not_block();
-        let link = ParentLink::new(channel);
-        let mut logs = std::mem::take(&mut self.logs);
-        if self.is_daemon && lifecycle::leave_terminal(&self.config, &mut logs).is_err() {
-            return 2;
-        }
-        let mut server = match lifecycle::begin(self.config.clone(), logs, listeners, signals) {
+        let mut server = match self.begin(signals) {
             Ok(server) => server,
-            Err(_) => return 2,
+            // The logs may be gone; the parent says there that this process did not come up.
+            Err(failure) => {
+                console::line(format_args!("{}: [emerg] {}", self.origin.program, failure.why));
+                return 2;
+            }
         };
         server.service_manager = std::mem::take(&mut self.service_manager).for_child();
         if let Some(page) = self.counters.take() {
@@ -55,6 +59,7 @@ impl Parent {
             // Without the channel it begins with empty state.
             let _ = server.inherit(channel);
         }
+        let Some(link) = channel.take().map(ParentLink::new) else { return 2 };
         link.send_ready();
         if server.attach_parent(link).is_err() {
             return 2;
@@ -74,5 +79,16 @@ impl Parent {
         server.prepare_passwords();
         server.run().end_journal();
         0
+    }
+
+    fn begin(&mut self, signals: Signals) -> Result<Server, Failure> {
+        let mut listeners = std::mem::take(&mut self.listeners);
+        listeners.share(true);
+        listeners.do_not_block();
+        let mut logs = std::mem::take(&mut self.logs);
+        if self.is_daemon {
+            lifecycle::leave_terminal(&self.config, &mut logs)?;
+        }
+        lifecycle::begin(self.config.clone(), logs, listeners, signals)
     }
 }

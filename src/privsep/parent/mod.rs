@@ -137,14 +137,7 @@ pub fn run(prepared: Prepared, worker: ServingUser) -> Result<(), Failure> {
     if let Err(e) = parent.orphans.adopt() {
         parent.say(Level::Warn, format_args!("prctl(PR_SET_CHILD_SUBREAPER) failed {e}"));
     }
-    let failed = |why| Failure::of(format!("the serving process did not come up: {why}"));
-    parent.start(Purpose::First).map_err(|(why, _)| failed(why))?;
-    while parent.starting.is_some() {
-        parent.turn();
-    }
-    if let Some(why) = parent.failed.take() {
-        return Err(failed(why));
-    }
+    parent.start_first()?;
     announce(&mut parent)?;
     parent.service_manager.ready("serving");
     process::trim_memory();

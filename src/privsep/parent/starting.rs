@@ -3,6 +3,8 @@
 use super::purpose::{Previous, Purpose, Starting};
 use super::{Child, Ending, Parent, Reload};
 use crate::config::model::{Config, Level};
+use crate::server::failed_start;
+use crate::server::lifecycle::Failure;
 use crate::server::listeners::BindError;
 use crate::server::parent_link::SUCCESSOR;
 use crate::server::reload_report::Refused;
@@ -19,6 +21,21 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 const START: u64 = 30_000;
 
 impl Parent {
+    /// Starts the first child, and waits until it serves.
+    ///
+    /// # Errors
+    /// It does not; the error log says so, too.
+    pub(super) fn start_first(&mut self) -> Result<(), Failure> {
+        let not_started = self.start(Purpose::First).err().map(|(why, _)| why);
+        while self.starting.is_some() {
+            self.turn();
+        }
+        let Some(why) = not_started.or_else(|| self.failed.take()) else { return Ok(()) };
+        let failure = Failure::of(format!("the serving process did not come up: {why}"));
+        failed_start::note(&mut self.logs, &self.config.process.error_log, &failure);
+        Err(failure)
+    }
+
     /// Starts a child with the current configuration. [`Parent::look_at_start`] checks its progress.
     ///
     /// # Errors
@@ -73,8 +90,11 @@ impl Parent {
             Some(pid) => Ok((pid, ours, successor)),
             None => {
                 drop((ours, successor));
-                // State inherited from the parent must not be dropped here.
-                let status = catch_unwind(AssertUnwindSafe(|| self.serve(theirs, inherits, purpose))).unwrap_or(101);
+                // State inherited from the parent must not be dropped here, nor the channel: its end has the parent
+                // kill this process, whose exit status would not tell the reason.
+                let mut channel = Some(theirs);
+                let serve = AssertUnwindSafe(|| self.serve(&mut channel, inherits, purpose));
+                let status = catch_unwind(serve).unwrap_or(101);
                 process::leave(status)
             }
         }
