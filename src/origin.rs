@@ -77,11 +77,15 @@ pub fn origin(args: &Args) -> Result<Origin, Failure> {
 }
 
 /// The path that the program was called by, symbolic links kept: if they lead to another release later, an upgrade
-/// starts that one. Without such a path, the file itself, by /proc.
+/// starts that one. Without such a path, the file itself, by /proc; where that is not mounted, the file is taken for
+/// the one that was started.
 fn executable(called: &OsStr, here: &Path) -> PathBuf {
     let file = |path: &Path| path.metadata().map(|data| (data.dev(), data.ino())).ok();
     let started = file(Path::new("/proc/self/exe"));
-    let is_started = |path: &PathBuf| started.is_some() && file(path) == started;
+    let is_started = |path: &PathBuf| match started {
+        Some(_) => file(path) == started,
+        None => path.is_file(),
+    };
     let found = if called.as_bytes().contains(&b'/') {
         Some(here.join(called)).filter(is_started)
     } else {

@@ -26,6 +26,8 @@ const DEVICE: usize = 64 << 10;
 const PATIENCE: u32 = 10_000;
 /// Milliseconds to wait for passwords that a program writes to a FIFO: it should be waiting for its reader already.
 const SOON: u32 = 2_000;
+/// The permissions of a socket that all may connect to.
+const ALL_CONNECT: u32 = 0o666;
 /// Milliseconds between two checks for other work during a wait.
 const STEP: u32 = 2;
 
@@ -320,9 +322,21 @@ pub fn let_all_connect(path: &Path) -> Result<(), Errno> {
     let PathEnd::Name(dir, name) = resolve(path)? else { return Err(Errno::EINVAL) };
     let socket = file::open_at(Some(dir.as_fd()), &name, O_PATH | O_NOFOLLOW, 0)?;
     match file::special(socket.as_fd())? {
-        Special::Socket => file::chmod_path(socket.as_fd(), 0o666),
+        Special::Socket => match file::chmod_path(socket.as_fd(), ALL_CONNECT) {
+            Err(Errno::ENOSYS) if has_lasting_names(dir.as_fd())? => {
+                file::chmod_at(Some(dir.as_fd()), &name, ALL_CONNECT)
+            }
+            other => other,
+        },
         _ => Err(Errno::EINVAL),
     }
+}
+
+/// Whether only root and this user may put another file in the place of theirs in a directory.
+fn has_lasting_names(dir: BorrowedFd<'_>) -> Result<bool, Errno> {
+    let stat = file::fstat(dir)?;
+    let is_open = stat.mode & 0o022 != 0 && stat.mode & 0o1000 == 0;
+    Ok(!is_open && [0, process::geteuid()].contains(&stat.uid))
 }
 
 /// Whether links of this owner are followed.

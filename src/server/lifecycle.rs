@@ -15,7 +15,7 @@ use super::serving_user::{self, ServingUser};
 use super::signals::Signals;
 use super::temp_paths;
 use crate::config::build::Form;
-use crate::config::model::{Config, Level, LogTarget};
+use crate::config::model::{Config, Level, Location, LogTarget};
 use crate::io::console;
 use crate::services::Services;
 use crate::services::logs::Logs;
@@ -157,7 +157,7 @@ fn open_others(
     let _ = process::raise_nofile(config.process.nofile);
     listeners.assume(&config).map_err(Failure::bind)?;
     greet(greeting, &config, &origin, &listeners);
-    for text in listeners.absent() {
+    for text in listeners.warnings() {
         console::line(format_args!("{}: [warn] {text}", origin.program));
         notes.push((Level::Warn, text));
     }
@@ -369,9 +369,24 @@ impl Server {
         for (level, text) in notes.iter().filter(|_| !on_stderr) {
             self.say(*level, format_args!("{text}"));
         }
-        if !Path::new("/proc/self/fd").exists() {
-            let what = "/proc is not mounted: the real paths of files are unknown, and requests that depend on them are refused";
-            self.say(Level::Alert, format_args!("{what} (uploads, WebDAV and links among others)"));
+        self.note_without_proc();
+    }
+
+    /// Where /proc is not mounted, says what of the configuration does not work.
+    pub(super) fn note_without_proc(&mut self) {
+        if Path::new("/proc/self/fd").exists() {
+            return;
+        }
+        let what =
+            "/proc is not mounted: the real paths of files are unknown, and requests that depend on them are refused";
+        self.say(Level::Alert, format_args!("{what} (uploads, WebDAV and links among others)"));
+        if self.cx.config.process.memory_limit > 0 {
+            let what = "the memory in use is unknown, so that worker_memory_limit limits nothing";
+            self.say(Level::Alert, format_args!("/proc is not mounted: {what}"));
+        }
+        if self.parent.is_some() && self.cx.config.locations.iter().any(Location::runs_programs) {
+            let what = "CGI programs that outlive their serving process are not found, and not ended";
+            self.say(Level::Alert, format_args!("/proc is not mounted: {what}"));
         }
     }
 

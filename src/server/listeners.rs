@@ -88,6 +88,8 @@ pub struct Listeners {
     is_shared: bool,
     /// Addresses of the current configuration that have no socket: the kernel lacks their family.
     absent: Vec<Addr>,
+    /// Unix sockets of the last configuration to which other users cannot connect, and why.
+    closed: Vec<(Addr, Errno)>,
 }
 
 /// Opens and binds a socket; a parameter for tests.
@@ -218,18 +220,21 @@ impl Listeners {
     /// bound, others closed. On an error nothing changes.
     ///
     /// An IPv6 address is left out on a kernel without IPv6 where IPv4 serves the same sites by the same port: the
-    /// usual pair of `listen 80` and `listen [::]:80` has to start on any machine. [`Listeners::absent`] names it.
+    /// usual pair of `listen 80` and `listen [::]:80` has to start on any machine. [`Listeners::warnings`] names it.
     pub fn assume(&mut self, config: &Config) -> Result<(), BindError> {
         self.assume_by(config, bound)
     }
 
     fn assume_by(&mut self, config: &Config, bind: Bind) -> Result<(), BindError> {
-        let (mut fresh, mut absent) = (Vec::new(), Vec::new());
+        let (mut fresh, mut absent, mut closed) = (Vec::new(), Vec::new(), Vec::new());
         for wanted in &config.sockets {
             let options = &config.endpoints[wanted.endpoint.at()].options;
             if !self.all.iter().any(|l| l.fd.is_some() && l.addr == wanted.addr) {
                 match bind(&wanted.addr, options) {
-                    Ok(fd) => fresh.push(Listener::new(wanted.addr.clone(), fd, Origin::Bound)),
+                    Ok(fd) => {
+                        closed.extend(let_all_connect(&wanted.addr).err().map(|e| (wanted.addr.clone(), e)));
+                        fresh.push(Listener::new(wanted.addr.clone(), fd, Origin::Bound));
+                    }
                     Err(e) if e.errno == Errno::EAFNOSUPPORT && is_served_by_v4(wanted, config) => {
                         absent.push(wanted.addr.clone());
                     }
@@ -242,7 +247,7 @@ impl Listeners {
             }
         }
         self.all.append(&mut fresh);
-        self.absent = absent;
+        (self.absent, self.closed) = (absent, closed);
         self.retune(config);
         Ok(())
     }
@@ -271,12 +276,18 @@ impl Listeners {
         }
     }
 
-    /// The addresses that have no socket on this machine, each as a warning.
-    pub fn absent(&self) -> impl Iterator<Item = String> {
-        self.absent.iter().map(|addr| {
+    /// What of the last configuration is not as it says: addresses that have no socket on this machine, and sockets
+    /// that most cannot reach.
+    pub fn warnings(&self) -> impl Iterator<Item = String> {
+        let absent = self.absent.iter().map(|addr| {
             let port = addr.port().unwrap_or(0);
             format!("this machine has no IPv6: \"listen {addr}\" is left out; IPv4 serves its sites on port {port}")
-        })
+        });
+        let closed = self
+            .closed
+            .iter()
+            .map(|(addr, e)| format!("chmod() of \"{addr}\" failed {e}: other users may not be able to connect to it"));
+        absent.chain(closed)
     }
 
     /// Closes all listeners.
@@ -402,6 +413,14 @@ fn is_served_by_v4(socket: &ListenSocket, config: &Config) -> bool {
     matches!(socket.addr, Addr::V6(_)) && own.all(|server| of_v4.contains(&server))
 }
 
+/// The directory's permissions decide which users may connect to a unix socket (nginx also opens it to all).
+fn let_all_connect(addr: &Addr) -> Result<(), Errno> {
+    match addr {
+        Addr::Unix(path) => open::let_all_connect(path),
+        _ => Ok(()),
+    }
+}
+
 fn bound(addr: &Addr, options: &ListenOptions) -> Result<OwnedFd, BindError> {
     let failed = |call: &'static str| {
         let addr = addr.clone();
@@ -433,10 +452,6 @@ fn bound(addr: &Addr, options: &ListenOptions) -> Result<OwnedFd, BindError> {
             socket::bind(fd.as_fd(), addr).map_err(failed("bind"))?;
         }
         outcome => outcome.map_err(failed("bind"))?,
-    }
-    if let Addr::Unix(path) = addr {
-        // The directory's permissions decide which users may connect (nginx also opens the socket to all).
-        let _ = open::let_all_connect(path);
     }
     socket::listen(fd.as_fd(), options.backlog.unwrap_or(BACKLOG)).map_err(failed("listen"))?;
     Ok(fd)

@@ -313,8 +313,15 @@ pub fn running(path: &Path) -> Result<i32, Failure> {
         return Err(Failure::of(text));
     }
     // Otherwise a user who may write the file could make root signal another user's process.
-    if process::geteuid() == 0 && stat.uid != 0 && owner_of(pid) != Some(stat.uid) {
-        let text = format!("\"{shown}\" belongs to user {}, process {pid} does not: it was not signalled", stat.uid);
+    if process::geteuid() == 0 && stat.uid != 0 {
+        let (owner, user) = (owner_of(pid), stat.uid);
+        let text = match owner {
+            Some(owner) if owner == user => return Ok(pid),
+            Some(_) => format!("\"{shown}\" belongs to user {user}, process {pid} does not: it was not signalled"),
+            None => format!(
+                "\"{shown}\" belongs to user {user}; whose process {pid} is cannot be read from /proc: it was not signalled"
+            ),
+        };
         return Err(Failure::of(text));
     }
     Ok(pid)

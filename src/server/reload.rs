@@ -305,10 +305,11 @@ impl Server {
             return Err(format!("{}: [emerg] {text}\n", origin.program).into());
         }
         self.note(format_args!("the configuration was reloaded"));
-        let absent = self.listeners.absent().map(|text| (Level::Warn, text));
-        for (level, text) in absent.collect::<Vec<_>>().into_iter().chain(notes(&read.diagnostics, &read.sources)) {
+        let warnings = self.listeners.warnings().map(|text| (Level::Warn, text));
+        for (level, text) in warnings.collect::<Vec<_>>().into_iter().chain(notes(&read.diagnostics, &read.sources)) {
             self.say(level, format_args!("{text}"));
         }
+        self.note_without_proc();
         Ok(())
     }
 

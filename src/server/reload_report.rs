@@ -153,7 +153,12 @@ pub fn until(mut done: impl FnMut() -> bool) {
 fn is_this_program(process: i32) -> bool {
     let theirs = fs::read_link(format!("/proc/{process}/exe"));
     let ours = fs::read_link("/proc/self/exe");
-    matches!((theirs, ours), (Ok(theirs), Ok(ours)) if theirs == ours)
+    match (theirs, ours) {
+        (Ok(theirs), Ok(ours)) => theirs == ours,
+        // /proc is not mounted; the process has the lock on the pid file.
+        (_, Err(_)) => true,
+        (Err(_), Ok(_)) => false,
+    }
 }
 
 #[cfg(test)]

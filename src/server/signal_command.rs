@@ -47,7 +47,9 @@ fn who_may(pid: i32) -> String {
         Some(owner) if owner != "root" => {
             format!("\nthe server was started by {owner}: only {owner} and root may signal it")
         }
-        _ => "\nthe server was started by root, and only root may signal it: sudo, or systemctl".to_owned(),
+        Some(_) => "\nthe server was started by root, and only root may signal it: sudo, or systemctl".to_owned(),
+        // Without /proc.
+        None => "\nonly root and the user who started the server may signal it".to_owned(),
     }
 }
 

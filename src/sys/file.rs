@@ -36,6 +36,7 @@ pub use stat::{
 };
 
 use super::{Errno, retry};
+use dir::raw;
 
 /// 0 is the end (or an empty `into`).
 pub fn read(fd: BorrowedFd<'_>, into: &mut [u8]) -> Result<usize, Errno> {
@@ -156,11 +157,30 @@ pub fn chmod_fd(fd: BorrowedFd<'_>, mode: u32) -> Result<(), Errno> {
     Ok(())
 }
 
-/// As [`chmod_fd`], for a descriptor of O_PATH, which fchmod(2) refuses: through /proc/self/fd.
+/// As [`chmod_fd`], for a descriptor of O_PATH, which fchmod(2) refuses: fchmodat2(2), before Linux 6.6 through
+/// /proc/self/fd. ENOSYS: neither is there.
 pub fn chmod_path(fd: BorrowedFd<'_>, mode: u32) -> Result<(), Errno> {
+    // The same on all machines; libc does not name it for each of them.
+    const SYS_FCHMODAT2: libc::c_long = 452;
+    let (empty, flags) = (c"", libc::AT_EMPTY_PATH);
+    // SAFETY: the path is NUL-terminated.
+    let direct = retry(|| unsafe { libc::syscall(SYS_FCHMODAT2, fd.as_raw_fd(), empty.as_ptr(), mode, flags) });
+    // A filter of system calls that does not know it may answer anything.
+    if direct.is_ok() {
+        return Ok(());
+    }
     let link = name::proc_link(fd);
     // SAFETY: the path is NUL-terminated.
-    retry(|| unsafe { libc::chmod(link.as_ptr(), mode) })?;
+    match retry(|| unsafe { libc::chmod(link.as_ptr(), mode) }) {
+        Err(Errno::ENOENT) => Err(Errno::ENOSYS),
+        other => other.map(drop),
+    }
+}
+
+/// Sets the permissions of a name in a directory, through a symbolic link too.
+pub fn chmod_at(dir: Dir<'_>, name: &CStr, mode: u32) -> Result<(), Errno> {
+    // SAFETY: the path is NUL-terminated.
+    retry(|| unsafe { libc::fchmodat(raw(dir), name.as_ptr(), mode, 0) })?;
     Ok(())
 }
 

@@ -99,6 +99,7 @@ mod signals;
 mod smuggling;
 mod special_files;
 mod ssi;
+mod starts;
 mod static_files;
 mod stored_programs;
 mod survival;

@@ -108,7 +108,7 @@ impl Parent {
         let journal = self.journal.take();
         self.open_journal();
         self.notes = notes;
-        self.notes.extend(self.listeners.absent().map(|text| (Level::Warn, text)));
+        self.notes.extend(self.listeners.warnings().map(|text| (Level::Warn, text)));
         let before = Previous { config, logs, worker, journal, pid_file };
         self.start(Purpose::Reload(Box::new(before))).map_err(|(why, purpose)| {
             if let Purpose::Reload(before) = purpose {

@@ -40,7 +40,9 @@ pub fn unreliable(fd: BorrowedFd<'_>, path: &[u8]) -> Option<&'static str> {
         NINE_P => Some("file locks on 9p may end at the mount"),
         NFS => {
             let stat = file::stat(&path).ok()?;
-            let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
+            let Ok(mounts) = std::fs::read_to_string("/proc/self/mountinfo") else {
+                return Some("whether file locks of this NFS mount end at this machine cannot be read from /proc");
+            };
             let local = has_local_locks(&mounts, stat.dev);
             local.then_some("file locks of this NFS mount end at this machine (nolock or local_lock)")
         }
