@@ -12,7 +12,7 @@ use crate::http::status::Status;
 use crate::services::Services;
 
 /// The most that the location takes; None: any size.
-fn limit(ex: &Exchange) -> Option<u64> {
+pub fn limit(ex: &Exchange) -> Option<u64> {
     Some(ex.location().settings.client.max_body_size.0).filter(|most| *most > 0)
 }
 

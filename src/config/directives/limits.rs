@@ -130,6 +130,7 @@ pub fn named(b: &mut Build, name: &str, word: &Word) -> u32 {
     b.tables.zones.push(Zone {
         name: name.into(),
         counters: name.into(),
+        key: Box::default(),
         size: Size(0),
         defined: None,
         word: word.clone(),
@@ -191,7 +192,8 @@ fn zone(b: &mut Build, d: &Directive, mut counts: Counts) -> Outcome {
             .help("give this zone another name, or remove the line"));
     }
     zone.defined = Some((key, counts));
-    zone.counters = format!("{} {}", zone.name, d.args[0].str()).into();
+    zone.key = d.args[0].str().into();
+    zone.counters = format!("{} {}", zone.name, zone.key).into();
     zone.size = size;
     Ok(())
 }

@@ -53,7 +53,7 @@ impl<'c> Keys<'c> {
         let key = (!text.is_empty() && text.len() <= longest).then(|| Rc::from(&text[..]));
         if text.len() > longest {
             let text = String::from_utf8_lossy(&text);
-            let written = zone.counters.get(zone.name.len() + 1..).unwrap_or_default();
+            let written = &zone.key;
             let what = format_args!("the value of the \"{written}\" key is more than {longest} bytes: \"{text}\"");
             ex.report(cx, Level::Error, what);
         }

@@ -2,8 +2,7 @@
 
 use super::rules;
 use crate::config::registry;
-use crate::config::value::Size;
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, body_limit};
 use std::fmt;
 
 /// A directive whose limit was exceeded: `upload_max_file_size 1m`, and its place in the configuration.
@@ -12,6 +11,8 @@ pub struct Limit {
     /// The line without its semicolon; empty: there is no limit.
     pub text: String,
     place: String,
+    /// The size that it allows, in bytes; None: it limits something else.
+    pub most: Option<u64>,
 }
 
 impl Limit {
@@ -20,23 +21,21 @@ impl Limit {
         if directive.is_empty() {
             return Limit::default();
         }
+        let most = match directive {
+            "upload_max_file_size" => Some(rules::largest(ex)).filter(|most| *most > 0),
+            "client_max_body_size" => body_limit::limit(ex),
+            _ => None,
+        };
         let by_link = ex.route.link.as_ref().map_or(0, |link| link.limits.most);
-        if directive == "upload_max_file_size" && by_link > 0 && by_link == rules::largest(ex) {
+        if directive == "upload_max_file_size" && by_link > 0 && most == Some(by_link) {
             let text = format!("the link is for at most {by_link} bytes");
-            return Limit { text, place: "by what was signed".into() };
+            return Limit { text, place: "by what was signed".into(), most };
         }
         if let Some(line) = ex.location().settings.limiting.iter().find(|line| line.name == directive) {
-            return Limit { text: line.text.to_string(), place: line.place.to_string() };
+            return Limit { text: line.text.to_string(), place: line.place.to_string(), most };
         }
         let default = registry::rows().find(|row| row.name == directive).map_or("", |row| row.default);
-        Limit { text: format!("{directive} {default}"), place: "by default".into() }
-    }
-
-    /// The size that it allows.
-    pub fn bytes(&self) -> Option<u64> {
-        let (name, value) = self.text.split_once(' ')?;
-        let is_size = matches!(name, "upload_max_file_size" | "client_max_body_size");
-        Size::parse_offset(value.as_bytes()).ok().filter(|_| is_size).map(|size| size.0)
+        Limit { text: format!("{directive} {default}"), place: "by default".into(), most }
     }
 }
 

@@ -13,6 +13,6 @@ pub fn note(ex: &mut Exchange, refusal: &Refusal, limit: &Limit) {
     // Without a script a file is replaced by `?webserv-replace`, which DELETE allows; PUT takes a script.
     let can_replace = methods::allowed(ex).contains(Method::Delete);
     let (name, why) = (refusal.name.clone(), refusal.why.to_string());
-    let upload = NotStored { name, why, most: limit.bytes(), can_replace };
+    let upload = NotStored { name, why, most: limit.most, can_replace };
     ex.route.sent_form = Some(Box::new(SentForm { folder: ex.route.uri.clone(), asks: Asked::Upload(upload) }));
 }
