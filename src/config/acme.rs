@@ -20,6 +20,16 @@ pub enum AccountKey {
     Given(String),
 }
 
+impl AccountKey {
+    /// The kind to generate; None: there is a key.
+    pub fn kind_to_make(&self) -> Option<KeyKind> {
+        match self {
+            AccountKey::Made(kind) => Some(*kind),
+            AccountKey::Given(_) => None,
+        }
+    }
+}
+
 /// An `acme_issuer` that at least one server uses.
 #[derive(Debug)]
 pub struct Issuer {

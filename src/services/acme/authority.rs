@@ -30,8 +30,8 @@ pub struct Job {
 pub struct Authority {
     /// The authority as the configuration has it.
     pub issuer: Rc<Issuer>,
-    /// The account that signs the requests.
-    pub account: Account,
+    /// The account that signs the requests. None: its key is made before the first of them.
+    pub account: Option<Account>,
     /// None: nothing is due.
     pub job: Option<Job>,
     /// A request was sent and has not been answered.
@@ -47,11 +47,11 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// Without a job; `account` may be one that is yet to be registered.
-    pub fn new(issuer: Rc<Issuer>, account: Account) -> Authority {
+    /// Without an account and a job.
+    pub fn new(issuer: Rc<Issuer>) -> Authority {
         Authority {
             issuer,
-            account,
+            account: None,
             job: None,
             outstanding: false,
             wait: 0,
@@ -61,20 +61,19 @@ impl Authority {
         }
     }
 
-    /// Switches to another account.
-    pub fn take(&mut self, opened: Opened) -> bool {
-        let Opened { key, kid, unsaved_key } = opened;
-        (self.account, self.unsaved_key, self.is_makeshift) = (Account::new(key, kid), unsaved_key, false);
-        true
+    /// Switches to another account, which may be one that is yet to be registered. None: its key is yet to be made.
+    pub fn take(&mut self, opened: Option<Opened>) {
+        (self.account, self.unsaved_key, self.is_makeshift) = (None, None, false);
+        if let Some(Opened { key, kid, unsaved_key }) = opened {
+            (self.account, self.unsaved_key) = (Some(Account::new(key, kid)), unsaved_key);
+        }
     }
 
     /// Writes the key to disk, and the URL if it is known.
     pub fn keep(&mut self) -> Result<(), String> {
         self.unsaved_key = None;
-        match self.account.kid().filter(|_| !self.is_makeshift) {
-            Some(kid) => store::keep_account(&self.issuer, self.account.key(), kid),
-            None => Ok(()),
-        }
+        let Some(account) = self.account.as_ref().filter(|_| !self.is_makeshift) else { return Ok(()) };
+        account.kid().map_or(Ok(()), |kid| store::keep_account(&self.issuer, account.key(), kid))
     }
 
     /// The state after a reload, without a job.

@@ -4,14 +4,13 @@
 //! Invariants: one request at a time to each authority; a certificate is used until its successor has been issued and
 //! stored; challenges are answered only while their order is in progress.
 
+mod accounts;
 mod authority;
 mod certificate_state;
 mod new_keys;
 mod store;
 mod unsaved;
 
-use crate::acme::account::Account;
-use crate::acme::jose::AccountKey;
 use crate::acme::order::{Action, Challenge, Order};
 use crate::acme::problem::{AcmeFailure, Kind};
 use crate::acme::renewal::{Inquiry, InquiryStep};
@@ -21,17 +20,17 @@ use crate::config::acme::{Acme as Settings, Certificate, CertificateId, Issuer};
 use crate::config::certificates;
 use crate::config::model::Level;
 use crate::sys::random;
-use crate::tls::issue::{self, KeyKind};
+use crate::tls::issue;
 use crate::tls::{CertifiedKey, ServerConfig, server};
 use authority::{Authority, Job, Work, is_same};
 use aws_lc_rs::digest;
 use certificate_state::{CertificateState, Due};
-use new_keys::NewKeys;
+use new_keys::{KeyOwner, NewKeys};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use store::{Opened, Pair};
+use store::Pair;
 
 /// The time of a turn.
 #[derive(Clone, Copy, Debug)]
@@ -114,50 +113,6 @@ impl Acme {
             self.certificates.push((certificate.clone(), held));
         }
         true
-    }
-
-    fn authority(&mut self, issuer: &Rc<Issuer>) -> Option<Authority> {
-        let opened = store::account(issuer);
-        let is_makeshift = opened.is_err();
-        let opened = opened.or_else(|why| {
-            self.lines.push((Level::Emerg, format!("acme issuer \"{}\": {why}", issuer.name)));
-            // A temporary account, until a reload can read the key: better than no certificate. The state on disk is
-            // not changed.
-            let key = issue::new_key(KeyKind::P256).and_then(|key| AccountKey::from_pem(key.as_bytes()))?;
-            Ok::<_, String>(Opened { key, kid: None, unsaved_key: None })
-        });
-        let Opened { key, kid, unsaved_key } = opened.ok()?;
-        Some(Authority { unsaved_key, is_makeshift, ..Authority::new(issuer.clone(), Account::new(key, kid)) })
-    }
-
-    /// Retries reading keys that could not be read. True if one succeeded.
-    fn read_keys_again(&mut self) -> bool {
-        let mut is_mended = false;
-        for authority in self.authorities.iter_mut().filter(|authority| authority.is_makeshift) {
-            is_mended |= store::account(&authority.issuer).is_ok_and(|opened| authority.take(opened));
-        }
-        is_mended
-    }
-
-    /// Writes the parts of an account that are not on disk yet.
-    fn keep_account(&mut self, at: usize, now: i64) {
-        let Some(authority) = self.authorities.get_mut(at) else { return };
-        let issuer = authority.issuer.clone();
-        let key = authority.unsaved_key.as_deref().map_or(Ok(true), |text| store::keep_key(&issuer, text));
-        let kept = key.and_then(|is_ours| match is_ours {
-            true => authority.keep().map(|()| false),
-            false => match store::account(&issuer)? {
-                Opened { unsaved_key: Some(_), .. } => Err("account.key has come and gone".to_owned()),
-                opened => Ok(authority.take(opened)),
-            },
-        });
-        let is_other = kept == Ok(true);
-        let what = format!("the account of acme issuer \"{}\"", issuer.name);
-        self.lines.extend(authority.unsaved.attempted(kept.map(drop), &what, now, chance()));
-        if is_other {
-            // The order in progress belonged to another account.
-            self.finish(at);
-        }
     }
 
     /// Writes the current certificate.
@@ -281,7 +236,11 @@ impl Acme {
             if authority.job.is_none() {
                 let due = self.of(at).filter_map(|(id, held)| Some((held.due(now.unix)?, held.next(), id)));
                 let Some((due, _, id)) = due.min_by_key(|(_, next, _)| *next) else { continue };
-                self.begin(at, id, due, now);
+                match self.has_account(at, now) {
+                    Ok(true) => self.begin(at, id, due, now),
+                    Ok(false) => {}
+                    Err(why) => self.failed(id, &AcmeFailure::new(Kind::Unreachable, why), now),
+                }
             }
             if let Some(request) = self.go_on(at, now) {
                 self.authorities[at].outstanding = true;
@@ -305,7 +264,8 @@ impl Acme {
             (Due::Ask, None) => return held.suggested(None, now.unix, 0),
             (Due::Order, name) => {
                 let kept = current.map(|current| current.pair.key.clone()).filter(|_| certificate.key.is_rsa());
-                let key = kept.map_or_else(|| self.new_keys.of(id, certificate.key), |key| Some(Ok(key)));
+                let key = kept
+                    .map_or_else(|| self.new_keys.of(KeyOwner::Certificate(id), certificate.key), |key| Some(Ok(key)));
                 let Some(key) = key else { return self.authorities[at].wait = now.ms + new_keys::LOOK };
                 held.begin(now.unix);
                 // What fails by the machine's state, as a process that was killed, is tried again soon.
@@ -326,8 +286,10 @@ impl Acme {
 
     /// The next request of an authority's job; None: the job is waiting or finished.
     fn go_on(&mut self, at: usize, now: Moment) -> Option<Request> {
-        let Authority { issuer, account, job, wait, .. } = &mut self.authorities[at];
-        let Job { certificate, work, .. } = job.as_mut()?;
+        let Authority { issuer, account: Some(account), job: Some(job), wait, .. } = &mut self.authorities[at] else {
+            return None;
+        };
+        let Job { certificate, work, .. } = job;
         let id = *certificate;
         match work {
             Work::Order(order, key) => match order.next(account, &issuer.terms) {
@@ -381,7 +343,7 @@ impl Acme {
                 self.lines.push((Level::Warn, text));
             }
             store::forget_pause(&issuer, certificate);
-            self.new_keys.forget(id);
+            self.new_keys.forget(KeyOwner::Certificate(id));
             self.keep_certificate(id, now.unix);
         } else {
             self.failed(id, &AcmeFailure::invalid_response("its certificate"), now);
@@ -412,7 +374,7 @@ impl Acme {
     pub fn answered(&mut self, at: usize, answer: Result<Response, String>, now: Moment) {
         let Some(authority) = self.authorities.get_mut(at) else { return };
         authority.outstanding = false;
-        let Authority { issuer, account, job: Some(job), .. } = authority else { return };
+        let Authority { issuer, account: Some(account), job: Some(job), .. } = authority else { return };
         let id = job.certificate;
         let before = account.kid().map(str::to_owned);
         let taken = match (&mut job.work, answer) {

@@ -1,12 +1,20 @@
-//! Keys for certificates that are ordered. Those of RSA are made by a helper process: one of 4096 bits takes a second
-//! and a half, in which the event loop would serve no client. They are kept until the certificate is issued or the
-//! configuration changes, so that an order that fails costs no other key.
+//! Keys for certificates that are ordered, and for accounts. Those of RSA are made by a helper process: one of 4096
+//! bits takes a second and a half, in which the event loop would serve no client. They are kept until the certificate
+//! is issued or the configuration changes, so that an order that fails costs no other key.
 //!
 //! What bounds it: one key at a time.
 
 use crate::io::helper::Helper;
 use crate::tls::issue::{self, KeyKind};
 use std::collections::HashMap;
+
+/// What a key is for, by its number in the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KeyOwner {
+    Certificate(usize),
+    /// The account at an authority.
+    Account(usize),
+}
 
 /// Seconds after which the helper gives a key up: on a slow machine most take a tenth of this.
 const LONGEST: u32 = 300;
@@ -15,17 +23,17 @@ pub const LOOK: u64 = 50;
 
 #[derive(Default)]
 pub struct NewKeys {
-    /// Keys of RSA by the number of their certificate, or why there is none, for the certificate's next attempt.
-    made: HashMap<usize, Result<String, String>>,
-    making: Option<(usize, Helper)>,
+    /// Keys of RSA, or why there is none, for their owner's next attempt.
+    made: HashMap<KeyOwner, Result<String, String>>,
+    making: Option<(KeyOwner, Helper)>,
 }
 
 impl NewKeys {
-    /// The key of a certificate; None while it is being made, or another one.
+    /// The key of a certificate or an account; None while it is being made, or another one.
     ///
     /// # Errors
     /// It cannot be made.
-    pub fn of(&mut self, id: usize, kind: KeyKind) -> Option<Result<String, String>> {
+    pub fn of(&mut self, id: KeyOwner, kind: KeyKind) -> Option<Result<String, String>> {
         if !kind.is_rsa() {
             return Some(issue::new_key(kind));
         }
@@ -58,9 +66,15 @@ impl NewKeys {
         None
     }
 
-    /// The certificate has been issued: the next one has the same key.
-    pub fn forget(&mut self, id: usize) {
+    /// The certificate has been issued, and the next one has the same key; or the account has its key.
+    pub fn forget(&mut self, id: KeyOwner) {
         self.made.remove(&id);
+    }
+
+    /// As if the process that makes it had ended.
+    #[cfg(test)]
+    pub fn fail(&mut self, id: KeyOwner) {
+        self.made.insert(id, Err("the process that makes the key ended".to_owned()));
     }
 
     /// Waits until one has been made.
@@ -79,7 +93,7 @@ mod tests {
     /// It was dropped, so that no pause began: the two certificates started a process every 50 ms.
     #[test]
     fn a_key_that_failed_while_another_certificate_asked_is_reported_to_its_own() {
-        let (own, other) = (1, 2);
+        let (own, other) = (KeyOwner::Certificate(1), KeyOwner::Certificate(2));
         let kind = KeyKind::Rsa(2048);
         let helper = Helper::start(c"webserv-key", LONGEST, |_| Vec::new()).expect("a process");
         helper.ask(b"key").expect("asked");

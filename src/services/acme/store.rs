@@ -67,22 +67,34 @@ fn read(path: &Path) -> Result<Option<String>, String> {
     }
 }
 
-/// The issuer's account key, generated if there is none, and its account URL, if known.
+/// The issuer's account: its key, made if there is none, and its URL, if known. None: there is none, and its key takes
+/// too long to be made here.
 ///
 /// # Errors
-/// The key can neither be read nor generated.
-pub fn account(issuer: &Issuer) -> Result<Opened, String> {
-    let mut unsaved_key = None;
-    let path = key_path(issuer);
-    let text = match (&issuer.account_key, &path) {
-        (From::Given(text), _) => text.clone(),
-        (From::Made(kind), Some(path)) => match read(path)? {
-            Some(text) => text,
-            None => unsaved_key.insert(issue::new_key(*kind)?).clone(),
-        },
-        (From::Made(kind), None) => issue::new_key(*kind)?,
+/// The key can neither be read nor made.
+pub fn account(issuer: &Issuer) -> Result<Option<Opened>, String> {
+    let kept = match &issuer.account_key {
+        From::Given(text) => Some(text.clone()),
+        From::Made(_) => key_path(issuer).map_or(Ok(None), |path| read(&path))?,
     };
-    let key = AccountKey::from_pem(text.as_bytes())?;
+    match (kept, issuer.account_key.kind_to_make()) {
+        (Some(text), _) => opened(issuer, &text).map(Some),
+        (None, Some(kind)) if !kind.is_rsa() => new_account(issuer, issue::new_key(kind)?).map(Some),
+        (None, _) => Ok(None),
+    }
+}
+
+/// The account of a key that was just made.
+///
+/// # Errors
+/// It is no key.
+pub fn new_account(issuer: &Issuer, key: String) -> Result<Opened, String> {
+    let opened = opened(issuer, &key)?;
+    Ok(Opened { unsaved_key: key_path(issuer).map(|_| key), ..opened })
+}
+
+fn opened(issuer: &Issuer, key: &str) -> Result<Opened, String> {
+    let key = AccountKey::from_pem(key.as_bytes())?;
     let known = issuer.state.as_ref().and_then(|state| open::text(&state.join("account.url"), LARGEST).ok());
     let kid = known.and_then(|text| {
         let mut lines = text.lines();
@@ -90,7 +102,7 @@ pub fn account(issuer: &Issuer) -> Result<Opened, String> {
         let same = lines.next() == Some(issuer.terms.uri.text.as_str()) && lines.next() == Some(&*key.thumbprint());
         lines.next().filter(|_| same).map(str::to_owned)
     });
-    Ok(Opened { key, kid, unsaved_key })
+    Ok(Opened { key, kid, unsaved_key: None })
 }
 
 /// Stores a new account key. False: another process has stored one in the meantime.

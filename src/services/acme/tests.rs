@@ -2,12 +2,14 @@
 
 use super::*;
 use crate::acme::Terms;
+use crate::acme::jose::AccountKey;
 use crate::acme::wire::Url;
 use crate::config::acme::AccountKey as From;
 use crate::config::directives::resolver;
 use crate::config::value::Millis;
 use crate::sys::scratch::Scratch;
 use crate::tls::client::Options;
+use crate::tls::issue::KeyKind;
 use std::fs;
 
 /// An account that exists only in this process, and one whose key is on disk.
@@ -36,6 +38,10 @@ fn two_accounts(scratch: &Scratch) -> (Settings, String) {
     (Settings { issuers: vec![Rc::new(issuer)], certificates: Vec::new() }, key)
 }
 
+fn account_of(acme: &Acme) -> String {
+    acme.authorities[0].account.as_ref().expect("an account").key().thumbprint()
+}
+
 fn thumbprint(key: &str) -> String {
     AccountKey::from_pem(key.as_bytes()).expect("a key").thumbprint()
 }
@@ -47,12 +53,12 @@ fn a_reload_looks_again_for_an_account_key_that_could_not_be_read() {
     scratch.write("account.key", b"damaged");
     let mut acme = Acme::default();
     assert!(acme.adopt(&settings, 0));
-    let makeshift = acme.authorities[0].account.key().thumbprint();
+    let makeshift = account_of(&acme);
     assert!(!acme.adopt(&settings, 0), "as it was");
-    assert_eq!(acme.authorities[0].account.key().thumbprint(), makeshift);
+    assert_eq!(account_of(&acme), makeshift);
     scratch.write("account.key", key.as_bytes());
     assert!(acme.adopt(&settings, 0), "what was under way was the other account's");
-    assert_eq!(acme.authorities[0].account.key().thumbprint(), thumbprint(&key));
+    assert_eq!(account_of(&acme), thumbprint(&key));
     assert!(!acme.adopt(&settings, 0));
 }
 
@@ -63,13 +69,13 @@ fn an_account_key_that_another_process_made_first_is_used_and_stays() {
     let path = scratch.path().join("account.key");
     let mut acme = Acme::default();
     acme.adopt(&settings, 0);
-    let own = acme.authorities[0].account.key().thumbprint();
+    let own = account_of(&acme);
     assert_eq!(thumbprint(&fs::read_to_string(&path).expect("kept")), own);
     // As if the disk had been full, and another process had stored a key first.
     acme.authorities[0].unsaved_key = issue::new_key(KeyKind::P256).ok();
     scratch.write("account.key", key.as_bytes());
     acme.keep_account(0, 0);
-    assert_eq!(acme.authorities[0].account.key().thumbprint(), thumbprint(&key));
+    assert_eq!(account_of(&acme), thumbprint(&key));
     assert!(acme.authorities[0].unsaved_key.is_none());
     assert_eq!(fs::read_to_string(&path).expect("there"), key);
 }
@@ -149,6 +155,54 @@ fn rsa_keys_are_made_one_after_the_other_beside_the_loop() {
         now.ms = acme.next_due(now).expect("a time").max(now.ms + 1);
     }
     assert_eq!(ordered, 2, "both were ordered");
+}
+
+/// `account_key rsa:4096` took a second and a half of the loop, at the start and at a reload.
+#[test]
+fn the_rsa_key_of_an_account_is_made_beside_the_loop_and_kept() {
+    let scratch = Scratch::new();
+    let (mut settings, _) = two_accounts(&scratch);
+    settings.certificates.push(Certificate { issuer: 0, names: vec!["a.test".into()], key: KeyKind::P256 });
+    let issuer = Rc::get_mut(&mut settings.issuers[0]).expect("held here alone");
+    issuer.account_key = From::Made(KeyKind::Rsa(2048));
+    let mut acme = Acme::default();
+    let mut now = Moment { ms: 1_000, unix: 1_800_000_000 };
+    acme.adopt(&settings, now.unix);
+    assert!(acme.authorities[0].account.is_none() && acme.lines().is_empty());
+    let path = scratch.path().join("account.key");
+    assert!(acme.step(now).is_empty() && !path.exists(), "it is being made");
+    acme.new_keys.wait();
+    now.ms = acme.next_due(now).expect("a time").max(now.ms + 1);
+    assert_eq!(acme.step(now).len(), 1, "the account has its key");
+    assert_eq!(thumbprint(&fs::read_to_string(&path).expect("kept")), account_of(&acme));
+    let mut other = Acme::default();
+    other.adopt(&settings, now.unix);
+    assert_eq!(account_of(&other), account_of(&acme), "the next process has it");
+}
+
+#[test]
+fn an_account_whose_key_cannot_be_made_is_tried_again_and_says_so() {
+    let scratch = Scratch::new();
+    let (mut settings, _) = two_accounts(&scratch);
+    settings.certificates.push(Certificate { issuer: 0, names: vec!["a.test".into()], key: KeyKind::P256 });
+    let issuer = Rc::get_mut(&mut settings.issuers[0]).expect("held here alone");
+    issuer.account_key = From::Made(KeyKind::Rsa(2048));
+    let mut acme = Acme::default();
+    let mut now = Moment { ms: 1_000, unix: 1_800_000_000 };
+    acme.adopt(&settings, now.unix);
+    for _ in 0..2 {
+        acme.new_keys.fail(KeyOwner::Account(0));
+        assert!(acme.step(now).is_empty());
+        let lines = acme.lines();
+        assert!(lines.len() == 1 && lines[0].1.contains("the process that makes the key ended"), "{lines:?}");
+        let again = acme.next_due(now).expect("a time") - now.ms;
+        assert!(again >= 1_000, "{again}");
+        (now.ms, now.unix) = (now.ms + again, now.unix + again.div_ceil(1000) as i64);
+    }
+    assert!(acme.step(now).is_empty(), "it is being made");
+    acme.new_keys.wait();
+    now.ms += new_keys::LOOK;
+    assert_eq!(acme.step(now).len(), 1);
 }
 
 #[test]
