@@ -21,6 +21,7 @@ use crate::util::clean_path::clean;
 use crate::util::fold_case::fold;
 use crate::util::hash::FastMap;
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::rc::{Rc, Weak};
@@ -55,8 +56,14 @@ pub struct ConfiguredDirs {
     /// Those whose real path is another than the configured one; and those of them to be refreshed in turn.
     linked: BTreeSet<u32>,
     doubtful: BTreeSet<u32>,
-    /// Counts changes of what [`ConfiguredDirs::any`] finds: another configuration, or a directory that lies elsewhere.
+    /// Another number whenever [`ConfiguredDirs::any`] may find something else: for another configuration, or since a
+    /// directory lies elsewhere.
     generation: u64,
+    /// The last number that was given, for all configurations.
+    last: Rc<Cell<u64>>,
+    /// Those of the other configurations whose requests still run: after a reload, requests of the old one and the new
+    /// one ask by turns.
+    others: Vec<ConfiguredDirs>,
 }
 
 /// How real paths are found.
@@ -129,6 +136,8 @@ impl ConfiguredDirs {
             linked: BTreeSet::new(),
             doubtful: BTreeSet::new(),
             generation: 0,
+            last: Rc::default(),
+            others: Vec::new(),
         }
     }
 
@@ -207,23 +216,47 @@ impl ConfiguredDirs {
         self.look(now)
     }
 
+    fn is_of(&self, config: &Rc<Config>) -> bool {
+        std::ptr::eq(self.of.as_ptr(), Rc::as_ptr(config))
+    }
+
     fn adopt(&mut self, config: &Rc<Config>) {
-        if !std::ptr::eq(self.of.as_ptr(), Rc::as_ptr(config)) {
-            let list = self.list;
-            *self = ConfiguredDirs { generation: self.generation + 1, ..ConfiguredDirs::of(list) };
-            self.of = Rc::downgrade(config);
-            self.add(list(config).into_iter());
-            self.prepares = self.dirs.len() > AT_ONCE;
+        if self.is_of(config) {
+            return;
         }
+        let is_alive = |dirs: &ConfiguredDirs| dirs.of.strong_count() > 0;
+        let mut others = std::mem::take(&mut self.others);
+        others.retain(is_alive);
+        let adopted = match others.iter().position(|dirs| dirs.is_of(config)) {
+            Some(at) => others.swap_remove(at),
+            None => self.list_for(config),
+        };
+        others.extend(Some(std::mem::replace(self, adopted)).filter(is_alive));
+        self.others = others;
+    }
+
+    /// Those of another configuration, none of them found yet.
+    fn list_for(&self, config: &Rc<Config>) -> ConfiguredDirs {
+        let mut dirs = ConfiguredDirs { last: self.last.clone(), ..ConfiguredDirs::of(self.list) };
+        dirs.of = Rc::downgrade(config);
+        dirs.add((self.list)(config).into_iter());
+        dirs.prepares = dirs.dirs.len() > AT_ONCE;
+        dirs.changed();
+        dirs
+    }
+
+    fn changed(&mut self) {
+        self.last.set(self.last.get() + 1);
+        self.generation = self.last.get();
     }
 
     /// Whether there are so many to be found that they are found ahead of the first request that asks: the roots of
     /// 5000 servers took it 40 ms.
     pub fn is_to_prepare(&self, config: &Rc<Config>) -> bool {
-        match std::ptr::eq(self.of.as_ptr(), Rc::as_ptr(config)) {
-            true => self.prepares,
+        match std::iter::once(self).chain(&self.others).find(|dirs| dirs.is_of(config)) {
+            Some(dirs) => dirs.prepares,
             // Not adopted yet. Requests ask for lists that long only where clients may write.
-            false => config.locations.len() > AT_ONCE && !config.write_areas.is_empty(),
+            None => config.locations.len() > AT_ONCE && !config.write_areas.is_empty(),
         }
     }
 
@@ -265,6 +298,7 @@ impl ConfiguredDirs {
             self.moved.extend(found);
         }
         self.doubtful.clone_from(&self.linked);
+        self.others.iter_mut().for_each(|dirs| dirs.moved(paths));
     }
 
     /// Call it when this process has moved something, but its path is not known.
@@ -273,10 +307,12 @@ impl ConfiguredDirs {
         self.prepares = self.dirs.len() > AT_ONCE;
         self.moved.clear();
         self.doubtful.clear();
+        self.others.iter_mut().for_each(ConfiguredDirs::any_moved);
     }
 
     /// Call it when a client stores something at the path.
     pub fn used(&mut self, path: &[u8]) {
+        self.others.iter_mut().for_each(|dirs| dirs.used(path));
         if self.by_path.is_empty() {
             return;
         }
@@ -390,7 +426,7 @@ impl ConfiguredDirs {
     }
 
     fn relocate(&mut self, at: usize, real: &[u8]) {
-        self.generation += 1;
+        self.changed();
         let directory = &mut self.dirs[at];
         let (at, named) = (at as u32, key(&directory.directory));
         let (before, real) = (std::mem::replace(&mut directory.real, real.into()), fold(real));

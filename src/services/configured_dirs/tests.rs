@@ -311,3 +311,48 @@ fn many_directories_are_found_a_few_at_a_time_before_a_request_asks() {
         assert!(!dirs.prepares && dirs.sound <= AT_ONCE, "{}", dirs.sound);
     }
 }
+
+fn configuration(roots: usize) -> Rc<Config> {
+    use crate::config::build::Form;
+    use crate::config::load::{LoadOptions, load_text};
+    let locations: String =
+        (0..roots).map(|n| format!("location /{n} {{ root /none/{n}; dav_methods PUT; }}")).collect();
+    let text = format!("events {{}} http {{ server {{ listen 80; {locations} }} }}");
+    let mut loaded = load_text("t", text.as_bytes(), &LoadOptions::default());
+    let resolved = crate::config::resolve::resolve(&mut loaded, Path::new("/"), Form::Webserv, Vec::new(), None);
+    Rc::new(resolved.config.expect("the configuration is right"))
+}
+
+/// After a reload, each request of the old configuration made all of the new one's be found again: 40 ms for 5000.
+#[test]
+fn requests_of_an_old_configuration_do_not_make_the_new_ones_directories_be_found_again() {
+    let [old, new] = [3, AT_ONCE + 9].map(configuration);
+    let mut dirs = ConfiguredDirs::kept();
+    let number = |dirs: &mut ConfiguredDirs, of: &Rc<Config>| dirs.generation(of, 5000).expect("found");
+    let before = number(&mut dirs, &old);
+    assert!(dirs.is_to_prepare(&new));
+    dirs.prepare(&new, 5000);
+    // One in between continues with its own.
+    assert_eq!(number(&mut dirs, &old), before);
+    assert!(dirs.is_to_prepare(&new));
+    dirs.prepare(&new, 5000);
+    assert!(!dirs.is_to_prepare(&new));
+    let after = number(&mut dirs, &new);
+    assert_ne!(after, before);
+    for _ in 0..2 {
+        assert_eq!(number(&mut dirs, &old), before);
+        assert!(!dirs.is_to_prepare(&new));
+        dirs.adopt(&new);
+        assert_eq!(dirs.sound, dirs.dirs.len(), "all are found");
+        assert_eq!(number(&mut dirs, &new), after);
+    }
+    // What is moved is moved for both.
+    dirs.moved(&[b"/none".to_vec()]);
+    for (of, count) in [(&old, 3), (&new, AT_ONCE + 9)] {
+        dirs.adopt(of);
+        assert_eq!(dirs.moved.len(), count);
+    }
+    drop(old);
+    dirs.adopt(&configuration(1));
+    assert_eq!(dirs.others.len(), 1, "the old configuration's are gone with it");
+}
