@@ -6,7 +6,9 @@
 //! addresses (nginx).
 //!
 //! What bounds it: [`ASKED`] names are looked up at a time, the others wait their turn; a step of the loop begins
-//! [`BEGUN`] of them, and looks only at names that are due or answered. A request finds its group by one look.
+//! [`BEGUN`] of them, and looks only at names that are due or answered. A request finds its group by one look. After a
+//! reload a step makes [`MADE`] of the groups with the addresses that they had, and frees as many of those before;
+//! a request whose group is not there yet makes that one.
 
 use super::resolver::{Answer, LookupError, LookupResult, Question, Records, Resolver, Submitted, Ticket, Want};
 use crate::config::model::Config;
@@ -27,6 +29,8 @@ const LEAST: u64 = 1000;
 const ASKED: usize = 256;
 /// Maximum number of lookups begun at a time.
 const BEGUN: usize = 64;
+/// Maximum number of groups made at a time: 5000 in one step held up other clients for 19 ms.
+const MADE: usize = 128;
 
 /// A group, and a name in it.
 type Place = (usize, usize);
@@ -37,6 +41,12 @@ pub struct UpstreamNames {
     groups: Vec<Group>,
     /// Where they are, by the address of the configured group.
     places: FastMap<usize, usize>,
+    /// The first of each name.
+    by_name: FastMap<Rc<str>, usize>,
+    /// How many of the first have been made.
+    made: usize,
+    /// The groups of the configuration before.
+    before: Before,
     /// Names that are not being looked up, by the time when they are due.
     dues: BTreeSet<(u64, Place)>,
     /// Names that are.
@@ -55,7 +65,14 @@ pub struct Changes {
 struct Group {
     base: Rc<Upstream>,
     current: Rc<Upstream>,
+    /// Empty until the group is made.
     names: Vec<Name>,
+}
+
+#[derive(Default)]
+struct Before {
+    groups: Vec<Group>,
+    by_name: FastMap<Rc<str>, usize>,
 }
 
 /// One `server … resolve` line.
@@ -87,33 +104,63 @@ impl UpstreamNames {
     }
 
     fn adopt_groups(&mut self, upstreams: &[Rc<Upstream>]) {
-        let mut before: HashMap<Rc<str>, Group> = HashMap::new();
-        for group in std::mem::take(self).groups {
-            before.entry(group.base.name.clone()).or_insert(group);
+        // Reloads that follow each other within some turns: the addresses go from one to the next.
+        while self.made < self.groups.len() {
+            self.make_some();
         }
+        let UpstreamNames { groups, by_name, .. } = std::mem::take(self);
+        self.before = Before { groups, by_name };
         for base in upstreams.iter().filter(|upstream| !upstream.dynamic.is_empty()) {
             let at = self.groups.len();
-            self.groups.push(Group::new(base, before.get(&base.name)));
+            self.groups.push(Group { base: base.clone(), current: base.clone(), names: Vec::new() });
             self.places.insert(Rc::as_ptr(base).addr(), at);
-            if base.resolver.is_some() {
-                self.dues.extend((0..base.dynamic.len()).map(|name| (0, (at, name))));
-            }
+            self.by_name.entry(base.name.clone()).or_insert(at);
+        }
+    }
+
+    /// Makes some of the groups, or frees some of those before.
+    fn make_some(&mut self) {
+        if self.made == self.groups.len() {
+            self.before.by_name.clear();
+            return self.before.groups.truncate(self.before.groups.len().saturating_sub(MADE));
+        }
+        for at in self.made..self.groups.len().min(self.made + MADE) {
+            self.make(at);
+            self.made += 1;
+        }
+    }
+
+    fn make(&mut self, at: usize) {
+        let Some(group) = self.groups.get_mut(at).filter(|group| group.names.is_empty()) else { return };
+        let before = self.before.by_name.get(&group.base.name).and_then(|at| self.before.groups.get(*at));
+        *group = Group::new(&group.base, before);
+        if group.base.resolver.is_some() {
+            self.dues.extend((0..group.names.len()).map(|name| (0, (at, name))));
         }
     }
 
     /// The group with the current addresses.
-    pub fn current(&self, base: &Rc<Upstream>) -> Rc<Upstream> {
-        let group = self.places.get(&Rc::as_ptr(base).addr()).and_then(|at| self.groups.get(*at));
-        group.map_or_else(|| base.clone(), |group| group.current.clone())
+    pub fn current(&mut self, base: &Rc<Upstream>) -> Rc<Upstream> {
+        let Some(at) = self.places.get(&Rc::as_ptr(base).addr()).copied() else { return base.clone() };
+        self.make(at);
+        self.groups.get(at).map_or_else(|| base.clone(), |group| group.current.clone())
     }
 
     /// Monotonic milliseconds; None: nothing is due.
     pub fn next_due(&self) -> Option<u64> {
+        if self.made < self.groups.len() || !self.before.groups.is_empty() {
+            return Some(0);
+        }
+        self.next_lookup()
+    }
+
+    fn next_lookup(&self) -> Option<u64> {
         self.dues.first().filter(|_| self.asked.len() < ASKED).map(|(due, _)| *due)
     }
 
     /// Takes new answers, and begins lookups that are due.
     pub fn run(&mut self, resolver: &mut Resolver, now: u64) -> Changes {
+        self.make_some();
         let mut changes = Changes::default();
         let mut changed = BTreeSet::new();
         for ticket in resolver.answered() {
@@ -124,7 +171,7 @@ impl UpstreamNames {
             }
         }
         for _ in 0..BEGUN {
-            if self.next_due().is_none_or(|due| due > now) {
+            if self.next_lookup().is_none_or(|due| due > now) {
                 break;
             }
             if let Some((_, place)) = self.dues.pop_first() {

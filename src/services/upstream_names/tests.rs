@@ -27,6 +27,9 @@ fn more_names_than_are_looked_up_at_a_time_wait_and_none_is_refused() {
     let (mut names, mut resolver, mut now) = (UpstreamNames::default(), Resolver::default(), 1000);
     let all = groups(ASKED, &settings);
     names.adopt_groups(&all);
+    for _ in 0..all.len().div_ceil(MADE) {
+        names.make_some();
+    }
     let mut runs = 0;
     while names.next_due().is_some() {
         assert!(names.run(&mut resolver, now).failed.is_empty(), "none is refused");
@@ -51,16 +54,56 @@ fn a_reload_keeps_the_addresses_of_names_that_stay() {
     let (before, after) = (groups(3, &settings), groups(4, &settings));
     let mut names = UpstreamNames::default();
     names.adopt_groups(&before);
+    names.make_some();
     let addr = SocketAddr::from(([192, 0, 2, 1], 7));
     names.groups[1].names[1].addresses = vec![Address { addr, weight: 0, backup: false }];
     names.groups[1].rebuild();
-    let shown = |names: &UpstreamNames, base: &Rc<Upstream>| -> Vec<String> {
+    let shown = |names: &mut UpstreamNames, base: &Rc<Upstream>| -> Vec<String> {
         names.current(base).peers.iter().map(|peer| peer.name.to_string()).collect()
     };
-    assert_eq!(shown(&names, &before[1]), ["192.0.2.1:7"]);
+    assert_eq!(shown(&mut names, &before[1]), ["192.0.2.1:7"]);
     names.adopt_groups(&after);
-    assert_eq!(shown(&names, &after[1]), ["192.0.2.1:9"], "with the port that it has now");
-    assert!(shown(&names, &after[0]).is_empty() && shown(&names, &after[3]).is_empty());
+    assert_eq!(shown(&mut names, &after[1]), ["192.0.2.1:9"], "with the port that it has now");
+    assert!(shown(&mut names, &after[0]).is_empty() && shown(&mut names, &after[3]).is_empty());
     assert!(Rc::ptr_eq(&names.current(&before[1]), &before[1]), "no longer known");
+    names.make_some();
     assert_eq!((names.next_due(), names.dues.len()), (Some(0), 8));
+}
+
+/// 5000 groups were one step of 19 ms at HUP.
+#[test]
+fn many_groups_are_adopted_in_steps_and_a_request_finds_its_own_at_once() {
+    let silent = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    let servers = [silent.local_addr().expect("it is bound")].into();
+    let settings = Rc::new(ResolverSettings { servers, valid: None, ipv4: true, ipv6: false });
+    let count = 3 * MADE + 1;
+    let (before, after) = (groups(count, &settings), groups(count, &settings));
+    let addr = SocketAddr::from(([192, 0, 2, 1], 9));
+    let mut names = UpstreamNames::default();
+    names.adopt_groups(&before);
+    for group in 0..count {
+        names.make(group);
+        names.groups[group].names[0].addresses = vec![Address { addr, weight: 0, backup: false }];
+    }
+    names.adopt_groups(&after);
+    let made = |names: &UpstreamNames| names.groups.iter().filter(|group| !group.names.is_empty()).count();
+    assert_eq!((made(&names), names.dues.len()), (0, 0));
+    assert_eq!(names.current(&after[count - 1]).peers[0].name, addr.to_string().into());
+    assert_eq!(made(&names), 1);
+    let mut resolver = Resolver::default();
+    for step in 1..=3 {
+        assert_eq!(names.next_due(), Some(0));
+        names.run(&mut resolver, 1000);
+        assert_eq!((made(&names), names.before.groups.len()), (step * MADE + 1, count));
+    }
+    for left in [count, 2 * MADE + 1, MADE + 1, 1, 0] {
+        names.make_some();
+        assert_eq!(names.before.groups.len(), left);
+    }
+    assert_eq!((made(&names), names.made), (count, count));
+    // A reload that comes amid it loses no address.
+    let last = groups(count, &settings);
+    names.adopt_groups(&last);
+    names.adopt_groups(&before);
+    assert_eq!(names.current(&before[count - 1]).peers[0].name, addr.to_string().into());
 }

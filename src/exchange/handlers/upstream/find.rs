@@ -77,7 +77,7 @@ fn note_host_and_port(record: &mut UpstreamRecord, pass: &Pass, (host, port): (R
 }
 
 /// Finds the group for a URL with variables: a group of the configuration, or a literal address.
-fn group_of(ex: &Exchange, cx: &Services, url: &Url<'_>) -> Option<Rc<Upstream>> {
+fn group_of(ex: &Exchange, cx: &mut Services, url: &Url<'_>) -> Option<Rc<Upstream>> {
     let port = url.port.unwrap_or(url.default_port());
     let same = |upstream: &&Rc<Upstream>| {
         let port_fits = if upstream.block { url.port.is_none() } else { upstream.port.unwrap_or(80) == port };
