@@ -13,6 +13,7 @@ mod invariants;
 pub mod lifecycle;
 pub mod listeners;
 pub mod local_certificates;
+mod log_work;
 mod memory;
 mod names;
 mod panics;
@@ -40,7 +41,6 @@ use crate::conn::upstream::pool::UpstreamConns;
 use crate::conn::{Conn, Pool};
 use crate::exchange::handlers::resumable::sweep;
 use crate::services::Services;
-use crate::services::logs::Reopening;
 use crate::sys::Errno;
 use crate::sys::epoll::{self, Epoll, Events, Timeout};
 use crate::sys::process::free_memory::FreeMemory;
@@ -149,8 +149,7 @@ pub struct Server {
     renewals: local_certificates::Renewals,
     handover: handover::Handover,
     crowd: memory::Crowd,
-    /// Logs that are being opened again.
-    reopening: Option<Reopening>,
+    log_work: log_work::LogWork,
     /// Freed memory that is being returned to the kernel.
     returning: Option<FreeMemory>,
 }
@@ -225,7 +224,7 @@ impl Server {
             renewals: local_certificates::Renewals::new(LOOK),
             handover: handover::Handover::default(),
             crowd: memory::Crowd::default(),
-            reopening: None,
+            log_work: log_work::LogWork::default(),
             returning: None,
         };
         server.begin()?;
@@ -381,7 +380,7 @@ impl Server {
             || self.old_configs.iter().any(|config| Rc::strong_count(config) == 1)
             || !self.held.is_empty()
             || self.returning.is_some()
-            || self.reopening.is_some()
+            || self.log_work.is_under_way()
             || matches!(self.mode, Mode::Quitting { closes_idle: true, .. });
         let queued = !self.run.is_empty() || !self.bulky.is_empty() || !self.late.is_empty() || !self.due.is_empty();
         if queued || works {
@@ -436,7 +435,7 @@ impl Server {
         self.watch_services();
         // Before logs are flushed, since lines written by this would otherwise wait for the next event.
         self.end_retired();
-        self.reopen_logs();
+        self.work_on_logs();
         self.log_due = self.cx.logs.flush_turn(self.cx.now.ms, &mut self.cx.slice);
         self.send_locks();
         self.send_state();

@@ -72,10 +72,7 @@ impl Server {
             match pass::receive(link.channel.as_fd(), &mut text) {
                 Err(Errno::EAGAIN) => return,
                 Ok((got @ 1.., fds)) if text[0] == LOGS => {
-                    self.cx.logs.begin_reopen();
-                    for (id, fd) in numbers(&text[..got]).zip(fds) {
-                        self.cx.logs.replace(id, fd);
-                    }
+                    self.take_logs(numbers(&text[..got]).zip(fds));
                 }
                 Ok((got @ 1.., fds)) if text[0] == CERTIFICATE => {
                     numbers(&text[..got]).zip(fds).for_each(|(server, fd)| self.install_certificate(server, fd));

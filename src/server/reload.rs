@@ -226,6 +226,11 @@ impl Server {
         }
     }
 
+    /// Whether requests of an earlier configuration may still run.
+    pub(super) fn has_old_configs(&self) -> bool {
+        !self.old_configs.is_empty()
+    }
+
     /// Frees old configurations that no request uses, a part per turn; then closes logs that only they name.
     pub(super) fn drop_unused_configs(&mut self) {
         if !self.old_configs.is_empty() {
@@ -238,7 +243,7 @@ impl Server {
                 self.note(format_args!("no connection uses the old configuration any more ({words})"));
             }
             if self.old_configs.is_empty() {
-                self.cx.logs.retire();
+                self.begin_retiring();
             }
         }
         let slice = &mut self.cx.slice;

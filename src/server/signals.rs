@@ -1,10 +1,7 @@
 //! Signals as events: read from a descriptor by the event loop, so nothing is ever interrupted.
 
-use super::reload;
-use super::reload_report;
 use super::{Mode, Server};
 use crate::config::model::Level;
-use crate::services::logs::Reopening;
 use crate::sys::Errno;
 use crate::sys::process::{
     self, SIGALRM, SIGCHLD, SIGDRAIN, SIGHUP, SIGINT, SIGIO, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, Signal,
@@ -71,10 +68,6 @@ fn is_resize(signal: &Signal) -> bool {
     signal.number == SIGWINCH && signal.is_kernels
 }
 
-/// Logs opened again between two looks at the clock. Where there are no more, all are open before a request that
-/// follows USR1.
-const AT_ONCE: usize = 64;
-
 impl Server {
     /// Acts on the signals of this turn.
     pub(super) fn handle_signals(&mut self) {
@@ -114,8 +107,7 @@ impl Server {
             }
             SIGUSR1 => {
                 self.note(format_args!("signal {signal}, reopening logs"));
-                self.reopening = Some(Reopening::default());
-                self.reopen_logs();
+                self.begin_reopening();
             }
             SIGUSR2 => self.upgrade(),
             SIGWINCH => {
@@ -124,30 +116,6 @@ impl Server {
             }
             SIGDRAIN => self.drain(),
             _ => {}
-        }
-    }
-
-    /// Opens logs again: a few at once, many in several turns, during which lines still go to the old files. Failures
-    /// are also reported to the requesting command: the error log itself may be what failed.
-    pub(super) fn reopen_logs(&mut self) {
-        let Some(mut reopening) = self.reopening.take() else { return };
-        while self.cx.logs.reopen_next(&mut reopening) {
-            if reopening.steps().is_multiple_of(AT_ONCE) && self.cx.slice.is_turn_over() {
-                self.reopening = Some(reopening);
-                return;
-            }
-        }
-        let failed = reopening.failed;
-        self.reloads += 1;
-        let Some(origin) = &self.origin else { return };
-        let (lines, report) = reload::not_reopened(self.reloads, origin, failed);
-        let log = self.cx.config.process.error_log.clone();
-        for line in lines {
-            self.cx.logs.error(&log, Level::Emerg, &mut self.cx.now, None, format_args!("{line}"));
-            self.cx.logs.beside(&log, &line);
-        }
-        if let Some(file) = &self.pid_file {
-            reload_report::write(file.path(), &report);
         }
     }
 
@@ -175,32 +143,6 @@ impl Server {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::test_world::World;
-    use crate::services::slice::Slice;
-    use std::fs;
-
-    /// Thousands of logs were opened again in one turn: 39 ms for 4000.
-    #[test]
-    fn many_logs_are_opened_again_in_several_turns() {
-        let lines = |path: &str| -> String {
-            (0..150).map(|n| format!("location /{n} {{ access_log {path}/log{n}; return 200 x; }}")).collect()
-        };
-        let mut world = World::with(lines);
-        let logs: Vec<_> = (0..150).map(|n| world.dir.path().join(format!("log{n}"))).collect();
-        logs.iter().for_each(|log| fs::remove_file(log).expect("it is there"));
-        world.server.cx.slice = Slice::over();
-        world.server.signals.inject(SIGUSR1);
-        world.server.handle_signals();
-        let open = || logs.iter().filter(|log| log.exists()).count();
-        // The error log is one of them.
-        assert!((AT_ONCE - 1..=AT_ONCE).contains(&open()), "{}", open());
-        assert!(world.server.due().is_some_and(|due| due <= world.server.cx.now.ms), "it goes on at once");
-        while world.server.reopening.is_some() {
-            world.turns();
-        }
-        assert_eq!(open(), 150);
-    }
-
     #[test]
     fn a_window_that_changes_its_size_ends_nothing() {
         for (number, is_kernels, expected) in

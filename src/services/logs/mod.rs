@@ -3,6 +3,8 @@
 //!
 //! A file stays open as long as the configuration names it, or an exchange exists whose configuration did.
 
+pub mod renew;
+
 use super::clock::Clock;
 use super::error_line::{self, Admitted, Facts, Repeats, RequestPart, Window};
 use super::log_file::{LogFile, Trouble};
@@ -17,7 +19,7 @@ use crate::sys::{Errno, file, process};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io::Write;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 
 /// When this many bytes are pending, they are written within the turn.
@@ -76,21 +78,6 @@ pub enum Hold {
     },
 }
 
-/// How far [`Logs::reopen_next`] has come.
-#[derive(Default)]
-pub struct Reopening {
-    next: usize,
-    /// Files that could not be opened: these go on where they were open before.
-    pub failed: Vec<(PathBuf, Errno)>,
-}
-
-impl Reopening {
-    /// Files dealt with so far.
-    pub fn steps(&self) -> usize {
-        self.next
-    }
-}
-
 impl Logs {
     /// With standard error as the destination of messages that no log takes.
     pub fn new() -> Logs {
@@ -140,65 +127,9 @@ impl Logs {
         self.files.iter().map(|f| f.path.clone()).collect()
     }
 
-    /// Closes the files that only earlier configurations named, if no exchange uses these any more.
-    pub fn retire(&mut self) {
-        self.flush_all();
-        for file in self.files.iter_mut().filter(|file| !file.is_named) {
-            file.close();
-        }
-        let files = &self.files;
-        self.blocked.retain(|id| files.get(id.at()).is_some_and(LogFile::is_open));
-        self.forget_paths();
-    }
-
-    /// USR1: writes what is pending, then reopens every file of the configuration by its path. A log that is a
-    /// descriptor (`/dev/stdout`) stays as it is.
-    pub fn reopen(&mut self) -> Vec<(PathBuf, Errno)> {
-        let mut reopening = Reopening::default();
-        while self.reopen_next(&mut reopening) {}
-        reopening.failed
-    }
-
-    /// Does the next step of [`Logs::reopen`]. False: that was the last one.
-    pub fn reopen_next(&mut self, reopening: &mut Reopening) -> bool {
-        let at = reopening.next;
-        reopening.next += 1;
-        if at == 0 {
-            self.forget_paths();
-        }
-        self.write_out(LogFileId(at as u32));
-        let Some(file) = self.files.get_mut(at) else { return false };
-        if file.is_open() && file.is_named && open::descriptor(&file.path).is_none() {
-            match open::append(&file.path) {
-                Ok(fd) => file.set_sink(Sink::new(fd)),
-                Err(e) => reopening.failed.push((file.path.clone(), e)),
-            }
-        }
-        true
-    }
-
-    /// Writes what is pending to the old files. Files with variables in their path and syslog sockets are opened again
-    /// when needed.
-    pub fn begin_reopen(&mut self) {
-        self.flush_all();
-        self.forget_paths();
-    }
-
-    fn forget_paths(&mut self) {
-        self.paths.clear();
-        self.syslogs.clear();
-    }
-
     /// The descriptors of the open files, with their ids.
     pub fn descriptors(&self) -> impl Iterator<Item = (usize, &Path, BorrowedFd<'_>)> {
         self.files.iter().enumerate().filter_map(|(at, file)| Some((at, &*file.path, file.sink()?.fd())))
-    }
-
-    /// Takes a file that a more privileged process has opened.
-    pub fn replace(&mut self, at: usize, fd: OwnedFd) {
-        if let Some(file) = self.files.get_mut(at).filter(|file| file.is_open()) {
-            file.set_sink(Sink::new(fd));
-        }
     }
 
     /// Messages still go to standard error; a daemon has none.
