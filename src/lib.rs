@@ -152,8 +152,8 @@
 //!   [`services::response_cache`] keeps it by the bytes of the request's head, [`conn::http1::fast_path`] and
 //!   `conn/http2/cached.rs` send it; how fresh a file must be: [`conn::arrival`]
 //! - a line of the access log: [`exchange::access_log`]; of the error log: [`exchange::error_log`]; either written to
-//!   its file: [`services::logs`], which also opens the files again for USR1; under a parent, [`privsep::parent`] opens
-//!   them
+//!   its file: [`services::logs`], which also opens the files again for USR1, when: `server/log_work.rs`; under a
+//!   parent, [`privsep::parent`] opens them
 //! - a request counted and logged once it is answered: [`conn::request::log`]; otherwise (its client left, it timed
 //!   out): [`conn::close`]
 //! - a connection kept or closed after a response: `conn/request/respond.rs`; gone idle, and woken:
@@ -180,14 +180,15 @@
 //! - a reload: [`server::reload`] reads the configuration and lets it take over in `renew`
 //! - the serving process started, and again after a crash: [`privsep::parent`]; rights given up (capabilities, seccomp,
 //!   Landlock): [`privsep::sandbox`], by the calls of `sys/sandbox.rs`
-//! - memory short: [`services::overload`] says how much is used, `server/memory.rs` gives up what can be spared
+//! - memory short: [`services::overload`] says how much is used, `server/memory.rs` gives up what can be spared; none
+//!   for one request: [`util::memory`]
 //! - a certificate loaded: [`config::certificates`]; made for this machine (`ssl_certificate auto`):
 //!   `config/local_ca.rs`, and again before it ends: `server/local_certificates.rs`; made part of a server's
 //!   handshakes: `config/tls.rs`; a session resumed, the keys of its tickets rotated: [`tls::ticket`]
 //! - a certificate ordered from an authority by ACME: [`acme::order`] says what is sent, `server/acme/fetch.rs` sends
 //!   it; when it is renewed: `services/acme/certificate_state.rs`; its challenge answered: `exchange/acme.rs`, or in
-//!   `conn/handshake.rs`; its key made: `services/acme/new_keys.rs`; stored: `services/acme/store.rs`; what of it a
-//!   reload keeps: `adopt` in [`services::acme`]
+//!   `conn/handshake.rs`; its key, or an account's, made: `services/acme/new_keys.rs`; stored:
+//!   `services/acme/store.rs`; what of it a reload keeps: `adopt` in [`services::acme`]
 //! - counters kept: [`services::stats`]; shown: [`exchange::handlers::status`]
 //! - a mistake of a configuration warned of: a row in a file of [`tools::lint`]; `webserv explain`: [`explain`]; an
 //!   editor served: [`tools::lsp`]

@@ -59,6 +59,10 @@ impl BufferedBody {
         if let Some(file) = &mut self.file {
             return file.append(piece).map(|()| Moved::No);
         }
+        if self.memory.try_reserve(piece.len()).is_err() {
+            self.spill((temp.0, &mut *temp.1))?;
+            return self.push(temp, piece).map(|_| Moved::ToFile);
+        }
         self.memory.extend_from_slice(piece);
         if self.memory.len() as u64 > self.limit { self.spill(temp) } else { Ok(Moved::No) }
     }

@@ -269,12 +269,13 @@ fn read_within(path: &Path, room: u64, patience: Option<u32>) -> Result<Vec<u8>,
     }
     let most = usize::try_from(room).unwrap_or(usize::MAX).saturating_add(1);
     let is_device = streams && own.is_none();
-    let mut text = Vec::with_capacity(usize::try_from(stat.size).unwrap_or(0).min(most) + 1);
+    let mut text = Vec::new();
+    text.try_reserve_exact(usize::try_from(stat.size).unwrap_or(0).min(most).saturating_add(1))?;
     while text.len() < most {
         if streams && !is_readable(fd.as_fd(), wait)? {
             return Err(if is_device && wait == 0 { Errno::EINVAL } else { Errno::ETIMEDOUT });
         }
-        text.reserve(8 << 10);
+        text.try_reserve(8 << 10)?;
         let most = most - text.len();
         if file::read_into(fd.as_fd(), &mut text, most)? == 0 {
             break;

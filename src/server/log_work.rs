@@ -6,7 +6,7 @@ use super::Server;
 use super::reload;
 use super::reload_report;
 use crate::config::model::Level;
-use crate::services::logs::Reopening;
+use crate::services::logs::renew::Reopening;
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 

@@ -122,7 +122,7 @@ impl LogFile {
             if outcome.is_ok() {
                 self.backlog.extend_from_slice(fresh.get(taken..).unwrap_or_default());
             }
-        } else if self.backlog.len() + fresh.len() <= BACKLOG {
+        } else if self.backlog.len() + fresh.len() <= BACKLOG && self.backlog.try_reserve(fresh.len()).is_ok() {
             self.backlog.extend_from_slice(fresh);
         } else {
             self.dropped += memchr::memchr_iter(b'\n', &self.pending).count() as u64;

@@ -77,6 +77,7 @@ impl UserFile {
             return Err(Errno::EINVAL);
         }
         let Some(mut reading) = self.turn_of(&stat, now) else { return Ok(None) };
+        reading.bytes.try_reserve_exact(reading.size.saturating_sub(reading.bytes.len()))?;
         let most = if now.is_some() && !reading.again { SLICE } else { reading.size };
         if !reading.read(most, |into, at| file::pread(fd, into, at))? {
             self.reading = Some(reading);
@@ -126,7 +127,7 @@ impl UserFile {
         let (version, size) = (FileVersion::of(stat), stat.size as usize);
         // A begun reading whose client has left is continued by another, maybe hours later.
         let again = begun.as_ref().is_some_and(|reading| reading.again || reading.version != version);
-        let new = || Reading { file, version, size, bytes: Vec::with_capacity(size), at, again };
+        let new = || Reading { file, version, size, bytes: Vec::new(), at, again };
         let reading = begun.filter(|reading| reading.version == version).unwrap_or_else(new);
         Some(Reading { at, again, ..reading })
     }

@@ -1,6 +1,7 @@
 //! The kernel's error numbers, with their names and nginx's format. What an error means for a request (ENOENT is a 404)
 //! is decided elsewhere.
 
+use std::collections::TryReserveError;
 use std::ffi::CStr;
 use std::fmt;
 use std::io;
@@ -85,6 +86,13 @@ impl From<Errno> for io::Error {
 impl From<io::Error> for Errno {
     fn from(error: io::Error) -> Errno {
         error.raw_os_error().map_or(Errno::EINVAL, Errno)
+    }
+}
+
+/// Memory that could not be had.
+impl From<TryReserveError> for Errno {
+    fn from(_: TryReserveError) -> Errno {
+        Errno::ENOMEM
     }
 }
 

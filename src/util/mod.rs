@@ -15,6 +15,7 @@ pub mod fold_case;
 pub mod hash;
 pub mod inject;
 pub mod json;
+pub mod memory;
 pub mod networks;
 pub mod printable;
 pub mod shards;

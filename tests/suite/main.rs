@@ -62,6 +62,7 @@ mod listing_cache;
 mod local_certificates;
 mod locations;
 mod logs;
+mod memory;
 mod newcomer;
 mod nginx_fixes;
 mod nginx_fixes_autumn;

@@ -326,3 +326,11 @@ pub fn echoes(terminal: RawFd) -> bool {
     // SAFETY: the call above filled it.
     unsafe { settings.assume_init() }.c_lflag & libc::ECHO != 0
 }
+
+/// Lets a process have this many bytes of addresses at most (RLIMIT_AS).
+pub fn limit_memory(pid: u32, bytes: u64) {
+    let limit = libc::rlimit { rlim_cur: bytes, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: `limit` is readable, and the old limit is not asked for.
+    let result = unsafe { libc::prlimit(pid as libc::pid_t, libc::RLIMIT_AS, &limit, std::ptr::null_mut()) };
+    assert_eq!(result, 0, "prlimit: {}", io::Error::last_os_error());
+}

@@ -89,6 +89,8 @@ impl Entries {
         let more = self.dir.fill()?;
         // Taken out for the loop, which borrows from the batch.
         let (mut names, mut records) = (std::mem::take(&mut self.names), std::mem::take(&mut self.records));
+        records.try_reserve(self.dir.entries().count())?;
+        names.try_reserve(self.dir.entries().map(|entry| entry.name.to_bytes().len()).sum())?;
         for entry in self.dir.entries() {
             let name = entry.name.to_bytes();
             // A name that no URI can have is not shown: its link would be refused.

@@ -5,15 +5,20 @@
 //! the others wait. While memory is scarce one at a time goes on, however small. One whose client has closed its side
 //! is given up if it waits, or if no other could have a place.
 
+use crate::config::model::Level;
 use crate::exchange::Exchange;
 use crate::exchange::flow::{Flow, Pause};
 use crate::http::status::Status;
 use crate::services::overload::Growth;
 use crate::services::{Services, places};
+use crate::sys::Errno;
+use crate::util::memory;
 use std::rc::Rc;
 
 /// Entries that need no place.
 const FREE: usize = 2048;
+/// Bytes of memory that the next [`FREE`] entries need at most, with what they are rendered to.
+const ROOM: usize = 4 << 20;
 /// Milliseconds between two looks whether one is free.
 const PATIENCE: u64 = 25;
 
@@ -23,6 +28,8 @@ pub struct Place {
     /// Names this work to [`crate::services::overload`].
     mark: Rc<()>,
     is_awaited: bool,
+    /// The entries for which there was memory when it was looked at last.
+    has_room_for: usize,
 }
 
 impl Place {
@@ -32,6 +39,10 @@ impl Place {
     /// The flow: the request pauses, or is given up.
     pub fn ask(&mut self, entries: usize, ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
         let growth = match self.is_had(entries, cx) {
+            _ if !self.has_room(entries) => {
+                ex.report(cx, Level::Error, format_args!("malloc({ROOM}) failed {}", Errno::ENOMEM));
+                Growth::Ends
+            }
             true => cx.overload.may_grow(&self.mark),
             false => {
                 // Otherwise two could wait for each other: this one for a place, and one that has a place for memory.
@@ -51,6 +62,15 @@ impl Place {
                 Err(Flow::Status(Status::SERVICE_UNAVAILABLE))
             }
         }
+    }
+
+    /// Whether there is memory for more.
+    fn has_room(&mut self, entries: usize) -> bool {
+        if entries <= self.has_room_for.max(FREE) {
+            return true;
+        }
+        self.has_room_for = entries + FREE;
+        memory::has_room(ROOM)
     }
 
     fn is_had(&mut self, entries: usize, cx: &Services) -> bool {

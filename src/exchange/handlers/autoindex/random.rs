@@ -74,6 +74,8 @@ impl Draw {
                     }
                 };
                 if is_regular {
+                    self.names.try_reserve(name.len())?;
+                    self.ends.try_reserve(1)?;
                     self.names.extend_from_slice(name);
                     self.ends.push(self.names.len());
                 }

@@ -20,8 +20,8 @@ use std::os::fd::BorrowedFd;
 
 /// A change may carry a time this many nanoseconds in the past: the granularity of the kernel's clock, and a margin.
 const GRAIN: i128 = 20_000_000;
-/// Most entries that are remembered, at some 50 bytes each. Of a larger tree whose entries are all that young, the
-/// rest stays.
+/// Most entries that are remembered, at some 50 bytes each, if there is memory. Of a larger tree whose entries are all
+/// that young, the rest stays.
 const ENTRIES: usize = 1 << 20;
 
 /// What a copy of a tree holds, as far as that is needed to tell which entries of the source have changed since.
@@ -45,7 +45,8 @@ impl Copied {
 
     /// The entry is being copied as it is now.
     pub fn note(&mut self, stat: &Stat) {
-        if (stat.nlink > 1 || !self.is_old(stat)) && self.young.len() < ENTRIES {
+        let is_young = stat.nlink > 1 || !self.is_old(stat);
+        if is_young && self.young.len() < ENTRIES && self.young.try_reserve(1).is_ok() {
             self.young.insert(stat.ino, (stat.size, stat.mtime));
         }
     }

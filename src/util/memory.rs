@@ -1,0 +1,24 @@
+//! Memory that may not be there: under RLIMIT_AS, or on a machine that gives no more than it has. An ordinary
+//! allocation that fails ends the process, with all requests. So what one request, or one file, lets grow to a MiB or
+//! more is reserved by calls that may fail, or asks here before it goes on; then only that request ends. Smaller
+//! allocations are not: where there is no memory for these, no request can be answered.
+
+/// Whether that much memory can be had now.
+pub fn has_room(bytes: usize) -> bool {
+    let mut probe: Vec<u8> = Vec::new();
+    let outcome = probe.try_reserve_exact(bytes);
+    // Otherwise the compiler leaves out an allocation that nothing uses, and takes it for one that succeeds.
+    std::hint::black_box(&mut probe);
+    outcome.is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_memory_than_there_are_addresses_cannot_be_had() {
+        assert!(has_room(1 << 20));
+        assert!(!has_room(1 << 60));
+    }
+}
