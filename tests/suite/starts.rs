@@ -1,6 +1,8 @@
 //! Starts by root where something is missing: a right, or /proc.
 
+use crate::client::LIMIT;
 use crate::harness::{eventually, skipped};
+use crate::os;
 use crate::privsep::Parent;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
@@ -35,9 +37,44 @@ fn a_first_serving_process_that_does_not_come_up_is_in_the_error_log_once() {
     assert!(lines[0].contains("[emerg]") && lines[0].ends_with("exited with code 2"), "{log}");
 }
 
+/// Its end was known before its message that it serves had been read: a start that had failed, and its clients'
+/// connections were reset.
+#[test]
+fn a_first_serving_process_that_serves_and_crashes_at_once_ends_no_server() {
+    let Some(mut s) = Parent::start("user nobody;") else { return };
+    s.signal(libc::SIGTERM);
+    s.process.wait().expect("our child");
+    s.process = Parent::spawn(&s.setup, "");
+    let stand_still = |pid: u32| {
+        os::kill(pid, libc::SIGSTOP);
+        eventually("it stands still", || {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" T"))
+        });
+    };
+    // Before it has told its parent that it serves.
+    let mut child = None;
+    eventually("it is forked", || {
+        child = s.try_child().inspect(|child| os::kill(*child, libc::SIGSTOP));
+        child.is_some()
+    });
+    let child = child.expect("it is forked");
+    stand_still(child);
+    stand_still(s.process.id());
+    os::kill(child, libc::SIGCONT);
+    s.get("/f").is(200);
+    os::kill(child, libc::SIGKILL);
+    assert!(os::wait_exit(child, LIMIT));
+    let mut client = s.client();
+    client.send("GET /f HTTP/1.1\r\nHost: a\r\n\r\n");
+    s.signal(libc::SIGCONT);
+    client.response().is(200).body_is("f");
+    assert!(s.log().contains(&format!("serving process {child} exited on signal 9; started again")), "{}", s.log());
+}
+
 #[test]
 fn all_may_connect_to_a_unix_listener_where_proc_is_not_mounted() {
-    if crate::os::is_root() && !can_unmount_proc() {
+    if os::is_root() && !can_unmount_proc() {
         return;
     }
     let main = "user nobody; worker_memory_limit 1g;";

@@ -345,7 +345,7 @@ impl Parent {
                 self.new_binary_ended(pid);
                 continue;
             }
-            if self.starting.as_ref().is_some_and(|starting| starting.pid == pid) {
+            if self.starting.as_ref().is_some_and(|starting| starting.pid == pid) && !self.has_come_up() {
                 self.start_failed(&format!("process {pid} {}", cause(exit)));
                 continue;
             }

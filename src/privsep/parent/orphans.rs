@@ -32,7 +32,7 @@ impl Orphans {
         child::adopt_orphans()
     }
 
-    /// A serving process has begun: remaining children are not its own.
+    /// A serving process is about to begin: the present children are not its own.
     pub fn spare(&mut self) {
         if self.until.is_none() {
             self.others = child::group_leaders();

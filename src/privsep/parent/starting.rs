@@ -42,6 +42,8 @@ impl Parent {
     /// fork() failed; nothing has changed.
     pub(super) fn start(&mut self, mut purpose: Purpose) -> Result<(), (String, Purpose)> {
         let inherits = matches!(purpose, Purpose::Reload(_)) && self.children.iter().any(|child| !child.draining);
+        // Not when it serves: it may have crashed before that is known here, and left programs.
+        self.orphans.spare();
         match self.fork(inherits, &mut purpose) {
             Ok((pid, channel, successor)) => {
                 let until = clock::monotonic() + START;
@@ -118,6 +120,18 @@ impl Parent {
         }
     }
 
+    /// Whether the starting child, which has exited, served before: then it has crashed, and is restarted. Otherwise a
+    /// crash that comes before this process has read its message would end the server.
+    pub(super) fn has_come_up(&mut self) -> bool {
+        let goes_on = self.ending == Ending::No && self.drains_next == 0;
+        let Some(starting) = self.starting.as_ref().filter(|_| goes_on) else { return false };
+        let is_ready = matches!(pass::receive(starting.channel.as_fd(), &mut [0; 8]), Ok((1.., _)));
+        if is_ready {
+            self.started();
+        }
+        is_ready
+    }
+
     fn started(&mut self) {
         let Some(Starting { pid, channel, purpose, successor, has_old_logs, .. }) = self.starting.take() else {
             return;
@@ -130,7 +144,6 @@ impl Parent {
             self.hand_logs(&child);
         }
         self.children.push(child);
-        self.orphans.spare();
         self.notes.clear();
         self.restart_at = None;
         self.renewals.plan(&self.config, clock::monotonic(), clock::realtime().0);
