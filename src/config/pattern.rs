@@ -211,6 +211,11 @@ impl Pattern {
         !self.named.is_empty()
     }
 
+    /// Whether a named group fills this variable of the configuration.
+    pub fn fills(&self, variable: u32) -> bool {
+        self.named.iter().any(|(_, filled)| *filled == variable)
+    }
+
     /// Whether a match fills groups.
     pub fn captures(&self) -> bool {
         self.groups > 1

@@ -91,6 +91,8 @@ pub struct RouteState {
     pub version_due: Option<u64>,
     /// What the signed link that let the request in says of uploads.
     pub link: Option<Rc<Link>>,
+    /// The path that the resumable upload has which the request goes on with, by the request that began it.
+    pub begun_at: Option<Rc<[u8]>>,
 }
 
 /// A rule that would have refused a request, but for what it says of a resumable upload.
@@ -250,6 +252,7 @@ impl RouteState {
             quota,
             version_due,
             link,
+            begun_at,
         } = self;
         (*server, *location, *method) = (ServerId::default(), LocationId::default(), Method::default());
         for buffer in [uri, args, host, path, index, subject] {
@@ -257,7 +260,7 @@ impl RouteState {
         }
         way.start(LocationId::default());
         (*groups, *supposed, *link, *form_action) = (Groups::default(), None, None, None);
-        (*version_due, *sent_form, *own_name) = (None, None, None);
+        (*version_due, *sent_form, *own_name, *begun_at) = (None, None, None, None);
         user.clear();
         (*depth, *redirects, *quota) = (0, 0, Admission::default());
         (*internal, *rewritten, *broke, *args_set, *uri_changed) = (false, false, false, false, false);

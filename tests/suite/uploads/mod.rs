@@ -31,6 +31,7 @@ mod resumable_faults;
 mod resumable_parts;
 mod resumable_quota;
 mod resumable_rules;
+mod resumable_stores;
 mod serve;
 mod signed_links;
 mod swapped;

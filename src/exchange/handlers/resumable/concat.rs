@@ -116,7 +116,10 @@ impl Joining {
             if parts.iter().any(|part| part.id == id) {
                 return refuse(ex, cx, bad(format!("Upload-Concat names an upload twice: its number {n}")));
             }
-            let mut part = match find(ex, cx, id, Access::Write) {
+            let found = find(ex, cx, id, Access::Write);
+            // The whole goes where the variables of its own creation lead.
+            ex.route.begun_at = None;
+            let mut part = match found {
                 Ok(part) => part,
                 Err(Missing::Elsewhere(flow)) => return Err(flow),
                 Err(Missing::Failed(refusal)) => return refuse(ex, cx, refusal),

@@ -308,7 +308,7 @@ fn create(
         method: ex.route.method,
         uri: ex.route.uri.clone(),
         user: principal::of(ex),
-        path: admitted.path,
+        path: noted(ex, admitted.path),
         area: home.area().to_vec(),
         is_moved: false,
         dir: admitted.dir,
@@ -357,6 +357,12 @@ fn warn_of_locks(ex: &Exchange, cx: &mut Services, home: &Home, fd: BorrowedFd<'
 
 /// Attempts at a state directory that other processes keep removing, because for them it is empty.
 const TRIES: u32 = 64;
+
+/// Notes where the upload goes: it may be complete in this request, when variables of upload_store have changed.
+fn noted(ex: &mut Exchange, path: Vec<u8>) -> Vec<u8> {
+    ex.route.begun_at = Some(path.as_slice().into());
+    path
+}
 
 /// Creates the two files of an upload, and the directory if it is missing.
 fn begin_state(

@@ -71,10 +71,7 @@ pub fn find(ex: &mut Exchange, cx: &mut Services, id: UploadId, access: Access) 
         Err(e) => return Err(failed("open()", e)),
     };
     let Some(record) = load(&home, &dir, id)? else { return Err(Missing::Unknown) };
-    if record.uri != ex.route.uri
-        || !is_of(ex, &record.user)
-        || resumed::path(ex, cx).map_err(Missing::Failed)? != record.path
-    {
+    if record.uri != ex.route.uri || !is_of(ex, &record.user) || !goes_there(ex, cx, &record)? {
         return Err(Missing::Unknown);
     }
     if record.is_moved
@@ -116,6 +113,21 @@ pub fn find(ex: &mut Exchange, cx: &mut Services, id: UploadId, access: Access) 
     }
     upload.know(cx);
     Ok(upload)
+}
+
+/// Whether the file still belongs where the upload was begun: its location stores there, and the variables of
+/// upload_store that may tell clients apart have the same values.
+fn goes_there(ex: &mut Exchange, cx: &mut Services, record: &UploadState) -> Result<bool, Missing> {
+    ex.route.begun_at = Some(record.path.as_slice().into());
+    let path = resumed::path(ex, cx).map_err(Missing::Failed)?;
+    if path == record.path {
+        return Ok(true);
+    }
+    ex.route.begun_at = None;
+    let (begun, path) = (Printable(&record.path), Printable(&path));
+    let why = format_args!("an upload that was begun for \"{begun}\" does not go on: this request is for \"{path}\"");
+    ex.report(cx, Level::Warn, why);
+    Ok(false)
 }
 
 /// Whether the request's client may continue what `user` began.

@@ -13,12 +13,13 @@
 //! - [`record`]: the values of variables about it
 //! - [`serve_policy`]: how stored files are sent
 //! - [`free_space`]: upload_min_free while files arrive
-//! - [`resumed`], [`room`]: the same for a file that comes in several requests
+//! - [`resumed`], [`room`], [`begun_target`]: the same for a file that comes in several requests
 //!
 //! Invariant: nothing appears in the directory before the body is complete and right; dropping an [`Upload`] leaves
 //! nothing behind.
 
 mod answer;
+mod begun_target;
 mod check;
 mod commit;
 pub mod digest;

@@ -2,6 +2,7 @@
 //!
 //! Invariant: what a client may choose is never in the trusted part.
 
+use super::begun_target;
 use super::refusal::Refusal;
 use crate::config::model::LocationKind;
 use crate::config::settings::upload::{Store, UploadSettings};
@@ -82,14 +83,17 @@ pub fn split(
         };
         return Ok((TargetPath { path, trusted, area }, base));
     };
-    let mut path = expanded(store, ex, cx)?;
-    let trusted = if store.constant().is_some() { path.len() } else { trusted(store, &path) };
-    let Some(below) = below(location.kind, &location.name, &ex.route.uri) else {
+    let Some(below) = below(location.kind, &location.name, &ex.route.uri).map(<[u8]>::to_vec) else {
         return Err(Refusal::new(Status::NOT_FOUND, "the URI names nothing here"));
     };
+    if let Some((path, area)) = begun_target::find(ex, cx, store, &below) {
+        return Ok((TargetPath { trusted: trusted(store, &path), path, area }, None));
+    }
+    let mut path = expanded(store, ex, cx)?;
+    let trusted = if store.constant().is_some() { path.len() } else { trusted(store, &path) };
     path.push(b'/');
     let area = path.len();
-    path.extend_from_slice(below);
+    path.extend_from_slice(&below);
     Ok((TargetPath { path, trusted, area }, None))
 }
 

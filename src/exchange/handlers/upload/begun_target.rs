@@ -1,0 +1,163 @@
+//! Where a resumable upload goes on whose upload_store has variables. Where it goes is decided when it is created: a
+//! variable that has another value in each request (an id, the time, a connection's number) may differ later, and so
+//! may what a map makes of it (a day's directory, after midnight).
+//!
+//! Invariant: variables that may tell clients apart (a user, a header field, an argument, an address) have the value
+//! that they had at the creation, so that no client goes on in the directory of another.
+
+use crate::config::model::Config;
+use crate::config::settings::map::MapTable;
+use crate::config::template::{Builtin, Part, Source, Template, Var};
+use crate::exchange::{Exchange, variables};
+use crate::services::Services;
+
+/// Variables that are made of others are followed this far.
+const DEPTH: u8 = 8;
+
+/// The path that the upload of this request was begun with, if the location's store may still give it. None: the
+/// request goes on with none, the store has no variables, or they lead elsewhere. `below`: the part of the URI below
+/// the store. Also gives where that begins in the path.
+pub fn find(ex: &mut Exchange, cx: &mut Services, store: &Template, below: &[u8]) -> Option<(Vec<u8>, usize)> {
+    let path = ex.route.begun_at.clone().filter(|_| store.constant().is_none())?;
+    let area = path.strip_suffix(below)?.len();
+    let value = path.get(..area)?.strip_suffix(b"/")?;
+    let config = ex.config.clone();
+    let mut changing = Vec::new();
+    let text = variables::expand_by(store, ex, cx, |var, _, _, out| {
+        let is_changing = changes(var, &config, DEPTH);
+        if is_changing {
+            changing.push(out.len());
+        }
+        is_changing
+    });
+    fits(&text, &changing, value).then(|| (path.to_vec(), area))
+}
+
+/// Whether `value` is `text` with at least one byte put in at each of the offsets `at`, which ascend.
+fn fits(text: &[u8], at: &[usize], value: &[u8]) -> bool {
+    let (Some(first), Some(last)) = (at.first(), at.last()) else { return text == value };
+    let (begin, end) = (text.get(..*first).unwrap_or_default(), text.get(*last..).unwrap_or_default());
+    let Some(mut rest) = value.strip_prefix(begin).and_then(|rest| rest.strip_suffix(end)) else { return false };
+    for between in at.windows(2) {
+        let &[from, to] = between else { continue };
+        let piece = text.get(from..to).unwrap_or_default();
+        // The earliest place leaves most for the others.
+        let found = rest.get(1..).and_then(|later| memchr::memmem::find(later, piece));
+        let Some(found) = found else { return false };
+        rest = rest.get(1 + found + piece.len()..).unwrap_or_default();
+    }
+    !rest.is_empty()
+}
+
+/// Whether two requests of one client for one upload may have different values of it, and it tells nothing else apart.
+fn changes(var: &Var, config: &Config, depth: u8) -> bool {
+    let at = match (var, config.variables.redefinition(var)) {
+        (Var::User(at), _) => *at,
+        (_, Some(at)) => at,
+        (Var::Builtin(builtin), None) => return is_of_request(*builtin),
+        (Var::Http(name), None) => return name.starts_with(b"content_") || name.starts_with(b"upload_"),
+        _ => return false,
+    };
+    let Some(depth) = depth.checked_sub(1) else { return false };
+    let is_made_of_it = |template: &Template| {
+        template.constant().is_none() && template.parts.iter().all(|part| part_changes(part, config, depth))
+    };
+    match config.variables.defined.get(at as usize) {
+        Some((_, Source::Map(table))) => config.tables.maps.get(*table as usize).is_some_and(|map| {
+            is_made_of_it(&map.source)
+                && map.values.iter().flat_map(|value| value.parts.iter()).all(|part| {
+                    matches!(part, Part::Capture(_)) || is_captured(part, map) || part_changes(part, config, depth)
+                })
+        }),
+        Some((_, Source::Split(table))) => {
+            config.tables.splits.get(*table as usize).is_some_and(|split| is_made_of_it(&split.source))
+        }
+        _ => false,
+    }
+}
+
+fn part_changes(part: &Part, config: &Config, depth: u8) -> bool {
+    match part {
+        Part::Literal(_) => true,
+        Part::Var(var) => changes(var, config, depth),
+        Part::Capture(_) => false,
+    }
+}
+
+/// Whether a pattern of the map gives it its value.
+fn is_captured(part: &Part, map: &MapTable) -> bool {
+    let Part::Var(Var::User(at)) = part else { return false };
+    map.regexes.iter().any(|(pattern, _)| pattern.fills(*at))
+}
+
+fn is_of_request(builtin: Builtin) -> bool {
+    use Builtin::*;
+    matches!(
+        builtin,
+        RequestId
+            | RequestMethod
+            | RequestLength
+            | RequestTime
+            | ContentLength
+            | ContentType
+            | Msec
+            | TimeIso8601
+            | TimeLocal
+            | DateLocal
+            | DateGmt
+            | Pid
+            | Pipe
+            | Connection
+            | ConnectionRequests
+            | ConnectionTime
+            | ConnectionsActive
+            | ConnectionsReading
+            | ConnectionsWriting
+            | ConnectionsWaiting
+            | RemotePort
+            | RealipRemotePort
+            | ProxyProtocolPort
+            | SslSessionId
+            | SslSessionReused
+            | TcpinfoRtt
+            | TcpinfoRttvar
+            | TcpinfoSndCwnd
+            | TcpinfoRcvSpace
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_stands_for_a_changing_variable_may_differ() {
+        // The text is written with `|` where a changing variable stands.
+        let table = [
+            ("/srv/|", "/srv/1", true),
+            ("/srv/|", "/srv/2026/11/30", true),
+            ("/srv/|", "/srv/", false),
+            ("/srv/|", "/other/1", false),
+            ("/srv/|/ann", "/srv/1/ann", true),
+            ("/srv/|/ann", "/srv/1/bob", false),
+            ("/srv/|/ann", "/srv/ann", false),
+            ("/srv/ann/|", "/srv/bob/1", false),
+            ("/srv/|-|/ann", "/srv/1-2/ann", true),
+            ("/srv/|-|/ann", "/srv/-2/ann", false),
+            ("/srv/|-|/ann", "/srv/1-/ann", false),
+            ("/srv/|/ann/|", "/srv/1/bob/2", false),
+            ("/srv/|/ann/|", "/srv/1/ann/2", true),
+            ("/srv/||", "/srv/12", true),
+            ("/srv/||", "/srv/1", false),
+            ("/srv", "/srv", true),
+            ("/srv", "/srv/1", false),
+        ];
+        for (written, value, expected) in table {
+            let (mut text, mut at) = (String::new(), Vec::new());
+            for c in written.chars() {
+                if c == '|' { at.push(text.len()) } else { text.push(c) }
+            }
+            assert_eq!(fits(text.as_bytes(), &at, value.as_bytes()), expected, "{written} {value}");
+        }
+    }
+}
