@@ -355,11 +355,11 @@ impl Uploads {
     }
 
     /// Of the uploads below a path, those among the next [`SEEN`] that no request of this process writes to: another
-    /// process may have ended them. At most once every [`LOOK`].
-    pub fn idle(&mut self, area: &[u8], now: u64) -> Vec<UploadId> {
+    /// process may have ended them. At most once every [`LOOK`], unless it `must` be looked at once.
+    pub fn idle(&mut self, area: &[u8], now: u64, must: bool) -> Vec<UploadId> {
         let is_empty = self.areas.get(area) == Some(Sum::default());
         let seen = self.seen.get(area);
-        if is_empty || seen.is_some_and(|seen| now < seen.at + LOOK) {
+        if is_empty || !must && seen.is_some_and(|seen| now < seen.at + LOOK) {
             return Vec::new();
         }
         let after = seen.and_then(|seen| seen.last.clone());

@@ -271,9 +271,14 @@ impl Area {
     pub fn count_to_await(&self, now: &Clock) -> Option<u64> {
         let small = self.entries.get() <= SLICE && self.ended.get().1 != now.epoch;
         let doubtful = self.accuracy.get() != Accuracy::Exact || small || self.is_due(now);
+        doubtful.then(|| self.next_count())
+    }
+
+    /// The number of counts to wait for until one has seen all that is there now.
+    pub fn next_count(&self) -> u64 {
         // A count in progress may have passed what changed since.
         let walks = self.walk.borrow().is_some();
-        doubtful.then(|| self.counts.get() + 1 + u64::from(walks))
+        self.counts.get() + 1 + u64::from(walks)
     }
 
     /// Makes the next slice begin a new count: one in progress may have passed what changed since.

@@ -154,12 +154,16 @@ fn uploads_that_another_process_may_have_ended_are_looked_at_in_turn() {
     (0..100).for_each(|n| uploads.insert(id(n), open("/a/x", 1, None)));
     uploads.insert(id(200), open("/b/x", 1, None));
     let _lease = uploads.lease(id(0), Lease::new(file::memfd(c"upload").expect("a memory file")));
-    let first = uploads.idle(b"/a/", LOOK);
-    assert_eq!((first.len(), uploads.idle(b"/a/", 2 * LOOK - 1).len()), (SEEN - 1, 0));
-    assert_eq!(uploads.idle(b"/b/", LOOK), [id(200)], "each area for itself");
+    let first = uploads.idle(b"/a/", LOOK, false);
+    assert_eq!((first.len(), uploads.idle(b"/a/", 2 * LOOK - 1, false).len()), (SEEN - 1, 0));
+    assert_eq!(uploads.idle(b"/b/", LOOK, false), [id(200)], "each area for itself");
+    assert_eq!(uploads.idle(b"/b/", LOOK, true), [id(200)], "at once where it must be");
     assert_eq!(held(&mut uploads, b"/c/", &[], LOOK), (0, 0));
-    assert!(uploads.idle(b"/c/", LOOK).is_empty() && !uploads.seen.contains_key(&b"/c/"[..]), "nothing is held there");
-    let mut all = [first, uploads.idle(b"/a/", 2 * LOOK)].concat();
+    assert!(
+        uploads.idle(b"/c/", LOOK, false).is_empty() && !uploads.seen.contains_key(&b"/c/"[..]),
+        "nothing is held there"
+    );
+    let mut all = [first, uploads.idle(b"/a/", 2 * LOOK, false)].concat();
     all.sort_unstable();
     all.dedup();
     assert_eq!(all, (1..100).map(id).collect::<Vec<_>>(), "all but the one that a request writes to");

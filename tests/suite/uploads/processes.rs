@@ -280,6 +280,52 @@ fn four_processes_keep_one_quota() {
     assert!((0..3).any(|at| put(at) == 507), "there is room for two more at most");
 }
 
+/// For up to a second it was counted as a file and as an upload: 507 in an area that was half empty.
+#[test]
+fn an_upload_that_another_process_ended_is_not_counted_twice() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let mut table = Table::new("ended at the other process");
+    type End = fn(&Server, &str);
+    let stored: End = |b, target| _ = patch(b, target, 0, &[b'p'; 9000]).is(204);
+    let deleted: End = |b, target| _ = tus(b, "DELETE", target, "", b"").is(204);
+    type Next = fn(&Server) -> u16;
+    let put: Next = |a| a.method("PUT", "/a/next", "", &[b'n'; 9000]).status;
+    let chunked: Next = |a| {
+        let body = [&b"2328\r\n"[..], &[b'n'; 9000], b"\r\n0\r\n\r\n"].concat();
+        a.method("PUT", "/a/next", "Transfer-Encoding: chunked\r\n", &body).status
+    };
+    let begun: Next = |a| tus(a, "POST", "/a/", &format!("Upload-Length: 9000\r\n{}", filename("next")), b"").status;
+    let draft: Next = |a| a.method("PUT", "/a/next", "Upload-Complete: ?0\r\n", &[b'n'; 9000]).status;
+    let copied: Next = |a| a.method("COPY", "/a/source", "Destination: /a/next\r\n", b"").status;
+    for (what, end, next) in [
+        ("stored, PUT", stored, put),
+        ("stored, PUT without a length", stored, chunked),
+        ("stored, tus", stored, begun),
+        ("stored, the draft", stored, draft),
+        ("deleted, PUT", deleted, put),
+        ("deleted, the draft", deleted, draft),
+        ("deleted, COPY", deleted, copied),
+    ] {
+        table.row(OURS, what, || {
+            let settings = "upload_quota 20000 files=4 shared; dav_methods PUT COPY;";
+            let a = running(server(&block("", settings)).file("html/index.html", "index").mkdir("html/a"));
+            let root = format!("root {};", a.path("html").display());
+            let b = running(server(&block(&root, settings)).file("html/index.html", "index"));
+            if what.ends_with("COPY") {
+                a.method("PUT", "/a/source", "", &[b's'; 6000]).is(201);
+            }
+            let fields = format!("Upload-Length: 9000\r\n{}", filename("f"));
+            let target = located(tus(&a, "POST", "/a/", &fields, b"").is(201));
+            // It has just looked at the upload.
+            a.method("PUT", "/a/small", "", b"s").is(201);
+            end(&b, &target);
+            assert!([201, 204].contains(&next(&a)), "there is room");
+        });
+    }
+}
+
 /// The lock is with another process for as long as that likes: the upload waits for it, and no other client does.
 #[test]
 fn a_quotas_lock_that_another_process_keeps_makes_no_client_wait() {

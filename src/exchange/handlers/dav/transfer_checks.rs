@@ -6,7 +6,7 @@ use crate::config::settings::upload::Quota;
 use crate::exchange::Exchange;
 use crate::exchange::handlers::governed::{Governed, has_file_rules};
 use crate::exchange::handlers::path_rules::{PathAction, PathRules, Target};
-use crate::exchange::handlers::resumable;
+use crate::exchange::handlers::resumable::{self, held::Unstored};
 use crate::exchange::handlers::tree_rules::{Base, TreeRules};
 use crate::exchange::handlers::upload::{self, QuotaShare, Refusal};
 use crate::http::method::Method;
@@ -171,7 +171,7 @@ impl TransferChecks {
         if resumable::is_reading(cx) {
             return Ok(true);
         }
-        let beside = resumable::held::held(cx, path, &[]);
+        let beside = Unstored::of(path, &[]);
         let need = self.added.minus(self.freed);
         if !share.admit(need, beside, cx)? {
             return Ok(true);
@@ -263,7 +263,7 @@ impl TransferChecks {
             upload::check_room(job.to(), rules.min_free, added.bytes)?;
         }
         match (&mut self.share, &self.quota) {
-            (Some(share), Some((_, path))) => share.need(need, resumable::held::held(cx, path, &[])),
+            (Some(share), Some((_, path))) => share.need(need, Unstored::of(path, &[]), cx),
             _ => Ok(()),
         }
     }

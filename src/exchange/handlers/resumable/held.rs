@@ -7,16 +7,42 @@ use crate::services::quotas::Usage;
 use crate::services::resumable::{KnownUpload, UploadId};
 use crate::sys::Errno;
 
-/// What unfinished uploads below a path hold, as far as they are known and not stored yet; except `but`.
-pub fn held(cx: &mut Services, area: &[u8], but: &[UploadId]) -> Usage {
-    look_again(cx, area);
-    cx.resumable.held(area, but, cx.now.ms)
+/// The unfinished uploads below a path, as far as they are known and not stored yet, except `but`.
+#[derive(Clone, Copy)]
+pub struct Unstored<'a> {
+    area: &'a [u8],
+    but: &'a [UploadId],
 }
 
-/// Looks again at uploads below a path that no request here writes to, as far as that is due: what another process
-/// ended must not be held here until it expires.
-fn look_again(cx: &mut Services, area: &[u8]) {
-    for id in cx.resumable.idle(area, cx.now.ms) {
+impl<'a> Unstored<'a> {
+    /// Below the path of an area.
+    pub fn of(area: &'a [u8], but: &'a [UploadId]) -> Unstored<'a> {
+        Unstored { area, but }
+    }
+
+    /// What they hold.
+    pub fn held(self, cx: &mut Services) -> Usage {
+        look_again(cx, self.area, false);
+        cx.resumable.held(self.area, self.but, cx.now.ms)
+    }
+
+    /// Before a claim is refused in a quota that other processes share: looks at them at once. Whether they hold less
+    /// than before: another process has ended some, and what it stored may not be counted yet.
+    pub fn have_ended(self, cx: &mut Services) -> bool {
+        let before = cx.resumable.held(self.area, self.but, cx.now.ms);
+        if before == Usage::default() {
+            return false;
+        }
+        look_again(cx, self.area, true);
+        let now = cx.resumable.held(self.area, self.but, cx.now.ms);
+        now.bytes < before.bytes || now.files < before.files
+    }
+}
+
+/// Looks again at uploads below a path that no request here writes to, as far as that is due, or `must` be done: what
+/// another process ended must not be held here until it expires.
+fn look_again(cx: &mut Services, area: &[u8], must: bool) {
+    for id in cx.resumable.idle(area, cx.now.ms, must) {
         let Some((home, expires)) = cx.resumable.get(id).map(|open| (open.home.clone(), open.expires)) else {
             continue;
         };

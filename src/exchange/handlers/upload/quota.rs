@@ -9,7 +9,7 @@ use super::{answer, target_dir};
 use crate::config::settings::upload::Duplicate;
 use crate::exchange::Exchange;
 use crate::exchange::flow::{Flow, Phase, Then};
-use crate::exchange::handlers::resumable::{self, held::held};
+use crate::exchange::handlers::resumable::{self, held::Unstored};
 use crate::services::Services;
 use crate::services::quotas::shared::QuotaLock;
 use crate::services::quotas::{Claim, Replaced, Usage};
@@ -52,7 +52,8 @@ impl Upload {
         if self.share.is_none() || (!self.is_admitted() && resumable::is_reading(cx)) {
             return Ok(());
         }
-        let (need, beside) = (self.coming.minus(self.freed), self.beside(cx));
+        let need = self.coming.minus(self.freed);
+        let beside = Unstored::of(self.target.area_path(), &self.own);
         self.share.as_mut().map_or(Ok(true), |share| share.admit(need, beside, cx)).map(drop)
     }
 
@@ -77,13 +78,8 @@ impl Upload {
         if resumable::is_reading(cx) {
             return Err(Refusal::later());
         }
-        let (need, beside) = (more.minus(self.freed), self.beside(cx));
+        let (need, beside) = (more.minus(self.freed), Unstored::of(self.target.area_path(), &self.own));
         check_now(ex, cx, share, need, beside).map(|share| share.only_replaced(self.freed))
-    }
-
-    /// What resumable uploads hold in the area, apart from those that become its files.
-    fn beside(&self, cx: &mut Services) -> Usage {
-        held(cx, self.target.area_path(), &self.own)
     }
 
     /// Reserves more if more arrives than was announced.
@@ -96,12 +92,16 @@ impl Upload {
         if bytes > self.coming.bytes || files > self.coming.files {
             let dirs = self.coming.dirs;
             self.coming = Usage { bytes: self.coming.bytes.max(bytes), files: self.coming.files.max(files), dirs };
-            let (need, beside) = (self.coming.minus(self.freed), self.beside(cx));
-            if let Some(share) = &mut self.share {
-                share.need(need, beside)?;
-            }
+            let need = self.coming.minus(self.freed);
+            self.need(cx, need)?;
         }
         Ok(())
+    }
+
+    /// Reserves that much, beside resumable uploads in the area that do not become its files.
+    fn need(&mut self, cx: &mut Services, need: Usage) -> Result<(), Refusal> {
+        let beside = Unstored::of(self.target.area_path(), &self.own);
+        self.share.as_mut().map_or(Ok(()), |share| share.need(need, beside, cx))
     }
 
     /// What has arrived of all files.
@@ -169,10 +169,7 @@ impl Upload {
             self.check_quota(ex, cx, added.minus(freed)).map(drop)?;
             return Ok((added, freed));
         }
-        let beside = self.beside(cx);
-        if let Some(share) = &mut self.share {
-            share.need(added.minus(freed), beside)?;
-        }
+        self.need(cx, added.minus(freed))?;
         Ok((added, freed))
     }
 }
@@ -213,7 +210,7 @@ fn check_more(ex: &mut Exchange, cx: &mut Services, more: Usage) -> Result<Optio
         return Err(Refusal::later());
     }
     let (area, path) = target_dir::area_of(ex, cx, &rules)?;
-    let beside = held(cx, &path, &[]);
+    let beside = Unstored::of(&path, &[]);
     check_now(ex, cx, QuotaShare::new(Claim::new(area), limit), more, beside).map(Some)
 }
 

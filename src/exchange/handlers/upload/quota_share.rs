@@ -4,6 +4,7 @@ use super::refusal::{Refusal, used_up};
 use crate::config::model::Level;
 use crate::config::settings::upload::Quota;
 use crate::exchange::flow::Pause;
+use crate::exchange::handlers::resumable::held::Unstored;
 use crate::exchange::handlers::resumable::locks;
 use crate::exchange::{Exchange, Printable};
 use crate::http::status::Status;
@@ -39,12 +40,13 @@ impl QuotaShare {
         self.admission == Admission::Admitted
     }
 
-    /// Whether `need` is granted while `beside` is also reserved. False while the area is being counted: ask again in
-    /// the next turn.
+    /// Whether `need` is granted while `beside` have theirs. False while the area is being counted: ask again in the
+    /// next turn.
     ///
     /// # Errors
     /// 507; the status of a directory that cannot be read.
-    pub fn admit(&mut self, need: Usage, beside: Usage, cx: &mut Services) -> Result<bool, Refusal> {
+    pub fn admit(&mut self, need: Usage, beside: Unstored<'_>, cx: &mut Services) -> Result<bool, Refusal> {
+        let held = beside.held(cx);
         let area = self.claim.area();
         let failed = |e: Errno| Refusal::call("getdents64()", b"", e);
         let known = match self.admission {
@@ -59,16 +61,20 @@ impl QuotaShare {
             return Ok(false);
         }
         let awaited = if self.admission == Admission::NeedsUsage { area.count_to_await(&cx.now) } else { None };
-        match (self.claim.resize(need, beside, self.limit), awaited) {
-            (Ok(()), _) => self.admission = Admission::Admitted,
-            (Err(full), None) => return Err(refusal(full, need)),
-            (Err(_), Some(counts)) => {
-                self.admission = Admission::NeedsCounts(counts);
-                // A small area is counted at once.
-                return self.admit(need, beside, cx);
+        let next = area.next_count();
+        let counts = match (self.claim.resize(need, held, self.limit), awaited) {
+            (Ok(()), _) => {
+                self.admission = Admission::Admitted;
+                return Ok(true);
             }
-        }
-        Ok(true)
+            (Err(_), Some(counts)) => counts,
+            // What is a file by now must be counted as one.
+            (Err(_), None) if self.limit.shared && beside.have_ended(cx) => next,
+            (Err(full), None) => return Err(refusal(full, need)),
+        };
+        self.admission = Admission::NeedsCounts(counts);
+        // A small area is counted at once.
+        self.admit(need, beside, cx)
     }
 
     /// Only the room of the files that the upload replaces: what it adds is counted with resumable uploads.
@@ -96,12 +102,19 @@ impl QuotaShare {
     ///
     /// # Errors
     /// 507.
-    pub fn need(&mut self, need: Usage, beside: Usage) -> Result<(), Refusal> {
-        self.claim.resize(need, beside, self.limit).map_err(|full| refusal(full, need))
+    pub fn need(&mut self, need: Usage, beside: Unstored<'_>, cx: &mut Services) -> Result<(), Refusal> {
+        let held = beside.held(cx);
+        let outcome = match self.claim.resize(need, held, self.limit) {
+            Err(_) if self.limit.shared && beside.have_ended(cx) => {
+                self.claim.resize(need, beside.held(cx), self.limit)
+            }
+            outcome => outcome,
+        };
+        outcome.map_err(|full| refusal(full, need))
     }
 }
 
-/// Whether `more` has room now, with `beside` reserved by others; the request keeps the count that it waits for.
+/// Whether `more` has room now, with what `beside` have; the request keeps the count that it waits for.
 /// Gives the admitted share.
 ///
 /// # Errors
@@ -111,7 +124,7 @@ pub fn check_now(
     cx: &mut Services,
     mut share: QuotaShare,
     more: Usage,
-    beside: Usage,
+    beside: Unstored<'_>,
 ) -> Result<QuotaShare, Refusal> {
     share.admission = std::mem::take(&mut ex.route.quota);
     if share.admit(more, beside, cx)? {

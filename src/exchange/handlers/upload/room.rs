@@ -8,7 +8,7 @@ use super::free_space::FreeSpaceCheck;
 use super::refusal::{Refusal, used_up};
 use super::state::Upload;
 use crate::config::settings::upload::{MinFree, Quota};
-use crate::exchange::handlers::resumable::held::held;
+use crate::exchange::handlers::resumable::held::Unstored;
 use crate::services::Services;
 use crate::services::quotas::Area;
 use crate::services::resumable::UploadId;
@@ -43,8 +43,16 @@ impl Room {
         if size.saturating_add(more) <= own {
             return (more, None);
         }
-        let room = area.room(held(cx, path, &[id]), *quota).saturating_add(cx.resumable.freed(id));
-        let most = room.max(own).saturating_sub(size);
+        let (own_id, freed) = ([id], cx.resumable.freed(id));
+        let beside = Unstored::of(path, &own_id);
+        let most_now = |cx: &mut Services| {
+            let room = area.room(beside.held(cx), *quota).saturating_add(freed);
+            room.max(own).saturating_sub(size)
+        };
+        let mut most = most_now(cx);
+        if most < more && quota.shared && beside.have_ended(cx) {
+            most = most_now(cx);
+        }
         match most < more {
             true => (most, Some(used_up())),
             false => (more, None),

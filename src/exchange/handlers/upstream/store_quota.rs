@@ -6,7 +6,7 @@
 
 use crate::config::settings::upload::Quota;
 use crate::exchange::Exchange;
-use crate::exchange::handlers::resumable::held::held;
+use crate::exchange::handlers::resumable::held::Unstored;
 use crate::exchange::handlers::resumable::locks;
 use crate::exchange::handlers::upload::quota_share::QuotaShare;
 use crate::exchange::handlers::upload::refusal::{Refusal, used_up};
@@ -86,9 +86,9 @@ impl StoreQuota {
         if cx.resumable.is_reading() {
             return Ok(false);
         }
-        let beside = held(cx, &self.path, &[]);
+        let beside = Unstored::of(&self.path, &[]);
         if self.share.is_admitted() {
-            return self.share.need(need, beside).map(|()| true);
+            return self.share.need(need, beside, cx).map(|()| true);
         }
         self.share.admit(need, beside, cx)
     }
