@@ -217,3 +217,39 @@ fn a_folder_takes_no_file_past_the_trash_of_its_own_location() {
     s.method("DELETE", "/h/t/", "", b"").is(204);
     assert!(s.exists("other/t/a.gone") && s.exists("other/t/a.same"));
 }
+
+/// A 404 and a 403 made it: with a client's variable behind the directory, any number.
+#[test]
+fn a_trash_is_made_only_when_something_goes_there() {
+    if skip_on_nginx("delete_trash") {
+        return;
+    }
+    let s = server(
+        "location /f/ { allowed_methods DELETE; delete_trash %%DIR%%/trash/$arg_of; }
+         location /dav/ { dav_methods DELETE; delete_trash %%DIR%%/davs/trash; }",
+    )
+    .file("html/index.html", "index")
+    .file("html/f/x", "x")
+    .file("html/f/full/y", "y")
+    .file("html/dav/x", "x")
+    .start();
+    let mut table = Table::new("DELETE that removes nothing");
+    for (what, target, fields, status) in [
+        ("what is missing", "/f/none?of=a", "", 404),
+        ("a directory with entries", "/f/full/?of=b", "", 409),
+        ("a version that is another", "/f/x?of=c", "If-Match: \"other\"\r\n", 412),
+        ("the area itself", "/f/?of=d", "", 403),
+        ("what is missing, by dav_methods", "/dav/none", "", 404),
+        ("a directory that is named as a file", "/f/full/y/?of=e", "", 409),
+    ] {
+        table.row(OURS, what, || {
+            s.method("DELETE", target, fields, b"").is(status);
+            assert!(!s.exists("trash") && !s.exists("davs"), "{:?}", s.snapshot(""));
+        });
+    }
+    table.row(OURS, "a file", || {
+        s.method("DELETE", "/f/x?of=ann", "", b"").is(204);
+        s.method("DELETE", "/dav/x", "", b"").is(204);
+        assert!(s.exists("trash/ann/x") && s.exists("davs/trash/x"));
+    });
+}

@@ -140,10 +140,7 @@ fn trash(ex: &mut Exchange, cx: &mut Services, root: usize) -> Result<Option<Tak
     if has_parent(path.get(literal(template, &path)..).unwrap_or_default()) {
         return Err(NotRemoved::Failed { call: "open() of the trash for", errno: Errno::EACCES });
     }
-    let (trash, made) = Trash::open(&path).map_err(NotRemoved::Trash)?;
-    if made {
-        cx.syncs.made_directory();
-    }
+    let trash = Trash::at(&path).map_err(NotRemoved::Trash)?;
     let is_hidden = config.hidden_dirs.iter().any(|hidden| paths::is_beneath(&path, hidden));
     let shown_at = if is_hidden { None } else { uri_in(ex, root, &path) };
     Ok(Some((trash, shown_at)))

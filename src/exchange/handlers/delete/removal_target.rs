@@ -1,6 +1,6 @@
 //! A name to be removed: its area, the path to its directory, and the name. Knows the file system and no request.
 
-use super::trash::Trash;
+use super::trash::{NotTaken, Trash, Trashed};
 use crate::config::template::{Part, Template};
 use crate::exchange::handlers::versions::NameStat;
 use crate::services::remove_tree::{self, Removal};
@@ -58,6 +58,8 @@ pub enum NotRemoved {
     Locked,
     /// The trash cannot take it.
     Trash(Errno),
+    /// A directory of a lower layer of overlayfs, with entries, cannot be moved into the trash.
+    Layered,
     /// A system call failed, for the log.
     Failed { call: &'static str, errno: Errno },
 }
@@ -66,8 +68,8 @@ pub enum NotRemoved {
 pub enum Removed {
     /// It is removed.
     Gone,
-    /// It is in the trash, under this name.
-    Trashed(CString),
+    /// It is in the trash.
+    Trashed(Trashed),
     /// A directory with entries: to be continued.
     Begun(Box<Removal>),
 }
@@ -160,11 +162,13 @@ impl RemovalTarget {
             {
                 return Err(NotRemoved::Failed { call: "rmdir()", errno: Errno::ENOTEMPTY });
             }
-            return match trash.take(parent.as_fd(), &self.name) {
-                Ok(new) => Ok(Removed::Trashed(new)),
-                Err(errno @ (Errno::EXDEV | Errno::EINVAL)) => Err(NotRemoved::Trash(errno)),
-                Err(errno) => Err(NotRemoved::Failed { call: "rename()", errno }),
-            };
+            return trash.take(parent.as_fd(), &self.name).map(Removed::Trashed).map_err(|why| match why {
+                NotTaken::Trash(errno) | NotTaken::Entry(errno @ (Errno::EXDEV | Errno::EINVAL)) => {
+                    NotRemoved::Trash(errno)
+                }
+                NotTaken::Entry(errno) => NotRemoved::Failed { call: "rename()", errno },
+                NotTaken::Layered => NotRemoved::Layered,
+            });
         }
         let what = if itself.kind == FileKind::Dir { Unlink::Dir } else { Unlink::File };
         match (file::unlink_at(Some(parent.as_fd()), &self.name, what), what) {

@@ -3,7 +3,7 @@
 
 use super::areas::{holds_area, holds_kept, is_area, trim_slashes};
 use super::removal_target::{DirectoryContent, NotRemoved, RemovalTarget, Removed};
-use super::trash::Trash;
+use super::trash::{Trash, Trashed};
 use crate::config::model::Level;
 use crate::exchange::Exchange;
 use crate::exchange::flow::{Begun, Flow};
@@ -231,9 +231,7 @@ pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &AllowedRemoval) 
     let names_version = versions::are_named(&ex.request.head, ex.buf());
     let outcome = target.remove(*content, trash.as_ref(), |found, dir, name| {
         if sync {
-            let dirs = [Some(dir), trash.as_ref().map(Trash::dir)];
-            changed = syncing::held(dirs.into_iter().flatten())
-                .map_err(|errno| NotRemoved::Failed { call: "dup()", errno })?;
+            changed = syncing::held([dir].into_iter()).map_err(|errno| NotRemoved::Failed { call: "dup()", errno })?;
             was = Some(name.to_owned());
         }
         if found.itself.kind == FileKind::Dir && !named_right {
@@ -264,7 +262,7 @@ pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &AllowedRemoval) 
             let removing = Removing::Deleting { removal: *removal, changed, leave, rules: None };
             first_slice::begin(Box::new(removing), ex, cx, Removing::work)
         }
-        Ok(removed) => gone(ex, cx, removed, (&changed, was), locked),
+        Ok(removed) => gone(ex, cx, removed, (changed, was), locked),
         // Only a DELETE is run again: a form's body would have to be read again, and browsers send no If-Match with
         // forms.
         Err(NotRemoved::Busy) if ex.request.head.method == Method::Delete && versions::is_patient(ex, cx) => {
@@ -280,7 +278,7 @@ fn gone(
     ex: &mut Exchange,
     cx: &mut Services,
     removed: Removed,
-    (changed, was): (&[Rc<OwnedFd>], Option<CString>),
+    (mut changed, was): (Vec<Rc<OwnedFd>>, Option<CString>),
     locked: Option<Vec<u8>>,
 ) -> Begun<Removing> {
     // Earlier looks at files in this turn no longer hold: a pipelined GET must not be answered from the file cache.
@@ -288,13 +286,18 @@ fn gone(
     cx.quotas.files_removed();
     let forgotten = locked.map(|path| cx.dav_locks.forget(&path)).unwrap_or_default();
     let then = done(ex);
-    let back = match (removed, changed, was) {
-        (Removed::Trashed(new), [dir, trash], Some(name)) => {
-            Some(Back::Renamed((dir.clone(), name), (trash.clone(), new), forgotten))
+    let mut back = None;
+    if let (Removed::Trashed(Trashed { dir: trash, name: new, is_new }), Some(dir), Some(name)) =
+        (removed, changed.first().cloned(), was)
+    {
+        if is_new {
+            cx.syncs.made_directory();
         }
-        _ => None,
-    };
-    syncing::begin(ex, cx, changed, then, back).map(|syncing| Box::new(Removing::Syncing(syncing)))
+        let trash = Rc::new(trash);
+        changed.push(trash.clone());
+        back = Some(Back::Renamed((dir, name), (trash, new), forgotten));
+    }
+    syncing::begin(ex, cx, &changed, then, back).map(|syncing| Box::new(Removing::Syncing(syncing)))
 }
 
 fn done(ex: &mut Exchange) -> Flow {
@@ -329,6 +332,11 @@ pub(super) fn refused(ex: &mut Exchange, cx: &mut Services, refusal: NotRemoved)
             };
             ex.report(cx, Level::Crit, format_args!("\"{path}\" could not be moved into the trash {e}{why}"));
             Flow::Status(Status::INTERNAL_SERVER_ERROR)
+        }
+        NotRemoved::Layered => {
+            let why = "overlayfs moves no directory of a lower layer (redirect_dir is off)";
+            ex.report(cx, Level::Error, format_args!("\"{path}\" could not be moved into the trash: {why}"));
+            upload::not_removed(ex, Status::CONFLICT, "such a directory is deleted only when it is empty")
         }
         NotRemoved::Precondition => Denied::Changed.flow(ex),
         NotRemoved::Busy => Denied::Busy.flow(ex),

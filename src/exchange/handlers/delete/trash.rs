@@ -1,11 +1,11 @@
 //! delete_trash: deleted files move into a directory instead.
 //!
 //! Invariant: nothing in the trash is ever overwritten, and nothing is half in it: each move is a rename within one
-//! file system.
+//! file system, or of an empty directory.
 
 use crate::exchange::handlers::upload::numbered;
 use crate::io::make_path::make_path;
-use crate::sys::file::{self, O_DIRECTORY, O_PATH, Rename};
+use crate::sys::file::{self, FileKind, Follow, O_DIRECTORY, O_PATH, Rename, Stat, Unlink};
 use crate::sys::{Errno, random};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -16,45 +16,143 @@ const COUNTED: u32 = 100;
 const LONGEST: usize = 200;
 /// Mode of directories made for it: deleted files are private.
 const MODE: u32 = 0o700;
+/// The magic number of statfs(2).
+const OVERLAYFS: u64 = 0x794c_7630;
 
-/// The trash directory, opened.
-pub struct Trash(OwnedFd);
+/// The trash directory of a location. It is made when something is to be moved there.
+pub struct Trash {
+    path: CString,
+}
+
+/// What was moved into a trash.
+pub struct Trashed {
+    /// The trash, opened, and the name there.
+    pub dir: OwnedFd,
+    pub name: CString,
+    /// The trash was made for it.
+    pub is_new: bool,
+}
+
+/// What became of something that was to be moved into a trash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotTaken {
+    /// The trash could not be opened or made.
+    Trash(Errno),
+    /// EXDEV from another file system, EINVAL for a directory that the trash is in.
+    Entry(Errno),
+    /// A directory of a lower layer of overlayfs, which is renamed only with `redirect_dir`; it is not empty.
+    Layered,
+}
 
 impl Trash {
-    /// Opens the directory `path`, absolute, and makes its missing parts: whether any were missing.
-    pub fn open(path: &[u8]) -> Result<(Trash, bool), Errno> {
-        let name = file::c_string(path)?;
-        let open = || file::open_at(None, &name, O_PATH | O_DIRECTORY, 0).map(Trash);
+    /// The directory at this path, which is absolute.
+    pub fn at(path: &[u8]) -> Result<Trash, Errno> {
+        Ok(Trash { path: file::c_string(path)? })
+    }
+
+    /// Moves the entry `name` of `dir` here: a link as a link, a directory with everything in it. Missing parts of the
+    /// trash's path are made, and removed again if it is not moved.
+    pub fn take(&self, dir: BorrowedFd<'_>, name: &CStr) -> Result<Trashed, NotTaken> {
+        let mut made = 0;
+        for is_last in [false, true] {
+            let trash = self.open(&mut made).map_err(NotTaken::Trash)?;
+            match rename_into(trash.as_fd(), dir, name) {
+                Ok(name) => return Ok(Trashed { dir: trash, name, is_new: made > 0 }),
+                // Another process has removed what it had made for nothing.
+                Err(Errno::ENOENT) if !is_last && self.is_replaced(trash.as_fd()) => {}
+                Err(e) => {
+                    let outcome = match e {
+                        Errno::EXDEV if is_overlay(trash.as_fd(), dir) => move_empty(trash.as_fd(), dir, name),
+                        _ => Err(NotTaken::Entry(e)),
+                    };
+                    if outcome.is_err() {
+                        self.unmake(made);
+                    }
+                    return outcome.map(|name| Trashed { dir: trash, name, is_new: made > 0 });
+                }
+            }
+        }
+        Err(NotTaken::Entry(Errno::ENOENT))
+    }
+
+    /// Adds to `made` how many directories were missing.
+    fn open(&self, made: &mut usize) -> Result<OwnedFd, Errno> {
+        let open = || file::open_at(None, &self.path, O_PATH | O_DIRECTORY, 0);
         match open() {
             Err(Errno::ENOENT) => {}
-            outcome => return outcome.map(|trash| (trash, false)),
+            outcome => return outcome,
         }
-        make_path(path, MODE, || {})?;
-        open().map(|trash| (trash, true))
-    }
-
-    /// For renames into it.
-    pub fn dir(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
-
-    /// Moves the entry `name` of `dir` here: a link as a link, a directory with everything in it. Gives the name that
-    /// it has here. EXDEV from another file system, EINVAL for a directory that the trash is in.
-    pub fn take(&self, dir: BorrowedFd<'_>, name: &CStr) -> Result<CString, Errno> {
-        let take = |new: CString| {
-            file::rename_at(Some(dir), name, Some(self.0.as_fd()), &new, Rename::NoReplace).map(|()| new)
-        };
-        let mut outcome = take(name.to_owned());
-        let short = shortened(name.to_bytes());
-        for n in 1..=COUNTED + 3 {
-            if outcome != Err(Errno::EEXIST) {
-                break;
-            }
-            let number = if n <= COUNTED { n.to_string() } else { format!("{:016x}", random::number()?) };
-            outcome = take(file::c_string(numbered(short, &number))?);
+        let outcome = make_path(self.path.to_bytes(), MODE, || *made += 1).and_then(|()| open());
+        if outcome.is_err() {
+            self.unmake(*made);
         }
         outcome
     }
+
+    /// The path does not lead to this directory any more.
+    fn is_replaced(&self, dir: BorrowedFd<'_>) -> bool {
+        let key = |stat: Stat| (stat.dev, stat.ino);
+        let now = file::stat_at(None, &self.path, Follow::Yes).map(key);
+        now.is_err() || now != file::fstat(dir).map(key)
+    }
+
+    /// Removes the last `made` directories of the path, which are empty unless others use them by now.
+    fn unmake(&self, made: usize) {
+        let path = self.path.to_bytes();
+        let ends = std::iter::successors(Some(path), |path| {
+            let end = path.iter().rposition(|b| *b == b'/')?;
+            path.get(..end).filter(|parent| !parent.is_empty())
+        });
+        for path in ends.take(made) {
+            let Ok(path) = file::c_string(path) else { return };
+            if file::unlink_at(None, &path, Unlink::Dir).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Gives the entry a name in the trash that is free there.
+fn rename_into(trash: BorrowedFd<'_>, dir: BorrowedFd<'_>, name: &CStr) -> Result<CString, Errno> {
+    with_free_name(name, |new| file::rename_at(Some(dir), name, Some(trash), new, Rename::NoReplace))
+}
+
+/// Makes a directory in the trash in place of an empty one, which has nothing else to be moved.
+fn move_empty(trash: BorrowedFd<'_>, dir: BorrowedFd<'_>, name: &CStr) -> Result<CString, NotTaken> {
+    let mode = match file::stat_at(Some(dir), name, Follow::No) {
+        Ok(stat) if stat.kind == FileKind::Dir => stat.mode & 0o777 | 0o700,
+        _ => return Err(NotTaken::Entry(Errno::EXDEV)),
+    };
+    let new = with_free_name(name, |new| file::mkdir_at(Some(trash), new, mode)).map_err(NotTaken::Trash)?;
+    let Err(e) = file::unlink_at(Some(dir), name, Unlink::Dir) else { return Ok(new) };
+    // An empty directory that stays does no harm.
+    let _ = file::unlink_at(Some(trash), &new, Unlink::Dir);
+    Err(match e {
+        Errno::ENOTEMPTY | Errno::EEXIST => NotTaken::Layered,
+        e => NotTaken::Entry(e),
+    })
+}
+
+/// Whether both directories are of one overlayfs.
+fn is_overlay(trash: BorrowedFd<'_>, dir: BorrowedFd<'_>) -> bool {
+    let device = |dir: BorrowedFd<'_>| file::fstat(dir).map(|stat| stat.dev);
+    file::file_system_of(trash) == Ok(OVERLAYFS) && device(trash) == device(dir)
+}
+
+/// Calls `take` with the name, and as long as that exists with others.
+fn with_free_name(name: &CStr, mut take: impl FnMut(&CStr) -> Result<(), Errno>) -> Result<CString, Errno> {
+    let mut new = name.to_owned();
+    let mut outcome = take(&new);
+    let short = shortened(name.to_bytes());
+    for n in 1..=COUNTED + 3 {
+        if outcome != Err(Errno::EEXIST) {
+            break;
+        }
+        let number = if n <= COUNTED { n.to_string() } else { format!("{:016x}", random::number()?) };
+        new = file::c_string(numbered(short, &number))?;
+        outcome = take(&new);
+    }
+    outcome.map(|()| new)
 }
 
 /// The beginning of a name that is too long for a number behind it, cut between two characters.
@@ -71,6 +169,7 @@ fn shortened(name: &[u8]) -> &[u8] {
 mod tests {
     use super::*;
     use std::fs;
+    use std::os::unix::ffi::OsStrExt;
     use std::os::unix::fs::symlink;
 
     #[test]
@@ -79,12 +178,11 @@ mod tests {
         let _ = fs::remove_dir_all(&base);
         fs::create_dir_all(base.join("area")).expect("mkdir");
         let path = base.join("a/b/trash");
-        let (trash, made) = Trash::open(path.to_str().expect("UTF-8").as_bytes()).expect("made");
-        assert!(made);
-        let (_, made) = Trash::open(path.to_str().expect("UTF-8").as_bytes()).expect("opened");
-        assert!(!made);
+        let trash = Trash::at(path.as_os_str().as_bytes()).expect("a path");
         let dir = fs::File::open(base.join("area")).expect("open");
         let take = |name: &str| trash.take(dir.as_fd(), &CString::new(name).expect("no NUL")).map(drop);
+        assert_eq!(take("none"), Err(NotTaken::Entry(Errno::ENOENT)));
+        assert!(!base.join("a").exists(), "nothing goes there");
         let long = format!("{}.txt", "ä".repeat(125));
         for name in ["f.txt", "g.tar.gz", &long] {
             for n in 0..3 {
@@ -95,7 +193,7 @@ mod tests {
         symlink("/etc/passwd", base.join("area/link")).expect("symlink");
         fs::create_dir_all(base.join("area/tree/inner")).expect("mkdir");
         assert_eq!((take("link"), take("tree")), (Ok(()), Ok(())));
-        assert_eq!(take("none"), Err(Errno::ENOENT));
+        assert_eq!(take("none"), Err(NotTaken::Entry(Errno::ENOENT)));
         let read = |name: &str| fs::read_to_string(path.join(name)).unwrap_or_default();
         assert_eq!(["f.txt", "f-1.txt", "f-2.txt"].map(read), ["0", "1", "2"]);
         assert_eq!(["g.tar.gz", "g-1.tar.gz"].map(read), ["0", "1"]);
