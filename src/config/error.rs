@@ -161,6 +161,9 @@ impl Diagnostic {
     }
 }
 
+/// What a word is that the program of a template was to replace.
+pub const PLACEHOLDER: &str = "a placeholder of a template that was not filled in";
+
 /// All diagnostics of one configuration. Bounded, so that a broken file of a million lines does not produce a million
 /// messages.
 #[derive(Clone, Default, Debug)]
@@ -177,6 +180,9 @@ impl Diagnostics {
 
     /// Adds one. Beyond [`Diagnostics::LIMIT`] of errors, or of others, it is only counted.
     pub fn push(&mut self, diagnostic: Diagnostic) {
+        if self.follows_from_a_placeholder(&diagnostic) {
+            return;
+        }
         let count = if diagnostic.severity == Severity::Emerg { &mut self.errors } else { &mut self.warnings };
         *count += 1;
         if *count <= Diagnostics::LIMIT {
@@ -184,6 +190,17 @@ impl Diagnostics {
         } else {
             self.dropped += 1;
         }
+    }
+
+    /// Whether it is about a word that is reported as a placeholder of a template: another value solves both.
+    fn follows_from_a_placeholder(&self, diagnostic: &Diagnostic) -> bool {
+        let Some(span) = diagnostic.span.filter(|_| diagnostic.severity == Severity::Emerg) else { return false };
+        let is_first = |first: &&Diagnostic| {
+            first.span == Some(span)
+                && first.help.iter().any(|help| help.ends_with(PLACEHOLDER))
+                && span.start < span.end
+        };
+        self.errors > 0 && self.kept.iter().any(|first| is_first(&first))
     }
 
     /// Adds all of another list, those that it has only counted among them.

@@ -125,6 +125,7 @@ const FOREIGN: &[(&str, &str, &str)] = &[
     ("user", "Apache", "`user NAME;` at the top of the file"),
     ("group", "Apache", "`user NAME GROUP;`"),
     ("documentindex", "Apache", "`index FILE …;`"),
+    ("defaultdocument", "IIS", "`index FILE …;`"),
     ("ssl", "an older nginx", "removed in 1.25.1: `listen 443 ssl;` says it"),
     ("limit_zone", "an older nginx", "`limit_conn_zone KEY zone=NAME:SIZE;`"),
     ("h2", "another server", "`http2 on;`"),

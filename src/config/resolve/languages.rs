@@ -2,6 +2,7 @@
 //! programs, shells, other configuration formats, other alphabets. Callers complete the messages.
 
 use crate::config::ast::Directive;
+use crate::config::error::PLACEHOLDER;
 
 /// The message about a git conflict marker.
 pub const MERGE: &str = "a mark of an unfinished merge: keep one side and remove the marks";
@@ -57,7 +58,7 @@ pub fn other_language(name: &str) -> Option<&'static str> {
         return Some("this is HTML or XML, not a configuration");
     }
     if name.starts_with("{%") || name.starts_with("{{") || name.starts_with("<%") || name.starts_with("${") {
-        return Some("a placeholder of a template that was not filled in");
+        return Some(PLACEHOLDER);
     }
     if name.starts_with("```") {
         return Some("a mark of a text that this was copied from: remove it");

@@ -237,6 +237,17 @@ pub fn blank_in(word: &Word, sources: &Sources) -> Option<Span> {
     Some(word.span.part(at, at + c.len_utf8()))
 }
 
+/// The first such character in the argument that an error is about, and what to do about it.
+pub fn blank_value(d: &Directive, at: Span, sources: &Sources) -> Option<(Span, String)> {
+    let is_it = |word: &&Word| word.span.file == at.file && word.span.start <= at.start && at.start < word.span.end;
+    let word = d.args.iter().find(is_it)?;
+    let span = blank_in(word, sources)?;
+    let text = word.str();
+    let c = text.chars().find(|c| is_blank(*c))?;
+    let plain: String = text.chars().filter(|c| !is_blank(*c)).collect();
+    Some((span, format!("{} is part of this word: remove it, or write a plain space: {plain}", blank_name(c))))
+}
+
 fn blank_name(c: char) -> String {
     let name = match c {
         '\u{a0}' | '\u{202f}' => "a no-break space",

@@ -4,6 +4,7 @@ use super::{lexical, markup, placeholder, remedy, siblings};
 use crate::config::ast::{Directive, Span, Word, written};
 use crate::config::build::Build;
 use crate::config::context::{Args, Contexts};
+use crate::config::error::PLACEHOLDER;
 use crate::config::fault::Fault;
 use crate::config::row::Row;
 use crate::config::{suggest, syntax};
@@ -56,7 +57,9 @@ impl Build {
             let help = format!("a plain `-` is meant, not the dash `{dash}` (U+{:04X})", u32::from(dash));
             return self.error(Fault { help: Some(help), ..fault });
         }
-        if let Some((span, help)) = placeholder::unfilled(d) {
+        if let Some((span, help)) =
+            placeholder::unfilled(d).or_else(|| lexical::blank_value(d, fault.span, &self.sources))
+        {
             return self.error(Fault { span, help: Some(help), ..fault });
         }
         let help = match (&fault.help, comma) {
@@ -196,7 +199,7 @@ pub(super) fn wrong_shape(d: &Directive, args: Args) -> Fault {
         return Fault::new(sign.span, message).help(help);
     }
     if let Some(word) = d.args.iter().find(|word| !word.quoted && word.bytes().starts_with(b"<%")) {
-        return Fault::new(word.span, message).help("a placeholder of a template that was not filled in");
+        return Fault::new(word.span, message).help(PLACEHOLDER);
     }
     if let Some((span, help)) = markup::continued(d) {
         return Fault::new(span, message).help(help);

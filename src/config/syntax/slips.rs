@@ -3,7 +3,7 @@
 
 use super::{Builder, shown, unescape};
 use crate::config::ast::{Span, Word};
-use crate::config::error::Diagnostic;
+use crate::config::error::{Diagnostic, PLACEHOLDER};
 
 impl Builder<'_> {
     /// If the character at `at` is not meant as such, reports what it is and returns where to continue.
@@ -65,7 +65,7 @@ impl Builder<'_> {
         {
             return Some(end);
         }
-        self.errors.push(error.help(format!("`{written}` is a placeholder of a template that was not filled in")));
+        self.errors.push(error.help(format!("`{written}` is {PLACEHOLDER}")));
         if !self.words.is_empty() {
             self.words.push(Word::in_quotes(written.as_bytes(), span));
             return Some(end);

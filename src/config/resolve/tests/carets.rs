@@ -50,6 +50,10 @@ const CARETS: &[&str] = &[
     "server { set $a ‸\\$host; }",
     "server { if ($host ‸a.test) { return 404; } }",
     "server { set $a b\\/‸\\$host; }",
+    "server { listen 80‸\u{2060}81; }",
+    "server { keepalive_timeout 1‸\u{200b}0s; }",
+    // Nothing that follows from it.
+    "server { keepalive_timeout ‸{{ seconds }}; }",
 ];
 
 #[test]
