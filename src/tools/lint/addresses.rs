@@ -40,7 +40,37 @@ pub const RULES: &[Rule] = &[
         about: &["listen"],
         check: of_the_balancer,
     },
+    Rule {
+        code: "W340",
+        title: "a network of one family where clients come with both",
+        page: "`deny 0.0.0.0/0` is all of IPv4: clients that come by `listen [::]:80` have addresses of IPv6, which no rule names, and \
+               are let in. Write `deny all;`.",
+        about: &["deny"],
+        check: one_family,
+    },
 ];
+
+/// A rule for all addresses of one family, where clients come with the other as well.
+fn one_family(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some(word) = cx.d.args.first().filter(|_| cx.is("deny")) else { return };
+    let is_v4 = word.is("0.0.0.0/0");
+    if !is_v4 && !word.is("::/0") {
+        return;
+    }
+    let (Some(server), level) = (cx.inside("server"), cx.level()) else { return };
+    let other = if is_v4 { "::/0" } else { "0.0.0.0/0" };
+    let is_covered =
+        level.all.iter().any(|d| (d.name.is("deny") || d.name.is("allow")) && (d.says("all") || d.says(other)));
+    let is_other = |d: &&Directive| {
+        let address = d.args.first().map(|word| word.str().into_owned()).unwrap_or_default();
+        d.name.is("listen") && !address.starts_with("unix:") && address.starts_with('[') == is_v4
+    };
+    if let Some(listen) = server.all.iter().find(is_other).filter(|_| !is_covered) {
+        let family = if is_v4 { "IPv6" } else { "IPv4" };
+        let message = format!("clients of {family} are not denied: they have no address in {}", word.str());
+        found.push(Finding::new(word.span, message, "write: deny all;").note(listen.span, "they come here"));
+    }
+}
 
 const PRIVATE: [(Ipv4Addr, u32); 3] =
     [(Ipv4Addr::new(10, 0, 0, 0), 8), (Ipv4Addr::new(172, 16, 0, 0), 12), (Ipv4Addr::new(192, 168, 0, 0), 16)];

@@ -4,7 +4,7 @@ use super::blocks::{below, location};
 use super::level::Level;
 use super::reach::path_of;
 use super::rule::{Finding, Rule, RuleContext};
-use crate::config::ast::Directive;
+use crate::config::ast::{Directive, Word};
 use crate::config::value::Size;
 use crate::util::hash::FastMap;
 
@@ -16,6 +16,22 @@ pub const RULES: &[Rule] = &[
                listing has no form, and no limit or list of types is looked at. Write `allowed_methods GET POST;`.",
         about: &SETTINGS,
         check: nothing_uploaded,
+    },
+    Rule {
+        code: "W234",
+        title: "uploads that go on and never begin",
+        page: "An upload of tus begins with a POST, one of the IETF draft with a POST or a PUT: where `allowed_methods` names neither, \
+               `upload_resumable` has nothing to go on with, and clients get 405. Add POST: `allowed_methods GET POST;`.",
+        about: &["upload_resumable"],
+        check: never_begun,
+    },
+    Rule {
+        code: "W233",
+        title: "free space that no disk has left",
+        page: "`upload_min_free 100%` asks for a disk that is empty also after the upload: each one is refused with 507. Write what is \
+               to be left, such as `5%` or `10g`.",
+        about: &["upload_min_free"],
+        check: whole_disk,
     },
     Rule {
         code: "W226",
@@ -104,6 +120,36 @@ fn nothing_uploaded(cx: &RuleContext, found: &mut Vec<Finding>) {
     if first == Some(cx.at) && !cx.levels().any(above) && !below(cx.level().all, stores) {
         let message = format!("\"{}\" does nothing: no method stores files here", cx.d.name.str());
         found.push(Finding::new(cx.d.span, message, "add: allowed_methods GET POST;"));
+    }
+}
+
+fn never_begun(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some(word) = cx.d.args.first().filter(|word| cx.is("upload_resumable") && !word.is("off")) else { return };
+    let (methods, named): (&[&str], _) = match word.is("tus") {
+        true => (&["POST"], "POST"),
+        false => (&["POST", "PUT", "PATCH"], "POST or PUT"),
+    };
+    let begins = |d: &Directive| {
+        let is_one = |word: &Word| methods.iter().any(|method| word.bytes().eq_ignore_ascii_case(method.as_bytes()));
+        d.name.is("include") || METHODS.iter().any(|name| d.name.is(name)) && d.args.iter().any(is_one)
+    };
+    // A server says how uploads go on for locations that it does not name.
+    let is_listed = cx.levels().any(|level| METHODS.iter().any(|name| level.has(name)));
+    let above = |level: &Level| level.all.iter().any(begins);
+    if !cx.is_in("location") || !is_listed || cx.levels().any(above) || below(cx.level().all, begins) {
+        return;
+    }
+    let message = format!("no upload begins here, which takes {named}: clients get 405");
+    found.push(Finding::new(word.span, message, "add: allowed_methods GET POST;"));
+}
+
+fn whole_disk(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some(word) = cx.d.args.first().filter(|_| cx.is("upload_min_free")) else { return };
+    let text = word.str();
+    let share = text.strip_suffix('%').and_then(|number| number.parse::<u32>().ok());
+    if share.is_some_and(|share| share >= 100) {
+        let message = "no disk has that much left: each upload is refused with 507";
+        found.push(Finding::new(word.span, message, "write what is to be left: 5%, or a size such as 10g"));
     }
 }
 

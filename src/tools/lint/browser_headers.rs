@@ -12,7 +12,7 @@ pub const RULES: &[Rule] = &[Rule {
            Content-Security-Policy stand in single quotes (`'self'`, else it is a host called \"self\"), and its rules end \
            with `;`; a cookie with `SameSite=None` needs `Secure`; \
            Access-Control-Allow-Origin is one origin without a path, or `*`; a number of seconds follows `max-age=` and \
-           Access-Control-Max-Age.",
+           Access-Control-Max-Age, and Retry-After has one, or a date.",
     about: &["add_header"],
     check: ignored_value,
 }];
@@ -35,7 +35,8 @@ fn ignored_value(cx: &RuleContext, found: &mut Vec<Finding>) {
             let is_torn = || lower.split(';').any(|part| part.trim().contains(' '));
             let slip = slip
                 .or_else(|| lower.contains(',').then(|| ("has a comma where `;` stands between its parts", help())));
-            slip.or_else(|| is_torn().then(|| ("has no `;` between its parts", help())))
+            let slip = slip.or_else(|| is_torn().then(|| ("has no `;` between its parts", help())));
+            slip.or_else(|| transport_word(&lower))
         }
         b"set-cookie" => cross_site_cookie(&lower),
         b"access-control-allow-methods" | b"access-control-allow-headers" | b"access-control-expose-headers" => {
@@ -57,6 +58,12 @@ fn ignored_value(cx: &RuleContext, found: &mut Vec<Finding>) {
             is_older.then_some(slip)
         }
         b"cache-control" => max_age(&lower),
+        b"retry-after" => {
+            // A date has letters, and a digit of its day, too.
+            let is_time = lower.bytes().all(|byte| byte.is_ascii_digit()) || lower.ends_with("gmt");
+            (!is_time)
+                .then(|| ("which is neither a number of seconds nor a date", "write seconds, as in: 600".to_owned()))
+        }
         _ => None,
     };
     if let Some((why, help)) = slip {
@@ -110,8 +117,72 @@ fn cross_site_cookie(lower: &str) -> Slip {
     (is_for_all && !is_secure).then(|| ("is SameSite=None without Secure", "add: Secure".to_owned()))
 }
 
+/// `includeSubDomain`, which is no word of Strict-Transport-Security.
+fn transport_word(lower: &str) -> Slip {
+    const WORDS: [&str; 2] = ["includesubdomains", "preload"];
+    let mut words = lower.split(';').map(str::trim).filter(|word| !word.is_empty() && !word.contains('='));
+    let wrong = words.find(|word| !WORDS.contains(word) && suggest::nearest(word, WORDS).is_some())?;
+    let near = suggest::nearest(wrong, WORDS)?;
+    let near = if near == "preload" { near } else { "includeSubDomains" };
+    Some(("has a word that it does not know", format!("did you mean \"{near}\"?")))
+}
+
+/// The rules of a policy.
+const POLICY_RULES: [&str; 32] = [
+    "base-uri",
+    "block-all-mixed-content",
+    "child-src",
+    "connect-src",
+    "default-src",
+    "fenced-frame-src",
+    "font-src",
+    "form-action",
+    "frame-ancestors",
+    "frame-src",
+    "img-src",
+    "manifest-src",
+    "media-src",
+    "navigate-to",
+    "object-src",
+    "plugin-types",
+    "prefetch-src",
+    "referrer",
+    "reflected-xss",
+    "report-to",
+    "report-uri",
+    "require-sri-for",
+    "require-trusted-types-for",
+    "sandbox",
+    "script-src",
+    "script-src-attr",
+    "script-src-elem",
+    "style-src",
+    "style-src-attr",
+    "style-src-elem",
+    "trusted-types",
+    "upgrade-insecure-requests",
+];
+
+/// A rule whose name is none: `default-src:`, `frame-ancestor`. A newer one that is not listed is like none of them.
+fn policy_rule(lower: &str) -> Slip {
+    let names = lower.split(';').filter_map(|rule| rule.split_ascii_whitespace().next());
+    for name in names.filter(|name| !POLICY_RULES.contains(name) && *name != "worker-src") {
+        let plain = name.trim_end_matches(':');
+        if plain != name && POLICY_RULES.contains(&plain) {
+            return Some(("has a colon behind the name of a rule", format!("write: {plain} 'self'")));
+        }
+        if let Some(near) = suggest::nearest(plain, POLICY_RULES) {
+            return Some(("has a rule that there is not", format!("did you mean \"{near}\"?")));
+        }
+    }
+    None
+}
+
 /// Keywords that are hosts without their quotes, and commas, behind which another policy begins.
 fn security_policy(lower: &str) -> Slip {
+    if let Some(slip) = policy_rule(lower) {
+        return Some(slip);
+    }
     if lower.contains(", ") || lower.contains(" ,") {
         return Some((
             "has a comma, behind which another policy begins",

@@ -210,6 +210,12 @@ fn served_secret(cx: &RuleContext, found: &mut Vec<Finding>) {
     if !path.starts_with('/') || path.contains('$') {
         return;
     }
+    let place = if is_log { "/var/log/webserv/" } else { "/etc/webserv/" };
+    let help = format!("keep it outside of the root, as in {place}");
+    if let Some((uri, alias)) = cx.inside("server").and_then(|server| own_area(cx, &path, server)) {
+        let message = format!("{what} lies in what is served here: those who are let in get it by {uri}");
+        return found.push(Finding::new(word.span, message, help).note(alias.span, "the directory"));
+    }
     let served = match cx.inside("server") {
         Some(server) => root_around(cx, server).and_then(|(root, around)| served_as(cx, &path, server, root, around)),
         // A log of all servers: the first one that sends it.
@@ -221,9 +227,20 @@ fn served_secret(cx: &RuleContext, found: &mut Vec<Finding>) {
     };
     let Some((uri, root)) = served else { return };
     let message = format!("{what} lies below the root: it is sent to anyone who asks for {uri}");
-    let place = if is_log { "/var/log/webserv/" } else { "/etc/webserv/" };
-    let finding = Finding::new(word.span, message, format!("keep it outside of the root, as in {place}"));
-    found.push(finding.note(root.span, "the root"));
+    found.push(Finding::new(word.span, message, help).note(root.span, "the root"));
+}
+
+/// The URI of a file that lies in the directory of its own location, and what names that directory: those who are let
+/// in can fetch it.
+fn own_area<'a>(cx: &RuleContext<'_, 'a>, path: &str, server: &Level<'a>) -> Option<(String, &'a Word)> {
+    let block = cx.blocks.last()?;
+    let (b"" | b"^~", name) = location(block)? else { return None };
+    let alias = cx.level().first_of("alias")?.args.first()?;
+    let directory = whole(cx, alias, |paths| &paths.prefix);
+    let rest = path.strip_prefix(directory.trim_end_matches('/')).filter(|rest| rest.starts_with('/'))?;
+    let uri = format!("{}{rest}", name.str().trim_end_matches('/'));
+    let is_own = server.taker(uri.as_bytes()).is_some_and(|taker| std::ptr::eq(taker, *block));
+    (is_own && !cx.level().has("location") && !cx.level().has("return")).then_some((uri, alias))
 }
 
 /// Whether what a log is written to is a file.

@@ -2,9 +2,10 @@
 //! value, a header and a handler given twice.
 
 use super::applications::is_agent;
+use super::assigned;
 use super::blocks::{condition, is_pass, location};
 use super::regexes::regexes_of;
-use super::rule::{Finding, Rule, RuleContext};
+use super::rule::{COMPARED, Finding, Rule, RuleContext};
 use crate::config::ast::{Directive, Word};
 use crate::config::directives::map::hundredths;
 
@@ -14,8 +15,9 @@ pub const RULES: &[Rule] = &[
         title: "a comparison with a value that the variable never has",
         page: "`=` compares the exact text, and some variables have a fixed form: methods are in upper case, $host and \
                $scheme in lower case, $host has no port, $args does not begin with `?`, $uri and $request_uri begin with \
-               `/`, $remote_addr is a single address. Any other text is never equal, nor is a value with a `)` too many.",
-        about: &["if"],
+               `/`, $remote_addr is a single address. Any other text is never equal, nor is a value with a `)` too many. So it \
+               is with the keys of a `map`: the query is in $request_uri, not in $uri.",
+        about: &["if", "map"],
         check: never_equal,
     },
     Rule {
@@ -101,7 +103,38 @@ fn impossible(subject: &str, text: &str) -> Option<(&'static str, String)> {
     })
 }
 
+/// Keys of a map that its source never has.
+fn dead_keys(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some(source) = cx.d.args.first() else { return };
+    let subject = source.str().to_ascii_lowercase();
+    for (key, _) in assigned::lines(cx.d).take(COMPARED) {
+        let text = key.str();
+        let is_special = ["default", "hostnames", "volatile"].contains(&&*text) || text.starts_with(['~', '\\', '*']);
+        // A word may be a slip of `default`.
+        let is_path = matches!(&*subject, "$uri" | "$document_uri" | "$request_uri");
+        let is_word = is_path && !text.contains(['.', '/', '?']);
+        // Of hosts with a path another rule warns; the case of letters does not count in a map.
+        if is_special || is_word || subject == "$host" && text.contains('/') {
+            continue;
+        }
+        let text = if subject == "$request_method" { text.to_ascii_uppercase() } else { text.to_ascii_lowercase() };
+        let Some((why, meant)) = impossible(&subject, &text) else { continue };
+        let message = format!("never matches: {subject} is never \"{text}\", {why}");
+        let help = match text.contains('?') && !text.starts_with('?') {
+            true => format!(
+                "the variable with the query is $request_uri: map $request_uri {}",
+                cx.d.args[1..].iter().map(Word::str).collect::<Vec<_>>().join(" ")
+            ),
+            false => format!("did you mean \"{meant}\"?"),
+        };
+        found.push(Finding::new(key.span, message, help));
+    }
+}
+
 fn never_equal(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if cx.is("map") {
+        return dead_keys(cx, found);
+    }
     let Some(condition) = condition(cx.d) else { return };
     let (Some(is_equal), Some(value)) = (condition.equality(), condition.operand) else { return };
     let (outcome, sign) = if is_equal { ("never", "=") } else { ("always", "!=") };

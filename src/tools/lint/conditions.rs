@@ -1,16 +1,18 @@
 //! Conditions of `if` that the lines of a `map` or `geo` decide: always, never, or for values that no line names.
 
 use super::assigned;
-use super::blocks::{condition, refuses};
+use super::blocks::{Condition, below, condition, refuses};
 use super::rule::{Finding, Rule, RuleContext};
 use super::tables::{FixedValues, Table, meets};
 use crate::config::ast::Directive;
+use crate::util::hash::FastMap;
 
 pub const RULES: &[Rule] = &[
     Rule {
         code: "W083",
         title: "a condition that no value of its map meets",
-        page: "A variable of `map` or `geo` has the values that its lines give, and the empty one where there is no `default`. \
+        page: "A variable of `map` or `geo` has the values that its lines give, and the empty one where there is no `default`; \
+               one of `set` those that the lines of its server give. \
                Empty and `0` are false. A condition that none of them meets is never true, and one that all meet always \
                is: a value is missing, or written differently in one of the two places.",
         about: &["if"],
@@ -36,9 +38,51 @@ fn table_of<'p, 'a>(cx: &RuleContext<'p, 'a>, subject: &str) -> Option<&'p Table
     (!is_set).then_some(table)
 }
 
+/// The values that the `set` lines of a server give each variable; None: not all are fixed.
+fn fixed_sets(server: &[Directive]) -> FastMap<String, Option<Vec<String>>> {
+    let mut found: FastMap<String, Option<Vec<String>>> = FastMap::default();
+    below(server, |d| {
+        let (name, value) = match (d.name.bytes(), &d.args[..]) {
+            (b"set", [name, value]) => (name, (!value.bytes().contains(&b'$')).then(|| value.str().into_owned())),
+            (b"auth_request_set", [name, ..]) => (name, None),
+            _ => return false,
+        };
+        let values = found.entry(name.str().to_ascii_lowercase()).or_insert_with(|| Some(Vec::new()));
+        match (value, &mut *values) {
+            (Some(value), Some(known)) if !known.contains(&value) => known.push(value),
+            (Some(_), _) => {}
+            (None, _) => *values = None,
+        }
+        false
+    });
+    found
+}
+
+/// A comparison with a value that no `set` of the server gives. One value alone is a switch.
+fn never_set(cx: &RuleContext, condition: &Condition, found: &mut Vec<Finding>) {
+    let (Some(server), Some(http)) = (cx.inside("server"), cx.inside("http")) else { return };
+    let (Some(is_equal), Some(word)) = (condition.equality(), condition.operand) else { return };
+    if condition.text.is_empty() || !cx.is_whole || cx.levels.iter().any(|level| level.has("include")) {
+        return;
+    }
+    let sets = server.fixed_sets.get_or_init(|| fixed_sets(server.all));
+    let Some(Some(values)) = sets.get(&condition.subject) else { return };
+    let is_made_elsewhere = http.all.iter().any(|d| {
+        matches!(d.name.bytes(), b"map" | b"geo" | b"split_clients" | b"auth_request_set")
+            && d.args.iter().any(|word| word.bytes().eq_ignore_ascii_case(condition.subject.as_bytes()))
+    });
+    if values.len() < 2 || values.contains(&condition.text) || is_made_elsewhere {
+        return;
+    }
+    let outcome = if is_equal { "never" } else { "always" };
+    let message = format!("this is {outcome} true: {} is never \"{}\"", condition.subject, condition.text);
+    let known: Vec<String> = values.iter().take(5).map(|value| format!("\"{value}\"")).collect();
+    found.push(Finding::new(word.span, message, format!("it is set to {}", known.join(", "))));
+}
+
 fn decided(cx: &RuleContext, found: &mut Vec<Finding>) {
     let Some(condition) = condition(cx.d) else { return };
-    let Some(table) = table_of(cx, &condition.subject) else { return };
+    let Some(table) = table_of(cx, &condition.subject) else { return never_set(cx, &condition, found) };
     let Some(values) = table.values() else { return };
     let Some(met) = values.meeting(&condition) else { return };
     // A table of a default alone, or of one value, is a switch.

@@ -4,16 +4,27 @@ use super::rule::{COMPARED, Finding, Rule, RuleContext};
 use crate::config::addr::ListenAddr;
 use crate::config::ast::{Directive, Word};
 
-pub const RULES: &[Rule] = &[Rule {
-    code: "W154",
-    title: "unknown hosts are answered by another server than it seems",
-    page: "A host that no `server_name` names is answered by the default server of the address: the one with \
+pub const RULES: &[Rule] = &[
+    Rule {
+        code: "W154",
+        title: "unknown hosts are answered by another server than it seems",
+        page: "A host that no `server_name` names is answered by the default server of the address: the one with \
            `default_server`, else the first. `server_name _` is a name that no host has, and takes no others. So a server \
            that is meant for them has to be first or to say `listen … default_server`, and one that is not for everybody \
            (admin, staging) should not be the first.",
-    about: &["server_name"],
-    check: not_the_default,
-}];
+        about: &["server_name"],
+        check: not_the_default,
+    },
+    Rule {
+        code: "W339",
+        title: "a name that another server answers over IPv6",
+        page: "A server answers on the addresses of its own `listen` lines. Where it has `listen 80` alone and another one \
+           `listen [::]:80` as well, clients with IPv6 get the other one for this name, with its certificate. Write \
+           `listen [::]:80;` beside it.",
+        about: &["server_name"],
+        check: one_family,
+    },
+];
 
 fn listens(server: &Directive) -> impl Iterator<Item = &Directive> {
     server.block.iter().flatten().filter(|d| d.name.is("listen"))
@@ -83,5 +94,58 @@ fn not_the_default(cx: &RuleContext, found: &mut Vec<Finding>) {
             }
         }
         _ => {}
+    }
+}
+
+/// The port of a listener on all addresses of one family; None: it is on others.
+fn wide_port(listen: &Directive, is_v6: bool) -> Option<u16> {
+    let text = listen.args.first()?.str().into_owned();
+    let rest = match (is_v6, text.strip_prefix("[::]")) {
+        (true, Some(rest)) => rest.strip_prefix(':').unwrap_or("80"),
+        (false, None) => text.strip_prefix("0.0.0.0:").or(text.strip_prefix("*:")).unwrap_or(&text),
+        _ => return None,
+    };
+    rest.parse().ok()
+}
+
+fn one_family(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let (Some(server), Some(http)) = (cx.blocks.last(), cx.levels.iter().rev().nth(1)) else { return };
+    let level = cx.level();
+    let has_v6 = |server: &Directive| {
+        listens(server).any(|listen| listen.args.first().is_some_and(|word| word.bytes().starts_with(b"[")))
+    };
+    if !cx.is("server_name")
+        || !server.name.is("server")
+        || http.has("include")
+        || level.has("include")
+        || has_v6(server)
+    {
+        return;
+    }
+    let Some(name) = cx.d.args.first().filter(|name| name.bytes().contains(&b'.') && !name.bytes().starts_with(b"~"))
+    else {
+        return;
+    };
+    let servers = || http.all.iter().filter(|d| d.name.is("server")).take(COMPARED);
+    let says_name = |other: &Directive| {
+        other
+            .block
+            .iter()
+            .flatten()
+            .any(|d| d.name.is("server_name") && d.args.iter().any(|word| word.bytes() == name.bytes()))
+    };
+    if servers().any(|other| has_v6(other) && says_name(other)) {
+        return;
+    }
+    for listen in listens(server) {
+        let Some(port) = wide_port(listen, false) else { continue };
+        let by = servers().flat_map(listens).find(|other| wide_port(other, true) == Some(port));
+        if let Some(by) = by {
+            let message = format!("over IPv6 \"{}\" is answered by another server", name.str());
+            let rest: Vec<_> = listen.args.iter().skip(1).map(Word::str).collect();
+            let line = format!("listen [::]:{port} {}", rest.join(" "));
+            let finding = Finding::new(listen.span, message, format!("add: {};", line.trim_end()));
+            return found.push(finding.note(by.span, "it listens there"));
+        }
     }
 }

@@ -181,18 +181,20 @@ fn read_back(cx: &RuleContext, found: &mut Vec<Finding>) {
         return;
     }
     let all_open = server.open.get_or_init(|| open_locations(server));
-    let (serving, message, note) = if cx.is("delete_trash") {
-        // A trash is served by a location of its own alone.
-        let serving = all_open.get(&store).and_then(|at| at.iter().min());
-        (serving, "files that clients deleted can be fetched by anyone here", "moved there")
-    } else {
-        // The store and its parent directories.
-        let parents = store.match_indices('/').filter_map(|(at, _)| store.get(..at));
-        let serving = parents.chain([&*store]).filter_map(|dir| {
-            let at = all_open.get(dir)?;
-            at.iter().find(|at| server.all.get(**at).is_some_and(|d| d.span != own.span && !is_shadowed(d, own)))
-        });
-        (serving.min(), "files that clients stored can be fetched by anyone here", "stored there")
+    // The directory and those around it.
+    let parents = store.match_indices('/').filter_map(|(at, _)| store.get(..at));
+    let around = parents.chain([&*store]).filter_map(|dir| {
+        let at = all_open.get(dir)?;
+        at.iter().find(|at| server.all.get(**at).is_some_and(|d| d.span != own.span && !is_shadowed(d, own)))
+    });
+    let is_shown = || cx.d.args.iter().any(|word| word.is("shown"));
+    let (serving, message, note) = match cx.is("delete_trash") {
+        true => {
+            // One that is not shown is served by a location of its own alone.
+            let serving = if is_shown() { around.min() } else { all_open.get(&store).and_then(|at| at.iter().min()) };
+            (serving, "files that clients deleted can be fetched by anyone here", "moved there")
+        }
+        false => (around.min(), "files that clients stored can be fetched by anyone here", "stored there"),
     };
     if let Some(open) = serving.and_then(|at| server.all.get(*at)) {
         let line = open.block.iter().flatten().find(|d| d.name.is("alias") || d.name.is("root"));

@@ -79,6 +79,15 @@ pub const RULES: &[Rule] = &[
         about: &["root", "alias"],
         check: served_repository,
     },
+    Rule {
+        code: "W332",
+        title: "a project's own directory is served",
+        page: "Frameworks keep what visitors get in a directory of its own (Laravel, Symfony and Rails in `public`): with the \
+               project's directory as `root` its settings, logs and sources are sent, and its start page is not found. Write \
+               `root /srv/app/public;`.",
+        about: &["root"],
+        check: whole_project,
+    },
 ];
 
 /// What is in a checkout beside the site, and one file of it.
@@ -132,6 +141,39 @@ fn served_repository(cx: &RuleContext, found: &mut Vec<Finding>) {
             let help = "refuse hidden names: location ~ /\\.(?!well-known/) { deny all; }";
             return found.push(Finding::new(cx.d.args_span(), message, help));
         }
+    }
+}
+
+/// Files that a project has at its top, and the directory with what visitors get.
+const PROJECTS: [(&str, &str); 7] = [
+    ("artisan", "public"),
+    ("bin/console", "public"),
+    ("bin/rails", "public"),
+    ("config.ru", "public"),
+    ("vendor/autoload.php", "public"),
+    ("craft", "web"),
+    ("vendor/autoload.php", "web"),
+];
+
+fn whole_project(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let (Some(path), true) = (fixed(cx, |paths| &paths.prefix), cx.is_in("server")) else { return };
+    let level = cx.level();
+    let is_there = |name: &str| path.join(name).exists();
+    // A start page beside it is meant to be served.
+    let has_page = || ["index.php", "index.html"].into_iter().any(is_there);
+    let is_project = |(mark, public): &&(&str, &str)| {
+        let has_start = || ["index.php", "index.html"].iter().any(|page| is_there(&format!("{public}/{page}")));
+        is_there(mark) && (has_start() || *mark == "bin/rails" || *mark == "config.ru") && is_there(public)
+    };
+    if level.has("return") || level.authenticates() || has_page() {
+        return;
+    }
+    if let Some((mark, public)) = PROJECTS.iter().find(is_project) {
+        let text = cx.d.args[0].str();
+        let message =
+            format!("\"{text}\" holds the whole project: its settings and sources are served (there is \"{mark}\")");
+        let help = format!("what visitors get is in: root {}/{public};", text.trim_end_matches('/'));
+        found.push(Finding::new(cx.d.args_span(), message, help));
     }
 }
 

@@ -1,19 +1,22 @@
 //! Files that are sent to anyone though they are meant for a program, or for those who are asked: the source of a
 //! script, the directory of X-Accel-Redirect, a directory that another location asks a password for.
 
-use super::blocks::{Pass, authenticates, below, is_of_client, location, passes, runs, variables};
+use super::blocks::{Pass, authenticates, below, case_of, is_of_client, location, passes, runs, variables};
 use super::exposure::{open_locations, plain, served};
 use super::regexes::uri_of;
 use super::rule::{COMPARED, Finding, Rule, RuleContext};
 use crate::config::ast::Directive;
+use crate::config::pattern::Pattern;
+use crate::config::template::Variables;
 
 pub const RULES: &[Rule] = &[
     Rule {
         code: "W179",
         title: "a script whose source is sent",
         page: "`rewrite … break` ends the rewriting and stays in this location, which sends the script as a file: its source, with \
-               its passwords. `last` looks for the location that runs it.",
-        about: &["rewrite"],
+               its passwords. `last` looks for the location that runs it. A regex location for assets that names `php` as well, and \
+               stands before the one that runs scripts, sends their source, too: the first regex that matches counts.",
+        about: &["rewrite", "location"],
         check: source_sent,
     },
     Rule {
@@ -50,7 +53,40 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
+/// A regex location of files that takes scripts from the one that runs them.
+fn takes_scripts(cx: &RuleContext, found: &mut Vec<Finding>) {
+    const SCRIPT: &[u8] = b"/\x01.php";
+    let Some((b"~" | b"~*", regex)) = location(cx.d).filter(|_| cx.is_in("server")) else { return };
+    let level = cx.level();
+    let inside = cx.children();
+    let has = |name: &str| inside.iter().any(|d| d.name.is(name));
+    let answers = ["return", "rewrite", "location", "include", "if", "internal", "cgi_extension"].into_iter().any(has)
+        || inside.iter().any(|d| d.name.bytes().ends_with(b"_pass"));
+    // Most regexes are cheaper to read than to try.
+    if answers || authenticates(inside) || !regex.str().contains("ph") {
+        return;
+    }
+    let is_taken = level.taker(SCRIPT).is_some_and(|taker| std::ptr::eq(taker, cx.d));
+    let runs_it = |d: &&Directive| d.name.span.start > cx.d.name.span.start && runs(d) && runs_script(d, SCRIPT);
+    if let Some(runner) = level.all.iter().take(COMPARED).find(runs_it).filter(|_| is_taken) {
+        let message =
+            format!("the source of scripts is sent: \"{}\" takes them before the location that runs them", regex.str());
+        let finding = Finding::new(regex.span, message, "leave the extension of scripts out");
+        found.push(finding.note(runner.args_span(), "they are run here"));
+    }
+}
+
+/// Whether a regex location matches a path.
+fn runs_script(d: &Directive, path: &[u8]) -> bool {
+    let Some((sign, regex)) = location(d) else { return false };
+    let pattern = Pattern::new(regex.bytes(), case_of(sign), &mut Variables::default());
+    pattern.is_ok_and(|pattern| pattern.is_match(path).unwrap_or(false))
+}
+
 fn source_sent(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if cx.is("location") {
+        return takes_scripts(cx, found);
+    }
     let [_, target, flag] = &cx.d.args[..] else { return };
     let own = cx.blocks.iter().rev().find(|block| location(block).is_some());
     let (Some(own), Some(server)) = (own, cx.inside("server")) else { return };

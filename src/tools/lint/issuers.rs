@@ -1,7 +1,7 @@
 //! Certificates from an authority: settings of a trial that were left, names that no authority certifies, files that
 //! are not a whole chain.
 
-use super::blocks::authority;
+use super::blocks::{authority, location};
 use super::level::Level;
 use super::rule::{Finding, Rule, RuleContext};
 use crate::config::ast::{Directive, Word};
@@ -14,6 +14,15 @@ pub const RULES: &[Rule] = &[
                refuse the site, while others have it in their cache. Name the whole chain: `ssl_certificate …/fullchain.pem;`.",
         about: &["ssl_certificate"],
         check: alone,
+    },
+    Rule {
+        code: "W338",
+        title: "a challenge behind a password",
+        page: "The authority asks for `/.well-known/acme-challenge/` without a password, from addresses that it does not tell: where \
+               the server asks for one, or denies, the certificate is not renewed. Write `auth_basic off;` and `allow all;` in \
+               the location.",
+        about: &["location"],
+        check: asked_for_a_password,
     },
     Rule {
         code: "W221",
@@ -62,6 +71,33 @@ fn alone(cx: &RuleContext, found: &mut Vec<Finding>) {
         let help = format!("name the whole chain: ssl_certificate {directory}fullchain.pem;");
         found.push(Finding::new(word.span, message, help));
     }
+}
+
+fn asked_for_a_password(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some((_, name)) = location(cx.d) else { return };
+    if !memchr::memmem::find(name.bytes(), b"/.well-known/acme").is_some_and(|at| at < 2) {
+        return;
+    }
+    let has = |name: &str| cx.children().iter().any(|d| d.name.is(name));
+    let is_free = |lines: &[&str]| lines.iter().any(|name| has(name));
+    if is_free(&["return", "rewrite", "include", "satisfy"]) || cx.levels().any(|level| level.has("satisfy")) {
+        return;
+    }
+    let asking = |name: &str| {
+        let line = cx.levels().find_map(|level| level.first_of(name))?;
+        (!line.says("off") && !has(name)).then_some(line)
+    };
+    let denying = || cx.levels().find_map(|level| level.first_of("deny")).filter(|_| !is_free(&["allow", "deny"]));
+    let asks = asking("auth_basic").or_else(|| asking("auth_request"));
+    let (by, help) = match asks {
+        Some(by) => (by, format!("add: {} off;", by.name.str())),
+        None => match denying() {
+            Some(by) => (by, "add: allow all;".to_owned()),
+            None => return,
+        },
+    };
+    let message = "the authority is refused here: the certificate is not renewed";
+    found.push(Finding::new(cx.d.args_span(), message, help).note(by.span, "inherited from here"));
 }
 
 fn staging(cx: &RuleContext, found: &mut Vec<Finding>) {

@@ -47,6 +47,10 @@ pub struct Level<'a> {
     /// Whether it, or a server in it, has a TLS listener.
     pub speaks_tls: OnceCell<bool>,
     chosen_hosts: OnceCell<FastMap<String, (Span, bool)>>,
+    /// Addresses that other protocols than HTTP lead to. For rule W329.
+    pub applications: OnceCell<FastMap<String, &'a Directive>>,
+    /// For a server: the fixed values that `set` gives each variable. For rule W083.
+    pub fixed_sets: OnceCell<FastMap<String, Option<Vec<String>>>>,
     /// Names used at this level and below. For rule W026.
     pub used: OnceCell<Used>,
     /// Variables used at this level and below. For rule W141.

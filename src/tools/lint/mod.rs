@@ -24,6 +24,7 @@ mod conditions;
 mod credentials;
 mod dead;
 mod defaults;
+mod directions;
 mod effort;
 mod errors;
 mod exposure;
@@ -39,6 +40,7 @@ mod order;
 mod origins;
 mod paths;
 mod places;
+mod ports;
 mod proxied;
 mod reach;
 mod redirect_loops;
@@ -50,6 +52,7 @@ mod slips;
 mod spelling;
 mod tables;
 mod targets;
+mod texts;
 mod transport;
 mod traps;
 mod trust;
@@ -89,6 +92,7 @@ const TABLES: &[&[Rule]] = &[
     redirect_loops::RULES,
     dead::RULES,
     defaults::RULES,
+    directions::RULES,
     effort::RULES,
     errors::RULES,
     exposure::RULES,
@@ -103,6 +107,7 @@ const TABLES: &[&[Rule]] = &[
     origins::RULES,
     paths::RULES,
     places::RULES,
+    ports::RULES,
     proxied::RULES,
     reach::RULES,
     regexes::RULES,
@@ -111,6 +116,7 @@ const TABLES: &[&[Rule]] = &[
     slips::RULES,
     spelling::RULES,
     targets::RULES,
+    texts::RULES,
     transport::RULES,
     traps::RULES,
     trust::RULES,

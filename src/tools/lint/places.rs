@@ -1,6 +1,6 @@
 //! Paths that another location answers than the one written for them, and directories that should not be served.
 
-use super::blocks::{is_pass, location};
+use super::blocks::{authenticates, is_pass, location, runs};
 use super::rule::{Finding, Rule, RuleContext};
 use crate::config::ast::Directive;
 use std::path::{Component, Path, PathBuf};
@@ -14,6 +14,15 @@ pub const RULES: &[Rule] = &[
                `location ^~ /.well-known/`, for which no regex is tried.",
         about: &["location"],
         check: refused_by_regex,
+    },
+    Rule {
+        code: "W331",
+        title: "a refused path that a regex location answers",
+        page: "A regex location wins over a prefix: beside `location ~ \\.php$` the prefix `location /wp-config.php { deny all; }` \
+               refuses nothing, and `location /data/ { deny all; }` no script below it. Write `location = /wp-config.php` for a \
+               file, and `location ^~ /data/` for a directory: no regex is tried for them.",
+        about: &["location"],
+        check: answered_by_regex,
     },
     Rule {
         code: "W306",
@@ -74,6 +83,33 @@ fn refused_by_regex(cx: &RuleContext, found: &mut Vec<Finding>) {
         let message = format!("never answers: a regex refuses what begins with \"{}\"", name.str());
         let help = format!("no regex is tried for: location ^~ {} {{ … }}", name.str());
         found.push(Finding::new(cx.d.args_span(), message, help).note(taker.args_span(), "it is refused here"));
+    }
+}
+
+/// The location that a closed prefix leaves its file, or the scripts below it, to.
+fn answered_by_regex(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some((b"", name)) = location(cx.d).filter(|_| cx.is_in("server") && is_closed(cx.d)) else { return };
+    let prefix = name.str();
+    // Below a hidden directory there are no scripts that anyone asks for.
+    let is_hidden = prefix.contains("/.") && !prefix.ends_with(".php");
+    // Of scripts that clients store another rule warns.
+    let stores = ["dav_methods", "upload_store", "allowed_methods"];
+    let is_area = cx.children().iter().any(|d| stores.iter().any(|name| d.name.is(name)));
+    if !prefix.starts_with('/') || prefix.len() < 2 || is_hidden || is_area || cx.level().authenticates() {
+        return;
+    }
+    let is_file = prefix.rsplit('/').next().is_some_and(|last| last.trim_start_matches('.').contains('.'));
+    let path = if is_file { prefix.to_string() } else { format!("{}/x.php", prefix.trim_end_matches('/')) };
+    let Some(taker) = cx.level().taker(path.as_bytes()).filter(|taker| !is_closed(taker)) else { return };
+    let inside = taker.block.as_deref().unwrap_or_default();
+    let is_regex = location(taker).is_some_and(|(sign, _)| sign.starts_with(b"~"));
+    if is_regex && (is_file || runs(taker)) && !authenticates(inside) && !inside.iter().any(|d| d.name.is("if")) {
+        let (message, sign) = match is_file {
+            true => (format!("\"{prefix}\" is not refused: a regex location answers it"), "="),
+            false => (format!("scripts below \"{prefix}\" are not refused: a regex location runs them"), "^~"),
+        };
+        let help = format!("no regex is tried for: location {sign} {prefix} {{ … }}");
+        found.push(Finding::new(cx.d.args_span(), message, help).note(taker.args_span(), "it is answered here"));
     }
 }
 

@@ -11,8 +11,20 @@ pub const RULES: &[Rule] = &[
         code: "W061",
         title: "a header that no client sends",
         page: "`$http_NAME` is the header of that name, whatever it is: of a name that no client sends it is empty. The header \
-               of the page before is called Referer, with one r in its middle.",
-        about: &["if", "map", "geo", "set", "return", "log_format", "proxy_set_header", "add_header", "limit_req_zone"],
+               of the page before is called Referer, with one r in its middle. Names of headers have `-` where those of \
+               variables have `_`: `real_ip_header X-Forwarded-For;`.",
+        about: &[
+            "if",
+            "map",
+            "geo",
+            "set",
+            "return",
+            "log_format",
+            "proxy_set_header",
+            "add_header",
+            "limit_req_zone",
+            "real_ip_header",
+        ],
         check: unsent_header,
     },
     Rule {
@@ -88,7 +100,37 @@ fn meant(header: &str) -> Option<&'static str> {
     is_slip.then_some(near)
 }
 
+/// `real_ip_header X_Forwarded_For`, `real_ip_header X-Forwarded-Fo`.
+fn unsent_address(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some(word) = cx.d.args.first() else { return };
+    let text = word.str();
+    let lower = text.to_ascii_lowercase();
+    let plain = lower.replace('-', "_");
+    let takes_underscores = cx.levels.iter().any(|level| level.has("underscores_in_headers"));
+    let name = match REQUEST_HEADERS.contains(&&*plain) {
+        true if lower.contains('_') && !takes_underscores => Some(&*plain),
+        true => None,
+        false => meant(&plain),
+    };
+    if let Some(name) = name {
+        let message = format!("no proxy sends a header \"{text}\": the address stays that of the proxy");
+        found.push(Finding::new(word.span, message, format!("did you mean \"{}\"?", header_of(name))));
+    }
+}
+
+/// `X-Forwarded-For` of `x_forwarded_for`.
+fn header_of(variable: &str) -> String {
+    let parts = variable.split('_').map(|part| match part {
+        "ip" | "cf" => part.to_ascii_uppercase(),
+        part => part.get(..1).unwrap_or_default().to_ascii_uppercase() + part.get(1..).unwrap_or_default(),
+    });
+    parts.collect::<Vec<_>>().join("-")
+}
+
 fn unsent_header(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if cx.is("real_ip_header") {
+        return unsent_address(cx, found);
+    }
     for word in &cx.d.args {
         let text = word.str();
         for name in written(&text) {

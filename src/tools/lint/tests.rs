@@ -3,6 +3,7 @@
 use super::*;
 use crate::config::load::{LoadOptions, load_text};
 
+mod directions;
 mod files;
 mod followed;
 mod idle;

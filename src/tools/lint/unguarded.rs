@@ -26,6 +26,15 @@ pub const RULES: &[Rule] = &[
         check: any_file,
     },
     Rule {
+        code: "W341",
+        title: "a time that no link has",
+        page: "`$secure_link_expires` is what stands behind the comma of `secure_link`: with `secure_link $arg_md5;` alone it is \
+               empty, links are for ever, and those that were made with a time fit no more. Write \
+               `secure_link $arg_md5,$arg_expires;`.",
+        about: &["secure_link_md5"],
+        check: no_time,
+    },
+    Rule {
         code: "W171",
         title: "a limit that only counts",
         page: "`limit_req_dry_run on` and `limit_conn_dry_run on` write to the log what they would refuse, and refuse nothing: they \
@@ -270,5 +279,19 @@ fn unseen_rewrites(cx: &RuleContext, found: &mut Vec<Finding>) {
         let message = format!("nothing of it is written: error_log leaves out what is below {}", level.str());
         let help = format!("write: error_log {} notice;", log.args[0].str());
         found.push(Finding::new(cx.d.span, message, help).note(log.span, "the log"));
+    }
+}
+
+fn no_time(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some(word) = cx.d.args.first().filter(|_| cx.is("secure_link_md5")) else { return };
+    let asks = variables(&word.str()).iter().any(|name| name == "secure_link_expires");
+    let link = cx.levels().find_map(|level| level.first_of("secure_link")).filter(|_| asks);
+    let Some(value) = link.and_then(|link| link.args.first()) else { return };
+    // A variable may hold both.
+    let is_plain = value.bytes().starts_with(b"$arg_") || value.bytes().starts_with(b"$cookie_");
+    if is_plain && !value.bytes().contains(&b',') {
+        let message = "$secure_link_expires is empty: secure_link names no time";
+        let help = format!("write: secure_link {},$arg_expires;", value.str());
+        found.push(Finding::new(word.span, message, help).note(value.span, "the hash alone"));
     }
 }

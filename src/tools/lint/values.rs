@@ -121,6 +121,10 @@ fn no_file(cx: &RuleContext, found: &mut Vec<Finding>) {
             let message = format!("\"{text}\" is one name of a file: the path twice");
             let help = format!("each file is a word of its own: {}", text.replace("$uri$uri", "$uri $uri"));
             found.push(Finding::new(word.span, message, help));
+        } else if let Some(start) = root_twice(&text) {
+            let message = format!("\"{text}\" is looked for below the root, where {start} stands once more");
+            let help = format!("leave it out: {}", within_root(&text, start));
+            found.push(Finding::new(word.span, message, help));
         } else if word.quoted && text.contains(" $") {
             let each = text.replace(' ', "`, `");
             let message = format!("\"{text}\" is one name of a file, with a space in it");
@@ -132,6 +136,16 @@ fn no_file(cx: &RuleContext, found: &mut Vec<Finding>) {
     if !last.bytes().starts_with(b"@") && !last.bytes().starts_with(b"=") {
         found.extend(slashless(last));
     }
+}
+
+/// The variable of the root, with which a file of `try_files` begins.
+fn root_twice(text: &str) -> Option<&'static str> {
+    ["$document_root", "$realpath_root", "$request_filename"].into_iter().find(|name| text.starts_with(name))
+}
+
+fn within_root(text: &str, start: &str) -> String {
+    let rest = text.get(start.len()..).unwrap_or_default();
+    if start == "$request_filename" || rest.is_empty() { format!("$uri{rest}") } else { rest.to_owned() }
 }
 
 /// `try_files none @app;`: a deliberately missing file.

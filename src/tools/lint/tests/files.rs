@@ -111,3 +111,29 @@ fn a_password_file_without_a_user_is_found() {
     let _ = std::fs::remove_dir_all(&dir);
     assert!(wrong.is_empty(), "{wrong:?}");
 }
+
+#[test]
+fn a_root_that_is_a_whole_project_is_found() {
+    let dir = std::env::temp_dir().join(format!("webserv-lint-project-{}", std::process::id()));
+    std::fs::create_dir_all(dir.join("app/public")).expect("a scratch directory");
+    std::fs::create_dir_all(dir.join("site/public")).expect("a scratch directory");
+    for name in ["app/artisan", "app/public/index.php", "site/index.html", "site/artisan", "site/public/index.php"] {
+        std::fs::write(dir.join(name), "").expect("a file");
+    }
+    let mut wrong = Vec::new();
+    for (lines, expected) in [
+        ("root app;", 1),
+        ("root app/;", 1),
+        ("root app/public;", 0),
+        ("root site;", 0),
+        ("root app; return 404;", 0),
+        ("root app; auth_basic x;", 0),
+    ] {
+        let paths = Paths { prefix: dir.clone(), conf_dir: dir.clone(), on_this_machine: false };
+        if count_at_start(&format!("server {{ listen 1; {lines} }}"), "W332", &paths) != expected {
+            wrong.push(lines);
+        }
+    }
+    let _ = std::fs::remove_dir_all(&dir);
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
