@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::sys::scratch::Scratch;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 
 #[test]
 fn what_root_makes_in_the_directory_of_a_service_belongs_to_the_service() {
@@ -138,4 +138,27 @@ fn a_text_of_its_own_is_read_whole_or_not_at_all() {
     ] {
         assert_eq!(text(&at(name), room), expected, "{name}");
     }
+}
+
+/// Without /proc, and before Linux 6.6, the mode of a socket can be set by its name alone.
+#[test]
+fn a_socket_is_opened_to_all_by_its_name_only_where_no_other_user_can_replace_it() {
+    let scratch = Scratch::new();
+    for (mode, expected) in [(0o700, true), (0o755, true), (0o1777, true), (0o777, false), (0o775, false)] {
+        file::chmod_fd(scratch.fd().as_fd(), mode).expect("our own");
+        assert_eq!(has_lasting_names(scratch.fd().as_fd()), Ok(expected), "{mode:o}");
+    }
+    let path = scratch.path().join("socket");
+    let _socket = std::os::unix::net::UnixListener::bind(&path).expect("bound");
+    let mode = || std::fs::metadata(&path).expect("it is there").mode() & 0o777;
+    for way in [chmod_by_name as fn(&Path) -> Result<(), Errno>, let_all_connect] {
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).expect("our own");
+        way(&path).expect("our own");
+        assert_eq!(mode(), 0o666);
+    }
+}
+
+fn chmod_by_name(path: &Path) -> Result<(), Errno> {
+    let PathEnd::Name(dir, name) = resolve(path)? else { return Err(Errno::EINVAL) };
+    file::chmod_at(Some(dir.as_fd()), &name, ALL_CONNECT)
 }
