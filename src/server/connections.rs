@@ -35,6 +35,7 @@ impl Server {
     /// epoll reported `flags` of a client's socket.
     pub(super) fn client_event(&mut self, key: Key, flags: u32) {
         let Some(conn) = self.conns.get_mut(key) else { return };
+        panic_point("event");
         conn.transport.event(flags);
         match conn.has_bulk_data() {
             true => self.schedule(key, Next::Run, Queue::Bulk),

@@ -36,6 +36,7 @@ pub mod upload_services;
 mod wakeup;
 
 use crate::config::model::{Config, Level};
+use crate::conn::io::CloseReason;
 use crate::conn::token::{Role, role_of, token_of};
 use crate::conn::upstream::pool::UpstreamConns;
 use crate::conn::{Conn, Pool};
@@ -320,26 +321,43 @@ impl Server {
             return;
         }
         self.reap_children();
-        self.serve_late();
-        let mut accepts = false;
-        for (token, flags) in std::mem::take(&mut self.held) {
-            accepts |= self.dispatch(token, flags);
-        }
-        for at in 0..count {
-            let Some((token, flags)) = self.events.get(at) else { break };
-            accepts |= self.dispatch(token, flags);
-        }
+        self.protected("a postponed connection", Server::serve_late);
         // Handle closes before accepting: a client that closes one connection and opens another has only one, although
         // the listener may come first in the list.
-        if accepts {
+        if self.dispatch_all(count) {
             self.accept(count);
         }
-        self.send_batched();
+        self.protected("a held response", Server::send_batched);
         if !wakeup::has_overslept(due, began, self.cx.now.ms) {
-            self.timers();
+            self.protected("the timers", Server::timers);
         }
-        self.run_queue();
+        self.protected("a queued connection", Server::run_queue);
         self.protected("the end of a turn", Server::finish_turn);
+    }
+
+    /// Handles the first `count` events of this turn, and those of the turn before that a reload held up. True: there
+    /// are connections to accept.
+    fn dispatch_all(&mut self, count: usize) -> bool {
+        let held = std::mem::take(&mut self.held);
+        let (mut next, mut accepts, mut current) = (0, false, None);
+        // Usually once: the events behind one that panicked are handled as all others.
+        while next < held.len() + count {
+            let outcome = self.protected("an event", |server| {
+                while next < held.len() + count {
+                    let event = held.get(next).copied().or_else(|| server.events.get(next - held.len()));
+                    next += 1;
+                    let Some((token, flags)) = event else { continue };
+                    current = Some(token);
+                    accepts |= server.dispatch(token, flags);
+                }
+            });
+            if let (None, Some(token)) = (outcome, current)
+                && role_of(token) == Some(Role::Client)
+            {
+                self.close(Key::from_u64(token), CloseReason::Bug);
+            }
+        }
+        accepts
     }
 
     /// Handles an event. True: there are connections to accept.

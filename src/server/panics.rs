@@ -1,7 +1,8 @@
 //! A panic ends the connection in which it occurred, or the reload or sweep, but never the process.
 //!
-//! Invariant: whatever the loop dispatches runs inside [`Server::act`] or [`Server::protected`]. State left
-//! inconsistent by a panic is dropped, and never used again.
+//! Invariant: whatever the loop dispatches runs inside [`Server::protected`], and what a connection's request does
+//! inside [`Server::act`], so that only that connection is lost. State left inconsistent by a panic is dropped, and
+//! never used again.
 
 use super::Server;
 use crate::config::model::{Level, LineFormat};
@@ -31,13 +32,14 @@ impl Server {
         if let Some(conn) = self.conns.get_mut(key)
             && let ConnState::Active(mut active) = std::mem::replace(&mut conn.state, ConnState::Idle)
         {
-            self.pool.upstream_conns.leave(&mut active.upstream_conn, &mut self.cx);
-            active.ex.release_limit_slots(&mut self.cx);
             let stats = &mut self.cx.stats;
             let count = if active.ex.rx == Rx::Head { &mut stats.reading } else { &mut stats.writing };
             *count = count.saturating_sub(1);
             stats.waiting += 1;
-            // Even dropping its handler may panic.
+            // Each of them may panic, too, even dropping its handler.
+            let (upstream_conns, cx) = (&mut self.pool.upstream_conns, &mut self.cx);
+            let _ = catch_unwind(AssertUnwindSafe(|| upstream_conns.leave(&mut active.upstream_conn, cx)));
+            let _ = catch_unwind(AssertUnwindSafe(|| active.ex.release_limit_slots(cx)));
             let _ = catch_unwind(AssertUnwindSafe(|| drop(active)));
         }
         // HTTP/2 streams that it was driving are referred to by nothing else.

@@ -199,10 +199,12 @@ impl Server {
             None => format!("{}: [alert] the reload panicked; this is a bug in webserv\n", origin.program).into(),
         };
         server.reloads += 1;
-        server.service_manager.ready(if refused.errors.is_empty() { "serving" } else { REFUSED });
-        if let Some(file) = &server.pid_file {
-            reload_report::write(file.path(), &Report::new(server.reloads, refused));
-        }
+        server.protected("the end of a reload", |server| {
+            server.service_manager.ready(if refused.errors.is_empty() { "serving" } else { REFUSED });
+            if let Some(file) = &server.pid_file {
+                reload_report::write(file.path(), &Report::new(server.reloads, refused));
+            }
+        });
         server
     }
 

@@ -49,6 +49,7 @@ use purpose::{Purpose, Starting};
 use std::ffi::CString;
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -59,6 +60,8 @@ const PAUSE: u64 = 50;
 const LONGEST: u64 = 5_000;
 /// Maximum milliseconds between two checks of certificates: no event tells this process that the clock was set.
 const LOOK: u64 = 60_000;
+/// Milliseconds of rest after a panic.
+const AFTER_PANIC: u32 = 1_000;
 /// Milliseconds for a child to exit after TERM.
 const END: u64 = 5_000;
 
@@ -145,8 +148,9 @@ pub fn run(prepared: Prepared, worker: ServingUser) -> Result<(), Failure> {
     while goes_on(&parent) {
         if parent.is_reload_due() {
             parent = parent.reload();
-        } else {
-            parent.turn();
+        } else if parent.protected("a turn", Parent::turn).is_none() {
+            // What panicked may be due again at once.
+            let _ = file::wait_any(&[], AFTER_PANIC);
         }
     }
     parent.say(Level::Notice, format_args!("exit"));
@@ -257,8 +261,18 @@ impl Parent {
 
     fn take_signals(&mut self) {
         for signal in self.signals.take() {
-            self.handle(&signal);
+            self.protected("a signal", |parent| parent.handle(&signal));
         }
+    }
+
+    /// Calls `act`. None: it panicked, which costs no more than that: without this process nothing would restart the
+    /// one that serves.
+    fn protected<T>(&mut self, name: &str, act: impl FnOnce(&mut Parent) -> T) -> Option<T> {
+        let outcome = catch_unwind(AssertUnwindSafe(|| act(self)));
+        if outcome.is_err() {
+            self.say(Level::Alert, format_args!("{name} panicked and is given up. This is a bug in webserv"));
+        }
+        outcome.ok()
     }
 
     fn handle(&mut self, signal: &Signal) {

@@ -31,7 +31,10 @@ impl Parent {
             parent.reloaded(format!("{}: [emerg] the configuration was not read\n", parent.origin.program).into());
             return parent;
         };
-        if let Err(refused) = parent.renew(read) {
+        let program = parent.origin.program.clone();
+        let outcome = parent.protected("a reload", |parent| parent.renew(read));
+        let panicked = || Err(format!("{program}: [alert] the reload panicked; this is a bug in webserv\n").into());
+        if let Err(refused) = outcome.unwrap_or_else(panicked) {
             parent.take_drain();
             parent.reloaded(refused);
         }

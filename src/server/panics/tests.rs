@@ -9,7 +9,14 @@ use std::io::Write;
 fn a_panic_costs_one_connection_or_one_reload() {
     const GET: &str = "GET /f HTTP/1.1\r\nHost: a\r\n\r\n";
     type Act = fn(&mut World);
-    let table: [(&str, Act); 9] = [
+    let table: [(&str, Act); 10] = [
+        ("event", |world| {
+            let mut client = world.client(GET);
+            assert!(read(&mut client).ends_with("content"), "accepted, which is not an event of its own");
+            client.write_all(GET.as_bytes()).expect("its connection is open");
+            world.turns();
+            assert_eq!(read(&mut client), "", "its connection is closed");
+        }),
         ("request", |world| {
             let mut client = world.client(GET);
             assert_eq!(read(&mut client), "", "its connection is closed");

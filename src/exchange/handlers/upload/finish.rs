@@ -26,6 +26,7 @@ use crate::services::open_files::version;
 use crate::sys::file::{self, FileKind};
 use crate::util::fold_case::fold;
 use std::os::fd::AsFd;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 impl Upload {
     /// The body is complete: everything is stored, or nothing.
@@ -390,8 +391,11 @@ impl Upload {
             refused = self.check_renamed(paths, ex, cx, part, name).err();
             refused.is_none()
         };
-        let outcome = commit::name(&dir, &mut parts[at], (on_duplicate, seen), &mut numbers, &mut temp_names, may);
+        let name = || commit::name(&dir, &mut parts[at], (on_duplicate, seen), &mut numbers, &mut temp_names, may);
+        let outcome = catch_unwind(AssertUnwindSafe(name));
+        // Also after a panic: the journal of hidden names is the process's, not this connection's.
         (self.parts, cx.temp_names, self.naming.numbers) = (parts, temp_names, numbers);
+        let outcome = outcome.unwrap_or_else(|panic| resume_unwind(panic));
         let part = &self.parts[at];
         if self.policy.on_duplicate == Duplicate::Overwrite {
             // The name that the twin got is not to be replaced either.
