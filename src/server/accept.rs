@@ -204,9 +204,13 @@ impl Server {
     /// Accepts again: the pause is over, or a connection was closed.
     pub(super) fn end_pause(&mut self) {
         self.is_short = false;
-        if self.paused_until.take().is_some() {
-            // A listener that cannot be watched is not accepted from; the caller of epoll logs that.
-            let _ = self.watch_listeners();
+        if self.paused_until.take().is_some()
+            && let Err(e) = self.watch_listeners()
+        {
+            let log = self.cx.config.process.error_log.clone();
+            let what = format_args!("epoll_ctl() failed {e}: connections are accepted again in a moment");
+            self.cx.logs.error(&log, Level::Crit, &mut self.cx.now, None, what);
+            self.pause_accepting();
         }
     }
 
