@@ -14,8 +14,11 @@ fn the_address_of_the_client_behind_a_proxy() {
              location /list/own { set_real_ip_from 192.0.2.1; try_files /x =204; }
          }
          location /field { set_real_ip_from localhost; real_ip_header CF-Connecting-IP; try_files /x =204; }
+         location /ssi/ { set_real_ip_from 127.0.0.1; ssi on; }
+         location /who { set_real_ip_from 127.0.0.1; return 200 \"$remote_addr/$realip_remote_addr\"; }
          location /access { set_real_ip_from 127.0.0.1; deny 192.0.2.7; try_files /x =204; }",
     )
+    .file("html/ssi/page.html", "<!--#include virtual=\"/who\" -->")
     .start();
     let mut table = Table::new("the client's address");
     let rows: &[(&str, &str, &str, &str)] = &[
@@ -48,6 +51,9 @@ fn the_address_of_the_client_behind_a_proxy() {
     table.row(BOTH, "deny goes by it", || {
         s.get_with("/access", "X-Real-IP: 192.0.2.7\r\n").is(403);
         s.get("/access").is(204);
+    });
+    table.row(BOTH, "an include has the proxy's", || {
+        s.get_with("/ssi/page.html", "X-Real-IP: 192.0.2.7\r\n").is(200).body_is("192.0.2.7/127.0.0.1");
     });
     table.row(BOTH, "the next request has its own", || {
         let mut client = s.client();

@@ -21,6 +21,7 @@ pub fn enter(ex: &mut Exchange, cx: &mut Services, include: Include) {
     let mut parent = Box::new(std::mem::replace(ex, fresh));
     ex.config = parent.config.clone();
     ex.proxy_header = parent.proxy_header.clone();
+    ex.socket_peer = parent.socket_peer;
     (ex.tls, ex.client_verdict) = (parent.tls.clone(), parent.client_verdict);
     ex.request = parent.request.clone();
     swap_shared(ex, &mut parent);
