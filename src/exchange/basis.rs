@@ -5,6 +5,8 @@
 //! Invariant: a handler that knows nothing of this is never cached; [`super::phases`] withdraws the vouching for an
 //! earlier response before it lets a handler make another.
 
+use crate::services::configured_dirs::DirGenerations;
+
 /// Whether what a step did to the response allows caching it.
 #[must_use]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,6 +32,7 @@ pub struct Basis {
     looks: Looks,
     is_vouched: bool,
     varies: bool,
+    dirs: DirGenerations,
 }
 
 impl Basis {
@@ -46,6 +49,23 @@ impl Basis {
     /// More than one file's name decided: symbolic links on the way, a directory, another file.
     pub fn looked_around(&mut self) {
         self.looks = Looks::Several;
+    }
+
+    /// Where hidden directories lie decided, as of their generations `before` and after the decision.
+    pub fn asked_hidden_dirs(&mut self, (before, after): (u64, u64)) {
+        self.varies |= before != after || self.dirs.hidden.is_some_and(|known| known != after);
+        self.dirs.hidden = Some(after);
+    }
+
+    /// Where directories of stored files lie decided, as of their generations `before` and after the decision.
+    pub fn asked_stored_dirs(&mut self, (before, after): (u64, u64)) {
+        self.varies |= before != after || self.dirs.stored.is_some_and(|known| known != after);
+        self.dirs.stored = Some(after);
+    }
+
+    /// The directories that decided, as they lay then.
+    pub fn dirs(&self) -> DirGenerations {
+        self.dirs
     }
 
     /// For handlers: the response depends only on the request's bytes, the configuration, and whether the file that was
@@ -69,7 +89,8 @@ impl Basis {
         self.varies = true;
     }
 
-    /// The same request gets the same response as long as the configuration and the one file stay as they are.
+    /// The same request gets the same response as long as the configuration, the one file and the places of
+    /// [`Basis::dirs`] stay as they are.
     pub fn is_one_file(&self) -> bool {
         self.is_vouched && !self.varies && self.looks == Looks::One
     }
@@ -82,7 +103,7 @@ mod tests {
     #[test]
     fn nothing_is_cacheable_unless_all_steps_say_so() {
         type Step = fn(&mut Basis);
-        let cases: [(&str, &[Step], bool); 8] = [
+        let cases: [(&str, &[Step], bool); 11] = [
             ("no step", &[], false),
             ("a handler that says nothing", &[Basis::look], false),
             ("one file", &[Basis::look, Basis::vouch], true),
@@ -90,6 +111,18 @@ mod tests {
             ("two files", &[Basis::look, Basis::look, Basis::vouch], false),
             ("another handler after it", &[Basis::look, Basis::vouch, Basis::withdraw], false),
             ("a variable before it", &[Basis::varies, Basis::look, Basis::vouch], false),
+            ("directories", &[Basis::look, |basis| basis.asked_hidden_dirs((3, 3)), Basis::vouch], true),
+            ("directories that moved", &[Basis::look, |basis| basis.asked_hidden_dirs((3, 4)), Basis::vouch], false),
+            (
+                "directories that moved in between",
+                &[
+                    Basis::look,
+                    |basis| basis.asked_stored_dirs((3, 3)),
+                    |basis| basis.asked_stored_dirs((4, 4)),
+                    Basis::vouch,
+                ],
+                false,
+            ),
             ("a filter that varies", &[Basis::look, Basis::vouch, |basis| basis.passed(Cacheable::No)], false),
         ];
         for (name, steps, expected) in cases {

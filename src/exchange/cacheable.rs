@@ -16,6 +16,7 @@ use crate::http::h1::framing::Framing;
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::services::Services;
+use crate::services::configured_dirs::DirGenerations;
 use crate::services::logs::Who;
 use crate::services::open_files::OpenFile;
 use crate::services::response_cache::{CachedBody, CachedResponse, Piece};
@@ -177,6 +178,7 @@ fn made(key: Option<&[u8]>, ex: &mut Exchange, cx: &mut Services) -> Option<Cach
         error_request,
         line,
         file: found.map(|file| Rc::downgrade(&file)),
+        dirs: ex.basis.dirs(),
         look: RefCell::new(look),
     })
 }
@@ -323,6 +325,9 @@ pub fn render(cached: &CachedResponse, client: ClientFacts<'_>, cx: &mut Service
 /// the error log. None: it is out of date.
 pub fn check(cached: &CachedResponse, client: ClientFacts<'_>, cx: &mut Services) -> Option<Option<Rc<OpenFile>>> {
     let file = cached.is_current(&mut cx.files, &cx.now, &mut cx.dir_watch)?;
+    if cached.dirs != DirGenerations::default() && !lie_as_before(cached.dirs, cx) {
+        return None;
+    }
     if let (Some(file), CachedBody::Memory) = (&file, cached.body) {
         file.memory()?;
     }
@@ -340,6 +345,13 @@ pub fn check(cached: &CachedResponse, client: ClientFacts<'_>, cx: &mut Services
         cx.logs.error(&cached.logs.error, Level::Error, &mut cx.now, Some(who), format_args!(""));
     }
     Some(file)
+}
+
+/// Whether the directories whose places decided lie where they did then.
+fn lie_as_before(dirs: DirGenerations, cx: &mut Services) -> bool {
+    let (config, now) = (&cx.config, cx.now.ms);
+    dirs.hidden.is_none_or(|known| cx.hidden_dirs.generation(config, now) == Ok(known))
+        && dirs.stored.is_none_or(|known| cx.store_dirs.generation(config, now) == Ok(known))
 }
 
 /// Appends the head of a cached response.

@@ -171,7 +171,9 @@ fn unhidden(ex: &mut Exchange, cx: &mut Services, mapped: Mapped) -> Mapped {
         None => literal(template, &ex.route.path),
     };
     let path = std::mem::take(&mut ex.route.path);
+    let before = cx.hidden_dirs.last_generation();
     let is_hidden = is_hidden(ex, cx, &path, path.get(..area).unwrap_or_default());
+    ex.basis.asked_hidden_dirs((before, cx.hidden_dirs.last_generation()));
     ex.route.path = path;
     match is_hidden {
         Ok(false) => mapped,

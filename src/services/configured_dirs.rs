@@ -66,6 +66,16 @@ pub struct ConfiguredDirs {
     others: Vec<ConfiguredDirs>,
 }
 
+/// Configured directories whose real places decided something: their
+/// [generations](ConfiguredDirs::generation). None: they were not asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct DirGenerations {
+    /// Of those whose contents are hidden.
+    pub hidden: Option<u64>,
+    /// Of those in which clients may store files.
+    pub stored: Option<u64>,
+}
+
 /// How real paths are found.
 struct Lookup<R> {
     /// The real path of a path if the kernel has it cached.
@@ -164,6 +174,11 @@ impl ConfiguredDirs {
     pub fn generation(&mut self, config: &Rc<Config>, now: u64) -> Result<u64, Errno> {
         self.refresh_for(config, now)?;
         Ok(self.generation)
+    }
+
+    /// [`ConfiguredDirs::generation`] as of the last call of any kind: nothing is refreshed.
+    pub fn last_generation(&self) -> u64 {
+        self.generation
     }
 
     /// Whether one of them has one of the paths, or lies below it.

@@ -4,10 +4,12 @@
 //! in [`super::open_files`] and are validated as for any request.
 //!
 //! Invariant: an entry is used only for a request of exactly the same bytes, at the same endpoint, with the same
-//! configuration ([`ResponseCache::clear`] at a reload), and while its [`Look`] is valid. [`crate::exchange::basis`]
-//! keeps out responses that depend on anything else (the client, the time, a variable).
+//! configuration ([`ResponseCache::clear`] at a reload), while its [`Look`] is valid, and while the configured
+//! directories that decided lie where they did. [`crate::exchange::basis`] keeps out responses that depend on anything
+//! else (the client, the time, a variable).
 
 use super::clock::Clock;
+use super::configured_dirs::DirGenerations;
 use super::open_files::{Look, OpenFile};
 use crate::config::model::{EndpointId, LocationId, ServerId};
 use crate::config::settings::client::ClientSettings;
@@ -77,6 +79,8 @@ pub struct CachedResponse {
     pub file: Result<Weak<OpenFile>, Errno>,
     /// When the file was looked up last, and whether that still holds.
     pub look: RefCell<Look>,
+    /// The configured directories that decided, as they lay then.
+    pub dirs: DirGenerations,
 }
 
 /// The source of the response's body.

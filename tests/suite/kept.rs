@@ -1,7 +1,7 @@
 //! Files that are kept in memory, open, or compressed: never answered as they were before the request was sent.
 
 use crate::client::Response;
-use crate::harness::{BOTH, Server, Table, server};
+use crate::harness::{BOTH, Server, Table, eventually, server, skip_on_nginx};
 use flate2::read::GzDecoder;
 use std::fs;
 use std::io::Read;
@@ -182,6 +182,39 @@ fn a_change_shows_in_the_next_answer() {
         s.write("html/no/such/place", "here");
         client.get("/no/such/place").is(200).body_is("here");
     });
+}
+
+/// They were answered from the cache as before, for as long as their file stayed as it was.
+#[test]
+fn kept_files_are_hidden_or_guarded_where_a_configured_directory_leads_to_them_later() {
+    if skip_on_nginx("delete_trash and upload_serve") {
+        return;
+    }
+    let s = server(
+        "location /up/ { allowed_methods GET POST DELETE; upload_store %%DIR%%/store; delete_trash %%DIR%%/trash; }
+         location /area/ { allowed_methods GET POST; autoindex on; autoindex_upload on; alias %%DIR%%/area/; }",
+    )
+    .file("html/secret/f.html", "hidden later")
+    .file("html/files/f.html", "guarded later")
+    .file("other/x", "")
+    .start();
+    for link in ["trash", "area"] {
+        symlink("other", s.path(link)).expect("a link");
+    }
+    warm(&s, "/secret/f.html", "hidden later");
+    warm(&s, "/files/f.html", "guarded later");
+    let leads = |link: &str, to: &str| {
+        symlink(to, s.path("next")).expect("a link");
+        fs::rename(s.path("next"), s.path(link)).expect("swapped");
+    };
+    leads("trash", "html/secret");
+    eventually("the trash is hidden", || s.get("/secret/f.html").status == 404);
+    leads("area", "html/files");
+    eventually("what was uploaded is a download", || {
+        s.get("/files/f.html").is(200).header("Content-Disposition") == Some("attachment")
+    });
+    leads("trash", "other");
+    eventually("no trash", || s.get("/secret/f.html").status == 200);
 }
 
 #[test]

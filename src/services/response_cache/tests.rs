@@ -1,6 +1,7 @@
 //! Limits of the cache, and which requests an entry answers.
 
 use super::*;
+use crate::services::configured_dirs::DirGenerations;
 use crate::sys::scratch::Scratch;
 
 const HERE: EndpointId = EndpointId(0);
@@ -56,6 +57,7 @@ impl Maker {
             line: Box::default(),
             file: file.map(|file| Rc::downgrade(&file)),
             look: RefCell::new(look),
+            dirs: DirGenerations::default(),
         }
     }
 }

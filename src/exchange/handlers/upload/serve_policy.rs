@@ -37,8 +37,8 @@ fn is_area(location: &Location) -> Option<bool> {
 
 /// The file lies where an upload_store or an upload area puts it, in whatever location or server it is served. A site
 /// whose root is in there is still a site.
-fn is_stored(ex: &Exchange, cx: &mut Services) -> bool {
-    let config = &ex.config;
+fn is_stored(ex: &mut Exchange, cx: &mut Services) -> bool {
+    let config = ex.config.clone();
     if config.stores.is_empty() && config.write_areas.is_empty() {
         return false;
     }
@@ -51,9 +51,14 @@ fn is_stored(ex: &Exchange, cx: &mut Services) -> bool {
         return true;
     }
     let area = |role: Option<usize>| config.write_areas.get(role?);
-    let found = cx.store_dirs.any(config, cx.now.ms, &[&path[..]], |role, rest| {
-        area(role).is_some_and(|area| !is_site(&area.directory) && puts(config, area, rest))
+    let before = cx.store_dirs.last_generation();
+    let found = cx.store_dirs.any(&config, cx.now.ms, &[&path[..]], |role, rest| {
+        area(role).is_some_and(|area| !is_site(&area.directory) && puts(&config, area, rest))
     });
+    ex.basis.asked_stored_dirs((before, cx.store_dirs.last_generation()));
+    if found.is_err() {
+        ex.basis.varies();
+    }
     // Where the areas lie is not known: descriptors are short.
     found.unwrap_or(true)
 }
@@ -123,7 +128,7 @@ mod tests {
             std::fs::create_dir(site.scratch.path().join("up")).expect("made");
             let mut ex = site.at("GET /shown/x", &[], INSIDE);
             ex.route.path = stored.display().to_string().into();
-            assert_eq!(is_stored(&ex, &mut site.cx), expected, "{area}");
+            assert_eq!(is_stored(&mut ex, &mut site.cx), expected, "{area}");
         }
     }
 
