@@ -75,7 +75,7 @@ fn alone(cx: &RuleContext, found: &mut Vec<Finding>) {
 
 fn asked_for_a_password(cx: &RuleContext, found: &mut Vec<Finding>) {
     let Some((_, name)) = location(cx.d) else { return };
-    if !memchr::memmem::find(name.bytes(), b"/.well-known/acme").is_some_and(|at| at < 2) {
+    if memchr::memmem::find(name.bytes(), b"/.well-known/acme").is_none_or(|at| at >= 2) {
         return;
     }
     let has = |name: &str| cx.children().iter().any(|d| d.name.is(name));
