@@ -186,12 +186,12 @@ impl Server {
             self.cx.logs.error(&log, Level::Crit, &mut self.cx.now, None, why);
         }
         self.pause_accepting();
-        self.is_short = true;
+        self.is_out_of_room = true;
     }
 
     /// A connection was closed: resumes accepting if it was paused for lack of room.
     pub(super) fn resume_accepting(&mut self) {
-        if self.is_short {
+        if self.is_out_of_room {
             self.end_pause();
         }
     }
@@ -203,7 +203,7 @@ impl Server {
 
     /// Accepts again: the pause is over, or a connection was closed.
     pub(super) fn end_pause(&mut self) {
-        self.is_short = false;
+        self.is_out_of_room = false;
         if self.paused_until.take().is_some()
             && let Err(e) = self.watch_listeners()
         {
@@ -222,7 +222,7 @@ impl Server {
     /// Accepts from no listener for that many milliseconds; the kernel queues connections meanwhile.
     pub(super) fn pause_accepting_for(&mut self, ms: u64) {
         self.paused_until = Some(self.cx.now.ms + ms);
-        self.is_short = false;
+        self.is_out_of_room = false;
         for listener in self.listeners.iter_mut() {
             if std::mem::take(&mut listener.watched)
                 && let Some(fd) = listener.fd()

@@ -19,7 +19,7 @@ impl Server {
                 Some(at) => assert!(at <= conn.deadline.at().max(now) + 2 * TICK, "{:?} fires at {at}", conn.deadline),
                 // The slice had no time for it.
                 None => {
-                    assert!(self.due.contains(&key.slot()), "every connection has a timer");
+                    assert!(self.timed_out.contains(&key.slot()), "every connection has a timer");
                     overdue += 1;
                 }
             }

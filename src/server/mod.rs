@@ -104,7 +104,8 @@ pub struct Server {
     /// What all requests share.
     pub cx: Services,
     pool: Pool,
-    due: Vec<u32>,
+    /// Slots of connections whose deadline has passed, and that had no time in their turn yet.
+    timed_out: Vec<u32>,
     /// Connections just accepted.
     fresh: Vec<Key>,
     serial: u64,
@@ -113,7 +114,7 @@ pub struct Server {
     /// Accepting is paused until then, for lack of descriptors.
     paused_until: Option<u64>,
     /// Accepting is paused for lack of descriptors or connections; the next close resumes it.
-    is_short: bool,
+    is_out_of_room: bool,
     /// When that was last logged (monotonic milliseconds).
     shortage_logged_at: Option<u64>,
     /// Signals that arrived this turn.
@@ -157,7 +158,7 @@ pub struct Server {
 
 /// Milliseconds between two sweeps of idle descriptors in the file cache.
 const SWEEP: u64 = 2_500;
-/// Maximum milliseconds between two checks of certificates: the next event tells that the clock was set.
+/// Maximum milliseconds between two checks of certificates: a change of the wall clock is seen at the next event.
 const LOOK: u64 = 3_600_000;
 /// Bytes of bodies transferred per turn by all connections together, apart from what each may transfer in any case
 /// ([`crate::conn::io::SHARE`]). Large chunks are efficient, and however many connections there are, a small request
@@ -198,12 +199,12 @@ impl Server {
             batched: Vec::with_capacity(GATHER),
             cx,
             pool,
-            due: Vec::new(),
+            timed_out: Vec::new(),
             fresh: Vec::new(),
             serial: 0,
             mode: Mode::Serving,
             paused_until: None,
-            is_short: false,
+            is_out_of_room: false,
             shortage_logged_at: None,
             signals,
             log_due: None,
@@ -400,7 +401,8 @@ impl Server {
             || self.returning.is_some()
             || self.log_work.is_under_way()
             || matches!(self.mode, Mode::Quitting { closes_idle: true, .. });
-        let queued = !self.run.is_empty() || !self.bulky.is_empty() || !self.late.is_empty() || !self.due.is_empty();
+        let queued =
+            !self.run.is_empty() || !self.bulky.is_empty() || !self.late.is_empty() || !self.timed_out.is_empty();
         if queued || works {
             return Some(now);
         }
@@ -458,7 +460,7 @@ impl Server {
         self.send_locks();
         self.send_state();
         self.drop_unused_configs();
-        self.report_log_failures();
+        self.report_troubles();
         self.give_back_memory();
         self.end_quit();
     }

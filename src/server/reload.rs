@@ -192,7 +192,7 @@ impl Server {
         if server.mode == Mode::Stopped {
             return server;
         }
-        let outcome = read.and_then(|read| server.protected("a reload", |server| server.renew(&origin, read)));
+        let outcome = read.and_then(|read| server.protected("a reload", |server| server.apply(&origin, read)));
         let refused = match outcome {
             Some(Ok(())) => Refused::default(),
             Some(Err(refused)) => refused,
@@ -260,7 +260,7 @@ impl Server {
     ///
     /// # Errors
     /// What `-t` would report, or the system call that failed; it has been logged.
-    fn renew(&mut self, origin: &Origin, read: Read) -> Result<(), Refused> {
+    fn apply(&mut self, origin: &Origin, read: Read) -> Result<(), Refused> {
         let Some(config) = read.config else {
             for text in logged(&read) {
                 self.refuse(format_args!("{text}"));

@@ -119,8 +119,8 @@ impl Server {
         }
     }
 
-    /// After the turn's logs are written: reports their failures, and closes those no longer used.
-    pub(super) fn report_log_failures(&mut self) {
+    /// At the end of a turn: reports a jump of the wall clock, and what went wrong with the logs.
+    pub(super) fn report_troubles(&mut self) {
         if let Some(seconds) = self.cx.now.jumped() {
             let way = if seconds < 0 { "back" } else { "forward" };
             let by = seconds.unsigned_abs();

@@ -15,7 +15,7 @@ impl Server {
     /// Does all that is due: connections that timed out, and the process's own deadlines.
     pub(super) fn timers(&mut self) {
         let now = self.cx.now.ms;
-        let mut due = std::mem::take(&mut self.due);
+        let mut due = std::mem::take(&mut self.timed_out);
         self.wheel.expire(now, &mut due);
         // Connections that were opened together end together: each costs its last response or log line, and 6000 of
         // them held up the others for half a second. What the slice has no time for is done in the next turn.
@@ -35,7 +35,7 @@ impl Server {
             self.time_out(key);
         }
         due.drain(..done);
-        self.due = due;
+        self.timed_out = due;
         self.send_held_tickets(now);
         if self.paused_until.is_some_and(|at| at <= now) {
             self.end_pause();

@@ -13,12 +13,12 @@
 //! Invariants: nothing is read from the network here. A child that exits unexpectedly is restarted, after a pause that
 //! doubles while children keep exiting soon; the listening sockets stay open meanwhile. Only opening files blocks this
 //! process: signals are handled while a child starts ([`starting`]) and while a configuration is read, whose host names
-//! a helper process resolves ([`renewal`]).
+//! a helper process resolves ([`reconfigure`]).
 
 mod child;
 mod orphans;
 mod purpose;
-mod renewal;
+mod reconfigure;
 mod starting;
 
 use crate::config::model::{Config, Level};
@@ -360,12 +360,12 @@ impl Parent {
                 continue;
             }
             if self.starting.as_ref().is_some_and(|starting| starting.pid == pid) && !self.has_come_up() {
-                self.start_failed(&format!("process {pid} {}", cause(exit)));
+                self.start_failed(&format!("process {pid} {}", exit_text(exit)));
                 continue;
             }
             let Some(at) = self.children.iter().position(|child| child.pid == pid) else { continue };
             let child = self.children.remove(at);
-            let cause = cause(exit);
+            let cause = exit_text(exit);
             let left = self.orphans.end(exit);
             self.log_orphans(left);
             if child.draining || self.ending != Ending::No {
@@ -499,8 +499,8 @@ impl Parent {
     }
 }
 
-/// nginx's log message, which scripts wait for after a reload.
-fn cause(exit: Exit) -> String {
+/// How a child ended, in nginx's words, which scripts wait for after a reload.
+fn exit_text(exit: Exit) -> String {
     match exit {
         Exit::Code(code) => format!("exited with code {code}"),
         Exit::Signal(signal) => format!("exited on signal {signal}"),

@@ -32,7 +32,7 @@ impl Parent {
             return parent;
         };
         let program = parent.origin.program.clone();
-        let outcome = parent.protected("a reload", |parent| parent.renew(read));
+        let outcome = parent.protected("a reload", |parent| parent.apply(read));
         let panicked = || Err(format!("{program}: [alert] the reload panicked; this is a bug in webserv\n").into());
         if let Err(refused) = outcome.unwrap_or_else(panicked) {
             parent.take_drain();
@@ -70,7 +70,7 @@ impl Parent {
 
     /// # Errors
     /// What `-t` would report, or the system call that failed; it was logged, and nothing has changed.
-    fn renew(&mut self, read: Read) -> Result<(), Refused> {
+    fn apply(&mut self, read: Read) -> Result<(), Refused> {
         let program = self.origin.program.clone();
         let Some(config) = read.config else {
             for text in reload::logged(&read) {
