@@ -35,6 +35,8 @@ impl<'a> Url<'a> {
             _ => Url::address(text),
         }
         .and_then(|url| if url.uri.is_empty() { Ok(url) } else { Err("invalid host") })
+        // What could be a URI is found before the port is read (nginx).
+        .map_err(|why| if why == "invalid port" && has_uri(text) { "invalid host" } else { why })
     }
 
     /// # Errors
@@ -103,6 +105,10 @@ impl<'a> Url<'a> {
             port => port.unwrap_or(self.default_port()).to_string().into_bytes().into(),
         }
     }
+}
+
+fn has_uri(text: &[u8]) -> bool {
+    memchr::memchr2(b'/', b'?', text).is_some()
 }
 
 fn parse_port(text: &str) -> Option<u16> {

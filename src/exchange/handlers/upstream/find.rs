@@ -48,19 +48,17 @@ pub(super) fn find(
         To::Made(template) => {
             text = variables::text(template, ex, cx);
             let url = Url::of(pass.protocol, &text).map_err(|why| {
-                let shown = String::from_utf8_lossy(&text);
-                let rest = shown.split_once("://").filter(|_| why != "invalid URL prefix").map(|(_, rest)| rest);
-                let (of, shown) = rest.map_or(("", &shown[..]), |rest| ("upstream ", rest));
-                ex.report(cx, Level::Error, format_args!("{why} in {of}\"{shown}\""));
+                report_url(ex, cx, pass.protocol, &text, why);
                 note_host_and_port(record, pass, (Rc::default(), Rc::default()));
                 Status::INTERNAL_SERVER_ERROR
             })?;
             (host, port) = (Rc::from(url.header.as_bytes()), url.port_text());
             note_host_and_port(record, pass, (host.clone(), port.clone()));
             is_secure = url.is_secure;
-            found = match group_of(ex, cx, &url) {
+            let port = port_of(&url, pass.protocol);
+            found = match group_of(ex, cx, &url, port) {
                 Some(upstream) => (upstream, None),
-                None => look_up(ex, cx, &url, pass.protocol)?,
+                None => look_up(ex, cx, &url, port)?,
             };
             made = Some(url.uri);
         }
@@ -76,11 +74,33 @@ fn note_host_and_port(record: &mut UpstreamRecord, pass: &Pass, (host, port): (R
     (record.host, record.port) = (is_http.then_some(host), is_http.then_some(port));
 }
 
+/// Logs why a value is no URL, in nginx's words.
+fn report_url(ex: &mut Exchange, cx: &mut Services, protocol: Protocol, text: &[u8], why: &str) {
+    let shown = String::from_utf8_lossy(text);
+    let rest = match shown.split_once("://") {
+        _ if !protocol.is_http() => Some(&shown[..]),
+        Some((_, rest)) if why != "invalid URL prefix" && !rest.is_empty() => Some(rest),
+        _ => None,
+    };
+    match rest {
+        Some(rest) => ex.report(cx, Level::Error, format_args!("{why} in upstream \"{rest}\"")),
+        None => ex.report(cx, Level::Error, format_args!("invalid URL prefix in \"{shown}\"")),
+    }
+}
+
+/// The port to connect to. None: the value has to name one, as only HTTP has a default (nginx).
+fn port_of(url: &Url<'_>, protocol: Protocol) -> Option<u16> {
+    let has_default = protocol.is_http() || url.host.starts_with("unix:");
+    url.port.or(has_default.then_some(url.default_port()))
+}
+
 /// Finds the group for a URL with variables: a group of the configuration, or a literal address.
-fn group_of(ex: &Exchange, cx: &mut Services, url: &Url<'_>) -> Option<Rc<Upstream>> {
-    let port = url.port.unwrap_or(url.default_port());
+fn group_of(ex: &Exchange, cx: &mut Services, url: &Url<'_>, port: Option<u16>) -> Option<Rc<Upstream>> {
     let same = |upstream: &&Rc<Upstream>| {
-        let port_fits = if upstream.block { url.port.is_none() } else { upstream.port.unwrap_or(80) == port };
+        let port_fits = match upstream.block {
+            true => url.port.is_none(),
+            false => port.is_some_and(|port| upstream.port.unwrap_or(80) == port),
+        };
         upstream.name.eq_ignore_ascii_case(url.host) && port_fits
     };
     if let Some(upstream) = ex.config.upstreams.iter().find(same) {
@@ -90,23 +110,22 @@ fn group_of(ex: &Exchange, cx: &mut Services, url: &Url<'_>) -> Option<Rc<Upstre
     if !literal {
         return None;
     }
-    let addr = PeerAddr::parse(url.host.as_bytes(), port).ok()?;
+    let addr = PeerAddr::parse(url.host.as_bytes(), port?).ok()?;
     Some(Rc::new(Upstream::of(url.host, addr)))
 }
 
 type Looked = (Rc<Upstream>, Option<Pending>);
 
 /// Starts to resolve the host.
-fn look_up(ex: &mut Exchange, cx: &mut Services, url: &Url<'_>, protocol: Protocol) -> Result<Looked, Status> {
+fn look_up(ex: &mut Exchange, cx: &mut Services, url: &Url<'_>, port: Option<u16>) -> Result<Looked, Status> {
+    let Some(port) = port else {
+        ex.report(cx, Level::Error, format_args!("no port in upstream \"{}\"", url.host));
+        return Err(Status::INTERNAL_SERVER_ERROR);
+    };
     let names = ex.location().settings.names.clone();
     let Some(settings) = &names.resolver else {
         ex.report(cx, Level::Error, format_args!("no resolver defined to resolve {}", url.host));
         return Err(Status::BAD_GATEWAY);
-    };
-    let default = protocol.is_http().then_some(url.default_port());
-    let Some(port) = url.port.or(default) else {
-        ex.report(cx, Level::Error, format_args!("no port in upstream \"{}\"", url.host));
-        return Err(Status::INTERNAL_SERVER_ERROR);
     };
     let owner = cx.syncs.driven;
     let client = Some(Sharer::of(ex.client.peer.octets()));
