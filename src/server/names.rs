@@ -18,6 +18,10 @@ impl Server {
     pub(super) fn resolver_event(&mut self) {
         let now = self.cx.now.ms;
         self.cx.resolver.receive(now);
+        for what in self.cx.resolver.complaints() {
+            let log = self.cx.config.process.error_log.clone();
+            self.cx.logs.error(&log, Level::Error, &mut self.cx.now, None, format_args!("{what}"));
+        }
         self.names_due();
     }
 

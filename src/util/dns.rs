@@ -313,7 +313,9 @@ impl<'a> Reader<'a> {
 
     fn array<const N: usize>(&mut self, length: usize) -> Result<[u8; N], InvalidMessage> {
         if length != N {
-            return Err(InvalidMessage("invalid address record in DNS response"));
+            let is_v4 = N == 4;
+            let (v4, v6) = ("invalid A record in DNS response", "invalid AAAA record in DNS response");
+            return Err(InvalidMessage(if is_v4 { v4 } else { v6 }));
         }
         self.bytes(N)?.try_into().map_err(|_| SHORT)
     }

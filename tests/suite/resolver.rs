@@ -217,3 +217,46 @@ fn a_name_server_whose_answers_have_other_ids_is_left_for_the_next() {
     s.get("/?to=app.test").is(200).body_is("up");
     assert_eq!((misleading.questions(), known.dns.questions()), (1, 1));
 }
+
+#[test]
+fn what_is_wrong_with_the_answers_of_a_name_server_is_in_the_log() {
+    let lying = Dns::start("127.0.0.1:0", |query, _| {
+        let mut message = query.found([127, 0, 0, 1], 60);
+        match &*query.labels[0] {
+            "short" => message.truncate(11),
+            "questions" => message[5] = 2,
+            "format" => message = query.fails(1),
+            "unknown" => message = query.fails(9),
+            "ident" => message[0] ^= 1,
+            "name" => message[13] ^= 1,
+            _ => {
+                let record = record(&[0xc0, 12], A, 60, &[127, 0, 0]);
+                message = query.ok(&[record]);
+            }
+        }
+        vec![(message, false)]
+    });
+    let lying = lying.expect("a free port");
+    let s = http(&format!(
+        "resolver {} ipv6=off; resolver_timeout 100ms;
+         server {{ listen 127.0.0.1:%%PORT%%; location / {{ proxy_pass http://$arg_to:9; }} }}",
+        lying.address
+    ))
+    .allow_log("DNS")
+    .allow_log("could not be resolved")
+    .start();
+    for (name, line) in [
+        ("short.test", "short DNS response"),
+        ("questions.test", "invalid number of questions in DNS response"),
+        ("format.test", "DNS error (1: Format error), query id:"),
+        ("unknown.test", "DNS error (9: Unknown error), query id:"),
+        ("ident.test", "in DNS response for ident.test, expect "),
+        ("name.test", "unexpected DNS response for oame.test"),
+        ("record.test", "invalid A record in DNS response"),
+    ] {
+        s.get(&format!("/?to={name}")).is(502);
+        let has =
+            |line: &str| s.error_log().lines().any(|said| said.replace("#", " ").contains(line) || said.contains(line));
+        eventually(line, || has(line.trim_start_matches("")));
+    }
+}

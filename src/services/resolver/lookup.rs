@@ -1,6 +1,7 @@
 //! A lookup in progress: its questions, name server and sockets. After a truncated answer the question is repeated over
 //! TCP; if a server does not answer within [`RESEND`], the next one is asked.
 
+use super::LookupError;
 use super::answer::{Records, Ticket, Want};
 use crate::config::settings::resolver::ResolverSettings;
 use crate::services::fair_share::Sharer;
@@ -11,6 +12,7 @@ use crate::sys::socket::{self, Addr, More};
 use crate::util::dns::{self, Kind};
 use crate::util::wake::Wake;
 use std::collections::VecDeque;
+use std::fmt;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
@@ -100,6 +102,8 @@ pub(super) struct Lookup {
     questions: Vec<SentQuery>,
     /// Messages since they were sent that answer none of them.
     misfits: usize,
+    /// What is wrong with the first of these, for the error log.
+    complaint: Option<Box<str>>,
     udp: Option<OwnedFd>,
     tcp: Option<Tcp>,
     /// When the question is repeated (monotonic milliseconds); 0: at once.
@@ -128,6 +132,7 @@ impl Lookup {
             refused: 0,
             questions: Vec::new(),
             misfits: 0,
+            complaint: None,
             udp: None,
             tcp: None,
             resend_at: 0,
@@ -285,16 +290,44 @@ impl Lookup {
         self.misfits >= MISFITS
     }
 
+    /// Keeps what is wrong with the first message that answers none of our questions: a line for each time they are
+    /// sent, however many messages somebody else sends.
+    fn complain(&mut self, of: impl fmt::Display) -> bool {
+        if self.misfits == 0 {
+            self.complaint = Some(of.to_string().into());
+        }
+        false
+    }
+
+    /// Takes what is to be logged.
+    pub(super) fn take_complaint(&mut self) -> Option<Box<str>> {
+        self.complaint.take()
+    }
+
+    /// What is wrong with a response to a question that is not open, in nginx's words. None: it came twice.
+    fn mismatch(&self, response: &dns::Response<'_>) -> Option<String> {
+        let name = &response.name;
+        let same_kind = self.questions.iter().find(|question| question.kind == response.kind);
+        let Some(question) = same_kind.filter(|_| **name == *self.asked) else {
+            return Some(format!("unexpected DNS response for {name}"));
+        };
+        let (got, asked) = (response.id, question.id);
+        (got != asked).then(|| format!("wrong ident {got} in DNS response for {name}, expect {asked}"))
+    }
+
     /// Handles one message; false: it answers none of our open questions. `udp`: for repeating the question over TCP if
     /// it is truncated.
     fn answer(&mut self, message: &[u8], udp: Option<(&Epoll, u64)>) -> bool {
-        let Ok(response) = dns::parse(message) else { return false };
+        let response = match dns::parse(message) {
+            Ok(response) => response,
+            Err(why) => return self.complain(why),
+        };
         let address = self.address();
         let mine = |question: &&mut SentQuery| {
             question.id == response.id && question.kind == response.kind && matches!(question.state, State::Open)
         };
         let Some(question) = self.questions.iter_mut().find(mine).filter(|_| *response.name == *self.asked) else {
-            return false;
+            return self.mismatch(&response).is_some_and(|why| self.complain(why));
         };
         if response.truncated {
             let Some((epoll, token)) = udp else { return false };
@@ -315,13 +348,16 @@ impl Lookup {
         question.state = match response.code {
             0 => match response.answer() {
                 Ok(answer) => State::Answered(answer),
-                Err(_) => {
+                Err(why) => {
+                    self.complain(why);
                     self.misfits += MALFORMED;
                     return false;
                 }
             },
-            FORMAT_ERROR => return false,
-            code if code > REFUSED => return false,
+            code if code == FORMAT_ERROR || code > REFUSED => {
+                let (why, id, name) = (LookupError(u16::from(code)), response.id, &response.name);
+                return self.complain(format_args!("DNS error {why}, query id:{id}, name:\"{name}\""));
+            }
             code => State::Failed(code),
         };
         true

@@ -114,6 +114,7 @@ pub struct Resolver {
     rotation: usize,
     woken: Vec<Wake>,
     answered: Vec<Ticket>,
+    complaints: Vec<Box<str>>,
 }
 
 impl Resolver {
@@ -202,6 +203,11 @@ impl Resolver {
         std::mem::take(&mut self.answered)
     }
 
+    /// What is wrong with messages of name servers that answer nothing, for the error log.
+    pub fn complaints(&mut self) -> Vec<Box<str>> {
+        std::mem::take(&mut self.complaints)
+    }
+
     /// The requests whose answers have arrived.
     pub fn woken(&mut self) -> Vec<Wake> {
         std::mem::take(&mut self.woken)
@@ -216,6 +222,7 @@ impl Resolver {
             let key = Key::from_u64(token);
             let (Some(lookup), Some(epoll)) = (self.lookups.get_mut(key), &self.epoll) else { continue };
             let progress = lookup.receive(epoll, token);
+            self.complaints.extend(lookup.take_complaint());
             self.went_on(key, progress, now);
             self.lookups.plan(key);
         }
