@@ -223,6 +223,8 @@ pub struct Variables {
     /// Predefined variables, families such as `$http_name` included, that the configuration redefines, with their
     /// index.
     redefined: Vec<(Var, u32)>,
+    /// Those that auth_request_set defines: where it has not run, they are absent, without a warning (nginx).
+    pub answered: BTreeSet<u32>,
     /// Those that named captures give values too, whatever else defines them.
     captured: BTreeSet<u32>,
     index: HashMap<Box<str>, u32>,
@@ -268,6 +270,13 @@ impl Variables {
         self.defined.push((name.into(), Source::Undefined));
         self.index.insert(name.into(), at);
         at
+    }
+
+    /// Whether nothing has defined `name` so far.
+    pub fn is_undefined(&self, name: &[u8]) -> bool {
+        let name = String::from_utf8_lossy(name).to_ascii_lowercase();
+        let at = self.index.get(&*name).and_then(|at| self.defined.get(*at as usize));
+        at.is_none_or(|(_, source)| *source == Source::Undefined)
     }
 
     /// Defines `name`. A later definition of another kind replaces an earlier one, as in nginx.

@@ -64,6 +64,8 @@ pub struct LogFacts {
     pub limit_req: Option<LimitOutcome>,
     /// As `limit_req`.
     pub limit_conn: Option<LimitOutcome>,
+    /// `$invalid_referer`, once it was evaluated.
+    pub invalid_referer: Option<bool>,
     /// `$request_id`, once it was evaluated: the same in every header and log line.
     pub request_id: Cell<Option<[u8; 16]>>,
     /// Which upstream servers were tried, and what they answered.

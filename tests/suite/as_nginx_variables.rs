@@ -2,6 +2,7 @@
 
 use crate::harness::{http, server};
 use crate::over_http2;
+use crate::upstream::Upstream;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 
@@ -201,4 +202,49 @@ fn http2_of_a_request_over_http1_is_an_empty_text() {
         .start();
     s.get("/").is(200);
     s.await_file("logs/f.log", |log| log == "[]\n");
+}
+
+#[test]
+fn a_referer_that_was_refused_is_invalid_for_its_error_page_and_the_log() {
+    let s = http(
+        "log_format r '$uri [$invalid_referer]'; access_log logs/r.log r;
+         server { listen 127.0.0.1:%%PORT%%; error_page 403 /sorry;
+             location / { valid_referers none a.test; if ($invalid_referer) { return 403; } return 200 x; }
+             location /sorry { return 200 [$invalid_referer]; } }",
+    )
+    .start();
+    let asked = |referer: &str| {
+        s.client().request(format!("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{referer}\r\n").as_bytes())
+    };
+    asked("Referer: http://evil/\r\n").is(403).body_is("[1]");
+    asked("").is(200).body_is("x");
+    s.await_file("logs/r.log", |log| log == "/sorry [1]\n/ []\n");
+    s.get("/sorry").is(200).body_is("[]");
+}
+
+#[test]
+fn an_empty_body_is_an_empty_text_without_request_buffering_too() {
+    let up = Upstream::always("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    for buffering in ["on", "off"] {
+        let s = http(&format!(
+            "log_format b '$request_method [$request_body]'; access_log logs/b.log b;
+             server {{ listen 127.0.0.1:%%PORT%%; location / {{ proxy_request_buffering {buffering};
+                       proxy_pass http://{}; }} }}",
+            up.address
+        ))
+        .start();
+        let post = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+        s.client().request(post).is(200);
+        s.get("/").is(200);
+        s.await_file("logs/b.log", |log| log == "POST []\nGET [-]\n");
+    }
+}
+
+#[test]
+fn the_page_of_498_is_that_of_404() {
+    let s = server("location / { return 498; } location /t { return 498 text; }").start();
+    let r = s.get("/");
+    r.is(498).has("Content-Type", "text/html");
+    assert!(r.text().contains("<h1>404 Not Found</h1>"), "{}", r.text());
+    s.get("/t").is(498).body_is("text");
 }

@@ -9,6 +9,7 @@ use crate::config::context::{Args, Contexts};
 use crate::config::fault::{Fault, Outcome};
 use crate::config::row::{Effect, Row, row};
 use crate::config::settings::auth::{RequestSet, Satisfy};
+use crate::config::template::SetTarget;
 use crate::http::signed_link;
 use crate::io::open;
 use crate::sys::Errno;
@@ -182,7 +183,11 @@ fn request(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
 }
 
 fn request_set(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
+    let is_new = b.variables.is_undefined(d.args[0].bytes().strip_prefix(b"$").unwrap_or_default());
     let set = RequestSet { slot: rewrite::target(b, d)?, value: b.template(d, 1)? };
+    if let (true, SetTarget::User(at)) = (is_new, &set.slot) {
+        b.variables.answered.insert(*at);
+    }
     Rc::make_mut(&mut s.settings.auth).request_set.add(s.first, set);
     Ok(())
 }

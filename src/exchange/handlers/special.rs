@@ -20,6 +20,9 @@ const EMPTY_GIF: &[u8] = &[
 /// 28 September 1970, 06:00 UTC.
 const EMPTY_GIF_MADE: i64 = 23_349_600;
 
+/// A code in nginx's own range that has no meaning: its page says "404 Not Found" (nginx).
+const PAGE_OF_404: Status = Status(498);
+
 /// The standard response of a status: a short page with the status and nothing else. Fields that were set before
 /// (Allow, Location) stay.
 pub fn respond(ex: &mut Exchange, status: Status) {
@@ -41,7 +44,8 @@ pub fn respond(ex: &mut Exchange, status: Status) {
     }
     let shown = status.on_the_wire();
     // A code that is not registered has no page (nginx).
-    let Some(title) = shown.title() else {
+    let titled = if shown == PAGE_OF_404 { Status::NOT_FOUND } else { shown };
+    let Some(title) = titled.title() else {
         ex.response.body = Body::Empty;
         ex.response.content_type = ContentType::None;
         return;

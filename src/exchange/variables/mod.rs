@@ -183,6 +183,7 @@ fn user(at: u32, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) -> Is 
     }
     let config = ex.config.clone();
     match config.variables.defined.get(at as usize) {
+        Some((_, Source::Stored)) if config.variables.answered.contains(&at) => Is::Unset,
         Some((name, Source::Stored)) => {
             if ex.location().settings.logs.uninitialized {
                 // Nothing but the log is written once all is queued.

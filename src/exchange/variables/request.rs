@@ -105,10 +105,14 @@ pub fn value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &mut V
         B::LimitRate => number(ex.limit_rate.unwrap_or(0), out),
         B::Pipe => put(Some(if ex.client.requests > 1 && ex.request.pipelined { b"p" } else { b"." }), out),
         B::InvalidReferer => {
-            let invalid = referer::is_invalid(ex).unwrap_or_else(|failed| {
-                ex.pattern_gave_up(cx, &failed);
-                true
+            // The first location that asks decides for the request (nginx): the log and the error page know it too.
+            let invalid = ex.log.invalid_referer.unwrap_or_else(|| {
+                referer::is_invalid(ex).unwrap_or_else(|failed| {
+                    ex.pattern_gave_up(cx, &failed);
+                    true
+                })
             });
+            ex.log.invalid_referer = Some(invalid);
             put(Some(if invalid { b"1" } else { b"" }), out)
         }
         B::LimitReqStatus => put(ex.log.limit_req.map(|verdict| verdict.name()), out),
@@ -122,6 +126,8 @@ pub fn value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &mut V
         },
         B::RequestBody => match ex.log.upstream.as_ref().and_then(|record| record.body_bytes()) {
             Some(body) if ex.rx == Rx::Done => put(Some(body), out),
+            // It is known as soon as the head has come (nginx).
+            None if ex.log.upstream.is_some() && ex.request.head.framing == Framing::Length(0) => Is::Set,
             _ => Is::Unset,
         },
         B::RequestBodyFile => {
