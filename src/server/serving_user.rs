@@ -279,7 +279,10 @@ fn directories_by(config: &Config, place: fn(&Location) -> Option<PathBuf>) -> (
             }
         }
         match location.pass.as_ref().map(|pass| &settings.upstream(pass.protocol).store) {
-            Some(proxy::Store::Path(path)) => written.extend(file_directory(path).or_else(|| place(location))),
+            // It is created if missing.
+            Some(proxy::Store::Path(path)) => {
+                written.extend(file_directory(path).map(nearest).or_else(|| place(location)));
+            }
             Some(proxy::Store::On) => written.extend(place(location)),
             Some(proxy::Store::Off) | None => {}
         }

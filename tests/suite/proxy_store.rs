@@ -134,6 +134,16 @@ fn responses_stay_as_files() {
 
 /// What a request names never leads out of the directory that the configuration names.
 #[test]
+fn a_directory_that_a_store_makes_itself_is_not_missing() {
+    let up = Upstream::always("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx");
+    let s = server(&format!("location / {{ proxy_pass http://{}; proxy_store %%DIR%%/made/by/it$uri; }}", up.address))
+        .start();
+    s.get("/f").is(200);
+    s.await_file("made/by/it/f", |content| content == "x");
+    assert!(!s.error_log().contains("does not exist"), "{}", s.error_log());
+}
+
+#[test]
 fn stored_responses_stay_beneath_the_root() {
     let up = upstream();
     let s = setup(
