@@ -191,3 +191,74 @@ fn a_key_of_limit_conn_that_is_too_long_is_named_as_it_is_written() {
     s.get(&format!("/f?k={}", "x".repeat(256))).is(200);
     eventually("the line", || lines(&s, "the value of the \"$arg_k\" key is more than 255 bytes: \"xxx") == 1);
 }
+
+#[test]
+fn an_application_of_a_variable_without_a_port_is_an_error_of_the_configuration() {
+    let s = server(
+        "location /f { fastcgi_pass $arg_up; } location /s { scgi_pass $arg_up; } location /u { uwsgi_pass $arg_up; }
+         location /p { proxy_pass http://$arg_up; }",
+    )
+    .start();
+    for (to, why) in [
+        ("127.0.0.1", "no port in upstream \"127.0.0.1\""),
+        ("app", "no port in upstream \"app\""),
+        ("", "no host in upstream \"\""),
+        ("127.0.0.1:99999", "invalid port in upstream \"127.0.0.1:99999\""),
+        ("http://127.0.0.1", "invalid host in upstream \"http://127.0.0.1\""),
+    ] {
+        for (n, target) in ["/f", "/s", "/u"].into_iter().enumerate() {
+            s.get(&format!("{target}?up={to}")).is(500);
+            eventually(why, || lines(&s, why) == n + 1);
+        }
+    }
+    s.get("/p").is(500);
+    eventually("the prefix", || lines(&s, "invalid URL prefix in \"http://\"") == 1);
+}
+
+#[test]
+fn a_rate_that_is_no_size_has_its_line() {
+    let s = server("location / { limit_rate $arg_r; return 200 x; }").start();
+    for (n, rate) in ["1m", "fast", ""].into_iter().enumerate() {
+        s.get(&format!("/?r={rate}")).is(200);
+        eventually(rate, || lines(&s, "invalid size \"") == n);
+    }
+    assert_eq!((lines(&s, "invalid size \"fast\""), lines(&s, "invalid size \"\"")), (1, 1));
+}
+
+#[test]
+fn random_index_tells_of_the_directory_that_it_could_not_open() {
+    let s = server("location / { random_index on; }").start();
+    s.get("/none/").is(404);
+    eventually("the line", || lines(&s, "opendir() \"") == 1);
+    assert_eq!(lines(&s, "/html/none\" failed (2: No such file or directory)"), 1, "{}", s.error_log());
+}
+
+#[test]
+fn what_auth_request_set_did_not_set_is_absent_and_no_warning() {
+    let s = http(
+        "log_format who '$uri [$who] [$own]'; access_log logs/who.log who;
+         server { listen 127.0.0.1:%%PORT%%; auth_request_set $who $status;
+             location /set { set $own x; return 200 x; } location / { add_header X-Who \"$who\"; return 200 x; } }",
+    )
+    .start();
+    assert_eq!(s.get("/a").is(200).header("X-Who"), None);
+    s.await_file("logs/who.log", |log| log.contains("/a [-] []\n"));
+    let warned = "using uninitialized \"own\" variable while logging request";
+    eventually("the line", || lines(&s, warned) == 1);
+    assert_eq!(lines(&s, "using uninitialized \"who\""), 0, "{}", s.error_log());
+}
+
+#[test]
+fn a_client_that_leaves_its_upstream_is_noticed_by_epoll() {
+    let up = Upstream::start(|peer| {
+        peer.request();
+        // Until the server has closed it.
+        peer.request();
+    });
+    let s = server(&format!("location / {{ proxy_pass http://{}; }}", up.address)).start();
+    let mut client = s.client();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    eventually("the request", || up.connections() == 1);
+    client.reset();
+    eventually("the line", || lines(&s, "epoll_wait() reported that client prematurely closed connection") == 1);
+}

@@ -23,6 +23,7 @@ use crate::exchange::handlers::Handler;
 use crate::exchange::handlers::upstream::{UpstreamFault, UpstreamPhase, UpstreamRequest, settings};
 use crate::exchange::{Exchange, Rx, Tx};
 use crate::http::status::Status;
+use crate::http::version::Version;
 use pool::UpstreamConns;
 pub use send_receive::send_held;
 use send_receive::{arm_send, by_client_deadline, deadlines, first_deadline, wait};
@@ -104,8 +105,10 @@ fn client_gone(active: &mut Active, turn: &mut Turn<'_>, reason: CloseReason) ->
         ex.response.status = Status::CLIENT_CLOSED_REQUEST;
     }
     if has_response || has_come {
+        // What notices it is epoll, but for a stream of HTTP/2 (nginx).
+        let by = if ex.request.head.version == Version::Http2 { "" } else { "epoll_wait() reported that " };
         let what = "client prematurely closed connection, so upstream connection is closed too";
-        ex.report(cx, Level::Info, format_args!("{what}"));
+        ex.report(cx, Level::Info, format_args!("{by}{what}"));
     }
     if let Handler::Upstream(request) = handler {
         request.end_record(ex, cx);

@@ -30,7 +30,8 @@ use super::body_encoder::{Flush, Source};
 use super::flow::Flow;
 use super::handlers::special;
 use super::response::{Body, ContentType, Decided};
-use super::{Exchange, Tx, error_page, variables};
+use super::{Exchange, Printable, Tx, error_page, variables};
+use crate::config::model::Level;
 use crate::config::template::Template;
 use crate::config::value::Size;
 use crate::http::range::{self, ByteRange};
@@ -246,8 +247,15 @@ fn rate(ex: &mut Exchange, cx: &mut Services) {
     }
     let client = client.clone();
     let mut value = |template: &Option<Template>| {
-        let text = template.as_ref().map(|template| variables::text(template, ex, cx));
-        text.and_then(|text| Size::parse(&text).ok()).map_or(0, |size| size.0)
+        let Some(template) = template else { return 0 };
+        let text = variables::text(template, ex, cx);
+        Size::parse(&text).map_or_else(
+            |_| {
+                ex.report(cx, Level::Error, format_args!("invalid size \"{}\"", Printable(&text)));
+                0
+            },
+            |size| size.0,
+        )
     };
     let rate = (!is_set).then(|| value(&client.limit_rate));
     let after = value(&client.limit_rate_after);

@@ -4,6 +4,7 @@ use super::directory;
 use super::entries::{Links, look};
 use crate::exchange::Exchange;
 use crate::exchange::flow::{Flow, Phase, Then};
+use crate::exchange::handlers::failure;
 use crate::services::Services;
 use crate::sys::file::{self, FileKind, ReadDir};
 use crate::sys::{Errno, random};
@@ -33,7 +34,14 @@ pub fn random(ex: &mut Exchange, cx: &mut Services) -> Option<Flow> {
             ex.random_index = Some(draw);
             Some(Flow::Delay { until: cx.now.ms + PAUSE, then: Then::Phase(Phase::Content) })
         }
-        Err(e) => Some(directory::not_opened(ex, cx, e)),
+        Err(e) => {
+            // The directory decided, not a file in it; its path is logged without the slash (nginx).
+            ex.basis.looked_around();
+            if ex.route.path.len() > 1 && ex.route.path.ends_with(b"/") {
+                ex.route.path.pop();
+            }
+            Some(failure::failed(ex, cx, "opendir()", e))
+        }
     }
 }
 
