@@ -2,23 +2,26 @@
 //! are PCRE2's, as in nginx: bytes, ASCII case folding, a `$` that also matches before a final newline. Patterns known
 //! to mean the same to a linear-time engine ([`plain`]) use that one, all others PCRE2 itself.
 //!
-//! Cost of a match: for plain patterns, time linear in the subject; for others at most [`pcre2::MATCH_LIMIT`] steps,
-//! beyond which matching has [`Failed`]. That never counts as "no match": as in nginx, the request gets a 500.
+//! Cost of a search: bounded by its [`Effort`], beyond which matching has [`Failed`]. That never counts as "no match":
+//! as in nginx, the request gets a 500.
 //!
 //! Loading checks the syntax; the engine of a plain pattern is built on first use.
 
 mod advice;
+mod effort;
 pub(super) mod literals;
 mod plain;
 mod relaxed;
 #[cfg(test)]
 mod tests;
+mod wary;
 
 use super::ast::Word;
 use super::fault::Fault;
 use super::template::{Source, Variables};
 use crate::sys::pcre2::{self, Code, Gave, Group};
 use crate::util::checkpoint;
+pub use effort::Effort;
 use regex_automata::Input;
 use regex_automata::meta::{self, Regex};
 use regex_automata::nfa::thompson::{self, NFA, WhichCaptures};
@@ -26,6 +29,7 @@ use regex_automata::util::primitives::NonMaxUsize;
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::fmt;
+use wary::Wary;
 
 /// Captures `$0` … `$9` of the last match, as offsets into the subject.
 pub type Groups = [Group; 10];
@@ -35,6 +39,8 @@ const FEW: usize = 16;
 /// Memory limits of a plain pattern's automaton and of its cache.
 const AUTOMATON: usize = 8 << 20;
 const REMEMBERED: usize = 1 << 20;
+/// The combinations of the states of so many loose atoms ([`plain::Plain::loose`]) fit into that.
+const FEW_STATES: usize = 12;
 
 /// A regular expression, compiled when it is first matched.
 #[derive(Debug)]
@@ -43,11 +49,15 @@ pub struct Pattern {
     case: Case,
     /// The size of a plain pattern ([`plain::Plain::atoms`]); None: the pattern is not plain.
     plain: Option<u32>,
+    /// States that the linear-time engine may have to look at for each byte of a subject. 0: it remembers their
+    /// combinations.
+    states: u32,
     /// See [`plain::Plain::dollar`].
     dollar: bool,
     /// Texts that every match contains.
     pub(super) choices: Box<[literals::Choice]>,
     linear: OnceCell<Option<Regex>>,
+    wary: OnceCell<Option<Box<Wary>>>,
     exact: OnceCell<Result<Code, pcre2::Invalid>>,
     /// Named groups: (group, index of the variable it fills).
     named: Vec<(usize, u32)>,
@@ -153,9 +163,11 @@ impl Pattern {
             source: source.into(),
             case,
             plain: None,
+            states: 0,
             dollar: false,
             choices: Box::default(),
             linear: OnceCell::new(),
+            wary: OnceCell::new(),
             exact: OnceCell::new(),
             named: Vec::new(),
             groups: 1,
@@ -169,6 +181,7 @@ impl Pattern {
         if let Some((plain, ast)) = plain::read(source) {
             pattern.choices = literals::required(&ast).into();
             pattern.plain = Some(plain.atoms as u32);
+            pattern.states = if plain.loose > FEW_STATES { plain.atoms as u32 } else { 0 };
             pattern.dollar = plain.dollar;
             pattern.groups += plain.groups;
             return Ok((pattern, plain.names));
@@ -229,9 +242,16 @@ impl Pattern {
     /// # Errors
     /// Matching failed without a result.
     pub fn is_match(&self, subject: &[u8]) -> Result<bool, Failed> {
-        match self.linear(subject) {
-            Some(regex) => Ok(regex.is_match(Input::new(subject))),
-            None => self.find_exactly(subject, &mut []),
+        self.is_match_within(subject, &mut Effort::default())
+    }
+
+    /// # Errors
+    /// Matching failed without a result.
+    pub fn is_match_within(&self, subject: &[u8], effort: &mut Effort) -> Result<bool, Failed> {
+        match self.engine(subject, effort) {
+            Engine::Linear(regex) => Ok(regex.is_match(Input::new(subject))),
+            Engine::Decided(found) => Ok(found),
+            Engine::Exact => self.find_exactly(subject, &mut [], effort),
         }
     }
 
@@ -239,10 +259,10 @@ impl Pattern {
     ///
     /// # Errors
     /// Matching failed without a result.
-    pub fn try_match(&self, subject: &[u8]) -> Result<Option<Option<Matched>>, Failed> {
+    pub fn try_match(&self, subject: &[u8], effort: &mut Effort) -> Result<Option<Option<Matched>>, Failed> {
         match self.captures() {
-            true => Ok(self.find(subject)?.map(Some)),
-            false => Ok(self.is_match(subject)?.then_some(None)),
+            true => Ok(self.find_within(subject, effort)?.map(Some)),
+            false => Ok(self.is_match_within(subject, effort)?.then_some(None)),
         }
     }
 
@@ -251,6 +271,10 @@ impl Pattern {
     /// # Errors
     /// Matching failed without a result.
     pub fn find(&self, subject: &[u8]) -> Result<Option<Matched>, Failed> {
+        self.find_within(subject, &mut Effort::default())
+    }
+
+    fn find_within(&self, subject: &[u8], effort: &mut Effort) -> Result<Option<Matched>, Failed> {
         let wanted = self.named.iter().map(|(group, _)| group + 1).fold(self.groups.min(10), usize::max);
         let mut few = [None; FEW];
         let mut many = Vec::new();
@@ -261,9 +285,10 @@ impl Pattern {
                 &mut many[..]
             }
         };
-        let found = match self.linear(subject) {
-            Some(regex) => find_linear(regex, subject, groups),
-            None => self.find_exactly(subject, groups)?,
+        let found = match self.engine(subject, effort) {
+            Engine::Linear(regex) => find_linear(regex, subject, groups),
+            Engine::Decided(false) => false,
+            Engine::Decided(true) | Engine::Exact => self.find_exactly(subject, groups, effort)?,
         };
         if !found {
             return Ok(None);
@@ -279,18 +304,43 @@ impl Pattern {
         Ok(Some(matched))
     }
 
-    /// The linear-time engine, if it applies to this subject.
-    fn linear(&self, subject: &[u8]) -> Option<&Regex> {
-        if self.plain.is_none() || self.dollar && subject.last() == Some(&b'\n') {
-            return None;
+    /// What searches for it in this subject.
+    fn engine(&self, subject: &[u8], effort: &mut Effort) -> Engine<'_> {
+        if !self.is_linear(subject) {
+            return Engine::Exact;
         }
-        self.linear.get_or_init(|| build(&self.source, self.case)).as_ref()
+        if effort.has_states(self.states as usize * subject.len()) {
+            let regex = self.linear.get_or_init(|| build(&self.source, self.case));
+            return regex.as_ref().map_or(Engine::Exact, Engine::Linear);
+        }
+        let make = || Wary::new(linear_nfa([(self.bytes(), self.case)].into_iter())?).map(Box::new);
+        match self.wary.get_or_init(make).as_ref().and_then(|wary| wary.is_match(subject)) {
+            Some(found) => Engine::Decided(found),
+            None => {
+                effort.was_in_vain();
+                Engine::Exact
+            }
+        }
     }
 
-    fn find_exactly(&self, subject: &[u8], groups: &mut [Group]) -> Result<bool, Failed> {
+    /// Whether the linear-time engine applies to this subject.
+    fn is_linear(&self, subject: &[u8]) -> bool {
+        self.plain.is_some() && !(self.dollar && subject.last() == Some(&b'\n'))
+    }
+
+    /// How much longer than the linear-time engine the search of a byte takes.
+    pub(super) fn slowness(&self, subject: &[u8]) -> usize {
+        match self.is_linear(subject) {
+            true if self.states == 0 => 1,
+            true => Effort::ANEW,
+            false => Effort::BY_PCRE2,
+        }
+    }
+
+    fn find_exactly(&self, subject: &[u8], groups: &mut [Group], effort: &mut Effort) -> Result<bool, Failed> {
         let code = self.exact.get_or_init(|| Code::new(&self.source, self.case == Case::Insensitive));
         let found = match code {
-            Ok(code) => code.find(subject, groups).map_err(|Gave(number)| number),
+            Ok(code) => code.find_within(subject, groups, &mut effort.steps).map_err(|Gave(number)| number),
             // PCRE2 refuses a pattern that the other engine accepted: it is too large.
             Err(_) => Err(pcre2::NO_MEMORY),
         };
@@ -299,6 +349,16 @@ impl Pattern {
             Failed(format!("pcre2_match() failed: {number} on \"{subject}\" using \"{pattern}\"").into())
         })
     }
+}
+
+/// What searches for a pattern.
+enum Engine<'p> {
+    /// The linear-time engine.
+    Linear(&'p Regex),
+    /// Nothing more, but for groups: it is known whether the pattern matches.
+    Decided(bool),
+    /// PCRE2.
+    Exact,
 }
 
 fn build(source: &[u8], case: Case) -> Option<Regex> {

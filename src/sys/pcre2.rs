@@ -131,13 +131,23 @@ impl Code {
     /// # Errors
     /// PCRE2 gave up, so it is not known.
     pub fn find(&self, subject: &[u8], groups: &mut [Group]) -> Result<bool, Gave> {
+        self.find_within(subject, groups, &mut { MATCH_LIMIT })
+    }
+
+    /// As [`Code::find`], with the steps that are left to several matches together.
+    ///
+    /// # Errors
+    /// PCRE2 gave up, so it is not known.
+    pub fn find_within(&self, subject: &[u8], groups: &mut [Group], steps: &mut u32) -> Result<bool, Gave> {
         SCRATCH.with_borrow_mut(|scratch| {
             if scratch.as_ref().is_none_or(|scratch| scratch.pairs < self.groups) {
                 *scratch = None;
                 *scratch = Some(Scratch::new(self.groups.max(LEAST_PAIRS)).ok_or(Gave(NO_MEMORY))?);
             }
             let space = scratch.as_mut().ok_or(Gave(NO_MEMORY))?;
-            let found = self.match_in(space, subject, groups);
+            let mut budget = Budget::new(subject.len(), *steps);
+            let found = self.match_in(space, subject, groups, &mut budget);
+            *steps = budget.left;
             if LARGEST.get() > KEPT {
                 *scratch = None;
             }
@@ -145,11 +155,17 @@ impl Code {
         })
     }
 
-    fn match_in(&self, scratch: &mut Scratch, subject: &[u8], groups: &mut [Group]) -> Result<bool, Gave> {
+    fn match_in(
+        &self,
+        scratch: &mut Scratch,
+        subject: &[u8],
+        groups: &mut [Group],
+        budget: &mut Budget,
+    ) -> Result<bool, Gave> {
         let found = match self.starts {
-            Starts::First => self.search_on(scratch, subject, &mut Budget::new(subject.len()), 0..=0)?,
-            Starts::Whole => self.search_on(scratch, subject, &mut Budget::new(subject.len()), 0..=subject.len())?,
-            Starts::Any => self.search_in_turns(scratch, subject)?,
+            Starts::First => self.search_on(scratch, subject, budget, 0..=0)?,
+            Starts::Whole => self.search_on(scratch, subject, budget, 0..=subject.len())?,
+            Starts::Any => self.search_in_turns(scratch, subject, budget)?,
         };
         if !found {
             return Ok(false);
@@ -171,8 +187,7 @@ impl Code {
 
 impl Code {
     /// Tries several starts at a time; if one exceeds its share of the steps, one at a time.
-    fn search_in_turns(&self, scratch: &mut Scratch, subject: &[u8]) -> Result<bool, Gave> {
-        let mut budget = Budget::new(subject.len());
+    fn search_in_turns(&self, scratch: &mut Scratch, subject: &[u8], budget: &mut Budget) -> Result<bool, Gave> {
         for from in (0..=subject.len()).step_by(STARTS) {
             if from > 0 {
                 budget.look()?;
@@ -184,7 +199,7 @@ impl Code {
                 Err(Gave(PCRE2_ERROR_MATCHLIMIT)) => {
                     budget.look()?;
                     for start in from..=to {
-                        if self.search_on(scratch, subject, &mut budget, start..=start)? {
+                        if self.search_on(scratch, subject, budget, start..=start)? {
                             return Ok(true);
                         }
                     }

@@ -22,4 +22,9 @@ impl Seed {
     pub fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
+
+    /// A text of `len` of these bytes.
+    pub fn text(&mut self, of: &[u8], len: usize) -> Vec<u8> {
+        (0..len).map(|_| of[self.below(of.len() as u64) as usize]).collect()
+    }
 }

@@ -33,6 +33,9 @@ pub struct Plain {
     pub names: Vec<(usize, String)>,
     /// Number of characters, classes, groups and the like, with repetitions expanded.
     pub atoms: usize,
+    /// How many of these let a subject bring about any combination of states: classes, alternations, repetitions, and
+    /// all that a count repeats. Texts do not: which of them have begun is known from the last few bytes.
+    pub loose: usize,
 }
 
 /// None: the pattern is for PCRE2, which also reports errors in it.
@@ -67,8 +70,12 @@ impl Plain {
             Ast::Flags(set) if set.span.start.offset == 0 && are_plain(&set.flags) => 0,
             Ast::Flags(_) | Ast::ClassUnicode(_) => return None,
             Ast::Literal(literal) => is_plain(literal).then_some(1)?,
-            Ast::Dot(_) | Ast::ClassPerl(_) => 1,
+            Ast::Dot(_) | Ast::ClassPerl(_) => {
+                self.loose += 1;
+                1
+            }
             Ast::ClassBracketed(class) => {
+                self.loose += 1;
                 // PCRE2 rejects `[:space:]` outside a class.
                 let second = source.get(class.span.start.offset + 1)?;
                 match &class.kind {
@@ -94,6 +101,7 @@ impl Plain {
                 self.shortest(&group.ast, source)?
             }
             Ast::Alternation(branches) => {
+                self.loose += 1;
                 let mut least = usize::MAX;
                 for branch in &branches.asts {
                     least = least.min(self.shortest(branch, source)?);
@@ -150,13 +158,14 @@ impl Plain {
         if written.starts_with(b"{,") || most == 0 || most > MOST_REPEATS {
             return None;
         }
-        let before = self.atoms;
+        let (before, loose) = (self.atoms, self.loose);
         let length = self.shortest(&repetition.ast, source)?;
         // The engines end a repetition of the empty match differently.
         if length == 0 {
             return None;
         }
         self.atoms = before.checked_add((self.atoms - before).checked_mul(most as usize)?)?;
+        self.loose = if most > 1 { loose + (self.atoms - before) } else { self.loose + 1 };
         length.checked_mul(least as usize)
     }
 }

@@ -3,6 +3,7 @@
 
 use super::super::pattern_set::{MatchMode, PatternSet, first};
 use super::*;
+use crate::util::seed::Seed;
 
 fn pattern(source: &str, case: Case) -> Pattern {
     Pattern::new(source.as_bytes(), case, &mut Variables::default()).unwrap_or_else(|why| panic!("{source}: {why}"))
@@ -91,6 +92,26 @@ fn a_step_limit_is_an_error_and_never_no_match() {
     assert!(failed.to_string().starts_with("pcre2_match() failed: -47 on \"aaaa"), "{failed}");
     assert!(failed.to_string().ends_with("using \"(?!zz)^(?:[a-z]+&?)+=1$\""), "{failed}");
     assert!(pattern.find(&subject).is_err());
+}
+
+/// It looked at each of 400 states for each byte: a second for 200 KB.
+#[test]
+fn a_plain_pattern_of_many_states_is_given_up_in_a_long_subject() {
+    let pattern = pattern("a.{0,200}(b.{0,200})[cd]", Case::Sensitive);
+    // In another combination of states at nearly every byte.
+    let hostile = Seed::new(1).text(b"ab", 8_000);
+    assert!(pattern.is_match(&hostile).is_err());
+    assert_eq!(pattern.wary.get().and_then(Option::as_ref).expect("it is built").is_match(&hostile), None);
+    assert!(pattern.find(&hostile).is_err());
+    // Other long subjects are decided, with the same groups.
+    let mut long = vec![b'.'; 8_000];
+    assert_eq!(pattern.is_match(&long), Ok(false));
+    assert!(pattern.find(&long).expect("within the limits").is_none());
+    long.extend(b"axbyc");
+    assert_eq!(pattern.is_match(&long), Ok(true));
+    let found = pattern.find(&long).expect("within the limits").expect("it matches");
+    assert_eq!(found.groups[..2], [Some((8_000, 8_005)), Some((8_002, 8_004))]);
+    assert!(pattern.find(&hostile[..300]).expect("within the limits").is_none());
 }
 
 #[test]

@@ -21,11 +21,12 @@ const LARGEST: usize = 1_000;
 /// Automata of larger lists are built while the configuration is loaded, which has checkpoints: building takes about a
 /// microsecond per atom. Those of smaller lists are built at the first search, which many lists never see.
 const LATER: usize = 2_000;
-/// Memory limit for the states of one automaton.
-const STATES: usize = 1 << 20;
+/// Memory limit for the states of one automaton. Filling it twice, as a search that is given up does, takes some
+/// milliseconds.
+const STATES: usize = 1 << 19;
 /// How often the state cache is cleared before its use is evaluated, and the bytes of subject per state that make it
 /// worthwhile.
-const FORGOTTEN: usize = 3;
+const FORGOTTEN: usize = 1;
 const BYTES_PER_STATE: usize = 10;
 /// Number of searches that try patterns one by one after the cache was not worthwhile.
 const REST: u32 = 1_000;
@@ -123,12 +124,16 @@ impl Automata {
     /// Reports words of marks of patterns that match or may match, and whether they certainly do.
     pub fn each(&self, subject: &[u8], mut found: impl FnMut(u32, u64, bool)) {
         // PCRE2's `$` also matches before a final newline, so these subjects are left to it.
-        let is_for_pcre2 = subject.last() == Some(&b'\n');
+        let mut is_left = subject.last() == Some(&b'\n');
         for group in &self.groups {
             let mut automaton = group.automaton.borrow_mut();
-            let made = if is_for_pcre2 { None } else { automaton.made() };
-            let searched =
-                made.and_then(|made| made.search(&group.members, subject, |word, bits| found(word, bits, true)));
+            let made = if is_left { None } else { automaton.made() };
+            let searched = made.and_then(|made| {
+                let searched = made.search(&group.members, subject, |word, bits| found(word, bits, true));
+                // Where one has just built states in vain, the others would, too: that takes milliseconds for each.
+                is_left = made.rest == REST;
+                searched
+            });
             if searched.is_none() {
                 group.all.iter().for_each(|(word, bits)| found(*word, *bits, false));
             }
@@ -223,6 +228,7 @@ fn make(sources: Vec<(Box<[u8]>, Case)>) -> Automaton {
 mod tests {
     use super::*;
     use crate::config::template::Variables;
+    use crate::util::seed::Seed;
 
     /// For a list of `count` patterns: the number of groups, and of those without an automaton before the first search.
     fn put_off(count: usize) -> (usize, usize) {
@@ -233,6 +239,29 @@ mod tests {
         let automata = Automata::new((0..).zip(&patterns));
         let left = automata.groups.iter().filter(|group| matches!(*group.automaton.borrow(), Automaton::Sources(_)));
         (automata.groups.len(), left.count())
+    }
+
+    #[test]
+    fn of_a_list_one_automaton_builds_states_in_vain_for_a_subject() {
+        let mut vars = Variables::default();
+        let of = |n: usize| format!("a.{{0,100}}b.{{0,100}}[c-d][{}-9]$", n % 10);
+        let patterns: Vec<_> =
+            (0..60).map(|n| Pattern::new(of(n).as_bytes(), Case::Sensitive, &mut vars).expect("valid")).collect();
+        let automata = Automata::new((0..).zip(&patterns));
+        let resting = || {
+            let rest = |group: &Group| match &*group.automaton.borrow() {
+                Automaton::Made(made) => made.rest,
+                _ => 0,
+            };
+            automata.groups.iter().map(rest).collect::<Vec<_>>()
+        };
+        let mut reported = 0;
+        automata.each(&Seed::new(1).text(b"ab", 8_000), |_, bits, is_known| {
+            reported += if is_known { 0 } else { bits.count_ones() };
+        });
+        assert_eq!((reported, resting()), (60, vec![REST, 0]));
+        automata.each(b"a b c9", |_, _, _| ());
+        assert_eq!(resting(), [REST - 1, 0]);
     }
 
     #[test]

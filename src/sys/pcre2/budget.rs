@@ -27,8 +27,10 @@ pub struct Budget {
     began: Option<u64>,
     /// The thread's processor time at some moment, and how much of the match's time had passed then.
     on_processor: Option<(u64, u64)>,
+    /// All steps of this match.
+    all: u32,
     /// Remaining steps when the clock was last read.
-    left: u32,
+    pub left: u32,
 }
 
 /// The time for a tenth of all steps.
@@ -42,11 +44,11 @@ const LONG: usize = 256;
 const BYTES_A_STEP: usize = 64;
 
 impl Budget {
-    /// Most searches end before the clock is needed.
-    pub fn new(subject: usize) -> Budget {
+    /// Of a match that may take `all` steps, at most [`MATCH_LIMIT`]. Most searches end before the clock is needed.
+    pub fn new(subject: usize, all: u32) -> Budget {
         let began = (subject >= STARTS).then(clock::monotonic_ns);
         let on_processor = (subject >= LONG).then(|| (clock::thread_cpu_ns(), 0));
-        Budget { began, on_processor, left: MATCH_LIMIT }
+        Budget { began, on_processor, all, left: all }
     }
 
     /// How many steps each start may take before the clock is read: together a tenth of those left.
@@ -85,7 +87,7 @@ impl Budget {
             passed = until_then + time.saturating_sub(noted);
         }
         let used = u128::from(passed) / STEP.as_nanos();
-        self.left = MATCH_LIMIT.saturating_sub(u32::try_from(used).unwrap_or(u32::MAX)).min(self.left);
+        self.left = self.all.saturating_sub(u32::try_from(used).unwrap_or(u32::MAX)).min(self.left);
         if self.left < STARTS as u32 { Err(Gave(PCRE2_ERROR_MATCHLIMIT)) } else { Ok(()) }
     }
 }
@@ -95,7 +97,7 @@ mod tests {
     use super::*;
 
     fn begun(on_processor: Option<(u64, u64)>) -> Budget {
-        Budget { began: Some(0), on_processor, left: MATCH_LIMIT }
+        Budget { began: Some(0), on_processor, all: MATCH_LIMIT, left: MATCH_LIMIT }
     }
 
     #[test]
@@ -123,7 +125,7 @@ mod tests {
     #[test]
     fn steps_that_read_much_are_given_out_by_their_time() {
         let allowed = |left, used, tried, starts| {
-            let budget = Budget { began: Some(0), on_processor: None, left };
+            let budget = Budget { began: Some(0), on_processor: None, all: MATCH_LIMIT, left };
             budget.allowed(left + used, tried, starts).ok()
         };
         // As fast as assumed, or faster: all steps left.
