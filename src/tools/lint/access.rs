@@ -300,7 +300,9 @@ pub fn open_status(cx: &RuleContext, found: &mut Vec<Finding>) {
     if !shows || cx.d.says("off") {
         return;
     }
-    let asked = |level: &Level| level.authenticates() || level.has("allow");
+    // `allow all` alone lets everyone in.
+    let names_some = |d: &Directive| d.name.is("allow") && !d.says("all") && !d.says("0.0.0.0/0");
+    let asked = |level: &Level| level.authenticates() || level.has("allow") && level.all.iter().any(names_some);
     if !cx.levels().any(asked) && !is_local(cx) {
         let help = "add: allow 127.0.0.1; deny all;";
         found.push(Finding::new(cx.d.name.span, "the status page is open to anyone", help));

@@ -6,7 +6,7 @@ use super::blocks::{authority, condition, first_below, is_of_client, passes, var
 use super::rule::{Finding, Rule, RuleContext};
 use super::tables::Table;
 use super::targets::leads_to;
-use crate::config::ast::Directive;
+use crate::config::ast::{Directive, Word};
 
 pub const RULES: &[Rule] = &[
     Rule {
@@ -33,6 +33,15 @@ pub const RULES: &[Rule] = &[
                `secure_link $arg_md5,$arg_expires;`.",
         about: &["secure_link_md5"],
         check: no_time,
+    },
+    Rule {
+        code: "W344",
+        title: "a password that no location asks for",
+        page: "`auth_basic` of a server is what its locations ask for that say nothing themselves. Where `location /` says \
+               `auth_basic off`, and so do all the others, nobody is asked. Write `off` only where a path is for everyone: \
+               `location /css/ { auth_basic off; }`.",
+        about: &["auth_basic"],
+        check: asked_nowhere,
     },
     Rule {
         code: "W171",
@@ -293,5 +302,23 @@ fn no_time(cx: &RuleContext, found: &mut Vec<Finding>) {
         let message = "$secure_link_expires is empty: secure_link names no time";
         let help = format!("write: secure_link {},$arg_expires;", value.str());
         found.push(Finding::new(word.span, message, help).note(value.span, "the hash alone"));
+    }
+}
+
+fn asked_nowhere(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let is_server = cx.is_first("auth_basic") && cx.is_in("server") && !cx.d.says("off");
+    if !is_server || !cx.is_whole || cx.level().has("include") || cx.level().has("auth_request") {
+        return;
+    }
+    let off = |d: &'_ Directive| {
+        d.block.iter().flatten().find(|d| d.name.is("auth_basic")).filter(|d| d.says("off")).map(|d| d.span)
+    };
+    let mut locations = cx.level().all.iter().filter_map(|d| Some((d, location(d)?)));
+    let is_all = |sign: &[u8], name: &Word| name.is("/") && (sign.is_empty() || sign == b"^~");
+    let all = locations.clone().find(|(_, (sign, name))| is_all(sign, name)).and_then(|(d, _)| off(d));
+    if let Some(all) = all.filter(|_| locations.all(|(d, _)| off(d).is_some())) {
+        let message = "nobody is asked for the server's password: all paths come here, or to locations like this";
+        let help = "write `off` only in locations that are for everyone";
+        found.push(Finding::new(all, message, help).note(cx.d.span, "the password"));
     }
 }

@@ -271,3 +271,22 @@ fn scripts_whose_source_is_sent_are_found() {
         assert_eq!(found.contains(&"W179".to_owned()), is_sent, "{lines}: {found:?}");
     }
 }
+
+#[test]
+fn protection_that_lets_everyone_in_is_found() {
+    let off = "{ auth_basic off; }";
+    let asked = |lines: &str| server(&format!("auth_basic a; auth_basic_user_file f; {lines}"));
+    check(&[
+        ("W344", &asked(&format!("location / {off}")), &asked(&format!("location /css/ {off}"))),
+        (
+            "W344",
+            &asked(&format!("location ^~ / {off} location /css/ {off}")),
+            &asked(&format!("location / {off} location /a/ {{ index x; }}")),
+        ),
+        (
+            "W205",
+            &server("location = /s { stub_status; allow all; }"),
+            &server("location = /s { stub_status; allow 10.0.0.1; deny all; }"),
+        ),
+    ]);
+}
