@@ -7,36 +7,48 @@ use std::path::PathBuf;
 
 /// `-h`: nginx's options in nginx's layout, followed by ours.
 pub(super) const HELP: &str = "\
-Usage: webserv [-?hvVtTq] [-s signal] [-p prefix] [-e filename] [-c filename] [-g directives] [CONFIG]
-       webserv DIR [--upload] [--port PORT] [--bind ADDRESS] [--auth USER] [--tls] [--qr]
-                   [--hidden] [--follow-links] [--print-config]
+Usage: webserv [-?hvVtTq] [-s signal] [-p prefix] [-e filename] [-c filename]
+               [-g directives] [CONFIG]
+       webserv DIR [--upload] [--port PORT] [--bind ADDRESS] [--auth USER]
+                   [--tls] [--qr] [--hidden] [--follow-links] [--print-config]
        webserv directives [NAME | --markdown]
        webserv lint [-p prefix] [--format json] [CONFIG] | lint --explain [CODE]
        webserv fmt [--check] FILE ...
        webserv cert [NAME ...]
-       webserv sign --key FILE [--expires TIME] [--methods LIST] [--size MIN-MAX]
-                    [--types LIST] [--place PATH] URL
+       webserv sign --key FILE [--expires TIME] [--methods LIST]
+                    [--size MIN-MAX] [--types LIST] [--place PATH] URL
        webserv check-nginx [-p prefix] FILE
        webserv diff [-p prefix] [--exit-code] OLD NEW [--log LOG]
        webserv lsp
        webserv reload | stop | quit | reopen | drain | upgrade [CONFIG]
        webserv status [--all | --format json] [CONFIG]
-       webserv explain [-p prefix] [-g directives] [-H 'Name: value'] [--from ADDR] [--tls] [--client-cert]
-                       [--format json] CONFIG | -c FILE ['METHOD URL' | --log LOG ID]
+       webserv explain [-p prefix] [-g directives] [-H 'Name: value']
+                       [--from ADDR] [--tls] [--client-cert] [--format json]
+                       CONFIG | -c FILE ['METHOD URL' | --log LOG ID]
 
-  CONFIG         : configuration to serve (default: conf/default.conf, then /etc/webserv/webserv.conf);
-                   paths are taken from the current directory
+  CONFIG         : configuration to serve (default: conf/default.conf, then
+                   /etc/webserv/webserv.conf); paths are taken from the current
+                   directory
   DIR            : directory to serve, with a listing, to this machine only
   directives     : print the reference of all directives, or of one, and exit
-  explain        : say what would become of a request, and why, without serving it
-  lint           : warn of what is valid and probably not meant; --explain CODE says why
-  cert           : print where the certificates of `ssl_certificate auto` are, and how to trust them
-  sign           : print a link that `signed_link` lets in, for an upload or a download
-  fmt            : lay files out (indentation, spaces, blank lines); --check changes none
-  check-nginx    : say what of a configuration of nginx would be the same, ignored, refused or different
-  diff           : say which recorded requests another configuration would answer differently
-  lsp            : serve an editor: messages and fixes while a configuration is written
-  status         : show how the running server is doing, by the api of its configuration; --all: every counter
+  explain        : say what would become of a request, and why, without
+                   serving it
+  lint           : warn of what is valid and probably not meant;
+                   --explain CODE says why
+  cert           : print where the certificates of `ssl_certificate auto` are,
+                   and how to trust them
+  sign           : print a link that `signed_link` lets in, for an upload or a
+                   download
+  fmt            : lay files out (indentation, spaces, blank lines); --check
+                   changes none
+  check-nginx    : say what of a configuration of nginx would be the same,
+                   ignored, refused or different
+  diff           : say which recorded requests another configuration would
+                   answer differently
+  lsp            : serve an editor: messages and fixes while a configuration
+                   is written
+  status         : show how the running server is doing, by the api of its
+                   configuration; --all: every counter
 
 Options:
   -?,-h,--help   : this help
@@ -46,28 +58,37 @@ Options:
   -t             : test configuration and exit
   -T             : test configuration, dump it and exit
   -q             : suppress non-error messages during configuration testing
-  -s signal      : send signal to the running server: stop, quit, reopen, reload, drain (quit behind a load balancer),
-                   upgrade (a new binary takes over)
-  -p prefix      : set prefix path (default: the current directory); CONFIG is then PREFIX/conf/nginx.conf by default
-  -e filename    : set error log file (default: logs/error.log with -c or -p, else stderr)
-  -c filename    : set configuration file, with nginx's defaults for logs, pid and user
-  --status       : show how the running server is doing, by the api of its configuration; with --all every counter
+  -s signal      : send signal to the running server: stop, quit, reopen,
+                   reload, drain (quit behind a load balancer), upgrade (a new
+                   binary takes over)
+  -p prefix      : set prefix path (default: the current directory); CONFIG is
+                   then PREFIX/conf/nginx.conf by default
+  -e filename    : set error log file (default: logs/error.log with -c or -p,
+                   else stderr)
+  -c filename    : set configuration file, with nginx's defaults for logs, pid
+                   and user
+  --status       : show how the running server is doing, by the api of its
+                   configuration; with --all every counter
   -g directives  : set global directives beside the configuration file
-  --format json  : print messages as JSON for editors and scripts, one object a line
+  --format json  : print messages as JSON for editors and scripts, one object
+                   a line
 
 Serving a directory:
   --upload       : let visitors upload, replace and delete
   --port PORT    : port (default: 8000)
-  --bind ADDRESS : address (default: 127.0.0.1; 0.0.0.0 is every IPv4 address of this machine, :: every address)
+  --bind ADDRESS : address (default: 127.0.0.1; 0.0.0.0 is every IPv4 address
+                   of this machine, :: every address)
   --auth USER    : ask visitors for a password, which is asked for now
   --tls          : HTTPS, by a certificate of the local authority
   --qr           : show the address as a QR code as well, on a terminal
-  --hidden       : serve names that begin with a dot, too, to those who know them (they are not listed)
+  --hidden       : serve names that begin with a dot, too, to those who know
+                   them (they are not listed)
   --follow-links : follow links that lead out of the directory, too
   --print-config : print the configuration that does all this, and exit
 
-The same in words: webserv reload CONFIG; so with help, version, run, serve, start, check, test, validate, configtest, dump,
-stop, quit, reopen, drain, upgrade and status.
+The same in words: webserv reload CONFIG; so with help, version, run, serve,
+start, check, test, validate, configtest, dump, stop, quit, reopen, drain,
+upgrade and status.
 ";
 
 /// The id of a short option is its letter.

@@ -3,11 +3,14 @@
 use super::command::HELP;
 use clap::{Arg, Command};
 
+/// What a terminal shows in a line, by default.
+pub(super) const COLUMNS: usize = 80;
+
 /// The help of a command: usage, description, arguments.
 pub fn of(command: &Command) -> String {
     let mut page = usage(command.get_name());
     if let Some(about) = command.get_about() {
-        page.push_str(&format!("\n{about}.\n"));
+        page.push_str(&format!("\n{}\n", wrapped(&format!("{about}."), 0)));
     }
     let rows: Vec<(String, String)> = command.get_arguments().map(|arg| (label(arg), help(arg))).collect();
     let width = rows.iter().map(|(label, _)| label.len()).max().unwrap_or(0);
@@ -15,7 +18,7 @@ pub fn of(command: &Command) -> String {
         page.push('\n');
     }
     for (label, help) in rows {
-        page.push_str(&format!("  {label:width$} : {help}\n"));
+        page.push_str(&format!("  {label:width$} : {}\n", wrapped(&help, width + 5)));
     }
     page
 }
@@ -45,7 +48,23 @@ pub fn of_word(word: &str, options: &[&str]) -> String {
         ["-s", _] | ["--status"] => "\n  CONFIG : the configuration that the server runs by [default: as to serve]\n",
         _ => "",
     };
-    format!("{}\n\n{about}.{same}\n{which}", usage.trim_end())
+    format!("{}\n\n{}\n{which}", usage.trim_end(), wrapped(&format!("{about}.{same}"), 0))
+}
+
+/// The text in lines that fit on a terminal, the second and later ones behind `indent` spaces, where the first begins.
+fn wrapped(text: &str, indent: usize) -> String {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if indent + line.chars().count() + 1 + word.chars().count() <= COLUMNS => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines.join(&format!("\n{:indent$}", ""))
 }
 
 /// The usage lines of a command, including continuation lines.
