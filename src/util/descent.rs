@@ -1,14 +1,15 @@
-//! The order in which a tree of directories is walked: depth first, one directory after the other. Opens nothing
-//! itself.
+//! The order in which a tree of directories is walked: depth first, those of one directory as they were found. Opens
+//! nothing itself.
 //!
 //! Invariant: memory holds the names of directories that are still to be entered, and one path.
 
+use std::collections::VecDeque;
 use std::ffi::CString;
 
 #[derive(Default)]
 struct Level {
-    /// Directories that have not been entered.
-    pending: Vec<CString>,
+    /// Directories that have not been entered, in the order in which they were found.
+    pending: VecDeque<CString>,
     /// Length of the path of the directory above.
     above: usize,
 }
@@ -47,25 +48,25 @@ impl Descent {
     /// A directory was found in the present one: it is entered later.
     pub fn add(&mut self, name: CString) {
         if let Some(level) = self.levels.last_mut() {
-            level.pending.push(name);
+            level.pending.push_back(name);
         }
     }
 
     /// The directory that was added last is not entered.
     pub fn forget_last(&mut self) {
         if let Some(level) = self.levels.last_mut() {
-            level.pending.pop();
+            level.pending.pop_back();
         }
     }
 
     /// The present directory has been read: on to the next.
     pub fn advance(&mut self) -> Next {
         let Some(level) = self.levels.last_mut() else { return Next::End };
-        if let Some(name) = level.pending.pop() {
+        if let Some(name) = level.pending.pop_front() {
             let above = self.path.len();
             self.path.extend_from_slice(name.to_bytes());
             self.path.push(b'/');
-            self.levels.push(Level { pending: Vec::new(), above });
+            self.levels.push(Level { pending: VecDeque::new(), above });
             return Next::Enter;
         }
         self.path.truncate(level.above);
@@ -80,7 +81,7 @@ mod tests {
 
     #[test]
     fn each_directory_is_entered_once_and_left_behind_what_is_in_it() {
-        let tree = [("", &["a", "b", "no"][..]), ("b/", &["c"]), ("b/c/", &[]), ("a/", &["d"]), ("a/d/", &[])];
+        let tree = [("", &["a", "b", "no"][..]), ("a/", &["d"]), ("a/d/", &[]), ("b/", &["c"]), ("b/c/", &[])];
         let (mut descent, mut seen) = (Descent::default(), vec![String::new()]);
         let mut is_new = true;
         loop {

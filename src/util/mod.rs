@@ -16,6 +16,7 @@ pub mod hash;
 pub mod inject;
 pub mod json;
 pub mod memory;
+pub mod natural_order;
 pub mod networks;
 pub mod printable;
 pub mod shards;

@@ -3,6 +3,7 @@
 //! Invariant: a total order (the bytes of the names break ties), directories first in either direction.
 
 use super::kind::{Entry, Kind};
+use crate::util::natural_order;
 use std::cmp::Ordering;
 
 /// The column to sort by.
@@ -58,45 +59,13 @@ impl Sort {
                 Key::Size => a.size.cmp(&b.size),
                 Key::Time => a.mtime.cmp(&b.mtime),
             };
-            let ordering = by_key.then_with(|| natural(a.name, b.name)).then_with(|| a.name.cmp(b.name));
+            let ordering = by_key.then_with(|| natural_order::compare(a.name, b.name));
             match self.order {
                 Order::Ascending => ordering,
                 Order::Descending => ordering.reverse(),
             }
         })
     }
-}
-
-/// In the order that people expect: letters without case, runs of digits by value (`file2` before `file10`).
-fn natural(a: &[u8], b: &[u8]) -> Ordering {
-    let (mut a, mut b) = (a, b);
-    loop {
-        let (Some(&x), Some(&y)) = (a.first(), b.first()) else { return a.len().cmp(&b.len()) };
-        if x.is_ascii_digit() && y.is_ascii_digit() {
-            let (run_a, rest_a) = digits(a);
-            let (run_b, rest_b) = digits(b);
-            // Without leading zeros the longer run is the larger number, however long it is.
-            let ordering = run_a.len().cmp(&run_b.len()).then_with(|| run_a.cmp(run_b));
-            if ordering.is_ne() {
-                return ordering;
-            }
-            (a, b) = (rest_a, rest_b);
-        } else {
-            let ordering = x.to_ascii_lowercase().cmp(&y.to_ascii_lowercase());
-            if ordering.is_ne() {
-                return ordering;
-            }
-            (a, b) = (a.get(1..).unwrap_or_default(), b.get(1..).unwrap_or_default());
-        }
-    }
-}
-
-/// The leading run of digits without its leading zeros, and what follows it.
-fn digits(name: &[u8]) -> (&[u8], &[u8]) {
-    let end = name.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(name.len());
-    let (run, rest) = name.split_at(end);
-    let zeros = run.iter().take_while(|&&byte| byte == b'0').count();
-    (run.get(zeros..).unwrap_or_default(), rest)
 }
 
 #[cfg(test)]
