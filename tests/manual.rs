@@ -33,7 +33,7 @@ fn entries(manual: &str) -> (Vec<Entry<'_>>, Vec<&str>) {
             rest.push(block);
             continue;
         }
-        const FACTS: [&str; 6] = ["also", "takes", "default", "where", "class", "example"];
+        const FACTS: [&str; 7] = ["also", "syntax", "takes", "default", "where", "class", "example"];
         let is_fact = |line: &&str| line.trim_start().split_once(": ").is_some_and(|(what, _)| FACTS.contains(&what));
         let text: Vec<&str> = lines.skip_while(is_fact).map(str::trim).collect();
         let facts = facts.into_iter().filter(|(what, _)| FACTS.contains(what)).collect();
@@ -226,24 +226,56 @@ fn chapter(name: &str) -> String {
     fs::read_to_string(Path::new(TOP).join(chapter_file(name))).expect("a chapter")
 }
 
+/// What stands behind the server's own options: a file, a directory, or something else.
+fn hinted(command: clap::Command) -> clap::Command {
+    use clap::ValueHint::{AnyPath, DirPath, FilePath, Other};
+    let files = [("c", FilePath), ("e", FilePath), ("p", DirPath), ("config", AnyPath)];
+    let others = ["g", "port", "bind", "auth"].map(|name| (name, Other));
+    let hints = files.into_iter().chain(others);
+    hints.fold(command, |command, (name, hint)| command.mut_arg(name, |arg| arg.value_hint(hint)))
+}
+
+/// The server's options that a word may have behind it, besides those that it stands for.
+fn options_behind(options: &[&str]) -> &'static [&'static str] {
+    const SERVE: &[&str] = &[
+        "config",
+        "c",
+        "p",
+        "g",
+        "e",
+        "upload",
+        "port",
+        "bind",
+        "auth",
+        "tls",
+        "qr",
+        "hidden",
+        "follow-links",
+        "print-config",
+    ];
+    match options {
+        [] => SERVE,
+        ["--version"] => &[],
+        ["--status"] => &["config", "c", "p", "all", "format"],
+        ["-s", _] => &["config", "c", "p", "q"],
+        _ => &["config", "c", "p", "g", "q", "format"],
+    }
+}
+
 /// The words that an argument can be: parsing takes them from tables of its own, and a shell completes them.
 fn with_values(command: clap::Command) -> clap::Command {
-    use clap::ValueHint::{AnyPath, DirPath, FilePath, Other};
+    use clap::ValueHint::Other;
     let one_of = |words: Vec<&'static str>| clap::builder::PossibleValuesParser::new(words);
     let mut directives: Vec<&str> = registry::rows().map(|row| row.name).collect();
     directives.sort_unstable();
     directives.dedup();
     let codes = webserv::tools::lint::rules().iter().map(|rule| rule.code).collect();
     let commands: Vec<&str> = command.get_subcommands().map(|sub| &*sub.get_name().to_owned().leak()).collect();
-    let hints = [("c", FilePath), ("e", FilePath), ("p", DirPath), ("g", Other), ("port", Other), ("bind", Other)];
-    let hinted =
-        hints.into_iter().fold(command, |command, (name, hint)| command.mut_arg(name, |arg| arg.value_hint(hint)));
-    let hinted = hinted.mut_arg("config", |arg| arg.value_hint(AnyPath)).mut_arg("auth", |arg| arg.value_hint(Other));
     let page = || clap::Arg::new("page").long("help").action(clap::ArgAction::SetTrue).help("show what it does");
     let with_help = |command: clap::Command, name: &&str| command.mut_subcommand(name, |sub| sub.arg(page()));
     commands
         .iter()
-        .fold(hinted, with_help)
+        .fold(command, with_help)
         .mut_arg("s", |arg| arg.value_parser(one_of(vec!["stop", "quit", "reopen", "reload", "drain", "upgrade"])))
         .mut_subcommand("directives", |sub| sub.mut_arg("name", |arg| arg.value_parser(one_of(directives))))
         .mut_subcommand("lint", |sub| sub.mut_arg("rule", |arg| arg.value_parser(one_of(codes))))
@@ -325,11 +357,13 @@ fn amended(shell: Shell, script: &str, commands: &[String]) -> String {
 
 fn completion(shell: Shell) -> String {
     let mut out = Vec::new();
+    let server = hinted(cli::command());
     let words = cli::words().map(|(word, options)| {
-        let config = clap::Arg::new("config").value_name("CONFIG").value_hint(clap::ValueHint::FilePath);
-        clap::Command::new(word).about(about_word(options)).arg(config)
+        let behind = options_behind(options);
+        let args = server.get_arguments().filter(|arg| behind.contains(&arg.get_id().as_str())).cloned();
+        clap::Command::new(word).about(about_word(options)).args(args)
     });
-    let mut command = with_values(cli::command().subcommands(words));
+    let mut command = with_values(server.clone().subcommands(words));
     let commands: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
     clap_complete::generate(shell, &mut command, "webserv", &mut out);
     let script = String::from_utf8(out).expect("a script is text").replace("Print help", "show the help");

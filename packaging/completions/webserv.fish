@@ -102,20 +102,112 @@ complete -c webserv -n "__fish_webserv_using_subcommand diff" -l log -d 'an acce
 complete -c webserv -n "__fish_webserv_using_subcommand diff" -l exit-code -d 'fail where an answer would be another one, as git diff does'
 complete -c webserv -n "__fish_webserv_using_subcommand diff" -l help -d 'show what it does'
 complete -c webserv -n "__fish_webserv_using_subcommand version" -l help -d 'show what it does'
+complete -c webserv -n "__fish_webserv_using_subcommand reload" -s c -d 'set configuration file (nginx\'s defaults hold then)' -r -F
+complete -c webserv -n "__fish_webserv_using_subcommand reload" -s p -d 'set prefix path' -r -f -a "(__fish_complete_directories)"
+complete -c webserv -n "__fish_webserv_using_subcommand reload" -s q -d 'suppress non-error messages during configuration testing'
 complete -c webserv -n "__fish_webserv_using_subcommand reload" -l help -d 'show what it does'
+complete -c webserv -n "__fish_webserv_using_subcommand stop" -s c -d 'set configuration file (nginx\'s defaults hold then)' -r -F
+complete -c webserv -n "__fish_webserv_using_subcommand stop" -s p -d 'set prefix path' -r -f -a "(__fish_complete_directories)"
+complete -c webserv -n "__fish_webserv_using_subcommand stop" -s q -d 'suppress non-error messages during configuration testing'
 complete -c webserv -n "__fish_webserv_using_subcommand stop" -l help -d 'show what it does'
+complete -c webserv -n "__fish_webserv_using_subcommand quit" -s c -d 'set configuration file (nginx\'s defaults hold then)' -r -F
+complete -c webserv -n "__fish_webserv_using_subcommand quit" -s p -d 'set prefix path' -r -f -a "(__fish_complete_directories)"
+complete -c webserv -n "__fish_webserv_using_subcommand quit" -s q -d 'suppress non-error messages during configuration testing'
 complete -c webserv -n "__fish_webserv_using_subcommand quit" -l help -d 'show what it does'
+complete -c webserv -n "__fish_webserv_using_subcommand reopen" -s c -d 'set configuration file (nginx\'s defaults hold then)' -r -F
+complete -c webserv -n "__fish_webserv_using_subcommand reopen" -s p -d 'set prefix path' -r -f -a "(__fish_complete_directories)"
+complete -c webserv -n "__fish_webserv_using_subcommand reopen" -s q -d 'suppress non-error messages during configuration testing'
 complete -c webserv -n "__fish_webserv_using_subcommand reopen" -l help -d 'show what it does'
+complete -c webserv -n "__fish_webserv_using_subcommand drain" -s c -d 'set configuration file (nginx\'s defaults hold then)' -r -F
+complete -c webserv -n "__fish_webserv_using_subcommand drain" -s p -d 'set prefix path' -r -f -a "(__fish_complete_directories)"
+complete -c webserv -n "__fish_webserv_using_subcommand drain" -s q -d 'suppress non-error messages during configuration testing'
 complete -c webserv -n "__fish_webserv_using_subcommand drain" -l help -d 'show what it does'
+complete -c webserv -n "__fish_webserv_using_subcommand upgrade" -s c -d 'set configuration file (nginx\'s defaults hold then)' -r -F
+complete -c webserv -n "__fish_webserv_using_subcommand upgrade" -s p -d 'set prefix path' -r -f -a "(__fish_complete_directories)"
+complete -c webserv -n "__fish_webserv_using_subcommand upgrade" -s q -d 'suppress non-error messages during configuration testing'
 complete -c webserv -n "__fish_webserv_using_subcommand upgrade" -l help -d 'show what it does'
+complete -c webserv -n "__fish_webserv_using_subcommand status" -l format -d 'how messages are printed: text or json' -r -f -a "text\t''
+json\t''"
+complete -c webserv -n "__fish_webserv_using_subcommand status" -s c -d 'set configuration file (nginx\'s defaults hold then)' -r -F
+complete -c webserv -n "__fish_webserv_using_subcommand status" -s p -d 'set prefix path' -r -f -a "(__fish_complete_directories)"
+complete -c webserv -n "__fish_webserv_using_subcommand status" -l all -d 'with --status: every counter, a line each'
 complete -c webserv -n "__fish_webserv_using_subcommand status" -l help -d 'show what it does'
+complete -c webserv -n "__fish_webserv_using_subcommand run" -s c -d 'set configuration file (nginx\'s defaults hold then)' -r -F
+complete -c webserv -n "__fish_webserv_using_subcommand run" -s e -d 'set error log file' -r -F
+complete -c webserv -n "__fish_webserv_using_subcommand run" -s p -d 'set prefix path' -r -f -a "(__fish_complete_directories)"
+complete -c webserv -n "__fish_webserv_using_subcommand run" -s g -d 'set global directives beside the configuration file' -r -f
+complete -c webserv -n "__fish_webserv_using_subcommand run" -l port -d 'serving a directory: the port [default: 8000]' -r -f
+complete -c webserv -n "__fish_webserv_using_subcommand run" -l bind -d 'serving a directory: the address [default: 127.0.0.1, this machine only]' -r -f
+complete -c webserv -n "__fish_webserv_using_subcommand run" -l auth -d 'serving a directory: ask visitors for a password' -r -f
+complete -c webserv -n "__fish_webserv_using_subcommand run" -l qr -d 'show the address as a QR code, on a terminal'
+complete -c webserv -n "__fish_webserv_using_subcommand run" -l upload -d 'serving a directory: let visitors upload, replace and delete'
+complete -c webserv -n "__fish_webserv_using_subcommand run" -l tls -d 'serving a directory: over HTTPS, by a certificate of the local authority'
+complete -c webserv -n "__fish_webserv_using_subcommand run" -l hidden -d 'serving a directory: names that begin with a dot, too, to those who know them'
+complete -c webserv -n "__fish_webserv_using_subcommand run" -l follow-links -d 'serving a directory: also what links lead to outside of it'
+complete -c webserv -n "__fish_webserv_using_subcommand run" -l print-config -d 'print the configuration that serves the directory, and exit'
 complete -c webserv -n "__fish_webserv_using_subcommand run" -l help -d 'show what it does'
+complete -c webserv -n "__fish_webserv_using_subcommand serve" -s c -d 'set configuration file (nginx\'s defaults hold then)' -r -F
+complete -c webserv -n "__fish_webserv_using_subcommand serve" -s e -d 'set error log file' -r -F
+complete -c webserv -n "__fish_webserv_using_subcommand serve" -s p -d 'set prefix path' -r -f -a "(__fish_complete_directories)"
+complete -c webserv -n "__fish_webserv_using_subcommand serve" -s g -d 'set global directives beside the configuration file' -r -f
+complete -c webserv -n "__fish_webserv_using_subcommand serve" -l port -d 'serving a directory: the port [default: 8000]' -r -f
+complete -c webserv -n "__fish_webserv_using_subcommand serve" -l bind -d 'serving a directory: the address [default: 127.0.0.1, this machine only]' -r -f
+complete -c webserv -n "__fish_webserv_using_subcommand serve" -l auth -d 'serving a directory: ask visitors for a password' -r -f
+complete -c webserv -n "__fish_webserv_using_subcommand serve" -l qr -d 'show the address as a QR code, on a terminal'
+complete -c webserv -n "__fish_webserv_using_subcommand serve" -l upload -d 'serving a directory: let visitors upload, replace and delete'
+complete -c webserv -n "__fish_webserv_using_subcommand serve" -l tls -d 'serving a directory: over HTTPS, by a certificate of the local authority'
+complete -c webserv -n "__fish_webserv_using_subcommand serve" -l hidden -d 'serving a directory: names that begin with a dot, too, to those who know them'
+complete -c webserv -n "__fish_webserv_using_subcommand serve" -l follow-links -d 'serving a directory: also what links lead to outside of it'
+complete -c webserv -n "__fish_webserv_using_subcommand serve" -l print-config -d 'print the configuration that serves the directory, and exit'
 complete -c webserv -n "__fish_webserv_using_subcommand serve" -l help -d 'show what it does'
+complete -c webserv -n "__fish_webserv_using_subcommand start" -s c -d 'set configuration file (nginx\'s defaults hold then)' -r -F
+complete -c webserv -n "__fish_webserv_using_subcommand start" -s e -d 'set error log file' -r -F
+complete -c webserv -n "__fish_webserv_using_subcommand start" -s p -d 'set prefix path' -r -f -a "(__fish_complete_directories)"
+complete -c webserv -n "__fish_webserv_using_subcommand start" -s g -d 'set global directives beside the configuration file' -r -f
+complete -c webserv -n "__fish_webserv_using_subcommand start" -l port -d 'serving a directory: the port [default: 8000]' -r -f
+complete -c webserv -n "__fish_webserv_using_subcommand start" -l bind -d 'serving a directory: the address [default: 127.0.0.1, this machine only]' -r -f
+complete -c webserv -n "__fish_webserv_using_subcommand start" -l auth -d 'serving a directory: ask visitors for a password' -r -f
+complete -c webserv -n "__fish_webserv_using_subcommand start" -l qr -d 'show the address as a QR code, on a terminal'
+complete -c webserv -n "__fish_webserv_using_subcommand start" -l upload -d 'serving a directory: let visitors upload, replace and delete'
+complete -c webserv -n "__fish_webserv_using_subcommand start" -l tls -d 'serving a directory: over HTTPS, by a certificate of the local authority'
+complete -c webserv -n "__fish_webserv_using_subcommand start" -l hidden -d 'serving a directory: names that begin with a dot, too, to those who know them'
+complete -c webserv -n "__fish_webserv_using_subcommand start" -l follow-links -d 'serving a directory: also what links lead to outside of it'
+complete -c webserv -n "__fish_webserv_using_subcommand start" -l print-config -d 'print the configuration that serves the directory, and exit'
 complete -c webserv -n "__fish_webserv_using_subcommand start" -l help -d 'show what it does'
+complete -c webserv -n "__fish_webserv_using_subcommand check" -l format -d 'how messages are printed: text or json' -r -f -a "text\t''
+json\t''"
+complete -c webserv -n "__fish_webserv_using_subcommand check" -s c -d 'set configuration file (nginx\'s defaults hold then)' -r -F
+complete -c webserv -n "__fish_webserv_using_subcommand check" -s p -d 'set prefix path' -r -f -a "(__fish_complete_directories)"
+complete -c webserv -n "__fish_webserv_using_subcommand check" -s g -d 'set global directives beside the configuration file' -r -f
+complete -c webserv -n "__fish_webserv_using_subcommand check" -s q -d 'suppress non-error messages during configuration testing'
 complete -c webserv -n "__fish_webserv_using_subcommand check" -l help -d 'show what it does'
+complete -c webserv -n "__fish_webserv_using_subcommand test" -l format -d 'how messages are printed: text or json' -r -f -a "text\t''
+json\t''"
+complete -c webserv -n "__fish_webserv_using_subcommand test" -s c -d 'set configuration file (nginx\'s defaults hold then)' -r -F
+complete -c webserv -n "__fish_webserv_using_subcommand test" -s p -d 'set prefix path' -r -f -a "(__fish_complete_directories)"
+complete -c webserv -n "__fish_webserv_using_subcommand test" -s g -d 'set global directives beside the configuration file' -r -f
+complete -c webserv -n "__fish_webserv_using_subcommand test" -s q -d 'suppress non-error messages during configuration testing'
 complete -c webserv -n "__fish_webserv_using_subcommand test" -l help -d 'show what it does'
+complete -c webserv -n "__fish_webserv_using_subcommand validate" -l format -d 'how messages are printed: text or json' -r -f -a "text\t''
+json\t''"
+complete -c webserv -n "__fish_webserv_using_subcommand validate" -s c -d 'set configuration file (nginx\'s defaults hold then)' -r -F
+complete -c webserv -n "__fish_webserv_using_subcommand validate" -s p -d 'set prefix path' -r -f -a "(__fish_complete_directories)"
+complete -c webserv -n "__fish_webserv_using_subcommand validate" -s g -d 'set global directives beside the configuration file' -r -f
+complete -c webserv -n "__fish_webserv_using_subcommand validate" -s q -d 'suppress non-error messages during configuration testing'
 complete -c webserv -n "__fish_webserv_using_subcommand validate" -l help -d 'show what it does'
+complete -c webserv -n "__fish_webserv_using_subcommand configtest" -l format -d 'how messages are printed: text or json' -r -f -a "text\t''
+json\t''"
+complete -c webserv -n "__fish_webserv_using_subcommand configtest" -s c -d 'set configuration file (nginx\'s defaults hold then)' -r -F
+complete -c webserv -n "__fish_webserv_using_subcommand configtest" -s p -d 'set prefix path' -r -f -a "(__fish_complete_directories)"
+complete -c webserv -n "__fish_webserv_using_subcommand configtest" -s g -d 'set global directives beside the configuration file' -r -f
+complete -c webserv -n "__fish_webserv_using_subcommand configtest" -s q -d 'suppress non-error messages during configuration testing'
 complete -c webserv -n "__fish_webserv_using_subcommand configtest" -l help -d 'show what it does'
+complete -c webserv -n "__fish_webserv_using_subcommand dump" -l format -d 'how messages are printed: text or json' -r -f -a "text\t''
+json\t''"
+complete -c webserv -n "__fish_webserv_using_subcommand dump" -s c -d 'set configuration file (nginx\'s defaults hold then)' -r -F
+complete -c webserv -n "__fish_webserv_using_subcommand dump" -s p -d 'set prefix path' -r -f -a "(__fish_complete_directories)"
+complete -c webserv -n "__fish_webserv_using_subcommand dump" -s g -d 'set global directives beside the configuration file' -r -f
+complete -c webserv -n "__fish_webserv_using_subcommand dump" -s q -d 'suppress non-error messages during configuration testing'
 complete -c webserv -n "__fish_webserv_using_subcommand dump" -l help -d 'show what it does'
 complete -c webserv -n "__fish_webserv_using_subcommand directives" -l markdown -d 'as Markdown instead of text'
 complete -c webserv -n "__fish_webserv_using_subcommand directives" -l help -d 'show what it does'
@@ -383,6 +475,12 @@ complete -c webserv -n "__fish_webserv_using_subcommand sign" -l size -d 'bytes 
 complete -c webserv -n "__fish_webserv_using_subcommand sign" -l types -d 'media types of uploaded files, such as image/*,application/pdf' -r -f
 complete -c webserv -n "__fish_webserv_using_subcommand sign" -l place -d 'the path that the link is for, where it is not the URL\'s' -r -f
 complete -c webserv -n "__fish_webserv_using_subcommand sign" -l help -d 'show what it does'
+complete -c webserv -n "__fish_webserv_using_subcommand help" -l format -d 'how messages are printed: text or json' -r -f -a "text\t''
+json\t''"
+complete -c webserv -n "__fish_webserv_using_subcommand help" -s c -d 'set configuration file (nginx\'s defaults hold then)' -r -F
+complete -c webserv -n "__fish_webserv_using_subcommand help" -s p -d 'set prefix path' -r -f -a "(__fish_complete_directories)"
+complete -c webserv -n "__fish_webserv_using_subcommand help" -s g -d 'set global directives beside the configuration file' -r -f
+complete -c webserv -n "__fish_webserv_using_subcommand help" -s q -d 'suppress non-error messages during configuration testing'
 complete -c webserv -n "__fish_webserv_using_subcommand help" -l help -d 'show what it does'
 complete -c webserv -n "__fish_webserv_using_subcommand directives" -f -a "absolute_redirect accept_terms_of_service access_log account_key acme_certificate acme_issuer acme_shared_zone add_header add_header_inherit add_trailer add_trailer_inherit alias allow allowed_methods api auth_basic auth_basic_user_file auth_delay auth_request auth_request_below auth_request_set autoindex autoindex_archive autoindex_exact_size autoindex_format autoindex_localtime autoindex_search autoindex_upload break cgi_env cgi_extension cgi_max_children cgi_pass cgi_stderr cgi_timeout cgi_working_dir challenge charset charset_map charset_types chunked_transfer_encoding client_body_buffer_size client_body_in_file_only client_body_in_single_buffer client_body_temp_path client_body_timeout client_header_buffer_size client_header_timeout client_max_body_size contact create_full_put_path daemon dav_access dav_ext_lock dav_ext_lock_zone dav_ext_methods dav_methods default_type delete_recursive delete_trash deny disable_symlinks drain_delay early_hints empty_gif env error_log error_page etag events expires external_account_key fastcgi_bind fastcgi_buffer_size fastcgi_buffering fastcgi_buffers fastcgi_busy_buffers_size fastcgi_cache fastcgi_cache_methods fastcgi_catch_stderr fastcgi_connect_timeout fastcgi_force_ranges fastcgi_hide_header fastcgi_ignore_client_abort fastcgi_ignore_headers fastcgi_index fastcgi_intercept_errors fastcgi_keep_conn fastcgi_limit_rate fastcgi_max_temp_file_size fastcgi_next_upstream fastcgi_next_upstream_timeout fastcgi_next_upstream_tries fastcgi_param fastcgi_pass fastcgi_pass_header fastcgi_pass_request_body fastcgi_pass_request_headers fastcgi_read_timeout fastcgi_request_buffering fastcgi_send_timeout fastcgi_socket_keepalive fastcgi_split_path_info fastcgi_store fastcgi_store_access fastcgi_temp_file_write_size fastcgi_temp_path geo gzip gzip_comp_level gzip_disable gzip_http_version gzip_min_length gzip_proxied gzip_static gzip_types gzip_vary hash health http http2 http2_body_preread_size http2_chunk_size http2_max_concurrent_streams if if_modified_since ignore_invalid_headers include index internal ip_hash keepalive keepalive_disable keepalive_glitches keepalive_requests keepalive_time keepalive_timeout large_client_header_buffers least_conn least_time limit_conn limit_conn_dry_run limit_conn_log_level limit_conn_status limit_conn_zone limit_except limit_rate limit_rate_after limit_req limit_req_dry_run limit_req_log_level limit_req_status limit_req_zone lingering_close lingering_time lingering_timeout listen listing_cache_size location log_format log_not_found log_subrequest map map_hash_bucket_size map_hash_max_size master_process max_headers max_ranges merge_slashes min_delete_depth msie_refresh open_log_file_cache override_charset pid port_in_redirect preferred_chain profile prometheus proxy_bind proxy_buffer_size proxy_buffering proxy_buffers proxy_busy_buffers_size proxy_cache proxy_cache_convert_head proxy_cache_methods proxy_connect_timeout proxy_cookie_domain proxy_cookie_flags proxy_cookie_path proxy_force_ranges proxy_hide_header proxy_http_version proxy_ignore_client_abort proxy_ignore_headers proxy_intercept_errors proxy_limit_rate proxy_max_temp_file_size proxy_method proxy_next_upstream proxy_next_upstream_timeout proxy_next_upstream_tries proxy_pass proxy_pass_header proxy_pass_request_body proxy_pass_request_headers proxy_pass_trailers proxy_read_timeout proxy_redirect proxy_request_buffering proxy_send_timeout proxy_set_body proxy_set_header proxy_socket_keepalive proxy_ssl_certificate proxy_ssl_certificate_key proxy_ssl_ciphers proxy_ssl_crl proxy_ssl_name proxy_ssl_password_file proxy_ssl_protocols proxy_ssl_server_name proxy_ssl_session_reuse proxy_ssl_trusted_certificate proxy_ssl_verify proxy_ssl_verify_depth proxy_store proxy_store_access proxy_temp_file_write_size proxy_temp_path random random_index real_ip_header real_ip_recursive recursive_error_pages referer_hash_bucket_size referer_hash_max_size repeat_cache_size reset_timedout_connection resolver resolver_timeout return rewrite rewrite_log root satisfy scgi_bind scgi_buffer_size scgi_buffering scgi_buffers scgi_busy_buffers_size scgi_cache scgi_cache_methods scgi_connect_timeout scgi_force_ranges scgi_hide_header scgi_ignore_client_abort scgi_ignore_headers scgi_intercept_errors scgi_limit_rate scgi_max_temp_file_size scgi_next_upstream scgi_next_upstream_timeout scgi_next_upstream_tries scgi_param scgi_pass scgi_pass_header scgi_pass_request_body scgi_pass_request_headers scgi_read_timeout scgi_request_buffering scgi_send_timeout scgi_socket_keepalive scgi_store scgi_store_access scgi_temp_file_write_size scgi_temp_path secure_link secure_link_md5 secure_link_secret send_timeout sendfile server server_name server_name_in_redirect server_names_hash_bucket_size server_names_hash_max_size server_tokens set set_real_ip_from signed_link source_charset split_clients ssi ssi_ignore_recycled_buffers ssi_last_modified ssi_min_file_chunk ssi_silent_errors ssi_types ssi_value_length ssl_buffer_size ssl_certificate ssl_certificate_key ssl_ciphers ssl_client_certificate ssl_crl ssl_early_data ssl_ecdh_curve ssl_password_file ssl_prefer_server_ciphers ssl_protocols ssl_reject_handshake ssl_session_cache ssl_session_ticket_key ssl_session_tickets ssl_session_timeout ssl_stapling_file ssl_trusted_certificate ssl_verify ssl_verify_client ssl_verify_depth state_path static_cache_size stub_status subrequest_output_buffer_size tcp_nodelay tcp_nopush try_files tunnel_bind tunnel_buffer_size tunnel_connect_timeout tunnel_next_upstream tunnel_next_upstream_timeout tunnel_next_upstream_tries tunnel_pass tunnel_read_timeout tunnel_send_timeout tunnel_socket_keepalive types underscores_in_headers uninitialized_variable_warn upload_create_path upload_cross_site upload_execute upload_extensions upload_filename upload_limit_rate upload_max_file_size upload_max_files upload_min_free upload_names upload_on_duplicate upload_quota upload_resumable upload_resumable_max_age upload_return upload_serve upload_state_store upload_store upload_store_access upload_sync upload_types upload_verify_digest upstream uri user uwsgi_bind uwsgi_buffer_size uwsgi_buffering uwsgi_buffers uwsgi_busy_buffers_size uwsgi_cache uwsgi_cache_methods uwsgi_connect_timeout uwsgi_force_ranges uwsgi_hide_header uwsgi_ignore_client_abort uwsgi_ignore_headers uwsgi_intercept_errors uwsgi_limit_rate uwsgi_max_temp_file_size uwsgi_modifier1 uwsgi_modifier2 uwsgi_next_upstream uwsgi_next_upstream_timeout uwsgi_next_upstream_tries uwsgi_param uwsgi_pass uwsgi_pass_header uwsgi_pass_request_body uwsgi_pass_request_headers uwsgi_read_timeout uwsgi_request_buffering uwsgi_send_timeout uwsgi_socket_keepalive uwsgi_ssl_certificate uwsgi_ssl_certificate_key uwsgi_ssl_ciphers uwsgi_ssl_crl uwsgi_ssl_name uwsgi_ssl_password_file uwsgi_ssl_protocols uwsgi_ssl_server_name uwsgi_ssl_session_reuse uwsgi_ssl_trusted_certificate uwsgi_ssl_verify uwsgi_ssl_verify_depth uwsgi_store uwsgi_store_access uwsgi_temp_file_write_size uwsgi_temp_path valid_referers worker_connections worker_memory_limit worker_rlimit_nofile worker_shutdown_timeout zone"
 complete -c webserv -n "__fish_webserv_using_subcommand help" -f -a "explain cert fmt lsp check-nginx diff version reload stop quit reopen drain upgrade status run serve start check test validate configtest dump directives lint sign help"

@@ -39,6 +39,7 @@ pub mod script;
 pub mod settings;
 pub mod sources;
 pub mod suggest;
+pub mod synopses;
 pub mod syntax;
 pub mod template;
 pub mod tls;

@@ -4,7 +4,7 @@ use super::context::{Args, Contexts};
 use super::directives::*;
 use super::known::{self, KnownDirective, Support};
 use super::row::{Origin, Row};
-use super::{examples, suggest};
+use super::{examples, suggest, synopses};
 use crate::util::hash::FastMap;
 use std::sync::OnceLock;
 
@@ -186,14 +186,12 @@ pub fn reference(markup: Markup) -> String {
         };
         let default = if row.default.is_empty() { "none" } else { row.default };
         let contexts: Vec<&str> = row.contexts.names().collect();
-        let takes = row.args.describe();
-        let block = if row.args.is_block() { ", then a block" } else { "" };
         let _ = if markdown { write!(out, "### `{}`\n\n", row.name) } else { writeln!(out, "{}", row.name) };
         let indent = if markdown { "" } else { "    " };
         if !row.aliases.is_empty() {
             let _ = writeln!(out, "{indent}also: {}{}", row.aliases.join(", "), br);
         }
-        let _ = writeln!(out, "{indent}takes: {takes}{block}{}", br);
+        let _ = writeln!(out, "{indent}{}{br}", arguments(row, markdown));
         let _ =
             writeln!(out, "{indent}default: {}{}", if markdown { format!("`{default}`") } else { default.into() }, br);
         let _ = writeln!(out, "{indent}where: {}{}", contexts.join(", "), br);
@@ -226,6 +224,18 @@ pub fn reference(markup: Markup) -> String {
     out
 }
 
+/// The syntax line of a directive; without one, how many arguments it takes.
+fn arguments(row: &Row, markdown: bool) -> String {
+    let args = if row.args.is_flag() { Some("on | off") } else { synopses::of(row.name) };
+    let Some(args) = args else {
+        let block = if row.args.is_block() { ", then a block" } else { "" };
+        return format!("takes: {}{block}", row.args.describe());
+    };
+    let line = format!("{} {args}", row.name);
+    let quote = if markdown { "`" } else { "" };
+    format!("syntax: {quote}{};{quote}", line.trim_end())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -241,6 +251,23 @@ mod tests {
             }
             assert!(row.doc.len() > 20 && row.doc.ends_with('.'), "{} needs a sentence", row.name);
             assert!(!row.contexts.is_empty(), "{} stands nowhere", row.name);
+        }
+    }
+
+    #[test]
+    fn each_directive_of_our_own_has_a_syntax_line_that_its_row_allows() {
+        assert!(synopses::SYNOPSES.is_sorted_by_key(|(name, _)| *name));
+        for row in rows().filter(|row| row.origin == Origin::Ours && !row.args.is_flag()) {
+            let synopsis = synopses::of(row.name).unwrap_or_else(|| panic!("{} has no syntax line", row.name));
+            for alternative in synopsis.split(" | ").filter(|_| !synopsis.is_empty()) {
+                let words: Vec<&str> = alternative.split(' ').filter(|word| *word != "…").collect();
+                let needed = words.iter().filter(|word| !word.starts_with('[') || !word.ends_with(']')).count();
+                assert!(row.args.accepts(words.len()) && row.args.accepts(needed), "{}: {alternative}", row.name);
+            }
+            assert!(!synopsis.is_empty() || row.args.accepts(0), "{}", row.name);
+        }
+        for (name, _) in synopses::SYNOPSES {
+            assert!(rows().any(|row| row.name == *name && row.origin == Origin::Ours), "{name} is no directive");
         }
     }
 

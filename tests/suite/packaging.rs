@@ -71,6 +71,9 @@ fn shells_and_man_read_what_is_generated_for_them() {
         ("webserv packaging --up", "--upload", "--port"),
         ("webserv directives autoindex_u", "autoindex_upload", "autoindex_search"),
         ("webserv fmt packaging/rp", "packaging/rpm", "--check"),
+        ("webserv check --fo", "--format", "--upload"),
+        ("webserv status --a", "--all", "--auth"),
+        ("webserv serve --up", "--upload", "--status"),
     ];
     for (line, offered, other) in table {
         let bash = format!(
