@@ -45,8 +45,10 @@ pub const RULES: &[Rule] = &[
         code: "W227",
         title: "locks that no client can take",
         page: "`dav_ext_lock` is where LOCK keeps its locks, and LOCK is answered only where `dav_ext_methods` names it: \
-               `dav_ext_methods PROPFIND OPTIONS LOCK UNLOCK;`.",
-        about: &["dav_ext_lock"],
+               `dav_ext_methods PROPFIND OPTIONS LOCK UNLOCK;`. It needs both: without `dav_ext_lock zone=dav;`, and \
+               `dav_ext_lock_zone zone=dav:10m;` in http, each LOCK gets a 403, and Finder and Office open all files as \
+               read-only.",
+        about: &["dav_ext_lock", "dav_ext_methods"],
         check: no_lock,
     },
     Rule {
@@ -201,6 +203,9 @@ fn unrecognised(cx: &RuleContext, found: &mut Vec<Finding>) {
 }
 
 fn no_lock(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if cx.is("dav_ext_methods") {
+        return without_locks(cx, found);
+    }
     if !cx.is("dav_ext_lock") {
         return;
     }
@@ -212,6 +217,19 @@ fn no_lock(cx: &RuleContext, found: &mut Vec<Finding>) {
     }
     let message = "no client can take a lock: LOCK is not among the methods";
     found.push(Finding::new(cx.d.span, message, "write: dav_ext_methods PROPFIND OPTIONS LOCK UNLOCK;"));
+}
+
+/// LOCK is among the methods, and no zone keeps its locks.
+fn without_locks(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some(word) = cx.d.args.iter().find(|word| word.is("LOCK")).filter(|_| cx.is_whole) else { return };
+    let has_zone = |d: &Directive| d.name.is("dav_ext_lock") && !d.says("off");
+    let own = cx.levels().find_map(|level| level.first_of("dav_ext_lock"));
+    if own.is_some_and(has_zone) || below(cx.level().all, has_zone) {
+        return;
+    }
+    let message = "LOCK is answered with 403: no dav_ext_lock says where locks are kept";
+    let help = "write: dav_ext_lock zone=dav; and in http: dav_ext_lock_zone zone=dav:10m;";
+    found.push(Finding::new(word.span, message, help));
 }
 
 fn written_by_all(cx: &RuleContext, found: &mut Vec<Finding>) {

@@ -188,11 +188,23 @@ fn disallowed(cx: &RuleContext, found: &mut Vec<Finding>) {
     let is_left_out = |word: &&Word| {
         !word.is("off") && !word.is("OPTIONS") && !allowed.args.iter().any(|known| known.bytes() == word.bytes())
     };
-    if let Some(word) = cx.d.args.iter().find(is_left_out) {
-        let message = format!("{} is answered with 405: allowed_methods does not list it", word.str());
-        let help = format!("add it: allowed_methods {} {};", written(&allowed.args), word.str());
-        found.push(Finding::new(word.span, message, help).note(allowed.span, "the methods that are allowed"));
+    // One correction for both directives.
+    let directives = ["dav_methods", "dav_ext_methods"].into_iter().filter_map(|name| cx.level().first_of(name));
+    let missing: Vec<&Word> = directives.flat_map(|d| d.args.iter().filter(is_left_out)).collect();
+    let Some((first, last)) = missing.first().zip(missing.last()) else { return };
+    if !cx.d.args.iter().any(|word| word.span == first.span) {
+        return;
     }
+    let names: Vec<_> = missing.iter().map(|word| word.str()).collect();
+    let message = match names.split_last() {
+        Some((last, others)) if !others.is_empty() => {
+            format!("{} and {last} are answered with 405: allowed_methods does not list them", others.join(", "))
+        }
+        _ => format!("{} is answered with 405: allowed_methods does not list it", last.str()),
+    };
+    let them = if names.len() > 1 { "them" } else { "it" };
+    let help = format!("add {them}: allowed_methods {} {};", written(&allowed.args), names.join(" "));
+    found.push(Finding::new(first.span, message, help).note(allowed.span, "the methods that are allowed"));
 }
 
 fn runs_uploads(cx: &RuleContext, found: &mut Vec<Finding>) {

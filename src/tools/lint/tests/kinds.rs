@@ -386,6 +386,16 @@ fn settings_of_uploads_that_do_nothing_are_found() {
                 "dav_ext_lock zone=a;",
                 "dav_ext_lock zone=a; location / { deny all; dav_ext_methods LOCK UNLOCK; }",
             ),
+            (
+                "W227",
+                "location / { deny all; dav_ext_methods PROPFIND OPTIONS LOCK UNLOCK; }",
+                "location / { deny all; dav_ext_methods PROPFIND OPTIONS LOCK UNLOCK; dav_ext_lock zone=a; }",
+            ),
+            (
+                "W227",
+                "dav_ext_lock zone=a; location / { deny all; dav_ext_lock off; dav_ext_methods LOCK UNLOCK; }",
+                "location / { deny all; dav_ext_methods LOCK UNLOCK; location /a/ { dav_ext_lock zone=a; } }",
+            ),
             ("W228", "upload_store_access user:rw all:rw;", "upload_store_access user:rw all:r;"),
             (
                 "W139",

@@ -70,6 +70,11 @@ fn the_harmless_twin_of_a_trap_is_silent() {
             "location / { deny all; allowed_methods GET PUT; dav_methods PUT; }",
         ),
         (
+            "W217",
+            "location / { deny all; allowed_methods GET PUT; dav_methods PUT MKCOL; dav_ext_methods PROPFIND OPTIONS; }",
+            "location / { deny all; allowed_methods GET PUT MKCOL PROPFIND; dav_methods PUT MKCOL; dav_ext_methods PROPFIND OPTIONS; }",
+        ),
+        (
             "W216",
             "upload_max_file_size 100m;",
             "server { upload_resumable on; upload_max_file_size 100m; client_max_body_size 16m; }",
