@@ -7,6 +7,18 @@ pub fn compare(a: &[u8], b: &[u8]) -> Ordering {
     by_value(a, b).then_with(|| a.cmp(b))
 }
 
+/// Compares folder by folder: what is in a folder follows it.
+pub fn compare_paths(a: &[u8], b: &[u8]) -> Ordering {
+    let (mut a, mut b) = (a.split(|byte| *byte == b'/'), b.split(|byte| *byte == b'/'));
+    loop {
+        match (a.next(), b.next()) {
+            (Some(a), Some(b)) if a == b => {}
+            (Some(a), Some(b)) => return compare(a, b),
+            (a, b) => return a.is_some().cmp(&b.is_some()),
+        }
+    }
+}
+
 fn by_value(a: &[u8], b: &[u8]) -> Ordering {
     let (mut a, mut b) = (a, b);
     loop {
@@ -41,6 +53,15 @@ fn digits(name: &[u8]) -> (&[u8], &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_in_a_folder_follows_it_and_stands_before_the_next_name() {
+        let sorted = ["a/", "a/b", "a/b10", "a b", "B/x", "B/x/y", "c2", "c10"];
+        let mut paths = sorted;
+        paths.reverse();
+        paths.sort_by(|a, b| compare_paths(a.as_bytes(), b.as_bytes()));
+        assert_eq!(paths, sorted);
+    }
 
     #[test]
     fn numbers_count_and_the_order_is_total() {

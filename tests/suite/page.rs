@@ -357,6 +357,12 @@ fn what_is_below_a_folder_is_searched() {
     for hidden in ["report.key", ".report", "closed/", "secret/", "report-link", "?delete=", "?sort="] {
         assert!(!page.text().contains(hidden), "{hidden} in {}", page.text());
     }
+    // In the order of the listing, not of the bytes: capitals would come first.
+    let text = page.text();
+    let at = |href: &str| text.find(href).unwrap_or_else(|| panic!("{href} in {text}"));
+    assert!(
+        at("a/b/REPORT%20two.txt") < at("a/Report%20%3C1%3E.txt") && at("a/Report%20%3C1%3E.txt") < at("a/reports/")
+    );
     s.get("/a/?search=%C3%BCBUNG").is(200).contains("Übung.txt").contains("1 file");
     s.get("/a/?search=nowhere").is(200).contains("Nothing found.");
     s.get("/many/?search=n").is(200).contains("500 files").contains("Not all of it was searched");

@@ -17,6 +17,7 @@ use crate::exchange::handlers::path_rules::{PathAction, PathRules};
 use crate::exchange::handlers::{failure, first_slice};
 use crate::services::Services;
 use crate::sys::file::FileKind;
+use crate::util::natural_order;
 use std::os::fd::OwnedFd;
 
 const MOST_LOOKED_AT: usize = 50_000;
@@ -125,7 +126,7 @@ impl Searching {
     }
 
     fn finish(&mut self, ex: &mut Exchange, is_all: bool) -> Flow {
-        self.found.sort_by(|a, b| a.path.cmp(&b.path));
+        self.found.sort_by(|a, b| natural_order::compare_paths(&a.path, &b.path));
         let mut totals = Totals::default();
         for found in &self.found {
             match found.stat.kind {
