@@ -18,6 +18,7 @@ mod lists;
 mod logs;
 mod markup;
 pub mod placeholder;
+mod plain;
 mod rates;
 mod remedy;
 mod repeated;

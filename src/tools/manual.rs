@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn a_directive_has_its_entry_and_a_typo_its_suggestion() {
-        assert!(entry("autoindex").is_ok_and(|text| text.starts_with("autoindex\n    takes: ")));
+        assert!(entry("autoindex").is_ok_and(|text| text.starts_with("autoindex\n    syntax: autoindex on | off;\n")));
         assert!(entry("autoindx").is_err_and(|why| why.ends_with("did you mean \"autoindex\"?")));
         assert!(entry("worker_processes").is_ok_and(|text| text.ends_with("\n    class: ignored\n")));
         assert!(entry("mail").is_ok_and(|text| text.ends_with("\n    class: refused\n")));

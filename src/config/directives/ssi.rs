@@ -45,7 +45,7 @@ pub const ROWS: &[Row] = &[
         "ssi_value_length",
         HSL,
         Args::TAKE1,
-        "256",
+        "255",
         Effect::Size(|s| &mut ssi(s).value_length),
         "Longest value of a command's parameter.",
     ),

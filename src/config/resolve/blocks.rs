@@ -2,6 +2,7 @@
 //! enclosing one; the results go into the arenas of the model.
 
 use super::duplicate;
+use super::plain::is_plain;
 use crate::config::ast::{Directive, Span, Word};
 use crate::config::build::{Build, Child, LocationDraft, Scope};
 use crate::config::context::Contexts;
@@ -141,11 +142,7 @@ impl Build {
             }
         }
         self.check_level(&scope.settings, own.referers, span);
-        let plain = script.ops.is_empty()
-            && own.try_files.is_none()
-            && own.limit_except.is_none()
-            && !own.internal
-            && lets_all_in(&scope.settings);
+        let plain = is_plain(&own, &script, &scope.settings);
         self.locations.push(Location {
             kind,
             name: own.name,
@@ -452,15 +449,4 @@ fn moved_out(outer: &Scope, kind: LocationKind, name: &[u8]) -> String {
         _ => "",
     };
     format!("{OUT}, or write the whole path: location {sign}{}{path} {{ … }}", before.trim_end_matches('/'))
-}
-
-/// Whether these settings neither refuse nor delay a request.
-fn lets_all_in(settings: &Settings) -> bool {
-    settings.access.rules.is_empty()
-        && settings.access.allowed.is_none()
-        && settings.auth.realm.is_none()
-        && settings.auth.request.is_none()
-        && settings.auth.link_keys.is_empty()
-        && settings.realip.from.is_empty()
-        && settings.limits.is_empty()
 }

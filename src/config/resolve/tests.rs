@@ -1,6 +1,7 @@
 //! Messages for common mistakes: one message per mistake, with the correction.
 
 mod carets;
+mod defaults;
 mod judged;
 mod mistaken_siblings;
 mod mistakes;
