@@ -39,8 +39,8 @@ pub(super) fn is_plain(own: &LocationDraft, script: &Script, settings: &Settings
     ops.is_empty() && try_files.is_none() && limit_except.is_none() && !internal && lets_all_in(settings)
 }
 
-/// Whether these settings neither refuse nor delay a request.
-fn lets_all_in(settings: &Settings) -> bool {
+/// Of all settings, those that may refuse or delay a request, or decide whose it is.
+fn of_phases(settings: &Settings) -> (&Access, &Auth, &RealIp, &LimitSettings) {
     let Settings {
         access,
         auth,
@@ -77,7 +77,13 @@ fn lets_all_in(settings: &Settings) -> bool {
         http2: _,
         ssl: _,
     } = settings;
-    let Access { allowed, rules } = &**access;
+    (access, auth, realip, limits)
+}
+
+/// Whether these settings neither refuse nor delay a request.
+fn lets_all_in(settings: &Settings) -> bool {
+    let (access, auth, realip, limits) = of_phases(settings);
+    let Access { allowed, rules } = access;
     let Auth {
         realm,
         request,
@@ -92,9 +98,9 @@ fn lets_all_in(settings: &Settings) -> bool {
         secure_link: _,
         secure_link_md5: _,
         secure_link_secret: _,
-    } = &**auth;
+    } = auth;
     // Without a trusted proxy, no address is replaced.
-    let RealIp { from, header: _, recursive: _ } = &**realip;
+    let RealIp { from, header: _, recursive: _ } = realip;
     let LimitSettings {
         requests,
         connections,
@@ -105,7 +111,7 @@ fn lets_all_in(settings: &Settings) -> bool {
         connection_status: _,
         connection_level: _,
         connection_dry_run: _,
-    } = &**limits;
+    } = limits;
     allowed.is_none()
         && rules.is_empty()
         && realm.is_none()

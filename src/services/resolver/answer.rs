@@ -1,6 +1,7 @@
 //! Questions about names, and answers, as data.
 
 use crate::util::dns::Service;
+use std::fmt;
 use std::net::IpAddr;
 use std::rc::Rc;
 
@@ -11,6 +12,32 @@ pub enum Want {
     Addresses,
     /// SRV (RFC 2782), for `service=`.
     Services,
+}
+
+/// Why a lookup failed: an RCODE of RFC 1035, or a timeout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LookupError(pub(super) u16);
+
+impl LookupError {
+    /// NXDOMAIN (RFC 1035 §4.1.1).
+    pub const NOT_FOUND: LookupError = LookupError(3);
+    pub(super) const BUSY: LookupError = LookupError(2);
+    pub(super) const TIMED_OUT: LookupError = LookupError(110);
+}
+
+impl fmt::Display for LookupError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = match self.0 {
+            1 => "Format error",
+            2 => "Server failure",
+            3 => "Host not found",
+            4 => "Unimplemented",
+            5 => "Operation refused",
+            110 => "Operation timed out",
+            _ => "Unknown error",
+        };
+        write!(f, "({}: {text})", self.0)
+    }
 }
 
 /// What a lookup found; never empty.

@@ -1,8 +1,7 @@
 //! A lookup in progress: its questions, name server and sockets. After a truncated answer the question is repeated over
 //! TCP; if a server does not answer within [`RESEND`], the next one is asked.
 
-use super::LookupError;
-use super::answer::{Records, Ticket, Want};
+use super::answer::{LookupError, Records, Ticket, Want};
 use crate::config::settings::resolver::ResolverSettings;
 use crate::services::fair_share::Sharer;
 use crate::sys::Errno;

@@ -16,7 +16,7 @@ mod hosts;
 mod lookup;
 mod pending;
 
-pub use answer::{Answer, Records, Ticket, Want};
+pub use answer::{Answer, LookupError, Records, Ticket, Want};
 
 use super::fair_share::Sharer;
 use crate::config::settings::resolver::ResolverSettings;
@@ -29,7 +29,6 @@ use hosts::Hosts;
 use lookup::{Lookup, LookupProgress, Waiter};
 use pending::Pending;
 use std::collections::{HashMap, VecDeque};
-use std::fmt;
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 
@@ -41,32 +40,6 @@ const LEAST: usize = 16;
 const AT_A_TIME: usize = 128;
 /// Milliseconds for which an answer is kept for its request, which is woken at once.
 const KEPT: u64 = 10_000;
-
-/// Why a lookup failed: an RCODE of RFC 1035, or a timeout.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LookupError(u16);
-
-impl LookupError {
-    /// NXDOMAIN (RFC 1035 §4.1.1).
-    pub const NOT_FOUND: LookupError = LookupError(3);
-    const BUSY: LookupError = LookupError(2);
-    const TIMED_OUT: LookupError = LookupError(110);
-}
-
-impl fmt::Display for LookupError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = match self.0 {
-            1 => "Format error",
-            2 => "Server failure",
-            3 => "Host not found",
-            4 => "Unimplemented",
-            5 => "Operation refused",
-            110 => "Operation timed out",
-            _ => "Unknown error",
-        };
-        write!(f, "({}: {text})", self.0)
-    }
-}
 
 /// An answer, or the reason for which there is none.
 pub type LookupResult = Result<Answer, LookupError>;
