@@ -102,8 +102,8 @@
 //!   change: `exchange/handlers/dav/guard.rs`; locks kept: [`services::dav_locks`], where case is
 //!   ignored: `services/dav_locks/spellings.rs`; the 207 of PROPFIND made: [`exchange::multistatus`]; `If` parsed:
 //!   [`http::dav::condition`]
-//! - If-Match of a write evaluated: [`exchange::handlers::versions`]; rules of a path that the request does not name
-//!   itself: [`exchange::handlers::path_rules`]
+//! - If-Match and If-None-Match of a write evaluated: [`exchange::handlers::versions`]; rules of a path that the
+//!   request does not name itself: [`exchange::handlers::path_rules`]
 //! - an upstream's server chosen: [`services::upstream_balance`]; another one tried:
 //!   `exchange/handlers/upstream/fault.rs`; a connection to it used again: [`conn::upstream::pool`], for whom:
 //!   `conn/upstream/idle.rs`; its TLS: `exchange/handlers/upstream/tls.rs`
@@ -129,8 +129,8 @@
 //!   X-Accel-Redirect followed there, too; proxy_redirect applied: `exchange/handlers/upstream/rewrite.rs`
 //! - a regular expression compiled and matched: [`config::pattern`]; a list of them in one pass:
 //!   [`config::pattern_set`]; PCRE2 itself: [`sys::pcre2`]
-//! - a variable's value: [`exchange::variables`], a file for each family; a `map` or `geo` looked up:
-//!   `exchange/variables/map.rs`, `exchange/variables/geo.rs`
+//! - a variable's value: [`exchange::variables`], a file for each family; `$request_id` made: [`exchange::log_facts`];
+//!   a `map` or `geo` looked up: `exchange/variables/map.rs`, `exchange/variables/geo.rs`
 //!
 //! Answering it:
 //!
@@ -140,7 +140,7 @@
 //!   [`http::cond`]; add_header and expires: `exchange/filters/headers.rs`; server_tokens: `exchange/filters/head.rs`;
 //!   a response compressed: `exchange/filters/gzip.rs`, recoded: `exchange/filters/charset.rs`
 //! - a range cut: `exchange/filters/ranges.rs` chooses, [`http::range`] parses, [`exchange::send_queue`] sends the
-//!   bytes
+//!   bytes; of a body that streams: `Window` in [`exchange::response`]
 //! - trailers added (add_trailer): `exchange/filters/headers.rs`; an upstream's passed on:
 //!   `exchange/handlers/upstream/respond.rs`; written: `exchange/send_queue/writer.rs`
 //! - how a body ends (a length, chunks, the close): `exchange/filters/framing.rs`; a Location made absolute:
@@ -159,13 +159,16 @@
 //! - a connection kept or closed after a response: `conn/request/respond.rs`; gone idle, and woken:
 //!   [`conn::http1::keep_alive`]; timed out while it is idle: [`conn::timers::Timer::KeepAlive`]
 //! - a connection closed without destroying its last response (lingering_close): [`conn::close`]
-//! - a timeout decided: [`conn::timers`] names it, [`conn::drive::timeout`] acts on it; why a connection was closed:
-//!   [`conn::close_reason`]
+//! - a timeout decided: [`conn::timers`] names it, `arm` of [`conn::io::Io`] sets it, [`conn::drive::timeout`] acts on
+//!   it; why a connection was closed: [`conn::close_reason`]
 //!
 //! The process:
 //!
-//! - a directive's default: its row in [`config::directives`]; what nginx has and this server has not:
-//!   [`config::known`]
+//! - a directive's default: for readers its row in [`config::directives`], for requests the `Default` of its struct in
+//!   [`config::settings`] (a test compares them); what nginx has and this server has not: [`config::known`]; what is
+//!   inherited, and what a line of one's own replaces (`add_header`): the row's effect in [`config::directives`]
+//! - "did you mean": [`config::suggest`]; what else is advised about a mistake: `config/resolve/remedy.rs` and the
+//!   files beside it
 //! - epoll waited for, and the events of a turn dispatched: [`server::Server::turn`]; which connection is driven when:
 //!   `server/connections.rs`; deadlines kept: [`util::wheel`]
 //! - a configuration read: [`config::load`], with its `include`s; parsed: [`config::syntax`]; an error in it shown:
@@ -175,9 +178,10 @@
 //!   [`server::listeners`]; its options restored after a child had it: `sys/socket/kept.rs`, by
 //!   `server/listeners/mend.rs`; what one process hands over to the next: [`services::handover`], sent by
 //!   `server/handover.rs`
-//! - a signal acted on: `server/signals.rs`; sent by `-s`: [`server::signal_command`]; the pid file written and read:
-//!   [`server::pid_file`]
-//! - a reload: [`server::reload`] reads the configuration and lets it take over in `renew`
+//! - a signal acted on: `server/signals.rs`, by a parent: [`privsep::parent`]; sent by `-s`:
+//!   [`server::signal_command`]; the pid file written and read: [`server::pid_file`]
+//! - a reload: [`server::reload`] reads the configuration and lets it take over in `apply`; under a parent:
+//!   `privsep/parent/reconfigure.rs`
 //! - the serving process started, and again after a crash: [`privsep::parent`]; rights given up (capabilities, seccomp,
 //!   Landlock): [`privsep::sandbox`], by the calls of `sys/sandbox.rs`
 //! - memory short: [`services::overload`] says how much is used, `server/memory.rs` gives up what can be spared; none
@@ -190,8 +194,8 @@
 //!   `conn/handshake.rs`; its key, or an account's, made: `services/acme/new_keys.rs`; stored:
 //!   `services/acme/store.rs`; what of it a reload keeps: `adopt` in [`services::acme`]
 //! - counters kept: [`services::stats`]; shown: [`exchange::handlers::status`]
-//! - a mistake of a configuration warned of: a row in a file of [`tools::lint`]; `webserv explain`: [`explain`]; an
-//!   editor served: [`tools::lsp`]
+//! - a mistake of a configuration warned of: a row with its page in a file of [`tools::lint`]; `webserv explain`:
+//!   [`explain`]; an editor served: [`tools::lsp`]
 //!
 //! Something new goes:
 //!
@@ -199,7 +203,8 @@
 //! - a feature that answers requests: a file in [`exchange::handlers`]; one that changes responses:
 //!   [`exchange::filters`]
 //! - a protocol of clients: beside [`conn::http1`]; how one drives an exchange: [`conn::request`]
-//! - a protocol of upstreams: `exchange/handlers/upstream/protocol.rs`, with its codec in [`http`]
+//! - a protocol of upstreams: a variant of [`config::settings::proxy_pass::Protocol`], then
+//!   `exchange/handlers/upstream/protocol.rs`, with its codec in [`http`]
 //! - a transport: [`conn::transport`]
 
 #[cfg(not(target_os = "linux"))]

@@ -374,7 +374,7 @@ fn check_nginx(origin: &Origin, read: &Read) -> ExitCode {
     }
 }
 
-/// `diff`: recorded requests that are answered otherwise; without a log the maps of both, as far as they differ.
+/// `diff`: recorded requests that are answered differently; without a log the maps of both, as far as they differ.
 fn diff(origin: &Origin, read: Read, (new, exit_code): (&Path, bool), log: Option<&Path>) -> ExitCode {
     let other = Origin { file: new.to_owned(), ..origin.clone() };
     let other_read = other.read();
@@ -414,7 +414,7 @@ fn diff(origin: &Origin, read: Read, (new, exit_code): (&Path, bool), log: Optio
             indented(&change.new)
         ));
     }
-    out.push_str(&format!("{} of {count} recorded requests would be answered otherwise\n", changes.len()));
+    out.push_str(&format!("{} of {count} recorded requests would be answered differently\n", changes.len()));
     verdict(print(out.as_bytes()), exit_code && !changes.is_empty())
 }
 

@@ -64,7 +64,7 @@ pub fn missing_rights(origin: &Origin, read: &Read) -> Vec<String> {
 fn add_silence(read: &mut Read) {
     let is_silent = read.config.as_ref().is_some_and(|config| config.sockets.is_empty());
     if is_silent && !read.diagnostics.iter().any(|d| d.code == Some("W212")) {
-        let what = Diagnostic::warn(None, "nothing is listened on: the configuration has no server");
+        let what = Diagnostic::warn(None, "no listener: the configuration has no server");
         read.diagnostics.push(what.help("write one, as in: server { listen 8080; root /srv/www; }"));
     }
 }

@@ -20,5 +20,5 @@ mod uploads;
 #[test]
 fn a_connection_is_small() {
     let size = size_of::<webserv::conn::Conn>();
-    assert!(size <= 128, "{size} bytes");
+    assert!(size <= 88, "{size} bytes");
 }

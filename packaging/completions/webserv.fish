@@ -87,9 +87,9 @@ complete -c webserv -n "__fish_webserv_using_subcommand explain" -l format -d 'h
 json\t''"
 complete -c webserv -n "__fish_webserv_using_subcommand explain" -s H -d 'a request header' -r
 complete -c webserv -n "__fish_webserv_using_subcommand explain" -s p -d 'set prefix path' -r
-complete -c webserv -n "__fish_webserv_using_subcommand explain" -l from -d 'the address that asks' -r
+complete -c webserv -n "__fish_webserv_using_subcommand explain" -l from -d 'the client\'s address' -r
 complete -c webserv -n "__fish_webserv_using_subcommand explain" -l tls -d 'the request comes over TLS, where the URL does not say'
-complete -c webserv -n "__fish_webserv_using_subcommand explain" -l client-cert -d 'the client has a certificate that holds, where one is asked for'
+complete -c webserv -n "__fish_webserv_using_subcommand explain" -l client-cert -d 'the client presents a valid certificate, where one is asked for'
 complete -c webserv -n "__fish_webserv_using_subcommand explain" -l help -d 'show what it does'
 complete -c webserv -n "__fish_webserv_using_subcommand cert" -l help -d 'show what it does'
 complete -c webserv -n "__fish_webserv_using_subcommand fmt" -l check -d 'change nothing; fail where it would'

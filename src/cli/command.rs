@@ -189,7 +189,7 @@ fn explain() -> Command {
         .arg(value("c", "FILE", "set configuration file (nginx's defaults hold then)"))
         .arg(value("g", "DIRECTIVES", "set global directives beside the configuration file"))
         .arg(long("tls", "the request comes over TLS, where the URL does not say"))
-        .arg(long("client-cert", "the client has a certificate that holds, where one is asked for"))
+        .arg(long("client-cert", "the client presents a valid certificate, where one is asked for"))
         .arg(
             Arg::new("log")
                 .long("log")
@@ -207,7 +207,7 @@ fn explain() -> Command {
                 .value_name("ADDR")
                 .value_parser(clap::value_parser!(IpAddr))
                 .default_value("127.0.0.1")
-                .help("the address that asks"),
+                .help("the client's address"),
         )
 }
 

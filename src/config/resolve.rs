@@ -175,7 +175,7 @@ fn is_shaped(row: &Row, d: &Directive) -> bool {
 fn duplicate<'d>(d: &Directive, mut level: impl Iterator<Item = &'d Directive>) -> Fault {
     let fault = Fault::new(d.name.span, format!("\"{}\" directive is duplicate", d.name.str()));
     match level.find(|other| other.name.bytes() == d.name.bytes()) {
-        Some(first) => fault.note(first.name.span, "it is given first"),
+        Some(first) => fault.note(first.name.span, "first given here"),
         None => fault,
     }
 }

@@ -134,7 +134,7 @@ impl Drafts {
         match named.and_then(|at| self.all.get_mut(at)) {
             Some(draft) if draft.block => {
                 let fault = Fault::new(d.args[0].span, format!("duplicate upstream \"{name}\""));
-                return Err(fault.note(draft.span, "it is given first").help("give it another name, or join the two"));
+                return Err(fault.note(draft.span, "first given here").help("give it another name, or join the two"));
             }
             Some(draft) => {
                 (draft.upstream, draft.block, draft.port, draft.span) = (upstream, true, None, d.name.span);

@@ -58,7 +58,7 @@ pub fn number(text: &[u8], max: u64) -> Result<u64, ValueError> {
             return ValueError::new("invalid number").help(format!("write {plain}: digits are not grouped"));
         }
         if let Some(plain) = Size::parse_offset(text).ok().map(|size| size.0).filter(|size| *size <= max) {
-            return ValueError::new("invalid number").help(format!("a number of things has no unit: {plain}"));
+            return ValueError::new("invalid number").help(format!("a count takes no unit: {plain}"));
         }
         ValueError::new("invalid number").help(match max {
             1_000_000_000_000.. => "a whole number, in digits".to_owned(),

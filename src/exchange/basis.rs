@@ -47,7 +47,7 @@ impl Basis {
     }
 
     /// More than one file's name decided: symbolic links on the way, a directory, another file.
-    pub fn looked_around(&mut self) {
+    pub fn depends_on_other_names(&mut self) {
         self.looks = Looks::Several;
     }
 

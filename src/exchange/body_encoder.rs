@@ -262,8 +262,8 @@ impl Source {
 pub enum Flush {
     /// More, soon.
     No,
-    /// More, but not soon: the client is to get what there is.
-    Clock,
+    /// More, but later: what is held back is sent now.
+    Sync,
     /// Nothing more.
     End,
 }
@@ -299,7 +299,7 @@ impl Encoder {
             Some(gzip) => {
                 let flush = match flush {
                     Flush::No => FlushCompress::None,
-                    Flush::Clock => FlushCompress::Sync,
+                    Flush::Sync => FlushCompress::Sync,
                     Flush::End => FlushCompress::Finish,
                 };
                 gzip.push(piece, flush, out);
@@ -406,7 +406,7 @@ mod tests {
 
     #[test]
     fn pieces_that_are_flushed_come_back_whole() {
-        for flush in [Flush::No, Flush::Clock] {
+        for flush in [Flush::No, Flush::Sync] {
             let (mut encoder, mut made) = (Encoder::default(), Vec::new());
             encoder.gzip(Rc::new(Compressors::default()).encoder(1, None));
             for size in [0, 1, 5000, 70_000] {

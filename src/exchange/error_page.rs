@@ -35,7 +35,8 @@ pub fn redirect(ex: &mut Exchange, cx: &mut Services, status: Status) -> Option<
         return None;
     }
     let errors = ex.location().settings.errors.clone();
-    // Where a page is, the request may come to a program or an upstream, which rules passed for an upload alone.
+    // An error page may lead to a program or an upstream; a request admitted only as one about a resumable upload must
+    // not get there.
     if errors.pages.is_empty() || ex.route.last_page || ex.route.exempted.is_some() {
         return None;
     }
@@ -94,8 +95,8 @@ pub fn redirect(ex: &mut Exchange, cx: &mut Services, status: Status) -> Option<
     }
 }
 
-/// What is served now is the page of an error that keeps its status: a file is sent whatever the method is, since a
-/// named location keeps that of the request. (nginx answers 405 in place of the error.)
+/// The response is an error page that is sent with the error's own status: its file is sent whatever the method, which
+/// in a named location is the request's. (nginx answers 405 in place of the error.)
 pub fn is_page(ex: &Exchange) -> bool {
     ex.route.error_page.is_some_and(|status| status.0 >= 400)
 }

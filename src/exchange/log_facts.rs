@@ -1,8 +1,8 @@
 //! What logs and variables say of a request beside its head and its response: sizes, verdicts, what upstreams and
-//! uploads came to. Written as the exchange goes on; nothing here decides how it goes on.
+//! uploads came to; and what is kept for that time: the buffered body of an upstream's request, spare buffers.
 
-use super::handlers::upload::record::UploadRecord as Uploaded;
-use super::handlers::upstream::record::UpstreamRecord as Asked;
+use super::handlers::upload::record::UploadRecord;
+use super::handlers::upstream::record::UpstreamRecord;
 use super::handlers::upstream::spare::Spare;
 use crate::sys::random;
 use std::cell::Cell;
@@ -69,11 +69,11 @@ pub struct LogFacts {
     /// `$request_id`, once it was evaluated: the same in every header and log line.
     pub request_id: Cell<Option<[u8; 16]>>,
     /// Which upstream servers were tried, and what they answered.
-    pub upstream: Option<Box<Asked>>,
+    pub upstream: Option<Box<UpstreamRecord>>,
     /// What an earlier request left of such.
     pub spare: Spare,
     /// What became of an upload.
-    pub upload: Option<Box<Uploaded>>,
+    pub upload: Option<Box<UploadRecord>>,
     /// Known once its location is, before anything can refuse it.
     pub upload_part: UploadPart,
     /// It was counted as one that has begun.

@@ -151,7 +151,7 @@ pub struct Exchange {
     pub socket_peer: Option<Peer>,
     /// The PROXY header of the connection, once that was read.
     pub proxy_header: Option<Rc<Option<ProxyHeader>>>,
-    /// The facts of the handshake, on a connection over TLS, or that there was none where there should be.
+    /// The facts of the TLS handshake, also of a plain request on a port for TLS.
     pub tls: Option<Rc<tls::TlsFacts>>,
     /// The verdict on the client's certificates by the request's server, once that was asked for.
     pub client_verdict: Option<tls::Verdict>,
@@ -222,7 +222,7 @@ pub struct Subrequest {
     pub stub: Option<Rc<[u8]>>,
     /// The framing of the whole response.
     pub frame: Frame,
-    /// The request that it is made for had computed values of variables by then, which it uses as its own.
+    /// The parent had evaluated variables already; the subrequest shares their values.
     pub has_values: bool,
     /// It has had content, and all of it.
     pub has_content: bool,
@@ -387,8 +387,8 @@ impl Exchange {
         }
     }
 
-    /// max_headers where servers differ in it: the default server's up to the name of a host, that server's behind it
-    /// (nginx).
+    /// max_headers: fields up to and including Host count against the default server's limit, later ones against the
+    /// named server's (nginx).
     ///
     /// # Errors
     /// There are more fields; the request is then answered by the server chosen so far.

@@ -252,7 +252,7 @@ fn find_location(ex: &mut Exchange, cx: &mut Services) -> Flow {
     // A client that wants to store something under such a name gets 400.
     let brings = matches!(ex.route.method, Method::Post | Method::Put | Method::Mkcol);
     if !brings && temp_names::is_hidden(&ex.route.uri) {
-        cx.trace.say("location", None, || "what is on its way, of an upload, a copy or a delete: 404".into());
+        cx.trace.say("location", None, || "a name reserved for unfinished uploads, copies and deletes: 404".into());
         return Flow::Status(Status::NOT_FOUND);
     }
     let config = ex.config.clone();
@@ -270,7 +270,7 @@ fn find_location(ex: &mut Exchange, cx: &mut Services) -> Flow {
     enter(ex, found);
     let location = config.location(ex.route.location);
     if location.internal && !ex.route.internal {
-        cx.trace.say("access", None, || "internal: the request is the client's own, 404".into());
+        cx.trace.say("access", None, || "internal location, requested directly by the client: 404".into());
         return Flow::Status(Status::NOT_FOUND);
     }
     note_ending_location(ex, cx);

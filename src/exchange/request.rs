@@ -53,7 +53,7 @@ impl Request {
         !self.ends_with_head() && !self.is_to_be_empty()
     }
 
-    /// A stream of HTTP/2 that goes on after a length of 0, however it is written: anything that follows is malformed.
+    /// HTTP/2: Content-Length is 0, but the stream has not ended; any DATA that follows is malformed.
     /// Over HTTP/1 chunks and a length together are refused.
     pub fn is_to_be_empty(&self) -> bool {
         self.head.framing == Framing::Chunked && self.head.get(HeaderId::ContentLength).is_some()

@@ -28,8 +28,8 @@ pub struct RouteState {
     pub uri: Vec<u8>,
     /// Without `?`.
     pub args: Vec<u8>,
-    /// The target that rules are to see instead of the client's (`$request_uri`, `$request`): that of a path which the
-    /// request concerns and does not name. None: what the client asked.
+    /// The target that rules see in place of the client's (`$request_uri`, `$request`) while a path is checked that the
+    /// request concerns without naming it. None: what the client asked.
     pub supposed: Option<Rc<[u8]>>,
     /// Host in lower case, without port and final dot.
     pub host: Vec<u8>,
@@ -61,8 +61,7 @@ pub struct RouteState {
     pub pattern_failed: bool,
     /// try_files found its file behind the alias of a regex location: the path is the alias and the URI.
     pub behind_alias: bool,
-    /// The name that try_files put another one in the place of. None: it has not, or the request does not change what
-    /// has the name.
+    /// The name that the client asked for, if try_files replaced it on a request that changes files.
     pub own_name: Option<Box<OwnName>>,
     /// Internal redirects so far, which [`count_redirect`](super::locate::count_redirect) limits.
     pub redirects: u8,
@@ -72,7 +71,7 @@ pub struct RouteState {
     pub authenticated: bool,
     /// The status whose error page is being made, and the status it will be sent with.
     pub error_page: Option<Status>,
-    /// What lets the request in only as one about a resumable upload, if anything does.
+    /// The rule that would have refused this request if it were not about a resumable upload.
     pub exempted: Option<Exempted>,
     /// One of the errors on the way here was that the method is not allowed.
     pub method_refused: bool,
@@ -95,7 +94,7 @@ pub struct RouteState {
     pub begun_at: Option<Rc<[u8]>>,
 }
 
-/// A rule that would have refused a request, but for what it says of a resumable upload.
+/// A rule that would have refused a request that is not about a resumable upload.
 #[derive(Clone, Copy)]
 pub struct Exempted {
     /// The status with which the rule refuses, and the location that has it.
@@ -109,7 +108,7 @@ pub struct OwnName {
     pub location: LocationId,
 }
 
-/// How the request came to where it is: which programs it may run there is judged by it.
+/// The locations and URIs that the request passed through; they decide which programs it may run.
 #[derive(Default)]
 pub struct Way {
     /// The location of the URI. [`RouteState::location`] may be a block in it, or a named location that it led on to.

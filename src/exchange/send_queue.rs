@@ -108,7 +108,7 @@ pub struct SendQueue {
     pub keep_alive_hint: Option<u64>,
     /// HTTP/1: what marks the end of this response's body.
     body_end: BodyEnd,
-    /// The body of this response ends before its end.
+    /// The body of this response was cut short.
     is_cut: bool,
     /// Of a protocol with frames: the request asks for another protocol on its stream.
     is_tunnel: bool,

@@ -51,7 +51,7 @@ pub struct TlsFacts {
     pub trust: Option<Rc<Trust>>,
     /// Verdicts by the trust of other servers, at most [`JUDGED`].
     pub judged: RefCell<Vec<(Rc<Trust>, Verdict)>>,
-    /// The request may have come with the hello: until the handshake is over, it may be a copy of another.
+    /// The request may have been early data: until the handshake is over, it may be a replay.
     pub early: Cell<bool>,
     /// What the client offered, where the configuration has variables of it.
     pub offers: Option<Box<Hello>>,

@@ -23,7 +23,7 @@ pub fn map(config: &Config, sources: &Sources) -> String {
         map.endpoint(endpoint);
     }
     if config.endpoints.is_empty() {
-        map.out.push_str("nothing is listened on\n");
+        map.out.push_str("no listener\n");
     }
     map.out
 }

@@ -205,7 +205,7 @@ fn a_question_is_answered_by_the_code_that_serves() {
         (
             "a proxied location without its slash",
             &["http://other:%%PORT1%%/passed"],
-            &["the name of a proxied location but for its slash", "answer     301"],
+            &["the name of a proxied location without its trailing slash", "answer     301"],
         ),
         ("a delete changes nothing", &["DELETE", "/up/there"], &["handler    delete", "answer     depends on"]),
         (
@@ -246,7 +246,11 @@ fn a_question_is_answered_by_the_code_that_serves() {
             &["/absent"],
             &["error_page 404 has an error page", "redirect   internal, to /missing.html", "answer     404"],
         ),
-        ("an internal location", &["/inside/x"], &["internal: the request is the client's own, 404", "answer     404"]),
+        (
+            "an internal location",
+            &["/inside/x"],
+            &["internal location, requested directly by the client: 404", "answer     404"],
+        ),
         ("a path that leaves the root", &["/../x"], &["answer     400"]),
     ];
     let setup = setup();

@@ -145,7 +145,7 @@ fn what_is_not_there_is_a_warning_with_its_line() {
     assert!(!text.contains("no root"), "{text}");
     let silent = with("events {}\nhttp {\n}\n");
     let text = said(&run(&silent, &["-t", "x.conf"]));
-    assert!(text.contains("nothing is listened on") && text.contains("x.conf:2:1"), "{text}");
+    assert!(text.contains("no listener") && text.contains("x.conf:2:1"), "{text}");
 }
 
 #[test]

@@ -301,7 +301,7 @@ fn two_configurations_are_compared_by_what_was_asked() {
         format!("# moved down a line\n{}", new.replace("301 /y", "302 /y").replace("127.0.0.1:9;", "127.0.0.1:10;"));
     std::fs::write(setup.dir().join("new.conf"), new).expect("written");
     let (ok, text) = said(&setup, &["diff", "conf/test.conf", "new.conf", "--log", "requests.log"]);
-    assert!(ok && text.ends_with("2 of 4 recorded requests would be answered otherwise\n"), "{text}");
+    assert!(ok && text.ends_with("2 of 4 recorded requests would be answered differently\n"), "{text}");
     for part in ["GET /x\n", "301 Moved", "302 Found", "GET /p/1\n", "127.0.0.1:9\n", "127.0.0.1:10\n", "new.conf:5]"] {
         assert!(text.contains(part), "{part:?}: {text}");
     }
@@ -392,7 +392,7 @@ fn what_an_upstream_is_asked_and_what_is_added_to_its_answer_are_compared() {
     ] {
         std::fs::write(setup.dir().join("new.conf"), new).expect("written");
         let (ok, text) = said(&setup, &["diff", "old.conf", "new.conf", "--log", "log"]);
-        let end = format!("{count} of 3 recorded requests would be answered otherwise\n");
+        let end = format!("{count} of 3 recorded requests would be answered differently\n");
         assert!(ok && text.ends_with(&end) && text.contains(shown), "{name}: {text}");
     }
 }
@@ -424,7 +424,7 @@ fn a_request_that_came_to_two_ports_is_compared_for_both() {
     ] {
         std::fs::write(setup.dir().join("new.conf"), new).expect("written");
         let (ok, text) = said(&setup, &["diff", "old.conf", "new.conf", "--log", "two.log"]);
-        let end = format!("{count} of 2 recorded requests would be answered otherwise\n");
+        let end = format!("{count} of 2 recorded requests would be answered differently\n");
         assert!(ok && text.ends_with(&end), "{name}: {text}");
         for (at, port) in ports.iter().enumerate() {
             let is_listed = text.contains(&format!("GET /x  by 127.0.0.1:{port}\n"));
@@ -477,6 +477,6 @@ fn a_log_in_a_format_of_its_own_is_read_by_it() {
         let old = std::fs::read_to_string(setup.dir().join("conf/test.conf")).expect("written");
         std::fs::write(setup.dir().join("new.conf"), old.replace("301 /y", "302 /y")).expect("written");
         let (ok, text) = said(&setup, &["diff", "conf/test.conf", "new.conf", "--log", "own.log"]);
-        assert!(ok && text.ends_with("1 of 1 recorded requests would be answered otherwise\n"), "{format}: {text}");
+        assert!(ok && text.ends_with("1 of 1 recorded requests would be answered differently\n"), "{format}: {text}");
     }
 }

@@ -188,7 +188,7 @@ fn zone(b: &mut Build, d: &Directive, mut counts: Counts) -> Outcome {
         let word = d.args.iter().find(|word| word.bytes().starts_with(b"zone=")).map_or(d.span, |word| word.span);
         let fault = Fault::new(word, format!("{} \"{}\" is already bound to a key", d.name.str(), zone.name));
         return Err(fault
-            .note(zone.word.span, "it is given first")
+            .note(zone.word.span, "first given here")
             .help("give this zone another name, or remove the line"));
     }
     zone.defined = Some((key, counts));

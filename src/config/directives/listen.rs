@@ -85,7 +85,7 @@ fn listen(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let draft = s.server.as_mut().expect("the row stands in server only");
     for addr in addrs {
         if let Some(first) = draft.listened.get(&addr) {
-            return Err(Fault::new(word.span, format!("a duplicate listen {addr}")).note(*first, "it is given first"));
+            return Err(Fault::new(word.span, format!("a duplicate listen {addr}")).note(*first, "first given here"));
         }
         draft.listened.insert(addr.clone(), word.span);
         let (options, span) = (options.clone(), word.span);

@@ -88,7 +88,7 @@ fn log_format(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     if b.formats.contains_key(name.as_str()) {
         let fault = Fault::new(d.args[0].span, format!("duplicate \"log_format\" name \"{name}\""));
         return Err(match b.format_places.get(name.as_str()) {
-            Some(first) => fault.note(*first, "it is given first").help("give it another name, or remove one"),
+            Some(first) => fault.note(*first, "first given here").help("give it another name, or remove one"),
             None => fault.help(format!("`{name}` is built in: give yours another name")),
         });
     }

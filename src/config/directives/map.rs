@@ -86,7 +86,7 @@ fn map(_: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     b.lines(d, |b, line| {
         map_line(&mut table, b, line).map_err(|fault| match lines.iter().find(|first| is_same_key(first, line)) {
             Some(first) if fault.span == line.name.span && first.span.start < line.span.start => {
-                fault.note(first.span, "it is given first")
+                fault.note(first.span, "first given here")
             }
             _ => fault,
         })

@@ -57,7 +57,7 @@ impl Build {
         match self.issuers.iter().find(|other| other.name == issuer.name) {
             Some(first) => {
                 let fault = Fault::new(issuer.span, format!("duplicate acme_issuer \"{name}\""));
-                self.error(fault.note(first.span, "it is given first"));
+                self.error(fault.note(first.span, "first given here"));
             }
             None => self.issuers.push(issuer),
         }

@@ -91,7 +91,7 @@ pub fn network(name: &str, text: &str) -> Option<String> {
     }
     if text.starts_with('$') {
         return Some(format!(
-            "an address is fixed here; by a variable decides `if ({text}) {{ return 403; }}` or `geo`"
+            "only a fixed address is allowed here; for a variable use `if ({text}) {{ return 403; }}` or `geo`"
         ));
     }
     if let Some((ip, port)) = text.rsplit_once(':').filter(|(ip, _)| ip.parse::<std::net::Ipv4Addr>().is_ok()) {
@@ -274,7 +274,8 @@ fn not_a_number(text: &str) -> Option<String> {
         ));
     }
     text.starts_with('$').then(|| {
-        "`listen` takes no variables, of the environment neither: write the port, or have envsubst make the file".into()
+        "`listen` takes no variables, not even from the environment: write the port, or have envsubst make the file"
+            .into()
     })
 }
 
@@ -333,7 +334,8 @@ pub fn peer(d: &Directive, word: &Word) -> Option<String> {
             Some(format!("`{key}` takes a number: {key}={}", value.filter(is_number).unwrap_or("3")))
         }
         (false, _) if key == "check" => Some(
-            "a server is left alone after errors: max_fails=3 fail_timeout=30s; active checks are not built in".into(),
+            "a server is skipped for a while after failures: max_fails=3 fail_timeout=30s; there are no active checks"
+                .into(),
         ),
         (false, _) if matches!(key, "port" | "timeout") => None,
         (false, _) if matches!(key, "disabled" | "disable" | "off") => Some("did you mean \"down\"?".into()),

@@ -108,7 +108,7 @@ impl Build {
                 // The first one is used (nginx).
                 let text = format!("duplicate location \"{}\", ignored", String::from_utf8_lossy(&name));
                 let first = self.locations[first.at()].span;
-                self.warning(Diagnostic::warn(child.span, text).note(first, "it is given first"));
+                self.warning(Diagnostic::warn(child.span, text).note(first, "first given here"));
             } else {
                 named.insert(name, child.id);
             }
@@ -364,7 +364,7 @@ impl Build {
         }
         for (name, first, span) in duplicates {
             let text = format!("duplicate location \"{}\"", String::from_utf8_lossy(&name));
-            self.error(Fault::new(span, text).note(first, "it is given first"));
+            self.error(Fault::new(span, text).note(first, "first given here"));
         }
         for (prefix, location, _) in prefixes {
             // In sorted order, the longest prefix of an entry is on the parent chain of the entry before it.

@@ -40,7 +40,7 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Result<bool, Refused> {
         Err(wrong) => {
             let why = match wrong {
                 LinkError::Missing => "a signed link is needed here",
-                LinkError::Signature => "the link is not what was signed",
+                LinkError::Signature => "the signature of the link does not match",
                 LinkError::Malformed(why) => why,
             };
             return refused(why);
@@ -53,7 +53,7 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Result<bool, Refused> {
         return Err(Refused { status: Status::GONE, why: "the link has expired" });
     }
     if !link.is_of(&ex.route.uri) {
-        return refused("the link is for another place");
+        return refused("the link is for another path");
     }
     let uploads = link.methods.contains(Method::Post) || link.methods.contains(Method::Put);
     let resumes = MethodSet::EMPTY.with(Method::Head).with(Method::Get).with(Method::Patch).with(Method::Delete);

@@ -25,7 +25,7 @@ pub fn body(ex: &mut Exchange, data: &[u8]) {
         return;
     }
     // Without proxy_buffering, every piece is sent as it arrives (nginx).
-    let flush = if ex.response.at_once { Flush::Clock } else { Flush::No };
+    let flush = if ex.response.at_once { Flush::Sync } else { Flush::No };
     piece(ex, data, flush);
 }
 
@@ -57,7 +57,7 @@ pub fn piece(ex: &mut Exchange, data: &[u8], flush: Flush) {
 /// A streamed body breaks off: what an encoder holds back of it is sent.
 pub fn give_out(ex: &mut Exchange) {
     if ex.response.encoder.is_some() && !ex.response.at_once && !has_no_body(ex) {
-        piece(ex, b"", Flush::Clock);
+        piece(ex, b"", Flush::Sync);
     }
 }
 

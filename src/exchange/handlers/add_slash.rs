@@ -60,7 +60,7 @@ pub fn of_location(ex: &mut Exchange, cx: &mut Services) -> Option<Flow> {
         && let Some(id) = location::lacks_slash(&config, server, uri, Location::is_proxied)
     {
         ex.route.location = id;
-        cx.trace.say("location", None, || "the name of a proxied location but for its slash".into());
+        cx.trace.say("location", None, || "the name of a proxied location without its trailing slash".into());
         return Some(redirect(ex));
     }
     let method = ex.route.method;
@@ -70,10 +70,11 @@ pub fn of_location(ex: &mut Exchange, cx: &mut Services) -> Option<Flow> {
         let mut meant = Vec::new();
         escape_path(&ex.route.uri, &mut meant);
         ex.response.line(b"Content-Location", &meant);
-        cx.trace.say("location", None, || "the name of a WebDAV location but for its slash".into());
+        cx.trace.say("location", None, || "the name of a WebDAV location without its trailing slash".into());
     }
     if method == Method::Post && is_for_location_with_slash(ex) {
-        cx.trace.say("location", None, || "the name of a location that takes uploads but for its slash".into());
+        cx.trace
+            .say("location", None, || "the name of a location that takes uploads, without its trailing slash".into());
         return Some(redirect(ex));
     }
     None

@@ -170,8 +170,8 @@ impl PathRules {
         verdict.map_err(|why| refusal(why, target.uri))
     }
 
-    /// Whether who allows the request's URI allows that path by it: the URI itself, and what uploads and the forms of
-    /// the listing's page do in its own folder.
+    /// Whether the answer of auth_request for the request's URI also covers that path: the URI itself, and for uploads
+    /// and the listing's forms the names in its folder.
     fn is_covered(&self, ex: &Exchange, uri: &[u8], action: PathAction, asked: Method) -> bool {
         let uploads = action == PathAction::Put && !matches!(asked, Method::Copy | Method::Move);
         let is_form = ex.request.head.method == Method::Post;

@@ -149,7 +149,7 @@ fn open_any(ex: &mut Exchange, cx: &mut Services, root: usize) -> Result<Opened,
         (_, Err(_)) => Err(Errno::EINVAL),
         (Symlinks::Off, Ok(path)) => cx.files.open(path, &cx.now, &mut cx.dir_watch),
         (rule, Ok(_)) => {
-            ex.basis.looked_around();
+            ex.basis.depends_on_other_names();
             symlinks::open(ex, cx, rule, root)
         }
     };
@@ -187,7 +187,7 @@ fn stored_gzip(ex: &mut Exchange, cx: &mut Services, root: usize) -> Option<Flow
     let found = open(ex, cx, root);
     ex.route.path.truncate(len);
     // The response is not the file that the path names.
-    ex.basis.looked_around();
+    ex.basis.depends_on_other_names();
     let Ok(Opened::File(file)) = found else { return None };
     if ex.location().settings.gzip.vary && !always {
         ex.response.line(b"Vary", b"Accept-Encoding");

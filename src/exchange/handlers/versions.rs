@@ -80,13 +80,13 @@ pub fn end_wait(ex: &mut Exchange) {
 }
 
 /// Whether the request has a condition on the file that it changes (RFC 9110 §13.1).
-pub fn are_conditional(head: &Head) -> bool {
+pub fn has_conditions(head: &Head) -> bool {
     const CONDITIONS: [HeaderId; 3] = [HeaderId::IfMatch, HeaderId::IfNoneMatch, HeaderId::IfUnmodifiedSince];
     CONDITIONS.iter().any(|id| head.get(*id).is_some())
 }
 
 /// Whether the request goes for one version of what it changes.
-pub fn are_named(head: &Head, buf: &[u8]) -> bool {
+pub fn names_version(head: &Head, buf: &[u8]) -> bool {
     let names = |id| head.all(id).any(|field| field.value.of(buf) != b"*");
     head.get(HeaderId::IfUnmodifiedSince).is_some() || names(HeaderId::IfMatch) || names(HeaderId::IfNoneMatch)
 }

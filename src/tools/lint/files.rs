@@ -46,7 +46,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W212",
-        title: "nothing is listened on",
+        title: "no listener",
         page: "No `server` block is there, so no port is opened and no request can be answered. Write one into `http`, or \
                include the files that have them.",
         about: &["http"],
@@ -389,7 +389,7 @@ fn nothing_listened_on(cx: &RuleContext, found: &mut Vec<Finding>) {
     if cx.is("http") && !cx.children().iter().any(|d| d.name.is("server")) {
         found.push(Finding::new(
             cx.d.name.span,
-            "nothing is listened on: there is no server in http",
+            "no listener: there is no server in http",
             "write one, as in: server { listen 8080; root /srv/www; }",
         ));
     }

@@ -62,7 +62,7 @@ fn verdict(binary: &Path, dir: &Path, file: &str, text: &str) -> (String, Vec<St
         .lines()
         .filter(|line| line.contains("[emerg]") || line.contains("[warn]"))
         // What `webserv lint` adds, nginx has not.
-        .filter(|line| !line.contains(" [W") && !line.contains("nothing is listened on"))
+        .filter(|line| !line.contains(" [W") && !line.contains("no listener"))
         .filter(|line| !line.contains("nginx would start no worker"))
         .map(|line| line.split_once(": ").map_or(line, |(_, rest)| rest).to_owned())
         .collect();

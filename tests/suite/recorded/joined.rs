@@ -79,7 +79,7 @@ fn the_error_log_has_the_reason_of_a_recorded_request() {
     std::fs::write(setup.dir().join("conf/new.conf"), new.replace("location /up/ {", "location /other/ {"))
         .expect("written");
     let (ok, text) = said(&setup, &["diff", "conf/test.conf", "conf/new.conf", "--log", "requests.log"]);
-    assert!(ok && text.ends_with("0 of 6 recorded requests would be answered otherwise\n"), "{text}");
+    assert!(ok && text.ends_with("0 of 6 recorded requests would be answered differently\n"), "{text}");
 }
 
 /// A client chooses its URL: an id there, or an MD5, is of no request.
@@ -187,8 +187,8 @@ fn a_comparison_whose_process_dies_is_no_comparison() {
     };
     let (ok, text) = traced("signal=KILL");
     assert!(!ok && text.contains("were not compared: ") && text.contains("killed by signal 9"), "{text}");
-    assert!(!text.contains("would be answered otherwise"), "{text}");
+    assert!(!text.contains("would be answered differently"), "{text}");
     let (ok, text) = traced("error=EPERM");
     assert!(ok && text.contains("[warn] files are looked at as root, the server is "), "{text}");
-    assert!(text.contains("0 of 4 recorded requests would be answered otherwise"), "{text}");
+    assert!(text.contains("0 of 4 recorded requests would be answered differently"), "{text}");
 }

@@ -91,10 +91,12 @@ fn a_signed_link_lets_in_for_what_it_says() {
         s.get_with(&link, "Range: bytes=0-1\r\n").is(206).body_is("co");
         s.get("/out/file.txt").is(403).contains("a signed link is needed here");
         let query = link.split_once('?').expect("arguments").1;
-        s.get(&format!("/out/other.txt?{query}")).is(403).contains("another place");
+        s.get(&format!("/out/other.txt?{query}")).is(403).contains("another path");
         s.method("PUT", &link, "", b"x").is(403).contains("other methods");
-        s.get(&format!("{link}A")).is(403).contains("not what was signed");
-        s.get(&link.replace("link-methods=GET", "link-methods=PUT")).is(403).contains("not what was signed");
+        s.get(&format!("{link}A")).is(403).contains("the signature of the link does not match");
+        s.get(&link.replace("link-methods=GET", "link-methods=PUT"))
+            .is(403)
+            .contains("the signature of the link does not match");
         s.get(&format!("{link}&link-methods=PUT")).is(403).contains("twice");
         let folder = sign(&s, "/out/", &["--expires", "2h"]);
         let query = folder.split_once('?').expect("arguments").1;
@@ -234,7 +236,7 @@ fn a_signed_link_lets_in_for_what_it_says() {
         // What the client chooses stays refused, by whatever variable.
         post_form(&s, &taken, &body("other.txt")).is(403);
         let asked = format!("{}&name=other.txt", sign(&s, "/asked/one.txt", &["--methods", "POST"]));
-        post_form(&s, &asked, &body("one.txt")).is(403).contains("another place");
+        post_form(&s, &asked, &body("one.txt")).is(403).contains("another path");
         let fields = [part("name=\"name\"", "", b"other.txt"), part("name=\"f\"; filename=\"one.txt\"", "", b"abc")];
         post_form(&s, &sign(&s, "/field/one.txt", &["--methods", "POST"]), &form(&fields)).is(403);
         for dir in ["taken", "asked", "field"] {

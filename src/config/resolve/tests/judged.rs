@@ -65,7 +65,7 @@ fn messages(text: &str) -> Vec<String> {
     let mut loaded = load_text("x.conf", text.as_bytes(), &LoadOptions::default());
     let resolved = super::super::resolve(&mut loaded, Path::new("/srv"), Form::Nginx, Vec::new(), None);
     let judged = resolved.diagnostics.iter().filter(|d| d.severity != Severity::Notice);
-    judged.map(|d| d.message.clone()).filter(|text| !text.contains("nothing is listened on")).collect()
+    judged.map(|d| d.message.clone()).filter(|text| !text.contains("no listener")).collect()
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Subrequests: an include is a request of its own. It replaces the page's request on the connection until it is
 //! answered, and writes into the page's response. So any handler can answer it, including upstreams.
 //!
-//! Invariant: while a page waits, its send queue is in the included request's sink; [`leave`] returns it.
+//! Invariant: while a page waits, its send queue and its values of variables are in the included exchange; [`leave`]
+//! returns them.
 
 use super::page::{Input, Page};
 use super::state::{Frame, Include, Sink};

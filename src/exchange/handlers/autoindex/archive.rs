@@ -24,7 +24,7 @@ use crate::sys::file::{self, FileKind, O_DIRECTORY, O_RDONLY};
 use std::collections::HashSet;
 use std::os::fd::{AsFd, OwnedFd};
 
-/// Paths that are left out at most: beyond that the folder is no one to give away.
+/// Maximum number of paths that are left out; a folder with more is not offered as an archive.
 const MOST_REFUSED: usize = 100_000;
 
 /// The form that the query asks for: `archive=zip` or `archive=tar`.

@@ -48,7 +48,7 @@ pub fn links(ex: &mut Exchange, cx: &mut Services) -> Links {
 /// A directory that cannot be read, with nginx's words in the log.
 pub fn not_opened(ex: &mut Exchange, cx: &mut Services, e: Errno) -> Flow {
     // The directory decided, not the index file that was looked for in it.
-    ex.basis.looked_around();
+    ex.basis.depends_on_other_names();
     match e {
         Errno::ENOENT | Errno::ENOTDIR => {
             if ex.location().settings.files.log_not_found {

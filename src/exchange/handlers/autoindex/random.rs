@@ -36,7 +36,7 @@ pub fn random(ex: &mut Exchange, cx: &mut Services) -> Option<Flow> {
         }
         Err(e) => {
             // The directory decided, not a file in it; its path is logged without the slash (nginx).
-            ex.basis.looked_around();
+            ex.basis.depends_on_other_names();
             if ex.route.path.len() > 1 && ex.route.path.ends_with(b"/") {
                 ex.route.path.pop();
             }

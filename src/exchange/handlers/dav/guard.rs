@@ -73,13 +73,13 @@ pub fn preconditions(ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
 /// 412, and 503 while another process, or another request, is changing the version.
 pub fn conditions(ex: &mut Exchange, cx: &mut Services) -> Result<Versions, Flow> {
     let mut locks = Versions::default();
-    if !versions::are_conditional(&ex.request.head) {
+    if !versions::has_conditions(&ex.request.head) {
         return Ok(locks);
     }
     let there = match Resource::of(ex, cx) {
         Ok(resource) => {
             let (dir, name) = (resource.dir.as_fd(), &resource.name);
-            let named = versions::are_named(&ex.request.head, ex.buf());
+            let named = versions::names_version(&ex.request.head, ex.buf());
             if named && let Err((_, Errno::EAGAIN)) = locks.lock(dir, name) {
                 return Err(Denied::Busy.flow(ex));
             }
@@ -200,7 +200,7 @@ fn lock_all<'a>(names: impl Iterator<Item = (BorrowedFd<'a>, &'a CStr)>, locks: 
 pub fn hold_both(ex: &mut Exchange, cx: &mut Services, job: &Job) -> Result<Versions, Denied> {
     let mut locks = Versions::default();
     let source = (job.from(), &*job.source.name);
-    let is_conditional = versions::are_conditional(&ex.request.head);
+    let is_conditional = versions::has_conditions(&ex.request.head);
     let value = named_versions(ex);
     let lists = value.as_deref().and_then(condition::parse).unwrap_or_default();
     lock_named(&lists, is_conditional.then_some(source), ex, cx, &mut locks)?;
@@ -224,7 +224,7 @@ pub fn hold_both(ex: &mut Exchange, cx: &mut Services, job: &Job) -> Result<Vers
 pub fn hold_leaving(ex: &Exchange, cx: &mut Services, job: &Job) -> Result<Versions, Denied> {
     check(ex, cx, job.from(), job.source.name.to_bytes(), Change::Gone).map_err(|_| Denied::Changed)?;
     let mut locks = Versions::default();
-    if versions::are_named(&ex.request.head, ex.buf()) || named_versions(ex).is_some() {
+    if versions::names_version(&ex.request.head, ex.buf()) || named_versions(ex).is_some() {
         locks
             .lock(job.from(), &job.source.name)
             .map_err(|(_, e)| if e == Errno::EAGAIN { Denied::Busy } else { Denied::Changed })?;

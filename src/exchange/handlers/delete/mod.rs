@@ -83,14 +83,14 @@ fn remove(ex: &mut Exchange, cx: &mut Services, content: DirectoryContent, slash
         Some(u32::MAX) => RemovalTarget::of_template(&ex.route.path, &settings.files.root, links),
         _ => RemovalTarget::of(&ex.route.path, paths::area(ex, root), links),
     };
-    let named_right = slash == Slash::Free || ex.route.uri.ends_with(b"/");
+    let has_required_slash = slash == Slash::Free || ex.route.uri.ends_with(b"/");
     let (trash, shown_at) = match trash(ex, cx, root) {
         Ok(Some((trash, shown_at))) => (Some(trash), shown_at),
         Ok(None) => (None, None),
         Err(refusal) => return Err(refused(ex, cx, refusal)),
     };
     let Some(target) = target else { return Err(refused(ex, cx, NotRemoved::Area)) };
-    let wanted = AllowedRemoval { target, content, trash, named_right };
+    let wanted = AllowedRemoval { target, content, trash, has_required_slash };
     if let Some(shown) = &shown_at
         && !belong_together(ex, &ex.route.uri, shown)
     {

@@ -40,7 +40,7 @@ pub struct AllowedRemoval {
     /// delete_trash; None: it is removed for good.
     pub(super) trash: Option<Trash>,
     /// It ends in the slash that a directory's name must have.
-    pub(super) named_right: bool,
+    pub(super) has_required_slash: bool,
 }
 
 /// The steps of a DELETE that outlasts a turn.
@@ -221,20 +221,20 @@ fn of_version(denied: Denied) -> NotRemoved {
 
 /// Removes it, or begins to.
 pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &AllowedRemoval) -> Begun<Removing> {
-    let AllowedRemoval { target, content, trash, named_right } = wanted;
+    let AllowedRemoval { target, content, trash, has_required_slash } = wanted;
     // The directories that upload_sync writes to the disk, the state of what was removed, the path that locks knew it
     // by, and what a tree needs to be removed in several turns.
     let (mut changed, mut was, mut locked, mut leave) = (Vec::new(), None, None, RemovalPermission::default());
     let sync = ex.location().settings.upload.sync;
     // Held until the name is gone.
     let mut locks = Versions::default();
-    let names_version = versions::are_named(&ex.request.head, ex.buf());
+    let names_version = versions::names_version(&ex.request.head, ex.buf());
     let outcome = target.remove(*content, trash.as_ref(), |found, dir, name| {
         if sync {
             changed = syncing::held([dir].into_iter()).map_err(|errno| NotRemoved::Failed { call: "dup()", errno })?;
             was = Some(name.to_owned());
         }
-        if found.itself.kind == FileKind::Dir && !named_right {
+        if found.itself.kind == FileKind::Dir && !has_required_slash {
             return Err(NotRemoved::Failed { call: "unlink()", errno: Errno::EISDIR });
         }
         if names_version && found.itself.kind == FileKind::Regular {

@@ -69,7 +69,7 @@ fn tus_said(ex: &Exchange, joining: Option<Box<Joining>>) -> Result<(CreationReq
     let length = match &joining {
         None => tus::length(given.0, given.1).map_err(bad)?,
         Some(_) if given.0.is_some() || ex.request.has_content() => {
-            return Err(bad("a final upload has neither Upload-Length nor content: it is what its parts are"));
+            return Err(bad("a final upload has neither Upload-Length nor content: it consists of its parts"));
         }
         Some(joining) => Some(joining.length()),
     };

@@ -111,7 +111,7 @@ pub fn find(ex: &mut Exchange, cx: &mut Services, id: UploadId, access: Access) 
     if let Some(floor) = upload.floor(cx.boot).filter(|floor| upload.size > *floor) {
         upload.cut(floor).map_err(|e| Missing::Failed(Refusal::call("ftruncate()", &upload.home.path, e)))?;
     }
-    upload.know(cx);
+    upload.publish(cx);
     Ok(upload)
 }
 
@@ -303,8 +303,8 @@ impl Unfinished {
         Ok(cx.resumable.lease(self.id, lease))
     }
 
-    /// Makes it known to other requests.
-    pub fn know(&self, cx: &mut Services) {
+    /// Tells the upload's size and end of time to the process, for other requests.
+    pub fn publish(&self, cx: &mut Services) {
         if !cx.resumable.update(self.id, self.size, self.expires) {
             let open = known(&self.home.path, &self.record, self.size, self.expires);
             cx.resumable.insert(self.id, open);
@@ -313,7 +313,7 @@ impl Unfinished {
 
     /// A request begins to write to it: this size is held for it from now on (upload_quota), less what it replaces.
     pub fn promise(&self, cx: &mut Services, bytes: u64, replaces: Option<Replaced>) {
-        self.know(cx);
+        self.publish(cx);
         let now = cx.now.ms;
         cx.resumable.promise(self.id, bytes, replaces, now, now + PROMISE);
     }
@@ -322,7 +322,7 @@ impl Unfinished {
     pub fn touch(&mut self, cx: &mut Services) {
         let age = self.record.age;
         self.expires = (age > 0).then(|| cx.now.unix_ms().saturating_add_unsigned(age));
-        self.know(cx);
+        self.publish(cx);
     }
 
     /// The upload ends without a file: its bytes and its record are removed.

@@ -175,7 +175,7 @@ fn over(ex: &mut Exchange, cx: &mut Services, id: UploadId, method: Method, past
 
 /// tus: nothing is appended to a concatenated upload.
 fn is_final() -> Refusal {
-    Refusal::new(Status::FORBIDDEN, "a final upload is what its parts are: it takes no PATCH")
+    Refusal::new(Status::FORBIDDEN, "a final upload consists of its parts: it takes no PATCH")
 }
 
 fn patch(ex: &mut Exchange, cx: &mut Services, mut upload: Unfinished) -> Begun<Append> {

@@ -72,7 +72,7 @@ impl Upload {
         let own = link.place.strip_prefix(dir).filter(|own| !own.contains(&b'/'));
         match own.is_some_and(|own| name::is_chosen_here(&self.rules.filename, given.filter(|given| *given != own))) {
             true => Ok(()),
-            false => Err(Refusal::new(Status::FORBIDDEN, "the link is for another place").of(name)),
+            false => Err(Refusal::new(Status::FORBIDDEN, "the link is for another path").of(name)),
         }
     }
 

@@ -238,8 +238,8 @@ impl NamePolicy {
             Duplicate::Overwrite if create_only => Duplicate::Error,
             other => other,
         };
-        let conditional = versions::are_conditional(head);
-        NamePolicy { on_duplicate, conditional, names_version: versions::are_named(head, buf), create_only }
+        let conditional = versions::has_conditions(head);
+        NamePolicy { on_duplicate, conditional, names_version: versions::names_version(head, buf), create_only }
     }
 
     /// For a request whose preconditions were evaluated before.

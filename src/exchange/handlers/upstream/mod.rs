@@ -89,7 +89,7 @@ pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<UpstreamRequest> {
     ex.log.upstream = Some(record);
     if found.is_err() {
         let directive = pass.protocol.directive();
-        cx.trace.say("handler", Some(ex.location().span), || format!("{directive}: where to is not known"));
+        cx.trace.say("handler", Some(ex.location().span), || format!("{directive}: destination unknown"));
     }
     let find::PassTarget { upstream, pending, target, is_secure } = found.map_err(Flow::Status)?;
     if let Some(record) = &mut ex.log.upstream {

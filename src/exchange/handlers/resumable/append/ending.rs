@@ -268,7 +268,7 @@ impl Append {
         cx.resumable.unfinish(self.upload.id);
         // Without the request that joins them, parts count again.
         if self.joining.take().is_none() {
-            self.upload.know(cx);
+            self.upload.publish(cx);
         }
         ex.log.upload = None;
         self.failed(ex, cx, call, e)

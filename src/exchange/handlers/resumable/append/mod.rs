@@ -396,7 +396,7 @@ impl Append {
         }
         let cut = file::ftruncate(self.lease.fd(), self.start);
         self.upload.size = self.start;
-        self.upload.know(cx);
+        self.upload.publish(cx);
         match cut {
             Ok(()) => self.refuse_rest(ex, cx, refusal),
             Err(e) => self.failed(ex, cx, "ftruncate()", e),
