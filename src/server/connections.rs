@@ -149,11 +149,11 @@ impl Server {
 
     /// Sends the short responses of this turn that were held.
     pub(super) fn send_batched(&mut self) {
-        let mut batched = std::mem::take(&mut self.batched);
-        for key in batched.drain(..) {
+        // One by one, so that a panic loses none of the others; they are few.
+        for _ in 0..self.batched.len() {
+            let key = self.batched.remove(0);
             self.act(Wake::conn(key), Batch::No, drive::send_held);
         }
-        self.batched = batched;
         self.pool.send_batch.clear();
     }
 

@@ -24,6 +24,12 @@ pub(super) struct LogWork {
 }
 
 impl LogWork {
+    /// Whether the files that the parent handed over are all in use. Until then no further ones are received: each is a
+    /// descriptor, and those beyond the limit would be lost.
+    pub fn has_used_all(&self) -> bool {
+        self.handed.is_empty()
+    }
+
     /// Whether a turn goes on with some of it.
     pub fn is_under_way(&self) -> bool {
         self.reopening.is_some() || !self.handed.is_empty() || self.retiring.is_some()

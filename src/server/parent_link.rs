@@ -68,7 +68,12 @@ impl Server {
     /// Reads all messages. If the parent is gone, the process completes its requests and ends.
     pub(super) fn read_parent_messages(&mut self) {
         let mut text = [0; 1 + 4 * pass::MOST];
-        while let Some(link) = &self.parent {
+        let mut is_first = true;
+        // What is not received now is reported again in the next turn: the channel is not edge triggered.
+        while self.log_work.has_used_all()
+            && (std::mem::take(&mut is_first) || !self.cx.slice.is_turn_over())
+            && let Some(link) = &self.parent
+        {
             match pass::receive(link.channel.as_fd(), &mut text) {
                 Err(Errno::EAGAIN) => return,
                 Ok((got @ 1.., fds)) if text[0] == LOGS => {

@@ -47,6 +47,7 @@ pub fn flush(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Flushed
         let most = match allowance(ex, cx.now.ms) {
             Ok(most) => most,
             Err(until) => {
+                ex.out.release_buffers();
                 ex.pause = Some(Pause { until, then: None });
                 io.arm(Timer::Pause, until);
                 return Flushed::Blocked;

@@ -56,7 +56,8 @@ impl SendQueue {
     }
 
     /// Fills `parts` with the bytes in memory that are next, at most `most` of them: how many parts that are, and
-    /// whether anything follows them.
+    /// whether anything follows them at once: not where `most` cut them (limit_rate), or the kernel would hold the last
+    /// packet back for what comes in a second.
     pub fn parts<'q>(&'q mut self, most: usize, parts: &mut [IoSlice<'q>; PARTS]) -> (usize, bool) {
         self.seal();
         let (mut left, mut count) = (most, 0);
@@ -73,7 +74,7 @@ impl SendQueue {
             count += 1;
             left -= bytes.len();
             if bytes.len() < whole.len() {
-                return (count, true);
+                return (count, false);
             }
         }
         (count, count < self.segments.len())
@@ -128,6 +129,22 @@ mod tests {
         assert_eq!((&out[..4], &out[4..], calls), (&b"head"[..], &received[100..], 1));
         assert!(queue.is_empty());
         assert_eq!(Rc::strong_count(&received), 1);
+    }
+
+    /// The first byte of a response with limit_rate waited for 200 ms in the kernel.
+    #[test]
+    fn nothing_follows_at_once_where_the_rate_cuts_what_is_sent() {
+        let received = buffer(0, SMALLEST);
+        let mut queue = SendQueue::default();
+        queue.text().extend_from_slice(b"head");
+        queue.lend(&received);
+        queue.data(&received);
+        queue.end_loan();
+        queue.text().extend_from_slice(b"end");
+        for (most, expected) in [(100, (2, false)), (usize::MAX, (3, false)), (4, (2, false))] {
+            let mut parts = [IoSlice::new(b""); PARTS];
+            assert_eq!(queue.parts(most, &mut parts), expected, "{most}");
+        }
     }
 
     #[test]
