@@ -5,7 +5,7 @@
 
 use crate::exchange::handlers::upload::numbered;
 use crate::io::make_path::make_path;
-use crate::sys::file::{self, FileKind, Follow, O_DIRECTORY, O_PATH, Rename, Stat, Unlink};
+use crate::sys::file::{self, FileKind, Follow, O_DIRECTORY, O_PATH, Rename, Unlink};
 use crate::sys::{Errno, random};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -53,8 +53,8 @@ impl Trash {
     /// Moves the entry `name` of `dir` here: a link as a link, a directory with everything in it. Missing parts of the
     /// trash's path are made, and removed again if it is not moved.
     pub fn take(&self, dir: BorrowedFd<'_>, name: &CStr) -> Result<Trashed, NotTaken> {
-        let mut made = 0;
         for is_last in [false, true] {
+            let mut made = 0;
             let trash = self.open(&mut made).map_err(NotTaken::Trash)?;
             match rename_into(trash.as_fd(), dir, name) {
                 Ok(name) => return Ok(Trashed { dir: trash, name, is_new: made > 0 }),
@@ -91,9 +91,7 @@ impl Trash {
 
     /// The path does not lead to this directory any more.
     fn is_replaced(&self, dir: BorrowedFd<'_>) -> bool {
-        let key = |stat: Stat| (stat.dev, stat.ino);
-        let now = file::stat_at(None, &self.path, Follow::Yes).map(key);
-        now.is_err() || now != file::fstat(dir).map(key)
+        !file::has_name(dir, None, &self.path, Follow::Yes).unwrap_or(false)
     }
 
     /// Removes the last `made` directories of the path, which are empty unless others use them by now.
