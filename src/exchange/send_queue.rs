@@ -24,6 +24,17 @@ pub const PARTS: usize = 8;
 /// Spare bytes that are not worth a copy to free.
 const SMALLEST: usize = 512;
 
+/// What is behind the bytes that are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Behind {
+    /// They are the last.
+    Nothing,
+    /// The rest of them, which may not be sent yet: the kernel must not hold a packet back for it.
+    Later,
+    /// More, which is sent next.
+    More,
+}
+
 /// A piece of the queue.
 pub enum Segment {
     /// Bytes of the queue's own buffer.
@@ -383,10 +394,10 @@ impl SendQueue {
     }
 
     /// The first segment, ready to be sent, and whether more follows it.
-    pub fn front(&mut self) -> Option<(&Segment, &[u8], bool)> {
+    pub fn front(&mut self) -> Option<(&Segment, bool)> {
         self.seal();
         let more = self.segments.len() > 1;
-        self.segments.front().map(|s| (s, &self.buf[..], more))
+        self.segments.front().map(|segment| (segment, more))
     }
 
     /// `n` bytes of the first segments are gone.

@@ -6,7 +6,7 @@ use crate::conn::io::{CloseReason, Io};
 use crate::conn::timers::Timer;
 use crate::conn::transport::file_part::FilePart;
 use crate::exchange::flow::Pause;
-use crate::exchange::send_queue::{PARTS, Segment};
+use crate::exchange::send_queue::{Behind, PARTS, Segment};
 use crate::exchange::{Exchange, Rx, Tx};
 use crate::services::Services;
 use crate::sys::Errno;
@@ -96,42 +96,31 @@ pub fn flush(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Flushed
     }
 }
 
-/// Sends of the first segment, `most` bytes of it at most. Gives how many were taken, and whether they were a piece of
-/// a large file ([`PIECE`]).
+/// Sends what is next, `most` bytes of it at most: bytes in memory, together where the transport can, or of a file.
+/// Gives how many were taken, and whether they were a piece of a large file ([`PIECE`]).
 fn send_front(io: &mut Io<'_>, ex: &mut Exchange, cx: &mut Services, most: usize) -> Result<(usize, bool), Flushed> {
-    if io.transport.is_raw() {
-        let mut parts = [IoSlice::new(b""); PARTS];
-        let (count, more) = ex.out.parts(most, &mut parts);
-        if count > 1 {
-            let more = if more { More::Yes } else { More::No };
-            return taken(io.transport.send_parts(&parts[..count], more), false);
-        }
-    }
     let sendfile = ex.location().settings.files.sendfile;
     // TLS's close_notify goes with the last piece.
     let ends =
         io.transport.is_secure() && ex.tx == Tx::Done && ex.rx == Rx::Done && !ex.out.keep_alive && !ex.out.is_cut();
+    let last = if ends { More::Last } else { More::No };
     let sent = ex.out.response_sent();
-    let Some((segment, text, more)) = ex.out.front() else { return Ok((0, false)) };
-    let more = |is_whole: bool| match more {
-        true => More::Yes,
-        false if ends && is_whole => More::Last,
-        false => More::No,
-    };
+    let mut parts = [IoSlice::new(b""); PARTS];
+    let at_once = if io.transport.is_raw() { PARTS } else { 1 };
+    let (count, behind) = ex.out.parts(most, &mut parts[..at_once]);
+    if count > 0 {
+        let more = match behind {
+            Behind::More => More::Yes,
+            Behind::Later => More::No,
+            Behind::Nothing => last,
+        };
+        return taken(io.transport.send_parts(&parts[..count], more), false);
+    }
+    let Some((segment, more)) = ex.out.front() else { return Ok((0, false)) };
     let mut piece = false;
     let result = match segment {
-        Segment::Text(range) => {
-            let part = range.start..range.end.min(range.start.saturating_add(most));
-            io.transport.send(&text[part.clone()], more(part.end == range.end))
-        }
-        Segment::Shared(bytes, range) => {
-            let part = range.start..range.end.min(range.start.saturating_add(most));
-            io.transport.send(&bytes[part.clone()], more(part.end == range.end))
-        }
-        Segment::Received(bytes, range) => {
-            let part = range.start..range.end.min(range.start.saturating_add(most));
-            io.transport.send(&bytes[part.clone()], more(part.end == range.end))
-        }
+        // Sent above.
+        Segment::Text(_) | Segment::Shared(..) | Segment::Received(..) => Ok(0),
         // Its next piece is not made yet: the time slice of this turn is used up.
         Segment::Made { .. } => return Err(Flushed::Yield),
         // Nothing is framed for a stream that was reset: its request is given up.
@@ -143,7 +132,11 @@ fn send_front(io: &mut Io<'_>, ex: &mut Exchange, cx: &mut Services, most: usize
             let left = *end - *at;
             piece = io.transport.is_raw() && sendfile && left > PIECE && left + sent > LARGE;
             let wanted = left.min(if piece { PIECE } else { BITE }).min(most as u64) as usize;
-            let more = more(wanted as u64 == left);
+            let more = match more {
+                true => More::Yes,
+                false if wanted as u64 == left => last,
+                false => More::No,
+            };
             let result = match file.fd().map(|source| FilePart { source, at: *at, wanted }) {
                 Some(part) if sendfile => io.transport.send_file(part, &mut cx.scratch, more),
                 Some(part) => io.transport.send_copy(part, &mut cx.scratch, more),

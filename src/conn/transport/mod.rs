@@ -350,9 +350,9 @@ impl Transport {
     /// How many bytes of these parts were taken: by one call if the socket carries them unchanged, else of the first.
     pub fn send_parts(&mut self, parts: &[IoSlice<'_>], more: More) -> Result<usize, Errno> {
         match (self, parts) {
-            (Transport::Plain(plain), _) => plain.send_parts(parts, more),
             (_, []) => Ok(0),
             (other, [part]) => other.send(part, more),
+            (Transport::Plain(plain), _) => plain.send_parts(parts, more),
             (other, [part, ..]) => other.send(part, More::Yes),
         }
     }

@@ -54,19 +54,18 @@ impl Plain {
     /// How many of `bytes` the socket took.
     pub fn send(&mut self, bytes: &[u8], more: More) -> Result<usize, Errno> {
         let sent = socket::send(self.fd.as_fd(), bytes, more);
-        match sent {
-            Ok(n) if n < bytes.len() => self.ready.no_write(),
-            Err(Errno::EAGAIN) => self.ready.no_write(),
-            _ => {}
-        }
-        sent
+        self.sent(sent, bytes.len())
     }
 
     /// How many bytes of these parts the socket took.
     pub fn send_parts(&mut self, parts: &[IoSlice<'_>], more: More) -> Result<usize, Errno> {
         let sent = socket::send_parts(self.fd.as_fd(), parts, more);
+        self.sent(sent, parts.iter().map(|part| part.len()).sum())
+    }
+
+    fn sent(&mut self, sent: Result<usize, Errno>, wanted: usize) -> Result<usize, Errno> {
         match sent {
-            Ok(n) if n < parts.iter().map(|part| part.len()).sum() => self.ready.no_write(),
+            Ok(n) if n < wanted => self.ready.no_write(),
             Err(Errno::EAGAIN) => self.ready.no_write(),
             _ => {}
         }

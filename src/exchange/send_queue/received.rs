@@ -4,7 +4,7 @@
 //! Invariant: a buffer is only lent while what was received into it is processed, and it is written to again only when
 //! no queue refers to it.
 
-use super::{PARTS, Segment, SendQueue};
+use super::{Behind, Segment, SendQueue};
 use std::io::IoSlice;
 use std::ops::Range;
 use std::rc::Rc;
@@ -55,10 +55,9 @@ impl SendQueue {
         }
     }
 
-    /// Fills `parts` with the bytes in memory that are next, at most `most` of them: how many parts that are, and
-    /// whether anything follows them at once: not where `most` cut them (limit_rate), or the kernel would hold the last
-    /// packet back for what comes in a second.
-    pub fn parts<'q>(&'q mut self, most: usize, parts: &mut [IoSlice<'q>; PARTS]) -> (usize, bool) {
+    /// Fills `parts` with the bytes in memory that are next, at most `most` of them: how many parts that are, and what
+    /// is behind them.
+    pub fn parts<'q>(&'q mut self, most: usize, parts: &mut [IoSlice<'q>]) -> (usize, Behind) {
         self.seal();
         let (mut left, mut count) = (most, 0);
         for segment in &self.segments {
@@ -74,10 +73,10 @@ impl SendQueue {
             count += 1;
             left -= bytes.len();
             if bytes.len() < whole.len() {
-                return (count, false);
+                return (count, Behind::Later);
             }
         }
-        (count, count < self.segments.len())
+        (count, if count < self.segments.len() { Behind::More } else { Behind::Nothing })
     }
 }
 
@@ -90,7 +89,7 @@ fn range_within(buffer: &[u8], piece: &[u8]) -> Option<Range<usize>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Delimiter;
+    use super::super::{Delimiter, PARTS};
     use super::*;
 
     /// A buffer with `before` bytes of something else in front of `size` bytes of body.
@@ -141,7 +140,8 @@ mod tests {
         queue.data(&received);
         queue.end_loan();
         queue.text().extend_from_slice(b"end");
-        for (most, expected) in [(100, (2, false)), (usize::MAX, (3, false)), (4, (2, false))] {
+        for (most, expected) in [(100, (2, Behind::Later)), (usize::MAX, (3, Behind::Nothing)), (4, (2, Behind::Later))]
+        {
             let mut parts = [IoSlice::new(b""); PARTS];
             assert_eq!(queue.parts(most, &mut parts), expected, "{most}");
         }
