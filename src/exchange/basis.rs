@@ -51,16 +51,14 @@ impl Basis {
         self.looks = Looks::Several;
     }
 
-    /// Where hidden directories lie decided, as of their generations `before` and after the decision.
-    pub fn asked_hidden_dirs(&mut self, (before, after): (u64, u64)) {
-        self.varies |= before != after || self.dirs.hidden.is_some_and(|known| known != after);
-        self.dirs.hidden = Some(after);
+    /// Where hidden directories lie decided, as of their generations before and after the decision.
+    pub fn asked_hidden_dirs(&mut self, generations: (u64, u64)) {
+        self.varies |= has_moved(&mut self.dirs.hidden, generations);
     }
 
-    /// Where directories of stored files lie decided, as of their generations `before` and after the decision.
-    pub fn asked_stored_dirs(&mut self, (before, after): (u64, u64)) {
-        self.varies |= before != after || self.dirs.stored.is_some_and(|known| known != after);
-        self.dirs.stored = Some(after);
+    /// As [`Basis::asked_hidden_dirs`], of the directories in which clients may store files.
+    pub fn asked_stored_dirs(&mut self, generations: (u64, u64)) {
+        self.varies |= has_moved(&mut self.dirs.stored, generations);
     }
 
     /// The directories that decided, as they lay then.
@@ -94,6 +92,11 @@ impl Basis {
     pub fn is_one_file(&self) -> bool {
         self.is_vouched && !self.varies && self.looks == Looks::One
     }
+}
+
+/// Whether a directory moved while it was decided, or since `known`, which is the last generation then.
+fn has_moved(known: &mut Option<u64>, (before, after): (u64, u64)) -> bool {
+    before != after || known.replace(after).is_some_and(|known| known != after)
 }
 
 #[cfg(test)]

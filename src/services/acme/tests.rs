@@ -157,17 +157,23 @@ fn rsa_keys_are_made_one_after_the_other_beside_the_loop() {
     assert_eq!(ordered, 2, "both were ordered");
 }
 
-/// `account_key rsa:4096` took a second and a half of the loop, at the start and at a reload.
-#[test]
-fn the_rsa_key_of_an_account_is_made_beside_the_loop_and_kept() {
-    let scratch = Scratch::new();
-    let (mut settings, _) = two_accounts(&scratch);
+/// One certificate to order, for an account whose key of RSA is yet to be made.
+fn with_rsa_account(scratch: &Scratch) -> (Settings, Acme, Moment) {
+    let (mut settings, _) = two_accounts(scratch);
     settings.certificates.push(Certificate { issuer: 0, names: vec!["a.test".into()], key: KeyKind::P256 });
     let issuer = Rc::get_mut(&mut settings.issuers[0]).expect("held here alone");
     issuer.account_key = From::Made(KeyKind::Rsa(2048));
     let mut acme = Acme::default();
-    let mut now = Moment { ms: 1_000, unix: 1_800_000_000 };
+    let now = Moment { ms: 1_000, unix: 1_800_000_000 };
     acme.adopt(&settings, now.unix);
+    (settings, acme, now)
+}
+
+/// `account_key rsa:4096` took a second and a half of the loop, at the start and at a reload.
+#[test]
+fn the_rsa_key_of_an_account_is_made_beside_the_loop_and_kept() {
+    let scratch = Scratch::new();
+    let (settings, mut acme, mut now) = with_rsa_account(&scratch);
     assert!(acme.authorities[0].account.is_none() && acme.lines().is_empty());
     let path = scratch.path().join("account.key");
     assert!(acme.step(now).is_empty() && !path.exists(), "it is being made");
@@ -183,13 +189,7 @@ fn the_rsa_key_of_an_account_is_made_beside_the_loop_and_kept() {
 #[test]
 fn an_account_whose_key_cannot_be_made_is_tried_again_and_says_so() {
     let scratch = Scratch::new();
-    let (mut settings, _) = two_accounts(&scratch);
-    settings.certificates.push(Certificate { issuer: 0, names: vec!["a.test".into()], key: KeyKind::P256 });
-    let issuer = Rc::get_mut(&mut settings.issuers[0]).expect("held here alone");
-    issuer.account_key = From::Made(KeyKind::Rsa(2048));
-    let mut acme = Acme::default();
-    let mut now = Moment { ms: 1_000, unix: 1_800_000_000 };
-    acme.adopt(&settings, now.unix);
+    let (_, mut acme, mut now) = with_rsa_account(&scratch);
     for _ in 0..2 {
         acme.new_keys.fail(KeyOwner::Account(0));
         assert!(acme.step(now).is_empty());
