@@ -39,7 +39,7 @@ const FEW: usize = 16;
 /// Memory limits of a plain pattern's automaton and of its cache.
 const AUTOMATON: usize = 8 << 20;
 const REMEMBERED: usize = 1 << 20;
-/// The combinations of the states of so many loose atoms ([`plain::Plain::loose`]) fit into that.
+/// Number of loose atoms ([`plain::Plain::loose`]) up to which the combinations of their states fit into that.
 const FEW_STATES: usize = 12;
 
 /// A regular expression, compiled when it is first matched.
@@ -332,7 +332,7 @@ impl Pattern {
     pub(super) fn slowness(&self, subject: &[u8]) -> usize {
         match self.is_linear(subject) {
             true if self.states == 0 => 1,
-            true => Effort::ANEW,
+            true => Effort::BUILDING,
             false => Effort::BY_PCRE2,
         }
     }

@@ -32,7 +32,7 @@ impl Effort {
     /// How much longer than the linear-time engine PCRE2 takes for a byte, where that is not counted in steps.
     pub(super) const BY_PCRE2: usize = 4;
     /// How much longer a search takes that must build all its states.
-    pub(super) const ANEW: usize = 3;
+    pub(super) const BUILDING: usize = 3;
 
     /// Counts the bytes that the next pattern of a list reads, which takes `slowness` times as long as usual. False:
     /// they are too many.
@@ -42,7 +42,7 @@ impl Effort {
         left.is_some()
     }
 
-    /// Whether the linear-time engine may look at so many states; they count.
+    /// Whether the linear-time engine may look at `count` more states; they are counted.
     pub(super) fn has_states(&mut self, count: usize) -> bool {
         let left = self.states.checked_sub(count);
         self.states = left.unwrap_or(self.states);

@@ -10,7 +10,7 @@ const MEMORY: usize = 256 << 10;
 /// The bytes of subject per state that make building states worthwhile.
 const BYTES_PER_STATE: usize = 10;
 
-/// The automaton of a pattern; its states are built anew for each search.
+/// The automaton of a pattern; its states are built again for each search.
 #[derive(Debug)]
 pub struct Wary(DFA);
 

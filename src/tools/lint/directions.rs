@@ -85,7 +85,7 @@ fn hands_on(d: &Directive) -> bool {
 fn other_way(cx: &RuleContext, found: &mut Vec<Finding>) {
     let Some(name) = cx.d.args.first() else { return };
     let text = name.str();
-    // An empty value removes a header, whoever sent it.
+    // An empty value removes a header of any sender.
     let is_set = cx.d.args.get(1).is_some_and(|value| !value.is_empty());
     let (message, help) = match cx.name() {
         b"proxy_set_header" if is_set && is_one_of(name, &OF_RESPONSES) => {

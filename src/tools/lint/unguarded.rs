@@ -38,7 +38,7 @@ pub const RULES: &[Rule] = &[
         code: "W344",
         title: "a password that no location asks for",
         page: "`auth_basic` of a server is what its locations ask for that say nothing themselves. Where `location /` says \
-               `auth_basic off`, and so do all the others, nobody is asked. Write `off` only where a path is for everyone: \
+               `auth_basic off`, and so do all the others, no password is asked for. Write `off` only where a path is for everyone: \
                `location /css/ { auth_basic off; }`.",
         about: &["auth_basic"],
         check: asked_nowhere,
@@ -317,7 +317,7 @@ fn asked_nowhere(cx: &RuleContext, found: &mut Vec<Finding>) {
     let is_all = |sign: &[u8], name: &Word| name.is("/") && (sign.is_empty() || sign == b"^~");
     let all = locations.clone().find(|(_, (sign, name))| is_all(sign, name)).and_then(|(d, _)| off(d));
     if let Some(all) = all.filter(|_| locations.all(|(d, _)| off(d).is_some())) {
-        let message = "nobody is asked for the server's password: all paths come here, or to locations like this";
+        let message = "the server's password is never asked for: all paths come here, or to locations like this";
         let help = "write `off` only in locations that are for everyone";
         found.push(Finding::new(all, message, help).note(cx.d.span, "the password"));
     }
