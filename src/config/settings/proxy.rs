@@ -87,7 +87,7 @@ pub struct ProxySettings {
     pub busy_size: Option<Size>,
     /// The last directive that set one of these sizes, for errors about them.
     pub sized_at: Option<Span>,
-    /// Maximum bytes written to a temporary file at once; None: as many as are read.
+    /// Maximum bytes written to a temporary file at once; None: the default in [`ProxySettings::temp_write_size`].
     pub temp_write_size: Option<Size>,
     /// Maximum size of a temporary file; None: the default in [`ProxySettings::temp_most`].
     pub temp_most: Option<Size>,
@@ -305,6 +305,13 @@ impl ProxySettings {
         /// nginx's.
         const DEFAULT: u64 = 1 << 30;
         self.temp_most.map_or(DEFAULT, |size| size.0)
+    }
+
+    /// Maximum bytes written to a temporary file at once.
+    pub fn temp_write_size(&self) -> u64 {
+        /// Several receptions, so that the disk sees few and large writes; nginx's is twice the larger buffer.
+        const DEFAULT: u64 = 256 << 10;
+        self.temp_write_size.map_or(DEFAULT, |size| size.0)
     }
 
     /// nginx rejects inconsistent buffer sizes even if nothing is proxied. So do we: a configuration that loads here

@@ -7,7 +7,9 @@ use crate::config::registry;
 use crate::config::row::Row;
 use crate::config::settings::Settings;
 use crate::config::settings::listen::ServerDraft;
+use crate::config::settings::proxy::ProxySettings;
 use crate::config::settings::upstream::Upstream;
+use crate::config::value::Size;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -119,4 +121,18 @@ fn a_default_in_the_manual_is_the_one_that_holds() {
         assert!(wrong.remove(name).is_some(), "{name}: no exception is needed");
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn the_manuals_sizes_of_temporary_files_are_those_that_hold() {
+    let settings = ProxySettings::default();
+    for module in ["proxy", "fastcgi", "scgi", "uwsgi"] {
+        for (what, holds) in
+            [("temp_file_write_size", settings.temp_write_size()), ("max_temp_file_size", settings.temp_most())]
+        {
+            let name = format!("{module}_{what}");
+            let row = registry::rows().find(|row| row.name == name).expect("each module has both");
+            assert_eq!(Size::parse(row.default.as_bytes()).map(|size| size.0), Ok(holds), "{name}");
+        }
+    }
 }

@@ -68,7 +68,7 @@ impl Spool {
         }
         let settings = settings(ex);
         let left = settings.temp_most().saturating_sub(self.file.as_ref().map_or(0, TempFile::len));
-        left.min(settings.temp_write_size.map_or(u64::MAX, |size| size.0)) as usize
+        left.min(settings.temp_write_size()) as usize
     }
 
     fn push(&mut self, ex: &mut Exchange, cx: &mut Services, piece: &[u8]) {
