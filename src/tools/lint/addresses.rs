@@ -1,9 +1,9 @@
-//! Networks and addresses that are others than they seem.
+//! Networks and addresses that are not what they seem.
 
 use super::blocks::{below, first_below};
 use super::level::Level;
 use super::rule::{Finding, Rule, RuleContext};
-use crate::config::ast::Directive;
+use crate::config::ast::{Directive, Word};
 use std::net::{IpAddr, Ipv4Addr};
 
 pub const RULES: &[Rule] = &[
@@ -47,6 +47,14 @@ pub const RULES: &[Rule] = &[
                are let in. Write `deny all;`.",
         about: &["deny"],
         check: one_family,
+    },
+    Rule {
+        code: "W038",
+        title: "a listener of IPv6 only",
+        page: "`listen [::]:80` alone takes no IPv4 connections: the socket is made with ipv6only=on. Write `listen 80;` beside \
+               it, or `ipv6only=off`.",
+        about: &["listen"],
+        check: ipv6_only,
     },
 ];
 
@@ -144,5 +152,24 @@ fn of_the_balancer(cx: &RuleContext, found: &mut Vec<Finding>) {
         let message = format!("\"{}\" sees the balancer's address, not the client's", rule.name.str());
         let help = "add: real_ip_header proxy_protocol; and set_real_ip_from with the balancer's address";
         found.push(Finding::new(rule.span, message, help).note(cx.d.span, "the client's is in the PROXY header here"));
+    }
+}
+
+fn ipv6_only(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let level = cx.level();
+    if !cx.is_first("listen") || level.has("include") {
+        return;
+    }
+    let address = |d: &Directive| d.args.first().map(|word| word.str().into_owned()).unwrap_or_default();
+    let is_wide = |d: &Directive| address(d).starts_with("[::]");
+    let own = || level.all.iter().filter(|d| d.name.is("listen"));
+    let takes_both = |d: &Directive| d.args.iter().any(|word| word.is("ipv6only=off"));
+    if own().all(is_wide) && !cx.listens().any(takes_both) {
+        let port = address(cx.d).trim_start_matches("[::]").trim_start_matches(':').to_owned();
+        let port = if port.is_empty() { "80".to_owned() } else { port };
+        let rest: Vec<_> = cx.d.args.iter().skip(1).map(Word::str).collect();
+        let line = format!("listen {port} {}", rest.join(" "));
+        let message = "only IPv6 connections come here";
+        found.push(Finding::new(cx.d.args_span(), message, format!("add: {};", line.trim_end())));
     }
 }

@@ -1,8 +1,11 @@
-//! Error pages that do not come: looked for in the wrong place, or asked of the server that has failed.
+//! Error pages that fail: looked for in the wrong place, or requested from the server that has failed; and error pages that
+//! hide the error.
 
-use super::blocks::{Pass, location, passes};
+use super::blocks::{Pass, below, is_pass, location, passes};
+use super::missing_prerequisites::host_of;
 use super::rule::{Finding, Rule, RuleContext};
 use crate::config::ast::{Directive, Word};
+use crate::util::hash::FastSet;
 
 pub const RULES: &[Rule] = &[
     Rule {
@@ -21,6 +24,22 @@ pub const RULES: &[Rule] = &[
                well. Give the page a location of its own: `location = /502.html { root /srv/errors; internal; }`.",
         about: &["error_page"],
         check: asked_of_the_failed,
+    },
+    Rule {
+        code: "W043",
+        title: "an error that looks like a success",
+        page: "With `error_page 500 502 =200 /e.html` a failure is answered with 200: caches keep the page, monitors and \
+               programs take it for the answer. Leave the `=200` out.",
+        about: &["error_page"],
+        check: hidden_error,
+    },
+    Rule {
+        code: "W316",
+        title: "an error page that becomes a redirect",
+        page: "`error_page` with a URL sends the client there with 302: browsers, caches and search engines see a page that has \
+               moved, not an error. A path of the site is sent with the error itself: `error_page 404 /404.html;`.",
+        about: &["error_page"],
+        check: redirected_error,
     },
 ];
 
@@ -79,5 +98,56 @@ fn asked_of_the_failed(cx: &RuleContext, found: &mut Vec<Finding>) {
         let message = format!("\"{}\" is asked of the server that has failed: the built-in page is sent", page.str());
         let help = format!("give it a location of its own: location = {} {{ root DIRECTORY; internal; }}", page.str());
         found.push(Finding::new(page.span, message, help).note(pass.span, "it is asked here"));
+    }
+}
+
+fn hidden_error(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some((page, rest)) = cx.d.args.split_last().filter(|_| cx.is("error_page")) else { return };
+    let Some((change, codes)) = rest.split_last() else { return };
+    let is_failure = |word: &Word| word.len() == 3 && word.bytes().starts_with(b"5");
+    // If something answers in its place, 200 may be correct.
+    let level = cx.level();
+    let is_answered = || level.passing.get_or_init(|| passing(level.all)).contains(page.bytes());
+    let is_page = page.bytes().starts_with(b"/");
+    if change.is("=200") && !codes.is_empty() && codes.iter().all(is_failure) && is_page && !is_answered() {
+        let message = "a failure is answered with 200: caches and programs take the page for the answer";
+        let codes: Vec<_> = codes.iter().map(Word::str).collect();
+        let help = format!("write: error_page {} {};", codes.join(" "), page.str());
+        found.push(Finding::new(change.span, message, help));
+    }
+}
+
+/// The names of locations at this level and below that pass requests on.
+fn passing(all: &[Directive]) -> FastSet<&[u8]> {
+    let mut names = FastSet::default();
+    below(all, |d| {
+        let name = location(d).filter(|_| d.block.iter().flatten().any(|d| is_pass(&d.name.str())));
+        names.extend(name.map(|(_, name)| name.bytes()));
+        false
+    });
+    names
+}
+
+fn redirected_error(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some((page, codes)) = cx.d.args.split_last().filter(|_| cx.is("error_page")) else { return };
+    let text = page.str();
+    // A login, or https:// for what came by http://, is meant to be a redirect.
+    const MEANT: [&str; 5] = ["401", "403", "495", "496", "497"];
+    let is_error = |word: &Word| matches!(word.bytes(), [b'4' | b'5', _, _]) && !MEANT.iter().any(|code| word.is(code));
+    if !text.starts_with("http") && !text.starts_with("$scheme:")
+        || !text.contains("://")
+        || !codes.iter().all(is_error)
+    {
+        return;
+    }
+    let host = host_of(&text);
+    let names = cx.inside("server").and_then(|server| server.first_of("server_name"));
+    let is_own = ["$host", "$server_name", "$http_host"].contains(&host)
+        || names.is_some_and(|d| d.args.iter().any(|name| name.is(host)));
+    let path = text.split_once("://").and_then(|(_, rest)| rest.find('/').and_then(|at| rest.get(at..)));
+    if let Some(path) = path.filter(|_| is_own) {
+        let message = "the client is sent there with 302: it does not learn of the error";
+        let codes: Vec<_> = codes.iter().map(Word::str).collect();
+        found.push(Finding::new(page.span, message, format!("write: error_page {} {path};", codes.join(" "))));
     }
 }

@@ -2,8 +2,8 @@
 //! Important enough to be checked at every start too ([`super::at_start`]).
 
 use super::blocks::{is_pass, location};
-use super::bypass::sends_files;
 use super::level::Level;
+use super::protection_bypass::sends_files;
 use super::rule::{Finding, Paths, Rule, RuleContext};
 use crate::config::ast::{Directive, Word};
 use crate::config::load::meant;

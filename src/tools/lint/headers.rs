@@ -65,6 +65,14 @@ pub const RULES: &[Rule] = &[
         about: &PARAMETERS,
         check: lost_parameters,
     },
+    Rule {
+        code: "W323",
+        title: "a request header with two values",
+        page: "Each `proxy_set_header` of a level is sent: two of one name are two lines in the request, and with two Hosts most \
+               servers refuse it (400). Keep one.",
+        about: &["proxy_set_header"],
+        check: sent_twice,
+    },
 ];
 
 fn sent_by_client(name: &str) -> bool {
@@ -349,6 +357,36 @@ fn allow_without_deny(cx: &RuleContext, found: &mut Vec<Finding>) {
     if level.first("allow") == Some(cx.at) && !ends {
         let message = "allow without deny forbids nothing: who matches no rule is let in";
         found.push(Finding::new(cx.d.name.span, message, "end the list with: deny all;"));
+    }
+}
+
+/// Headers that a request has once.
+const SINGLE: [&str; 8] = [
+    "host",
+    "connection",
+    "upgrade",
+    "authorization",
+    "x-real-ip",
+    "x-forwarded-for",
+    "x-forwarded-proto",
+    "x-forwarded-host",
+];
+
+fn sent_twice(cx: &RuleContext, found: &mut Vec<Finding>) {
+    // One look at all of a level, at its first line.
+    if !cx.is_first("proxy_set_header") {
+        return;
+    }
+    for name in SINGLE {
+        let is_one = |d: &&Directive| {
+            d.name.is("proxy_set_header") && d.args.first().is_some_and(|word| word.lower() == name.as_bytes())
+        };
+        let mut lines = cx.level().all.iter().filter(is_one).filter(|d| d.args.get(1).is_some_and(|v| !v.is_empty()));
+        if let Some((first, second)) = lines.next().zip(lines.next()) {
+            let message = format!("\"{}\" is sent twice: each line adds one", second.args[0].str());
+            let finding = Finding::new(second.args[0].span, message, "keep one of the two lines");
+            found.push(finding.note(first.span, "the first"));
+        }
     }
 }
 

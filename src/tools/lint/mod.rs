@@ -7,20 +7,18 @@
 
 mod access;
 mod addresses;
-mod again;
-mod always;
 mod applications;
-mod areas;
 mod arguments;
 mod assigned;
-mod astray;
 mod backtracking;
 mod blocks;
 mod browser_headers;
-mod bypass;
+mod caching;
 mod captures;
+mod client_input;
 mod comparisons;
 mod conditions;
+mod constant_conditions;
 mod credentials;
 mod dead;
 mod defaults;
@@ -31,34 +29,37 @@ mod exposure;
 mod files;
 mod handed_out;
 mod headers;
-mod idle;
+mod inactive_settings;
+mod ineffective_protection;
 mod issuers;
-mod leaks;
 mod level;
+mod literal_punctuation;
+mod location_conflicts;
+mod logs;
 mod media;
+mod misrouting;
+mod missing_prerequisites;
+mod nginx_pitfalls;
 mod order;
 mod origins;
 mod paths;
-mod places;
 mod ports;
+mod protection_bypass;
 mod proxied;
-mod reach;
+mod punctuation;
+mod redirect_chains;
 mod redirect_loops;
 mod regexes;
 mod rule;
-mod shadow;
-mod signs;
-mod slips;
+mod shadowed_regexes;
+mod small_limits;
 mod spelling;
 mod tables;
 mod targets;
 mod texts;
 mod transport;
-mod traps;
 mod trust;
-mod twice;
-mod unasked;
-mod unguarded;
+mod upload_areas;
 mod uploads;
 mod upstreams;
 mod used;
@@ -77,19 +78,16 @@ const TABLES: &[&[Rule]] = &[
     access::AT_START,
     access::RULES,
     addresses::RULES,
-    again::RULES,
-    always::RULES,
     applications::RULES,
-    areas::RULES,
     arguments::RULES,
-    astray::RULES,
     browser_headers::RULES,
-    bypass::RULES,
+    caching::RULES,
     captures::RULES,
+    client_input::RULES,
     comparisons::RULES,
     conditions::RULES,
+    constant_conditions::RULES,
     credentials::RULES,
-    redirect_loops::RULES,
     dead::RULES,
     defaults::RULES,
     directions::RULES,
@@ -99,30 +97,34 @@ const TABLES: &[&[Rule]] = &[
     files::RULES,
     handed_out::RULES,
     headers::RULES,
-    idle::RULES,
+    inactive_settings::RULES,
+    ineffective_protection::RULES,
     issuers::RULES,
-    leaks::RULES,
+    literal_punctuation::RULES,
+    location_conflicts::RULES,
+    logs::RULES,
     media::RULES,
+    misrouting::RULES,
+    missing_prerequisites::RULES,
+    nginx_pitfalls::RULES,
     order::RULES,
     origins::RULES,
     paths::RULES,
-    places::RULES,
     ports::RULES,
+    protection_bypass::RULES,
     proxied::RULES,
-    reach::RULES,
+    punctuation::RULES,
+    redirect_chains::RULES,
+    redirect_loops::RULES,
     regexes::RULES,
-    shadow::RULES,
-    signs::RULES,
-    slips::RULES,
+    shadowed_regexes::RULES,
+    small_limits::RULES,
     spelling::RULES,
     targets::RULES,
     texts::RULES,
     transport::RULES,
-    traps::RULES,
     trust::RULES,
-    twice::RULES,
-    unasked::RULES,
-    unguarded::RULES,
+    upload_areas::RULES,
     uploads::RULES,
     upstreams::RULES,
     values::RULES,

@@ -1,10 +1,10 @@
 //! Lines never reached because of earlier ones, and listeners that are not what they seem.
 
 use super::blocks::{case_of, is_pass, location};
+use super::location_conflicts::is_restricted;
 use super::paths::literal_start;
-use super::reach::is_closed;
 use super::rule::{COMPARED, Finding, Rule, RuleContext};
-use super::shadow::{self, Sampled, Subject};
+use super::shadowed_regexes::{self, Sampled, Subject};
 use crate::config::ast::{Directive, Word};
 use crate::config::pattern::Case;
 use crate::config::value::Size;
@@ -101,17 +101,20 @@ fn unreached(cx: &RuleContext, found: &mut Vec<Finding>) {
         let is_behind_all = level.catch_all().is_some_and(|first| level.all[first].span.start < d.span.start);
         let sample = |case| Sampled::new(name.bytes(), case, Subject::Path);
         let sampled = sample(case_of(modifier));
-        let taken = sampled.as_ref().filter(|_| !is_behind_all).and_then(|own| shadow::shadowing(&earlier, own));
+        let taken =
+            sampled.as_ref().filter(|_| !is_behind_all).and_then(|own| shadowed_regexes::shadowing(&earlier, own));
         // What is refused in any case is asked for as it is written: `~ \.php$` before `~* \.php$ { deny all; }`.
         let open = || {
-            let is_refusal = modifier == b"~*" && !is_behind_all && is_closed(d);
-            shadow::shadowing(&earlier, &is_refusal.then(|| sample(Case::Sensitive)).flatten()?)
+            let is_refusal = modifier == b"~*" && !is_behind_all && is_restricted(d);
+            shadowed_regexes::shadowing(&earlier, &is_refusal.then(|| sample(Case::Sensitive)).flatten()?)
         };
         if let Some((by, prefix)) = caught {
             let what = format!("never tried: `^~ {prefix}` keeps what begins so from regexes");
             let help = "write it inside that location, or leave ^~ out there";
             found.push(Finding::new(d.args_span(), what, help).note(by.args_span(), "the prefix"));
-        } else if let Some(by) = taken.or_else(open).filter(|by| !(is_same(by, d) || is_closed(by) && is_closed(d))) {
+        } else if let Some(by) =
+            taken.or_else(open).filter(|by| !(is_same(by, d) || is_restricted(by) && is_restricted(d)))
+        {
             let help = "put it before the general one";
             let what = "never taken: an earlier regex matches all that this one does";
             found.push(Finding::new(d.args_span(), what, help).note(by.args_span(), "the one that is taken"));

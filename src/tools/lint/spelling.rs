@@ -46,6 +46,21 @@ pub const RULES: &[Rule] = &[
         ],
         check: two_spellings,
     },
+    Rule {
+        code: "W040",
+        title: "a map with the key `*`",
+        page: "In a `map` the value for all others is called `default`. `*` is a key like any other: the text `*`.",
+        about: &["*"],
+        check: star_key,
+    },
+    Rule {
+        code: "W044",
+        title: "a word that is nearly the one meant",
+        page: "`valid_referers non` is the name of a host, `charset utf8` a charset that no registry has, and the page of \
+               `error_page 404 =;` is called `=`: nothing says so. Write `none`, `utf-8`, and a page behind the `=`.",
+        about: &["valid_referers", "add_header", "charset", "error_page"],
+        check: nearly,
+    },
 ];
 
 /// Request headers that configurations commonly use, as in variable names.
@@ -180,5 +195,49 @@ fn two_spellings(cx: &RuleContext, found: &mut Vec<Finding>) {
                 found.push(finding.note(first.span, "made here"));
             }
         }
+    }
+}
+
+fn star_key(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let in_map = cx.is_in("map");
+    if in_map && cx.is("*") && cx.d.args.len() == 1 && !cx.level().has("default") {
+        let message = "`*` is a key like any other: it stands for no others";
+        found.push(Finding::new(cx.d.name.span, message, "did you mean \"default\"?"));
+    }
+}
+
+fn nearly(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let meant = |word: &Word| -> Option<String> {
+        let text = word.str();
+        match cx.name() {
+            b"valid_referers" if !text.contains(['.', '~', '*', '/']) => {
+                let words = ["none", "blocked", "server_names"];
+                (!words.contains(&&*text)).then(|| suggest::nearest(&text, words)).flatten().map(str::to_owned)
+            }
+            b"add_header" if cx.d.args.get(1).is_some_and(|value| value.span == word.span) => {
+                let words: &[&str] = match &cx.d.args.first()?.lower()[..] {
+                    b"x-frame-options" => &["SAMEORIGIN", "DENY"],
+                    b"x-content-type-options" => &["nosniff"],
+                    _ => return None,
+                };
+                let is_one = words.iter().any(|known| known.eq_ignore_ascii_case(&text));
+                // Words with punctuation are reported by another rule.
+                let is_word = text.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'-');
+                (is_word && !is_one)
+                    .then(|| suggest::nearest(&text, words.iter().copied()))
+                    .flatten()
+                    .map(str::to_owned)
+            }
+            b"charset" if text.contains(',') => text.split(',').next().map(str::to_owned),
+            b"charset" => text.eq_ignore_ascii_case("utf8").then(|| "utf-8".to_owned()),
+            b"error_page" if text.starts_with('=') && cx.d.args.last().is_some_and(|last| last.span == word.span) => {
+                Some(format!("{text} /page"))
+            }
+            _ => None,
+        }
+    };
+    for (word, meant) in cx.d.args.iter().filter_map(|word| Some((word, meant(word)?))) {
+        let message = format!("\"{}\" is taken as it stands", word.str());
+        found.push(Finding::new(word.span, message, format!("did you mean \"{meant}\"?")));
     }
 }

@@ -6,7 +6,7 @@ use crate::config::load::{LoadOptions, load_text};
 mod directions;
 mod files;
 mod followed;
-mod idle;
+mod inactive_settings;
 mod kinds;
 mod reached;
 mod twins;

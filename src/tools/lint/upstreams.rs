@@ -2,6 +2,7 @@
 //! listed twice; and zones that no request is counted in.
 
 use super::blocks::sets;
+use super::missing_prerequisites::host_of;
 use super::rule::{COMPARED, Finding, Rule, RuleContext};
 use super::used::Used;
 use crate::config::ast::{Directive, Word};
@@ -59,6 +60,14 @@ pub const RULES: &[Rule] = &[
                unix socket.",
         about: &["upstream"],
         check: without_port,
+    },
+    Rule {
+        code: "W315",
+        title: "a certificate that is compared with the name of a group",
+        page: "With `proxy_ssl_verify on` the certificate has to be for the host of `proxy_pass`. Where that is the name of an \
+               `upstream` no certificate is: each request is answered 502. Name the host: `proxy_ssl_name app.example.org;`.",
+        about: &["proxy_pass"],
+        check: verified_group,
     },
 ];
 
@@ -231,5 +240,25 @@ fn half_an_upgrade(cx: &RuleContext, found: &mut Vec<Finding>) {
                 found.push(finding.note(upgrade.span, "the upgrade"));
             }
         }
+    }
+}
+
+fn verified_group(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some(word) = cx.d.args.first().filter(|_| cx.is("proxy_pass")) else { return };
+    let text = word.str();
+    let host = host_of(&text);
+    let verify = cx.levels().find_map(|level| level.first_of("proxy_ssl_verify"));
+    let Some(verify) = verify.filter(|d| d.args.iter().any(|word| word.is("on"))) else { return };
+    let is_named = cx.levels().any(|level| level.has("proxy_ssl_name") || level.has("include"));
+    // A group may be called like its host, as containers are.
+    let group = cx.inside("http").and_then(|http| http.upstream(host.as_bytes()));
+    let is_host = |d: &Directive| {
+        d.name.is("server") && d.args.first().is_some_and(|word| word.str().split(':').next() == Some(host))
+    };
+    let is_group = !host.contains('.') && group.is_some_and(|group| !group.block.iter().flatten().any(is_host));
+    if text.starts_with("https://") && is_group && !is_named {
+        let message = format!("no certificate is for \"{host}\", the name of a group: requests are answered 502");
+        let finding = Finding::new(word.span, message, "add the name in the certificate: proxy_ssl_name HOST;");
+        found.push(finding.note(verify.span, "it is verified"));
     }
 }

@@ -1,8 +1,8 @@
-//! Paths that another location answers than the one written for them, and directories that should not be served.
+//! Paths answered by another location than the one written for them, and directories that should not be served.
 
-use super::blocks::{authenticates, is_pass, location, runs};
-use super::rule::{Finding, Rule, RuleContext};
-use crate::config::ast::Directive;
+use super::blocks::{authenticates, is_pass, location, runs, variables};
+use super::rule::{COMPARED, Finding, Rule, RuleContext};
+use crate::config::ast::{Directive, Span, Word};
 use std::path::{Component, Path, PathBuf};
 
 pub const RULES: &[Rule] = &[
@@ -56,6 +56,23 @@ pub const RULES: &[Rule] = &[
                Serve a directory that holds the site alone.",
         about: &["root", "alias"],
         check: serves_itself,
+    },
+    Rule {
+        code: "W052",
+        title: "a regex location that takes the files of another",
+        page: "A regex location wins over a prefix: beside `location /img/ { alias /data/img/; }` a `location ~ \\.png$ { expires \
+               30d; }` takes /img/a.png, and looks for it below the root of the server. Write the prefix as `^~`, or the regex \
+               location inside it.",
+        about: &["location"],
+        check: takes_files,
+    },
+    Rule {
+        code: "W148",
+        title: "one path is closed, and what is below it is open",
+        page: "`location = /admin` is this one path alone: /admin/ and /admin/x are answered by another location, which asks \
+               for nothing. Close the prefix: `location /admin { … }`, or `^~` where regex locations may take its paths.",
+        about: &["location"],
+        check: exact_alone,
     },
 ];
 
@@ -216,5 +233,100 @@ fn serves_itself(cx: &RuleContext, found: &mut Vec<Finding>) {
     if is_above && is_whole && !answers() && !cx.levels().any(|level| level.authenticates()) {
         let message = format!("\"{}\" holds this configuration: anyone can fetch it", directory.display());
         found.push(Finding::new(word.span, message, "serve a directory that holds the site alone"));
+    }
+}
+
+/// Whether a location determines where its responses come from, or refuses requests.
+fn has_content(d: &Directive) -> bool {
+    const CONTENT: [&str; 10] =
+        ["root", "alias", "try_files", "return", "internal", "deny", "if", "include", "location", "rewrite"];
+    d.block.iter().flatten().any(|d| is_pass(&d.name.str()) || CONTENT.iter().any(|name| d.name.is(name)))
+}
+
+/// The path in the first argument, without trailing slash.
+pub fn path_of(d: &Directive) -> Option<String> {
+    Some(d.args.first()?.str().trim_end_matches('/').to_owned())
+}
+
+/// The line by which a prefix location has its files outside the server's root; without a root, its proxy_pass.
+fn elsewhere(d: &Directive, prefix: &str, root: Option<&str>) -> Option<Span> {
+    let line = |name: &str| d.block.iter().flatten().find(|d| d.name.is(name));
+    if prefix == "/" {
+        // Without a root, the server has no other files.
+        return line("proxy_pass").filter(|_| root.is_none()).map(|d| d.span);
+    }
+    let root = root?;
+    let is_below = |alias: &Directive| {
+        path_of(alias).is_some_and(|path| path == format!("{root}{}", prefix.trim_end_matches('/')))
+    };
+    let alias = line("alias").filter(|alias| !is_below(alias));
+    alias.or_else(|| line("root").filter(|own| path_of(own).as_deref() != Some(root))).map(|d| d.span)
+}
+
+/// Reports once per server, at its first location.
+fn takes_files(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let level = cx.level();
+    let in_server = cx.is_in("server");
+    if !in_server || !cx.is_first("location") || level.has("include") {
+        return;
+    }
+    let locations = || level.all.iter().filter_map(|d| Some((d, location(d)?))).take(COMPARED);
+    let root = cx.levels().find_map(|level| level.first_of("root")).and_then(path_of);
+    let is_nested = |d: &Directive| d.block.iter().flatten().any(|d| d.name.is("location"));
+    let other = locations().find_map(|(d, (sign, name))| {
+        let prefix = name.str();
+        let is_prefix = sign.is_empty() && prefix.starts_with('/') && !is_nested(d);
+        Some((elsewhere(d, &prefix, root.as_deref()).filter(|_| is_prefix)?, prefix.into_owned()))
+    });
+    let Some((content, prefix)) = other else { return };
+    let is_suffix = |name: &Word| name.bytes().starts_with(b"\\.") && name.bytes().ends_with(b"$");
+    let taking = locations().find(|(d, (sign, name))| sign.starts_with(b"~") && is_suffix(name) && !has_content(d));
+    if let Some((d, (_, regex))) = taking {
+        let message =
+            format!("\"{}\" also takes what begins with \"{prefix}\", and looks elsewhere for it", regex.str());
+        let help = match &*prefix {
+            "/" => "say here where the files are (root), or pass them on as well".to_owned(),
+            prefix => format!("write the prefix as: location ^~ {prefix} {{ … }}"),
+        };
+        found.push(Finding::new(d.args_span(), message, help).note(content, "they are here"));
+    }
+}
+
+/// Whether a block refuses everyone, or requires authentication.
+pub fn is_restricted(d: &Directive) -> bool {
+    d.block.iter().flatten().any(|d| match d.name.bytes() {
+        b"deny" => d.says("all"),
+        b"auth_basic" | b"auth_request" => !d.says("off"),
+        b"return" => d.args.first().is_some_and(|code| matches!(code.bytes(), b"403" | b"404" | b"401" | b"444")),
+        _ => false,
+    })
+}
+
+fn exact_alone(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some((b"=", name)) = location(cx.d).filter(|_| is_restricted(cx.d)) else { return };
+    let path = name.str();
+    // `= /images/` with `deny all` forbids the listing alone; a password, or a list of addresses, is for a whole area.
+    let asks = |d: &Directive| ["auth_basic", "auth_request", "allow"].iter().any(|name| d.name.is(name));
+    let path = match path.strip_suffix('/') {
+        Some(area) if cx.children().iter().any(asks) => area.into(),
+        _ => path,
+    };
+    let last = path.rsplit('/').next().unwrap_or_default();
+    let Some(server) = cx.inside("server") else { return };
+    // Nothing can be below a file. What only this location answers exists nowhere else.
+    const OWN: [&str; 6] = ["stub_status", "status", "alias", "empty_gif", "internal", "include"];
+    let answers = |d: &Directive| OWN.iter().any(|own| d.name.is(own)) || d.name.is("return") && d.args.len() > 1;
+    if last.is_empty() || last.contains('.') || cx.children().iter().any(answers) || server.authenticates() {
+        return;
+    }
+    let Some(taker) = server.taker(format!("{path}/x").as_bytes()) else { return };
+    let inside = taker.block.as_deref().unwrap_or_default();
+    let is_explicit = location(taker).is_some_and(|(_, name)| name.bytes().starts_with(path.as_bytes()));
+    let is_passed = inside.iter().any(|d| is_pass(&d.name.str()));
+    if !authenticates(inside) && (is_explicit || is_passed) && variables(&path).is_empty() {
+        let message =
+            format!("only \"{}\" itself is closed: what is below it is answered by another location", name.str());
+        let help = format!("close what is below as well: location {path} {{ … }}");
+        found.push(Finding::new(cx.d.args_span(), message, help).note(taker.args_span(), "it asks for nothing"));
     }
 }

@@ -1,9 +1,8 @@
 //! Punctuation with another meaning than intended: a dash in a variable's name, two ports in one address, a regex after
-//! `=`; and lines that lack their counterpart elsewhere.
+//! `=`, an alias without a slash.
 
-use super::blocks::{condition, is_tls, location};
+use super::blocks::{condition, location};
 use super::rule::{EVERY, Finding, Rule, RuleContext};
-use crate::config::ast::Directive;
 use crate::config::template::Builtin;
 
 pub const RULES: &[Rule] = &[
@@ -38,22 +37,6 @@ pub const RULES: &[Rule] = &[
                of /i/x is /srv/ix. End both with a slash.",
         about: &["alias"],
         check: alias_without_slash,
-    },
-    Rule {
-        code: "W024",
-        title: "a certificate that no listener uses",
-        page: "`ssl_certificate` and `acme_certificate` alone turn nothing on: a `listen` without `ssl` speaks plain HTTP. \
-               Write `listen 443 ssl;`.",
-        about: &["ssl_certificate", "acme_certificate"],
-        check: unused_certificate,
-    },
-    Rule {
-        code: "W025",
-        title: "fewer files than connections",
-        page: "Each connection is an open file, and one that is proxied is two: with a `worker_rlimit_nofile` below \
-               `worker_connections` the limit of connections is never reached, and files cannot be opened before it.",
-        about: &["worker_rlimit_nofile"],
-        check: few_files,
     },
 ];
 
@@ -145,41 +128,6 @@ fn alias_without_slash(cx: &RuleContext, found: &mut Vec<Finding>) {
         let message = format!("\"{prefix}x\" is looked for as \"{text}x\", without a slash between them");
         let finding = Finding::new(word.span, message, format!("end it with a slash as well: alias {text}/;"));
         found.push(finding.note(name.span, "the location ends with one"));
-    }
-}
-
-fn unused_certificate(cx: &RuleContext, found: &mut Vec<Finding>) {
-    let Some(server) = cx.blocks.last().filter(|block| block.name.is("server")) else { return };
-    let is_first =
-        cx.is_first("ssl_certificate") || cx.is_first("acme_certificate") && !cx.level().has("ssl_certificate");
-    // `ssl on` enables TLS; `ssl off` is intentional.
-    if !is_first || cx.ssl().is_some() {
-        return;
-    }
-    // Includes are expanded in the tree, so `listen` directives in other files are seen.
-    let listens = || server.block.iter().flatten().filter(|d| d.name.is("listen"));
-    let has_other_warning =
-        |d: &Directive| d.args.first().is_some_and(|word| word.str().rsplit(':').next() == Some("443"));
-    if listens().next().is_some() && !listens().any(|d| is_tls(d) || has_other_warning(d) || cx.shares_tls(d)) {
-        let message = "no `listen` of this server has `ssl`: it speaks plain HTTP, without this certificate";
-        let finding = Finding::new(cx.d.span, message, "write: listen 443 ssl;");
-        found.push(match listens().next() {
-            Some(listen) => finding.note(listen.span, "it listens"),
-            None => finding,
-        });
-    }
-}
-
-fn few_files(cx: &RuleContext, found: &mut Vec<Finding>) {
-    let number = |d: &Directive| d.args.first().and_then(|word| word.str().parse::<u64>().ok());
-    let Some(files) = Some(cx.d).filter(|_| cx.is("worker_rlimit_nofile")).and_then(number) else { return };
-    let events = cx.level().first_of("events");
-    let connections =
-        events.into_iter().flat_map(|events| events.block.iter().flatten()).find(|d| d.name.is("worker_connections"));
-    if let Some((d, most)) = connections.and_then(|d| Some((d, number(d)?))).filter(|(_, most)| files < *most) {
-        let message = format!("{files} open files are fewer than {most} connections");
-        let finding = Finding::new(cx.d.span, message, format!("write: worker_rlimit_nofile {};", most * 2));
-        found.push(finding.note(d.span, "the connections"));
     }
 }
 

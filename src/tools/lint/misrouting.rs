@@ -1,14 +1,13 @@
-//! Requests that are led elsewhere than the lines around say: out of their location, to a name that is none, to a
-//! program that looks in another directory, to a server that is not told which of its sites is meant.
+//! Requests that go elsewhere than the configuration suggests: out of their location, to a name that cannot exist, to a
+//! program that looks in another directory, back to this server.
 
 use super::blocks::{is_pass, location, variables};
+use super::missing_prerequisites::{host_of, is_domain};
 use super::paths::literal_start;
-use super::reach::{host_of, is_domain};
 use super::regexes::{matches, uri_of};
 use super::rule::{Finding, Rule, RuleContext};
 use super::targets::leads_to;
 use crate::config::ast::{Directive, Word};
-use crate::config::value::Millis;
 
 pub const RULES: &[Rule] = &[
     Rule {
@@ -46,22 +45,6 @@ pub const RULES: &[Rule] = &[
         check: page_for_asset,
     },
     Rule {
-        code: "W315",
-        title: "a certificate that is compared with the name of a group",
-        page: "With `proxy_ssl_verify on` the certificate has to be for the host of `proxy_pass`. Where that is the name of an \
-               `upstream` no certificate is: each request is answered 502. Name the host: `proxy_ssl_name app.example.org;`.",
-        about: &["proxy_pass"],
-        check: verified_group,
-    },
-    Rule {
-        code: "W316",
-        title: "an error page that becomes a redirect",
-        page: "`error_page` with a URL sends the client there with 302: browsers, caches and search engines see a page that has \
-               moved, not an error. A path of the site is sent with the error itself: `error_page 404 /404.html;`.",
-        about: &["error_page"],
-        check: redirected_error,
-    },
-    Rule {
         code: "W087",
         title: "a server that is not told which of its sites is meant",
         page: "Many servers have several sites on one address and choose the certificate by the name that the client sends \
@@ -70,13 +53,20 @@ pub const RULES: &[Rule] = &[
         check: no_server_name,
     },
     Rule {
-        code: "W088",
-        title: "pages that browsers keep for years",
-        page: "A file that is kept for a year is not asked for again, also where it has changed: that is for files whose name \
-               changes with them (app.3f2a.js). A page keeps its name, so that visitors do not see its new version. Write \
-               `expires -1;` or a short time for pages.",
-        about: &["expires"],
-        check: kept_pages,
+        code: "W041",
+        title: "a path that is the same for every request",
+        page: "Where the host of `proxy_pass` is a variable, its path is what the upstream is asked for, whatever the client \
+               asked for: nothing is appended to it. Leave the path out, or write `$request_uri` behind the host.",
+        about: &["proxy_pass"],
+        check: constant_path,
+    },
+    Rule {
+        code: "W146",
+        title: "a proxy that asks itself",
+        page: "The upstream is the address that this server listens on, and no other server does: the request comes back \
+               until there are no more connections. Name the port of the application.",
+        about: &["proxy_pass"],
+        check: asks_itself,
     },
 ];
 
@@ -204,64 +194,67 @@ fn page_for_asset(cx: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-fn verified_group(cx: &RuleContext, found: &mut Vec<Finding>) {
+fn constant_path(cx: &RuleContext, found: &mut Vec<Finding>) {
     let Some(word) = cx.d.args.first().filter(|_| cx.is("proxy_pass")) else { return };
     let text = word.str();
-    let host = host_of(&text);
-    let verify = cx.levels().find_map(|level| level.first_of("proxy_ssl_verify"));
-    let Some(verify) = verify.filter(|d| d.args.iter().any(|word| word.is("on"))) else { return };
-    let is_named = cx.levels().any(|level| level.has("proxy_ssl_name") || level.has("include"));
-    // A group may be called like its host, as containers are.
-    let group = cx.inside("http").and_then(|http| http.upstream(host.as_bytes()));
-    let is_host = |d: &Directive| {
-        d.name.is("server") && d.args.first().is_some_and(|word| word.str().split(':').next() == Some(host))
-    };
-    let is_group = !host.contains('.') && group.is_some_and(|group| !group.block.iter().flatten().any(is_host));
-    if text.starts_with("https://") && is_group && !is_named {
-        let message = format!("no certificate is for \"{host}\", the name of a group: requests are answered 502");
-        let finding = Finding::new(word.span, message, "add the name in the certificate: proxy_ssl_name HOST;");
-        found.push(finding.note(verify.span, "it is verified"));
-    }
-}
-
-fn redirected_error(cx: &RuleContext, found: &mut Vec<Finding>) {
-    let Some((page, codes)) = cx.d.args.split_last().filter(|_| cx.is("error_page")) else { return };
-    let text = page.str();
-    // A login, or https:// for what came by http://, is meant to be a redirect.
-    const MEANT: [&str; 5] = ["401", "403", "495", "496", "497"];
-    let is_error = |word: &Word| matches!(word.bytes(), [b'4' | b'5', _, _]) && !MEANT.iter().any(|code| word.is(code));
-    if !text.starts_with("http") && !text.starts_with("$scheme:")
-        || !text.contains("://")
-        || !codes.iter().all(is_error)
-    {
+    // `$app/`: the scheme may be part of the variable.
+    let rest = text.split_once("://").map_or(&*text, |(_, rest)| rest);
+    let Some((host, path)) = rest.find('/').map(|at| rest.split_at(at)) else { return };
+    // A regex, or a location without trailing slash, may be meant for a single URI.
+    let is_many = cx.location().is_some_and(|(sign, name)| {
+        (sign.is_empty() || sign == b"^~") && name.bytes().starts_with(b"/") && name.bytes().ends_with(b"/")
+    });
+    if !host.contains('$') || path.contains('$') || !path.ends_with('/') || !is_many || cx.level().has("internal") {
         return;
     }
-    let host = host_of(&text);
-    let names = cx.inside("server").and_then(|server| server.first_of("server_name"));
-    let is_own = ["$host", "$server_name", "$http_host"].contains(&host)
-        || names.is_some_and(|d| d.args.iter().any(|name| name.is(host)));
-    let path = text.split_once("://").and_then(|(_, rest)| rest.find('/').and_then(|at| rest.get(at..)));
-    if let Some(path) = path.filter(|_| is_own) {
-        let message = "the client is sent there with 302: it does not learn of the error";
-        let codes: Vec<_> = codes.iter().map(Word::str).collect();
-        found.push(Finding::new(page.span, message, format!("write: error_page {} {path};", codes.join(" "))));
-    }
+    let message =
+        format!("every request asks the upstream for \"{path}\": nothing is appended where the host is a variable");
+    let bare = text.strip_suffix(path).unwrap_or(&text);
+    let help = match path {
+        "/" => format!("leave the path out: proxy_pass {bare};"),
+        _ => format!("write what is to be asked for: proxy_pass {bare}{}$request_uri;", path.trim_end_matches('/')),
+    };
+    found.push(Finding::new(word.span, message, help));
 }
 
-fn kept_pages(cx: &RuleContext, found: &mut Vec<Finding>) {
-    let (true, [time], Some((sign, name))) = (cx.is("expires"), &cx.d.args[..], cx.location()) else { return };
-    /// Half a year.
-    const LONG: u64 = 180 * 86_400;
-    let is_long = time.is("max") || Millis::parse_seconds(time.bytes()).is_ok_and(|time| time.seconds() >= LONG);
-    let path = name.str();
-    let last = path.rsplit("\\.").next().unwrap_or_default();
-    let mut words = last.split(|c: char| !c.is_ascii_alphanumeric());
-    let is_page = match sign {
-        b"~" | b"~*" => path.contains("\\.") && words.any(|word| matches!(word, "html" | "htm" | "xhtml")),
-        _ => path.ends_with(".html") || path.ends_with(".htm"),
+fn asks_itself(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some(word) = cx.d.args.first().filter(|_| cx.is("proxy_pass")) else { return };
+    let text = word.str();
+    let takes_all = cx
+        .blocks
+        .last()
+        .and_then(|block| location(block))
+        .is_some_and(|(sign, name)| (sign.is_empty() || sign == b"^~") && name.is("/"));
+    let Some(address) = text.strip_prefix("http://") else { return };
+    // Without a URI part the path comes back as it is, and to the same location, unless it is internal: that is 404.
+    let is_changed = || address.contains('/') || ["rewrite", "internal"].iter().any(|name| cx.level().has(name));
+    if !takes_all && (is_changed() || !cx.is_in("location")) {
+        return;
+    }
+    let address = address.trim_end_matches('/');
+    let (host, port) = address.rsplit_once(':').unwrap_or((address, "80"));
+    if !matches!(host, "127.0.0.1" | "localhost" | "[::1]") || cx.level().has("if") {
+        return;
+    }
+    let port_of = |listen: &Directive| {
+        let word = listen.args.first().map(|word| word.str().into_owned()).unwrap_or_default();
+        let is_own =
+            word.starts_with(host) || !word.contains(':') || word.starts_with("*:") || word.starts_with("0.0.0.0:");
+        word.rsplit(':').next().filter(|_| is_own).map(str::to_owned)
     };
-    if is_long && is_page {
-        let message = "visitors do not see a new version of a page: their browsers keep it";
-        found.push(Finding::new(time.span, message, "a short time for pages: expires -1;"));
+    let own = cx.inside("server").map(|server| server.all).unwrap_or_default();
+    let is_meant = |d: &&Directive| d.name.is("listen") && port_of(d).is_some_and(|own| own == port);
+    let is_only = || {
+        cx.inside("http").is_some_and(|http| {
+            let servers = http.all.iter().filter(|d| d.name.is("server"));
+            let meant = servers.filter(|d| d.block.iter().flatten().any(|d| is_meant(&d)));
+            // Only if a single server matches.
+            meant.take(2).count() == 1 && !http.has("include")
+        })
+    };
+    if let Some(listen) = own.iter().find(is_meant).filter(|_| is_only()) {
+        let message = format!("{host}:{port} is this server itself: the request comes back without end");
+        let finding = Finding::new(word.span, message, "name the address of the application");
+        found.push(finding.note(listen.span, "it listens there"));
     }
 }

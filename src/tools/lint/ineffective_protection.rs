@@ -1,10 +1,8 @@
-//! Protection that is written down and does not protect: limits that only count, links that fit every file, redirects
-//! out of TLS, logs that a client can write into.
+//! Protection that does not protect: limits that only count, links that open every file, redirects from HTTPS to HTTP, a
+//! short HSTS lifetime.
 
-use super::blocks::{Pass, location};
-use super::blocks::{authority, condition, first_below, is_of_client, passes, variables, variables_below};
+use super::blocks::{Pass, authority, condition, first_below, location, passes, variables, variables_below};
 use super::rule::{Finding, Rule, RuleContext};
-use super::tables::Table;
 use super::targets::leads_to;
 use crate::config::ast::{Directive, Word};
 
@@ -61,22 +59,6 @@ pub const RULES: &[Rule] = &[
         check: twin_header,
     },
     Rule {
-        code: "W174",
-        title: "a log that clients can write lines into",
-        page: "With `escape=none` quotes and line ends of what clients send are written as they are: a request makes lines that \
-               look like others. Leave it out, or write `escape=json`.",
-        about: &["log_format"],
-        check: unescaped,
-    },
-    Rule {
-        code: "W175",
-        title: "an answer for one origin that is kept for all",
-        page: "Where Access-Control-Allow-Origin depends on the Origin of the request, a cache must not give one site's answer to \
-               another: add `add_header Vary Origin;`.",
-        about: &["add_header"],
-        check: without_vary,
-    },
-    Rule {
         code: "W176",
         title: "early data that the application is not told of",
         page: "A request in early data can be recorded and sent again by anyone on the way. The application can refuse (425) what \
@@ -101,12 +83,12 @@ pub const RULES: &[Rule] = &[
         check: never_https,
     },
     Rule {
-        code: "W311",
-        title: "a log of rewrites that is not written",
-        page: "`rewrite_log on` writes at the level notice, and an `error_log` of a higher level leaves it out: \
-               `error_log FILE notice;`.",
-        about: &["rewrite_log"],
-        check: unseen_rewrites,
+        code: "W149",
+        title: "Strict-Transport-Security for a short time",
+        page: "A browser that has not visited the site for as long as max-age says goes back to plain HTTP, where anyone on the \
+               way can answer. Short times are for a first try. Write half a year at least: `max-age=31536000`.",
+        about: &["add_header"],
+        check: short_promise,
     },
 ];
 
@@ -181,50 +163,6 @@ fn twin_header(cx: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-fn unescaped(cx: &RuleContext, found: &mut Vec<Finding>) {
-    if !cx.is("log_format") {
-        return;
-    }
-    let Some(word) = cx.d.args.iter().skip(1).find(|word| word.is("escape=none")) else { return };
-    const SENT: [&str; 6] = ["request", "uri", "document_uri", "remote_user", "args", "query_string"];
-    let is_sent = |name: &String| is_of_client(name) || SENT.contains(&&**name);
-    let mut names = cx.d.args.iter().skip(1).flat_map(|word| variables(&word.str()));
-    if let Some(name) = names.find(is_sent) {
-        let message = format!("a client can write quotes and lines into this log by ${name}");
-        found.push(Finding::new(word.span, message, "leave it out, or write escape=json"));
-    }
-}
-
-fn without_vary(cx: &RuleContext, found: &mut Vec<Finding>) {
-    if !cx.is("add_header") {
-        return;
-    }
-    let [name, value, ..] = &cx.d.args[..] else { return };
-    if name.lower() != b"access-control-allow-origin" {
-        return;
-    }
-    let is_of_origin = |table: &Table| {
-        let of = table.directive.args.first();
-        table.directive.name.is("map") && of.is_some_and(|of| of.lower() == b"$http_origin")
-    };
-    let of_origin = |name: &String| {
-        let table = cx.inside("http").and_then(|http| http.table(format!("${name}").as_bytes()));
-        name == "http_origin" || table.is_some_and(is_of_origin)
-    };
-    let level = cx.level();
-    // With credentials for every site the origin itself is the mistake.
-    if value.is("$http_origin") && level.field("access-control-allow-credentials").is_some() {
-        return;
-    }
-    // What may not be kept needs no Vary.
-    let is_kept = || !level.all.iter().any(|d| d.args.iter().any(|word| word.str().contains("no-store")));
-    let is_varied = level.field("vary").is_some() || level.has("include");
-    if !is_varied && variables(&value.str()).iter().any(of_origin) && is_kept() {
-        let message = "a cache may give the answer for one site to another, whose browser refuses it then";
-        found.push(Finding::new(cx.d.span, message, "add: add_header Vary Origin;"));
-    }
-}
-
 fn untold_early_data(cx: &RuleContext, found: &mut Vec<Finding>) {
     if !cx.is("ssl_early_data") {
         return;
@@ -275,22 +213,6 @@ fn never_https(cx: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-fn unseen_rewrites(cx: &RuleContext, found: &mut Vec<Finding>) {
-    if !cx.is("rewrite_log") {
-        return;
-    }
-    if !cx.d.says("on") {
-        return;
-    }
-    let Some(log) = cx.levels.iter().rev().find_map(|level| level.first_of("error_log")) else { return };
-    const HIGHER: [&str; 6] = ["warn", "error", "crit", "alert", "emerg", "off"];
-    if let Some(level) = log.args.get(1).filter(|word| HIGHER.iter().any(|level| word.is(level))) {
-        let message = format!("nothing of it is written: error_log leaves out what is below {}", level.str());
-        let help = format!("write: error_log {} notice;", log.args[0].str());
-        found.push(Finding::new(cx.d.span, message, help).note(log.span, "the log"));
-    }
-}
-
 fn no_time(cx: &RuleContext, found: &mut Vec<Finding>) {
     let Some(word) = cx.d.args.first().filter(|_| cx.is("secure_link_md5")) else { return };
     let asks = variables(&word.str()).iter().any(|name| name == "secure_link_expires");
@@ -321,4 +243,23 @@ fn asked_nowhere(cx: &RuleContext, found: &mut Vec<Finding>) {
         let help = "write `off` only in locations that are for everyone";
         found.push(Finding::new(all, message, help).note(cx.d.span, "the password"));
     }
+}
+
+/// Long enough for browsers of monthly visitors to remember the policy.
+const MIN_HSTS_AGE: u64 = 30 * 86_400;
+
+fn short_promise(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let [name, value, ..] = &cx.d.args[..] else { return };
+    if !cx.is("add_header") || name.lower() != b"strict-transport-security" {
+        return;
+    }
+    let text = value.str().to_ascii_lowercase();
+    let Some((_, rest)) = text.split_once("max-age=") else { return };
+    let digits: String = rest.trim_start_matches('"').chars().take_while(char::is_ascii_digit).collect();
+    // 0 revokes the policy.
+    let Some(seconds) = digits.parse::<u64>().ok().filter(|seconds| (1..MIN_HSTS_AGE).contains(seconds)) else {
+        return;
+    };
+    let message = format!("browsers forget after {seconds} s that this site is HTTPS only");
+    found.push(Finding::new(value.span, message, "write max-age=31536000, a year"));
 }

@@ -2,7 +2,7 @@
 
 use super::blocks::{below, location};
 use super::level::Level;
-use super::reach::path_of;
+use super::location_conflicts::path_of;
 use super::rule::{Finding, Rule, RuleContext};
 use crate::config::ast::{Directive, Word};
 use crate::config::value::Size;

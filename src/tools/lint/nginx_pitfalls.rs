@@ -1,6 +1,6 @@
-//! Lines that nginx silently accepts, but that do not do what they seem to.
+//! Lines that nginx accepts without a warning, but that do not do what they seem to.
 
-use super::blocks::{below, location, variables};
+use super::blocks::{location, variables};
 use super::regexes;
 use super::rule::{COMPARED, EVERY, Finding, Rule, RuleContext};
 use crate::config::ast::{Directive, Word};
@@ -22,14 +22,6 @@ pub const RULES: &[Rule] = &[
                belongs to `listen`; it is taken off the Host header before names are compared. Variables are not filled in, but for $hostname.",
         about: &["server_name"],
         check: odd_server_name,
-    },
-    Rule {
-        code: "W003",
-        title: "a named location that does not exist",
-        page: "`error_page` and `try_files` may lead to `@name`. Where the server has no `location @name` every such \
-               request ends in 500.",
-        about: &["error_page", "try_files"],
-        check: missing_named_location,
     },
     Rule {
         code: "W004",
@@ -353,40 +345,6 @@ fn odd_server_name(cx: &RuleContext, found: &mut Vec<Finding>) {
             ));
         }
     }
-}
-
-fn missing_named_location(cx: &RuleContext, found: &mut Vec<Finding>) {
-    if !cx.is("error_page") && !cx.is("try_files") {
-        return;
-    }
-    let Some(word) = cx.d.args.last() else { return };
-    let text = word.str();
-    if !text.starts_with('@') || text.contains('$') {
-        return;
-    }
-    let Some(server) = cx.inside("server") else {
-        // In http it applies to every server.
-        let has = |d: &Directive| d.name.is("include") || location(d).is_some_and(|(_, name)| name.is(&text));
-        if cx.is_in("http") && !below(cx.level().all, has) {
-            let message = format!("named location \"{text}\" could not be found: no server has such a location");
-            found.push(Finding::new(word.span, message, format!("add to each server: location {text} {{ … }}")));
-        }
-        return;
-    };
-    if server.location(b"", word.bytes()).is_some() {
-        return;
-    }
-    let near = cx.may_compare().then(|| {
-        let known = server.location_names().filter(|name| name.starts_with(b"@")).map(String::from_utf8_lossy);
-        let known: Vec<String> = known.map(|name| name.into_owned()).collect();
-        crate::config::suggest::did_you_mean(&text, known.iter().map(String::as_str))
-    });
-    let near = near.flatten();
-    found.push(Finding::new(
-        word.span,
-        format!("named location \"{text}\" could not be found: there is no such location in this server"),
-        near.unwrap_or_else(|| format!("add: location {text} {{ … }}")),
-    ));
 }
 
 fn try_files_code(cx: &RuleContext, found: &mut Vec<Finding>) {

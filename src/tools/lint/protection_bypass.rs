@@ -1,5 +1,5 @@
 //! Ways around intended protection: a regex location that takes requests below a protected prefix, private files below
-//! the root, a `map` that selects a server without a default.
+//! the root, a `map` without a default that selects a server or directory.
 
 use super::blocks::{Pass, authenticates, is_pass, location, passes};
 use super::level::Level;
@@ -9,22 +9,6 @@ use crate::config::ast::{Directive, Word};
 use std::path::PathBuf;
 
 pub const RULES: &[Rule] = &[
-    Rule {
-        code: "W038",
-        title: "a listener of IPv6 only",
-        page: "`listen [::]:80` alone takes no IPv4 connections: the socket is made with ipv6only=on. Write `listen 80;` beside \
-               it, or `ipv6only=off`.",
-        about: &["listen"],
-        check: one_family,
-    },
-    Rule {
-        code: "W039",
-        title: "two headers about caching that contradict each other",
-        page: "`expires` sends a Cache-Control of its own: beside it an `add_header Cache-Control no-store` makes two, and caches \
-               choose. Write one of them.",
-        about: &["add_header"],
-        check: two_lifetimes,
-    },
     Rule {
         code: "W138",
         title: "a regex location that leads around a password",
@@ -51,52 +35,6 @@ pub const RULES: &[Rule] = &[
         check: no_default,
     },
 ];
-
-fn one_family(cx: &RuleContext, found: &mut Vec<Finding>) {
-    let level = cx.level();
-    if !cx.is_first("listen") || level.has("include") {
-        return;
-    }
-    let address = |d: &Directive| d.args.first().map(|word| word.str().into_owned()).unwrap_or_default();
-    let is_wide = |d: &Directive| address(d).starts_with("[::]");
-    let own = || level.all.iter().filter(|d| d.name.is("listen"));
-    let takes_both = |d: &Directive| d.args.iter().any(|word| word.is("ipv6only=off"));
-    if own().all(is_wide) && !cx.listens().any(takes_both) {
-        let port = address(cx.d).trim_start_matches("[::]").trim_start_matches(':').to_owned();
-        let port = if port.is_empty() { "80".to_owned() } else { port };
-        let rest: Vec<_> = cx.d.args.iter().skip(1).map(Word::str).collect();
-        let line = format!("listen {port} {}", rest.join(" "));
-        let message = "only IPv6 connections come here";
-        found.push(Finding::new(cx.d.args_span(), message, format!("add: {};", line.trim_end())));
-    }
-}
-
-fn two_lifetimes(cx: &RuleContext, found: &mut Vec<Finding>) {
-    let [name, value, ..] = &cx.d.args[..] else { return };
-    if !cx.is("add_header") || !name.bytes().eq_ignore_ascii_case(b"cache-control") {
-        return;
-    }
-    let text = value.str().to_ascii_lowercase();
-    let mut words = text.split(',').map(str::trim);
-    let is_kept = |word: &&str| *word == "public" || word.starts_with("max-age=") && *word != "max-age=0";
-    if let Some(kept) = words.clone().find(is_kept).filter(|_| words.any(|word| word == "no-store")) {
-        let message = format!("\"no-store\" forbids what \"{kept}\" allows");
-        let help = "keep one of the two: no-store, or public and max-age=SECONDS";
-        return found.push(Finding::new(value.span, message, help));
-    }
-    let Some(forbids) = ["no-store", "no-cache", "max-age=0"].iter().find(|word| text.contains(**word)) else { return };
-    let level = cx.level();
-    let Some(expires) = level.first_of("expires") else { return };
-    let time = expires.args.last().map(Word::str).unwrap_or_default();
-    let is_later = time.starts_with(|c: char| c.is_ascii_digit())
-        && !time.trim_matches(|c: char| !c.is_ascii_digit()).chars().all(|c| c == '0');
-    if is_later || time == "max" {
-        let message =
-            format!("\"{forbids}\" beside `expires {time}`: two Cache-Control headers that contradict each other");
-        found
-            .push(Finding::new(cx.d.args_span(), message, "keep one of the two lines").note(expires.span, "the other"));
-    }
-}
 
 /// Whether a block requires a password, or restricts addresses.
 fn is_protected(d: &Directive) -> bool {

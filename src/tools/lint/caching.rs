@@ -1,0 +1,136 @@
+//! Responses that caches and browsers keep for longer than intended, or give to clients they were not meant for.
+
+use super::blocks::variables;
+use super::rule::{Finding, Rule, RuleContext};
+use super::tables::Table;
+use crate::config::ast::Word;
+use crate::config::value::Millis;
+
+pub const RULES: &[Rule] = &[
+    Rule {
+        code: "W088",
+        title: "pages that browsers keep for years",
+        page: "A file that is kept for a year is not asked for again, also where it has changed: that is for files whose name \
+               changes with them (app.3f2a.js). A page keeps its name, so that visitors do not see its new version. Write \
+               `expires -1;` or a short time for pages.",
+        about: &["expires"],
+        check: kept_pages,
+    },
+    Rule {
+        code: "W150",
+        title: "one visitor's cookie for everybody",
+        page: "A response with Set-Cookie is not cached, unless `proxy_ignore_headers Set-Cookie` says so: then its cookie, a \
+               session perhaps, is sent to all that ask for the same. Add `proxy_hide_header Set-Cookie;`.",
+        about: &["proxy_ignore_headers", "fastcgi_ignore_headers", "uwsgi_ignore_headers", "scgi_ignore_headers"],
+        check: shared_cookie,
+    },
+    Rule {
+        code: "W175",
+        title: "an answer for one origin that is kept for all",
+        page: "Where Access-Control-Allow-Origin depends on the Origin of the request, a cache must not give one site's answer to \
+               another: add `add_header Vary Origin;`.",
+        about: &["add_header"],
+        check: without_vary,
+    },
+    Rule {
+        code: "W039",
+        title: "two headers about caching that contradict each other",
+        page: "`expires` sends a Cache-Control of its own: beside it an `add_header Cache-Control no-store` makes two, and caches \
+               choose. Write one of them.",
+        about: &["add_header"],
+        check: two_lifetimes,
+    },
+];
+
+fn kept_pages(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let (true, [time], Some((sign, name))) = (cx.is("expires"), &cx.d.args[..], cx.location()) else { return };
+    /// Half a year.
+    const LONG: u64 = 180 * 86_400;
+    let is_long = time.is("max") || Millis::parse_seconds(time.bytes()).is_ok_and(|time| time.seconds() >= LONG);
+    let path = name.str();
+    let last = path.rsplit("\\.").next().unwrap_or_default();
+    let mut words = last.split(|c: char| !c.is_ascii_alphanumeric());
+    let is_page = match sign {
+        b"~" | b"~*" => path.contains("\\.") && words.any(|word| matches!(word, "html" | "htm" | "xhtml")),
+        _ => path.ends_with(".html") || path.ends_with(".htm"),
+    };
+    if is_long && is_page {
+        let message = "visitors do not see a new version of a page: their browsers keep it";
+        found.push(Finding::new(time.span, message, "a short time for pages: expires -1;"));
+    }
+}
+
+fn shared_cookie(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let is_cookie = |word: &&Word| word.bytes().eq_ignore_ascii_case(b"Set-Cookie");
+    let Some(word) = cx.d.args.iter().find(is_cookie) else { return };
+    let name = cx.d.name.str();
+    let Some(module) = name.strip_suffix("_ignore_headers") else { return };
+    let (cache, hide) = (format!("{module}_cache"), format!("{module}_hide_header"));
+    let is_cached = cx.levels.iter().rev().find_map(|level| level.all.get(level.first(&cache)?));
+    let is_cached = is_cached.is_some_and(|d| d.args.first().is_some_and(|zone| !zone.is("off")));
+    let is_hidden = cx
+        .levels
+        .iter()
+        .any(|level| level.all.iter().any(|d| d.name.is(&hide) && d.args.iter().any(|word| is_cookie(&word))));
+    if is_cached && !is_hidden {
+        let message = "responses with a cookie are cached, and sent with it to everybody";
+        found.push(Finding::new(word.span, message, format!("add: {hide} Set-Cookie;")));
+    }
+}
+
+fn without_vary(cx: &RuleContext, found: &mut Vec<Finding>) {
+    if !cx.is("add_header") {
+        return;
+    }
+    let [name, value, ..] = &cx.d.args[..] else { return };
+    if name.lower() != b"access-control-allow-origin" {
+        return;
+    }
+    let is_of_origin = |table: &Table| {
+        let of = table.directive.args.first();
+        table.directive.name.is("map") && of.is_some_and(|of| of.lower() == b"$http_origin")
+    };
+    let of_origin = |name: &String| {
+        let table = cx.inside("http").and_then(|http| http.table(format!("${name}").as_bytes()));
+        name == "http_origin" || table.is_some_and(is_of_origin)
+    };
+    let level = cx.level();
+    // With credentials for every site the origin itself is the mistake.
+    if value.is("$http_origin") && level.field("access-control-allow-credentials").is_some() {
+        return;
+    }
+    // What may not be kept needs no Vary.
+    let is_kept = || !level.all.iter().any(|d| d.args.iter().any(|word| word.str().contains("no-store")));
+    let is_varied = level.field("vary").is_some() || level.has("include");
+    if !is_varied && variables(&value.str()).iter().any(of_origin) && is_kept() {
+        let message = "a cache may give the answer for one site to another, whose browser refuses it then";
+        found.push(Finding::new(cx.d.span, message, "add: add_header Vary Origin;"));
+    }
+}
+
+fn two_lifetimes(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let [name, value, ..] = &cx.d.args[..] else { return };
+    if !cx.is("add_header") || !name.bytes().eq_ignore_ascii_case(b"cache-control") {
+        return;
+    }
+    let text = value.str().to_ascii_lowercase();
+    let mut words = text.split(',').map(str::trim);
+    let is_kept = |word: &&str| *word == "public" || word.starts_with("max-age=") && *word != "max-age=0";
+    if let Some(kept) = words.clone().find(is_kept).filter(|_| words.any(|word| word == "no-store")) {
+        let message = format!("\"no-store\" forbids what \"{kept}\" allows");
+        let help = "keep one of the two: no-store, or public and max-age=SECONDS";
+        return found.push(Finding::new(value.span, message, help));
+    }
+    let Some(forbids) = ["no-store", "no-cache", "max-age=0"].iter().find(|word| text.contains(**word)) else { return };
+    let level = cx.level();
+    let Some(expires) = level.first_of("expires") else { return };
+    let time = expires.args.last().map(Word::str).unwrap_or_default();
+    let is_later = time.starts_with(|c: char| c.is_ascii_digit())
+        && !time.trim_matches(|c: char| !c.is_ascii_digit()).chars().all(|c| c == '0');
+    if is_later || time == "max" {
+        let message =
+            format!("\"{forbids}\" beside `expires {time}`: two Cache-Control headers that contradict each other");
+        found
+            .push(Finding::new(cx.d.args_span(), message, "keep one of the two lines").note(expires.span, "the other"));
+    }
+}
