@@ -313,3 +313,38 @@ fn a_client_writes_no_records_after_a_101() {
     assert_eq!(client.response().status, 502);
     assert!(got.lock().expect("no panic while it is held").is_empty());
 }
+
+/// The first location's upstream was given its end; the second one's, to which its X-Accel-Redirect leads, waits for an
+/// end, too.
+#[test]
+fn an_empty_body_that_was_passed_on_ends_for_the_next_upstream_too() {
+    let next = "X-Accel-Redirect: /next\r\n";
+    let http = Upstream::start(move |peer| {
+        while let Some(request) = peer.request() {
+            let line = if request.target() == "/next" { "" } else { next };
+            peer.send(format!("HTTP/1.1 200 OK\r\n{line}Content-Length: 0\r\n\r\n").as_bytes());
+        }
+    });
+    let end = record(3, &[0; 8]);
+    let (first, last) = ([record(6, format!("{next}\r\n").as_bytes()), end.clone()], [record(6, b"\r\n"), end]);
+    let asked = Upstream::start(move |peer| answer(peer, &first.concat()));
+    let ends = Upstream::start(move |peer| answer(peer, &last.concat()));
+    let mut table = Table::new("empty bodies that are passed on twice");
+    for (kind, there, then) in [("proxy", &http, &http), ("fastcgi", &asked, &ends)] {
+        let (scheme, version) = if kind == "proxy" { ("http://", "proxy_http_version 1.1;") } else { ("", "") };
+        let s = server(&format!(
+            "{version} {kind}_request_buffering off; {kind}_read_timeout 5s; fastcgi_param A b;
+             location / {{ {kind}_pass {scheme}{}; }}
+             location = /next {{ {kind}_pass {scheme}{}; }}",
+            there.address, then.address
+        ));
+        let s = s.allow_log("upstream timed out").start();
+        for body in ["Content-Length: 0\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"] {
+            table.row(BOTH, &format!("{kind}, {body:?}"), || {
+                let mut client = s.client();
+                client.send(format!("POST / HTTP/1.1\r\nHost: a\r\n{body}"));
+                client.response().is(200);
+            });
+        }
+    }
+}

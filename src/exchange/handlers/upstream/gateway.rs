@@ -4,7 +4,7 @@
 use super::executed;
 use super::header_params::{HEADER, client_lines, push_target_host};
 use super::http1;
-use super::request_body::{is_spent, passes_body};
+use super::request_body::{has_ended_empty, is_spent, passes_body};
 use super::settings::settings;
 use super::state::{BodyFraming, RequestBody, UpstreamRequest};
 use super::stored::{self, PathLinks};
@@ -36,6 +36,7 @@ pub fn compose(request: &mut UpstreamRequest, ex: &mut Exchange, cx: &mut Servic
         _ if !passes_body(ex) => RequestBody::Whole,
         // A subrequest has no body of its own.
         None if ex.subrequest.is_some() => RequestBody::Whole,
+        None if has_ended_empty(ex) => RequestBody::Whole,
         // For an empty file, no last piece would trigger the end of the body.
         Some(body) if body.file().is_some() && !body.is_empty() => RequestBody::File,
         Some(_) => RequestBody::Whole,

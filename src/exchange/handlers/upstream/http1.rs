@@ -5,7 +5,7 @@
 
 use super::connection_options::ConnectionOptions;
 use super::record::RequestTarget;
-use super::request_body::passes_body;
+use super::request_body::{has_ended_empty, passes_body};
 use super::settings::settings;
 use super::state::{BodyFraming, RequestBody, UpstreamRequest};
 use super::upgrade;
@@ -76,6 +76,7 @@ fn framing(ex: &Exchange, set: Option<&[u8]>, version: Version) -> Result<(Lengt
         _ if !passes_body(ex) => (Length::None, RequestBody::Whole),
         // A subrequest has no body of its own.
         (None, None) if ex.subrequest.is_some() => (Length::None, RequestBody::Whole),
+        (None, None) if has_ended_empty(ex) => (Length::Known(0), RequestBody::Whole),
         (None, Some(body)) => {
             (Length::Known(body.len()), if body.file().is_some() { RequestBody::File } else { RequestBody::Whole })
         }

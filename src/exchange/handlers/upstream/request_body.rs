@@ -3,7 +3,7 @@
 use super::settings::settings;
 use crate::config::settings::gateway::Param;
 use crate::config::settings::proxy_pass::Protocol;
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, Rx};
 use crate::http::h1::framing::Framing;
 use crate::http::method::Method;
 use crate::http::version::Version;
@@ -19,6 +19,12 @@ pub(super) fn is_spent(ex: &Exchange) -> bool {
 /// The request has a body, and it is passed on.
 pub(super) fn passes_body(ex: &Exchange) -> bool {
     settings(ex).pass_request_body && ex.request.head.framing != Framing::None && !is_spent(ex)
+}
+
+/// The body, which is not buffered, has ended before the request is written: it was empty, and another location's
+/// upstream was given its end. No end will come that could complete chunks or records.
+pub(super) fn has_ended_empty(ex: &Exchange) -> bool {
+    ex.rx == Rx::Done && ex.body_received == 0
 }
 
 /// A small body has already arrived: it can be $request_body without waiting (nginx).
