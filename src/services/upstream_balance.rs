@@ -63,6 +63,32 @@ struct State {
     times: Times,
 }
 
+impl State {
+    /// It may get a request now. A single server of a group is never left out for its failures.
+    fn is_well(&self, server: &Server, is_single: bool, now: u64) -> bool {
+        let is_resting = server.max_fails > 0
+            && self.fails >= server.max_fails
+            && now.saturating_sub(self.checked) <= server.fail_timeout.0;
+        let is_full = server.max_conns > 0 && self.busy >= server.max_conns;
+        !server.down && !is_full && (!is_resting || is_single)
+    }
+
+    /// A server's load, or the expected time of one more request there.
+    fn load(&self, server: &Server, measure: Measure, now: u64) -> u64 {
+        match measure {
+            Measure::None => 0,
+            Measure::Busy => u64::from(self.busy),
+            Measure::Time(clock) => {
+                // Whole seconds, as in nginx.
+                let timeout = server.fail_timeout.0 / 1000;
+                let since = (now / 1000).saturating_sub(self.checked / 1000);
+                let idle = if since > timeout { since / (timeout + 1) } else { 0 };
+                self.times.expected(clock, self.busy, idle)
+            }
+        }
+    }
+}
+
 /// The load by which servers are compared before round robin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Measure {
@@ -333,78 +359,56 @@ fn alone(upstream: &Upstream) -> Option<&Server> {
 impl Group {
     fn is_well(&self, at: usize, now: u64) -> bool {
         let (Some(peer), Some(state)) = (self.upstream.peers.get(at), self.peers.get(at)) else { return false };
-        let state = state.borrow();
-        let resting = peer.max_fails > 0
-            && state.fails >= peer.max_fails
-            && now.saturating_sub(state.checked) <= peer.fail_timeout.0;
-        let full = peer.max_conns > 0 && state.busy >= peer.max_conns;
-        !peer.down && !full && (!resting || self.upstream.peers.len() == 1)
+        state.borrow().is_well(peer, self.upstream.peers.len() == 1, now)
     }
 
     /// The next server by smooth weighted round robin, among those for which `may` is true and whose load by `least` is
     /// the lowest.
     fn by_weight(&mut self, tried: &Tried, least: Measure, may: impl Fn(&Server) -> bool, now: u64) -> Option<usize> {
-        let upstream = self.upstream.clone();
-        let able =
-            |group: &Group, at: usize| !tried.peers.has(at) && may(&upstream.peers[at]) && group.is_well(at, now);
-        // The load and the weight of the one that has the least to do.
-        let mut fewest: Option<(u64, u64)> = None;
-        let load = |group: &Group, at: usize| (group.load(at, least, now), u64::from(upstream.peers[at].weight));
+        let servers = &self.upstream.peers;
+        let is_single = servers.len() == 1;
+        let untried = || {
+            let servers = servers.iter().zip(&self.peers).enumerate();
+            servers.filter(|(at, (server, _))| may(server) && !tried.peers.has(*at))
+        };
         if let Measure::Time(_) = least {
             self.peers.iter().for_each(|state| state.borrow_mut().times.look(now));
         }
+        // The load and the weight of the one that has the least to do.
+        let mut fewest: Option<(u64, u64)> = None;
         if least != Measure::None {
-            for at in 0..upstream.peers.len() {
-                let (own, weight) = load(self, at);
-                let is_less = |(least, of): (u64, u64)| own * of < least * weight;
-                if fewest.is_none_or(is_less) && able(self, at) {
-                    fewest = Some((own, weight));
+            for (_, (server, state)) in untried() {
+                let (state, of) = (state.borrow(), u64::from(server.weight));
+                let own = state.load(server, least, now);
+                let is_less = fewest.is_none_or(|(least, weight)| own * weight < least * of);
+                if is_less && state.is_well(server, is_single, now) {
+                    fewest = Some((own, of));
                 }
             }
             fewest?;
         }
-        let as_few = |group: &Group, at: usize| {
-            fewest.is_none_or(|(least, of)| {
-                let (own, weight) = load(group, at);
-                own * of == least * weight
-            })
-        };
-        let mut best: Option<usize> = None;
+        let mut best: Option<(usize, i64)> = None;
         let mut total = 0;
-        for at in 0..upstream.peers.len() {
-            if !as_few(self, at) || !able(self, at) {
+        for (at, (server, state)) in untried() {
+            let state = &mut *state.borrow_mut();
+            let is_as_free = fewest.is_none_or(|(fewest, weight)| {
+                state.load(server, least, now) * weight == fewest * u64::from(server.weight)
+            });
+            if !is_as_free || !state.is_well(server, is_single, now) {
                 continue;
             }
-            let state = &mut *self.peers[at].borrow_mut();
             state.current += state.effective;
             total += state.effective;
-            if state.effective < i64::from(upstream.peers[at].weight) {
+            if state.effective < i64::from(server.weight) {
                 state.effective += 1;
             }
-            if best.is_none_or(|best| state.current > self.peers[best].borrow().current) {
-                best = Some(at);
+            if best.is_none_or(|(_, current)| state.current > current) {
+                best = Some((at, state.current));
             }
         }
-        let best = best?;
+        let (best, _) = best?;
         self.peers[best].borrow_mut().current -= total;
         Some(best)
-    }
-
-    /// A server's load, or the expected time of one more request there.
-    fn load(&self, at: usize, measure: Measure, now: u64) -> u64 {
-        let Some(state) = self.peers.get(at) else { return 0 };
-        let state = state.borrow();
-        match measure {
-            Measure::None => 0,
-            Measure::Busy => u64::from(state.busy),
-            Measure::Time(clock) => {
-                // Whole seconds, as in nginx.
-                let timeout = self.upstream.peers.get(at).map_or(0, |peer| peer.fail_timeout.0 / 1000);
-                let since = (now / 1000).saturating_sub(state.checked / 1000);
-                let idle = if since > timeout { since / (timeout + 1) } else { 0 };
-                state.times.expected(clock, state.busy, idle)
-            }
-        }
     }
 
     /// nginx's ip_hash: the hash of the address selects a server by weight; if that is unavailable, it is hashed again.
