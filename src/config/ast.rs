@@ -61,6 +61,17 @@ pub fn written<'a>(words: impl IntoIterator<Item = &'a Word>) -> String {
     words.into_iter().map(Word::str).collect::<Vec<_>>().join(" ")
 }
 
+#[cfg(test)]
+thread_local! {
+    static WORDS_READ: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
+/// How often this thread has read a word, for tests of what grows.
+#[cfg(test)]
+pub fn words_read() -> u64 {
+    WORDS_READ.get()
+}
+
 impl Word {
     /// An unquoted word.
     pub fn new(bytes: &[u8], span: Span) -> Word {
@@ -74,6 +85,8 @@ impl Word {
 
     /// The value: quotes and escapes resolved. It need not be UTF-8.
     pub fn bytes(&self) -> &[u8] {
+        #[cfg(test)]
+        WORDS_READ.set(WORDS_READ.get() + 1);
         self.text.bytes()
     }
 

@@ -12,9 +12,10 @@ pub fn nearest_of<'a>(word: &str, candidates: impl IntoIterator<Item = (&'a str,
     if word.is_empty() || word.chars().count() > 64 {
         return None;
     }
-    let asked = Shape::of(word);
+    let (asked, mut known) = (Shape::of(word), Shape::default());
     let near = candidates.into_iter().filter_map(|(candidate, penalty)| {
-        asked.distance(&Shape::of(candidate)).map(|distance| (distance + penalty, candidate))
+        known.set(candidate);
+        asked.distance(&known).map(|distance| (distance + penalty, candidate))
     });
     near.min_by_key(|(distance, _)| *distance).map(|(_, candidate)| candidate)
 }
@@ -39,20 +40,51 @@ pub fn lines(name: &str, words: impl IntoIterator<Item = impl AsRef<str>>) -> St
 }
 
 /// A word without the usual variations: case, and the character that joins its parts.
+#[derive(Default)]
 struct Shape {
     text: String,
+    /// Without what joins its parts.
+    joined: String,
+    /// A bit for each letter that occurs.
+    letters: u64,
 }
 
 impl Shape {
     fn of(word: &str) -> Shape {
-        let text = word.chars().map(|c| if matches!(c, '-' | '.' | ' ') { '_' } else { c.to_ascii_lowercase() });
-        Shape { text: text.collect() }
+        let mut shape = Shape::default();
+        shape.set(word);
+        shape
+    }
+
+    /// Makes it the shape of another word: a list of candidates takes one buffer.
+    fn set(&mut self, word: &str) {
+        self.text.clear();
+        self.joined.clear();
+        self.letters = 0;
+        for c in word.chars() {
+            let c = if matches!(c, '-' | '.' | ' ' | '_') { '_' } else { c.to_ascii_lowercase() };
+            self.text.push(c);
+            if c != '_' {
+                self.joined.push(c);
+                self.letters |= 1 << (u32::from(c) % 64);
+            }
+        }
     }
 
     fn parts(&self) -> Vec<&str> {
         let mut parts: Vec<&str> = self.text.split('_').filter(|part| !part.is_empty()).collect();
         parts.sort_unstable();
         parts
+    }
+
+    /// Whether at most `edits` may lead from one to the other, by their lengths and letters: each edit adds or takes at
+    /// most one of these. Cheap, where the distance itself takes time proportional to both lengths.
+    fn may_be(&self, other: &Shape, edits: usize, (a, b): (&str, &str)) -> bool {
+        let unknown = |of: u64, by: u64| (of & !by).count_ones() as usize;
+        // Lengths are in bytes; a letter has at most four.
+        a.len().abs_diff(b.len()) <= 4 * edits
+            && unknown(self.letters, other.letters) <= edits
+            && unknown(other.letters, self.letters) <= edits
     }
 
     /// How different the words are; `None` if one cannot be a misspelling of the other. At most a third of the letters
@@ -65,21 +97,26 @@ impl Shape {
         if a.len().abs_diff(b.len()) > 12 {
             return None;
         }
-        let joined = |text: &str| text.replace('_', "");
-        if joined(a) == joined(b) {
+        if self.joined == other.joined {
             return Some(0);
         }
-        let (parts, others) = (self.parts(), other.parts());
-        if parts.len() > 1 && parts == others {
-            return Some(1);
+        if a.len() == b.len() && self.letters == other.letters {
+            let parts = self.parts();
+            if parts.len() > 1 && parts == other.parts() {
+                return Some(1);
+            }
         }
         let length = a.chars().count();
-        let edits = strsim::osa_distance(a, b);
-        if edits <= (length / 3).min(2) || (length >= 15 && edits == 3) {
-            return Some(if edits == 1 { 1 } else { edits + 1 });
+        let most = if length >= 15 { 3 } else { (length / 3).min(2) };
+        if self.may_be(other, most, (a, b)) {
+            let edits = strsim::osa_distance(a, b);
+            if edits <= most {
+                return Some(if edits == 1 { 1 } else { edits + 1 });
+            }
         }
         // `proxy_sethead`: parts that are not separated, with one more slip.
-        if length >= 8 && strsim::osa_distance(&joined(a), &joined(b)) <= 2 {
+        let (a_joined, b_joined) = (&self.joined, &other.joined);
+        if length >= 8 && self.may_be(other, 2, (a_joined, b_joined)) && strsim::osa_distance(a_joined, b_joined) <= 2 {
             return Some(4);
         }
         if let Some(distance) = left_out(self, other) {

@@ -1,6 +1,6 @@
 //! Which server handles hosts that no server names.
 
-use super::rule::{COMPARED, Finding, Rule, RuleContext};
+use super::rule::{Finding, Rule, RuleContext};
 use crate::config::addr::ListenAddr;
 use crate::config::ast::{Directive, Word};
 
@@ -26,22 +26,18 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
-fn listens(server: &Directive) -> impl Iterator<Item = &Directive> {
-    server.block.iter().flatten().filter(|d| d.name.is("listen"))
-}
-
 fn is_default(listen: &Directive) -> bool {
     listen.args.iter().any(|word| word.is("default_server") || word.is("default"))
 }
 
 /// Whether two servers listen on a common address.
-fn share(one: &Directive, other: &Directive) -> bool {
-    let key = |listen: &Directive| {
+fn share(one: &[&Directive], other: &[&Directive]) -> bool {
+    let key = |listen: &&Directive| {
         let word = listen.args.first()?;
         Some((word.str().into_owned(), ListenAddr::parse_literal(word.bytes(), 80)))
     };
-    let keys: Vec<_> = listens(other).filter_map(key).collect();
-    listens(one).filter_map(key).any(|(text, address)| {
+    let keys: Vec<_> = other.iter().filter_map(key).collect();
+    one.iter().filter_map(key).any(|(text, address)| {
         keys.iter().any(|(known, other)| {
             let is_same = address.as_ref().zip(other.as_ref()).is_some_and(|(one, other)| one.meets(other));
             *known == text || is_same
@@ -61,37 +57,33 @@ fn is_private(name: &Word) -> bool {
 
 fn not_the_default(cx: &RuleContext, found: &mut Vec<Finding>) {
     let (Some(server), Some(http)) = (cx.blocks.last(), cx.levels.iter().rev().nth(1)) else { return };
-    if !server.name.is("server") || http.has("include") || !listens(server).all(|listen| !is_default(listen)) {
+    let catch_all = cx.d.args.iter().find(|word| word.is("_") || word.is("")).filter(|_| cx.d.args.len() == 1);
+    let private = cx.d.args.first().filter(|_| cx.d.args.iter().all(is_private));
+    if catch_all.or(private).is_none() || !server.name.is("server") || http.has("include") {
         return;
     }
-    let servers = || http.all.iter().filter(|d| d.name.is("server")).take(COMPARED);
-    let others = || servers().filter(|other| other.span != server.span && share(server, other));
-    if listens(server).next().is_none() || others().any(|other| listens(other).any(is_default)) {
+    let own = cx.level().named("listen");
+    let others = || http.servers().iter().filter(|other| other.block.span != server.span && share(own, &other.listens));
+    let has_default = |listens: &[&Directive]| listens.iter().any(|listen| is_default(listen));
+    if own.is_empty() || has_default(own) || others().any(|other| has_default(&other.listens)) {
         return;
     }
-    let first = others().find(|other| other.span.start < server.span.start);
-    let catch_all = cx.d.args.iter().find(|word| word.is("_") || word.is(""));
-    match (first, catch_all) {
-        (Some(first), Some(word)) if cx.d.args.len() == 1 => {
+    let first = others().find(|other| other.block.span.start < server.span.start);
+    match (first, catch_all, private.zip(others().next())) {
+        (Some(first), Some(word), _) => {
             let message =
                 format!("\"{}\" takes no unknown hosts: the first server of the address answers them", word.str());
             let help = "add to its address: listen … default_server;";
-            found.push(Finding::new(word.span, message, help).note(first.name.span, "that server"));
+            found.push(Finding::new(word.span, message, help).note(first.block.name.span, "that server"));
         }
-        (None, None) => {
-            let private = cx.d.args.iter().find(|word| is_private(word));
-            let Some((word, other)) = private.zip(others().next()) else { return };
-            let is_open = !server.block.iter().flatten().any(|d| d.name.is("deny") || d.name.is("ssl_verify_client"));
-            if is_open && cx.d.args.iter().all(is_private) {
-                let message = format!(
-                    "\"{}\" also answers every host that no server names: it is the first of its address",
-                    word.str()
-                );
-                let help = "add one for them: server { listen … default_server; return 444; }";
-                found.push(
-                    Finding::new(word.span, message, help).note(other.name.span, "another server of the address"),
-                );
-            }
+        (None, None, Some((word, other))) if !["deny", "ssl_verify_client"].iter().any(|name| cx.level().has(name)) => {
+            let message = format!(
+                "\"{}\" also answers every host that no server names: it is the first of its address",
+                word.str()
+            );
+            let help = "add one for them: server { listen … default_server; return 444; }";
+            let finding = Finding::new(word.span, message, help);
+            found.push(finding.note(other.block.name.span, "another server of the address"));
         }
         _ => {}
     }
@@ -111,14 +103,12 @@ fn wide_port(listen: &Directive, is_v6: bool) -> Option<u16> {
 fn one_family(cx: &RuleContext, found: &mut Vec<Finding>) {
     let (Some(server), Some(http)) = (cx.blocks.last(), cx.levels.iter().rev().nth(1)) else { return };
     let level = cx.level();
-    let has_v6 = |server: &Directive| {
-        listens(server).any(|listen| listen.args.first().is_some_and(|word| word.bytes().starts_with(b"[")))
-    };
-    if !cx.is("server_name")
+    let is_v6 = |listen: &&Directive| listen.args.first().is_some_and(|word| word.bytes().starts_with(b"["));
+    if !cx.is_first("server_name")
         || !server.name.is("server")
         || http.has("include")
         || level.has("include")
-        || has_v6(server)
+        || level.named("listen").iter().any(is_v6)
     {
         return;
     }
@@ -126,7 +116,6 @@ fn one_family(cx: &RuleContext, found: &mut Vec<Finding>) {
     else {
         return;
     };
-    let servers = || http.all.iter().filter(|d| d.name.is("server")).take(COMPARED);
     let says_name = |other: &Directive| {
         other
             .block
@@ -134,12 +123,13 @@ fn one_family(cx: &RuleContext, found: &mut Vec<Finding>) {
             .flatten()
             .any(|d| d.name.is("server_name") && d.args.iter().any(|word| word.bytes() == name.bytes()))
     };
-    if servers().any(|other| has_v6(other) && says_name(other)) {
+    let mut over_v6 = http.servers().iter().filter(|other| other.listens.iter().any(is_v6));
+    if over_v6.any(|other| says_name(other.block)) {
         return;
     }
-    for listen in listens(server) {
+    for listen in level.named("listen") {
         let Some(port) = wide_port(listen, false) else { continue };
-        let by = servers().flat_map(listens).find(|other| wide_port(other, true) == Some(port));
+        let by = cx.listens().find(|other| wide_port(other, true) == Some(port));
         if let Some(by) = by {
             let message = format!("over IPv6 \"{}\" is answered by another server", name.str());
             let rest: Vec<_> = listen.args.iter().skip(1).map(Word::str).collect();

@@ -13,8 +13,8 @@ use std::cell::{OnceCell, RefCell};
 use std::collections::HashSet;
 use std::path::PathBuf;
 
-/// Maximum number of sibling blocks compared; more are generated, and not read by anyone.
-pub const COMPARED: usize = 200;
+/// Maximum number of sibling blocks compared; more are generated, and not read by anyone. Tests count what is looked at.
+pub const COMPARED: usize = if cfg!(test) { 32 } else { 200 };
 
 /// The directives of one block.
 #[derive(Default)]
@@ -23,6 +23,9 @@ pub struct Level<'a> {
     pub all: &'a [Directive],
     /// The index of the first directive of each name.
     firsts: OnceCell<FastMap<&'a [u8], usize>>,
+    named: OnceCell<FastMap<&'a [u8], Vec<&'a Directive>>>,
+    first_pass: OnceCell<Option<&'a Directive>>,
+    servers: OnceCell<Vec<Server<'a>>>,
     locations: OnceCell<Locations<'a>>,
     /// Its regex locations, limited to those compared.
     regexes: OnceCell<Vec<(&'a Directive, Pattern)>>,
@@ -80,6 +83,12 @@ pub struct Level<'a> {
     last_rewrite: OnceCell<Option<usize>>,
     /// Up to two servers in it that restrict access. For rule W127.
     pub guarded: OnceCell<Vec<&'a Directive>>,
+}
+
+/// A `server` block, and the lines of its addresses.
+pub struct Server<'a> {
+    pub block: &'a Directive,
+    pub listens: Vec<&'a Directive>,
 }
 
 /// Fields in order of first use, with their names in lower case.
@@ -200,6 +209,30 @@ impl<'a> Level<'a> {
     /// The first directive of a name.
     pub fn first_of(&self, name: &str) -> Option<&'a Directive> {
         self.all.get(self.first(name)?)
+    }
+
+    /// Its directives of a name, in the order of the file.
+    pub fn named(&self, name: &str) -> &[&'a Directive] {
+        let named = self.named.get_or_init(|| {
+            let mut named: FastMap<&[u8], Vec<&Directive>> = FastMap::default();
+            self.all.iter().for_each(|d| named.entry(d.name.bytes()).or_default().push(d));
+            named
+        });
+        named.get(name.as_bytes()).map_or(&[], Vec::as_slice)
+    }
+
+    /// Its first `proxy_pass` or another that passes requests on.
+    pub fn first_pass(&self) -> Option<&'a Directive> {
+        *self.first_pass.get_or_init(|| self.all.iter().find(|d| blocks::is_pass(&d.name.str())))
+    }
+
+    /// Its servers, limited to those compared.
+    pub fn servers(&self) -> &[Server<'a>] {
+        self.servers.get_or_init(|| {
+            let listens = |block: &'a Directive| block.block.iter().flatten().filter(|d| d.name.is("listen")).collect();
+            let servers = self.all.iter().filter(|d| d.name.is("server")).take(COMPARED);
+            servers.map(|block| Server { block, listens: listens(block) }).collect()
+        })
     }
 
     /// The first location with this modifier (empty if none) and name.

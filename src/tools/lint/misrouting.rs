@@ -1,7 +1,7 @@
 //! Requests that go elsewhere than the configuration suggests: out of their location, to a name that cannot exist, to a
 //! program that looks in another directory, back to this server.
 
-use super::blocks::{is_pass, location, variables};
+use super::blocks::{location, variables};
 use super::missing_prerequisites::{host_of, is_domain};
 use super::paths::literal_start;
 use super::regexes::{matches, uri_of};
@@ -113,11 +113,11 @@ fn leads_away(cx: &RuleContext, found: &mut Vec<Finding>) {
     }
     let level = cx.level();
     // Other steps may end the request, or keep it here.
-    let is_step = |d: &Directive| ["rewrite", "if", "return", "break", "location"].iter().any(|name| d.name.is(name));
-    let Some(pass) = level.all.iter().find(|d| is_pass(&d.name.str())) else { return };
+    let steps = ["rewrite", "if", "return", "break", "location"].iter().map(|name| level.named(name).len());
+    let Some(pass) = level.first_pass().filter(|_| steps.sum::<usize>() == 1) else { return };
     let (Some(start), Some(uri)) = (beginning(block), uri_of(target)) else { return };
     let takes_all = ["x", "q/w.e", "a-1/b/c"].iter().all(|rest| matches(regex, &format!("{start}{rest}")));
-    if level.all.iter().filter(|d| is_step(d)).count() > 1 || !takes_all || !uri.starts_with('/') {
+    if !takes_all || !uri.starts_with('/') {
         return;
     }
     let Some(server) = cx.inside("server") else { return };

@@ -43,11 +43,11 @@ fn refusing<'a>(server: &Level<'a>, taker: Option<&Directive>, code: &Word) -> O
     };
     match code.bytes() {
         b"403" if !own(&["allow", "deny", "satisfy", "return", "include"]) && !server.has("satisfy") => {
-            server.all.iter().find(|d| d.name.is("deny") && d.says("all"))
+            server.named("deny").iter().copied().find(|d| d.says("all"))
         }
         b"401" if !own(&["auth_basic", "satisfy", "return", "include"]) && !server.has("satisfy") => {
-            let asks = |d: &&Directive| d.name.is("auth_basic") && d.args.first().is_some_and(|word| !word.is("off"));
-            server.all.iter().find(asks)
+            let asks = |d: &&Directive| d.args.first().is_some_and(|word| !word.is("off"));
+            server.named("auth_basic").iter().copied().find(asks)
         }
         _ => None,
     }
@@ -60,11 +60,9 @@ fn returning<'a>(server: &Level<'a>, code: &Word) -> Option<&'a Directive> {
         let text = written(&d.args).to_ascii_lowercase();
         ["uri", "filename", "is_page", "error"].iter().any(|part| text.contains(part))
     };
-    let inside = |d: &'a Directive| {
-        let block = d.block.as_ref().filter(|_| d.name.is("if"))?;
-        block.iter().find(returns).filter(|_| !is_about_path(d))
-    };
-    server.all.iter().find(returns).or_else(|| server.all.iter().find_map(inside))
+    let inside = |d: &'a Directive| d.block.iter().flatten().find(returns).filter(|_| !is_about_path(d));
+    let own = server.named("return").iter().copied().find(returns);
+    own.or_else(|| server.named("if").iter().copied().find_map(inside))
 }
 
 fn refused_page(cx: &RuleContext, found: &mut Vec<Finding>) {

@@ -163,9 +163,8 @@ impl<'p, 'a> RuleContext<'p, 'a> {
 
     /// The `listen` directives of its server and sibling servers.
     pub fn listens(&self) -> impl Iterator<Item = &'a Directive> {
-        let around = self.levels.iter().rev().nth(1).map(|level| level.all).unwrap_or_default();
-        let servers = around.iter().filter(|d| d.name.is("server")).take(COMPARED);
-        servers.flat_map(|d| d.block.as_deref().unwrap_or_default()).filter(|d| d.name.is("listen"))
+        let around = self.levels.iter().rev().nth(1).map(Level::servers).unwrap_or_default();
+        around.iter().flat_map(|server| server.listens.iter().copied())
     }
 
     /// The nearest `ssl` directive (older nginx) in enclosing levels.
@@ -191,7 +190,7 @@ impl<'p, 'a> RuleContext<'p, 'a> {
     /// Whether every `listen` of its server has TLS.
     pub fn speaks_tls_only(&self) -> bool {
         let Some(server) = self.inside("server").filter(|server| server.has("listen")) else { return false };
-        server.all.iter().filter(|d| d.name.is("listen")).all(blocks::is_tls)
+        server.named("listen").iter().all(|listen| blocks::is_tls(listen))
     }
 
     /// The values that the innermost level which assigns this variable gives it.

@@ -110,9 +110,12 @@ fn meant(header: &str) -> Option<&'static str> {
     if REQUEST_HEADERS.contains(&header) || header.len() < 6 {
         return None;
     }
-    let near = suggest::nearest(header, REQUEST_HEADERS)?;
-    let is_slip = strsim::osa_distance(header, near) == 1 || header.replace('_', "") == near.replace('_', "");
-    is_slip.then_some(near)
+    let joined = header.replace('_', "");
+    let is_slip = |known: &&str| {
+        let is_near = known.len().abs_diff(header.len()) <= 1 && strsim::osa_distance(header, known) == 1;
+        is_near || known.bytes().filter(|byte| *byte != b'_').eq(joined.bytes())
+    };
+    REQUEST_HEADERS.into_iter().find(is_slip)
 }
 
 /// `real_ip_header X_Forwarded_For`, `real_ip_header X-Forwarded-Fo`.

@@ -5,7 +5,6 @@ use super::blocks::{condition, variables};
 use super::rule::{Finding, Rule, RuleContext};
 use super::spelling::REQUEST_HEADERS;
 use crate::config::ast::Word;
-use crate::config::suggest;
 use crate::http::status::Status;
 
 pub const RULES: &[Rule] = &[
@@ -171,8 +170,8 @@ fn unread_header(cx: &RuleContext, found: &mut Vec<Finding>) {
         return;
     }
     let known = REQUEST_HEADERS.iter().chain(&KNOWN_HEADERS).copied();
-    let near = suggest::nearest(&plain, known).filter(|near| strsim::osa_distance(near, &plain) == 1);
-    if let Some(near) = near {
+    let mut alike = known.filter(|known| known.len().abs_diff(plain.len()) <= 1);
+    if let Some(near) = alike.find(|known| strsim::osa_distance(known, &plain) == 1) {
         let message = format!("no application looks for the header \"{text}\"");
         found.push(Finding::new(name.span, message, format!("did you mean \"{}\"?", spelled(near))));
     }

@@ -1,11 +1,12 @@
 //! For each rule, a configuration that it warns about and one that it does not.
 
 use super::*;
-use crate::config::load::{LoadOptions, load_text};
+use crate::config::load::{LoadOptions, Loaded, load_text};
 
 mod directions;
 mod files;
 mod followed;
+mod growth;
 mod inactive_settings;
 mod kinds;
 mod reached;
