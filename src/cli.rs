@@ -120,6 +120,23 @@ pub struct Share {
     pub print_config: bool,
 }
 
+impl Share {
+    /// The first of these options that is given.
+    pub fn first_option(&self) -> Option<&'static str> {
+        let options = [
+            (self.upload, "--upload"),
+            (self.port.is_some(), "--port"),
+            (self.bind.is_some(), "--bind"),
+            (self.auth.is_some(), "--auth"),
+            (self.tls, "--tls"),
+            (self.hidden, "--hidden"),
+            (self.follow_links, "--follow-links"),
+            (self.print_config, "--print-config"),
+        ];
+        options.iter().find(|(is_given, _)| *is_given).map(|(_, option)| *option)
+    }
+}
+
 /// `webserv explain`.
 #[derive(Debug)]
 pub struct Explain {

@@ -29,16 +29,13 @@ pub fn origin(args: &Args) -> Result<Origin, Failure> {
     if let Some(dir) = args.config.as_ref().filter(|config| config.is_dir()) {
         return share::origin(&here.join(dir), &args.share, program, executable(&called, &here));
     }
-    if args.share != cli::Share::default() {
+    if let Some(option) = args.share.first_option() {
         let what = match &args.config {
             None => "no directory is named: name one, as in webserv . --upload".to_owned(),
             Some(path) if path.exists() => format!("\"{}\" is a file: its directives say all that", path.display()),
             Some(path) => format!("\"{}\" does not exist", path.display()),
         };
-        return Err(Failure::of(format!(
-            "--upload, --port, --bind, --auth, --tls, --hidden, --follow-links and --print-config are for serving a directory; \
-             {what}"
-        )));
+        return Err(Failure::of(format!("{option} is for serving a directory; {what}")));
     }
     if let Some((named, e)) = args.config.as_ref().and_then(|named| Some((named, named.metadata().err()?))) {
         return Err(no_such(args, named, Errno::from(e)));

@@ -30,14 +30,34 @@ pub struct CommandSyntax {
 }
 
 /// Options of other servers, and their equivalents here.
-const ELSEWHERE: [(&[&str], &str); 15] = [
+const ELSEWHERE: [(&[&str], &str); 17] = [
     (&["reload", "stop", "quit", "reopen", "drain", "upgrade"], "did you mean \"webserv {} CONFIG\"?"),
     (&["config", "conf", "configuration"], "the file stands alone: webserv FILE, or as in nginx: webserv -c FILE"),
     (&["root", "dir", "directory", "path", "document-root"], "the directory stands alone: webserv DIR"),
     (&["listen", "host", "address", "addr", "interface", "interfaces"], "did you mean --bind ADDRESS and --port PORT?"),
     (&["https", "ssl", "cert", "certificate", "tls-cert", "tls-key"], "did you mean --tls?"),
-    (&["user", "username", "password", "basic-auth"], "did you mean --auth USER?"),
-    (&["allow-upload", "upload-files", "write", "writable", "allow-all", "rw"], "did you mean --upload?"),
+    (&["user", "username", "password", "basic-auth", "a"], "did you mean --auth USER?"),
+    (
+        &["allow-upload", "allow-delete", "upload-files", "write", "writable", "allow-all", "rw", "A"],
+        "did you mean --upload?",
+    ),
+    (
+        &["allow-archive", "allow-search", "enable-zip", "enable-tar"],
+        "folders are downloaded and searched without an option",
+    ),
+    (
+        &[
+            "cors",
+            "enable-cors",
+            "path-prefix",
+            "route-prefix",
+            "render-index",
+            "render-spa",
+            "spa",
+            "render-try-index",
+        ],
+        "a configuration can have that: webserv DIR --print-config > webserv.conf",
+    ),
     (&["b"], "did you mean --bind ADDRESS?"),
     (&["P"], "did you mean --port PORT?"),
     (&["index", "index-file"], "a directory is shown by its listing; a configuration can have `index index.html;`"),

@@ -64,6 +64,15 @@ pub fn hidden_below(ex: &Exchange, cx: &mut Services, directory: &[u8]) -> Resul
     cx.hidden_dirs.dirs_below(&ex.config, cx.now.ms, &names)
 }
 
+/// Paths from `directory` to the directories below it that are neither moved nor removed, at every depth.
+///
+/// # Errors
+/// As [`is_hidden`].
+pub fn kept_below(ex: &Exchange, cx: &mut Services, directory: &[u8]) -> Result<Vec<Box<[u8]>>, Errno> {
+    let names = names_of(cx, directory)?;
+    cx.kept_dirs.dirs_below(&ex.config, cx.now.ms, &names)
+}
+
 /// Where the area that writes must stay beneath ends in `ex.path`, as [`map`] made it: the root, and the directory
 /// that the location itself names. The administrator wrote that one into the configuration and may have made it a
 /// symbolic link, just as `root` may be one; nothing below it may lead out. disable_symlinks applies from the root

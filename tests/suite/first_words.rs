@@ -257,10 +257,19 @@ fn the_printed_configuration_is_laid_out_and_starts_as_it_is_with_c() {
 
 #[test]
 fn a_mistake_points_to_help_and_options_of_a_directory_want_one() {
-    let table: [(&[&str], &str); 4] = [
+    let table: [(&[&str], &str); 9] = [
         (&["--prot", "80"], "did you mean --port?"),
         (&["-x"], "webserv: invalid option: \"x\"\nwebserv: see 'webserv --help'"),
-        (&["--upload", "/no/such/directory"], "are for serving a directory"),
+        (&["--upload", "/no/such/directory"], "--upload is for serving a directory; \"/no/such/directory\" does not"),
+        (
+            &["--tls", "--port", "80"],
+            "--port is for serving a directory; no directory is named: name one, as in webserv . ",
+        ),
+        // Other servers of a directory have these.
+        (&[".", "--enable-cors"], "webserv DIR --print-config"),
+        (&[".", "--allow-archive"], "without an option"),
+        (&[".", "-A"], "did you mean --upload?"),
+        (&[".", "-a", "user:password@/:rw"], "did you mean --auth USER?"),
         (&["directives", "autoindx"], "did you mean \"autoindex\"?"),
     ];
     for (args, expected) in table {

@@ -128,7 +128,7 @@ pub fn packaged(setup: &Setup) {
     let etc = setup.dir().join("etc");
     fs::copy(top().join("conf/mime.types"), etc.join("mime.types")).expect("it is shipped");
     fs::create_dir(etc.join("sites-enabled")).expect("a directory");
-    fs::write(etc.join("uploads.htpasswd"), "upload:{SHA}EfatjsUqKYSrqv18O1FlA3hcIHI=\n").expect("written");
+    fs::write(etc.join("uploads.htpasswd"), "upload:{PLAIN}w\n").expect("written");
     let dir = setup.dir().display().to_string();
     for (file, from) in [("webserv.conf", "/var"), ("snippets/uploads.conf", "/var/lib/webserv")] {
         let text = fs::read_to_string(etc.join(file)).expect("it is shipped");

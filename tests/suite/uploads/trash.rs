@@ -253,3 +253,43 @@ fn a_trash_is_made_only_when_something_goes_there() {
         assert!(s.exists("trash/ann/x") && s.exists("davs/trash/x"));
     });
 }
+
+/// The page offered Rename and Delete for a shown trash and for directories of locations: both were always refused.
+#[test]
+fn the_page_offers_no_rename_or_delete_of_what_is_kept() {
+    if skip_on_nginx("autoindex_upload") {
+        return;
+    }
+    let s = server(
+        "location /up/ { allowed_methods GET POST DELETE; autoindex on; autoindex_upload on; delete_recursive on;
+             delete_trash %%DIR%%/html/up/trash shown;
+             location /up/own/deep/ { deny all; } location = /up/exact/ { deny all; } }
+         location /other/ { alias %%DIR%%/html/up/aliased/in/; }",
+    )
+    .mkdir("html/up/trash/old")
+    .mkdir("html/up/own/deep")
+    .mkdir("html/up/exact")
+    .mkdir("html/up/aliased/in")
+    .mkdir("html/up/free")
+    .file("html/up/trash.txt", "a file")
+    .allow_log("is refused: it is or holds")
+    .start();
+    let mut table = Table::new("actions of a row");
+    let kept = ["trash/", "own/", "exact/", "aliased/"];
+    let (page, trash) = (s.get("/up/").is(200).text(), s.get("/up/trash/").is(200).text());
+    let offers = |page: &str, name: &str| {
+        let has = |what: &str| page.contains(&format!("href=\"?{what}={name}\""));
+        assert!(page.contains(&format!("<a href=\"{name}\">")), "{name} is listed");
+        (has("move"), has("delete"))
+    };
+    for name in kept {
+        table.row(OURS, name, || {
+            assert_eq!(offers(&page, name), (false, false));
+            s.method("DELETE", &format!("/up/{name}"), "", b"").is(403);
+        });
+    }
+    table.row(OURS, "others", || {
+        assert_eq!((offers(&page, "free/"), offers(&page, "trash.txt")), ((true, true), (true, true)));
+        assert_eq!(offers(&trash, "old/"), (true, true), "it is taken back or removed for good");
+    });
+}

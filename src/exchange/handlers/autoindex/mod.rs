@@ -22,7 +22,7 @@ use crate::config::settings::listing::{self as rule, Archive};
 use crate::config::settings::upload::{NameRule, Store};
 use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::handlers::listing::{self, Asked, Format, Kind, Language, PageAction, SentForm, Sort, View};
-use crate::exchange::handlers::{failure, methods};
+use crate::exchange::handlers::{delete, failure, methods};
 use crate::exchange::paths;
 use crate::exchange::response::ContentType;
 use crate::exchange::{Exchange, variables};
@@ -140,6 +140,7 @@ fn shape(ex: &mut Exchange, cx: &mut Services, rule: &rule::Listing) -> Result<S
         resumable: ex.location().settings.upload.resumable.speaks.tus,
         can_delete,
         deletes_all: deletes_all(ex),
+        kept: if can_delete && format == Format::Page { delete::kept_names(ex, cx) } else { Vec::new() },
     };
     Ok(Shape { view, is_page, links: links(ex, cx), hidden })
 }

@@ -49,12 +49,25 @@ impl Shape {
             u8::from(matches!(self.links, Links::Inside { hidden: true, .. })),
         ];
         let offset = view.utc_offset.to_ne_bytes();
-        let hidden = self.hidden.join(&b'\0');
+        // Names are apart by one zero, lists by two.
+        let (hidden, kept) = (self.hidden.join(&b'\0'), view.kept.join(&b'\0'));
         let root: &[u8] = if let Links::Inside { root, .. } = &self.links { root } else { b"" };
         Some(
-            [&flags[..], &offset, &dir.dev.to_ne_bytes(), &dir.ino.to_ne_bytes(), path, b"\0", root, b"\0", &hidden]
-                .concat()
-                .into(),
+            [
+                &flags[..],
+                &offset,
+                &dir.dev.to_ne_bytes(),
+                &dir.ino.to_ne_bytes(),
+                path,
+                b"\0",
+                root,
+                b"\0\0",
+                &kept,
+                b"\0\0",
+                &hidden,
+            ]
+            .concat()
+            .into(),
         )
     }
 }

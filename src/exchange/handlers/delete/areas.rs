@@ -3,7 +3,7 @@
 //! parents are moved or removed.
 
 use crate::config::model::{LocationKind, LocationTree};
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, paths};
 use crate::route::{NoTrace, location};
 use crate::services::Services;
 use crate::sys::file;
@@ -43,15 +43,32 @@ pub(super) fn is_area(ex: &Exchange) -> bool {
 
 /// A location lies below the URI: what its rules protect must not be removed with a directory above it.
 pub(super) fn holds_area(ex: &Exchange) -> bool {
-    fn below(ex: &Exchange, tree: &LocationTree, prefix: &[u8]) -> bool {
-        let prefixes = tree.prefixes.iter().map(|entry| (&entry.prefix, entry.location));
-        let mut locations = tree.exact.iter().map(|(name, id)| (name, *id)).chain(prefixes);
-        locations.any(|(name, id)| {
-            name.starts_with(prefix) || ex.config.location(id).tree.as_ref().is_some_and(|tree| below(ex, tree, prefix))
-        })
-    }
-    let prefix = [trim_slashes(&ex.route.uri), b"/"].concat();
-    below(ex, &ex.server().tree, &prefix)
+    any_below(ex, &ex.server().tree, &[trim_slashes(&ex.route.uri), b"/"].concat(), &mut |_| true)
+}
+
+/// Whether `found` says so of a location below: it is given the rest of its name behind `prefix`.
+fn any_below(ex: &Exchange, tree: &LocationTree, prefix: &[u8], found: &mut dyn FnMut(&[u8]) -> bool) -> bool {
+    let prefixes = tree.prefixes.iter().map(|entry| (&entry.prefix, entry.location));
+    let mut locations = tree.exact.iter().map(|(name, id)| (name, *id)).chain(prefixes);
+    locations.any(|(name, id)| {
+        name.strip_prefix(prefix).is_some_and(&mut *found)
+            || ex.config.location(id).tree.as_ref().is_some_and(|tree| any_below(ex, tree, prefix, found))
+    })
+}
+
+/// The names in the listed directory, `ex.route.uri`, that [`keeps_area`] is true of, so that no listing offers to move
+/// or delete them. Where it is not known which directories lie there, only those of locations are named.
+pub fn kept_names(ex: &Exchange, cx: &mut Services) -> Vec<Box<[u8]>> {
+    let mut names = Vec::new();
+    let mut keep = |path: &[u8]| names.extend(path.split(|b| *b == b'/').next().map(Box::from));
+    any_below(ex, &ex.server().tree, &ex.route.uri, &mut |name| {
+        keep(name);
+        false
+    });
+    paths::kept_below(ex, cx, &ex.route.path).unwrap_or_default().iter().for_each(|path| keep(path));
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 /// The path without the slashes at its end; of `/` nothing is left.

@@ -11,7 +11,7 @@ mod removal_target;
 mod removing;
 mod trash;
 
-pub use areas::keeps_area;
+pub use areas::{keeps_area, kept_names};
 pub use form::{DeleteForm, back, form, may};
 pub use removing::{Removing, stopped};
 

@@ -95,6 +95,8 @@ pub struct View {
     pub can_delete: bool,
     /// page: a folder is deleted with what is in it.
     pub deletes_all: bool,
+    /// page: folders that are neither moved nor deleted, since the configuration relies on them or on what they hold.
+    pub kept: Vec<Box<[u8]>>,
 }
 
 impl View {

@@ -13,6 +13,7 @@ use super::query::{DELETE_FIELD, FOLDER_FIELD, MOVE_FIELD, TO_FIELD};
 use super::sort::{Key, Order};
 use super::time;
 use super::words::{Language, Word, Words};
+use crate::util::subpaths;
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -189,6 +190,8 @@ pub fn entry(listing: &Listing<'_>, at: usize, entry: &Entry<'_>, out: &mut Vec<
     out.extend_from_slice(b"</time>");
     if listing.view.can_delete {
         out.extend_from_slice(b"<td>");
+    }
+    if listing.view.can_delete && !(dir && subpaths::contains(&listing.view.kept, b"", entry.name)) {
         if listing.view.can_move {
             action(listing, entry, ("m", "move"), (Word::RenameName, Word::Rename), out);
             out.push(b' ');
