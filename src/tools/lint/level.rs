@@ -70,6 +70,8 @@ pub struct Level<'a> {
     pub trailers: OnceCell<Fields<'a>>,
     /// Parameters set by `fastcgi_param`, `uwsgi_param`, `scgi_param` and `cgi_env`. For rule W152.
     pub parameters: [OnceCell<Fields<'a>>; 4],
+    /// The lines of `fastcgi_param` and its like, by directive and parameter. For rule W342.
+    pub passed: OnceCell<FastMap<(&'a [u8], &'a [u8]), Vec<usize>>>,
     /// The first `proxy_set_header` of each header that rule W134 checks, with its name.
     pub decisive: OnceCell<Vec<(&'static str, &'a Directive)>>,
     /// Variables defined by `map` or `set`. For rule W034.

@@ -75,6 +75,9 @@ fn refused_page(cx: &RuleContext, found: &mut Vec<Finding>) {
         return;
     }
     let server = cx.level();
+    if !["deny", "auth_basic", "return", "if"].iter().any(|name| server.has(name)) {
+        return;
+    }
     let taker = server.taker(path);
     let text = page.str();
     for code in codes {

@@ -3,8 +3,9 @@
 
 use super::blocks::location;
 use super::rule::{COMPARED, Finding, Rule, RuleContext};
-use crate::config::ast::{Directive, Word};
+use crate::config::ast::Directive;
 use crate::config::value::Millis;
+use crate::util::hash::FastMap;
 
 pub const RULES: &[Rule] = &[
     Rule {
@@ -139,21 +140,29 @@ fn over_at_once(cx: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
+/// The lines of parameters that are passed with a value.
+fn passed(all: &[Directive]) -> FastMap<(&[u8], &[u8]), Vec<usize>> {
+    let mut passed: FastMap<_, Vec<usize>> = FastMap::default();
+    for (at, d) in all.iter().enumerate().filter(|(_, d)| d.name.bytes().ends_with(b"_param")) {
+        if let [name, _] = &d.args[..] {
+            passed.entry((d.name.bytes(), name.bytes())).or_default().push(at);
+        }
+    }
+    passed
+}
+
 fn passed_twice(cx: &RuleContext, found: &mut Vec<Finding>) {
     let [name, value] = &cx.d.args[..] else { return };
     let is_location = cx.blocks.last().is_some_and(|block| location(block).is_some() || block.name.is("server"));
     if !cx.name().ends_with(b"_param") || !is_location {
         return;
     }
-    let is_same = |d: &&Directive| {
-        let other: Option<(&Word, &Word)> = match &d.args[..] {
-            [name, value] => Some((name, value)),
-            _ => None,
-        };
-        d.name.bytes() == cx.name()
-            && other.is_some_and(|(key, other)| key.bytes() == name.bytes() && other.bytes() != value.bytes())
-    };
-    let Some(first) = cx.level().all.iter().take(cx.at).rev().take(COMPARED).find(is_same) else { return };
+    let all = cx.level().all;
+    let passed = cx.level().passed.get_or_init(|| passed(all));
+    let lines = passed.get(&(cx.name(), name.bytes())).map(Vec::as_slice).unwrap_or_default();
+    let before = lines.iter().rev().skip_while(|at| **at >= cx.at).take(COMPARED).filter_map(|at| all.get(*at));
+    let is_other = |d: &&Directive| d.args.get(1).is_some_and(|other| other.bytes() != value.bytes());
+    let Some(first) = before.into_iter().find(is_other) else { return };
     let file = cx.blocks.last().map(|block| block.name.span.file);
     let is_own = |d: &Directive| Some(d.name.span.file) == file;
     let text = name.str();
