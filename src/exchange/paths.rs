@@ -10,6 +10,7 @@ use crate::services::Services;
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind};
 use std::ffi::CString;
+use std::os::fd::BorrowedFd;
 
 /// Puts the path of the current URI into `ex.path`.
 pub fn map(ex: &mut Exchange, cx: &mut Services) -> Mapped {
@@ -64,12 +65,13 @@ pub fn hidden_below(ex: &Exchange, cx: &mut Services, directory: &[u8]) -> Resul
     cx.hidden_dirs.dirs_below(&ex.config, cx.now.ms, &names)
 }
 
-/// Paths from `directory` to the directories below it that are neither moved nor removed, at every depth.
+/// Paths from the directory `ex.path`, which is open, to those below it that are neither moved nor removed, at every
+/// depth.
 ///
 /// # Errors
 /// As [`is_hidden`].
-pub fn kept_below(ex: &Exchange, cx: &mut Services, directory: &[u8]) -> Result<Vec<Box<[u8]>>, Errno> {
-    let names = names_of(cx, directory)?;
+pub fn kept_below(ex: &Exchange, cx: &mut Services, directory: BorrowedFd<'_>) -> Result<Vec<Box<[u8]>>, Errno> {
+    let names = [ex.route.path.clone(), file::path_of(directory)?];
     cx.kept_dirs.dirs_below(&ex.config, cx.now.ms, &names)
 }
 

@@ -4,6 +4,7 @@ pub use super::failure::{Cause, Failure};
 
 use super::Server;
 use super::failed_start;
+use super::file_systems;
 use super::greeting;
 use super::listeners::{self, Listeners};
 use super::pid_file::{self, PidFile};
@@ -80,10 +81,11 @@ fn open_all(config: &Config) -> Result<(), Failure> {
     temp_paths::make(config, None)
 }
 
-/// Directories and files of a configuration that the serving process could not use, with remedies.
+/// Directories and files of a configuration that the serving process could not use, or not together, with remedies.
 pub fn missing_rights(config: &Config) -> Vec<String> {
     let of_user = serving_user::of(config).map(|worker| serving_user::missing_rights(worker.as_ref(), config));
-    run_directory::missing(config).into_iter().chain(of_user.unwrap_or_default()).collect()
+    let apart = file_systems::apart(config);
+    run_directory::missing(config).into_iter().chain(of_user.unwrap_or_default()).chain(apart).collect()
 }
 
 /// A process ready to serve: its logs and listeners are open, signals are read as events, the pid file is written.
@@ -163,7 +165,7 @@ fn open_others(
     }
     // nginx prints nothing about missing rights of its user.
     let is_shown = origin.form == Form::Webserv || worker.as_ref().is_some_and(|worker| worker.is_default);
-    for text in serving_user::advice(worker.as_ref(), &config) {
+    for text in serving_user::advice(worker.as_ref(), &config).into_iter().chain(file_systems::apart(&config)) {
         if is_shown {
             console::line(format_args!("{}: {text}", origin.program));
         }

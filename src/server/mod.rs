@@ -7,6 +7,7 @@ mod connections;
 mod drain;
 pub mod failed_start;
 mod failure;
+mod file_systems;
 pub mod greeting;
 mod handover;
 mod invariants;

@@ -188,7 +188,7 @@ fn password_files(config: &Config) -> BTreeSet<PathBuf> {
 }
 
 /// The longest existing prefix of a path.
-fn nearest(mut path: PathBuf) -> PathBuf {
+pub(super) fn nearest(mut path: PathBuf) -> PathBuf {
     let is_missing = |path: &Path| std::fs::metadata(path).is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound);
     while is_missing(&path) && path.pop() {}
     path
@@ -243,7 +243,7 @@ pub fn directories(config: &Config) -> (BTreeSet<PathBuf>, BTreeSet<PathBuf>) {
 }
 
 /// The directory in which names below a location's prefix are stored, up to the part that exists.
-fn landing(location: &Location) -> Option<PathBuf> {
+pub(super) fn landing(location: &Location) -> Option<PathBuf> {
     // It stores where its location does.
     if location.kind == LocationKind::LimitExcept {
         return None;

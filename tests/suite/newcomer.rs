@@ -184,6 +184,30 @@ fn under_nginxs_flags_what_is_not_there_is_a_note() {
     assert!(text.contains("test is successful") && !text.contains("[warn]"), "{text}");
 }
 
+/// Each DELETE got a 500, and each resumable upload: nothing said so before the first one.
+#[test]
+fn a_trash_or_a_state_store_on_another_file_system_is_named_at_the_start() {
+    if on_nginx() {
+        return;
+    }
+    let area = |more: &str| {
+        let methods = "allowed_methods GET POST DELETE; upload_resumable on;";
+        with(&format!("server {{ listen 127.0.0.1:1; root site; location / {{ {methods} {more} }} }}"))
+    };
+    let far = "is on another file system than";
+    for (more, expected) in [
+        ("delete_trash /proc/none/trash;", Some("delete_trash \"/proc/none/trash\"")),
+        ("upload_state_store /proc/none;", Some("upload_state_store \"/proc/none\"")),
+        ("delete_trash trash; upload_state_store state;", None),
+    ] {
+        let text = said(&run(&area(more), &["-t", "x.conf"]));
+        match expected {
+            Some(expected) => assert!(text.contains(&format!("{expected} {far}")), "{more}: {text}"),
+            None => assert!(!text.contains(far), "{more}: {text}"),
+        }
+    }
+}
+
 /// Every configuration that is in the repository for others to use.
 const SHIPPED: [&str; 11] = [
     "conf/default.conf",

@@ -102,7 +102,7 @@ fn uploads(tree: &Tree) -> String {
         return String::new();
     }
     let (stored, refused) = (grouped(get("files")), grouped(get("refused")));
-    format!("{stored} files stored ({}), {refused} refused", size(get("bytes")))
+    format!("{stored} stored ({}), {refused} refused", size(get("bytes")))
 }
 
 fn limits(tree: &Tree) -> String {
@@ -163,7 +163,7 @@ fn stalls(tree: &Tree) -> String {
     match get("stalls") {
         0 => String::new(),
         stalls => {
-            format!("{} turns of 50 ms and more, the longest {} ms", grouped(stalls), grouped(get("longest_turn_ms")))
+            format!("{} of 50 ms and more, the longest {} ms", grouped(stalls), grouped(get("longest_turn_ms")))
         }
     }
 }

@@ -85,7 +85,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Making> {
     {
         return archive::begin(ex, cx, dir, form);
     }
-    let shape = shape(ex, cx, &rule)?;
+    let shape = shape(ex, cx, &rule, dir.as_fd())?;
     if shape.view.format == Format::Page
         && shape.view.can_move
         && let Some(name) = listing::move_from_query(&ex.route.args)
@@ -107,7 +107,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Making> {
 }
 
 /// How the listing looks for this client, and what it offers.
-fn shape(ex: &mut Exchange, cx: &mut Services, rule: &rule::Listing) -> Result<Shape, Flow> {
+fn shape(ex: &mut Exchange, cx: &mut Services, rule: &rule::Listing, dir: BorrowedFd<'_>) -> Result<Shape, Flow> {
     let configured = if rule.upload { rule::Format::Page } else { rule.format };
     let is_page = configured == rule::Format::Page;
     let (format, callback) = format(ex, configured).map_err(Flow::Status)?;
@@ -140,7 +140,7 @@ fn shape(ex: &mut Exchange, cx: &mut Services, rule: &rule::Listing) -> Result<S
         resumable: ex.location().settings.upload.resumable.speaks.tus,
         can_delete,
         deletes_all: deletes_all(ex),
-        kept: if can_delete && format == Format::Page { delete::kept_names(ex, cx) } else { Vec::new() },
+        kept: if can_delete && format == Format::Page { delete::kept_names(ex, cx, dir) } else { Vec::new() },
     };
     Ok(Shape { view, is_page, links: links(ex, cx), hidden })
 }

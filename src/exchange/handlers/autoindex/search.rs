@@ -157,6 +157,7 @@ mod tests {
     use super::*;
     use crate::exchange::testing::{OUTSIDE, Site};
     use std::ffi::CString;
+    use std::os::fd::AsFd;
     use std::os::unix::ffi::OsStrExt;
 
     /// It went through all names of a network file system that was gone.
@@ -169,10 +170,11 @@ mod tests {
         ex.route.path = [root.as_os_str().as_bytes(), b"/"].concat();
         let rule = ex.location().settings.listing.clone();
         let dir = OwnedFd::from(std::fs::File::open(&root).expect("opened"));
+        let shape = super::super::shape(&mut ex, &mut site.cx, &rule, dir.as_fd()).expect("its shape");
         let mut searching = Searching {
             rules: judge(&mut ex, &mut site.cx).expect("they are known"),
             is_uniform: true,
-            shape: super::super::shape(&mut ex, &mut site.cx, &rule).expect("its shape"),
+            shape,
             text: b"wanted".to_vec(),
             wanted: "wanted".to_owned(),
             uri: b"/".to_vec(),

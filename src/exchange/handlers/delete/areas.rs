@@ -56,16 +56,17 @@ fn any_below(ex: &Exchange, tree: &LocationTree, prefix: &[u8], found: &mut dyn 
     })
 }
 
-/// The names in the listed directory, `ex.route.uri`, that [`keeps_area`] is true of, so that no listing offers to move
-/// or delete them. Where it is not known which directories lie there, only those of locations are named.
-pub fn kept_names(ex: &Exchange, cx: &mut Services) -> Vec<Box<[u8]>> {
+/// The names in the listed directory, `ex.route.uri`, open as `dir`, that [`keeps_area`] is true of, so that no listing
+/// offers to move or delete them. Where it is not known which directories lie there, only those of locations are named.
+pub fn kept_names(ex: &Exchange, cx: &mut Services, dir: BorrowedFd<'_>) -> Vec<Box<[u8]>> {
     let mut names = Vec::new();
-    let mut keep = |path: &[u8]| names.extend(path.split(|b| *b == b'/').next().map(Box::from));
+    let mut keep =
+        |path: &[u8]| names.extend(path.split(|b| *b == b'/').next().filter(|n| !n.is_empty()).map(Box::from));
     any_below(ex, &ex.server().tree, &ex.route.uri, &mut |name| {
         keep(name);
         false
     });
-    paths::kept_below(ex, cx, &ex.route.path).unwrap_or_default().iter().for_each(|path| keep(path));
+    paths::kept_below(ex, cx, dir).unwrap_or_default().iter().for_each(|path| keep(path));
     names.sort_unstable();
     names.dedup();
     names
