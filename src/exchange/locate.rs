@@ -1,14 +1,13 @@
 //! From a URI to its location: the server's rewrite script, the search, and the location's own script. [`phases`] runs
-//! these for a request; [`probe`] runs them for a path that the request does not name itself. Knows no handler, so that
-//! handlers may ask.
+//! these for a request; [`probe`] runs them for a path that the request does not name itself ([`suppose`]). Knows no
+//! handler, so that handlers may ask.
 //!
 //! [`phases`]: super::phases
+//! [`suppose`]: super::suppose
 
 use super::flow::{Flow, Phase};
-use super::route_state::RouteState;
 use super::{Exchange, access, rewrite};
 use crate::config::model::Level;
-use crate::http::method::Method;
 use crate::route::{NoTrace, location};
 use crate::services::Services;
 
@@ -95,32 +94,4 @@ pub fn probe(ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
             (flow, _) => return Err(flow),
         };
     }
-}
-
-/// Routes the exchange for a moment as though `uri` had been requested. What `look` does is no step of the request
-/// itself, so the trace has none of it.
-pub fn aside<T>(
-    ex: &mut Exchange,
-    cx: &mut Services,
-    uri: &[u8],
-    method: Method,
-    look: impl FnOnce(&mut Exchange, &mut Services) -> T,
-) -> T {
-    let mut fresh = RouteState {
-        server: ex.route.server,
-        location: ex.server().root,
-        method,
-        uri: uri.to_vec(),
-        host: ex.route.host.clone(),
-        ..RouteState::default()
-    };
-    fresh.suppose();
-    let route = std::mem::replace(&mut ex.route, fresh);
-    let response = std::mem::take(&mut ex.response);
-    let rate = ex.limit_rate;
-    let trace = cx.trace.take();
-    let seen = look(ex, cx);
-    (ex.route, ex.response, ex.limit_rate) = (route, response, rate);
-    cx.trace = trace;
-    seen
 }

@@ -37,6 +37,7 @@ pub mod response;
 pub mod rewrite;
 pub mod route_state;
 pub mod send_queue;
+mod suppose;
 #[cfg(test)]
 mod testing;
 pub mod tls;

@@ -91,12 +91,10 @@ fn is_for_location_with_slash(ex: &mut Exchange) -> bool {
     if !is_files(other) || !other.script.ops.is_empty() {
         return false;
     }
-    let own = std::mem::replace(&mut ex.route.location, found.location);
-    let is_taken = methods::allowed(ex).contains(Method::Post);
-    ex.route.location = area;
-    let is_for_area = !is_taken && methods::allowed(ex).contains(Method::Post);
-    if !is_for_area {
-        ex.route.location = own;
+    let takes = |ex: &mut Exchange| methods::allowed(ex).contains(Method::Post);
+    let is_for_area = !ex.with_location(found.location, takes) && ex.with_location(area, takes);
+    if is_for_area {
+        ex.route.location = area;
     }
     is_for_area
 }
@@ -110,8 +108,5 @@ fn is_taken_behind_slash(ex: &mut Exchange) -> bool {
     let Ok(found) = location::find(&config, ex.route.server, &[&ex.route.uri[..], b"/"].concat(), &mut NoTrace) else {
         return false;
     };
-    let own = std::mem::replace(&mut ex.route.location, found.location);
-    let taken = methods::allowed(ex).contains(ex.route.method);
-    ex.route.location = own;
-    taken
+    ex.with_location(found.location, |ex| methods::allowed(ex).contains(ex.route.method))
 }

@@ -16,7 +16,7 @@ use crate::config::template::Template;
 use crate::exchange::access::other_path::Shown;
 use crate::exchange::flow::Flow;
 use crate::exchange::paths::{self, Mapped};
-use crate::exchange::{Exchange, locate, media_types, rewrite};
+use crate::exchange::{Exchange, locate, media_types, rewrite, suppose};
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::http::uri;
@@ -86,7 +86,7 @@ impl PathRules {
         let location = ex.route.location;
         let redirected = ex.route.internal.then(|| {
             let method = ex.route.method;
-            let by = locate::aside(ex, cx, &uri, method, |ex, cx| (locate::probe(ex, cx), ex.route.location));
+            let by = suppose::requested(ex, cx, &uri, method, |ex, cx| (locate::probe(ex, cx), ex.route.location));
             Redirected { by, to: location }
         });
         let redirected = redirected.filter(|redirected| redirected.by != (Ok(()), location));
@@ -153,7 +153,7 @@ impl PathRules {
         };
         let is_seen = matches!(action, PathAction::Read | PathAction::Find | PathAction::List);
         let method = if is_seen { Method::Get } else { asked };
-        let mut verdict = locate::aside(ex, cx, target.uri, method, |ex, cx| {
+        let mut verdict = suppose::requested(ex, cx, target.uri, method, |ex, cx| {
             ex.route.internal = self.is_internal;
             let lead = locate::probe(ex, cx);
             lead.map_err(|_| "its location refuses every such request")?;
@@ -162,7 +162,7 @@ impl PathRules {
         if let (Err(_), Some(redirected)) = (&verdict, &self.redirected)
             && found == self.home
         {
-            verdict = locate::aside(ex, cx, target.uri, method, |ex, cx| {
+            verdict = suppose::requested(ex, cx, target.uri, method, |ex, cx| {
                 follow(ex, cx, redirected)?;
                 self.look(ex, cx, (target, to), (action, asked))
             });
@@ -221,13 +221,10 @@ impl PathRules {
         if self.stores_apart || ex.route.rewritten || is_whole || is_drop_box {
             return None;
         }
-        let own = (std::mem::replace(&mut ex.route.uri, uri.to_vec()), std::mem::take(&mut ex.route.path));
-        let path = match paths::map(ex, cx) {
+        ex.with_path(Vec::new(), |ex| match ex.with_uri(uri.to_vec(), |ex| paths::map(ex, cx)) {
             Mapped::Path { .. } => Some(std::mem::take(&mut ex.route.path)),
             _ => None,
-        };
-        (ex.route.uri, ex.route.path) = own;
-        path
+        })
     }
 
     /// The paths below the request's URI cannot be judged: what allowed the request was asked for its URI alone.

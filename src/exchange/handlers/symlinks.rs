@@ -40,10 +40,7 @@ pub fn stat(ex: &mut Exchange, cx: &mut Services, path: &[u8]) -> Result<Stat, E
     }
     let mut given = path.to_vec();
     given.push(0);
-    let kept = std::mem::replace(&mut ex.route.path, given);
-    let found = walk(ex, cx, symlinks);
-    ex.route.path = kept;
-    file::fstat(found?.as_fd())
+    file::fstat(ex.with_path(given, |ex| walk(ex, cx, symlinks))?.as_fd())
 }
 
 /// Opens `ex.path` (which ends in NUL here) for reading. Components of `from`, if given, are trusted.

@@ -19,16 +19,13 @@ pub fn value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &mut V
     Some(match builtin {
         // Of a target that is refused only the root is known (nginx).
         B::RequestFilename if ex.route.uri.is_empty() => return value(B::DocumentRoot, ex, cx, out, expand),
-        B::RequestFilename => {
-            let kept = std::mem::take(&mut ex.route.path);
-            let mapped = mapping::map(ex, cx, expand);
-            let has_path = !matches!(mapped, Mapped::Outside | Mapped::Rewritten | Mapped::Unknown(_));
-            if has_path {
+        B::RequestFilename => ex.with_path(Vec::new(), |ex| match mapping::map(ex, cx, expand) {
+            Mapped::Outside | Mapped::Rewritten | Mapped::Unknown(_) => Is::Unset,
+            Mapped::Path { .. } | Mapped::Control => {
                 out.extend_from_slice(&ex.route.path);
+                Is::Set
             }
-            ex.route.path = kept;
-            if has_path { Is::Set } else { Is::Unset }
-        }
+        }),
         B::DocumentRoot | B::RealpathRoot => {
             let config = ex.config.clone();
             let root = &config.location(ex.route.location).settings.files.root;

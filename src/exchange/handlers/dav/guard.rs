@@ -136,10 +136,7 @@ pub fn hold_of(ex: &mut Exchange, cx: &mut Services, value: Option<&[u8]>, locks
 
 /// Evaluated once more, with the files locked: a file that cannot be looked at fulfils nothing.
 fn hold_still(lists: &[List<'_>], ex: &mut Exchange, cx: &mut Services) -> Result<(), Denied> {
-    let path = ex.route.path.clone();
-    let outcome = any_holds(lists, ex, cx);
-    ex.route.path = path;
-    outcome.map_err(|_| Denied::Changed)
+    ex.keeping_path(|ex| any_holds(lists, ex, cx)).map_err(|_| Denied::Changed)
 }
 
 /// Locks the files whose versions are named, and `source` with them.
@@ -153,24 +150,23 @@ fn lock_named(
     cx: &mut Services,
     locks: &mut Versions,
 ) -> Result<(), Denied> {
-    let path = ex.route.path.clone();
-    let named = spots(lists, ex, cx);
-    ex.route.path = path;
+    let named = ex.keeping_path(|ex| named_resources(lists, ex, cx));
     let all = named.iter().map(|resource| (resource.dir.as_fd(), &*resource.name)).chain(source);
     lock_all(all, locks)
 }
 
 /// The files whose versions are named.
-fn spots(lists: &[List<'_>], ex: &mut Exchange, cx: &mut Services) -> Vec<Resource> {
-    let uri = ex.route.uri.clone();
+fn named_resources(lists: &[List<'_>], ex: &mut Exchange, cx: &mut Services) -> Vec<Resource> {
     let mut looked = ByResource::default();
     for list in lists.iter().filter(|list| names_version(list)) {
-        looked.at(list, |resource| {
-            ex.route.uri = resource.map_or(Some(uri.clone()), |url| path_of(ex, url))?;
-            Resource::of(ex, cx).ok()
+        looked.at(list, |resource| match resource {
+            Some(url) => {
+                let uri = path_of(ex, url)?;
+                ex.with_uri(uri, |ex| Resource::of(ex, cx)).ok()
+            }
+            None => Resource::of(ex, cx).ok(),
         });
     }
-    ex.route.uri = uri;
     looked.into_all().flatten().collect()
 }
 

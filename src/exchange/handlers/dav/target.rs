@@ -85,10 +85,7 @@ pub struct LockKey {
 
 /// The key of a URI in the location of the request. None: no file can have that name.
 pub fn key(ex: &mut Exchange, cx: &mut Services, uri: &[u8]) -> Option<LockKey> {
-    let own = std::mem::replace(&mut ex.route.uri, uri.to_vec());
-    let resource = Resource::of(ex, cx);
-    ex.route.uri = own;
-    match resource {
+    match ex.with_uri(uri.to_vec(), |ex| Resource::of(ex, cx)) {
         Ok(resource) => resource.key().ok(),
         // The area itself.
         Err(Errno::EBUSY) => {

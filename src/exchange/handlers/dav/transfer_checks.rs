@@ -136,10 +136,7 @@ impl TransferChecks {
     fn find_area(&mut self, ex: &mut Exchange, cx: &mut Services, quota: Quota, to: Target<'_>) -> Result<(), Refusal> {
         let rules = ex.location().settings.upload.clone();
         let from = upload::area_of(ex, cx, &rules);
-        let uri = std::mem::replace(&mut ex.route.uri, to.uri.to_vec());
-        let area = upload::area_of(ex, cx, &rules);
-        ex.route.uri = uri;
-        let (area, path) = area?;
+        let (area, path) = ex.with_uri(to.uri.to_vec(), |ex| upload::area_of(ex, cx, &rules))?;
         let stays = ex.route.method == Method::Move && from.is_ok_and(|(from, _)| Rc::ptr_eq(&from, &area));
         if !stays {
             self.share = Some(QuotaShare::new(Claim::new(area), quota));

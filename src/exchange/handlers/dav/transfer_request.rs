@@ -149,10 +149,7 @@ fn ends(ex: &mut Exchange, cx: &mut Services, destination: Vec<u8>) -> Result<(E
         Err(Errno::EBUSY) => return Err(Flow::Status(Status::FORBIDDEN)),
         Err(e) => return Err(failed(ex, cx, "open()", e)),
     };
-    let own = std::mem::replace(&mut ex.route.uri, destination);
-    let target = end(ex, cx);
-    ex.route.uri = own;
-    match target {
+    match ex.with_uri(destination, |ex| end(ex, cx)) {
         Ok(target) => Ok((source, target)),
         // To people who rename, 409 says that the name is taken.
         Err(Errno::ENOENT | Errno::ENOTDIR) if ex.route.form_action.is_some() => Err(Flow::Status(Status::NOT_FOUND)),

@@ -363,10 +363,7 @@ impl Unfinished {
             conditions: &self.record.conditions,
             fields: tus::metadata(&self.record.metadata).unwrap_or_default(),
         };
-        let method = std::mem::replace(&mut ex.route.method, self.record.method);
-        let outcome = resumed::store(ex, cx, finished);
-        ex.route.method = method;
-        match outcome {
+        match ex.with_method(self.record.method, |ex| resumed::store(ex, cx, finished)) {
             Ok(placed) => {
                 let (dir, name) = (placed.dir.clone(), placed.stored.name.clone());
                 let record = UploadState { dir, name, ended: true, ..self.record.clone() };

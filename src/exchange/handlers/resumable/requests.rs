@@ -318,8 +318,6 @@ fn open(
     // What comes without a length is compared with what the area was found to have.
     let grows = upload.record.length.is_none() && ex.request.head.framing == Framing::Chunked;
     let counted = !grows && cx.resumable.holds(upload.id) >= total;
-    // The upload's rules are those of the method that created it.
-    let method = std::mem::replace(&mut ex.route.method, upload.record.method);
     let need = Usage { bytes: total, files: u64::from(!upload.is_part()), dirs: 0 };
     let more = More {
         id: upload.id,
@@ -329,9 +327,8 @@ fn open(
         below: &upload.record.below,
         conditions: &upload.record.conditions,
     };
-    let admitted = resumed::admit_more(ex, cx, &more);
-    ex.route.method = method;
-    let (room, replaces) = admitted?;
+    // The upload's rules are those of the method that created it.
+    let (room, replaces) = ex.with_method(upload.record.method, |ex| resumed::admit_more(ex, cx, &more))?;
     let path = upload.home.path.clone();
     let failed = |call: &str, e: Errno| Refusal::call(call, &path, e);
     let lease = upload.hold(cx)?;

@@ -8,7 +8,7 @@ use crate::config::model::{ContentHandler, LocationId, LocationKind};
 use crate::config::settings::cgi::names_program;
 use crate::exchange::flow::Flow;
 use crate::exchange::paths::{self, Mapped};
-use crate::exchange::{Exchange, locate, rewrite};
+use crate::exchange::{Exchange, locate, rewrite, suppose};
 use crate::route::{NoTrace, location};
 use crate::services::Services;
 use crate::sys::Errno;
@@ -60,7 +60,7 @@ enum Answer {
 
 fn lead(ex: &mut Exchange, cx: &mut Services, uri: &[u8]) -> Lead {
     let method = ex.route.method;
-    locate::aside(ex, cx, uri, method, |ex, cx| {
+    suppose::requested(ex, cx, uri, method, |ex, cx| {
         ex.route.internal = true;
         ex.route.way.start(ex.route.location);
         let (flow, answer) = match locate::probe(ex, cx) {

@@ -146,9 +146,7 @@ fn target(ex: &mut Exchange, cx: &mut Services) -> Option<Target> {
     let location = config.location(ex.route.location);
     let root = &location.settings.files.root;
     let Store::Path(store) = settings(ex).store.clone() else {
-        let before = ex.route.path.clone();
-        let mapped = paths::map(ex, cx);
-        let target = match mapped {
+        let target = ex.with_path(Vec::new(), |ex| match paths::map(ex, cx) {
             Mapped::Path { root: end } => {
                 // The alias of a regex location is the whole path, with captures.
                 let whole = location.settings.files.alias == Some(u32::MAX);
@@ -158,8 +156,7 @@ fn target(ex: &mut Exchange, cx: &mut Services) -> Option<Target> {
                 Some(Target { path, trusted })
             }
             Mapped::Outside | Mapped::Rewritten | Mapped::Control | Mapped::Unknown(_) => None,
-        };
-        ex.route.path = before;
+        });
         return target.filter(|target| may_hold(ex, cx, target));
     };
     let mut path = variables::text(&store, ex, cx);

@@ -47,10 +47,8 @@ impl StoreQuota {
         (length, there): (Option<u64>, Option<Stat>),
     ) -> Result<Option<StoreQuota>, Refusal> {
         let Some(limit) = ex.location().settings.upload.quota else { return Ok(None) };
-        let (rules, before) = (ex.location().settings.upload.clone(), ex.route.path.clone());
-        let area = area_of(ex, cx, &rules);
-        ex.route.path = before;
-        let (area, path) = area?;
+        let rules = ex.location().settings.upload.clone();
+        let (area, path) = ex.keeping_path(|ex| area_of(ex, cx, &rules))?;
         if !paths::is_beneath(dir, area.path()) {
             return Ok(None);
         }

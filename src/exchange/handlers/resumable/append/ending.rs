@@ -342,10 +342,7 @@ impl Append {
             Dialect::Rufh => {
                 respond::completeness(ex, Completeness::Complete);
                 ex.response.line(b"Upload-Offset", upload.size.to_string().as_bytes());
-                let method = std::mem::replace(&mut ex.route.method, upload.record.method);
-                let flow = resumed::answer(ex, cx, dir, stored);
-                ex.route.method = method;
-                flow
+                ex.with_method(upload.record.method, |ex| resumed::answer(ex, cx, dir, stored))
             }
         }
     }
