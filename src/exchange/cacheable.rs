@@ -56,7 +56,6 @@ fn is_repeatable(ex: &Exchange, cx: &Services) -> bool {
         && ex.route.error_page.is_none()
         && ex.subrequest.is_none()
         && ex.proxy_header.is_none()
-        && ex.limit_rate.is_none()
         && ex.limit_slots.is_empty();
     // HTTP/2: a stream ends with its response, whatever becomes of the connection.
     let ends_as_usual = match ex.out.has_frames() {

@@ -21,7 +21,6 @@ pub(super) fn server_rewrite(ex: &mut Exchange, cx: &mut Services) -> Flow {
     if script.ops.is_empty() {
         return Flow::Next;
     }
-    ex.basis.varies();
     rewrite::script::run(ex, cx, script)
 }
 

@@ -32,6 +32,10 @@ pub fn work(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
 /// Runs the phases from `phase` on until the answer is settled.
 pub(super) fn run(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, mut phase: Phase) -> Flow {
     loop {
+        // What these decide may follow from the client, the time or other files.
+        if matches!(phase, Phase::Rewrite | Phase::Limits | Phase::Access | Phase::Precontent) {
+            ex.basis.varies();
+        }
         let flow = match phase {
             Phase::ServerRewrite => server_rewrite(ex, cx),
             Phase::FindLocation => find_location(ex, cx),
@@ -58,10 +62,7 @@ pub(super) fn run(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, m
                 Phase::ServerRewrite => Phase::FindLocation,
                 // Most locations have nothing between.
                 Phase::FindLocation if ex.location().plain => Phase::Content,
-                Phase::FindLocation => {
-                    ex.basis.varies();
-                    Phase::Rewrite
-                }
+                Phase::FindLocation => Phase::Rewrite,
                 Phase::Rewrite => Phase::Limits,
                 Phase::Limits => Phase::Access,
                 Phase::Access => Phase::Precontent,
@@ -241,7 +242,6 @@ fn named(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, name: &[u8
     }
     note_ending_location(ex, cx);
     note_upload(ex);
-    ex.basis.varies();
     run(ex, handler, cx, Phase::Rewrite)
 }
 

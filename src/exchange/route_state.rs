@@ -172,6 +172,14 @@ pub struct PageFields {
     pub charset: Option<Rc<[u8]>>,
 }
 
+impl PageFields {
+    /// Nothing is left to the page.
+    pub fn is_empty(&self) -> bool {
+        let PageFields { fields, location, content_type, charset } = self;
+        fields.is_empty() && location.is_none() && content_type.is_none() && charset.is_none()
+    }
+}
+
 impl RouteState {
     /// Sets the arguments; an empty text is a value, too.
     pub fn set_args(&mut self, args: Vec<u8>) {

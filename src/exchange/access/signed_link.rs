@@ -64,7 +64,6 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Result<bool, Refused> {
     if is_over || !names {
         ex.route.exempt(if is_over { Status::GONE } else { Status::FORBIDDEN });
     }
-    ex.basis.varies();
     ex.route.link = Some(Rc::new(link));
     cx.trace.say("access", None, || "signed_link: the link is right".into());
     Ok(true)

@@ -1,6 +1,7 @@
 //! The head of a response as data, for the protocol that encodes it.
 
 use crate::config::settings::headers::Tokens;
+use crate::exchange::basis::Cacheable;
 use crate::exchange::response::Body;
 use crate::exchange::{Exchange, origin};
 use crate::http::response_head::ResponseHead;
@@ -11,7 +12,7 @@ use crate::services::Services;
 const SERVER: [&[u8]; 2] = [concat!("webserv/", env!("CARGO_PKG_VERSION")).as_bytes(), b"webserv"];
 
 /// Writes the head into the send queue. The last filter: nothing in the head changes any more.
-pub fn write(ex: &mut Exchange, cx: &mut Services) {
+pub fn write(ex: &mut Exchange, cx: &mut Services) -> Cacheable {
     let config = ex.config.clone();
     let output = &config.location(ex.route.location).settings.output;
     let length = ex.response.body.length();
@@ -28,8 +29,8 @@ pub fn write(ex: &mut Exchange, cx: &mut Services) {
         response.announced = length;
     }
     // Never later than Date (RFC 9110 §8.8.2.1).
-    let last_modified =
-        response.last_modified.as_ref().map(|(at, text)| if *at > cx.now.unix { &cx.now.http } else { text });
+    let is_future = response.last_modified.is_some_and(|(at, _)| at > cx.now.unix);
+    let last_modified = response.last_modified.as_ref().map(|(_, text)| if is_future { &cx.now.http } else { text });
     // For a whole file that is not from the future, both lines are prepared.
     let file = match &response.body {
         Body::File(file)
@@ -59,4 +60,9 @@ pub fn write(ex: &mut Exchange, cx: &mut Services) {
         accept_ranges: response.ranges && status == Status::OK,
         file,
     });
+    // An absolute Location may have the connection's address in it; a later Last-Modified gives way to the time.
+    match response.location.is_some() || is_future {
+        true => Cacheable::No,
+        false => Cacheable::Yes,
+    }
 }

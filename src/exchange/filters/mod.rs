@@ -11,8 +11,9 @@
 //!
 //! and then the body, by reference if it is a file.
 //!
-//! Each reports whether the response may still be cached ([`Cacheable`](super::basis::Cacheable)), that is, whether its
-//! effect depends only on the request's bytes, the configuration and the file.
+//! Each reports whether the response may still be cached ([`Cacheable`]), that is, whether its effect depends only on
+//! the request's bytes, the configuration and the file. So do the steps between them in this file: the fields of a page
+//! that led here, Repr-Digest, limit_rate.
 
 pub mod body;
 mod charset;
@@ -26,6 +27,7 @@ pub mod ssi;
 
 pub use body::{body, give_out};
 
+use super::basis::Cacheable;
 use super::body_encoder::{Flush, Source};
 use super::flow::Flow;
 use super::handlers::special;
@@ -82,7 +84,8 @@ pub fn send(ex: &mut Exchange, cx: &mut Services) -> Sent {
         }
         ex.basis.passed(cacheable);
     }
-    add_kept(ex);
+    let cacheable = add_kept(ex);
+    ex.basis.passed(cacheable);
     let cacheable = headers::apply(ex, cx);
     ex.basis.passed(cacheable);
     // Error pages and other responses have no Last-Modified. Removed only here, since `expires modified` is computed
@@ -90,18 +93,14 @@ pub fn send(ex: &mut Exchange, cx: &mut Services) -> Sent {
     if !matches!(ex.response.status, Status::OK | Status::PARTIAL_CONTENT | Status::NOT_MODIFIED) {
         ex.response.last_modified = None;
     }
-    let ssi_page = ssi::apply(ex);
+    let (cacheable, ssi_page) = ssi::apply(ex);
+    ex.basis.passed(cacheable);
     let cacheable = charset::apply(ex, cx);
     ex.basis.passed(cacheable);
     let cacheable = gzip::apply(ex, cx);
     ex.basis.passed(cacheable);
-    if let Some(digest) = ex.response.digest.take()
-        && matches!((ex.response.status, &ex.response.body), (Status::OK, Body::File(_)))
-        && ex.response.recode.is_none()
-        && ssi_page.is_none()
-    {
-        ex.response.line(b"Repr-Digest", &digest);
-    }
+    let cacheable = add_digest(ex, ssi_page.is_some());
+    ex.basis.passed(cacheable);
     if let Some(page) = cut(ex, cx) {
         return Sent::Instead(page);
     }
@@ -153,8 +152,21 @@ fn instead(ex: &mut Exchange, cx: &mut Services, status: Status) -> Option<Flow>
     page
 }
 
+/// Repr-Digest: only of a file that is sent as it is. The request asked for it; the digest may have yet to be computed.
+fn add_digest(ex: &mut Exchange, is_page: bool) -> Cacheable {
+    let Some(digest) = ex.response.digest.take() else { return Cacheable::Yes };
+    let is_whole = matches!((ex.response.status, &ex.response.body), (Status::OK, Body::File(_)));
+    if is_whole && ex.response.recode.is_none() && !is_page {
+        ex.response.line(b"Repr-Digest", &digest);
+    }
+    Cacheable::No
+}
+
 /// Adds the fields kept from a response that led here by an internal redirect.
-fn add_kept(ex: &mut Exchange) {
+fn add_kept(ex: &mut Exchange) -> Cacheable {
+    if ex.route.kept.is_empty() {
+        return Cacheable::Yes;
+    }
     if ex.response.location.is_none() {
         ex.response.location = ex.route.kept.location.take();
     }
@@ -173,6 +185,7 @@ fn add_kept(ex: &mut Exchange) {
         kept.remove(b"content-range");
     }
     ex.response.fields.append(&kept);
+    Cacheable::No
 }
 
 /// Completes the body. An HTTP/2 trailer block does not count in `$body_bytes_sent` (nginx).
@@ -184,9 +197,11 @@ fn complete(ex: &mut Exchange) {
 fn queue(ex: &mut Exchange, cx: &mut Services) {
     let cacheable = framing::apply(ex, cx);
     ex.basis.passed(cacheable);
-    rate(ex, cx);
+    let cacheable = rate(ex, cx);
+    ex.basis.passed(cacheable);
     let before = ex.out.queued();
-    head::write(ex, cx);
+    let cacheable = head::write(ex, cx);
+    ex.basis.passed(cacheable);
     ex.log.head_size = ex.out.queued() - before;
     ex.tx = Tx::Done;
     if ex.response.upgrade {
@@ -237,8 +252,13 @@ fn push(ex: &mut Exchange, file: &Rc<OpenFile>, at: u64, end: u64) {
 }
 
 /// limit_rate, unless a script or X-Accel-Limit-Rate has set another; and limit_rate_after, which holds for any of
-/// them.
-fn rate(ex: &mut Exchange, cx: &mut Services) {
+/// them. A response that comes slowly is not sent from the cache, which has no rate.
+fn rate(ex: &mut Exchange, cx: &mut Services) -> Cacheable {
+    set_rate(ex, cx);
+    if ex.limit_rate.is_some() { Cacheable::No } else { Cacheable::Yes }
+}
+
+fn set_rate(ex: &mut Exchange, cx: &mut Services) {
     let is_set = ex.limit_rate.is_some();
     let client = &ex.location().settings.client;
     let needed = if is_set { &client.limit_rate_after } else { &client.limit_rate };

@@ -7,6 +7,7 @@ use super::methods;
 use super::upload::digest::{self, Algorithm, Digests};
 use crate::config::settings::upload::VerifyDigest;
 use crate::exchange::Exchange;
+use crate::exchange::basis::Cacheable;
 use crate::exchange::flow::Flow;
 use crate::exchange::response::Body;
 use crate::http::header::HeaderId;
@@ -37,7 +38,8 @@ pub fn begin(ex: &mut Exchange, cx: &mut Services) -> Option<Box<Hashing>> {
         return None;
     };
     let (file, algorithm) = (file.clone(), digest::wanted_of_file(ex).filter(|_| is_offered)?);
-    ex.basis.varies();
+    // With or without its digest: that may be known at another time.
+    ex.basis.passed(Cacheable::No);
     if let Some(value) = cx.file_digests.get(FileVersion::of(&file.stat), algorithm.name()) {
         ex.response.digest = Some(value);
         return None;

@@ -92,7 +92,6 @@ fn check_ssi_page(ex: &mut Exchange, cx: &mut Services) -> Flow {
     if !may_be_page || !stored::is_in_question(ex) {
         return Flow::Respond;
     }
-    ex.basis.varies();
     let path = ex.route.path.clone();
     let shown = Printable(&path);
     match stored::is_client_writable(ex, cx, &path, PathLinks::Possible) {
@@ -171,7 +170,8 @@ pub fn respond(ex: &mut Exchange, cx: &mut Services, file: Rc<OpenFile>) -> Flow
     response.last_modified = Some((file.stat.mtime.0, file.last_modified));
     response.ranges = true;
     response.body = Body::File(file);
-    super::upload::guard(ex, cx);
+    let cacheable = super::upload::guard(ex, cx);
+    ex.basis.passed(cacheable);
     Flow::Respond
 }
 

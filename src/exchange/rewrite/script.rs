@@ -22,6 +22,8 @@ use std::ops::Range;
 
 /// What the script came to: `Flow::Next` when it ran through.
 pub fn run(ex: &mut Exchange, cx: &mut Services, script: &Script) -> Flow {
+    // What it sets and rewrites holds for this request.
+    ex.basis.varies();
     let mut run = Run { quote: true, value: Vec::new() };
     match steps(ex, cx, script, &mut run) {
         ScriptStep::Settled(flow) => flow,

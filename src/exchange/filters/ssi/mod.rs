@@ -23,6 +23,7 @@ mod values;
 use super::body::has_no_body;
 use crate::config::settings::charset::TypeSet;
 use crate::exchange::Exchange;
+use crate::exchange::basis::Cacheable;
 use crate::exchange::body_encoder::Source;
 use crate::exchange::response::Body;
 use crate::http::status::Status;
@@ -54,12 +55,16 @@ fn parser(ex: &Exchange) -> Parser {
 }
 
 /// If the response is a page: removes fields that will not hold for the result, and begins generating the result.
-pub fn apply(ex: &mut Exchange) -> Option<Box<Page>> {
-    if !ex.location().settings.ssi.on || !is_page(ex) {
-        return None;
+pub fn apply(ex: &mut Exchange) -> (Cacheable, Option<Box<Page>>) {
+    if is_page(ex) {
+        // What it includes may differ each time.
+        return (Cacheable::No, start(ex));
     }
-    // The included responses may differ each time.
-    ex.basis.varies();
+    // Its commands count again once clients can no longer store the file where it is.
+    (if ex.response.is_inert { Cacheable::No } else { Cacheable::Yes }, None)
+}
+
+fn start(ex: &mut Exchange) -> Option<Box<Page>> {
     ex.response.ranges = false;
     ex.response.window = None;
     ex.response.fields.remove(b"accept-ranges");

@@ -4,21 +4,27 @@ use super::rules::essence;
 use crate::config::model::{Config, Location, WriteArea};
 use crate::config::settings::upload::{Serve, Store};
 use crate::exchange::Exchange;
+use crate::exchange::basis::Cacheable;
 use crate::exchange::handlers::write_areas::may_be_put;
 use crate::http::method::Method;
 use crate::services::Services;
 use crate::util::clean_path::clean;
 
 /// For a file that is about to be sent: in an upload area, a type that a browser would run becomes a download.
-pub fn guard(ex: &mut Exchange, cx: &mut Services) {
-    if !is_area(ex.location()).unwrap_or_else(|| is_stored(ex, cx)) {
-        return;
+pub fn guard(ex: &mut Exchange, cx: &mut Services) -> Cacheable {
+    let (cacheable, is_uploaded) = match is_area(ex.location()) {
+        Some(is_area) => (Cacheable::Yes, is_area),
+        None => is_stored(ex, cx),
+    };
+    if !is_uploaded {
+        return cacheable;
     }
     if runs(ex.response.content_type.as_bytes()) {
         ex.response.line(b"Content-Disposition", b"attachment");
     }
     // No type may be guessed from the content of an uploaded file.
     ex.response.line(b"X-Content-Type-Options", b"nosniff");
+    cacheable
 }
 
 /// Whether the location is an upload area by what it says itself. None: the place of the file decides.
@@ -37,10 +43,10 @@ fn is_area(location: &Location) -> Option<bool> {
 
 /// The file lies where an upload_store or an upload area puts it, in whatever location or server it is served. A site
 /// whose root is in there is still a site.
-fn is_stored(ex: &mut Exchange, cx: &mut Services) -> bool {
+fn is_stored(ex: &mut Exchange, cx: &mut Services) -> (Cacheable, bool) {
     let config = ex.config.clone();
     if config.stores.is_empty() && config.write_areas.is_empty() {
-        return false;
+        return (Cacheable::Yes, false);
     }
     let files = &ex.location().settings.files;
     let root = files.root.constant().filter(|_| files.alias.is_none()).map(clean);
@@ -48,7 +54,7 @@ fn is_stored(ex: &mut Exchange, cx: &mut Services) -> bool {
     let holds = |store: &[u8], path: &[u8]| path.strip_prefix(store).is_some_and(|rest| rest.starts_with(b"/"));
     let is_site = |store: &[u8]| root.as_ref().is_some_and(|root| &root[..] == store || holds(store, root));
     if config.stores.iter().any(|store| holds(store, &path) && !is_site(store)) {
-        return true;
+        return (Cacheable::Yes, true);
     }
     let area = |role: Option<usize>| config.write_areas.get(role?);
     let before = cx.store_dirs.last_generation();
@@ -56,11 +62,11 @@ fn is_stored(ex: &mut Exchange, cx: &mut Services) -> bool {
         area(role).is_some_and(|area| !is_site(&area.directory) && puts(&config, area, rest))
     });
     ex.basis.asked_stored_dirs((before, cx.store_dirs.last_generation()));
-    if found.is_err() {
-        ex.basis.varies();
+    match found {
+        Ok(is_stored) => (Cacheable::Yes, is_stored),
+        // Where the areas lie is not known now: descriptors are short.
+        Err(_) => (Cacheable::No, true),
     }
-    // Where the areas lie is not known: descriptors are short.
-    found.unwrap_or(true)
 }
 
 /// Whether an upload area puts the file there, by its URI. What it says of other URIs that lead there is not known.
@@ -128,7 +134,7 @@ mod tests {
             std::fs::create_dir(site.scratch.path().join("up")).expect("made");
             let mut ex = site.at("GET /shown/x", &[], INSIDE);
             ex.route.path = stored.display().to_string().into();
-            assert_eq!(is_stored(&mut ex, &mut site.cx), expected, "{area}");
+            assert_eq!(is_stored(&mut ex, &mut site.cx), (Cacheable::Yes, expected), "{area}");
         }
     }
 
