@@ -223,7 +223,7 @@ fn deliver(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     }
     // More requests were read already: their responses are sent together.
     if !ex.abort && ex.rx == Rx::Done && ex.limit_rate.is_none() && ex.out.is_text() && ex.out.text_len() < BATCH {
-        if ex.out.keep_alive && reader.has_more() {
+        if ex.out.keeps_connection() && reader.has_more() {
             return Step::Answered;
         }
         // A request that limit_conn counts is not held back: it must be over before the next one is checked.
@@ -242,7 +242,7 @@ fn deliver(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
         write::Flushed::Yield => return Step::Yield,
         write::Flushed::Gone(reason) => return Step::Close(reason),
     }
-    if ex.rx == Rx::Drain && ex.out.keep_alive && !ex.abort {
+    if ex.rx == Rx::Drain && ex.out.keeps_connection() && !ex.abort {
         return drain::step(io, ex, reader, turn);
     }
     Step::Answered

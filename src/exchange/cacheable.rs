@@ -61,7 +61,7 @@ fn is_repeatable(ex: &Exchange, cx: &Services) -> bool {
     let ends_as_usual = match ex.out.has_frames() {
         true => !ex.closes,
         false => {
-            ex.out.keep_alive == (ex.request.head.keep_alive && !ex.closes)
+            ex.out.keeps_connection() == (ex.request.head.keep_alive && !ex.closes)
                 && location.settings.client.lingering != Lingering::Always
         }
     };
@@ -164,7 +164,7 @@ fn made(key: Option<&[u8]>, ex: &mut Exchange, cx: &mut Services) -> Option<Cach
         client: ex.location().settings.client.clone(),
         logs,
         status: ex.response.status,
-        keep_alive: ex.out.keep_alive,
+        keep_alive: ex.out.keeps_connection(),
         body,
         head_size: ex.log.head_size,
         text: text.0.into(),

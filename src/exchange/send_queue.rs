@@ -113,10 +113,10 @@ pub struct SendQueue {
     /// The buffer in which pieces of the body may lie that are queued now ([`received`]).
     lent: Option<Rc<Vec<u8>>>,
     wire: Wire,
-    /// HTTP/1: the connection outlives this response, and what `Keep-Alive` says of that.
-    pub keep_alive: bool,
-    /// Seconds, the second value of keepalive_timeout; None: the field is not sent.
-    pub keep_alive_hint: Option<u64>,
+    /// HTTP/1: the connection outlives this response ([`SendQueue::decide_connection`]).
+    keep_alive: bool,
+    /// Seconds that `Keep-Alive` names, the second value of keepalive_timeout; None: the field is not sent.
+    keep_alive_hint: Option<u64>,
     /// HTTP/1: what marks the end of this response's body.
     body_end: BodyEnd,
     /// The body of this response was cut short.

@@ -143,7 +143,7 @@ pub fn send(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
         ex.out.push_file(file, 0, file.stat.size);
     }
     ex.out.began_at(mark as u64);
-    ex.out.keep_alive = cached.keep_alive;
+    ex.out.decide_connection(cached.keep_alive, None);
     pool.send_batch.done(from, count);
     // `front` makes a segment of the queued text, which `advance` needs.
     let _ = ex.out.front();

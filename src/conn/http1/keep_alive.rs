@@ -64,16 +64,16 @@ pub fn next(conn: &mut Conn, turn: &mut Turn<'_>, glitch: Glitch) -> Step {
     if glitch == Glitch::Yes {
         conn.served.add_glitch();
         let most = ex.location().settings.client.keepalive_glitches;
-        if most > 0 && u64::from(conn.served.glitches()) >= most && ex.out.keep_alive {
+        if most > 0 && u64::from(conn.served.glitches()) >= most && ex.out.keeps_connection() {
             ex.report(
                 cx,
                 Level::Info,
                 format_args!("client broke rules {} times, closing connection", conn.served.glitches()),
             );
-            ex.out.keep_alive = false;
+            ex.out.end_connection();
         }
     }
-    if !ex.out.keep_alive || ex.abort {
+    if !ex.out.keeps_connection() || ex.abort {
         return close::after_last(conn, turn);
     }
     reader.idle_for = ex.location().settings.client.keepalive_timeout.0;

@@ -48,7 +48,7 @@ pub fn step(io: &mut Io<'_>, ex: &mut Exchange, reader: &mut RequestReader, turn
                     Step::Answered
                 }
                 None => {
-                    ex.out.keep_alive = false;
+                    ex.out.end_connection();
                     Step::Answered
                 }
             }

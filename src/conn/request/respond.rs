@@ -60,8 +60,7 @@ pub fn queue(ex: &mut Exchange, handler: &mut Handler, reader: &mut RequestReade
 /// Whether the connection outlives this response, and what becomes of a body that was not read.
 fn decide(ex: &mut Exchange, reader: &RequestReader, cx: &Services) {
     let client = ex.location().settings.client.clone();
-    ex.out.keep_alive_hint = client.keepalive_header;
-    ex.out.keep_alive = reader.may_keep
+    let keep_alive = reader.may_keep
         && !ex.closes
         && !cx.quitting
         && !cx.overload.is_tight()
@@ -70,6 +69,7 @@ fn decide(ex: &mut Exchange, reader: &RequestReader, cx: &Services) {
         && !ex.location_closes
         && !phases::ends_connection(ex, cx)
         && !is_disabled_for(ex, client.keepalive_disable);
+    ex.out.decide_connection(keep_alive, client.keepalive_header);
     // A response that is made while the body still comes does not end it.
     let duplex = matches!(ex.response.body, Body::Stream { .. });
     if ex.rx == Rx::Body && !duplex {
@@ -82,7 +82,9 @@ fn decide(ex: &mut Exchange, reader: &RequestReader, cx: &Services) {
             _ => true,
         };
         // A client that waits for 100 Continue may or may not send its body now: only closing is safe.
-        ex.out.keep_alive &= short && !reader.expects_continue;
+        if !short || reader.expects_continue {
+            ex.out.end_connection();
+        }
     }
 }
 

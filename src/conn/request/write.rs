@@ -101,8 +101,11 @@ pub fn flush(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Flushed
 fn send_front(io: &mut Io<'_>, ex: &mut Exchange, cx: &mut Services, most: usize) -> Result<(usize, bool), Flushed> {
     let sendfile = ex.location().settings.files.sendfile;
     // TLS's close_notify goes with the last piece.
-    let ends =
-        io.transport.is_secure() && ex.tx == Tx::Done && ex.rx == Rx::Done && !ex.out.keep_alive && !ex.out.is_cut();
+    let ends = io.transport.is_secure()
+        && ex.tx == Tx::Done
+        && ex.rx == Rx::Done
+        && !ex.out.keeps_connection()
+        && !ex.out.is_cut();
     let last = if ends { More::Last } else { More::No };
     let sent = ex.out.response_sent();
     let mut parts = [IoSlice::new(b""); PARTS];

@@ -69,7 +69,7 @@ pub(super) fn step(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, fl
         request.upstream_by = turn.cx.now.ms + settings(ex).read_timeout.0;
     }
     if ended || request.is_done() || request.write_closed {
-        ex.out.keep_alive = false;
+        ex.out.end_connection();
         return complete(io, active, turn);
     }
     if progress { Step::Again } else { wait(io, active, turn.cx.now.ms) }

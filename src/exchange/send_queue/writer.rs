@@ -36,9 +36,26 @@ impl SendQueue {
         self.wire == Wire::Frames || version != Version::Http10
     }
 
+    /// Whether the connection outlives the response whose head comes next, and the seconds that `Keep-Alive` names.
+    pub fn decide_connection(&mut self, keep_alive: bool, hint: Option<u64>) {
+        (self.keep_alive, self.keep_alive_hint) = (keep_alive, hint);
+    }
+
+    /// The connection ends with this response, whatever was decided before.
+    pub fn end_connection(&mut self) {
+        self.keep_alive = false;
+    }
+
+    /// The connection outlives this response.
+    pub fn keeps_connection(&self) -> bool {
+        self.keep_alive
+    }
+
     /// How a client sees where this response's body ends.
     pub fn delimit(&mut self, by: Delimiter) {
-        self.keep_alive &= by != Delimiter::Close;
+        if by == Delimiter::Close {
+            self.end_connection();
+        }
         if self.wire == Wire::Http1 {
             self.body_end = match by {
                 Delimiter::Mark => BodyEnd::Chunk,
@@ -50,7 +67,8 @@ impl SendQueue {
 
     /// The rest of the body will not come: the connection ends in a way that does not look like the end of the body.
     pub fn break_off(&mut self) {
-        (self.keep_alive, self.is_cut) = (false, true);
+        self.end_connection();
+        self.is_cut = true;
     }
 
     /// The body was broken off.

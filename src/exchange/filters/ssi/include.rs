@@ -145,7 +145,8 @@ fn verdict(ex: &mut Exchange, cx: &mut Services) -> Left {
         }
         None => {
             unwind(ex, cx);
-            (ex.out.keep_alive, ex.abort, ex.tx) = (false, true, Tx::Done);
+            ex.out.end_connection();
+            (ex.abort, ex.tx) = (true, Tx::Done);
             // What the access log says of the request.
             ex.response.status = status;
             Left::Cut
