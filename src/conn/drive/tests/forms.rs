@@ -11,7 +11,12 @@ fn request() -> String {
     let part = |at: usize| {
         format!("--B\r\nContent-Disposition: form-data; name=\"f\"; filename=\"d{at}/f\"\r\n\r\nfile {at}\r\n")
     };
-    let body = (0..FILES).map(part).collect::<String>() + "--B--\r\n";
+    request_of(&(0..FILES).map(part).collect::<String>())
+}
+
+/// A form of these parts.
+fn request_of(parts: &str) -> String {
+    let body = format!("{parts}--B--\r\n");
     format!(
         "POST / HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=B\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
@@ -92,4 +97,28 @@ fn a_form_that_is_dropped_while_names_are_given_leaves_nothing() {
     }
     drop(conn);
     assert_eq!(names(&world), (0, 0));
+}
+
+/// 100 000 of them, 6.5 MB, took 22 ms of a turn.
+#[test]
+fn a_form_of_many_inputs_without_a_file_is_parsed_one_after_another() {
+    let mut world = World::in_root_of(RULES, "");
+    let (mut conn, mut far) = world.client(true);
+    let none = "--B\r\nContent-Disposition: form-data; name=\"f\"; filename=\"\"\r\n\r\n\r\n".repeat(FILES);
+    far.write_all(request_of(&none).as_bytes()).expect("there is room");
+    conn.transport.event(epoll::IN);
+    let mut turns = 0;
+    loop {
+        world.cx.slice.begin();
+        world.cx.slice.steps = Some(1);
+        turns += 1;
+        if world.drive_once(&mut conn) == Next::Wait || turns > 20 * FILES {
+            break;
+        }
+    }
+    let mut bytes = vec![0; 1 << 16];
+    let len = far.read(&mut bytes).expect("an answer");
+    let answer = String::from_utf8_lossy(&bytes[..len]);
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    assert!(turns >= FILES - 1, "{turns}");
 }

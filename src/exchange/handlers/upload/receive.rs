@@ -183,7 +183,9 @@ fn accept_form(
             Event::More => return Ok(bytes.len()),
             Event::Part(head) => {
                 begin_part(upload, form, ex, cx, head)?;
-                match upload.parts.len() > 1 && cx.slice.is_over() {
+                // The fields of a form are few by their bytes; inputs without a chosen file are not.
+                let is_one_of_many = upload.parts.len() > 1 || form.into == Into::Nothing;
+                match is_one_of_many && cx.slice.is_over() {
                     true => return Ok(bytes.len() - rest.len()),
                     false => continue,
                 }
