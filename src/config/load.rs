@@ -4,7 +4,7 @@
 //! Invariants: loading always ends (depth, number and size of files are bounded, cycles are detected); in the resulting
 //! tree every `include` is replaced by its contents, and each directive still points into its own file.
 
-use super::ast::{Directive, Span, Word, written};
+use super::ast::{Directive, Span, Word, append, written};
 use super::error::{Diagnostic, Diagnostics};
 use super::sources::{MAX_INCLUDE_DEPTH, Source, Sources};
 use super::{glob, suggest, syntax};
@@ -211,7 +211,7 @@ impl<'a> Loader<'a> {
         }
         for directive in std::mem::take(level) {
             if directive.name.is("include") {
-                level.extend(self.include(&directive, depth));
+                append(level, self.include(&directive, depth));
             } else {
                 level.push(directive);
             }
@@ -255,7 +255,7 @@ impl<'a> Loader<'a> {
         let before = self.sources.files.len();
         let mut directives = Vec::new();
         for path in paths {
-            directives.extend(self.include_file(&path, name.span, depth));
+            append(&mut directives, self.include_file(&path, name.span, depth));
         }
         self.sources.lacks_files |= self.sources.files.len() == before;
         directives
