@@ -1,5 +1,5 @@
-//! Error pages that fail: looked for in the wrong place, or requested from the server that has failed; and error pages that
-//! hide the error.
+//! Error pages that fail: looked for in the wrong place, or requested from the server that has failed; and error
+//! pages that hide the error.
 
 use super::blocks::{Pass, below, is_pass, location, passes};
 use super::missing_prerequisites::host_of;

@@ -1,5 +1,5 @@
-//! Protection that does not protect: limits that only count, links that open every file, redirects from HTTPS to HTTP, a
-//! short HSTS lifetime.
+//! Protection that does not protect: limits that only count, links that open every file, redirects from HTTPS to
+//! HTTP, a short HSTS lifetime.
 
 use super::blocks::{Pass, authority, condition, first_below, location, passes, variables, variables_below};
 use super::rule::{Finding, Rule, RuleContext};

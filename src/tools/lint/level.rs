@@ -13,7 +13,7 @@ use std::cell::{OnceCell, RefCell};
 use std::collections::HashSet;
 use std::path::PathBuf;
 
-/// Maximum number of sibling blocks compared; more are generated, and not read by anyone. Tests count what is looked at.
+/// Maximum number of sibling blocks compared; more are generated, and no one reads them. Tests count what is looked at.
 pub const COMPARED: usize = if cfg!(test) { 32 } else { 200 };
 
 /// The directives of one block.

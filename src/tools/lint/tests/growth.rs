@@ -1,5 +1,5 @@
-//! No rule searches a block for each of its lines: what all of them look at grows with the number of lines, however long
-//! a generated list is. Words that are looked at are counted, since times would depend on the machine.
+//! No rule searches a block for each of its lines: what all of them look at grows with the number of lines, however
+//! long a generated list is. Words that are looked at are counted, since times would depend on the machine.
 
 use super::*;
 use crate::config::ast::words_read;
