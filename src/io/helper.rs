@@ -3,7 +3,7 @@
 //! It takes one question at a time.
 
 use crate::sys::process::helper;
-use crate::sys::socket::pass;
+use crate::sys::socket::pass::{self, Message};
 use crate::sys::{Errno, file, process};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -55,8 +55,8 @@ impl Helper {
         let mut text = [0; LARGEST];
         match pass::receive(self.channel.as_fd(), &mut text) {
             Err(Errno::EAGAIN) => None,
-            Ok((got @ 1.., _)) => Some(Ok(text.get(..got).unwrap_or_default().to_vec())),
-            Ok((0, _)) => Some(Err(Errno::EPIPE)),
+            Ok(Message { len: 0, .. }) => Some(Err(Errno::EPIPE)),
+            Ok(Message { len, .. }) => Some(Ok(text.get(..len).unwrap_or_default().to_vec())),
             Err(e) => Some(Err(e)),
         }
     }
@@ -68,8 +68,8 @@ fn serve(channel: BorrowedFd<'_>, seconds: u32, answer: impl Fn(&[u8]) -> Vec<u8
     while file::wait_readable(channel, u32::MAX).is_ok() {
         let got = match pass::receive(channel, &mut text) {
             Err(Errno::EAGAIN) => continue,
-            Ok((got @ 1.., _)) => got,
-            Ok((0, _)) | Err(_) => return,
+            Ok(Message { len: 0, .. }) | Err(_) => return,
+            Ok(Message { len, .. }) => len,
         };
         helper::alarm(seconds);
         let answer = answer(text.get(..got).unwrap_or_default());

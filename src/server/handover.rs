@@ -8,10 +8,12 @@
 //! passes their channels on.
 
 use super::Server;
+use super::parent_link::LOST;
+use crate::config::model::Level;
 use crate::conn::token::{Role, token, token_of};
 use crate::services::handover::record::Record;
 use crate::services::handover::{HandoverState, Predecessor, changes, lock_changes, take_lock};
-use crate::sys::socket::pass;
+use crate::sys::socket::pass::{self, Message};
 use crate::sys::{Errno, epoll};
 use crate::util::slab::{Key, Slab};
 use std::collections::VecDeque;
@@ -191,8 +193,8 @@ impl Server {
         successor.is_slow = false;
         let mut text = std::mem::take(&mut self.handover.text);
         text.resize(BUFFER, 0);
-        while let Ok((got @ 1.., _)) = pass::receive(successor.channel.as_fd(), &mut text) {
-            let mut records = text.get(..got).unwrap_or_default();
+        while let Ok(Message { len: len @ 1.., .. }) = pass::receive(successor.channel.as_fd(), &mut text) {
+            let mut records = text.get(..len).unwrap_or_default();
             while let Some(record) = Record::decode(&mut records) {
                 if let (Record::Lock { lock, .. }, Some(state)) = (&record, &mut successor.state) {
                     state.leave_out(lock.token);
@@ -265,12 +267,18 @@ impl Server {
         while !self.cx.slice.is_over() {
             let Some(link) = self.handover.predecessors.get(key) else { break };
             match pass::receive(link.channel.as_fd(), &mut text) {
-                Ok((got @ 1.., fds)) => {
-                    let (number, records) = (text[0], text.get(1..got).unwrap_or_default());
+                Ok(Message { len: len @ 1.., fds, lost }) => {
+                    if lost {
+                        self.say(
+                            Level::Alert,
+                            format_args!("the channel to an earlier process was not received: {LOST}"),
+                        );
+                    }
+                    let (number, records) = (text[0], text.get(1..len).unwrap_or_default());
                     self.take_records(key, number, records, fds);
                 }
                 Err(Errno::EAGAIN) => break,
-                Ok((0, _)) | Err(_) => {
+                Ok(_) | Err(_) => {
                     self.forget_predecessor(key);
                     break;
                 }
@@ -289,7 +297,12 @@ impl Server {
             }
         }
         let Some(link) = self.handover.predecessors.get(key) else { return };
-        let whose = link.passed.iter().find(|(of, _)| *of == number).map_or(key, |(_, passed)| *passed);
+        let whose = match number {
+            0 => Some(key),
+            _ => link.passed.iter().find(|(of, _)| *of == number).map(|(_, passed)| *passed),
+        };
+        // Without the channel of a process its end would not be noticed: what it holds would be held for ever.
+        let Some(whose) = whose else { return };
         while let (Some(record), Some(link)) = (Record::decode(&mut records), self.handover.predecessors.get_mut(whose))
         {
             link.has_ended |= record == Record::End;

@@ -2,8 +2,9 @@
 //! its successor, and EOF when the parent exits. The serving process sends only one byte, when it is ready.
 
 use super::{Mode, Role, Server, token_of};
+use crate::config::model::Level;
 use crate::sys::process::{self, Signal};
-use crate::sys::socket::pass;
+use crate::sys::socket::pass::{self, Message};
 use crate::sys::{Errno, epoll};
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -13,6 +14,9 @@ pub const LOGS: u8 = b'L';
 pub const SUCCESSOR: u8 = b'H';
 /// First byte of a message with renewed certificates.
 pub const CERTIFICATE: u8 = b'C';
+
+/// Why descriptors of a message were not received, for the error log.
+pub(super) const LOST: &str = "this process has no descriptor left (worker_rlimit_nofile)";
 
 /// The channel to the parent.
 pub struct ParentLink {
@@ -76,18 +80,11 @@ impl Server {
         {
             match pass::receive(link.channel.as_fd(), &mut text) {
                 Err(Errno::EAGAIN) => return,
-                Ok((got @ 1.., fds)) if text[0] == LOGS => {
-                    self.take_logs(numbers(&text[..got]).zip(fds));
+                Ok(Message { len: len @ 1.., fds, lost }) => {
+                    self.take_message(text.get(..len).unwrap_or_default(), fds, lost);
                 }
-                Ok((got @ 1.., fds)) if text[0] == CERTIFICATE => {
-                    numbers(&text[..got]).zip(fds).for_each(|(server, fd)| self.install_certificate(server, fd));
-                }
-                Ok((1.., fds)) if text[0] == SUCCESSOR => {
-                    fds.into_iter().for_each(|channel| self.hand_over(channel));
-                }
-                Ok((1.., _)) => {}
                 // Without a parent nothing can stop or reload us, so complete requests in progress and exit.
-                Ok((0, _)) | Err(_) => {
+                Ok(_) | Err(_) => {
                     let _ = self.epoll.delete(link.channel.as_fd());
                     if self.mode == Mode::Serving {
                         self.note(format_args!("the parent process is gone, shutting down"));
@@ -97,5 +94,70 @@ impl Server {
                 }
             }
         }
+    }
+
+    /// `lost`: descriptors are missing at its end. What they were for stays as it was.
+    fn take_message(&mut self, message: &[u8], fds: Vec<OwnedFd>, lost: bool) {
+        let received = fds.len();
+        let sent = match message.first() {
+            Some(&LOGS) => {
+                self.take_logs(numbers(message).zip(fds));
+                "log files that the parent has opened again were not all received; some go on in the file before"
+            }
+            Some(&CERTIFICATE) => {
+                numbers(message).zip(fds).for_each(|(server, fd)| self.install_certificate(server, fd));
+                "a renewed certificate was not received; the one before is used"
+            }
+            Some(&SUCCESSOR) => {
+                fds.into_iter().for_each(|channel| self.hand_over(channel));
+                "the channel to the new process was not received; it begins without counters, limits and locks"
+            }
+            _ => "descriptors of an unknown message were not received",
+        };
+        if lost {
+            self.say(Level::Alert, format_args!("{sent}: {LOST}; {received} of them were received"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::test_world::World;
+    use std::fs::File;
+    use std::os::fd::BorrowedFd;
+
+    /// A log went on in its renamed file, a reload lost its counters, and no line said why.
+    #[test]
+    fn descriptors_of_the_parent_that_are_lost_are_reported_and_none_is_taken_for_another() {
+        let mut world =
+            World::with(|path| format!("location /a {{ access_log {path}/a; }} location /b {{ error_log {path}/b; }}"));
+        let (parent, ours) = pass::pair().expect("descriptors");
+        world.server.attach_parent(ParentLink::new(ours)).expect("epoll");
+        let known: Vec<u32> = world.server.cx.logs.descriptors().map(|(at, ..)| at as u32).collect();
+        assert!(known.len() > 1);
+        // The last one has the number of the error log, and is lost.
+        let fresh = File::create(world.dir.path().join("fresh")).expect("created");
+        let other = File::create(world.dir.path().join("other")).expect("created");
+        let mut fds: Vec<BorrowedFd<'_>> = vec![fresh.as_fd(); 200];
+        fds[199] = other.as_fd();
+        let mut ids = vec![u32::MAX; 200];
+        (ids[0], ids[199]) = (known[1], known[0]);
+        pass::send_too_many(parent.as_fd(), &logs_message(&ids), &fds).expect("there is room");
+        pass::send_too_many(parent.as_fd(), &[SUCCESSOR], &fds).expect("there is room");
+        world.turns();
+        world.server.cx.logs.flush_all();
+        let errors = String::from_utf8_lossy(&world.dir.read(&world.dir.join("errors"))).into_owned();
+        for what in ["log files", "channel to the new process"] {
+            let is_told = |line: &&str| line.contains("[alert]") && line.contains(what) && line.contains(LOST);
+            assert_eq!(errors.lines().filter(is_told).count(), 1, "{what}: {errors}");
+        }
+        let target = |at: u32| {
+            let found = world.server.cx.logs.descriptors().find(|(number, ..)| *number == at as usize);
+            found.map(|(_, _, fd)| crate::sys::file::fstat(fd).expect("open").ino)
+        };
+        let ino = |file: &File| crate::sys::file::fstat(file.as_fd()).expect("open").ino;
+        assert_eq!(target(known[1]), Some(ino(&fresh)));
+        assert_ne!(target(known[0]), Some(ino(&other)));
     }
 }

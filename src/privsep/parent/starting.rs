@@ -10,7 +10,7 @@ use crate::server::parent_link::SUCCESSOR;
 use crate::server::reload_report::Refused;
 use crate::sys::file::{self, Follow, Unlink};
 use crate::sys::process::{self, SIGKILL, SIGTERM, Signal};
-use crate::sys::socket::pass;
+use crate::sys::socket::pass::{self, Message};
 use crate::sys::{Errno, clock};
 use crate::tls::ticket;
 use std::ffi::CString;
@@ -108,12 +108,12 @@ impl Parent {
         let pid = starting.pid;
         let mut text = [0; 8];
         match pass::receive(starting.channel.as_fd(), &mut text) {
-            Ok((1.., _)) => self.started(),
+            Ok(Message { len: 1.., .. }) => self.started(),
             Err(Errno::EAGAIN) if clock::monotonic() < starting.until => {}
             // The child has exited and is about to be reaped, which shows the reason; unless it hangs.
             other => {
                 let _ = process::kill(pid, SIGKILL);
-                if !matches!(other, Ok((0, _))) || clock::monotonic() >= starting.until {
+                if !matches!(other, Ok(Message { len: 0, .. })) || clock::monotonic() >= starting.until {
                     self.start_failed(&format!("process {pid} did not get to serve"));
                 }
             }
@@ -125,7 +125,7 @@ impl Parent {
     pub(super) fn has_come_up(&mut self) -> bool {
         let goes_on = self.ending == Ending::No && self.drains_next == 0;
         let Some(starting) = self.starting.as_ref().filter(|_| goes_on) else { return false };
-        let is_ready = matches!(pass::receive(starting.channel.as_fd(), &mut [0; 8]), Ok((1.., _)));
+        let is_ready = matches!(pass::receive(starting.channel.as_fd(), &mut [0; 8]), Ok(Message { len: 1.., .. }));
         if is_ready {
             self.started();
         }

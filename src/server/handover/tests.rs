@@ -69,3 +69,19 @@ fn no_changes_of_locks_are_noted_for_a_channel_that_cannot_be_watched() {
     assert_eq!(server.inherit(file.into()), Err(Errno::EPERM));
     assert_eq!(noted(&mut server), 0);
 }
+
+/// They were taken for those of the process that passed them on, which then counted as complete.
+#[test]
+fn records_of_an_earlier_process_are_not_taken_for_another_ones_without_its_channel() {
+    let dir = Scratch::new();
+    let mut server = server(&dir);
+    let (ours, theirs) = pass::pair().expect("descriptors");
+    server.inherit(ours).expect("epoll");
+    let key = server.handover.predecessors.iter().map(|(key, _)| key).next().expect("it is there");
+    for (number, has_ended) in [(1, false), (0, true)] {
+        pass::send(theirs.as_fd(), &[&[number], &Record::End.encode()[..]].concat(), &[]).expect("there is room");
+        server.predecessor_event(key);
+        let link = server.handover.predecessors.get(key).expect("it runs");
+        assert_eq!(link.has_ended, has_ended, "{number}");
+    }
+}

@@ -1,4 +1,7 @@
 //! Passes descriptors in messages between a process and its children (SCM_RIGHTS).
+//!
+//! Invariant: the descriptors that are received are the first ones of those that were sent, in their order; if some are
+//! lost, [`Message::lost`] says so.
 
 use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -8,8 +11,21 @@ use crate::sys::{Errno, retry};
 
 /// Maximum number of descriptors per message (the kernel's SCM_MAX_FD is 253).
 pub const MOST: usize = 64;
-/// Space for the control message header and the descriptors, in u64s for alignment.
-const CONTROL: usize = 8 + MOST / 2;
+/// Space for the control message header, in u64s for alignment; two descriptors take another one.
+const HEADER: usize = 8;
+const CONTROL: usize = HEADER + MOST / 2;
+
+/// What has been received besides the bytes.
+#[derive(Debug)]
+pub struct Message {
+    /// Number of bytes; 0 means the end.
+    pub len: usize,
+    /// The descriptors.
+    pub fds: Vec<OwnedFd>,
+    /// Further descriptors of the message are lost (MSG_CTRUNC): this process may not open more, or there were more than
+    /// [`MOST`].
+    pub lost: bool,
+}
 
 /// A connected pair of sockets that preserves message boundaries: close-on-exec, non-blocking.
 pub fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
@@ -26,8 +42,13 @@ pub fn send(to: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<
     if fds.len() > MOST {
         return Err(Errno::E2BIG);
     }
+    send_all(to, bytes, fds)
+}
+
+/// As [`send`], for any number that the kernel takes.
+fn send_all(to: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<(), Errno> {
     let numbers: Vec<i32> = fds.iter().map(AsRawFd::as_raw_fd).collect();
-    let mut control = [0u64; CONTROL];
+    let mut control = if fds.is_empty() { Vec::new() } else { vec![0u64; HEADER + fds.len().div_ceil(2)] };
     let slice = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
     // SAFETY: a msghdr of zeroes is valid: null pointers and lengths of zero.
     let mut message: libc::msghdr = unsafe { mem::zeroed() };
@@ -38,7 +59,7 @@ pub fn send(to: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<
         message.msg_control = control.as_mut_ptr().cast();
         // SAFETY: computes from the length alone.
         message.msg_controllen = unsafe { libc::CMSG_SPACE(len as u32) } as _;
-        // SAFETY: `control` is writable, aligned and large enough for one header and MOST descriptors.
+        // SAFETY: `control` is writable, aligned and large enough for one header and the descriptors.
         unsafe {
             let header = libc::CMSG_FIRSTHDR(&message);
             (*header).cmsg_level = libc::SOL_SOCKET;
@@ -52,8 +73,15 @@ pub fn send(to: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<
     Ok(())
 }
 
-/// Receives one message: its bytes and descriptors. Zero bytes mean the end.
-pub fn receive(from: BorrowedFd<'_>, into: &mut [u8]) -> Result<(usize, Vec<OwnedFd>), Errno> {
+/// As [`send`], of more descriptors than [`receive`] has room for.
+#[cfg(test)]
+pub fn send_too_many(to: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<(), Errno> {
+    assert!(fds.len() > 2 * CONTROL, "there is room for these");
+    send_all(to, bytes, fds)
+}
+
+/// Receives one message.
+pub fn receive(from: BorrowedFd<'_>, into: &mut [u8]) -> Result<Message, Errno> {
     let mut control = [0u64; CONTROL];
     let slice = libc::iovec { iov_base: into.as_mut_ptr().cast(), iov_len: into.len() };
     // SAFETY: a msghdr of zeroes is valid: null pointers and lengths of zero.
@@ -80,7 +108,7 @@ pub fn receive(from: BorrowedFd<'_>, into: &mut [u8]) -> Result<(usize, Vec<Owne
             header = libc::CMSG_NXTHDR(&message, header);
         }
     }
-    Ok((got as usize, fds))
+    Ok(Message { len: got as usize, fds, lost: message.msg_flags & libc::MSG_CTRUNC != 0 })
 }
 
 #[cfg(test)]
@@ -97,14 +125,29 @@ mod tests {
         assert_eq!(receive(other.as_fd(), &mut into).err(), Some(Errno::EAGAIN));
         send(one.as_fd(), b"two", &[writer.as_fd(), reader.as_fd()]).expect("sent");
         send(one.as_fd(), b"none", &[]).expect("sent");
-        let (got, fds) = receive(other.as_fd(), &mut into).expect("received");
-        assert_eq!((into.get(..got), fds.len()), (Some(&b"two"[..]), 2));
+        let Message { len, fds, lost } = receive(other.as_fd(), &mut into).expect("received");
+        assert_eq!((into.get(..len), fds.len(), lost), (Some(&b"two"[..]), 2, false));
         file::write(fds[0].as_fd(), b"x").expect("it is the pipe");
         assert_eq!(file::read(reader.as_fd(), &mut [0; 4]), Ok(1));
-        let (got, fds) = receive(other.as_fd(), &mut into).expect("received");
-        assert_eq!((got, fds.len()), (4, 0));
+        let Message { len, fds, lost } = receive(other.as_fd(), &mut into).expect("received");
+        assert_eq!((len, fds.len(), lost), (4, 0, false));
         assert_eq!(send(one.as_fd(), b"x", &vec![reader.as_fd(); MOST + 1]), Err(Errno::E2BIG));
         drop(one);
-        assert_eq!(receive(other.as_fd(), &mut into).expect("the end").0, 0);
+        assert_eq!(receive(other.as_fd(), &mut into).expect("the end").len, 0);
+    }
+
+    /// They were missing in silence.
+    #[test]
+    fn descriptors_that_are_lost_are_reported_and_the_others_are_the_first_ones() {
+        let (one, other) = pair().expect("socketpair");
+        let (reader, writer) = file::pipe().expect("pipe2");
+        let mut all = vec![reader.as_fd(); 2 * CONTROL + 1];
+        all[0] = writer.as_fd();
+        send_too_many(one.as_fd(), b"many", &all).expect("sent");
+        let Message { len, fds, lost } = receive(other.as_fd(), &mut [0; 16]).expect("received");
+        assert_eq!((len, lost), (4, true));
+        assert!((MOST..all.len()).contains(&fds.len()), "{}", fds.len());
+        file::write(fds[0].as_fd(), b"x").expect("the first one is the first one");
+        assert_eq!(file::read(reader.as_fd(), &mut [0; 4]), Ok(1));
     }
 }
