@@ -57,6 +57,16 @@ pub enum Segment {
     End { block: Range<usize> },
 }
 
+impl Segment {
+    /// Where in the queue's buffer it lies; a later segment lies behind it.
+    fn in_buffer(&self) -> Option<&Range<usize>> {
+        match self {
+            Segment::Text(range) | Segment::Head { block: range, .. } | Segment::End { block: range } => Some(range),
+            Segment::Shared(..) | Segment::Received(..) | Segment::Made { .. } | Segment::File { .. } => None,
+        }
+    }
+}
+
 /// What a protocol with frames sends for itself, not as bytes of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Marker<'a> {
@@ -342,17 +352,15 @@ impl SendQueue {
     }
 
     /// Gives back the room of text that was sent: a response that is made while it is sent would fill memory
-    /// otherwise.
+    /// otherwise. Whatever is next in the queue, at most as much as is still to be sent from the buffer stays.
     pub fn compact(&mut self) {
-        let gone = match self.segments.front() {
-            Some(Segment::Text(range)) => range.start,
-            _ => return,
-        };
-        if gone < self.buf.len() / 2 {
+        let gone = self.segments.iter().find_map(Segment::in_buffer).map_or(self.sealed, |range| range.start);
+        if gone == 0 || gone < self.buf.len() / 2 {
             return;
         }
         self.buf.drain(..gone);
         self.sealed -= gone;
+        self.date = self.date.saturating_sub(gone);
         for segment in &mut self.segments {
             if let Segment::Text(range) | Segment::Head { block: range, .. } | Segment::End { block: range } = segment {
                 *range = range.start - gone..range.end - gone;

@@ -194,4 +194,33 @@ mod tests {
         let (out, _) = sent(&mut queue, usize::MAX);
         assert_eq!(out, received[3 * SMALLEST..]);
     }
+
+    /// The text around pieces that are sent by reference was kept until the queue was empty.
+    #[test]
+    fn text_that_was_sent_makes_room_whatever_is_next_in_the_queue() {
+        let received = buffer(0, SMALLEST);
+        let mut queue = SendQueue::default();
+        let (mut expected, mut out) = (Vec::new(), Vec::new());
+        let mut send = |queue: &mut SendQueue, left: u64| {
+            let mut parts = [IoSlice::new(b""); PARTS];
+            let most = queue.pending().saturating_sub(left) as usize;
+            let (count, _) = queue.parts(most, &mut parts);
+            out.extend(parts[..count].iter().flat_map(|part| part.iter().copied()));
+            queue.advance(most);
+        };
+        for n in 0..100 {
+            queue.compact();
+            let text = [n; 1000];
+            queue.text().extend_from_slice(&text);
+            queue.lend(&received);
+            queue.data(&received);
+            queue.end_loan();
+            expected.extend([&text[..], &received[..]].concat());
+            assert!(queue.text_len() <= 3 * text.len(), "{n}: {}", queue.text_len());
+            // A byte of the piece is next.
+            send(&mut queue, 1);
+        }
+        send(&mut queue, 0);
+        assert!(out == expected && queue.is_empty());
+    }
 }
