@@ -7,8 +7,9 @@
 //!
 //! What bounds it: [`ASKED`] names are looked up at a time, the others wait their turn; a step of the loop begins
 //! [`BEGUN`] of them, and looks only at names that are due or answered. A request finds its group by one look. After a
-//! reload a step makes [`MADE`] of the groups with the addresses that they had, and frees as many of those before;
-//! a request whose group is not there yet makes that one.
+//! reload a step makes [`MADE`] of the groups with the addresses that they had, or frees as many of those before;
+//! a request whose group is not there yet makes that one. If another reload comes before all are made, groups take their
+//! addresses from the last configuration in which they were made.
 
 use super::resolver::{Answer, LookupError, LookupResult, Question, Records, Resolver, Submitted, Ticket, Want};
 use crate::config::model::Config;
@@ -16,7 +17,7 @@ use crate::config::settings::upstream::Dynamic;
 use crate::config::settings::upstream::{Upstream, UpstreamServer};
 use crate::sys::socket::Addr;
 use crate::util::dns::Service;
-use crate::util::hash::FastMap;
+use crate::util::hash::{FastMap, free_some};
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -45,8 +46,8 @@ pub struct UpstreamNames {
     by_name: FastMap<Rc<str>, usize>,
     /// How many of the first have been made.
     made: usize,
-    /// The groups of the configuration before.
-    before: Before,
+    /// The groups of the configurations before, the last one at the end.
+    before: Vec<Before>,
     /// Names that are not being looked up, by the time when they are due.
     dues: BTreeSet<(u64, Place)>,
     /// Names that are.
@@ -73,6 +74,14 @@ struct Group {
 struct Before {
     groups: Vec<Group>,
     by_name: FastMap<Rc<str>, usize>,
+}
+
+impl Before {
+    /// The group of that name, if its addresses were known.
+    fn made(&self, name: &str) -> Option<&Group> {
+        let at = *self.by_name.get(name)?;
+        self.groups.get(at).filter(|group| !group.names.is_empty())
+    }
 }
 
 /// One `server … resolve` line.
@@ -104,12 +113,11 @@ impl UpstreamNames {
     }
 
     fn adopt_groups(&mut self, upstreams: &[Rc<Upstream>]) {
-        // Reloads that follow each other within some turns: the addresses go from one to the next.
-        while self.made < self.groups.len() {
-            self.make_some();
+        let UpstreamNames { groups, by_name, before, .. } = std::mem::take(self);
+        self.before = before;
+        if !groups.is_empty() {
+            self.before.push(Before { groups, by_name });
         }
-        let UpstreamNames { groups, by_name, .. } = std::mem::take(self);
-        self.before = Before { groups, by_name };
         for base in upstreams.iter().filter(|upstream| !upstream.dynamic.is_empty()) {
             let at = self.groups.len();
             self.groups.push(Group { base: base.clone(), current: base.clone(), names: Vec::new() });
@@ -121,8 +129,12 @@ impl UpstreamNames {
     /// Makes some of the groups, or frees some of those before.
     fn make_some(&mut self) {
         if self.made == self.groups.len() {
-            self.before.by_name.clear();
-            return self.before.groups.truncate(self.before.groups.len().saturating_sub(MADE));
+            let Some(Before { groups, by_name }) = self.before.last_mut() else { return };
+            groups.truncate(groups.len().saturating_sub(MADE));
+            if !free_some(by_name) && groups.is_empty() {
+                self.before.pop();
+            }
+            return;
         }
         for at in self.made..self.groups.len().min(self.made + MADE) {
             self.make(at);
@@ -132,7 +144,8 @@ impl UpstreamNames {
 
     fn make(&mut self, at: usize) {
         let Some(group) = self.groups.get_mut(at).filter(|group| group.names.is_empty()) else { return };
-        let before = self.before.by_name.get(&group.base.name).and_then(|at| self.before.groups.get(*at));
+        let name = &group.base.name;
+        let before = self.before.iter().rev().find_map(|before| before.made(name));
         *group = Group::new(&group.base, before);
         if group.base.resolver.is_some() {
             self.dues.extend((0..group.names.len()).map(|name| (0, (at, name))));
@@ -148,7 +161,7 @@ impl UpstreamNames {
 
     /// Monotonic milliseconds; None: nothing is due.
     pub fn next_due(&self) -> Option<u64> {
-        if self.made < self.groups.len() || !self.before.groups.is_empty() {
+        if self.made < self.groups.len() || !self.before.is_empty() {
             return Some(0);
         }
         self.next_lookup()

@@ -19,6 +19,16 @@ fn groups(count: usize, settings: &Rc<ResolverSettings>) -> Vec<Rc<Upstream>> {
     (0..count).map(group).collect()
 }
 
+/// How many groups have been made.
+fn made(names: &UpstreamNames) -> usize {
+    names.groups.iter().filter(|group| !group.names.is_empty()).count()
+}
+
+/// How many groups of the first of the configurations before are left.
+fn left_before(names: &UpstreamNames) -> usize {
+    names.before.first().map_or(0, |before| before.groups.len())
+}
+
 #[test]
 fn more_names_than_are_looked_up_at_a_time_wait_and_none_is_refused() {
     let silent = UdpSocket::bind("127.0.0.1:0").expect("a free port");
@@ -86,7 +96,6 @@ fn many_groups_are_adopted_in_steps_and_a_request_finds_its_own_at_once() {
         names.groups[group].names[0].addresses = vec![Address { addr, weight: 0, backup: false }];
     }
     names.adopt_groups(&after);
-    let made = |names: &UpstreamNames| names.groups.iter().filter(|group| !group.names.is_empty()).count();
     assert_eq!((made(&names), names.dues.len()), (0, 0));
     assert_eq!(names.current(&after[count - 1]).peers[0].name, addr.to_string().into());
     assert_eq!(made(&names), 1);
@@ -94,16 +103,46 @@ fn many_groups_are_adopted_in_steps_and_a_request_finds_its_own_at_once() {
     for step in 1..=3 {
         assert_eq!(names.next_due(), Some(0));
         names.run(&mut resolver, 1000);
-        assert_eq!((made(&names), names.before.groups.len()), (step * MADE + 1, count));
+        assert_eq!((made(&names), left_before(&names)), (step * MADE + 1, count));
     }
     for left in [count, 2 * MADE + 1, MADE + 1, 1, 0] {
         names.make_some();
-        assert_eq!(names.before.groups.len(), left);
+        assert_eq!(left_before(&names), left);
     }
     assert_eq!((made(&names), names.made), (count, count));
-    // A reload that comes amid it loses no address.
-    let last = groups(count, &settings);
-    names.adopt_groups(&last);
-    names.adopt_groups(&before);
-    assert_eq!(names.current(&before[count - 1]).peers[0].name, addr.to_string().into());
+}
+
+/// The second of two HUPs at once adopted all that were left of the first in one step.
+#[test]
+fn reloads_that_follow_each_other_adopt_groups_in_steps_and_lose_no_address() {
+    let servers = [([127, 0, 0, 1], 53).into()].into();
+    let settings = Rc::new(ResolverSettings { servers, valid: None, ipv4: true, ipv6: false });
+    let count = 2 * MADE;
+    let generations: Vec<_> = (0..4).map(|_| groups(count, &settings)).collect();
+    let mut names = UpstreamNames::default();
+    names.adopt_groups(&generations[0]);
+    let addr = SocketAddr::from(([192, 0, 2, 1], 9));
+    for group in 0..count {
+        names.make(group);
+        names.groups[group].names[0].addresses = vec![Address { addr, weight: 0, backup: false }];
+    }
+    for next in &generations[1..] {
+        names.adopt_groups(next);
+        assert_eq!(made(&names), 0, "none is made in the step of the reload");
+        names.make_some();
+        assert_eq!(made(&names), MADE);
+    }
+    for base in [&generations[3][0], &generations[3][count - 1]] {
+        assert_eq!(names.current(base).peers[0].name, addr.to_string().into());
+    }
+    let mut steps = 0;
+    while names.next_due() == Some(0) && !names.before.is_empty() {
+        let before: usize = names.before.iter().map(|before| before.groups.len()).sum();
+        names.make_some();
+        let after: usize = names.before.iter().map(|before| before.groups.len()).sum();
+        assert!(before - after <= MADE);
+        steps += 1;
+    }
+    assert!((1 + 3 * count / MADE..20).contains(&steps), "{steps}");
+    assert_eq!((made(&names), names.before.len()), (count, 0));
 }
