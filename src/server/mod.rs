@@ -396,6 +396,7 @@ impl Server {
         let works = self.is_handing_over()
             || self.cx.temp_names.is_cleaning()
             || self.cx.has_dirs_to_find()
+            || self.cx.has_ended_dirs()
             || !self.spent_configs.is_empty()
             || self.old_configs.iter().any(|config| Rc::strong_count(config) == 1)
             || !self.held.is_empty()
@@ -461,6 +462,7 @@ impl Server {
         self.send_locks();
         self.send_state();
         self.drop_unused_configs();
+        self.cx.free_ended_dirs();
         self.report_troubles();
         self.give_back_memory();
         self.end_quit();

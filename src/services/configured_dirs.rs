@@ -13,6 +13,8 @@
 //! refreshed: directories keep their last real paths, and if that does not suffice, [`ConfiguredDirs::any`] returns an
 //! error.
 
+mod ended;
+
 use super::real_paths;
 use super::remote_mounts::RemoteMounts;
 use crate::config::model::{Config, Location};
@@ -62,7 +64,7 @@ pub struct ConfiguredDirs {
     /// The last number that was given, for all configurations.
     last: Rc<Cell<u64>>,
     /// Those of the other configurations whose requests still run: after a reload, requests of the old one and the new
-    /// one ask by turns.
+    /// one ask by turns. And those to be freed ([`ended`]).
     others: Vec<ConfiguredDirs>,
 }
 
@@ -239,14 +241,12 @@ impl ConfiguredDirs {
         if self.is_of(config) {
             return;
         }
-        let is_alive = |dirs: &ConfiguredDirs| dirs.of.strong_count() > 0;
         let mut others = std::mem::take(&mut self.others);
-        others.retain(is_alive);
         let adopted = match others.iter().position(|dirs| dirs.is_of(config)) {
             Some(at) => others.swap_remove(at),
             None => self.list_for(config),
         };
-        others.extend(Some(std::mem::replace(self, adopted)).filter(is_alive));
+        others.push(std::mem::replace(self, adopted));
         self.others = others;
     }
 

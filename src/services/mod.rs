@@ -269,6 +269,18 @@ impl Services {
         }
     }
 
+    /// Whether lists of directories are to be freed, since their configuration has ended.
+    pub fn has_ended_dirs(&self) -> bool {
+        [&self.store_dirs, &self.hidden_dirs, &self.kept_dirs].iter().any(|dirs| dirs.has_ended())
+    }
+
+    /// Frees parts of them.
+    pub fn free_ended_dirs(&mut self) {
+        for dirs in [&mut self.store_dirs, &mut self.hidden_dirs, &mut self.kept_dirs] {
+            dirs.free_ended(|| !self.slice.tick());
+        }
+    }
+
     /// For a process that begins: nothing cached, counters at 0. Reads the clock and the machine's boot id.
     pub fn new(config: Rc<Config>, logs: Logs) -> Services {
         let mut upstream_names = UpstreamNames::default();

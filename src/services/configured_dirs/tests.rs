@@ -1,6 +1,9 @@
 //! Directories and links that are moved while they are configured.
 
 use super::*;
+use crate::config::build::Form;
+use crate::config::load::{LoadOptions, load_text};
+use crate::config::resolve::resolve;
 use crate::sys::scratch::Scratch;
 use std::cell::Cell;
 use std::fs;
@@ -354,5 +357,39 @@ fn requests_of_an_old_configuration_do_not_make_the_new_ones_directories_be_foun
     }
     drop(old);
     dirs.adopt(&configuration(1));
+    dirs.free_ended(|| true);
     assert_eq!(dirs.others.len(), 1, "the old configuration's are gone with it");
+}
+
+/// They were only freed, at once, when a request of a third configuration asked.
+#[test]
+fn lists_of_a_configuration_are_freed_in_steps_once_it_has_ended() {
+    let config = |count: usize| {
+        let stores: String = (0..count).map(|n| format!("location /{n} {{ upload_store /nowhere/{n}; }}")).collect();
+        let text = format!("server {{ listen 127.0.0.1:1; {stores} }}");
+        let mut loaded = load_text("x.conf", text.as_bytes(), &LoadOptions::default());
+        let resolved = resolve(&mut loaded, Path::new("/srv"), Form::Webserv, Vec::new(), None);
+        Rc::new(resolved.config.expect("valid"))
+    };
+    let new = config(5);
+    for asks_again in [true, false] {
+        let (old, mut dirs) = (config(100), ConfiguredDirs::stored());
+        dirs.generation(&old, 0).expect("they do not exist");
+        if asks_again {
+            dirs.generation(&new, 0).expect("they do not exist");
+        }
+        dirs.free_ended(|| true);
+        assert_eq!((dirs.has_ended(), dirs.others.len()), (false, usize::from(asks_again)), "it runs");
+        let before = dirs.last_generation();
+        drop(old);
+        assert!(dirs.has_ended());
+        let mut steps = 0;
+        while dirs.has_ended() {
+            let mut once = true;
+            dirs.free_ended(|| std::mem::take(&mut once));
+            steps += 1;
+        }
+        assert!(steps >= 100, "{steps}");
+        assert_eq!((dirs.others.len(), dirs.last_generation()), (0, before));
+    }
 }
