@@ -36,8 +36,8 @@
 //! - a certificate of `ssl_certificate auto` that is made again, once a year, in a process without a parent: two small
 //!   files that are written and synced ([`crate::server::local_certificates`]).
 //! - clone (CGI): until the program is loaded; exec reads it from the disk.
-//! - madvise and malloc_trim, after a crowd of connections has closed or a large listing was made: the kernel frees
-//!   1 MiB of what they used; last, all that lies in smaller pieces ([`crate::sys::process::free_memory`]).
+//! - madvise, after a crowd of connections has closed or a large listing was made: the kernel frees 1 MiB of what they
+//!   used ([`crate::sys::process::free_memory`]).
 //! - write to a log: a regular file like any other; pipes, sockets and terminals do not block (services/log_file.rs).
 //! - any of these on a network file system: until the mount times out. Use `soft` or `intr` mounts, or none.
 //!
