@@ -1,4 +1,9 @@
 //! Account keys and request signatures: JWS in the flattened form that RFC 8555 §6.2 requires (RFC 7515, 7517, 7638).
+//!
+//! What bounds it: each request to an authority costs one signature, for which all clients wait. With RSA of
+//! [`LONGEST_RSA`] bits that takes 1.2 ms, some 5 ms on processors without wide multiplications; with 7680 bits it would
+//! take 42 ms. So larger keys are refused, as Let's Encrypt does. Making a key takes far longer:
+//! `services/acme/new_keys.rs` has a helper process for it.
 
 use crate::http::escape;
 use crate::tls::der::{self, Reader};
@@ -7,6 +12,9 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{self, EcdsaKeyPair, EcdsaSigningAlgorithm, KeyPair, RsaKeyPair};
 use aws_lc_rs::{digest, hmac};
 use serde_json::{Value, json};
+
+/// Bits of the largest RSA key of an account.
+const LONGEST_RSA: usize = 4096;
 
 enum Pair {
     Ecdsa(EcdsaKeyPair),
@@ -57,6 +65,9 @@ impl AccountKey {
         }
         let rsa = RsaKeyPair::from_pkcs8(&section.der).or_else(|_| RsaKeyPair::from_der(&section.der));
         let rsa = rsa.map_err(|_| "the key is neither ECDSA (P-256, P-384, P-521) nor RSA, or damaged")?;
+        if rsa.public_modulus_len() > LONGEST_RSA / 8 {
+            return Err(format!("an RSA key of an account may have {LONGEST_RSA} bits at most"));
+        }
         let (n, e) = rsa_numbers(rsa.public_key().as_ref()).ok_or("the key is damaged")?;
         let jwk = json!({ "e": escape::base64url(&e), "kty": "RSA", "n": escape::base64url(&n) });
         Ok(AccountKey { pair: Pair::Rsa(rsa), algorithm: "RS256", jwk })
@@ -166,6 +177,13 @@ mod tests {
             assert_eq!(known["payload"].as_str(), Some(""), "one that only reads");
         }
         assert!(AccountKey::from_pem(b"nothing").is_err());
+    }
+
+    /// Each signature held up all clients for tens of milliseconds.
+    #[test]
+    fn an_rsa_key_that_signs_slowly_is_refused() {
+        let refused = AccountKey::from_pem(include_bytes!("testing/rsa4608.key")).expect_err("4608 bits");
+        assert!(refused.contains("4096 bits at most"), "{refused}");
     }
 
     #[test]

@@ -44,7 +44,7 @@ pub const ROWS: &[Row] = &[
         Args::TAKE1,
         "ecdsa:256",
         Effect::Once(account_key),
-        "The key that requests are signed with: ecdsa:256, ecdsa:384, ecdsa:521, rsa:2048, rsa:3072 or rsa:4096 makes one at first start, which state_path keeps; anything else is the name of a file (PEM).",
+        "The key that requests are signed with: ecdsa:256, ecdsa:384, ecdsa:521, rsa:2048, rsa:3072 or rsa:4096 makes one at first start, which state_path keeps; anything else is the name of a file (PEM; of RSA, 4096 bits at most).",
     ),
     row(
         "challenge",
