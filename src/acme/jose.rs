@@ -1,8 +1,8 @@
 //! Account keys and request signatures: JWS in the flattened form that RFC 8555 §6.2 requires (RFC 7515, 7517, 7638).
 //!
 //! What bounds it: each request to an authority costs one signature, for which all clients wait. With RSA of
-//! [`LONGEST_RSA`] bits that takes 1.2 ms, some 5 ms on processors without wide multiplications; with 7680 bits it would
-//! take 42 ms. So larger keys are refused, as Let's Encrypt does. Making a key takes far longer:
+//! [`LONGEST_RSA`] bits that takes 1.2 ms, some 5 ms on processors without wide multiplications; with 7680 bits it
+//! would take 42 ms. So larger keys are refused, as Let's Encrypt does. Making a key takes far longer:
 //! `services/acme/new_keys.rs` has a helper process for it.
 
 use crate::http::escape;

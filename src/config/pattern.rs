@@ -2,10 +2,12 @@
 //! are PCRE2's, as in nginx: bytes, ASCII case folding, a `$` that also matches before a final newline. Patterns known
 //! to mean the same to a linear-time engine ([`plain`]) use that one, all others PCRE2 itself.
 //!
-//! Cost of a search: bounded by its [`Effort`], beyond which matching has [`Failed`]. That never counts as "no match":
-//! as in nginx, the request gets a 500.
+//! Cost of the searches of a request: bounded by their [`Effort`], beyond which matching has [`Failed`]. That never
+//! counts as "no match": as in nginx, the request gets a 500.
 //!
-//! Loading checks the syntax; the engine of a plain pattern is built on first use.
+//! Loading checks the syntax. The engine of a plain pattern is built at its first use, as far as the request's effort
+//! allows. Those that PCRE2 should not search for in the meantime, large ones ([`LARGE`]) and those of many states, are
+//! built while loading, in steps of one pattern.
 
 mod advice;
 mod effort;
@@ -21,7 +23,7 @@ use super::fault::Fault;
 use super::template::{Source, Variables};
 use crate::sys::pcre2::{self, Code, Gave, Group};
 use crate::util::checkpoint;
-pub use effort::Effort;
+pub use effort::{Effort, RequestEffort};
 use regex_automata::Input;
 use regex_automata::meta::{self, Regex};
 use regex_automata::nfa::thompson::{self, NFA, WhichCaptures};
@@ -29,7 +31,7 @@ use regex_automata::util::primitives::NonMaxUsize;
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::fmt;
-use wary::Wary;
+use wary::{Searched, Wary};
 
 /// Captures `$0` … `$9` of the last match, as offsets into the subject.
 pub type Groups = [Group; 10];
@@ -41,6 +43,11 @@ const AUTOMATON: usize = 8 << 20;
 const REMEMBERED: usize = 1 << 20;
 /// Number of loose atoms ([`plain::Plain::loose`]) up to which the combinations of their states fit into that.
 const FEW_STATES: usize = 12;
+
+/// Number of atoms from which a pattern is built while loading.
+const LARGE: u32 = 300;
+/// Microseconds for what is built while loading. Further patterns are built at their first use.
+const AHEAD: u32 = 150_000;
 
 /// A regular expression, compiled when it is first matched.
 #[derive(Debug)]
@@ -146,7 +153,44 @@ impl Pattern {
             let variable = vars.define(&name, Source::Captured).map_err(|message| Invalid { message, offset: None })?;
             pattern.named.push((group, variable));
         }
+        pattern.build_ahead(&mut vars.built);
         Ok(pattern)
+    }
+
+    /// Builds the engine of a pattern that takes PCRE2 long. `built`: microseconds spent on such patterns.
+    fn build_ahead(&self, built: &mut u32) {
+        let is_long = |atoms: &u32| *atoms >= LARGE || self.states > 0;
+        let Some(atoms) = self.plain.filter(is_long).filter(|_| *built < AHEAD) else { return };
+        *built += effort::building(1, atoms as usize);
+        checkpoint::pass_costly();
+        self.linear();
+        if self.states > 0 {
+            self.wary();
+        }
+        checkpoint::pass_costly();
+    }
+
+    /// The linear-time engine, built if necessary.
+    fn linear(&self) -> &Option<Regex> {
+        self.linear.get_or_init(|| build(&self.source, self.case))
+    }
+
+    /// What searches long subjects for a pattern of many states, built if necessary.
+    fn wary(&self) -> &Option<Box<Wary>> {
+        let make = || Wary::new(linear_nfa([(self.bytes(), self.case)].into_iter())?).map(Box::new);
+        self.wary.get_or_init(make)
+    }
+
+    /// As after many requests.
+    #[cfg(test)]
+    pub(super) fn prepare(&self) {
+        self.linear();
+    }
+
+    /// Whether its linear-time engine was built.
+    #[cfg(test)]
+    pub(super) fn is_built(&self) -> bool {
+        self.linear.get().is_some()
     }
 
     /// As [`Pattern::new`], for a pattern in the argument `word`.
@@ -274,7 +318,11 @@ impl Pattern {
         self.find_within(subject, &mut Effort::default())
     }
 
-    fn find_within(&self, subject: &[u8], effort: &mut Effort) -> Result<Option<Matched>, Failed> {
+    /// As [`Pattern::find`], with what is left of an effort.
+    ///
+    /// # Errors
+    /// Matching failed without a result.
+    pub fn find_within(&self, subject: &[u8], effort: &mut Effort) -> Result<Option<Matched>, Failed> {
         let wanted = self.named.iter().map(|(group, _)| group + 1).fold(self.groups.min(10), usize::max);
         let mut few = [None; FEW];
         let mut many = Vec::new();
@@ -310,17 +358,19 @@ impl Pattern {
             return Engine::Exact;
         }
         if effort.has_states(self.states as usize * subject.len()) {
-            let regex = self.linear.get_or_init(|| build(&self.source, self.case));
-            return regex.as_ref().map_or(Engine::Exact, Engine::Linear);
+            let regex = self.linear.get().or_else(|| {
+                let may_build = effort.may_build(1, self.atoms().unwrap_or(0));
+                may_build.then(|| self.linear())
+            });
+            return regex.and_then(Option::as_ref).map_or(Engine::Exact, Engine::Linear);
         }
-        let make = || Wary::new(linear_nfa([(self.bytes(), self.case)].into_iter())?).map(Box::new);
-        match self.wary.get_or_init(make).as_ref().and_then(|wary| wary.is_match(subject)) {
-            Some(found) => Engine::Decided(found),
-            None => {
-                effort.was_in_vain();
-                Engine::Exact
-            }
+        if effort.steps == 0 {
+            return Engine::Exact;
         }
+        let Some(wary) = self.wary() else { return Engine::Exact };
+        let Searched { found, share } = wary.is_match(subject);
+        effort.built_states(share);
+        found.map_or(Engine::Exact, Engine::Decided)
     }
 
     /// Whether the linear-time engine applies to this subject.
@@ -338,7 +388,10 @@ impl Pattern {
     }
 
     fn find_exactly(&self, subject: &[u8], groups: &mut [Group], effort: &mut Effort) -> Result<bool, Failed> {
-        let code = self.exact.get_or_init(|| Code::new(&self.source, self.case == Case::Insensitive));
+        let code = self.exact.get_or_init(|| {
+            effort.compiled(self.source.len());
+            Code::new(&self.source, self.case == Case::Insensitive)
+        });
         let found = match code {
             Ok(code) => code.find_within(subject, groups, &mut effort.steps).map_err(|Gave(number)| number),
             // PCRE2 refuses a pattern that the other engine accepted: it is too large.

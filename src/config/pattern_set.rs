@@ -13,7 +13,6 @@ use super::pattern::{Effort, Failed, Matched, Pattern};
 use crate::util::checkpoint;
 use crate::util::hash::FastMap;
 use automata::Automata;
-use std::cell::Cell;
 use std::ops::Range;
 use texts::Texts;
 
@@ -98,15 +97,15 @@ impl PatternSet {
     }
 
     /// The patterns that may match the subject.
-    pub fn candidates(&self, subject: &[u8]) -> Candidates {
+    pub fn candidates(&self, subject: &[u8], effort: &mut Effort) -> Candidates {
         let (may, must) = (Bits::of(&self.always), Bits::none(self.always.len()));
-        let mut found = Candidates { may, must, effort: Cell::default() };
+        let mut found = Candidates { may, must };
         if let Some(texts) = &self.texts {
             let may = found.may.words_mut();
             texts.each(subject, |at| may[at as usize / 64] |= 1 << (at % 64));
         }
         let (may, must) = (found.may.words_mut(), found.must.words_mut());
-        self.automata.each(subject, |word, bits, is_known| {
+        self.automata.each(subject, effort, |word, bits, is_known| {
             may[word as usize] |= bits;
             if is_known {
                 must[word as usize] |= bits;
@@ -124,8 +123,6 @@ pub type Found = (usize, Option<Matched>);
 pub struct Candidates {
     may: Bits,
     must: Bits,
-    /// What is left to the search of the whole list.
-    effort: Cell<Effort>,
 }
 
 impl Candidates {
@@ -138,6 +135,7 @@ impl Candidates {
         &self,
         within: Range<usize>,
         subject: &[u8],
+        effort: &mut Effort,
         pattern: impl Fn(usize) -> Option<&'p Pattern>,
     ) -> Result<Option<Found>, (usize, Failed)> {
         let mut from = within.start;
@@ -147,7 +145,7 @@ impl Candidates {
             if !pattern.captures() && self.must.holds(at) {
                 return Ok(Some((at, None)));
             }
-            let matched = self.search(pattern, subject, Pattern::try_match).map_err(|failed| (at, failed))?;
+            let matched = search(pattern, subject, effort, Pattern::try_match).map_err(|failed| (at, failed))?;
             if let Some(matched) = matched {
                 return Ok(Some((at, matched)));
             }
@@ -163,6 +161,7 @@ impl Candidates {
         &self,
         within: Range<usize>,
         subject: &[u8],
+        effort: &mut Effort,
         pattern: impl Fn(usize) -> Option<&'p Pattern>,
     ) -> Result<Option<usize>, (usize, Failed)> {
         let mut from = within.start;
@@ -170,7 +169,7 @@ impl Candidates {
             let is_match = self.may.holds(at)
                 && match pattern(at) {
                     Some(pattern) => {
-                        self.search(pattern, subject, Pattern::is_match_within).map_err(|failed| (at, failed))?
+                        search(pattern, subject, effort, Pattern::is_match_within).map_err(|failed| (at, failed))?
                     }
                     None => true,
                 };
@@ -181,23 +180,20 @@ impl Candidates {
         }
         Ok(None)
     }
+}
 
-    /// Searches for one more pattern.
-    fn search<T>(
-        &self,
-        pattern: &Pattern,
-        subject: &[u8],
-        search: impl Fn(&Pattern, &[u8], &mut Effort) -> Result<T, Failed>,
-    ) -> Result<T, Failed> {
-        let mut effort = self.effort.get();
-        if !effort.reads(subject.len(), pattern.slowness(subject)) {
-            let len = subject.len();
-            return Err(Failed::new(format!("too many patterns of a list have to be searched for in {len} bytes")));
-        }
-        let found = search(pattern, subject, &mut effort);
-        self.effort.set(effort);
-        found
+/// Searches for one more pattern of a list.
+fn search<T>(
+    pattern: &Pattern,
+    subject: &[u8],
+    effort: &mut Effort,
+    search: impl Fn(&Pattern, &[u8], &mut Effort) -> Result<T, Failed>,
+) -> Result<T, Failed> {
+    if !effort.reads(subject.len(), pattern.slowness(subject)) {
+        let len = subject.len();
+        return Err(Failed::new(format!("too many patterns of a list have to be searched for in {len} bytes")));
     }
+    search(pattern, subject, effort)
 }
 
 /// A bit set over the patterns.
@@ -257,14 +253,15 @@ pub fn first<'p, T>(
     set: Option<&PatternSet>,
     list: &'p [(impl std::borrow::Borrow<Pattern> + 'p, T)],
     subject: &[u8],
+    effort: &mut Effort,
 ) -> Result<Option<Found>, Failed> {
     if let Some(set) = set {
         let pattern = |at: usize| list.get(at).map(|(pattern, _)| pattern.borrow());
-        return set.candidates(subject).first(0..list.len(), subject, pattern).map_err(|(_, failed)| failed);
+        let candidates = set.candidates(subject, effort);
+        return candidates.first(0..list.len(), subject, effort, pattern).map_err(|(_, failed)| failed);
     }
-    let mut effort = Effort::default();
     for (at, (pattern, _)) in list.iter().enumerate() {
-        if let Some(matched) = pattern.borrow().try_match(subject, &mut effort)? {
+        if let Some(matched) = pattern.borrow().try_match(subject, effort)? {
             return Ok(Some((at, matched)));
         }
     }
@@ -291,7 +288,9 @@ mod tests {
         let texts: String = (10..70).map(|n| format!("c{n}")).collect();
         let subject = [texts.as_bytes(), &Seed::new(1).text(b"ab", 8_000)].concat();
         for set in [Some(&set), None] {
-            let search = |subject: &[u8]| first(set, &patterns, subject).map(|found| found.map(|(at, _)| at));
+            let search = |subject: &[u8]| {
+                first(set, &patterns, subject, &mut Effort::default()).map(|found| found.map(|(at, _)| at))
+            };
             assert!(search(&subject).is_err());
             // A short subject, or one without such combinations, is searched whole.
             assert_eq!(search(&subject[..200]), Ok(None));
@@ -309,12 +308,71 @@ mod tests {
         let patterns: Vec<(Pattern, ())> = (1000..2100).map(pattern).collect();
         let set = PatternSet::new(patterns.iter().map(|(pattern, ())| pattern), MatchMode::Match).expect("it pays");
         let texts: String = (1000..2100).map(|n| format!("{n} ")).collect();
-        let search = |subject: &str| first(Some(&set), &patterns, subject.as_bytes());
+        patterns.iter().for_each(|(pattern, ())| pattern.prepare());
+        let search = |subject: &str| first(Some(&set), &patterns, subject.as_bytes(), &mut Effort::default());
         assert_eq!(search(&texts).expect("a whole search").map(|(at, _)| at), None);
         assert_eq!(search(&format!("{texts} bot20995x")).expect("a whole search").map(|(at, _)| at), Some(1099));
         let long = texts.repeat(2);
         assert!(search(&long).expect_err("too long").to_string().contains("too many patterns"));
         // What is found early is found.
         assert_eq!(search(&format!("{long} bot10005x")).expect("the first").map(|(at, _)| at), Some(0));
+    }
+
+    /// The first request that named the texts of hundreds of patterns waited until all their engines were built: 40 ms.
+    #[test]
+    fn one_request_builds_few_engines_and_finds_the_same() {
+        let pattern = |n: u32| {
+            let text = format!("b[a-z]+{n}([0-9]+)x");
+            (Pattern::new(text.as_bytes(), Case::Sensitive, &mut Variables::default()).expect("valid"), ())
+        };
+        let patterns: Vec<(Pattern, ())> = (1000..1200).map(pattern).collect();
+        let set = PatternSet::new(patterns.iter().map(|(pattern, ())| pattern), MatchMode::Match).expect("it pays");
+        let subject: String = (1000..1200).map(|n| format!("{n} ")).collect::<String>() + "bot11995x";
+        let built = || patterns.iter().filter(|(pattern, ())| pattern.is_built()).count();
+        let (mut before, mut requests) = (0, 0);
+        while before < patterns.len() {
+            let found = first(Some(&set), &patterns, subject.as_bytes(), &mut Effort::default());
+            let groups = found.expect("a whole search").map(|(at, matched)| (at, matched.map(|found| found.groups[1])));
+            let end = subject.len() as u32 - 1;
+            assert_eq!(groups, Some((199, Some(Some((end - 1, end))))));
+            assert!((1..=100).contains(&(built() - before)), "{} of {before}", built());
+            (before, requests) = (built(), requests + 1);
+        }
+        assert!(requests >= 2, "{requests}");
+    }
+
+    /// Each list of a request could cost as much as one is allowed to.
+    #[test]
+    fn several_lists_of_one_request_share_its_effort() {
+        let pattern = |n: u32| {
+            let text = format!("b[a-z]+{n}[0-9]+x");
+            (Pattern::new(text.as_bytes(), Case::Sensitive, &mut Variables::default()).expect("valid"), ())
+        };
+        let patterns: Vec<(Pattern, ())> = (1000..1600).map(pattern).collect();
+        patterns.iter().for_each(|(pattern, ())| pattern.prepare());
+        let set = PatternSet::new(patterns.iter().map(|(pattern, ())| pattern), MatchMode::Match).expect("it pays");
+        let subject = (1000..1600).map(|n| format!("{n} ")).collect::<String>().repeat(3);
+        let search =
+            |effort: &mut Effort| first(Some(&set), &patterns, subject.as_bytes(), effort).map(|found| found.is_some());
+        let mut effort = Effort::default();
+        assert_eq!(search(&mut effort), Ok(false));
+        assert!(search(&mut effort).expect_err("too much together").to_string().contains("too many patterns"));
+        assert_eq!(search(&mut Effort::default()), Ok(false), "another request");
+    }
+
+    /// Ten lists of bad bots with 480 names each took the first request 38 ms.
+    #[test]
+    fn large_patterns_are_built_while_loading_and_small_ones_at_their_first_use() {
+        let mut vars = Variables::default();
+        let names: String = (0..300).map(|n| format!("bad{n}bot|")).collect();
+        let mut is_built =
+            |source: &str| Pattern::new(source.as_bytes(), Case::Insensitive, &mut vars).expect("valid").is_built();
+        assert!((0..10).all(|n| is_built(&format!("{names}bot{n}"))));
+        assert!(is_built("a.{0,90}b"), "PCRE2 might take long");
+        assert!(!is_built("^/old/([a-z]+)$"));
+        // Thousands of large ones would make loading slow.
+        vars.built = u32::MAX / 2;
+        let pattern = Pattern::new(names.as_bytes(), Case::Sensitive, &mut vars).expect("valid");
+        assert!(!pattern.is_built());
     }
 }

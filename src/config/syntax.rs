@@ -2,8 +2,8 @@
 //!
 //! Implements nginx's lexical rules (`ngx_conf_read_token`) and knows no directive by name. Invariants: every input
 //! results in a tree and a list of diagnostics; work is linear in the input, memory besides the tree is bounded by the
-//! longest statement; nothing recurses on input. What bounds a step without a checkpoint: the longest word ([`LONGEST`],
-//! some 5 ms).
+//! longest statement; nothing recurses on input. What bounds a step without a checkpoint: the longest word
+//! ([`LONGEST`], some 5 ms).
 
 use std::borrow::Cow;
 

@@ -228,6 +228,8 @@ pub struct Variables {
     /// Those that named captures give values too, whatever else defines them.
     captured: BTreeSet<u32>,
     index: HashMap<Box<str>, u32>,
+    /// Microseconds spent on engines of patterns that were built while loading.
+    pub built: u32,
 }
 
 type Make = fn(Box<[u8]>) -> Var;

@@ -37,6 +37,8 @@ pub fn write(ex: &mut Exchange, cx: &mut Services) {
     if let Some(cached) = ex.cached_rest.take() {
         return sent_by(ex, &cached, cx);
     }
+    // What the request spent on regexes must not decide whether it is logged.
+    ex.route.effort.renew();
     // Logged is what the client asked, and what the configuration makes of that.
     if ex.route.supposed.take().is_some() {
         let config = ex.config.clone();

@@ -8,6 +8,7 @@
 use super::flow::{Flow, Phase};
 use super::{Exchange, access, rewrite};
 use crate::config::model::Level;
+use crate::config::pattern::Failed;
 use crate::route::{NoTrace, location};
 use crate::services::Services;
 
@@ -22,6 +23,12 @@ pub(super) fn server_rewrite(ex: &mut Exchange, cx: &mut Services) -> Flow {
         return Flow::Next;
     }
     rewrite::script::run(ex, cx, script)
+}
+
+/// The location of the URI.
+fn find(ex: &Exchange) -> Result<location::LocationMatch, Failed> {
+    let (server, uri) = (ex.route.server, &ex.route.uri);
+    ex.route.effort.spend(|effort| location::find_within(&ex.config, server, uri, &mut NoTrace, effort))
 }
 
 /// The request is at the location that was found.
@@ -73,7 +80,7 @@ pub fn probe(ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
     loop {
         let flow = match phase {
             Phase::ServerRewrite => server_rewrite(ex, cx),
-            Phase::FindLocation => match location::find(&ex.config, ex.route.server, &ex.route.uri, &mut NoTrace) {
+            Phase::FindLocation => match find(ex) {
                 Ok(found) => {
                     enter(ex, found);
                     if ex.location().internal && !ex.route.internal { Flow::Close } else { Flow::Next }

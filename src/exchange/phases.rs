@@ -260,7 +260,9 @@ fn find_location(ex: &mut Exchange, cx: &mut Services) -> Flow {
     if let Some(flow) = handlers::add_slash::of_location(ex, cx) {
         return flow;
     }
-    let found = match location::find(&config, ex.route.server, &ex.route.uri, &mut cx.trace) {
+    let (server, uri, trace) = (ex.route.server, &ex.route.uri, &mut cx.trace);
+    let found = ex.route.effort.spend(|effort| location::find_within(&config, server, uri, trace, effort));
+    let found = match found {
         Ok(found) => found,
         Err(failed) => {
             ex.pattern_gave_up(cx, &failed);

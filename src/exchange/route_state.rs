@@ -2,7 +2,7 @@
 //! redirects; what the client asked stays in [`super::request::Request`].
 
 use crate::config::model::{LocationId, ServerId};
-use crate::config::pattern::Groups;
+use crate::config::pattern::{Groups, RequestEffort};
 use crate::exchange::handlers::listing::{FormAction, SentForm};
 use crate::exchange::user_values::UserValues;
 use crate::http::escape::escape_path;
@@ -57,6 +57,9 @@ pub struct RouteState {
     pub uri_changed: bool,
     /// The locations that the request came through.
     pub way: Way,
+    /// What is left to the searches for regexes, internal redirects included. A path that is probed
+    /// ([`probe`](super::locate::probe)) has its own.
+    pub effort: RequestEffort,
     /// A regex exceeded its limits: that must not count as no match.
     pub pattern_failed: bool,
     /// try_files found its file behind the alias of a regex location: the path is the alias and the URI.
@@ -243,6 +246,7 @@ impl RouteState {
             args_set,
             uri_changed,
             way,
+            effort,
             pattern_failed,
             behind_alias,
             own_name,
@@ -274,6 +278,7 @@ impl RouteState {
         (*pattern_failed, *behind_alias, *authenticated, *last_page) = (false, false, false, false);
         *subrequest_saw_uri = false;
         (*error_page, *exempted, *method_refused) = (None, None, false);
+        effort.renew();
         let PageFields { fields, location, content_type, charset } = kept;
         fields.clear();
         (*location, *content_type, *charset) = (None, None, None);

@@ -3,7 +3,7 @@
 
 use super::{Trace, TraceStep};
 use crate::config::model::{Config, Location, LocationId, LocationKind, LocationTree, ServerId};
-use crate::config::pattern::{Failed, Matched};
+use crate::config::pattern::{Effort, Failed, Matched};
 use crate::config::pattern_set;
 use std::cmp::Ordering;
 
@@ -34,9 +34,28 @@ pub struct LocationMatch {
 /// # Errors
 /// Whether a regex matches could not be found out.
 pub fn find(config: &Config, server: ServerId, uri: &[u8], trace: &mut impl Trace) -> Result<LocationMatch, Failed> {
+    find_within(config, server, uri, trace, &mut Effort::default())
+}
+
+/// As [`find`], with what is left of an effort.
+///
+/// # Errors
+/// Whether a regex matches could not be found out.
+pub fn find_within(
+    config: &Config,
+    server: ServerId,
+    uri: &[u8],
+    trace: &mut impl Trace,
+    effort: &mut Effort,
+) -> Result<LocationMatch, Failed> {
     let mut found = LocationMatch { location: config.server(server).root, matched: None };
-    search(config, &config.server(server).tree, uri, &mut found, trace)?;
+    search(config, &config.server(server).tree, uri, &mut found, &mut Search { trace, effort })?;
     Ok(found)
+}
+
+struct Search<'a, T> {
+    trace: &'a mut T,
+    effort: &'a mut Effort,
 }
 
 /// The location of some kind whose name the URI is but for its last slash, where no other location has it.
@@ -115,10 +134,10 @@ fn search(
     tree: &LocationTree,
     uri: &[u8],
     found: &mut LocationMatch,
-    trace: &mut impl Trace,
+    by: &mut Search<'_, impl Trace>,
 ) -> Result<bool, Failed> {
     if let Some(&id) = tree.exact.get(uri) {
-        trace.step(|| TraceStep::Location { id, verdict: LocationVerdict::Exact });
+        by.trace.step(|| TraceStep::Location { id, verdict: LocationVerdict::Exact });
         *found = LocationMatch { location: id, matched: None };
         return Ok(true);
     }
@@ -126,13 +145,13 @@ fn search(
     if let Some(id) = longest_prefix(tree, uri) {
         let location = config.location(id);
         last = location.kind == LocationKind::PrefixFinal;
-        trace.step(|| TraceStep::Location {
+        by.trace.step(|| TraceStep::Location {
             id,
             verdict: if last { LocationVerdict::FinalPrefix } else { LocationVerdict::LongestPrefix },
         });
         *found = LocationMatch { location: id, matched: None };
         if let Some(inner) = &location.tree
-            && search(config, inner, uri, found, trace)?
+            && search(config, inner, uri, found, by)?
         {
             return Ok(true);
         }
@@ -140,9 +159,10 @@ fn search(
     if last || tree.regexes.is_empty() {
         return Ok(false);
     }
-    let Some((at, matched)) = pattern_set::first(tree.set.as_deref(), &tree.regexes, uri)? else { return Ok(false) };
+    let first = pattern_set::first(tree.set.as_deref(), &tree.regexes, uri, by.effort)?;
+    let Some((at, matched)) = first else { return Ok(false) };
     let (_, id) = tree.regexes[at];
-    trace.step(|| TraceStep::Location { id, verdict: LocationVerdict::Regex });
+    by.trace.step(|| TraceStep::Location { id, verdict: LocationVerdict::Regex });
     // Without groups of its own it leaves none of an earlier one; names that it does not set keep what the regex
     // around it has captured (nginx).
     let around = found.matched.take().map(|matched| matched.named).unwrap_or_default();
@@ -150,7 +170,7 @@ fn search(
     matched.named.splice(0..0, around);
     *found = LocationMatch { location: id, matched: Some(matched) };
     if let Some(inner) = &config.location(id).tree {
-        search(config, inner, uri, found, trace)?;
+        search(config, inner, uri, found, by)?;
     }
     Ok(true)
 }

@@ -3,7 +3,7 @@
 
 use super::{Trace, TraceStep};
 use crate::config::model::{Endpoint, ServerId};
-use crate::config::pattern::{Failed, Matched};
+use crate::config::pattern::{Effort, Failed, Matched};
 use crate::config::pattern_set;
 
 /// Why a server was taken.
@@ -26,7 +26,20 @@ pub enum Rule {
 /// # Errors
 /// Whether a regex matches could not be found out.
 pub fn find(endpoint: &Endpoint, host: &[u8], trace: &mut impl Trace) -> Result<(ServerId, Option<Matched>), Failed> {
-    let (id, rule, matched) = decide(endpoint, host)?;
+    find_within(endpoint, host, trace, &mut Effort::default())
+}
+
+/// As [`find`], with what is left of an effort.
+///
+/// # Errors
+/// Whether a regex matches could not be found out.
+pub fn find_within(
+    endpoint: &Endpoint,
+    host: &[u8],
+    trace: &mut impl Trace,
+    effort: &mut Effort,
+) -> Result<(ServerId, Option<Matched>), Failed> {
+    let (id, rule, matched) = decide(endpoint, host, effort)?;
     trace.step(|| TraceStep::Server { id, rule });
     Ok((id, matched))
 }
@@ -36,11 +49,11 @@ pub fn find(endpoint: &Endpoint, host: &[u8], trace: &mut impl Trace) -> Result<
 /// # Errors
 /// Whether a regex matches could not be found out.
 pub fn by_name(endpoint: &Endpoint, host: &[u8]) -> Result<Option<ServerId>, Failed> {
-    let (id, rule, _) = decide(endpoint, host)?;
+    let (id, rule, _) = decide(endpoint, host, &mut Effort::default())?;
     Ok(Some(id).filter(|_| rule != Rule::Default))
 }
 
-fn decide(endpoint: &Endpoint, host: &[u8]) -> Result<(ServerId, Rule, Option<Matched>), Failed> {
+fn decide(endpoint: &Endpoint, host: &[u8], effort: &mut Effort) -> Result<(ServerId, Rule, Option<Matched>), Failed> {
     let names = &endpoint.names;
     // Without a Host, `server_name ""` is meant (nginx).
     if let Some(&id) = names.exact.get(host) {
@@ -64,7 +77,7 @@ fn decide(endpoint: &Endpoint, host: &[u8]) -> Result<(ServerId, Rule, Option<Ma
         }
     }
     if !host.is_empty() {
-        let found = pattern_set::first(names.set.as_ref(), &names.regexes, host)?;
+        let found = pattern_set::first(names.set.as_ref(), &names.regexes, host, effort)?;
         if let Some((at, matched)) = found {
             return Ok((names.regexes[at].1, Rule::Regex(at), matched));
         }

@@ -99,7 +99,7 @@ impl Server {
     /// `lost`: descriptors are missing at its end. What they were for stays as it was.
     fn take_message(&mut self, message: &[u8], fds: Vec<OwnedFd>, lost: bool) {
         let received = fds.len();
-        let sent = match message.first() {
+        let what = match message.first() {
             Some(&LOGS) => {
                 self.take_logs(numbers(message).zip(fds));
                 "log files that the parent has opened again were not all received; some go on in the file before"
@@ -115,7 +115,7 @@ impl Server {
             _ => "descriptors of an unknown message were not received",
         };
         if lost {
-            self.say(Level::Alert, format_args!("{sent}: {LOST}; {received} of them were received"));
+            self.say(Level::Alert, format_args!("{what}: {LOST}; {received} of them were received"));
         }
     }
 }

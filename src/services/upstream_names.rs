@@ -8,8 +8,8 @@
 //! What bounds it: [`ASKED`] names are looked up at a time, the others wait their turn; a step of the loop begins
 //! [`BEGUN`] of them, and looks only at names that are due or answered. A request finds its group by one look. After a
 //! reload a step makes [`MADE`] of the groups with the addresses that they had, or frees as many of those before;
-//! a request whose group is not there yet makes that one. If another reload comes before all are made, groups take their
-//! addresses from the last configuration in which they were made.
+//! a request whose group is not there yet makes that one. If another reload comes before all are made, groups take
+//! their addresses from the last configuration in which they were made.
 
 use super::resolver::{Answer, LookupError, LookupResult, Question, Records, Resolver, Submitted, Ticket, Want};
 use crate::config::model::Config;

@@ -1,17 +1,27 @@
-//! What one search may cost, be it for one pattern or for those of a list together.
+//! What the searches of one request may cost together: for single patterns, those of a list, and of several lists.
 //!
-//! Invariant: a search ends after some 15 ms, without a result: all it needs is counted before or while it is used.
-//! Only engines that are built at their first use come on top.
+//! Invariant: they end after some 20 ms, without a result: all they need is counted before or while it is used, the
+//! building of engines at their first use included. Where no more may be built, PCRE2 searches, which finds the same,
+//! and a later request builds.
 
 use crate::sys::pcre2::MATCH_LIMIT;
+use std::cell::Cell;
 
 /// Bytes that the patterns of a list may read one after the other: a subject that holds the texts of a thousand
 /// patterns is no real one. The linear-time engine takes a nanosecond for one at most.
 const BYTES: usize = 8 << 20;
 /// States that the linear-time engine may look at where it cannot remember their combinations: some 10 ns each.
 const STATES: usize = 1 << 18;
-/// What building combinations of states to no avail counts for, in steps of PCRE2: its time.
-const IN_VAIN: u32 = MATCH_LIMIT / 3;
+/// Microseconds for building engines: enough for the largest pattern.
+const BUILDING: u32 = 5_000;
+/// What building the engine of a pattern takes, and for each of its atoms.
+const A_PATTERN: u32 = 60;
+const AN_ATOM: u32 = 1;
+/// What compiling a pattern for PCRE2 counts for, and for each byte of it, in steps: its time.
+const COMPILED: u32 = 100;
+const A_BYTE: u32 = 1;
+/// What filling the memory for combinations of states counts for, in steps of PCRE2: its time.
+const FILLED: u32 = MATCH_LIMIT / 3;
 
 /// What is left to a search.
 #[derive(Clone, Copy, Debug)]
@@ -20,11 +30,13 @@ pub struct Effort {
     states: usize,
     /// Steps of PCRE2.
     pub(super) steps: u32,
+    /// Microseconds for building engines.
+    building: u32,
 }
 
 impl Default for Effort {
     fn default() -> Effort {
-        Effort { bytes: BYTES, states: STATES, steps: MATCH_LIMIT }
+        Effort { bytes: BYTES, states: STATES, steps: MATCH_LIMIT, building: BUILDING }
     }
 }
 
@@ -49,8 +61,46 @@ impl Effort {
         left.is_some()
     }
 
-    /// Combinations of states were built to no avail.
-    pub(super) fn was_in_vain(&mut self) {
-        self.steps = self.steps.saturating_sub(IN_VAIN);
+    /// Whether engines of so many patterns that together have so many atoms may be built now; that is counted.
+    pub fn may_build(&mut self, patterns: usize, atoms: usize) -> bool {
+        let left = self.building.checked_sub(building(patterns, atoms));
+        self.building = left.unwrap_or(self.building);
+        left.is_some()
+    }
+
+    /// A pattern of that many bytes was compiled for PCRE2.
+    pub(super) fn compiled(&mut self, len: usize) {
+        let len = u32::try_from(len).unwrap_or(u32::MAX);
+        self.steps = self.steps.saturating_sub(COMPILED.saturating_add(len.saturating_mul(A_BYTE)));
+    }
+
+    /// Combinations of states were built, and have filled so many percent of the memory for them.
+    pub(super) fn built_states(&mut self, percent: u32) {
+        self.steps = self.steps.saturating_sub(FILLED / 100 * percent);
+    }
+}
+
+/// Microseconds that building engines takes.
+pub(super) fn building(patterns: usize, atoms: usize) -> u32 {
+    let each = |count: usize, cost| u32::try_from(count).unwrap_or(u32::MAX).saturating_mul(cost);
+    each(patterns, A_PATTERN).saturating_add(each(atoms, AN_ATOM))
+}
+
+/// What is left to all searches of a request.
+#[derive(Debug, Default)]
+pub struct RequestEffort(Cell<Effort>);
+
+impl RequestEffort {
+    /// Searches with what is left.
+    pub fn spend<T>(&self, search: impl FnOnce(&mut Effort) -> T) -> T {
+        let mut effort = self.0.get();
+        let found = search(&mut effort);
+        self.0.set(effort);
+        found
+    }
+
+    /// Another request begins, or what follows this one.
+    pub fn renew(&self) {
+        self.0.set(Effort::default());
     }
 }

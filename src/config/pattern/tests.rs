@@ -101,7 +101,7 @@ fn a_plain_pattern_of_many_states_is_given_up_in_a_long_subject() {
     // In another combination of states at nearly every byte.
     let hostile = Seed::new(1).text(b"ab", 8_000);
     assert!(pattern.is_match(&hostile).is_err());
-    assert_eq!(pattern.wary.get().and_then(Option::as_ref).expect("it is built").is_match(&hostile), None);
+    assert_eq!(pattern.wary.get().and_then(Option::as_ref).expect("it is built").is_match(&hostile).found, None);
     assert!(pattern.find(&hostile).is_err());
     // Other long subjects are decided, with the same groups.
     let mut long = vec![b'.'; 8_000];
@@ -383,7 +383,7 @@ fn a_list_finds_what_its_patterns_find_one_after_the_other() {
             let from = random.below(len);
             let one_by_one = |from| (from..len).find(|at| list[*at].0.is_match(subject) == Ok(true));
             let expected = one_by_one(0).map(|at| (at, list[at].0.find(subject).expect("decided")));
-            let first = first(set.as_ref(), &list, subject).expect("decided");
+            let first = first(set.as_ref(), &list, subject, &mut Effort::default()).expect("decided");
             let groups = |matched: Option<Matched>| matched.map(|matched| matched.groups);
             let shown: Vec<_> = list.iter().map(|(pattern, _)| pattern.source()).take(12).collect();
             assert_eq!(
@@ -399,13 +399,15 @@ fn a_list_finds_what_its_patterns_find_one_after_the_other() {
                 );
             }
             let pattern = |at: usize| list.get(at).map(|(pattern, _)| pattern);
+            let mut effort = Effort::default();
             if let Some(set) = &mismatches {
-                let next = set.candidates(subject).first_mismatch(from..len, subject, pattern);
+                let next =
+                    set.candidates(subject, &mut effort).first_mismatch(from..len, subject, &mut effort, pattern);
                 let expected = (from..len).find(|at| list[*at].0.is_match(subject) == Ok(false));
                 assert_eq!(next, Ok(expected), "{shown:?} from {from} {subject:?}");
             }
             if let Some(set) = &set {
-                let next = set.candidates(subject).first(from..len, subject, pattern);
+                let next = set.candidates(subject, &mut effort).first(from..len, subject, &mut effort, pattern);
                 let next = next.map(|hit| hit.map(|(at, _)| at));
                 assert_eq!(next, Ok(one_by_one(from)), "{shown:?} from {from} {subject:?}");
                 *if one_by_one(from).is_some() { &mut found } else { &mut none } += 1;

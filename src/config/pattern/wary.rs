@@ -22,9 +22,20 @@ impl Wary {
         DFA::builder().configure(config).build_from_nfa(nfa).ok().map(Wary)
     }
 
-    /// Whether the pattern matches. None: the search was given up.
-    pub fn is_match(&self, subject: &[u8]) -> Option<bool> {
-        let found = self.0.try_search_fwd(&mut self.0.create_cache(), &Input::new(subject).earliest(true));
-        found.ok().map(|found| found.is_some())
+    /// Whether the pattern matches.
+    pub fn is_match(&self, subject: &[u8]) -> Searched {
+        let mut cache = self.0.create_cache();
+        let found = self.0.try_search_fwd(&mut cache, &Input::new(subject).earliest(true));
+        let found = found.ok().map(|found| found.is_some());
+        let percent = u32::try_from(100 * cache.memory_usage() / MEMORY).unwrap_or(100).min(100);
+        Searched { share: if found.is_none() { 100 } else { percent }, found }
     }
+}
+
+/// What came of a search.
+pub struct Searched {
+    /// Whether the pattern matches. None: the search was given up.
+    pub found: Option<bool>,
+    /// How much of its memory the states have taken that were built, in percent: what it has cost.
+    pub share: u32,
 }

@@ -5,7 +5,7 @@
 //! not know. A search builds automata of at most [`LATER`] atoms; the states of each take at most [`STATES`] bytes, the
 //! marks of matching states at most four times as much.
 
-use super::super::pattern::{Case, Pattern, linear_nfa};
+use super::super::pattern::{Case, Effort, Pattern, linear_nfa};
 use crate::util::checkpoint;
 use crate::util::hash::FastMap;
 use regex_automata::hybrid::LazyStateID;
@@ -19,7 +19,8 @@ const ATOMS: usize = 8_000;
 /// Larger patterns cannot be members.
 const LARGEST: usize = 1_000;
 /// Automata of larger lists are built while the configuration is loaded, which has checkpoints: building takes about a
-/// microsecond per atom. Those of smaller lists are built at the first search, which many lists never see.
+/// microsecond per atom. Those of smaller lists are built at the first search, which many lists never see; at a later
+/// one where the first one's request has built too much already.
 const LATER: usize = 2_000;
 /// Memory limit for the states of one automaton. Filling it twice, as a search that is given up does, takes some
 /// milliseconds.
@@ -42,6 +43,8 @@ struct Group {
     /// Positions in the list, ascending, in the order of the automaton's patterns.
     members: Box<[u32]>,
     all: Marks,
+    /// The atoms of its patterns.
+    atoms: usize,
     automaton: RefCell<Automaton>,
 }
 
@@ -91,17 +94,17 @@ impl Automata {
     pub fn new<'p>(patterns: impl Iterator<Item = (u32, &'p Pattern)>) -> Automata {
         let mut groups = Vec::new();
         let (mut members, mut sources, mut atoms, mut total) = (Vec::new(), Vec::new(), 0, 0);
-        let mut close = |members: &mut Vec<u32>, sources: &mut Vec<_>| {
+        let mut close = |members: &mut Vec<u32>, sources: &mut Vec<_>, atoms: usize| {
             let automaton = RefCell::new(Automaton::Sources(std::mem::take(sources)));
             let members = std::mem::take(members);
             let all = marks(members.iter().copied());
-            groups.push(Group { members: members.into(), all, automaton });
+            groups.push(Group { members: members.into(), all, atoms, automaton });
         };
         for (at, pattern) in patterns {
             checkpoint::pass();
             let more = pattern.atoms().unwrap_or(LARGEST);
             if members.len() >= MEMBERS || atoms + more > ATOMS {
-                close(&mut members, &mut sources);
+                close(&mut members, &mut sources, atoms);
                 atoms = 0;
             }
             members.push(at);
@@ -110,7 +113,7 @@ impl Automata {
             total += more;
         }
         if !members.is_empty() {
-            close(&mut members, &mut sources);
+            close(&mut members, &mut sources, atoms);
         }
         if total > LATER {
             for group in &mut groups {
@@ -122,12 +125,16 @@ impl Automata {
     }
 
     /// Reports words of marks of patterns that match or may match, and whether they certainly do.
-    pub fn each(&self, subject: &[u8], mut found: impl FnMut(u32, u64, bool)) {
+    pub fn each(&self, subject: &[u8], effort: &mut Effort, mut found: impl FnMut(u32, u64, bool)) {
         // PCRE2's `$` also matches before a final newline, so these subjects are left to it.
         let mut is_left = subject.last() == Some(&b'\n');
         for group in &self.groups {
             let mut automaton = group.automaton.borrow_mut();
-            let made = if is_left { None } else { automaton.made() };
+            let may_be_made = |effort: &mut Effort| match *automaton {
+                Automaton::Sources(_) => effort.may_build(1, group.atoms),
+                Automaton::Made(_) | Automaton::Refused => true,
+            };
+            let made = if is_left || !may_be_made(effort) { None } else { automaton.made() };
             let searched = made.and_then(|made| {
                 let searched = made.search(&group.members, subject, |word, bits| found(word, bits, true));
                 // Where one has just built states in vain, the others would, too: that takes milliseconds for each.
@@ -256,11 +263,11 @@ mod tests {
             automata.groups.iter().map(rest).collect::<Vec<_>>()
         };
         let mut reported = 0;
-        automata.each(&Seed::new(1).text(b"ab", 8_000), |_, bits, is_known| {
+        automata.each(&Seed::new(1).text(b"ab", 8_000), &mut Effort::default(), |_, bits, is_known| {
             reported += if is_known { 0 } else { bits.count_ones() };
         });
         assert_eq!((reported, resting()), (60, vec![REST, 0]));
-        automata.each(b"a b c9", |_, _, _| ());
+        automata.each(b"a b c9", &mut Effort::default(), |_, _, _| ());
         assert_eq!(resting(), [REST - 1, 0]);
     }
 
@@ -269,5 +276,33 @@ mod tests {
         assert_eq!(put_off(10), (1, 1));
         assert_eq!(put_off(1_000).1, 0);
         assert!(put_off(1_000).0 > 1);
+    }
+
+    /// Thirty maps of fifty patterns were built in one step by the first request that asked them all.
+    #[test]
+    fn the_automata_of_several_lists_are_built_by_several_requests() {
+        let mut vars = Variables::default();
+        let source = b"^/[0-9]{4}[a-z]{4}$";
+        let patterns: Vec<_> =
+            (0..50).map(|_| Pattern::new(source, Case::Sensitive, &mut vars).expect("valid")).collect();
+        let lists: Vec<_> = (0..30).map(|_| Automata::new((0..).zip(&patterns))).collect();
+        let built = || {
+            let is_made = |list: &&Automata| matches!(*list.groups[0].automaton.borrow(), Automaton::Made(_));
+            lists.iter().filter(is_made).count()
+        };
+        let (mut before, mut requests) = (0, 0);
+        while before < lists.len() {
+            let mut effort = Effort::default();
+            for list in &lists {
+                let (mut may, mut must) = (0, 0);
+                list.each(b"/1234abcd", &mut effort, |_, bits, is_known| {
+                    *if is_known { &mut must } else { &mut may } += bits.count_ones();
+                });
+                assert_eq!(may + must, 50);
+            }
+            assert!((1..15).contains(&(built() - before)), "{} of {before}", built());
+            (before, requests) = (built(), requests + 1);
+        }
+        assert!(requests > 2, "{requests}");
     }
 }

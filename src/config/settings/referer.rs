@@ -1,7 +1,7 @@
 //! valid_referers: for which Referer headers `$invalid_referer` is empty.
 
 use crate::config::names::HostNames;
-use crate::config::pattern::{Failed, Pattern};
+use crate::config::pattern::{Effort, Failed, Pattern};
 use crate::config::pattern_set::{MatchMode, PatternSet};
 use std::cell::OnceCell;
 use std::rc::Rc;
@@ -51,12 +51,13 @@ impl Regexes {
 
     /// # Errors
     /// Matching failed without a result.
-    pub fn any_matches(&self, subject: &[u8]) -> Result<bool, Failed> {
+    pub fn any_matches(&self, subject: &[u8], effort: &mut Effort) -> Result<bool, Failed> {
         let Some(Some(set)) = self.set.get() else {
-            return self.list.iter().try_fold(false, |found, pattern| Ok(found || pattern.is_match(subject)?));
+            let mut list = self.list.iter();
+            return list.try_fold(false, |found, pattern| Ok(found || pattern.is_match_within(subject, effort)?));
         };
         let pattern = |at: usize| self.list.get(at).map(|pattern| &**pattern);
-        let first = set.candidates(subject).first(0..self.list.len(), subject, pattern);
+        let first = set.candidates(subject, effort).first(0..self.list.len(), subject, effort, pattern);
         first.map(|found| found.is_some()).map_err(|(_, failed)| failed)
     }
 }

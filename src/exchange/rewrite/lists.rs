@@ -6,7 +6,7 @@
 //! evaluated only once all ops before the first that depends on it are known to do nothing, as if they were tried one
 //! after the other. The result is a number of ops to skip: it cannot lead back.
 
-use crate::config::pattern::{Failed, Matched, Pattern};
+use crate::config::pattern::{Effort, Failed, Matched, Pattern};
 use crate::config::pattern_set::{Candidates, PatternSet};
 use crate::config::script::{AskedVariables, GeoOps, MapOps, OpList, OpLists, OpTest, Script, place_of};
 use crate::config::settings::geo::GeoTable;
@@ -50,6 +50,13 @@ struct Pass {
     hit: Option<Result<Does, Failed>>,
     /// What it captured, where it matches.
     matched: Matched,
+}
+
+/// What ops are asked about besides the subject.
+#[derive(Clone, Copy)]
+struct Known<'a> {
+    user: &'a UserValues,
+    geos: &'a [GeoTable],
 }
 
 /// An op that has something to do, or whose pattern fails.
@@ -123,11 +130,13 @@ fn leave_captures(ex: &mut Exchange, cx: &mut Services, script: &Script, skipped
     match tried.max_by_key(|(op, _)| *op) {
         None => {}
         Some((_, None)) => ex.route.groups = Default::default(),
-        Some((op, Some(pass))) => match pattern(script, op).map(|pattern| pattern.find(&pass.subject)) {
-            Some(Ok(matched)) => ex.remember(&pass.subject, matched),
-            Some(Err(failed)) => ex.pattern_gave_up(cx, &failed),
-            None => {}
-        },
+        Some((op, Some(pass))) => {
+            let Some(pattern) = pattern(script, op) else { return };
+            match ex.route.effort.spend(|effort| pattern.find_within(&pass.subject, effort)) {
+                Ok(matched) => ex.remember(&pass.subject, matched),
+                Err(failed) => ex.pattern_gave_up(cx, &failed),
+            }
+        }
     }
 }
 
@@ -168,7 +177,9 @@ fn first(ex: &mut Exchange, cx: &mut Services, script: &Script, ops: Range<usize
         if !pass.is_fresh {
             evaluate(ex, cx, list, pass, &mut passes.value);
         }
-        if let Some((op, what)) = pass.ask(script, list, first..end, (&ex.route.user, &config.tables.geos)) {
+        let known = Known { user: &ex.route.user, geos: &config.tables.geos };
+        let asked = ex.route.effort.spend(|effort| pass.ask(script, list, first..end, known, effort));
+        if let Some((op, what)) = asked {
             end = op;
             found = Some((op, what, number));
         }
@@ -201,7 +212,8 @@ impl Pass {
         script: &Script,
         list: &OpList,
         ops: Range<usize>,
-        (user, geos): (&UserValues, &[GeoTable]),
+        Known { user, geos }: Known<'_>,
+        effort: &mut Effort,
     ) -> Option<Hit> {
         let places = list.places(&ops);
         // The value that a variable has already is the one that counts.
@@ -235,23 +247,30 @@ impl Pass {
                 let op = list.ops.get(places)?.iter().find(|op| equal.next_if_eq(op).is_none())?;
                 Some((*op, Ok(Does::Holds)))
             }
-            OpTest::Patterns(set) | OpTest::NoPatterns(set) => self.ask_patterns(script, list, set, places),
+            OpTest::Patterns(set) | OpTest::NoPatterns(set) => self.ask_patterns(script, list, set, places, effort),
         }
     }
 
     /// As [`Pass::ask`], of a list of patterns; `places` are those of the ops in it.
-    fn ask_patterns(&mut self, script: &Script, list: &OpList, set: &PatternSet, places: Range<usize>) -> Option<Hit> {
+    fn ask_patterns(
+        &mut self,
+        script: &Script,
+        list: &OpList,
+        set: &PatternSet,
+        places: Range<usize>,
+        effort: &mut Effort,
+    ) -> Option<Hit> {
         if self.hit.is_none() || self.tried < places.start {
-            let candidates = self.candidates.get_or_insert_with(|| set.candidates(&self.subject));
+            let candidates = self.candidates.get_or_insert_with(|| set.candidates(&self.subject, effort));
             let from = self.tried.max(places.start);
             let pattern = |place: usize| pattern(script, *list.ops.get(place)?);
             let first = match list.test {
                 OpTest::NoPatterns(_) => {
-                    let first = candidates.first_mismatch(from..places.end, &self.subject, pattern);
+                    let first = candidates.first_mismatch(from..places.end, &self.subject, effort, pattern);
                     first.map(|place| place.map(|place| (place, Does::Holds)))
                 }
                 _ => {
-                    let first = candidates.first(from..places.end, &self.subject, pattern);
+                    let first = candidates.first(from..places.end, &self.subject, effort, pattern);
                     first.map(|hit| {
                         let (place, matched) = hit?;
                         self.matched = matched.unwrap_or_default();

@@ -273,7 +273,7 @@ fn has_matched(
 }
 
 fn matches(ex: &mut Exchange, cx: &mut Services, pattern: &Pattern, subject: &[u8]) -> bool {
-    match pattern.find(subject) {
+    match ex.route.effort.spend(|effort| pattern.find_within(subject, effort)) {
         Err(failed) => {
             ex.pattern_gave_up(cx, &failed);
             false
@@ -311,7 +311,8 @@ fn matches_uri(
     at: Option<Span>,
 ) -> bool {
     let uri = std::mem::take(&mut ex.route.uri);
-    let found = matched.map_or_else(|| rewrite.pattern.find(&uri), |matched| Ok(Some(matched)));
+    let find = || ex.route.effort.spend(|effort| rewrite.pattern.find_within(&uri, effort));
+    let found = matched.map_or_else(find, |matched| Ok(Some(matched)));
     let matched = found.unwrap_or_else(|failed| {
         ex.pattern_gave_up(cx, &failed);
         None

@@ -1,6 +1,7 @@
 //! The value of a map.
 
 use super::keep::Keep;
+use crate::config::pattern::Effort;
 use crate::config::pattern_set;
 use crate::exchange::{Exchange, variables};
 use crate::services::Services;
@@ -20,7 +21,8 @@ pub fn value(table: u32, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>
         false => map.names.find(key),
     };
     if found.is_none() && !key.is_empty() {
-        match pattern_set::first(map.set.as_ref(), &map.regexes, key) {
+        let first = |effort: &mut Effort| pattern_set::first(map.set.as_ref(), &map.regexes, key, effort);
+        match ex.route.effort.spend(first) {
             Ok(None) => {}
             Ok(Some((at, matched))) => {
                 // One without groups takes away what was captured before.

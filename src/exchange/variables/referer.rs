@@ -1,7 +1,7 @@
 //! `$invalid_referer`.
 
 use crate::config::model::{Names, ServerId};
-use crate::config::pattern::{Failed, Pattern};
+use crate::config::pattern::{Failed, Pattern, RequestEffort};
 use crate::exchange::Exchange;
 use crate::http::header::HeaderId;
 
@@ -32,21 +32,19 @@ pub fn is_invalid(ex: &Exchange) -> Result<bool, Failed> {
         return Ok(!path.starts_with(wanted));
     }
     let names = &ex.config.endpoints[ex.client.endpoint.at()].names;
-    let known =
-        referers.server_names && is_named(names, ex.route.server, &host)? || referers.regexes.any_matches(rest)?;
+    let effort = &ex.route.effort;
+    let known = referers.server_names && is_named(names, ex.route.server, &host, effort)?
+        || effort.spend(|effort| referers.regexes.any_matches(rest, effort))?;
     Ok(!known)
 }
 
 /// Whether `host` is a name of this very server.
-fn is_named(names: &Names, server: ServerId, host: &[u8]) -> Result<bool, Failed> {
+fn is_named(names: &Names, server: ServerId, host: &[u8], effort: &RequestEffort) -> Result<bool, Failed> {
     let mine = |id: Option<&ServerId>| id == Some(&server);
     let known = mine(names.exact.get(host))
         || memchr::memchr_iter(b'.', host).any(|at| at > 0 && mine(names.suffixes.get(&host[at..])))
         || memchr::memchr_iter(b'.', host).any(|at| mine(names.prefixes.get(&host[..=at])));
-    let regexes = names.regexes.iter().filter(|(_, id)| *id == server);
-    Ok(known || any(regexes.map(|(pattern, _)| &**pattern), host)?)
-}
-
-fn any<'p>(mut patterns: impl Iterator<Item = &'p Pattern>, subject: &[u8]) -> Result<bool, Failed> {
-    patterns.try_fold(false, |found, pattern| Ok(found || pattern.is_match(subject)?))
+    let mut regexes = names.regexes.iter().filter(|(_, id)| *id == server);
+    let matches = |pattern: &Pattern| effort.spend(|effort| pattern.is_match_within(host, effort));
+    regexes.try_fold(known, |found, (pattern, _)| Ok(found || matches(pattern)?))
 }

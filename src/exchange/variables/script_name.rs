@@ -10,7 +10,7 @@ use std::ops::Range;
 fn split(ex: &Exchange) -> (Range<usize>, Range<usize>) {
     let whole = (0..ex.route.uri.len(), 0..0);
     let Some(pattern) = &ex.location().settings.fastcgi.gateway.split_path_info else { return whole };
-    let found = match pattern.find(&ex.route.uri) {
+    let found = match ex.route.effort.spend(|effort| pattern.find_within(&ex.route.uri, effort)) {
         Ok(Some(found)) => found,
         Ok(None) => return whole,
         // If the pattern fails, no script is named rather than the wrong one.

@@ -1,8 +1,8 @@
-//! Frees the lists of configurations that have ended, in steps: the paths of thousands of directories at once would hold
-//! up other clients.
+//! Frees the lists of configurations that have ended, in steps: the paths of thousands of directories at once would
+//! hold up other clients.
 //!
-//! Invariant: such a list is found as soon as the last request of its configuration is over, whether or not a request of
-//! another one asks.
+//! Invariant: such a list is found as soon as the last request of its configuration is over, whether or not a request
+//! of another one asks.
 
 use super::ConfiguredDirs;
 

@@ -1,10 +1,10 @@
 //! Freed memory of the heap, returned to the kernel in pieces. `malloc_trim()` returns all of it in one call, which
-//! took 67 ms for 1 GB, and 60 to 90 ms for 512 MB in pieces of 7 to 64 KB; it looks at all pieces of a page or more, also
-//! at those whose pages it returned before (27 ms).
+//! took 67 ms for 1 GB, and 60 to 90 ms for 512 MB in pieces of 7 to 64 KB; it looks at all pieces of a page or more,
+//! also at those whose pages it returned before (27 ms).
 //!
-//! Free memory is allocated again in large blocks, whose pages are returned at once, then in smaller ones, down to those
-//! that hold one page. When there is no free memory of that size left, the blocks are freed. What bounds it: a step
-//! returns one block, or frees [`FREED`]. What is left is less than two pages in each gap between used blocks.
+//! Free memory is allocated again in large blocks, whose pages are returned at once, then in smaller ones, down to
+//! those that hold one page. When there is no free memory of that size left, the blocks are freed. What bounds it: a
+//! step returns one block, or frees [`FREED`]. What is left is less than two pages in each gap between used blocks.
 
 use std::ffi::c_void;
 use std::ptr::NonNull;

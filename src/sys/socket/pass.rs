@@ -22,8 +22,8 @@ pub struct Message {
     pub len: usize,
     /// The descriptors.
     pub fds: Vec<OwnedFd>,
-    /// Further descriptors of the message are lost (MSG_CTRUNC): this process may not open more, or there were more than
-    /// [`MOST`].
+    /// Further descriptors of the message are lost (MSG_CTRUNC): this process may not open more, or there were more
+    /// than [`MOST`].
     pub lost: bool,
 }
 

@@ -69,7 +69,7 @@ fn flags(ex: &mut Exchange, cx: &mut Services, cookie: &[u8]) -> Option<Flags> {
     let rules = settings(ex).cookie_flags.clone();
     let rule = rules.iter().find(|rule| match &rule.cookie {
         From::Text(template) => variables::text(template, ex, cx).eq_ignore_ascii_case(cookie),
-        From::Regex(pattern) => match pattern.find(cookie) {
+        From::Regex(pattern) => match ex.route.effort.spend(|effort| pattern.find_within(cookie, effort)) {
             Ok(None) => false,
             Ok(matched) => {
                 ex.remember(cookie, matched);

@@ -90,7 +90,8 @@ pub(super) fn apply(
             Some([dot, undotted(&to, compare), rest].concat())
         }
         From::Regex(pattern) => {
-            let matched = pattern.find(value).unwrap_or_else(|failed| {
+            let found = ex.route.effort.spend(|effort| pattern.find_within(value, effort));
+            let matched = found.unwrap_or_else(|failed| {
                 ex.pattern_gave_up(cx, &failed);
                 None
             })?;
