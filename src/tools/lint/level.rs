@@ -71,7 +71,7 @@ pub struct Level<'a> {
     /// Parameters set by `fastcgi_param`, `uwsgi_param`, `scgi_param` and `cgi_env`. For rule W152.
     pub parameters: [OnceCell<Fields<'a>>; 4],
     /// The lines of `fastcgi_param` and its like, by directive and parameter. For rule W342.
-    pub passed: OnceCell<FastMap<(&'a [u8], &'a [u8]), Vec<usize>>>,
+    pub passed: OnceCell<Passed<'a>>,
     /// The first `proxy_set_header` of each header that rule W134 checks, with its name.
     pub decisive: OnceCell<Vec<(&'static str, &'a Directive)>>,
     /// Variables defined by `map` or `set`. For rule W034.
@@ -86,6 +86,9 @@ pub struct Level<'a> {
     /// Up to two servers in it that restrict access. For rule W127.
     pub guarded: OnceCell<Vec<&'a Directive>>,
 }
+
+/// The indices of lines by directive and first word.
+pub type Passed<'a> = FastMap<(&'a [u8], &'a [u8]), Vec<usize>>;
 
 /// A `server` block, and the lines of its addresses.
 pub struct Server<'a> {

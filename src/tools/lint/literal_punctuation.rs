@@ -45,9 +45,7 @@ fn stray_sign(cx: &RuleContext, found: &mut Vec<Finding>) {
 
 /// `%NAME%`, `@@NAME@@`, `__NAME__`.
 fn unfilled(word: &Word) -> Option<Finding> {
-    if memchr::memchr3(b'%', b'@', b'_', word.bytes()).is_none() {
-        return None;
-    }
+    memchr::memchr3(b'%', b'@', b'_', word.bytes())?;
     let text = word.str();
     let is_mark = |mark: &&str| {
         let name = text.split(*mark).nth(1).unwrap_or_default();

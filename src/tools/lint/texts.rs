@@ -2,10 +2,10 @@
 //! that no response of its status has, the domain of a cookie with a scheme, milliseconds for seconds.
 
 use super::blocks::location;
+use super::level::Passed;
 use super::rule::{COMPARED, Finding, Rule, RuleContext};
 use crate::config::ast::Directive;
 use crate::config::value::Millis;
-use crate::util::hash::FastMap;
 
 pub const RULES: &[Rule] = &[
     Rule {
@@ -141,8 +141,8 @@ fn over_at_once(cx: &RuleContext, found: &mut Vec<Finding>) {
 }
 
 /// The lines of parameters that are passed with a value.
-fn passed(all: &[Directive]) -> FastMap<(&[u8], &[u8]), Vec<usize>> {
-    let mut passed: FastMap<_, Vec<usize>> = FastMap::default();
+fn passed(all: &[Directive]) -> Passed<'_> {
+    let mut passed = Passed::default();
     for (at, d) in all.iter().enumerate().filter(|(_, d)| d.name.bytes().ends_with(b"_param")) {
         if let [name, _] = &d.args[..] {
             passed.entry((d.name.bytes(), name.bytes())).or_default().push(at);
