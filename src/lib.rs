@@ -25,13 +25,15 @@
 //!
 //! Where is …? Reading a request:
 //!
-//! - a request smuggled or its framing refused: [`http::h1::framing`], [`http::h1::head`]; a request line or a header
-//!   field too long (414, 431): [`http::h1::head::HeadLimits`]; its limits by configuration:
-//!   [`exchange::Exchange::head_limits`]
+//! - a request smuggled or its framing refused: [`http::h1::framing`], [`http::h1::head`]; a field that may stand only
+//!   once: [`http::repeated`]; a request line or a header field too long (414, 431): [`http::h1::head`], by
+//!   [`http::request_head::HeadLimits`]; its limits by configuration: [`exchange::Exchange::head_limits`]
+//! - a request's head as data, whatever protocol it came by: [`http::request_head`], the length of its body:
+//!   [`http::body_length`]
 //! - Host missing, repeated or malformed (400): [`http::h1::head`], its grammar: [`http::host`]; for HTTP/2:
 //!   [`http::h2::request`]
-//! - the form of a target (a path, a whole URL, `*`, `host:port`): [`http::h1::target`], made `$uri` of: `set_uri` in
-//!   [`exchange::entry`]; `%xx` decoded, dot segments and slashes merged: [`http::uri`]
+//! - the form of a target (a path, a whole URL, `*`, `host:port`): [`http::request_target`], made `$uri` of:
+//!   `set_uri` in [`exchange::entry`]; `%xx` decoded, dot segments and slashes merged: [`http::uri`]
 //! - the 413 decided: [`exchange::body_limit`], for all of client_max_body_size; a file that is too large for its
 //!   location: `exchange/handlers/upload/start.rs` by its length, `exchange/handlers/upload/receive.rs` as it arrives
 //! - a body decoded, its trailers read: [`http::h1::body`], for HTTP/2 `http/h2/connection/blocks.rs`; read for its

@@ -1,8 +1,8 @@
 //! An HTTP/1.1 request to the authority and its response. Bounds: [`HEAD`] bytes per response head, [`BODY`] per body.
 
+use crate::http::body_length::BodyLength;
 use crate::http::h1::body::Decoder;
-use crate::http::h1::framing::Framing;
-use crate::http::h1::request::{self, Length};
+use crate::http::h1::request;
 use crate::http::h1::response::{Ending, RequestContext, ResponseHead, ResponseHeadProgress};
 use crate::http::version::Version;
 
@@ -108,7 +108,7 @@ impl Request {
         request::field(b"Accept", b"*/*", &mut bytes);
         if self.method == Method::Post {
             request::field(b"Content-Type", b"application/jose+json", &mut bytes);
-            request::length(Length::Known(self.body.len() as u64), &mut bytes);
+            request::length(BodyLength::Known(self.body.len() as u64), &mut bytes);
         }
         request::end(&mut bytes);
         bytes.extend_from_slice(&self.body);
@@ -216,9 +216,9 @@ impl Receiver {
         self.response.status = self.head.status;
         self.response.keep_alive = self.head.keep_alive;
         let framing = match self.head.ending {
-            Ending::Length(length) => Framing::Length(length),
-            Ending::Chunked => Framing::Chunked,
-            Ending::None | Ending::Close => Framing::None,
+            Ending::Length(length) => BodyLength::Known(length),
+            Ending::Chunked => BodyLength::Unknown,
+            Ending::None | Ending::Close => BodyLength::None,
         };
         self.body = Some((self.head.ending, Decoder::new(framing)));
         self.bytes.drain(..self.head.len);

@@ -273,7 +273,7 @@ pub fn timeout(conn: &mut Conn, turn: &mut Turn<'_>) -> Next {
     }
     let Active { ex, reader, .. } = active;
     let is_late = match timer {
-        Timer::Header => has_proxy_header && ex.rx == Rx::Head && reader.head.has_begun(reader.unread()),
+        Timer::Header => has_proxy_header && ex.rx == Rx::Head && reader.parser.has_begun(reader.unread()),
         Timer::Body => ex.rx == Rx::Body && ex.tx == Tx::Wait,
         // There is no request to answer, or its response has begun.
         Timer::Send | Timer::Drain | Timer::Upstream | Timer::KeepAlive | Timer::Linger | Timer::Tickets => false,

@@ -5,8 +5,8 @@
 
 use crate::config::model::{Level, Settings};
 use crate::config::settings::body::{InFileOnly, TempPath};
-use crate::http::h1::framing::Framing;
-use crate::http::h1::head::Head;
+use crate::http::body_length::BodyLength;
+use crate::http::request_head::RequestHead;
 use crate::http::version::Version;
 use crate::services::Services;
 use crate::services::temp_dir::{Keep, TempFile, TempFileError};
@@ -34,12 +34,12 @@ pub enum Moved {
 
 impl BufferedBody {
     /// For a body of that head, by the settings of its location.
-    pub fn new(head: &Head, settings: &Settings) -> BufferedBody {
+    pub fn new(head: &RequestHead, settings: &Settings) -> BufferedBody {
         let size = settings.client.body_buffer_size.0;
         // nginx: a body that exceeds the buffer by less than a quarter gets a buffer of its own size, but over HTTP/2.
         let most = if head.version == Version::Http2 { size } else { size.saturating_add(size / 4) };
-        let limit = match head.framing {
-            Framing::Length(length) if length < most => length,
+        let limit = match head.body_length {
+            BodyLength::Known(length) if length < most => length,
             _ => size,
         };
         BufferedBody { memory: Vec::new(), file: None, limit, file_only: settings.body.in_file_only }

@@ -6,7 +6,7 @@
 use super::flow::Flow;
 use super::{Exchange, Rx, handlers};
 use crate::config::model::Level;
-use crate::http::h1::framing::Framing;
+use crate::http::body_length::BodyLength;
 use crate::http::reject::Reject;
 use crate::http::status::Status;
 use crate::services::Services;
@@ -21,9 +21,9 @@ pub fn limit(ex: &Exchange) -> Option<u64> {
 /// # Errors
 /// 413.
 pub fn check_length(ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
-    let size = match ex.request.head.framing {
+    let size = match ex.request.head.body_length {
         _ if ex.body_lost => 0,
-        Framing::Chunked if ex.rx == Rx::Done => ex.body_received,
+        BodyLength::Unknown if ex.rx == Rx::Done => ex.body_received,
         framing => framing.announced(),
     };
     match limit(ex) {
@@ -38,7 +38,7 @@ pub fn check_length(ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
 /// # Errors
 /// 413.
 pub fn check_received(ex: &mut Exchange, cx: &mut Services, announced: Option<u64>) -> Result<(), Flow> {
-    let most = limit(ex).filter(|_| ex.request.head.framing == Framing::Chunked);
+    let most = limit(ex).filter(|_| ex.request.head.body_length == BodyLength::Unknown);
     let size = ex.body_received.saturating_add(announced.unwrap_or(0));
     match most {
         Some(most) if size > most => Err(refuse(ex, cx, "chunked ", size)),
@@ -52,7 +52,7 @@ pub fn check_received(ex: &mut Exchange, cx: &mut Services, announced: Option<u6
 /// 413.
 pub fn check_discarded(ex: &Exchange, announced: Option<u64>) -> Result<(), Reject> {
     match limit(ex) {
-        Some(most) if ex.request.head.framing == Framing::Chunked && announced > Some(most) => {
+        Some(most) if ex.request.head.body_length == BodyLength::Unknown && announced > Some(most) => {
             Err(Reject::BodyTooLarge { limit: most })
         }
         _ => Ok(()),
@@ -61,7 +61,7 @@ pub fn check_discarded(ex: &Exchange, announced: Option<u64>) -> Result<(), Reje
 
 /// Whether a 413 is of this limit, not of `return` or an upstream.
 pub fn was_exceeded(ex: &Exchange) -> bool {
-    ex.body_lost || limit(ex).is_some_and(|most| ex.body_received.max(ex.request.head.framing.announced()) > most)
+    ex.body_lost || limit(ex).is_some_and(|most| ex.body_received.max(ex.request.head.body_length.announced()) > most)
 }
 
 fn refuse(ex: &mut Exchange, cx: &mut Services, kind: &str, size: u64) -> Flow {

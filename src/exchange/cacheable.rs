@@ -11,9 +11,10 @@ use crate::config::model::{Level, LineFormat};
 use crate::config::settings::client::Lingering;
 use crate::config::settings::logs::{AccessLog, AccessTarget, Escape, LogFormat};
 use crate::config::template::{Builtin, Part, Var};
+use crate::http::body_length::BodyLength;
 use crate::http::h1::encode;
-use crate::http::h1::framing::Framing;
 use crate::http::method::Method;
+use crate::http::request_head::RequestHead;
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::configured_dirs::DirGenerations;
@@ -49,7 +50,7 @@ fn is_repeatable(ex: &Exchange, cx: &Services) -> bool {
     let location = ex.location();
     let request = matches!(ex.request.head.method, Method::Get | Method::Head)
         && ex.route.method == ex.request.head.method
-        && ex.request.head.framing == Framing::None
+        && ex.request.head.body_length == BodyLength::None
         && ex.rx == Rx::Done;
     // All that the request went through gives the same result each time.
     let course = ex.basis.is_one_file()
@@ -370,13 +371,11 @@ pub fn content<'a>(cached: &'a CachedResponse, file: Option<&'a Rc<OpenFile>>) -
 }
 
 /// Puts the exchange into the state in which the response is being sent, as far as the connection and the error log
-/// need it. The facts for the access log are in `cached`.
-pub fn resume(ex: &mut Exchange, cached: &Rc<CachedResponse>) {
-    let limits = ex.head_limits();
+/// need it. `head`: of the request that is in `cached`, as are the facts for the access log.
+pub fn resume(ex: &mut Exchange, cached: &Rc<CachedResponse>, head: RequestHead) {
     if let Some(request) = Rc::get_mut(&mut ex.request) {
         request.text.extend_from_slice(cached.bytes(cached.request));
-        // It was parsed before, without a fault.
-        let _ = request.head.parse(&request.text, &limits);
+        request.head = head;
     }
     ex.route.method = ex.request.head.method;
     ex.cached_rest = Some(cached.clone());

@@ -4,7 +4,7 @@ use super::flow::Flow;
 use super::handlers::methods;
 use super::{Exchange, body_limit};
 use crate::config::model::Level;
-use crate::http::h1::framing::Framing;
+use crate::http::body_length::BodyLength;
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::http::version::Version;
@@ -19,7 +19,7 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Flow {
     body_limit::lose(ex);
     let connects = ex.server().connects && ex.request.head.version == Version::Http11;
     if ex.route.method == Method::Connect && connects {
-        if matches!(ex.request.head.framing, Framing::None | Framing::Length(0)) {
+        if matches!(ex.request.head.body_length, BodyLength::None | BodyLength::Known(0)) {
             return Flow::Next;
         }
         ex.report(cx, Level::Info, format_args!("client sent CONNECT request with body"));

@@ -6,11 +6,11 @@ use super::handlers::Handler;
 use super::phases::{apply_flow, run};
 use super::{Exchange, Rx, access, body_limit, connect, handlers};
 use crate::config::model::Level;
-use crate::http::h1::framing::Framing;
-use crate::http::h1::target::Form;
+use crate::http::body_length::BodyLength;
 use crate::http::header::UnusualNames;
 use crate::http::method::Method;
 use crate::http::reject::Reject;
+use crate::http::request_target::TargetForm;
 use crate::http::status::Status;
 use crate::http::version::Version;
 use crate::http::{host, uri};
@@ -25,7 +25,7 @@ pub fn begin(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
     cx.stats.count(Counter::Requests);
     let head = &ex.request.head;
     ex.route.method = head.method;
-    ex.rx = if head.framing == Framing::None { Rx::Done } else { Rx::Drain };
+    ex.rx = if head.body_length == BodyLength::None { Rx::Done } else { Rx::Drain };
     // Empty lines before it do not count (nginx).
     ex.log.request_length = (head.len as u64).saturating_sub(u64::from(head.request_line.start));
     // nginx reads the request line before it knows the host: the server it knows by then, the default one, answers
@@ -189,16 +189,16 @@ fn set_uri(ex: &mut Exchange) -> Result<(), Reject> {
     let request = &ex.request;
     let origin = request.head.origin.of(&request.text);
     let outcome = match request.head.form {
-        Form::AbsoluteHttps if !ex.client.is_secure => Err(Reject::HttpsTarget),
-        Form::Asterisk => {
+        TargetForm::AbsoluteHttps if !ex.client.is_secure => Err(Reject::HttpsTarget),
+        TargetForm::Asterisk => {
             path.push(b'*');
             Ok(())
         }
-        Form::Authority => {
+        TargetForm::Authority => {
             path.push(b'/');
             Ok(())
         }
-        Form::Origin | Form::Absolute | Form::AbsoluteHttps => {
+        TargetForm::Origin | TargetForm::Absolute | TargetForm::AbsoluteHttps => {
             uri::normalize(origin, slashes, &mut path).map(|normal| {
                 if let Some(query) = normal.query {
                     ex.route.args.extend_from_slice(query.of(origin));

@@ -46,11 +46,11 @@ pub mod variables;
 
 use crate::config::model::{Config, EndpointId, Level, Location, Server, ServerId};
 use crate::config::pattern::{Failed, Matched};
-use crate::http::h1::body::Trailers;
-use crate::http::h1::head::HeadLimits;
+use crate::http::fields::Fields;
 use crate::http::header::HeaderId;
 use crate::http::proxy_protocol::ProxyHeader;
 use crate::http::reject::Reject;
+use crate::http::request_head::HeadLimits;
 use crate::http::version::Version;
 use crate::services::Services;
 use crate::services::response_cache::CachedResponse;
@@ -171,7 +171,7 @@ pub struct Exchange {
     /// The body was refused or is broken: no handler gets any of it, also not that of an error page.
     pub body_lost: bool,
     /// The trailer fields behind the body.
-    pub trailers: Trailers,
+    pub trailers: Fields,
     /// How far the response has been written.
     pub tx: Tx,
     /// The response, until its head is written.
@@ -248,7 +248,7 @@ impl Exchange {
             has_whole_body: false,
             body_received: 0,
             body_lost: false,
-            trailers: Trailers::default(),
+            trailers: Fields::default(),
             tx: Tx::Wait,
             response: Response::default(),
             out: SendQueue::default(),
@@ -351,7 +351,7 @@ impl Exchange {
         log.clear(cx.now.ms);
         (*rx, *tx) = (Rx::Head, Tx::Wait);
         (*has_buffered_body, *has_whole_body, *body_received, *body_lost) = (false, false, 0, false);
-        *trailers = Trailers::default();
+        *trailers = Fields::default();
         (*limit_rate, *limit_rate_after, *pace, *pause) = (None, 0, None, None);
         limit_slots.clear();
         (*abort, *closes, *location_closes) = (false, false, false);

@@ -4,11 +4,12 @@
 //! Invariant: once an exchange has begun nothing in it changes; what routing makes of it is in
 //! [`super::route_state::RouteState`].
 
+use crate::http::body_length::BodyLength;
 use crate::http::escape;
-use crate::http::h1::framing::Framing;
-use crate::http::h1::head::{Field, Head};
+use crate::http::field::Field;
 use crate::http::header::HeaderId;
 use crate::http::method::Method;
+use crate::http::request_head::RequestHead;
 use crate::util::bytes::begins_with;
 
 /// The scheme of these credentials.
@@ -22,7 +23,7 @@ pub struct Request {
     /// The bytes that the spans of `head` are offsets into.
     pub text: Vec<u8>,
     /// The parsed head.
-    pub head: Head,
+    pub head: RequestHead,
     /// It was sent before the previous response was complete (`$pipe`).
     pub pipelined: bool,
 }
@@ -56,12 +57,12 @@ impl Request {
     /// HTTP/2: Content-Length is 0, but the stream has not ended; any DATA that follows is malformed.
     /// Over HTTP/1 chunks and a length together are refused.
     pub fn is_to_be_empty(&self) -> bool {
-        self.head.framing == Framing::Chunked && self.head.get(HeaderId::ContentLength).is_some()
+        self.head.body_length == BodyLength::Unknown && self.head.get(HeaderId::ContentLength).is_some()
     }
 
     /// The head is all of the request.
     pub fn ends_with_head(&self) -> bool {
-        matches!(self.head.framing, Framing::None | Framing::Length(0))
+        matches!(self.head.body_length, BodyLength::None | BodyLength::Known(0))
     }
 
     /// The client may wait for `100 Continue` before it sends the body.

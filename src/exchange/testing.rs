@@ -6,7 +6,7 @@ use crate::config::build::Form;
 use crate::config::ids::EndpointId;
 use crate::config::load::{LoadOptions, load_text};
 use crate::config::resolve::resolve;
-use crate::http::h1::head::HeadProgress;
+use crate::http::h1::head::{HeadParser, HeadProgress};
 use crate::route::{NoTrace, location};
 use crate::services::Services;
 use crate::services::logs::Logs;
@@ -65,7 +65,9 @@ impl Site {
         let fields: String = fields.iter().map(|field| format!("{field}\r\n")).collect();
         let mut request =
             Request { text: format!("{line} HTTP/1.1\r\nHost: a\r\n{fields}\r\n").into(), ..Request::default() };
-        assert_eq!(request.head.parse(&request.text, &ex.head_limits()), Ok(HeadProgress::Complete), "{line}");
+        let mut parser = HeadParser::default();
+        assert_eq!(parser.parse(&request.text, &ex.head_limits()), Ok(HeadProgress::Complete), "{line}");
+        request.head = parser.head;
         ex.route.method = request.head.method;
         ex.request = Rc::new(request);
         let (_, target) = line.split_once(' ').expect("a method and a path");

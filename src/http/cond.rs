@@ -6,9 +6,9 @@
 
 use super::date;
 use super::etag::{Strength, is_same, matches};
-use super::h1::head::Head;
 use super::header::HeaderId;
 use super::method::Method;
+use super::request_head::RequestHead;
 
 /// What the selected representation is right now.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
@@ -63,7 +63,7 @@ pub enum Precondition {
 
 /// Evaluates the preconditions of a request. Call it when everything else would be a 2xx, and for writes again when
 /// the change is committed.
-pub fn evaluate(head: &Head, buf: &[u8], method: Method, now: &Validators<'_>, ims: ImsMode) -> Precondition {
+pub fn evaluate(head: &RequestHead, buf: &[u8], method: Method, now: &Validators<'_>, ims: ImsMode) -> Precondition {
     // §13.2.1: methods that select no representation ignore preconditions.
     if matches!(method, Method::Connect | Method::Options | Method::Trace) {
         return Precondition::Proceed;
@@ -97,7 +97,7 @@ pub fn evaluate(head: &Head, buf: &[u8], method: Method, now: &Validators<'_>, i
 
 /// True if Range may be honoured: there is no If-Range, or it names this very representation (RFC 9110 §13.1.5: a
 /// strong tag, or exactly the modification date, once no other content can get it).
-pub fn if_range(head: &Head, buf: &[u8], now: &Validators<'_>) -> bool {
+pub fn if_range(head: &RequestHead, buf: &[u8], now: &Validators<'_>) -> bool {
     let mut fields = head.all(HeaderId::IfRange);
     let Some(field) = fields.next() else { return true };
     if fields.next().is_some() {
@@ -110,7 +110,7 @@ pub fn if_range(head: &Head, buf: &[u8], now: &Validators<'_>) -> bool {
     !now.is_fresh && date::parse(value).is_some_and(|date| now.modified == Some(date))
 }
 
-fn any_matches(head: &Head, buf: &[u8], id: HeaderId, now: &Validators<'_>, strength: Strength) -> bool {
+fn any_matches(head: &RequestHead, buf: &[u8], id: HeaderId, now: &Validators<'_>, strength: Strength) -> bool {
     head.all(id).any(|field| match field.value.of(buf) {
         b"*" => now.exists,
         list => now.exists && now.etag.is_some_and(|etag| matches(list, etag, strength)),
@@ -118,7 +118,7 @@ fn any_matches(head: &Head, buf: &[u8], id: HeaderId, now: &Validators<'_>, stre
 }
 
 /// The date of a field that stands once and holds a valid date (RFC 9110 §13.1.3, §13.1.4: otherwise it is ignored).
-fn only_date(head: &Head, buf: &[u8], id: HeaderId) -> Option<i64> {
+fn only_date(head: &RequestHead, buf: &[u8], id: HeaderId) -> Option<i64> {
     let mut fields = head.all(id);
     let field = fields.next()?;
     if fields.next().is_some() { None } else { date::parse(field.value.of(buf)) }
@@ -127,20 +127,21 @@ fn only_date(head: &Head, buf: &[u8], id: HeaderId) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::h1::head::{HeadLimits, HeadProgress};
+    use crate::http::h1::head::{HeadParser, HeadProgress};
+    use crate::http::request_head::HeadLimits;
 
     const OLD: &str = "Sun, 06 Nov 1994 08:49:36 GMT";
     const SAME: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
     const NEW: &str = "Sun, 06 Nov 1994 08:49:38 GMT";
 
-    fn with_head<T>(fields: &str, run: impl FnOnce(&Head, &[u8]) -> T) -> T {
+    fn with_head<T>(fields: &str, run: impl FnOnce(&RequestHead, &[u8]) -> T) -> T {
         let text = format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n")
             .replace("OLD", OLD)
             .replace("SAME", SAME)
             .replace("NEW", NEW);
-        let mut head = Head::default();
-        assert_eq!(head.parse(text.as_bytes(), &HeadLimits::default()), Ok(HeadProgress::Complete), "{fields}");
-        run(&head, text.as_bytes())
+        let mut parser = HeadParser::default();
+        assert_eq!(parser.parse(text.as_bytes(), &HeadLimits::default()), Ok(HeadProgress::Complete), "{fields}");
+        run(&parser.head, text.as_bytes())
     }
 
     #[test]

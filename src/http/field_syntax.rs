@@ -1,6 +1,9 @@
 //! The syntax of fields (RFC 9110 §5.5, §5.6): classes of bytes, eight at a time where requests are parsed, white
 //! space, and comma lists. Nothing here knows a field by its name.
 
+use crate::http::reject::Reject;
+use std::ops::Range;
+
 const ONES: u64 = u64::MAX / 0xff;
 const HIGH: u64 = ONES << 7;
 
@@ -119,6 +122,28 @@ pub fn colon(line: &[u8]) -> Option<usize> {
         }
     }
     rest.iter().position(|b| *b == b':').map(|at| 8 * words.len() + at)
+}
+
+/// Splits a field line (without its line end) into the length of its name and the range of its trimmed value. The
+/// rules of RFC 9112 §5, for heads, trailers, and the heads of parts of a form alike.
+pub fn split_field(line: &[u8]) -> Result<(usize, Range<usize>), Reject> {
+    let name_len = token_len(line);
+    match (name_len, line.get(name_len)) {
+        (0, Some(b' ' | b'\t')) => return Err(Reject::BadField("a line folded onto the one before")),
+        (0, Some(b':')) => return Err(Reject::BadField("empty name")),
+        (_, Some(b':')) => {}
+        (_, None) => return Err(Reject::BadField("no colon")),
+        (_, Some(b' ' | b'\t')) => return Err(Reject::BadField("a blank between name and colon")),
+        (_, Some(&byte)) => return Err(Reject::BadByte { place: "a header name", byte }),
+    }
+    let raw = &line[name_len + 1..];
+    if !is_field_value(raw) {
+        let byte = raw.iter().copied().find(|b| !is_field_byte(*b)).unwrap_or_default();
+        return Err(Reject::BadByte { place: "a header value", byte });
+    }
+    let blanks = raw.iter().take_while(|b| matches!(b, b' ' | b'\t')).count();
+    let start = name_len + 1 + blanks;
+    Ok((name_len, start..start + trim_ows(raw).len()))
 }
 
 /// Appends a field value; what may not stand in one becomes a blank.

@@ -1,12 +1,17 @@
-//! Header and trailer fields of a message that is being made: names and values, in order. No protocol's text: each
-//! encoder reads them.
+//! Header and trailer fields: names and values, in order, of a message that is being made, or the trailers of one that
+//! was received. Who adds and reads them sees no protocol's text.
+//!
+//! They are kept as the lines of HTTP/1 all the same, which [`super::h1::field_line`] writes and takes apart: its
+//! encoder then copies all of them at once (most responses are HTTP/1's, and one buffer is the only allocation), and
+//! HTTP/2's, which has to look at each field anyway, pays for finding it.
 //!
 //! Invariant: a value holds no control byte but the tab, so that a decoded path or a capture never starts a field of
 //! its own.
 
-use crate::http::field_syntax::{is_field_value, push_value};
+use crate::http::field_syntax::{is_field_value, push_value, split_field};
+use crate::http::h1::field_line;
 
-/// Kept as HTTP/1 writes them, which only its encoder may know ([`Fields::lines`]).
+/// Fields in the order in which they were added. How they are kept is [`super::h1`]'s business ([`Fields::lines`]).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fields {
     lines: Vec<u8>,
@@ -23,21 +28,14 @@ impl Fields {
 
     /// Adds a field. Control bytes in the value become spaces.
     pub fn push(&mut self, name: &[u8], value: &[u8]) {
-        self.line(name, |lines| push_value(value, lines));
+        field_line::append(name, &mut self.lines, |lines| push_value(value, lines));
     }
 
     /// Adds a field whose value is known to have no control byte but the tab.
     pub fn push_checked(&mut self, name: &[u8], value: &[u8]) {
         debug_assert!(is_field_value(value), "a value that was not checked");
         self.lines.reserve(name.len() + value.len() + 4);
-        self.line(name, |lines| lines.extend_from_slice(value));
-    }
-
-    fn line(&mut self, name: &[u8], value: impl FnOnce(&mut Vec<u8>)) {
-        self.lines.extend_from_slice(name);
-        self.lines.extend_from_slice(b": ");
-        value(&mut self.lines);
-        self.lines.extend_from_slice(b"\r\n");
+        field_line::append(name, &mut self.lines, |lines| lines.extend_from_slice(value));
     }
 
     /// Copies all of `other`'s fields behind the present ones; equal names are not merged.
@@ -47,10 +45,7 @@ impl Fields {
 
     /// Names as they were pushed, and values.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.lines.split(|b| *b == b'\n').filter_map(|line| {
-            let colon = memchr::memchr(b':', line)?;
-            Some((&line[..colon], line[colon + 1..].trim_ascii()))
-        })
+        field_line::each(&self.lines).filter_map(field_line::parts)
     }
 
     /// The values of all fields of that name.
@@ -69,14 +64,30 @@ impl Fields {
             line.get(..name.len()).is_some_and(|n| n.eq_ignore_ascii_case(name)) && line.get(name.len()) == Some(&b':')
         };
         let is_line = |line: &&[u8]| !of(line);
-        if self.lines.split_inclusive(|b| *b == b'\n').any(of) {
-            self.lines = self.lines.split_inclusive(|b| *b == b'\n').filter(is_line).flatten().copied().collect();
+        if field_line::each(&self.lines).any(of) {
+            self.lines = field_line::each(&self.lines).filter(is_line).flatten().copied().collect();
         }
     }
 
     /// Each field as a line with its CRLF.
     pub(in crate::http) fn lines(&self) -> &[u8] {
         &self.lines
+    }
+
+    /// For a parser of HTTP/1, which puts only whole lines there that it has checked.
+    pub(in crate::http) fn lines_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.lines
+    }
+
+    /// What [`Fields::to_lines`] made. None: these are no such lines.
+    pub fn of_lines(lines: &[u8]) -> Option<Fields> {
+        let mut fields = Fields::default();
+        for line in field_line::each(lines) {
+            let line = line.strip_suffix(b"\r\n")?;
+            let (name, value) = split_field(line).ok()?;
+            fields.push_checked(&line[..name], &line[value]);
+        }
+        Some(fields)
     }
 
     /// As [`Fields::lines`], to be kept on disk.

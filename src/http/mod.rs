@@ -8,18 +8,21 @@
 //! | [`h2`] | HTTP/2: frames, header compression, connections and their streams |
 //! | [`uri`], [`escape`] | normal form of a path; text escapes |
 //! | [`header`], [`method`], [`version`], [`status`], [`host`] | the vocabulary |
+//! | [`request_head`], [`request_target`], [`field`], [`body_length`] | a request's head as data, whatever protocol it came by |
+//! | [`field_syntax`], [`repeated`] | the syntax of fields, and which may stand only once |
 //! | [`forwarded`] | what proxies in front say of a request (RFC 7239) |
 //! | [`cond`], [`etag`], [`range`], [`date`] | conditional and range requests (RFC 9110 §13, §14) |
 //! | [`structured`] | dictionaries of structured fields (RFC 9651) |
 //! | [`dav`] | request bodies, `If` and lock tokens of WebDAV (RFC 4918) |
 //! | [`multipart`], [`disposition`] | form uploads (RFC 7578) |
-//! | [`fields`], [`response_head`] | a response's head as data |
+//! | [`fields`], [`response_head`] | fields that are sent, a response's head as data |
 //! | [`media_type`] | the type that a file's extension stands for |
 //! | [`proxy_protocol`] | the header that a load balancer puts before a connection's bytes |
 //! | [`secure_link`], [`signed_link`] | links that carry a permission: nginx's, and ours |
 //! | [`reject`] | everything a client can do wrong, as data |
 //! | [`fastcgi`], [`scgi`] | the request formats of application servers; FastCGI's records |
 
+pub mod body_length;
 pub mod cond;
 pub mod date;
 pub mod dav;
@@ -27,6 +30,7 @@ pub mod disposition;
 pub mod escape;
 pub mod etag;
 pub mod fastcgi;
+pub mod field;
 pub mod field_syntax;
 pub mod fields;
 pub mod forwarded;
@@ -40,6 +44,9 @@ pub mod multipart;
 pub mod proxy_protocol;
 pub mod range;
 pub mod reject;
+pub mod repeated;
+pub mod request_head;
+pub mod request_target;
 pub mod response_head;
 pub mod scgi;
 pub mod secure_link;

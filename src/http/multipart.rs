@@ -6,7 +6,7 @@
 //! shorter match can be hidden in what was held back.
 
 use super::disposition::{self, parameters};
-use super::h1::head::split_field;
+use super::field_syntax::split_field;
 use super::reject::Reject;
 use memchr::memmem::Finder;
 use std::ops::Range;

@@ -6,7 +6,8 @@ use super::status::Status;
 use crate::util::decimal;
 
 /// HTTP/1 text for the head of a response with the whole of a file, made once a file
-/// ([`encode::file`](super::h1::encode::file)).
+/// ([`encode::file`](super::h1::encode::file)). The one wire text among the data: the head of a file that is sent again
+/// and again is one copy instead of five fields; HTTP/2 does not read it.
 #[derive(Clone, Copy)]
 pub struct CachedHead<'a> {
     /// `Content-Length` and `Last-Modified`.

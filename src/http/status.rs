@@ -1,15 +1,15 @@
-//! Status codes, their reason phrases and whole status lines.
+//! Status codes and their reason phrases.
 //!
 //! Reason phrases are nginx's where nginx has one (scripts match `416 Requested Range Not Satisfiable`), the
-//! registry's elsewhere. A status line is a constant: the hot path copies it and formats nothing.
+//! registry's elsewhere.
 
 use std::fmt;
 
-/// A status code. Any number can be carried (`return 299`); only registered ones have a reason and a constant line.
+/// A status code. Any number can be carried (`return 299`); only registered ones have a reason.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
 pub struct Status(pub u16);
 
-macro_rules! statuses {
+macro_rules! constants {
     ($($name:ident $code:literal $reason:literal;)*) => {
         impl Status {
             $(pub const $name: Status = Status($code);)*
@@ -29,76 +29,77 @@ macro_rules! statuses {
                     _ => None,
                 }
             }
-
-            /// The whole line `HTTP/1.1 200 OK\r\n`. `None` for a code that is not registered: the caller formats it.
-            pub fn line(self) -> Option<&'static [u8]> {
-                match self.0 {
-                    $($code => Some(concat!("HTTP/1.1 ", $code, " ", $reason, "\r\n").as_bytes()),)*
-                    _ => None,
-                }
-            }
         }
 
         #[cfg(test)]
-        const ALL: &[Status] = &[$(Status::$name),*];
+        pub(super) const ALL: &[Status] = &[$(Status::$name),*];
     };
 }
 
-statuses! {
-    CONTINUE 100 "Continue";
-    SWITCHING_PROTOCOLS 101 "Switching Protocols";
-    EARLY_HINTS 103 "Early Hints";
-    UPLOAD_RESUMPTION_SUPPORTED 104 "Upload Resumption Supported";
-    OK 200 "OK";
-    CREATED 201 "Created";
-    ACCEPTED 202 "Accepted";
-    NON_AUTHORITATIVE 203 "Non-Authoritative Information";
-    NO_CONTENT 204 "No Content";
-    RESET_CONTENT 205 "Reset Content";
-    PARTIAL_CONTENT 206 "Partial Content";
-    MULTI_STATUS 207 "Multi-Status";
-    MULTIPLE_CHOICES 300 "Multiple Choices";
-    MOVED_PERMANENTLY 301 "Moved Permanently";
-    FOUND 302 "Found";
-    SEE_OTHER 303 "See Other";
-    NOT_MODIFIED 304 "Not Modified";
-    TEMPORARY_REDIRECT 307 "Temporary Redirect";
-    PERMANENT_REDIRECT 308 "Permanent Redirect";
-    BAD_REQUEST 400 "Bad Request";
-    UNAUTHORIZED 401 "Unauthorized";
-    PAYMENT_REQUIRED 402 "Payment Required";
-    FORBIDDEN 403 "Forbidden";
-    NOT_FOUND 404 "Not Found";
-    METHOD_NOT_ALLOWED 405 "Not Allowed";
-    NOT_ACCEPTABLE 406 "Not Acceptable";
-    PROXY_AUTH_REQUIRED 407 "Proxy Authentication Required";
-    REQUEST_TIMEOUT 408 "Request Time-out";
-    CONFLICT 409 "Conflict";
-    GONE 410 "Gone";
-    LENGTH_REQUIRED 411 "Length Required";
-    PRECONDITION_FAILED 412 "Precondition Failed";
-    CONTENT_TOO_LARGE 413 "Request Entity Too Large";
-    URI_TOO_LONG 414 "Request-URI Too Large";
-    UNSUPPORTED_MEDIA_TYPE 415 "Unsupported Media Type";
-    RANGE_NOT_SATISFIABLE 416 "Requested Range Not Satisfiable";
-    EXPECTATION_FAILED 417 "Expectation Failed";
-    MISDIRECTED_REQUEST 421 "Misdirected Request";
-    UNPROCESSABLE_CONTENT 422 "Unprocessable Content";
-    LOCKED 423 "Locked";
-    FAILED_DEPENDENCY 424 "Failed Dependency";
-    UPGRADE_REQUIRED 426 "Upgrade Required";
-    PRECONDITION_REQUIRED 428 "Precondition Required";
-    TOO_MANY_REQUESTS 429 "Too Many Requests";
-    HEADER_TOO_LARGE 431 "Request Header Fields Too Large";
-    CHECKSUM_MISMATCH 460 "Checksum Mismatch";
-    INTERNAL_SERVER_ERROR 500 "Internal Server Error";
-    NOT_IMPLEMENTED 501 "Not Implemented";
-    BAD_GATEWAY 502 "Bad Gateway";
-    SERVICE_UNAVAILABLE 503 "Service Temporarily Unavailable";
-    GATEWAY_TIMEOUT 504 "Gateway Time-out";
-    VERSION_NOT_SUPPORTED 505 "HTTP Version Not Supported";
-    INSUFFICIENT_STORAGE 507 "Insufficient Storage";
+/// Gives the registered codes to another macro: name, code, reason.
+macro_rules! statuses {
+    ($use:ident) => {
+        $use! {
+            CONTINUE 100 "Continue";
+            SWITCHING_PROTOCOLS 101 "Switching Protocols";
+            EARLY_HINTS 103 "Early Hints";
+            UPLOAD_RESUMPTION_SUPPORTED 104 "Upload Resumption Supported";
+            OK 200 "OK";
+            CREATED 201 "Created";
+            ACCEPTED 202 "Accepted";
+            NON_AUTHORITATIVE 203 "Non-Authoritative Information";
+            NO_CONTENT 204 "No Content";
+            RESET_CONTENT 205 "Reset Content";
+            PARTIAL_CONTENT 206 "Partial Content";
+            MULTI_STATUS 207 "Multi-Status";
+            MULTIPLE_CHOICES 300 "Multiple Choices";
+            MOVED_PERMANENTLY 301 "Moved Permanently";
+            FOUND 302 "Found";
+            SEE_OTHER 303 "See Other";
+            NOT_MODIFIED 304 "Not Modified";
+            TEMPORARY_REDIRECT 307 "Temporary Redirect";
+            PERMANENT_REDIRECT 308 "Permanent Redirect";
+            BAD_REQUEST 400 "Bad Request";
+            UNAUTHORIZED 401 "Unauthorized";
+            PAYMENT_REQUIRED 402 "Payment Required";
+            FORBIDDEN 403 "Forbidden";
+            NOT_FOUND 404 "Not Found";
+            METHOD_NOT_ALLOWED 405 "Not Allowed";
+            NOT_ACCEPTABLE 406 "Not Acceptable";
+            PROXY_AUTH_REQUIRED 407 "Proxy Authentication Required";
+            REQUEST_TIMEOUT 408 "Request Time-out";
+            CONFLICT 409 "Conflict";
+            GONE 410 "Gone";
+            LENGTH_REQUIRED 411 "Length Required";
+            PRECONDITION_FAILED 412 "Precondition Failed";
+            CONTENT_TOO_LARGE 413 "Request Entity Too Large";
+            URI_TOO_LONG 414 "Request-URI Too Large";
+            UNSUPPORTED_MEDIA_TYPE 415 "Unsupported Media Type";
+            RANGE_NOT_SATISFIABLE 416 "Requested Range Not Satisfiable";
+            EXPECTATION_FAILED 417 "Expectation Failed";
+            MISDIRECTED_REQUEST 421 "Misdirected Request";
+            UNPROCESSABLE_CONTENT 422 "Unprocessable Content";
+            LOCKED 423 "Locked";
+            FAILED_DEPENDENCY 424 "Failed Dependency";
+            UPGRADE_REQUIRED 426 "Upgrade Required";
+            PRECONDITION_REQUIRED 428 "Precondition Required";
+            TOO_MANY_REQUESTS 429 "Too Many Requests";
+            HEADER_TOO_LARGE 431 "Request Header Fields Too Large";
+            CHECKSUM_MISMATCH 460 "Checksum Mismatch";
+            INTERNAL_SERVER_ERROR 500 "Internal Server Error";
+            NOT_IMPLEMENTED 501 "Not Implemented";
+            BAD_GATEWAY 502 "Bad Gateway";
+            SERVICE_UNAVAILABLE 503 "Service Temporarily Unavailable";
+            GATEWAY_TIMEOUT 504 "Gateway Time-out";
+            VERSION_NOT_SUPPORTED 505 "HTTP Version Not Supported";
+            INSUFFICIENT_STORAGE 507 "Insufficient Storage";
+        }
+    };
 }
+
+pub(super) use statuses;
+
+statuses!(constants);
 
 /// nginx's own codes: seen in the access log and by `error_page`, never in a status line.
 impl Status {
@@ -152,15 +153,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_known_code_has_a_line_made_of_its_code_and_reason() {
-        for status in ALL {
-            let line = format!("HTTP/1.1 {} {}\r\n", status, status.reason());
-            assert_eq!(status.line(), Some(line.as_bytes()));
-        }
-        assert_eq!(Status::OK.line(), Some(&b"HTTP/1.1 200 OK\r\n"[..]));
-    }
-
-    #[test]
     fn only_after_some_codes_the_next_request_cannot_be_found() {
         for code in [400, 408, 413, 414, 431, 494, 497, 500, 501] {
             assert!(Status(code).closes(), "{code}");
@@ -171,9 +163,9 @@ mod tests {
     }
 
     #[test]
-    fn an_unregistered_code_has_neither_reason_nor_line() {
+    fn an_unregistered_code_has_no_reason() {
         for code in [0, 299, 444, 499, 599, 999] {
-            assert_eq!((Status(code).reason(), Status(code).line()), ("", None));
+            assert_eq!((Status(code).reason(), Status(code).title()), ("", None));
         }
         assert_eq!(Status::REQUEST_HEADER_TOO_LARGE.on_the_wire(), Status::BAD_REQUEST);
         assert_eq!(Status::CLOSE.on_the_wire(), Status::CLOSE);

@@ -63,8 +63,10 @@ pub struct OpenFile {
     pub etag: ETag,
     /// The modification time as an HTTP date.
     pub last_modified: [u8; 29],
-    /// The end of the head of a response with the whole file, and the content if it is cached. Together, since they are
-    /// sent together, and with many files each separate allocation costs a cache miss.
+    /// The end of the head of an HTTP/1 response with the whole file, made by [`encode::file`], and the content if it
+    /// is cached. The head is wire text in a service, for its cost: it is the same for each response with the file, and
+    /// copied instead of made. Together, since they are sent together, and with many files each separate allocation
+    /// costs a cache miss.
     answer: Box<[u8]>,
     /// Where the content's header fields end in `answer`, and where the head ends.
     lines_end: u32,

@@ -19,7 +19,8 @@ use webserv::exchange::access_log::ClientFacts;
 use webserv::exchange::cacheable;
 use webserv::exchange::handlers::Handler;
 use webserv::exchange::{Client, Exchange, Tx, entry};
-use webserv::http::h1::head::{Head, HeadLimits, HeadProgress};
+use webserv::http::h1::head::{HeadParser, HeadProgress};
+use webserv::http::request_head::HeadLimits;
 use webserv::http::uri;
 use webserv::route::{NoTrace, location, server};
 use webserv::services::Services;
@@ -109,7 +110,7 @@ impl Timer {
 fn heads(timer: &Timer) {
     let limits = HeadLimits::default();
     for (name, bytes) in [("head: short", SHORT), ("head: a browser's", BROWSER)] {
-        let mut head = Head::default();
+        let mut head = HeadParser::default();
         assert_eq!(head.parse(bytes, &limits), Ok(HeadProgress::Complete), "{name}");
         timer.time(name, || {
             head.clear();
@@ -117,7 +118,7 @@ fn heads(timer: &Timer) {
         });
     }
     // As it comes through a slow network: parsed again after each of 16 pieces, which must not start over.
-    let mut head = Head::default();
+    let mut head = HeadParser::default();
     let step = BROWSER.len().div_ceil(16);
     timer.time("head: a browser's, in 16 pieces", || {
         head.clear();

@@ -19,13 +19,14 @@ use webserv::config::build::Form;
 use webserv::config::error::Severity;
 use webserv::config::load::{Includes, LoadOptions, load_text};
 use webserv::config::resolve::resolve;
+use webserv::http::body_length::BodyLength;
 use webserv::http::fastcgi;
 use webserv::http::h1::body::Decoder;
-use webserv::http::h1::framing::Framing;
-use webserv::http::h1::head::{Head, HeadLimits, HeadProgress};
+use webserv::http::h1::head::{HeadParser, HeadProgress};
 use webserv::http::header::UnusualNames;
 use webserv::http::multipart::{Event, Multipart};
 use webserv::http::range::{self, Ranges};
+use webserv::http::request_head::HeadLimits;
 use webserv::http::{escape, host, uri};
 use webserv::util::dns as messages;
 
@@ -67,22 +68,22 @@ pub fn head(data: &[u8]) {
     let limits =
         HeadLimits { line: 256, total: 1024, fields: 16, unusual: UnusualNames { underscores: true, all: false } };
     let run = |cuts: &[usize]| {
-        let mut head = Head::default();
+        let mut parser = HeadParser::default();
         let mut result = Ok(HeadProgress::Partial);
         for &cut in cuts {
-            result = head.parse(&data[..cut], &limits);
+            result = parser.parse(&data[..cut], &limits);
             if result != Ok(HeadProgress::Partial) {
                 break;
             }
         }
-        (head, result)
+        (parser.head, result)
     };
     let (head, result) = run(&[data.len()]);
     for cuts in splits(data) {
         let (other, verdict) = run(&cuts);
         assert_eq!(verdict, result);
         if result == Ok(HeadProgress::Complete) {
-            assert_eq!((other.len, other.fields, other.framing), (head.len, head.fields.clone(), head.framing));
+            assert_eq!((other.len, other.fields, other.body_length), (head.len, head.fields.clone(), head.body_length));
         }
     }
     match result {
@@ -104,7 +105,7 @@ pub fn head(data: &[u8]) {
 /// A chunked body: same bytes, same end, same refusal however it is read.
 pub fn chunked(data: &[u8]) {
     let run = |cuts: &[usize]| {
-        let (mut decoder, mut body, mut at) = (Decoder::new(Framing::Chunked), Vec::new(), 0);
+        let (mut decoder, mut body, mut at) = (Decoder::new(BodyLength::Unknown), Vec::new(), 0);
         for &cut in cuts {
             while at < cut {
                 let step = match decoder.next(&data[at..cut]) {

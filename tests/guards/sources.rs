@@ -387,6 +387,40 @@ fn the_text_of_the_protocol_is_made_in_http_only() {
     report("text of HTTP outside http/", &found);
 }
 
+/// Files of `exchange` that know HTTP/1, and why. All others see requests and responses as data of `http`, the same for
+/// HTTP/2.
+const KNOW_HTTP1: [(&str, &str); 12] = [
+    ("exchange/send_queue.rs", "a body of unknown length is cut into chunks as it is made, without a copy"),
+    ("exchange/send_queue/writer.rs", "the seam: the encoder of HTTP/1 writes straight into the queue"),
+    ("exchange/cacheable.rs", "a cached response is its text, in which Date is replaced"),
+    ("exchange/handlers/upstream/http1.rs", "requests to upstreams that speak HTTP/1"),
+    ("exchange/handlers/upstream/protocol.rs", "the seam between the protocols of upstreams"),
+    ("exchange/handlers/upstream/cgi.rs", "the head of a program's output, which is HTTP/1's but for its first line"),
+    ("exchange/handlers/upstream/begin.rs", "the parser of the response's head, the same for all upstreams"),
+    ("exchange/handlers/upstream/state.rs", "the parser of the response's head, and the decoder of its body"),
+    ("exchange/handlers/upstream/reading.rs", "runs both"),
+    ("exchange/handlers/upstream/record.rs", "the parsed head"),
+    ("exchange/handlers/upstream/respond.rs", "what the parsed head says"),
+    ("exchange/handlers/upstream/early_hints.rs", "the parsed head of an interim response"),
+];
+
+#[test]
+fn exchanges_see_requests_as_no_protocols() {
+    let (mut found, mut known) = (Vec::new(), Vec::new());
+    for source in sources().iter().filter(|source| source.path.starts_with("exchange/")) {
+        let lines: Vec<usize> =
+            code(source).filter(|(_, line)| line.contains("h1::")).map(|(number, _)| number).collect();
+        match KNOW_HTTP1.iter().find(|(path, _)| *path == source.path) {
+            Some((path, _)) if !lines.is_empty() => known.push(*path),
+            _ => found.extend(lines.iter().map(|number| format!("src/{}:{number}", source.path))),
+        }
+    }
+    report("HTTP/1 in an exchange", &found);
+    let gone: Vec<String> =
+        KNOW_HTTP1.iter().map(|(path, _)| (*path).to_owned()).filter(|path| !known.contains(&path.as_str())).collect();
+    report("these know HTTP/1 no more: take them off the list", &gone);
+}
+
 #[test]
 fn every_directive_is_in_the_manual_and_the_readme_promises_no_other() {
     let mut found = Vec::new();

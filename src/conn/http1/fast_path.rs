@@ -18,6 +18,7 @@ use crate::exchange::access_log::{self, ClientFacts};
 use crate::exchange::accounts;
 use crate::exchange::cacheable;
 use crate::exchange::send_queue::SHORT;
+use crate::http::h1::head::HeadParser;
 use crate::services::Services;
 use crate::services::open_files::OpenFile;
 use crate::services::response_cache::CachedBody;
@@ -136,7 +137,10 @@ pub fn send(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     // It also serves what is pipelined behind, which knows of the connection what any other request does.
     let mut active = conn.exchange(endpoint, (input, 0), cx, pool);
     let ex = &mut active.ex;
-    cacheable::resume(ex, &cached);
+    let mut parser = HeadParser::default();
+    // It was parsed before, without a fault.
+    let _ = parser.parse(cached.bytes(cached.request), &ex.head_limits());
+    cacheable::resume(ex, &cached, parser.head);
     let responses = pool.send_batch.responses(from, count);
     ex.out.text().extend_from_slice(pool.send_batch.text(responses));
     if let Some(file) = responses.last().and_then(|last| last.tail.as_ref()) {

@@ -12,10 +12,9 @@ use crate::conn::timers::{Deadline, Timer};
 use crate::conn::transport::Transport;
 use crate::conn::{Active, Conn, ConnState, Queueing, Turn, Watched};
 use crate::exchange::Exchange;
+use crate::http::body_length::BodyLength;
 use crate::http::escape::to_base64;
 use crate::http::h1::body::Decoder;
-use crate::http::h1::framing::Framing;
-use crate::http::h1::target::Form;
 use crate::http::h2::connection::{Connection, ConnectionLimits};
 use crate::http::h2::error::ErrorCode;
 use crate::http::h2::extended;
@@ -24,6 +23,7 @@ use crate::http::h2::hpack::Bounds;
 use crate::http::h2::request::Rules;
 use crate::http::method::Method;
 use crate::http::reject::Reject;
+use crate::http::request_target::TargetForm;
 use crate::http::version::Version;
 use crate::sys::random;
 use crate::util::slab::{Key, Slab};
@@ -208,18 +208,18 @@ impl Http2 {
         let end = memchr::memchr(b'#', target).unwrap_or(target.len());
         head.origin = Span::new(from.target.start as usize, from.target.start as usize + end);
         head.form = match from.target.of(&request.text) {
-            b"*" => Form::Asterisk,
-            _ if from.method == Method::Connect => Form::Authority,
-            _ => Form::Origin,
+            b"*" => TargetForm::Asterisk,
+            _ if from.method == Method::Connect => TargetForm::Authority,
+            _ => TargetForm::Origin,
         };
         head.request_line = from.request_line;
         head.host = from.host;
-        head.framing = from.framing;
+        head.body_length = from.body_length;
         head.expect_continue = from.expect_continue;
         head.len = from.len + from.request_line.start as usize;
-        reader.decoder = match from.framing {
-            Framing::None => None,
-            framing @ (Framing::Chunked | Framing::Length(_)) => Some(Decoder::of_stream(framing)),
+        reader.decoder = match from.body_length {
+            BodyLength::None => None,
+            length @ (BodyLength::Unknown | BodyLength::Known(_)) => Some(Decoder::of_stream(length)),
         };
         reader.expects_continue = request.expects_continue();
         // The connection that carries it has begun an epoch already, where one was needed.

@@ -10,7 +10,7 @@ use crate::config::model::Level;
 use crate::conn::{Conn, Turn};
 use crate::exchange::access_log::{self, ClientFacts};
 use crate::exchange::cacheable;
-use crate::http::h1::framing::Framing;
+use crate::http::body_length::BodyLength;
 use crate::http::h2::error::ErrorCode;
 use crate::http::h2::frame::{EndStream, HEADER_LEN};
 use crate::http::method::Method;
@@ -38,7 +38,7 @@ impl Http2 {
         let cx = &mut *turn.cx;
         let (head, block) = (self.protocol.request(), self.protocol.block());
         let may_be_known = matches!(head.method, Method::Get | Method::Head)
-            && head.framing == Framing::None
+            && head.body_length == BodyLength::None
             && !cx.quitting
             && !cx.overload.refuses()
             && Rc::ptr_eq(&self.config, &cx.config)

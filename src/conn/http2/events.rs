@@ -6,7 +6,7 @@ use crate::conn::io::CloseReason;
 use crate::conn::{Conn, ConnState, Turn};
 use crate::exchange::error_log;
 use crate::exchange::{Rx, Tx};
-use crate::http::h1::body::Trailers;
+use crate::http::fields::Fields;
 use crate::http::h2::connection::{Event, ReadStep};
 use crate::http::h2::error::{ConnectionFault, ErrorCode};
 use crate::services::Services;
@@ -123,7 +123,7 @@ impl Http2 {
         let (id, broken) = match event {
             Event::Trailers { stream } => {
                 let block = self.protocol.block();
-                let mut trailers = Trailers::default();
+                let mut trailers = Fields::default();
                 for field in &block.fields {
                     trailers.push(field.name.of(&block.text), field.value.of(&block.text));
                 }

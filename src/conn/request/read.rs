@@ -11,9 +11,9 @@ use crate::conn::{Active, Turn};
 use crate::exchange::flow::{Flow, Pause};
 use crate::exchange::handlers::Handler;
 use crate::exchange::{Exchange, Rx, Tx, body_limit, cacheable, entry, handlers, pace, phases};
+use crate::http::body_length::BodyLength;
 use crate::http::fields::Fields;
 use crate::http::h1::body::Decoder;
-use crate::http::h1::framing::Framing;
 use crate::http::h1::head::HeadProgress;
 use crate::http::reject::Reject;
 use crate::http::status::Status;
@@ -278,7 +278,7 @@ pub fn fill(
         return Filled::Nothing;
     }
     bytes.reserve(SCRATCH);
-    let length = matches!(ex.request.head.framing, Framing::Length(_));
+    let length = matches!(ex.request.head.body_length, BodyLength::Known(_));
     let most = match reader.remaining() {
         // Room for more than there should be: a read that does not fill it says that the socket is empty.
         Some(left) if length => (left.min(SCRATCH as u64) as usize + ROOM).min(SCRATCH),

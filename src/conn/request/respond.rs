@@ -8,7 +8,7 @@ use crate::exchange::handlers::Handler;
 use crate::exchange::request::is_old_msie;
 use crate::exchange::response::Body;
 use crate::exchange::{Exchange, Rx, Tx, entry, phases};
-use crate::http::h1::framing::Framing;
+use crate::http::body_length::BodyLength;
 use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::services::Services;
@@ -77,8 +77,8 @@ fn decide(ex: &mut Exchange, reader: &RequestReader, cx: &Services) {
     }
     if matches!(ex.rx, Rx::Drain | Rx::Body) {
         let failed = ex.response.status.0 >= 400 || ex.route.error_page.is_some();
-        let short = match ex.request.head.framing {
-            Framing::Length(_) if failed => reader.remaining().is_some_and(|left| left <= DRAIN),
+        let short = match ex.request.head.body_length {
+            BodyLength::Known(_) if failed => reader.remaining().is_some_and(|left| left <= DRAIN),
             _ => true,
         };
         // A client that waits for 100 Continue may or may not send its body now: only closing is safe.

@@ -6,7 +6,7 @@ use crate::conn::timers::Timer;
 use crate::conn::transport::Transport;
 use crate::conn::{Active, Turn};
 use crate::exchange::{handlers, pace};
-use crate::http::h1::framing::Framing;
+use crate::http::body_length::BodyLength;
 use crate::services::Services;
 use crate::sys::Errno;
 use crate::sys::file::{self, SPLICE_MOVE};
@@ -31,7 +31,7 @@ enum Moved {
 /// Moves what has come of the body to the handler's file. None: not possible here, the bytes have to be read.
 pub fn body(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Option<Step> {
     let Active { ex, handler, reader, .. } = active;
-    let length = matches!(ex.request.head.framing, Framing::Length(_));
+    let length = matches!(ex.request.head.body_length, BodyLength::Known(_));
     let left = reader.remaining().filter(|left| length && *left >= WORTH)?;
     let file = handlers::splice_target(handler).filter(|_| io.transport.is_raw())?;
     if !io.transport.can_read() {

@@ -2,9 +2,10 @@
 
 use crate::conn::arrival::Arrival;
 use crate::exchange::{Exchange, Rx, body_limit};
-use crate::http::h1::body::{Decoder, Trailers};
-use crate::http::h1::framing::Framing;
-use crate::http::h1::head::{Head, HeadProgress};
+use crate::http::body_length::BodyLength;
+use crate::http::fields::Fields;
+use crate::http::h1::body::Decoder;
+use crate::http::h1::head::{HeadParser, HeadProgress};
 use crate::http::reject::Reject;
 use std::rc::Rc;
 
@@ -20,7 +21,7 @@ pub struct RequestReader {
     /// How fresh the files that are looked up for them must be.
     pub arrival: Arrival,
     /// The head that is being read.
-    pub head: Head,
+    pub parser: HeadParser,
     /// Where in `input` the unread rest begins once the head is complete: body bytes, then further requests.
     pub body_at: usize,
     /// From the head of a request with a body to the end of that body.
@@ -58,14 +59,14 @@ impl RequestReader {
             input.drain(..start);
             start = 0;
         }
-        self.head.clear();
+        self.parser.clear();
         *self = RequestReader {
             input,
             start,
             is_pipelined,
             body_at: start,
             arrival: self.arrival,
-            head: std::mem::take(&mut self.head),
+            parser: std::mem::take(&mut self.parser),
             idle_for: self.idle_for,
             ..RequestReader::default()
         };
@@ -96,29 +97,31 @@ impl RequestReader {
     /// # Errors
     /// The head is no HTTP.
     pub fn parse(&mut self, ex: &Exchange) -> Result<HeadProgress, Reject> {
-        self.head.parse(self.input.get(self.start..).unwrap_or_default(), &ex.head_limits())
+        self.parser.parse(self.input.get(self.start..).unwrap_or_default(), &ex.head_limits())
     }
 
     /// The head is complete: the exchange has it from here on.
     pub fn hand_over(&mut self, ex: &mut Exchange) {
-        self.body_at = self.start + self.head.len;
-        self.decoder = match self.head.framing {
-            Framing::None => None,
-            framing @ (Framing::Length(_) | Framing::Chunked) => Some(Decoder::new(framing)),
+        let head = &self.parser.head;
+        let len = head.len;
+        self.body_at = self.start + len;
+        self.decoder = match head.body_length {
+            BodyLength::None => None,
+            length @ (BodyLength::Known(_) | BodyLength::Unknown) => Some(Decoder::new(length)),
         };
-        self.may_keep = self.head.keep_alive;
-        self.give(ex, self.head.len);
+        self.may_keep = head.keep_alive;
+        self.give(ex, len);
         self.expects_continue = ex.request.expects_continue();
         ex.has_buffered_body = self.has_more();
         let came = self.input.len().saturating_sub(self.body_at) as u64;
-        ex.has_whole_body = matches!(ex.request.head.framing, Framing::Length(length) if length <= came);
+        ex.has_whole_body = matches!(ex.request.head.body_length, BodyLength::Known(length) if length <= came);
     }
 
     /// The head will not be complete: the exchange has what came of it.
     pub fn hand_over_partial(&mut self, ex: &mut Exchange) {
-        self.body_at = self.start + self.head.len;
-        self.head.method = self.head.method_so_far(self.unread());
-        ex.route.method = self.head.method;
+        self.body_at = self.start + self.parser.head.len;
+        let method = self.parser.method_so_far(self.unread());
+        (self.parser.head.method, ex.route.method) = (method, method);
         self.give(ex, self.unread().len());
     }
 
@@ -130,7 +133,7 @@ impl RequestReader {
         request.text.clear();
         request.text.extend_from_slice(self.unread().get(..len).unwrap_or_default());
         request.pipelined = self.is_pipelined;
-        std::mem::swap(&mut request.head, &mut self.head);
+        self.parser.take(&mut request.head);
     }
 
     /// Skips the body bytes that came with the head.
@@ -156,8 +159,8 @@ impl RequestReader {
     }
 
     /// The body is complete: gives its trailers.
-    pub fn end_body(&mut self) -> Trailers {
-        let Some(decoder) = self.decoder.take() else { return Trailers::default() };
+    pub fn end_body(&mut self) -> Fields {
+        let Some(decoder) = self.decoder.take() else { return Fields::default() };
         self.was_mostly_framing = decoder.is_mostly_framing();
         decoder.trailers
     }

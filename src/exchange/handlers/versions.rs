@@ -15,8 +15,8 @@ use crate::exchange::flow::{Flow, Pause};
 use crate::exchange::handlers::resumable::locks::is_missing;
 use crate::http::cond::{self, ImsMode, Precondition, Validators};
 use crate::http::etag::ETag;
-use crate::http::h1::head::Head;
 use crate::http::header::HeaderId;
+use crate::http::request_head::RequestHead;
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::open_files::version;
@@ -80,13 +80,13 @@ pub fn end_wait(ex: &mut Exchange) {
 }
 
 /// Whether the request has a condition on the file that it changes (RFC 9110 §13.1).
-pub fn has_conditions(head: &Head) -> bool {
+pub fn has_conditions(head: &RequestHead) -> bool {
     const CONDITIONS: [HeaderId; 3] = [HeaderId::IfMatch, HeaderId::IfNoneMatch, HeaderId::IfUnmodifiedSince];
     CONDITIONS.iter().any(|id| head.get(*id).is_some())
 }
 
 /// Whether the request goes for one version of what it changes.
-pub fn names_version(head: &Head, buf: &[u8]) -> bool {
+pub fn names_version(head: &RequestHead, buf: &[u8]) -> bool {
     let names = |id| head.all(id).any(|field| field.value.of(buf) != b"*");
     head.get(HeaderId::IfUnmodifiedSince).is_some() || names(HeaderId::IfMatch) || names(HeaderId::IfNoneMatch)
 }
@@ -122,7 +122,7 @@ impl From<Stat> for NameStat {
 }
 
 /// The conditions of a request: its head, and the bytes of that.
-pub type Conditions<'a> = (&'a Head, &'a [u8]);
+pub type Conditions<'a> = (&'a RequestHead, &'a [u8]);
 
 /// Whether conditions, those of the request or of an earlier one, allow a change of a name. Only a file has an ETag,
 /// and a directory no date either. `there`: None where nothing has the name. `now`: Unix seconds.

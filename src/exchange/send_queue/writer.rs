@@ -91,8 +91,18 @@ impl SendQueue {
         self.is_chunked() || self.wire == Wire::Frames
     }
 
+    /// The value of Transfer-Encoding that its head has.
+    pub fn transfer_coding(&self) -> Option<&'static [u8]> {
+        self.is_chunked().then_some(encode::CHUNKED)
+    }
+
+    /// The value of Connection that its head has. `upgrade`: the response changes the protocol.
+    pub fn connection_option(&self, upgrade: bool) -> &'static [u8] {
+        encode::connection(self.connection(), upgrade)
+    }
+
     /// What its head says of the connection.
-    pub fn connection(&self) -> Connection {
+    fn connection(&self) -> Connection {
         if self.keep_alive { Connection::Keep(self.keep_alive_hint) } else { Connection::Close }
     }
 

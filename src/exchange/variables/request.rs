@@ -4,7 +4,7 @@ use super::put::{Is, number, put, seconds, set, when};
 use super::{referer, script_name};
 use crate::config::template::Builtin;
 use crate::exchange::{Exchange, Rx, Tx, accounts};
-use crate::http::h1::framing::Framing;
+use crate::http::body_length::BodyLength;
 use crate::http::header::HeaderId;
 use crate::http::host;
 use crate::services::Services;
@@ -76,7 +76,7 @@ pub fn value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &mut V
         B::Http2 => put(Some(ex.http2().unwrap_or_default()), out),
         B::RemoteUser => remote_user(ex, out),
         // Of a body in chunks, once it was read.
-        B::ContentLength if ex.request.head.framing == Framing::Chunked && ex.rx == Rx::Done => {
+        B::ContentLength if ex.request.head.body_length == BodyLength::Unknown && ex.rx == Rx::Done => {
             number(ex.body_received, out)
         }
         B::ContentLength => put(ex.header(HeaderId::ContentLength), out),
@@ -127,7 +127,7 @@ pub fn value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &mut V
         B::RequestBody => match ex.log.upstream.as_ref().and_then(|record| record.body_bytes()) {
             Some(body) if ex.rx == Rx::Done => put(Some(body), out),
             // It is known as soon as the head has come (nginx).
-            None if ex.log.upstream.is_some() && ex.request.head.framing == Framing::Length(0) => Is::Set,
+            None if ex.log.upstream.is_some() && ex.request.head.body_length == BodyLength::Known(0) => Is::Set,
             _ => Is::Unset,
         },
         B::RequestBodyFile => {

@@ -4,7 +4,6 @@ use super::put::{Is, joined, number, put, set};
 use crate::config::template::Builtin;
 use crate::exchange::response::Decided;
 use crate::exchange::{Exchange, Tx};
-use crate::http::h1::encode;
 use crate::http::status::Status;
 use crate::services::Services;
 use std::io::Write;
@@ -51,7 +50,7 @@ pub fn field(ex: &Exchange, name: &[u8], out: &mut Vec<u8>) -> Is {
         b"accept_ranges" if ex.tx != Tx::Wait && response.ranges && response.status == Status::OK => {
             return put(Some(b"bytes"), out);
         }
-        b"transfer_encoding" if ex.out.is_chunked() => return put(Some(encode::CHUNKED), out),
+        b"transfer_encoding" if ex.out.is_chunked() => return put(ex.out.transfer_coding(), out),
         b"content_length" if ex.out.is_chunked() || response.status == Status::NOT_MODIFIED => return Is::Unset,
         b"content_length" if response.announced.is_some() => return number(response.announced.unwrap_or(0), out),
         b"last_modified" if response.last_modified.is_some() => {
@@ -60,10 +59,7 @@ pub fn field(ex: &Exchange, name: &[u8], out: &mut Vec<u8>) -> Is {
         b"etag" if response.etag.is_some() => return put(response.etag.as_ref().map(|tag| tag.as_bytes()), out),
         b"location" if response.location.is_some() => return put(response.location.as_deref(), out),
         b"connection" => {
-            return put(
-                Some(encode::connection(ex.out.connection(), response.status == Status::SWITCHING_PROTOCOLS)),
-                out,
-            );
+            return put(Some(ex.out.connection_option(response.status == Status::SWITCHING_PROTOCOLS)), out);
         }
         b"content_length" if ex.tx != Tx::Wait || response.decided != Decided::Whole => return Is::Unset,
         b"content_length" => {

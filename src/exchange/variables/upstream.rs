@@ -5,7 +5,7 @@ use super::request;
 use crate::config::template::Builtin;
 use crate::exchange::Exchange;
 use crate::exchange::handlers::upstream::record::{AttemptFact, UpstreamRecord};
-use crate::http::h1::request::Length;
+use crate::http::body_length::BodyLength;
 use crate::services::Services;
 
 /// The value of a variable of upstreams. None: it is of another family.
@@ -15,12 +15,12 @@ pub fn value(builtin: Builtin, ex: &mut Exchange, _: &mut Services, out: &mut Ve
         B::ProxyHost => put(ex.log.upstream.as_ref().and_then(|record| record.host.as_deref()), out),
         B::ProxyPort => put(ex.log.upstream.as_ref().and_then(|record| record.port.as_deref()), out),
         B::ProxyInternalBodyLength => match ex.log.upstream.as_ref().and_then(|record| record.announced) {
-            Some(Length::Known(length)) => number(length, out),
+            Some(BodyLength::Known(length)) => number(length, out),
             _ => Is::Unset,
         },
         B::ProxyInternalChunked => {
             let announced = ex.log.upstream.as_ref().and_then(|record| record.announced);
-            put((announced == Some(Length::Chunked)).then_some(&b"chunked"[..]), out)
+            put((announced == Some(BodyLength::Unknown)).then_some(&b"chunked"[..]), out)
         }
         B::ProxyAddXForwardedFor => {
             if request::field(ex, b"x_forwarded_for", out) == Is::Set {

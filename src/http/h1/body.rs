@@ -5,9 +5,9 @@
 //! each of them is read in two ways by different servers. Extensions and trailers are bounded.
 
 use super::extension::Extension;
-use super::framing::{Framing, LONGEST};
-use super::head::split_field;
-use crate::http::field_syntax::is_field_byte;
+use crate::http::body_length::{BodyLength, LONGEST};
+use crate::http::field_syntax::{is_field_byte, split_field};
+use crate::http::fields::Fields;
 use crate::http::reject::Reject;
 use std::ops::Range;
 
@@ -74,28 +74,6 @@ enum State {
     Done,
 }
 
-/// Trailer lines, each with its CRLF, without the empty one.
-#[derive(Clone, Default, PartialEq, Eq, Debug)]
-pub struct Trailers(pub Vec<u8>);
-
-impl Trailers {
-    /// Adds a line as it is sent. Neither part may hold CR or LF: nothing is checked here.
-    pub fn push(&mut self, name: &[u8], value: &[u8]) {
-        for part in [name, b": ", value, b"\r\n"] {
-            self.0.extend_from_slice(part);
-        }
-    }
-
-    /// The values of the lines of that name.
-    pub fn all<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
-        self.0.split_inclusive(|b| *b == b'\n').filter_map(move |line| {
-            let line = line.strip_suffix(b"\r\n")?;
-            let (len, value) = split_field(line).ok()?;
-            line[..len].eq_ignore_ascii_case(name).then(|| &line[value])
-        })
-    }
-}
-
 /// Decodes one request body. Feed it the unread bytes again and again until `done`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Decoder {
@@ -106,9 +84,9 @@ pub struct Decoder {
     /// Bytes of framing so far, and how many the content so far allows.
     overhead: u64,
     allowed: u64,
-    /// The raw trailer lines, each with its CRLF, without the empty one. Not to be merged into the header fields:
-    /// framing and routing are decided by then (RFC 9110 §6.5.1).
-    pub trailers: Trailers,
+    /// The trailers, once the body is complete. Not to be merged into the header fields: framing and routing are
+    /// decided by then (RFC 9110 §6.5.1).
+    pub trailers: Fields,
     /// Where the unfinished line in `trailers` starts.
     line: usize,
     /// Not all of that line fitted.
@@ -123,17 +101,18 @@ pub struct Decoder {
 impl Default for Decoder {
     /// There is no body.
     fn default() -> Decoder {
-        Decoder::new(Framing::None)
+        Decoder::new(BodyLength::None)
     }
 }
 
 impl Decoder {
-    /// A decoder at the first byte of a body of HTTP/1.1. Without a body, or with a length of 0, it is done at once.
-    pub fn new(framing: Framing) -> Decoder {
-        let state = match framing {
-            Framing::None | Framing::Length(0) => State::Done,
-            Framing::Length(length) => State::Length(length),
-            Framing::Chunked => State::Size { digits: 0, size: 0 },
+    /// A decoder at the first byte of a body of HTTP/1.1, which comes in chunks where its length is not known. Without
+    /// a body, or with a length of 0, it is done at once.
+    pub fn new(length: BodyLength) -> Decoder {
+        let state = match length {
+            BodyLength::None | BodyLength::Known(0) => State::Done,
+            BodyLength::Known(bytes) => State::Length(bytes),
+            BodyLength::Unknown => State::Size { digits: 0, size: 0 },
         };
         Decoder {
             state,
@@ -141,7 +120,7 @@ impl Decoder {
             extensions: 0,
             overhead: 0,
             allowed: OVERHEAD_AT_LEAST,
-            trailers: Trailers::default(),
+            trailers: Fields::default(),
             line: 0,
             is_line_cut: false,
             pads: false,
@@ -151,16 +130,16 @@ impl Decoder {
 
     /// The body of a response: some servers write the sizes of chunks padded with blanks, and trailers are looked at
     /// only where they are wanted.
-    pub fn of_response(framing: Framing) -> Decoder {
-        Decoder { pads: true, ..Decoder::new(framing) }
+    pub fn of_response(length: BodyLength) -> Decoder {
+        Decoder { pads: true, ..Decoder::new(length) }
     }
 
     /// The body of an HTTP/2 stream, which ends with it; a length only says how much comes. Frames carry it, so that
     /// there are no chunks.
-    pub fn of_stream(framing: Framing) -> Decoder {
-        match framing {
-            Framing::Chunked => Decoder { state: State::UntilEnd, is_of_stream: true, ..Decoder::default() },
-            Framing::None | Framing::Length(_) => Decoder { is_of_stream: true, ..Decoder::new(framing) },
+    pub fn of_stream(length: BodyLength) -> Decoder {
+        match length {
+            BodyLength::Unknown => Decoder { state: State::UntilEnd, is_of_stream: true, ..Decoder::default() },
+            BodyLength::None | BodyLength::Known(_) => Decoder { is_of_stream: true, ..Decoder::new(length) },
         }
     }
 
@@ -398,8 +377,8 @@ impl Decoder {
             (State::Trailer, b'\r') => State::TrailerLf,
             (State::Trailer, b'\n') => return bad("a bare LF in the trailers"),
             (State::Trailer, _) => {
-                match self.trailers.0.len() + 2 < TRAILERS {
-                    true => self.trailers.0.push(byte),
+                match self.trailers.lines().len() + 2 < TRAILERS {
+                    true => self.trailers.lines_mut().push(byte),
                     // How many of them there may be is bounded as all framing is.
                     false if self.pads => self.is_line_cut = true,
                     false => return Err(Reject::HeaderTooLarge { limit: TRAILERS }),
@@ -423,18 +402,18 @@ impl Decoder {
     }
 
     fn end_trailer_line(&mut self) -> Result<State, Reject> {
-        let line = self.trailers.0.get(self.line..).unwrap_or_default();
+        let line = self.trailers.lines().get(self.line..).unwrap_or_default();
         let is_cut = std::mem::take(&mut self.is_line_cut);
         if line.is_empty() && !is_cut {
             return Ok(State::Done);
         }
         match split_field(line) {
-            _ if is_cut => self.trailers.0.truncate(self.line),
-            Ok(_) => self.trailers.0.extend_from_slice(b"\r\n"),
-            Err(_) if self.pads => self.trailers.0.truncate(self.line),
+            _ if is_cut => self.trailers.lines_mut().truncate(self.line),
+            Ok(_) => self.trailers.lines_mut().extend_from_slice(b"\r\n"),
+            Err(_) if self.pads => self.trailers.lines_mut().truncate(self.line),
             Err(reject) => return Err(reject),
         }
-        self.line = self.trailers.0.len();
+        self.line = self.trailers.lines().len();
         Ok(State::Trailer)
     }
 }

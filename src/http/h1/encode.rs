@@ -3,6 +3,7 @@
 use super::super::fields::Fields;
 use super::super::response_head::{CachedHead, ResponseHead};
 use super::super::status::Status;
+use super::status_line;
 use crate::util::decimal;
 use std::io::Write;
 
@@ -46,7 +47,7 @@ pub fn file(size: u64, last_modified: &[u8], etag: &[u8], out: &mut Vec<u8>) -> 
 /// Appends the head of a response.
 pub fn head(head: &ResponseHead<'_>, end: BodyEnd, connection: Connection, out: &mut Vec<u8>) {
     let chunked = end == BodyEnd::Chunk;
-    status_line(head.status, head.reason, out);
+    status_line::append(head.status, head.reason, out);
     for (name, value) in [(&b"Server: "[..], head.server), (b"Date: ", head.date)] {
         if !value.is_empty() {
             line(name, value, out);
@@ -127,20 +128,6 @@ fn is_usual(head: &ResponseHead<'_>, file: &CachedHead<'_>, connection: Connecti
         && !head.upgrade
 }
 
-fn status_line(status: Status, reason: Option<&[u8]>, out: &mut Vec<u8>) {
-    match (status.line(), reason) {
-        (_, Some(reason)) => {
-            let _ = write!(out, "HTTP/1.1 {:03} ", status.0);
-            out.extend_from_slice(reason);
-            out.extend_from_slice(b"\r\n");
-        }
-        (Some(line), None) => out.extend_from_slice(line),
-        (None, None) => {
-            let _ = write!(out, "HTTP/1.1 {:03} {}\r\n", status.0, status.reason());
-        }
-    }
-}
-
 fn line(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(name);
     out.extend_from_slice(value);
@@ -149,7 +136,7 @@ fn line(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
 
 /// Appends an interim response (1xx).
 pub fn interim(status: Status, fields: &Fields, out: &mut Vec<u8>) {
-    status_line(status, None, out);
+    status_line::append(status, None, out);
     out.extend_from_slice(fields.lines());
     out.extend_from_slice(b"\r\n");
 }

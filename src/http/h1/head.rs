@@ -1,19 +1,19 @@
-//! The request head, parsed in place: offsets into the caller's buffer, nothing copied, nothing allocated once
-//! `fields` has its capacity. Resumable: no byte is scanned twice however the head arrives.
+//! The request head as HTTP/1.1 writes it, parsed in place: offsets into the caller's buffer, nothing copied, nothing
+//! allocated once `fields` has its capacity. Resumable: no byte is scanned twice however the head arrives.
 //!
 //! Invariant: the verdict on a head does not depend on how it was split into reads. Everything a peer might read
 //! otherwise than we do is refused (RFC 9112 §2.2, §5, §6, §11).
 
-use super::field;
-pub use super::field::Field;
-use super::framing::{self, Framing};
-use super::target::{self, Form};
-use super::unique::{self, Names};
-use crate::http::field_syntax::{self, is_field_byte, is_field_value, is_method_byte, list, token_len};
-use crate::http::header::{HeaderId, UnusualNames};
+use super::{field_line, framing, request_line};
+use crate::http::body_length;
+use crate::http::field::Field;
+use crate::http::field_syntax::{is_method_byte, list, split_field, token_len};
+use crate::http::header::HeaderId;
 use crate::http::host;
 use crate::http::method::Method;
 use crate::http::reject::Reject;
+use crate::http::repeated::{self, Names};
+use crate::http::request_head::{HeadLimits, RequestHead};
 use crate::http::version::Version;
 use crate::util::span::Span;
 use memchr::memmem::Finder;
@@ -40,26 +40,6 @@ impl EndFinder {
     }
 }
 
-/// Bounds on a head, all in bytes but `fields`; from `large_client_header_buffers` and its neighbours.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct HeadLimits {
-    /// The longest request line or header line, its line end included. More is 414 or 431.
-    pub line: usize,
-    /// The whole head, the empty line included. More is 431 (414 while still in the request line).
-    pub total: usize,
-    /// The most header fields; 0 means 1000. More is 431.
-    pub fields: usize,
-    /// `underscores_in_headers` and `ignore_invalid_headers`. A name that is not a token is refused either way.
-    pub unusual: UnusualNames,
-}
-
-impl Default for HeadLimits {
-    /// nginx's `large_client_header_buffers 4 8k`.
-    fn default() -> HeadLimits {
-        HeadLimits { line: 8192, total: 4 * 8192, fields: 0, unusual: UnusualNames::default() }
-    }
-}
-
 /// How far a head has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum HeadProgress {
@@ -77,36 +57,11 @@ enum Stage {
     Complete,
 }
 
-/// A request head. `clear` it, then `parse` the same buffer as it grows until `Complete`.
+/// Reads a request head. `clear` it, then `parse` the same buffer as it grows until `Complete`.
 #[derive(Clone, Default, Debug)]
-pub struct Head {
-    pub method: Method,
-    /// The method's bytes: they tell one [`Method::Unknown`] from another.
-    pub method_name: Span,
-    /// The target as sent (`$request_uri`).
-    pub target: Span,
-    /// Which of the four forms of RFC 9112 §3.2 the target has.
-    pub form: Form,
-    /// Path and query inside the target: what `uri::normalize` takes. See [`target::RequestLine::origin`].
-    pub origin: Span,
-    pub version: Version,
-    /// In the order sent, without those that are dropped (`ignore_invalid_headers`).
-    pub fields: Vec<Field>,
-    /// Without its line end (`$request`).
-    pub request_line: Span,
-    /// Bytes of the whole head, leading empty lines and the final one included. Set on `Complete`.
-    pub len: usize,
-    /// How long the body is. Set on `Complete`.
-    pub framing: Framing,
-    /// Value of Host, or the authority of an absolute target, which wins (RFC 9112 §3.2.2). Port included; may be
-    /// empty.
-    pub host: Span,
-    /// RFC 9112 §9.3: 1.1 unless `close`, 1.0 only with `keep-alive`.
-    pub keep_alive: bool,
-    /// `Expect: 100-continue` on HTTP/1.1 (RFC 9110 §10.1.1: ignored on 1.0).
-    pub expect_continue: bool,
-    /// Connection lists `upgrade`.
-    pub upgrade: bool,
+pub struct HeadParser {
+    /// What was read so far; all of it on `Complete`.
+    pub head: RequestHead,
     stage: Stage,
     /// Start of the line being read.
     at: usize,
@@ -116,24 +71,17 @@ pub struct Head {
     seen: usize,
 }
 
-impl Head {
-    /// Ready for the next request; keeps the capacity of `fields`.
+impl HeadParser {
+    /// Ready for the next request; keeps the capacity of the head's fields.
     pub fn clear(&mut self) {
-        let mut fields = std::mem::take(&mut self.fields);
-        fields.clear();
-        *self = Head { fields, ..Head::default() };
+        self.head.clear();
+        *self = HeadParser { head: std::mem::take(&mut self.head), ..HeadParser::default() };
     }
 
-    /// The head of a request with these lines, each with its CRLF, and the bytes its spans refer to. None: they are no
-    /// header lines.
-    pub fn of_lines(lines: &[u8]) -> Option<(Head, Vec<u8>)> {
-        let text = [b"PUT / HTTP/1.1\r\nHost: a\r\n", lines, b"\r\n"].concat();
-        let mut head = Head::default();
-        let limits = HeadLimits { line: 1 << 20, total: 1 << 20, ..HeadLimits::default() };
-        match head.parse(&text, &limits) {
-            Ok(HeadProgress::Complete) => Some((head, text)),
-            Ok(HeadProgress::Partial) | Err(_) => None,
-        }
+    /// Hands the head over, in exchange for one that was cleared: the parser is ready for the next request.
+    pub fn take(&mut self, head: &mut RequestHead) {
+        std::mem::swap(&mut self.head, head);
+        *self = HeadParser { head: std::mem::take(&mut self.head), ..HeadParser::default() };
     }
 
     /// Continues with `buf`, which starts with the same first byte on every call and only grows.
@@ -151,7 +99,7 @@ impl Head {
         loop {
             if self.stage == Stage::Fields
                 && self.scanned == self.at
-                && let Some(plain) = field::plain(buf, self.at)
+                && let Some(plain) = field_line::plain(buf, self.at)
             {
                 self.check_length(plain.next - self.at, plain.next, limits)?;
                 (self.at, self.scanned) = (plain.next, plain.next);
@@ -161,14 +109,14 @@ impl Head {
             let Some(found) = memchr::memchr(b'\n', buf.get(self.scanned..).unwrap_or_default()) else { break };
             let next = self.scanned + found + 1;
             self.check_length(next - self.at, next, limits)?;
-            let line = field::line(buf, self.at, next);
+            let line = field_line::line(buf, self.at, next);
             self.at = next;
             self.scanned = next;
             if self.stage == Stage::Start {
                 self.request_line(line, buf)?;
                 self.stage = Stage::Fields;
             } else if line.is_empty() {
-                self.len = next;
+                self.head.len = next;
                 self.finish(buf)?;
                 self.stage = Stage::Complete;
                 return Ok(HeadProgress::Complete);
@@ -182,26 +130,6 @@ impl Head {
         Ok(HeadProgress::Partial)
     }
 
-    /// The first field of that id. For `HeaderId::Other` use [`Head::find`].
-    pub fn get(&self, id: HeaderId) -> Option<Field> {
-        self.all(id).next()
-    }
-
-    /// The value of the first field of that id.
-    pub fn value<'b>(&self, buf: &'b [u8], id: HeaderId) -> Option<&'b [u8]> {
-        self.get(id).map(|field| field.value.of(buf))
-    }
-
-    /// Every field of that id, in order.
-    pub fn all(&self, id: HeaderId) -> impl Iterator<Item = Field> + Clone {
-        self.fields.iter().copied().filter(move |field| field.id == id)
-    }
-
-    /// The first field of that name, in any case: for names without an id.
-    pub fn find(&self, buf: &[u8], name: &[u8]) -> Option<Field> {
-        self.fields.iter().copied().find(|field| field.name.of(buf).eq_ignore_ascii_case(name))
-    }
-
     /// False while not even a byte of the request line has come (empty lines do not count).
     pub fn has_begun(&self, buf: &[u8]) -> bool {
         self.stage != Stage::Start || buf.get(self.at..).is_some_and(|rest| rest.iter().any(|b| *b != b'\r'))
@@ -211,9 +139,9 @@ impl Head {
     /// (RFC 9110 §9.3.2), be it the refusal of the request line itself.
     pub fn method_so_far(&self, buf: &[u8]) -> Method {
         if self.stage != Stage::Start {
-            return self.method;
+            return self.head.method;
         }
-        let start = if self.request_line.is_empty() { self.at } else { self.request_line.start as usize };
+        let start = if self.head.request_line.is_empty() { self.at } else { self.head.request_line.start as usize };
         let line = buf.get(start..).unwrap_or_default();
         match line.split_at_checked(token_len(line)) {
             Some((name, [b' ', ..])) => Method::parse(name),
@@ -260,18 +188,18 @@ impl Head {
     }
 
     fn request_line(&mut self, line: Span, buf: &[u8]) -> Result<(), Reject> {
-        self.request_line = line;
-        let parts = target::parse(line.of(buf))?;
+        self.head.request_line = line;
+        let parts = request_line::parse(line.of(buf))?;
         let start = line.start as usize;
         let span = |range: std::ops::Range<usize>| Span::new(start + range.start, start + range.end);
-        self.method = parts.method;
-        self.method_name = span(parts.method_name);
-        self.target = span(parts.target);
-        self.form = parts.form;
-        self.origin = span(parts.origin);
-        self.version = parts.version;
+        self.head.method = parts.method;
+        self.head.method_name = span(parts.method_name);
+        self.head.target = span(parts.target);
+        self.head.form = parts.form;
+        self.head.origin = span(parts.origin);
+        self.head.version = parts.version;
         if !parts.authority.is_empty() {
-            self.host = span(parts.authority);
+            self.head.host = span(parts.authority);
         }
         Ok(())
     }
@@ -296,11 +224,11 @@ impl Head {
             return Ok(());
         }
         // Known from here on, whatever becomes of the head: a refusal is the named server's.
-        let is_first = || self.host.is_empty() && !self.fields.iter().any(|field| field.id == HeaderId::Host);
+        let is_first = || self.head.host.is_empty() && !self.head.fields.iter().any(|field| field.id == HeaderId::Host);
         if id == HeaderId::Host && is_first() && host::is_valid(value.of(buf)) {
-            self.host = value;
+            self.head.host = value;
         }
-        self.fields.push(field);
+        self.head.fields.push(field);
         Ok(())
     }
 
@@ -309,7 +237,7 @@ impl Head {
         let (mut hosts, mut length, mut coding) = (None, None, None);
         let (mut close, mut keep_alive, mut expect, mut unknown) = (false, false, false, false);
         let (mut names, mut repeated) = (Names::default(), false);
-        for field in &self.fields {
+        for field in &self.head.fields {
             let value = field.value.of(buf);
             repeated |= names.add(field.id);
             match field.id {
@@ -318,7 +246,7 @@ impl Head {
                 HeaderId::ContentLength if length.is_some() => {
                     return Err(Reject::BadFraming("more than one \"Content-Length\""));
                 }
-                HeaderId::ContentLength => length = Some(framing::content_length(value)?),
+                HeaderId::ContentLength => length = Some(body_length::content_length(value)?),
                 HeaderId::TransferEncoding if coding.is_some() => {
                     return Err(Reject::BadFraming("more than one \"Transfer-Encoding\""));
                 }
@@ -327,7 +255,7 @@ impl Head {
                     for option in list(value) {
                         close |= option.eq_ignore_ascii_case(b"close");
                         keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
-                        self.upgrade |= option.eq_ignore_ascii_case(b"upgrade");
+                        self.head.upgrade |= option.eq_ignore_ascii_case(b"upgrade");
                     }
                 }
                 HeaderId::Expect => {
@@ -339,47 +267,25 @@ impl Head {
             }
         }
         if repeated {
-            unique::check(&self.fields, buf)?;
+            repeated::check(&self.head.fields, buf)?;
         }
         if unknown {
             return Err(Reject::Expectation);
         }
-        let is_11 = self.version == Version::Http11;
+        let is_11 = self.head.version == Version::Http11;
         match hosts {
             None if is_11 => return Err(Reject::BadHost("HTTP/1.1 without a Host field")),
-            // Judged when it came ([`Head::add`]).
-            Some(value) if value == self.host && !value.is_empty() => {}
+            // Judged when it came ([`HeadParser::add`]).
+            Some(value) if value == self.head.host && !value.is_empty() => {}
             None => {}
             Some(value) if !host::is_valid(value.of(buf)) => return Err(Reject::BadHost("malformed Host field")),
             Some(_) => {}
         }
-        self.framing = framing::of_request(coding, length, is_11)?;
-        self.keep_alive = !close && (is_11 || keep_alive);
-        self.expect_continue = expect && is_11;
+        self.head.body_length = framing::of_request(coding, length, is_11)?;
+        self.head.keep_alive = !close && (is_11 || keep_alive);
+        self.head.expect_continue = expect && is_11;
         Ok(())
     }
-}
-
-/// Splits a field line (without its line end) into the length of its name and the range of its trimmed value. The
-/// rules of RFC 9112 §5 for heads and trailers alike.
-pub fn split_field(line: &[u8]) -> Result<(usize, std::ops::Range<usize>), Reject> {
-    let name_len = token_len(line);
-    match (name_len, line.get(name_len)) {
-        (0, Some(b' ' | b'\t')) => return Err(Reject::BadField("a line folded onto the one before")),
-        (0, Some(b':')) => return Err(Reject::BadField("empty name")),
-        (_, Some(b':')) => {}
-        (_, None) => return Err(Reject::BadField("no colon")),
-        (_, Some(b' ' | b'\t')) => return Err(Reject::BadField("a blank between name and colon")),
-        (_, Some(&byte)) => return Err(Reject::BadByte { place: "a header name", byte }),
-    }
-    let raw = &line[name_len + 1..];
-    if !is_field_value(raw) {
-        let byte = raw.iter().copied().find(|b| !is_field_byte(*b)).unwrap_or_default();
-        return Err(Reject::BadByte { place: "a header value", byte });
-    }
-    let blanks = raw.iter().take_while(|b| matches!(b, b' ' | b'\t')).count();
-    let start = name_len + 1 + blanks;
-    Ok((name_len, start..start + field_syntax::trim_ows(raw).len()))
 }
 
 #[cfg(test)]

@@ -1,20 +1,19 @@
 //! HTTP/1.1's wire format (RFC 9112), sans-IO: request heads, response heads of upstreams, framing, body decoding, and
-//! messages as text.
+//! messages as text. What is read becomes data that HTTP/2 fills as well: [`super::request_head`].
 //!
-//! - [`head`]: the request head, parsed in place and resumable; [`target`]: its line and the four forms of a target
-//! - [`framing`]: how long the body is, and what decides that; [`body`]: Content-Length and chunked bodies, decoded;
-//!   [`extension`]: what may stand behind the size of a chunk
-//! - [`unique`]: fields that may stand only once; [`field`]: one line
+//! - [`head`]: the request head, parsed in place and resumable; [`request_line`], [`field_line`]: its lines
+//! - [`framing`]: which fields say how long the body is; [`body`]: bodies decoded, by their length, their chunks or the
+//!   end of their stream; [`extension`]: what may stand behind the size of a chunk
 //! - [`response`]: the head of an upstream's response
-//! - [`encode`]: responses as text; [`request`]: requests to upstreams
+//! - [`encode`]: responses as text, [`status_line`]: their first line; [`request`]: requests to upstreams
 
 pub mod body;
 pub mod encode;
 pub mod extension;
-pub mod field;
+pub mod field_line;
 pub mod framing;
 pub mod head;
 pub mod request;
+pub mod request_line;
 pub mod response;
-pub mod target;
-pub mod unique;
+pub mod status_line;

@@ -3,20 +3,10 @@
 //!
 //! Invariant: no value brings a line break into a head.
 
+use super::super::body_length::BodyLength;
 use super::super::field_syntax::push_value;
 use super::super::version::Version;
 use crate::util::decimal;
-
-/// How the length of a body is announced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Length {
-    /// There is no body.
-    None,
-    /// `Content-Length`, in bytes.
-    Known(u64),
-    /// `Transfer-Encoding: chunked`: the length is not known when the head is sent.
-    Chunked,
-}
 
 /// A request line passed on as it was sent.
 pub fn line_as_sent(line: &[u8], out: &mut Vec<u8>) {
@@ -55,16 +45,16 @@ pub fn field(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Appends the field that says where the body ends.
-pub fn length(length: Length, out: &mut Vec<u8>) {
+/// Appends the field that says where the body ends: chunks, where its length is not known when the head is sent.
+pub fn length(length: BodyLength, out: &mut Vec<u8>) {
     match length {
-        Length::None => {}
-        Length::Known(bytes) => {
+        BodyLength::None => {}
+        BodyLength::Known(bytes) => {
             out.extend_from_slice(b"Content-Length: ");
             decimal::push(bytes, 0, out);
             out.extend_from_slice(b"\r\n");
         }
-        Length::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+        BodyLength::Unknown => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
     }
 }
 
@@ -76,7 +66,8 @@ pub fn end(out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::super::super::header::UnusualNames;
-    use super::super::head::{Head, HeadLimits, HeadProgress};
+    use super::super::super::request_head::HeadLimits;
+    use super::super::head::{HeadParser, HeadProgress};
     use super::*;
 
     #[test]
@@ -85,16 +76,16 @@ mod tests {
         line(b"POST", b"/a?b", Version::Http11, &mut out);
         field(b"Host", b"h", &mut out);
         field(b"X", b"a\r\nY: b\tc\x7f\0", &mut out);
-        length(Length::None, &mut out);
-        length(Length::Known(42), &mut out);
+        length(BodyLength::None, &mut out);
+        length(BodyLength::Known(42), &mut out);
         end(&mut out);
         assert_eq!(out, b"POST /a?b HTTP/1.1\r\nHost: h\r\nX: a  Y: b\tc  \r\nContent-Length: 42\r\n\r\n");
         let limits = HeadLimits { line: 1000, total: 1000, fields: 10, unusual: UnusualNames::default() };
-        let mut head = Head::default();
-        assert_eq!(head.parse(&out, &limits), Ok(HeadProgress::Complete));
-        assert_eq!((head.fields.len(), head.len), (3, out.len()));
+        let mut parser = HeadParser::default();
+        assert_eq!(parser.parse(&out, &limits), Ok(HeadProgress::Complete));
+        assert_eq!((parser.head.fields.len(), parser.head.len), (3, out.len()));
         let mut out = Vec::new();
-        length(Length::Chunked, &mut out);
+        length(BodyLength::Unknown, &mut out);
         assert_eq!(out, b"Transfer-Encoding: chunked\r\n");
     }
 }

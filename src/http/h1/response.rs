@@ -8,12 +8,12 @@
 //! and becomes a 502. What is only odd does not cost the page: a line whose name is no token, or that has no colon, is
 //! left out, and any `HTTP/x.y` is a version.
 
-use super::field;
-use super::framing;
-use super::head::{Field, split_field};
-use super::unique::Names;
-use crate::http::field_syntax::{self, is_field_value, token_len, trim_ows};
+use super::{field_line, framing};
+use crate::http::body_length;
+use crate::http::field::Field;
+use crate::http::field_syntax::{self, is_field_value, split_field, token_len, trim_ows};
 use crate::http::header::HeaderId;
+use crate::http::repeated::Names;
 use crate::http::version::Version;
 use crate::util::span::Span;
 use std::fmt;
@@ -204,7 +204,7 @@ impl ResponseHead {
         loop {
             if self.started
                 && self.scanned == self.at
-                && let Some(plain) = field::plain(buf, self.at)
+                && let Some(plain) = field_line::plain(buf, self.at)
                 && plain.next <= limit
             {
                 (self.at, self.scanned) = (plain.next, plain.next);
@@ -216,7 +216,7 @@ impl ResponseHead {
             if next > limit {
                 return Err(InvalidResponse::TooBig { limit });
             }
-            let line = field::line(buf, self.at, next);
+            let line = field_line::line(buf, self.at, next);
             self.at = next;
             self.scanned = next;
             if !self.started {
@@ -348,7 +348,7 @@ impl ResponseHead {
                     if let Some((first, _)) = length {
                         return Err(twice(field, first));
                     }
-                    let parsed = framing::content_length(value);
+                    let parsed = body_length::content_length(value);
                     length = Some((field, parsed.map_err(|_| InvalidResponse::Length(Excerpt::line(field, buf)))?));
                 }
                 HeaderId::TransferEncoding => {

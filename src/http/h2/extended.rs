@@ -3,16 +3,16 @@
 //! becomes 200 again where the head of the response is queued (`exchange/send_queue/writer.rs`).
 
 use super::hpack::Block;
-use super::request::{RequestHead, WEBSOCKET};
-use crate::http::h1::framing::Framing;
-use crate::http::h1::head::Field;
+use super::request::{DecodedHead, WEBSOCKET};
+use crate::http::body_length::BodyLength;
+use crate::http::field::Field;
 use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::util::span::Span;
 
 /// Makes a GET with Upgrade of the request; `key` is its Sec-WebSocket-Key, which is not sent in HTTP/2 (§5.1). The
 /// request line stays what the client asked for.
-pub fn as_upgrade(block: &mut Block, head: &mut RequestHead, key: &[u8]) {
+pub fn as_upgrade(block: &mut Block, head: &mut DecodedHead, key: &[u8]) {
     let mut put = |bytes: &[u8]| {
         let start = block.text.len();
         block.text.extend_from_slice(bytes);
@@ -20,7 +20,7 @@ pub fn as_upgrade(block: &mut Block, head: &mut RequestHead, key: &[u8]) {
     };
     head.method = Method::Get;
     head.method_name = put(b"GET");
-    head.framing = Framing::None;
+    head.body_length = BodyLength::None;
     let fields = [
         (HeaderId::Connection, put(b"connection"), put(b"upgrade")),
         (HeaderId::Upgrade, put(b"upgrade"), put(WEBSOCKET)),
@@ -56,7 +56,7 @@ mod tests {
             let id = HeaderId::of(name.as_bytes());
             block.fields.push(Field { id, name: Span::new(at, middle), value: Span::new(middle, end) });
         }
-        let mut head = RequestHead::default();
+        let mut head = DecodedHead::default();
         let rules = Rules { unusual: UnusualNames::default(), extended_connect: true, fields: 100 };
         assert_eq!(read(&mut block, false, rules, &mut head), Ok(()));
         as_upgrade(&mut block, &mut head, b"ours");
@@ -71,6 +71,6 @@ mod tests {
         ];
         assert_eq!(shown, expected);
         assert_eq!((text(head.method_name), text(head.target)), ("GET".into(), "/chat".into()));
-        assert_eq!((text(head.request_line), head.framing), ("CONNECT /chat HTTP/2.0".into(), Framing::None));
+        assert_eq!((text(head.request_line), head.body_length), ("CONNECT /chat HTTP/2.0".into(), BodyLength::None));
     }
 }

@@ -6,15 +6,15 @@
 
 use super::hpack::Block;
 use super::hpack::decode::Excess;
+use crate::http::body_length::{self, BodyLength};
+use crate::http::field::Field;
 use crate::http::field_syntax::{is_field_byte, is_field_value, is_method_byte, is_token, is_token_byte, list};
-use crate::http::h1::framing::{self, Framing};
-use crate::http::h1::head::Field;
-use crate::http::h1::target;
-use crate::http::h1::unique::{self, Names};
 use crate::http::header::{HeaderId, UnusualNames};
 use crate::http::host;
 use crate::http::method::Method;
 use crate::http::reject::Reject;
+use crate::http::repeated::{self, Names};
+use crate::http::request_target::without_fragment;
 use crate::util::span::Span;
 
 /// The protocols that are passed on.
@@ -24,7 +24,7 @@ const PROTOCOL: &[u8] = b"HTTP/2.0";
 
 /// A request, as spans of its block's text. The fields that are no pseudo-header fields stay in the block.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-pub struct RequestHead {
+pub struct DecodedHead {
     pub method: Method,
     /// The method's bytes.
     pub method_name: Span,
@@ -38,8 +38,8 @@ pub struct RequestHead {
     pub host: Span,
     /// RFC 8441 §4: the protocol of an extended CONNECT; empty otherwise.
     pub protocol: Span,
-    /// By Content-Length and END_STREAM; [`Framing::Chunked`] where only the end of the stream will tell.
-    pub framing: Framing,
+    /// By Content-Length and END_STREAM; [`BodyLength::Unknown`] where only the end of the stream will tell.
+    pub body_length: BodyLength,
     /// `Expect: 100-continue` (RFC 9110 §10.1.1).
     pub expect_continue: bool,
     /// Bytes of the request before compression, for `$request_length`.
@@ -61,8 +61,8 @@ pub struct Rules {
 ///
 /// # Errors
 /// The rule broken. The request is malformed then (§8.1.1), and `head` holds what was read before, for the log.
-pub fn read(block: &mut Block, end: bool, rules: Rules, head: &mut RequestHead) -> Result<(), Reject> {
-    *head = RequestHead { len: block.text.len(), ..RequestHead::default() };
+pub fn read(block: &mut Block, end: bool, rules: Rules, head: &mut DecodedHead) -> Result<(), Reject> {
+    *head = DecodedHead { len: block.text.len(), ..DecodedHead::default() };
     let pseudo = Pseudo::take(block);
     // As far as it goes, also for one that is refused.
     request_line(block, &pseudo, head);
@@ -139,7 +139,7 @@ impl Pseudo {
         found
     }
 
-    fn check(&self, block: &Block, rules: Rules, head: &mut RequestHead) -> Result<(), Reject> {
+    fn check(&self, block: &Block, rules: Rules, head: &mut DecodedHead) -> Result<(), Reject> {
         if let Some(fault) = self.fault {
             return Err(Reject::BadField(fault));
         }
@@ -178,7 +178,7 @@ impl Pseudo {
             None if is_tunnel => {}
             None => return Err(Reject::BadRequestLine("no :path")),
             Some(path) => {
-                target::without_fragment(path, 0..path.len())?;
+                without_fragment(path, 0..path.len())?;
                 let is_asterisk = path == b"*" && head.method == Method::Options;
                 if path.first() != Some(&b'/') && !is_asterisk {
                     return Err(Reject::BadRequestLine("a :path that does not begin with /"));
@@ -197,7 +197,7 @@ impl Pseudo {
 }
 
 /// Writes the request line that logs and variables show behind the block's text.
-fn request_line(block: &mut Block, pseudo: &Pseudo, head: &mut RequestHead) {
+fn request_line(block: &mut Block, pseudo: &Pseudo, head: &mut DecodedHead) {
     let start = block.text.len();
     let mut copy = |span: Option<Span>| {
         let at = block.text.len();
@@ -214,7 +214,7 @@ fn request_line(block: &mut Block, pseudo: &Pseudo, head: &mut RequestHead) {
     head.method = Method::parse(head.method_name.of(&block.text));
 }
 
-fn fields(block: &mut Block, rules: Rules, head: &mut RequestHead, end: bool) -> Result<(), Reject> {
+fn fields(block: &mut Block, rules: Rules, head: &mut DecodedHead, end: bool) -> Result<(), Reject> {
     let text = &block.text;
     let (mut names, mut repeated, mut length, mut host_field) = (Names::default(), false, None, None);
     for field in &block.fields {
@@ -230,7 +230,7 @@ fn fields(block: &mut Block, rules: Rules, head: &mut RequestHead, end: bool) ->
             HeaderId::ContentLength if length.is_some() => {
                 return Err(Reject::BadFraming("more than one \"Content-Length\""));
             }
-            HeaderId::ContentLength => length = Some(framing::content_length(value)?),
+            HeaderId::ContentLength => length = Some(body_length::content_length(value)?),
             HeaderId::Expect => {
                 for expectation in list(value).filter(|e| !e.is_empty()) {
                     if !expectation.eq_ignore_ascii_case(b"100-continue") {
@@ -243,16 +243,15 @@ fn fields(block: &mut Block, rules: Rules, head: &mut RequestHead, end: bool) ->
         }
     }
     if repeated {
-        unique::check(&block.fields, text)?;
+        repeated::check(&block.fields, text)?;
     }
     one_host(block, head, host_field)?;
-    head.framing = match (length, end) {
+    head.body_length = match (length, end) {
         (Some(1..), true) => return Err(Reject::BadFraming("the stream ends before its body")),
-        // It ends with the stream: the rest of the server takes that for chunked framing. With a length of 0, what
-        // comes until then is malformed (RFC 9113 §8.1.1).
-        (None | Some(0), false) => Framing::Chunked,
-        (Some(length), _) => Framing::Length(length),
-        (None, true) => Framing::None,
+        // It ends with the stream. With a length of 0, what comes until then is malformed (RFC 9113 §8.1.1).
+        (None | Some(0), false) => BodyLength::Unknown,
+        (Some(length), _) => BodyLength::Known(length),
+        (None, true) => BodyLength::None,
     };
     let text = &block.text;
     block.fields.retain(|field| field.id != HeaderId::Other || rules.unusual.keep(field.name.of(text)));
@@ -260,7 +259,7 @@ fn fields(block: &mut Block, rules: Rules, head: &mut RequestHead, end: bool) ->
 }
 
 /// The one host that `:authority` and Host name, as a Host field too.
-fn one_host(block: &mut Block, head: &mut RequestHead, said: Option<Span>) -> Result<(), Reject> {
+fn one_host(block: &mut Block, head: &mut DecodedHead, said: Option<Span>) -> Result<(), Reject> {
     let text = &block.text;
     match said {
         Some(value) if !host::is_valid(value.of(text)) => return Err(Reject::BadHost("malformed Host field")),

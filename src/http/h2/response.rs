@@ -71,7 +71,7 @@ mod tests {
         let mut out = Block::default();
         let bounds = Bounds { total: 1000, fields: 20 };
         assert_eq!(Decoder::default().decode(block, &bounds, &mut out), Ok(()));
-        let shown = |field: &crate::http::h1::head::Field| {
+        let shown = |field: &crate::http::field::Field| {
             let text = |span: crate::util::span::Span| String::from_utf8_lossy(span.of(&out.text)).into_owned();
             format!("{}={}", text(field.name), text(field.value))
         };

@@ -6,8 +6,8 @@
 
 use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::net::TcpStream;
+use webserv::http::body_length::BodyLength;
 use webserv::http::h1::body::Decoder;
-use webserv::http::h1::framing::Framing;
 use webserv::http::h2::frame::{self, EndStream, FrameHeader, HEADER_LEN, PREFACE, flag, kind};
 use webserv::http::h2::hpack::{self, Block, Bounds, encode};
 use webserv::http::status::Status;
@@ -121,7 +121,7 @@ impl Translator {
         let said = said.unwrap_or_else(|| panic!("no request of HTTP/2: {}", String::from_utf8_lossy(head)));
         let stream = self.next;
         self.next += 2;
-        let end = matches!(said.framing, Framing::None | Framing::Length(0));
+        let end = matches!(said.framing, BodyLength::None | BodyLength::Known(0));
         self.answer = Answer {
             stream,
             to_head: said.method == "HEAD",
@@ -152,7 +152,7 @@ impl Translator {
             let step = decoder.next(&held[at..]).expect("a body that HTTP/2 can carry");
             let data = held[at + step.data.start..at + step.data.end].to_vec();
             at += step.consumed;
-            let is_last = decoder.is_done() && decoder.trailers.0.is_empty();
+            let is_last = decoder.is_done() && decoder.trailers.is_empty();
             self.data(tcp, &data, is_last)?;
             if step.consumed == 0 {
                 break;
@@ -163,7 +163,7 @@ impl Translator {
             return Ok(Vec::new());
         }
         self.answer.is_cut = false;
-        let lines = String::from_utf8_lossy(&decoder.trailers.0).into_owned();
+        let lines = String::from_utf8_lossy(&decoder.trailers.to_lines()).into_owned();
         if !lines.is_empty() && !self.answer.has_ended {
             let mut out = Vec::new();
             frame::headers(&mut out, self.answer.stream, EndStream::Yes, 16_384, |out| {
@@ -384,7 +384,7 @@ fn line(name: &[u8], value: &[u8]) -> Vec<u8> {
 struct Request {
     method: String,
     block: Vec<u8>,
-    framing: Framing,
+    framing: BodyLength,
     closes: bool,
 }
 
@@ -401,7 +401,7 @@ impl Request {
         let mut request = Request {
             method: String::from_utf8(method.to_vec()).ok()?,
             block: Vec::new(),
-            framing: Framing::None,
+            framing: BodyLength::None,
             closes: false,
         };
         let mut put = |name: &[u8], value: &[u8]| encode::field(&mut request.block, name, value);
@@ -425,16 +425,16 @@ impl Request {
                 b"host" | b"keep-alive" => {}
                 b"connection" => request.closes |= value.eq_ignore_ascii_case(b"close"),
                 b"transfer-encoding" if value.eq_ignore_ascii_case(b"chunked") => match request.framing {
-                    Framing::None => request.framing = Framing::Chunked,
+                    BodyLength::None => request.framing = BodyLength::Unknown,
                     _ => return None,
                 },
                 b"transfer-encoding" | b"te" | b"upgrade" => return None,
                 b"content-length" => {
                     let length = std::str::from_utf8(value).ok()?.parse().ok()?;
-                    if request.framing != Framing::None {
+                    if request.framing != BodyLength::None {
                         return None;
                     }
-                    request.framing = Framing::Length(length);
+                    request.framing = BodyLength::Known(length);
                     put(name, value);
                 }
                 _ => put(name, value),

@@ -13,9 +13,9 @@ use crate::exchange::handlers::upload;
 use crate::exchange::handlers::upload::Refusal;
 use crate::exchange::handlers::upstream::cgi;
 use crate::exchange::origin::{self, Sender};
+use crate::http::body_length::BodyLength;
 use crate::http::escape::escape_path;
 use crate::http::field_syntax::trim_ows;
-use crate::http::h1::framing::Framing;
 use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::http::status::Status;
@@ -33,10 +33,10 @@ pub struct DeleteForm {
 
 /// The request is the form of a listing that shows delete buttons. None: it is something else.
 pub fn form(ex: &Exchange) -> Option<DeleteForm> {
-    let is_short = match ex.request.head.framing {
-        Framing::Length(length) => (1..=LONGEST as u64).contains(&length),
-        Framing::Chunked => true,
-        Framing::None => false,
+    let is_short = match ex.request.head.body_length {
+        BodyLength::Known(length) => (1..=LONGEST as u64).contains(&length),
+        BodyLength::Unknown => true,
+        BodyLength::None => false,
     };
     let is_form = ex.header(HeaderId::ContentType).is_some_and(|value| {
         let kind = value.split(|b| *b == b';').next().unwrap_or_default();

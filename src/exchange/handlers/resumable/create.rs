@@ -19,8 +19,8 @@ use crate::exchange::handlers::principal;
 use crate::exchange::handlers::upload::resumed::{self, Refusal, Role, Wish};
 use crate::exchange::handlers::upload::{self, rate_limit};
 use crate::exchange::{Exchange, Printable};
+use crate::http::body_length::BodyLength;
 use crate::http::fields::Fields;
-use crate::http::h1::framing::Framing;
 use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::http::status::Status;
@@ -77,7 +77,7 @@ fn tus_said(ex: &Exchange, joining: Option<Box<Joining>>) -> Result<(CreationReq
     let digest = joined(ex, HeaderId::ReprDigest);
     let (whole, _) = resumed::whole_digests(ex, &digest, false)?;
     let content = tus_content(ex, UploadRequest::Creation, WholeDigest::of(!digest.is_empty()))?;
-    if let (Framing::Length(sent), Some(length)) = (ex.request.head.framing, length)
+    if let (BodyLength::Known(sent), Some(length)) = (ex.request.head.body_length, length)
         && sent > length
     {
         let why = format!("the content is longer than the {length} bytes of Upload-Length");
@@ -236,9 +236,9 @@ pub fn rufh_content(
 /// # Errors
 /// They differ.
 pub fn rufh_length(ex: &Exchange, offset: u64, ends: bool, known: Option<u64>) -> Result<Option<u64>, ()> {
-    let implied = match ex.request.head.framing {
-        Framing::Length(content) if ends => Some(offset.saturating_add(content)),
-        Framing::None if ends => Some(offset),
+    let implied = match ex.request.head.body_length {
+        BodyLength::Known(content) if ends => Some(offset.saturating_add(content)),
+        BodyLength::None if ends => Some(offset),
         _ => None,
     };
     match (implied, known) {
@@ -249,8 +249,8 @@ pub fn rufh_length(ex: &Exchange, offset: u64, ends: bool, known: Option<u64>) -
 
 /// Content with a known size stays within the length.
 pub fn fits(ex: &Exchange, offset: u64, length: Option<u64>) -> bool {
-    match (ex.request.head.framing, length) {
-        (Framing::Length(content), Some(length)) => offset.saturating_add(content) <= length,
+    match (ex.request.head.body_length, length) {
+        (BodyLength::Known(content), Some(length)) => offset.saturating_add(content) <= length,
         _ => true,
     }
 }
@@ -297,7 +297,7 @@ fn create(
         fields: &request.fields,
         below: &request.below,
         role: request.role,
-        size: request.length.unwrap_or_else(|| ex.request.head.framing.announced()),
+        size: request.length.unwrap_or_else(|| ex.request.head.body_length.announced()),
         parts: content.joining.as_ref().map_or_else(Vec::new, |joining| joining.ids()),
     };
     let (size, admitted) = (wish.size, resumed::admit(ex, cx, &wish)?);

@@ -10,7 +10,7 @@ use crate::exchange::Exchange;
 use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::handlers::upload;
 use crate::exchange::handlers::upload::resumed::{self, More, Refusal};
-use crate::http::h1::framing::Framing;
+use crate::http::body_length::BodyLength;
 use crate::http::header::HeaderId;
 use crate::http::method::{Method, MethodSet};
 use crate::http::status::Status;
@@ -277,8 +277,7 @@ fn rufh(ex: &mut Exchange, upload: &mut Unfinished) -> Result<super::append::Req
         create::WholeDigest::of(!upload.record.digest.is_empty()),
     )?;
     // The last byte arrives with this content, whether or not the client says so.
-    let fills =
-        matches!((ex.request.head.framing, length), (Framing::Length(sent), Some(length)) if offset + sent == length);
+    let fills = matches!((ex.request.head.body_length, length), (BodyLength::Known(sent), Some(length)) if offset + sent == length);
     if ends || fills {
         (content.whole, content.wanted) = resumed::whole_digests(ex, &upload.record.digest, true)?;
     }
@@ -310,13 +309,13 @@ fn open(
     content: super::append::RequestContent,
 ) -> Result<Append, Refusal> {
     let most = resumed::largest(ex);
-    let sent = ex.request.head.framing.announced();
+    let sent = ex.request.head.body_length.announced();
     let total = upload.record.length.unwrap_or(upload.size.saturating_add(sent));
     if most > 0 && total > most {
         return Err(resumed::too_large());
     }
     // What comes without a length is compared with what the area was found to have.
-    let grows = upload.record.length.is_none() && ex.request.head.framing == Framing::Chunked;
+    let grows = upload.record.length.is_none() && ex.request.head.body_length == BodyLength::Unknown;
     let counted = !grows && cx.resumable.holds(upload.id) >= total;
     let need = Usage { bytes: total, files: u64::from(!upload.is_part()), dirs: 0 };
     let more = More {

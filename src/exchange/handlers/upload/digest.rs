@@ -7,9 +7,9 @@
 use super::refusal::Refusal;
 use crate::config::settings::upload::VerifyDigest;
 use crate::exchange::Exchange;
+use crate::http::body_length::BodyLength;
 use crate::http::escape::to_base64;
 use crate::http::field_syntax::{list, trim_ows};
-use crate::http::h1::framing::Framing;
 use crate::http::header::HeaderId;
 use crate::http::status::Status;
 use crate::http::structured::{Item, dictionary};
@@ -197,7 +197,7 @@ pub fn promised(ex: &Exchange, verify: VerifyDigest, is_form: bool) -> Result<Di
     for id in [HeaderId::ContentDigest, HeaderId::ReprDigest] {
         ex.request.head.all(id).try_for_each(|field| digests.promise(field.value.of(ex.buf())))?;
     }
-    let chunked = ex.request.head.framing == Framing::Chunked;
+    let chunked = ex.request.head.body_length == BodyLength::Unknown;
     let required = verify == VerifyDigest::Require && digests.promised.is_empty();
     if required && !chunked && !is_form {
         return Err(missing());
@@ -219,7 +219,7 @@ pub fn promised_of_part(ex: &Exchange, verify: VerifyDigest) -> Result<Digests, 
         return Ok(digests);
     }
     ex.request.head.all(HeaderId::ContentDigest).try_for_each(|field| digests.promise(field.value.of(ex.buf())))?;
-    if ex.request.head.framing == Framing::Chunked && is_announced(ex, &[CONTENT]) {
+    if ex.request.head.body_length == BodyLength::Unknown && is_announced(ex, &[CONTENT]) {
         digests.hash_all();
     }
     Ok(digests)

@@ -15,8 +15,9 @@ use super::temp_file::Part;
 use crate::config::settings::upload::{Quota, Store, UploadSettings, VerifyDigest};
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
-use crate::http::h1::head::Head;
+use crate::http::fields::Fields;
 use crate::http::method::Method;
+use crate::http::request_head::RequestHead;
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::quotas::{Replaced, Usage};
@@ -181,7 +182,7 @@ pub fn admit_more(ex: &mut Exchange, cx: &mut Services, more: &More<'_>) -> Resu
     let rules = ex.location().settings.upload.clone();
     let (target, _) = find(ex, cx, &rules, true)?;
     rules::check_room(target.dir.as_fd(), rules.min_free, more.bytes)?;
-    let head = Head::of_lines(more.conditions).unwrap_or_default();
+    let head = conditions(more.conditions).unwrap_or_default();
     let policy = NamePolicy::of(&head.0, &head.1, ex.route.method == Method::Put, rules.on_duplicate);
     let mut upload = Upload::new(ex, cx, rules, target, policy);
     upload.own = vec![more.id];
@@ -197,6 +198,11 @@ pub fn admit_more(ex: &mut Exchange, cx: &mut Services, more: &More<'_>) -> Resu
     }
     let replaces = upload.check_quota(ex, cx, total)?;
     Ok((Room::of(&upload), replaces))
+}
+
+/// The preconditions of the creation as a head of their own. None: `lines` are none.
+fn conditions(lines: &[u8]) -> Option<(RequestHead, Vec<u8>)> {
+    Fields::of_lines(lines).as_ref().map(RequestHead::of_fields)
 }
 
 /// A file whose last byte has arrived.
@@ -264,7 +270,7 @@ pub fn store(ex: &mut Exchange, cx: &mut Services, finished: Finished<'_>) -> Re
         target = target.below(finished.below, Names::of(ex)).map_err(later)?;
     }
     let broken = || Refusal::new(Status::INTERNAL_SERVER_ERROR, "the upload's preconditions are lost");
-    let conditions = Head::of_lines(finished.conditions).ok_or_else(|| later(broken()))?;
+    let conditions = conditions(finished.conditions).ok_or_else(|| later(broken()))?;
     let (head, buf) = (&conditions.0, &conditions.1[..]);
     let policy = NamePolicy::of(head, buf, ex.route.method == Method::Put, rules.on_duplicate);
     let mut part = Part::adopt(finished.home, finished.part, finished.name.to_vec(), rules.mode, cx.temp_names.left())

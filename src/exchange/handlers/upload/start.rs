@@ -11,7 +11,7 @@ use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::handlers::methods;
 use crate::exchange::origin::{self, Sender};
 use crate::exchange::{Exchange, accounts};
-use crate::http::h1::framing::Framing;
+use crate::http::body_length::BodyLength;
 use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::http::multipart::boundary_of;
@@ -66,7 +66,7 @@ fn prepare(ex: &mut Exchange, cx: &mut Services) -> Result<Box<Upload>, Refusal>
         (None, false) => TargetKind::Either { named: given.is_some() },
     };
     let (target, named) = target_dir::find(ex, cx, &rules, wanted)?;
-    let length = ex.request.head.framing.announced();
+    let length = ex.request.head.body_length.announced();
     rules::check_room(target.dir.as_fd(), rules.min_free, length)?;
     let is_form = form.is_some();
     let mut upload = assemble(ex, cx, rules, target, form, length)?;
@@ -77,11 +77,11 @@ fn prepare(ex: &mut Exchange, cx: &mut Services) -> Result<Box<Upload>, Refusal>
         if most > 0 && length > most {
             return Err(too_large());
         }
-        if let Framing::Length(length) = ex.request.head.framing {
+        if let BodyLength::Known(length) = ex.request.head.body_length {
             rules::check_least(ex, length)?;
         }
         let name = named.or(given);
-        if name.is_none() && ex.request.head.framing == Framing::None {
+        if name.is_none() && ex.request.head.body_length == BodyLength::None {
             return Err(Refusal::new(Status::BAD_REQUEST, "the request has neither a body nor a file name"));
         }
         upload.open(ex, cx, &[], name.as_deref(), &kind)?;
@@ -134,10 +134,10 @@ fn assemble(
     let policy = NamePolicy::of(&ex.request.head, ex.buf(), put, rule);
     let mut digests = digest::promised(ex, rules.verify_digest, form.is_some())?;
     let wanted = digest::wanted(ex);
-    let hold = match ex.request.head.framing {
+    let hold = match ex.request.head.body_length {
         // A client that waits for 100 Continue then learns in time whether a file can be made.
         _ if ex.request.expects_continue() => 0,
-        Framing::Length(length) if form.is_none() && length > hold_at_most(ex) => 0,
+        BodyLength::Known(length) if form.is_none() && length > hold_at_most(ex) => 0,
         _ => hold_at_most(ex) as usize,
     };
     if let Some(algorithm) = wanted.filter(|_| form.is_none()) {

@@ -14,8 +14,8 @@ use crate::config::settings::upload::{Duplicate, UploadSettings};
 use crate::exchange::Exchange;
 use crate::exchange::handlers::versions::{self, Versions};
 use crate::http::etag::ETag;
-use crate::http::h1::head::Head;
 use crate::http::header::HeaderId;
+use crate::http::request_head::RequestHead;
 use crate::io::make_path::NewDirectories;
 use crate::services::Services;
 use crate::services::quotas::Usage;
@@ -58,7 +58,7 @@ pub struct Upload {
     /// What a taken name means.
     pub(super) policy: NamePolicy,
     /// The head with the conditions, and its bytes, if that is not this request's head.
-    pub(super) conditions: Option<Box<(Head, Vec<u8>)>>,
+    pub(super) conditions: Option<Box<(RequestHead, Vec<u8>)>>,
     /// upload_sync: how far writing to the disk has come.
     pub(super) writing: Writing,
     /// upload_sync: what writing the name to the disk needs.
@@ -232,7 +232,7 @@ pub struct NamePolicy {
 
 impl NamePolicy {
     /// As the head says; otherwise as the location says (`on_duplicate`). A PUT replaces.
-    pub fn of(head: &Head, buf: &[u8], put: bool, on_duplicate: Duplicate) -> NamePolicy {
+    pub fn of(head: &RequestHead, buf: &[u8], put: bool, on_duplicate: Duplicate) -> NamePolicy {
         let create_only = head.all(HeaderId::IfNoneMatch).any(|field| field.value.of(buf) == b"*");
         let on_duplicate = match if put { Duplicate::Overwrite } else { on_duplicate } {
             Duplicate::Overwrite if create_only => Duplicate::Error,

@@ -12,7 +12,7 @@ use crate::config::model::Level;
 use crate::config::settings::gateway::Gateway;
 use crate::config::settings::proxy_pass::Protocol;
 use crate::exchange::{Exchange, variables};
-use crate::http::h1::framing::Framing;
+use crate::http::body_length::BodyLength;
 use crate::http::header::HeaderId;
 use crate::http::status::Status;
 use crate::http::{fastcgi, scgi};
@@ -42,8 +42,8 @@ pub fn compose(request: &mut UpstreamRequest, ex: &mut Exchange, cx: &mut Servic
         Some(_) => RequestBody::Whole,
         None => RequestBody::Streamed,
     };
-    let length = length.or(match ex.request.head.framing {
-        Framing::Length(length) if ex.subrequest.is_none() && !is_spent(ex) => Some(length),
+    let length = length.or(match ex.request.head.body_length {
+        BodyLength::Known(length) if ex.subrequest.is_none() && !is_spent(ex) => Some(length),
         _ => None,
     });
     let mut out = std::mem::take(&mut request.out);

@@ -5,7 +5,7 @@
 
 use crate::config::template::Builtin;
 use crate::exchange::{Exchange, variables};
-use crate::http::h1::field::Field;
+use crate::http::field::Field;
 use crate::http::host;
 use crate::services::Services;
 use crate::util::decimal;
@@ -99,18 +99,19 @@ fn params(buf: &[u8], fields: &[Field]) -> Params {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::h1::head::{Head, HeadLimits, HeadProgress};
+    use crate::http::h1::head::{HeadParser, HeadProgress};
     use crate::http::header::UnusualNames;
+    use crate::http::request_head::HeadLimits;
 
     fn shown(text: &str) -> Vec<String> {
         let buf = format!("GET / HTTP/1.1\r\nHost: a\r\n{text}\r\n").into_bytes();
         let limits = HeadLimits { unusual: UnusualNames { underscores: true, all: true }, ..HeadLimits::default() };
-        let mut head = Head::default();
-        assert_eq!(head.parse(&buf, &limits), Ok(HeadProgress::Complete), "{text}");
+        let mut parser = HeadParser::default();
+        assert_eq!(parser.parse(&buf, &limits), Ok(HeadProgress::Complete), "{text}");
         let mut out = Vec::new();
         lines(
             &buf,
-            &head.fields,
+            &parser.head.fields,
             |name| name == b"HTTP_SET" || name == b"HTTP_HOST",
             |name, value| {
                 out.push(format!("{}={}", String::from_utf8_lossy(name), String::from_utf8_lossy(value)));

@@ -11,9 +11,9 @@ use super::state::{BodyFraming, RequestBody, UpstreamRequest};
 use super::upgrade;
 use crate::config::settings::proxy::ProxySettings;
 use crate::exchange::{Exchange, variables};
+use crate::http::body_length::BodyLength;
 use crate::http::field_syntax::is_token;
-use crate::http::h1::framing::Framing;
-use crate::http::h1::request::{self, Length};
+use crate::http::h1::request;
 use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::http::status::Status;
@@ -48,7 +48,7 @@ pub fn compose(
     request.protocols = set_fields(ex, cx, &settings, &target.host, &mut out);
     request.asked.upgrade = !request.protocols.is_empty() && upgrade::is_wanted(ex);
     request::length(length, &mut out);
-    request.framing = if length == Length::Chunked { BodyFraming::Chunked } else { BodyFraming::Plain };
+    request.framing = if length == BodyLength::Unknown { BodyFraming::Chunked } else { BodyFraming::Plain };
     request.body = how;
     if settings.pass_request_headers {
         passed(ex, &settings.set_headers, caches, &mut out);
@@ -67,25 +67,27 @@ pub fn compose(
 }
 
 /// The announced length, and where the body comes from. `set`: the body of proxy_set_body.
-fn framing(ex: &Exchange, set: Option<&[u8]>, version: Version) -> Result<(Length, RequestBody), Status> {
+fn framing(ex: &Exchange, set: Option<&[u8]>, version: Version) -> Result<(BodyLength, RequestBody), Status> {
     let buffered = ex.log.upstream.as_ref().and_then(|record| record.body.as_ref());
     Ok(match (set, buffered) {
-        (Some(body), _) => (Length::Known(body.len() as u64), RequestBody::Whole),
+        (Some(body), _) => (BodyLength::Known(body.len() as u64), RequestBody::Whole),
         // The request had a body (nginx): some servers reject a POST without a length.
-        _ if ex.body_lost && ex.request.head.framing != Framing::None => (Length::Known(0), RequestBody::Whole),
-        _ if !passes_body(ex) => (Length::None, RequestBody::Whole),
-        // A subrequest has no body of its own.
-        (None, None) if ex.subrequest.is_some() => (Length::None, RequestBody::Whole),
-        (None, None) if has_ended_empty(ex) => (Length::Known(0), RequestBody::Whole),
-        (None, Some(body)) => {
-            (Length::Known(body.len()), if body.file().is_some() { RequestBody::File } else { RequestBody::Whole })
+        _ if ex.body_lost && ex.request.head.body_length != BodyLength::None => {
+            (BodyLength::Known(0), RequestBody::Whole)
         }
-        (None, None) => match ex.request.head.framing {
-            Framing::Length(length) => (Length::Known(length), RequestBody::Streamed),
-            _ if ex.request.is_to_be_empty() => (Length::Known(0), RequestBody::Streamed),
+        _ if !passes_body(ex) => (BodyLength::None, RequestBody::Whole),
+        // A subrequest has no body of its own.
+        (None, None) if ex.subrequest.is_some() => (BodyLength::None, RequestBody::Whole),
+        (None, None) if has_ended_empty(ex) => (BodyLength::Known(0), RequestBody::Whole),
+        (None, Some(body)) => {
+            (BodyLength::Known(body.len()), if body.file().is_some() { RequestBody::File } else { RequestBody::Whole })
+        }
+        (None, None) => match ex.request.head.body_length {
+            BodyLength::Known(length) => (BodyLength::Known(length), RequestBody::Streamed),
+            _ if ex.request.is_to_be_empty() => (BodyLength::Known(0), RequestBody::Streamed),
             // RFC 9112 §6.1: nothing else tells an HTTP/1.0 server where a body ends.
             _ if version != Version::Http11 => return Err(Status::LENGTH_REQUIRED),
-            _ => (Length::Chunked, RequestBody::Streamed),
+            _ => (BodyLength::Unknown, RequestBody::Streamed),
         },
     })
 }

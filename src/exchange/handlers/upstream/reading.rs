@@ -12,8 +12,8 @@ use crate::config::value::Size;
 use crate::exchange::flow::Flow;
 use crate::exchange::pace::Pace;
 use crate::exchange::{Exchange, Tx, variables};
+use crate::http::body_length::BodyLength;
 use crate::http::h1::body::Decoder;
-use crate::http::h1::framing::Framing;
 use crate::http::h1::response::{Ending, ResponseHeadProgress};
 use crate::services::Services;
 use crate::sys::process::Exit;
@@ -186,8 +186,8 @@ impl UpstreamRequest {
                 Reading::Done
             }
             Ending::Length(0) => self.after_body(false),
-            Ending::Length(length) => Reading::Length(Decoder::of_response(Framing::Length(length))),
-            Ending::Chunked => Reading::Length(Decoder::of_response(Framing::Chunked)),
+            Ending::Length(length) => Reading::Length(Decoder::of_response(BodyLength::Known(length))),
+            Ending::Chunked => Reading::Length(Decoder::of_response(BodyLength::Unknown)),
             Ending::Close => Reading::UntilClose,
         };
         if settings(ex).store != Store::Off && self.ending != Ending::None {
@@ -260,7 +260,7 @@ impl UpstreamRequest {
                     }
                 }
                 if decoder.is_done() {
-                    let trailers = std::mem::take(&mut decoder.trailers).0;
+                    let trailers = std::mem::take(&mut decoder.trailers);
                     self.reading = self.after_body(at < bytes.len());
                     respond::trailers(ex, trailers);
                 }

@@ -3,8 +3,9 @@
 use super::connection_options::ConnectionOptions;
 use crate::config::settings::proxy_pass::Protocol;
 use crate::exchange::body::BufferedBody;
-use crate::http::h1::field::Field;
-use crate::http::h1::request::Length;
+use crate::http::body_length::BodyLength;
+use crate::http::field::Field;
+use crate::http::fields::Fields;
 use crate::http::h1::response::ResponseHead;
 use crate::http::header::HeaderId;
 use std::io::Write;
@@ -19,8 +20,8 @@ pub struct UpstreamRecord {
     pub tries: Vec<Try>,
     /// The head of the last response; None: no response arrived.
     pub head: Option<Rc<ReceivedHead>>,
-    /// Trailer lines of the last response, each with its CRLF.
-    pub trailers: Vec<u8>,
+    /// The trailers of the last response.
+    pub trailers: Fields,
     /// The request body if it was buffered (`$request_body`).
     pub body: Option<BufferedBody>,
     /// The request body if it was streamed and is small.
@@ -30,7 +31,7 @@ pub struct UpstreamRecord {
     /// Empty: `$proxy_port` is not set.
     pub port: Option<Rc<[u8]>>,
     /// The announced length of the last request's body, for HTTP.
-    pub announced: Option<Length>,
+    pub announced: Option<BodyLength>,
     /// The server is reached over TLS.
     pub is_secure: bool,
     /// What is requested from the current server.
@@ -240,7 +241,7 @@ impl UpstreamRecord {
     /// The value of a trailer of the last response, named as in [`UpstreamRecord::header`].
     pub fn trailer(&self, name: &[u8], out: &mut Vec<u8>) -> bool {
         let mut found = false;
-        for (written, value) in self.trailer_lines() {
+        for (written, value) in self.trailers.iter() {
             if is_named(written, name) {
                 out.extend_from_slice(if found { b", " } else { b"" });
                 out.extend_from_slice(value);
@@ -248,14 +249,6 @@ impl UpstreamRecord {
             }
         }
         found
-    }
-
-    /// Names and values of the trailers, in the order in which they came.
-    pub fn trailer_lines(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.trailers.split(|b| *b == b'\n').filter_map(|line| {
-            let colon = memchr::memchr(b':', line)?;
-            Some((&line[..colon], line[colon + 1..].trim_ascii()))
-        })
     }
 
     /// The value of a cookie set by the last response.

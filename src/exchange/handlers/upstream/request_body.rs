@@ -4,7 +4,7 @@ use super::settings::settings;
 use crate::config::settings::gateway::Param;
 use crate::config::settings::proxy_pass::Protocol;
 use crate::exchange::{Exchange, Rx};
-use crate::http::h1::framing::Framing;
+use crate::http::body_length::BodyLength;
 use crate::http::method::Method;
 use crate::http::version::Version;
 
@@ -18,7 +18,7 @@ pub(super) fn is_spent(ex: &Exchange) -> bool {
 
 /// The request has a body, and it is passed on.
 pub(super) fn passes_body(ex: &Exchange) -> bool {
-    settings(ex).pass_request_body && ex.request.head.framing != Framing::None && !is_spent(ex)
+    settings(ex).pass_request_body && ex.request.head.body_length != BodyLength::None && !is_spent(ex)
 }
 
 /// The body, which is not buffered, has ended before the request is written: it was empty, and another location's
@@ -30,12 +30,12 @@ pub(super) fn has_ended_empty(ex: &Exchange) -> bool {
 /// A small body has already arrived: it can be $request_body without waiting (nginx).
 pub(super) fn is_here(ex: &Exchange) -> bool {
     const SMALL: u64 = 8 << 10;
-    ex.has_whole_body && matches!(ex.request.head.framing, Framing::Length(1..=SMALL))
+    ex.has_whole_body && matches!(ex.request.head.body_length, BodyLength::Known(1..=SMALL))
 }
 
 /// Whether the application needs the length of the body in advance, so that the body cannot be chunked.
 pub(super) fn needs_length(ex: &Exchange, protocol: Protocol) -> bool {
-    if ex.request.head.framing != Framing::Chunked {
+    if ex.request.head.body_length != BodyLength::Unknown {
         return false;
     }
     let settings = settings(ex);

@@ -14,8 +14,9 @@ use crate::exchange::response::{Body, ContentType, Window};
 use crate::exchange::{Exchange, Printable, error_page};
 use crate::http::cond::{self, Validators};
 use crate::http::escape::{escape_path, unescape};
+use crate::http::field::Field;
 use crate::http::field_syntax::{is_field_value, list, push_value};
-use crate::http::h1::field::Field;
+use crate::http::fields::Fields;
 use crate::http::h1::response::{Ending, ResponseHead};
 use crate::http::header::HeaderId;
 use crate::http::method::Method;
@@ -337,16 +338,16 @@ pub fn open_tunnel(request: &mut UpstreamRequest, ex: &mut Exchange) {
 
 /// Processes the trailers: keeps them for variables, and passes them to the client if it accepts them. Without
 /// proxy_pass_trailers they are ignored (nginx).
-pub fn trailers(ex: &mut Exchange, lines: Vec<u8>) {
+pub fn trailers(ex: &mut Exchange, fields: Fields) {
     let settings = settings(ex).clone();
     let Some(record) = ex.log.upstream.as_mut().filter(|_| settings.pass_trailers) else { return };
-    record.trailers = lines;
+    record.trailers = fields;
     if !ex.out.takes_trailers() {
         return;
     }
     let head = record.head.clone();
     let options = head.as_ref().map(|head| head.connection_options());
-    for (name, value) in record.trailer_lines() {
+    for (name, value) in record.trailers.iter() {
         let id = HeaderId::of(name);
         let ends = options.as_ref().is_some_and(|options| options.withhold(id, name));
         if !ends && record.protocol.passes(&settings, id, name) {

@@ -13,7 +13,7 @@ use crate::config::settings::upstream::Method;
 use crate::exchange::body::Moved;
 use crate::exchange::flow::Flow;
 use crate::exchange::{Exchange, Printable, Rx, body, variables};
-use crate::http::h1::framing::Framing;
+use crate::http::body_length::BodyLength;
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::temp_dir::TempFileError;
@@ -240,7 +240,7 @@ impl UpstreamRequest {
     /// END_STREAM is to come in a frame of its own.
     fn has_announced_length(&self, ex: &Exchange) -> bool {
         self.framing == BodyFraming::Plain
-            && matches!(ex.request.head.framing, Framing::Length(length) if ex.body_received >= length)
+            && matches!(ex.request.head.body_length, BodyLength::Known(length) if ex.body_received >= length)
     }
 
     /// Whether the client's body may be read: everything before has been sent.

@@ -5,7 +5,7 @@
 
 use super::programs::Programs;
 use super::record::{ReceivedHead, RequestTarget, UpstreamRecord};
-use crate::http::h1::field::Field;
+use crate::http::field::Field;
 use std::rc::Rc;
 
 /// Larger buffers, in bytes, are freed.
@@ -136,7 +136,8 @@ mod tests {
         let head = Rc::new(ReceivedHead { head, bytes: vec![b'x'; bytes] });
         let tries = vec![Try::of("a".into(), 1)];
         let mut record = Box::new(UpstreamRecord::default());
-        (record.tries, record.head, record.trailers) = (tries, Some(head), b"a: b\r\n".to_vec());
+        (record.tries, record.head) = (tries, Some(head));
+        record.trailers.push(b"a", b"b");
         record
     }
 

@@ -1,6 +1,8 @@
 //! Tests of the head: tables re-run at every split point, and httparse as a differential oracle.
 
 use super::*;
+use crate::http::body_length::BodyLength;
+use crate::http::header::UnusualNames;
 
 const LIMITS: HeadLimits =
     HeadLimits { line: 200, total: 600, fields: 8, unusual: UnusualNames { underscores: false, all: false } };
@@ -10,48 +12,48 @@ fn feed(
     text: &[u8],
     cuts: impl IntoIterator<Item = usize>,
     limits: &HeadLimits,
-) -> (Head, Result<HeadProgress, Reject>) {
-    let mut head = Head::default();
+) -> (HeadParser, Result<HeadProgress, Reject>) {
+    let mut parser = HeadParser::default();
     for cut in cuts.into_iter().chain([text.len()]) {
-        match head.parse(&text[..cut], limits) {
+        match parser.parse(&text[..cut], limits) {
             Ok(HeadProgress::Partial) => {}
-            other => return (head, other),
+            other => return (parser, other),
         }
     }
     let last = Ok(HeadProgress::Partial);
-    (head, last)
+    (parser, last)
 }
 
 /// What a caller sees of a head.
-fn facts(text: &[u8], (head, result): &(Head, Result<HeadProgress, Reject>)) -> String {
+fn facts(text: &[u8], (parser, result): &(HeadParser, Result<HeadProgress, Reject>)) -> String {
     match result {
         Err(reject) => format!("{reject:?}"),
         Ok(HeadProgress::Partial) => "partial".into(),
         Ok(HeadProgress::Complete) => {
             let show = |span: Span| String::from_utf8_lossy(span.of(text)).into_owned();
-            let fields: Vec<_> = head.fields.iter().map(|f| (f.id, show(f.name), show(f.value))).collect();
+            let fields: Vec<_> = parser.head.fields.iter().map(|f| (f.id, show(f.name), show(f.value))).collect();
             format!(
                 "{:?} {} {} {:?} {} {:?} {fields:?} [{}] {} {:?} {} {} {} {}",
-                head.method,
-                show(head.method_name),
-                show(head.target),
-                head.form,
-                show(head.origin),
-                head.version,
-                show(head.request_line),
-                head.len,
-                head.framing,
-                show(head.host),
-                head.keep_alive,
-                head.expect_continue,
-                head.upgrade,
+                parser.head.method,
+                show(parser.head.method_name),
+                show(parser.head.target),
+                parser.head.form,
+                show(parser.head.origin),
+                parser.head.version,
+                show(parser.head.request_line),
+                parser.head.len,
+                parser.head.body_length,
+                show(parser.head.host),
+                parser.head.keep_alive,
+                parser.head.expect_continue,
+                parser.head.upgrade,
             )
         }
     }
 }
 
 /// The result on the whole, after checking that no way to split the text changes it.
-fn run(text: &[u8], limits: &HeadLimits) -> (Head, Result<HeadProgress, Reject>) {
+fn run(text: &[u8], limits: &HeadLimits) -> (HeadParser, Result<HeadProgress, Reject>) {
     let whole = feed(text, [], limits);
     let expected = facts(text, &whole);
     for cut in 0..text.len() {
@@ -73,19 +75,22 @@ fn status_of(text: &[u8], limits: &HeadLimits) -> u16 {
 fn a_head_is_taken_apart_in_place() {
     let text =
         b"\r\nPOST /a?b HTTP/1.1\r\nHost: a.test:81\r\nX-A:\t v v \t\r\nX-Empty:\r\nContent-Length: 5\r\n\r\nhelloGET";
-    let (head, result) = run(text, &LIMITS);
+    let (parser, result) = run(text, &LIMITS);
     assert_eq!(result, Ok(HeadProgress::Complete));
-    assert_eq!(head.len, text.len() - 8);
-    assert_eq!((head.method, head.version, head.framing), (Method::Post, Version::Http11, Framing::Length(5)));
-    assert_eq!(head.request_line.of(text), b"POST /a?b HTTP/1.1");
-    assert_eq!(head.target.of(text), b"/a?b");
-    assert_eq!(head.host.of(text), b"a.test:81");
-    assert_eq!(head.find(text, b"x-a").map(|f| f.value.of(text)), Some(&b"v v"[..]));
-    assert_eq!(head.find(text, b"X-EMPTY").map(|f| f.value.of(text)), Some(&b""[..]));
-    assert_eq!(head.find(text, b"x-b"), None);
-    assert_eq!(head.value(text, HeaderId::ContentLength), Some(&b"5"[..]));
-    assert_eq!(head.value(text, HeaderId::Range), None);
-    assert!(head.keep_alive && !head.expect_continue && !head.upgrade);
+    assert_eq!(parser.head.len, text.len() - 8);
+    assert_eq!(
+        (parser.head.method, parser.head.version, parser.head.body_length),
+        (Method::Post, Version::Http11, BodyLength::Known(5))
+    );
+    assert_eq!(parser.head.request_line.of(text), b"POST /a?b HTTP/1.1");
+    assert_eq!(parser.head.target.of(text), b"/a?b");
+    assert_eq!(parser.head.host.of(text), b"a.test:81");
+    assert_eq!(parser.head.find(text, b"x-a").map(|f| f.value.of(text)), Some(&b"v v"[..]));
+    assert_eq!(parser.head.find(text, b"X-EMPTY").map(|f| f.value.of(text)), Some(&b""[..]));
+    assert_eq!(parser.head.find(text, b"x-b"), None);
+    assert_eq!(parser.head.value(text, HeaderId::ContentLength), Some(&b"5"[..]));
+    assert_eq!(parser.head.value(text, HeaderId::Range), None);
+    assert!(parser.head.keep_alive && !parser.head.expect_continue && !parser.head.upgrade);
 }
 
 #[test]
@@ -207,7 +212,7 @@ fn a_line_and_a_head_may_be_exactly_as_long_as_the_limit() {
     assert_eq!(status_of(text, &HeadLimits { total: 10, ..exact }), 414);
     // What has no end yet needs a byte more: full limits are known to be exceeded.
     for (end, line, total, expected) in [(24, 23, 25, 0), (24, 23, 24, 431), (15, 16, 99, 0), (15, 15, 99, 414)] {
-        let got = Head::default().parse(&text[..end], &HeadLimits { line, total, ..LIMITS });
+        let got = HeadParser::default().parse(&text[..end], &HeadLimits { line, total, ..LIMITS });
         assert_eq!(got.map_or_else(|reject| reject.status().0, |_| 0), expected, "{end} bytes of {line}, {total}");
     }
 }
@@ -229,38 +234,38 @@ fn the_connection_persists_as_the_version_and_its_options_say() {
     ];
     for (version, fields, keep_alive, upgrade) in table {
         let text = format!("GET / HTTP/{version}\r\nHost: a\r\n{fields}\r\n");
-        let (head, result) = run(text.as_bytes(), &LIMITS);
+        let (parser, result) = run(text.as_bytes(), &LIMITS);
         assert_eq!(result, Ok(HeadProgress::Complete), "{text}");
-        assert_eq!((head.keep_alive, head.upgrade), (keep_alive, upgrade), "{text}");
+        assert_eq!((parser.head.keep_alive, parser.head.upgrade), (keep_alive, upgrade), "{text}");
     }
 }
 
 #[test]
 fn an_absolute_target_names_the_host_and_underscores_are_kept_only_when_asked() {
     let text = b"GET http://B.test:8/x HTTP/1.1\r\nHost: a\r\nX_Y: z\r\nExpect: 100-continue\r\n\r\n";
-    let (head, _) = run(text, &LIMITS);
-    assert_eq!((head.host.of(text), head.origin.of(text)), (&b"B.test:8"[..], &b"/x"[..]));
-    assert!(head.expect_continue);
-    assert_eq!((head.fields.len(), head.find(text, b"x_y")), (2, None));
-    let (head, _) = run(text, &HeadLimits { unusual: UnusualNames { underscores: true, all: false }, ..LIMITS });
-    assert_eq!(head.find(text, b"x_y").map(|f| f.value.of(text)), Some(&b"z"[..]));
+    let (parser, _) = run(text, &LIMITS);
+    assert_eq!((parser.head.host.of(text), parser.head.origin.of(text)), (&b"B.test:8"[..], &b"/x"[..]));
+    assert!(parser.head.expect_continue);
+    assert_eq!((parser.head.fields.len(), parser.head.find(text, b"x_y")), (2, None));
+    let (parser, _) = run(text, &HeadLimits { unusual: UnusualNames { underscores: true, all: false }, ..LIMITS });
+    assert_eq!(parser.head.find(text, b"x_y").map(|f| f.value.of(text)), Some(&b"z"[..]));
     let old = b"GET / HTTP/1.0\r\nExpect: 100-continue\r\n\r\n";
-    assert!(!run(old, &LIMITS).0.expect_continue, "an HTTP/1.0 client cannot take a 100");
+    assert!(!run(old, &LIMITS).0.head.expect_continue, "an HTTP/1.0 client cannot take a 100");
 }
 
 #[test]
 fn a_cleared_head_forgets_all_but_its_capacity() {
     let first = b"POST http://b/ HTTP/1.0\r\nContent-Length: 4\r\nConnection: keep-alive\r\n\r\n";
     let second = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
-    let mut head = Head::default();
-    assert_eq!(head.parse(first, &LIMITS), Ok(HeadProgress::Complete));
-    assert_eq!(head.parse(first, &LIMITS), Ok(HeadProgress::Complete), "asking again changes nothing");
-    let (capacity, at) = (head.fields.capacity(), head.fields.as_ptr());
-    head.clear();
-    assert_eq!(head.parse(second, &LIMITS), Ok(HeadProgress::Complete));
+    let mut parser = HeadParser::default();
+    assert_eq!(parser.parse(first, &LIMITS), Ok(HeadProgress::Complete));
+    assert_eq!(parser.parse(first, &LIMITS), Ok(HeadProgress::Complete), "asking again changes nothing");
+    let (capacity, at) = (parser.head.fields.capacity(), parser.head.fields.as_ptr());
+    parser.clear();
+    assert_eq!(parser.parse(second, &LIMITS), Ok(HeadProgress::Complete));
     let fresh = feed(second, [], &LIMITS);
-    assert_eq!(facts(second, &(head.clone(), Ok(HeadProgress::Complete))), facts(second, &fresh));
-    assert_eq!((head.fields.capacity(), head.fields.as_ptr()), (capacity, at));
+    assert_eq!(facts(second, &(parser.clone(), Ok(HeadProgress::Complete))), facts(second, &fresh));
+    assert_eq!((parser.head.fields.capacity(), parser.head.fields.as_ptr()), (capacity, at));
 }
 
 #[test]
@@ -268,9 +273,9 @@ fn a_head_has_begun_with_its_first_byte_that_is_no_line_end() {
     for (text, begun) in
         [("", false), ("\r", false), ("\r\n", false), ("\r\n\r\n", false), ("G", true), ("\r\nG", true)]
     {
-        let mut head = Head::default();
-        assert_eq!(head.parse(text.as_bytes(), &LIMITS), Ok(HeadProgress::Partial));
-        assert_eq!(head.has_begun(text.as_bytes()), begun, "{text:?}");
+        let mut parser = HeadParser::default();
+        assert_eq!(parser.parse(text.as_bytes(), &LIMITS), Ok(HeadProgress::Partial));
+        assert_eq!(parser.has_begun(text.as_bytes()), begun, "{text:?}");
     }
 }
 
@@ -321,7 +326,7 @@ fn what_is_accepted_httparse_reads_the_same_way() {
                 _ => text.truncate(at.max(1)),
             }
         }
-        let (head, result) = feed(&text, [random.below(text.len()), text.len()], &limits);
+        let (parser, result) = feed(&text, [random.below(text.len()), text.len()], &limits);
         let mut fields = [httparse::EMPTY_HEADER; 64];
         let mut oracle = httparse::Request::new(&mut fields);
         let parsed = oracle.parse(&text);
@@ -332,20 +337,20 @@ fn what_is_accepted_httparse_reads_the_same_way() {
         let shown = text.escape_ascii();
         // httparse knows no version but 1.0 and 1.1; RFC 9110 §2.5 has us take 1.2 to 1.9 as 1.1.
         if parsed == Err(httparse::Error::Version) {
-            let line = head.request_line.of(&text);
+            let line = parser.head.request_line.of(&text);
             assert!(matches!(line.last(), Some(b'2'..=b'9')), "{shown}");
             continue;
         }
         // httparse wants UTF-8 in the target; we take any byte from 0x80 on, as nginx does.
-        if parsed == Err(httparse::Error::Token) && std::str::from_utf8(head.target.of(&text)).is_err() {
+        if parsed == Err(httparse::Error::Token) && std::str::from_utf8(parser.head.target.of(&text)).is_err() {
             continue;
         }
-        assert_eq!(parsed, Ok(httparse::Status::Complete(head.len)), "{shown}");
-        assert_eq!(oracle.method.map(str::as_bytes), Some(head.method_name.of(&text)), "{shown}");
-        assert_eq!(oracle.path.map(str::as_bytes), Some(head.target.of(&text)), "{shown}");
-        assert_eq!(oracle.version, Some(u8::from(head.version == Version::Http11)), "{shown}");
+        assert_eq!(parsed, Ok(httparse::Status::Complete(parser.head.len)), "{shown}");
+        assert_eq!(oracle.method.map(str::as_bytes), Some(parser.head.method_name.of(&text)), "{shown}");
+        assert_eq!(oracle.path.map(str::as_bytes), Some(parser.head.target.of(&text)), "{shown}");
+        assert_eq!(oracle.version, Some(u8::from(parser.head.version == Version::Http11)), "{shown}");
         let theirs: Vec<_> = oracle.headers.iter().map(|h| (h.name.as_bytes(), h.value)).collect();
-        let ours: Vec<_> = head.fields.iter().map(|f| (f.name.of(&text), f.value.of(&text))).collect();
+        let ours: Vec<_> = parser.head.fields.iter().map(|f| (f.name.of(&text), f.value.of(&text))).collect();
         assert_eq!(ours, theirs, "{shown}");
     }
     assert!(accepted > 10_000, "the corpus must not degenerate: {accepted} accepted");
@@ -367,10 +372,10 @@ fn the_method_is_known_once_its_space_has_come() {
     ];
     for (text, method) in table {
         for at in 0..=text.len() {
-            let mut head = Head::default();
+            let mut parser = HeadParser::default();
             let limits = HeadLimits::default();
-            let _ = head.parse(&text.as_bytes()[..at], &limits).and_then(|_| head.parse(text.as_bytes(), &limits));
-            assert_eq!(head.method_so_far(text.as_bytes()), method, "{text:?} split at {at}");
+            let _ = parser.parse(&text.as_bytes()[..at], &limits).and_then(|_| parser.parse(text.as_bytes(), &limits));
+            assert_eq!(parser.method_so_far(text.as_bytes()), method, "{text:?} split at {at}");
         }
     }
 }
@@ -379,9 +384,9 @@ fn the_method_is_known_once_its_space_has_come() {
 fn the_limit_that_is_named_does_not_depend_on_how_reads_split() {
     let limits = HeadLimits { line: 256, total: 1024, ..HeadLimits::default() };
     let outcome = |text: &[u8], cuts: &[usize]| {
-        let mut head = Head::default();
+        let mut parser = HeadParser::default();
         let ends = cuts.iter().copied().chain([text.len()]);
-        ends.map(|end| head.parse(&text[..end], &limits)).find(|step| step != &Ok(HeadProgress::Partial))
+        ends.map(|end| parser.parse(&text[..end], &limits)).find(|step| step != &Ok(HeadProgress::Partial))
     };
     let field = |length: usize| format!("X: {}\r\n", "v".repeat(length));
     for (name, fields) in [

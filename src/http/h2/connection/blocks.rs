@@ -2,8 +2,8 @@
 
 use super::stops::{Data, DataOutcome};
 use super::{BLOCK_FRAMES, CALM_REQUEST, Connection, Event, Unfinished};
-use crate::http::h1::framing::Framing;
-use crate::http::h1::head::Field;
+use crate::http::body_length::BodyLength;
+use crate::http::field::Field;
 use crate::http::h2::error::{ConnectionFault, ErrorCode, StreamFault};
 use crate::http::h2::frame::{FrameHeader, flag};
 use crate::http::h2::priority::{Dependency, Priority};
@@ -126,10 +126,10 @@ impl Connection {
         // RFC 9218 §7: it counts more than the field, though it came before.
         let early_priority = self.early_priorities.take(id);
         let fault = request::read(&mut self.block, end, self.limits.rules, &mut self.head).err();
-        let expected = match self.head.framing {
-            Framing::Length(length) => Some(length),
+        let expected = match self.head.body_length {
+            BodyLength::Known(length) => Some(length),
             // Its length is 0.
-            Framing::Chunked if self.block.fields.iter().any(|field| field.id == HeaderId::ContentLength) => Some(0),
+            BodyLength::Unknown if self.block.fields.iter().any(|field| field.id == HeaderId::ContentLength) => Some(0),
             _ => None,
         };
         self.streams.push(Stream {

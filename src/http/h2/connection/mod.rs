@@ -21,11 +21,11 @@ use super::error::{ConnectionFault, ErrorCode, StreamFault};
 use super::frame::{self, FrameHeader, HEADER_LEN, MIN_MAX_FRAME, PREFACE, flag, kind};
 use super::hpack::{Block, Bounds, Decoder};
 use super::priority::{Dependency, Priority};
-use super::request::{RequestHead, Rules};
+use super::request::{DecodedHead, Rules};
 use super::settings::{self, PeerSettings};
 use super::stream::{Stream, Streams};
 use super::window::{self, ReceiveWindow, SendWindow};
-use crate::http::h1::head::Field;
+use crate::http::field::Field;
 use crate::http::header::UnusualNames;
 use crate::http::reject::Reject;
 use std::ops::Range;
@@ -168,7 +168,7 @@ pub struct Connection {
     decoder: Decoder,
     unfinished: Option<Box<Unfinished>>,
     block: Block,
-    head: RequestHead,
+    head: DecodedHead,
     control: Vec<u8>,
     /// Streams that are answered and whose client still sends: to be reset a little later.
     stops: Stops,
@@ -217,7 +217,7 @@ impl Connection {
             decoder: Decoder::default(),
             unfinished: None,
             block: Block::default(),
-            head: RequestHead::default(),
+            head: DecodedHead::default(),
             control,
             stops: Stops::default(),
             first_block: true,
@@ -254,7 +254,7 @@ impl Connection {
     }
 
     /// The head of the request that [`Event::Request`] has named; its fields are in [`Connection::block`].
-    pub fn request(&self) -> &RequestHead {
+    pub fn request(&self) -> &DecodedHead {
         &self.head
     }
 

@@ -7,7 +7,7 @@
 
 use super::static_table::{FIRST_DYNAMIC, STATIC};
 use super::table::Table;
-use crate::http::h1::head::Field;
+use crate::http::field::Field;
 use crate::http::h2::error::HpackError;
 use crate::http::h2::frame::MIN_MAX_FRAME;
 use crate::http::h2::huffman;

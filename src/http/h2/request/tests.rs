@@ -40,7 +40,7 @@ fn block(fields: &[(&str, &str)]) -> Block {
 }
 
 fn status(fields: &[(&str, &str)], end: bool, rules: Rules) -> u16 {
-    let mut head = RequestHead::default();
+    let mut head = DecodedHead::default();
     read(&mut block(fields), end, rules, &mut head).map_or_else(|reject| reject.status().0, |()| 0)
 }
 
@@ -51,7 +51,7 @@ fn a_request_is_taken_apart() {
     let fields =
         [&GET[..], &[("x-a", "1"), ("cookie", "a=b"), ("x_b", "2"), ("cookie", "c=d"), ("cookie", "e")]].concat();
     let mut block = block(&fields);
-    let mut head = RequestHead::default();
+    let mut head = DecodedHead::default();
     assert_eq!(read(&mut block, true, RULES, &mut head), Ok(()));
     let text = |span: Span| String::from_utf8_lossy(span.of(&block.text)).into_owned();
     assert_eq!(text(head.request_line), "GET /a?b HTTP/2.0");
@@ -59,7 +59,7 @@ fn a_request_is_taken_apart() {
         (text(head.method_name), text(head.target), text(head.scheme)),
         ("GET".into(), "/a?b".into(), "https".into())
     );
-    assert_eq!((head.method, text(head.host), head.framing), (Method::Get, "l:81".into(), Framing::None));
+    assert_eq!((head.method, text(head.host), head.body_length), (Method::Get, "l:81".into(), BodyLength::None));
     let got: Vec<_> = block.fields.iter().map(|field| format!("{}={}", text(field.name), text(field.value))).collect();
     assert_eq!(got, ["host=l:81", "x-a=1", "cookie=a=b; c=d; e"]);
 }
@@ -67,7 +67,7 @@ fn a_request_is_taken_apart() {
 #[test]
 fn the_byte_that_breaks_a_field_is_named() {
     let refused = |name: &str, value: &str| {
-        let mut head = RequestHead::default();
+        let mut head = DecodedHead::default();
         read(&mut block(&[&GET[..], &[(name, value)]].concat()), true, RULES, &mut head)
     };
     assert_eq!(refused("x a", "1"), Err(Reject::BadByte { place: "a header name", byte: b' ' }));
@@ -79,7 +79,7 @@ fn the_byte_that_breaks_a_field_is_named() {
 fn an_empty_cookie_keeps_its_place_among_others() {
     for (cookies, merged) in [(["", "a=b"], "; a=b"), (["a=b", ""], "a=b; "), (["", ""], "; ")] {
         let mut block = block(&[&GET[..], &cookies.map(|cookie| ("cookie", cookie))].concat());
-        let mut head = RequestHead::default();
+        let mut head = DecodedHead::default();
         assert_eq!(read(&mut block, true, RULES, &mut head), Ok(()));
         let values: Vec<&[u8]> = block.fields.iter().map(|field| field.value.of(&block.text)).collect();
         assert_eq!(values, [b"l:81", merged.as_bytes()], "{cookies:?}");
@@ -171,17 +171,17 @@ fn each_malformed_request_is_refused() {
 #[test]
 fn what_the_stream_says_about_its_body_is_its_framing() {
     let framing = |extra: &[(&str, &str)], end| {
-        let mut head = RequestHead::default();
+        let mut head = DecodedHead::default();
         let fields = [&GET[..], extra].concat();
-        read(&mut block(&fields), end, RULES, &mut head).map(|()| head.framing)
+        read(&mut block(&fields), end, RULES, &mut head).map(|()| head.body_length)
     };
-    assert_eq!(framing(&[], true), Ok(Framing::None));
-    assert_eq!(framing(&[], false), Ok(Framing::Chunked));
-    assert_eq!(framing(&[("content-length", "7")], false), Ok(Framing::Length(7)));
-    assert_eq!(framing(&[("content-length", "0")], true), Ok(Framing::Length(0)));
+    assert_eq!(framing(&[], true), Ok(BodyLength::None));
+    assert_eq!(framing(&[], false), Ok(BodyLength::Unknown));
+    assert_eq!(framing(&[("content-length", "7")], false), Ok(BodyLength::Known(7)));
+    assert_eq!(framing(&[("content-length", "0")], true), Ok(BodyLength::Known(0)));
     assert_eq!(
         framing(&[("content-length", "0")], false),
-        Ok(Framing::Chunked),
+        Ok(BodyLength::Unknown),
         "something may follow, which is malformed"
     );
 }
@@ -189,7 +189,7 @@ fn what_the_stream_says_about_its_body_is_its_framing() {
 #[test]
 fn a_refused_request_still_has_its_line_for_the_log() {
     let mut block = block(&[(":method", "GET"), (":path", "/x"), ("X", "y")]);
-    let mut head = RequestHead::default();
+    let mut head = DecodedHead::default();
     assert!(read(&mut block, true, RULES, &mut head).is_err());
     assert_eq!(head.request_line.of(&block.text), b"GET /x HTTP/2.0");
 }
