@@ -1,7 +1,10 @@
 //! Deadlines by name. Which timer has run out decides what is done with the connection ([`super::drive::timeout`]).
 //!
 //! One deadline a connection, not a table of timers as a QUIC connection needs: HTTP/1 and each stream of HTTP/2 wait
-//! for one thing at a time, or for the earlier of two, and ten thousand idle connections pay for what stands here.
+//! for one thing at a time, and ten thousand idle connections pay for what stands here. A proxied exchange waits for
+//! its client and for its upstream at once: it holds a deadline for either beside its state, the upstream's with a
+//! timer of its own ([`UpstreamTimer`](crate::exchange::handlers::upstream::timers::UpstreamTimer)), and the earlier is
+//! the connection's.
 
 /// What a connection's deadline is for: a limit, or the time at which it goes on (Tickets, Pause, Work).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,7 +27,8 @@ pub enum Timer {
     Pause,
     /// Not a limit: work on files goes on, or the disk has not answered yet.
     Work,
-    /// Until the upstream accepts the connection, takes the request or answers (proxy_*_timeout).
+    /// What the upstream has to do, by
+    /// [`UpstreamTimer`](crate::exchange::handlers::upstream::timers::UpstreamTimer) (proxy_*_timeout).
     Upstream,
 }
 

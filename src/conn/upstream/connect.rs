@@ -8,6 +8,7 @@ use crate::conn::{Active, Turn};
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::Handler;
+use crate::exchange::handlers::upstream::timers::{UpstreamDeadline, UpstreamTimer};
 use crate::exchange::handlers::upstream::{UpstreamFault, UpstreamPhase, UpstreamRequest, settings};
 use crate::http::status::Status;
 use crate::services::Services;
@@ -69,7 +70,7 @@ pub(super) fn pick(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) ->
         *upstream_conn = Some(key);
         request.reused = true;
         request.connected(ex, cx);
-        request.upstream_by = cx.now.ms + settings.send_timeout.0;
+        request.upstream_deadline = UpstreamDeadline::new(UpstreamTimer::Send, cx.now.ms + settings.send_timeout.0);
         return Step::Again;
     }
     request.reused = false;
@@ -112,22 +113,23 @@ fn refused(io: &mut Io<'_>, active: &mut Active, cx: &mut Services, why: Unopene
 
 /// Sets the next phase on a new connection, and its timeout.
 fn opened(request: &mut UpstreamRequest, ex: &mut Exchange, cx: &mut Services, connect: Connect) {
-    let connecting = settings(ex).connect_timeout.0;
+    let until = cx.now.ms + settings(ex).connect_timeout.0;
     if connect == Connect::Done && request.tls.is_some() {
         request.phase = UpstreamPhase::Handshake;
-        request.upstream_by = cx.now.ms + connecting;
+        request.upstream_deadline = UpstreamDeadline::new(UpstreamTimer::Handshake, until);
     } else if connect == Connect::Done {
         connected(request, ex, cx);
     } else {
         request.phase = UpstreamPhase::Connect;
-        request.upstream_by = cx.now.ms + connecting;
+        request.upstream_deadline = UpstreamDeadline::new(UpstreamTimer::Connect, until);
     }
 }
 
 /// The connection is ready for the request.
 fn connected(request: &mut UpstreamRequest, ex: &mut Exchange, cx: &mut Services) {
     request.connected(ex, cx);
-    request.upstream_by = cx.now.ms + settings(ex).send_timeout.0;
+    let until = cx.now.ms + settings(ex).send_timeout.0;
+    request.upstream_deadline = UpstreamDeadline::new(UpstreamTimer::Send, until);
 }
 
 /// Starts the CGI program.
@@ -141,8 +143,7 @@ fn spawn(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
             *upstream_conn = Some(key);
             cx.children.read_by(child, key);
             request.connected(ex, cx);
-            request.awaits_quick_end = true;
-            request.upstream_by = cx.now.ms + QUICK_EXIT_WAIT;
+            request.upstream_deadline = UpstreamDeadline::new(UpstreamTimer::QuickExit, cx.now.ms + QUICK_EXIT_WAIT);
             return Step::Again;
         }
         Err(flow) => flow,
@@ -153,8 +154,8 @@ fn spawn(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
 /// The program did not end in time: watches its output with epoll.
 pub(super) fn watch_output(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) {
     let Handler::Upstream(request) = &mut active.handler else { return };
-    request.awaits_quick_end = false;
-    request.upstream_by = turn.cx.now.ms + settings(&active.ex).read_timeout.0;
+    let until = turn.cx.now.ms + settings(&active.ex).read_timeout.0;
+    request.upstream_deadline = UpstreamDeadline::new(UpstreamTimer::Read, until);
     if let Err(e) = turn.pool.upstream_conns.watch(active.upstream_conn, &mut turn.cx.children) {
         request.broken(&mut active.ex, turn.cx, "epoll_ctl()", e);
         fail(io, active, turn, UpstreamFault::Error);
@@ -172,6 +173,7 @@ pub(super) fn connect(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>)
     match upstream_conn.transport.connected() {
         Ok(()) if request.tls.is_some() => {
             request.phase = UpstreamPhase::Handshake;
+            request.upstream_deadline.passes_to(UpstreamTimer::Handshake);
             Step::Again
         }
         Ok(()) => {

@@ -20,6 +20,7 @@ use crate::conn::request::write::{self, Flushed};
 use crate::conn::transport::Transport;
 use crate::conn::{Active, Turn};
 use crate::exchange::handlers::Handler;
+use crate::exchange::handlers::upstream::timers::{UpstreamDeadline, UpstreamTimer};
 use crate::exchange::handlers::upstream::{UpstreamFault, UpstreamPhase, UpstreamRequest, settings};
 use crate::exchange::{Exchange, Rx, Tx};
 use crate::http::status::Status;
@@ -64,11 +65,10 @@ fn round(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
         Flushed::Gone(reason) => return client_gone(active, turn, reason),
     }
     let flushed = ex.out.pending() < waiting;
-    // Until the output of a program is watched, `upstream_by` is the time at which watching begins, and when its output
-    // has ended, the time at which its exit is no longer awaited: do not move it.
-    if flushed && !had_room && !request.awaits_quick_end && !request.awaits_exit() {
+    if flushed && !had_room && matches!(request.upstream_deadline.timer, UpstreamTimer::Send | UpstreamTimer::Read) {
         // The upstream could not be read from until now, so its timeout begins now.
-        request.upstream_by = turn.cx.now.ms + settings(ex).read_timeout.0;
+        let until = turn.cx.now.ms + settings(ex).read_timeout.0;
+        request.upstream_deadline = UpstreamDeadline::new(UpstreamTimer::Read, until);
     }
     match phase {
         UpstreamPhase::BufferBody => buffer_body(io, active, turn),
@@ -181,17 +181,19 @@ pub fn timeout(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Opt
         }
         return Some(Next::Wait);
     }
-    if request.awaits_quick_end {
-        connect::watch_output(io, active, turn);
-        return Some(Next::Run);
-    }
-    if request.awaits_exit() {
+    match request.upstream_deadline.timer {
+        UpstreamTimer::QuickExit => connect::watch_output(io, active, turn),
         // The program has closed its output but keeps running: nothing indicates that output is missing.
-        request.ended();
-        return Some(Next::Run);
+        UpstreamTimer::Exit => request.ended(),
+        UpstreamTimer::Resolve
+        | UpstreamTimer::Connect
+        | UpstreamTimer::Handshake
+        | UpstreamTimer::Send
+        | UpstreamTimer::Read => {
+            request.timed_out(ex, turn.cx);
+            send_receive::fail(io, active, turn, UpstreamFault::Timeout);
+        }
     }
-    request.timed_out(ex, turn.cx);
-    send_receive::fail(io, active, turn, UpstreamFault::Timeout);
     Some(Next::Run)
 }
 

@@ -11,7 +11,10 @@ use crate::conn::transport::{Tls, Transport};
 use crate::conn::{Active, Turn};
 use crate::exchange::flow::{Flow, Pause};
 use crate::exchange::handlers::Handler;
-use crate::exchange::handlers::upstream::{Headed, UpstreamFault, UpstreamPhase, UpstreamRequest, respond, settings};
+use crate::exchange::handlers::upstream::timers::{UpstreamDeadline, UpstreamTimer};
+use crate::exchange::handlers::upstream::{
+    Headed, UpstreamFault, UpstreamPhase, UpstreamRequest, Waits, respond, settings,
+};
 use crate::exchange::send_queue::SHORT;
 use crate::exchange::{Exchange, Rx, Tx, filters};
 use crate::services::upstream_balance::{Outcome, PeerState};
@@ -51,14 +54,20 @@ pub(super) fn take_body(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_
 /// The deadlines of the client and of the upstream; None if the exchange is not waiting for that side.
 pub(super) fn deadlines(request: &UpstreamRequest, ex: &Exchange) -> (Option<Deadline>, Option<Deadline>) {
     let waits = request.waits(ex);
-    let timer = match (ex.pause.is_some(), waits.client_write) {
+    let client =
+        (waits.client_read || waits.client_write).then(|| Deadline::new(client_timer(ex, waits), request.client_by));
+    let at = request.upstream_deadline.at;
+    let upstream = request.awaits_upstream(waits).then(|| Deadline::new(Timer::Upstream, at));
+    (client, upstream)
+}
+
+/// Which of the client's timers `client_by` is now.
+fn client_timer(ex: &Exchange, waits: Waits) -> Timer {
+    match (ex.pause.is_some(), waits.client_write) {
         (true, _) => Timer::Pause,
         (false, true) => Timer::Send,
         (false, false) => Timer::Body,
-    };
-    let client = (waits.client_read || waits.client_write).then(|| Deadline::new(timer, request.client_by));
-    let upstream = request.awaits_upstream(waits).then(|| Deadline::new(Timer::Upstream, request.upstream_by));
-    (client, upstream)
+    }
 }
 
 /// Nothing can be done now: arms the earliest deadline.
@@ -269,8 +278,10 @@ pub(super) fn send(active: &mut Active, turn: &mut Turn<'_>) -> bool {
     if moved {
         let (settings, now) = (settings(ex), turn.cx.now.ms);
         let whole = request.pending().is_empty();
-        let timeout = if whole { settings.read_timeout } else { settings.send_timeout };
-        request.upstream_by = now + timeout.0;
+        request.upstream_deadline = match whole {
+            true => UpstreamDeadline::new(UpstreamTimer::Read, now + settings.read_timeout.0),
+            false => UpstreamDeadline::new(UpstreamTimer::Send, now + settings.send_timeout.0),
+        };
         if whole {
             request.client_by = now + ex.location().settings.client.body_timeout.0;
         }
@@ -368,8 +379,8 @@ fn handle_read(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, bytes:
         }
         Ok([]) => ended(request, ex, turn.pool.upstream_conns.of(*upstream_conn), cx).map(|()| None),
         Ok(bytes) => {
-            request.upstream_by = cx.now.ms + settings(ex).read_timeout.0;
-            request.awaits_quick_end = false;
+            let until = cx.now.ms + settings(ex).read_timeout.0;
+            request.upstream_deadline = UpstreamDeadline::new(UpstreamTimer::Read, until);
             if ex.out.is_empty() {
                 request.client_by = cx.now.ms + ex.location().settings.client.send_timeout.0;
             }
@@ -419,7 +430,8 @@ fn open_tunnel(active: &mut Active, turn: &mut Turn<'_>) -> Step {
     // The bytes that follow the CONNECT request are for the server.
     request.relay(&reader.take_rest());
     request.client_by = turn.cx.now.ms + ex.location().settings.client.send_timeout.0;
-    request.upstream_by = turn.cx.now.ms + settings(ex).read_timeout.0;
+    let until = turn.cx.now.ms + settings(ex).read_timeout.0;
+    request.upstream_deadline = UpstreamDeadline::new(UpstreamTimer::Read, until);
     request.begin_tunnel();
     Step::Again
 }

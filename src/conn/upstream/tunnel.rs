@@ -6,6 +6,7 @@ use crate::config::model::Level;
 use crate::conn::io::{Io, Step};
 use crate::conn::{Active, Turn};
 use crate::exchange::handlers::Handler;
+use crate::exchange::handlers::upstream::timers::{UpstreamDeadline, UpstreamTimer};
 use crate::exchange::handlers::upstream::{UpstreamPhase, settings};
 use crate::services::SCRATCH;
 use crate::sys::Errno;
@@ -66,7 +67,8 @@ pub(super) fn step(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, fl
     let Active { ex, handler, .. } = active;
     let Handler::Upstream(request) = handler else { return Step::Again };
     if progress {
-        request.upstream_by = turn.cx.now.ms + settings(ex).read_timeout.0;
+        let until = turn.cx.now.ms + settings(ex).read_timeout.0;
+        request.upstream_deadline = UpstreamDeadline::new(UpstreamTimer::Read, until);
     }
     if ended || request.is_done() || request.write_closed {
         ex.out.end_connection();

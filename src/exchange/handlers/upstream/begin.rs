@@ -4,6 +4,7 @@ use super::find::PassTarget;
 use super::request_body::{is_here, is_spent, needs_length};
 use super::settings::settings;
 use super::state::{BodyFraming, Reading, RequestBody, UpstreamPhase, UpstreamRequest};
+use super::timers::{UpstreamDeadline, UpstreamTimer};
 use crate::config::settings::proxy_pass::Protocol;
 use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::{Exchange, Rx, body};
@@ -59,13 +60,15 @@ pub(super) fn assemble(
         was_reset: false,
         is_cut: false,
         waited_for_room: false,
-        awaits_quick_end: false,
         keep: false,
         ending: Ending::None,
         copy: None,
         spool: None,
         pace: None,
-        upstream_by: cx.now.ms + ex.location().settings.names.timeout.0 + 1000,
+        upstream_deadline: UpstreamDeadline::new(
+            UpstreamTimer::Resolve,
+            cx.now.ms + ex.location().settings.names.timeout.0 + 1000,
+        ),
         client_by: cx.now.ms + ex.location().settings.client.body_timeout.0,
     };
     request.set_group(ex, upstream);

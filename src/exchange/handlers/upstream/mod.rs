@@ -10,7 +10,8 @@
 //! always outlives the handler.
 //!
 //! - [`find`], [`begin`]: where a request goes, and how it begins; [`state`]: its state
-//! - [`sending`], [`reading`]: sends the request, receives the response; [`waiting`]: the events it waits for
+//! - [`sending`], [`reading`]: sends the request, receives the response; [`waiting`]: the events it waits for,
+//!   [`timers`]: and until when
 //! - [`protocol`]: how the protocols differ: [`http1`], [`gateway`] (FastCGI, SCGI, uwsgi), [`cgi`]
 //! - [`respond`], [`rewrite`], [`cookie`], [`early_hints`]: what the response means and how it is passed on
 //! - [`upgrade`]: which protocols an upstream may be asked to switch to
@@ -49,6 +50,7 @@ mod state;
 mod store;
 mod store_quota;
 pub mod stored;
+pub mod timers;
 pub mod tls;
 mod upgrade;
 mod uri;
@@ -67,6 +69,7 @@ use record::Try;
 pub use respond::is_intercepted;
 pub use settings::settings;
 pub use state::{UpstreamPhase, UpstreamRequest};
+pub use waiting::Waits;
 
 /// The content phase of a proxied location.
 pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<UpstreamRequest> {

@@ -5,6 +5,7 @@ use super::fault::UpstreamFault;
 use super::record::ReceivedHead;
 use super::settings::settings;
 use super::state::{Reading, UpstreamPhase, UpstreamRequest};
+use super::timers::{UpstreamDeadline, UpstreamTimer};
 use super::{respond, spool, store};
 use crate::config::model::Level;
 use crate::config::settings::proxy::Store;
@@ -339,7 +340,7 @@ impl UpstreamRequest {
             }
             None if matches!(self.reading, Reading::UntilClose) => {
                 self.reading = Reading::UntilExit;
-                self.upstream_by = cx.now.ms + EXIT_WAIT;
+                self.upstream_deadline = UpstreamDeadline::new(UpstreamTimer::Exit, cx.now.ms + EXIT_WAIT);
                 Ok(())
             }
             _ => self.closed(ex, cx),

@@ -3,6 +3,7 @@
 use super::record::RequestTarget;
 use super::spool::Spool;
 use super::store::Copy;
+use super::timers::UpstreamDeadline;
 use super::tls::Secure;
 use crate::config::settings::cgi::Interpreter;
 use crate::config::settings::proxy_pass::Protocol;
@@ -98,8 +99,6 @@ pub struct UpstreamRequest {
     pub is_cut: bool,
     /// The request has already waited, once, for idle connections to be closed.
     pub waited_for_room: bool,
-    /// A program has just been started: it may end before its output is watched.
-    pub awaits_quick_end: bool,
     /// The connection may serve another request afterwards.
     pub(super) keep: bool,
     /// How the response's end is known.
@@ -110,9 +109,10 @@ pub struct UpstreamRequest {
     pub spool: Option<Box<Spool>>,
     /// proxy_limit_rate: limits how fast the response is read.
     pub pace: Option<Pace>,
-    /// When the timeouts of the upstream and of the client expire; monotonic milliseconds.
-    pub upstream_by: u64,
-    /// The second of both.
+    /// What the upstream has to do, and until when.
+    pub upstream_deadline: UpstreamDeadline,
+    /// Until when the client has to move bytes; monotonic milliseconds. One time for client_body_timeout and
+    /// send_timeout: which of them it is follows from what the exchange waits for when it runs out.
     pub client_by: u64,
 }
 
