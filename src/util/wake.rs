@@ -1,19 +1,19 @@
-//! Which connection or stream to wake when an event arrives.
+//! What to wake when an event arrives. A key is enough: each stream of HTTP/2 is a connection's state of its own, with
+//! a key of its own (`conn::http2`), so that services need not know of streams. The plan had a connection's key and the
+//! stream's number beside it; no reader of the number came to be.
 
 use super::slab::Key;
 
-/// A stream of a client's connection. Services keep it as an opaque address to wake.
+/// A client's connection, or a stream of one. Services keep it as an opaque address to wake.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Wake {
-    /// The client's connection.
+    /// Where its state is, among those of all connections.
     pub conn: Key,
-    /// 0 on a connection that has one exchange at a time.
-    pub stream: u32,
 }
 
 impl Wake {
-    /// A connection itself.
+    /// That which has this key.
     pub fn conn(conn: Key) -> Wake {
-        Wake { conn, stream: 0 }
+        Wake { conn }
     }
 }
