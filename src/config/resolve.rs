@@ -7,6 +7,7 @@
 mod acme;
 mod addresses;
 mod blocks;
+mod buffers;
 mod check;
 mod client_files;
 mod constant_hosts;

@@ -5,6 +5,7 @@ use super::render::by_server;
 use crate::config::model::{
     Config, ContentHandler, Endpoint, Location, LocationId, LocationKind, LocationTree, Server, ServerId,
 };
+use crate::config::pass_directives;
 use crate::config::script::Op;
 use crate::config::settings::proxy_pass::To;
 use crate::config::sources::Sources;
@@ -115,9 +116,11 @@ impl Map<'_> {
         }
         match location.content {
             ContentHandler::Proxy => match location.pass.as_ref().map(|pass| (&pass.to, pass.protocol)) {
-                Some((To::Fixed { url, .. }, protocol)) => format!(": {} {}", protocol.directive(), Printable(url)),
+                Some((To::Fixed { url, .. }, protocol)) => {
+                    format!(": {} {}", pass_directives::name(protocol), Printable(url))
+                }
                 Some((To::Made(template), protocol)) => {
-                    format!(": {} {}", protocol.directive(), self.written(template))
+                    format!(": {} {}", pass_directives::name(protocol), self.written(template))
                 }
                 None => String::new(),
             },

@@ -421,6 +421,36 @@ fn exchanges_see_requests_as_no_protocols() {
     report("these know HTTP/1 no more: take them off the list", &gone);
 }
 
+/// What reads a configuration, and settings must not know.
+const READERS: [&str; 9] = [
+    "config::directives",
+    "config::registry",
+    "config::row",
+    "config::build",
+    "config::fault",
+    "config::syntax",
+    "config::known",
+    "config::resolve",
+    "config::argument",
+];
+
+#[test]
+fn settings_are_data_that_know_no_directive_and_parse_nothing() {
+    let (mut found, mut files) = (Vec::new(), 0);
+    for source in sources().iter().filter(|source| source.path.starts_with("config/settings/")) {
+        files += 1;
+        for (number, line) in code(source) {
+            let names_directive = ["_pass\"", "_buffers\"", "_size\""].iter().any(|end| line.contains(end));
+            let parses = line.contains("fn parse") || line.contains("::parse");
+            if names_directive || parses || READERS.iter().any(|reader| line.contains(reader)) {
+                found.push(format!("src/{}:{number}: {}", source.path, line.trim()));
+            }
+        }
+    }
+    assert!(files > 30, "the settings were not found: {files}");
+    report("settings that are more than data", &found);
+}
+
 #[test]
 fn every_directive_is_in_the_manual_and_the_readme_promises_no_other() {
     let mut found = Vec::new();

@@ -5,10 +5,11 @@ use crate::config::ast::Directive;
 use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
 use crate::config::error::Diagnostic;
+use crate::config::expires;
 use crate::config::fault::{Fault, Outcome};
 use crate::config::model::Settings;
 use crate::config::row::{Effect, HSLI, Row, row};
-use crate::config::settings::headers::{AddHeader, AddedFields, Expires, Inherit, Output, Tokens, parse_expires};
+use crate::config::settings::headers::{AddHeader, AddedFields, Expires, Inherit, Output, Tokens};
 use crate::http::cond::ImsMode;
 use std::rc::Rc;
 
@@ -195,7 +196,7 @@ fn expires(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     } else if template.constant().is_none() && words[0] == b"modified" {
         Some(Rc::new(Expires::Value(b.template_of(&words.join(&b' '), d.args_span())?)))
     } else {
-        match parse_expires(&words) {
+        match expires::parse(&words) {
             Some(parsed) => parsed.map(Rc::new),
             None => {
                 return Err(Fault::new(d.args[d.args.len() - 1].span, "invalid value of \"expires\"")

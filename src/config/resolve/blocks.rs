@@ -1,6 +1,7 @@
 //! The blocks of a configuration: servers, locations, limit_except and if. Each is a level that inherits from the
 //! enclosing one; the results go into the arenas of the model.
 
+use super::buffers::{self, WrongBuffers};
 use super::duplicate;
 use super::plain::is_plain;
 use crate::config::ast::{Directive, Span, Word};
@@ -15,7 +16,6 @@ use crate::config::pattern_set::{MatchMode, PatternSet};
 use crate::config::row::Section;
 use crate::config::script::{Op, Script};
 use crate::config::settings::listen::{Name, ServerDraft};
-use crate::config::settings::proxy::WrongBuffers;
 use crate::config::settings::proxy_pass::Protocol;
 use crate::config::settings::upstream::{Keepalive, Upstream};
 use crate::util::hash::FastMap;
@@ -171,7 +171,7 @@ impl Build {
             ("scgi", &settings.scgi),
             ("uwsgi", &settings.uwsgi),
         ] {
-            if let Some(WrongBuffers { at, text, help }) = upstream.wrong_buffers(module)
+            if let Some(WrongBuffers { at, text, help }) = buffers::wrong_buffers(upstream, module)
                 && !self.diagnostics.iter().any(|known| known.message == text)
             {
                 self.error(Fault::new(at.unwrap_or(span), text).help(help));

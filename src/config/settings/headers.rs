@@ -2,7 +2,6 @@
 
 use super::list::List;
 use crate::config::template::Template;
-use crate::config::value::Millis;
 use crate::http::cond::ImsMode;
 use crate::http::fields::Fields;
 use std::cell::OnceCell;
@@ -182,28 +181,6 @@ impl Default for Output {
             early_hints: List::default(),
         }
     }
-}
-
-/// Parses the value of `expires` without variables. Some(None): `off`.
-pub fn parse_expires(words: &[&[u8]]) -> Option<Option<Expires>> {
-    let seconds = |text: &[u8]| -> Option<i64> {
-        let (sign, text) = match text.strip_prefix(b"-") {
-            Some(rest) => (-1, rest),
-            None => (1, text.strip_prefix(b"+").unwrap_or(text)),
-        };
-        Millis::parse_seconds(text).ok().map(|ms| sign * (ms.0 / 1000) as i64)
-    };
-    Some(Some(match words {
-        [b"off"] => return Some(None),
-        [b"epoch"] => Expires::Epoch,
-        [b"max"] => Expires::Max,
-        [b"modified", time] => Expires::Modified(seconds(time)?),
-        [time] => match time.strip_prefix(b"@") {
-            Some(daily) => Expires::Daily(seconds(daily).filter(|s| (0..=86_400).contains(s))?),
-            None => Expires::Access(seconds(time)?),
-        },
-        _ => return None,
-    }))
 }
 
 #[cfg(test)]

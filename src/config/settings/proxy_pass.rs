@@ -25,18 +25,6 @@ impl Protocol {
         self != Protocol::Cgi
     }
 
-    /// The directive that passes requests by it.
-    pub fn directive(self) -> &'static str {
-        match self {
-            Protocol::Http1 => "proxy_pass",
-            Protocol::FastCgi => "fastcgi_pass",
-            Protocol::Scgi => "scgi_pass",
-            Protocol::Uwsgi => "uwsgi_pass",
-            Protocol::Cgi => "cgi_pass",
-            Protocol::Tunnel => "tunnel_pass",
-        }
-    }
-
     /// The scheme that error messages show before an address. `is_secure`: the connection uses TLS.
     pub fn scheme(self, is_secure: bool) -> &'static str {
         match self {

@@ -1,6 +1,7 @@
 //! expires and add_header.
 
-use crate::config::settings::headers::{AddHeader, CONTENT_SECURITY_POLICY, Expires, FieldStep, parse_expires};
+use crate::config::expires;
+use crate::config::settings::headers::{AddHeader, CONTENT_SECURITY_POLICY, Expires, FieldStep};
 use crate::exchange::basis::Cacheable;
 use crate::exchange::{Exchange, variables};
 use crate::http::date;
@@ -93,7 +94,7 @@ fn expires(ex: &mut Exchange, cx: &mut Services, rule: &Expires) {
         Expires::Value(template) => {
             let text = variables::text(template, ex, cx);
             let words: Vec<&[u8]> = text.split(|b| *b == b' ').filter(|w| !w.is_empty()).collect();
-            match parse_expires(&words) {
+            match expires::parse(&words) {
                 Some(Some(rule)) => {
                     parsed = rule;
                     &parsed

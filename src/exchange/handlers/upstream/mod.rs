@@ -57,6 +57,7 @@ mod uri;
 mod waiting;
 
 use super::methods;
+use crate::config::pass_directives;
 use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::{Exchange, Printable};
 use crate::http::method::Method;
@@ -91,7 +92,7 @@ pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<UpstreamRequest> {
     let found = find::find(ex, cx, &pass, &mut record);
     ex.log.upstream = Some(record);
     if found.is_err() {
-        let directive = pass.protocol.directive();
+        let directive = pass_directives::name(pass.protocol);
         cx.trace.say("handler", Some(ex.location().span), || format!("{directive}: destination unknown"));
     }
     let find::PassTarget { upstream, pending, target, is_secure } = found.map_err(Flow::Status)?;
@@ -101,7 +102,7 @@ pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<UpstreamRequest> {
     let tls = if is_secure { Some(tls::secure(ex, cx, &target.host).map_err(Flow::Status)?) } else { None };
     cx.trace.say("handler", Some(ex.location().span), || {
         let port = upstream.port.map_or(String::new(), |port| format!(":{port}"));
-        let (directive, scheme) = (pass.protocol.directive(), pass.protocol.scheme(is_secure));
+        let (directive, scheme) = (pass_directives::name(pass.protocol), pass.protocol.scheme(is_secure));
         format!("{directive}: {scheme}{}{port}{}", upstream.name, Printable(&target.uri))
     });
     let target = find::PassTarget { upstream, pending, target, is_secure };
