@@ -110,7 +110,8 @@
 //!   `exchange/handlers/upstream/fault.rs`; a connection to it used again: [`conn::upstream::pool`], for whom:
 //!   `conn/upstream/idle.rs`; its TLS: `exchange/handlers/upstream/tls.rs`
 //! - proxy_connect_timeout and the like: [`exchange::handlers::upstream::timers`] names them,
-//!   `conn/upstream/connect.rs` and `conn/upstream/send_receive.rs` set them, `timeout` in [`conn::upstream`] acts on them
+//!   `conn/upstream/connect.rs` and `conn/upstream/send_receive.rs` set them, `timeout` in [`conn::upstream`] acts on
+//!   them
 //! - a body for an upstream buffered, in memory or in a temporary file: [`exchange::body`]; a response that its client
 //!   reads slowly put into one: `exchange/handlers/upstream/spool.rs`, when: `exchange/handlers/upstream/overflow.rs`;
 //!   such files made: [`services::temp_dir`]; a response stored (proxy_store): `exchange/handlers/upstream/store.rs`

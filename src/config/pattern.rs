@@ -10,6 +10,7 @@
 //! built while loading, in steps of one pattern.
 
 mod advice;
+mod case;
 mod effort;
 pub(super) mod literals;
 mod plain;
@@ -23,6 +24,7 @@ use super::fault::Fault;
 use super::template::{Source, Variables};
 use crate::sys::pcre2::{self, Code, Gave, Group};
 use crate::util::checkpoint;
+pub use case::Case;
 pub use effort::{Effort, RequestEffort};
 use regex_automata::Input;
 use regex_automata::meta::{self, Regex};
@@ -69,15 +71,6 @@ pub struct Pattern {
     /// Named groups: (group, index of the variable it fills).
     named: Vec<(usize, u32)>,
     groups: usize,
-}
-
-/// Whether matching ignores case (`~*`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Case {
-    /// `~`.
-    Sensitive,
-    /// `~*`.
-    Insensitive,
 }
 
 /// Offsets of the groups, and of the variables filled by named groups.

@@ -25,9 +25,8 @@ pub mod upstream;
 mod watched;
 
 use crate::config::model::{Config, EndpointId};
-use crate::exchange::flow::Flow;
 use crate::exchange::handlers::Handler;
-use crate::exchange::{Client, Exchange, Rx, phases};
+use crate::exchange::{Client, Exchange, Rx};
 use crate::http::proxy_protocol::ProxyHeader;
 use crate::services::Services;
 use crate::sys::Errno;
@@ -83,13 +82,6 @@ impl Active {
     pub fn new(cx: &mut Services, client: Client) -> Active {
         let ex = Exchange::new(cx, client);
         Active { ex, handler: Handler::None, pages: Vec::new(), upstream_conn: None, reader: RequestReader::default() }
-    }
-
-    /// The handler is done: `flow`, what it came to, becomes the response.
-    pub fn apply_flow(&mut self, cx: &mut Services, flow: Flow) {
-        self.handler = Handler::None;
-        phases::apply_flow(&mut self.ex, &mut self.handler, cx, flow);
-        request::respond(self, cx);
     }
 
     /// An upstream answers the request, a CGI program included.

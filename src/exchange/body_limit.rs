@@ -4,7 +4,8 @@
 //! `handlers/resumable`, the XML of WebDAV in `handlers/dav/ext.rs`.
 
 use super::flow::Flow;
-use super::{Exchange, Rx, handlers};
+use super::limiting_line::LimitingLine;
+use super::{Exchange, Rx};
 use crate::config::model::Level;
 use crate::http::body_length::BodyLength;
 use crate::http::reject::Reject;
@@ -65,7 +66,7 @@ pub fn was_exceeded(ex: &Exchange) -> bool {
 }
 
 fn refuse(ex: &mut Exchange, cx: &mut Services, kind: &str, size: u64) -> Flow {
-    let limit = handlers::upload::limit(ex, "client_max_body_size");
+    let limit = LimitingLine::of(ex, "client_max_body_size");
     let what = format_args!("client intended to send too large {kind}body: {size} bytes{limit}");
     ex.report(cx, Level::Error, what);
     if ex.rx != Rx::Done {

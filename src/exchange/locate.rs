@@ -5,8 +5,9 @@
 //! [`phases`]: super::phases
 //! [`suppose`]: super::suppose
 
+use super::access::allow_deny;
 use super::flow::{Flow, Phase};
-use super::{Exchange, access, rewrite};
+use super::{Exchange, rewrite};
 use crate::config::model::Level;
 use crate::config::pattern::Failed;
 use crate::route::{NoTrace, location};
@@ -47,7 +48,7 @@ pub(super) fn enter(ex: &mut Exchange, found: location::LocationMatch) {
 /// The rewrite script of the location, and the block of limit_except that holds for the method.
 pub(super) fn location_rewrite(ex: &mut Exchange, cx: &mut Services) -> Flow {
     // Before the script: the block has none of its own, nor any of the location's (nginx).
-    access::enter_limit_except(ex, cx);
+    allow_deny::enter_limit_except(ex, cx);
     let config = ex.config.clone();
     let script = &config.location(ex.route.location).script;
     // Where no location matches, the server's own has run already (nginx).

@@ -10,6 +10,7 @@ pub mod access_log;
 pub mod accounts;
 mod acme;
 pub mod archive;
+pub mod auth_check;
 pub mod basis;
 pub mod body;
 pub mod body_encoder;
@@ -23,6 +24,7 @@ pub mod error_page;
 pub mod filters;
 pub mod flow;
 pub mod handlers;
+pub mod limiting_line;
 pub mod locate;
 pub mod log_facts;
 pub mod mapping;
@@ -32,6 +34,7 @@ pub mod origin;
 pub mod pace;
 pub mod paths;
 pub mod phases;
+pub mod random_draw;
 pub mod request;
 pub mod response;
 pub mod rewrite;
@@ -41,6 +44,7 @@ mod suppose;
 #[cfg(test)]
 mod testing;
 pub mod tls;
+pub mod tls_facts;
 pub mod user_values;
 pub mod variables;
 
@@ -57,17 +61,20 @@ use crate::services::response_cache::CachedResponse;
 use crate::sys::socket::Peer;
 pub use crate::util::printable::Printable;
 use crate::util::text::Text;
+use auth_check::AuthCheck;
 use basis::Basis;
 use filters::ssi::state::{Frame, Sink, SsiState};
 use flow::Pause;
 use log_facts::LogFacts;
 use pace::Pace;
+use random_draw::Draw;
 use request::Request;
 use response::Response;
 use route_state::RouteState;
 use send_queue::SendQueue;
 use std::net::IpAddr;
 use std::rc::Rc;
+use tls_facts::{TlsFacts, Verdict};
 
 /// The client: facts of the connection that a request may need.
 #[derive(Clone, Copy, Debug)]
@@ -153,9 +160,9 @@ pub struct Exchange {
     /// The PROXY header of the connection, once that was read.
     pub proxy_header: Option<Rc<Option<ProxyHeader>>>,
     /// The facts of the TLS handshake, also of a plain request on a port for TLS.
-    pub tls: Option<Rc<tls::TlsFacts>>,
+    pub tls: Option<Rc<TlsFacts>>,
     /// The verdict on the client's certificates by the request's server, once that was asked for.
-    pub client_verdict: Option<tls::Verdict>,
+    pub client_verdict: Option<Verdict>,
     /// What the client asked. Shared with its subrequests.
     pub request: Rc<Request>,
     /// Where the request is, after rewrites and internal redirects.
@@ -189,7 +196,7 @@ pub struct Exchange {
     /// Until when it is delayed: a request by limit_req, or a response by limit_rate.
     pub pause: Option<Pause>,
     /// The directory from which random_index picks a file, while it is read.
-    pub random_index: Option<Box<handlers::autoindex::Draw>>,
+    pub random_index: Option<Box<Draw>>,
     /// The request's slots in limit_conn: zone and key.
     pub limit_slots: Vec<(Rc<str>, Rc<[u8]>)>,
     /// Close without a response (return 444).
@@ -202,7 +209,7 @@ pub struct Exchange {
     /// The state of SSI commands of its pages.
     pub ssi: Option<Box<SsiState>>,
     /// The state of auth_request's subrequest, once that was begun.
-    pub auth_request: Option<Box<access::auth_request::AuthCheck>>,
+    pub auth_request: Option<Box<AuthCheck>>,
     /// It is a subrequest.
     pub subrequest: Option<Box<Subrequest>>,
     /// It only sends the rest of this cached response ([`cacheable::resume`]).

@@ -1,61 +1,23 @@
 //! What a request knows of its TLS connection: `$ssl_…`, and whether its server accepts it.
 
 use super::Exchange;
+pub use super::tls_facts::{TlsFacts, Verdict};
 use crate::config::model::Level;
 use crate::config::settings::ssl::VerifyClient;
 use crate::config::template::Builtin;
 use crate::http::status::Status;
 use crate::route::server;
 use crate::services::Services;
-use crate::tls::fault::CertificateFault;
-use crate::tls::hello::{self, Hello};
-use crate::tls::verify::{Purpose, Trust};
+use crate::tls::hello;
+use crate::tls::verify::Purpose;
 use crate::tls::x509::Certificate;
-use crate::tls::{CertificateDer, ciphers, names, pem};
+use crate::tls::{ciphers, names, pem};
 use sha1::{Digest, Sha1};
-use std::cell::{Cell, RefCell};
 use std::fmt::Write;
 use std::rc::Rc;
 
 /// Verdicts by other servers' trust that a connection keeps.
 const JUDGED: usize = 8;
-
-/// The result of verifying a client's certificates.
-pub type Verdict = Result<(), CertificateFault>;
-
-/// Facts of a connection, the same for all its requests.
-#[derive(Debug, Default)]
-pub struct TlsFacts {
-    /// A plain request came to a port of TLS: none of the rest is there.
-    pub is_plain: bool,
-    /// The name that the client asked for, as it sent it.
-    pub server_name: Option<Box<str>>,
-    /// The server was chosen by that name.
-    pub is_named: bool,
-    /// As in `$ssl_protocol`: `TLSv1.3`.
-    pub protocol: &'static str,
-    /// The numbers of the cipher suite and of the key exchange group at IANA.
-    pub cipher: u16,
-    /// Of the key exchange.
-    pub group: u16,
-    /// The protocol negotiated by ALPN (RFC 7301), if any.
-    pub alpn: Option<Box<[u8]>>,
-    /// By a ticket: no certificate was sent.
-    pub is_resumed: bool,
-    /// Identifies the session: its id, or a digest of the ticket that it was resumed by.
-    pub session: Option<[u8; 32]>,
-    /// The client's certificates, its own first.
-    pub chain: Vec<CertificateDer<'static>>,
-    /// The result of verifying them by `trust`. None: there were none.
-    pub verdict: Option<Verdict>,
-    pub trust: Option<Rc<Trust>>,
-    /// Verdicts by the trust of other servers, at most [`JUDGED`].
-    pub judged: RefCell<Vec<(Rc<Trust>, Verdict)>>,
-    /// The request may have been early data: until the handshake is over, it may be a replay.
-    pub early: Cell<bool>,
-    /// What the client offered, where the configuration has variables of it.
-    pub offers: Option<Box<Hello>>,
-}
 
 /// Until a request names its server, the one that the name in the ClientHello chose applies (nginx), or else the
 /// default.
@@ -174,11 +136,6 @@ fn hexadecimal(bytes: &[u8], out: &mut Vec<u8>) {
 }
 
 impl TlsFacts {
-    /// ALPN has led to HTTP/2.
-    pub fn speaks_http2(&self) -> bool {
-        !self.is_plain && self.alpn.as_deref() == Some(b"h2")
-    }
-
     /// As [`value`], of what is the same for all requests.
     fn value(&self, variable: Builtin, now: i64, out: &mut Vec<u8>) -> bool {
         let mut text = |text: &str| {

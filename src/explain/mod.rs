@@ -14,6 +14,7 @@ mod other_logs;
 mod outcome;
 mod own_process;
 mod passed;
+mod query;
 mod question;
 mod reason;
 mod render;
@@ -43,33 +44,11 @@ use crate::services::clock::Clock;
 use crate::services::logs::Logs;
 use crate::sys::socket::Peer;
 use follow::Supposed;
+pub use query::Query;
 use question::Question;
 use render::Explanation;
 use std::fmt::Write;
-use std::net::IpAddr;
 use std::rc::Rc;
-
-/// The question.
-#[derive(Clone, Debug)]
-pub struct Query {
-    /// `METHOD URL`.
-    pub question: String,
-    /// `Name: value` each.
-    pub headers: Vec<String>,
-    /// The client.
-    pub client: IpAddr,
-    /// Whether a question that is only a path goes to a TLS listener.
-    pub tls: bool,
-    /// Whether the client presents a valid certificate, if it is asked for one.
-    pub certificate: bool,
-    /// The address of the listener, if it is not known from the URL.
-    pub listener: Option<String>,
-    /// The request line as logged, and whether the request had no Host.
-    pub line: Option<(String, bool)>,
-    /// The time of the request in Unix seconds. If set, its id is constant too, so that the responses of two
-    /// configurations can be compared. None: now.
-    pub moment: Option<i64>,
-}
 
 /// Everything that the configuration listens on and serves, in the order in which it is tried.
 pub fn everything(config: &Config, sources: &Sources) -> String {

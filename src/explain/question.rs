@@ -5,8 +5,7 @@ use crate::config::model::{Config, Endpoint, EndpointId};
 use crate::http::field_syntax::{is_method_byte, is_token};
 use crate::http::h1::request;
 use crate::http::version::Version;
-use crate::route::server::{self, Rule};
-use crate::route::{Recorder, TraceStep};
+use crate::route::{Recorder, Rule, TraceStep, server};
 use std::net::IpAddr;
 
 /// A request as it would be sent.

@@ -1,7 +1,7 @@
 //! What a request would know about its TLS connection: the SNI name is its host, and of a client certificate only
 //! whether a valid one exists.
 
-use super::Query;
+use super::query::Query;
 use super::question::Question;
 use crate::config::model::{Config, EndpointId};
 use crate::config::settings::ssl::VerifyClient;

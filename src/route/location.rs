@@ -1,24 +1,11 @@
 //! The location of a URI: exact, else the longest prefix, whose nested locations are searched first, unless a regex
 //! of the level matches and the prefix was not `^~` (nginx's `ngx_http_core_find_location`).
 
-use super::{Trace, TraceStep};
+use super::trace::{LocationVerdict, Trace, TraceStep};
 use crate::config::model::{Config, Location, LocationId, LocationKind, LocationTree, ServerId};
 use crate::config::pattern::{Effort, Failed, Matched};
 use crate::config::pattern_set;
 use std::cmp::Ordering;
-
-/// What came of looking at a location.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LocationVerdict {
-    /// The URI is its name.
-    Exact,
-    /// The longest prefix of its level; a regex may still win.
-    LongestPrefix,
-    /// A `^~` prefix: the regexes of its level are not tried.
-    FinalPrefix,
-    /// The first regex that matches.
-    Regex,
-}
 
 /// A location, and what its regex captured.
 #[derive(Debug)]

@@ -1,25 +1,10 @@
 //! The server of a request: by its host among the names of the endpoint it came in on. nginx's order: exact, the
 //! longest `*.suffix`, the longest `prefix.*`, the first regex, the default server.
 
-use super::{Trace, TraceStep};
+use super::trace::{Rule, Trace, TraceStep};
 use crate::config::model::{Endpoint, ServerId};
 use crate::config::pattern::{Effort, Failed, Matched};
 use crate::config::pattern_set;
-
-/// Why a server was taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rule {
-    /// A name without a wildcard; `server_name ""` for a request without Host.
-    Exact,
-    /// `*.example.com` or `.example.com`.
-    Suffix,
-    /// `www.example.*`.
-    Prefix,
-    /// A regex, by its index in the endpoint's list.
-    Regex(usize),
-    /// No name matched: `default_server`, or the endpoint's first server.
-    Default,
-}
 
 /// `host` in lower case, without port and trailing dot. A regex that matched gives its captures.
 ///

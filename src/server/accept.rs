@@ -1,20 +1,20 @@
 //! Accepts connections, as many as a turn allows. They are read at once, and registered with epoll only if they are
 //! still open after that.
 
+use super::connection_limit;
 use super::connections::Queue;
 use super::{Mode, Server};
-use crate::config::model::{Config, Level};
+use crate::config::model::Level;
 use crate::conn::Conn;
 use crate::conn::io::{CloseReason, Next};
 use crate::conn::token::{Role, role_of, token};
 use crate::conn::transport::Transport;
 use crate::conn::transport::ready::Ready;
-use crate::services::Services;
 use crate::services::overload::MemoryStage;
 use crate::services::stats::Counter;
 use crate::sys::epoll;
 use crate::sys::socket::Peer;
-use crate::sys::{Errno, process, socket};
+use crate::sys::{Errno, socket};
 use crate::util::inject::panic_point;
 use crate::util::slab::Key;
 use crate::util::wake::Wake;
@@ -29,38 +29,12 @@ const TURN: usize = 64;
 const PAUSE: u64 = 500;
 /// Approximate memory of a TLS handshake in bytes.
 const HANDSHAKE: usize = 16 << 10;
-/// Descriptors reserved for listeners, logs and files.
-const RESERVED: u64 = 64;
-
-/// The maximum number of connections: worker_connections, but no more than there are descriptors.
-pub fn connection_limit(config: &Config) -> usize {
-    let wanted = config.process.connections.map_or(usize::MAX, |most| most as usize);
-    descriptors().min(wanted)
-}
-
-/// The number of descriptors for connections and what they need.
-fn descriptors() -> usize {
-    let all = all_descriptors().saturating_sub(RESERVED).max(16);
-    usize::try_from(all).unwrap_or(usize::MAX)
-}
-
-fn all_descriptors() -> u64 {
-    process::nofile_limit().map_or(1024, |limit| limit.soft)
-}
-
-/// Tells open files, uploads and the resolver the number of descriptors.
-pub fn note_descriptors(cx: &mut Services) {
-    cx.descriptors.set_limit(all_descriptors());
-    cx.files.set_descriptors(descriptors(), cx.descriptors);
-    cx.resolver.set_descriptors(cx.descriptors.eighth());
-}
-
 impl Server {
     /// Sets the maximum number of connections for a new configuration.
     pub fn connection_limit(&mut self, limit: usize) {
         self.limit = limit;
         self.pool.upstream_conns.set_limit(limit);
-        note_descriptors(&mut self.cx);
+        connection_limit::note_descriptors(&mut self.cx);
     }
 
     /// Watches every listener, level-triggered: what one turn leaves is reported again.

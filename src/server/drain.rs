@@ -2,36 +2,14 @@
 //! a load balancer sends new requests elsewhere.
 
 use super::connections::Batch;
+use super::retired::Retired;
 use super::{Mode, Server};
 use crate::config::model::Config;
 use crate::conn::io::{CloseReason, Next};
 use crate::conn::{Conn, ConnState, close};
-use crate::exchange::Rx;
 use crate::util::slab::Key;
 use crate::util::wake::Wake;
-use std::rc::{Rc, Weak};
-
-/// An old configuration with worker_shutdown_timeout.
-pub(super) struct Retired {
-    until: u64,
-    config: Weak<Config>,
-    /// Its connections have lower serial numbers.
-    before: u64,
-}
-
-impl Retired {
-    /// Whether a connection uses this configuration.
-    fn holds(&self, conn: &Conn) -> bool {
-        let is_old = match &conn.state {
-            ConnState::Active(active) => {
-                active.ex.rx == Rx::Head || std::ptr::eq(Rc::as_ptr(&active.ex.config), self.config.as_ptr())
-            }
-            ConnState::Http2(http2) => std::ptr::eq(http2.config(), self.config.as_ptr()),
-            _ => conn.is_idle(),
-        };
-        is_old && conn.serial <= self.before
-    }
-}
+use std::rc::Rc;
 
 impl Server {
     /// From now on the health check fails, but everything else is served: the load balancer has drain_delay to send new

@@ -8,6 +8,7 @@
 //! passes their channels on.
 
 use super::Server;
+use super::handover_links::{LARGEST, MESSAGE, PredecessorLink, Successor};
 use super::parent_link::LOST;
 use crate::config::model::Level;
 use crate::conn::token::{Role, token, token_of};
@@ -15,7 +16,7 @@ use crate::services::handover::record::Record;
 use crate::services::handover::{HandoverState, Predecessor, changes, lock_changes, take_lock};
 use crate::sys::socket::pass::{self, Message};
 use crate::sys::{Errno, epoll};
-use crate::util::slab::{Key, Slab};
+use crate::util::slab::Key;
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -23,81 +24,11 @@ use std::os::fd::{AsFd, OwnedFd};
 const PATIENCE: u64 = 15;
 /// Maximum wait for a busy old process, which accepts connections itself meanwhile.
 const BEGIN: u64 = 1_000;
-/// Size of a message up to which another record is appended.
-const MESSAGE: usize = 16 << 10;
-/// Maximum size of a record; longer ones (a key of 64 KiB, a lock's owner) are not handed over.
-const LARGEST: usize = 128 << 10;
 /// Room for a message of any length.
 const BUFFER: usize = 1 + MESSAGE + LARGEST;
 
-/// Handover of state between serving processes: to this one's successor, and from its predecessors.
-#[derive(Default)]
-pub struct Handover {
-    successor: Option<Successor>,
-    predecessors: Slab<PredecessorLink>,
-    /// The buffer for received messages.
-    text: Vec<u8>,
-}
-
-/// The process that replaces this one.
-struct Successor {
-    channel: OwnedFd,
-    state: Option<HandoverState>,
-    /// Unsent messages, with the channels to pass along.
-    made: VecDeque<(Vec<u8>, Option<OwnedFd>)>,
-    /// Its channel is full; epoll reports when it can be written.
-    is_slow: bool,
-    links: u8,
-}
-
-/// A process that this one replaced.
-struct PredecessorLink {
-    channel: OwnedFd,
-    /// By number: what it holds, and what those hold whose channels it passes on.
-    predecessor: Predecessor,
-    passed: Vec<(u8, Key)>,
-    /// No message has arrived yet.
-    is_silent: bool,
-    /// Its complete initial state has arrived.
-    has_ended: bool,
-    /// Records that it does not read yet.
-    unread: VecDeque<Vec<u8>>,
-}
-
 /// Maximum number of records that wait for an old process. Further ones are dropped: it does not learn of those locks.
 const UNREAD: usize = 10_000;
-
-impl Successor {
-    /// `link`: the number of the process whose record it is, 0 for this one.
-    fn write(&mut self, link: u8, record: &[u8], with: Option<OwnedFd>) {
-        if record.len() > LARGEST {
-            return;
-        }
-        match self.made.back_mut() {
-            Some((message, None)) if with.is_none() && message[0] == link && message.len() < MESSAGE => {
-                message.extend_from_slice(record);
-            }
-            _ => self.made.push_back(([&[link], record].concat(), with)),
-        }
-    }
-
-    /// # Errors
-    /// The successor has exited.
-    fn send(&mut self) -> Result<(), Errno> {
-        while let Some((message, with)) = self.made.front() {
-            let fds: Vec<_> = with.iter().map(AsFd::as_fd).collect();
-            match pass::send(self.channel.as_fd(), message, &fds) {
-                Ok(()) => drop(self.made.pop_front()),
-                Err(Errno::EAGAIN) => {
-                    self.is_slow = true;
-                    return Ok(());
-                }
-                Err(e) => return Err(e),
-            }
-        }
-        Ok(())
-    }
-}
 
 impl Server {
     /// In a new process, before it serves: sets the channel for the old one's state.

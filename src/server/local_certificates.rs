@@ -1,133 +1,17 @@
 //! `ssl_certificate auto` while the server runs: certificates are made again before they end, and where the clock shows
-//! that they were made by a wrong one. At most one in a turn.
+//! that they were made by a wrong one ([`super::certificate_renewals`]). At most one in a turn.
 //!
 //! Under a parent that alone may write them does so, and hands them down.
 
 use super::Server;
-use crate::config::local_certificate::{LocalCertificate, Renewal};
-use crate::config::model::{Config, Level};
-use crate::config::tls_material::Handshake;
+use super::certificate_renewals::all;
+pub use super::certificate_renewals::{Renewals, Renewed};
+use crate::config::model::Level;
 use crate::sys::{Errno, file};
 use crate::tls::issue::Issued;
-use crate::tls::names;
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::os::fd::{AsFd, OwnedFd};
-
-/// Milliseconds until the next attempt while another process holds the lock.
-const HELD: u64 = 1_000;
-/// Milliseconds for which it may hold it: longer is a failure like others.
-const PATIENCE: u64 = 60_000;
-
-/// The certificates of a configuration, each with the place of its server.
-fn all(config: &Config) -> impl Iterator<Item = (usize, &LocalCertificate)> {
-    config.servers.iter().enumerate().filter_map(|(at, server)| match &server.tls.as_ref()?.handshake {
-        Handshake::Local(local) => Some((at, &**local)),
-        _ => None,
-    })
-}
-
-/// When certificates are looked at next.
-pub struct Renewals {
-    /// Milliseconds between two looks at the most: the wall clock may be set.
-    look: u64,
-    /// Monotonic milliseconds; None: there are none to renew.
-    next: Option<u64>,
-    /// Since when another process holds the lock, monotonic milliseconds.
-    held: Option<u64>,
-}
-
-/// What a look came to, as a line for the log.
-pub struct Renewed {
-    /// Of the line.
-    pub level: Level,
-    /// The line.
-    pub text: String,
-    /// The place of its server in the configuration, and the certificate.
-    pub made: Option<(usize, Issued)>,
-}
-
-impl Renewals {
-    /// `look`: when to look at the certificates for the first time, monotonic milliseconds.
-    pub fn new(look: u64) -> Renewals {
-        Renewals { look, next: None, held: None }
-    }
-
-    /// When the next one is due, monotonic milliseconds.
-    pub fn next(&self) -> Option<u64> {
-        self.next
-    }
-
-    /// Sees when the first of a configuration is due. `ms` is the monotonic clock, `unix` the wall clock.
-    pub fn plan(&mut self, config: &Config, ms: u64, unix: i64) {
-        let due = all(config).map(|(_, local)| local.due(unix)).min();
-        self.next = due.map(|due| {
-            let seconds = u64::try_from(due.saturating_sub(unix)).unwrap_or(0);
-            ms.saturating_add(seconds.saturating_mul(1000).min(self.look))
-        });
-    }
-
-    /// The wall clock was set.
-    pub fn clock_jumped(&mut self, ms: u64) {
-        self.next = self.next.map(|next| next.min(ms));
-    }
-
-    /// Makes a certificate again, if the time has come and one is due.
-    pub fn step(&mut self, config: &Config, ms: u64, unix: i64) -> Option<Renewed> {
-        if self.next.is_none_or(|next| next > ms) {
-            return None;
-        }
-        self.plan(config, ms, unix);
-        // One that failed is not due for a while, so that it holds up no other.
-        let (server, local) = all(config).find(|(_, local)| local.due(unix) <= unix)?;
-        // A lock that was held for long is waited for again, the next time.
-        self.held = self.held.filter(|since| ms.saturating_sub(*since) < 2 * PATIENCE);
-        let waits = self.held.is_none_or(|since| ms.saturating_sub(since) < PATIENCE);
-        let Some(outcome) = local.renew(unix, waits).transpose() else {
-            self.held.get_or_insert(ms);
-            self.next = Some(ms + HELD);
-            return None;
-        };
-        match &outcome {
-            Ok(Renewal::Made(_)) => self.held = None,
-            Err(_) if waits => self.held = None,
-            _ => {}
-        }
-        let renewed = outcome_of(local, unix, server, outcome);
-        self.plan(config, ms, unix);
-        Some(renewed)
-    }
-}
-
-/// Says what an attempt came to, and puts off the next one where it is due all the same.
-fn outcome_of(local: &LocalCertificate, unix: i64, server: usize, outcome: Result<Renewal, String>) -> Renewed {
-    let (name, end) = (local.name(), names::time(local.end()));
-    // One that was made by a clock that is out of all bounds is due again, too.
-    let due = local.due(unix);
-    let next = names::time(if due <= unix { local.put_off(unix) } else { due });
-    match outcome {
-        Ok(Renewal::Stopgap(issued, why)) => Renewed {
-            level: Level::Warn,
-            text: format!(
-                "the certificate for {name} is not valid, and none that clients trust could be made: {why}; a \
-                 temporary one is served, next attempt at {next}"
-            ),
-            made: Some((server, issued)),
-        },
-        Ok(Renewal::Made(issued)) => Renewed {
-            level: Level::Notice,
-            text: format!("the certificate for {name} was made again, valid until {end}"),
-            made: Some((server, issued)),
-        },
-        Err(why) => Renewed {
-            level: Level::Warn,
-            text: format!(
-                "the certificate for {name}, valid until {end}, could not be made again: {why}; next attempt at {next}"
-            ),
-            made: None,
-        },
-    }
-}
 
 /// A certificate and its key as a file without a name, for another process.
 ///
@@ -186,7 +70,9 @@ mod tests {
     use super::*;
     use crate::config::build::Form;
     use crate::config::load::{LoadOptions, load_text};
+    use crate::config::model::Config;
     use crate::config::resolve::resolve;
+    use crate::config::tls_material::Handshake;
     use crate::server::listeners::Listeners;
     use crate::server::signals::Signals;
     use crate::services::Services;

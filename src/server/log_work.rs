@@ -7,34 +7,10 @@ use super::reload;
 use super::reload_report;
 use crate::config::model::Level;
 use crate::services::logs::renew::Reopening;
-use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 
 /// Files between two looks at the clock. Where there are no more, all are open before a request that follows USR1.
 const AT_ONCE: usize = 64;
-
-/// What is under way.
-#[derive(Default)]
-pub(super) struct LogWork {
-    reopening: Option<Reopening>,
-    /// Files from the parent, each with its number.
-    handed: VecDeque<(usize, OwnedFd)>,
-    /// The next file that may be closed.
-    retiring: Option<usize>,
-}
-
-impl LogWork {
-    /// Whether the files that the parent handed over are all in use. Until then no further ones are received: each is a
-    /// descriptor, and those beyond the limit would be lost.
-    pub fn has_used_all(&self) -> bool {
-        self.handed.is_empty()
-    }
-
-    /// Whether a turn goes on with some of it.
-    pub fn is_under_way(&self) -> bool {
-        self.reopening.is_some() || !self.handed.is_empty() || self.retiring.is_some()
-    }
-}
 
 impl Server {
     /// USR1 without a parent.

@@ -2,31 +2,40 @@
 
 pub mod accept;
 mod acme;
+mod certificate_renewals;
 mod children;
+mod connection_limit;
 mod connections;
+mod crowd;
 mod drain;
 pub mod failed_start;
 mod failure;
 mod file_systems;
 pub mod greeting;
 mod handover;
+mod handover_links;
 mod invariants;
 pub mod lifecycle;
 pub mod listeners;
 pub mod local_certificates;
 mod log_work;
+mod log_work_state;
 mod memory;
 mod names;
+mod origin;
 mod panics;
+mod parent_channel;
 pub mod parent_link;
 mod passwords;
 pub mod pid_file;
 pub mod reload;
 pub mod reload_report;
+mod retired;
 mod run_directory;
 pub mod service_manager;
 pub mod serving_user;
 pub mod signal_command;
+mod signal_source;
 pub mod signals;
 mod streams;
 pub mod temp_paths;
@@ -35,6 +44,7 @@ mod test_world;
 mod timers;
 pub mod upload_services;
 mod wakeup;
+mod watched_services;
 
 use crate::config::model::{Config, Level};
 use crate::conn::io::CloseReason;
@@ -119,14 +129,14 @@ pub struct Server {
     /// When that was last logged (monotonic milliseconds).
     shortage_logged_at: Option<u64>,
     /// Signals that arrived this turn.
-    pub signals: signals::Signals,
+    pub signals: signal_source::Signals,
     /// When buffered log lines must be written.
     log_due: Option<u64>,
     limit: usize,
     /// The source of the configuration; None in tests.
-    pub origin: Option<reload::Origin>,
+    pub origin: Option<origin::Origin>,
     /// The link to the privileged parent, if there is one.
-    pub parent: Option<parent_link::ParentLink>,
+    pub parent: Option<parent_channel::ParentLink>,
     /// None if no pid file is configured, or the parent has it.
     pub pid_file: Option<pid_file::PidFile>,
     /// Old configurations still used by requests in progress.
@@ -134,7 +144,7 @@ pub struct Server {
     /// Old configurations no longer used: large ones are freed over several turns.
     spent_configs: Vec<Config>,
     /// Old configurations with the time when connections that still use them are closed ([`drain`]).
-    retired: Vec<drain::Retired>,
+    retired: Vec<retired::Retired>,
     reload: Reload,
     /// Events postponed by a reload.
     held: Vec<(u64, u32)>,
@@ -143,16 +153,16 @@ pub struct Server {
     /// Number of reloads so far, successful or not.
     reloads: u64,
     /// Which services' sockets are registered with epoll.
-    watched: names::Watched,
+    watched: watched_services::Watched,
     /// The service manager, if there is one.
     pub service_manager: service_manager::ServiceManager,
     /// When the first part of a drain ends: then requests in progress are completed, and no new ones accepted.
     drained_at: Option<u64>,
-    acme: acme::Fetches,
-    renewals: local_certificates::Renewals,
-    handover: handover::Handover,
-    crowd: memory::Crowd,
-    log_work: log_work::LogWork,
+    acme: acme::fetches::Fetches,
+    renewals: certificate_renewals::Renewals,
+    handover: handover_links::Handover,
+    crowd: crowd::Crowd,
+    log_work: log_work_state::LogWork,
     /// Freed memory that is being returned to the kernel.
     returning: Option<FreeMemory>,
 }
@@ -178,13 +188,13 @@ impl Server {
     ///
     /// # Errors
     /// The first system call that failed; without it there is no event loop.
-    pub fn new(mut cx: Services, listeners: Listeners, signals: signals::Signals) -> Result<Server, Errno> {
+    pub fn new(mut cx: Services, listeners: Listeners, signals: signal_source::Signals) -> Result<Server, Errno> {
         let epoll = Rc::new(Epoll::new()?);
         let wake_timer = WakeTimer::new(&epoll)?;
         let mut pool = Pool::new(UpstreamConns::new(epoll.clone()));
-        let limit = accept::connection_limit(&cx.config);
+        let limit = connection_limit::of(&cx.config);
         pool.upstream_conns.set_limit(limit);
-        accept::note_descriptors(&mut cx);
+        connection_limit::note_descriptors(&mut cx);
         let mut server = Server {
             epoll,
             wake_timer,
@@ -220,14 +230,14 @@ impl Server {
             held: Vec::new(),
             new_binary: None,
             reloads: 0,
-            watched: names::Watched::default(),
+            watched: watched_services::Watched::default(),
             service_manager: service_manager::ServiceManager::default(),
             drained_at: None,
-            acme: acme::Fetches::default(),
-            renewals: local_certificates::Renewals::new(LOOK),
-            handover: handover::Handover::default(),
-            crowd: memory::Crowd::default(),
-            log_work: log_work::LogWork::default(),
+            acme: acme::fetches::Fetches::default(),
+            renewals: certificate_renewals::Renewals::new(LOOK),
+            handover: handover_links::Handover::default(),
+            crowd: crowd::Crowd::default(),
+            log_work: log_work_state::LogWork::default(),
             returning: None,
         };
         server.begin()?;

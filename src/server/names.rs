@@ -5,14 +5,6 @@ use crate::config::model::Level;
 use crate::conn::token::{Role, token_of};
 use crate::sys::epoll;
 
-/// Which services are registered with epoll.
-#[derive(Default)]
-pub(super) struct Watched {
-    resolver: bool,
-    /// The programs' epoll.
-    pub(super) children: bool,
-}
-
 impl Server {
     /// Handles answers of name servers, and query timeouts.
     pub(super) fn resolver_event(&mut self) {

@@ -1,9 +1,10 @@
 //! Messages to the serving process from its privileged parent: reopened log files, a renewed certificate, a channel to
 //! its successor, and EOF when the parent exits. The serving process sends only one byte, when it is ready.
 
-use super::{Mode, Role, Server, token_of};
+pub use super::parent_channel::ParentLink;
+use super::{Mode, Server};
 use crate::config::model::Level;
-use crate::sys::process::{self, Signal};
+use crate::conn::token::{Role, token_of};
 use crate::sys::socket::pass::{self, Message};
 use crate::sys::{Errno, epoll};
 use std::os::fd::{AsFd, OwnedFd};
@@ -17,30 +18,6 @@ pub const CERTIFICATE: u8 = b'C';
 
 /// Why descriptors of a message were not received, for the error log.
 pub(super) const LOST: &str = "this process has no descriptor left (worker_rlimit_nofile)";
-
-/// The channel to the parent.
-pub struct ParentLink {
-    channel: OwnedFd,
-    pid: i32,
-}
-
-impl ParentLink {
-    /// The parent is the process's present one.
-    pub fn new(channel: OwnedFd) -> ParentLink {
-        ParentLink { channel, pid: process::getppid() }
-    }
-
-    /// Accepts signals only from the parent and root: another process may run as our user.
-    pub fn may_signal(&self, signal: &Signal) -> bool {
-        signal.uid == 0 || signal.pid == self.pid
-    }
-
-    /// Tells the parent that listeners are watched, so that it can end this process's predecessor.
-    pub fn send_ready(&self) {
-        // The loop notices if the parent has exited.
-        let _ = pass::send(self.channel.as_fd(), b"R", &[]);
-    }
-}
 
 /// The ids of log files whose descriptors are attached.
 pub fn logs_message(ids: &[u32]) -> Vec<u8> {

@@ -11,11 +11,11 @@
 
 use super::failure::{Cause, Failure};
 use super::listeners::{Listeners, NAMES, PassedSockets, UNITS};
+pub use super::origin::Origin;
 use super::pid_file::PidFileChange;
 use super::reload_report::{self, Refused, Report};
-use super::{Mode, Reload, Server, accept, temp_paths};
+use super::{Mode, Reload, Server, connection_limit, temp_paths};
 use crate::config::ast::Directive;
-use crate::config::build::Form;
 use crate::config::context::Contexts;
 use crate::config::dismantle;
 use crate::config::error::{Diagnostic, Diagnostics, Severity};
@@ -39,27 +39,6 @@ use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-
-/// The source of the configuration: given once on the command line, read at each reload.
-#[derive(Clone, Debug)]
-pub struct Origin {
-    /// The main file.
-    pub file: PathBuf,
-    /// The configuration itself, if it is not in a file (`webserv DIR`); then `file` is the name shown.
-    pub text: Option<String>,
-    /// The directory that relative paths are resolved against.
-    pub prefix: PathBuf,
-    /// `-g`.
-    pub directives: Option<Vec<u8>>,
-    /// `-e`.
-    pub error_log: Option<PathBuf>,
-    /// Whose command line it was given by.
-    pub form: Form,
-    /// `argv[0]`, with which messages begin.
-    pub program: String,
-    /// The path of the executable: an upgrade starts what is there, even if the file was replaced.
-    pub executable: PathBuf,
-}
 
 /// The service status after a failed reload.
 pub const REFUSED: &str = "serving the old configuration: the new one was refused, the error log says why";
@@ -286,7 +265,7 @@ impl Server {
         if config.speaks_tls() {
             entropy::collect();
         }
-        let limit = accept::connection_limit(&config);
+        let limit = connection_limit::of(&config);
         self.connection_limit(limit);
         self.cx.overload.set_limit(config.process.memory_limit);
         self.cx.files.set_limit(config.static_cache_size());

@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, Read, Write};
 use std::path::PathBuf;
-use text::{offset_of, position_of, uri_of, word_at};
+use text::{offset_of, position_of, range, uri_of, word_at};
 
 /// Maximum size of a message; no editor sends longer ones.
 const LONGEST: usize = 16 << 20;
@@ -321,15 +321,6 @@ fn shown(d: &Diagnostic, sources: &Sources) -> Value {
         shown["code"] = code.into();
     }
     shown
-}
-
-fn range(span: Span, sources: &Sources) -> Value {
-    let bytes = sources.bytes(span.file);
-    let [start, end] = [span.start, span.end].map(|at| {
-        let (line, character) = position_of(bytes, at as usize);
-        json!({"line": line, "character": character})
-    });
-    json!({"start": start, "end": end})
 }
 
 /// The variable under the cursor, else the word.

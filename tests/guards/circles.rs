@@ -1,8 +1,9 @@
 //! Import circles: files that import each other, directly or around, can only be read together. There are none but
 //! inside a feature, and those are named here.
 //!
-//! Counted on the text, as a reader would: `use` and paths that begin with `crate`, `self` or `super`. A path is an
-//! import of the file of its longest part that is a module.
+//! Counted on the text, as a reader would: `use`, and paths written out that begin with `crate`, `self`, `super` or the
+//! name of a child (`handlers::autoindex::Making` in exchange/mod.rs). A path is an import of the file of its longest
+//! part that is a module.
 
 use super::sources::{Source, code, sources};
 use std::collections::{BTreeMap, BTreeSet};
@@ -60,16 +61,10 @@ fn paths(text: &str) -> Vec<String> {
             expanded(&list.split_whitespace().collect::<Vec<_>>().join(" "), &mut found);
         }
     }
-    for start in ["crate::", "self::", "super::"] {
-        for (at, _) in text.match_indices(start) {
-            let before = text.get(..at).and_then(|before| before.chars().next_back());
-            if before.is_none_or(|before| !is_name(before) && before != ':') {
-                let rest = text.get(at..).unwrap_or_default();
-                let path = rest.split(|c: char| !is_name(c) && c != ':').next().unwrap_or_default();
-                // One that ends so begins a list of a `use`.
-                found.extend(Some(path).filter(|path| !path.ends_with(':')).map(str::to_owned));
-            }
-        }
+    // What begins no path of this crate's is told by [`absolute`].
+    for path in text.split(|c: char| !is_name(c) && c != ':').filter(|path| path.contains("::")) {
+        // One that ends so begins a list of a `use`; one that begins so goes on behind a type in brackets.
+        found.extend(Some(path).filter(|path| !path.ends_with(':') && !path.starts_with(':')).map(str::to_owned));
     }
     found
 }
@@ -171,6 +166,11 @@ fn a_circle_is_found_whatever_its_imports_look_like() {
         source("d/mod.rs", "use crate::d::one::Thing;"),
         source("d/one.rs", "use super::{two};"),
         source("d/two.rs", ""),
+        source("e/mod.rs", "mod one;\npub struct A(one::B);"),
+        source("e/one.rs", "use super::A;\npub struct B(Option<Box<A>>);"),
+        // Neither has a child of that name.
+        source("e/two.rs", "use super::one;\nfn f(b: one::B) { d::g(b) }"),
     ]);
-    assert_eq!(circles(&imports), BTreeSet::from([vec!["a/mod.rs", "a/one.rs", "b.rs"]]));
+    let expected = [vec!["a/mod.rs", "a/one.rs", "b.rs"], vec!["e/mod.rs", "e/one.rs"]];
+    assert_eq!(circles(&imports), BTreeSet::from(expected));
 }

@@ -4,7 +4,7 @@
 //! Invariant: for a plain pattern both engines find the same match and the same groups in every subject (except for
 //! [`Plain::dollar`]). `tests.rs` compares them on generated patterns.
 
-use super::Case;
+use super::case::Case;
 use regex_syntax::ast::{
     Assertion, AssertionKind, Ast, ClassAscii, ClassSet, ClassSetItem, Flag, Flags, FlagsItem, FlagsItemKind,
     GroupKind, HexLiteralKind, Literal, LiteralKind, Repetition, RepetitionKind, RepetitionRange, SpecialLiteralKind,

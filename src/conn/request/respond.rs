@@ -4,6 +4,7 @@
 use super::state::RequestReader;
 use crate::config::settings::client::KeepaliveDisable;
 use crate::conn::Active;
+use crate::exchange::flow::Flow;
 use crate::exchange::handlers::Handler;
 use crate::exchange::request::is_old_msie;
 use crate::exchange::response::Body;
@@ -16,6 +17,15 @@ use std::rc::Rc;
 
 /// The body of a refused request is read up to this size to keep the connection; a longer one ends it.
 pub const DRAIN: u64 = 1 << 20;
+
+impl Active {
+    /// The handler is done: `flow`, what it came to, becomes the response.
+    pub fn apply_flow(&mut self, cx: &mut Services, flow: Flow) {
+        self.handler = Handler::None;
+        phases::apply_flow(&mut self.ex, &mut self.handler, cx, flow);
+        respond(self, cx);
+    }
+}
 
 /// Queues the response, if the exchange has decided on one. What becomes of the connection is decided first, since the
 /// head says so.

@@ -5,19 +5,12 @@
 //! 2xx allows the request; 401 and 403 are passed on, a challenge with them; any other status becomes 500.
 
 use crate::config::model::Level;
+use crate::exchange::auth_check::AuthCheck;
 use crate::exchange::flow::Flow;
 use crate::exchange::rewrite::script;
 use crate::exchange::{Exchange, variables};
 use crate::http::status::Status;
 use crate::services::Services;
-
-/// The state of the subrequest that decides about a request.
-pub struct AuthCheck {
-    /// `satisfy any`: the status with which the other rules refused the request.
-    pub refused: Option<Status>,
-    /// The status of the subrequest's response; None until there is one.
-    pub verdict: Option<Status>,
-}
 
 /// What the request needs of the subrequest's response.
 pub struct SubrequestVerdict {

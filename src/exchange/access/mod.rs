@@ -2,7 +2,7 @@
 //! `satisfy` says whether all of them must allow the request or any. [`limits`] and the check of the method
 //! ([`allowed_methods`](super::handlers::allowed_methods)) come before; [`real_ip`] finds the client's address.
 
-mod allow_deny;
+pub mod allow_deny;
 mod auth_basic;
 pub mod auth_request;
 pub mod limits;
@@ -10,8 +10,6 @@ pub mod other_path;
 pub mod password;
 pub mod real_ip;
 mod signed_link;
-
-pub use allow_deny::enter_limit_except;
 
 use super::Exchange;
 use super::flow::{Flow, Then};

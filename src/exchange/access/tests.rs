@@ -1,6 +1,7 @@
 //! Who may do what: the phases of access over a configuration, without a connection.
 
 use super::*;
+use crate::exchange::auth_check::AuthCheck;
 use crate::exchange::flow::Phase;
 use crate::exchange::locate;
 use crate::exchange::log_facts::LimitOutcome;
@@ -142,7 +143,7 @@ fn a_method_that_is_restricted_has_the_rules_of_its_block() {
     {
         let mut ex = site.at(&format!("{method} /"), &[], OUTSIDE);
         let before = ex.route.location;
-        enter_limit_except(&mut ex, &mut site.cx);
+        allow_deny::enter_limit_except(&mut ex, &mut site.cx);
         assert_eq!(ex.route.location != before, expected != Flow::Next, "{method}");
         assert_eq!(check(&mut ex, &mut site.cx), expected, "{method}");
     }
@@ -222,7 +223,7 @@ fn what_auth_requests_answer_means() {
         assert!(auth_request::is_set(&ex));
         ex.response.line(b"WWW-Authenticate", b"Basic");
         let (refused, verdict) = (refused.map(Status), verdict.map(Status));
-        ex.auth_request = Some(Box::new(auth_request::AuthCheck { refused, verdict }));
+        ex.auth_request = Some(Box::new(AuthCheck { refused, verdict }));
         assert_eq!(check(&mut ex, &mut site.cx), expected, "{refused:?} {verdict:?}");
         assert!(ex.auth_request.is_none(), "it is judged once");
         let is_challenged = ex.response.fields.iter().next().is_some();

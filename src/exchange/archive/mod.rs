@@ -12,17 +12,16 @@
 //! at the end: one such file must not make the whole folder impossible to fetch. One that breaks off while it is sent
 //! ends the archive.
 
+mod spool;
 mod tar;
 pub mod walk;
 mod zip;
 
-use crate::config::settings::body::TempPath;
-use crate::services::descriptors::Descriptors;
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, Stat};
+pub use spool::Spool;
 use std::collections::HashSet;
 use std::os::fd::{AsFd, OwnedFd};
-use std::rc::Rc;
 use walk::{Member, Walk, WalkStep, is_shortage};
 
 /// Bytes of a file in a piece: what a stored block of deflate holds.
@@ -63,15 +62,6 @@ impl ArchiveForm {
             ArchiveForm::Tar => "tar",
         }
     }
-}
-
-/// Where an archive may keep what does not fit in memory.
-#[derive(Clone)]
-pub struct Spool {
-    /// The directory for the temporary file.
-    pub temp: Rc<TempPath>,
-    /// Whether there are descriptors to spare for it.
-    pub descriptors: Descriptors,
 }
 
 enum Writer {

@@ -1,9 +1,12 @@
 //! Archives of a real directory, read back by the layout that their formats prescribe.
 
 use super::*;
+use crate::config::settings::body::TempPath;
+use crate::services::descriptors::Descriptors;
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 fn directory(name: &str) -> PathBuf {
     let path = std::env::temp_dir().join(format!("webserv-archive-{name}-{}", std::process::id()));

@@ -5,7 +5,7 @@
 //! The central directory at the end names every entry again. It is kept in the form in which it is sent, some 60
 //! bytes and the path for each entry: [`HELD`] bytes in memory, the rest in a temporary file (client_body_temp_path).
 
-use super::Spool;
+use super::spool::Spool;
 use crate::services::temp_dir::{Keep, TempFile};
 use crate::sys::Errno;
 use crate::sys::file::{FileKind, Stat};

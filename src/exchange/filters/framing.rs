@@ -1,7 +1,8 @@
 //! How the end of the body is marked: by Content-Length, by a last chunk or frame, or by closing the connection.
 //! Trailers need a last chunk or frame.
 
-use super::{has_no_body, headers};
+use super::body::has_no_body;
+use super::headers;
 use crate::exchange::Exchange;
 use crate::exchange::basis::Cacheable;
 use crate::exchange::response::Body;

@@ -1,30 +1,22 @@
-//! The value of a geo variable.
+//! The lookup of a geo.
 
-use super::keep::Keep;
 use crate::config::settings::geo::GeoTable;
+use crate::exchange::Exchange;
 use crate::exchange::access::real_ip;
-use crate::exchange::{Exchange, variables};
-use crate::services::Services;
 use crate::sys::socket::Peer;
 use std::net::IpAddr;
 
-/// Appends the value of `$name` of a `geo`. `table`: its index in the configuration.
-pub fn value(table: u32, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) -> Keep {
-    let config = ex.config.clone();
-    let Some(geo) = config.tables.geos.get(table as usize) else { return Keep::No };
-    let ip = match &geo.source {
-        Some(source) => {
-            let text = variables::text(source, ex, cx);
-            std::str::from_utf8(&text).ok().and_then(|text| text.parse().ok())
-        }
+/// The value that a `geo` has for an address. `text`: what its source is worth; None: it is the client's address.
+pub fn find<'g>(geo: &'g GeoTable, text: Option<&[u8]>, ex: &Exchange) -> &'g [u8] {
+    let ip = match text {
+        Some(text) => std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()),
         None => ex.client.peer.ip().map(|ip| ip.to_canonical()),
     };
     let ip = ip.map(|ip: IpAddr| match geo.proxies.is_empty() {
         true => ip,
         false => forwarded(ex, ip.to_canonical(), geo),
     });
-    out.extend_from_slice(geo.find(ip));
-    if geo.volatile { Keep::No } else { Keep::Yes }
+    geo.find(ip)
 }
 
 /// Behind a trusted proxy: the address it was asked from, by X-Forwarded-For.

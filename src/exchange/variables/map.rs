@@ -1,19 +1,14 @@
-//! The value of a map.
+//! The lookup of a map.
 
-use super::keep::Keep;
 use crate::config::pattern::Effort;
 use crate::config::pattern_set;
-use crate::exchange::{Exchange, variables};
+use crate::config::settings::map::MapTable;
+use crate::config::template::Template;
+use crate::exchange::Exchange;
 use crate::services::Services;
 
-/// Appends the value of `$name` of a `map`. `table`: its index in the configuration.
-pub fn value(table: u32, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) -> Keep {
-    let config = ex.config.clone();
-    let Some(map) = config.tables.maps.get(table as usize) else { return Keep::No };
-    // The subject stands where the value will.
-    let from = out.len();
-    variables::expand(&map.source, ex, cx, out);
-    let subject = &out[from..];
+/// The value that a `map` has for a subject. None: it has none, and no default.
+pub fn find<'m>(map: &'m MapTable, subject: &[u8], ex: &mut Exchange, cx: &mut Services) -> Option<&'m Template> {
     let key = if map.hostnames { subject.strip_suffix(b".").unwrap_or(subject) } else { subject };
     // An empty subject is looked up too (`"" value;`), but never matched, as in nginx.
     let mut found = match key.iter().any(u8::is_ascii_uppercase) {
@@ -32,9 +27,5 @@ pub fn value(table: u32, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>
             Err(failed) => ex.pattern_gave_up(cx, &failed),
         }
     }
-    out.truncate(from);
-    if let Some(value) = found.or(map.default).and_then(|at| map.values.get(at as usize)) {
-        variables::expand(value, ex, cx, out);
-    }
-    if map.volatile { Keep::No } else { Keep::Yes }
+    found.or(map.default).and_then(|at| map.values.get(at as usize))
 }

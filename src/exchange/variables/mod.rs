@@ -9,7 +9,7 @@
 //! | [`process`] | the server, clocks and counters |
 //! | [`path`] | the file that a request is mapped to |
 //! | [`upstream`] | requests to upstreams and their responses |
-//! | [`tables`] | what the configuration computes: map, geo, split_clients |
+//! | `map`, `geo`, `murmur` | what the configuration computes: map, geo, split_clients |
 //! | `exchange::tls` | `$ssl_…` |
 
 mod connection;
@@ -26,7 +26,6 @@ mod request;
 mod response;
 mod script_name;
 mod secure_link;
-pub mod tables;
 mod upstream;
 
 pub use put::{Is, put_msec, put_peer, put_port, put_seconds};
@@ -37,7 +36,11 @@ use crate::config::model::Level;
 use crate::config::template::{Builtin, Part, Source, Template, Var};
 use crate::services::Services;
 use crate::util::text::Text;
+use keep::Keep;
 use put::{joined, put, when};
+
+/// Variables that are made of variables, at most this deep; more is a cycle (nginx's number).
+const DEEPEST: u8 = 100;
 
 /// Appends the template's value to `out`.
 pub fn expand(template: &Template, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) {
@@ -195,9 +198,54 @@ fn user(at: u32, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) -> Is 
             Is::Set
         }
         Some((_, Source::Captured)) => Is::Unset,
-        Some((_, source)) => tables::value(source, at, ex, cx, out),
+        Some((_, source)) => computed(source, at, ex, cx, out),
         None => Is::Unset,
     }
+}
+
+/// Appends the value of variable `at`, which the configuration computes and which has none stored. It is computed at
+/// its first use and kept for the request, error pages and internal redirects included, as in nginx; that of a volatile
+/// map is computed at each use.
+fn computed(source: &Source, at: u32, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) -> Is {
+    let config = ex.config.clone();
+    if ex.route.depth >= DEEPEST {
+        let name = config.variables.defined.get(at as usize).map_or("", |(name, _)| name);
+        ex.report(cx, Level::Error, format_args!("cycle while evaluating variable \"{name}\""));
+        return Is::Unset;
+    }
+    let from = out.len();
+    ex.route.depth += 1;
+    let keep = match source {
+        Source::Map(table) => config.tables.maps.get(*table as usize).map_or(Keep::No, |map| {
+            // The subject stands where the value will.
+            expand(&map.source, ex, cx, out);
+            let found = map::find(map, out.get(from..).unwrap_or_default(), ex, cx);
+            out.truncate(from);
+            if let Some(value) = found {
+                expand(value, ex, cx, out);
+            }
+            if map.volatile { Keep::No } else { Keep::Yes }
+        }),
+        Source::Geo(table) => config.tables.geos.get(*table as usize).map_or(Keep::No, |geo| {
+            let text = geo.source.as_ref().map(|source| text(source, ex, cx));
+            out.extend_from_slice(geo::find(geo, text.as_deref(), ex));
+            if geo.volatile { Keep::No } else { Keep::Yes }
+        }),
+        Source::Split(table) => config.tables.splits.get(*table as usize).map_or(Keep::No, |split| {
+            expand(&split.source, ex, cx, out);
+            let found = murmur::find(split, out.get(from..).unwrap_or_default());
+            out.truncate(from);
+            out.extend_from_slice(found.unwrap_or_default());
+            Keep::Yes
+        }),
+        Source::Stored | Source::Captured | Source::Undefined => Keep::No,
+    };
+    ex.route.depth -= 1;
+    if keep == Keep::Yes {
+        let value = Text::new(out.get(from..).unwrap_or_default());
+        ex.set_user(at, value);
+    }
+    Is::Set
 }
 
 /// The value of a variable that webserv itself defines.

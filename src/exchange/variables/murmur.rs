@@ -1,22 +1,11 @@
 //! split_clients: MurmurHash2 of a value decides, so that nginx and webserv put a client into the same group.
 
-use super::keep::Keep;
-use crate::exchange::{Exchange, variables};
-use crate::services::Services;
+use crate::config::settings::map::SplitTable;
 
-/// Appends the value of a `split_clients` variable. `table`: its index in the configuration.
-pub fn split(table: u32, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) -> Keep {
-    let config = ex.config.clone();
-    let Some(split) = config.tables.splits.get(table as usize) else { return Keep::No };
-    // The source stands where the value will.
-    let from = out.len();
-    variables::expand(&split.source, ex, cx, out);
-    let hash = hash(out.get(from..).unwrap_or_default());
-    out.truncate(from);
-    if let Some((_, value)) = split.parts.iter().find(|(below, _)| hash < *below || *below == 0) {
-        out.extend_from_slice(value);
-    }
-    Keep::Yes
+/// The value that a `split_clients` has for its source's text. None: no part of it.
+pub fn find<'s>(split: &'s SplitTable, text: &[u8]) -> Option<&'s [u8]> {
+    let hash = hash(text);
+    split.parts.iter().find(|(below, _)| hash < *below || *below == 0).map(|(_, value)| &value[..])
 }
 
 /// Austin Appleby's MurmurHash2, 32 bits, seed 0.

@@ -2,66 +2,18 @@
 //! `services::acme`. Like the resolver's, its sockets are in a separate epoll, which the loop watches.
 
 mod fetch;
+pub mod fetches;
 
 use super::Server;
-use crate::acme::wire::Request;
-use crate::config::acme::Issuer;
 use crate::conn::token::{Role, token_of};
 use crate::services::acme::Moment;
-use crate::sys::epoll::{self, Epoll, Events, Timeout};
-use crate::util::slab::{Key, Slab};
-use fetch::{Fetch, FetchProgress, Idle};
-use std::os::fd::BorrowedFd;
-use std::rc::Rc;
+use crate::sys::epoll::{self, Events, Timeout};
+use crate::util::slab::Key;
+use fetch::FetchProgress;
+use fetches::Fetches;
 
 /// Milliseconds for which an idle connection is kept.
 const KEPT: u64 = 10_000;
-
-/// Requests in progress.
-#[derive(Default)]
-pub(super) struct Fetches {
-    /// Created with the first request.
-    epoll: Option<Epoll>,
-    watched: bool,
-    slab: Slab<Fetch>,
-    /// Idle connections, with the authority and the expiry.
-    idle: Vec<(usize, Idle, u64)>,
-    /// When something is due without an event (monotonic milliseconds).
-    next: Option<u64>,
-}
-
-impl Fetches {
-    fn fd(&self) -> Option<BorrowedFd<'_>> {
-        self.epoll.as_ref().map(Epoll::fd)
-    }
-
-    fn is_resolving(&self) -> bool {
-        self.slab.iter().any(|(_, fetch)| fetch.is_resolving())
-    }
-
-    /// Ends requests under way, and closes idle connections.
-    pub(super) fn clear(&mut self) {
-        let keys: Vec<Key> = self.slab.iter().map(|(key, _)| key).collect();
-        for key in keys {
-            self.slab.remove(key);
-        }
-        self.idle.clear();
-    }
-
-    fn begin(&mut self, authority: usize, issuer: Rc<Issuer>, request: Request, now: u64) -> Option<Key> {
-        if self.epoll.is_none() {
-            self.epoll = Epoll::new().ok();
-        }
-        let reused = self.idle.iter().position(|(of, idle, _)| *of == authority && idle.fits(&request.url));
-        let idle = reused.map(|at| self.idle.swap_remove(at).1);
-        let epoll = self.epoll.as_ref()?;
-        let key = self.slab.insert(Fetch::new(authority, issuer, request, idle, now));
-        if let Some(fetch) = self.slab.get_mut(key) {
-            fetch.adopt_connection(epoll, key);
-        }
-        Some(key)
-    }
-}
 
 impl Server {
     fn moment(&self) -> Moment {

@@ -16,6 +16,7 @@
 //! Invariant: usage plus claims never exceed the quota under which a claim was granted.
 
 pub mod shared;
+mod shared_state;
 mod usage;
 mod walk;
 
@@ -76,7 +77,7 @@ pub struct Area {
     entries: Cell<u64>,
     ended: Cell<(u64, u64)>,
     /// State for a quota shared with other processes.
-    shared: RefCell<shared::Shared>,
+    shared: RefCell<shared_state::Shared>,
 }
 
 /// How the number relates to the actual usage.

@@ -10,6 +10,7 @@
 //!
 //! Invariant: without the lock, no file is named and no number lower than the usage is written.
 
+use super::shared_state::{Recount, Shared};
 use super::{Accuracy, Area, Quota, SLICE, Usage};
 use crate::io::open;
 use crate::services::clock::Clock;
@@ -61,25 +62,6 @@ struct UsageRecord {
     used: Usage,
     /// The sum of everything ever stored, modulo 2^64.
     stored: Usage,
-}
-
-/// What this process knows in addition to the count.
-#[derive(Default)]
-pub struct Shared {
-    recount: Option<Recount>,
-    /// The file's content, if its number was counted or derived from a count; and the number of completed counts then.
-    agreed: Option<(Vec<u8>, u64)>,
-    /// Since when others have held the lock, and when it was last tried (monotonic milliseconds).
-    busy: Option<(u64, u64)>,
-}
-
-/// A count without the lock.
-struct Recount {
-    /// The file's content when the count began.
-    text: Vec<u8>,
-    /// The count is complete when the area has completed this many counts.
-    counts: u64,
-    tries: u32,
 }
 
 impl QuotaLock {

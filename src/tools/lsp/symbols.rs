@@ -1,6 +1,6 @@
 //! The outline of a document: its blocks, nested. Uses only the tree, and knows no directive.
 
-use super::range;
+use super::text::range;
 use crate::config::ast::{Directive, FileId, written};
 use crate::config::sources::Sources;
 use serde_json::{Value, json};

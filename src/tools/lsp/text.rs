@@ -1,8 +1,10 @@
 //! Positions in a document: the editor's lines and UTF-16 columns, the word under the cursor, the enclosing block.
 //! Knows the language's words and braces, but no directives except blocks.
 
+use crate::config::ast::Span;
 use crate::config::context::Contexts;
-use serde_json::Value;
+use crate::config::sources::Sources;
+use serde_json::{Value, json};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -32,6 +34,16 @@ pub fn change(text: &mut String, change: &Value) {
         (Some(start), Some(end)) => text.replace_range(start..end.max(start), new),
         _ => new.clone_into(text),
     }
+}
+
+/// The editor's range of a span.
+pub fn range(span: Span, sources: &Sources) -> Value {
+    let bytes = sources.bytes(span.file);
+    let [start, end] = [span.start, span.end].map(|at| {
+        let (line, character) = position_of(bytes, at as usize);
+        json!({"line": line, "character": character})
+    });
+    json!({"start": start, "end": end})
 }
 
 /// Line and column of a byte offset, as editors count.

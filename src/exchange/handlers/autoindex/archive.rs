@@ -4,7 +4,6 @@
 //! Invariant: a file is in the archive only if a GET of its own URI by this client would answer with it, and only of
 //! folders whose listing this client may see.
 
-use super::Making;
 use super::place::Place;
 use crate::config::model::Level;
 use crate::exchange::Exchange;
@@ -40,7 +39,7 @@ pub fn asked(query: &[u8]) -> Option<ArchiveForm> {
 ///
 /// # Errors
 /// The flow that answers: the archive itself if the rules are the same for all below, else why there is none.
-pub fn begin(ex: &mut Exchange, cx: &mut Services, dir: OwnedFd, form: ArchiveForm) -> Begun<Making> {
+pub fn begin(ex: &mut Exchange, cx: &mut Services, dir: OwnedFd, form: ArchiveForm) -> Begun<Gathering> {
     let rules = judge(ex, cx)?;
     let uri = ex.route.uri.clone();
     let is_uniform = rules.are_same_below(ex, &uri, PathAction::Read);
@@ -77,7 +76,7 @@ pub fn begin(ex: &mut Exchange, cx: &mut Services, dir: OwnedFd, form: ArchiveFo
         since: clock::realtime(),
     };
     let gathering = first_slice::begin(Box::new(gathering), ex, cx, Gathering::work)?;
-    Ok(Box::new(Making::Archive(gathering)))
+    Ok(gathering)
 }
 
 /// The rules of the paths below.

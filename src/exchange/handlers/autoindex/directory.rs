@@ -1,10 +1,10 @@
 //! The directory that a request is for: opening it as disable_symlinks allows, and what is logged if that fails.
 
-use super::entries::Links;
 use crate::config::model::Level;
 use crate::config::settings::files::Symlinks;
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::{failure, symlinks};
+use crate::exchange::random_draw::Links;
 use crate::exchange::{Exchange, Printable};
 use crate::http::status::Status;
 use crate::services::Services;

@@ -7,30 +7,18 @@
 use crate::exchange::handlers::listing::{Entry, Kind, Listing, Totals};
 use crate::exchange::handlers::symlinks;
 use crate::exchange::paths;
+use crate::exchange::random_draw::Links;
 use crate::services::listings::Loose;
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, Follow, O_PATH, ReadDir, Stat};
 use crate::util::{bytes, subpaths};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::rc::Rc;
 
 /// Entries sorted at once: about a millisecond.
 const RUN: usize = 4096;
 /// Most entries whose changes a watch on the directory does not report: more are too many to check for each request.
 const LOOSE: usize = 256;
-
-/// Whether a link is shown as its target.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Links {
-    /// The entry is shown as what it leads to, wherever that is (nginx).
-    Followed,
-    /// Where it stays beneath this directory, whose path has no links, and, with `hidden`, leads to no name with a dot
-    /// that the directory is not in itself; else it is not shown.
-    Inside { root: Rc<[u8]>, hidden: bool },
-    /// disable_symlinks: it may not be followed, so nothing of its target is shown.
-    Bare,
-}
 
 /// One directory's entries, as far as they were read.
 pub struct Entries {

@@ -4,7 +4,7 @@
 //! same time one makes it, and the others wait for that.
 
 use super::directory::{not_opened, shown};
-use super::entries::{self, Entries, Links};
+use super::entries::{self, Entries};
 use super::place::Place;
 use super::respond::respond;
 use super::shape::Shape;
@@ -12,6 +12,7 @@ use crate::config::model::Level;
 use crate::exchange::Exchange;
 use crate::exchange::flow::{Begun, Flow, Phase, Then};
 use crate::exchange::handlers::first_slice;
+use crate::exchange::random_draw::Links;
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::listings::{Guard, Page, Pieces};

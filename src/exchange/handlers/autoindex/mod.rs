@@ -15,7 +15,7 @@ mod search;
 mod shape;
 
 pub use directory::not_opened;
-pub use random::{Draw, random};
+pub use random::random;
 
 use crate::config::model::Level;
 use crate::config::settings::listing::{self as rule, Archive};
@@ -83,7 +83,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Making> {
     if rule.archive != Archive::Off
         && let Some(form) = archive::asked(&ex.route.args)
     {
-        return archive::begin(ex, cx, dir, form);
+        return archive::begin(ex, cx, dir, form).map(|gathering| Box::new(Making::Archive(gathering)));
     }
     let shape = shape(ex, cx, &rule, dir.as_fd())?;
     if shape.view.format == Format::Page
@@ -101,7 +101,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Making> {
     if shape.view.can_search
         && let Some(text) = listing::search_from_query(&ex.route.args)
     {
-        return search::begin(ex, cx, dir, shape, text);
+        return search::begin(ex, cx, dir, shape, text).map(|searching| Box::new(Making::Search(searching)));
     }
     making::begin(ex, cx, dir, shape).map(|making| Box::new(Making::Page(making)))
 }

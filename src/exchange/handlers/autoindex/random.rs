@@ -1,14 +1,13 @@
 //! random_index: a URI that ends in a slash answers with one of the directory's files.
 
 use super::directory;
-use super::entries::{Links, look};
+use super::entries::look;
 use crate::exchange::Exchange;
 use crate::exchange::flow::{Flow, Phase, Then};
 use crate::exchange::handlers::failure;
+use crate::exchange::random_draw::Draw;
 use crate::services::Services;
-use crate::sys::file::{self, FileKind, ReadDir};
-use crate::sys::{Errno, random};
-use std::os::fd::OwnedFd;
+use crate::sys::random;
 
 /// Milliseconds between two slices, so that others get their turns.
 const PAUSE: u64 = 1;
@@ -23,7 +22,7 @@ pub fn random(ex: &mut Exchange, cx: &mut Services) -> Option<Flow> {
     let drawn = begun.and_then(|mut draw| {
         // `explain` has no others to wait for.
         let is_alone = cx.trace.is_some();
-        Ok(if draw.read(|| !is_alone && cx.slice.is_over())? { Ok(draw.name()) } else { Err(draw) })
+        Ok(if draw.read(look, || !is_alone && cx.slice.is_over())? { Ok(draw.name()) } else { Err(draw) })
     });
     match drawn {
         Ok(Ok(name)) => {
@@ -45,66 +44,13 @@ pub fn random(ex: &mut Exchange, cx: &mut Services) -> Option<Flow> {
     }
 }
 
-/// The regular files of a directory, while they are read, and the number drawn.
-pub struct Draw {
-    dir: ReadDir,
-    links: Links,
-    number: u64,
-    names: Vec<u8>,
-    ends: Vec<usize>,
-}
-
-impl Draw {
-    fn of(dir: OwnedFd, links: Links, number: u64) -> Result<Box<Draw>, Errno> {
-        Ok(Box::new(Draw { dir: file::read_dir(dir), links, number, names: Vec::new(), ends: vec![0] }))
-    }
-
-    /// Reads on, a batch at a time. False: stopped before the end, since the time of the turn `is_over`.
-    fn read(&mut self, mut is_over: impl FnMut() -> bool) -> Result<bool, Errno> {
-        loop {
-            if is_over() {
-                return Ok(false);
-            }
-            if !self.dir.fill()? {
-                return Ok(true);
-            }
-            for entry in self.dir.entries() {
-                let name = entry.name.to_bytes();
-                if name.starts_with(b".") {
-                    continue;
-                }
-                let is_regular = match entry.kind {
-                    Some(FileKind::Regular) => true,
-                    Some(FileKind::Dir | FileKind::Other) => false,
-                    // Only then must the file itself be looked at.
-                    Some(FileKind::Symlink) | None => {
-                        look(self.dir.dir(), entry.name, &self.links).is_ok_and(|stat| stat.kind == FileKind::Regular)
-                    }
-                };
-                if is_regular {
-                    self.names.try_reserve(name.len())?;
-                    self.ends.try_reserve(1)?;
-                    self.names.extend_from_slice(name);
-                    self.ends.push(self.names.len());
-                }
-            }
-        }
-    }
-
-    /// The name of the drawn file; None if there are no files.
-    fn name(&self) -> Option<Vec<u8>> {
-        let files = self.ends.len() as u64 - 1;
-        let at = self.number.checked_rem(files)?;
-        let bounds = self.ends.get(at as usize..at as usize + 2).unwrap_or(&[0, 0]);
-        self.names.get(bounds[0]..bounds[1]).map(<[u8]>::to_vec)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exchange::random_draw::Links;
     use std::collections::HashSet;
     use std::fs::{self, File};
+    use std::os::fd::OwnedFd;
 
     #[test]
     fn every_file_is_drawn_and_nothing_else() {
@@ -120,7 +66,7 @@ mod tests {
                 asked += 1;
                 asked % 2 == 1
             };
-            while !draw.read(&mut is_over).expect("read") {}
+            while !draw.read(look, &mut is_over).expect("read") {}
             draw.name()
         };
         fs::write(path.join(".hidden"), "").expect("write");

@@ -3,7 +3,6 @@
 //! Invariant: bounded, whatever is below ([`MOST_LOOKED_AT`], [`MOST_FOUND`]), and the page says if a bound was
 //! reached; it shows only what the client could read by its own URI, or see in a listing.
 
-use super::Making;
 use super::archive::{judge, may};
 use super::place::Place;
 use super::respond::respond;
@@ -46,7 +45,7 @@ pub struct Searching {
 ///
 /// # Errors
 /// The flow that answers: the results if a first slice found all, else why there is no search.
-pub fn begin(ex: &mut Exchange, cx: &mut Services, dir: OwnedFd, mut shape: Shape, text: Vec<u8>) -> Begun<Making> {
+pub fn begin(ex: &mut Exchange, cx: &mut Services, dir: OwnedFd, mut shape: Shape, text: Vec<u8>) -> Begun<Searching> {
     // The results are only shown: files are changed in their own folders.
     let view = &mut shape.view;
     (view.can_upload, view.can_delete, view.can_move, view.archive) = (false, false, false, Archive::Off);
@@ -71,7 +70,7 @@ pub fn begin(ex: &mut Exchange, cx: &mut Services, dir: OwnedFd, mut shape: Shap
         has_all: true,
     };
     let searching = first_slice::begin(Box::new(searching), ex, cx, Searching::work)?;
-    Ok(Box::new(Making::Search(searching)))
+    Ok(searching)
 }
 
 impl Searching {

@@ -1,7 +1,7 @@
 //! How a directory is shown.
 
-use super::entries::Links;
 use crate::exchange::handlers::listing::{Format, View};
+use crate::exchange::random_draw::Links;
 use crate::sys::file::Stat;
 
 /// Everything that a listing depends on besides the URI and the directory's content.

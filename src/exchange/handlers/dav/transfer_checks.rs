@@ -165,7 +165,7 @@ impl TransferChecks {
             upload::check_room(job.target.dir.as_fd(), rules.min_free, self.added.bytes)?;
         }
         let (Some(share), Some((_, path))) = (&mut self.share, &self.quota) else { return Ok(false) };
-        if resumable::is_reading(cx) {
+        if resumable::sweep::is_reading(cx) {
             return Ok(true);
         }
         let beside = Unstored::of(path, &[]);

@@ -4,13 +4,14 @@
 //! Invariants: the bytes of a part are removed when the whole has its name, and not before: until then they count, and
 //! the whole does not. One request at a time joins a part, the newest; a whole without a name ends with its request.
 
+use super::argument::argument;
 use super::location::Home;
 use super::pending_upload::{Missing, find};
+use super::respond;
 use super::state::Dialect;
 use super::store::Dir;
 use super::takeover::Access;
 use super::tus::{self, FINAL, PARTIAL};
-use super::{argument, respond};
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::upload::resumed::Refusal;
@@ -223,7 +224,7 @@ fn by_hand(
 
 #[cfg(test)]
 mod tests {
-    use super::super::ARGUMENT;
+    use super::super::argument::ARGUMENT;
     use super::*;
 
     #[test]

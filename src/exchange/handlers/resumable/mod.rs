@@ -18,6 +18,7 @@
 //! append to one upload.
 
 pub mod append;
+mod argument;
 mod checksum;
 mod concat;
 mod create;
@@ -47,10 +48,8 @@ use crate::http::status::Status;
 use crate::route::Trace;
 use crate::services::Services;
 use crate::services::resumable::UploadId;
+use argument::argument;
 use state::Dialect;
-
-/// The argument that names an upload.
-const ARGUMENT: &str = "webserv-upload";
 
 /// What a request asks of resumable uploads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,12 +84,6 @@ fn meant(ex: &Exchange) -> Option<Operation> {
     let stores = matches!(ex.route.method, Method::Post | Method::Put);
     let creates = speaks.rufh && stores && create::is_rufh(ex);
     creates.then_some(Operation::Create(Dialect::Rufh))
-}
-
-fn argument(args: &[u8]) -> Option<&[u8]> {
-    let pair = |pair: &'_ [u8]| pair.strip_prefix(ARGUMENT.as_bytes())?.strip_prefix(b"=").map(<[u8]>::len);
-    let len = args.split(|b| *b == b'&').find_map(|text| pair(text).map(|len| (text, len)));
-    len.map(|(text, len)| &text[text.len() - len..])
 }
 
 /// The request is about a resumable upload: [`start`] answers it.
@@ -173,12 +166,6 @@ pub fn announce(ex: &mut Exchange) {
     if speaks.any() && methods::takes_uploads(allowed) {
         respond::announce(ex, speaks);
     }
-}
-
-/// Whether uploads of an earlier process are still being searched for: their sizes are not known. Searches a slice at
-/// each call.
-pub fn is_reading(cx: &mut Services) -> bool {
-    sweep::is_reading(cx)
 }
 
 #[cfg(test)]

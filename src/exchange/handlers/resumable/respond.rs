@@ -1,9 +1,10 @@
 //! Responses: the header fields of both protocols, their refusals and their problems.
 
+use super::argument::ARGUMENT;
 use super::pending_upload::Unfinished;
 use super::rufh::{self, Limits};
 use super::state::Dialect;
-use super::{ARGUMENT, checksum, tus};
+use super::{checksum, tus};
 use crate::config::settings::upload_resumable::Speaks;
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::upload::resumed::{self, Refusal, Stored};

@@ -55,7 +55,8 @@ pub fn run(cx: &mut Services) {
     expire(cx);
 }
 
-/// Runs a slice; whether the search that [`begin`] began is not finished yet. A quota counts all of it.
+/// Whether uploads of an earlier process are still being searched for ([`begin`]), whose sizes a quota counts. Searches
+/// a slice at each call.
 pub fn is_reading(cx: &mut Services) -> bool {
     while cx.resumable.is_reading() && !cx.slice.is_over() {
         read(cx);

@@ -19,7 +19,6 @@ use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::sys::Errno;
-use std::fmt;
 use std::io::Write;
 
 const BODY_TOO_LARGE: &str = "the body of the request is too large";
@@ -312,7 +311,7 @@ fn tell(ex: &mut Exchange, format: Format, refusal: &Refusal, limit: &Limit) {
         Format::Text => "text/plain; charset=utf-8",
     };
     let undone = if is_removal(ex) { "deleted" } else { "stored" };
-    let body = problem(format, refusal, &limit.text, undone);
+    let body = problem(format, refusal, &limit.line.text, undone);
     ex.response.text(refusal.status, ContentType::Static(kind), body);
     ex.response.is_inert = true;
 }
@@ -337,11 +336,6 @@ pub fn refused_otherwise(ex: &mut Exchange, status: Status) -> bool {
     let limit = Limit::of(ex, limit);
     tell(ex, format, &Refusal::new(status.on_the_wire(), why), &limit);
     true
-}
-
-/// The line of a limiting directive that applies here, and its place in the configuration in brackets, for the log.
-pub fn limit(ex: &Exchange, directive: &'static str) -> impl fmt::Display + use<> {
-    Limit::of(ex, directive)
 }
 
 /// The body of a refusal. `limit`: the line whose limit was exceeded; may be empty. `undone`: what did not happen.

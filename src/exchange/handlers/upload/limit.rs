@@ -1,22 +1,21 @@
-//! The line of the configuration whose limit an upload has exceeded.
+//! The limit that an upload has exceeded: its line of the configuration, and the size that it allows.
 
 use super::rules;
-use crate::config::registry;
+use crate::exchange::limiting_line::LimitingLine;
 use crate::exchange::{Exchange, body_limit};
 use std::fmt;
 
-/// A directive whose limit was exceeded: `upload_max_file_size 1m`, and its place in the configuration.
+/// A limit that was exceeded.
 #[derive(Default)]
 pub struct Limit {
-    /// The line without its semicolon; empty: there is no limit.
-    pub text: String,
-    place: String,
+    /// Its directive; empty: there is none.
+    pub line: LimitingLine,
     /// The size that it allows, in bytes; None: it limits something else.
     pub most: Option<u64>,
 }
 
 impl Limit {
-    /// The line that applies here.
+    /// The limit that applies here.
     pub fn of(ex: &Exchange, directive: &'static str) -> Limit {
         if directive.is_empty() {
             return Limit::default();
@@ -29,21 +28,14 @@ impl Limit {
         let by_link = ex.route.link.as_ref().map_or(0, |link| link.limits.most);
         if directive == "upload_max_file_size" && by_link > 0 && most == Some(by_link) {
             let text = format!("the link is for at most {by_link} bytes");
-            return Limit { text, place: "by what was signed".into(), most };
+            return Limit { line: LimitingLine { text, place: "by what was signed".into() }, most };
         }
-        if let Some(line) = ex.location().settings.limiting.iter().find(|line| line.name == directive) {
-            return Limit { text: line.text.to_string(), place: line.place.to_string(), most };
-        }
-        let default = registry::rows().find(|row| row.name == directive).map_or("", |row| row.default);
-        Limit { text: format!("{directive} {default}"), place: "by default".into(), most }
+        Limit { line: LimitingLine::of(ex, directive), most }
     }
 }
 
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.text.is_empty() {
-            true => Ok(()),
-            false => write!(f, " (\"{}\", {})", self.text, self.place),
-        }
+        self.line.fmt(f)
     }
 }

@@ -50,7 +50,7 @@ pub mod temp_file;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{limit, not_removed, not_written, note_too_large, refuse, refused_otherwise};
+pub use answer::{not_removed, not_written, note_too_large, refuse, refused_otherwise};
 pub use name::{Names, numbered};
 pub use quota::{check_directory, check_empty, later, lock_empty};
 pub use quota_share::QuotaShare;

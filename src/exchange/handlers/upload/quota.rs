@@ -9,7 +9,8 @@ use super::{answer, target_dir};
 use crate::config::settings::upload::Duplicate;
 use crate::exchange::Exchange;
 use crate::exchange::flow::{Flow, Phase, Then};
-use crate::exchange::handlers::resumable::{self, held::Unstored};
+use crate::exchange::handlers::resumable::held::Unstored;
+use crate::exchange::handlers::resumable::sweep;
 use crate::services::Services;
 use crate::services::quotas::shared::QuotaLock;
 use crate::services::quotas::{Claim, Replaced, Usage};
@@ -49,7 +50,7 @@ impl Upload {
 
     /// Reserves what is known to come, or goes on waiting for that.
     pub fn claim(&mut self, cx: &mut Services) -> Result<(), Refusal> {
-        if self.share.is_none() || (!self.is_admitted() && resumable::is_reading(cx)) {
+        if self.share.is_none() || (!self.is_admitted() && sweep::is_reading(cx)) {
             return Ok(());
         }
         let need = self.coming.minus(self.freed);
@@ -75,7 +76,7 @@ impl Upload {
         more: Usage,
     ) -> Result<Option<Replaced>, Refusal> {
         let Some(share) = self.share.take().or_else(|| self.new_share()) else { return Ok(None) };
-        if resumable::is_reading(cx) {
+        if sweep::is_reading(cx) {
             return Err(Refusal::later());
         }
         let (need, beside) = (more.minus(self.freed), Unstored::of(self.target.area_path(), &self.own));
@@ -206,7 +207,7 @@ pub fn check_directory(ex: &mut Exchange, cx: &mut Services) -> Result<Option<Qu
 fn check_more(ex: &mut Exchange, cx: &mut Services, more: Usage) -> Result<Option<QuotaShare>, Refusal> {
     let rules = ex.location().settings.upload.clone();
     let Some(limit) = rules.quota else { return Ok(None) };
-    if resumable::is_reading(cx) {
+    if sweep::is_reading(cx) {
         return Err(Refusal::later());
     }
     let (area, path) = target_dir::area_of(ex, cx, &rules)?;
