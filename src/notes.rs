@@ -1,6 +1,7 @@
 //! Notes on a configuration beside its errors: the warnings of `lint`, and files that are not there.
 
 use std::path::Path;
+use webserv::config::ast::Span;
 use webserv::config::build::Form;
 use webserv::config::error::{Diagnostic, Severity};
 use webserv::server::lifecycle;
@@ -16,7 +17,14 @@ pub fn add_warnings(origin: &Origin, read: &mut Read, on_this_machine: bool) {
     // What else is wrong may be why there is no server.
     let is_silence = |d: &Diagnostic| d.severity != Severity::Warn || d.code == Some("W212");
     let is_alone = read.diagnostics.iter().all(is_silence) && warnings.iter().all(is_silence);
-    for warning in warnings.into_iter().filter(|d| is_alone || d.code != Some("W212")) {
+    // Where a `;` is missing, the words before it are not what is meant, and what uses a name may have been swallowed.
+    let ends: Vec<Span> = read.diagnostics.iter().filter(|d| d.says_missing_end()).filter_map(|d| d.span).collect();
+    let follows = |d: &Diagnostic| {
+        let is_before = |at: Span| ends.iter().any(|end| end.file == at.file && end.start == at.end);
+        !ends.is_empty() && (d.code == Some("W026") || d.span.is_some_and(is_before))
+    };
+    let warnings = warnings.into_iter().filter(|d| !follows(d));
+    for warning in warnings.filter(|d| is_alone || d.code != Some("W212")) {
         read.diagnostics.push(warning);
     }
     if is_alone {

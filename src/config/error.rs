@@ -58,6 +58,11 @@ impl Diagnostic {
         self.span.is_some_and(|at| at.file == place.file && (place.start..place.end).contains(&at.start))
     }
 
+    /// Whether it says that a `;` is missing at its place, between two directives.
+    pub fn says_missing_end(&self) -> bool {
+        self.label.as_ref().is_some_and(|label| label.starts_with("missing `;`"))
+    }
+
     /// Without label, help and notes.
     pub fn new(severity: Severity, span: impl Into<Option<Span>>, message: impl Into<String>) -> Diagnostic {
         Diagnostic {

@@ -17,6 +17,7 @@ use crate::util::{byte_order_mark, checkpoint};
 
 mod blocks;
 mod slips;
+mod tags;
 #[cfg(test)]
 mod tests;
 

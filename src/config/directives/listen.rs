@@ -213,7 +213,7 @@ fn server_name(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let is_odd = |word: &&Word| {
         !word.bytes().starts_with(b"~") && word.bytes().iter().any(|b| matches!(b, b'/' | b' '))
         // An unfilled placeholder is reported as such.
-        && !word.bytes().starts_with(b"{{")
+        && !word.bytes().starts_with(b"{{") && !word.bytes().starts_with(b"<?")
     };
     if let Some(word) = d.args.iter().find(is_odd) {
         let warning = Diagnostic::warn(word.span, format!("server name \"{}\" has suspicious symbols", word.str()));

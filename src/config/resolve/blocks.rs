@@ -259,7 +259,9 @@ impl Build {
         scope.upstream = Some(Upstream { keepalive: Keepalive::default(), ..Upstream::named(&d.args[0].str()) });
         let before = self.diagnostics.errors();
         self.level(&mut scope, children);
-        let is_sound = self.diagnostics.errors() == before;
+        // Errors of form have been reported before.
+        let is_sound = self.diagnostics.errors() == before
+            && !self.diagnostics.iter().any(|error| error.is_in(d.span.to(d.close)));
         let mut upstream = scope.upstream.take().expect("set above and only borrowed since");
         let names = &outer.settings.names;
         upstream.resolver = upstream.resolver.or_else(|| names.resolver.clone());

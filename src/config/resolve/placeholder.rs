@@ -8,7 +8,8 @@ use crate::config::registry;
 
 /// The first placeholder in a wrong directive, and its text.
 pub fn unfilled(d: &Directive) -> Option<(Span, String)> {
-    let found = d.args.iter().find_map(|word| Some((word.span, name_of(&word.str())?)));
+    let name = |text: &str| name_of(text).or_else(|| is_enclosed(text).then(|| text.to_owned()));
+    let found = d.args.iter().find_map(|word| Some((word.span, name(&word.str())?)));
     found.map(|(span, name)| (span, format!("`{name}` is a placeholder that was not filled in: {FILL}")))
 }
 
@@ -24,6 +25,17 @@ pub fn name_of(text: &str) -> Option<String> {
     let name = from.trim_start_matches("${").split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next()?;
     let is_shouted = name.bytes().any(|b| b.is_ascii_uppercase()) && !name.bytes().any(|b| b.is_ascii_lowercase());
     is_shouted.then(|| format!("${{{name}}}"))
+}
+
+/// `@PORT@`, `%BACKEND%`, `__NAME__`: a name in capitals between two equal signs.
+fn is_enclosed(text: &str) -> bool {
+    let Some(sign) = text.chars().next().filter(|sign| ['@', '%', '_'].contains(sign)) else { return false };
+    let name = text.trim_matches(sign);
+    let least = if sign == '_' { 4 } else { 2 };
+    text.ends_with(sign)
+        && text.len() >= name.len() + least
+        && name.len() > 1
+        && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
 }
 
 /// `<your-domain>`, `<%= name %>`: unless the directive sends text, which may be HTML.

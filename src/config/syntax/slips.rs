@@ -3,11 +3,14 @@
 
 use super::{Builder, shown, unescape};
 use crate::config::ast::{Span, Word};
-use crate::config::error::{Diagnostic, PLACEHOLDER};
+use crate::config::error::Diagnostic;
 
 impl Builder<'_> {
     /// If the character at `at` is not meant as such, reports what it is and returns where to continue.
     pub(super) fn no_end(&mut self, at: Span) -> Option<usize> {
+        if let Some(end) = self.tag_in_angles(at) {
+            return Some(end);
+        }
         match self.text(at) {
             b"{" if self.too_deep == 0 => {
                 let slip = self
@@ -35,45 +38,6 @@ impl Builder<'_> {
             .label("the `{` in this regex opens a block: it needs quotes");
         self.errors.push(error.help(format!("write it in quotes: \"{written}\"")));
         Some(self.replace_last(span))
-    }
-
-    /// `{{ name }}` and `{% if … %}` of an unfilled template.
-    fn placeholder(&mut self, at: Span) -> Option<usize> {
-        let line = self.rest_of_line(at);
-        let close: &[u8] = match line.get(1)? {
-            b'{' => b"}}",
-            b'%' => b"%}",
-            b'#' => b"#}",
-            _ => return None,
-        };
-        let length = memchr::memmem::find(line, close)? + 2;
-        // `{{ root /x; }}` is two braces.
-        if close == b"}}" && memchr::memchr(b';', line.get(..length)?).is_some() {
-            return None;
-        }
-        let end = at.start as usize + length;
-        let span = self.span(at.start as usize, end);
-        let written = String::from_utf8_lossy(self.text(span)).into_owned();
-        let error = Diagnostic::emerg(span, "unexpected \"{\"").label(match self.words.is_empty() {
-            true => "no directive before it",
-            false => "no block belongs here",
-        });
-        // Report `{% if %}` and `{% endif %}` as one template.
-        let is_tag = |text: &String| text.starts_with("`{%");
-        if close == b"%}"
-            && self.errors.note_where(|first| first.help.iter().any(is_tag), span, format!("`{written}` stands"))
-        {
-            return Some(end);
-        }
-        self.errors.push(error.help(format!("`{written}` is {PLACEHOLDER}")));
-        if !self.words.is_empty() {
-            self.words.push(Word::in_quotes(written.as_bytes(), span));
-            return Some(end);
-        }
-        // A tag alone on its line ends there.
-        let rest = self.bytes.get(end..).unwrap_or_default();
-        let blanks = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
-        Some(if rest.get(blanks) == Some(&b';') { end + blanks + 1 } else { end })
     }
 
     /// Apache's `%{HTTP_HOST}`, as part of a word.
@@ -389,7 +353,7 @@ impl Builder<'_> {
     }
 
     /// The text from `at` to the end of its line.
-    fn rest_of_line(&self, at: Span) -> &[u8] {
+    pub(super) fn rest_of_line(&self, at: Span) -> &[u8] {
         let rest = self.bytes.get(at.start as usize..).unwrap_or_default();
         rest.get(..memchr::memchr(b'\n', rest).unwrap_or(rest.len())).unwrap_or_default()
     }
