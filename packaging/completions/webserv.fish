@@ -466,7 +466,10 @@ W340\t''
 W341\t''
 W342\t''
 W343\t''
-W344\t''"
+W344\t''
+W345\t''
+W346\t''
+W347\t''"
 complete -c webserv -n "__fish_webserv_using_subcommand lint" -l help -d 'show what it does'
 complete -c webserv -n "__fish_webserv_using_subcommand sign" -l key -d 'the file that signed_link names' -r -F
 complete -c webserv -n "__fish_webserv_using_subcommand sign" -l expires -d '30m, 2h, 7d from now, or a Unix time [default: 1h]' -r -f

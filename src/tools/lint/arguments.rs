@@ -24,6 +24,14 @@ pub const RULES: &[Rule] = &[
         about: &["try_files", "proxy_pass"],
         check: lost,
     },
+    Rule {
+        code: "W345",
+        title: "arguments that become a part of the path",
+        page: "A path and its arguments are told apart by a `?`: `/index.php$args` looks for the file \"/index.phpa=1\". Write \
+               `/index.php?$args`, or `/index.php$is_args$args`, which leaves the `?` out where there are none.",
+        about: &["return", "rewrite", "proxy_pass", "try_files", "error_page"],
+        check: without_question_mark,
+    },
 ];
 
 /// The variables that hold the arguments alone.
@@ -34,12 +42,7 @@ fn is_arguments(name: &str) -> bool {
 }
 
 fn given_twice(cx: &RuleContext, found: &mut Vec<Finding>) {
-    let word = match (cx.name(), &cx.d.args[..]) {
-        (b"rewrite", [_, target, ..]) => target,
-        (b"return", [_, target]) => target,
-        (b"try_files" | b"proxy_pass", [.., target]) => target,
-        _ => return,
-    };
+    let Some(word) = target(cx).filter(|_| !cx.is("error_page")) else { return };
     let text = word.str();
     let names = variables(&text);
     if let Some(at) = text.find("?$is_args").or_else(|| text.find("?${is_args}")) {
@@ -61,6 +64,34 @@ fn given_twice(cx: &RuleContext, found: &mut Vec<Finding>) {
     if let Some(name) = name.filter(|_| cx.is("rewrite") && !text.ends_with('?') && !is_set()) {
         let message = format!("rewrite appends the arguments itself: with ${name} they are there twice");
         found.push(Finding::new(word.span, message, format!("end it with `?`, which keeps them off: {text}?")));
+    }
+}
+
+/// The word of a directive that is a URL, or a URI.
+fn target<'a>(cx: &RuleContext<'_, 'a>) -> Option<&'a Word> {
+    match (cx.name(), &cx.d.args[..]) {
+        (b"rewrite", [_, target, ..]) | (b"return", [_, target]) => Some(target),
+        (b"try_files" | b"proxy_pass" | b"error_page", [.., target]) => Some(target),
+        _ => None,
+    }
+}
+
+fn without_question_mark(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some(word) = target(cx) else { return };
+    let text = word.str();
+    let place = |name: &str| text.find(&format!("${name}")).or_else(|| text.find(&format!("${{{name}}}")));
+    let Some(at) = ARGUMENTS.iter().filter_map(|name| place(name)).min() else { return };
+    let (path, args) = text.split_at(at);
+    if !path.starts_with('/') && !path.split_once("://").is_some_and(|(_, rest)| rest.contains('/')) {
+        return;
+    }
+    // A variable may hold the `?` itself.
+    let literal = path.rsplit_once(['$', '}']).map_or(path, |(_, last)| last);
+    let is_path = ["uri", "document_uri"].iter().any(|name| path.ends_with(&format!("${name}")));
+    let ends_literally = literal.len() == path.len() || literal.contains(['/', '.']);
+    if !path.contains(['?', '|', ' ', '#']) && (ends_literally || is_path) && !path.contains("is_args") {
+        let message = format!("the arguments become a part of the path: nothing separates \"{path}\" from them");
+        found.push(Finding::new(word.span, message, format!("a `?` begins them: {path}?{args}")));
     }
 }
 

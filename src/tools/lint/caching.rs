@@ -12,7 +12,7 @@ pub const RULES: &[Rule] = &[
         title: "pages that browsers keep for years",
         page: "A file that is kept for a year is not asked for again, also where it has changed: that is for files whose name \
                changes with them (app.3f2a.js). A page keeps its name, so that visitors do not see its new version. Write \
-               `expires -1;` or a short time for pages.",
+               `expires -1;` or a short time for pages, also where `try_files` ends in one.",
         about: &["expires"],
         check: kept_pages,
     },
@@ -36,7 +36,7 @@ pub const RULES: &[Rule] = &[
         code: "W039",
         title: "two headers about caching that contradict each other",
         page: "`expires` sends a Cache-Control of its own: beside it an `add_header Cache-Control no-store` makes two, and caches \
-               choose. Write one of them.",
+               choose; so it is with a `max-age` of another length. Write one of them.",
         about: &["add_header"],
         check: two_lifetimes,
     },
@@ -54,6 +54,15 @@ fn kept_pages(cx: &RuleContext, found: &mut Vec<Finding>) {
         b"~" | b"~*" => path.contains("\\.") && words.any(|word| matches!(word, "html" | "htm" | "xhtml")),
         _ => path.ends_with(".html") || path.ends_with(".htm"),
     };
+    if let Some(page) = fallback_page(cx).filter(|_| sign.is_empty() || sign == b"^~") {
+        /// A week.
+        const KEPT: u64 = 7 * 86_400;
+        if time.is("max") || Millis::parse_seconds(time.bytes()).is_ok_and(|time| time.seconds() >= KEPT) {
+            let message = format!("browsers keep {} for that long, and do not see its new version", page.str());
+            let help = "a short time here (expires -1;), a long one in a location of the files that never change";
+            return found.push(Finding::new(time.span, message, help).note(page.span, "it is sent from here"));
+        }
+    }
     if is_long && is_page {
         let message = "visitors do not see a new version of a page: their browsers keep it";
         found.push(Finding::new(time.span, message, "a short time for pages: expires -1;"));
@@ -121,10 +130,19 @@ fn two_lifetimes(cx: &RuleContext, found: &mut Vec<Finding>) {
         let help = "keep one of the two: no-store, or public and max-age=SECONDS";
         return found.push(Finding::new(value.span, message, help));
     }
-    let Some(forbids) = ["no-store", "no-cache", "max-age=0"].iter().find(|word| text.contains(**word)) else { return };
-    let level = cx.level();
-    let Some(expires) = level.first_of("expires") else { return };
+    let Some(expires) = cx.level().first_of("expires") else { return };
     let time = expires.args.last().map(Word::str).unwrap_or_default();
+    let age = text
+        .split(',')
+        .find_map(|word| word.trim().strip_prefix("max-age=")?.parse().ok())
+        .filter(|_| expires.args.len() == 1);
+    let other = |age: &u64| *age > 0 && lifetime(&time).is_some_and(|time| time != *age);
+    if let Some(age) = age.filter(other) {
+        let message = format!("two times in two Cache-Control headers: {age} seconds here, and `expires {time}`");
+        let help = "keep one of the two lines, or leave the max-age out here";
+        return found.push(Finding::new(value.span, message, help).note(expires.span, "the other"));
+    }
+    let Some(forbids) = ["no-store", "no-cache", "max-age=0"].iter().find(|word| text.contains(**word)) else { return };
     let is_later = time.starts_with(|c: char| c.is_ascii_digit())
         && !time.trim_matches(|c: char| !c.is_ascii_digit()).chars().all(|c| c == '0');
     if is_later || time == "max" {
@@ -133,4 +151,21 @@ fn two_lifetimes(cx: &RuleContext, found: &mut Vec<Finding>) {
         found
             .push(Finding::new(cx.d.args_span(), message, "keep one of the two lines").note(expires.span, "the other"));
     }
+}
+
+/// The max-age that `expires` sends: 10 years for `max`. None: none, or it differs by the request.
+fn lifetime(time: &str) -> Option<u64> {
+    const MAX: u64 = 315_360_000;
+    match time {
+        "max" => Some(MAX),
+        time => Millis::parse_seconds(time.as_bytes()).ok().map(|time| time.seconds()).filter(|seconds| *seconds > 0),
+    }
+}
+
+/// The page that `try_files` of the same location ends in, if no other location answers it.
+fn fallback_page<'a>(cx: &RuleContext<'_, 'a>) -> Option<&'a Word> {
+    let page = cx.level().first_of("try_files")?.args.last().filter(|word| word.bytes().starts_with(b"/"))?;
+    let taker = cx.inside("server")?.taker(page.bytes())?;
+    let is_own = cx.blocks.last().is_some_and(|block| std::ptr::eq(taker, *block));
+    (is_own && page.bytes().ends_with(b".html")).then_some(page)
 }

@@ -131,6 +131,11 @@ fn open_redirect(cx: &RuleContext, found: &mut Vec<Finding>) {
         let message = format!("the path chooses by ${name} where visitors of this site are sent");
         return found.push(Finding::new(word.span, message, format!("stay on this site: /${name}, or name the host")));
     }
+    if let Some(name) = host_of_path(cx, host).filter(|_| text.contains("://")) {
+        let message = format!("the path chooses by ${name} where visitors of this site are sent");
+        let help = "a group is of the last regex that matched: keep one of an `if` by `set`, or name the host";
+        return found.push(Finding::new(word.span, message, help));
+    }
     let Some((before, digit)) = host.split_once('$').filter(|(before, _)| before.contains('.')) else { return };
     let Some(name) = digit.chars().next().filter(char::is_ascii_digit).map(String::from) else { return };
     let is_open = captured(cx, &name).is_some_and(|held| matches!(held, Captured::NoLineEnd | Captured::Anything));
@@ -139,6 +144,16 @@ fn open_redirect(cx: &RuleContext, found: &mut Vec<Finding>) {
         let help = format!("end the host: {}", text.replacen(&format!("{before}$"), &format!("{before}/$"), 1));
         found.push(Finding::new(word.span, message, help));
     }
+}
+
+/// The group of a path that a host begins with: `https://$1/` behind `rewrite ^/(.*)$`. Not one of an `if`, which may
+/// be about the host.
+fn host_of_path<'h>(cx: &RuleContext, host: &'h str) -> Option<&'h str> {
+    let name =
+        host.strip_prefix('$').and_then(|rest| rest.get(..1)).filter(|name| name.as_bytes()[0].is_ascii_digit())?;
+    let of_if = cx.blocks.iter().any(|block| block.name.is("if"));
+    let is_open = captured(cx, name).is_some_and(|held| matches!(held, Captured::NoLineEnd | Captured::Anything));
+    (is_open && (cx.is("rewrite") || !of_if)).then_some(name)
 }
 
 /// A URL that consists of exactly one group: `$1`.

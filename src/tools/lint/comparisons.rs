@@ -21,6 +21,15 @@ pub const RULES: &[Rule] = &[
         check: never_equal,
     },
     Rule {
+        code: "W347",
+        title: "HEAD is refused where GET is answered",
+        page: "HEAD asks for the head of what GET gets: monitors, link checkers and caches use it, and a list of methods without it \
+               answers them with an error. Write `^(GET|HEAD|POST)$`, or `limit_except GET POST { deny all; }`, where GET stands for \
+               HEAD too.",
+        about: &["if"],
+        check: without_head,
+    },
+    Rule {
         code: "W322",
         title: "a capital letter in a regex for a host",
         page: "`$host` and the name that `server_name` is compared with are in lower case: `~` with a capital letter matches none of \
@@ -128,6 +137,25 @@ fn dead_keys(cx: &RuleContext, found: &mut Vec<Finding>) {
             false => format!("did you mean \"{meant}\"?"),
         };
         found.push(Finding::new(key.span, message, help));
+    }
+}
+
+fn without_head(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some(asked) = condition(cx.d).filter(|asked| asked.subject == "$request_method") else { return };
+    let (Some(false), Some(operand)) = (asked.regex(), asked.operand) else { return };
+    let words: Vec<&str> = asked.text.split(|c: char| !c.is_ascii_alphabetic()).collect();
+    let is_list = asked.text.chars().all(|c| c.is_ascii_alphabetic() || "^(|)$?:".contains(c));
+    let refuses = cx
+        .children()
+        .iter()
+        .any(|d| d.name.is("return") && d.args.first().is_some_and(|code| code.bytes().starts_with(b"4")));
+    if is_list && refuses && words.contains(&"GET") && !words.contains(&"HEAD") {
+        let help = format!("let it in as well: {}", asked.text.replacen("GET", "GET|HEAD", 1));
+        found.push(Finding::new(
+            operand.span,
+            "GET is let in, and HEAD, which asks for the same without its body, is refused",
+            help,
+        ));
     }
 }
 

@@ -317,13 +317,20 @@ fn bare_time(cx: &RuleContext, found: &mut Vec<Finding>) {
     let text = word.str();
     let Ok(seconds) = text.parse::<u32>() else { return };
     let is_days = cx.is("expires") && matches!(seconds, 7 | 14 | 31 | 365);
-    let is_milliseconds =
-        cx.name().ends_with(b"_timeout") && seconds >= 10_000 && seconds % 1000 == 0 && seconds % 3600 != 0;
+    let is_milliseconds = match cx.name() {
+        // No connection takes minutes: the kernel gives up before.
+        name if name.ends_with(b"_connect_timeout") => seconds >= 1000 && seconds % 500 == 0 && seconds % 3600 != 0,
+        name => name.ends_with(b"_timeout") && seconds >= 10_000 && seconds % 1000 == 0 && seconds % 3600 != 0,
+    };
     if is_days {
         let message = format!("{text} seconds: a time without a unit counts seconds");
         found.push(Finding::new(word.span, message, format!("did you mean {text}d? (s, m, h or d)")));
     } else if is_milliseconds {
-        let message = format!("{text} seconds, about {} hours", (seconds + 1800) / 3600);
+        let about = match seconds {
+            0..7200 => format!("{} minutes", seconds / 60),
+            _ => format!("{} hours", (seconds + 1800) / 3600),
+        };
+        let message = format!("{text} seconds, about {about}");
         let help = format!("did you mean {}s? (ms, s, m or h)", seconds / 1000);
         found.push(Finding::new(word.span, message, help));
     }

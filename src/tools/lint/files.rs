@@ -74,8 +74,8 @@ pub const RULES: &[Rule] = &[
         code: "W158",
         title: "a repository or settings that the site gives away",
         page: "The directory that is served holds `.git`, `.svn` or `.hg`, from which anyone can fetch the whole source with its \
-               history, or a file of settings such as `.env`, with its passwords. Serve a directory without them, or refuse \
-               hidden names: `location ~ /\\.(?!well-known/) { deny all; }`.",
+               history, or a file of settings such as `.env`, with its passwords, or a copy of a database. Serve a directory without \
+               them, or refuse hidden names: `location ~ /\\.(?!well-known/) { deny all; }`.",
         about: &["root", "alias"],
         check: served_repository,
     },
@@ -90,14 +90,18 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
-/// What is in a checkout beside the site, and one file of it.
-const HIDDEN: [(&str, &str); 6] = [
+/// What is beside the site in a checkout, or was put there for an hour, and one file of it.
+const HIDDEN: [(&str, &str); 10] = [
     (".git", ".git/config"),
     (".svn", ".svn/wc.db"),
     (".hg", ".hg/store"),
     (".env", ".env"),
     (".ssh", ".ssh/id_rsa"),
     (".aws", ".aws/credentials"),
+    ("dump.sql", "dump.sql"),
+    ("backup.sql", "backup.sql"),
+    ("wp-config.php.bak", "wp-config.php.bak"),
+    ("id_rsa", "id_rsa"),
 ];
 
 /// Those of [`HIDDEN`] that a directory has; many locations may serve the same one.
@@ -138,7 +142,10 @@ fn served_repository(cx: &RuleContext, found: &mut Vec<Finding>) {
         let is_sent = taker.is_none_or(|taker| sends_files(taker, uri.as_bytes())) && !server.has("return");
         if is_own && is_sent && !server.authenticates() {
             let message = format!("\"{}\" is sent to anyone who asks for {uri}", directory.join(name).display());
-            let help = "refuse hidden names: location ~ /\\.(?!well-known/) { deny all; }";
+            let help = match name.starts_with('.') {
+                true => "refuse hidden names: location ~ /\\.(?!well-known/) { deny all; }",
+                false => "move it out of the directory that is served",
+            };
             return found.push(Finding::new(cx.d.args_span(), message, help));
         }
     }

@@ -420,7 +420,7 @@ fn if_is_evil(cx: &RuleContext, found: &mut Vec<Finding>) {
     let is_harmless = |d: &Directive| harmless.iter().any(|name| d.name.is(name));
     // Report once per block.
     let is_first = || cx.level().all.iter().take(cx.at).all(is_harmless);
-    if !is_harmless(cx.d) && is_first() {
+    if !is_harmless(cx.d) && is_first() && !adds_alone(cx, is_harmless) {
         found.push(Finding::new(
             cx.d.name.span,
             format!("\"{}\" in an `if` replaces what the location says for such requests", cx.d.name.str()),
@@ -460,4 +460,14 @@ fn alias_traversal(cx: &RuleContext, found: &mut Vec<Finding>) {
         let message = format!("location \"{text}\" also matches \"{text}../\", which leads out of the alias");
         found.push(Finding::new(name.span, message, help).note(word.span, "the alias ends with a slash"));
     }
+}
+
+/// Whether the block adds headers only, and nothing else is lost by it: the location has neither headers nor
+/// `try_files`, and no other `if`.
+fn adds_alone(cx: &RuleContext, is_harmless: impl Fn(&Directive) -> bool) -> bool {
+    let [.., around, _] = cx.levels else { return false };
+    let is_header = |d: &Directive| d.name.is("add_header") || d.name.is("add_trailer");
+    let is_lost = |d: &Directive| is_header(d) || d.name.is("try_files") || d.name.is("alias");
+    let ifs = around.all.iter().filter(|d| d.name.is("if")).count();
+    cx.level().all.iter().all(|d| is_header(d) || is_harmless(d)) && ifs == 1 && !around.all.iter().any(is_lost)
 }

@@ -26,6 +26,14 @@ pub const RULES: &[Rule] = &[
         check: socket_and_path,
     },
     Rule {
+        code: "W346",
+        title: "a socket by a relative path",
+        page: "The path of a socket begins at the directory that the server is started in, not at the prefix: what works from a \
+               shell fails under systemd. Write it whole: `unix:/run/app.sock`.",
+        about: &["proxy_pass", "fastcgi_pass", "uwsgi_pass", "scgi_pass", "server"],
+        check: relative_socket,
+    },
+    Rule {
         code: "W096",
         title: "a scheme that the client does not speak",
         page: "With `X-Forwarded-Proto http` behind a listener of TLS the application makes links and redirects to http:, which \
@@ -150,6 +158,20 @@ fn socket_and_path(cx: &RuleContext, found: &mut Vec<Finding>) {
     let (socket, rest) = path.split_at(end);
     let message = format!("the socket's name goes on: \"{path}\" is looked for");
     found.push(Finding::new(word.span, message, format!("a colon ends it: {before}://unix:{socket}:{rest}")));
+}
+
+fn relative_socket(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some(word) = cx.d.args.first() else { return };
+    let text = word.str();
+    let Some((_, path)) = text.split_once("unix:").filter(|(before, _)| before.is_empty() || before.ends_with("://"))
+    else {
+        return;
+    };
+    let path = path.split(':').next().unwrap_or_default();
+    if path.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '.') {
+        let message = format!("\"{path}\" is looked for in the directory that the server is started in");
+        found.push(Finding::new(word.span, message, "write the whole path: unix:/run/…"));
+    }
 }
 
 fn wrong_scheme(cx: &RuleContext, found: &mut Vec<Finding>) {

@@ -384,6 +384,11 @@ fn dead_entry(cx: &RuleContext, found: &mut Vec<Finding>) {
         let message = format!("\"{key}\" looks like a regex, but is compared as plain text");
         found.push(Finding::new(cx.d.name.span, message, format!("a regex begins with `~`: ~{key}")));
     }
+    let prefix = key.strip_suffix('*').filter(|prefix| prefix.starts_with('/') && !is_regex);
+    if let Some(prefix) = prefix.filter(|_| cx.d.args.len() == 1) {
+        let message = format!("\"{key}\" is compared as plain text: `*` stands for itself");
+        found.push(Finding::new(cx.d.name.span, message, format!("a regex begins with `~`: ~^{prefix}")));
+    }
     if cx.d.args.len() == 1 && !cx.level().has("default") {
         let text = cx.d.name.str();
         // A colon behind it is reported by the parser of the table.

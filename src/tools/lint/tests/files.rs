@@ -61,6 +61,8 @@ fn a_repository_below_the_root_is_found_unless_hidden_names_are_refused() {
     std::fs::create_dir_all(dir.join("site/.git")).expect("a scratch directory");
     std::fs::create_dir_all(dir.join("site/public")).expect("a scratch directory");
     std::fs::write(dir.join("site/public/.env"), "").expect("a file");
+    std::fs::create_dir_all(dir.join("dumped")).expect("a scratch directory");
+    std::fs::write(dir.join("dumped/dump.sql"), "").expect("a file");
     std::fs::create_dir_all(dir.join("clean")).expect("a scratch directory");
     let mut wrong = Vec::new();
     for (lines, expected) in [
@@ -76,6 +78,8 @@ fn a_repository_below_the_root_is_found_unless_hidden_names_are_refused() {
         ("location /public/ { root site; }", 1),
         ("location /app/ { alias site/; }", 1),
         ("location /app/ { alias site/; deny all; }", 0),
+        ("root dumped;", 1),
+        (r"root dumped; location ~ \.sql$ { deny all; }", 0),
         ("root clean; location /app/ { root clean; }", 0),
         ("root site; return 301 https://a.test;", 0),
     ] {

@@ -146,3 +146,49 @@ fn one_mistake_has_one_warning() {
     assert_eq!(unlike("location / { rewrite ^http://a.test/(.*)$ /$1; }", &["W031"]), None);
     assert_eq!(unlike("auth_basic Off;", &["W019"]), None);
 }
+
+#[test]
+fn arguments_hosts_and_times_that_are_written_otherwise_than_meant_are_found() {
+    check(&[
+        ("W016", "map $uri $a { /health* 0; default 1; }", "map $uri $a { ~^/health 0; default 1; }"),
+        (
+            "W347",
+            "if ($request_method !~ ^(GET|POST)$) { return 405; }",
+            "if ($request_method !~ ^(GET|HEAD|POST)$) { return 405; }",
+        ),
+        ("W036", "proxy_connect_timeout 3000;", "proxy_connect_timeout 3600;"),
+        (
+            "W039",
+            "expires 1d; add_header Cache-Control max-age=60;",
+            "expires 1d; add_header Cache-Control max-age=86400;",
+        ),
+        (
+            "W088",
+            "server { location / { expires 30d; try_files $uri /i.html; } }",
+            "server { location / { expires 30d; try_files $uri /i.html; } location = /i.html { expires -1; } }",
+        ),
+        (
+            "W144",
+            "location / { rewrite ^/(.*)$ https://$1/ permanent; }",
+            r"if ($host ~ ^www\.(a\.test)$) { return 301 https://$1$request_uri; }",
+        ),
+        ("W345", "location / { try_files $uri /i.html$args; }", "location / { try_files $uri /i.html?a=$args; }"),
+        ("W345", "return 301 https://a.test/x$query_string;", "return 301 https://a.test/x$is_args$args;"),
+        (
+            "W346",
+            "location / { proxy_pass http://unix:run/a.sock; }",
+            "location / { proxy_pass http://unix:/run/a.sock; }",
+        ),
+    ]);
+}
+
+#[test]
+fn an_if_that_only_adds_headers_takes_nothing_away() {
+    let add = "if ($arg_a) { add_header A a; }";
+    let server = |inside: &str| format!("location / {{ {add} {inside} }}");
+    let mut wrong = Vec::new();
+    wrong.extend(unlike(&server("return 200 a;"), &[]));
+    wrong.extend(unlike(&server("if ($arg_b) { add_header B b; }"), &["W007", "W007"]));
+    wrong.extend(unlike(&server("try_files $uri =404;"), &["W007"]));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
