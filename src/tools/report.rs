@@ -2,7 +2,9 @@
 //! understand rustc's understand these; colours; a summary.
 
 use crate::config::ast::Span;
+use crate::config::context::Contexts;
 use crate::config::error::{Diagnostic, Diagnostics, Severity};
+use crate::config::registry;
 use crate::config::sources::Sources;
 
 /// Each diagnostic as a line of JSON.
@@ -55,7 +57,11 @@ pub fn repairs(diagnostic: &Diagnostic, sources: &Sources) -> Vec<(String, Span,
     let missing = semicolon(diagnostic, sources).map(|(at, text)| ("add the `;`".to_owned(), at, text.to_owned()));
     let helps = diagnostic.help.iter().filter_map(|help| {
         let (at, text) = replacement(diagnostic, help, sources)?;
-        Some((format!("replace by {text}"), at, text))
+        let title = match text.split_once('\n') {
+            Some((_, added)) => format!("add {}", added.trim_start()),
+            None => format!("replace by {text}"),
+        };
+        Some((title, at, text))
     });
     missing.into_iter().chain(helps).collect()
 }
@@ -100,7 +106,14 @@ fn whole_line(diagnostic: &Diagnostic, help: &str, sources: &Sources) -> Option<
     let start = (at.start as usize).checked_sub(sources.position(at).offset)? + indent;
     let start = u32::try_from(start).ok()?;
     let end = start + u32::try_from(written.len()).ok()?;
-    Some((Span::new(at.file, start, end), meant.to_owned()))
+    let place = Span::new(at.file, start, end);
+    // A directive of another name stands beside the one that is there, unless that is unknown.
+    let own = written.split([' ', '\t', ';']).next().unwrap_or_default();
+    if own == name || help.starts_with("write") || registry::find(own, Contexts::ANY).is_none() {
+        return Some((place, meant.to_owned()));
+    }
+    let indentation = line.get(..indent).unwrap_or_default();
+    help.starts_with("add: ").then(|| (place, format!("{written}\n{indentation}{meant}")))
 }
 
 /// A replacement that can be applied as is.
@@ -231,6 +244,20 @@ pub fn lines_of_difference(old: &str, new: &str) -> String {
 mod tests {
     use super::*;
     use crate::config::load::{LoadOptions, load_text};
+
+    #[test]
+    fn a_line_that_is_to_be_added_replaces_none() {
+        let loaded = load_text("x.conf", b"  auth_basic x;\n", &LoadOptions::default());
+        let at = loaded.directives[0].args[0].span;
+        let texts = |help: &str| -> Vec<String> {
+            let found = repairs(&Diagnostic::warn(at, "x").help(help), &loaded.sources);
+            found.into_iter().map(|(_, _, text)| text).collect()
+        };
+        let both = "auth_basic x;\n  auth_basic_user_file htpasswd;";
+        assert_eq!(texts("add: auth_basic_user_file htpasswd;"), [both]);
+        assert!(texts("define it in http: limit_req_zone $uri zone=a:10m rate=1r/s;").is_empty());
+        assert_eq!(texts("write auth_basic y;"), ["auth_basic y;"]);
+    }
 
     #[test]
     fn a_diagnostic_is_one_line_of_json_with_its_replacement() {
