@@ -11,13 +11,15 @@ use crate::http::fields::Fields;
 use crate::http::range::{self, ByteRange};
 use crate::http::status::Status;
 use crate::services::open_files::OpenFile;
+use crate::util::reuse::emptied;
 use std::cell::Cell;
 use std::rc::Rc;
 
 /// How much of a response has been decided: `$status` and `$sent_http_content_length` have no value before (nginx).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Decided {
     /// No phase or handler has decided.
+    #[default]
     Nothing,
     /// The status, not its body.
     Status,
@@ -26,6 +28,7 @@ pub enum Decided {
 }
 
 /// The response that a handler decided on; filters change it before its head is written.
+#[derive(Default)]
 pub struct Response {
     /// `$status`; nginx's own codes become 400 when the head is written.
     pub status: Status,
@@ -158,39 +161,6 @@ impl Body {
     }
 }
 
-impl Default for Response {
-    fn default() -> Response {
-        Response {
-            status: Status::OK,
-            decided: Decided::Nothing,
-            content_type: ContentType::None,
-            body: Body::Empty,
-            etag: None,
-            last_modified: None,
-            fields: Fields::default(),
-            location: None,
-            digest: None,
-            ranges: false,
-            encoded: false,
-            recode: None,
-            encoder: None,
-            tally: None,
-            announced: None,
-            gathered: None,
-            trailers: Fields::default(),
-            reason: None,
-            server: None,
-            date: None,
-            upgrade: false,
-            window: None,
-            at_once: false,
-            is_inert: false,
-            has_own_policy: false,
-            conditional: false,
-        }
-    }
-}
-
 impl Response {
     /// Its status means something: it is not the one that every response begins with.
     pub fn has_status(&self) -> bool {
@@ -199,46 +169,9 @@ impl Response {
 
     /// For the next response: nothing of this one is left but memory.
     pub fn clear(&mut self) {
-        // Field by field: the fields of most responses are empty, and nothing is moved. No field can be forgotten.
-        let Response {
-            status,
-            decided,
-            content_type,
-            body,
-            etag,
-            last_modified,
-            fields,
-            location,
-            digest,
-            ranges,
-            encoded,
-            recode,
-            encoder,
-            tally,
-            announced,
-            gathered,
-            trailers,
-            reason,
-            server,
-            date,
-            upgrade,
-            window,
-            at_once,
-            is_inert,
-            has_own_policy,
-            conditional,
-        } = self;
-        (*status, *decided) = (Status::OK, Decided::Nothing);
-        *content_type = ContentType::None;
-        *body = Body::Empty;
-        (*etag, *last_modified, *location, *digest) = (None, None, None, None);
-        fields.clear();
-        (*ranges, *encoded, *upgrade, *at_once) = (false, false, false, false);
-        (*is_inert, *has_own_policy, *conditional) = (false, false, false);
-        (*recode, *encoder, *gathered, *window) = (None, None, None, None);
-        (*tally, *announced) = (None, None);
-        trailers.clear();
-        (*reason, *server, *date) = (None, None, None);
+        let (fields, trailers) = (&mut self.fields, &mut self.trailers);
+        let (fields, trailers) = (emptied(fields, Fields::clear), emptied(trailers, Fields::clear));
+        *self = Response { fields, trailers, ..Response::default() };
     }
 
     /// The validators that conditions of the request are compared with; those that add_header or an upstream set

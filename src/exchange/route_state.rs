@@ -12,6 +12,7 @@ use crate::http::signed_link::Link;
 use crate::http::status::Status;
 use crate::http::uri::split_args;
 use crate::services::quotas::Admission;
+use crate::util::reuse::emptied;
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -128,6 +129,16 @@ pub struct Way {
 }
 
 impl Way {
+    /// Forgets it; keeps the capacity of its buffers.
+    fn clear(&mut self) {
+        *self = Way {
+            first: emptied(&mut self.first, Vec::clear),
+            before: emptied(&mut self.before, Vec::clear),
+            spelled: emptied(&mut self.spelled, Vec::clear),
+            ..Way::default()
+        };
+    }
+
     /// A URI begins, at the server's script.
     pub fn start(&mut self, root: LocationId) {
         self.before.clear();
@@ -176,6 +187,11 @@ pub struct PageFields {
 }
 
 impl PageFields {
+    /// Leaves nothing to the page; keeps the capacity of its buffer.
+    fn clear(&mut self) {
+        *self = PageFields { fields: emptied(&mut self.fields, Fields::clear), ..PageFields::default() };
+    }
+
     /// Nothing is left to the page.
     pub fn is_empty(&self) -> bool {
         let PageFields { fields, location, content_type, charset } = self;
@@ -223,64 +239,57 @@ impl RouteState {
         self.args_set = args.is_some();
     }
 
-    /// Forgets the request; keeps the capacity of its buffers.
-    pub fn clear(&mut self) {
-        // Field by field: most have what they begin with, and nothing is moved. No field can be forgotten.
-        let RouteState {
-            server,
-            location,
+    /// Another request of the same client, with nothing decided: it begins at `root`, the server's own location.
+    fn beside(&self, root: LocationId, method: Method, uri: Vec<u8>) -> RouteState {
+        RouteState {
+            server: self.server,
+            location: root,
             method,
             uri,
-            args,
-            supposed,
-            host,
-            path,
-            index,
-            subject,
-            groups,
-            user,
-            depth,
-            internal,
-            rewritten,
-            broke,
-            args_set,
-            uri_changed,
-            way,
-            effort,
-            pattern_failed,
-            behind_alias,
-            own_name,
-            redirects,
-            subrequest_saw_uri,
-            authenticated,
-            error_page,
-            exempted,
-            method_refused,
-            last_page,
-            kept,
-            form_action,
-            sent_form,
-            quota,
-            version_due,
-            link,
-            begun_at,
-        } = self;
-        (*server, *location, *method) = (ServerId::default(), LocationId::default(), Method::default());
-        for buffer in [uri, args, host, path, index, subject] {
-            buffer.clear();
+            host: self.host.clone(),
+            ..RouteState::default()
         }
-        way.start(LocationId::default());
-        (*groups, *supposed, *link, *form_action) = (Groups::default(), None, None, None);
-        (*version_due, *sent_form, *own_name, *begun_at) = (None, None, None, None);
-        user.clear();
-        (*depth, *redirects, *quota) = (0, 0, Admission::default());
-        (*internal, *rewritten, *broke, *args_set, *uri_changed) = (false, false, false, false, false);
-        (*pattern_failed, *behind_alias, *authenticated, *last_page) = (false, false, false, false);
-        *subrequest_saw_uri = false;
-        (*error_page, *exempted, *method_refused) = (None, None, false);
-        effort.renew();
-        let PageFields { fields, location, content_type, charset } = kept;
-        fields.clear();
-        (*location, *content_type, *charset) = (None, None, None);
+    }
+
+    /// Of a request that is only supposed: rules see its target, and no value that was computed for another one.
+    pub fn supposed(&self, root: LocationId, method: Method, uri: Vec<u8>) -> RouteState {
+        let mut route = self.beside(root, method, uri);
+        route.suppose();
+        route
+    }
+
+    /// Of a subrequest: it shares the values of variables, which are there until it is left
+    /// ([`RouteState::leave_subrequest`]), and who the client is.
+    pub fn enter_subrequest(&mut self, root: LocationId, uri: Vec<u8>, args: Vec<u8>) -> RouteState {
+        RouteState {
+            args,
+            user: std::mem::take(&mut self.user),
+            authenticated: self.authenticated,
+            internal: true,
+            rewritten: true,
+            ..self.beside(root, Method::Get, uri)
+        }
+    }
+
+    /// The subrequest whose route that was is over.
+    pub fn leave_subrequest(&mut self, left: &mut RouteState) {
+        self.user = std::mem::take(&mut left.user);
+        self.subrequest_saw_uri |= left.subrequest_saw_uri;
+    }
+
+    /// Forgets the request; keeps the capacity of its buffers.
+    pub fn clear(&mut self) {
+        *self = RouteState {
+            uri: emptied(&mut self.uri, Vec::clear),
+            args: emptied(&mut self.args, Vec::clear),
+            host: emptied(&mut self.host, Vec::clear),
+            path: emptied(&mut self.path, Vec::clear),
+            index: emptied(&mut self.index, Vec::clear),
+            subject: emptied(&mut self.subject, Vec::clear),
+            user: emptied(&mut self.user, UserValues::clear),
+            way: emptied(&mut self.way, Way::clear),
+            kept: emptied(&mut self.kept, PageFields::clear),
+            ..RouteState::default()
+        };
     }
 }

@@ -10,6 +10,7 @@ use crate::services::open_files::{OpenFile, SMALL};
 use crate::services::slice::Slice;
 use crate::sys::{Errno, file};
 use crate::util::buf::BufPool;
+use crate::util::reuse::emptied;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::rc::Rc;
@@ -109,6 +110,19 @@ pub enum Delimiter {
     Close,
 }
 
+/// How the response that is queued ends.
+#[derive(Default)]
+struct ResponseFraming {
+    /// HTTP/1: the connection outlives this response ([`SendQueue::decide_connection`]).
+    keep_alive: bool,
+    /// Seconds that `Keep-Alive` names, the second value of keepalive_timeout; None: the field is not sent.
+    keep_alive_hint: Option<u64>,
+    /// HTTP/1: what marks the end of this response's body.
+    body_end: BodyEnd,
+    /// The body of this response was cut short.
+    is_cut: bool,
+}
+
 /// Bytes on their way to the client: text, and parts of files that are not read into memory.
 #[derive(Default)]
 pub struct SendQueue {
@@ -123,14 +137,7 @@ pub struct SendQueue {
     /// The buffer in which pieces of the body may lie that are queued now ([`received`]).
     lent: Option<Rc<Vec<u8>>>,
     wire: Wire,
-    /// HTTP/1: the connection outlives this response ([`SendQueue::decide_connection`]).
-    keep_alive: bool,
-    /// Seconds that `Keep-Alive` names, the second value of keepalive_timeout; None: the field is not sent.
-    keep_alive_hint: Option<u64>,
-    /// HTTP/1: what marks the end of this response's body.
-    body_end: BodyEnd,
-    /// The body of this response was cut short.
-    is_cut: bool,
+    framing: ResponseFraming,
     /// Of a protocol with frames: the request asks for another protocol on its stream.
     is_tunnel: bool,
     /// Of a protocol with frames: where in the buffer the last head has its date.
@@ -140,26 +147,14 @@ pub struct SendQueue {
 impl SendQueue {
     /// For a new connection: empty, over HTTP/1. `buf`: an empty buffer that is used again.
     pub fn reset(&mut self, buf: Vec<u8>) {
-        self.buf = buf;
-        self.sealed = 0;
-        self.segments.clear();
-        self.queued = 0;
-        self.sent = 0;
-        self.wire = Wire::Http1;
-        self.is_tunnel = false;
-        self.mark = 0;
-        self.forget_framing();
-    }
-
-    fn forget_framing(&mut self) {
-        (self.keep_alive, self.keep_alive_hint) = (false, None);
-        (self.body_end, self.is_cut) = (BodyEnd::Length, false);
+        let segments = emptied(&mut self.segments, VecDeque::clear);
+        *self = SendQueue { buf, segments, lent: self.lent.take(), ..SendQueue::default() };
     }
 
     /// What is queued from here on is another response's, or the response after an interim one.
     pub fn begin_response(&mut self) {
         self.mark = self.queued();
-        self.forget_framing();
+        self.framing = ResponseFraming::default();
     }
 
     /// As [`SendQueue::begin_response`]: the response began at `queued`.
@@ -248,7 +243,7 @@ impl SendQueue {
     /// A body that is made when the queue gets there. It is framed as the response is now.
     pub fn push_made(&mut self, source: Box<Source>) {
         self.seal();
-        self.segments.push_back(Segment::Made { source, end: self.body_end });
+        self.segments.push_back(Segment::Made { source, end: self.framing.body_end });
     }
 
     /// Of a protocol with frames: a head or an end is next in the queue.

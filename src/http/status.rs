@@ -9,6 +9,13 @@ use std::fmt;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
 pub struct Status(pub u16);
 
+/// What every response begins with.
+impl Default for Status {
+    fn default() -> Status {
+        Status::OK
+    }
+}
+
 macro_rules! constants {
     ($($name:ident $code:literal $reason:literal;)*) => {
         impl Status {

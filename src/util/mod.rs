@@ -19,6 +19,7 @@ pub mod memory;
 pub mod natural_order;
 pub mod networks;
 pub mod printable;
+pub mod reuse;
 pub mod shards;
 pub mod slab;
 pub mod span;

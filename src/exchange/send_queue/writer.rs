@@ -38,17 +38,17 @@ impl SendQueue {
 
     /// Whether the connection outlives the response whose head comes next, and the seconds that `Keep-Alive` names.
     pub fn decide_connection(&mut self, keep_alive: bool, hint: Option<u64>) {
-        (self.keep_alive, self.keep_alive_hint) = (keep_alive, hint);
+        (self.framing.keep_alive, self.framing.keep_alive_hint) = (keep_alive, hint);
     }
 
     /// The connection ends with this response, whatever was decided before.
     pub fn end_connection(&mut self) {
-        self.keep_alive = false;
+        self.framing.keep_alive = false;
     }
 
     /// The connection outlives this response.
     pub fn keeps_connection(&self) -> bool {
-        self.keep_alive
+        self.framing.keep_alive
     }
 
     /// How a client sees where this response's body ends.
@@ -57,7 +57,7 @@ impl SendQueue {
             self.end_connection();
         }
         if self.wire == Wire::Http1 {
-            self.body_end = match by {
+            self.framing.body_end = match by {
                 Delimiter::Mark => BodyEnd::Chunk,
                 Delimiter::Close => BodyEnd::Close,
                 Delimiter::Length => BodyEnd::Length,
@@ -68,22 +68,22 @@ impl SendQueue {
     /// The rest of the body will not come: the connection ends in a way that does not look like the end of the body.
     pub fn break_off(&mut self) {
         self.end_connection();
-        self.is_cut = true;
+        self.framing.is_cut = true;
     }
 
     /// The body was broken off.
     pub fn is_cut(&self) -> bool {
-        self.is_cut
+        self.framing.is_cut
     }
 
     /// The client takes the end of the connection for the end of the body.
     pub fn is_until_close(&self) -> bool {
-        self.body_end == BodyEnd::Close
+        self.framing.body_end == BodyEnd::Close
     }
 
     /// The body of this response is sent in chunks of HTTP/1.1.
     pub fn is_chunked(&self) -> bool {
-        self.body_end == BodyEnd::Chunk
+        self.framing.body_end == BodyEnd::Chunk
     }
 
     /// Trailers can follow the body.
@@ -103,14 +103,14 @@ impl SendQueue {
 
     /// What its head says of the connection.
     fn connection(&self) -> Connection {
-        if self.keep_alive { Connection::Keep(self.keep_alive_hint) } else { Connection::Close }
+        if self.framing.keep_alive { Connection::Keep(self.framing.keep_alive_hint) } else { Connection::Close }
     }
 
     /// The head of the response.
     pub fn head(&mut self, head: &ResponseHead<'_>) {
         match self.wire {
             Wire::Http1 => {
-                encode::head(head, self.body_end, self.connection(), &mut self.buf);
+                encode::head(head, self.framing.body_end, self.connection(), &mut self.buf);
             }
             Wire::Frames => {
                 self.seal();
@@ -150,7 +150,7 @@ impl SendQueue {
         if data.is_empty() || self.queue_received(data) {
             return;
         }
-        match self.body_end {
+        match self.framing.body_end {
             BodyEnd::Chunk => encode::chunk(data, &mut self.buf),
             BodyEnd::Length | BodyEnd::Close => self.buf.extend_from_slice(data),
         }
