@@ -167,6 +167,39 @@ fn memory_that_runs_out_costs_idle_connections_first_then_new_requests_and_nothi
     assert!(refused && log.contains("all is served again"), "{log}");
 }
 
+/// Each may have all of proxy_buffers in the queue: 150 of them took nine times the limit, and everybody's place.
+#[test]
+fn clients_that_read_no_proxied_response_take_no_more_than_the_memory_there_is() {
+    if skip_on_nginx("it has no such limit") {
+        return;
+    }
+    const LIMIT: u64 = 64 << 10;
+    const SIZE: usize = 5 << 20;
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\n\r\n");
+    let up = Upstream::always([head.into_bytes(), vec![b'x'; SIZE]].concat());
+    let config = format!(
+        "worker_memory_limit 64m;\nevents {{ worker_connections 2000; }}\nhttp {{\n    server {{\n        \
+         listen 127.0.0.1:%%PORT%% sndbuf=32k;\n        proxy_buffers 64 64k;\n        \
+         proxy_max_temp_file_size 0;\n        location / {{ proxy_pass http://{}; }}\n    }}\n}}\n",
+        up.address
+    );
+    let s = crate::harness::Setup::full(&format!("%%PREAMBLE%%\n{config}")).start();
+    let mut clients: Vec<Client> = (0..60).map(|_| s.ready_client()).collect();
+    let before = s.kilobytes("VmRSS");
+    for client in &mut clients {
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    }
+    crate::harness::eventually("memory is short", || s.error_log().contains("of worker_memory_limit are used"));
+    // Each gets all of it, while the others read nothing.
+    for client in &mut clients {
+        assert_eq!(client.response().is(200).body.len(), SIZE);
+    }
+    let used = s.kilobytes("VmHWM") - before;
+    // The program's own pages count here, and what is received meanwhile.
+    assert!(used < LIMIT * 2, "{used} of {LIMIT} KiB");
+    crate::harness::eventually("all is served again", || s.get("/").status == 200);
+}
+
 /// All are accepted while there is memory; what their heads would take is several times the limit.
 #[test]
 fn heads_that_are_sent_in_halves_take_no_more_than_the_memory_there_is() {

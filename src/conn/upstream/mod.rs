@@ -43,6 +43,7 @@ fn round(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     let Active { ex, handler, .. } = active;
     let Handler::Upstream(request) = handler else { return Step::Close(CloseReason::Bug) };
     let phase = request.phase;
+    request.is_scarce = turn.cx.overload.is_tight();
     // The socket's end: a close_notify alone only says that there are no more requests (nginx).
     let gone = io.transport.has_failed() || io.transport.socket_closed() && ex.rx != Rx::Body;
     if gone && phase != UpstreamPhase::Tunnel && !goes_on_without_client(ex) {
@@ -148,6 +149,7 @@ pub fn read_on(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Ste
     if request.phase != UpstreamPhase::SendReceive || !UpstreamRequest::has_begun(ex) || request.pace.is_some() {
         return Step::Wait;
     }
+    request.is_scarce = turn.cx.overload.is_tight();
     request.spool_for_pause(ex);
     match send_receive::receive(io, active, turn) {
         send_receive::Received::Nothing => return Step::Wait,

@@ -340,6 +340,7 @@ pub(super) fn receive(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>)
     };
     active.ex.out.end_loan();
     turn.budget.moved(buffer.len());
+    turn.cx.overload.grow(buffer.len());
     // The bytes may contain many chunks, records or SSI commands.
     if buffer.len() >= LARGE || is_encoded {
         turn.cx.slice.look();

@@ -64,6 +64,7 @@ pub(super) fn assemble(
         ending: Ending::None,
         copy: None,
         spool: None,
+        is_scarce: false,
         pace: None,
         upstream_deadline: UpstreamDeadline::new(
             UpstreamTimer::Resolve,

@@ -2,7 +2,7 @@
 //! slow.
 
 use super::settings::settings;
-use super::spool::{Full, LEAST_BUFFER, capacity};
+use super::spool::{self, Full, LEAST_BUFFER};
 use super::state::{UpstreamPhase, UpstreamRequest};
 use crate::exchange::Exchange;
 
@@ -16,20 +16,26 @@ const PATIENCE: u64 = 20;
 const LEAST_TAKEN: u64 = LEAST_BUFFER;
 
 impl UpstreamRequest {
+    /// Maximum bytes of the response that are queued in memory.
+    fn capacity(&self, ex: &Exchange) -> u64 {
+        spool::capacity(ex, self.is_scarce)
+    }
+
     /// Bytes of the body that may be read now.
     pub(super) fn body_room(&self, ex: &Exchange) -> usize {
         match &self.spool {
             Some(spool) if spool.is_open && !(spool.is_empty() && spool.has_failed) => spool.room(ex),
-            _ => capacity(ex).saturating_sub(ex.out.pending()) as usize,
+            _ => self.capacity(ex).saturating_sub(ex.out.pending()) as usize,
         }
     }
 
     /// Closes the spool if it is empty and the queue has room again. Call it before reading the body.
     pub fn close_spool(&mut self, ex: &Exchange) {
+        let capacity = self.capacity(ex);
         if let Some(spool) = &mut self.spool
             && spool.is_open
             && spool.is_empty()
-            && ex.out.pending() < capacity(ex)
+            && ex.out.pending() < capacity
         {
             (spool.is_open, spool.full) = (false, None);
         }
@@ -43,7 +49,7 @@ impl UpstreamRequest {
             && !ex.response.at_once
             && settings(ex).temp_most() > 0
             && self.spool.as_ref().is_none_or(|spool| !spool.is_open && !spool.has_failed)
-            && ex.out.pending() >= capacity(ex)
+            && ex.out.pending() >= self.capacity(ex)
     }
 
     /// Returns when spooling will begin if the client does not take more by then; None: it will not.

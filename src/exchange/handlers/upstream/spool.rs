@@ -10,6 +10,10 @@ use crate::exchange::{Exchange, Printable, filters};
 use crate::services::Services;
 use crate::services::temp_dir::{Keep, TempFile, TempFileError};
 
+/// Capacity of the queue while memory is short (worker_memory_limit): enough to go on. Clients that read nothing would
+/// otherwise each take the whole of proxy_buffers.
+const SCARCE: u64 = 4 << 10;
+
 /// Minimum capacity of the queue: smaller pieces would only cost system calls.
 pub(super) const LEAST_BUFFER: u64 = 64 << 10;
 
@@ -40,8 +44,11 @@ pub struct Spool {
     pub is_truncated: bool,
 }
 
-/// Maximum bytes of a response that are queued in memory.
-pub(super) fn capacity(ex: &Exchange) -> u64 {
+/// Maximum bytes of a response that are queued in memory. `is_scarce`: memory is short.
+pub(super) fn capacity(ex: &Exchange, is_scarce: bool) -> u64 {
+    if is_scarce {
+        return SCARCE;
+    }
     let settings = settings(ex);
     let (count, size) = settings.buffers;
     settings.buffer_size.0.saturating_add(count.saturating_mul(size.0)).max(LEAST_BUFFER)
@@ -103,7 +110,7 @@ impl Spool {
 
     /// Passes on what fits in the queue, and returns the number of bytes. None: the file cannot be read.
     pub fn pass_on(&mut self, ex: &mut Exchange, cx: &mut Services) -> Option<usize> {
-        let (capacity, waiting) = (capacity(ex), ex.out.pending());
+        let (capacity, waiting) = (capacity(ex, cx.overload.is_tight()), ex.out.pending());
         // Avoid small pieces.
         if self.is_empty() || waiting > capacity / 2 {
             return Some(0);

@@ -107,6 +107,8 @@ pub struct UpstreamRequest {
     pub(super) copy: Option<Box<Copy>>,
     /// What the client has not read yet.
     pub spool: Option<Box<Spool>>,
+    /// Memory is short: little of the response is queued for the client.
+    pub is_scarce: bool,
     /// proxy_limit_rate: limits how fast the response is read.
     pub pace: Option<Pace>,
     /// What the upstream has to do, and until when.
