@@ -6,6 +6,7 @@ use super::archive::Archive;
 use super::multistatus::Multistatus;
 use crate::config::settings::charset::Recode;
 use crate::services::compressors::Compressor;
+use crate::services::encoded_copies::PartialCopy;
 use crate::services::open_files::OpenFile;
 use crate::services::slice::Slice;
 use crate::sys::{Errno, file};
@@ -32,7 +33,7 @@ pub struct Source {
 struct Keep {
     file: Rc<OpenFile>,
     level: u32,
-    made: Vec<u8>,
+    made: PartialCopy,
 }
 
 /// What is made of the bytes of a body, piece by piece: recoded, compressed, or both.
@@ -185,10 +186,10 @@ impl Source {
         if let Input::File { file, at: 0, end } = &self.input
             && *end == file.stat.size
             && *end <= KEPT
-            && file.keeps_copies()
             && self.encoder.recode.is_none()
+            && let Some(made) = file.begin_copy()
         {
-            self.keep = Some(Keep { file: file.clone(), level, made: Vec::new() });
+            self.keep = Some(Keep { file: file.clone(), level, made });
         }
         self
     }
@@ -237,11 +238,11 @@ impl Source {
         }
         scratch.clear();
         let done = self.left() == 0;
-        if let Some(keep) = &mut self.keep {
-            keep.made.extend_from_slice(&out[from..]);
-            if done {
-                keep.file.keep_gzip(keep.level, &keep.made);
-            }
+        if self.keep.as_mut().is_some_and(|keep| !keep.made.push(&out[from..])) {
+            self.keep = None;
+        }
+        if done && let Some(keep) = self.keep.take() {
+            keep.file.keep_gzip(keep.level, keep.made);
         }
         Ok(Filled { used, done })
     }

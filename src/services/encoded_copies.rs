@@ -1,7 +1,8 @@
 //! Cached copies of a file that is too large for the open-file cache to hold in memory: its compressed form, or its
 //! content if ranges are often requested. Owned by the open file, so a copy never outlives its version of the content.
 //!
-//! Invariant: all copies together do not exceed the limit; one that does not fit is recomputed each time.
+//! Invariant: all copies together, those that are being made included, do not exceed the limit; one that does not fit is
+//! recomputed each time.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
@@ -51,6 +52,51 @@ impl CachedBytes {
 impl Drop for CachedBytes {
     fn drop(&mut self) {
         self.budget.used.set(self.budget.used.get() - self.bytes.len() as u64);
+    }
+}
+
+/// A copy that is being made while it is sent. It counts as one that is cached: any number of clients may have a file
+/// compressed at the same time, and read it as slowly as they like.
+pub struct PartialCopy {
+    bytes: Vec<u8>,
+    /// What of the budget it takes.
+    counted: u64,
+    budget: Rc<MemoryBudget>,
+}
+
+impl PartialCopy {
+    /// Nothing so far.
+    pub fn new(budget: Rc<MemoryBudget>) -> PartialCopy {
+        PartialCopy { bytes: Vec::new(), counted: 0, budget }
+    }
+
+    /// Appends the next piece. False: there is no room, and the copy is of no use.
+    pub fn push(&mut self, piece: &[u8]) -> bool {
+        let (len, room) = (self.bytes.len(), self.bytes.capacity());
+        if room - len < piece.len() {
+            // Not doubled: all of the room counts.
+            self.bytes.reserve_exact(piece.len().max(len / 4));
+        }
+        let room = self.bytes.capacity() as u64;
+        let used = self.budget.used.get() - self.counted + room;
+        if used > self.budget.limit.get() {
+            return false;
+        }
+        self.budget.used.set(used);
+        self.counted = room;
+        self.bytes.extend_from_slice(piece);
+        true
+    }
+
+    /// The whole copy, which is not counted any more.
+    pub fn finish(mut self) -> Vec<u8> {
+        std::mem::take(&mut self.bytes)
+    }
+}
+
+impl Drop for PartialCopy {
+    fn drop(&mut self) {
+        self.budget.used.set(self.budget.used.get() - self.counted);
     }
 }
 
@@ -111,6 +157,21 @@ mod tests {
         one.keep_plain(b"12", &budget);
         assert_eq!((one.plain(), budget.used.get()), (Some(&b"12"[..]), 10));
         drop((one, other));
+        assert_eq!(budget.used.get(), 0);
+    }
+
+    /// Every client that had a file of 8 MB compressed held its own copy, beside the limit, for as long as it read.
+    #[test]
+    fn what_is_being_made_is_counted_too() {
+        let budget = Rc::new(MemoryBudget::new(100));
+        let (mut one, mut other) = (PartialCopy::new(budget.clone()), PartialCopy::new(budget.clone()));
+        assert!(one.push(&[1; 40]) && other.push(&[2; 40]));
+        assert!(!other.push(&[2; 40]), "both together are too large");
+        assert!(one.push(b""), "the other one has its place until it is dropped");
+        drop(other);
+        assert!(one.push(&[1; 40]));
+        assert_eq!(budget.used.get(), one.bytes.capacity() as u64);
+        assert_eq!(one.finish(), [1; 80]);
         assert_eq!(budget.used.get(), 0);
     }
 }

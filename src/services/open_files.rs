@@ -14,7 +14,7 @@ use self::missing::Missing;
 use super::clock::Clock;
 use super::descriptors::Descriptors;
 use super::dir_watch::DirWatch;
-use super::encoded_copies::{Copies, MemoryBudget};
+use super::encoded_copies::{Copies, MemoryBudget, PartialCopy};
 use crate::http::h1::encode;
 use crate::http::response_head::CachedHead;
 use crate::http::{date, etag::ETag};
@@ -125,16 +125,17 @@ impl OpenFile {
         self.copies.gzip(level)
     }
 
-    /// Whether copies can be cached.
-    pub fn keeps_copies(&self) -> bool {
-        self.budget.get().is_some()
+    /// A copy that is to be made of it; None: none can be cached.
+    pub fn begin_copy(&self) -> Option<PartialCopy> {
+        self.budget.get().cloned().map(PartialCopy::new)
     }
 
-    /// Caches `bytes`, compressed from the whole content, unless the content changed meanwhile.
-    pub fn keep_gzip(&self, level: u32, bytes: &[u8]) {
+    /// Caches `made`, compressed from the whole content, unless the content changed meanwhile.
+    pub fn keep_gzip(&self, level: u32, made: PartialCopy) {
+        let bytes = made.finish();
         let unchanged = self.fd().is_none_or(|fd| file::fstat(fd).is_ok_and(|stat| same(&stat, &self.stat)));
         if unchanged && let Some(budget) = self.budget.get() {
-            self.copies.keep_gzip(level, bytes, budget);
+            self.copies.keep_gzip(level, &bytes, budget);
         }
     }
 
