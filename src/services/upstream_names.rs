@@ -118,7 +118,13 @@ impl UpstreamNames {
         if !groups.is_empty() {
             self.before.push(Before { groups, by_name });
         }
-        for base in upstreams.iter().filter(|upstream| !upstream.dynamic.is_empty()) {
+        let bases = upstreams.iter().filter(|upstream| !upstream.dynamic.is_empty());
+        // Growing large tables would take most of this step.
+        let count = bases.clone().count();
+        self.groups.reserve(count);
+        self.places.reserve(count);
+        self.by_name.reserve(count);
+        for base in bases {
             let at = self.groups.len();
             self.groups.push(Group { base: base.clone(), current: base.clone(), names: Vec::new() });
             self.places.insert(Rc::as_ptr(base).addr(), at);
