@@ -63,11 +63,15 @@ impl Pair<'_> {
 pub type Kind = (&'static str, fn(&Pair) -> bool);
 
 pub const KINDS: &[Kind] = &[
-    ("| an upstream's response that begins with no status line, with 1xx", |pair| {
+    ("| an upstream's interim response (1xx other than 101) |", |pair| {
         pair.was_asked(true) && pair.any(|answer| !answer.interim.is_empty())
-            || pair.was_asked(true) && pair.any(|answer| answer.odd_line.as_deref().is_some_and(is_no_status_line))
-            || pair.was_asked(true) && pair.any(|answer| answer.odd_line.as_deref().is_some_and(has_control))
+    }),
+    ("| an upstream's response without a status line, or with a code below 100 |", |pair| {
+        pair.was_asked(true) && pair.any(|answer| answer.odd_line.as_deref().is_some_and(is_no_status_line))
             || pair.was_asked(false) && pair.any(|answer| answer.odd_status.as_deref().is_some_and(is_no_status))
+    }),
+    ("| control bytes in an upstream's status line |", |pair| {
+        pair.was_asked(true) && pair.any(|answer| answer.odd_line.as_deref().is_some_and(has_control))
     }),
     ("| `Expect: 100-continue` without a body", |pair| {
         pair.ask.contains("\r\nExpect:") && pair.theirs.contains("HTTP/1.1 100")
@@ -85,30 +89,30 @@ pub const KINDS: &[Kind] = &[
             && !pair.they_asked.contains("/auth ")
             && ["\nContent-Length: ", "\nTransfer-Encoding: "].iter().any(|name| pair.ask.contains(name))
     }),
-    ("| a chunked body that came whole with its head, under `proxy_request_buffering off`", |pair| {
+    ("| a chunked body received together with its head, with `proxy_request_buffering off`", |pair| {
         pair.conf.contains("request_buffering off")
             && (pair.asked_but_for(&["transfer-encoding:", "content-length:"])
                 || pair.conf.contains("$request_body") && pair.ask.contains("\nTransfer-Encoding: chunked"))
             && pair.ours == pair.theirs
     }),
-    ("| `$sent_http_…` that is asked for before there is an answer", |pair| {
+    ("| `$sent_http_…` that is read before there is a response", |pair| {
         pair.conf.contains("$sent_http_") && pair.answers_but_for(&["x-l:", "x-t:", "x-up:"])
     }),
-    ("| OPTIONS |", |pair| pair.asks("OPTIONS") && pair.ours.contains("HTTP/1.1 204")),
+    ("| OPTIONS for files |", |pair| pair.asks("OPTIONS") && pair.ours.contains("HTTP/1.1 204")),
     ("| a fragment in the target (`/a#b`) |", |pair| {
         // Those of `$request_uri` follow one another.
         pair.ask.contains("#frag")
             && (pair.same_after(without_fragments)
                 || pair.same_after(|text| without(&without_fragments(text), &["x-long:", "long="])))
     }),
-    ("| escaped control bytes in a path |", |pair| pair.ask.contains("%0a") && pair.ours.contains("HTTP/1.1 400")),
+    ("| escaped CR or LF in a path |", |pair| pair.ask.contains("%0a") && pair.ours.contains("HTTP/1.1 400")),
     ("| an upstream's `Proxy-Connection` and `TE`, and fields that its", |pair| {
         pair.answers_but_for(&["proxy-connection:", "te:"])
     }),
     ("| `Content-Length` and `Content-Type` of an upstream's 204 |", |pair| {
         pair.are("204", "204") && pair.answers_but_for(&["content-length:", "content-type:"])
     }),
-    ("| lines of an upstream's head whose name is no token", |pair| {
+    ("| lines of an upstream's head whose name is not a token", |pair| {
         pair.any(|answer| {
             let named = |bad: &str| answer.fields.windows(bad.len()).any(|part| part == bad.as_bytes());
             ["X-(a)", "NoColon", "X-\u{e9}", "\"quoted\"", "<b>", "X-@", "a\u{1}b", "X\0", "a\0b"]
@@ -117,7 +121,7 @@ pub const KINDS: &[Kind] = &[
                 || answer.fields.windows(3).any(|part| part == b"X-\xe9")
         })
     }),
-    ("| fields of a request that its `Connection` names |", |pair| {
+    ("| request fields named in the client's `Connection` |", |pair| {
         pair.ask.contains("\r\nConnection: close, X-A") && pair.asked_but_for(&["x-a:", "http_x_a="])
     }),
     ("| the header field `Proxy`, to FastCGI, SCGI, uwsgi and CGI |", |pair| {
@@ -126,7 +130,7 @@ pub const KINDS: &[Kind] = &[
     ("| tabs around the value of a header field |", |pair| {
         pair.ask.contains("\ttab") && pair.asked_but_for(&["x-a:", "http_x_a="])
     }),
-    ("| a blank or a control byte in the URI of `proxy_pass`;", |pair| {
+    ("| a blank or a control byte in the URI of `proxy_pass` |", |pair| {
         pair.conf.contains("$uri") && pair.same_after(|text| text.replace("%20", " "))
     }),
     ("| `proxy_method` with an empty variable |", |pair| {
@@ -135,19 +139,19 @@ pub const KINDS: &[Kind] = &[
     ("| an upstream's status without a phrase |", |pair| {
         pair.ours.replace("00 \n", "00\n") == pair.theirs.replace("00 \n", "00\n") && pair.we_asked == pair.they_asked
     }),
-    ("| what came of a body before its upstream broke off or stopped, except", |pair| {
+    ("| a body whose upstream broke off or stopped, except", |pair| {
         let answers = |text: &str| text.matches("HTTP/1.1 ").count();
         let is_cut = |text: &str| text.contains("[cut]");
         pair.any(breaks_off) && (is_cut(pair.ours) || is_cut(pair.theirs) || answers(pair.theirs) < answers(pair.ours))
     }),
-    ("| `Range` on HEAD, and on what is no GET |", |pair| {
+    ("| `Range` on methods other than GET (HEAD among them) |", |pair| {
         pair.ask.contains("\r\nRange:") && !pair.ask.starts_with("GET")
     }),
-    ("| `If-Match`, `If-Unmodified-Since` and the like on other methods than GET", |pair| {
+    ("| `If-Match`, `If-Unmodified-Since` and the like on methods other than GET", |pair| {
         pair.ask.contains("\r\nIf-")
             && ["304", "412"].iter().any(|status| pair.theirs.contains(&format!("HTTP/1.1 {status}")))
     }),
-    ("| what an answer leaves behind when `error_page`", |pair| {
+    ("| fields of the original response when `error_page`", |pair| {
         pair.answers_but_for(&[
             "www-authenticate:",
             "expires:",
@@ -157,26 +161,25 @@ pub const KINDS: &[Kind] = &[
             "content-type:",
         ])
     }),
-    ("| two slashes, or a segment `.`, in `X-Accel-Redirect`; one that does not begin with a slash;", |pair| {
-        pair.any(|answer| {
-            let text = String::from_utf8_lossy(&answer.fields).into_owned();
-            let mut targets = text.lines().filter_map(|line| line.strip_prefix("X-Accel-Redirect: "));
-            targets.any(|target| !target.starts_with(['/', '@']) || target.contains("//"))
-        })
+    ("| an `X-Accel-Redirect` that does not begin with a slash |", |pair| {
+        pair.any(|answer| accel_redirects(answer).iter().any(|target| !target.starts_with(['/', '@'])))
     }),
-    ("| a request with an empty body that `X-Accel-Redirect` or an error page leads to a backend |", |pair| {
+    ("| two slashes or a `.` segment in `X-Accel-Redirect` |", |pair| {
+        pair.any(|answer| accel_redirects(answer).iter().any(|target| target.contains("//")))
+    }),
+    ("| a request with an empty body that `X-Accel-Redirect` or an error page sends to a backend |", |pair| {
         let is_empty = pair.ask.contains("\r\n\r\n0\r\n") || pair.ask.contains("Content-Length: 0\r\n");
         is_empty && pair.asked_but_for(&["content-length:", "content_length="])
     }),
     ("| a 101 that its client did not ask for |", |pair| pair.theirs.contains("HTTP/1.1 101")),
-    ("| a kept connection to an upstream that is closed under a request |", |pair| {
+    ("| a kept connection to an upstream that is closed during a request |", |pair| {
         pair.any(|answer| answer.end == End::Reset) && pair.we_asked.starts_with(pair.they_asked)
     }),
-    ("| the phrases of 302 and 401;", |pair| {
+    ("| the reason phrases of 302 and 401 |", |pair| {
         let bare = |text: &str| text.replace("302 Found", "302").replace("302 Moved Temporarily", "302");
         bare(pair.ours) == bare(pair.theirs) && pair.we_asked == pair.they_asked
     }),
-    ("| `*_store` under `*_buffering off` |", |pair| {
+    ("| `*_store` with `*_buffering off` |", |pair| {
         pair.conf.contains("_store") && pair.conf.contains("_buffering off")
     }),
 ];
@@ -219,6 +222,12 @@ pub fn without_fragments(text: &str) -> String {
     let mut pieces = text.split("#frag");
     let first = pieces.next().unwrap_or_default().to_owned();
     pieces.fold(first, |whole, piece| whole + piece.trim_start_matches(|c: char| !c.is_ascii_whitespace()))
+}
+
+/// The values of `X-Accel-Redirect` in the answer of a backend.
+fn accel_redirects(answer: &Answer) -> Vec<String> {
+    let text = String::from_utf8_lossy(&answer.fields).into_owned();
+    text.lines().filter_map(|line| line.strip_prefix("X-Accel-Redirect: ")).map(str::to_owned).collect()
 }
 
 /// A text without lines that begin with one of these.
