@@ -126,7 +126,7 @@ pub const ROWS: &[Row] = &[
         "state_path",
         ISSUER,
         Args::TAKE1,
-        "acme_NAME in the state directory",
+        "",
         Effect::Once(|s, b, d| {
             let state = match d.args[0].bytes() {
                 b"off" => StateStore::Off,

@@ -25,7 +25,7 @@ fn unlike_a_condition(d: &Directive) -> Option<Fault> {
     let Some(name) = bytes.strip_prefix(b"(") else {
         let written = written(&d.args);
         return Some(Fault::new(inside(d), format!("invalid condition \"{}\"", first.str())).help(format!(
-            "a condition stands in parentheses: if ({})",
+            "a condition is written in parentheses: if ({})",
             written.trim_matches(['[', ']', '(', ')', ' '])
         )));
     };
@@ -286,7 +286,7 @@ fn comparison(b: &mut Build, d: &Directive, words: &[&[u8]], empty_operand: bool
         let span = d.args.get(3).map_or(span, |word| word.span.to(span));
         let (left, operator) = (String::from_utf8_lossy(first), String::from_utf8_lossy(operator));
         return Err(Fault::new(span, format!("invalid condition \"{left}\""))
-            .help(format!("a value with spaces stands in quotes: if ({left} {operator} \"{value}\")")));
+            .help(format!("a value with spaces needs quotes: if ({left} {operator} \"{value}\")")));
     }
     let operand: &[u8] = match operands {
         [word] => word,

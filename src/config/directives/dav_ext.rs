@@ -17,8 +17,7 @@ use std::rc::Rc;
 const METHODS: &str = "Which further methods of WebDAV are answered, beside those of dav_methods (nginx-dav-ext-module's \
      directive, with PROPPATCH besides). PROPFIND tells what is there, of a name (Depth: 0) or of a directory and what is in \
      it (Depth: 1), as it is sent, in constant memory; of a whole tree at once it does not (403, propfind-finite-depth). \
-     OPTIONS tells clients that this is WebDAV (DAV, MS-Author-Via). LOCK and UNLOCK need dav_ext_lock; LOCK of a name that is \
-     free makes an empty file where dav_methods has PUT and the rules of uploads let one. PROPPATCH keeps no properties: it takes the times and attributes \
+     OPTIONS tells clients that this is WebDAV (DAV, MS-Author-Via). LOCK and UNLOCK need dav_ext_lock; LOCK of an unused name makes an empty file where dav_methods has PUT and the rules of uploads let one. PROPPATCH keeps no properties: it takes the times and attributes \
      that Windows sets (of which the last change is kept), and says 403 of each other one, within its 207. With this \
      directive a collection may be named without its slash by DELETE, COPY and MOVE too, and the location itself (/dav for location /dav/) by the methods named here; COPY and MOVE may replace a \
      collection by a file and the other way round, and say 201 for a new name, 204 for one that was replaced.";

@@ -96,7 +96,7 @@ macro_rules! common {
                 Args::TAKE1,
                 $host,
                 Effect::Once(|s, b, d| name($of, s, b, d)),
-                "The name that an upstream is asked for and checked against; variables allowed.",
+                "The name that is sent to an upstream (SNI) and that its certificate must have; variables are allowed. The default is the host of the pass directive.",
             ),
             row(
                 concat!($prefix, "_ssl_server_name"),
@@ -138,7 +138,7 @@ macro_rules! common {
 pub const PROXY: &[Row] = common!("proxy", proxy, "$proxy_host");
 
 /// `uwsgi_ssl_*`.
-pub const UWSGI: &[Row] = common!("uwsgi", uwsgi, "the host of uwsgi_pass");
+pub const UWSGI: &[Row] = common!("uwsgi", uwsgi, "");
 
 fn file(of: Of, s: &mut Scope, d: &Directive, field: fn(&mut ProxySsl) -> &mut Option<Named>) -> Outcome {
     let word = &d.args[0];

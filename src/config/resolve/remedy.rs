@@ -59,22 +59,22 @@ pub fn of_shape(d: &Directive, args: Args) -> Option<String> {
         return Some(help);
     }
     if name == "return" && words.is_empty() {
-        return Some("a status at least: return 404;".into());
+        return Some("`return` needs at least a status: return 404;".into());
     }
     if args.accepts(0) && !words.is_empty() {
         return Some(format!("it takes {}: {name};", args.describe()));
     }
-    example(&name).map(|example| format!("it takes {}, as in: {example}", args.describe()))
+    example(&name, args).map(|example| format!("it takes {}, as in: {example}", args.describe()))
 }
 
 /// Help specific to a directive.
 fn by_name(name: &str, all: &[String], words: &[Word]) -> Option<String> {
     match name {
         "proxy_pass" if words.len() == 2 && (all[0].ends_with(':') || all[1].starts_with("//")) => {
-            Some(format!("no space stands in a URL: proxy_pass {};", all.concat()))
+            Some(format!("a URL contains no spaces: proxy_pass {};", all.concat()))
         }
         "proxy_pass" if words.len() == 2 && all[1].starts_with(':') => {
-            Some(format!("no space stands in a URL: proxy_pass {};", all.concat()))
+            Some(format!("a URL contains no spaces: proxy_pass {};", all.concat()))
         }
         "fastcgi_pass" | "scgi_pass" | "uwsgi_pass" if words.len() == 2 && joins_address(&all[0], &all[1]) => {
             Some(format!("an address contains no spaces: {name} {};", all.concat()))
@@ -91,7 +91,7 @@ fn by_name(name: &str, all: &[String], words: &[Word]) -> Option<String> {
             let group = format!("upstream backend {{ {} }} in http", servers.join(" "));
             Some(format!("several servers are a group: {group}, and proxy_pass http://backend;"))
         }
-        "root" if words.len() == 2 && words[0].is("*") => Some(format!("no `*` stands before it: root {};", all[1])),
+        "root" if words.len() == 2 && words[0].is("*") => Some(format!("it has no `*` before it: root {};", all[1])),
         "proxy_set_header" if words.len() == 1 => {
             let value = match all[0].to_ascii_lowercase().trim_end_matches(':') {
                 "upgrade" => "$http_upgrade",
@@ -134,7 +134,11 @@ fn joins_address(first: &str, second: &str) -> bool {
 }
 
 /// An example of the directive, otherwise its default.
-pub fn example(name: &str) -> Option<String> {
+pub fn example(name: &str, args: Args) -> Option<String> {
+    // The one name of a block and of a line.
+    if name == "server" && !args.is_block() {
+        return Some("server 127.0.0.1:3000;".to_owned());
+    }
     let default = |row: &Row| {
         let plain = !row.default.is_empty() && !row.args.is_block() && row.name == name;
         plain.then(|| format!("{name} {};", row.default))
@@ -196,13 +200,13 @@ pub fn of_text(d: &Directive) -> Option<(Span, String)> {
     let range = match &*name {
         // A regex with a space, followed by its replacement.
         "rewrite" if end < words.len() && is_flag(end - 1) => {
-            let help = format!("one flag is all it takes: rewrite {} {} {};", words[0], words[1], words[2]);
+            let help = format!("it takes only one flag: rewrite {} {} {};", words[0], words[1], words[2]);
             return Some((d.args[end].span, help));
         }
         "rewrite" if end < words.len() => 0..end - 1,
         "return" if end == 3 && words.get(1).is_some_and(|url| url.contains("://") || url.starts_with('/')) => {
             let flag = matches!(&*words[2], "permanent" | "redirect" | "last" | "break");
-            let help = format!("a status and a URL are all it takes: return {} {};", words[0], words[1]);
+            let help = format!("it takes only a status and a URL: return {} {};", words[0], words[1]);
             return flag.then(|| (d.args[2].span, help));
         }
         "add_header" | "add_trailer" => 1..end,
@@ -219,7 +223,7 @@ pub fn of_text(d: &Directive) -> Option<(Span, String)> {
     let before = words.get(..range.start)?.iter().map(|word| format!("{word} ")).collect::<String>();
     let after = words.get(range.end..)?.iter().map(|word| format!(" {word}")).collect::<String>();
     let span = d.args.get(range.start + 1)?.span.to(d.args.get(range.end - 1)?.span);
-    Some((span, format!("a value with spaces stands in quotes: {name} {before}{quote}{text}{quote}{after};")))
+    Some((span, format!("a value with spaces needs quotes: {name} {before}{quote}{text}{quote}{after};")))
 }
 
 /// Directives with one argument that may be repeated.
@@ -230,8 +234,8 @@ fn of_block(d: &Directive) -> Option<String> {
     let name = d.name.str();
     let first = d.args.first().map(Word::str);
     Some(match (&*name, first) {
-        ("server", Some(first)) => format!("names stand inside: server {{ server_name {first}; … }}"),
-        ("http" | "events" | "types", Some(_)) => format!("nothing stands before its brace: {name} {{ … }}"),
+        ("server", Some(first)) => format!("names go inside: server {{ server_name {first}; … }}"),
+        ("http" | "events" | "types", Some(_)) => format!("nothing comes before its brace: {name} {{ … }}"),
         ("upstream", Some(_)) if d.args.len() > 1 => {
             let words: Vec<_> = d.args.iter().map(Word::str).collect();
             format!("the name of a group is one word: upstream {} {{ … }}", words.join("_"))
@@ -245,14 +249,14 @@ fn of_block(d: &Directive) -> Option<String> {
         ("location", None) => "a location has a path: location / { … }".into(),
         ("location", Some(tilde)) if tilde == "~" && d.args.get(1).is_some_and(|word| word.is("*")) => {
             let rest = written(d.args.iter().skip(2));
-            format!("no space stands in the modifier: location ~* {rest} {{ … }}")
+            format!("the modifier contains no space: location ~* {rest} {{ … }}")
         }
         ("location", Some(sign)) if d.args.len() == 3 && sign.starts_with('~') => {
             let rest = d.args.iter().skip(1).map(|word| word.str().into_owned()).collect::<String>();
-            format!("no space stands in a regex, or it has quotes: location {sign} {rest} {{ … }}")
+            format!("a regex with spaces needs quotes: location {sign} {rest} {{ … }}")
         }
         ("location", Some(_)) => "a location has one path; write two, or a regex: location ~ ^/(a|b)/ { … }".into(),
-        ("if", None) => "a condition stands in parentheses: if ($request_method = POST) { … }".into(),
+        ("if", None) => "a condition is written in parentheses: if ($request_method = POST) { … }".into(),
         _ => return examples::of(&name).map(|example| format!("as in: {example}")),
     })
 }
@@ -314,9 +318,10 @@ pub fn of_value(d: &Directive, fault: &Fault) -> Option<String> {
         "allowed_methods" | "dav_methods" | "limit_except" if text.contains(['|', '/', ',']) => Some(each_word(d)),
         "listen" => addresses::listen(d, word, &fault.message),
         "server" if text.starts_with('/') => addresses::peer(d, word),
-        "server" if fault.message.starts_with("host not found") && addresses::named_peer(d).is_none() => {
-            Some("an address, or a name that the system can look up now; with `resolve` one that may come later".into())
-        }
+        "server" if fault.message.starts_with("host not found") && addresses::named_peer(d).is_none() => Some(
+            "an address, or a name that the system can look up now; with `resolve`, one that can be looked up later"
+                .into(),
+        ),
         "server" => addresses::peer(d, word),
         "limit_req_zone" | "limit_conn_zone" => rates::zone(d),
         "limit_rate" | "limit_rate_after" | "proxy_limit_rate" => rates::rate(&name, &text),
@@ -452,7 +457,7 @@ fn expires(text: &str) -> Option<String> {
     if let Some(time) =
         text.strip_prefix('=').filter(|time| value::time_meant(time.as_bytes()).is_some() || time.ends_with('d'))
     {
-        return Some(format!("no `=` stands before a value: expires {time};"));
+        return Some(format!("a value has no `=` before it: expires {time};"));
     }
     match text.to_ascii_lowercase().as_str() {
         "never" | "forever" => Some("expires max; lets it be kept for ten years".into()),
