@@ -220,7 +220,7 @@ fn two_orders(args: &[OsString]) -> Option<Stop> {
     let meant = order(&OsString::from(meaning_of(word)?.first()?))?;
     let other = rest.iter().find(|arg| order(arg).is_some_and(|other| other != meant || other == "signal"))?;
     let (word, other) = (word.display(), other.display());
-    Some(Stop::mistake(&format!("\"{word}\" and \"{other}\" are two commands: give one after the other")))
+    Some(Stop::mistake(&format!("\"{word}\" and \"{other}\" are two commands: run one after the other")))
 }
 
 /// Rewrites `-c FILE reload` as `reload -c FILE`: with `-c`, a word is not a second configuration.
@@ -336,7 +336,7 @@ fn contradiction(args: &Args) -> Option<Stop> {
             return None;
         };
         return Some(Stop::mistake(&format!(
-            "\"{letter}\" does not go with a directory ({shown}): --print-config makes a configuration of it to change"
+            "\"{letter}\" cannot be used with a directory ({shown}): --print-config makes a configuration of it to change"
         )));
     }
     let is_serving = args.share != Share::default();

@@ -184,7 +184,7 @@ fn test(args: &Args, origin: &Origin, read: Read) -> ExitCode {
         if !denied.is_empty() {
             let denied = denied.join(", ");
             say(format!(
-                "[notice] this user may not listen on {denied}, so that a start by this user fails: ports from 1024 on need no right"
+                "[notice] this user may not listen on {denied}, so a start as this user would fail: ports from 1024 up need no privilege"
             ));
         }
         say(format!("the configuration file {file} syntax is ok"));
@@ -219,7 +219,7 @@ fn show(args: &Args, origin: &Origin, read: &Read) {
     if args.config.is_some() && read.diagnostics.has_errors() && is_no_configuration(&read.tree) {
         let (shown, help) =
             (origin.file.display(), "a file is read as a configuration; webserv DIR serves a directory");
-        text.push_str(&format!("{program}: [notice] \"{shown}\" has no directive that is known: {help}\n"));
+        text.push_str(&format!("{program}: [notice] \"{shown}\" contains no known directive: {help}\n"));
     }
     if let Some(summary) = report::summary(&read.diagnostics) {
         text.push_str(&format!("\n{program}: {summary}\n"));
@@ -263,7 +263,7 @@ fn explain_rule(code: &str) -> ExitCode {
     page(lint::explain(code).ok_or_else(none))
 }
 
-/// `fmt`: each file is written only where its layout differs.
+/// `fmt`: each file is written only if its layout differs.
 fn format_files(check: bool, files: &[PathBuf]) -> ExitCode {
     let mut ok = true;
     for file in files {
@@ -273,7 +273,7 @@ fn format_files(check: bool, files: &[PathBuf]) -> ExitCode {
             Ok(text) => match format::format(&text) {
                 Err(why) => Err(format!("{shown}: {why}; `webserv -t` shows where")),
                 Ok(laid) if laid == text => Ok(()),
-                Ok(_) if check => Err(format!("{shown} is not laid out as `webserv fmt` does")),
+                Ok(_) if check => Err(format!("{shown} is not formatted as by `webserv fmt`")),
                 Ok(laid) => {
                     replace::rewrite(file, &laid).map_err(|e| format!("write() \"{shown}\" failed {}", Errno::from(e)))
                 }

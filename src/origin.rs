@@ -32,7 +32,7 @@ pub fn origin(args: &Args) -> Result<Origin, Failure> {
     if let Some(option) = args.share.first_option() {
         let what = match &args.config {
             None => "no directory is named: name one, as in webserv . --upload".to_owned(),
-            Some(path) if path.exists() => format!("\"{}\" is a file: its directives say all that", path.display()),
+            Some(path) if path.exists() => format!("\"{}\" is a file: use its directives for that", path.display()),
             Some(path) => format!("\"{}\" does not exist", path.display()),
         };
         return Err(Failure::of(format!("{option} is for serving a directory; {what}")));

@@ -56,10 +56,10 @@ complete -c webserv -n "not __fish_seen_subcommand_from explain cert fmt lsp che
 complete -c webserv -n "not __fish_seen_subcommand_from explain cert fmt lsp check-nginx diff version reload stop quit reopen drain upgrade status run serve start check test validate configtest dump directives lint sign help" -s h -l help -d 'show the help'
 complete -c webserv -n "__fish_webserv_needs_command" -a "explain" -d 'Say what would become of a request, and why, without serving it'
 complete -c webserv -n "__fish_webserv_needs_command" -a "cert" -d 'Print where the certificates of `ssl_certificate auto` are, and how to trust them'
-complete -c webserv -n "__fish_webserv_needs_command" -a "fmt" -d 'Lay configurations out: indentation, spaces and blank lines; comments stay'
+complete -c webserv -n "__fish_webserv_needs_command" -a "fmt" -d 'Format configurations: indentation, spaces and blank lines; comments are kept'
 complete -c webserv -n "__fish_webserv_needs_command" -a "lsp" -d 'Serve an editor over standard input and output (language server)'
-complete -c webserv -n "__fish_webserv_needs_command" -a "check-nginx" -d 'Say what of a configuration of nginx would be the same, ignored, refused or different'
-complete -c webserv -n "__fish_webserv_needs_command" -a "diff" -d 'Compare what two configurations answer, by requests of a log'
+complete -c webserv -n "__fish_webserv_needs_command" -a "check-nginx" -d 'Show what in an nginx configuration would be the same, ignored, refused or different'
+complete -c webserv -n "__fish_webserv_needs_command" -a "diff" -d 'Compare how two configurations answer the requests in a log'
 complete -c webserv -n "__fish_webserv_needs_command" -a "version" -d 'the same as webserv --version'
 complete -c webserv -n "not __fish_seen_subcommand_from explain cert fmt lsp check-nginx diff version reload stop quit reopen drain upgrade status run serve start check test validate configtest dump directives lint sign help" -a "reload" -d 'the same as webserv -s reload'
 complete -c webserv -n "not __fish_seen_subcommand_from explain cert fmt lsp check-nginx diff version reload stop quit reopen drain upgrade status run serve start check test validate configtest dump directives lint sign help" -a "stop" -d 'the same as webserv -s stop'
@@ -77,12 +77,12 @@ complete -c webserv -n "__fish_webserv_needs_command" -a "validate" -d 'the same
 complete -c webserv -n "__fish_webserv_needs_command" -a "configtest" -d 'the same as webserv -t'
 complete -c webserv -n "__fish_webserv_needs_command" -a "dump" -d 'the same as webserv -T'
 complete -c webserv -n "__fish_webserv_needs_command" -a "directives" -d 'Print the reference of all directives, or of one'
-complete -c webserv -n "__fish_webserv_needs_command" -a "lint" -d 'Warn of what is valid and probably not meant'
-complete -c webserv -n "__fish_webserv_needs_command" -a "sign" -d 'Print a link that `signed_link` lets in, for an upload or a download'
+complete -c webserv -n "__fish_webserv_needs_command" -a "lint" -d 'Warn about what is valid but probably not intended'
+complete -c webserv -n "__fish_webserv_needs_command" -a "sign" -d 'Print a link that `signed_link` accepts, for an upload or a download'
 complete -c webserv -n "__fish_webserv_needs_command" -a "help" -d 'the same as webserv --help'
 complete -c webserv -n "__fish_webserv_using_subcommand explain" -s c -d 'set configuration file (nginx\'s defaults hold then)' -r
 complete -c webserv -n "__fish_webserv_using_subcommand explain" -s g -d 'set global directives beside the configuration file' -r
-complete -c webserv -n "__fish_webserv_using_subcommand explain" -l log -d 'explain a request of this log: its id, or its line, stands instead of METHOD URL' -r -F
+complete -c webserv -n "__fish_webserv_using_subcommand explain" -l log -d 'explain a request in this log: give its id or its line instead of METHOD URL' -r -F
 complete -c webserv -n "__fish_webserv_using_subcommand explain" -l format -d 'how messages are printed: text or json' -r -f -a "text\t''
 json\t''"
 complete -c webserv -n "__fish_webserv_using_subcommand explain" -s H -d 'a request header' -r
@@ -92,14 +92,14 @@ complete -c webserv -n "__fish_webserv_using_subcommand explain" -l tls -d 'the 
 complete -c webserv -n "__fish_webserv_using_subcommand explain" -l client-cert -d 'the client presents a valid certificate, where one is asked for'
 complete -c webserv -n "__fish_webserv_using_subcommand explain" -l help -d 'show what it does'
 complete -c webserv -n "__fish_webserv_using_subcommand cert" -l help -d 'show what it does'
-complete -c webserv -n "__fish_webserv_using_subcommand fmt" -l check -d 'change nothing; fail where it would'
+complete -c webserv -n "__fish_webserv_using_subcommand fmt" -l check -d 'change nothing; fail if anything would change'
 complete -c webserv -n "__fish_webserv_using_subcommand fmt" -l help -d 'show what it does'
 complete -c webserv -n "__fish_webserv_using_subcommand lsp" -l help -d 'show what it does'
 complete -c webserv -n "__fish_webserv_using_subcommand check-nginx" -s p -d 'set prefix path' -r
 complete -c webserv -n "__fish_webserv_using_subcommand check-nginx" -l help -d 'show what it does'
 complete -c webserv -n "__fish_webserv_using_subcommand diff" -s p -d 'set prefix path' -r
 complete -c webserv -n "__fish_webserv_using_subcommand diff" -l log -d 'an access or error log with the requests' -r -F
-complete -c webserv -n "__fish_webserv_using_subcommand diff" -l exit-code -d 'fail where an answer would be another one, as git diff does'
+complete -c webserv -n "__fish_webserv_using_subcommand diff" -l exit-code -d 'fail if an answer would differ, as git diff does'
 complete -c webserv -n "__fish_webserv_using_subcommand diff" -l help -d 'show what it does'
 complete -c webserv -n "__fish_webserv_using_subcommand version" -l help -d 'show what it does'
 complete -c webserv -n "__fish_webserv_using_subcommand reload" -s c -d 'set configuration file (nginx\'s defaults hold then)' -r -F

@@ -121,7 +121,7 @@ impl Account {
         match &terms.external {
             Some((kid, mac)) => payload["externalAccountBinding"] = self.key.binding(&url.text, kid, mac),
             None if directory.needs_external => {
-                let text = "the authority wants an account that is bound to one it knows: external_account_key";
+                let text = "the authority requires a binding to an external account: external_account_key";
                 return Err(AcmeFailure::new(Kind::Settings, text));
             }
             None => {}

@@ -130,7 +130,7 @@ pub fn command() -> Command {
         .arg(value("s", "SIGNAL", "send signal to the running server: stop, quit, reopen, reload, drain, upgrade"))
         .arg(value("p", "PREFIX", "set prefix path"))
         .arg(value("e", "FILE", "set error log file"))
-        .arg(value("c", "FILE", "set configuration file (nginx's defaults hold then)"))
+        .arg(value("c", "FILE", "set configuration file (nginx's defaults then apply)"))
         .arg(value("g", "DIRECTIVES", "set global directives beside the configuration file"))
         .arg(Arg::new("version").long("version").action(ArgAction::SetTrue).help("show webserv's own version and exit"))
         .arg(long("status", "show how the running server is doing (its configuration has an api)"))
@@ -186,7 +186,7 @@ fn explain() -> Command {
                 .action(ArgAction::Append)
                 .help("a request, as in: webserv explain site.conf 'GET http://localhost:8080/'"),
         )
-        .arg(value("c", "FILE", "set configuration file (nginx's defaults hold then)"))
+        .arg(value("c", "FILE", "set configuration file (nginx's defaults then apply)"))
         .arg(value("g", "DIRECTIVES", "set global directives beside the configuration file"))
         .arg(long("tls", "the request comes over TLS, where the URL does not say"))
         .arg(long("client-cert", "the client presents a valid certificate, where one is asked for"))
@@ -195,7 +195,7 @@ fn explain() -> Command {
                 .long("log")
                 .value_name("LOG")
                 .value_parser(clap::value_parser!(PathBuf))
-                .help("explain a request of this log: its id, or its line, stands instead of METHOD URL"),
+                .help("explain a request in this log: give its id or its line instead of METHOD URL"),
         )
         .arg(format_of_messages())
         .arg(Arg::new("header").short('H').value_name("NAME: VALUE").action(ArgAction::Append).help("a request header"))
@@ -213,16 +213,16 @@ fn explain() -> Command {
 
 fn check_nginx() -> Command {
     Command::new("check-nginx")
-        .about("Say what of a configuration of nginx would be the same, ignored, refused or different")
-        .arg(required("config", "FILE", "the configuration of nginx"))
+        .about("Show what in an nginx configuration would be the same, ignored, refused or different")
+        .arg(required("config", "FILE", "the nginx configuration"))
         .arg(value("p", "PREFIX", "set prefix path"))
 }
 
 fn diff() -> Command {
     Command::new("diff")
-        .about("Compare what two configurations answer, by requests of a log")
+        .about("Compare how two configurations answer the requests in a log")
         .arg(required("config", "OLD", "the configuration that answered the requests"))
-        .arg(required("new", "NEW", "the one that is to replace it"))
+        .arg(required("new", "NEW", "the configuration that is to replace it"))
         .arg(value("p", "PREFIX", "set prefix path"))
         .arg(
             Arg::new("log")
@@ -231,7 +231,7 @@ fn diff() -> Command {
                 .value_parser(clap::value_parser!(PathBuf))
                 .help("an access or error log with the requests"),
         )
-        .arg(long("exit-code", "fail where an answer would be another one, as git diff does"))
+        .arg(long("exit-code", "fail if an answer would differ, as git diff does"))
 }
 
 /// An address to listen on, or `localhost`, the one name that needs no lookup. `::ffff:127.0.0.1` becomes the IPv4
@@ -260,9 +260,12 @@ fn cert() -> Command {
 fn lint() -> Command {
     let path = || clap::value_parser!(PathBuf);
     Command::new("lint")
-        .about("Warn of what is valid and probably not meant")
+        .about("Warn about what is valid but probably not intended")
         .arg(
-            Arg::new("config").value_name("CONFIG").value_parser(path()).help("what to look at [default: as to serve]"),
+            Arg::new("config")
+                .value_name("CONFIG")
+                .value_parser(path())
+                .help("what to check [default: what would be served]"),
         )
         .arg(value("p", "PREFIX", "set prefix path"))
         .arg(format_of_messages())
@@ -278,15 +281,20 @@ fn lint() -> Command {
 
 fn fmt() -> Command {
     Command::new("fmt")
-        .about("Lay configurations out: indentation, spaces and blank lines; comments stay")
-        .arg(Arg::new("check").long("check").action(ArgAction::SetTrue).help("change nothing; fail where it would"))
+        .about("Format configurations: indentation, spaces and blank lines; comments are kept")
+        .arg(
+            Arg::new("check")
+                .long("check")
+                .action(ArgAction::SetTrue)
+                .help("change nothing; fail if anything would change"),
+        )
         .arg(
             Arg::new("files")
                 .value_name("FILE")
                 .value_parser(clap::value_parser!(PathBuf))
                 .num_args(1..)
                 .required(true)
-                .help("written only where its layout differs"),
+                .help("written only if its layout differs"),
         )
 }
 

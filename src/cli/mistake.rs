@@ -32,8 +32,8 @@ pub struct CommandSyntax {
 /// Options of other servers, and their equivalents here.
 const ELSEWHERE: [(&[&str], &str); 17] = [
     (&["reload", "stop", "quit", "reopen", "drain", "upgrade"], "did you mean \"webserv {} CONFIG\"?"),
-    (&["config", "conf", "configuration"], "the file stands alone: webserv FILE, or as in nginx: webserv -c FILE"),
-    (&["root", "dir", "directory", "path", "document-root"], "the directory stands alone: webserv DIR"),
+    (&["config", "conf", "configuration"], "give the file alone: webserv FILE, or as in nginx: webserv -c FILE"),
+    (&["root", "dir", "directory", "path", "document-root"], "give the directory alone: webserv DIR"),
     (&["listen", "host", "address", "addr", "interface", "interfaces"], "did you mean --bind ADDRESS and --port PORT?"),
     (&["https", "ssl", "cert", "certificate", "tls-cert", "tls-key"], "did you mean --tls?"),
     (&["user", "username", "password", "basic-auth", "a"], "did you mean --auth USER?"),
@@ -106,7 +106,7 @@ pub fn advice_on_word(word: &str, known: &CommandSyntax) -> Option<String> {
     }
     if let Some((_, place)) = word.split_once("://") {
         let host = place.split('/').next().unwrap_or_default();
-        return Some(format!("\"{host}\" is what clients ask for; here stands what is served"));
+        return Some(format!("\"{host}\" is a name that clients use; name what is served here"));
     }
     near_command(word, known).map(|near| format!("did you mean \"webserv {near}\"?"))
 }
@@ -166,10 +166,10 @@ fn wrong_first(kind: ErrorKind, first: &str, given: &str, known: &CommandSyntax)
         return None;
     }
     if let Some(advice) = advice_on_foreign(first) {
-        return Some(format!("\"{first}\" is no command; {advice}"));
+        return Some(format!("\"{first}\" is not a command; {advice}"));
     }
     match near_command(first, known) {
-        Some(near) => (near != first).then(|| format!("\"{first}\" is no command; did you mean \"{near}\"?")),
+        Some(near) => (near != first).then(|| format!("\"{first}\" is not a command; did you mean \"{near}\"?")),
         None => {
             (!given.starts_with('-')).then(|| format!("\"{first}\" is neither a command nor a file nor a directory"))
         }
@@ -248,7 +248,7 @@ pub fn stop(error: &clap::Error, first: &str, known: &CommandSyntax) -> Stop {
             .map_or("an argument is missing", |(_, example)| example)
             .to_owned(),
         ErrorKind::ArgumentConflict if !given.is_empty() => {
-            format!("\"{given}\" does not go with a command; options of the server come alone")
+            format!("\"{given}\" cannot be used with a command; server options are given without one")
         }
         _ => "the arguments are not understood".to_owned(),
     };

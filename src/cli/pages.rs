@@ -31,8 +31,8 @@ pub fn of_word(word: &str, options: &[&str]) -> String {
         ["-s", signal] => ("[CONFIG]", match *signal {
             "stop" => "End the running server at once",
             "quit" => "End the running server once its requests are finished",
-            "reopen" => "Have the running server open its logs again, after they were moved; fails where one cannot be opened",
-            "reload" => "Have the running server take its changed configuration; fails, with the reasons, where it is wrong",
+            "reopen" => "Have the running server open its logs again, after they were moved; fails if one cannot be opened",
+            "reload" => "Have the running server load its changed configuration; fails, with the reasons, if it is invalid",
             "drain" => "Fail the health checks first, then end as by quit; returns when the server has ended",
             _ => "Have the binary that is installed now take over the sockets; returns when it serves",
         }.to_owned()),
@@ -45,7 +45,7 @@ pub fn of_word(word: &str, options: &[&str]) -> String {
     let same = if flags.is_empty() { String::new() } else { format!(" The same as webserv {flags}.") };
     let which = match options {
         [] => "\nOptions of either: webserv --help.\n",
-        ["-s", _] | ["--status"] => "\n  CONFIG : the configuration that the server runs by [default: as to serve]\n",
+        ["-s", _] | ["--status"] => "\n  CONFIG : the server's configuration [default: what would be served]\n",
         _ => "",
     };
     format!("{}\n\n{}\n{which}", usage.trim_end(), wrapped(&format!("{about}.{same}"), 0))

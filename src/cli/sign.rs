@@ -10,7 +10,7 @@ pub fn command() -> Command {
     let option =
         |id: &'static str, name: &'static str, help: &'static str| Arg::new(id).long(id).value_name(name).help(help);
     Command::new("sign")
-        .about("Print a link that `signed_link` lets in, for an upload or a download")
+        .about("Print a link that `signed_link` accepts, for an upload or a download")
         .arg(Arg::new("url").value_name("URL").required(true).help("where the link leads; a folder's ends in a slash"))
         .arg(option("key", "FILE", "the file that signed_link names").required(true).value_parser(path()))
         .arg(option("expires", "TIME", "30m, 2h, 7d from now, or a Unix time [default: 1h]").allow_hyphen_values(true))

@@ -40,9 +40,9 @@ fn the_help_of_a_command_is_in_the_words_of_the_whole() {
     assert_eq!(
         page,
         "Usage: webserv fmt [--check] FILE ...\n\n\
-         Lay configurations out: indentation, spaces and blank lines; comments stay.\n\n  \
-         --check : change nothing; fail where it would\n  \
-         FILE    : written only where its layout differs\n"
+         Format configurations: indentation, spaces and blank lines; comments are kept.\n\n  \
+         --check : change nothing; fail if anything would change\n  \
+         FILE    : written only if its layout differs\n"
     );
     assert_eq!(parsed("help fmt").map(|_| ()), Err(Stop::Help(page)));
 }
@@ -78,7 +78,7 @@ fn a_mistake_is_told_in_our_words_and_points_to_help() {
         ("--hlep", "invalid option: \"--hlep\"; did you mean --help?"),
         ("lint --explian W002", "invalid option: \"--explian\"; did you mean --explain?"),
         ("--reload", "invalid option: \"--reload\"; did you mean \"webserv reload CONFIG\"?"),
-        ("--root=/srv", "invalid option: \"--root\"; the directory stands alone: webserv DIR"),
+        ("--root=/srv", "invalid option: \"--root\"; give the directory alone: webserv DIR"),
         ("-d", "invalid option: \"d\"; `daemon on;` in the configuration"),
         (
             "directives --format json autoindex",
@@ -102,17 +102,17 @@ fn a_mistake_is_told_in_our_words_and_points_to_help() {
         ("help foo", "no command is called \"foo\"\nsee"),
         ("--foo", "invalid option: \"--foo\"\nsee"),
         ("unheard-of site.conf", "\"unheard-of\" is neither a command nor a file nor a directory"),
-        ("kill site.conf", "\"kill\" is no command; did you mean \"webserv stop CONFIG\"?"),
-        ("verify site.conf", "\"verify\" is no command; did you mean \"webserv check CONFIG\"?"),
-        ("restart site.conf", "\"restart\" is no command; a new configuration is taken without a restart"),
-        ("completion bash", "\"completion\" is no command; the packages install them"),
+        ("kill site.conf", "\"kill\" is not a command; did you mean \"webserv stop CONFIG\"?"),
+        ("verify site.conf", "\"verify\" is not a command; did you mean \"webserv check CONFIG\"?"),
+        ("restart site.conf", "\"restart\" is not a command; a new configuration is taken without a restart"),
+        ("completion bash", "\"completion\" is not a command; the packages install them"),
         ("--all site.conf", "--all goes with --status"),
         ("reload --all site.conf", "--all goes with --status"),
         (". extra", "\"extra\" is one argument too many"),
         (". 8080", "\"8080\" is one argument too many; did you mean --port 8080?"),
         (". lint", "\"lint\" is one argument too many; a command comes first: webserv lint"),
         (". -p 8080", "-p is nginx's prefix; did you mean --port 8080?"),
-        (". -g daemon;", "\"-g\" does not go with a directory"),
+        (". -g daemon;", "\"-g\" cannot be used with a directory"),
         ("-c b.conf lint", "\"lint\" and -c \"b.conf\" are two configurations"),
         ("a.conf -c b.conf", "\"a.conf\" and -c \"b.conf\" are two configurations"),
     ];

@@ -167,7 +167,7 @@ fn split_host(text: &str) -> Result<(Host<'_>, Option<&str>), ValueError> {
             None => (text, None),
         };
         if port.is_some_and(|port| port.contains(':')) && text.parse::<Ipv6Addr>().is_ok() {
-            return Err(invalid_port().help(format!("an IPv6 address stands in brackets: [{text}]")));
+            return Err(invalid_port().help(format!("an IPv6 address is written in brackets: [{text}]")));
         }
         return Ok((Host::Name(name), port));
     };

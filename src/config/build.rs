@@ -368,10 +368,10 @@ impl Build {
             }
             ([sign, value], None) if matches!(&**sign, "=" | "=>" | ":" | "->") => {
                 Fault::new(line.args[0].span, message)
-                    .help(format!("no `{sign}` stands before a value: {key} {value};"))
+                    .help(format!("a value has no `{sign}` before it: {key} {value};"))
             }
             (values, None) => {
-                let help = format!("a value with spaces stands in quotes: {key} \"{}\";", values.join(" "));
+                let help = format!("a value with spaces needs quotes: {key} \"{}\";", values.join(" "));
                 Fault::new(line.surplus(most).unwrap_or(line.args_span()), message).help(help)
             }
             _ => Fault::new(line.span, message).help("a key and a value, ended by `;`"),

@@ -28,7 +28,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>, String> {
 
 fn whole(read: Result<Vec<u8>, Errno>) -> Result<Vec<u8>, String> {
     let bytes = read.map_err(|errno| match errno {
-        Errno::EINVAL => "it is no regular file".into(),
+        Errno::EINVAL => "it is not a regular file".into(),
         errno => errno.to_string(),
     })?;
     if bytes.len() as u64 > LARGEST { Err("the file is too large".into()) } else { Ok(bytes) }
@@ -204,7 +204,7 @@ pub fn ocsp(path: &Path) -> Result<Vec<u8>, String> {
     let bytes = read(path)?;
     let mut reader = Reader::new(&bytes);
     let is_response = reader.sequence().and_then(|mut parts| parts.take(der::ENUMERATED)).is_ok() && reader.is_empty();
-    if is_response { Ok(bytes) } else { Err("it is no response of OCSP (DER)".into()) }
+    if is_response { Ok(bytes) } else { Err("it is not an OCSP response (DER)".into()) }
 }
 
 /// Reads the revocation lists of a PEM file.
@@ -230,7 +230,7 @@ mod tests {
         let scratch = crate::sys::scratch::Scratch::new();
         let path = scratch.path().join("fifo");
         crate::sys::file::make_fifo(&scratch.join("fifo"), 0o600).expect("mkfifo");
-        assert_eq!(read(&path), Err("it is no regular file".to_string()));
+        assert_eq!(read(&path), Err("it is not a regular file".to_string()));
     }
 
     #[test]

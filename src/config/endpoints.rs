@@ -97,7 +97,7 @@ impl Assembly {
             if let Some(first) = self.explicit[place] {
                 let text = format!("a duplicate default server for {}", listen.addr);
                 let error = Diagnostic::emerg(span, text).help("only one server of an address can be its default");
-                found.push(error.note(first, "`default_server` is given first"));
+                found.push(error.note(first, "`default_server` is first set here"));
             }
             self.explicit[place] = Some(span);
             endpoint.default = id;

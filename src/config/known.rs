@@ -103,12 +103,12 @@ const DHE: Support = Ignored("there are no suites with DHE key exchange here; EC
 const ENGINE: Support = Ignored("cryptography is built in");
 /// Why OCSP responses are not fetched.
 pub const STAPLING: &str =
-    "responses of OCSP are not fetched: `ssl_stapling_file` names one, and most CAs have ended the service";
+    "OCSP responses are not fetched: `ssl_stapling_file` names one, and most CAs have ended the service";
 const HTTP3: Support = Ignored("has an effect only together with `http3 on`");
 const OBSOLETE_TIMES: Support =
-    Ignored("obsolete in nginx too; `client_header_timeout` and `keepalive_timeout` hold for HTTP/2");
-const OBSOLETE_REQUESTS: Support = Ignored("obsolete in nginx too; `keepalive_requests` holds for HTTP/2");
-const OBSOLETE_HEADERS: Support = Ignored("obsolete in nginx too; `large_client_header_buffers` holds for HTTP/2");
+    Ignored("obsolete in nginx too; `client_header_timeout` and `keepalive_timeout` apply to HTTP/2");
+const OBSOLETE_REQUESTS: Support = Ignored("obsolete in nginx too; `keepalive_requests` applies to HTTP/2");
+const OBSOLETE_HEADERS: Support = Ignored("obsolete in nginx too; `large_client_header_buffers` applies to HTTP/2");
 const NO_PUSH: Support = Ignored(
     "obsolete in nginx too, no browser takes pushed responses any more: remove it; `add_header Link` with rel=preload does its work",
 );
@@ -141,8 +141,8 @@ const POST_ACTION: Support = Refused("the action would never be run");
 const NO_GUNZIP: Support =
     Refused("clients that cannot read gzip would get it; keep the plain file beside the `.gz` one");
 const NO_STREAM: Support =
-    Refused("only HTTP is served; the inside of this block is not read. Use nginx or HAProxy for plain TCP and UDP");
-const NO_MAIL: Support = Refused("only HTTP is served; the inside of this block is not read");
+    Refused("only HTTP is served; the contents of this block are not read. Use nginx or HAProxy for plain TCP and UDP");
+const NO_MAIL: Support = Refused("only HTTP is served; the contents of this block are not read");
 const IN_STREAM: Support = Refused("belongs inside `stream { }`, and only HTTP is served");
 const IN_MAIL: Support = Refused("belongs inside `mail { }`, and only HTTP is served");
 

@@ -308,7 +308,7 @@ impl<'a> Loader<'a> {
                         && let Ok(target) = std::fs::read_link(path)
                     {
                         let help = format!(
-                            "it is a link to \"{}\", which is not there: remove it, or make that file",
+                            "it is a link to \"{}\", which does not exist: remove it, or make that file",
                             target.display()
                         );
                         self.diagnostics.push(diagnostic.help(help));
@@ -320,9 +320,8 @@ impl<'a> Loader<'a> {
                             Some(directory) => {
                                 diagnostic.help(format!("there is no directory \"{}\"", directory.display()))
                             }
-                            None => {
-                                diagnostic.help("remove the line, or make the file; a pattern (*.conf) may find none")
-                            }
+                            None => diagnostic
+                                .help("remove the line, or make the file; a pattern (*.conf) may match nothing"),
                         },
                     }
                 }
@@ -369,8 +368,8 @@ fn no_configuration(bytes: &[u8]) -> Option<(u32, &'static str, &'static str)> {
         [0x7f, b'e', b'l', b'f', ..] => (4, "a program", "name the text that configures it"),
         [0x1f, 0x8b, ..] => (2, "compressed by gzip", "decompress it"),
         [b'p', b'k', 3, 4, ..] => (2, "a zip archive", "unpack it"),
-        head if head.starts_with(b"<!doctype") => (9, "HTML", "a page was saved in its place: fetch the file itself"),
-        head if head.starts_with(b"<html") => (5, "HTML", "a page was saved in its place: fetch the file itself"),
+        head if head.starts_with(b"<!doctype") => (9, "HTML", "a web page was saved instead: fetch the file itself"),
+        head if head.starts_with(b"<html") => (5, "HTML", "a web page was saved instead: fetch the file itself"),
         head if head.starts_with(b"<?xml") => (5, "XML", "name the file that holds directives"),
         head if is_json(head) => (1, "JSON", "directives are written: name value;"),
         head if head.starts_with(b"[") => (

@@ -159,7 +159,7 @@ impl<'a> Builder<'a> {
         if let Some(meant) = super::load::meant(&self.directory.join(name), name) {
             return Some(format!("did you mean \"{meant}\"?"));
         }
-        let place = format!("mend the path: a relative one begins at \"{}\"", self.directory.display());
+        let place = format!("correct the path: a relative one begins at \"{}\"", self.directory.display());
         Some(match text.starts_with("cannot load certificate \"") {
             false => place,
             true => format!(
@@ -340,7 +340,7 @@ impl<'a> Builder<'a> {
         };
         let made = made.or_else(|why| {
             // HTTPS works, but browsers will ask for another exception after a restart.
-            let text = format!("the local authority is kept in memory alone, until the process ends: {why}");
+            let text = format!("the local authority is kept only in memory, until the process ends: {why}");
             self.diagnostics.push(Diagnostic::warn(span, text).help(local_ca::CURE));
             local_ca::obtain(None, &names, self.now)
         });
@@ -426,7 +426,7 @@ fn keyless_text(certificate: &Named) -> String {
 /// The warning for a local authority that no client accepts yet.
 fn too_early(span: Span, begins: i64, now: i64) -> Diagnostic {
     let (begins, now) = (names::time(begins), names::time(now));
-    let text = format!("the local authority is not yet valid (it is from {begins} on)");
+    let text = format!("the local authority is not yet valid (valid from {begins})");
     let help = format!(
         "this machine's clock says {now}: is it right? Where it was wrong when the authority was made, remove \"ca.crt\" \
          beside the files that `webserv cert` names, and trust the next one"

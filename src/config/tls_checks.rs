@@ -65,7 +65,7 @@ fn date(peer: Peer, shown: &str, chain: &[Certificate<'_>], now: i64, span: Span
         }
     };
     if now < leaf.not_before {
-        let text = format!("certificate \"{shown}\" is not yet valid (it is from {} on)", time(leaf.not_before));
+        let text = format!("certificate \"{shown}\" is not yet valid (valid from {})", time(leaf.not_before));
         Some(wrong(text, format!("{clock}: is it right?")))
     } else if now > leaf.not_after {
         let text = format!("certificate \"{shown}\" has expired ({})", time(leaf.not_after));
@@ -82,7 +82,7 @@ fn date(peer: Peer, shown: &str, chain: &[Certificate<'_>], now: i64, span: Span
 fn issuer_date(shown: &str, chain: &[Certificate<'_>], now: i64, span: Span) -> Option<Diagnostic> {
     chain.iter().enumerate().skip(1).find_map(|(at, issuer)| {
         let what = if now < issuer.not_before {
-            format!("is not yet valid (it is from {} on)", time(issuer.not_before))
+            format!("is not yet valid (valid from {})", time(issuer.not_before))
         } else if now > issuer.not_after {
             format!("has expired ({})", time(issuer.not_after))
         } else if issuer.not_after - now < SOON {

@@ -107,7 +107,7 @@ impl Variable {
             found.push(pair.map_err(|wrong| sentence(&wrong, &certificate, &key).1)?);
         }
         if found.is_empty() {
-            return Err("no certificate is there for this client".into());
+            return Err("there is no certificate for this client".into());
         }
         self.recipe.build(found)
     }

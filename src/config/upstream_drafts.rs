@@ -113,7 +113,7 @@ impl Drafts {
         if upstream.peers.is_empty() && upstream.dynamic.is_empty() {
             self.broken.insert(key(&name));
             let fault = Fault::new(d.args[0].span, "no servers are inside upstream").label("this group is empty");
-            return if is_sound { Err(fault.help("write one at least: server 127.0.0.1:8080;")) } else { Ok(()) };
+            return if is_sound { Err(fault.help("write at least one: server 127.0.0.1:8080;")) } else { Ok(()) };
         }
         if !upstream.dynamic.is_empty() && upstream.resolver.is_none() {
             let text = format!("no resolver defined to resolve names at run time in upstream \"{name}\"");
@@ -126,7 +126,7 @@ impl Drafts {
                 return Ok(());
             }
             let fault = Fault::new(d.args[0].span, format!("no servers in upstream \"{name}\""));
-            return Err(fault.label("all of them are `backup`").help("write one server at least without `backup`"));
+            return Err(fault.label("all of them are `backup`").help("write at least one server without `backup`"));
         }
         let mut upstream = upstream;
         upstream.finish();

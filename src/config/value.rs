@@ -103,10 +103,10 @@ fn size_help(text: &[u8], giga: bool) -> String {
     let (number, word) = text.split_at_checked(digits).unwrap_or_default();
     let number = lossy(number);
     if matches!(&*shown, "unlimited" | "none" | "off" | "infinite" | "max" | "-1" | "no") {
-        return "0 is no limit where the directive has one; a size is written 8192, 32k or 10m".into();
+        return "0 means no limit where the directive allows that; a size is written 8192, 32k or 10m".into();
     }
     if shown.starts_with('$') {
-        return "a size is fixed here, no variable is taken: 8192, 32k, 10m".into();
+        return "a size takes no variables here: 8192, 32k, 10m".into();
     }
     if let Some(plain) = ungrouped(&shown) {
         return format!("write {plain}: digits are not grouped");
@@ -246,7 +246,9 @@ fn time_help(text: &[u8]) -> String {
         return format!("write {meant}: hours, minutes and seconds have their letters");
     }
     match &*lossy(text).to_ascii_lowercase() {
-        "infinite" | "forever" | "never" | "unlimited" | "max" => "there is no endless time; a long one is 365d".into(),
+        "infinite" | "forever" | "never" | "unlimited" | "max" => {
+            "a time cannot be infinite; a long one is 365d".into()
+        }
         "off" | "none" | "no" => {
             "0 turns it off where the directive can be off; a time is written 500ms, 30s or 1h30m".into()
         }

@@ -204,10 +204,10 @@ fn outcome(
         _ => {}
     }
     if ex.abort {
-        return explanation.line("answer", "none: the connection is closed without a word");
+        return explanation.line("answer", "none: the connection is closed without a response");
     }
     if ex.tx == Tx::Wait && matches!(handler, Handler::Upstream(_)) {
-        return explanation.line("answer", "is the upstream's, which is not asked to find out");
+        return explanation.line("answer", "is the upstream's, which is not contacted to find out");
     }
     if ex.tx == Tx::Wait {
         return explanation

@@ -157,7 +157,7 @@ mod tests {
     #[test]
     fn what_a_client_cannot_tell_apart_is_the_same_answer() {
         let missing = "answer     404 Not Found\n           Content-Length: 9\n";
-        let upstream = "answer     is the upstream's, which is not asked to find out\n";
+        let upstream = "answer     is the upstream's, which is not contacted to find out\n";
         let text = |text: &str| format!("rewrite    return 200{text}: answers 200  [f:1]\nanswer     200 OK\n");
         let file = |path: &str| format!("file       {path}\nanswer     200 OK\n           ETag: \"{path}\"\n");
         let (here, there) = (file("Cargo.toml"), file("/nowhere/Cargo.toml"));

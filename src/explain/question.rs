@@ -46,20 +46,22 @@ impl Question {
         let (method, url) = match words[..] {
             [url] => ("GET", url),
             [method, url] => (method, url),
-            _ => return Err(format!("\"{text}\" is no question: 'METHOD URL', such as 'GET http://a.test:8080/x?y'")),
+            _ => {
+                return Err(format!("\"{text}\" is not a request: 'METHOD URL', such as 'GET http://a.test:8080/x?y'"));
+            }
         };
         if !method.bytes().all(is_method_byte) {
-            return Err(format!("\"{method}\" is no method"));
+            return Err(format!("\"{method}\" is not a method"));
         }
         let (authority, target) = split_url(url)?;
         let mut lines = Vec::new();
         let mut named = None;
         for header in headers {
             let Some((name, value)) = header.split_once(':') else {
-                return Err(format!("\"{header}\" is no header: 'Name: value'"));
+                return Err(format!("\"{header}\" is not a header: 'Name: value'"));
             };
             if !is_token(name.as_bytes()) {
-                return Err(format!("\"{name}\" is no name of a header"));
+                return Err(format!("\"{name}\" is not a header name"));
             }
             if value.contains(['\r', '\n', '\0']) {
                 return Err(format!("the value of header \"{name}\" spans lines"));
@@ -206,7 +208,7 @@ fn split_url(url: &str) -> Result<(Option<Authority>, String), String> {
         Some((scheme, _)) => {
             return Err(format!("\"{scheme}\" is not served here: the URL begins with http:// or https://"));
         }
-        None => return Err(format!("\"{url}\" is no URL: http://host:port/path, or a path that begins with /")),
+        None => return Err(format!("\"{url}\" is not a URL: http://host:port/path, or a path that begins with /")),
     };
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
     let (authority, target) = rest.split_at(end);
@@ -214,7 +216,7 @@ fn split_url(url: &str) -> Result<(Option<Authority>, String), String> {
     // An IPv6 address has its colons in brackets.
     let (host, port) = match authority.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => {
-            let parsed = port.parse().map_err(|_| format!("\"{port}\" is no port in \"{url}\""))?;
+            let parsed = port.parse().map_err(|_| format!("\"{port}\" is not a port in \"{url}\""))?;
             (host, Some(parsed))
         }
         _ => (authority, None),
@@ -238,16 +240,16 @@ mod tests {
             ("IPv6", "http://[::1]/", vec![], Ok("GET / HTTP/1.1\r\nHost: [::1]\r\n\r\n")),
             ("Host is given", "http://a/", vec!["host: b"], Ok("GET / HTTP/1.1\r\nhost: b\r\n\r\n")),
             ("a header", "/", vec!["A:  b "], Ok("GET / HTTP/1.1\r\nHost: localhost\r\nA: b\r\n\r\n")),
-            ("three words", "GET / HTTP/1.1", vec![], Err("is no question")),
-            ("nothing", " ", vec![], Err("is no question")),
-            ("no method", "G@T /", vec![], Err("is no method")),
+            ("three words", "GET / HTTP/1.1", vec![], Err("is not a request")),
+            ("nothing", " ", vec![], Err("is not a request")),
+            ("no method", "G@T /", vec![], Err("is not a method")),
             ("TLS", "https://a/", vec![], Ok("GET / HTTP/1.1\r\nHost: a\r\n\r\n")),
             ("another protocol", "ftp://a/", vec![], Err("is not served here")),
-            ("no scheme", "a.test/x", vec![], Err("is no URL")),
+            ("no scheme", "a.test/x", vec![], Err("is not a URL")),
             ("a fragment", "/x#y", vec![], Err("has a fragment")),
-            ("a port that is none", "http://a:99999/", vec![], Err("is no port")),
+            ("a port that is none", "http://a:99999/", vec![], Err("is not a port")),
             ("no host", "http:///x", vec![], Err("names no host")),
-            ("a header without colon", "/", vec!["A b"], Err("is no header")),
+            ("a header without colon", "/", vec!["A b"], Err("is not a header")),
             ("a header that splits", "/", vec!["A: b\r\nC: d"], Err("spans lines")),
         ] {
             let headers: Vec<String> = headers.into_iter().map(str::to_owned).collect();

@@ -8,7 +8,7 @@ type Reason = (&'static [u16], &'static str, &'static [&'static str]);
 
 /// For responses that this server generates.
 const OWN: &[Reason] = &[
-    (&[400], "the request breaks the protocol, or its body does not hold: the error log has why", &[]),
+    (&[400], "the request breaks the protocol, or its body is invalid: the error log says why", &[]),
     (&[401], "no name and password, or wrong ones", &["auth_basic", "auth_request"]),
     (
         &[403],
@@ -16,7 +16,7 @@ const OWN: &[Reason] = &[
         &["deny", "auth_request", "auth_basic_user_file", "upload_cross_site", "disable_symlinks", "signed_link"],
     ),
     (&[404], "nothing of that name was there", &["root", "alias", "upload_store"]),
-    (&[405, 501], "the method is none of those that are answered", &["allowed_methods", "dav_methods"]),
+    (&[405, 501], "the method is not one of those that are answered", &["allowed_methods", "dav_methods"]),
     (&[408], "the client was too slow", &["client_body_timeout", "client_header_timeout"]),
     (&[409], "a file of that name is there, or no directory for it", &["upload_on_duplicate", "dav_methods"]),
     (&[304, 412], "a condition among the request's headers, which the line does not have", &[]),
@@ -28,10 +28,10 @@ const OWN: &[Reason] = &[
     (&[423], "a lock, whose token the request does not have", &["dav_ext_lock"]),
     (&[424], "a part of it failed", &["dav_methods"]),
     (&[429, 503], "a limit was reached, or the server drains", &["limit_req", "limit_conn", "drain_delay"]),
-    (&[495, 496], "the client's certificate is missing, or does not hold", &["ssl_verify_client"]),
+    (&[495, 496], "the client's certificate is missing or not valid", &["ssl_verify_client"]),
     (&[497], "plain HTTP where TLS is spoken", &[]),
     (&[499], "the client left before the answer", &[]),
-    (&[500], "an error of the server: the error log has it", &["auth_request", "auth_basic_user_file"]),
+    (&[500], "an error of the server: see the error log", &["auth_request", "auth_basic_user_file"]),
     (&[505], "the version of HTTP is not spoken here", &[]),
     (&[507], "the disk is full, or a quota is", &["upload_min_free", "upload_quota"]),
 ];
@@ -40,7 +40,7 @@ const PASSES: [&str; 6] = ["proxy_pass", "fastcgi_pass", "scgi_pass", "uwsgi_pas
 
 /// For requests that went to an upstream; other statuses are the upstream's own.
 const PASSED: &[Reason] = &[
-    (&[400], "the body does not hold, or it is the upstream's own", &PASSES),
+    (&[400], "the body is invalid, or it is the upstream's own", &PASSES),
     (&[408], "the client was too slow with its body, or it is the upstream's own", &["client_body_timeout"]),
     (&[413], "the body is larger than is allowed", &["client_max_body_size"]),
     (&[499], "the client left before the answer", &[]),
@@ -157,8 +157,7 @@ mod tests {
 
     #[test]
     fn a_reason_has_the_block_where_no_directive_decides() {
-        let text = "server     x  [f:1]\nlocation   /a for /a  [f:2]\n           /: matches  [f:3]\nanswer     is the \
-                    upstream's, which is not asked to find out\n\nsettings at f:2\n  root html;    default\n";
+        let text = "server     x  [f:1]\nlocation   /a for /a  [f:2]\n           /: matches  [f:3]\nanswer     is the upstream's, which is not contacted to find out\n\nsettings at f:2\n  root html;    default\n";
         let why = |status| otherwise(status, text, None).unwrap_or_default();
         assert_eq!(why(404), "logged     404: the upstream's own  [f:2]\n");
         assert!(why(503).contains("the upstream's own") && why(502).contains("does not answer"));

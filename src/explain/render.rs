@@ -164,7 +164,7 @@ impl<'c> Explanation<'c> {
     fn locations(&mut self, server: ServerId, uri: &[u8], looked: &[(LocationId, LocationVerdict)]) {
         let Some((taken, _)) = looked.last() else {
             let root = self.config.server(server).span;
-            self.placed("location", root, &format!("none matches {}: the server's own settings hold", Printable(uri)));
+            self.placed("location", root, &format!("none matches {}: the server's own settings apply", Printable(uri)));
             self.level(&self.config.server(server).tree, uri, looked);
             self.searched = true;
             return;
@@ -233,7 +233,7 @@ fn won(verdict: LocationVerdict, taken: bool) -> String {
         LocationVerdict::FinalPrefix => "the longest prefix, and ^~: no regex is tried",
         LocationVerdict::Regex => "the first regex that matches",
     };
-    format!("{why}, {}", if taken { "taken" } else { "but another goes before it" })
+    format!("{why}, {}", if taken { "taken" } else { "but another takes precedence" })
 }
 
 /// Why a matching location was not selected.
@@ -264,11 +264,11 @@ fn shown_host(host: &[u8]) -> String {
 
 fn precedence(winner: Rule) -> &'static str {
     match winner {
-        Rule::Exact => "an exact name goes first",
-        Rule::Suffix => "the longest *.name goes first",
-        Rule::Prefix => "name.* goes before a regex, the longest first",
+        Rule::Exact => "an exact name takes precedence",
+        Rule::Suffix => "the longest *.name takes precedence",
+        Rule::Prefix => "name.* takes precedence over a regex, the longest first",
         Rule::Regex(_) => "an earlier regex matches",
-        Rule::Default => "the default was taken",
+        Rule::Default => "the default was used",
     }
 }
 

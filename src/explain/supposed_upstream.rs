@@ -85,7 +85,7 @@ mod tests {
             Some(match supposed {
                 Supposed::Fault(Status(502)) => "answer     404 Not Found\n           Content-Length: 153\n".to_owned(),
                 Supposed::Fault(_) => "answer     504 Gateway Timeout\n".to_owned(),
-                Supposed::Answer(_) => "answer     is the upstream's, which is not asked to find out\n".to_owned(),
+                Supposed::Answer(_) => "answer     is the upstream's, which is not contacted to find out\n".to_owned(),
             })
         };
         let line = |sent| format!("::1 - - [t] \"GET / HTTP/1.1\" 404 {sent} \"-\" \"-\"");

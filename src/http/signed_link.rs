@@ -150,12 +150,12 @@ pub fn read(keys: &[Box<[u8]>], args: &[u8]) -> Result<Link, LinkError> {
 pub fn parse(values: &[Vec<u8>; 5]) -> Result<Link, &'static str> {
     let [place, expires, methods, size, types] = values;
     if !place.starts_with(b"/") || values.iter().any(|value| value.contains(&b'\n')) {
-        return Err("link-place is no URI path");
+        return Err("link-place is not a URI path");
     }
     let number = |text: &[u8]| std::str::from_utf8(text).ok().and_then(|text| text.parse::<u64>().ok());
     let expires = match &expires[..] {
         b"" => None,
-        text => Some(number(text).and_then(|at| i64::try_from(at).ok()).ok_or("link-expires is no Unix time")?),
+        text => Some(number(text).and_then(|at| i64::try_from(at).ok()).ok_or("link-expires is not a Unix time")?),
     };
     let mut set = MethodSet::EMPTY;
     for name in methods.split(|b| *b == b',') {
@@ -169,14 +169,14 @@ pub fn parse(values: &[Vec<u8>; 5]) -> Result<Link, &'static str> {
     let (least, most) = match &size[..] {
         b"" => (0, 0),
         text => {
-            let dash = memchr::memchr(b'-', text).ok_or("link-size is no range MIN-MAX")?;
+            let dash = memchr::memchr(b'-', text).ok_or("link-size is not a range MIN-MAX")?;
             let end = |text: &[u8]| if text.is_empty() { Some(0) } else { number(text) };
             if number(&text[dash + 1..]) == Some(0) {
                 // What is left of a quota, perhaps; it must not come to mean any size.
-                return Err("link-size ends in 0, which lets no file in; without an end any size is right");
+                return Err("link-size ends in 0, which lets no file in; without an end any size is allowed");
             }
             let ends = end(&text[..dash]).zip(end(&text[dash + 1..]));
-            ends.filter(|(least, most)| *most == 0 || least <= most).ok_or("link-size is no range MIN-MAX")?
+            ends.filter(|(least, most)| *most == 0 || least <= most).ok_or("link-size is not a range MIN-MAX")?
         }
     };
     let types =
@@ -269,14 +269,14 @@ mod tests {
     #[test]
     fn values_without_a_meaning_are_named() {
         let table = [
-            (values("x", "", "GET", "", ""), Some("link-place is no URI path")),
-            (values("/x", "soon", "GET", "", ""), Some("link-expires is no Unix time")),
+            (values("x", "", "GET", "", ""), Some("link-place is not a URI path")),
+            (values("/x", "soon", "GET", "", ""), Some("link-expires is not a Unix time")),
             (values("/x", "", "", "", ""), Some("link-methods may be GET, HEAD, POST, PUT and DELETE")),
-            (values("/x", "", "GET", "5", ""), Some("link-size is no range MIN-MAX")),
-            (values("/x", "", "GET", "5-4", ""), Some("link-size is no range MIN-MAX")),
+            (values("/x", "", "GET", "5", ""), Some("link-size is not a range MIN-MAX")),
+            (values("/x", "", "GET", "5-4", ""), Some("link-size is not a range MIN-MAX")),
             (
                 values("/x", "", "GET", "0-0", ""),
-                Some("link-size ends in 0, which lets no file in; without an end any size is right"),
+                Some("link-size ends in 0, which lets no file in; without an end any size is allowed"),
             ),
             (values("/x", "", "GET", "-4", ""), None),
             (values("/x", "", "GET", "4-", ""), None),

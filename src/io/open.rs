@@ -77,7 +77,7 @@ pub fn append(path: &Path) -> Result<OwnedFd, Errno> {
 /// Opens a file of the process itself (pid file, journal) for reading and writing; it is created if missing.
 ///
 /// # Errors
-/// As [`append`]; EINVAL where it is no regular file.
+/// As [`append`]; EINVAL where it is not a regular file.
 pub fn own(path: &Path, mode: u32) -> Result<OwnedFd, Errno> {
     let (dir, name) = name(path)?;
     regular_at(dir.as_fd(), &name, O_RDWR | O_CREAT, mode)

@@ -198,7 +198,7 @@ fn greet(greeting: Greeting, config: &Config, origin: &Origin, listeners: &Liste
         console::line(format_args!("{program}: {}", Printable(line.as_bytes())));
     }
     if listeners.addresses().next().is_none() {
-        console::line(format_args!("{program}: running without an address to listen on, until a reload brings one"));
+        console::line(format_args!("{program}: running without an address to listen on, until a reload adds one"));
     }
     if greeting != Greeting::WithCode {
         return;
@@ -241,14 +241,14 @@ fn descriptors_suffice() -> Result<(), Failure> {
         return Ok(());
     }
     let least = next.saturating_add(STILL_NEEDED);
-    Err(Failure::of(format!("at most {limit} descriptors may be open (RLIMIT_NOFILE): {least} are needed at least")))
+    Err(Failure::of(format!("at most {limit} descriptors may be open (RLIMIT_NOFILE): at least {least} are needed")))
 }
 
 /// Takes the sockets of a socket unit. One that is unusable, or that no `listen` names, is no reason not to serve.
 fn activate(listeners: &mut Listeners, names: &str, config: &Config, program: &str) {
     for (name, why) in listeners.activate(names) {
         console::line(format_args!(
-            "{program}: [warn] descriptor {name} of LISTEN_FDS is no socket to listen on {why}: it is closed"
+            "{program}: [warn] descriptor {name} of LISTEN_FDS is not a listening socket {why}: it is closed"
         ));
     }
     let is_v4 = |addr: &Addr| matches!(addr, Addr::V4(_));

@@ -142,7 +142,7 @@ impl std::fmt::Display for Useless {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Useless::Call(errno) => errno.fmt(f),
-            Useless::NoStream => f.write_str("(it is no stream socket)"),
+            Useless::NoStream => f.write_str("(it is not a stream socket)"),
             Useless::DoesNotListen => f.write_str("(it does not listen)"),
         }
     }
@@ -281,7 +281,7 @@ impl Listeners {
     pub fn warnings(&self) -> impl Iterator<Item = String> {
         let absent = self.absent.iter().map(|addr| {
             let port = addr.port().unwrap_or(0);
-            format!("this machine has no IPv6: \"listen {addr}\" is left out; IPv4 serves its sites on port {port}")
+            format!("this machine has no IPv6: \"listen {addr}\" is skipped; IPv4 serves its sites on port {port}")
         });
         let closed = self
             .closed

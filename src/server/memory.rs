@@ -60,14 +60,14 @@ impl Server {
 
     fn log_stage(&mut self, stage: MemoryStage) {
         let does = match stage {
-            MemoryStage::Normal => "all is served again",
+            MemoryStage::Normal => "all requests are served again",
             MemoryStage::Tight => "idle connections are closed",
             MemoryStage::Full => "new requests are refused",
             MemoryStage::Over => "no connections are accepted",
         };
         let percent = self.cx.overload.percent();
         let log = self.cx.config.process.error_log.clone();
-        let what = format_args!("{percent}% of worker_memory_limit are used: {does}");
+        let what = format_args!("{percent}% of worker_memory_limit is used: {does}");
         self.cx.logs.error(&log, Level::Error, &mut self.cx.now, None, what);
     }
 

@@ -321,7 +321,7 @@ impl Server {
             }
         }
         if from_parent {
-            self.protected("word from the parent", Server::read_parent_messages);
+            self.protected("a message from the parent", Server::read_parent_messages);
         }
         if signalled {
             self.signals.read();
@@ -385,7 +385,7 @@ impl Server {
             }
             Some(Role::Listener) => return true,
             Some(Role::Disk) => ("a write to the disk", Server::disk_event),
-            Some(Role::Resolver) => ("an answer of the resolver", Server::resolver_event),
+            Some(Role::Resolver) => ("an answer from the resolver", Server::resolver_event),
             Some(Role::Child) => ("a program", Server::child_event),
             Some(Role::Password) => ("a password", Server::password_event),
             Some(Role::Acme) => ("ACME", Server::acme_event),

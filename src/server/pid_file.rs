@@ -277,7 +277,7 @@ pub fn is_free(path: &Path) -> Result<(), Failure> {
 fn taken(path: &Path) -> Failure {
     let who = read_number(path).map_or(String::new(), |pid| format!(" {pid}"));
     Failure::of(format!(
-        "process{who} is running already with pid file \"{}\"\nwebserv reload has it take a new configuration, webserv stop ends it; a second server needs a \"pid\" of its own",
+        "process{who} is running already with pid file \"{}\"\nwebserv reload makes it load a new configuration, webserv stop ends it; a second server needs a \"pid\" of its own",
         path.display()
     ))
 }
@@ -319,7 +319,7 @@ pub fn running(path: &Path) -> Result<i32, Failure> {
             Some(owner) if owner == user => return Ok(pid),
             Some(_) => format!("\"{shown}\" belongs to user {user}, process {pid} does not: it was not signalled"),
             None => format!(
-                "\"{shown}\" belongs to user {user}; whose process {pid} is cannot be read from /proc: it was not signalled"
+                "\"{shown}\" belongs to user {user}; the owner of process {pid} cannot be read from /proc: it was not signalled"
             ),
         };
         return Err(Failure::of(text));

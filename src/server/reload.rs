@@ -409,7 +409,7 @@ impl Server {
 /// It could not be started; with the full reason.
 pub fn start_new_binary(origin: &Origin, earlier: Option<i32>, listeners: &Listeners) -> Result<i32, String> {
     if let Some(pid) = earlier {
-        return Err(format!("no second new binary is started: process {pid} is one already; end that, or this one"));
+        return Err(format!("no second new binary is started: process {pid} already is one; end it or this one first"));
     }
     let PassedSockets { names, units, fds } = listeners.handover();
     let args: Vec<OsString> = std::env::args_os().collect();

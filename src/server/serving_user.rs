@@ -173,7 +173,7 @@ impl Subject<'_> {
         } else if denies_owner(path, self.uid, WRITE) {
             format!("chmod u+wx {shown}")
         } else if path.metadata().is_ok_and(|meta| meta.uid() == self.uid) {
-            "its file system is read only".to_owned()
+            "its file system is read-only".to_owned()
         } else {
             format!("chown {name} {shown}")
         }

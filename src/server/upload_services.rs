@@ -46,7 +46,7 @@ impl Server {
         };
         match kept {
             Ok(0) => {}
-            Ok(removed) => self.note(format_args!("{removed} files of uploads that were cut off are removed")),
+            Ok(removed) => self.note(format_args!("{removed} files of interrupted uploads were removed")),
             // Uploads work without it.
             Err(Errno::EROFS) => {}
             Err(e) => self.say(Level::Warn, format_args!("open() \"{}\" failed {e}", path.to_string_lossy())),
@@ -57,7 +57,7 @@ impl Server {
     pub fn take_journal(&mut self, journal: OwnedFd) {
         match self.cx.temp_names.keep_open(journal) {
             Ok(0) => {}
-            Ok(removed) => self.note(format_args!("{removed} files of uploads that were cut off are removed")),
+            Ok(removed) => self.note(format_args!("{removed} files of interrupted uploads were removed")),
             Err(e) => self.say(Level::Warn, format_args!("the journal of uploads cannot be kept {e}")),
         }
     }

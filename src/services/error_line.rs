@@ -193,7 +193,7 @@ impl Repeats {
     pub fn note(count: u64, text: &mut Vec<u8>) {
         let mut note = String::new();
         if count > 0 {
-            let _ = write!(note, " (the line before came {count} more times)");
+            let _ = write!(note, " (the line before was repeated {count} more times)");
         }
         text.extend_from_slice(note.as_bytes());
     }

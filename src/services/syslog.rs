@@ -56,7 +56,7 @@ impl Syslogs {
                 if let Some(lost) = server.lost_until(now) {
                     let name = &to.server;
                     self.troubles.push(format!(
-                        "{lost} messages were lost while logging to syslog server {name}, which is there again"
+                        "{lost} messages were lost while logging to syslog server {name}, which is reachable again"
                     ));
                 }
                 Ok(())

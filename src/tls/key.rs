@@ -33,7 +33,7 @@ fn unusable(key: &PrivateKeyDer<'_>) -> String {
                 RSA => of_rsa(parts.take(der::OCTET_STRING)?.content),
                 RSA_PSS => Ok(Some(PSS_ONLY.to_owned())),
                 EC => Ok(Some(OTHER_CURVE.to_owned())),
-                _ => Ok(Some("the key is neither of RSA, nor of P-256, P-384 or P-521, nor of Ed25519".to_owned())),
+                _ => Ok(Some("the key is not of RSA, ECDSA (P-256, P-384, P-521) or Ed25519".to_owned())),
             }
         }
         _ => Ok(None),
@@ -242,7 +242,7 @@ mod tests {
         // Only the algorithm's OID matters: an unusable key is recognised without parsing the key itself.
         for (name, algorithm, want) in [
             ("RSA-PSS", RSA_PSS, "the key is for RSA-PSS only"),
-            ("Ed448", &[0x2b, 0x65, 0x71][..], "neither of RSA"),
+            ("Ed448", &[0x2b, 0x65, 0x71][..], "not of RSA"),
             ("another curve", EC, "its curve is none of"),
         ] {
             let length = u8::try_from(algorithm.len()).expect("short");

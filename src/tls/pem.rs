@@ -53,7 +53,7 @@ pub fn parse(text: &[u8]) -> Result<Vec<Section>, String> {
         }
         // Padding alone is valid base64 but decodes to nothing.
         if !escape::base64(&data, &mut section.der) || section.der.is_empty() {
-            return Err(format!("the data of \"-----BEGIN {}-----\" is no base64", section.label));
+            return Err(format!("the data of \"-----BEGIN {}-----\" is not base64", section.label));
         }
         sections.push(section);
     }
@@ -70,7 +70,9 @@ fn label(line: &[u8], begin: &[u8]) -> Option<String> {
 pub fn instead(text: &[u8]) -> &'static str {
     match text {
         [] => ": the file is empty",
-        [der::SEQUENCE, ..] => ": it looks like DER or PKCS#12, which `openssl x509`, `pkey` or `pkcs12` make PEM of",
+        [der::SEQUENCE, ..] => {
+            ": it looks like DER or PKCS#12, which `openssl x509`, `pkey` or `pkcs12` convert to PEM"
+        }
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => ": it is in UTF-16",
         _ if text.split(|byte| *byte == b'\n').any(is_whole_section) => {
             ": its lines do not end in a newline (literal \\n, or CR alone)"
@@ -138,10 +140,10 @@ mod tests {
         for (text, want) in [
             ("-----BEGIN A-----\nYWJj\n", "has no end line"),
             ("-----BEGIN A-----\nYWJj\n-----END B-----\n", "ends with"),
-            ("-----BEGIN A-----\n!!!\n-----END A-----\n", "no base64"),
-            ("-----BEGIN A-----\n-----END A-----\n", "no base64"),
-            ("-----BEGIN A-----\n\n=\n-----END A-----\n", "no base64"),
-            ("-----BEGIN A-----\n====\n-----END A-----\n", "no base64"),
+            ("-----BEGIN A-----\n!!!\n-----END A-----\n", "not base64"),
+            ("-----BEGIN A-----\n-----END A-----\n", "not base64"),
+            ("-----BEGIN A-----\n\n=\n-----END A-----\n", "not base64"),
+            ("-----BEGIN A-----\n====\n-----END A-----\n", "not base64"),
         ] {
             let why = parse(text.as_bytes()).expect_err(text);
             assert!(why.contains(want), "{why}");

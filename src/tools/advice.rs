@@ -118,8 +118,8 @@ fn listening(addr: &Addr, e: Errno, origin: &Origin) -> Vec<String> {
         }
         Errno::EACCES if (1..1024).contains(&port) => vec![
             match is_ours {
-                true => "only root may listen below 1024: --port 8080 needs no right".to_owned(),
-                false => "only root may listen below 1024: 1024 and above need no right".to_owned(),
+                true => "only root may listen below 1024: --port 8080 needs no privilege".to_owned(),
+                false => "only root may listen below 1024: 1024 and above need no privilege".to_owned(),
             },
             "or start it as root or by its systemd unit, or give the right once: sudo setcap cap_net_bind_service=+ep \
              $(command -v webserv)"
@@ -148,7 +148,7 @@ fn making_socket(addr: &Addr, path: &Path, e: Errno) -> Vec<String> {
     match e {
         Errno::EADDRINUSE => match std::fs::symlink_metadata(path) {
             Ok(found) if !found.file_type().is_socket() => {
-                vec![format!("\"{shown}\" is there and is no socket: name another path, or remove it")]
+                vec![format!("\"{shown}\" exists and is not a socket: name another path, or remove it")]
             }
             _ => {
                 let who = holder(addr).map_or_else(
@@ -165,7 +165,7 @@ fn making_socket(addr: &Addr, path: &Path, e: Errno) -> Vec<String> {
             ]
         }
         Errno::ENOENT | Errno::ENOTDIR => vec!["the directory of the socket does not exist".to_owned()],
-        Errno::EROFS => vec!["its file system is read only: name another directory".to_owned()],
+        Errno::EROFS => vec!["its file system is read-only: name another directory".to_owned()],
         _ => Vec::new(),
     }
 }
@@ -180,15 +180,15 @@ fn writing(path: &Path, e: Errno, is_named: bool, form: Form) -> Vec<String> {
     let shown = dir.display();
     let mut help = match e {
         // /proc and the like.
-        Errno::ENOENT if dir.is_dir() => vec![format!("no file can be made in \"{shown}\": name another place")],
+        Errno::ENOENT if dir.is_dir() => vec![format!("no file can be made in \"{shown}\": name another directory")],
         Errno::ENOENT => vec![format!("the directory \"{shown}\" does not exist: mkdir -p \"{shown}\"")],
         Errno::EACCES | Errno::EPERM => {
             let who = process::user_of(process::geteuid());
             vec![format!("{who} may not write there: {}", right_to_write(path, dir))]
         }
-        Errno::EROFS => vec![format!("\"{shown}\" is on a file system that is read only: name another place")],
+        Errno::EROFS => vec![format!("\"{shown}\" is on a read-only file system: name another directory")],
         Errno::EISDIR => vec!["a directory has this name: name a file".to_owned()],
-        Errno::ENOTDIR => vec![format!("\"{shown}\" is no directory")],
+        Errno::ENOTDIR => vec![format!("\"{shown}\" is not a directory")],
         Errno::ENOSPC => vec!["the file system is full".to_owned()],
         _ => Vec::new(),
     };

@@ -57,7 +57,7 @@ pub fn report(tree: &[Directive], diagnostics: &Diagnostics, sources: &Sources) 
         (0, 0) if ignored == 0 => "drop-in: everything means the same".to_owned(),
         (0, 0) => format!("drop-in: {} ignored, and nothing that is served changes", are(ignored, "directive")),
         (0, _) => format!(
-            "drop-in, but read what {} otherwise above",
+            "drop-in, but see above what {} differently",
             match different {
                 1 => "1 directive does".to_owned(),
                 n => format!("{n} directives do"),
@@ -66,8 +66,8 @@ pub fn report(tree: &[Directive], diagnostics: &Diagnostics, sources: &Sources) 
         (n, _) => format!(
             "not yet: {} in the way",
             match n {
-                1 => "1 mistake or refused directive stands".to_owned(),
-                n => format!("{n} mistakes or refused directives stand"),
+                1 => "1 mistake or refused directive is".to_owned(),
+                n => format!("{n} mistakes or refused directives are"),
             }
         ),
     };
@@ -229,7 +229,7 @@ mod tests {
         let text =
             of("http { server { access_log a; location /i { alias /srv/i/; } location /d/ { dav_methods PUT; } } }");
         assert!(text.contains("different  dav_methods") && text.contains("different  location"), "{text}");
-        assert!(!text.contains("access_log") && text.ends_with("2 directives do otherwise above\n"), "{text}");
+        assert!(!text.contains("access_log") && text.ends_with("2 directives do differently\n"), "{text}");
         assert!(of("http { }").ends_with("drop-in: everything means the same\n"));
     }
 
@@ -244,7 +244,10 @@ mod tests {
         assert!(text.contains("different  ssl_protocols in nginx.conf:1: TLSv1 is not spoken"), "{text}");
         assert!(text.contains("TLSv1.1 is not spoken") && !text.contains("means the same"), "{text}");
         let text = judged("http { proxy_cache_path /c keys_zone=z:1m; server { proxy_cache z; } }");
-        assert!(text.contains("different  proxy_cache in ") && text.contains("read what 1 directive does"), "{text}");
+        assert!(
+            text.contains("different  proxy_cache in ") && text.contains("see above what 1 directive does"),
+            "{text}"
+        );
         assert!(judged("http { server { proxy_cache off; } }").ends_with("drop-in: everything means the same\n"));
     }
 

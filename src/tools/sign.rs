@@ -45,7 +45,7 @@ pub fn link(sign: &Sign, now: i64) -> Result<String, String> {
         None => Vec::new(),
         Some(text) => match moment(text, now)? {
             at if at <= now => {
-                return Err(format!("--expires {text}: that is over already, the link would never work"));
+                return Err(format!("--expires {text}: that is in the past, the link would never work"));
             }
             at => at.to_string().into_bytes(),
         },
@@ -70,7 +70,7 @@ pub fn link(sign: &Sign, now: i64) -> Result<String, String> {
     let link = signed_link::parse(&values).map_err(as_options)?;
     if !link.is_of(&target) {
         let (path, place) = (String::from_utf8_lossy(&target), String::from_utf8_lossy(&values[0]));
-        return Err(format!("--place {place}: the link would not hold for its own URL, whose path is {path}"));
+        return Err(format!("--place {place}: the link would not be valid for its own URL, whose path is {path}"));
     }
     let args = String::from_utf8_lossy(&signed_link::sign(key, &values)).into_owned();
     let query = query.map_or(String::new(), |query| format!("{query}&"));
@@ -98,7 +98,7 @@ fn path_of(url: &str) -> Result<&str, String> {
     }
     let scheme = url.split_once("://").filter(|(s, _)| ["http", "https"].iter().any(|w| s.eq_ignore_ascii_case(w)));
     let Some((_, rest)) = scheme else {
-        return Err(format!("{url}: no URL: it begins with https://, http:// or, for the path alone, with /"));
+        return Err(format!("{url}: not a URL: it begins with https://, http:// or, for the path alone, with /"));
     };
     Ok(rest.find('/').map_or("/", |at| &rest[at..]))
 }
@@ -127,7 +127,7 @@ fn moment(text: &str, now: i64) -> Result<i64, String> {
 
 /// Parses `1k-10m`, in bytes.
 fn range(text: &str) -> Result<Vec<u8>, String> {
-    let bad = || format!("--size {text}: no range MIN-MAX, such as 0-10m");
+    let bad = || format!("--size {text}: not a range MIN-MAX, such as 0-10m");
     let (least, most) = text.split_once('-').ok_or_else(bad)?;
     let end = |text: &str| match text {
         "" => Ok(String::new()),

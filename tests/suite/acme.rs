@@ -215,7 +215,7 @@ fn an_account_is_bound_to_one_that_the_authority_knows() {
     eventually("the certificate comes", || page(secure, "bound.test").is_some());
     assert_eq!(page(secure, "bound.test").expect("just now it was").0, "bound");
     server.await_file("logs/error.log", |log| {
-        log.contains("wants an account that is bound to one it knows") && log.contains("\"wrong\"")
+        log.contains("requires a binding to an external account") && log.contains("\"wrong\"")
     });
     assert_eq!((page(secure, "wrong.test"), page(secure, "loose.test")), (None, None));
 }

@@ -220,7 +220,7 @@ fn a_certificate_that_cannot_be_written_is_used_and_written_later() {
     std::fs::remove_file(&path).expect("removed");
     std::fs::create_dir(&path).expect("made");
     server.kill_and_restart();
-    server.await_file("logs/error.log", |log| log.contains("in use all the same, and tried again"));
+    server.await_file("logs/error.log", |log| log.contains("in use all the same; the write is tried again"));
     assert_eq!(page(server.port(), "ari.test").expect("served").0, "ok");
     std::fs::remove_dir(&path).expect("nothing was written into it");
     server.await_file("logs/error.log", |log| log.contains("acme certificate for ari.test is on disk now"));
@@ -357,7 +357,7 @@ fn an_account_key_that_is_lost_or_damaged_is_replaced_and_what_is_there_is_not_o
 fn a_certificate_that_has_ended_when_it_comes_is_not_ordered_again_and_again() {
     let Some((played, setup)) = Played::with_server(LATE, "-1", &[]) else { return };
     let server = setup.start();
-    server.await_file("logs/error.log", |log| log.contains("is to be renewed already"));
+    server.await_file("logs/error.log", |log| log.contains("is already due for renewal"));
     eventually("it was asked about", || played.look(|book| book.renewals.len()) == 1);
     for _ in 0..3 {
         assert_eq!(page(server.port(), "ari.test").expect("served").0, "ok");

@@ -151,7 +151,7 @@ fn memory_that_runs_out_costs_idle_connections_first_then_new_requests_and_nothi
     upload.response().is(201);
     assert_eq!(s.read("html/new").len(), 200_000);
     drop(hogs);
-    crate::harness::eventually("all is served again", || s.get("/f").status == 200);
+    crate::harness::eventually("all requests are served again", || s.get("/f").status == 200);
     let mut kept = s.client();
     crate::harness::eventually("connections are kept again", || {
         let r = kept.get("/f");
@@ -164,7 +164,7 @@ fn memory_that_runs_out_costs_idle_connections_first_then_new_requests_and_nothi
     let log = s.error_log();
     // A stage may be passed between two looks, and the last one refuses new requests as well.
     let refused = ["new requests are refused", "no connections are accepted"].iter().any(|stage| log.contains(stage));
-    assert!(refused && log.contains("all is served again"), "{log}");
+    assert!(refused && log.contains("all requests are served again"), "{log}");
 }
 
 /// Each may have all of proxy_buffers in the queue: 150 of them took nine times the limit, and everybody's place.
@@ -234,7 +234,7 @@ fn heads_that_are_sent_in_halves_take_no_more_than_the_memory_there_is() {
     let used = s.kilobytes("VmHWM") - before;
     assert!(used < LIMIT * 3 / 2, "{used} of {LIMIT} KiB");
     drop(hogs);
-    crate::harness::eventually("all is served again", || s.get("/f").status == 200);
+    crate::harness::eventually("all requests are served again", || s.get("/f").status == 200);
 }
 
 #[test]

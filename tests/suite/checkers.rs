@@ -116,7 +116,7 @@ fn commands_that_look_at_a_configuration_write_nothing() {
         let out = run(&setup, args, &input);
         let text = said(&out);
         assert_eq!(out.status.success(), is_content, "{args:?}: {text}");
-        assert!(text.contains(says) && !text.contains("in memory alone"), "{args:?}: {text}");
+        assert!(text.contains(says) && !text.contains("only in memory"), "{args:?}: {text}");
         untouched(args);
     }
     // It is another matter for the command that is there to make them.
@@ -133,7 +133,7 @@ fn a_check_says_that_a_certificate_of_this_machine_could_not_be_kept() {
     let setup = setup().file("state", "a file, where a directory would be wanted");
     for args in [&["-t", "own.conf"][..], &["lint", "own.conf"], &["-t", "-p", ".", "-c", "nginx.conf"]] {
         let text = said(&run(&setup, args, b""));
-        let expected = ["in memory alone", "state/local-ca/lock\" cannot be written (20: Not a directory)"];
+        let expected = ["only in memory", "state/local-ca/lock\" cannot be written (20: Not a directory)"];
         assert!(expected.iter().all(|part| text.contains(part)), "{args:?}: {text}");
     }
     let _ = fs::remove_dir_all(setup.dir());

@@ -192,7 +192,7 @@ fn https_of_this_machine_works_where_nothing_can_be_kept() {
     let s = crate::harness::server("listen 127.0.0.1:%%PORT1%% ssl; ssl_certificate auto; return 200 ok;")
         .file("state", "a file, where a directory would be wanted")
         .start();
-    s.await_file("logs/stderr", |text| text.contains("is kept in memory alone, until the process ends"));
+    s.await_file("logs/stderr", |text| text.contains("is kept only in memory, until the process ends"));
     let url = format!("https://127.0.0.1:{}/", s.address(1).port());
     let Some(output) = crate::tls::tool("curl", &["-s", "-k", "-m", "20", &url], b"") else { return };
     assert_eq!(output.stdout, b"ok");

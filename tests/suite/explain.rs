@@ -136,7 +136,7 @@ fn a_question_is_answered_by_the_code_that_serves() {
             &["http://a.test:%%PORT%%/exact"],
             &[
                 "server     its name is a.test  [conf/test.conf:7]",
-                "not: *.test matches too, but an exact name goes first  [conf/test.conf:49]",
+                "not: *.test matches too, but an exact name takes precedence  [conf/test.conf:49]",
                 "= /exact: the URI is its name, taken  [conf/test.conf:16]",
                 "/: matches, but an exact name decides  [conf/test.conf:13]",
                 "return 302 /elsewhere: answers 302  [conf/test.conf:17]",
@@ -149,7 +149,7 @@ fn a_question_is_answered_by_the_code_that_serves() {
             &["http://x.wild.test:%%PORT%%/"],
             &[
                 "the longest name with a * that matches: *.wild.test  [conf/test.conf:7]",
-                "*.test matches too, but the longest *.name goes first",
+                "*.test matches too, but the longest *.name takes precedence",
             ],
         ),
         ("a regex name", &["http://web:%%PORT%%/x"], &["the first regex that matches: ~^w  [conf/test.conf:49]"]),
@@ -163,10 +163,10 @@ fn a_question_is_answered_by_the_code_that_serves() {
             "a regex location goes before the prefix",
             &["/up/x.php"],
             &[
-                "/up/: the longest prefix, but another goes before it  [conf/test.conf:19]",
+                "/up/: the longest prefix, but another takes precedence  [conf/test.conf:19]",
                 "~ \\.php$: the first regex that matches, taken  [conf/test.conf:39]",
                 "/: matches, but a longer prefix does too",
-                "answer     none: the connection is closed without a word",
+                "answer     none: the connection is closed without a response",
             ],
         ),
         (
@@ -236,7 +236,7 @@ fn a_question_is_answered_by_the_code_that_serves() {
             "limit_except",
             &["POST", "/except/"],
             &[
-                "the method is restricted: the block's rules hold  [conf/test.conf:29]",
+                "the method is restricted: the block's rules apply  [conf/test.conf:29]",
                 "127.0.0.1 is denied  [conf/test.conf:30]",
                 "settings at conf/test.conf:29",
             ],
@@ -306,13 +306,13 @@ fn a_question_that_is_none_is_told_why() {
     let setup = setup();
     for (name, args, expected) in [
         ("another protocol", &["ftp://a.test/"][..], "\"ftp\" is not served here"),
-        ("no URL", &["a.test"], "\"a.test\" is no URL"),
+        ("no URL", &["a.test"], "\"a.test\" is not a URL"),
         (
             "no listener",
             &["http://a.test:1/"],
             "there is no listener on port 1; the configuration listens on 127.0.0.1:",
         ),
-        ("a header that is none", &["/", "-H", "nothing"], "\"nothing\" is no header"),
+        ("a header that is none", &["/", "-H", "nothing"], "\"nothing\" is not a header"),
         ("an address that is none", &["/", "--client", "here"], "option \"--from\" does not take \"here\""),
     ] {
         let out = setup.run(&[&["explain", "conf/test.conf"], args].concat());

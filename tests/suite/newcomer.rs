@@ -60,7 +60,7 @@ fn a_unix_socket_that_cannot_be_made_has_advice_about_paths() {
     let long = format!("{}.sock", "x".repeat(120));
     let table: [(&str, &[&str]); 4] = [
         ("busy.sock", &["(98: Address already in use) in x.conf:1", &holder, "listens there", "name another path"]),
-        ("site/index.html", &["(98: Address already in use)", "is there and is no socket"]),
+        ("site/index.html", &["(98: Address already in use)", "exists and is not a socket"]),
         ("none/x.sock", &["(2: No such file", "the directory of the socket does not exist"]),
         (&long, &["too long path", "107 bytes at most"]),
     ];
@@ -83,9 +83,9 @@ fn a_path_that_leads_nowhere_is_told_from_a_name_that_is_misspelt() {
         )
     };
     let table: [(String, &str, &str); 4] = [
-        ("include link;\n".to_owned(), "it is a link to \"nowhere\", which is not there", "did you mean"),
-        (tls("none", "none"), "mend the path: a relative one begins at \"", "did you mean"),
-        (tls("own.crt", "none"), "mend the path: a relative one begins at \"", "acme_certificate"),
+        ("include link;\n".to_owned(), "it is a link to \"nowhere\", which does not exist", "did you mean"),
+        (tls("none", "none"), "correct the path: a relative one begins at \"", "did you mean"),
+        (tls("own.crt", "none"), "correct the path: a relative one begins at \"", "acme_certificate"),
         ("include none/x;\n".to_owned(), "there is no directory \"none\"", "did you mean"),
     ];
     for (config, expected, unexpected) in table {
@@ -262,7 +262,7 @@ fn a_first_word_that_is_nothing_leads_somewhere() {
         (&["site", "extra"], &["\"extra\" is one argument too many", "--help"]),
         (&["site", "8080"], &["did you mean --port 8080?"]),
         (&["site", "-p", "8080"], &["did you mean --port 8080?"]),
-        (&["site", "-g", "daemon off;"], &["\"-g\" does not go with a directory", "--print-config"]),
+        (&["site", "-g", "daemon off;"], &["\"-g\" cannot be used with a directory", "--print-config"]),
         (&["site", "--auth", "alice:pw"], &["takes the user's name alone: --auth alice"]),
         (&["directives", "--format", "json"], &["\"--format\"; `webserv directives` has none of that name"]),
         (&["status", "part.conf"], &["a part of the counters only (/status/http/)", "api /status/;"]),

@@ -29,10 +29,10 @@ fn a_first_serving_process_that_does_not_come_up_is_in_the_error_log_once() {
     s.process = Parent::spawn(&s.setup, "exec setpriv --bounding-set=-setuid --inh-caps=-setuid \"$0\" \"$@\";");
     assert_eq!(s.process.wait().expect("our child").code(), Some(1));
     let stderr = std::fs::read_to_string(s.setup.dir().join("logs/stderr")).expect("written");
-    let why = "[emerg] the serving process did not come up: process ";
+    let why = "[emerg] the serving process did not start: process ";
     assert_eq!(stderr.matches(why).count(), 1, "{stderr}");
     let log = s.log();
-    let lines: Vec<&str> = log.lines().filter(|line| line.contains("the serving process did not come up")).collect();
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains("the serving process did not start")).collect();
     assert_eq!(lines.len(), 1, "{log}");
     assert!(lines[0].contains("[emerg]") && lines[0].ends_with("exited with code 2"), "{log}");
 }

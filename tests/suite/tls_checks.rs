@@ -225,7 +225,7 @@ fn a_stapled_response_that_is_none_and_zones_of_two_sizes_are_errors() {
     let made = pair();
     let twice = "ssl_session_cache shared:Z:1m; } server { listen 127.0.0.1:%%PORT1%%; ssl_session_cache shared:Z:2m;";
     for (more, want) in [
-        ("ssl_stapling_file a.pem;", "a.pem\": it is no response of OCSP (DER)"),
+        ("ssl_stapling_file a.pem;", "a.pem\": it is not an OCSP response (DER)"),
         (twice, "the size 2097152 of shared memory zone \"Z\" conflicts with already declared size 1048576"),
     ] {
         let (taken, shown) = test(&setup(made.certificate.as_bytes(), made.key.as_bytes(), 0o600, more));

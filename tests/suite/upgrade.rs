@@ -185,7 +185,7 @@ fn a_second_new_binary_waits_for_the_first() {
         let first: u32 = line.trim().parse().expect("a number");
         let out = s.upgrade();
         assert_eq!(out.status.code(), Some(1), "{main} {}", text(&out));
-        assert!(text(&out).contains(&format!("process {first} is one already")), "{main} {}", text(&out));
+        assert!(text(&out).contains(&format!("process {first} already is one")), "{main} {}", text(&out));
         os::kill(first, libc::SIGKILL);
         os::kill(s.process.id(), libc::SIGQUIT);
         assert!(s.process.wait().expect("our child").success(), "{main}");

@@ -114,8 +114,10 @@ impl Build {
         let mut seen = std::collections::BTreeSet::new();
         names.retain(|name| seen.insert(name.clone()));
         if names.is_empty() {
-            let fault = Fault::new(wanted.span, "no name that a certificate could be for");
-            self.error(fault.help("server_name with whole names, or name them: acme_certificate ISSUER example.org"));
+            let fault = Fault::new(wanted.span, "no name that a certificate could be issued for");
+            self.error(
+                fault.help("give server_name full names, or name them here: acme_certificate ISSUER example.org"),
+            );
             return None;
         }
         let is_own = self.issuers.iter().any(|issuer| issuer.name == wanted.issuer);
@@ -162,7 +164,7 @@ impl Build {
             StateStore::Default => match self.default_state(&draft.name) {
                 Ok(path) => Some(path),
                 Err(why) => {
-                    let text = format!("no place for the account and the certificates of ACME: {why}");
+                    let text = format!("no directory for ACME accounts and certificates: {why}");
                     self.error(Fault::new(wanted.issuer_span, text).help(local_ca::CURE));
                     return None;
                 }
@@ -216,7 +218,7 @@ impl Build {
                 let found = named.into_iter().chain(BUNDLES.iter().map(PathBuf::from)).find(|path| path.exists());
                 let Some(path) = found else {
                     let fault =
-                        Fault::new(draft.span, "this system has no bundle of trusted CAs to verify the issuer by");
+                        Fault::new(draft.span, "this system has no bundle of trusted CAs to verify the issuer with");
                     self.error(fault.help("install ca-certificates, or name a file: ssl_trusted_certificate"));
                     return None;
                 };
@@ -239,7 +241,7 @@ impl Build {
         };
         let read = certificates::read(path).and_then(|text| {
             Jose::from_pem(&text)?;
-            String::from_utf8(text).map_err(|_| "it is no text".to_owned())
+            String::from_utf8(text).map_err(|_| "it is not text".to_owned())
         });
         read.map(AccountKey::Given)
             .map_err(|why| {
@@ -258,7 +260,7 @@ impl Build {
             }
         };
         let key = text.and_then(|text| {
-            escape::from_base64url(text.trim().as_bytes()).ok_or_else(|| "the key is no base64url".to_owned())
+            escape::from_base64url(text.trim().as_bytes()).ok_or_else(|| "the key is not base64url".to_owned())
         });
         key.map_err(|why| self.error(Fault::new(span, why))).ok().filter(|key| !key.is_empty())
     }

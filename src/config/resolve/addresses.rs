@@ -44,9 +44,9 @@ pub fn url(text: &str) -> Option<String> {
         return Some(format!("did you mean proxy_pass {meant}://{rest};"));
     }
     if text.parse::<u16>().is_ok() {
-        return Some(format!("a scheme and a host stand before the port: proxy_pass {HTTP}127.0.0.1:{text};"));
+        return Some(format!("a scheme and a host come before the port: proxy_pass {HTTP}127.0.0.1:{text};"));
     }
-    Some(format!("a scheme stands before it: proxy_pass {HTTP}{text};"))
+    Some(format!("a scheme comes before it: proxy_pass {HTTP}{text};"))
 }
 
 /// The `unix:/path` for what was meant as a socket.
@@ -64,7 +64,7 @@ pub fn gateway(name: &str, text: &str) -> Option<String> {
         return Some(format!("a socket is written with unix: before its path: {name} {};", socket(text)));
     }
     if text.parse::<u16>().is_ok() {
-        return Some(format!("a host stands before the port: {name} 127.0.0.1:{text};"));
+        return Some(format!("a host comes before the port: {name} 127.0.0.1:{text};"));
     }
     examples::of(name).map(|example| format!("as in: {example}"))
 }
@@ -135,11 +135,11 @@ pub fn resolver(text: &str) -> Option<String> {
             Some(format!("did you mean \"{}\"?", text.replacen(':', "=", 1)))
         }
         None if text.parse::<std::net::IpAddr>().is_ok() => {
-            Some(format!("an IPv6 address stands in brackets: [{text}]"))
+            Some(format!("an IPv6 address is written in brackets: [{text}]"))
         }
         None if resolver::is_without_port(text) => {
             let host = text.split(':').next().unwrap_or(text);
-            Some(format!("the port in digits, or none (it is 53): resolver {host}:53;"))
+            Some(format!("the port in digits, or none (then 53): resolver {host}:53;"))
         }
         None => Some("an address, as in: resolver 127.0.0.53; or resolver 8.8.8.8 1.1.1.1;".into()),
     }
@@ -156,7 +156,7 @@ pub fn listen(d: &Directive, word: &Word, message: &str) -> Option<String> {
         return Some(format!("the path of a socket has {UNIX_PATH_MAX} bytes at most: name a shorter one"));
     }
     if text == "=" && d.args.len() > 1 {
-        return Some(format!("no `=` stands before a value: listen {};", rest()));
+        return Some(format!("a value has no `=` before it: listen {};", rest()));
     }
     let port = d.args.get(1).map(Word::str).filter(|port| text.len() > 1 && text.ends_with(':') && is_port(port));
     if let Some(port) = port {
@@ -191,7 +191,7 @@ pub fn listen(d: &Directive, word: &Word, message: &str) -> Option<String> {
         // In `::8080` the second colon belongs to the address.
         let is_whole = host.parse::<std::net::Ipv6Addr>().is_ok();
         let host = if host.ends_with(':') && !is_whole { format!("{host}:") } else { host.to_owned() };
-        return Some(format!("an IPv6 address stands in brackets: listen [{host}]:{port};"));
+        return Some(format!("an IPv6 address is written in brackets: listen [{host}]:{port};"));
     }
     let host = text.split(':').next()?;
     let is_v4 = host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') && host.contains('.');
@@ -200,7 +200,7 @@ pub fn listen(d: &Directive, word: &Word, message: &str) -> Option<String> {
     }
     if message.starts_with("host not found") && is_port(port) {
         return Some(format!(
-            "an address of this machine, or the port alone: listen {port}; (names stand in server_name)"
+            "an address of this machine, or the port alone: listen {port}; (names belong in server_name)"
         ));
     }
     None
@@ -249,8 +249,8 @@ fn listen_word(text: &str) -> Option<String> {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'*' | b'_'))
         && text.bytes().any(|byte| byte.is_ascii_alphabetic());
     match text {
-        "on" | "true" | "yes" => Some("the word before it stands alone, as in: listen 443 ssl;".into()),
-        _ if is_name => Some(format!("names stand in a line of their own: server_name {text};")),
+        "on" | "true" | "yes" => Some("the word before it takes no value: listen 443 ssl;".into()),
+        _ if is_name => Some(format!("names have a directive of their own: server_name {text};")),
         _ => None,
     }
 }
@@ -365,7 +365,7 @@ pub fn name(d: &Directive, text: &str) -> Option<String> {
         "*" => return Some("every host is the default server: server_name _; and listen … default_server;".into()),
         "~" => {
             let regex = d.args.iter().skip_while(|word| !word.is("~")).nth(1)?.str();
-            return Some(format!("no space stands after `~`: server_name ~{regex};"));
+            return Some(format!("`~` has no space after it: server_name ~{regex};"));
         }
         _ => {}
     }

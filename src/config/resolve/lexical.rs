@@ -54,7 +54,7 @@ fn colon_behind(line: &Directive) -> Option<Diagnostic> {
     }
     let plain = String::from_utf8_lossy(plain).into_owned();
     let warning = Diagnostic::warn(key.span, format!("the colon is part of the word \"{}\"", key.str()));
-    Some(warning.help(format!("no colon stands behind it: {plain} {};", written(&line.args))))
+    Some(warning.help(format!("it has no colon after it: {plain} {};", written(&line.args))))
 }
 
 /// Directives whose arguments are paths.
@@ -161,7 +161,7 @@ pub fn odd_word(d: &Directive, word: &Word) -> Option<Diagnostic> {
     if matches!(&*text, "=" | "=>") && is_first && LISTS.iter().any(|name| d.name.is(name)) {
         let warning = Diagnostic::warn(word.span, format!("`{text}` is a word of the list here"));
         let rest = written(d.args.iter().skip(1));
-        return Some(warning.help(format!("no `{text}` stands before a value: {} {rest};", d.name.str())));
+        return Some(warning.help(format!("a value has no `{text}` before it: {} {rest};", d.name.str())));
     }
     // `root /srv";`: a single quote character, at the end.
     if let [rest @ .., quote @ (b'"' | b'\'')] = word.bytes()
@@ -176,13 +176,13 @@ pub fn odd_word(d: &Directive, word: &Word) -> Option<Diagnostic> {
     }
     if super::placeholder::is_placeholder(d, &text) {
         let warning = Diagnostic::warn(word.span, format!("\"{text}\" is a placeholder that was not filled in"));
-        return Some(warning.help("replace it by what is meant, without the signs around it"));
+        return Some(warning.help("replace it with what is meant, without the marks around it"));
     }
     if text.starts_with(CURLY) || text.ends_with(CURLY) {
         let what = if text.contains('`') { "backticks" } else { "typographic quotes" };
         let warning = Diagnostic::warn(word.span, format!("{what} are part of the value, not quotes"));
         let plain = text.replace(CURLY, "");
-        return Some(warning.help(format!("straight ones quote a word: \"{plain}\"")));
+        return Some(warning.help(format!("use straight quotes: \"{plain}\"")));
     }
     if word.bytes().iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ') {
         return None;
@@ -295,7 +295,7 @@ pub fn curly_phrase(d: &Directive) -> Option<(Span, String)> {
     let phrase: Vec<_> = words.iter().map(|word| word.str().replace(CURLY, "")).collect();
     let span = words.first()?.span.to(words.last()?.span);
     let what = if words.iter().any(|word| word.bytes().contains(&b'`')) { "backticks" } else { "typographic quotes" };
-    Some((span, format!("{what} do not quote; straight ones do: \"{}\"", phrase.join(" "))))
+    Some((span, format!("{what} are not quotes here; use straight ones: \"{}\"", phrase.join(" "))))
 }
 
 /// What is wrong with the spelling of a name; the first check that matches is the most specific.
@@ -303,7 +303,7 @@ pub fn name(d: &Directive, here: Contexts) -> Option<String> {
     let name = &*d.name.str();
     if d.name.quoted && !name.is_empty() {
         return Some(
-            "a text in quotes is no directive: if it goes on with the one above, that one ended too early by its `;`"
+            "a text in quotes is not a directive: if it goes on with the one above, that one ended too early by its `;`"
                 .into(),
         );
     }
@@ -355,7 +355,7 @@ impl Spelling<'_> {
             (_, true) => format!("; did you mean \"{}\"?", spaced.trim()),
             _ => String::new(),
         };
-        Some(format!("{} stands in it where a plain space or nothing belongs{meant}", blank_name(c)))
+        Some(format!("it contains {}, where a plain space or nothing belongs{meant}", blank_name(c)))
     }
 
     /// `$name = value;`
@@ -483,7 +483,7 @@ impl Spelling<'_> {
         }
         let quoted = name.trim_matches(|c| CURLY.contains(&c) || c == '`' || c == '\\');
         if quoted != name && self.known(quoted) {
-            return Some(format!("did you mean \"{quoted}\"? the character before it is none of its own"));
+            return Some(format!("did you mean \"{quoted}\"? the character before it does not belong to the name"));
         }
         // `server_name a.test; b.test;`
         let is_host =

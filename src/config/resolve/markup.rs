@@ -53,7 +53,7 @@ pub fn of_name(d: &Directive, sources: &Sources, here: Contexts) -> Option<Fault
     let rest: Vec<_> = d.words().map(Word::str).collect();
     let quote = if value.contains('"') { '\'' } else { '"' };
     let help = format!(
-        "the `;` before it ends `{directive}`; a value that holds one stands in quotes: {directive} {key} \
+        "the `;` before it ends `{directive}`; a value that contains one needs quotes: {directive} {key} \
          {quote}{value}; {}{quote};",
         rest.join(" ")
     );

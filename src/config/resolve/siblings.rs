@@ -47,7 +47,7 @@ fn plain_method(d: &Directive, text: &str) -> Option<String> {
     const PLAIN: [&str; 5] = ["PUT", "DELETE", "MKCOL", "COPY", "MOVE"];
     let upper = text.to_ascii_uppercase();
     if matches!(&*upper, "GET" | "HEAD" | "POST") {
-        return Some(format!("{upper} is no method of WebDAV: leave it out here; `allowed_methods` names it"));
+        return Some(format!("{upper} is not a WebDAV method: leave it out here; `allowed_methods` names it"));
     }
     if !PLAIN.contains(&&*upper) {
         return None;
@@ -55,7 +55,7 @@ fn plain_method(d: &Directive, text: &str) -> Option<String> {
     let is_plain = |word: &&Word| PLAIN.contains(&&*word.str().to_ascii_uppercase());
     let (plain, rest): (Vec<&Word>, Vec<&Word>) = d.args.iter().partition(is_plain);
     let rest = if rest.is_empty() { String::new() } else { format!("; dav_ext_methods {}", written(rest)) };
-    Some(format!("{upper} is one of the other directive's: dav_methods {}{rest};", written(plain)))
+    Some(format!("{upper} belongs to the other directive: dav_methods {}{rest};", written(plain)))
 }
 
 /// A zone that counts what the other directive limits.

@@ -38,7 +38,9 @@ pub fn answer(d: &Directive, text: &str) -> Option<String> {
         return Some(format!("write return {};", format!("{code} {}", words.join(" ").trim()).trim_end()));
     }
     match text.to_ascii_lowercase().as_str() {
-        "redirect" => Some("a status in digits, 302 for now, 301 for ever: return 302 https://example.org/;".into()),
+        "redirect" => {
+            Some("a status in digits, 302 for temporary, 301 for permanent: return 302 https://example.org/;".into())
+        }
         "permanent" | "moved" => Some("a status in digits: return 301 https://example.org/;".into()),
         "forbidden" | "deny" | "denied" => Some("a status in digits: return 403;".into()),
         "not_found" | "notfound" | "not-found" => Some("a status in digits: return 404;".into()),
@@ -76,7 +78,10 @@ pub fn error_page(d: &Directive) -> Option<String> {
     match &pages[..] {
         [page] if at_end_is_success(&d.args) => {
             let (answer, codes) = codes.split_last()?;
-            Some(format!("the status to answer with has a `=`: error_page {} ={answer} {page};", codes.join(" ")))
+            Some(format!(
+                "the status to answer with is written with `=`: error_page {} ={answer} {page};",
+                codes.join(" ")
+            ))
         }
         [page] if !codes.is_empty() => Some(format!("the statuses come first: error_page {} {page};", codes.join(" "))),
         _ => {
@@ -94,7 +99,7 @@ pub fn error_page(d: &Directive) -> Option<String> {
                     [] => (from..=to).take(SHOWN).map(|code| code.to_string()).collect(),
                     some => some.iter().map(u16::to_string).collect(),
                 };
-                return Some(format!("each status is named: error_page {} {};", codes.join(" "), all.last()?));
+                return Some(format!("list each status: error_page {} {};", codes.join(" "), all.last()?));
             }
             if let Some(class) =
                 all.iter().find(|word| matches!(word.to_ascii_lowercase().as_str(), "4xx" | "5xx" | "3xx"))
@@ -102,7 +107,7 @@ pub fn error_page(d: &Directive) -> Option<String> {
                 let first = class.as_bytes().first().map_or(0, |digit| u16::from(digit.saturating_sub(b'0')) * 100);
                 let codes: Vec<String> = answered(first).iter().map(u16::to_string).collect();
                 let line = all.join(" ").replace(&**class, &codes.join(" "));
-                return Some(format!("each status is named: error_page {line};"));
+                return Some(format!("list each status: error_page {line};"));
             }
             let is_list = all.iter().any(|word| word.contains(',') && !word.contains('/'));
             Some(match is_list {

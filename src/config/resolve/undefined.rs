@@ -185,7 +185,7 @@ impl Build {
             );
         }
         if let Some((first, second)) = self.joined(name) {
-            return Some(format!("two variables stand beside each other: ${first}${second}"));
+            return Some(format!("two variables next to each other: ${first}${second}"));
         }
         if let Some(near) = self.nearly(name).filter(|_| !is_shouted) {
             return Some(format!("did you mean ${near}?"));

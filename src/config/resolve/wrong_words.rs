@@ -80,7 +80,7 @@ impl Build {
                 None if fault.message.contains("invalid") || fault.message.contains("unknown") => {
                     Some(from_doc(row, &text))
                 }
-                None => remedy::example(row.name).map(|example| format!("as in: {example}")),
+                None => remedy::example(row.name, row.args).map(|example| format!("as in: {example}")),
             },
         };
         let span = self.wrong_part(row, d, &fault, comma).unwrap_or(fault.span);
@@ -103,9 +103,9 @@ impl Build {
         let value = String::from_utf8_lossy(value).into_owned();
         is_value.then(|| {
             Fault::new(span, syntax::not_terminated(&first.name))
-                .label("a comment begins here: nothing behind the `#` is read")
+                .label("a comment begins here: nothing after the `#` is read")
                 .help(format!(
-                    "a value that begins with `#` stands in quotes: {} {} \"#{value}\";",
+                    "a value that begins with `#` needs quotes: {} {} \"#{value}\";",
                     first.name.str(),
                     written(&first.args)
                 ))
@@ -165,7 +165,8 @@ pub(super) fn wrong_shape(d: &Directive, args: Args) -> Fault {
         let text = format!("directive \"{name}\" has no opening \"{{\"");
         let fault = Fault::new(remedy::before_block(d).span.after(), text);
         if name == "if" && d.args.first().is_some_and(|word| word.bytes().starts_with(b"[")) {
-            return fault.help("a condition stands in parentheses, a block in braces: if (-f $request_filename) { … }");
+            return fault
+                .help("a condition is written in parentheses, a block in braces: if (-f $request_filename) { … }");
         }
         return fault
             .label(format!("missing `{{` after `{}`", remedy::before_block(d).str()))
@@ -195,7 +196,7 @@ pub(super) fn wrong_shape(d: &Directive, args: Args) -> Fault {
     let is_sign = |word: &&Word| !word.quoted && ["=", ":", ":=", "=>", "->"].iter().any(|sign| word.is(sign));
     if let Some(sign) = d.args.iter().take(2).find(is_sign) {
         let rest: Vec<&Word> = d.args.iter().filter(|word| word.span != sign.span).collect();
-        let help = format!("no `{}` stands before a value: {name} {};", sign.str(), written(rest));
+        let help = format!("a value has no `{}` before it: {name} {};", sign.str(), written(rest));
         return Fault::new(sign.span, message).help(help);
     }
     if let Some(word) = d.args.iter().find(|word| !word.quoted && word.bytes().starts_with(b"<%")) {
@@ -240,8 +241,8 @@ fn torn_text(d: &Directive, args: Args, most: usize, message: &str) -> Option<Fa
     let (taken, surplus) = d.args.split_at(most);
     let is_path = |word: &Word| word.bytes().starts_with(b"/");
     let help = match taken.last().is_some_and(is_path) && surplus.iter().all(is_path) {
-        true => format!("one path is all it takes: {name} {};", written(taken)),
-        false => format!("a value with spaces stands in quotes: {name} {}", quoted_tail(d, most - 1)),
+        true => format!("it takes only one path: {name} {};", written(taken)),
+        false => format!("a value with spaces needs quotes: {name} {}", quoted_tail(d, most - 1)),
     };
     Some(Fault::new(d.surplus(most)?, message).label(format!("it takes {}", args.describe())).help(help))
 }
@@ -255,7 +256,7 @@ fn listen_each(d: &Directive) -> String {
         && host.contains('.')
         && port.parse::<u16>().is_ok()
     {
-        return format!("a colon stands before the port: listen {host}:{port};");
+        return format!("a colon comes before the port: listen {host}:{port};");
     }
     let is_parameter =
         |word: &&str| matches!(*word, "ssl" | "http2" | "default_server" | "proxy_protocol" | "reuseport");
@@ -274,7 +275,7 @@ fn password_file(d: &Directive) -> Option<(Span, String)> {
     let [realm, file] = &d.args[..] else { return None };
     if d.name.is("auth_basic") && file.bytes().contains(&b':') && !file.bytes().contains(&b' ') {
         let help = format!(
-            "users and the hashes of their passwords stand in a file: auth_basic \"{}\"; auth_basic_user_file PATH;",
+            "users and their password hashes belong in a file: auth_basic \"{}\"; auth_basic_user_file PATH;",
             realm.str()
         );
         return Some((file.span, help));
@@ -341,7 +342,7 @@ fn from_doc(row: &Row, word: &str) -> String {
     }
     let first = row.doc.split_once(". ").map_or(row.doc, |(first, _)| first);
     let first = first.trim_end_matches('.');
-    match remedy::example(row.name).filter(|_| !row.contexts.intersects(Contexts::UPSTREAM)) {
+    match remedy::example(row.name, row.args).filter(|_| !row.contexts.intersects(Contexts::UPSTREAM)) {
         Some(example) => format!("as in: {example} ({first})"),
         None => format!("`{}` takes {}: {first}", row.name, row.args.describe()),
     }

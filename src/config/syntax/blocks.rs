@@ -164,7 +164,7 @@ impl Builder<'_> {
             }
             let error = Diagnostic::emerg(bracket.span, format!("unexpected \"{}\"", shown(&bracket)));
             if self.has_all_braces(bracket.span) {
-                self.errors.push(error.label("nothing is open that it could close").help("remove it"));
+                self.errors.push(error.label("no block is open that it could close").help("remove it"));
                 self.words.remove(0);
                 return true;
             }
@@ -269,7 +269,7 @@ impl Builder<'_> {
             if self.too_deep == 0 {
                 self.errors.push(
                     Diagnostic::emerg(at, format!("blocks are nested deeper than {MAX_DEPTH} levels"))
-                        .label("this one is too deep; its inside is not read"),
+                        .label("this one is too deep; its contents are not read"),
                 );
             }
             self.words.clear();
@@ -312,7 +312,7 @@ impl Builder<'_> {
         };
         let (whole, comma) = (last.part(0, text.len()), last.part(text.len(), text.len() + 1));
         let word = Word::new(text, whole);
-        let error = Diagnostic::emerg(comma, not_terminated(name)).label("`;` stands here, not `,`");
+        let error = Diagnostic::emerg(comma, not_terminated(name)).label("a `;` belongs here, not a `,`");
         self.errors.push(error);
         self.words.pop();
         self.words.push(word);
@@ -371,7 +371,7 @@ impl Builder<'_> {
         let error = match self.surplus.take() {
             Some(surplus) => Diagnostic::emerg(surplus, message)
                 .label("this brace closes a block too early, or is one too many")
-                .note(at, "no block is left to be closed by the `}`"),
+                .note(at, "no block is left for the `}` to close"),
             None => Diagnostic::emerg(at, message).label("no block is open here"),
         };
         self.errors.push(error.help("remove it, or open the block it was meant to close"));
@@ -444,7 +444,7 @@ impl Builder<'_> {
         let Some((name, open, next)) = &self.crossed else { return Diagnostic::emerg(None, message) };
         Diagnostic::emerg(*open, message)
             .label(format!("the block of `{}` opened here probably lacks its `}}`", shown(name)))
-            .note(*next, "no `server` can stand inside it, and one begins")
+            .note(*next, "no `server` can be inside it, but one begins")
     }
 }
 

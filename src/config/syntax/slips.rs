@@ -261,7 +261,7 @@ impl Builder<'_> {
         let inside = String::from_utf8_lossy(self.text(span)).into_owned();
         let inside = inside.trim_matches(['“', '”', '„', '‘', '’', '«', '»']);
         let error = Diagnostic::emerg(span, "typographic quotes are part of the words, not quotes");
-        self.errors.push(error.help(format!("straight ones quote: \"{inside}\"")));
+        self.errors.push(error.help(format!("use straight quotes: \"{inside}\"")));
         self.words.truncate(first);
         self.words.push(Word::in_quotes(inside.as_bytes(), span));
         Some(end)
@@ -304,7 +304,7 @@ impl Builder<'_> {
         let length = line.iter().position(|byte| byte.is_ascii_whitespace() || *byte == b'{').unwrap_or(line.len());
         let span = self.span(word.span.start as usize, at.start as usize + length);
         let written = String::from_utf8_lossy(self.text(span)).into_owned();
-        let error = Diagnostic::emerg(at, "unexpected \";\"").label("it ends the directive amid this word");
+        let error = Diagnostic::emerg(at, "unexpected \";\"").label("it ends the directive in the middle of this word");
         self.errors.push(error.help(format!("a regex with `;` or braces needs quotes: \"{written}\"")));
         Some(self.replace_last(span))
     }
@@ -333,7 +333,7 @@ impl Builder<'_> {
         let other = if quote == b'"' { '\'' } else { '"' };
         let help = match shown.contains(other) {
             false => {
-                format!("the quote ends the value there; write the whole in the other kind: {other}{shown}{other}")
+                format!("the quote ends the value there; write all of it in the other kind: {other}{shown}{other}")
             }
             true => format!("the quote ends the value there; inside it is written \\{}", char::from(quote)),
         };

@@ -12,7 +12,7 @@ pub fn enter_limit_except(ex: &mut Exchange, cx: &mut Services) {
     if let Some((except, block)) = ex.location().limit_except {
         let restricted = !except.contains(ex.route.method);
         cx.trace.say("access", Some(ex.config.location(block).span), || {
-            if restricted { "the method is restricted: the block's rules hold" } else { "the method is excepted" }
+            if restricted { "the method is restricted: the block's rules apply" } else { "the method is excepted" }
                 .into()
         });
         if restricted {
@@ -34,7 +34,7 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Option<bool> {
     cx.trace.say("access", rule.map(|rule| rule.span), || match allow {
         Some(true) => format!("{} is allowed", ex.client.peer),
         Some(false) => format!("{} is denied", ex.client.peer),
-        None => format!("no allow or deny is about {}", ex.client.peer),
+        None => format!("no allow or deny matches {}", ex.client.peer),
     });
     // With `satisfy any` a password may still be enough (nginx).
     if allow == Some(false) && ex.location().settings.auth.satisfy == Satisfy::All {

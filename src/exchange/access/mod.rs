@@ -95,7 +95,7 @@ fn password(ex: &mut Exchange, cx: &mut Services) -> PasswordOutcome {
     let outcome = auth_basic::check(ex, cx);
     let verdict = match outcome {
         PasswordOutcome::NotAsked => return outcome,
-        PasswordOutcome::Granted => "the password is right",
+        PasswordOutcome::Granted => "the password is correct",
         PasswordOutcome::Refused(_) => "refused",
     };
     cx.trace.say("access", None, || format!("auth_basic: {verdict}"));

@@ -39,7 +39,7 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Result<bool, Refused> {
         Ok(link) => link,
         Err(wrong) => {
             let why = match wrong {
-                LinkError::Missing => "a signed link is needed here",
+                LinkError::Missing => "a signed link is required here",
                 LinkError::Signature => "the signature of the link does not match",
                 LinkError::Malformed(why) => why,
             };
@@ -65,7 +65,7 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Result<bool, Refused> {
         ex.route.exempt(if is_over { Status::GONE } else { Status::FORBIDDEN });
     }
     ex.route.link = Some(Rc::new(link));
-    cx.trace.say("access", None, || "signed_link: the link is right".into());
+    cx.trace.say("access", None, || "signed_link: the link is valid".into());
     Ok(true)
 }
 

@@ -113,7 +113,11 @@ fn check_body(ex: &mut Exchange, cx: &mut Services, file_handler: FileHandler) -
     if ex.body_received == 0 || file_handler == FileHandler::Delete || path_rules::is_form_action(ex) {
         return Ok(());
     }
-    ex.report(cx, Level::Error, format_args!("the request's body was read before it was led here: it is not stored"));
+    ex.report(
+        cx,
+        Level::Error,
+        format_args!("the request's body was read before it was redirected here: it is not stored"),
+    );
     Err(Status::INTERNAL_SERVER_ERROR)
 }
 

@@ -244,12 +244,12 @@ impl PathRules {
         if !self.shown.suffices(ex, cx, is_covered) {
             return Err(match self.shown.is_for_uri() {
                 true => "auth_request was asked for the request's URI alone (auth_request_below)",
-                false => "the client may not come in there",
+                false => "the client has no access there",
             });
         }
         let location = ex.location();
         if location.content != ContentHandler::Files {
-            return Err("something else than files answers there");
+            return Err("what answers there is not files");
         }
         let named = location.settings.access.allowed.is_some();
         let set = methods::allowed(ex);

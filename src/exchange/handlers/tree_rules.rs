@@ -142,7 +142,7 @@ impl TreeRules {
         }
         self.again += 1;
         if self.again > AGAIN {
-            return Err(Refusal::new(Status::CONFLICT, "files come into the directory all the while"));
+            return Err(Refusal::new(Status::CONFLICT, "files keep being added to the directory"));
         }
         self.reading = Some(entries(self.tree_dirs.top()).map_err(|e| self.failed("open()", e))?);
         (self.descent, self.total) = (Descent::default(), Usage::default());

@@ -70,7 +70,7 @@ impl Parent {
         }
         server.note_start(&std::mem::take(&mut self.notes));
         for name in missing {
-            server.note(format_args!("served without {name}: this system has it not"));
+            server.note(format_args!("serving without {name}: this system does not have it"));
         }
         if let Some((journal, _)) = self.journal.take() {
             server.take_journal(journal);

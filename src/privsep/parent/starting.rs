@@ -31,7 +31,7 @@ impl Parent {
             self.turn();
         }
         let Some(why) = not_started.or_else(|| self.failed.take()) else { return Ok(()) };
-        let failure = Failure::of(format!("the serving process did not come up: {why}"));
+        let failure = Failure::of(format!("the serving process did not start: {why}"));
         failed_start::note(&mut self.logs, &self.config.process.error_log, &failure);
         Err(failure)
     }
@@ -114,7 +114,7 @@ impl Parent {
             other => {
                 let _ = process::kill(pid, SIGKILL);
                 if !matches!(other, Ok(Message { len: 0, .. })) || clock::monotonic() >= starting.until {
-                    self.start_failed(&format!("process {pid} did not get to serve"));
+                    self.start_failed(&format!("process {pid} did not begin to serve"));
                 }
             }
         }

@@ -22,8 +22,8 @@ fn a_passed_socket_that_does_not_listen_is_told_and_not_served() {
     let file = std::fs::File::open("/").expect("a directory");
     let passed = [
         (listening.as_fd(), None),
-        (datagrams.as_fd(), Some("no stream socket")),
-        (of_unix.as_fd(), Some("no stream socket")),
+        (datagrams.as_fd(), Some("not a stream socket")),
+        (of_unix.as_fd(), Some("not a stream socket")),
         (bound.as_fd(), Some("does not listen")),
         (connected.as_fd(), Some("does not listen")),
         (file.as_fd(), Some("non-socket")),

@@ -339,7 +339,7 @@ impl Acme {
             self.lines.push((Level::Notice, text));
             if held.issued(now.unix) {
                 let clock = crate::tls::names::time(now.unix);
-                let text = format!("acme certificate for {names} is to be renewed already: is it {clock}?");
+                let text = format!("acme certificate for {names} is already due for renewal: is it really {clock}?");
                 self.lines.push((Level::Warn, text));
             }
             store::forget_pause(&issuer, certificate);
@@ -405,7 +405,7 @@ impl Acme {
             (Err(failure), false) => {
                 self.finish(at);
                 self.certificates[id].1.not_asked(&failure, now.unix, chance());
-                let text = format!("acme issuer was not asked when to renew: {}", failure.text);
+                let text = format!("the acme issuer could not be asked when to renew: {}", failure.text);
                 self.lines.push((Level::Warn, text));
             }
         }

@@ -196,7 +196,7 @@ pub fn load(issuer: &Issuer, certificate: &Certificate) -> Result<Option<Pair>, 
     let Some(state) = &issuer.state else { return Ok(None) };
     let path = path(state, certificate);
     let Some(text) = read(&path)? else { return Ok(None) };
-    let named = |why: String| format!("\"{}\" is of no use: {why}", path.display());
+    let named = |why: String| format!("\"{}\" cannot be used: {why}", path.display());
     let sections = pem::parse(text.as_bytes()).map_err(named)?;
     let (keys, certificates): (Vec<_>, Vec<_>) = sections.iter().partition(|s| s.label.ends_with("PRIVATE KEY"));
     let written = |sections: Vec<&pem::Section>| -> String {

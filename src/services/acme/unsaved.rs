@@ -59,7 +59,7 @@ impl Unsaved {
                 self.failures = self.failures.saturating_add(1);
                 let pause = renewal::pause(self.failures, &AcmeFailure::new(Kind::Unreachable, ""), chance);
                 self.again = now.saturating_add_unsigned(pause);
-                is_first.then(|| (Level::Crit, format!("{what}: {why}; in use all the same, and tried again")))
+                is_first.then(|| (Level::Crit, format!("{what}: {why}; in use all the same; the write is tried again")))
             }
         }
     }
@@ -75,7 +75,7 @@ mod tests {
         assert_eq!((unsaved.attempted(Ok(()), "it", 0, 0), unsaved.next()), (None, NEVER));
         let full = || Err("full".to_owned());
         let (level, text) = unsaved.attempted(full(), "it", 100, 0).expect("said");
-        assert_eq!((level, text.as_str()), (Level::Crit, "it: full; in use all the same, and tried again"));
+        assert_eq!((level, text.as_str()), (Level::Crit, "it: full; in use all the same; the write is tried again"));
         assert!(unsaved.next() == 102 && !unsaved.is_due(101) && unsaved.is_due(102));
         assert_eq!((unsaved.attempted(full(), "it", 102, 0), unsaved.next()), (None, 106));
         (0..40).for_each(|_| assert_eq!(unsaved.attempted(full(), "it", 200, 0), None));

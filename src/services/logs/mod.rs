@@ -383,7 +383,7 @@ impl Logs {
     fn close_windows(&mut self, now: u64) -> Option<u64> {
         for (_, window) in &mut self.windows {
             if let Some(count) = window.take(now) {
-                self.troubles.push(format!("{count} lines of the error log were left out: more came than its rate"));
+                self.troubles.push(format!("{count} lines of the error log were left out: more than its rate allows"));
             }
         }
         self.windows.iter().filter_map(|(_, window)| window.due()).min()

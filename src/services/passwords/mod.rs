@@ -229,7 +229,7 @@ impl Passwords {
     fn ended_with(&mut self, job: Job, verify: Verify) {
         if job.failed {
             let seconds = helper::LONGEST;
-            let what = "the process that checks passwords ended twice over one";
+            let what = "the process that checks passwords ended twice while checking one";
             self.give_up(job, format!("{what}; a stored hash may take no longer than {seconds} s"));
         } else {
             self.run(Job { failed: true, ..job }, verify);

@@ -157,7 +157,7 @@ impl Cleaning {
                 if has_room {
                     "it is tried again, also at the next start"
                 } else {
-                    "it and more are left to the next start"
+                    "it and others are left to the next start"
                 }
             ));
         }

@@ -68,7 +68,7 @@ fn path(cx: &RuleContext, word: &Word) -> Option<Finding> {
         return unfilled(word);
     };
     let message = format!("the `=` is part of the path \"{text}\"");
-    Some(Finding::new(word.span, message, format!("no `=` stands before a value: {} {right};", cx.d.name.str())))
+    Some(Finding::new(word.span, message, format!("a value has no `=` before it: {} {right};", cx.d.name.str())))
 }
 
 fn operator(cx: &RuleContext) -> Option<Finding> {

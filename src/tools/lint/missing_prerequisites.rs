@@ -18,7 +18,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W049",
-        title: "auth_request leads to no location",
+        title: "auth_request names no location",
         page: "The URI of `auth_request` is asked for within this server. Where no location answers it, the answer is 404, \
                and each request that was to be checked ends in 500. Write `location = /auth { internal; proxy_pass …; }`.",
         about: &["auth_request"],

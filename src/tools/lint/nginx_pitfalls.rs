@@ -262,7 +262,7 @@ fn unfilled_name(cx: &RuleContext, word: &Word) -> Option<Finding> {
         Some(name) => format!("its `}}` is missing: {name}"),
         None if text == "=" => {
             let name = cx.d.args.iter().find(|other| other.span != word.span)?;
-            format!("no `=` stands before a value: server_name {};", name.str())
+            format!("a value has no `=` before it: server_name {};", name.str())
         }
         None if text.starts_with('$') && text != "$hostname" => {
             "every host is the default server: server_name _; with listen … default_server".to_owned()

@@ -71,7 +71,7 @@ fn connections(tree: &Tree) -> String {
 fn requests(tree: &Tree) -> String {
     let (total, now) = (tree.number(&["http", "requests", "total"]), tree.number(&["http", "requests", "processing"]));
     let times = |name| tree.number(&["http", "times", "request_time", name]);
-    let mut text = format!("{now} under way; {} so far", grouped(total));
+    let mut text = format!("{now} in progress; {} so far", grouped(total));
     if let Some(tenths) = (10 * total).checked_div(tree.number(&["webserv", "uptime"])) {
         text += &format!(", {}.{} a second", grouped(tenths / 10), tenths % 10);
     }
@@ -236,7 +236,7 @@ mod tests {
             [
                 "webserv       1.2.3, process 7, serving for 2 h 2 min (configuration loaded b)",
                 "connections   2 active, 3 idle; 1,234,567 so far",
-                "requests      1 under way; 14,644 so far, 2.0 a second, 12 ms each",
+                "requests      1 in progress; 14,644 so far, 2.0 a second, 12 ms each",
                 "responses     14,600 2xx, 44 4xx, 0 5xx",
                 "data          2.0 KiB received, 5.0 MiB sent",
                 "upstreams     app.local: 127.0.0.1:2 is unavailable; 1 of 2 groups with all servers up",

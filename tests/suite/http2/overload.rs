@@ -50,7 +50,7 @@ fn memory_that_runs_out_costs_idle_connections_of_http2_first_and_nothing_under_
     assert_eq!(upload.answer(stream).status, 201, "what is under way is finished");
     assert_eq!(s.read("html/new").len(), 60_000);
     drop(hogs);
-    eventually("all is served again", || connect(&s).get("/f").status == 200);
+    eventually("all requests are served again", || connect(&s).get("/f").status == 200);
 }
 
 /// What is asked for takes several times the limit; the margin is for what is found only once it is used. What the
@@ -98,7 +98,7 @@ fn a_hundred_streams_of_each_client_that_reads_nothing_take_no_more_than_the_mem
     let used = s.kilobytes("VmHWM") - before;
     assert!(used < LIMIT * 3 / 2, "{used} of {LIMIT} KiB");
     drop(hogs);
-    eventually("all is served again", || connect(&s).get("/f").status == 200);
+    eventually("all requests are served again", || connect(&s).get("/f").status == 200);
 }
 
 /// Each stream that its client does not read from held a descriptor: nine connections took all, and no further one was

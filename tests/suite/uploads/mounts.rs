@@ -383,7 +383,7 @@ fn an_upload_beyond_a_mount_without_locks_is_warned_of_once() {
         for _ in 0..20 {
             tus(&b, "HEAD", &target, "", b"").is_one_of(&[404, 410]);
         }
-        assert_eq!(b.error_log().matches("an upload of another server").count(), 1);
+        assert_eq!(b.error_log().matches("the upload belongs to another server").count(), 1);
     }
     drop(mounted);
 }

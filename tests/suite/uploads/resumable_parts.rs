@@ -66,11 +66,11 @@ fn parallel_parts_become_one_file() {
         let own = create(&s, "own.txt", 3);
         let none = format!("/a/?webserv-upload={}", "0".repeat(32));
         for (urls, why) in [
-            (vec![&done[..], &open[..]], "number 2 of Upload-Concat is no partial upload that is complete"),
-            (vec![&own[..]], "number 1 of Upload-Concat is no partial upload"),
+            (vec![&done[..], &open[..]], "number 2 of Upload-Concat is not a complete partial upload"),
+            (vec![&own[..]], "number 1 of Upload-Concat is not a complete partial upload"),
             (vec![&none[..]], "no such upload as number 1"),
             (vec![&done[..], &done[..]], "twice"),
-            (vec!["/a/x"], "no upload of this server"),
+            (vec!["/a/x"], "not an upload of this server"),
             (vec![], "names no uploads"),
         ] {
             join(&s, &urls, "refused.txt").is(400).contains(why);

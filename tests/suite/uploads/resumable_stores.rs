@@ -98,7 +98,7 @@ fn an_upload_is_not_found_by_a_request_whose_variables_lead_to_the_store_of_anot
             let fields = format!("{}Upload-Length: 2\r\n{}", of("ann"), filename("t"));
             let target = located(tus(&s, "POST", "/a/", &fields, b"").is(201));
             tus(&s, "HEAD", &target, &of("bob"), b"").is(404);
-            s.await_file("logs/error.log", |log| log.contains("an upload that was begun for"));
+            s.await_file("logs/error.log", |log| log.contains("an upload begun for"));
             let append = format!("{OCTETS}Upload-Offset: 0\r\n");
             tus(&s, "PATCH", &target, &format!("{append}{}", of("bob")), b"xy").is(404);
             tus(&s, "PATCH", &target, &format!("{append}{}", of("ann")), b"ab").is(204);

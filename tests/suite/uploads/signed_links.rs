@@ -89,7 +89,7 @@ fn a_signed_link_lets_in_for_what_it_says() {
         s.get(&link).is(200).body_is("content");
         s.method("HEAD", &link, "", b"").is(200);
         s.get_with(&link, "Range: bytes=0-1\r\n").is(206).body_is("co");
-        s.get("/out/file.txt").is(403).contains("a signed link is needed here");
+        s.get("/out/file.txt").is(403).contains("a signed link is required here");
         let query = link.split_once('?').expect("arguments").1;
         s.get(&format!("/out/other.txt?{query}")).is(403).contains("another path");
         s.method("PUT", &link, "", b"x").is(403).contains("other methods");
@@ -266,9 +266,9 @@ fn a_signed_link_lets_in_for_what_it_says() {
         let keys = s.path("keys");
         let keys = keys.to_str().expect("UTF-8");
         for (options, why) in [
-            (["--size", "5"], "--size 5: no range"),
+            (["--size", "5"], "--size 5: not a range"),
             (["--expires", "soon"], "neither a Unix time nor"),
-            (["--expires", "1764000000"], "that is over already"),
+            (["--expires", "1764000000"], "that is in the past"),
             (["--methods", "BREW"], "--methods may be GET"),
             (["--size", "0-0"], "--size ends in 0"),
             (["--expires", "-1h"], "--expires -1h: neither a Unix time nor"),

@@ -399,7 +399,7 @@ fn a_deep_lock_takes_nothing_below_where_its_client_may_not_write() {
         return;
     }
     let setup = with_locks(DEEP).mkdir("html/open/other").mkdir("html/open/form").mkdir("html/open/own/in");
-    let s = setup.file("users", "u:{PLAIN}p\n").allow_log("LOCK: the rules of a path below it").start();
+    let s = setup.file("users", "u:{PLAIN}p\n").allow_log("LOCK: paths below it may have other rules").start();
     let user = "Authorization: Basic dTpw\r\n";
     for fields in ["", "Depth: infinity\r\n"] {
         s.method("LOCK", "/open/", fields, OWNED_LOCKINFO.as_bytes()).is(403);

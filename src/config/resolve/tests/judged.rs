@@ -97,7 +97,7 @@ fn stapling_is_ignored_only_where_no_file_has_the_response() {
         let text = format!("events {{ }} http {{\n{text}\n}}");
         let mut loaded = load_text("x.conf", text.as_bytes(), &LoadOptions::default());
         let resolved = super::super::resolve(&mut loaded, Path::new("/srv"), Form::Nginx, Vec::new(), None);
-        let noted = resolved.diagnostics.iter().filter(|d| d.message.contains("responses of OCSP are not fetched"));
+        let noted = resolved.diagnostics.iter().filter(|d| d.message.contains("OCSP responses are not fetched"));
         let places = noted.filter_map(|d| d.span).map(|span| loaded.sources.position(span).line);
         assert_eq!(places.collect::<Vec<_>>(), lines, "{text}");
     }

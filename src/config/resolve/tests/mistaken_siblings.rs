@@ -42,5 +42,5 @@ pub const MISTAKES: &[(&str, &str)] = &[
     ("location / {\nfallback /index.html;\n}", "try_files $uri /index.html;"),
     ("if (! -f $request_filename) { return 404; }", "if (!-f $request_filename)"),
     ("root /srv/www /srv/b;", "root /srv/www;"),
-    ("rewrite ^/a /b last break;", "one flag is all it takes: rewrite ^/a /b last;"),
+    ("rewrite ^/a /b last break;", "it takes only one flag: rewrite ^/a /b last;"),
 ];

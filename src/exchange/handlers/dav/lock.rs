@@ -132,7 +132,7 @@ fn check_collection(ex: &mut Exchange, cx: &mut Services, deep: bool) -> Result<
         return Ok(());
     }
     // RFC 4918 §9.10.3: all of the tree is locked, or nothing.
-    let why = "LOCK: the rules of a path below it may be others: Depth 0 locks the collection alone";
+    let why = "LOCK: paths below it may have other rules: Depth 0 locks the collection alone";
     Err(refuse(ex, cx, Status::FORBIDDEN, format_args!("{why}")))
 }
 
@@ -167,7 +167,7 @@ fn find(ex: &mut Exchange, cx: &mut Services) -> Result<(LockKey, Option<Resourc
             ex,
             cx,
             Status::BAD_REQUEST,
-            format_args!("LOCK: names that start so are this server's own"),
+            format_args!("LOCK: names that begin like this are reserved for this server"),
         ));
     }
     match Resource::of(ex, cx) {
@@ -190,16 +190,11 @@ fn find(ex: &mut Exchange, cx: &mut Services) -> Result<(LockKey, Option<Resourc
 /// A free name becomes an empty file (RFC 4918 §7.3), if PUT could make one.
 fn make(ex: &mut Exchange, cx: &mut Services, resource: &Resource) -> Result<Status, Flow> {
     if !ex.location().settings.dav.methods.contains(Method::Put) {
-        let why = format_args!("LOCK of a name that is free needs PUT in dav_methods");
+        let why = format_args!("LOCK of an unused name needs PUT in dav_methods");
         return Err(refuse(ex, cx, Status::FORBIDDEN, why));
     }
     if ex.location().settings.upload.store == Store::Off {
-        return Err(refuse(
-            ex,
-            cx,
-            Status::FORBIDDEN,
-            format_args!("LOCK of a name that is free: uploads are off here"),
-        ));
+        return Err(refuse(ex, cx, Status::FORBIDDEN, format_args!("LOCK of an unused name: uploads are off here")));
     }
     if let Err(why) = Names::of(ex).check(resource.name.to_bytes()) {
         return Err(refuse(ex, cx, Status::BAD_REQUEST, format_args!("LOCK: {why}")));

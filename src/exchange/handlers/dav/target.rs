@@ -19,7 +19,7 @@ use std::rc::Rc;
 /// What is wrong with its last name, for a 400.
 pub fn check_name(ex: &Exchange, uri: &[u8]) -> Result<(), &'static str> {
     if temp_names::is_hidden(uri) {
-        return Err("names that start so are this server's own");
+        return Err("names that begin like this are reserved for this server");
     }
     let name = uri.split(|b| *b == b'/').rfind(|part| !part.is_empty());
     name.map_or(Ok(()), |name| upload::Names::of(ex).check(name))

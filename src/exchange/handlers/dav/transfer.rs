@@ -292,7 +292,7 @@ impl Transfer {
                 Ok(())
             }
             Err(Errno::EEXIST) => {
-                let text = format_args!("the destination exists by now");
+                let text = format_args!("the destination exists now");
                 Err(refuse(ex, cx, Status::PRECONDITION_FAILED, text))
             }
             Err(e) => Err(failed(ex, cx, "copy", e)),

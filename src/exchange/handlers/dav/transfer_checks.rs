@@ -230,7 +230,7 @@ impl TransferChecks {
                 let source = stat_source(job)?;
                 let is_same = self.tree.is_none_or(|tree| tree == (source.dev, source.ino));
                 if (source.kind == FileKind::Dir) != self.is_tree || !is_same {
-                    let why = "something else has the name of the source by now";
+                    let why = "something else has the name of the source now";
                     return Err(Refusal::new(Status::CONFLICT, why));
                 }
                 source.size

@@ -196,7 +196,9 @@ pub fn stopped(ex: &mut Exchange, cx: &mut Services, stuck: &Stuck, removed: u64
     let mut text = b"This could not be removed: \"".to_vec();
     escape_path(path, &mut text);
     let why = errno.message();
-    let line = format!("\" ({why}).\nIt and what is beside it is left; {removed} entries of the directory are gone.\n");
+    let line = format!(
+        "\" ({why}).\nIt and the rest of the directory are left; {removed} entries of the directory are gone.\n"
+    );
     text.extend_from_slice(line.as_bytes());
     ex.response.text(status, ContentType::Static("text/plain; charset=utf-8"), text);
     Flow::Respond

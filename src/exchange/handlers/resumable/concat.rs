@@ -67,7 +67,7 @@ fn ids(urls: &[u8]) -> Result<Vec<UploadId>, &'static str> {
         Some(ids) if ids.is_empty() => Err("Upload-Concat names no uploads"),
         Some(ids) if ids.len() > MOST => Err("Upload-Concat names more than 64 uploads"),
         Some(ids) => Ok(ids),
-        None => Err("Upload-Concat names something that is no upload of this server"),
+        None => Err("Upload-Concat names something that is not an upload of this server"),
     }
 }
 
@@ -130,7 +130,7 @@ impl Joining {
                 }
             };
             if !tus::is_partial(&part.record.concat) || part.record.length != Some(part.size) {
-                let why = format!("number {n} of Upload-Concat is no partial upload that is complete");
+                let why = format!("number {n} of Upload-Concat is not a complete partial upload");
                 return refuse(ex, cx, bad(why));
             }
             let bytes = part.dir.read_part(id).map_err(|e| Refusal::call("open()", &part.home.path, e));
@@ -234,10 +234,10 @@ mod tests {
             (format!("/a/?{ARGUMENT}={a}"), Ok(1)),
             (format!("https://h/a/?x=1&{ARGUMENT}={a}  /a/?{ARGUMENT}={b}"), Ok(2)),
             (String::new(), Err("Upload-Concat names no uploads")),
-            ("/a/x".into(), Err("Upload-Concat names something that is no upload of this server")),
+            ("/a/x".into(), Err("Upload-Concat names something that is not an upload of this server")),
             (
                 format!("/a/?{ARGUMENT}={}", &a[1..]),
-                Err("Upload-Concat names something that is no upload of this server"),
+                Err("Upload-Concat names something that is not an upload of this server"),
             ),
             (format!("/?{ARGUMENT}={a} ").repeat(65), Err("Upload-Concat names more than 64 uploads")),
         ];

@@ -175,7 +175,7 @@ pub fn rufh(ex: &mut Exchange, cx: &mut Services) -> Begun<Append> {
 
 fn rufh_said(ex: &Exchange, length: Option<u64>, ends: bool) -> Result<(CreationRequest, RequestContent), Refusal> {
     if is_form(ex) {
-        let why = "a form cannot come in pieces: send the file itself";
+        let why = "a form cannot be uploaded in parts: send the file itself";
         return Err(Refusal::new(Status::UNSUPPORTED_MEDIA_TYPE, why));
     }
     // tus-js-client sends the name as in tus, whichever protocol it uses.

@@ -77,7 +77,7 @@ pub fn find(ex: &mut Exchange, cx: &mut Services, id: UploadId, access: Access) 
     if record.is_moved
         && let Some(why) = locks::unreliable_in(&home.path)
     {
-        let text = "an upload of another server, which has this directory by another path, does not go on here";
+        let text = "the upload belongs to another server, which reaches this directory by another path";
         // Clients ask repeatedly.
         if let Some(times) = cx.resumable.count_elsewhere(&home.path) {
             let path = Printable(&home.path);
@@ -125,7 +125,7 @@ fn goes_there(ex: &mut Exchange, cx: &mut Services, record: &UploadState) -> Res
     }
     ex.route.begun_at = None;
     let (begun, path) = (Printable(&record.path), Printable(&path));
-    let why = format_args!("an upload that was begun for \"{begun}\" does not go on: this request is for \"{path}\"");
+    let why = format_args!("an upload begun for \"{begun}\" cannot be continued: this request is for \"{path}\"");
     ex.report(cx, Level::Warn, why);
     Ok(false)
 }
@@ -141,7 +141,7 @@ fn load(home: &Home, dir: &Dir, id: UploadId) -> Result<Option<UploadState>, Mis
             Unread::Call(e) => Refusal::call("read()", &home.path, e),
             // After a 404, clients start again or give up; the next request may reach the other server.
             Unread::Foreign => {
-                let why = "another version of this server keeps the upload: it goes on there";
+                let why = "another version of this server keeps the upload: it can be continued there";
                 Refusal::new(Status::SERVICE_UNAVAILABLE, why)
             }
         })

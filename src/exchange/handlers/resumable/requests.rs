@@ -222,14 +222,14 @@ fn tus(ex: &Exchange, upload: &mut Unfinished) -> Result<super::append::RequestC
     let whole = create::WholeDigest::of(!upload.record.digest.is_empty());
     let content = create::tus_content(ex, UploadRequest::Append, whole)?;
     let offset = ex.header(HeaderId::UploadOffset).and_then(number);
-    let Some(offset) = offset else { return Err(bad("Upload-Offset is missing or no offset").into()) };
+    let Some(offset) = offset else { return Err(bad("Upload-Offset is missing or not an offset").into()) };
     if let Some(length) = ex.header(HeaderId::UploadLength) {
-        let Some(length) = number(length) else { return Err(bad("Upload-Length is no size").into()) };
+        let Some(length) = number(length) else { return Err(bad("Upload-Length is not a size").into()) };
         if upload.record.length.is_some_and(|known| known != length) {
             return Err(bad("Upload-Length cannot be changed").into());
         }
         if length < upload.size {
-            return Err(bad("Upload-Length is less than what is there").into());
+            return Err(bad("Upload-Length is less than what was received").into());
         }
         upload.record.length = Some(length);
     }
@@ -237,7 +237,7 @@ fn tus(ex: &Exchange, upload: &mut Unfinished) -> Result<super::append::RequestC
         return Err(AppendError::Offset { given: offset });
     }
     if !create::fits(ex, offset, upload.record.length) {
-        let why = "the content is longer than Upload-Length leaves room for";
+        let why = "the content exceeds Upload-Length";
         return Err(Refusal::new(Status::CONTENT_TOO_LARGE, why).into());
     }
     Ok(content)
@@ -256,7 +256,7 @@ fn rufh(ex: &mut Exchange, upload: &mut Unfinished) -> Result<super::append::Req
         return Err(bad("Upload-Complete is missing or neither ?0 nor ?1").into());
     };
     let Some(offset) = ex.header(HeaderId::UploadOffset).and_then(rufh::integer) else {
-        return Err(bad("Upload-Offset is missing or no offset").into());
+        return Err(bad("Upload-Offset is missing or not an offset").into());
     };
     if offset != upload.size {
         return Err(AppendError::Offset { given: offset });

@@ -37,7 +37,7 @@ pub type Pairs = Vec<(Box<[u8]>, Vec<u8>)>;
 /// What is wrong, for a 400.
 pub fn length(length: Option<&[u8]>, defer: Option<&[u8]>) -> Result<Option<u64>, &'static str> {
     match (length, defer) {
-        (Some(length), None) => number(length).map(Some).ok_or("Upload-Length is no size"),
+        (Some(length), None) => number(length).map(Some).ok_or("Upload-Length is not a size"),
         (None, Some(b"1")) => Ok(None),
         (None, Some(_)) => Err("Upload-Defer-Length may only be 1"),
         (Some(_), Some(_)) => Err("Upload-Length and Upload-Defer-Length exclude each other"),

@@ -415,7 +415,7 @@ impl Upload {
             NameFailure::Taken | NameFailure::Refused => {
                 Refusal::new(Status::CONFLICT, "the name is taken").limit("upload_on_duplicate")
             }
-            NameFailure::NoFile => Refusal::new(Status::CONFLICT, "something that is no file has that name"),
+            NameFailure::NoFile => Refusal::new(Status::CONFLICT, "something that is not a file has that name"),
             NameFailure::Call(call, e) => Refusal::call(call, &self.target.path, e),
         }
         .of(name)

@@ -28,7 +28,7 @@ impl Limit {
         let by_link = ex.route.link.as_ref().map_or(0, |link| link.limits.most);
         if directive == "upload_max_file_size" && by_link > 0 && most == Some(by_link) {
             let text = format!("the link is for at most {by_link} bytes");
-            return Limit { line: LimitingLine { text, place: "by what was signed".into() }, most };
+            return Limit { line: LimitingLine { text, place: "by the signed link".into() }, most };
         }
         Limit { line: LimitingLine::of(ex, directive), most }
     }

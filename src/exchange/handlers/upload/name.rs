@@ -61,7 +61,8 @@ impl Names {
             if decoded == name {
                 break;
             }
-            self.look(&decoded).map_err(|_| "the file name holds %-escapes of what no file name may hold")?;
+            self.look(&decoded)
+                .map_err(|_| "the file name holds %-escapes of characters that no file name may hold")?;
             std::mem::swap(&mut name, &mut decoded);
         }
         Ok(())
@@ -84,7 +85,7 @@ impl Names {
             return Err("the file name is only dots");
         }
         if temp_names::is_hidden(name) {
-            return Err("the file name starts with a dot and a word of this server's own");
+            return Err("the file name starts with a dot and a word reserved for this server");
         }
         if name.contains(&0) {
             return Err("the file name holds a control character");

@@ -163,7 +163,7 @@ pub fn lock(
             Err(Refusal::later())
         }
         Err(Errno::EAGAIN) => {
-            let why = "another upload, here or in another process, does not give the lock of the quota back";
+            let why = "another upload, here or in another process, does not release the lock of the quota";
             Err(Refusal::new(Status::SERVICE_UNAVAILABLE, why).limit("upload_quota"))
         }
         Err(e) => Err(Refusal::call("lock of the quota", area.path(), e)),
@@ -173,7 +173,7 @@ pub fn lock(
 fn refusal(full: Full, need: Usage) -> Refusal {
     let Full { used, claimed } = full;
     let mut detail = format!(
-        "{} bytes in {} files are there, {} in {} are on their way, {} in {} are to come",
+        "{} bytes in {} files are there, {} in {} are being uploaded, {} in {} are expected",
         used.bytes, used.files, claimed.bytes, claimed.files, need.bytes, need.files
     );
     if need.dirs > 0 {
@@ -191,7 +191,7 @@ mod tests {
     fn the_log_tells_what_uses_up_a_quota_and_directories_only_where_some_are_to_be_made() {
         let of = |bytes, files, dirs| Usage { bytes, files, dirs };
         let full = Full { used: of(1000, 3, 7), claimed: of(200, 2, 1) };
-        let files = "1000 bytes in 3 files are there, 200 in 2 are on their way, 300 in 1 are to come";
+        let files = "1000 bytes in 3 files are there, 200 in 2 are being uploaded, 300 in 1 are expected";
         assert_eq!(refusal(full, of(300, 1, 0)).detail, files);
         let expected = format!("{files}; 8 directories are there, 2 are to be made");
         assert_eq!(refusal(full, of(300, 1, 2)).detail, expected);

@@ -150,7 +150,7 @@ fn check_path(rest: &[u8], below: &[u8], names: Names) -> Result<(), Refusal> {
         return Err(Refusal::new(Status::FORBIDDEN, "the path leads out of the area"));
     }
     if temp_names::is_hidden(below) {
-        return Err(Refusal::new(Status::BAD_REQUEST, "a part of the path is a name of this server's own"));
+        return Err(Refusal::new(Status::BAD_REQUEST, "a part of the path is a name reserved for this server"));
     }
     let is_strict = names == Names { rule: NameRule::Safe, manner: Manner::Form };
     if is_strict && below.split(|b| *b == b'/').any(|component| component.starts_with(b".")) {

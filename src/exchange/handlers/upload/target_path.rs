@@ -107,12 +107,12 @@ fn expanded(store: &Template, ex: &mut Exchange, cx: &mut Services) -> Result<Ve
             "upload_store has no value: it begins with an empty variable"
         }
         Some(Part::Var(_) | Part::Capture(_)) if !path.starts_with(b"/") => {
-            "upload_store begins with a variable whose value is no absolute path"
+            "upload_store begins with a variable whose value is not an absolute path"
         }
         _ if lacks_name(store, ex, cx) => "upload_store has a directory whose variables are empty",
         _ => return Ok(path),
     };
-    Err(Refusal::new(Status::INTERNAL_SERVER_ERROR, "there is no place for uploads").detail(detail.into()))
+    Err(Refusal::new(Status::INTERNAL_SERVER_ERROR, "there is no directory for uploads").detail(detail.into()))
 }
 
 /// Whether variables that are to name a directory name none: `/srv/$remote_user` without a user is the directory of all
