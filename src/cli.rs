@@ -60,7 +60,7 @@ pub struct Args {
     pub qr: bool,
     /// Show how the running server is doing.
     pub status: bool,
-    /// All of them, not what people look for.
+    /// With `status`: every counter instead of a summary.
     pub all: bool,
     /// Diagnostics as JSON, one object per line.
     pub json: bool,

@@ -1,5 +1,5 @@
 //! Why a connection is closed. There is no close without a reason: it is part of the step that closes
-//! ([`super::io::Step::Close`], [`super::io::Next::Close`]), is counted, and stands in the error log at level debug.
+//! ([`super::io::Step::Close`], [`super::io::Next::Close`]), is counted, and written to the error log at level debug.
 
 use super::timers::Timer;
 use crate::services::stats::Closed;

@@ -11,7 +11,7 @@ use super::reject::Reject;
 use memchr::memmem::Finder;
 use std::ops::Range;
 
-/// Bytes of the header lines of one part.
+/// Maximum bytes of the header lines of one part.
 const HEADERS: usize = 8192;
 /// Longest boundary (RFC 2046 §5.1.1).
 const BOUNDARY: usize = 70;

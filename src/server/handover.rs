@@ -1,7 +1,7 @@
 //! Handover at a reload under a parent, on the event loop ([`crate::services::handover`] has the messages). The parent
 //! gives both processes an end of a channel: the old one writes its state (counters, locks, tickets) in parts, one per
-//! turn, and then changes while it completes its requests; the new one reads, and writes what it does to locks, which
-//! hold for the old one's requests too.
+//! turn, and later what changes while it completes its requests; the new one reads that, and writes its own changes of
+//! locks, which apply to the old one's requests too.
 //!
 //! Invariant: a new process accepts no connection before it has the old one's state, or [`PATIENCE`] is over; state
 //! that arrives later is added to what it has counted itself. A process that is replaced while older ones still drain

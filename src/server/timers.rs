@@ -43,7 +43,7 @@ impl Server {
             server.service_manager.tick(now);
             server.end_drain(now);
         });
-        self.protected("a look-up of names", Server::services_due);
+        self.protected("work of the services", Server::services_due);
         self.protected("a sweep", Server::sweep);
     }
 

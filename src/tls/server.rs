@@ -138,8 +138,8 @@ impl Options {
         };
         let mut config = builder.with_cert_resolver(Arc::new(Certificates(self.certificates)));
         config.ignore_client_order = self.prefers_own_ciphers;
-        // The limit includes the record header. With smaller records, a sealed `session::BITE` would not fit into
-        // `session::SEALED`.
+        // The limit includes the record header. With smaller records, a sealed `session::MAX_PLAINTEXT` would not fit
+        // into `session::SEALED`.
         config.max_fragment_size = Some(self.buffer_size.clamp(64, 16384) + 5);
         config.alpn_protocols = self.alpn;
         config.session_storage = match &self.cache {

@@ -1,4 +1,4 @@
-//! Byte buffers that are used again. The one given back last is taken first: its memory is the warmest.
+//! Reused byte buffers. The one returned last is taken first: its memory is most likely in the processor's caches.
 
 /// A buffer that grew beyond this many times the standard capacity is not kept: one large response must not make the
 /// pool large for good.

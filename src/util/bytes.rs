@@ -1,5 +1,5 @@
 //! Questions about all bytes of a short text, eight at a time: names, paths and header values are too short for SIMD to
-//! pay, and a byte at a time is five times as dear.
+//! pay, and testing one byte at a time takes five times as long.
 //!
 //! Invariant: each question is exact for every byte; `tests` ask it of all of them, at every place and length.
 

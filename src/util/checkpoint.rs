@@ -1,9 +1,9 @@
-//! Long computations on the one thread (reading a configuration) pass here every now and then, so that their caller
-//! may do something else meanwhile: a server that reloads serves its clients. Without a caller that asked for it,
-//! passing does nothing.
+//! Long computations on the one thread (reading a configuration) call [`pass`] now and then, so that their caller can
+//! do other work meanwhile: a server that reloads goes on serving its clients. Without a caller that asked for it,
+//! the call does nothing.
 //!
 //! What bounds it: [`pass`] after at most a few hundred microseconds of work, [`pass_costly`] around a step that may
-//! take longer by itself. The first [`FREE`] light steps are one piece, so that a small configuration is taken at once.
+//! take longer by itself. The first [`FREE`] light steps are one piece, so that a small configuration is read at once.
 
 use crate::sys::clock;
 use std::cell::{Cell, RefCell};

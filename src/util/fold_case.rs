@@ -1,7 +1,7 @@
 //! Names as file systems compare them that ignore case, or how a letter is composed.
 //!
-//! Invariant: whatever two names such a file system takes for one are equal here, but for the short names of FAT. The
-//! opposite need not be true.
+//! Invariant: two names that such a file system treats as the same are equal here, except for the short names of FAT.
+//! The opposite need not be true.
 
 use super::decompose::decompose;
 use std::borrow::Cow;

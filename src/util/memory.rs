@@ -1,7 +1,7 @@
-//! Memory that may not be there: under RLIMIT_AS, or on a machine that gives no more than it has. An ordinary
-//! allocation that fails ends the process, with all requests. So what one request, or one file, lets grow to a MiB or
-//! more is reserved by calls that may fail, or asks here before it goes on; then only that request ends. Smaller
-//! allocations are not: where there is no memory for these, no request can be answered.
+//! Allocations that may fail: under RLIMIT_AS, or on a machine that does not overcommit memory. An ordinary allocation
+//! that fails ends the process, with all requests. So whatever one request, or one file, can make grow to a MiB or more
+//! is reserved by calls that may fail, or checks here before it continues; then only that request ends. Smaller
+//! allocations do not: without memory for these, no request can be answered.
 
 /// Whether that much memory can be had now.
 pub fn has_room(bytes: usize) -> bool {

@@ -1,4 +1,4 @@
-//! Networks of addresses, each with a number: a look-up asks each prefix length once, however many networks there are.
+//! Networks of addresses, each with a number: a look-up tries each prefix length once, however many networks there are.
 
 use super::hash::FastMap;
 use std::net::IpAddr;

@@ -1,5 +1,5 @@
-//! A place for many values of one type, found by slot and generation: a key outlives its value harmlessly, because
-//! the slot's next tenant has another generation. An event that the kernel had ready before a connection was closed
+//! A container for many values of one type, found by slot and generation: a key outlives its value harmlessly, because
+//! the next value in the slot has another generation. An event that the kernel had ready before a connection was closed
 //! finds no value.
 //!
 //! Slots freed last are used first, so that a busy server keeps touching the same memory and slots never used are never

@@ -10,9 +10,9 @@ pub(super) struct CachedSend {
     pub(super) response: Rc<CachedResponse>,
     /// Where the body is; None: in the entry itself.
     pub(super) file: Option<Rc<OpenFile>>,
-    /// Bytes of the body that are sent, and that there are.
+    /// Bytes of the body sent so far.
     pub(super) at: u64,
-    /// Bytes of the body.
+    /// Bytes of the whole body.
     pub(super) size: u64,
     /// The head was written.
     pub(super) is_begun: bool,

@@ -99,8 +99,9 @@ pub struct Http2 {
     turns: u64,
     /// The connection is idle, and its deadline was set after that many requests.
     idle_after: Option<u32>,
-    /// A response is large: [`UNSENT`] is to hold, and does where the second is true.
+    /// A large response is being sent, so the socket's unsent bytes should be limited to [`UNSENT`].
     has_large: bool,
+    /// That limit is set.
     is_limited: bool,
     /// The connection ends once its output is sent.
     ends: Option<CloseReason>,

@@ -361,8 +361,8 @@ fn ended(
         let exit = from.exit(&cx.children);
         return request.output_ended(ex, cx, exit);
     }
-    // A reset may arrive after the FIN: in that case, the bytes sent have not been acknowledged yet.
     request.is_cut = from.transport.tls().is_some_and(Tls::is_cut);
+    // A reset may arrive after the FIN: in that case, the bytes sent have not been acknowledged yet.
     request.was_reset = request.reused && (from.transport.connected().is_err() || from.transport.is_unacknowledged());
     request.closed(ex, cx)
 }

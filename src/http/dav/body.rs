@@ -2,7 +2,7 @@
 
 use super::xml::{Element, Name, parse};
 
-/// Bytes of the owner of a lock: they are kept as long as it, and shown to each who lists what it covers.
+/// Maximum bytes of a lock's owner, which is kept with the lock and shown in listings of what the lock covers.
 const OWNER: usize = 4096;
 
 /// What a PROPFIND asks for.

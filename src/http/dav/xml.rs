@@ -1,5 +1,5 @@
-//! XML as WebDAV's requests have it: elements with namespaces and text. Neither a document type nor an entity beside
-//! XML's own five is taken; depth and number of elements are bounded; and the text of an answer.
+//! The XML of WebDAV requests: elements with namespaces and text. Document types, and entities other than XML's own
+//! five, are refused; depth and number of elements are bounded. Also escapes the text of responses.
 //!
 //! Invariant: what is read costs memory in proportion to its bytes, whatever it says.
 
@@ -9,9 +9,9 @@ use quick_xml::events::{BytesStart, Event};
 use quick_xml::name::ResolveResult;
 use std::borrow::Cow;
 
-/// Elements inside each other.
+/// Maximum depth of nested elements.
 const DEPTH: usize = 32;
-/// Elements at all.
+/// Maximum number of elements.
 const ELEMENTS: usize = 1024;
 /// Comments, instructions and marked sections: each costs about as much as an element, in fewer bytes.
 const ASIDES: usize = 1024;

@@ -11,10 +11,10 @@ use crate::http::fields::Fields;
 use crate::http::reject::Reject;
 use std::ops::Range;
 
-/// Bytes of extensions after one chunk size, and in one body.
+/// Maximum bytes of extensions after one chunk size, and in one body.
 const EXTENSION: usize = 4096;
 const EXTENSIONS: usize = 4 * EXTENSION;
-/// Bytes of all trailer lines.
+/// Maximum bytes of all trailer lines.
 const TRAILERS: usize = 8192;
 /// Bytes of framing that a body may have for each byte of content, and beside that: a byte of content in a chunk of its
 /// own takes five, and some write sizes with eight digits.

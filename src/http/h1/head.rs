@@ -219,7 +219,7 @@ impl HeadParser {
             return Err(Reject::TooManyFields { limit: most });
         }
         let Field { id, name, value } = field;
-        // No name that has an id has one.
+        // Names with an id contain no unusual characters.
         if id == HeaderId::Other && !limits.unusual.keep(name.of(buf)) {
             return Ok(());
         }

@@ -14,8 +14,8 @@ pub fn line_as_sent(line: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// The method and the header fields of a request as it was written, `NAME: VALUE` each; in the order of their names,
-/// which alone has no meaning.
+/// The method and the header fields of a request as it was written, `NAME: VALUE` each; sorted by name,
+/// since the order of fields with different names has no meaning.
 pub fn written_fields(text: &[u8]) -> Vec<Vec<u8>> {
     let end = memchr::memmem::find(text, b"\r\n\r\n").unwrap_or(text.len());
     let head = text.get(..end).unwrap_or_default();

@@ -18,7 +18,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W115",
-        title: "a check of Referer that a request without one passes",
+        title: "a Referer check that requests without a Referer pass",
         page: "`none` in `valid_referers` lets requests without the header in, and any client can leave it out. Leave \
                `none` out where the check protects something; nothing that matters should depend on Referer alone.",
         about: &["valid_referers"],
@@ -26,7 +26,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W116",
-        title: "a regex that matches more than the end",
+        title: "a regex that does not match at the end only",
         page: "`\\.php` matches /x.php.jpg as well, and `~example\\.org` the host example.org.evil.test. End the regex with \
                `$`, and begin one of a host with `^`.",
         about: &["location", "server_name"],
@@ -34,7 +34,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W118",
-        title: "Content-Type by add_header",
+        title: "Content-Type set by add_header",
         page: "`add_header Content-Type` adds a second header beside the one that the response has, and clients take either. \
                Write `default_type`, or `types { }`.",
         about: &["add_header"],
@@ -42,7 +42,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W119",
-        title: "every response names the version",
+        title: "every response shows the server's version",
         page: "`server_tokens on` shows the version in the Server header and on error pages, which tells attackers what to \
                try; `build` shows the name of the build as well. Write `server_tokens off;`.",
         about: &["server_tokens"],
@@ -222,7 +222,7 @@ fn quoted(word: &Word) -> String {
 
 fn version(cx: &RuleContext, found: &mut Vec<Finding>) {
     if let Some(word) = cx.d.args.first().filter(|word| cx.is("server_tokens") && (word.is("on") || word.is("build"))) {
-        found.push(Finding::new(word.span, "every response names the version", "write: server_tokens off;"));
+        found.push(Finding::new(word.span, "every response shows the server's version", "write: server_tokens off;"));
     }
 }
 

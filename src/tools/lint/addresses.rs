@@ -17,7 +17,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W163",
-        title: "a network that holds more than the private one",
+        title: "a network larger than the private one",
         page: "Private addresses are 10.0.0.0/8, 172.16.0.0/12 and 192.168.0.0/16. `172.0.0.0/8` and `192.0.0.0/8` hold millions \
                of public ones as well, whose owners are let in, or believed.",
         about: &["allow", "set_real_ip_from"],
@@ -42,7 +42,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W340",
-        title: "a network of one family where clients come with both",
+        title: "a network of IPv4 or IPv6 only where clients use both",
         page: "`deny 0.0.0.0/0` is all of IPv4: clients that come by `listen [::]:80` have addresses of IPv6, which no rule names, and \
                are let in. Write `deny all;`.",
         about: &["deny"],
@@ -50,7 +50,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W038",
-        title: "a listener of IPv6 only",
+        title: "a listener for IPv6 only",
         page: "`listen [::]:80` alone takes no IPv4 connections: the socket is made with ipv6only=on. Write `listen 80;` beside \
                it, or `ipv6only=off`.",
         about: &["listen"],

@@ -60,7 +60,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W067",
-        title: "a map key that no User-Agent is",
+        title: "a map key that no User-Agent equals",
         page: "A key without `~` is compared with the whole value: `bot` matches a client that calls itself \"bot\" and nothing \
                more. A part of the name is found by a regex: `~*bot`.",
         about: &["map"],

@@ -18,7 +18,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W150",
-        title: "one visitor's cookie for everybody",
+        title: "one visitor's cookie sent to everyone",
         page: "A response with Set-Cookie is not cached, unless `proxy_ignore_headers Set-Cookie` says so: then its cookie, a \
                session perhaps, is sent to all that ask for the same. Add `proxy_hide_header Set-Cookie;`.",
         about: &["proxy_ignore_headers", "fastcgi_ignore_headers", "uwsgi_ignore_headers", "scgi_ignore_headers"],

@@ -8,7 +8,7 @@ use crate::config::ast::Word;
 pub const RULES: &[Rule] = &[
     Rule {
         code: "W060",
-        title: "a group of an `if` that has none",
+        title: "a capture of an `if` whose regex has no group",
         page: "The regex that matched last is what `$1` is of: inside `if ($uri ~ ^/a)` that is the regex of the `if`, and one \
                without groups leaves `$1` empty, whatever the location around captured. Put what is meant into parentheses.",
         about: &["set", "return", "add_header", "proxy_set_header"],

@@ -18,7 +18,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W143",
-        title: "an address or a user as the client wrote it",
+        title: "an address or a user name that the client can forge",
         page: "Applications trust X-Real-IP, X-Forwarded-For and names of users as what the proxy found out. Passed on as \
                the client sent them, anyone is who they say. Write `$remote_addr`, `$proxy_add_x_forwarded_for` or \
                `$remote_user`; behind another proxy name it by `set_real_ip_from`.",
@@ -27,7 +27,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W144",
-        title: "a redirect to where the client says",
+        title: "a redirect to a host that the client chooses",
         page: "A redirect whose host, or its end, comes from the request sends visitors of this site to any other (open \
                redirect). `https://a.test$1` is one too where `$1` need not begin with a slash: `.evil.test` makes it \
                another host. Name the host, and end it with `/`.",

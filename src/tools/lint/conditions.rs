@@ -20,7 +20,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W159",
-        title: "a value that no line of the map names is let in",
+        title: "a value that the map does not define is let in",
         page: "`map` and `geo` without `default` leave the variable empty for everything that no line names. Where the lines say \
                who may enter, and an `if` refuses the others by another value, those that no line names are not refused. \
                Write `default` with the value that is refused.",

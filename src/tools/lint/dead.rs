@@ -10,7 +10,7 @@ use crate::util::hash::FastSet;
 pub const RULES: &[Rule] = &[
     Rule {
         code: "W031",
-        title: "a path that no URI has",
+        title: "a path that no URI can have",
         page: "A location and the regex of a `rewrite` are compared with the path of the URI: it begins with `/`, has neither \
                the scheme nor the host before it nor the query behind it, its %XX are decoded, and slashes beside each other \
                are one (unless merge_slashes is off). `rewrite ^old/` or `location /my%20files/` never match.",
@@ -19,7 +19,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W032",
-        title: "the last argument of try_files is not looked for",
+        title: "the last argument of try_files is not checked",
         page: "`try_files` looks for all arguments but the last, which is where the request goes if none is there: with `$uri` or \
                `$uri/` it comes back to this very line until it ends in 500. End with a status, a page or a named location: \
                `try_files $uri $uri/ =404;`. A URL is a file's name here: hand requests on in a named location.",
@@ -28,7 +28,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W033",
-        title: "an error page without its slash",
+        title: "an error page without a leading slash",
         page: "What begins with neither `/` nor `@` is a URL, to which clients are redirected: `error_page 404 404.html` answers \
                302 instead of 404. Write `/404.html`.",
         about: &["error_page"],
@@ -36,7 +36,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W034",
-        title: "a condition on an answer that is not there yet",
+        title: "a condition on a response that does not exist yet",
         page: "`if` and `set` run before a request is answered or handed on: $status, $upstream_… and $sent_http_… are empty \
                then. Look at them in `map`, in a log, or have `error_page` act on a status.",
         about: &["if", "set"],
@@ -44,7 +44,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W035",
-        title: "a variable where none is filled in",
+        title: "a variable where variables are not evaluated",
         page: "The path of `error_log` and the names of headers are taken as they stand: `error_log logs/$host.log` writes to a \
                file called \"$host.log\". A log for each server is written in that server; `access_log` takes variables. The \
                path of a location is fixed as well: what else a request has is told apart by `map` or `if`.",
@@ -62,7 +62,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W036",
-        title: "a size or a time without its unit",
+        title: "a size or a time without a unit",
         page: "A number alone counts bytes: with `client_max_body_size 10` almost every form is refused. k, m and g stand for \
                KiB, MiB and GiB: `client_max_body_size 10m`. A time without a unit counts seconds: `expires 7` is seven \
                seconds, `proxy_read_timeout 60000` almost 17 hours. Write `7d`, `60s` or `60000ms`.",

@@ -7,7 +7,7 @@ use crate::config::ast::{Directive, Word};
 pub const RULES: &[Rule] = &[
     Rule {
         code: "W154",
-        title: "unknown hosts are answered by another server than it seems",
+        title: "unknown hosts are answered by a different server than it seems",
         page: "A host that no `server_name` names is answered by the default server of the address: the one with \
            `default_server`, else the first. `server_name _` is a name that no host has, and takes no others. So a server \
            that is meant for them has to be first or to say `listen … default_server`, and one that is not for everybody \

@@ -7,7 +7,7 @@ use crate::config::ast::{Directive, Word};
 
 pub const RULES: &[Rule] = &[Rule {
     code: "W327",
-    title: "a header that goes the other way",
+    title: "a request header sent to the client, or the reverse",
     page: "`proxy_set_header` is about the request to the application, `add_header`, `proxy_hide_header` and \
            `proxy_pass_header` about the response to the client. A header of responses (Access-Control-Allow-Origin, \
            X-Frame-Options, X-Accel-Buffering) means nothing to the application, and one of requests (X-Real-IP, \

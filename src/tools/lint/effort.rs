@@ -8,7 +8,7 @@ use crate::config::ast::{Directive, Word};
 pub const RULES: &[Rule] = &[
     Rule {
         code: "W054",
-        title: "gzip of what is compressed already",
+        title: "gzip of data that is already compressed",
         page: "Images, videos, archives and WOFF fonts are compressed: gzip makes them no smaller, and costs time for each \
                response. Name texts only: `gzip_types text/css application/javascript application/json image/svg+xml;`.",
         about: &["gzip_types"],
@@ -16,7 +16,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W055",
-        title: "a limit whose key is never the same twice",
+        title: "a limit whose key is different for each request",
         page: "A limit counts requests with the same key. $request_id, $msec or $connection_requests differ for each request, \
                and $connection or $remote_port for each connection: no count goes up. Count by $binary_remote_addr.",
         about: &["limit_req_zone", "limit_conn_zone"],

@@ -19,7 +19,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W318",
-        title: "an error page that the failed server is asked for",
+        title: "an error page that is requested from the failed server",
         page: "502, 503 and 504 say that the application does not answer, and `location / { proxy_pass … }` asks it for the page as \
                well. Give the page a location of its own: `location = /502.html { root /srv/errors; internal; }`.",
         about: &["error_page"],

@@ -32,7 +32,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W132",
-        title: "a password file that is never asked for",
+        title: "a password file that is never used",
         page: "`auth_basic_user_file` alone asks for nothing: `auth_basic \"REALM\";` turns the check on.",
         about: &["auth_basic_user_file"],
         check: unused_passwords,

@@ -47,7 +47,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         code: "W212",
         title: "no listener",
-        page: "No `server` block is there, so no port is opened and no request can be answered. Write one into `http`, or \
+        page: "There is no `server` block, so no port is opened and no request can be answered. Write one into `http`, or \
                include the files that have them.",
         about: &["http"],
         check: nothing_listened_on,
@@ -63,7 +63,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W214",
-        title: "an include that takes no file",
+        title: "an include that matches no file",
         page: "A mask that matches nothing is no error, since directories may be empty. Where files are there whose names do not \
                end as the mask wants, they are left out in silence: `include sites-enabled/*.conf` takes no file called \
                `example.org`. Rename the files, or write `include sites-enabled/*;`.",
@@ -72,7 +72,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W158",
-        title: "a repository or settings that the site gives away",
+        title: "a repository or settings file that the site serves",
         page: "The directory that is served holds `.git`, `.svn` or `.hg`, from which anyone can fetch the whole source with its \
                history, or a file of settings such as `.env`, with its passwords, or a copy of a database. Serve a directory without \
                them, or refuse hidden names: `location ~ /\\.(?!well-known/) { deny all; }`.",

@@ -22,7 +22,8 @@ pub const RULES: &[Rule] = &[
     Rule {
         code: "W182",
         title: "a root that the client chooses",
-        page: "A header, an argument or a cookie in `root` or `alias` may name the directory of another site, or, in nginx, lead out by \
+        page: "A header, an argument or a cookie in `root` or `alias` may name the directory of another site, or, in \
+               nginx, lead out by \
                `../` (404 here). Let a `map` choose from a fixed set.",
         about: &["root", "alias"],
         check: chosen_root,
@@ -37,7 +38,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W180",
-        title: "a directory of X-Accel-Redirect that anyone may ask for",
+        title: "a directory for X-Accel-Redirect that anyone may request",
         page: "The application decides who gets these files, and names the location in X-Accel-Redirect. Without `internal;` in it a \
                client that knows the path asks for them itself.",
         about: &["location", "proxy_set_header", "fastcgi_param", "uwsgi_param"],
@@ -45,7 +46,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W181",
-        title: "a directory that one location closes and another opens",
+        title: "a directory that one location protects and another serves",
         page: "Two locations serve one directory, and only one of them asks who the client is: by the path of the other one \
                they are had without a password or a signed link. Ask in both, or serve the directory in one place alone.",
         about: &["signed_link", "secure_link", "auth_basic", "auth_request"],

@@ -10,7 +10,7 @@ use crate::config::ast::{Directive, Word};
 pub const RULES: &[Rule] = &[
     Rule {
         code: "W101",
-        title: "the client chooses which host is asked",
+        title: "the client chooses the upstream host",
         page: "A variable that the client fills stands in the host of an upstream URL: anyone can make the server ask \
                any host, inside your network too (SSRF). Name the host, or let a regex or a `map` allow a fixed set.",
         about: &["proxy_pass", "grpc_pass", "fastcgi_pass", "uwsgi_pass", "scgi_pass"],

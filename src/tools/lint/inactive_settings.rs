@@ -8,7 +8,7 @@ use crate::config::ast::{Directive, Word};
 pub const RULES: &[Rule] = &[
     Rule {
         code: "W312",
-        title: "a setting of what is not turned on",
+        title: "a setting of a feature that is off",
         page: "The directive says how something is done that is not done at all, neither here, nor around it, nor below: \
                `limit_rate_after` without `limit_rate` limits nothing, a certificate authority without `ssl_verify_client on` \
                (or `proxy_ssl_verify on`) checks no one, `delete_trash` keeps nothing where no DELETE is allowed. Turn it on, or \

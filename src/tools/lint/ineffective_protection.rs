@@ -25,7 +25,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W341",
-        title: "a time that no link has",
+        title: "an expiry time that no link has",
         page: "`$secure_link_expires` is what stands behind the comma of `secure_link`: with `secure_link $arg_md5;` alone it is \
                empty, links are for ever, and those that were made with a time fit no more. Write \
                `secure_link $arg_md5,$arg_expires;`.",
@@ -34,7 +34,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W344",
-        title: "a password that no location asks for",
+        title: "a password that no location requires",
         page: "`auth_basic` of a server is what its locations ask for that say nothing themselves. Where `location /` says \
                `auth_basic off`, and so do all the others, no password is asked for. Write `off` only where a path is for everyone: \
                `location /css/ { auth_basic off; }`.",
@@ -51,7 +51,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W172",
-        title: "a header of identity that a client can send too",
+        title: "an identity header that clients can send, too",
         page: "`X_Remote_User` and `X-Remote-User` are one variable to programs of CGI, WSGI and PHP. nginx drops names with `_` for \
                that reason; with `underscores_in_headers on` (or `ignore_invalid_headers off`) the client's own goes along with \
                the one that is set here. Leave the line out.",

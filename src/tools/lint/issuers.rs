@@ -9,7 +9,7 @@ use crate::config::ast::{Directive, Word};
 pub const RULES: &[Rule] = &[
     Rule {
         code: "W177",
-        title: "a certificate without those between it and the root",
+        title: "a certificate without its intermediate certificates",
         page: "`cert.pem` of certbot and others is the site's certificate alone: browsers that do not have the one that signed it \
                refuse the site, while others have it in their cache. Name the whole chain: `ssl_certificate …/fullchain.pem;`.",
         about: &["ssl_certificate"],
@@ -26,7 +26,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W221",
-        title: "an authority for tests",
+        title: "a certificate authority for tests",
         page: "Certificates of a staging authority are for tests: no browser trusts them. Write the `uri` of the real one, as in \
                https://acme-v02.api.letsencrypt.org/directory.",
         about: &["uri"],
@@ -34,7 +34,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W222",
-        title: "an authority that anyone can pass for",
+        title: "a certificate authority that anyone can impersonate",
         page: "With `ssl_verify off` the certificate of the authority is not looked at: anyone on the way can take its place, get \
                the account and hand out certificates. For an authority of your own, name its root: \
                `ssl_trusted_certificate FILE;`.",

@@ -5,10 +5,10 @@ use crate::config::ast::{Word, written};
 
 pub const RULES: &[Rule] = &[Rule {
     code: "W064",
-    title: "a sign that is a letter here",
-    page: "Names and values are separated by spaces: in `fastcgi_param HTTPS: on` the colon is a letter of the name, in \
-           `alias =/srv/a/` the `=` one of the path, and `try_files $uri || /index.html` looks for a file called `||`. So are \
-           the marks around a name that a template's program was to fill in, `%NAME%` and `@@NAME@@`.",
+    title: "punctuation that is part of a word here",
+    page: "Names and values are separated by spaces: in `fastcgi_param HTTPS: on` the colon is part of the name, in \
+           `alias =/srv/a/` the `=` part of the path, and `try_files $uri || /index.html` looks for a file called \
+           `||`. So are the marks around a name that a template program should have replaced, `%NAME%` and `@@NAME@@`.",
     about: &[
         "alias",
         "error_page",

@@ -43,7 +43,8 @@ pub const RULES: &[Rule] = &[
     Rule {
         code: "W167",
         title: "a whole home directory is served",
-        page: "A home directory holds keys, histories and passwords of programs (`.ssh`, `.bash_history`, `.env`), and /etc/webserv and \
+        page: "A home directory holds keys, histories and passwords of programs (`.ssh`, `.bash_history`, `.env`), \
+               and /etc/webserv and \
                /etc/letsencrypt those of the server: everyone can ask for their names. Serve a directory that is made for it, \
                such as /srv/www or ~/public_html.",
         about: &["root", "alias"],
@@ -51,7 +52,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W168",
-        title: "the configuration lies in what is served",
+        title: "the configuration is in a served directory",
         page: "The directory holds this configuration, and perhaps keys, passwords and logs beside it: anyone can fetch them. \
                Serve a directory that holds the site alone.",
         about: &["root", "alias"],
@@ -68,7 +69,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W148",
-        title: "one path is closed, and what is below it is open",
+        title: "one path is protected, but not the paths below it",
         page: "`location = /admin` is this one path alone: /admin/ and /admin/x are answered by another location, which asks \
                for nothing. Close the prefix: `location /admin { … }`, or `^~` where regex locations may take its paths.",
         about: &["location"],

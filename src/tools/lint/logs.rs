@@ -40,7 +40,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W321",
-        title: "a log that is off and on",
+        title: "a log that is turned off and on at one level",
         page: "`access_log off` turns off all logs of its level, those of the lines beside it as well. Keep one of the two; for some \
                requests only there is `if=`: `access_log FILE combined if=$loggable;`.",
         about: &["access_log"],

@@ -7,7 +7,7 @@ use crate::config::ast::{Directive, Word};
 pub const RULES: &[Rule] = &[
     Rule {
         code: "W073",
-        title: "a media type that is none",
+        title: "an invalid media type",
         page: "A media type has two parts: `default_type html` sends \"html\", which no browser knows, so that it guesses or \
                saves the file. Write `text/html`. A line of `types` without an extension gives its type to no file.",
         about: &["default_type", "types"],
@@ -24,7 +24,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W075",
-        title: "a text of another type than it is sent with",
+        title: "a text sent with the wrong media type",
         page: "The text of `return` has the type of `default_type` (text/plain unless something else is written), or that of \
                the extension in the URI. A page of HTML is shown as its source so, an object of JSON is refused by \
                programs that ask for its type. Write `default_type text/html;` or `default_type application/json;` beside it.",
@@ -33,7 +33,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W076",
-        title: "a log in JSON that is not escaped for it",
+        title: "a JSON log without escape=json",
         page: "Without `escape=json` a quote in a URI or a User-Agent is written as `\\x22`, which is no JSON: the program that \
                reads the log refuses the line. Write `log_format NAME escape=json '{…}';`.",
         about: &["log_format"],

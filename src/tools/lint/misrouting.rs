@@ -12,7 +12,7 @@ use crate::config::ast::{Directive, Word};
 pub const RULES: &[Rule] = &[
     Rule {
         code: "W084",
-        title: "a script that is looked for outside the root",
+        title: "a script that is searched for outside the root",
         page: "SCRIPT_FILENAME names the file that PHP runs. Where it begins with another directory than `root`, the server \
                checks one file and PHP runs another, or none (\"Primary script unknown\"). Write `$document_root` in its \
                place. (Where PHP runs in a container it may see the files by another path: `fastcgi_pass` names a host then.)",
@@ -21,7 +21,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W085",
-        title: "a rewrite that leads out of the location before its content",
+        title: "a rewrite that leaves the location before its handler runs",
         page: "After a `rewrite` without a flag, or with `last`, a location is looked for by the new URI: with \
                `location /api/ { rewrite ^/api/(.*)$ /$1; proxy_pass …; }` each request goes on in `location /`, and the \
                `proxy_pass` is never reached. `break` changes the URI and stays in the location.",
@@ -30,7 +30,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W086",
-        title: "a redirect to a server name that is none",
+        title: "a redirect to an invalid server name",
         page: "`$server_name` is the first name of `server_name` as it is written: `_`, `*.example.org` or a regex is no host \
                that a browser could go to, and a server without names has none. Write `$host`, or the name itself.",
         about: &["return", "rewrite"],
@@ -38,7 +38,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W326",
-        title: "a page in the place of a script or an image",
+        title: "a page sent instead of a script or an image",
         page: "With `try_files $uri /index.html` a script that is not there is answered with the page, and status 200: browsers refuse \
                it (\"Unexpected token <\"), and keep it as long as `expires` says. End with `=404` where files have an extension.",
         about: &["try_files"],
@@ -46,7 +46,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W087",
-        title: "a server that is not told which of its sites is meant",
+        title: "an upstream that is not told which of its sites is meant",
         page: "Many servers have several sites on one address and choose the certificate by the name that the client sends \
                (SNI): without it they end the handshake, which is a 502 here. `proxy_ssl_server_name on;` sends it.",
         about: &["proxy_pass"],
@@ -62,7 +62,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W146",
-        title: "a proxy that asks itself",
+        title: "a proxy that passes requests to itself",
         page: "The upstream is the address that this server listens on, and no other server does: the request comes back \
                until there are no more connections. Name the port of the application.",
         about: &["proxy_pass"],

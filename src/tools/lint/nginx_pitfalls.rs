@@ -19,13 +19,14 @@ pub const RULES: &[Rule] = &[
         code: "W002",
         title: "a server name that no host has",
         page: "Names are separated by spaces, and a comma is a letter of the name: no Host header has it. A port \
-               belongs to `listen`; it is taken off the Host header before names are compared. Variables are not filled in, but for $hostname.",
+               belongs to `listen`; it is taken off the Host header before names are compared. Variables are not \
+               filled in, but for $hostname.",
         about: &["server_name"],
         check: odd_server_name,
     },
     Rule {
         code: "W004",
-        title: "try_files ends in a number that is no status",
+        title: "try_files ends in a number that is not a status",
         page: "The last argument of `try_files` is a URI; a status is written `=404`. `404` or `/404` is a file that \
                is looked for.",
         about: &["try_files"],

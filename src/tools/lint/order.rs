@@ -21,7 +21,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W111",
-        title: "access rules behind one that decides for all",
+        title: "access rules after one that applies to everyone",
         page: "`allow` and `deny` are tried in their order and the first that matches decides: what stands behind \
                `allow all` or `deny all` in the same block has no effect.",
         about: &["allow", "deny"],
@@ -29,7 +29,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W112",
-        title: "a listener that is not what its port says",
+        title: "a listener whose port suggests another protocol",
         page: "A listener on 443 without `ssl` (on any `listen` of that address) speaks plain HTTP, so browsers show an error; \
                one on 80 with `ssl` answers plain requests with 400. Add the parameter, or leave it out.",
         about: &["listen"],
@@ -38,7 +38,8 @@ pub const RULES: &[Rule] = &[
     Rule {
         code: "W113",
         title: "error_log off, and access_log on, are files",
-        page: "`error_log off` writes to a file called \"off\" (nginx), `access_log on` to one called \"on\". `error_log /dev/null crit;` is the way to be rid of the \
+        page: "`error_log off` writes to a file called \"off\" (nginx), `access_log on` to one called \"on\". \
+               `error_log /dev/null crit;` is the way to be rid of the \
                lines; better is a level that leaves out what does not matter.",
         about: &["access_log", "error_log"],
         check: log_off,
@@ -53,7 +54,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W204",
-        title: "a Content-Security-Policy that the listing does not have",
+        title: "a Content-Security-Policy that does not apply to the listing",
         page: "The listing page has a strict policy of its own, by hash, and is sent with that one alone: a site's would take \
                its style and its scripts away. What `add_header` says here holds for files, not for the listing. Give the \
                listing a location of its own if that is not meant.",

@@ -7,7 +7,7 @@ use crate::config::ast::Directive;
 
 pub const RULES: &[Rule] = &[Rule {
     code: "W107",
-    title: "a check of an origin that others pass",
+    title: "an origin check that other origins pass",
     page: "A regex for Origin, Referer or a host must end where the host ends: `^https://a\\.test` also matches \
                https://a.test.evil.test. End it with `$`, or with `/` for a Referer; write dots as `\\.`.",
     about: &["if", "map"],

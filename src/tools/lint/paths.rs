@@ -8,7 +8,7 @@ use crate::config::ast::Directive;
 pub const RULES: &[Rule] = &[
     Rule {
         code: "W057",
-        title: "a regex that one path matches",
+        title: "a regex that matches a single path",
         page: "`location ~ ^/login$` is tried in the order of the regexes, behind all that stand above it, where \
                `location = /login` is found at once and before all others.",
         about: &["location"],

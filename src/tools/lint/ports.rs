@@ -11,7 +11,7 @@ use std::net::IpAddr;
 pub const RULES: &[Rule] = &[
     Rule {
         code: "W328",
-        title: "HTTP/3 is announced, and not spoken",
+        title: "HTTP/3 is announced but not supported",
         page: "`Alt-Svc: h3=\":443\"` tells browsers to come by HTTP/3 (QUIC), which this server does not speak: each of \
                them tries it, waits, and goes back. In nginx it takes `listen 443 quic;` as well. Leave the line out, unless \
                another program answers on that UDP port.",
@@ -28,7 +28,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W330",
-        title: "a redirect of another port than the application's",
+        title: "a redirect rule for a port other than the application's",
         page: "`proxy_redirect` replaces the beginning of a Location that the application sends. An application names the port it \
                listens on, or the one in Host: with any other port in the first URL nothing is ever replaced. Write the URL of \
                `proxy_pass`, or `proxy_redirect default;`.",

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 pub const RULES: &[Rule] = &[
     Rule {
         code: "W138",
-        title: "a regex location that leads around a password",
+        title: "a regex location that bypasses a password",
         page: "A regex location wins over a prefix: of `location /admin/` with a password and `location ~ \\.php$` without one, \
                the second answers /admin/x.php, and asks for nothing. Write `location ^~ /admin/` with the regex location inside \
                it, or ask in both.",
@@ -29,8 +29,8 @@ pub const RULES: &[Rule] = &[
     Rule {
         code: "W140",
         title: "a map without default chooses the server, or the directory",
-        page: "Where no entry matches, a `map` without `default` is the empty word, and `proxy_pass http://$name` fails with 500. \
-               Add a default: the server for all others. Of `root $name` nothing is left, or the top of the file system.",
+        page: "Where no entry matches, a `map` without `default` is an empty text: `proxy_pass http://$name` fails \
+               with 500, and `root $name` is then empty or `/`. Add a default: the server or directory for all others.",
         about: &["map"],
         check: no_default,
     },

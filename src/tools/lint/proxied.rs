@@ -10,7 +10,7 @@ use std::net::IpAddr;
 pub const RULES: &[Rule] = &[
     Rule {
         code: "W094",
-        title: "plain HTTP to a port of TLS, or the reverse",
+        title: "plain HTTP to a TLS port, or the reverse",
         page: "Port 443 speaks TLS: `proxy_pass http://app:443` is answered with 400 (\"plain HTTP request was sent to HTTPS \
                port\"). `https://NAME` with an `upstream` whose servers have no port leads to port 80, where nothing speaks TLS: \
                write `server app.example.org:443;` in the upstream.",
@@ -19,7 +19,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W095",
-        title: "a socket whose name goes on into the path",
+        title: "a socket whose name runs into the path",
         page: "The path of a socket ends at a colon: in `http://unix:/run/app.sock/` the slash belongs to the name of the socket, \
                which is not there. Write `http://unix:/run/app.sock:/`, or leave the slash out.",
         about: &["proxy_pass"],
@@ -35,7 +35,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W096",
-        title: "a scheme that the client does not speak",
+        title: "a scheme other than the client's",
         page: "With `X-Forwarded-Proto http` behind a listener of TLS the application makes links and redirects to http:, which \
                end in a loop or in warnings of mixed content. Write `$scheme`.",
         about: &["proxy_set_header"],
@@ -43,7 +43,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W319",
-        title: "an upgrade that every request asks for",
+        title: "an upgrade sent with every request",
         page: "The Connection of a request without Upgrade is `close`, or empty: with `upgrade` for all of them some applications \
                wait for a protocol that is not named, and no connection is kept. Add the line for the empty value: \
                `map $http_upgrade $connection_upgrade { default upgrade; '' close; }`.",
@@ -60,7 +60,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W097",
-        title: "an error page that the application's errors do not get",
+        title: "an error page that is not used for the application's errors",
         page: "A response of an upstream is sent as it is, whatever its status: `error_page 404` holds for what this server \
                answers itself, until `proxy_intercept_errors on;` (fastcgi_, uwsgi_, scgi_) says otherwise.",
         about: &["error_page"],
@@ -68,7 +68,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W099",
-        title: "a method behind keepalive",
+        title: "a balancing method after keepalive",
         page: "In nginx the method of an upstream (`least_conn`, `ip_hash`, `hash`, `random`) that stands behind `keepalive` takes \
                its place: connections are not kept. Write the method first.",
         about: &CHOICES,
@@ -84,9 +84,10 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W301",
-        title: "a resolver that is asked for nothing",
-        page: "A name in `proxy_pass` is looked up once, at the start: the upstream of a container that is made again keeps its \
-               old address. `resolver` is asked for names in variables (`set $app app; proxy_pass http://$app:3000;`), and for \
+        title: "a resolver that is never used",
+        page: "A name in `proxy_pass` is looked up once, at the start: a container that is replaced keeps its old \
+               address here. `resolver` is used only for names in variables (`set $app app; proxy_pass \
+               http://$app:3000;`), and for \
                servers of an `upstream` with `resolve`.",
         about: &["resolver"],
         check: unused_resolver,

@@ -32,7 +32,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W023",
-        title: "an alias without the slash of its location",
+        title: "an alias without the trailing slash of its location",
         page: "What follows the location is appended to the alias as it stands: with `location /i/ { alias /srv/i; }` the file \
                of /i/x is /srv/ix. End both with a slash.",
         about: &["alias"],

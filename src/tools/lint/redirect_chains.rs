@@ -11,24 +11,24 @@ pub const RULES: &[Rule] = &[
     Rule {
         code: "W302",
         title: "an error page that the server's own rules refuse",
-        page: "The page of an error is looked for as any other path, by the rules of the server: with `deny all`, `auth_basic` or \
+        page: "The page of an error is looked up like any other path, by the rules of the server: with `deny all`, `auth_basic` or \
                `return 503` in the server the page of 403, 401 or 503 ends in the same error, and the built-in one is sent. Let \
                its location in (`location = /403.html { allow all; }`, `auth_basic off;`), and for a `return` of the server \
-               name a location that its rules are not asked for: `error_page 503 @maintenance;`.",
+               name a location that these rules do not apply to: `error_page 503 @maintenance;`.",
         about: &["error_page"],
         check: refused_page,
     },
     Rule {
         code: "W303",
-        title: "a redirect to what is redirected again",
+        title: "a redirect to a URI that is redirected again",
         page: "The browser asks for the target, which the same regex matches: `rewrite ^/shop(.*)$ /shop/$1 permanent;` adds a \
-               slash for ever, until the browser gives up. Let the regex leave the target out: `^/shop$`.",
+               slash for ever, until the browser gives up. Write a regex that does not match the target: `^/shop$`.",
         about: &["rewrite"],
         check: redirected_again,
     },
     Rule {
         code: "W304",
-        title: "a slash that is taken away and given back",
+        title: "a slash that is removed and added again",
         page: "For a directory the server redirects to its name with a slash: a `rewrite ^/(.*)/$ /$1 permanent;` beside `$uri/` in \
                `try_files` sends the browser back, and so on. Leave directories out: `if (!-d $request_filename) { rewrite … }`.",
         about: &["rewrite"],

@@ -9,7 +9,7 @@ use crate::config::template::Variables;
 pub const RULES: &[Rule] = &[
     Rule {
         code: "W106",
-        title: "a dot that is any character",
+        title: "an unescaped dot that matches any character",
         page: "In a regex `.` matches any character: `.php$` matches /aphp. Write `\\.php$`.",
         about: &["server_name", "location"],
         check: plain_dot,
@@ -24,7 +24,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W109",
-        title: "a regex location behind one that matches everything",
+        title: "a regex location after one that matches everything",
         page: "Regex locations are tried in their order: behind `~ .*` or `~ /` no other one is ever tried. Put the general \
                one last, or write it as the prefix location `/`.",
         about: &["location"],
@@ -32,15 +32,15 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W072",
-        title: "a regex with more behind its end",
-        page: "`$` is the end of what is looked at, and `^` its beginning: behind the one and before the other nothing can be, \
-               so that `^/a$/b` and `^/a$,` match no path at all. A sign that is meant as itself is written `\\$` or `\\^`.",
+        title: "a regex with text after its `$`",
+        page: "`$` is the end of the text, and `^` its beginning: nothing can follow the one or precede the other, so \
+               that `^/a$/b` and `^/a$,` match no path at all. The character itself is written `\\$` or `\\^`.",
         about: &["location", "rewrite", "server_name", "if", "map", "valid_referers"],
         check: behind_the_end,
     },
     Rule {
         code: "W082",
-        title: "an extension in upper case only",
+        title: "an extension that matches in upper case only",
         page: "`~` compares letters as they stand: `location ~ \\.(JPG|PNG)$` takes photo.JPG and leaves photo.jpg to another \
                location. `~*` takes both.",
         about: &["location"],

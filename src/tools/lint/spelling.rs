@@ -55,7 +55,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W044",
-        title: "a word that is nearly the one meant",
+        title: "a word close to the one meant",
         page: "`valid_referers non` is the name of a host, `charset utf8` a charset that no registry has, and the page of \
                `error_page 404 =;` is called `=`: nothing says so. Write `none`, `utf-8`, and a page behind the `=`.",
         about: &["valid_referers", "add_header", "charset", "error_page"],

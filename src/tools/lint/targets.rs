@@ -18,7 +18,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W078",
-        title: "two slashes where the path begins",
+        title: "two slashes at the start of the path",
         page: "$request_uri begins with a slash: `https://example.org/$request_uri` leads to `//path`. Leave the slash \
                before the variable out.",
         about: &["return", "rewrite", "proxy_pass"],
@@ -26,7 +26,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W079",
-        title: "a URL as the text of an error",
+        title: "a URL sent as the text of an error",
         page: "`return` redirects with 301, 302, 303, 307 and 308. With any other status the URL is the text of the page, and \
                leads nowhere.",
         about: &["return"],
@@ -34,7 +34,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W080",
-        title: "a header that the application does not look for",
+        title: "a header that applications do not read",
         page: "Applications look for a few headers from their proxy: X-Real-IP, X-Forwarded-For, X-Forwarded-Proto and others. A \
                name that is nearly one of them is read by none. With `_` in place of `-` most servers drop a header, since \
                both are the same in CGI (nginx: underscores_in_headers).",
@@ -43,7 +43,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W081",
-        title: "an application that is told nothing of the request",
+        title: "an application that gets no parameters of the request",
         page: "FastCGI, SCGI and uwsgi pass what `fastcgi_param` and its like name, and nothing else: without any the \
                application knows neither the method nor the path. Add `include fastcgi_params;` (scgi_params, uwsgi_params).",
         about: &["fastcgi_pass", "scgi_pass", "uwsgi_pass"],

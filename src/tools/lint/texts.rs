@@ -18,7 +18,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W334",
-        title: "a text that is not sent",
+        title: "a text that is never sent",
         page: "Responses with the status 204 and 304 have no body, and 444 closes the connection without one: the text of \
                `return` is left out. Write `return 200 \"text\";`.",
         about: &["return"],
@@ -34,7 +34,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W336",
-        title: "a time in milliseconds that is over at once",
+        title: "a time in milliseconds that was meant in seconds",
         page: "`60ms` is 0.06 s: no application answers in that time, and no client sends its request. Seconds are `60s`, or \
                60 alone.",
         about: &TIMES,

@@ -8,7 +8,7 @@ use crate::config::ast::{Directive, Word};
 pub const RULES: &[Rule] = &[
     Rule {
         code: "W135",
-        title: "ciphers that are broken",
+        title: "broken ciphers",
         page: "RC4, DES, EXPORT and MD5 suites are broken, NULL ones encrypt nothing, and those without authentication (aNULL, \
                ADH) let anyone in between. They are never spoken here, and other servers that read this file would. Write \
                `ssl_ciphers HIGH:!aNULL:!MD5;`.",

@@ -8,7 +8,7 @@ use crate::config::ast::{Directive, Word};
 pub const RULES: &[Rule] = &[
     Rule {
         code: "W123",
-        title: "satisfy any with a rule that lets everyone in",
+        title: "satisfy any with a rule that allows everyone",
         page: "`satisfy any` lets in who passes one of the checks: with `allow all` no password is ever asked for. End the \
                rules with `deny all;`.",
         about: &["satisfy"],
@@ -50,7 +50,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W128",
-        title: "protocols that are broken",
+        title: "broken protocols",
         page: "SSLv2, SSLv3, TLSv1 and TLSv1.1 are broken (RFC 7568, RFC 8996): they are never spoken here, and other servers \
                that read this file would. Write `ssl_protocols TLSv1.2 TLSv1.3;`.",
         about: &["ssl_protocols"],
@@ -58,7 +58,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W129",
-        title: "every client may say which address it has",
+        title: "every client may claim any address",
         page: "`set_real_ip_from 0.0.0.0/0` takes the address from a header of any client, so that limits, rules and logs can \
                be deceived. Name the addresses of your proxies only.",
         about: &["proxy", "set_real_ip_from"],
@@ -297,7 +297,7 @@ fn any_proxy(cx: &RuleContext, found: &mut Vec<Finding>) {
     let in_geo = cx.is("proxy") && cx.is_in("geo");
     let trusts = in_geo || cx.is("set_real_ip_from");
     if let Some(word) = cx.d.args.first().filter(|word| trusts && is_all(word)) {
-        let message = "every client may say which address it has";
+        let message = "every client may claim any address";
         let help = format!("name your proxies only: {} 10.0.0.0/8;", cx.d.name.str());
         found.push(Finding::new(word.span, message, help));
     }

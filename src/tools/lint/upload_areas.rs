@@ -19,7 +19,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W234",
-        title: "uploads that go on and never begin",
+        title: "resumable uploads where no upload can begin",
         page: "An upload of tus begins with a POST, one of the IETF draft with a POST or a PUT: where `allowed_methods` names neither, \
                `upload_resumable` has nothing to go on with, and clients get 405. Add POST: `allowed_methods GET POST;`.",
         about: &["upload_resumable"],
@@ -27,7 +27,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W233",
-        title: "free space that no disk has left",
+        title: "more free space required than a disk has",
         page: "`upload_min_free 100%` asks for a disk that is empty also after the upload: each one is refused with 507. Write what is \
                to be left, such as `5%` or `10g`.",
         about: &["upload_min_free"],
@@ -35,7 +35,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W226",
-        title: "a quota that another location leads around",
+        title: "a quota that another location bypasses",
         page: "`upload_quota` bounds what the uploads of its location add up to. Another location that stores into the same \
                directory without one fills it as it likes. Give both the same.",
         about: &["upload_store"],
@@ -43,7 +43,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W227",
-        title: "locks that no client can take",
+        title: "locks that no client can request",
         page: "`dav_ext_lock` is where LOCK keeps its locks, and LOCK is answered only where `dav_ext_methods` names it: \
                `dav_ext_methods PROPFIND OPTIONS LOCK UNLOCK;`. It needs both: without `dav_ext_lock zone=dav;`, and \
                `dav_ext_lock_zone zone=dav:10m;` in http, each LOCK gets a 403, and Finder and Office open all files as \
@@ -61,7 +61,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W231",
-        title: "a file that the quota never has room for",
+        title: "a file size limit above the quota",
         page: "`upload_quota` is what all files of the area add up to: a file of `upload_max_file_size` that is larger is refused with \
                507, after its bytes have come. Raise the quota, or lower the size.",
         about: &["upload_quota"],

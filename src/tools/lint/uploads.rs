@@ -43,7 +43,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W218",
-        title: "what clients store is run",
+        title: "files that clients store are run",
         page: "With `upload_execute on` a file that a client has stored is run as a program of this server: anyone who may upload \
                can do what the server's user can. `ssi on` where files are stored is the same: a page with `<!--#include -->` \
                asks for what its author may not. Leave the line out; programs belong into a directory that no one uploads to.",
@@ -52,7 +52,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W220",
-        title: "pages of other sites may upload in a visitor's name",
+        title: "pages of other sites may upload on a visitor's behalf",
         page: "A browser that has the password, or whose address is let in, sends it along with a form of any other site. With \
                `upload_cross_site on` such a form stores files here without the visitor's knowledge. Leave the line out: programs, \
                which send neither Origin nor Sec-Fetch-Site, are let in without it.",

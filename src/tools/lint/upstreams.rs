@@ -13,7 +13,8 @@ pub const RULES: &[Rule] = &[
         title: "a zone, an upstream or a log format that is never used",
         page: "`limit_req_zone` and `limit_conn_zone` only define a zone: requests are limited where `limit_req zone=NAME;` or \
                `limit_conn NAME N;` stands. A cache is used where `proxy_cache NAME;` stands, an `upstream` where a \
-               `proxy_pass http://NAME;` leads to it, a `log_format` where `access_log PATH NAME;` names it. Often the name is misspelt there, or the line was forgotten.",
+               `proxy_pass http://NAME;` leads to it, a `log_format` where `access_log PATH NAME;` names it. Often \
+               the name is misspelt there, or the line was forgotten.",
         about: &[
             "limit_req_zone",
             "limit_conn_zone",
@@ -37,7 +38,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W028",
-        title: "kept connections that are closed",
+        title: "keepalive connections that are closed after each request",
         page: "`keepalive N` in an upstream keeps connections open, and `proxy_http_version 1.0` or `proxy_set_header Connection \
                close` has the upstream close each of them. Write `proxy_http_version 1.1;` and `proxy_set_header Connection \"\";`.",
         about: &["proxy_http_version", "proxy_set_header"],

@@ -14,7 +14,7 @@ use crate::config::{registry, suggest};
 pub const RULES: &[Rule] = &[
     Rule {
         code: "W013",
-        title: "an argument of try_files that is no file",
+        title: "an argument of try_files that is not a file",
         page: "Arguments of `try_files` are appended to the root as they stand, so a file begins with `/` (or a variable \
                that does): `index.php` looks for /srv/wwwindex.php. A status (`=404`) and a named location are taken as \
                the last argument only; before it they are names of files.",

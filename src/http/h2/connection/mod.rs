@@ -34,15 +34,15 @@ use stops::Stops;
 /// Bytes of control output beyond which nothing more is read: a client that does not take its answers gets no more.
 pub const CONTROL: usize = 8 * 1024;
 
-/// Frames of one header block.
+/// Maximum frames of one header block.
 const BLOCK_FRAMES: u32 = 20;
 
-/// Frames that transfer nothing: how many at once, how many a second, and how many for every frame that does transfer
-/// (an update of both windows, and a PING that measures the bandwidth).
+/// The budget for frames that transfer nothing: the burst, the number per second, and the number earned by each frame
+/// that transfers something (an update of both windows, and a PING that measures the bandwidth).
 const CALM: (u32, u32, u32) = (1000, 100, 3);
-/// A new request may say a little more.
+/// Frames that transfer nothing which a new request earns.
 const CALM_REQUEST: u32 = 4;
-/// DATA that fills the window to its last byte: the window is made small to provoke small frames.
+/// Bytes of DATA sent by us that earn one such frame: a client may have made its window small to provoke small frames.
 const CALM_BYTES: usize = 512;
 /// Resets by the client, or by us for its faults, of requests in work.
 const RESETS: (u32, u32) = (200, 20);

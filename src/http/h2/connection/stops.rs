@@ -20,23 +20,23 @@ use std::collections::VecDeque;
 /// response without it.
 const MIN_STOP_DELAY: u64 = 100;
 
-/// Milliseconds for which a client may say nothing where it was granted a window, or is about to learn of that.
+/// Milliseconds without a frame after which a client is reset, though its window was or is being widened.
 const SILENCE: u64 = 1000;
 
-/// Bytes of a body that are thrown away. A client that announces more is stopped at once.
+/// Maximum bytes of a body that are discarded. A client that announces more is stopped at once.
 const DISCARDED: u64 = 64 << 20;
 
-/// What clients may send ahead of it.
+/// The window of a stream whose body is discarded.
 const WIDE: u32 = 1 << 20;
 
-/// Streams that wait: as many as are open at once by default. Where there are more, the oldest wait less.
+/// Maximum number of streams that wait: as many as are open at once by default. If there are more, the oldest wait less.
 pub(super) const MOST: usize = 128;
 
 /// One stream that waits.
 #[derive(Debug)]
 struct Stop {
     id: u32,
-    /// When it is due, and when it is whatever comes, in milliseconds.
+    /// When it is due, and when it is due at the latest, in milliseconds.
     at: u64,
     until: u64,
     /// Bytes that may still come.
