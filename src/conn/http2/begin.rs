@@ -36,9 +36,8 @@ pub fn is_spoken(config: &Config, endpoint: EndpointId) -> bool {
     endpoint.http2 || config.location(config.server(endpoint.default).root).settings.http2.enable
 }
 
-/// The connection may turn out to speak HTTP/2: over TLS where ALPN has led to it, whatever the client sends then;
-/// without TLS where the first request begins as the preface does, as far as it has come (RFC 9113 §3.3's prior
-/// knowledge).
+/// Whether the connection may speak HTTP/2: over TLS if ALPN has selected it, whatever the client sends then; without
+/// TLS if the bytes received so far are a prefix of the preface (prior knowledge, RFC 9113 §3.3).
 pub fn is_awaited(conn: &Conn, active: &Active) -> bool {
     if conn.transport.is_stream() {
         return false;
@@ -51,7 +50,7 @@ pub fn is_awaited(conn: &Conn, active: &Active) -> bool {
     !begin.is_empty() && PREFACE.starts_with(begin) && is_spoken(&active.ex.config, active.ex.client.endpoint)
 }
 
-/// The connection speaks HTTP/2 from here on, once the preface is whole.
+/// Makes this an HTTP/2 connection once the preface is complete.
 pub fn begin(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     let ConnState::Active(active) = &mut conn.state else { return Step::Again };
     let is_agreed = active.ex.tls.is_some() && !active.reader.unread().is_empty();
@@ -95,7 +94,7 @@ fn enter(conn: &mut Conn, turn: &mut Turn<'_>) {
     conn.state = ConnState::Http2(Box::new(http2));
 }
 
-/// By the settings of the endpoint's default server.
+/// With the settings of the endpoint's default server.
 fn limits(ex: &Exchange) -> ConnectionLimits {
     let head = ex.head_limits();
     let settings = &ex.location().settings;
@@ -115,7 +114,7 @@ fn limits(ex: &Exchange) -> ConnectionLimits {
 }
 
 impl Http2 {
-    /// A request has come: its exchange gets a connection of its own.
+    /// A request has arrived: its exchange gets a connection of its own.
     pub(super) fn open(
         &mut self,
         conns: &mut Slab<Conn>,
@@ -181,7 +180,7 @@ impl Http2 {
         self.report(turn.cx, format_args!("stream {id} is refused: worker_memory_limit is nearly reached"));
     }
 
-    /// Hands the head to the exchange: its buffers and the connection's change places. True: the request asks for
+    /// Passes the head to the exchange by swapping its buffers with the connection's. True: the request asks for
     /// another protocol on its stream (RFC 8441).
     fn hand_over(&mut self, ex: &mut Exchange, reader: &mut RequestReader) -> bool {
         if Rc::get_mut(&mut ex.request).is_none() {
@@ -228,7 +227,7 @@ impl Http2 {
     }
 }
 
-/// A WebSocket's key has to be no other's, and need not be secret.
+/// A WebSocket key must be unique, but need not be secret.
 fn nonce() -> [u8; 16] {
     let mut bytes = [0; 16];
     // Without randomness it is the same each time: the upstream only echoes it.

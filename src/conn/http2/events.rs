@@ -16,9 +16,9 @@ use crate::util::slab::{Key, Slab};
 /// Why parsing ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Read {
-    /// All of the input is dealt with, but for part of a frame.
+    /// All input is processed, except for an incomplete frame.
     More,
-    /// Output has to go out first, or others have their turn.
+    /// Output must be sent first, or the share of the turn is used up.
     Blocked,
     /// The client broke a rule that ends the connection.
     Failed,
@@ -70,7 +70,7 @@ impl Http2 {
         outcome
     }
 
-    /// Keeps what was not parsed.
+    /// Keeps the input that was not parsed.
     fn keep(&mut self, mut input: Vec<u8>, rest: std::ops::RangeFrom<usize>) {
         input.drain(..rest.start);
         self.input = input;
@@ -81,7 +81,7 @@ impl Http2 {
         self.ends = Some(CloseReason::ProtocolError);
     }
 
-    /// A line in the error log about the connection.
+    /// Writes a line about the connection to the error log.
     pub(super) fn report(&self, cx: &mut Services, what: std::fmt::Arguments<'_>) {
         self.write_error(&self.settings().logs.error, Level::Info, what, cx);
     }
@@ -95,7 +95,7 @@ impl Http2 {
         cx.logs.error(log, level, &mut cx.now, Some(who), what);
     }
 
-    /// keepalive_requests and keepalive_time: no further streams behind the one that reaches them.
+    /// keepalive_requests and keepalive_time: no streams are accepted after the one that reaches them.
     fn limit_requests(&mut self, conns: &Slab<Conn>, key: Key, cx: &Services) {
         let Some(conn) = conns.get(key) else { return };
         let client = &self.settings().client;
@@ -185,7 +185,7 @@ impl Http2 {
         }
     }
 
-    /// Widens the window of a body that is taken as it comes.
+    /// Widens the window of a body that is read as it arrives.
     pub(super) fn widen(&mut self, conns: &Slab<Conn>, at: usize) {
         let Some(entry) = self.streams.get(at) else { return };
         if entry.key().and_then(|key| conns.get(key)).is_some_and(takes_body) {
@@ -193,8 +193,8 @@ impl Http2 {
         }
     }
 
-    /// A stream was driven by itself, woken by a timer or by its upstream: the window is opened again by what it took
-    /// of its body.
+    /// A stream was driven on its own, woken by a timer or by its upstream: the window is widened by what it read of
+    /// its body.
     pub fn went_on(&mut self, Intake { id, taken, takes }: Intake) {
         if taken > 0 {
             self.protocol.consumed(id, taken);
@@ -205,13 +205,13 @@ impl Http2 {
     }
 }
 
-/// How much of its body a stream has taken.
+/// How much of its body a stream has read.
 #[derive(Clone, Copy, Debug)]
 pub struct Intake {
     id: u32,
-    /// Bytes that it took since this was last looked at.
+    /// Bytes read since this was last checked.
     taken: usize,
-    /// It takes the rest as it comes.
+    /// The rest is read as it arrives.
     takes: bool,
 }
 
@@ -224,7 +224,7 @@ impl Intake {
     }
 }
 
-/// The body is taken as it comes.
+/// Whether the body is read as it arrives.
 pub(super) fn takes_body(conn: &Conn) -> bool {
     let ConnState::Active(active) = &conn.state else { return false };
     active.ex.rx == Rx::Body || conn.transport.stream().is_some_and(|stream| stream.is_tunnel)

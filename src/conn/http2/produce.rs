@@ -1,4 +1,4 @@
-//! Drives the streams of a connection that can go on, in their order, as long as the output has room.
+//! Drives the streams of a connection that can continue, in order of priority, as long as the output has room.
 
 use super::events::takes_body;
 use super::stream::{Grant, StreamTransport};
@@ -12,7 +12,7 @@ use crate::util::wake::Wake;
 use schedule::{Candidate, Order};
 use std::cmp::Reverse;
 
-/// What a stream may send in its turn.
+/// What a stream may send when it is its turn.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum MaySend {
     /// A head, but no DATA.
@@ -21,7 +21,7 @@ enum MaySend {
 }
 
 impl Http2 {
-    /// Drives streams until the output is full or none can go on. True: something moved.
+    /// Drives streams until the output is full or none can continue. True: progress was made.
     pub(super) fn produce(&mut self, conns: &mut Slab<Conn>, turn: &mut Turn<'_>) -> bool {
         let mut moved = self.drive_ready(conns, turn);
         if self.is_full(turn) || self.streams.is_empty() {
@@ -55,8 +55,8 @@ impl Http2 {
         self.streams.binary_search_by_key(&id, |entry| entry.id).ok()
     }
 
-    /// Drives streams that have had an event. While the output is full, only those that were reset, which give up what
-    /// they use, and those that take a body; once the turn's time is over, the former alone.
+    /// Drives streams that have had an event. While the output is full, only those that were reset, which release what
+    /// they use, and those that read a body; once the turn's time is over, only the former.
     fn drive_ready(&mut self, conns: &mut Slab<Conn>, turn: &mut Turn<'_>) -> bool {
         let (mut moved, mut at) = (false, 0);
         let urgent = self.protocol.streams().iter().map(|stream| stream.priority.urgency).min();
@@ -87,7 +87,7 @@ impl Http2 {
         conns.get(*key).and_then(|conn| conn.transport.stream()).is_some_and(|stream| stream.is_broken)
     }
 
-    /// More of its body has come and is wanted: it is taken however much others have to send.
+    /// More of its body has arrived and is wanted: it is read even if others have much to send.
     fn wants_body_now(&self, conns: &Slab<Conn>, turn: &Turn<'_>, at: usize) -> bool {
         if turn.budget.bytes == 0 || turn.cx.slice.has_ended() || self.is_choked() {
             return false;
@@ -97,7 +97,7 @@ impl Http2 {
         conn.transport.stream().is_some_and(|stream| stream.unstarted.is_none() && stream.can_read())
     }
 
-    /// Those that could send, the next one first. True: some depend on others.
+    /// The streams that could send, the next one first. True: some depend on others.
     fn rank(&self, conns: &Slab<Conn>, order: &mut std::collections::BinaryHeap<Reverse<Order>>) -> bool {
         order.clear();
         let mut depends = false;
@@ -224,7 +224,7 @@ fn begin_request(conn: &mut Conn, turn: &mut Turn<'_>) {
     read::arm(&mut io, &active.ex, turn.cx);
 }
 
-/// Whether it has output, and may write.
+/// Whether it has output and may send it.
 fn wants_to_send(conn: &Conn, room: usize) -> bool {
     let ConnState::Active(active) = &conn.state else { return false };
     let ex = &active.ex;

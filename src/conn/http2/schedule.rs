@@ -1,4 +1,4 @@
-//! Whose turn it is to send: RFC 9218's urgency first, then fairly.
+//! Which stream sends next: by RFC 9218's urgency first, then fairly.
 //!
 //! Within an urgency, streams that are not incremental go one after another in the order of their opening, incremental
 //! ones and all that have had [`SHARE`] bytes share the rest in turns: a large response without a priority must not
@@ -6,10 +6,10 @@
 
 use crate::http::h2::priority::{Dependency, Priority};
 
-/// What a stream is sent before others of its urgency have their turn.
+/// Bytes that a stream may send before others of its urgency have their turn.
 pub const SHARE: u64 = 64 << 10;
 
-/// What is known of a stream that could send.
+/// The facts about a stream that could send.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
 pub struct Candidate {
     pub id: u32,
@@ -17,13 +17,13 @@ pub struct Candidate {
     pub priority: Priority,
     /// RFC 7540 §5.3, for clients that send no priorities of RFC 9218.
     pub dependency: Dependency,
-    /// Bytes that it was sent.
+    /// Bytes sent on it so far.
     pub sent: u64,
     /// When it had its last turn, in turns of the connection.
     pub turn: u64,
 }
 
-/// What the candidates are compared by, in the order of the fields: the least is next.
+/// How candidates are compared, in the order of the fields: the least is next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Order {
     urgency: u8,

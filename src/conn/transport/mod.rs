@@ -1,14 +1,14 @@
 //! What carries a connection's bytes, to a client or to an upstream: the only place where their sockets are read and
 //! written. A further transport is a variant here and a file beside `plain`.
 //!
-//! What a transport owes its connection:
-//! * [`Transport::can_read`] and [`Transport::can_write`] say whether the next `recv` or `send` may get on, whatever
-//!   that takes: a `recv` that has to write first (a handshake, a new key) waits for the socket to be writable, which
-//!   `can_read` reflects. Bytes that are decoded but not taken count as readable.
-//! * EAGAIN says that nothing moves before the next event; the transport has recorded that by itself. Whether a short
-//!   read or write says the same is the transport's affair and no caller's.
-//! * Bytes that `send` took may still be in the transport ([`Transport::has_unsent`]); [`Transport::flush`] moves them.
-//!   A response is out when there are none.
+//! The contract of a transport:
+//! * [`Transport::can_read`] and [`Transport::can_write`] say whether the next `recv` or `send` may make progress,
+//!   whatever that takes: a `recv` that has to write first (a handshake, a new key) waits for the socket to be
+//!   writable, which `can_read` reflects. Bytes that are decoded but not yet read count as readable.
+//! * EAGAIN means that no progress is possible before the next event; the transport has recorded that itself. Whether a
+//!   short read or write means the same is for the transport to know, not for callers.
+//! * Bytes accepted by `send` may still be in the transport ([`Transport::has_unsent`]); [`Transport::flush`] sends
+//!   them. A response is sent when there are none.
 //!
 //! Invariant: after EAGAIN the socket has an event to report, because all events are edge triggered; so no other code
 //! may change a socket's readiness.
@@ -38,7 +38,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::Rc;
 pub use tls::{Chosen, Tls};
 
-/// How a connection's bytes travel.
+/// How a connection's bytes are carried.
 #[derive(Debug)]
 pub enum Transport {
     /// The bytes as they are: a socket, or the pipe of a CGI program.
@@ -55,22 +55,22 @@ pub enum Transport {
 const _: () = assert!(size_of::<Transport>() <= 16);
 
 impl Transport {
-    /// A socket or pipe, with what is known of it: [`Ready::fresh`] for one just opened.
+    /// A socket or pipe, with its known readiness: [`Ready::fresh`] for one just opened.
     pub fn plain(fd: OwnedFd, ready: Ready) -> Transport {
         Transport::Plain(Plain::new(fd, ready))
     }
 
-    /// What a program writes. Nothing is known of it before an event.
+    /// The output of a program. Nothing is known of its readiness before an event.
     pub fn pipe(output: OwnedFd) -> Transport {
         Transport::Plain(Plain::pipe(output))
     }
 
-    /// Of a client that has to begin with a ClientHello.
+    /// For a client, which has to begin with a ClientHello.
     pub fn tls_server(fd: OwnedFd, ready: Ready) -> Transport {
         Transport::Tls(Box::new(Tls::server(fd, ready)))
     }
 
-    /// To a server, which the handshake begins with.
+    /// To a server; begins with the handshake.
     pub fn tls_client(fd: OwnedFd, ready: Ready, session: Session) -> Transport {
         Transport::Tls(Box::new(Tls::client(fd, ready, session)))
     }
@@ -96,7 +96,7 @@ impl Transport {
         self.tls().and_then(|tls| tls.facts.clone())
     }
 
-    /// The handshake is not over: nothing of the application can be read or written.
+    /// The handshake is in progress: no application data can be read or written.
     pub fn is_handshaking(&self) -> bool {
         self.tls().is_some_and(Tls::is_handshaking)
     }
@@ -107,7 +107,7 @@ impl Transport {
         self.tls().is_some_and(Tls::is_early)
     }
 
-    /// Of a client's connection that was just accepted.
+    /// For a client's connection that was just accepted.
     pub fn accepted(fd: OwnedFd, _peer: &Peer) -> Transport {
         #[cfg(debug_assertions)]
         if Scrambled::is_spoken_by(_peer) {
@@ -153,19 +153,19 @@ impl Transport {
         }
     }
 
-    /// There may be many of it on one connection, so that a request which waits on it gives its buffers back: it has
-    /// one again before it is driven.
+    /// Whether there may be many on one connection, so that a waiting request returns its buffers and gets one again
+    /// before it is driven.
     pub fn sheds_buffers(&self) -> bool {
         self.is_stream()
     }
 
-    /// A request that comes too slowly is answered (408) before the end. Of a stream the reset says as much, and its
-    /// connection goes on.
+    /// Whether a request that arrives too slowly is answered (408) before the close. For a stream the reset says the
+    /// same, and its connection stays open.
     pub fn explains_timeouts(&self) -> bool {
         !self.is_stream()
     }
 
-    /// The client took too long: a stream will be reset by its connection, a socket is where `reset` asks for it
+    /// The client took too long: a stream will be reset by its connection, a socket if `reset` is set
     /// (reset_timedout_connection).
     pub fn time_out(&mut self, reset: bool) {
         match self {
@@ -193,7 +193,7 @@ impl Transport {
         self.stream_mut().filter(|stream| stream.may_frame())
     }
 
-    /// The fault of a stream whose body is not what was announced; it is reported once.
+    /// The fault of a stream whose body differs from its announced length; it is reported once.
     pub fn take_fault(&mut self) -> Option<Reject> {
         self.stream_mut().and_then(|stream| stream.fault.take())
     }
@@ -234,7 +234,7 @@ impl Transport {
         self.fd().is_some_and(|fd| socket::bytes_unsent(fd).is_ok_and(|bytes| bytes > 0))
     }
 
-    /// A `recv` may find bytes, the end or an error.
+    /// Whether a `recv` may find bytes, the end or an error.
     pub fn can_read(&self) -> bool {
         match self {
             Transport::Plain(plain) => plain.ready.can_read(),
@@ -245,7 +245,7 @@ impl Transport {
         }
     }
 
-    /// A `send` may take something.
+    /// Whether a `send` may accept bytes.
     pub fn can_write(&self) -> bool {
         self.ready().can_write()
     }
@@ -255,8 +255,8 @@ impl Transport {
         self.ready().peer_closed() || self.tls().is_some_and(Tls::has_ended)
     }
 
-    /// The peer has closed its socket. Over TLS it may have ended its side before (close_notify), and wait for an
-    /// answer.
+    /// The peer has closed its socket. Over TLS it may have ended only its side (close_notify) and be waiting for a
+    /// response.
     pub fn socket_closed(&self) -> bool {
         self.ready().peer_closed()
     }
@@ -266,7 +266,7 @@ impl Transport {
         self.ready().has_failed() || self.tls().is_some_and(|tls| tls.fault().is_some())
     }
 
-    /// Bytes that [`Transport::send`] took and the socket has not.
+    /// Whether bytes accepted by [`Transport::send`] have not been written to the socket.
     pub fn has_unsent(&self) -> bool {
         match self {
             Transport::Plain(_) => false,
@@ -277,21 +277,21 @@ impl Transport {
         }
     }
 
-    /// The connection is about to wait: nothing is held back any more for what the application might send yet.
+    /// The connection is about to wait: bytes are no longer held back to be sent together with later ones.
     pub fn flush_held(&mut self) {
         if let Transport::Tls(tls) = self {
             tls.flush_held();
         }
     }
 
-    /// No response has come in that time: the tickets are sent alone.
+    /// There was no response in that time: the tickets are sent alone.
     pub fn flush_tickets(&mut self) {
         if let Transport::Tls(tls) = self {
             tls.flush_tickets();
         }
     }
 
-    /// Moves the bytes of [`Transport::has_unsent`]. EAGAIN: not all of it.
+    /// Sends the bytes of [`Transport::has_unsent`]. EAGAIN: not all of them.
     pub fn flush(&mut self) -> Result<(), Errno> {
         match self {
             Transport::Plain(_) => Ok(()),
@@ -302,7 +302,7 @@ impl Transport {
         }
     }
 
-    /// The kernel may move this connection's bytes by itself (sendfile, splice): the socket carries them unchanged.
+    /// Whether the kernel may move this connection's bytes (sendfile, splice): the socket carries them unchanged.
     pub fn is_raw(&self) -> bool {
         match self {
             Transport::Plain(_) => true,

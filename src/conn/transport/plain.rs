@@ -1,7 +1,7 @@
-//! A socket whose bytes are the application's own; or the pipe from which a program's output is read.
+//! A socket without encryption, or the pipe from which a program's output is read.
 //!
-//! Edge-triggered readiness without a system call more than needed: a read that is shorter than asked for has emptied
-//! the socket, a short write has filled it.
+//! Edge-triggered readiness without unnecessary system calls: a read shorter than requested has emptied the socket, a
+//! short write has filled it.
 
 use super::file_part::FilePart;
 use super::ready::Ready;
@@ -10,11 +10,11 @@ use crate::sys::{Errno, file};
 use std::io::IoSlice;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// A descriptor that does not block, and what is known of it.
+/// A non-blocking descriptor and its known readiness.
 #[derive(Debug)]
 pub struct Plain {
     fd: OwnedFd,
-    /// What epoll reported and no call has contradicted.
+    /// What epoll reported and no system call has contradicted.
     pub(super) ready: Ready,
     is_pipe: bool,
 }
@@ -25,7 +25,7 @@ impl Plain {
         Plain { fd, ready, is_pipe: false }
     }
 
-    /// The reading end of a pipe of which no event has told anything yet.
+    /// The reading end of a pipe that has had no event yet.
     pub fn pipe(fd: OwnedFd) -> Plain {
         Plain { fd, ready: Ready::default(), is_pipe: true }
     }
@@ -51,13 +51,13 @@ impl Plain {
         got
     }
 
-    /// How many of `bytes` the socket took.
+    /// Returns how many of `bytes` the socket accepted.
     pub fn send(&mut self, bytes: &[u8], more: More) -> Result<usize, Errno> {
         let sent = socket::send(self.fd.as_fd(), bytes, more);
         self.sent(sent, bytes.len())
     }
 
-    /// How many bytes of these parts the socket took.
+    /// Returns how many bytes of these parts the socket accepted.
     pub fn send_parts(&mut self, parts: &[IoSlice<'_>], more: More) -> Result<usize, Errno> {
         let sent = socket::send_parts(self.fd.as_fd(), parts, more);
         self.sent(sent, parts.iter().map(|part| part.len()).sum())
@@ -72,7 +72,7 @@ impl Plain {
         sent
     }
 
-    /// sendfile(2). The bytes sent, which may be fewer than wanted; 0: the file is shorter than that.
+    /// sendfile(2). Returns the bytes sent, which may be fewer than requested; 0: the file ends before `at`.
     pub fn send_file(&mut self, part: FilePart<'_>) -> Result<usize, Errno> {
         let FilePart { source, at, wanted } = part;
         let sent = file::sendfile(self.fd.as_fd(), source, at, wanted);

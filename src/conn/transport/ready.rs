@@ -1,7 +1,7 @@
-//! What is known of a socket between two events.
+//! The known readiness of a socket between two events.
 //!
-//! Invariant: what is known is never less than what epoll has reported and no system call has contradicted: events are
-//! edge triggered and do not come twice.
+//! Invariant: whatever epoll has reported and no system call has contradicted is recorded: events are edge triggered
+//! and are not repeated.
 
 use crate::sys::epoll;
 
@@ -9,12 +9,12 @@ use crate::sys::epoll;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Ready(u8);
 
-/// What a stream of HTTP/2 knows of itself: epoll reports nothing of it.
+/// The readiness of an HTTP/2 stream, about which epoll reports nothing.
 #[derive(Clone, Copy, Debug)]
 pub struct StreamReady {
-    /// Bytes of its body, its end or an error have come.
+    /// Bytes of its body, its end or an error have arrived.
     pub can_read: bool,
-    /// Its connection grants it room for frames.
+    /// Its connection has room for its frames.
     pub can_write: bool,
     /// It was reset, or its connection is gone.
     pub has_failed: bool,
@@ -26,7 +26,7 @@ impl Ready {
     const PEER_CLOSED: u8 = 4;
     const ERROR: u8 = 8;
 
-    /// A socket just accepted or connected: nothing is known, so trying is right.
+    /// A socket just accepted or connected: nothing is known yet, so reads and writes are tried.
     pub fn fresh() -> Ready {
         Ready(Ready::READ | Ready::WRITE)
     }

@@ -1,7 +1,7 @@
-//! A socket whose bytes are TLS: what `tls::session` does in memory, with a descriptor.
+//! TLS on a socket: `tls::session`, which works in memory, with a descriptor.
 //!
-//! Buffers are the thread's and used within one call; a connection owns bytes only where the socket or the application
-//! does not take them at once. Invariant: an idle connection owns none.
+//! Buffers belong to the thread and are used within one call; a connection owns bytes only if the socket or the
+//! application does not accept them at once. Invariant: an idle connection owns none.
 
 mod hello;
 
@@ -18,10 +18,10 @@ use std::cell::RefCell;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
-/// Bytes read from a socket at once.
+/// Maximum bytes per read from a socket.
 const READ: usize = 64 << 10;
 
-/// What one call works with.
+/// The buffers of one call.
 struct Scratch {
     input: Vec<u8>,
     plain: Vec<u8>,
@@ -38,16 +38,16 @@ thread_local! {
     });
 }
 
-/// Bytes of the protocol itself that wait for the application's.
+/// Maximum bytes of protocol messages that wait to be sent together with application data.
 const HELD: usize = 8 << 10;
 /// The largest buffer for decrypted bytes that is kept between reads.
 const KEEP: usize = 4 * READ;
 
 enum Stage {
-    /// The ClientHello has not come whole; what has is kept.
+    /// The ClientHello is incomplete; its bytes so far are kept.
     Hello(Vec<u8>),
     Running(Box<Session>),
-    /// What came is no TLS: bytes are the application's own.
+    /// The client sends something other than TLS: bytes are passed on unchanged.
     Plain,
 }
 
@@ -62,23 +62,23 @@ pub struct Chosen {
     pub is_named: bool,
 }
 
-/// One TLS connection on a socket, either side of it.
+/// A TLS connection on a socket, as client or server.
 pub struct Tls {
     fd: OwnedFd,
-    /// What epoll reported and no call has contradicted.
+    /// What epoll reported and no system call has contradicted.
     pub(super) ready: Ready,
     stage: Stage,
-    /// Decrypted and not taken by the application, from `taken` on.
+    /// Decrypted bytes, not yet read by the application from `taken` on.
     plain: Vec<u8>,
     taken: usize,
-    /// Sealed and not taken by the socket, from `sent` on.
+    /// Encrypted bytes, not yet written to the socket from `sent` on.
     unsent: Vec<u8>,
     sent: usize,
-    /// What is unsent (tickets, an answer to a new key) may wait for the application's next bytes of this turn, so that
-    /// both are one packet; [`Tls::flush_held`] ends that.
+    /// Unsent bytes (tickets, the response to a key update) may wait for the application's next bytes of this turn, to
+    /// be sent in one packet; [`Tls::flush_held`] ends that.
     held: bool,
-    /// What is held (the tickets of the handshake) may wait for the first answer even when this turn is over: by
-    /// [`Tls::flush_tickets`] it goes alone.
+    /// Held bytes (the tickets of the handshake) may wait for the first response even beyond this turn;
+    /// [`Tls::flush_tickets`] sends them alone.
     holds_tickets: bool,
     is_server: bool,
     /// The peer has ended the stream: with close_notify, or without.
@@ -104,7 +104,7 @@ impl std::fmt::Debug for Tls {
 }
 
 impl Tls {
-    /// For a client whose hello is awaited.
+    /// For a client that has to send its ClientHello.
     pub fn server(fd: OwnedFd, ready: Ready) -> Tls {
         Tls { is_server: true, ..Tls::new(fd, ready, Stage::Hello(Vec::new())) }
     }
@@ -140,7 +140,8 @@ impl Tls {
         self.fd.as_fd()
     }
 
-    /// What the client sent is no ClientHello: bytes go as they are. For the answer to a plain request on a TLS port.
+    /// The client did not send a ClientHello: bytes are sent unencrypted. For the response to a plain request on a TLS
+    /// port.
     pub fn is_plain(&self) -> bool {
         matches!(self.stage, Stage::Plain)
     }
@@ -163,22 +164,22 @@ impl Tls {
         }
     }
 
-    /// Requests are served, and the client has not finished the handshake.
+    /// Whether requests are served although the client has not finished the handshake.
     pub fn is_early(&self) -> bool {
         self.session().is_some_and(Session::is_early)
     }
 
-    /// Why the connection cannot go on.
+    /// Why the connection cannot continue.
     pub fn fault(&self) -> Option<&SessionFault> {
         self.fault.as_ref()
     }
 
-    /// A `recv` would give bytes or the end without the socket being read.
+    /// Whether a `recv` would return bytes or the end without reading the socket.
     pub fn has_plaintext(&self) -> bool {
         self.taken < self.plain.len() || self.ended
     }
 
-    /// A `recv` may get on: what it has to write first goes first.
+    /// Whether a `recv` may make progress; it may have to write first.
     pub fn can_read(&self) -> bool {
         if self.is_handshaking() && self.has_unsent() {
             return self.ready.can_write();
@@ -186,12 +187,12 @@ impl Tls {
         self.postponed || self.has_plaintext() || self.ready.can_read()
     }
 
-    /// The peer has ended the stream and all that it sent was taken.
+    /// Whether the peer has ended the stream and all its bytes have been read.
     pub fn has_ended(&self) -> bool {
         self.ended && self.taken >= self.plain.len()
     }
 
-    /// Bytes wait for the socket. Tickets that wait for a response do not count.
+    /// Whether bytes wait for the socket. Tickets that wait for a response do not count.
     pub fn has_unsent(&self) -> bool {
         self.sent < self.unsent.len() && !self.holds_tickets
     }
@@ -201,7 +202,7 @@ impl Tls {
         self.holds_tickets
     }
 
-    /// Goes on with the handshake as far as it can. EAGAIN: the peer has to say something, or to read.
+    /// Continues the handshake as far as possible. EAGAIN: the peer has to send or to read first.
     pub fn handshake(&mut self) -> Result<(), Errno> {
         if let Stage::Running(session) = &mut self.stage
             && session.state() == SessionState::Handshaking
@@ -245,8 +246,8 @@ impl Tls {
         }
     }
 
-    /// Reads from the socket once and takes it in. Plaintext goes to `into`, at most `most` bytes; what is beyond that
-    /// is kept. Returns how much went there.
+    /// Reads from the socket once and decrypts. At most `most` bytes of plaintext are appended to `into`, and their
+    /// number is returned; the rest is kept.
     fn fill(&mut self, into: &mut Vec<u8>, most: usize) -> Result<usize, Errno> {
         if self.fault.is_some() {
             return Err(Errno::EPROTO);
@@ -296,8 +297,8 @@ impl Tls {
         }
     }
 
-    /// What the end of the socket means. A client ends with close_notify (RFC 8446 §6.1), or what came may be cut
-    /// short. Of upstreams many do without: that is an end as over TCP (nginx); [`Tls::is_cut`] tells the difference.
+    /// What the end of the socket means. A client ends with close_notify (RFC 8446 §6.1), otherwise its data may be
+    /// truncated. Many upstreams send none: that is an end as over TCP (nginx); [`Tls::is_cut`] tells the difference.
     fn end(&self) -> Result<usize, Errno> {
         let is_lost = self.is_cut() && (self.is_server || self.is_handshaking());
         if is_lost { Err(Errno::ECONNRESET) } else { Ok(0) }
@@ -308,7 +309,7 @@ impl Tls {
         self.ended && self.session().is_none_or(|session| session.state() != SessionState::Ended)
     }
 
-    /// Decrypts at most `most` bytes, and not more than `into` has capacity for. 0: the peer has ended its side;
+    /// Decrypts at most `most` bytes, and no more than `into` has capacity for. 0: the peer has ended its side;
     /// ECONNRESET: a client closed the connection without close_notify.
     pub fn recv(&mut self, into: &mut Vec<u8>, most: usize) -> Result<usize, Errno> {
         let room = (into.capacity() - into.len()).min(most);
@@ -335,7 +336,7 @@ impl Tls {
         }
     }
 
-    /// The turn is over: what was held for the application's bytes goes out alone, unless it can wait longer.
+    /// The turn is over: bytes held for the application's are sent alone, unless they can wait longer.
     pub fn flush_held(&mut self) {
         if self.held && !self.holds_tickets {
             // What the socket does not take goes when it is writable.
@@ -343,13 +344,13 @@ impl Tls {
         }
     }
 
-    /// No answer has come in a while.
+    /// There was no response for a while: sends the tickets alone.
     pub fn flush_tickets(&mut self) {
         self.holds_tickets = false;
         self.flush_held();
     }
 
-    /// Moves what was sealed to the socket.
+    /// Writes encrypted bytes to the socket.
     pub fn flush(&mut self) -> Result<(), Errno> {
         (self.held, self.holds_tickets) = (false, false);
         while self.has_unsent() {
@@ -365,8 +366,8 @@ impl Tls {
         Ok(())
     }
 
-    /// Encrypts and sends; the bytes taken, of which some may be kept until the socket takes them. EAGAIN: none was
-    /// taken. `more`: further bytes follow at once, so the kernel may wait for them to fill a packet.
+    /// Encrypts and sends; returns the bytes accepted, some of which may be kept until the socket accepts them. EAGAIN:
+    /// none were accepted. `more`: further bytes follow at once, so the kernel may wait for them to fill a packet.
     pub fn send(&mut self, bytes: &[u8], more: More) -> Result<usize, Errno> {
         if self.is_plain() {
             return send(self.fd.as_fd(), &mut self.ready, bytes, more);
@@ -387,7 +388,7 @@ impl Tls {
         if done == 0 && !bytes.is_empty() { Err(Errno::EAGAIN) } else { Ok(done) }
     }
 
-    /// Seals one bite and sends it; what the socket does not take is kept.
+    /// Encrypts one piece and sends it; what the socket does not accept is kept.
     fn seal(&mut self, bite: &[u8], more: More) -> Result<(), Errno> {
         let Stage::Running(session) = &mut self.stage else { return Err(Errno::ENOTCONN) };
         SCRATCH.with_borrow_mut(|scratch| {
@@ -429,7 +430,7 @@ impl Tls {
         if self.is_shut { Ok(()) } else { socket::shutdown_write(self.fd.as_fd()) }
     }
 
-    /// In bites, as long as the socket takes them.
+    /// In pieces, as long as the socket accepts them.
     pub fn send_file(&mut self, part: FilePart<'_>, scratch: &mut Vec<u8>, more: More) -> Result<usize, Errno> {
         let FilePart { source, at, wanted } = part;
         if !self.held {
@@ -461,7 +462,7 @@ impl Tls {
         if done == 0 && wanted > 0 { Err(Errno::EAGAIN) } else { Ok(done) }
     }
 
-    /// There is nothing to be read now; messages of the protocol itself (tickets) are taken.
+    /// Whether there is nothing to read now; protocol messages (tickets) are processed.
     pub fn is_silent(&mut self) -> bool {
         self.ready.add(crate::sys::epoll::IN);
         loop {
@@ -475,7 +476,7 @@ impl Tls {
         }
     }
 
-    /// Without close_notify the peer knows that what it has may be cut.
+    /// Suppresses close_notify, so that the peer knows that its data may be truncated.
     pub fn suppress_close_notify(&mut self) {
         self.closed = true;
     }
