@@ -26,7 +26,7 @@ end
 
 complete -c webserv -n "not __fish_seen_subcommand_from explain cert fmt lsp check-nginx diff version reload stop quit reopen drain upgrade status run serve start check test validate configtest dump directives lint sign help" -l format -d 'how messages are printed: text or json' -r -f -a "text\t''
 json\t''"
-complete -c webserv -n "not __fish_seen_subcommand_from explain cert fmt lsp check-nginx diff version reload stop quit reopen drain upgrade status run serve start check test validate configtest dump directives lint sign help" -s c -d 'set configuration file (nginx\'s defaults hold then)' -r -F
+complete -c webserv -n "not __fish_seen_subcommand_from explain cert fmt lsp check-nginx diff version reload stop quit reopen drain upgrade status run serve start check test validate configtest dump directives lint sign help" -s c -d 'set configuration file (nginx\'s defaults then apply)' -r -F
 complete -c webserv -n "not __fish_seen_subcommand_from explain cert fmt lsp check-nginx diff version reload stop quit reopen drain upgrade status run serve start check test validate configtest dump directives lint sign help" -s e -d 'set error log file' -r -F
 complete -c webserv -n "not __fish_seen_subcommand_from explain cert fmt lsp check-nginx diff version reload stop quit reopen drain upgrade status run serve start check test validate configtest dump directives lint sign help" -s p -d 'set prefix path' -r -f -a "(__fish_complete_directories)"
 complete -c webserv -n "not __fish_seen_subcommand_from explain cert fmt lsp check-nginx diff version reload stop quit reopen drain upgrade status run serve start check test validate configtest dump directives lint sign help" -s g -d 'set global directives beside the configuration file' -r -f
@@ -80,7 +80,7 @@ complete -c webserv -n "__fish_webserv_needs_command" -a "directives" -d 'Print 
 complete -c webserv -n "__fish_webserv_needs_command" -a "lint" -d 'Warn about what is valid but probably not intended'
 complete -c webserv -n "__fish_webserv_needs_command" -a "sign" -d 'Print a link that `signed_link` accepts, for an upload or a download'
 complete -c webserv -n "__fish_webserv_needs_command" -a "help" -d 'the same as webserv --help'
-complete -c webserv -n "__fish_webserv_using_subcommand explain" -s c -d 'set configuration file (nginx\'s defaults hold then)' -r
+complete -c webserv -n "__fish_webserv_using_subcommand explain" -s c -d 'set configuration file (nginx\'s defaults then apply)' -r
 complete -c webserv -n "__fish_webserv_using_subcommand explain" -s g -d 'set global directives beside the configuration file' -r
 complete -c webserv -n "__fish_webserv_using_subcommand explain" -l log -d 'explain a request in this log: give its id or its line instead of METHOD URL' -r -F
 complete -c webserv -n "__fish_webserv_using_subcommand explain" -l format -d 'how messages are printed: text or json' -r -f -a "text\t''
@@ -102,37 +102,37 @@ complete -c webserv -n "__fish_webserv_using_subcommand diff" -l log -d 'an acce
 complete -c webserv -n "__fish_webserv_using_subcommand diff" -l exit-code -d 'fail if an answer would differ, as git diff does'
 complete -c webserv -n "__fish_webserv_using_subcommand diff" -l help -d 'show what it does'
 complete -c webserv -n "__fish_webserv_using_subcommand version" -l help -d 'show what it does'
-complete -c webserv -n "__fish_webserv_using_subcommand reload" -s c -d 'set configuration file (nginx\'s defaults hold then)' -r -F
+complete -c webserv -n "__fish_webserv_using_subcommand reload" -s c -d 'set configuration file (nginx\'s defaults then apply)' -r -F
 complete -c webserv -n "__fish_webserv_using_subcommand reload" -s p -d 'set prefix path' -r -f -a "(__fish_complete_directories)"
 complete -c webserv -n "__fish_webserv_using_subcommand reload" -s q -d 'suppress non-error messages during configuration testing'
 complete -c webserv -n "__fish_webserv_using_subcommand reload" -l help -d 'show what it does'
-complete -c webserv -n "__fish_webserv_using_subcommand stop" -s c -d 'set configuration file (nginx\'s defaults hold then)' -r -F
+complete -c webserv -n "__fish_webserv_using_subcommand stop" -s c -d 'set configuration file (nginx\'s defaults then apply)' -r -F
 complete -c webserv -n "__fish_webserv_using_subcommand stop" -s p -d 'set prefix path' -r -f -a "(__fish_complete_directories)"
 complete -c webserv -n "__fish_webserv_using_subcommand stop" -s q -d 'suppress non-error messages during configuration testing'
 complete -c webserv -n "__fish_webserv_using_subcommand stop" -l help -d 'show what it does'
-complete -c webserv -n "__fish_webserv_using_subcommand quit" -s c -d 'set configuration file (nginx\'s defaults hold then)' -r -F
+complete -c webserv -n "__fish_webserv_using_subcommand quit" -s c -d 'set configuration file (nginx\'s defaults then apply)' -r -F
 complete -c webserv -n "__fish_webserv_using_subcommand quit" -s p -d 'set prefix path' -r -f -a "(__fish_complete_directories)"
 complete -c webserv -n "__fish_webserv_using_subcommand quit" -s q -d 'suppress non-error messages during configuration testing'
 complete -c webserv -n "__fish_webserv_using_subcommand quit" -l help -d 'show what it does'
-complete -c webserv -n "__fish_webserv_using_subcommand reopen" -s c -d 'set configuration file (nginx\'s defaults hold then)' -r -F
+complete -c webserv -n "__fish_webserv_using_subcommand reopen" -s c -d 'set configuration file (nginx\'s defaults then apply)' -r -F
 complete -c webserv -n "__fish_webserv_using_subcommand reopen" -s p -d 'set prefix path' -r -f -a "(__fish_complete_directories)"
 complete -c webserv -n "__fish_webserv_using_subcommand reopen" -s q -d 'suppress non-error messages during configuration testing'
 complete -c webserv -n "__fish_webserv_using_subcommand reopen" -l help -d 'show what it does'
-complete -c webserv -n "__fish_webserv_using_subcommand drain" -s c -d 'set configuration file (nginx\'s defaults hold then)' -r -F
+complete -c webserv -n "__fish_webserv_using_subcommand drain" -s c -d 'set configuration file (nginx\'s defaults then apply)' -r -F
 complete -c webserv -n "__fish_webserv_using_subcommand drain" -s p -d 'set prefix path' -r -f -a "(__fish_complete_directories)"
 complete -c webserv -n "__fish_webserv_using_subcommand drain" -s q -d 'suppress non-error messages during configuration testing'
 complete -c webserv -n "__fish_webserv_using_subcommand drain" -l help -d 'show what it does'
-complete -c webserv -n "__fish_webserv_using_subcommand upgrade" -s c -d 'set configuration file (nginx\'s defaults hold then)' -r -F
+complete -c webserv -n "__fish_webserv_using_subcommand upgrade" -s c -d 'set configuration file (nginx\'s defaults then apply)' -r -F
 complete -c webserv -n "__fish_webserv_using_subcommand upgrade" -s p -d 'set prefix path' -r -f -a "(__fish_complete_directories)"
 complete -c webserv -n "__fish_webserv_using_subcommand upgrade" -s q -d 'suppress non-error messages during configuration testing'
 complete -c webserv -n "__fish_webserv_using_subcommand upgrade" -l help -d 'show what it does'
 complete -c webserv -n "__fish_webserv_using_subcommand status" -l format -d 'how messages are printed: text or json' -r -f -a "text\t''
 json\t''"
-complete -c webserv -n "__fish_webserv_using_subcommand status" -s c -d 'set configuration file (nginx\'s defaults hold then)' -r -F
+complete -c webserv -n "__fish_webserv_using_subcommand status" -s c -d 'set configuration file (nginx\'s defaults then apply)' -r -F
 complete -c webserv -n "__fish_webserv_using_subcommand status" -s p -d 'set prefix path' -r -f -a "(__fish_complete_directories)"
 complete -c webserv -n "__fish_webserv_using_subcommand status" -l all -d 'with --status: every counter, a line each'
 complete -c webserv -n "__fish_webserv_using_subcommand status" -l help -d 'show what it does'
-complete -c webserv -n "__fish_webserv_using_subcommand run" -s c -d 'set configuration file (nginx\'s defaults hold then)' -r -F
+complete -c webserv -n "__fish_webserv_using_subcommand run" -s c -d 'set configuration file (nginx\'s defaults then apply)' -r -F
 complete -c webserv -n "__fish_webserv_using_subcommand run" -s e -d 'set error log file' -r -F
 complete -c webserv -n "__fish_webserv_using_subcommand run" -s p -d 'set prefix path' -r -f -a "(__fish_complete_directories)"
 complete -c webserv -n "__fish_webserv_using_subcommand run" -s g -d 'set global directives beside the configuration file' -r -f
@@ -146,7 +146,7 @@ complete -c webserv -n "__fish_webserv_using_subcommand run" -l hidden -d 'servi
 complete -c webserv -n "__fish_webserv_using_subcommand run" -l follow-links -d 'serving a directory: also what links lead to outside of it'
 complete -c webserv -n "__fish_webserv_using_subcommand run" -l print-config -d 'print the configuration that serves the directory, and exit'
 complete -c webserv -n "__fish_webserv_using_subcommand run" -l help -d 'show what it does'
-complete -c webserv -n "__fish_webserv_using_subcommand serve" -s c -d 'set configuration file (nginx\'s defaults hold then)' -r -F
+complete -c webserv -n "__fish_webserv_using_subcommand serve" -s c -d 'set configuration file (nginx\'s defaults then apply)' -r -F
 complete -c webserv -n "__fish_webserv_using_subcommand serve" -s e -d 'set error log file' -r -F
 complete -c webserv -n "__fish_webserv_using_subcommand serve" -s p -d 'set prefix path' -r -f -a "(__fish_complete_directories)"
 complete -c webserv -n "__fish_webserv_using_subcommand serve" -s g -d 'set global directives beside the configuration file' -r -f
@@ -160,7 +160,7 @@ complete -c webserv -n "__fish_webserv_using_subcommand serve" -l hidden -d 'ser
 complete -c webserv -n "__fish_webserv_using_subcommand serve" -l follow-links -d 'serving a directory: also what links lead to outside of it'
 complete -c webserv -n "__fish_webserv_using_subcommand serve" -l print-config -d 'print the configuration that serves the directory, and exit'
 complete -c webserv -n "__fish_webserv_using_subcommand serve" -l help -d 'show what it does'
-complete -c webserv -n "__fish_webserv_using_subcommand start" -s c -d 'set configuration file (nginx\'s defaults hold then)' -r -F
+complete -c webserv -n "__fish_webserv_using_subcommand start" -s c -d 'set configuration file (nginx\'s defaults then apply)' -r -F
 complete -c webserv -n "__fish_webserv_using_subcommand start" -s e -d 'set error log file' -r -F
 complete -c webserv -n "__fish_webserv_using_subcommand start" -s p -d 'set prefix path' -r -f -a "(__fish_complete_directories)"
 complete -c webserv -n "__fish_webserv_using_subcommand start" -s g -d 'set global directives beside the configuration file' -r -f
@@ -176,35 +176,35 @@ complete -c webserv -n "__fish_webserv_using_subcommand start" -l print-config -
 complete -c webserv -n "__fish_webserv_using_subcommand start" -l help -d 'show what it does'
 complete -c webserv -n "__fish_webserv_using_subcommand check" -l format -d 'how messages are printed: text or json' -r -f -a "text\t''
 json\t''"
-complete -c webserv -n "__fish_webserv_using_subcommand check" -s c -d 'set configuration file (nginx\'s defaults hold then)' -r -F
+complete -c webserv -n "__fish_webserv_using_subcommand check" -s c -d 'set configuration file (nginx\'s defaults then apply)' -r -F
 complete -c webserv -n "__fish_webserv_using_subcommand check" -s p -d 'set prefix path' -r -f -a "(__fish_complete_directories)"
 complete -c webserv -n "__fish_webserv_using_subcommand check" -s g -d 'set global directives beside the configuration file' -r -f
 complete -c webserv -n "__fish_webserv_using_subcommand check" -s q -d 'suppress non-error messages during configuration testing'
 complete -c webserv -n "__fish_webserv_using_subcommand check" -l help -d 'show what it does'
 complete -c webserv -n "__fish_webserv_using_subcommand test" -l format -d 'how messages are printed: text or json' -r -f -a "text\t''
 json\t''"
-complete -c webserv -n "__fish_webserv_using_subcommand test" -s c -d 'set configuration file (nginx\'s defaults hold then)' -r -F
+complete -c webserv -n "__fish_webserv_using_subcommand test" -s c -d 'set configuration file (nginx\'s defaults then apply)' -r -F
 complete -c webserv -n "__fish_webserv_using_subcommand test" -s p -d 'set prefix path' -r -f -a "(__fish_complete_directories)"
 complete -c webserv -n "__fish_webserv_using_subcommand test" -s g -d 'set global directives beside the configuration file' -r -f
 complete -c webserv -n "__fish_webserv_using_subcommand test" -s q -d 'suppress non-error messages during configuration testing'
 complete -c webserv -n "__fish_webserv_using_subcommand test" -l help -d 'show what it does'
 complete -c webserv -n "__fish_webserv_using_subcommand validate" -l format -d 'how messages are printed: text or json' -r -f -a "text\t''
 json\t''"
-complete -c webserv -n "__fish_webserv_using_subcommand validate" -s c -d 'set configuration file (nginx\'s defaults hold then)' -r -F
+complete -c webserv -n "__fish_webserv_using_subcommand validate" -s c -d 'set configuration file (nginx\'s defaults then apply)' -r -F
 complete -c webserv -n "__fish_webserv_using_subcommand validate" -s p -d 'set prefix path' -r -f -a "(__fish_complete_directories)"
 complete -c webserv -n "__fish_webserv_using_subcommand validate" -s g -d 'set global directives beside the configuration file' -r -f
 complete -c webserv -n "__fish_webserv_using_subcommand validate" -s q -d 'suppress non-error messages during configuration testing'
 complete -c webserv -n "__fish_webserv_using_subcommand validate" -l help -d 'show what it does'
 complete -c webserv -n "__fish_webserv_using_subcommand configtest" -l format -d 'how messages are printed: text or json' -r -f -a "text\t''
 json\t''"
-complete -c webserv -n "__fish_webserv_using_subcommand configtest" -s c -d 'set configuration file (nginx\'s defaults hold then)' -r -F
+complete -c webserv -n "__fish_webserv_using_subcommand configtest" -s c -d 'set configuration file (nginx\'s defaults then apply)' -r -F
 complete -c webserv -n "__fish_webserv_using_subcommand configtest" -s p -d 'set prefix path' -r -f -a "(__fish_complete_directories)"
 complete -c webserv -n "__fish_webserv_using_subcommand configtest" -s g -d 'set global directives beside the configuration file' -r -f
 complete -c webserv -n "__fish_webserv_using_subcommand configtest" -s q -d 'suppress non-error messages during configuration testing'
 complete -c webserv -n "__fish_webserv_using_subcommand configtest" -l help -d 'show what it does'
 complete -c webserv -n "__fish_webserv_using_subcommand dump" -l format -d 'how messages are printed: text or json' -r -f -a "text\t''
 json\t''"
-complete -c webserv -n "__fish_webserv_using_subcommand dump" -s c -d 'set configuration file (nginx\'s defaults hold then)' -r -F
+complete -c webserv -n "__fish_webserv_using_subcommand dump" -s c -d 'set configuration file (nginx\'s defaults then apply)' -r -F
 complete -c webserv -n "__fish_webserv_using_subcommand dump" -s p -d 'set prefix path' -r -f -a "(__fish_complete_directories)"
 complete -c webserv -n "__fish_webserv_using_subcommand dump" -s g -d 'set global directives beside the configuration file' -r -f
 complete -c webserv -n "__fish_webserv_using_subcommand dump" -s q -d 'suppress non-error messages during configuration testing'
@@ -480,7 +480,7 @@ complete -c webserv -n "__fish_webserv_using_subcommand sign" -l place -d 'the p
 complete -c webserv -n "__fish_webserv_using_subcommand sign" -l help -d 'show what it does'
 complete -c webserv -n "__fish_webserv_using_subcommand help" -l format -d 'how messages are printed: text or json' -r -f -a "text\t''
 json\t''"
-complete -c webserv -n "__fish_webserv_using_subcommand help" -s c -d 'set configuration file (nginx\'s defaults hold then)' -r -F
+complete -c webserv -n "__fish_webserv_using_subcommand help" -s c -d 'set configuration file (nginx\'s defaults then apply)' -r -F
 complete -c webserv -n "__fish_webserv_using_subcommand help" -s p -d 'set prefix path' -r -f -a "(__fish_complete_directories)"
 complete -c webserv -n "__fish_webserv_using_subcommand help" -s g -d 'set global directives beside the configuration file' -r -f
 complete -c webserv -n "__fish_webserv_using_subcommand help" -s q -d 'suppress non-error messages during configuration testing'
