@@ -118,7 +118,8 @@ fn a_default_in_the_manual_is_the_one_that_holds() {
 }
 
 /// Errors that only a whole configuration can avoid: what a line names is defined elsewhere, or is a file.
-const NEED_MORE: [&str; 4] = ["access_log", "proxy_ssl_password_file", "ssl_password_file", "uwsgi_ssl_password_file"];
+const NEED_MORE: [&str; 5] =
+    ["access_log", "include", "proxy_ssl_password_file", "ssl_password_file", "uwsgi_ssl_password_file"];
 
 /// "upload_return 201 and the list of files;" was offered as a line to write.
 #[test]
