@@ -335,29 +335,23 @@ fn is_of_connection(field: &Field, text: &[u8]) -> bool {
     }
 }
 
-/// §8.2.3: cookies that were sent apart, for better compression, are one field to everybody else.
+/// §8.2.3: cookies that were sent apart, for better compression, are one field to everybody else. It is the last one
+/// (nginx).
 fn merge_cookies(block: &mut Block) {
     let is_cookie = |field: &Field| field.id == HeaderId::Cookie;
     let Some(first) = block.fields.iter().position(is_cookie) else { return };
-    if !block.fields.iter().skip(first + 1).any(is_cookie) {
-        return;
-    }
-    let start = block.text.len();
-    for (at, field) in block.fields.iter().filter(|field| is_cookie(field)).enumerate() {
-        if at > 0 {
+    let mut merged = block.fields.remove(first);
+    if block.fields.iter().any(is_cookie) {
+        let start = block.text.len();
+        block.text.extend_from_within(merged.value.start as usize..merged.value.end());
+        for field in block.fields.iter().filter(|field| is_cookie(field)) {
             block.text.extend_from_slice(b"; ");
+            block.text.extend_from_within(field.value.start as usize..field.value.end());
         }
-        block.text.extend_from_within(field.value.start as usize..field.value.end());
+        merged.value = Span::new(start, block.text.len());
+        block.fields.retain(|field| !is_cookie(field));
     }
-    let merged = Span::new(start, block.text.len());
-    let mut at = 0;
-    block.fields.retain(|field| {
-        at += 1;
-        at - 1 <= first || !is_cookie(field)
-    });
-    if let Some(field) = block.fields.get_mut(first) {
-        field.value = merged;
-    }
+    block.fields.push(merged);
 }
 
 #[cfg(test)]

@@ -49,7 +49,8 @@ const GET: [(&str, &str); 4] = [(":method", "GET"), (":scheme", "https"), (":pat
 #[test]
 fn a_request_is_taken_apart() {
     let fields =
-        [&GET[..], &[("x-a", "1"), ("cookie", "a=b"), ("x_b", "2"), ("cookie", "c=d"), ("cookie", "e")]].concat();
+        [&GET[..], &[("x-a", "1"), ("cookie", "a=b"), ("x_b", "2"), ("cookie", "c=d"), ("cookie", "e"), ("x-c", "3")]]
+            .concat();
     let mut block = block(&fields);
     let mut head = DecodedHead::default();
     assert_eq!(read(&mut block, true, RULES, &mut head), Ok(()));
@@ -61,7 +62,7 @@ fn a_request_is_taken_apart() {
     );
     assert_eq!((head.method, text(head.host), head.body_length), (Method::Get, "l:81".into(), BodyLength::None));
     let got: Vec<_> = block.fields.iter().map(|field| format!("{}={}", text(field.name), text(field.value))).collect();
-    assert_eq!(got, ["host=l:81", "x-a=1", "cookie=a=b; c=d; e"]);
+    assert_eq!(got, ["host=l:81", "x-a=1", "x-c=3", "cookie=a=b; c=d; e"]);
 }
 
 #[test]
@@ -73,6 +74,15 @@ fn the_byte_that_breaks_a_field_is_named() {
     assert_eq!(refused("x a", "1"), Err(Reject::BadByte { place: "a header name", byte: b' ' }));
     assert_eq!(refused("xA", "1"), Err(Reject::BadByte { place: "a header name", byte: b'A' }));
     assert_eq!(refused("x", "a\x01b"), Err(Reject::BadByte { place: "a header value", byte: 1 }));
+}
+
+#[test]
+fn a_cookie_is_the_last_field() {
+    let mut block = block(&[&GET[..], &[("cookie", "a=b"), ("x-a", "1")]].concat());
+    let mut head = RequestHead::default();
+    assert_eq!(read(&mut block, true, RULES, &mut head), Ok(()));
+    let names: Vec<&[u8]> = block.fields.iter().map(|field| field.name.of(&block.text)).collect();
+    assert_eq!(names, [&b"host"[..], b"x-a", b"cookie"]);
 }
 
 #[test]
