@@ -1,7 +1,7 @@
 //! What applications answer over FastCGI, SCGI, uwsgi and CGI: the same bytes of a script over all four, and what the
 //! client gets of them. A script may be hostile, or pass on what a hostile client sent it.
 
-use crate::harness::{Server, Table, eventually, ours, server};
+use crate::harness::{Server, Table, eventually, http, ours, server};
 use crate::table::{BOTH, Runs, on_nginx};
 use crate::upstream::{Peer, Upstream};
 use std::collections::BTreeMap;
@@ -406,4 +406,26 @@ fn a_body_that_is_not_passed_on_keeps_no_application_waiting() {
     let mut client = s.client();
     client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nsome\r\n");
     client.response().is(200).body_is("asked");
+}
+
+#[test]
+fn a_request_without_a_host_brings_an_application_none() {
+    for kind in ALL.into_iter().filter(|kind| *kind != Kind::Cgi) {
+        let given: Arc<Mutex<Given>> = Arc::default();
+        let seen = given.clone();
+        let up = Upstream::start(move |peer| {
+            let Some(all) = take(kind, peer) else { return };
+            *seen.lock().expect("not poisoned") = all;
+            peer.send(&packed(kind, b"\r\nok"));
+        });
+        let pass = format!("{kind:?}").to_lowercase();
+        let s = http(&format!(
+            "server {{ listen 127.0.0.1:%%PORT%%; location / {{ {pass}_param X x; {pass}_pass {}; }} }}",
+            up.address
+        ))
+        .start();
+        s.client().request(b"GET / HTTP/1.0\r\n\r\n").is(200);
+        let given = given.lock().expect("not poisoned").clone();
+        assert_eq!((given.map().get("X"), given.map().get("HTTP_HOST")), (Some(&"x"), None), "{kind:?}");
+    }
 }

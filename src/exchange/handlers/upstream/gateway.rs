@@ -140,7 +140,11 @@ fn configured(ex: &mut Exchange, cx: &mut Services, gateway: &Gateway, params: &
         ex.log.spare.keep_programs(programs);
     }
     if !is_set(gateway, b"HTTP_HOST") {
-        params.push_of(b"HTTP_HOST", &mut scratch, |value| push_target_host(ex, cx, value));
+        let before = params.pairs.len();
+        // Without a Host and a server's name there is none (nginx).
+        if params.push_of(b"HTTP_HOST", &mut scratch, |value| push_target_host(ex, cx, value)).is_empty() {
+            params.pairs.truncate(before);
+        }
     }
     Ok(())
 }
