@@ -248,3 +248,32 @@ fn the_page_of_498_is_that_of_404() {
     assert!(r.text().contains("<h1>404 Not Found</h1>"), "{}", r.text());
     s.get("/t").is(498).body_is("text");
 }
+
+#[test]
+fn what_the_last_server_answered_is_known_where_no_other_is_left() {
+    let up = Upstream::always("HTTP/1.1 500 X\r\nX-A: told\r\nContent-Length: 0\r\n\r\n");
+    let s = http(&format!(
+        "log_format u '$upstream_status [$upstream_http_x_a]'; access_log logs/u.log u;
+         upstream u {{ server 127.0.0.1:1 max_fails=1 fail_timeout=1h; server {} max_fails=0; }}
+         server {{ listen 127.0.0.1:%%PORT%%;
+             location / {{ proxy_pass http://u; proxy_next_upstream error http_500; }} }}",
+        up.address
+    ))
+    .start();
+    s.get("/").is(500);
+    // The first one is out by now: the answer of the other one is what came last.
+    s.get("/").is(502);
+    s.await_file("logs/u.log", |log| log == "502, 500 [told]\n500, 502 [told]\n");
+}
+
+#[test]
+fn the_script_of_what_is_no_request_is_an_empty_text() {
+    if over_http2::is_wanted() {
+        return;
+    }
+    let s =
+        http("log_format s '[$fastcgi_script_name]'; access_log logs/s.log s; server { listen 127.0.0.1:%%PORT%%; }")
+            .start();
+    s.client().request(b"get / HTTP/1.1\r\nHost: a\r\n\r\n").is(400);
+    s.await_file("logs/s.log", |log| log == "[]\n");
+}

@@ -68,6 +68,7 @@ pub(super) fn pick(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) ->
         if std::mem::take(&mut request.wants_new) { None } else { upstream_conns.reuse(&wanted, turn.wake, cx.now.ms) };
     if let Some(key) = kept {
         *upstream_conn = Some(key);
+        request.forget_response(ex);
         request.reused = true;
         request.connected(ex, cx);
         request.upstream_deadline = UpstreamDeadline::new(UpstreamTimer::Send, cx.now.ms + settings.send_timeout.0);
@@ -77,6 +78,7 @@ pub(super) fn pick(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) ->
     match upstream_conns.open(&wanted, turn.wake, cx.stats.active, cx.now.ms) {
         Ok((key, connect)) => {
             *upstream_conn = Some(key);
+            request.forget_response(ex);
             opened(request, ex, cx, connect);
             Step::Again
         }

@@ -22,11 +22,7 @@ pub fn value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &mut V
         }
         B::IsArgs => put(Some(if ex.route.args.is_empty() { b"" } else { b"?" }), out),
         // Of a target that is refused it is empty; without one there is none (nginx).
-        B::Uri | B::DocumentUri | B::FastcgiScriptName
-            if ex.route.uri.is_empty() && ex.request.head.origin.is_empty() =>
-        {
-            Is::Unset
-        }
+        B::Uri | B::DocumentUri if ex.route.uri.is_empty() && ex.request.head.origin.is_empty() => Is::Unset,
         B::Uri | B::DocumentUri => put(Some(&ex.route.uri), out),
         B::FastcgiScriptName => {
             script_name::name(ex, out);

@@ -161,11 +161,6 @@ impl UpstreamRequest {
         {
             return Some(Flow::Status(status));
         }
-        // Unless the next response sets them, they are unset (nginx).
-        if let Some(record) = &mut ex.log.upstream {
-            record.head = None;
-            record.trailers.clear();
-        }
         self.phase = UpstreamPhase::Pick;
         self.rewind();
         self.request_sent = false;

@@ -146,6 +146,15 @@ impl UpstreamRequest {
         }
     }
 
+    /// A connection to the next server is there, or on its way: what the last one answered is known no longer. Until
+    /// then it is, also if there is no other server (nginx).
+    pub fn forget_response(&self, ex: &mut Exchange) {
+        if let Some(record) = &mut ex.log.upstream {
+            record.head = None;
+            record.trailers.clear();
+        }
+    }
+
     /// The local address of the connection (proxy_bind); an invalid one is logged and ignored (nginx).
     pub fn local(&self, ex: &mut Exchange, cx: &mut Services) -> Option<SocketAddr> {
         let template = settings(ex).bind.clone()?;
