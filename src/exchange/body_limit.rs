@@ -1,14 +1,14 @@
 //! client_max_body_size, enforced here alone: by Content-Length as soon as the location is known, by chunks as soon as
-//! their sizes are announced, so that a client is answered before it sends what would be refused. Other limits answer
-//! 413 where they are known: upload_max_file_size in `handlers/upload`, the length of a resumable upload in
-//! `handlers/resumable`, the XML of WebDAV in `handlers/dav/ext.rs`.
+//! their sizes are announced, so that a client is answered before it sends what would be refused. Chunks that are thrown
+//! away are not measured (nginx). Other limits answer 413 where they are known: upload_max_file_size in
+//! `handlers/upload`, the length of a resumable upload in `handlers/resumable`, the XML of WebDAV in
+//! `handlers/dav/ext.rs`.
 
 use super::flow::Flow;
 use super::limiting_line::LimitingLine;
 use super::{Exchange, Rx};
 use crate::config::model::Level;
 use crate::http::body_length::BodyLength;
-use crate::http::reject::Reject;
 use crate::http::status::Status;
 use crate::services::Services;
 
@@ -43,19 +43,6 @@ pub fn check_received(ex: &mut Exchange, cx: &mut Services, announced: Option<u6
     let size = ex.body_received.saturating_add(announced.unwrap_or(0));
     match most {
         Some(most) if size > most => Err(refuse(ex, cx, "chunked ", size)),
-        _ => Ok(()),
-    }
-}
-
-/// A body that is thrown away: only what a chunk announces counts.
-///
-/// # Errors
-/// 413.
-pub fn check_discarded(ex: &Exchange, announced: Option<u64>) -> Result<(), Reject> {
-    match limit(ex) {
-        Some(most) if ex.request.head.body_length == BodyLength::Unknown && announced > Some(most) => {
-            Err(Reject::BodyTooLarge { limit: most })
-        }
         _ => Ok(()),
     }
 }

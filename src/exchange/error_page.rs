@@ -40,6 +40,10 @@ pub fn redirect(ex: &mut Exchange, cx: &mut Services, status: Status) -> Option<
     if errors.pages.is_empty() || ex.route.last_page || ex.route.exempted.is_some() {
         return None;
     }
+    // The stub of an include is what is sent in place of an error (nginx).
+    if ex.subrequest.as_ref().is_some_and(|sub| sub.stub.is_some()) {
+        return None;
+    }
     ex.route.last_page = !errors.recursive;
     ex.route.method_refused |= status == Status::METHOD_NOT_ALLOWED;
     // 494 is nginx's status for a head that is too large; pages for either apply.

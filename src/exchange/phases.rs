@@ -258,7 +258,7 @@ fn find_location(ex: &mut Exchange, cx: &mut Services) -> Flow {
     let config = ex.config.clone();
     cx.trace.step(|| TraceStep::Search { server: ex.route.server, uri: ex.route.uri.clone() });
     if let Some(flow) = handlers::add_slash::of_location(ex, cx) {
-        return flow;
+        return check_internal(ex, cx).and_then(|()| check_length(ex, cx)).err().unwrap_or(flow);
     }
     let (server, uri, trace) = (ex.route.server, &ex.route.uri, &mut cx.trace);
     let found = ex.route.effort.spend(|effort| location::find_within(&config, server, uri, trace, effort));
@@ -270,20 +270,28 @@ fn find_location(ex: &mut Exchange, cx: &mut Services) -> Flow {
         }
     };
     enter(ex, found);
-    let location = config.location(ex.route.location);
-    if location.internal && !ex.route.internal {
-        cx.trace.say("access", None, || "internal location, requested directly by the client: 404".into());
-        return Flow::Status(Status::NOT_FOUND);
+    if let Err(flow) = check_internal(ex, cx) {
+        return flow;
     }
     note_ending_location(ex, cx);
     note_upload(ex);
-    // Not for an error page, which is sent in any case.
-    if ex.route.error_page.is_none()
-        && let Err(flow) = body_limit::check_length(ex, cx)
-    {
-        return flow;
+    check_length(ex, cx).err().unwrap_or(Flow::Next)
+}
+
+/// # Errors
+/// 404 for a location that clients may not request.
+fn check_internal(ex: &Exchange, cx: &mut Services) -> Result<(), Flow> {
+    if !ex.config.location(ex.route.location).internal || ex.route.internal {
+        return Ok(());
     }
-    Flow::Next
+    cx.trace.say("access", None, || "internal location, requested directly by the client: 404".into());
+    Err(Flow::Status(Status::NOT_FOUND))
+}
+
+/// # Errors
+/// 413, but not for an error page, which is sent in any case.
+fn check_length(ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
+    if ex.route.error_page.is_some() { Ok(()) } else { body_limit::check_length(ex, cx) }
 }
 
 /// What is refused from here on was to be an upload. The page that says so is none, but an error_page may also lead to

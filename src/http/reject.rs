@@ -39,8 +39,6 @@ pub enum Reject {
     Expectation,
     /// 400: chunked framing breaks the rule named.
     BadChunk(&'static str),
-    /// 413: more body than `limit` bytes.
-    BodyTooLarge { limit: u64 },
     /// 400: the multipart body breaks the rule named.
     BadMultipart(&'static str),
     /// 400: the target's path cannot be normalised.
@@ -67,7 +65,6 @@ impl Reject {
             | Reject::UnknownCoding
             | Reject::UnknownProtocol
             | Reject::Expectation
-            | Reject::BodyTooLarge { .. }
             | Reject::BadMultipart(_)
             | Reject::BadUri(_) => false,
         }
@@ -85,7 +82,6 @@ impl Reject {
             Reject::ConnectToPath => Status::METHOD_NOT_ALLOWED,
             Reject::Version => Status::VERSION_NOT_SUPPORTED,
             Reject::Expectation => Status::EXPECTATION_FAILED,
-            Reject::BodyTooLarge { .. } => Status::CONTENT_TOO_LARGE,
             Reject::BadRequestLine(_)
             | Reject::HttpsTarget
             | Reject::BadField(_)
@@ -123,9 +119,6 @@ impl fmt::Display for Reject {
             Reject::Version => f.write_str("client sent a protocol version other than HTTP/1.x"),
             Reject::Expectation => f.write_str("client sent an expectation other than \"100-continue\""),
             Reject::BadChunk(rule) => write!(f, "client sent invalid chunked body: {rule}"),
-            Reject::BodyTooLarge { limit } => {
-                write!(f, "client intended to send too large body: more than {limit} bytes")
-            }
             Reject::BadMultipart(rule) => write!(f, "client sent invalid multipart body: {rule}"),
             Reject::BadUri(rule) => write!(f, "client sent invalid URI: {rule}"),
         }
@@ -149,7 +142,6 @@ mod tests {
             (Reject::ConnectToPath, 405, ":path"),
             (Reject::Version, 505, "HTTP/1.x"),
             (Reject::Expectation, 417, "100-continue"),
-            (Reject::BodyTooLarge { limit: 7 }, 413, "7 bytes"),
             (Reject::BadHost("no Host field"), 400, "no Host field"),
         ];
         for (reject, status, part) in table {

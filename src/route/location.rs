@@ -45,7 +45,8 @@ struct Search<'a, T> {
     effort: &'a mut Effort,
 }
 
-/// The location of some kind whose name the URI is but for its last slash, where no other location has it.
+/// The location of some kind whose name the URI is but for its last slash, where no other location of its level has it:
+/// one around it may.
 pub fn lacks_slash(
     config: &Config,
     server: ServerId,
@@ -58,10 +59,16 @@ pub fn lacks_slash(
     let mut tree = &config.server(server).tree;
     loop {
         let prefixes = &tree.prefixes;
-        let Err(behind) = prefixes.binary_search_by(|entry| (*entry.prefix).cmp(uri)) else { return None };
         if tree.exact.contains_key(uri) {
             return None;
         }
+        let behind = match prefixes.binary_search_by(|entry| (*entry.prefix).cmp(uri)) {
+            Ok(at) => {
+                tree = config.location(prefixes[at].location).tree.as_deref()?;
+                continue;
+            }
+            Err(behind) => behind,
+        };
         // Names that begin with the URI, the one with a slash among them, would follow there.
         let is_beginning = prefixes.get(behind).is_some_and(|entry| entry.prefix.starts_with(uri));
         // Asked for every request: the name with its slash is only written where it is looked up by its hash.
@@ -73,9 +80,10 @@ pub fn lacks_slash(
             true => prefixes.binary_search_by(|entry| against_directory(&entry.prefix, uri)).ok(),
             false => None,
         };
-        let named = exact.or_else(|| with_slash().map(|at| prefixes[at].location));
-        if let Some(id) = named.filter(|id| is_meant(config.location(*id))) {
-            return Some(id);
+        let prefix = with_slash().map(|at| prefixes[at].location);
+        // Either of them may be meant; it is the exact one that answers (nginx).
+        if [exact, prefix].into_iter().flatten().any(|id| is_meant(config.location(id))) {
+            return exact.or(prefix);
         }
         tree = config.location(longest_prefix(tree, uri)?).tree.as_deref()?;
     }
@@ -232,7 +240,8 @@ mod tests {
     fn a_slash_is_lacking_where_the_name_with_it_is_meant_and_no_other_location_has_the_uri() {
         let config = config(
             "server { listen 8080; location / { } location /a/ { } location /b/ { } location = /b { } location /c/ { }
-               location /c { } location = /d/ { } location /nest/ { location /nest/in/ { } location = /nest/one/ { } } }",
+               location /c { } location = /d/ { } location /nest/ { location /nest/in/ { } location = /nest/one/ { } }
+               location /o { location /o/ { } } location /p { location = /p { } location /p/ { } } }",
         );
         for (uri, expected) in [
             ("/a", Some("/a/")),
@@ -245,6 +254,8 @@ mod tests {
             ("/nest/in", Some("/nest/in/")),
             ("/nest/one", Some("/nest/one/")),
             ("/nest/on", None),
+            ("/o", Some("/o/")),
+            ("/p", None),
         ] {
             let found = lacks_slash(&config, ServerId(0), uri.as_bytes(), |_| true);
             let name = found.map(|id| String::from_utf8_lossy(&config.location(id).name).into_owned());

@@ -227,10 +227,13 @@ fn a_rate_that_is_no_size_has_its_line() {
 
 #[test]
 fn random_index_tells_of_the_directory_that_it_could_not_open() {
-    let s = server("location / { random_index on; }").start();
-    s.get("/none/").is(404);
-    eventually("the line", || lines(&s, "opendir() \"") == 1);
-    assert_eq!(lines(&s, "/html/none\" failed (2: No such file or directory)"), 1, "{}", s.error_log());
+    // log_not_found is about files.
+    for silence in ["", "log_not_found off;"] {
+        let s = server(&format!("location / {{ random_index on; {silence} }}")).start();
+        s.get("/none/").is(404);
+        eventually("the line", || lines(&s, "opendir() \"") == 1);
+        assert_eq!(lines(&s, "/html/none\" failed (2: No such file or directory)"), 1, "{}", s.error_log());
+    }
 }
 
 #[test]
@@ -261,4 +264,63 @@ fn a_client_that_leaves_its_upstream_is_noticed_by_epoll() {
     eventually("the request", || up.connections() == 1);
     client.reset();
     eventually("the line", || lines(&s, "epoll_wait() reported that client prematurely closed connection") == 1);
+}
+
+#[test]
+fn an_include_that_is_too_long_for_a_variable_has_its_length_in_the_log() {
+    let s = server(
+        "ssi on; subrequest_output_buffer_size 4;
+         location = /page.html { } location /long { return 200 12345; } location /x { ssi off; }",
+    )
+    .file("html/page.html", "<!--#include virtual=\"/long\" set=\"v\" -->.")
+    .start();
+    let mut client = s.client();
+    client.send(b"GET /page.html HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    eventually("the line", || lines(&s, "too big subrequest response: 5, client: ") == 1);
+}
+
+#[test]
+fn a_proxied_folder_has_its_slash_added_within_a_location_of_its_name() {
+    let s = server(
+        "location /a { location /a/ { proxy_pass http://127.0.0.1:1; } return 200 a; }
+         location /b { location = /b { return 200 b; } location /b/ { proxy_pass http://127.0.0.1:1; } }
+         location /c { return 200 c; } location /c/ { proxy_pass http://127.0.0.1:1; }
+         location = /f/ { return 200 f; } location /f/ { proxy_pass http://127.0.0.1:1; }
+         location /d { internal; location /d/ { proxy_pass http://127.0.0.1:1; } }
+         location /e/ { client_max_body_size 1; proxy_pass http://127.0.0.1:1; }",
+    )
+    .start();
+    s.get("/f").is(301);
+    // What holds for the location comes first.
+    s.get("/d").is(404);
+    s.method("POST", "/e", "", b"12").is(413);
+    s.get("/a").is(301);
+    s.get("/b").is(200).body_is("b");
+    s.get("/c").is(200).body_is("c");
+}
+
+#[test]
+fn chunks_that_are_thrown_away_are_not_measured() {
+    let s = server("client_max_body_size 4; location /no { deny all; } location /r { return 200 x; } location / { }")
+        .start();
+    for (target, status) in [("/no", 403), ("/r", 200), ("/missing", 404)] {
+        // What a chunk announces may be on its way yet.
+        let mut client = s.client();
+        client.send(format!("POST {target} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n8\r\n1234"));
+        client.response().is(status);
+        client.send(b"5678\r\n0\r\n\r\nGET /r HTTP/1.1\r\nHost: a\r\n\r\n");
+        client.response().is(200).body_is("x");
+    }
+}
+
+#[test]
+fn a_stub_stands_for_an_error_and_its_page() {
+    let s = server("ssi on; error_page 404 /page; location /page { return 200 page; }")
+        .file(
+            "html/i.html",
+            "<!--#block name=\"s\" -->stub<!--#endblock --><!--#include virtual=\"/none\" stub=\"s\" -->|\
+             <!--#include virtual=\"/none\" -->",
+        )
+        .start();
+    s.get("/i.html").is(200).body_is("stub|page");
 }

@@ -1,7 +1,7 @@
 //! What is known of the request that is read, beside the exchange, which knows nothing of it.
 
 use crate::conn::arrival::Arrival;
-use crate::exchange::{Exchange, Rx, body_limit};
+use crate::exchange::{Exchange, Rx};
 use crate::http::body_length::BodyLength;
 use crate::http::fields::Fields;
 use crate::http::h1::body::Decoder;
@@ -145,7 +145,7 @@ impl RequestReader {
             self.end_body();
             ex.rx = Rx::Done;
         }
-        body_limit::check_discarded(ex, self.remaining())
+        Ok(())
     }
 
     /// No byte of the body is missing, or there is none.

@@ -72,8 +72,8 @@ fn include(ex: &mut Exchange, piece: &[u8], flush: Flush) {
     match &mut sub.sink {
         Sink::Client => sub.frame.write(piece, flush, &mut ex.out),
         Sink::Variable(_, value) if (value.len() + piece.len()) as u64 <= limit => value.extend_from_slice(piece),
-        Sink::Variable(..) => sub.sink = Sink::Nowhere,
-        Sink::Nowhere | Sink::Verdict => {}
+        Sink::Variable(..) => sub.sink = Sink::Nowhere { size: None },
+        Sink::Nowhere { .. } | Sink::Verdict => {}
     }
 }
 

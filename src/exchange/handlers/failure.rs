@@ -34,13 +34,19 @@ pub fn map(ex: &mut Exchange, cx: &mut Services) -> Result<usize, Flow> {
     }
 }
 
-/// Refuses the request whose file cannot be opened, and logs why.
+/// Refuses the request whose file cannot be opened, and logs why, unless log_not_found is off.
 pub fn failed(ex: &mut Exchange, cx: &mut Services, call: &str, e: Errno) -> Flow {
-    let (status, level) = blame(e);
-    if status != Status::NOT_FOUND || ex.location().settings.files.log_not_found {
-        let hint = if status == Status::NOT_FOUND { no_root(ex) } else { "" };
-        ex.report(cx, level, format_args!("{}{hint}", Failure { call, path: &ex.route.path, e }));
+    match blame(e).0 {
+        Status::NOT_FOUND if !ex.location().settings.files.log_not_found => Flow::Status(Status::NOT_FOUND),
+        _ => failed_loudly(ex, cx, call, e),
     }
+}
+
+/// Refuses the request for a directory that cannot be opened, and logs why: log_not_found is about files (nginx).
+pub fn failed_loudly(ex: &mut Exchange, cx: &mut Services, call: &str, e: Errno) -> Flow {
+    let (status, level) = blame(e);
+    let hint = if status == Status::NOT_FOUND { no_root(ex) } else { "" };
+    ex.report(cx, level, format_args!("{}{hint}", Failure { call, path: &ex.route.path, e }));
     Flow::Status(status)
 }
 

@@ -106,8 +106,9 @@ pub fn leave(ex: &mut Exchange, cx: &mut Services) -> Left {
     let whole = ex.subrequest.as_ref().is_some_and(|sub| sub.whole);
     let failed = ex.response.status.0 >= 300;
     let abort = ex.abort;
-    if ex.subrequest.as_ref().is_some_and(|sub| matches!(sub.sink, Sink::Nowhere)) {
-        ex.report(cx, Level::Error, format_args!("too big subrequest response"));
+    if let Some(Sink::Nowhere { size }) = ex.subrequest.as_ref().map(|sub| &sub.sink) {
+        let size = size.map(|size| format!(": {size}")).unwrap_or_default();
+        ex.report(cx, Level::Error, format_args!("too big subrequest response{size}"));
     }
     let sink = back(ex, cx);
     if let Sink::Variable(name, value) = sink
@@ -217,6 +218,7 @@ pub fn send(ex: &mut Exchange) -> Option<Box<Page>> {
             return None;
         }
     }
+    check_size(ex);
     match std::mem::take(&mut ex.response.body) {
         Body::Empty => {}
         Body::Bytes(bytes) => body(ex, &bytes),
@@ -239,6 +241,17 @@ pub fn send(ex: &mut Exchange) -> Option<Box<Page>> {
     }
     end_include(ex);
     None
+}
+
+/// A body of known length that is too long for its variable is not collected.
+fn check_size(ex: &mut Exchange) {
+    let limit = ex.location().settings.ssi.output_buffer.0;
+    let size = ex.response.body.length().filter(|size| *size > limit && ex.response.encoder.is_none());
+    if let (Some(sub), Some(_)) = (&mut ex.subrequest, size)
+        && let Sink::Variable(..) = sub.sink
+    {
+        sub.sink = Sink::Nowhere { size };
+    }
 }
 
 /// Passes the bytes of `source` through unchanged.

@@ -69,8 +69,8 @@ pub enum Sink {
     Verdict,
     /// `set`: the variable of that name.
     Variable(Box<[u8]>, Vec<u8>),
-    /// Discarded, since it was too long for the variable.
-    Nowhere,
+    /// Discarded, since it is too long for the variable; its length, if that was known before.
+    Nowhere { size: Option<u64> },
 }
 
 /// How the body of the whole response is framed; parts of a page write into it.
