@@ -1,6 +1,6 @@
 //! client_max_body_size, enforced here alone: by Content-Length as soon as the location is known, by chunks as soon as
-//! their sizes are announced, so that a client is answered before it sends what would be refused. Chunks that are thrown
-//! away are not measured (nginx). Other limits answer 413 where they are known: upload_max_file_size in
+//! their sizes are announced, so that a client is answered before it sends what would be refused. Chunks that are
+//! thrown away are not measured (nginx). Other limits answer 413 where they are known: upload_max_file_size in
 //! `handlers/upload`, the length of a resumable upload in `handlers/resumable`, the XML of WebDAV in
 //! `handlers/dav/ext.rs`.
 

@@ -125,7 +125,7 @@ pub const ROWS: &[Row] = &[
         Args::FLAG,
         "on",
         Effect::Flag(|s| &mut proxy(s).request_buffering),
-        "on: a body that fits client_body_buffer_size is read before an upstream is asked; it can be sent again to the next server. A larger one is streamed (nginx: written to a file first), and then only a server that was not reached is replaced. off streams every body.",
+        "on: the body is read before an upstream is asked, into a file where it exceeds client_body_buffer_size; it can be sent again to the next server. off: it is passed on as it comes, and then only a server that was not reached is replaced.",
     ),
     row(
         "proxy_next_upstream",

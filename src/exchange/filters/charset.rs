@@ -13,7 +13,8 @@ use crate::services::Services;
 /// has the body recoded where there is a map.
 pub fn apply(ex: &mut Exchange, cx: &mut Services) -> Cacheable {
     let named = ex.location().settings.charset.name.is_some() || ex.route.kept.charset.is_some();
-    if named {
+    // A 304 has no type, and nothing to recode.
+    if named && ex.response.status != Status::NOT_MODIFIED {
         name_and_recode(ex, cx);
     }
     // Configured charsets are the same each time; a variable revokes the vouching itself.

@@ -79,7 +79,7 @@ fn the_byte_that_breaks_a_field_is_named() {
 #[test]
 fn a_cookie_is_the_last_field() {
     let mut block = block(&[&GET[..], &[("cookie", "a=b"), ("x-a", "1")]].concat());
-    let mut head = RequestHead::default();
+    let mut head = DecodedHead::default();
     assert_eq!(read(&mut block, true, RULES, &mut head), Ok(()));
     let names: Vec<&[u8]> = block.fields.iter().map(|field| field.name.of(&block.text)).collect();
     assert_eq!(names, [&b"host"[..], b"x-a", b"cookie"]);
