@@ -189,7 +189,7 @@ fn clients_that_read_no_proxied_response_take_no_more_than_the_memory_there_is()
     for client in &mut clients {
         client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     }
-    crate::harness::eventually("memory is short", || s.error_log().contains("of worker_memory_limit are used"));
+    crate::harness::eventually("memory is short", || s.error_log().contains("of worker_memory_limit is used"));
     // Each gets all of it, while the others read nothing.
     for client in &mut clients {
         assert_eq!(client.response().is(200).body.len(), SIZE);
