@@ -19,6 +19,8 @@ use crate::services::Services;
 
 /// Bytes that may wait for the client before no more are made.
 const WAITING: u64 = 256 << 10;
+/// Instead of [`WAITING`] while memory is short: clients that read nothing would otherwise each hold that much.
+const SCARCE: u64 = 4 << 10;
 
 /// One round of the page that is the connection's exchange, or the return from one that is complete.
 pub fn step(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
@@ -28,7 +30,7 @@ pub fn step(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
         return again(turn);
     }
     let Active { ex, handler, pages, .. } = active;
-    if ex.out.pending() > WAITING {
+    if ex.out.pending() > if turn.cx.overload.is_tight() { SCARCE } else { WAITING } {
         match write::flush(io, ex, turn) {
             Flushed::All => {}
             Flushed::Blocked => return Step::Wait,
@@ -42,7 +44,10 @@ pub fn step(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     }
     let Handler::Page(page) = handler else { return Step::Again };
     match page.advance(ex, turn.cx) {
-        PageProgress::Made(read) => turn.budget.moved(read),
+        PageProgress::Made(read) => {
+            turn.cx.overload.grow(read);
+            turn.budget.moved(read);
+        }
         PageProgress::Include(include) => {
             pages.push(std::mem::take(handler));
             enter(active, turn.cx, include);
