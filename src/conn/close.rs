@@ -1,6 +1,7 @@
 //! The end of a connection: what is logged of it, and the lingering close that lets a client read its last response.
 //!
-//! Invariant: a connection is closed with a reason, and with its exchange returned to the pool and counted ([`leave_active`]).
+//! Invariant: a connection is closed with a reason, and with its exchange returned to the pool and counted
+//! ([`leave_active`]).
 
 use super::io::{CloseReason, Io, Step};
 use super::request::log;

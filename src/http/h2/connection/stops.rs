@@ -29,7 +29,8 @@ const DISCARDED: u64 = 64 << 20;
 /// The window of a stream whose body is discarded.
 const WIDE: u32 = 1 << 20;
 
-/// Maximum number of streams that wait: as many as are open at once by default. If there are more, the oldest wait less.
+/// Maximum number of streams that wait: as many as are open at once by default. If there are more, the oldest wait
+/// less.
 pub(super) const MOST: usize = 128;
 
 /// One stream that waits.
