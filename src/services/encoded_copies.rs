@@ -1,8 +1,8 @@
 //! Cached copies of a file that is too large for the open-file cache to hold in memory: its compressed form, or its
 //! content if ranges are often requested. Owned by the open file, so a copy never outlives its version of the content.
 //!
-//! Invariant: all copies together, those that are being made included, do not exceed the limit; one that does not fit is
-//! recomputed each time.
+//! Invariant: all copies together, those that are being made included, do not exceed the limit; one that does not fit
+//! is recomputed each time.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;

@@ -158,19 +158,24 @@ fn without_commas(row: &Row, d: &Directive) -> String {
     }
 }
 
+/// A directive with a block that has none.
+fn without_block(d: &Directive) -> Fault {
+    let name = d.name.str();
+    let text = format!("directive \"{name}\" has no opening \"{{\"");
+    let fault = Fault::new(remedy::before_block(d).span.after(), text);
+    if d.name.is("if") && d.args.first().is_some_and(|word| word.bytes().starts_with(b"[")) {
+        return fault.help("a condition is written in parentheses, a block in braces: if (-f $request_filename) { … }");
+    }
+    fault
+        .label(format!("missing `{{` after `{}`", remedy::before_block(d).str()))
+        .help(format!("a block follows: {}", remedy::as_block(d)))
+}
+
 /// The fault of a missing or surplus block, or of a wrong number of arguments.
 pub(super) fn wrong_shape(d: &Directive, args: Args) -> Fault {
     let name = d.name.str();
     if args.is_block() && d.block.is_none() {
-        let text = format!("directive \"{name}\" has no opening \"{{\"");
-        let fault = Fault::new(remedy::before_block(d).span.after(), text);
-        if name == "if" && d.args.first().is_some_and(|word| word.bytes().starts_with(b"[")) {
-            return fault
-                .help("a condition is written in parentheses, a block in braces: if (-f $request_filename) { … }");
-        }
-        return fault
-            .label(format!("missing `{{` after `{}`", remedy::before_block(d).str()))
-            .help(format!("a block follows: {}", remedy::as_block(d)));
+        return without_block(d);
     }
     if d.block.is_some() && !args.is_block() {
         let fault = Fault::new(d.name.span, format!("directive \"{name}\" is not terminated by \";\""));

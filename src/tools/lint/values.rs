@@ -334,6 +334,22 @@ fn dead_choice(cx: &RuleContext, block: &Directive, found: &mut Vec<Finding>) {
     }
 }
 
+/// An entry of `types` that no file has.
+fn dead_extension(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let is_type = cx.name().contains(&b'/');
+    for word in &cx.d.args {
+        let text = word.str();
+        if let Some(bare) = text.strip_prefix('.').filter(|bare| !bare.is_empty()) {
+            let message = format!("no file has the extension \"{text}\": it is written without the dot");
+            found.push(Finding::new(word.span, message, format!("did you mean \"{bare}\"?")));
+        } else if !is_type && text.contains('/') {
+            let help = format!("the type comes first: {text} {};", cx.d.name.str());
+            found.push(Finding::new(cx.d.name.span, "this is an extension, not a MIME type", help));
+            return;
+        }
+    }
+}
+
 fn dead_entry(cx: &RuleContext, found: &mut Vec<Finding>) {
     if ["gzip_types", "ssi_types", "charset_types", "sub_filter_types", "addition_types"].iter().any(|name| cx.is(name))
     {
@@ -349,18 +365,7 @@ fn dead_entry(cx: &RuleContext, found: &mut Vec<Finding>) {
     let Some(block) = cx.blocks.last() else { return };
     dead_choice(cx, block, found);
     if block.name.is("types") {
-        let is_type = cx.name().contains(&b'/');
-        for word in &cx.d.args {
-            let text = word.str();
-            if let Some(bare) = text.strip_prefix('.').filter(|bare| !bare.is_empty()) {
-                let message = format!("no file has the extension \"{text}\": it is written without the dot");
-                found.push(Finding::new(word.span, message, format!("did you mean \"{bare}\"?")));
-            } else if !is_type && text.contains('/') {
-                let help = format!("the type comes first: {text} {};", cx.d.name.str());
-                found.push(Finding::new(cx.d.name.span, "this is an extension, not a MIME type", help));
-                return;
-            }
-        }
+        dead_extension(cx, found);
     }
     if !block.name.is("map") {
         return;

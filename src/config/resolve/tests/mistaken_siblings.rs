@@ -1,4 +1,5 @@
-//! As [`super::mistakes`]: values of another directive, signs between words, and names that lack letters.
+//! As [`super::mistakes`]: values of another directive, signs between words, and names that lack letters,
+//! and what is left of templates.
 
 #[rustfmt::skip]
 pub const MISTAKES: &[(&str, &str)] = &[
@@ -43,4 +44,11 @@ pub const MISTAKES: &[(&str, &str)] = &[
     ("if (! -f $request_filename) { return 404; }", "if (!-f $request_filename)"),
     ("root /srv/www /srv/b;", "root /srv/www;"),
     ("rewrite ^/a /b last break;", "it takes only one flag: rewrite ^/a /b last;"),
+    ("{% if x %}\nroot /x;\n{% endif %}", "template"),
+    ("<% if x %>\nroot /x;\n<% end %>", "template"),
+    ("<?php if ($x): ?>\nroot /x;\n<?php endif; ?>", "template"),
+    ("server_name <?php echo $n; ?>;", "template"),
+    ("listen @PORT@;", "filled in"),
+    ("location / { proxy_pass %BACKEND%; }", "filled in"),
+    ("location / { proxy_pass http://{{ host }}:{{ port }}/x; }", "`{{ host }}`"),
 ];
