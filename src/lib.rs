@@ -59,7 +59,8 @@
 //! Deciding on it:
 //!
 //! - how a request enters: [`exchange::entry`]; the order in which it is checked: [`exchange::flow::Phase`], run by
-//!   [`exchange::phases`]
+//!   [`exchange::phases`]; how far it has come: [`exchange::progress`]; what is known of its client:
+//!   [`exchange::Client`]
 //! - the server and the location found: [`route`], asked by `select_server` in [`exchange::entry`] and by
 //!   [`exchange::locate`]; a file's path: [`exchange::mapping`]
 //! - a method refused: [`exchange::handlers::allowed_methods`]; an address, a password or a signed link:
@@ -105,7 +106,8 @@
 //!   ignored: `services/dav_locks/spellings.rs`; the 207 of PROPFIND made: [`exchange::multistatus`]; `If` parsed:
 //!   [`http::dav::condition`]
 //! - If-Match and If-None-Match of a write evaluated: [`exchange::handlers::versions`]; rules of a path that the
-//!   request does not name itself: [`exchange::handlers::path_rules`]
+//!   request does not name itself: [`exchange::handlers::path_rules`], with another URI supposed:
+//!   `exchange/suppose.rs`
 //! - an upstream's server chosen: [`services::upstream_balance`]; another one tried:
 //!   `exchange/handlers/upstream/fault.rs`; a connection to it used again: [`conn::upstream::pool`], for whom:
 //!   `conn/upstream/idle.rs`; its TLS: `exchange/handlers/upstream/tls.rs`
@@ -138,7 +140,8 @@
 //! Answering it:
 //!
 //! - the order in which a response is changed: [`exchange::filters`]
-//! - a page with SSI commands made: [`exchange::filters::ssi`]
+//! - a page with SSI commands made: [`exchange::filters::ssi`]; a subrequest entered and left:
+//!   [`exchange::filters::ssi::include`]
 //! - an ETag or a date of the request compared, a 304 or 412 decided: `exchange/filters/conditional.rs`, by
 //!   [`http::cond`]; add_header and expires: `exchange/filters/headers.rs`; server_tokens: `exchange/filters/head.rs`;
 //!   a response compressed: `exchange/filters/gzip.rs`, recoded: `exchange/filters/charset.rs`

@@ -37,7 +37,7 @@ pub fn abandon(conn: &mut Conn, turn: &mut Turn<'_>, reason: CloseReason) {
 
 /// The client has a part of a response, and will not get the rest.
 fn is_cut(ex: &Exchange, reason: CloseReason) -> bool {
-    let is_under_way = ex.tx == Tx::Send || ex.tx == Tx::Done && !ex.out.is_empty();
+    let is_under_way = ex.progress.tx == Tx::Send || ex.progress.tx == Tx::Done && !ex.out.is_empty();
     ex.out.is_cut() || is_under_way && reason != CloseReason::Served
 }
 
@@ -56,30 +56,30 @@ fn hides_cuts(ex: &Exchange) -> bool {
 
 fn end_request(active: &mut Active, cx: &mut Services, reason: CloseReason) {
     let Active { ex, reader, .. } = active;
-    if ex.rx == Rx::Head {
+    if ex.progress.rx == Rx::Head {
         // The error log shows what has come of it.
         reader.hand_over_partial(ex);
     }
     if let CloseReason::TimedOut(_) = reason {
         ex.report(cx, Level::Info, format_args!("client timed out {}", Errno::ETIMEDOUT));
     }
-    if ex.rx == Rx::Head {
+    if ex.progress.rx == Rx::Head {
         return;
     }
-    if ex.tx == Tx::Wait && reason == CloseReason::ShuttingDown {
+    if ex.progress.tx == Tx::Wait && reason == CloseReason::ShuttingDown {
         // nginx logs 499 also where the server ends the connection.
         ex.response.status = Status::CLIENT_CLOSED_REQUEST;
         ex.report(cx, Level::Info, format_args!("request was cut off at worker_shutdown_timeout"));
-    } else if ex.tx == Tx::Wait && ex.response.status != Status::CLIENT_CLOSED_REQUEST {
+    } else if ex.progress.tx == Tx::Wait && ex.response.status != Status::CLIENT_CLOSED_REQUEST {
         // A request that has 499 already was logged when its client was found gone. Otherwise 499 stands for a complete
         // request, 400 for one whose body never came (nginx).
-        let is_whole = ex.rx == Rx::Done && reason == CloseReason::ClientGone;
+        let is_whole = ex.progress.rx == Rx::Done && reason == CloseReason::ClientGone;
         ex.response.status = if is_whole { Status::CLIENT_CLOSED_REQUEST } else { Status::BAD_REQUEST };
         ex.report(cx, Level::Info, format_args!("client prematurely closed connection"));
     }
     ex.log.is_cut = is_cut(ex, reason);
     log::over(ex, cx);
-    ex.rx = Rx::Head;
+    ex.progress.rx = Rx::Head;
 }
 
 /// The exchange goes back to its pool; the counters forget the request. Leaves the connection idle.
@@ -88,7 +88,7 @@ pub fn leave_active(conn: &mut Conn, turn: &mut Turn<'_>) {
         let cx = &mut *turn.cx;
         turn.pool.upstream_conns.leave(&mut active.upstream_conn, cx);
         let ex = &active.ex;
-        match ex.rx == Rx::Head || ex.tx == Tx::Done {
+        match ex.progress.rx == Rx::Head || ex.progress.tx == Tx::Done {
             true => cx.stats.reading = cx.stats.reading.saturating_sub(1),
             false => cx.stats.writing = cx.stats.writing.saturating_sub(1),
         }
@@ -103,7 +103,7 @@ pub fn after_last(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     let ConnState::Active(active) = &conn.state else { return Step::Again };
     let ex = &active.ex;
     let is_cut = ex.out.is_cut();
-    let reason = match ex.abort {
+    let reason = match ex.progress.abort {
         true => CloseReason::Refused,
         false if is_cut => CloseReason::CutShort,
         false => CloseReason::Served,
@@ -142,14 +142,14 @@ pub fn begin_lingering(conn: &mut Conn, client: &ClientSettings, reason: CloseRe
 fn must_linger(active: &Active, transport: &Transport) -> bool {
     let Active { ex, reader, .. } = active;
     let client = &ex.location().settings.client;
-    let sending = ex.rx == Rx::Drain
+    let sending = ex.progress.rx == Rx::Drain
         || reader.has_more()
         || transport.can_read() && !transport.peer_closed()
         || transport.is_early();
     match client.lingering {
         Lingering::Off => false,
-        Lingering::On => sending && !ex.abort,
-        Lingering::Always => !ex.abort,
+        Lingering::On => sending && !ex.progress.abort,
+        Lingering::Always => !ex.progress.abort,
     }
 }
 

@@ -102,9 +102,9 @@ enum Activity {
 impl Activity {
     fn of(conn: &Conn, active: &Active) -> Activity {
         let Active { ex, handler, .. } = active;
-        match (handler, ex.tx, ex.rx) {
+        match (handler, ex.progress.tx, ex.progress.rx) {
             _ if proxy_protocol::is_awaited(conn) => Activity::ProxyHeader,
-            _ if ex.pause.is_some() => Activity::Pause,
+            _ if ex.progress.pause.is_some() => Activity::Pause,
             (handler, ..) if handler.works() => Activity::Work,
             (Handler::Upstream(_), ..) => Activity::Upstream,
             (Handler::Spooled(_), ..) => Activity::Spooled,
@@ -124,7 +124,7 @@ impl Activity {
 fn active(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     let ConnState::Active(active) = &mut conn.state else { return Step::Again };
     let ex = &mut active.ex;
-    if ex.rx == Rx::Head && !Rc::ptr_eq(&ex.config, &turn.cx.config) {
+    if ex.progress.rx == Rx::Head && !Rc::ptr_eq(&ex.config, &turn.cx.config) {
         match turn.endpoints.find(conn.listener, conn.transport.fd()) {
             Some(endpoint) => ex.adopt(turn.cx, endpoint),
             None => return Step::Close(CloseReason::NotListened),
@@ -158,12 +158,12 @@ fn active(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
 /// A request whose turn has not come, or a response that is sent slowly.
 fn pause(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     let Active { ex, handler, .. } = active;
-    let Some(pause) = ex.pause else { return Step::Again };
+    let Some(pause) = ex.progress.pause else { return Step::Again };
     if io.transport.has_failed() {
         return Step::Close(CloseReason::ClientGone);
     }
     // Nothing is done for a client that left before its turn came (nginx).
-    if pause.then.is_some() && ex.tx == Tx::Wait && ex.rx != Rx::Body && io.transport.peer_closed() {
+    if pause.then.is_some() && ex.progress.tx == Tx::Wait && ex.progress.rx != Rx::Body && io.transport.peer_closed() {
         ex.response.status = Status::CLIENT_CLOSED_REQUEST;
         ex.report(turn.cx, Level::Info, format_args!("client prematurely closed connection"));
         return Step::Close(CloseReason::ClientGone);
@@ -174,9 +174,9 @@ fn pause(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
         io.arm(Timer::Pause, pause.until);
         return step;
     }
-    ex.pause = None;
+    ex.progress.pause = None;
     let client = &ex.location().settings.client;
-    match ex.rx == Rx::Body && ex.tx == Tx::Wait {
+    match ex.progress.rx == Rx::Body && ex.progress.tx == Tx::Wait {
         true => io.arm(Timer::Body, now + client.body_timeout.0),
         false => io.arm(Timer::Send, now + client.send_timeout.0),
     }
@@ -218,23 +218,32 @@ fn work(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
 fn deliver(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     let Active { ex, reader, .. } = active;
     // Closed without a response (`return 444`), but not before the responses to earlier requests are out.
-    if ex.abort && ex.out.is_empty() {
+    if ex.progress.abort && ex.out.is_empty() {
         return Step::Answered;
     }
     // More requests were read already: their responses are sent together.
-    if !ex.abort && ex.rx == Rx::Done && ex.limit_rate.is_none() && ex.out.is_text() && ex.out.text_len() < BATCH {
+    if !ex.progress.abort
+        && ex.progress.rx == Rx::Done
+        && ex.progress.limit_rate.is_none()
+        && ex.out.is_text()
+        && ex.out.text_len() < BATCH
+    {
         if ex.out.keeps_connection() && reader.has_more() {
             return Step::Answered;
         }
         // A request that limit_conn counts is not held back: it must be over before the next one is checked.
-        if turn.budget.batch && ex.out.text_len() < SHORT && io.transport.can_write() && ex.limit_slots.is_empty() {
+        if turn.budget.batch
+            && ex.out.text_len() < SHORT
+            && io.transport.can_write()
+            && ex.progress.limit_slots.is_empty()
+        {
             return Step::Batched;
         }
     }
     let unsent = !ex.out.is_empty();
     match write::flush(io, ex, turn) {
         // The response is out: what is left of the body has as long as any body that is thrown away.
-        write::Flushed::All if unsent && ex.rx == Rx::Drain => {
+        write::Flushed::All if unsent && ex.progress.rx == Rx::Drain => {
             io.arm(Timer::Drain, turn.cx.now.ms + ex.location().settings.client.lingering_timeout.0);
         }
         write::Flushed::All => {}
@@ -242,7 +251,7 @@ fn deliver(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
         write::Flushed::Yield => return Step::Yield,
         write::Flushed::Gone(reason) => return Step::Close(reason),
     }
-    if ex.rx == Rx::Drain && ex.out.keeps_connection() && !ex.abort {
+    if ex.progress.rx == Rx::Drain && ex.out.keeps_connection() && !ex.progress.abort {
         return drain::step(io, ex, reader, turn);
     }
     Step::Answered
@@ -263,7 +272,7 @@ pub fn timeout(conn: &mut Conn, turn: &mut Turn<'_>) -> Next {
     }
     let has_proxy_header = !proxy_protocol::is_awaited(conn);
     let Some((mut io, active)) = conn.active() else { return close(conn, turn, CloseReason::TimedOut(timer)) };
-    if active.ex.pause.is_some() || active.handler.waits() {
+    if active.ex.progress.pause.is_some() || active.handler.waits() {
         return Next::Run;
     }
     if active.is_proxied()
@@ -273,8 +282,8 @@ pub fn timeout(conn: &mut Conn, turn: &mut Turn<'_>) -> Next {
     }
     let Active { ex, reader, .. } = active;
     let is_late = match timer {
-        Timer::Header => has_proxy_header && ex.rx == Rx::Head && reader.parser.has_begun(reader.unread()),
-        Timer::Body => ex.rx == Rx::Body && ex.tx == Tx::Wait,
+        Timer::Header => has_proxy_header && ex.progress.rx == Rx::Head && reader.parser.has_begun(reader.unread()),
+        Timer::Body => ex.progress.rx == Rx::Body && ex.progress.tx == Tx::Wait,
         // There is no request to answer, or its response has begun.
         Timer::Send | Timer::Drain | Timer::Upstream | Timer::KeepAlive | Timer::Linger | Timer::Tickets => false,
         Timer::Pause | Timer::Work => return Next::Run,
@@ -291,11 +300,11 @@ pub fn timeout(conn: &mut Conn, turn: &mut Turn<'_>) -> Next {
 fn answer_timed_out(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) {
     let Active { ex, handler, reader, .. } = active;
     let cx = &mut *turn.cx;
-    if ex.rx == Rx::Head {
+    if ex.progress.rx == Rx::Head {
         reader.hand_over_partial(ex);
     }
     ex.report(cx, Level::Info, format_args!("client timed out {}", Errno::ETIMEDOUT));
-    if ex.rx == Rx::Head {
+    if ex.progress.rx == Rx::Head {
         cx.stats.reading = cx.stats.reading.saturating_sub(1);
         cx.stats.writing += 1;
     }

@@ -250,7 +250,7 @@ fn load(
     ex.route.server = id;
     ex.route.location = ex.config.server(id).root;
     let server_name = hello.host().map(String::into_boxed_str);
-    ex.tls = Some(Rc::new(TlsFacts { server_name, ..TlsFacts::default() }));
+    ex.client.tls = Some(Rc::new(TlsFacts { server_name, ..TlsFacts::default() }));
     let names = variable.pairs.iter();
     let names: Vec<_> =
         names.map(|(certificate, key)| (variables::text(certificate, ex, cx), variables::text(key, ex, cx))).collect();
@@ -264,7 +264,7 @@ fn speak_plainly(conn: &mut Conn, endpoint: EndpointId, cx: &mut Services, pool:
     tls.become_plain();
     let input = cx.buffers.take();
     let mut active = conn.exchange(endpoint, (input, 0), cx, pool);
-    active.ex.tls = Some(Rc::new(TlsFacts { is_plain: true, ..TlsFacts::default() }));
+    active.ex.client.tls = Some(Rc::new(TlsFacts { is_plain: true, ..TlsFacts::default() }));
     conn.begin_request(active, cx);
     Step::Again
 }

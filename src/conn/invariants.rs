@@ -23,7 +23,7 @@ impl Conn {
             }
             ConnState::PendingSend { .. } => assert!(queued, "what is pending is sent in the same turn"),
             // A pause has its timer.
-            ConnState::Active(active) if active.ex.pause.is_some() => {}
+            ConnState::Active(active) if active.ex.progress.pause.is_some() => {}
             // The disk has been asked, and will answer.
             ConnState::Active(active) if active.handler.waits() => {}
             ConnState::Active(active) if active.is_proxied() => {
@@ -36,8 +36,8 @@ impl Conn {
                 assert!(
                     wants_write && writes || wants_read && reads,
                     "an active connection waits for nothing: rx {:?} tx {:?} {:?}",
-                    ex.rx,
-                    ex.tx,
+                    ex.progress.rx,
+                    ex.progress.tx,
                     self.transport
                 );
             }

@@ -155,7 +155,7 @@ impl Pool {
         let mut active = self.free.pop().unwrap_or_else(|| {
             // With its buffer.
             cx.overload.grow(size_of::<Active>() + cx.buffers.capacity());
-            Box::new(Active::new(cx, client))
+            Box::new(Active::new(cx, client.clone()))
         });
         active.ex.reuse(cx, client);
         active.reader.begin(input, start);
@@ -257,7 +257,7 @@ impl Conn {
         match &self.state {
             ConnState::Active(active) => {
                 let Active { ex, reader, .. } = &**active;
-                ex.out.pending() > SHARE || ex.rx == Rx::Body && reader.remaining() > Some(SHARE)
+                ex.out.pending() > SHARE || ex.progress.rx == Rx::Body && reader.remaining() > Some(SHARE)
             }
             _ => false,
         }
@@ -304,8 +304,8 @@ impl Conn {
         pool: &mut Pool,
     ) -> Box<Active> {
         let mut active = pool.take(cx, client, input, start);
-        active.ex.proxy_header = self.proxy_header.clone();
-        active.ex.tls = self.transport.facts();
+        active.ex.client.proxy_header = self.proxy_header.clone();
+        active.ex.client.tls = self.transport.facts();
         active
     }
 
@@ -322,6 +322,7 @@ impl Conn {
         let is_asked_for = config.variables.server_addr && is_wildcard();
         Client {
             peer: self.peer,
+            socket_peer: None,
             endpoint,
             local: is_asked_for.then(|| local_addr(self.fd()?).ok()?.ip()).flatten(),
             serial: self.serial,
@@ -330,6 +331,9 @@ impl Conn {
             is_secure: self.transport.is_secure(),
             has_others: false,
             socket: self.fd().map_or(-1, |fd| std::os::fd::AsRawFd::as_raw_fd(&fd)),
+            proxy_header: None,
+            tls: None,
+            verdict: None,
         }
     }
 }

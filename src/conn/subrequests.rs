@@ -56,7 +56,7 @@ pub fn step(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
         PageProgress::Broken => {
             // The client has to see that the end is missing.
             ex.out.break_off();
-            ex.tx = Tx::Done;
+            ex.progress.tx = Tx::Done;
             *handler = Handler::None;
         }
     }
@@ -79,7 +79,7 @@ pub fn switch(active: &mut Active, cx: &mut Services) {
 /// The exchange becomes that of the subrequest.
 fn enter(active: &mut Active, cx: &mut Services, include: Include) {
     let Active { ex, handler, .. } = active;
-    include::enter(ex, cx, include);
+    include::enter(ex, include);
     entry::include(ex, handler, cx);
     respond(active, cx);
 }

@@ -34,7 +34,7 @@ pub struct ClientFacts<'a> {
 
 /// Writes the line of this request to every log of its location.
 pub fn write(ex: &mut Exchange, cx: &mut Services) {
-    if let Some(cached) = ex.cached_rest.take() {
+    if let Some(cached) = ex.progress.cached_rest.take() {
         return sent_by(ex, &cached, cx);
     }
     // What the request spent on regexes must not decide whether it is logged.

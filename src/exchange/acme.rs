@@ -16,7 +16,7 @@ fn token(ex: &Exchange) -> Option<&str> {
 /// Whether the request is for a challenge that we have given to an authority.
 pub fn is_asked(ex: &Exchange, cx: &Services) -> bool {
     cx.acme.has_answers()
-        && ex.tls.is_none()
+        && ex.client.tls.is_none()
         && matches!(ex.route.method, Method::Get | Method::Head)
         && token(ex).is_some_and(|token| cx.acme.answer(token).is_some())
 }

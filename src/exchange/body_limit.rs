@@ -23,8 +23,8 @@ pub fn limit(ex: &Exchange) -> Option<u64> {
 /// 413.
 pub fn check_length(ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
     let size = match ex.request.head.body_length {
-        _ if ex.body_lost => 0,
-        BodyLength::Unknown if ex.rx == Rx::Done => ex.body_received,
+        _ if ex.progress.body_lost => 0,
+        BodyLength::Unknown if ex.progress.rx == Rx::Done => ex.progress.body_received,
         framing => framing.announced(),
     };
     match limit(ex) {
@@ -40,7 +40,7 @@ pub fn check_length(ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
 /// 413.
 pub fn check_received(ex: &mut Exchange, cx: &mut Services, announced: Option<u64>) -> Result<(), Flow> {
     let most = limit(ex).filter(|_| ex.request.head.body_length == BodyLength::Unknown);
-    let size = ex.body_received.saturating_add(announced.unwrap_or(0));
+    let size = ex.progress.body_received.saturating_add(announced.unwrap_or(0));
     match most {
         Some(most) if size > most => Err(refuse(ex, cx, "chunked ", size)),
         _ => Ok(()),
@@ -49,14 +49,15 @@ pub fn check_received(ex: &mut Exchange, cx: &mut Services, announced: Option<u6
 
 /// Whether a 413 is of this limit, not of `return` or an upstream.
 pub fn was_exceeded(ex: &Exchange) -> bool {
-    ex.body_lost || limit(ex).is_some_and(|most| ex.body_received.max(ex.request.head.body_length.announced()) > most)
+    ex.progress.body_lost
+        || limit(ex).is_some_and(|most| ex.progress.body_received.max(ex.request.head.body_length.announced()) > most)
 }
 
 fn refuse(ex: &mut Exchange, cx: &mut Services, kind: &str, size: u64) -> Flow {
     let limit = LimitingLine::of(ex, "client_max_body_size");
     let what = format_args!("client intended to send too large {kind}body: {size} bytes{limit}");
     ex.report(cx, Level::Error, what);
-    if ex.rx != Rx::Done {
+    if ex.progress.rx != Rx::Done {
         lose(ex);
     }
     Flow::Status(Status::CONTENT_TOO_LARGE)
@@ -65,9 +66,7 @@ fn refuse(ex: &mut Exchange, cx: &mut Services, kind: &str, size: u64) -> Flow {
 /// What has arrived of the body is forgotten, and the rest is thrown away: the handler of an error page must not wait
 /// for it.
 pub(super) fn lose(ex: &mut Exchange) {
-    ex.rx = Rx::Drain;
-    ex.body_lost = true;
-    if let Some(record) = ex.log.upstream.as_deref_mut() {
-        record.body = None;
-    }
+    ex.progress.rx = Rx::Drain;
+    ex.progress.body_lost = true;
+    ex.progress.body = None;
 }

@@ -51,26 +51,26 @@ fn is_repeatable(ex: &Exchange, cx: &Services) -> bool {
     let request = matches!(ex.request.head.method, Method::Get | Method::Head)
         && ex.route.method == ex.request.head.method
         && ex.request.head.body_length == BodyLength::None
-        && ex.rx == Rx::Done;
+        && ex.progress.rx == Rx::Done;
     // All that the request went through gives the same result each time.
     let course = ex.basis.is_one_file()
         && ex.route.error_page.is_none()
-        && ex.subrequest.is_none()
-        && ex.proxy_header.is_none()
-        && ex.limit_slots.is_empty();
+        && ex.nesting.subrequest.is_none()
+        && ex.client.proxy_header.is_none()
+        && ex.progress.limit_slots.is_empty();
     // HTTP/2: a stream ends with its response, whatever becomes of the connection.
     let ends_as_usual = match ex.out.has_frames() {
-        true => !ex.closes,
+        true => !ex.progress.closes,
         false => {
-            ex.out.keeps_connection() == (ex.request.head.keep_alive && !ex.closes)
+            ex.out.keeps_connection() == (ex.request.head.keep_alive && !ex.progress.closes)
                 && location.settings.client.lingering != Lingering::Always
         }
     };
     // Frames are filled from the file whatever sendfile says.
     let goes_by_file = location.settings.files.sendfile || ex.out.has_frames();
-    let answer = ex.tx == Tx::Done
-        && !ex.abort
-        && ex.pause.is_none()
+    let answer = ex.progress.tx == Tx::Done
+        && !ex.progress.abort
+        && ex.progress.pause.is_none()
         && ends_as_usual
         && (ex.out.is_text() || goes_by_file && ex.out.pending() <= LARGEST);
     request && course && answer && Rc::ptr_eq(&ex.config, &cx.config)
@@ -378,11 +378,11 @@ pub fn resume(ex: &mut Exchange, cached: &Rc<CachedResponse>, head: RequestHead)
         request.head = head;
     }
     ex.route.method = ex.request.head.method;
-    ex.cached_rest = Some(cached.clone());
+    ex.progress.cached_rest = Some(cached.clone());
     ex.route.server = cached.server;
     ex.route.location = cached.location;
-    ex.rx = Rx::Done;
-    ex.tx = Tx::Done;
+    ex.progress.rx = Rx::Done;
+    ex.progress.tx = Tx::Done;
     ex.response.status = cached.status;
     ex.log.head_size = cached.head_size;
 }

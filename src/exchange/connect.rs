@@ -15,7 +15,7 @@ use crate::services::Services;
 /// else here makes a tunnel or reflects a request, whatever a script would answer (nginx).
 pub fn check(ex: &mut Exchange, cx: &mut Services) -> Flow {
     // What follows a CONNECT may be meant for the tunnel.
-    ex.closes = true;
+    ex.progress.closes = true;
     body_limit::lose(ex);
     let connects = ex.server().connects && ex.request.head.version == Version::Http11;
     if ex.route.method == Method::Connect && connects {

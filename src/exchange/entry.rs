@@ -25,7 +25,7 @@ pub fn begin(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
     cx.stats.count(Counter::Requests);
     let head = &ex.request.head;
     ex.route.method = head.method;
-    ex.rx = if head.body_length == BodyLength::None { Rx::Done } else { Rx::Drain };
+    ex.progress.rx = if head.body_length == BodyLength::None { Rx::Done } else { Rx::Drain };
     // Empty lines before it do not count (nginx).
     ex.log.request_length = (head.len as u64).saturating_sub(u64::from(head.request_line.start));
     // nginx reads the request line before it knows the host: the server it knows by then, the default one, answers
@@ -52,7 +52,7 @@ pub fn begin(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
 /// The head is right, and the server is chosen: what else may refuse the request before its phases.
 fn admit(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, chosen: Result<(), ()>) -> Flow {
     if let Some(status) = super::tls::check(ex, cx) {
-        ex.closes |= status != Status::MISDIRECTED_REQUEST;
+        ex.progress.closes |= status != Status::MISDIRECTED_REQUEST;
         return Flow::Status(status);
     }
     if cx.overload.refuses() {
@@ -89,7 +89,7 @@ fn enter_phases(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> 
 /// worker_memory_limit is nearly reached: requests in progress are finished before new ones begin.
 fn overloaded(ex: &mut Exchange) -> Flow {
     ex.response.line(b"Retry-After", b"1");
-    ex.closes |= ex.request.head.version != Version::Http2;
+    ex.progress.closes |= ex.request.head.version != Version::Http2;
     Flow::Status(Status::SERVICE_UNAVAILABLE)
 }
 
@@ -98,7 +98,7 @@ pub fn turn_away(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
     cx.stats.count(Counter::Requests);
     body_limit::lose(ex);
     let flow = overloaded(ex);
-    ex.closes = true;
+    ex.progress.closes = true;
     apply_flow(ex, handler, cx, flow);
 }
 
@@ -142,9 +142,9 @@ pub fn reject(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, rejec
 /// The client took too long: answered where it may still read.
 pub fn time_out(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
     // It is counted because it is answered and logged, although its head never came whole.
-    cx.stats.add(Counter::Requests, u64::from(ex.rx == Rx::Head));
+    cx.stats.add(Counter::Requests, u64::from(ex.progress.rx == Rx::Head));
     body_limit::lose(ex);
-    ex.closes = true;
+    ex.progress.closes = true;
     *handler = Handler::None;
     apply_flow(ex, handler, cx, Flow::Status(Status::REQUEST_TIMEOUT));
 }
@@ -164,7 +164,7 @@ pub fn bad_discarded_body(ex: &mut Exchange, cx: &mut Services, reject: &Reject)
 }
 
 fn refusal(ex: &mut Exchange, cx: &mut Services, reject: &Reject) -> Flow {
-    if ex.tls.is_none() && matches!(ex.request.text[..], [22, 3, ..]) {
+    if ex.client.tls.is_none() && matches!(ex.request.text[..], [22, 3, ..]) {
         ex.report(cx, Level::Info, format_args!("client sent a TLS handshake to a plain HTTP port"));
     } else if matches!(reject, Reject::BadChunk(_)) {
         // As nginx does: tools count them.
@@ -172,7 +172,7 @@ fn refusal(ex: &mut Exchange, cx: &mut Services, reject: &Reject) -> Flow {
     } else {
         ex.report(cx, Level::Info, format_args!("client sent invalid request: {reject}"));
     }
-    ex.closes = true;
+    ex.progress.closes = true;
     match reject {
         Reject::ConnectToPath => handlers::methods::not_allowed(ex),
         _ => Flow::Status(reject.status()),
@@ -225,7 +225,7 @@ fn select_server(ex: &mut Exchange, cx: &mut Services) -> Result<(), ()> {
     let (id, matched) = chosen.as_ref().map_or((endpoint.default, None), |(id, matched)| (*id, matched.clone()));
     ex.route.server = id;
     ex.route.location = config.server(id).root;
-    ex.route.way.start(ex.route.location);
+    ex.route.history.start(ex.route.location);
     ex.remember(&name, matched);
     ex.route.host = name;
     chosen.map(drop).map_err(|failed| ex.report(cx, Level::Error, format_args!("{failed}")))

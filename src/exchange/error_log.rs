@@ -73,7 +73,7 @@ impl Exchange {
         }
         quoted("request", self.request.head.request_line.of(self.buf()));
         // The URI of an include, or of auth_request's subrequest.
-        quoted("subrequest", if self.subrequest.is_some() { &self.route.uri } else { b"" });
+        quoted("subrequest", if self.nesting.subrequest.is_some() { &self.route.uri } else { b"" });
         quoted("upstream", &self.log.upstream.as_ref().map(|record| record.shown()).unwrap_or_default());
         // The client's Host field, whatever host an absolute target names (nginx).
         let head = &self.request.head;

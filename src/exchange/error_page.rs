@@ -41,7 +41,7 @@ pub fn redirect(ex: &mut Exchange, cx: &mut Services, status: Status) -> Option<
         return None;
     }
     // The stub of an include is what is sent in place of an error (nginx).
-    if ex.subrequest.as_ref().is_some_and(|sub| sub.stub.is_some()) {
+    if ex.nesting.subrequest.as_ref().is_some_and(|sub| sub.stub.is_some()) {
         return None;
     }
     ex.route.last_page = !errors.recursive;

@@ -35,7 +35,7 @@ fn find(ex: &Exchange) -> Result<location::LocationMatch, Failed> {
 /// The request is at the location that was found.
 pub(super) fn enter(ex: &mut Exchange, found: location::LocationMatch) {
     ex.route.location = found.location;
-    ex.route.way.enter(found.location);
+    ex.route.history.enter(found.location);
     ex.route.uri_changed = false;
     ex.route.behind_alias = false;
     if found.matched.is_some() {

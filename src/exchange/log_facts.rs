@@ -1,9 +1,8 @@
 //! What logs and variables say of a request beside its head and its response: sizes, verdicts, what upstreams and
-//! uploads came to; and what is kept for that time: the buffered body of an upstream's request, spare buffers.
+//! uploads came to.
 
 use super::handlers::upload::record::UploadRecord;
 use super::handlers::upstream::record::UpstreamRecord;
-use super::handlers::upstream::spare::Spare;
 use crate::sys::random;
 use std::cell::Cell;
 
@@ -35,9 +34,9 @@ impl LimitOutcome {
     }
 }
 
-/// What a request is to the uploads of its location.
+/// The role of a request in an upload.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum UploadPart {
+pub enum UploadRole {
     /// It brings none.
     #[default]
     None,
@@ -70,12 +69,10 @@ pub struct LogFacts {
     pub request_id: Cell<Option<[u8; 16]>>,
     /// Which upstream servers were tried, and what they answered.
     pub upstream: Option<Box<UpstreamRecord>>,
-    /// What an earlier request left of such.
-    pub spare: Spare,
     /// What became of an upload.
     pub upload: Option<Box<UploadRecord>>,
     /// Known once its location is, before anything can refuse it.
-    pub upload_part: UploadPart,
+    pub upload_role: UploadRole,
     /// It was counted as one that has begun.
     pub upload_begun: bool,
     /// The server refused the request, whatever the status of the page that says so.
@@ -87,13 +84,48 @@ pub struct LogFacts {
 }
 
 impl LogFacts {
-    /// Forgets the request; the next one begins at `now`, monotonic milliseconds.
-    pub fn clear(&mut self, now: u64) {
-        let (upstream, mut spare) = (self.upstream.take(), std::mem::take(&mut self.spare));
-        if let Some(record) = upstream {
-            spare.keep_record(record);
+    /// Of a request that begins at `now`, monotonic milliseconds.
+    pub fn begun_at(now: u64) -> LogFacts {
+        LogFacts { started: now, ..LogFacts::default() }
+    }
+
+    /// Of a subrequest: what is said of the client's request holds for it, too.
+    pub fn enter_subrequest(&self) -> LogFacts {
+        // All are named, so that one that is added is decided on here.
+        let LogFacts {
+            started,
+            request_length,
+            head_size,
+            is_cut: _,
+            limit_req,
+            limit_conn,
+            invalid_referer: _,
+            request_id: _,
+            upstream: _,
+            upload: _,
+            upload_role: _,
+            upload_begun: _,
+            is_refused: _,
+            reports: _,
+            reported,
+        } = self;
+        LogFacts {
+            started: *started,
+            request_length: *request_length,
+            head_size: *head_size,
+            // These count a client's request only once.
+            limit_req: *limit_req,
+            limit_conn: *limit_conn,
+            // The page and everything it includes share one.
+            request_id: Cell::new(Some(self.request_id())),
+            reported: reported.clone(),
+            ..LogFacts::default()
         }
-        *self = LogFacts { started: now, spare, ..LogFacts::default() };
+    }
+
+    /// The subrequest whose facts these were is over.
+    pub fn leave_subrequest(&mut self, left: &LogFacts) {
+        self.reported = left.reported.clone();
     }
 
     /// `$request_id`, made when it is first wanted.

@@ -7,7 +7,6 @@
 
 pub mod access;
 pub mod access_log;
-pub mod accounts;
 mod acme;
 pub mod archive;
 pub mod auth_check;
@@ -18,6 +17,7 @@ pub mod body_limit;
 pub mod cacheable;
 mod connect;
 pub mod content_type;
+pub mod counters;
 pub mod entry;
 pub mod error_log;
 pub mod error_page;
@@ -34,6 +34,7 @@ pub mod origin;
 pub mod pace;
 pub mod paths;
 pub mod phases;
+pub mod progress;
 pub mod random_draw;
 pub mod request;
 pub mod response;
@@ -50,23 +51,22 @@ pub mod variables;
 
 use crate::config::model::{Config, EndpointId, Level, Location, Server, ServerId};
 use crate::config::pattern::{Failed, Matched};
-use crate::http::fields::Fields;
 use crate::http::header::HeaderId;
 use crate::http::proxy_protocol::ProxyHeader;
 use crate::http::reject::Reject;
 use crate::http::request_head::HeadLimits;
 use crate::http::version::Version;
 use crate::services::Services;
-use crate::services::response_cache::CachedResponse;
 use crate::sys::socket::Peer;
 pub use crate::util::printable::Printable;
 use crate::util::text::Text;
 use auth_check::AuthCheck;
 use basis::Basis;
 use filters::ssi::state::{Frame, Sink, SsiState};
-use flow::Pause;
+use handlers::upstream::spare::Spare;
 use log_facts::LogFacts;
-use pace::Pace;
+use progress::Progress;
+pub use progress::{Rx, Tx};
 use random_draw::Draw;
 use request::Request;
 use response::Response;
@@ -77,10 +77,12 @@ use std::rc::Rc;
 use tls_facts::{TlsFacts, Verdict};
 
 /// The client: facts of the connection that a request may need.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Client {
     /// Its address, or the one that real_ip found.
     pub peer: Peer,
+    /// The connection's own address, if a trusted proxy has named another.
+    pub socket_peer: Option<Peer>,
     /// The endpoint that it connected to.
     pub endpoint: EndpointId,
     /// The address that the client connected to, if the endpoint is a wildcard and the configuration uses it
@@ -98,6 +100,12 @@ pub struct Client {
     pub has_others: bool,
     /// The number of its socket, by which `$tcpinfo_rtt` asks the kernel. Owned by the connection.
     pub socket: i32,
+    /// The PROXY header of the connection, once that was read.
+    pub proxy_header: Option<Rc<Option<ProxyHeader>>>,
+    /// The facts of the TLS handshake, also of a plain request on a port for TLS.
+    pub tls: Option<Rc<TlsFacts>>,
+    /// The verdict on the client's certificates by the request's server, once that was asked for.
+    pub verdict: Option<Verdict>,
 }
 
 impl Client {
@@ -105,6 +113,7 @@ impl Client {
     pub fn of_no_connection(peer: Peer, endpoint: EndpointId, accepted: u64, is_secure: bool) -> Client {
         Client {
             peer,
+            socket_peer: None,
             endpoint,
             local: None,
             serial: 1,
@@ -113,39 +122,29 @@ impl Client {
             is_secure,
             has_others: false,
             socket: -1,
+            proxy_header: None,
+            tls: None,
+            verdict: None,
         }
+    }
+
+    /// What was found out for one request is forgotten.
+    pub fn next_request(&mut self) {
+        if let Some(peer) = self.socket_peer.take() {
+            self.peer = peer;
+        }
+        self.verdict = None;
     }
 
     /// `$scheme`.
     pub fn scheme(&self) -> &'static str {
         if self.is_secure { "https" } else { "http" }
     }
-}
 
-/// How far the request has been read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rx {
-    /// Its head is incomplete.
-    Head,
-    /// The handler takes the body.
-    Body,
-    /// The body is read and thrown away.
-    Drain,
-    /// All of it has been read.
-    Done,
-}
-
-/// How far the response has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tx {
-    /// Not begun.
-    Wait,
-    /// Decided on: the protocol has it queued next ([`phases::send`]).
-    Ready,
-    /// The head is queued; the body is queued or still being made.
-    Send,
-    /// All of it is queued.
-    Done,
+    /// The connection's addresses by a PROXY header.
+    pub fn proxy_header(&self) -> Option<&ProxyHeader> {
+        self.proxy_header.as_deref()?.as_ref()
+    }
 }
 
 /// One request and its response, from the head until the response is logged. Its connection keeps it for the next
@@ -155,67 +154,37 @@ pub struct Exchange {
     pub config: Rc<Config>,
     /// Whose request it is.
     pub client: Client,
-    /// The connection's own address, if a trusted proxy has named another.
-    pub socket_peer: Option<Peer>,
-    /// The PROXY header of the connection, once that was read.
-    pub proxy_header: Option<Rc<Option<ProxyHeader>>>,
-    /// The facts of the TLS handshake, also of a plain request on a port for TLS.
-    pub tls: Option<Rc<TlsFacts>>,
-    /// The verdict on the client's certificates by the request's server, once that was asked for.
-    pub client_verdict: Option<Verdict>,
     /// What the client asked. Shared with its subrequests.
     pub request: Rc<Request>,
     /// Where the request is, after rewrites and internal redirects.
     pub route: RouteState,
-    /// How far the request has been read.
-    pub rx: Rx,
-    /// Bytes of the body came with the head and have not been given to the handler.
-    pub has_buffered_body: bool,
-    /// All of the body came with the head.
-    pub has_whole_body: bool,
-    /// Body bytes taken so far.
-    pub body_received: u64,
-    /// The body was refused or is broken: no handler gets any of it, also not that of an error page.
-    pub body_lost: bool,
-    /// The trailer fields behind the body.
-    pub trailers: Fields,
-    /// How far the response has been written.
-    pub tx: Tx,
+    /// How far request and response have come.
+    pub progress: Progress,
     /// The response, until its head is written.
     pub response: Response,
+    /// What the response follows from: whether it may be cached.
+    pub basis: Basis,
     /// What waits to be sent.
     pub out: SendQueue,
+    /// Its subrequests, or the request that it is one of.
+    pub nesting: Nesting,
     /// What logs and variables say of it.
     pub log: LogFacts,
-    /// Bytes per second of the response; 0 is no limit, None until a script or the head of the response sets it.
-    pub limit_rate: Option<u64>,
-    /// Bytes that go at full speed first.
-    pub limit_rate_after: u64,
-    /// How fast its body may be read.
-    pub pace: Option<Pace>,
-    /// Until when it is delayed: a request by limit_req, or a response by limit_rate.
-    pub pause: Option<Pause>,
-    /// The directory from which random_index picks a file, while it is read.
-    pub random_index: Option<Box<Draw>>,
-    /// The request's slots in limit_conn: zone and key.
-    pub limit_slots: Vec<(Rc<str>, Rc<[u8]>)>,
-    /// Close without a response (return 444).
-    pub abort: bool,
-    /// What the client sends after this request may be anything but a request: the connection ends with the response.
-    pub closes: bool,
-    /// A location that the request came through ends the connection with the response (keepalive_timeout 0 and the
-    /// like).
-    pub location_closes: bool,
+    /// Buffers that earlier requests to upstreams have left.
+    pub spare: Spare,
+}
+
+/// The subrequests of a request, whether it is one, and what else it does on the way to its handler.
+#[derive(Default)]
+pub struct Nesting {
     /// The state of SSI commands of its pages.
     pub ssi: Option<Box<SsiState>>,
     /// The state of auth_request's subrequest, once that was begun.
     pub auth_request: Option<Box<AuthCheck>>,
     /// It is a subrequest.
     pub subrequest: Option<Box<Subrequest>>,
-    /// It only sends the rest of this cached response ([`cacheable::resume`]).
-    pub cached_rest: Option<Rc<CachedResponse>>,
-    /// What the response follows from: whether it may be cached.
-    pub basis: Basis,
+    /// The directory from which random_index picks a file, while it is read.
+    pub random_index: Option<Box<Draw>>,
 }
 
 /// What a subrequest has ([`filters::ssi::include`]).
@@ -244,38 +213,16 @@ impl Exchange {
         let mut ex = Exchange {
             config: cx.config.clone(),
             client,
-            socket_peer: None,
-            proxy_header: None,
-            tls: None,
-            client_verdict: None,
             request: Rc::default(),
             route: RouteState::default(),
-            rx: Rx::Head,
-            has_buffered_body: false,
-            has_whole_body: false,
-            body_received: 0,
-            body_lost: false,
-            trailers: Fields::default(),
-            tx: Tx::Wait,
+            progress: Progress::default(),
             response: Response::default(),
-            out: SendQueue::default(),
-            log: LogFacts::default(),
-            limit_rate: None,
-            limit_rate_after: 0,
-            pace: None,
-            pause: None,
-            random_index: None,
-            limit_slots: Vec::new(),
-            abort: false,
-            closes: false,
-            location_closes: false,
-            ssi: None,
-            auth_request: None,
-            subrequest: None,
-            cached_rest: None,
             basis: Basis::default(),
+            out: SendQueue::default(),
+            nesting: Nesting::default(),
+            log: LogFacts::begun_at(cx.now.ms),
+            spare: Spare::default(),
         };
-        ex.log.started = cx.now.ms;
         ex.at_default();
         ex
     }
@@ -294,8 +241,7 @@ impl Exchange {
     /// Gives the buffers back; the rest of the exchange waits in its pool with its capacity.
     pub fn release(&mut self, cx: &mut Services) {
         self.next_request(cx);
-        self.proxy_header = None;
-        self.tls = None;
+        (self.client.proxy_header, self.client.tls) = (None, None);
         cx.buffers.give(self.out.take_buffer());
     }
 
@@ -310,60 +256,23 @@ impl Exchange {
     /// Forgets the request that was answered: nothing of it stays but capacity and unsent output.
     pub fn next_request(&mut self, cx: &mut Services) {
         self.release_limit_slots(cx);
-        // Field by field: most have what they begin with, and nothing is moved. No field can be forgotten.
-        let Exchange {
-            config: _,
-            client,
-            socket_peer,
-            proxy_header: _,
-            tls: _,
-            client_verdict,
-            request,
-            route,
-            rx,
-            has_buffered_body,
-            has_whole_body,
-            body_received,
-            body_lost,
-            trailers,
-            tx,
-            response,
-            out,
-            log,
-            limit_rate,
-            limit_rate_after,
-            pace,
-            pause,
-            random_index,
-            limit_slots,
-            abort,
-            closes,
-            location_closes,
-            ssi,
-            auth_request,
-            subrequest,
-            cached_rest,
-            basis,
-        } = self;
-        if let Some(peer) = socket_peer.take() {
-            client.peer = peer;
-        }
+        // Each part resets itself by construction, and none can be left out here. The large ones are not moved.
+        let Exchange { config: _, client, request, route, progress, response, basis, out, nesting, log, spare } = self;
+        client.next_request();
         match Rc::get_mut(request) {
             Some(request) => request.clear(),
             None => *request = Rc::default(),
         }
         route.clear();
+        progress.clear();
         response.clear();
+        *basis = Basis::default();
         out.begin_response();
-        log.clear(cx.now.ms);
-        (*rx, *tx) = (Rx::Head, Tx::Wait);
-        (*has_buffered_body, *has_whole_body, *body_received, *body_lost) = (false, false, 0, false);
-        *trailers = Fields::default();
-        (*limit_rate, *limit_rate_after, *pace, *pause) = (None, 0, None, None);
-        limit_slots.clear();
-        (*abort, *closes, *location_closes) = (false, false, false);
-        (*random_index, *ssi, *auth_request, *subrequest, *cached_rest) = (None, None, None, None, None);
-        (*basis, *client_verdict) = (Basis::default(), None);
+        *nesting = Nesting::default();
+        if let Some(record) = log.upstream.take() {
+            spare.keep_record(record);
+        }
+        *log = LogFacts::begun_at(cx.now.ms);
         self.at_default();
     }
 
@@ -445,7 +354,7 @@ impl Exchange {
 
     /// It is auth_request's subrequest: only its status and fields matter.
     pub fn is_auth_subrequest(&self) -> bool {
-        self.subrequest.as_ref().is_some_and(|sub| matches!(sub.sink, Sink::Verdict))
+        self.nesting.subrequest.as_ref().is_some_and(|sub| matches!(sub.sink, Sink::Verdict))
     }
 
     /// The bytes that the spans of the request's head are offsets into.
@@ -461,11 +370,6 @@ impl Exchange {
     /// The server that the request is in.
     pub fn server(&self) -> &Server {
         self.config.server(self.route.server)
-    }
-
-    /// The connection's addresses by a PROXY header.
-    pub fn proxy_header(&self) -> Option<&ProxyHeader> {
-        self.proxy_header.as_deref()?.as_ref()
     }
 
     /// The value of a request header.
@@ -509,7 +413,7 @@ impl Exchange {
 
     /// Releases the request's slots in limit_conn.
     pub fn release_limit_slots(&mut self, cx: &mut Services) {
-        for (zone, key) in self.limit_slots.drain(..) {
+        for (zone, key) in self.progress.limit_slots.drain(..) {
             cx.limits.leave(&zone, &key);
         }
     }
@@ -521,7 +425,7 @@ impl Exchange {
 
     /// Bytes of this response handed to the socket so far, or queued for it once it is complete.
     pub fn bytes_sent(&self) -> u64 {
-        let is_whole = self.tx == Tx::Done && !self.log.is_cut;
+        let is_whole = self.progress.tx == Tx::Done && !self.log.is_cut;
         if is_whole { self.out.response_queued() } else { self.out.response_sent() }
     }
 

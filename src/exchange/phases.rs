@@ -6,7 +6,7 @@ use super::flow::{Begun, Flow, Pause, Phase, Then};
 use super::handlers::Handler;
 use super::handlers::upstream::UpstreamRequest;
 use super::locate::{REDIRECTS, count_redirect, enter, location_rewrite, server_rewrite};
-use super::log_facts::UploadPart;
+use super::log_facts::UploadRole;
 use super::{Exchange, Printable, Rx, Tx, access, body_limit, error_page, filters, handlers, rewrite};
 use crate::config::model::{ContentHandler, Level};
 use crate::http::method::Method;
@@ -87,7 +87,7 @@ pub fn ends_connection(ex: &Exchange, cx: &Services) -> bool {
 
 /// A location that ends the connection does so also where the request goes on to another one (nginx).
 pub(super) fn note_ending_location(ex: &mut Exchange, cx: &Services) {
-    ex.location_closes |= ends_connection(ex, cx);
+    ex.progress.location_closes |= ends_connection(ex, cx);
 }
 
 /// Turns a flow into a response, or into waiting for the body.
@@ -96,13 +96,15 @@ pub fn apply_flow(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, m
         flow = match flow {
             Flow::Respond => break,
             // A subrequest has no body, nor has a request that lost it.
-            Flow::Body if ex.subrequest.is_some() || ex.body_lost => Flow::Status(Status::INTERNAL_SERVER_ERROR),
+            Flow::Body if ex.nesting.subrequest.is_some() || ex.progress.body_lost => {
+                Flow::Status(Status::INTERNAL_SERVER_ERROR)
+            }
             Flow::Body => {
-                ex.rx = Rx::Body;
+                ex.progress.rx = Rx::Body;
                 return;
             }
             Flow::Delay { until, then } => {
-                ex.pause = Some(Pause { until, then: Some(then) });
+                ex.progress.pause = Some(Pause { until, then: Some(then) });
                 return;
             }
             Flow::Subrequest(uri) => {
@@ -132,7 +134,7 @@ pub fn apply_flow(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, m
                 cx.trace.say("redirect", None, || format!("internal, to {}", Printable(&ex.route.uri)));
                 if !count_redirect(ex, cx, "internally redirecting to", None) {
                     ex.route.error_page = None;
-                    ex.closes |= Status::INTERNAL_SERVER_ERROR.closes();
+                    ex.progress.closes |= Status::INTERNAL_SERVER_ERROR.closes();
                     handlers::special::respond(ex, Status::INTERNAL_SERVER_ERROR);
                     break;
                 }
@@ -142,7 +144,7 @@ pub fn apply_flow(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, m
                 ex.route.broke = false;
                 start_over(ex);
                 ex.route.location = ex.server().root;
-                ex.route.way.start(ex.route.location);
+                ex.route.history.start(ex.route.location);
                 note_ending_location(ex, cx);
                 run(ex, handler, cx, Phase::ServerRewrite)
             }
@@ -158,13 +160,13 @@ pub fn apply_flow(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, m
 /// charge ([`apply_flow`] is for all others).
 pub fn decided(ex: &mut Exchange) {
     // A body that is thrown away need not come slowly.
-    ex.pace = None;
-    ex.tx = Tx::Ready;
+    ex.progress.pace = None;
+    ex.progress.tx = Tx::Ready;
 }
 
 /// Where the error page of a status leads. None: there is none, and the response is made.
 fn page_of(ex: &mut Exchange, cx: &mut Services, status: Status) -> Option<Flow> {
-    ex.closes |= status.closes(); // Whatever its page is.
+    ex.progress.closes |= status.closes(); // Whatever its page is.
     ex.log.is_refused |= status.0 >= 400;
     let is_spent = ex.route.redirects > REDIRECTS; // The 500 of a cycle: its page would be the next round (nginx).
     if !is_spent && let Some(page) = error_page::redirect(ex, cx, status) {
@@ -186,7 +188,7 @@ fn page_of(ex: &mut Exchange, cx: &mut Services, status: Status) -> Option<Flow>
 /// The response that was decided on, through the filters into the queue. The protocol calls it where [`apply_flow`] has
 /// made the exchange [`Tx::Ready`], once it has decided what becomes of the connection.
 pub fn send(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
-    ex.tx = Tx::Wait;
+    ex.progress.tx = Tx::Wait;
     match filters::send(ex, cx) {
         Sent::Queued => {}
         Sent::Page(page) => *handler = Handler::Page(page),
@@ -196,8 +198,8 @@ pub fn send(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) {
 
 /// Ends the connection without an answer; `status` is for the log.
 fn close(ex: &mut Exchange, status: Status) {
-    ex.abort = true;
-    ex.tx = Tx::Done;
+    ex.progress.abort = true;
+    ex.progress.tx = Tx::Done;
     ex.response.status = status;
 }
 
@@ -232,12 +234,12 @@ fn named(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, name: &[u8
     ex.route.internal = true;
     start_over(ex);
     ex.route.location = id;
-    ex.route.way.lead_on(&ex.route.uri);
+    ex.route.history.lead_on(&ex.route.uri);
     // A script there may answer by itself.
     if ex.route.exempted.is_some() && !ex.location().script.ops.is_empty() {
         return handlers::resumable::refuse_elsewhere(ex, cx);
     }
-    if let Some(flow) = handlers::resumable::hold_to_it(ex, cx) {
+    if let Some(flow) = handlers::resumable::refuse_unless_resumable(ex, cx) {
         return flow;
     }
     note_ending_location(ex, cx);
@@ -297,18 +299,18 @@ fn check_length(ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
 /// What is refused from here on was to be an upload. The page that says so is none, but an error_page may also lead to
 /// the location that stores it.
 fn note_upload(ex: &mut Exchange) {
-    if ex.subrequest.is_some() {
+    if ex.nesting.subrequest.is_some() {
         return;
     }
-    let part = handlers::files::upload_part(ex);
-    if ex.route.error_page.is_none() || part != UploadPart::None {
-        ex.log.upload_part = part;
+    let part = handlers::files::upload_role(ex);
+    if ex.route.error_page.is_none() || part != UploadRole::None {
+        ex.log.upload_role = part;
     }
 }
 
 fn content(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Flow {
     ex.basis.withdraw();
-    if let Some(flow) = handlers::resumable::hold_to_it(ex, cx) {
+    if let Some(flow) = handlers::resumable::refuse_unless_resumable(ex, cx) {
         return flow;
     }
     let span = ex.location().span;

@@ -57,7 +57,7 @@ pub struct RouteState {
     /// The URI was rewritten since the location was found.
     pub uri_changed: bool,
     /// The locations that the request came through.
-    pub way: Way,
+    pub history: RouteHistory,
     /// What is left to the searches for regexes, internal redirects included. A path that is probed
     /// ([`probe`](super::locate::probe)) has its own.
     pub effort: RequestEffort,
@@ -114,7 +114,7 @@ pub struct OwnName {
 
 /// The locations and URIs that the request passed through; they decide which programs it may run.
 #[derive(Default)]
-pub struct Way {
+pub struct RouteHistory {
     /// The location of the URI. [`RouteState::location`] may be a block in it, or a named location that it led on to.
     pub home: LocationId,
     /// A named location answers in its place.
@@ -128,14 +128,14 @@ pub struct Way {
     pub spelled: Vec<Range<usize>>,
 }
 
-impl Way {
+impl RouteHistory {
     /// Forgets it; keeps the capacity of its buffers.
     fn clear(&mut self) {
-        *self = Way {
+        *self = RouteHistory {
             first: emptied(&mut self.first, Vec::clear),
             before: emptied(&mut self.before, Vec::clear),
             spelled: emptied(&mut self.spelled, Vec::clear),
-            ..Way::default()
+            ..RouteHistory::default()
         };
     }
 
@@ -164,7 +164,8 @@ impl Way {
         self.is_named = true;
     }
 
-    /// A rewrite has given another URI, and spells out what [`Way::spelled`] says. Returns a buffer that is free again.
+    /// A rewrite has given another URI, and spells out what [`RouteHistory::spelled`] says. Returns a buffer that is
+    /// free again.
     pub fn rewrite(&mut self, mut before: Vec<u8>) -> Vec<u8> {
         if self.before.is_empty() {
             std::mem::swap(&mut self.before, &mut before);
@@ -287,7 +288,7 @@ impl RouteState {
             index: emptied(&mut self.index, Vec::clear),
             subject: emptied(&mut self.subject, Vec::clear),
             user: emptied(&mut self.user, UserValues::clear),
-            way: emptied(&mut self.way, Way::clear),
+            history: emptied(&mut self.history, RouteHistory::clear),
             kept: emptied(&mut self.kept, PageFields::clear),
             ..RouteState::default()
         };

@@ -74,18 +74,10 @@ pub fn requested<T>(
     method: Method,
     look: impl FnOnce(&mut Exchange, &mut Services) -> T,
 ) -> T {
-    let mut route = RouteState {
-        server: ex.route.server,
-        location: ex.server().root,
-        method,
-        uri: uri.to_vec(),
-        host: ex.route.host.clone(),
-        ..RouteState::default()
-    };
-    route.suppose();
+    let route = ex.route.supposed(ex.server().root, method, uri.to_vec());
     let route = std::mem::replace(&mut ex.route, route);
     let response = std::mem::take(&mut ex.response);
-    let (limit_rate, trace) = (ex.limit_rate, cx.trace.take());
+    let (limit_rate, trace) = (ex.progress.limit_rate, cx.trace.take());
     let aside = Aside { ex, cx, route, response, limit_rate, trace };
     look(aside.ex, aside.cx)
 }
@@ -105,7 +97,7 @@ impl Drop for Aside<'_> {
         let Aside { ex, cx, route, response, limit_rate, trace } = self;
         std::mem::swap(&mut ex.route, route);
         std::mem::swap(&mut ex.response, response);
-        ex.limit_rate = *limit_rate;
+        ex.progress.limit_rate = *limit_rate;
         cx.trace = trace.take();
     }
 }
@@ -120,7 +112,7 @@ mod tests {
     fn a_request_is_as_it_was_after_a_look_that_ended_by_a_panic() {
         let mut site = Site::new("", "location /a/ { }");
         let mut ex = site.at("GET /a/x", &[], INSIDE);
-        ex.limit_rate = Some(5);
+        ex.progress.limit_rate = Some(5);
         let own = (ex.route.uri.clone(), ex.route.method, ex.route.location);
         type Look = fn(&mut Exchange, &mut Services);
         let looks: [Look; 3] = [
@@ -128,7 +120,7 @@ mod tests {
             |ex, _| ex.with_method(Method::Put, |ex| ex.with_uri(b"/c".to_vec(), |_| resume_unwind(Box::new("both")))),
             |ex, cx| {
                 requested(ex, cx, b"/d", Method::Put, |ex, _| {
-                    (ex.limit_rate, ex.response.ranges) = (None, true);
+                    (ex.progress.limit_rate, ex.response.ranges) = (None, true);
                     resume_unwind(Box::new("all"))
                 });
             },
@@ -136,7 +128,7 @@ mod tests {
         for look in looks {
             catch_unwind(AssertUnwindSafe(|| look(&mut ex, &mut site.cx))).expect_err("it panics");
             assert_eq!((ex.route.uri.clone(), ex.route.method, ex.route.location), own);
-            assert_eq!((ex.limit_rate, ex.response.ranges), (Some(5), false));
+            assert_eq!((ex.progress.limit_rate, ex.response.ranges), (Some(5), false));
         }
     }
 }

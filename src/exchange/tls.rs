@@ -22,7 +22,7 @@ const JUDGED: usize = 8;
 /// Until a request names its server, the one that the name in the ClientHello chose applies (nginx), or else the
 /// default.
 pub fn start(ex: &mut Exchange) {
-    let Some(facts) = ex.tls.as_deref().filter(|facts| facts.is_named) else { return };
+    let Some(facts) = ex.client.tls.as_deref().filter(|facts| facts.is_named) else { return };
     let name = hello::host(facts.server_name.as_deref().unwrap_or_default());
     let endpoint = &ex.config.endpoints[ex.client.endpoint.at()];
     // A reload may have taken the name away.
@@ -34,7 +34,7 @@ pub fn start(ex: &mut Exchange) {
 
 /// Whether the request's server accepts its connection; the status of the refusal if not.
 pub fn check(ex: &mut Exchange, cx: &mut Services) -> Option<Status> {
-    let Some(facts) = ex.tls.clone() else {
+    let Some(facts) = ex.client.tls.clone() else {
         if !ex.client.is_secure {
             return None;
         }
@@ -57,8 +57,8 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Option<Status> {
         ex.report(cx, Level::Info, format_args!("{text}"));
         return Some(Status::MISDIRECTED_REQUEST);
     }
-    ex.client_verdict = judge(ex, &facts, cx.now.unix);
-    match ex.client_verdict {
+    ex.client.verdict = judge(ex, &facts, cx.now.unix);
+    match ex.client.verdict {
         Some(Err(fault)) if verify != VerifyClient::OptionalNoCa || !fault.is_unknown_issuer() => {
             let (number, text) = (fault.number(), fault.text());
             ex.report(cx, Level::Info, format_args!("client SSL certificate verify error: ({number}:{text})"));
@@ -102,12 +102,12 @@ fn judge(ex: &Exchange, facts: &TlsFacts, now: i64) -> Option<Verdict> {
 /// The verdict on the client's certificates: by the request's server if that verifies clients, else the handshake's.
 /// None: there are none.
 pub fn verdict(ex: &Exchange) -> Option<Verdict> {
-    ex.client_verdict.or(ex.tls.as_ref()?.verdict)
+    ex.client.verdict.or(ex.client.tls.as_ref()?.verdict)
 }
 
 /// Appends the value of a variable `$ssl_…`; false: there is none. `now`: seconds since 1970.
 pub fn value(ex: &Exchange, variable: Builtin, now: i64, out: &mut Vec<u8>) -> bool {
-    let Some(facts) = ex.tls.as_deref().filter(|facts| !facts.is_plain) else { return false };
+    let Some(facts) = ex.client.tls.as_deref().filter(|facts| !facts.is_plain) else { return false };
     if variable != Builtin::SslClientVerify {
         return facts.value(variable, now, out);
     }

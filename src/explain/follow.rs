@@ -60,7 +60,7 @@ pub enum Supposed {
 /// Continues as if the upstream had given that result. False: the request is not at an upstream.
 fn suppose(active: &mut Active, cx: &mut Services, supposed: Supposed) -> bool {
     let Active { ex, handler, .. } = active;
-    if ex.tx != Tx::Wait || !matches!(handler, Handler::Upstream(_)) {
+    if ex.progress.tx != Tx::Wait || !matches!(handler, Handler::Upstream(_)) {
         return false;
     }
     let (status, is_own) = match supposed {
@@ -87,7 +87,7 @@ fn go_on(active: &mut Active, cx: &mut Services) -> Option<Vec<u8>> {
     loop {
         let Active { ex, handler, .. } = active;
         if waits < WAITS
-            && let Some(then) = ex.pause.take().and_then(|pause| pause.then)
+            && let Some(then) = ex.progress.pause.take().and_then(|pause| pause.then)
         {
             waits += 1;
             phases::resume(ex, handler, cx, then);
@@ -114,7 +114,7 @@ fn decided(active: &mut Active, cx: &mut Services, uri: &[u8]) -> bool {
     subrequests::switch(active, cx);
     for _ in 0..WAITS {
         let Active { ex, handler, .. } = &mut *active;
-        let Some(then) = ex.pause.take().and_then(|pause| pause.then) else { break };
+        let Some(then) = ex.progress.pause.take().and_then(|pause| pause.then) else { break };
         phases::resume(ex, handler, cx, then);
         respond(active, cx);
     }
@@ -135,7 +135,7 @@ fn decided(active: &mut Active, cx: &mut Services, uri: &[u8]) -> bool {
     cx.trace.say("access", Some(at_location), || format!("{} is an upstream's to answer", Printable(uri)));
     subrequests::unwind(active, cx);
     let Active { ex, handler, .. } = &mut *active;
-    if let Some(asked) = &mut ex.auth_request {
+    if let Some(asked) = &mut ex.nesting.auth_request {
         asked.verdict = Some(Status::OK);
     }
     phases::resume(ex, handler, cx, Then::Phase(Phase::Access));

@@ -132,7 +132,7 @@ fn course(
         let what = format!("depends on what the upstream of {} answers: it is not asked", Printable(&uri));
         explanation.line("answer", &format!("{what}. Where that lets the request in:"));
     }
-    if ex.tx == Tx::Wait
+    if ex.progress.tx == Tx::Wait
         && let (Handler::Upstream(request), Some(_)) = (&mut handler, asked.moment)
     {
         passed::lines(request, &mut ex, &mut cx, supposed, &mut explanation);
@@ -158,7 +158,7 @@ fn arrived(config: &Rc<Config>, question: &Question, endpoint: EndpointId, asked
     if asked.moment.is_some() {
         active.ex.log.request_id.set(Some([0; 16]));
     }
-    active.ex.tls = secure::facts(config, endpoint, question, asked);
+    active.ex.client.tls = secure::facts(config, endpoint, question, asked);
     (cx, active)
 }
 
@@ -203,13 +203,13 @@ fn outcome(
         }
         _ => {}
     }
-    if ex.abort {
+    if ex.progress.abort {
         return explanation.line("answer", "none: the connection is closed without a response");
     }
-    if ex.tx == Tx::Wait && matches!(handler, Handler::Upstream(_)) {
+    if ex.progress.tx == Tx::Wait && matches!(handler, Handler::Upstream(_)) {
         return explanation.line("answer", "is the upstream's, which is not contacted to find out");
     }
-    if ex.tx == Tx::Wait {
+    if ex.progress.tx == Tx::Wait {
         return explanation
             .line("answer", "depends on the body and on what is on disk: nothing is changed to find out");
     }

@@ -33,7 +33,7 @@ impl Server {
             && let ConnState::Active(mut active) = std::mem::replace(&mut conn.state, ConnState::Idle)
         {
             let stats = &mut self.cx.stats;
-            let count = if active.ex.rx == Rx::Head { &mut stats.reading } else { &mut stats.writing };
+            let count = if active.ex.progress.rx == Rx::Head { &mut stats.reading } else { &mut stats.writing };
             *count = count.saturating_sub(1);
             stats.waiting += 1;
             // Each of them may panic, too, even dropping its handler.

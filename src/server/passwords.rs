@@ -16,7 +16,7 @@ impl Server {
         for wake in self.cx.passwords.woken() {
             if let Some(conn) = self.conns.get_mut(wake.conn)
                 && let ConnState::Active(active) = &mut conn.state
-                && let Some(pause) = &mut active.ex.pause
+                && let Some(pause) = &mut active.ex.progress.pause
                 && pause.then == Some(Then::Phase(Phase::Access))
             {
                 pause.until = 0;

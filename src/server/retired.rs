@@ -18,7 +18,7 @@ impl Retired {
     pub(super) fn holds(&self, conn: &Conn) -> bool {
         let is_old = match &conn.state {
             ConnState::Active(active) => {
-                active.ex.rx == Rx::Head || std::ptr::eq(Rc::as_ptr(&active.ex.config), self.config.as_ptr())
+                active.ex.progress.rx == Rx::Head || std::ptr::eq(Rc::as_ptr(&active.ex.config), self.config.as_ptr())
             }
             ConnState::Http2(http2) => std::ptr::eq(http2.config(), self.config.as_ptr()),
             _ => conn.is_idle(),

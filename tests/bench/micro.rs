@@ -230,7 +230,7 @@ fn answers(timer: &Timer) {
             reader.hand_over(&mut ex);
             entry::begin(&mut ex, &mut handler, &mut cx);
             queue(&mut ex, &mut handler, &mut reader, &mut cx);
-            assert!(ex.tx != Tx::Wait && ex.out.text().starts_with(expected), "{name}");
+            assert!(ex.progress.tx != Tx::Wait && ex.out.text().starts_with(expected), "{name}");
         };
         timer.time(name, &mut answer);
         // The same once it is known: the second time it came.
@@ -303,7 +303,7 @@ fn lists(timer: &Timer) {
                 reader.hand_over(&mut ex);
                 entry::begin(&mut ex, &mut handler, &mut cx);
                 queue(&mut ex, &mut handler, &mut reader, &mut cx);
-                assert!(ex.tx != Tx::Wait, "{name}");
+                assert!(ex.progress.tx != Tx::Wait, "{name}");
             });
         }
     }

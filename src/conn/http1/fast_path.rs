@@ -15,8 +15,8 @@ use crate::conn::transport::file_part::FilePart;
 use crate::conn::{Conn, ConnState, Turn};
 use crate::exchange::Exchange;
 use crate::exchange::access_log::{self, ClientFacts};
-use crate::exchange::accounts;
 use crate::exchange::cacheable;
+use crate::exchange::counters;
 use crate::exchange::send_queue::SHORT;
 use crate::http::h1::head::HeadParser;
 use crate::services::Services;
@@ -215,7 +215,7 @@ fn log(conn: &mut Conn, responses: &[BatchedResponse], outcome: Outcome, cx: &mu
         };
         let tail = answer.tail.as_ref().map_or(0, |file| file.stat.size);
         let size = answer.text.len() as u64 + tail;
-        accounts::cached(&answer.cached, if outcome == Outcome::Sent { size } else { 0 }, cx);
+        counters::cached(&answer.cached, if outcome == Outcome::Sent { size } else { 0 }, cx);
         access_log::sent(&answer.cached, client, cx);
     }
 }

@@ -73,7 +73,7 @@ pub fn next(conn: &mut Conn, turn: &mut Turn<'_>, glitch: Glitch) -> Step {
             ex.out.end_connection();
         }
     }
-    if !ex.out.keeps_connection() || ex.abort {
+    if !ex.out.keeps_connection() || ex.progress.abort {
         return close::after_last(conn, turn);
     }
     reader.idle_for = ex.location().settings.client.keepalive_timeout.0;

@@ -15,7 +15,10 @@ use std::rc::Rc;
 pub fn is_awaited(conn: &Conn) -> bool {
     let ConnState::Active(active) = &conn.state else { return false };
     let ex = &active.ex;
-    conn.served.awaits_proxy_header() && conn.proxy_header.is_none() && conn.served.requests() == 0 && ex.rx == Rx::Head
+    conn.served.awaits_proxy_header()
+        && conn.proxy_header.is_none()
+        && conn.served.requests() == 0
+        && ex.progress.rx == Rx::Head
 }
 
 /// Takes the header off bytes that were read. The outer None: it has not come whole; the inner: it names no addresses.
@@ -39,7 +42,7 @@ pub fn step(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
             reader.start += len;
             reader.body_at = reader.start;
             let header = Rc::new(header);
-            ex.proxy_header = Some(header.clone());
+            ex.client.proxy_header = Some(header.clone());
             conn.proxy_header = Some(header);
             Step::Again
         }

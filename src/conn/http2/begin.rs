@@ -42,7 +42,7 @@ pub fn is_awaited(conn: &Conn, active: &Active) -> bool {
     if conn.transport.is_stream() {
         return false;
     }
-    if let Some(facts) = &active.ex.tls {
+    if let Some(facts) = &active.ex.client.tls {
         return facts.speaks_http2();
     }
     let begin = active.reader.unread();
@@ -53,7 +53,7 @@ pub fn is_awaited(conn: &Conn, active: &Active) -> bool {
 /// Makes this an HTTP/2 connection once the preface is complete.
 pub fn begin(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     let ConnState::Active(active) = &mut conn.state else { return Step::Again };
-    let is_agreed = active.ex.tls.is_some() && !active.reader.unread().is_empty();
+    let is_agreed = active.ex.client.tls.is_some() && !active.reader.unread().is_empty();
     if is_agreed || active.reader.unread().len() >= PREFACE.len() {
         enter(conn, turn);
         return Step::Yield;
@@ -78,7 +78,7 @@ fn enter(conn: &mut Conn, turn: &mut Turn<'_>) {
         streams: Vec::new(),
         ended: Vec::new(),
         glitches: 0,
-        client: ex.client,
+        client: ex.client.clone(),
         config: ex.config.clone(),
         turns: 0,
         idle_after: None,
@@ -138,7 +138,7 @@ impl Http2 {
         self.client.has_others = !self.streams.is_empty();
         let cx = &mut *turn.cx;
         let deadline = Deadline::new(Timer::Send, cx.now.ms + self.settings().client.send_timeout.0);
-        let mut active = parent.exchange_of(self.client, (Vec::new(), 0), cx, turn.pool);
+        let mut active = parent.exchange_of(self.client.clone(), (Vec::new(), 0), cx, turn.pool);
         let Active { ex, reader, .. } = &mut *active;
         ex.out.use_frames();
         // It may wait for its first turn beside many others: it gets a buffer when that comes.

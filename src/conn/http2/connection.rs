@@ -459,7 +459,7 @@ fn orphan(conn: &mut Conn, turn: &mut Turn<'_>, reason: CloseReason) -> Next {
         return Next::Run;
     }
     // The connection timed out, not this stream: one whose request is complete has lost its client.
-    let waits = active.ex.tx == Tx::Wait && active.ex.rx == Rx::Done;
+    let waits = active.ex.progress.tx == Tx::Wait && active.ex.progress.rx == Rx::Done;
     let reason = if is_client && waits { CloseReason::ClientGone } else { reason };
     close::abandon(conn, turn, reason);
     Next::Close(reason)

@@ -13,7 +13,7 @@ pub fn end(conn: &mut Conn, turn: &mut Turn<'_>, glitch: Glitch) -> Step {
         // keepalive_glitches counts on the connection that carries the stream.
         let most = ex.location().settings.client.keepalive_glitches;
         stream.glitch = (glitch == Glitch::Yes).then_some(most);
-        if ex.abort && ex.response.status == Status::CLOSE {
+        if ex.progress.abort && ex.response.status == Status::CLOSE {
             stream.refuse();
         } else if ex.out.is_cut() {
             stream.cut();

@@ -227,7 +227,7 @@ impl Intake {
 /// Whether the body is read as it arrives.
 pub(super) fn takes_body(conn: &Conn) -> bool {
     let ConnState::Active(active) = &conn.state else { return false };
-    active.ex.rx == Rx::Body || conn.transport.stream().is_some_and(|stream| stream.is_tunnel)
+    active.ex.progress.rx == Rx::Body || conn.transport.stream().is_some_and(|stream| stream.is_tunnel)
 }
 
 /// The stream of a connection, and whether its body is still wanted.
@@ -237,12 +237,12 @@ fn stream_and_wanted(conn: &mut Conn) -> Option<(&mut super::stream::StreamTrans
         ConnState::Active(active) => {
             // The client's own request: a subrequest has no body.
             let mut ex = &active.ex;
-            while let Some(sub) = &ex.subrequest {
+            while let Some(sub) = &ex.nesting.subrequest {
                 ex = &sub.parent;
             }
-            match ex.rx {
+            match ex.progress.rx {
                 Rx::Done => false,
-                Rx::Drain => ex.tx == Tx::Wait,
+                Rx::Drain => ex.progress.tx == Tx::Wait,
                 _ => true,
             }
         }

@@ -228,5 +228,5 @@ fn begin_request(conn: &mut Conn, turn: &mut Turn<'_>) {
 fn wants_to_send(conn: &Conn, room: usize) -> bool {
     let ConnState::Active(active) = &conn.state else { return false };
     let ex = &active.ex;
-    !ex.out.is_empty() && ex.pause.is_none() && (room > 0 || ex.out.has_marker())
+    !ex.out.is_empty() && ex.progress.pause.is_none() && (room > 0 || ex.out.has_marker())
 }

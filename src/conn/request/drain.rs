@@ -14,7 +14,7 @@ use crate::http::reject::Reject;
 pub fn step(io: &mut Io<'_>, ex: &mut Exchange, reader: &mut RequestReader, turn: &mut Turn<'_>) -> Step {
     if reader.is_body_complete() {
         reader.end_body();
-        ex.rx = Rx::Done;
+        ex.progress.rx = Rx::Done;
         return Step::Answered;
     }
     let mut bytes = std::mem::take(&mut turn.cx.scratch);
@@ -43,7 +43,7 @@ pub fn step(io: &mut Io<'_>, ex: &mut Exchange, reader: &mut RequestReader, turn
                 Some(false) => Step::Again,
                 Some(true) => {
                     reader.end_body();
-                    ex.rx = Rx::Done;
+                    ex.progress.rx = Rx::Done;
                     reader.input.extend_from_slice(bytes.get(at..).unwrap_or_default());
                     Step::Answered
                 }

@@ -4,7 +4,7 @@
 
 use super::RequestReader;
 use crate::conn::{Active, Conn, ConnState};
-use crate::exchange::{Exchange, access_log, accounts};
+use crate::exchange::{Exchange, access_log, counters};
 use crate::services::Services;
 
 /// Whether the request counts for keepalive_glitches.
@@ -28,7 +28,7 @@ pub fn count_and_log(conn: &mut Conn, cx: &mut Services) -> Glitch {
 
 /// The request is over, however it ended: it is counted and logged, and its connection reads again.
 pub fn over(ex: &mut Exchange, cx: &mut Services) {
-    accounts::close(ex, cx);
+    counters::close(ex, cx);
     access_log::write(ex, cx);
     cx.stats.writing = cx.stats.writing.saturating_sub(1);
     cx.stats.reading += 1;

@@ -170,7 +170,7 @@ pub fn count_request(reader: &mut RequestReader, head: usize, turn: &mut Turn<'_
 /// How long the next step may take: the body's next bytes, or the first of the answer.
 pub fn arm(io: &mut Io<'_>, ex: &Exchange, cx: &Services) {
     let client = &ex.location().settings.client;
-    match ex.rx {
+    match ex.progress.rx {
         Rx::Body => io.arm(Timer::Body, cx.now.ms + client.body_timeout.0),
         _ => io.arm(Timer::Send, cx.now.ms + client.send_timeout.0),
     }
@@ -188,10 +188,10 @@ pub fn body(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
         Flushed::Yield => return Step::Yield,
         Flushed::Gone(reason) => return Step::Close(reason),
     }
-    if let Some(pace) = &mut ex.pace
+    if let Some(pace) = &mut ex.progress.pace
         && let Err(until) = pace.allow(turn.cx.now.ms)
     {
-        ex.pause = Some(Pause { until, then: None });
+        ex.progress.pause = Some(Pause { until, then: None });
         io.arm(Timer::Pause, until);
         return Step::Wait;
     }
@@ -208,7 +208,7 @@ pub fn send_continue(ex: &mut Exchange, reader: &mut RequestReader) {
     if reader.expects_continue {
         reader.expects_continue = false;
         // Not for a client that did not wait for it, nor within a response.
-        if !reader.has_more() && !reader.is_body_complete() && ex.tx == Tx::Wait {
+        if !reader.has_more() && !reader.is_body_complete() && ex.progress.tx == Tx::Wait {
             ex.out.interim(Status::CONTINUE, &Fields::default());
         }
     }
@@ -222,7 +222,7 @@ pub fn body_piece(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> 
         return finish(active, turn.cx, &[]);
     }
     if let Some(why) = io.transport.take_fault() {
-        if ex.tx != Tx::Wait {
+        if ex.progress.tx != Tx::Wait {
             return Step::Close(CloseReason::BrokenBody);
         }
         active.handler = Handler::None;
@@ -270,8 +270,8 @@ pub fn fill(
     if reader.has_more() {
         bytes.extend_from_slice(&reader.input[reader.body_at..]);
         reader.input.truncate(reader.body_at);
-        ex.has_buffered_body = false;
-        pace::took(ex.pace.as_mut(), bytes.len());
+        ex.progress.has_buffered_body = false;
+        pace::took(ex.progress.pace.as_mut(), bytes.len());
         return Filled::Bytes;
     }
     if reader.is_body_complete() || !io.transport.can_read() {
@@ -284,12 +284,12 @@ pub fn fill(
         Some(left) if length => (left.min(SCRATCH as u64) as usize + ROOM).min(SCRATCH),
         _ => SCRATCH,
     };
-    let most = most.min(pace::open(ex.pace.as_ref()));
+    let most = most.min(pace::open(ex.progress.pace.as_ref()));
     match io.transport.recv(bytes, most) {
         Ok(0) => Filled::End,
         Ok(n) => {
             turn.budget.moved(n);
-            pace::took(ex.pace.as_mut(), n);
+            pace::took(ex.progress.pace.as_mut(), n);
             reader.arrival.received();
             Filled::Bytes
         }
@@ -325,7 +325,7 @@ fn decode(active: &mut Active, cx: &mut Services, bytes: &mut [u8]) -> Step {
     let mut at = 0;
     let outcome = decoder.run(bytes, &mut at, |run| {
         ex.log.request_length += run.consumed as u64;
-        ex.body_received += run.data.len() as u64;
+        ex.progress.body_received += run.data.len() as u64;
         body_limit::check_received(ex, cx, run.remaining)?;
         if !run.data.is_empty() {
             handlers::accept(ex, handler, cx, run.data)?;
@@ -337,7 +337,7 @@ fn decode(active: &mut Active, cx: &mut Services, bytes: &mut [u8]) -> Step {
         Ok(true) => finish(active, cx, rest),
         Ok(false) => Step::Again,
         // The response has begun: it cannot be replaced by another.
-        Err(_) if ex.tx != Tx::Wait => Step::Close(CloseReason::BrokenBody),
+        Err(_) if ex.progress.tx != Tx::Wait => Step::Close(CloseReason::BrokenBody),
         Err(BodyFault::Framing(why)) => {
             *handler = Handler::None;
             entry::bad_body(ex, handler, cx, &why);
@@ -356,8 +356,8 @@ fn decode(active: &mut Active, cx: &mut Services, bytes: &mut [u8]) -> Step {
 fn finish(active: &mut Active, cx: &mut Services, rest: &[u8]) -> Step {
     let Active { ex, handler, reader, .. } = active;
     reader.input.extend_from_slice(rest);
-    ex.rx = Rx::Done;
-    ex.trailers = reader.end_body();
+    ex.progress.rx = Rx::Done;
+    ex.progress.trailers = reader.end_body();
     let flow = handlers::finish(ex, handler, cx);
     phases::apply_flow(ex, handler, cx, flow);
     respond(active, cx);

@@ -44,19 +44,19 @@ pub fn begin_streamed(ex: &mut Exchange, reader: &mut RequestReader, cx: &mut Se
 
 /// [`respond`], of the parts of an [`Active`].
 pub fn queue(ex: &mut Exchange, handler: &mut Handler, reader: &mut RequestReader, cx: &mut Services) {
-    if ex.tx == Tx::Ready && !ex.route.method.is_safe() {
+    if ex.progress.tx == Tx::Ready && !ex.route.method.is_safe() {
         // Files may have been changed: one call for that can take milliseconds, where a step takes microseconds.
         cx.slice.look();
     }
-    while ex.tx == Tx::Ready {
+    while ex.progress.tx == Tx::Ready {
         // A subrequest does not decide what becomes of the connection.
-        if ex.subrequest.is_none() {
+        if ex.nesting.subrequest.is_none() {
             // Framing that is wrong is refused even where the body is thrown away: where the next request begins is
             // not known.
             let failed = ex.response.status.0 >= 400;
-            if ex.rx == Rx::Drain
+            if ex.progress.rx == Rx::Drain
                 && (reader.may_keep || !failed)
-                && !ex.closes
+                && !ex.progress.closes
                 && let Err(reject) = reader.discard_buffered(ex)
             {
                 entry::bad_discarded_body(ex, cx, &reject);
@@ -71,21 +71,21 @@ pub fn queue(ex: &mut Exchange, handler: &mut Handler, reader: &mut RequestReade
 fn decide(ex: &mut Exchange, reader: &RequestReader, cx: &Services) {
     let client = ex.location().settings.client.clone();
     let keep_alive = reader.may_keep
-        && !ex.closes
+        && !ex.progress.closes
         && !cx.quitting
         && !cx.overload.is_tight()
         // A reload ends the connections of the old configuration as they come to rest (nginx).
         && Rc::ptr_eq(&ex.config, &cx.config)
-        && !ex.location_closes
+        && !ex.progress.location_closes
         && !phases::ends_connection(ex, cx)
         && !is_disabled_for(ex, client.keepalive_disable);
     ex.out.decide_connection(keep_alive, client.keepalive_header);
     // A response that is made while the body still comes does not end it.
     let duplex = matches!(ex.response.body, Body::Stream { .. });
-    if ex.rx == Rx::Body && !duplex {
-        ex.rx = Rx::Drain;
+    if ex.progress.rx == Rx::Body && !duplex {
+        ex.progress.rx = Rx::Drain;
     }
-    if matches!(ex.rx, Rx::Drain | Rx::Body) {
+    if matches!(ex.progress.rx, Rx::Drain | Rx::Body) {
         let failed = ex.response.status.0 >= 400 || ex.route.error_page.is_some();
         let short = match ex.request.head.body_length {
             BodyLength::Known(_) if failed => reader.remaining().is_some_and(|left| left <= DRAIN),

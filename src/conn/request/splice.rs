@@ -38,7 +38,7 @@ pub fn body(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Option
         return Some(Step::Wait);
     }
     // All that the pipe takes: a bite cut to what is left of the budget costs as many calls as a whole one.
-    let most = pace::open(ex.pace.as_ref()) as u64;
+    let most = pace::open(ex.progress.pace.as_ref()) as u64;
     let cx = &mut *turn.cx;
     let (taken, written) = match socket_to_file(io.transport, file, left.min(most), cx) {
         Moved::Bytes(n) => {
@@ -52,11 +52,11 @@ pub fn body(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Option
     };
     // Also if they were not written: the next request begins behind the rest of the body.
     turn.budget.moved(taken as usize);
-    pace::took(ex.pace.as_mut(), taken as usize);
+    pace::took(ex.progress.pace.as_mut(), taken as usize);
     if let Some(decoder) = &mut reader.decoder {
         decoder.skip(taken);
     }
-    ex.body_received += taken;
+    ex.progress.body_received += taken;
     ex.log.request_length += taken;
     if let Err(flow) = handlers::spliced(ex, handler, cx, written) {
         active.apply_flow(cx, flow);

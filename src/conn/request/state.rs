@@ -112,9 +112,9 @@ impl RequestReader {
         self.may_keep = head.keep_alive;
         self.give(ex, len);
         self.expects_continue = ex.request.expects_continue();
-        ex.has_buffered_body = self.has_more();
+        ex.progress.has_buffered_body = self.has_more();
         let came = self.input.len().saturating_sub(self.body_at) as u64;
-        ex.has_whole_body = matches!(ex.request.head.body_length, BodyLength::Known(length) if length <= came);
+        ex.progress.has_whole_body = matches!(ex.request.head.body_length, BodyLength::Known(length) if length <= came);
     }
 
     /// The head will not be complete: the exchange has what came of it.
@@ -143,7 +143,7 @@ impl RequestReader {
             && decoder.run(&mut self.input, &mut self.body_at, |_| Ok::<(), Reject>(()))?
         {
             self.end_body();
-            ex.rx = Rx::Done;
+            ex.progress.rx = Rx::Done;
         }
         Ok(())
     }

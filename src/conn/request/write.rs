@@ -48,7 +48,7 @@ pub fn flush(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Flushed
             Ok(most) => most,
             Err(until) => {
                 ex.out.release_buffers();
-                ex.pause = Some(Pause { until, then: None });
+                ex.progress.pause = Some(Pause { until, then: None });
                 io.arm(Timer::Pause, until);
                 return Flushed::Blocked;
             }
@@ -102,8 +102,8 @@ fn send_front(io: &mut Io<'_>, ex: &mut Exchange, cx: &mut Services, most: usize
     let sendfile = ex.location().settings.files.sendfile;
     // TLS's close_notify goes with the last piece.
     let ends = io.transport.is_secure()
-        && ex.tx == Tx::Done
-        && ex.rx == Rx::Done
+        && ex.progress.tx == Tx::Done
+        && ex.progress.rx == Rx::Done
         && !ex.out.keeps_connection()
         && !ex.out.is_cut();
     let last = if ends { More::Last } else { More::No };
@@ -177,10 +177,10 @@ fn flush_transport(io: &mut Io<'_>) -> Flushed {
 /// Bytes that limit_rate lets go now; Err: none before then. nginx's rule: this many in each second begun since the
 /// request, and what was sent is followed by the time it should have taken.
 fn allowance(ex: &mut Exchange, now: u64) -> Result<usize, u64> {
-    let Some(rate) = ex.limit_rate.filter(|rate| *rate > 0) else { return Ok(usize::MAX) };
+    let Some(rate) = ex.progress.limit_rate.filter(|rate| *rate > 0) else { return Ok(usize::MAX) };
     let sent = ex.out.response_sent();
     let seconds = now.saturating_sub(ex.log.started) / 1000 + 1;
-    let allowed = rate.saturating_mul(seconds).saturating_add(ex.limit_rate_after);
+    let allowed = rate.saturating_mul(seconds).saturating_add(ex.progress.limit_rate_after);
     if sent < allowed {
         return Ok(usize::try_from(allowed - sent).unwrap_or(usize::MAX));
     }

@@ -45,7 +45,7 @@ fn round(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     let phase = request.phase;
     request.is_scarce = turn.cx.overload.is_tight();
     // The socket's end: a close_notify alone only says that there are no more requests (nginx).
-    let gone = io.transport.has_failed() || io.transport.socket_closed() && ex.rx != Rx::Body;
+    let gone = io.transport.has_failed() || io.transport.socket_closed() && ex.progress.rx != Rx::Body;
     if gone && phase != UpstreamPhase::Tunnel && !goes_on_without_client(ex) {
         return client_gone(active, turn, CloseReason::ClientGone);
     }
@@ -53,7 +53,7 @@ fn round(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     let had_room = waiting == 0 || request.room(ex) > 0;
     match by_client_deadline(io, request, |io| write::flush(io, ex, turn)) {
         // An interim response is out: the time to send it is not the time that the body may take.
-        Flushed::All if waiting > 0 && ex.tx == Tx::Wait && ex.rx == Rx::Body => {
+        Flushed::All if waiting > 0 && ex.progress.tx == Tx::Wait && ex.progress.rx == Rx::Body => {
             request.client_by = turn.cx.now.ms + ex.location().settings.client.body_timeout.0;
         }
         Flushed::All | Flushed::Blocked => {}
@@ -91,7 +91,10 @@ fn goes_on_without_client(ex: &Exchange) -> bool {
 /// Whether an HTTP/2 stream continues in this way after its connection is closed.
 pub fn outlives_client(active: &Active) -> bool {
     let is_at_work = matches!(&active.handler, Handler::Upstream(request) if request.phase != UpstreamPhase::Tunnel);
-    is_at_work && active.ex.rx == Rx::Done && active.ex.subrequest.is_none() && goes_on_without_client(&active.ex)
+    is_at_work
+        && active.ex.progress.rx == Rx::Done
+        && active.ex.nesting.subrequest.is_none()
+        && goes_on_without_client(&active.ex)
 }
 
 /// The client closed the connection before the response was complete.
@@ -101,7 +104,7 @@ fn client_gone(active: &mut Active, turn: &mut Turn<'_>, reason: CloseReason) ->
     let cx = &mut *turn.cx;
     let is_tunnel = matches!(handler, Handler::Upstream(request) if request.is_for_tunnel());
     // Without a response and its whole body, a request is logged where its connection ends. A tunnel's has no body.
-    let (has_response, has_come) = (ex.tx != Tx::Wait, ex.rx == Rx::Done || is_tunnel);
+    let (has_response, has_come) = (ex.progress.tx != Tx::Wait, ex.progress.rx == Rx::Done || is_tunnel);
     if !has_response && has_come {
         ex.response.status = Status::CLIENT_CLOSED_REQUEST;
     }
@@ -223,7 +226,7 @@ pub fn check_invariants(client: &Transport, active: &Active, upstream_conns: &Up
         any && !could,
         "a proxied exchange waits for nothing: {:?} {waits:?} rx {:?} tx {:?} client {client:?} upstream {upstream_conn:?}",
         request.phase,
-        ex.rx,
-        ex.tx
+        ex.progress.rx,
+        ex.progress.tx
     );
 }

@@ -63,7 +63,7 @@ pub(super) fn deadlines(request: &UpstreamRequest, ex: &Exchange) -> (Option<Dea
 
 /// Which of the client's timers `client_by` is now.
 fn client_timer(ex: &Exchange, waits: Waits) -> Timer {
-    match (ex.pause.is_some(), waits.client_write) {
+    match (ex.progress.pause.is_some(), waits.client_write) {
         (true, _) => Timer::Pause,
         (false, true) => Timer::Send,
         (false, false) => Timer::Body,
@@ -140,8 +140,8 @@ pub(super) fn next_server(
                 break_off(ex);
             }
         }
-        if ex.rx == Rx::Body {
-            ex.rx = Rx::Drain;
+        if ex.progress.rx == Rx::Body {
+            ex.progress.rx = Rx::Drain;
         }
     } else if let Some(flow) = request.failed(ex, cx, fault, standing) {
         return apply_flow(io, active, cx, flow);
@@ -155,7 +155,7 @@ pub(super) fn next_server(
 pub(super) fn break_off(ex: &mut Exchange) {
     filters::give_out(ex);
     ex.out.break_off();
-    ex.tx = Tx::Done;
+    ex.progress.tx = Tx::Done;
 }
 
 /// Sends the request and receives the response.
@@ -313,7 +313,7 @@ pub(super) fn receive(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>)
     }
     if let Some(pace) = &mut request.pace {
         if let Err(until) = pace.allow(turn.cx.now.ms) {
-            active.ex.pause = Some(Pause { until, then: None });
+            active.ex.progress.pause = Some(Pause { until, then: None });
             return Received::Step(Step::Again);
         }
         most = most.min(pace.open());
@@ -449,19 +449,19 @@ pub(super) fn complete(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>
     } else {
         upstream_conns.close(upstream_conn, cx, Outcome::Good);
     }
-    let spool = request.spool.take().filter(|spool| ex.tx == Tx::Send && !spool.is_empty());
+    let spool = request.spool.take().filter(|spool| ex.progress.tx == Tx::Send && !spool.is_empty());
     let next = spool.map_or(Handler::None, Handler::Spooled);
     if let Handler::Upstream(done) = std::mem::replace(handler, next) {
         done.leave_room(ex);
     }
-    if ex.tx == Tx::Send
+    if ex.progress.tx == Tx::Send
         && matches!(handler, Handler::None)
         && let Some(page) = filters::end(ex, cx)
     {
         *handler = Handler::Page(page);
     }
-    if ex.rx == Rx::Body {
-        ex.rx = Rx::Drain;
+    if ex.progress.rx == Rx::Body {
+        ex.progress.rx = Rx::Drain;
     }
     arm_send(io, active, cx);
     Step::Again

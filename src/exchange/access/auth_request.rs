@@ -30,7 +30,7 @@ pub fn is_set(ex: &Exchange) -> bool {
 /// Starts the subrequest. `refused`: with `satisfy any`, the status to send if the subrequest refuses as well.
 pub fn start(ex: &mut Exchange, refused: Option<Status>) -> Flow {
     let Some(uri) = ex.location().settings.auth.request.clone() else { return Flow::Next };
-    ex.auth_request = Some(Box::new(AuthCheck { refused, verdict: None }));
+    ex.nesting.auth_request = Some(Box::new(AuthCheck { refused, verdict: None }));
     Flow::Subrequest(uri[..].into())
 }
 
@@ -46,7 +46,7 @@ pub fn answer(ex: &mut Exchange, cx: &mut Services) -> SubrequestVerdict {
     {
         challenges = record.fields().filter_map(|(_, name, value)| named((name, value))).collect();
     }
-    let location = match &ex.subrequest {
+    let location = match &ex.nesting.subrequest {
         Some(sub) => sub.parent.route.location,
         None => ex.route.location,
     };
@@ -66,7 +66,7 @@ pub fn take(ex: &mut Exchange, cx: &mut Services, answer: SubrequestVerdict) {
             ex.response.line(b"WWW-Authenticate", value);
         }
     }
-    if let Some(asked) = &mut ex.auth_request {
+    if let Some(asked) = &mut ex.nesting.auth_request {
         asked.verdict = Some(answer.status);
     }
 }

@@ -154,7 +154,7 @@ fn connections(ex: &mut Exchange, cx: &mut Services, limits: &LimitSettings) -> 
         let Some(key) = keys.of(ex, cx, zone, template, LONGEST_CONNECTION_KEY) else { continue };
         ex.log.limit_conn = Some(LimitOutcome::Passed);
         if cx.limits.enter(&zone.counters, &key, limit.most, zone.size.0) {
-            ex.limit_slots.push((Rc::clone(&zone.counters), key));
+            ex.progress.limit_slots.push((Rc::clone(&zone.counters), key));
             continue;
         }
         let dry = if limits.connection_dry_run { ", dry run," } else { "" };

@@ -24,10 +24,10 @@ use auth_basic::PasswordOutcome;
 /// this is called again with its answer.
 pub fn check(ex: &mut Exchange, cx: &mut Services) -> Flow {
     // Subrequests are not checked (nginx).
-    if ex.subrequest.is_some() {
+    if ex.nesting.subrequest.is_some() {
         return Flow::Next;
     }
-    if let Some(asked) = ex.auth_request.take() {
+    if let Some(asked) = ex.nesting.auth_request.take() {
         let flow = auth_request::apply_verdict(ex, cx, &asked);
         note_refusal(ex, cx, &flow);
         return later(ex, cx, flow);

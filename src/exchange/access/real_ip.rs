@@ -13,7 +13,7 @@ use std::net::IpAddr;
 pub fn apply(ex: &mut Exchange) {
     let config = ex.config.clone();
     let settings = &config.location(ex.route.location).settings.realip;
-    if settings.from.is_empty() || ex.socket_peer.is_some() {
+    if settings.from.is_empty() || ex.client.socket_peer.is_some() {
         return;
     }
     let name: &[u8] = match &settings.header {
@@ -31,24 +31,24 @@ pub fn apply(ex: &mut Exchange) {
     }
     let believed = |peer: &Peer| is_one_of(&settings.from, peer);
     if let Some(peer) = client(&values, ex.client.peer, believed, settings.recursive) {
-        ex.socket_peer = Some(std::mem::replace(&mut ex.client.peer, peer));
+        ex.client.socket_peer = Some(std::mem::replace(&mut ex.client.peer, peer));
     }
 }
 
 /// The address of the PROXY header, where the proxy that wrote it is trusted.
 fn by_proxy_header(ex: &mut Exchange, from: &Rules) {
-    let Some(header) = ex.proxy_header() else { return };
+    let Some(header) = ex.client.proxy_header() else { return };
     let named = header.source.parse::<IpAddr>().ok().map(|ip| Peer::new(ip, header.source_port));
     if let Some(peer) = named
         && is_one_of(from, &ex.client.peer)
     {
-        ex.socket_peer = Some(std::mem::replace(&mut ex.client.peer, peer));
+        ex.client.socket_peer = Some(std::mem::replace(&mut ex.client.peer, peer));
     }
 }
 
 /// The connection's own address is one of set_real_ip_from: what it says of the client is believed.
 pub fn is_believed(ex: &Exchange) -> bool {
-    is_one_of(&ex.location().settings.realip.from, ex.socket_peer.as_ref().unwrap_or(&ex.client.peer))
+    is_one_of(&ex.location().settings.realip.from, ex.client.socket_peer.as_ref().unwrap_or(&ex.client.peer))
 }
 
 fn is_one_of(from: &Rules, peer: &Peer) -> bool {

@@ -47,7 +47,7 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Result<bool, Refused> {
         }
     };
     // An upload that was begun in time may be finished: its name cannot be guessed, and its link is valid.
-    let goes_on = resumable::goes_on(ex);
+    let goes_on = resumable::continues_upload(ex);
     let is_over = link.expires.is_some_and(|at| at <= cx.now.unix);
     if is_over && !goes_on {
         return Err(Refused { status: Status::GONE, why: "the link has expired" });

@@ -223,9 +223,9 @@ fn what_auth_requests_answer_means() {
         assert!(auth_request::is_set(&ex));
         ex.response.line(b"WWW-Authenticate", b"Basic");
         let (refused, verdict) = (refused.map(Status), verdict.map(Status));
-        ex.auth_request = Some(Box::new(AuthCheck { refused, verdict }));
+        ex.nesting.auth_request = Some(Box::new(AuthCheck { refused, verdict }));
         assert_eq!(check(&mut ex, &mut site.cx), expected, "{refused:?} {verdict:?}");
-        assert!(ex.auth_request.is_none(), "it is judged once");
+        assert!(ex.nesting.auth_request.is_none(), "it is judged once");
         let is_challenged = ex.response.fields.iter().next().is_some();
         assert_eq!(is_challenged, !(expected == Flow::Next && refused.is_some()), "{refused:?} {verdict:?}");
     }
@@ -398,13 +398,13 @@ fn connections_above_their_limit_are_refused_until_one_is_over() {
     let mut first = enter(&mut site, "GET /", OUTSIDE, Flow::Next, LimitOutcome::Passed);
     let second = enter(&mut site, "GET /", OUTSIDE, Flow::Next, LimitOutcome::Passed);
     let third = enter(&mut site, "GET /", OUTSIDE, status(429), LimitOutcome::Rejected);
-    assert!(second.limit_slots.len() == 1 && third.limit_slots.is_empty());
+    assert!(second.progress.limit_slots.len() == 1 && third.progress.limit_slots.is_empty());
     enter(&mut site, "GET /", INSIDE, Flow::Next, LimitOutcome::Passed);
     let both = enter(&mut site, "GET /both/", OUTSIDE, status(503), LimitOutcome::Rejected);
-    assert!(both.limit_slots.is_empty(), "what it had of the other zone is given back");
+    assert!(both.progress.limit_slots.is_empty(), "what it had of the other zone is given back");
     enter(&mut site, "GET /dry/", OUTSIDE, Flow::Next, LimitOutcome::RejectedDryRun);
     assert_eq!(limits::check(&mut first, &mut site.cx), Flow::Next, "it is counted once");
-    assert_eq!(first.limit_slots.len(), 1);
+    assert_eq!(first.progress.limit_slots.len(), 1);
     first.release_limit_slots(&mut site.cx);
     enter(&mut site, "GET /", OUTSIDE, Flow::Next, LimitOutcome::Passed);
 }
@@ -437,10 +437,10 @@ fn a_trusted_proxy_names_the_client() {
         assert_eq!(real_ip::is_believed(&ex), is_believed, "{uri} {client}");
         real_ip::apply(&mut ex);
         assert_eq!(ex.client.peer.to_string(), expected, "{uri} {fields:?}");
-        assert_eq!(ex.socket_peer.is_some(), expected != client, "{uri} {fields:?}");
+        assert_eq!(ex.client.socket_peer.is_some(), expected != client, "{uri} {fields:?}");
         assert_eq!(real_ip::is_believed(&ex), is_believed, "by the connection's own address");
         let before = ex.client.peer;
-        if ex.socket_peer.is_some() {
+        if ex.client.socket_peer.is_some() {
             // Another proxy behind the first is not asked again.
             ex.client.peer = Peer::new(INSIDE.parse().expect("an address"), 9);
             real_ip::apply(&mut ex);

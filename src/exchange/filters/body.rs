@@ -48,7 +48,7 @@ pub fn piece(ex: &mut Exchange, data: &[u8], flush: Flush) {
             &made
         }
     };
-    if ex.subrequest.is_some() {
+    if ex.nesting.subrequest.is_some() {
         return include(ex, data, if flush == Flush::End { Flush::No } else { flush });
     }
     ex.out.data(data);
@@ -64,7 +64,7 @@ pub fn give_out(ex: &mut Exchange) {
 /// Processes a piece of an include's response.
 fn include(ex: &mut Exchange, piece: &[u8], flush: Flush) {
     let limit = ex.location().settings.ssi.output_buffer.0;
-    let Some(sub) = &mut ex.subrequest else { return };
+    let Some(sub) = &mut ex.nesting.subrequest else { return };
     if piece.is_empty() {
         return;
     }
@@ -79,8 +79,8 @@ fn include(ex: &mut Exchange, piece: &[u8], flush: Flush) {
 
 /// Completes an include.
 pub fn end_include(ex: &mut Exchange) {
-    if let Some(sub) = &mut ex.subrequest {
+    if let Some(sub) = &mut ex.nesting.subrequest {
         sub.whole = true;
     }
-    ex.tx = Tx::Done;
+    ex.progress.tx = Tx::Done;
 }

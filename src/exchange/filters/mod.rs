@@ -57,7 +57,7 @@ pub enum Sent {
 /// Completes the response and queues it.
 pub fn send(ex: &mut Exchange, cx: &mut Services) -> Sent {
     ex.response.decided = Decided::Whole;
-    if ex.subrequest.is_some() {
+    if ex.nesting.subrequest.is_some() {
         return ssi::include::send(ex).map_or(Sent::Queued, Sent::Page);
     }
     if let Some(status) = ex.route.error_page
@@ -203,9 +203,9 @@ fn queue(ex: &mut Exchange, cx: &mut Services) {
     let cacheable = head::write(ex, cx);
     ex.basis.passed(cacheable);
     ex.log.head_size = ex.out.queued() - before;
-    ex.tx = Tx::Done;
+    ex.progress.tx = Tx::Done;
     if ex.response.upgrade {
-        ex.tx = Tx::Send;
+        ex.progress.tx = Tx::Send;
     }
     if has_no_body(ex) {
         return complete(ex);
@@ -219,7 +219,7 @@ fn queue(ex: &mut Exchange, cx: &mut Services) {
     match std::mem::take(&mut ex.response.body) {
         Body::Empty => {}
         Body::Stream { .. } => {
-            ex.tx = Tx::Send;
+            ex.progress.tx = Tx::Send;
             return;
         }
         Body::Bytes(bytes) => ex.out.text().extend_from_slice(&bytes),
@@ -255,11 +255,11 @@ fn push(ex: &mut Exchange, file: &Rc<OpenFile>, at: u64, end: u64) {
 /// them. A response that comes slowly is not sent from the cache, which has no rate.
 fn rate(ex: &mut Exchange, cx: &mut Services) -> Cacheable {
     set_rate(ex, cx);
-    if ex.limit_rate.is_some() { Cacheable::No } else { Cacheable::Yes }
+    if ex.progress.limit_rate.is_some() { Cacheable::No } else { Cacheable::Yes }
 }
 
 fn set_rate(ex: &mut Exchange, cx: &mut Services) {
-    let is_set = ex.limit_rate.is_some();
+    let is_set = ex.progress.limit_rate.is_some();
     let client = &ex.location().settings.client;
     let needed = if is_set { &client.limit_rate_after } else { &client.limit_rate };
     if needed.is_none() {
@@ -280,9 +280,9 @@ fn set_rate(ex: &mut Exchange, cx: &mut Services) {
     let rate = (!is_set).then(|| value(&client.limit_rate));
     let after = value(&client.limit_rate_after);
     if let Some(rate) = rate {
-        ex.limit_rate = (rate > 0).then_some(rate);
+        ex.progress.limit_rate = (rate > 0).then_some(rate);
     }
-    ex.limit_rate_after = after;
+    ex.progress.limit_rate_after = after;
 }
 
 /// Completes a streamed body. Some: it was collected as a page with SSI commands, which generates the body.
@@ -292,7 +292,7 @@ pub fn end(ex: &mut Exchange, cx: &mut Services) -> Option<Box<Page>> {
         return page;
     }
     piece(ex, b"", Flush::End);
-    if ex.subrequest.is_some() {
+    if ex.nesting.subrequest.is_some() {
         end_include(ex);
         return None;
     }
@@ -300,7 +300,7 @@ pub fn end(ex: &mut Exchange, cx: &mut Services) -> Option<Box<Page>> {
         headers::trailers(ex, cx);
     }
     complete(ex);
-    ex.tx = Tx::Done;
+    ex.progress.tx = Tx::Done;
     None
 }
 

@@ -12,7 +12,7 @@ use crate::services::Services;
 /// Refuses a method that allowed_methods does not name, and answers OPTIONS.
 pub fn check(ex: &mut Exchange, cx: &mut Services) -> Flow {
     // Subrequests are not checked. A request that waited for auth_request was checked before.
-    if ex.subrequest.is_some() || ex.auth_request.is_some() || is_page(ex) {
+    if ex.nesting.subrequest.is_some() || ex.nesting.auth_request.is_some() || is_page(ex) {
         return Flow::Next;
     }
     let Some(allowed) = ex.location().settings.access.allowed else { return Flow::Next };
@@ -42,5 +42,5 @@ fn is_page(ex: &Exchange) -> bool {
     }
     let location = ex.location();
     let sends_files = location.content == ContentHandler::Files && location.settings.cgi.extensions.is_empty();
-    !ex.route.way.is_named || ex.route.method_refused || sends_files
+    !ex.route.history.is_named || ex.route.method_refused || sends_files
 }

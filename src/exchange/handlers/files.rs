@@ -6,7 +6,7 @@ use crate::exchange::handlers::repr_digest::{self, Hashing};
 use crate::exchange::handlers::{
     Handler, dav, delete, first_slice, methods, options, path_rules, resumable, static_file, upload,
 };
-use crate::exchange::log_facts::UploadPart;
+use crate::exchange::log_facts::UploadRole;
 use crate::exchange::paths::{self, Mapped};
 use crate::exchange::{Exchange, Printable, error_page};
 use crate::http::method::Method;
@@ -110,7 +110,7 @@ fn check_own_name(ex: &mut Exchange, cx: &mut Services) -> Result<(), Status> {
 /// An empty file would be stored in its place.
 fn check_body(ex: &mut Exchange, cx: &mut Services, file_handler: FileHandler) -> Result<(), Status> {
     // The body of a form that asks for a DELETE or MOVE was read to know that.
-    if ex.body_received == 0 || file_handler == FileHandler::Delete || path_rules::is_form_action(ex) {
+    if ex.progress.body_received == 0 || file_handler == FileHandler::Delete || path_rules::is_form_action(ex) {
         return Ok(());
     }
     ex.report(
@@ -122,16 +122,16 @@ fn check_body(ex: &mut Exchange, cx: &mut Services, file_handler: FileHandler) -
 }
 
 /// What the request is to the uploads of its location. For the counters: the handler itself may never be asked.
-pub fn upload_part(ex: &Exchange) -> UploadPart {
+pub fn upload_role(ex: &Exchange) -> UploadRole {
     let brings = matches!(ex.route.method, Method::Put | Method::Post | Method::Patch);
     if !brings || !methods::are_of_files(ex) {
-        return UploadPart::None;
+        return UploadRole::None;
     }
     match file_handler(ex) {
-        FileHandler::Upload if delete::form(ex).is_none() => UploadPart::Whole,
-        FileHandler::Dav if ex.route.method == Method::Put => UploadPart::Whole,
-        FileHandler::Resumable => resumable::part(ex),
-        _ => UploadPart::None,
+        FileHandler::Upload if delete::form(ex).is_none() => UploadRole::Whole,
+        FileHandler::Dav if ex.route.method == Method::Put => UploadRole::Whole,
+        FileHandler::Resumable => resumable::upload_role(ex),
+        _ => UploadRole::None,
     }
 }
 

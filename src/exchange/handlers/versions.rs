@@ -46,7 +46,7 @@ impl Denied {
     pub fn is_waited_for(self, ex: &mut Exchange, cx: &Services) -> bool {
         let is_waited_for = self == Denied::Busy && is_patient(ex, cx);
         if is_waited_for {
-            ex.pause = Some(Pause { until: cx.now.ms + 1, then: None });
+            ex.progress.pause = Some(Pause { until: cx.now.ms + 1, then: None });
         }
         is_waited_for
     }

@@ -5,9 +5,12 @@ use crate::config::model::{Config, Location, WriteArea};
 use crate::io::make_path::MOST_MISSING;
 use crate::route::{NoTrace, location};
 
-/// What `own` says of the location of the file's URI: `area_uri` and, behind a slash, `rest`. Where that says nothing
-/// (None): whether a form may have brought the file, from a folder above it whose location `may_post` is true of. Where
-/// the location cannot be found it counts as a client's.
+/// Whether the file at `area_uri`, a slash and `rest` may be a client's:
+///
+/// * no location is found for its URI: it may;
+/// * `own` gives an answer for that location: that is it;
+/// * `own` gives none: it may if a form can have brought it, that is, if `may_post` is true of the location of a folder
+///   above it.
 pub fn may_be_put(
     (config, area): (&Config, &WriteArea),
     (area_uri, rest): (&[u8], &[u8]),

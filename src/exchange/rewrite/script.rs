@@ -130,7 +130,7 @@ pub fn assign(ex: &mut Exchange, cx: &mut Services, slot: SetTarget, text: &[u8]
             ex.route.rewritten = true;
         }
         SetTarget::LimitRate => match crate::config::value::Size::parse(text) {
-            Ok(size) => ex.limit_rate = Some(size.0),
+            Ok(size) => ex.progress.limit_rate = Some(size.0),
             Err(_) => {
                 let text = String::from_utf8_lossy(text);
                 ex.report(cx, Level::Error, format_args!("invalid $limit_rate \"{text}\""));
@@ -153,10 +153,10 @@ fn expand_uri(
     quote: bool,
     out: &mut Vec<u8>,
 ) -> Option<usize> {
-    let mut spelled = std::mem::take(&mut ex.route.way.spelled);
+    let mut spelled = std::mem::take(&mut ex.route.history.spelled);
     spelled.clear();
     let args = expand(template, ex, cx, quote, out, Some(&mut spelled));
-    ex.route.way.spelled = spelled;
+    ex.route.history.spelled = spelled;
     args
 }
 
@@ -395,7 +395,7 @@ fn apply(
     cx.trace.say("rewrite", at, || format!("the URI becomes {}", Printable(&target)));
     log_step(ex, cx, || format!("rewritten data: \"{}\", args: \"{}\"", Printable(&target), Printable(&ex.route.args)));
     let before = std::mem::replace(&mut ex.route.uri, target);
-    run.value = ex.route.way.rewrite(before);
+    run.value = ex.route.history.rewrite(before);
     ex.route.internal = true;
     ex.route.uri_changed = rewrite.flag != RewriteFlag::Break;
     ex.route.rewritten = true;

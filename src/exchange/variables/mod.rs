@@ -160,7 +160,7 @@ pub fn value(var: &Var, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>)
         Var::SentTrailer(name) => joined(ex.response.trailers.iter(), name, out),
         Var::ProxyProtocolTlv(name) => {
             let name = String::from_utf8_lossy(name);
-            put(ex.proxy_header().and_then(|header| header.tlv(&name)).as_deref(), out)
+            put(ex.client.proxy_header().and_then(|header| header.tlv(&name)).as_deref(), out)
         }
         Var::UploadField(name) => put(ex.log.upload.as_ref().and_then(|record| record.field(name)), out),
         Var::Absent => Is::Unset,
@@ -181,7 +181,7 @@ fn is_untouched(at: u32, ex: &Exchange) -> bool {
 fn user(at: u32, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) -> Is {
     if let Some(value) = ex.route.user.get(at) {
         out.extend_from_slice(value);
-        ex.route.subrequest_saw_uri |= ex.subrequest.as_ref().is_some_and(|sub| sub.has_values);
+        ex.route.subrequest_saw_uri |= ex.nesting.subrequest.as_ref().is_some_and(|sub| sub.has_values);
         return Is::Set;
     }
     let config = ex.config.clone();
@@ -190,7 +190,7 @@ fn user(at: u32, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) -> Is 
         Some((name, Source::Stored)) => {
             if ex.location().settings.logs.uninitialized {
                 // Nothing but the log is written once all is queued.
-                let doing = if ex.tx == Tx::Done { " while logging request" } else { "" };
+                let doing = if ex.progress.tx == Tx::Done { " while logging request" } else { "" };
                 ex.report(cx, Level::Warn, format_args!("using uninitialized \"{name}\" variable{doing}"));
             }
             // Warned of once a request (nginx).

@@ -3,7 +3,7 @@
 use super::put::{Is, number, put, seconds, set, when};
 use super::{referer, script_name};
 use crate::config::template::Builtin;
-use crate::exchange::{Exchange, Rx, Tx, accounts};
+use crate::exchange::{Exchange, Rx, Tx, counters};
 use crate::http::body_length::BodyLength;
 use crate::http::header::HeaderId;
 use crate::http::host;
@@ -35,7 +35,7 @@ pub fn value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &mut V
         // Of what is no request line there is nothing to tell.
         B::RequestUri | B::RequestMethod | B::ServerProtocol if ex.request.head.target.is_empty() => Is::Unset,
         B::RequestUri => {
-            ex.route.subrequest_saw_uri |= ex.subrequest.is_some();
+            ex.route.subrequest_saw_uri |= ex.nesting.subrequest.is_some();
             if let Some(target) = supposed(ex) {
                 return Some(put(Some(target), out));
             }
@@ -47,7 +47,7 @@ pub fn value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &mut V
             put(Some(origin), out)
         }
         B::Request => {
-            ex.route.subrequest_saw_uri |= ex.subrequest.is_some();
+            ex.route.subrequest_saw_uri |= ex.nesting.subrequest.is_some();
             let Some(target) = supposed(ex).cloned() else {
                 return Some(put(Some(ex.request.head.request_line.of(ex.buf())), out));
             };
@@ -59,7 +59,7 @@ pub fn value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &mut V
         B::RequestMethod => {
             // A subrequest has that of the request it is made for (nginx).
             let mut main = &*ex;
-            while let Some(sub) = &main.subrequest {
+            while let Some(sub) = &main.nesting.subrequest {
                 main = &sub.parent;
             }
             match main.route.method != main.request.head.method {
@@ -72,8 +72,8 @@ pub fn value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &mut V
         B::Http2 => put(Some(ex.http2().unwrap_or_default()), out),
         B::RemoteUser => remote_user(ex, out),
         // Of a body in chunks, once it was read.
-        B::ContentLength if ex.request.head.body_length == BodyLength::Unknown && ex.rx == Rx::Done => {
-            number(ex.body_received, out)
+        B::ContentLength if ex.request.head.body_length == BodyLength::Unknown && ex.progress.rx == Rx::Done => {
+            number(ex.progress.body_received, out)
         }
         B::ContentLength => put(ex.header(HeaderId::ContentLength), out),
         // Programs trust it: not what a client wrote with `_` (nginx).
@@ -85,7 +85,7 @@ pub fn value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &mut V
             Is::Set
         }
         B::RequestCompletion => {
-            put(Some(if ex.tx == Tx::Done && !ex.abort && !ex.log.is_cut { b"OK" } else { b"" }), out)
+            put(Some(if ex.progress.tx == Tx::Done && !ex.progress.abort && !ex.log.is_cut { b"OK" } else { b"" }), out)
         }
         B::RequestPort | B::IsRequestPort => {
             let port = host::split(ex.request.head.host.of(ex.buf())).1;
@@ -98,7 +98,7 @@ pub fn value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &mut V
                 (None, _) => Is::Set,
             }
         }
-        B::LimitRate => number(ex.limit_rate.unwrap_or(0), out),
+        B::LimitRate => number(ex.progress.limit_rate.unwrap_or(0), out),
         B::Pipe => put(Some(if ex.client.requests > 1 && ex.request.pipelined { b"p" } else { b"." }), out),
         B::InvalidReferer => {
             // The first location that asks decides for the request (nginx): the log and the error page know it too.
@@ -118,25 +118,30 @@ pub fn value(builtin: Builtin, ex: &mut Exchange, cx: &mut Services, out: &mut V
         }
         B::UploadStatus => match &ex.log.upload {
             Some(record) => when(record.value(builtin, out)),
-            None => put(accounts::is_upload_refused(ex).then_some(&b"refused"[..]), out),
+            None => put(counters::is_upload_refused(ex).then_some(&b"refused"[..]), out),
         },
-        B::RequestBody => match ex.log.upstream.as_ref().and_then(|record| record.body_bytes()) {
-            Some(body) if ex.rx == Rx::Done => put(Some(body), out),
+        B::RequestBody => match body(ex) {
+            Some(body) if ex.progress.rx == Rx::Done => put(Some(body), out),
             // It is known as soon as the head has come (nginx).
             None if ex.log.upstream.is_some() && ex.request.head.body_length == BodyLength::Known(0) => Is::Set,
             _ => Is::Unset,
         },
-        B::RequestBodyFile => {
-            let body = ex.log.upstream.as_ref().and_then(|record| record.body.as_ref());
-            put(body.and_then(|body| Some(body.file()?.path())), out)
-        }
+        B::RequestBodyFile => put(ex.progress.body.as_ref().and_then(|body| Some(body.file()?.path())), out),
         _ => return None,
     })
 }
 
+/// The body as far as it is in memory: None if it is in a file or too large.
+fn body(ex: &Exchange) -> Option<&[u8]> {
+    match &ex.progress.body {
+        Some(body) => body.bytes(),
+        None => ex.log.upstream.as_ref()?.streamed_bytes(),
+    }
+}
+
 /// The target that rules are to see instead of the client's; a subrequest is made for its parent's.
 fn supposed(ex: &Exchange) -> Option<&Rc<[u8]>> {
-    match (&ex.route.supposed, &ex.subrequest) {
+    match (&ex.route.supposed, &ex.nesting.subrequest) {
         (Some(target), _) => Some(target),
         (None, Some(sub)) => supposed(&sub.parent),
         (None, None) => None,

@@ -16,10 +16,10 @@ pub fn value(builtin: Builtin, ex: &mut Exchange, _: &mut Services, out: &mut Ve
             // While an error's page is made, that of the error: it is what will be sent. Nothing is known before
             // (nginx).
             let status = match ex.route.error_page {
-                Some(status) if status.0 != 0 && ex.tx == Tx::Wait => status,
+                Some(status) if status.0 != 0 && ex.progress.tx == Tx::Wait => status,
                 // A page answered with 206 or 304 still has the status of its error (nginx).
                 Some(status) if status.0 != 0 && is_of_page(ex.response.status) => status,
-                _ if ex.tx == Tx::Wait && !ex.response.has_status() => Status(0),
+                _ if ex.progress.tx == Tx::Wait && !ex.response.has_status() => Status(0),
                 _ => ex.response.status,
             };
             write!(out, "{:03}", status.0).expect("a Vec takes all that is written");
@@ -47,7 +47,7 @@ pub fn field(ex: &Exchange, name: &[u8], out: &mut Vec<u8>) -> Is {
         b"content_type" if response.status.has_no_content() => return Is::Unset,
         b"content_type" => return set(response.content_type.as_bytes(), out),
         // Decided behind the lines of add_header (nginx).
-        b"accept_ranges" if ex.tx != Tx::Wait && response.ranges && response.status == Status::OK => {
+        b"accept_ranges" if ex.progress.tx != Tx::Wait && response.ranges && response.status == Status::OK => {
             return put(Some(b"bytes"), out);
         }
         b"transfer_encoding" if ex.out.is_chunked() => return put(ex.out.transfer_coding(), out),
@@ -61,7 +61,7 @@ pub fn field(ex: &Exchange, name: &[u8], out: &mut Vec<u8>) -> Is {
         b"connection" => {
             return put(Some(ex.out.connection_option(response.status == Status::SWITCHING_PROTOCOLS)), out);
         }
-        b"content_length" if ex.tx != Tx::Wait || response.decided != Decided::Whole => return Is::Unset,
+        b"content_length" if ex.progress.tx != Tx::Wait || response.decided != Decided::Whole => return Is::Unset,
         b"content_length" => {
             return match response.body.length() {
                 Some(n) => number(n, out),

@@ -9,43 +9,32 @@ use super::state::{Frame, Include, Sink};
 use super::{Begun, begin};
 use crate::config::model::Level;
 use crate::exchange::access::auth_request::{self, SubrequestVerdict};
+use crate::exchange::basis::Basis;
 use crate::exchange::body_encoder::Source;
 use crate::exchange::filters::body::{body, end_include};
-use crate::exchange::response::Body;
-use crate::exchange::{Exchange, Rx, Subrequest, Tx, access_log};
-use crate::http::method::Method;
+use crate::exchange::handlers::upstream::spare::Spare;
+use crate::exchange::response::{Body, Response};
+use crate::exchange::{Exchange, Nesting, Subrequest, Tx, access_log};
 use crate::services::Services;
 
 /// Makes the exchange that of an include, with the page's exchange inside; its phases run next.
-pub fn enter(ex: &mut Exchange, cx: &mut Services, include: Include) {
-    let fresh = Exchange::new(cx, ex.client);
+pub fn enter(ex: &mut Exchange, include: Include) {
+    // All parts are named: one that is added is decided on here.
+    let fresh = Exchange {
+        config: ex.config.clone(),
+        client: ex.client.clone(),
+        request: ex.request.clone(),
+        route: ex.route.enter_subrequest(ex.server().root, include.uri, include.args),
+        progress: ex.progress.of_subrequest(),
+        response: Response::default(),
+        basis: Basis::default(),
+        out: std::mem::take(&mut ex.out),
+        nesting: Nesting::default(),
+        log: ex.log.enter_subrequest(),
+        spare: Spare::default(),
+    };
     let mut parent = Box::new(std::mem::replace(ex, fresh));
-    ex.config = parent.config.clone();
-    ex.proxy_header = parent.proxy_header.clone();
-    ex.socket_peer = parent.socket_peer;
-    (ex.tls, ex.client_verdict) = (parent.tls.clone(), parent.client_verdict);
-    ex.request = parent.request.clone();
-    swap_shared(ex, &mut parent);
-    ex.route.server = parent.route.server;
-    ex.route.location = ex.config.server(ex.route.server).root;
-    ex.route.host.clone_from(&parent.route.host);
-    ex.route.uri = include.uri;
-    ex.route.args = include.args;
-    ex.route.authenticated = parent.route.authenticated;
-    ex.route.method = Method::Get;
-    ex.route.internal = true;
-    ex.route.rewritten = true;
-    ex.rx = Rx::Done;
-    ex.log.started = parent.log.started;
-    // The page and everything it includes share one $request_id.
-    ex.log.request_id.set(Some(parent.log.request_id()));
-    ex.log.head_size = parent.log.head_size;
-    ex.log.reported = parent.log.reported.clone();
-    ex.log.request_length = parent.log.request_length;
-    (ex.limit_rate, ex.limit_rate_after) = (parent.limit_rate, parent.limit_rate_after);
-    // limit_req and limit_conn count a client's request only once.
-    (ex.log.limit_req, ex.log.limit_conn) = (parent.log.limit_req, parent.log.limit_conn);
-    let shared = parent.ssi.get_or_insert_default().shared();
+    let shared = parent.nesting.ssi.get_or_insert_default().shared();
     shared.includes += 1;
     if let Sink::Variable(name, _) = &include.sink
         && shared.variable(&name.to_ascii_lowercase()).is_none()
@@ -53,26 +42,20 @@ pub fn enter(ex: &mut Exchange, cx: &mut Services, include: Include) {
         // The variable exists and is empty, whatever the response.
         let _ = shared.set(name, Vec::new());
     }
-    let (level, frame) = match &mut parent.subrequest {
+    let (level, frame) = match &mut parent.nesting.subrequest {
         Some(sub) => (sub.level + 1, std::mem::take(&mut sub.frame)),
         None => (1, Frame { encoder: parent.response.encoder.take() }),
     };
     let (stub, sink) = (include.stub, include.sink);
     let has_values = ex.route.user.has_computed();
     let (has_content, whole) = (false, false);
-    ex.subrequest = Some(Box::new(Subrequest { parent, level, sink, stub, frame, has_values, has_content, whole }));
-}
-
-/// Swaps what must be with the exchange that is producing output: the send queue, and the values of user-defined
-/// variables.
-fn swap_shared(a: &mut Exchange, b: &mut Exchange) {
-    std::mem::swap(&mut a.out, &mut b.out);
-    std::mem::swap(&mut a.route.user, &mut b.route.user);
+    ex.nesting.subrequest =
+        Some(Box::new(Subrequest { parent, level, sink, stub, frame, has_values, has_content, whole }));
 }
 
 /// Whether `ex` is an include whose response is complete.
 pub fn is_over(ex: &Exchange) -> bool {
-    ex.subrequest.is_some() && ex.tx == Tx::Done
+    ex.nesting.subrequest.is_some() && ex.progress.tx == Tx::Done
 }
 
 /// The result of leaving a subrequest.
@@ -92,7 +75,7 @@ pub fn leave(ex: &mut Exchange, cx: &mut Services) -> Left {
     if ex.is_auth_subrequest() {
         return verdict(ex, cx);
     }
-    if let Some(sub) = &mut ex.subrequest
+    if let Some(sub) = &mut ex.nesting.subrequest
         && !sub.has_content
         && sub.whole
         && let Some(stub) = sub.stub.take()
@@ -103,17 +86,17 @@ pub fn leave(ex: &mut Exchange, cx: &mut Services) -> Left {
     if ex.location().settings.logs.subrequests {
         access_log::write(ex, cx);
     }
-    let whole = ex.subrequest.as_ref().is_some_and(|sub| sub.whole);
+    let whole = ex.nesting.subrequest.as_ref().is_some_and(|sub| sub.whole);
     let failed = ex.response.status.0 >= 300;
-    let abort = ex.abort;
-    if let Some(Sink::Nowhere { size }) = ex.subrequest.as_ref().map(|sub| &sub.sink) {
+    let abort = ex.progress.abort;
+    if let Some(Sink::Nowhere { size }) = ex.nesting.subrequest.as_ref().map(|sub| &sub.sink) {
         let size = size.map(|size| format!(": {size}")).unwrap_or_default();
         ex.report(cx, Level::Error, format_args!("too big subrequest response{size}"));
     }
     let sink = back(ex, cx);
     if let Sink::Variable(name, value) = sink
         && !failed
-        && let Err(why) = ex.ssi.get_or_insert_default().shared().set(&name, value)
+        && let Err(why) = ex.nesting.ssi.get_or_insert_default().shared().set(&name, value)
     {
         ex.report(cx, Level::Error, format_args!("{why}"));
     }
@@ -121,8 +104,8 @@ pub fn leave(ex: &mut Exchange, cx: &mut Services) -> Left {
         // A part is missing: the client must notice that the response is truncated.
         unwind(ex, cx);
         ex.out.break_off();
-        ex.tx = Tx::Done;
-        ex.abort = abort && ex.out.is_empty();
+        ex.progress.tx = Tx::Done;
+        ex.progress.abort = abort && ex.out.is_empty();
         return Left::Cut;
     }
     Left::Page
@@ -135,7 +118,7 @@ fn verdict(ex: &mut Exchange, cx: &mut Services) -> Left {
     if ex.location().settings.logs.subrequests {
         access_log::write(ex, cx);
     }
-    let answer: Option<SubrequestVerdict> = (!ex.abort).then(|| auth_request::answer(ex, cx));
+    let answer: Option<SubrequestVerdict> = (!ex.progress.abort).then(|| auth_request::answer(ex, cx));
     let status = ex.response.status;
     ex.route.subrequest_saw_uri = saw_uri;
     back(ex, cx);
@@ -147,7 +130,7 @@ fn verdict(ex: &mut Exchange, cx: &mut Services) -> Left {
         None => {
             unwind(ex, cx);
             ex.out.end_connection();
-            (ex.abort, ex.tx) = (true, Tx::Done);
+            (ex.progress.abort, ex.progress.tx) = (true, Tx::Done);
             // What the access log says of the request.
             ex.response.status = status;
             Left::Cut
@@ -157,24 +140,24 @@ fn verdict(ex: &mut Exchange, cx: &mut Services) -> Left {
 
 /// Restores the exchange of the client's own request, since the connection ends.
 pub fn unwind(ex: &mut Exchange, cx: &mut Services) {
-    while ex.subrequest.is_some() {
+    while ex.nesting.subrequest.is_some() {
         back(ex, cx);
     }
 }
 
 /// Restores the page's exchange.
 fn back(ex: &mut Exchange, cx: &mut Services) -> Sink {
-    let Some(sub) = ex.subrequest.take() else { return Sink::Client };
+    let Some(sub) = ex.nesting.subrequest.take() else { return Sink::Client };
     let Subrequest { mut parent, sink, frame, .. } = *sub;
-    swap_shared(ex, &mut parent);
-    parent.log.reported = ex.log.reported.clone();
-    parent.route.subrequest_saw_uri |= ex.route.subrequest_saw_uri;
-    match &mut parent.subrequest {
+    parent.out = std::mem::take(&mut ex.out);
+    parent.route.leave_subrequest(&mut ex.route);
+    parent.log.leave_subrequest(&ex.log);
+    match &mut parent.nesting.subrequest {
         Some(above) => above.frame = frame,
         None => parent.response.encoder = frame.encoder,
     }
-    if let Some(state) = ex.ssi.take() {
-        parent.ssi.get_or_insert_default().shared = state.shared;
+    if let Some(state) = ex.nesting.ssi.take() {
+        parent.nesting.ssi.get_or_insert_default().shared = state.shared;
     }
     let mut included = std::mem::replace(ex, *parent);
     included.release(cx);
@@ -194,15 +177,15 @@ pub fn send(ex: &mut Exchange) -> Option<Box<Page>> {
         return None;
     }
     // Variables set by a page are shared by all pages of the request.
-    if let Some(sub) = &mut ex.subrequest
-        && let Some(above) = &mut sub.parent.ssi
+    if let Some(sub) = &mut ex.nesting.subrequest
+        && let Some(above) = &mut sub.parent.nesting.ssi
     {
-        ex.ssi.get_or_insert_default().shared = std::mem::take(&mut above.shared);
+        ex.nesting.ssi.get_or_insert_default().shared = std::mem::take(&mut above.shared);
     }
     // An upstream's own error page counts as content, so no stub is sent (nginx).
     if ex.response.status.0 >= 300
         && !matches!(ex.response.body, Body::Stream { .. })
-        && let Some(stub) = ex.subrequest.as_mut().and_then(|sub| sub.stub.take())
+        && let Some(stub) = ex.nesting.subrequest.as_mut().and_then(|sub| sub.stub.take())
     {
         return Some(write_stub(ex, &stub));
     }
@@ -210,11 +193,11 @@ pub fn send(ex: &mut Exchange) -> Option<Box<Page>> {
     match begin(ex) {
         Begun::No => {}
         Begun::Page(page) => {
-            ex.tx = Tx::Send;
+            ex.progress.tx = Tx::Send;
             return Some(page);
         }
         Begun::Gathered => {
-            ex.tx = Tx::Send;
+            ex.progress.tx = Tx::Send;
             return None;
         }
     }
@@ -225,7 +208,7 @@ pub fn send(ex: &mut Exchange) -> Option<Box<Page>> {
         Body::Shared(bytes) => body(ex, &bytes),
         Body::Stream { length } => {
             ex.response.body = Body::Stream { length };
-            ex.tx = Tx::Send;
+            ex.progress.tx = Tx::Send;
             return None;
         }
         Body::Made(source) => return Some(pass(ex, *source)),
@@ -247,7 +230,7 @@ pub fn send(ex: &mut Exchange) -> Option<Box<Page>> {
 fn check_size(ex: &mut Exchange) {
     let limit = ex.location().settings.ssi.output_buffer.0;
     let size = ex.response.body.length().filter(|size| *size > limit && ex.response.encoder.is_none());
-    if let (Some(sub), Some(_)) = (&mut ex.subrequest, size)
+    if let (Some(sub), Some(_)) = (&mut ex.nesting.subrequest, size)
         && let Sink::Variable(..) = sub.sink
     {
         sub.sink = Sink::Nowhere { size };
@@ -256,7 +239,7 @@ fn check_size(ex: &mut Exchange) {
 
 /// Passes the bytes of `source` through unchanged.
 fn pass(ex: &mut Exchange, source: Source) -> Box<Page> {
-    ex.tx = Tx::Send;
+    ex.progress.tx = Tx::Send;
     Box::new(Page::new(Input::Made(Box::new(source)), None))
 }
 
@@ -266,6 +249,6 @@ fn write_stub(ex: &mut Exchange, stub: &[u8]) -> Box<Page> {
     let source = Source::bytes(stub.to_vec());
     ex.response.status = crate::http::status::Status::OK;
     ex.response.encoder = None;
-    ex.tx = Tx::Send;
+    ex.progress.tx = Tx::Send;
     Box::new(Page::new(Input::Made(Box::new(source)), parser))
 }

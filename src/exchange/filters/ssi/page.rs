@@ -361,12 +361,12 @@ impl Page {
 
 /// Whether a page of `ex` may include another; `uri` is for the error message.
 fn allowed(ex: &Exchange, uri: &[u8]) -> Outcome<()> {
-    let level = ex.subrequest.as_ref().map_or(0, |sub| sub.level);
-    let count = ex.ssi.as_ref().and_then(|state| state.shared.as_ref()).map_or(0, |shared| shared.includes);
+    let level = ex.nesting.subrequest.as_ref().map_or(0, |sub| sub.level);
+    let count = ex.nesting.ssi.as_ref().and_then(|state| state.shared.as_ref()).map_or(0, |shared| shared.includes);
     if level > DEEPEST || count >= MOST {
         return Err(format!("subrequests cycle while processing \"{}\"", Printable(uri)));
     }
-    match ex.subrequest.as_ref().map(|sub| &sub.sink) {
+    match ex.nesting.subrequest.as_ref().map(|sub| &sub.sink) {
         Some(Sink::Variable(..)) => Err(format!("nested in-memory subrequest \"{}\"", Printable(uri))),
         _ => Ok(()),
     }
@@ -374,7 +374,7 @@ fn allowed(ex: &Exchange, uri: &[u8]) -> Outcome<()> {
 
 /// The state of the page's own exchange.
 fn state(ex: &mut Exchange) -> &mut SsiState {
-    ex.ssi.get_or_insert_default()
+    ex.nesting.ssi.get_or_insert_default()
 }
 
 fn shared(ex: &mut Exchange) -> &mut Shared {

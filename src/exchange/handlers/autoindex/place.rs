@@ -54,7 +54,7 @@ impl Place {
         match growth {
             Growth::Goes => Ok(()),
             Growth::Waits => {
-                ex.pause = Some(Pause { until: cx.now.ms + PATIENCE, then: None });
+                ex.progress.pause = Some(Pause { until: cx.now.ms + PATIENCE, then: None });
                 Err(Flow::Wait)
             }
             Growth::Ends => {
@@ -107,7 +107,7 @@ mod tests {
         assert_eq!(going(&mut asking, FREE, &mut site), 40, "a small one needs no place");
         assert_eq!(going(&mut asking, FREE + 1, &mut site), 4);
         assert_eq!(going(&mut asking, 100 * FREE, &mut site), 4, "the same");
-        assert!(asking.iter().all(|(ex, place)| place.is_awaited == ex.pause.is_some()));
+        assert!(asking.iter().all(|(ex, place)| place.is_awaited == ex.progress.pause.is_some()));
         // One is done, another is given up by its client.
         asking.drain(3..5);
         assert_eq!(going(&mut asking, FREE + 1, &mut site), 4);

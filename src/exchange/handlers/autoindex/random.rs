@@ -15,7 +15,7 @@ const PAUSE: u64 = 1;
 /// The redirect to the file. None: the directory contains none, and index files and listings are tried next (nginx).
 /// A large directory is read in slices: the content phase then runs again.
 pub fn random(ex: &mut Exchange, cx: &mut Services) -> Option<Flow> {
-    let begun = match ex.random_index.take() {
+    let begun = match ex.nesting.random_index.take() {
         Some(draw) => Ok(draw),
         None => directory::open(ex, cx).and_then(|dir| Draw::of(dir, directory::links(ex, cx), random::number()?)),
     };
@@ -30,7 +30,7 @@ pub fn random(ex: &mut Exchange, cx: &mut Services) -> Option<Flow> {
             Some(Flow::Redirect)
         }
         Ok(Err(draw)) => {
-            ex.random_index = Some(draw);
+            ex.nesting.random_index = Some(draw);
             Some(Flow::Delay { until: cx.now.ms + PAUSE, then: Then::Phase(Phase::Content) })
         }
         Err(e) => {

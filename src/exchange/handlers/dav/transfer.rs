@@ -96,7 +96,7 @@ impl Transfer {
         }
         loop {
             match self.step(ex, cx) {
-                Ok(()) if ex.pause.is_none() && !cx.slice.is_over() => {}
+                Ok(()) if ex.progress.pause.is_none() && !cx.slice.is_over() => {}
                 Ok(()) => return Flow::Wait,
                 Err(flow) => {
                     // Earlier looks at files in this turn no longer hold.

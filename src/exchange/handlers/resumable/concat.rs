@@ -134,7 +134,7 @@ impl Joining {
                 return refuse(ex, cx, bad(why));
             }
             let bytes = part.dir.read_part(id).map_err(|e| Refusal::call("open()", &part.home.path, e));
-            match bytes.and_then(|bytes| part.hold(cx).map(|lease| (bytes, lease))) {
+            match bytes.and_then(|bytes| part.register_writer(cx).map(|lease| (bytes, lease))) {
                 Ok((bytes, lease)) => parts.push(Part { id, lease, bytes, size: part.size }),
                 Err(refusal) => return refuse(ex, cx, refusal),
             }

@@ -5,7 +5,7 @@ use super::checksum::Checksum;
 use super::concat::{self, Concat, Joining};
 use super::location::Home;
 use super::locks;
-use super::pending_upload::{self, Unfinished};
+use super::pending_upload::{self, PendingUpload};
 use super::sharing;
 use super::state::{Dialect, UploadState};
 use super::store::Dir;
@@ -273,7 +273,7 @@ fn begin(
 pub fn run(ex: &mut Exchange, cx: &mut Services, append: Append) -> Begun<Append> {
     let mut append = Box::new(append);
     if ex.request.has_content() {
-        ex.pace = rate_limit::of(ex, cx);
+        ex.progress.pace = rate_limit::of(ex, cx);
         return Ok(append);
     }
     let flow = if append.is_joining() { append.work(ex, cx) } else { append.finish(ex, cx) };
@@ -328,8 +328,8 @@ fn create(
     let parents = settings.create_path.then_some(Mode(settings.mode));
     let (dir, fd) = begin_state(cx, &home, parents, admitted.reach, id, &record)?;
     warn_of_locks(ex, cx, &home, fd.as_fd());
-    let mut upload =
-        Unfinished { id, home, dir, record, size: 0, expires: None, lease: Some(Lease::new(fd)), is_read_only: false };
+    let lease = Some(Lease::new(fd));
+    let mut upload = PendingUpload { id, home, dir, record, size: 0, expires: None, lease, is_read_only: false };
     match &mut content.joining {
         // It is counted as its parts until it has its name.
         Some(joining) => joining.joins_to(upload.dir.clone(), id),
@@ -338,7 +338,7 @@ fn create(
             upload.promise(cx, size, admitted.replaces);
         }
     }
-    let lease = upload.hold(cx).inspect_err(|_| upload.remove(cx))?;
+    let lease = upload.register_writer(cx).inspect_err(|_| upload.remove(cx))?;
     if let Some(version) = content.interop {
         respond::begun(ex, cx, version, &upload);
     }

@@ -39,9 +39,9 @@ mod tus;
 use super::methods;
 use crate::config::model::Level;
 use crate::exchange::flow::{Begun, Flow};
-use crate::exchange::log_facts::UploadPart;
+use crate::exchange::log_facts::UploadRole;
 use crate::exchange::route_state::Exempted;
-use crate::exchange::{Exchange, accounts};
+use crate::exchange::{Exchange, counters};
 use crate::http::header::HeaderId;
 use crate::http::method::{Method, MethodSet};
 use crate::http::status::Status;
@@ -96,11 +96,11 @@ pub fn is_asked(ex: &Exchange) -> bool {
 }
 
 /// What a request about resumable uploads is to them.
-pub fn part(ex: &Exchange) -> UploadPart {
+pub fn upload_role(ex: &Exchange) -> UploadRole {
     match asked(ex) {
-        Some(Operation::Create(_)) => UploadPart::Creation,
-        Some(Operation::Upload(_) | Operation::Nothing) if requests::method(ex) == Method::Patch => UploadPart::Append,
-        _ => UploadPart::None,
+        Some(Operation::Create(_)) => UploadRole::Creation,
+        Some(Operation::Upload(_) | Operation::Nothing) if requests::method(ex) == Method::Patch => UploadRole::Append,
+        _ => UploadRole::None,
     }
 }
 
@@ -119,7 +119,7 @@ pub fn permits(ex: &Exchange, allowed: MethodSet) -> bool {
 
 /// Refuses a request that was let in as one about a resumable upload, where something else would answer it: a program,
 /// an upstream, a file. None: an upload answers it, or it was let in for itself.
-pub fn hold_to_it(ex: &mut Exchange, cx: &mut Services) -> Option<Flow> {
+pub fn refuse_unless_resumable(ex: &mut Exchange, cx: &mut Services) -> Option<Flow> {
     let holds = ex.route.exempted.is_none() || is_asked(ex);
     (!holds).then(|| refuse_elsewhere(ex, cx))
 }
@@ -135,7 +135,7 @@ pub fn refuse_elsewhere(ex: &mut Exchange, cx: &mut Services) -> Flow {
 }
 
 /// The request is about an upload that may have begun.
-pub fn goes_on(ex: &Exchange) -> bool {
+pub fn continues_upload(ex: &Exchange) -> bool {
     methods::takes_uploads(methods::allowed(ex)) && matches!(asked(ex), Some(Operation::Upload(_)))
 }
 
@@ -146,7 +146,7 @@ pub fn goes_on(ex: &Exchange) -> bool {
 pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<append::Append> {
     let asked = asked(ex);
     if matches!(asked, Some(Operation::Create(_))) {
-        accounts::begin_upload(ex, cx);
+        counters::begin_upload(ex, cx);
     }
     respond::check_version(ex, cx)?;
     match asked {

@@ -24,7 +24,7 @@ use crate::sys::file::{self, Stat};
 use std::rc::Rc;
 
 /// The upload, its files opened and, where the request writes, its lease taken.
-pub struct Unfinished {
+pub struct PendingUpload {
     /// From the `webserv-upload` argument.
     pub id: UploadId,
     /// The state directory that it was found in.
@@ -57,7 +57,7 @@ pub enum Missing {
 
 /// The upload, to which no other request of any process writes any more: the newer request is what the client wants
 /// now, and the offset that it gets must stay true. Nothing is read that another request could change.
-pub fn find(ex: &mut Exchange, cx: &mut Services, id: UploadId, access: Access) -> Result<Unfinished, Missing> {
+pub fn find(ex: &mut Exchange, cx: &mut Services, id: UploadId, access: Access) -> Result<PendingUpload, Missing> {
     match cx.resumable.ended(id) {
         Some(Ended::Done(done)) if done.uri != ex.route.uri || !is_of(ex, &done.user) => return Err(Missing::Unknown),
         Some(past) => return Err(Missing::Over(past.clone())),
@@ -103,7 +103,8 @@ pub fn find(ex: &mut Exchange, cx: &mut Services, id: UploadId, access: Access) 
         sharing::met(cx, &home);
     }
     let expires = expires(&cx.now, &record, &stat);
-    let mut upload = Unfinished { id, home, dir, record, size: stat.size, expires, lease: Some(lease), is_read_only };
+    let mut upload =
+        PendingUpload { id, home, dir, record, size: stat.size, expires, lease: Some(lease), is_read_only };
     if expires.is_some_and(|at| at <= cx.now.unix_ms()) {
         upload.remove(cx);
         return Err(Missing::Over(Ended::Gone));
@@ -240,7 +241,7 @@ fn as_set(now: &Clock, stamp: i64) -> i64 {
     stamp.saturating_add(now.set_forward_since(stamp))
 }
 
-impl Unfinished {
+impl PendingUpload {
     /// All bytes have arrived, and it is a file of its own: it should have its name.
     pub fn is_complete(&self) -> bool {
         self.record.length == Some(self.size) && !self.is_part()
@@ -284,7 +285,7 @@ impl Unfinished {
     }
 
     /// Gives back the right to write, for a request that only asks.
-    pub fn read(&mut self) -> Result<Rc<Lease>, Refusal> {
+    pub fn downgrade_to_reader(&mut self) -> Result<Rc<Lease>, Refusal> {
         let part = self.dir.read_part(self.id).map_err(|e| Refusal::call("open()", &self.home.path, e))?;
         self.lease = None;
         Ok(Lease::of_reader(part))
@@ -294,7 +295,7 @@ impl Unfinished {
     ///
     /// # Errors
     /// It is held already, or its file has one of the descriptors that are left to others.
-    pub fn hold(&mut self, cx: &mut Services) -> Result<Rc<Lease>, Refusal> {
+    pub fn register_writer(&mut self, cx: &mut Services) -> Result<Rc<Lease>, Refusal> {
         if self.lease.as_ref().is_some_and(|lease| cx.is_crowded(lease.fd())) {
             return Err(Refusal::crowded());
         }
@@ -344,7 +345,7 @@ impl Unfinished {
     }
 
     /// Its last byte has arrived: gives the file its name, or ends the upload without one. Also gives its future
-    /// record ([`Unfinished::end_record`]): the present one must not be removed before the name is on the disk.
+    /// record ([`PendingUpload::end_record`]): the present one must not be removed before the name is on the disk.
     /// `parts`: the uploads that it was made of.
     pub fn complete(
         &mut self,

@@ -1,7 +1,7 @@
 //! A request for an existing upload: its offset, more of it, or its end.
 
 use super::append::{Append, UploadRequest};
-use super::pending_upload::{self, Missing, Unfinished};
+use super::pending_upload::{self, Missing, PendingUpload};
 use super::respond::Completeness;
 use super::state::{Dialect, number};
 use super::takeover::Access;
@@ -80,7 +80,7 @@ fn cancelled(ex: &mut Exchange, dialect: Dialect) -> Flow {
     Flow::Respond
 }
 
-fn offset(ex: &mut Exchange, cx: &mut Services, mut upload: Unfinished) -> Begun<Append> {
+fn offset(ex: &mut Exchange, cx: &mut Services, mut upload: PendingUpload) -> Begun<Append> {
     // For clients an offset equal to the length means the end: the file must exist then. It may not, if the process
     // died in between, or if it could not be stored.
     let is_complete = upload.is_complete();
@@ -93,8 +93,8 @@ fn offset(ex: &mut Exchange, cx: &mut Services, mut upload: Unfinished) -> Begun
     // Any number of requests may ask at once: the bytes stay, so the lock need not be kept. One of them gives the
     // file its name.
     let lease = match is_complete {
-        true => upload.hold(cx),
-        false => upload.read(),
+        true => upload.register_writer(cx),
+        false => upload.downgrade_to_reader(),
     };
     let lease = match lease {
         Ok(lease) => lease,
@@ -113,7 +113,7 @@ fn offset(ex: &mut Exchange, cx: &mut Services, mut upload: Unfinished) -> Begun
 
 /// The offset where nothing can be written: neither a name for the file nor, with upload_sync, a note of the bytes that
 /// are on the disk, so that only those count which it has noted before.
-fn offset_read_only(ex: &mut Exchange, cx: &mut Services, mut upload: Unfinished, is_complete: bool) -> Flow {
+fn offset_read_only(ex: &mut Exchange, cx: &mut Services, mut upload: PendingUpload, is_complete: bool) -> Flow {
     if is_complete {
         // Clients forget an upload that is refused for good.
         let refusal = Refusal::new(Status::SERVICE_UNAVAILABLE, "the file system is read-only for now");
@@ -178,7 +178,7 @@ fn is_final() -> Refusal {
     Refusal::new(Status::FORBIDDEN, "a final upload consists of its parts: it takes no PATCH")
 }
 
-fn patch(ex: &mut Exchange, cx: &mut Services, mut upload: Unfinished) -> Begun<Append> {
+fn patch(ex: &mut Exchange, cx: &mut Services, mut upload: PendingUpload) -> Begun<Append> {
     let dialect = upload.record.dialect;
     if upload.is_final() {
         return Err(respond::refuse(ex, cx, dialect, &is_final()));
@@ -217,7 +217,7 @@ impl From<Refusal> for AppendError {
 }
 
 /// The content, once everything that can be checked beforehand is right. Sets the length if it is announced now.
-fn tus(ex: &Exchange, upload: &mut Unfinished) -> Result<super::append::RequestContent, AppendError> {
+fn tus(ex: &Exchange, upload: &mut PendingUpload) -> Result<super::append::RequestContent, AppendError> {
     let bad = |why: &'static str| Refusal::new(Status::BAD_REQUEST, why);
     let whole = create::WholeDigest::of(!upload.record.digest.is_empty());
     let content = create::tus_content(ex, UploadRequest::Append, whole)?;
@@ -243,7 +243,7 @@ fn tus(ex: &Exchange, upload: &mut Unfinished) -> Result<super::append::RequestC
     Ok(content)
 }
 
-fn rufh(ex: &mut Exchange, upload: &mut Unfinished) -> Result<super::append::RequestContent, AppendError> {
+fn rufh(ex: &mut Exchange, upload: &mut PendingUpload) -> Result<super::append::RequestContent, AppendError> {
     let bad = |why: &'static str| Refusal::new(Status::BAD_REQUEST, why);
     let kind = resumed::essence(ex.header(HeaderId::ContentType).unwrap_or_default());
     if rufh::has_media_type(respond::version(ex)) && !kind.eq_ignore_ascii_case(rufh::CONTENT_TYPE) {
@@ -286,7 +286,7 @@ fn rufh(ex: &mut Exchange, upload: &mut Unfinished) -> Result<super::append::Req
 }
 
 /// The request's offset is not the upload's.
-fn mismatch(ex: &mut Exchange, cx: &mut Services, upload: &Unfinished, given: u64) -> Flow {
+fn mismatch(ex: &mut Exchange, cx: &mut Services, upload: &PendingUpload, given: u64) -> Flow {
     ex.response.line(b"Upload-Offset", upload.size.to_string().as_bytes());
     match upload.record.dialect {
         Dialect::Tus => {
@@ -305,7 +305,7 @@ fn mismatch(ex: &mut Exchange, cx: &mut Services, upload: &Unfinished, given: u6
 fn open(
     ex: &mut Exchange,
     cx: &mut Services,
-    mut upload: Unfinished,
+    mut upload: PendingUpload,
     content: super::append::RequestContent,
 ) -> Result<Append, Refusal> {
     let most = resumed::largest(ex);
@@ -330,7 +330,7 @@ fn open(
     let (room, replaces) = ex.with_method(upload.record.method, |ex| resumed::admit_more(ex, cx, &more))?;
     let path = upload.home.path.clone();
     let failed = |call: &str, e: Errno| Refusal::call(call, &path, e);
-    let lease = upload.hold(cx)?;
+    let lease = upload.register_writer(cx)?;
     file::seek(lease.fd(), upload.size).map_err(|e| failed("lseek()", e))?;
     // Before its content arrives: saves what is known now, and from which byte on nothing is sure.
     let is_checked = content.is_checked();

@@ -1,7 +1,7 @@
 //! Responses: the header fields of both protocols, their refusals and their problems.
 
 use super::argument::ARGUMENT;
-use super::pending_upload::Unfinished;
+use super::pending_upload::PendingUpload;
 use super::rufh::{self, Limits};
 use super::state::Dialect;
 use super::{checksum, tus};
@@ -142,7 +142,7 @@ fn limits(ex: &Exchange, max_age: Option<u64>) -> Limits {
 }
 
 /// The limits of an upload, with its remaining time.
-fn limits_of(ex: &Exchange, cx: &Services, upload: &Unfinished) -> String {
+fn limits_of(ex: &Exchange, cx: &Services, upload: &PendingUpload) -> String {
     let left = upload.expires.map(|at| u64::try_from(at.saturating_sub(cx.now.unix_ms())).unwrap_or(0) / 1000);
     limits(ex, left).value()
 }
@@ -161,7 +161,7 @@ pub fn location(ex: &Exchange, id: UploadId) -> Vec<u8> {
 }
 
 /// The offset of an upload, and its limits.
-pub fn state(ex: &mut Exchange, cx: &mut Services, upload: &Unfinished) {
+pub fn state(ex: &mut Exchange, cx: &mut Services, upload: &PendingUpload) {
     ex.response.line(b"Upload-Offset", upload.size.to_string().as_bytes());
     ex.response.line(b"Cache-Control", b"no-store");
     if let Some(length) = upload.record.length {
@@ -187,7 +187,7 @@ pub fn state(ex: &mut Exchange, cx: &mut Services, upload: &Unfinished) {
 }
 
 /// The response to a request for the offset.
-pub fn offset(ex: &mut Exchange, cx: &mut Services, upload: &Unfinished) -> Flow {
+pub fn offset(ex: &mut Exchange, cx: &mut Services, upload: &PendingUpload) -> Flow {
     state(ex, cx, upload);
     ex.response.status = match upload.record.dialect {
         Dialect::Tus => {
@@ -279,11 +279,11 @@ pub fn completeness(ex: &mut Exchange, complete: Completeness) {
 /// The interop version of a client of the draft that understands 104.
 pub fn interop(ex: &Exchange) -> Option<u64> {
     let version = named_version(ex)?;
-    (ex.request.head.version != Version::Http10 && ex.tx == Tx::Wait).then_some(version)
+    (ex.request.head.version != Version::Http10 && ex.progress.tx == Tx::Wait).then_some(version)
 }
 
 /// 104 with the upload's URI: from here on it can be resumed.
-pub fn begun(ex: &mut Exchange, cx: &mut Services, version: u64, upload: &Unfinished) {
+pub fn begun(ex: &mut Exchange, cx: &mut Services, version: u64, upload: &PendingUpload) {
     let mut fields = Fields::default();
     fields.push(b"Location", &location(ex, upload.id));
     fields.push(b"Upload-Limit", limits_of(ex, cx, upload).to_string().as_bytes());

@@ -1,4 +1,4 @@
-//! Unfinished uploads: found on the disk after a start, removed when they expire. Both in slices, between two turns
+//! PendingUpload uploads: found on the disk after a start, removed when they expire. Both in slices, between two turns
 //! of the loop.
 
 use super::location::{self, Home};

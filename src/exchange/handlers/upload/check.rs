@@ -85,7 +85,7 @@ impl Upload {
         (which, name): (Which, &[u8]),
         content_type: Option<&[u8]>,
     ) -> Result<(), Refusal> {
-        (self.most, self.keeps) = (rules::largest(ex), false);
+        (self.most, self.never_replaces) = (rules::largest(ex), false);
         if ex.route.method == Method::Put {
             return Ok(());
         }
@@ -136,16 +136,16 @@ impl Upload {
                 rules::check_type(&governed.upload.types, content_type)?;
             }
             governed.check_file(name, None, 0)?;
-            self.most = rules::least(self.most, governed.upload.max_file_size.0);
+            self.most = rules::stricter_limit(self.most, governed.upload.max_file_size.0);
         }
         let is_foreign = origin::sender(ex) == Sender::OtherPage && ex.route.link.is_none();
         let Some(limits) = governed.check_upload(&self.rules, is_foreign)? else { return Ok(()) };
-        self.keeps |= !limits.replaces;
+        self.never_replaces |= !limits.replaces;
         if is_other {
             name::exact(Names { rule: governed.upload.names, ..Names::of(ex) }, name)?;
         }
         if has_size {
-            self.most = rules::least(self.most, limits.most_body);
+            self.most = rules::stricter_limit(self.most, limits.most_body);
         }
         Ok(())
     }
@@ -162,7 +162,7 @@ impl Upload {
     /// What becomes of the newest file if its name is taken.
     pub fn on_duplicate(&self) -> Duplicate {
         match self.policy.on_duplicate {
-            Duplicate::Overwrite if self.keeps => Duplicate::Error,
+            Duplicate::Overwrite if self.never_replaces => Duplicate::Error,
             own => own,
         }
     }
@@ -177,7 +177,7 @@ impl Upload {
         name: &[u8],
     ) -> Result<(), Refusal> {
         let paths = paths.get_or_insert_with(|| PathRules::of(ex, cx));
-        (self.most, self.keeps) = (rules::largest(ex), false);
+        (self.most, self.never_replaces) = (rules::largest(ex), false);
         self.check_by(paths, ex, cx, (part.folder, name), Some(&part.kind))?;
         if self.most > 0 && part.size() > self.most {
             return Err(self.too_large().of(name));
@@ -243,7 +243,7 @@ impl Upload {
         // Only one at a time is held in memory.
         self.move_to_file(cx)?;
         let mut part = Part::held(name, self.rules.mode, 0);
-        (part.folder, part.keeps) = (which, self.keeps);
+        (part.folder, part.never_replaces) = (which, self.never_replaces);
         // Of two files with one name, the second gets another.
         if self.policy.on_duplicate != Duplicate::Error {
             part.kind = content_type.to_vec();

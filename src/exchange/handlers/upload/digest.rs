@@ -236,7 +236,7 @@ pub fn check_part(ex: &Exchange, verify: VerifyDigest, digests: Digests) -> Resu
         return Ok(());
     }
     let mut late = Vec::new();
-    for line in ex.trailers.all(CONTENT) {
+    for line in ex.progress.trailers.all(CONTENT) {
         late.extend(parse(line)?);
     }
     if verify == VerifyDigest::Require && nothing_promised && late.is_empty() {
@@ -253,7 +253,7 @@ pub fn late_of_whole(ex: &Exchange, verify: VerifyDigest) -> Vec<u8> {
     if verify == VerifyDigest::Off {
         return Vec::new();
     }
-    ex.trailers.all(REPR).collect::<Vec<_>>().join(&b", "[..])
+    ex.progress.trailers.all(REPR).collect::<Vec<_>>().join(&b", "[..])
 }
 
 /// None was sent where one is required.
@@ -295,7 +295,7 @@ pub fn check(
     }
     let mut late = Vec::new();
     for name in NAMES {
-        for line in ex.trailers.all(name) {
+        for line in ex.progress.trailers.all(name) {
             late.extend(parse(line)?);
         }
     }

@@ -161,7 +161,7 @@ impl Upload {
     /// Gives names to parts whose names depend on fields of the form, all of which have arrived.
     fn choose_names(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<(), Refusal> {
         while let Some(part) = self.parts.get(self.naming.chosen) {
-            rules::check_least(ex, part.size()).map_err(|e| e.of(&part.name))?;
+            rules::check_minimum_size(ex, part.size()).map_err(|e| e.of(&part.name))?;
             if let Some(unnamed) = self.unnamed.get_mut(self.naming.chosen).map(std::mem::take) {
                 self.choose_name(ex, cx, unnamed)?;
             }
@@ -188,7 +188,7 @@ impl Upload {
             if self.most > 0 && part.size() > self.most {
                 return Err(self.too_large().of(&name));
             }
-            (part.name, part.keeps) = (name, self.keeps);
+            (part.name, part.never_replaces) = (name, self.never_replaces);
         }
         Ok(())
     }
@@ -373,7 +373,7 @@ impl Upload {
         seen: Seen,
     ) -> Result<(), Refusal> {
         let (dir, at) = (self.target.dir.clone(), self.naming.given);
-        self.keeps = self.parts[at].keeps;
+        self.never_replaces = self.parts[at].never_replaces;
         let is_twin = self.on_duplicate() == Duplicate::Overwrite && self.is_twin(at)?;
         let on_duplicate = if is_twin { Duplicate::Rename } else { self.on_duplicate() };
         if on_duplicate != Duplicate::Rename {
@@ -409,7 +409,7 @@ impl Upload {
     pub fn refusal(&self, why: NameFailure, name: &[u8]) -> Refusal {
         match why {
             NameFailure::Taken if self.policy.create_only => Refusal::precondition(),
-            NameFailure::Taken if self.keeps && self.policy.on_duplicate == Duplicate::Overwrite => {
+            NameFailure::Taken if self.never_replaces && self.policy.on_duplicate == Duplicate::Overwrite => {
                 Refusal::new(Status::CONFLICT, "the name is taken, and its location lets no upload replace a file")
             }
             NameFailure::Taken | NameFailure::Refused => {

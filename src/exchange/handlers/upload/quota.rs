@@ -262,7 +262,7 @@ mod tests {
             upload.work(&mut ex, cx);
         }
         upload.accept(&mut ex, cx, b"y").expect("there is room");
-        ex.rx = Rx::Done;
+        ex.progress.rx = Rx::Done;
         assert_eq!(upload.finish(&mut ex, cx), Flow::Wait, "the other file is locked");
         assert!(dir.join("a/b").exists());
         drop(held);

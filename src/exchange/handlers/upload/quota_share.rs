@@ -159,7 +159,7 @@ pub fn lock(
         Ok(LockAttempt::Counting) => Err(Refusal::later()),
         Ok(LockAttempt::Busy) => {
             // Nothing else can be done but to try again.
-            ex.pause = Some(Pause { until: cx.now.ms + 1, then: None });
+            ex.progress.pause = Some(Pause { until: cx.now.ms + 1, then: None });
             Err(Refusal::later())
         }
         Err(Errno::EAGAIN) => {

@@ -51,7 +51,7 @@ impl Upload {
         if let Err(refusal) = self.parse(ex, cx, &unparsed) {
             return self.refuse(ex, cx, &refusal);
         }
-        match ex.rx {
+        match ex.progress.rx {
             _ if self.is_parsing() => Flow::Wait,
             Rx::Done => self.finish(ex, cx),
             _ => Flow::Body,

@@ -80,7 +80,7 @@ impl Refusal {
         Refusal::new(Status::SERVICE_UNAVAILABLE, "another process is changing the file")
     }
 
-    /// Unfinished uploads have as many files open as they may.
+    /// PendingUpload uploads have as many files open as they may.
     pub fn crowded() -> Refusal {
         Refusal::new(Status::SERVICE_UNAVAILABLE, "too many uploads are under way")
     }

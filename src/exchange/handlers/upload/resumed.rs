@@ -111,7 +111,7 @@ pub fn admit(ex: &mut Exchange, cx: &mut Services, wish: &Wish<'_>) -> Result<Ad
         return Err(too_large());
     }
     if let (Some(length), Role::File | Role::OfParts) = (wish.length, wish.role) {
-        rules::check_least(ex, length)?;
+        rules::check_minimum_size(ex, length)?;
     }
     rules::check_room(target.dir.as_fd(), rules.min_free, wish.size)?;
     let mut upload = Upload::new(ex, cx, rules, target, policy);
@@ -248,7 +248,7 @@ impl Placed {
     /// before gets that back. False: it still has the name, or another file has it by now.
     pub fn take_back(&mut self, cx: &mut Services) -> bool {
         let is_back = self.upload.take_back(cx);
-        self.upload.parts.iter_mut().filter(|_| is_back).for_each(Part::leave);
+        self.upload.parts.iter_mut().filter(|_| is_back).for_each(Part::forget_hidden_name);
         is_back
     }
 }
@@ -289,13 +289,13 @@ pub fn store(ex: &mut Exchange, cx: &mut Services, finished: Finished<'_>) -> Re
             true => Err(upload.too_large().of(&name)),
             false => Ok(()),
         });
-    let keeps = upload.keeps;
-    upload.parts.iter_mut().for_each(|part| part.keeps = keeps);
+    let never_replaces = upload.never_replaces;
+    upload.parts.iter_mut().for_each(|part| part.never_replaces = never_replaces);
     if let Err(refusal) = judged {
         // Another client may be allowed what this one is not.
         let kept = refusal.status == Status::FORBIDDEN;
         if kept {
-            upload.parts.iter_mut().for_each(Part::leave);
+            upload.parts.iter_mut().for_each(Part::forget_hidden_name);
         }
         return Err(Refused { refusal, kept });
     }
@@ -313,7 +313,7 @@ pub fn store(ex: &mut Exchange, cx: &mut Services, finished: Finished<'_>) -> Re
             // The name is taken, or a precondition fails: trying again does not help.
             let kept = !matches!(refusal.status, Status::CONFLICT | Status::PRECONDITION_FAILED);
             if kept {
-                upload.parts.iter_mut().for_each(Part::leave);
+                upload.parts.iter_mut().for_each(Part::forget_hidden_name);
             }
             Err(Refused { refusal, kept })
         }

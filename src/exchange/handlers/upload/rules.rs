@@ -72,11 +72,11 @@ pub fn check_types(ex: &Exchange, allowed: &[Box<[u8]>], content_type: &[u8]) ->
 /// Most bytes of a file: by the location, and by the signed link of the request. 0: any number.
 pub fn largest(ex: &Exchange) -> u64 {
     let link = ex.route.link.as_ref().map_or(0, |link| link.limits.most);
-    least(ex.location().settings.upload.max_file_size.0, link)
+    stricter_limit(ex.location().settings.upload.max_file_size.0, link)
 }
 
 /// The stricter of two limits; 0: no limit.
-pub fn least(one: u64, other: u64) -> u64 {
+pub fn stricter_limit(one: u64, other: u64) -> u64 {
     match (one, other) {
         (0, most) | (most, 0) => most,
         (a, b) => a.min(b),
@@ -85,7 +85,7 @@ pub fn least(one: u64, other: u64) -> u64 {
 
 /// # Errors
 /// 400: the signed link of the request is for larger files.
-pub fn check_least(ex: &Exchange, size: u64) -> Result<(), Refusal> {
+pub fn check_minimum_size(ex: &Exchange, size: u64) -> Result<(), Refusal> {
     match &ex.route.link {
         Some(link) if size < link.limits.least => {
             let why = format!("the file is smaller than the {} bytes that the link is for", link.limits.least);

@@ -10,7 +10,7 @@ use crate::config::settings::upload::{Duplicate, Store, UploadSettings};
 use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::handlers::methods;
 use crate::exchange::origin::{self, Sender};
-use crate::exchange::{Exchange, accounts};
+use crate::exchange::{Exchange, counters};
 use crate::http::body_length::BodyLength;
 use crate::http::header::HeaderId;
 use crate::http::method::Method;
@@ -29,7 +29,7 @@ const FORM: u64 = 128 << 10;
 
 /// A POST or PUT of this location: it is refused at once, or its body is read.
 pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<Upload> {
-    accounts::begin_upload(ex, cx);
+    counters::begin_upload(ex, cx);
     let mut upload = prepare(ex, cx).map_err(|refusal| answer::refuse(ex, cx, &refusal))?;
     if upload.is_admitted() && ex.request.ends_with_head() {
         // There is no body to wait for.
@@ -38,7 +38,7 @@ pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<Upload> {
             flow => Err(flow),
         };
     }
-    ex.pace = rate_limit::of(ex, cx);
+    ex.progress.pace = rate_limit::of(ex, cx);
     Ok(upload)
 }
 
@@ -78,7 +78,7 @@ fn prepare(ex: &mut Exchange, cx: &mut Services) -> Result<Box<Upload>, Refusal>
             return Err(too_large());
         }
         if let BodyLength::Known(length) = ex.request.head.body_length {
-            rules::check_least(ex, length)?;
+            rules::check_minimum_size(ex, length)?;
         }
         let name = named.or(given);
         if name.is_none() && ex.request.head.body_length == BodyLength::None {

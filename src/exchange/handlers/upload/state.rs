@@ -84,7 +84,7 @@ pub struct Upload {
     /// Most bytes of the newest file, by the rules of its own path too. 0: any number.
     pub(super) most: u64,
     /// The location of the newest file's name lets no upload replace a file.
-    pub(super) keeps: bool,
+    pub(super) never_replaces: bool,
     /// The resumable uploads that become its file: their bytes have arrived with earlier requests, and are not reserved
     /// besides its own. Empty: the file is this request's body.
     pub(super) own: Vec<UploadId>,
@@ -102,7 +102,7 @@ impl Upload {
         let made = NewDirectories::storing_in(&cx.uploading, target.dir.as_fd());
         Upload {
             most: rules::largest(ex),
-            keeps: false,
+            never_replaces: false,
             rules,
             target,
             folders: Vec::new(),

@@ -70,7 +70,7 @@ pub fn split(
         };
         // A named location has no URIs of its own.
         let home = match location.kind {
-            LocationKind::Named => config.location(ex.route.way.home),
+            LocationKind::Named => config.location(ex.route.history.home),
             _ => location,
         };
         let below = below_directory(home.kind, &home.name, &ex.route.uri);

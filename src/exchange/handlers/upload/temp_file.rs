@@ -39,7 +39,7 @@ pub struct Part {
     /// None: the request's own directory, or a folder that does not exist yet.
     pub home: Option<Rc<OwnedFd>>,
     /// It replaces no file: the location of its name lets no upload do so.
-    pub keeps: bool,
+    pub never_replaces: bool,
     /// The digests announced or wanted for this file alone.
     pub digests: Digests,
     /// It had to be copied, and is another file than at first.
@@ -117,7 +117,7 @@ impl Part {
             kind: Vec::new(),
             folder: None,
             home: None,
-            keeps: false,
+            never_replaces: false,
             digests: Digests::default(),
             copied: false,
             is_dated: false,
@@ -128,7 +128,7 @@ impl Part {
     }
 
     /// The file `hidden` of `dir`, written by other requests, with the future name `name`. It is removed when this is
-    /// dropped, unless [`Part::leave`] was called.
+    /// dropped, unless [`Part::forget_hidden_name`] was called.
     pub fn adopt(dir: &Rc<OwnedFd>, hidden: CString, name: Vec<u8>, mode: u32, left: Left) -> Result<Part, Errno> {
         let fd = open::regular_at(dir.as_fd(), &hidden, O_RDWR, 0)?;
         let size = file::fstat(fd.as_fd())?.size;
@@ -156,8 +156,8 @@ impl Part {
         }
     }
 
-    /// A part that could not be named keeps its hidden name when it is dropped.
-    pub fn leave(&mut self) {
+    /// The hidden name is no longer this part's to remove: it stays when the part is dropped.
+    pub fn forget_hidden_name(&mut self) {
         self.keep();
     }
 

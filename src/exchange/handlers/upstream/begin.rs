@@ -34,7 +34,7 @@ pub(super) fn assemble(
         pending,
         protocol,
         script: None,
-        target: ex.log.spare.share_target(target),
+        target: ex.spare.share_target(target),
         upstream: upstream.clone(),
         tried: Tried::default(),
         tries_left: 0,
@@ -43,7 +43,7 @@ pub(super) fn assemble(
         protocols: Vec::new(),
         interim: 0,
         hinted: 0,
-        out: ex.log.spare.take_request(),
+        out: ex.spare.take_request(),
         sent: 0,
         file_at: 0,
         body: RequestBody::Whole,
@@ -52,7 +52,7 @@ pub(super) fn assemble(
         request_sent: false,
         write_closed: false,
         input: Vec::new(),
-        head: ResponseHead::with_room(ex.log.spare.take_fields()),
+        head: ResponseHead::with_room(ex.spare.take_fields()),
         reading: Reading::Head,
         records: fastcgi::Reader::default(),
         reused: false,
@@ -80,28 +80,27 @@ pub(super) fn assemble(
 fn plan_body(ex: &mut Exchange, protocol: Protocol) -> Result<bool, Flow> {
     let settings = settings(ex).clone();
     let wants_body = settings.pass_request_body && settings.body.is_none();
-    let buffered = ex.log.upstream.as_ref().is_some_and(|record| record.body.is_some());
-    if wants_body && ex.body_received > 0 && !buffered && !is_spent(ex) {
+    if wants_body && ex.progress.body_received > 0 && ex.progress.body.is_none() && !is_spent(ex) {
         // Part of the body was sent to another location's upstream: it cannot be read again.
         return Err(Flow::Status(Status::BAD_GATEWAY));
     }
     // It is read for $request_body even if it is not passed on (nginx).
     let reads = (wants_body || settings.request_buffering || is_here(ex)) && !is_spent(ex);
-    if reads && ex.rx == Rx::Drain {
-        ex.rx = Rx::Body;
+    if reads && ex.progress.rx == Rx::Drain {
+        ex.progress.rx = Rx::Body;
     }
-    if is_spent(ex) && ex.rx == Rx::Body {
+    if is_spent(ex) && ex.progress.rx == Rx::Body {
         // The rest of the body is useless without its beginning.
-        ex.rx = Rx::Drain;
+        ex.progress.rx = Rx::Drain;
     }
     let buffers = settings.request_buffering || wants_body && needs_length(ex, protocol);
-    let buffers_first = ex.rx == Rx::Body && (buffers || is_here(ex));
+    let buffers_first = ex.progress.rx == Rx::Body && (buffers || is_here(ex));
     if buffers_first {
         let body = match buffers {
             true => body::BufferedBody::new(&ex.request.head, &ex.location().settings),
             false => body::BufferedBody::in_memory(),
         };
-        ex.log.upstream.get_or_insert_default().body = Some(body);
+        ex.progress.body = Some(body);
     }
     Ok(buffers_first)
 }

@@ -261,9 +261,8 @@ impl UpstreamRequest {
             return Err(("execve()", Errno::EINVAL));
         }
         let dir = text(&dir)?;
-        let body = ex.log.upstream.as_ref().and_then(|record| record.body.as_ref());
         let held;
-        let stdin = match body.map(|body| (body.file(), body.bytes())) {
+        let stdin = match ex.progress.body.as_ref().map(|body| (body.file(), body.bytes())) {
             Some((Some(file), _)) => Some(file.fd()),
             Some((None, Some(bytes))) if !bytes.is_empty() => {
                 held = holding(bytes)?;

@@ -43,7 +43,7 @@ pub(super) fn pass(hints: &Hints<'_>, hinted: &mut usize, ex: &mut Exchange, cx:
         return true;
     }
     // HTTP/1.0 clients do not know interim responses; those of a subrequest do not concern the page.
-    if ex.request.head.version < Version::Http11 || ex.subrequest.is_some() || !is_wanted(ex, cx) {
+    if ex.request.head.version < Version::Http11 || ex.nesting.subrequest.is_some() || !is_wanted(ex, cx) {
         return true;
     }
     let fields = fields(hints, ex);

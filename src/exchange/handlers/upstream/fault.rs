@@ -181,7 +181,7 @@ impl UpstreamRequest {
     pub fn may_repeat(&self, ex: &Exchange) -> bool {
         let settings = settings(ex);
         let goes_on = settings.next.has(NextUpstream::ERROR) && settings.next_timeout.0 == 0;
-        goes_on && ex.rx != Rx::Body && request::is_repeatable(ex)
+        goes_on && ex.progress.rx != Rx::Body && request::is_repeatable(ex)
     }
 
     /// Whether this status leads to the next server.

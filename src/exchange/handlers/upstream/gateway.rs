@@ -23,19 +23,19 @@ pub fn compose(request: &mut UpstreamRequest, ex: &mut Exchange, cx: &mut Servic
     let settings = settings(ex).clone();
     let (protocol, gateway) = (request.protocol, &settings.gateway);
     let caches = settings.cache.takes(ex.route.method);
-    let mut params = Params { protocol, pairs: ex.log.spare.take_pairs(), fits: true };
+    let mut params = Params { protocol, pairs: ex.spare.take_pairs(), fits: true };
     configured(ex, cx, gateway, &mut params)?;
     if settings.pass_request_headers {
         passed(ex, gateway, caches, &mut params);
     }
     let Params { pairs, mut fits, .. } = params;
-    let buffered = ex.log.upstream.as_ref().and_then(|record| record.body.as_ref());
+    let buffered = ex.progress.body.as_ref();
     let length = buffered.map(|body| body.len());
     request.framing = if protocol == Protocol::FastCgi { BodyFraming::Stdin } else { BodyFraming::Plain };
     request.body = match buffered {
         _ if !passes_body(ex) => RequestBody::Whole,
         // A subrequest has no body of its own.
-        None if ex.subrequest.is_some() => RequestBody::Whole,
+        None if ex.nesting.subrequest.is_some() => RequestBody::Whole,
         None if has_ended_empty(ex) => RequestBody::Whole,
         // For an empty file, no last piece would trigger the end of the body.
         Some(body) if body.file().is_some() && !body.is_empty() => RequestBody::File,
@@ -43,7 +43,7 @@ pub fn compose(request: &mut UpstreamRequest, ex: &mut Exchange, cx: &mut Servic
         None => RequestBody::Streamed,
     };
     let length = length.or(match ex.request.head.body_length {
-        BodyLength::Known(length) if ex.subrequest.is_none() && !is_spent(ex) => Some(length),
+        BodyLength::Known(length) if ex.nesting.subrequest.is_none() && !is_spent(ex) => Some(length),
         _ => None,
     });
     let mut out = std::mem::take(&mut request.out);
@@ -64,7 +64,7 @@ pub fn compose(request: &mut UpstreamRequest, ex: &mut Exchange, cx: &mut Servic
         ex.report(cx, Level::Alert, format_args!("uwsgi request is too big: {size}"));
         return Err(Status::INTERNAL_SERVER_ERROR);
     }
-    ex.log.spare.keep_pairs(pairs);
+    ex.spare.keep_pairs(pairs);
     request.out = out;
     request.sent = 0;
     if request.body == RequestBody::Whole {
@@ -116,7 +116,7 @@ fn is_set(gateway: &Gateway, name: &[u8]) -> bool {
 /// 403 if the application would execute a file that clients may have stored.
 fn configured(ex: &mut Exchange, cx: &mut Services, gateway: &Gateway, params: &mut Params) -> Result<(), Status> {
     let mut scratch = Vec::new();
-    let mut programs = stored::is_in_question(ex).then(|| ex.log.spare.take_programs());
+    let mut programs = stored::is_in_question(ex).then(|| ex.spare.take_programs());
     for param in gateway.params.iter() {
         // An empty value only suppresses the client's field.
         if param.is_field && param.name.starts_with(HEADER) && param.value.is_empty() {
@@ -137,7 +137,7 @@ fn configured(ex: &mut Exchange, cx: &mut Services, gateway: &Gateway, params: &
         for path in programs.paths() {
             stored::check(ex, cx, "", path, PathLinks::Possible)?;
         }
-        ex.log.spare.keep_programs(programs);
+        ex.spare.keep_programs(programs);
     }
     if !is_set(gateway, b"HTTP_HOST") {
         let before = params.pairs.len();

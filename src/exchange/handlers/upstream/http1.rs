@@ -33,7 +33,7 @@ pub fn compose(
     let caches = settings.cache.takes(ex.route.method);
     // If an upstream switches protocols without being asked, the 101 is passed on, as in nginx; clients other than
     // HTTP/1.1 cannot receive a 101.
-    request.asked.passes_101 = ex.subrequest.is_none() && ex.request.head.version == Version::Http11 && !caches;
+    request.asked.passes_101 = ex.nesting.subrequest.is_none() && ex.request.head.version == Version::Http11 && !caches;
     // Up to this size, the allocator's size classes are fastest, and most heads fit.
     let mut out = std::mem::take(&mut request.out);
     out.reserve(768);
@@ -54,7 +54,7 @@ pub fn compose(
         passed(ex, &settings.set_headers, caches, &mut out);
     }
     request::end(&mut out);
-    let buffered = ex.log.upstream.as_ref().and_then(|record| record.body.as_ref());
+    let buffered = ex.progress.body.as_ref();
     match (body, buffered) {
         (Some(body), _) => out.extend_from_slice(&body),
         // A body in a file is sent later, piece by piece.
@@ -68,16 +68,16 @@ pub fn compose(
 
 /// The announced length, and where the body comes from. `set`: the body of proxy_set_body.
 fn framing(ex: &Exchange, set: Option<&[u8]>, version: Version) -> Result<(BodyLength, RequestBody), Status> {
-    let buffered = ex.log.upstream.as_ref().and_then(|record| record.body.as_ref());
+    let buffered = ex.progress.body.as_ref();
     Ok(match (set, buffered) {
         (Some(body), _) => (BodyLength::Known(body.len() as u64), RequestBody::Whole),
         // The request had a body (nginx): some servers reject a POST without a length.
-        _ if ex.body_lost && ex.request.head.body_length != BodyLength::None => {
+        _ if ex.progress.body_lost && ex.request.head.body_length != BodyLength::None => {
             (BodyLength::Known(0), RequestBody::Whole)
         }
         _ if !passes_body(ex) => (BodyLength::None, RequestBody::Whole),
         // A subrequest has no body of its own.
-        (None, None) if ex.subrequest.is_some() => (BodyLength::None, RequestBody::Whole),
+        (None, None) if ex.nesting.subrequest.is_some() => (BodyLength::None, RequestBody::Whole),
         (None, None) if has_ended_empty(ex) => (BodyLength::Known(0), RequestBody::Whole),
         (None, Some(body)) => {
             (BodyLength::Known(body.len()), if body.file().is_some() { RequestBody::File } else { RequestBody::Whole })

@@ -82,7 +82,7 @@ pub fn start(ex: &mut Exchange, cx: &mut Services) -> Begun<UpstreamRequest> {
     if ex.route.method == Method::Trace || is_tunnel != (ex.route.method == Method::Connect) {
         return Err(methods::not_allowed(ex));
     }
-    let mut record = ex.log.upstream.take().unwrap_or_else(|| ex.log.spare.take_record());
+    let mut record = ex.log.upstream.take().unwrap_or_else(|| ex.spare.take_record());
     record.protocol = pass.protocol;
     if !record.tries.is_empty() {
         // The previous location's response may end only now, when its error page is requested here.

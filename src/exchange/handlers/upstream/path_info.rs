@@ -19,7 +19,7 @@ use crate::sys::file;
 /// `if` or rewrite the request passed since. Behind a named location it has to come there in the same way.
 pub fn is_meant(ex: &mut Exchange, cx: &mut Services, name: &[u8], path_info: &[u8]) -> bool {
     let config = ex.config.clone();
-    let way = &ex.route.way;
+    let way = &ex.route.history;
     let home = config.location(way.home);
     let is_prefix = matches!(home.kind, LocationKind::Prefix | LocationKind::PrefixFinal);
     let is_spelled = way.spelled.iter().any(|text| text.start < name.len() && name.len() <= text.end);
@@ -62,12 +62,12 @@ fn lead(ex: &mut Exchange, cx: &mut Services, uri: &[u8]) -> Lead {
     let method = ex.route.method;
     suppose::requested(ex, cx, uri, method, |ex, cx| {
         ex.route.internal = true;
-        ex.route.way.start(ex.route.location);
+        ex.route.history.start(ex.route.location);
         let (flow, answer) = match locate::probe(ex, cx) {
             Ok(()) => tried(ex, cx),
             Err(flow) => (flow, Answer::Other),
         };
-        Lead { home: ex.route.way.home, flow, answer }
+        Lead { home: ex.route.history.home, flow, answer }
     })
 }
 

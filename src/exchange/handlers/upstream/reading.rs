@@ -136,10 +136,10 @@ impl UpstreamRequest {
 
     /// Stores the head in the record, where variables find it.
     fn keep_head(&mut self, ex: &mut Exchange, cx: &mut Services, text: &[u8]) -> Rc<ReceivedHead> {
-        let mut bytes = ex.log.spare.take_bytes();
+        let mut bytes = ex.spare.take_bytes();
         bytes.extend_from_slice(text);
         let received = respond::without_duplicates(std::mem::take(&mut self.head), bytes, ex, cx);
-        let received = ex.log.spare.share_head(received);
+        let received = ex.spare.share_head(received);
         if let Some(record) = &mut ex.log.upstream {
             record.head = Some(received.clone());
         }
@@ -174,8 +174,8 @@ impl UpstreamRequest {
             // Nothing is sent to the client.
             Ending::Length(0) if ex.is_auth_subrequest() => self.after_body(false),
             _ if self.ending != Ending::None
-                && ex.tx == Tx::Done
-                && (ex.subrequest.is_none() || ex.is_auth_subrequest()) =>
+                && ex.progress.tx == Tx::Done
+                && (ex.nesting.subrequest.is_none() || ex.is_auth_subrequest()) =>
             {
                 self.keep = false;
                 self.reading = Reading::Done;

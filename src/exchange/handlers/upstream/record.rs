@@ -2,7 +2,6 @@
 
 use super::connection_options::ConnectionOptions;
 use crate::config::settings::proxy_pass::Protocol;
-use crate::exchange::body::BufferedBody;
 use crate::http::body_length::BodyLength;
 use crate::http::field::Field;
 use crate::http::fields::Fields;
@@ -22,9 +21,7 @@ pub struct UpstreamRecord {
     pub head: Option<Rc<ReceivedHead>>,
     /// The trailers of the last response.
     pub trailers: Fields,
-    /// The request body if it was buffered (`$request_body`).
-    pub body: Option<BufferedBody>,
-    /// The request body if it was streamed and is small.
+    /// The request body if it was streamed and is small (`$request_body`).
     streamed: Streamed,
     /// `$proxy_host` and `$proxy_port`.
     pub host: Option<Rc<[u8]>>,
@@ -162,14 +159,11 @@ impl UpstreamRecord {
         }
     }
 
-    /// `$request_body`: None if it is in a file or too large.
-    pub fn body_bytes(&self) -> Option<&[u8]> {
-        match &self.body {
-            Some(body) => body.bytes(),
-            None => match &self.streamed {
-                Streamed::Bytes(bytes) => Some(bytes),
-                Streamed::Nothing | Streamed::TooMany => None,
-            },
+    /// The streamed request body; None if it is too large, or was not streamed.
+    pub fn streamed_bytes(&self) -> Option<&[u8]> {
+        match &self.streamed {
+            Streamed::Bytes(bytes) => Some(bytes),
+            Streamed::Nothing | Streamed::TooMany => None,
         }
     }
 
@@ -295,21 +289,21 @@ mod tests {
         let (mut record, mut copies, mut at) = (UpstreamRecord::default(), 0, std::ptr::null());
         for _ in 0..20_000 {
             record.keep_streamed(b"piece", 100_000);
-            let now = record.body_bytes().map_or(std::ptr::null(), <[u8]>::as_ptr);
+            let now = record.streamed_bytes().map_or(std::ptr::null(), <[u8]>::as_ptr);
             copies += u32::from(now != at);
             at = now;
         }
         assert!(copies < 40, "{copies} copies of up to 100 kB");
-        assert!(record.body_bytes() == Some(&b"piece".repeat(20_000)[..]));
+        assert!(record.streamed_bytes() == Some(&b"piece".repeat(20_000)[..]));
         record.keep_streamed(b"", 100_000);
-        assert!(record.body_bytes().is_some());
+        assert!(record.streamed_bytes().is_some());
         record.keep_streamed(b"x", 100_000);
-        assert_eq!(record.body_bytes(), None, "too many");
+        assert_eq!(record.streamed_bytes(), None, "too many");
         record.keep_streamed(b"x", 100_000);
-        assert_eq!(record.body_bytes(), None);
+        assert_eq!(record.streamed_bytes(), None);
         let mut record = UpstreamRecord::default();
         record.keep_streamed(b"12", 1);
-        assert_eq!(record.body_bytes(), None);
+        assert_eq!(record.streamed_bytes(), None);
     }
 
     #[test]

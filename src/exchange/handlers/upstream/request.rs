@@ -24,7 +24,7 @@ pub fn target(ex: &mut Exchange, pass: &Pass, made: Option<&[u8]>) -> Vec<u8> {
     let sent = ex.request.head.origin.of(ex.buf());
     let is_escaped = ex.route.internal || memchr::memchr(b'%', split_args(sent).0).is_some();
     let location = (!ex.route.broke).then_some(pass.location.len());
-    let room = ex.log.spare.take_uri();
+    let room = ex.spare.take_uri();
     let sent = ex.request.head.origin.of(&ex.request.text);
     let raw = (!ex.route.rewritten).then_some(sent);
     uri::target(part, location, &Uri { raw, path: &ex.route.uri, is_escaped, args: &ex.route.args }, room)

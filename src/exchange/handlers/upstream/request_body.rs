@@ -11,9 +11,8 @@ use crate::http::version::Version;
 /// The body is gone: it was lost, or it was partly sent elsewhere and an error page is requested with GET, which needs
 /// none (nginx).
 pub(super) fn is_spent(ex: &Exchange) -> bool {
-    let buffered = ex.log.upstream.as_ref().is_some_and(|record| record.body.is_some());
     let is_page = ex.route.error_page.is_some() && matches!(ex.route.method, Method::Get | Method::Head);
-    ex.body_lost || is_page && ex.body_received > 0 && !buffered
+    ex.progress.body_lost || is_page && ex.progress.body_received > 0 && ex.progress.body.is_none()
 }
 
 /// The request has a body, and it is passed on.
@@ -24,13 +23,13 @@ pub(super) fn passes_body(ex: &Exchange) -> bool {
 /// The body, which is not buffered, has ended before the request is written: it was empty, and another location's
 /// upstream was given its end. No end will come that could complete chunks or records.
 pub(super) fn has_ended_empty(ex: &Exchange) -> bool {
-    ex.rx == Rx::Done && ex.body_received == 0
+    ex.progress.rx == Rx::Done && ex.progress.body_received == 0
 }
 
 /// A small body has already arrived: it can be $request_body without waiting (nginx).
 pub(super) fn is_here(ex: &Exchange) -> bool {
     const SMALL: u64 = 8 << 10;
-    ex.has_whole_body && matches!(ex.request.head.body_length, BodyLength::Known(1..=SMALL))
+    ex.progress.has_whole_body && matches!(ex.request.head.body_length, BodyLength::Known(1..=SMALL))
 }
 
 /// Whether the application needs the length of the body in advance, so that the body cannot be chunked.

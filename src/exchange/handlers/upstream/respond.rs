@@ -223,7 +223,7 @@ fn rate(received: &ReceivedHead, ex: &mut Exchange, settings: &ProxySettings) {
     if !settings.ignore.limit_rate
         && let Some(rate) = received.get(HeaderId::XAccelLimitRate).and_then(|value| Size::parse(value).ok())
     {
-        ex.limit_rate = Some(rate.0);
+        ex.progress.limit_rate = Some(rate.0);
     }
 }
 
@@ -321,7 +321,7 @@ fn answer(request: &mut UpstreamRequest, received: &ReceivedHead, ex: &mut Excha
         request.phase = UpstreamPhase::Tunnel;
     }
     // A client that did not request an upgrade may misread what follows this head: close the connection after it.
-    ex.closes |= head.status == 101;
+    ex.progress.closes |= head.status == 101;
 }
 
 /// The server of a tunnel is connected: answers 200; from now on, bytes are copied in both directions.
@@ -332,7 +332,7 @@ pub fn open_tunnel(request: &mut UpstreamRequest, ex: &mut Exchange) {
     ex.response.clear();
     ex.response.upgrade = true;
     ex.response.body = Body::Stream { length: None };
-    ex.closes = true;
+    ex.progress.closes = true;
     request.phase = UpstreamPhase::Tunnel;
 }
 

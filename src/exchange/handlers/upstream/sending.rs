@@ -36,7 +36,7 @@ fn with_body(
     what: impl FnOnce(&mut body::BufferedBody, body::Temp<'_>) -> Result<Moved, TempFileError>,
 ) -> Result<(), Flow> {
     let temp = ex.location().settings.body.temp.clone();
-    let Some(body) = ex.log.upstream.as_mut().and_then(|record| record.body.as_mut()) else { return Ok(()) };
+    let Some(body) = ex.progress.body.as_mut() else { return Ok(()) };
     match what(body, (&temp, cx)) {
         Ok(Moved::No) => Ok(()),
         Ok(Moved::ToFile) => {
@@ -62,7 +62,7 @@ fn with_body(
 impl UpstreamRequest {
     /// Leaves [`UpstreamPhase::BufferBody`] if the body is complete; whether it is.
     pub fn ends_buffering(&mut self, ex: &Exchange) -> bool {
-        let whole = ex.rx != Rx::Body;
+        let whole = ex.progress.rx != Rx::Body;
         if whole {
             self.phase = if self.pending.is_some() { UpstreamPhase::Resolve } else { UpstreamPhase::Pick };
         }
@@ -177,8 +177,8 @@ impl UpstreamRequest {
 
     /// Whether there is nothing to do but to send the request, all of which is pending.
     pub fn is_held(&self, ex: &Exchange) -> bool {
-        let is_whole = ex.rx == Rx::Done && self.body == RequestBody::Whole && self.is_unsent();
-        let is_quiet = ex.pause.is_none() && ex.out.is_empty() && self.spool.is_none();
+        let is_whole = ex.progress.rx == Rx::Done && self.body == RequestBody::Whole && self.is_unsent();
+        let is_quiet = ex.progress.pause.is_none() && ex.out.is_empty() && self.spool.is_none();
         self.phase == UpstreamPhase::SendReceive && !self.protocol.is_tunnel() && is_whole && is_quiet
     }
 
@@ -206,7 +206,7 @@ impl UpstreamRequest {
 
     /// Reads the next piece of a body that is buffered in a file; replaces the bytes already sent.
     fn refill(&mut self, ex: &Exchange) {
-        let file = ex.log.upstream.as_ref().and_then(|record| record.body.as_ref()).and_then(|body| body.file());
+        let file = ex.progress.body.as_ref().and_then(|body| body.file());
         let Some(file) = file.filter(|file| self.body == RequestBody::File && self.file_at < file.len()) else {
             return;
         };
@@ -241,7 +241,7 @@ impl UpstreamRequest {
 
     /// Whether the whole request has been sent.
     pub fn is_sent(&self, ex: &Exchange) -> bool {
-        let is_whole = ex.rx != Rx::Body || self.body == RequestBody::Whole || self.has_announced_length(ex);
+        let is_whole = ex.progress.rx != Rx::Body || self.body == RequestBody::Whole || self.has_announced_length(ex);
         self.pending().is_empty() && !self.write_closed && is_whole
     }
 
@@ -249,12 +249,12 @@ impl UpstreamRequest {
     /// END_STREAM is to come in a frame of its own.
     fn has_announced_length(&self, ex: &Exchange) -> bool {
         self.framing == BodyFraming::Plain
-            && matches!(ex.request.head.body_length, BodyLength::Known(length) if ex.body_received >= length)
+            && matches!(ex.request.head.body_length, BodyLength::Known(length) if ex.progress.body_received >= length)
     }
 
     /// Whether the client's body may be read: everything before has been sent.
     pub fn wants_body(&self, ex: &Exchange) -> bool {
-        let waits = ex.rx == Rx::Body && self.body == RequestBody::Streamed && !self.write_closed;
+        let waits = ex.progress.rx == Rx::Body && self.body == RequestBody::Streamed && !self.write_closed;
         waits && (self.pending().is_empty() || self.sends_body_with_head(ex))
     }
 
@@ -263,8 +263,8 @@ impl UpstreamRequest {
     pub fn sends_body_with_head(&self, ex: &Exchange) -> bool {
         self.body == RequestBody::Streamed
             && !self.request_sent
-            && ex.rx == Rx::Body
-            && ex.has_buffered_body
+            && ex.progress.rx == Rx::Body
+            && ex.progress.has_buffered_body
             && self.pending().len() < REPLAY
     }
 

@@ -16,7 +16,7 @@ use std::borrow::Cow;
 /// upstream as bytes.
 pub(super) fn is_wanted(ex: &Exchange) -> bool {
     let head = &ex.request.head;
-    head.version != Version::Http10 && head.get(HeaderId::Upgrade).is_some() && ex.subrequest.is_none()
+    head.version != Version::Http10 && head.get(HeaderId::Upgrade).is_some() && ex.nesting.subrequest.is_none()
 }
 
 /// The protocols that a client asks a gateway's application for.

@@ -62,7 +62,7 @@ impl UpstreamRequest {
 
     /// The request is over: leaves its buffers to the next one of its exchange.
     pub fn leave_room(self, ex: &mut Exchange) {
-        ex.log.spare.keep_request(self.out, self.target);
+        ex.spare.keep_request(self.out, self.target);
     }
 
     /// The events that can continue the exchange; the connection checks that none was missed.
@@ -87,7 +87,7 @@ impl UpstreamRequest {
 
     /// The response to the client has begun: an error can only be signalled by ending it early.
     pub fn has_begun(ex: &Exchange) -> bool {
-        ex.tx != Tx::Wait
+        ex.progress.tx != Tx::Wait
     }
 }
 

@@ -4,7 +4,7 @@
 use super::{AfterSync, Append, SLICE, UploadRequest};
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
-use crate::exchange::handlers::resumable::pending_upload::Unfinished;
+use crate::exchange::handlers::resumable::pending_upload::PendingUpload;
 use crate::exchange::handlers::resumable::respond::{self, Completeness};
 use crate::exchange::handlers::resumable::state::Dialect;
 use crate::exchange::handlers::resumable::store::Unread;
@@ -281,7 +281,12 @@ impl Append {
 }
 
 /// Reads the next slice of an upload's bytes, from `at` on, which moves on.
-fn read_slice(cx: &mut Services, upload: &Unfinished, at: &mut u64, mut each: impl FnMut(&[u8])) -> Result<(), Errno> {
+fn read_slice(
+    cx: &mut Services,
+    upload: &PendingUpload,
+    at: &mut u64,
+    mut each: impl FnMut(&[u8]),
+) -> Result<(), Errno> {
     let part = upload.dir.read_part(upload.id)?;
     let end = upload.size.min(*at + SLICE);
     let mut bytes = std::mem::take(&mut cx.scratch);

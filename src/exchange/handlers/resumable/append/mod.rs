@@ -7,7 +7,7 @@ mod ending;
 
 use super::checksum::{self, Checksum};
 use super::concat::Joining;
-use super::pending_upload::Unfinished;
+use super::pending_upload::PendingUpload;
 use super::respond;
 use super::state::{Dialect, UploadState};
 use super::takeover::TakeoverCheck;
@@ -37,7 +37,7 @@ const SLICE: u64 = 4 << 20;
 /// A request whose content is appended, or that asks for the offset while the upload is completed.
 pub struct Append {
     /// The upload as the request found it, and as it grows.
-    pub upload: Unfinished,
+    pub upload: PendingUpload,
     lease: Rc<Lease>,
     /// None: the request only asks for the offset.
     room: Option<Room>,
@@ -160,7 +160,7 @@ impl Append {
     pub fn new(
         ex: &Exchange,
         cx: &Services,
-        (upload, lease, room): (Unfinished, Rc<Lease>, Option<Room>),
+        (upload, lease, room): (PendingUpload, Rc<Lease>, Option<Room>),
         content: RequestContent,
     ) -> Append {
         let largest = match resumed::largest(ex) {
@@ -216,7 +216,7 @@ impl Append {
     }
 
     /// For a request without content, to be finished by [`Append::body_ended`].
-    pub fn asking(ex: &Exchange, cx: &Services, upload: Unfinished, lease: Rc<Lease>) -> Append {
+    pub fn asking(ex: &Exchange, cx: &Services, upload: PendingUpload, lease: Rc<Lease>) -> Append {
         Append::new(ex, cx, (upload, lease, None), RequestContent::default())
     }
 
@@ -380,7 +380,7 @@ impl Append {
         if self.upload.record.dialect != Dialect::Tus {
             return Ok(None);
         }
-        match ex.trailers.all(checksum::NAME).next() {
+        match ex.progress.trailers.all(checksum::NAME).next() {
             Some(value) => Checksum::parse(value).map(Some).map_err(bad),
             None if self.needs_late => {
                 Err(bad("Upload-Checksum is required, and the trailers have none").limit("upload_verify_digest"))

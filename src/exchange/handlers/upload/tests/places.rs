@@ -83,7 +83,7 @@ fn by_turns(site: &mut Site, late: Option<&str>) -> (usize, u16) {
         fs::create_dir(site.scratch.path().join("up/p")).expect("a directory");
         fs::write(site.scratch.path().join("up/p").join(name), "late").expect("written");
     }
-    ex.rx = Rx::Done;
+    ex.progress.rx = Rx::Done;
     let (mut flow, mut turns) = (upload.finish(&mut ex, cx), 0);
     while matches!(flow, Flow::Wait) {
         assert!(upload.works(), "it waits for nothing");

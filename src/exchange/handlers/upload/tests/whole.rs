@@ -75,7 +75,7 @@ fn run(site: &mut Site, ex: &mut Exchange, body: &[u8], comes: Comes) -> Flow {
             }
         }
     }
-    ex.rx = Rx::Done;
+    ex.progress.rx = Rx::Done;
     let mut flow = upload.finish(ex, cx);
     while matches!(flow, Flow::Wait | Flow::Body) {
         assert!(upload.works() || upload.is_writing(), "it waits for nothing");
@@ -348,7 +348,7 @@ fn a_digest_in_the_trailers_is_compared_whether_it_was_announced_or_not() {
             let fields = if announced.is_empty() { &chunked[..1] } else { &chunked[..] };
             let mut ex = site.at(&format!("PUT {target}"), fields, OUTSIDE);
             if !trailer.is_empty() {
-                ex.trailers.push(b"Content-Digest", trailer.as_bytes());
+                ex.progress.trailers.push(b"Content-Digest", trailer.as_bytes());
             }
             let flow = run(&mut site, &mut ex, long.as_bytes(), comes);
             assert_eq!(status(&ex, &flow), expected, "{target} {announced} {trailer}");

@@ -1,7 +1,7 @@
 //! What a finished request adds to the counters of the process.
 
 use super::handlers::upstream::record::UpstreamRecord;
-use super::log_facts::{LimitOutcome, UploadPart};
+use super::log_facts::{LimitOutcome, UploadRole};
 use super::{Exchange, Tx};
 use crate::http::status::Status;
 use crate::services::Services;
@@ -12,7 +12,7 @@ use crate::services::stats::{Counter, Timing};
 pub fn close(ex: &Exchange, cx: &mut Services) {
     let ms = cx.now.ms.saturating_sub(ex.log.started);
     cx.stats.answered(ex.response.status.0, ex.log.request_length, ex.bytes_sent(), ms);
-    if ex.cached_rest.is_some() {
+    if ex.progress.cached_rest.is_some() {
         return;
     }
     limits(ex, cx);
@@ -32,19 +32,19 @@ pub fn begin_upload(ex: &mut Exchange, cx: &mut Services) {
 pub fn is_upload_refused(ex: &Exchange) -> bool {
     let is_stored = ex.log.upload.as_ref().is_some_and(|upload| upload.dir.is_some());
     // The client left, or was too slow, before there was an answer.
-    let is_abandoned = ex.tx == Tx::Wait || ex.response.status == Status::CLIENT_CLOSED_REQUEST;
+    let is_abandoned = ex.progress.tx == Tx::Wait || ex.response.status == Status::CLIENT_CLOSED_REQUEST;
     let is_refused = ex.log.is_refused || ex.response.status.0 >= 400;
-    match ex.log.upload_part {
-        UploadPart::None => false,
-        UploadPart::Whole => is_refused && !is_stored,
+    match ex.log.upload_role {
+        UploadRole::None => false,
+        UploadRole::Whole => is_refused && !is_stored,
         // What has come of it is kept.
-        UploadPart::Creation | UploadPart::Append => is_refused && !is_stored && !is_abandoned,
+        UploadRole::Creation | UploadRole::Append => is_refused && !is_stored && !is_abandoned,
     }
 }
 
 fn uploads(ex: &Exchange, cx: &mut Services) {
     // What was refused before it came to its handler has begun, too.
-    if matches!(ex.log.upload_part, UploadPart::Whole | UploadPart::Creation) && !ex.log.upload_begun {
+    if matches!(ex.log.upload_role, UploadRole::Whole | UploadRole::Creation) && !ex.log.upload_begun {
         cx.stats.count(Counter::UploadsBegun);
     }
     if is_upload_refused(ex) {
