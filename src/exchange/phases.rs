@@ -260,7 +260,13 @@ fn find_location(ex: &mut Exchange, cx: &mut Services) -> Flow {
     let config = ex.config.clone();
     cx.trace.step(|| TraceStep::Search { server: ex.route.server, uri: ex.route.uri.clone() });
     if let Some(flow) = handlers::add_slash::of_location(ex, cx) {
-        return check_internal(ex, cx).and_then(|()| check_length(ex, cx)).err().unwrap_or(flow);
+        return match check_internal(ex, cx).and_then(|()| check_length(ex, cx)) {
+            Ok(()) => flow,
+            Err(refused) => {
+                ex.response.location = None;
+                refused
+            }
+        };
     }
     let (server, uri, trace) = (ex.route.server, &ex.route.uri, &mut cx.trace);
     let found = ex.route.effort.spend(|effort| location::find_within(&config, server, uri, trace, effort));
