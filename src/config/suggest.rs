@@ -100,7 +100,7 @@ impl Shape {
         if self.joined == other.joined {
             return Some(0);
         }
-        if a.len() == b.len() && self.letters == other.letters {
+        if self.joined.len() == other.joined.len() && self.letters == other.letters {
             let parts = self.parts();
             if parts.len() > 1 && parts == other.parts() {
                 return Some(1);
@@ -183,6 +183,8 @@ mod tests {
         let set = ["server_name", "client_max_body_size", "autoindex", "root", "set", "remote_addr", "listen"];
         for (word, expected) in [
             ("sever_name", Some("server_name")),
+            ("name__server", Some("server_name")),
+            ("size__body_max_client", Some("client_max_body_size")),
             ("servername", Some("server_name")),
             ("client-max-body-size", Some("client_max_body_size")),
             ("max_client_body_size", Some("client_max_body_size")),

@@ -46,7 +46,7 @@ fn given_twice(cx: &RuleContext, found: &mut Vec<Finding>) {
     let text = word.str();
     let names = variables(&text);
     if let Some(at) = text.find("?$is_args").or_else(|| text.find("?${is_args}")) {
-        let message = "$is_args is a `?` itself where there are arguments: two of them stand here then";
+        let message = "$is_args is a `?` itself where there are arguments: then there are two";
         let help = format!("leave this one out: {}{}", &text[..at], &text[at + 1..]);
         return found.push(Finding::new(word.span, message, help));
     }
@@ -61,7 +61,8 @@ fn given_twice(cx: &RuleContext, found: &mut Vec<Finding>) {
     // A level that sets $args itself knows what is appended.
     let is_set = || cx.levels().any(|level| level.assigned().contains_key("args"));
     let name = names.iter().find(|name| ARGUMENTS.contains(&&***name) || *name == "request_uri");
-    if let Some(name) = name.filter(|_| cx.is("rewrite") && !text.ends_with('?') && !is_set()) {
+    let is_twice = cx.is("rewrite") && !text.ends_with('?') && unmarked(&text).is_none() && !is_set();
+    if let Some(name) = name.filter(|_| is_twice) {
         let message = format!("rewrite appends the arguments itself: with ${name} they are there twice");
         found.push(Finding::new(word.span, message, format!("end it with `?`, which keeps them off: {text}?")));
     }
@@ -76,23 +77,32 @@ fn target<'a>(cx: &RuleContext<'_, 'a>) -> Option<&'a Word> {
     }
 }
 
+/// The path and the arguments of a target in which no `?` parts them.
+fn unmarked(text: &str) -> Option<(&str, &str)> {
+    let place = |name: &str| text.find(&format!("${name}")).or_else(|| text.find(&format!("${{{name}}}")));
+    let (path, args) = text.split_at(ARGUMENTS.iter().filter_map(|name| place(name)).min()?);
+    if !path.starts_with('/') && !path.split_once("://").is_some_and(|(_, rest)| rest.contains('/')) {
+        return None;
+    }
+    // A variable may hold the `?` itself. Behind a slash or a sign they are meant to be a part of the path.
+    let literal = path.rsplit_once(['$', '}']).map_or(path, |(_, last)| last);
+    let is_path = ["uri", "document_uri"].iter().any(|name| path.ends_with(&format!("${name}")));
+    let ends_literally = (literal.len() == path.len() || literal.contains(['/', '.']))
+        && path.ends_with(|last: char| last.is_ascii_alphanumeric());
+    let is_unmarked = !path.contains(['?', '|', ' ', '#']) && (ends_literally || is_path) && !path.contains("is_args");
+    is_unmarked.then_some((path, args))
+}
+
 fn without_question_mark(cx: &RuleContext, found: &mut Vec<Finding>) {
     let Some(word) = target(cx) else { return };
     let text = word.str();
-    let place = |name: &str| text.find(&format!("${name}")).or_else(|| text.find(&format!("${{{name}}}")));
-    let Some(at) = ARGUMENTS.iter().filter_map(|name| place(name)).min() else { return };
-    let (path, args) = text.split_at(at);
-    if !path.starts_with('/') && !path.split_once("://").is_some_and(|(_, rest)| rest.contains('/')) {
-        return;
-    }
-    // A variable may hold the `?` itself.
-    let literal = path.rsplit_once(['$', '}']).map_or(path, |(_, last)| last);
-    let is_path = ["uri", "document_uri"].iter().any(|name| path.ends_with(&format!("${name}")));
-    let ends_literally = literal.len() == path.len() || literal.contains(['/', '.']);
-    if !path.contains(['?', '|', ' ', '#']) && (ends_literally || is_path) && !path.contains("is_args") {
-        let message = format!("the arguments become a part of the path: nothing separates \"{path}\" from them");
-        found.push(Finding::new(word.span, message, format!("a `?` begins them: {path}?{args}")));
-    }
+    let Some((path, args)) = unmarked(&text).filter(|_| !cx.is("rewrite") || !text.ends_with('?')) else { return };
+    let message = format!("the arguments become a part of the path: nothing separates \"{path}\" from them");
+    let help = match cx.is("rewrite") {
+        true => format!("a `?` begins them, and one at the end keeps them from being appended again: {path}?{args}?"),
+        false => format!("a `?` begins them: {path}?{args}"),
+    };
+    found.push(Finding::new(word.span, message, help));
 }
 
 fn lost(cx: &RuleContext, found: &mut Vec<Finding>) {

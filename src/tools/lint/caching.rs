@@ -9,9 +9,9 @@ use crate::config::value::Millis;
 pub const RULES: &[Rule] = &[
     Rule {
         code: "W088",
-        title: "pages that browsers keep for years",
-        page: "A file that is kept for a year is not asked for again, also where it has changed: that is for files whose name \
-               changes with them (app.3f2a.js). A page keeps its name, so that visitors do not see its new version. Write \
+        title: "pages that browsers keep for weeks or years",
+        page: "A file that is kept for weeks or a year is not requested again, even if it has changed: that is for files whose \
+               name changes with them (app.3f2a.js). A page keeps its name, so that visitors do not see its new version. Write \
                `expires -1;` or a short time for pages, also where `try_files` ends in one.",
         about: &["expires"],
         check: kept_pages,
@@ -58,7 +58,7 @@ fn kept_pages(cx: &RuleContext, found: &mut Vec<Finding>) {
         /// A week.
         const KEPT: u64 = 7 * 86_400;
         if time.is("max") || Millis::parse_seconds(time.bytes()).is_ok_and(|time| time.seconds() >= KEPT) {
-            let message = format!("browsers keep {} for that long, and do not see its new version", page.str());
+            let message = format!("browsers keep {} for that long and do not see a new version", page.str());
             let help = "a short time here (expires -1;), a long one in a location of the files that never change";
             return found.push(Finding::new(time.span, message, help).note(page.span, "it is sent from here"));
         }

@@ -133,7 +133,10 @@ fn open_redirect(cx: &RuleContext, found: &mut Vec<Finding>) {
     }
     if let Some(name) = host_of_path(cx, host).filter(|_| text.contains("://")) {
         let message = format!("the path chooses by ${name} where visitors of this site are sent");
-        let help = "a group is of the last regex that matched: keep one of an `if` by `set`, or name the host";
+        let help = format!(
+            "name the host. If ${name} was meant to be a group of an earlier `if`, save it there with `set`: each regex \
+             that matches replaces the groups"
+        );
         return found.push(Finding::new(word.span, message, help));
     }
     let Some((before, digit)) = host.split_once('$').filter(|(before, _)| before.contains('.')) else { return };

@@ -150,12 +150,13 @@ fn without_head(cx: &RuleContext, found: &mut Vec<Finding>) {
         .iter()
         .any(|d| d.name.is("return") && d.args.first().is_some_and(|code| code.bytes().starts_with(b"4")));
     if is_list && refuses && words.contains(&"GET") && !words.contains(&"HEAD") {
-        let help = format!("let it in as well: {}", asked.text.replacen("GET", "GET|HEAD", 1));
-        found.push(Finding::new(
-            operand.span,
-            "GET is let in, and HEAD, which asks for the same without its body, is refused",
-            help,
-        ));
+        // An anchor holds for one of the alternatives only, unless they are in parentheses.
+        let is_bare = !asked.text.contains('(') && asked.text.contains(['^', '$']);
+        let names: Vec<&str> = words.iter().copied().filter(|word| !word.is_empty()).collect();
+        let list = if is_bare { format!("^({})$", names.join("|")) } else { asked.text.to_string() };
+        let help = format!("allow it as well: {}", list.replacen("GET", "GET|HEAD", 1));
+        let message = "GET is allowed, but HEAD, which requests the same without the body, is refused";
+        found.push(Finding::new(operand.span, message, help));
     }
 }
 

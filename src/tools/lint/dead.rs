@@ -264,7 +264,7 @@ fn not_filled_in(cx: &RuleContext, found: &mut Vec<Finding>) {
         let names: Vec<String> =
             variables(&word.str()).into_iter().filter(|name| Builtin::of(name).is_some()).collect();
         if let (Some(name), false) = (names.first(), modifier.starts_with(b"~") || word.bytes().starts_with(b"@")) {
-            let message = format!("\"${name}\" is taken as it stands: the path of a location has no variables");
+            let message = format!("\"${name}\" is taken literally: the path of a location has no variables");
             let help =
                 "a regex takes all paths of a kind: location ~ ^/[^/]+/ { … }; other things are told apart by `map`";
             found.push(Finding::new(word.span, message, help));
@@ -274,7 +274,7 @@ fn not_filled_in(cx: &RuleContext, found: &mut Vec<Finding>) {
     let Some(word) = cx.d.args.first().filter(|_| header || path || is_named) else { return };
     let names = variables(&word.str());
     let Some(name) = names.first().filter(|name| !name.starts_with(|c: char| c.is_ascii_digit())) else { return };
-    let message = format!("\"${name}\" is taken as it stands: no variable is filled in here");
+    let message = format!("\"${name}\" is taken literally: no variable is filled in here");
     let help = match name.strip_prefix("http_").filter(|_| is_named) {
         Some(field) => format!("write the name of the header: real_ip_header {};", field_name(field)),
         None if path => "write the path as it is; for a file of each server, write the line in each server".to_owned(),

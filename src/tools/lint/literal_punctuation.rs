@@ -54,7 +54,7 @@ fn unfilled(word: &Word) -> Option<Finding> {
             && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
     };
     let mark = ["%", "@@", "__", "@"].into_iter().find(|mark| is_mark(mark))?;
-    let message = format!("\"{text}\" is taken as it stands: no name is filled in between `{mark}`");
+    let message = format!("\"{text}\" is taken literally: no name is filled in between `{mark}`");
     Some(Finding::new(
         word.span,
         message,
@@ -68,7 +68,7 @@ fn path(cx: &RuleContext, word: &Word) -> Option<Finding> {
         return unfilled(word);
     };
     let message = format!("the `=` is part of the path \"{text}\"");
-    Some(Finding::new(word.span, message, format!("a value has no `=` before it: {} {right};", cx.d.name.str())))
+    Some(Finding::new(word.span, message, format!("leave out the `=`: {} {right};", cx.d.name.str())))
 }
 
 fn operator(cx: &RuleContext) -> Option<Finding> {

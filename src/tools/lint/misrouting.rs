@@ -253,7 +253,7 @@ fn asks_itself(cx: &RuleContext, found: &mut Vec<Finding>) {
         })
     };
     if let Some(listen) = own.iter().find(is_meant).filter(|_| is_only()) {
-        let message = format!("{host}:{port} is this server itself: the request comes back without end");
+        let message = format!("{host}:{port} is this server itself: each request comes back again and again");
         let finding = Finding::new(word.span, message, "name the address of the application");
         found.push(finding.note(listen.span, "it listens there"));
     }

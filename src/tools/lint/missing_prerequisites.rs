@@ -27,7 +27,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         code: "W051",
         title: "gzip is tuned and never turned on",
-        page: "`gzip_types` and its like say how responses are compressed where `gzip on;` stands, and it stands nowhere. Add \
+        page: "`gzip_types` and its like say how responses are compressed where gzip is on, but there is no `gzip on;`. Add \
                `gzip on;`.",
         about: &["gzip_types", "gzip_comp_level", "gzip_min_length", "gzip_proxied"],
         check: gzip_off,
@@ -114,8 +114,10 @@ fn asks_nowhere(cx: &RuleContext, found: &mut Vec<Finding>) {
     let Some(server) = cx.inside("server") else { return };
     let path = word.bytes().split(|byte| *byte == b'?').next().unwrap_or_default();
     if !path.starts_with(b"/") && !path.starts_with(b"$") && !word.is("off") {
-        let message =
-            format!("\"{}\" begins with no slash: no location answers it, and each request is 500", word.str());
+        let message = format!(
+            "\"{}\" does not begin with a slash: no location answers it, and each request is answered 500",
+            word.str()
+        );
         found.push(Finding::new(word.span, message, format!("auth_request /{};", word.str())));
         return;
     }

@@ -263,7 +263,7 @@ fn unfilled_name(cx: &RuleContext, word: &Word) -> Option<Finding> {
         Some(name) => format!("its `}}` is missing: {name}"),
         None if text == "=" => {
             let name = cx.d.args.iter().find(|other| other.span != word.span)?;
-            format!("a value has no `=` before it: server_name {};", name.str())
+            format!("leave out the `=`: server_name {};", name.str())
         }
         None if text.starts_with('$') && text != "$hostname" => {
             "every host is the default server: server_name _; with listen … default_server".to_owned()

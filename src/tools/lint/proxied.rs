@@ -27,9 +27,9 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W346",
-        title: "a socket by a relative path",
-        page: "The path of a socket begins at the directory that the server is started in, not at the prefix: what works from a \
-               shell fails under systemd. Write it whole: `unix:/run/app.sock`.",
+        title: "a socket with a relative path",
+        page: "The path of a socket is relative to the directory that the server is started in, not to the prefix: what works from a \
+               shell fails under systemd. Write the full path: `unix:/run/app.sock`.",
         about: &["proxy_pass", "fastcgi_pass", "uwsgi_pass", "scgi_pass", "server"],
         check: relative_socket,
     },

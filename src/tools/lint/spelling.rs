@@ -204,7 +204,7 @@ fn two_spellings(cx: &RuleContext, found: &mut Vec<Finding>) {
 fn star_key(cx: &RuleContext, found: &mut Vec<Finding>) {
     let in_map = cx.is_in("map");
     if in_map && cx.is("*") && cx.d.args.len() == 1 && !cx.level().has("default") {
-        let message = "`*` is a key like any other: it stands for no others";
+        let message = "`*` is a key like any other: it does not stand for all other values";
         found.push(Finding::new(cx.d.name.span, message, "did you mean \"default\"?"));
     }
 }
@@ -240,7 +240,7 @@ fn nearly(cx: &RuleContext, found: &mut Vec<Finding>) {
         }
     };
     for (word, meant) in cx.d.args.iter().filter_map(|word| Some((word, meant(word)?))) {
-        let message = format!("\"{}\" is taken as it stands", word.str());
+        let message = format!("\"{}\" is taken literally", word.str());
         found.push(Finding::new(word.span, message, format!("did you mean \"{meant}\"?")));
     }
 }
