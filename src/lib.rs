@@ -32,7 +32,7 @@
 //!   [`http::body_length`]
 //! - Host missing, repeated or malformed (400): [`http::h1::head`], its grammar: [`http::host`]; for HTTP/2:
 //!   [`http::h2::request`]
-//! - the form of a target (a path, a whole URL, `*`, `host:port`): [`http::request_target`], made `$uri` of:
+//! - the form of a target (a path, a whole URL, `*`, `host:port`): [`http::request_target`], turned into `$uri`:
 //!   `set_uri` in [`exchange::entry`]; `%xx` decoded, dot segments and slashes merged: [`http::uri`]
 //! - the 413 decided: [`exchange::body_limit`], for all of client_max_body_size; a file that is too large for its
 //!   location: `exchange/handlers/upload/start.rs` by its length, `exchange/handlers/upload/receive.rs` as it arrives

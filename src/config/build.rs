@@ -367,8 +367,7 @@ impl Build {
                 Fault::new(line.span, message).help(help)
             }
             ([sign, value], None) if matches!(&**sign, "=" | "=>" | ":" | "->") => {
-                Fault::new(line.args[0].span, message)
-                    .help(format!("a value has no `{sign}` before it: {key} {value};"))
+                Fault::new(line.args[0].span, message).help(format!("leave out the `{sign}`: {key} {value};"))
             }
             (values, None) => {
                 let help = format!("a value with spaces needs quotes: {key} \"{}\";", values.join(" "));

@@ -96,7 +96,7 @@ macro_rules! common {
                 Args::TAKE1,
                 $host,
                 Effect::Once(|s, b, d| name($of, s, b, d)),
-                "The name that is sent to an upstream (SNI) and that its certificate must have; variables are allowed. The default is the host of the pass directive.",
+                "The name that an upstream's certificate must have (*_ssl_verify) and that is sent to it as SNI (*_ssl_server_name on); variables are allowed. The default is the host of the pass directive.",
             ),
             row(
                 concat!($prefix, "_ssl_server_name"),

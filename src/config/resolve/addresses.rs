@@ -156,7 +156,7 @@ pub fn listen(d: &Directive, word: &Word, message: &str) -> Option<String> {
         return Some(format!("the path of a socket has {UNIX_PATH_MAX} bytes at most: name a shorter one"));
     }
     if text == "=" && d.args.len() > 1 {
-        return Some(format!("a value has no `=` before it: listen {};", rest()));
+        return Some(format!("leave out the `=`: listen {};", rest()));
     }
     let port = d.args.get(1).map(Word::str).filter(|port| text.len() > 1 && text.ends_with(':') && is_port(port));
     if let Some(port) = port {
@@ -365,7 +365,7 @@ pub fn name(d: &Directive, text: &str) -> Option<String> {
         "*" => return Some("every host is the default server: server_name _; and listen … default_server;".into()),
         "~" => {
             let regex = d.args.iter().skip_while(|word| !word.is("~")).nth(1)?.str();
-            return Some(format!("`~` has no space after it: server_name ~{regex};"));
+            return Some(format!("write no space after `~`: server_name ~{regex};"));
         }
         _ => {}
     }

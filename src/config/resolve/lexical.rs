@@ -54,7 +54,7 @@ fn colon_behind(line: &Directive) -> Option<Diagnostic> {
     }
     let plain = String::from_utf8_lossy(plain).into_owned();
     let warning = Diagnostic::warn(key.span, format!("the colon is part of the word \"{}\"", key.str()));
-    Some(warning.help(format!("it has no colon after it: {plain} {};", written(&line.args))))
+    Some(warning.help(format!("leave out the colon: {plain} {};", written(&line.args))))
 }
 
 /// Directives whose arguments are paths.
@@ -161,7 +161,7 @@ pub fn odd_word(d: &Directive, word: &Word) -> Option<Diagnostic> {
     if matches!(&*text, "=" | "=>") && is_first && LISTS.iter().any(|name| d.name.is(name)) {
         let warning = Diagnostic::warn(word.span, format!("`{text}` is a word of the list here"));
         let rest = written(d.args.iter().skip(1));
-        return Some(warning.help(format!("a value has no `{text}` before it: {} {rest};", d.name.str())));
+        return Some(warning.help(format!("leave out the `{text}`: {} {rest};", d.name.str())));
     }
     // `root /srv";`: a single quote character, at the end.
     if let [rest @ .., quote @ (b'"' | b'\'')] = word.bytes()

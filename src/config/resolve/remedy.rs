@@ -91,7 +91,7 @@ fn by_name(name: &str, all: &[String], words: &[Word]) -> Option<String> {
             let group = format!("upstream backend {{ {} }} in http", servers.join(" "));
             Some(format!("several servers are a group: {group}, and proxy_pass http://backend;"))
         }
-        "root" if words.len() == 2 && words[0].is("*") => Some(format!("it has no `*` before it: root {};", all[1])),
+        "root" if words.len() == 2 && words[0].is("*") => Some(format!("leave out the `*`: root {};", all[1])),
         "proxy_set_header" if words.len() == 1 => {
             let value = match all[0].to_ascii_lowercase().trim_end_matches(':') {
                 "upgrade" => "$http_upgrade",
@@ -457,7 +457,7 @@ fn expires(text: &str) -> Option<String> {
     if let Some(time) =
         text.strip_prefix('=').filter(|time| value::time_meant(time.as_bytes()).is_some() || time.ends_with('d'))
     {
-        return Some(format!("a value has no `=` before it: expires {time};"));
+        return Some(format!("leave out the `=`: expires {time};"));
     }
     match text.to_ascii_lowercase().as_str() {
         "never" | "forever" => Some("expires max; lets it be kept for ten years".into()),

@@ -201,7 +201,7 @@ pub(super) fn wrong_shape(d: &Directive, args: Args) -> Fault {
     let is_sign = |word: &&Word| !word.quoted && ["=", ":", ":=", "=>", "->"].iter().any(|sign| word.is(sign));
     if let Some(sign) = d.args.iter().take(2).find(is_sign) {
         let rest: Vec<&Word> = d.args.iter().filter(|word| word.span != sign.span).collect();
-        let help = format!("a value has no `{}` before it: {name} {};", sign.str(), written(rest));
+        let help = format!("leave out the `{}`: {name} {};", sign.str(), written(rest));
         return Fault::new(sign.span, message).help(help);
     }
     if let Some(word) = d.args.iter().find(|word| !word.quoted && word.bytes().starts_with(b"<%")) {

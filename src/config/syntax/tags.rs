@@ -69,7 +69,7 @@ impl Builder<'_> {
         if n > 0 || !self.is_part(span, &format!("`{}", sign.get(..2).unwrap_or_default())) {
             let error = match n {
                 0 => Diagnostic::emerg(span, format!("unknown directive \"{sign}\"")),
-                _ => Diagnostic::emerg(span, "unexpected \";\"").label("no end of a directive is meant here"),
+                _ => Diagnostic::emerg(span, "unexpected \";\"").label("a directive cannot end here"),
             };
             self.errors.push(error.help(format!("`{written}` is {PLACEHOLDER}")));
         }

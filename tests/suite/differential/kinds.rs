@@ -31,10 +31,10 @@ pub const KINDS: &[Kind] = &[
     ("| POST, PUT, DELETE and the like to a folder without its slash", |_, ours, theirs| {
         both(ours, theirs, "308", "301")
     }),
-    ("| a blank or a control byte in the URI of `proxy_pass` |", |ask, _, theirs| {
+    ("| a space or a control byte in the URI of `proxy_pass` |", |ask, _, theirs| {
         ask.contains("%20") && theirs.starts_with("HTTP/1.1 400")
     }),
-    ("| a blank in the replacement of `rewrite … redirect` |", |_, ours, theirs| {
+    ("| a space in the replacement of `rewrite … redirect` |", |_, ours, theirs| {
         ours.contains("Location: ") && ours.replace("%20", " ") == theirs.replace("%20", " ")
     }),
     ("| the body of error pages, and the answers to refused and stored uploads |", |_, ours, theirs| {

@@ -130,7 +130,7 @@ pub const KINDS: &[Kind] = &[
     ("| tabs around the value of a header field |", |pair| {
         pair.ask.contains("\ttab") && pair.asked_but_for(&["x-a:", "http_x_a="])
     }),
-    ("| a blank or a control byte in the URI of `proxy_pass` |", |pair| {
+    ("| a space or a control byte in the URI of `proxy_pass` |", |pair| {
         pair.conf.contains("$uri") && pair.same_after(|text| text.replace("%20", " "))
     }),
     ("| `proxy_method` with an empty variable |", |pair| {
