@@ -79,6 +79,7 @@ fn target<'a>(cx: &RuleContext<'_, 'a>) -> Option<&'a Word> {
 
 /// The path and the arguments of a target in which no `?` parts them.
 fn unmarked(text: &str) -> Option<(&str, &str)> {
+    memchr::memchr(b'$', text.as_bytes())?;
     let place = |name: &str| text.find(&format!("${name}")).or_else(|| text.find(&format!("${{{name}}}")));
     let (path, args) = text.split_at(ARGUMENTS.iter().filter_map(|name| place(name)).min()?);
     if !path.starts_with('/') && !path.split_once("://").is_some_and(|(_, rest)| rest.contains('/')) {

@@ -252,6 +252,9 @@ impl<'a> Level<'a> {
 
     /// The location that a path is routed to; only a limited number of regexes is tried.
     pub fn taker(&self, path: &[u8]) -> Option<&'a Directive> {
+        if self.locations().firsts.is_empty() {
+            return None;
+        }
         let by = |modifier: &'static [u8]| {
             let starts = (0..=path.len()).rev().filter_map(|end| path.get(..end));
             starts.filter_map(|start| self.location(modifier, start)).map(|at| &self.all[at]).next()
