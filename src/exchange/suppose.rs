@@ -1,10 +1,9 @@
 //! Looking at a request for a moment as though something about it were different: its method, its URI, its location,
 //! or, for the rules of a path that it does not name, all of its route ([`requested`]).
 //!
-//! Invariant: the request is as it was afterwards, however `look` ends, by a return or by a panic. Only what `look`
-//! notes elsewhere stays: values of variables are part of the route, but log lines and [`Basis`] are not.
-//!
-//! [`Basis`]: super::basis::Basis
+//! Invariant: what was put in place is taken back however `look` ends, by a return or by a panic. [`requested`] takes
+//! back all of the route, with the values of variables that were computed; the others only what they replaced: where
+//! `look` maps paths, [`Exchange::keeping_path`] stands around them. Log lines and [`Basis`](super::basis::Basis) stay.
 
 use super::Exchange;
 use super::response::Response;

@@ -1,4 +1,4 @@
-//! How long the content of a request is (RFC 9110 §6.4, §8.6), whatever protocol carries it.
+//! How long the content of a message is (RFC 9110 §6.4, §8.6), whatever protocol carries it.
 
 use crate::http::reject::Reject;
 
@@ -10,7 +10,7 @@ pub(super) const LONGEST: u64 = i64::MAX as u64;
 /// What a message's head says of the length of its body.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub enum BodyLength {
-    /// There is no body: HTTP/1.1 without Content-Length and Transfer-Encoding (RFC 9112 §6.3, rule 7), or a stream of
+    /// There is no body: a request of HTTP/1 without Content-Length and Transfer-Encoding (RFC 9112 §6.3, rule 7), or a stream of
     /// HTTP/2 that ends with its head.
     #[default]
     None,

@@ -74,7 +74,7 @@ impl Fields {
         &self.lines
     }
 
-    /// For a parser of HTTP/1, which puts only whole lines there that it has checked.
+    /// For a parser of HTTP/1, which checks each line as it ends: the last one may be incomplete until then.
     pub(in crate::http) fn lines_mut(&mut self) -> &mut Vec<u8> {
         &mut self.lines
     }

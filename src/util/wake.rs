@@ -1,6 +1,6 @@
 //! What to wake when an event arrives. A key is enough: each stream of HTTP/2 is a connection's state of its own, with
-//! a key of its own (`conn::http2`), so that services need not know of streams. The plan had a connection's key and the
-//! stream's number beside it; no reader of the number came to be.
+//! a key of its own (`conn::http2`). So, unlike planned, no number of a stream stands beside it, and services need not
+//! know of streams.
 
 use super::slab::Key;
 

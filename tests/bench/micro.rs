@@ -215,7 +215,7 @@ fn answers(timer: &Timer) {
         ("answer: 404", b"GET /no/such.html HTTP/1.1\r\nHost: localhost\r\n\r\n", b"HTTP/1.1 404 "),
         ("answer: a browser's request, 404", BROWSER, b"HTTP/1.1 404 "),
     ];
-    let mut ex = Exchange::new(&mut cx, client);
+    let mut ex = Exchange::new(&mut cx, client.clone());
     let mut handler = Handler::None;
     let mut reader = RequestReader::default();
     for (name, request, expected) in table {
@@ -223,7 +223,7 @@ fn answers(timer: &Timer) {
             ex.release(&mut cx);
             let mut input = cx.buffers.take();
             input.extend_from_slice(request);
-            ex.reuse(&mut cx, client);
+            ex.reuse(&mut cx, client.clone());
             cx.buffers.give(std::mem::take(&mut reader.input));
             reader.begin(input, 0);
             assert_eq!(reader.parse(&ex), Ok(HeadProgress::Complete), "{name}");
@@ -289,14 +289,14 @@ fn lists(timer: &Timer) {
                 false,
             );
             let request = format!("GET /old{last}/page.html HTTP/1.1\r\nHost: localhost\r\n\r\n");
-            let mut ex = Exchange::new(&mut cx, client);
+            let mut ex = Exchange::new(&mut cx, client.clone());
             let mut handler = Handler::None;
             let mut reader = RequestReader::default();
             timer.time(&name, || {
                 ex.release(&mut cx);
                 let mut input = cx.buffers.take();
                 input.extend_from_slice(request.as_bytes());
-                ex.reuse(&mut cx, client);
+                ex.reuse(&mut cx, client.clone());
                 cx.buffers.give(std::mem::take(&mut reader.input));
                 reader.begin(input, 0);
                 assert_eq!(reader.parse(&ex), Ok(HeadProgress::Complete), "{name}");

@@ -23,7 +23,7 @@ const A_BYTE: u32 = 1;
 /// What filling the memory for combinations of states counts for, in steps of PCRE2: its time.
 const FILLED: u32 = MATCH_LIMIT / 3;
 
-/// What is left to a search.
+/// What is left to the searches of a request.
 #[derive(Clone, Copy, Debug)]
 pub struct Effort {
     bytes: usize,
@@ -99,7 +99,7 @@ impl RequestEffort {
         found
     }
 
-    /// Another request begins, or what follows this one.
+    /// For the access log, which must not lack a line because its request has spent its effort.
     pub fn renew(&self) {
         self.0.set(Effort::default());
     }

@@ -14,7 +14,7 @@ use crate::services::temp_dir::{Keep, TempFile, TempFileError};
 /// otherwise each take the whole of proxy_buffers.
 const SCARCE: u64 = 4 << 10;
 
-/// Minimum capacity of the queue: smaller pieces would only cost system calls.
+/// Minimum capacity of the queue while memory is not short: smaller pieces would only cost system calls.
 pub(super) const LEAST_BUFFER: u64 = 64 << 10;
 
 /// When the queue was found full.

@@ -113,8 +113,8 @@ pub struct UpstreamRequest {
     pub pace: Option<Pace>,
     /// What the upstream has to do, and until when.
     pub upstream_deadline: UpstreamDeadline,
-    /// Until when the client has to move bytes; monotonic milliseconds. One time for client_body_timeout and
-    /// send_timeout: which of them it is follows from what the exchange waits for when it runs out.
+    /// Until when the client has to move bytes; monotonic milliseconds. One time for client_body_timeout, send_timeout
+    /// and limit_rate's pause: which of them it is follows from what the exchange waits for when it runs out.
     pub client_by: u64,
 }
 
