@@ -10,8 +10,8 @@ pub(super) const LONGEST: u64 = i64::MAX as u64;
 /// What a message's head says of the length of its body.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub enum BodyLength {
-    /// There is no body: a request of HTTP/1 without Content-Length and Transfer-Encoding (RFC 9112 §6.3, rule 7), or a stream of
-    /// HTTP/2 that ends with its head.
+    /// There is no body: a request of HTTP/1 without Content-Length and Transfer-Encoding (RFC 9112 §6.3, rule 7), or a
+    /// stream of HTTP/2 that ends with its head.
     #[default]
     None,
     /// This many bytes. `Content-Length: 0` is `Known(0)`: present, but nothing follows.
