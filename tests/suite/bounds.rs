@@ -200,34 +200,6 @@ fn clients_that_read_no_proxied_response_take_no_more_than_the_memory_there_is()
     crate::harness::eventually("all is served again", || s.get("/").status == 200);
 }
 
-/// Each had 256 KiB of a page with SSI commands made for it, however little memory was left.
-#[test]
-fn clients_that_read_no_page_with_commands_take_little_once_memory_is_short() {
-    if skip_on_nginx("it has no such limit") {
-        return;
-    }
-    const LIMIT: u64 = 64 << 10;
-    const CLIENTS: usize = 400;
-    let config = "worker_memory_limit 64m;\nevents { worker_connections 2000; }\nhttp {\n    server {\n        \
-        listen 127.0.0.1:%%PORT%% sndbuf=32k;\n        root %%DIR%%/html;\n        ssi on;\n    }\n}\n";
-    let page = format!("<!--#echo var=\"uri\" -->{}", "x".repeat(5 << 20));
-    let s = crate::harness::Setup::full(&format!("%%PREAMBLE%%\n{config}")).file("html/s.html", &page).start();
-    let mut clients: Vec<Client> = (0..CLIENTS).map(|_| s.ready_client()).collect();
-    let before = s.kilobytes("VmRSS");
-    for client in &mut clients {
-        client.send(b"GET /s.html HTTP/1.1\r\nHost: a\r\n\r\n");
-    }
-    crate::harness::eventually("memory is short", || s.error_log().contains("of worker_memory_limit is used"));
-    // Each has the beginning of an answer, if only a 503.
-    for client in &mut clients {
-        assert_eq!(client.bytes(9), b"HTTP/1.1 ");
-    }
-    let used = s.kilobytes("VmHWM") - before;
-    assert!(used < LIMIT * 2, "{used} of {LIMIT} KiB");
-    drop(clients);
-    crate::harness::eventually("all is served again", || s.get("/s.html").status == 200);
-}
-
 /// All are accepted while there is memory; what their heads would take is several times the limit.
 #[test]
 fn heads_that_are_sent_in_halves_take_no_more_than_the_memory_there_is() {
