@@ -275,16 +275,19 @@ mod tests {
     use crate::config::template::Variables;
     use crate::util::seed::Seed;
 
+    /// A list of a pattern for each number, and its set.
+    fn numbered(numbers: Range<u32>, text: impl Fn(u32) -> String) -> (Vec<(Pattern, ())>, PatternSet) {
+        let mut vars = Variables::default();
+        let pattern = |n| (Pattern::new(text(n).as_bytes(), Case::Sensitive, &mut vars).expect("valid"), ());
+        let patterns: Vec<_> = numbers.map(pattern).collect();
+        let set = PatternSet::new(patterns.iter().map(|(pattern, ())| pattern), MatchMode::Match).expect("it pays");
+        (patterns, set)
+    }
+
     /// Each of these looked at hundreds of states for each byte: sixty took two seconds.
     #[test]
     fn a_list_of_patterns_of_many_states_ends_the_search() {
-        let mut vars = Variables::default();
-        let mut pattern = |n: u32| {
-            let text = format!("a.{{0,90}}b.{{0,90}}c{n}");
-            (Pattern::new(text.as_bytes(), Case::Sensitive, &mut vars).expect("valid"), ())
-        };
-        let patterns: Vec<(Pattern, ())> = (10..70).map(&mut pattern).collect();
-        let set = PatternSet::new(patterns.iter().map(|(pattern, ())| pattern), MatchMode::Match).expect("it pays");
+        let (patterns, set) = numbered(10..70, |n| format!("a.{{0,90}}b.{{0,90}}c{n}"));
         let texts: String = (10..70).map(|n| format!("c{n}")).collect();
         let subject = [texts.as_bytes(), &Seed::new(1).text(b"ab", 8_000)].concat();
         for set in [Some(&set), None] {
@@ -301,12 +304,7 @@ mod tests {
 
     #[test]
     fn a_subject_with_the_texts_of_a_thousand_patterns_ends_the_search() {
-        let pattern = |n: u32| {
-            let text = format!("b[a-z]+{n}[0-9]+x");
-            (Pattern::new(text.as_bytes(), Case::Sensitive, &mut Variables::default()).expect("valid"), ())
-        };
-        let patterns: Vec<(Pattern, ())> = (1000..2100).map(pattern).collect();
-        let set = PatternSet::new(patterns.iter().map(|(pattern, ())| pattern), MatchMode::Match).expect("it pays");
+        let (patterns, set) = numbered(1000..2100, |n| format!("b[a-z]+{n}[0-9]+x"));
         let texts: String = (1000..2100).map(|n| format!("{n} ")).collect();
         patterns.iter().for_each(|(pattern, ())| pattern.prepare());
         let search = |subject: &str| first(Some(&set), &patterns, subject.as_bytes(), &mut Effort::default());
@@ -321,12 +319,7 @@ mod tests {
     /// The first request that named the texts of hundreds of patterns waited until all their engines were built: 40 ms.
     #[test]
     fn one_request_builds_few_engines_and_finds_the_same() {
-        let pattern = |n: u32| {
-            let text = format!("b[a-z]+{n}([0-9]+)x");
-            (Pattern::new(text.as_bytes(), Case::Sensitive, &mut Variables::default()).expect("valid"), ())
-        };
-        let patterns: Vec<(Pattern, ())> = (1000..1200).map(pattern).collect();
-        let set = PatternSet::new(patterns.iter().map(|(pattern, ())| pattern), MatchMode::Match).expect("it pays");
+        let (patterns, set) = numbered(1000..1200, |n| format!("b[a-z]+{n}([0-9]+)x"));
         let subject: String = (1000..1200).map(|n| format!("{n} ")).collect::<String>() + "bot11995x";
         let built = || patterns.iter().filter(|(pattern, ())| pattern.is_built()).count();
         let (mut before, mut requests) = (0, 0);
@@ -344,13 +337,8 @@ mod tests {
     /// Each list of a request could cost as much as one is allowed to.
     #[test]
     fn several_lists_of_one_request_share_its_effort() {
-        let pattern = |n: u32| {
-            let text = format!("b[a-z]+{n}[0-9]+x");
-            (Pattern::new(text.as_bytes(), Case::Sensitive, &mut Variables::default()).expect("valid"), ())
-        };
-        let patterns: Vec<(Pattern, ())> = (1000..1600).map(pattern).collect();
+        let (patterns, set) = numbered(1000..1600, |n| format!("b[a-z]+{n}[0-9]+x"));
         patterns.iter().for_each(|(pattern, ())| pattern.prepare());
-        let set = PatternSet::new(patterns.iter().map(|(pattern, ())| pattern), MatchMode::Match).expect("it pays");
         let subject = (1000..1600).map(|n| format!("{n} ")).collect::<String>().repeat(3);
         let search =
             |effort: &mut Effort| first(Some(&set), &patterns, subject.as_bytes(), effort).map(|found| found.is_some());

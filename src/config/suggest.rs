@@ -62,7 +62,7 @@ impl Shape {
         self.joined.clear();
         self.letters = 0;
         for c in word.chars() {
-            let c = if matches!(c, '-' | '.' | ' ' | '_') { '_' } else { c.to_ascii_lowercase() };
+            let c = if matches!(c, '-' | '.' | ' ') { '_' } else { c.to_ascii_lowercase() };
             self.text.push(c);
             if c != '_' {
                 self.joined.push(c);

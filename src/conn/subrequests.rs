@@ -16,11 +16,10 @@ use crate::exchange::flow::{Phase, Then};
 use crate::exchange::handlers::Handler;
 use crate::exchange::{Tx, entry, phases};
 use crate::services::Services;
+use crate::services::overload::SCARCE_OUTPUT;
 
 /// Bytes that may wait for the client before no more are made.
 const WAITING: u64 = 256 << 10;
-/// Instead of [`WAITING`] while memory is short: clients that read nothing would otherwise each hold that much.
-const SCARCE: u64 = 4 << 10;
 
 /// One round of the page that is the connection's exchange, or the return from one that is complete.
 pub fn step(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
@@ -30,7 +29,8 @@ pub fn step(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
         return again(turn);
     }
     let Active { ex, handler, pages, .. } = active;
-    if ex.out.pending() > if turn.cx.overload.is_tight() { SCARCE } else { WAITING } {
+    let most = if turn.cx.overload.is_tight() { SCARCE_OUTPUT } else { WAITING };
+    if ex.out.pending() > most {
         match write::flush(io, ex, turn) {
             Flushed::All => {}
             Flushed::Blocked => return Step::Wait,

@@ -89,7 +89,7 @@ impl LogFacts {
         LogFacts { started: now, ..LogFacts::default() }
     }
 
-    /// Of a subrequest: what is said of the client's request holds for it, too.
+    /// Of a subrequest, whose log lines are about the client's request, too.
     pub fn enter_subrequest(&self) -> LogFacts {
         // All are named, so that one that is added is decided on here.
         let LogFacts {

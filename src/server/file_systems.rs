@@ -1,5 +1,5 @@
 //! Directories that lie on another file system than the files that would be renamed into them or out of them: what a
-//! client asks of them fails each time, so it is said at the start.
+//! client asks of them fails each time, so the start reports it.
 
 use super::serving_user::{directory, landing, nearest};
 use super::upload_services::stores;

@@ -21,6 +21,10 @@ const PART: u64 = 128;
 /// Percentage points below its threshold at which a stage ends.
 const BACK: u64 = 3;
 
+/// Bytes of a response that wait for its client from the first stage on: enough to go on. Clients that read nothing
+/// would otherwise each hold all that its handler may queue.
+pub const SCARCE_OUTPUT: u64 = 4 << 10;
+
 /// What is given up when memory is scarce; each stage includes those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum MemoryStage {

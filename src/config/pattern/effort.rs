@@ -61,7 +61,7 @@ impl Effort {
         left.is_some()
     }
 
-    /// Whether engines of so many patterns that together have so many atoms may be built now; that is counted.
+    /// Whether the engines of patterns that have these atoms together may be built now; if so, that is counted.
     pub fn may_build(&mut self, patterns: usize, atoms: usize) -> bool {
         let left = self.building.checked_sub(building(patterns, atoms));
         self.building = left.unwrap_or(self.building);
@@ -74,7 +74,7 @@ impl Effort {
         self.steps = self.steps.saturating_sub(COMPILED.saturating_add(len.saturating_mul(A_BYTE)));
     }
 
-    /// Combinations of states were built, and have filled so many percent of the memory for them.
+    /// Combinations of states were built, which fill that share of the memory for them.
     pub(super) fn built_states(&mut self, percent: u32) {
         self.steps = self.steps.saturating_sub(FILLED / 100 * percent);
     }

@@ -32,10 +32,12 @@ fn is_enclosed(text: &str) -> bool {
     let Some(sign) = text.chars().next().filter(|sign| ['@', '%', '_'].contains(sign)) else { return false };
     let name = text.trim_matches(sign);
     let least = if sign == '_' { 4 } else { 2 };
-    text.ends_with(sign)
-        && text.len() >= name.len() + least
-        && name.len() > 1
-        && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+    text.ends_with(sign) && text.len() >= name.len() + least && is_in_capitals(name)
+}
+
+/// Whether a name is written as those of templates and of the environment are.
+pub fn is_in_capitals(name: &str) -> bool {
+    name.len() > 1 && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
 }
 
 /// `<your-domain>`, `<%= name %>`: unless the directive sends text, which may be HTML.

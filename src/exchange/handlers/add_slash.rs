@@ -65,7 +65,7 @@ pub fn of_location(ex: &mut Exchange, cx: &mut Services) -> Option<Flow> {
     }
     let method = ex.route.method;
     let mounts = |location: &Location| location.settings.dav.ext.contains(method);
-    if MOUNTING.contains(method) && own_without_slash(&config, server, uri, mounts).is_some() {
+    if MOUNTING.contains(method) && without_slash(&config, server, uri, mounts).is_some() {
         ex.route.uri.push(b'/');
         let mut meant = Vec::new();
         escape_path(&ex.route.uri, &mut meant);
@@ -80,19 +80,19 @@ pub fn of_location(ex: &mut Exchange, cx: &mut Services) -> Option<Flow> {
     None
 }
 
-/// The location of some kind whose name the URI is but for its last slash. For a proxied location its name alone is
-/// enough (nginx); here it is that location which has to answer, and a location with exactly the URI's name that is of
-/// the kind as well answers itself.
-fn own_without_slash(
+/// The location of some kind whose name the URI is but for its last slash, and the one that the URI itself belongs to.
+/// For a proxied location its name alone is enough (nginx); here it is that location which has to answer, and a location
+/// with exactly the URI's name that is of the kind as well answers itself.
+fn without_slash(
     config: &Config,
     server: ServerId,
     uri: &[u8],
     is_meant: impl Fn(&Location) -> bool,
-) -> Option<LocationId> {
+) -> Option<(LocationId, LocationId)> {
     let id = location::lacks_slash(config, server, uri, &is_meant).filter(|id| is_meant(config.location(*id)))?;
-    let found = location::find(config, server, uri, &mut NoTrace).ok().map(|found| config.location(found.location));
-    let answers = |location: &Location| *location.name == *uri && is_meant(location);
-    (!found.is_some_and(answers)).then_some(id)
+    let own = location::find(config, server, uri, &mut NoTrace).ok()?.location;
+    let location = config.location(own);
+    (*location.name != *uri || !is_meant(location)).then_some((id, own))
 }
 
 /// The URI is the name of a location for uploads without its slash, and no other location takes the method: the
@@ -100,14 +100,13 @@ fn own_without_slash(
 fn is_for_location_with_slash(ex: &mut Exchange) -> bool {
     let (config, server, uri) = (ex.config.clone(), ex.route.server, &ex.route.uri);
     let is_files = |location: &Location| location.content == ContentHandler::Files;
-    let Some(area) = own_without_slash(&config, server, uri, is_files) else { return false };
-    let Ok(found) = location::find(&config, server, uri, &mut NoTrace) else { return false };
-    let other = config.location(found.location);
+    let Some((area, own)) = without_slash(&config, server, uri, is_files) else { return false };
+    let other = config.location(own);
     if !is_files(other) || !other.script.ops.is_empty() {
         return false;
     }
     let takes = |ex: &mut Exchange| methods::allowed(ex).contains(Method::Post);
-    let is_for_area = !ex.with_location(found.location, takes) && ex.with_location(area, takes);
+    let is_for_area = !ex.with_location(own, takes) && ex.with_location(area, takes);
     if is_for_area {
         ex.route.location = area;
     }

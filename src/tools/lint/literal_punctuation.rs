@@ -2,6 +2,7 @@
 
 use super::rule::{Finding, Rule, RuleContext};
 use crate::config::ast::{Word, written};
+use crate::config::resolve::placeholder::is_in_capitals;
 
 pub const RULES: &[Rule] = &[Rule {
     code: "W064",
@@ -49,9 +50,7 @@ fn unfilled(word: &Word) -> Option<Finding> {
     let text = word.str();
     let is_mark = |mark: &&str| {
         let name = text.split(*mark).nth(1).unwrap_or_default();
-        text.matches(*mark).count() == 2
-            && name.len() > 1
-            && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
+        text.matches(*mark).count() == 2 && is_in_capitals(name)
     };
     let mark = ["%", "@@", "__", "@"].into_iter().find(|mark| is_mark(mark))?;
     let message = format!("\"{text}\" is taken literally: no name is filled in between `{mark}`");

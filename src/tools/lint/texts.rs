@@ -160,9 +160,10 @@ fn passed_twice(cx: &RuleContext, found: &mut Vec<Finding>) {
     let all = cx.level().all;
     let passed = cx.level().passed.get_or_init(|| passed(all));
     let lines = passed.get(&(cx.name(), name.bytes())).map(Vec::as_slice).unwrap_or_default();
-    let before = lines.iter().rev().skip_while(|at| **at >= cx.at).take(COMPARED).filter_map(|at| all.get(*at));
+    let before = lines.get(..lines.partition_point(|at| *at < cx.at)).unwrap_or_default();
     let is_other = |d: &&Directive| d.args.get(1).is_some_and(|other| other.bytes() != value.bytes());
-    let Some(first) = before.into_iter().find(is_other) else { return };
+    let nearest = before.iter().rev().take(COMPARED).filter_map(|at| all.get(*at));
+    let Some(first) = nearest.into_iter().find(is_other) else { return };
     let file = cx.blocks.last().map(|block| block.name.span.file);
     let is_own = |d: &Directive| Some(d.name.span.file) == file;
     let text = name.str();

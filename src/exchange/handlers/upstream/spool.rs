@@ -8,11 +8,8 @@ use super::settings::settings;
 use crate::config::model::Level;
 use crate::exchange::{Exchange, Printable, filters};
 use crate::services::Services;
+use crate::services::overload::SCARCE_OUTPUT;
 use crate::services::temp_dir::{Keep, TempFile, TempFileError};
-
-/// Capacity of the queue while memory is short (worker_memory_limit): enough to go on. Clients that read nothing would
-/// otherwise each take the whole of proxy_buffers.
-const SCARCE: u64 = 4 << 10;
 
 /// Minimum capacity of the queue while memory is not short: smaller pieces would only cost system calls.
 pub(super) const LEAST_BUFFER: u64 = 64 << 10;
@@ -47,7 +44,7 @@ pub struct Spool {
 /// Maximum bytes of a response that are queued in memory. `is_scarce`: memory is short.
 pub(super) fn capacity(ex: &Exchange, is_scarce: bool) -> u64 {
     if is_scarce {
-        return SCARCE;
+        return SCARCE_OUTPUT;
     }
     let settings = settings(ex);
     let (count, size) = settings.buffers;
