@@ -81,8 +81,8 @@ pub fn of_location(ex: &mut Exchange, cx: &mut Services) -> Option<Flow> {
 }
 
 /// The location of some kind whose name the URI is but for its last slash, and the one that the URI itself belongs to.
-/// For a proxied location its name alone is enough (nginx); here it is that location which has to answer, and a location
-/// with exactly the URI's name that is of the kind as well answers itself.
+/// For a proxied location its name alone is enough (nginx); here it is that location which has to answer, and a
+/// location with exactly the URI's name that is of the kind as well answers itself.
 fn without_slash(
     config: &Config,
     server: ServerId,
