@@ -1,7 +1,6 @@
 //! Things that cost or reveal more than they seem to: slow regexes, responses readable by any site, uploaded files that
 //! others can fetch.
 
-use super::assigned;
 use super::backtracking::ambiguous;
 use super::blocks::{authenticates, location};
 use super::headers::maps_of;
@@ -111,10 +110,9 @@ fn any_origin(cx: &RuleContext, found: &mut Vec<Finding>) {
 /// Whether a `map` of $http_origin gives every origin back.
 fn is_mapped_from_any(cx: &RuleContext, name: &str) -> bool {
     const ANY: [&str; 9] = ["default", "~.", "~.*", "~^.*$", "~*.*", "~.+", "~^.+$", "~^https?://", "~^https://"];
-    maps_of(cx, &name.trim_matches(['{', '}']).to_ascii_lowercase()).any(|map| {
-        let is_of_origin = map.says("$http_origin");
-        let lets_all = |(key, value): (&Word, &Word)| ANY.iter().any(|any| key.is(any)) && value.is("$http_origin");
-        is_of_origin && assigned::lines(map).any(lets_all)
+    maps_of(cx, &name.trim_matches(['{', '}']).to_ascii_lowercase()).any(|(level, map)| {
+        let inside = level.inside(map);
+        map.says("$http_origin") && ANY.iter().flat_map(|any| inside.named(any)).any(|line| line.says("$http_origin"))
     })
 }
 

@@ -1,7 +1,7 @@
 //! What a request can inject into other requests, responses and addresses; and headers and rules that are lost.
 
 use super::blocks::{Pass, authority, is_of_client, passes, sets, variables};
-use super::level::{Fields, Level};
+use super::level::{Fields, Level, Mapped};
 use super::regexes::{Captured, begins_with_slash, captured, group};
 use super::rule::{COMPARED, Finding, Rule, RuleContext};
 use super::targets::leads_to;
@@ -86,27 +86,42 @@ fn is_set_by_client(cx: &RuleContext, name: &str) -> bool {
     cx.levels.iter().filter_map(|level| level.assigned().get(name)).flatten().any(is_sent)
 }
 
-/// The `map` blocks of enclosing levels that define a variable.
-pub fn maps_of<'p, 'a>(cx: &RuleContext<'p, 'a>, name: &str) -> impl Iterator<Item = &'a Directive> + use<'p, 'a> {
+/// The `map` blocks of enclosing levels that define a variable, with their levels.
+pub fn maps_of<'p, 'a>(
+    cx: &RuleContext<'p, 'a>,
+    name: &str,
+) -> impl Iterator<Item = (&'p Level<'a>, &'a Directive)> + use<'p, 'a> {
     let variable = format!("${name}").into_bytes();
-    let maps = cx.levels.iter().flat_map(|level| {
-        let all = if level.has("map") { level.all } else { &[] };
-        all.iter().filter(|d| d.name.is("map")).take(COMPARED)
-    });
-    maps.filter(move |d| d.args.get(1).is_some_and(|word| word.lower() == variable))
+    let maps =
+        cx.levels.iter().flat_map(|level| level.named("map").iter().take(COMPARED).map(move |map| (level, *map)));
+    maps.filter(move |(_, map)| map.args.get(1).is_some_and(|word| word.lower() == variable))
 }
 
 /// Whether a `map` assigns a host supplied by the client: directly, or by a capture of it.
 fn is_mapped_by_client(cx: &RuleContext, name: &str) -> bool {
-    maps_of(cx, name).any(|map| {
+    maps_of(cx, name).any(|(level, map)| mapped(level, map).host_of_client)
+}
+
+/// What the values of a map are made of; found once for each map.
+fn mapped<'a>(level: &Level<'a>, map: &'a Directive) -> Mapped {
+    *level.inside(map).mapped.get_or_init(|| {
         let source = map.args.first().map(|word| variables(&word.str())).unwrap_or_default();
-        let is_sent = source.iter().any(|of| sent_by_client(of));
-        map.block.iter().flatten().any(|line| {
-            let value = line.args.first().map(|word| word.str().into_owned()).unwrap_or_default();
-            let is_open = |of: &String| is_sent && is_any(group(&line.name.str(), of));
-            variables(authority(&value)).iter().any(|of| is_of_client(of) || is_open(of))
-        })
+        let (is_sent, is_decoded) = (source.iter().any(|of| sent_by_client(of)), source.iter().any(|of| is_path(of)));
+        let mut found = Mapped::default();
+        for line in map.block.iter().flatten() {
+            let (key, value) = (line.name.str(), line.args.first().map(Word::str).unwrap_or_default());
+            found.host_of_client |=
+                variables(authority(&value)).iter().any(|of| is_of_client(of) || is_sent && is_any(group(&key, of)));
+            found.decoded_path |= variables(&value)
+                .iter()
+                .any(|of| is_path(of) || is_decoded && group(&key, of) == Some(Captured::Anything));
+        }
+        found
     })
+}
+
+fn is_path(name: &str) -> bool {
+    matches!(name, "uri" | "document_uri")
 }
 
 /// Whether a group can capture values that no list could enumerate.
@@ -116,15 +131,7 @@ fn is_any(held: Option<Captured>) -> bool {
 
 /// Whether a `map` assigns a decoded path, or a capture of one that may contain a line end.
 fn is_mapped_from_path(cx: &RuleContext, name: &str) -> bool {
-    let is_path = |name: &String| matches!(name.as_str(), "uri" | "document_uri");
-    maps_of(cx, name).any(|map| {
-        let source = map.args.first().map(|word| variables(&word.str())).unwrap_or_default();
-        map.block.iter().flatten().any(|line| {
-            let value = line.args.first().map(|word| variables(&word.str())).unwrap_or_default();
-            let holds_all = |of: &String| group(&line.name.str(), of) == Some(Captured::Anything);
-            value.iter().any(|of| is_path(of) || source.iter().any(is_path) && holds_all(of))
-        })
-    })
+    maps_of(cx, name).any(|(level, map)| mapped(level, map).decoded_path)
 }
 
 /// Whether the server accepts requests for any host: none of its names is a domain name.
@@ -189,7 +196,6 @@ fn header_splitting(cx: &RuleContext, found: &mut Vec<Finding>) {
     };
     for word in values {
         for name in variables(&word.str()) {
-            let is_path = |name: &str| matches!(name, "uri" | "document_uri");
             let decoded = is_path(&name) || set_from(cx, &name).iter().any(|name| is_path(name));
             let mapped = !decoded && is_mapped_from_path(cx, &name);
             // A rewrite's own captures come from the URI too, but `.` matches no line end.

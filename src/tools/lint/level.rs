@@ -12,6 +12,7 @@ use crate::util::hash::{FastMap, FastSet};
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashSet;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 /// Maximum number of sibling blocks compared; more are generated, and no one reads them. Tests count what is looked at.
 pub const COMPARED: usize = if cfg!(test) { 32 } else { 200 };
@@ -25,6 +26,8 @@ pub struct Level<'a> {
     firsts: OnceCell<FastMap<&'a [u8], usize>>,
     named: OnceCell<FastMap<&'a [u8], Vec<&'a Directive>>>,
     first_pass: OnceCell<Option<&'a Directive>>,
+    /// The levels inside its blocks, as far as they were asked for.
+    insides: RefCell<FastMap<*const Directive, Rc<Level<'a>>>>,
     servers: OnceCell<Vec<Server<'a>>>,
     locations: OnceCell<Locations<'a>>,
     /// Its regex locations, limited to those compared.
@@ -80,6 +83,12 @@ pub struct Level<'a> {
     error_pages: OnceCell<FastSet<&'a [u8]>>,
     /// Names of locations at this level and below that pass requests on. For rule W043.
     pub passing: OnceCell<FastSet<&'a [u8]>>,
+    /// For an upstream: the first server of each port. For rule W094.
+    pub ports: OnceCell<FastMap<String, &'a Directive>>,
+    /// For an upstream: the hosts of its servers. For rule W315.
+    pub hosts: OnceCell<FastSet<String>>,
+    /// For a map: the values it gives. For rules W101 and W102.
+    pub mapped: OnceCell<Mapped>,
     fields: RefCell<FastMap<&'static str, Option<&'a Directive>>>,
     ifs: OnceCell<FastMap<String, Vec<&'a Directive>>>,
     last_rewrite: OnceCell<Option<usize>>,
@@ -94,6 +103,15 @@ pub type Passed<'a> = FastMap<(&'a [u8], &'a [u8]), Vec<usize>>;
 pub struct Server<'a> {
     pub block: &'a Directive,
     pub listens: Vec<&'a Directive>,
+}
+
+/// What the values of a `map` are made of.
+#[derive(Clone, Copy, Default)]
+pub struct Mapped {
+    /// A host that the client chooses freely.
+    pub host_of_client: bool,
+    /// A decoded path, or a part of one, that may contain a line end.
+    pub decoded_path: bool,
 }
 
 /// Fields in order of first use, with their names in lower case.
@@ -231,6 +249,13 @@ impl<'a> Level<'a> {
         *self.first_pass.get_or_init(|| self.all.iter().find(|d| blocks::is_pass(&d.name.str())))
     }
 
+    /// The level inside one of its blocks. Its facts are kept: a rule that each of many lines leads to the same block
+    /// would otherwise search that block for each of them.
+    pub fn inside(&self, block: &'a Directive) -> Rc<Level<'a>> {
+        let inside = || Rc::new(Level::new(block.block.as_deref().unwrap_or_default()));
+        self.insides.borrow_mut().entry(block).or_insert_with(inside).clone()
+    }
+
     /// Its servers, limited to those compared.
     pub fn servers(&self) -> &[Server<'a>] {
         self.servers.get_or_init(|| {
@@ -340,8 +365,8 @@ impl<'a> Level<'a> {
 
     /// Whether an `upstream` of this name with `keepalive` is defined here.
     pub fn keeps(&self, name: &[u8]) -> bool {
-        let is_kept = |d: &Directive| d.name.is("keepalive") && !d.says("0");
-        self.upstream(name).is_some_and(|upstream| upstream.block.iter().flatten().any(is_kept))
+        let is_kept = |upstream| self.inside(upstream).named("keepalive").iter().any(|d| !d.says("0"));
+        self.upstream(name).is_some_and(is_kept)
     }
 
     /// The only `map` or `geo` here that defines a variable: its name in lower case, with `$`.

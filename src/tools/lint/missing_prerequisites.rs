@@ -1,7 +1,7 @@
 //! Directives that need another one that is missing: a host without a resolver, a check without a location or without a
 //! test of its result, a certificate without a TLS listener.
 
-use super::blocks::{Pass, authority, below, is_pass, is_tls, location, passes, variables_below};
+use super::blocks::{Pass, authority, below, is_tls, location, passes, variables_below};
 use super::headers::before_path;
 use super::rule::{Finding, Rule, RuleContext};
 use crate::config::ast::Directive;
@@ -126,14 +126,13 @@ fn asks_nowhere(cx: &RuleContext, found: &mut Vec<Finding>) {
     }
     // A static file as the answer would allow access, which may be intended for tests; so a location of its own is
     // accepted.
-    let answers = |d: &Directive| {
-        let is_answer = |d: &Directive| {
-            is_pass(&d.name.str()) || ["return", "include", "location", "if"].iter().any(|name| d.name.is(name))
-        };
-        d.block.iter().flatten().any(is_answer)
-    };
-    let is_own = |d: &Directive| location(d).is_some_and(|(_, name)| !name.is("/"));
-    if server.taker(path).is_none_or(|d| !answers(d) && !is_own(d)) {
+    let taker = server.taker(path);
+    let is_answered = taker.is_some_and(|taker| {
+        let inside = server.inside(taker);
+        inside.first_pass().is_some() || ["return", "include", "location", "if"].iter().any(|name| inside.has(name))
+    });
+    let is_own = taker.and_then(location).is_some_and(|(_, name)| !name.is("/"));
+    if !is_answered && !is_own {
         let message = format!("no location answers \"{}\": each request is answered 500", word.str());
         let help = format!("add: location = {} {{ internal; proxy_pass http://ADDRESS; }}", word.str());
         found.push(Finding::new(word.span, message, help));

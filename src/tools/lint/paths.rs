@@ -3,7 +3,6 @@
 
 use super::blocks::location;
 use super::rule::{Finding, Rule, RuleContext};
-use crate::config::ast::Directive;
 
 pub const RULES: &[Rule] = &[
     Rule {
@@ -93,14 +92,14 @@ fn failing_page(cx: &RuleContext, found: &mut Vec<Finding>) {
     }
     let path = page.bytes().split(|byte| *byte == b'?').next().unwrap_or_default();
     let Some(taker) = server.taker(path).filter(|_| !path.contains(&b'$')) else { return };
-    let inside = || taker.block.iter().flatten();
-    if inside().any(|d| d.name.is("include") || d.name.is("satisfy")) {
+    let inside = server.inside(taker);
+    if inside.has("include") || inside.has("satisfy") {
         return;
     }
-    let returned = inside().find(|d| d.name.is("return")).and_then(|d| d.args.first());
+    let returned = inside.first_of("return").and_then(|d| d.args.first());
     let refused = || {
-        let is_rule = |d: &&Directive| d.name.is("allow") || d.name.is("deny");
-        inside().find(is_rule).filter(|d| d.name.is("deny") && d.says("all"))
+        let (deny, allow) = (inside.first("deny")?, inside.first("allow"));
+        inside.all.get(deny).filter(|d| allow.is_none_or(|allow| deny < allow) && d.says("all"))
     };
     let failing = codes.iter().find_map(|code| match returned {
         Some(returned) => (returned.bytes() == code.bytes()).then_some(returned.span),

@@ -4,7 +4,8 @@ use super::assigned;
 use super::blocks::{Pass, authority, first_below, passes, sets};
 use super::level::Level;
 use super::rule::{Finding, Rule, RuleContext};
-use crate::config::ast::Directive;
+use crate::config::ast::{Directive, Word};
+use crate::util::hash::FastMap;
 use std::net::IpAddr;
 
 pub const RULES: &[Rule] = &[
@@ -109,6 +110,20 @@ fn port(address: &str) -> Option<&str> {
     Some(after.rsplit_once(':').map_or("80", |(_, port)| port))
 }
 
+/// The first server of an upstream on each port.
+fn by_port<'l, 'a>(upstream: &'l Level<'a>) -> &'l FastMap<String, &'a Directive> {
+    upstream.ports.get_or_init(|| {
+        let mut ports = FastMap::default();
+        for server in upstream.named("server") {
+            let address = server.args.first().map(Word::str).unwrap_or_default();
+            if let Some(port) = port(&address) {
+                ports.entry(port.to_owned()).or_insert(*server);
+            }
+        }
+        ports
+    })
+}
+
 fn other_protocol(cx: &RuleContext, found: &mut Vec<Finding>) {
     if !cx.is("proxy_pass") {
         return;
@@ -126,12 +141,9 @@ fn other_protocol(cx: &RuleContext, found: &mut Vec<Finding>) {
         return;
     }
     let speaks = if scheme == "http" { "speaks TLS" } else { "speaks plain HTTP" };
-    if let Some(group) = cx.inside("http").and_then(|http| http.upstream(host.as_bytes())) {
-        let server =
-            group.block.iter().flatten().find(|d| {
-                d.name.is("server") && d.args.first().is_some_and(|address| port(&address.str()) == Some(wrong))
-            });
-        if let Some(server) = server {
+    let group = cx.inside("http").and_then(|http| Some(http.inside(http.upstream(host.as_bytes())?)));
+    if let Some(group) = group {
+        if let Some(server) = by_port(&group).get(wrong) {
             let message = format!("{scheme} to port {wrong} of \"{host}\", which {speaks}");
             let help = match scheme {
                 "http" => format!("write: proxy_pass https://{host};"),

@@ -45,11 +45,11 @@ fn fallback<'a>(server: &Level<'a>, line: &'a Directive) -> Option<Step<'a>> {
 /// The step of a location that applies to every request, or whenever no file is found.
 fn step<'a>(server: &Level<'a>, from: &'a Directive) -> Option<Step<'a>> {
     let decides = ["if", "return", "break", "proxy_pass", "fastcgi_pass", "uwsgi_pass", "scgi_pass", "cgi_pass"];
-    let inside = || from.block.iter().flatten();
-    if inside().any(|d| decides.iter().any(|name| d.name.is(name))) {
+    let inside = server.inside(from);
+    if decides.iter().any(|name| inside.has(name)) {
         return None;
     }
-    if let Some(line) = inside().find(|d| d.name.is("rewrite")) {
+    if let Some(line) = inside.first_of("rewrite") {
         let [regex, target, flag] = &line.args[..] else { return None };
         let is_every = ["^", ".*", "^.*", "^.*$", "^(.*)$", "^/"].iter().any(|every| regex.is(every));
         let is_path = target.bytes().starts_with(b"/") && !target.bytes().contains(&b'$') && flag.is("last");
@@ -57,7 +57,7 @@ fn step<'a>(server: &Level<'a>, from: &'a Directive) -> Option<Step<'a>> {
         let to = server.taker(path).filter(|_| is_every && is_path)?;
         return Some(Step { to, word: target, tries_uri: false, is_rewrite: true });
     }
-    fallback(server, inside().find(|d| d.name.is("try_files"))?)
+    fallback(server, inside.first_of("try_files")?)
 }
 
 fn back_again(cx: &RuleContext, found: &mut Vec<Finding>) {

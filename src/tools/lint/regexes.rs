@@ -1,6 +1,7 @@
 //! Regexes that match more or less than they seem to.
 
 use super::blocks::{condition, is_pass, location};
+use super::level::Level;
 use super::rule::{Finding, Rule, RuleContext};
 use crate::config::ast::{Directive, Span, Word};
 use crate::config::pattern::{Case, Pattern};
@@ -284,7 +285,8 @@ fn rewrite_loop(cx: &RuleContext, found: &mut Vec<Finding>) {
     let Some((b"" | b"^~", prefix)) = location(block) else { return };
     let Some(mut uri) = uri_of(target) else { return };
     let is_own = |uri: &str| matches(regex, uri);
-    let takes = |uri: &str| cx.inside("server").and_then(|server| server.taker(uri.as_bytes()));
+    let Some(server) = cx.inside("server") else { return };
+    let takes = |uri: &str| server.taker(uri.as_bytes());
     if uri.starts_with(&*prefix.str())
         && is_own(&uri)
         && takes(&uri).is_none_or(|taker| taker.name.span == block.name.span)
@@ -310,7 +312,7 @@ fn rewrite_loop(cx: &RuleContext, found: &mut Vec<Finding>) {
             let finding = Finding::new(target.span, message, "use `break` in one of the two, or another target");
             return found.push(finding.note(back, "it is rewritten back"));
         }
-        let Some((line, next)) = rewritten(taker, &uri) else { return };
+        let Some((line, next)) = rewritten(&server.inside(taker), &uri) else { return };
         (last, uri) = (Some(line), next);
     }
 }
@@ -339,9 +341,10 @@ pub fn matches(regex: &Word, uri: &str) -> bool {
 }
 
 /// Where a location rewrites every request for this path with `last`, and the position of that line.
-fn rewritten(location: &Directive, uri: &str) -> Option<(Span, String)> {
-    let is_step = |d: &&Directive| ["rewrite", "if", "return", "break"].iter().any(|name| d.name.is(name));
-    let first = location.block.iter().flatten().find(is_step).filter(|d| d.name.is("rewrite"))?;
+fn rewritten(location: &Level, uri: &str) -> Option<(Span, String)> {
+    let at = location.first("rewrite")?;
+    let is_first = ["if", "return", "break"].iter().all(|name| location.first(name).is_none_or(|other| at < other));
+    let first = location.all.get(at).filter(|_| is_first)?;
     let [regex, target, flag] = &first.args[..] else { return None };
     let next = uri_of(target).filter(|next| next.starts_with('/') && flag.is("last") && matches(regex, uri))?;
     Some((first.span, next))

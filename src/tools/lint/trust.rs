@@ -129,14 +129,13 @@ fn redirect_loop(cx: &RuleContext, found: &mut Vec<Finding>) {
     let text = url.str();
     let is_same = match location(block) {
         Some((b"" | b"^~", name)) if name.is("/") && (text.contains("://") || text == "$request_uri") => {
-            let server = cx.blocks.iter().rev().find(|block| block.name.is("server"));
-            !cx.level().has("if") && server.is_some_and(|server| same_server(server, &text))
+            !cx.level().has("if") && cx.inside("server").is_some_and(|server| same_server(server, &text))
         }
         Some((modifier, name)) => {
             text.starts_with('/') && !text.contains('$') && in_a_circle(cx, block, modifier, name, &text)
         }
         None if block.name.is("if") => same_scheme(block, &text),
-        None => block.name.is("server") && same_server(block, &text),
+        None => block.name.is("server") && same_server(cx.level(), &text),
     };
     if is_same {
         let message = format!("\"{text}\" is redirected by this line again, without end");
@@ -177,17 +176,15 @@ fn in_a_circle(cx: &RuleContext, block: &Directive, modifier: &[u8], name: &Word
 }
 
 /// Whether a server of one scheme redirects to itself.
-fn same_server(server: &Directive, target: &str) -> bool {
-    let inside = || server.block.iter().flatten();
-    let mut listens = inside().filter(|d| d.name.is("listen"));
-    let is_secure = |d: &Directive| d.args.iter().any(|word| word.is("ssl"));
-    let scheme = if listens.clone().next().is_some() && listens.all(is_secure) { "https://" } else { "http://" };
-    // Both schemes in one server: plain requests are redirected to https, and then again.
-    let mixed =
-        inside().any(|d| d.name.is("listen") && is_secure(d)) && scheme == "http://" && target.starts_with("https://");
-    if inside().any(|d| d.name.is("if")) {
+fn same_server(server: &Level, target: &str) -> bool {
+    if server.has("if") {
         return false;
     }
+    let listens = server.named("listen");
+    let is_secure = |d: &&Directive| d.args.iter().any(|word| word.is("ssl"));
+    let scheme = if !listens.is_empty() && listens.iter().all(is_secure) { "https://" } else { "http://" };
+    // Both schemes in one server: plain requests are redirected to https, and then again.
+    let mixed = scheme == "http://" && target.starts_with("https://") && listens.iter().any(is_secure);
     let Some((from, rest)) = target.split_once("://") else { return target == "$request_uri" };
     // The request's own URL.
     if from == "$scheme" && matches!(rest, "$host$request_uri" | "$http_host$request_uri") {
@@ -202,7 +199,7 @@ fn same_server(server: &Directive, target: &str) -> bool {
             let ends = format!(":{port}");
             let is_here =
                 |d: &Directive| d.args.first().is_some_and(|word| word.is(port) || word.str().ends_with(&ends));
-            if !inside().any(|d| d.name.is("listen") && is_here(d)) {
+            if !listens.iter().any(|d| is_here(d)) {
                 return false;
             }
             &format!("{host}{tail}")
@@ -213,12 +210,12 @@ fn same_server(server: &Directive, target: &str) -> bool {
         return false;
     }
     let host = rest.split(['/', '$']).next().unwrap_or_default();
-    let names: Vec<_> = inside().filter(|d| d.name.is("server_name")).flat_map(|d| &d.args).map(Word::str).collect();
-    let is_own = |host: &str| names.iter().any(|name| name == host);
+    let mut names = server.named("server_name").iter().flat_map(|d| &d.args);
+    let only = names.next().filter(|_| names.next().is_none());
     match rest {
         "$host$request_uri" | "$host$uri" | "$http_host$request_uri" => true,
-        "$server_name$request_uri" => names.len() == 1,
-        _ => is_own(host) && names.len() == 1 && rest.strip_prefix(host).is_some_and(|rest| rest == "$request_uri"),
+        "$server_name$request_uri" => only.is_some(),
+        _ => only.is_some_and(|only| only.is(host)) && rest.strip_prefix(host) == Some("$request_uri"),
     }
 }
 

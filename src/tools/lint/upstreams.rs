@@ -2,10 +2,12 @@
 //! listed twice; and zones that no request is counted in.
 
 use super::blocks::sets;
+use super::level::Level;
 use super::missing_prerequisites::host_of;
 use super::rule::{COMPARED, Finding, Rule, RuleContext};
 use super::used::Used;
 use crate::config::ast::{Directive, Word};
+use crate::util::hash::FastSet;
 
 pub const RULES: &[Rule] = &[
     Rule {
@@ -244,6 +246,14 @@ fn half_an_upgrade(cx: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
+/// The hosts of an upstream's servers.
+fn hosts<'l>(upstream: &'l Level) -> &'l FastSet<String> {
+    upstream.hosts.get_or_init(|| {
+        let addresses = upstream.named("server").iter().filter_map(|server| server.args.first());
+        addresses.map(|address| address.str().split(':').next().unwrap_or_default().to_owned()).collect()
+    })
+}
+
 fn verified_group(cx: &RuleContext, found: &mut Vec<Finding>) {
     let Some(word) = cx.d.args.first().filter(|_| cx.is("proxy_pass")) else { return };
     let text = word.str();
@@ -252,11 +262,8 @@ fn verified_group(cx: &RuleContext, found: &mut Vec<Finding>) {
     let Some(verify) = verify.filter(|d| d.args.iter().any(|word| word.is("on"))) else { return };
     let is_named = cx.levels().any(|level| level.has("proxy_ssl_name") || level.has("include"));
     // A group may be called like its host, as containers are.
-    let group = cx.inside("http").and_then(|http| http.upstream(host.as_bytes()));
-    let is_host = |d: &Directive| {
-        d.name.is("server") && d.args.first().is_some_and(|word| word.str().split(':').next() == Some(host))
-    };
-    let is_group = !host.contains('.') && group.is_some_and(|group| !group.block.iter().flatten().any(is_host));
+    let group = cx.inside("http").and_then(|http| Some(http.inside(http.upstream(host.as_bytes())?)));
+    let is_group = !host.contains('.') && group.is_some_and(|group| !hosts(&group).contains(host));
     if text.starts_with("https://") && is_group && !is_named {
         let message = format!("no certificate is for \"{host}\", the name of a group: requests are answered 502");
         let finding = Finding::new(word.span, message, "add the name in the certificate: proxy_ssl_name HOST;");

@@ -123,11 +123,11 @@ fn read(rules: &[&'static Rule], loaded: &Loaded) -> u64 {
 }
 
 /// The rules for which what they look at grows faster than the lines of a list.
-fn growing(block: &str, line: &str, others: (&str, &str, bool)) -> Vec<&'static str> {
+fn growing(text: impl Fn(usize) -> String) -> Vec<&'static str> {
     const FEW: usize = 2 * level::COMPARED;
     const TIMES: usize = 4;
-    let [few, many] = [FEW, TIMES * FEW]
-        .map(|times| load_text("x.conf", text(block, line, times, others).as_bytes(), &LoadOptions::default()));
+    let [few, many] =
+        [FEW, TIMES * FEW].map(|times| load_text("x.conf", text(times).as_bytes(), &LoadOptions::default()));
     let grows = |rules: &[&'static Rule]| {
         let (few, many) = (read(rules, &few), read(rules, &many));
         many > (few + 100) * TIMES as u64 * 5 / 4
@@ -146,9 +146,86 @@ fn what_the_rules_look_at_grows_with_the_lines_of_a_list_and_not_with_their_squa
     let mut wrong = Vec::new();
     for (block, lines) in LISTS {
         for (line, others) in lines.iter().flat_map(|line| surroundings.map(|others| (line, others))) {
-            let rules = growing(block, line, others);
+            let rules = growing(|times| text(block, line, times, others));
             if !rules.is_empty() {
                 wrong.push(format!("{block}: {line} beside {} bytes, first: {}: {rules:?}", others.0.len(), others.2));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Lines of a server that lead to what is defined elsewhere: a location, a group of servers, or a table.
+const LEADING: [(&str, &[&str]); 3] = [
+    (
+        "location",
+        &[
+            "error_page 404 /l/%;",
+            "error_page 403 /l/%;",
+            "rewrite ^/a%$ /l/% last;",
+            "rewrite ^/a%/(.*)$ /l/$1;",
+            "if ($arg_a = %) { return 302 /l/%; }",
+            "if ($arg_a = %) { rewrite ^ /l/% last; }",
+            "location = /a% { return 301 /l/%; }",
+            "location /a% { return 302 /l/%; }",
+            "location /a% { rewrite ^ /l/% last; }",
+            "location /a% { try_files $uri /l/%; }",
+            "location /a% { error_page 404 /l/%; proxy_pass http://u; }",
+            "location /a% { auth_request /l/%; proxy_pass http://u; }",
+            "location /a% { proxy_pass http://u; proxy_redirect / /l/%; }",
+            "location /l/a% { deny all; }",
+            "location = /l/%.php { auth_basic a; }",
+            "location /a% { alias /srv/l/; index /l/%; }",
+        ],
+    ),
+    (
+        "upstream",
+        &[
+            "location /a% { proxy_pass http://u; }",
+            "location /a% { proxy_pass http://u/; proxy_set_header Host u; }",
+            "location /a% { proxy_pass https://u; proxy_ssl_verify on; }",
+            "location /a% { proxy_pass http://u; proxy_http_version 1.1; proxy_set_header Connection close; }",
+            "location /a% { fastcgi_pass u; }",
+            "location /a% { uwsgi_pass u; }",
+        ],
+    ),
+    (
+        "map",
+        &[
+            "add_header X-% $t;",
+            "if ($t) { return 403; }",
+            "if ($t = %) { return 301 $t; }",
+            "return 301 $t;",
+            "set $v% $t;",
+            "rewrite ^/a% $t;",
+            "location /a% { proxy_pass http://$t; }",
+            "location /a% { proxy_pass http://u; proxy_set_header X-% $t; }",
+            "location /a% { root /srv/$t; }",
+            "location /a% { proxy_pass http://u; proxy_set_header Connection $t; }",
+            "location /a% { access_log logs/a.log combined if=$t; }",
+            "location /a% { add_header Access-Control-Allow-Origin $t; }",
+        ],
+    ),
+];
+
+#[test]
+fn no_rule_searches_what_a_line_leads_to_for_each_such_line() {
+    let mut wrong = Vec::new();
+    for (kind, lines) in LEADING {
+        let lists = LISTS.iter().find(|(block, _)| *block == kind).map_or(&[][..], |(_, lists)| lists);
+        // A third of the lists are of every kind, and quick.
+        for (leading, list) in lines.iter().flat_map(|line| lists.iter().step_by(3).map(move |list| (*line, *list))) {
+            let rules = growing(|times| {
+                let lines = |line: &str| (0..times).map(|n| line.replace('%', &n.to_string())).collect::<String>();
+                let server = format!("listen 80; root /srv; {}", lines(leading));
+                match kind {
+                    "location" => format!("http {{ server {{ {server} location /l/ {{ {} }} }} }}", lines(list)),
+                    "map" => format!("http {{ map $uri $t {{ {} }} server {{ {server} }} }}", lines(list)),
+                    block => format!("http {{ {block} u {{ {} }} server {{ {server} }} }}", lines(list)),
+                }
+            });
+            if !rules.is_empty() {
+                wrong.push(format!("{leading} to {list}: {rules:?}"));
             }
         }
     }
