@@ -45,7 +45,9 @@ fn given_twice(cx: &RuleContext, found: &mut Vec<Finding>) {
     let Some(word) = target(cx).filter(|_| !cx.is("error_page")) else { return };
     let text = word.str();
     let names = variables(&text);
-    if let Some(at) = text.find("?$is_args").or_else(|| text.find("?${is_args}")) {
+    let has_mark = names.iter().any(|name| name == "is_args");
+    let doubled = || text.find("?$is_args").or_else(|| text.find("?${is_args}"));
+    if let Some(at) = has_mark.then(doubled).flatten() {
         let message = "$is_args is a `?` itself where there are arguments: then there are two";
         let help = format!("leave this one out: {}{}", &text[..at], &text[at + 1..]);
         return found.push(Finding::new(word.span, message, help));
@@ -77,11 +79,15 @@ fn target<'a>(cx: &RuleContext<'_, 'a>) -> Option<&'a Word> {
     }
 }
 
+fn is_braced(rest: &str, name: &str) -> bool {
+    rest.strip_prefix('{').and_then(|rest| rest.strip_prefix(name)).is_some_and(|rest| rest.starts_with('}'))
+}
+
 /// The path and the arguments of a target in which no `?` parts them.
 fn unmarked(text: &str) -> Option<(&str, &str)> {
-    memchr::memchr(b'$', text.as_bytes())?;
-    let place = |name: &str| text.find(&format!("${name}")).or_else(|| text.find(&format!("${{{name}}}")));
-    let (path, args) = text.split_at(ARGUMENTS.iter().filter_map(|name| place(name)).min()?);
+    let begins = |rest: &str| ARGUMENTS.iter().any(|name| rest.starts_with(name) || is_braced(rest, name));
+    let mut variables = memchr::memchr_iter(b'$', text.as_bytes());
+    let (path, args) = text.split_at(variables.find(|at| text.get(at + 1..).is_some_and(begins))?);
     if !path.starts_with('/') && !path.split_once("://").is_some_and(|(_, rest)| rest.contains('/')) {
         return None;
     }

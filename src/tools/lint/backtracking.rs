@@ -11,9 +11,19 @@ pub fn ambiguous(regex: &str) -> Option<String> {
     if let Some(group) = repeated_repetition(regex) {
         return Some(group.to_owned());
     }
+    if !may_be_ambiguous(regex) {
+        return None;
+    }
     let ast = Parser::new().parse(regex).ok()?;
     let span = *search(&ast)?.span();
     regex.get(span.start.offset..span.end.offset).map(str::to_owned)
+}
+
+/// Whether it has two repetitions, or repeats a group: nothing else is ambiguous, and parsing costs far more than this.
+fn may_be_ambiguous(regex: &str) -> bool {
+    let is_repetition = |byte: &u8| matches!(byte, b'*' | b'+' | b'{');
+    let repeats_group = regex.as_bytes().windows(2).any(|two| two[0] == b')' && is_repetition(&two[1]));
+    repeats_group || regex.bytes().filter(is_repetition).nth(1).is_some()
 }
 
 /// The body of a repeated group that consists of exactly one repetition: `(a+)+`, `([a-z]*)*`, `(.+){2,}`.

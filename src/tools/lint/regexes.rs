@@ -2,6 +2,7 @@
 
 use super::blocks::{condition, is_pass, location};
 use super::level::Level;
+use super::paths::literal_start;
 use super::rule::{Finding, Rule, RuleContext};
 use crate::config::ast::{Directive, Span, Word};
 use crate::config::pattern::{Case, Pattern};
@@ -336,6 +337,10 @@ pub fn uri_of(target: &Word) -> Option<String> {
 
 /// Whether the regex of a `rewrite` matches a path.
 pub fn matches(regex: &Word, uri: &str) -> bool {
+    // Compiling a regex costs far more than this.
+    if literal_start(&regex.str()).is_some_and(|start| !uri.starts_with(start)) {
+        return false;
+    }
     Pattern::new(regex.bytes(), Case::Sensitive, &mut Variables::default())
         .is_ok_and(|pattern| pattern.is_match(uri.as_bytes()).unwrap_or(false))
 }
