@@ -39,6 +39,23 @@ pub fn lines(name: &str, words: impl IntoIterator<Item = impl AsRef<str>>) -> St
     words.into_iter().map(|word| format!("{name} {};", word.as_ref())).collect::<Vec<_>>().join(" ")
 }
 
+/// Whether one word becomes the other by one wrong, missing or additional byte, or by two exchanged ones. Needs no
+/// memory, and time proportional to their length: lists of thousands of names are compared with each known one.
+pub fn is_one_slip(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    if a.len().abs_diff(b.len()) > 1 {
+        return false;
+    }
+    let start = a.iter().zip(b).take_while(|(a, b)| a == b).count();
+    let (a, b) = (&a[start..], &b[start..]);
+    let end = a.iter().rev().zip(b.iter().rev()).take_while(|(a, b)| a == b).count();
+    match (&a[..a.len() - end], &b[..b.len() - end]) {
+        ([], [_]) | ([_], []) | ([_], [_]) => true,
+        ([a, c], [b, d]) => a == d && c == b,
+        _ => false,
+    }
+}
+
 /// A word without the usual variations: case, and the character that joins its parts.
 #[derive(Default)]
 struct Shape {
@@ -177,6 +194,21 @@ fn left_out(asked: &Shape, known: &Shape) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// All pairs of short words of three letters, compared with the general distance.
+    #[test]
+    fn one_slip_is_a_distance_of_one() {
+        let mut words = vec![String::new()];
+        for length in 1..=4 {
+            let longer = |word: &String| ["a", "b", "c"].map(|letter| format!("{word}{letter}"));
+            let next: Vec<String> = words.iter().filter(|word| word.len() + 1 == length).flat_map(longer).collect();
+            words.extend(next);
+        }
+        assert_eq!(words.len(), 121);
+        for (a, b) in words.iter().flat_map(|a| words.iter().map(move |b| (a, b))) {
+            assert_eq!(is_one_slip(a, b), strsim::osa_distance(a, b) == 1, "{a} {b}");
+        }
+    }
 
     #[test]
     fn slips_of_the_finger_find_their_word() {

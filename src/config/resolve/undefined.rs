@@ -7,6 +7,7 @@ use crate::config::context::Contexts;
 use crate::config::error::{Diagnostic, Diagnostics};
 use crate::config::registry::Definition;
 use crate::config::row::Effect;
+use crate::config::suggest::is_one_slip;
 use crate::config::template::{Builtin, Variables, module_of};
 use crate::config::{registry, suggest};
 use crate::util::checkpoint;
@@ -159,7 +160,7 @@ impl Build {
         let dashed = at.and_then(|span| self.ended_at_a_dash(name, span));
         // A name that the configuration defines is nearer than one of another server.
         let is_own = |own: &str| Builtin::of(own).is_none() && module_of(own).is_none();
-        let slip = || self.variables.names().find(|own| strsim::osa_distance(own, name) == 1 && is_own(own));
+        let slip = || self.variables.names().find(|own| is_one_slip(own, name) && is_own(own));
         let slip = if dashed.is_none() { slip() } else { None };
         if let Some(own) = slip {
             return Some(format!("did you mean ${own}?"));
@@ -241,7 +242,7 @@ impl Build {
 
     /// A short name with one letter too many or too few, or with the wrong prefix.
     fn nearly(&self, name: &str) -> Option<String> {
-        let short = |known: &&str| known.len() > 2 && name.len() > 1 && strsim::osa_distance(known, name) == 1;
+        let short = |known: &&str| known.len() > 2 && name.len() > 1 && is_one_slip(known, name);
         if let Some(near) = self.variables.names().find(|known| short(known)) {
             return Some(near.to_owned());
         }
@@ -448,7 +449,7 @@ fn misspelled_family(name: &str) -> Option<(&'static str, &str)> {
         let parts = family.matches('_').count();
         let (end, _) = name.match_indices('_').nth(parts - 1)?;
         let (head, tail) = name.split_at_checked(end + 1)?;
-        (!tail.is_empty() && strsim::osa_distance(head, family) == 1).then_some((family, tail))
+        (!tail.is_empty() && is_one_slip(head, family)).then_some((family, tail))
     })
 }
 

@@ -3,7 +3,7 @@
 use super::blocks::below;
 use super::rule::{Finding, Rule, RuleContext};
 use crate::config::ast::{Directive, Word};
-use crate::config::suggest;
+use crate::config::suggest::{self, is_one_slip};
 use crate::util::hash::FastMap;
 
 pub const RULES: &[Rule] = &[
@@ -111,10 +111,8 @@ fn meant(header: &str) -> Option<&'static str> {
         return None;
     }
     let joined = header.replace('_', "");
-    let is_slip = |known: &&str| {
-        let is_near = known.len().abs_diff(header.len()) <= 1 && strsim::osa_distance(header, known) == 1;
-        is_near || known.bytes().filter(|byte| *byte != b'_').eq(joined.bytes())
-    };
+    let is_slip =
+        |known: &&str| is_one_slip(header, known) || known.bytes().filter(|byte| *byte != b'_').eq(joined.bytes());
     REQUEST_HEADERS.into_iter().find(is_slip)
 }
 

@@ -5,6 +5,7 @@ use super::blocks::{condition, variables};
 use super::rule::{Finding, Rule, RuleContext};
 use super::spelling::REQUEST_HEADERS;
 use crate::config::ast::Word;
+use crate::config::suggest::is_one_slip;
 use crate::http::status::Status;
 
 pub const RULES: &[Rule] = &[
@@ -169,9 +170,8 @@ fn unread_header(cx: &RuleContext, found: &mut Vec<Finding>) {
         }
         return;
     }
-    let known = REQUEST_HEADERS.iter().chain(&KNOWN_HEADERS).copied();
-    let mut alike = known.filter(|known| known.len().abs_diff(plain.len()) <= 1);
-    if let Some(near) = alike.find(|known| strsim::osa_distance(known, &plain) == 1) {
+    let mut known = REQUEST_HEADERS.iter().chain(&KNOWN_HEADERS).copied();
+    if let Some(near) = known.find(|known| is_one_slip(known, &plain)) {
         let message = format!("no application looks for the header \"{text}\"");
         found.push(Finding::new(name.span, message, format!("did you mean \"{}\"?", spelled(near))));
     }
