@@ -21,7 +21,7 @@
 //! | [`privsep`] | the parent that keeps root's rights, and what the serving process gives up |
 //! | [`explain`] | `webserv explain`: what would become of a request, and why |
 //! | [`tools`] | commands that read or write configurations; the server uses none of them |
-//! | `main.rs`, `cli.rs`, `origin.rs`, `share.rs`, `notes.rs` | the program: its commands, which configuration is meant, `webserv DIR`, notes on it |
+//! | `main.rs`, `cli.rs`, `config_source.rs`, `share.rs`, `notes.rs` | the program: its commands, which configuration is meant, `webserv DIR`, notes on it |
 //!
 //! Where is …? Reading a request:
 //!

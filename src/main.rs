@@ -1,8 +1,8 @@
 //! The program: arguments to commands to exit status. One function per command; everything else is the library's.
 
 mod cli;
+mod config_source;
 mod notes;
-mod origin;
 mod share;
 
 use cli::{Args, Explain, Reference, Stop, Tool};
@@ -20,7 +20,7 @@ use webserv::io::{console, replace};
 use webserv::server::failed_start;
 use webserv::server::lifecycle::{self, Failure, Greeting};
 use webserv::server::listeners;
-use webserv::server::reload::{self, Origin, Read};
+use webserv::server::reload::{self, ConfigSource, Read};
 use webserv::server::signal_command::{self, Signalled};
 use webserv::sys::Errno;
 use webserv::tools::{advice, cert, check_nginx, format, lint, lsp, manual, report, sign, status};
@@ -62,32 +62,32 @@ fn main() -> ExitCode {
     if let Some(form) = &args.reference {
         return reference(form);
     }
-    let origin = match origin::origin(&args) {
-        Ok(Origin { text: Some(text), .. }) if args.share.print_config => return print(text.as_bytes()),
-        Ok(origin) => origin,
+    let config_source = match config_source::of(&args) {
+        Ok(ConfigSource { text: Some(text), .. }) if args.share.print_config => return print(text.as_bytes()),
+        Ok(config_source) => config_source,
         Err(Failure { why, .. }) => return fail(&args, "[emerg] ", &why),
     };
     if args.tool == Some(Tool::Lint) {
-        return lint_file(&args, &origin);
+        return lint_file(&args, &config_source);
     }
-    let read = if args.serves() { origin.read_to_serve(Vec::new()) } else { origin.read() };
+    let read = if args.serves() { config_source.read_to_serve(Vec::new()) } else { config_source.read() };
     match &args.tool {
-        Some(Tool::CheckNginx) => return check_nginx(&origin, &read),
+        Some(Tool::CheckNginx) => return check_nginx(&config_source, &read),
         Some(Tool::Diff { new, log, exit_code }) => {
-            return diff(&origin, read, (new.as_path(), *exit_code), log.as_deref());
+            return diff(&config_source, read, (new.as_path(), *exit_code), log.as_deref());
         }
         _ => {}
     }
     if let Some(asked) = &args.explain {
-        return explain_request(asked, &origin, read);
+        return explain_request(asked, &config_source, read);
     }
     if args.status {
-        return status(&args, &origin, read);
+        return status(&args, &config_source, read);
     }
     if args.test || args.dump {
-        return test(&args, &origin, read);
+        return test(&args, &config_source, read);
     }
-    serve(&args, origin, read)
+    serve(&args, config_source, read)
 }
 
 /// `-v` and `-V`, on stderr as nginx.
@@ -150,23 +150,23 @@ fn page(page: Result<String, String>) -> ExitCode {
 }
 
 /// `-t` and `-T`: nginx's verdict lines and exit status.
-fn test(args: &Args, origin: &Origin, read: Read) -> ExitCode {
-    let program = &origin.program;
-    let file = origin.file.display();
+fn test(args: &Args, config_source: &ConfigSource, read: Read) -> ExitCode {
+    let program = &config_source.program;
+    let file = config_source.file.display();
     let mut read = read;
     if !args.dump {
-        notes::add_warnings(origin, &mut read, origin.form == Form::Webserv);
-        notes::add_absent(origin, &mut read);
+        notes::add_warnings(config_source, &mut read, config_source.form == Form::Webserv);
+        notes::add_absent(config_source, &mut read);
     }
-    let read = report(args, origin, read);
+    let read = report(args, config_source, read);
     let outcome = match &read.config {
         None => Err(None),
         Some(config) => lifecycle::test_open(config).map_err(Some),
     };
     if let Err(Some(failure)) = &outcome {
         match args.json {
-            true => console::complain(&advice::json(origin, failure)),
-            false => print_message(&advice::message(origin, failure)),
+            true => console::complain(&advice::json(config_source, failure)),
+            false => print_message(&advice::message(config_source, failure)),
         }
     }
     let say = |verdict: String| match args.json {
@@ -177,9 +177,12 @@ fn test(args: &Args, origin: &Origin, read: Read) -> ExitCode {
         say(format!("configuration file {file} test failed"));
         return ExitCode::FAILURE;
     }
-    notes::missing_rights(origin, &read).iter().filter(|_| !args.dump).for_each(|text| say(format!("[warn] {text}")));
+    notes::missing_rights(config_source, &read)
+        .iter()
+        .filter(|_| !args.dump)
+        .for_each(|text| say(format!("[warn] {text}")));
     if !args.quiet {
-        let config = read.config.iter().filter(|_| !args.dump && origin.form == Form::Webserv);
+        let config = read.config.iter().filter(|_| !args.dump && config_source.form == Form::Webserv);
         let denied: Vec<String> = config.flat_map(listeners::privileged).map(ToString::to_string).collect();
         if !denied.is_empty() {
             let denied = denied.join(", ");
@@ -200,17 +203,17 @@ fn test(args: &Args, origin: &Origin, read: Read) -> ExitCode {
 
 /// What there is to say of a configuration: errors and warnings always (nginx's -q keeps both); notes unless quiet,
 /// and not where an error is what the reader, or a script, looks for first.
-fn report(args: &Args, origin: &Origin, mut read: Read) -> Read {
+fn report(args: &Args, config_source: &ConfigSource, mut read: Read) -> Read {
     if args.quiet || args.signal.is_some() || read.diagnostics.has_errors() {
         read.diagnostics.leave_out(Severity::Notice);
     }
-    show(args, origin, &read);
+    show(args, config_source, &read);
     read
 }
 
 /// The messages as they were asked for.
-fn show(args: &Args, origin: &Origin, read: &Read) {
-    let program = &origin.program;
+fn show(args: &Args, config_source: &ConfigSource, read: &Read) {
+    let program = &config_source.program;
     if args.json {
         console::complain(&report::json(&read.diagnostics, &read.sources, program));
         return;
@@ -218,7 +221,7 @@ fn show(args: &Args, origin: &Origin, read: &Read) {
     let mut text = read.diagnostics.render(&read.sources, program);
     if args.config.is_some() && read.diagnostics.has_errors() && is_no_configuration(&read.tree) {
         let (shown, help) =
-            (origin.file.display(), "a file is read as a configuration; webserv DIR serves a directory");
+            (config_source.file.display(), "a file is read as a configuration; webserv DIR serves a directory");
         text.push_str(&format!("{program}: [notice] \"{shown}\" contains no known directive: {help}\n"));
     }
     if let Some(summary) = report::summary(&read.diagnostics) {
@@ -244,13 +247,13 @@ fn print_message(text: &str) {
 
 /// `lint`: errors as `-t` has them, but for what another machine may have; else warnings, and failure where there are
 /// any.
-fn lint_file(args: &Args, origin: &Origin) -> ExitCode {
-    let mut read = origin.read();
+fn lint_file(args: &Args, config_source: &ConfigSource) -> ExitCode {
+    let mut read = config_source.read();
     read.diagnostics.leave_out(Severity::Notice);
     // That is for `-t` to say, where it is served.
     read.diagnostics.forget_absent();
-    notes::add_warnings(origin, &mut read, false);
-    show(args, origin, &read);
+    notes::add_warnings(config_source, &mut read, false);
+    show(args, config_source, &read);
     if read.diagnostics.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -288,9 +291,9 @@ fn format_files(check: bool, files: &[PathBuf]) -> ExitCode {
 }
 
 /// `status`: the counters of the server that runs by this configuration.
-fn status(args: &Args, origin: &Origin, read: Read) -> ExitCode {
+fn status(args: &Args, config_source: &ConfigSource, read: Read) -> ExitCode {
     let Some(config) = read.config else {
-        console::complain(&read.diagnostics.render(&read.sources, &origin.program));
+        console::complain(&read.diagnostics.render(&read.sources, &config_source.program));
         return ExitCode::FAILURE;
     };
     match status::fetch(&config) {
@@ -302,13 +305,13 @@ fn status(args: &Args, origin: &Origin, read: Read) -> ExitCode {
 }
 
 /// `explain`: nothing is opened or bound, so nothing but the configuration and the question can be wrong.
-fn explain_request(asked: &Explain, origin: &Origin, read: Read) -> ExitCode {
+fn explain_request(asked: &Explain, config_source: &ConfigSource, read: Read) -> ExitCode {
     let Some(config) = read.config else {
-        console::complain(&read.diagnostics.render(&read.sources, &origin.program));
+        console::complain(&read.diagnostics.render(&read.sources, &config_source.program));
         return ExitCode::FAILURE;
     };
     if let Some(log) = &asked.log {
-        return explain_logged(asked, log, origin, config, &read.sources);
+        return explain_logged(asked, log, config_source, config, &read.sources);
     }
     if asked.question.is_empty() {
         return print(explain::everything(&config, &read.sources).as_bytes());
@@ -323,18 +326,24 @@ fn explain_request(asked: &Explain, origin: &Origin, read: Read) -> ExitCode {
         line: None,
         moment: None,
     };
-    match explain::explain(origin, config, &read.sources, &question) {
+    match explain::explain(config_source, config, &read.sources, &question) {
         Ok(text) if asked.json => print(explain::json(&text).as_bytes()),
         Ok(text) => print(text.as_bytes()),
         Err(why) => {
-            console::line(format_args!("{}: {why}", origin.program));
+            console::line(format_args!("{}: {why}", config_source.program));
             ExitCode::FAILURE
         }
     }
 }
 
 /// `explain --log`: a request as a log has it.
-fn explain_logged(asked: &Explain, log: &Path, origin: &Origin, config: Config, sources: &Sources) -> ExitCode {
+fn explain_logged(
+    asked: &Explain,
+    log: &Path,
+    config_source: &ConfigSource,
+    config: Config,
+    sources: &Sources,
+) -> ExitCode {
     let text = match std::fs::read(log) {
         Ok(text) => String::from_utf8_lossy(&text).into_owned(),
         Err(e) => {
@@ -342,7 +351,7 @@ fn explain_logged(asked: &Explain, log: &Path, origin: &Origin, config: Config, 
             return ExitCode::FAILURE;
         }
     };
-    match explain::log_requests::traced(origin, config, sources, (&text, log), &asked.question) {
+    match explain::log_requests::traced(config_source, config, sources, (&text, log), &asked.question) {
         None => complain(&format!("{} has no request with \"{}\"", log.display(), asked.question)),
         Some(Ok(text)) if asked.json => return print(explain::json(&text).as_bytes()),
         Some(Ok(text)) => return print(text.as_bytes()),
@@ -365,8 +374,8 @@ fn language_server() -> ExitCode {
     }
 }
 
-fn check_nginx(origin: &Origin, read: &Read) -> ExitCode {
-    let loaded = origin.load();
+fn check_nginx(config_source: &ConfigSource, read: &Read) -> ExitCode {
+    let loaded = config_source.load();
     let (text, is_usable) = check_nginx::report(&loaded.directives, &read.diagnostics, &read.sources);
     match print(text.as_bytes()) {
         ExitCode::SUCCESS if is_usable => ExitCode::SUCCESS,
@@ -375,12 +384,12 @@ fn check_nginx(origin: &Origin, read: &Read) -> ExitCode {
 }
 
 /// `diff`: recorded requests that are answered differently; without a log the maps of both, as far as they differ.
-fn diff(origin: &Origin, read: Read, (new, exit_code): (&Path, bool), log: Option<&Path>) -> ExitCode {
-    let other = Origin { file: new.to_owned(), ..origin.clone() };
+fn diff(config_source: &ConfigSource, read: Read, (new, exit_code): (&Path, bool), log: Option<&Path>) -> ExitCode {
+    let other = ConfigSource { file: new.to_owned(), ..config_source.clone() };
     let other_read = other.read();
     let (Some(config), Some(new_config)) = (read.config, other_read.config) else {
-        console::complain(&read.diagnostics.render(&read.sources, &origin.program));
-        console::complain(&other_read.diagnostics.render(&other_read.sources, &origin.program));
+        console::complain(&read.diagnostics.render(&read.sources, &config_source.program));
+        console::complain(&other_read.diagnostics.render(&other_read.sources, &config_source.program));
         return ExitCode::FAILURE;
     };
     let Some(log) = log else {
@@ -423,20 +432,20 @@ fn verdict(printed: ExitCode, differs: bool) -> ExitCode {
     if differs { ExitCode::FAILURE } else { printed }
 }
 
-fn serve(args: &Args, origin: Origin, read: Read) -> ExitCode {
+fn serve(args: &Args, config_source: ConfigSource, read: Read) -> ExitCode {
     let mut read = read;
     // A reload uses the configuration as a start does, and the command has a terminal to say it on.
     if read.config.is_some() && args.signal.as_deref().is_none_or(|signal| signal == "reload") {
-        notes::add_missing(&origin, &mut read);
+        notes::add_missing(&config_source, &mut read);
     }
     let notes = reload::notes(&read.diagnostics, &read.sources);
-    let read = report(args, &origin, read);
+    let read = report(args, &config_source, read);
     if read.config.is_none() && args.signal.is_none() {
-        failed_start::note_errors(&origin, &read);
+        failed_start::note_errors(&config_source, &read);
     }
     let Some(config) = read.config else { return ExitCode::FAILURE };
-    let program = origin.program.clone();
-    if let (Some(name), Some(_)) = (&args.signal, &origin.text) {
+    let program = config_source.program.clone();
+    if let (Some(name), Some(_)) = (&args.signal, &config_source.text) {
         let how = advice::by_hand(&config, name).map_or(String::new(), |how| format!("; {how}"));
         complain(&format!("a directory is served until Ctrl-C is pressed where that runs{how}"));
         return ExitCode::FAILURE;
@@ -446,7 +455,7 @@ fn serve(args: &Args, origin: Origin, read: Read) -> ExitCode {
     let outcome = match &args.signal {
         Some(name) => match signal_command::signal(&config, name) {
             Ok(Signalled::Refused(refused)) => {
-                print_message(&advice::refused(&origin, refused));
+                print_message(&advice::refused(&config_source, refused));
                 return ExitCode::FAILURE;
             }
             Err(mut failure) if config.process.pid.as_ref().is_none_or(|path| !path.exists()) => {
@@ -457,18 +466,18 @@ fn serve(args: &Args, origin: Origin, read: Read) -> ExitCode {
             outcome => outcome.map(|_| ()),
         },
         None => {
-            let greeting = match args.quiet || origin.form == Form::Nginx {
+            let greeting = match args.quiet || config_source.form == Form::Nginx {
                 true => Greeting::Silent,
                 false if args.qr => Greeting::WithCode,
                 false => Greeting::Addresses,
             };
-            webserv::privsep::serve(config, origin.clone(), greeting, notes)
+            webserv::privsep::serve(config, config_source.clone(), greeting, notes)
         }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure @ Failure { cause: Some(_), .. }) => {
-            print_message(&advice::message(&origin, &failure));
+            print_message(&advice::message(&config_source, &failure));
             ExitCode::FAILURE
         }
         Err(Failure { why, .. }) => {

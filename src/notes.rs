@@ -5,15 +5,15 @@ use webserv::config::ast::Span;
 use webserv::config::build::Form;
 use webserv::config::error::{Diagnostic, Severity};
 use webserv::server::lifecycle;
-use webserv::server::reload::{Origin, Read};
+use webserv::server::reload::{ConfigSource, Read};
 use webserv::tools::lint;
 
 /// The warnings of `lint` beside those of the load, where it found no error.
-pub fn add_warnings(origin: &Origin, read: &mut Read, on_this_machine: bool) {
+pub fn add_warnings(config_source: &ConfigSource, read: &mut Read, on_this_machine: bool) {
     if read.diagnostics.has_errors() {
         return;
     }
-    let warnings = lint::lint(&read.tree, &read.sources, Some(&paths(origin, on_this_machine)));
+    let warnings = lint::lint(&read.tree, &read.sources, Some(&paths(config_source, on_this_machine)));
     // What else is wrong may be why there is no server.
     let is_silence = |d: &Diagnostic| d.severity != Severity::Warn || d.code == Some("W212");
     let is_alone = read.diagnostics.iter().all(is_silence) && warnings.iter().all(is_silence);
@@ -36,12 +36,12 @@ pub fn add_warnings(origin: &Origin, read: &mut Read, on_this_machine: bool) {
 
 /// Under nginx's flags a configuration may be tested where it is not served: that its directories and password files
 /// are not here is a note.
-pub fn add_absent(origin: &Origin, read: &mut Read) {
-    if origin.form == Form::Webserv || read.diagnostics.has_errors() {
+pub fn add_absent(config_source: &ConfigSource, read: &mut Read) {
+    if config_source.form == Form::Webserv || read.diagnostics.has_errors() {
         return;
     }
     let known: Vec<_> = read.diagnostics.iter().map(|d| (d.code, d.span)).collect();
-    for mut note in lint::at_start(&read.tree, &read.sources, &paths(origin, true)) {
+    for mut note in lint::at_start(&read.tree, &read.sources, &paths(config_source, true)) {
         note.severity = Severity::Notice;
         if !known.contains(&(note.code, note.span)) {
             read.diagnostics.push(note);
@@ -52,8 +52,8 @@ pub fn add_absent(origin: &Origin, read: &mut Read) {
 }
 
 /// What there is to say of files at every start, and that nothing would be listened on.
-pub fn add_missing(origin: &Origin, read: &mut Read) {
-    for warning in lint::at_start(&read.tree, &read.sources, &paths(origin, true)) {
+pub fn add_missing(config_source: &ConfigSource, read: &mut Read) {
+    for warning in lint::at_start(&read.tree, &read.sources, &paths(config_source, true)) {
         read.diagnostics.push(warning);
     }
     add_silence(read);
@@ -63,8 +63,8 @@ pub fn add_missing(origin: &Origin, read: &mut Read) {
 
 /// What of the files the user that serves could not use. Under nginx's flags that may be another one than it seems
 /// here.
-pub fn missing_rights(origin: &Origin, read: &Read) -> Vec<String> {
-    let config = read.config.as_ref().filter(|_| origin.form == Form::Webserv);
+pub fn missing_rights(config_source: &ConfigSource, read: &Read) -> Vec<String> {
+    let config = read.config.as_ref().filter(|_| config_source.form == Form::Webserv);
     config.map(lifecycle::missing_rights).unwrap_or_default()
 }
 
@@ -77,10 +77,10 @@ fn add_silence(read: &mut Read) {
     }
 }
 
-fn paths(origin: &Origin, on_this_machine: bool) -> lint::Paths {
-    let file = origin.prefix.join(&origin.file);
+fn paths(config_source: &ConfigSource, on_this_machine: bool) -> lint::Paths {
+    let file = config_source.prefix.join(&config_source.file);
     // A configuration that is in no file lies in no directory: none can be served with it.
-    let is_in_file = origin.text.is_none();
-    let conf_dir = if is_in_file { file.parent().unwrap_or(&origin.prefix) } else { Path::new("/") }.to_owned();
-    lint::Paths { prefix: origin.prefix.clone(), conf_dir, on_this_machine }
+    let is_in_file = config_source.text.is_none();
+    let conf_dir = if is_in_file { file.parent().unwrap_or(&config_source.prefix) } else { Path::new("/") }.to_owned();
+    lint::Paths { prefix: config_source.prefix.clone(), conf_dir, on_this_machine }
 }

@@ -11,7 +11,7 @@ use webserv::config::build::Form;
 use webserv::io::console;
 use webserv::server::greeting;
 use webserv::server::lifecycle::Failure;
-use webserv::server::reload::Origin;
+use webserv::server::reload::ConfigSource;
 use webserv::sys::Errno;
 use webserv::sys::file::flock;
 use webserv::sys::random;
@@ -22,7 +22,7 @@ use webserv::tools::serve_dir::{PORT, ServeDir, kept_back, password_line};
 ///
 /// # Errors
 /// The password could not be had or kept.
-pub fn origin(dir: &Path, share: &Share, program: String, executable: PathBuf) -> Result<Origin, Failure> {
+pub fn config_source(dir: &Path, share: &Share, program: String, executable: PathBuf) -> Result<ConfigSource, Failure> {
     let dir = dir.canonicalize().map_err(|e| unusable("realpath", dir, e))?;
     // Nothing of it could be shown.
     std::fs::read_dir(&dir).map_err(|e| unusable("opendir", &dir, e))?;
@@ -68,7 +68,7 @@ pub fn origin(dir: &Path, share: &Share, program: String, executable: PathBuf) -
             console::line(format_args!("{program}: {notice}"));
         }
     }
-    Ok(Origin {
+    Ok(ConfigSource {
         executable,
         file: PathBuf::from(format!("(webserv {})", dir.display())),
         text: Some(serve.config()),

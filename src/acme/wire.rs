@@ -215,12 +215,12 @@ impl Receiver {
             .collect();
         self.response.status = self.head.status;
         self.response.keep_alive = self.head.keep_alive;
-        let framing = match self.head.ending {
+        let length = match self.head.ending {
             Ending::Length(length) => BodyLength::Known(length),
             Ending::Chunked => BodyLength::Unknown,
             Ending::None | Ending::Close => BodyLength::None,
         };
-        self.body = Some((self.head.ending, Decoder::new(framing)));
+        self.body = Some((self.head.ending, Decoder::new(length)));
         self.bytes.drain(..self.head.len);
     }
 }

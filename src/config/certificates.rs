@@ -114,42 +114,42 @@ pub enum CertificateError {
 
 /// Where a certificate or key comes from: a file, or the configuration itself (`data:`).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Origin {
+pub enum PemSource {
     /// A path, relative ones resolved.
     File(PathBuf),
     /// `data:…`: PEM without the prefix.
     Data(Vec<u8>),
 }
 
-impl Origin {
+impl PemSource {
     /// `name` as in the configuration or its variables; relative to `directory`.
-    pub fn new(name: &[u8], directory: &Path) -> Origin {
+    pub fn new(name: &[u8], directory: &Path) -> PemSource {
         match name.strip_prefix(b"data:") {
-            Some(text) => Origin::Data(text.to_vec()),
-            None => Origin::File(directory.join(OsStr::from_bytes(name))),
+            Some(text) => PemSource::Data(text.to_vec()),
+            None => PemSource::File(directory.join(OsStr::from_bytes(name))),
         }
     }
 
     /// For messages; the content of a key is never shown.
     pub fn shown(&self) -> String {
         match self {
-            Origin::File(path) => path.display().to_string(),
-            Origin::Data(_) => "data:…".into(),
+            PemSource::File(path) => path.display().to_string(),
+            PemSource::Data(_) => "data:…".into(),
         }
     }
 
     fn read(&self) -> Result<Vec<u8>, String> {
         match self {
-            Origin::File(path) => read(path),
-            Origin::Data(text) => Ok(text.clone()),
+            PemSource::File(path) => read(path),
+            PemSource::Data(text) => Ok(text.clone()),
         }
     }
 
     /// Identifies a version of a file as nginx does: by its mtime in seconds and its inode number.
     fn state(&self) -> (i64, u64) {
         match self {
-            Origin::File(path) => std::fs::metadata(path).map_or((0, 0), |data| (data.mtime(), data.ino())),
-            Origin::Data(_) => (0, 0),
+            PemSource::File(path) => std::fs::metadata(path).map_or((0, 0), |data| (data.mtime(), data.ino())),
+            PemSource::Data(_) => (0, 0),
         }
     }
 }
@@ -164,8 +164,12 @@ struct CachedPair {
 const KEPT: usize = 10_000;
 
 /// Loads a pair, or returns it from the cache if its files have not changed.
-pub fn load(certificate: &Origin, key: &Origin, passwords: &[Vec<u8>]) -> Result<Arc<CertifiedKey>, CertificateError> {
-    type Pairs = HashMap<(Origin, Origin, Vec<Vec<u8>>), CachedPair>;
+pub fn load(
+    certificate: &PemSource,
+    key: &PemSource,
+    passwords: &[Vec<u8>],
+) -> Result<Arc<CertifiedKey>, CertificateError> {
+    type Pairs = HashMap<(PemSource, PemSource, Vec<Vec<u8>>), CachedPair>;
     static PAIRS: OnceLock<Mutex<Pairs>> = OnceLock::new();
     let mut pairs = PAIRS.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
     let place = (certificate.clone(), key.clone(), passwords.to_vec());

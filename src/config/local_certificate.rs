@@ -101,7 +101,7 @@ impl LocalCertificate {
     }
 
     /// When the next one is to be made, Unix time: at once where this one was made by a clock that was ahead.
-    pub fn due(&self, now: i64) -> i64 {
+    pub fn renew_at(&self, now: i64) -> i64 {
         let (from, until) = self.validity();
         let due = if now < from || self.is_stopgap.get() { now } else { until - SOON };
         self.pause.borrow().as_ref().filter(|pause| pause.contains(&now)).map_or(due, |pause| due.max(pause.end))
@@ -194,11 +194,11 @@ mod tests {
             ("past its end", now + 4000 * DAY, true),
             ("the clock was set back", now - 30 * DAY, true),
         ] {
-            assert_eq!(local.due(at) <= at, is_due, "{name}");
+            assert_eq!(local.renew_at(at) <= at, is_due, "{name}");
         }
         for at in [now + 370 * DAY, now - 30 * DAY, now + 4000 * DAY] {
             assert!(matches!(local.renew(at, true), Ok(Some(Renewal::Made(_)))));
-            assert!(local.due(at) > at, "it is not due again");
+            assert!(local.renew_at(at) > at, "it is not due again");
         }
     }
 
@@ -224,10 +224,10 @@ mod tests {
             matches!(local.renew(end, true), Ok(Some(Renewal::Stopgap(_, why))) if why.contains("cannot be written"))
         );
         assert!(local.end() > end);
-        assert_eq!(local.due(end), end, "it is not what clients trust");
+        assert_eq!(local.renew_at(end), end, "it is not what clients trust");
         local.directory = Some(scratch.path().to_owned());
         assert!(matches!(local.renew(end, true), Ok(Some(Renewal::Made(_)))));
-        assert!(local.due(end) > end);
+        assert!(local.renew_at(end) > end);
     }
 
     #[test]
@@ -242,11 +242,11 @@ mod tests {
             ("none is left", end, HOUR),
         ] {
             assert_eq!(local.put_off(at), at + pause, "{name}");
-            assert_eq!(local.due(at), at + pause, "{name}");
-            assert!(local.due(at + pause) <= at + pause, "{name}");
+            assert_eq!(local.renew_at(at), at + pause, "{name}");
+            assert!(local.renew_at(at + pause) <= at + pause, "{name}");
         }
         local.put_off(now + 375 * DAY);
-        assert_eq!(local.due(now - 30 * DAY), now - 30 * DAY, "the clock was set back");
+        assert_eq!(local.renew_at(now - 30 * DAY), now - 30 * DAY, "the clock was set back");
     }
 
     #[test]

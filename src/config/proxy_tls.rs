@@ -2,7 +2,7 @@
 //! directives.
 
 use super::ast::Span;
-use super::certificates::{self, Origin};
+use super::certificates::{self, PemSource};
 use super::error::{Diagnostic, Diagnostics};
 use super::model::Location;
 use super::settings::proxy_pass::{Protocol, To};
@@ -52,7 +52,7 @@ pub fn equip(directory: &Path, locations: &mut [Location], found: &mut Diagnosti
 }
 
 /// Pairs already checked; many locations may share one.
-type Checked = HashSet<(Origin, Origin)>;
+type Checked = HashSet<(PemSource, PemSource)>;
 
 fn path(directory: &Path, named: &Named) -> PathBuf {
     directory.join(OsStr::from_bytes(named.name.constant().unwrap_or_default()))
@@ -149,8 +149,8 @@ fn load(
     checked: &mut Checked,
     found: &mut Diagnostics,
 ) -> Option<Arc<CertifiedKey>> {
-    let origin = |named: &Named| Origin::new(named.name.constant().unwrap_or_default(), directory);
-    let (from, key_from) = (origin(certificate), origin(key));
+    let source = |named: &Named| PemSource::new(named.name.constant().unwrap_or_default(), directory);
+    let (from, key_from) = (source(certificate), source(key));
     match certificates::load(&from, &key_from, passwords) {
         Ok(pair) => {
             if checked.insert((from.clone(), key_from.clone())) {

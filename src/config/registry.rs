@@ -3,7 +3,7 @@
 use super::context::{Args, Contexts};
 use super::directives::*;
 use super::known::{self, KnownDirective, Support};
-use super::row::{Origin, Row};
+use super::row::{Provenance, Row};
 use super::{examples, suggest, synopses};
 use crate::util::hash::FastMap;
 use std::sync::OnceLock;
@@ -179,8 +179,8 @@ pub fn reference(markup: Markup) -> String {
     rows.sort_by_key(|row| row.name);
     let mut out = String::new();
     for row in rows {
-        let class = match row.origin {
-            Origin::Ours => "webserv's own",
+        let class = match row.provenance {
+            Provenance::Ours => "webserv's own",
             _ if difference(row.doc).is_some() => "nginx's, with a difference",
             _ => "same as nginx",
         };
@@ -257,7 +257,7 @@ mod tests {
     #[test]
     fn each_directive_of_our_own_has_a_syntax_line_that_its_row_allows() {
         assert!(synopses::SYNOPSES.is_sorted_by_key(|(name, _)| *name));
-        for row in rows().filter(|row| row.origin == Origin::Ours && !row.args.is_flag()) {
+        for row in rows().filter(|row| row.provenance == Provenance::Ours && !row.args.is_flag()) {
             let synopsis = synopses::of(row.name).unwrap_or_else(|| panic!("{} has no syntax line", row.name));
             for alternative in synopsis.split(" | ").filter(|_| !synopsis.is_empty()) {
                 let words: Vec<&str> = alternative.split(' ').filter(|word| *word != "…").collect();
@@ -267,7 +267,10 @@ mod tests {
             assert!(!synopsis.is_empty() || row.args.accepts(0), "{}", row.name);
         }
         for (name, _) in synopses::SYNOPSES {
-            assert!(rows().any(|row| row.name == *name && row.origin == Origin::Ours), "{name} is no directive");
+            assert!(
+                rows().any(|row| row.name == *name && row.provenance == Provenance::Ours),
+                "{name} is no directive"
+            );
         }
     }
 

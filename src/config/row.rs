@@ -22,7 +22,7 @@ pub struct Row {
     /// As printed in the manual; "" if there is none.
     pub default: &'static str,
     /// Whether nginx has it.
-    pub origin: Origin,
+    pub provenance: Provenance,
     /// What it does to the level.
     pub effect: Effect,
     /// One or more sentences for the manual, including deviations from nginx.
@@ -31,7 +31,7 @@ pub struct Row {
 
 /// Who defined a directive's meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub enum Provenance {
     /// nginx's meaning.
     Nginx,
     /// webserv's own.
@@ -92,13 +92,13 @@ pub const fn row(
     effect: Effect,
     doc: &'static str,
 ) -> Row {
-    Row { name, aliases: &[], contexts, args, default, origin: Origin::Nginx, effect, doc }
+    Row { name, aliases: &[], contexts, args, default, provenance: Provenance::Nginx, effect, doc }
 }
 
 impl Row {
     /// Marks the directive as webserv's own.
     pub const fn ours(self) -> Row {
-        Row { origin: Origin::Ours, ..self }
+        Row { provenance: Provenance::Ours, ..self }
     }
 
     /// Other names that mean the same.

@@ -3,7 +3,7 @@
 
 use super::acme::CertificateId;
 use super::ast::Span;
-use super::certificates::{self, Origin};
+use super::certificates::{self, PemSource};
 use super::error::{Diagnostic, Diagnostics};
 use super::load::Touch;
 use super::local_ca;
@@ -69,7 +69,7 @@ pub struct Builder<'a> {
     borrowed: HashMap<*const Ssl, Option<Rc<Trust>>>,
     leaves: HashMap<*const Ssl, Vec<(Span, Arc<CertifiedKey>)>>,
     /// Pairs already checked; many servers may share one.
-    checked: HashSet<(Origin, Origin)>,
+    checked: HashSet<(PemSource, PemSource)>,
 }
 
 impl<'a> Builder<'a> {
@@ -276,8 +276,8 @@ impl<'a> Builder<'a> {
         }
         let mut found = Vec::new();
         for (certificate, key) in pairs {
-            let origin = |named: &Named| Origin::new(named.name.constant().unwrap_or_default(), self.directory);
-            let (from, key_from) = (origin(certificate), origin(key));
+            let source = |named: &Named| PemSource::new(named.name.constant().unwrap_or_default(), self.directory);
+            let (from, key_from) = (source(certificate), source(key));
             match certificates::load(&from, &key_from, &passwords) {
                 Ok(pair) => {
                     if self.checked.insert((from.clone(), key_from.clone())) {
@@ -314,8 +314,8 @@ impl<'a> Builder<'a> {
     }
 
     /// Reports a key that cannot be read when the certificate is wrong too: these are two mistakes.
-    fn unread_key(&mut self, key: &Named, from: &Origin) {
-        if let Origin::File(path) = from
+    fn unread_key(&mut self, key: &Named, from: &PemSource) {
+        if let PemSource::File(path) = from
             && let Err(why) = certificates::read(path)
         {
             self.fail(key.span, format!("cannot load certificate key \"{}\": {why}", path.display()));

@@ -2,7 +2,7 @@
 //! the key file, names that no certificate covers.
 
 use super::ast::Span;
-use super::certificates::{self, Origin};
+use super::certificates::{self, PemSource};
 use super::error::Diagnostic;
 use super::settings::listen::{Name, ServerDraft};
 use crate::tls::CertifiedKey;
@@ -38,14 +38,14 @@ impl Peer {
 /// All findings about a pair. `certificate` and `key`: where they come from, and the position of their directives.
 pub(super) fn pair(
     peer: Peer,
-    certificate: (&Origin, Span),
-    key: (&Origin, Span),
+    certificate: (&PemSource, Span),
+    key: (&PemSource, Span),
     pair: &CertifiedKey,
     now: i64,
 ) -> Vec<Diagnostic> {
     let chain: Vec<Certificate<'_>> = pair.cert.iter().filter_map(|der| Certificate::parse(der).ok()).collect();
-    let (origin, span) = certificate;
-    let shown = origin.shown();
+    let (source, span) = certificate;
+    let shown = source.shown();
     let mut found: Vec<Diagnostic> = date(peer, &shown, &chain, now, span).into_iter().collect();
     found.extend(issuer_date(&shown, &chain, now, span));
     found.extend(gap(peer, &shown, &chain, span));
@@ -128,8 +128,8 @@ fn gap(peer: Peer, shown: &str, chain: &[Certificate<'_>], span: Span) -> Option
 }
 
 /// A warning for a key that every user of the machine can read: by its mode, and through every directory above it.
-fn rights(key: &Origin, span: Span) -> Option<Diagnostic> {
-    let Origin::File(path) = key else { return None };
+fn rights(key: &PemSource, span: Span) -> Option<Diagnostic> {
+    let PemSource::File(path) = key else { return None };
     let mode = std::fs::metadata(path).ok()?.mode() & 0o7777;
     if mode & OTHERS_READ == 0 || !is_reached_by_others(path) {
         return None;

@@ -2,7 +2,7 @@
 //! `proxy_tls` build it from the settings.
 
 use super::acme::CertificateId;
-use super::certificates::{self, CertificateError, Origin};
+use super::certificates::{self, CertificateError, PemSource};
 use super::local_certificate::LocalCertificate;
 use super::settings::ssl::VerifyClient;
 use super::template::Template;
@@ -102,7 +102,8 @@ impl Variable {
         let mut found = Vec::new();
         // Skip pairs whose certificate name is empty: another may apply.
         for (certificate, key) in names.iter().filter(|(certificate, _)| !certificate.is_empty()) {
-            let (certificate, key) = (Origin::new(certificate, &self.directory), Origin::new(key, &self.directory));
+            let (certificate, key) =
+                (PemSource::new(certificate, &self.directory), PemSource::new(key, &self.directory));
             let pair = certificates::load(&certificate, &key, &self.passwords);
             found.push(pair.map_err(|wrong| sentence(&wrong, &certificate, &key).1)?);
         }
@@ -147,7 +148,7 @@ impl VariableClient {
         let pair = match certificate {
             [] => None,
             certificate => {
-                let (from, key) = (Origin::new(certificate, &self.directory), Origin::new(key, &self.directory));
+                let (from, key) = (PemSource::new(certificate, &self.directory), PemSource::new(key, &self.directory));
                 let pair = certificates::load(&from, &key, &self.passwords);
                 Some(pair.map_err(|wrong| sentence(&wrong, &from, &key).1)?)
             }
@@ -190,7 +191,7 @@ pub struct UpstreamTls {
 }
 
 /// The message for an error in a pair, worded as in nginx; true if the key is at fault.
-pub(super) fn sentence(wrong: &CertificateError, certificate: &Origin, key: &Origin) -> (bool, String) {
+pub(super) fn sentence(wrong: &CertificateError, certificate: &PemSource, key: &PemSource) -> (bool, String) {
     match wrong {
         CertificateError::Certificate(why) => {
             (false, format!("cannot load certificate \"{}\": {why}", certificate.shown()))

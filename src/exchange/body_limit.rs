@@ -25,7 +25,7 @@ pub fn check_length(ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
     let size = match ex.request.head.body_length {
         _ if ex.progress.body_lost => 0,
         BodyLength::Unknown if ex.progress.rx == Rx::Done => ex.progress.body_received,
-        framing => framing.announced(),
+        length => length.announced(),
     };
     match limit(ex) {
         Some(most) if size > most => Err(refuse(ex, cx, "", size)),

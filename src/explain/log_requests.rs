@@ -3,7 +3,7 @@
 use super::follow::Supposed;
 use super::guess_listener::{self, Clues};
 use super::log_formats::Formats;
-use super::other_logs::{self, Beside};
+use super::other_logs::{self, OtherLogs};
 use super::outcome::{self, Purpose};
 use super::request_ids::Ids;
 use super::{
@@ -13,7 +13,7 @@ use crate::config::ast::{Directive, Span};
 use crate::config::model::Config;
 use crate::config::sources::Sources;
 use crate::http::status::Status;
-use crate::server::reload::Origin;
+use crate::server::reload::ConfigSource;
 use crate::services::clock::Clock;
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
@@ -34,7 +34,7 @@ fn as_written<'l>(line: &'l str, log: &'l str, written: &'l str) -> &'l str {
 
 /// The explanation of a logged request; None: the log does not contain it. `path`: the log file.
 pub fn traced(
-    origin: &Origin,
+    config_source: &ConfigSource,
     config: Config,
     sources: &Sources,
     (log, path): (&str, &Path),
@@ -43,7 +43,7 @@ pub fn traced(
     let formats = Formats::of(&config);
     // The id may be the line itself, which needs the same conversion.
     let (named, id) = (formats.named(log), formats.named(id));
-    of_named(origin, config, sources, (&named, log, path), id.trim_end())
+    of_named(config_source, config, sources, (&named, log, path), id.trim_end())
 }
 
 /// Why the request of a shortened line is not explained.
@@ -52,7 +52,7 @@ const SHORTENED: &str = "the request was too long for the error log, which short
 
 /// As [`traced`], for a log converted by its formats; `written`: the original lines.
 fn of_named(
-    origin: &Origin,
+    config_source: &ConfigSource,
     config: Config,
     sources: &Sources,
     (log, written, path): (&str, &str, &Path),
@@ -60,15 +60,15 @@ fn of_named(
 ) -> Option<Result<String, String>> {
     let ids = Ids::of(&config);
     let found = log_line::find(log, id, |line| ids.find(line) == Some(id))?;
-    let tree = tree(origin);
+    let tree = tree(config_source);
     let line = found.lines.last().copied().unwrap_or_default();
-    let beside = Beside::of_one(&config, Some(path), (id, line));
-    let others = beside.lines(line);
+    let other_logs = OtherLogs::of_one(&config, Some(path), (id, line));
+    let others = other_logs.lines(line);
     let mut text = quoted(&found.lines, others, |line| as_written(line, log, written));
     let status = found.status.or_else(|| others.iter().find_map(|line| log_line::status(line)));
     // Errors logged for a successful request do not explain its status.
-    let mut message = beside.message(line).filter(|_| status.is_none_or(|status| status >= 400));
-    let clues = Clues::of(&config, line, status, Some(path)).served_by(beside.server(line));
+    let mut message = other_logs.message(line).filter(|_| status.is_none_or(|status| status >= 400));
+    let clues = Clues::of(&config, line, status, Some(path)).served_by(other_logs.server(line));
     let Some(mut asked) = found.asked else {
         let why = || unread(&config, sources, &tree, &clues, (status.unwrap_or(400), message));
         return Some(if log_line::is_shortened(line) { Err(SHORTENED.to_owned()) } else { Ok(text + &why()) });
@@ -91,7 +91,7 @@ fn of_named(
     }
     if supposed_upstream::is_passed(&said) {
         let explain = |supposed| with_settings(&tree, &config, sources, &asked, Some(supposed)).ok();
-        if let Some((supposed, found)) = supposed_upstream::find(line, status, beside.fault(line), explain) {
+        if let Some((supposed, found)) = supposed_upstream::find(line, status, other_logs.fault(line), explain) {
             said = found;
             // If an upstream answered, an error about another peer does not explain the status.
             let is_answer = matches!(supposed, Supposed::Answer(_));
@@ -221,7 +221,7 @@ pub fn compare(
 ) -> Result<(Vec<Change>, usize), String> {
     let named = Formats::of(&old.0).named(log.0);
     let log = (&*named, log.1);
-    let beside = Beside::of(&old.0, Some(log.1), log.0);
+    let other_logs = OtherLogs::of(&old.0, Some(log.1), log.0);
     let mut requests: Vec<(&str, Query)> =
         log.0.lines().filter_map(|line| Some((line, log_line::parse(line)?))).collect();
     let now = Clock::read().unix;
@@ -230,8 +230,9 @@ pub fn compare(
     }
     let (old, new) = ((Rc::new(old.0), old.1), (Rc::new(new.0), new.1));
     // Both configurations are already parsed; the rest runs with the rights of each one's server.
-    let played =
-        own_process::rows(&old.0, || replay(&old.0, old.1, &requests, &beside).iter().map(Replayed::row).collect())?;
+    let played = own_process::rows(&old.0, || {
+        replay(&old.0, old.1, &requests, &other_logs).iter().map(Replayed::row).collect()
+    })?;
     let of = |row: &Vec<String>| Replayed::of(row).filter(|one| one.at < requests.len());
     let played: Option<Vec<Replayed>> = played.iter().map(of).collect();
     let played = played.ok_or("an answer of the process that looks at files is no request's")?;
@@ -291,7 +292,7 @@ impl Replayed {
 }
 
 /// Each distinct request of a log, as the first configuration answers it.
-fn replay(config: &Rc<Config>, sources: &Sources, requests: &[(&str, Query)], beside: &Beside) -> Vec<Replayed> {
+fn replay(config: &Rc<Config>, sources: &Sources, requests: &[(&str, Query)], other_logs: &OtherLogs) -> Vec<Replayed> {
     let (mut lines, mut seen, mut played) = (HashSet::new(), HashSet::new(), Vec::new());
     let may_certify = secure::asks_for_certificates(config);
     for (at, (line, asked)) in requests.iter().enumerate() {
@@ -320,7 +321,7 @@ fn replay(config: &Rc<Config>, sources: &Sources, requests: &[(&str, Query)], be
         }
         let mut what = None;
         if let Some(status) = status.filter(|_| supposed_upstream::is_passed(&text)) {
-            let found = supposed_upstream::find(line, status, beside.fault(line), |supposed| {
+            let found = supposed_upstream::find(line, status, other_logs.fault(line), |supposed| {
                 follow(&asked, Some(supposed)).ok()
             });
             if let Some((supposed, answered)) = found {

@@ -38,7 +38,7 @@ use crate::exchange::{Client, Exchange, Printable, Tx, variables};
 use crate::http::escape::json_escape;
 use crate::http::h1::encode;
 use crate::route::{Recorder, TraceStep};
-use crate::server::reload::Origin;
+use crate::server::reload::ConfigSource;
 use crate::services::Services;
 use crate::services::clock::Clock;
 use crate::services::logs::Logs;
@@ -59,9 +59,14 @@ pub fn everything(config: &Config, sources: &Sources) -> String {
 ///
 /// # Errors
 /// The question is invalid, or nothing listens there; as one sentence.
-pub fn explain(origin: &Origin, config: Config, sources: &Sources, asked: &Query) -> Result<String, String> {
+pub fn explain(
+    config_source: &ConfigSource,
+    config: Config,
+    sources: &Sources,
+    asked: &Query,
+) -> Result<String, String> {
     // Read before dropping rights, which may be needed to read it.
-    let tree = tree(origin);
+    let tree = tree(config_source);
     let rights =
         rights::take(&config).unwrap_or_else(Some).map_or(String::new(), |rights| format!("rights     {rights}\n"));
     let text = with_settings(&tree, &Rc::new(config), sources, asked, None)?;
@@ -69,9 +74,9 @@ pub fn explain(origin: &Origin, config: Config, sources: &Sources, asked: &Query
 }
 
 /// Parses the files in the same order as before, so that the tree's spans refer to `sources`.
-fn tree(origin: &Origin) -> Vec<Directive> {
-    let options = LoadOptions { command_line: origin.directives.clone(), ..LoadOptions::default() };
-    load::load(&origin.file, &options).directives
+fn tree(config_source: &ConfigSource) -> Vec<Directive> {
+    let options = LoadOptions { command_line: config_source.directives.clone(), ..LoadOptions::default() };
+    load::load(&config_source.file, &options).directives
 }
 
 fn with_settings(

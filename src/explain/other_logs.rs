@@ -13,7 +13,7 @@ const LINES: usize = 32;
 
 /// What other logs have, by request.
 #[derive(Default)]
-pub struct Beside {
+pub struct OtherLogs {
     /// Lines in other logs, by request id.
     lines: HashMap<String, Vec<String>>,
     ids: Ids,
@@ -21,22 +21,22 @@ pub struct Beside {
     only: Option<String>,
 }
 
-impl Beside {
+impl OtherLogs {
     /// Reads the configuration's logs for all requests in `text`, which is the log at `known`.
-    pub fn of(config: &Config, known: Option<&Path>, text: &str) -> Beside {
+    pub fn of(config: &Config, known: Option<&Path>, text: &str) -> OtherLogs {
         let ids = Ids::of(config);
         let wanted = text.lines().filter_map(|line| ids.find(line)).map(str::to_owned).collect();
-        Beside { lines: read(config, known, &wanted, &ids), ids, only: None }
+        OtherLogs { lines: read(config, known, &wanted, &ids), ids, only: None }
     }
 
-    /// As [`Beside::of`], for the one request with this id or line.
-    pub fn of_one(config: &Config, known: Option<&Path>, (id, line): (&str, &str)) -> Beside {
+    /// As [`OtherLogs::of`], for the one request with this id or line.
+    pub fn of_one(config: &Config, known: Option<&Path>, (id, line): (&str, &str)) -> OtherLogs {
         if !is_hex(id) {
-            return Beside::of(config, known, line);
+            return OtherLogs::of(config, known, line);
         }
         let ids = Ids::of(config);
         let lines = read(config, known, &HashSet::from([id.to_owned()]), &ids);
-        Beside { lines, ids, only: Some(id.to_owned()) }
+        OtherLogs { lines, ids, only: Some(id.to_owned()) }
     }
 
     /// Lines of other logs about this line's request.

@@ -11,15 +11,20 @@ pub mod sandbox;
 
 use crate::config::model::{Config, Level};
 use crate::server::lifecycle::{self, Failure, Greeting};
-use crate::server::reload::Origin;
+use crate::server::reload::ConfigSource;
 
 /// Serves until it is stopped by a signal: under a parent if there are privileges to separate, otherwise in this
 /// process.
 ///
 /// # Errors
 /// The process could not start.
-pub fn serve(config: Config, origin: Origin, greeting: Greeting, notes: Vec<(Level, String)>) -> Result<(), Failure> {
-    let mut prepared = lifecycle::prepare(config, origin, greeting, notes)?;
+pub fn serve(
+    config: Config,
+    config_source: ConfigSource,
+    greeting: Greeting,
+    notes: Vec<(Level, String)>,
+) -> Result<(), Failure> {
+    let mut prepared = lifecycle::prepare(config, config_source, greeting, notes)?;
     match prepared.worker.take() {
         Some(worker) => parent::run(prepared, worker),
         None => lifecycle::serve(prepared),

@@ -52,7 +52,7 @@ impl Renewals {
 
     /// Sees when the first of a configuration is due. `ms` is the monotonic clock, `unix` the wall clock.
     pub fn plan(&mut self, config: &Config, ms: u64, unix: i64) {
-        let due = all(config).map(|(_, local)| local.due(unix)).min();
+        let due = all(config).map(|(_, local)| local.renew_at(unix)).min();
         self.next = due.map(|due| {
             let seconds = u64::try_from(due.saturating_sub(unix)).unwrap_or(0);
             ms.saturating_add(seconds.saturating_mul(1000).min(self.look))
@@ -71,7 +71,7 @@ impl Renewals {
         }
         self.plan(config, ms, unix);
         // One that failed is not due for a while, so that it holds up no other.
-        let (server, local) = all(config).find(|(_, local)| local.due(unix) <= unix)?;
+        let (server, local) = all(config).find(|(_, local)| local.renew_at(unix) <= unix)?;
         // A lock that was held for long is waited for again, the next time.
         self.held = self.held.filter(|since| ms.saturating_sub(*since) < 2 * PATIENCE);
         let waits = self.held.is_none_or(|since| ms.saturating_sub(since) < PATIENCE);
@@ -95,7 +95,7 @@ impl Renewals {
 fn outcome_of(local: &LocalCertificate, unix: i64, server: usize, outcome: Result<Renewal, String>) -> Renewed {
     let (name, end) = (local.name(), names::time(local.end()));
     // One that was made by a clock that is out of all bounds is due again, too.
-    let due = local.due(unix);
+    let due = local.renew_at(unix);
     let next = names::time(if due <= unix { local.put_off(unix) } else { due });
     match outcome {
         Ok(Renewal::Stopgap(issued, why)) => Renewed {

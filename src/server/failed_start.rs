@@ -2,7 +2,7 @@
 //! standard error. As a reload that is refused, and as nginx; `-t` writes no file.
 
 use super::failure::Failure;
-use super::reload::{self, Origin, Read};
+use super::reload::{self, ConfigSource, Read};
 use crate::config::ast::Directive;
 use crate::config::build::Form;
 use crate::config::ids::LogFileId;
@@ -15,8 +15,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// The configuration has errors: they go to the log that its text names, as far as that can be read.
-pub fn note_errors(origin: &Origin, read: &Read) {
-    let Some((path, format)) = named_log(origin, &read.tree) else { return };
+pub fn note_errors(config_source: &ConfigSource, read: &Read) {
+    let Some((path, format)) = named_log(config_source, &read.tree) else { return };
     let log = ErrorLog { format, ..ErrorLog::plain(LogTarget::File(LogFileId(0)), Level::Emerg) };
     // A log that cannot be written is no news beside the errors.
     let Ok(mut logs) = Logs::only(&path) else { return };
@@ -46,7 +46,7 @@ pub fn note(logs: &mut Logs, log: &ErrorLog, failure: &Failure) {
 
 /// The error log of a configuration that was not taken: the first of its main level, else that of `-e`, else nginx's
 /// default under nginx's flags. None: it is not a file.
-fn named_log(origin: &Origin, tree: &[Directive]) -> Option<(PathBuf, LineFormat)> {
+fn named_log(config_source: &ConfigSource, tree: &[Directive]) -> Option<(PathBuf, LineFormat)> {
     let (path, format) = match tree.iter().find(|d| d.name.is("error_log")) {
         Some(named) => {
             let is_json = named.args.iter().any(|word| word.is("json"));
@@ -54,11 +54,11 @@ fn named_log(origin: &Origin, tree: &[Directive]) -> Option<(PathBuf, LineFormat
             (OsStr::from_bytes(named.args.first()?.bytes()), format)
         }
         None => {
-            let default = (origin.form == Form::Nginx).then_some(Path::new("logs/error.log"));
-            (origin.error_log.as_deref().or(default)?.as_os_str(), LineFormat::Text)
+            let default = (config_source.form == Form::Nginx).then_some(Path::new("logs/error.log"));
+            (config_source.error_log.as_deref().or(default)?.as_os_str(), LineFormat::Text)
         }
     };
     let text = path.as_bytes();
     let is_file = !matches!(text, b"" | b"stderr") && !text.starts_with(b"syslog:") && !text.starts_with(b"memory:");
-    is_file.then(|| (origin.prefix.join(path), format))
+    is_file.then(|| (config_source.prefix.join(path), format))
 }

@@ -8,7 +8,7 @@ use super::file_systems;
 use super::greeting;
 use super::listeners::{self, Listeners};
 use super::pid_file::{self, PidFile};
-use super::reload::Origin;
+use super::reload::ConfigSource;
 use super::reload_report;
 use super::run_directory;
 use super::service_manager::{self, ServiceManager};
@@ -93,7 +93,7 @@ pub struct Prepared {
     /// The configuration that is served first.
     pub config: Rc<Config>,
     /// Where a reload reads it.
-    pub origin: Origin,
+    pub config_source: ConfigSource,
     /// Open logs.
     pub logs: Logs,
     /// Bound sockets.
@@ -117,20 +117,20 @@ pub struct Prepared {
 /// What could not be opened; the error log has it, too.
 pub fn prepare(
     config: Config,
-    origin: Origin,
+    config_source: ConfigSource,
     greeting: Greeting,
     notes: Vec<(Level, String)>,
 ) -> Result<Prepared, Failure> {
     let mut logs = open_logs(&config).inspect_err(|failure| failed_start::note_unopened(&config, failure))?;
     let config = Rc::new(config);
-    open_others(config.clone(), origin, greeting, notes, &mut logs)
+    open_others(config.clone(), config_source, greeting, notes, &mut logs)
         .inspect_err(|failure| failed_start::note(&mut logs, &config.process.error_log, failure))
 }
 
 /// What a server needs besides its logs, which it takes.
 fn open_others(
     config: Rc<Config>,
-    origin: Origin,
+    config_source: ConfigSource,
     greeting: Greeting,
     mut notes: Vec<(Level, String)>,
     logs: &mut Logs,
@@ -142,14 +142,14 @@ fn open_others(
     let units = std::env::var(listeners::UNITS).unwrap_or_default();
     // As in nginx: logged, but serve anyway.
     for (name, e) in inherited.iter().flat_map(|names| listeners.inherit(names, &units)) {
-        let program = &origin.program;
+        let program = &config_source.program;
         console::line(format_args!(
             "{program}: [warn] invalid socket number \"{name}\" in NGINX environment variable {e}, ignored"
         ));
     }
     let is_child = !listeners.is_empty();
     if let Some(names) = service_manager::sockets().filter(|_| !is_child) {
-        activate(&mut listeners, &names, &config, &origin.program);
+        activate(&mut listeners, &names, &config, &config_source.program);
     }
     if let (Some(path), false) = (&config.process.pid, is_child) {
         pid_file::is_free(path)?;
@@ -158,16 +158,16 @@ fn open_others(
     // As many descriptors as the system allows; fewer are no reason not to serve.
     let _ = process::raise_nofile(config.process.nofile);
     listeners.assume(&config).map_err(Failure::bind)?;
-    greet(greeting, &config, &origin, &listeners);
+    greet(greeting, &config, &config_source, &listeners);
     for text in listeners.warnings() {
-        console::line(format_args!("{}: [warn] {text}", origin.program));
+        console::line(format_args!("{}: [warn] {text}", config_source.program));
         notes.push((Level::Warn, text));
     }
     // nginx prints nothing about missing rights of its user.
-    let is_shown = origin.form == Form::Webserv || worker.as_ref().is_some_and(|worker| worker.is_default);
+    let is_shown = config_source.form == Form::Webserv || worker.as_ref().is_some_and(|worker| worker.is_default);
     for text in serving_user::advice(worker.as_ref(), &config).into_iter().chain(file_systems::apart(&config)) {
         if is_shown {
-            console::line(format_args!("{}: {text}", origin.program));
+            console::line(format_args!("{}: {text}", config_source.program));
         }
         notes.push((Level::Warn, text));
     }
@@ -180,19 +180,19 @@ fn open_others(
     let signals = Signals::watch().map_err(|e| Failure::of(format!("signalfd() failed {e}")))?;
     let pid_file = config.process.pid.as_deref().map(write_pid).transpose()?;
     let logs = std::mem::take(logs);
-    Ok(Prepared { config, origin, logs, listeners, signals, pid_file, worker, notes, ready })
+    Ok(Prepared { config, config_source, logs, listeners, signals, pid_file, worker, notes, ready })
 }
 
 /// Prints the addresses and sites.
-fn greet(greeting: Greeting, config: &Config, origin: &Origin, listeners: &Listeners) {
+fn greet(greeting: Greeting, config: &Config, config_source: &ConfigSource, listeners: &Listeners) {
     if greeting == Greeting::Silent {
         return;
     }
-    let program = &origin.program;
+    let program = &config_source.program;
     let reach = greeting::outward(config);
     // For a served directory, the prefix is that directory.
-    let here = origin.text.as_ref().and_then(|_| std::env::current_dir().ok());
-    let near = here.as_ref().unwrap_or(&origin.prefix);
+    let here = config_source.text.as_ref().and_then(|_| std::env::current_dir().ok());
+    let near = here.as_ref().unwrap_or(&config_source.prefix);
     for line in greeting::lines(config, listeners.addresses(), reach, near) {
         // A directory's name may contain any bytes.
         console::line(format_args!("{program}: {}", Printable(line.as_bytes())));
@@ -204,7 +204,7 @@ fn greet(greeting: Greeting, config: &Config, origin: &Origin, listeners: &Liste
         return;
     }
     if greeting::is_for_this_machine(config) {
-        let cure = if origin.text.is_some() { "--bind 0.0.0.0" } else { "a \"listen\" without 127.0.0.1" };
+        let cure = if config_source.text.is_some() { "--bind 0.0.0.0" } else { "a \"listen\" without 127.0.0.1" };
         console::line(format_args!(
             "{program}: only this machine reaches that address; for a phone, which then gets a code, use {cure}"
         ));
@@ -295,12 +295,12 @@ pub fn announce(ready: Option<Ready>, config: &Config, logs: &mut Logs) -> Resul
 /// # Errors
 /// The event loop could not be created; the error log says so, too.
 pub fn serve(prepared: Prepared) -> Result<(), Failure> {
-    let Prepared { config, origin, mut logs, listeners, signals, pid_file, notes, ready, .. } = prepared;
+    let Prepared { config, config_source, mut logs, listeners, signals, pid_file, notes, ready, .. } = prepared;
     let announced = announce(ready, &config, &mut logs);
     announced.inspect_err(|failure| failed_start::note_unopened(&config, failure))?;
     let begun = begin(config.clone(), logs, listeners, signals);
     let mut server = begun.inspect_err(|failure| failed_start::note_unopened(&config, failure))?;
-    server.origin = Some(origin);
+    server.config_source = Some(config_source);
     server.pid_file = pid_file;
     server.service_manager = ServiceManager::from_env();
     server.note_start(&notes);

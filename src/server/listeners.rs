@@ -24,20 +24,20 @@ pub struct Listener {
     fd: Option<OwnedFd>,
     /// It is registered with epoll: connections are accepted from it.
     pub watched: bool,
-    origin: Origin,
+    source: SocketSource,
     /// Its options as they should be; noted by a process that shares it with others ([`Listeners::note_options`]).
     options: Option<KeptOptions>,
 }
 
 impl Listener {
-    fn new(addr: Addr, fd: OwnedFd, origin: Origin) -> Listener {
-        Listener { addr, fd: Some(fd), watched: false, origin, options: None }
+    fn new(addr: Addr, fd: OwnedFd, source: SocketSource) -> Listener {
+        Listener { addr, fd: Some(fd), watched: false, source, options: None }
     }
 }
 
-/// The origin of a socket, which decides who removes the file of a unix socket.
+/// Where a socket comes from, which decides who removes the file of a unix socket.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Origin {
+enum SocketSource {
     /// Bound by this process, which removes it.
     Bound,
     /// Inherited from the binary that started this one: that process removes the file, or this one once that has exited
@@ -47,12 +47,12 @@ enum Origin {
     Unit,
 }
 
-impl Origin {
+impl SocketSource {
     fn removes(self) -> bool {
         match self {
-            Origin::Bound => true,
-            Origin::Parent(pid) => process::getppid() != pid,
-            Origin::Unit => false,
+            SocketSource::Bound => true,
+            SocketSource::Parent(pid) => process::getppid() != pid,
+            SocketSource::Unit => false,
         }
     }
 }
@@ -63,7 +63,7 @@ impl Listener {
     fn close(&mut self, is_shared: bool) {
         if self.fd.take().is_some()
             && !is_shared
-            && self.origin.removes()
+            && self.source.removes()
             && let Addr::Unix(path) = &self.addr
         {
             // It may be gone already.
@@ -194,21 +194,21 @@ impl Listeners {
     /// Takes the sockets inherited from the binary that started this one, as in `NGINX=fd;fd;`; `units` names those
     /// from a socket unit. Returns what could not be used.
     pub fn inherit(&mut self, names: &str, units: &str) -> Vec<(String, Useless)> {
-        let (parent, units) = (Origin::Parent(process::getppid()), split(units).collect::<Vec<_>>());
-        self.take(names, |name| if units.contains(&name) { Origin::Unit } else { parent })
+        let (parent, units) = (SocketSource::Parent(process::getppid()), split(units).collect::<Vec<_>>());
+        self.take(names, |name| if units.contains(&name) { SocketSource::Unit } else { parent })
     }
 
     /// Takes the sockets of a socket unit, named in the same format.
     pub fn activate(&mut self, names: &str) -> Vec<(String, Useless)> {
-        self.take(names, |_| Origin::Unit)
+        self.take(names, |_| SocketSource::Unit)
     }
 
-    fn take(&mut self, names: &str, origin: impl Fn(&str) -> Origin) -> Vec<(String, Useless)> {
+    fn take(&mut self, names: &str, source: impl Fn(&str) -> SocketSource) -> Vec<(String, Useless)> {
         let mut failed = Vec::new();
         for name in split(names) {
             match name.parse().map_err(|_| Useless::Call(Errno::EINVAL)).and_then(take_over) {
                 Ok((addr, fd)) => {
-                    self.all.push(Listener::new(addr, fd, origin(name)));
+                    self.all.push(Listener::new(addr, fd, source(name)));
                 }
                 Err(e) => failed.push((name.to_owned(), e)),
             }
@@ -233,7 +233,7 @@ impl Listeners {
                 match bind(&wanted.addr, options) {
                     Ok(fd) => {
                         closed.extend(let_all_connect(&wanted.addr).err().map(|e| (wanted.addr.clone(), e)));
-                        fresh.push(Listener::new(wanted.addr.clone(), fd, Origin::Bound));
+                        fresh.push(Listener::new(wanted.addr.clone(), fd, SocketSource::Bound));
                     }
                     Err(e) if e.errno == Errno::EAFNOSUPPORT && is_served_by_v4(wanted, config) => {
                         absent.push(wanted.addr.clone());
@@ -314,10 +314,10 @@ impl Listeners {
     /// The descriptors for a new binary.
     pub fn handover(&self) -> PassedSockets<'_> {
         let mut handover = PassedSockets { names: String::new(), units: String::new(), fds: Vec::new() };
-        for (fd, origin) in self.all.iter().filter_map(|listener| Some((listener.fd()?, listener.origin))) {
+        for (fd, source) in self.all.iter().filter_map(|listener| Some((listener.fd()?, listener.source))) {
             let name = format!("{};", fd.as_raw_fd());
             handover.names.push_str(&name);
-            if origin == Origin::Unit {
+            if source == SocketSource::Unit {
                 handover.units.push_str(&name);
             }
             handover.fds.push(fd);

@@ -82,7 +82,7 @@ mod tests {
 
     const DAY: u64 = 86_400_000;
 
-    const LOOK: u64 = 3_600_000;
+    const INTERVAL: u64 = 3_600_000;
 
     fn config(dir: &Scratch) -> Config {
         let path = dir.path().display();
@@ -149,10 +149,10 @@ mod tests {
         let tls = config.servers[0].tls.as_mut().and_then(Rc::get_mut).expect("this server's own");
         let Handshake::Local(first) = &mut tls.handshake else { panic!("a local certificate") };
         first.keep_in(dir.path().join("file/below"));
-        let (end, mut renewals) = (first.end(), Renewals::new(LOOK));
+        let (end, mut renewals) = (first.end(), Renewals::new(INTERVAL));
         let mut look = |at: i64| {
             renewals.plan(&config, 0, at);
-            renewals.step(&config, LOOK, at).map(|renewed| (renewed.made.map(|(server, _)| server), renewed.text))
+            renewals.step(&config, INTERVAL, at).map(|renewed| (renewed.made.map(|(server, _)| server), renewed.text))
         };
         let early = end - 20 * 86_400;
         let (made, text) = look(early).expect("due");
@@ -179,13 +179,13 @@ mod tests {
         let lock = crate::io::open::own(&dir.path().join("state/lock"), 0o600).expect("a file");
         file::flock(lock.as_fd()).expect("free");
         let (at, mut renewals) =
-            (all(&config).map(|(_, local)| local.end()).min().expect("two") - 86_400, Renewals::new(LOOK));
+            (all(&config).map(|(_, local)| local.end()).min().expect("two") - 86_400, Renewals::new(INTERVAL));
         renewals.plan(&config, 0, at);
         let said: Vec<String> = (0..300).filter_map(|s| renewals.step(&config, s * 1000, at)).map(|r| r.text).collect();
         assert_eq!(said.len(), 2, "for each certificate: {said:?}");
         assert!(said.iter().all(|text| text.contains("another process holds the lock")), "{said:?}");
         drop(lock);
-        let renewed = renewals.step(&config, 2 * LOOK, at + 3600).expect("due");
+        let renewed = renewals.step(&config, 2 * INTERVAL, at + 3600).expect("due");
         assert_eq!(renewed.made.map(|(server, _)| server), Some(0), "{}", renewed.text);
     }
 

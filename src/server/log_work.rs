@@ -60,12 +60,12 @@ impl Server {
 
     fn reopened(&mut self, reopening: Reopening) {
         self.reloads += 1;
-        let Some(origin) = &self.origin else { return };
-        let (lines, report) = reload::not_reopened(self.reloads, origin, reopening.failed);
+        let Some(config_source) = &self.config_source else { return };
+        let (lines, report) = reload::not_reopened(self.reloads, config_source, reopening.failed);
         let log = self.cx.config.process.error_log.clone();
         for line in lines {
             self.cx.logs.error(&log, Level::Emerg, &mut self.cx.now, None, format_args!("{line}"));
-            self.cx.logs.beside(&log, &line);
+            self.cx.logs.copy_to_stderr(&log, &line);
         }
         if let Some(file) = &self.pid_file {
             reload_report::write(file.path(), &report);
@@ -132,7 +132,7 @@ mod tests {
         let open = || logs.iter().filter(|log| log.exists()).count();
         // The error log is one of them.
         assert!((AT_ONCE - 1..=AT_ONCE).contains(&open()), "{}", open());
-        assert!(world.server.due().is_some_and(|due| due <= world.server.cx.now.ms), "it goes on at once");
+        assert!(world.server.next_due().is_some_and(|due| due <= world.server.cx.now.ms), "it goes on at once");
         while world.server.log_work.reopening.is_some() {
             world.turns();
         }
@@ -173,7 +173,7 @@ mod tests {
         world.server.cx.slice = Slice::over();
         world.server.read_parent_messages();
         assert_eq!(written(".old"), 1, "one that is compressed in a turn that has no more time");
-        assert!(world.server.due().is_some_and(|due| due <= world.server.cx.now.ms), "it goes on at once");
+        assert!(world.server.next_due().is_some_and(|due| due <= world.server.cx.now.ms), "it goes on at once");
         for _ in 0..COUNT {
             world.turns();
         }

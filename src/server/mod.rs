@@ -4,6 +4,7 @@ pub mod accept;
 mod acme;
 mod certificate_renewals;
 mod children;
+mod config_source;
 mod connection_limit;
 mod connections;
 mod crowd;
@@ -22,7 +23,6 @@ mod log_work;
 mod log_work_state;
 mod memory;
 mod names;
-mod origin;
 mod panics;
 mod parent_channel;
 pub mod parent_link;
@@ -134,7 +134,7 @@ pub struct Server {
     log_due: Option<u64>,
     limit: usize,
     /// The source of the configuration; None in tests.
-    pub origin: Option<origin::Origin>,
+    pub config_source: Option<config_source::ConfigSource>,
     /// The link to the privileged parent, if there is one.
     pub parent: Option<parent_channel::ParentLink>,
     /// None if no pid file is configured, or the parent has it.
@@ -170,7 +170,7 @@ pub struct Server {
 /// Milliseconds between two sweeps of idle descriptors in the file cache.
 const SWEEP: u64 = 2_500;
 /// Maximum milliseconds between two checks of certificates: a change of the wall clock is seen at the next event.
-const LOOK: u64 = 3_600_000;
+const CERTIFICATE_CHECK: u64 = 3_600_000;
 /// Bytes of bodies transferred per turn by all connections together, apart from what each may transfer in any case
 /// ([`crate::conn::io::SHARE`]). Large chunks are efficient, and however many connections there are, a small request
 /// waits for at most one. Connections that have used their share wait in a queue.
@@ -220,7 +220,7 @@ impl Server {
             signals,
             log_due: None,
             limit,
-            origin: None,
+            config_source: None,
             parent: None,
             pid_file: None,
             old_configs: Vec::new(),
@@ -234,7 +234,7 @@ impl Server {
             service_manager: service_manager::ServiceManager::default(),
             drained_at: None,
             acme: acme::fetches::Fetches::default(),
-            renewals: certificate_renewals::Renewals::new(LOOK),
+            renewals: certificate_renewals::Renewals::new(CERTIFICATE_CHECK),
             handover: handover_links::Handover::default(),
             crowd: crowd::Crowd::default(),
             log_work: log_work_state::LogWork::default(),
@@ -275,12 +275,12 @@ impl Server {
 
     /// One iteration: wait, clock, events, timers, queued work, logs.
     pub fn turn(&mut self) {
-        let due = self.due();
-        let timeout = match due {
-            Some(due) => self.wake_timer.wait(due, self.cx.now.ms),
+        let deadline = self.next_due();
+        let timeout = match deadline {
+            Some(deadline) => self.wake_timer.wait(deadline, self.cx.now.ms),
             None => Timeout::Never,
         };
-        self.turn_within(timeout, due);
+        self.turn_within(timeout, deadline);
     }
 
     /// One iteration without waiting, for a simulation that advances the clock itself.
@@ -288,8 +288,8 @@ impl Server {
         self.turn_within(Timeout::Now, None);
     }
 
-    /// One iteration. `due`: the deadline at which the wait ends (monotonic milliseconds).
-    fn turn_within(&mut self, timeout: Timeout, due: Option<u64>) {
+    /// One iteration. `deadline`: when the wait ends at the latest (monotonic milliseconds).
+    fn turn_within(&mut self, timeout: Timeout, deadline: Option<u64>) {
         let began = self.cx.now.ms;
         let count = match self.epoll.wait(&mut self.events, timeout) {
             Ok(count) => count,
@@ -340,7 +340,7 @@ impl Server {
             self.accept(count);
         }
         self.protected("a held response", Server::send_batched);
-        if !wakeup::has_overslept(due, began, self.cx.now.ms) {
+        if !wakeup::has_overslept(deadline, began, self.cx.now.ms) {
             self.protected("the timers", Server::timers);
         }
         self.protected("a queued connection", Server::run_queue);
@@ -401,7 +401,7 @@ impl Server {
     }
 
     /// The next time at which something is due without an event (monotonic milliseconds); may be past.
-    fn due(&self) -> Option<u64> {
+    fn next_due(&self) -> Option<u64> {
         let now = self.cx.now.ms;
         let works = self.is_handing_over()
             || self.cx.temp_names.is_cleaning()

@@ -9,9 +9,9 @@
 //! What cannot be divided into steps: building the automaton for one list of patterns (1 ms per hundred), loading one
 //! key or CRL, freeing one table of names, and looking up `user` if the system asks a directory service.
 
+pub use super::config_source::ConfigSource;
 use super::failure::{Cause, Failure};
 use super::listeners::{Listeners, NAMES, PassedSockets, UNITS};
-pub use super::origin::Origin;
 use super::pid_file::PidFileChange;
 use super::reload_report::{self, Refused, Report};
 use super::{Mode, Reload, Server, connection_limit, temp_paths};
@@ -95,7 +95,7 @@ fn without_values(text: &str) -> String {
     format!("{}{tail}", head.first().copied().unwrap_or_default())
 }
 
-impl Origin {
+impl ConfigSource {
     /// Loads and parses the files, without resolving.
     pub fn load(&self) -> Loaded {
         let options = LoadOptions { command_line: self.directives.clone(), ..LoadOptions::default() };
@@ -110,7 +110,7 @@ impl Origin {
         self.make(self.load(), Vec::new())
     }
 
-    /// As [`Origin::read_to_serve`], beside other work: large parts no longer needed are freed in steps.
+    /// As [`ConfigSource::read_to_serve`], beside other work: large parts no longer needed are freed in steps.
     pub fn read_beside(&self, logs: Vec<PathBuf>) -> Read {
         let mut read = self.read_to_serve(logs);
         dismantle::tree(std::mem::take(&mut read.tree));
@@ -164,18 +164,20 @@ impl Server {
     pub(super) fn reload(mut self) -> Server {
         self.reload = Reload::UnderWay;
         // Under a parent, the parent reads the configuration.
-        let Some(origin) = self.origin.clone() else { return self };
+        let Some(config_source) = self.config_source.clone() else { return self };
         self.service_manager.reloading();
-        let (mut server, read) = self.read_meanwhile(&origin);
+        let (mut server, read) = self.read_meanwhile(&config_source);
         server.reload = if server.reload == Reload::Again { Reload::Wanted } else { Reload::No };
         if server.mode == Mode::Stopped {
             return server;
         }
-        let outcome = read.and_then(|read| server.protected("a reload", |server| server.apply(&origin, read)));
+        let outcome = read.and_then(|read| server.protected("a reload", |server| server.apply(&config_source, read)));
         let refused = match outcome {
             Some(Ok(())) => Refused::default(),
             Some(Err(refused)) => refused,
-            None => format!("{}: [alert] the reload panicked; this is a bug in webserv\n", origin.program).into(),
+            None => {
+                format!("{}: [alert] the reload panicked; this is a bug in webserv\n", config_source.program).into()
+            }
         };
         server.reloads += 1;
         server.protected("the end of a reload", |server| {
@@ -188,12 +190,12 @@ impl Server {
     }
 
     /// Reads the configuration, with turns of the loop between steps. None: reading panicked.
-    fn read_meanwhile(self, origin: &Origin) -> (Server, Option<Read>) {
+    fn read_meanwhile(self, config_source: &ConfigSource) -> (Server, Option<Read>) {
         let logs = self.cx.logs.paths();
         let shared = Rc::new(RefCell::new(self));
         let session = Session::begin();
         let watched = checkpoint::watch(Box::new(Turns(shared.clone())));
-        let read = catch_unwind(AssertUnwindSafe(|| origin.read_beside(logs)));
+        let read = catch_unwind(AssertUnwindSafe(|| config_source.read_beside(logs)));
         drop((watched, session));
         let server = Rc::into_inner(shared).expect("all watchers have let it go").into_inner();
         match read {
@@ -239,27 +241,27 @@ impl Server {
     ///
     /// # Errors
     /// What `-t` would report, or the system call that failed; it has been logged.
-    fn apply(&mut self, origin: &Origin, read: Read) -> Result<(), Refused> {
+    fn apply(&mut self, config_source: &ConfigSource, read: Read) -> Result<(), Refused> {
         let Some(config) = read.config else {
             for text in logged(&read) {
                 self.refuse(format_args!("{text}"));
             }
             self.say(Level::Error, format_args!("the configuration was not reloaded, the old one stays"));
-            return Err(read.diagnostics.render(&read.sources, &origin.program).into());
+            return Err(read.diagnostics.render(&read.sources, &config_source.program).into());
         };
         if let Err((path, e)) = self.cx.logs.open(&config) {
-            return Err(self.keep(origin, config, Failure::open(&path, e)));
+            return Err(self.keep(config_source, config, Failure::open(&path, e)));
         }
         if let Err(failure) = temp_paths::make(&config, None) {
-            return Err(self.keep(origin, config, failure));
+            return Err(self.keep(config_source, config, failure));
         }
         let pid_file = match PidFileChange::write(self.pid_file.as_ref(), config.process.pid.as_deref()) {
             Ok(pid_file) => pid_file,
-            Err(failure) => return Err(self.keep(origin, config, failure)),
+            Err(failure) => return Err(self.keep(config_source, config, failure)),
         };
         if let Err(e) = self.listeners.assume(&config) {
             pid_file.undo(self.pid_file.as_ref());
-            return Err(self.keep(origin, config, Failure::bind(e)));
+            return Err(self.keep(config_source, config, Failure::bind(e)));
         }
         pid_file.settle(&mut self.pid_file);
         if config.speaks_tls() {
@@ -288,7 +290,7 @@ impl Server {
         if let Err(e) = self.watch_listeners() {
             let text = format!("epoll_ctl() failed {e}");
             self.refuse(format_args!("{text}"));
-            return Err(format!("{}: [emerg] {text}\n", origin.program).into());
+            return Err(format!("{}: [emerg] {text}\n", config_source.program).into());
         }
         self.note(format_args!("the configuration was reloaded"));
         let warnings = self.listeners.warnings().map(|text| (Level::Warn, text));
@@ -300,10 +302,10 @@ impl Server {
     }
 
     /// Keeps the old configuration, and writes the reason to the error log and the report for `-s reload`.
-    fn keep(&mut self, origin: &Origin, spent: Config, failure: Failure) -> Refused {
+    fn keep(&mut self, config_source: &ConfigSource, spent: Config, failure: Failure) -> Refused {
         self.spent_configs.push(spent);
         self.refuse(format_args!("{}; the old configuration stays", failure.why));
-        kept(origin, failure)
+        kept(config_source, failure)
     }
 
     fn refuse(&mut self, what: std::fmt::Arguments<'_>) {
@@ -313,8 +315,8 @@ impl Server {
 
     /// Starts the program again with the listening sockets; both serve until this one gets QUIT.
     pub(super) fn upgrade(&mut self) {
-        let Some(origin) = &self.origin else { return };
-        match start_new_binary(origin, self.new_binary, &self.listeners) {
+        let Some(config_source) = &self.config_source else { return };
+        match start_new_binary(config_source, self.new_binary, &self.listeners) {
             Ok(pid) => {
                 self.new_binary = Some(pid);
                 self.listeners.share(true);
@@ -338,8 +340,8 @@ impl Server {
     fn upgrade_failed(&mut self, why: &str) {
         self.refuse(format_args!("{why}"));
         self.reloads += 1;
-        if let (Some(file), Some(origin)) = (&self.pid_file, &self.origin) {
-            reload_report::write(file.path(), &failed_upgrade(self.reloads, origin, why));
+        if let (Some(file), Some(config_source)) = (&self.pid_file, &self.config_source) {
+            reload_report::write(file.path(), &failed_upgrade(self.reloads, config_source, why));
         }
     }
 }
@@ -350,22 +352,22 @@ pub fn ended_early(pid: i32) -> String {
 }
 
 /// The report for `-s upgrade`.
-pub fn failed_upgrade(number: u64, origin: &Origin, why: &str) -> Report {
-    Report::new(number, format!("{}: [emerg] {why}\n", origin.program).into())
+pub fn failed_upgrade(number: u64, config_source: &ConfigSource, why: &str) -> Report {
+    Report::new(number, format!("{}: [emerg] {why}\n", config_source.program).into())
 }
 
 /// The report about a configuration that could not be applied.
-pub fn kept(origin: &Origin, Failure { why, cause }: Failure) -> Refused {
-    Refused { errors: format!("{}: [emerg] {why}; the old configuration stays\n", origin.program), cause }
+pub fn kept(config_source: &ConfigSource, Failure { why, cause }: Failure) -> Refused {
+    Refused { errors: format!("{}: [emerg] {why}; the old configuration stays\n", config_source.program), cause }
 }
 
 /// The report for `-s reopen` about logs that could not be reopened, with a line for each.
-pub fn not_reopened(number: u64, origin: &Origin, failed: Vec<(PathBuf, Errno)>) -> (Vec<String>, Report) {
+pub fn not_reopened(number: u64, config_source: &ConfigSource, failed: Vec<(PathBuf, Errno)>) -> (Vec<String>, Report) {
     let line = |(path, e): &(PathBuf, Errno)| {
         format!("{}; the log goes on in the file that was open before", Failure::open(path, *e).why)
     };
     let lines: Vec<String> = failed.iter().map(line).collect();
-    let errors = lines.iter().map(|line| format!("{}: [emerg] {line}\n", origin.program)).collect();
+    let errors = lines.iter().map(|line| format!("{}: [emerg] {line}\n", config_source.program)).collect();
     let cause = failed.into_iter().next().map(|(path, e)| Cause::Open(path, e));
     (lines, Report::new(number, Refused { errors, cause }))
 }
@@ -407,7 +409,11 @@ impl Server {
 ///
 /// # Errors
 /// It could not be started; with the full reason.
-pub fn start_new_binary(origin: &Origin, earlier: Option<i32>, listeners: &Listeners) -> Result<i32, String> {
+pub fn start_new_binary(
+    config_source: &ConfigSource,
+    earlier: Option<i32>,
+    listeners: &Listeners,
+) -> Result<i32, String> {
     if let Some(pid) = earlier {
         return Err(format!("no second new binary is started: process {pid} already is one; end it or this one first"));
     }
@@ -422,7 +428,7 @@ pub fn start_new_binary(origin: &Origin, earlier: Option<i32>, listeners: &Liste
         std::env::vars_os().filter(|(name, value)| name != NAMES && name != UNITS && !is_ours(name, value)).collect();
     env.extend([(NAMES.into(), names.into()), (UNITS.into(), units.into())]);
     let env: Vec<(&OsStr, &OsStr)> = env.iter().map(|(k, v)| (k.as_os_str(), v.as_os_str())).collect();
-    let program = &origin.executable;
+    let program = &config_source.executable;
     crate::sys::process::spawn_exec(program.as_os_str(), &args, &env, &fds)
         .map_err(|e| format!("the new binary \"{}\" could not be started {e}", program.display()))
 }

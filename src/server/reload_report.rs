@@ -27,7 +27,7 @@ const MODE: u32 = 0o600;
 /// Largest report that is read: messages of a configuration are bounded.
 const LARGEST: u64 = 16 << 20;
 /// Milliseconds between two checks of the file.
-const LOOK: u32 = 10;
+const POLL: u32 = 10;
 
 /// The server's report of its last reload, or failed upgrade.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -133,7 +133,7 @@ pub fn wait(pid: &Path, process: i32, before: Option<&Report>) -> Option<Report>
         if report.is_some() {
             return report;
         }
-        pause.wait(&mut events, Timeout::Millis(LOOK)).ok()?;
+        pause.wait(&mut events, Timeout::Millis(POLL)).ok()?;
     }
     None
 }
@@ -143,7 +143,7 @@ pub fn until(mut done: impl FnMut() -> bool) {
     let Ok(pause) = Epoll::new() else { return };
     let mut events = Events::new();
     while !done() {
-        if pause.wait(&mut events, Timeout::Millis(LOOK)).is_err() {
+        if pause.wait(&mut events, Timeout::Millis(POLL)).is_err() {
             return;
         }
     }

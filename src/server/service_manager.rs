@@ -20,7 +20,7 @@ pub struct ServiceManager {
     /// The interval of WATCHDOG=1 in milliseconds: half of what the manager allows.
     watchdog: Option<u64>,
     /// When the next one is due (monotonic milliseconds).
-    due: u64,
+    next_ping: u64,
     /// Whether a parent serves as the service's main process: then it reports readiness, reloads and stopping.
     is_child: bool,
 }
@@ -35,7 +35,7 @@ impl ServiceManager {
         let is_for_us = number("WATCHDOG_PID").is_none_or(|pid| ours.contains(&pid));
         let watchdog = number("WATCHDOG_USEC").filter(|usec| *usec > 0 && is_for_us && socket.is_some());
         let watchdog = watchdog.map(|usec| (usec / 2000).max(1));
-        ServiceManager { socket, watchdog, due: 0, is_child: false }
+        ServiceManager { socket, watchdog, next_ping: 0, is_child: false }
     }
 
     /// For a process under a parent: it only sends watchdog messages. The unit needs `NotifyAccess=all` for these.
@@ -73,15 +73,15 @@ impl ServiceManager {
 
     /// When the next WATCHDOG=1 is due.
     pub fn next_due(&self) -> Option<u64> {
-        self.watchdog.map(|_| self.due)
+        self.watchdog.map(|_| self.next_ping)
     }
 
     /// Tells that the loop runs, if that is due.
     pub fn tick(&mut self, now: u64) {
         if let (Some(every), Some(socket)) = (self.watchdog, &self.socket)
-            && self.due <= now
+            && self.next_ping <= now
         {
-            self.due = now + every;
+            self.next_ping = now + every;
             // A lost message is followed by another.
             let _ = socket.send(b"WATCHDOG=1");
         }

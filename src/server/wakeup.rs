@@ -17,11 +17,11 @@ const SOON: u64 = 1_000;
 /// A wait that ends this many milliseconds late: the process was stopped, or not scheduled.
 const OVERSLEPT: u64 = 50;
 
-/// Whether the wait for `due` that began at `began` ended late. Its events may be older than what is due now: a process
-/// that was stopped between wait and clock has not seen what arrived meanwhile, and would time out clients that were in
-/// time. So the next turn fetches events first, without waiting.
-pub fn has_overslept(due: Option<u64>, began: u64, now: u64) -> bool {
-    due.is_some_and(|due| due > began && now > due + OVERSLEPT)
+/// Whether the wait for `deadline` that began at `began` ended late. A process that was stopped between the wait and
+/// reading the clock has not seen what arrived meanwhile, and would time out clients that were in time. So the next
+/// turn fetches events first, without waiting.
+pub fn has_overslept(deadline: Option<u64>, began: u64, now: u64) -> bool {
+    deadline.is_some_and(|deadline| deadline > began && now > deadline + OVERSLEPT)
 }
 
 /// The one kernel timer of the loop.
@@ -39,13 +39,13 @@ impl WakeTimer {
         Ok(WakeTimer { timer, at: None })
     }
 
-    /// How to wait from `now` in order to wake at `due`.
-    pub fn wait(&mut self, due: u64, now: u64) -> Timeout {
-        let left = due.saturating_sub(now);
+    /// How to wait from `now` in order to wake at `deadline`.
+    pub fn wait(&mut self, deadline: u64, now: u64) -> Timeout {
+        let left = deadline.saturating_sub(now);
         if left == 0 {
             return Timeout::Now;
         }
-        if self.at.is_some_and(|at| at <= due) {
+        if self.at.is_some_and(|at| at <= deadline) {
             return Timeout::Never;
         }
         // A longer wait ends early, and is repeated.
@@ -77,8 +77,8 @@ mod tests {
             ("stopped meanwhile", Some(3_000), 3_051, true),
             ("due before the wait, which did not wait", Some(1_000), 9_000, false),
         ];
-        for (name, due, now, expected) in table {
-            assert_eq!(has_overslept(due, 1_000, now), expected, "{name}");
+        for (name, deadline, now, expected) in table {
+            assert_eq!(has_overslept(deadline, 1_000, now), expected, "{name}");
         }
     }
 
@@ -96,8 +96,8 @@ mod tests {
             ("the time has come", 30_000, 30_000, Timeout::Now, Some(30_000)),
             ("not beyond what the kernel takes", u64::MAX, 0, Timeout::Never, Some(30_000)),
         ];
-        for (name, due, now, expected, at) in table {
-            assert_eq!(wake_timer.wait(due, now), expected, "{name}");
+        for (name, deadline, now, expected, at) in table {
+            assert_eq!(wake_timer.wait(deadline, now), expected, "{name}");
             assert_eq!(wake_timer.at, at, "{name}");
         }
         wake_timer.fired();

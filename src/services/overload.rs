@@ -3,16 +3,16 @@
 //! progress are completed, but of those that take more memory with each slice (listings, searches) one goes on at a
 //! time, and the others end at the limit ([`Overload::may_grow`]).
 //!
-//! Invariant: a check costs one read of a small file (statm), every [`LOOK`] milliseconds and after each [`PART`] of
-//! the limit that new work may use ([`Overload::grow`]: a turn may begin thousands of requests), and nothing without
-//! the directive. A stage ends slightly below its threshold, to avoid flapping.
+//! Invariant: a check costs one read of a small file (statm), every [`CHECK_INTERVAL`] milliseconds and after each
+//! [`PART`] of the limit that new work may use ([`Overload::grow`]: a turn may begin thousands of requests); without
+//! the directive nothing is read. A stage ends slightly below its threshold, to avoid flapping.
 
 use crate::sys::{file, process};
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::{Rc, Weak};
 
 /// Milliseconds between two checks.
-const LOOK: u64 = 10;
+const CHECK_INTERVAL: u64 = 10;
 /// Milliseconds between two returns of freed memory to the kernel, which takes time proportional to it.
 const TRIM: u64 = 1000;
 /// The limit divided by this may be used by new work between two checks. For 48 MiB it is 384 KiB, some forty new
@@ -133,7 +133,7 @@ impl Overload {
 
     /// When to check again (monotonic milliseconds); None if all is normal.
     pub fn next_due(&self) -> Option<u64> {
-        self.is_tight().then(|| self.looked + LOOK)
+        self.is_tight().then(|| self.looked + CHECK_INTERVAL)
     }
 
     /// Checks if it is time. Returns the stage if it has changed.
@@ -141,7 +141,7 @@ impl Overload {
         if self.limit == 0 {
             return None;
         }
-        if now >= self.looked + LOOK {
+        if now >= self.looked + CHECK_INTERVAL {
             self.looked = now;
             self.measure();
         }
@@ -169,11 +169,11 @@ impl Overload {
 
     /// Whether to return freed memory to the kernel now.
     pub fn is_trim_due(&mut self, now: u64) -> bool {
-        let due = self.is_tight() && now >= self.trimmed + TRIM;
-        if due {
+        let is_due = self.is_tight() && now >= self.trimmed + TRIM;
+        if is_due {
             self.trimmed = now;
         }
-        due
+        is_due
     }
 
     /// The process's own memory: resident, without pages shared with files.
@@ -246,12 +246,12 @@ mod tests {
     fn what_is_used_is_seen() {
         let mut overload = Overload::default();
         overload.set_limit(1 << 40);
-        assert_eq!((overload.look(LOOK), overload.stage()), (None, MemoryStage::Normal));
+        assert_eq!((overload.look(CHECK_INTERVAL), overload.stage()), (None, MemoryStage::Normal));
         let before = overload.used;
         let held = std::hint::black_box(vec![1_u8; 64 << 20]);
-        assert_eq!(overload.look(LOOK + 1), None);
+        assert_eq!(overload.look(CHECK_INTERVAL + 1), None);
         assert_eq!(overload.used, before, "not looked at again so soon");
-        overload.look(2 * LOOK);
+        overload.look(2 * CHECK_INTERVAL);
         assert!(overload.used >= before + (60 << 20), "{before} {}", overload.used);
         drop(held);
         overload.grow(1 << 20);
@@ -261,8 +261,8 @@ mod tests {
         assert_eq!((overload.stage(), overload.used), (MemoryStage::Normal, 0));
         overload.grow(1 << 12);
         assert_eq!(overload.stage(), MemoryStage::Over, "what was begun together is looked at before its turn ends");
-        assert_eq!(overload.look(LOOK), Some(MemoryStage::Over));
+        assert_eq!(overload.look(CHECK_INTERVAL), Some(MemoryStage::Over));
         assert!(overload.refuses() && overload.is_tight());
-        assert_eq!(overload.next_due(), Some(2 * LOOK));
+        assert_eq!(overload.next_due(), Some(2 * CHECK_INTERVAL));
     }
 }

@@ -9,7 +9,7 @@ mod upload_id;
 
 use self::areas::{Areas, Sum};
 use self::leases::Leases;
-pub use self::leases::{LOOK, Lease, PATIENCE};
+pub use self::leases::{CHECK_INTERVAL, Lease, PATIENCE};
 pub use self::upload_id::UploadId;
 use crate::services::presence::Presence;
 use crate::services::quotas::{Replaced, Usage};
@@ -355,11 +355,11 @@ impl Uploads {
     }
 
     /// Of the uploads below a path, those among the next [`SEEN`] that no request of this process writes to: another
-    /// process may have ended them. At most once every [`LOOK`], unless it `must` be looked at once.
+    /// process may have ended them. At most once every [`CHECK_INTERVAL`], unless it `must` be looked at once.
     pub fn idle(&mut self, area: &[u8], now: u64, must: bool) -> Vec<UploadId> {
         let is_empty = self.areas.get(area) == Some(Sum::default());
         let seen = self.seen.get(area);
-        if is_empty || !must && seen.is_some_and(|seen| now < seen.at + LOOK) {
+        if is_empty || !must && seen.is_some_and(|seen| now < seen.at + CHECK_INTERVAL) {
             return Vec::new();
         }
         let after = seen.and_then(|seen| seen.last.clone());
@@ -394,7 +394,7 @@ impl Uploads {
     }
 
     /// The next of the uploads being written, at most `most` of them, all in one directory. Each is returned once every
-    /// [`LOOK`].
+    /// [`CHECK_INTERVAL`].
     pub fn leased(&mut self, now: u64, most: usize) -> Option<(Rc<[u8]>, Vec<UploadId>)> {
         let open = &self.open;
         self.leases.next(now, most, |id| open.get(&id).map(|open| open.home.clone()))

@@ -16,7 +16,7 @@ use crate::config::error::{Diagnostic, Severity};
 use crate::config::load::Loaded;
 use crate::config::resolve;
 use crate::config::sources::Sources;
-use crate::server::reload::Origin;
+use crate::server::reload::ConfigSource;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, Read, Write};
@@ -144,9 +144,9 @@ impl Documents {
         Some((text, offset_of(text, number("line")?, number("character")?)))
     }
 
-    fn load(&self, uri: &str) -> Option<(Origin, Loaded)> {
+    fn load(&self, uri: &str) -> Option<(ConfigSource, Loaded)> {
         let file = PathBuf::from(text::path_of(uri)?);
-        let origin = Origin {
+        let config_source = ConfigSource {
             prefix: file.parent().map_or_else(|| PathBuf::from("."), PathBuf::from),
             file,
             text: Some(self.0.get(uri)?.clone()),
@@ -156,8 +156,8 @@ impl Documents {
             program: "webserv".to_owned(),
             executable: PathBuf::new(),
         };
-        let loaded = origin.load();
-        Some((origin, loaded))
+        let loaded = config_source.load();
+        Some((config_source, loaded))
     }
 
     fn diagnostics(&self, uri: &str) -> Vec<Value> {
@@ -189,8 +189,8 @@ impl Documents {
 
     /// The diagnostics for a document, checked as a whole configuration.
     fn found(&self, uri: &str) -> Option<(Vec<Diagnostic>, Loaded)> {
-        let (origin, loaded) = self.load(uri)?;
-        let read = origin.read();
+        let (config_source, loaded) = self.load(uri)?;
+        let read = config_source.read();
         let main = loaded.sources.ids().next();
         let here = |d: Diagnostic| match d.span {
             Some(span) if Some(span.file) != main => of_included(&d, span, &loaded.sources),

@@ -16,6 +16,11 @@ pub struct Dav {
 }
 
 impl Dav {
+    /// WebDAV for clients that mount a directory (dav_ext_methods), beyond what nginx's own module offers.
+    pub fn is_extended(&self) -> bool {
+        !self.ext.is_empty()
+    }
+
     /// Whether a method is enabled by either directive.
     pub fn answers(&self, method: Method) -> bool {
         self.methods.contains(method) || self.ext.contains(method)

@@ -60,7 +60,7 @@ pub fn flush(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Flushed
                 return Flushed::Gone(CloseReason::CutShort);
             }
         }
-        if let Some(stream) = io.transport.framing()
+        if let Some(stream) = io.transport.writable_stream()
             && let Some(marker) = ex.out.marker()
         {
             stream.send_marker(marker);

@@ -188,8 +188,8 @@ impl Transport {
         self.stream()?.parent
     }
 
-    /// The stream that it is, where frames may be written now.
-    pub fn framing(&mut self) -> Option<&mut StreamTransport> {
+    /// The HTTP/2 stream that it is, where frames may be written now.
+    pub fn writable_stream(&mut self) -> Option<&mut StreamTransport> {
         self.stream_mut().filter(|stream| stream.may_frame())
     }
 

@@ -38,12 +38,12 @@ pub fn map(ex: &mut Exchange, cx: &mut Services) -> Result<usize, Flow> {
 pub fn failed(ex: &mut Exchange, cx: &mut Services, call: &str, e: Errno) -> Flow {
     match blame(e).0 {
         Status::NOT_FOUND if !ex.location().settings.files.log_not_found => Flow::Status(Status::NOT_FOUND),
-        _ => failed_loudly(ex, cx, call, e),
+        _ => failed_dir(ex, cx, call, e),
     }
 }
 
 /// Refuses the request for a directory that cannot be opened, and logs why: log_not_found is about files (nginx).
-pub fn failed_loudly(ex: &mut Exchange, cx: &mut Services, call: &str, e: Errno) -> Flow {
+pub fn failed_dir(ex: &mut Exchange, cx: &mut Services, call: &str, e: Errno) -> Flow {
     let (status, level) = blame(e);
     let hint = if status == Status::NOT_FOUND { no_root(ex) } else { "" };
     ex.report(cx, level, format_args!("{}{hint}", Failure { call, path: &ex.route.path, e }));

@@ -5,8 +5,8 @@
 //! Invariant: nothing is allowed that the client's own PUT, GET or DELETE of that path would be refused because of
 //! the configuration: its scripts, `internal`, allow and deny, passwords, methods, and the handler there.
 
-use super::governed::Governed;
 use super::methods;
+use super::target_limits::TargetLimits;
 use super::upload::Refusal;
 use super::upstream::stored::{self, PathLinks};
 use crate::config::model::{Config, ContentHandler, Location, LocationId, LocationKind, ServerId};
@@ -123,7 +123,7 @@ impl PathRules {
         cx: &mut Services,
         target: Target<'_>,
         action: PathAction,
-    ) -> Result<Governed, Refusal> {
+    ) -> Result<TargetLimits, Refusal> {
         self.check_transfer(ex, cx, target, action, None)
     }
 
@@ -138,12 +138,12 @@ impl PathRules {
         target: Target<'_>,
         action: PathAction,
         to: Option<&[u8]>,
-    ) -> Result<Governed, Refusal> {
+    ) -> Result<TargetLimits, Refusal> {
         let config = ex.config.clone();
         let found = find(&config, ex.route.server, target.uri);
         let location = config.location(ex.route.location);
         if self.is_uniform && found == self.home && !depends_on_name(location, action) {
-            return Ok(Governed::of(location, target.uri, methods::allowed(ex)));
+            return Ok(TargetLimits::of(location, target.uri, methods::allowed(ex)));
         }
         // A form of the listing page stands for requests that its client could send itself.
         let asked = match action {
@@ -207,10 +207,15 @@ impl PathRules {
 
     /// The folder of a name whose location only reads (images), if the folder's own location is another than the
     /// request's and takes uploads: that one has limits for the file.
-    pub fn folder_that_takes<'u>(&self, ex: &Exchange, governed: &Governed, uri: &'u [u8]) -> Option<&'u [u8]> {
+    pub fn folder_that_takes<'u>(
+        &self,
+        ex: &Exchange,
+        target_limits: &TargetLimits,
+        uri: &'u [u8],
+    ) -> Option<&'u [u8]> {
         let folder = folder(bare(uri));
         let around = find(&ex.config, ex.route.server, folder).filter(|around| Some(*around) != self.home)?;
-        (!governed.takes && ex.config.location(around).stores()).then_some(folder)
+        (!target_limits.takes_uploads && ex.config.location(around).stores()).then_some(folder)
     }
 
     /// The path that the request's own location has for the URI of an upload. None: that has no such address, since it
@@ -239,7 +244,7 @@ impl PathRules {
         cx: &mut Services,
         (target, to): (Target<'_>, Option<&[u8]>),
         (action, asked): (PathAction, Method),
-    ) -> Result<Governed, &'static str> {
+    ) -> Result<TargetLimits, &'static str> {
         let is_covered = self.is_covered(ex, target.uri, action, asked);
         if !self.shown.suffices(ex, cx, is_covered) {
             return Err(match self.shown.is_for_uri() {
@@ -268,7 +273,7 @@ impl PathRules {
         if action == PathAction::List && !location.settings.listing.on {
             return Err("no listing shows it");
         }
-        let governed = Governed::of(location, &ex.route.uri, set);
+        let target_limits = TargetLimits::of(location, &ex.route.uri, set);
         if let Some(path) = target.path {
             let Mapped::Path { .. } = paths::map(ex, cx) else { return Err("its URI names nothing") };
             if !paths::is_same(&ex.route.path, path) {
@@ -286,7 +291,7 @@ impl PathRules {
             let stays = to.is_some_and(|to| belong_together(ex, target.uri, to));
             check_tried(ex, cx, target.path, stays)?;
         }
-        Ok(governed)
+        Ok(target_limits)
     }
 }
 

@@ -233,9 +233,9 @@ impl TreeRules {
         let to = self.to.as_ref().map(|to| whole(&to.uri));
         for action in self.actions {
             let entry = Target { uri: &uri, path: Some(&path) };
-            let governed = rules.check_transfer(ex, cx, entry, *action, to.as_deref())?;
+            let target_limits = rules.check_transfer(ex, cx, entry, *action, to.as_deref())?;
             if *action == PathAction::Remove && ex.route.method == Method::Delete {
-                check_trash(ex, &governed.upload, (&uri, &path))?;
+                check_trash(ex, &target_limits.upload, (&uri, &path))?;
             }
         }
         if let Some(shown) = &self.shown_at
@@ -244,10 +244,10 @@ impl TreeRules {
             return Err(shown_elsewhere(&uri));
         }
         let (Some(uri), Some(path)) = (to, self.to.as_ref().map(|to| whole(&to.path))) else { return Ok(()) };
-        let governed = rules.check(ex, cx, Target { uri: &uri, path: Some(&path) }, PathAction::Put)?;
-        governed.check_place(&ex.location().settings.upload)?;
+        let target_limits = rules.check(ex, cx, Target { uri: &uri, path: Some(&path) }, PathAction::Put)?;
+        target_limits.check_directory(&ex.location().settings.upload)?;
         match kind {
-            FileKind::Regular => governed.check_file(name.to_bytes(), Some(name.to_bytes()), size),
+            FileKind::Regular => target_limits.check_file(name.to_bytes(), Some(name.to_bytes()), size),
             _ => Ok(()),
         }
     }

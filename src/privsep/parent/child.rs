@@ -47,7 +47,7 @@ impl Parent {
             Ok(server) => server,
             // The logs may be gone; the parent says there that this process did not come up.
             Err(failure) => {
-                console::line(format_args!("{}: [emerg] {}", self.origin.program, failure.why));
+                console::line(format_args!("{}: [emerg] {}", self.config_source.program, failure.why));
                 return 2;
             }
         };

@@ -28,7 +28,7 @@ use crate::server::listeners::mend::{How, Mended};
 use crate::server::local_certificates::{Renewals, Renewed, packed};
 use crate::server::parent_link::{certificate_message, logs_message};
 use crate::server::pid_file::PidFile;
-use crate::server::reload::{self, Origin};
+use crate::server::reload::{self, ConfigSource};
 use crate::server::reload_report;
 use crate::server::service_manager::ServiceManager;
 use crate::server::serving_user::ServingUser;
@@ -59,7 +59,7 @@ const HEALTHY: u64 = 10_000;
 const PAUSE: u64 = 50;
 const LONGEST: u64 = 5_000;
 /// Maximum milliseconds between two checks of certificates: no event tells this process that the clock was set.
-const LOOK: u64 = 60_000;
+const CERTIFICATE_CHECK: u64 = 60_000;
 /// Milliseconds of rest after a panic.
 const AFTER_PANIC: u32 = 1_000;
 /// Milliseconds for a child to exit after TERM.
@@ -77,7 +77,7 @@ struct Child {
 
 struct Parent {
     config: Rc<Config>,
-    origin: Origin,
+    config_source: ConfigSource,
     logs: Logs,
     listeners: Listeners,
     signals: Signals,
@@ -170,10 +170,10 @@ type Announce = Box<dyn FnOnce(&mut Parent) -> Result<(), Failure>>;
 impl Parent {
     fn new(mut prepared: Prepared, worker: ServingUser) -> (Parent, Announce) {
         let ready = prepared.take_ready();
-        let Prepared { config, origin, logs, listeners, signals, pid_file, notes, .. } = prepared;
+        let Prepared { config, config_source, logs, listeners, signals, pid_file, notes, .. } = prepared;
         let parent = Parent {
             config,
-            origin,
+            config_source,
             logs,
             listeners,
             signals,
@@ -196,7 +196,7 @@ impl Parent {
             service_manager: ServiceManager::from_env(),
             drained_at: None,
             orphans: Orphans::default(),
-            renewals: Renewals::new(LOOK),
+            renewals: Renewals::new(CERTIFICATE_CHECK),
             counters: Stats::page().ok(),
         };
         let announce: Announce = Box::new(|parent| lifecycle::announce(ready, &parent.config, &mut parent.logs));
@@ -291,7 +291,7 @@ impl Parent {
                 self.say(Level::Notice, format_args!("signal {signal}, reopening logs"));
                 self.reopen();
             }
-            SIGUSR2 => match reload::start_new_binary(&self.origin, self.new_binary, &self.listeners) {
+            SIGUSR2 => match reload::start_new_binary(&self.config_source, self.new_binary, &self.listeners) {
                 Ok(pid) => {
                     self.new_binary = Some(pid);
                     self.listeners.share(true);
@@ -396,7 +396,7 @@ impl Parent {
         self.say(Level::Emerg, format_args!("{why}"));
         self.reloads += 1;
         if let Some(file) = &self.pid_file {
-            reload_report::write(file.path(), &reload::failed_upgrade(self.reloads, &self.origin, why));
+            reload_report::write(file.path(), &reload::failed_upgrade(self.reloads, &self.config_source, why));
         }
     }
 
@@ -439,10 +439,10 @@ impl Parent {
     fn reopen(&mut self) {
         let failed = self.logs.reopen();
         self.reloads += 1;
-        let (lines, report) = reload::not_reopened(self.reloads, &self.origin, failed);
+        let (lines, report) = reload::not_reopened(self.reloads, &self.config_source, failed);
         for line in lines {
             self.say(Level::Emerg, format_args!("{line}"));
-            self.logs.beside(&self.config.process.error_log, &line);
+            self.logs.copy_to_stderr(&self.config.process.error_log, &line);
         }
         if let Some(file) = &self.pid_file {
             reload_report::write(file.path(), &report);

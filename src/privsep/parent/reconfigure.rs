@@ -28,10 +28,11 @@ impl Parent {
         let Some(read) = read else {
             // A signal to stop; or a bug, which was logged.
             parent.take_drain();
-            parent.reloaded(format!("{}: [emerg] the configuration was not read\n", parent.origin.program).into());
+            parent
+                .reloaded(format!("{}: [emerg] the configuration was not read\n", parent.config_source.program).into());
             return parent;
         };
-        let program = parent.origin.program.clone();
+        let program = parent.config_source.program.clone();
         let outcome = parent.protected("a reload", |parent| parent.apply(read));
         let panicked = || Err(format!("{program}: [alert] the reload panicked; this is a bug in webserv\n").into());
         if let Err(refused) = outcome.unwrap_or_else(panicked) {
@@ -55,11 +56,11 @@ impl Parent {
 
     /// Reads the configuration; a helper process resolves host names, and signals are handled meanwhile.
     fn read_meanwhile(self) -> (Parent, Option<Read>) {
-        let origin = self.origin.clone();
+        let config_source = self.config_source.clone();
         let shared = Rc::new(RefCell::new(self));
         let session = Session::begin();
         let watched = checkpoint::watch(Box::new(Turns(shared.clone())));
-        let read = catch_unwind(AssertUnwindSafe(|| origin.read_beside(Vec::new())));
+        let read = catch_unwind(AssertUnwindSafe(|| config_source.read_beside(Vec::new())));
         drop((watched, session));
         let mut parent = Rc::into_inner(shared).expect("those who watched have let it go").into_inner();
         if read.is_err() && parent.ending == Ending::No {
@@ -71,7 +72,7 @@ impl Parent {
     /// # Errors
     /// What `-t` would report, or the system call that failed; it was logged, and nothing has changed.
     fn apply(&mut self, read: Read) -> Result<(), Refused> {
-        let program = self.origin.program.clone();
+        let program = self.config_source.program.clone();
         let Some(config) = read.config else {
             for text in reload::logged(&read) {
                 self.say(Level::Emerg, format_args!("{text}"));
@@ -83,7 +84,7 @@ impl Parent {
         drop(read.sources);
         self.replace(config, notes).map_err(|failure| {
             self.say(Level::Emerg, format_args!("{}; the old configuration stays", failure.why));
-            reload::kept(&self.origin, failure)
+            reload::kept(&self.config_source, failure)
         })
     }
 

@@ -210,7 +210,7 @@ impl Parent {
             Purpose::Reload(before) => {
                 self.go_back(*before);
                 self.say(Level::Emerg, format_args!("{why}; the old configuration stays"));
-                let program = &self.origin.program;
+                let program = &self.config_source.program;
                 self.reloaded(format!("{program}: [emerg] {why}; the old configuration stays\n").into());
             }
         }

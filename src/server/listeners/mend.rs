@@ -3,7 +3,7 @@
 //! all of them, as the options that the sandbox allows change it for all: one serving process that was taken over must
 //! not end service for good.
 
-use super::{BACKLOG, BindError, Listener, Listeners, Origin, bound, let_all_connect};
+use super::{BACKLOG, BindError, Listener, Listeners, SocketSource, bound, let_all_connect};
 use crate::config::model::{Config, ListenOptions};
 use crate::sys::Errno;
 use crate::sys::socket::{self, Addr, KeptOptions};
@@ -41,14 +41,14 @@ impl Listener {
             return Ok(How::Listens);
         }
         // The manager of a socket unit would keep the old socket.
-        if self.origin == Origin::Unit {
+        if self.source == SocketSource::Unit {
             return Err(BindError { call: "listen", addr: self.addr.clone(), errno: Errno::EINVAL });
         }
         self.fd = Some(bound(&self.addr, options)?);
         // If this fails, it failed, and was a warning, when the address was bound first.
         let _ = let_all_connect(&self.addr);
         self.options = None;
-        (self.origin, self.watched) = (Origin::Bound, false);
+        (self.source, self.watched) = (SocketSource::Bound, false);
         Ok(How::Bound)
     }
 }

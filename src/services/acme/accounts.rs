@@ -51,7 +51,7 @@ impl Acme {
         };
         let Some(kind) = authority.issuer.account_key.kind_to_make() else { return Ok(true) };
         let Some(key) = self.new_keys.of(KeyOwner::Account(at), kind) else {
-            authority.wait = now.ms + new_keys::LOOK;
+            authority.wait = now.ms + new_keys::POLL;
             return Ok(false);
         };
         let opened = store::new_account(&authority.issuer, key?)?;

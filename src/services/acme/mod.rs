@@ -42,7 +42,7 @@ pub struct Moment {
 }
 
 /// The longest wait in milliseconds: later times are checked again after it, since the clock may be set.
-const LOOK: u64 = 3_600_000;
+const LONGEST_WAIT: u64 = 3_600_000;
 /// Shorter pauses (seconds) are not stored on disk.
 const BRIEF: u64 = 60;
 
@@ -208,7 +208,7 @@ impl Acme {
             }
             let next = self.of(at).map(|(_, held)| held.next()).min()?.min(authority.unsaved.next());
             let seconds = u64::try_from(next - now.unix).unwrap_or(0);
-            Some(authority.wait.max(now.ms + seconds.saturating_mul(1000).min(LOOK)))
+            Some(authority.wait.max(now.ms + seconds.saturating_mul(1000).min(LONGEST_WAIT)))
         };
         self.authorities.iter().enumerate().filter_map(of).min()
     }
@@ -266,7 +266,7 @@ impl Acme {
                 let kept = current.map(|current| current.pair.key.clone()).filter(|_| certificate.key.is_rsa());
                 let key = kept
                     .map_or_else(|| self.new_keys.of(KeyOwner::Certificate(id), certificate.key), |key| Some(Ok(key)));
-                let Some(key) = key else { return self.authorities[at].wait = now.ms + new_keys::LOOK };
+                let Some(key) = key else { return self.authorities[at].wait = now.ms + new_keys::POLL };
                 held.begin(now.unix);
                 // What fails by the machine's state, as a process that was killed, is tried again soon.
                 let made = key.map_err(|why| (Kind::Unreachable, why)).and_then(|key| {

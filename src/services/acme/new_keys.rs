@@ -19,7 +19,7 @@ pub enum KeyOwner {
 /// Seconds after which the helper gives a key up: on a slow machine most take a tenth of this.
 const LONGEST: u32 = 300;
 /// Milliseconds between two looks whether it has been made.
-pub const LOOK: u64 = 50;
+pub const POLL: u64 = 50;
 
 #[derive(Default)]
 pub struct NewKeys {

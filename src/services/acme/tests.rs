@@ -201,7 +201,7 @@ fn an_account_whose_key_cannot_be_made_is_tried_again_and_says_so() {
     }
     assert!(acme.step(now).is_empty(), "it is being made");
     acme.new_keys.wait();
-    now.ms += new_keys::LOOK;
+    now.ms += new_keys::POLL;
     assert_eq!(acme.step(now).len(), 1);
 }
 

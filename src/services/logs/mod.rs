@@ -142,8 +142,8 @@ impl Logs {
         self.stderr = None;
     }
 
-    /// Logs a message about `log` itself, also to standard error unless that is the log.
-    pub fn beside(&mut self, log: &ErrorLog, text: &str) {
+    /// Writes a message about `log` itself to standard error too, unless that is the log.
+    pub fn copy_to_stderr(&mut self, log: &ErrorLog, text: &str) {
         if let (LogTarget::File(_), Some(stderr)) = (&log.target, &mut self.stderr) {
             let _ = writeln!(stderr.pending, "webserv: [emerg] {text}");
             self.flush_stderr();

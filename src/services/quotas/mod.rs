@@ -220,9 +220,9 @@ impl Area {
         self.claimed.get()
     }
 
-    /// Bytes that a quota leaves, with `beside` claimed in other ways.
-    pub fn room(&self, beside: Usage, quota: Quota) -> u64 {
-        let taken = self.used.get().plus(self.claimed.get()).plus(beside);
+    /// Bytes that a quota leaves, with `others` claimed in other ways.
+    pub fn room(&self, others: Usage, quota: Quota) -> u64 {
+        let taken = self.used.get().plus(self.claimed.get()).plus(others);
         if quota.bytes == 0 { u64::MAX } else { quota.bytes.saturating_sub(taken.bytes) }
     }
 
@@ -356,16 +356,16 @@ impl Claim {
         self.holds = to;
     }
 
-    /// Changes the claim to `to`. `beside`: what is claimed in the area in other ways.
+    /// Changes the claim to `to`. `others`: what is claimed in the area in other ways.
     ///
     /// # Errors
     /// The quota does not allow it; the claim is unchanged.
-    pub fn resize(&mut self, to: Usage, beside: Usage, quota: Quota) -> Result<(), Full> {
+    pub fn resize(&mut self, to: Usage, others: Usage, quota: Quota) -> Result<(), Full> {
         let (used, claimed) = (self.area.used.get(), self.area.claimed.get().minus(self.holds));
-        let claimed_and_beside = claimed.plus(beside);
-        let total = used.plus(claimed_and_beside).plus(to);
+        let all_claimed = claimed.plus(others);
+        let total = used.plus(all_claimed).plus(to);
         if !has_room(quota, total, to, self.holds) {
-            return Err(Full { used, claimed: claimed_and_beside });
+            return Err(Full { used, claimed: all_claimed });
         }
         self.area.claimed.set(claimed.plus(to));
         self.holds = to;

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::{Rc, Weak};
 
 /// Milliseconds between two checks whether another process asks for an upload that receives no data.
-pub const LOOK: u64 = 1_000;
+pub const CHECK_INTERVAL: u64 = 1_000;
 /// Milliseconds for which a process that asks for an upload waits for its holder.
 pub const PATIENCE: u64 = 10_000;
 
@@ -81,11 +81,11 @@ impl Leases {
         if !self.unlooked.is_empty() {
             return Some(0);
         }
-        (!self.all.is_empty()).then(|| (self.looked + LOOK).saturating_sub(now))
+        (!self.all.is_empty()).then(|| (self.looked + CHECK_INTERVAL).saturating_sub(now))
     }
 
     /// The next of the uploads being written, at most `most` of them, all in one directory. Each is returned once every
-    /// [`LOOK`]. `home`: the directory of an upload that is known.
+    /// [`CHECK_INTERVAL`]. `home`: the directory of an upload that is known.
     pub fn next(
         &mut self,
         now: u64,

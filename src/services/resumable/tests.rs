@@ -154,16 +154,16 @@ fn uploads_that_another_process_may_have_ended_are_looked_at_in_turn() {
     (0..100).for_each(|n| uploads.insert(id(n), open("/a/x", 1, None)));
     uploads.insert(id(200), open("/b/x", 1, None));
     let _lease = uploads.lease(id(0), Lease::new(file::memfd(c"upload").expect("a memory file")));
-    let first = uploads.idle(b"/a/", LOOK, false);
-    assert_eq!((first.len(), uploads.idle(b"/a/", 2 * LOOK - 1, false).len()), (SEEN - 1, 0));
-    assert_eq!(uploads.idle(b"/b/", LOOK, false), [id(200)], "each area for itself");
-    assert_eq!(uploads.idle(b"/b/", LOOK, true), [id(200)], "at once where it must be");
-    assert_eq!(held(&mut uploads, b"/c/", &[], LOOK), (0, 0));
+    let first = uploads.idle(b"/a/", CHECK_INTERVAL, false);
+    assert_eq!((first.len(), uploads.idle(b"/a/", 2 * CHECK_INTERVAL - 1, false).len()), (SEEN - 1, 0));
+    assert_eq!(uploads.idle(b"/b/", CHECK_INTERVAL, false), [id(200)], "each area for itself");
+    assert_eq!(uploads.idle(b"/b/", CHECK_INTERVAL, true), [id(200)], "at once where it must be");
+    assert_eq!(held(&mut uploads, b"/c/", &[], CHECK_INTERVAL), (0, 0));
     assert!(
-        uploads.idle(b"/c/", LOOK, false).is_empty() && !uploads.seen.contains_key(&b"/c/"[..]),
+        uploads.idle(b"/c/", CHECK_INTERVAL, false).is_empty() && !uploads.seen.contains_key(&b"/c/"[..]),
         "nothing is held there"
     );
-    let mut all = [first, uploads.idle(b"/a/", 2 * LOOK, false)].concat();
+    let mut all = [first, uploads.idle(b"/a/", 2 * CHECK_INTERVAL, false)].concat();
     all.sort_unstable();
     all.dedup();
     assert_eq!(all, (1..100).map(id).collect::<Vec<_>>(), "all but the one that a request writes to");
@@ -179,7 +179,7 @@ fn uploads_under_way_are_looked_at_a_few_at_a_time_and_each_once_a_second() {
         leases.push(uploads.lease(id(n), Lease::new(file::memfd(c"upload").expect("a memory file"))));
     }
     for round in 1..=2 {
-        let now = round * LOOK;
+        let now = round * CHECK_INTERVAL;
         let (mut all, mut groups) = (Vec::new(), Vec::new());
         assert_eq!(uploads.next_look(now), Some(0));
         while let Some((home, ids)) = uploads.leased(now, 64) {
@@ -190,7 +190,10 @@ fn uploads_under_way_are_looked_at_a_few_at_a_time_and_each_once_a_second() {
         assert_eq!(groups, [64, 16, 64, 56], "no more at a time, and one directory at a time");
         all.sort_unstable();
         assert_eq!(all, (0..200).map(id).collect::<Vec<_>>());
-        assert_eq!((uploads.leased(now + LOOK - 1, 64), uploads.next_look(now)), (None, Some(LOOK)));
+        assert_eq!(
+            (uploads.leased(now + CHECK_INTERVAL - 1, 64), uploads.next_look(now)),
+            (None, Some(CHECK_INTERVAL))
+        );
     }
 }
 

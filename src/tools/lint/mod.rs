@@ -23,11 +23,11 @@ mod credentials;
 mod dead;
 mod defaults;
 mod directions;
+mod disclosed_files;
 mod effort;
 mod errors;
 mod exposure;
 mod files;
-mod handed_out;
 mod headers;
 mod inactive_settings;
 mod ineffective_protection;
@@ -95,7 +95,7 @@ const TABLES: &[&[Rule]] = &[
     errors::RULES,
     exposure::RULES,
     files::RULES,
-    handed_out::RULES,
+    disclosed_files::RULES,
     headers::RULES,
     inactive_settings::RULES,
     ineffective_protection::RULES,

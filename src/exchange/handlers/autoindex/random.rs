@@ -39,7 +39,7 @@ pub fn random(ex: &mut Exchange, cx: &mut Services) -> Option<Flow> {
             if ex.route.path.len() > 1 && ex.route.path.ends_with(b"/") {
                 ex.route.path.pop();
             }
-            Some(failure::failed_loudly(ex, cx, "opendir()", e))
+            Some(failure::failed_dir(ex, cx, "opendir()", e))
         }
     }
 }

@@ -6,7 +6,6 @@
 use super::job::Job;
 pub use super::lock_tokens::{Change, check_path};
 use super::target::{self, LockKey, Resource};
-use super::terms::is_webdav;
 use crate::config::model::Level;
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::versions::{self, Denied, NameStat, Versions};
@@ -106,7 +105,7 @@ fn any_holds(lists: &[List<'_>], ex: &mut Exchange, cx: &mut Services) -> Result
 
 /// The request's `If`, if it applies and names a version.
 pub fn named_versions(ex: &Exchange) -> Option<Vec<u8>> {
-    let value = ex.header(HeaderId::If).filter(|_| is_webdav(ex))?;
+    let value = ex.header(HeaderId::If).filter(|_| ex.location().settings.dav.is_extended())?;
     condition::parse(value)?.iter().any(names_version).then(|| value.to_vec())
 }
 

@@ -1,10 +1,10 @@
 //! LOCK and UNLOCK (RFC 4918 §9.10, §9.11).
 
+use super::depth::{Depth, depth};
 use super::guard::{self, Change};
 use super::lock_tokens;
 use super::refuse::{failed, malformed, refuse};
 use super::target::{self, LockKey, Resource};
-use super::terms::{Depth, depth};
 use crate::config::model::Level;
 use crate::config::settings::limits::Counts;
 use crate::config::settings::upload::Store;

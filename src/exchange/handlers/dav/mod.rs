@@ -11,6 +11,7 @@
 
 mod copied;
 mod copying;
+mod depth;
 pub mod ext;
 pub mod guard;
 mod job;
@@ -20,14 +21,12 @@ mod propfind;
 mod proppatch;
 mod refuse;
 mod target;
-mod terms;
 mod transfer;
 mod transfer_checks;
 mod transfer_request;
 mod versioned;
 
 pub use refuse::locked;
-pub use terms::is_webdav;
 pub use transfer::Transfer;
 
 use super::delete::{self, Removing};
@@ -45,11 +44,11 @@ use crate::services::Services;
 use crate::services::quotas::Usage;
 use crate::sys::Errno;
 use crate::sys::file::{self, Follow};
+use depth::{Depth, depth};
 use guard::Change;
 use refuse::{failed, refuse};
 use std::os::fd::AsFd;
 use target::Resource;
-use terms::{Depth, depth};
 
 /// What a request continues as.
 pub enum Work {
@@ -74,7 +73,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Result<Work, Flow> {
         before_put(ex, cx)?;
         return upload::start(ex, cx).map(Work::Upload);
     }
-    if is_webdav(ex) {
+    if ex.location().settings.dav.is_extended() {
         guard::preconditions(ex, cx)?;
     }
     if ex.request.has_content() && !is_form_action(ex) {
@@ -104,7 +103,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Result<Work, Flow> {
 /// # Errors
 /// The response.
 pub fn before_put(ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
-    if is_webdav(ex) {
+    if ex.location().settings.dav.is_extended() {
         guard::preconditions(ex, cx)?;
     }
     if ex.route.uri.ends_with(b"/") {
@@ -124,7 +123,7 @@ fn remove(ex: &mut Exchange, cx: &mut Services) -> Begun<Removing> {
     if is_form_action(ex) {
         return delete::webdav(ex, cx);
     }
-    if is_webdav(ex) {
+    if ex.location().settings.dav.is_extended() {
         return match depth(ex, Depth::Infinity) {
             Some(Depth::Infinity) => delete::webdav(ex, cx),
             _ => Err(refuse(ex, cx, Status::BAD_REQUEST, format_args!("\"Depth\" header must be infinity"))),

@@ -1,7 +1,7 @@
 //! PROPFIND (RFC 4918 §9.1) of a resource, or of a collection and its members. It lists what GET would find.
 
+use super::depth::{Depth, depth};
 use super::refuse::{malformed, refuse};
-use super::terms::{Depth, depth};
 use crate::config::settings::files::Symlinks;
 use crate::exchange::Exchange;
 use crate::exchange::body_encoder::Source;

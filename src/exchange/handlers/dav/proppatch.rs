@@ -2,10 +2,10 @@
 //! modification time, also as rclone sends it, becomes the file's own; every other one is refused within the 207, all
 //! or none.
 
+use super::depth::{Depth, depth};
 use super::guard::{self, Change};
 use super::refuse::{failed, malformed, refuse};
 use super::target::Resource;
-use super::terms::{Depth, depth};
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
 use crate::exchange::multistatus::{self, is_ours, propstat};

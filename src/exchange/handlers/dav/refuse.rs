@@ -28,7 +28,7 @@ pub fn refuse(ex: &mut Exchange, cx: &mut Services, status: Status, why: std::fm
 pub fn locked(ex: &mut Exchange, status: Status) -> bool {
     let reads_pages = |accept: &[u8]| [&b"html"[..], b"json"].iter().any(|kind| memmem::find(accept, kind).is_some());
     if status != Status::LOCKED
-        || ex.location().settings.dav.ext.is_empty()
+        || !ex.location().settings.dav.is_extended()
         || ex.route.method == Method::Post
         || ex.header(HeaderId::Accept).is_some_and(reads_pages)
     {

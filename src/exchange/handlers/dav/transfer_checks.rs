@@ -4,9 +4,9 @@
 use super::job::{After, Job};
 use crate::config::settings::upload::Quota;
 use crate::exchange::Exchange;
-use crate::exchange::handlers::governed::{Governed, has_file_rules};
 use crate::exchange::handlers::path_rules::{PathAction, PathRules, Target};
 use crate::exchange::handlers::resumable::{self, held::Unstored};
+use crate::exchange::handlers::target_limits::{TargetLimits, has_file_rules};
 use crate::exchange::handlers::tree_rules::{Base, TreeRules};
 use crate::exchange::handlers::upload::{self, QuotaShare, Refusal};
 use crate::http::method::Method;
@@ -46,7 +46,7 @@ pub struct TransferChecks {
     /// The lock of a quota that other processes share: held while what is copied or moved gets its name.
     lock: Option<QuotaLock>,
     /// The rules for the destination of a file, and the tree that was checked (device and inode).
-    governed: Option<Governed>,
+    target_limits: Option<TargetLimits>,
     tree: Option<(u64, u64)>,
 }
 
@@ -80,12 +80,12 @@ impl TransferChecks {
         if there.is_some() && replaces_tree != is_tree {
             rules.check(ex, cx, replaced, PathAction::Put)?;
         }
-        let governed = rules.check(ex, cx, to, PathAction::Put)?;
+        let target_limits = rules.check(ex, cx, to, PathAction::Put)?;
         let mut judging = TransferChecks::begin(rules, is_tree);
         if is_tree {
             let rules = &judging.rules;
             let same = |ex: &Exchange, target: Target<'_>| rules.are_same_below(ex, target.uri, PathAction::Read);
-            if (job.deep || job.moves) && !(same(ex, from) && same(ex, to) && !has_file_rules(&governed.upload)) {
+            if (job.deep || job.moves) && !(same(ex, from) && same(ex, to) && !has_file_rules(&target_limits.upload)) {
                 let top = open(job.source.dir.as_fd(), &job.source.name).map_err(source_failed)?;
                 let base = |target: Target<'_>| Base::new(target.uri, target.path.unwrap_or_default());
                 let source = TreeRules::new(cx, top, base(from), actions, Some(base(to))).map_err(failed)?;
@@ -95,23 +95,24 @@ impl TransferChecks {
             }
         } else {
             let stat = stat_source(job)?;
-            governed.check_file(job.target.name.to_bytes(), Some(job.source.name.to_bytes()), stat.size)?;
+            target_limits.check_file(job.target.name.to_bytes(), Some(job.source.name.to_bytes()), stat.size)?;
             judging.added = Usage::file(stat.size);
             if let Some(there) = there.filter(|there| there.kind == FileKind::Regular) {
                 judging.freed = Usage::file(there.size);
             }
         }
         if replaces_tree
-            && !(judging.rules.are_same_below(ex, replaced.uri, PathAction::Remove) && governed.upload.quota.is_none())
+            && !(judging.rules.are_same_below(ex, replaced.uri, PathAction::Remove)
+                && target_limits.upload.quota.is_none())
         {
             let top = open(job.target.dir.as_fd(), &job.target.name).map_err(failed)?;
             let base = Base::new(replaced.uri, replaced.path.unwrap_or_default());
             judging.replaced = Some(TreeRules::new(cx, top, base, &[PathAction::Remove], None).map_err(failed)?);
         }
-        if let Some(quota) = governed.upload.quota {
+        if let Some(quota) = target_limits.upload.quota {
             judging.find_area(ex, cx, quota, to)?;
         }
-        judging.governed = Some(governed).filter(|_| !is_tree);
+        judging.target_limits = Some(target_limits).filter(|_| !is_tree);
         Ok(judging)
     }
 
@@ -126,7 +127,7 @@ impl TransferChecks {
             quota: None,
             share: None,
             lock: None,
-            governed: None,
+            target_limits: None,
             tree: None,
             rules,
         }
@@ -239,8 +240,8 @@ impl TransferChecks {
         if self.is_tree {
             return Ok(());
         }
-        if let Some(governed) = &self.governed {
-            governed.check_file(job.target.name.to_bytes(), Some(job.source.name.to_bytes()), size)?;
+        if let Some(target_limits) = &self.target_limits {
+            target_limits.check_file(job.target.name.to_bytes(), Some(job.source.name.to_bytes()), size)?;
         }
         let there = file::stat_at(Some(job.to()), &job.target.name, Follow::No).ok();
         let added = Usage::file(size);

@@ -1,11 +1,11 @@
 //! The request of a COPY or MOVE: its headers and both of its ends, checked in nginx's order before anything is
 //! changed.
 
+use super::depth::{Depth, depth};
 use super::guard::{self, Change};
 use super::job::Job;
 use super::refuse::{failed, refuse};
 use super::target::{self, Resource};
-use super::terms::{Depth, depth, is_webdav};
 use super::transfer_checks::{Paths, TransferChecks};
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::listing::FormAction;
@@ -65,7 +65,7 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Result<(Job, TransferCheck
     let (source, target) = ends(ex, cx, asked.destination)?;
     let found = look(ex, cx, &source, &target, asked.overwrite)?;
     locks(ex, cx, &source, &target, &found)?;
-    let is_made = if is_webdav(ex) { found.there.is_none() } else { found.collection };
+    let is_made = if ex.location().settings.dav.is_extended() { found.there.is_none() } else { found.collection };
     let moves = ex.route.method == Method::Move;
     let trashes = if moves { Ok(Vec::new()) } else { paths::hidden_below(ex, cx, &source.path) };
     let trashes = trashes.map_err(|e| failed(ex, cx, "open()", e))?;
@@ -123,7 +123,7 @@ fn headers(ex: &mut Exchange, cx: &mut Services) -> Result<TransferHeaders, Flow
 /// Whether the destination is allowed, by its name alone.
 fn check_destination(ex: &Exchange, destination: &[u8]) -> Result<(), (Status, String)> {
     let source = &ex.route.uri;
-    if !is_webdav(ex) && source.ends_with(b"/") != destination.ends_with(b"/") {
+    if !ex.location().settings.dav.is_extended() && source.ends_with(b"/") != destination.ends_with(b"/") {
         let why = "both URI and \"Destination\" URI should be either collections or non-collections";
         return Err((Status::CONFLICT, why.into()));
     }
@@ -197,15 +197,15 @@ fn look(ex: &mut Exchange, cx: &mut Services, source: &End, target: &End, overwr
         return Err(refuse(ex, cx, Status::FORBIDDEN, format_args!("{HOLD}")));
     }
     let kind = own.map(|stat| stat.kind);
-    let is_webdav = is_webdav(ex);
-    let collection = if is_webdav { kind == Ok(FileKind::Dir) } else { ex.route.uri.ends_with(b"/") };
+    let is_extended = ex.location().settings.dav.is_extended();
+    let collection = if is_extended { kind == Ok(FileKind::Dir) } else { ex.route.uri.ends_with(b"/") };
     if let Some(there) = &there {
         let is_dir = there.kind == FileKind::Dir;
         // A link to a directory counts as a directory here. Only WebDAV clients may replace a real one.
         let shown = || upload::shown_at(target.resource.dir.as_fd(), &target.resource.name);
         let shows_dir =
             is_dir || there.kind == FileKind::Symlink && shown().is_ok_and(|shown| shown.kind == FileKind::Dir);
-        if shows_dir && !collection && !(is_webdav && is_dir) {
+        if shows_dir && !collection && !(is_extended && is_dir) {
             return Err(refuse(ex, cx, Status::CONFLICT, format_args!("the destination is a collection")));
         }
         if !overwrite {

@@ -17,7 +17,7 @@ use crate::sys::{Errno, file};
 /// Milliseconds between two attempts at a lock that another process has.
 const AGAIN: u64 = 25;
 /// Milliseconds between two looks while content arrives.
-const LOOK: u64 = 100;
+const CHECK_INTERVAL: u64 = 100;
 /// Uploads of which nothing arrives that are looked at in one turn.
 const LOOKS: usize = 64;
 
@@ -106,7 +106,7 @@ impl TakeoverCheck {
 
     /// Releases the upload if another process asks for it.
     pub fn look(&mut self, cx: &mut Services, dir: &Dir, id: UploadId) {
-        if cx.now.ms < self.0 + LOOK {
+        if cx.now.ms < self.0 + CHECK_INTERVAL {
             return;
         }
         self.0 = cx.now.ms;

@@ -9,8 +9,8 @@ use super::temp_file::Part;
 use crate::config::settings::upload::{Duplicate, Store};
 use crate::exchange::Exchange;
 use crate::exchange::handlers::dav::guard::{self, Change};
-use crate::exchange::handlers::governed::Governed;
 use crate::exchange::handlers::path_rules::{PathAction, PathRules, Target};
+use crate::exchange::handlers::target_limits::TargetLimits;
 use crate::exchange::handlers::versions::{self, NameStat};
 use crate::exchange::origin::{self, Sender};
 use crate::http::method::Method;
@@ -108,15 +108,15 @@ impl Upload {
     ) -> Result<(), Refusal> {
         let uri = [&self.target_mut(which).uri[..], name].concat();
         let path = paths.path_of_upload(ex, cx, &uri);
-        let governed = paths.check(ex, cx, Target { uri: &uri, path: path.as_deref() }, PathAction::Put)?;
+        let target_limits = paths.check(ex, cx, Target { uri: &uri, path: path.as_deref() }, PathAction::Put)?;
         // A location for images in the request's own folder has no size for its forms.
         let has_size = self.is_form && !paths.is_in_home(ex, &uri);
-        self.hold_to(ex, &governed, (name, content_type), has_size)?;
+        self.hold_to(ex, &target_limits, (name, content_type), has_size)?;
         if self.rules.store == Store::Uri
-            && let Some(folder) = paths.folder_that_takes(ex, &governed, &uri)
+            && let Some(folder) = paths.folder_that_takes(ex, &target_limits, &uri)
         {
-            let governed = paths.check(ex, cx, Target { uri: folder, path: None }, PathAction::Put)?;
-            self.hold_to(ex, &governed, (name, content_type), self.is_form)?;
+            let target_limits = paths.check(ex, cx, Target { uri: folder, path: None }, PathAction::Put)?;
+            self.hold_to(ex, &target_limits, (name, content_type), self.is_form)?;
         }
         Ok(())
     }
@@ -126,26 +126,26 @@ impl Upload {
     fn hold_to(
         &mut self,
         ex: &Exchange,
-        governed: &Governed,
+        target_limits: &TargetLimits,
         (name, content_type): (&[u8], Option<&[u8]>),
         has_size: bool,
     ) -> Result<(), Refusal> {
-        let is_other = !Rc::ptr_eq(&governed.upload, &self.rules);
+        let is_other = !Rc::ptr_eq(&target_limits.upload, &self.rules);
         if is_other {
             if let Some(content_type) = content_type {
-                rules::check_type(&governed.upload.types, content_type)?;
+                rules::check_type(&target_limits.upload.types, content_type)?;
             }
-            governed.check_file(name, None, 0)?;
-            self.most = rules::stricter_limit(self.most, governed.upload.max_file_size.0);
+            target_limits.check_file(name, None, 0)?;
+            self.most = rules::stricter_limit(self.most, target_limits.upload.max_file_size.0);
         }
         let is_foreign = origin::sender(ex) == Sender::OtherPage && ex.route.link.is_none();
-        let Some(limits) = governed.check_upload(&self.rules, is_foreign)? else { return Ok(()) };
+        let Some(limits) = target_limits.check_upload(&self.rules, is_foreign)? else { return Ok(()) };
         self.never_replaces |= !limits.replaces;
         if is_other {
-            name::exact(Names { rule: governed.upload.names, ..Names::of(ex) }, name)?;
+            name::exact(Names { rule: target_limits.upload.names, ..Names::of(ex) }, name)?;
         }
         if has_size {
-            self.most = rules::stricter_limit(self.most, limits.most_body);
+            self.most = rules::stricter_limit(self.most, limits.max_body_size);
         }
         Ok(())
     }

@@ -41,7 +41,7 @@ pub fn compose(
     request.asked.head = method.eq_ignore_ascii_case(b"HEAD");
     request::line(&method, &target.uri, settings.version, &mut out);
     let body = settings.body.as_ref().map(|body| variables::text(body, ex, cx));
-    let (length, how) = framing(ex, body.as_deref(), settings.version)?;
+    let (length, how) = request_body(ex, body.as_deref(), settings.version)?;
     if let Some(record) = &mut ex.log.upstream {
         record.announced = Some(length);
     }
@@ -67,7 +67,7 @@ pub fn compose(
 }
 
 /// The announced length, and where the body comes from. `set`: the body of proxy_set_body.
-fn framing(ex: &Exchange, set: Option<&[u8]>, version: Version) -> Result<(BodyLength, RequestBody), Status> {
+fn request_body(ex: &Exchange, set: Option<&[u8]>, version: Version) -> Result<(BodyLength, RequestBody), Status> {
     let buffered = ex.progress.body.as_ref();
     Ok(match (set, buffered) {
         (Some(body), _) => (BodyLength::Known(body.len() as u64), RequestBody::Whole),

@@ -1,7 +1,7 @@
 //! Header blocks: HEADERS and CONTINUATION to requests and trailers.
 
 use super::stops::{Data, DataOutcome};
-use super::{BLOCK_FRAMES, CALM_REQUEST, Connection, Event, Unfinished};
+use super::{BLOCK_FRAMES, Connection, Event, IDLE_PER_REQUEST, Unfinished};
 use crate::http::body_length::BodyLength;
 use crate::http::field::Field;
 use crate::http::h2::error::{ConnectionFault, ErrorCode, StreamFault};
@@ -112,7 +112,7 @@ impl Connection {
         // Of a stream that we have reset, or that GOAWAY has excluded: it was sent before the peer saw that.
         if id <= self.last || self.goaway.is_some() || self.forgotten.contains(&id) {
             self.last = if self.goaway.is_none() { self.last.max(id) } else { self.last };
-            return if self.calm.spend(now) { Ok(None) } else { Err(ConnectionFault::Flood) };
+            return if self.idle_frames.spend(now) { Ok(None) } else { Err(ConnectionFault::Flood) };
         }
         self.last = id;
         if self.streams.len() >= self.limits.streams as usize {
@@ -121,7 +121,7 @@ impl Connection {
         if !end && self.granted > self.limits.preread {
             return self.fail(id, StreamFault::Unacknowledged, now).map(Some);
         }
-        self.calm.earn(CALM_REQUEST);
+        self.idle_frames.earn(IDLE_PER_REQUEST);
         let early_dependency = self.early_dependencies.take(id);
         // RFC 9218 §7: it counts more than the field, though it came before.
         let early_priority = self.early_priorities.take(id);
@@ -171,7 +171,7 @@ impl Connection {
         {
             return Ok(None);
         }
-        if !self.calm.spend(now) {
+        if !self.idle_frames.spend(now) {
             return Err(ConnectionFault::Flood);
         }
         self.write_reset(id, ErrorCode::PROTOCOL_ERROR);

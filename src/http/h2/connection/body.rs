@@ -1,7 +1,7 @@
 //! DATA that comes, and the windows it is granted.
 
 use super::stops::{Data, DataOutcome};
-use super::{CALM, Connection, Event, ReadStep, Reading, took};
+use super::{Connection, Event, IDLE_PER_DATA, ReadStep, Reading, took};
 use crate::http::h2::error::{ConnectionFault, StreamFault};
 use crate::http::h2::frame::{self, FrameHeader, HEADER_LEN, flag};
 use crate::http::reject::Reject;
@@ -29,11 +29,11 @@ impl Connection {
         let end = frame.has(flag::END_STREAM);
         if left == 0 && !end {
             // Content of no use, be it padding.
-            if !self.calm.spend(now) {
+            if !self.idle_frames.spend(now) {
                 return Err(ConnectionFault::Flood);
             }
         } else {
-            self.calm.earn(CALM.2);
+            self.idle_frames.earn(IDLE_PER_DATA);
         }
         // It was sent before the peer saw the response, which did not wait for it.
         let is_stopped = self.is_thrown_away(id, Data { len, body: left, is_last: end }, now);

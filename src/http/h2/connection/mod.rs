@@ -37,13 +37,15 @@ pub const CONTROL: usize = 8 * 1024;
 /// Maximum frames of one header block.
 const BLOCK_FRAMES: u32 = 20;
 
-/// The budget for frames that transfer nothing: the burst, the number per second, and the number earned by each frame
-/// that transfers something (an update of both windows, and a PING that measures the bandwidth).
-const CALM: (u32, u32, u32) = (1000, 100, 3);
-/// Frames that transfer nothing which a new request earns.
-const CALM_REQUEST: u32 = 4;
-/// Bytes of DATA sent by us that earn one such frame: a client may have made its window small to provoke small frames.
-const CALM_BYTES: usize = 512;
+/// Frames that transfer nothing (PING, SETTINGS, updates of windows …): the most at once, and the number per second.
+const IDLE_FRAMES: (u32, u32) = (1000, 100);
+/// Those that each DATA frame earns: an update of both windows, and a PING that measures the bandwidth.
+const IDLE_PER_DATA: u32 = 3;
+/// Those that each new request earns.
+const IDLE_PER_REQUEST: u32 = 4;
+/// Where the client's window is as small as the frames: bytes of DATA sent that earn one, since a client may have made
+/// it small to provoke small frames.
+const BYTES_PER_IDLE: usize = 512;
 /// Resets by the client, or by us for its faults, of requests in work.
 const RESETS: (u32, u32) = (200, 20);
 /// Streams beyond the limit.
@@ -176,7 +178,8 @@ pub struct Connection {
     first_block: bool,
     /// The client has said GOAWAY.
     has_heard_goaway: bool,
-    calm: RateBudget,
+    /// For frames that transfer nothing.
+    idle_frames: RateBudget,
     /// Updates that DATA frames have earned, of both windows: they may come all at once, however many frames lay in
     /// buffers.
     updates: u64,
@@ -222,7 +225,7 @@ impl Connection {
             stops: Stops::default(),
             first_block: true,
             has_heard_goaway: false,
-            calm: RateBudget::new(CALM.0, CALM.1, now),
+            idle_frames: RateBudget::new(IDLE_FRAMES.0, IDLE_FRAMES.1, now),
             updates: 0,
             resets: RateBudget::new(RESETS.0, RESETS.1, now),
             refused: RateBudget::new(REFUSED.0, REFUSED.1, now),
@@ -372,7 +375,7 @@ impl Connection {
             _ => {
                 // A GOAWAY may always be sent; a second one is as good as any other frame.
                 let is_farewell = kind == kind::GOAWAY && !std::mem::replace(&mut self.has_heard_goaway, true);
-                if !is_farewell && !self.is_earned(kind) && !self.calm.spend(now) {
+                if !is_farewell && !self.is_earned(kind) && !self.idle_frames.spend(now) {
                     return Err(ConnectionFault::Flood);
                 }
                 self.control_frame(frame, payload, now)?

@@ -1,6 +1,6 @@
 //! What is sent: heads, DATA, resets and GOAWAY, and the windows they are sent into.
 
-use super::{CALM, CALM_BYTES, Connection, REMEMBERED};
+use super::{BYTES_PER_IDLE, Connection, IDLE_PER_DATA, REMEMBERED};
 use crate::http::h2::error::ErrorCode;
 use crate::http::h2::frame::{self, EndStream, FrameHeader, HEADER_LEN, flag, kind};
 use crate::http::h2::hpack;
@@ -104,7 +104,7 @@ impl Connection {
         // Windows that are as small as the frames ask for updates that transfer little.
         let is_free = stream.send.room() > 0 && self.send.room() > 0;
         self.updates += if is_free { 2 * frames as u64 } else { 0 };
-        self.calm.earn(if is_free { CALM.2 } else { (len / CALM_BYTES) as u32 });
+        self.idle_frames.earn(if is_free { IDLE_PER_DATA } else { (len / BYTES_PER_IDLE) as u32 });
     }
 
     /// What the caller wrote last ends our side of the stream.

@@ -179,18 +179,18 @@ fn each_malformed_request_is_refused() {
 }
 
 #[test]
-fn what_the_stream_says_about_its_body_is_its_framing() {
-    let framing = |extra: &[(&str, &str)], end| {
+fn what_the_stream_says_about_its_body_is_its_length() {
+    let length = |extra: &[(&str, &str)], end| {
         let mut head = DecodedHead::default();
         let fields = [&GET[..], extra].concat();
         read(&mut block(&fields), end, RULES, &mut head).map(|()| head.body_length)
     };
-    assert_eq!(framing(&[], true), Ok(BodyLength::None));
-    assert_eq!(framing(&[], false), Ok(BodyLength::Unknown));
-    assert_eq!(framing(&[("content-length", "7")], false), Ok(BodyLength::Known(7)));
-    assert_eq!(framing(&[("content-length", "0")], true), Ok(BodyLength::Known(0)));
+    assert_eq!(length(&[], true), Ok(BodyLength::None));
+    assert_eq!(length(&[], false), Ok(BodyLength::Unknown));
+    assert_eq!(length(&[("content-length", "7")], false), Ok(BodyLength::Known(7)));
+    assert_eq!(length(&[("content-length", "0")], true), Ok(BodyLength::Known(0)));
     assert_eq!(
-        framing(&[("content-length", "0")], false),
+        length(&[("content-length", "0")], false),
         Ok(BodyLength::Unknown),
         "something may follow, which is malformed"
     );

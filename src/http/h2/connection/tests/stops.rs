@@ -184,9 +184,9 @@ fn a_client_that_ends_its_side_is_not_told_to_stop() {
             let (mut connection, mut seen) = (greeted(ConnectionLimits::default()), Seen::default());
             run(&mut connection, &[&[&post(1), before].concat()], &mut seen);
             refuse(&mut connection, 1, 0);
-            let calm = connection.calm;
+            let budget = connection.idle_frames;
             run(&mut connection, &[&after[..cut], &after[cut..]], &mut seen);
-            assert!(connection.calm == calm || name == "a reset", "{name}: it counts as a flood");
+            assert!(connection.idle_frames == budget || name == "a reset", "{name}: it counts as a flood");
             connection.send_stops(100);
             assert_eq!(
                 (sent(&mut connection), &seen.control, seen.fault),

@@ -10,11 +10,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use webserv::config::build::Form;
 use webserv::server::lifecycle::Failure;
-use webserv::server::reload::Origin;
+use webserv::server::reload::ConfigSource;
 use webserv::sys::Errno;
 
 /// Which file is meant, and how the program was called.
-pub fn origin(args: &Args) -> Result<Origin, Failure> {
+pub fn of(args: &Args) -> Result<ConfigSource, Failure> {
     let called = std::env::args_os().next().unwrap_or_default();
     let program = Path::new(&called).file_name().map_or("webserv".into(), |name| name.to_string_lossy().into_owned());
     let here = std::env::current_dir().map_err(|e| {
@@ -27,7 +27,7 @@ pub fn origin(args: &Args) -> Result<Origin, Failure> {
         None => here.clone(),
     };
     if let Some(dir) = args.config.as_ref().filter(|config| config.is_dir()) {
-        return share::origin(&here.join(dir), &args.share, program, executable(&called, &here));
+        return share::config_source(&here.join(dir), &args.share, program, executable(&called, &here));
     }
     if let Some(option) = args.share.first_option() {
         let what = match &args.config {
@@ -44,7 +44,7 @@ pub fn origin(args: &Args) -> Result<Origin, Failure> {
     if let (Some(Tool::CheckNginx), Some(config)) = (&args.tool, &args.config) {
         let file = here.join(config);
         let prefix = if args.prefix.is_some() { prefix } else { file.parent().unwrap_or(&here).to_owned() };
-        return Ok(Origin {
+        return Ok(ConfigSource {
             executable: executable(&called, &here),
             file,
             text: None,
@@ -61,7 +61,7 @@ pub fn origin(args: &Args) -> Result<Origin, Failure> {
         (None, None) if args.prefix.is_some() => (prefix.join("conf/nginx.conf"), Form::Nginx),
         (None, None) => (default_file(args)?, Form::Webserv),
     };
-    Ok(Origin {
+    Ok(ConfigSource {
         executable: executable(&called, &here),
         file,
         text: None,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 /// The source of the configuration: given once on the command line, read at each reload.
 #[derive(Clone, Debug)]
-pub struct Origin {
+pub struct ConfigSource {
     /// The main file.
     pub file: PathBuf,
     /// The configuration itself, if it is not in a file (`webserv DIR`); then `file` is the name shown.

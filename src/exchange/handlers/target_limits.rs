@@ -1,7 +1,7 @@
-//! What the location of a path asks of a file that comes there by a request for another URI: a form's, one of a tree
-//! that is copied or moved. Whether it may come there at all is decided in [`super::path_rules`].
+//! The limits that a path's location sets for a file which is put there by a request for another URI: a file of a form,
+//! or of a tree that is copied or moved. Whether it may be put there at all is decided in [`super::path_rules`].
 //!
-//! Invariant: a file is held to each limit that the location's own uploads have, or it is refused.
+//! Invariant: such a file keeps each limit that uploads to that location have, or it is refused.
 
 use super::upload::{self, Refusal};
 use crate::config::model::Location;
@@ -12,74 +12,74 @@ use crate::http::method::{Method, MethodSet};
 use crate::http::status::Status;
 use std::rc::Rc;
 
-/// The rules of the path of an allowed action.
-pub struct Governed {
-    /// The upload settings of its location.
+/// The limits of the location that a path belongs to; found for each action that is allowed there.
+pub struct TargetLimits {
+    /// The location's upload settings.
     pub upload: Rc<UploadSettings>,
-    /// The type that its name implies.
+    /// The type that the path's extension implies.
     pub content_type: ContentType,
-    /// Its location takes uploads itself: its limits are for those, too.
-    pub takes: bool,
-    /// What its own uploads may do.
-    limits: PlaceLimits,
+    /// The location itself takes uploads, so that its limits on them apply.
+    pub takes_uploads: bool,
+    /// What uploads to the location may do.
+    limits: UploadLimits,
 }
 
-/// What uploads to a location may do, whatever request brings a file there.
+/// What uploads to a location may do, whichever request stores the file.
 #[derive(Clone, Copy, Debug)]
-pub struct PlaceLimits {
-    /// They may replace a file.
+pub struct UploadLimits {
+    /// Whether they may replace a file.
     pub replaces: bool,
     /// client_max_body_size; 0: no limit.
-    pub most_body: u64,
+    pub max_body_size: u64,
 }
 
-impl Governed {
-    /// The rules of a location for a URI of it. `methods`: those that it allows.
-    pub fn of(location: &Location, uri: &[u8], methods: MethodSet) -> Governed {
+impl TargetLimits {
+    /// The limits of a location for one of its URIs. `methods`: those that it allows.
+    pub fn of(location: &Location, uri: &[u8], methods: MethodSet) -> TargetLimits {
         let settings = &location.settings;
         let upload = settings.upload.clone();
-        Governed {
+        TargetLimits {
             content_type: media_types::of_uri(&settings.files, uri),
-            takes: methods.iter().any(|method| !method.is_safe()),
-            limits: PlaceLimits {
+            takes_uploads: methods.iter().any(|method| !method.is_safe()),
+            limits: UploadLimits {
                 replaces: methods.contains(Method::Put)
                     || methods.contains(Method::Delete)
                     || upload.on_duplicate == Duplicate::Overwrite,
-                most_body: settings.client.max_body_size.0,
+                max_body_size: settings.client.max_body_size.0,
             },
             upload,
         }
     }
 
-    /// Checks that no limit on all that its location takes is stricter than the one of the location of the request,
-    /// which alone is kept.
+    /// Checks that the location's limits on everything stored in it are not stricter than those of the request's
+    /// location (`own`), the only ones that are enforced.
     ///
     /// # Errors
     /// 403.
-    pub fn check_place(&self, own: &UploadSettings) -> Result<(), Refusal> {
+    pub fn check_directory(&self, own: &UploadSettings) -> Result<(), Refusal> {
         let there = &*self.upload;
         let has_room = there.quota.is_none_or(|there| own.quota.is_some_and(|own| own.covers(there)));
         let is_off = there.store == Store::Off && own.store == Store::Uri;
         Self::refuse_stricter(&[
-            ("upload_store off", is_off || self.takes && there.store == Store::Off && own.store != Store::Off),
-            ("upload_quota", self.takes && !has_room),
-            ("upload_min_free", self.takes && !own.min_free.covers(there.min_free)),
+            ("upload_store off", is_off || self.takes_uploads && there.store == Store::Off && own.store != Store::Off),
+            ("upload_quota", self.takes_uploads && !has_room),
+            ("upload_min_free", self.takes_uploads && !own.min_free.covers(there.min_free)),
         ])
     }
 
-    /// The same for what only uploads are judged by. `is_foreign`: a page of another site sends this one. Gives the
-    /// limits that the file has to keep as well; None: none hold for it.
+    /// As [`TargetLimits::check_directory`], with the limits that apply to uploads only. `is_foreign`: a page of
+    /// another site sends this one. Returns the limits that the file must keep as well; None: there are none.
     ///
     /// # Errors
     /// 403.
-    pub fn check_upload(&self, own: &UploadSettings, is_foreign: bool) -> Result<Option<PlaceLimits>, Refusal> {
+    pub fn check_upload(&self, own: &UploadSettings, is_foreign: bool) -> Result<Option<UploadLimits>, Refusal> {
         let there = &*self.upload;
-        // What is stored elsewhere than its URI says comes to no place of that location.
+        // upload_store PATH: the file is stored in another directory than that of the location.
         if matches!(own.store, Store::Path(_)) && own.store != there.store {
             return Ok(None);
         }
-        self.check_place(own)?;
-        if !self.takes {
+        self.check_directory(own)?;
+        if !self.takes_uploads {
             return Ok(None);
         }
         let requires = |upload: &UploadSettings| upload.verify_digest == VerifyDigest::Require;
@@ -100,8 +100,8 @@ impl Governed {
         }
     }
 
-    /// Checks whether a file may be put there under that name. `old`: the name under which it was stored before, by
-    /// which its type was judged; None for a file that comes with a type of its own.
+    /// Checks whether a file may be stored under that name. `old`: the name that it had before, by which its type was
+    /// checked then; None for a file that comes with a Content-Type.
     ///
     /// # Errors
     /// 415, 413.
@@ -116,7 +116,7 @@ impl Governed {
     }
 }
 
-/// The location has rules that apply to each file, wherever it is put.
+/// Whether the location has limits that apply to each file stored in it.
 pub fn has_file_rules(upload: &UploadSettings) -> bool {
     let extensions = &upload.extensions;
     !upload.types.is_empty()

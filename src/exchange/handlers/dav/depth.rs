@@ -1,14 +1,9 @@
-//! Whether a location is WebDAV as nginx's own module has it or as clients that mount it expect; and the depth.
+//! The Depth header of WebDAV (RFC 4918 §10.2).
 
 use crate::exchange::Exchange;
 use crate::http::header::HeaderId;
 
-/// The location is WebDAV for clients that mount it, beyond what nginx's own module offers.
-pub fn is_webdav(ex: &Exchange) -> bool {
-    !ex.location().settings.dav.ext.is_empty()
-}
-
-/// The Depth header (RFC 4918 §10.2).
+/// How far below the resource a request reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
     /// `0`: the resource itself.
@@ -19,7 +14,7 @@ pub enum Depth {
     Infinity,
 }
 
-/// None: the header has none of the three values.
+/// The value of the header, or `default` without it. None: it has another value than these three.
 pub fn depth(ex: &Exchange, default: Depth) -> Option<Depth> {
     match ex.header(HeaderId::Depth) {
         None => Some(default),
