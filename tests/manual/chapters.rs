@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 /// Chapters that are written by hand, in the order of the handbook: file, name in the links, Markdown. The first is its
 /// index.
-pub const CHAPTERS: [(&str, &str, &str); 7] = [
+pub const CHAPTERS: [(&str, &str, &str); 8] = [
     ("index", "First steps", "docs/first-steps.md"),
     ("uploads", "Uploads", "docs/uploads.md"),
     ("sites", "Sites and locations", "docs/sites.md"),
@@ -14,6 +14,7 @@ pub const CHAPTERS: [(&str, &str, &str); 7] = [
     ("https", "HTTPS", "docs/https.md"),
     ("service", "As a service", "docs/service.md"),
     ("fleet", "More than one", "docs/fleet.md"),
+    ("details", "Directives in detail", "docs/details.md"),
 ];
 
 /// Pages that are made by the server or of the code.

@@ -451,13 +451,14 @@ fn links_between_the_documents_lead_somewhere() {
     if on_nginx() {
         return;
     }
-    const CHAPTERS: [&str; 6] = [
+    const CHAPTERS: [&str; 7] = [
         "docs/first-steps.md",
         "docs/uploads.md",
         "docs/sites.md",
         "docs/applications.md",
         "docs/https.md",
         "docs/service.md",
+        "docs/details.md",
     ];
     let pages = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/fleet.md", "docs/performance.md"];
     for page in pages.into_iter().chain(CHAPTERS) {

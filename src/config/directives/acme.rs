@@ -134,7 +134,10 @@ pub const ROWS: &[Row] = &[
             };
             set(s, |issuer| issuer.state = state)
         }),
-        "Directory that keeps the account's key, certificates and their keys, and until when an authority wants no order of one (NAME.retry; remove it to try at once), each 0600 and replaced whole; made where it is missing, and given to the user that serves. off keeps them in memory alone. Without the directive it is acme_NAME below $STATE_DIRECTORY, /var/lib/webserv (root) or ~/.local/state/webserv; with nginx's command line the one below the prefix, if it is there.",
+        "Directory for the account's key, the certificates with their keys, and pauses that the authority demanded \
+         (NAME.retry; remove it to try at once); off keeps them in memory only. Default: acme_NAME below \
+         $STATE_DIRECTORY, /var/lib/webserv (root) or ~/.local/state/webserv. It is created if missing, and owned by \
+         the serving user.",
     ),
     row(
         "accept_terms_of_service",
@@ -158,7 +161,10 @@ pub const ROWS: &[Row] = &[
         Args::ONE_OR_MORE,
         "",
         Effect::Once(certificate),
-        "A certificate of that issuer for the names given, or for those of server_name, renewed in time and swapped without a reload: `ssl_certificate $acme_certificate; ssl_certificate_key $acme_certificate_key;` use it. Without any ssl_certificate it is used at once, and where the server listens on 443 port 80 answers challenges and redirects its names to HTTPS, unless another server has them there as its server_name. key= is ecdsa:256 (default), ecdsa:384, ecdsa:521, rsa:2048, rsa:3072 or rsa:4096. Until the certificate is there, handshakes are refused.",
+        "Orders a certificate from that issuer for the given names, or those of server_name, and renews it without a \
+         reload. Without ssl_certificate it is used at once, and port 80 answers challenges and redirects. key= is \
+         ecdsa:256 (default), ecdsa:384, ecdsa:521, rsa:2048, rsa:3072 or rsa:4096. Handshakes are refused until it \
+         exists.",
     ),
 ];
 

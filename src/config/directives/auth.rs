@@ -32,7 +32,10 @@ pub const ROWS: &[Row] = &[
         Args::TAKE1,
         "",
         Effect::Once(file),
-        "Lines of name:password[:comment], from the directory of the main configuration file unless absolute. Passwords: crypt (DES, $1$, $5$, $6$), yescrypt ($y$), $apr1$, bcrypt ($2a$, $2b$, $2y$), {SHA}, {SSHA}, {PLAIN}. Changes count at once. Slow hashes are computed one at a time by a process of their own, so that no other client waits for a login; of one client at most 16 wait (then 429), of all together 256 (then 503). Verdicts are remembered; a hash that would take seconds (bcrypt beyond cost 16, a million rounds, 64 MiB) matches nothing.",
+        "File with lines name:password[:comment]; a relative path starts at the directory of the main configuration \
+         file. Hashes: crypt (DES, $1$, $5$, $6$), yescrypt, $apr1$, bcrypt, {SHA}, {SSHA}, {PLAIN}. Changes take \
+         effect at once. Slow hashes are computed one at a time; 429 if one client waits for too many, 503 if all \
+         do.",
     ),
     row(
         "satisfy",
@@ -56,7 +59,10 @@ pub const ROWS: &[Row] = &[
         Args::TAKE1,
         "off",
         Effect::Once(signed_link),
-        "A file of keys (16 characters at least, one a line; the first is the newest, all count): a request needs a link that was signed with one of them, by webserv sign or by another program. A link is its arguments: link-place (a URI path; one that ends in a slash stands for all below), link-expires (Unix time), link-methods (GET means HEAD too; POST and PUT mean the requests of their resumable uploads too), link-size (MIN-MAX bytes of each uploaded file), link-types (media types, image/* too) and link-sig, which is HMAC-SHA-256 in base64url without padding over the lines webserv-link-1, place, expires, methods, size, types (as decoded; an absent one is an empty line; no newline at the end). An upload that began before the link expired may be finished. With satisfy any a link lets in without a password. A link that is right makes upload_cross_site unnecessary. Without one, or with a wrong one, the answer is 403, after its time 410. The file is read with the configuration.",
+        "File with keys, one per line, at least 16 characters each: requests need a link signed with one of them, as \
+         `webserv sign` makes it; others get 403, or 410 once it has expired. A link names a path, an expiry, and \
+         optionally methods, a size and media types. With `satisfy any` it replaces a password. Read with the \
+         configuration.",
     )
     .ours(),
     row(
@@ -65,7 +71,9 @@ pub const ROWS: &[Row] = &[
         Args::TAKE1,
         "",
         Effect::Once(secure_link),
-        "The MD5 of a link in base64url, and after a comma the Unix time when it ends, as nginx has it: `$arg_md5,$arg_expires`. $secure_link is 1 where the MD5 is that of secure_link_md5, 0 where its time is over, and empty else; $secure_link_expires is the time. What follows from them, an `if` says. For new sites signed_link is better: it checks by itself, and its code is no MD5.",
+        "The MD5 in base64url and, after a comma, the Unix time of expiry, as in nginx: `$arg_md5,$arg_expires`. \
+         $secure_link is 1 if the MD5 equals that of secure_link_md5, 0 if the link has expired, otherwise empty; an \
+         `if` must act on it. For new sites prefer signed_link, which checks by itself and does not use MD5.",
     ),
     row(
         "secure_link_md5",
@@ -89,7 +97,10 @@ pub const ROWS: &[Row] = &[
         Args::TAKE1,
         "off",
         Effect::Once(request),
-        "A URI of the same server that decides about each request, after allow/deny and auth_basic: it is asked by GET, with the request's header lines and without its body. 2xx lets the request in; 401 and 403 are the client's answer, WWW-Authenticate included; any other status makes it 500. A POST to a `proxy_pass` there is announced no body, whatever the header lines say. It is asked once for a request, also where that concerns other paths (an archive, a COPY of a folder, a form's file in a folder): one whose location has another auth_request is left out, and if the answer may depend on the URI, all are: see auth_request_below. off asks nothing.",
+        "URI of the same server that decides about each request, after allow/deny and auth_basic: it gets a GET with \
+         the request's header fields and no body. 2xx admits the request; 401 and 403 become the answer, with \
+         WWW-Authenticate; any other status causes a 500. off disables it. For other paths of a request see \
+         auth_request_below.",
     ),
     row(
         "auth_request_below",
@@ -97,7 +108,10 @@ pub const ROWS: &[Row] = &[
         Args::FLAG,
         "off",
         Effect::Flag(|s| &mut Rc::make_mut(&mut s.auth).request_below),
-        "What an answer of auth_request means for other paths that a request concerns. The answer may hold for the request's URI alone, if the location that was asked uses $request_uri or $request (as in X-Original-URI), or a variable that was set before. off: such an answer allows the request's URI, for a POST, PUT or PATCH that uploads also the names in that URI's own folder, and for a form of the listing's page what it renames and deletes there. Other paths are refused (403): an archive and a search, the content of a folder that is copied, moved or deleted, Destination, and files of a form or of tus in folders of their own. on: an answer that allows the request allows these too. Answers that do not depend on the URI always do. Paths are not asked about one by one: that would cost a request for each.",
+        "Whether an answer of auth_request that may depend on the URI ($request_uri) also holds for other paths that \
+         the request concerns: entries of an archive, search or copied folder, a Destination. off: these are refused \
+         (403), except names in the request's own folder for uploads and forms. on: they are allowed with the \
+         request.",
     )
     .ours(),
     row(

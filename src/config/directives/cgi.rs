@@ -22,7 +22,10 @@ pub const ROWS: &[Row] = &[
         Args::TAKE1,
         "off",
         Effect::Once(pass),
-        "Runs the files of the location as CGI programs: by an interpreter, given by its path, or on for files that are executable themselves. What follows the script's name in the URI is PATH_INFO. Only regular files inside the root are run. Where something follows a program's name, a request for the program alone, without what follows, has to lead to the same location (403): with `location ~ [.]py$` /picture.jpg/x.py runs no picture, and no program is run past the password of a location of its own. An `if` or a rewrite on the way changes nothing of that. Behind a named location the request for the program alone has to come there in the same way, by the same rewrites, `return` or `try_files`: behind `try_files $uri @app;` nothing is run that the location before it serves as a file. To give programs PATH_INFO in a location with a pattern, let it match both: `location ~ [.]py(/|$)`. A program has its PATH_INFO anyway where the configuration spells out the end of its name: in a rewrite (`rewrite ^ /app.py$uri break;`, `rewrite ^/(\\w+)/api(/.*)$ /$1.py$2 break;`), or as the location (`location /app.py/`). A body is read whole before the program starts, so CONTENT_LENGTH is always its true length. Programs end with the server; after a crash of the serving process the parent ends them, and with them jobs that earlier programs left running since that process began (but for those that made a session of their own, setsid), and without one (the server was not started as root) they go on until they are done.",
+        "Runs the location's files as CGI programs: with the interpreter at this path, or on for executable files. \
+         The URI after the program's name is PATH_INFO. Only regular files inside the root are run; the request body \
+         is read whole first. In a regex location, PATH_INFO needs a pattern that matches both: `location ~ \
+         [.]py(/|$)`.",
     )
     .ours(),
     row(
@@ -31,7 +34,9 @@ pub const ROWS: &[Row] = &[
         Args::TAKE2,
         "",
         Effect::Many(extension),
-        "Runs files with this extension as cgi_pass does: `cgi_extension .py /usr/bin/python3;`, `cgi_extension .cgi on;`. The first name in the URI with such an extension is the program, in whatever order the lines are; directories are passed by, and other files in them are sent as files. Lines of a level replace all that were inherited.",
+        "Runs files with this extension as cgi_pass does: `cgi_extension .py /usr/bin/python3;`, `cgi_extension .cgi \
+         on;`. The first name in the URI with such an extension is the program; other files are sent. Lines of a \
+         level replace all inherited ones.",
     )
     .ours(),
     row(
@@ -95,7 +100,9 @@ pub const ROWS: &[Row] = &[
         Args::FLAG,
         "off",
         Effect::Flag(|s| &mut Rc::make_mut(&mut s.cgi).uploads),
-        "Whether files that clients may have stored (by upload_store, dav_methods or allowed_methods; what they deleted, in a delete_trash, counts too, and bodies that client_body_in_file_only on keeps) are run by CGI or passed to FastCGI, SCGI or uwsgi applications all the same. They are never run otherwise, whatever alias or link leads to them: such a request is answered with 403. An upload_store that begins with a variable whose values the configuration does not tell ($arg_dir) may lie anywhere, so that no program is run at all. SSI commands in pages that lie there are not run either, such pages are sent as they are: what a command includes, a password does not protect. Of an application's parameters those are judged that it may run files by: SCRIPT_FILENAME; without it PATH_TRANSLATED, and DOCUMENT_ROOT with SCRIPT_NAME; UWSGI_FILE, UWSGI_SCRIPT, UWSGI_CHDIR and UWSGI_PYHOME; and DOCUMENT_ROOT with PATH_INFO for uWSGI's CGI and PHP (uwsgi_modifier1 9 and 14; one that uWSGI itself sets, as by its fastcgi-modifier1, scgi-modifier1 or setmodifier1, cannot be seen from here: do not set those to 9 or 14 where clients store files). Where a SCRIPT_FILENAME ends in $fastcgi_script_name the file of that name below the root counts too: an application in a container sees it by another path.",
+        "Whether files that clients may have stored (upload_store, dav_methods, allowed_methods, a trash) may be run \
+         by CGI, passed to FastCGI, SCGI or uwsgi applications, or read for SSI commands. off: such requests get \
+         403, whichever alias or link leads there, and SSI pages are sent as they are.",
     )
     .ours(),
 ];

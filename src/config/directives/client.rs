@@ -161,7 +161,9 @@ pub const ROWS: &[Row] = &[
         Args::TAKE1,
         "100",
         Effect::Number(|s| &mut client(s).keepalive_glitches),
-        "Requests of one connection that may break a rule before it is closed: those answered 400, 405, 408, 411, 413 to 417, 421, 431 or 501, and bodies with more chunk framing than content. At most 255; 0 is no limit. HTTP/2 ends its connection alike (GOAWAY; what is under way is finished), and bounds resets, refused header blocks and frames that transfer nothing by rates of its own.",
+        "Number of faulty requests after which a connection is closed: those answered 400, 405, 408, 411, 413 to \
+         417, 421, 431 or 501, and bodies with more chunk framing than content. At most 255; 0 is no limit. HTTP/2 \
+         connections end with GOAWAY, after requests in progress; HTTP/2's own abuses have separate limits.",
     )
     .ours(),
     row(

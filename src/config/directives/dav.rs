@@ -19,7 +19,10 @@ pub const ROWS: &[Row] = &[
         Args::ONE_OR_MORE,
         "off",
         Effect::Many(methods),
-        "Which of PUT, DELETE, MKCOL, COPY and MOVE are answered, by nginx's rules: a collection's URI ends in a slash (with dav_ext_methods it may lack it), and DELETE of a collection removes everything below it. Unlike in nginx nothing outside the root is reached through a link; the root and the directory of a location are never removed, moved or replaced, nor is a directory that holds a root, an alias or an upload_store named in any server's configuration; and links and special files inside a copied tree are left out. Files and trees are copied in slices, so that no other request waits, and appear at their destination whole, in place of what was there; directories may be 64 deep. Before anything is changed, every file and directory of a tree is checked by the rules of the location that its own URI belongs to (deny, passwords, methods, scripts, handlers), and by upload_extensions, upload_types, upload_max_file_size, upload_quota and upload_min_free of its destination: what a client could not PUT, GET or DELETE by itself is not copied, moved or removed with a directory either, and the whole request is answered 403, 413, 415 or 507. A PUT may give the file's time: X-OC-Mtime (Unix seconds), or Date as in nginx. A link that leads to a directory counts as a folder, which no file replaces (409); a relative link is not moved to a directory where it would lead elsewhere (403). A MOVE to another file system keeps the mode and the time of a file, but not its extended attributes and access lists. Directories above a destination are never made (409, RFC 4918 §9.9.4; nginx's MOVE of a file makes them).",
+        "Which of PUT, DELETE, MKCOL, COPY and MOVE are answered, by nginx's rules: the URI of a collection ends in \
+         a slash, and DELETE of one removes all below it. Copies appear whole. Unlike nginx, nothing outside the \
+         root is reached by links, and what a client could not PUT, GET or DELETE itself is not moved or deleted \
+         with a folder.",
     ),
     row(
         "create_full_put_path",

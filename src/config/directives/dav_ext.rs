@@ -14,20 +14,18 @@ use crate::config::value::Millis;
 use crate::http::method::{Method, MethodSet};
 use std::rc::Rc;
 
-const METHODS: &str = "Which further methods of WebDAV are answered, beside those of dav_methods (nginx-dav-ext-module's \
-     directive, with PROPPATCH besides). PROPFIND tells what is there, of a name (Depth: 0) or of a directory and what is in \
-     it (Depth: 1), as it is sent, in constant memory; of a whole tree at once it does not (403, propfind-finite-depth). \
-     OPTIONS tells clients that this is WebDAV (DAV, MS-Author-Via). LOCK and UNLOCK need dav_ext_lock; LOCK of an unused name makes an empty file where dav_methods has PUT and the rules of uploads let one. PROPPATCH keeps no properties: it takes the times and attributes \
-     that Windows sets (of which the last change is kept), and says 403 of each other one, within its 207. With this \
-     directive a collection may be named without its slash by DELETE, COPY and MOVE too, and the location itself (/dav for location /dav/) by the methods named here; COPY and MOVE may replace a \
-     collection by a file and the other way round, and say 201 for a new name, 204 for one that was replaced.";
-const ZONE: &str = "A table for the locks of WebDAV: zone=name:size, and timeout=TIME, the longest that a lock is granted for \
-     (1m by default; clients refresh theirs). It is kept in the memory of one process: several servers on one store do not \
-     see each other's locks, and a restart forgets them, as does an upgrade of the binary (USR2): a reload keeps them. What does not fit is refused (507).";
-const LOCK: &str = "The zone (zone=name) in which LOCK keeps its locks here. Every write asks for locks, whichever way it comes \
-     (WebDAV, forms, resumable uploads, DELETE): 423 where the client does not name the lock's token in If, or is not the \
-     user who has the lock (whose password auth_basic checked, else the subject of a verified client certificate). A \
-     collection is locked with all below it (Depth: infinity) only where no other location, script or regex may rule there: 403.";
+const METHODS: &str = "Further WebDAV methods, as in nginx-dav-ext-module, and PROPPATCH. PROPFIND answers Depth 0 \
+    and 1, not infinity (403). LOCK and UNLOCK need dav_ext_lock. PROPPATCH stores no properties except the times \
+    that Windows sets. With this directive collections may lack their slash, and COPY and MOVE may replace one by a \
+    file.";
+const ZONE: &str = "A table of WebDAV locks: zone=name:size, and timeout=TIME, the maximum duration of a lock \
+    (default 1m; clients refresh theirs). It is in the memory of one process: other servers do not see the locks, \
+    and a restart or an upgrade of the binary forgets them; a reload keeps them. A lock that does not fit is refused \
+    (507).";
+const LOCK: &str = "The zone (zone=name) for locks made here. All writes respect locks, including forms and \
+    resumable uploads: 423 unless the client sends the lock's token in If and is the user who made the lock. A \
+    collection is locked with everything below it only if no other location, script or regex may apply there; \
+    otherwise 403.";
 
 pub const ROWS: &[Row] = &[
     row("dav_ext_methods", Contexts::HSL, Args::ONE_OR_MORE, "off", Effect::Many(methods), METHODS),

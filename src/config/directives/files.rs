@@ -16,18 +16,119 @@ fn files(s: &mut Settings) -> &mut Files {
 }
 
 pub const ROWS: &[Row] = &[
-    row("root", HSLI, Args::TAKE1, "html", Effect::Once(root), "Directory that the URI is appended to. Variables are allowed; a relative path is taken from the prefix."),
-    row("alias", Contexts::LOCATION, Args::TAKE1, "", Effect::Once(alias), "Directory that replaces the location's prefix. A location without a final slash never opens a name beside the directory, which nginx's alias does."),
-    row("index", Contexts::HSL, Args::ONE_OR_MORE, "index.html", Effect::Many(index), "Files tried, in order, for a URI that ends in a slash; the last may be an absolute URI."),
-    row("try_files", SL, Args::TWO_OR_MORE, "", Effect::Once(try_files), "Serves the first path that exists, else the last argument: a URI, a named location or =code."),
-    row("internal", Contexts::LOCATION, Args::NONE, "", Effect::Once(|s, _, _| { s.own.internal = true; Ok(()) }), "The location answers internal redirects only; a client gets 404."),
-    row("types", Contexts::HSL, Args::NONE.block(), "", Effect::Many(types), "Content types by file extension. Where the whole configuration names none, a built-in table serves instead (nginx knows three)."),
-    row("default_type", Contexts::HSL, Args::TAKE1, "text/plain", Effect::Once(|s, _, d| { files(&mut s.settings).default_type = d.args[0].bytes().into(); Ok(()) }), "Content type where the extension says nothing."),
-    row("sendfile", HSLI, Args::FLAG, "off", Effect::Flag(|s| &mut files(s).sendfile), "Whether large files go to the socket without a copy through the process."),
-    row("log_not_found", Contexts::HSL, Args::FLAG, "on", Effect::Flag(|s| &mut files(s).log_not_found), "Whether a file that is not there is an error in the log."),
-    row("disable_symlinks", Contexts::HSL, Args::TAKE12, "off", Effect::Once(symlinks), "Whether symbolic links are followed when files are opened: off, on, if_not_owner; from=PREFIX leaves the components of PREFIX unchecked; outside (not in nginx) refuses links that lead out of the root or alias and follows those that stay inside; with hidden, as in `disable_symlinks outside hidden;`, it refuses those that lead to a name with a leading dot, too, and what writes follows none. Uploads and deletes never leave their root through a link whatever this says."),
-    row("static_cache_size", Contexts::HTTP, Args::TAKE1, "32m", Effect::Offset(|s| &mut files(s).cache_size), "Memory for files up to 16 KiB, and as much again for what gzip made of files up to 8 MiB. A file that is written, cut, replaced, removed, or whose permissions change is never answered from it: the kernel tells of changes in local directories and on the way to them; elsewhere (NFS, FUSE, overlays) the file is looked at once in each turn of the event loop. Writes through a shared memory mapping or through a hard link made elsewhere since, and new mounts, are seen within half a second. 0 keeps none.").ours(),
-    row("repeat_cache_size", Contexts::HTTP, Args::TAKE1, "8m", Effect::Offset(|s| &mut files(s).repeat_cache_size), "Memory for GET and HEAD requests of at most 1 KiB that came again byte for byte and were answered by a file up to 1 MiB or a piece of one up to 4 KiB, by 304, or by the standard page of a 404: the next that is the same is answered without being parsed again, after the same look at the file as any other. It holds where nothing but the request and the file decides: no script, access rule, limit, password or real_ip, no header or root with a variable, no expires, SSI or disable_symlinks, and at most one access_log, to a file, of variables that come from the request, the client's address or the time. 0 keeps none.").ours(),
+    row(
+        "root",
+        HSLI,
+        Args::TAKE1,
+        "html",
+        Effect::Once(root),
+        "Directory that the URI is appended to. Variables are allowed; a relative path is taken from the prefix.",
+    ),
+    row(
+        "alias",
+        Contexts::LOCATION,
+        Args::TAKE1,
+        "",
+        Effect::Once(alias),
+        "Directory that replaces the location's prefix. A location without a final slash never opens a name beside the directory, which nginx's alias does.",
+    ),
+    row(
+        "index",
+        Contexts::HSL,
+        Args::ONE_OR_MORE,
+        "index.html",
+        Effect::Many(index),
+        "Files tried, in order, for a URI that ends in a slash; the last may be an absolute URI.",
+    ),
+    row(
+        "try_files",
+        SL,
+        Args::TWO_OR_MORE,
+        "",
+        Effect::Once(try_files),
+        "Serves the first path that exists, else the last argument: a URI, a named location or =code.",
+    ),
+    row(
+        "internal",
+        Contexts::LOCATION,
+        Args::NONE,
+        "",
+        Effect::Once(|s, _, _| {
+            s.own.internal = true;
+            Ok(())
+        }),
+        "The location answers internal redirects only; a client gets 404.",
+    ),
+    row(
+        "types",
+        Contexts::HSL,
+        Args::NONE.block(),
+        "",
+        Effect::Many(types),
+        "Content types by file extension. Where the whole configuration names none, a built-in table serves instead (nginx knows three).",
+    ),
+    row(
+        "default_type",
+        Contexts::HSL,
+        Args::TAKE1,
+        "text/plain",
+        Effect::Once(|s, _, d| {
+            files(&mut s.settings).default_type = d.args[0].bytes().into();
+            Ok(())
+        }),
+        "Content type where the extension says nothing.",
+    ),
+    row(
+        "sendfile",
+        HSLI,
+        Args::FLAG,
+        "off",
+        Effect::Flag(|s| &mut files(s).sendfile),
+        "Whether large files go to the socket without a copy through the process.",
+    ),
+    row(
+        "log_not_found",
+        Contexts::HSL,
+        Args::FLAG,
+        "on",
+        Effect::Flag(|s| &mut files(s).log_not_found),
+        "Whether a file that is not there is an error in the log.",
+    ),
+    row(
+        "disable_symlinks",
+        Contexts::HSL,
+        Args::TAKE12,
+        "off",
+        Effect::Once(symlinks),
+        "Whether symbolic links are followed when files are opened: off, on, or if_not_owner; from=PREFIX leaves the \
+         components of PREFIX unchecked. outside (not in nginx) refuses links that lead out of the root or alias; \
+         `outside hidden` also those to names with a leading dot. Uploads and deletes never leave their root by \
+         links.",
+    ),
+    row(
+        "static_cache_size",
+        Contexts::HTTP,
+        Args::TAKE1,
+        "32m",
+        Effect::Offset(|s| &mut files(s).cache_size),
+        "Memory for the contents of files up to 16 KiB, and as much again for gzip forms of files up to 8 MiB; 0 \
+         disables it. Changed files are never answered from it: the kernel reports changes on local file systems, \
+         others are checked in each turn. Changes by a memory mapping, another hard link or a new mount show in half \
+         a second.",
+    )
+    .ours(),
+    row(
+        "repeat_cache_size",
+        Contexts::HTTP,
+        Args::TAKE1,
+        "8m",
+        Effect::Offset(|s| &mut files(s).repeat_cache_size),
+        "Memory for responses to GET and HEAD requests that are repeated byte for byte: they skip parsing and the \
+         phases, while the file is checked as usual. For responses that only the request and the file decide: \
+         without scripts, access rules, limits, passwords, real_ip, SSI, expires, or variables in headers or root. 0 \
+         disables it.",
+    )
+    .ours(),
 ];
 
 fn root(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {

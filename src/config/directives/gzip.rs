@@ -85,7 +85,10 @@ pub const ROWS: &[Row] = &[
         Args::TAKE1,
         "off",
         Effect::Once(stored),
-        "Whether file.gz is sent for file: on for clients that take gzip, always for all. Its type is that of the file. Where clients may store files (PUT, forms, WebDAV) only one that was written after its file is sent, by its time of modification and by the time that the kernel keeps (ctime): a PUT, MOVE or DELETE of the file leaves the old one behind. One without its file is sent there with always alone.",
+        "Whether FILE.gz is sent for FILE: on for clients that accept gzip, always for all; with the media type of \
+         FILE. Where clients may store files, only a .gz written after its file is sent (by mtime and ctime), since \
+         PUT, MOVE or DELETE of the file leave an old one behind; there a .gz without its file is sent only with \
+         always.",
     ),
 ];
 

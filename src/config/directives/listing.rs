@@ -18,15 +18,94 @@ fn listing(s: &mut Settings) -> &mut Listing {
 const HSL: Contexts = Contexts::HSL;
 
 pub const ROWS: &[Row] = &[
-    row("autoindex", HSL, Args::FLAG, "off", Effect::Once(autoindex), "Whether a directory without index file is listed. Off also turns autoindex_upload off."),
-    row("autoindex_format", HSL, Args::TAKE1, "html", Effect::Once(format), "html, json, xml or jsonp as nginx writes them, sockets, FIFOs and devices left out; page is webserv's own readable listing, which is JSON for clients that accept application/json rather than HTML."),
-    row("autoindex_archive", HSL, Args::TAKE1, "off", Effect::Once(archive), "zip or tar: the page offers all below a folder as one file, `?archive=zip` and `?archive=tar` ask for it. It is made as it is sent, in little memory, whatever its size; what the client could not read by its own URI is not in it. What the server itself cannot open (EIO, a network file system that is gone) is named in MISSING-FROM-THIS-ARCHIVE.txt, its last file; an archive that breaks off later has no proper end. tar keeps modes and times.").ours(),
-    row("autoindex_exact_size", HSL, Args::FLAG, "on", Effect::Flag(|s| &mut listing(s).exact_size), "Whether html listings give sizes in bytes or rounded."),
-    row("autoindex_localtime", HSL, Args::FLAG, "off", Effect::Flag(|s| &mut listing(s).localtime), "Whether html listings and the page give local time or UTC."),
-    row("autoindex_search", HSL, Args::FLAG, "on", Effect::Flag(|s| &mut listing(s).search), "Whether the page (autoindex_format page) searches below its folder: `?search=TEXT` answers with entries whose names contain the text, in upper or lower case, sorted by path, as page or JSON. 50000 entries are looked at and 500 found at most, then the page says that there is more; links are not followed, and nothing is named that the client could not read by its own URI or see in a listing.").ours(),
-    row("autoindex_upload", SL, Args::FLAG, "off", Effect::Once(upload), "Shows an upload form, drag and drop and delete buttons in the listing, as far as the location allows the methods. A name that is taken can be replaced from the page where PUT or DELETE is allowed; folders can be made where POST stores by URI, and names changed and moved where DELETE is allowed besides; folders are uploaded with their paths where upload_create_path is on; large files go on where they broke off where upload_resumable speaks tus. Turns autoindex on, in the format page; index files are not looked for.").ours(),
-    row("listing_cache_size", Contexts::HTTP, Args::TAKE1, "8m", Effect::Once(cache_size), "Memory for rendered listings, or off. A listing is kept for a second at most, and used only while the kernel (inotify) tells of no change in the directory and its subdirectories, links and files of several names are as they were, so that any change shows in the next answer; what inotify does not tell of (writes to mapped memory, or by another name that a file was given meanwhile) shows after that second. A directory of more than some ten thousand entries (1 MiB of names) is not watched: entries that come, go or are renamed show in the next answer, a new size or time of one that stays after that second. Directories on network, FUSE and layered file systems are read each time.").ours(),
-    row("random_index", Contexts::LOCATION, Args::FLAG, "off", Effect::Flag(|s| &mut listing(s).random), "Whether a URI that ends in a slash answers with one of the directory's files, another each time. Files whose names begin with a dot take no part."),
+    row(
+        "autoindex",
+        HSL,
+        Args::FLAG,
+        "off",
+        Effect::Once(autoindex),
+        "Whether a directory without index file is listed. Off also turns autoindex_upload off.",
+    ),
+    row(
+        "autoindex_format",
+        HSL,
+        Args::TAKE1,
+        "html",
+        Effect::Once(format),
+        "html, json, xml or jsonp as nginx writes them, sockets, FIFOs and devices left out; page is webserv's own readable listing, which is JSON for clients that accept application/json rather than HTML.",
+    ),
+    row(
+        "autoindex_archive",
+        HSL,
+        Args::TAKE1,
+        "off",
+        Effect::Once(archive),
+        "zip or tar: the page offers everything \
+        below a folder as one file, also as `?archive=zip` or `?archive=tar`. It is created while it is sent, \
+        without files that the client could not read itself. Files that cannot be opened are listed in \
+        MISSING-FROM-THIS-ARCHIVE.txt at its end. tar keeps modes and times.",
+    )
+    .ours(),
+    row(
+        "autoindex_exact_size",
+        HSL,
+        Args::FLAG,
+        "on",
+        Effect::Flag(|s| &mut listing(s).exact_size),
+        "Whether html listings give sizes in bytes or rounded.",
+    ),
+    row(
+        "autoindex_localtime",
+        HSL,
+        Args::FLAG,
+        "off",
+        Effect::Flag(|s| &mut listing(s).localtime),
+        "Whether html listings and the page give local time or UTC.",
+    ),
+    row(
+        "autoindex_search",
+        HSL,
+        Args::FLAG,
+        "on",
+        Effect::Flag(|s| &mut listing(s).search),
+        "\
+        Whether the page (autoindex_format page) can be searched: `?search=TEXT` lists entries below the folder \
+        whose names contain the text, ignoring case, as page or JSON. At most 50000 entries are examined and 500 \
+        shown. Links are not followed; entries that the client could not read or list itself are left out.",
+    )
+    .ours(),
+    row(
+        "autoindex_upload",
+        SL,
+        Args::FLAG,
+        "off",
+        Effect::Once(upload),
+        "Shows an upload form, drag and drop, and \
+        buttons to delete, rename and create folders in the listing, as far as the location's methods allow. Folders \
+        can be uploaded with upload_create_path; large files resume with upload_resumable. Turns autoindex on with \
+        the format page; index files are not used.",
+    )
+    .ours(),
+    row(
+        "listing_cache_size",
+        Contexts::HTTP,
+        Args::TAKE1,
+        "8m",
+        Effect::Once(cache_size),
+        "Memory for rendered listings, or off. A listing is used for a second at most, and only while the kernel \
+         (inotify) reports no change and its entries are unchanged. In directories with more than about ten thousand \
+         entries, changed sizes and times show after a second. On network, FUSE and overlay file systems it is not \
+         used.",
+    )
+    .ours(),
+    row(
+        "random_index",
+        Contexts::LOCATION,
+        Args::FLAG,
+        "off",
+        Effect::Flag(|s| &mut listing(s).random),
+        "Whether a URI that ends in a slash answers with one of the directory's files, another each time. Files whose names begin with a dot take no part.",
+    ),
 ];
 
 fn autoindex(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {

@@ -88,7 +88,9 @@ pub const ROWS: &[Row] = &[
         Args::TAKE1,
         "logs/nginx.pid",
         Effect::Once(pid),
-        "Where the process id is written after all sockets listen; off writes none. A reload follows a new path, and removes the old file. Where files may be uploaded, copied or deleted, PATH.uploads beside it names the directories in which a killed process could have left something on its way (.webserv-upload-…, .webserv-copy-…, .webserv-delete-…): the next start removes such files before it serves, and such trees while it does.",
+        "File for the process id, written once all sockets listen, or off. A reload may change it. Where files may \
+         be uploaded, copied or deleted, PATH.uploads beside it lists the directories in which a killed process may \
+         have left hidden names (.webserv-upload-… and the like), which the next start removes.",
     ),
     row(
         "worker_rlimit_nofile",
@@ -107,7 +109,10 @@ pub const ROWS: &[Row] = &[
         Args::TAKE1,
         "off",
         Effect::Once(memory_limit),
-        "Memory that the serving process may use, or off: what it holds itself, without the pages of files. At 90 % connections that wait for another request are closed, answers end their connection and are not compressed, caches are emptied, and of listings, searches and archives that are being prepared one goes on at a time; at 95 % new requests get 503 with Retry-After: 1, while uploads and answers under way are finished; beyond the limit no connection is accepted, and the listings that wait get 503. The error log names each stage as it begins and ends. At least 16m; leave room for what the system counts besides (a container's limit should be a tenth higher).",
+        "Memory that the serving process may use for itself, or off. At 90 % idle connections are closed, caches \
+         cleared and responses not compressed; at 95 % new requests get 503 while those in progress are finished; at \
+         the limit no connection is accepted. The error log reports each stage. At least 16m; a container needs a \
+         tenth more.",
     )
     .ours(),
     row(

@@ -31,7 +31,10 @@ pub const ROWS: &[Row] = &[
         Args::TAKE2,
         "Host $proxy_host",
         Effect::Many(set_header),
-        "Sets a header of the passed request; an empty value removes it. Lines of a level replace all that were inherited. Host is $proxy_host by default; Connection, Upgrade, Keep-Alive, TE, Expect and Proxy-Connection are not passed unless set. Of an Upgrade that a variable brings, protocols that carry requests (h2c, HTTP, TLS) are left out: a tunnel of them would lead past the rules here.",
+        "Sets a header field of the proxied request; an empty value removes it. Lines of a level replace all \
+         inherited ones. Host is $proxy_host by default; Connection, Upgrade, Keep-Alive, TE, Expect and \
+         Proxy-Connection are only passed if set. Of an Upgrade from a variable, protocols that carry requests (h2c, \
+         HTTP, TLS) are removed.",
     ),
     row(
         "proxy_pass_request_headers",

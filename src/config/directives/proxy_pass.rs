@@ -17,7 +17,9 @@ pub const ROWS: &[Row] = &[row(
     Args::TAKE1,
     "",
     Effect::Once(proxy_pass),
-    "Passes requests on to an HTTP/1.x server: http://host[:port][/uri], http://unix:path[:/uri] or http://UPSTREAM. A URI part replaces the location's prefix. Variables are allowed where they make an address, a unix path, the name of a group, or a host that they are set to (`set $app host; proxy_pass http://$app:3000;`); names are looked up when the configuration is read. https:// speaks TLS with the server (`proxy_ssl_…`).",
+    "Passes requests to an HTTP/1.x server: http://host[:port][/uri], http://unix:path[:/uri], http://UPSTREAM, or \
+     https:// (`proxy_ssl_…`). A URI replaces the location's prefix. Variables may form an address, a Unix path, a \
+     group's name or a host; a host that the configuration sets (`set $app host;`) is resolved when it is read.",
 )];
 
 fn proxy_pass(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {

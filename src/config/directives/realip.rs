@@ -17,7 +17,10 @@ pub const ROWS: &[Row] = &[
         Args::TAKE1,
         "",
         Effect::Many(from),
-        "A proxy that is believed about its client's address: an address, a network, a name (looked up when the configuration is read) or unix:. allow, deny, limits, logs and $remote_addr then follow that address; $realip_remote_addr and $realip_remote_port are the connection's own. Redirects have the scheme and port of its X-Forwarded-Proto and X-Forwarded-Port, or the scheme of the last element of Forwarded where X-Forwarded-Proto is missing; their host is that of Host. The proxy must set or clear these fields: what it hands on is its client's.",
+        "A trusted proxy: an address, a network, a name (resolved when the configuration is read) or unix:. allow, \
+         deny, limits, logs and $remote_addr use the client address that it sends; $realip_remote_addr is the \
+         connection's own. Redirects follow its X-Forwarded-Proto and -Port, or Forwarded. It must set or remove \
+         these fields.",
     ),
     row(
         "real_ip_header",

@@ -16,7 +16,9 @@ const HSL: Contexts = Contexts::HSL;
 
 const UPSTREAM: Contexts = Contexts::UPSTREAM;
 
-const DOC: &str = "Name servers that are asked while requests are served: addresses, with a port where it is not 53. valid= is how long answers hold instead of their TTL; ipv4=off or ipv6=off leaves addresses out. /etc/hosts comes first. A proxy_pass whose host is made of variables and is no group is looked up here, and so are servers with `resolve`.";
+const DOC: &str = "Name servers for names resolved while requests are served: addresses, with a port if it is not \
+    53. valid= overrides the TTL of answers; ipv4=off or ipv6=off leaves addresses out. /etc/hosts comes first. Used \
+    for a proxy_pass whose host has variables, and for servers with `resolve`.";
 
 pub const ROWS: &[Row] = &[
     row("resolver", HSL, Args::ONE_OR_MORE, "", Effect::Once(resolver), DOC),

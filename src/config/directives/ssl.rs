@@ -19,12 +19,10 @@ fn ssl(settings: &mut Settings) -> &mut Ssl {
     Rc::make_mut(&mut settings.ssl)
 }
 
-const EARLY_DATA: &str = "\
-Clients that resume a session of TLS 1.3 may send a request with their hello, and get the answer a round trip earlier. \
-Anyone who records it may send it again: each session opens once, in the memory of this process, so a copy is not taken by \
-the server that took the first, but one of several behind a balancer may. While the handshake is not over, $ssl_early_data \
-is 1: pass it on (`proxy_set_header Early-Data $ssl_early_data`) for the application to answer 425 to what must not happen \
-twice. Sessions are kept by `ssl_session_cache`, or by a cache of its own where none is named; tickets are not used.";
+const EARLY_DATA: &str = "Whether clients that resume a TLS 1.3 session may send a request with their first message. \
+    It can be replayed to another server behind the same balancer: while $ssl_early_data is 1, let the application \
+    answer 425 to what must not happen twice (`proxy_set_header Early-Data $ssl_early_data`). Session tickets are \
+    not used then.";
 
 pub const ROWS: &[Row] = &[
     row(
@@ -33,7 +31,10 @@ pub const ROWS: &[Row] = &[
         Args::TAKE1,
         "",
         Effect::Many(certificate),
-        "File with the server's certificate and, behind it, those between it and the root (PEM), relative to the directory of the main configuration file; several for keys of several kinds; variables allowed (then it is read when a client comes), data:… holds the text itself. One that has expired, or is not valid yet, is an error of the configuration. `auto` makes one for the server's names, signed by a certificate authority of this machine, and makes it again before it ends: `webserv cert` tells how to trust it.",
+        "PEM file with the server's certificate and then the intermediate ones, relative to the directory of the \
+         main configuration file; several for several kinds of keys. Variables are allowed (read at handshakes); \
+         data:… is the text itself. `auto` makes one signed by a local authority: see `webserv cert`. It must be \
+         valid now.",
     ),
     row(
         "ssl_certificate_key",

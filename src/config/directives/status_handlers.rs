@@ -37,7 +37,9 @@ pub const ROWS: &[Row] = &[
         Args::TAKE1,
         "",
         Effect::Once(api),
-        "The location answers with the tree of counters as JSON, in Angie's words: `location /status/ { api /status/; }`. The argument is the part of the tree that stands where the location begins, and the rest of the URI goes on from there: connections, http (requests, responses by class, bytes, times, caches, limits, upstreams with their servers), uploads, loop (turns that made others wait), certificates (when they end). Counters survive a reload. `webserv status` reads it. Let only those in who may see it.",
+        "Answers with counters as JSON, in the form of Angie's API: `location /status/ { api /status/; }`. The \
+         argument is the part of the tree at which the location starts: connections, http, uploads, loop, \
+         certificates. Counters survive a reload. `webserv status` reads it. Restrict who may see it.",
     )
     .ours(),
     row(

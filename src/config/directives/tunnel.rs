@@ -26,7 +26,10 @@ pub const ROWS: &[Row] = &[
         Args::range(0, 1),
         "$host:$request_port",
         Effect::Once(pass),
-        "Makes a tunnel of a CONNECT request: to the host and port that the client names, or to host:port, unix:path or an upstream; variables are allowed, and names made of them are looked up by `resolver`. Other methods are 405, as is CONNECT over HTTP/1.0 and HTTP/2. Any client that may send requests reaches every address that this server reaches: limit who (`allow`, `auth_basic`), or where to (a `map` of $host).",
+        "Opens a tunnel for CONNECT requests: to the host and port that the client names, or to host:port, unix:path \
+         or an upstream; variables are resolved by `resolver`. Other methods get 405, as does CONNECT over HTTP/1.0 \
+         and HTTP/2. Clients reach all that this server reaches: restrict them (`allow`, `auth_basic`), or map \
+         $host.",
     ),
     row(
         "tunnel_bind",

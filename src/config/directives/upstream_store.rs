@@ -13,7 +13,9 @@ use crate::config::value::Mode;
 
 const HSL: Contexts = Contexts::HSL;
 
-const STORE: &str = "Where responses with status 200 are kept as files, besides being sent to the client: on (the file that root or alias lead to), a path with variables, or off. A file appears there whole or not at all, with the time of Last-Modified, and takes the place of what had its name; missing directories are made. It is written beside its place, so no temporary path is needed and nothing is moved between file systems. Nothing outside the root, or outside what the path says before its first variable, is reached by `..` or through a link. What an upstream breaks off is not kept; what a client breaks off is read to its end and kept. Under the location's upload_quota one that has no room is sent, but not kept, which is logged: as soon as its length tells, or as it grows.";
+const STORE: &str = "Stores responses with status 200 as files: on (the path of root or alias), a path with variables, or off. A file \
+    appears whole or not at all, with the time of Last-Modified, replacing an older one; missing directories are \
+    created, nothing outside the root is written. Incomplete responses, or beyond upload_quota, are not stored.";
 const ACCESS: &str =
     "Mode of stored files: user:rw group:r all:r. Directories that are made may be entered by those who may read them.";
 
