@@ -4,11 +4,11 @@ use super::*;
 use std::os::unix::fs::PermissionsExt;
 
 #[test]
-fn directives_shape_the_upload() {
+fn directives_choose_the_directory_of_an_upload() {
     if skip_on_nginx("uploads") {
         return;
     }
-    let mut table = Table::new("upload directives");
+    let mut table = Table::new("directories of uploads");
     table.row(OURS, "upload_store", || {
         for name in ["upload_store", "upload_dir", "upload_path"] {
             let s = area(&format!("{name} %%DIR%%/elsewhere;"));
@@ -57,17 +57,19 @@ fn directives_shape_the_upload() {
         s.write("html/b/x", "x");
         s.method("POST", "/b/x", "", b"x").is(405);
     });
-    table.row(OURS, "upload_return with a URI", || {
-        let s = area("upload_return 303 /thanks.html;");
-        let r = post_form(&s, "/a/", &form(&[file("f", b"a")]));
-        r.is(303);
-        assert_eq!(located(&r), "/thanks.html");
-        assert_eq!(s.read("html/a/f"), b"a");
+    table.row(OURS, "upload_create_path", || {
+        let s = area("upload_create_path on;");
+        s.method("POST", "/a/b/c/d.txt", "", b"deep").is(201);
+        assert_eq!(s.read("html/a/b/c/d.txt"), b"deep");
     });
-    table.row(OURS, "upload_return with a text", || {
-        let s = area("upload_return 200 stored;");
-        s.method("POST", "/a/f", "", b"a").is(200).body_is("stored");
-    });
+}
+
+#[test]
+fn directives_shape_the_stored_file() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let mut table = Table::new("stored files");
     table.row(OURS, "upload_filename random keeps the extension", || {
         let s = area("upload_filename random;");
         let r = post_form(&s, "/a/", &form(&[file("a.txt", b"a")]));
@@ -80,11 +82,6 @@ fn directives_shape_the_upload() {
         let r = post_form(&s, "/a/", &form(&[file("a.txt", b"a")]));
         assert_eq!(located(r.is(201)), "/a/new-a.txt");
         assert_eq!(s.read("html/a/new-a.txt"), b"a");
-    });
-    table.row(OURS, "upload_create_path", || {
-        let s = area("upload_create_path on;");
-        s.method("POST", "/a/b/c/d.txt", "", b"deep").is(201);
-        assert_eq!(s.read("html/a/b/c/d.txt"), b"deep");
     });
     table.row(OURS, "upload_store_access", || {
         for (settings, mode) in [("", 0o600), ("upload_store_access user:rw group:rw all:r;", 0o664)] {
@@ -107,6 +104,25 @@ fn directives_shape_the_upload() {
         s.method("POST", "/a/x.html", "", b"<p>").is(201);
         s.get("/a/x.html").is(200).lacks("Content-Disposition");
     });
+}
+
+#[test]
+fn directives_shape_the_answer_to_an_upload() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let mut table = Table::new("answers to uploads");
+    table.row(OURS, "upload_return with a URI", || {
+        let s = area("upload_return 303 /thanks.html;");
+        let r = post_form(&s, "/a/", &form(&[file("f", b"a")]));
+        r.is(303);
+        assert_eq!(located(&r), "/thanks.html");
+        assert_eq!(s.read("html/a/f"), b"a");
+    });
+    table.row(OURS, "upload_return with a text", || {
+        let s = area("upload_return 200 stored;");
+        s.method("POST", "/a/f", "", b"a").is(200).body_is("stored");
+    });
     table.row(OURS, "the 201 lists by Accept", || {
         let s = area("");
         let ask = |name: &str, accept: &str| {
@@ -118,7 +134,30 @@ fn directives_shape_the_upload() {
         assert!(html.header("Content-Type").is_some_and(|v| v.starts_with("text/html")));
         ask("l3.txt", "*/*").is(201).contains("l3.txt");
     });
+    table.row(OURS, "PUT is refused where nothing names it", || {
+        let s = area("");
+        let before = disk(&s);
+        let r = s.method("PUT", "/a/put", "", b"x");
+        r.is(405);
+        assert!(r.header("Allow").is_some_and(|allow| allow.contains("POST")), "{}", r.show());
+        assert_eq!(before, disk(&s));
+    });
+    table.row(OURS, "OPTIONS says POST and DELETE", || {
+        let s = running(setup(""));
+        let r = s.method("OPTIONS", "/up/", "", b"");
+        r.is_one_of(&[200, 204]);
+        let allow = r.header("Allow").unwrap_or_default();
+        assert!(allow.contains("POST") && allow.contains("DELETE"), "{allow}");
+    });
+}
+
+#[test]
+fn directives_refuse_an_upload() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
     let digest = "sha-256=:LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=:\r\n";
+    let mut table = Table::new("refused uploads");
     table.row(OURS, "a digest that fits", || {
         let s = area("");
         s.method("POST", "/a/c", &format!("Content-Digest: {digest}"), b"hello").is(201);
@@ -153,20 +192,5 @@ fn directives_shape_the_upload() {
         s.method("DELETE", "/up/old.txt", "", b"").is(403);
         assert_eq!(s.snapshot("html/up").len(), 1);
         std::fs::set_permissions(s.path("html/up"), std::fs::Permissions::from_mode(0o755)).expect("chmod");
-    });
-    table.row(OURS, "PUT is refused where nothing names it", || {
-        let s = area("");
-        let before = disk(&s);
-        let r = s.method("PUT", "/a/put", "", b"x");
-        r.is(405);
-        assert!(r.header("Allow").is_some_and(|allow| allow.contains("POST")), "{}", r.show());
-        assert_eq!(before, disk(&s));
-    });
-    table.row(OURS, "OPTIONS says POST and DELETE", || {
-        let s = running(setup(""));
-        let r = s.method("OPTIONS", "/up/", "", b"");
-        r.is_one_of(&[200, 204]);
-        let allow = r.header("Allow").unwrap_or_default();
-        assert!(allow.contains("POST") && allow.contains("DELETE"), "{allow}");
     });
 }

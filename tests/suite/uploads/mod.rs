@@ -29,6 +29,7 @@ mod resumable_draft;
 mod resumable_draft_refused;
 mod resumable_faults;
 mod resumable_parts;
+mod resumable_places;
 mod resumable_quota;
 mod resumable_rules;
 mod resumable_stores;

@@ -72,6 +72,13 @@ fn tus_goes_on_where_it_stopped() {
     }
     let s = resumable("");
     let mut table = Table::new("tus");
+    tus_in_pieces(&mut table, &s);
+    tus_content(&mut table, &s);
+    tus_lengths_that_come_later(&mut table, &s);
+    tus_names_and_methods(&mut table, &s);
+}
+
+fn tus_in_pieces(table: &mut Table, s: &Server) {
     table.row(OURS, "OPTIONS tells what there is", || {
         let r = s.method("OPTIONS", "/a/", "", b"");
         r.is(204).has("Tus-Version", "1.0.0").has("Tus-Resumable", "1.0.0").lacks("Tus-Max-Size");
@@ -94,13 +101,13 @@ fn tus_goes_on_where_it_stopped() {
         s.method("OPTIONS", "/a/", "Tus-Resumable: 0.1\r\n", b"").is(204);
     });
     table.row(OURS, "in three pieces, and nothing is seen before the last", || {
-        let target = create(&s, "three.txt", 10);
-        assert_eq!(offset(&s, &target), 0);
-        patch(&s, &target, 0, b"012").is(204).has("Upload-Offset", "3").has("Tus-Resumable", "1.0.0");
-        assert_eq!(offset(&s, &target), 3);
-        patch(&s, &target, 3, b"3456").is(204).has("Upload-Offset", "7");
+        let target = create(s, "three.txt", 10);
+        assert_eq!(offset(s, &target), 0);
+        patch(s, &target, 0, b"012").is(204).has("Upload-Offset", "3").has("Tus-Resumable", "1.0.0");
+        assert_eq!(offset(s, &target), 3);
+        patch(s, &target, 3, b"3456").is(204).has("Upload-Offset", "7");
         assert!(!s.exists("html/a/three.txt"));
-        let r = patch(&s, &target, 7, b"789");
+        let r = patch(s, &target, 7, b"789");
         r.is(204).has("Upload-Offset", "10").has("Content-Location", "/a/three.txt").lacks("Upload-Expires");
         let got = s.get("/a/three.txt");
         got.is(200).body_is("0123456789");
@@ -108,28 +115,31 @@ fn tus_goes_on_where_it_stopped() {
         assert!(!s.exists(STATE), "nothing is left of it");
     });
     table.row(OURS, "HEAD tells all that is known", || {
-        let target = create(&s, "head.txt", 10);
-        let r = tus(&s, "HEAD", &target, "", b"");
+        let target = create(s, "head.txt", 10);
+        let r = tus(s, "HEAD", &target, "", b"");
         r.is(200).has("Upload-Offset", "0").has("Upload-Length", "10").has("Tus-Resumable", "1.0.0");
         r.has("Upload-Metadata", &format!("filename {}", base64(b"head.txt"))).lacks("Upload-Defer-Length");
         assert!(r.header("Upload-Expires").is_some_and(|date| date.ends_with(" GMT")), "{}", r.show());
         // A browser may ask, which does not say the version.
         s.method("HEAD", &target, "", b"").is(200).has("Upload-Offset", "0");
         s.get(&target).is(200).has("Upload-Offset", "0");
-        tus(&s, "DELETE", &target, "", b"").is(204);
+        tus(s, "DELETE", &target, "", b"").is(204);
     });
     table.row(OURS, "a stored upload is still known, and its end may be asked for again", || {
-        let target = create(&s, "again.txt", 3);
-        patch(&s, &target, 0, b"abc").is(204);
-        assert_eq!(offset(&s, &target), 3);
-        patch(&s, &target, 3, b"").is(204).has("Upload-Offset", "3");
-        patch(&s, &target, 3, b"d").is(409);
-        tus(&s, "DELETE", &target, "", b"").is(204);
-        tus(&s, "HEAD", &target, "", b"").is(410);
+        let target = create(s, "again.txt", 3);
+        patch(s, &target, 0, b"abc").is(204);
+        assert_eq!(offset(s, &target), 3);
+        patch(s, &target, 3, b"").is(204).has("Upload-Offset", "3");
+        patch(s, &target, 3, b"d").is(409);
+        tus(s, "DELETE", &target, "", b"").is(204);
+        tus(s, "HEAD", &target, "", b"").is(410);
         assert_eq!(s.read("html/a/again.txt"), b"abc");
     });
+}
+
+fn tus_content(table: &mut Table, s: &Server) {
     table.row(OURS, "chunked content, byte by byte", || {
-        let target = create(&s, "chunked.txt", 11);
+        let target = create(s, "chunked.txt", 11);
         let mut client = s.client();
         let text = format!(
             "PATCH {target} HTTP/1.1\r\nHost: a\r\nTus-Resumable: 1.0.0\r\n{OCTETS}Upload-Offset: 0\r\n\
@@ -141,23 +151,23 @@ fn tus_goes_on_where_it_stopped() {
         client.expect_alive("/a/chunked.txt", 200);
     });
     table.row(OURS, "an empty file is stored at once", || {
-        let r = tus(&s, "POST", "/a/", &format!("Upload-Length: 0\r\n{}", filename("empty.txt")), b"");
+        let r = tus(s, "POST", "/a/", &format!("Upload-Length: 0\r\n{}", filename("empty.txt")), b"");
         r.is(201).has("Upload-Offset", "0").has("Content-Location", "/a/empty.txt");
         assert_eq!(s.read("html/a/empty.txt"), b"");
-        assert_eq!(offset(&s, &located(&r)), 0);
+        assert_eq!(offset(s, &located(&r)), 0);
     });
     table.row(OURS, "content with the creation, a part and all of it", || {
         let head = format!("Upload-Length: 10\r\n{OCTETS}{}", filename("with.txt"));
-        let r = tus(&s, "POST", "/a/", &head, b"01234");
+        let r = tus(s, "POST", "/a/", &head, b"01234");
         r.is(201).has("Upload-Offset", "5");
-        patch(&s, &located(&r), 5, b"56789").is(204);
+        patch(s, &located(&r), 5, b"56789").is(204);
         assert_eq!(s.read("html/a/with.txt"), b"0123456789");
         let head = format!("Upload-Length: 3\r\n{OCTETS}{}", filename("with-all.txt"));
-        tus(&s, "POST", "/a/", &head, b"abc").is(201).has("Upload-Offset", "3");
+        tus(s, "POST", "/a/", &head, b"abc").is(201).has("Upload-Offset", "3");
         assert_eq!(s.read("html/a/with-all.txt"), b"abc");
     });
     table.row(OURS, "100-continue is sent, then the content taken", || {
-        let target = create(&s, "expect.txt", 3);
+        let target = create(s, "expect.txt", 3);
         let mut client = s.client();
         client.send(format!(
             "PATCH {target} HTTP/1.1\r\nHost: a\r\nTus-Resumable: 1.0.0\r\n{OCTETS}Upload-Offset: 0\r\n\
@@ -166,69 +176,75 @@ fn tus_goes_on_where_it_stopped() {
         client.response().is(100);
         client.send("abc").response().is(204);
     });
+}
+
+fn tus_lengths_that_come_later(table: &mut Table, s: &Server) {
     table.row(OURS, "a length that comes later", || {
         let head = format!("Upload-Defer-Length: 1\r\n{}", filename("later.txt"));
-        let r = tus(&s, "POST", "/a/", &head, b"");
+        let r = tus(s, "POST", "/a/", &head, b"");
         let target = located(r.is(201));
-        tus(&s, "HEAD", &target, "", b"").is(200).has("Upload-Defer-Length", "1").lacks("Upload-Length");
-        patch(&s, &target, 0, b"012").is(204).has("Upload-Offset", "3");
+        tus(s, "HEAD", &target, "", b"").is(200).has("Upload-Defer-Length", "1").lacks("Upload-Length");
+        patch(s, &target, 0, b"012").is(204).has("Upload-Offset", "3");
         let with = |offset: usize, length: &str, body: &[u8]| {
             let fields = format!("{OCTETS}Upload-Offset: {offset}\r\nUpload-Length: {length}\r\n");
-            tus(&s, "PATCH", &target, &fields, body)
+            tus(s, "PATCH", &target, &fields, body)
         };
         with(3, "2", b"").is(400);
         with(3, "x", b"").is(400);
         with(3, "6", b"34").is(204).has("Upload-Offset", "5");
-        tus(&s, "HEAD", &target, "", b"").is(200).has("Upload-Length", "6").lacks("Upload-Defer-Length");
+        tus(s, "HEAD", &target, "", b"").is(200).has("Upload-Length", "6").lacks("Upload-Defer-Length");
         with(5, "7", b"5").is(400);
         with(5, "6", b"5").is(204);
         assert_eq!(s.read("html/a/later.txt"), b"012345");
     });
     table.row(OURS, "a deferred length that turns out to be what is there", || {
         let head = format!("Upload-Defer-Length: 1\r\n{OCTETS}{}", filename("later-end.txt"));
-        let target = located(tus(&s, "POST", "/a/", &head, b"012").is(201));
+        let target = located(tus(s, "POST", "/a/", &head, b"012").is(201));
         let fields = format!("{OCTETS}Upload-Offset: 3\r\nUpload-Length: 3\r\n");
-        tus(&s, "PATCH", &target, &fields, b"").is(204).has("Upload-Offset", "3");
+        tus(s, "PATCH", &target, &fields, b"").is(204).has("Upload-Offset", "3");
         assert_eq!(s.read("html/a/later-end.txt"), b"012");
     });
+}
+
+fn tus_names_and_methods(table: &mut Table, s: &Server) {
     table.row(OURS, "cancelled", || {
-        let target = create(&s, "cancelled.txt", 10);
-        patch(&s, &target, 0, b"012").is(204);
-        tus(&s, "DELETE", &target, "", b"").is(204).has("Tus-Resumable", "1.0.0");
+        let target = create(s, "cancelled.txt", 10);
+        patch(s, &target, 0, b"012").is(204);
+        tus(s, "DELETE", &target, "", b"").is(204).has("Tus-Resumable", "1.0.0");
         for method in ["HEAD", "DELETE"] {
-            tus(&s, method, &target, "", b"").is(410).lacks("Upload-Offset");
+            tus(s, method, &target, "", b"").is(410).lacks("Upload-Offset");
         }
-        patch(&s, &target, 3, b"3").is(410);
+        patch(s, &target, 3, b"3").is(410);
         assert!(!s.exists(STATE) && !s.exists("html/a/cancelled.txt"));
     });
     table.row(OURS, "POST that means PATCH, or DELETE", || {
-        let target = create(&s, "override.txt", 3);
+        let target = create(s, "override.txt", 3);
         let fields = format!("X-HTTP-Method-Override: PATCH\r\n{OCTETS}Upload-Offset: 0\r\n");
-        tus(&s, "POST", &target, &fields, b"ab").is(204).has("Upload-Offset", "2");
-        tus(&s, "POST", &target, "X-HTTP-Method-Override: DELETE\r\n", b"").is(204);
-        tus(&s, "HEAD", &target, "", b"").is(410);
+        tus(s, "POST", &target, &fields, b"ab").is(204).has("Upload-Offset", "2");
+        tus(s, "POST", &target, "X-HTTP-Method-Override: DELETE\r\n", b"").is(204);
+        tus(s, "HEAD", &target, "", b"").is(410);
     });
     table.row(OURS, "another argument stays in the upload's URI", || {
-        let r = tus(&s, "POST", "/a/?x=y%20z", &format!("Upload-Length: 1\r\n{}", filename("args.txt")), b"");
+        let r = tus(s, "POST", "/a/?x=y%20z", &format!("Upload-Length: 1\r\n{}", filename("args.txt")), b"");
         let target = located(r.is(201));
         assert!(target.starts_with("/a/?x=y%20z&webserv-upload="), "{target}");
-        patch(&s, &target, 0, b"x").is(204);
+        patch(s, &target, 0, b"x").is(204);
     });
     table.row(OURS, "to a URI that names the file", || {
-        let r = tus(&s, "POST", "/a/named%20by%20uri.txt", "Upload-Length: 1\r\n", b"");
-        patch(&s, &located(r.is(201)), 0, b"x").is(204);
+        let r = tus(s, "POST", "/a/named%20by%20uri.txt", "Upload-Length: 1\r\n", b"");
+        patch(s, &located(r.is(201)), 0, b"x").is(204);
         assert_eq!(s.read("html/a/named by uri.txt"), b"x");
     });
     table.row(OURS, "without a name: Content-Location says", || {
-        let r = tus(&s, "POST", "/a/", "Upload-Length: 1\r\n", b"");
-        let r = patch(&s, &located(r.is(201)), 0, b"x");
+        let r = tus(s, "POST", "/a/", "Upload-Length: 1\r\n", b"");
+        let r = patch(s, &located(r.is(201)), 0, b"x");
         s.get(r.is(204).header("Content-Location").expect("it says")).is(200).body_is("x");
     });
     table.row(OURS, "a large file through the pipe", || {
         let content = noise(3_000_000);
-        let target = create(&s, "large.bin", content.len());
-        patch(&s, &target, 0, &content[..1_700_001]).is(204).has("Upload-Offset", "1700001");
-        patch(&s, &target, 1_700_001, &content[1_700_001..]).is(204);
+        let target = create(s, "large.bin", content.len());
+        patch(s, &target, 0, &content[..1_700_001]).is(204).has("Upload-Offset", "1700001");
+        patch(s, &target, 1_700_001, &content[1_700_001..]).is(204);
         assert!(s.read("html/a/large.bin") == content);
     });
 }

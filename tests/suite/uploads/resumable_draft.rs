@@ -37,6 +37,12 @@ fn the_draft_goes_on_where_it_stopped() {
     }
     let s = resumable("");
     let mut table = Table::new("the draft");
+    draft_limits_and_104(&mut table, &s);
+    draft_in_parts(&mut table, &s);
+    draft_ends_and_offsets(&mut table, &s);
+}
+
+fn draft_limits_and_104(table: &mut Table, s: &Server) {
     table.row(OURS, "OPTIONS tells the limits", || {
         s.method("OPTIONS", "/a/", "", b"").is(204).has("Upload-Limit", "max-append-size=10485760, max-age=86400");
         let s = running(
@@ -84,8 +90,8 @@ fn the_draft_goes_on_where_it_stopped() {
         for version in ["", "Upload-Draft-Interop-Version: 2\r\n", "Upload-Draft-Interop-Version: x\r\n"] {
             let fields = format!("Upload-Complete: ?1\r\n{version}");
             s.method("PUT", "/a/plain.txt", &fields, b"plain").is_one_of(&[201, 204]);
-            let target = begin(&s, "/a/", version, b"part");
-            assert_eq!(offset(&s, &target), 4);
+            let target = begin(s, "/a/", version, b"part");
+            assert_eq!(offset(s, &target), 4);
             s.method("DELETE", &target, "", b"").is(204);
         }
         let mut client = s.client();
@@ -97,6 +103,9 @@ fn the_draft_goes_on_where_it_stopped() {
         let r = s.send(format!("POST /a/1.0 HTTP/1.0\r\nUpload-Complete: ?1\r\n{VERSION}Content-Length: 1\r\n\r\nx"));
         r.is(201);
     });
+}
+
+fn draft_in_parts(table: &mut Table, s: &Server) {
     table.row(OURS, "fields of another type are ignored", || {
         for field in ["Upload-Complete: 1\r\n", "Upload-Complete: true\r\n", "Upload-Complete: ?2\r\n"] {
             s.method("PUT", "/a/ignored.txt", &format!("{VERSION}{field}"), b"x")
@@ -112,25 +121,25 @@ fn the_draft_goes_on_where_it_stopped() {
         s.method("DELETE", &target, "", b"").is(204);
     });
     table.row(OURS, "in parts", || {
-        let target = begin(&s, "/a/parts.txt", "Upload-Length: 10\r\n", b"012");
+        let target = begin(s, "/a/parts.txt", "Upload-Length: 10\r\n", b"012");
         let r = s.method("HEAD", &target, "", b"");
         r.is(204).has("Upload-Length", "10");
         let limit = r.header("Upload-Limit").unwrap_or_default();
         assert!(limit.starts_with("max-append-size=10485760, max-age=86"), "{limit}");
-        append(&s, &target, 3, false, b"3456").is(204).has("Upload-Complete", "?0").has("Upload-Offset", "7");
+        append(s, &target, 3, false, b"3456").is(204).has("Upload-Complete", "?0").has("Upload-Offset", "7");
         s.get(&target).is(204).has("Upload-Offset", "7");
         assert!(!s.exists("html/a/parts.txt"));
-        let r = append(&s, &target, 7, true, b"789");
+        let r = append(s, &target, 7, true, b"789");
         r.is(201).has("Upload-Complete", "?1");
         assert_eq!(located(&r), "/a/parts.txt");
         assert_eq!(s.read("html/a/parts.txt"), b"0123456789");
         assert!(!s.exists("html/a/.webserv-upload-state"));
     });
     table.row(OURS, "nothing first, nothing last", || {
-        let target = begin(&s, "/a/", "Content-Disposition: inline; filename=\"careful.txt\"\r\n", b"");
-        append(&s, &target, 0, false, b"careful").is(204);
-        append(&s, &target, 7, false, b"").is(204).has("Upload-Offset", "7");
-        append(&s, &target, 7, true, b"").is(201);
+        let target = begin(s, "/a/", "Content-Disposition: inline; filename=\"careful.txt\"\r\n", b"");
+        append(s, &target, 0, false, b"careful").is(204);
+        append(s, &target, 7, false, b"").is(204).has("Upload-Offset", "7");
+        append(s, &target, 7, true, b"").is(201);
         assert_eq!(s.read("html/a/careful.txt"), b"careful");
     });
     table.row(OURS, "PUT replaces, and answers so", || {
@@ -138,24 +147,27 @@ fn the_draft_goes_on_where_it_stopped() {
         let r = s.method("PUT", "/a/put.txt", "Upload-Complete: ?0\r\n", b"ne");
         let target = located(r.is(201));
         s.get("/a/put.txt").is(200).body_is("old!");
-        append(&s, &target, 2, true, b"w").is(204).has("Upload-Complete", "?1");
+        append(s, &target, 2, true, b"w").is(204).has("Upload-Complete", "?1");
         s.get("/a/put.txt").is(200).body_is("new");
     });
+}
+
+fn draft_ends_and_offsets(table: &mut Table, s: &Server) {
     table.row(OURS, "the end is answered again when its answer was lost", || {
-        let target = begin(&s, "/a/lost.txt", "", b"lo");
-        append(&s, &target, 2, true, b"st").is(201);
-        let r = append(&s, &target, 4, true, b"");
+        let target = begin(s, "/a/lost.txt", "", b"lo");
+        append(s, &target, 2, true, b"st").is(201);
+        let r = append(s, &target, 4, true, b"");
         r.is(201).has("Upload-Complete", "?1");
         assert_eq!(located(&r), "/a/lost.txt");
-        let r = append(&s, &target, 4, true, b"x");
+        let r = append(s, &target, 4, true, b"x");
         r.is(400).has("Content-Type", "application/problem+json").contains("#completed-upload");
         assert_eq!(s.read("html/a/lost.txt"), b"lost");
     });
     table.row(OURS, "cancelled", || {
-        let target = begin(&s, "/a/cancelled.txt", "", b"x");
+        let target = begin(s, "/a/cancelled.txt", "", b"x");
         s.method("DELETE", &target, "", b"").is(204);
         s.method("HEAD", &target, "", b"").is(410);
-        append(&s, &target, 1, false, b"x").is(410);
+        append(s, &target, 1, false, b"x").is(410);
     });
     table.row(OURS, "offsets on the way", || {
         let s = running(area_of("client_max_body_size 0;"));

@@ -84,8 +84,18 @@ fn a_signed_link_lets_in_for_what_it_says() {
     }
     let s = running(setup());
     let mut table = Table::new("signed links");
+    downloads(&mut table, &s);
+    uploads_by_link(&mut table, &s);
+    arguments_of_resumable_uploads(&mut table, &s);
+    options_without_a_link(&mut table, &s);
+    links_for_one_file(&mut table, &s);
+    other_programs_and_passwords(&mut table, &s);
+    what_can_be_signed(&mut table, &s);
+}
+
+fn downloads(table: &mut Table, s: &Server) {
     table.row(OURS, "a download, with ranges and HEAD, and nothing else", || {
-        let link = sign(&s, "/out/file.txt", &[]);
+        let link = sign(s, "/out/file.txt", &[]);
         s.get(&link).is(200).body_is("content");
         s.method("HEAD", &link, "", b"").is(200);
         s.get_with(&link, "Range: bytes=0-1\r\n").is(206).body_is("co");
@@ -98,18 +108,21 @@ fn a_signed_link_lets_in_for_what_it_says() {
             .is(403)
             .contains("the signature of the link does not match");
         s.get(&format!("{link}&link-methods=PUT")).is(403).contains("twice");
-        let folder = sign(&s, "/out/", &["--expires", "2h"]);
+        let folder = sign(s, "/out/", &["--expires", "2h"]);
         let query = folder.split_once('?').expect("arguments").1;
         s.get(&format!("/out/other.txt?{query}")).is(200).body_is("other");
         s.get(&format!("/any/file.txt?{query}")).is(401);
     });
     table.row(OURS, "until it expires", || {
-        let link = expired(&s, "/out/file.txt");
+        let link = expired(s, "/out/file.txt");
         s.get(&link).is(410).contains("the link has expired");
     });
+}
+
+fn uploads_by_link(table: &mut Table, s: &Server) {
     table.row(OURS, "an upload of the right size and type, from a page of another site", || {
         let options = ["--methods", "POST,PUT", "--size", "2-5", "--types", "image/*,text/plain"];
-        let link = sign(&s, "/in/", &options);
+        let link = sign(s, "/in/", &options);
         let query = link.split_once('?').expect("arguments").1;
         let plain = "Content-Type: text/plain\r\nOrigin: https://elsewhere.example\r\n";
         s.method("PUT", &format!("/in/a.txt?{query}"), plain, b"abc").is(201);
@@ -122,13 +135,13 @@ fn a_signed_link_lets_in_for_what_it_says() {
         s.method("PUT", "/in/c.txt", plain, b"abc").is(403);
         s.get(&format!("/in/a.txt?{query}")).is(403).contains("other methods");
         let body = form(&[part("name=\"f\"; filename=\"d.txt\"", "Content-Type: text/html\r\n", b"abc")]);
-        post_form(&s, &link, &body).is(415);
+        post_form(s, &link, &body).is(415);
         let body = form(&[part("name=\"f\"; filename=\"d.txt\"", "Content-Type: text/plain\r\n", b"abcdef")]);
-        post_form(&s, &link, &body).is(413);
+        post_form(s, &link, &body).is(413);
         assert!(!s.exists("html/in/c.txt") && !s.exists("html/in/d.txt"));
     });
     table.row(OURS, "resumable uploads, within the same limits", || {
-        let link = sign(&s, "/in/", &["--methods", "POST", "--size", "0-5"]);
+        let link = sign(s, "/in/", &["--methods", "POST", "--size", "0-5"]);
         let tus = |method: &str, target: &str, fields: &str, body: &[u8]| {
             s.method(method, target, &format!("Tus-Resumable: 1.0.0\r\n{fields}"), body)
         };
@@ -143,15 +156,18 @@ fn a_signed_link_lets_in_for_what_it_says() {
         let bare = target.split('&').find(|part| part.starts_with("webserv-upload")).expect("its id");
         tus("HEAD", &format!("/in/?{bare}"), "", b"").is(403);
     });
+}
+
+fn arguments_of_resumable_uploads(table: &mut Table, s: &Server) {
     table.row(OURS, "the argument of a resumable upload opens nothing else", || {
         let id = "0123456789abcdef0123456789abcdef";
-        let upload = sign(&s, "/del/", &["--methods", "POST,PUT"]);
+        let upload = sign(s, "/del/", &["--methods", "POST,PUT"]);
         let query = upload.split_once('?').expect("arguments").1;
-        let app = sign(&s, "/app/", &[]);
+        let app = sign(s, "/app/", &[]);
         let app = app.split_once('?').expect("arguments").1;
         for arg in [&format!("webserv-upload={id}"), "webserv-upload=x", "webserv-upload="] {
             for path in ["/out/file.txt", "/app/run.sh", "/app/up/x"] {
-                s.get(&format!("{}&{arg}", expired(&s, path))).is(410).contains("the link has expired");
+                s.get(&format!("{}&{arg}", expired(s, path))).is(410).contains("the link has expired");
             }
             for method in ["DELETE", "PATCH", "GET", "HEAD"] {
                 s.method(method, &format!("/del/file.txt?{query}&{arg}"), "", b"").is_one_of(&[403, 405]);
@@ -164,26 +180,29 @@ fn a_signed_link_lets_in_for_what_it_says() {
             }
         }
         assert!(s.exists("html/del/file.txt"));
-        let r = s.method("POST", &format!("/in/?{}", expired(&s, "/in/").split_once('?').expect("?").1), "", b"x");
+        let r = s.method("POST", &format!("/in/?{}", expired(s, "/in/").split_once('?').expect("?").1), "", b"x");
         r.is(410);
     });
     table.row(OURS, "an expired link, or one for other methods, leads to nothing else for the argument's sake", || {
         let arg = format!("webserv-upload={}", "0".repeat(32));
         for area in ["/tried/", "/led/", "/paged/"] {
-            let query = sign(&s, area, &["--methods", "POST"]);
+            let query = sign(s, area, &["--methods", "POST"]);
             let query = query.split_once('?').expect("arguments").1;
             for method in ["GET", "DELETE", "PATCH"] {
                 let r = s.method(method, &format!("{area}page?{query}&{arg}"), "", b"");
                 r.is_one_of(&[403, 404, 405]);
             }
             for method in ["GET", "HEAD"] {
-                s.method(method, &format!("{}&{arg}", expired(&s, &format!("{area}page"))), "", b"")
+                s.method(method, &format!("{}&{arg}", expired(s, &format!("{area}page"))), "", b"")
                     .is_one_of(&[404, 410]);
             }
         }
-        let link = sign(&s, "/tried/page", &[]);
+        let link = sign(s, "/tried/page", &[]);
         s.get(&format!("{link}&{arg}")).is(200).body_is("the application");
     });
+}
+
+fn options_without_a_link(table: &mut Table, s: &Server) {
     table.row(
         OURS,
         "OPTIONS needs none where files answer it, and reaches no program and no upstream without one",
@@ -194,25 +213,28 @@ fn a_signed_link_lets_in_for_what_it_says() {
             }
         },
     );
+}
+
+fn links_for_one_file(table: &mut Table, s: &Server) {
     table.row(OURS, "a link for one file is for no other, and what is too small is refused at once", || {
-        let link = sign(&s, "/del/one.txt", &["--methods", "POST,PUT", "--size", "2-5"]);
+        let link = sign(s, "/del/one.txt", &["--methods", "POST,PUT", "--size", "2-5"]);
         for (disposition, status) in [("filename=\"other.txt\"", 403), ("filename=\"one.txt\"", 201)] {
             let body = form(&[part(&format!("name=\"f\"; {disposition}"), "", b"abc")]);
-            post_form(&s, &link, &body).is(status);
+            post_form(s, &link, &body).is(status);
         }
         assert!(!s.exists("html/del/other.txt") && s.read("html/del/one.txt") == b"abc");
         let mut client = s.client();
         client.send(format!("PUT {link} HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n"));
         client.response().is(400).contains("smaller than the 2 bytes");
         s.method("PUT", &link, "", b"abcdef").is(413).contains("the link is for at most 5 bytes");
-        let link = sign(&s, "/in/", &["--methods", "POST", "--size", "2-5"]);
+        let link = sign(s, "/in/", &["--methods", "POST", "--size", "2-5"]);
         let fields = "Tus-Resumable: 1.0.0\r\nUpload-Length: 1\r\nUpload-Metadata: filename ci50eHQ=\r\n";
         s.method("POST", &link, fields, b"").is(400).contains("smaller than the 2 bytes");
     });
     table.row(OURS, "a link for a directory without its slash is for the files that it gets", || {
-        let link = sign(&s, "/upload", &["--methods", "POST"]);
+        let link = sign(s, "/upload", &["--methods", "POST"]);
         let body = form(&[part("name=\"f\"; filename=\"a.txt\"", "", b"abc")]);
-        post_form(&s, &link, &body).is(201);
+        post_form(s, &link, &body).is(201);
         let tus = |method: &str, target: &str, fields: &str, body: &[u8]| {
             s.method(method, target, &format!("Tus-Resumable: 1.0.0\r\n{fields}"), body)
         };
@@ -225,24 +247,27 @@ fn a_signed_link_lets_in_for_what_it_says() {
     table.row(OURS, "a link for one file is for it by the name that the configuration gives it, too", || {
         let body = |name: &str| form(&[part(&format!("name=\"f\"; filename=\"{name}\""), "", b"abc")]);
         // Made by upload_filename, and by the number that a taken name gets.
-        let made = sign(&s, "/made/one.txt", &["--methods", "POST"]);
-        post_form(&s, &made, &body("other.txt")).is(201);
-        post_form(&s, &made, &body("other.txt")).is(201);
+        let made = sign(s, "/made/one.txt", &["--methods", "POST"]);
+        post_form(s, &made, &body("other.txt")).is(201);
+        post_form(s, &made, &body("other.txt")).is(201);
         assert!(s.exists("html/made/made.txt") && s.exists("html/made/made-1.txt"));
-        let taken = sign(&s, "/taken/one.txt", &["--methods", "POST"]);
-        post_form(&s, &taken, &body("one.txt")).is(201);
-        post_form(&s, &taken, &body("one.txt")).is(201);
+        let taken = sign(s, "/taken/one.txt", &["--methods", "POST"]);
+        post_form(s, &taken, &body("one.txt")).is(201);
+        post_form(s, &taken, &body("one.txt")).is(201);
         assert!(s.exists("html/taken/one.txt") && s.exists("html/taken/one-1.txt"));
         // What the client chooses stays refused, by whatever variable.
-        post_form(&s, &taken, &body("other.txt")).is(403);
-        let asked = format!("{}&name=other.txt", sign(&s, "/asked/one.txt", &["--methods", "POST"]));
-        post_form(&s, &asked, &body("one.txt")).is(403).contains("another path");
+        post_form(s, &taken, &body("other.txt")).is(403);
+        let asked = format!("{}&name=other.txt", sign(s, "/asked/one.txt", &["--methods", "POST"]));
+        post_form(s, &asked, &body("one.txt")).is(403).contains("another path");
         let fields = [part("name=\"name\"", "", b"other.txt"), part("name=\"f\"; filename=\"one.txt\"", "", b"abc")];
-        post_form(&s, &sign(&s, "/field/one.txt", &["--methods", "POST"]), &form(&fields)).is(403);
+        post_form(s, &sign(s, "/field/one.txt", &["--methods", "POST"]), &form(&fields)).is(403);
         for dir in ["taken", "asked", "field"] {
             assert!(!s.exists(&format!("html/{dir}/other.txt")), "{dir}");
         }
     });
+}
+
+fn other_programs_and_passwords(table: &mut Table, s: &Server) {
     table.row(OURS, "made by another program with the same key", || {
         // Python: hmac.new(key, "\n".join([...]).encode(), hashlib.sha256), as README has it.
         let query = "link-place=/in/&link-expires=4102444800&link-methods=POST,PUT&link-size=1-10&link-types=text/plain\
@@ -251,7 +276,7 @@ fn a_signed_link_lets_in_for_what_it_says() {
         s.method("PUT", &format!("/in/python.txt?{query}"), plain, b"abc").is(201);
     });
     table.row(OURS, "a link or a password, with satisfy any", || {
-        let link = sign(&s, "/any/file.txt", &[]);
+        let link = sign(s, "/any/file.txt", &[]);
         s.get(&link).is(200);
         s.get_with("/any/file.txt", "Authorization: Basic bWU6d29yZA==\r\n").is(200).body_is("content");
         s.get_with(&format!("{link}x"), "Authorization: Basic bWU6d29yZA==\r\n").is(200).body_is("content");
@@ -259,9 +284,12 @@ fn a_signed_link_lets_in_for_what_it_says() {
     });
     table.row(OURS, "a page of its own for who is refused", || {
         s.get("/page/file.txt").is(403).body_is("denied");
-        let link = expired(&s, "/page/file.txt");
+        let link = expired(s, "/page/file.txt");
         s.get(&link).is(410).body_is("denied");
     });
+}
+
+fn what_can_be_signed(table: &mut Table, s: &Server) {
     table.row(OURS, "what cannot be signed is named", || {
         let keys = s.path("keys");
         let keys = keys.to_str().expect("UTF-8");
@@ -290,10 +318,10 @@ fn a_signed_link_lets_in_for_what_it_says() {
     });
     table.row(OURS, "a path is signed as the server sees it, and lists may have spaces", || {
         for path in ["/out/./file.txt", "/out//file.txt", "/in/%2e%2e/out/file%2Etxt"] {
-            s.get(&sign(&s, path, &[])).is(200).body_is("content");
+            s.get(&sign(s, path, &[])).is(200).body_is("content");
         }
         let options = ["--methods", "PUT, POST", "--types", "text/plain, image/png", "--size", "-5"];
-        let link = sign(&s, "/in/spaced.png", &options);
+        let link = sign(s, "/in/spaced.png", &options);
         s.method("PUT", &link, "Content-Type: image/png\r\n", b"abcdef").is(413);
         s.method("PUT", &link, "Content-Type: image/png\r\n", b"abc").is(201);
     });
