@@ -21,7 +21,7 @@
 //! | [`privsep`] | the parent that keeps root's rights, and what the serving process gives up |
 //! | [`explain`] | `webserv explain`: what would become of a request, and why |
 //! | [`tools`] | commands that read or write configurations; the server uses none of them |
-//! | `main.rs`, `cli.rs`, `config_source.rs`, `share.rs`, `notes.rs` | the program: its commands, which configuration is meant, `webserv DIR`, notes on it |
+//! | `main.rs`, `cli.rs`, `config_source.rs`, `share.rs`, `notes.rs` | the program: its commands, which configuration to use, `webserv DIR`, notes on it |
 //!
 //! Where is …? Reading a request:
 //!
@@ -38,7 +38,9 @@
 //!   location: `exchange/handlers/upload/start.rs` by its length, `exchange/handlers/upload/receive.rs` as it arrives
 //! - a body decoded, its trailers read: [`http::h1::body`], for HTTP/2 `http/h2/connection/blocks.rs`; read for its
 //!   handler: [`conn::request::read`], without a copy: `conn/request/splice.rs`; thrown away: [`conn::request::drain`]
-//! - a header block of HTTP/2 decompressed: [`http::h2::hpack`]
+//! - a header block of HTTP/2 decompressed: [`http::h2::hpack`]; what bounds it: `TABLE_SIZE` and `Bounds` in
+//!   `http/h2/hpack/decode.rs`, filled by `limits` in `conn/http2/begin.rs`, and `BLOCK_FRAMES` in
+//!   `http/h2/connection/mod.rs`
 //! - windows of HTTP/2 counted: [`http::h2::window`]; more of a body granted as it is consumed:
 //!   `http/h2/connection/body.rs`; a WINDOW_UPDATE taken: `http/h2/connection/control.rs`
 //! - a frame of HTTP/2 understood: [`http::h2::connection`]; a client's reset counted: `http/h2/connection/control.rs`,
@@ -64,8 +66,10 @@
 //! - the server and the location found: [`route`], asked by `select_server` in [`exchange::entry`] and by
 //!   [`exchange::locate`]; a file's path: [`exchange::mapping`]
 //! - a method refused: [`exchange::handlers::allowed_methods`]; an address, a password or a signed link:
-//!   [`exchange::access`], a file for each; a rate: [`exchange::access::limits`], counted: [`services::limits`], its
-//!   delay: [`conn::timers::Timer::Pause`]; a proxy trusted about the client's address: [`exchange::access::real_ip`]
+//!   [`exchange::access`], a file for each; a password's hash computed: `exchange/access/password`, slow ones in the
+//!   helper process of [`services::passwords`]; a rate: [`exchange::access::limits`], counted: [`services::limits`],
+//!   its delay: [`conn::timers::Timer::Pause`]; a proxy trusted about the client's address:
+//!   [`exchange::access::real_ip`]
 //! - a client that gives way where all places are taken (hashes of passwords, lookups of names):
 //!   [`services::fair_share`]
 //! - `satisfy`, and the order of these checks: [`exchange::access`]; where an internal redirect goes on:
@@ -117,9 +121,9 @@
 //! - a body for an upstream buffered, in memory or in a temporary file: [`exchange::body`]; a response that its client
 //!   reads slowly put into one: `exchange/handlers/upstream/spool.rs`, when: `exchange/handlers/upstream/overflow.rs`;
 //!   such files made: [`services::temp_dir`]; a response stored (proxy_store): `exchange/handlers/upstream/store.rs`
-//! - a name of an upstream resolved: [`services::resolver`], when: `server/names.rs`; the servers of a host in a URL
-//!   with variables: [`services::host_groups`]; a WebSocket or another tunnel carried: `conn/upstream/tunnel.rs`; which
-//!   protocols may become one: `exchange/handlers/upstream/upgrade.rs`
+//! - a name of an upstream resolved: [`services::resolver`], when: `server/names.rs`; a DNS message made or parsed:
+//!   [`util::dns`]; the servers of a host in a URL with variables: [`services::host_groups`]; a WebSocket or another
+//!   tunnel carried: `conn/upstream/tunnel.rs`; which protocols may become one: `exchange/handlers/upstream/upgrade.rs`
 //! - a CGI program found and started, its environment: `find`, `spawn` and `environment` in
 //!   `exchange/handlers/upstream/cgi.rs`, whether it may have PATH_INFO:
 //!   `exchange/handlers/upstream/path_info.rs`; its STDERR and its end: [`services::children`]; refused, since a client
@@ -134,19 +138,22 @@
 //!   X-Accel-Redirect followed there, too; proxy_redirect applied: `exchange/handlers/upstream/rewrite.rs`
 //! - a regular expression compiled and matched: [`config::pattern`]; a list of them in one pass:
 //!   [`config::pattern_set`]; PCRE2 itself: [`sys::pcre2`]
-//! - a variable's value: [`exchange::variables`], a file for each family; `$request_id` made: [`exchange::log_facts`];
-//!   a `map` or `geo` looked up: `exchange/variables/map.rs`, `exchange/variables/geo.rs`
+//! - a variable's value: [`exchange::variables`], a file for each family; a request's id (`$request_id`) made:
+//!   `request_id` in [`exchange::log_facts`]; a `map` or `geo` looked up: `exchange/variables/map.rs`,
+//!   `exchange/variables/geo.rs`
 //!
 //! Answering it:
 //!
 //! - the order in which a response is changed: [`exchange::filters`]
 //! - a page with SSI commands made: [`exchange::filters::ssi`]; a subrequest entered and left:
-//!   [`exchange::filters::ssi::include`]
+//!   [`exchange::filters::ssi::include`]; how deep includes may nest: `DEEPEST` in `exchange/filters/ssi/page.rs`
 //! - an ETag or a date of the request compared, a 304 or 412 decided: `exchange/filters/conditional.rs`, by
-//!   [`http::cond`]; add_header and expires: `exchange/filters/headers.rs`; server_tokens: `exchange/filters/head.rs`;
-//!   a response compressed: `exchange/filters/gzip.rs`, recoded: `exchange/filters/charset.rs`
-//! - a range cut: `exchange/filters/ranges.rs` chooses, [`http::range`] parses, [`exchange::send_queue`] sends the
-//!   bytes; of a body that streams: `Window` in [`exchange::response`]
+//!   [`http::cond`]; a file's ETag made: `version` in [`services::open_files`], written as in [`http::etag`];
+//!   add_header and expires: `exchange/filters/headers.rs`; server_tokens: `exchange/filters/head.rs`; a response
+//!   compressed: `exchange/filters/gzip.rs`, by the encoders of [`services::compressors`]; recoded:
+//!   `exchange/filters/charset.rs`
+//! - a range cut: `exchange/filters/ranges.rs` chooses (If-Range by [`http::cond`]), [`http::range`] parses,
+//!   [`exchange::send_queue`] sends the bytes; of a body that streams: `Window` in [`exchange::response`]
 //! - trailers added (add_trailer): `exchange/filters/headers.rs`; an upstream's passed on:
 //!   `exchange/handlers/upstream/respond.rs`; written: `exchange/send_queue/writer.rs`
 //! - how a body ends (a length, chunks, the close): `exchange/filters/framing.rs`; a Location made absolute:
@@ -160,13 +167,13 @@
 //! - a line of the access log: [`exchange::access_log`]; of the error log: [`exchange::error_log`]; either written to
 //!   its file: [`services::logs`], which also opens the files again for USR1, when: `server/log_work.rs`; under a
 //!   parent, [`privsep::parent`] opens them
-//! - a request counted and logged once it is answered: [`conn::request::log`]; otherwise (its client left, it timed
-//!   out): [`conn::close`]
+//! - a request counted and logged once it is answered: [`conn::request::log`]; otherwise (its client left: 499; it
+//!   timed out): [`conn::close`]
 //! - a connection kept or closed after a response: `conn/request/respond.rs`; gone idle, and woken:
 //!   [`conn::http1::keep_alive`]; timed out while it is idle: [`conn::timers::Timer::KeepAlive`]
 //! - a connection closed without destroying its last response (lingering_close): [`conn::close`]
-//! - a timeout decided: [`conn::timers`] names it, `arm` of [`conn::io::Io`] sets it, [`conn::drive::timeout`] acts on
-//!   it; why a connection was closed: [`conn::close_reason`]
+//! - a deadline armed: `arm` of [`conn::io::Io`], by its name in [`conn::timers`]; one that has expired acted on:
+//!   [`conn::drive::timeout`]; why a connection was closed: [`conn::close_reason`]
 //!
 //! The process:
 //!
@@ -180,21 +187,26 @@
 //! - a configuration read: [`config::load`], with its `include`s; parsed: [`config::syntax`]; an error in it shown:
 //!   [`config::error`]
 //! - the command line: `cli.rs`; a new connection accepted, or the limit of them reached: `server/accept.rs`
-//! - a process started: [`server::lifecycle`]; a socket bound, or inherited from an old binary or systemd:
-//!   [`server::listeners`]; its options restored after a child had it: `sys/socket/kept.rs`, by
-//!   `server/listeners/mend.rs`; what one process hands over to the next: [`services::handover`], sent by
-//!   `server/handover.rs`
-//! - a signal acted on: `server/signals.rs`, by a parent: [`privsep::parent`]; sent by `-s`:
-//!   [`server::signal_command`]; the pid file written and read: [`server::pid_file`]
+//! - a process started, and made a daemon: [`server::lifecycle`]; systemd notified: `server/service_manager.rs`; a
+//!   socket bound, or inherited from an old binary or systemd: [`server::listeners`], which also sets its backlog and
+//!   other options; these restored after a child had it: `sys/socket/kept.rs`, by `server/listeners/mend.rs`; what one
+//!   process hands over to the next: [`services::handover`], sent by `server/handover.rs`
+//! - a signal acted on: `server/signals.rs`; taken and acted on by a parent: `take_signals` and `handle` in
+//!   [`privsep::parent`]; sent by `-s`: [`server::signal_command`]; the pid file written and read: [`server::pid_file`]
 //! - a reload: [`server::reload`] reads the configuration and lets it take over in `apply`; under a parent:
 //!   `privsep/parent/reconfigure.rs`
 //! - the serving process started, and again after a crash: [`privsep::parent`]; rights given up (capabilities, seccomp,
 //!   Landlock): [`privsep::sandbox`], by the calls of `sys/sandbox.rs`
 //! - memory short: [`services::overload`] says how much is used, `server/memory.rs` gives up what can be spared; none
-//!   for one request: [`util::memory`]
-//! - a certificate loaded: [`config::certificates`]; made for this machine (`ssl_certificate auto`):
-//!   `config/local_ca.rs`, and again before it ends: `server/local_certificates.rs`; made part of a server's
-//!   handshakes: `config/tls.rs`; a session resumed, the keys of its tickets rotated: [`tls::ticket`]
+//!   for one request: [`util::memory`]; freed memory returned to the kernel: [`sys::process::free_memory`]
+//! - a panic caught, and its connection closed: `server/panics.rs`, `act` in `server/connections.rs`
+//! - files that a killed process left removed: [`services::temp_names`]; unfinished uploads that expired:
+//!   `exchange/handlers/resumable/sweep.rs`
+//! - a certificate loaded, and at a reload again if its file has changed: `load` in [`config::certificates`], called
+//!   for all servers by `config/tls.rs`, which makes it part of their handshakes; one whose path has variables: at the
+//!   handshake, by `conn/handshake.rs`; made for this machine (`ssl_certificate auto`): `config/local_ca.rs`, and again
+//!   before it ends: `server/local_certificates.rs`; an OCSP response to staple read: `ocsp` in
+//!   [`config::certificates`]; a session resumed, the keys of its tickets rotated: [`tls::ticket`]
 //! - a certificate ordered from an authority by ACME: [`acme::order`] says what is sent, `server/acme/fetch.rs` sends
 //!   it; when it is renewed: `services/acme/certificate_state.rs`; its challenge answered: `exchange/acme.rs`, or in
 //!   `conn/handshake.rs`; its key, or an account's, made: `services/acme/new_keys.rs`; stored:
