@@ -97,8 +97,8 @@ fn unusable(call: &str, dir: &Path, e: io::Error) -> Failure {
     Failure::of(format!("{call}() \"{}\" failed {}{cure}", dir.display(), Errno::from(e)))
 }
 
-/// Where the password file of `--auth` stands: with the user's other state, as the XDG base directories have it. Each
-/// address has its own: a running server reads its file again when it changes.
+/// The path of the password file of `--auth`: in the user's state directory (XDG base directories). Each address has
+/// its own, since a running server reads its file again when it changes.
 fn password_path(user: &str, address: SocketAddr) -> Result<PathBuf, Failure> {
     if let Some((name, _)) = user.split_once(':').filter(|(name, _)| !name.is_empty()) {
         return Err(Failure::of(format!(

@@ -71,7 +71,7 @@ enum Outstanding {
     Own,
 }
 
-/// An order at one authority, as far as it has come.
+/// A certificate order in progress at one authority.
 #[derive(Debug)]
 pub struct Order {
     names: Vec<String>,

@@ -77,7 +77,7 @@ pub enum Method {
     Post,
 }
 
-/// A request, before it is bytes.
+/// A request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// Its method.
@@ -94,7 +94,7 @@ impl Request {
         Request { method: Method::Get, url, body: Vec::new() }
     }
 
-    /// As text of HTTP/1.1. A body is JSON that is signed (RFC 8555 §6.2).
+    /// The bytes of the HTTP/1.1 request. A body is signed JSON (RFC 8555 §6.2).
     pub fn bytes(&self) -> Vec<u8> {
         let method = match self.method {
             Method::Get => "GET",
@@ -116,7 +116,7 @@ impl Request {
     }
 }
 
-/// A response that has come whole.
+/// A complete response.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Response {
     /// The status code.

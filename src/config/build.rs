@@ -393,7 +393,7 @@ impl Build {
     /// Parses a value with variables and notes those that it uses.
     ///
     /// # Errors
-    /// nginx's "invalid variable name", with the place of the `$` in `span` where it can be told.
+    /// nginx's "invalid variable name", with the position of the `$` in `span` if it is known.
     pub fn template_of(&mut self, text: &[u8], span: Span) -> Result<Template, Fault> {
         checkpoint::pass();
         Template::parse(text, &mut self.variables).map_err(|why| {

@@ -16,7 +16,7 @@ use std::fmt::Write;
 pub enum Severity {
     /// The configuration cannot be used.
     Emerg,
-    /// It can be used, but probably does not do what is meant.
+    /// It is valid, but probably not what was intended.
     Warn,
     /// Accepted and without effect.
     Notice,
@@ -208,7 +208,7 @@ impl Diagnostics {
         self.errors > 0 && self.kept.iter().any(|first| is_first(&first))
     }
 
-    /// Adds all of another list, those that it has only counted among them.
+    /// Adds another list, including those of its diagnostics that were only counted.
     pub fn extend(&mut self, other: Diagnostics) {
         let (errors, warnings, dropped) = (other.errors, other.warnings, other.dropped);
         let before = (self.errors, self.warnings);

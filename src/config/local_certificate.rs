@@ -1,7 +1,7 @@
-//! The certificate of `ssl_certificate auto` over time: the one that is served, when it is due to be made again, and
-//! how the running process does that.
+//! The certificate of `ssl_certificate auto` over time: the one in use, when it must be renewed, and how the running
+//! process does that.
 //!
-//! Invariant: what is served stays until another one is there.
+//! Invariant: the certificate in use stays until the next one is complete.
 
 use super::certificates;
 use super::local_ca::{self, SOON};

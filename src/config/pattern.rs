@@ -22,7 +22,7 @@ mod wary;
 use super::ast::Word;
 use super::fault::Fault;
 use super::template::{Source, Variables};
-use crate::sys::pcre2::{self, Code, Gave, Group};
+use crate::sys::pcre2::{self, Code, GaveUp, Group};
 use crate::util::checkpoint;
 pub use case::Case;
 pub use effort::{Effort, RequestEffort};
@@ -386,7 +386,7 @@ impl Pattern {
             Code::new(&self.source, self.case == Case::Insensitive)
         });
         let found = match code {
-            Ok(code) => code.find_within(subject, groups, &mut effort.steps).map_err(|Gave(number)| number),
+            Ok(code) => code.find_within(subject, groups, &mut effort.steps).map_err(|GaveUp(number)| number),
             // PCRE2 refuses a pattern that the other engine accepted: it is too large.
             Err(_) => Err(pcre2::NO_MEMORY),
         };
@@ -401,7 +401,7 @@ impl Pattern {
 enum Engine<'p> {
     /// The linear-time engine.
     Linear(&'p Regex),
-    /// Nothing more, but for groups: it is known whether the pattern matches.
+    /// Whether the pattern matches, if the groups are not needed.
     Decided(bool),
     /// PCRE2.
     Exact,

@@ -21,7 +21,7 @@ pub struct Row {
     pub args: Args,
     /// As printed in the manual; "" if there is none.
     pub default: &'static str,
-    /// Whether nginx has it.
+    /// Who defined it.
     pub provenance: Provenance,
     /// What it does to the level.
     pub effect: Effect,

@@ -1,10 +1,10 @@
-//! How fresh what is looked up for a request must be: a change on disk that was made before the request was sent is
-//! seen. Files and names are looked up once an epoch ([`Clock::epoch`]); a turn of the loop begins one, and all
-//! requests that had begun to arrive by then share it, which spares a busy server most of its system calls. Whatever is
-//! read later in the turn may have been sent after something was looked up, so it needs another epoch. [`Arrival`]
-//! knows which bytes those are, and [`Arrival::request`], called where a request is decided on, begins it, for either
-//! protocol. For connections that are driven later in a turn than epoll reported them, or were just accepted, the loop
-//! begins one itself (`server/connections.rs`, `server/accept.rs`).
+//! How fresh lookups for a request must be: a change on disk made before the request was sent is seen. Files and names
+//! are looked up once per epoch ([`Clock::epoch`]); a turn of the loop begins one, shared by all requests that had
+//! begun to arrive by then, which saves a busy server most of its system calls. Bytes read later in the turn may have
+//! been sent after a lookup, so they need another epoch. [`Arrival`] knows which bytes those are, and
+//! [`Arrival::request`], called where a request is decided, begins it, for either protocol. For connections that are
+//! driven later in a turn than epoll reported them, or were just accepted, the loop begins one itself
+//! (`server/connections.rs`, `server/accept.rs`).
 //!
 //! Reading alone does not: the first read of a connection in a turn is of what epoll reported, and an epoch for each of
 //! a hundred connections would ask the kernel a hundred times whether a directory has changed.

@@ -57,7 +57,7 @@ fn hides_cuts(ex: &Exchange) -> bool {
 fn end_request(active: &mut Active, cx: &mut Services, reason: CloseReason) {
     let Active { ex, reader, .. } = active;
     if ex.progress.rx == Rx::Head {
-        // The error log shows what has come of it.
+        // The error log shows the part of the request that has arrived.
         reader.hand_over_partial(ex);
     }
     if let CloseReason::TimedOut(_) = reason {

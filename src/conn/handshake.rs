@@ -84,7 +84,7 @@ pub fn send_tickets(conn: &mut Conn, turn: &mut Turn<'_>) -> bool {
     true
 }
 
-/// Reads the hello and answers it. None: the handshake goes on.
+/// Reads the ClientHello and answers it. None: the handshake continues.
 fn greet(conn: &mut Conn, endpoint: EndpointId, cx: &mut Services, pool: &mut Pool) -> Option<Step> {
     let awaits_proxy_header = conn.served.awaits_proxy_header() && conn.proxy_header.is_none();
     let tls = conn.transport.tls_mut()?;
@@ -147,7 +147,7 @@ fn greet(conn: &mut Conn, endpoint: EndpointId, cx: &mut Services, pool: &mut Po
     step
 }
 
-/// Chooses a server and begins. None: the handshake goes on.
+/// Chooses a server and begins the handshake. None: it continues.
 fn answer(
     conn: &mut Conn,
     endpoint: EndpointId,

@@ -1,4 +1,4 @@
-//! The types that the steps of a connection share: what a step came to, what a turn may cost, and the client's side of
+//! The types shared by the steps of a connection: the result of a step, the budget of a turn, and the client's side of
 //! the connection.
 
 pub use super::close_reason::CloseReason;
@@ -32,7 +32,7 @@ impl Budget {
         self.bytes = self.bytes.saturating_sub(bytes);
     }
 
-    /// The connection has had its share: it goes on in its next turn ([`Step::Yield`]).
+    /// The connection has used its share of the turn, and continues in its next one ([`Step::Yield`]).
     pub fn is_used_up(&self) -> bool {
         self.requests == 0 || self.bytes == 0
     }

@@ -124,7 +124,7 @@ pub struct Turn<'a> {
     pub cx: &'a mut Services,
     /// What connections share: free exchanges, upstream connections, the batch.
     pub pool: &'a mut Pool,
-    /// Which endpoint each listener stands for.
+    /// The endpoint of each listener.
     pub endpoints: &'a Endpoints,
     /// What is left of the connection's share of this turn.
     pub budget: Budget,

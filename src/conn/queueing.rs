@@ -30,7 +30,7 @@ impl Queueing {
         self.0 &= !QUEUED;
     }
 
-    /// An event of it waits in the queue of the connections that go on.
+    /// Its event is processed with the queue of connections that continue in the next turn.
     pub fn defer(&mut self) {
         self.0 |= DEFERRED;
     }

@@ -23,9 +23,9 @@ pub enum Timer {
     Drain,
     /// Until the client closes its side, once its last response is out (lingering_time, lingering_timeout).
     Linger,
-    /// Not a limit: what was delayed goes on (limit_rate, limit_req, upload_limit_rate).
+    /// Not a limit: the end of a delay (limit_rate, limit_req, upload_limit_rate).
     Pause,
-    /// Not a limit: work on files goes on, or the disk has not answered yet.
+    /// Not a limit: work on files continues, or the disk has not answered yet.
     Work,
     /// What the upstream has to do, by
     /// [`UpstreamTimer`](crate::exchange::handlers::upstream::timers::UpstreamTimer) (proxy_*_timeout).
@@ -33,7 +33,7 @@ pub enum Timer {
 }
 
 impl Timer {
-    /// What the log calls it: the directive that sets it, or what it is for.
+    /// Its name in the log: the directive that sets it, or its purpose.
     pub fn label(self) -> &'static str {
         match self {
             Timer::Header => "client_header_timeout",

@@ -1,4 +1,4 @@
-//! What an epoll token stands for: the key of a slab, and which one.
+//! The meaning of an epoll token: the key of a slab, and which slab.
 
 use crate::util::slab::Key;
 

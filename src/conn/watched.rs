@@ -21,7 +21,7 @@ pub enum Watched {
 }
 
 impl Watched {
-    /// Has epoll report what is about to be waited for. `can_write`: the socket is known to take bytes.
+    /// Registers the events that are about to be waited for. `can_write`: the socket is known to accept bytes.
     pub fn extend(&mut self, epoll: &Epoll, fd: BorrowedFd<'_>, can_write: bool, token: u64) -> Result<(), Errno> {
         const READING: u32 = epoll::IN | epoll::RDHUP | epoll::ET;
         match (*self, can_write) {

@@ -61,7 +61,7 @@ impl Basis {
         self.varies |= has_moved(&mut self.dirs.stored, generations);
     }
 
-    /// The directories that decided, as they lay then.
+    /// The generations of the configured directories that the response depends on.
     pub fn dirs(&self) -> DirGenerations {
         self.dirs
     }

@@ -91,7 +91,7 @@ impl Text {
 /// The queued response, in the parts that are cached.
 struct Parts<'a> {
     head: &'a [u8],
-    /// Where in the head the value of Date stands.
+    /// Offset of the value of Date in the head.
     date: usize,
     /// The body, unless it is a file.
     content: &'a [u8],

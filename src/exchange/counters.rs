@@ -77,7 +77,7 @@ fn upstreams(record: &UpstreamRecord, cx: &mut Services) {
             peer.selected += 1;
             peer.sent += one.sent;
             peer.received += one.received;
-            // Without a head the status is what was made of it here: 502, 504, or 499 of a client that left.
+            // Without a response head, the status was set here: 502, 504, or 499 if the client left.
             let none = peer.responses.len() - 1;
             let class = one.header.and_then(|_| usize::from(one.status / 100).checked_sub(1));
             peer.responses[class.filter(|class| *class < none).unwrap_or(none)] += 1;

@@ -49,7 +49,7 @@ pub enum Flow {
     Delay { until: u64, then: Then },
 }
 
-/// How a delayed request goes on.
+/// How a delayed request continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Then {
     /// From this phase on.

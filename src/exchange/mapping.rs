@@ -19,7 +19,7 @@ pub enum Mapped {
     Path { root: usize },
     /// The URI leads outside the alias's directory: 404.
     Outside,
-    /// A rewrite with `break` has changed the URI: which part of it the alias stands for is not known.
+    /// A rewrite with `break` has changed the URI: it is unknown which part of it the alias replaces.
     Rewritten,
     /// `ex.path` has a control byte, which the request escaped or a capture brought in: 400, for all handlers.
     Control,
@@ -128,7 +128,8 @@ fn anchor(ex: &Exchange, path: &mut Vec<u8>, root: &Template) -> usize {
     prefix.len() + 1
 }
 
-/// Appends what a URI names beneath the location, whose name has `len` bytes, to its alias. Whether it lies beneath.
+/// Appends the part of a URI after the location's name (`len` bytes) to its alias. Returns whether the result is
+/// beneath the alias.
 fn append_beneath(path: &mut Vec<u8>, uri: &[u8], len: usize) -> bool {
     let rest = uri.get(len..).unwrap_or_default();
     let name_ends = uri.get(..len).is_some_and(|n| n.ends_with(b"/"));
@@ -194,7 +195,7 @@ pub fn literal(template: &Template, path: &[u8]) -> usize {
 /// is visible if the `area`, which the configuration names, lies in that directory too.
 ///
 /// # Errors
-/// It is not known where it, or what is hidden, lies: there is no free descriptor to look, say.
+/// The real path of it, or of a hidden directory, is not known: there is no free descriptor, say.
 pub fn is_hidden(ex: &Exchange, cx: &mut Services, path: &[u8], area: &[u8]) -> Result<bool, Errno> {
     if ex.config.hidden_dirs.is_empty() {
         return Ok(false);

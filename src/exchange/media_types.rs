@@ -1,4 +1,4 @@
-//! The type of a file by its name, as `types` and `default_type` have it.
+//! The media type of a file by its extension, as `types` and `default_type` configure it.
 
 use super::content_type::ContentType;
 use crate::config::settings::files::Files;

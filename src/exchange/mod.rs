@@ -253,7 +253,7 @@ impl Exchange {
         }
     }
 
-    /// Forgets the request that was answered: nothing of it stays but capacity and unsent output.
+    /// Clears the answered request; only capacity and unsent output are kept.
     pub fn next_request(&mut self, cx: &mut Services) {
         self.release_limit_slots(cx);
         // Each part resets itself by construction, and none can be left out here. The large ones are not moved.
@@ -312,7 +312,7 @@ impl Exchange {
     pub fn count_fields(&mut self) -> Result<(), Reject> {
         let limit = |ex: &Exchange| ex.location().settings.client.max_headers as usize;
         let (head, named) = (&self.request.head, self.request.head.host.start);
-        // Host made of `:authority` stands behind its value, and is no field of the client's.
+        // A Host made from `:authority` follows its value in the buffer, and is no field that the client sent.
         let sent = || head.fields.iter().filter(|field| field.name.start <= field.value.start);
         let (all, before) = (sent().count(), sent().filter(|field| field.name.start < named).count());
         let default = self.config.endpoints[self.client.endpoint.at()].default;

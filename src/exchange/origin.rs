@@ -1,13 +1,13 @@
-//! Scheme, host and port as the client sees them, and absolute URLs made of them. Every Location of this server comes
-//! from here; what a proxy in front says of the client's connection is judged only here.
+//! Scheme, host and port as the client sees them, and absolute URLs made from them. Every Location of this server is
+//! made here, and only here are a proxy's fields about the client's connection evaluated.
 //!
 //! Invariant: a response that a cache may keep for other clients never depends on a header that any client can send. A
 //! redirect of a GET follows X-Forwarded-Proto, X-Forwarded-Port and Forwarded (RFC 7239) only from an address of
 //! `set_real_ip_from`. The Location of a write is for its sender alone, so there scheme and port are taken as they
 //! come: a proxy that ends TLS works without further settings.
 //!
-//! Invariant: the host of a Location is that of Host, or the server's own. Most proxies pass on the fields that they do
-//! not set, so X-Forwarded-Host and the host of Forwarded may be the client's words even where the proxy is believed.
+//! Invariant: the host of a Location is that of Host, or the server's own. Most proxies pass on fields that they do not
+//! set, so X-Forwarded-Host and the host of Forwarded may come from the client even if the proxy is trusted.
 
 use crate::exchange::Exchange;
 use crate::exchange::access::real_ip;
@@ -16,10 +16,11 @@ use crate::http::method::Method;
 use crate::http::{forwarded, host};
 use crate::util::decimal;
 
-/// A path as the URL that the client would use, by absolute_redirect and its friends; anything else stays as it is.
+/// A path as the URL that the client would use, according to absolute_redirect, server_name_in_redirect and
+/// port_in_redirect; anything else is unchanged.
 ///
-/// Where the request names no host the server's own address stands in for it, as in nginx; where that is not known (a
-/// wildcard listener), the path alone is right (RFC 9110 §10.2.2).
+/// If the request names no host, the server's own address is used (nginx); if that is not known (a wildcard listener),
+/// the path alone (RFC 9110 §10.2.2).
 pub fn absolute(ex: &Exchange, target: Vec<u8>) -> Vec<u8> {
     let output = &ex.location().settings.output;
     // Two slashes would name another host, which no path may.

@@ -29,7 +29,7 @@ pub enum Tx {
     /// Not begun.
     #[default]
     Wait,
-    /// Decided on: the protocol has it queued next ([`phases::send`](super::phases::send)).
+    /// Decided: the protocol queues it next ([`phases::send`](super::phases::send)).
     Ready,
     /// The head is queued; the body is queued or still being made.
     Send,

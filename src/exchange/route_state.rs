@@ -101,7 +101,7 @@ pub struct RouteState {
 /// A rule that would have refused a request that is not about a resumable upload.
 #[derive(Clone, Copy)]
 pub struct Exempted {
-    /// The status with which the rule refuses, and the location that has it.
+    /// The status with which the rule refuses.
     pub status: Status,
     pub location: LocationId,
 }

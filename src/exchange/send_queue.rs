@@ -59,7 +59,7 @@ pub enum Segment {
 }
 
 impl Segment {
-    /// Where in the queue's buffer it lies; a later segment lies behind it.
+    /// Its range in the queue's buffer; later segments follow it.
     fn in_buffer(&self) -> Option<&Range<usize>> {
         match self {
             Segment::Text(range) | Segment::Head { block: range, .. } | Segment::End { block: range } => Some(range),
@@ -81,7 +81,7 @@ pub enum Marker<'a> {
 pub struct Framed<'a> {
     /// The header block.
     pub head: &'a [u8],
-    /// Where in the head the value of Date stands.
+    /// Offset of the value of Date in the head.
     pub date: usize,
     /// The body, as far as it is text.
     pub body: &'a [u8],

@@ -1,9 +1,9 @@
-//! Looking at a request for a moment as though something about it were different: its method, its URI, its location,
-//! or, for the rules of a path that it does not name, all of its route ([`requested`]).
+//! Examines a request temporarily as if something about it were different: its method, its URI, its location or, for
+//! the rules of a path that it does not name, all of its route ([`requested`]).
 //!
-//! Invariant: what was put in place is taken back however `look` ends, by a return or by a panic. [`requested`] takes
-//! back all of the route, with the values of variables that were computed; the others only what they replaced: where
-//! `look` maps paths, [`Exchange::keeping_path`] stands around them. Log lines and [`Basis`](super::basis::Basis) stay.
+//! Invariant: the change is undone however `look` ends, by a return or by a panic. [`requested`] restores the whole
+//! route, with the values of variables computed meanwhile; the others only what they replaced: if `look` maps paths,
+//! [`Exchange::keeping_path`] encloses them. Log lines and [`Basis`](super::basis::Basis) stay.
 
 use super::Exchange;
 use super::response::Response;
@@ -64,8 +64,8 @@ fn with<T, R>(
     look(swapped.ex)
 }
 
-/// Routes the exchange for a moment as though `uri` had been requested. What `look` does is no step of the request
-/// itself, so the trace has none of it.
+/// Routes the exchange temporarily as if `uri` had been requested. Steps of `look` are not steps of the request, so the
+/// trace does not record them.
 pub fn requested<T>(
     ex: &mut Exchange,
     cx: &mut Services,

@@ -136,7 +136,7 @@ fn hexadecimal(bytes: &[u8], out: &mut Vec<u8>) {
 }
 
 impl TlsFacts {
-    /// As [`value`], of what is the same for all requests.
+    /// As [`value`], for variables that are equal for all requests of a connection.
     fn value(&self, variable: Builtin, now: i64, out: &mut Vec<u8>) -> bool {
         let mut text = |text: &str| {
             out.extend_from_slice(text.as_bytes());

@@ -106,7 +106,8 @@ fn go_on(active: &mut Active, cx: &mut Services) -> Option<Vec<u8>> {
     }
 }
 
-/// Runs the auth_request subrequest and records it as one step. False: it goes to an upstream, and success is assumed.
+/// Runs the auth_request subrequest and records it as one step. False: it would go to an upstream, so success is
+/// assumed.
 fn decided(active: &mut Active, cx: &mut Services, uri: &[u8]) -> bool {
     cx.trace.say("access", None, || format!("auth_request: {} is asked", Printable(uri)));
     // The subrequest's own steps are not shown.

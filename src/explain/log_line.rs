@@ -41,7 +41,8 @@ pub fn find<'l>(log: &'l str, id: &'l str, is_own: impl Fn(&str) -> bool) -> Opt
     Some(Recorded { asked: parse(last), status: status(last), lines })
 }
 
-/// Whether the line is an error log's that was too long for the whole request: what stays of it is another request.
+/// Whether this is a line of an error log whose request was too long and lost its middle: what remains would be another
+/// request.
 pub fn is_shortened(line: &str) -> bool {
     let fields = [
         ("request", [", request: \"", "\"request\":\""]),

@@ -46,7 +46,7 @@ pub fn traced(
     of_named(config_source, config, sources, (&named, log, path), id.trim_end())
 }
 
-/// Why the request of a shortened line is not explained.
+/// Why the request of a shortened log line is not explained.
 const SHORTENED: &str = "the request was too long for the error log, which shortened it (at the \"…\"): nothing can be \
                          said of the part that stayed; explain the line of the access log";
 

@@ -2,7 +2,7 @@
 //!
 //! This module decides nothing itself. It makes a request from the question, runs it through the serving phases
 //! ([`crate::exchange::entry::begin`]) with a [`Recorder`], and prints the recorded steps. Invariant: nothing is bound,
-//! logged or changed; of the file system only what the phases look up is read.
+//! logged or changed; apart from the configuration and its logs, only files that the phases look up are read.
 
 mod follow;
 mod guess_listener;

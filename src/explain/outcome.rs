@@ -12,7 +12,7 @@ const COMPARED: u64 = 16 << 20;
 pub fn is_same(before: &str, after: &str) -> bool {
     let (old, new) = (Answer::of(before), Answer::of(after));
     if !old.is_known() || !new.is_known() {
-        // The request tells what rewriting it came to; of a program only the steps are known.
+        // The upstream request shows the result of rewriting; for a CGI program only the steps are known.
         let is_told = |text: &str| text.lines().any(|line| line.starts_with("asked "));
         let purpose = if is_told(before) && is_told(after) { Purpose::CompareRequests } else { Purpose::CompareSteps };
         return essence(before, purpose) == essence(after, purpose);
@@ -106,7 +106,7 @@ pub enum Purpose {
     Show,
     /// They are compared between configurations: without positions, and without steps that had no effect.
     CompareSteps,
-    /// The same where the lines have what an upstream is asked: it tells what the steps of rewriting came to.
+    /// As CompareSteps, where the lines contain the upstream request: it already shows the result of rewriting.
     CompareRequests,
 }
 

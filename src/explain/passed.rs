@@ -9,8 +9,8 @@ use crate::exchange::{Exchange, Printable};
 use crate::http::status::Status;
 use crate::services::Services;
 
-/// The lines `asked` and `body`, the request's fields and what takes the place of its body, and `added`, `hidden`,
-/// `passed`, `redirects` and `cookies`, by which the answer differs from the upstream's.
+/// Adds the lines `asked` (the fields of the upstream request) and `body` (what replaces its body), then `added`,
+/// `hidden`, `passed`, `redirects` and `cookies`: how the response differs from the upstream's.
 pub fn lines(
     request: &mut UpstreamRequest,
     ex: &mut Exchange,

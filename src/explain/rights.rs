@@ -17,7 +17,7 @@ pub fn take(config: &Config) -> Result<Option<String>, String> {
     }
     match serving_user::of(config) {
         Ok(None) => Ok(None),
-        Ok(Some(worker)) => match sandbox::look(&worker, config) {
+        Ok(Some(worker)) => match sandbox::enter_to_inspect(&worker, config) {
             Ok(()) => Ok(Some(format!("files are looked at as {}, as the server does", worker.name))),
             Err((call, e)) => {
                 Err(format!("files are looked at as root, the server is {}: {call} failed {e}", worker.name))

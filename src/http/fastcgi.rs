@@ -33,7 +33,7 @@ pub fn begin(out: &mut Vec<u8>, keep_conn: bool) {
     out.extend_from_slice(&[0, RESPONDER, if keep_conn { KEEP_CONN } else { 0 }, 0, 0, 0, 0, 0]);
 }
 
-/// A parameter, as it stands in the stream of [`params`].
+/// A parameter, encoded for the stream of [`params`].
 pub fn pair(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     pair_length(out, name.len());
     pair_length(out, value.len());
@@ -76,7 +76,7 @@ pub fn stdin(out: &mut Vec<u8>, piece: &[u8]) {
     stream(out, STDIN, piece);
 }
 
-/// The end of the request's body; a request without a body has it too.
+/// The end of the request's body; sent for requests without a body too.
 pub fn stdin_end(out: &mut Vec<u8>) {
     record_header(out, STDIN, 0, 0);
 }

@@ -1,4 +1,4 @@
-//! A header field of a message that was received (RFC 9110 §5), where it stands in the bytes of its head or block.
+//! A received header field (RFC 9110 §5), as positions in the bytes of its head or block.
 
 use crate::http::header::HeaderId;
 use crate::util::span::Span;

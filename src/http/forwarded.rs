@@ -28,7 +28,7 @@ fn last_element(line: &[u8]) -> Option<Element> {
     last
 }
 
-/// The first element of a list, and what stands behind its comma.
+/// The first element of a list, and the rest after its comma.
 fn first_element(list: &[u8]) -> Option<(Element, &[u8])> {
     let (mut element, mut rest) = (Element { proto: None, is_empty: true }, list);
     loop {
@@ -50,7 +50,7 @@ fn first_element(list: &[u8]) -> Option<(Element, &[u8])> {
         let value;
         (value, rest) = text(rest[equals + 1..].trim_ascii_start())?;
         element.is_empty = false;
-        // A parameter stands once in an element (RFC 7239 section 4).
+        // A parameter occurs once in an element (RFC 7239 section 4).
         if name.eq_ignore_ascii_case(b"proto") && element.proto.replace(value).is_some() {
             return None;
         }
@@ -71,7 +71,7 @@ fn text(rest: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     (rest.is_empty() || b",;".contains(&rest[0])).then_some((value, rest))
 }
 
-/// A quoted string without its first quote, and what stands behind its last.
+/// The content of a quoted string, and the rest after its closing quote.
 fn unquote(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     let (mut value, mut bytes) = (Vec::new(), text.iter().enumerate());
     while let Some((at, byte)) = bytes.next() {

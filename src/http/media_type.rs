@@ -18,7 +18,7 @@ static BY_EXTENSION: LazyLock<HashMap<&'static str, &'static str>> = LazyLock::n
     pairs.collect()
 });
 
-/// The type of a file with this extension: lower case, without its dot. None: nothing is known of it.
+/// The media type of this extension, which is in lower case and without its dot. None: unknown.
 pub fn of_extension(extension: &[u8]) -> Option<&'static str> {
     let extension = std::str::from_utf8(extension).ok()?;
     BY_EXTENSION.get(extension).copied().or_else(|| mime_guess::from_ext(extension).first_raw())

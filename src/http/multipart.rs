@@ -23,7 +23,7 @@ pub struct PartHead {
     pub name: Option<Vec<u8>>,
     /// Present, even if empty, for a file field; the client's word, not a safe name.
     pub filename: Option<Vec<u8>>,
-    /// The value of Content-Type as sent; None: `text/plain` is meant (RFC 7578 §4.4).
+    /// The value of Content-Type as sent; None: `text/plain` by default (RFC 7578 §4.4).
     pub content_type: Option<Vec<u8>>,
     /// Values of its Content-Digest and Repr-Digest lines (RFC 9530): both are of the part's data.
     pub digests: Vec<Vec<u8>>,

@@ -1,7 +1,7 @@
-//! The PROXY protocol, versions 1 and 2: what a balancer writes in front of a connection's first request to say whose
-//! connection it is. Sans-IO; whom to believe is for others to say.
+//! The PROXY protocol, versions 1 and 2: the header by which a load balancer announces the client of a connection.
+//! Sans-IO; which balancers are trusted is decided elsewhere.
 //!
-//! Invariant: no header is longer than [`MOST`]; what is complete is kept apart from what may still become a header.
+//! Invariant: no header is longer than [`MOST`]; a complete header is distinguished from the beginning of one.
 
 use std::net::IpAddr;
 

@@ -34,7 +34,7 @@ impl ByteRange {
 pub enum Ranges {
     /// Answer as if there were no Range: another unit, too many ranges, or more bytes than the whole.
     None,
-    /// 416: malformed (nginx), or nothing of it lies inside.
+    /// 416: malformed (nginx), or entirely outside the content.
     Unsatisfiable,
     /// A single range: 206 with Content-Range.
     One(ByteRange),
@@ -46,7 +46,7 @@ pub enum Ranges {
 /// which nginx also ignores ranges whose part headers would cost more than they save.
 pub fn parse(value: &[u8], size: u64, max: Option<usize>) -> Ranges {
     let is_bytes = value.get(..6).is_some_and(|unit| unit.eq_ignore_ascii_case(b"bytes="));
-    // `bytes=` alone is too short for nginx to look at.
+    // nginx ignores `bytes=` alone.
     if !is_bytes || value.len() == 6 || max == Some(0) {
         return Ranges::None;
     }

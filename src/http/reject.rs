@@ -21,7 +21,7 @@ pub enum Reject {
     HttpsTarget,
     /// 400: a header field breaks the rule named.
     BadField(&'static str),
-    /// 400: a byte that may not stand where it stands.
+    /// 400: a byte that is not allowed at its position.
     BadByte { place: &'static str, byte: u8 },
     /// 400: Host missing, repeated or not a host.
     BadHost(&'static str),

@@ -6,7 +6,7 @@ use super::escape;
 use super::signed_link::same;
 use md5::{Digest, Md5};
 
-/// When a link ends: Unix time, and as it stands there.
+/// When a link expires: Unix time, and the text of it.
 type Expires<'l> = Option<(i64, &'l [u8])>;
 
 /// What a link says of itself: the MD5, and when it ends.

@@ -19,7 +19,7 @@ const NAMES: [&[u8]; 5] = [b"link-place", b"link-expires", b"link-methods", b"li
 /// What a link allows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
-    /// A URI path; one that ends in a slash stands for all below.
+    /// A URI path; one that ends in a slash covers everything below it.
     pub place: Vec<u8>,
     /// Unix seconds; None: for ever.
     pub expires: Option<i64>,
@@ -47,7 +47,7 @@ pub enum LinkError {
     Missing,
     /// No key makes this signature of these arguments.
     Signature,
-    /// An argument stands twice or cannot be read, for this reason.
+    /// An argument occurs twice or cannot be parsed, for this reason.
     Malformed(&'static str),
 }
 

@@ -18,7 +18,7 @@ pub fn print(text: &[u8]) -> Result<(), Errno> {
     }
 }
 
-/// Writes to standard error as it stands.
+/// Writes the text to standard error unchanged.
 pub fn complain(text: &str) {
     // There is no other place to report to.
     let _ = write_all(std::io::stderr().as_fd(), text.as_bytes());

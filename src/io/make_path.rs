@@ -146,8 +146,8 @@ struct Used {
     left: Vec<Made>,
 }
 
-/// Directories made for an operation that may still fail, and those that it stores in. Dropping this removes those that
-/// were made, as far as they are empty, and no other operation stores in them.
+/// Directories created for an operation that may still fail, and those that it stores in. Dropping this removes the
+/// created ones that are empty and in which no other operation stores.
 #[derive(Default)]
 pub struct NewDirectories {
     made: Vec<Made>,

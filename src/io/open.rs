@@ -288,7 +288,7 @@ fn read_within(path: &Path, room: u64, patience: Option<u32>) -> Result<Vec<u8>,
     Ok(text)
 }
 
-/// Waits for something to read; a server that reads its configuration again goes on meanwhile.
+/// Waits until it is readable; a server that reloads its configuration serves clients meanwhile.
 fn is_readable(fd: BorrowedFd<'_>, patience: u32) -> Result<bool, Errno> {
     let mut left = patience;
     loop {

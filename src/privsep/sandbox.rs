@@ -71,12 +71,12 @@ pub fn enter(worker: &ServingUser, config: &Config) -> Result<Vec<String>, (&'st
     Ok(missing)
 }
 
-/// For a process that serves nothing (`webserv explain`): the part of [`enter`] that determines which files can be
+/// For a process that only inspects files (`webserv explain`): the part of [`enter`] that determines which files can be
 /// opened.
 ///
 /// # Errors
 /// The ids cannot be changed.
-pub fn look(worker: &ServingUser, config: &Config) -> Result<(), (&'static str, Errno)> {
+pub fn enter_to_inspect(worker: &ServingUser, config: &Config) -> Result<(), (&'static str, Errno)> {
     process::set_user(worker.uid, worker.gid, &worker.name).map_err(|e| ("setresuid()", e))?;
     sandbox::no_new_privs().map_err(|e| ("prctl(PR_SET_NO_NEW_PRIVS)", e))?;
     if !needs_programs(config) {
@@ -157,8 +157,8 @@ fn password_files(config: &Config) -> Vec<PathBuf> {
     dirs.collect()
 }
 
-/// The directory of a password file, of whose path `text` is known: all of it, or what stands before the first
-/// variable. Never the root directory, below which everything is; a file in it is allowed itself.
+/// The directory of a password file. `text`: its path, or the part before the first variable. Never the root directory,
+/// which would allow everything: for a file in it, the path of the file itself.
 fn password_directory(conf_dir: &Path, text: &[u8], is_whole: bool) -> Option<PathBuf> {
     let name = memchr::memrchr(b'/', text).map_or(0, |at| at + 1);
     let dir = conf_dir.join(OsStr::from_bytes(text.get(..name)?));

@@ -16,18 +16,18 @@ pub struct LocationMatch {
     pub matched: Option<Matched>,
 }
 
-/// The location of `server` for the normalised `uri`; the server level itself where none matches.
+/// The location of `server` for the normalised `uri`; the server level itself if none matches.
 ///
 /// # Errors
-/// Whether a regex matches could not be found out.
+/// A regex exceeded the limits of matching.
 pub fn find(config: &Config, server: ServerId, uri: &[u8], trace: &mut impl Trace) -> Result<LocationMatch, Failed> {
     find_within(config, server, uri, trace, &mut Effort::default())
 }
 
-/// As [`find`], with what is left of an effort.
+/// As [`find`], within the matching effort that is left to the request.
 ///
 /// # Errors
-/// Whether a regex matches could not be found out.
+/// A regex exceeded the limits of matching.
 pub fn find_within(
     config: &Config,
     server: ServerId,
@@ -45,8 +45,8 @@ struct Search<'a, T> {
     effort: &'a mut Effort,
 }
 
-/// The location of some kind whose name the URI is but for its last slash, where no other location of its level has it:
-/// one around it may.
+/// The location that answers the URI with a slash appended, if `is_meant` accepts it: the URI itself is then redirected
+/// there. None if a location beside it is named by the URI itself; a location around it may be.
 pub fn lacks_slash(
     config: &Config,
     server: ServerId,
@@ -71,7 +71,7 @@ pub fn lacks_slash(
         };
         // Names that begin with the URI, the one with a slash among them, would follow there.
         let is_beginning = prefixes.get(behind).is_some_and(|entry| entry.prefix.starts_with(uri));
-        // Asked for every request: the name with its slash is only written where it is looked up by its hash.
+        // Called for every request, so the name with a slash is built only where it is looked up by its hash.
         let exact = match tree.exact.is_empty() {
             true => None,
             false => tree.exact.get(&*[uri, b"/"].concat()).copied(),
@@ -89,17 +89,17 @@ pub fn lacks_slash(
     }
 }
 
-/// How `name` compares with `uri` and a slash behind it.
+/// Compares `name` with `uri` and a slash appended.
 fn against_directory(name: &[u8], uri: &[u8]) -> Ordering {
     match name.split_at_checked(uri.len()) {
         Some((start, rest)) => start.cmp(uri).then_with(|| rest.cmp(b"/")),
-        // A beginning of it comes before it, too.
+        // A proper prefix sorts first.
         None => name.cmp(uri),
     }
 }
 
-/// Whether some URI that begins with `uri`, a directory's, may belong to another location than `home`, which it belongs
-/// to itself. A regex counts as if it matched some; nothing below the name of an exact location belongs to that.
+/// Whether a URI below the directory `uri` may belong to another location than `home`, that of the directory itself.
+/// Regexes count as matching; nothing below an exact location's name belongs to that location.
 pub fn may_differ_below(config: &Config, server: ServerId, uri: &[u8], home: LocationId) -> bool {
     if config.location(home).kind == LocationKind::Exact {
         return true;
@@ -122,8 +122,8 @@ pub fn may_differ_below(config: &Config, server: ServerId, uri: &[u8], home: Loc
     }
 }
 
-/// Whether the search is settled, by an exact name or a regex: else regexes of the levels above may still win, whatever
-/// nested prefix was found. `^~` holds for the regexes of its own level only, as in nginx.
+/// Returns whether the search is over, because an exact name or a regex was found: otherwise regexes of outer levels
+/// may still win over a nested prefix. `^~` excludes the regexes of its own level only (nginx).
 fn search(
     config: &Config,
     tree: &LocationTree,
@@ -158,8 +158,8 @@ fn search(
     let Some((at, matched)) = first else { return Ok(false) };
     let (_, id) = tree.regexes[at];
     by.trace.step(|| TraceStep::Location { id, verdict: LocationVerdict::Regex });
-    // Without groups of its own it leaves none of an earlier one; names that it does not set keep what the regex
-    // around it has captured (nginx).
+    // Captures of an earlier regex are replaced even if this one has none; named groups that it does not set keep what
+    // the enclosing regex captured (nginx).
     let around = found.matched.take().map(|matched| matched.named).unwrap_or_default();
     let mut matched = matched.unwrap_or_default();
     matched.named.splice(0..0, around);

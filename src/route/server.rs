@@ -6,18 +6,18 @@ use crate::config::model::{Endpoint, ServerId};
 use crate::config::pattern::{Effort, Failed, Matched};
 use crate::config::pattern_set;
 
-/// `host` in lower case, without port and trailing dot. A regex that matched gives its captures.
+/// The server for `host` (in lower case, without port and trailing dot), and the captures if a regex matched.
 ///
 /// # Errors
-/// Whether a regex matches could not be found out.
+/// A regex exceeded the limits of matching.
 pub fn find(endpoint: &Endpoint, host: &[u8], trace: &mut impl Trace) -> Result<(ServerId, Option<Matched>), Failed> {
     find_within(endpoint, host, trace, &mut Effort::default())
 }
 
-/// As [`find`], with what is left of an effort.
+/// As [`find`], within the matching effort that is left to the request.
 ///
 /// # Errors
-/// Whether a regex matches could not be found out.
+/// A regex exceeded the limits of matching.
 pub fn find_within(
     endpoint: &Endpoint,
     host: &[u8],
@@ -29,10 +29,10 @@ pub fn find_within(
     Ok((id, matched))
 }
 
-/// The server that has a name; None: it is the default's to answer.
+/// The server that has this name. None: no server has it, so that the default server answers.
 ///
 /// # Errors
-/// Whether a regex matches could not be found out.
+/// A regex exceeded the limits of matching.
 pub fn by_name(endpoint: &Endpoint, host: &[u8]) -> Result<Option<ServerId>, Failed> {
     let (id, rule, _) = decide(endpoint, host, &mut Effort::default())?;
     Ok(Some(id).filter(|_| rule != Rule::Default))

@@ -1,9 +1,9 @@
-//! What watches a decision: nothing for the server, a recorder for `webserv explain`.
+//! Records the steps of a routing decision for `webserv explain`. A server records nothing.
 
 use crate::config::ast::Span;
 use crate::config::model::{LocationId, ServerId};
 
-/// Why a server was taken.
+/// The rule by which a server was selected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rule {
     /// A name without a wildcard; `server_name ""` for a request without Host.
@@ -18,7 +18,7 @@ pub enum Rule {
     Default,
 }
 
-/// What came of looking at a location.
+/// How a location matched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LocationVerdict {
     /// The URI is its name.
@@ -40,11 +40,11 @@ pub enum TraceStep {
     Search { server: ServerId, uri: Vec<u8> },
     /// A location was looked at.
     Location { id: LocationId, verdict: LocationVerdict },
-    /// What a later phase came to, in words; `at` is the directive that made it so.
+    /// A decision of a later phase, in words; `at` is the directive that caused it.
     Phase { name: &'static str, at: Option<Span>, text: String },
 }
 
-/// Watches a decision. [`NoTrace`] compiles to nothing.
+/// Receives the steps of a decision.
 pub trait Trace {
     /// Takes a step of the decision. The closure is called only by a trace that records.
     fn step(&mut self, step: impl FnOnce() -> TraceStep);
@@ -74,7 +74,7 @@ impl Trace for Recorder {
     }
 }
 
-/// A trace that is there or not is known at run time: for the phases of a request, which are compiled once for both.
+/// For the phases of a request, which are compiled once for server and `explain`: None records nothing.
 impl Trace for Option<Recorder> {
     #[inline]
     fn step(&mut self, step: impl FnOnce() -> TraceStep) {

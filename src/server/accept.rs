@@ -117,7 +117,7 @@ impl Server {
     }
 
     fn take(&mut self, fd: OwnedFd, peer: Peer, at: usize) {
-        if self.cx.descriptors.are_short(fd.as_fd()) {
+        if self.cx.descriptors.is_reserved(fd.as_fd()) {
             self.cx.files.give_back();
         }
         self.serial += 1;

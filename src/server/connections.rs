@@ -16,7 +16,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// The queue in which a connection waits for its next turn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Queue {
-    /// It has used its share, and goes on in the next turn.
+    /// It has used its share, and continues in the next turn.
     Run,
     /// It has bodies to transfer, which share `BULK` bytes per turn.
     Bulk,

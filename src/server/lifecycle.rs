@@ -157,7 +157,7 @@ fn open_others(
     }
     // As many descriptors as the system allows; fewer are no reason not to serve.
     let _ = process::raise_nofile(config.process.nofile);
-    listeners.assume(&config).map_err(Failure::bind)?;
+    listeners.open(&config).map_err(Failure::bind)?;
     greet(greeting, &config, &config_source, &listeners);
     for text in listeners.warnings() {
         console::line(format_args!("{}: [warn] {text}", config_source.program));

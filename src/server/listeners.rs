@@ -113,7 +113,7 @@ pub const UNITS: &str = "WEBSERV_UNIT";
 /// A socket that could not be opened.
 #[derive(Debug)]
 pub struct BindError {
-    /// As the log has it: `bind()`.
+    /// As in the log: `bind()`.
     pub call: &'static str,
     /// The address.
     pub addr: Addr,
@@ -221,11 +221,11 @@ impl Listeners {
     ///
     /// An IPv6 address is left out on a kernel without IPv6 where IPv4 serves the same sites by the same port: the
     /// usual pair of `listen 80` and `listen [::]:80` has to start on any machine. [`Listeners::warnings`] names it.
-    pub fn assume(&mut self, config: &Config) -> Result<(), BindError> {
-        self.assume_by(config, bound)
+    pub fn open(&mut self, config: &Config) -> Result<(), BindError> {
+        self.open_by(config, bound)
     }
 
-    fn assume_by(&mut self, config: &Config, bind: Bind) -> Result<(), BindError> {
+    fn open_by(&mut self, config: &Config, bind: Bind) -> Result<(), BindError> {
         let (mut fresh, mut absent, mut closed) = (Vec::new(), Vec::new(), Vec::new());
         for wanted in &config.sockets {
             let options = &config.endpoints[wanted.endpoint.at()].options;
@@ -325,7 +325,7 @@ impl Listeners {
         handover
     }
 
-    /// Which endpoint each listener stands for.
+    /// The endpoint of each listener.
     pub fn endpoints(&self) -> &Endpoints {
         &self.endpoints
     }

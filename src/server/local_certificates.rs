@@ -101,7 +101,7 @@ mod tests {
         let mut logs = Logs::new();
         logs.open(&config).expect("the directory may be written to");
         let mut listeners = Listeners::default();
-        listeners.assume(&config).expect("free paths");
+        listeners.open(&config).expect("free paths");
         Server::new(Services::new(Rc::new(config), logs), listeners, Signals::none()).expect("epoll")
     }
 

@@ -1,6 +1,6 @@
-//! Work on all log files: opening them again, taking those that the parent has opened again, closing those that no
-//! configuration names any more. A few files are done at once, many in several turns; until its turn comes, a file's
-//! lines go where they went before.
+//! Work on all log files: reopening them, replacing them by those that the parent has reopened, closing those that no
+//! configuration names any more. A few files are handled at once, many in several turns; until its turn, a file's lines
+//! go to the old file.
 
 use super::Server;
 use super::reload;

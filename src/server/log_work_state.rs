@@ -21,7 +21,7 @@ impl LogWork {
         self.handed.is_empty()
     }
 
-    /// Whether a turn goes on with some of it.
+    /// Whether some of it is still to be done.
     pub fn is_under_way(&self) -> bool {
         self.reopening.is_some() || !self.handed.is_empty() || self.retiring.is_some()
     }

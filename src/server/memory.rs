@@ -38,8 +38,8 @@ impl Server {
         self.returning.get_or_insert_default().restart();
     }
 
-    /// Begins to return memory in a turn without events after a crowd of connections has closed (later nothing would
-    /// trigger it), and goes on with what was begun, within the time of this turn.
+    /// Begins to return memory in a turn without events after a crowd of connections has closed (nothing would trigger
+    /// it later), and continues what was begun, within the time of this turn.
     pub(super) fn give_back_memory(&mut self) {
         let events = &self.events;
         let is_idle = || events.iter().all(|(token, _)| role_of(token) == Some(Role::Timer));

@@ -259,7 +259,7 @@ impl Server {
             Ok(pid_file) => pid_file,
             Err(failure) => return Err(self.keep(config_source, config, failure)),
         };
-        if let Err(e) = self.listeners.assume(&config) {
+        if let Err(e) = self.listeners.open(&config) {
             pid_file.undo(self.pid_file.as_ref());
             return Err(self.keep(config_source, config, Failure::bind(e)));
         }

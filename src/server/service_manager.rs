@@ -13,7 +13,7 @@ use std::time::Duration;
 /// How long to wait for a manager to take the message that we are ready.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The manager's socket and what it is to be told.
+/// The manager's socket, and the notifications that it expects.
 #[derive(Default)]
 pub struct ServiceManager {
     socket: Option<UnixDatagram>,

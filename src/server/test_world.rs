@@ -40,7 +40,7 @@ impl World {
         let mut logs = Logs::new();
         logs.open(&config).expect("the directory may be written to");
         let mut listeners = Listeners::default();
-        listeners.assume(&config).expect("a free path");
+        listeners.open(&config).expect("a free path");
         let cx = Services::new(Rc::new(config), logs);
         let server = Server::new(cx, listeners, Signals::none()).expect("epoll");
         World { dir, server }

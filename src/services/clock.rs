@@ -115,9 +115,9 @@ impl Clock {
         self.ms.saturating_sub(self.begun)
     }
 
-    /// By how many milliseconds the wall clock was set forward since it showed `stamp` (Unix milliseconds): that much
-    /// of what seems to be the age of `stamp` did not pass. A clock that was set back shows some times twice; then the
-    /// later age is not assumed.
+    /// By how many milliseconds the wall clock was set forward since it showed `stamp` (Unix milliseconds): by that
+    /// much the apparent age of `stamp` is too high. If the clock was set back, it showed some times twice; of two
+    /// possible ages the younger is assumed.
     pub fn set_forward_since(&self, stamp: i64) -> i64 {
         let mut until = i64::MAX;
         let (mut forward, mut most) = (0i64, 0i64);

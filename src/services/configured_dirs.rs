@@ -1,17 +1,16 @@
 //! Configured directories that matter whatever path leads to them: those in which clients may store files, those whose
-//! contents are hidden, and those that are neither moved nor removed. They are matched by configured path and by real
-//! path, and found without looking at the others; whatever the case of their names: on file systems that ignore it, the
-//! real path of a directory is spelled as the client spells it.
+//! contents are hidden, and those that must not be moved or removed. They are looked up by configured path and by real
+//! path, ignoring case: on a file system that ignores case, a real path is spelled as the client spelled it.
 //!
-//! Invariant: a directory's real path is at most a second old; if there are more than [`AT_ONCE`], each call refreshes
-//! that many, in turn. What this process moved is refreshed at once: the directories at or below its old and new path.
-//! Those that a symbolic link leads to may depend on a link in what was moved: the next calls refresh them, [`AT_ONCE`]
-//! each. One on a remote file system, which may hang, keeps its last real path if the kernel no longer has it cached.
-//! But if this process moved something, or a client may upload there, the remote side is asked: it has just responded,
-//! and the real path must be known. All are refreshed where a configuration begins or it is not known what was moved:
-//! before the next request that asks, or a few in a turn until it comes. Without a free descriptor nothing can be
-//! refreshed: directories keep their last real paths, and if that does not suffice, [`ConfiguredDirs::any`] returns an
-//! error.
+//! Invariant: the real path of a directory is at most [`FRESH`] milliseconds old; if there are more than [`AT_ONCE`],
+//! each call refreshes that many in turn. After this process has moved something, the directories at or below its old
+//! and new path are refreshed at the next call, and those reached through a symbolic link during the next calls,
+//! [`AT_ONCE`] each. A directory on a remote file system, which may hang, keeps its last real path if the kernel no
+//! longer has it cached, unless this process moved something or a client may upload there: then the file system has
+//! just responded, and the path must be known. All directories are refreshed when a configuration begins, or if the
+//! path of what was moved is unknown: a few per turn, and the rest before the next request that needs them. Without a
+//! free descriptor nothing can be refreshed: directories keep their last real paths, and if that does not suffice,
+//! [`ConfiguredDirs::any`] returns an error.
 
 mod ended;
 
@@ -49,32 +48,33 @@ pub struct ConfiguredDirs {
     longest: usize,
     /// The directory refreshed least recently.
     next: usize,
-    /// How many of the first were found since all may lie elsewhere; the others must be refreshed.
+    /// The number of directories, from the first on, that were resolved since all may have moved; the others must be
+    /// refreshed.
     sound: usize,
-    /// Whether a few of the others are found in each turn, ahead of requests ([`ConfiguredDirs::prepare`]).
+    /// Whether a few of the others are resolved in each turn, ahead of requests ([`ConfiguredDirs::prepare`]).
     prepares: bool,
     /// Those that must be refreshed: something at or above them was moved.
     moved: BTreeSet<u32>,
-    /// Those whose real path is another than the configured one; and those of them to be refreshed in turn.
+    /// Directories whose real path differs from the configured one; and those of them still to be refreshed.
     linked: BTreeSet<u32>,
     doubtful: BTreeSet<u32>,
-    /// Another number whenever [`ConfiguredDirs::any`] may find something else: for another configuration, or since a
-    /// directory lies elsewhere.
+    /// Changes whenever [`ConfiguredDirs::any`] may give another result: with the configuration, or when a directory's
+    /// real path changes.
     generation: u64,
-    /// The last number that was given, for all configurations.
+    /// The last generation assigned, across configurations.
     last: Rc<Cell<u64>>,
-    /// Those of the other configurations whose requests still run: after a reload, requests of the old one and the new
-    /// one ask by turns. And those to be freed ([`ended`]).
+    /// The directories of other configurations whose requests still run (after a reload, requests of both ask
+    /// alternately), and those to be freed ([`ended`]).
     others: Vec<ConfiguredDirs>,
 }
 
-/// Configured directories whose real places decided something: their
-/// [generations](ConfiguredDirs::generation). None: they were not asked.
+/// The [generations](ConfiguredDirs::generation) of the configured directories that a decision depended on. None: it
+/// did not depend on them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct DirGenerations {
-    /// Of those whose contents are hidden.
+    /// Directories whose contents are hidden.
     pub hidden: Option<u64>,
-    /// Of those in which clients may store files.
+    /// Directories in which clients may store files.
     pub stored: Option<u64>,
 }
 
@@ -106,8 +106,8 @@ impl WatchedDirectory {
 }
 
 impl ConfiguredDirs {
-    /// Directories in which clients may store files. The role is the index of the configuration's write area; None
-    /// where all files are theirs (an upload_store).
+    /// Directories in which clients may store files. The role is the index of the configuration's write area; None for
+    /// an upload_store, in which all files are theirs.
     pub fn stored() -> ConfiguredDirs {
         ConfiguredDirs::of(|config| {
             let stores = config.client_files.iter().map(|store| (&**store, None));
@@ -183,7 +183,7 @@ impl ConfiguredDirs {
         self.generation
     }
 
-    /// Whether one of them has one of the paths, or lies below it.
+    /// Whether one of the directories is at, or below, one of the paths.
     ///
     /// # Errors
     /// The real paths of the directories are not known.
@@ -206,7 +206,7 @@ impl ConfiguredDirs {
         from.map(|(path, those)| (&**path, those)).take_while(move |(path, _)| path.starts_with(&start))
     }
 
-    /// The relative paths to those below `directory`, which is given by several paths.
+    /// The relative paths of the configured directories below `directory`, which is given by several paths.
     ///
     /// # Errors
     /// The real paths of the directories are not known.
@@ -227,7 +227,7 @@ impl ConfiguredDirs {
         Ok(subpaths)
     }
 
-    /// Adopts the configuration if it is another one. Refreshes what is not fresh.
+    /// Switches to the configuration if it is another one, and refreshes stale directories.
     fn refresh_for(&mut self, config: &Rc<Config>, now: u64) -> Result<(), Errno> {
         self.adopt(config);
         self.look(now)
@@ -250,7 +250,7 @@ impl ConfiguredDirs {
         self.others = others;
     }
 
-    /// Those of another configuration, none of them found yet.
+    /// The list of another configuration, with no directory resolved yet.
     fn list_for(&self, config: &Rc<Config>) -> ConfiguredDirs {
         let mut dirs = ConfiguredDirs { last: self.last.clone(), ..ConfiguredDirs::of(self.list) };
         dirs.of = Rc::downgrade(config);
@@ -265,8 +265,8 @@ impl ConfiguredDirs {
         self.generation = self.last.get();
     }
 
-    /// Whether there are so many to be found that they are found ahead of the first request that asks: the roots of
-    /// 5000 servers took it 40 ms.
+    /// Whether there are so many unresolved directories that they are resolved ahead of the first request that needs
+    /// them: the roots of 5000 servers took that request 40 ms.
     pub fn is_to_prepare(&self, config: &Rc<Config>) -> bool {
         match std::iter::once(self).chain(&self.others).find(|dirs| dirs.is_of(config)) {
             Some(dirs) => dirs.prepares,
@@ -275,14 +275,14 @@ impl ConfiguredDirs {
         }
     }
 
-    /// Finds [`AT_ONCE`] of those that must be refreshed.
+    /// Resolves [`AT_ONCE`] of the directories that must be refreshed.
     pub fn prepare(&mut self, config: &Rc<Config>, now: u64) {
         self.adopt(config);
-        self.prepare_by(now, real_paths::find_known, ask_remote, RemoteMounts::read);
+        self.prepare_by(now, real_paths::find_cached, ask_remote, RemoteMounts::read);
     }
 
-    /// As [`ConfiguredDirs::look_by`]. Ends at one that cannot be found now, or on a remote file system, which might
-    /// hang before anything was asked of it.
+    /// As [`ConfiguredDirs::look_by`]. Stops at a directory that cannot be resolved now, or that is on a remote file
+    /// system, which might hang.
     fn prepare_by(
         &mut self,
         now: u64,
@@ -366,7 +366,7 @@ impl ConfiguredDirs {
     }
 
     fn look(&mut self, now: u64) -> Result<(), Errno> {
-        self.look_by(now, real_paths::find_known, ask_remote, RemoteMounts::read)
+        self.look_by(now, real_paths::find_cached, ask_remote, RemoteMounts::read)
     }
 
     /// Refreshes those that are not fresh. `known`: the real path of a path if the kernel has it cached; `ask`: the
@@ -406,7 +406,7 @@ impl ConfiguredDirs {
         Ok(())
     }
 
-    /// Finds the real path of a directory. False: there is no free descriptor, and it keeps its last one for now.
+    /// Resolves a directory. False: there is no free descriptor, and it keeps its last real path for now.
     ///
     /// # Errors
     /// There is no free descriptor, and the last real path does not suffice.

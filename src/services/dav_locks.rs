@@ -2,7 +2,7 @@
 //! reload, and after a restart clients request new ones.
 //!
 //! Invariant: a zone never exceeds its size, no exclusive lock overlaps another lock, and the cost of a request does
-//! not depend on the number of locks on other paths. All locks spell what their paths have in common in one way.
+//! not depend on the number of locks on other paths. Locks spell the common part of their paths identically.
 
 mod spellings;
 
@@ -76,7 +76,7 @@ struct Zone {
     now: u64,
 }
 
-/// What another process that serves the same files has to know of.
+/// A change to announce to another process that serves the same files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LockChange {
     /// A lock of this zone was granted or renewed.
@@ -89,12 +89,12 @@ pub enum LockChange {
 #[derive(Default)]
 pub struct Forgotten(Vec<(Rc<str>, Lock)>);
 
-/// Goes through all locks while requests change them. Those granted meanwhile may be left out, ended or expired ones
-/// may be among them.
+/// Iterates over all locks while requests change them. Locks granted meanwhile may be missed; ended or expired ones may
+/// be returned.
 pub struct LockCursor {
-    /// Those that are left.
+    /// The remaining zones.
     zones: Vec<(Rc<str>, Rc<RefCell<Zone>>)>,
-    /// The last path of the last zone, and its locks that are left.
+    /// The last path visited in the last zone, and its remaining locks.
     last: Option<Rc<[u8]>>,
     found: vec::IntoIter<Lock>,
 }
@@ -130,7 +130,7 @@ pub enum NotGranted {
     Locked,
     /// The zone is full.
     Full,
-    /// [`SHARED`] locks cover that path, or a name of it has the most spellings.
+    /// [`SHARED`] locks cover that path, or a name in it has the maximum number of spellings.
     Many,
 }
 
@@ -265,7 +265,7 @@ impl DavLocks {
         self.zones.entry(known.unwrap_or_else(|| zone.into())).or_default().borrow_mut().insert(lock);
     }
 
-    /// A lock that another process knows to have ended.
+    /// Removes a lock that has ended in another process.
     pub fn end(&mut self, path: &[u8], token: Token) {
         self.zones.retain(|_, zone| {
             let mut zone = zone.borrow_mut();

@@ -13,7 +13,7 @@ const PART: u64 = 8;
 /// Copied to all that open files for clients. The limit is RLIMIT_NOFILE (worker_rlimit_nofile).
 #[derive(Clone, Copy, Default)]
 pub struct Descriptors {
-    /// Numbers from this one on are reserved. None: the limit is unknown.
+    /// Descriptor numbers from this one on are reserved. None: the limit is unknown.
     left_from: Option<u64>,
 }
 
@@ -23,17 +23,17 @@ impl Descriptors {
         self.left_from = Some(limit - limit / PART);
     }
 
-    /// An eighth of them: the most that lookups of names, or the directories of unfinished uploads, may hold.
+    /// An eighth of the limit: the maximum for name lookups, and for the directories of unfinished uploads.
     pub fn eighth(&self) -> usize {
         self.left_from.map_or(usize::MAX, |from| usize::try_from(from / (PART - 1)).unwrap_or(usize::MAX))
     }
 
     /// Whether the descriptor just opened is a reserved one, and must be closed again.
-    pub fn are_short(&self, opened: BorrowedFd<'_>) -> bool {
-        self.are_short_at(opened.as_raw_fd())
+    pub fn is_reserved(&self, opened: BorrowedFd<'_>) -> bool {
+        self.is_reserved_at(opened.as_raw_fd())
     }
 
-    fn are_short_at(&self, number: i32) -> bool {
+    fn is_reserved_at(&self, number: i32) -> bool {
         self.left_from.is_some_and(|from| u64::try_from(number).is_ok_and(|number| number >= from))
     }
 }
@@ -45,11 +45,11 @@ mod tests {
     #[test]
     fn an_eighth_of_the_descriptors_is_left_to_others() {
         let mut descriptors = Descriptors::default();
-        assert!(!descriptors.are_short_at(i32::MAX), "no limit is known");
+        assert!(!descriptors.is_reserved_at(i32::MAX), "no limit is known");
         for (limit, last) in [(16, 13), (20, 17), (256, 223), (1024, 895)] {
             descriptors.set_limit(limit);
             assert_eq!(descriptors.eighth() as u64, limit / 8);
-            assert!(!descriptors.are_short_at(last) && descriptors.are_short_at(last + 1), "{limit}");
+            assert!(!descriptors.is_reserved_at(last) && descriptors.is_reserved_at(last + 1), "{limit}");
         }
     }
 }

@@ -1,8 +1,9 @@
-//! The path by which a directory was opened that something is to be stored in, or taken from, in a later turn.
+//! The path by which a directory was opened in which something is to be stored, or from which it is to be taken, in a
+//! later turn.
 //!
-//! Invariant: a name is given only in a directory to which this path still leads. A client, or another process, may
-//! have moved the directory away meanwhile: the name would be at an address that the request does not name, and that
-//! nothing has judged.
+//! Invariant: a name is given only in a directory to which this path still leads. If a client or another process has
+//! moved the directory meanwhile, the file would appear at an address that the request does not name, and whose rules
+//! were not checked.
 
 use super::clock::Clock;
 use crate::sys::Errno;
@@ -12,14 +13,14 @@ use std::os::fd::BorrowedFd;
 /// The path, and when it last led to the directory.
 #[derive(Clone)]
 pub struct DirPath {
-    /// With the names of directories that are yet to be made.
+    /// Including directories that are still to be created.
     path: Vec<u8>,
-    /// The arrival in which it was last known to lead there.
+    /// The [`Clock::arrival`] at which it last led there.
     known_at: u64,
 }
 
 impl DirPath {
-    /// Of a directory that has just been opened: a trusted one's path, and the way from there.
+    /// For a directory that was just opened: the path of a trusted directory, and the way from there.
     pub fn new(base: &[u8], way: &[u8], now: &Clock) -> DirPath {
         DirPath { path: joined(base, way), known_at: now.arrival }
     }
@@ -30,7 +31,7 @@ impl DirPath {
         DirPath { path: joined(&self.path, way), known_at: self.known_at }
     }
 
-    /// Whether it still leads to the directory, below which that many names of it are missing.
+    /// Whether it still leads to the directory, below which the last `missing` names of the path do not exist yet.
     ///
     /// # Errors
     /// Those of the calls.
@@ -45,7 +46,7 @@ impl DirPath {
         Ok(leads)
     }
 
-    /// As [`DirPath::leads_to`], asked of the file system in any case: after a wait in which no request has arrived,
+    /// As [`DirPath::leads_to`], but always checked with the file system: after a wait during which no request arrived,
     /// but another process may have moved it.
     ///
     /// # Errors

@@ -8,9 +8,9 @@
 //! another directory, or mounts: so users check again every [`TRUST`] milliseconds, and do not rely on this for files
 //! with several names.
 //!
-//! What bounds it: an event ends the trust in all directories that it is about at once, which is a flag each. Their
-//! places among the watches are given back later, for [`SWEEP`] of them in an epoch: an event about `/srv` may be about
-//! [`DIRS`] directories of [`STEPS`] steps each. Events are read to the last, of which the kernel keeps 16384.
+//! What bounds it: an event invalidates all directories that it concerns at once, by a flag each. Their entries among
+//! the watches are removed later, [`SWEEP`] per epoch: an event about `/srv` may concern [`DIRS`] directories with
+//! [`STEPS`] steps each. All pending events are read; the kernel keeps at most 16384.
 
 use super::clock::Clock;
 use crate::sys::Errno;
@@ -36,7 +36,7 @@ const LINKS: u32 = 40;
 /// Maximum number of path components of a watched directory: each costs two system calls, and clients may create
 /// directories as deep as paths allow.
 const STEPS: usize = 64;
-/// Watches given back in an epoch, by directories that are watched no longer: each may be a system call.
+/// Maximum number of watches of lost directories removed per epoch: each may cost a system call.
 const SWEEP: usize = 64;
 /// Bytes of events read at a time.
 const EVENTS: usize = 4096;
@@ -95,7 +95,7 @@ pub struct Dir {
 }
 
 impl Dir {
-    /// While it exists, no other has this number.
+    /// Unique while the directory exists.
     fn number(self: &Rc<Dir>) -> usize {
         Rc::as_ptr(self).addr()
     }
@@ -157,7 +157,7 @@ pub struct DirWatch {
     inotify: Option<Inotify>,
     dirs: HashMap<Box<[u8]>, WatchState>,
     marks: FastMap<i32, Mark>,
-    /// Directories that are watched no longer, and still among the marks.
+    /// Directories no longer watched whose marks are not removed yet.
     lost: Vec<Rc<Dir>>,
     /// The epoch in which events were last read.
     moment: u64,
@@ -204,7 +204,7 @@ impl DirWatch {
         self.sweep();
     }
 
-    /// Gives back the watches of some of the directories that were lost.
+    /// Removes the watches of some of the lost directories.
     fn sweep(&mut self) {
         let mut given = 0;
         while given < SWEEP
@@ -279,7 +279,7 @@ impl DirWatch {
         }
     }
 
-    /// Takes the directory out of everything. Returns the number of its watches.
+    /// Removes the directory from all tables. Returns the number of its watches.
     fn unmark(&mut self, dir: &Rc<Dir>) -> usize {
         dir.alive.set(false);
         // Another may be watched at this path by now.
@@ -305,7 +305,7 @@ impl DirWatch {
         }
     }
 
-    /// Events were lost: any directory may have changed. Their watches stay until [`DirWatch::sweep`] gives them back.
+    /// Events were lost: any directory may have changed. Their watches stay until [`DirWatch::sweep`].
     fn distrust(&mut self) {
         let watched = |known: &WatchState| match known {
             WatchState::Watched(dir) => Some(dir.clone()),

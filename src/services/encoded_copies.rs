@@ -1,8 +1,8 @@
 //! Cached copies of a file that is too large for the open-file cache to hold in memory: its compressed form, or its
 //! content if ranges are often requested. Owned by the open file, so a copy never outlives its version of the content.
 //!
-//! Invariant: all copies together, those that are being made included, do not exceed the limit; one that does not fit
-//! is recomputed each time.
+//! Invariant: all copies together, including those being made, do not exceed the limit; one that does not fit is
+//! recomputed each time.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
@@ -55,11 +55,11 @@ impl Drop for CachedBytes {
     }
 }
 
-/// A copy that is being made while it is sent. It counts as one that is cached: any number of clients may have a file
-/// compressed at the same time, and read it as slowly as they like.
+/// A copy made while it is sent. It counts towards the limit: any number of clients may have a file compressed at once,
+/// and read it as slowly as they like.
 pub struct PartialCopy {
     bytes: Vec<u8>,
-    /// What of the budget it takes.
+    /// Bytes of the budget in use.
     counted: u64,
     budget: Rc<MemoryBudget>,
 }
@@ -74,7 +74,7 @@ impl PartialCopy {
     pub fn push(&mut self, piece: &[u8]) -> bool {
         let (len, room) = (self.bytes.len(), self.bytes.capacity());
         if room - len < piece.len() {
-            // Not doubled: all of the room counts.
+            // Not doubled, since the whole capacity counts.
             self.bytes.reserve_exact(piece.len().max(len / 4));
         }
         let room = self.bytes.capacity() as u64;

@@ -2,10 +2,10 @@
 //! members. Also limits repeated lines: a repeated message of the process is only counted, and a log with a rate drops
 //! lines beyond it and reports how many.
 //!
-//! No line is longer than 9 KiB: the text has at most [`MESSAGE`] bytes, the request line [`REQUEST`], each other one
-//! of the request's data [`MEMBER`], as they stand in the line. What is longer loses its middle, marked with "…", which
-//! no valid URI has ([`is_shortened`]). So what the line is about and who caused it stay, while nginx cuts the end of
-//! the line (2048 bytes, NGX_MAX_ERROR_STR).
+//! No line is longer than 9 KiB: the message has at most [`MESSAGE`] bytes, the request line [`REQUEST`], each other
+//! member of the request's data [`MEMBER`], counted as written. A longer value loses its middle, marked with "…", which
+//! no valid URI contains ([`is_shortened`]), so that both the cause and the client remain visible; nginx cuts the end
+//! of the line (2048 bytes, NGX_MAX_ERROR_STR).
 
 use super::clock::Clock;
 use crate::config::model::{Level, LineFormat};
@@ -23,7 +23,7 @@ const SECOND: u64 = 1_000;
 const MESSAGE: usize = 4096;
 /// Maximum bytes of the request line: queries of some hundred bytes are ordinary, and `explain` needs the whole.
 const REQUEST: usize = 2048;
-/// Maximum bytes of another one of the request's data: the host, the referrer, …
+/// Maximum bytes of each other member: host, referrer and so on.
 const MEMBER: usize = 512;
 /// Stands for what was left out.
 const LEFT_OUT: &str = "…";
@@ -97,8 +97,8 @@ fn most(name: &str) -> usize {
     if name == "request" { REQUEST } else { MEMBER }
 }
 
-/// Whether this member, as it stands in a line, has lost its middle. What is shortened keeps more than half of the
-/// room, so that a mark in a short value is the client's.
+/// Whether this member, as written in a line, has lost its middle. A shortened value keeps more than half of its room,
+/// so a mark in a short value was sent by the client.
 pub fn is_shortened(name: &str, shown: &str) -> bool {
     shown.len() > most(name) / 2 && shown.contains(LEFT_OUT)
 }

@@ -1,12 +1,12 @@
-//! Which client gives way where all clients share a bounded number of places (hashes of passwords, lookups of names):
-//! the one that holds the most, so that one that holds few gets in, however many places others have taken.
+//! Decides which client gives up a place when a bounded number of places (password hashes, name lookups) is taken: the
+//! one that holds the most, so that a client that holds few always gets one.
 //!
-//! An IPv6 network of 64 bits is one client. What a provider gives to one line (/56, /48) is counted first as a whole:
-//! 256 networks of one line have together what one other client has.
+//! An IPv6 network of 64 bits counts as one client. The network of one customer line (/56, /48) is first counted as a
+//! whole: its 256 networks together get as much as one other client.
 
 use std::collections::BTreeMap;
 
-/// Octets of networks that are compared: first the widest, last a client's own. An IPv4 address has four.
+/// Octets of the networks that are compared: the widest first, a client's own last. An IPv4 address has four.
 const LEVELS: [usize; 3] = [6, 7, 8];
 
 /// A client, by its address.
@@ -25,7 +25,7 @@ impl Sharer {
         Sharer { family: octets.len() as u8, network }
     }
 
-    /// The widest network that is one line's: IPv6 of 48 bits, or the address.
+    /// The widest network of one customer line: 48 bits of IPv6, or the address.
     pub fn line(self) -> Sharer {
         self.network_of(LEVELS[0])
     }
@@ -73,10 +73,10 @@ impl Shares {
         self.counts.get(&client).copied().unwrap_or_default()
     }
 
-    /// All places are taken and `newcomer` wants one: the client that gives one up. None: no other client or network
-    /// holds at least two more than the newcomer's own. Costs a walk over the clients.
+    /// When all places are taken and `newcomer` wants one: the client that must give one up. None: no other client or
+    /// network holds at least two more than the newcomer's own. Takes time proportional to the number of clients.
     pub fn gives_way(&self, newcomer: Sharer) -> Option<Sharer> {
-        // Until the widest network that is not the newcomer's own; then the client in it that has the most.
+        // Descends to the widest network that is not the newcomer's own, then to the client in it that holds the most.
         let mut within: Option<(Sharer, usize)> = None;
         let mut is_own = true;
         for octets in LEVELS {

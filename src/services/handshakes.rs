@@ -1,6 +1,6 @@
 //! Limits the TLS handshakes that a turn begins and continues: they are the most expensive operation that any client
-//! can request. Those with long keys take ten times longer (an RSA 4096 signature exceeds a turn's slice), so both
-//! their number and their time are limited.
+//! can request. Long keys take ten times longer (an RSA 4096 signature exceeds a turn's slice), so both number and time
+//! are limited.
 //!
 //! This time is not part of the turn's slice ([`crate::services::slice::Slice::extend`]): of a hundred clients that
 //! connect at once, all but a few wait for the next turn, and cheap requests do not wait with them.

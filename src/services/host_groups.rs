@@ -1,8 +1,8 @@
-//! Groups of servers for hosts in a proxy_pass with variables: one for all requests that got the same answer of a name
-//! server.
+//! Upstream groups for hosts in a proxy_pass with variables: requests that got the same answer of a name server share
+//! one.
 //!
-//! What bounds it: a group has [`ADDRESSES`] servers at most, however many addresses the answer has, and a request adds
-//! nothing to one that exists. A group ends with the last request that uses it.
+//! What bounds it: a group has at most [`ADDRESSES`] servers, however many addresses the answer has, and a request adds
+//! nothing to an existing group. A group ends with the last request that uses it.
 
 use crate::config::addr::PeerAddr;
 use crate::config::settings::upstream::Upstream;
@@ -10,7 +10,7 @@ use crate::util::hash::FastMap;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::{Rc, Weak};
 
-/// Maximum number of addresses of an answer that are used; the next group begins with another one.
+/// Maximum number of addresses of an answer that are used; each new group starts at another one.
 const ADDRESSES: usize = 256;
 /// Number of groups up to which unused ones are not searched for.
 const FEW: usize = 64;
@@ -18,7 +18,7 @@ const FEW: usize = 64;
 /// The groups in use.
 #[derive(Default)]
 pub struct HostGroups {
-    /// By the address of the list, which this holds, and the port.
+    /// By the address of the list, which the entry keeps alive, and the port.
     groups: FastMap<(usize, u16), Made>,
     /// The number of groups at which unused ones are searched for.
     full: usize,
@@ -27,7 +27,7 @@ pub struct HostGroups {
 }
 
 struct Made {
-    /// So that no other list has its address.
+    /// Keeps the address of the list from being reused.
     _ips: Rc<[IpAddr]>,
     upstream: Weak<Upstream>,
 }

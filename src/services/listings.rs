@@ -23,10 +23,10 @@ use std::rc::{Rc, Weak};
 const LIFE: u64 = 1_000;
 /// Maximum number of pages, so that iterating over all stays cheap.
 const PAGES: usize = 256;
-/// Maximum number of pages that are too large for the cache and kept for requests that waited for them.
+/// Maximum number of pages kept although they are too large for the cache, for requests that waited for them.
 const AWAITED: usize = 4;
-/// Milliseconds after which a request looks again whether the page that another one makes is complete, at least and at
-/// most.
+/// Milliseconds between two checks of a request whether the page that another one makes is complete: minimum and
+/// maximum.
 const PAUSE: u64 = 20;
 const LONGEST_PAUSE: u64 = 250;
 
@@ -106,8 +106,8 @@ impl Page {
 
 struct CachedPage {
     page: Page,
-    /// Its bytes, of those of all pages. None: it is larger than these may be, and kept for the requests that waited
-    /// for it, each of which would make it again.
+    /// Its share of the cache's bytes. None: it is larger than the cache, and kept for the requests that waited for it,
+    /// each of which would make it again.
     counted: Option<u64>,
     /// Monotonic milliseconds.
     made: u64,
@@ -115,7 +115,7 @@ struct CachedPage {
 
 /// A page that a request is making.
 struct Making {
-    /// Its request is still at it.
+    /// Held by the request while it makes the page.
     mark: Weak<()>,
     /// How often other requests have asked for it meanwhile.
     asked: u64,
@@ -176,15 +176,15 @@ impl Listings {
         Some(watched)
     }
 
-    /// Whether another request is making the page for this key, and this one waits for it: the milliseconds after
-    /// which it looks again. The more of them look, the more rarely each does.
+    /// Whether another request is making the page for this key: returns the milliseconds after which this one checks
+    /// again. The more requests wait, the less often each checks.
     pub fn awaits(&mut self, key: &[u8]) -> Option<u64> {
         let making = self.making.get_mut(key).filter(|making| making.mark.strong_count() > 0)?;
         making.asked += 1;
         Some((PAUSE + making.asked / 4).min(LONGEST_PAUSE))
     }
 
-    /// A request makes the page for this key, as long as it has the mark.
+    /// Records that a request makes the page for this key, as long as it holds the mark.
     pub fn make(&mut self, key: &[u8]) -> Rc<()> {
         if self.making.len() >= PAGES {
             self.making.retain(|_, making| making.mark.strong_count() > 0);

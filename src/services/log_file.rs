@@ -28,7 +28,7 @@ pub struct LogFile {
     dropped: u64,
     /// Lines of failed writes not reported yet.
     lost: u64,
-    /// Whether writes are failing: this ends when more was written than the file's last page can have had room for.
+    /// Whether writes are failing; reset once more was written than the file's last page can have had room for.
     failing: bool,
     /// Bytes written since the last failure.
     room: usize,

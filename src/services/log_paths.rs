@@ -1,7 +1,6 @@
-//! Log files whose paths have variables, kept open by open_log_file_cache: by nginx's rules about uses, age and number.
+//! Log files whose paths have variables, kept open by open_log_file_cache: nginx's rules about uses, age and number.
 //!
-//! What bounds it: a line looks at [`EXPIRED`] of the paths that were used the longest time ago, however many there
-//! are.
+//! What bounds it: each line examines the [`EXPIRED`] least recently used paths, however many there are.
 
 use crate::config::settings::logs::PathCache;
 use crate::io::sink::Sink;
@@ -11,7 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::rc::Rc;
 
-/// Maximum number of paths that a line drops because they were not used for long (nginx).
+/// Maximum number of inactive paths that a line drops (nginx).
 const EXPIRED: usize = 2;
 
 /// Open files by their paths.

@@ -136,7 +136,7 @@ pub struct Services {
     pub hidden_dirs: ConfiguredDirs,
     /// Real paths of directories that are neither moved nor removed, nor their parents.
     pub kept_dirs: ConfiguredDirs,
-    /// A response has needed much memory: it is returned to the system once nothing happens.
+    /// A response has used much memory, which is returned to the system when the process is idle.
     pub has_used_much: bool,
     /// Hidden names of files that are being made, copied or removed.
     pub temp_names: TempNames,
@@ -166,7 +166,7 @@ pub struct Services {
     pub limits: LimitCounters,
     /// Slow hashes under way, and verdicts.
     pub passwords: Passwords,
-    /// The last large files of passwords.
+    /// Recently used large password files.
     pub user_file: UserFile,
     /// The state of upstream servers: whose turn is next, and which have failed.
     pub upstream_balance: Balance,
@@ -176,11 +176,11 @@ pub struct Services {
     pub resolver: Resolver,
     /// Running CGI programs.
     pub children: Children,
-    /// Servers of groups whose names are resolved again and again.
+    /// Servers of groups whose names are resolved repeatedly.
     pub upstream_names: UpstreamNames,
     /// The directories that uploads in progress have created, and those in which they store.
     pub uploading: Rc<MadeDirectories>,
-    /// Bytes of uploads that have arrived: after a number of them, each upload looks at the free space again.
+    /// Bytes of uploads received: each upload checks the free space again after a certain number of them.
     pub arrived: u64,
     /// Unfinished resumable uploads.
     pub resumable: Uploads,
@@ -208,7 +208,7 @@ impl Services {
     /// Whether `opened` has one of the reserved last descriptors and no cached file could be closed instead: then it
     /// must be closed again.
     pub fn is_crowded(&mut self, opened: BorrowedFd<'_>) -> bool {
-        self.descriptors.are_short(opened) && self.files.give_back() == 0
+        self.descriptors.is_reserved(opened) && self.files.give_back() == 0
     }
 
     /// An empty buffer for [`RECEIVED`] bytes of an upstream's response: the last one, unless a client still waits for
@@ -242,8 +242,8 @@ impl Services {
         self.quotas.files_added();
     }
 
-    /// Tells the configured directories that what has these names, or had them, was moved or copied. The new names of
-    /// directories are not on the disk yet.
+    /// Informs the configured directories that the files with these names, or formerly with them, were moved or copied.
+    /// New names of directories are not synced to disk yet.
     pub fn names_moved(&mut self, names: &[(BorrowedFd<'_>, &CStr)]) {
         self.syncs.made_directory();
         let path = |(dir, name): &(BorrowedFd<'_>, &CStr)| file::path_in(*dir, name.to_bytes());
@@ -256,12 +256,12 @@ impl Services {
         }
     }
 
-    /// Whether there are directories to be found ahead of the requests that ask for them.
+    /// Whether there are directories to be resolved ahead of the requests that need them.
     pub fn has_dirs_to_find(&self) -> bool {
         [&self.store_dirs, &self.hidden_dirs, &self.kept_dirs].iter().any(|dirs| dirs.is_to_prepare(&self.config))
     }
 
-    /// Finds a few of them.
+    /// Resolves a few of them.
     pub fn find_dirs(&mut self) {
         let mut all = [&mut self.store_dirs, &mut self.hidden_dirs, &mut self.kept_dirs].into_iter();
         if let Some(dirs) = all.find(|dirs| dirs.is_to_prepare(&self.config)) {
@@ -281,7 +281,7 @@ impl Services {
         }
     }
 
-    /// For a process that begins: nothing cached, counters at 0. Reads the clock and the machine's boot id.
+    /// For a process that starts: empty caches, counters at 0. Reads the clock and the machine's boot id.
     pub fn new(config: Rc<Config>, logs: Logs) -> Services {
         let mut upstream_names = UpstreamNames::default();
         upstream_names.adopt(&config);

@@ -75,7 +75,7 @@ pub struct OpenFile {
     copies: Copies,
     /// How often a part of it was requested.
     pieces: Cell<u8>,
-    /// Whether it was used since the clock hand passed, and when last (monotonic milliseconds).
+    /// Whether it was used since the hand of the CLOCK algorithm passed, and when last (monotonic milliseconds).
     recent: Cell<bool>,
     used: Cell<u64>,
     /// The budget for copies; unset for a file that is not cached.
@@ -125,7 +125,7 @@ impl OpenFile {
         self.copies.gzip(level)
     }
 
-    /// A copy that is to be made of it; None: none can be cached.
+    /// A copy to be filled; None: copies of this file are not cached.
     pub fn begin_copy(&self) -> Option<PartialCopy> {
         self.budget.get().cloned().map(PartialCopy::new)
     }
@@ -414,7 +414,7 @@ impl FileCache {
         if cost > self.limit {
             return;
         }
-        if file.fd().is_some_and(|fd| self.all_descriptors.are_short(fd)) {
+        if file.fd().is_some_and(|fd| self.all_descriptors.is_reserved(fd)) {
             self.give_back();
             return;
         }

@@ -21,8 +21,8 @@ const PART: u64 = 128;
 /// Percentage points below its threshold at which a stage ends.
 const BACK: u64 = 3;
 
-/// Bytes of a response that wait for its client from the first stage on: enough to go on. Clients that read nothing
-/// would otherwise each hold all that its handler may queue.
+/// Maximum bytes of a response that are queued for its client from the first stage on. Otherwise each client that reads
+/// nothing would hold all that its handler may queue.
 pub const SCARCE_OUTPUT: u64 = 4 << 10;
 
 /// What is given up when memory is scarce; each stage includes those before it.
@@ -39,14 +39,14 @@ pub enum MemoryStage {
     Over,
 }
 
-/// Whether work under way may take more memory.
+/// Whether work in progress may use more memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Growth {
     /// It goes on.
     Goes,
     /// Other work goes on first.
     Waits,
-    /// It is given up: what it has taken is needed.
+    /// It is aborted, since its memory is needed.
     Ends,
 }
 
@@ -67,7 +67,7 @@ pub struct Overload {
     stage: MemoryStage,
     /// The stage last returned by [`Overload::look`].
     seen: MemoryStage,
-    /// The work under way that goes on although memory is scarce.
+    /// The work in progress that continues although memory is scarce.
     alone: Weak<()>,
 }
 
@@ -89,7 +89,8 @@ impl Overload {
         self.stage >= MemoryStage::Full
     }
 
-    /// Asked by work under way before each slice in which it may take more memory. `mark` is its own, and ends with it.
+    /// Called by work in progress before each slice in which it may use more memory. `mark` belongs to the work, and
+    /// ends with it.
     pub fn may_grow(&mut self, mark: &Rc<()>) -> Growth {
         if !self.is_tight() {
             return Growth::Goes;
@@ -104,7 +105,7 @@ impl Overload {
         }
     }
 
-    /// The work waits for something else than memory: another may go on.
+    /// The work waits for something other than memory: another one may continue.
     pub fn wait_with(&mut self, mark: &Rc<()>) {
         if self.goes_alone(mark) {
             self.alone = Weak::new();

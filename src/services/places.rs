@@ -1,6 +1,6 @@
-//! Places for work that costs much memory or CPU for a short request: as many as there are may be under way at once.
+//! A bounded number of places for work that costs much memory or CPU for a short request.
 //!
-//! Invariant: a place that is dropped is free again.
+//! Invariant: dropping a place frees it.
 
 use std::cell::Cell;
 use std::rc::Rc;

@@ -1,8 +1,8 @@
 //! Detects whether other processes use a directory too. Each holds a shared lock on it for its lifetime, and whether
 //! others hold one is tested without taking it. On a file system without such locks, a process counts as alone.
 //!
-//! Invariant: a directory at which another process was seen counts as shared for [`LASTS`], since that process may be
-//! restarting; but not for ever, since it may have been this server before a reload.
+//! Invariant: a directory in which another process was seen counts as shared for [`LASTS`] milliseconds, since that
+//! process may be restarting; not longer, since it may have been this server before a reload.
 
 use crate::sys::Errno;
 use crate::sys::file::{self, Follow, O_DIRECTORY, O_RDONLY};

@@ -78,10 +78,10 @@ pub fn find(path: &[u8]) -> Result<Real, Errno> {
 }
 
 /// The real path, if the kernel has it cached: a remote file system may hang.
-pub fn find_known(path: &[u8]) -> Option<Vec<u8>> {
+pub fn find_cached(path: &[u8]) -> Option<Vec<u8>> {
     let mut end = path.len();
     while end > 0 {
-        match file::open_known(&CString::new(&path[..end]).ok()?) {
+        match file::open_cached(&CString::new(&path[..end]).ok()?) {
             Ok(opened) => return Some([&file::path_of(opened.as_fd()).ok()?, &path[end..]].concat()),
             Err(e) if is_unreachable(e) => {}
             Err(_) => return None,
@@ -197,7 +197,7 @@ mod tests {
             assert_eq!(file, None, "{path}");
             assert!(whole.ends_with(expected.as_bytes()) && !whole.starts_with(b"/proc/self"), "{path}: {whole:?}");
             // The kernel's cached result is the same.
-            assert!(find_known(path.as_bytes()).is_none_or(|known| known == whole), "{path}");
+            assert!(find_cached(path.as_bytes()).is_none_or(|known| known == whole), "{path}");
         }
         for (path, expected) in [("/proc/version", None), ("/proc/version/x.php/y", Some("/proc/version"))] {
             let Real { whole, file, .. } = find(path.as_bytes()).expect("it can be looked at");

@@ -5,8 +5,8 @@
 //!
 //! Invariant: an entry is used only for a request of exactly the same bytes, at the same endpoint, with the same
 //! configuration ([`ResponseCache::clear`] at a reload), while its [`Look`] is valid, and while the configured
-//! directories that decided lie where they did. [`crate::exchange::basis`] keeps out responses that depend on anything
-//! else (the client, the time, a variable).
+//! directories that it depends on have not moved. [`crate::exchange::basis`] keeps out responses that depend on
+//! anything else (the client, the time, a variable).
 
 use super::clock::Clock;
 use super::configured_dirs::DirGenerations;
@@ -79,7 +79,7 @@ pub struct CachedResponse {
     pub file: Result<Weak<OpenFile>, Errno>,
     /// When the file was looked up last, and whether that still holds.
     pub look: RefCell<Look>,
-    /// The configured directories that decided, as they lay then.
+    /// The generations of the configured directories that it depends on.
     pub dirs: DirGenerations,
 }
 

@@ -20,13 +20,13 @@ use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet, VecDeque};
 use std::ops::Bound;
 use std::rc::{Rc, Weak};
 
-/// Milliseconds after its last byte for which the announced size of an upload is held: clients that go on after a
-/// broken connection come back within that time, and one request must not take the room of all others for longer.
+/// Milliseconds after its last byte for which the announced size of an upload stays reserved: clients that resume a
+/// broken connection return within that time, and one request must not reserve space longer.
 pub const PROMISE: u64 = 5 * 60_000;
 
-/// Uploads of an area that are looked at again at once, for what other processes did with them.
+/// Maximum number of an area's uploads checked again at once, since other processes may have ended them.
 const SEEN: usize = 64;
-/// Areas whose last such look is remembered.
+/// Maximum number of areas whose last such check is remembered.
 const SEEN_AREAS: usize = 4096;
 
 /// Maximum number of finished uploads remembered: a client that missed the last response asks again.
@@ -42,14 +42,14 @@ pub struct KnownUpload {
     pub path: Rc<[u8]>,
     /// Bytes that have arrived.
     bytes: u64,
-    /// A part of a file is none.
+    /// 1, or 0 for a part that is to be concatenated.
     files: u64,
-    /// The size that is held for it, although not all of it has arrived.
+    /// The announced size, reserved although not all of it has arrived.
     promise: Option<Promise>,
     /// Unix milliseconds; None: never.
     pub expires: Option<i64>,
     lease: Weak<Lease>,
-    /// Its file has been moved to its final name, and only its record is left; or it is a part of such a file.
+    /// Whether its file has its final name and only its record is left; or it is a part of such a file.
     is_stored: bool,
 }
 
@@ -63,7 +63,7 @@ struct Seen {
 
 struct Promise {
     bytes: u64,
-    /// The file that the upload will replace, whose room it has meanwhile.
+    /// The file that the upload will replace, whose space it has meanwhile.
     replaces: Option<Replaced>,
     /// Monotonic milliseconds; later if a request writes to the upload then.
     until: u64,
@@ -87,7 +87,7 @@ impl KnownUpload {
         self.promise.as_ref().map_or(self.bytes, |promise| promise.bytes.max(self.bytes))
     }
 
-    /// The room of the file that it will replace.
+    /// The space of the file that it will replace.
     fn freed(&self) -> Usage {
         let replaces = self.promise.as_ref().and_then(|promise| promise.replaces.as_ref());
         replaces.map_or(Usage::default(), Replaced::usage)
@@ -160,14 +160,14 @@ pub struct Uploads {
     due: BinaryHeap<Reverse<(i64, UploadId)>>,
     /// When promises may end (monotonic milliseconds): hints as well.
     promised: BinaryHeap<Reverse<(u64, UploadId)>>,
-    /// Parts that do not count while a request has them, since the file made of them does.
+    /// Parts that do not count while a request joins them, since the resulting file does.
     joined: Vec<UploadId>,
     /// Uploads to be forgotten.
     pub cut: Cut,
     /// When uploads of an area were last looked at again (monotonic milliseconds).
     seen: HashMap<Box<[u8]>, Seen>,
     ended: VecDeque<(UploadId, Ended)>,
-    /// Uploads being written by requests of this process, and those that are asked of others.
+    /// Uploads being written by requests of this process, and those requested from other processes.
     leases: Leases,
     /// Directories whose locks were examined.
     homes: HashSet<Rc<[u8]>>,
@@ -206,7 +206,7 @@ impl Uploads {
         self.open.insert(id, open);
     }
 
-    /// No process has it any more.
+    /// Removes an upload that no process has any more.
     pub fn remove(&mut self, id: UploadId) {
         let Some(open) = self.open.remove(&id) else { return };
         if !open.is_stored {
@@ -225,7 +225,7 @@ impl Uploads {
         self.change(id, |open| (open.bytes, open.expires) = (bytes, expires))
     }
 
-    /// Bytes of the upload have arrived, or were cut off: that many are there.
+    /// Records the size of an upload after bytes have arrived or were truncated.
     pub fn arrived(&mut self, id: UploadId, bytes: u64, now: u64) {
         self.change(id, |open| {
             open.bytes = bytes;
@@ -233,8 +233,8 @@ impl Uploads {
         });
     }
 
-    /// Holds the announced size of an upload until `until` (monotonic milliseconds), and as long as a request writes to
-    /// it; and the room of the file that it will replace. `replaces`: None if that has not changed.
+    /// Reserves the announced size of an upload until `until` (monotonic milliseconds), and as long as a request writes
+    /// to it; and the space of the file that it will replace. `replaces`: None if that has not changed.
     pub fn promise(&mut self, id: UploadId, bytes: u64, replaces: Option<Replaced>, now: u64, until: u64) {
         self.lapse(now);
         let is_known = self.open.get(&id).is_none_or(|open| open.promise.is_some());
@@ -247,17 +247,17 @@ impl Uploads {
         }
     }
 
-    /// Bytes that an upload may have without asking a quota: those that are there, and those that it was promised.
+    /// Bytes that an upload may have without a new quota check: those received, and those reserved.
     pub fn holds(&self, id: UploadId) -> u64 {
         self.open.get(&id).map_or(0, KnownUpload::size)
     }
 
-    /// Bytes of the file that an upload will replace, if it has their room.
+    /// Bytes of the file that an upload will replace, if their space is reserved for it.
     pub fn freed(&self, id: UploadId) -> u64 {
         self.open.get(&id).map_or(0, |open| open.freed().bytes)
     }
 
-    /// The upload is about to ask the quota again: it has no longer the room of the file that it will replace.
+    /// Releases the space of the file that the upload will replace, before the quota is checked again.
     pub fn ask_again(&mut self, id: UploadId) {
         self.change(id, |open| open.promise.iter_mut().for_each(|promise| promise.replaces = None));
     }
@@ -279,14 +279,14 @@ impl Uploads {
         }
     }
 
-    /// The file that is made of these uploads has its name and counts: they do not as long as the request that joined
-    /// them has them.
+    /// The file made of these uploads has its name and counts itself: the parts do not count while the request that
+    /// joined them still has them.
     pub fn joined(&mut self, ids: &[UploadId]) {
         ids.iter().for_each(|id| self.set_stored(*id, true));
         self.joined.extend_from_slice(ids);
     }
 
-    /// The requests that had joined these parts are over, and did not remove them.
+    /// Parts whose requests are over and did not remove them count again.
     fn count_again(&mut self) {
         let has_request = |id: &UploadId| self.open.get(id).is_some_and(KnownUpload::is_written);
         let (joined, left) = std::mem::take(&mut self.joined).into_iter().partition(has_request);
@@ -314,8 +314,8 @@ impl Uploads {
         true
     }
 
-    /// The uploads below a path, without `but`: those that have arrived, and those that are promised at
-    /// `now` (monotonic milliseconds).
+    /// The usage of the uploads below a path, except those in `but`: bytes received, and bytes reserved at `now`
+    /// (monotonic milliseconds).
     pub fn held(&mut self, area: &[u8], but: &[UploadId], now: u64) -> Usage {
         self.forget_cut();
         self.lapse(now);
@@ -354,8 +354,8 @@ impl Uploads {
         those.filter_map(|(_, id)| Some((*id, self.open.get(id)?)))
     }
 
-    /// Of the uploads below a path, those among the next [`SEEN`] that no request of this process writes to: another
-    /// process may have ended them. At most once every [`CHECK_INTERVAL`], unless it `must` be looked at once.
+    /// Of the next [`SEEN`] uploads below a path, those that no request of this process writes to: another process may
+    /// have ended them. At most once every [`CHECK_INTERVAL`], unless `must` is set.
     pub fn idle(&mut self, area: &[u8], now: u64, must: bool) -> Vec<UploadId> {
         let is_empty = self.areas.get(area) == Some(Sum::default());
         let seen = self.seen.get(area);
@@ -466,7 +466,7 @@ impl Uploads {
         None
     }
 
-    /// It expires at `until` (Unix milliseconds) instead.
+    /// Changes its expiry to `until` (Unix milliseconds).
     pub fn postpone(&mut self, id: UploadId, until: i64) {
         if let Some(open) = self.open.get_mut(&id) {
             open.expires = Some(until);

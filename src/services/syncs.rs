@@ -66,7 +66,7 @@ struct AncestorSyncs {
     made: u64,
 }
 
-/// What the name of a file needs to be written to the disk, got before the name is given.
+/// What is needed to sync a file's name to disk, opened before the name is given.
 pub struct Prepared {
     above: Vec<Sync>,
     dir: OwnedFd,
@@ -346,8 +346,8 @@ fn opened(dir: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     file::open_at(Some(dir), c".", O_RDONLY | O_DIRECTORY, 0)
 }
 
-/// The directories above are not this process's to read, or `dir` was removed. Where something is merely short, such as
-/// descriptors, the way goes on.
+/// Whether the walk to parent directories ends here: this process may not open them, or `dir` was removed. Other
+/// errors, such as a lack of descriptors, are reported.
 fn is_end_of_way(e: Errno) -> bool {
     matches!(e, Errno::EACCES | Errno::EPERM | Errno::ENOENT)
 }

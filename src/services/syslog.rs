@@ -1,5 +1,5 @@
-//! Sends messages to syslog servers: one datagram each, sent at once or dropped. If a server is unreachable, its
-//! messages are lost, and this is reported now and then, with their number once it is there again; nothing blocks.
+//! Sends messages to syslog servers: one datagram each, sent at once or dropped. Messages for an unreachable server are
+//! lost; this is reported from time to time, with their number once it is reachable again. Nothing blocks.
 
 use crate::config::settings::syslog::Syslog;
 use crate::sys::Errno;
@@ -7,8 +7,9 @@ use crate::sys::socket::{self, Addr, More};
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 
-/// Milliseconds until an unreachable server is tried again, and until that, and what was lost, is reported again.
+/// Milliseconds until an unreachable server is tried again.
 const AGAIN: u64 = 50;
+/// Milliseconds between two reports of an unreachable server, or of lost messages.
 const NOTE: u64 = 60_000;
 
 /// The sockets, one for each server.
@@ -16,7 +17,7 @@ const NOTE: u64 = 60_000;
 pub struct Syslogs {
     servers: Vec<Server>,
     message: Vec<u8>,
-    /// Messages about servers that are there again.
+    /// Messages about servers that are reachable again.
     troubles: Vec<String>,
 }
 
@@ -72,7 +73,7 @@ impl Syslogs {
         }
     }
 
-    /// What is to be logged of servers that were not there, since the last call.
+    /// Messages about servers that were unreachable, since the last call.
     pub fn troubles(&mut self) -> Vec<String> {
         std::mem::take(&mut self.troubles)
     }

@@ -80,11 +80,11 @@ impl TempFile {
             };
             match opened {
                 Ok(fd) => {
-                    let is_short = descriptors.are_short(fd.as_fd());
-                    if keep == Keep::Unnamed || is_short {
+                    let is_reserved = descriptors.is_reserved(fd.as_fd());
+                    if keep == Keep::Unnamed || is_reserved {
                         file::unlink_at(None, &name, Unlink::File).map_err(|e| failure("unlink()", &path, e))?;
                     }
-                    if is_short {
+                    if is_reserved {
                         return Err(failure("open()", &path, Errno::EMFILE));
                     }
                     return Ok(TempFile { fd, name, keep, len: 0 });

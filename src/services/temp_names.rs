@@ -122,8 +122,8 @@ impl TempNames {
         self.names.next(HiddenKind::Upload)
     }
 
-    /// Whether a file in `dir` may be found not to be written when it is closed, and not before: so it is on network
-    /// file systems and FUSE. Known of the directory of the last hidden name; true of any other.
+    /// Whether closing a file in `dir` may report that it was not written, as on network and FUSE file systems. Known
+    /// for the directory of the last hidden name; true for any other.
     pub fn may_fail_at_close(&self, dir: &Rc<OwnedFd>) -> bool {
         !(self.last_writes_at_once && self.last.as_ptr() == Rc::as_ptr(dir))
     }

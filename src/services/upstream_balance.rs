@@ -64,7 +64,7 @@ struct State {
 }
 
 impl State {
-    /// It may get a request now. A single server of a group is never left out for its failures.
+    /// Whether it may get a request now. The only server of a group is never left out for its failures.
     fn is_well(&self, server: &Server, is_single: bool, now: u64) -> bool {
         let is_resting = server.max_fails > 0
             && self.fails >= server.max_fails
@@ -288,8 +288,8 @@ impl Balance {
         PeerState::Enabled
     }
 
-    /// The names of a group have other addresses: what is known of servers that stay holds on, also by what becomes of
-    /// requests that began before (nginx).
+    /// A group's names have new addresses: servers that stay keep their state, which requests begun before still update
+    /// (nginx).
     pub fn succeed(&mut self, before: &Rc<Upstream>, now: &Rc<Upstream>) {
         let Some(old) = self.groups.get(&Rc::as_ptr(before).addr()) else { return };
         let old_peers = before.peers.iter().enumerate().rev();
@@ -348,7 +348,7 @@ impl Balance {
     }
 }
 
-/// The only server of a group, for which nothing needs to be counted.
+/// The only server of a group, if nothing needs to be counted for it.
 fn alone(upstream: &Upstream) -> Option<&Server> {
     match &upstream.peers[..] {
         [peer] if peer.max_conns == 0 => Some(peer),
@@ -374,7 +374,7 @@ impl Group {
         if let Measure::Time(_) = least {
             self.peers.iter().for_each(|state| state.borrow_mut().times.look(now));
         }
-        // The load and the weight of the one that has the least to do.
+        // The load and weight of the least loaded server.
         let mut fewest: Option<(u64, u64)> = None;
         if least != Measure::None {
             for (_, (server, state)) in untried() {

@@ -5,11 +5,11 @@
 //! in progress keep the one they began with. Invariant: a failed lookup changes nothing; an NXDOMAIN answer removes the
 //! addresses (nginx).
 //!
-//! What bounds it: [`ASKED`] names are looked up at a time, the others wait their turn; a step of the loop begins
-//! [`BEGUN`] of them, and looks only at names that are due or answered. A request finds its group by one look. After a
-//! reload a step makes [`MADE`] of the groups with the addresses that they had, or frees as many of those before;
-//! a request whose group is not there yet makes that one. If another reload comes before all are made, groups take
-//! their addresses from the last configuration in which they were made.
+//! What bounds it: [`ASKED`] lookups at a time, the other names wait; a step of the loop begins [`BEGUN`] of them, and
+//! examines only names that are due or answered. A request finds its group by one lookup in a table. After a reload a
+//! step builds [`MADE`] groups with their previous addresses, or frees as many of the old ones; a request whose group
+//! is not built yet builds it. If another reload comes before all are built, a group takes its addresses from the last
+//! configuration in which it was built.
 
 use super::resolver::{Answer, LookupError, LookupResult, Question, Records, Resolver, Submitted, Ticket, Want};
 use crate::config::model::Config;
@@ -42,15 +42,15 @@ pub struct UpstreamNames {
     groups: Vec<Group>,
     /// Where they are, by the address of the configured group.
     places: FastMap<usize, usize>,
-    /// The first of each name.
+    /// The first group of each name.
     by_name: FastMap<Rc<str>, usize>,
-    /// How many of the first have been made.
+    /// The number of groups built, from the first on.
     made: usize,
-    /// The groups of the configurations before, the last one at the end.
+    /// The groups of earlier configurations, the latest at the end.
     before: Vec<Before>,
     /// Names that are not being looked up, by the time when they are due.
     dues: BTreeSet<(u64, Place)>,
-    /// Names that are.
+    /// Names being looked up.
     asked: HashMap<Ticket, Place>,
 }
 
@@ -206,7 +206,7 @@ impl UpstreamNames {
         changes
     }
 
-    /// Begins to look up a name, or goes on with an answer.
+    /// Begins to look up a name, or continues with an answer.
     fn step(
         &mut self,
         place: Place,

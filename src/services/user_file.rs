@@ -1,13 +1,13 @@
 //! The content of a large password file, cached between requests: reading megabytes for each guess and searching them
 //! line by line would block the loop. The last files used are cached.
 //!
-//! Limits: [`FILES`] files of [`TOGETHER`] bytes are cached, so that guesses for two in turn read neither again. A file
-//! is read once per version, at most [`SLICE`] in a millisecond of the loop, and searched as one text (16 MiB take 2
-//! ms). The slices are not for the reading, which takes 2 ms, but for memory that was not used before: the kernel
-//! clears each page at its first use (16 MiB took 33 ms on a virtual machine).
+//! Limits: [`FILES`] files of [`TOGETHER`] bytes are cached, so that alternating guesses for several files do not read
+//! them again. A file is read once per version, at most [`SLICE`] bytes per millisecond, and searched as one text (16
+//! MiB take 2 ms). Reading takes 2 ms; it is sliced because of memory not used before: the kernel clears each page at
+//! its first use (16 MiB took 33 ms on a virtual machine).
 //!
 //! All slices are of one version of the file: a password that was changed must not be valid again. A file that changes
-//! while it is read is read again, then at one time.
+//! while it is read is read again, then in one step.
 
 use super::file_digests::FileVersion;
 use super::open_files::OpenFile;
@@ -30,7 +30,7 @@ const PRECEDENCE: u64 = 20;
 /// The files used last.
 #[derive(Default)]
 pub struct UserFile {
-    /// The last one first.
+    /// The most recently used first.
     known: VecDeque<Known>,
     reading: Option<Reading>,
 }
@@ -114,7 +114,7 @@ impl UserFile {
         });
     }
 
-    /// What was read of this file, if a slice may be read now.
+    /// The part of this file read so far, if a slice may be read now.
     fn turn_of(&mut self, stat: &Stat, now: Option<u64>) -> Option<Reading> {
         let (file, at) = ((stat.dev, stat.ino), now.unwrap_or_default());
         if let (Some(reading), Some(now)) = (&self.reading, now) {

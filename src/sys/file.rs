@@ -15,7 +15,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::ptr;
 
-pub use beneath::{open_beneath, open_known, open_without_links};
+pub use beneath::{open_beneath, open_cached, open_without_links};
 pub use copy::{SPLICE_MOVE, SPLICE_NONBLOCK, copy_range, is_no_copy, pipe, sendfile, set_pipe_size, splice};
 pub use dir::Dir;
 pub use list::{Entries, Entry, ReadDir, read_dir};

@@ -14,7 +14,7 @@
 mod budget;
 
 use budget::{Budget, STARTS};
-pub use budget::{Gave, MATCH_LIMIT};
+pub use budget::{GaveUp, MATCH_LIMIT};
 use pcre2_sys::{
     PCRE2_ANCHORED, PCRE2_CASELESS, PCRE2_ERROR_MATCHLIMIT, PCRE2_ERROR_NOMATCH, PCRE2_ERROR_NOMEMORY,
     PCRE2_INFO_ALLOPTIONS, PCRE2_INFO_CAPTURECOUNT, PCRE2_INFO_NAMECOUNT, PCRE2_INFO_NAMEENTRYSIZE,
@@ -66,7 +66,7 @@ pub struct Invalid {
     pub offset: usize,
 }
 
-/// [`Gave`]'s number for out of memory.
+/// [`GaveUp`]'s number for out of memory.
 pub const NO_MEMORY: i32 = PCRE2_ERROR_NOMEMORY;
 
 impl Code {
@@ -130,7 +130,7 @@ impl Code {
     ///
     /// # Errors
     /// PCRE2 gave up, so it is not known.
-    pub fn find(&self, subject: &[u8], groups: &mut [Group]) -> Result<bool, Gave> {
+    pub fn find(&self, subject: &[u8], groups: &mut [Group]) -> Result<bool, GaveUp> {
         self.find_within(subject, groups, &mut { MATCH_LIMIT })
     }
 
@@ -138,13 +138,13 @@ impl Code {
     ///
     /// # Errors
     /// PCRE2 gave up, so it is not known.
-    pub fn find_within(&self, subject: &[u8], groups: &mut [Group], steps: &mut u32) -> Result<bool, Gave> {
+    pub fn find_within(&self, subject: &[u8], groups: &mut [Group], steps: &mut u32) -> Result<bool, GaveUp> {
         SCRATCH.with_borrow_mut(|scratch| {
             if scratch.as_ref().is_none_or(|scratch| scratch.pairs < self.groups) {
                 *scratch = None;
-                *scratch = Some(Scratch::new(self.groups.max(LEAST_PAIRS)).ok_or(Gave(NO_MEMORY))?);
+                *scratch = Some(Scratch::new(self.groups.max(LEAST_PAIRS)).ok_or(GaveUp(NO_MEMORY))?);
             }
-            let space = scratch.as_mut().ok_or(Gave(NO_MEMORY))?;
+            let space = scratch.as_mut().ok_or(GaveUp(NO_MEMORY))?;
             let mut budget = Budget::new(subject.len(), *steps);
             let found = self.match_in(space, subject, groups, &mut budget);
             *steps = budget.left;
@@ -161,7 +161,7 @@ impl Code {
         subject: &[u8],
         groups: &mut [Group],
         budget: &mut Budget,
-    ) -> Result<bool, Gave> {
+    ) -> Result<bool, GaveUp> {
         let found = match self.starts {
             Starts::First => self.search_on(scratch, subject, budget, 0..=0)?,
             Starts::Whole => self.search_on(scratch, subject, budget, 0..=subject.len())?,
@@ -187,7 +187,7 @@ impl Code {
 
 impl Code {
     /// Tries several starts at a time; if one exceeds its share of the steps, one at a time.
-    fn search_in_turns(&self, scratch: &mut Scratch, subject: &[u8], budget: &mut Budget) -> Result<bool, Gave> {
+    fn search_in_turns(&self, scratch: &mut Scratch, subject: &[u8], budget: &mut Budget) -> Result<bool, GaveUp> {
         for from in (0..=subject.len()).step_by(STARTS) {
             if from > 0 {
                 budget.look()?;
@@ -196,7 +196,7 @@ impl Code {
             let few = budget.few(subject.len(), STARTS);
             match self.search(scratch, subject, &(from..=to), few) {
                 Ok(false) => {}
-                Err(Gave(PCRE2_ERROR_MATCHLIMIT)) => {
+                Err(GaveUp(PCRE2_ERROR_MATCHLIMIT)) => {
                     budget.look()?;
                     for start in from..=to {
                         if self.search_on(scratch, subject, budget, start..=start)? {
@@ -217,12 +217,12 @@ impl Code {
         subject: &[u8],
         budget: &mut Budget,
         starts: RangeInclusive<usize>,
-    ) -> Result<bool, Gave> {
+    ) -> Result<bool, GaveUp> {
         let places = starts.end() - starts.start() + 1;
         let mut steps = budget.few(subject.len(), places);
         loop {
             match self.search(scratch, subject, &starts, steps) {
-                Err(Gave(PCRE2_ERROR_MATCHLIMIT)) => steps = budget.more(steps, places)?,
+                Err(GaveUp(PCRE2_ERROR_MATCHLIMIT)) => steps = budget.more(steps, places)?,
                 decided => return decided,
             }
         }
@@ -235,7 +235,7 @@ impl Code {
         subject: &[u8],
         starts: &RangeInclusive<usize>,
         steps: u32,
-    ) -> Result<bool, Gave> {
+    ) -> Result<bool, GaveUp> {
         let (data, context) = (scratch.data.as_ptr(), scratch.context.as_ptr());
         // SAFETY: the code, the match data and the context are alive, and the subject is valid for its length; no
         // start is beyond its end.
@@ -246,7 +246,7 @@ impl Code {
         };
         match found {
             PCRE2_ERROR_NOMATCH => Ok(false),
-            error if error < 0 => Err(Gave(error)),
+            error if error < 0 => Err(GaveUp(error)),
             _ => Ok(true),
         }
     }
@@ -332,7 +332,7 @@ unsafe extern "C" fn release(block: *mut c_void, _: *mut c_void) {
 mod tests {
     use super::*;
 
-    fn find(pattern: &str, subject: &[u8]) -> Result<Option<Vec<Group>>, Gave> {
+    fn find(pattern: &str, subject: &[u8]) -> Result<Option<Vec<Group>>, GaveUp> {
         let code = Code::new(pattern.as_bytes(), false).expect(pattern);
         let mut groups = vec![None; code.groups()];
         Ok(code.find(subject, &mut groups)?.then_some(groups))
@@ -356,19 +356,19 @@ mod tests {
     #[test]
     fn exhausted_steps_are_an_error_and_the_next_match_works() {
         let subject = [&[b'a'; 40][..], b"!"].concat();
-        assert_eq!(find("^(?:a+)+$", &subject), Err(Gave(-47)));
+        assert_eq!(find("^(?:a+)+$", &subject), Err(GaveUp(-47)));
         assert_eq!(find("(?=a)a", b"a").map(|found| found.is_some()), Ok(true));
     }
 
     #[test]
     fn the_limit_holds_for_all_starts_together() {
         let subject = [&[b'a'; 20_000][..], b"!"].concat();
-        assert_eq!(find("(.)*(?=\\1)!", &subject), Err(Gave(-47)));
-        assert_eq!(find("(*UTF)(.)*(?=\\1)!", &subject), Err(Gave(-47)));
+        assert_eq!(find("(.)*(?=\\1)!", &subject), Err(GaveUp(-47)));
+        assert_eq!(find("(*UTF)(.)*(?=\\1)!", &subject), Err(GaveUp(-47)));
         // Each of these steps reads to the end of the subject.
         let subject = [&[b'a'; 8000][..], b"bc"].concat();
         for pattern in ["(?:\\w*+!|a)*?(?<=q)bc", "^(?:\\w*+!|a)*?(?<=q)bc", "\\G(?:\\w*+!|a)*?(?<=q)bc"] {
-            assert_eq!(find(pattern, &subject), Err(Gave(-47)), "{pattern}");
+            assert_eq!(find(pattern, &subject), Err(GaveUp(-47)), "{pattern}");
         }
     }
 

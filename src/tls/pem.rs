@@ -7,7 +7,7 @@ use crate::util::byte_order_mark;
 
 const LONGEST_LABEL: usize = 64;
 
-/// What stands between BEGIN and END.
+/// A section between BEGIN and END.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Section {
     /// `CERTIFICATE`, `RSA PRIVATE KEY` …

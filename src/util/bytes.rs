@@ -57,7 +57,7 @@ pub fn is_quotable(text: &[u8]) -> bool {
     !any(text, |word| below(word, b' ') | equal(word, 0x7f) | word & HIGH | equal(word, b'"') | equal(word, b'\\'))
 }
 
-/// A byte as `\xNN`, as nginx's logs have it.
+/// A byte as `\xNN`, as in nginx's logs.
 pub fn escape(byte: u8) -> [u8; 4] {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     [b'\\', b'x', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]

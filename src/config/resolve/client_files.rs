@@ -1,8 +1,8 @@
-//! Where clients may have stored files: in stores, in trashes and states of uploads, as bodies that are kept, and where
-//! they write by URI.
+//! Directories in which clients may have stored files: stores, trashes, state directories, kept request bodies, and
+//! directories written by URI.
 //!
-//! Invariant: whatever path an upload can get by the configuration lies in one of these directories. Where that cannot
-//! be told in advance it is the whole file system.
+//! Invariant: every path that an upload can get by the configuration is in one of these directories. If that cannot be
+//! determined in advance, the whole file system counts.
 
 use crate::config::model::{Location, LocationKind, Tables, WriteArea};
 use crate::config::script::{Op, RewriteFlag, Script};

@@ -48,8 +48,9 @@ impl Build {
     }
 }
 
-/// Directories of keys in the state directory: the local authority's, and those that an issuer of this or an earlier
-/// configuration has. If certificates are made here, the authority's may come to exist while this one serves.
+/// Key directories in the state directory: those of the local authority, and of the issuers of this or an earlier
+/// configuration. If certificates are made here, the local authority's may be created while this configuration is in
+/// use.
 fn own_keys(is_automatic: bool) -> Vec<PathBuf> {
     let Ok(state) = local_ca::state_directory() else { return Vec::new() };
     let entries = state.read_dir().into_iter().flatten().flatten();

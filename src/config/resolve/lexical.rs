@@ -497,7 +497,7 @@ impl Spelling<'_> {
 fn is_block(name: &str, here: Contexts) -> bool {
     registry::find(name, here).is_some_and(|found| found.args().is_block())
 }
-/// Enough of a value to be recognised: one that no semicolon ends goes on for lines.
+/// The beginning of a value, enough to recognise it: without a semicolon it may span many lines.
 fn beginning(value: &str) -> String {
     const SHOWN: usize = 60;
     match value.char_indices().nth(SHOWN) {

@@ -19,7 +19,7 @@ const HOLDS_SIGNS: [&str; 6] =
 /// Bytes examined before and after a name.
 const AROUND: usize = 2048;
 
-/// A fragment in place of a name: what it is, and how to fix it.
+/// A fragment of markup instead of a name: what it is, and how to fix it.
 pub fn of_name(d: &Directive, sources: &Sources, here: Contexts) -> Option<Fault> {
     let name = d.name.str();
     let message = format!("unknown directive \"{name}\"");

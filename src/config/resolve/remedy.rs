@@ -274,7 +274,7 @@ const SENTENCES: [(&str, &str); 4] = [
     ("keepalive", "the number of idle connections to keep: keepalive 32;"),
 ];
 
-/// The fault with the help for that value, if there is one; else with its own.
+/// The fault with help for that value if there is one, otherwise with its own help.
 pub fn with_remedy(d: &Directive, fault: Fault) -> Fault {
     let help = of_value(d, &fault).or(fault.help);
     Fault { help, ..fault }

@@ -92,7 +92,7 @@ pub struct Zone {
     /// What identifies its counters across reloads: the name, and the key of limit_req and limit_conn. Values of
     /// another key are counted from the beginning.
     pub counters: Rc<str>,
-    /// The key as the configuration has it.
+    /// The key as written in the configuration.
     pub key: Box<str>,
     /// Bytes of memory at most.
     pub size: Size,

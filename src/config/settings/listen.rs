@@ -24,18 +24,18 @@ pub struct ServerDraft {
     pub asks_acme: bool,
 }
 
-/// A `listen` directive, one for each address that it stands for.
+/// A `listen` directive; one for each address that it resolves to.
 #[derive(Debug)]
 pub struct Listen {
     /// The address.
     pub addr: Addr,
-    /// Where `default_server` stands.
+    /// Position of `default_server`.
     pub default: Option<Span>,
     /// Socket options.
     pub options: ListenOptions,
     /// Whether connections begin with a PROXY header.
     pub proxy_protocol: bool,
-    /// Where `ssl` stands: connections are TLS.
+    /// Position of `ssl`: connections are TLS.
     pub ssl: Option<Span>,
     /// The older form of `http2 on`.
     pub http2: bool,

@@ -11,7 +11,7 @@ use std::rc::Rc;
 pub struct Logging {
     /// Each access_log; empty: off.
     pub access: List<AccessLog>,
-    /// `access_log off` stands at this level: its other lines have no effect, wherever they stand (nginx).
+    /// `access_log off` is given at this level: its other lines have no effect, before or after it (nginx).
     pub access_off: bool,
     /// error_log.
     pub error: ErrorLog,

@@ -22,7 +22,7 @@ pub struct Process {
     pub pid: Option<PathBuf>,
     /// error_log of the main context.
     pub error_log: ErrorLog,
-    /// worker_rlimit_nofile; None: as the system has it.
+    /// worker_rlimit_nofile; None: the limit of the system.
     pub nofile: Option<u64>,
     /// worker_connections; None: as many as descriptors allow.
     pub connections: Option<u32>,

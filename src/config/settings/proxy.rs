@@ -103,7 +103,7 @@ pub struct ProxySettings {
     pub next_tries: u64,
     /// 0: no limit.
     pub next_timeout: Millis,
-    /// The request goes on if its client leaves.
+    /// The upstream request continues if its client disconnects.
     pub ignore_client_abort: bool,
     /// Response headers that are ignored.
     pub ignore: Ignore,

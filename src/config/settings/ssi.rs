@@ -8,7 +8,7 @@ use crate::config::value::Size;
 pub struct Ssi {
     /// `ssi`.
     pub on: bool,
-    /// Nothing stands in the place of an error.
+    /// Errors are replaced by nothing.
     pub silent_errors: bool,
     /// Last-Modified of the page is kept.
     pub last_modified: bool,

@@ -29,7 +29,7 @@ pub struct Upstream {
     pub resolver: Option<Rc<ResolverSettings>>,
     /// The group's own resolver_timeout.
     pub resolver_timeout: Option<Millis>,
-    /// The configured group, of one that was derived from it with the addresses that its names have now.
+    /// For a group derived from a configured one with the current addresses of its names: the configured group.
     pub base: Option<Rc<Upstream>>,
 }
 

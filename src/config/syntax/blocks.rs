@@ -81,7 +81,7 @@ impl Builder<'_> {
         (count(b'}') > count(b'{')).then_some(cut)
     }
 
-    /// `server;`, `location /a;` before deeper indented lines: the `;` stands in place of `{`.
+    /// `server;`, `location /a;` before more deeply indented lines: the `;` was written instead of `{`.
     fn semicolon_for_brace(&mut self, at: Span) -> bool {
         let Some((name, args)) = self.words.split_first() else { return false };
         let is_headless = ["server", "http", "events"].iter().any(|plain| name.is(plain));
@@ -224,7 +224,7 @@ impl Builder<'_> {
         is_in
     }
 
-    /// Whether nothing else stands on its line, but for a `;`.
+    /// Whether it is the only word on its line, apart from a `;`.
     fn is_alone(&self, word: Span) -> bool {
         let before = self.bytes.get(..word.start as usize).unwrap_or_default();
         let before = before.get(memchr::memrchr(b'\n', before).map_or(0, |n| n + 1)..).unwrap_or_default();

@@ -1,11 +1,11 @@
-//! Tags of a template that no program has filled in: `{{ name }}`, `{% if … %}`, `<% … %>`, `<?php … ?>`. A tag that
-//! stands alone is a statement by itself, without a `;`: what follows it is parsed as usual.
+//! Tags of a template that was not rendered: `{{ name }}`, `{% if … %}`, `<% … %>`, `<?php … ?>`. A tag at the position
+//! of a directive is a statement by itself, without a `;`: what follows it is parsed as usual.
 
 use super::Builder;
 use crate::config::ast::{Span, Word};
 use crate::config::error::{Diagnostic, PLACEHOLDER};
 
-/// The label of a tag that stands where a directive begins.
+/// The label of a tag at the position of a directive.
 const ALONE: &str = "no directive before it";
 
 impl Builder<'_> {
@@ -112,7 +112,7 @@ impl Builder<'_> {
         at
     }
 
-    /// Where to continue after a tag that stands for a directive: behind its `;`, if it has one.
+    /// Where to continue after a tag that replaces a directive: after its `;`, if it has one.
     fn end_of_tag(&self, end: usize) -> usize {
         let rest = self.rest_of_line(self.span(end, end));
         let blanks = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();

@@ -1,4 +1,4 @@
-//! Between two requests of a connection: it wakes when one comes, goes on to the next, or goes idle.
+//! A connection between two requests: it goes idle, wakes when data arrives, and continues with the next request.
 
 use super::fast_path;
 use crate::config::model::Level;

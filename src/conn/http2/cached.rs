@@ -105,16 +105,16 @@ impl Http2 {
         let chunk = self.config.location(response.location).settings.http2.chunk_size.0 as usize;
         let chunk = chunk.clamp(1, protocol.max_frame());
         let mut room = protocol.room(id).min(quantum(cx)).min((cached.size - cached.at) as usize);
-        let mut is_short = false;
+        let mut has_ended = false;
         match (response.body, &cached.file) {
             (CachedBody::File, Some(file)) => {
-                while room > 0 && !is_short {
+                while room > 0 && !has_ended {
                     let left = (cached.size - cached.at) as usize;
                     let got = protocol.data_from(id, (left, chunk), out, |out| {
                         let pieces = Pieces { gap: HEADER_LEN, size: chunk };
                         file.fd().and_then(|fd| file::pread_pieces(fd, out, pieces, room, cached.at).ok()).unwrap_or(0)
                     });
-                    is_short = got == 0;
+                    has_ended = got == 0;
                     cached.at += got as u64;
                     room -= got;
                 }
@@ -135,11 +135,11 @@ impl Http2 {
         if sent > 0 {
             cached.deadline = cx.now.ms + cached.response.client.send_timeout.0;
         }
-        let is_over = cached.at == cached.size || is_short;
+        let is_over = cached.at == cached.size || has_ended;
         entry.turn = self.turns;
         entry.sent += sent;
         entry.is_stalled = sent == 0;
-        if is_short {
+        if has_ended {
             self.report_short(at, cx);
         }
         if is_over {

@@ -106,7 +106,7 @@ impl Http2 {
             if had > 0 || moved || read == Read::Blocked {
                 continue;
             }
-            // All that was read has been dealt with: what has come since is read now.
+            // Everything read so far has been processed: reads what has arrived since.
             let Some(conn) = conns.get_mut(key) else { return Next::Close(CloseReason::Bug) };
             if !conn.transport.can_read() {
                 return self.wait(conns, turn, key, received);

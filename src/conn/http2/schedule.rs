@@ -32,7 +32,7 @@ pub struct Order {
     lightness: u8,
     shares: bool,
     turn: u64,
-    /// Among equals the stream that was opened first goes first.
+    /// Among equal priorities, the stream opened first is sent first.
     pub id: u32,
 }
 

@@ -257,8 +257,8 @@ pub enum Filled {
     Broken,
 }
 
-/// Gets the next body bytes into `bytes`: what is left in the input, else from the socket; not more than the body is
-/// known to have and the head of a next request may be.
+/// Reads the next body bytes into `bytes`: what is left in the input, then from the socket; no more than the remaining
+/// body and the head of a next request may have.
 pub fn fill(
     io: &mut Io<'_>,
     ex: &mut Exchange,

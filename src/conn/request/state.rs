@@ -1,4 +1,4 @@
-//! What is known of the request that is read, beside the exchange, which knows nothing of it.
+//! The state of reading a request, kept beside the exchange, which does not depend on it.
 
 use crate::conn::arrival::Arrival;
 use crate::exchange::{Exchange, Rx};
@@ -32,7 +32,7 @@ pub struct RequestReader {
     pub may_keep: bool,
     /// `100 Continue` may still be sent.
     pub expects_continue: bool,
-    /// Until when a body that is thrown away is read at most, monotonic milliseconds; 0 until the first of it was.
+    /// Deadline for reading a body that is discarded (monotonic milliseconds); 0 until discarding begins.
     pub drain_until: u64,
     /// keepalive_timeout of the location that answered last, in milliseconds.
     pub idle_for: u64,
@@ -100,7 +100,7 @@ impl RequestReader {
         self.parser.parse(self.input.get(self.start..).unwrap_or_default(), &ex.head_limits())
     }
 
-    /// The head is complete: the exchange has it from here on.
+    /// The head is complete: passes it to the exchange.
     pub fn hand_over(&mut self, ex: &mut Exchange) {
         let head = &self.parser.head;
         let len = head.len;

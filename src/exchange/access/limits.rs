@@ -21,7 +21,7 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Flow {
     if limits.is_empty() {
         return Flow::Next;
     }
-    // A delayed request goes on to the connections when its time has come.
+    // A delayed request is checked against limit_conn when its delay is over.
     match requests(ex, cx, &limits) {
         Flow::Next => connections(ex, cx, &limits),
         other => other,
@@ -63,7 +63,7 @@ impl<'c> Keys<'c> {
     }
 }
 
-/// A request as a zone counted it, by its rate: the key, and what was known of it before.
+/// A request counted by a zone: the zone, its rate, the key, and the key's entry before.
 type Counted<'l> = (&'l Zone, u64, Rc<[u8]>, Option<Node>);
 
 fn requests(ex: &mut Exchange, cx: &mut Services, limits: &LimitSettings) -> Flow {

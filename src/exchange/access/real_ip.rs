@@ -46,7 +46,7 @@ fn by_proxy_header(ex: &mut Exchange, from: &Rules) {
     }
 }
 
-/// The connection's own address is one of set_real_ip_from: what it says of the client is believed.
+/// Whether the connection's own address is one of set_real_ip_from, so that the client address it sends is trusted.
 pub fn is_believed(ex: &Exchange) -> bool {
     is_one_of(&ex.location().settings.realip.from, ex.client.socket_peer.as_ref().unwrap_or(&ex.client.peer))
 }

@@ -83,7 +83,7 @@ impl Walk {
         self.descent.forget_last();
     }
 
-    /// The next entry, or one directory opened or read a little further.
+    /// The next entry; or opens a directory, or reads a little more of one.
     ///
     /// # Errors
     /// The top cannot be read, or memory or descriptors are short: what is made of it would seem to be whole.

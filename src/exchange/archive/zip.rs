@@ -63,7 +63,7 @@ fn eight(n: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(&n.to_le_bytes());
 }
 
-/// The number, or where four bytes do not hold it the mark that it stands in a zip64 field.
+/// The number, or 0xffffffff if it needs more than four bytes and is in a zip64 field.
 fn short(n: u64) -> u32 {
     n.min(LARGE) as u32
 }

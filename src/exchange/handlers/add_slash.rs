@@ -80,9 +80,9 @@ pub fn of_location(ex: &mut Exchange, cx: &mut Services) -> Option<Flow> {
     None
 }
 
-/// The location of some kind whose name the URI is but for its last slash, and the one that the URI itself belongs to.
-/// For a proxied location its name alone is enough (nginx); here it is that location which has to answer, and a
-/// location with exactly the URI's name that is of the kind as well answers itself.
+/// The location that is named like the URI with a slash appended, and the location of the URI itself. For a proxied
+/// location the name alone is enough (nginx); here that location must also be the one that answers, and a location of
+/// the same kind with exactly the URI's name answers itself.
 fn without_slash(
     config: &Config,
     server: ServerId,

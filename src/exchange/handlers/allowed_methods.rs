@@ -33,9 +33,9 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Flow {
     flow
 }
 
-/// The page of an error: fetched by another method than the client's (nginx), or of a method that was refused before. A
-/// named location keeps the method: one that sends files decides by itself ([`super::files`]), a program or an upstream
-/// would get what is not allowed.
+/// Whether this is an error page: requested by another method than the client's (nginx), or for a request that was
+/// refused before. A named location keeps the method: if it sends files, it decides by itself ([`super::files`]); a
+/// program or an upstream would get a method that is not allowed.
 fn is_page(ex: &Exchange) -> bool {
     if ex.route.error_page.is_none() {
         return false;

@@ -50,8 +50,8 @@ pub fn failed_dir(ex: &mut Exchange, cx: &mut Services, call: &str, e: Errno) ->
     Flow::Status(status)
 }
 
-/// For a directory that stays open as long as its client takes to read what is made of it: one of the last descriptors
-/// is not kept for that.
+/// For a directory that stays open until its client has read the response: refuses to keep one of the last descriptors
+/// for that.
 ///
 /// # Errors
 /// 503, so that files can be opened for others.
@@ -61,8 +61,7 @@ pub fn check_room(ex: &mut Exchange, cx: &mut Services, opened: BorrowedFd<'_>) 
 
 /// For the log, where a file was looked for in nginx's default directory, which does not exist.
 pub fn no_root(ex: &Exchange) -> &'static str {
-    // Each answer of 404 that is logged comes here: nothing is allocated, and nothing asked of the kernel, for other
-    // roots.
+    // Called for each logged 404: for other roots nothing is allocated, and no system call is made.
     let prefix = &ex.config.process.prefix;
     let below = Path::new(OsStr::from_bytes(&ex.route.path)).strip_prefix(prefix);
     if below.is_ok_and(|below| below.starts_with("html")) && !prefix.join("html").exists() {
@@ -74,7 +73,7 @@ pub fn no_root(ex: &Exchange) -> &'static str {
 
 /// What the error log says of a path that cannot be opened.
 pub struct Failure<'a> {
-    /// As the log has it, with its brackets: `open()`.
+    /// As in the log, with parentheses: `open()`.
     pub call: &'a str,
     /// Control bytes are escaped when it is written.
     pub path: &'a [u8],

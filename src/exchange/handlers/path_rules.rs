@@ -145,7 +145,7 @@ impl PathRules {
         if self.is_uniform && found == self.home && !depends_on_name(location, action) {
             return Ok(TargetLimits::of(location, target.uri, methods::allowed(ex)));
         }
-        // A form of the listing page stands for requests that its client could send itself.
+        // A form of the listing page replaces requests that its client could send itself.
         let asked = match action {
             PathAction::Put if ex.route.form_action.is_some() => Method::Post,
             PathAction::Remove if ex.route.form_action.is_some() => Method::Delete,
@@ -195,7 +195,7 @@ impl PathRules {
         let find = |uri: &[u8]| find(config, ex.route.server, uri);
         let (own, around) = (find(uri), find(folder(bare(uri))));
         let is_taken = |id: LocationId| Some(id) == self.home || config.location(id).stores();
-        // What a redirect leads on from the request's own location is judged where it leads to.
+        // If the request's own location redirects, the location that it leads to is checked.
         let is_among_others = own != around && around.is_some_and(is_taken);
         self.stores_apart || own != self.home && (is_among_others || self.is_in_own_folder(ex, uri))
     }

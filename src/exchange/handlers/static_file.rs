@@ -78,7 +78,7 @@ fn unmapped(ex: &mut Exchange, cx: &mut Services, mapped: Mapped) -> Flow {
     Flow::Status(mapped.refusal())
 }
 
-/// The response is the file that was opened by its one name: the same for the next equal request.
+/// Vouches for a response with a file opened by its only name: it is the same for the next equal request.
 fn vouched(ex: &mut Exchange, cx: &mut Services, file: Rc<OpenFile>) -> Flow {
     ex.basis.vouch();
     respond(ex, cx, file)
@@ -118,7 +118,7 @@ fn check_ssi_page(ex: &mut Exchange, cx: &mut Services) -> Flow {
 /// EMFILE also for that.
 fn open(ex: &mut Exchange, cx: &mut Services, root: usize) -> Result<Opened, Errno> {
     let is_one_of_the_last = |opened: &Result<Opened, Errno>, cx: &Services| match opened {
-        Ok(Opened::File(file)) => file.fd().is_some_and(|fd| cx.descriptors.are_short(fd)),
+        Ok(Opened::File(file)) => file.fd().is_some_and(|fd| cx.descriptors.is_reserved(fd)),
         _ => false,
     };
     let found = open_any(ex, cx, root);
@@ -201,9 +201,9 @@ fn stored_gzip(ex: &mut Exchange, cx: &mut Services, root: usize) -> Option<Flow
     Some(flow)
 }
 
-/// Where clients may store files, a `.gz` that was not written after its file is left from before: a PUT, MOVE or
-/// DELETE changed the file alone. A MOVE keeps the time of modification, which all files of a tree may share: the
-/// kernel's own time has to agree. With `always` the `.gz` may be all that there is, and stands for itself.
+/// Where clients may store files, a `.gz` that was not written after its file is outdated: a PUT, MOVE or DELETE
+/// changed the file alone. A MOVE keeps the modification time, which all files of a tree may share, so the ctime is
+/// compared too. With `always` the `.gz` may exist alone, and is then sent.
 fn is_stale(ex: &mut Exchange, cx: &mut Services, root: usize, gz: &Stat) -> bool {
     let path = ex.route.path.clone();
     if stored::is_in_write_area(ex, cx, &path, PathLinks::Possible) == Ok(false) {

@@ -69,8 +69,8 @@ pub fn shown_elsewhere(uri: &[u8]) -> Refusal {
         .detail(format!("\"{}\"", shown.escape_debug()))
 }
 
-/// Checks that what a DELETE of a directory takes along may go where that goes: a location with a trash keeps what is
-/// deleted in it. What lies in a trash goes for good.
+/// Checks, for a DELETE of a directory, that its entries may be moved or removed with it: a location with a trash keeps
+/// what is deleted in it. What is in a trash is removed for good.
 fn check_trash(ex: &Exchange, there: &UploadSettings, (uri, path): (&[u8], &[u8])) -> Result<(), Refusal> {
     let is_in_trash = || ex.config.trashes.iter().any(|trash| paths::is_beneath(path, trash));
     if there.trash.is_none() || there.trash == ex.location().settings.upload.trash || is_in_trash() {

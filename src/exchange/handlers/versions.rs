@@ -74,7 +74,7 @@ fn is_patient_at(due: &mut Option<u64>, now: u64) -> bool {
     now < *due.get_or_insert(now + PATIENCE)
 }
 
-/// The version is there: what is waited for from now on is another one.
+/// The version has been found: the next wait is for another one.
 pub fn end_wait(ex: &mut Exchange) {
     ex.route.version_due = None;
 }
@@ -147,8 +147,8 @@ pub struct Versions {
 }
 
 impl Versions {
-    /// Locks the file that has the name now, and gives what it is: None where there is no file. One that cannot be
-    /// locked, or whose file system has no locks, is judged without.
+    /// Locks the file that has the name now, and returns its stat; None: there is no file. A file that cannot be
+    /// locked, or whose file system has no locks, is checked without.
     ///
     /// # Errors
     /// EAGAIN: another process, or another request, is changing it. Others are those of the call.

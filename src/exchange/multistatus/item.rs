@@ -45,7 +45,7 @@ pub struct Item<'a> {
 pub enum Property {
     /// A property that this server computes (RFC 4918 §15).
     Live(Live),
-    /// No resource has it.
+    /// A property that no resource has.
     Unknown(Name),
 }
 

@@ -102,8 +102,8 @@ impl Multistatus {
         Ok(self.batch.pop())
     }
 
-    /// What vanishes meanwhile, or may not be looked at, is left out. Clients take what a whole response lacks for
-    /// deleted: what is there and cannot be looked at, whatever its fault, has its own status.
+    /// Entries that vanish meanwhile, or that the client may not see, are left out. Clients take entries missing from a
+    /// complete response for deleted, so an entry that exists and cannot be examined gets a status of its own.
     fn entry(&mut self, name: &CStr, out: &mut Vec<u8>) {
         let Some(dir) = &self.dir else { return };
         let mut own = self.href.clone();

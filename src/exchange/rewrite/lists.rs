@@ -191,7 +191,7 @@ fn first(ex: &mut Exchange, cx: &mut Services, script: &Script, ops: Range<usize
     Some((op, what))
 }
 
-/// Where the subject is not what it was, nothing is known of it.
+/// If the subject has changed, earlier results do not apply.
 fn evaluate(ex: &mut Exchange, cx: &mut Services, list: &OpList, pass: &mut Pass, value: &mut Vec<u8>) {
     value.clear();
     match &list.subject {
@@ -294,7 +294,7 @@ impl Pass {
     }
 }
 
-/// The address in its bytes, as `$binary_remote_addr` has it. None: the client has none.
+/// The address from the bytes of `$binary_remote_addr`. None: the client has none.
 fn address(bytes: &[u8]) -> Option<IpAddr> {
     let v6 = || <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from);
     <[u8; 4]>::try_from(bytes).ok().map(IpAddr::from).or_else(v6)

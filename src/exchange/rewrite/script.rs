@@ -145,7 +145,7 @@ fn is_quoted(ex: &Exchange) -> bool {
     memchr::memchr2(b'%', b'+', path).is_some()
 }
 
-/// [`expand`] of what becomes the URI: where its own text stands is noted of the request.
+/// [`expand`] for a template that becomes the URI: records in the request which parts are literal text.
 fn expand_uri(
     template: &Template,
     ex: &mut Exchange,
@@ -160,8 +160,8 @@ fn expand_uri(
     args
 }
 
-/// Expands a template of the script; gives the offset of its arguments: after the first `?` that was written in it.
-/// `spelled` takes where its own text stands.
+/// Expands a template of the script; returns the offset of its arguments, after the first literal `?`. `spelled`
+/// receives the ranges of literal text.
 fn expand(
     template: &Template,
     ex: &mut Exchange,

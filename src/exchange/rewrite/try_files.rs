@@ -1,7 +1,7 @@
-//! try_files: the first candidate that exists is served here; else the fallback is taken.
+//! try_files: the first candidate that exists is served here; otherwise the fallback is used.
 //!
-//! Invariant: a request that would change what has a name (PUT, DELETE, MOVE) keeps that name for the handler of files,
-//! which alone changes anything. Another handler gets what was found.
+//! Invariant: a request that would change a file (PUT, DELETE, MOVE) keeps the URI for the handler of files, the only
+//! one that changes anything. Other handlers get the candidate found.
 
 use crate::config::model::{Fallback, Level};
 use crate::config::template::Template;

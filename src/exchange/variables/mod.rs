@@ -1,5 +1,4 @@
-//! Variables of a request: what `$name` is worth now. Values are appended to the caller's buffer; nothing is computed
-//! that is not asked for.
+//! The values of variables. They are appended to the caller's buffer, and computed only when they are used.
 //!
 //! | family | variables |
 //! |---|---|
@@ -128,7 +127,7 @@ pub fn append_builtins(builtins: &[Builtin], ex: &mut Exchange, cx: &mut Service
     }
 }
 
-/// True as nginx has it: neither empty nor "0".
+/// True as in nginx: neither empty nor "0".
 pub fn is_true(value: &[u8]) -> bool {
     !matches!(value, b"" | b"0")
 }
@@ -217,7 +216,7 @@ fn computed(source: &Source, at: u32, ex: &mut Exchange, cx: &mut Services, out:
     ex.route.depth += 1;
     let keep = match source {
         Source::Map(table) => config.tables.maps.get(*table as usize).map_or(Keep::No, |map| {
-            // The subject stands where the value will.
+            // The subject is written where the value will be.
             expand(&map.source, ex, cx, out);
             let found = map::find(map, out.get(from..).unwrap_or_default(), ex, cx);
             out.truncate(from);

@@ -163,7 +163,7 @@ pub fn argument<'a>(args: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     })
 }
 
-/// Header lines of that name (its `_` stands for `-`, too), joined by a comma.
+/// Header fields of that name (`_` matches `-` too), joined by commas.
 pub fn field(ex: &Exchange, name: &[u8], out: &mut Vec<u8>) -> Is {
     let buf = ex.buf();
     let mut is = Is::Unset;

@@ -20,7 +20,7 @@ pub struct List<'a> {
 /// A state token or an entity tag that the resource must have, or with `Not` must lack.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Condition<'a> {
-    /// `Not` stands before it.
+    /// Whether `Not` precedes it.
     pub not: bool,
     pub state: State<'a>,
 }
@@ -100,7 +100,7 @@ pub fn angle(text: &[u8]) -> Option<(&[u8], &[u8])> {
     (end > 0).then_some((inner.get(..end)?, inner.get(end + 1..)?))
 }
 
-/// What was found about the resources of lists: each is looked at once, however many lists are about it.
+/// Results about the resources of lists: each resource is examined once, however many lists name it.
 pub struct ByResource<'a, T>(Vec<(Option<&'a [u8]>, T)>);
 
 impl<T> Default for ByResource<'_, T> {

@@ -3,7 +3,7 @@
 
 use crate::http::field_syntax::{is_field_byte, is_token_byte};
 
-/// Where in the extensions of a chunk the next byte stands.
+/// The position in the syntax of chunk extensions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Extension {
     /// Behind a semicolon: a name comes.

@@ -1,11 +1,11 @@
-//! A field line (RFC 9112 §5), where it stands in the bytes of its head.
+//! A field line (RFC 9112 §5), as positions in the bytes of its head.
 
 use crate::http::field::Field;
 use crate::http::field_syntax::{colon, text_len, token_len};
 use crate::http::header::HeaderId;
 use crate::util::span::Span;
 
-/// Appends a line; `value` appends what stands behind the colon.
+/// Appends a line; `value` appends the part after the colon.
 pub(in crate::http) fn append(name: &[u8], out: &mut Vec<u8>, value: impl FnOnce(&mut Vec<u8>)) {
     out.extend_from_slice(name);
     out.extend_from_slice(b": ");

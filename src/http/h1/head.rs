@@ -34,7 +34,7 @@ impl Default for EndFinder {
 }
 
 impl EndFinder {
-    /// Length of the head that `bytes` begin with, where all of it is there.
+    /// Length of the head at the beginning of `bytes`, if it is complete.
     pub fn find(&self, bytes: &[u8]) -> Option<usize> {
         self.0.find(bytes).map(|at| at + 4)
     }

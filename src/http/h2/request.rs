@@ -19,7 +19,7 @@ use crate::util::span::Span;
 
 /// The protocols that are passed on.
 pub const WEBSOCKET: &[u8] = b"websocket";
-/// The version as `$request` and `$server_protocol` have it.
+/// The version in `$request` and `$server_protocol`.
 const PROTOCOL: &[u8] = b"HTTP/2.0";
 
 /// A request, as spans of its block's text. The fields that are no pseudo-header fields stay in the block.

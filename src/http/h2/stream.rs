@@ -32,8 +32,8 @@ pub struct Stream {
     pub expected: Option<u64>,
     /// The request breaks a rule of §8: the stream is reset for that behind its answer.
     pub is_malformed: bool,
-    /// More body has come than Content-Length announced: `is_received`, so that nothing more of it is taken, though the
-    /// client has not ended its side.
+    /// More body has arrived than Content-Length announced: `is_received` is set so that no more is accepted, though
+    /// the client has not ended its side.
     pub is_overrun: bool,
 }
 

@@ -13,8 +13,8 @@ use crate::sys::process;
 use std::os::fd::OwnedFd;
 
 impl Parent {
-    /// Runs in the child, and returns its exit status. `channel` is taken once nothing can fail any more; `inherits`:
-    /// the channel for its predecessor's state.
+    /// Runs in the child, and returns its exit status. `channel`: to the parent; the caller keeps it open after an
+    /// early failure (see `fork`). `inherits`: the channel for its predecessor's state.
     pub(super) fn serve(
         &mut self,
         channel: &mut Option<OwnedFd>,
@@ -27,7 +27,7 @@ impl Parent {
         if let Purpose::Reload(before) = purpose {
             before.close();
         }
-        // An intruder could make its parent wait for signals for ever: O_NONBLOCK is shared.
+        // The signalfd is shared with the parent: an intruder could clear O_NONBLOCK, and block the parent in read().
         self.signals = Signals::none();
         let missing = match sandbox::enter(&self.worker, &self.config) {
             Ok(missing) => missing,

@@ -265,8 +265,7 @@ impl Parent {
         }
     }
 
-    /// Calls `act`. None: it panicked, which costs no more than that: without this process nothing would restart the
-    /// one that serves.
+    /// Calls `act`; None: it panicked. The parent goes on, since nothing else restarts the serving process.
     fn protected<T>(&mut self, name: &str, act: impl FnOnce(&mut Parent) -> T) -> Option<T> {
         let outcome = catch_unwind(AssertUnwindSafe(|| act(self)));
         if outcome.is_err() {
@@ -400,7 +399,8 @@ impl Parent {
         }
     }
 
-    /// Whatever woke this process, most of all a child that ended: listening sockets that were shut down listen again.
+    /// Makes listening sockets listen again that a serving process has shut down. Called at each wake-up, most often
+    /// because a child exited.
     fn mend_listeners(&mut self) {
         for Mended { addr, how } in self.listeners.mend(&self.config) {
             match how {
@@ -456,7 +456,7 @@ impl Parent {
         }
     }
 
-    /// Nothing is renewed while a child starts: it could not be told.
+    /// None while a child starts, which could not receive the certificate.
     fn next_renewal(&self) -> Option<u64> {
         self.renewals.next().filter(|_| self.starting.is_none() && self.ending == Ending::No)
     }

@@ -1,18 +1,18 @@
-//! CGI programs that outlived their serving process: it crashed, was killed, or ended before they did what TERM tells
-//! them. They become children of this process, which ends them. Otherwise they would run without a timeout, and not
-//! count towards cgi_max_children: each reload would add as many.
+//! CGI programs that outlived their serving process, because it crashed, was killed, or exited before they had acted on
+//! TERM. They become children of this process, which ends them: otherwise they would run without a timeout and not
+//! count towards cgi_max_children, and each reload would add more.
 //!
 //! Invariant: children that this process had before the last serving process began are not signalled: those of the
-//! script that became this process, and those left running by programs that exited. What such programs have left since
-//! cannot be distinguished from programs of the process that exited, and is ended too, unless it created its own
-//! session (setsid), as daemons do.
+//! script that became this process by exec, and those left running by programs that exited. What such programs have
+//! left since then cannot be distinguished from programs of the exited process, and is ended too, unless it created its
+//! own session (setsid), as daemons do.
 
 use crate::sys::process::child;
 use crate::sys::process::{Exit, SIGKILL, SIGTERM};
 use crate::sys::{Errno, clock};
 
 /// Milliseconds between TERM and KILL.
-const MERCY: u64 = 3_000;
+const GRACE: u64 = 3_000;
 
 /// Programs being ended.
 #[derive(Default)]
@@ -20,7 +20,7 @@ pub struct Orphans {
     /// Children that are left alone, by pid.
     others: Vec<i32>,
     /// Programs that were sent TERM.
-    told: Vec<i32>,
+    terminated: Vec<i32>,
     /// When to kill these, and send TERM to those that appeared since.
     pub until: Option<u64>,
 }
@@ -41,10 +41,10 @@ impl Orphans {
 
     /// A serving process has exited. Sends TERM to the programs it left. Returns their number.
     pub fn end(&mut self, exit: Exit) -> usize {
-        let left = self.tell();
+        let left = self.terminate();
         // After a crash even if there are none: one that was just being started may become group leader later.
         if left > 0 || exit != Exit::Code(0) {
-            self.until = Some(clock::monotonic() + MERCY);
+            self.until = Some(clock::monotonic() + GRACE);
         }
         left
     }
@@ -56,11 +56,11 @@ impl Orphans {
 
     /// Kills those whose time is over. Returns the number of others that are sent TERM now.
     pub fn kill(&mut self) -> usize {
-        self.found().filter(|leader| self.told.contains(leader)).for_each(|leader| signal(leader, SIGKILL));
-        let more = self.tell();
-        self.until = (more > 0).then(|| clock::monotonic() + MERCY);
+        self.found().filter(|leader| self.terminated.contains(leader)).for_each(|leader| signal(leader, SIGKILL));
+        let more = self.terminate();
+        self.until = (more > 0).then(|| clock::monotonic() + GRACE);
         if more == 0 {
-            self.told.clear();
+            self.terminated.clear();
         }
         more
     }
@@ -70,10 +70,10 @@ impl Orphans {
     }
 
     /// Sends TERM to those that were not sent it yet.
-    fn tell(&mut self) -> usize {
-        let new: Vec<i32> = self.found().filter(|leader| !self.told.contains(leader)).collect();
+    fn terminate(&mut self) -> usize {
+        let new: Vec<i32> = self.found().filter(|leader| !self.terminated.contains(leader)).collect();
         new.iter().for_each(|leader| signal(*leader, SIGTERM));
-        self.told.extend(&new);
+        self.terminated.extend(&new);
         new.len()
     }
 }

@@ -102,7 +102,7 @@ impl Parent {
         logs.open(&config).map_err(|(path, e)| Failure::open(&path, e))?;
         temp_paths::make(&config, Some(worker.uid))?;
         let pid_file = PidFileChange::write(self.pid_file.as_ref(), config.process.pid.as_deref())?;
-        if let Err(e) = self.assume(&config) {
+        if let Err(e) = self.open_sockets(&config) {
             pid_file.undo(self.pid_file.as_ref());
             return Err(Failure::bind(e));
         }

@@ -49,7 +49,7 @@ impl Parent {
                 let until = clock::monotonic() + START;
                 let starting = Starting { pid, channel, until, purpose, successor, has_old_logs: false };
                 if let Some(before) = self.starting.replace(starting) {
-                    // One that was started again while the configuration was read: this one takes its place.
+                    // A crashed child was restarted while the configuration was read: the new one replaces it.
                     let _ = process::kill(before.pid, SIGKILL);
                     self.take_drain();
                 }
@@ -71,9 +71,9 @@ impl Parent {
     }
 
     /// Opens the sockets of a configuration. Options that a serving process has changed are restored before.
-    pub(super) fn assume(&mut self, config: &Config) -> Result<(), BindError> {
+    pub(super) fn open_sockets(&mut self, config: &Config) -> Result<(), BindError> {
         self.restore_options();
-        self.listeners.assume(config)?;
+        self.listeners.open(config)?;
         self.listeners.note_options();
         Ok(())
     }
@@ -92,8 +92,8 @@ impl Parent {
             Some(pid) => Ok((pid, ours, successor)),
             None => {
                 drop((ours, successor));
-                // State inherited from the parent must not be dropped here, nor the channel: its end has the parent
-                // kill this process, whose exit status would not tell the reason.
+                // State inherited from the parent must not be dropped here. Nor must the channel: when it closes, the
+                // parent kills this process, and the exit status would not show why it failed.
                 let mut channel = Some(theirs);
                 let serve = AssertUnwindSafe(|| self.serve(&mut channel, inherits, purpose));
                 let status = catch_unwind(serve).unwrap_or(101);
@@ -226,7 +226,7 @@ impl Parent {
         self.notes.clear();
         if self.ending == Ending::No {
             let config = self.config.clone();
-            let _ = self.assume(&config);
+            let _ = self.open_sockets(&config);
         }
     }
 

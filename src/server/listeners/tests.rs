@@ -77,7 +77,7 @@ fn the_usual_pair_of_listens_starts_on_a_machine_without_ipv6() {
         ("server { listen 80; listen [::]:80; } server { listen [::1]:80; server_name b; }", None),
     ] {
         let mut listeners = Listeners::default();
-        let outcome = listeners.assume_by(&config(servers), without_v6);
+        let outcome = listeners.open_by(&config(servers), without_v6);
         assert_eq!(outcome.is_ok().then(|| listeners.warnings().count()), absent, "{servers}");
         assert!(listeners.warnings().all(|warning| warning.contains("\"listen [::")));
     }
@@ -89,9 +89,9 @@ fn a_configuration_that_is_refused_leaves_no_files_of_unix_sockets() {
     let dir = scratch.path().display();
     let config = |listens: &str| config(&format!("server {{ {listens} }}"));
     let mut listeners = Listeners::default();
-    listeners.assume(&config(&format!("listen unix:{dir}/old;"))).expect("bound");
+    listeners.open(&config(&format!("listen unix:{dir}/old;"))).expect("bound");
     let refused = config(&format!("listen unix:{dir}/old; listen unix:{dir}/new; listen unix:{dir}/none/s;"));
-    assert!(listeners.assume(&refused).is_err());
+    assert!(listeners.open(&refused).is_err());
     let exists = |name: &str| scratch.path().join(name).exists();
     assert!(exists("old") && !exists("new"));
     listeners.close();

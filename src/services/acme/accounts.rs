@@ -1,6 +1,5 @@
-//! The accounts at the authorities: read from the disk or made, and kept there. A key of RSA is made by a helper
-//! process ([`super::new_keys`]) before the first order: making one of 4096 bits would stop all clients for a second
-//! and a half.
+//! The accounts at the authorities: read from disk or created, and stored there. An RSA key is made by a helper process
+//! ([`super::new_keys`]) before the first order: a key of 4096 bits would hold up all clients for a second and a half.
 
 use super::authority::Authority;
 use super::new_keys::{self, KeyOwner};

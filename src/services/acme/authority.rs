@@ -12,7 +12,7 @@ use std::rc::Rc;
 pub enum Work {
     /// With the private key of the future certificate.
     Order(Box<Order>, String),
-    /// When the authority suggests to renew a certificate (ARI, RFC 9773).
+    /// Asks the authority when to renew a certificate (ARI, RFC 9773).
     Inquiry(Inquiry),
 }
 

@@ -1,6 +1,6 @@
-//! Keys for certificates that are ordered, and for accounts. Those of RSA are made by a helper process: one of 4096
-//! bits takes a second and a half, in which the event loop would serve no client. They are kept until the certificate
-//! is issued or the configuration changes, so that an order that fails costs no other key.
+//! Keys for certificates to be ordered, and for accounts. RSA keys are made by a helper process: one of 4096 bits takes
+//! a second and a half, during which the event loop would serve no client. A key is kept until its certificate is
+//! issued or the configuration changes, so that a failed order does not cost another key.
 //!
 //! What bounds it: one key at a time.
 
@@ -16,9 +16,9 @@ pub enum KeyOwner {
     Account(usize),
 }
 
-/// Seconds after which the helper gives a key up: on a slow machine most take a tenth of this.
+/// Maximum seconds for one key: even on a slow machine most take a tenth of this.
 const LONGEST: u32 = 300;
-/// Milliseconds between two looks whether it has been made.
+/// Milliseconds between two checks whether the key is ready.
 pub const POLL: u64 = 50;
 
 #[derive(Default)]

@@ -182,8 +182,8 @@ impl Children {
         self.ends = Ends::Reachable;
     }
 
-    /// Whether a program still runs: one that has answered may have work to do, for [`TERM_DELAY`]. One that KILL has
-    /// not ended (it waits for a dead network file system) is not waited for.
+    /// Whether a program still runs: one that has answered may have work to do, for [`TERM_DELAY`]. A program that even
+    /// KILL has not ended (it waits for a dead network file system) does not count.
     pub fn are_working(&self) -> bool {
         self.running.iter().any(|(_, running)| !running.is_over && running.signal.is_some())
     }

@@ -1,8 +1,8 @@
-//! Frees the lists of configurations that have ended, in steps: the paths of thousands of directories at once would
-//! hold up other clients.
+//! Frees the lists of configurations that have ended, in steps: freeing the paths of thousands of directories at once
+//! would hold up other clients.
 //!
-//! Invariant: such a list is found as soon as the last request of its configuration is over, whether or not a request
-//! of another one asks.
+//! Invariant: such a list is found as soon as the last request of its configuration is over, even if no request of
+//! another configuration asks.
 
 use super::ConfiguredDirs;
 
@@ -17,7 +17,7 @@ impl ConfiguredDirs {
         self.of.strong_count() > 0
     }
 
-    /// No request has asked since the configuration that asked last has ended.
+    /// Whether the configuration of the current list has ended, and no request of another one has replaced it.
     fn is_filled_in_vain(&self) -> bool {
         !self.is_alive() && !self.dirs.is_empty()
     }

@@ -1,11 +1,11 @@
-//! The paths of locks by what their spellings have in common: where the file system ignores case, a client may name a
-//! locked file by another spelling.
+//! An index of the paths of locks by folded names: where the file system ignores case, a client may name a locked file
+//! by another spelling.
 //!
-//! Invariant: two spellings are taken for one only if the file system finds the same file by both.
+//! Invariant: two spellings count as the same only if the file system finds the same file by both.
 //!
-//! What bounds it: [`SPELLINGS`] spellings of a name are looked at, however many locks have them, since no lock is
-//! granted that adds another one. A name that locks spell as the client does costs no system call; any other name costs
-//! one, and one more for each of its spellings.
+//! What bounds it: at most [`SPELLINGS`] spellings of a name are examined, however many locks have them, since no lock
+//! is granted that adds another one. A name spelled as in the locks costs no system call; any other costs one, and one
+//! more for each spelling.
 
 use crate::sys::file::{self, Stat};
 use crate::util::fold_case::fold;
@@ -14,11 +14,11 @@ use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::rc::Rc;
 
-/// Maximum number of spellings that a name of a directory has in locks: where case counts, each is another file's.
+/// Maximum number of spellings of a name in the locks of one directory; where case matters, each is another file's.
 const SPELLINGS: usize = 64;
 
-/// The paths of a zone's locks as keys: the folded form of each name stands before the name, so that the spellings of
-/// a name are found without a look at all locks that have one of them.
+/// The paths of a zone's locks as keys: the folded form of each name stands before the name, so that the spellings of a
+/// name are found without examining all locks that have one of them.
 #[derive(Default)]
 pub struct Spellings(BTreeSet<Box<[u8]>>);
 

@@ -2,8 +2,8 @@
 //! sessions, locks, upstream counters. [`record`] defines the format, [`HandoverState`] produces the records, and
 //! [`Predecessor`] tracks what an older process still holds while it finishes requests.
 //!
-//! limit_req counters and sessions move: the old process keeps none. Locks move too, but the old process goes on asking
-//! its copy for the writes that it still has under way, so that each process tells the other what it grants and ends.
+//! limit_req counters and sessions move: the old process keeps none. Locks are copied, since the old process still
+//! checks them for its remaining writes; each process announces to the other the locks that it grants and ends.
 //! limit_conn slots and quota claims stay with their requests, and the new process counts them in addition to its own
 //! until they are released or the old process has exited. Times are of the monotonic clock, which both share.
 //!

@@ -17,7 +17,7 @@ pub struct HandoverState {
     /// The small parts, already encoded.
     short: vec::IntoIter<Vec<u8>>,
     locks: LockCursor,
-    /// Locks that the other process has told of, which may have ended there meanwhile.
+    /// Locks announced by the other process, which may have ended there meanwhile.
     left_out: BTreeSet<Token>,
     /// By zone, with the zone's rate.
     requests: Vec<(Rc<str>, u64, Nodes)>,
@@ -51,7 +51,7 @@ impl HandoverState {
         HandoverState { short: short.into_iter(), locks, left_out, requests, sessions: ticket::take_sessions(), now }
     }
 
-    /// The other process itself has granted or renewed that lock.
+    /// The other process has granted or renewed that lock itself.
     pub fn leave_out(&mut self, token: Token) {
         self.left_out.insert(token);
     }

@@ -1,14 +1,14 @@
 //! The keys of one zone of limit_req, in the order of their last requests.
 //!
-//! Invariant: each key is in the map and in the list once. A key goes for each that comes to a full zone, so that no
-//! request has to wait until a zone is cleared; a longer key for as many as fit into its bytes.
+//! Invariant: each key is once in the map and once in the list. In a full zone a new key replaces the oldest ones, as
+//! many as its size needs, so that no request waits until a zone is cleared.
 
 use crate::util::shards::Shards;
 use std::rc::Rc;
 
 /// Memory accounted for a key in addition to its bytes: as nginx's nodes, of which a megabyte holds 8 thousand.
 const ENTRY: usize = 128;
-/// Keys that limit nothing any more and go for each that comes (nginx).
+/// Maximum number of keys that limit nothing any more and are removed for each new one (nginx).
 const SPENT: usize = 2;
 /// Ends the list.
 const NONE: u32 = u32::MAX;

@@ -193,9 +193,9 @@ impl Logs {
         self.paths.write(path, line, cache, now, |path| open::append(path).map(Sink::new))
     }
 
-    /// At the end of a turn: writes the lines that may not be held longer. Buffers whose time is over together are
-    /// compressed and written as the turn's slice allows, one at least. Returns when the rest must be written, if there
-    /// is any.
+    /// At the end of a turn: writes the lines that must not be held longer. Of buffers that are due together, at least
+    /// one is compressed and written, and more as the turn's slice allows. Returns when the rest must be written, if
+    /// there is any.
     pub fn flush_turn(&mut self, now: u64, slice: &mut Slice) -> Option<u64> {
         while let Some(id) = self.dirty.pop() {
             self.write_out(id);

@@ -1,5 +1,5 @@
-//! Log files that are opened again (USR1), replaced by those that a parent has opened, or closed after a reload. One
-//! file at a time: what is pending for it is written before, which may take a millisecond where it is compressed.
+//! Log files that are reopened (USR1), replaced by those that a parent has opened, or closed after a reload. One file
+//! at a time: its pending lines are written first, which may take a millisecond if they are compressed.
 
 use super::Logs;
 use crate::config::model::LogFileId;
@@ -13,7 +13,7 @@ use std::path::PathBuf;
 #[derive(Default)]
 pub struct Reopening {
     next: usize,
-    /// Files that could not be opened: these go on where they were open before.
+    /// Files that could not be opened; their old descriptors stay in use.
     pub failed: Vec<(PathBuf, Errno)>,
 }
 
@@ -51,7 +51,7 @@ impl Logs {
         true
     }
 
-    /// Takes a file that a more privileged process has opened. What is pending is written to the one before.
+    /// Switches to a file that a more privileged process has opened. Pending lines go to the old one.
     pub fn replace(&mut self, at: usize, fd: OwnedFd) {
         self.write_out(LogFileId(at as u32));
         if let Some(file) = self.files.get_mut(at).filter(|file| file.is_open()) {

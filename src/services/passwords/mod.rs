@@ -3,11 +3,11 @@
 //! time once, not at each request.
 //!
 //! Limits: one hash at a time, for at most [`helper::LONGEST`] seconds, at a lower priority than the loop. Up to
-//! [`ALL`] hashes are queued, [`OF_ONE`] per client; when all are taken, the newest of the client that has the most
-//! gives way ([`super::fair_share`]), so that no number of guessing clients keeps another one out. Every other hash is
-//! for the client with the fewest wrong passwords so far, which waits for two hashes where all others guess; the rest
-//! is served round robin. Requests with the same password wait for the same hash, and a hash whose clients have all
-//! disconnected is not computed.
+//! [`ALL`] hashes are queued, [`OF_ONE`] per client; when the queue is full, the client with the most entries loses its
+//! newest ([`super::fair_share`]), so that guessing clients cannot keep others out, however many they are. Every second
+//! hash is for the client with the fewest wrong passwords so far, which therefore waits for at most two hashes while
+//! others guess; the rest is served round robin. Requests with the same password wait for the same hash, and a hash
+//! whose clients have all disconnected is not computed.
 
 mod helper;
 
@@ -149,8 +149,8 @@ impl Passwords {
         }
     }
 
-    /// Gives up the newest hash of the client that has the most, if that is fair. Its waiters ask again with the next
-    /// verdict, and are told then.
+    /// Drops the newest hash of the client with the most, if that is fair. Its waiters ask again with the next verdict,
+    /// and are refused then.
     fn make_room(&mut self, newcomer: Sharer) -> bool {
         let Some(greedy) = self.shares.gives_way(newcomer) else { return false };
         let Some(at) = self.queue.iter().position(|client| client.sharer == greedy) else { return false };

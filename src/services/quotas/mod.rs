@@ -35,14 +35,15 @@ use walk::Walk;
 
 /// Names examined per turn: a millisecond or two.
 const SLICE: u64 = 1000;
-/// Steps of a count that a turn may make, however many wait for it: a response to be stored asks at its head and at its
-/// end, which often come in one turn.
+/// Maximum number of steps of a count per turn, however many uploads wait for it: a response to be stored needs one at
+/// its head and one at its end, which often arrive in one turn.
 const STEPS: u32 = 2;
-/// Turns after which a step is made though others have used up the turn's slice: uploads wait for the count.
+/// Number of turns after which a step is made even though other work has used up the turn's slice: uploads wait for the
+/// count.
 const STARVED: u64 = 16;
 /// Milliseconds between two counts per hundred names: 20 times their cost.
 const PAUSE: u64 = 3;
-/// How many directories may be in any area, however small its quota.
+/// Number of directories that are allowed in any area, however small its quota.
 const DIRECTORIES: u64 = 64;
 /// What a directory takes on most file systems.
 const DIRECTORY: u64 = 4096;
@@ -61,7 +62,7 @@ pub struct Area {
     path: Box<[u8]>,
     used: Cell<Usage>,
     claimed: Cell<Usage>,
-    /// Files that an upload under way will replace, by device and inode: their room is given to that upload alone.
+    /// Files that an upload in progress will replace, by device and inode: their space is reserved for that upload.
     replaced: RefCell<HashSet<(u64, u64)>>,
     /// Whether its locks were examined.
     locks_seen: Cell<bool>,
@@ -320,7 +321,7 @@ impl Area {
 pub struct Claim {
     area: Rc<Area>,
     holds: Usage,
-    /// Those of [`Area::replaced`] that are its own.
+    /// The entries of [`Area::replaced`] that belong to this claim.
     replaces: Vec<(u64, u64)>,
 }
 
@@ -330,8 +331,8 @@ impl Claim {
         Claim { area, holds: Usage::default(), replaces: Vec::new() }
     }
 
-    /// The upload will replace the file with this device and inode. Whether its room is the upload's: another upload,
-    /// or another file of this one, may have it.
+    /// The upload will replace the file with this device and inode. Returns whether this upload gets its space: another
+    /// upload, or another file of this one, may have it.
     pub fn take_room_of(&mut self, file: (u64, u64)) -> bool {
         let is_free = self.area.replaced.borrow_mut().insert(file);
         if is_free {
@@ -373,7 +374,7 @@ impl Claim {
     }
 }
 
-/// The room of a file that a resumable upload will replace: no other upload has it until this is dropped.
+/// The space of a file that a resumable upload will replace: reserved until this is dropped.
 pub struct Replaced {
     /// Holds nothing: what the upload adds is counted by [`crate::services::resumable`].
     _claim: Claim,
@@ -381,7 +382,7 @@ pub struct Replaced {
 }
 
 impl Replaced {
-    /// None: it replaces no file, or another upload has its room.
+    /// None: it replaces no file, or another upload has its space.
     pub fn of(mut claim: Claim, usage: Usage) -> Option<Replaced> {
         claim.set_granted(Usage::default());
         (!claim.replaces.is_empty()).then_some(Replaced { _claim: claim, usage })

@@ -1,4 +1,4 @@
-//! What this process knows of a quota that others share ([`super::shared`] asks and writes).
+//! What this process knows about a quota shared with other processes ([`super::shared`] reads and writes it).
 
 /// What this process knows in addition to the count.
 #[derive(Default)]

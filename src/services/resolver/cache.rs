@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 /// Maximum number of names per cache.
 const NAMES: usize = 10_000;
-/// Number of addresses and services of all names in a cache at which it is full: an answer may have thousands.
+/// Maximum number of records of all names in a cache: an answer may have thousands.
 const RECORDS: usize = 200_000;
 
 /// A part for each `resolver` directive in use.

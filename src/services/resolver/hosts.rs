@@ -23,8 +23,8 @@ pub(super) struct Hosts {
     look_at: u64,
 }
 
-/// The addresses of a name, by the families that are wanted: one list for all questions, by which groups of servers are
-/// known ([`crate::services::host_groups`]).
+/// The addresses of a name by family. One list for all lookups, since groups of servers are identified by it
+/// ([`crate::services::host_groups`]).
 struct Addresses {
     both: Rc<[IpAddr]>,
     ipv4: Option<Rc<[IpAddr]>>,

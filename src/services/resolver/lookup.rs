@@ -21,15 +21,15 @@ const RESEND: u64 = 5_000;
 const DATAGRAMS: usize = 64;
 /// Maximum number of CNAMEs followed.
 const HOPS: u8 = 16;
-/// Maximum size of a TCP message with its length prefix. A connection that brought as much for each question is closed:
-/// it answers something else.
+/// Maximum size of a TCP message with its length prefix. A connection that has sent as much for each question is
+/// closed: it answers something else.
 const LARGEST: usize = 65_537;
 /// Maximum reads of a TCP connection at once, for fairness.
 const READS: usize = 16;
-/// Maximum number of messages that answer none of our questions: after them the socket is not read any more, and the
-/// questions get a new port.
+/// Maximum number of messages that answer none of our questions: then the socket is closed, and the questions are sent
+/// from a new port.
 const MISFITS: usize = 64;
-/// What one counts in addition whose records were read, since it has the right id, and are malformed.
+/// Additional count for a message with the right id whose records are malformed.
 const MALFORMED: usize = 7;
 /// RCODEs up to "refused" are answers; others are ignored (RFC 1035).
 const FORMAT_ERROR: u8 = 1;
@@ -44,13 +44,13 @@ pub(super) struct Waiter {
     pub(super) ticket: Ticket,
     /// What to wake; None: its ticket is noted as answered.
     pub(super) owner: Option<Wake>,
-    /// Whose request it is.
+    /// The client whose request it is.
     pub(super) client: Option<Sharer>,
-    /// When it stops waiting (monotonic milliseconds).
+    /// When it times out (monotonic milliseconds).
     pub(super) until: u64,
 }
 
-/// What reading answers came to.
+/// The state of a lookup after reading answers.
 pub(super) enum LookupProgress {
     /// Further answers are needed.
     Waiting,
@@ -107,7 +107,7 @@ pub(super) struct Lookup {
     tcp: Option<Tcp>,
     /// When the question is repeated (monotonic milliseconds); 0: at once.
     pub(super) resend_at: u64,
-    /// Never empty while it lasts; those that give up first come first.
+    /// Never empty while the lookup runs; those that time out first come first.
     pub(super) waiters: VecDeque<Waiter>,
 }
 
@@ -141,18 +141,18 @@ impl Lookup {
         lookup
     }
 
-    /// Adds a caller. Most wait equally long, so that each comes last.
+    /// Adds a caller. Most have the same timeout, so that a new one usually comes last.
     pub(super) fn join(&mut self, waiter: Waiter) {
         let later = self.waiters.iter().rev().take_while(|other| other.until > waiter.until).count();
         self.waiters.insert(self.waiters.len() - later, waiter);
     }
 
-    /// Takes one that has stopped waiting.
+    /// Removes a caller that has timed out.
     pub(super) fn take_late(&mut self, now: u64) -> Option<Waiter> {
         if self.waiters.front()?.until <= now { self.waiters.pop_front() } else { None }
     }
 
-    /// When to drive it, though no answer comes: to repeat the question, or to give a caller up.
+    /// When to drive it without an answer: to repeat the question, or because a caller times out.
     pub(super) fn due(&self) -> u64 {
         self.waiters.front().map_or(0, |waiter| waiter.until).min(self.resend_at)
     }
@@ -289,8 +289,8 @@ impl Lookup {
         self.misfits >= MISFITS
     }
 
-    /// Keeps what is wrong with the first message that answers none of our questions: a line for each time they are
-    /// sent, however many messages somebody else sends.
+    /// Records what is wrong with the first message that answers none of our questions: one log line each time they are
+    /// sent, however many messages an attacker sends.
     fn complain(&mut self, of: impl fmt::Display) -> bool {
         if self.misfits == 0 {
             self.complaint = Some(of.to_string().into());
@@ -303,7 +303,7 @@ impl Lookup {
         self.complaint.take()
     }
 
-    /// What is wrong with a response to a question that is not open, in nginx's words. None: it came twice.
+    /// What is wrong with a response that matches no open question, in nginx's words. None: it is a duplicate.
     fn mismatch(&self, response: &dns::Response<'_>) -> Option<String> {
         let name = &response.name;
         let same_kind = self.questions.iter().find(|question| question.kind == response.kind);
@@ -330,7 +330,7 @@ impl Lookup {
         };
         if response.truncated {
             let Some((epoll, token)) = udp else { return false };
-            // It may be told so more than once.
+            // The truncated answer may arrive more than once.
             if std::mem::replace(&mut question.over_tcp, true) && self.tcp.is_some() {
                 return false;
             }

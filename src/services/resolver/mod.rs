@@ -2,13 +2,14 @@
 //! A caller gets an answer at once (cache, /etc/hosts) or a ticket; when the answer arrives, its [`Wake`] is in
 //! [`Resolver::woken`].
 //!
-//! Each lookup has its own socket, so that ports are as hard to guess as ids. Invariant: every lookup has a request
-//! that waits for it; it ends when the last one gives up.
+//! Each lookup has its own socket, so that ports are as hard to guess as ids. Invariant: every lookup has a caller that
+//! waits for it; it ends when the last one times out.
 //!
-//! What bounds it: [`LOOKUPS`] for the requests of all clients, and an eighth of the descriptors. When all are taken,
-//! the newest lookup of the client that has the most ([`super::fair_share`]) gives way: names of a zone that does not
-//! answer do not keep other clients from theirs. Names that the configuration has (`server … resolve`, ACME) are not
-//! among them; [`super::upstream_names`] bounds its own. Nothing walks over all lookups, or over all that wait for one.
+//! What bounds it: [`LOOKUPS`] lookups for the requests of all clients, and an eighth of the descriptors. When all are
+//! in use, the client that has the most loses its newest ([`super::fair_share`]): names of a zone that does not answer
+//! do not keep other clients from resolving theirs. Names of the configuration (`server … resolve`, ACME) are not
+//! counted here; [`super::upstream_names`] bounds its own. No operation walks over all lookups, or over all callers of
+//! one.
 
 mod answer;
 mod cache;
@@ -34,9 +35,9 @@ use std::rc::Rc;
 
 /// Maximum number of concurrent lookups for requests of clients.
 const LOOKUPS: usize = 1024;
-/// Minimum number of them, however few descriptors there are.
+/// Minimum number of concurrent lookups, however few descriptors there are.
 const LEAST: usize = 16;
-/// Lookups that are sent again, or given up, at a time.
+/// Maximum number of lookups repeated or ended at a time.
 const AT_A_TIME: usize = 128;
 /// Milliseconds for which an answer is kept for its request, which is woken at once.
 const KEPT: u64 = 10_000;
@@ -54,7 +55,7 @@ pub enum Submitted {
 
 /// A question.
 pub struct Question<'a> {
-    /// The `resolver` directive that holds.
+    /// The `resolver` directive in force.
     pub settings: &'a Rc<ResolverSettings>,
     /// The name in any case, with or without its final dot.
     pub name: &'a [u8],
@@ -64,7 +65,7 @@ pub struct Question<'a> {
     pub timeout: u64,
     /// None: the ticket is in [`Resolver::answered`] once there is an answer.
     pub owner: Option<Wake>,
-    /// Whose request it is; None: the configuration has the name.
+    /// The client whose request it is; None: a name of the configuration.
     pub client: Option<Sharer>,
 }
 
@@ -78,9 +79,9 @@ pub struct Resolver {
     descriptors: Option<usize>,
     cache: Cache,
     hosts: Hosts,
-    /// Answers not taken yet.
+    /// Answers not fetched yet.
     done: HashMap<Ticket, LookupResult>,
-    /// Since when they are there, oldest first; some were taken.
+    /// When they arrived, oldest first; some were fetched meanwhile.
     done_since: VecDeque<(u64, Ticket)>,
     tickets: u64,
     /// The name server to ask first.

@@ -1,4 +1,4 @@
-//! The lookups under way: found by their questions, by when they are due, and by the client that they are counted for.
+//! Lookups in progress, indexed by question, by due time, and by the client they are counted for.
 
 use super::answer::Want;
 use super::lookup::{Lookup, Waiter};
@@ -8,7 +8,7 @@ use crate::util::slab::{Key, Slab};
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
-/// Lookups of a client that are looked at for one that no other client waits for.
+/// Maximum number of a client's lookups examined for one that no other client waits for.
 const LOOKED_AT: usize = 8;
 
 /// The address of the settings (which a lookup holds), the name, and what is asked about it.
@@ -27,7 +27,7 @@ pub(super) struct Pending {
 
 struct Entry {
     lookup: Lookup,
-    /// Whose it is; None: the configuration's.
+    /// The client it is counted for; None: the configuration.
     owner: Option<Sharer>,
     serial: u64,
     /// As in `dues`.
@@ -107,8 +107,8 @@ impl Pending {
         self.dues.first().filter(|(due, _)| *due <= now).map(|(_, key)| Key::from_u64(*key))
     }
 
-    /// Ends the newest lookup of the client. One that others wait for, too, is counted for one of them from now on, and
-    /// goes on.
+    /// Ends the newest lookup of the client. One that other clients wait for too is counted for one of them from now
+    /// on, and continues.
     pub(super) fn give_up(&mut self, client: Sharer) -> Option<Lookup> {
         for _ in 0..LOOKED_AT {
             let (.., newest) = *self.owned.range((client, 0, 0)..=(client, u64::MAX, u64::MAX)).next_back()?;

@@ -1,4 +1,4 @@
-//! Which request writes to an upload, and which uploads are asked of other processes or by them.
+//! Which request writes to an upload, and which uploads are requested from other processes or by them.
 
 use super::upload_id::UploadId;
 use crate::sys::file;
@@ -12,8 +12,8 @@ pub const CHECK_INTERVAL: u64 = 1_000;
 /// Milliseconds for which a process that asks for an upload waits for its holder.
 pub const PATIENCE: u64 = 10_000;
 
-/// The right to write to an upload, until a newer request takes it. The file's lock is released with the last live
-/// lease: a client that vanished silently may keep older ones, and their descriptors, for a minute.
+/// The right to write to an upload, until a newer request takes it over. The file's lock is released with the last live
+/// lease: a client that vanished silently may keep older leases, and their descriptors, for a minute.
 pub struct Lease {
     fd: OwnedFd,
     live: Cell<bool>,
@@ -39,12 +39,12 @@ impl Lease {
         Rc::new(Lease::new(fd))
     }
 
-    /// No later request has taken the upload over.
+    /// Whether no newer request has taken the upload over.
     pub fn is_live(&self) -> bool {
         self.live.get()
     }
 
-    /// Ends it, for a newer request. Returns that one's, unless this one has ended.
+    /// Ends this lease in favour of a newer request, and returns the new one. None: it had ended already.
     pub fn pass(&self) -> Option<Lease> {
         if !self.live.replace(false) {
             return None;
@@ -58,7 +58,7 @@ impl Lease {
     }
 }
 
-/// The leases of this process, and what it asks other processes for.
+/// The leases of this process, and the uploads that it requests from other processes.
 #[derive(Default)]
 pub struct Leases {
     /// Uploads being written, which other processes may ask for.

@@ -1,4 +1,4 @@
-//! Removes leftovers in slices, beside requests.
+//! Removes leftovers in slices, between requests.
 
 use super::TempNames;
 use super::leftovers::{self, Left, Waiting};

@@ -28,7 +28,7 @@ pub type Tree = (Rc<OwnedFd>, CString);
 /// What the name was given to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Kind {
-    /// If a directory has the name by now, it is not ours.
+    /// A file; a directory that has the name by now is not ours.
     File,
     /// Whatever it is by now.
     Any,
@@ -125,7 +125,7 @@ impl Cleaning {
         self.add_one(tree, Kind::Any);
     }
 
-    /// It is begun in one of the next turns.
+    /// Queues a removal.
     pub(super) fn add_one(&mut self, tree: Tree, kind: Kind) {
         self.waiting.push_back(Waiting { tree, kind, at: 0, wait: FIRST });
     }
@@ -145,7 +145,7 @@ impl Cleaning {
         self.waiting.retain(|one| one.at == 0 || remove(&one.tree, one.kind).is_err());
     }
 
-    /// It could not be removed: logged the first time, then tried again after a pause that doubles.
+    /// A removal failed: logs it the first time, and retries it after a pause that doubles.
     pub(super) fn failed(&mut self, mut one: Waiting, (call, errno): Failed) {
         let has_room = self.waiting.len() < MOST;
         if one.wait == FIRST && !self.has_given_up {

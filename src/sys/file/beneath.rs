@@ -31,7 +31,7 @@ pub fn open_beneath(dir: BorrowedFd<'_>, path: &CStr, flags: i32, mode: u32, res
 
 /// Opens a path only if the kernel has it cached and need not ask the file system (RESOLVE_CACHED, Linux 5.12).
 /// Otherwise EAGAIN; from older kernels EINVAL or ENOSYS.
-pub fn open_known(path: &CStr) -> Result<OwnedFd, Errno> {
+pub fn open_cached(path: &CStr) -> Result<OwnedFd, Errno> {
     openat2(None, path, O_PATH, 0, libc::RESOLVE_CACHED)
 }
 

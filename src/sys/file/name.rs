@@ -1,5 +1,5 @@
-//! Names: opening, linking, renaming and removing, always relative to a directory descriptor, so that a check and the
-//! operation that follows act on the same directory.
+//! Opening, linking and removing names, always relative to a directory descriptor, so that a check and the operation
+//! that follows act on the same directory. Renaming is in rename.rs.
 
 use std::ffi::{CStr, CString};
 use std::io::Write;
@@ -85,7 +85,8 @@ pub(super) fn proc_link(fd: BorrowedFd<'_>) -> CString {
     CString::new(format!("/proc/self/fd/{}", fd.as_raw_fd())).expect("no NUL in a number")
 }
 
-/// The path that these names, each in the one before, have or would have in an open directory.
+/// The path that the last of these names, each in the directory of the one before, has or would have below an open
+/// directory.
 pub fn path_along<'n>(dir: BorrowedFd<'_>, names: impl IntoIterator<Item = &'n [u8]>) -> Result<Vec<u8>, Errno> {
     Ok(names.into_iter().fold(path_of(dir)?, |path, name| path_below(&path, name)))
 }
@@ -95,7 +96,7 @@ pub fn path_in(dir: BorrowedFd<'_>, name: &[u8]) -> Result<Vec<u8>, Errno> {
     path_along(dir, [name])
 }
 
-/// The same by the directory's path, which alone of all real paths ends in a slash where it is `/`.
+/// The path of a name in the directory `dir`. Only the root's own path ends in a slash.
 pub fn path_below(dir: &[u8], name: &[u8]) -> Vec<u8> {
     [dir.strip_suffix(b"/").unwrap_or(dir), b"/", name].concat()
 }

@@ -71,7 +71,7 @@ fn rename_claimed(old_dir: Dir<'_>, old: &CStr, new_dir: Dir<'_>, new: &CStr) ->
         return if is_kept { rename_plain(old_dir, old, new_dir, new) } else { renamed };
     }
     match link_at(old_dir, old, new_dir, new) {
-        Ok(()) => return leave_old_name((old_dir, old), (new_dir, new)),
+        Ok(()) => return remove_old_name((old_dir, old), (new_dir, new)),
         Err(e) if is_no_link(e) => {}
         Err(e) => return Err(e),
     }
@@ -81,14 +81,14 @@ fn rename_claimed(old_dir: Dir<'_>, old: &CStr, new_dir: Dir<'_>, new: &CStr) ->
     })
 }
 
-/// A file has both names: takes the old one away. Where that stays (another user's file in a sticky directory), the new
-/// one is removed, since what is refused must not leave a second name. A name that is not there any more has gone,
-/// whatever a network file system says of it.
-fn leave_old_name(old: (Dir<'_>, &CStr), new: (Dir<'_>, &CStr)) -> Result<(), Errno> {
+/// After linking, the file has both names: removes the old one. If that fails (another user's file in a sticky
+/// directory), the new one is removed instead, since a refused rename must not leave a second name. A missing old name
+/// counts as removed, whatever error a network file system returned.
+fn remove_old_name(old: (Dir<'_>, &CStr), new: (Dir<'_>, &CStr)) -> Result<(), Errno> {
     unlink_at(old.0, old.1, Unlink::File).or_else(|e| old_name_stays(e, old, new))
 }
 
-/// The old name could not be taken away, for the reason `e`.
+/// The old name could not be removed, for the reason `e`.
 fn old_name_stays(e: Errno, old: (Dir<'_>, &CStr), new: (Dir<'_>, &CStr)) -> Result<(), Errno> {
     match stat_at(old.0, old.1, Follow::No) {
         Err(Errno::ENOENT) => return Ok(()),
@@ -135,7 +135,7 @@ mod tests {
         let scratch = Scratch::new();
         let at = |name: &str| scratch.path().join(name);
         let dir = scratch.fd();
-        let leave = |old: &CStr, new: &CStr| leave_old_name((Some(dir.as_fd()), old), (Some(dir.as_fd()), new));
+        let leave = |old: &CStr, new: &CStr| remove_old_name((Some(dir.as_fd()), old), (Some(dir.as_fd()), new));
         let stays = |old, new| old_name_stays(Errno::EPERM, (Some(dir.as_fd()), old), (Some(dir.as_fd()), new));
         scratch.write("stays", b"content");
         std::fs::hard_link(at("stays"), at("new")).expect("link");

@@ -55,14 +55,14 @@ pub struct Stat {
 }
 
 impl Stat {
-    /// Whether both are of one file. Some FUSE file systems number files by their names: there, the times of the last
-    /// change tell.
+    /// Whether both describe the same file. Some FUSE file systems derive inode numbers from names: then equal times of
+    /// the last change decide.
     pub fn is_same_file(&self, other: &Stat) -> bool {
         let shape = |stat: &Stat| (stat.kind, stat.size, stat.mtime, stat.ctime, stat.mode, stat.uid);
         self.dev == other.dev && (self.ino == other.ino || shape(self) == shape(other))
     }
 
-    /// Whether both have one number on one file system: hard links of a file have, and names of one directory.
+    /// Whether both have the same inode number on the same file system, as hard links have.
     pub fn is_same_inode(&self, other: &Stat) -> bool {
         (self.dev, self.ino) == (other.dev, other.ino)
     }
@@ -151,7 +151,7 @@ pub fn is_at(fd: BorrowedFd<'_>, path: &Path) -> bool {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Reach {
     dev: u64,
-    /// None: the kernel does not report it (before Linux 5.8), or a filter forbids to ask.
+    /// None: the kernel does not report it (before Linux 5.8), or a seccomp filter denies statx.
     mount: Option<u64>,
 }
 
@@ -167,12 +167,12 @@ pub fn reach(fd: BorrowedFd<'_>) -> Result<Reach, Errno> {
     match result {
         Ok(_) => Ok(Reach { dev, mount: Some(answer.stx_mnt_id).filter(|_| answer.stx_mask & mask != 0) }),
         Err(Errno::ENOSYS | Errno::EPERM | Errno::EINVAL) => Ok(Reach { dev, mount: None }),
-        // A mount that is unknown now and known a moment later would be taken for another.
+        // If it were unknown now and known later, the same mount would look like another one.
         Err(e) => Err(e),
     }
 }
 
-/// The type of an open descriptor that is not a file.
+/// What an open descriptor refers to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Special {
     /// A regular file, or a directory.

@@ -12,7 +12,7 @@ pub const MATCH_LIMIT: u32 = 1_000_000;
 
 /// PCRE2 gave up on a match, with its error number (-47: match limit).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Gave(pub i32);
+pub struct GaveUp(pub i32);
 
 /// Assumed duration of a step, to estimate the number left from the time.
 const STEP: Duration = Duration::from_nanos(10);
@@ -59,27 +59,27 @@ impl Budget {
 
     /// How many steps each start may take after `tried` did not suffice: those left, at the measured speed. An error if
     /// that is not more than `tried`.
-    pub fn more(&mut self, tried: u32, starts: usize) -> Result<u32, Gave> {
+    pub fn more(&mut self, tried: u32, starts: usize) -> Result<u32, GaveUp> {
         let before = self.left;
         self.look()?;
         self.allowed(before, tried, starts)
     }
 
-    fn allowed(&self, before: u32, tried: u32, starts: usize) -> Result<u32, Gave> {
+    fn allowed(&self, before: u32, tried: u32, starts: usize) -> Result<u32, GaveUp> {
         let used = u64::from(before.saturating_sub(self.left).max(1));
         let at_that_speed = u64::from(tried) * u64::from(self.left) / used;
         let most = u64::from(self.left) / starts as u64;
         let steps = u32::try_from(most.min(at_that_speed)).unwrap_or(u32::MAX);
-        if steps > tried { Ok(steps) } else { Err(Gave(PCRE2_ERROR_MATCHLIMIT)) }
+        if steps > tried { Ok(steps) } else { Err(GaveUp(PCRE2_ERROR_MATCHLIMIT)) }
     }
 
     /// Reads the clock. An error if no step is left.
-    pub fn look(&mut self) -> Result<(), Gave> {
+    pub fn look(&mut self) -> Result<(), GaveUp> {
         self.look_at(clock::monotonic_ns(), clock::thread_cpu_ns)
     }
 
     /// Updates the budget from both clocks (nanoseconds); the first call sets the beginning.
-    fn look_at(&mut self, now: u64, on_processor: impl FnOnce() -> u64) -> Result<(), Gave> {
+    fn look_at(&mut self, now: u64, on_processor: impl FnOnce() -> u64) -> Result<(), GaveUp> {
         let mut passed = now.saturating_sub(*self.began.get_or_insert(now));
         if passed > QUICK {
             let time = on_processor();
@@ -88,7 +88,7 @@ impl Budget {
         }
         let used = u128::from(passed) / STEP.as_nanos();
         self.left = self.all.saturating_sub(u32::try_from(used).unwrap_or(u32::MAX)).min(self.left);
-        if self.left < STARTS as u32 { Err(Gave(PCRE2_ERROR_MATCHLIMIT)) } else { Ok(()) }
+        if self.left < STARTS as u32 { Err(GaveUp(PCRE2_ERROR_MATCHLIMIT)) } else { Ok(()) }
     }
 }
 
@@ -109,7 +109,7 @@ mod tests {
         let second = 1_000_000_000;
         assert_eq!(left(second, 70), Ok(MATCH_LIMIT / 10 * 9));
         assert_eq!(left(2 * second, 70 + QUICK), Ok(MATCH_LIMIT / 10 * 8));
-        assert_eq!(left(2 * second, 70 + 9 * QUICK), Err(Gave(PCRE2_ERROR_MATCHLIMIT)));
+        assert_eq!(left(2 * second, 70 + 9 * QUICK), Err(GaveUp(PCRE2_ERROR_MATCHLIMIT)));
         let mut budget = begun(None);
         assert_eq!(budget.look_at(QUICK, unused).map(|()| budget.left), Ok(MATCH_LIMIT / 10 * 9));
     }
@@ -119,7 +119,7 @@ mod tests {
         let mut budget = begun(Some((70, 0)));
         assert_eq!(budget.look_at(5 * QUICK, || 70 + 5 * QUICK).map(|()| budget.left), Ok(MATCH_LIMIT / 2));
         let mut budget = begun(Some((70, 0)));
-        assert_eq!(budget.look_at(10 * QUICK, || 70 + 10 * QUICK), Err(Gave(PCRE2_ERROR_MATCHLIMIT)));
+        assert_eq!(budget.look_at(10 * QUICK, || 70 + 10 * QUICK), Err(GaveUp(PCRE2_ERROR_MATCHLIMIT)));
     }
 
     #[test]

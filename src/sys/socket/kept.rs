@@ -1,14 +1,14 @@
-//! The options of a listening socket as they are at one time, to be restored. All processes with a socket share them,
-//! accepted sockets inherit them. The sandbox leaves a serving process some options, and all where it starts programs;
-//! a filter cannot see whose descriptor it is.
+//! Saves the options of a listening socket and restores them. All processes that hold the socket share its options, and
+//! accepted sockets inherit them. The sandbox lets a serving process change a few of them, and all if it may start
+//! programs: a seccomp filter cannot see which descriptor a call is about.
 
 use super::option;
 use crate::sys::{Errno, retry};
 use std::ffi::c_int;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-/// Options that accepted sockets inherit, or that decide whose packets arrive. TCP_MAXSEG and TCP_WINDOW_CLAMP are not
-/// told as they are set ([`default_of`]).
+/// Options that accepted sockets inherit, or that decide which packets arrive. For TCP_MAXSEG and TCP_WINDOW_CLAMP
+/// getsockopt does not return the value that was set ([`default_of`]).
 const KEPT: [(c_int, c_int); 31] = [
     (libc::SOL_SOCKET, libc::SO_LINGER),
     (libc::SOL_SOCKET, libc::SO_KEEPALIVE),
@@ -49,24 +49,24 @@ const LONGEST: usize = 16;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeptOptions {
     values: Vec<((c_int, c_int), Vec<u8>)>,
-    /// As the kernel tells them: twice what is set.
+    /// As getsockopt returns them: twice what was set.
     buffers: [Option<c_int>; 2],
 }
 
 impl KeptOptions {
-    /// As they are now; without those that sockets of this kind lack.
+    /// The present values; options that this kind of socket lacks are left out.
     pub fn of(fd: BorrowedFd<'_>) -> KeptOptions {
         let values = KEPT.iter().filter_map(|option| Some((*option, get(fd, *option).ok()?))).collect();
         let buffers = BUFFERS.map(|name| option::get(fd, libc::SOL_SOCKET, name).ok());
         KeptOptions { values, buffers }
     }
 
-    /// Gives the socket the values that differ, and takes a filter of packets from it. Returns whether one differed.
+    /// Restores options whose value differs, and removes a packet filter. Returns whether anything differed.
     ///
     /// # Errors
-    /// An option, or a filter, stays.
+    /// An option could not be restored, or the filter not be removed.
     pub fn restore(&self, fd: BorrowedFd<'_>) -> Result<bool, Errno> {
-        // One that is locked stays. The options are restored all the same.
+        // A locked filter cannot be removed; the options are restored nevertheless.
         let filter = option::set(fd, libc::SOL_SOCKET, libc::SO_DETACH_FILTER, 0);
         let mut has_changed = filter.is_ok();
         for (option, value) in &self.values {
@@ -84,7 +84,7 @@ impl KeptOptions {
             {
                 has_changed = true;
                 option::set(fd, libc::SOL_SOCKET, name, value / 2)?;
-                // The kernel may choose sizes again. It lets that be set since Linux 5.11.
+                // Lets the kernel choose sizes again (possible since Linux 5.11).
                 let _ = option::set(fd, libc::SOL_SOCKET, libc::SO_BUF_LOCK, 0);
             }
         }
@@ -97,11 +97,11 @@ impl KeptOptions {
 
 const BUFFERS: [c_int; 2] = [libc::SO_RCVBUF, libc::SO_SNDBUF];
 
-/// What stands for "not set": the value that is told is another.
+/// The value that unsets an option whose getsockopt returns another value than was set.
 fn default_of(option: (c_int, c_int)) -> Option<c_int> {
     match option {
         (libc::IPPROTO_TCP, libc::TCP_MAXSEG) => Some(0),
-        // Nothing is larger; 0 is not taken of a listening socket.
+        // The largest value; a listening socket refuses 0.
         (libc::IPPROTO_TCP, libc::TCP_WINDOW_CLAMP) => Some(1 << 30),
         _ => None,
     }

@@ -7,7 +7,7 @@ use crate::tls::session::Session;
 use std::os::fd::AsFd;
 
 impl Tls {
-    /// What came is no hello: the connection goes on without TLS, and its bytes are what was read.
+    /// The bytes are no ClientHello: the connection continues without TLS, beginning with them.
     pub fn become_plain(&mut self) {
         if let Stage::Hello(bytes) = &mut self.stage {
             self.plain = std::mem::take(bytes);

@@ -93,7 +93,7 @@ impl Work {
 pub enum PageProgress {
     /// Work was done; this many bytes were read.
     Made(usize),
-    /// An include: its subrequest runs first, and the page goes on once that is sent.
+    /// An include: its subrequest runs first, and the page continues once that is sent.
     Include(Include),
     /// The page is complete.
     Done,

@@ -33,7 +33,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// Asks whether work that has come to that many entries may go on.
+    /// Checks whether work that has collected that many entries may continue.
     ///
     /// # Errors
     /// The flow: the request pauses, or is given up.

@@ -2,9 +2,9 @@
 //! process adds or changes meanwhile stays, and the MOVE reports it. Symbolic links and special files cannot be
 //! copied: a tree that has one when it is copied is not moved at all, and one that appears later stays.
 //!
-//! An entry whose last change is older than the beginning of the copy is in the copy. Of the younger ones, those that
-//! were copied are remembered as they were then. A few microseconds remain between the look at an entry and its
-//! removal; and on a file system whose clock is another machine's and runs behind ours, a new entry counts as old.
+//! An entry whose last change is older than the beginning of the copy is in the copy. Younger ones that were copied are
+//! remembered with their state at that time. A few microseconds remain between checking an entry and removing it; and
+//! on a file system whose clock is that of another machine and runs behind ours, a new entry counts as old.
 
 use super::lock_tokens::RemovalPermission;
 use crate::services::checked_trees::Watch;

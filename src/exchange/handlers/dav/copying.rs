@@ -197,18 +197,18 @@ pub struct Staged {
 }
 
 impl Staged {
-    /// A hidden name in `dir`; nothing has it yet.
+    /// A hidden name in `dir`, not in use yet.
     pub fn new(dir: &Rc<OwnedFd>, temp_names: &mut TempNames) -> Staged {
         let name = temp_names.hidden_in(dir.as_fd(), HiddenKind::Copy);
         Staged { dir: dir.clone(), name, kept: false, left: temp_names.left() }
     }
 
-    /// Forgets the name without removing anything: nothing of ours has it any more.
+    /// Forgets the name without removing anything: it is no longer in use for this copy.
     pub fn keep(mut self) {
         self.kept = true;
     }
 
-    /// As [`Staged::keep`], where a client's file or directory has it: its place.
+    /// As [`Staged::keep`], if a client's file or directory has the name now. Returns where it is.
     pub fn strand(mut self) -> (Rc<OwnedFd>, CString) {
         self.kept = true;
         (self.dir.clone(), std::mem::take(&mut self.name))

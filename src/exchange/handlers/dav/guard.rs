@@ -113,7 +113,7 @@ fn names_version(list: &List<'_>) -> bool {
     list.conditions.iter().any(|one| matches!(one.state, State::ETag(_)))
 }
 
-/// If `If` names versions: locks the files that are meant, and evaluates it once more by what is there now.
+/// If `If` names versions: locks the files concerned, and evaluates it again with their present state.
 ///
 /// # Errors
 /// It is another version, or it is being changed.

@@ -202,7 +202,7 @@ fn make(ex: &mut Exchange, cx: &mut Services, resource: &Resource) -> Result<Sta
     let directory = file::path_of(resource.dir.as_fd()).map_err(|e| failed(ex, cx, "readlink()", e))?;
     // The lock of the name is the client's own; only that of the directory counts.
     guard::check_path(ex, cx, &directory, Change::Content).map_err(Flow::Status)?;
-    // The limits of PUT; what the file will hold is judged when it is sent.
+    // The limits of PUT; the content is checked when it is sent.
     let quota = match check_limits(ex, cx, resource) {
         Ok(quota) => quota,
         Err(refusal) if refusal.later => return Err(Flow::Wait),

@@ -461,7 +461,7 @@ impl Transfer {
         }
     }
 
-    /// It goes on when the disk has answered.
+    /// Whether it waits for the disk.
     pub fn waits(&self) -> bool {
         match &self.stage {
             Stage::Syncing(syncs, _) => all_ended(syncs) == Ok(false),

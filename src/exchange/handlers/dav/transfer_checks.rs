@@ -201,7 +201,7 @@ impl TransferChecks {
         }
     }
 
-    /// Lets other processes go on, which count what was added.
+    /// Releases the lock, so that other processes continue and count what was added.
     pub fn unlock(&mut self) {
         self.lock = None;
     }
@@ -213,11 +213,11 @@ impl TransferChecks {
         }
     }
 
-    /// What has the source's name now is copied or moved, and replaces what has the target's: both may have changed
-    /// since they were judged. `whole`: the length of a copy that is whole.
+    /// Checks source and target again, since both may have been replaced since they were checked. `whole`: the length
+    /// of a complete copy.
     ///
     /// # Errors
-    /// It is no longer what was judged; it is too large; 507.
+    /// It is not what was checked before; it is too large; 507.
     pub fn claim_again(
         &mut self,
         ex: &Exchange,
@@ -316,7 +316,7 @@ fn stat_source(job: &Job) -> Result<Stat, Refusal> {
     file::stat_at(Some(job.from()), &job.source.name, Follow::No).map_err(source_failed)
 }
 
-/// A source that another request takes away while it is judged is not found, as one that was gone before.
+/// A source that another request removes during the check counts as not found.
 fn source_failed(e: Errno) -> Refusal {
     match e {
         Errno::ENOENT => Refusal::new(Status::NOT_FOUND, "the source was moved or removed meanwhile"),
@@ -328,7 +328,7 @@ fn failed(e: Errno) -> Refusal {
     Refusal::call("open()", b"", e)
 }
 
-/// A collection may be named without its slash, and what is to be none with one: names it as what it is.
+/// A collection may be named without its slash, and a file with one: adds or removes the slash.
 fn named(path: &[u8], is_tree: bool) -> Vec<u8> {
     let bare = path.strip_suffix(b"/").unwrap_or(path);
     if is_tree { [bare, b"/"].concat() } else { bare.to_vec() }

@@ -16,9 +16,8 @@ pub fn keeps_area(ex: &Exchange, cx: &mut Services, dir: BorrowedFd<'_>, name: &
     is_area(ex) || holds_area(ex) || holds_kept(ex, cx, dir, name)
 }
 
-/// What has the name is a directory that the configuration relies on, or holds one, by its path or by its real path.
-/// Where it is not known where it lies, or where one of these lies (descriptors are short, say), it is taken to hold
-/// one.
+/// Whether the name is that of a directory that the configuration relies on, or contains one, by its path or by its
+/// real path. If a real path cannot be determined (for lack of descriptors, say), it counts as containing one.
 pub(super) fn holds_kept(ex: &Exchange, cx: &mut Services, dir: BorrowedFd<'_>, name: &CStr) -> bool {
     let Ok(real) = file::path_in(dir, name.to_bytes()) else { return true };
     cx.kept_dirs.any_within(&ex.config, cx.now.ms, &[&ex.route.path, &real]).unwrap_or(true)

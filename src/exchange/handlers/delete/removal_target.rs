@@ -27,7 +27,7 @@ pub enum AllowedLinks {
 pub enum DirectoryContent {
     /// It stays, and so does the directory.
     Kept,
-    /// All of it goes, then the directory.
+    /// Its contents are removed, then the directory.
     Removed,
 }
 

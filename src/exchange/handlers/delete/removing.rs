@@ -113,7 +113,7 @@ impl Removing {
         }
     }
 
-    /// It goes on when the disk has answered.
+    /// Whether it waits for the disk.
     pub fn waits(&self) -> bool {
         matches!(self, Removing::Syncing(_))
     }
@@ -176,7 +176,7 @@ fn remove(
 pub fn stopped(ex: &mut Exchange, cx: &mut Services, stuck: &Stuck, removed: u64) -> Flow {
     let Stuck { path, call, errno } = stuck;
     let (status, level) = match status(*errno) {
-        // The resource itself is there: an entry of it has gone.
+        // The resource itself still exists; one of its entries has been removed.
         (Status::NOT_FOUND, level) => (Status::CONFLICT, level),
         known => known,
     };

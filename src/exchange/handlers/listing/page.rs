@@ -261,9 +261,9 @@ pub fn tail(listing: &Listing<'_>, out: &mut Vec<u8>) {
     }
 }
 
-/// The page that asks before a delete without script, for `?delete=NAME`. Its form posts [`DELETE_FIELD`] as
-/// application/x-www-form-urlencoded to the directory `path`; send it with [`PAGE_CSP`]. The caller has found the
-/// entry and knows that this client may delete here.
+/// The page that asks for confirmation of a delete without script, for `?delete=NAME`. Its form posts [`DELETE_FIELD`]
+/// as application/x-www-form-urlencoded to the directory `path`; send it with [`PAGE_CSP`]. The caller has found the
+/// entry and checked that this client may delete here.
 ///
 /// `deletes_all`: a folder goes with what is in it.
 pub fn confirm_delete(

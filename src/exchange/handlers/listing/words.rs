@@ -83,7 +83,7 @@ impl Language {
         matches!(self, Language::Fr | Language::Pt)
     }
 
-    /// What stands before the tenths, and between groups of three digits.
+    /// The decimal separator, and the separator of groups of three digits.
     pub fn number_marks(self) -> (&'static str, &'static str) {
         match self {
             Language::De | Language::Es | Language::Pt => (",", "."),

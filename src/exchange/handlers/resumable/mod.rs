@@ -117,14 +117,15 @@ pub fn permits(ex: &Exchange, allowed: MethodSet) -> bool {
         && requests::METHODS.contains(requests::method(ex))
 }
 
-/// Refuses a request that was let in as one about a resumable upload, where something else would answer it: a program,
-/// an upstream, a file. None: an upload answers it, or it was let in for itself.
+/// Refuses a request that was admitted as one about a resumable upload, if something else would answer it: a program,
+/// an upstream, a file. None: an upload answers it, or it was admitted in its own right.
 pub fn refuse_unless_resumable(ex: &mut Exchange, cx: &mut Services) -> Option<Flow> {
     let holds = ex.route.exempted.is_none() || is_asked(ex);
     (!holds).then(|| refuse_elsewhere(ex, cx))
 }
 
-/// Refuses a request that was let in as one about a resumable upload, as the rule does which it passed for that reason.
+/// Refuses a request that was admitted as one about a resumable upload, with the status of the rule that it passed for
+/// that reason.
 pub fn refuse_elsewhere(ex: &mut Exchange, cx: &mut Services) -> Flow {
     let Some(Exempted { status, location }) = ex.route.exempted.take() else { return Flow::Next };
     ex.route.location = location;

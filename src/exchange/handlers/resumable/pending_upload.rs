@@ -51,12 +51,12 @@ pub enum Missing {
     Over(Ended),
     /// It cannot be read or taken.
     Failed(Refusal),
-    /// Another process has it, and is asked to release it.
+    /// Another process has it, and was asked to release it.
     Elsewhere(Flow),
 }
 
-/// The upload, to which no other request of any process writes any more: the newer request is what the client wants
-/// now, and the offset that it gets must stay true. Nothing is read that another request could change.
+/// The upload, after all other requests of any process have stopped writing to it: the newer request is what the client
+/// wants now, and the offset that it gets must stay true. Nothing is read that another request could change.
 pub fn find(ex: &mut Exchange, cx: &mut Services, id: UploadId, access: Access) -> Result<PendingUpload, Missing> {
     match cx.resumable.ended(id) {
         Some(Ended::Done(done)) if done.uri != ex.route.uri || !is_of(ex, &done.user) => return Err(Missing::Unknown),
@@ -190,7 +190,7 @@ pub fn home(ex: &Exchange) -> Result<Home, Refusal> {
     })
 }
 
-/// What is known of an upload that has a record and no bytes any more.
+/// The result of an upload that has a record but no data file any more.
 pub fn over(record: &UploadState) -> FinishedUpload {
     let mut location = Vec::new();
     escape_path(&record.dir, &mut location);

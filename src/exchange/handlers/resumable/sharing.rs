@@ -1,6 +1,6 @@
-//! Whether other processes use a directory of unfinished uploads that lies among the files. If so, what is known of
-//! finished uploads stays on the disk for them, as in a directory that the configuration names: a client may ask any
-//! of the processes how its upload ended.
+//! Whether other processes use a directory of unfinished uploads that is among the files. If so, the results of
+//! finished uploads stay on disk for them, as in a configured directory: a client may ask any of the processes how its
+//! upload ended.
 
 use super::location::{self, Home};
 use crate::config::model::Level;

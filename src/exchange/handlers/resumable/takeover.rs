@@ -23,7 +23,7 @@ const LOOKS: usize = 64;
 
 /// Why an upload cannot be taken.
 pub enum LeaseError {
-    /// Another process has it: the result.
+    /// Another process has it: the response.
     Elsewhere(Flow),
     /// Its bytes have their name.
     Named,

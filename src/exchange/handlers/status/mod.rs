@@ -46,7 +46,7 @@ pub fn stub_status(ex: &mut Exchange, cx: &mut Services) -> Flow {
 
 /// The part of the tree that the rest of the URI names, behind the directive's path.
 pub fn api(ex: &mut Exchange, cx: &mut Services, id: u16) -> Flow {
-    /// The root of the tree, as Angie has it.
+    /// The root of the tree, as in Angie.
     const ROOT: &str = "/status";
     let configured = ex.config.process.status_paths.get(usize::from(id)).cloned().unwrap_or_default();
     let location = ex.location();

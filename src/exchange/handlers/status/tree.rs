@@ -126,7 +126,7 @@ impl Health {
     }
 }
 
-/// A server of an upstream with what is known of it.
+/// A server of an upstream and its state.
 pub struct PeerFacts {
     /// As `server` has it: an address with its port, or `unix:` and a path.
     pub name: Rc<str>,

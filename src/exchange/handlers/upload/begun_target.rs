@@ -1,9 +1,9 @@
-//! Where a resumable upload goes on whose upload_store has variables. Where it goes is decided when it is created: a
-//! variable that has another value in each request (an id, the time, a connection's number) may differ later, and so
-//! may what a map makes of it (a day's directory, after midnight).
+//! Where a resumable upload continues if its upload_store has variables. The directory is determined when it is
+//! created: a variable with another value in each request (an id, the time, a connection's number) may differ later,
+//! and so may the result of a map of it (a directory per day, after midnight).
 //!
-//! Invariant: variables that may tell clients apart (a user, a header field, an argument, an address) have the value
-//! that they had at the creation, so that no client goes on in the directory of another.
+//! Invariant: variables that may distinguish clients (a user, a header field, an argument, an address) have the same
+//! value as at the creation, so that no client continues in the directory of another.
 
 use crate::config::model::Config;
 use crate::config::settings::map::MapTable;

@@ -59,8 +59,8 @@ impl Upload {
         targets.flat_map(TargetDir::missing_uris).collect::<HashSet<_>>().len() as u64
     }
 
-    /// Whether the path of the request still leads to the directory that was judged when it arrived. Another one there
-    /// would have to be checked again, and may be on another file system than what has arrived.
+    /// Whether the path of the request still leads to the directory that was checked when it arrived. Another one would
+    /// have to be checked again, and may be on another file system than the data received.
     ///
     /// # Errors
     /// 409 where it does not.

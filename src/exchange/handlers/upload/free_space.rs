@@ -1,6 +1,6 @@
-//! The space that is to stay free (upload_min_free), looked at while uploads arrive.
+//! The space that must stay free (upload_min_free), checked while uploads arrive.
 //!
-//! Invariant: it stays free but for the bytes of one [`STEP`] and of one write for each upload.
+//! Invariant: it stays free except for the bytes of one [`STEP`] and of one write for each upload.
 
 use super::refusal::Refusal;
 use super::rules;

@@ -123,7 +123,7 @@ impl Names {
     }
 }
 
-/// `name-1.ext`: another name for a file whose own is taken. `.tar.gz` and its like stay together.
+/// `name-1.ext`: another name for a file whose own is taken. Double extensions such as `.tar.gz` stay together.
 pub fn numbered(name: &[u8], number: &str) -> Vec<u8> {
     let mut stem = &name[..name.len() - extension(name).len()];
     if extension(stem).eq_ignore_ascii_case(b".tar") {

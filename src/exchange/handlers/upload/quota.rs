@@ -48,7 +48,7 @@ impl Upload {
         if self.is_admitted() { Flow::Body } else { Flow::Wait }
     }
 
-    /// Reserves what is known to come, or goes on waiting for that.
+    /// Reserves the announced bytes, or continues to wait for that.
     pub fn claim(&mut self, cx: &mut Services) -> Result<(), Refusal> {
         if self.share.is_none() || (!self.is_admitted() && sweep::is_reading(cx)) {
             return Ok(());

@@ -78,7 +78,7 @@ impl Upload {
         outcome.map_err(|refusal| self.refuse(ex, cx, &refusal))
     }
 
-    /// Takes the digests in the head of the part that was opened last, or the one that the client wants of it.
+    /// Records the digests in the head of the part that was opened last, and the digest that the client wants of it.
     pub(super) fn promise(&mut self, lines: &[Vec<u8>]) -> Result<(), Refusal> {
         let Some(part) = self.parts.last_mut() else { return Ok(()) };
         if self.rules.verify_digest != VerifyDigest::Off {

@@ -255,7 +255,7 @@ impl Placed {
 
 /// Why a finished file was not stored.
 pub struct Refused {
-    /// What the client is told.
+    /// The response to the client.
     pub refusal: Refusal,
     /// Its bytes are still there: the client may try again.
     pub kept: bool,

@@ -1,5 +1,5 @@
-//! What a resumable upload that is under way may grow to, asked as its bytes arrive: their number need not be
-//! announced, others arrive at the same time, and what belongs to it stays on the disk although it is not finished.
+//! How large a resumable upload in progress may become, checked as its bytes arrive: their number need not be
+//! announced, others arrive at the same time, and its bytes stay on disk although it is unfinished.
 //!
 //! Invariant: what is there and what is held for uploads never exceeds upload_quota, and upload_min_free stays free
 //! as far as [`super::free_space`] sees to it.

@@ -157,7 +157,7 @@ impl Drop for Upload {
 /// How far the end of an upload has come: its files get their names ([`super::finish`]).
 #[derive(Default)]
 pub struct Naming {
-    /// It has begun, and goes on in a later turn.
+    /// It has begun, and continues in a later turn.
     pub(super) is_begun: bool,
     /// The digests that are wanted, file by file: every announced digest matches.
     pub(super) digests: Option<Vec<Vec<u8>>>,

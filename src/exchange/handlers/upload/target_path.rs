@@ -121,7 +121,7 @@ pub fn lacks_name(template: &Template, ex: &mut Exchange, cx: &mut Services) -> 
     fn names_nothing(text: &[u8]) -> bool {
         text.split(|b| *b == b'/').all(|name| matches!(name, b"" | b"."))
     }
-    // What stands between two slashes of the configuration, if variables are all of it.
+    // The text between two slashes of the configuration, if it consists of variables only.
     let mut between: Option<Vec<u8>> = None;
     for part in template.parts.iter() {
         match part {

@@ -438,7 +438,7 @@ impl Part {
     }
 }
 
-/// A second, hidden name for what is about to be replaced. None: nothing is there, or it cannot have one.
+/// A second, hidden name for the file about to be replaced. None: there is none, or it cannot be linked.
 fn keep_old(dir: &Rc<OwnedFd>, name: &CStr, temp_names: &mut TempNames) -> Option<Temporary> {
     let hidden = temp_names.hidden(dir);
     file::link_at(Some(dir.as_fd()), name, Some(dir.as_fd()), &hidden).ok()?;

@@ -146,8 +146,8 @@ impl UpstreamRequest {
         }
     }
 
-    /// A connection to the next server is there, or on its way: what the last one answered is known no longer. Until
-    /// then it is, also if there is no other server (nginx).
+    /// A connection to the next server exists or is being made: discards the response of the last one. Until then it is
+    /// kept, also if there is no other server (nginx).
     pub fn forget_response(&self, ex: &mut Exchange) {
         if let Some(record) = &mut ex.log.upstream {
             record.head = None;

@@ -45,7 +45,7 @@ pub(super) fn add(value: &[u8], all: &mut Vec<u8>) {
     all.extend_from_slice(value);
 }
 
-/// The first protocol of a 101 that is not among those asked for. One that names none is taken for what was asked.
+/// The first protocol of a 101 that was not requested. A 101 that names none counts as what was requested.
 pub(super) fn unasked<'a>(answer: impl Iterator<Item = &'a [u8]>, asked: &[u8]) -> Option<&'a [u8]> {
     let is_asked = |protocol: &[u8]| list(asked).any(|one| name(one).eq_ignore_ascii_case(name(protocol)));
     answer.flat_map(list).find(|protocol| !protocol.is_empty() && !is_asked(protocol))

@@ -479,8 +479,8 @@ impl Append {
         }
     }
 
-    /// Refuses the rest of the content. What has arrived stays, unless nobody knows the URI to go on with it: then it
-    /// would only take the room of the next attempt.
+    /// Refuses the rest of the content. The bytes received are kept, unless no client knows the URI to continue: then
+    /// they would only use space that the next attempt needs.
     fn refuse_rest(&self, ex: &mut Exchange, cx: &mut Services, refusal: &Refusal) -> Flow {
         if !self.is_unknown() {
             return respond::refuse(ex, cx, self.upload.record.dialect, refusal);
