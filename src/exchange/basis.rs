@@ -87,8 +87,8 @@ impl Basis {
         self.varies = true;
     }
 
-    /// The same request gets the same response as long as the configuration, the one file and the places of
-    /// [`Basis::dirs`] stay as they are.
+    /// Whether the same request gets the same response as long as the configuration, the one file and the directories
+    /// of [`Basis::dirs`] are unchanged.
     pub fn is_one_file(&self) -> bool {
         self.is_vouched && !self.varies && self.looks == Looks::One
     }

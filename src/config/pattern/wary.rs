@@ -36,6 +36,6 @@ impl Wary {
 pub struct Searched {
     /// Whether the pattern matches. None: the search was given up.
     pub found: Option<bool>,
-    /// How much of its memory the states have taken that were built, in percent: what it has cost.
+    /// Share of its memory that the states built so far take, in percent.
     pub share: u32,
 }

@@ -101,7 +101,7 @@ pub struct Quota {
 }
 
 impl Quota {
-    /// Whether what keeps this one keeps `other`, too, in an area that is a part of its own.
+    /// Whether everything within this quota is within `other` too, for an area that is part of this one's.
     pub fn covers(self, other: Quota) -> bool {
         let covers = |own: u64, other: u64| other == 0 || own > 0 && own <= other;
         covers(self.bytes, other.bytes) && covers(self.files, other.files) && (self.shared || !other.shared)

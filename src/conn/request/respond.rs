@@ -51,8 +51,8 @@ pub fn queue(ex: &mut Exchange, handler: &mut Handler, reader: &mut RequestReade
     while ex.progress.tx == Tx::Ready {
         // A subrequest does not decide what becomes of the connection.
         if ex.nesting.subrequest.is_none() {
-            // Framing that is wrong is refused even where the body is thrown away: where the next request begins is
-            // not known.
+            // Invalid framing is refused even if the body is discarded, since it is unknown where the next request
+            // begins.
             let failed = ex.response.status.0 >= 400;
             if ex.progress.rx == Rx::Drain
                 && (reader.may_keep || !failed)

@@ -37,7 +37,7 @@ impl Shown {
         Shown { password: asked(ex, cx).filter(|_| by_password), request, is_for_uri }
     }
 
-    /// What allowed the request may be for its URI alone: others are to be judged one by one.
+    /// Whether what admitted the request may hold for its URI alone: other paths are then checked one by one.
     pub fn is_for_uri(&self) -> bool {
         self.is_for_uri
     }

@@ -70,7 +70,7 @@ fn unmapped(ex: &mut Exchange, cx: &mut Services, mapped: Mapped) -> Flow {
             format_args!("\"alias\" cannot be used in location \"{name}\" where URI was rewritten"),
         );
     }
-    // A rewrite made it: nginx looks for the name that root and URI are together.
+    // A rewrite may leave a URI without a leading slash: nginx then appends it to the root as it is.
     if mapped == Mapped::Outside && !ex.route.uri.starts_with(b"/") {
         let (path, missing) = (Printable(&ex.route.path).to_string(), Errno::ENOENT);
         ex.report(cx, Level::Error, format_args!("open() \"{path}\" failed {missing}"));

@@ -41,8 +41,8 @@ pub enum Denied {
 }
 
 impl Denied {
-    /// Whether the version is waited for: the request is paused, and tries again in another turn. For handlers that go
-    /// on turn by turn.
+    /// Whether the request waits for the version: it is paused, and tries again in another turn. For handlers that work
+    /// turn by turn.
     pub fn is_waited_for(self, ex: &mut Exchange, cx: &Services) -> bool {
         let is_waited_for = self == Denied::Busy && is_patient(ex, cx);
         if is_waited_for {

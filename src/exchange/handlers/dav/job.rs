@@ -245,8 +245,8 @@ impl Job {
         is_file(dir, name) && is_file(self.to(), &self.target.name)
     }
 
-    /// As [`Job::swap`] on a file system that cannot exchange names: what had the name is renamed first, and for a
-    /// moment nothing has it.
+    /// As [`Job::swap`], on a file system that cannot exchange names: the existing entry is renamed first, so that for
+    /// a moment nothing has the name.
     fn swap_aside(&self, dir: BorrowedFd<'_>, name: &CStr, temp_names: &mut TempNames) -> Result<(), Errno> {
         let (from, to, aside) = (Some(dir), Some(self.to()), Staged::new(&self.target.dir, temp_names));
         file::rename_at(to, &self.target.name, to, &aside.name, Rename::NoReplace)?;

@@ -267,8 +267,8 @@ impl PendingUpload {
         [self.record.unverified, synced].into_iter().flatten().min()
     }
 
-    /// upload_sync: from now on bytes arrive under this start of the machine. Of the present ones, those that were on
-    /// the disk count after the next start.
+    /// upload_sync: bytes received from now on belong to the machine's current boot. Of the present ones, those that
+    /// were synced count after the next boot.
     pub fn begin_marks(&mut self, boot: Option<Boot>) {
         let synced = self.record.synced.map_or(0, |(_, synced)| synced.min(self.size));
         self.record.synced = boot.map(|boot| (boot, synced));

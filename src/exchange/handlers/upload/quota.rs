@@ -31,7 +31,7 @@ impl Upload {
         !self.is_admitted() || self.is_parsing() || self.is_writing() || self.is_ending()
     }
 
-    /// The next slice of counting the area, which the body waits for, or of what follows. Or the disk has finished.
+    /// Continues counting the area, for which the body waits, or what follows it; or handles the end of a sync.
     pub fn work(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         if self.is_writing() {
             return self.written(ex, cx);

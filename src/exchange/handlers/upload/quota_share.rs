@@ -40,8 +40,8 @@ impl QuotaShare {
         self.admission == Admission::Admitted
     }
 
-    /// Whether `need` is granted while `beside` have theirs. False while the area is being counted: ask again in the
-    /// next turn.
+    /// Whether `need` is granted in addition to `beside`, the other unstored files. False while the area is being
+    /// counted: ask again in the next turn.
     ///
     /// # Errors
     /// 507; the status of a directory that cannot be read.

@@ -27,7 +27,7 @@ impl Entry {
     }
 }
 
-/// The entries that references above the static table's 61 mean.
+/// The dynamic table: the entries with indexes above 61, the last of the static table.
 #[derive(Debug)]
 pub struct Table {
     /// The newest first.

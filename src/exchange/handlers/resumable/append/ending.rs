@@ -1,5 +1,5 @@
-//! The end of a request's content: a checksum that comes late, the digest of the whole, the disk, the file's name;
-//! and the response. In slices: the loop serves other clients in between.
+//! The end of a request's content: a checksum in the trailers, the digest of the whole file, syncing, the file's name,
+//! and the response. In slices, so that the loop serves other clients in between.
 
 use super::{AfterSync, Append, SLICE, UploadRequest};
 use crate::exchange::Exchange;
