@@ -317,7 +317,7 @@ fn serve(site: &Site, rng: &mut Rng, seed: u64, lines: &str) -> Served {
     let Some(config) = resolved.config else { panic!("{shown}") };
     let mut logs = Logs::new();
     logs.open(&config).expect("logs in a temporary directory");
-    listeners.assume(&config).expect("a free address");
+    listeners.open(&config).expect("a free address");
     let cx = Services::new(Rc::new(config), logs);
     let server = Server::new(cx, listeners, Signals::none()).expect("epoll");
     let paced = !text.contains("upload_limit_rate 0;");

@@ -128,7 +128,7 @@ impl Loop {
         let Some(config) = resolved.config else { panic!("{shown}") };
         let mut logs = Logs::new();
         logs.open(&config).expect("the log opens");
-        listeners.assume(&config).expect("inherited");
+        listeners.open(&config).expect("inherited");
         let cx = Services::new(Rc::new(config), logs);
         let server = Server::new(cx, listeners, Signals::none()).expect("epoll");
         let client = socket::socket(Family::V4).expect("a socket");
