@@ -101,3 +101,47 @@ fn limits(ex: &Exchange, cx: &mut Services) {
 pub fn cached(cached: &CachedResponse, sent: u64, cx: &mut Services) {
     cx.stats.answered(cached.status.0, u64::from(cached.request.len), sent, 0);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::handlers::upload::UploadRecord;
+    use crate::exchange::testing::{INSIDE, Site};
+
+    #[test]
+    fn an_upload_is_counted_as_refused_unless_it_is_stored_or_what_came_of_it_is_kept() {
+        use UploadRole::{Append, Creation, None, Whole};
+        let mut site = Site::new("", "location / { allowed_methods PUT; }");
+        // Whether there is an answer, its status, whether a limit refused it, and whether it is stored.
+        let table = [
+            (None, Tx::Done, 403, true, false, false),
+            (Whole, Tx::Done, 201, false, true, false),
+            (Whole, Tx::Done, 201, false, false, false),
+            (Whole, Tx::Done, 413, false, false, true),
+            (Whole, Tx::Done, 200, true, false, true),
+            (Whole, Tx::Done, 400, false, false, true),
+            (Whole, Tx::Done, 399, false, false, false),
+            (Whole, Tx::Done, 500, true, true, false),
+            (Whole, Tx::Done, 499, false, false, true),
+            (Whole, Tx::Wait, 408, false, false, true),
+            (Creation, Tx::Done, 413, false, false, true),
+            (Creation, Tx::Done, 413, true, true, false),
+            (Creation, Tx::Wait, 408, false, false, false),
+            (Append, Tx::Done, 409, false, false, true),
+            (Append, Tx::Done, 204, false, false, false),
+            (Append, Tx::Done, 499, true, false, false),
+            (Append, Tx::Wait, 200, true, false, false),
+        ];
+        for (role, tx, status, is_refused, is_stored, expected) in table {
+            let mut ex = site.at("PUT /f", &[], INSIDE);
+            (ex.log.upload_role, ex.log.is_refused, ex.progress.tx) = (role, is_refused, tx);
+            ex.response.status = Status(status);
+            if is_stored {
+                let dir = Some(std::rc::Rc::new(site.scratch.fd()));
+                ex.log.upload = Some(Box::new(UploadRecord { dir, ..UploadRecord::default() }));
+            }
+            let case = format!("{role:?} {tx:?} {status} {is_refused} {is_stored}");
+            assert_eq!(is_upload_refused(&ex), expected, "{case}");
+        }
+    }
+}

@@ -175,6 +175,26 @@ mod tests {
     }
 
     #[test]
+    fn an_old_file_whose_other_name_has_gone_leaves_and_another_that_changed_stays() {
+        let scratch = Scratch::new();
+        scratch.write("a", b"a");
+        let made = file::stat_at(Some(scratch.fd().as_fd()), c"a", Follow::No).expect("stat");
+        // How many names it has when it is copied, and its ctime then and when it is to be removed.
+        for (nlink, noted, checked, expected) in [
+            (1, 9, 9, Ok(())),
+            (1, 9, 10, Err(Errno::EBUSY)),
+            (2, 9, 10, Ok(())),
+            (3, 9, 10, Ok(())),
+            (1, 10, 10, Ok(())),
+        ] {
+            let mut copied = Copied { since: 10_000_000_000, young: HashMap::new() };
+            copied.note(&Stat { nlink, ctime: (noted, 0), ..made });
+            let found = copied.check(&Stat { nlink: 1, ctime: (checked, 0), ..made });
+            assert_eq!(found, expected, "{nlink} {noted} {checked}");
+        }
+    }
+
+    #[test]
     fn a_tree_that_was_just_made_leaves_with_all_its_names() {
         let (scratch, stuck) = moved(|_| {});
         assert_eq!(stuck, None);

@@ -129,6 +129,8 @@ fn is_of_request(builtin: Builtin) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::settings::upload::Store;
+    use crate::exchange::testing::{INSIDE, Site};
 
     #[test]
     fn only_what_stands_for_a_changing_variable_may_differ() {
@@ -158,6 +160,50 @@ mod tests {
                 if c == '|' { at.push(text.len()) } else { text.push(c) }
             }
             assert_eq!(fits(text.as_bytes(), &at, value.as_bytes()), expected, "{written} {value}");
+        }
+    }
+
+    #[test]
+    fn an_upload_goes_on_where_it_began_only_as_far_as_its_variables_tell_no_clients_apart() {
+        let tables = "map $request_id $half { ~^(?<begin>..) $begin; default 00; }
+            map $request_id $fixed { default $request_method; } map $http_x $of_client { a $request_id; default x; }
+            map $request_id $to_client { a $http_x; default x; } map $pid $same { default $remote_user; }
+            split_clients $msec $shard { 50% a; * b; } split_clients $arg_a $shard_of_client { 50% a; * b; }
+            map $half $twice { default $half; }";
+        let table = [
+            ("$request_id", true),
+            ("$msec", true),
+            ("$connection", true),
+            ("$remote_port", true),
+            ("$http_content_length", true),
+            ("$http_upload_offset", true),
+            ("$half", true),
+            ("$twice", true),
+            ("$fixed", true),
+            ("$shard", true),
+            ("$remote_addr", false),
+            ("$remote_user", false),
+            ("$http_x", false),
+            ("$http_x_content_", false),
+            ("$arg_a", false),
+            ("$cookie_a", false),
+            ("$own", false),
+            ("$of_client", false),
+            ("$to_client", false),
+            ("$same", false),
+            ("$shard_of_client", false),
+        ];
+        for (variable, expected) in table {
+            let mut site = Site::new(tables, &format!("location /t/ {{ set $own a; upload_store /s/{variable}; }}"));
+            let mut ex = site.at("PATCH /t/f", &[], INSIDE);
+            let Store::Path(store) = ex.location().settings.upload.store.clone() else { panic!("{variable}") };
+            ex.route.begun_at = Some(b"/s/elsewhere/f"[..].into());
+            let found = find(&mut ex, &mut site.cx, &store, b"f");
+            let whole = (b"/s/elsewhere/f".to_vec(), b"/s/elsewhere/".len());
+            assert_eq!(found, expected.then_some(whole), "{variable}");
+            assert_eq!(find(&mut ex, &mut site.cx, &store, b"g"), None, "{variable}: another file");
+            ex.route.begun_at = None;
+            assert_eq!(find(&mut ex, &mut site.cx, &store, b"f"), None, "{variable}: none has begun");
         }
     }
 }
