@@ -78,7 +78,7 @@ fn plain_password(cx: &RuleContext, found: &mut Vec<Finding>) {
     if !cx.levels().any(is_asked) || is_behind() || is_led() || server.has("return") {
         return;
     }
-    let plain = server.all.iter().filter(|d| d.name.is("listen")).find(|listen| is_plain(cx, listen));
+    let plain = server.named("listen").iter().find(|listen| is_plain(cx, listen));
     if let Some(listen) = plain {
         let message = "the password is sent in the clear: the server listens without TLS";
         let help = "ask for it in a server with `listen 443 ssl`, and redirect to that one here";

@@ -3,6 +3,7 @@
 use super::rule::{Finding, Rule, RuleContext};
 use crate::config::addr::ListenAddr;
 use crate::config::ast::{Directive, Word};
+use crate::util::hash::FastMap;
 
 pub const RULES: &[Rule] = &[
     Rule {
@@ -127,10 +128,18 @@ fn one_family(cx: &RuleContext, found: &mut Vec<Finding>) {
     if over_v6.any(|other| says_name(other.block)) {
         return;
     }
+    let over_v6 = http.wide_v6.get_or_init(|| {
+        let mut ports = FastMap::default();
+        for listen in cx.listens() {
+            if let Some(port) = wide_port(listen, true) {
+                ports.entry(port).or_insert(listen);
+            }
+        }
+        ports
+    });
     for listen in level.named("listen") {
         let Some(port) = wide_port(listen, false) else { continue };
-        let by = cx.listens().find(|other| wide_port(other, true) == Some(port));
-        if let Some(by) = by {
+        if let Some(by) = over_v6.get(&port) {
             let message = format!("over IPv6 \"{}\" is answered by another server", name.str());
             let rest: Vec<_> = listen.args.iter().skip(1).map(Word::str).collect();
             let line = format!("listen [::]:{port} {}", rest.join(" "));

@@ -204,9 +204,9 @@ fn never_https(cx: &RuleContext, found: &mut Vec<Finding>) {
     let (Some(server), Some(http)) = (cx.inside("server"), cx.inside("http")) else { return };
     let is_unsaid = cx.levels.iter().any(|level| level.has("include")) || !cx.is_whole || !server.has("listen");
     // What is not redirected is served here.
-    let serves =
-        server.all.iter().any(|d| location(d).is_some() && !d.block.iter().flatten().any(|d| d.name.is("return")));
-    if serves && !is_unsaid && !http.below().speaks_tls {
+    let is_served = |d: &Directive| location(d).is_some() && !d.block.iter().flatten().any(|d| d.name.is("return"));
+    let serves = || *server.serves.get_or_init(|| server.all.iter().any(is_served));
+    if serves() && !is_unsaid && !http.below().speaks_tls {
         let message = "$scheme is always http: no listener here speaks TLS";
         let help = "behind a proxy that does: $http_x_forwarded_proto";
         found.push(Finding::new(cx.d.args_span(), message, help));

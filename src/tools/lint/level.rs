@@ -48,6 +48,10 @@ pub struct Level<'a> {
     pub unhashed: RefCell<FastMap<PathBuf, Option<(String, bool)>>>,
     /// For a server: the quotas of its locations by their store. For rule W226.
     pub quotas: OnceCell<FastMap<String, &'a Directive>>,
+    /// For a server: whether one of its locations does more than redirect. For rule W310.
+    pub serves: OnceCell<bool>,
+    /// For `http`: the first listener on all IPv6 addresses of each port. For rule W339.
+    pub wide_v6: OnceCell<FastMap<u16, &'a Directive>>,
     /// For a server: the first `try_files` that looks for directories. For rule W304.
     pub tries_directories: OnceCell<Option<&'a Directive>>,
     /// Whether it, or a server in it, has a TLS listener.

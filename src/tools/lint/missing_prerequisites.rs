@@ -177,7 +177,7 @@ fn unused_certificate(cx: &RuleContext, found: &mut Vec<Finding>) {
 }
 
 fn untrusted_header(cx: &RuleContext, found: &mut Vec<Finding>) {
-    if !cx.is("real_ip_header") || !cx.is_whole {
+    if !cx.is_first("real_ip_header") || !cx.is_whole {
         return;
     }
     let has = |name: &str| cx.levels.iter().any(|level| level.has(name));

@@ -278,7 +278,7 @@ fn is_by_name(http: Option<&Level>, d: &Directive) -> bool {
 }
 
 fn unused_resolver(cx: &RuleContext, found: &mut Vec<Finding>) {
-    if !cx.is("resolver") {
+    if !cx.is_first("resolver") {
         return;
     }
     if cx.is_in("upstream") || !cx.is_whole || cx.levels.iter().any(|level| level.has("include")) {

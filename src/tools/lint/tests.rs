@@ -7,6 +7,7 @@ mod directions;
 mod files;
 mod followed;
 mod growth;
+mod growth_by_chance;
 mod inactive_settings;
 mod kinds;
 mod reached;

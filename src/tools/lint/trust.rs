@@ -67,7 +67,7 @@ pub const RULES: &[Rule] = &[
 ];
 
 fn any_of_all(cx: &RuleContext, found: &mut Vec<Finding>) {
-    let Some(word) = cx.d.args.first().filter(|word| cx.is("satisfy") && word.is("any")) else { return };
+    let Some(word) = cx.d.args.first().filter(|word| cx.is_first("satisfy") && word.is("any")) else { return };
     let decides = |d: &&Directive| d.name.is("allow") || d.name.is("deny");
     let first = cx.level().all.iter().filter(decides).find(|d| d.says("all"));
     if let Some(rule) = first.filter(|d| d.name.is("allow")) {

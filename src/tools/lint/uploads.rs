@@ -112,13 +112,13 @@ fn open_to_all(cx: &RuleContext, found: &mut Vec<Finding>) {
 }
 
 /// Whether uploads are stored outside the root in which scripts are looked up.
-pub fn is_kept_outside(area: &[Directive], server: &Level, script: &Directive) -> bool {
-    let path = |all: &[Directive], name: &str| {
-        let word = all.iter().find(|d| d.name.is(name))?.args.first()?.str().into_owned();
+pub fn is_kept_outside<'a>(area: &[Directive], server: &Level<'a>, script: &'a Directive) -> bool {
+    let path = |line: Option<&Directive>| {
+        let word = line?.args.first()?.str().into_owned();
         (word.starts_with('/') && !word.contains('$')).then(|| word.trim_end_matches('/').to_owned() + "/")
     };
-    let root = path(script.block.as_deref().unwrap_or_default(), "root").or_else(|| path(server.all, "root"));
-    let store = path(area, "upload_store");
+    let root = path(server.inside(script).first_of("root")).or_else(|| path(server.first_of("root")));
+    let store = path(area.iter().find(|d| d.name.is("upload_store")));
     store.zip(root).is_some_and(|(store, root)| !store.starts_with(&root))
 }
 

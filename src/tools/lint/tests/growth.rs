@@ -12,7 +12,7 @@ const LOCATION: &str = "proxy_pass http://u; proxy_set_header Host $host; fastcg
     try_files $uri /x; upload_store /srv/u; rewrite ^/x$ /y break; add_header A a; expires 1d; gzip on; return 403;";
 
 /// Lists that one block may have, by the block that is around them.
-const LISTS: [(&str, &[&str]); 6] = [
+pub(super) const LISTS: [(&str, &[&str]); 6] = [
     (
         "http",
         &[
@@ -123,7 +123,7 @@ fn read(rules: &[&'static Rule], loaded: &Loaded) -> u64 {
 }
 
 /// The rules for which what they look at grows faster than the lines of a list.
-fn growing(text: impl Fn(usize) -> String) -> Vec<&'static str> {
+pub(super) fn growing(text: impl Fn(usize) -> String) -> Vec<&'static str> {
     const FEW: usize = 2 * level::COMPARED;
     const TIMES: usize = 4;
     let [few, many] =
