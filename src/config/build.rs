@@ -26,6 +26,7 @@ use super::upstream_drafts::Drafts;
 use crate::http::method::MethodSet;
 use crate::io::open;
 use crate::util::checkpoint;
+use crate::util::hash::FastSet;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -177,6 +178,8 @@ pub struct LocationDraft {
     pub content: ContentHandler,
     /// Whether this level has valid_referers of its own.
     pub referers: bool,
+    /// The zones of its limit_req and limit_conn: each counts for one of the two.
+    pub zones: FastSet<u32>,
     /// Where requests are passed.
     pub pass: Option<Rc<Pass>>,
     /// cgi_pass: how scripts are started.

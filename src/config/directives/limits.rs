@@ -237,7 +237,7 @@ fn limit_req(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
             .help("limit_req zone=perip burst=5;"));
     };
     let limits = limits(&mut s.settings);
-    if !s.first && limits.requests.iter().any(|limit| limit.zone == zone) {
+    if !s.own.zones.insert(zone) {
         return Err(Fault::new(d.span, "\"limit_req\" directive is duplicate"));
     }
     limits.requests.add(s.first, RequestLimit { zone, burst, delay });
@@ -255,7 +255,7 @@ fn limit_conn(s: &mut Scope, b: &mut Build, d: &Directive) -> Outcome {
     let zone = named(b, &d.args[0].str(), &d.args[0]);
     of_kind(b, zone, &d.args[0], |counts| matches!(counts, Counts::Connections))?;
     let limits = limits(&mut s.settings);
-    if !s.first && limits.connections.iter().any(|limit| limit.zone == zone) {
+    if !s.own.zones.insert(zone) {
         return Err(Fault::new(d.span, "\"limit_conn\" directive is duplicate"));
     }
     limits.connections.add(s.first, ConnectionLimit { zone, most });

@@ -26,6 +26,7 @@ pub(super) fn is_plain(own: &LocationDraft, script: &Script, settings: &Settings
         name_len: _,
         content: _,
         referers: _,
+        zones: _,
         pass: _,
         interpreter: _,
         exact: _,
