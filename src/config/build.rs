@@ -26,7 +26,6 @@ use super::upstream_drafts::Drafts;
 use crate::http::method::MethodSet;
 use crate::io::open;
 use crate::util::checkpoint;
-use crate::util::hash::FastSet;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -179,7 +178,7 @@ pub struct LocationDraft {
     /// Whether this level has valid_referers of its own.
     pub referers: bool,
     /// The zones of its limit_req and limit_conn: each counts for one of the two.
-    pub zones: FastSet<u32>,
+    pub zones: HashSet<u32>,
     /// Where requests are passed.
     pub pass: Option<Rc<Pass>>,
     /// cgi_pass: how scripts are started.
@@ -247,9 +246,8 @@ impl Scope {
 impl Build {
     /// Reports an error of a directive, unless it follows from one that is reported already.
     pub fn error(&mut self, fault: Fault) {
-        // An unfilled template placeholder has been reported already.
+        // Reported already: an unfilled template placeholder, or an unclosed quote, of which this is the consequence.
         let is_placeholder = |d: &Diagnostic| d.is_in(fault.span) && d.message == "unexpected \"{\"";
-        // An unclosed quote has been reported already, and this error is its consequence.
         let is_open_quote = |d: &Diagnostic| d.is_in(fault.span) && d.message.starts_with("missing terminating \"");
         if self.diagnostics.iter().any(|d| is_placeholder(d) || is_open_quote(d)) {
             return;
