@@ -36,7 +36,8 @@
 //!   `set_uri` in [`exchange::entry`]; `%xx` decoded, dot segments and slashes merged: [`http::uri`]
 //! - the 413 decided: [`exchange::body_limit`], for all of client_max_body_size; a file that is too large for its
 //!   location: `exchange/handlers/upload/start.rs` by its length, `exchange/handlers/upload/receive.rs` as it arrives
-//! - a body decoded, its trailers read: [`http::h1::body`], for HTTP/2 `http/h2/connection/blocks.rs`; read for its
+//! - a body read by its length, its chunks ([`http::h1::chunked`]) or the end of its stream: [`http::body_reader`]; its
+//!   trailers: there, for HTTP/2 `http/h2/connection/blocks.rs`; taken for its
 //!   handler: [`conn::request::read`], without a copy: `conn/request/splice.rs`; thrown away: [`conn::request::drain`]
 //! - a header block of HTTP/2 decompressed: [`http::h2::hpack`]; what bounds it: `TABLE_SIZE` and `Bounds` in
 //!   `http/h2/hpack/decode.rs`, filled by `limits` in `conn/http2/begin.rs`, and `BLOCK_FRAMES` in

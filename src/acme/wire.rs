@@ -1,7 +1,7 @@
 //! An HTTP/1.1 request to the authority and its response. Bounds: [`HEAD`] bytes per response head, [`BODY`] per body.
 
 use crate::http::body_length::BodyLength;
-use crate::http::h1::body::Decoder;
+use crate::http::body_reader::BodyReader;
 use crate::http::h1::request;
 use crate::http::h1::response::{Ending, RequestContext, ResponseHead, ResponseHeadProgress};
 use crate::http::version::Version;
@@ -143,7 +143,7 @@ pub struct Receiver {
     head: ResponseHead,
     /// The head received so far; once it is complete, body bytes not yet decoded.
     bytes: Vec<u8>,
-    body: Option<(Ending, Decoder)>,
+    body: Option<(Ending, BodyReader)>,
     response: Response,
 }
 
@@ -181,18 +181,18 @@ impl Receiver {
                 ResponseHeadProgress::Complete => self.begin_body(),
             }
         }
-        let Some((ending, decoder)) = &mut self.body else { return Ok(None) };
+        let Some((ending, reader)) = &mut self.body else { return Ok(None) };
         if *ending == Ending::Close {
             self.response.body.append(&mut self.bytes);
         } else {
             let body = &mut self.response.body;
-            let decoded = decoder.pieces(&self.bytes, |piece| body.extend_from_slice(piece));
+            let decoded = reader.pieces(&self.bytes, |piece| body.extend_from_slice(piece));
             self.bytes.drain(..decoded.map_err(|_| "the body is malformed".to_owned())?);
         }
         if self.response.body.len() > BODY {
             return Err("the response is too long".into());
         }
-        let done = *ending != Ending::Close && decoder.is_done();
+        let done = *ending != Ending::Close && reader.is_done();
         Ok(done.then(|| std::mem::take(&mut self.response)))
     }
 
@@ -220,7 +220,7 @@ impl Receiver {
             Ending::Chunked => BodyLength::Unknown,
             Ending::None | Ending::Close => BodyLength::None,
         };
-        self.body = Some((self.head.ending, Decoder::new(length)));
+        self.body = Some((self.head.ending, BodyReader::new(length)));
         self.bytes.drain(..self.head.len);
     }
 }

@@ -4,11 +4,12 @@
 //!
 //! | module | subject |
 //! |---|---|
-//! | [`h1`] | HTTP/1.1: heads, framing, bodies, and how they are written |
+//! | [`h1`] | HTTP/1.1: heads, framing, chunks, and how they are written |
 //! | [`h2`] | HTTP/2: frames, header compression, connections and their streams |
 //! | [`uri`], [`escape`] | normal form of a path; text escapes |
 //! | [`header`], [`method`], [`version`], [`status`], [`host`] | the vocabulary |
 //! | [`request_head`], [`request_target`], [`field`], [`body_length`] | a request's head as data, whatever protocol it came by |
+//! | [`body_reader`] | a body as it is read, whatever protocol carries it |
 //! | [`field_syntax`], [`repeated`] | the syntax of fields, and which may stand only once |
 //! | [`forwarded`] | what proxies in front say of a request (RFC 7239) |
 //! | [`cond`], [`etag`], [`range`], [`date`] | conditional and range requests (RFC 9110 §13, §14) |
@@ -23,6 +24,7 @@
 //! | [`fastcgi`], [`scgi`] | the request formats of application servers; FastCGI's records |
 
 pub mod body_length;
+pub mod body_reader;
 pub mod cond;
 pub mod date;
 pub mod dav;

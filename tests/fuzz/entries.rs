@@ -20,8 +20,8 @@ use webserv::config::error::Severity;
 use webserv::config::load::{Includes, LoadOptions, load_text};
 use webserv::config::resolve::resolve;
 use webserv::http::body_length::BodyLength;
+use webserv::http::body_reader::BodyReader;
 use webserv::http::fastcgi;
-use webserv::http::h1::body::Decoder;
 use webserv::http::h1::head::{HeadParser, HeadProgress};
 use webserv::http::header::UnusualNames;
 use webserv::http::multipart::{Event, Multipart};
@@ -105,7 +105,7 @@ pub fn head(data: &[u8]) {
 /// A chunked body: same bytes, same end, same refusal however it is read.
 pub fn chunked(data: &[u8]) {
     let run = |cuts: &[usize]| {
-        let (mut decoder, mut body, mut at) = (Decoder::new(BodyLength::Unknown), Vec::new(), 0);
+        let (mut decoder, mut body, mut at) = (BodyReader::new(BodyLength::Unknown), Vec::new(), 0);
         for &cut in cuts {
             while at < cut {
                 let step = match decoder.next(&data[at..cut]) {

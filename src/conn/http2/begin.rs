@@ -13,8 +13,8 @@ use crate::conn::transport::Transport;
 use crate::conn::{Active, Conn, ConnState, Queueing, Turn, Watched};
 use crate::exchange::Exchange;
 use crate::http::body_length::BodyLength;
+use crate::http::body_reader::BodyReader;
 use crate::http::escape::to_base64;
-use crate::http::h1::body::Decoder;
 use crate::http::h2::connection::{Connection, ConnectionLimits};
 use crate::http::h2::error::ErrorCode;
 use crate::http::h2::extended;
@@ -216,9 +216,9 @@ impl Http2 {
         head.body_length = from.body_length;
         head.expect_continue = from.expect_continue;
         head.len = from.len + from.request_line.start as usize;
-        reader.decoder = match from.body_length {
+        reader.body = match from.body_length {
             BodyLength::None => None,
-            length @ (BodyLength::Unknown | BodyLength::Known(_)) => Some(Decoder::of_stream(length)),
+            length @ (BodyLength::Unknown | BodyLength::Known(_)) => Some(BodyReader::of_stream(length)),
         };
         reader.expects_continue = request.expects_continue();
         // The connection that carries it has begun an epoch already, where one was needed.

@@ -129,9 +129,9 @@ impl Http2 {
                 }
                 self.change_stream(conns, stream, |conn| {
                     if let ConnState::Active(active) = &mut conn.state
-                        && let Some(decoder) = &mut active.reader.decoder
+                        && let Some(body) = &mut active.reader.body
                     {
-                        decoder.trailers = trailers;
+                        body.trailers = trailers;
                     }
                     if let Some(stream) = conn.transport.stream_mut() {
                         stream.is_received = true;

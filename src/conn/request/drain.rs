@@ -7,7 +7,7 @@ use crate::conn::Turn;
 use crate::conn::io::{CloseReason, Io, Step};
 use crate::conn::timers::Timer;
 use crate::exchange::{Exchange, Rx};
-use crate::http::h1::body::Decoder;
+use crate::http::body_reader::BodyReader;
 use crate::http::reject::Reject;
 
 /// A body that is not wanted, on a connection that is kept: read to its end.
@@ -31,14 +31,14 @@ pub fn step(io: &mut Io<'_>, ex: &mut Exchange, reader: &mut RequestReader, turn
             let too_much =
                 ex.response.status.0 >= 400 && ex.log.request_length > DRAIN || cx.now.ms > reader.drain_until;
             let mut at = 0;
-            let mut skip = |decoder: &mut Decoder| {
-                decoder.run(&mut bytes, &mut at, |run| {
+            let mut skip = |body: &mut BodyReader| {
+                body.run(&mut bytes, &mut at, |run| {
                     ex.log.request_length += run.consumed as u64;
                     Ok::<(), Reject>(())
                 })
             };
             // The response is out; behind wrong framing the next request cannot be found.
-            let ended = reader.decoder.as_mut().filter(|_| !too_much).and_then(|decoder| skip(decoder).ok());
+            let ended = reader.body.as_mut().filter(|_| !too_much).and_then(|body| skip(body).ok());
             match ended {
                 Some(false) => Step::Again,
                 Some(true) => {

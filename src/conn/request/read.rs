@@ -12,8 +12,8 @@ use crate::exchange::flow::{Flow, Pause};
 use crate::exchange::handlers::Handler;
 use crate::exchange::{Exchange, Rx, Tx, body_limit, cacheable, entry, handlers, pace, phases};
 use crate::http::body_length::BodyLength;
+use crate::http::body_reader::BodyReader;
 use crate::http::fields::Fields;
-use crate::http::h1::body::Decoder;
 use crate::http::h1::head::HeadProgress;
 use crate::http::reject::Reject;
 use crate::http::status::Status;
@@ -237,7 +237,7 @@ pub fn body_piece(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> 
             decode(active, turn.cx, &mut bytes)
         }
         Filled::Nothing => Step::Wait,
-        Filled::End if reader.decoder.as_mut().is_none_or(Decoder::end) => finish(active, turn.cx, &[]),
+        Filled::End if reader.body.as_mut().is_none_or(BodyReader::end) => finish(active, turn.cx, &[]),
         Filled::End | Filled::Broken => Step::Close(CloseReason::ClientGone),
     };
     bytes.clear();
@@ -321,9 +321,9 @@ impl From<Flow> for BodyFault {
 /// Decodes `bytes` and hands them on; what follows the body goes back into the input.
 fn decode(active: &mut Active, cx: &mut Services, bytes: &mut [u8]) -> Step {
     let Active { ex, handler, reader, .. } = active;
-    let Some(decoder) = &mut reader.decoder else { return finish(active, cx, bytes) };
+    let Some(body) = &mut reader.body else { return finish(active, cx, bytes) };
     let mut at = 0;
-    let outcome = decoder.run(bytes, &mut at, |run| {
+    let outcome = body.run(bytes, &mut at, |run| {
         ex.log.request_length += run.consumed as u64;
         ex.progress.body_received += run.data.len() as u64;
         body_limit::check_received(ex, cx, run.remaining)?;

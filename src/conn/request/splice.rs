@@ -53,8 +53,8 @@ pub fn body(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Option
     // Also if they were not written: the next request begins behind the rest of the body.
     turn.budget.moved(taken as usize);
     pace::took(ex.progress.pace.as_mut(), taken as usize);
-    if let Some(decoder) = &mut reader.decoder {
-        decoder.skip(taken);
+    if let Some(body) = &mut reader.body {
+        body.skip(taken);
     }
     ex.progress.body_received += taken;
     ex.log.request_length += taken;

@@ -3,8 +3,8 @@
 use crate::conn::arrival::Arrival;
 use crate::exchange::{Exchange, Rx};
 use crate::http::body_length::BodyLength;
+use crate::http::body_reader::BodyReader;
 use crate::http::fields::Fields;
-use crate::http::h1::body::Decoder;
 use crate::http::h1::head::{HeadParser, HeadProgress};
 use crate::http::reject::Reject;
 use std::rc::Rc;
@@ -25,7 +25,7 @@ pub struct RequestReader {
     /// Where in `input` the unread rest begins once the head is complete: body bytes, then further requests.
     pub body_at: usize,
     /// From the head of a request with a body to the end of that body.
-    pub decoder: Option<Decoder>,
+    pub body: Option<BodyReader>,
     /// The body had more framing than content (keepalive_glitches).
     pub was_mostly_framing: bool,
     /// The client's head lets the connection be kept.
@@ -105,9 +105,9 @@ impl RequestReader {
         let head = &self.parser.head;
         let len = head.len;
         self.body_at = self.start + len;
-        self.decoder = match head.body_length {
+        self.body = match head.body_length {
             BodyLength::None => None,
-            length @ (BodyLength::Known(_) | BodyLength::Unknown) => Some(Decoder::new(length)),
+            length @ (BodyLength::Known(_) | BodyLength::Unknown) => Some(BodyReader::new(length)),
         };
         self.may_keep = head.keep_alive;
         self.give(ex, len);
@@ -139,8 +139,8 @@ impl RequestReader {
     /// Skips the body bytes that came with the head.
     pub(super) fn discard_buffered(&mut self, ex: &mut Exchange) -> Result<(), Reject> {
         if self.has_more()
-            && let Some(decoder) = &mut self.decoder
-            && decoder.run(&mut self.input, &mut self.body_at, |_| Ok::<(), Reject>(()))?
+            && let Some(body) = &mut self.body
+            && body.run(&mut self.input, &mut self.body_at, |_| Ok::<(), Reject>(()))?
         {
             self.end_body();
             ex.progress.rx = Rx::Done;
@@ -150,19 +150,19 @@ impl RequestReader {
 
     /// No byte of the body is missing, or there is none.
     pub fn is_body_complete(&self) -> bool {
-        self.decoder.as_ref().is_none_or(Decoder::is_done)
+        self.body.as_ref().is_none_or(BodyReader::is_done)
     }
 
-    /// See [`Decoder::remaining`]; 0 where there is no body.
+    /// See [`BodyReader::remaining`]; 0 where there is no body.
     pub fn remaining(&self) -> Option<u64> {
-        self.decoder.as_ref().map_or(Some(0), Decoder::remaining)
+        self.body.as_ref().map_or(Some(0), BodyReader::remaining)
     }
 
     /// The body is complete: gives its trailers.
     pub fn end_body(&mut self) -> Fields {
-        let Some(decoder) = self.decoder.take() else { return Fields::default() };
-        self.was_mostly_framing = decoder.is_mostly_framing();
-        decoder.trailers
+        let Some(body) = self.body.take() else { return Fields::default() };
+        self.was_mostly_framing = body.is_mostly_framing();
+        body.trailers
     }
 }
 

@@ -1,13 +1,13 @@
-//! HTTP/1.1's wire format (RFC 9112), sans-IO: request heads, response heads of upstreams, framing, body decoding, and
+//! HTTP/1.1's wire format (RFC 9112), sans-IO: request heads, response heads of upstreams, framing, chunks, and
 //! messages as text. What is read becomes data that HTTP/2 fills as well: [`super::request_head`].
 //!
 //! - [`head`]: the request head, parsed in place and resumable; [`request_line`], [`field_line`]: its lines
-//! - [`framing`]: which fields say how long the body is; [`body`]: bodies decoded, by their length, their chunks or the
-//!   end of their stream; [`extension`]: what may stand behind the size of a chunk
+//! - [`framing`]: which fields say how long the body is; [`chunked`]: bodies in chunks; [`extension`]: what may stand
+//!   behind the size of a chunk
 //! - [`response`]: the head of an upstream's response
 //! - [`encode`]: responses as text, [`status_line`]: their first line; [`request`]: requests to upstreams
 
-pub mod body;
+pub mod chunked;
 pub mod encode;
 pub mod extension;
 pub mod field_line;

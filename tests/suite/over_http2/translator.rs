@@ -7,7 +7,7 @@
 use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::net::TcpStream;
 use webserv::http::body_length::BodyLength;
-use webserv::http::h1::body::Decoder;
+use webserv::http::body_reader::BodyReader;
 use webserv::http::h2::frame::{self, EndStream, FrameHeader, HEADER_LEN, PREFACE, flag, kind};
 use webserv::http::h2::hpack::{self, Block, Bounds, encode};
 use webserv::http::status::Status;
@@ -17,7 +17,7 @@ enum Sending {
     /// So much of a head has been written.
     Head(Vec<u8>),
     /// The body, and what of its framing is not complete.
-    Body(Decoder, Vec<u8>),
+    Body(BodyReader, Vec<u8>),
 }
 
 /// The response that is under way or was the last.
@@ -134,7 +134,7 @@ impl Translator {
         frame::headers(&mut out, stream, EndStream::when(end), 16_384, |out| out.extend_from_slice(&said.block));
         self.sending = match end {
             true => Sending::Head(Vec::new()),
-            false => Sending::Body(Decoder::new(said.framing), Vec::new()),
+            false => Sending::Body(BodyReader::new(said.framing), Vec::new()),
         };
         tcp.write_all(&out)?;
         Ok(true)

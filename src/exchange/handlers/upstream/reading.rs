@@ -14,7 +14,7 @@ use crate::exchange::flow::Flow;
 use crate::exchange::pace::Pace;
 use crate::exchange::{Exchange, Tx, variables};
 use crate::http::body_length::BodyLength;
-use crate::http::h1::body::Decoder;
+use crate::http::body_reader::BodyReader;
 use crate::http::h1::response::{Ending, ResponseHeadProgress};
 use crate::services::Services;
 use crate::sys::process::Exit;
@@ -187,8 +187,8 @@ impl UpstreamRequest {
                 Reading::Done
             }
             Ending::Length(0) => self.after_body(false),
-            Ending::Length(length) => Reading::Length(Decoder::of_response(BodyLength::Known(length))),
-            Ending::Chunked => Reading::Length(Decoder::of_response(BodyLength::Unknown)),
+            Ending::Length(length) => Reading::Length(BodyReader::of_response(BodyLength::Known(length))),
+            Ending::Chunked => Reading::Length(BodyReader::of_response(BodyLength::Unknown)),
             Ending::Close => Reading::UntilClose,
         };
         if settings(ex).store != Store::Off && self.ending != Ending::None {
@@ -245,8 +245,8 @@ impl UpstreamRequest {
                 length = bytes.len();
                 at = bytes.len();
             }
-            Reading::Length(decoder) => {
-                let decoded = decoder.pieces(bytes, |piece| {
+            Reading::Length(body) => {
+                let decoded = body.pieces(bytes, |piece| {
                     spool::pass(&mut self.spool, ex, cx, piece);
                     store::write(&mut self.copy, ex, cx, piece);
                     length += piece.len();
@@ -260,8 +260,8 @@ impl UpstreamRequest {
                         return Err(UpstreamFault::Error);
                     }
                 }
-                if decoder.is_done() {
-                    let trailers = std::mem::take(&mut decoder.trailers);
+                if body.is_done() {
+                    let trailers = std::mem::take(&mut body.trailers);
                     self.reading = self.after_body(at < bytes.len());
                     respond::trailers(ex, trailers);
                 }

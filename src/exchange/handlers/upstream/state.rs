@@ -9,8 +9,8 @@ use crate::config::settings::cgi::Interpreter;
 use crate::config::settings::proxy_pass::Protocol;
 use crate::config::settings::upstream::Upstream;
 use crate::exchange::pace::Pace;
+use crate::http::body_reader::BodyReader;
 use crate::http::fastcgi;
-use crate::http::h1::body::Decoder;
 use crate::http::h1::response::{Ending, RequestContext, ResponseHead};
 use crate::services::resolver::Ticket;
 use crate::services::upstream_balance::Tried;
@@ -124,7 +124,7 @@ pub(super) enum Reading {
     /// The head is incomplete.
     Head,
     /// A body with a length or in chunks.
-    Length(Decoder),
+    Length(BodyReader),
     /// A body that ends with the connection.
     UntilClose,
     /// The output of a program has ended; its exit status decides whether it is complete.

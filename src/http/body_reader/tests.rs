@@ -1,6 +1,7 @@
-//! Tests of the body decoder: tables re-run at every split point.
+//! Tests of the body reader, most of them of its chunks: tables re-run at every split point.
 
 use super::*;
+use crate::http::h1::chunked::{EXTENSION, TRAILERS};
 
 /// Decodes `text` in pieces that end at `cuts` and at its end: the body, the bytes used (`None` if it is not done).
 fn feed(
@@ -8,16 +9,16 @@ fn feed(
     text: &[u8],
     cuts: impl IntoIterator<Item = usize>,
 ) -> Result<(Vec<u8>, Option<usize>), u16> {
-    let (mut decoder, mut body, mut at) = (Decoder::new(length), Vec::new(), 0);
+    let (mut reader, mut body, mut at) = (BodyReader::new(length), Vec::new(), 0);
     for cut in cuts.into_iter().chain([text.len()]) {
         loop {
             let input = &text[at..cut.max(at)];
-            let step = decoder.next(input).map_err(|reject| reject.status().0)?;
+            let step = reader.next(input).map_err(|reject| reject.status().0)?;
             assert!(step.data.end <= step.consumed && step.consumed <= input.len());
             body.extend_from_slice(&input[step.data]);
             at += step.consumed;
             if step.done {
-                assert!(decoder.is_done() && decoder.remaining() == Some(0));
+                assert!(reader.is_done() && reader.remaining() == Some(0));
                 return Ok((body, Some(at)));
             }
             if at == cut.max(at) {
@@ -57,22 +58,22 @@ fn a_body_of_known_length_ends_there() {
 fn the_body_of_a_stream_is_complete_when_the_stream_ends() {
     for length in [BodyLength::Known(5), BodyLength::Unknown] {
         for cut in 0..=5 {
-            let mut decoder = Decoder::of_stream(length);
+            let mut reader = BodyReader::of_stream(length);
             for piece in [&b"hello"[..cut], &b"hello"[cut..]] {
-                let step = decoder.next(piece).expect("bytes");
+                let step = reader.next(piece).expect("bytes");
                 assert_eq!((step.consumed, step.data, step.done), (piece.len(), 0..piece.len(), false));
             }
-            assert!(!decoder.is_done(), "trailers may come");
-            assert!(decoder.end() && decoder.is_done());
+            assert!(!reader.is_done(), "trailers may come");
+            assert!(reader.end() && reader.is_done());
         }
     }
-    let mut decoder = Decoder::of_stream(BodyLength::Known(5));
-    decoder.next(b"hell").expect("bytes");
-    assert!(!decoder.end(), "a byte is missing");
-    decoder.next(b"o").expect("bytes");
-    assert_eq!(decoder.remaining(), Some(0));
-    assert!(decoder.next(b"!").is_err(), "more than was announced");
-    assert!(Decoder::of_stream(BodyLength::None).is_done());
+    let mut reader = BodyReader::of_stream(BodyLength::Known(5));
+    reader.next(b"hell").expect("bytes");
+    assert!(!reader.end(), "a byte is missing");
+    reader.next(b"o").expect("bytes");
+    assert_eq!(reader.remaining(), Some(0));
+    assert!(reader.next(b"!").is_err(), "more than was announced");
+    assert!(BodyReader::of_stream(BodyLength::None).is_done());
 }
 
 #[test]
@@ -189,57 +190,57 @@ fn a_response_keeps_the_trailers_that_fit_and_its_body() {
     for (lines, kept) in cases {
         let text = format!("1\r\nx\r\n0\r\n{lines}\r\nnext");
         for step in [1, 7, text.len()] {
-            let mut decoder = Decoder::of_response(BodyLength::Unknown);
+            let mut reader = BodyReader::of_response(BodyLength::Unknown);
             let mut at = 0;
-            while !decoder.is_done() {
+            while !reader.is_done() {
                 let end = (at + step).min(text.len());
-                at += decoder.next(&text.as_bytes()[at..end]).expect("sound").consumed;
+                at += reader.next(&text.as_bytes()[at..end]).expect("sound").consumed;
             }
             assert_eq!(&text[at..], "next");
-            assert_eq!(String::from_utf8_lossy(decoder.trailers.lines()), kept, "in steps of {step}");
+            assert_eq!(String::from_utf8_lossy(reader.trailers.lines()), kept, "in steps of {step}");
         }
     }
     // Not without an end.
     let endless = format!("0\r\n{}", long.repeat(10));
-    assert!(Decoder::of_response(BodyLength::Unknown).next(endless.as_bytes()).is_err());
+    assert!(BodyReader::of_response(BodyLength::Unknown).next(endless.as_bytes()).is_err());
 }
 
 #[test]
 fn a_chunk_size_of_a_response_may_have_any_leading_zeros() {
     let text = "00000000000000000002\r\nok\r\n0000000000000000000\r\n\r\n";
     for step in [1, 7, text.len()] {
-        let mut decoder = Decoder::of_response(BodyLength::Unknown);
+        let mut reader = BodyReader::of_response(BodyLength::Unknown);
         let mut body = Vec::new();
         for piece in text.as_bytes().chunks(step) {
-            decoder.pieces(piece, |bytes| body.extend_from_slice(bytes)).expect("sound");
+            reader.pieces(piece, |bytes| body.extend_from_slice(bytes)).expect("sound");
         }
-        assert!(decoder.is_done() && body == b"ok", "in steps of {step}");
+        assert!(reader.is_done() && body == b"ok", "in steps of {step}");
     }
-    assert!(Decoder::of_response(BodyLength::Unknown).next(b"00010000000000000000\r\n").is_err(), "beyond 2^63");
-    assert!(Decoder::new(BodyLength::Unknown).next(b"00000000000000002\r\nok").is_err(), "a client's");
+    assert!(BodyReader::of_response(BodyLength::Unknown).next(b"00010000000000000000\r\n").is_err(), "beyond 2^63");
+    assert!(BodyReader::new(BodyLength::Unknown).next(b"00000000000000002\r\nok").is_err(), "a client's");
 }
 
 #[test]
 fn trailers_are_kept_apart() {
-    let mut decoder = Decoder::new(BodyLength::Unknown);
+    let mut reader = BodyReader::new(BodyLength::Unknown);
     let text = b"0\r\nContent-Digest: \t sha-256=:x:\t\r\nA:\r\nContent-Digest: y\r\n\r\n";
     let mut at = 0;
     for end in 0..=text.len() {
-        at += decoder.next(&text[at..end]).expect("sound trailers").consumed;
+        at += reader.next(&text[at..end]).expect("sound trailers").consumed;
     }
-    assert!(decoder.is_done() && at == text.len());
-    assert_eq!(decoder.trailers.all(b"content-digest").next(), Some(&b"sha-256=:x:"[..]));
-    assert_eq!(decoder.trailers.all(b"a").next(), Some(&b""[..]));
-    assert_eq!(decoder.trailers.all(b"b").next(), None);
-    assert_eq!(decoder.trailers.lines().len(), text.len() - 3 - 2);
+    assert!(reader.is_done() && at == text.len());
+    assert_eq!(reader.trailers.all(b"content-digest").next(), Some(&b"sha-256=:x:"[..]));
+    assert_eq!(reader.trailers.all(b"a").next(), Some(&b""[..]));
+    assert_eq!(reader.trailers.all(b"b").next(), None);
+    assert_eq!(reader.trailers.lines().len(), text.len() - 3 - 2);
 }
 
 #[test]
 fn all_that_has_come_is_taken_in_one_run() {
     let chunk = [&b"30d40\r\n"[..], &[b'x'; 200_000], b"\r\n"].concat();
     let mut input = [&chunk.repeat(3)[..], b"0\r\n\r\nnext"].concat();
-    let (mut decoder, mut at, mut taken) = (Decoder::new(BodyLength::Unknown), 0, 0);
-    let is_done = decoder.run::<Reject>(&mut input, &mut at, |run| {
+    let (mut reader, mut at, mut taken) = (BodyReader::new(BodyLength::Unknown), 0, 0);
+    let is_done = reader.run::<Reject>(&mut input, &mut at, |run| {
         taken += run.data.len();
         Ok(())
     });
@@ -248,14 +249,14 @@ fn all_that_has_come_is_taken_in_one_run() {
 
 #[test]
 fn a_run_may_be_taken_out_of_band() {
-    let mut length = Decoder::new(BodyLength::Known(10));
+    let mut length = BodyReader::new(BodyLength::Known(10));
     assert_eq!(length.remaining(), Some(10));
     length.skip(4);
     assert_eq!(length.remaining(), Some(6));
     length.skip(6);
     assert!(length.is_done());
 
-    let mut chunked = Decoder::new(BodyLength::Unknown);
+    let mut chunked = BodyReader::new(BodyLength::Unknown);
     assert_eq!(chunked.remaining(), None);
     assert_eq!(chunked.next(b"A\r\n"), Ok(Decoded { consumed: 3, data: 3..3, done: false }));
     assert_eq!(chunked.remaining(), Some(10));
@@ -285,7 +286,7 @@ fn small_chunks_are_gathered() {
             content.extend(data);
         }
         wire.extend(b"0\r\nA: b\r\n\r\nrest");
-        let mut decoder = Decoder::new(BodyLength::Unknown);
+        let mut reader = BodyReader::new(BodyLength::Unknown);
         let (mut got, mut from, mut input) = (Vec::new(), 0, Vec::new());
         let mut is_done = false;
         while !is_done {
@@ -294,7 +295,7 @@ fn small_chunks_are_gathered() {
             from = end;
             let mut at = 0;
             while at < input.len() && !is_done {
-                let step = decoder.gather(&mut input[at..]).expect("sound");
+                let step = reader.gather(&mut input[at..]).expect("sound");
                 got.extend_from_slice(&input[at + step.data.start..at + step.data.end]);
                 at += step.consumed;
                 is_done = step.done;
@@ -303,10 +304,10 @@ fn small_chunks_are_gathered() {
         }
         input.extend_from_slice(&wire[from..]);
         assert_eq!((got == content, &input[..]), (true, &b"rest"[..]), "round {round}");
-        assert_eq!(decoder.trailers.lines(), b"A: b\r\n");
+        assert_eq!(reader.trailers.lines(), b"A: b\r\n");
     }
     let mut wire = b"1\r\nx\r\n".repeat(1000);
-    let step = Decoder::new(BodyLength::Unknown).gather(&mut wire).expect("sound");
+    let step = BodyReader::new(BodyLength::Unknown).gather(&mut wire).expect("sound");
     assert_eq!((step.consumed, &wire[step.data]), (6000, &[b'x'; 1000][..]));
 }
 
@@ -325,16 +326,16 @@ fn small_chunks_go_on_together() {
         }
         wire.extend(b"0\r\n\r\n");
         let cut = seed.below(wire.len() as u64 + 1) as usize;
-        let mut decoder = Decoder::of_response(BodyLength::Unknown);
+        let mut reader = BodyReader::of_response(BodyLength::Unknown);
         let (mut got, mut used) = (Vec::new(), 0);
         for part in [&wire[..cut], &wire[cut..], b"rest"] {
-            used += decoder.pieces(part, |piece| got.extend_from_slice(piece)).expect("sound");
+            used += reader.pieces(part, |piece| got.extend_from_slice(piece)).expect("sound");
         }
-        assert_eq!((got == content, used, decoder.is_done()), (true, wire.len(), true), "round {round}, cut at {cut}");
+        assert_eq!((got == content, used, reader.is_done()), (true, wire.len(), true), "round {round}, cut at {cut}");
     }
     let count = |text: &[u8]| {
         let (mut pieces, mut bytes) = (0, 0);
-        let outcome = Decoder::of_response(BodyLength::Unknown).pieces(text, |piece| {
+        let outcome = BodyReader::of_response(BodyLength::Unknown).pieces(text, |piece| {
             pieces += usize::from(!piece.is_empty());
             bytes += piece.len();
         });
@@ -358,17 +359,17 @@ fn more_framing_than_content_is_seen() {
         (300, 2000, false),
     ] {
         let text = format!("{chunk:x}\r\n{}\r\n", "x".repeat(chunk)).repeat(count) + "0\r\n\r\n";
-        let mut decoder = Decoder::new(BodyLength::Unknown);
-        let used = decoder.pieces(text.as_bytes(), |_| {});
-        assert_eq!((used, decoder.is_done()), (Ok(text.len()), true));
-        assert_eq!(decoder.is_mostly_framing(), expected, "{count} chunks of {chunk}");
+        let mut reader = BodyReader::new(BodyLength::Unknown);
+        let used = reader.pieces(text.as_bytes(), |_| {});
+        assert_eq!((used, reader.is_done()), (Ok(text.len()), true));
+        assert_eq!(reader.is_mostly_framing(), expected, "{count} chunks of {chunk}");
     }
     // 1024 bytes of it, and 1025.
     for (zeros, expected) in [("00000", false), ("000000", true)] {
         let text = "1\r\nx\r\n".repeat(203) + zeros + "\r\n\r\n";
-        let mut decoder = Decoder::new(BodyLength::Unknown);
-        assert_eq!(decoder.pieces(text.as_bytes(), |_| {}), Ok(text.len()));
-        assert_eq!(decoder.is_mostly_framing(), expected, "{zeros}");
+        let mut reader = BodyReader::new(BodyLength::Unknown);
+        assert_eq!(reader.pieces(text.as_bytes(), |_| {}), Ok(text.len()));
+        assert_eq!(reader.is_mostly_framing(), expected, "{zeros}");
     }
 }
 
@@ -379,7 +380,7 @@ fn framing_is_bounded_by_content() {
         let text = chunk(digits);
         assert_eq!(feed(BodyLength::Unknown, text.as_bytes(), []).map(drop), expected, "{digits} digits");
         let mut input = text.into_bytes();
-        let gathered = Decoder::new(BodyLength::Unknown).gather(&mut input).map(drop).map_err(|e| e.status().0);
+        let gathered = BodyReader::new(BodyLength::Unknown).gather(&mut input).map(drop).map_err(|e| e.status().0);
         assert_eq!(gathered, expected, "{digits} digits");
     }
 }
@@ -388,12 +389,12 @@ fn framing_is_bounded_by_content() {
 fn a_run_goes_to_the_end_of_the_body_and_no_further() {
     let text = b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\nGET /";
     for cut in 0..=text.len() {
-        let mut decoder = Decoder::new(BodyLength::Unknown);
+        let mut reader = BodyReader::new(BodyLength::Unknown);
         let (mut content, mut consumed, mut ended, mut rest) = (Vec::new(), 0, false, Vec::new());
         for part in [&text[..cut], &text[cut..]] {
             let mut input = part.to_vec();
             let mut at = 0;
-            let taken = decoder.run(&mut input, &mut at, |run| {
+            let taken = reader.run(&mut input, &mut at, |run| {
                 content.extend_from_slice(run.data);
                 consumed += run.consumed;
                 Ok::<(), Reject>(())
@@ -403,8 +404,8 @@ fn a_run_goes_to_the_end_of_the_body_and_no_further() {
         }
         assert_eq!((&content[..], consumed, ended, &rest[..]), (&b"abcde"[..], 20, true, &b"GET /"[..]), "{cut}");
     }
-    let mut decoder = Decoder::new(BodyLength::Known(4));
+    let mut reader = BodyReader::new(BodyLength::Known(4));
     let mut at = 0;
-    let refused = decoder.run(&mut b"ab".to_vec(), &mut at, |_| Err(Reject::BadChunk("refused")));
+    let refused = reader.run(&mut b"ab".to_vec(), &mut at, |_| Err(Reject::BadChunk("refused")));
     assert_eq!((refused, at), (Err(Reject::BadChunk("refused")), 2));
 }
