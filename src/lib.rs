@@ -36,9 +36,9 @@
 //!   `set_uri` in [`exchange::entry`]; `%xx` decoded, dot segments and slashes merged: [`http::uri`]
 //! - the 413 decided: [`exchange::body_limit`], for all of client_max_body_size; a file that is too large for its
 //!   location: `exchange/handlers/upload/start.rs` by its length, `exchange/handlers/upload/receive.rs` as it arrives
-//! - a body read by its length, its chunks ([`http::h1::chunked`]) or the end of its stream: [`http::body_reader`]; its
-//!   trailers: there, for HTTP/2 `http/h2/connection/blocks.rs`; taken for its
-//!   handler: [`conn::request::read`], without a copy: `conn/request/splice.rs`; thrown away: [`conn::request::drain`]
+//! - a body read by its length, its chunks ([`http::h1::chunked`]) or the end of its stream: [`http::body_reader`], its
+//!   trailers with it, for HTTP/2 by `http/h2/connection/blocks.rs`; taken for its handler: [`conn::request::read`],
+//!   without a copy: `conn/request/splice.rs`; thrown away: [`conn::request::drain`]
 //! - a header block of HTTP/2 decompressed: [`http::h2::hpack`]; what bounds it: `TABLE_SIZE` and `Bounds` in
 //!   `http/h2/hpack/decode.rs`, filled by `limits` in `conn/http2/begin.rs`, and `BLOCK_FRAMES` in
 //!   `http/h2/connection/mod.rs`
@@ -116,7 +116,8 @@
 //! - an upstream's server chosen: [`services::upstream_balance`]; another one tried:
 //!   `exchange/handlers/upstream/fault.rs`; a connection to it used again: [`conn::upstream::pool`], for whom:
 //!   `conn/upstream/idle.rs`; its TLS: `exchange/handlers/upstream/tls.rs`
-//! - proxy_connect_timeout and the like: [`exchange::handlers::upstream::timers`] names them,
+//! - proxy_connect_timeout and the like, and what the client of a proxied request has to do meanwhile:
+//!   [`exchange::handlers::upstream::timers`] names them,
 //!   `conn/upstream/connect.rs` and `conn/upstream/send_receive.rs` set them, `timeout` in [`conn::upstream`] acts on
 //!   them
 //! - a body for an upstream buffered, in memory or in a temporary file: [`exchange::body`]; a response that its client
@@ -133,7 +134,8 @@
 //! - a header field of an upstream's request written (proxy_set_header): `exchange/handlers/upstream/http1.rs`; a
 //!   parameter of FastCGI: `exchange/handlers/upstream/gateway.rs`; a FastCGI record read or written:
 //!   [`http::fastcgi`], what it means: `exchange/handlers/upstream/protocol.rs`
-//! - an upstream's response head parsed: [`http::h1::response`]; its fields hidden (`hides` in
+//! - an upstream's response head parsed: [`http::response_parser`], which asks [`http::h1::response`] or [`http::cgi`]
+//!   for what differs; as data: [`http::upstream_head`]; its fields hidden (`hides` in
 //!   `exchange/handlers/upstream/protocol.rs`, those that Connection names:
 //!   `exchange/handlers/upstream/connection_options.rs`) or passed on: `exchange/handlers/upstream/respond.rs`;
 //!   X-Accel-Redirect followed there, too; proxy_redirect applied: `exchange/handlers/upstream/rewrite.rs`

@@ -3,7 +3,8 @@
 use crate::http::body_length::BodyLength;
 use crate::http::body_reader::BodyReader;
 use crate::http::h1::request;
-use crate::http::h1::response::{Ending, RequestContext, ResponseHead, ResponseHeadProgress};
+use crate::http::response_parser::{RequestContext, ResponseHeadProgress, ResponseParser};
+use crate::http::upstream_head::Ending;
 use crate::http::version::Version;
 
 /// Maximum size of a response head.
@@ -140,7 +141,7 @@ impl Response {
 #[derive(Debug)]
 pub struct Receiver {
     context: RequestContext,
-    head: ResponseHead,
+    parser: ResponseParser,
     /// The head received so far; once it is complete, body bytes not yet decoded.
     bytes: Vec<u8>,
     body: Option<(Ending, BodyReader)>,
@@ -153,7 +154,7 @@ impl Receiver {
         let context = RequestContext { head: method == Method::Head, ..RequestContext::default() };
         Receiver {
             context,
-            head: ResponseHead::default(),
+            parser: ResponseParser::default(),
             bytes: Vec::new(),
             body: None,
             response: Response::default(),
@@ -172,11 +173,11 @@ impl Receiver {
     pub fn take(&mut self, came: &[u8]) -> Result<Option<Response>, String> {
         self.bytes.extend_from_slice(came);
         while self.body.is_none() {
-            match self.head.parse(&self.bytes, HEAD, self.context).map_err(|bad| bad.to_string())? {
+            match self.parser.parse(&self.bytes, HEAD, self.context).map_err(|bad| bad.to_string())? {
                 ResponseHeadProgress::Partial => return Ok(None),
                 ResponseHeadProgress::Interim(length) => {
                     self.bytes.drain(..length);
-                    self.head.clear();
+                    self.parser.clear();
                 }
                 ResponseHeadProgress::Complete => self.begin_body(),
             }
@@ -209,19 +210,20 @@ impl Receiver {
 
     fn begin_body(&mut self) {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let fields = self.head.fields.iter();
+        let head = self.parser.take();
+        let fields = head.fields.iter();
         self.response.fields = fields
             .map(|field| (text(field.name.of(&self.bytes)).to_ascii_lowercase(), text(field.value.of(&self.bytes))))
             .collect();
-        self.response.status = self.head.status;
-        self.response.keep_alive = self.head.keep_alive;
-        let length = match self.head.ending {
+        self.response.status = head.status;
+        self.response.keep_alive = head.keep_alive;
+        let length = match head.ending {
             Ending::Length(length) => BodyLength::Known(length),
-            Ending::Chunked => BodyLength::Unknown,
+            Ending::Mark => BodyLength::Unknown,
             Ending::None | Ending::Close => BodyLength::None,
         };
-        self.body = Some((self.head.ending, BodyReader::new(length)));
-        self.bytes.drain(..self.head.len);
+        self.body = Some((head.ending, BodyReader::new(length)));
+        self.bytes.drain(..head.len);
     }
 }
 

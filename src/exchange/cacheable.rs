@@ -12,7 +12,6 @@ use crate::config::settings::client::Lingering;
 use crate::config::settings::logs::{AccessLog, AccessTarget, Escape, LogFormat};
 use crate::config::template::{Builtin, Part, Var};
 use crate::http::body_length::BodyLength;
-use crate::http::h1::encode;
 use crate::http::method::Method;
 use crate::http::request_head::RequestHead;
 use crate::http::status::Status;
@@ -99,7 +98,7 @@ struct Parts<'a> {
 }
 
 impl Parts<'_> {
-    fn of<'a>(ex: &'a mut Exchange, file: Option<&Rc<OpenFile>>) -> Option<Parts<'a>> {
+    fn of<'a>(ex: &'a Exchange, file: Option<&Rc<OpenFile>>) -> Option<Parts<'a>> {
         if ex.out.has_frames() {
             let framed = ex.out.framed()?;
             let by_sendfile = match (framed.file, file) {
@@ -113,10 +112,8 @@ impl Parts<'_> {
         let length = if by_sendfile { ex.log.head_size } else { ex.out.response_queued() };
         let length = usize::try_from(length).ok()?;
         let head_size = usize::try_from(ex.log.head_size).ok()?;
-        let waiting = ex.out.text();
-        let answer = waiting.get(waiting.len().checked_sub(length)?..)?;
-        let (head, content) = answer.split_at_checked(head_size)?;
-        Some(Parts { head, date: encode::date_at(head)?, content, by_sendfile })
+        let waiting = ex.out.unframed(head_size, length)?;
+        Some(Parts { head: waiting.head, date: waiting.date, content: waiting.body, by_sendfile })
     }
 }
 

@@ -5,7 +5,7 @@ mod received;
 mod writer;
 
 use super::body_encoder::Source;
-use crate::http::h1::encode::{self, BodyEnd};
+use crate::http::response_head::Delimiter;
 use crate::services::open_files::{OpenFile, SMALL};
 use crate::services::slice::Slice;
 use crate::sys::{Errno, file};
@@ -45,7 +45,7 @@ pub enum Segment {
     /// Bytes of an upstream's response, sent from the buffer that they were received into.
     Received(Rc<Vec<u8>>, Range<usize>),
     /// Made piece by piece when its turn has come.
-    Made { source: Box<Source>, end: BodyEnd },
+    Made { source: Box<Source>, end: Delimiter },
     /// Bytes `at..end` of a file.
     File { file: Rc<OpenFile>, at: u64, end: u64 },
     /// Of a protocol with frames: the header block of a response, before its body, as bytes of the queue's buffer.
@@ -77,9 +77,9 @@ pub enum Marker<'a> {
     End { block: &'a [u8] },
 }
 
-/// A response of a protocol with frames that waits whole.
-pub struct Framed<'a> {
-    /// The header block.
+/// A response that waits whole.
+pub struct Whole<'a> {
+    /// The header block, or the head's text.
     pub head: &'a [u8],
     /// Offset of the value of Date in the head.
     pub date: usize,
@@ -99,17 +99,6 @@ enum Wire {
     Frames,
 }
 
-/// How a client sees where a body ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Delimiter {
-    /// By its length, which it knows before.
-    Length,
-    /// By a mark behind it: a last chunk or frame.
-    Mark,
-    /// By the end of the connection.
-    Close,
-}
-
 /// How the response that is queued ends.
 #[derive(Default)]
 struct ResponseFraming {
@@ -118,7 +107,7 @@ struct ResponseFraming {
     /// Seconds that `Keep-Alive` names, the second value of keepalive_timeout; None: the field is not sent.
     keep_alive_hint: Option<u64>,
     /// HTTP/1: what marks the end of this response's body.
-    body_end: BodyEnd,
+    body_end: Delimiter,
     /// The body of this response was cut short.
     is_cut: bool,
 }
@@ -271,12 +260,12 @@ impl SendQueue {
     }
 
     /// Of a protocol with frames: the response that waits, if it does so whole, without trailers, and alone.
-    pub fn framed(&self) -> Option<Framed<'_>> {
+    pub fn framed(&self) -> Option<Whole<'_>> {
         let mut segments = self.segments.iter();
         let Some(Segment::Head { block, is_final: true }) = segments.next() else { return None };
         let head = self.buf.get(block.clone())?;
         let date = self.date.checked_sub(block.start)?;
-        let mut framed = Framed { head, date, body: &[], file: None };
+        let mut framed = Whole { head, date, body: &[], file: None };
         loop {
             match segments.next()? {
                 Segment::Text(range) if framed.body.is_empty() => framed.body = self.buf.get(range.clone())?,
@@ -319,10 +308,7 @@ impl SendQueue {
                 break;
             }
             let mut piece = Vec::new();
-            let filled = match end {
-                BodyEnd::Chunk => encode::chunk_made(&mut piece, |piece| source.fill(scratch, piece, slice))?,
-                BodyEnd::Length | BodyEnd::Close => source.fill(scratch, &mut piece, slice)?,
-            };
+            let filled = SendQueue::fill(source, *end, scratch, &mut piece, slice)?;
             used += filled.used;
             if filled.done {
                 self.segments.pop_front();

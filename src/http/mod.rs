@@ -8,8 +8,9 @@
 //! | [`h2`] | HTTP/2: frames, header compression, connections and their streams |
 //! | [`uri`], [`escape`] | normal form of a path; text escapes |
 //! | [`header`], [`method`], [`version`], [`status`], [`host`] | the vocabulary |
-//! | [`request_head`], [`request_target`], [`field`], [`body_length`] | a request's head as data, whatever protocol it came by |
+//! | [`request_head`], [`request_target`], [`field`], [`body_length`] | a request's head as data of no protocol |
 //! | [`body_reader`] | a body as it is read, whatever protocol carries it |
+//! | [`upstream_head`], [`response_parser`], [`cgi`] | the head of an upstream's response as data, and its parser |
 //! | [`field_syntax`], [`repeated`] | the syntax of fields, and which may stand only once |
 //! | [`forwarded`] | what proxies in front say of a request (RFC 7239) |
 //! | [`cond`], [`etag`], [`range`], [`date`] | conditional and range requests (RFC 9110 §13, §14) |
@@ -25,6 +26,7 @@
 
 pub mod body_length;
 pub mod body_reader;
+pub mod cgi;
 pub mod cond;
 pub mod date;
 pub mod dav;
@@ -50,10 +52,12 @@ pub mod repeated;
 pub mod request_head;
 pub mod request_target;
 pub mod response_head;
+pub mod response_parser;
 pub mod scgi;
 pub mod secure_link;
 pub mod signed_link;
 pub mod status;
 pub mod structured;
+pub mod upstream_head;
 pub mod uri;
 pub mod version;

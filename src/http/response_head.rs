@@ -18,6 +18,18 @@ pub struct CachedHead<'a> {
     pub etag: &'a [u8],
 }
 
+/// How a client sees where a body ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Delimiter {
+    /// By its length, which it knows before; or there is no body.
+    #[default]
+    Length,
+    /// By a mark behind it: a last chunk or frame.
+    Mark,
+    /// By the end of the connection.
+    Close,
+}
+
 /// All that a protocol writes as the head of a final response. The order of the lines is each encoder's.
 pub struct ResponseHead<'a> {
     pub status: Status,

@@ -1,5 +1,5 @@
 //! Request heads of SCGI and uwsgi, sans-IO: both are a list of parameters before the body's bytes, and both are
-//! answered as a CGI script answers ([`Dialect`](super::h1::response::Dialect)).
+//! answered as a CGI script answers ([`super::cgi`]).
 
 /// The most that the list of a uwsgi request may hold: its length has two bytes.
 pub const UWSGI_MOST: usize = 65_535;

@@ -3,8 +3,8 @@
 
 use crate::config::model::{Config, ContentHandler, Endpoint, Location, LocationKind, ServerId};
 use crate::http::h1::request;
-use crate::http::h1::response::{RequestContext, ResponseHead, ResponseHeadProgress};
 use crate::http::proxy_protocol;
+use crate::http::response_parser::{RequestContext, ResponseHeadProgress, ResponseParser};
 use crate::http::version::Version;
 use crate::sys::Errno;
 use crate::sys::socket::Addr;
@@ -116,9 +116,10 @@ fn exchange(mut stream: impl Read + Write, request: &[u8]) -> std::io::Result<Ve
 }
 
 fn body(answer: &[u8], addr: &Addr) -> Result<String, String> {
-    let mut head = ResponseHead::default();
-    let parsed = head.parse(answer, answer.len() + 1, RequestContext::default());
+    let mut parser = ResponseParser::default();
+    let parsed = parser.parse(answer, answer.len() + 1, RequestContext::default());
     let Ok(ResponseHeadProgress::Complete) = parsed else { return Err(format!("{addr} answers nothing that is HTTP")) };
+    let head = parser.take();
     let status = head.status;
     match status {
         200 => Ok(String::from_utf8_lossy(answer.get(head.len..).unwrap_or_default()).into_owned()),

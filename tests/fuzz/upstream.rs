@@ -2,8 +2,9 @@
 
 use super::splits;
 use webserv::http::field_syntax::is_token;
-use webserv::http::h1::response::{Dialect, Ending, RequestContext, ResponseHead, ResponseHeadProgress};
 use webserv::http::proxy_protocol as proxy;
+use webserv::http::response_parser::{RequestContext, ResponseFormat, ResponseHeadProgress, ResponseParser};
+use webserv::http::upstream_head::{Ending, UpstreamHead};
 
 /// The longest head that is taken.
 const LIMIT: usize = 1024;
@@ -22,16 +23,16 @@ pub fn response(data: &[u8]) {
 /// A script's response head.
 pub fn cgi(data: &[u8]) {
     for status_line in [false, true] {
-        let dialect = Dialect::Cgi { status_line };
-        let _ = response_head(data, RequestContext { dialect, ..RequestContext::default() });
+        let format = ResponseFormat::Cgi { status_line };
+        let _ = response_head(data, RequestContext { format, ..RequestContext::default() });
     }
 }
 
 /// Verdict and contents do not depend on the reads, spans lie inside, and no field can be split by another reader.
 /// None: it is not complete, or refused.
-fn response_head(data: &[u8], asked: RequestContext) -> Option<ResponseHead> {
+fn response_head(data: &[u8], asked: RequestContext) -> Option<UpstreamHead> {
     let run = |cuts: &[usize]| {
-        let mut response = ResponseHead::default();
+        let mut response = ResponseParser::default();
         let mut result = Ok(ResponseHeadProgress::Partial);
         for &cut in cuts {
             result = response.parse(&data[..cut], LIMIT, asked);
@@ -39,7 +40,7 @@ fn response_head(data: &[u8], asked: RequestContext) -> Option<ResponseHead> {
                 break;
             }
         }
-        (result, response)
+        (result, response.take())
     };
     let (result, whole) = run(&[data.len()]);
     for cuts in splits(data) {

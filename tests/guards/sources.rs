@@ -387,27 +387,23 @@ fn the_text_of_the_protocol_is_made_in_http_only() {
     report("text of HTTP outside http/", &found);
 }
 
-/// Files of `exchange` that know HTTP/1, and why. All others see requests and responses as data of `http`, the same for
-/// HTTP/2.
-const KNOW_HTTP1: [(&str, &str); 12] = [
-    ("exchange/send_queue.rs", "a body of unknown length is cut into chunks as it is made, without a copy"),
+/// Files of `services`, `exchange` and `conn` that know HTTP/1, and why. All others see requests, responses and bodies
+/// as data of `http`, the same for HTTP/2 and for every protocol of upstreams.
+const KNOW_HTTP1: [(&str, &str); 7] = [
+    ("services/open_files.rs", "the head of a response with the whole file, made once a file"),
+    ("services/response_cache.rs", "the key of a cached response is the text of its request's head"),
     ("exchange/send_queue/writer.rs", "the seam: the encoder of HTTP/1 writes straight into the queue"),
-    ("exchange/cacheable.rs", "a cached response is its text, in which Date is replaced"),
     ("exchange/handlers/upstream/http1.rs", "requests to upstreams that speak HTTP/1"),
-    ("exchange/handlers/upstream/protocol.rs", "the seam between the protocols of upstreams"),
-    ("exchange/handlers/upstream/cgi.rs", "the head of a program's output, which is HTTP/1's but for its first line"),
-    ("exchange/handlers/upstream/begin.rs", "the parser of the response's head, the same for all upstreams"),
-    ("exchange/handlers/upstream/state.rs", "the parser of the response's head, and the decoder of its body"),
-    ("exchange/handlers/upstream/reading.rs", "runs both"),
-    ("exchange/handlers/upstream/record.rs", "the parsed head"),
-    ("exchange/handlers/upstream/respond.rs", "what the parsed head says"),
-    ("exchange/handlers/upstream/early_hints.rs", "the parsed head of an interim response"),
+    ("conn/request/state.rs", "the parser of the head that is being read"),
+    ("conn/request/read.rs", "what the parser has come to"),
+    ("conn/http1/fast_path.rs", "a request that is known by its bytes is parsed for its length alone"),
 ];
 
 #[test]
-fn exchanges_see_requests_as_no_protocols() {
+fn exchanges_and_connections_see_requests_as_no_protocols() {
     let (mut found, mut known) = (Vec::new(), Vec::new());
-    for source in sources().iter().filter(|source| source.path.starts_with("exchange/")) {
+    let is_held = |path: &str| ["services/", "exchange/", "conn/"].iter().any(|at| path.starts_with(at));
+    for source in sources().iter().filter(|source| is_held(&source.path)) {
         let lines: Vec<usize> =
             code(source).filter(|(_, line)| line.contains("h1::")).map(|(number, _)| number).collect();
         match KNOW_HTTP1.iter().find(|(path, _)| *path == source.path) {
@@ -415,7 +411,7 @@ fn exchanges_see_requests_as_no_protocols() {
             _ => found.extend(lines.iter().map(|number| format!("src/{}:{number}", source.path))),
         }
     }
-    report("HTTP/1 in an exchange", &found);
+    report("HTTP/1 outside its files", &found);
     let gone: Vec<String> =
         KNOW_HTTP1.iter().map(|(path, _)| (*path).to_owned()).filter(|path| !known.contains(&path.as_str())).collect();
     report("these know HTTP/1 no more: take them off the list", &gone);

@@ -6,7 +6,7 @@ use super::headers;
 use crate::exchange::Exchange;
 use crate::exchange::basis::Cacheable;
 use crate::exchange::response::Body;
-use crate::exchange::send_queue::Delimiter;
+use crate::http::response_head::Delimiter;
 use crate::services::Services;
 
 /// Chooses the delimiter, as nginx's chunked filter: chunks for a body without a length to a client of HTTP/1.1

@@ -89,8 +89,9 @@ fn range_within(buffer: &[u8], piece: &[u8]) -> Option<Range<usize>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Delimiter, PARTS};
+    use super::super::PARTS;
     use super::*;
+    use crate::http::response_head::Delimiter;
 
     /// A buffer with `before` bytes of something else in front of `size` bytes of body.
     fn buffer(before: usize, size: usize) -> Rc<Vec<u8>> {

@@ -1,13 +1,16 @@
 //! How a response is written into its queue: as the text of HTTP/1, or as segments that a protocol with frames sends.
 //! What makes a response calls these and knows neither form.
 
-use super::{Delimiter, Segment, SendQueue, Wire};
+use super::{Segment, SendQueue, Whole, Wire};
+use crate::exchange::body_encoder::{Filled, Source};
 use crate::http::fields::Fields;
-use crate::http::h1::encode::{self, BodyEnd, Connection};
+use crate::http::h1::encode::{self, Connection};
 use crate::http::h2::response;
-use crate::http::response_head::ResponseHead;
+use crate::http::response_head::{Delimiter, ResponseHead};
 use crate::http::status::Status;
 use crate::http::version::Version;
+use crate::services::slice::Slice;
+use crate::sys::Errno;
 use std::ops::Range;
 
 impl SendQueue {
@@ -57,11 +60,7 @@ impl SendQueue {
             self.end_connection();
         }
         if self.wire == Wire::Http1 {
-            self.framing.body_end = match by {
-                Delimiter::Mark => BodyEnd::Chunk,
-                Delimiter::Close => BodyEnd::Close,
-                Delimiter::Length => BodyEnd::Length,
-            };
+            self.framing.body_end = by;
         }
     }
 
@@ -78,12 +77,12 @@ impl SendQueue {
 
     /// The client takes the end of the connection for the end of the body.
     pub fn is_until_close(&self) -> bool {
-        self.framing.body_end == BodyEnd::Close
+        self.framing.body_end == Delimiter::Close
     }
 
     /// The body of this response is sent in chunks of HTTP/1.1.
     pub fn is_chunked(&self) -> bool {
-        self.framing.body_end == BodyEnd::Chunk
+        self.framing.body_end == Delimiter::Mark
     }
 
     /// Trailers can follow the body.
@@ -145,14 +144,35 @@ impl SendQueue {
         self.begin_response();
     }
 
+    /// Of a protocol without frames: the last response of the queue's text, `length` bytes with a head of `head_size`.
+    pub fn unframed(&self, head_size: usize, length: usize) -> Option<Whole<'_>> {
+        let response = self.buf.get(self.buf.len().checked_sub(length)?..)?;
+        let (head, body) = response.split_at_checked(head_size)?;
+        Some(Whole { head, date: encode::date_at(head)?, body, file: None })
+    }
+
     /// A piece of the body.
     pub fn data(&mut self, data: &[u8]) {
         if data.is_empty() || self.queue_received(data) {
             return;
         }
         match self.framing.body_end {
-            BodyEnd::Chunk => encode::chunk(data, &mut self.buf),
-            BodyEnd::Length | BodyEnd::Close => self.buf.extend_from_slice(data),
+            Delimiter::Mark => encode::chunk(data, &mut self.buf),
+            Delimiter::Length | Delimiter::Close => self.buf.extend_from_slice(data),
+        }
+    }
+
+    /// Appends the next piece of a body that is made as it is sent, as `end` frames it.
+    pub(super) fn fill(
+        source: &mut Source,
+        end: Delimiter,
+        scratch: &mut Vec<u8>,
+        piece: &mut Vec<u8>,
+        slice: &mut Slice,
+    ) -> Result<Filled, Errno> {
+        match end {
+            Delimiter::Mark => encode::chunk_made(piece, |piece| source.fill(scratch, piece, slice)),
+            Delimiter::Length | Delimiter::Close => source.fill(scratch, piece, slice),
         }
     }
 

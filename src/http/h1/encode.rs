@@ -1,7 +1,7 @@
 //! Responses as HTTP/1.1 text: heads, interim responses, chunks, trailers. The only place that makes it.
 
 use super::super::fields::Fields;
-use super::super::response_head::{CachedHead, ResponseHead};
+use super::super::response_head::{CachedHead, Delimiter, ResponseHead};
 use super::super::status::Status;
 use super::status_line;
 use crate::util::decimal;
@@ -14,18 +14,6 @@ pub enum Connection {
     Close,
     /// Seconds: what `Keep-Alive` says of it, where that is sent.
     Keep(Option<u64>),
-}
-
-/// What marks the end of a body.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum BodyEnd {
-    /// Its length in the head; or there is no body.
-    #[default]
-    Length,
-    /// The last chunk.
-    Chunk,
-    /// The end of the connection.
-    Close,
 }
 
 /// The value of `Transfer-Encoding` where that is sent.
@@ -45,8 +33,8 @@ pub fn file(size: u64, last_modified: &[u8], etag: &[u8], out: &mut Vec<u8>) -> 
 }
 
 /// Appends the head of a response.
-pub fn head(head: &ResponseHead<'_>, end: BodyEnd, connection: Connection, out: &mut Vec<u8>) {
-    let chunked = end == BodyEnd::Chunk;
+pub fn head(head: &ResponseHead<'_>, end: Delimiter, connection: Connection, out: &mut Vec<u8>) {
+    let chunked = end == Delimiter::Mark;
     status_line::append(head.status, head.reason, out);
     for (name, value) in [(&b"Server: "[..], head.server), (b"Date: ", head.date)] {
         if !value.is_empty() {
@@ -239,7 +227,7 @@ mod tests {
             accept_ranges: true,
             ..bare
         };
-        let (length, chunk, keep) = (BodyEnd::Length, BodyEnd::Chunk, Connection::Keep(None));
+        let (length, chunk, keep) = (Delimiter::Length, Delimiter::Mark, Connection::Keep(None));
         let middle = "Server: s\r\nDate: d\r\nContent-Type: t/p\r\n";
         let end = "Last-Modified: m\r\nLocation: /a  b\r\nConnection: close\r\nETag: \"e\"\r\nX-A: b\r\n\
             Accept-Ranges: bytes\r\n\r\n";
@@ -256,7 +244,7 @@ mod tests {
             ),
             (
                 ResponseHead { reason: Some(b"Fine"), upgrade: true, ..bare },
-                BodyEnd::Close,
+                Delimiter::Close,
                 Connection::Close,
                 "HTTP/1.1 200 Fine\r\nConnection: upgrade\r\n\r\n".to_owned(),
             ),
@@ -301,9 +289,9 @@ mod tests {
             accept_ranges: true,
             file: None,
         };
-        head(&usual, BodyEnd::Length, Connection::Keep(None), &mut long);
+        head(&usual, Delimiter::Length, Connection::Keep(None), &mut long);
         let file = Some(CachedHead { lines: &cached[..lines], end: &cached, etag });
-        head(&ResponseHead { file, ..usual }, BodyEnd::Length, Connection::Keep(None), &mut short);
+        head(&ResponseHead { file, ..usual }, Delimiter::Length, Connection::Keep(None), &mut short);
         assert_eq!(short, long);
         // What is not usual goes the long way, whatever the cache has.
         let unusual = [
@@ -315,8 +303,8 @@ mod tests {
         for response in unusual {
             long.clear();
             short.clear();
-            head(&response, BodyEnd::Length, Connection::Keep(None), &mut long);
-            head(&ResponseHead { file, ..response }, BodyEnd::Length, Connection::Keep(None), &mut short);
+            head(&response, Delimiter::Length, Connection::Keep(None), &mut long);
+            head(&ResponseHead { file, ..response }, Delimiter::Length, Connection::Keep(None), &mut short);
             assert_eq!(short, long);
         }
     }

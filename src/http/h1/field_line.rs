@@ -25,7 +25,7 @@ pub(in crate::http) fn parts(line: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// The line between `start` and `next`, without the CR LF or LF that ends it there.
-pub(super) fn line(buf: &[u8], start: usize, next: usize) -> Span {
+pub(in crate::http) fn line(buf: &[u8], start: usize, next: usize) -> Span {
     let line = Span::new(start, next - 1);
     match line.of(buf) {
         [.., b'\r'] => Span { len: line.len - 1, ..line },
@@ -34,7 +34,7 @@ pub(super) fn line(buf: &[u8], start: usize, next: usize) -> Span {
 }
 
 /// A field line as nearly all are, and where the next line begins.
-pub(super) struct Plain {
+pub(in crate::http) struct Plain {
     pub field: Field,
     /// Offset of the next line in the buffer.
     pub next: usize,
@@ -43,7 +43,7 @@ pub(super) struct Plain {
 /// Takes the line at `start` apart in one pass. None: it is not complete, or has something that is to be looked at more
 /// closely (a tab, a blank at its end, what is no field).
 #[inline]
-pub(super) fn plain(buf: &[u8], start: usize) -> Option<Plain> {
+pub(in crate::http) fn plain(buf: &[u8], start: usize) -> Option<Plain> {
     let rest = buf.get(start..)?;
     let name = colon(rest)?;
     let id = HeaderId::of(&rest[..name]);

@@ -9,8 +9,9 @@ use crate::config::settings::proxy_pass::Protocol;
 use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::{Exchange, Rx, body};
 use crate::http::fastcgi;
-use crate::http::h1::response::{Ending, RequestContext, ResponseHead};
+use crate::http::response_parser::{RequestContext, ResponseParser};
 use crate::http::status::Status;
+use crate::http::upstream_head::Ending;
 use crate::services::Services;
 use crate::services::upstream_balance::Tried;
 
@@ -52,7 +53,7 @@ pub(super) fn assemble(
         request_sent: false,
         write_closed: false,
         input: Vec::new(),
-        head: ResponseHead::with_room(ex.spare.take_fields()),
+        parser: ResponseParser::with_room(ex.spare.take_fields()),
         reading: Reading::Head,
         records: fastcgi::Reader::default(),
         reused: false,

@@ -230,7 +230,7 @@ impl UpstreamRequest {
         has_place(ex, cx)?;
         let Some(script) = self.script.take() else { return Err(Flow::Status(Status::INTERNAL_SERVER_ERROR)) };
         self.note_try(ex, cx, self.upstream.name.clone());
-        self.asked.dialect = crate::http::h1::response::Dialect::Cgi { status_line: true };
+        self.asked.format = self.protocol.response_format();
         self.asked.head = ex.route.method == Method::Head;
         self.body = RequestBody::Whole;
         let outcome = self.run(ex, cx, &script);

@@ -7,16 +7,16 @@ use crate::config::model::Level;
 use crate::config::settings::proxy_pass::Protocol;
 use crate::exchange::{Exchange, variables};
 use crate::http::fields::Fields;
-use crate::http::h1::response::ResponseHead;
 use crate::http::header::HeaderId;
 use crate::http::status::Status;
+use crate::http::upstream_head::UpstreamHead;
 use crate::http::version::Version;
 use crate::services::Services;
 
 /// An interim response.
 pub(super) struct Hints<'a> {
     /// Its status and fields.
-    pub head: &'a ResponseHead,
+    pub head: &'a UpstreamHead,
     /// The bytes that the spans of `head` are offsets into.
     pub bytes: &'a [u8],
     /// The number of its bytes.

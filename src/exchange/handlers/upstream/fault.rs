@@ -166,7 +166,7 @@ impl UpstreamRequest {
         self.request_sent = false;
         self.write_closed = false;
         self.input.clear();
-        self.head.clear();
+        self.parser.clear();
         self.reading = Reading::Head;
         self.records = fastcgi::Reader::default();
         None

@@ -13,7 +13,8 @@ use crate::config::settings::proxy::ProxySettings;
 use crate::exchange::{Exchange, variables};
 use crate::http::body_length::BodyLength;
 use crate::http::field_syntax::is_token;
-use crate::http::h1::request;
+use crate::http::fields::Fields;
+use crate::http::h1::{encode, request};
 use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::http::status::Status;
@@ -64,6 +65,21 @@ pub fn compose(
     request.out = out;
     request.sent = 0;
     Ok(())
+}
+
+/// Appends a piece of a body in chunks.
+pub(super) fn push_chunk(piece: &[u8], out: &mut Vec<u8>) {
+    encode::chunk(piece, out);
+}
+
+/// Appends the end of a body in chunks; the client's trailers are not passed on (nginx).
+pub(super) fn push_last_chunk(out: &mut Vec<u8>) {
+    encode::last_chunk(&Fields::default(), out);
+}
+
+/// The method and the fields of a request as it was written.
+pub(super) fn written_fields(out: &[u8]) -> Vec<Vec<u8>> {
+    request::written_fields(out)
 }
 
 /// The announced length, and where the body comes from. `set`: the body of proxy_set_body.

@@ -16,11 +16,9 @@ use crate::config::settings::proxy::ProxySettings;
 use crate::config::settings::proxy_pass::Protocol;
 use crate::exchange::{Exchange, Printable};
 use crate::http::fastcgi::{self, Event};
-use crate::http::fields::Fields;
-use crate::http::h1::response::Dialect;
-use crate::http::h1::{encode, request};
 use crate::http::header::HeaderId;
 use crate::http::method::Method;
+use crate::http::response_parser::ResponseFormat;
 use crate::http::scgi;
 use crate::http::status::Status;
 use crate::http::version::Version;
@@ -69,7 +67,7 @@ impl Protocol {
     /// them in its environment.
     pub(super) fn written_fields(self, out: &[u8]) -> Vec<Vec<u8>> {
         match self {
-            Protocol::Http1 => request::written_fields(out),
+            Protocol::Http1 => http1::written_fields(out),
             Protocol::Scgi => scgi::written_pairs(out),
             _ => Vec::new(),
         }
@@ -114,6 +112,15 @@ impl Protocol {
         self != Protocol::FastCgi
     }
 
+    /// How the head of a response begins.
+    pub(super) fn response_format(self) -> ResponseFormat {
+        match self {
+            Protocol::Http1 | Protocol::Tunnel => ResponseFormat::Http1,
+            Protocol::FastCgi => ResponseFormat::Cgi { status_line: false },
+            Protocol::Scgi | Protocol::Uwsgi | Protocol::Cgi => ResponseFormat::Cgi { status_line: true },
+        }
+    }
+
     /// Whether there is no request: bytes are copied in both directions once the connection is established.
     pub(super) fn is_tunnel(self) -> bool {
         self == Protocol::Tunnel
@@ -128,11 +135,7 @@ impl UpstreamRequest {
         cx: &mut Services,
         target: &RequestTarget,
     ) -> Result<(), Status> {
-        self.asked.dialect = match self.protocol {
-            Protocol::Http1 | Protocol::Tunnel => Dialect::Http,
-            Protocol::FastCgi => Dialect::Cgi { status_line: false },
-            Protocol::Scgi | Protocol::Uwsgi | Protocol::Cgi => Dialect::Cgi { status_line: true },
-        };
+        self.asked.format = self.protocol.response_format();
         match self.protocol {
             Protocol::Http1 => http1::compose(self, ex, cx, target),
             // A program gets its environment at start; the server of a tunnel gets no request.
@@ -153,7 +156,7 @@ impl UpstreamRequest {
         match self.framing {
             _ if piece.is_empty() => {}
             BodyFraming::Plain => self.out.extend_from_slice(piece),
-            BodyFraming::Chunked => encode::chunk(piece, &mut self.out),
+            BodyFraming::Chunked => http1::push_chunk(piece, &mut self.out),
             BodyFraming::Stdin => fastcgi::stdin(&mut self.out, piece),
         }
     }
@@ -162,7 +165,7 @@ impl UpstreamRequest {
     pub(super) fn push_end(&mut self) {
         match self.framing {
             BodyFraming::Plain => {}
-            BodyFraming::Chunked => encode::last_chunk(&Fields::default(), &mut self.out),
+            BodyFraming::Chunked => http1::push_last_chunk(&mut self.out),
             BodyFraming::Stdin => fastcgi::stdin_end(&mut self.out),
         }
     }

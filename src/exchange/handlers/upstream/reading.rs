@@ -15,7 +15,8 @@ use crate::exchange::pace::Pace;
 use crate::exchange::{Exchange, Tx, variables};
 use crate::http::body_length::BodyLength;
 use crate::http::body_reader::BodyReader;
-use crate::http::h1::response::{Ending, ResponseHeadProgress};
+use crate::http::response_parser::ResponseHeadProgress;
+use crate::http::upstream_head::Ending;
 use crate::services::Services;
 use crate::sys::process::Exit;
 use std::ops::Range;
@@ -96,7 +97,7 @@ impl UpstreamRequest {
         let mut at = 0;
         let end = loop {
             let rest = text.get(at..).unwrap_or_default();
-            match self.head.parse(rest, limit, self.asked) {
+            match self.parser.parse(rest, limit, self.asked) {
                 Ok(ResponseHeadProgress::Partial) if before > 0 => {
                     held.drain(..at);
                     self.input = held;
@@ -109,9 +110,9 @@ impl UpstreamRequest {
                 Ok(ResponseHeadProgress::Interim(n)) => {
                     self.interim(ex, cx, rest, n)?;
                     at += n;
-                    self.head.clear();
+                    self.parser.clear();
                 }
-                Ok(ResponseHeadProgress::Complete) => break at + self.head.len,
+                Ok(ResponseHeadProgress::Complete) => break at + self.parser.head.len,
                 Err(bad) => {
                     let what = format_args!("{bad} while reading response header from upstream");
                     ex.report(cx, Level::Error, what);
@@ -121,14 +122,14 @@ impl UpstreamRequest {
         };
         if let Some(one) = ex.log.upstream.as_mut().and_then(|record| record.last()) {
             one.header = Some(cx.now.ms.saturating_sub(one.started));
-            one.status = self.head.status;
+            one.status = self.parser.head.status;
         }
-        if let Some(line) = &self.head.left_out {
+        if let Some(line) = &self.parser.head.left_out {
             let what = format_args!("upstream sent invalid header line: \"{line}\", left out");
             ex.report(cx, Level::Warn, format_args!("{what} while reading response header from upstream"));
         }
-        self.keep = self.head.keep_alive;
-        self.ending = self.head.ending;
+        self.keep = self.parser.head.keep_alive;
+        self.ending = self.parser.head.ending;
         let received = self.keep_head(ex, cx, text.get(at..end).unwrap_or_default());
         let flow = respond::handle_head(self, ex, cx, &received)?;
         Ok(Some((flow, end.saturating_sub(before))))
@@ -138,7 +139,7 @@ impl UpstreamRequest {
     fn keep_head(&mut self, ex: &mut Exchange, cx: &mut Services, text: &[u8]) -> Rc<ReceivedHead> {
         let mut bytes = ex.spare.take_bytes();
         bytes.extend_from_slice(text);
-        let received = respond::without_duplicates(std::mem::take(&mut self.head), bytes, ex, cx);
+        let received = respond::without_duplicates(self.parser.take(), bytes, ex, cx);
         let received = ex.spare.share_head(received);
         if let Some(record) = &mut ex.log.upstream {
             record.head = Some(received.clone());
@@ -154,7 +155,7 @@ impl UpstreamRequest {
             ex.report(cx, Level::Error, format_args!("{what} from upstream"));
             return Err(UpstreamFault::InvalidHeader);
         }
-        let hints = Hints { head: &self.head, bytes, len, protocol: self.protocol };
+        let hints = Hints { head: &self.parser.head, bytes, len, protocol: self.protocol };
         if self.protocol.is_http() && !early_hints::pass(&hints, &mut self.hinted, ex, cx) {
             return Err(UpstreamFault::InvalidHeader);
         }
@@ -188,7 +189,7 @@ impl UpstreamRequest {
             }
             Ending::Length(0) => self.after_body(false),
             Ending::Length(length) => Reading::Length(BodyReader::of_response(BodyLength::Known(length))),
-            Ending::Chunked => Reading::Length(BodyReader::of_response(BodyLength::Unknown)),
+            Ending::Mark => Reading::Length(BodyReader::of_response(BodyLength::Unknown)),
             Ending::Close => Reading::UntilClose,
         };
         if settings(ex).store != Store::Off && self.ending != Ending::None {
@@ -275,7 +276,7 @@ impl UpstreamRequest {
             self.keep = false;
             let what = match self.ending {
                 Ending::None => None,
-                Ending::Chunked => Some("upstream sent data after final chunk while reading upstream"),
+                Ending::Mark => Some("upstream sent data after final chunk while reading upstream"),
                 _ => {
                     let what =
                         "upstream sent more data than specified in \"Content-Length\" header while reading upstream";

@@ -5,8 +5,8 @@ use crate::config::settings::proxy_pass::Protocol;
 use crate::http::body_length::BodyLength;
 use crate::http::field::Field;
 use crate::http::fields::Fields;
-use crate::http::h1::response::ResponseHead;
 use crate::http::header::HeaderId;
+use crate::http::upstream_head::UpstreamHead;
 use std::io::Write;
 use std::rc::Rc;
 
@@ -48,7 +48,7 @@ pub struct RequestTarget {
 #[derive(Default)]
 pub struct ReceivedHead {
     /// Its spans are offsets into `bytes`.
-    pub head: ResponseHead,
+    pub head: UpstreamHead,
     /// The head, and perhaps what came with it.
     pub bytes: Vec<u8>,
 }

@@ -17,11 +17,11 @@ use crate::http::escape::{escape_path, unescape};
 use crate::http::field::Field;
 use crate::http::field_syntax::{is_field_value, list, push_value};
 use crate::http::fields::Fields;
-use crate::http::h1::response::{Ending, ResponseHead};
 use crate::http::header::HeaderId;
 use crate::http::method::Method;
 use crate::http::range::{self, Ranges};
 use crate::http::status::Status;
+use crate::http::upstream_head::{Ending, UpstreamHead};
 use crate::http::{date, uri};
 use crate::services::Services;
 use crate::util::clean_path::has_parent;
@@ -239,7 +239,7 @@ fn pace(received: &ReceivedHead, ex: &mut Exchange, settings: &ProxySettings) {
 
 /// A head with its bytes, without repeated fields of which only the first counts; these are logged in nginx's words.
 pub(super) fn without_duplicates(
-    mut head: ResponseHead,
+    mut head: UpstreamHead,
     bytes: Vec<u8>,
     ex: &mut Exchange,
     cx: &mut Services,
@@ -314,7 +314,7 @@ fn answer(request: &mut UpstreamRequest, received: &ReceivedHead, ex: &mut Excha
             Ending::None if is_emptied => Some(0),
             Ending::None => head.length,
             Ending::Length(length) => Some(length),
-            Ending::Chunked | Ending::Close => None,
+            Ending::Mark | Ending::Close => None,
         },
     };
     if switches {

@@ -128,10 +128,10 @@ fn shared<T>(room: Option<Rc<T>>, value: T) -> Rc<T> {
 mod tests {
     use super::super::record::Try;
     use super::*;
-    use crate::http::h1::response::ResponseHead;
+    use crate::http::upstream_head::UpstreamHead;
 
     fn record(bytes: usize) -> Box<UpstreamRecord> {
-        let mut head = ResponseHead::with_room(vec![Field::default(); 3]);
+        let mut head = UpstreamHead::with_room(vec![Field::default(); 3]);
         head.status = 502;
         let head = Rc::new(ReceivedHead { head, bytes: vec![b'x'; bytes] });
         let tries = vec![Try::of("a".into(), 1)];
@@ -149,7 +149,7 @@ mod tests {
         assert!(next.tries.is_empty() && next.tries.capacity() > 0 && next.head.is_none() && next.trailers.is_empty());
         let (bytes, fields) = (spare.take_bytes(), spare.take_fields());
         assert!(bytes.is_empty() && bytes.capacity() >= 100 && fields.is_empty() && fields.capacity() >= 3);
-        let head = spare.share_head(ReceivedHead { head: ResponseHead::default(), bytes });
+        let head = spare.share_head(ReceivedHead { head: UpstreamHead::default(), bytes });
         assert_eq!((head.head.status, head.bytes.len()), (0, 0));
         // What is still in use elsewhere is not reused.
         let used = record(1);

@@ -11,7 +11,8 @@ use crate::config::settings::upstream::Upstream;
 use crate::exchange::pace::Pace;
 use crate::http::body_reader::BodyReader;
 use crate::http::fastcgi;
-use crate::http::h1::response::{Ending, RequestContext, ResponseHead};
+use crate::http::response_parser::{RequestContext, ResponseParser};
+use crate::http::upstream_head::Ending;
 use crate::services::resolver::Ticket;
 use crate::services::upstream_balance::Tried;
 use std::rc::Rc;
@@ -83,8 +84,8 @@ pub struct UpstreamRequest {
     pub write_closed: bool,
     /// The bytes of an incomplete response head.
     pub(super) input: Vec<u8>,
-    /// The response's head, as far as it is parsed.
-    pub(super) head: ResponseHead,
+    /// Parses the response's head.
+    pub(super) parser: ResponseParser,
     /// How far the response has been read.
     pub(super) reading: Reading,
     /// FastCGI: the parser of its records.

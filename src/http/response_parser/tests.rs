@@ -4,7 +4,7 @@ use super::*;
 
 const LIMIT: usize = 4096;
 
-fn show(head: &ResponseHead, buf: &[u8]) -> String {
+fn show(head: &UpstreamHead, buf: &[u8]) -> String {
     let fields: Vec<String> = head
         .fields
         .iter()
@@ -23,21 +23,21 @@ fn show(head: &ResponseHead, buf: &[u8]) -> String {
 
 /// Feeds `text` in two pieces, taking interim responses out as the caller of the parser does.
 fn run(text: &[u8], split: usize, asked: RequestContext) -> String {
-    let mut head = ResponseHead::default();
+    let mut parser = ResponseParser::default();
     let mut buf = text[..split].to_vec();
     let mut fed = split == text.len();
     loop {
-        match head.parse(&buf, LIMIT, asked) {
+        match parser.parse(&buf, LIMIT, asked) {
             Err(why) => return why.to_string(),
             Ok(ResponseHeadProgress::Interim(n)) => {
                 buf.drain(..n);
-                head.clear();
+                parser.clear();
             }
             Ok(ResponseHeadProgress::Complete) => {
                 if !fed {
                     buf.extend_from_slice(&text[split..]);
                 }
-                return show(&head, &buf);
+                return show(&parser.head, &buf);
             }
             Ok(ResponseHeadProgress::Partial) if fed => return "partial".into(),
             Ok(ResponseHeadProgress::Partial) => {
@@ -80,7 +80,7 @@ fn a_head_means_the_same_however_it_is_split() {
             "chunked",
             get,
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n",
-            "200 OK [Transfer-Encoding=Chunked] Chunked keep rest 0",
+            "200 OK [Transfer-Encoding=Chunked] Mark keep rest 0",
         ),
         (
             "HEAD has no body",
@@ -208,9 +208,9 @@ fn a_head_tells_whether_a_name_with_a_meaning_stands_twice() {
         ("Server: a\r\nServer: b\r\nServer: c", true),
         ("Server: a\r\nServer: b\r\nDate: c\r\nDate: d", true),
     ] {
-        let (text, mut head) = (format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\n"), ResponseHead::default());
-        let parsed = head.parse(text.as_bytes(), LIMIT, RequestContext::default());
-        assert_eq!((parsed, head.repeats), (Ok(ResponseHeadProgress::Complete), expected), "{fields}");
+        let (text, mut parser) = (format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\n"), ResponseParser::default());
+        let parsed = parser.parse(text.as_bytes(), LIMIT, RequestContext::default());
+        assert_eq!((parsed, parser.head.repeats), (Ok(ResponseHeadProgress::Complete), expected), "{fields}");
     }
 }
 
@@ -218,17 +218,17 @@ fn a_head_tells_whether_a_name_with_a_meaning_stands_twice() {
 fn a_head_that_never_ends_is_refused() {
     let mut text = b"HTTP/1.1 200 OK\r\nA: ".to_vec();
     text.resize(LIMIT, b'x');
-    let mut head = ResponseHead::default();
-    assert_eq!(head.parse(&text, LIMIT, RequestContext::default()), Err(InvalidResponse::TooBig { limit: LIMIT }));
-    let mut head = ResponseHead::default();
-    assert_eq!(head.parse(&text[..LIMIT - 1], LIMIT, RequestContext::default()), Ok(ResponseHeadProgress::Partial));
+    let mut parser = ResponseParser::default();
+    assert_eq!(parser.parse(&text, LIMIT, RequestContext::default()), Err(InvalidResponse::TooBig { limit: LIMIT }));
+    let mut parser = ResponseParser::default();
+    assert_eq!(parser.parse(&text[..LIMIT - 1], LIMIT, RequestContext::default()), Ok(ResponseHeadProgress::Partial));
     // It is as long as it is if its end has come already.
     for (len, fits) in [(LIMIT, true), (LIMIT + 1, false), (LIMIT + 100, false)] {
         for line_end in ["\r\n\r\n", "\r\nB: \x01\r\n\r\n"] {
             let mut text = b"HTTP/1.1 200 OK\r\nA: \t".to_vec();
             text.resize(len - line_end.len(), b'x');
             text.extend_from_slice(line_end.as_bytes());
-            let got = ResponseHead::default().parse(&text, LIMIT, RequestContext::default());
+            let got = ResponseParser::default().parse(&text, LIMIT, RequestContext::default());
             let is_too_big = got == Err(InvalidResponse::TooBig { limit: LIMIT });
             assert_eq!(is_too_big, !fits, "{len} {line_end:?}: {got:?}");
         }
@@ -241,7 +241,7 @@ fn another_protocol_is_refused_by_its_first_byte_that_is_wrong() {
     for text in ["HTTP/1.1 200 OK", "HTTPS", "SSH-2.0", "http/1.1", "H2", "\0"] {
         let same = text.bytes().zip(*b"HTTP/").take_while(|(a, b)| a == b).count();
         for len in 0..=text.len() {
-            let outcome = ResponseHead::default().parse(&text.as_bytes()[..len], LIMIT, RequestContext::default());
+            let outcome = ResponseParser::default().parse(&text.as_bytes()[..len], LIMIT, RequestContext::default());
             let expected = if len <= same || same == 5 {
                 Ok(ResponseHeadProgress::Partial)
             } else {
@@ -254,8 +254,8 @@ fn another_protocol_is_refused_by_its_first_byte_that_is_wrong() {
 
 #[test]
 fn a_script_answers_without_a_status_line() {
-    let parsed = RequestContext { dialect: Dialect::Cgi { status_line: false }, ..RequestContext::default() };
-    let either = RequestContext { dialect: Dialect::Cgi { status_line: true }, ..RequestContext::default() };
+    let parsed = RequestContext { format: ResponseFormat::Cgi { status_line: false }, ..RequestContext::default() };
+    let either = RequestContext { format: ResponseFormat::Cgi { status_line: true }, ..RequestContext::default() };
     let head = RequestContext { head: true, ..parsed };
     let table: &[(&str, RequestContext, &str, &str)] = &[
         ("no status is 200", parsed, "Content-Type: a/b\n\nxy", "200  [Content-Type=a/b] Close rest 2"),
@@ -330,7 +330,7 @@ fn a_script_answers_without_a_status_line() {
 
 #[test]
 fn only_a_script_that_names_a_path_and_no_status_is_followed() {
-    let asked = RequestContext { dialect: Dialect::Cgi { status_line: true }, ..RequestContext::default() };
+    let asked = RequestContext { format: ResponseFormat::Cgi { status_line: true }, ..RequestContext::default() };
     for (text, expected) in [
         ("Location: /x?y\n\n", Some("/x?y")),
         ("Location: http://a/x\n\n", None),
@@ -340,9 +340,9 @@ fn only_a_script_that_names_a_path_and_no_status_is_followed() {
         ("HTTP/1.1 302 Found\nLocation: /x\n\n", None),
         ("A: b\n\n", None),
     ] {
-        let mut head = ResponseHead::default();
-        assert_eq!(head.parse(text.as_bytes(), LIMIT, asked), Ok(ResponseHeadProgress::Complete));
-        let target = head.local_redirect(text.as_bytes()).map(String::from_utf8_lossy);
+        let mut parser = ResponseParser::default();
+        assert_eq!(parser.parse(text.as_bytes(), LIMIT, asked), Ok(ResponseHeadProgress::Complete));
+        let target = parser.head.local_redirect(text.as_bytes()).map(String::from_utf8_lossy);
         assert_eq!(target.as_deref(), expected, "{text}");
     }
 }
