@@ -180,6 +180,7 @@ fn pause(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
         true => io.arm(Timer::Body, now + client.body_timeout.0),
         false => io.arm(Timer::Send, now + client.send_timeout.0),
     }
+    upstream::pause_over(io, handler);
     if let Some(then) = pause.then {
         phases::resume(ex, handler, turn.cx, then);
         respond(active, turn.cx);
@@ -260,10 +261,10 @@ fn deliver(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
 /// The connection's deadline has come.
 pub fn timeout(conn: &mut Conn, turn: &mut Turn<'_>) -> Next {
     panic_point("timeout");
-    let timer = conn.deadline.timer();
     if let ConnState::Http2(http2) = &mut conn.state {
         return http2.timeout(turn.cx, &mut conn.deadline);
     }
+    let timer = conn.deadline.timer();
     if timer == Timer::Tickets {
         return match handshake::send_tickets(conn, turn) {
             true => Next::Wait,
@@ -280,6 +281,8 @@ pub fn timeout(conn: &mut Conn, turn: &mut Turn<'_>) -> Next {
     {
         return next;
     }
+    // Of a proxied exchange, it is the one that has run out.
+    let timer = io.deadline.timer();
     let Active { ex, reader, .. } = active;
     let is_late = match timer {
         Timer::Header => has_proxy_header && ex.progress.rx == Rx::Head && reader.parser.has_begun(reader.unread()),

@@ -2,9 +2,11 @@
 //!
 //! One deadline a connection, not a table of timers as a QUIC connection needs: HTTP/1 and each stream of HTTP/2 wait
 //! for one thing at a time, and ten thousand idle connections pay for what stands here. A proxied exchange waits for
-//! its client and for its upstream at once: it holds a deadline for either beside its state, the upstream's with a
-//! timer of its own ([`UpstreamTimer`](crate::exchange::handlers::upstream::timers::UpstreamTimer)), and the earlier is
-//! the connection's.
+//! its client and for its upstream at once: it holds a deadline for either beside its state, each with timers of its
+//! own ([`ClientTimer`], [`UpstreamTimer`](crate::exchange::handlers::upstream::timers::UpstreamTimer)), and the
+//! earlier is the connection's.
+
+use crate::exchange::handlers::upstream::timers::{ClientDeadline, ClientTimer};
 
 /// What a connection's deadline is for: a limit, or the time at which it goes on (Tickets, Pause, Work).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -86,6 +88,28 @@ impl Deadline {
     }
 }
 
+impl Deadline {
+    /// As the deadline that a proxied exchange holds for its client. None: it is of no timer of the client's.
+    pub fn of_client(self) -> Option<ClientDeadline> {
+        let timer = match self.timer() {
+            Timer::Body => ClientTimer::Body,
+            Timer::Send => ClientTimer::Send,
+            _ => return None,
+        };
+        Some(ClientDeadline::new(timer, self.at()))
+    }
+}
+
+impl From<ClientDeadline> for Deadline {
+    fn from(client: ClientDeadline) -> Deadline {
+        let timer = match client.timer {
+            ClientTimer::Body => Timer::Body,
+            ClientTimer::Send => Timer::Send,
+        };
+        Deadline::new(timer, client.at)
+    }
+}
+
 impl std::fmt::Debug for Deadline {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:?} at {}", self.timer(), self.at())
@@ -106,5 +130,10 @@ mod tests {
             assert!(Deadline::new(timer, 5) < Deadline::new(Timer::Header, 6), "{timer:?}");
         }
         assert_eq!(Deadline::new(Timer::Send, u64::MAX).timer(), Timer::Send);
+        for timer in [ClientTimer::Body, ClientTimer::Send] {
+            let client = ClientDeadline::new(timer, 7);
+            assert_eq!(Deadline::from(client).of_client(), Some(client));
+        }
+        assert_eq!(Deadline::new(Timer::Pause, 7).of_client(), None);
     }
 }

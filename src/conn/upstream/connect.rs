@@ -8,7 +8,7 @@ use crate::conn::{Active, Turn};
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::Handler;
-use crate::exchange::handlers::upstream::timers::{UpstreamDeadline, UpstreamTimer};
+use crate::exchange::handlers::upstream::timers::{ClientDeadline, ClientTimer, UpstreamDeadline, UpstreamTimer};
 use crate::exchange::handlers::upstream::{UpstreamFault, UpstreamPhase, UpstreamRequest, settings};
 use crate::http::status::Status;
 use crate::services::Services;
@@ -52,7 +52,8 @@ pub(super) fn pick(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) ->
     };
     let settings = settings(ex).clone();
     let upstream = request.upstream().clone();
-    request.client_by = cx.now.ms + ex.location().settings.client.body_timeout.0;
+    let until = cx.now.ms + ex.location().settings.client.body_timeout.0;
+    request.client_deadline = ClientDeadline::new(ClientTimer::Body, until);
     let local = request.local(ex, cx);
     let secure = request.tls.clone();
     let wanted = WantedConn {

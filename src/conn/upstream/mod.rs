@@ -20,7 +20,7 @@ use crate::conn::request::write::{self, Flushed};
 use crate::conn::transport::Transport;
 use crate::conn::{Active, Turn};
 use crate::exchange::handlers::Handler;
-use crate::exchange::handlers::upstream::timers::{UpstreamDeadline, UpstreamTimer};
+use crate::exchange::handlers::upstream::timers::{ClientDeadline, ClientTimer, UpstreamDeadline, UpstreamTimer};
 use crate::exchange::handlers::upstream::{UpstreamFault, UpstreamPhase, UpstreamRequest, settings};
 use crate::exchange::{Exchange, Rx, Tx};
 use crate::http::status::Status;
@@ -54,7 +54,8 @@ fn round(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     match by_client_deadline(io, request, |io| write::flush(io, ex, turn)) {
         // An interim response is out: the time to send it is not the time that the body may take.
         Flushed::All if waiting > 0 && ex.progress.tx == Tx::Wait && ex.progress.rx == Rx::Body => {
-            request.client_by = turn.cx.now.ms + ex.location().settings.client.body_timeout.0;
+            let until = turn.cx.now.ms + ex.location().settings.client.body_timeout.0;
+            request.client_deadline = ClientDeadline::new(ClientTimer::Body, until);
         }
         Flushed::All | Flushed::Blocked => {}
         Flushed::Yield => return Step::Yield,
@@ -165,7 +166,16 @@ pub fn read_on(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Ste
     }
 }
 
-/// The deadline of a proxied exchange has expired. None: the client was too slow.
+/// The exchange's pause is over: what the client has to do then is of the deadline that begins now.
+pub fn pause_over(io: &Io<'_>, handler: &mut Handler) {
+    if let Handler::Upstream(request) = handler
+        && let Some(client) = io.deadline.of_client()
+    {
+        request.client_deadline = client;
+    }
+}
+
+/// The deadline of a proxied exchange has expired. None: the client was too slow; the deadline is its own.
 pub fn timeout(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Option<Next> {
     let Active { ex, handler, .. } = active;
     let Handler::Upstream(request) = handler else { return None };

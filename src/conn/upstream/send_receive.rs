@@ -11,10 +11,8 @@ use crate::conn::transport::{Tls, Transport};
 use crate::conn::{Active, Turn};
 use crate::exchange::flow::{Flow, Pause};
 use crate::exchange::handlers::Handler;
-use crate::exchange::handlers::upstream::timers::{UpstreamDeadline, UpstreamTimer};
-use crate::exchange::handlers::upstream::{
-    Headed, UpstreamFault, UpstreamPhase, UpstreamRequest, Waits, respond, settings,
-};
+use crate::exchange::handlers::upstream::timers::{ClientDeadline, ClientTimer, UpstreamDeadline, UpstreamTimer};
+use crate::exchange::handlers::upstream::{Headed, UpstreamFault, UpstreamPhase, UpstreamRequest, respond, settings};
 use crate::exchange::send_queue::SHORT;
 use crate::exchange::{Exchange, Rx, Tx, filters};
 use crate::services::upstream_balance::{Outcome, PeerState};
@@ -34,40 +32,34 @@ pub(super) fn by_client_deadline<T>(
     request: &mut UpstreamRequest,
     serve: impl FnOnce(&mut Io<'_>) -> T,
 ) -> T {
-    let mut deadline = Deadline::new(Timer::Send, request.client_by);
+    let mut deadline = Deadline::from(request.client_deadline);
     let outcome = serve(&mut io.by(&mut deadline));
-    request.client_by = deadline.at();
+    request.client_deadline = deadline.of_client().unwrap_or(request.client_deadline);
     outcome
 }
 
 /// Reads from the client's body once, for the handler.
 pub(super) fn take_body(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
     let Handler::Upstream(request) = &active.handler else { return Step::Again };
-    let mut deadline = Deadline::new(Timer::Body, request.client_by);
+    let mut deadline = Deadline::from(request.client_deadline);
     let step = read::body_piece(&mut io.by(&mut deadline), active, turn);
     if let Handler::Upstream(request) = &mut active.handler {
-        request.client_by = deadline.at();
+        request.client_deadline = deadline.of_client().unwrap_or(request.client_deadline);
     }
     step
 }
 
-/// The deadlines of the client and of the upstream; None if the exchange is not waiting for that side.
+/// The deadlines of the client and of the upstream; None if the exchange is not waiting for that side. During a pause,
+/// it waits for its end, not for the client.
 pub(super) fn deadlines(request: &UpstreamRequest, ex: &Exchange) -> (Option<Deadline>, Option<Deadline>) {
     let waits = request.waits(ex);
-    let client =
-        (waits.client_read || waits.client_write).then(|| Deadline::new(client_timer(ex, waits), request.client_by));
+    let client = match ex.progress.pause {
+        Some(pause) => Some(Deadline::new(Timer::Pause, pause.until)),
+        None => (waits.client_read || waits.client_write).then(|| request.client_deadline.into()),
+    };
     let at = request.upstream_deadline.at;
     let upstream = request.awaits_upstream(waits).then(|| Deadline::new(Timer::Upstream, at));
     (client, upstream)
-}
-
-/// Which of the client's timers `client_by` is now.
-fn client_timer(ex: &Exchange, waits: Waits) -> Timer {
-    match (ex.progress.pause.is_some(), waits.client_write) {
-        (true, _) => Timer::Pause,
-        (false, true) => Timer::Send,
-        (false, false) => Timer::Body,
-    }
 }
 
 /// Nothing can be done now: arms the earliest deadline.
@@ -81,6 +73,7 @@ pub(super) fn wait(io: &mut Io<'_>, active: &mut Active, now: u64) -> Step {
 
 /// The earliest deadline, including the time at which the response to a slow client starts to be spooled.
 pub(super) fn first_deadline(request: &mut UpstreamRequest, ex: &Exchange, now: u64) -> Option<Deadline> {
+    request.name_client_timer(request.waits(ex));
     let (client, upstream) = deadlines(request, ex);
     let spools = request.spools_at(ex, now).map(|at| Deadline::new(Timer::Pause, at));
     client.into_iter().chain(upstream).chain(spools).min()
@@ -283,7 +276,8 @@ pub(super) fn send(active: &mut Active, turn: &mut Turn<'_>) -> bool {
             false => UpstreamDeadline::new(UpstreamTimer::Send, now + settings.send_timeout.0),
         };
         if whole {
-            request.client_by = now + ex.location().settings.client.body_timeout.0;
+            let until = now + ex.location().settings.client.body_timeout.0;
+            request.client_deadline = ClientDeadline::new(ClientTimer::Body, until);
         }
     }
     moved
@@ -383,7 +377,8 @@ fn handle_read(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, bytes:
             let until = cx.now.ms + settings(ex).read_timeout.0;
             request.upstream_deadline = UpstreamDeadline::new(UpstreamTimer::Read, until);
             if ex.out.is_empty() {
-                request.client_by = cx.now.ms + ex.location().settings.client.send_timeout.0;
+                let until = cx.now.ms + ex.location().settings.client.send_timeout.0;
+                request.client_deadline = ClientDeadline::new(ClientTimer::Send, until);
             }
             request.received(ex, cx, bytes).map(|headed| headed.map(|headed| (headed, bytes)))
         }
@@ -430,7 +425,8 @@ fn open_tunnel(active: &mut Active, turn: &mut Turn<'_>) -> Step {
     }
     // The bytes that follow the CONNECT request are for the server.
     request.relay(&reader.take_rest());
-    request.client_by = turn.cx.now.ms + ex.location().settings.client.send_timeout.0;
+    let until = turn.cx.now.ms + ex.location().settings.client.send_timeout.0;
+    request.client_deadline = ClientDeadline::new(ClientTimer::Send, until);
     let until = turn.cx.now.ms + settings(ex).read_timeout.0;
     request.upstream_deadline = UpstreamDeadline::new(UpstreamTimer::Read, until);
     request.begin_tunnel();

@@ -85,6 +85,46 @@ fn a_small_answer_beside_a_gigabyte_waits_for_one_share_at_most() {
     }
 }
 
+/// Its delay was over while another stream had used up the connection's window: it was closed at once, as if
+/// send_timeout had run out.
+#[test]
+fn a_proxied_stream_that_limit_rate_delayed_has_time_to_send_after_its_delay() {
+    let s = http(
+        "http2 on;
+         limit_req_zone $server_port zone=one:1m rate=1r/s;
+         server {
+             listen 127.0.0.1:%%PORT%%;
+             root %%DIR%%/html;
+             location /passed/ {
+                 limit_rate 1k; proxy_max_temp_file_size 0; proxy_pass http://127.0.0.1:%%PORT1%%/;
+             }
+             location /later/ { limit_req zone=one burst=5; alias %%DIR%%/html/; }
+         }
+         server { listen 127.0.0.1:%%PORT1%%; root %%DIR%%/html; access_log off; }",
+    )
+    .file("html/small", "small")
+    .file("html/medium", noise(2_000_000))
+    .start();
+    let mut c = narrow(&s);
+    c.send(&head(1, "GET", "/passed/medium", &[], true));
+    let first = c.until(|frame| frame.header.kind == kind::DATA).expect("DATA").payload.len();
+    c.send(&head(3, "GET", "/medium", &[], true));
+    let mut got = first;
+    while got < WINDOW as usize {
+        got += c.until(|frame| frame.header.kind == kind::DATA).expect("DATA").payload.len();
+    }
+    // Each of these is answered a second after the one before it: by then, the delay is over.
+    for stream in [5, 7, 9] {
+        c.send(&head(stream, "HEAD", "/later/small", &[], true));
+    }
+    c.until(|frame| frame.header.kind == kind::HEADERS && frame.header.stream == 9).expect("a head");
+    c.send(&raw(kind::RST_STREAM, 0, 3, &8u32.to_be_bytes()));
+    open(&mut c);
+    let is_next = |frame: &frame::FrameHeader| frame.stream == 1 && frame.kind != kind::WINDOW_UPDATE;
+    let next = c.until(|frame| is_next(&frame.header)).expect("the stream goes on");
+    assert_eq!((next.header.kind, next.payload.is_empty()), (kind::DATA, false));
+}
+
 /// Bytes of DATA of stream 1 before `stream` has ended.
 fn ahead_of(c: &mut H2, stream: u32) -> usize {
     let mut bytes = 0;

@@ -4,7 +4,7 @@ use super::find::PassTarget;
 use super::request_body::{is_here, is_spent, needs_length};
 use super::settings::settings;
 use super::state::{BodyFraming, Reading, RequestBody, UpstreamPhase, UpstreamRequest};
-use super::timers::{UpstreamDeadline, UpstreamTimer};
+use super::timers::{ClientDeadline, ClientTimer, UpstreamDeadline, UpstreamTimer};
 use crate::config::settings::proxy_pass::Protocol;
 use crate::exchange::flow::{Begun, Flow};
 use crate::exchange::{Exchange, Rx, body};
@@ -25,6 +25,9 @@ pub(super) fn assemble(
     let PassTarget { upstream, pending, target, is_secure: _ } = target;
     ex.log.upstream.get_or_insert_default().protocol = protocol;
     let buffers_first = plan_body(ex, protocol)?;
+    let settings = &ex.location().settings;
+    let (resolved_by, sent_by) =
+        (cx.now.ms + settings.names.timeout.0 + 1000, cx.now.ms + settings.client.body_timeout.0);
     let mut request = UpstreamRequest {
         phase: match (buffers_first, &pending) {
             (true, _) => UpstreamPhase::BufferBody,
@@ -67,11 +70,8 @@ pub(super) fn assemble(
         spool: None,
         is_scarce: false,
         pace: None,
-        upstream_deadline: UpstreamDeadline::new(
-            UpstreamTimer::Resolve,
-            cx.now.ms + ex.location().settings.names.timeout.0 + 1000,
-        ),
-        client_by: cx.now.ms + ex.location().settings.client.body_timeout.0,
+        upstream_deadline: UpstreamDeadline::new(UpstreamTimer::Resolve, resolved_by),
+        client_deadline: ClientDeadline::new(ClientTimer::Body, sent_by),
     };
     request.set_group(ex, upstream);
     Ok(Box::new(request))

@@ -3,7 +3,7 @@
 use super::record::RequestTarget;
 use super::spool::Spool;
 use super::store::Copy;
-use super::timers::UpstreamDeadline;
+use super::timers::{ClientDeadline, UpstreamDeadline};
 use super::tls::Secure;
 use crate::config::settings::cgi::Interpreter;
 use crate::config::settings::proxy_pass::Protocol;
@@ -114,9 +114,8 @@ pub struct UpstreamRequest {
     pub pace: Option<Pace>,
     /// What the upstream has to do, and until when.
     pub upstream_deadline: UpstreamDeadline,
-    /// Until when the client has to move bytes; monotonic milliseconds. One time for client_body_timeout, send_timeout
-    /// and limit_rate's pause: which of them it is follows from what the exchange waits for when it runs out.
-    pub client_by: u64,
+    /// What the client has to do, and until when.
+    pub client_deadline: ClientDeadline,
 }
 
 /// How far the response has been read.

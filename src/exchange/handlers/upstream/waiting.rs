@@ -3,6 +3,7 @@
 use super::settings::settings;
 use super::state::{UpstreamPhase, UpstreamRequest};
 use super::store;
+use super::timers::ClientTimer;
 use crate::config::settings::upstream::Upstream;
 use crate::exchange::{Exchange, Tx};
 use crate::services::Services;
@@ -82,6 +83,16 @@ impl UpstreamRequest {
             upstream_read: self.phase == UpstreamPhase::Handshake || talking && self.room(ex) > 0,
             exit: self.awaits_exit(),
             upstream_write: connecting || talking && !self.pending().is_empty(),
+        }
+    }
+
+    /// The client's timer follows from what it has to do, and passes to that with what is left of its time: what is
+    /// queued is to be taken before more is to be sent.
+    pub fn name_client_timer(&mut self, waits: Waits) {
+        if waits.client_write {
+            self.client_deadline.passes_to(ClientTimer::Send);
+        } else if waits.client_read {
+            self.client_deadline.passes_to(ClientTimer::Body);
         }
     }
 
