@@ -239,3 +239,31 @@ pub(super) fn escaped(escape: Escape, value: &[u8], out: &mut Vec<u8>) {
         Escape::Json => json_escape_as_nginx(value, out),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::testing::{INSIDE, Site};
+    use crate::http::status::Status;
+
+    #[test]
+    fn a_line_of_the_combined_format_has_its_fields_joined_and_escaped() {
+        let mut site = Site::new("", "");
+        for (fields, status, expected) in [
+            (&[][..], 200, "- - [] \"GET /a?b HTTP/1.1\" 200 0 \"-\" \"-\""),
+            (&["Referer: r", "User-Agent: u"], 404, "- - [] \"GET /a?b HTTP/1.1\" 404 0 \"r\" \"u\""),
+            (&["Referer: r", "Referer: s"], 9, "- - [] \"GET /a?b HTTP/1.1\" 009 0 \"r, s\" \"-\""),
+            (&["User-Agent: \"\\\u{e4}~ "], 99, "- - [] \"GET /a?b HTTP/1.1\" 099 0 \"-\" \"\\x22\\x5C\\xC3\\xA4~\""),
+            (&["Authorization: Basic dTpw"], 100, "- u [] \"GET /a?b HTTP/1.1\" 100 0 \"-\" \"-\""),
+            (&["Authorization: Basic OnA="], 200, "- - [] \"GET /a?b HTTP/1.1\" 200 0 \"-\" \"-\""),
+        ] {
+            let mut ex = site.at("GET /a?b", fields, INSIDE);
+            ex.response.status = Status(status);
+            let mut line = Vec::new();
+            combined(&ex, &mut site.cx, &mut line);
+            let time = format!("[{}]", String::from_utf8_lossy(site.cx.now.clf().as_bytes()));
+            let line = String::from_utf8(line).expect("ASCII").replace(&time, "[]");
+            assert_eq!(line, format!("{INSIDE} {expected}"), "{fields:?} {status}");
+        }
+    }
+}

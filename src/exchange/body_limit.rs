@@ -70,3 +70,45 @@ pub(super) fn lose(ex: &mut Exchange) {
     ex.progress.body_lost = true;
     ex.progress.body = None;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::testing::{INSIDE, Site};
+
+    #[test]
+    fn a_body_is_refused_by_its_length_by_what_has_come_of_it_and_by_what_its_chunk_announces() {
+        let mut site =
+            Site::new("", "location / { client_max_body_size 10; } location /any/ { client_max_body_size 0; }");
+        let length = |n: u64| format!("Content-Length: {n}");
+        let chunked = "Transfer-Encoding: chunked".to_string();
+        // What has come of it, whether that is all, what its chunk still holds, and whether either check refuses it.
+        let table = [
+            ("/", length(10), 0, false, None, false, false),
+            ("/", length(11), 0, false, None, true, false),
+            ("/any/", length(11), 0, false, None, false, false),
+            ("/", chunked.clone(), 11, false, None, false, true),
+            ("/", chunked.clone(), 10, false, None, false, false),
+            ("/", chunked.clone(), 11, true, None, true, true),
+            ("/", chunked.clone(), 10, true, None, false, false),
+            ("/", chunked.clone(), 4, false, Some(6), false, false),
+            ("/", chunked.clone(), 4, false, Some(7), false, true),
+            ("/", chunked.clone(), 4, false, Some(u64::MAX), false, true),
+            ("/any/", chunked, 4, false, Some(u64::MAX), false, false),
+        ];
+        for (uri, field, received, is_all, announced, by_length, by_chunks) in table {
+            let mut at = || {
+                let mut ex = site.at(&format!("PUT {uri}f"), &[&field], INSIDE);
+                ex.progress.body_received = received;
+                ex.progress.rx = if is_all { Rx::Done } else { Rx::Body };
+                ex
+            };
+            let (mut one, mut other) = (at(), at());
+            let case = format!("{uri} {field} {received} {is_all} {announced:?}");
+            let expected = |refuses: bool| if refuses { Err(Flow::Status(Status::CONTENT_TOO_LARGE)) } else { Ok(()) };
+            assert_eq!(check_length(&mut one, &mut site.cx), expected(by_length), "{case}");
+            assert_eq!(one.progress.body_lost, by_length && !is_all, "{case}");
+            assert_eq!(check_received(&mut other, &mut site.cx, announced), expected(by_chunks), "{case}");
+        }
+    }
+}

@@ -124,3 +124,51 @@ fn is_taken_behind_slash(ex: &mut Exchange) -> bool {
     };
     ex.with_location(found.location, |ex| methods::allowed(ex).contains(ex.route.method))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::testing::{INSIDE, Site};
+
+    #[test]
+    fn a_location_that_is_named_without_its_slash_answers_for_clients_that_mount_upload_or_are_proxied() {
+        let mut site = Site::new(
+            "",
+            "location / { } location /plain/ { } location /proxied/ { proxy_pass http://127.0.0.1:9; }
+             location /dav/ { dav_ext_methods PROPFIND OPTIONS; }
+             location /own/ { dav_ext_methods PROPFIND; } location = /own { dav_ext_methods PROPFIND; }
+             location /up/ { allowed_methods GET POST; upload_store DIR/up; }
+             location /both/ { allowed_methods POST; upload_store DIR/up; }
+             location /bot { allowed_methods POST; upload_store DIR/up; }
+             location /says/ { allowed_methods POST; upload_store DIR/up; } location /say { return 403; }",
+        );
+        // The URI afterwards, and the status and the Location of an answer.
+        for (line, uri, answer) in [
+            ("PROPFIND /dav", "/dav/", None),
+            ("OPTIONS /dav", "/dav/", None),
+            ("PROPFIND /dav/", "/dav/", None),
+            ("LOCK /dav", "/dav", None),
+            ("GET /dav", "/dav", None),
+            ("PROPFIND /plain", "/plain", None),
+            ("PROPFIND /own", "/own", None),
+            ("POST /up", "/up", Some((308, "/up/"))),
+            ("POST /up?a=b", "/up", Some((308, "/up/?a=b"))),
+            ("PUT /up", "/up", None),
+            ("GET /up", "/up", None),
+            ("POST /u", "/u", None),
+            ("POST /both", "/both", None),
+            ("POST /says", "/says", None),
+            ("POST /plain", "/plain", None),
+            ("GET /proxied", "/proxied", Some((301, "/proxied/"))),
+            ("GET /proxied?a=b", "/proxied", Some((301, "/proxied/?a=b"))),
+            ("GET /proxie", "/proxie", None),
+        ] {
+            let mut ex = site.at(line, &[], INSIDE);
+            let flow = of_location(&mut ex, &mut site.cx);
+            assert_eq!(String::from_utf8_lossy(&ex.route.uri), uri, "{line}");
+            let location = ex.response.location.as_deref().map(String::from_utf8_lossy);
+            assert_eq!(location.as_deref(), answer.map(|(_, location)| location), "{line}");
+            assert_eq!(flow, answer.map(|(status, _)| Flow::Status(Status(status))), "{line}");
+        }
+    }
+}

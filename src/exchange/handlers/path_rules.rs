@@ -429,3 +429,6 @@ fn has_one_rule(config: &Config, server: ServerId, home: LocationId) -> bool {
         && settings.files.root.constant().is_some()
         && location.try_files.is_none()
 }
+
+#[cfg(test)]
+mod tests;

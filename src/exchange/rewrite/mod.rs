@@ -3,3 +3,6 @@
 mod lists;
 pub mod script;
 pub mod try_files;
+
+#[cfg(test)]
+mod tests;

@@ -166,6 +166,7 @@ fn shortened(name: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::scratch::Scratch;
     use std::fs;
     use std::os::unix::ffi::OsStrExt;
     use std::os::unix::fs::symlink;
@@ -200,5 +201,24 @@ mod tests {
         assert!(path.join("tree/inner").is_dir());
         assert_eq!(fs::read_dir(base.join("area")).expect("read_dir").count(), 0);
         fs::remove_dir_all(&base).expect("clean up");
+    }
+
+    #[test]
+    fn a_trash_is_new_once_and_no_file_is_one() {
+        let scratch = Scratch::new();
+        scratch.write("a", b"a");
+        scratch.write("b", b"b");
+        let at = |name: &str| Trash::at(scratch.path().join(name).as_os_str().as_bytes()).expect("a path");
+        let (dir, trash) = (scratch.fd(), at("made/for/it"));
+        let is_new = |name: &CStr| trash.take(dir.as_fd(), name).map(|trashed| trashed.is_new);
+        assert_eq!([is_new(c"a"), is_new(c"b")], [Ok(true), Ok(false)]);
+        scratch.write("c", b"c");
+        let none = at("made/for/it/a").take(dir.as_fd(), c"c").map(|trashed| trashed.is_new);
+        assert_eq!(none, Err(NotTaken::Trash(Errno::ENOTDIR)));
+        // Only what was made for it is removed again.
+        fs::create_dir(scratch.path().join("kept")).expect("mkdir");
+        let none = at("kept/in/it").take(dir.as_fd(), c"none").map(|trashed| trashed.is_new);
+        assert_eq!(none, Err(NotTaken::Entry(Errno::ENOENT)));
+        assert_eq!(fs::read_dir(scratch.path().join("kept")).expect("it stays").count(), 0);
     }
 }

@@ -206,4 +206,47 @@ mod tests {
             assert_eq!(argument(args.as_bytes()), expected.map(str::as_bytes), "{args}");
         }
     }
+
+    #[test]
+    fn what_a_request_is_to_resumable_uploads_depends_on_its_method_its_fields_and_its_location() {
+        let mut site = Site::new(
+            "",
+            "location /u/ { allowed_methods GET POST PUT; upload_store DIR/u; upload_resumable on; }
+             location /get/ { allowed_methods GET; upload_store DIR/u; upload_resumable on; }
+             location /off/ { allowed_methods GET POST PUT; upload_store DIR/u; }",
+        );
+        let (tus, rufh) = (&["Tus-Resumable: 1.0.0"][..], &["Upload-Complete: ?0"][..]);
+        let id = "?webserv-upload=0123456789abcdef0123456789abcdef";
+        // Its role, whether it is answered as one, whether it may go on with one, and whether its method is let in.
+        use UploadRole::{Append, Creation, None};
+        for (method, path, args, fields, role, facts) in [
+            ("POST", "/u/", "", tus, Creation, [true, false, false]),
+            ("POST", "/u/", "", rufh, Creation, [true, false, false]),
+            ("PUT", "/u/f", "", rufh, Creation, [true, false, false]),
+            ("PUT", "/u/f", "", tus, None, [false, false, false]),
+            ("POST", "/u/", "", &[], None, [false, false, false]),
+            ("GET", "/u/f", "", rufh, None, [false, false, false]),
+            ("PATCH", "/u/", id, &[], Append, [true, true, true]),
+            ("HEAD", "/u/", id, tus, None, [true, true, true]),
+            ("DELETE", "/u/", id, &[], None, [true, true, true]),
+            ("PUT", "/u/f", id, &[], None, [true, true, false]),
+            ("OPTIONS", "/u/", id, &[], None, [false, false, false]),
+            ("PATCH", "/u/", "?webserv-upload=0", &[], Append, [true, false, true]),
+            ("PATCH", "/u/", "", tus, Append, [true, false, true]),
+            ("HEAD", "/u/", "", tus, None, [true, false, true]),
+            ("HEAD", "/u/", "", &[], None, [false, false, false]),
+            ("POST", "/get/", "", tus, Creation, [false, false, false]),
+            ("PATCH", "/get/", id, &[], Append, [false, false, false]),
+            ("POST", "/off/", "", tus, None, [false, false, false]),
+            ("PATCH", "/off/", id, &[], None, [false, false, false]),
+        ] {
+            let mut ex = site.at(&format!("{method} {path}{args}"), fields, OUTSIDE);
+            let case = format!("{method} {path}{args} {fields:?}");
+            assert_eq!(upload_role(&ex), role, "{case}");
+            let allowed = methods::allowed(&ex);
+            assert_eq!([is_asked(&ex), continues_upload(&ex), permits(&ex, allowed)], facts, "{case}");
+            ex.route.error_page = Some(Status::NOT_FOUND);
+            assert_eq!((upload_role(&ex), is_asked(&ex)), (None, false), "{case}: an error page");
+        }
+    }
 }

@@ -399,6 +399,7 @@ pub fn not_written(ex: &mut Exchange, cx: &mut Services, e: Errno) -> Flow {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exchange::testing::{INSIDE, Site};
     use crate::http::etag::ETag;
 
     #[test]
@@ -477,5 +478,20 @@ mod tests {
             |format| String::from_utf8(problem(format, &Refusal::new(Status(405), ""), "", "stored")).expect("UTF-8");
         assert_eq!(bare(Format::Json), "{\"status\":405,\"title\":\"Not Allowed\"}\n");
         assert_eq!(bare(Format::Text), "405 Not Allowed\n");
+    }
+
+    #[test]
+    fn a_form_of_the_listing_is_told_from_other_requests() {
+        let mut site = Site::new("", "location /p/ { allowed_methods POST; autoindex on; autoindex_upload on; }");
+        for (line, accept, expected) in [
+            ("POST /p/", "text/html", true),
+            ("POST /p/", "application/json", false),
+            ("POST /p/f", "text/html", false),
+            ("PUT /p/", "text/html", false),
+            ("POST /", "text/html", false),
+        ] {
+            let ex = site.at(line, &[&format!("Accept: {accept}")], INSIDE);
+            assert_eq!(is_page_form(&ex), expected, "{line} {accept}");
+        }
     }
 }

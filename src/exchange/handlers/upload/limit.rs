@@ -39,3 +39,41 @@ impl fmt::Display for Limit {
         self.line.fmt(f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::testing::{INSIDE, Site};
+    use crate::http::method::MethodSet;
+    use crate::http::signed_link::{Limits, Link};
+    use std::rc::Rc;
+
+    #[test]
+    fn the_limit_that_was_exceeded_is_named_with_its_size_and_its_place() {
+        let mut site = Site::new(
+            "",
+            "location /file/ { upload_max_file_size 10; } location /body/ { client_max_body_size 20; }
+             location /none/ { upload_max_file_size 0; client_max_body_size 0; }",
+        );
+        let table = [
+            ("/file/", "upload_max_file_size", 0, Some(10), "upload_max_file_size 10"),
+            ("/file/", "upload_max_file_size", 11, Some(10), "upload_max_file_size 10"),
+            ("/file/", "upload_max_file_size", 10, Some(10), "the link is for at most 10 bytes"),
+            ("/file/", "upload_max_file_size", 9, Some(9), "the link is for at most 9 bytes"),
+            ("/none/", "upload_max_file_size", 0, None, "upload_max_file_size 0"),
+            ("/none/", "upload_max_file_size", 9, Some(9), "the link is for at most 9 bytes"),
+            ("/body/", "client_max_body_size", 9, Some(20), "client_max_body_size 20"),
+            ("/none/", "client_max_body_size", 9, None, "client_max_body_size 0"),
+            ("/file/", "upload_min_free", 10, None, "upload_min_free off"),
+            ("/file/", "", 9, None, ""),
+        ];
+        for (uri, directive, most, expected, line) in table {
+            let mut ex = site.at(&format!("PUT {uri}f"), &[], INSIDE);
+            let limits = Limits { most, ..Limits::default() };
+            let link = Link { place: b"/".to_vec(), expires: None, methods: MethodSet::EMPTY, limits };
+            ex.route.link = (most > 0).then(|| Rc::new(link));
+            let limit = Limit::of(&ex, directive);
+            assert_eq!((limit.most, &*limit.line.text), (expected, line), "{uri} {directive} {most}");
+        }
+    }
+}

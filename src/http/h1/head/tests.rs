@@ -424,3 +424,17 @@ fn a_field_line_that_is_refused_names_what_is_wrong_with_it() {
         assert_eq!(split_field(line), expected, "{}", line.escape_ascii());
     }
 }
+
+#[test]
+fn a_parser_that_handed_its_head_over_reads_the_next_request() {
+    let (mut parser, mut head) = (HeadParser::default(), RequestHead::default());
+    for (text, path) in [("GET /a HTTP/1.1\r\nHost: h\r\nA: b\r\n\r\n", "/a"), ("PUT /b HTTP/1.0\r\n\r\n", "/b")] {
+        assert_eq!(parser.parse(&text.as_bytes()[..5], &LIMITS), Ok(HeadProgress::Partial));
+        assert_eq!(parser.parse(text.as_bytes(), &LIMITS), Ok(HeadProgress::Complete));
+        head.clear();
+        parser.take(&mut head);
+        assert_eq!(head.target.of(text.as_bytes()), path.as_bytes());
+        assert_eq!((head.len, head.fields.len()), (text.len(), text.matches(": ").count()));
+        assert!(parser.head.fields.is_empty());
+    }
+}
