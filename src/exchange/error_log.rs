@@ -57,7 +57,6 @@ impl Exchange {
             LineFormat::Json => member("server", name, line),
         }
         let mut quoted = |name: &str, text: &[u8]| match format {
-            _ if text.is_empty() => {}
             LineFormat::Json => member(name, text, line),
             LineFormat::Text => {
                 line.extend_from_slice(b", ");
@@ -71,17 +70,24 @@ impl Exchange {
             let id: String = self.log.request_id().iter().map(|byte| format!("{byte:02x}")).collect();
             quoted("request_id", id.as_bytes());
         }
-        quoted("request", self.request.head.request_line.of(self.buf()));
+        let mut if_any = |name: &str, text: &[u8]| {
+            if !text.is_empty() {
+                quoted(name, text);
+            }
+        };
+        if_any("request", self.request.head.request_line.of(self.buf()));
         // The URI of an include, or of auth_request's subrequest.
-        quoted("subrequest", if self.nesting.subrequest.is_some() { &self.route.uri } else { b"" });
-        quoted("upstream", &self.log.upstream.as_ref().map(|record| record.shown()).unwrap_or_default());
+        if_any("subrequest", if self.nesting.subrequest.is_some() { &self.route.uri } else { b"" });
+        if_any("upstream", &self.log.upstream.as_ref().map(|record| record.shown()).unwrap_or_default());
         // The client's Host field, whatever host an absolute target names (nginx).
         let head = &self.request.head;
         let field = head.get(HeaderId::Host).map(|field| field.value);
         let host = field.or((head.version == Version::Http2).then_some(head.host));
-        quoted("host", host.map(|host| host.of(self.buf())).unwrap_or_default());
-        let referrer = self.request.head.get(HeaderId::Referer).map(|field| field.value.of(self.buf()));
-        quoted("referrer", referrer.unwrap_or_default());
+        if_any("host", host.map(|host| host.of(self.buf())).unwrap_or_default());
+        // Also an empty one, as in nginx.
+        if let Some(referrer) = self.request.head.get(HeaderId::Referer) {
+            quoted("referrer", referrer.value.of(self.buf()));
+        }
     }
 }
 

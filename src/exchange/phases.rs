@@ -260,6 +260,7 @@ fn find_location(ex: &mut Exchange, cx: &mut Services) -> Flow {
     let config = ex.config.clone();
     cx.trace.step(|| TraceStep::Search { server: ex.route.server, uri: ex.route.uri.clone() });
     if let Some(flow) = handlers::add_slash::of_location(ex, cx) {
+        note_ending_location(ex, cx);
         return match check_internal(ex, cx).and_then(|()| check_length(ex, cx)) {
             Ok(()) => flow,
             Err(refused) => {
@@ -329,7 +330,12 @@ fn content(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Flow 
             begun => return pass(handler, begun),
         }
     }
-    match ex.location().content {
+    let content = ex.location().content;
+    if !matches!(content, ContentHandler::Files | ContentHandler::Proxy | ContentHandler::Cgi) {
+        // Such a handler gives its response a type of its own, whatever X-Accel-Redirect led here (nginx).
+        ex.route.kept.content_type = None;
+    }
+    match content {
         // Answered above.
         ContentHandler::Cgi => Flow::Status(Status::NOT_FOUND),
         ContentHandler::Proxy => pass(handler, handlers::upstream::start(ex, cx)),

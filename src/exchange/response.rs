@@ -190,6 +190,12 @@ impl Response {
         self.body = Body::Bytes(body);
     }
 
+    /// Whether Content-Type and Content-Length describe it: not a 204, nor a 304 made here, but an upstream's 304, which
+    /// describes the page (RFC 9110 §15.4.5).
+    pub fn describes_content(&self, status: Status) -> bool {
+        !status.has_no_content() || status == Status::NOT_MODIFIED && matches!(self.body, Body::Stream { .. })
+    }
+
     /// The bytes are derived from those of the file or the upstream: a strong validator becomes weak.
     pub fn weaken(&mut self) {
         if let Some(tag) = self.etag.filter(|tag| !tag.as_bytes().starts_with(b"W/")) {

@@ -324,3 +324,13 @@ fn a_stub_stands_for_an_error_and_its_page() {
         .start();
     s.get("/i.html").is(200).body_is("stub|page");
 }
+
+#[test]
+fn an_empty_referer_stands_in_the_line() {
+    let s = server("").allow_log("No such file").start();
+    s.get_with("/none", "Referer:\r\n").is(404);
+    s.get("/plain").is(404);
+    eventually("the lines", || lines(&s, "No such file") == 2);
+    assert_eq!(lines(&s, ", host: \"localhost\", referrer: \"\""), 1);
+    assert_eq!(lines(&s, "referrer: "), 1);
+}

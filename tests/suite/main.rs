@@ -31,6 +31,7 @@ mod acme;
 mod acme_played;
 mod as_nginx;
 mod as_nginx_lines;
+mod as_nginx_proxied;
 mod as_nginx_upstreams;
 mod as_nginx_variables;
 mod auth_request;

@@ -43,8 +43,7 @@ pub fn write(ex: &mut Exchange, cx: &mut Services) -> Cacheable {
         _ => None,
     };
     let content_type = response.content_type.as_bytes();
-    // An upstream's 304 describes the page (RFC 9110 §15.4.5).
-    let names_body = has_body || status == Status::NOT_MODIFIED && matches!(response.body, Body::Stream { .. });
+    let names_body = response.describes_content(status);
     ex.out.head(&ResponseHead {
         status,
         reason: response.reason.as_deref(),

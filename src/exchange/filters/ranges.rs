@@ -14,10 +14,10 @@ use std::cell::Cell;
 use std::io::Write;
 
 /// Answers Range and If-Range for a 200 of GET, as nginx's range filter: 206, 416, or the 200 as it is. For a streamed
-/// body the range was chosen when the upstream's head came.
+/// body the range was parsed when the upstream's head came.
 pub fn apply(ex: &mut Exchange, now: i64) -> Cacheable {
     if let Body::Stream { .. } = ex.response.body {
-        window(ex);
+        window(ex, now);
         return Cacheable::Yes;
     }
     if !ex.response.ranges || ex.response.status != Status::OK {
@@ -34,8 +34,7 @@ pub fn apply(ex: &mut Exchange, now: i64) -> Cacheable {
     }
     let Some(value) = ex.header(HeaderId::Range) else { return Cacheable::Yes };
     let Body::File(file) = &ex.response.body else { return Cacheable::Yes };
-    let conditional = ex.request.head.get(HeaderId::IfRange).is_some();
-    if conditional && !cond::if_range(&ex.request.head, ex.buf(), &ex.response.validators(now)) {
+    if !if_range(ex, now) {
         return Cacheable::Yes;
     }
     let size = file.stat.size;
@@ -73,18 +72,24 @@ pub fn apply(ex: &mut Exchange, now: i64) -> Cacheable {
     Cacheable::Yes
 }
 
+/// Whether If-Range, if the request has it, lets a part be sent; what add_header made counts (nginx).
+fn if_range(ex: &Exchange, now: i64) -> bool {
+    let head = &ex.request.head;
+    head.get(HeaderId::IfRange).is_none() || cond::if_range(head, ex.buf(), &ex.response.validators(now))
+}
+
 fn content_range(fields: &mut Fields, range: ByteRange, size: u64) {
     let mut value = Vec::with_capacity(48);
     range::content_range(range, size, &mut value);
     fields.push(b"Content-Range", &value);
 }
 
-/// Sets the range of a streamed body, chosen when its head arrived; not if another filter changes the body: the range
+/// Sets the range of a streamed body, parsed when its head arrived; not if another filter changes the body: the range
 /// would be cut all the same.
-fn window(ex: &mut Exchange) {
+fn window(ex: &mut Exchange, now: i64) {
     let chosen = ex.response.window.take();
     let is_sent = ex.response.ranges && ex.response.status == Status::OK && ex.response.encoder.is_none();
-    let Some(window) = chosen.filter(|_| is_sent) else { return };
+    let Some(window) = chosen.filter(|_| is_sent && if_range(ex, now)) else { return };
     ex.response.window = Some(window);
     let (range, size) = (window.range, window.size);
     ex.response.status = Status::PARTIAL_CONTENT;

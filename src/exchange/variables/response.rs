@@ -44,7 +44,7 @@ fn is_of_page(status: Status) -> bool {
 pub fn field(ex: &Exchange, name: &[u8], out: &mut Vec<u8>) -> Is {
     let response = &ex.response;
     match name {
-        b"content_type" if response.status.has_no_content() => return Is::Unset,
+        b"content_type" if !response.describes_content(response.status) => return Is::Unset,
         b"content_type" => return set(response.content_type.as_bytes(), out),
         // Decided behind the lines of add_header (nginx).
         b"accept_ranges" if ex.progress.tx != Tx::Wait && response.ranges && response.status == Status::OK => {

@@ -48,7 +48,7 @@ pub const KINDS: &[Kind] = &[
             lines.join("\n").trim_end() == ours.trim_end()
         },
     ),
-    ("| `$content_length` of a chunked body that is discarded |", |ask, ours, theirs| {
+    ("| `$content_length` of a chunked body that is discarded or too large |", |ask, ours, theirs| {
         ask.contains("\r\nTransfer-Encoding:") && is_but_for_zeros(ours, theirs)
     }),
     ("| the header fields after a refused Host |", |ask, ours, theirs| {

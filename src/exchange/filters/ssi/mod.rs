@@ -43,9 +43,10 @@ fn is_page(ex: &Exchange) -> bool {
         && !ex.response.encoded
         && !ex.response.is_inert
         && (ex.response.body.length() != Some(0) || ex.response.status == Status::NOT_MODIFIED)
-        && match ex.response.status {
-            // A 304 has no type: its validators stay only if SSI applies to every type (nginx).
-            Status::NOT_MODIFIED => matches!(ssi.types, TypeSet::All),
+        && match (ex.response.status, &ex.response.body) {
+            (_, Body::Stream { .. }) => is_of_type(ex),
+            // A 304 made here has no type: its validators stay unless SSI applies to every type (nginx).
+            (Status::NOT_MODIFIED, _) => matches!(ssi.types, TypeSet::All),
             _ => is_of_type(ex),
         }
 }

@@ -194,6 +194,7 @@ fn respond(ex: &mut Exchange, archive: Archive, form: ArchiveForm) {
         ex.response.line(b"Cache-Control", b"no-cache");
     }
     ex.response.status = Status::OK;
+    ex.route.kept.content_type = None;
     ex.response.content_type = ContentType::Static(form.content_type());
     ex.response.ranges = false;
     // What clients wrote into their files is no command.

@@ -12,6 +12,8 @@ use std::rc::Rc;
 /// Sends the rendered listing; several pieces are sent as chunks, each freed after that.
 pub fn respond(ex: &mut Exchange, shape: &Shape, pieces: &[Rc<[u8]>]) -> Flow {
     ex.response.status = Status::OK;
+    // Whatever type an X-Accel-Redirect that led here had (nginx).
+    ex.route.kept.content_type = None;
     ex.response.content_type = ContentType::Static(shape.view.format.content_type());
     ex.response.body = match pieces {
         [whole] => Body::Shared(whole.clone()),

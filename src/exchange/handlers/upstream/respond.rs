@@ -12,7 +12,7 @@ use crate::config::value::Size;
 use crate::exchange::flow::Flow;
 use crate::exchange::response::{Body, ContentType, Window};
 use crate::exchange::{Exchange, Printable, error_page};
-use crate::http::cond::{self, Validators};
+use crate::http::cond;
 use crate::http::escape::{escape_path, unescape};
 use crate::http::field::Field;
 use crate::http::field_syntax::{is_field_value, list, push_value};
@@ -97,7 +97,7 @@ pub fn handle_head(
         ex.response.fields.remove(b"accept-ranges");
     }
     if code == 200 && (settings.force_ranges || caches && head.get(HeaderId::AcceptRanges).is_some()) {
-        return Ok(part(head, ex, cx.now.unix));
+        return Ok(part(ex, cx.now.unix));
     }
     Ok(Flow::Respond)
 }
@@ -139,7 +139,7 @@ fn is_cacheable(head: &ReceivedHead, ignore: Ignore, now: i64) -> bool {
 }
 
 /// proxy_force_ranges: serves the single range of a GET from the whole response (nginx: never several).
-fn part(head: &ReceivedHead, ex: &mut Exchange, now: i64) -> Flow {
+fn part(ex: &mut Exchange, now: i64) -> Flow {
     ex.response.fields.remove(b"accept-ranges");
     let Body::Stream { length: Some(size) } = ex.response.body else { return Flow::Respond };
     ex.response.ranges = ex.location().settings.output.max_ranges != Some(0);
@@ -147,21 +147,19 @@ fn part(head: &ReceivedHead, ex: &mut Exchange, now: i64) -> Flow {
         return Flow::Respond;
     }
     let Some(value) = ex.header(HeaderId::Range) else { return Flow::Respond };
-    if ex.request.head.get(HeaderId::IfRange).is_some() {
-        let modified = head.get(HeaderId::LastModified).and_then(date::parse);
-        let validators = Validators::new(head.get(HeaderId::Etag), modified, true, now);
-        if !cond::if_range(&ex.request.head, ex.buf(), &validators) {
-            return Flow::Respond;
-        }
-    }
+    let holds = || {
+        let validators = ex.response.validators(now);
+        ex.request.head.get(HeaderId::IfRange).is_none() || cond::if_range(&ex.request.head, ex.buf(), &validators)
+    };
     match range::parse(value, size, Some(1)) {
+        // add_header may still change what If-Range is compared with: the filter of ranges does that.
         Ranges::One(range) => ex.response.window = Some(Window::new(range, size)),
-        Ranges::Unsatisfiable => {
+        Ranges::Unsatisfiable if holds() => {
             ex.response.clear();
             ex.response.line(b"Content-Range", format!("bytes */{size}").as_bytes());
             return Flow::Status(Status::RANGE_NOT_SATISFIABLE);
         }
-        Ranges::None | Ranges::Many(_) => {}
+        Ranges::None | Ranges::Many(_) | Ranges::Unsatisfiable => {}
     }
     Flow::Respond
 }
