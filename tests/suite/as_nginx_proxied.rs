@@ -24,11 +24,13 @@ fn a_listing_or_an_empty_gif_after_x_accel_redirect_has_its_own_type() {
     let s = server(&format!(
         "location / {{ proxy_pass http://{}; }} location /in/ {{ internal; autoindex on; }}
          location /in/json/ {{ autoindex on; autoindex_format json; }} location /in/gif {{ empty_gif; }}
-         location /in/status {{ stub_status; }} location /in/text {{ return 200 text; }}",
+         location /in/status {{ stub_status; }} location /in/text {{ return 200 text; }}
+         location /in/gone {{ return 410 text; }}",
         up.address
     ))
     .file("html/in/a/f.txt", "f")
     .file("html/in/json/f.txt", "f")
+    .allow_log("No such file")
     .start();
     let kinds = [
         ("/a/", "text/html"),
@@ -42,6 +44,8 @@ fn a_listing_or_an_empty_gif_after_x_accel_redirect_has_its_own_type() {
     for (path, kind) in kinds {
         s.get(path).is(200).has("Content-Type", kind);
     }
+    s.get("/gone").is(410).has("Content-Type", "x/y").body_is("text");
+    s.get("/missing").is(404).has("Content-Type", "text/html");
 }
 
 #[test]
@@ -104,14 +108,17 @@ fn expires_by_type_holds_for_a_304_of_an_upstream_that_names_its_type() {
     });
     let s = http(&format!(
         "map $sent_http_content_type $time {{ text/html 1h; default off; }}
-         server {{ listen 127.0.0.1:%%PORT%%; expires $time; add_header X-Type $sent_http_content_type;
+         server {{ listen 127.0.0.1:%%PORT%%; expires $time; charset utf-8; add_header X-Type $sent_http_content_type;
              location / {{ proxy_pass http://{}; }} location /f {{ }} }}",
         up.address
     ))
     .file("html/f/a.html", "a")
     .start();
     for path in ["/200", "/304"] {
-        s.get(path).has("Cache-Control", "max-age=3600").has("X-Type", "text/html");
+        let r = s.get(path);
+        r.has("Cache-Control", "max-age=3600")
+            .has("X-Type", "text/html")
+            .has("Content-Type", "text/html; charset=utf-8");
     }
     // A 304 made here has no type, as in nginx.
     let date = s.get("/f/a.html").is(200).header("Last-Modified").unwrap_or_default().to_owned();

@@ -13,8 +13,8 @@ use crate::services::Services;
 /// has the body recoded where there is a map.
 pub fn apply(ex: &mut Exchange, cx: &mut Services) -> Cacheable {
     let named = ex.location().settings.charset.name.is_some() || ex.route.kept.charset.is_some();
-    // A 304 has no type, and nothing to recode.
-    if named && ex.response.status != Status::NOT_MODIFIED {
+    // A 304 made here has no type.
+    if named && ex.response.describes_content(ex.response.status) {
         name_and_recode(ex, cx);
     }
     // Configured charsets are the same each time; a variable revokes the vouching itself.
@@ -53,7 +53,10 @@ fn name_and_recode(ex: &mut Exchange, cx: &mut Services) {
         return;
     };
     ex.response.content_type = content_type;
-    recode(ex, cx, &map.recode);
+    // An upstream's 304 has nothing to recode.
+    if ex.response.status != Status::NOT_MODIFIED {
+        recode(ex, cx, &map.recode);
+    }
 }
 
 /// The charset to send; None: the response stays as it is.

@@ -170,10 +170,12 @@ fn add_kept(ex: &mut Exchange) -> Cacheable {
     if ex.response.location.is_none() {
         ex.response.location = ex.route.kept.location.take();
     }
-    // A page made for an error has a type of its own; one that error_page led to has the kept type (nginx).
-    let is_content = ex.response.status.0 < 300 || ex.route.error_page.is_some();
+    // A refusal has a type of its own; what error_page led to and the text of a `return` have the kept one (nginx).
+    let is_refusal = ex.response.status.0 >= 300
+        && ex.route.error_page.is_none()
+        && matches!(ex.response.content_type, ContentType::Static(_));
     if let Some(kept) = ex.route.kept.content_type.take()
-        && is_content
+        && !is_refusal
     {
         ex.response.content_type = ContentType::Shared(kept);
     }
