@@ -190,7 +190,7 @@ impl Response {
         self.body = Body::Bytes(body);
     }
 
-    /// Whether Content-Type and Content-Length describe it: not a 204, nor a 304 made here, but an upstream's 304, which
+    /// Whether Content-Type and Content-Length are sent. A 204 has none, nor has a 304 made here; an upstream's 304
     /// describes the page (RFC 9110 §15.4.5).
     pub fn describes_content(&self, status: Status) -> bool {
         !status.has_no_content() || status == Status::NOT_MODIFIED && matches!(self.body, Body::Stream { .. })
