@@ -19,7 +19,7 @@ pub enum Cacheable {
 
 /// Which names of files were looked up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-enum Looks {
+enum Lookups {
     #[default]
     None,
     One,
@@ -29,7 +29,7 @@ enum Looks {
 /// Built up by phases, handlers and filters of one request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Basis {
-    looks: Looks,
+    lookups: Lookups,
     is_vouched: bool,
     varies: bool,
     dirs: DirGenerations,
@@ -37,18 +37,18 @@ pub struct Basis {
 
 impl Basis {
     /// A file was looked up by its name, whether or not it is there.
-    pub fn look(&mut self) {
-        self.looks = if self.looks == Looks::None { Looks::One } else { Looks::Several };
+    pub fn add_lookup(&mut self) {
+        self.lookups = if self.lookups == Lookups::None { Lookups::One } else { Lookups::Several };
     }
 
     /// Nothing was looked up so far.
-    pub fn has_no_look(&self) -> bool {
-        self.looks == Looks::None
+    pub fn has_no_lookup(&self) -> bool {
+        self.lookups == Lookups::None
     }
 
     /// More than one file's name decided: symbolic links on the way, a directory, another file.
     pub fn depends_on_other_names(&mut self) {
-        self.looks = Looks::Several;
+        self.lookups = Lookups::Several;
     }
 
     /// Where hidden directories lie decided, as of their generations before and after the decision.
@@ -90,7 +90,7 @@ impl Basis {
     /// Whether the same request gets the same response as long as the configuration, the one file and the directories
     /// of [`Basis::dirs`] are unchanged.
     pub fn is_one_file(&self) -> bool {
-        self.is_vouched && !self.varies && self.looks == Looks::One
+        self.is_vouched && !self.varies && self.lookups == Lookups::One
     }
 }
 
@@ -108,25 +108,29 @@ mod tests {
         type Step = fn(&mut Basis);
         let cases: [(&str, &[Step], bool); 11] = [
             ("no step", &[], false),
-            ("a handler that says nothing", &[Basis::look], false),
-            ("one file", &[Basis::look, Basis::vouch], true),
+            ("a handler that says nothing", &[Basis::add_lookup], false),
+            ("one file", &[Basis::add_lookup, Basis::vouch], true),
             ("no file", &[Basis::vouch], false),
-            ("two files", &[Basis::look, Basis::look, Basis::vouch], false),
-            ("another handler after it", &[Basis::look, Basis::vouch, Basis::withdraw], false),
-            ("a variable before it", &[Basis::varies, Basis::look, Basis::vouch], false),
-            ("directories", &[Basis::look, |basis| basis.asked_hidden_dirs((3, 3)), Basis::vouch], true),
-            ("directories that moved", &[Basis::look, |basis| basis.asked_hidden_dirs((3, 4)), Basis::vouch], false),
+            ("two files", &[Basis::add_lookup, Basis::add_lookup, Basis::vouch], false),
+            ("another handler after it", &[Basis::add_lookup, Basis::vouch, Basis::withdraw], false),
+            ("a variable before it", &[Basis::varies, Basis::add_lookup, Basis::vouch], false),
+            ("directories", &[Basis::add_lookup, |basis| basis.asked_hidden_dirs((3, 3)), Basis::vouch], true),
+            (
+                "directories that moved",
+                &[Basis::add_lookup, |basis| basis.asked_hidden_dirs((3, 4)), Basis::vouch],
+                false,
+            ),
             (
                 "directories that moved in between",
                 &[
-                    Basis::look,
+                    Basis::add_lookup,
                     |basis| basis.asked_stored_dirs((3, 3)),
                     |basis| basis.asked_stored_dirs((4, 4)),
                     Basis::vouch,
                 ],
                 false,
             ),
-            ("a filter that varies", &[Basis::look, Basis::vouch, |basis| basis.passed(Cacheable::No)], false),
+            ("a filter that varies", &[Basis::add_lookup, Basis::vouch, |basis| basis.passed(Cacheable::No)], false),
         ];
         for (name, steps, expected) in cases {
             let mut basis = Basis::default();

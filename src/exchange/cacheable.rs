@@ -123,11 +123,12 @@ fn made(key: Option<&[u8]>, ex: &mut Exchange, cx: &mut Services) -> Option<Cach
     let mut name = std::mem::take(&mut ex.route.path);
     name.push(0);
     let path = text.add(&name);
-    let looked =
-        std::ffi::CStr::from_bytes_with_nul(&name).ok().and_then(|p| cx.files.look(p, &cx.now, &mut cx.dir_watch));
+    let opened = std::ffi::CStr::from_bytes_with_nul(&name)
+        .ok()
+        .and_then(|p| cx.files.open_with_lookup(p, &cx.now, &mut cx.dir_watch));
     name.pop();
     ex.route.path = name;
-    let (found, look) = looked?;
+    let (found, lookup) = opened?;
 
     let is_framed = ex.out.has_frames();
     let Parts { head, date, content, by_sendfile } = Parts::of(ex, found.as_ref().ok())?;
@@ -176,7 +177,7 @@ fn made(key: Option<&[u8]>, ex: &mut Exchange, cx: &mut Services) -> Option<Cach
         line,
         file: found.map(|file| Rc::downgrade(&file)),
         dirs: ex.basis.dirs(),
-        look: RefCell::new(look),
+        lookup: RefCell::new(lookup),
     })
 }
 

@@ -35,14 +35,14 @@ impl Draw {
         Ok(Box::new(Draw { dir: file::read_dir(dir), links, number, names: Vec::new(), ends: vec![0] }))
     }
 
-    /// Reads on, a batch at a time; `look` gives the state of what a link leads to. False: stopped before the end,
-    /// since the time of the turn `is_over`.
+    /// Reads on, a batch at a time; `stat_entry` gives the state of what a link leads to. False: stopped before the
+    /// end, since the time of the turn `is_over`.
     ///
     /// # Errors
     /// Of the system call, or memory is short.
     pub fn read(
         &mut self,
-        look: impl Fn(BorrowedFd<'_>, &CStr, &Links) -> Result<Stat, Errno>,
+        stat_entry: impl Fn(BorrowedFd<'_>, &CStr, &Links) -> Result<Stat, Errno>,
         mut is_over: impl FnMut() -> bool,
     ) -> Result<bool, Errno> {
         loop {
@@ -61,9 +61,8 @@ impl Draw {
                     Some(FileKind::Regular) => true,
                     Some(FileKind::Dir | FileKind::Other) => false,
                     // Only then must the file itself be looked at.
-                    Some(FileKind::Symlink) | None => {
-                        look(self.dir.dir(), entry.name, &self.links).is_ok_and(|stat| stat.kind == FileKind::Regular)
-                    }
+                    Some(FileKind::Symlink) | None => stat_entry(self.dir.dir(), entry.name, &self.links)
+                        .is_ok_and(|stat| stat.kind == FileKind::Regular),
                 };
                 if is_regular {
                     self.names.try_reserve(name.len())?;

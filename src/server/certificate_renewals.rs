@@ -19,17 +19,17 @@ pub(super) fn all(config: &Config) -> impl Iterator<Item = (usize, &LocalCertifi
     })
 }
 
-/// When certificates are looked at next.
+/// When certificates are checked next.
 pub struct Renewals {
-    /// Milliseconds between two looks at the most: the wall clock may be set.
-    pub(super) look: u64,
+    /// Milliseconds until the next check at the most: the wall clock may be set.
+    pub(super) longest_wait: u64,
     /// Monotonic milliseconds; None: there are none to renew.
     pub(super) next: Option<u64>,
     /// Since when another process holds the lock, monotonic milliseconds.
     pub(super) held: Option<u64>,
 }
 
-/// What a look came to, as a line for the log.
+/// The outcome of a check, as a line for the log.
 pub struct Renewed {
     /// Of the line.
     pub level: Level,
@@ -40,9 +40,9 @@ pub struct Renewed {
 }
 
 impl Renewals {
-    /// `look`: when to look at the certificates for the first time, monotonic milliseconds.
-    pub fn new(look: u64) -> Renewals {
-        Renewals { look, next: None, held: None }
+    /// `longest_wait`: milliseconds between two checks at the most.
+    pub fn new(longest_wait: u64) -> Renewals {
+        Renewals { longest_wait, next: None, held: None }
     }
 
     /// When the next one is due, monotonic milliseconds.
@@ -55,7 +55,7 @@ impl Renewals {
         let due = all(config).map(|(_, local)| local.renew_at(unix)).min();
         self.next = due.map(|due| {
             let seconds = u64::try_from(due.saturating_sub(unix)).unwrap_or(0);
-            ms.saturating_add(seconds.saturating_mul(1000).min(self.look))
+            ms.saturating_add(seconds.saturating_mul(1000).min(self.longest_wait))
         });
     }
 

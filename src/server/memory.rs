@@ -13,7 +13,7 @@ const TURN: usize = 256;
 impl Server {
     /// Checks memory usage, and frees what can be spared.
     pub(super) fn check_memory(&mut self) {
-        if let Some(stage) = self.cx.overload.look(self.cx.now.ms) {
+        if let Some(stage) = self.cx.overload.check(self.cx.now.ms) {
             self.log_stage(stage);
             if !self.cx.overload.is_tight() {
                 self.fill_caches();

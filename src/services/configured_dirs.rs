@@ -230,7 +230,7 @@ impl ConfiguredDirs {
     /// Switches to the configuration if it is another one, and refreshes stale directories.
     fn refresh_for(&mut self, config: &Rc<Config>, now: u64) -> Result<(), Errno> {
         self.adopt(config);
-        self.look(now)
+        self.refresh_stale(now)
     }
 
     fn is_of(&self, config: &Rc<Config>) -> bool {
@@ -281,8 +281,8 @@ impl ConfiguredDirs {
         self.prepare_by(now, real_paths::find_cached, ask_remote, RemoteMounts::read);
     }
 
-    /// As [`ConfiguredDirs::look_by`]. Stops at a directory that cannot be resolved now, or that is on a remote file
-    /// system, which might hang.
+    /// As [`ConfiguredDirs::refresh_stale_by`]. Stops at a directory that cannot be resolved now, or that is on a
+    /// remote file system, which might hang.
     fn prepare_by(
         &mut self,
         now: u64,
@@ -365,13 +365,13 @@ impl ConfiguredDirs {
         }
     }
 
-    fn look(&mut self, now: u64) -> Result<(), Errno> {
-        self.look_by(now, real_paths::find_cached, ask_remote, RemoteMounts::read)
+    fn refresh_stale(&mut self, now: u64) -> Result<(), Errno> {
+        self.refresh_stale_by(now, real_paths::find_cached, ask_remote, RemoteMounts::read)
     }
 
     /// Refreshes those that are not fresh. `known`: the real path of a path if the kernel has it cached; `ask`: the
     /// real path according to its file system.
-    fn look_by(
+    fn refresh_stale_by(
         &mut self,
         now: u64,
         known: fn(&[u8]) -> Option<Vec<u8>>,

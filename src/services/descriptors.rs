@@ -8,7 +8,7 @@
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 /// The limit divided by this is reserved for other purposes.
-const PART: u64 = 8;
+const RESERVED_SHARE: u64 = 8;
 
 /// Copied to all that open files for clients. The limit is RLIMIT_NOFILE (worker_rlimit_nofile).
 #[derive(Clone, Copy, Default)]
@@ -20,12 +20,12 @@ pub struct Descriptors {
 impl Descriptors {
     /// Sets the process's limit (RLIMIT_NOFILE).
     pub fn set_limit(&mut self, limit: u64) {
-        self.left_from = Some(limit - limit / PART);
+        self.left_from = Some(limit - limit / RESERVED_SHARE);
     }
 
     /// An eighth of the limit: the maximum for name lookups, and for the directories of unfinished uploads.
     pub fn eighth(&self) -> usize {
-        self.left_from.map_or(usize::MAX, |from| usize::try_from(from / (PART - 1)).unwrap_or(usize::MAX))
+        self.left_from.map_or(usize::MAX, |from| usize::try_from(from / (RESERVED_SHARE - 1)).unwrap_or(usize::MAX))
     }
 
     /// Whether the descriptor just opened is a reserved one, and must be closed again.

@@ -6,10 +6,10 @@
 //! missing one is looked up again. Contents younger than the clock's granularity are not trusted: a second write could
 //! have the same timestamps.
 
-mod look;
+mod lookup;
 mod missing;
 
-pub use self::look::{Look, directory_of};
+pub use self::lookup::{Lookup, directory_of};
 use self::missing::Missing;
 use super::clock::Clock;
 use super::descriptors::Descriptors;
@@ -261,7 +261,7 @@ pub struct FileCache {
 struct Slot {
     path: Box<[u8]>,
     file: Rc<OpenFile>,
-    look: Look,
+    lookup: Lookup,
     /// The file has several names, so its directory does not report every change.
     alone: bool,
 }
@@ -335,8 +335,8 @@ impl FileCache {
             }
             None => self.missing.get(name),
         };
-        if let Some((e, look)) = found
-            && look.holds(now)
+        if let Some((e, lookup)) = found
+            && lookup.holds(now)
         {
             return Err(*e);
         }
@@ -344,15 +344,15 @@ impl FileCache {
             return open(path);
         }
         let dir = directory_of(name);
-        let mut look = Look::new(watch.watched(dir).cloned(), now);
+        let mut lookup = Lookup::new(watch.watched(dir).cloned(), now);
         match self.open_now(path) {
             Ok(Opened::File(file)) => {
                 self.missing.remove(name);
                 if settled(&file.stat, now) {
-                    if look.dir.is_none() {
-                        look = Look::new(watch.directory(dir, now), now);
+                    if lookup.dir.is_none() {
+                        lookup = Lookup::new(watch.directory(dir, now), now);
                     }
-                    self.keep(path, &file, look, now);
+                    self.keep(path, &file, lookup, now);
                 }
                 Ok(Opened::File(file))
             }
@@ -374,41 +374,41 @@ impl FileCache {
 
     /// As [`FileCache::open`], with how long the result can be relied on without checking. None: nothing is cached, or
     /// it is not a regular file.
-    pub fn look(
+    pub fn open_with_lookup(
         &mut self,
         path: &CStr,
         now: &Clock,
         watch: &mut DirWatch,
-    ) -> Option<(Result<Rc<OpenFile>, Errno>, Look)> {
+    ) -> Option<(Result<Rc<OpenFile>, Errno>, Lookup)> {
         let found = match self.open(path, now, watch) {
             Ok(Opened::File(file)) => Ok(file),
             Ok(_) => return None,
             Err(e) => Err(e),
         };
         let name = path.to_bytes();
-        let look = match self.map.get(name) {
-            Some(&at) => &self.slots[at as usize].look,
+        let lookup = match self.map.get(name) {
+            Some(&at) => &self.slots[at as usize].lookup,
             None => &self.missing.get(name)?.1,
         };
-        Some((found, look.clone()))
+        Some((found, lookup.clone()))
     }
 
     /// The entry's file, if its path still refers to it.
     fn fresh(&mut self, at: usize, path: &CStr, now: &Clock, watch: &mut DirWatch) -> Option<Rc<OpenFile>> {
         let slot = &mut self.slots[at];
-        if !slot.look.holds(now) {
+        if !slot.lookup.holds(now) {
             let dir = if slot.alone { None } else { watch.directory(directory_of(path.to_bytes()), now) };
-            let look = Look::new(dir, now);
+            let lookup = Lookup::new(dir, now);
             if !file::stat(path).is_ok_and(|stat| same(&stat, &slot.file.stat)) {
                 return None;
             }
-            slot.look = look;
+            slot.lookup = lookup;
         }
         slot.file.touch(now);
         Some(slot.file.clone())
     }
 
-    fn keep(&mut self, path: &CStr, file: &Rc<OpenFile>, mut look: Look, now: &Clock) {
+    fn keep(&mut self, path: &CStr, file: &Rc<OpenFile>, mut lookup: Lookup, now: &Clock) {
         let cost = file.memory().map_or(0, |m| m.len() as u64);
         let is_descriptor = file.fd().is_some();
         if cost > self.limit {
@@ -428,7 +428,7 @@ impl FileCache {
         // Checked again, now that it is watched.
         let alone = file.stat.nlink > 1 || !file::lstat(path).is_ok_and(|stat| same(&stat, &file.stat));
         if alone {
-            look.dir = None;
+            lookup.dir = None;
         }
         // Already set if the file is cached under another name too.
         let _ = file.budget.set(self.copies.clone());
@@ -437,7 +437,7 @@ impl FileCache {
         let path: Box<[u8]> = path.to_bytes().into();
         self.map.insert(path.clone(), self.slots.len() as u32);
         file.used.set(now.ms);
-        self.slots.push(Slot { path, file: file.clone(), look, alone });
+        self.slots.push(Slot { path, file: file.clone(), lookup, alone });
     }
 
     fn evict(&mut self) {

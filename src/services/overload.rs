@@ -4,8 +4,8 @@
 //! time, and the others end at the limit ([`Overload::may_grow`]).
 //!
 //! Invariant: a check costs one read of a small file (statm), every [`CHECK_INTERVAL`] milliseconds and after each
-//! [`PART`] of the limit that new work may use ([`Overload::grow`]: a turn may begin thousands of requests); without
-//! the directive nothing is read. A stage ends slightly below its threshold, to avoid flapping.
+//! [`GROWTH_SHARE`] of the limit that new work may use ([`Overload::grow`]: a turn may begin thousands of requests);
+//! without the directive nothing is read. A stage ends slightly below its threshold, to avoid flapping.
 
 use crate::sys::{file, process};
 use std::os::fd::{AsFd, OwnedFd};
@@ -17,7 +17,7 @@ const CHECK_INTERVAL: u64 = 10;
 const TRIM: u64 = 1000;
 /// The limit divided by this may be used by new work between two checks. For 48 MiB it is 384 KiB, some forty new
 /// HTTP/2 streams.
-const PART: u64 = 128;
+const GROWTH_SHARE: u64 = 128;
 /// Percentage points below its threshold at which a stage ends.
 const BACK: u64 = 3;
 
@@ -59,13 +59,13 @@ pub struct Overload {
     /// Bytes; 0: no limit.
     limit: u64,
     statm: Option<OwnedFd>,
-    looked: u64,
+    checked_at: u64,
     trimmed: u64,
     used: u64,
     /// Bytes that work begun since the last check may use.
     grown: u64,
     stage: MemoryStage,
-    /// The stage last returned by [`Overload::look`].
+    /// The stage last returned by [`Overload::check`].
     seen: MemoryStage,
     /// The work in progress that continues although memory is scarce.
     alone: Weak<()>,
@@ -122,7 +122,7 @@ impl Overload {
         self.stage = stage;
     }
 
-    /// As of the last look.
+    /// As of the last check.
     pub fn stage(&self) -> MemoryStage {
         self.stage
     }
@@ -134,16 +134,16 @@ impl Overload {
 
     /// When to check again (monotonic milliseconds); None if all is normal.
     pub fn next_due(&self) -> Option<u64> {
-        self.is_tight().then(|| self.looked + CHECK_INTERVAL)
+        self.is_tight().then(|| self.checked_at + CHECK_INTERVAL)
     }
 
     /// Checks if it is time. Returns the stage if it has changed.
-    pub fn look(&mut self, now: u64) -> Option<MemoryStage> {
+    pub fn check(&mut self, now: u64) -> Option<MemoryStage> {
         if self.limit == 0 {
             return None;
         }
-        if now >= self.looked + CHECK_INTERVAL {
-            self.looked = now;
+        if now >= self.checked_at + CHECK_INTERVAL {
+            self.checked_at = now;
             self.measure();
         }
         (std::mem::replace(&mut self.seen, self.stage) != self.stage).then_some(self.stage)
@@ -155,7 +155,7 @@ impl Overload {
             return;
         }
         self.grown += bytes as u64;
-        if self.grown >= self.limit / PART {
+        if self.grown >= self.limit / GROWTH_SHARE {
             self.measure();
         }
     }
@@ -247,12 +247,12 @@ mod tests {
     fn what_is_used_is_seen() {
         let mut overload = Overload::default();
         overload.set_limit(1 << 40);
-        assert_eq!((overload.look(CHECK_INTERVAL), overload.stage()), (None, MemoryStage::Normal));
+        assert_eq!((overload.check(CHECK_INTERVAL), overload.stage()), (None, MemoryStage::Normal));
         let before = overload.used;
         let held = std::hint::black_box(vec![1_u8; 64 << 20]);
-        assert_eq!(overload.look(CHECK_INTERVAL + 1), None);
+        assert_eq!(overload.check(CHECK_INTERVAL + 1), None);
         assert_eq!(overload.used, before, "not looked at again so soon");
-        overload.look(2 * CHECK_INTERVAL);
+        overload.check(2 * CHECK_INTERVAL);
         assert!(overload.used >= before + (60 << 20), "{before} {}", overload.used);
         drop(held);
         overload.grow(1 << 20);
@@ -262,7 +262,7 @@ mod tests {
         assert_eq!((overload.stage(), overload.used), (MemoryStage::Normal, 0));
         overload.grow(1 << 12);
         assert_eq!(overload.stage(), MemoryStage::Over, "what was begun together is looked at before its turn ends");
-        assert_eq!(overload.look(CHECK_INTERVAL), Some(MemoryStage::Over));
+        assert_eq!(overload.check(CHECK_INTERVAL), Some(MemoryStage::Over));
         assert!(overload.refuses() && overload.is_tight());
         assert_eq!(overload.next_due(), Some(2 * CHECK_INTERVAL));
     }

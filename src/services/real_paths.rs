@@ -1,13 +1,13 @@
 //! Real paths, with all symbolic links followed.
 //!
 //! Invariant: a cached path is valid only while the kernel watches the directory of its last existing component and
-//! reports no change in it or on the path to it ([`Look`]); if a link could be changed without a report, nothing is
+//! reports no change in it or on the path to it ([`Lookup`]); if a link could be changed without a report, nothing is
 //! cached. If a path cannot be resolved (no free descriptor, say), that is an error, and the path as written is not
 //! used instead.
 
 use super::clock::Clock;
 use super::dir_watch::DirWatch;
-use super::open_files::{Look, directory_of};
+use super::open_files::{Lookup, directory_of};
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, O_PATH};
 use crate::util::hash::SecretMap;
@@ -35,7 +35,7 @@ pub struct Real {
 /// A cache for repeated requests: without it, resolving a script's path costs a FastCGI request 8 µs.
 #[derive(Default)]
 pub struct RealPaths {
-    known: SecretMap<Box<[u8]>, (Rc<Real>, Look)>,
+    known: SecretMap<Box<[u8]>, (Rc<Real>, Lookup)>,
 }
 
 impl RealPaths {
@@ -43,8 +43,8 @@ impl RealPaths {
     /// The path cannot be resolved ([`find`]).
     pub fn find(&mut self, path: &[u8], now: &Clock, watch: &mut DirWatch) -> Result<Rc<Real>, Errno> {
         watch.refresh(now);
-        if let Some((real, look)) = self.known.get(path)
-            && look.holds(now)
+        if let Some((real, lookup)) = self.known.get(path)
+            && lookup.holds(now)
         {
             return Ok(real.clone());
         }
@@ -52,11 +52,11 @@ impl RealPaths {
         let real = Rc::new(real);
         match there.and_then(|there| watched(path, there, now, watch)) {
             // Resolved again, now that it is watched.
-            Some(look) if walk(path, look_at).is_ok_and(|again| again == (Real::clone(&real), there)) => {
+            Some(lookup) if walk(path, look_at).is_ok_and(|again| again == (Real::clone(&real), there)) => {
                 if self.known.len() >= MOST {
                     self.known.clear();
                 }
-                self.known.insert(path.into(), (real.clone(), look));
+                self.known.insert(path.into(), (real.clone(), lookup));
             }
             _ => drop(self.known.remove(path)),
         }
@@ -159,21 +159,21 @@ fn is_unreachable(e: Errno) -> bool {
 }
 
 /// Watches the path, so that changes are reported. None: they might not be.
-fn watched(path: &[u8], (end, is_dir): There, now: &Clock, watch: &mut DirWatch) -> Option<Look> {
+fn watched(path: &[u8], (end, is_dir): There, now: &Clock, watch: &mut DirWatch) -> Option<Lookup> {
     let there = &path[..end];
     let (above, last) = match is_dir {
         // A missing component would appear in this directory.
         true => ([there, b"/"].concat(), first_missing(path, end)?),
         false => (directory_of(there).to_vec(), end),
     };
-    let look = Look::new(Some(watch.directory(&above, now)?), now);
+    let lookup = Lookup::new(Some(watch.directory(&above, now)?), now);
     let seen = file::lstat(&CString::new(&path[..last]).ok()?).map(|stat| stat.kind);
     // The target of a link, dangling or not, may change elsewhere.
     let is_plain = match seen {
         Ok(kind) => !is_dir && kind != FileKind::Symlink,
         Err(e) => is_dir && e == Errno::ENOENT,
     };
-    is_plain.then_some(look)
+    is_plain.then_some(lookup)
 }
 
 /// The end of the first missing component after the first `end` bytes. None: none is missing.

@@ -147,7 +147,7 @@ impl Removal {
     /// Removes a little more; false when everything is removed.
     pub fn step(&mut self, mut policy: impl RemovalPolicy) -> Result<bool, Stuck> {
         let Some(level) = self.levels.last_mut() else { return Ok(false) };
-        let Some((name, is_dir)) = level.batch.pop() else { return self.look() };
+        let Some((name, is_dir)) = level.batch.pop() else { return self.read_batch() };
         // Directories moved up were allowed at their original places.
         if !self.moved.contains_key(&name)
             && let Err(errno) = policy.may(level.dir.dir(), &level.path, &name, is_dir)
@@ -168,7 +168,7 @@ impl Removal {
     }
 
     /// Reads the next batch of the innermost directory; at its end, returns to the parent.
-    fn look(&mut self) -> Result<bool, Stuck> {
+    fn read_batch(&mut self) -> Result<bool, Stuck> {
         let Some(level) = self.levels.last_mut() else { return Ok(false) };
         match level.dir.fill() {
             Ok(true) => {

@@ -4,13 +4,13 @@
 //! in [`super::open_files`] and are validated as for any request.
 //!
 //! Invariant: an entry is used only for a request of exactly the same bytes, at the same endpoint, with the same
-//! configuration ([`ResponseCache::clear`] at a reload), while its [`Look`] is valid, and while the configured
+//! configuration ([`ResponseCache::clear`] at a reload), while its [`Lookup`] is valid, and while the configured
 //! directories that it depends on have not moved. [`crate::exchange::basis`] keeps out responses that depend on
 //! anything else (the client, the time, a variable).
 
 use super::clock::Clock;
 use super::configured_dirs::DirGenerations;
-use super::open_files::{Look, OpenFile};
+use super::open_files::{Lookup, OpenFile};
 use crate::config::model::{EndpointId, LocationId, ServerId};
 use crate::config::settings::client::ClientSettings;
 use crate::config::settings::logs::Logging;
@@ -78,7 +78,7 @@ pub struct CachedResponse {
     /// The file at the path.
     pub file: Result<Weak<OpenFile>, Errno>,
     /// When the file was looked up last, and whether that still holds.
-    pub look: RefCell<Look>,
+    pub lookup: RefCell<Lookup>,
     /// The generations of the configured directories that it depends on.
     pub dirs: DirGenerations,
 }
@@ -123,7 +123,7 @@ impl CachedResponse {
     /// Whether the path still leads to the same file. Returns the file, if there is one.
     pub fn is_current(&self, files: &mut FileCache, now: &Clock, watch: &mut DirWatch) -> Option<Option<Rc<OpenFile>>> {
         watch.refresh(now);
-        if self.look.borrow().holds(now) {
+        if self.lookup.borrow().holds(now) {
             return match &self.file {
                 Err(_) => Some(None),
                 Ok(file) => {
@@ -134,13 +134,13 @@ impl CachedResponse {
             };
         }
         let path = CStr::from_bytes_with_nul(self.bytes(self.path)).ok()?;
-        let (found, look) = files.look(path, now, watch)?;
+        let (found, lookup) = files.open_with_lookup(path, now, watch)?;
         let found = match (found, &self.file) {
             (Ok(file), Ok(kept)) if Rc::as_ptr(&file) == kept.as_ptr() => Some(file),
             (Err(e), Err(kept)) if e == *kept => None,
             _ => return None,
         };
-        *self.look.borrow_mut() = look;
+        *self.lookup.borrow_mut() = lookup;
         Some(found)
     }
 

@@ -389,8 +389,8 @@ impl Uploads {
     }
 
     /// Milliseconds until [`Uploads::leased`] must be called; None without leases.
-    pub fn next_look(&self, now: u64) -> Option<u64> {
-        self.leases.next_look(now)
+    pub fn next_check(&self, now: u64) -> Option<u64> {
+        self.leases.next_check(now)
     }
 
     /// The next of the uploads being written, at most `most` of them, all in one directory. Each is returned once every

@@ -8,7 +8,7 @@ use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 
 /// Milliseconds until an unreachable server is tried again.
-const AGAIN: u64 = 50;
+const RETRY_DELAY: u64 = 50;
 /// Milliseconds between two reports of an unreachable server, or of lost messages.
 const NOTE: u64 = 60_000;
 
@@ -114,7 +114,7 @@ impl Server {
             if now < self.open_at {
                 return Err(Errno::ENOTCONN);
             }
-            self.fd = Some(self.open().inspect_err(|_| self.open_at = now + AGAIN)?);
+            self.fd = Some(self.open().inspect_err(|_| self.open_at = now + RETRY_DELAY)?);
         }
         let Some(fd) = &self.fd else { return Err(Errno::ENOTCONN) };
         match socket::send(fd.as_fd(), message, More::No) {
@@ -172,7 +172,7 @@ mod tests {
         assert!(send("three", 2).is_err());
         assert_eq!(send("four", 3), Ok(()), "reported once");
         let third = again();
-        send("five", 2 + AGAIN).expect("sent");
+        send("five", 2 + RETRY_DELAY).expect("sent");
         assert_eq!(received(&third).as_deref(), Some("five"));
         let troubles = logs.troubles();
         assert!(troubles.len() == 1 && troubles[0].starts_with("2 messages"), "{troubles:?}");

@@ -372,7 +372,7 @@ impl Group {
             servers.filter(|(at, (server, _))| may(server) && !tried.peers.has(*at))
         };
         if let Measure::Time(_) = least {
-            self.peers.iter().for_each(|state| state.borrow_mut().times.look(now));
+            self.peers.iter().for_each(|state| state.borrow_mut().times.sample_in_progress(now));
         }
         // The load and weight of the least loaded server.
         let mut fewest: Option<(u64, u64)> = None;

@@ -51,7 +51,7 @@ impl Times {
     }
 
     /// Updates the average with the mean age of requests in progress.
-    pub fn look(&mut self, now: u64) {
+    pub fn sample_in_progress(&mut self, now: u64) {
         if let Some(began) = self.began.checked_div(self.count) {
             self.inflight = average(self.inflight, now.saturating_sub(began));
         }
@@ -97,7 +97,7 @@ mod tests {
         let mut times = Times::default();
         times.take(1000);
         times.take(3000);
-        times.look(4000);
+        times.sample_in_progress(4000);
         assert_eq!(times.expected(clock, 2, 0), (2000 + 20) * 3);
         assert_eq!(times.expected(LAST_BYTE, 2, 0), 60);
         times.give(RequestTimes { began: 1000, header: None }, false, 4000);

@@ -1,7 +1,7 @@
 //! The content of a large password file, cached between requests: reading megabytes for each guess and searching them
 //! line by line would block the loop. The last files used are cached.
 //!
-//! Limits: [`FILES`] files of [`TOGETHER`] bytes are cached, so that alternating guesses for several files do not read
+//! Limits: [`FILES`] files of [`MAX_BYTES`] bytes are cached, so that alternating guesses for several files do not read
 //! them again. A file is read once per version, at most [`SLICE`] bytes per millisecond, and searched as one text (16
 //! MiB take 2 ms). Reading takes 2 ms; it is sliced because of memory not used before: the kernel clears each page at
 //! its first use (16 MiB took 33 ms on a virtual machine).
@@ -21,7 +21,7 @@ const LARGEST: u64 = 16 << 20;
 /// Maximum number of files that are cached.
 const FILES: usize = 4;
 /// Maximum size of all of them together.
-const TOGETHER: usize = 48 << 20;
+const MAX_BYTES: usize = 48 << 20;
 /// Bytes read at a time.
 const SLICE: usize = 1 << 20;
 /// Milliseconds for which a file that is being read has precedence over another.
@@ -110,7 +110,7 @@ impl UserFile {
         self.known.truncate(FILES);
         self.known.retain(|known| {
             bytes += known.content.len();
-            bytes <= TOGETHER
+            bytes <= MAX_BYTES
         });
     }
 
@@ -276,7 +276,7 @@ mod tests {
         assert!(users.known.len() == FILES && !Rc::ptr_eq(&first[1], &content(&mut users, 1)));
         let file = |n: u64| (0, n);
         let known = |n, len| Known { file: file(n), version: users_version(), content: Rc::new(vec![0; len]) };
-        users.keep(known(1, TOGETHER));
+        users.keep(known(1, MAX_BYTES));
         users.keep(known(2, 1));
         assert_eq!(users.known.iter().map(|known| known.file).collect::<Vec<_>>(), [file(2)], "by their bytes");
     }

@@ -190,14 +190,14 @@ impl Code {
     fn search_in_turns(&self, scratch: &mut Scratch, subject: &[u8], budget: &mut Budget) -> Result<bool, GaveUp> {
         for from in (0..=subject.len()).step_by(STARTS) {
             if from > 0 {
-                budget.look()?;
+                budget.check()?;
             }
             let to = (from + STARTS - 1).min(subject.len());
             let few = budget.few(subject.len(), STARTS);
             match self.search(scratch, subject, &(from..=to), few) {
                 Ok(false) => {}
                 Err(GaveUp(PCRE2_ERROR_MATCHLIMIT)) => {
-                    budget.look()?;
+                    budget.check()?;
                     for start in from..=to {
                         if self.search_on(scratch, subject, budget, start..=start)? {
                             return Ok(true);

@@ -167,7 +167,7 @@ fn bracketed(ip: IpAddr) -> String {
 /// level is examined.
 pub fn kept_back(serve: &ServeDir) -> Vec<String> {
     let (mut hidden, mut out) = (Vec::new(), Vec::new());
-    for entry in std::fs::read_dir(&serve.dir).into_iter().flatten().flatten().take(LOOKED_AT) {
+    for entry in std::fs::read_dir(&serve.dir).into_iter().flatten().flatten().take(MOST_EXAMINED) {
         let name = Printable(entry.file_name().as_bytes()).to_string();
         let leads_out = || entry.path().canonicalize().is_ok_and(|place| !is_shown(&place, serve));
         if name.starts_with('.') {
@@ -197,7 +197,7 @@ fn is_shown(place: &Path, serve: &ServeDir) -> bool {
 }
 
 /// Maximum number of entries examined by [`kept_back`].
-const LOOKED_AT: usize = 10_000;
+const MOST_EXAMINED: usize = 10_000;
 
 /// The first names in order, and the number of others.
 fn some_of(mut names: Vec<String>) -> String {

@@ -157,14 +157,14 @@ impl PathRules {
             ex.route.internal = self.is_internal;
             let lead = locate::probe(ex, cx);
             lead.map_err(|_| "its location refuses every such request")?;
-            self.look(ex, cx, (target, to), (action, asked))
+            self.judge(ex, cx, (target, to), (action, asked))
         });
         if let (Err(_), Some(redirected)) = (&verdict, &self.redirected)
             && found == self.home
         {
             verdict = suppose::requested(ex, cx, target.uri, method, |ex, cx| {
                 follow(ex, cx, redirected)?;
-                self.look(ex, cx, (target, to), (action, asked))
+                self.judge(ex, cx, (target, to), (action, asked))
             });
         }
         verdict.map_err(|why| refusal(why, target.uri))
@@ -238,7 +238,7 @@ impl PathRules {
     }
 
     /// Judges the path by the rules of the exchange's current location.
-    fn look(
+    fn judge(
         &self,
         ex: &mut Exchange,
         cx: &mut Services,

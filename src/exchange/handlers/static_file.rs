@@ -136,8 +136,8 @@ fn open(ex: &mut Exchange, cx: &mut Services, root: usize) -> Result<Opened, Err
 
 /// Opens `ex.path`, applying disable_symlinks to what follows the first `root` bytes.
 fn open_any(ex: &mut Exchange, cx: &mut Services, root: usize) -> Result<Opened, Errno> {
-    if ex.basis.has_no_look() || ex.route.index != ex.route.path {
-        ex.basis.look();
+    if ex.basis.has_no_lookup() || ex.route.index != ex.route.path {
+        ex.basis.add_lookup();
     }
     ex.route.path.push(0);
     let config = ex.config.clone();

@@ -23,7 +23,7 @@ use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// A tree that keeps getting new entries is checked this often.
-const AGAIN: u32 = 16;
+const MAX_CHECKS: u32 = 16;
 
 /// A directory as a URI and as a path, both ending in a slash.
 pub struct Base {
@@ -134,14 +134,14 @@ impl TreeRules {
     /// # Errors
     /// An action that is not allowed.
     pub fn step(&mut self, ex: &mut Exchange, cx: &mut Services, rules: &PathRules) -> Result<bool, Refusal> {
-        if self.look(ex, cx, rules)? {
+        if self.check_next(ex, cx, rules)? {
             return Ok(true);
         }
         if !self.watch.take() {
             return Ok(false);
         }
         self.again += 1;
-        if self.again > AGAIN {
+        if self.again > MAX_CHECKS {
             return Err(Refusal::new(Status::CONFLICT, "files keep being added to the directory"));
         }
         self.reading = Some(entries(self.tree_dirs.top()).map_err(|e| self.failed("open()", e))?);
@@ -150,7 +150,7 @@ impl TreeRules {
     }
 
     /// Checks the next entry; false at the end.
-    fn look(&mut self, ex: &mut Exchange, cx: &mut Services, rules: &PathRules) -> Result<bool, Refusal> {
+    fn check_next(&mut self, ex: &mut Exchange, cx: &mut Services, rules: &PathRules) -> Result<bool, Refusal> {
         if let Some((name, kind)) = self.batch.pop() {
             return self.entry(ex, cx, rules, name, kind).map(|()| true);
         }

@@ -234,7 +234,7 @@ impl Parent {
         let fds: Vec<BorrowedFd<'_>> = self.signals.fd().into_iter().chain(starting).chain(awaited).collect();
         let _ = file::wait_any(&fds, millis);
         self.take_signals();
-        self.look_at_start();
+        self.check_start();
         self.mend_listeners();
         let now = clock::monotonic();
         let is_due = self.restart_at.is_some_and(|at| at <= now) && self.starting.is_none();

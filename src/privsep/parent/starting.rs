@@ -36,7 +36,7 @@ impl Parent {
         Err(failure)
     }
 
-    /// Starts a child with the current configuration. [`Parent::look_at_start`] checks its progress.
+    /// Starts a child with the current configuration. [`Parent::check_start`] checks its progress.
     ///
     /// # Errors
     /// fork() failed; nothing has changed.
@@ -103,7 +103,7 @@ impl Parent {
     }
 
     /// Checks whether the starting child is ready or has failed.
-    pub(super) fn look_at_start(&mut self) {
+    pub(super) fn check_start(&mut self) {
         let Some(starting) = &self.starting else { return };
         let pid = starting.pid;
         let mut text = [0; 8];

@@ -31,7 +31,7 @@ fn relink(to: &Path, link: &Path) {
 /// The dirs that contain the path, with the rest of it.
 fn found(dirs: &mut ConfiguredDirs, now: u64, path: &Path) -> Vec<(Option<usize>, String)> {
     let mut found = Vec::new();
-    dirs.look(now).expect("it can be looked at");
+    dirs.refresh_stale(now).expect("it can be looked at");
     dirs.find(&[path.as_os_str().as_bytes()], |role, rest| {
         found.push((role, String::from_utf8_lossy(rest).into_owned()));
         false
@@ -71,7 +71,7 @@ fn what_is_known_of_a_path_holds_until_a_directory_lies_elsewhere() {
     relink(&top.join("a"), &link);
     let mut dirs = listed([(link.as_os_str().as_bytes(), None)].into_iter());
     let generation = |dirs: &mut ConfiguredDirs, now: u64| {
-        dirs.look(now).expect("it can be looked at");
+        dirs.refresh_stale(now).expect("it can be looked at");
         dirs.generation
     };
     for dir in ["a", "b"] {
@@ -138,7 +138,7 @@ fn a_place_of_another_machine_is_looked_at_after_a_move_or_an_upload_of_ours() {
     let mut dirs = listed([(own, None)].into_iter());
     // As if the kernel never had it cached.
     let lies = |dirs: &mut ConfiguredDirs, now: u64, at: &str| {
-        dirs.look_by(now, |_| None, ask_remote, remote).expect("it can be looked at");
+        dirs.refresh_stale_by(now, |_| None, ask_remote, remote).expect("it can be looked at");
         *dirs.dirs[0].real == *top.join(at).as_os_str().as_bytes()
     };
     for dir in ["a", "b"] {
@@ -158,7 +158,7 @@ fn a_place_of_another_machine_is_looked_at_after_a_move_or_an_upload_of_ours() {
     relink(&top.join("b"), &link);
     assert!(lies(&mut dirs, 9000, "a"), "once");
     let local = RemoteMounts::default;
-    dirs.look_by(10_000, |_| None, ask_remote, local).expect("it can be looked at");
+    dirs.refresh_stale_by(10_000, |_| None, ask_remote, local).expect("it can be looked at");
     assert_eq!(*dirs.dirs[0].real, *top.join("b").as_os_str().as_bytes(), "this machine's own are looked at");
 }
 
@@ -173,7 +173,7 @@ fn without_a_free_descriptor_a_place_stays_where_it_was_found_or_is_not_known() 
     relink(&top.join("a"), &link);
     let mut lies = |now: u64, asked: fn(&[u8]) -> Result<Vec<u8>, Errno>, change: fn(&mut ConfiguredDirs)| {
         change(&mut dirs);
-        let outcome = dirs.look_by(now, |_| None, asked, RemoteMounts::default);
+        let outcome = dirs.refresh_stale_by(now, |_| None, asked, RemoteMounts::default);
         outcome.map(|()| dirs.dirs[0].real.ends_with(b"/b"))
     };
     let none: fn(&[u8]) -> Result<Vec<u8>, Errno> = |_| Err(Errno::EMFILE);
@@ -202,11 +202,11 @@ fn of_many_places_a_call_looks_at_some_and_none_is_left_out() {
         let dir = top.join(dir);
         dirs.dirs.iter().filter(|directory| directory.real.starts_with(dir.as_os_str().as_bytes())).count()
     };
-    dirs.look(5000).expect("it can be looked at");
+    dirs.refresh_stale(5000).expect("it can be looked at");
     assert_eq!(count(&dirs, "a"), names.len(), "all are looked at before the first use");
     relink(&top.join("b"), &top.join("link"));
     for (now, expected) in [(5999, 0), (6000, AT_ONCE), (6000, 2 * AT_ONCE), (6001, names.len()), (6999, names.len())] {
-        dirs.look(now).expect("it can be looked at");
+        dirs.refresh_stale(now).expect("it can be looked at");
         assert_eq!(count(&dirs, "b"), expected, "{now}");
     }
 }
@@ -229,7 +229,7 @@ fn a_move_looks_only_at_the_directories_at_or_below_its_paths() {
         let paths: Vec<Vec<u8>> = moved.iter().map(|path| top.join(path).as_os_str().as_bytes().to_vec()).collect();
         dirs.moved(&paths);
         LOOKUPS.set(0);
-        dirs.look_by(now, |_| None, counting, RemoteMounts::default).expect("it can be looked at");
+        dirs.refresh_stale_by(now, |_| None, counting, RemoteMounts::default).expect("it can be looked at");
         LOOKUPS.get()
     };
     assert_eq!(lookups(5000, &[]), names.len(), "before the first use");
@@ -246,11 +246,11 @@ fn after_a_move_directories_behind_links_are_looked_at_in_turn() {
     relink(&top.join("a"), &top.join("link"));
     fs::create_dir(top.join("a")).expect("a directory");
     let mut dirs = listed(names.iter().map(|name| (name.as_os_str().as_bytes(), None)));
-    dirs.look(5000).expect("it can be looked at");
+    dirs.refresh_stale(5000).expect("it can be looked at");
     dirs.moved(&[top.join("x").as_os_str().as_bytes().to_vec()]);
     for expected in [AT_ONCE, 9, 0] {
         LOOKUPS.set(0);
-        dirs.look_by(5000, |_| None, counting, RemoteMounts::default).expect("it can be looked at");
+        dirs.refresh_stale_by(5000, |_| None, counting, RemoteMounts::default).expect("it can be looked at");
         assert_eq!(LOOKUPS.get(), expected);
     }
 }
@@ -262,7 +262,7 @@ fn what_is_kept_at_or_below_a_path_is_found_by_its_name_and_by_where_it_lies() {
     fs::create_dir_all(top.join("data/a/trash")).expect("a directory");
     let name = top.join("www/a/trash");
     let mut dirs = listed([(name.as_os_str().as_bytes(), None)].into_iter());
-    dirs.look(5000).expect("it can be looked at");
+    dirs.refresh_stale(5000).expect("it can be looked at");
     let holds = |path: &str| dirs.has_within(&[b"/elsewhere", top.join(path).as_os_str().as_bytes()]);
     for path in ["www/a", "data/a", "data", "www/a/trash/", "data//a/./trash", "www"] {
         assert!(holds(path), "{path}");
@@ -300,7 +300,7 @@ fn many_directories_are_found_a_few_at_a_time_before_a_request_asks() {
     }
     // A request that comes before the end finds the rest, and only that.
     FOUND.set(0);
-    dirs.look_by(5000, find, failing, none).expect("found");
+    dirs.refresh_stale_by(5000, find, failing, none).expect("found");
     assert_eq!((FOUND.get(), dirs.sound), (AT_ONCE, 3 * AT_ONCE));
     dirs.prepare_by(5000, find, failing, none);
     assert!(!dirs.prepares, "all are found");

@@ -27,7 +27,7 @@ const FULL: usize = 64 << 10;
 /// Maximum bytes of a gzip member.
 const MEMBER: usize = 128 << 10;
 /// Milliseconds until a blocked log is retried.
-const AGAIN: u64 = 20;
+const RETRY_DELAY: u64 = 20;
 
 /// All logs of the process.
 #[derive(Default)]
@@ -221,7 +221,7 @@ impl Logs {
         }
         self.flush_stderr();
         let stderr = self.stderr.as_ref().is_some_and(LogFile::is_blocked);
-        (stderr || !self.blocked.is_empty()).then(|| now + AGAIN)
+        (stderr || !self.blocked.is_empty()).then(|| now + RETRY_DELAY)
     }
 
     fn flush_stderr(&mut self) {

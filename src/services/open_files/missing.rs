@@ -1,6 +1,6 @@
 //! Cache of names that do not exist, valid while nothing can have appeared under them.
 
-use super::look::{Look, directory_of};
+use super::lookup::{Lookup, directory_of};
 use crate::services::clock::Clock;
 use crate::services::dir_watch::DirWatch;
 use crate::sys::Errno;
@@ -16,7 +16,7 @@ const STEPS: usize = 32;
 
 /// Names with the error that opening them gave.
 pub struct Missing {
-    names: SecretMap<Box<[u8]>, (Errno, Look)>,
+    names: SecretMap<Box<[u8]>, (Errno, Lookup)>,
     /// Hashes of names that were missing once: a scanner requests each name only once, and should cost no more than the
     /// lookup.
     hashes: Box<[u32]>,
@@ -30,7 +30,7 @@ impl Default for Missing {
 
 impl Missing {
     /// The error, and when it was found; the caller checks whether it still holds.
-    pub fn get(&self, name: &[u8]) -> Option<&(Errno, Look)> {
+    pub fn get(&self, name: &[u8]) -> Option<&(Errno, Lookup)> {
         self.names.get(name)
     }
 
@@ -65,12 +65,12 @@ impl Missing {
         let Some((at, step)) = nearest(name, now, watch).and_then(|at| first_missing(name, at)) else { return };
         let Some(dir) = watch.directory(name.get(..at).unwrap_or_default(), now) else { return };
         // Looked up again once it is watched, so that no change is missed in between.
-        let look = Look::new(Some(dir), now);
+        let lookup = Lookup::new(Some(dir), now);
         if file::lstat(&step).err() == Some(Errno::ENOENT) {
             if self.names.len() >= MOST {
                 self.names.clear();
             }
-            self.names.insert(name.into(), (e, look));
+            self.names.insert(name.into(), (e, lookup));
         }
     }
 }

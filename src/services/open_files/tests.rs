@@ -250,9 +250,9 @@ fn what_is_watched_is_not_looked_at() {
         asked.what(&path);
         let key = path.as_os_str().as_bytes();
         asked.now.advance_epoch();
-        let found = asked.cache.map.get(key).map(|at| &asked.cache.slots[*at as usize].look);
-        let look = found.or_else(|| asked.cache.missing.get(key).map(|(_, look)| look));
-        assert!(look.is_some_and(|look| look.holds(&asked.now)), "{}", path.display());
+        let found = asked.cache.map.get(key).map(|at| &asked.cache.slots[*at as usize].lookup);
+        let lookup = found.or_else(|| asked.cache.missing.get(key).map(|(_, lookup)| lookup));
+        assert!(lookup.is_some_and(|lookup| lookup.holds(&asked.now)), "{}", path.display());
     }
 }
 

@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
 /// Maximum number of a client's lookups examined for one that no other client waits for.
-const LOOKED_AT: usize = 8;
+const MOST_EXAMINED: usize = 8;
 
 /// The address of the settings (which a lookup holds), the name, and what is asked about it.
 type Asked = (usize, Box<str>, Want);
@@ -110,7 +110,7 @@ impl Pending {
     /// Ends the newest lookup of the client. One that other clients wait for too is counted for one of them from now
     /// on, and continues.
     pub(super) fn give_up(&mut self, client: Sharer) -> Option<Lookup> {
-        for _ in 0..LOOKED_AT {
+        for _ in 0..MOST_EXAMINED {
             let (.., newest) = *self.owned.range((client, 0, 0)..=(client, u64::MAX, u64::MAX)).next_back()?;
             let key = Key::from_u64(newest);
             let entry = self.entries.get_mut(key)?;

@@ -29,8 +29,8 @@ impl Maker {
     /// An entry for a request on an endpoint, with at least this many bytes of text.
     fn entry(&mut self, request: &[u8], endpoint: EndpointId, bytes: usize) -> CachedResponse {
         let path = self.dir.join("f");
-        let looked = self.files.look(&path, &self.now, &mut self.watch);
-        let (file, look) = looked.expect("a file that is kept");
+        let opened = self.files.open_with_lookup(&path, &self.now, &mut self.watch);
+        let (file, lookup) = opened.expect("a file that is kept");
         let mut text = request.to_vec();
         let request = Span::new(0, text.len());
         text.extend_from_slice(path.to_bytes_with_nul());
@@ -56,7 +56,7 @@ impl Maker {
             error_request: Span::default(),
             line: Box::default(),
             file: file.map(|file| Rc::downgrade(&file)),
-            look: RefCell::new(look),
+            lookup: RefCell::new(lookup),
             dirs: DirGenerations::default(),
         }
     }

@@ -64,8 +64,8 @@ pub struct Leases {
     /// Uploads being written, which other processes may ask for.
     all: Vec<(UploadId, Weak<Lease>)>,
     /// When requests by other processes were last checked (monotonic milliseconds); and those still to be checked.
-    looked: u64,
-    unlooked: Vec<UploadId>,
+    checked_at: u64,
+    unchecked: Vec<UploadId>,
     /// Uploads that this process requests from another one: since when, and when last.
     asking: HashMap<UploadId, (u64, u64)>,
 }
@@ -77,11 +77,11 @@ impl Leases {
     }
 
     /// Milliseconds until [`Leases::next`] must be called; None without leases.
-    pub fn next_look(&self, now: u64) -> Option<u64> {
-        if !self.unlooked.is_empty() {
+    pub fn next_check(&self, now: u64) -> Option<u64> {
+        if !self.unchecked.is_empty() {
             return Some(0);
         }
-        (!self.all.is_empty()).then(|| (self.looked + CHECK_INTERVAL).saturating_sub(now))
+        (!self.all.is_empty()).then(|| (self.checked_at + CHECK_INTERVAL).saturating_sub(now))
     }
 
     /// The next of the uploads being written, at most `most` of them, all in one directory. Each is returned once every
@@ -92,16 +92,16 @@ impl Leases {
         most: usize,
         home: impl Fn(UploadId) -> Option<Rc<[u8]>>,
     ) -> Option<(Rc<[u8]>, Vec<UploadId>)> {
-        if self.next_look(now) != Some(0) {
+        if self.next_check(now) != Some(0) {
             return None;
         }
-        if self.unlooked.is_empty() {
-            self.looked = now;
+        if self.unchecked.is_empty() {
+            self.checked_at = now;
             self.all.retain(|(_, lease)| lease.upgrade().is_some_and(|lease| lease.is_live()));
-            self.unlooked.extend(self.all.iter().map(|(id, _)| *id));
+            self.unchecked.extend(self.all.iter().map(|(id, _)| *id));
         }
         let mut found: Option<(Rc<[u8]>, Vec<UploadId>)> = None;
-        while let Some(id) = self.unlooked.last().copied()
+        while let Some(id) = self.unchecked.last().copied()
             && found.as_ref().is_none_or(|(_, ids)| ids.len() < most)
         {
             if let Some(home) = home(id) {
@@ -111,7 +111,7 @@ impl Leases {
                 }
                 ids.push(id);
             }
-            self.unlooked.pop();
+            self.unchecked.pop();
         }
         found
     }

@@ -181,7 +181,7 @@ fn uploads_under_way_are_looked_at_a_few_at_a_time_and_each_once_a_second() {
     for round in 1..=2 {
         let now = round * CHECK_INTERVAL;
         let (mut all, mut groups) = (Vec::new(), Vec::new());
-        assert_eq!(uploads.next_look(now), Some(0));
+        assert_eq!(uploads.next_check(now), Some(0));
         while let Some((home, ids)) = uploads.leased(now, 64) {
             assert!(ids.iter().all(|id| uploads.get(*id).is_some_and(|open| open.home == home)));
             groups.push(ids.len());
@@ -191,7 +191,7 @@ fn uploads_under_way_are_looked_at_a_few_at_a_time_and_each_once_a_second() {
         all.sort_unstable();
         assert_eq!(all, (0..200).map(id).collect::<Vec<_>>());
         assert_eq!(
-            (uploads.leased(now + CHECK_INTERVAL - 1, 64), uploads.next_look(now)),
+            (uploads.leased(now + CHECK_INTERVAL - 1, 64), uploads.next_check(now)),
             (None, Some(CHECK_INTERVAL))
         );
     }

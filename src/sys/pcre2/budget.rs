@@ -61,7 +61,7 @@ impl Budget {
     /// that is not more than `tried`.
     pub fn more(&mut self, tried: u32, starts: usize) -> Result<u32, GaveUp> {
         let before = self.left;
-        self.look()?;
+        self.check()?;
         self.allowed(before, tried, starts)
     }
 
@@ -74,12 +74,12 @@ impl Budget {
     }
 
     /// Reads the clock. An error if no step is left.
-    pub fn look(&mut self) -> Result<(), GaveUp> {
-        self.look_at(clock::monotonic_ns(), clock::thread_cpu_ns)
+    pub fn check(&mut self) -> Result<(), GaveUp> {
+        self.check_at(clock::monotonic_ns(), clock::thread_cpu_ns)
     }
 
     /// Updates the budget from both clocks (nanoseconds); the first call sets the beginning.
-    fn look_at(&mut self, now: u64, on_processor: impl FnOnce() -> u64) -> Result<(), GaveUp> {
+    fn check_at(&mut self, now: u64, on_processor: impl FnOnce() -> u64) -> Result<(), GaveUp> {
         let mut passed = now.saturating_sub(*self.began.get_or_insert(now));
         if passed > QUICK {
             let time = on_processor();
@@ -104,22 +104,22 @@ mod tests {
     fn a_match_that_waits_for_the_processor_keeps_its_steps() {
         let unused = || -> u64 { unreachable!("little has passed") };
         let mut budget = begun(None);
-        let mut left = |now, on_processor: u64| budget.look_at(now, || on_processor).map(|()| budget.left);
+        let mut left = |now, on_processor: u64| budget.check_at(now, || on_processor).map(|()| budget.left);
         // The thread does not run for a second.
         let second = 1_000_000_000;
         assert_eq!(left(second, 70), Ok(MATCH_LIMIT / 10 * 9));
         assert_eq!(left(2 * second, 70 + QUICK), Ok(MATCH_LIMIT / 10 * 8));
         assert_eq!(left(2 * second, 70 + 9 * QUICK), Err(GaveUp(PCRE2_ERROR_MATCHLIMIT)));
         let mut budget = begun(None);
-        assert_eq!(budget.look_at(QUICK, unused).map(|()| budget.left), Ok(MATCH_LIMIT / 10 * 9));
+        assert_eq!(budget.check_at(QUICK, unused).map(|()| budget.left), Ok(MATCH_LIMIT / 10 * 9));
     }
 
     #[test]
     fn what_a_long_subject_costs_before_the_first_look_is_counted() {
         let mut budget = begun(Some((70, 0)));
-        assert_eq!(budget.look_at(5 * QUICK, || 70 + 5 * QUICK).map(|()| budget.left), Ok(MATCH_LIMIT / 2));
+        assert_eq!(budget.check_at(5 * QUICK, || 70 + 5 * QUICK).map(|()| budget.left), Ok(MATCH_LIMIT / 2));
         let mut budget = begun(Some((70, 0)));
-        assert_eq!(budget.look_at(10 * QUICK, || 70 + 10 * QUICK), Err(GaveUp(PCRE2_ERROR_MATCHLIMIT)));
+        assert_eq!(budget.check_at(10 * QUICK, || 70 + 10 * QUICK), Err(GaveUp(PCRE2_ERROR_MATCHLIMIT)));
     }
 
     #[test]

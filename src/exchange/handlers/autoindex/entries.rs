@@ -85,7 +85,7 @@ impl Entries {
             if name.starts_with(b".") || bytes::has_control(name) || subpaths::contains(hidden, b"", name) {
                 continue;
             }
-            match look(self.dir.dir(), entry.name, &self.links) {
+            match stat_entry(self.dir.dir(), entry.name, &self.links) {
                 // FIFOs, sockets and devices are never served: their links would be refused. nginx shows them.
                 Ok(stat) if stat.kind == FileKind::Other => note(&mut self.loose, entry.name, &stat),
                 Ok(stat) => {
@@ -200,10 +200,10 @@ fn note(loose: &mut Option<Vec<Loose>>, name: &CStr, stat: &Stat) {
 }
 
 /// The state of an entry; for a link that leads nowhere, that of the link (nginx).
-pub fn look(dir: BorrowedFd<'_>, name: &CStr, links: &Links) -> Result<Stat, Errno> {
+pub fn stat_entry(dir: BorrowedFd<'_>, name: &CStr, links: &Links) -> Result<Stat, Errno> {
     let followed = match links {
         Links::Followed => file::stat_at(Some(dir), name, Follow::Yes),
-        Links::Inside { root, hidden } => look_inside(dir, name, root, *hidden),
+        Links::Inside { root, hidden } => stat_inside(dir, name, root, *hidden),
         Links::Bare => return file::stat_at(Some(dir), name, Follow::No),
     };
     match followed {
@@ -213,7 +213,7 @@ pub fn look(dir: BorrowedFd<'_>, name: &CStr, links: &Links) -> Result<Stat, Err
 }
 
 /// The state of what an entry leads to. EACCES: out of `root`, or, with `hidden`, to what is hidden.
-fn look_inside(dir: BorrowedFd<'_>, name: &CStr, root: &[u8], hidden: bool) -> Result<Stat, Errno> {
+fn stat_inside(dir: BorrowedFd<'_>, name: &CStr, root: &[u8], hidden: bool) -> Result<Stat, Errno> {
     let stat = file::stat_at(Some(dir), name, Follow::No)?;
     if stat.kind != FileKind::Symlink {
         return Ok(stat);
@@ -286,7 +286,7 @@ mod tests {
         }
         symlink("/", path.join("out")).expect("symlink");
         let dir = File::open(&path).expect("open");
-        let shown = |links: &Links| look(dir.as_fd(), c"out", links).map(|stat| stat.kind);
+        let shown = |links: &Links| stat_entry(dir.as_fd(), c"out", links).map(|stat| stat.kind);
         assert_eq!(shown(&Links::Followed), Ok(FileKind::Dir));
         assert_eq!(shown(&inside(&path)), Err(Errno::EACCES));
         assert_eq!(shown(&inside(Path::new("/"))), Ok(FileKind::Dir));

@@ -72,7 +72,7 @@ pub fn begin(ex: &mut Exchange, cx: &mut Services, dir: OwnedFd, shape: Shape) -
 /// Whether the entries that the watch does not report are unchanged.
 fn is_current(page: &Page, dir: BorrowedFd<'_>, links: &Links) -> bool {
     page.loose.iter().all(|known| {
-        entries::look(dir, &known.name, links).is_ok_and(|stat| {
+        entries::stat_entry(dir, &known.name, links).is_ok_and(|stat| {
             (stat.kind, stat.size, stat.mtime.0) == (known.stat.kind, known.stat.size, known.stat.mtime.0)
         })
     })

@@ -1,7 +1,7 @@
 //! random_index: a URI that ends in a slash answers with one of the directory's files.
 
 use super::directory;
-use super::entries::look;
+use super::entries::stat_entry;
 use crate::exchange::Exchange;
 use crate::exchange::flow::{Flow, Phase, Then};
 use crate::exchange::handlers::failure;
@@ -22,7 +22,7 @@ pub fn random(ex: &mut Exchange, cx: &mut Services) -> Option<Flow> {
     let drawn = begun.and_then(|mut draw| {
         // `explain` has no others to wait for.
         let is_alone = cx.trace.is_some();
-        Ok(if draw.read(look, || !is_alone && cx.slice.is_over())? { Ok(draw.name()) } else { Err(draw) })
+        Ok(if draw.read(stat_entry, || !is_alone && cx.slice.is_over())? { Ok(draw.name()) } else { Err(draw) })
     });
     match drawn {
         Ok(Ok(name)) => {
@@ -66,7 +66,7 @@ mod tests {
                 asked += 1;
                 asked % 2 == 1
             };
-            while !draw.read(look, &mut is_over).expect("read") {}
+            while !draw.read(stat_entry, &mut is_over).expect("read") {}
             draw.name()
         };
         fs::write(path.join(".hidden"), "").expect("write");

@@ -1,6 +1,6 @@
 //! `?search=TEXT` of the page: entries below a folder with the text in their names, in slices of the turn.
 //!
-//! Invariant: bounded, whatever is below ([`MOST_LOOKED_AT`], [`MOST_FOUND`]), and the page says if a bound was
+//! Invariant: bounded, whatever is below ([`MOST_EXAMINED`], [`MOST_FOUND`]), and the page says if a bound was
 //! reached; it shows only what the client could read by its own URI, or see in a listing.
 
 use super::archive::{judge, may};
@@ -19,7 +19,7 @@ use crate::sys::file::FileKind;
 use crate::util::natural_order;
 use std::os::fd::OwnedFd;
 
-const MOST_LOOKED_AT: usize = 50_000;
+const MOST_EXAMINED: usize = 50_000;
 const MOST_FOUND: usize = 500;
 
 /// A search in progress.
@@ -34,7 +34,7 @@ pub struct Searching {
     uri: Vec<u8>,
     path: Vec<u8>,
     walk: Walk,
-    looked_at: usize,
+    examined: usize,
     pub place: Place,
     found: Vec<Member>,
     /// Nothing was there that could not be looked at.
@@ -64,7 +64,7 @@ pub fn begin(ex: &mut Exchange, cx: &mut Services, dir: OwnedFd, mut shape: Shap
         uri,
         path,
         walk,
-        looked_at: 0,
+        examined: 0,
         place: Place::default(),
         found: Vec::new(),
         has_all: true,
@@ -77,23 +77,23 @@ impl Searching {
     /// The next slice.
     pub fn work(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         loop {
-            if let Err(flow) = self.place.ask(self.looked_at, ex, cx) {
+            if let Err(flow) = self.place.ask(self.examined, ex, cx) {
                 return flow;
             }
             match self.walk.step() {
                 Ok(WalkStep::On) => {}
                 Ok(WalkStep::Unreadable(_)) => {
-                    self.looked_at += 1;
+                    self.examined += 1;
                     self.has_all = false;
                 }
                 Ok(WalkStep::Found(found)) => {
-                    self.looked_at += 1;
-                    self.look(ex, cx, found);
+                    self.examined += 1;
+                    self.consider(ex, cx, found);
                 }
                 Ok(WalkStep::End) => return self.finish(ex, self.has_all),
                 Err(e) => return failure::failed(ex, cx, "readdir()", e),
             }
-            if self.found.len() == MOST_FOUND || self.looked_at == MOST_LOOKED_AT {
+            if self.found.len() == MOST_FOUND || self.examined == MOST_EXAMINED {
                 return self.finish(ex, false);
             }
             if cx.slice.is_over() {
@@ -102,7 +102,7 @@ impl Searching {
         }
     }
 
-    fn look(&mut self, ex: &mut Exchange, cx: &mut Services, found: Member) {
+    fn consider(&mut self, ex: &mut Exchange, cx: &mut Services, found: Member) {
         let is_dir = found.stat.kind == FileKind::Dir;
         let name = found.path.strip_suffix(b"/").unwrap_or(&found.path);
         let name = name.rsplit(|byte| *byte == b'/').next().unwrap_or(name);
@@ -179,7 +179,7 @@ mod tests {
             uri: b"/".to_vec(),
             path: ex.route.path.clone(),
             walk: Walk::new(dir, Vec::new()).expect("begun"),
-            looked_at: MOST_LOOKED_AT - 1,
+            examined: MOST_EXAMINED - 1,
             place: Place::default(),
             found: Vec::new(),
             has_all: true,
@@ -187,6 +187,6 @@ mod tests {
         // The kernel refuses to look at a name of that length.
         searching.walk.meet(vec![CString::new(vec![b'x'; 300]).expect("no NUL")]);
         while searching.work(&mut ex, &mut site.cx) == Flow::Wait {}
-        assert_eq!((searching.found.len(), searching.looked_at), (0, MOST_LOOKED_AT));
+        assert_eq!((searching.found.len(), searching.examined), (0, MOST_EXAMINED));
     }
 }

@@ -268,7 +268,7 @@ impl TransferChecks {
 
     /// Whether the copy of a tree may replace what is there now, and has room; false: not known yet.
     pub fn may_swap(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<bool, After> {
-        if self.look_again(ex, cx).map_err(After::Failed)? {
+        if self.check_replaced(ex, cx).map_err(After::Failed)? {
             return Ok(false);
         }
         self.lock(ex, cx).map_err(|refusal| After::Refused(Box::new(refusal)))
@@ -276,7 +276,7 @@ impl TransferChecks {
 
     /// The copy is about to replace a tree, which may have got new entries since it was checked. True: it is being
     /// checked again.
-    fn look_again(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<bool, Errno> {
+    fn check_replaced(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<bool, Errno> {
         match &mut self.replaced {
             Some(replaced) => replaced.step(ex, cx, &self.rules).map_err(|_| Errno::EACCES),
             None => Ok(false),

@@ -63,7 +63,7 @@ struct Ends {
 pub fn check(ex: &mut Exchange, cx: &mut Services) -> Result<(Job, TransferChecks), Flow> {
     let asked = headers(ex, cx)?;
     let (source, target) = ends(ex, cx, asked.destination)?;
-    let found = look(ex, cx, &source, &target, asked.overwrite)?;
+    let found = check_ends(ex, cx, &source, &target, asked.overwrite)?;
     locks(ex, cx, &source, &target, &found)?;
     let is_made = if ex.location().settings.dav.is_extended() { found.there.is_none() } else { found.collection };
     let moves = ex.route.method == Method::Move;
@@ -175,7 +175,7 @@ fn as_collection(uri: &[u8]) -> Vec<u8> {
 }
 
 /// Whether what has the two names may be copied, moved or replaced.
-fn look(ex: &mut Exchange, cx: &mut Services, source: &End, target: &End, overwrite: bool) -> Result<Ends, Flow> {
+fn check_ends(ex: &mut Exchange, cx: &mut Services, source: &End, target: &End, overwrite: bool) -> Result<Ends, Flow> {
     let stat = |end: &End| file::stat_at(Some(end.resource.dir.as_fd()), &end.resource.name, Follow::No);
     let there = match stat(target) {
         Ok(there) => Some(there),

@@ -394,7 +394,7 @@ fn begin_state(
         tries += 1;
         match made {
             Ok(Some(made)) => {
-                sharing::look(cx, home);
+                sharing::note_presence(cx, home);
                 return Ok(made);
             }
             Ok(None) => {

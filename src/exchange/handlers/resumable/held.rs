@@ -22,7 +22,7 @@ impl<'a> Unstored<'a> {
 
     /// What they hold.
     pub fn held(self, cx: &mut Services) -> Usage {
-        look_again(cx, self.area, false);
+        refresh_idle(cx, self.area, false);
         cx.resumable.held(self.area, self.but, cx.now.ms)
     }
 
@@ -33,15 +33,15 @@ impl<'a> Unstored<'a> {
         if before == Usage::default() {
             return false;
         }
-        look_again(cx, self.area, true);
+        refresh_idle(cx, self.area, true);
         let now = cx.resumable.held(self.area, self.but, cx.now.ms);
         now.bytes < before.bytes || now.files < before.files
     }
 }
 
-/// Looks again at uploads below a path that no request here writes to, as far as that is due, or `must` be done: what
-/// another process ended must not be held here until it expires.
-fn look_again(cx: &mut Services, area: &[u8], must: bool) {
+/// Reads the state of the next few uploads below a path to which no request here writes, at most once an interval; with
+/// `must` at once. What another process ended must not count here until it expires.
+fn refresh_idle(cx: &mut Services, area: &[u8], must: bool) {
     for id in cx.resumable.idle(area, cx.now.ms, must) {
         let Some((home, expires)) = cx.resumable.get(id).map(|open| (open.home.clone(), open.expires)) else {
             continue;

@@ -98,7 +98,7 @@ pub fn find(ex: &mut Exchange, cx: &mut Services, id: UploadId, access: Access) 
     // What was read before the lock was taken may have changed.
     let stat = file::fstat(lease.fd()).map_err(|e| failed("fstat()", e))?;
     let Some(record) = load(&home, &dir, id)? else { return Err(Missing::Unknown) };
-    sharing::look(cx, &home);
+    sharing::note_presence(cx, &home);
     if cx.resumable.get(id).is_none() {
         sharing::met(cx, &home);
     }

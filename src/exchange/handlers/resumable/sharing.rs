@@ -65,7 +65,7 @@ pub fn is_shared(cx: &mut Services, home: &Home) -> bool {
 }
 
 /// Remembers whether another process is there now: it may be gone when the upload ends, and come back after that.
-pub fn look(cx: &mut Services, home: &Home) {
+pub fn note_presence(cx: &mut Services, home: &Home) {
     is_shared(cx, home);
 }
 

@@ -23,7 +23,7 @@ const SLICE: usize = 32;
 const LEFT_OVER: i64 = 60_000;
 /// An upload that is being written to is looked at again when it would expire by its last byte, but at least and at
 /// most after these milliseconds.
-const AGAIN: (i64, i64) = (1_000, 60_000);
+const RETRY_DELAYS: (i64, i64) = (1_000, 60_000);
 
 /// Searches all directories of the configuration that may contain uploads, from the next turn on.
 pub fn begin(cx: &mut Services) {
@@ -44,14 +44,14 @@ pub fn due(cx: &Services) -> Option<u64> {
         return Some(0);
     }
     let until = |next: i64| u64::try_from(next.saturating_sub(cx.now.unix_ms())).unwrap_or(0);
-    let times = [cx.resumable.next().map(until), cx.resumable.next_look(cx.now.ms)];
+    let times = [cx.resumable.next().map(until), cx.resumable.next_check(cx.now.ms)];
     times.into_iter().flatten().min()
 }
 
 /// A slice of what is due.
 pub fn run(cx: &mut Services) {
     read(cx);
-    takeover::look(cx);
+    takeover::check_idle(cx);
     expire(cx);
 }
 
@@ -120,7 +120,7 @@ fn meet(cx: &mut Services, home: &Rc<[u8]>, dir: &Dir, entry: Entry) {
         Entry::State(id) if cx.resumable.get(id).is_none() => {
             let Ok(Some(record)) = dir.load(id) else { return };
             let place = Home { path: home.clone(), ours: location::is_ours(home) };
-            sharing::look(cx, &place);
+            sharing::note_presence(cx, &place);
             match dir.stat(id) {
                 // Its client never learned its name, and has the parts.
                 Ok(Some(_)) if tus::is_final(&record.concat) => drop_whole(home, dir, id),
@@ -179,20 +179,20 @@ fn expire(cx: &mut Services) {
         let later = later(&cx.now, &home, id);
         if written {
             let at = later.ok().flatten().unwrap_or(now);
-            cx.resumable.postpone(id, at.clamp(now + AGAIN.0, now + AGAIN.1));
+            cx.resumable.postpone(id, at.clamp(now + RETRY_DELAYS.0, now + RETRY_DELAYS.1));
             continue;
         }
         match later {
             // Bytes arrived since its expiry was computed.
             Ok(Some(at)) if at > now => cx.resumable.postpone(id, at),
             // It belongs to another version of this server, or cannot be read at the moment.
-            Err(_) => cx.resumable.postpone(id, now + AGAIN.1),
+            Err(_) => cx.resumable.postpone(id, now + RETRY_DELAYS.1),
             Ok(_) => match remove(&cx.now, &home, id) {
                 Removed::Gone => {
                     location::tidy(&home);
                     cx.resumable.finish(id, Ended::Gone);
                 }
-                Removed::InUse => cx.resumable.postpone(id, now + AGAIN.1),
+                Removed::InUse => cx.resumable.postpone(id, now + RETRY_DELAYS.1),
             },
         }
     }
@@ -364,7 +364,7 @@ mod tests {
         expire(cx);
         assert!(part.exists());
         let next = cx.resumable.next().expect("it is looked at again") - now;
-        assert!((AGAIN.0..=AGAIN.1).contains(&next), "in {next} ms");
+        assert!((RETRY_DELAYS.0..=RETRY_DELAYS.1).contains(&next), "in {next} ms");
         drop(lease);
         cx.resumable.postpone(id, now - 1);
         expire(cx);

@@ -15,11 +15,11 @@ use crate::services::resumable::{Lease, PATIENCE, UploadId};
 use crate::sys::{Errno, file};
 
 /// Milliseconds between two attempts at a lock that another process has.
-const AGAIN: u64 = 25;
+const RETRY_DELAY: u64 = 25;
 /// Milliseconds between two looks while content arrives.
 const CHECK_INTERVAL: u64 = 100;
 /// Uploads of which nothing arrives that are looked at in one turn.
-const LOOKS: usize = 64;
+const CHECKED_AT_ONCE: usize = 64;
 
 /// Why an upload cannot be taken.
 pub enum LeaseError {
@@ -92,20 +92,20 @@ pub fn patience(cx: &mut Services, id: UploadId) -> Option<Flow> {
         cx.resumable.stop_asking(id);
         return None;
     }
-    Some(Flow::Delay { until: cx.now.ms + AGAIN, then: Then::Phase(Phase::Content) })
+    Some(Flow::Delay { until: cx.now.ms + RETRY_DELAY, then: Then::Phase(Phase::Content) })
 }
 
 /// When a request that writes last checked whether another process asks for its upload (monotonic milliseconds).
 pub struct TakeoverCheck(u64);
 
 impl TakeoverCheck {
-    /// It was looked just now.
+    /// The check was made just now.
     pub fn now(cx: &Services) -> TakeoverCheck {
         TakeoverCheck(cx.now.ms)
     }
 
     /// Releases the upload if another process asks for it.
-    pub fn look(&mut self, cx: &mut Services, dir: &Dir, id: UploadId) {
+    pub fn check(&mut self, cx: &mut Services, dir: &Dir, id: UploadId) {
         if cx.now.ms < self.0 + CHECK_INTERVAL {
             return;
         }
@@ -116,10 +116,10 @@ impl TakeoverCheck {
     }
 }
 
-/// The same for uploads of which nothing arrives, each second: some of them each turn, and those of one directory
-/// together.
-pub fn look(cx: &mut Services) {
-    let mut left = LOOKS;
+/// As [`TakeoverCheck::check`], once a second, for uploads of which nothing arrives: some of them each turn, and those
+/// of one directory together.
+pub fn check_idle(cx: &mut Services) {
+    let mut left = CHECKED_AT_ONCE;
     while left > 0
         && let Some((home, ids)) = cx.resumable.leased(cx.now.ms, left)
     {

@@ -201,7 +201,7 @@ impl Upload {
         self.check_locks(ex, cx, (which, &name))?;
         // Renaming looks for a free name, so there is nothing to check yet.
         if self.policy.on_duplicate != Duplicate::Rename || self.policy.conditional {
-            let there = self.target_mut(which).look(&name, cx)?;
+            let there = self.target_mut(which).stat_this_turn(&name, cx)?;
             self.check_taken(there, &name)?;
             self.check_conditions(ex, cx, there.as_ref(), &name)?;
             self.replaces(there);
@@ -220,7 +220,8 @@ impl Upload {
             return Ok(());
         }
         self.check_new_folder(ex, cx, which)?;
-        let there = self.target_mut(which).look(name, cx)?.is_some() && self.policy.on_duplicate != Duplicate::Rename;
+        let there =
+            self.target_mut(which).stat_this_turn(name, cx)?.is_some() && self.policy.on_duplicate != Duplicate::Rename;
         let change = if there { Change::Content } else { Change::Made };
         let path = self.target_mut(which).real_path(name)?;
         guard::check_path(ex, cx, &path, change).map_err(|status| Refusal::new(status, "it is locked").of(name))

@@ -277,7 +277,7 @@ impl Upload {
             self.check_version(ex, cx, (which, &name))?;
         }
         let seen = match alone && self.policy.on_duplicate == Duplicate::Overwrite {
-            true => self.target_mut(which).look(&name, cx)?.map(|stat| stat.kind),
+            true => self.target_mut(which).stat_this_turn(&name, cx)?.map(|stat| stat.kind),
             false => None,
         };
         let etag = self.complete(ex, cx, at, seen)?;

@@ -11,12 +11,12 @@ use std::os::fd::{AsFd, OwnedFd};
 /// Bytes of all uploads after which each looks at the free space again.
 const STEP: u64 = 4 << 20;
 
-/// When the free space was looked at: [`Services::arrived`] of then.
+/// The value of [`Services::arrived`] when the free space was last checked.
 #[derive(Clone, Copy)]
 pub struct FreeSpaceCheck(u64);
 
 impl FreeSpaceCheck {
-    /// It was looked at just now.
+    /// The check was made just now.
     pub fn now(cx: &Services) -> FreeSpaceCheck {
         FreeSpaceCheck(cx.arrived)
     }

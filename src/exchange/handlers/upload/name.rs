@@ -49,7 +49,7 @@ impl Names {
     /// # Errors
     /// The rule that it breaks, as the end of a sentence for the client.
     pub fn check(self, name: &[u8]) -> Result<(), &'static str> {
-        self.look(name)?;
+        self.check_as_is(name)?;
         // A program that gets the name may decode it again: it must be a valid name then, too.
         if self.rule != NameRule::Safe || memchr::memchr(b'%', name).is_none() {
             return Ok(());
@@ -61,7 +61,7 @@ impl Names {
             if decoded == name {
                 break;
             }
-            self.look(&decoded)
+            self.check_as_is(&decoded)
                 .map_err(|_| "the file name holds %-escapes of characters that no file name may hold")?;
             std::mem::swap(&mut name, &mut decoded);
         }
@@ -69,7 +69,7 @@ impl Names {
     }
 
     /// Checks a name as it is.
-    fn look(self, name: &[u8]) -> Result<(), &'static str> {
+    fn check_as_is(self, name: &[u8]) -> Result<(), &'static str> {
         if name.is_empty() {
             return Err("the file name is empty");
         }

@@ -138,7 +138,7 @@ impl Upload {
     /// # Errors
     /// 507: the space that is to stay free is used up.
     fn keep_free(&mut self, cx: &mut Services, more: u64) -> Result<(), Refusal> {
-        self.looked.check(cx, &self.target.dir, self.rules.min_free, more)
+        self.free_space.check(cx, &self.target.dir, self.rules.min_free, more)
     }
 
     /// Appends to the newest file.

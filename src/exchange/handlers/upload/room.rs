@@ -21,7 +21,7 @@ pub struct Room {
     quota: Option<(Rc<Area>, Quota, Box<[u8]>)>,
     dir: Rc<OwnedFd>,
     min_free: MinFree,
-    looked: FreeSpaceCheck,
+    free_space: FreeSpaceCheck,
 }
 
 impl Room {
@@ -30,12 +30,12 @@ impl Room {
         let (target, rules) = (&upload.target, &upload.rules);
         let area = target.area.clone().zip(rules.quota);
         let quota = area.map(|(area, quota)| (area, quota, target.area_path().into()));
-        Room { quota, dir: target.dir.clone(), min_free: rules.min_free, looked: upload.looked }
+        Room { quota, dir: target.dir.clone(), min_free: rules.min_free, free_space: upload.free_space }
     }
 
     /// How many of the next `more` bytes the upload may have, of which `size` are there; and why not all of them.
     pub fn take(&mut self, cx: &mut Services, id: UploadId, (size, more): (u64, u64)) -> (u64, Option<Refusal>) {
-        if let Err(refusal) = self.looked.check(cx, &self.dir, self.min_free, more) {
+        if let Err(refusal) = self.free_space.check(cx, &self.dir, self.min_free, more) {
             return (0, Some(refusal));
         }
         let Some((area, quota, path)) = &self.quota else { return (more, None) };

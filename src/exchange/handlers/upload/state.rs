@@ -79,8 +79,8 @@ pub struct Upload {
     pub(super) freed: Usage,
     /// Most bytes of a file that is held in memory: it is written and named in one go when it is complete.
     pub(super) hold: usize,
-    /// When the free space was looked at last.
-    pub(super) looked: FreeSpaceCheck,
+    /// When the free space was last checked.
+    pub(super) free_space: FreeSpaceCheck,
     /// Most bytes of the newest file, by the rules of its own path too. 0: any number.
     pub(super) most: u64,
     /// The location of the newest file's name lets no upload replace a file.
@@ -126,7 +126,7 @@ impl Upload {
             coming: Usage::default(),
             freed: Usage::default(),
             hold: 0,
-            looked: FreeSpaceCheck::now(cx),
+            free_space: FreeSpaceCheck::now(cx),
             own: Vec::new(),
         }
     }

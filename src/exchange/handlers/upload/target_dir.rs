@@ -113,7 +113,7 @@ pub fn find(
         };
     }
     let mut found = target(parent, open(parent)?, parent_of(uri));
-    if found.look(name, cx)?.is_none_or(|stat| stat.kind != FileKind::Dir) {
+    if found.stat_this_turn(name, cx)?.is_none_or(|stat| stat.kind != FileKind::Dir) {
         return Ok((found, Some(name.to_vec())));
     }
     // A body without a name of its own gets one in the directory, but only if the client names the directory.
@@ -267,7 +267,7 @@ impl TargetDir {
     }
 
     /// [`TargetDir::stat`], asked once a turn for the same name.
-    pub fn look(&mut self, name: &[u8], cx: &Services) -> Result<Option<Stat>, Refusal> {
+    pub fn stat_this_turn(&mut self, name: &[u8], cx: &Services) -> Result<Option<Stat>, Refusal> {
         if let Some((moment, seen, stat)) = &self.seen
             && (*moment, seen.to_bytes()) == (cx.now.epoch, name)
         {

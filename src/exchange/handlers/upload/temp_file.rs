@@ -14,7 +14,7 @@ use std::rc::Rc;
 /// Bytes after which the kernel is asked to start writing, so that dirty pages never add up to one long stall.
 const WRITE_BACK: u64 = 8 << 20;
 /// Most bytes that are read back at once: some milliseconds.
-const AGAIN: u64 = 4 << 20;
+const READ_BACK: u64 = 4 << 20;
 
 /// Which of an upload's directories: the request's own, or the folder of this index.
 pub type Which = Option<usize>;
@@ -282,7 +282,7 @@ impl Part {
                 digests.update(bytes);
                 return Some(());
             }
-            Content::File(_) if self.size > AGAIN => return None,
+            Content::File(_) if self.size > READ_BACK => return None,
             Content::File(fd) => fd.as_fd(),
         };
         let mut block = Vec::with_capacity(64 << 10);

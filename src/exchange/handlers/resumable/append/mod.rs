@@ -72,7 +72,7 @@ pub struct Append {
     /// The client understands 104, in this version.
     interop: Option<u64>,
     sent_offset: (u64, u32),
-    looked: TakeoverCheck,
+    takeover_check: TakeoverCheck,
     /// The client has been told the upload's URI, or the file has its name.
     is_told: bool,
     /// Uploads that end with their requests, for [`crate::services::resumable::Uploads::held`].
@@ -208,7 +208,7 @@ impl Append {
             ends,
             interop,
             sent_offset,
-            looked: TakeoverCheck::now(cx),
+            takeover_check: TakeoverCheck::now(cx),
             is_told: false,
             cut: cx.resumable.cut.clone(),
             left: cx.temp_names.left(),
@@ -227,7 +227,7 @@ impl Append {
 
     /// It may continue: no newer request has the upload, and no other process asks for it.
     fn is_live(&mut self, cx: &mut Services) -> bool {
-        self.looked.look(cx, &self.upload.dir, self.upload.id);
+        self.takeover_check.check(cx, &self.upload.dir, self.upload.id);
         self.lease.is_live()
     }
 

@@ -6,18 +6,18 @@ use std::rc::Rc;
 
 /// When a name was looked up.
 #[derive(Clone)]
-pub struct Look {
+pub struct Lookup {
     moment: u64,
     ms: u64,
     /// The watched directory that contains it, and its change count before the lookup.
     pub(super) dir: Option<(Rc<Dir>, u64)>,
 }
 
-impl Look {
+impl Lookup {
     /// A look-up at this moment. `dir`: its directory, if that is watched; ask for it before looking, not after.
-    pub fn new(dir: Option<Rc<Dir>>, now: &Clock) -> Look {
+    pub fn new(dir: Option<Rc<Dir>>, now: &Clock) -> Lookup {
         let dir = dir.and_then(|dir| dir.changes().map(|changes| (dir, changes)));
-        Look { moment: now.epoch, ms: now.ms, dir }
+        Lookup { moment: now.epoch, ms: now.ms, dir }
     }
 
     /// Whether nothing can have changed since. Call it after
