@@ -193,7 +193,7 @@ const EXAMPLES: [(&str, &str); 4] = [
 ];
 
 /// nginx's words for an option's missing argument.
-const WANTS: [(char, &str); 5] =
+const MISSING_ARGUMENT: [(char, &str); 5] =
     [('c', "file name"), ('e', "file name"), ('p', "directory name"), ('g', "parameter"), ('s', "parameter")];
 
 /// Converts the parser's error. `first` is the first argument.
@@ -236,7 +236,8 @@ pub fn stop(error: &clap::Error, first: &str, known: &CommandSyntax) -> Stop {
         }
         ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
             let letter = bare.chars().next().unwrap_or('-');
-            let wants = WANTS.iter().find(|(option, _)| *option == letter).map_or("a value", |(_, what)| what);
+            let wants =
+                MISSING_ARGUMENT.iter().find(|(option, _)| *option == letter).map_or("a value", |(_, what)| what);
             format!("option \"-{letter}\" requires {wants}")
         }
         ErrorKind::TooManyValues => {

@@ -26,10 +26,10 @@ const LOCK: &str = "lock";
 /// How many times to wait five milliseconds for another process.
 const PATIENCE: u32 = 200;
 /// A certificate that expires within these seconds is renewed.
-pub const SOON: i64 = 30 * 86_400;
+pub const RENEW_WITHIN: i64 = 30 * 86_400;
 
 /// The remedy if state cannot be stored; this variable takes precedence.
-pub const CURE: &str = "name a directory of this user's own: STATE_DIRECTORY=DIR webserv …";
+pub const REMEDY: &str = "name a directory of this user's own: STATE_DIRECTORY=DIR webserv …";
 
 /// Where state is stored: systemd's `$STATE_DIRECTORY`, otherwise root's or the user's own directory.
 ///
@@ -63,10 +63,11 @@ fn read(certificate: &Path, key: &Path) -> Option<Issued> {
     Some(Issued { certificate: text(certificate)?, key: text(key)? })
 }
 
-/// Valid now, and for longer than [`SOON`]. A certificate that is not valid yet was made when the clock was wrong.
+/// Valid now, and for longer than [`RENEW_WITHIN`]. A certificate that is not valid yet was made when the clock was
+/// wrong.
 fn is_fresh(issued: &Issued, names: &[String], now: i64) -> bool {
     issue::covers(issued.certificate.as_bytes(), names)
-        .is_some_and(|found| found.missing.is_empty() && found.from <= now && found.until - now > SOON)
+        .is_some_and(|found| found.missing.is_empty() && found.from <= now && found.until - now > RENEW_WITHIN)
 }
 
 /// The paths of the authority's certificate and key.
@@ -78,8 +79,9 @@ fn authority_paths(directory: &Path) -> (PathBuf, PathBuf) {
 /// started may be wrong.
 fn kept_authority(directory: &Path, now: i64) -> Option<Issued> {
     let (certificate, key) = authority_paths(directory);
-    let ends_late =
-        |found: &Issued| issue::covers(found.certificate.as_bytes(), &[]).is_some_and(|found| found.until - now > SOON);
+    let ends_late = |found: &Issued| {
+        issue::covers(found.certificate.as_bytes(), &[]).is_some_and(|found| found.until - now > RENEW_WITHIN)
+    };
     read(&certificate, &key).filter(ends_late)
 }
 

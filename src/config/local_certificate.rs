@@ -4,7 +4,7 @@
 //! Invariant: the certificate in use stays until the next one is complete.
 
 use super::certificates;
-use super::local_ca::{self, SOON};
+use super::local_ca::{self, RENEW_WITHIN};
 use super::tls_recipe::Recipe;
 use crate::tls::CertifiedKey;
 use crate::tls::issue::Issued;
@@ -103,7 +103,7 @@ impl LocalCertificate {
     /// When the next one is to be made, Unix time: at once where this one was made by a clock that was ahead.
     pub fn renew_at(&self, now: i64) -> i64 {
         let (from, until) = self.validity();
-        let due = if now < from || self.is_stopgap.get() { now } else { until - SOON };
+        let due = if now < from || self.is_stopgap.get() { now } else { until - RENEW_WITHIN };
         self.pause.borrow().as_ref().filter(|pause| pause.contains(&now)).map_or(due, |pause| due.max(pause.end))
     }
 

@@ -17,7 +17,7 @@ use std::ops::Range;
 use texts::Texts;
 
 /// Shorter lists are tried one pattern at a time.
-const WORTH: usize = 4;
+const MIN_PATTERNS: usize = 4;
 /// Fewer patterns without a distinctive text are tried one at a time.
 const AUTOMATA_WORTH: usize = 8;
 /// A text required by more patterns is not distinctive.
@@ -47,7 +47,7 @@ impl PatternSet {
         patterns: impl ExactSizeIterator<Item = &'p Pattern> + Clone,
         wanted: MatchMode,
     ) -> Option<PatternSet> {
-        if patterns.len() < WORTH {
+        if patterns.len() < MIN_PATTERNS {
             return None;
         }
         // Prefer texts that few patterns require.

@@ -341,7 +341,7 @@ impl<'a> Builder<'a> {
         let made = made.or_else(|why| {
             // HTTPS works, but browsers will ask for another exception after a restart.
             let text = format!("the local authority is kept only in memory, until the process ends: {why}");
-            self.diagnostics.push(Diagnostic::warn(span, text).help(local_ca::CURE));
+            self.diagnostics.push(Diagnostic::warn(span, text).help(local_ca::REMEDY));
             local_ca::obtain(None, &names, self.now)
         });
         if let Some(begins) = made.as_ref().ok().and_then(local_ca::begins).filter(|begins| *begins > self.now) {

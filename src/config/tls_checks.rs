@@ -12,7 +12,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// A certificate that expires within these seconds causes a warning.
-const SOON: i64 = 14 * 86_400;
+const WARN_WITHIN: i64 = 14 * 86_400;
 /// authorityInfoAccess (RFC 5280 §4.2.2.1): certificates of public authorities have it.
 const AUTHORITY_INFORMATION: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 1, 1];
 /// Read permission for others.
@@ -70,7 +70,7 @@ fn date(peer: Peer, shown: &str, chain: &[Certificate<'_>], now: i64, span: Span
     } else if now > leaf.not_after {
         let text = format!("certificate \"{shown}\" has expired ({})", time(leaf.not_after));
         Some(wrong(text, format!("a new one is needed from its authority ({clock})")))
-    } else if leaf.not_after - now < SOON {
+    } else if leaf.not_after - now < WARN_WITHIN {
         Some(Diagnostic::warn(span, format!("certificate \"{shown}\" expires soon ({})", time(leaf.not_after))))
     } else {
         None
@@ -85,7 +85,7 @@ fn issuer_date(shown: &str, chain: &[Certificate<'_>], now: i64, span: Span) -> 
             format!("is not yet valid (valid from {})", time(issuer.not_before))
         } else if now > issuer.not_after {
             format!("has expired ({})", time(issuer.not_after))
-        } else if issuer.not_after - now < SOON {
+        } else if issuer.not_after - now < WARN_WITHIN {
             format!("expires soon ({})", time(issuer.not_after))
         } else {
             return None;

@@ -17,7 +17,7 @@ use std::fmt::Write;
 use std::rc::Rc;
 
 /// Verdicts by other servers' trust that a connection keeps.
-const JUDGED: usize = 8;
+const MAX_VERDICTS: usize = 8;
 
 /// Until a request names its server, the one that the name in the ClientHello chose applies (nginx), or else the
 /// default.
@@ -92,8 +92,8 @@ fn judge(ex: &Exchange, facts: &TlsFacts, now: i64) -> Option<Verdict> {
         return Some(*verdict);
     }
     let verdict = if own.is_same(by) { verdict } else { own.verify(&facts.chain, Purpose::Client, now) };
-    if judged.len() >= JUDGED {
-        judged.truncate(JUDGED - 1);
+    if judged.len() >= MAX_VERDICTS {
+        judged.truncate(MAX_VERDICTS - 1);
     }
     judged.insert(0, (own.clone(), verdict));
     Some(verdict)

@@ -106,7 +106,8 @@ pub enum Purpose {
     Show,
     /// They are compared between configurations: without positions, and without steps that had no effect.
     CompareSteps,
-    /// As CompareSteps, where the lines contain the upstream request: it already shows the result of rewriting.
+    /// As [`Purpose::CompareSteps`], where the lines contain the upstream request: it already shows the result of
+    /// rewriting.
     CompareRequests,
 }
 

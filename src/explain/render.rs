@@ -185,7 +185,7 @@ impl<'c> Explanation<'c> {
             let location = self.config.location(id);
             let verdict = looked.iter().find(|(seen, _)| *seen == id).map(|(_, verdict)| *verdict);
             let text = match verdict {
-                Some(verdict) => won(verdict, looked.last().is_some_and(|(taken, _)| *taken == id)),
+                Some(verdict) => verdict_text(verdict, looked.last().is_some_and(|(taken, _)| *taken == id)),
                 None => {
                     let matches = match location.kind {
                         LocationKind::Exact => *location.name == *uri,
@@ -226,7 +226,7 @@ fn location_of(step: &TraceStep) -> Option<(LocationId, LocationVerdict)> {
     }
 }
 
-fn won(verdict: LocationVerdict, taken: bool) -> String {
+fn verdict_text(verdict: LocationVerdict, taken: bool) -> String {
     let why = match verdict {
         LocationVerdict::Exact => "the URI is its name",
         LocationVerdict::LongestPrefix => "the longest prefix",

@@ -19,7 +19,7 @@ pub struct Setting {
 /// Directives that are not inherited.
 const OWN: [&str; 4] = ["try_files", "empty_gif", "stub_status", "limit_except"];
 /// Directives that are inherited together: the innermost block with any of them decides.
-const TOGETHER: [&[&str]; 2] = [&["root", "alias"], &["allow", "deny"]];
+const INHERITED_TOGETHER: [&[&str]; 2] = [&["root", "alias"], &["allow", "deny"]];
 
 /// The settings in the block that begins at `at`: those that differ from the default, and always root and index.
 pub fn at(tree: &[Directive], at: Span, sources: &Sources) -> Vec<Setting> {
@@ -43,7 +43,7 @@ fn is_setting(row: &Row) -> bool {
 fn of(row: &Row, levels: &[&[Directive]], sources: &Sources) -> Vec<Setting> {
     let is = |d: &Directive, row: &Row| std::iter::once(&row.name).chain(row.aliases).any(|name| d.name.is(name));
     let levels = if OWN.contains(&row.name) { levels.get(..1).unwrap_or_default() } else { levels };
-    let together = TOGETHER.iter().find(|names| names.contains(&row.name));
+    let together = INHERITED_TOGETHER.iter().find(|names| names.contains(&row.name));
     let decides = |d: &Directive| match together {
         Some(names) => names.iter().any(|name| d.name.is(name)),
         None => is(d, row),

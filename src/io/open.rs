@@ -25,7 +25,7 @@ const DEVICE: usize = 64 << 10;
 /// How long the text of a configuration may take to come through a pipe, milliseconds.
 const PATIENCE: u32 = 10_000;
 /// Milliseconds to wait for passwords that a program writes to a FIFO: it should be waiting for its reader already.
-const SOON: u32 = 2_000;
+const FIFO_WAIT: u32 = 2_000;
 /// The permissions of a socket that all may connect to.
 const ALL_CONNECT: u32 = 0o666;
 /// Milliseconds between two checks for other work during a wait.
@@ -245,7 +245,7 @@ pub fn text(path: &Path, room: u64) -> Result<String, Errno> {
 /// # Errors
 /// As [`read`]; ETIMEDOUT where nothing came.
 pub fn read_piped(path: &Path, room: u64) -> Result<Vec<u8>, Errno> {
-    read_within(path, room, Some(SOON))
+    read_within(path, room, Some(FIFO_WAIT))
 }
 
 /// `patience`: how long a FIFO may take, milliseconds; None: it is refused.

@@ -1,7 +1,7 @@
 //! When memory is returned to the system: many connections have closed, or a response has needed much.
 
 /// With fewer connections, returning their memory is not worth the time.
-const CROWD: usize = 256;
+const MIN_CONNECTIONS: usize = 256;
 /// Milliseconds for which three quarters of the peak must have been closed before memory is returned.
 const TRIM_DELAY: u64 = 1_000;
 
@@ -23,7 +23,7 @@ impl Crowd {
         is_idle: impl FnOnce() -> bool,
     ) -> bool {
         self.most = self.most.max(count);
-        if !has_used_much && (self.most < CROWD || count > self.most / 4) {
+        if !has_used_much && (self.most < MIN_CONNECTIONS || count > self.most / 4) {
             self.gone = None;
             return false;
         }

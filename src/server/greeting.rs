@@ -44,7 +44,7 @@ pub fn lines<'a>(
 }
 
 /// [`own_address`], if some listener is for all addresses.
-pub fn outward(config: &Config) -> Option<IpAddr> {
+pub fn reachable_address(config: &Config) -> Option<IpAddr> {
     if config.endpoints.iter().any(is_for_all) { own_address() } else { None }
 }
 

@@ -158,7 +158,7 @@ fn open_others(
     // As many descriptors as the system allows; fewer are no reason not to serve.
     let _ = process::raise_nofile(config.process.nofile);
     listeners.open(&config).map_err(Failure::bind)?;
-    greet(greeting, &config, &config_source, &listeners);
+    print_greeting(greeting, &config, &config_source, &listeners);
     for text in listeners.warnings() {
         console::line(format_args!("{}: [warn] {text}", config_source.program));
         notes.push((Level::Warn, text));
@@ -184,12 +184,12 @@ fn open_others(
 }
 
 /// Prints the addresses and sites.
-fn greet(greeting: Greeting, config: &Config, config_source: &ConfigSource, listeners: &Listeners) {
+fn print_greeting(greeting: Greeting, config: &Config, config_source: &ConfigSource, listeners: &Listeners) {
     if greeting == Greeting::Silent {
         return;
     }
     let program = &config_source.program;
-    let reach = greeting::outward(config);
+    let reach = greeting::reachable_address(config);
     // For a served directory, the prefix is that directory.
     let here = config_source.text.as_ref().and_then(|_| std::env::current_dir().ok());
     let near = here.as_ref().unwrap_or(&config_source.prefix);

@@ -248,12 +248,12 @@ impl Listeners {
         }
         self.all.append(&mut fresh);
         (self.absent, self.closed) = (absent, closed);
-        self.retune(config);
+        self.apply_options(config);
         Ok(())
     }
 
     /// Gives the sockets the options of a configuration, and closes those that it has not.
-    fn retune(&mut self, config: &Config) {
+    fn apply_options(&mut self, config: &Config) {
         // A status page must also count connections that send nothing yet.
         let counted = config.locations.iter().any(|location| {
             matches!(location.content, ContentHandler::StubStatus | ContentHandler::Api(_) | ContentHandler::Prometheus)

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 const MODE: u32 = 0o644;
 /// Maximum number of attempts when other processes remove the file meanwhile.
-const ROUNDS: usize = 16;
+const MAX_ATTEMPTS: usize = 16;
 
 /// The file, locked as long as this exists.
 pub struct PidFile {
@@ -50,7 +50,7 @@ impl PidFile {
     /// Locks an existing file and overwrites it.
     fn fill_in_place(path: &Path) -> Result<PidFile, Failure> {
         // An exiting process may remove the file between our steps.
-        for _ in 0..ROUNDS {
+        for _ in 0..MAX_ATTEMPTS {
             let fd = open::own(path, MODE).map_err(|e| Failure::open(path, e))?;
             // Without support for locks, go on without one.
             if let Err(Errno::EAGAIN | Errno::EACCES) = file::lock(fd.as_fd()) {
@@ -161,7 +161,7 @@ impl Draft {
     /// Moves it to its name, unless another process has that.
     fn place(self, path: &Path) -> Result<PidFile, Failure> {
         // An exiting process may remove the file between our steps.
-        for _ in 0..ROUNDS {
+        for _ in 0..MAX_ATTEMPTS {
             let there = match std::fs::hard_link(&self.name, path) {
                 Ok(()) => return self.placed(path),
                 // Without support for hard links, a free name is claimed by a rename.

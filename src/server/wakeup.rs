@@ -12,7 +12,7 @@ use crate::sys::epoll::{self, Epoll, Timeout};
 use crate::sys::timer::Timer;
 
 /// Deadlines nearer than this (milliseconds) become the timeout of epoll_wait: they change in every turn.
-const SOON: u64 = 1_000;
+const NEAR: u64 = 1_000;
 
 /// A wait that ends this many milliseconds late: the process was stopped, or not scheduled.
 const OVERSLEPT: u64 = 50;
@@ -50,7 +50,7 @@ impl WakeTimer {
         }
         // A longer wait ends early, and is repeated.
         let millis = u32::try_from(left).unwrap_or(u32::MAX).min(1 << 30);
-        if left < SOON || self.timer.set(millis).is_err() {
+        if left < NEAR || self.timer.set(millis).is_err() {
             return Timeout::Millis(millis);
         }
         self.at = Some(now + u64::from(millis));

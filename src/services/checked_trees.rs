@@ -42,7 +42,7 @@ impl CheckedTrees {
     }
 
     /// Call it when a name was added to `dir`.
-    pub fn came(&mut self, dir: BorrowedFd<'_>) {
+    pub fn name_added(&mut self, dir: BorrowedFd<'_>) {
         if self.0.is_empty() {
             return;
         }
@@ -78,12 +78,12 @@ mod tests {
         let mut trees = CheckedTrees::default();
         let watch = trees.watch(open("a").as_fd()).expect("a path");
         for (name, expected) in [("a", true), ("a/in/ner", true), ("ab", false), ("", false)] {
-            trees.came(open(name).as_fd());
+            trees.name_added(open(name).as_fd());
             assert_eq!(watch.take(), expected, "{name:?}");
             assert!(!watch.take(), "once");
         }
         drop(watch);
-        trees.came(open("a").as_fd());
+        trees.name_added(open("a").as_fd());
         assert!(trees.0.is_empty(), "a tree that is judged no longer is forgotten");
     }
 }

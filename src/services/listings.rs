@@ -20,7 +20,7 @@ use std::rc::{Rc, Weak};
 
 /// Lifetime of a page in milliseconds. Shorter than for a file: a page shows many names, each of which may be changed
 /// in a way that the kernel does not report.
-const LIFE: u64 = 1_000;
+const LIFETIME: u64 = 1_000;
 /// Maximum number of pages, so that iterating over all stays cheap.
 const PAGES: usize = 256;
 /// Maximum number of pages kept although they are too large for the cache, for requests that waited for them.
@@ -238,7 +238,7 @@ impl Listings {
         }
         self.listen();
         let kept = self.pages.get(key)?;
-        if kept.page.dir == *dir && now.ms.saturating_sub(kept.made) <= LIFE {
+        if kept.page.dir == *dir && now.ms.saturating_sub(kept.made) <= LIFETIME {
             return Some(kept.page.clone());
         }
         self.remove(key);
@@ -292,7 +292,7 @@ impl Listings {
 
     /// When the next page expires, monotonic milliseconds.
     pub fn next_due(&self) -> Option<u64> {
-        self.pages.values().map(|kept| kept.made + LIFE + 1).min()
+        self.pages.values().map(|kept| kept.made + LIFETIME + 1).min()
     }
 
     /// Drops expired pages.
@@ -300,7 +300,7 @@ impl Listings {
         if self.watched.is_empty() && self.pages.is_empty() {
             return;
         }
-        self.retain(|kept| now.saturating_sub(kept.made) <= LIFE);
+        self.retain(|kept| now.saturating_sub(kept.made) <= LIFETIME);
         self.forget_unused();
     }
 

@@ -238,7 +238,7 @@ impl Services {
     /// Tells the clock, the tree checks and the quotas that a file was created in `dir` other than by an upload.
     pub fn file_came(&mut self, dir: BorrowedFd<'_>) {
         self.now.changed();
-        self.checked_trees.came(dir);
+        self.checked_trees.name_added(dir);
         self.quotas.files_added();
     }
 

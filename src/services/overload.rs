@@ -19,7 +19,7 @@ const TRIM: u64 = 1000;
 /// HTTP/2 streams.
 const GROWTH_SHARE: u64 = 128;
 /// Percentage points below its threshold at which a stage ends.
-const BACK: u64 = 3;
+const HYSTERESIS: u64 = 3;
 
 /// Maximum bytes of a response that are queued for its client from the first stage on. Otherwise each client that reads
 /// nothing would hold all that its handler may queue.
@@ -191,7 +191,7 @@ impl Overload {
 }
 
 fn next(stage: MemoryStage, percent: u64) -> MemoryStage {
-    let begins = |(name, from): &(MemoryStage, u64)| percent >= if *name <= stage { from - BACK } else { *from };
+    let begins = |(name, from): &(MemoryStage, u64)| percent >= if *name <= stage { from - HYSTERESIS } else { *from };
     STAGES.iter().find(|entry| begins(entry)).map_or(MemoryStage::Normal, |(name, _)| *name)
 }
 

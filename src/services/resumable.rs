@@ -22,7 +22,7 @@ use std::rc::{Rc, Weak};
 
 /// Milliseconds after its last byte for which the announced size of an upload stays reserved: clients that resume a
 /// broken connection return within that time, and one request must not reserve space longer.
-pub const PROMISE: u64 = 5 * 60_000;
+pub const RESERVED_FOR: u64 = 5 * 60_000;
 
 /// Maximum number of an area's uploads checked again at once, since other processes may have ended them.
 const SEEN: usize = 64;
@@ -229,14 +229,14 @@ impl Uploads {
     pub fn arrived(&mut self, id: UploadId, bytes: u64, now: u64) {
         self.change(id, |open| {
             open.bytes = bytes;
-            open.promise.iter_mut().for_each(|promise| promise.until = now + PROMISE);
+            open.promise.iter_mut().for_each(|promise| promise.until = now + RESERVED_FOR);
         });
     }
 
     /// Reserves the announced size of an upload until `until` (monotonic milliseconds), and as long as a request writes
     /// to it; and the space of the file that it will replace. `replaces`: None if that has not changed.
     pub fn promise(&mut self, id: UploadId, bytes: u64, replaces: Option<Replaced>, now: u64, until: u64) {
-        self.lapse(now);
+        self.end_reservations(now);
         let is_known = self.open.get(&id).is_none_or(|open| open.promise.is_some());
         self.change(id, |open| {
             let replaces = replaces.or_else(|| open.promise.take()?.replaces);
@@ -262,14 +262,14 @@ impl Uploads {
         self.change(id, |open| open.promise.iter_mut().for_each(|promise| promise.replaces = None));
     }
 
-    /// Ends the promises whose time is over.
-    fn lapse(&mut self, now: u64) {
+    /// Ends the reservations whose time is over.
+    fn end_reservations(&mut self, now: u64) {
         while let Some(Reverse((_, id))) = self.promised.peek().copied().filter(|Reverse((at, _))| *at <= now) {
             self.promised.pop();
             let Some(open) = self.open.get(&id) else { continue };
             let until = match &open.promise {
                 None => continue,
-                Some(_) if open.is_written() => now + PROMISE,
+                Some(_) if open.is_written() => now + RESERVED_FOR,
                 Some(promise) => promise.until,
             };
             match until > now {
@@ -318,7 +318,7 @@ impl Uploads {
     /// (monotonic milliseconds).
     pub fn held(&mut self, area: &[u8], but: &[UploadId], now: u64) -> Usage {
         self.forget_cut();
-        self.lapse(now);
+        self.end_reservations(now);
         self.count_again();
         let sum = self.sum(area);
         let counts = |open: &KnownUpload| !open.is_stored && open.path.starts_with(area);

@@ -53,7 +53,7 @@ const LENGTH: u64 = 2_000_000;
 /// Minimum share in nanoseconds; with a smaller one, work continues in a later turn.
 const LEAST: u64 = 500_000;
 /// Number of calls of [`Slice::tick`] per reading of the clock.
-const RARELY: u32 = 16;
+const TICKS_PER_READING: u32 = 16;
 
 /// How much of the slice one connection may use.
 #[derive(Clone, Copy, Default)]
@@ -106,7 +106,7 @@ impl Slice {
             return self.is_over();
         }
         self.ticks += 1;
-        self.has_ended() || (self.ends.is_none() || self.ticks.is_multiple_of(RARELY)) && self.is_over()
+        self.has_ended() || (self.ends.is_none() || self.ticks.is_multiple_of(TICKS_PER_READING)) && self.is_over()
     }
 
     /// Whether the slice is over for all connections.
@@ -149,12 +149,12 @@ impl Slice {
     /// As [`Slice::is_turn_over`], for steps of a few microseconds: reads the clock only now and then.
     pub fn tick(&mut self) -> bool {
         self.ticks += 1;
-        self.ticks.is_multiple_of(RARELY) && self.is_turn_over()
+        self.ticks.is_multiple_of(TICKS_PER_READING) && self.is_turn_over()
     }
 
     /// Makes the next tick read the clock, since the last step may have been long.
     pub fn look(&mut self) {
-        self.ticks |= RARELY - 1;
+        self.ticks |= TICKS_PER_READING - 1;
     }
 
     /// Whether an event of this turn must wait for the next one. Costs nothing once the slice is over.
@@ -296,18 +296,18 @@ mod tests {
     #[test]
     fn short_steps_end_with_the_slice_or_the_share() {
         let mut slice = Slice { ends: Some(u64::MAX), ..Slice::default() };
-        assert!((0..2 * RARELY).all(|_| !slice.is_over_now_and_then()));
+        assert!((0..2 * TICKS_PER_READING).all(|_| !slice.is_over_now_and_then()));
         slice.over = true;
-        assert!((0..2 * RARELY).all(|_| slice.is_over_now_and_then()), "each of them");
+        assert!((0..2 * TICKS_PER_READING).all(|_| slice.is_over_now_and_then()), "each of them");
         slice.begin();
         (slice.ends, slice.share) = (Some(u64::MAX), Share::Until(0));
         assert!(slice.is_over());
-        assert!((0..2 * RARELY).all(|_| slice.is_over_now_and_then()), "each of them");
+        assert!((0..2 * TICKS_PER_READING).all(|_| slice.is_over_now_and_then()), "each of them");
     }
 
     #[test]
     fn what_may_have_taken_long_is_seen_by_the_next_tick() {
-        for before in 0..2 * RARELY {
+        for before in 0..2 * TICKS_PER_READING {
             let mut slice = Slice::default();
             slice.is_over();
             for _ in 0..before {

@@ -5,11 +5,11 @@
 //! in progress keep the one they began with. Invariant: a failed lookup changes nothing; an NXDOMAIN answer removes the
 //! addresses (nginx).
 //!
-//! What bounds it: [`ASKED`] lookups at a time, the other names wait; a step of the loop begins [`BEGUN`] of them, and
-//! examines only names that are due or answered. A request finds its group by one lookup in a table. After a reload a
-//! step builds [`MADE`] groups with their previous addresses, or frees as many of the old ones; a request whose group
-//! is not built yet builds it. If another reload comes before all are built, a group takes its addresses from the last
-//! configuration in which it was built.
+//! What bounds it: [`ASKED`] lookups at a time, the other names wait; a step of the loop begins [`BEGUN_AT_ONCE`] of
+//! them, and examines only names that are due or answered. A request finds its group by one lookup in a table. After a
+//! reload a step builds [`MADE`] groups with their previous addresses, or frees as many of the old ones; a request
+//! whose group is not built yet builds it. If another reload comes before all are built, a group takes its addresses
+//! from the last configuration in which it was built.
 
 use super::resolver::{Answer, LookupError, LookupResult, Question, Records, Resolver, Submitted, Ticket, Want};
 use crate::config::model::Config;
@@ -29,7 +29,7 @@ const LEAST: u64 = 1000;
 /// Maximum number of names that are looked up at a time, each with a descriptor of its own.
 const ASKED: usize = 256;
 /// Maximum number of lookups begun at a time.
-const BEGUN: usize = 64;
+const BEGUN_AT_ONCE: usize = 64;
 /// Maximum number of groups made at a time: 5000 in one step held up other clients for 19 ms.
 const MADE: usize = 128;
 
@@ -189,7 +189,7 @@ impl UpstreamNames {
                 self.step(place, Some(outcome), resolver, &mut changes, &mut changed, now);
             }
         }
-        for _ in 0..BEGUN {
+        for _ in 0..BEGUN_AT_ONCE {
             if self.next_lookup().is_none_or(|due| due > now) {
                 break;
             }

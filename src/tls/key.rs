@@ -122,7 +122,7 @@ const PBKDF2: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 5, 12];
 const HMAC: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 2];
 const AES: &[u8] = &[0x60, 0x86, 0x48, 1, 0x65, 3, 4, 1];
 /// Higher iteration counts are a mistake, or an attack on the process that loads the file.
-const ROUNDS: u64 = 10_000_000;
+const MAX_ITERATIONS: u64 = 10_000_000;
 
 /// PKCS#8's EncryptedPrivateKeyInfo with PBES2: PBKDF2 and AES in CBC mode.
 fn pkcs8(bytes: &[u8], password: &[u8]) -> Result<Vec<u8>, Refusal> {
@@ -163,7 +163,8 @@ fn pkcs8(bytes: &[u8], password: &[u8]) -> Result<Vec<u8>, Refusal> {
         _ => return Err(unsupported("another cipher than AES-CBC")),
     };
     let iv = scheme.take(der::OCTET_STRING)?.content;
-    let rounds = u32::try_from(rounds).ok().filter(|rounds| u64::from(*rounds) <= ROUNDS).and_then(NonZeroU32::new);
+    let rounds =
+        u32::try_from(rounds).ok().filter(|rounds| u64::from(*rounds) <= MAX_ITERATIONS).and_then(NonZeroU32::new);
     let rounds = rounds.ok_or(Malformed)?;
     let mut key = vec![0; key_length(cipher)];
     pbkdf2::derive(hash, rounds, salt, password, &mut key);

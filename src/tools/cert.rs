@@ -9,7 +9,7 @@ use crate::tls::{issue, names};
 /// # Errors
 /// The certificates can neither be read nor created; with the reason.
 pub fn page(wanted: &[String], now: i64) -> Result<String, String> {
-    let cured = |why: String| format!("{why}; {}", local_ca::CURE);
+    let cured = |why: String| format!("{why}; {}", local_ca::REMEDY);
     let directory = local_ca::directory().map_err(cured)?;
     let made = local_ca::obtain(Some(&directory), wanted, now).map_err(cured)?;
     let all = local_ca::names(wanted);

@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const LONGEST: u64 = 16 << 20;
 
 /// The help if no api is configured.
-const CURE: &str = "the configuration shows no counters: write in a server \
+const REMEDY: &str = "the configuration shows no counters: write in a server \
                     \"location /status/ { api /status/; allow 127.0.0.1; allow ::1; deny all; }\"";
 
 /// The counters as JSON.
@@ -37,7 +37,7 @@ pub fn fetch(config: &Config) -> Result<String, String> {
                  location /status/ {{ api /status/; }}",
                 String::from_utf8_lossy(part)
             ),
-            None => CURE.to_owned(),
+            None => REMEDY.to_owned(),
         })?;
     if endpoint.ssl.is_some() {
         return Err(

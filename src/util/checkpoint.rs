@@ -13,7 +13,7 @@ use std::os::fd::BorrowedFd;
 /// Nanoseconds of computing between two interludes.
 const SLICE: u64 = 4_000_000;
 /// Light steps for one look at the clock.
-const RARELY: u32 = 16;
+const STEPS_PER_READING: u32 = 16;
 /// Light steps before the first interlude.
 const FREE: u32 = 512;
 
@@ -59,7 +59,7 @@ pub fn pass() {
         return;
     }
     STEPS.set(if steps == u32::MAX - 1 { FREE } else { steps + 1 });
-    if steps >= FREE && steps.is_multiple_of(RARELY) {
+    if steps >= FREE && steps.is_multiple_of(STEPS_PER_READING) {
         pass_costly();
     }
 }

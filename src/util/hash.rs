@@ -141,11 +141,11 @@ impl Hasher for FastHasher {
 }
 
 /// Entries that [`free_some`] removes: each call also looks at the emptied part of the table.
-const SOME: usize = 256;
+const REMOVED_AT_ONCE: usize = 256;
 
 /// Frees some entries of a large table. False: it is empty.
 pub fn free_some<K: Eq + Hash, V>(table: &mut FastMap<K, V>) -> bool {
-    table.extract_if(|_, _| true).take(SOME).count() > 0
+    table.extract_if(|_, _| true).take(REMOVED_AT_ONCE).count() > 0
 }
 
 #[cfg(test)]

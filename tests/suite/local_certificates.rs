@@ -27,7 +27,7 @@ fn keep(directory: &Path, seconds: u64) -> String {
     leaf.not_before = rcgen::date_time_ymd(2020, 1, 1);
     let of_day = u64::try_from(now.rem_euclid(86_400)).expect("in range");
     leaf.not_after = rcgen::date_time_ymd(midnight.year, midnight.month, midnight.day)
-        + Duration::from_secs(of_day + local_ca::SOON.unsigned_abs() + seconds);
+        + Duration::from_secs(of_day + local_ca::RENEW_WITHIN.unsigned_abs() + seconds);
     let leaf = leaf.signed_by(&key, &rcgen::Issuer::new(ca, &ca_key)).expect("signed");
     fs::create_dir_all(directory).expect("made");
     let root = pem::write("CERTIFICATE", root.der());
@@ -41,7 +41,7 @@ fn keep(directory: &Path, seconds: u64) -> String {
     ] {
         fs::write(path, text).expect("written");
     }
-    let end = Civil::from_unix(now + local_ca::SOON + i64::try_from(seconds).expect("few"));
+    let end = Civil::from_unix(now + local_ca::RENEW_WITHIN + i64::try_from(seconds).expect("few"));
     let (date, time) = ((end.year, end.month, end.day), (end.hour, end.minute, end.second));
     format!("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", date.0, date.1, date.2, time.0, time.1, time.2)
 }

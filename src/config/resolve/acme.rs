@@ -165,7 +165,7 @@ impl Build {
                 Ok(path) => Some(path),
                 Err(why) => {
                     let text = format!("no directory for ACME accounts and certificates: {why}");
-                    self.error(Fault::new(wanted.issuer_span, text).help(local_ca::CURE));
+                    self.error(Fault::new(wanted.issuer_span, text).help(local_ca::REMEDY));
                     return None;
                 }
             },

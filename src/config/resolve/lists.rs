@@ -19,7 +19,7 @@ use crate::util::text::Text;
 use std::rc::Rc;
 
 /// Fewer ops with the same subject are tested one by one.
-const WORTH: usize = 4;
+const MIN_OPS: usize = 4;
 
 /// The subject and the kind of test.
 type ListKey<'a> = (Option<&'a Template>, std::mem::Discriminant<Comparison<'a>>);
@@ -61,7 +61,7 @@ impl Stability<'_> {
             from = ops.end;
             // If a variable is set several times, the last value counts.
             let values: FixedValues = chunk.iter().filter_map(|op| self.fixed(op)).collect();
-            if !values.is_empty() && ops.len() >= WORTH {
+            if !values.is_empty() && ops.len() >= MIN_OPS {
                 runs.push(SetRun { ops, values: Rc::new(values) });
             }
         }
@@ -77,7 +77,7 @@ impl Stability<'_> {
     }
 
     fn lists_of(&self, ops: &[Op]) -> OpLists {
-        if ops.len() < WORTH {
+        if ops.len() < MIN_OPS {
             return OpLists { lists: Vec::new(), others: (0..ops.len()).collect() };
         }
         let mut by_subject: FastMap<ListKey, Vec<usize>> = FastMap::default();
@@ -88,7 +88,7 @@ impl Stability<'_> {
         }
         let is_stable = |subject: Option<&Template>| subject.is_none_or(|subject| self.is_stable(subject));
         let mut groups: Vec<(ListKey, Vec<usize>)> =
-            by_subject.into_iter().filter(|(_, at)| at.len() >= WORTH).collect();
+            by_subject.into_iter().filter(|(_, at)| at.len() >= MIN_OPS).collect();
         groups.sort_unstable_by_key(|(_, at)| (std::cmp::Reverse(at.len()), at[0]));
         let lists = groups.into_iter().filter(|((subject, _), _)| is_stable(*subject));
         let lists = lists.filter_map(|((subject, _), at)| {
@@ -121,7 +121,7 @@ impl Stability<'_> {
     fn list_of_geos(&self, ops: &[Op]) -> Option<OpList> {
         let address = Var::Builtin(Builtin::BinaryRemoteAddr);
         let asked: Vec<_> = ops.iter().enumerate().filter_map(|(at, op)| self.asked_geo(at, op)).collect();
-        if asked.len() < WORTH || self.variables.redefinition(&address).is_some() {
+        if asked.len() < MIN_OPS || self.variables.redefinition(&address).is_some() {
             return None;
         }
         let defaults = asked.iter().map(|(_, variable, _, geo)| (*variable, Text::new(geo.default_value())));
@@ -154,7 +154,7 @@ impl Stability<'_> {
             }
         }
         let mut asked: Vec<_> =
-            by_source.into_iter().filter(|(source, asked)| asked.len() >= WORTH && self.is_stable(source)).collect();
+            by_source.into_iter().filter(|(source, asked)| asked.len() >= MIN_OPS && self.is_stable(source)).collect();
         asked.sort_unstable_by_key(|(_, asked)| (std::cmp::Reverse(asked.len()), asked[0].at));
         let list = |(source, asked): (&Template, Vec<AskedMap>)| {
             let mut named: FastMap<Box<[u8]>, Vec<usize>> = FastMap::default();

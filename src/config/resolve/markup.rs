@@ -17,7 +17,7 @@ const HOLDS_SIGNS: [&str; 6] =
     ["add_header", "add_trailer", "proxy_set_header", "fastcgi_param", "proxy_cookie_path", "set"];
 
 /// Bytes examined before and after a name.
-const AROUND: usize = 2048;
+const EXAMINED_AROUND: usize = 2048;
 
 /// A fragment of markup instead of a name: what it is, and how to fix it.
 pub fn of_name(d: &Directive, sources: &Sources, here: Contexts) -> Option<Fault> {
@@ -122,10 +122,10 @@ fn entity_in(line: &[u8]) -> Option<(&'static str, &'static str)> {
 pub fn line_of(d: &Directive, sources: &Sources) -> Span {
     let Span { file, start, end, .. } = d.name.span;
     let bytes = sources.bytes(file);
-    let (name, low) = (start as usize, (start as usize).saturating_sub(AROUND));
+    let (name, low) = (start as usize, (start as usize).saturating_sub(EXAMINED_AROUND));
     let before = bytes.get(low..name).unwrap_or_default();
     let from = memchr::memrchr(b'\n', before).map_or(low, |at| low + at + 1);
-    let high = (end as usize + AROUND).min(bytes.len());
+    let high = (end as usize + EXAMINED_AROUND).min(bytes.len());
     let after = bytes.get(name..high).unwrap_or_default();
     let to = memchr::memchr(b'\n', after).map_or(high, |at| name + at);
     let at = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
@@ -162,7 +162,7 @@ mod tests {
         let lines: Vec<Span> = loaded.directives.iter().map(|d| line_of(d, &loaded.sources)).collect();
         for (d, line) in loaded.directives.iter().zip(&lines) {
             let slice = loaded.sources.slice(*line);
-            assert!(slice.len() <= 2 * AROUND + d.name.bytes().len() && !slice.contains(&b'\n'));
+            assert!(slice.len() <= 2 * EXAMINED_AROUND + d.name.bytes().len() && !slice.contains(&b'\n'));
             assert!(line.start <= d.name.span.start && line.end >= d.name.span.end);
         }
         assert_eq!(loaded.sources.slice(lines[0]), b"a b;\r");

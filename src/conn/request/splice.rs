@@ -16,7 +16,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 const PIPE: usize = 1 << 20;
 
 /// Bodies of less are as cheap by read and write.
-const WORTH: u64 = 64 << 10;
+const MIN_SPLICED: u64 = 64 << 10;
 
 enum Moved {
     Bytes(u64),
@@ -32,7 +32,7 @@ enum Moved {
 pub fn body(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Option<Step> {
     let Active { ex, handler, reader, .. } = active;
     let length = matches!(ex.request.head.body_length, BodyLength::Known(_));
-    let left = reader.remaining().filter(|left| length && *left >= WORTH)?;
+    let left = reader.remaining().filter(|left| length && *left >= MIN_SPLICED)?;
     let file = handlers::splice_target(handler).filter(|_| io.transport.is_raw())?;
     if !io.transport.can_read() {
         return Some(Step::Wait);

@@ -12,7 +12,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 const KEY: u8 = 0x5a;
 /// Bytes that one call gives or takes, at most.
-const BITE: usize = 6_000;
+const MAX_CALL: usize = 6_000;
 
 /// Appends `bytes` as frames.
 pub fn frame(bytes: &[u8], into: &mut Vec<u8>) {
@@ -84,7 +84,7 @@ impl Scrambled {
 
     fn roll(&mut self) -> usize {
         self.dice = self.dice.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        let most = if self.dice & 0x1000 == 0 { 64 } else { BITE };
+        let most = if self.dice & 0x1000 == 0 { 64 } else { MAX_CALL };
         (self.dice >> 16) as usize % most + 1
     }
 
@@ -109,7 +109,7 @@ impl Scrambled {
             return Err(Errno::ENOBUFS);
         }
         while !self.has_plaintext() {
-            let mut bytes = [0; BITE];
+            let mut bytes = [0; MAX_CALL];
             let wanted = self.roll();
             match socket::recv(self.fd.as_fd(), &mut bytes[..wanted]) {
                 // Cut off.

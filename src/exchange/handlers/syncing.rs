@@ -52,7 +52,7 @@ impl Back {
         cx.now.changed();
         cx.quotas.files_added();
         let (Back::Made((dir, _)) | Back::Locked((dir, _), _) | Back::Renamed((dir, _), ..)) = &self;
-        cx.checked_trees.came(dir.as_fd());
+        cx.checked_trees.name_added(dir.as_fd());
         match self {
             Back::Locked(_, lock) => drop(cx.dav_locks.release(&lock.path, lock.token)),
             Back::Renamed(.., forgotten) if outcome.is_ok() => cx.dav_locks.put_back(forgotten),
@@ -105,7 +105,7 @@ fn unwritten(ex: &mut Exchange, cx: &mut Services, back: Option<Back>, (call, e)
     // The fields of the response that would have said success.
     ex.response.clear();
     if !back.is_some_and(|back| back.take(cx)) {
-        return resumed::unsure(ex, cx, call, e);
+        return resumed::unconfirmed(ex, cx, call, e);
     }
     let path = ex.route.path.clone();
     resumed::refuse(ex, cx, &Refusal::call(call, &path, e))

@@ -14,7 +14,7 @@ const DEPTH: usize = 32;
 /// Maximum number of elements.
 const ELEMENTS: usize = 1024;
 /// Comments, instructions and marked sections: each costs about as much as an element, in fewer bytes.
-const ASIDES: usize = 1024;
+const MAX_NON_ELEMENTS: usize = 1024;
 /// Bytes of their namespaces: one that is written once is repeated with each element, here and in answers.
 const NAMESPACES: usize = 128 << 10;
 
@@ -129,7 +129,7 @@ pub fn parse(body: &[u8]) -> Result<Element, &'static str> {
         let (ns, event) = reader.read_resolved_event().map_err(|_| "is not well-formed XML")?;
         if matches!(event, Event::Comment(_) | Event::CData(_) | Event::Decl(_) | Event::PI(_)) {
             asides += 1;
-            if asides > ASIDES {
+            if asides > MAX_NON_ELEMENTS {
                 return Err("has too many comments, instructions and sections");
             }
         }
@@ -329,8 +329,8 @@ mod tests {
         assert!(parse(b"<a>\xff</a>").is_err());
         for aside in ["<?a?>", "<!---->", "<![CDATA[]]>"] {
             let many = |n: usize| format!("<a>{}</a>", aside.repeat(n));
-            assert!(parse(many(ASIDES).as_bytes()).is_ok(), "{aside}");
-            assert!(parse(many(ASIDES + 1).as_bytes()).is_err(), "{aside}");
+            assert!(parse(many(MAX_NON_ELEMENTS).as_bytes()).is_ok(), "{aside}");
+            assert!(parse(many(MAX_NON_ELEMENTS + 1).as_bytes()).is_err(), "{aside}");
         }
     }
 

@@ -175,8 +175,8 @@ fn a_page_too_large_to_be_kept_is_kept_for_those_who_waited_for_it() {
     assert_eq!(find(&mut listings), None);
     made(&mut listings, true);
     assert_eq!((find(&mut listings), find(&mut listings), listings.bytes), (Some(2000), Some(2000), 0));
-    assert_eq!(listings.next_due(), Some(now.ms + LIFE + 1));
-    listings.sweep(now.ms + LIFE + 1);
+    assert_eq!(listings.next_due(), Some(now.ms + LIFETIME + 1));
+    listings.sweep(now.ms + LIFETIME + 1);
     assert_eq!(find(&mut listings), None);
     made(&mut listings, true);
     fs::write(dir.0.join("f"), "").expect("write");

@@ -11,7 +11,8 @@
 //!
 //! Files written by others are noticed by counting again: at each admission if that is cheap, otherwise often enough to
 //! take 5 % of the time, in slices; and before an upload is refused. However many uploads wait for a count, it makes at
-//! most two steps a turn, and begins none once the turn's slice is over, except after [`STARVED`] turns without a step.
+//! most two steps a turn, and begins none once the turn's slice is over, except after [`MAX_TURNS_WITHOUT`] turns
+//! without a step.
 //!
 //! Invariant: usage plus claims never exceed the quota under which a claim was granted.
 
@@ -40,7 +41,7 @@ const SLICE: u64 = 1000;
 const STEPS: u32 = 2;
 /// Number of turns after which a step is made even though other work has used up the turn's slice: uploads wait for the
 /// count.
-const STARVED: u64 = 16;
+const MAX_TURNS_WITHOUT: u64 = 16;
 /// Milliseconds between two counts per hundred names: 20 times their cost.
 const PAUSE: u64 = 3;
 /// Number of directories that are allowed in any area, however small its quota.
@@ -257,7 +258,7 @@ impl Area {
         let last = self.stepped.get();
         let (may, made) = match last {
             Some((turn, made)) if turn == now.turn() => ((1..STEPS).contains(&made), made),
-            Some((turn, _)) if now.turn().wrapping_sub(turn) >= STARVED => (true, 0),
+            Some((turn, _)) if now.turn().wrapping_sub(turn) >= MAX_TURNS_WITHOUT => (true, 0),
             _ => (!slice.is_over(), 0),
         };
         if !may {

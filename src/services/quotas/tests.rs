@@ -237,12 +237,12 @@ fn no_step_of_a_count_is_made_once_the_slice_of_the_turn_is_over() {
     let other = quotas.area(scratch.dir("").as_fd(), &[]).expect("an area");
     quotas.files_removed();
     let counts = other.counts();
-    let turns = (0..=STARVED).take_while(|_| {
+    let turns = (0..=MAX_TURNS_WITHOUT).take_while(|_| {
         now.advance();
         other.step(&now, &mut Slice::over()).expect("readable");
         other.counts() == counts
     });
-    assert_eq!(turns.count() as u64, STARVED - 1, "a busy server counts too");
+    assert_eq!(turns.count() as u64, MAX_TURNS_WITHOUT - 1, "a busy server counts too");
 }
 
 /// upload_create_path made 1260 directories under `upload_quota 1m files=3`, and they stayed.

@@ -28,7 +28,7 @@ const LARGEST: usize = 65_537;
 const READS: usize = 16;
 /// Maximum number of messages that answer none of our questions: then the socket is closed, and the questions are sent
 /// from a new port.
-const MISFITS: usize = 64;
+const MAX_STRAY_MESSAGES: usize = 64;
 /// Additional count for a message with the right id whose records are malformed.
 const MALFORMED: usize = 7;
 /// RCODEs up to "refused" are answers; others are ignored (RFC 1035).
@@ -286,7 +286,7 @@ impl Lookup {
     /// Counts a message that answers none of our questions. Returns whether they are too many.
     fn is_misled(&mut self) -> bool {
         self.misfits += 1;
-        self.misfits >= MISFITS
+        self.misfits >= MAX_STRAY_MESSAGES
     }
 
     /// Records what is wrong with the first message that answers none of our questions: one log line each time they are

@@ -77,23 +77,23 @@ fn what_is_held_counts_for_the_area_it_is_in() {
 fn an_announced_size_does_not_take_the_quota_for_a_day() {
     let mut uploads = Uploads::default();
     uploads.insert(id(1), open("/a/x", 10, None));
-    uploads.promise(id(1), 1000, None, 0, PROMISE);
-    assert_eq!(held(&mut uploads, b"/a/", &[], PROMISE - 1), (1000, 1));
+    uploads.promise(id(1), 1000, None, 0, RESERVED_FOR);
+    assert_eq!(held(&mut uploads, b"/a/", &[], RESERVED_FOR - 1), (1000, 1));
     // Its last byte counts, and no request holds it.
     uploads.arrived(id(1), 20, 100);
-    assert_eq!((held(&mut uploads, b"/a/", &[], PROMISE), uploads.holds(id(1))), ((1000, 1), 1000));
-    assert_eq!((held(&mut uploads, b"/a/", &[], PROMISE + 100), uploads.holds(id(1))), ((20, 1), 20));
+    assert_eq!((held(&mut uploads, b"/a/", &[], RESERVED_FOR), uploads.holds(id(1))), ((1000, 1), 1000));
+    assert_eq!((held(&mut uploads, b"/a/", &[], RESERVED_FOR + 100), uploads.holds(id(1))), ((20, 1), 20));
     // It is promised anew, while a request writes to it and sends nothing.
-    uploads.promise(id(1), 500, None, PROMISE + 200, 2 * PROMISE + 200);
+    uploads.promise(id(1), 500, None, RESERVED_FOR + 200, 2 * RESERVED_FOR + 200);
     let lease = uploads.lease(id(1), Lease::new(file::memfd(c"upload").expect("a memory file")));
-    assert_eq!(held(&mut uploads, b"/a/", &[], 9 * PROMISE), (500, 1));
+    assert_eq!(held(&mut uploads, b"/a/", &[], 9 * RESERVED_FOR), (500, 1));
     drop(lease);
-    assert_eq!(held(&mut uploads, b"/a/", &[], 10 * PROMISE), (20, 1));
+    assert_eq!(held(&mut uploads, b"/a/", &[], 10 * RESERVED_FOR), (20, 1));
     // More than was promised has arrived.
-    uploads.promise(id(1), 30, None, 0, 11 * PROMISE);
-    uploads.arrived(id(1), 40, 10 * PROMISE);
+    uploads.promise(id(1), 30, None, 0, 11 * RESERVED_FOR);
+    uploads.arrived(id(1), 40, 10 * RESERVED_FOR);
     assert_eq!(
-        (held(&mut uploads, b"/a/", &[], 10 * PROMISE), held(&mut uploads, b"/a/", &[id(1)], 0)),
+        (held(&mut uploads, b"/a/", &[], 10 * RESERVED_FOR), held(&mut uploads, b"/a/", &[id(1)], 0)),
         ((40, 1), (0, 0))
     );
     uploads.finish(id(1), Ended::Gone);
@@ -101,7 +101,7 @@ fn an_announced_size_does_not_take_the_quota_for_a_day() {
     // Where no quota asks, they are forgotten all the same.
     for n in 0..100 {
         uploads.insert(id(n), open("/a/x", 10, None));
-        uploads.promise(id(n), 20, None, u64::from(n) * PROMISE, u64::from(n + 1) * PROMISE);
+        uploads.promise(id(n), 20, None, u64::from(n) * RESERVED_FOR, u64::from(n + 1) * RESERVED_FOR);
     }
     assert!(uploads.promised.len() <= 2, "{}", uploads.promised.len());
 }

@@ -4,7 +4,7 @@
 use super::numbers;
 
 /// Days before its end from which a certificate is worth a word of its own.
-const SOON: u64 = 21;
+const SHOWN_WITHIN: u64 = 21;
 const DAY: u64 = 24 * 60 * 60;
 
 struct Tree<'a>(Vec<(Vec<&'a str>, &'a str)>);
@@ -150,8 +150,11 @@ fn certificates(tree: &Tree) -> String {
     let mut names = tree.names(&["certificates"]);
     names.sort_by_key(|name| left(name));
     let Some(first) = names.first() else { return String::new() };
-    let soon: Vec<String> =
-        names.iter().filter(|name| left(name) / DAY < SOON).map(|name| format!("{name} {}", ends(name))).collect();
+    let soon: Vec<String> = names
+        .iter()
+        .filter(|name| left(name) / DAY < SHOWN_WITHIN)
+        .map(|name| format!("{name} {}", ends(name)))
+        .collect();
     match soon.is_empty() {
         true => format!("{}; the first: {first} {}", names.len(), ends(first)),
         false => format!("{}: {}", names.len(), soon.join(", ")),

@@ -18,7 +18,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 /// Entries sorted at once: about a millisecond.
 const RUN: usize = 4096;
 /// Most entries whose changes a watch on the directory does not report: more are too many to check for each request.
-const LOOSE: usize = 256;
+const MAX_LOOSE: usize = 256;
 
 /// One directory's entries, as far as they were read.
 pub struct Entries {
@@ -192,7 +192,7 @@ impl Totals {
 /// Notes an entry whose changes the watch does not report.
 fn note(loose: &mut Option<Vec<Loose>>, name: &CStr, stat: &Stat) {
     if let Some(known) = loose {
-        match known.len() < LOOSE {
+        match known.len() < MAX_LOOSE {
             true => known.push(Loose { name: name.to_owned(), stat: *stat }),
             false => *loose = None,
         }

@@ -19,7 +19,7 @@ use std::ffi::{CStr, CString};
 use std::os::fd::BorrowedFd;
 
 /// A change may carry a time this many nanoseconds in the past: the granularity of the kernel's clock, and a margin.
-const GRAIN: i128 = 20_000_000;
+const CLOCK_GRANULARITY: i128 = 20_000_000;
 /// Most entries that are remembered, at some 50 bytes each, if there is memory. Of a larger tree whose entries are all
 /// that young, the rest stays.
 const ENTRIES: usize = 1 << 20;
@@ -36,7 +36,7 @@ pub struct Copied {
 impl Copied {
     /// The copy begins.
     pub fn begin(now: &Clock) -> Copied {
-        Copied { since: now.nanoseconds() - GRAIN, young: HashMap::new() }
+        Copied { since: now.nanoseconds() - CLOCK_GRANULARITY, young: HashMap::new() }
     }
 
     fn is_old(&self, stat: &Stat) -> bool {
@@ -71,7 +71,7 @@ pub struct Leaving<'a> {
     /// Names of files that are being written: they are not removed.
     pub temp_names: &'a mut TempNames,
     /// Tells whether another request has put something into the source since.
-    pub came: Option<&'a Watch>,
+    pub source_changed: Option<&'a Watch>,
     /// What the copy holds; None: all may go.
     pub copied: Option<&'a Copied>,
     /// The locks, and which of them the request may pass.
@@ -84,7 +84,7 @@ impl RemovalPolicy for Leaving<'_> {
     }
 
     fn may(&mut self, dir: BorrowedFd<'_>, parent: &[u8], name: &CStr, _: bool) -> Result<(), Errno> {
-        if self.came.is_some_and(Watch::is_set) {
+        if self.source_changed.is_some_and(Watch::is_set) {
             return Err(Errno::EBUSY);
         }
         if let Some((locks, leave)) = self.locks {
@@ -129,7 +129,7 @@ mod tests {
         let mut removal = Removal::new(file::dup(dir.as_fd()).expect("dup"), c"from").expect("begins");
         let stuck = loop {
             let copied = copy.copied.as_ref();
-            match removal.step(Leaving { temp_names: &mut temp_names, came: None, copied, locks: None }) {
+            match removal.step(Leaving { temp_names: &mut temp_names, source_changed: None, copied, locks: None }) {
                 Ok(true) => {}
                 Ok(false) => break None,
                 Err(stuck) => break Some(stuck),

@@ -182,7 +182,7 @@ fn make(ex: &mut Exchange, cx: &mut Services, made: &mut Option<syncing::Name>) 
         Ok(()) => {
             cx.quotas.stored(resource.dir.as_fd(), Usage::directories(1), Usage::default());
             cx.now.changed();
-            cx.checked_trees.came(resource.dir.as_fd());
+            cx.checked_trees.name_added(resource.dir.as_fd());
             cx.syncs.made_directory();
             *made = Some((resource.dir, resource.name));
             let mut location = Vec::new();

@@ -54,7 +54,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services, body: &[u8]) -> Flow {
             }
             match apply(&resource, &verdicts) {
                 Ok(true) => {}
-                Ok(false) => wishes.iter().zip(&mut verdicts).for_each(|(wish, verdict)| unkept(wish, verdict)),
+                Ok(false) => wishes.iter().zip(&mut verdicts).for_each(|(wish, verdict)| not_stored(wish, verdict)),
                 Err(e) => return failed(ex, cx, "utimensat()", e),
             }
             cx.now.changed();
@@ -114,7 +114,7 @@ fn apply(resource: &Resource, verdicts: &[PropertyChange]) -> Result<bool, Errno
 
 /// The time was not stored. Windows, whose other times are not kept either, is told that it was taken: it fails the
 /// whole copy otherwise.
-fn unkept(wish: &PropertyUpdate, verdict: &mut PropertyChange) {
+fn not_stored(wish: &PropertyUpdate, verdict: &mut PropertyChange) {
     if matches!(verdict, PropertyChange::Modified(_)) {
         *verdict = if &*wish.name.ns == WINDOWS { PropertyChange::Taken } else { PropertyChange::Refused };
     }

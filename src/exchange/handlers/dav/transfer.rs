@@ -37,7 +37,7 @@ pub fn run(ex: &mut Exchange, cx: &mut Services) -> Begun<Transfer> {
         stage,
         judging,
         syncs,
-        came: None,
+        source_changed: None,
         leaves: None,
         copied: None,
         named: None,
@@ -61,7 +61,7 @@ pub struct Transfer {
     /// upload_sync: the parts of a tree that are being written to the disk.
     syncs: Vec<Sync>,
     /// MOVE of a tree by copying: whether a request has put something into it since, and what the copy holds.
-    came: Option<Watch>,
+    source_changed: Option<Watch>,
     leaves: Option<Copied>,
     /// MOVE of a file by copying: the file that was copied.
     pub(super) copied: Option<Stat>,
@@ -157,9 +157,9 @@ impl Transfer {
                 }
             },
             Stage::Leaving(removal) => {
-                let (came, copied) = (self.came.as_ref(), self.leaves.as_ref());
+                let (source_changed, copied) = (self.source_changed.as_ref(), self.leaves.as_ref());
                 let locks = Some((&cx.dav_locks, &self.leave));
-                match removal.step(Leaving { temp_names: &mut cx.temp_names, came, copied, locks }) {
+                match removal.step(Leaving { temp_names: &mut cx.temp_names, source_changed, copied, locks }) {
                     Ok(true) => return Ok(()),
                     Ok(false) => Ok(Stage::Done(self.job.status)),
                     Err(stuck) => return Err(delete::stopped(ex, cx, &stuck, removal.removed)),
@@ -168,7 +168,7 @@ impl Transfer {
             Stage::Placing(_) | Stage::Swapping(_) | Stage::Old { .. } | Stage::Cleared(_) => {
                 return self.go_on(ex, cx);
             }
-            Stage::Unsure(call, e) => return Err(upload::resumed::unsure(ex, cx, call, *e)),
+            Stage::Unsure(call, e) => return Err(upload::resumed::unconfirmed(ex, cx, call, *e)),
             Stage::Done(status) => {
                 ex.response.status = *status;
                 return Err(if ex.route.form_action.is_some() { delete::back(ex) } else { Flow::Respond });
@@ -218,7 +218,7 @@ impl Transfer {
         if let (true, Stage::Tree(copy, _)) = (self.job.moves, &mut stage) {
             copy.copied = Some(Copied::begin(&cx.now));
             self.leave = RemovalPermission::of(ex, self.job.from(), self.job.source.name.to_bytes())?;
-            self.came = copy.source().map(|source| cx.checked_trees.watch(source)).transpose()?;
+            self.source_changed = copy.source().map(|source| cx.checked_trees.watch(source)).transpose()?;
         }
         Ok(stage)
     }
@@ -259,7 +259,7 @@ impl Transfer {
             self.named = there.ok().map(|stat| (stat.dev, stat.ino));
         }
         if is_named {
-            cx.checked_trees.came(self.job.to());
+            cx.checked_trees.name_added(self.job.to());
             self.tell_of_names(cx);
         }
         // In the turn in which the old name goes: another client may use it, and lock it, from the next one on.
@@ -391,7 +391,7 @@ impl Transfer {
             }
         };
         for dir in [self.job.to(), self.job.from()] {
-            cx.checked_trees.came(dir);
+            cx.checked_trees.name_added(dir);
         }
         self.tell_of_names(cx);
         stage

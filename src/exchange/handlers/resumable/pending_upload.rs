@@ -18,7 +18,7 @@ use crate::services::Services;
 use crate::services::boot::Boot;
 use crate::services::clock::Clock;
 use crate::services::quotas::Replaced;
-use crate::services::resumable::{Ended, FinishedUpload, KnownUpload, Lease, PROMISE, UploadId};
+use crate::services::resumable::{Ended, FinishedUpload, KnownUpload, Lease, RESERVED_FOR, UploadId};
 use crate::sys::Errno;
 use crate::sys::file::{self, Stat};
 use std::rc::Rc;
@@ -90,7 +90,7 @@ pub fn find(ex: &mut Exchange, cx: &mut Services, id: UploadId, access: Access) 
         Ok(lease) => lease,
         Err(LeaseError::Elsewhere(flow)) => return Err(Missing::Elsewhere(flow)),
         Err(LeaseError::Named) => {
-            sharing::met(cx, &home);
+            sharing::note_foreign_change(cx, &home);
             return Err(without_bytes(cx, &home, &dir, id, &record));
         }
         Err(LeaseError::Failed(e)) => return Err(failed("open()", e)),
@@ -100,7 +100,7 @@ pub fn find(ex: &mut Exchange, cx: &mut Services, id: UploadId, access: Access) 
     let Some(record) = load(&home, &dir, id)? else { return Err(Missing::Unknown) };
     sharing::note_presence(cx, &home);
     if cx.resumable.get(id).is_none() {
-        sharing::met(cx, &home);
+        sharing::note_foreign_change(cx, &home);
     }
     let expires = expires(&cx.now, &record, &stat);
     let mut upload =
@@ -297,7 +297,7 @@ impl PendingUpload {
     /// It is held already, or its file has one of the descriptors that are left to others.
     pub fn register_writer(&mut self, cx: &mut Services) -> Result<Rc<Lease>, Refusal> {
         if self.lease.as_ref().is_some_and(|lease| cx.is_crowded(lease.fd())) {
-            return Err(Refusal::crowded());
+            return Err(Refusal::too_many_uploads());
         }
         let lease = self.lease.take();
         let lease = lease.ok_or_else(|| Refusal::new(Status::INTERNAL_SERVER_ERROR, "the upload is held already"))?;
@@ -316,7 +316,7 @@ impl PendingUpload {
     pub fn promise(&self, cx: &mut Services, bytes: u64, replaces: Option<Replaced>) {
         self.publish(cx);
         let now = cx.now.ms;
-        cx.resumable.promise(self.id, bytes, replaces, now, now + PROMISE);
+        cx.resumable.promise(self.id, bytes, replaces, now, now + RESERVED_FOR);
     }
 
     /// Bytes arrived: it lives longer.

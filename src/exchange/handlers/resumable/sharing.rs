@@ -70,7 +70,7 @@ pub fn note_presence(cx: &mut Services, home: &Home) {
 }
 
 /// Something was found that this process did not know of: another one began it, or ended it.
-pub fn met(cx: &mut Services, home: &Home) {
+pub fn note_foreign_change(cx: &mut Services, home: &Home) {
     let now = cx.now.ms;
     // What an earlier process left is only known when everything has been searched.
     if !cx.resumable.is_reading()

@@ -1,4 +1,4 @@
-//! PendingUpload uploads: found on the disk after a start, removed when they expire. Both in slices, between two turns
+//! Unfinished uploads: found on the disk after a start, removed when they expire. Both in slices, between two turns
 //! of the loop.
 
 use super::location::{self, Home};
@@ -10,7 +10,7 @@ use super::tus;
 use crate::config::model::Level;
 use crate::services::Services;
 use crate::services::clock::Clock;
-use crate::services::resumable::{Ended, KnownUpload, PROMISE, Scan, UploadId};
+use crate::services::resumable::{Ended, KnownUpload, RESERVED_FOR, Scan, UploadId};
 use crate::sys::Errno;
 use crate::sys::file::{self, Follow, O_DIRECTORY, O_RDONLY, Unlink};
 use std::os::fd::AsFd;
@@ -91,7 +91,7 @@ fn read(cx: &mut Services) {
         Ok(dir) => {
             for name in scan.names.drain(scan.names.len().saturating_sub(SLICE)..) {
                 if let Some(entry) = Entry::of(&name) {
-                    meet(cx, &scan.home, &dir, entry);
+                    handle_entry(cx, &scan.home, &dir, entry);
                 }
             }
             cx.resumable.reading = Some(scan);
@@ -114,7 +114,7 @@ fn complain(cx: &mut Services, path: &[u8], e: Errno) {
 }
 
 /// Handles a file of an earlier process, or of this one.
-fn meet(cx: &mut Services, home: &Rc<[u8]>, dir: &Dir, entry: Entry) {
+fn handle_entry(cx: &mut Services, home: &Rc<[u8]>, dir: &Dir, entry: Entry) {
     let now = cx.now.unix_ms();
     match entry {
         Entry::State(id) if cx.resumable.get(id).is_none() => {
@@ -128,9 +128,9 @@ fn meet(cx: &mut Services, home: &Rc<[u8]>, dir: &Dir, entry: Entry) {
                     let expires = pending_upload::expires(&cx.now, &record, &stat);
                     cx.resumable.insert(id, pending_upload::known(home, &record, stat.size, expires));
                     let age = u64::try_from(now - written(&cx.now, &stat)).unwrap_or(0);
-                    if let (Some(length), true) = (record.length, age < PROMISE) {
+                    if let (Some(length), true) = (record.length, age < RESERVED_FOR) {
                         let now = cx.now.ms;
-                        cx.resumable.promise(id, length, None, now, now + PROMISE - age);
+                        cx.resumable.promise(id, length, None, now, now + RESERVED_FOR - age);
                     }
                 }
                 Ok(None) => match pending_upload::remembered(cx, &place, dir, id, &record) {

@@ -258,7 +258,7 @@ fn is_removal(ex: &Exchange) -> bool {
 }
 
 /// The names are as the request wants them, but the disk has not confirmed it.
-pub fn unsure(ex: &mut Exchange, cx: &mut Services, call: &str, e: Errno) -> Flow {
+pub fn unconfirmed(ex: &mut Exchange, cx: &mut Services, call: &str, e: Errno) -> Flow {
     ex.report(cx, Level::Crit, format_args!("done, but perhaps not on the disk: {call} of the directory failed {e}"));
     let why = "it is done, but the disk does not confirm it: a power cut may undo it";
     respond(ex, &Refusal::new(Status::INTERNAL_SERVER_ERROR, why), &Limit::default())

@@ -381,7 +381,7 @@ impl Upload {
             let (part, names) = (&mut self.parts[at], &mut cx.temp_names);
             let outcome =
                 commit::name(&dir, part, (on_duplicate, seen), &mut self.naming.numbers, names, &mut |_, _| true);
-            cx.checked_trees.came(commit::home(&dir, part).as_fd());
+            cx.checked_trees.name_added(commit::home(&dir, part).as_fd());
             return outcome.map_err(|why| self.refusal(why, &self.parts[at].name));
         }
         let mut numbers = std::mem::take(&mut self.naming.numbers);
@@ -401,7 +401,7 @@ impl Upload {
             // The name that the twin got is not to be replaced either.
             self.naming.wanted.insert((part.folder, part.name.clone()));
         }
-        cx.checked_trees.came(commit::home(&dir, part).as_fd());
+        cx.checked_trees.name_added(commit::home(&dir, part).as_fd());
         outcome.map_err(|why| refused.unwrap_or_else(|| self.refusal(why, &part.name)))
     }
 
@@ -439,7 +439,7 @@ impl Upload {
             self.naming.given -= 1;
             let home = commit::home(&dir, part);
             back.is_whole &= part.take_back(&home, &mut cx.temp_names);
-            cx.checked_trees.came(home.as_fd());
+            cx.checked_trees.name_added(home.as_fd());
             cx.now.changed();
             if self.naming.given > 0 && cx.slice.is_over() {
                 self.made.outlives_turn();
@@ -458,7 +458,7 @@ impl Upload {
         }
         match back.why {
             Because::Refused(refusal) => self.refuse(ex, cx, &refusal),
-            Because::Unwritten(call, e) if !back.is_whole => answer::unsure(ex, cx, call, e),
+            Because::Unwritten(call, e) if !back.is_whole => answer::unconfirmed(ex, cx, call, e),
             Because::Unwritten(call, e) => {
                 let refusal = Refusal::call(call, &self.target.path, e);
                 self.refuse(ex, cx, &refusal)
@@ -474,7 +474,7 @@ impl Upload {
             self.made.unmake();
         }
         for part in &self.parts {
-            cx.checked_trees.came(commit::home(&dir, part).as_fd());
+            cx.checked_trees.name_added(commit::home(&dir, part).as_fd());
         }
         cx.now.changed();
         cx.quotas.files_removed();

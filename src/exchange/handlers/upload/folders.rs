@@ -94,7 +94,7 @@ impl Upload {
             cx.syncs.made_directory();
             made?;
             if cx.is_crowded(target.dir.as_fd()) {
-                return Err(Refusal::crowded());
+                return Err(Refusal::too_many_uploads());
             }
         }
         for part in &mut self.parts {

@@ -128,7 +128,7 @@ impl Upload {
         let moved = part.move_to_file(dir, &mut cx.temp_names, Birth::Nameless);
         cx.buffers.give(moved.map_err(|e| Refusal::call("open()", &self.target.path, e))?);
         match part.fd() {
-            Some(fd) if cx.is_crowded(fd) => Err(Refusal::crowded()),
+            Some(fd) if cx.is_crowded(fd) => Err(Refusal::too_many_uploads()),
             _ => Ok(()),
         }
     }

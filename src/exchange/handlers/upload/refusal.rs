@@ -80,8 +80,8 @@ impl Refusal {
         Refusal::new(Status::SERVICE_UNAVAILABLE, "another process is changing the file")
     }
 
-    /// PendingUpload uploads have as many files open as they may.
-    pub fn crowded() -> Refusal {
+    /// Uploads have as many files open as they may.
+    pub fn too_many_uploads() -> Refusal {
         Refusal::new(Status::SERVICE_UNAVAILABLE, "too many uploads are under way")
     }
 

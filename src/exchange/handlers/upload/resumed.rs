@@ -27,7 +27,7 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
-pub use super::answer::{refuse, unsure};
+pub use super::answer::{refuse, unconfirmed};
 pub use super::digest::{Algorithm, Digests};
 pub use super::raw::given_name;
 pub use super::record::Stored;

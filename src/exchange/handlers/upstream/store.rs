@@ -324,7 +324,7 @@ impl Copy {
         }
         if self.quota.is_some() {
             cx.now.changed();
-            cx.checked_trees.came(self.dir.as_fd());
+            cx.checked_trees.name_added(self.dir.as_fd());
             cx.quotas.stored(self.dir.as_fd(), added, freed);
         } else {
             cx.file_came(self.dir.as_fd());

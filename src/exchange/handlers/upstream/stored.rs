@@ -18,7 +18,7 @@ use crate::util::fold_case::respelled;
 use std::rc::Rc;
 
 /// The reason shown in the error log.
-const WHY: &str = "lies where clients may store files (upload_execute)";
+const REASON: &str = "lies where clients may store files (upload_execute)";
 
 /// Resolves `..` textually, as programs do that do not ask the file system. None: the path contains none.
 fn lexical(path: &[u8]) -> Option<Vec<u8>> {
@@ -65,7 +65,7 @@ pub fn check(ex: &Exchange, cx: &mut Services, kind: &str, path: &[u8], links: P
     match is_client_writable(ex, cx, path, links) {
         Ok(false) => Ok(()),
         Ok(true) => {
-            ex.report(cx, Level::Error, format_args!("{kind}\"{shown}\" {WHY}"));
+            ex.report(cx, Level::Error, format_args!("{kind}\"{shown}\" {REASON}"));
             Err(Status::FORBIDDEN)
         }
         Err(e) => {

@@ -73,11 +73,11 @@ pub const FIRST_DYNAMIC: usize = STATIC.len() + 1;
 
 /// The longest static name, and the most of one length.
 const LONGEST: usize = 27;
-const ALIKE: usize = 8;
+const MAX_OF_LENGTH: usize = 8;
 
 /// Indices of static names by length, each name once; pseudo-header fields are not among them.
-static BY_LEN: [[u8; ALIKE]; LONGEST + 1] = {
-    let mut found = [[0; ALIKE]; LONGEST + 1];
+static BY_LEN: [[u8; MAX_OF_LENGTH]; LONGEST + 1] = {
+    let mut found = [[0; MAX_OF_LENGTH]; LONGEST + 1];
     let mut used = [0; LONGEST + 1];
     let mut at = 14;
     while at < STATIC.len() {

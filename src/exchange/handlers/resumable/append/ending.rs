@@ -262,7 +262,7 @@ impl Append {
     fn unwritten(&mut self, ex: &mut Exchange, cx: &mut Services, mut placed: Placed, failed: (&str, Errno)) -> Flow {
         let (call, e) = failed;
         if !placed.take_back(cx) {
-            return resumed::unsure(ex, cx, call, e);
+            return resumed::unconfirmed(ex, cx, call, e);
         }
         self.is_told = false;
         cx.resumable.unfinish(self.upload.id);

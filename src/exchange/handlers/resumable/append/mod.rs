@@ -29,8 +29,8 @@ use std::rc::Rc;
 const WRITE_BACK: u64 = 8 << 20;
 /// Bytes after which a client of the draft is sent the offset; and the most such messages, since a client that sends
 /// may not read meanwhile.
-const TELL: u64 = 16 << 20;
-const TOLD: u32 = 200;
+const OFFSET_INTERVAL: u64 = 16 << 20;
+const MAX_OFFSETS: u32 = 200;
 /// Bytes of a finished file that are hashed in one turn of the loop.
 const SLICE: u64 = 4 << 20;
 
@@ -350,7 +350,11 @@ impl Append {
         if self.upload.record.synced.is_some() {
             return;
         }
-        if self.upload.size - at < TELL || times >= TOLD || self.checksum.is_some() || !self.digests.is_empty() {
+        if self.upload.size - at < OFFSET_INTERVAL
+            || times >= MAX_OFFSETS
+            || self.checksum.is_some()
+            || !self.digests.is_empty()
+        {
             return;
         }
         self.sent_offset = (self.upload.size, times + 1);
