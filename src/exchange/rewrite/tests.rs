@@ -28,6 +28,43 @@ fn run(script: &str, target: &str) -> String {
 }
 
 #[test]
+fn a_script_leaves_the_uri_the_arguments_and_the_answer_that_nginx_leaves() {
+    let table = [
+        ("rewrite ^/a /b;", "/a?x=1", "to /b?x=1"),
+        ("rewrite ^/a /b?y=2;", "/a?x=1", "to /b?y=2&x=1"),
+        ("rewrite ^/a /b?y=2;", "/a", "to /b?y=2"),
+        ("rewrite ^/a /b?y=2?;", "/a?x=1", "to /b?y=2"),
+        ("rewrite ^/a /b?;", "/a?x=1", "to /b?"),
+        ("rewrite ^/b /c;", "/a?x=1", "/a?x=1"),
+        ("rewrite ^/(.) /$1$1;", "/a", "to /aa?"),
+        ("rewrite ^/a /b; rewrite ^/b /c;", "/a", "to /c?"),
+        ("rewrite ^/a /b break; rewrite ^/b /c;", "/a", "/b?"),
+        ("rewrite ^/a /b last; rewrite ^/b /c;", "/a", "to /b?"),
+        ("break; rewrite ^/a /c;", "/a", "/a?"),
+        ("rewrite ^/(.*) $arg_x;", "/a", "500 "),
+        ("rewrite ^/a /b redirect;", "/a?x=1", "302 /b?x=1"),
+        ("rewrite ^/a /b?y permanent;", "/a?x=1", "301 /b?y&x=1"),
+        ("rewrite ^/a http://h/b;", "/a", "302 http://h/b"),
+        ("rewrite ^/a http://h/b?;", "/a?x=1", "302 http://h/b"),
+        ("return 404;", "/", "404 "),
+        ("return 399;", "/", "399 says "),
+        ("return 400;", "/", "400 "),
+        ("return 404 gone;", "/", "404 says gone"),
+        ("return 204;", "/", "204 says "),
+        ("return 301 /b;", "/", "301 /b"),
+        ("return 302;", "/", "302 "),
+        ("return 444;", "/", "closed"),
+        ("set $v a$arg_x; return 200 $v;", "/?x=b", "200 says ab"),
+        ("set $v a; set $v $v$v; return 200 $v;", "/", "200 says aa"),
+        ("set $args y=2; return 200 $arg_y;", "/?x=1", "200 says 2"),
+        ("if ($arg_x ~ ^(.)) { set $v $1; } return 200 $v;", "/?x=ab", "200 says a"),
+    ];
+    for (script, target, expected) in table {
+        assert_eq!(run(script, target), expected, "{script} {target}");
+    }
+}
+
+#[test]
 fn a_condition_holds_where_it_holds_in_nginx() {
     for (condition, target, holds) in [
         ("($arg_x)", "/?x=1", true),

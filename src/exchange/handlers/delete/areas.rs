@@ -99,4 +99,36 @@ mod tests {
         }
         assert!(holds_kept(&ex, &mut site.cx, dir.as_fd(), c"d"));
     }
+
+    #[test]
+    fn a_listing_keeps_what_locations_and_their_directories_rely_on() {
+        let mut site = Site::new(
+            "",
+            "location / { } location /a/b/ { } location = /c { } location /d/e/ { location = /d/e/f/g { } }
+             location /in/ { location /in/deep/ { } } location /s/ { upload_store DIR/html/stored/here; }
+             location ~ ^/pattern/ { }",
+        );
+        let root = site.root();
+        std::fs::create_dir_all(root.join("stored/here")).expect("made");
+        for (uri, expected) in [
+            ("/", &["a", "c", "d", "in", "s", "stored"][..]),
+            ("/a/", &["b"]),
+            ("/a/b/", &[]),
+            ("/d/", &["e"]),
+            ("/d/e/", &["f"]),
+            ("/d/e/f/", &["g"]),
+            ("/in/", &["deep"]),
+            ("/stored/", &["here"]),
+            ("/other/", &[]),
+        ] {
+            std::fs::create_dir_all(root.join(uri.trim_start_matches('/'))).expect("made");
+            let mut ex = site.at(&format!("GET {uri}"), &[], INSIDE);
+            let path = std::ffi::CString::new(format!("{}{uri}", root.display())).expect("no NUL");
+            ex.route.path = path.to_bytes().to_vec();
+            let dir = file::open_at(None, &path, O_PATH | O_DIRECTORY, 0).expect("it opens");
+            let names = kept_names(&ex, &mut site.cx, dir.as_fd());
+            let names: Vec<_> = names.iter().map(|name| String::from_utf8_lossy(name)).collect();
+            assert_eq!(names, expected, "{uri}");
+        }
+    }
 }

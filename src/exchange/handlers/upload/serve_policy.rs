@@ -93,6 +93,7 @@ fn runs(content_type: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exchange::response::ContentType;
     use crate::exchange::testing::{INSIDE, Site};
 
     #[test]
@@ -135,6 +136,23 @@ mod tests {
             let mut ex = site.at("GET /shown/x", &[], INSIDE);
             ex.route.path = stored.display().to_string().into();
             assert_eq!(is_stored(&mut ex, &mut site.cx), (Cacheable::Yes, expected), "{area}");
+        }
+    }
+
+    #[test]
+    fn a_page_of_an_area_is_to_be_saved_and_the_type_of_no_file_there_is_to_be_guessed() {
+        let mut site = Site::new("", "location /up/ { allowed_methods GET POST; } location /plain/ { }");
+        for (uri, content_type, expected) in [
+            ("/up/f", "text/html", &["content-disposition", "x-content-type-options"][..]),
+            ("/up/f", "image/png", &["x-content-type-options"]),
+            ("/plain/f", "text/html", &[]),
+        ] {
+            let mut ex = site.at(&format!("GET {uri}"), &[], INSIDE);
+            ex.response.content_type = ContentType::Static(content_type);
+            ex.route.path = b"/elsewhere/f".to_vec();
+            assert_eq!(guard(&mut ex, &mut site.cx), Cacheable::Yes, "{uri} {content_type}");
+            let names = ex.response.fields.iter().map(|(name, _)| String::from_utf8_lossy(name).to_ascii_lowercase());
+            assert_eq!(names.collect::<Vec<_>>(), expected, "{uri} {content_type}");
         }
     }
 
