@@ -23,7 +23,7 @@ use webserv::server::listeners;
 use webserv::server::reload::{self, ConfigSource, Read};
 use webserv::server::signal_command::{self, Signalled};
 use webserv::sys::Errno;
-use webserv::tools::{advice, cert, check_nginx, format, lint, lsp, manual, report, sign, status};
+use webserv::tools::{advice, cert, changes, check_nginx, format, lint, lsp, manual, report, sign, status};
 
 /// Modules of nginx whose directives mean here what they mean there.
 const CONFIGURE: &str = "configure arguments: --prefix=. --with-http_stub_status_module --with-http_v2_module --with-http_dav_module --with-http_gzip_static_module --with-http_random_index_module --with-http_realip_module --with-http_secure_link_module --with-http_ssl_module --with-http_auth_request_module --with-http_tunnel_module";
@@ -383,7 +383,7 @@ fn check_nginx(config_source: &ConfigSource, read: &Read) -> ExitCode {
     }
 }
 
-/// `diff`: recorded requests that are answered differently; without a log the maps of both, as far as they differ.
+/// `diff`: recorded requests that are answered differently; without a log what the configurations have different.
 fn diff(config_source: &ConfigSource, read: Read, (new, exit_code): (&Path, bool), log: Option<&Path>) -> ExitCode {
     let other = ConfigSource { file: new.to_owned(), ..config_source.clone() };
     let other_read = other.read();
@@ -393,9 +393,9 @@ fn diff(config_source: &ConfigSource, read: Read, (new, exit_code): (&Path, bool
         return ExitCode::FAILURE;
     };
     let Some(log) = log else {
-        let maps = [(&config, &read.sources), (&new_config, &other_read.sources)];
-        let [old, new] = maps.map(|(config, sources)| explain::everything(config, sources));
-        return verdict(print(report::lines_of_difference(&old, &new).as_bytes()), exit_code && old != new);
+        let directories = [&config, &new_config].map(|config| &*config.process.conf_dir);
+        let (text, differs) = changes::report([&config_source.load(), &other.load()], directories);
+        return verdict((print(text.as_bytes()), differs), exit_code);
     };
     let text = match std::fs::read(log) {
         Ok(text) => String::from_utf8_lossy(&text).into_owned(),
@@ -424,12 +424,12 @@ fn diff(config_source: &ConfigSource, read: Read, (new, exit_code): (&Path, bool
         ));
     }
     out.push_str(&format!("{} of {count} recorded requests would be answered differently\n", changes.len()));
-    verdict(print(out.as_bytes()), exit_code && !changes.is_empty())
+    verdict((print(out.as_bytes()), !changes.is_empty()), exit_code)
 }
 
 /// `diff --exit-code`: a difference is a failure.
-fn verdict(printed: ExitCode, differs: bool) -> ExitCode {
-    if differs { ExitCode::FAILURE } else { printed }
+fn verdict((printed, differs): (ExitCode, bool), exit_code: bool) -> ExitCode {
+    if exit_code && differs { ExitCode::FAILURE } else { printed }
 }
 
 fn serve(args: &Args, config_source: ConfigSource, read: Read) -> ExitCode {

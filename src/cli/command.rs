@@ -220,7 +220,7 @@ fn check_nginx() -> Command {
 
 fn diff() -> Command {
     Command::new("diff")
-        .about("Compare how two configurations answer the requests in a log")
+        .about("Compare how two configurations answer the requests in a log, or their directives without one")
         .arg(required("config", "OLD", "the configuration that answered the requests"))
         .arg(required("new", "NEW", "the configuration that is to replace it"))
         .arg(value("p", "PREFIX", "set prefix path"))

@@ -2,6 +2,7 @@
 
 pub mod advice;
 pub mod cert;
+pub mod changes;
 pub mod check_nginx;
 pub mod format;
 pub mod lint;

@@ -230,16 +230,6 @@ pub fn paint(text: &str) -> String {
     out
 }
 
-/// The lines that only one of two texts contains, in order; positions (after two spaces at the end) are ignored.
-pub fn lines_of_difference(old: &str, new: &str) -> String {
-    let bare =
-        |line: &str| line.trim_end().rsplit_once("  ").map_or(line.trim_end(), |(text, _)| text.trim_end()).to_owned();
-    let has = |lines: &str, line: &str| lines.lines().any(|other| bare(other) == bare(line));
-    let gone = old.lines().filter(|line| !has(new, line)).map(|line| format!("- {line}\n"));
-    let fresh = new.lines().filter(|line| !has(old, line)).map(|line| format!("+ {line}\n"));
-    gone.chain(fresh).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

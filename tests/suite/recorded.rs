@@ -305,8 +305,20 @@ fn two_configurations_are_compared_by_what_was_asked() {
     for part in ["GET /x\n", "301 Moved", "302 Found", "GET /p/1\n", "127.0.0.1:9\n", "127.0.0.1:10\n", "new.conf:5]"] {
         assert!(text.contains(part), "{part:?}: {text}");
     }
+    // Without a log it is the directives that are compared.
     let (ok, text) = said(&setup, &["diff", "conf/test.conf", "new.conf"]);
-    assert!(ok && text.contains("+     location /x: return 302 /y") && !text.contains("/closed"), "{text}");
+    for part in [
+        "location /x\n",
+        "return 301 /y;  conf/test.conf:",
+        "return 302 /y;  new.conf:",
+        " changes of the configuration\n",
+        "--log LOG",
+    ] {
+        assert!(ok && text.contains(part), "{part:?}: {text}");
+    }
+    assert!(!text.contains("/closed"), "{text}");
+    let (_, text) = said(&setup, &["diff", "conf/test.conf", "conf/test.conf"]);
+    assert!(text.starts_with("no directive differs (comments, "), "{text}");
 }
 
 /// What differs by the moment or by chance differs in no answer, and what an upstream does not see in none of its own.

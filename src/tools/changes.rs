@@ -1,0 +1,322 @@
+//! `webserv diff OLD NEW` without a log: what was added, removed, changed or moved in the configuration itself, block
+//! by block, with the position in both. Comments, layout and the files that directives are in do not count.
+//!
+//! Blocks are compared with their like: servers by their names and addresses, others by their words. Takes time
+//! proportional to the number of lines.
+
+use crate::config::ast::{Directive, Word, written};
+use crate::config::load::Loaded;
+use crate::config::sources::Sources;
+use crate::util::hash::FastMap;
+use crate::util::printable::visible;
+use std::fmt::Write;
+use std::path::Path;
+
+/// The changes between an old and a new configuration, with the directory of each main file, and whether there is one.
+pub fn report([old, new]: [&Loaded; 2], directories: [&Path; 2]) -> (String, bool) {
+    let (mut text, count) = between(old, new);
+    text.push_str(&match count {
+        0 => "no directive differs (comments, layout and the contents of other files are not compared)\n".to_owned(),
+        1 => "1 change of the configuration\n".to_owned(),
+        count => format!("{count} changes of the configuration\n"),
+    });
+    let is_moved = directories[0] != directories[1];
+    let relative = relative_to_file(&old.directives).filter(|_| is_moved);
+    if let Some(d) = relative {
+        let [old, new] = directories.map(|directory| directory.display().to_string());
+        let name = d.name.str();
+        text.push_str(&format!(
+            "relative paths, as that of {name}, begin at \"{old}\" in one and \"{new}\" in the other\n"
+        ));
+    }
+    text.push_str("which answers differ is found out with a log of requests: --log LOG\n");
+    (text, count > 0 || relative.is_some())
+}
+
+/// What differs, a paragraph for each block, and how many changes there are.
+fn between(old: &Loaded, new: &Loaded) -> (String, usize) {
+    let mut changes =
+        Changes { old: &old.sources, new: &new.sources, out: String::new(), count: 0, titled: String::new() };
+    changes.level(&old.directives, &new.directives, "");
+    (changes.out, changes.count)
+}
+
+/// A directive whose path begins at the directory of the main file, so that the same words name another file there.
+fn relative_to_file(tree: &[Directive]) -> Option<&Directive> {
+    const ENDS: [&str; 5] = ["_user_file", "_certificate", "_certificate_key", "_password_file", "_crl"];
+    tree.iter().find_map(|d| {
+        let name = d.name.str();
+        let is_path =
+            |word: &Word| !word.bytes().starts_with(b"/") && !word.is("auto") && !word.bytes().contains(&b':');
+        let is_one = ENDS.iter().any(|end| name.ends_with(end)) && name != "acme_certificate";
+        match is_one && d.args.first().is_some_and(is_path) {
+            true => Some(d),
+            false => relative_to_file(d.block.as_deref().unwrap_or_default()),
+        }
+    })
+}
+
+struct Changes<'a> {
+    old: &'a Sources,
+    new: &'a Sources,
+    out: String,
+    count: usize,
+    /// The block whose changes are being written.
+    titled: String,
+}
+
+/// A line, or a block and its like: of the old configuration, of the new one.
+type Pair<'a> = (Option<&'a Directive>, Option<&'a Directive>);
+
+impl Changes<'_> {
+    fn level(&mut self, old: &[Directive], new: &[Directive], path: &str) {
+        let pairs = pairs(old, new);
+        for pair in &pairs {
+            match pair {
+                (Some(old), Some(new)) if !is_same(old, new) => {
+                    let (was, is) = (self.at_old(old), self.at_new(new));
+                    self.add(path, &format!("changed  {was}\n    into   {is}"));
+                }
+                (Some(_), Some(_)) | (None, None) => {}
+                (Some(old), None) => {
+                    let was = self.at_old(old);
+                    self.add(path, &format!("removed  {was}"));
+                }
+                (None, Some(new)) => {
+                    let is = self.at_new(new);
+                    self.add(path, &format!("added    {is}"));
+                }
+            }
+        }
+        if let Some((old, new)) = moved(&pairs, old, new) {
+            let (was, is) = (self.at_old(old), self.new.place(new.span));
+            self.add(path, &format!("moved    {was}, {is}: the order counts"));
+        }
+        for (old, new) in pairs {
+            let (Some(old), Some(new)) = (old, new) else { continue };
+            if let (Some(inner), Some(other)) = (&old.block, &new.block) {
+                self.level(inner, other, &below(path, new));
+            }
+        }
+    }
+
+    fn add(&mut self, path: &str, line: &str) {
+        if self.count == 0 || self.titled != path {
+            let title = if path.is_empty() { "outside of blocks" } else { path };
+            let _ = writeln!(self.out, "{title}");
+            path.clone_into(&mut self.titled);
+        }
+        let _ = writeln!(self.out, "  {line}");
+        self.count += 1;
+    }
+
+    fn at_old(&self, d: &Directive) -> String {
+        format!("{}  {}", line(d), self.old.place(d.span))
+    }
+
+    fn at_new(&self, d: &Directive) -> String {
+        format!("{}  {}", line(d), self.new.place(d.span))
+    }
+}
+
+/// `name args;`, or `name args { … }`.
+fn line(d: &Directive) -> String {
+    let words: Vec<String> = d.words().map(shown).collect();
+    let end = if d.block.is_some() { " { … }" } else { ";" };
+    visible(&format!("{}{end}", words.join(" ")))
+}
+
+/// A word as one writes it.
+fn shown(word: &Word) -> String {
+    let text = word.str();
+    let is_plain = !text.is_empty() && !text.contains([' ', ';', '{', '}', '"', '\t', '\n']);
+    if is_plain { text.into_owned() } else { format!("\"{}\"", text.replace('"', "\\\"")) }
+}
+
+/// The path of a block: `server www.example.org, location /a/`; `http` goes without saying.
+fn below(path: &str, d: &Directive) -> String {
+    let own = match d.name.bytes() {
+        b"http" => return path.to_owned(),
+        b"server" if d.args.is_empty() => {
+            let names = first(d, "server_name").map(|names| written(&names.args)).unwrap_or_default();
+            let listens = || first(d, "listen").map(|listen| written(&listen.args)).unwrap_or_default();
+            let name = if names.is_empty() { listens() } else { names };
+            format!("server {name}")
+        }
+        _ => line(d).trim_end_matches(" { … }").to_owned(),
+    };
+    let own = visible(own.trim_end());
+    if path.is_empty() { own } else { format!("{path}, {own}") }
+}
+
+fn first<'a>(d: &'a Directive, name: &str) -> Option<&'a Directive> {
+    d.block.iter().flatten().find(|d| d.name.is(name))
+}
+
+/// Whether two lines are the same, or two blocks have the same words before the brace.
+fn is_same(old: &Directive, new: &Directive) -> bool {
+    let is_block = |d: &Directive| d.block.is_some();
+    old.words().map(Word::bytes).eq(new.words().map(Word::bytes)) && is_block(old) == is_block(new)
+}
+
+/// Keys by which lines are paired, from the closest to the loosest: all words, the name with the first word, the name.
+/// For a server its addresses and names, one of its names, its first address, and that it has no name.
+const LOOSEST: usize = 4;
+
+fn key(d: &Directive, step: usize) -> Option<Vec<u8>> {
+    let is_server = d.name.is("server") && d.block.is_some();
+    let words = |words: &mut dyn Iterator<Item = &Word>| -> Vec<u8> {
+        words.flat_map(|word| word.bytes().iter().copied().chain([0])).collect()
+    };
+    let kind: &[u8] = if d.block.is_some() { b"{" } else { b";" };
+    let of_all = |name: &str| {
+        let lines = d.block.iter().flatten().filter(|d| d.name.is(name));
+        lines.flat_map(|d| words(&mut d.words())).collect::<Vec<u8>>()
+    };
+    let key = match (step, is_server) {
+        (0, true) => [of_all("listen"), of_all("server_name")].concat(),
+        (1, true) => words(&mut first(d, "server_name")?.args.iter().take(1)),
+        (2, true) => words(&mut first(d, "listen")?.args.iter().take(1)),
+        (_, true) => first(d, "server_name").is_none().then(Vec::new)?,
+        (0, false) => words(&mut d.words()),
+        // A block of other words is another block.
+        (1, false) if d.block.is_none() && d.args.len() > 1 => words(&mut d.words().take(2)),
+        (2, false) if d.block.is_none() => words(&mut d.words().take(1)),
+        _ => return None,
+    };
+    Some([d.name.bytes(), kind, &key].concat())
+}
+
+/// Each line of either side with its like, in the order of the old configuration, what is new at the end.
+fn pairs<'a>(old: &'a [Directive], new: &'a [Directive]) -> Vec<Pair<'a>> {
+    let mut of_old: Vec<Option<usize>> = vec![None; old.len()];
+    let mut is_taken = vec![false; new.len()];
+    for step in 0..LOOSEST {
+        let mut open: FastMap<Vec<u8>, Vec<usize>> = FastMap::default();
+        for (at, d) in new.iter().enumerate().rev().filter(|(at, _)| !is_taken[*at]) {
+            if let Some(key) = key(d, step) {
+                open.entry(key).or_default().push(at);
+            }
+        }
+        for (at, d) in old.iter().enumerate() {
+            if of_old[at].is_some() {
+                continue;
+            }
+            let like = key(d, step).and_then(|key| open.get_mut(&key)?.pop());
+            if let Some(like) = like {
+                of_old[at] = Some(like);
+                is_taken[like] = true;
+            }
+        }
+    }
+    let both = old.iter().zip(&of_old).map(|(d, like)| (Some(d), like.map(|at| &new[at])));
+    let fresh = new.iter().zip(&is_taken).filter(|(_, taken)| !**taken).map(|(d, _)| (None, Some(d)));
+    both.chain(fresh).collect()
+}
+
+/// Lists in which the first that applies decides, or that are done in their order: a number for each.
+fn list_of(d: &Directive) -> Option<u8> {
+    let is_regex = |word: &Word| word.bytes().starts_with(b"~");
+    match d.name.bytes() {
+        b"allow" | b"deny" => Some(0),
+        b"rewrite" | b"if" | b"return" | b"set" | b"break" => Some(1),
+        b"location" if d.args.first().is_some_and(is_regex) => Some(2),
+        b"server" => Some(3),
+        // Of a `map`.
+        name if name.starts_with(b"~") => Some(4),
+        _ => None,
+    }
+}
+
+/// The first line of such a list that stands elsewhere among those that both sides have.
+fn moved<'a>(pairs: &[Pair<'a>], old: &[Directive], new: &[Directive]) -> Option<(&'a Directive, &'a Directive)> {
+    let place = |all: &[Directive], d: &Directive| -> usize {
+        let at = std::ptr::from_ref(d).addr() - all.as_ptr().addr();
+        at / size_of::<Directive>()
+    };
+    let mut last: [Option<usize>; 5] = [None; 5];
+    let mut both: Vec<(&Directive, &Directive)> =
+        pairs.iter().filter_map(|(old, new)| Some(((*old)?, (*new)?))).collect();
+    both.sort_by_key(|(was, _)| place(old, was));
+    both.into_iter().find(|(was, is)| {
+        let Some(list) = list_of(was) else { return false };
+        let at = place(new, is);
+        let is_before = last[usize::from(list)].is_some_and(|last| at < last);
+        last[usize::from(list)] = Some(at);
+        is_before
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::load::{LoadOptions, load_text};
+
+    fn changes(old: &str, new: &str) -> String {
+        let load = |name, text: &str| load_text(name, text.as_bytes(), &LoadOptions::default());
+        between(&load("old.conf", old), &load("new.conf", new)).0
+    }
+
+    #[test]
+    fn a_line_of_a_location_is_listed_with_both_positions() {
+        let conf = |line: &str| {
+            format!("http {{\n server {{\n server_name a.test b.test;\n location /a/ {{\n{line}\n}}\n}}\n}}")
+        };
+        let found = changes(&conf("expires 1d;"), &conf("expires 7d;"));
+        assert_eq!(
+            found,
+            "server a.test b.test, location /a/\n  changed  expires 1d;  old.conf:5\n    into   expires 7d;  new.conf:5\n"
+        );
+        let title = "server a.test b.test, location /a/\n";
+        let added = format!("{title}  added    gzip on;  new.conf:6\n");
+        assert_eq!(changes(&conf("expires 1d;"), &conf("expires 1d;\ngzip on;")), added);
+        let removed = format!("{title}  removed  expires 1d;  old.conf:5\n");
+        assert_eq!(changes(&conf("expires 1d;"), &conf("")), removed);
+    }
+
+    #[test]
+    fn comments_layout_and_the_order_of_lines_without_one_are_no_changes() {
+        let (old, new) = (
+            "http { gzip on; server { listen 80; root /srv; } }",
+            "http {\n # x\n server { root /srv; listen 80; } gzip on; }",
+        );
+        assert_eq!(changes(old, new), "");
+    }
+
+    #[test]
+    fn what_depends_on_its_order_is_said_to_have_moved() {
+        let conf = |lines: &str| format!("http {{ server {{ {lines} }} }}");
+        for (old, new, line) in [
+            ("allow 10.0.0.1; deny all;", "deny all; allow 10.0.0.1;", "deny all;"),
+            ("location ~ a { } location ~ b { }", "location ~ b { } location ~ a { }", "location ~ b { … }"),
+            ("rewrite ^/a /b; return 404;", "return 404; rewrite ^/a /b;", "return 404;"),
+        ] {
+            let found = changes(&conf(old), &conf(new));
+            assert!(found.contains(&format!("moved    {line}")), "{found}");
+        }
+        let servers = [
+            "http { server { listen 80; server_name a; } server { listen 80; server_name b; } }",
+            "http { server { listen 80; server_name b; } server { listen 80; server_name a; } }",
+        ];
+        assert!(changes(servers[0], servers[1]).contains("moved    server { … }"), "the default server is another");
+    }
+
+    #[test]
+    fn a_server_without_a_name_is_compared_with_the_next_such() {
+        let conf = |port: u16, to: &str| format!("server {{ listen {port}; location /a {{ return 301 {to}; }} }}");
+        let found = changes(&conf(80, "/b"), &conf(81, "/c"));
+        assert!(found.contains("changed  listen 80;") && found.contains("changed  return 301 /b;"), "{found}");
+    }
+
+    #[test]
+    fn a_server_is_compared_with_the_one_of_its_name() {
+        let server =
+            |name: &str, port: u16, root: &str| format!("server {{ listen {port}; server_name {name}; root {root}; }}");
+        let old = format!("http {{ {} {} }}", server("a.test", 80, "/a"), server("b.test", 80, "/b"));
+        let new = format!("http {{ {} {} }}", server("b.test", 8080, "/b"), server("c.test", 81, "/c"));
+        let found = changes(&old, &new);
+        assert!(found.contains("server b.test\n  changed  listen 80;"), "{found}");
+        assert!(found.contains("removed  server { … }") && found.contains("added    server { … }"), "{found}");
+        assert!(!found.contains("root"), "{found}");
+    }
+}
