@@ -222,7 +222,11 @@ impl Documents {
     fn hover(&self, uri: &str, params: &Value) -> Value {
         let Some((text, offset)) = self.at(uri, params) else { return Value::Null };
         let name = name_at(text, offset);
-        let known = if name.starts_with('$') { variables::describe(&name) } else { manual::entry(&name).ok() };
+        let known = match name.starts_with('$') {
+            true => variables::describe(&name),
+            // `ssl` and `deny` may be parameters as well as directives.
+            false => complete::argument(text::before_word(text, offset), &name).or_else(|| manual::entry(&name).ok()),
+        };
         let shown = known.or_else(|| {
             // What the configuration defines is shown as it is written there.
             let (_, loaded) = self.load(uri)?;

@@ -7,7 +7,7 @@ use crate::config::context::Contexts;
 use crate::config::registry;
 use crate::config::row::Row;
 use crate::config::template::Builtin;
-use crate::tools::variables;
+use crate::tools::{manual, variables};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -57,25 +57,97 @@ pub fn items(before: &str, tree: &[Directive], directory: Option<&Path>) -> Valu
         }
         _ => BTreeSet::new(),
     };
-    let fixed = if is_second { parameters(name, context) } else { &[] };
-    let names = names.into_iter().chain(fixed.iter().map(|word| (*word).to_owned()));
-    names.map(|name| json!({"label": name, "kind": REFERENCE})).chain(values(name)).collect()
+    let is_first_argument = matches!(name, "expires" | "satisfy" | "ssl_verify_client");
+    let fixed = if is_second || is_first_argument { parameters(name, context) } else { &[] };
+    let fixed = fixed.iter().map(|(word, meaning)| json!({"label": word, "kind": REFERENCE, "documentation": meaning}));
+    names.into_iter().map(|name| json!({"label": name, "kind": REFERENCE})).chain(fixed).chain(values(name)).collect()
 }
 
-/// The parameters that may follow the first argument.
-fn parameters(name: &str, context: Contexts) -> &'static [&'static str] {
+/// A word that may stand as an argument, and what it means.
+type Parameter = (&'static str, &'static str);
+
+/// The words that may follow the first argument, or be it. Those that end in `=` take a value.
+fn parameters(name: &str, context: Contexts) -> &'static [Parameter] {
     match name {
-        "listen" => &["default_server", "ssl", "proxy_protocol", "reuseport", "backlog=", "ipv6only=", "so_keepalive="],
-        "server" if context == Contexts::UPSTREAM => {
-            &["weight=", "max_conns=", "max_fails=", "fail_timeout=", "backup", "down", "resolve"]
+        "listen" => LISTEN,
+        "server" if context == Contexts::UPSTREAM => SERVER,
+        "limit_req" => &[
+            ("burst=", "how many requests beyond the rate are let in, later than they came"),
+            ("nodelay", "those of the burst are served at once"),
+            ("delay=", "how many of the burst are served at once"),
+        ],
+        "limit_req_zone" => &[
+            ("zone=", "NAME:SIZE of the memory that counts, as in zone=each:10m"),
+            ("rate=", "requests per second or minute: 10r/s, 30r/m"),
+        ],
+        "rewrite" => &[
+            ("last", "ends these steps, and looks for the location of the new path"),
+            ("break", "ends these steps, and stays in this location"),
+            ("redirect", "answers with a redirect, 302"),
+            ("permanent", "answers with a redirect, 301"),
+        ],
+        "error_log" => &[
+            ("debug", "everything, headers with their passwords as well"),
+            ("info", "also what clients do wrong"),
+            ("notice", "also what is usual, such as a reload"),
+            ("warn", "also what may be a mistake"),
+            ("error", "requests that fail, and worse"),
+            ("crit", "what must be seen to, and worse"),
+            ("alert", "what must be seen to at once, and worse"),
+            ("emerg", "only what the server cannot go on with"),
+        ],
+        "add_header" | "add_trailer" => {
+            &[("always", "with every status, not with those of success and redirects alone")]
         }
-        "limit_req" => &["burst=", "nodelay", "delay="],
-        "limit_req_zone" => &["zone=", "rate="],
-        "rewrite" => &["last", "break", "redirect", "permanent"],
-        "error_log" => &["debug", "info", "notice", "warn", "error", "crit", "alert", "emerg"],
-        "add_header" => &["always"],
+        "expires" => &[
+            ("max", "ten years"),
+            ("epoch", "1970: not to be kept"),
+            ("off", "no Expires and no Cache-Control"),
+            ("modified", "counted from the last change of the file"),
+        ],
+        "satisfy" => &[("all", "every check must be passed"), ("any", "one check is enough")],
+        "ssl_verify_client" => &[
+            ("on", "a certificate that was issued by the authority is required"),
+            ("optional", "one may be sent, and is checked: $ssl_client_verify says how"),
+            ("optional_no_ca", "one may be sent, and is not checked against the authority"),
+            ("off", "none is asked for"),
+        ],
         _ => &[],
     }
+}
+
+const LISTEN: &[Parameter] = &[
+    ("default_server", "answers for names that no other server of this address has"),
+    ("ssl", "speaks TLS"),
+    ("proxy_protocol", "the client's address is read from the PROXY header, which must be there"),
+    ("reuseport", "a socket of its own for each process that listens"),
+    ("backlog=", "how many connections may wait to be accepted"),
+    ("ipv6only=", "off: a socket of [::] takes IPv4 as well"),
+    ("so_keepalive=", "probes of idle connections: on, off, or IDLE:INTERVAL:COUNT"),
+];
+
+const SERVER: &[Parameter] = &[
+    ("weight=", "how many requests it gets in each round, 1 unless it is written"),
+    ("max_conns=", "how many connections it is given at once, 0 for any number"),
+    ("max_fails=", "after how many failures it is left out, 0 for never"),
+    ("fail_timeout=", "the time in which failures are counted, and for which it is left out"),
+    ("backup", "asked only when no other server can be"),
+    ("down", "never asked"),
+    ("resolve", "its name is looked up again when the answer has expired"),
+];
+
+/// What a word means that stands behind the name of a directive: the line of the parameter, if it is one, and the
+/// directive's entry. `before` ends where the word begins.
+pub fn argument(before: &str, word: &str) -> Option<String> {
+    let (context, is_name) = context_at(before);
+    let statement = before.rsplit([';', '{', '}']).next().unwrap_or_default().trim_start();
+    let name = statement.split_whitespace().next().filter(|_| !is_name)?;
+    let is_it = |known: &&Parameter| {
+        known.0 == word || known.0.ends_with('=') && word.split_inclusive('=').next() == Some(known.0)
+    };
+    let (parameter, meaning) = parameters(name, context).iter().find(is_it)?;
+    let entry = manual::entry(name).unwrap_or_default();
+    Some(format!("{parameter}\n    {meaning}\n\n{entry}"))
 }
 
 fn directive(row: &Row) -> Value {

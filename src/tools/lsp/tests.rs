@@ -249,3 +249,24 @@ fn a_variable_and_a_name_of_the_configuration_are_explained_under_the_cursor() {
         assert_eq!(answer["result"]["range"]["start"]["line"], line, "{answer}");
     }
 }
+
+#[test]
+fn a_parameter_is_explained_under_the_cursor() {
+    let text = "upstream b { server 127.0.0.1:1 weight=2 down; }\n\
+                server {\n    listen 127.0.0.1:80 default_server;\n    location / { expires max; satisfy any; }\n}\n";
+    let at = |needle: &str| {
+        let (line, character) = text::position_of(text.as_bytes(), text.find(needle).expect("it is there") + 1);
+        json!({"line": line, "character": character})
+    };
+    for (word, start, entry) in [
+        ("default_server", "default_server\n    answers for names", "\nlisten\n"),
+        ("weight=2", "weight=\n    how many requests", "\nserver\n"),
+        ("down", "down\n    never asked", "\nserver\n"),
+        ("max;", "max\n    ten years", "\nexpires\n"),
+        ("any;", "any\n    one check is enough", "\nsatisfy\n"),
+    ] {
+        let answers = session(text, &[("textDocument/hover", at(word))]);
+        let shown = answers[2]["result"]["contents"]["value"].as_str().unwrap_or_default();
+        assert!(shown.starts_with(start) && shown.contains(entry), "{word}: {shown}");
+    }
+}

@@ -67,6 +67,11 @@ pub fn word_at(text: &str, offset: usize) -> &str {
     text.get(start..end).unwrap_or_default()
 }
 
+/// The text before the word at a byte offset.
+pub fn before_word(text: &str, offset: usize) -> &str {
+    text.get(..offset).unwrap_or(text).trim_end_matches(is_word)
+}
+
 /// The variable at a byte offset, with its `$` and without braces; None: there is none.
 pub fn variable_at(text: &str, offset: usize) -> Option<String> {
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
