@@ -37,6 +37,7 @@ use crate::exchange::handlers::upstream::UpstreamRequest;
 use crate::exchange::{Client, Exchange, Printable, Tx, variables};
 use crate::http::escape::json_escape;
 use crate::http::h1::encode;
+use crate::http::method::Method;
 use crate::route::{Recorder, TraceStep};
 use crate::server::reload::ConfigSource;
 use crate::services::Services;
@@ -220,8 +221,15 @@ fn outcome(
     }
     let (status, fields) = encode::taken_apart(ex.out.text());
     explanation.line("answer", &String::from_utf8_lossy(status));
+    let (mut is_compressed, mut has_length) = (false, false);
     for field in fields.filter(|field| !field.starts_with(b"Date: ")) {
+        is_compressed |= field == b"Content-Encoding: gzip";
+        has_length |= field.starts_with(b"Content-Length");
         explanation.line("", &Printable(field).to_string());
+    }
+    // What the server has in memory is not known here.
+    if ex.route.method == Method::Head && is_compressed && !has_length {
+        explanation.line("", "and a Content-Length where a GET has had the file compressed before");
     }
 }
 

@@ -116,6 +116,27 @@ impl Draft<'_> {
             (6, &["limit_rate 9m;"]),
             (10, &["limit_req zone=often;", "limit_req_status 429;"]),
             (6, &["limit_conn each 100;"]),
+            (8, &["gzip_vary on;"]),
+            (6, &["gzip_proxied any;"]),
+            (6, &["gzip_disable Bot;"]),
+            (6, &["gzip_http_version 1.0;"]),
+            (8, &["valid_referers none a.test;", "if ($invalid_referer) { return 403; }"]),
+            (6, &["autoindex_exact_size off;"]),
+            (6, &["add_header_inherit off;"]),
+            (6, &["max_ranges 1;"]),
+            (6, &["error_page 416 =200 /a.txt;"]),
+            (6, &["error_page 405 = /a/index.html;"]),
+            (6, &["chunked_transfer_encoding off;"]),
+            (6, &["log_not_found off;"]),
+            (6, &["proxy_method GET;"]),
+            (6, &["proxy_redirect off;"]),
+            (6, &["proxy_set_header Host other.test;"]),
+            (6, &["proxy_pass_request_headers off;"]),
+            (6, &["proxy_ignore_headers Expires;"]),
+            (6, &["override_charset on;"]),
+            (6, &["keepalive_disable none;"]),
+            (6, &["open_file_cache off;"]),
+            (6, &["secure_link $arg_x;", "secure_link_md5 \"$uri x\";", "if ($secure_link = \"\") { return 410; }"]),
         ] {
             // Most stand once in a block.
             let name = lines[0].split(' ').next().unwrap_or_default();
@@ -158,7 +179,11 @@ impl Draft<'_> {
                 self.line(&format!("root %%DIR%%/{root};"));
             }
             2 if !head.starts_with('@') && !is_regex => self.line("alias %%DIR%%/other/;"),
-            3 => self.line("try_files $uri $uri/ =404;"),
+            3 => {
+                let files =
+                    self.rng.of(&["$uri $uri/ =404", "$uri $uri/index.html =403", "/a.txt =404", "$uri/ /nothing"]);
+                self.line(&format!("try_files {files};"));
+            }
             4 => self.line("try_files $uri /a.txt;"),
             5 => self.line("try_files $uri @named;"),
             6 => self.line("autoindex on;"),
@@ -365,6 +390,10 @@ pub fn question(rng: &mut Rng) -> Question {
         (5, "Authorization: Basic YWxpY2U6d3Jvbmc="),
         (10, "User-Agent: Bot"),
         (5, "X-Odd_Name: 1"),
+        (5, "Referer: http://a.test/x"),
+        (5, "Referer: http://evil.test/x"),
+        (5, "Accept-Encoding: gzip;q=0, br"),
+        (3, "Via: 1.1 proxy"),
         (10, "X-Real-IP: 10.1.2.3"),
         (5, "Depth: 0"),
         (5, "Destination: http://a.test/dav/z"),
