@@ -9,6 +9,7 @@ use crate::config::context::{Args, Contexts};
 use crate::config::fault::{Fault, Outcome};
 use crate::config::row::{Effect, Row, row};
 use crate::config::settings::auth::{RequestSet, Satisfy};
+use crate::config::suggest;
 use crate::config::template::SetTarget;
 use crate::http::signed_link;
 use crate::io::open;
@@ -210,7 +211,7 @@ fn satisfy(s: &mut Scope, _: &mut Build, d: &Directive) -> Outcome {
     Rc::make_mut(&mut s.settings.auth).satisfy = match &d.args[0].lower()[..] {
         b"all" => Satisfy::All,
         b"any" => Satisfy::Any,
-        _ => return Err(invalid(d, 0)),
+        _ => return Err(invalid(d, 0).help(suggest::one_of(&d.args[0].str(), &["all", "any"]))),
     };
     Ok(())
 }

@@ -66,6 +66,7 @@ pub const MISTAKES: &[(&str, &str)] = &[
     ("location / {\nuwsgi_passs 127.0.0.1:1;\n}", "uwsgi_pass"),
     ("set_realip_from 10.0.0.0/8;", "set_real_ip_from"),
     ("satisfies any;", "satisfy"),
+    ("satisfy eny;", "\"any\""),
     ("location / {\ninternals;\n}", "internal"),
     ("location / {\nstubs_status;\n}", "stub_status"),
     ("location / {\nalais /x;\n}", "alias"),
