@@ -1,6 +1,6 @@
 //! Expands file name patterns of `include`, as glob(3) without flags: `*`, `?`, `[…]`, `\`, sorted by bytes.
 //!
-//! Matching is pure; only `expand` reads directories, and only `load` calls it.
+//! Matching is pure; only `expand` reads directories, and only `load` and the lint rule about masks call it.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};

@@ -258,6 +258,9 @@ impl<'a> Loader<'a> {
             append(&mut directives, self.include_file(&path, name.span, depth));
         }
         self.sources.lacks_files |= self.sources.files.len() == before;
+        if glob::is_pattern(name.bytes()) {
+            self.sources.masks.push(directive.clone());
+        }
         directives
     }
 

@@ -1,6 +1,6 @@
 //! The texts of a configuration, kept to show spans. Nothing here reads a file.
 
-use super::ast::{FileId, Span};
+use super::ast::{Directive, FileId, Span};
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::ffi::OsStr;
@@ -18,6 +18,8 @@ pub struct Sources {
     pub(super) files: Vec<Source>,
     /// Some `include` found no file: the configuration is known only in part.
     pub lacks_files: bool,
+    /// Each `include` of a mask: the tree has the directives of the files in its place.
+    pub masks: Vec<Directive>,
 }
 
 /// One text. A file included twice is two sources that share their bytes, since each was included from another place.

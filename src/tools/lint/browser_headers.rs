@@ -58,6 +58,11 @@ fn ignored_value(cx: &RuleContext, found: &mut Vec<Finding>) {
             is_older.then_some(slip)
         }
         b"cache-control" => max_age(&lower),
+        b"cross-origin-resource-policy" => one_of(&lower, &["same-origin", "same-site", "cross-origin"]),
+        b"cross-origin-opener-policy" => {
+            one_of(&lower, &["same-origin", "same-origin-allow-popups", "noopener-allow-popups", "unsafe-none"])
+        }
+        b"cross-origin-embedder-policy" => one_of(&lower, &["require-corp", "credentialless", "unsafe-none"]),
         b"retry-after" => {
             // A date has letters, and a digit of its day, too.
             let is_time = lower.bytes().all(|byte| byte.is_ascii_digit()) || lower.ends_with("gmt");
@@ -83,6 +88,13 @@ fn frame_options(lower: &str) -> Slip {
     // A slip of one of the words is W044's.
     let is_slip = suggest::nearest(lower, WORDS).is_some() && !lower.contains([' ', ',', ';', ':']);
     (!is_slip).then(|| ("is neither DENY nor SAMEORIGIN", "write SAMEORIGIN, or leave the line out".to_owned()))
+}
+
+/// Words of which one is the value; parameters may follow.
+fn one_of(lower: &str, words: &[&'static str]) -> Slip {
+    let word = lower.split(';').next().unwrap_or_default().trim();
+    let near = suggest::nearest(word, words.iter().copied()).unwrap_or(words[0]);
+    (!words.contains(&word)).then(|| ("is not a word it takes", format!("did you mean \"{near}\"?")))
 }
 
 fn one_word(lower: &str, word: &str) -> Slip {

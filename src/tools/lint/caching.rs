@@ -3,7 +3,7 @@
 use super::blocks::variables;
 use super::rule::{Finding, Rule, RuleContext};
 use super::tables::Table;
-use crate::config::ast::Word;
+use crate::config::ast::{Directive, Word};
 use crate::config::value::Millis;
 
 pub const RULES: &[Rule] = &[
@@ -39,6 +39,14 @@ pub const RULES: &[Rule] = &[
                choose; so it is with a `max-age` of another length. Write one of them.",
         about: &["add_header"],
         check: two_lifetimes,
+    },
+    Rule {
+        code: "W189",
+        title: "what only users may see is kept for everyone",
+        page: "`Cache-Control: public` lets caches on the way keep an answer though a password was needed for it, and give it to those \
+               who have none. Write `private`.",
+        about: &["add_header"],
+        check: public_secret,
     },
 ];
 
@@ -114,6 +122,23 @@ fn without_vary(cx: &RuleContext, found: &mut Vec<Finding>) {
     if !is_varied && variables(&value.str()).iter().any(of_origin) && is_kept() {
         let message = "a cache may give the answer for one site to another, whose browser refuses it then";
         found.push(Finding::new(cx.d.span, message, "add: add_header Vary Origin;"));
+    }
+}
+
+fn public_secret(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let [name, value, ..] = &cx.d.args[..] else { return };
+    if !cx.is("add_header") || !name.bytes().eq_ignore_ascii_case(b"cache-control") {
+        return;
+    }
+    let text = value.str().to_ascii_lowercase();
+    let is_public = text.split(',').any(|word| word.trim() == "public");
+    let asks = |d: &&Directive| d.args.first().is_some_and(|word| !word.is("off"));
+    let asking = cx.levels().find_map(|level| level.first_of("auth_basic").or(level.first_of("auth_request")));
+    let may_pass = cx.levels().any(|level| level.has("satisfy"));
+    if let Some(asking) = asking.filter(|d| is_public && asks(d) && !may_pass) {
+        let message = "caches may keep this for those who have no password";
+        let finding = Finding::new(value.span, message, "write private in place of public");
+        found.push(finding.note(asking.span, "it is asked for here"));
     }
 }
 

@@ -1,6 +1,6 @@
 //! Secrets that others can read: passwords on their way, keys on the disk, what a debug log holds.
 
-use super::level::Level;
+use super::level::{Level, Weak};
 use super::rule::{Finding, Rule, RuleContext};
 use super::values::is_off;
 use crate::config::ast::{Directive, Word};
@@ -112,8 +112,8 @@ fn debug_log(cx: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
-/// What stands where a hash should: false, a word that matches nothing; true, the password itself.
-fn is_plain_password(line: &[u8]) -> Option<bool> {
+/// What stands in place of a hash, or a weak one.
+fn weakness(line: &[u8]) -> Option<Weak> {
     let mut parts = line.split(|byte| *byte == b':').skip(1);
     let hash = parts.next()?.trim_ascii_end();
     // Traditional crypt has 13 characters.
@@ -121,23 +121,24 @@ fn is_plain_password(line: &[u8]) -> Option<bool> {
     match hash.first()? {
         _ if line.starts_with(b"#") || is_crypt => None,
         b'$' | b'*' | b'!' => None,
-        b'{' => hash.starts_with(b"{PLAIN}").then_some(true),
-        _ => Some(false),
+        b'{' if hash.starts_with(b"{PLAIN}") => Some(Weak::Itself),
+        b'{' => hash.starts_with(b"{SHA}").then_some(Weak::Unsalted),
+        _ => Some(Weak::Nothing),
     }
 }
 
 /// Larger files are made by a program.
 const LARGEST: u64 = 64 * 1024;
 
-/// The first user of a password file without a hash, and whether the file has the password itself.
-fn without_hash(path: &Path) -> Option<(String, bool)> {
+/// The first user of a password file without a hash that holds, and what the file has instead.
+fn without_hash(path: &Path) -> Option<(String, Weak)> {
     // Other kinds of files could block.
     std::fs::metadata(path).ok().filter(|meta| meta.is_file() && meta.len() <= LARGEST)?;
     let text = open::read(path, LARGEST).ok()?;
     let mut lines = text.split(|byte| *byte == b'\n');
-    let (line, is_itself) = lines.find_map(|line| Some((line, is_plain_password(line)?)))?;
+    let (line, weak) = lines.find_map(|line| Some((line, weakness(line)?)))?;
     let user = line.split(|byte| *byte == b':').next().unwrap_or_default();
-    Some((String::from_utf8_lossy(user).into_owned(), is_itself))
+    Some((String::from_utf8_lossy(user).into_owned(), weak))
 }
 
 fn unhashed(cx: &RuleContext, found: &mut Vec<Finding>) {
@@ -146,10 +147,13 @@ fn unhashed(cx: &RuleContext, found: &mut Vec<Finding>) {
     // Many locations name one file.
     let mut known = outermost.unhashed.borrow_mut();
     let first = known.entry(path.clone()).or_insert_with(|| without_hash(&path));
-    if let Some((user, is_itself)) = &*first {
-        let message = match is_itself {
-            true => format!("the file holds the password of \"{user}\" itself"),
-            false => format!("what the file has for \"{user}\" is no hash: no password matches it"),
+    if let Some((user, weak)) = &*first {
+        let message = match weak {
+            Weak::Itself => format!("the file holds the password of \"{user}\" itself"),
+            Weak::Nothing => format!("what the file has for \"{user}\" is no hash: no password matches it"),
+            Weak::Unsalted => {
+                format!("the hash of \"{user}\" has no salt: lists of such hashes give the password at once")
+            }
         };
         let help = format!("htpasswd -B \"{}\" \"{user}\" writes a hash (package apache2-utils)", path.display());
         found.push(Finding::new(word.span, message, help));

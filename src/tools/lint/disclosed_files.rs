@@ -108,7 +108,12 @@ fn source_sent(cx: &RuleContext, found: &mut Vec<Finding>) {
 
 fn chosen_root(cx: &RuleContext, found: &mut Vec<Finding>) {
     let Some(word) = cx.d.args.first().filter(|_| cx.is("root") || cx.is("alias")) else { return };
-    let sent = variables(&word.str()).into_iter().find(|name| is_of_client(name) && name != "http_host");
+    let sent = variables(&word.str()).into_iter().find(|name| is_of_client(name));
+    if let Some(name) = sent.as_ref().filter(|name| *name == "http_host") {
+        let message =
+            format!("${name} is what the client sent, with its port and in any case: not the name that was matched");
+        return found.push(Finding::new(word.span, message, "use $host, and a server_name that names the hosts"));
+    }
     if let Some(name) = sent {
         let message = format!("the client chooses the directory by ${name}: it may name that of another site");
         found.push(Finding::new(word.span, message, "let a `map` choose from a fixed set"));

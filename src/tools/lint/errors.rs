@@ -3,7 +3,7 @@
 
 use super::blocks::{Pass, below, is_pass, location, passes};
 use super::missing_prerequisites::host_of;
-use super::rule::{Finding, Rule, RuleContext};
+use super::rule::{COMPARED, Finding, Rule, RuleContext};
 use crate::config::ast::{Directive, Word};
 use crate::util::hash::FastSet;
 
@@ -40,6 +40,15 @@ pub const RULES: &[Rule] = &[
                moved, not an error. A path of the site is sent with the error itself: `error_page 404 /404.html;`.",
         about: &["error_page"],
         check: redirected_error,
+    },
+    Rule {
+        code: "W352",
+        title: "a fallback that looks for the same file again",
+        page: "`error_page 404 @fallback` is asked because the file was not found, and `try_files $uri =404` there looks for the \
+               same file below the same root: the answer is 404 in any case. Let it look below another `root`, name another file, \
+               or pass the request to an application.",
+        about: &["try_files"],
+        check: looked_for_again,
     },
 ];
 
@@ -149,5 +158,28 @@ fn redirected_error(cx: &RuleContext, found: &mut Vec<Finding>) {
         let message = "the client is sent there with 302: it does not learn of the error";
         let codes: Vec<_> = codes.iter().map(Word::str).collect();
         found.push(Finding::new(page.span, message, format!("write: error_page {} {path};", codes.join(" "))));
+    }
+}
+
+fn looked_for_again(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some((b"", name)) = cx.blocks.last().and_then(|block| location(block)) else { return };
+    let (true, Some(server)) = (name.bytes().starts_with(b"@"), cx.inside("server")) else { return };
+    let level = cx.level();
+    let Some((last, files)) = cx.d.args.split_last().filter(|_| cx.is("try_files")) else { return };
+    let is_same = |word: &Word| word.is("$uri") || word.is("$uri/");
+    let has_own =
+        ["root", "alias", "rewrite", "index"].iter().any(|own| level.has(own)) || level.first_pass().is_some();
+    if !last.is("=404") || !files.iter().all(is_same) || has_own {
+        return;
+    }
+    // Only what the server as a whole says: a location may have another root.
+    let has_other =
+        server.named("location").iter().take(COMPARED).any(|d| d.block.iter().flatten().any(|d| d.name.is("root")));
+    let leads = |d: &&&Directive| d.args.last().is_some_and(|page| page.bytes() == name.bytes()) && d.says("404");
+    let line = server.named("error_page").iter().take(COMPARED).find(leads).filter(|_| !has_other);
+    if let Some(line) = line {
+        let message = "404 again: the file that was not found is looked for below the same root";
+        let help = "look below another root, or pass the request on";
+        found.push(Finding::new(cx.d.args_span(), message, help).note(line.span, "it leads here"));
     }
 }

@@ -37,6 +37,7 @@ pub struct Level<'a> {
     behind_all: OnceCell<Option<(usize, usize)>>,
     below: OnceCell<Below>,
     upstreams: OnceCell<FastMap<Vec<u8>, &'a Directive>>,
+    redirecting: OnceCell<FastMap<Vec<u8>, &'a Directive>>,
     assigned: OnceCell<Values<'a>>,
     /// For a server: whether none of its names is a domain name.
     pub takes_any_host: OnceCell<bool>,
@@ -45,7 +46,7 @@ pub struct Level<'a> {
     /// For a server: what of a repository or of settings each directory has. For rule W158.
     pub hidden: RefCell<FastMap<PathBuf, Vec<(&'static str, &'static str)>>>,
     /// For the file: what password files have in place of a hash, and of which user. For rule W178.
-    pub unhashed: RefCell<FastMap<PathBuf, Option<(String, bool)>>>,
+    pub unhashed: RefCell<FastMap<PathBuf, Option<(String, Weak)>>>,
     /// For a server: the quotas of its locations by their store. For rule W226.
     pub quotas: OnceCell<FastMap<String, &'a Directive>>,
     /// For a server: whether one of its locations does more than redirect. For rule W310.
@@ -98,6 +99,17 @@ pub struct Level<'a> {
     last_rewrite: OnceCell<Option<usize>>,
     /// Up to two servers in it that restrict access. For rule W127.
     pub guarded: OnceCell<Vec<&'a Directive>>,
+}
+
+/// What a password file may have in place of a hash that holds.
+#[derive(Clone, Copy)]
+pub enum Weak {
+    /// The password.
+    Itself,
+    /// A word that no password matches.
+    Nothing,
+    /// A hash without a salt, which tables of hashes are made of.
+    Unsalted,
 }
 
 /// The indices of lines by directive and first word.
@@ -351,6 +363,20 @@ impl<'a> Level<'a> {
             let behind = self.all.iter().skip(by + 1).position(is_rule)?;
             Some((by, by + 1 + behind))
         })
+    }
+
+    /// The server here with this name (in lower case) that has a `return` itself.
+    pub fn redirecting(&self, name: &str) -> Option<&'a Directive> {
+        let redirecting = self.redirecting.get_or_init(|| {
+            let has = |d: &Directive, name: &str| d.block.iter().flatten().any(|d| d.name.is(name));
+            let servers = self.all.iter().filter(|d| d.name.is("server") && has(d, "return"));
+            let names = |server: &'a Directive| {
+                let lines = server.block.iter().flatten().filter(|d| d.name.is("server_name"));
+                lines.flat_map(|d| &d.args).map(move |name| (name.lower(), server))
+            };
+            servers.flat_map(names).collect()
+        });
+        redirecting.get(name.as_bytes()).copied()
     }
 
     /// The `upstream` of this name, whatever its case, that is defined here.

@@ -3,6 +3,7 @@
 use super::blocks::{is_of_client, variables};
 use super::rule::{Finding, Rule, RuleContext};
 use crate::config::ast::Directive;
+use crate::config::ast::Word;
 
 pub const RULES: &[Rule] = &[
     Rule {
@@ -45,6 +46,14 @@ pub const RULES: &[Rule] = &[
                requests only there is `if=`: `access_log FILE combined if=$loggable;`.",
         about: &["access_log"],
         check: off_and_on,
+    },
+    Rule {
+        code: "W361",
+        title: "a condition of a log that is always the same",
+        page: "`if=` is for a variable: what it is empty or `0` for is not logged. With a word in its place all requests are logged, or \
+               none. Write a variable of a `map`: `access_log PATH FORMAT if=$loggable;`.",
+        about: &["access_log"],
+        check: fixed_condition,
     },
 ];
 
@@ -125,5 +134,17 @@ fn off_and_on(cx: &RuleContext, found: &mut Vec<Finding>) {
     if let Some((off, other)) = logs().find(is_off).zip(logs().find(|d| !is_off(d))) {
         let message = "this turns off the other log of this level as well";
         found.push(Finding::new(off.span, message, "keep one of the two lines").note(other.span, "the other"));
+    }
+}
+
+fn fixed_condition(cx: &RuleContext, found: &mut Vec<Finding>) {
+    // A name without its `$` has a warning of its own.
+    let is_fixed = |word: &&Word| matches!(word.bytes(), b"if=" | b"if=0" | b"if=1");
+    if let Some(word) = cx.d.args.iter().skip(1).find(|word| cx.is("access_log") && is_fixed(word)) {
+        let message = match word.bytes() {
+            b"if=" | b"if=0" => "no request is logged: the condition is never true",
+            _ => "every request is logged: the condition is always true",
+        };
+        found.push(Finding::new(word.span, message, "write a variable, as in if=$loggable, or leave it out"));
     }
 }

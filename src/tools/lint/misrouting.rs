@@ -134,7 +134,7 @@ fn leads_away(cx: &RuleContext, found: &mut Vec<Finding>) {
     );
     let help = match flag {
         [] => format!("stay in this location: rewrite {} {} break;", regex.str(), target.str()),
-        _ => "write `break` in place of `last`, which stays in this location".to_owned(),
+        _ => "let `break` take the place of `last`: it stays in this location".to_owned(),
     };
     found.push(Finding::new(cx.d.args_span(), message, help).note(pass.span, "it is here"));
 }
@@ -217,6 +217,13 @@ fn constant_path(cx: &RuleContext, found: &mut Vec<Finding>) {
     found.push(Finding::new(word.span, message, help));
 }
 
+/// The address of a group's only server.
+fn only_server(upstream: &Directive) -> Option<String> {
+    let mut servers = upstream.block.iter().flatten().filter(|d| d.name.is("server"));
+    let server = servers.next().filter(|_| servers.next().is_none())?;
+    Some(server.args.first()?.str().into_owned())
+}
+
 fn asks_itself(cx: &RuleContext, found: &mut Vec<Finding>) {
     let Some(word) = cx.d.args.first().filter(|_| cx.is("proxy_pass")) else { return };
     let text = word.str();
@@ -232,6 +239,8 @@ fn asks_itself(cx: &RuleContext, found: &mut Vec<Finding>) {
         return;
     }
     let address = address.trim_end_matches('/');
+    let of_group = cx.inside("http").and_then(|http| only_server(http.upstream(address.as_bytes())?));
+    let address = of_group.as_deref().unwrap_or(address);
     let (host, port) = address.rsplit_once(':').unwrap_or((address, "80"));
     if !matches!(host, "127.0.0.1" | "localhost" | "[::1]") || cx.level().has("if") {
         return;

@@ -29,8 +29,10 @@ mod errors;
 mod exposure;
 mod files;
 mod headers;
+mod held_resources;
 mod inactive_settings;
 mod ineffective_protection;
+mod inherited;
 mod issuers;
 mod level;
 mod literal_punctuation;
@@ -39,6 +41,7 @@ mod logs;
 mod media;
 mod misrouting;
 mod missing_prerequisites;
+mod named_files;
 mod nginx_pitfalls;
 mod order;
 mod origins;
@@ -59,11 +62,13 @@ mod targets;
 mod texts;
 mod transport;
 mod trust;
+mod unsent_headers;
 mod upload_areas;
 mod uploads;
 mod upstreams;
 mod used;
 mod values;
+mod weak_barriers;
 
 use crate::config::ast::{Directive, FileId, Span};
 use crate::config::error::Diagnostic;
@@ -97,8 +102,10 @@ const TABLES: &[&[Rule]] = &[
     files::RULES,
     disclosed_files::RULES,
     headers::RULES,
+    held_resources::RULES,
     inactive_settings::RULES,
     ineffective_protection::RULES,
+    inherited::RULES,
     issuers::RULES,
     literal_punctuation::RULES,
     location_conflicts::RULES,
@@ -106,6 +113,7 @@ const TABLES: &[&[Rule]] = &[
     media::RULES,
     misrouting::RULES,
     missing_prerequisites::RULES,
+    named_files::RULES,
     nginx_pitfalls::RULES,
     order::RULES,
     origins::RULES,
@@ -125,9 +133,11 @@ const TABLES: &[&[Rule]] = &[
     transport::RULES,
     trust::RULES,
     upload_areas::RULES,
+    unsent_headers::RULES,
     uploads::RULES,
     upstreams::RULES,
     values::RULES,
+    weak_barriers::RULES,
 ];
 
 /// All rules by code: traps of the language (W0, W3), vulnerabilities (W1), and webserv's own directives (W2).
@@ -167,6 +177,8 @@ fn by(rules: &Index, tree: &[Directive], sources: &Sources, paths: Option<&Paths
     let comparisons = Cell::new(COMPARISONS);
     let mut walk = Walk { rules, sources, silencing, paths, comparisons, warnings: &mut warnings };
     walk.level(Level::new(tree), &mut Vec::new(), &mut Vec::new());
+    // The tree has what they include in their place.
+    walk.level(Level::new(&sources.masks), &mut Vec::new(), &mut Vec::new());
     warnings.sort_by_key(|warning: &Diagnostic| warning.span.map(|span| (span.file, span.start)));
     warnings
 }

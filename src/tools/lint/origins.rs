@@ -3,16 +3,26 @@
 use super::blocks::{self, condition};
 use super::regexes::{bare_dot, regexes_of};
 use super::rule::{Finding, Rule, RuleContext};
-use crate::config::ast::Directive;
+use crate::config::ast::{Directive, Word};
 
-pub const RULES: &[Rule] = &[Rule {
-    code: "W107",
-    title: "an origin check that other origins pass",
-    page: "A regex for Origin, Referer or a host must end where the host ends: `^https://a\\.test` also matches \
+pub const RULES: &[Rule] = &[
+    Rule {
+        code: "W190",
+        title: "a referer that any site can have",
+        page: "A regex of `valid_referers` is looked for anywhere behind the scheme: `~example` also matches \
+               https://evil.test/?example. Write the dots of the name: `*.example.org`, or `~\\.example\\.`.",
+        about: &["valid_referers"],
+        check: any_referer,
+    },
+    Rule {
+        code: "W107",
+        title: "an origin check that other origins pass",
+        page: "A regex for Origin, Referer or a host must end where the host ends: `^https://a\\.test` also matches \
                https://a.test.evil.test. End it with `$`, or with `/` for a Referer; write dots as `\\.`.",
-    about: &["if", "map"],
-    check: open_origin,
-}];
+        about: &["if", "map"],
+        check: open_origin,
+    },
+];
 
 /// Whether a match refuses the request, so that matching more is harmless.
 fn refuses(block: &Directive) -> bool {
@@ -42,6 +52,19 @@ fn checked(cx: &RuleContext) -> Option<&'static str> {
             (subject != "$http_host" && !names_the_refused(cx)).then_some(subject)
         }
         _ => None,
+    }
+}
+
+fn any_referer(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let is_open = |word: &&Word| {
+        let text = word.str().into_owned();
+        text.strip_prefix('~').is_some_and(|regex| !regex.is_empty() && !regex.contains(['.', '^', '/', '$']))
+    };
+    if let Some(word) = cx.d.args.iter().find(|word| cx.is("valid_referers") && is_open(word)) {
+        let text = word.str();
+        let name = text.trim_start_matches('~');
+        let message = format!("\"{name}\" may stand anywhere: a page of any site may have it in its address");
+        found.push(Finding::new(word.span, message, "name the hosts: *.example.org, or ~\\.example\\."));
     }
 }
 

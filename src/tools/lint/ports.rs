@@ -2,9 +2,9 @@
 
 use super::blocks::{authority, is_tls};
 use super::level::Level;
-use super::rule::{Finding, Rule, RuleContext};
+use super::rule::{COMPARED, Finding, Rule, RuleContext};
 use super::targets::leads_to;
-use crate::config::ast::Directive;
+use crate::config::ast::{Directive, Word};
 use crate::util::hash::FastMap;
 use std::net::IpAddr;
 
@@ -42,6 +42,14 @@ pub const RULES: &[Rule] = &[
                Leave the port out.",
         about: &["return", "rewrite"],
         check: port_of_the_other,
+    },
+    Rule {
+        code: "W358",
+        title: "one port opened twice",
+        page: "`listen [::]:80 ipv6only=off` is a socket for IPv4 as well: beside `listen 80` the second of them cannot be opened, and \
+               the server does not start. Leave `ipv6only=off` out, or the other line.",
+        about: &["listen"],
+        check: opened_twice,
     },
 ];
 
@@ -144,5 +152,23 @@ fn port_of_the_other(cx: &RuleContext, found: &mut Vec<Finding>) {
             message,
             format!("leave it out: {}", text.replacen(&format!(":{wrong}"), "", 1)),
         ));
+    }
+}
+
+fn opened_twice(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let is_off = |word: &Word| word.is("ipv6only=off");
+    let Some(word) = cx.d.args.iter().find(|word| cx.is("listen") && is_off(word)) else { return };
+    let Some(port) = cx.d.args.first().and_then(|word| word.str().strip_prefix("[::]:").map(str::to_owned)) else {
+        return;
+    };
+    let is_same = |listen: &&Directive| {
+        let address = listen.args.first().map(Word::str).unwrap_or_default();
+        let own = address.strip_prefix("*:").or(address.strip_prefix("0.0.0.0:")).unwrap_or(&address);
+        own == port
+    };
+    if let Some(other) = cx.listens().take(COMPARED).find(is_same) {
+        let message = format!("this is a socket for IPv4 as well, and port {port} of IPv4 is opened already");
+        let finding = Finding::new(word.span, message, "leave ipv6only=off out, or the other line");
+        found.push(finding.note(other.args_span(), "opened here"));
     }
 }

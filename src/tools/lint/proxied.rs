@@ -3,7 +3,7 @@
 use super::assigned;
 use super::blocks::{Pass, authority, first_below, passes, sets};
 use super::level::Level;
-use super::rule::{Finding, Rule, RuleContext};
+use super::rule::{COMPARED, Finding, Rule, RuleContext};
 use crate::config::ast::{Directive, Word};
 use crate::util::hash::FastMap;
 use std::net::IpAddr;
@@ -92,6 +92,15 @@ pub const RULES: &[Rule] = &[
                servers of an `upstream` with `resolve`.",
         about: &["resolver"],
         check: unused_resolver,
+    },
+    Rule {
+        code: "W351",
+        title: "a path of proxy_pass that a rewrite replaces",
+        page: "Where a `rewrite … break` has changed the path, it is passed as it is, and the path of `proxy_pass` does not count: \
+               with `proxy_pass http://app/base/` the application is asked for the rewritten path without `/base/`. Write the \
+               path into the `rewrite`, and no path into `proxy_pass`.",
+        about: &["proxy_pass"],
+        check: path_replaced,
     },
 ];
 
@@ -291,5 +300,24 @@ fn unused_resolver(cx: &RuleContext, found: &mut Vec<Finding>) {
         let message = "never asked: the names here are looked up once, at the start";
         let help = "for a name that is looked up again: set $app HOST; proxy_pass http://$app:PORT;";
         found.push(Finding::new(cx.d.span, message, help).note(pass.span, "looked up at the start"));
+    }
+}
+
+fn path_replaced(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some(word) = cx.d.args.first().filter(|_| cx.is("proxy_pass")) else { return };
+    let text = word.str();
+    let Some((_, path)) = text.split_once("://").and_then(|(_, rest)| rest.split_once('/')) else { return };
+    // Behind `/` alone the rewritten path is what is meant; with a variable another rule of nginx's applies.
+    if path.is_empty() || text.contains('$') || text.contains("unix:") {
+        return;
+    }
+    let level = cx.level();
+    let stops = |d: &&&Directive| d.args.get(2).is_some_and(|flag| flag.is("break"));
+    if let Some(rewrite) = level.named("rewrite").iter().take(COMPARED).find(stops) {
+        let message =
+            format!("\"/{path}\" is left out where the rewrite applies: the rewritten path is passed as it is");
+        let help =
+            format!("write it into the rewrite, and here: proxy_pass {};", text.trim_end_matches(&format!("/{path}")));
+        found.push(Finding::new(word.span, message, help).note(rewrite.span, "the rewrite"));
     }
 }

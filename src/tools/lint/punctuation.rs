@@ -134,6 +134,15 @@ fn alias_without_slash(cx: &RuleContext, found: &mut Vec<Finding>) {
 fn two_ports(cx: &RuleContext, found: &mut Vec<Finding>) {
     let Some(word) = cx.d.args.first().filter(|_| cx.is("listen")) else { return };
     let text = word.str();
+    // `80.443`: the short form of an address.
+    if let Some((first, last)) = text.split_once('.')
+        && first != "127"
+        && let (Ok(_), Ok(_)) = (first.parse::<u16>(), last.parse::<u16>())
+    {
+        let message = format!("\"{text}\" is an address of two numbers, not a port");
+        let help = format!("a port has no dot: listen {last}; (or listen {first};)");
+        return found.push(Finding::new(word.span, message, help));
+    }
     let Some((host, port)) = text.split_once(':') else { return };
     if let (Ok(number), Ok(_)) = (host.parse::<u32>(), port.parse::<u16>()) {
         let address = std::net::Ipv4Addr::from(number);

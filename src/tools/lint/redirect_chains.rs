@@ -1,10 +1,11 @@
 //! Requests that come back to the rule that sent them away: pages of errors that are refused themselves, redirects to
 //! what is redirected again.
 
-use super::blocks::location;
+use super::blocks::{is_tls, location};
 use super::level::Level;
 use super::regexes::{matches, uri_of};
 use super::rule::{Finding, Rule, RuleContext};
+use super::targets::is_redirect;
 use crate::config::ast::{Directive, Word, written};
 
 pub const RULES: &[Rule] = &[
@@ -34,7 +35,87 @@ pub const RULES: &[Rule] = &[
         about: &["rewrite"],
         check: to_and_fro,
     },
+    Rule {
+        code: "W350",
+        title: "a redirect to what is internal",
+        page: "The client asks for the target of a redirect itself, and a location with `internal` answers that with 404. Stay on \
+               the server: `rewrite ^ /page last;`, `error_page` or `try_files` lead to an internal location.",
+        about: &["return", "rewrite"],
+        check: to_internal,
+    },
+    Rule {
+        code: "W357",
+        title: "a redirect to the server that sends it",
+        page: "A `return 301 http://www.example.org…` in a server that has this name, and listens for the same scheme, is answered by \
+               itself again: the browser gives up. Give the name that is left a server of its own, and redirect from there.",
+        about: &["return"],
+        check: to_itself,
+    },
+    Rule {
+        code: "W359",
+        title: "two servers that redirect to each other",
+        page: "`example.org` redirects to `www.example.org`, and that one back: the browser gives up. One of the two names answers.",
+        about: &["return"],
+        check: to_each_other,
+    },
+    Rule {
+        code: "W365",
+        title: "a flag inside the quotes of a replacement",
+        page: "In `rewrite REGEX \"/path last\"` the flag is a part of the path, with the space before it. Close the quotes before it.",
+        about: &["rewrite"],
+        check: quoted_flag,
+    },
 ];
+
+fn quoted_flag(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let [_, target] = &cx.d.args[..] else { return };
+    let text = target.str();
+    let is_flag = |word: &str| matches!(word, "last" | "break" | "redirect" | "permanent");
+    if let Some((path, flag)) = text.rsplit_once(' ').filter(|(_, flag)| cx.is("rewrite") && is_flag(flag)) {
+        let message = format!("\"{flag}\" is a part of the path here");
+        let help = format!("close the quotes before it: {path} {flag};");
+        found.push(Finding::new(target.span, message, help));
+    }
+}
+
+/// The scheme, the host and the rest of the redirect that answers every request of a server.
+fn whole_redirect(server: &Directive) -> Option<(&Word, String, String)> {
+    let inside = || server.block.iter().flatten();
+    let line = inside().find(|d| d.name.is("return")).filter(|_| !inside().any(|d| d.name.is("if")))?;
+    let url = line.args.last().filter(|_| line.args.len() == 1 || line.args.first().is_some_and(is_redirect))?;
+    let text = url.str();
+    let (scheme, rest) = text.split_once("://")?;
+    let host = rest.split(['/', '$', '?']).next().filter(|host| !host.is_empty() && !host.contains(':'))?;
+    Some((url, scheme.to_owned(), host.to_ascii_lowercase()))
+}
+
+fn to_each_other(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let Some(own) = cx.blocks.last().filter(|block| cx.is_first("return") && block.name.is("server")) else { return };
+    let (Some(http), Some((url, scheme, host))) = (cx.levels.iter().rev().nth(1), whole_redirect(own)) else { return };
+    let names = |server: &Directive, host: &str| {
+        let lines = server.block.iter().flatten().filter(|d| d.name.is("server_name"));
+        lines.flat_map(|d| &d.args).any(|name| name.bytes().eq_ignore_ascii_case(host.as_bytes()))
+    };
+    let speaks = |server: &Directive, scheme: &str| {
+        let mut listens = server.block.iter().flatten().filter(|d| d.name.is("listen")).peekable();
+        let port = if scheme == "https" { "443" } else { "80" };
+        let is_for_it = |d: &Directive| {
+            let address = d.args.first().map(Word::str).unwrap_or_default();
+            is_tls(d) == (scheme == "https") && address.rsplit(':').next() == Some(port)
+        };
+        listens.peek().is_some() && listens.all(is_for_it)
+    };
+    // Names that are generated are many, and each of these servers is looked at once.
+    let Some(other) = http.redirecting(&host) else { return };
+    let Some((back, to, target)) = whole_redirect(other).filter(|_| !std::ptr::eq(other, *own)) else { return };
+    let is_later = back.span.start < url.span.start || back.span.file != url.span.file;
+    if is_later && speaks(other, &scheme) && names(own, &target) && speaks(own, &to) {
+        let message = format!("{host} redirects back to {target}, until the browser gives up");
+        found.push(
+            Finding::new(url.span, message, "let one of the two names answer").note(back.span, "it redirects back"),
+        );
+    }
+}
 
 /// The rule of a server that answers every request, or those of an `if`, with this status.
 fn refusing<'a>(server: &Level<'a>, taker: Option<&Directive>, code: &Word) -> Option<&'a Directive> {
@@ -152,5 +233,49 @@ fn to_and_fro(cx: &RuleContext, found: &mut Vec<Finding>) {
         let message = "a directory is redirected back to its name with a slash, and so on";
         let help = "leave directories out: if (!-d $request_filename) { rewrite … }";
         found.push(Finding::new(cx.d.args_span(), message, help).note(line.span, "directories are looked for here"));
+    }
+}
+
+fn to_internal(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let target = match (cx.name(), &cx.d.args[..]) {
+        (b"return", [code, url]) if is_redirect(code) => url,
+        (b"rewrite", [_, url, _]) if redirects(cx.d) => url,
+        _ => return,
+    };
+    let text = target.bytes();
+    let Some(server) = cx.inside("server").filter(|_| text.starts_with(b"/") && !text.contains(&b'$')) else { return };
+    let path = text.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default();
+    let internal = server.taker(path).and_then(|taker| server.inside(taker).first_of("internal"));
+    if let Some(internal) = internal {
+        let message = format!("the client is sent to \"{}\", which is answered 404 when it asks", target.str());
+        let help = "stay on the server: rewrite ^ URI last; or leave `internal` out there";
+        found.push(Finding::new(target.span, message, help).note(internal.span, "for internal redirects only"));
+    }
+}
+
+fn to_itself(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let (Some(url), true) = (cx.d.args.last().filter(|_| cx.is_first("return")), cx.is_in("server")) else { return };
+    let text = url.str();
+    let Some((scheme, rest)) = text.split_once("://") else { return };
+    let is_redirection = cx.d.args.len() == 1 || cx.d.args.first().is_some_and(is_redirect);
+    let host = rest.split(['/', '$', '?']).next().unwrap_or_default();
+    let (level, port) = (cx.level(), if scheme == "https" { "443" } else { "80" });
+    let names = || level.named("server_name").iter().flat_map(|d| &d.args);
+    let Some(name) = names().find(|name| is_redirection && name.bytes().eq_ignore_ascii_case(host.as_bytes())) else {
+        return;
+    };
+    // Only where every listener is one for this very URL.
+    let is_for_it = |listen: &&Directive| {
+        let address = listen.args.first().map(Word::str).unwrap_or_default();
+        let own = address.rsplit(':').next().unwrap_or_default();
+        is_tls(listen) == (scheme == "https") && (own == port || !address.contains(':') && address.contains('.'))
+    };
+    let listens = level.named("listen");
+    // A server of one name is a rule's of its own.
+    let has_others = names().nth(1).is_some();
+    if has_others && !listens.is_empty() && listens.iter().all(is_for_it) && !level.has("if") && cx.ssl().is_none() {
+        let message = format!("this server answers for {host} itself, with this redirect again");
+        let help = "leave that name out of server_name here, and give it a server of its own";
+        found.push(Finding::new(url.span, message, help).note(name.span, "the name"));
     }
 }

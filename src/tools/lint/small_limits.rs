@@ -3,7 +3,7 @@
 
 use super::rule::{EVERY, Finding, Rule, RuleContext};
 use crate::config::ast::Directive;
-use crate::config::value::Millis;
+use crate::config::value::{Millis, Size};
 
 pub const RULES: &[Rule] = &[
     Rule {
@@ -29,6 +29,22 @@ pub const RULES: &[Rule] = &[
                `worker_connections` the limit of connections is never reached, and files cannot be opened before it.",
         about: &["worker_rlimit_nofile"],
         check: few_files,
+    },
+    Rule {
+        code: "W360",
+        title: "nothing is large enough to be compressed",
+        page: "`gzip_min_length` is the length from which an answer is compressed: with a megabyte and more pages, styles and scripts are \
+               sent as they are. Write some hundred bytes: `gzip_min_length 1000;`.",
+        about: &["gzip_min_length"],
+        check: never_compressed,
+    },
+    Rule {
+        code: "W364",
+        title: "a server for a handful of clients",
+        page: "`worker_connections` counts all connections, those to applications as well; a browser alone opens six. With fewer than \
+               that most clients wait, or are refused. The default is 512.",
+        about: &["worker_connections"],
+        check: few_connections,
     },
 ];
 
@@ -63,5 +79,25 @@ fn few_files(cx: &RuleContext, found: &mut Vec<Finding>) {
         let message = format!("{files} open files are fewer than {most} connections");
         let finding = Finding::new(cx.d.span, message, format!("write: worker_rlimit_nofile {};", most * 2));
         found.push(finding.note(d.span, "the connections"));
+    }
+}
+
+fn never_compressed(cx: &RuleContext, found: &mut Vec<Finding>) {
+    /// A mebibyte.
+    const LARGE: u64 = 1 << 20;
+    let Some(word) = cx.d.args.first().filter(|_| cx.is("gzip_min_length")) else { return };
+    if Size::parse_offset(word.bytes()).is_ok_and(|size| size.0 >= LARGE) {
+        let message = format!("what is smaller than {} is not compressed: that is nearly everything", word.str());
+        found.push(Finding::new(word.span, message, "write: gzip_min_length 1000;"));
+    }
+}
+
+fn few_connections(cx: &RuleContext, found: &mut Vec<Finding>) {
+    /// What one browser opens, and what it needs of an application.
+    const FEW: u64 = 12;
+    let Some(word) = cx.d.args.first().filter(|_| cx.is("worker_connections")) else { return };
+    if word.str().parse::<u64>().is_ok_and(|most| most <= FEW) {
+        let message = format!("{} connections are what one browser opens", word.str());
+        found.push(Finding::new(word.span, message, "write: worker_connections 1024;"));
     }
 }

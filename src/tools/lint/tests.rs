@@ -11,6 +11,7 @@ mod growth_by_chance;
 mod inactive_settings;
 mod kinds;
 mod reached;
+mod replaced;
 mod twins;
 mod values;
 

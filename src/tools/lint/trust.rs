@@ -71,9 +71,8 @@ fn any_of_all(cx: &RuleContext, found: &mut Vec<Finding>) {
     let decides = |d: &&Directive| d.name.is("allow") || d.name.is("deny");
     let first = cx.level().all.iter().filter(decides).find(|d| d.says("all"));
     if let Some(rule) = first.filter(|d| d.name.is("allow")) {
-        let finding =
-            Finding::new(word.span, "everyone is let in: one of the checks always passes", "write: deny all;");
-        found.push(finding.note(rule.span, "this one"));
+        let message = "everyone is let in: `satisfy any` asks no more once a check passes, and this one always does";
+        found.push(Finding::new(rule.span, message, "write: deny all;").note(word.span, "one check is enough"));
     }
 }
 

@@ -115,11 +115,15 @@ fn open_to_all(cx: &RuleContext, found: &mut Vec<Finding>) {
 pub fn is_kept_outside<'a>(area: &[Directive], server: &Level<'a>, script: &'a Directive) -> bool {
     let path = |line: Option<&Directive>| {
         let word = line?.args.first()?.str().into_owned();
-        (word.starts_with('/') && !word.contains('$')).then(|| word.trim_end_matches('/').to_owned() + "/")
+        let is_fixed = !word.contains('$') && !word.contains("..");
+        is_fixed.then(|| word.trim_start_matches("./").trim_end_matches('/').to_owned() + "/")
     };
     let root = path(server.inside(script).first_of("root")).or_else(|| path(server.first_of("root")));
     let store = path(area.iter().find(|d| d.name.is("upload_store")));
-    store.zip(root).is_some_and(|(store, root)| !store.starts_with(&root))
+    // Where a relative path begins is not known here.
+    let is_outside =
+        |store: &str, root: &str| store.starts_with('/') == root.starts_with('/') && !store.starts_with(root);
+    store.zip(root).is_some_and(|(store, root)| is_outside(&store, &root))
 }
 
 /// A location that both stores files and executes them: all its requests go to the programs, so nothing is stored.

@@ -217,6 +217,11 @@ fn not_kept(cx: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
+/// Whether a Connection field ends the connection, whatever else it says.
+fn closes(value: &Word) -> bool {
+    value.bytes().split(|byte| *byte == b',').any(|word| word.trim_ascii().eq_ignore_ascii_case(b"close"))
+}
+
 fn half_an_upgrade(cx: &RuleContext, found: &mut Vec<Finding>) {
     let level = cx.level();
     if !cx.is_first("proxy_set_header") {
@@ -230,8 +235,11 @@ fn half_an_upgrade(cx: &RuleContext, found: &mut Vec<Finding>) {
             let help = "add beside it: proxy_set_header Connection \"upgrade\";";
             found.push(Finding::new(upgrade.span, message, help));
         }
-        Some((line, value)) if value.is_empty() || value.bytes().eq_ignore_ascii_case(b"close") => {
-            let message = "no WebSocket is opened: Connection says nothing of the Upgrade";
+        Some((line, value)) if value.is_empty() || closes(value) => {
+            let message = match value.is_empty() || value.len() == "close".len() {
+                true => "no WebSocket is opened: Connection says nothing of the Upgrade",
+                false => "no WebSocket is opened: `close` ends the connection that is to be upgraded",
+            };
             let finding = Finding::new(line.span, message, "write: proxy_set_header Connection \"upgrade\";");
             found.push(finding.note(upgrade.span, "the upgrade"));
         }

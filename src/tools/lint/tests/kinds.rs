@@ -442,7 +442,8 @@ fn passwords_in_a_file_of_hashes_are_found() {
     for (line, expected) in [
         ("a:wonderland\n", &["W178"][..]),
         ("a:{PLAIN}wonderland\n", &["W178"]),
-        ("# users\n\na:$apr1$abcdefgh$0123456789012345678901\nb:{SHA}x\nc:abJnggxhB/yWI\n", &[]),
+        ("a:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n", &["W178"]),
+        ("# users\n\na:$apr1$abcdefgh$0123456789012345678901\nb:{SSHA}x\nc:abJnggxhB/yWI\n", &[]),
         ("a:$2y$05$x:a comment\nb:!\n", &[]),
     ] {
         assert_eq!(found_with("hashes", &[("conf/f", line)], text), expected, "{line}");
