@@ -36,7 +36,8 @@ impl Builder<'_> {
         let brace = self.span(at.start as usize, span.end as usize);
         let error = Diagnostic::emerg(brace, "unexpected end of file, expecting \"}\"")
             .label("the `{` in this regex opens a block: it needs quotes");
-        self.errors.push(error.help(format!("write it in quotes: \"{written}\"")));
+        let help = format!("write it in quotes: {}", self.quoted(&written));
+        self.errors.push(error.help(help));
         Some(self.replace_last(span))
     }
 
@@ -172,6 +173,16 @@ impl Builder<'_> {
         Some(end)
     }
 
+    /// A regex in quotes; the parenthesis that ends an `if` stands behind them.
+    fn quoted(&self, written: &str) -> String {
+        let is_if = self.words.first().is_some_and(|word| word.is("if"));
+        let count = |sign| written.matches(sign).count();
+        match written.strip_suffix(')').filter(|_| is_if && count(')') > count('(')) {
+            Some(regex) => format!("\"{regex}\")"),
+            None => format!("\"{written}\""),
+        }
+    }
+
     /// `location ~ ^/a{2 {`: an unclosed brace within an unquoted regex.
     fn brace_in_regex(&mut self, at: Span) -> Option<usize> {
         let word = self.words.last().filter(|word| word.span.end == at.start && !word.quoted)?;
@@ -200,7 +211,8 @@ impl Builder<'_> {
         let counts = tail.first().is_some_and(u8::is_ascii_digit) && !tail.contains(&b'}');
         let more = if counts { ", and a repetition ends with `}`" } else { "" };
         let error = Diagnostic::emerg(at, message).label("the `{` in this regex opens a block: it needs quotes");
-        self.errors.push(error.help(format!("write it in quotes: \"{written}\"{more}")));
+        let help = format!("write it in quotes: {}{more}", self.quoted(&written));
+        self.errors.push(error.help(help));
         Some(self.replace_last(span))
     }
 

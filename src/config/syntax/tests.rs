@@ -384,7 +384,7 @@ fn a_brace_in_a_regex_that_nothing_closes_is_named_with_the_quotes_it_needs() {
         ("location ~^/a{ { return 200; }", Some("write it in quotes: \"~^/a{\"")),
         ("location ~ ^/[{]x$\n{ return 200; }", None),
         ("location ~ ^/[{]x$ { return 200; }", Some("write it in quotes: \"^/[{]x$\"")),
-        ("if ($uri ~ a{2) { return 200; }", Some("write it in quotes: \"a{2)\", and a repetition ends with `}`")),
+        ("if ($uri ~ a{2) { return 200; }", Some("write it in quotes: \"a{2\"), and a repetition ends with `}`")),
         ("rewrite ^/a{2 /b;", Some("write it in quotes: \"^/a{2\", and a repetition ends with `}`")),
         // Blocks without a blank before them.
         ("location ~ ^/a{ return 200; }", None),
