@@ -324,6 +324,10 @@ fn nearest_in(help: &str, word: &str) -> Option<String> {
 /// A parameter from the row's documentation that resembles the word; otherwise the documentation's first sentence and
 /// an example.
 fn from_doc(row: &Row, word: &str) -> String {
+    let authority = word.split_once("://").map(|(_, rest)| rest.split('/').next().unwrap_or_default());
+    if authority.is_some_and(|authority| authority.contains('@')) {
+        return "no user belongs here: proxy_set_header Authorization \"Basic BASE64\" sends one".to_owned();
+    }
     let (key, value) = key_and_value(word);
     let words = row.doc.split(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '_' | '.' | '-'));
     let words = words.map(|word| word.trim_end_matches(['.', '-'])).filter(|known| known.len() > 1 && *known != key);

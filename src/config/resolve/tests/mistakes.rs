@@ -67,6 +67,7 @@ pub const MISTAKES: &[(&str, &str)] = &[
     ("set_realip_from 10.0.0.0/8;", "set_real_ip_from"),
     ("satisfies any;", "satisfy"),
     ("satisfy eny;", "\"any\""),
+    ("location / {\nproxy_pass http://a:b@127.0.0.1:3000;\n}", "Authorization"),
     ("location / {\ninternals;\n}", "internal"),
     ("location / {\nstubs_status;\n}", "stub_status"),
     ("location / {\nalais /x;\n}", "alias"),
