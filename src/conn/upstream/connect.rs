@@ -176,7 +176,7 @@ pub(super) fn connect(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>)
     match upstream_conn.transport.connected() {
         Ok(()) if request.tls.is_some() => {
             request.phase = UpstreamPhase::Handshake;
-            request.upstream_deadline.passes_to(UpstreamTimer::Handshake);
+            request.upstream_deadline.continue_as(UpstreamTimer::Handshake);
             Step::Again
         }
         Ok(()) => {

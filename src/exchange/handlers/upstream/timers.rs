@@ -52,7 +52,7 @@ impl<T> NamedDeadline<T> {
     }
 
     /// The timer follows the one that is running, and has what is left of its time.
-    pub fn passes_to(&mut self, timer: T) {
+    pub fn continue_as(&mut self, timer: T) {
         self.timer = timer;
     }
 }

@@ -90,9 +90,9 @@ impl UpstreamRequest {
     /// queued is to be taken before more is to be sent.
     pub fn name_client_timer(&mut self, waits: Waits) {
         if waits.client_write {
-            self.client_deadline.passes_to(ClientTimer::Send);
+            self.client_deadline.continue_as(ClientTimer::Send);
         } else if waits.client_read {
-            self.client_deadline.passes_to(ClientTimer::Body);
+            self.client_deadline.continue_as(ClientTimer::Body);
         }
     }
 
