@@ -14,6 +14,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Maximum number of open directories. Deeper ones are moved up first.
 const LEVELS: usize = 32;
+/// The same where directories cannot be moved up: those of a lower layer of overlayfs.
+const UNMOVED_LEVELS: usize = 256;
 
 /// Decisions of the caller during a removal.
 pub trait RemovalPolicy {
@@ -219,6 +221,10 @@ impl Removal {
                 Ok(())
             }
             Err(Errno::ENOENT) => Ok(()),
+            Err(Errno::EXDEV) if depth < UNMOVED_LEVELS => {
+                let opened = open(level.dir.dir(), &name);
+                self.entered(name, opened)
+            }
             Err(errno) => Err(self.stuck(Some(&name), "rename()", errno)),
         }
     }

@@ -15,6 +15,7 @@ mod file_systems;
 mod forms;
 mod hidden;
 mod led;
+mod layers;
 mod mounts;
 mod names;
 mod pace;

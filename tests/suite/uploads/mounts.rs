@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A file system that goes with the test.
-struct Mounted(PathBuf);
+pub(super) struct Mounted(PathBuf);
 
 impl Drop for Mounted {
     fn drop(&mut self) {
@@ -18,7 +18,7 @@ impl Drop for Mounted {
 }
 
 /// Mounts by a program; None (said aloud) where that cannot be.
-fn mount(program: &str, args: &[&str], at: &Path) -> Option<Mounted> {
+pub(super) fn mount(program: &str, args: &[&str], at: &Path) -> Option<Mounted> {
     match Command::new(program).args(args).output() {
         Ok(out) if out.status.success() => Some(Mounted(at.to_owned())),
         Ok(out) => {
@@ -428,37 +428,4 @@ fn an_unfinished_upload_on_a_read_only_file_system_tells_its_offset() {
         patch(&s, upload, 4, b"rest").is(204);
         assert_eq!(std::fs::read(at.join(file)).expect("it is whole"), b"halfrest");
     }
-}
-
-/// A directory that an image brings was answered with 500, whatever was in it, and the log blamed delete_trash.
-#[test]
-fn a_directory_of_a_lower_layer_goes_into_the_trash_when_it_is_empty() {
-    if skip_on_nginx("delete_trash") {
-        return;
-    }
-    let block = "location / { root %%DIR%%/store; allowed_methods GET DELETE; delete_recursive on;
-                              delete_trash %%DIR%%/store/trash; }";
-    let setup = server(block).file("html/index.html", "index").mkdir("store").mkdir("layers");
-    let setup = setup.allow_log("could not be moved into the trash");
-    let (at, layers) = (setup.dir().join("store"), setup.dir().join("layers"));
-    // Its layers must not be on an overlay themselves.
-    let Some(_layers) = mount("mount", &["-t", "tmpfs", "tmpfs", &layers.display().to_string()], &layers) else {
-        return;
-    };
-    for dir in ["lower/old/in", "upper", "inner"] {
-        std::fs::create_dir_all(layers.join(dir)).expect("mkdir");
-    }
-    std::fs::write(layers.join("lower/old/in/f"), "of the image").expect("written");
-    let of = |layer: &str| layers.join(layer).display().to_string();
-    let options = format!("lowerdir={},upperdir={},workdir={},redirect_dir=off", of("lower"), of("upper"), of("inner"));
-    let args = ["-t", "overlay", "overlay", "-o", &options, &at.display().to_string()];
-    let Some(_mounted) = mount("mount", &args, &at) else { return };
-    let s = setup.start();
-    s.method("DELETE", "/old/", "", b"").is(409).contains("only when it is empty");
-    assert!(s.exists("store/old/in/f") && !s.exists("store/trash"));
-    s.await_file("logs/error.log", |log| log.contains("overlayfs moves no directory of a lower layer"));
-    for name in ["/old/in/f", "/old/in/", "/old/"] {
-        s.method("DELETE", name, "", b"").is(204);
-    }
-    assert!(!s.exists("store/old") && s.exists("store/trash/f") && s.exists("store/trash/old"));
 }

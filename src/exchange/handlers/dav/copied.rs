@@ -31,12 +31,14 @@ pub struct Copied {
     /// By inode: entries that were changed later, and those with several names, which change when one of the names
     /// goes.
     young: HashMap<u64, (u64, (i64, u32))>,
+    /// It holds symbolic links, too.
+    has_links: bool,
 }
 
 impl Copied {
     /// The copy begins.
     pub fn begin(now: &Clock) -> Copied {
-        Copied { since: now.nanoseconds() - CLOCK_GRANULARITY, young: HashMap::new() }
+        Copied { since: now.nanoseconds() - CLOCK_GRANULARITY, young: HashMap::new(), has_links: false }
     }
 
     fn is_old(&self, stat: &Stat) -> bool {
@@ -51,13 +53,21 @@ impl Copied {
         }
     }
 
+    /// As [`Copied::note`], for a symbolic link that was copied as it is.
+    pub fn note_link(&mut self, stat: &Stat) {
+        self.has_links = true;
+        self.note(stat);
+    }
+
     /// Checks that the entry may be removed.
     ///
     /// # Errors
     /// EBUSY for what the copy does not hold.
     pub fn check(&self, stat: &Stat) -> Result<(), Errno> {
-        if !matches!(stat.kind, FileKind::Regular | FileKind::Dir) {
-            return Err(Errno::EBUSY);
+        match stat.kind {
+            FileKind::Regular | FileKind::Dir => {}
+            FileKind::Symlink if self.has_links => {}
+            FileKind::Symlink | FileKind::Other => return Err(Errno::EBUSY),
         }
         match self.is_old(stat) || self.young.get(&stat.ino) == Some(&(stat.size, stat.mtime)) {
             true => Ok(()),
@@ -155,7 +165,7 @@ mod tests {
                 make(&scratch.path().join("from").join(name));
                 let (dir, mut temp_names) = (Rc::new(scratch.fd()), TempNames::default());
                 let mut copy = TreeCopy::new(dir.as_fd(), c"from", &dir, true, &mut temp_names).expect("begins");
-                copy.copied = moves.then(|| Copied { since: i128::MAX, young: HashMap::new() });
+                copy.copied = moves.then(|| Copied { since: i128::MAX, young: HashMap::new(), has_links: false });
                 let end = loop {
                     match copy.step(&mut Vec::new(), |_, _, _, _| Ok(())) {
                         Ok(true) => {}
@@ -170,7 +180,7 @@ mod tests {
         let scratch = Scratch::new();
         symlink("x", scratch.path().join("link")).expect("symlink");
         let there = file::stat_at(Some(scratch.fd().as_fd()), c"link", Follow::No).expect("stat");
-        let copied = Copied { since: i128::MAX, young: HashMap::new() };
+        let copied = Copied { since: i128::MAX, young: HashMap::new(), has_links: false };
         assert_eq!(copied.check(&there), Err(Errno::EBUSY));
     }
 
@@ -187,7 +197,7 @@ mod tests {
             (3, 9, 10, Ok(())),
             (1, 10, 10, Ok(())),
         ] {
-            let mut copied = Copied { since: 10_000_000_000, young: HashMap::new() };
+            let mut copied = Copied { since: 10_000_000_000, young: HashMap::new(), has_links: false };
             copied.note(&Stat { nlink, ctime: (noted, 0), ..made });
             let found = copied.check(&Stat { nlink: 1, ctime: (checked, 0), ..made });
             assert_eq!(found, expected, "{nlink} {noted} {checked}");

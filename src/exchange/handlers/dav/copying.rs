@@ -1,8 +1,8 @@
 //! A copy in the making: of a file or of a tree, hidden beside its destination until it is whole.
 //!
-//! Invariant: no link is followed or copied (a MOVE fails at one instead of losing it); nothing is seen under the new
-//! name before all of it is there; dropping a copy leaves nothing; a step copies a piece of a file or looks at one
-//! entry.
+//! Invariant: no link is followed, or copied except into a trash (a MOVE fails at one instead of losing it); nothing is
+//! seen under the new name before all of it is there; dropping a copy leaves nothing; a step copies a piece of a file
+//! or looks at one entry.
 
 use super::copied::Copied;
 use crate::services::remove_tree::Removal;
@@ -248,6 +248,8 @@ pub struct TreeCopy {
     pub whole: Vec<OwnedFd>,
     /// Of a MOVE.
     pub copied: Option<Copied>,
+    /// Symbolic links are copied as they are; otherwise none has a copy.
+    pub keeps_links: bool,
     /// For a MOVE that fails: the relative path of the entry that cannot be copied.
     pub obstacle: Option<Vec<u8>>,
 }
@@ -273,7 +275,17 @@ impl TreeCopy {
     ) -> Result<TreeCopy, Errno> {
         let staged = Staged::new(to, temp_names);
         let (levels, parent, trashes, whole) = Default::default();
-        let mut copy = TreeCopy { staged, levels, parent, trashes, file: None, whole, copied: None, obstacle: None };
+        let mut copy = TreeCopy {
+            staged,
+            levels,
+            parent,
+            trashes,
+            file: None,
+            whole,
+            copied: None,
+            obstacle: None,
+            keeps_links: false,
+        };
         let top = level(from, name, to.as_fd(), &copy.staged.name)?;
         copy.levels.push(top);
         if !deep {
@@ -316,11 +328,10 @@ impl TreeCopy {
             Some(kind) => kind,
             None => file::stat_at(Some(here.source.dir()), &name, Follow::No)?.kind,
         };
-        // A file that another request is writing.
-        let is_hidden = is_hidden(name.to_bytes());
         let is_trash = subpaths::contains(&self.trashes, &self.parent, name.to_bytes());
         match kind {
-            _ if is_hidden || is_trash => return self.leave_out(&name, Errno::EBUSY),
+            // It is hidden: a file that another request is writing.
+            _ if is_trash || is_hidden(name.to_bytes()) => return self.leave_out(&name, Errno::EBUSY),
             FileKind::Dir if depth >= LEVELS => return Err(Errno::EMLINK),
             FileKind::Dir => {
                 check(&self.parent, &name, kind, 0)?;
@@ -342,6 +353,11 @@ impl TreeCopy {
                 self.copied.iter_mut().for_each(|copied| copied.note(&content.stat));
                 let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
                 self.file = Some((content, file::open_at(Some(here.copy.as_fd()), &name, flags, 0o600)?));
+            }
+            FileKind::Symlink if self.keeps_links => {
+                check(&self.parent, &name, kind, 0)?;
+                let stat = copy_link(here.source.dir(), here.copy.as_fd(), &name)?;
+                self.copied.iter_mut().for_each(|copied| copied.note_link(&stat));
             }
             FileKind::Symlink => return self.leave_out(&name, Errno::ELOOP),
             FileKind::Other => return self.leave_out(&name, Errno::ENODEV),
@@ -366,6 +382,13 @@ impl TreeCopy {
         self.whole.push(level.copy);
         Ok(())
     }
+}
+
+/// Makes a symbolic link as it is in another directory; gives the state of that one.
+fn copy_link(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &CStr) -> Result<Stat, Errno> {
+    let stat = file::stat_at(Some(from), name, Follow::No)?;
+    file::symlink_at(&file::c_string(file::readlink_at(Some(from), name)?)?, Some(to), name)?;
+    Ok(stat)
 }
 
 /// Makes the directory that the entries of another are copied to.

@@ -9,8 +9,8 @@
 //!
 //! Invariant: what is written, moved or removed lies beneath the root or alias of the location, wherever links lead.
 
-mod copied;
-mod copying;
+pub mod copied;
+pub mod copying;
 mod depth;
 pub mod ext;
 pub mod guard;

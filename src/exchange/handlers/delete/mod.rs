@@ -2,18 +2,21 @@
 //!
 //! Invariant: nothing outside the area (the root, the alias) is ever removed, whatever links are on the way; a link
 //! is removed itself, never its target; the area's own directory stays. nginx guarantees none of the three. A name is
-//! moved away in one step ([`mod@trash`]), or removed entry by entry ([`crate::services::remove_tree`]) in slices
-//! ([`removing`]).
+//! moved away in one step ([`mod@trash`]; by [`trash_copy`] where the file system cannot), or removed entry by entry
+//! ([`crate::services::remove_tree`]) in slices ([`removing`]).
 
 mod areas;
 mod form;
+mod refusals;
 mod removal_target;
 mod removing;
 mod trash;
+mod trash_copy;
 
 pub use areas::{keeps_area, kept_names};
 pub use form::{DeleteForm, back, form, may};
-pub use removing::{Removing, stopped};
+pub use refusals::stopped;
+pub use removing::Removing;
 
 use crate::config::model::Level;
 use crate::exchange::flow::{Begun, Flow};
@@ -28,8 +31,9 @@ use crate::services::Services;
 use crate::sys::Errno;
 use crate::util::clean_path::has_parent;
 use areas::trim_slashes;
+use refusals::refused;
 use removal_target::{AllowedLinks, DirectoryContent, NotRemoved, RemovalTarget};
-use removing::{AllowedRemoval, check_tree, go, refused};
+use removing::{AllowedRemoval, check_tree, go};
 use trash::Trash;
 
 /// Removes what the URI names: 204, or a 303 back to the listing if its form requested it.

@@ -1,6 +1,6 @@
 //! A name to be removed: its area, the path to its directory, and the name. Knows the file system and no request.
 
-use super::trash::{NotTaken, Trash, Trashed};
+use super::trash::{Layered, NotTaken, Taken, Trash, Trashed};
 use crate::config::template::{Part, Template};
 use crate::exchange::handlers::versions::NameStat;
 use crate::services::remove_tree::{self, Removal};
@@ -58,8 +58,6 @@ pub enum NotRemoved {
     Locked,
     /// The trash cannot take it.
     Trash(Errno),
-    /// A directory of a lower layer of overlayfs, with entries, cannot be moved into the trash.
-    Layered,
     /// A system call failed, for the log.
     Failed { call: &'static str, errno: Errno },
 }
@@ -72,6 +70,8 @@ pub enum Removed {
     Trashed(Trashed),
     /// A directory with entries: to be continued.
     Begun(Box<Removal>),
+    /// A directory that cannot be renamed into the trash: it is to be copied there.
+    Layered(Box<Layered>),
 }
 
 impl RemovalTarget {
@@ -162,13 +162,14 @@ impl RemovalTarget {
             {
                 return Err(NotRemoved::Failed { call: "rmdir()", errno: Errno::ENOTEMPTY });
             }
-            return trash.take(parent.as_fd(), &self.name).map(Removed::Trashed).map_err(|why| match why {
-                NotTaken::Trash(errno) | NotTaken::Entry(errno @ (Errno::EXDEV | Errno::EINVAL)) => {
-                    NotRemoved::Trash(errno)
+            return match trash.take(parent.as_fd(), &self.name) {
+                Ok(Taken::Moved(trashed)) => Ok(Removed::Trashed(trashed)),
+                Ok(Taken::Layered(layered)) => Ok(Removed::Layered(Box::new(layered))),
+                Err(NotTaken::Trash(errno) | NotTaken::Entry(errno @ (Errno::EXDEV | Errno::EINVAL))) => {
+                    Err(NotRemoved::Trash(errno))
                 }
-                NotTaken::Entry(errno) => NotRemoved::Failed { call: "rename()", errno },
-                NotTaken::Layered => NotRemoved::Layered,
-            });
+                Err(NotTaken::Entry(errno)) => Err(NotRemoved::Failed { call: "rename()", errno }),
+            };
         }
         let what = if itself.kind == FileKind::Dir { Unlink::Dir } else { Unlink::File };
         match (file::unlink_at(Some(parent.as_fd()), &self.name, what), what) {

@@ -2,8 +2,10 @@
 //! finished even if its client goes away: a tree that is half removed is of no use.
 
 use super::areas::{holds_area, holds_kept, is_area, trim_slashes};
+use super::refusals::{refused, stopped};
 use super::removal_target::{DirectoryContent, NotRemoved, RemovalTarget, Removed};
-use super::trash::{Trash, Trashed};
+use super::trash::{Layered, Trash, Trashed};
+use super::trash_copy::{CopiedContent, CopyProgress, TrashCopy};
 use crate::config::model::Level;
 use crate::exchange::Exchange;
 use crate::exchange::flow::{Begun, Flow};
@@ -15,12 +17,10 @@ use crate::exchange::handlers::syncing::{self, Back, Syncing};
 use crate::exchange::handlers::tree_rules::{Base, TreeRules};
 use crate::exchange::handlers::upload;
 use crate::exchange::handlers::versions::{self, Denied, NameStat, Versions};
-use crate::exchange::response::ContentType;
-use crate::http::escape::escape_path;
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::services::Services;
-use crate::services::remove_tree::{Removal, RemovalPolicy, Stuck};
+use crate::services::remove_tree::{Removal, RemovalPolicy};
 use crate::services::temp_names::{HiddenKind, is_hidden};
 use crate::sys::Errno;
 use crate::sys::file::{FileKind, Stat};
@@ -49,7 +49,16 @@ pub enum Removing {
     Checking(Rules, Box<AllowedRemoval>),
     /// With the directories that upload_sync writes to the disk at the end. The locks and the rules are asked again
     /// about each entry: it may have come, or been locked, since all were checked.
-    Deleting { removal: Removal, changed: Vec<Rc<OwnedFd>>, leave: RemovalPermission, rules: Option<Rules> },
+    Deleting {
+        removal: Removal,
+        changed: Vec<Rc<OwnedFd>>,
+        leave: RemovalPermission,
+        rules: Option<Rules>,
+        /// What is in a trash by now; empty without one.
+        copied: CopiedContent,
+    },
+    /// It is being copied into the trash: nothing has been removed yet.
+    Copying { copy: Box<TrashCopy>, changed: Vec<Rc<OwnedFd>>, leave: RemovalPermission, rules: Option<Rules> },
     /// It is gone.
     Syncing(Box<Syncing>),
 }
@@ -86,8 +95,10 @@ impl Removing {
                         Ok(false) => match go(ex, cx, wanted) {
                             Ok(going) => {
                                 let checking = std::mem::replace(self, *going);
-                                if let (Removing::Checking(checked, _), Removing::Deleting { rules, .. }) =
-                                    (checking, self)
+                                if let (
+                                    Removing::Checking(checked, _),
+                                    Removing::Deleting { rules, .. } | Removing::Copying { rules, .. },
+                                ) = (checking, self)
                                 {
                                     *rules = Some(checked);
                                 }
@@ -97,8 +108,22 @@ impl Removing {
                         },
                     }
                 }
-                Removing::Deleting { removal, changed, leave, rules } => {
-                    let flow = match remove(removal, ex, cx, (leave, rules.as_deref())) {
+                Removing::Copying { copy, changed, leave, rules } => {
+                    match copy_into_trash(copy, ex, cx, rules.as_deref()) {
+                        Ok(true) => match copy.begin_removal(leave) {
+                            Ok((removal, copied)) => {
+                                let (changed, leave) = (std::mem::take(changed), std::mem::take(leave));
+                                let rules = rules.take();
+                                *self = Removing::Deleting { removal, changed, leave, rules, copied };
+                            }
+                            Err((call, errno)) => return refused(ex, cx, NotRemoved::Failed { call, errno }),
+                        },
+                        Ok(false) => return Flow::Wait,
+                        Err(flow) => return flow,
+                    }
+                }
+                Removing::Deleting { removal, changed, leave, rules, copied } => {
+                    let flow = match remove(removal, ex, cx, (leave, rules.as_deref(), copied)) {
                         Ok(flow) => flow,
                         Err(flow) => return flow,
                     };
@@ -115,7 +140,11 @@ impl Removing {
 
     /// Whether it waits for the disk.
     pub fn waits(&self) -> bool {
-        matches!(self, Removing::Syncing(_))
+        match self {
+            Removing::Syncing(_) => true,
+            Removing::Copying { copy, .. } => copy.waits(),
+            Removing::Checking(..) | Removing::Deleting { .. } => false,
+        }
     }
 }
 
@@ -125,6 +154,24 @@ struct Judged<'a> {
     cx: &'a mut Services,
     leave: &'a RemovalPermission,
     rules: Option<&'a (TreeRules, PathRules)>,
+    copied: &'a CopiedContent,
+}
+
+/// Whether the rules in the tree let this entry be removed: its directory's path, its name, and whether it is a
+/// directory.
+fn check_rules(
+    ex: &mut Exchange,
+    cx: &mut Services,
+    rules: Option<&(TreeRules, PathRules)>,
+    (parent, name, is_dir): (&[u8], &CStr, bool),
+) -> Result<(), Errno> {
+    let Some((tree, paths)) = rules else { return Ok(()) };
+    // A file that another request is writing, or one in such a directory.
+    if is_hidden(parent) || is_hidden(name.to_bytes()) {
+        return Ok(());
+    }
+    let kind = if is_dir { FileKind::Dir } else { FileKind::Regular };
+    tree.check(ex, cx, paths, parent, name, (kind, 0)).map_err(|_| Errno::EACCES)
 }
 
 impl RemovalPolicy for Judged<'_> {
@@ -132,15 +179,37 @@ impl RemovalPolicy for Judged<'_> {
         self.cx.temp_names.hidden_in(dir, HiddenKind::Delete)
     }
 
-    fn may(&mut self, _: BorrowedFd<'_>, parent: &[u8], name: &CStr, is_dir: bool) -> Result<(), Errno> {
+    fn may(&mut self, dir: BorrowedFd<'_>, parent: &[u8], name: &CStr, is_dir: bool) -> Result<(), Errno> {
         self.leave.check(&self.cx.dav_locks, parent, name)?;
-        let Some((tree, paths)) = self.rules else { return Ok(()) };
-        // A file that another request is writing, or one in such a directory.
-        if is_hidden(parent) || is_hidden(name.to_bytes()) {
-            return Ok(());
+        self.copied.check(dir, name)?;
+        check_rules(self.ex, self.cx, self.rules, (parent, name, is_dir))
+    }
+}
+
+/// Copies a slice of a directory into the trash. Ok: whether all of it is there. Err: it cannot be copied.
+fn copy_into_trash(
+    copy: &mut TrashCopy,
+    ex: &mut Exchange,
+    cx: &mut Services,
+    rules: Option<&(TreeRules, PathRules)>,
+) -> Result<bool, Flow> {
+    loop {
+        let check = |cx: &mut Services, parent: &[u8], name: &CStr, kind| {
+            check_rules(ex, cx, rules, (parent, name, kind == FileKind::Dir))
+        };
+        match copy.step(cx, check) {
+            Ok(CopyProgress::Done) => return Ok(true),
+            Ok(CopyProgress::More) if !cx.slice.is_over() => {}
+            Ok(CopyProgress::More | CopyProgress::Waits) => return Ok(false),
+            Err((call, errno)) => {
+                if let Some(way) = copy.obstacle() {
+                    let way = String::from_utf8_lossy(&way).into_owned();
+                    let text = format_args!("\"{way}\" cannot be copied into the trash: nothing is removed");
+                    ex.report(cx, Level::Error, text);
+                }
+                return Err(refused(ex, cx, NotRemoved::Failed { call, errno }));
+            }
         }
-        let kind = if is_dir { FileKind::Dir } else { FileKind::Regular };
-        tree.check(self.ex, self.cx, paths, parent, name, (kind, 0)).map_err(|_| Errno::EACCES)
     }
 }
 
@@ -149,11 +218,11 @@ fn remove(
     removal: &mut Removal,
     ex: &mut Exchange,
     cx: &mut Services,
-    (leave, rules): (&RemovalPermission, Option<&(TreeRules, PathRules)>),
+    (leave, rules, copied): (&RemovalPermission, Option<&(TreeRules, PathRules)>, &CopiedContent),
 ) -> Result<Flow, Flow> {
     removal.leave_moved().map_err(|stuck| stopped(ex, cx, &stuck, removal.removed))?;
     loop {
-        let outcome = removal.step(Judged { ex, cx, leave, rules });
+        let outcome = removal.step(Judged { ex, cx, leave, rules, copied });
         if outcome == Ok(true) && !cx.slice.is_over() {
             continue;
         }
@@ -170,38 +239,6 @@ fn remove(
             Err(stuck) => Err(stopped(ex, cx, &stuck, removal.removed)),
         };
     }
-}
-
-/// Something in the directory cannot be removed: names it, and says that the rest is left.
-pub fn stopped(ex: &mut Exchange, cx: &mut Services, stuck: &Stuck, removed: u64) -> Flow {
-    let Stuck { path, call, errno } = stuck;
-    let (status, level) = match status(*errno) {
-        // The resource itself still exists; one of its entries has been removed.
-        (Status::NOT_FOUND, level) => (Status::CONFLICT, level),
-        known => known,
-    };
-    let (base, inner) =
-        (String::from_utf8_lossy(&ex.route.path).into_owned(), String::from_utf8_lossy(path).into_owned());
-    let base = base.trim_end_matches('/');
-    ex.report(
-        cx,
-        level,
-        format_args!("{call} \"{base}/{inner}\" failed {errno}, {removed} entries were removed before"),
-    );
-    // The form's own page leads back to the listing, which shows what is left.
-    if removed == 0 || ex.route.sent_form.is_some() {
-        return Flow::Status(status);
-    }
-    // The name as in a URI: another client chose it.
-    let mut text = b"This could not be removed: \"".to_vec();
-    escape_path(path, &mut text);
-    let why = errno.message();
-    let line = format!(
-        "\" ({why}).\nIt and the rest of the directory are left; {removed} entries of the directory are gone.\n"
-    );
-    text.extend_from_slice(line.as_bytes());
-    ex.response.text(status, ContentType::Static("text/plain; charset=utf-8"), text);
-    Flow::Respond
 }
 
 /// The file as it is once no other process can change its version.
@@ -261,9 +298,11 @@ pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &AllowedRemoval) 
     });
     match outcome {
         Ok(Removed::Begun(removal)) => {
-            let removing = Removing::Deleting { removal: *removal, changed, leave, rules: None };
+            let copied = CopiedContent::default();
+            let removing = Removing::Deleting { removal: *removal, changed, leave, rules: None, copied };
             first_slice::begin(Box::new(removing), ex, cx, Removing::work)
         }
+        Ok(Removed::Layered(what)) => begin_copying(ex, cx, *what, changed, leave),
         Ok(removed) => gone(ex, cx, removed, (changed, was), locked),
         // Only a DELETE is run again: a form's body would have to be read again, and browsers send no If-Match with
         // forms.
@@ -271,6 +310,24 @@ pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &AllowedRemoval) 
             Err(upload::later(cx))
         }
         Err(refusal) => Err(refused(ex, cx, refusal)),
+    }
+}
+
+/// A directory that is to be copied into the trash.
+fn begin_copying(
+    ex: &mut Exchange,
+    cx: &mut Services,
+    what: Layered,
+    changed: Vec<Rc<OwnedFd>>,
+    leave: RemovalPermission,
+) -> Begun<Removing> {
+    let sync = ex.location().settings.upload.sync;
+    match TrashCopy::begin(what, sync, cx) {
+        Ok(copy) => {
+            let removing = Removing::Copying { copy: Box::new(copy), changed, leave, rules: None };
+            first_slice::begin(Box::new(removing), ex, cx, Removing::work)
+        }
+        Err((call, errno)) => Err(refused(ex, cx, NotRemoved::Failed { call, errno })),
     }
 }
 
@@ -311,82 +368,6 @@ fn done(ex: &mut Exchange) -> Flow {
     super::form::back(ex)
 }
 
-/// The response and the log line for a removal that is refused: 403, 404, 409, 412, 423, 500, 503 or 507.
-pub(super) fn refused(ex: &mut Exchange, cx: &mut Services, refusal: NotRemoved) -> Flow {
-    let path = String::from_utf8_lossy(&ex.route.path).into_owned();
-    match refusal {
-        NotRemoved::Area => {
-            ex.report(
-                cx,
-                Level::Error,
-                format_args!("DELETE of \"{path}\" is refused: it is or holds the directory of a location, or a trash"),
-            );
-            upload::not_removed(ex, Status::FORBIDDEN, "it is or holds the directory of a location, or a trash")
-        }
-        NotRemoved::Trash(Errno::EINVAL) => {
-            ex.report(cx, Level::Error, format_args!("DELETE of \"{path}\" is refused: the trash is in it"));
-            upload::not_removed(ex, Status::CONFLICT, "the trash is in it")
-        }
-        NotRemoved::Trash(e) => {
-            let why = match e {
-                Errno::EXDEV => ": delete_trash must be on the same file system",
-                _ => "",
-            };
-            ex.report(cx, Level::Crit, format_args!("\"{path}\" could not be moved into the trash {e}{why}"));
-            Flow::Status(Status::INTERNAL_SERVER_ERROR)
-        }
-        NotRemoved::Layered => {
-            let why = "overlayfs moves no directory of a lower layer (redirect_dir is off)";
-            ex.report(cx, Level::Error, format_args!("\"{path}\" could not be moved into the trash: {why}"));
-            upload::not_removed(ex, Status::CONFLICT, "such a directory is deleted only when it is empty")
-        }
-        NotRemoved::Precondition => Denied::Changed.flow(ex),
-        NotRemoved::Busy => Denied::Busy.flow(ex),
-        NotRemoved::Locked => Flow::Status(Status::LOCKED),
-        NotRemoved::Failed { call, errno } => {
-            let (status, level) = status(errno);
-            if status != Status::NOT_FOUND || ex.location().settings.files.log_not_found {
-                ex.report(cx, level, format_args!("{call} \"{path}\" failed {errno}"));
-            }
-            match reason(errno) {
-                "" => Flow::Status(status),
-                why => upload::not_removed(ex, status, why),
-            }
-        }
-    }
-}
-
-/// Why a name cannot be removed, for the client; empty: the status says it.
-fn reason(errno: Errno) -> &'static str {
-    match errno {
-        Errno::ENOTEMPTY | Errno::EEXIST => "the directory is not empty",
-        Errno::ENOTDIR => "it is a file, not a directory",
-        Errno::EISDIR => "it is a directory",
-        Errno::EBUSY | Errno::ETXTBSY => "it is in use",
-        Errno::EACCES | Errno::EPERM | Errno::EROFS | Errno::EXDEV | Errno::ELOOP | Errno::ENOSPC | Errno::EDQUOT => {
-            upload::why_failed(errno).1
-        }
-        _ => "",
-    }
-}
-
-/// Whether the client or the server is to blame that a name cannot be removed.
-fn status(errno: Errno) -> (Status, Level) {
-    match errno {
-        Errno::ENOENT | Errno::ENAMETOOLONG => (Status::NOT_FOUND, Level::Error),
-        // A directory that is not empty, a file where a directory is named, something in use.
-        Errno::ENOTEMPTY | Errno::EEXIST | Errno::ENOTDIR | Errno::EISDIR | Errno::EBUSY | Errno::ETXTBSY => {
-            (Status::CONFLICT, Level::Error)
-        }
-        // Not permitted to us, or a link that leads out of the area (EXDEV) or may not be followed (ELOOP).
-        Errno::EACCES | Errno::EPERM | Errno::EROFS | Errno::EXDEV | Errno::ELOOP => (Status::FORBIDDEN, Level::Error),
-        // A file system that writes elsewhere (btrfs, ZFS) needs room to remove, too.
-        Errno::ENOSPC | Errno::EDQUOT => (Status::INSUFFICIENT_STORAGE, Level::Crit),
-        Errno::EMFILE | Errno::ENFILE => (Status::SERVICE_UNAVAILABLE, Level::Crit),
-        _ => (Status::INTERNAL_SERVER_ERROR, Level::Crit),
-    }
-}
-
 /// The last check before the name is gone: preconditions (RFC 9110 §13.1), and directories of areas.
 fn check(ex: &Exchange, now: i64, found: &NameStat, content: DirectoryContent) -> Result<(), NotRemoved> {
     if found.itself.kind == FileKind::Dir && (is_area(ex) || content == DirectoryContent::Removed && holds_area(ex)) {
@@ -395,17 +376,5 @@ fn check(ex: &Exchange, now: i64, found: &NameStat, content: DirectoryContent) -
     match versions::allow(versions::own(ex), ex, Some(found), now) {
         true => Ok(()),
         false => Err(NotRemoved::Precondition),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_delete_that_a_full_disk_stops_says_so() {
-        for e in [Errno::ENOSPC, Errno::EDQUOT] {
-            assert_eq!(status(e).0, Status::INSUFFICIENT_STORAGE);
-        }
     }
 }

@@ -1,7 +1,7 @@
 //! delete_trash: deleted files move into a directory instead.
 //!
 //! Invariant: nothing in the trash is ever overwritten, and nothing is half in it: each move is a rename within one
-//! file system, or of an empty directory.
+//! file system, or of an empty directory; a directory that cannot be renamed is left to [`super::trash_copy`].
 
 use crate::exchange::handlers::upload::numbered;
 use crate::io::make_path::make_path;
@@ -33,15 +33,32 @@ pub struct Trashed {
     pub is_new: bool,
 }
 
-/// What became of something that was to be moved into a trash.
+/// A directory of a lower layer of overlayfs, which is renamed only with `redirect_dir`; it is not empty.
+pub struct Layered {
+    /// Its directory, and its name there.
+    pub parent: OwnedFd,
+    pub name: CString,
+    /// The trash, opened.
+    pub trash: OwnedFd,
+    /// The trash was made for it.
+    pub is_new: bool,
+}
+
+/// What became of something that may be moved into a trash.
+pub enum Taken {
+    /// It is there.
+    Moved(Trashed),
+    /// It has to be copied.
+    Layered(Layered),
+}
+
+/// Why something was not moved into a trash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotTaken {
     /// The trash could not be opened or made.
     Trash(Errno),
     /// EXDEV from another file system, EINVAL for a directory that the trash is in.
     Entry(Errno),
-    /// A directory of a lower layer of overlayfs, which is renamed only with `redirect_dir`; it is not empty.
-    Layered,
 }
 
 impl Trash {
@@ -52,23 +69,23 @@ impl Trash {
 
     /// Moves the entry `name` of `dir` here: a link as a link, a directory with everything in it. Missing parts of the
     /// trash's path are made, and removed again if it is not moved.
-    pub fn take(&self, dir: BorrowedFd<'_>, name: &CStr) -> Result<Trashed, NotTaken> {
+    pub fn take(&self, dir: BorrowedFd<'_>, name: &CStr) -> Result<Taken, NotTaken> {
         for is_last in [false, true] {
             let mut made = 0;
             let trash = self.open(&mut made).map_err(NotTaken::Trash)?;
-            match rename_into(trash.as_fd(), dir, name) {
-                Ok(name) => return Ok(Trashed { dir: trash, name, is_new: made > 0 }),
+            match rename_into(trash.as_fd(), name, dir, name) {
+                Ok(name) => return Ok(Taken::Moved(Trashed { dir: trash, name, is_new: made > 0 })),
                 // Another process has removed what it had made for nothing.
                 Err(Errno::ENOENT) if !is_last && self.is_replaced(trash.as_fd()) => {}
                 Err(e) => {
                     let outcome = match e {
-                        Errno::EXDEV if is_overlay(trash.as_fd(), dir) => move_empty(trash.as_fd(), dir, name),
+                        Errno::EXDEV if is_overlay(trash.as_fd(), dir) => without_rename(trash, dir, name, made > 0),
                         _ => Err(NotTaken::Entry(e)),
                     };
                     if outcome.is_err() {
                         self.unmake(made);
                     }
-                    return outcome.map(|name| Trashed { dir: trash, name, is_new: made > 0 });
+                    return outcome;
                 }
             }
         }
@@ -110,25 +127,31 @@ impl Trash {
     }
 }
 
-/// Gives the entry a name in the trash that is free there.
-fn rename_into(trash: BorrowedFd<'_>, dir: BorrowedFd<'_>, name: &CStr) -> Result<CString, Errno> {
-    with_free_name(name, |new| file::rename_at(Some(dir), name, Some(trash), new, Rename::NoReplace))
+/// Gives the entry `old` of `dir` this name in the trash, or one like it that is free there.
+pub fn rename_into(trash: BorrowedFd<'_>, name: &CStr, dir: BorrowedFd<'_>, old: &CStr) -> Result<CString, Errno> {
+    with_free_name(name, |new| file::rename_at(Some(dir), old, Some(trash), new, Rename::NoReplace))
 }
 
-/// Makes a directory in the trash in place of an empty one, which has nothing else to be moved.
-fn move_empty(trash: BorrowedFd<'_>, dir: BorrowedFd<'_>, name: &CStr) -> Result<CString, NotTaken> {
+/// A directory of a lower layer: an empty one is made in the trash in its place, since it has nothing to be moved.
+fn without_rename(trash: OwnedFd, dir: BorrowedFd<'_>, name: &CStr, is_new: bool) -> Result<Taken, NotTaken> {
     let mode = match file::stat_at(Some(dir), name, Follow::No) {
         Ok(stat) if stat.kind == FileKind::Dir => stat.mode & 0o777 | 0o700,
         _ => return Err(NotTaken::Entry(Errno::EXDEV)),
     };
-    let new = with_free_name(name, |new| file::mkdir_at(Some(trash), new, mode)).map_err(NotTaken::Trash)?;
-    let Err(e) = file::unlink_at(Some(dir), name, Unlink::Dir) else { return Ok(new) };
+    let make = |new: &CStr| file::mkdir_at(Some(trash.as_fd()), new, mode);
+    let new = with_free_name(name, make).map_err(NotTaken::Trash)?;
+    let Err(e) = file::unlink_at(Some(dir), name, Unlink::Dir) else {
+        return Ok(Taken::Moved(Trashed { dir: trash, name: new, is_new }));
+    };
     // An empty directory that stays does no harm.
-    let _ = file::unlink_at(Some(trash), &new, Unlink::Dir);
-    Err(match e {
-        Errno::ENOTEMPTY | Errno::EEXIST => NotTaken::Layered,
-        e => NotTaken::Entry(e),
-    })
+    let _ = file::unlink_at(Some(trash.as_fd()), &new, Unlink::Dir);
+    match e {
+        Errno::ENOTEMPTY | Errno::EEXIST => {
+            let parent = file::dup(dir).map_err(NotTaken::Entry)?;
+            Ok(Taken::Layered(Layered { parent, name: name.to_owned(), trash, is_new }))
+        }
+        e => Err(NotTaken::Entry(e)),
+    }
 }
 
 /// Whether both directories are of one overlayfs.
