@@ -5,11 +5,13 @@
 
 mod areas;
 mod leases;
+mod looks;
 mod upload_id;
 
 use self::areas::{Areas, Sum};
 use self::leases::Leases;
 pub use self::leases::{CHECK_INTERVAL, Lease, PATIENCE};
+use self::looks::Looks;
 pub use self::upload_id::UploadId;
 use crate::services::presence::Presence;
 use crate::services::quotas::{Replaced, Usage};
@@ -23,11 +25,6 @@ use std::rc::{Rc, Weak};
 /// Milliseconds after its last byte for which the announced size of an upload stays reserved: clients that resume a
 /// broken connection return within that time, and one request must not reserve space longer.
 pub const RESERVED_FOR: u64 = 5 * 60_000;
-
-/// Maximum number of an area's uploads checked again at once, since other processes may have ended them.
-const SEEN: usize = 64;
-/// Maximum number of areas whose last such check is remembered.
-const SEEN_AREAS: usize = 4096;
 
 /// Maximum number of finished uploads remembered: a client that missed the last response asks again.
 const REMEMBERED: usize = 1024;
@@ -51,14 +48,6 @@ pub struct KnownUpload {
     lease: Weak<Lease>,
     /// Whether its file has its final name and only its record is left; or it is a part of such a file.
     is_stored: bool,
-}
-
-/// Which uploads of an area were last looked at again.
-struct Seen {
-    /// Monotonic milliseconds.
-    at: u64,
-    /// The last one, by path; None: they begin again.
-    last: Option<(Rc<[u8]>, UploadId)>,
 }
 
 struct Promise {
@@ -164,8 +153,8 @@ pub struct Uploads {
     joined: Vec<UploadId>,
     /// Uploads to be forgotten.
     pub cut: Cut,
-    /// When uploads of an area were last looked at again (monotonic milliseconds).
-    seen: HashMap<Box<[u8]>, Seen>,
+    /// Which of them were looked at again, for what other processes did with them.
+    looks: Looks,
     ended: VecDeque<(UploadId, Ended)>,
     /// Uploads being written by requests of this process, and those requested from other processes.
     leases: Leases,
@@ -354,28 +343,33 @@ impl Uploads {
         those.filter_map(|(_, id)| Some((*id, self.open.get(id)?)))
     }
 
-    /// Of the next [`SEEN`] uploads below a path, those that no request of this process writes to: another process may
-    /// have ended them. At most once every [`CHECK_INTERVAL`], unless `must` is set.
+    /// Of the uploads below a path, some that no request of this process writes to: another process may have ended
+    /// them. At most once every [`CHECK_INTERVAL`]; where it `must` be, more of them and at once.
     pub fn idle(&mut self, area: &[u8], now: u64, must: bool) -> Vec<UploadId> {
-        let is_empty = self.areas.get(area) == Some(Sum::default());
-        let seen = self.seen.get(area);
-        if is_empty || !must && seen.is_some_and(|seen| now < seen.at + CHECK_INTERVAL) {
+        if self.areas.get(area) == Some(Sum::default()) {
             return Vec::new();
         }
-        let after = seen.and_then(|seen| seen.last.clone());
-        let next: Vec<(UploadId, &KnownUpload)> = self.below(area, after).take(SEEN).collect();
-        let last = next.get(SEEN - 1).map(|(id, open)| (open.path.clone(), *id));
+        let Some(look) = self.looks.begin(area, now, must) else { return Vec::new() };
+        let next: Vec<(UploadId, &KnownUpload)> = self.below(area, look.after()).take(look.most).collect();
+        let last = next.get(look.most - 1).map(|(id, open)| (open.path.clone(), *id));
         let idle = next.iter().filter(|(_, open)| !open.is_stored && !open.is_written()).map(|(id, _)| *id).collect();
-        if self.seen.len() >= SEEN_AREAS {
-            self.seen.clear();
-        }
-        self.seen.insert(area.into(), Seen { at: now, last });
+        self.looks.end(area, look, last);
         idle
     }
 
     /// Stops the request that writes to the upload. Returns its lease, with the open file and the lock.
     pub fn take(&mut self, id: UploadId) -> Option<Lease> {
         self.open.get(&id)?.lease.upgrade()?.pass()
+    }
+    /// The number of a pass over an area's uploads that has not begun: when it has ended ([`Uploads::has_seen_all`]),
+    /// each upload was looked at since now.
+    pub fn next_pass(&self) -> u64 {
+        self.looks.next_pass()
+    }
+
+    /// A pass over the uploads of this area with that number, or a later one, has ended; or there are none.
+    pub fn has_seen_all(&self, area: &[u8], pass: u64) -> bool {
+        self.areas.get(area) == Some(Sum::default()) || self.looks.has_ended(area, pass)
     }
 
     /// Registers the lease of an upload after [`Uploads::insert`].

@@ -1,5 +1,6 @@
 //! Tests of [`super::Uploads`]: who writes, what is held, and until when.
 
+use super::looks::SEEN;
 use super::*;
 use crate::sys::file;
 
@@ -160,13 +161,30 @@ fn uploads_that_another_process_may_have_ended_are_looked_at_in_turn() {
     assert_eq!(uploads.idle(b"/b/", CHECK_INTERVAL, true), [id(200)], "at once where it must be");
     assert_eq!(held(&mut uploads, b"/c/", &[], CHECK_INTERVAL), (0, 0));
     assert!(
-        uploads.idle(b"/c/", CHECK_INTERVAL, false).is_empty() && !uploads.seen.contains_key(&b"/c/"[..]),
+        uploads.idle(b"/c/", CHECK_INTERVAL, false).is_empty() && !uploads.looks.areas.contains_key(&b"/c/"[..]),
         "nothing is held there"
     );
     let mut all = [first, uploads.idle(b"/a/", 2 * CHECK_INTERVAL, false)].concat();
     all.sort_unstable();
     all.dedup();
     assert_eq!(all, (1..100).map(id).collect::<Vec<_>>(), "all but the one that a request writes to");
+}
+
+#[test]
+fn a_pass_that_began_earlier_has_not_seen_all_uploads() {
+    let mut uploads = Uploads::default();
+    (0..100).for_each(|n| uploads.insert(id(n), open("/a/x", 1, None)));
+    uploads.insert(id(200), open("/b/x", 1, None));
+    assert_eq!((held(&mut uploads, b"/a/", &[], 0), held(&mut uploads, b"/c/", &[], 0)), ((100, 100), (0, 0)));
+    assert_eq!(uploads.idle(b"/a/", CHECK_INTERVAL, false).len(), SEEN);
+    let pass = uploads.next_pass();
+    assert_eq!(uploads.idle(b"/a/", CHECK_INTERVAL, true).len(), 100 - SEEN, "the end of the pass that was under way");
+    assert!(!uploads.has_seen_all(b"/a/", pass));
+    assert_eq!(uploads.idle(b"/b/", CHECK_INTERVAL, true), [id(200)]);
+    assert!(!uploads.has_seen_all(b"/a/", pass), "another area's does not count");
+    assert_eq!(uploads.idle(b"/a/", CHECK_INTERVAL, true).len(), 100);
+    assert!(uploads.has_seen_all(b"/a/", pass) && uploads.has_seen_all(b"/c/", pass + 9), "there is nothing in it");
+    assert!(!uploads.has_seen_all(b"/a/", uploads.next_pass()));
 }
 
 #[test]

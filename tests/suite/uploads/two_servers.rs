@@ -294,3 +294,28 @@ fn a_copy_is_not_stored_elsewhere_than_its_request_named_it() {
         });
     }
 }
+
+/// The other server had ended uploads that came after 64 others in the order of their paths: an upload that needed
+/// their room was refused.
+#[test]
+fn uploads_that_another_server_has_ended_leave_their_room_however_many_are_left() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let (a, b) = pair("upload_quota 6600000 files=300 shared;");
+    for dir in ["x", "y"] {
+        std::fs::create_dir(a.path(&format!("html/a/{dir}"))).expect("made");
+    }
+    let create = |dir: &str, n: usize| {
+        let fields = format!("Upload-Length: 30000\r\n{}", filename(&format!("f{n}")));
+        located(tus(&a, "POST", &format!("/a/{dir}/"), &fields, b"").is(201))
+    };
+    (0..160).for_each(|n| drop(create("x", n)));
+    let ended: Vec<String> = (0..40).map(|n| create("y", n)).collect();
+    let file = noise(1_500_000);
+    a.method("PUT", "/a/f", "", &file).is(507);
+    for target in &ended {
+        tus(&b, "DELETE", target, "", b"").is(204);
+    }
+    a.method("PUT", "/a/f", "", &file).is(201);
+}

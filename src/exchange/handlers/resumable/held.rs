@@ -2,10 +2,12 @@
 //! ask here.
 
 use super::location;
+use super::store::Dir;
 use crate::services::Services;
 use crate::services::quotas::Usage;
 use crate::services::resumable::{KnownUpload, UploadId};
 use crate::sys::Errno;
+use std::rc::Rc;
 
 /// The unfinished uploads below a path, as far as they are known and not stored yet, except `but`.
 #[derive(Clone, Copy)]
@@ -26,27 +28,50 @@ impl<'a> Unstored<'a> {
         cx.resumable.held(self.area, self.but, cx.now.ms)
     }
 
-    /// Before a claim is refused in a quota that other processes share: looks at them at once. Whether they hold less
-    /// than before: another process has ended some, and what it stored may not be counted yet.
+    /// Before a claim is refused in a quota that other processes share: looks at them, in slices, until a pass with
+    /// that number ([`crate::services::resumable::Uploads::next_pass`]) has seen all. Whether they hold less than
+    /// `before`: another process has ended some, and what it stored may not be counted yet. None: not all were seen.
+    pub fn have_ended_by(self, cx: &mut Services, pass: u64, before: Usage) -> Option<bool> {
+        while !cx.resumable.has_seen_all(self.area, pass) {
+            if cx.slice.is_over() {
+                return None;
+            }
+            refresh_idle(cx, self.area, true);
+        }
+        Some(self.hold_less(cx, before))
+    }
+
+    /// The same for a request that cannot wait: as many as this turn has time for.
     pub fn have_ended(self, cx: &mut Services) -> bool {
         let before = cx.resumable.held(self.area, self.but, cx.now.ms);
         if before == Usage::default() {
             return false;
         }
+        let pass = cx.resumable.next_pass();
         refresh_idle(cx, self.area, true);
+        self.have_ended_by(cx, pass, before).unwrap_or_else(|| self.hold_less(cx, before))
+    }
+
+    fn hold_less(self, cx: &mut Services, before: Usage) -> bool {
         let now = cx.resumable.held(self.area, self.but, cx.now.ms);
         now.bytes < before.bytes || now.files < before.files
     }
 }
 
-/// Reads the state of the next few uploads below a path to which no request here writes, at most once an interval; with
+/// Reads the state of the next uploads below a path to which no request here writes, at most once an interval; with
 /// `must` at once. What another process ended must not count here until it expires.
 fn refresh_idle(cx: &mut Services, area: &[u8], must: bool) {
+    // Most of them lie in one directory.
+    let mut opened: Option<(Rc<[u8]>, Result<Dir, Errno>)> = None;
     for id in cx.resumable.idle(area, cx.now.ms, must) {
         let Some((home, expires)) = cx.resumable.get(id).map(|open| (open.home.clone(), open.expires)) else {
             continue;
         };
-        let dir = match location::open(&home) {
+        let (_, dir) = match opened.take() {
+            Some(it) if it.0 == home => opened.insert(it),
+            _ => opened.insert((home.clone(), location::open(&home))),
+        };
+        let dir = match dir {
             Ok(dir) => dir,
             Err(Errno::ENOENT) => {
                 cx.resumable.remove(id);

@@ -56,24 +56,33 @@ impl QuotaShare {
                 area.step(&cx.now, &mut cx.slice).map_err(failed)?;
                 area.counts() >= counts
             }
+            Admission::NeedsLooks { pass, held: before } => match beside.have_ended_by(cx, pass, before) {
+                None => return Ok(false),
+                // What is a file by now must be counted as one.
+                Some(true) => {
+                    self.admission = Admission::NeedsCounts(area.next_count());
+                    return self.admit(need, beside, cx);
+                }
+                Some(false) => true,
+            },
         };
         if !known {
             return Ok(false);
         }
         let awaited = if self.admission == Admission::NeedsUsage { area.count_to_await(&cx.now) } else { None };
-        let next = area.next_count();
-        let counts = match (self.claim.resize(need, held, self.limit), awaited) {
+        let has_looked = matches!(self.admission, Admission::NeedsLooks { .. });
+        self.admission = match (self.claim.resize(need, held, self.limit), awaited) {
             (Ok(()), _) => {
                 self.admission = Admission::Admitted;
                 return Ok(true);
             }
-            (Err(_), Some(counts)) => counts,
-            // What is a file by now must be counted as one.
-            (Err(_), None) if self.limit.shared && beside.have_ended(cx) => next,
+            (Err(_), Some(counts)) => Admission::NeedsCounts(counts),
+            (Err(_), None) if self.limit.shared && !has_looked && held != Usage::default() => {
+                Admission::NeedsLooks { pass: cx.resumable.next_pass(), held }
+            }
             (Err(full), None) => return Err(refusal(full, need)),
         };
-        self.admission = Admission::NeedsCounts(counts);
-        // A small area is counted at once.
+        // A small area is counted, and a few uploads are looked at, at once.
         self.admit(need, beside, cx)
     }
 

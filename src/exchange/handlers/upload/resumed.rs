@@ -15,6 +15,7 @@ use super::temp_file::Part;
 use crate::config::settings::upload::{Quota, Store, UploadSettings, VerifyDigest};
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
+use crate::exchange::handlers::resumable::held::Unstored;
 use crate::http::fields::Fields;
 use crate::http::method::Method;
 use crate::http::request_head::RequestHead;
@@ -143,11 +144,15 @@ pub fn admit(ex: &mut Exchange, cx: &mut Services, wish: &Wish<'_>) -> Result<Ad
 /// 507.
 fn check_number(upload: &Upload, cx: &mut Services) -> Result<(), Refusal> {
     let Some(quota) = upload.rules.quota else { return Ok(()) };
-    let unfinished = cx.resumable.unfinished(upload.target.area_path());
-    match unfinished < most_unfinished(quota) {
-        true => Ok(()),
-        false => Err(used_up().detail(format!("{unfinished} uploads are unfinished"))),
+    let (area, most) = (upload.target.area_path(), most_unfinished(quota));
+    // Another process may have ended some.
+    if cx.resumable.unfinished(area) < most
+        || Unstored::of(area, &[]).have_ended(cx) && cx.resumable.unfinished(area) < most
+    {
+        return Ok(());
     }
+    let unfinished = cx.resumable.unfinished(area);
+    Err(used_up().detail(format!("{unfinished} uploads are unfinished")))
 }
 
 /// How many uploads may be unfinished in an area with a quota: their records take no more room than the files may, nor
