@@ -4,11 +4,13 @@
 //! Invariant: of all requests with a [`Lease`] on one upload at most one is live, and only that one writes.
 
 mod areas;
+mod claim;
 mod leases;
 mod looks;
 mod upload_id;
 
 use self::areas::{Areas, Sum};
+pub use self::claim::Claim;
 use self::leases::Leases;
 pub use self::leases::{CHECK_INTERVAL, Lease, PATIENCE};
 use self::looks::Looks;
@@ -160,6 +162,8 @@ pub struct Uploads {
     leases: Leases,
     /// Directories whose locks were examined.
     homes: HashSet<Rc<[u8]>>,
+    /// How far the locks of directories reach, where that was examined.
+    pub lock_reach: HashMap<Rc<[u8]>, Rc<[u8]>>,
     /// The number of refused requests for other servers' uploads, by directory.
     elsewhere: HashMap<Rc<[u8]>, u64>,
     /// This process's presence in the directories of uploads, by path.
@@ -357,10 +361,6 @@ impl Uploads {
         idle
     }
 
-    /// Stops the request that writes to the upload. Returns its lease, with the open file and the lock.
-    pub fn take(&mut self, id: UploadId) -> Option<Lease> {
-        self.open.get(&id)?.lease.upgrade()?.pass()
-    }
     /// The number of a pass over an area's uploads that has not begun: when it has ended ([`Uploads::has_seen_all`]),
     /// each upload was looked at since now.
     pub fn next_pass(&self) -> u64 {
@@ -370,6 +370,16 @@ impl Uploads {
     /// A pass over the uploads of this area with that number, or a later one, has ended; or there are none.
     pub fn has_seen_all(&self, area: &[u8], pass: u64) -> bool {
         self.areas.get(area) == Some(Sum::default()) || self.looks.has_ended(area, pass)
+    }
+
+    /// Stops the request that writes to the upload. Returns its lease, with the open file and the lock.
+    pub fn take(&mut self, id: UploadId) -> Option<Lease> {
+        self.open.get(&id)?.lease.upgrade()?.pass()
+    }
+
+    /// The request that writes to the upload has lost its claim to a process beyond its mount.
+    pub fn has_lost_claim(&self, id: UploadId) -> bool {
+        self.open.get(&id).and_then(|open| open.lease.upgrade()).is_some_and(|lease| lease.has_lost_claim())
     }
 
     /// Registers the lease of an upload after [`Uploads::insert`].
@@ -398,6 +408,11 @@ impl Uploads {
     /// when, without a break of [`PATIENCE`].
     pub fn ask(&mut self, id: UploadId, now: u64) -> u64 {
         self.leases.ask(id, now)
+    }
+
+    /// Another process is being asked for the upload.
+    pub fn is_asking(&self, id: UploadId, now: u64) -> bool {
+        self.leases.is_asking(id, now)
     }
 
     /// Ends [`Uploads::ask`]: the other process released the upload, or the request is over.

@@ -20,7 +20,8 @@ pub const ROWS: &[Row] = &[
     row("upload_resumable", SL, Args::TAKE1, "off", Effect::Once(speaks), "Whether an interrupted upload can \
         continue where it stopped: on, off, tus (only tus 1.0.0) or rufh (only the IETF draft Resumable Uploads for \
         HTTP, interop versions 3 to 8). Applies where POST or PUT is allowed. The bytes received survive a restart. \
-        An upload belongs to the user who began it. Several servers may share one store.").ours(),
+        An upload belongs to the user who began it. Several servers may share one store, \
+        also by mounts whose locks end there (FUSE, 9p), which the log warns of.").ours(),
     row("upload_state_store", SL, Args::TAKE1, "", Effect::Once(state_store), "Directory for unfinished uploads, on \
         the same file system and mount as the store; a relative path starts at the prefix. Default: \
         .webserv-upload-state in upload_store or the location's directory, created when needed. URIs that lead into \

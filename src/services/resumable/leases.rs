@@ -1,8 +1,9 @@
 //! Which request writes to an upload, and which uploads are requested from other processes or by them.
 
+use super::claim::Claim;
 use super::upload_id::UploadId;
 use crate::sys::file;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::{Rc, Weak};
@@ -17,6 +18,8 @@ pub const PATIENCE: u64 = 10_000;
 pub struct Lease {
     fd: OwnedFd,
     live: Cell<bool>,
+    /// Given back after the descriptor is closed: other mounts see all that was written then.
+    claim: RefCell<Option<Claim>>,
 }
 
 impl Drop for Lease {
@@ -31,7 +34,18 @@ impl Drop for Lease {
 impl Lease {
     /// For an open, locked file.
     pub fn new(fd: OwnedFd) -> Lease {
-        Lease { fd, live: Cell::new(true) }
+        Lease { fd, live: Cell::new(true), claim: RefCell::new(None) }
+    }
+
+    /// With a claim that processes beyond the mount see.
+    pub fn with_claim(self, claim: Option<Claim>) -> Lease {
+        self.claim.replace(claim);
+        self
+    }
+
+    /// A process beyond the mount took its claim for one that was left behind.
+    pub fn has_lost_claim(&self) -> bool {
+        self.live.get() && self.claim.borrow().as_ref().is_some_and(|claim| !claim.is_ours())
     }
 
     /// For a client that only queries the offset: it is not taken over, and does not block writers.
@@ -49,7 +63,7 @@ impl Lease {
         if !self.live.replace(false) {
             return None;
         }
-        file::dup(self.fd()).ok().map(Lease::new)
+        file::dup(self.fd()).ok().map(|fd| Lease::new(fd).with_claim(self.claim.take()))
     }
 
     /// The file with the upload's bytes.
@@ -123,6 +137,11 @@ impl Leases {
         let entry = self.asking.entry(id).or_insert((now, now));
         entry.1 = now;
         entry.0
+    }
+
+    /// Another process is being asked for the upload.
+    pub fn is_asking(&self, id: UploadId, now: u64) -> bool {
+        self.asking.get(&id).is_some_and(|(_, last)| *last + PATIENCE >= now)
     }
 
     /// Ends [`Leases::ask`].

@@ -2,6 +2,7 @@
 //! the status: a refused or broken upload leaves every directory exactly as it was.
 
 mod answers;
+mod beyond_mounts;
 pub mod clients;
 mod counters;
 mod cuts;

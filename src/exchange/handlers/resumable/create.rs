@@ -9,7 +9,7 @@ use super::pending_upload::{self, PendingUpload};
 use super::sharing;
 use super::state::{Dialect, UploadState};
 use super::store::Dir;
-use super::{respond, rufh, tus};
+use super::{respond, rufh, takeover, tus};
 use crate::config::model::Level;
 use crate::config::settings::upload::VerifyDigest;
 use crate::config::value::Mode;
@@ -303,7 +303,7 @@ fn create(
     let (size, admitted) = (wish.size, resumed::admit(ex, cx, &wish)?);
     let home = pending_upload::home(ex)?;
     let settings = ex.location().settings.upload.clone();
-    let record = UploadState {
+    let mut record = UploadState {
         dialect,
         method: ex.route.method,
         uri: ex.route.uri.clone(),
@@ -318,6 +318,7 @@ fn create(
         age: settings.resumable.max_age.0,
         unverified: content.is_checked().then_some(0),
         synced: cx.boot.filter(|_| settings.sync).map(|boot| (boot, 0)),
+        is_claimed: false,
         ended: false,
         concat: request.concat,
         metadata: if dialect == Dialect::Tus { joined(ex, HeaderId::UploadMetadata) } else { Vec::new() },
@@ -327,8 +328,7 @@ fn create(
     let id = UploadId::random().map_err(|e| Refusal::call("getrandom()", &home.path, e))?;
     let parents = settings.create_path.then_some(Mode(settings.mode));
     let (dir, fd) = begin_state(cx, &home, parents, admitted.reach, id, &record)?;
-    warn_of_locks(ex, cx, &home, fd.as_fd());
-    let lease = Some(Lease::new(fd));
+    let lease = Some(first_lease(ex, cx, (&home, &dir, fd), id, &mut record)?);
     let mut upload = PendingUpload { id, home, dir, record, size: 0, expires: None, lease, is_read_only: false };
     match &mut content.joining {
         // It is counted as its parts until it has its name.
@@ -343,6 +343,25 @@ fn create(
         respond::begun(ex, cx, version, &upload);
     }
     Ok(Append::new(ex, cx, (upload, lease, Some(admitted.room)), content))
+}
+
+/// The lease of a new upload, whose bytes' file is locked.
+fn first_lease(
+    ex: &Exchange,
+    cx: &mut Services,
+    (home, dir, fd): (&Home, &Dir, OwnedFd),
+    id: UploadId,
+    record: &mut UploadState,
+) -> Result<Lease, Refusal> {
+    warn_of_locks(ex, cx, home, fd.as_fd());
+    match takeover::claim_new(cx, home, dir, id, record) {
+        Ok(claim) => Ok(Lease::new(fd).with_claim(claim)),
+        Err(e) => {
+            dir.remove(id);
+            home.tidy();
+            Err(Refusal::call("open()", &home.path, e))
+        }
+    }
 }
 
 /// Says once of a directory that its locks may not reach other servers.

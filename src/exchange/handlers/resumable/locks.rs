@@ -3,10 +3,13 @@
 //!
 //! Invariant: unreliable locks are logged before the first upload depends on them.
 
+use crate::services::Services;
+use crate::services::boot::Boot;
 use crate::sys::Errno;
 use crate::sys::file::{self, O_DIRECTORY, O_RDONLY};
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::rc::Rc;
 
 const FUSE: u64 = 0x6573_5546;
 const NFS: u64 = 0x6969;
@@ -48,6 +51,24 @@ pub fn unreliable(fd: BorrowedFd<'_>, path: &[u8]) -> Option<&'static str> {
         }
         _ => None,
     }
+}
+
+/// How far the locks of the uploads in a directory reach: empty if all processes that write there see them. Otherwise
+/// a name of this mount, which stays the same until it is mounted again or the machine is started again.
+pub fn reach(cx: &mut Services, path: &Rc<[u8]>, dir: BorrowedFd<'_>) -> Rc<[u8]> {
+    if let Some(reach) = cx.resumable.lock_reach.get(path) {
+        return reach.clone();
+    }
+    let reach: Rc<[u8]> = match unreliable_in(path) {
+        None => Rc::default(),
+        Some(_) => {
+            let boot = cx.boot.map_or_else(|| "-".to_owned(), Boot::text);
+            let device = file::fstat(dir).map_or(0, |stat| stat.dev);
+            format!("{boot}.{device:x}").into_bytes().into()
+        }
+    };
+    cx.resumable.lock_reach.insert(path.clone(), reach.clone());
+    reach
 }
 
 /// [`unreliable`] for the locks of files in a directory. None if it cannot be opened, too.

@@ -21,6 +21,7 @@ use crate::services::quotas::Replaced;
 use crate::services::resumable::{Ended, FinishedUpload, KnownUpload, Lease, RESERVED_FOR, UploadId};
 use crate::sys::Errno;
 use crate::sys::file::{self, Stat};
+use std::os::fd::AsFd;
 use std::rc::Rc;
 
 /// The upload, its files opened and, where the request writes, its lease taken.
@@ -86,7 +87,8 @@ pub fn find(ex: &mut Exchange, cx: &mut Services, id: UploadId, access: Access) 
         }
         return Err(Missing::Unknown);
     }
-    let (lease, is_read_only) = match takeover::lease(cx, &dir, id, access) {
+    let reach = locks::reach(cx, &home.path, dir.fd().as_fd());
+    let (lease, is_read_only) = match takeover::lease(cx, &dir, id, (&record, &reach), access) {
         Ok(lease) => lease,
         Err(LeaseError::Elsewhere(flow)) => return Err(Missing::Elsewhere(flow)),
         Err(LeaseError::Named) => {
@@ -97,7 +99,10 @@ pub fn find(ex: &mut Exchange, cx: &mut Services, id: UploadId, access: Access) 
     };
     // What was read before the lock was taken may have changed.
     let stat = file::fstat(lease.fd()).map_err(|e| failed("fstat()", e))?;
-    let Some(record) = load(&home, &dir, id)? else { return Err(Missing::Unknown) };
+    let Some(mut record) = load(&home, &dir, id)? else { return Err(Missing::Unknown) };
+    if !reach.is_empty() && !is_read_only {
+        takeover::mark(&dir, id, &mut record).map_err(|e| failed("open()", e))?;
+    }
     sharing::note_presence(cx, &home);
     if cx.resumable.get(id).is_none() {
         sharing::note_foreign_change(cx, &home);

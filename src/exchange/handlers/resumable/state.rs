@@ -64,6 +64,8 @@ pub struct UploadState {
     pub unverified: Option<u64>,
     /// upload_sync: bytes that are on the disk; later ones do not count once the machine has been started again.
     pub synced: Option<(Boot, u64)>,
+    /// Servers write to it whose locks end at their mounts: each also needs a claim (`ID.own`).
+    pub is_claimed: bool,
     /// Its file has its name.
     pub ended: bool,
     /// tus: Upload-Concat as it was sent; empty for an ordinary upload.
@@ -103,6 +105,9 @@ impl UploadState {
             ("conditions", &self.conditions),
             ("digest", &self.digest),
         ];
+        if self.is_claimed {
+            line("claims", b"1");
+        }
         for (word, value) in rest.into_iter().filter(|(_, value)| !value.is_empty()) {
             line(word, value);
         }
@@ -166,6 +171,7 @@ impl UploadState {
             age: 0,
             unverified: None,
             synced: None,
+            is_claimed: false,
             ended: false,
             concat: Vec::new(),
             metadata: Vec::new(),
@@ -202,6 +208,7 @@ impl UploadState {
                 b"length" => record.length = Some(number(&value)?),
                 b"unverified" => record.unverified = Some(number(&value)?),
                 b"area" => record.area = value,
+                b"claims" => record.is_claimed = true,
                 b"below" => record.below = value,
                 b"concat" => record.concat = value,
                 b"metadata" => record.metadata = value,
@@ -247,6 +254,7 @@ mod tests {
             age: 86_400_000,
             unverified: Some(3),
             synced: Boot::parse("1f".repeat(32).as_bytes()).map(|boot| (boot, 7)),
+            is_claimed: true,
             ended: false,
             concat: b"final;/up/?webserv-upload=1 /up/".to_vec(),
             metadata: b"filename YQ==,x".to_vec(),
@@ -263,6 +271,7 @@ mod tests {
             length: None,
             unverified: None,
             synced: None,
+            is_claimed: false,
             user: Vec::new(),
             below: Vec::new(),
             concat: Vec::new(),

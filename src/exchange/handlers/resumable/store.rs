@@ -1,6 +1,6 @@
 //! The directory of unfinished uploads: two files for each, `ID.part` with the bytes that have arrived and `ID.state`
-//! with the [`UploadState`]. While a process waits for another to release an upload, there is also `ID.ask`
-//! ([`super::takeover`]).
+//! with the [`UploadState`]. While a process waits for another to release an upload, there is also `ID.ask`, and where
+//! locks end at a mount `ID.own` while one writes to it ([`super::takeover`]).
 //!
 //! Locks are flock's, on the bytes' file: a request that reads its size, cuts it or writes to it has that lock, and
 //! has made sure that the file still has its name.
@@ -12,7 +12,7 @@
 use super::locks;
 use super::state::{self, MARKS_AT, UploadState};
 use crate::io::open;
-use crate::services::resumable::UploadId;
+use crate::services::resumable::{Claim, UploadId};
 use crate::services::syncs::{Sync, Syncs};
 use crate::services::temp_names::Left;
 use crate::sys::Errno;
@@ -33,6 +33,8 @@ const STATE: &str = "state";
 const NEW: &str = "new";
 /// An empty file: another process wants the upload.
 const ASK: &str = "ask";
+/// The claim of the process that writes to it, where locks end at the mount.
+const OWN: &str = "own";
 
 /// The directory, opened, and the area that it must stay beneath.
 #[derive(Clone)]
@@ -53,6 +55,8 @@ pub enum Entry {
     New(UploadId),
     /// `ID.ask`: another process wants the upload.
     Ask(UploadId),
+    /// `ID.own`: a process writes to it.
+    Own(UploadId),
 }
 
 impl Entry {
@@ -65,6 +69,7 @@ impl Entry {
             b".state" => Some(Entry::State(id)),
             b".new" => Some(Entry::New(id)),
             b".ask" => Some(Entry::Ask(id)),
+            b".own" => Some(Entry::Own(id)),
             _ => None,
         }
     }
@@ -76,6 +81,7 @@ impl Entry {
             Entry::State(id) => name(id, STATE),
             Entry::New(id) => name(id, NEW),
             Entry::Ask(id) => name(id, ASK),
+            Entry::Own(id) => name(id, OWN),
         }
     }
 }
@@ -264,6 +270,24 @@ impl Dir {
         let _ = file::unlink_at(Some(self.fd.as_fd()), &name(id, ASK), Unlink::File);
     }
 
+    /// Claims the upload for a process with this mount ([`locks::reach`]).
+    ///
+    /// # Errors
+    /// EEXIST: another one has it.
+    pub fn claim(&self, id: UploadId, mount: &[u8]) -> Result<Claim, Errno> {
+        Claim::make(&self.fd, name(id, OWN), mount)
+    }
+
+    /// What the claim of the process that has it says.
+    pub fn claimed(&self, id: UploadId) -> Result<Option<Vec<u8>>, Errno> {
+        Claim::read(&self.fd, &name(id, OWN))
+    }
+
+    /// Removes a claim that was left behind.
+    pub fn unclaim(&self, id: UploadId, text: &[u8]) -> Result<(), Errno> {
+        Claim::clear(&self.fd, &name(id, OWN), text)
+    }
+
     /// Opens the bytes' file while another request writes to it.
     pub fn read_part(&self, id: UploadId) -> Result<OwnedFd, Errno> {
         open::regular_at(self.fd.as_fd(), &part(id), O_RDONLY, 0)
@@ -277,7 +301,7 @@ impl Dir {
 
     /// As [`Dir::remove`], beside other requests; then the directory, if it is `own` and empty.
     pub fn remove_later(&self, id: UploadId, left: &Left, own: Option<CString>) {
-        left.add_files(&self.fd, [name(id, STATE), name(id, NEW), name(id, ASK), part(id)], own);
+        left.add_files(&self.fd, [name(id, STATE), name(id, NEW), name(id, ASK), name(id, OWN), part(id)], own);
     }
 
     /// Removes the record; the bytes have their name.
@@ -285,6 +309,7 @@ impl Dir {
         let dir = Some(self.fd.as_fd());
         let _ = file::unlink_at(dir, &name(id, STATE), Unlink::File);
         let _ = file::unlink_at(dir, &name(id, NEW), Unlink::File);
+        let _ = file::unlink_at(dir, &name(id, OWN), Unlink::File);
         self.unask(id);
     }
 }

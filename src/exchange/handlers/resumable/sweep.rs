@@ -150,7 +150,8 @@ fn handle_entry(cx: &mut Services, home: &Rc<[u8]>, dir: &Dir, entry: Entry) {
         }
         Entry::State(_) => {}
         Entry::Part(id) if dir.is_known(id) => {}
-        Entry::Part(_) | Entry::New(_) | Entry::Ask(_) => {
+        Entry::Own(id) if dir.is_known(id) => {}
+        Entry::Part(_) | Entry::New(_) | Entry::Ask(_) | Entry::Own(_) => {
             let name = entry.name();
             let fd = Some(dir.fd().as_fd());
             if let Ok(stat) = file::stat_at(fd, &name, Follow::No)
