@@ -102,7 +102,8 @@ fn listening(addr: &Addr, e: Errno, config_source: &ConfigSource) -> Vec<String>
     }
     let port = addr.port().unwrap_or(0);
     let is_ours = config_source.text.is_some();
-    let other = if is_ours { format!("another one: --port {}", other_than(port)) } else { "another port".to_owned() };
+    let free = free_port(port, config_source.text.as_ref().is_some_and(|text| text.contains("ssl_certificate ")));
+    let other = if is_ours { format!("another one: --port {free}") } else { "another port".to_owned() };
     match e {
         Errno::EADDRINUSE => {
             let holder = holder(addr);
@@ -118,7 +119,7 @@ fn listening(addr: &Addr, e: Errno, config_source: &ConfigSource) -> Vec<String>
         }
         Errno::EACCES if (1..1024).contains(&port) => vec![
             match is_ours {
-                true => "only root may listen below 1024: --port 8080 needs no privilege".to_owned(),
+                true => format!("only root may listen below 1024: --port {free} needs no privilege"),
                 false => "only root may listen below 1024: 1024 and above need no privilege".to_owned(),
             },
             "or start it as root or by its systemd unit, or give the right once: sudo setcap cap_net_bind_service=+ep \
@@ -171,8 +172,9 @@ fn making_socket(addr: &Addr, path: &Path, e: Errno) -> Vec<String> {
 }
 
 /// An example of a port that needs no privilege.
-fn other_than(port: u16) -> u16 {
-    if port == 8080 { 8081 } else { 8080 }
+fn free_port(port: u16, is_tls: bool) -> u16 {
+    let usual = if is_tls { 8443 } else { 8080 };
+    if port == usual { usual + 1 } else { usual }
 }
 
 fn writing(path: &Path, e: Errno, is_named: bool, form: Form) -> Vec<String> {
@@ -300,6 +302,33 @@ fn unix_listener(line: &str, path: &Path) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::PathBuf;
+
+    /// `webserv DIR --tls --port 80` advised the port of plain HTTP.
+    #[test]
+    fn another_port_is_advised_by_what_is_spoken_there() {
+        let source = |text: &str| ConfigSource {
+            executable: PathBuf::new(),
+            file: PathBuf::from("(webserv /srv)"),
+            text: Some(text.to_owned()),
+            prefix: PathBuf::from("/srv"),
+            directives: None,
+            error_log: None,
+            form: Form::Webserv,
+            program: "webserv".to_owned(),
+        };
+        for (text, port, error, expected) in [
+            ("listen 127.0.0.1:80;", 80, Errno::EACCES, "--port 8080 "),
+            ("listen 127.0.0.1:80 ssl; ssl_certificate auto;", 80, Errno::EACCES, "--port 8443 "),
+            ("listen 127.0.0.1:443 ssl; ssl_certificate auto;", 443, Errno::EACCES, "--port 8443 "),
+            ("listen 127.0.0.1:8443 ssl; ssl_certificate auto;", 8443, Errno::EADDRINUSE, "--port 8444"),
+            ("listen 127.0.0.1:8080;", 8080, Errno::EADDRINUSE, "--port 8081"),
+        ] {
+            let addr = Addr::V4(std::net::SocketAddrV4::new(std::net::Ipv4Addr::LOCALHOST, port));
+            let help = listening(&addr, error, &source(text)).join("\n");
+            assert!(help.contains(expected), "{text}: {help}");
+        }
+    }
 
     #[test]
     fn a_line_of_proc_net_tcp_names_its_socket() {
