@@ -150,6 +150,21 @@ pub fn rows(table: &mut Table, browser: &mut Browser) {
             assert_eq!(page.eval(width), 360);
         }
     });
+    table.row(OURS, "a phone is not told to drop files, and its filter is wide enough in German", || {
+        let block = "location /up/ { autoindex on; autoindex_format page; autoindex_upload on; autoindex_search on;
+                                     allowed_methods GET POST; }";
+        let s = server(block).file("html/up/a.txt", "x").start();
+        let mut page = browser.page();
+        let screen = json!({"width": 360, "height": 640, "deviceScaleFactor": 1, "mobile": true});
+        page.call("Emulation.setDeviceMetricsOverride", screen);
+        page.call("Emulation.setTouchEmulationEnabled", json!({"enabled": true}));
+        page.call("Network.setExtraHTTPHeaders", json!({"headers": {"Accept-Language": "de"}}));
+        page.open(&url(&s, "/up/"));
+        assert_eq!(page.eval("document.documentElement.lang"), "de");
+        let is_shown = page.holds("document.getElementById('hint').offsetParent !== null");
+        assert_eq!(is_shown, page.holds("matchMedia('(any-pointer: fine)').matches"), "only with a mouse");
+        assert!(page.holds("document.getElementById('filter').getBoundingClientRect().width >= 160"));
+    });
     table.row(OURS, "who cannot see it can use it", || {
         let s = setup().start();
         for path in ["/", "/up/", "/up/?delete=old.txt"] {

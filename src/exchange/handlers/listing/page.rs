@@ -29,7 +29,7 @@ const ICON: &[u8] = b"<link rel=icon href=\"data:image/svg+xml,%3Csvg xmlns='htt
 
 /// The Content-Security-Policy to send with the page and with [`confirm_delete`]. The hashes are those of
 /// `page.css`, `page.js` and `upload.js` (a test compares).
-pub const PAGE_CSP: &str = "default-src 'none'; style-src 'sha256-T9FTyzLMivfWAnDmrrBZxHToT/RiALSzuwOPUqcGJgI='; \
+pub const PAGE_CSP: &str = "default-src 'none'; style-src 'sha256-JBCpuAoMI9KRNKSiZ6PEW3iDlqPfZ3WMC5CbGTbOXdw='; \
      script-src 'sha256-8p1VwgYoX0I+jX7tR6bCoqxDB3sLwByfIF1X4azPWm8=' 'sha256-Fnxk91WsXBxb7N0woXuJTLET9w3HZxx/6JYHwDKgIlk='; \
      connect-src 'self'; img-src 'self' data:; media-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'self'";
 
