@@ -32,7 +32,7 @@ pub use position::seek;
 pub use rename::{Rename, is_missing, is_no_link, rename_at};
 pub use stat::{
     FileKind, Follow, R_OK, Reach, Special, Stat, W_OK, X_OK, access, acl, file_system, file_system_of, free_space,
-    fstat, has_name, is_at, is_read_only, lstat, reach, set_acl, special, stat, stat_at,
+    fstat, fstat_synced, has_name, is_at, is_read_only, lstat, reach, set_acl, special, stat, stat_at,
 };
 
 use super::{Errno, retry};

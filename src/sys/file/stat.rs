@@ -128,6 +128,22 @@ pub fn fstat(fd: BorrowedFd<'_>) -> Result<Stat, Errno> {
     Ok(Stat::new(&stat))
 }
 
+/// As [`fstat`], with what the file system's server knows now (NFS, FUSE): the kernel may remember sizes and times for
+/// a while. Without statx(2) it is what the kernel remembers.
+pub fn fstat_synced(fd: BorrowedFd<'_>) -> Result<Stat, Errno> {
+    let _ = statx(fd, libc::AT_STATX_FORCE_SYNC, libc::STATX_BASIC_STATS);
+    fstat(fd)
+}
+
+fn statx(fd: BorrowedFd<'_>, flags: i32, mask: u32) -> Result<libc::statx, Errno> {
+    // SAFETY: a statx of zeroes is valid: plain integers.
+    let mut answer: libc::statx = unsafe { mem::zeroed() };
+    let (fd, flags) = (fd.as_raw_fd(), libc::AT_EMPTY_PATH | flags);
+    // SAFETY: the path is NUL-terminated and `answer` writable.
+    retry(|| unsafe { libc::syscall(libc::SYS_statx, fd, c"".as_ptr(), flags, mask, &raw mut answer) })?;
+    Ok(answer)
+}
+
 /// Whether the name still refers to the open file.
 ///
 /// # Errors
@@ -158,14 +174,9 @@ pub struct Reach {
 /// The reach of an open file or directory.
 pub fn reach(fd: BorrowedFd<'_>) -> Result<Reach, Errno> {
     let dev = fstat(fd)?.dev;
-    // SAFETY: a statx of zeroes is valid: plain integers.
-    let mut answer: libc::statx = unsafe { mem::zeroed() };
-    let (flags, mask) = (libc::AT_EMPTY_PATH, libc::STATX_MNT_ID);
-    // SAFETY: the path is NUL-terminated and `answer` writable.
-    let result =
-        retry(|| unsafe { libc::syscall(libc::SYS_statx, fd.as_raw_fd(), c"".as_ptr(), flags, mask, &raw mut answer) });
-    match result {
-        Ok(_) => Ok(Reach { dev, mount: Some(answer.stx_mnt_id).filter(|_| answer.stx_mask & mask != 0) }),
+    let mask = libc::STATX_MNT_ID;
+    match statx(fd, 0, mask) {
+        Ok(answer) => Ok(Reach { dev, mount: Some(answer.stx_mnt_id).filter(|_| answer.stx_mask & mask != 0) }),
         Err(Errno::ENOSYS | Errno::EPERM | Errno::EINVAL) => Ok(Reach { dev, mount: None }),
         // If it were unknown now and known later, the same mount would look like another one.
         Err(e) => Err(e),

@@ -33,6 +33,7 @@ fn an_upload_received_over_fuse_is_released_before_the_direct_path_takes_it() {
             patch(&direct, &target, 3, b"3456").is(204);
             older.try_send("3456789");
             assert_eq!(older.rest(), b"", "no answer, least of all a 204");
+            assert_eq!(offset(&beyond, &target), 7, "not what the mount remembers");
             patch(&direct, &target, 7, b"789").is(204);
             assert_eq!(direct.read(&format!("html/a/{way}")), b"0123456789");
         }

@@ -98,7 +98,7 @@ pub fn find(ex: &mut Exchange, cx: &mut Services, id: UploadId, access: Access) 
         Err(LeaseError::Failed(e)) => return Err(failed("open()", e)),
     };
     // What was read before the lock was taken may have changed.
-    let stat = file::fstat(lease.fd()).map_err(|e| failed("fstat()", e))?;
+    let stat = state_of(&lease, &reach).map_err(|e| failed("fstat()", e))?;
     let Some(mut record) = load(&home, &dir, id)? else { return Err(Missing::Unknown) };
     if !reach.is_empty() && !is_read_only {
         takeover::mark(&dir, id, &mut record).map_err(|e| failed("open()", e))?;
@@ -119,6 +119,15 @@ pub fn find(ex: &mut Exchange, cx: &mut Services, id: UploadId, access: Access) 
     }
     upload.publish(cx);
     Ok(upload)
+}
+
+/// The state of the bytes' file; `reach`: how far its locks reach.
+fn state_of(lease: &Lease, reach: &[u8]) -> Result<Stat, Errno> {
+    match reach.is_empty() {
+        true => file::fstat(lease.fd()),
+        // Another mount may have written to it.
+        false => file::fstat_synced(lease.fd()),
+    }
 }
 
 /// Whether the file still belongs where the upload was begun: its location stores there, and the variables of
