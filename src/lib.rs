@@ -93,9 +93,11 @@
 //!   verified: `exchange/handlers/upload/digest.rs`; upload_limit_rate kept: `exchange/handlers/upload/rate_limit.rs`
 //! - an upload resumed: [`exchange::handlers::resumable`]; its bytes, so its offset, and its record:
 //!   `exchange/handlers/resumable/store.rs`; which request writes it: `services/resumable/leases.rs`; taken over from
-//!   another request: `exchange/handlers/resumable/takeover.rs`
+//!   another request: `exchange/handlers/resumable/takeover.rs`, by a claim where locks end at the mount:
+//!   `services/resumable/claim.rs`
 //! - a file removed: [`exchange::handlers::delete`]; a directory, in slices: `exchange/handlers/delete/removing.rs`,
-//!   entry by entry: [`services::remove_tree`]; moved into the trash: `exchange/handlers/delete/trash.rs`
+//!   entry by entry: [`services::remove_tree`]; moved into the trash: `exchange/handlers/delete/trash.rs`, copied there
+//!   where it cannot be renamed: `exchange/handlers/delete/trash_copy.rs`
 //! - a path kept beneath its root: [`http::uri`] for its text, [`exchange::paths`] for the file, `sys/file/beneath.rs`
 //!   for the opening
 //! - names compared whatever their case: [`util::fold_case`]; directories that are hidden, stored in or kept, by any
