@@ -15,7 +15,7 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-/// Input taken at a time.
+/// Input taken at a time, where memory is not short.
 const PIECE: usize = 64 << 10;
 /// The largest file whose compressed form is kept.
 const KEPT: u64 = 8 << 20;
@@ -87,17 +87,17 @@ impl Input {
         }
     }
 
-    /// The next piece, at the end of `scratch`.
-    fn read(&mut self, scratch: &mut Vec<u8>) -> Result<(), Errno> {
-        let wanted = self.left().min(PIECE as u64) as usize;
+    /// The next piece, of `most` bytes or not many more, at the end of `scratch`.
+    fn read(&mut self, scratch: &mut Vec<u8>, most: usize) -> Result<(), Errno> {
+        let wanted = self.left().min(most as u64) as usize;
         match self {
             Input::Bytes { bytes, at } => {
                 scratch.extend_from_slice(&bytes[*at..*at + wanted]);
                 *at += wanted;
             }
             Input::Pieces(pieces) => scratch.extend_from_slice(&pieces.pop_front().unwrap_or_default()),
-            Input::Multistatus(multistatus) => multistatus.fill(scratch)?,
-            Input::Archive(archive) => archive.fill(scratch)?,
+            Input::Multistatus(multistatus) => multistatus.fill(scratch, most)?,
+            Input::Archive(archive) => archive.fill(scratch, most)?,
             Input::Steps(steps) => {
                 if !steps.as_mut().is_some_and(|step| step(scratch)) {
                     *steps = None;
@@ -199,12 +199,18 @@ impl Source {
         self.held.len() as u64 + self.input.left()
     }
 
-    /// Makes the next piece of output, at the end of `out`, as far as there is time for it.
+    /// Makes the next piece of output from about `most` bytes, at the end of `out`, as far as there is time for it.
     ///
     /// # Errors
     /// The file cannot be read, or ended before its length.
-    pub fn fill(&mut self, scratch: &mut Vec<u8>, out: &mut Vec<u8>, slice: &mut Slice) -> Result<Filled, Errno> {
-        self.fill_within(scratch, out, Some(slice))
+    pub fn fill(
+        &mut self,
+        scratch: &mut Vec<u8>,
+        out: &mut Vec<u8>,
+        slice: &mut Slice,
+        most: usize,
+    ) -> Result<Filled, Errno> {
+        self.fill_within(scratch, out, Some(slice), most)
     }
 
     fn fill_within(
@@ -212,10 +218,11 @@ impl Source {
         scratch: &mut Vec<u8>,
         out: &mut Vec<u8>,
         mut slice: Option<&mut Slice>,
+        most: usize,
     ) -> Result<Filled, Errno> {
         scratch.clear();
         match self.held.is_empty() {
-            true => self.input.read(scratch)?,
+            true => self.input.read(scratch, most)?,
             false => scratch.append(&mut self.held),
         }
         let (from, is_last) = (out.len(), self.input.left() == 0);
@@ -253,7 +260,7 @@ impl Source {
     /// As for [`Source::fill`].
     pub fn whole(mut self, scratch: &mut Vec<u8>) -> Result<Vec<u8>, Errno> {
         let mut out = Vec::new();
-        while !self.fill_within(scratch, &mut out, None)?.done {}
+        while !self.fill_within(scratch, &mut out, None, PIECE)?.done {}
         Ok(out)
     }
 }
@@ -379,7 +386,7 @@ mod tests {
             let (mut made, mut turns) = (Vec::new(), 0);
             loop {
                 let mut over = Slice::over();
-                let filled = source.fill(&mut Vec::new(), &mut made, &mut over).expect("memory can be read");
+                let filled = source.fill(&mut Vec::new(), &mut made, &mut over, PIECE).expect("memory can be read");
                 assert!(filled.used <= 4 << 10, "{}", filled.used);
                 turns += 1;
                 if filled.done {
@@ -399,9 +406,15 @@ mod tests {
         let held: Vec<_> = pieces.iter().map(Rc::downgrade).collect();
         let mut source = Source::pieces(pieces.into());
         let (mut scratch, mut out) = (Vec::new(), Vec::new());
-        assert_eq!(source.fill(&mut scratch, &mut out, &mut Slice::default()), Ok(Filled { used: 3, done: false }));
+        assert_eq!(
+            source.fill(&mut scratch, &mut out, &mut Slice::default(), PIECE),
+            Ok(Filled { used: 3, done: false })
+        );
         assert_eq!((&out[..], held[0].strong_count(), held[1].strong_count()), (&b"one"[..], 0, 1));
-        assert_eq!(source.fill(&mut scratch, &mut out, &mut Slice::default()), Ok(Filled { used: 3, done: true }));
+        assert_eq!(
+            source.fill(&mut scratch, &mut out, &mut Slice::default(), PIECE),
+            Ok(Filled { used: 3, done: true })
+        );
         assert_eq!(out, b"onetwo");
     }
 

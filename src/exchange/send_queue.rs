@@ -297,18 +297,18 @@ impl SendQueue {
         }
     }
 
-    /// Where the next piece must be made first: makes it. Gives the bytes of input that took.
+    /// Where the next piece must be made first: makes it from about `most` bytes. Gives the bytes of input that took.
     ///
     /// # Errors
     /// The source cannot be read.
-    pub fn make(&mut self, scratch: &mut Vec<u8>, slice: &mut Slice) -> Result<usize, Errno> {
+    pub fn make(&mut self, scratch: &mut Vec<u8>, slice: &mut Slice, most: usize) -> Result<usize, Errno> {
         let mut used = 0;
         while let Some(Segment::Made { source, end }) = self.segments.front_mut() {
             if slice.is_over() {
                 break;
             }
             let mut piece = Vec::new();
-            let filled = SendQueue::fill(source, *end, scratch, &mut piece, slice)?;
+            let filled = SendQueue::fill(source, *end, scratch, &mut piece, (&mut *slice, most))?;
             used += filled.used;
             if filled.done {
                 self.segments.pop_front();

@@ -3,7 +3,11 @@
 //! An encoder is one allocation of up to 300 KiB. Creating one per response costs more than compressing a page, and
 //! freeing them among smaller blocks leaves a heap that never shrinks. So a few are kept and reset, and all memory is
 //! returned to the kernel after some time without compression.
+//!
+//! Most of an encoder's pages are only there once they are written to. So one that is given out counts as memory in
+//! use from the beginning ([`Pledges`]), less what it has written to since.
 
+use super::overload::Pledges;
 use crate::sys::clock;
 use flate2::{Compress, Compression, FlushCompress};
 use std::cell::{Cell, RefCell};
@@ -38,10 +42,32 @@ fn library_level(level: u32) -> Compression {
 /// An encoder's parameters: level, and log2 of its window size.
 type Kind = (u32, u8);
 
+/// Bytes of an encoder: a window of twice its size, links of two bytes for each place of it, heads of chains, and
+/// output.
+fn size(kind: Kind) -> u64 {
+    (4 << kind.1) + (192 << 10)
+}
+
+/// Of an encoder's bytes, those that it has not written to: its window is full after twice the window's size of input,
+/// and few of the other pages are left then.
+fn unwritten(kind: Kind, input: u64) -> u64 {
+    let (size, whole) = (size(kind), 2 << kind.1);
+    size - size * input.min(whole) / whole
+}
+
+/// An encoder that is not in use.
+struct Idle {
+    kind: Kind,
+    encoder: Compress,
+    /// As [`unwritten`].
+    unwritten: u64,
+}
+
 /// Idle encoders, and the most recently compressed bodies.
 #[derive(Default)]
 pub struct Compressors {
-    idle: RefCell<Vec<(Kind, Compress)>>,
+    idle: RefCell<Vec<Idle>>,
+    pledges: Pledges,
     texts: RefCell<Vec<Text>>,
     /// The slot for the next body.
     next: Cell<usize>,
@@ -61,14 +87,24 @@ pub struct Compressor {
     kind: Kind,
     /// Created at the first piece: a response to HEAD needs none.
     encoder: Option<Compress>,
+    /// Its part of the pledges.
+    pledge: u64,
     home: Rc<Compressors>,
 }
 
 impl Compressors {
+    /// `pledges`: where memory counts that encoders have been given.
+    pub fn new(pledges: Pledges) -> Compressors {
+        Compressors { pledges, ..Compressors::default() }
+    }
+
     /// An encoder for a body of `length` bytes, if known: its window is not larger than the body.
     pub fn encoder(self: &Rc<Self>, level: u32, length: Option<u64>) -> Compressor {
         let needed = length.map_or(15, |n| n.clamp(1, 1 << 15).next_power_of_two().ilog2());
-        Compressor { kind: (level.clamp(1, 9), needed.clamp(9, 15) as u8), encoder: None, home: self.clone() }
+        let kind = (level.clamp(1, 9), needed.clamp(9, 15) as u8);
+        let mut encoder = Compressor { kind, encoder: None, pledge: 0, home: self.clone() };
+        encoder.pledge(size(kind));
+        encoder
     }
 
     /// The cached compressed form of a small body.
@@ -93,26 +129,30 @@ impl Compressors {
         }
     }
 
-    fn take(&self, kind: Kind) -> Compress {
+    /// An encoder, and the bytes of it that were never written to.
+    fn take(&self, kind: Kind) -> (Compress, u64) {
         self.used.set(true);
         let mut idle = self.idle.borrow_mut();
-        match idle.iter().rposition(|(of, _)| *of == kind) {
-            Some(at) => idle.swap_remove(at).1,
-            None => Compress::new_gzip(library_level(kind.0), kind.1),
+        match idle.iter().rposition(|idle| idle.kind == kind) {
+            Some(at) => {
+                let Idle { encoder, unwritten, .. } = idle.swap_remove(at);
+                (encoder, unwritten)
+            }
+            None => (Compress::new_gzip(library_level(kind.0), kind.1), size(kind)),
         }
     }
 
-    fn put(&self, kind: Kind, mut encoder: Compress) {
+    fn put(&self, kind: Kind, mut encoder: Compress, unwritten: u64) {
         let mut idle = self.idle.borrow_mut();
         if idle.len() >= IDLE {
             // The parameters in demand may have changed.
-            if idle.iter().all(|(of, _)| *of == kind) {
+            if idle.iter().all(|idle| idle.kind == kind) {
                 return;
             }
             idle.remove(0);
         }
         encoder.reset();
-        idle.push((kind, encoder));
+        idle.push(Idle { kind, encoder, unwritten });
     }
 
     /// Whether there is anything for [`Compressors::sweep`] to free.
@@ -158,6 +198,11 @@ impl Compressor {
         }
     }
 
+    /// Bytes of its memory.
+    pub fn size(&self) -> usize {
+        size(self.kind) as usize
+    }
+
     /// How much input may be compressed before the clock must be checked.
     pub fn step(&self) -> usize {
         if self.is_slow() { SLOW_CHUNK } else { CHUNK }
@@ -176,8 +221,14 @@ impl Compressor {
     }
 
     fn compress(&mut self, mut piece: &[u8], flush: FlushCompress, out: &mut Vec<u8>) {
-        let encoder = self.encoder.get_or_insert_with(|| self.home.take(self.kind));
+        if self.encoder.is_none() {
+            let (encoder, unwritten) = self.home.take(self.kind);
+            self.encoder = Some(encoder);
+            self.pledge(unwritten);
+        }
+        let Some(encoder) = &mut self.encoder else { return };
         let done = matches!(flush, FlushCompress::Finish);
+        let input = encoder.total_in() + piece.len() as u64;
         loop {
             out.reserve(4096.max(piece.len() / 4));
             let before = encoder.total_in();
@@ -185,12 +236,20 @@ impl Compressor {
             let taken = (encoder.total_in() - before) as usize;
             piece = piece.get(taken..).unwrap_or_default();
             match status {
-                Ok(flate2::Status::StreamEnd) | Err(_) => return,
+                Ok(flate2::Status::StreamEnd) | Err(_) => break,
                 // Output space was left, so there is no more output.
-                Ok(_) if piece.is_empty() && !done && out.len() < out.capacity() => return,
+                Ok(_) if piece.is_empty() && !done && out.len() < out.capacity() => break,
                 Ok(_) => {}
             }
         }
+        self.pledge(unwritten(self.kind, input).min(self.pledge));
+    }
+
+    /// That many bytes of it are still to be written to.
+    fn pledge(&mut self, bytes: u64) {
+        let pledges = &self.home.pledges;
+        pledges.set(pledges.get() - self.pledge + bytes);
+        self.pledge = bytes;
     }
 
     /// Total bytes of input and output.
@@ -202,8 +261,9 @@ impl Compressor {
 impl Drop for Compressor {
     fn drop(&mut self) {
         if let Some(encoder) = self.encoder.take() {
-            self.home.put(self.kind, encoder);
+            self.home.put(self.kind, encoder, self.pledge);
         }
+        self.pledge(0);
     }
 }
 
@@ -296,6 +356,31 @@ mod tests {
         assert!(home.is_warm() && home.made(1, b"a").is_some(), "it was just used");
         assert!(home.sweep(2 * IDLE_TIME), "its memory can be returned");
         assert!(!home.is_warm() && home.made(1, b"a").is_none());
+    }
+
+    #[test]
+    fn encoders_that_were_given_out_count_before_their_first_piece() {
+        let pledges = Pledges::default();
+        let home = Rc::new(Compressors::new(pledges.clone()));
+        let mut encoders: Vec<Compressor> = (0..10).map(|_| home.encoder(1, None)).collect();
+        assert!(pledges.get() >= 10 * (300 << 10), "{}", pledges.get());
+        let before = pledges.get();
+        encoders[0].push(&[b'x'; 16 << 10], FlushCompress::None, &mut Vec::new());
+        let part = before - pledges.get();
+        assert!((60 << 10..100 << 10).contains(&part), "{part}");
+        encoders[0].push(&[b'x'; 64 << 10], FlushCompress::None, &mut Vec::new());
+        assert_eq!(before - pledges.get(), before / 10, "its pages are there");
+        encoders.truncate(1);
+        assert_eq!(pledges.get(), 0);
+        encoders.clear();
+        let mut again = home.encoder(1, None);
+        assert_eq!(pledges.get(), before / 10);
+        again.push(b"x", FlushCompress::None, &mut Vec::new());
+        assert_eq!(pledges.get(), 0, "the idle one has written to its pages");
+        let small = home.encoder(1, Some(600));
+        assert!(pledges.get() < 200 << 10, "{}", pledges.get());
+        drop((again, small));
+        assert_eq!(pledges.get(), 0);
     }
 
     #[test]

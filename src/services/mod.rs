@@ -290,12 +290,13 @@ impl Services {
         let listings = Listings::new(config.listing_cache_size());
         let now = Clock::read();
         let loaded = now.unix;
+        let overload = Overload::default();
         Services {
             config,
             now,
             slice: Slice::default(),
             buffers: BufPool::new(BUFFER, BUFFERS),
-            compressors: Rc::default(),
+            compressors: Rc::new(Compressors::new(overload.pledges())),
             files: FileCache::new(cache),
             response_cache: ResponseCache::new(repeats),
             descriptors: Descriptors::default(),
@@ -333,7 +334,7 @@ impl Services {
             scratch: Vec::with_capacity(SCRATCH),
             received: None,
             pipe: None,
-            overload: Overload::default(),
+            overload,
             quitting: false,
             draining: false,
             loaded,

@@ -3,11 +3,15 @@
 //! progress are completed, but of those that take more memory with each slice (listings, searches) one goes on at a
 //! time, and the others end at the limit ([`Overload::may_grow`]).
 //!
+//! What work under way has been given counts as used, although the kernel adds pages only once they are written to
+//! ([`Overload::pledges`]): encoders of a burst of requests would otherwise fill later what none of the checks saw.
+//!
 //! Invariant: a check costs one read of a small file (statm), every [`CHECK_INTERVAL`] milliseconds and after each
 //! [`GROWTH_SHARE`] of the limit that new work may use ([`Overload::grow`]: a turn may begin thousands of requests);
 //! without the directive nothing is read. A stage ends slightly below its threshold, to avoid flapping.
 
 use crate::sys::{file, process};
+use std::cell::Cell;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::{Rc, Weak};
 
@@ -24,6 +28,13 @@ const HYSTERESIS: u64 = 3;
 /// Maximum bytes of a response that are queued for its client from the first stage on. Otherwise each client that reads
 /// nothing would hold all that its handler may queue.
 pub const SCARCE_OUTPUT: u64 = 4 << 10;
+/// Bytes of input from which a response is made at once, and from the first stage on: each response that has begun
+/// may then still make one piece.
+const PIECE: usize = 64 << 10;
+const SCARCE_PIECE: usize = 4 << 10;
+
+/// Bytes that were given to work under way and that it has not written to yet.
+pub type Pledges = Rc<Cell<u64>>;
 
 /// What is given up when memory is scarce; each stage includes those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -62,6 +73,7 @@ pub struct Overload {
     checked_at: u64,
     trimmed: u64,
     used: u64,
+    pledged: Pledges,
     /// Bytes that work begun since the last check may use.
     grown: u64,
     stage: MemoryStage,
@@ -75,13 +87,23 @@ impl Overload {
     /// worker_memory_limit, bytes; 0: none.
     pub fn set_limit(&mut self, limit: u64) {
         if self.limit != limit {
-            *self = Overload { limit, ..Overload::default() };
+            *self = Overload { limit, pledged: self.pledged.clone(), ..Overload::default() };
         }
     }
 
     /// Whether connections must not be kept alive, and caches not filled.
     pub fn is_tight(&self) -> bool {
         self.stage >= MemoryStage::Tight
+    }
+
+    /// For what hands out memory that is written to later: its bytes count as used.
+    pub fn pledges(&self) -> Pledges {
+        self.pledged.clone()
+    }
+
+    /// Bytes of input from which a response may be made before its client has to take what is there.
+    pub fn piece(&self) -> usize {
+        if self.is_tight() { SCARCE_PIECE } else { PIECE }
     }
 
     /// Whether new requests are refused.
@@ -163,7 +185,7 @@ impl Overload {
     fn measure(&mut self) {
         self.grown = 0;
         if let Some(used) = self.read() {
-            self.used = used;
+            self.used = used + self.pledged.get();
             self.stage = next(self.stage, self.percent());
         }
     }

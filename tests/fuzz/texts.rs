@@ -31,7 +31,7 @@ pub fn ssi(data: &[u8]) {
 /// Each token, pieces of one text as one.
 fn shown(mut tokens: Tokens) -> Vec<(&'static str, String)> {
     let mut out: Vec<(&str, String)> = Vec::new();
-    while let Some(token) = tokens.pop() {
+    while let Some(token) = tokens.pop(usize::MAX) {
         let (kind, text) = match token {
             Token::Text(text) => ("text", tokens.text(text).escape_ascii().to_string()),
             Token::Mistake(why) => ("mistake", why),

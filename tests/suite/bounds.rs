@@ -1,10 +1,12 @@
 //! What one request can cost is bounded, whatever it asks for: lines of the error log, what pages keep, informational
 //! responses of an upstream, calls for a body that comes in crumbs.
 
-use crate::client::Client;
+use crate::client::{Client, Response};
 use crate::harness::{BOTH, Table, http, ours, server, skip_on_nginx};
 use crate::strace::Strace;
 use crate::upstream::Upstream;
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[test]
 fn a_body_in_tiny_chunks_is_stored_as_sent() {
@@ -167,6 +169,82 @@ fn memory_that_runs_out_costs_idle_connections_first_then_new_requests_and_nothi
     assert!(refused && log.contains("all requests are served again"), "{log}");
 }
 
+/// An upstream that answers the first `count` requests together, once it has all of them, and others at once: requests
+/// that have begun before memory is short are not refused, however the processors are shared.
+fn together(count: usize, answer: Vec<u8>) -> Upstream {
+    let (gate, asked) = (Barrier::new(count), AtomicUsize::new(0));
+    Upstream::start(move |peer| {
+        while peer.request().is_some() {
+            if asked.fetch_add(1, Ordering::SeqCst) < count {
+                gate.wait();
+            }
+            if !peer.send(&answer) {
+                return;
+            }
+        }
+    })
+}
+
+/// What `count` clients get that ask at once and then read one after the other, while memory is short; and how many
+/// KiB the process grew by. `server`: with `location /gate`, which each request passes.
+fn read_late(count: usize, limit: &str, server: &str, (name, content): (&str, Vec<u8>)) -> (Vec<Response>, u64) {
+    let up = together(count, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_vec());
+    let config = format!(
+        "worker_memory_limit {limit};\nevents {{ worker_connections 2000; }}\nhttp {{\n    server {{\n        \
+         listen 127.0.0.1:%%PORT%% sndbuf=32k;\n        root %%DIR%%/html;\n        {server}\n        \
+         location /gate {{ proxy_pass http://{}; }}\n    }}\n}}\n",
+        up.address
+    );
+    let s = crate::harness::Setup::full(&format!("%%PREAMBLE%%\n{config}")).file(name, content).start();
+    let mut clients: Vec<Client> = (0..count).map(|_| s.ready_client()).collect();
+    let before = s.kilobytes("VmRSS");
+    let target = name.trim_start_matches("html");
+    for client in &mut clients {
+        client.send(format!("GET {target} HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n"));
+    }
+    crate::harness::eventually("memory is short", || s.error_log().contains("of worker_memory_limit is used"));
+    let responses = clients.iter_mut().map(Client::response).collect();
+    let used = s.kilobytes("VmHWM") - before;
+    crate::harness::eventually("all is served again", || s.get("/gate").status == 200);
+    (responses, used)
+}
+
+/// 64 KiB of each page were made, and up to 256 KiB of them waited.
+#[test]
+fn clients_that_read_pages_with_commands_late_take_no_more_than_the_memory_there_is() {
+    if skip_on_nginx("it has no such limit") {
+        return;
+    }
+    let text = "a line of a page with <b>commands</b>\n".repeat(20_000);
+    let page = format!("<!--#include virtual=\"/gate\" -->{text}");
+    let (responses, used) = read_late(120, "24m", "ssi on; ssi_types *;", ("html/page", page.into_bytes()));
+    for r in responses {
+        r.is(200).body_is(&text);
+    }
+    assert!(used < (24 << 10) * 5 / 4, "{used} KiB");
+}
+
+/// An encoder counted by the pages that it had written to when it was given out: a burst took four times the limit.
+#[test]
+fn a_burst_of_compressed_responses_takes_no_more_than_the_memory_there_is() {
+    if skip_on_nginx("it has no such limit") {
+        return;
+    }
+    let text = crate::harness::noise(1 << 20);
+    let block = "gzip on; gzip_types *; location /file { auth_request /gate; }";
+    let (responses, used) = read_late(150, "24m", block, ("html/file", text.clone()));
+    let mut compressed = 0;
+    for r in responses {
+        r.is(200);
+        match r.header("Content-Encoding") {
+            Some(_) => compressed += 1,
+            None => assert!(r.body == text, "as it is"),
+        }
+    }
+    assert!(compressed > 0);
+    assert!(used < (24 << 10) * 5 / 4, "{used} KiB");
+}
+
 /// Each may have all of proxy_buffers in the queue: 150 of them took nine times the limit, and everybody's place.
 #[test]
 fn clients_that_read_no_proxied_response_take_no_more_than_the_memory_there_is() {
@@ -176,7 +254,7 @@ fn clients_that_read_no_proxied_response_take_no_more_than_the_memory_there_is()
     const LIMIT: u64 = 64 << 10;
     const SIZE: usize = 5 << 20;
     let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\n\r\n");
-    let up = Upstream::always([head.into_bytes(), vec![b'x'; SIZE]].concat());
+    let up = together(60, [head.into_bytes(), vec![b'x'; SIZE]].concat());
     let config = format!(
         "worker_memory_limit 64m;\nevents {{ worker_connections 2000; }}\nhttp {{\n    server {{\n        \
          listen 127.0.0.1:%%PORT%% sndbuf=32k;\n        proxy_buffers 64 64k;\n        \

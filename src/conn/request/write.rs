@@ -53,11 +53,11 @@ pub fn flush(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Flushed
                 return Flushed::Blocked;
             }
         };
-        match ex.out.make(&mut cx.scratch, &mut cx.slice) {
-            Ok(used) => turn.budget.moved(used),
-            Err(e) => {
-                ex.report(cx, Level::Crit, format_args!("the body could not be read {e}"));
-                return Flushed::Gone(CloseReason::CutShort);
+        // What is made for a client that takes nothing only fills memory.
+        if io.transport.can_write() {
+            match make(ex, cx) {
+                Ok(used) => turn.budget.moved(used),
+                Err(reason) => return Flushed::Gone(reason),
             }
         }
         if let Some(stream) = io.transport.writable_stream()
@@ -92,6 +92,20 @@ pub fn flush(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Flushed
                 }
             }
             Err(outcome) => return outcome,
+        }
+    }
+}
+
+/// Makes the next piece, where that must be made first. Gives the bytes of input that took.
+fn make(ex: &mut Exchange, cx: &mut Services) -> Result<usize, CloseReason> {
+    match ex.out.make(&mut cx.scratch, &mut cx.slice, cx.overload.piece()) {
+        Ok(used) => {
+            cx.overload.grow(used);
+            Ok(used)
+        }
+        Err(e) => {
+            ex.report(cx, Level::Crit, format_args!("the body could not be read {e}"));
+            Err(CloseReason::CutShort)
         }
     }
 }

@@ -118,24 +118,24 @@ impl Archive {
         self.ended
     }
 
-    /// Appends the next piece to `out`.
+    /// Appends the next piece to `out`; of a file, or of what stands at the end, `most` bytes.
     ///
     /// # Errors
     /// The folder itself, or a file whose entry has begun, cannot be read on, memory or descriptors are short, or what
     /// is kept for the end cannot be stored: the archive is cut, so that it does not seem to be whole.
-    pub fn fill(&mut self, out: &mut Vec<u8>) -> Result<(), Errno> {
+    pub fn fill(&mut self, out: &mut Vec<u8>, most: usize) -> Result<(), Errno> {
         if let Writer::Zip(zip) = &self.writer
             && let Some(e) = zip.failed()
         {
             return Err(e);
         }
         if self.file.is_some() {
-            return self.content(out);
+            return self.content(out, most);
         }
         if let Writer::Zip(zip) = &mut self.writer
             && zip.is_closing()
         {
-            self.ended = zip.close(out);
+            self.ended = zip.close(out, most);
             return Ok(());
         }
         for _ in 0..ENTRIES {
@@ -235,9 +235,9 @@ impl Archive {
     }
 
     /// The next bytes of the file.
-    fn content(&mut self, out: &mut Vec<u8>) -> Result<(), Errno> {
+    fn content(&mut self, out: &mut Vec<u8>, most: usize) -> Result<(), Errno> {
         let Some(content) = &mut self.file else { return Ok(()) };
-        let wanted = (content.size - content.at).min(PIECE as u64) as usize;
+        let wanted = (content.size - content.at).min(PIECE.min(most) as u64) as usize;
         let mut bytes = Vec::with_capacity(wanted);
         let read = match wanted {
             0 => 0,

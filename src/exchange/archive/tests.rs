@@ -36,7 +36,7 @@ fn made(name: &str, form: ArchiveForm) -> Vec<u8> {
     let mut all = Vec::new();
     while !archive.is_ended() {
         let mut piece = Vec::new();
-        archive.fill(&mut piece).expect("filled");
+        archive.fill(&mut piece, PIECE).expect("filled");
         assert!(piece.len() < 128 << 10);
         all.extend(piece);
     }
@@ -54,7 +54,7 @@ fn an_archive_with_a_file_that_cannot_be_read_is_cut() {
         // Opened for writing alone: each read fails.
         let fd = OwnedFd::from(File::options().append(true).open(path.join("a.txt")).expect("opened"));
         archive.file = Some(Content { fd, at: 0, size: 5 });
-        assert_eq!(archive.fill(&mut Vec::new()), Err(Errno::EBADF), "{form:?}");
+        assert_eq!(archive.fill(&mut Vec::new(), PIECE), Err(Errno::EBADF), "{form:?}");
         fs::remove_dir_all(path).expect("removed");
     }
 }
@@ -71,7 +71,7 @@ fn what_could_not_be_opened_is_named_in_a_note_at_the_end_of_the_archive() {
         [&b"sub/broken"[..], b"secret", b"closed"].iter().for_each(|path| archive.miss(path));
         let mut all = Vec::new();
         while !archive.is_ended() {
-            archive.fill(&mut all).expect("filled");
+            archive.fill(&mut all, PIECE).expect("filled");
         }
         let text = String::from_utf8_lossy(&all);
         assert_eq!(text.matches("MISSING-FROM-THIS-ARCHIVE.txt").count(), if form == ArchiveForm::Zip { 2 } else { 1 });
@@ -158,7 +158,7 @@ fn a_zip_has_no_name_that_leads_out_of_the_folder_on_windows() {
         zip.end(&mut out);
         let data = out.len();
         zip.begin_closing();
-        while !zip.close(&mut out) {}
+        while !zip.close(&mut out, PIECE) {}
         assert_eq!(&out[data + 46..data + 46 + expected.len()], expected.as_bytes(), "{name}");
     }
     fs::remove_dir_all(path).expect("removed");
@@ -210,7 +210,7 @@ fn what_a_zip_keeps_for_its_end_goes_to_a_file_or_ends_it() {
         }
         let (data, entry) = (out.len(), 46 + name.len());
         zip.begin_closing();
-        while !zip.close(&mut out) {
+        while !zip.close(&mut out, PIECE) {
             assert!(zip.failed().is_none());
         }
         assert_eq!(out.len() - data, 3000 * entry + 22);

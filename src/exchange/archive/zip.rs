@@ -252,15 +252,16 @@ impl Zip {
         self.closing.is_some()
     }
 
-    /// A piece of the central directory; true when it is complete.
-    pub fn close(&mut self, out: &mut Vec<u8>) -> bool {
+    /// A piece of the central directory, `most` bytes; true when it is complete.
+    pub fn close(&mut self, out: &mut Vec<u8>, most: usize) -> bool {
+        let most = most.min(PIECE);
         let Some(closing) = &mut self.closing else { return true };
         let in_file = self.spilled.as_ref().map_or(0, TempFile::len);
         let whole = in_file + self.directory.len() as u64;
         if let Some(file) = &self.spilled
             && closing.sent < in_file
         {
-            let wanted = (in_file - closing.sent).min(PIECE as u64) as usize;
+            let wanted = (in_file - closing.sent).min(most as u64) as usize;
             out.reserve(wanted);
             match file.read(closing.sent, wanted, out) {
                 Ok(0) => self.failed = Some(Errno::EIO),
@@ -271,7 +272,7 @@ impl Zip {
         }
         let at = (closing.sent - in_file) as usize;
         let rest = self.directory.get(at..).unwrap_or_default();
-        let piece = rest.get(..PIECE).unwrap_or(rest);
+        let piece = rest.get(..most).unwrap_or(rest);
         out.extend_from_slice(piece);
         closing.sent += piece.len() as u64;
         if closing.sent < whole {

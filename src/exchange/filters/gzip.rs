@@ -17,9 +17,6 @@ use crate::services::Services;
 use crate::services::compressors::Compressors;
 use std::rc::Rc;
 
-/// Bytes of an encoder, about.
-const ENCODER: usize = 300 << 10;
-
 /// Bodies up to this size are compressed before the head is written, smaller ones at potentially slow levels.
 const AT_ONCE: u64 = 64 << 10;
 const SLOW_AT_ONCE: u64 = 16 << 10;
@@ -41,7 +38,7 @@ pub fn apply(ex: &mut Exchange, cx: &mut Services) -> Cacheable {
     if typed && gzip.vary && !ex.response.fields.iter().any(varies) {
         ex.response.line(b"Vary", b"Accept-Encoding");
     }
-    // An encoder takes 300 KiB for as long as its client takes to read the response.
+    // An encoder keeps its memory for as long as its client takes to read the response.
     let spares = typed && accepted && cx.overload.is_tight();
     let compressed = typed && accepted && !spares;
     let head_only = ex.route.method == Method::Head || ex.request.head.method == Method::Head;
@@ -86,10 +83,10 @@ fn compress(ex: &mut Exchange, cx: &mut Services, gzip: &Gzip, length: Option<u6
         return mark(ex);
     }
     let text: Option<Box<[u8]>> = Compressors::is_small(text).then(|| text.into());
-    if !head_only {
-        cx.overload.grow(ENCODER);
-    }
     let encoder = compressors.encoder(gzip.level, length);
+    if !head_only {
+        cx.overload.grow(encoder.size());
+    }
     let source = match std::mem::take(&mut ex.response.body) {
         Body::Bytes(bytes) => Source::bytes(bytes),
         Body::Shared(bytes) => Source::bytes(bytes.to_vec()),

@@ -59,17 +59,17 @@ impl Multistatus {
         self.ended
     }
 
-    /// The next piece, at the end of `out`.
+    /// The next piece, of about `most` bytes, at the end of `out`.
     ///
     /// # Errors
     /// The directory cannot be read on.
-    pub fn fill(&mut self, out: &mut Vec<u8>) -> Result<(), Errno> {
+    pub fn fill(&mut self, out: &mut Vec<u8>, most: usize) -> Result<(), Errno> {
         if let Some((name, stat, locks)) = self.itself.take() {
             out.extend_from_slice(HEAD);
             let item = Item { href: &self.href, name: &name, stat: &stat, locks: &locks };
             props::response(&self.shape, &item, out);
         }
-        let full = out.len() + PIECE;
+        let full = out.len() + most.min(PIECE);
         for _ in 0..ENTRIES {
             if out.len() >= full {
                 return Ok(());
@@ -162,7 +162,7 @@ mod tests {
         answer.batch = vec![c"gone".to_owned(), CString::new(vec![b'x'; 300]).expect("no NUL")];
         let mut out = Vec::new();
         while !answer.is_ended() {
-            answer.fill(&mut out).expect("it goes on");
+            answer.fill(&mut out, PIECE).expect("it goes on");
         }
         let text = String::from_utf8(out).expect("text");
         assert_eq!(text.matches("<D:response>").count(), 2, "{text}");

@@ -162,17 +162,17 @@ impl SendQueue {
         }
     }
 
-    /// Appends the next piece of a body that is made as it is sent, as `end` frames it.
+    /// Appends the next piece of a body that is made as it is sent, from about `most` bytes, as `end` frames it.
     pub(super) fn fill(
         source: &mut Source,
         end: Delimiter,
         scratch: &mut Vec<u8>,
         piece: &mut Vec<u8>,
-        slice: &mut Slice,
+        (slice, most): (&mut Slice, usize),
     ) -> Result<Filled, Errno> {
         match end {
-            Delimiter::Mark => encode::chunk_made(piece, |piece| source.fill(scratch, piece, slice)),
-            Delimiter::Length | Delimiter::Close => source.fill(scratch, piece, slice),
+            Delimiter::Mark => encode::chunk_made(piece, |piece| source.fill(scratch, piece, slice, most)),
+            Delimiter::Length | Delimiter::Close => source.fill(scratch, piece, slice, most),
         }
     }
 

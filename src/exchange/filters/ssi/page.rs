@@ -3,7 +3,7 @@
 //!
 //! Invariant: one call of [`Page::advance`] reads at most one piece.
 
-use super::parse::{Command, Parser, Token, Tokens};
+use super::parse::{Command, KEPT, Parser, Token, Tokens};
 use super::state::{Include, Shared, Sink, SsiState};
 use super::values::{self, Outcome};
 use crate::config::model::Level;
@@ -21,6 +21,8 @@ const DEEPEST: u8 = 50;
 const MOST: u32 = 50_000;
 /// Size of the pieces in which a collected page is read.
 const PIECE: usize = 64 << 10;
+/// Bytes of output after which a step ends: a few commands of a piece can make megabytes of long variables.
+const MADE: usize = 64 << 10;
 
 /// The source of a page's bytes.
 pub enum Input {
@@ -91,7 +93,7 @@ impl Work {
 
 /// The result of a step.
 pub enum PageProgress {
-    /// Work was done; this many bytes were read.
+    /// Work was done; this many bytes were read or made.
     Made(usize),
     /// An include: its subrequest runs first, and the page continues once that is sent.
     Include(Include),
@@ -123,8 +125,15 @@ impl Page {
     pub fn advance(&mut self, ex: &mut Exchange, cx: &mut Services) -> PageProgress {
         let progress = self.step(ex, cx);
         body(ex, &self.made);
-        self.made.clear();
-        progress
+        let made = self.made.len();
+        match self.made.capacity() > KEPT {
+            true => self.made = Vec::new(),
+            false => self.made.clear(),
+        }
+        match progress {
+            PageProgress::Made(read) => PageProgress::Made(read.max(made)),
+            progress => progress,
+        }
     }
 
     fn step(&mut self, ex: &mut Exchange, cx: &mut Services) -> PageProgress {
@@ -159,7 +168,8 @@ impl Page {
 
     /// Executes the tokens. Some: why it stopped; the rest stays in `tokens`.
     fn execute(&mut self, tokens: &mut Tokens, ex: &mut Exchange, cx: &mut Services) -> Option<PageProgress> {
-        while let Some(token) = tokens.pop() {
+        let most = cx.overload.piece().min(MADE);
+        while let Some(token) = tokens.pop(most) {
             let work = Work::of(&token, tokens);
             if let Some(include) = self.token(token, tokens, ex, cx) {
                 return Some(PageProgress::Include(include));
@@ -170,7 +180,7 @@ impl Page {
                 Work::Short => cx.slice.is_over_now_and_then(),
                 Work::Long => cx.slice.is_over(),
             };
-            if is_over {
+            if is_over || self.made.len() >= most {
                 return Some(PageProgress::Made(0));
             }
         }
@@ -178,12 +188,13 @@ impl Page {
     }
 
     fn read(&mut self, cx: &mut Services, piece: &mut Vec<u8>) -> Result<(), Errno> {
+        let most = cx.overload.piece().min(PIECE);
         match &mut self.input {
-            Input::Made(source) => self.ended = source.fill(&mut cx.scratch, piece, &mut cx.slice)?.done,
+            Input::Made(source) => self.ended = source.fill(&mut cx.scratch, piece, &mut cx.slice, most)?.done,
             Input::Lost(errno) => return Err(*errno),
             Input::Temp(file, at) => {
-                piece.reserve(PIECE);
-                *at += file.read(*at, PIECE, piece)? as u64;
+                piece.reserve(most);
+                *at += file.read(*at, most, piece)? as u64;
                 self.ended = piece.is_empty() || *at >= file.len();
             }
         }

@@ -12,6 +12,9 @@ use std::collections::VecDeque;
 const NAME: usize = 32;
 const PARAMS: usize = 16;
 
+/// Bytes of buffers that a page keeps while it waits for its client.
+pub const KEPT: usize = 8 << 10;
+
 /// The tokens of a page, in order. The bytes are in one buffer: a page may have thousands of commands, and allocating
 /// each of their words cost more than parsing them.
 #[derive(Debug, Default)]
@@ -49,10 +52,20 @@ struct Param {
 }
 
 impl Tokens {
-    /// Takes the first token. The bytes of earlier tokens may be gone.
-    pub fn pop(&mut self) -> Option<Token> {
+    /// Takes the first token, or `most` bytes of it if it is text. The bytes of earlier tokens may be gone.
+    pub fn pop(&mut self, most: usize) -> Option<Token> {
+        if let Some(Token::Text(text)) = self.list.front_mut()
+            && text.len as usize > most
+        {
+            let (start, end) = (text.start as usize, text.end());
+            *text = Span::new(start + most, end);
+            return Some(Token::Text(Span::new(start, start + most)));
+        }
         let first = self.list.pop_front();
-        if first.is_none() {
+        if first.is_none() && self.bytes.capacity() > KEPT {
+            // The client may take long until the next piece is read.
+            *self = Tokens::default();
+        } else if first.is_none() {
             self.bytes.clear();
             self.params.clear();
         }
@@ -419,7 +432,7 @@ mod tests {
         }
         parser.end(&mut out);
         let mut shown = String::new();
-        while let Some(token) = out.pop() {
+        while let Some(token) = out.pop(usize::MAX) {
             shown += &match token {
                 Token::Text(text) => format!("'{}'", show(out.text(text))),
                 Token::Mistake(why) => format!("!{why}!"),
