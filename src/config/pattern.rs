@@ -46,6 +46,9 @@ const REMEMBERED: usize = 1 << 20;
 /// Number of loose atoms ([`plain::Plain::loose`]) up to which the combinations of their states fit into that.
 const FEW_STATES: usize = 12;
 
+/// Bytes of a subject that a message shows; a line of the error log has no more.
+const SHOWN: usize = 2048;
+
 /// Number of atoms from which a pattern is built while loading.
 const LARGE: u32 = 300;
 /// Microseconds for what is built while loading. Further patterns are built at their first use.
@@ -285,6 +288,7 @@ impl Pattern {
     /// # Errors
     /// Matching failed without a result.
     pub fn is_match_within(&self, subject: &[u8], effort: &mut Effort) -> Result<bool, Failed> {
+        self.count(subject, effort)?;
         match self.engine(subject, effort) {
             Engine::Linear(regex) => Ok(regex.is_match(Input::new(subject))),
             Engine::Decided(found) => Ok(found),
@@ -326,6 +330,7 @@ impl Pattern {
                 &mut many[..]
             }
         };
+        self.count(subject, effort)?;
         let found = match self.engine(subject, effort) {
             Engine::Linear(regex) => find_linear(regex, subject, groups),
             Engine::Decided(false) => false,
@@ -343,6 +348,15 @@ impl Pattern {
             matched.named.push((variable, start, end));
         }
         Ok(Some(matched))
+    }
+
+    /// Counts the bytes of the subject. PCRE2's steps are counted, too, but some of its steps read a whole subject.
+    fn count(&self, subject: &[u8], effort: &mut Effort) -> Result<(), Failed> {
+        if effort.reads(subject.len(), self.slowness(subject)) {
+            return Ok(());
+        }
+        let (len, pattern) = (subject.len(), self.source());
+        Err(Failed::new(format!("too many patterns, or too long texts: searching {len} bytes for \"{pattern}\"")))
     }
 
     /// What searches for it in this subject.
@@ -372,7 +386,7 @@ impl Pattern {
     }
 
     /// How much longer than the linear-time engine the search of a byte takes.
-    pub(super) fn slowness(&self, subject: &[u8]) -> usize {
+    fn slowness(&self, subject: &[u8]) -> usize {
         match self.is_linear(subject) {
             true if self.states == 0 => 1,
             true => Effort::BUILDING,
@@ -391,7 +405,8 @@ impl Pattern {
             Err(_) => Err(pcre2::NO_MEMORY),
         };
         found.map_err(|number| {
-            let (subject, pattern) = (String::from_utf8_lossy(subject), self.source());
+            let shown = subject.get(..SHOWN).unwrap_or(subject);
+            let (subject, pattern) = (String::from_utf8_lossy(shown), self.source());
             Failed(format!("pcre2_match() failed: {number} on \"{subject}\" using \"{pattern}\"").into())
         })
     }
@@ -476,8 +491,9 @@ impl PagePattern {
     ///
     /// # Errors
     /// Matching failed without a result.
-    pub fn find(&self, subject: &[u8]) -> Result<Option<Vec<Vec<u8>>>, String> {
-        let Some(found) = self.pattern.find(subject).map_err(|failed| failed.to_string())? else { return Ok(None) };
+    pub fn find(&self, subject: &[u8], effort: &mut Effort) -> Result<Option<Vec<Vec<u8>>>, String> {
+        let found = self.pattern.find_within(subject, effort).map_err(|failed| failed.to_string())?;
+        let Some(found) = found else { return Ok(None) };
         let text = |(start, end): (u32, u32)| subject.get(start as usize..end as usize).unwrap_or_default().to_vec();
         let groups = found.groups.iter().take(self.pattern.groups);
         Ok(Some(groups.map(|group| group.map(text).unwrap_or_default()).collect()))

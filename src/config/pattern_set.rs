@@ -100,6 +100,12 @@ impl PatternSet {
     pub fn candidates(&self, subject: &[u8], effort: &mut Effort) -> Candidates {
         let (may, must) = (Bits::of(&self.always), Bits::none(self.always.len()));
         let mut found = Candidates { may, must };
+        let passes = usize::from(self.texts.is_some()) + self.automata.count();
+        if !effort.reads(subject.len(), passes) {
+            // Nothing is left: the first pattern that is asked for says so.
+            found.may.words_mut().fill(u64::MAX);
+            return found;
+        }
         if let Some(texts) = &self.texts {
             let may = found.may.words_mut();
             texts.each(subject, |at| may[at as usize / 64] |= 1 << (at % 64));
@@ -145,7 +151,7 @@ impl Candidates {
             if !pattern.captures() && self.must.holds(at) {
                 return Ok(Some((at, None)));
             }
-            let matched = search(pattern, subject, effort, Pattern::try_match).map_err(|failed| (at, failed))?;
+            let matched = pattern.try_match(subject, effort).map_err(|failed| (at, failed))?;
             if let Some(matched) = matched {
                 return Ok(Some((at, matched)));
             }
@@ -168,9 +174,7 @@ impl Candidates {
         while let Some(at) = self.must.at_or_after(from, u64::MAX).filter(|at| *at < within.end) {
             let is_match = self.may.holds(at)
                 && match pattern(at) {
-                    Some(pattern) => {
-                        search(pattern, subject, effort, Pattern::is_match_within).map_err(|failed| (at, failed))?
-                    }
+                    Some(pattern) => pattern.is_match_within(subject, effort).map_err(|failed| (at, failed))?,
                     None => true,
                 };
             if !is_match {
@@ -180,20 +184,6 @@ impl Candidates {
         }
         Ok(None)
     }
-}
-
-/// Searches for one more pattern of a list.
-fn search<T>(
-    pattern: &Pattern,
-    subject: &[u8],
-    effort: &mut Effort,
-    search: impl Fn(&Pattern, &[u8], &mut Effort) -> Result<T, Failed>,
-) -> Result<T, Failed> {
-    if !effort.reads(subject.len(), pattern.slowness(subject)) {
-        let len = subject.len();
-        return Err(Failed::new(format!("too many patterns of a list have to be searched for in {len} bytes")));
-    }
-    search(pattern, subject, effort)
 }
 
 /// A bit set over the patterns.

@@ -17,6 +17,10 @@ use crate::util::{bytes, decimal};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 
+/// Bytes of a line after which no further value is written: of sixty variables each may be a header of 32 KiB, which
+/// escaping makes six times as long.
+const LONGEST: usize = 256 << 10;
+
 /// The client of a cached response.
 #[derive(Clone, Copy)]
 pub struct ClientFacts<'a> {
@@ -37,8 +41,12 @@ pub fn write(ex: &mut Exchange, cx: &mut Services) {
     if let Some(cached) = ex.progress.cached_rest.take() {
         return sent_by(ex, &cached, cx);
     }
-    // What the request spent on regexes must not decide whether it is logged.
-    ex.route.effort.renew();
+    ex.route.effort.swap_logs();
+    write_lines(ex, cx);
+    ex.route.effort.swap_logs();
+}
+
+fn write_lines(ex: &mut Exchange, cx: &mut Services) {
     // Logged is what the client asked, and what the configuration makes of that.
     if ex.route.supposed.take().is_some() {
         let config = ex.config.clone();
@@ -149,7 +157,9 @@ pub(super) fn hold(log: &AccessLog) -> Hold {
     }
 }
 
+/// Writes the line. After [`LONGEST`] bytes of it the values that are left are empty, so that a line of JSON stays one.
 fn format(format: &LogFormat, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) {
+    let end = out.len() + LONGEST;
     if format.combined {
         combined(ex, cx, out);
     } else {
@@ -157,6 +167,8 @@ fn format(format: &LogFormat, ex: &mut Exchange, cx: &mut Services, out: &mut Ve
         for part in &format.line.parts {
             match part {
                 Part::Literal(text) => out.extend_from_slice(text),
+                _ if out.len() >= end && format.escape == Escape::Default => out.push(b'-'),
+                _ if out.len() >= end => {}
                 Part::Capture(group) => escaped(format.escape, variables::capture(ex, *group), out),
                 Part::Var(var) => {
                     value.clear();
@@ -229,12 +241,14 @@ pub(super) fn escaped(escape: Escape, value: &[u8], out: &mut Vec<u8>) {
             if bytes::is_quotable(value) {
                 return out.extend_from_slice(value);
             }
-            for &byte in value {
-                match byte {
-                    b' '..=b'~' if !matches!(byte, b'"' | b'\\') => out.push(byte),
-                    _ => out.extend_from_slice(&bytes::escape(byte)),
-                }
+            let is_escaped = |byte: &u8| !matches!(byte, b' '..=b'~') || matches!(byte, b'"' | b'\\');
+            let mut rest = value;
+            while let Some(at) = rest.iter().position(is_escaped) {
+                out.extend_from_slice(&rest[..at]);
+                out.extend_from_slice(&bytes::escape(rest[at]));
+                rest = &rest[at + 1..];
             }
+            out.extend_from_slice(rest);
         }
         Escape::Json => json_escape_as_nginx(value, out),
     }

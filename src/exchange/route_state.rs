@@ -58,8 +58,8 @@ pub struct RouteState {
     pub uri_changed: bool,
     /// The locations that the request came through.
     pub history: RouteHistory,
-    /// What is left to the searches for regexes, internal redirects included. A path that is probed
-    /// ([`probe`](super::locate::probe)) has its own.
+    /// What is left to the searches for regexes. Internal redirects, subrequests and requests that are supposed share
+    /// it.
     pub effort: RequestEffort,
     /// A regex exceeded its limits: that must not count as no match.
     pub pattern_failed: bool,
@@ -248,6 +248,7 @@ impl RouteState {
             method,
             uri,
             host: self.host.clone(),
+            effort: self.effort.clone(),
             ..RouteState::default()
         }
     }
@@ -275,6 +276,7 @@ impl RouteState {
     /// The subrequest whose route that was is over.
     pub fn leave_subrequest(&mut self, left: &mut RouteState) {
         self.user = std::mem::take(&mut left.user);
+        self.effort = std::mem::take(&mut left.effort);
         self.subrequest_saw_uri |= left.subrequest_saw_uri;
     }
 

@@ -95,6 +95,8 @@ impl Drop for Aside<'_> {
     fn drop(&mut self) {
         let Aside { ex, cx, route, response, limit_rate, trace } = self;
         std::mem::swap(&mut ex.route, route);
+        // What looking has cost the request has spent.
+        ex.route.effort = std::mem::take(&mut route.effort);
         std::mem::swap(&mut ex.response, response);
         ex.progress.limit_rate = *limit_rate;
         cx.trace = trace.take();
@@ -106,6 +108,28 @@ mod tests {
     use super::*;
     use crate::exchange::testing::{INSIDE, Site};
     use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+    /// Each path that is probed, and each include of a page, had an effort of its own.
+    #[test]
+    fn what_is_supposed_or_included_spends_the_effort_of_its_request() {
+        let mut site = Site::new("", "location /a/ { }");
+        let reads = |route: &RouteState| route.effort.spend(|effort| effort.reads(1 << 20, 1));
+        let mut ex = site.at("GET /a/x", &[], INSIDE);
+        let count =
+            (0..100).take_while(|_| requested(&mut ex, &mut site.cx, b"/a/y", Method::Get, |ex, _| reads(&ex.route)));
+        assert!((1..20).contains(&count.count()));
+        assert!(!reads(&ex.route));
+        let (mut ex, root) = (site.at("GET /a/x", &[], INSIDE), LocationId::default());
+        let mut include = || {
+            let mut included = ex.route.enter_subrequest(root, b"/a/y".to_vec(), Vec::new());
+            let has_read = reads(&included);
+            ex.route.leave_subrequest(&mut included);
+            has_read
+        };
+        let count = (0..100).take_while(|_| include()).count();
+        assert!((1..20).contains(&count));
+        assert!(!reads(&ex.route));
+    }
 
     #[test]
     fn a_request_is_as_it_was_after_a_look_that_ended_by_a_panic() {

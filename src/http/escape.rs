@@ -54,7 +54,11 @@ pub fn escape_component(text: &[u8], out: &mut Vec<u8>) {
 /// line with bytes that are none, so U+FFFD stands for these.
 pub fn json_escape_as_nginx(bytes: &[u8], out: &mut Vec<u8>) {
     for chunk in bytes.utf8_chunks() {
-        for &byte in chunk.valid().as_bytes() {
+        let mut rest = chunk.valid().as_bytes();
+        while let Some(at) = rest.iter().position(|byte| matches!(byte, 0..=0x1f | b'\\' | b'"')) {
+            let (run, tail) = rest.split_at(at);
+            out.extend_from_slice(run);
+            let byte = tail[0];
             match byte {
                 b'\\' | b'"' => out.extend_from_slice(&[b'\\', byte]),
                 b'\n' => out.extend_from_slice(b"\\n"),
@@ -62,13 +66,14 @@ pub fn json_escape_as_nginx(bytes: &[u8], out: &mut Vec<u8>) {
                 b'\t' => out.extend_from_slice(b"\\t"),
                 0x08 => out.extend_from_slice(b"\\b"),
                 0x0c => out.extend_from_slice(b"\\f"),
-                0..=0x1f => {
+                _ => {
                     out.extend_from_slice(b"\\u00");
                     out.extend_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
                 }
-                _ => out.push(byte),
             }
+            rest = &tail[1..];
         }
+        out.extend_from_slice(rest);
         if !chunk.invalid().is_empty() {
             out.extend_from_slice("\u{fffd}".as_bytes());
         }

@@ -104,6 +104,31 @@ fn the_combined_format_has_a_line_for_each_request() {
     }
 }
 
+/// Sixty long variables took 110 ms, and as many megabytes as clients had sent.
+#[test]
+fn a_line_of_many_long_values_ends_and_is_still_json() {
+    if skip_on_nginx("its lines have no limit") {
+        return;
+    }
+    let values: Vec<String> = (0..60).map(|n| format!("\"v{n}\":\"$http_x\"")).collect();
+    let mut s = http(&format!(
+        "log_format j escape=json '{{{}}}'; server {{ listen 127.0.0.1:%%PORT%%; root %%DIR%%/html;
+         large_client_header_buffers 4 64k; access_log logs/j.log j; }}",
+        values.join(",")
+    ))
+    .file("html/f", "f")
+    .start();
+    s.get_with("/f", &format!("X: {}\r\n", "\"a".repeat(15_000))).is(200);
+    s.stop();
+    let line = String::from_utf8(s.read("logs/j.log")).expect("text");
+    assert!((256 << 10..400 << 10).contains(&line.len()), "{}", line.len());
+    assert!(
+        line.starts_with("{\"v0\":\"\\\"a\\\"a") && line.ends_with(",\"v59\":\"\"}\n"),
+        "{}",
+        &line[line.len() - 40..]
+    );
+}
+
 #[test]
 fn formats_use_variables() {
     let mut s = http(

@@ -1,4 +1,5 @@
-//! What the searches of one request may cost together: for single patterns, those of a list, and of several lists.
+//! What the searches of one request may cost together: for single patterns, those of a list, and of several lists; for
+//! the request itself, what it is redirected to, what a page of it includes, and paths that it concerns.
 //!
 //! Invariant: they end after some 20 ms, without a result: all they need is counted before or while it is used, the
 //! building of engines at their first use included. Where no more may be built, PCRE2 searches, which finds the same,
@@ -7,8 +8,8 @@
 use crate::sys::pcre2::MATCH_LIMIT;
 use std::cell::Cell;
 
-/// Bytes that the patterns of a list may read one after the other: a subject that holds the texts of a thousand
-/// patterns is no real one. The linear-time engine takes a nanosecond for one at most.
+/// Bytes that patterns may read one after the other: a subject that holds the texts of a thousand patterns is no real
+/// one. The linear-time engine takes a nanosecond for one at most.
 const BYTES: usize = 8 << 20;
 /// States that the linear-time engine may look at where it cannot remember their combinations: some 10 ns each.
 const STATES: usize = 1 << 18;
@@ -46,8 +47,8 @@ impl Effort {
     /// How much longer a search takes that must build all its states.
     pub(super) const BUILDING: usize = 3;
 
-    /// Counts the bytes that the next pattern of a list reads, which takes `slowness` times as long as usual. False:
-    /// they are too many.
+    /// Counts the bytes that the next pattern reads, which takes `slowness` times as long as usual. False: they are too
+    /// many.
     pub fn reads(&mut self, len: usize, slowness: usize) -> bool {
         let left = self.bytes.checked_sub(len.saturating_mul(slowness));
         self.bytes = left.unwrap_or(self.bytes);
@@ -87,20 +88,48 @@ pub(super) fn building(patterns: usize, atoms: usize) -> u32 {
 }
 
 /// What is left to all searches of a request.
-#[derive(Debug, Default)]
-pub struct RequestEffort(Cell<Effort>);
+#[derive(Clone, Debug, Default)]
+pub struct RequestEffort {
+    left: Cell<Effort>,
+    /// What the lines of its access logs have of their own.
+    logs: Cell<Effort>,
+}
 
 impl RequestEffort {
     /// Searches with what is left.
     pub fn spend<T>(&self, search: impl FnOnce(&mut Effort) -> T) -> T {
-        let mut effort = self.0.get();
+        let mut effort = self.left.get();
         let found = search(&mut effort);
-        self.0.set(effort);
+        self.left.set(effort);
         found
     }
 
-    /// For the access log, which must not lack a line because its request has spent its effort.
+    /// From here on what the access logs have is spent, or what the request has again: a request that has spent its
+    /// effort must not lack its line. The lines of what a page includes share it.
+    pub fn swap_logs(&self) {
+        self.left.swap(&self.logs);
+    }
+
+    /// For the next entry of a tree whose entries are judged in slices of turns: these bound the time of all together.
     pub fn renew(&self) {
-        self.0.set(Effort::default());
+        self.left.set(Effort::default());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lines_of_all_logs_of_a_request_share_an_effort_of_their_own() {
+        let effort = RequestEffort::default();
+        let reads = |count: usize| effort.spend(|effort| effort.reads(count, 1));
+        assert!(reads(BYTES) && !reads(1), "all is spent");
+        effort.swap_logs();
+        assert!(reads(BYTES - 10), "a line is written all the same");
+        effort.swap_logs();
+        assert!(!reads(1), "the request has no more than before");
+        effort.swap_logs();
+        assert!(reads(10) && !reads(1), "nor has the line of another part of it");
     }
 }

@@ -416,3 +416,17 @@ fn a_list_finds_what_its_patterns_find_one_after_the_other() {
     }
     assert!(found > 1_000 && none > 1_000, "{found} {none}");
 }
+
+/// A body of many megabytes in $request_body was searched to its end, in one step.
+#[test]
+fn one_pattern_reads_so_many_bytes_and_no_more() {
+    let mut vars = Variables::default();
+    let long = vec![b'a'; 32 << 20];
+    for (source, most) in [("b$", 8 << 20), ("(?<!x)b", 64 << 10)] {
+        let pattern = Pattern::new(source.as_bytes(), Case::Sensitive, &mut vars).expect("valid");
+        assert_eq!(pattern.is_match(&long[..most]), Ok(false), "{source}");
+        let why = pattern.is_match(&long).expect_err("too long").to_string();
+        assert!(why.contains("too long texts") && why.len() < 200, "{why}");
+        pattern.find(&long).expect_err("too long");
+    }
+}

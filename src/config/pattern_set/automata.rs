@@ -124,6 +124,11 @@ impl Automata {
         Automata { groups: groups.into() }
     }
 
+    /// How many times the subject is read.
+    pub fn count(&self) -> usize {
+        self.groups.len()
+    }
+
     /// Reports words of marks of patterns that match or may match, and whether they certainly do.
     pub fn each(&self, subject: &[u8], effort: &mut Effort, mut found: impl FnMut(u32, u64, bool)) {
         // PCRE2's `$` also matches before a final newline, so these subjects are left to it.

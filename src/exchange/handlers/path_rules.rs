@@ -95,7 +95,7 @@ impl PathRules {
             uri.clone_from(&ex.route.uri);
         }
         let redirected = redirected.filter(|_| !is_internal);
-        let home = find(&config, ex.route.server, &uri);
+        let home = find(ex, &uri);
         let shown = Shown::of(ex, cx);
         let is_uniform = !shown.is_for_uri()
             && home.is_some_and(|home| has_one_rule(&config, ex.route.server, home))
@@ -109,8 +109,7 @@ impl PathRules {
         let Some(home) = self.home.filter(|_| self.is_uniform && !depends_on_name(ex.location(), action)) else {
             return false;
         };
-        find(&ex.config, ex.route.server, uri) == Some(home)
-            && !location::may_differ_below(&ex.config, ex.route.server, uri, home)
+        find(ex, uri) == Some(home) && !location::may_differ_below(&ex.config, ex.route.server, uri, home)
     }
 
     /// Checks whether the client may do so.
@@ -140,7 +139,7 @@ impl PathRules {
         to: Option<&[u8]>,
     ) -> Result<TargetLimits, Refusal> {
         let config = ex.config.clone();
-        let found = find(&config, ex.route.server, target.uri);
+        let found = find(ex, target.uri);
         let location = config.location(ex.route.location);
         if self.is_uniform && found == self.home && !depends_on_name(location, action) {
             return Ok(TargetLimits::of(location, target.uri, methods::allowed(ex)));
@@ -192,7 +191,7 @@ impl PathRules {
     /// images within the folder of the upload may get them; one of a folder below may not.
     fn brings_to(&self, ex: &Exchange, uri: &[u8]) -> bool {
         let config = &ex.config;
-        let find = |uri: &[u8]| find(config, ex.route.server, uri);
+        let find = |uri: &[u8]| find(ex, uri);
         let (own, around) = (find(uri), find(folder(bare(uri))));
         let is_taken = |id: LocationId| Some(id) == self.home || config.location(id).stores();
         // If the request's own location redirects, the location that it leads to is checked.
@@ -202,7 +201,7 @@ impl PathRules {
 
     /// The folder of the name is one of the request's own location.
     pub fn is_in_home(&self, ex: &Exchange, uri: &[u8]) -> bool {
-        self.home.is_some() && find(&ex.config, ex.route.server, folder(bare(uri))) == self.home
+        self.home.is_some() && find(ex, folder(bare(uri))) == self.home
     }
 
     /// The folder of a name whose location only reads (images), if the folder's own location is another than the
@@ -214,7 +213,7 @@ impl PathRules {
         uri: &'u [u8],
     ) -> Option<&'u [u8]> {
         let folder = folder(bare(uri));
-        let around = find(&ex.config, ex.route.server, folder).filter(|around| Some(*around) != self.home)?;
+        let around = find(ex, folder).filter(|around| Some(*around) != self.home)?;
         (!target_limits.takes_uploads && ex.config.location(around).stores()).then_some(folder)
     }
 
@@ -389,12 +388,14 @@ pub fn check_directory(ex: &mut Exchange, cx: &mut Services) -> Result<(), Refus
 
 /// Whether what is visible under one URI has the rules of the same location under the other.
 pub fn belong_together(ex: &Exchange, one: &[u8], other: &[u8]) -> bool {
-    let find = |uri: &[u8]| find(&ex.config, ex.route.server, uri);
+    let find = |uri: &[u8]| find(ex, uri);
     find(one).is_some_and(|home| find(other) == Some(home))
 }
 
-fn find(config: &Config, server: ServerId, uri: &[u8]) -> Option<LocationId> {
-    location::find(config, server, uri, &mut NoTrace).ok().map(|found| found.location)
+fn find(ex: &Exchange, uri: &[u8]) -> Option<LocationId> {
+    let (config, server) = (&ex.config, ex.route.server);
+    let found = ex.route.effort.spend(|effort| location::find_within(config, server, uri, &mut NoTrace, effort));
+    found.ok().map(|found| found.location)
 }
 
 /// The request is what the form of a listing became: a DELETE, MOVE or MKCOL of the name in the form.

@@ -227,6 +227,7 @@ impl TreeRules {
         name: &CStr,
         (kind, size): (FileKind, u64),
     ) -> Result<(), Refusal> {
+        ex.route.effort.renew();
         let end: &[u8] = if kind == FileKind::Dir { b"/" } else { b"" };
         let whole = |base: &[u8]| [base, parent, name.to_bytes(), end].concat();
         let (uri, path) = (whole(&self.base.uri), whole(&self.base.path));

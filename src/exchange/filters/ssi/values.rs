@@ -4,7 +4,7 @@
 //! page's last regex, and names are case-insensitive.
 
 use super::state::{ENTRY, Shared};
-use crate::config::pattern::PagePattern;
+use crate::config::pattern::{PagePattern, RequestEffort};
 use crate::exchange::variables::{self, Is};
 use crate::exchange::{Exchange, Printable};
 use crate::http::escape::unescape;
@@ -116,7 +116,7 @@ pub fn holds(expr: &[u8], shared: &mut Shared, ex: &mut Exchange, cx: &mut Servi
     let same = match right {
         [b'/', pattern @ .., b'/'] => {
             let pattern = expand(pattern, shared, ex, cx)?;
-            shared.matches(&pattern, &left)?
+            shared.matches(&pattern, &left, &ex.route.effort)?
         }
         [b'/', _, ..] => return Err(invalid()),
         // An escaped slash begins no regex.
@@ -171,9 +171,9 @@ impl Shared {
         Ok(())
     }
 
-    fn matches(&mut self, pattern: &[u8], subject: &[u8]) -> Outcome<bool> {
+    fn matches(&mut self, pattern: &[u8], subject: &[u8], effort: &RequestEffort) -> Outcome<bool> {
         let compiled = PagePattern::new(pattern)?;
-        let Some(groups) = compiled.find(subject)? else { return Ok(false) };
+        let Some(groups) = effort.spend(|effort| compiled.find(subject, effort))? else { return Ok(false) };
         for (name, group) in compiled.names() {
             self.set(name.as_bytes(), groups.get(group).cloned().unwrap_or_default())?;
         }

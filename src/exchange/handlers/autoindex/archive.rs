@@ -144,6 +144,7 @@ impl Gathering {
     /// Whether the client may read or list what has this path; if not, it is left out.
     fn judge_one(&mut self, ex: &mut Exchange, cx: &mut Services, path: Vec<u8>, action: PathAction) -> bool {
         self.judged += 1;
+        ex.route.effort.renew();
         let may = may(ex, cx, &self.rules, (&self.uri, &self.path), (&path, action));
         if !may {
             self.refused.insert(path);

@@ -111,6 +111,7 @@ impl Searching {
         if !is_dir && !is_wanted {
             return;
         }
+        ex.route.effort.renew();
         let top = (&self.uri[..], &self.path[..]);
         let action = if is_dir { PathAction::List } else { PathAction::Find };
         if !self.is_uniform && !may(ex, cx, &self.rules, top, (&found.path, action)) {
