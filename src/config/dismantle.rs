@@ -2,10 +2,17 @@
 //! the event loop should.
 
 use super::ast::Directive;
-use super::model::{Config, Names, Tables};
+use super::model::{Config, LocationTree, Names, Tables};
+use super::script::{OpTest, Script};
 use super::settings::map::MapTable;
+use super::settings::upstream::Upstream;
+use crate::sys::process;
 use crate::util::checkpoint;
 use crate::util::hash::free_some;
+use std::rc::Rc;
+
+/// Small entries of a list that are freed in a step.
+const SOME: usize = 64;
 
 /// Frees a tree, passing checkpoints. The parser bounds the depth of the recursion.
 pub fn tree(tree: Vec<Directive>) {
@@ -20,10 +27,25 @@ pub fn tree(tree: Vec<Directive>) {
 /// Frees parts of an unused configuration while `goes_on` returns true. Returns true when only small parts are left.
 pub fn config(config: &mut Config, mut goes_on: impl FnMut() -> bool) -> bool {
     while goes_on() {
+        process::sort_freed_blocks();
         if of_tables(&mut config.tables) || config.endpoints.iter_mut().any(|endpoint| of_names(&mut endpoint.names)) {
             continue;
         }
-        if config.locations.pop().is_none() & config.servers.pop().is_none() & config.endpoints.pop().is_none() {
+        if let Some(location) = config.locations.last_mut()
+            && (of_script(&mut location.script) || location.tree.as_deref_mut().is_some_and(of_tree))
+        {
+            continue;
+        }
+        if config.servers.last_mut().is_some_and(|server| of_tree(&mut server.tree))
+            || config.upstreams.last_mut().is_some_and(of_upstream)
+        {
+            continue;
+        }
+        let are_left = config.locations.pop().is_some()
+            | config.servers.pop().is_some()
+            | config.endpoints.pop().is_some()
+            | some(&mut config.upstreams);
+        if !are_left {
             return true;
         }
     }
@@ -37,6 +59,36 @@ fn of_tables(tables: &mut Tables) -> bool {
         of_texts || map.set.take().is_some() || map.regexes.pop().is_some()
     };
     tables.maps.iter_mut().any(of_map) || tables.geos.iter_mut().any(|geo| geo.values.pop().is_some())
+}
+
+/// Frees some entries of a list. False: it is empty.
+fn some<T>(list: &mut Vec<T>) -> bool {
+    let len = list.len();
+    list.truncate(len.saturating_sub(SOME));
+    len > 0
+}
+
+/// As [`of_tables`]; an op may have a pattern whose engine is large.
+fn of_script(script: &mut Script) -> bool {
+    if script.ops.pop().is_some() || script.set_runs.pop().is_some() {
+        return true;
+    }
+    let Some(list) = script.lists.lists.last_mut() else { return false };
+    let has_freed = match &mut list.test {
+        OpTest::Texts(table) | OpTest::NoTexts(table) => free_some(table),
+        OpTest::Maps(maps) => free_some(&mut maps.named),
+        OpTest::Patterns(_) | OpTest::NoPatterns(_) | OpTest::Geos(_) => false,
+    };
+    has_freed || script.lists.lists.pop().is_some()
+}
+
+fn of_tree(tree: &mut LocationTree) -> bool {
+    free_some(&mut tree.exact) || some(&mut tree.prefixes) || tree.set.take().is_some() || tree.regexes.pop().is_some()
+}
+
+/// Of a group that nothing else uses.
+fn of_upstream(upstream: &mut Rc<Upstream>) -> bool {
+    Rc::get_mut(upstream).is_some_and(|upstream| some(&mut upstream.peers) || some(&mut upstream.dynamic))
 }
 
 fn of_names(names: &mut Names) -> bool {
@@ -74,5 +126,38 @@ mod tests {
         }));
         assert!(steps > 1990 + 1000 / 256, "{steps}");
         assert!(spent.tables.maps[0].regexes.is_empty() && spent.tables.geos[0].values.is_empty());
+    }
+
+    #[test]
+    fn scripts_locations_and_groups_of_thousands_are_freed_in_steps() {
+        let rewrites: String = (0..1000).map(|n| format!("rewrite ^/p{n}/[a-z]+x{n}$ /q;")).collect();
+        let texts: String = (0..1000).map(|n| format!("if ($arg_a = x{n}) {{ return 403; }}")).collect();
+        let places: String = (0..1000).map(|n| format!("location /l{n} {{ }} location = /e{n} {{ }}")).collect();
+        let servers: String = (0..1000).map(|n| format!("server 127.0.0.1:{};", 1000 + n)).collect();
+        let text = format!(
+            "upstream u {{ {servers} }} server {{ listen 127.0.0.1:1; {rewrites} {places} location / {{ {texts} }} }}"
+        );
+        let mut loaded = load_text("x.conf", text.as_bytes(), &LoadOptions::default());
+        let mut spent = resolve(&mut loaded, Path::new("/srv"), Form::Webserv, Vec::new(), None).config.expect("valid");
+        let entries = |spent: &Config| -> usize {
+            let ops = spent.locations.iter().map(|location| location.script.ops.len());
+            let trees = spent.servers.iter().map(|server| server.tree.prefixes.len() + server.tree.exact.len());
+            let peers = spent.upstreams.iter().map(|upstream| upstream.peers.len());
+            ops.chain(trees).chain(peers).sum()
+        };
+        let mut before = entries(&spent);
+        assert!(before >= 5000, "{before}");
+        while !config(&mut spent, {
+            let mut steps = 2;
+            move || {
+                steps -= 1;
+                steps > 0
+            }
+        }) {
+            let left = entries(&spent);
+            assert!(before - left <= 512, "{} in one step", before - left);
+            before = left;
+        }
+        assert_eq!(before, 0);
     }
 }

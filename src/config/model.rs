@@ -75,6 +75,12 @@ pub struct Config {
     pub hidden_dirs: Vec<Box<[u8]>>,
 }
 
+impl AsRef<[Rc<Upstream>]> for Config {
+    fn as_ref(&self) -> &[Rc<Upstream>] {
+        &self.upstreams
+    }
+}
+
 impl Config {
     /// `id` must be one of this configuration.
     pub fn server(&self, id: ServerId) -> &Server {

@@ -219,6 +219,9 @@ impl Drafts {
         }
         // Optional groups come last, so removing unresolved ones does not change the ids of others.
         self.all.retain(|draft| !draft.optional || !draft.upstream.peers.is_empty());
+        // Freed step by step, as they were filled.
+        blocks.into_iter().for_each(|_| checkpoint::pass());
+        self.by_name.into_iter().for_each(|_| checkpoint::pass());
         self.all.into_iter().map(finished).collect()
     }
 }

@@ -408,6 +408,7 @@ impl Server {
             || self.cx.has_dirs_to_find()
             || self.cx.has_ended_dirs()
             || !self.spent_configs.is_empty()
+            || self.cx.upstream_balance.is_pruning()
             || self.old_configs.iter().any(|config| Rc::strong_count(config) == 1)
             || !self.held.is_empty()
             || self.returning.is_some()

@@ -235,6 +235,9 @@ impl Server {
         if self.spent_configs.len() < spent {
             self.cx.upstream_balance.prune();
         }
+        while self.cx.upstream_balance.is_pruning() && !self.cx.slice.tick() {
+            self.cx.upstream_balance.prune_some();
+        }
     }
 
     /// Applies a configuration. If it is wrong, or sockets are unavailable, nothing changes.

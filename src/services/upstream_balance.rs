@@ -3,6 +3,8 @@
 //! exists as long as the group is in use: by the configuration or, for a group made for a request, by that request and
 //! its idle connections.
 
+mod pruning;
+
 use super::upstream_time::{RequestTimes, Times};
 use crate::config::settings::upstream::{MeasuredTime, Method, Ring, Upstream, UpstreamServer as Server};
 use crate::sys::random;
@@ -21,6 +23,10 @@ const STEPS: u32 = 20;
 pub struct Balance {
     /// By the group's address, which is unique while this holds the group.
     groups: FastMap<usize, Group>,
+    /// Those that a search for unused ones has not come to.
+    unsure: FastMap<usize, Group>,
+    /// Another search follows the one under way.
+    again: bool,
     /// The number of groups at which unused ones are searched for.
     full: usize,
     rng: Rng,
@@ -291,6 +297,7 @@ impl Balance {
     /// A group's names have new addresses: servers that stay keep their state, which requests begun before still update
     /// (nginx).
     pub fn succeed(&mut self, before: &Rc<Upstream>, now: &Rc<Upstream>) {
+        self.settle(before);
         let Some(old) = self.groups.get(&Rc::as_ptr(before).addr()) else { return };
         let old_peers = before.peers.iter().enumerate().rev();
         let places: FastMap<_, _> = old_peers.map(|(at, peer)| ((peer.line, &peer.addr), at)).collect();
@@ -311,17 +318,10 @@ impl Balance {
         }
     }
 
-    /// Drops groups that are no longer used: of an old configuration, of a finished request, or with a name's old
-    /// addresses.
-    pub fn prune(&mut self) {
-        self.groups.retain(|_, group| Rc::strong_count(&group.upstream) > 1);
-        // Doubled, so that on average each new group pays for checking two.
-        self.full = FEW.max(2 * self.groups.len());
-    }
-
     /// The state of a server of the group.
     pub fn seen(&self, upstream: &Rc<Upstream>, peer: usize, now: u64) -> ServerState {
-        let group = self.groups.get(&Rc::as_ptr(upstream).addr());
+        let key = Rc::as_ptr(upstream).addr();
+        let group = self.groups.get(&key).or_else(|| self.unsure.get(&key));
         let Some(state) = group.and_then(|group| group.peers.get(peer)) else { return ServerState::default() };
         let state = state.borrow();
         let limits = upstream.peers.get(peer).map(|peer| (peer.max_fails, peer.fail_timeout.0));
@@ -332,8 +332,13 @@ impl Balance {
     }
 
     fn group(&mut self, upstream: &Rc<Upstream>) -> &mut Group {
-        if self.groups.len() >= self.full && !self.groups.contains_key(&Rc::as_ptr(upstream).addr()) {
-            self.prune();
+        self.settle(upstream);
+        if !self.groups.contains_key(&Rc::as_ptr(upstream).addr()) {
+            if self.groups.len() >= self.full && !self.is_pruning() {
+                self.prune();
+                self.settle(upstream);
+            }
+            self.prune_some();
         }
         self.groups.entry(Rc::as_ptr(upstream).addr()).or_insert_with(|| {
             let fresh = |weight: u32| State { effective: i64::from(weight), ..State::default() };

@@ -15,6 +15,7 @@ use super::resolver::{Answer, LookupError, LookupResult, Question, Records, Reso
 use crate::config::model::Config;
 use crate::config::settings::upstream::Dynamic;
 use crate::config::settings::upstream::{Upstream, UpstreamServer};
+use crate::sys::process;
 use crate::sys::socket::Addr;
 use crate::util::dns::Service;
 use crate::util::hash::{FastMap, free_some};
@@ -33,12 +34,21 @@ const BEGUN_AT_ONCE: usize = 64;
 /// Maximum number of groups made at a time: 5000 in one step held up other clients for 19 ms.
 const MADE: usize = 128;
 
+/// Maximum number of groups listed at a time: 50 000 in one step took 17 ms.
+const LISTED: usize = 1024;
+
+/// The groups of a configuration.
+type Groups = Rc<dyn AsRef<[Rc<Upstream>]>>;
+
 /// A group, and a name in it.
 type Place = (usize, usize);
 
 /// The groups of the configuration that have such servers.
 #[derive(Default)]
 pub struct UpstreamNames {
+    /// The configuration's groups, and how many of them have been looked at: the others are not among `groups` yet, but
+    /// for those that a request wanted.
+    unlisted: Option<(Groups, usize)>,
     groups: Vec<Group>,
     /// Where they are, by the address of the configured group.
     places: FastMap<usize, usize>,
@@ -74,6 +84,7 @@ struct Group {
 struct Before {
     groups: Vec<Group>,
     by_name: FastMap<Rc<str>, usize>,
+    dues: BTreeSet<(u64, Place)>,
 }
 
 impl Before {
@@ -108,36 +119,64 @@ struct Address {
 
 impl UpstreamNames {
     /// Applies a new configuration. Names also in the old one keep their addresses.
-    pub fn adopt(&mut self, config: &Config) {
-        self.adopt_groups(&config.upstreams);
+    pub fn adopt(&mut self, config: &Rc<Config>) {
+        self.adopt_groups(config.clone());
     }
 
-    fn adopt_groups(&mut self, upstreams: &[Rc<Upstream>]) {
-        let UpstreamNames { groups, by_name, before, .. } = std::mem::take(self);
+    fn adopt_groups(&mut self, all: Groups) {
+        let UpstreamNames { groups, by_name, before, dues, .. } = std::mem::take(self);
         self.before = before;
         if !groups.is_empty() {
-            self.before.push(Before { groups, by_name });
+            self.before.push(Before { groups, by_name, dues });
         }
-        let bases = upstreams.iter().filter(|upstream| !upstream.dynamic.is_empty());
-        // Growing large tables would take most of this step.
-        let count = bases.clone().count();
-        self.groups.reserve(count);
-        self.places.reserve(count);
-        self.by_name.reserve(count);
-        for base in bases {
-            let at = self.groups.len();
-            self.groups.push(Group { base: base.clone(), current: base.clone(), names: Vec::new() });
-            self.places.insert(Rc::as_ptr(base).addr(), at);
-            self.by_name.entry(base.name.clone()).or_insert(at);
+        self.unlisted = Some((all, 0));
+    }
+
+    /// Lists some of the configuration's groups.
+    fn list_some(&mut self) {
+        let Some((all, from)) = self.unlisted.take() else { return };
+        let groups = (*all).as_ref();
+        let end = groups.len().min(from + LISTED);
+        for base in groups.get(from..end).unwrap_or_default() {
+            if !base.dynamic.is_empty() && !self.places.contains_key(&Rc::as_ptr(base).addr()) {
+                self.list(base);
+            }
         }
+        if end < groups.len() {
+            self.unlisted = Some((all, end));
+        }
+    }
+
+    fn list(&mut self, base: &Rc<Upstream>) -> usize {
+        let at = self.groups.len();
+        self.groups.push(Group { base: base.clone(), current: base.clone(), names: Vec::new() });
+        self.places.insert(Rc::as_ptr(base).addr(), at);
+        self.by_name.entry(base.name.clone()).or_insert(at);
+        at
+    }
+
+    /// Where the group is, listed now if its turn has not come. None: it is another configuration's, or has only
+    /// addresses.
+    fn place(&mut self, base: &Rc<Upstream>) -> Option<usize> {
+        if let Some(at) = self.places.get(&Rc::as_ptr(base).addr()) {
+            return Some(*at);
+        }
+        let (all, from) = self.unlisted.as_ref().filter(|_| !base.dynamic.is_empty())?;
+        let mut left = (**all).as_ref().iter().skip(*from);
+        left.any(|group| Rc::ptr_eq(group, base)).then(|| self.list(base))
     }
 
     /// Makes some of the groups, or frees some of those before.
     fn make_some(&mut self) {
-        if self.made == self.groups.len() {
-            let Some(Before { groups, by_name }) = self.before.last_mut() else { return };
+        self.list_some();
+        if self.made == self.groups.len() && self.unlisted.is_none() {
+            let Some(Before { groups, by_name, dues }) = self.before.last_mut() else { return };
+            process::sort_freed_blocks();
             groups.truncate(groups.len().saturating_sub(MADE));
-            if !free_some(by_name) && groups.is_empty() {
+            for _ in 0..MADE {
+                dues.pop_first();
+            }
+            if !free_some(by_name) && groups.is_empty() && dues.is_empty() {
                 self.before.pop();
             }
             return;
@@ -160,14 +199,14 @@ impl UpstreamNames {
 
     /// The group with the current addresses.
     pub fn current(&mut self, base: &Rc<Upstream>) -> Rc<Upstream> {
-        let Some(at) = self.places.get(&Rc::as_ptr(base).addr()).copied() else { return base.clone() };
+        let Some(at) = self.place(base) else { return base.clone() };
         self.make(at);
         self.groups.get(at).map_or_else(|| base.clone(), |group| group.current.clone())
     }
 
     /// Monotonic milliseconds; None: nothing is due.
     pub fn next_due(&self) -> Option<u64> {
-        if self.made < self.groups.len() || !self.before.is_empty() {
+        if self.unlisted.is_some() || self.made < self.groups.len() || !self.before.is_empty() {
             return Some(0);
         }
         self.next_lookup()

@@ -5,7 +5,7 @@
 //! What bounds it: [`pass`] after at most a few hundred microseconds of work, [`pass_costly`] around a step that may
 //! take longer by itself. The first [`FREE`] light steps are one piece, so that a small configuration is read at once.
 
-use crate::sys::clock;
+use crate::sys::{clock, process};
 use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
 use std::os::fd::BorrowedFd;
@@ -60,6 +60,7 @@ pub fn pass() {
     }
     STEPS.set(if steps == u32::MAX - 1 { FREE } else { steps + 1 });
     if steps >= FREE && steps.is_multiple_of(STEPS_PER_READING) {
+        process::sort_freed_blocks();
         pass_costly();
     }
 }

@@ -143,9 +143,14 @@ impl Hasher for FastHasher {
 /// Entries that [`free_some`] removes: each call also looks at the emptied part of the table.
 const REMOVED_AT_ONCE: usize = 256;
 
+/// Takes some entries out of a large table.
+pub fn take_some<K: Eq + Hash, V>(table: &mut FastMap<K, V>) -> impl Iterator<Item = (K, V)> {
+    table.extract_if(|_, _| true).take(REMOVED_AT_ONCE)
+}
+
 /// Frees some entries of a large table. False: it is empty.
 pub fn free_some<K: Eq + Hash, V>(table: &mut FastMap<K, V>) -> bool {
-    table.extract_if(|_, _| true).take(REMOVED_AT_ONCE).count() > 0
+    take_some(table).count() > 0
 }
 
 #[cfg(test)]

@@ -292,6 +292,7 @@ impl Build {
         let mut sizes: HashMap<&str, u64> = HashMap::new();
         let mut faults = Vec::new();
         for zone in &zones {
+            checkpoint::pass();
             let Some(size) = zone.size else { continue };
             let known = *sizes.entry(&*zone.name).or_insert(size);
             if known != size {
@@ -307,6 +308,8 @@ impl Build {
             faults.push(Diagnostic::emerg(zone.span, text).help(format!("zone {} 64k;", zone.name)));
         }
         faults.into_iter().for_each(|fault| self.diagnostics.push(fault));
+        drop(sizes);
+        zones.into_iter().for_each(|_| checkpoint::pass());
     }
 
     /// Reports zones of limit_req, limit_conn and dav_ext_lock that are not defined, in nginx's words.

@@ -122,7 +122,38 @@ fn groups_made_for_requests_go_with_them() {
     assert_eq!(balance.seen(&kept, 0, 1).busy, 1, "what is in use is counted on");
     drop(under_way);
     balance.prune();
+    while balance.is_pruning() {
+        balance.prune_some();
+    }
     assert_eq!(balance.groups.len(), 1);
+}
+
+#[test]
+fn thousands_of_groups_are_dropped_in_steps_and_keep_their_state_meanwhile() {
+    let mut balance = Balance::default();
+    let groups: Vec<_> = (0..3000).map(|_| upstream("1 1", Method::RoundRobin)).collect();
+    for group in &groups {
+        balance.take(group, &mut Tried::default(), by(&client(1)), 1).expect("a server");
+    }
+    let busy = |balance: &Balance, group| (0..2).map(|peer| balance.seen(group, peer, 1).busy).sum::<u32>();
+    while balance.is_pruning() {
+        balance.prune_some();
+    }
+    let kept = groups[7].clone();
+    drop(groups);
+    balance.prune();
+    balance.prune();
+    let mut before = balance.groups.len() + balance.unsure.len();
+    let mut steps = 0;
+    while balance.is_pruning() {
+        assert_eq!(busy(&balance, &kept), 1);
+        balance.prune_some();
+        let left = balance.groups.len() + balance.unsure.len();
+        assert!(before - left <= 256, "{}", before - left);
+        (before, steps) = (left, steps + 1);
+    }
+    assert!(steps >= 3000 / 256, "{steps}");
+    assert_eq!((balance.groups.len(), busy(&balance, &kept)), (1, 1));
 }
 
 #[test]

@@ -19,6 +19,14 @@ fn groups(count: usize, settings: &Rc<ResolverSettings>) -> Vec<Rc<Upstream>> {
     (0..count).map(group).collect()
 }
 
+/// All are listed at once.
+fn adopt(names: &mut UpstreamNames, groups: &[Rc<Upstream>]) {
+    names.adopt_groups(Rc::new(groups.to_vec()));
+    while names.unlisted.is_some() {
+        names.list_some();
+    }
+}
+
 /// How many groups have been made.
 fn made(names: &UpstreamNames) -> usize {
     names.groups.iter().filter(|group| !group.names.is_empty()).count()
@@ -36,7 +44,7 @@ fn more_names_than_are_looked_up_at_a_time_wait_and_none_is_refused() {
     let settings = Rc::new(ResolverSettings { servers, valid: None, ipv4: true, ipv6: false });
     let (mut names, mut resolver, mut now) = (UpstreamNames::default(), Resolver::default(), 1000);
     let all = groups(ASKED, &settings);
-    names.adopt_groups(&all);
+    adopt(&mut names, &all);
     for _ in 0..all.len().div_ceil(MADE) {
         names.make_some();
     }
@@ -63,7 +71,7 @@ fn a_reload_keeps_the_addresses_of_names_that_stay() {
     let settings = Rc::new(ResolverSettings { servers, valid: None, ipv4: true, ipv6: false });
     let (before, after) = (groups(3, &settings), groups(4, &settings));
     let mut names = UpstreamNames::default();
-    names.adopt_groups(&before);
+    adopt(&mut names, &before);
     names.make_some();
     let addr = SocketAddr::from(([192, 0, 2, 1], 7));
     names.groups[1].names[1].addresses = vec![Address { addr, weight: 0, backup: false }];
@@ -72,7 +80,7 @@ fn a_reload_keeps_the_addresses_of_names_that_stay() {
         names.current(base).peers.iter().map(|peer| peer.name.to_string()).collect()
     };
     assert_eq!(shown(&mut names, &before[1]), ["192.0.2.1:7"]);
-    names.adopt_groups(&after);
+    adopt(&mut names, &after);
     assert_eq!(shown(&mut names, &after[1]), ["192.0.2.1:9"], "with the port that it has now");
     assert!(shown(&mut names, &after[0]).is_empty() && shown(&mut names, &after[3]).is_empty());
     assert!(Rc::ptr_eq(&names.current(&before[1]), &before[1]), "no longer known");
@@ -90,12 +98,12 @@ fn many_groups_are_adopted_in_steps_and_a_request_finds_its_own_at_once() {
     let (before, after) = (groups(count, &settings), groups(count, &settings));
     let addr = SocketAddr::from(([192, 0, 2, 1], 9));
     let mut names = UpstreamNames::default();
-    names.adopt_groups(&before);
+    adopt(&mut names, &before);
     for group in 0..count {
         names.make(group);
         names.groups[group].names[0].addresses = vec![Address { addr, weight: 0, backup: false }];
     }
-    names.adopt_groups(&after);
+    adopt(&mut names, &after);
     assert_eq!((made(&names), names.dues.len()), (0, 0));
     assert_eq!(names.current(&after[count - 1]).peers[0].name, addr.to_string().into());
     assert_eq!(made(&names), 1);
@@ -120,14 +128,14 @@ fn reloads_that_follow_each_other_adopt_groups_in_steps_and_lose_no_address() {
     let count = 2 * MADE;
     let generations: Vec<_> = (0..4).map(|_| groups(count, &settings)).collect();
     let mut names = UpstreamNames::default();
-    names.adopt_groups(&generations[0]);
+    adopt(&mut names, &generations[0]);
     let addr = SocketAddr::from(([192, 0, 2, 1], 9));
     for group in 0..count {
         names.make(group);
         names.groups[group].names[0].addresses = vec![Address { addr, weight: 0, backup: false }];
     }
     for next in &generations[1..] {
-        names.adopt_groups(next);
+        adopt(&mut names, next);
         assert_eq!(made(&names), 0, "none is made in the step of the reload");
         names.make_some();
         assert_eq!(made(&names), MADE);
@@ -145,4 +153,30 @@ fn reloads_that_follow_each_other_adopt_groups_in_steps_and_lose_no_address() {
     }
     assert!((1 + 3 * count / MADE..20).contains(&steps), "{steps}");
     assert_eq!((made(&names), names.before.len()), (count, 0));
+}
+
+/// Fifty thousand were one step of 17 ms.
+#[test]
+fn the_groups_of_a_reload_are_listed_in_steps_and_a_request_finds_its_own_at_once() {
+    let servers = [([127, 0, 0, 1], 53).into()].into();
+    let settings = Rc::new(ResolverSettings { servers, valid: None, ipv4: true, ipv6: false });
+    let (all, others) = (groups(2 * LISTED + 1, &settings), groups(1, &settings));
+    let mut names = UpstreamNames::default();
+    names.adopt_groups(Rc::new(all.clone()));
+    assert_eq!((names.groups.len(), names.next_due()), (0, Some(0)));
+    names.current(&all[2 * LISTED]);
+    names.current(&all[2 * LISTED]);
+    assert!(Rc::ptr_eq(&names.current(&others[0]), &others[0]), "another configuration's");
+    assert_eq!((names.groups.len(), made(&names)), (1, 1));
+    let mut before = 1;
+    while names.unlisted.is_some() {
+        names.make_some();
+        assert!(names.groups.len() - before <= LISTED);
+        before = names.groups.len();
+    }
+    assert_eq!(names.groups.len(), all.len());
+    let is_listed = |(at, base): (usize, &Rc<Upstream>)| {
+        names.places.contains_key(&Rc::as_ptr(base).addr()) && names.by_name.contains_key(&*format!("u{at}"))
+    };
+    assert!(all.iter().enumerate().all(is_listed));
 }
