@@ -10,6 +10,7 @@ use crate::http::request_head::RequestHead;
 use crate::http::version::Version;
 use crate::services::Services;
 use crate::services::temp_dir::{Keep, TempFile, TempFileError};
+use crate::sys::Errno;
 
 /// `proxy_request_buffering on`, `$request_body_file` and others read the body from here.
 pub struct BufferedBody {
@@ -92,6 +93,24 @@ impl BufferedBody {
     /// The level at which the log mentions its file: if no file was asked for, the buffer may be too small.
     pub fn level(&self) -> Level {
         if self.file_only == InFileOnly::Off { Level::Warn } else { Level::Notice }
+    }
+
+    /// Appends the next piece from `at` on, of `most` bytes.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is shorter than it was.
+    pub fn read(&self, at: u64, most: usize, into: &mut Vec<u8>) -> Result<(), Errno> {
+        match &self.file {
+            Some(file) => match file.read(at, most, into)? {
+                0 => Err(Errno::EIO),
+                _ => Ok(()),
+            },
+            None => {
+                let rest = self.memory.get(at as usize..).unwrap_or_default();
+                into.extend_from_slice(rest.get(..most).unwrap_or(rest));
+                Ok(())
+            }
+        }
     }
 
     /// Bytes of it so far.

@@ -207,6 +207,10 @@ fn close(ex: &mut Exchange, status: Status) {
 /// (nginx).
 fn start_over(ex: &mut Exchange) {
     ex.response.clear();
+    if ex.progress.replayed.take().is_some() {
+        // A handler left while it got the buffered body: that is still there, whole.
+        ex.progress.rx = Rx::Done;
+    }
     if let Some(record) = ex.log.upstream.as_deref_mut() {
         record.leave();
     }

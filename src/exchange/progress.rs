@@ -52,6 +52,9 @@ pub struct Progress {
     pub body_lost: bool,
     /// The body, where it is collected before an upstream gets it (proxy_request_buffering).
     pub body: Option<BufferedBody>,
+    /// How much of that body the handler has, which began after all of it had been read: an internal redirect led
+    /// there.
+    pub replayed: Option<u64>,
     /// The trailer fields behind the body.
     pub trailers: Fields,
     /// How far the response has been written.

@@ -4,6 +4,7 @@
 use super::state::RequestReader;
 use super::write::{self, Flushed};
 use super::{respond, splice};
+use crate::config::model::Level;
 use crate::conn::io::{CloseReason, Io, Step};
 use crate::conn::timers::Timer;
 use crate::conn::transport::Transport;
@@ -195,6 +196,9 @@ pub fn body(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Step {
         io.arm(Timer::Pause, until);
         return Step::Wait;
     }
+    if ex.progress.replayed.is_some() {
+        return replay(active, turn);
+    }
     if !reader.has_more()
         && let Some(outcome) = splice::body(io, active, turn)
     {
@@ -243,6 +247,39 @@ pub fn body_piece(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> 
     bytes.clear();
     turn.cx.scratch = bytes;
     step
+}
+
+/// The next piece of a body that was read before its handler began: the `replayed` of
+/// [`Progress`](crate::exchange::progress::Progress).
+fn replay(active: &mut Active, turn: &mut Turn<'_>) -> Step {
+    let Active { ex, handler, .. } = active;
+    let (Some(at), Some(body)) = (ex.progress.replayed, &ex.progress.body) else { return Step::Again };
+    if at >= body.len() {
+        (ex.progress.rx, ex.progress.replayed) = (Rx::Done, None);
+        return complete(active, turn.cx);
+    }
+    let mut bytes = std::mem::take(&mut turn.cx.scratch);
+    bytes.clear();
+    let outcome = match body.read(at, SCRATCH, &mut bytes) {
+        Ok(()) => {
+            turn.budget.moved(bytes.len());
+            ex.progress.replayed = Some(at + bytes.len() as u64);
+            handlers::accept(ex, handler, turn.cx, &bytes)
+        }
+        Err(e) => {
+            ex.report(turn.cx, Level::Crit, format_args!("the buffered body could not be read {e}"));
+            Err(Flow::Status(Status::INTERNAL_SERVER_ERROR))
+        }
+    };
+    bytes.clear();
+    turn.cx.scratch = bytes;
+    if let Err(flow) = outcome {
+        // All of it is there for whatever comes next.
+        (ex.progress.rx, ex.progress.replayed) = (Rx::Done, None);
+        active.apply_flow(turn.cx, flow);
+        return Step::Again;
+    }
+    if turn.budget.is_used_up() { Step::Yield } else { Step::Again }
 }
 
 /// What [`fill`] got.
@@ -354,10 +391,16 @@ fn decode(active: &mut Active, cx: &mut Services, bytes: &mut [u8]) -> Step {
 }
 
 fn finish(active: &mut Active, cx: &mut Services, rest: &[u8]) -> Step {
-    let Active { ex, handler, reader, .. } = active;
+    let Active { ex, reader, .. } = active;
     reader.input.extend_from_slice(rest);
     ex.progress.rx = Rx::Done;
     ex.progress.trailers = reader.end_body();
+    complete(active, cx)
+}
+
+/// The handler has the whole body.
+fn complete(active: &mut Active, cx: &mut Services) -> Step {
+    let Active { ex, handler, .. } = active;
     let flow = handlers::finish(ex, handler, cx);
     phases::apply_flow(ex, handler, cx, flow);
     respond(active, cx);

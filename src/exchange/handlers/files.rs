@@ -8,7 +8,7 @@ use crate::exchange::handlers::{
 };
 use crate::exchange::log_facts::UploadRole;
 use crate::exchange::paths::{self, Mapped};
-use crate::exchange::{Exchange, Printable, error_page};
+use crate::exchange::{Exchange, Printable, Rx, error_page};
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::route::Trace;
@@ -105,12 +105,19 @@ fn check_own_name(ex: &mut Exchange, cx: &mut Services) -> Result<(), Status> {
     Err(Status::FORBIDDEN)
 }
 
+/// A body that was read before an error page or X-Accel-Redirect led here is given to the handler again, where it was
+/// buffered.
+///
 /// # Errors
-/// 500: the body went to an upstream before an error page or X-Accel-Redirect led here, and is not there to be stored.
-/// An empty file would be stored in its place.
+/// 500: it went to an upstream as it came, and is not there to be stored. An empty file would be stored in its place.
 fn check_body(ex: &mut Exchange, cx: &mut Services, file_handler: FileHandler) -> Result<(), Status> {
     // The body of a form that asks for a DELETE or MOVE was read to know that.
     if ex.progress.body_received == 0 || file_handler == FileHandler::Delete || path_rules::is_form_action(ex) {
+        return Ok(());
+    }
+    let received = ex.progress.body_received;
+    if ex.progress.rx == Rx::Done && ex.progress.body.as_ref().is_some_and(|body| body.len() == received) {
+        ex.progress.replayed = Some(0);
         return Ok(());
     }
     ex.report(
