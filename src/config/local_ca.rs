@@ -114,21 +114,31 @@ fn unwritable(path: &Path, why: &dyn std::fmt::Display) -> String {
     format!("\"{}\" cannot be written {why}", path.display())
 }
 
-/// The file whose lock keeps two processes from creating two authorities.
-fn lock_file(directory: &Path) -> Result<OwnedFd, String> {
+/// The file whose lock keeps two processes from creating two authorities. It is unlocked, not only closed: a child that
+/// is just being started (CGI) has a duplicate of each descriptor until it runs its program.
+struct LockFile(OwnedFd);
+
+impl Drop for LockFile {
+    fn drop(&mut self) {
+        // Without locks in the file system there is nothing to release.
+        let _ = file::unlock(self.0.as_fd());
+    }
+}
+
+fn lock_file(directory: &Path) -> Result<LockFile, String> {
     let path = directory.join(LOCK);
     open::directories(directory, 0o755).map_err(|e| unwritable(&path, &e))?;
-    open::own_of_directory(&path, 0o600).map_err(|e| unwritable(&path, &e))
+    open::own_of_directory(&path, 0o600).map(LockFile).map_err(|e| unwritable(&path, &e))
 }
 
 /// Tries to take the lock; true if another process holds it. Without locks in the file system, concurrent processes are
 /// unlikely.
-fn is_held(lock: &OwnedFd) -> bool {
-    file::flock(lock.as_fd()) == Err(Errno::EAGAIN)
+fn is_held(lock: &LockFile) -> bool {
+    file::flock(lock.0.as_fd()) == Err(Errno::EAGAIN)
 }
 
 /// Locks the directory. Waits while another process holds the lock.
-fn alone(directory: &Path) -> Result<OwnedFd, String> {
+fn alone(directory: &Path) -> Result<LockFile, String> {
     let lock = lock_file(directory)?;
     for _ in 0..PATIENCE {
         if !is_held(&lock) {
@@ -300,7 +310,7 @@ mod tests {
     /// A reload held all clients up for a second.
     #[test]
     fn while_another_process_holds_the_lock_others_are_served() {
-        struct Release(Option<OwnedFd>);
+        struct Release(Option<LockFile>);
         impl checkpoint::Interlude for Release {
             fn run(&mut self, _: Option<std::os::fd::BorrowedFd<'_>>) {
                 self.0 = None;

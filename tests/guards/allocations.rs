@@ -291,16 +291,21 @@ fn a_passed_request_takes_few_allocations() {
         for _ in 0..100 {
             served.ask(request, Some(len));
         }
-        let counts = [(); 3].map(|()| {
-            COUNT.set(0);
-            (0..COUNTED).for_each(|_| assert_eq!(served.ask(request, Some(len)), len, "{name}"));
-            COUNT.get()
-        });
-        println!("{name}: {counts:?} allocations for {COUNTED} requests");
-        let least = counts.into_iter().min().unwrap_or_default();
-        // What is done once a second is not a request's: less than one in ten requests.
-        let allowed = most * COUNTED + COUNTED / 10;
-        assert!(least <= allowed, "{name}: {least} allocations for {COUNTED} requests, {most} are allowed for each");
+        // What is done once a second is not a request's: however few there are in a second, the half that allocate
+        // least have none of it.
+        let mut counts: Vec<u64> = (0..COUNTED)
+            .map(|_| {
+                COUNT.set(0);
+                assert_eq!(served.ask(request, Some(len)), len, "{name}");
+                COUNT.get()
+            })
+            .collect();
+        counts.sort_unstable();
+        let half = &counts[..counts.len() / 2];
+        let total: u64 = half.iter().sum();
+        println!("{name}: {total} allocations for {} requests, {:?} at most", half.len(), half.last());
+        let allowed = most * half.len() as u64;
+        assert!(total <= allowed, "{name}: {total} allocations, {allowed} are allowed for {} requests", half.len());
     }
 }
 
