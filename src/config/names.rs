@@ -5,6 +5,21 @@
 
 use crate::util::hash::{FastMap, free_some};
 
+/// Bytes of the longest name that a wildcard may stand for a part of: names of DNS are no longer.
+const LONGEST: usize = 255;
+
+/// The ends of a name that `*` may stand before, the longest first. Only those that a name of DNS may have: a Host of
+/// 8 KB that consists of dots would have 32 MB of them.
+pub fn ends(name: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let from = name.len().saturating_sub(LONGEST);
+    memchr::memchr_iter(b'.', &name[from..]).map(move |at| from + at).filter(|at| *at > 0).map(move |at| &name[at..])
+}
+
+/// The beginnings that `*` may stand behind, the longest first.
+pub fn beginnings(name: &[u8]) -> impl Iterator<Item = &[u8]> {
+    memchr::memrchr_iter(b'.', &name[..name.len().min(LONGEST)]).map(move |at| &name[..=at])
+}
+
 /// Names and wildcards, each with a value.
 #[derive(Clone, Debug, Default)]
 pub struct HostNames {
@@ -90,16 +105,14 @@ impl HostNames {
             return Some(*value);
         }
         if !self.suffixes.is_empty() {
-            let found =
-                memchr::memchr_iter(b'.', name).filter(|at| *at > 0).find_map(|at| self.suffixes.get(&name[at..]));
-            if let Some(value) = found {
+            if let Some(value) = ends(name).find_map(|end| self.suffixes.get(end)) {
                 return Some(*value);
             }
         }
         if self.prefixes.is_empty() {
             return None;
         }
-        memchr::memrchr_iter(b'.', name).find_map(|at| self.prefixes.get(&name[..=at])).copied()
+        beginnings(name).find_map(|beginning| self.prefixes.get(beginning)).copied()
     }
 
     /// No name is in it.
@@ -111,6 +124,19 @@ impl HostNames {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A Host of 60 KB that consists of dots took 110 ms, all of which other clients waited.
+    #[test]
+    fn a_name_of_many_dots_is_looked_up_by_few_parts_of_it() {
+        let long = b"a.".repeat(30_000);
+        let parts = || ends(&long).chain(beginnings(&long));
+        assert!(parts().count() <= 2 * LONGEST && parts().all(|part| part.len() <= LONGEST));
+        let mut names = HostNames::default();
+        names.add(b"*.example.com", 1, Wildcards::Yes).expect("a name");
+        names.add(b"a.*", 2, Wildcards::Yes).expect("a name");
+        assert_eq!(names.find(&[&long[..], b"example.com"].concat()), Some(1));
+        assert_eq!(names.find(&long), Some(2));
+    }
 
     #[test]
     fn a_name_is_found_as_nginx_finds_it() {

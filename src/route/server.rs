@@ -3,6 +3,7 @@
 
 use super::trace::{Rule, Trace, TraceStep};
 use crate::config::model::{Endpoint, ServerId};
+use crate::config::names::{beginnings, ends};
 use crate::config::pattern::{Effort, Failed, Matched};
 use crate::config::pattern_set;
 
@@ -46,19 +47,13 @@ fn decide(endpoint: &Endpoint, host: &[u8], effort: &mut Effort) -> Result<(Serv
     }
     if !names.suffixes.is_empty() {
         // The leftmost dot first: the longest suffix wins. `.example.com` itself does not match `*.example.com`.
-        for at in memchr::memchr_iter(b'.', host) {
-            if at > 0
-                && let Some(&id) = names.suffixes.get(&host[at..])
-            {
-                return Ok((id, Rule::Suffix, None));
-            }
+        if let Some(&id) = ends(host).find_map(|end| names.suffixes.get(end)) {
+            return Ok((id, Rule::Suffix, None));
         }
     }
     if !names.prefixes.is_empty() {
-        for at in memchr::memrchr_iter(b'.', host) {
-            if let Some(&id) = names.prefixes.get(&host[..=at]) {
-                return Ok((id, Rule::Prefix, None));
-            }
+        if let Some(&id) = beginnings(host).find_map(|beginning| names.prefixes.get(beginning)) {
+            return Ok((id, Rule::Prefix, None));
         }
     }
     if !host.is_empty() {

@@ -343,6 +343,10 @@ fn log_match(ex: &Exchange, cx: &mut Services, pattern: &Pattern, text: &[u8], h
     log_step(ex, cx, || format!("\"{}\" {does} \"{}\"", pattern.source(), Printable(text)));
 }
 
+/// Bytes of a URI and its arguments that a rewrite may make. One that repeats its capture and starts again would make
+/// megabytes of a few kilobytes, and search all of them.
+const LONGEST: usize = 256 << 10;
+
 /// `matched`: what the pattern was found to capture of the present URI, if it was asked before.
 fn apply(
     ex: &mut Exchange,
@@ -367,6 +371,9 @@ fn apply(
     let quoted = code.is_some() && is_quoted(ex);
     let args = expand_uri(&rewrite.replacement, ex, cx, quoted, &mut target);
     let old = !rewrite.drop_args && !ex.route.args.is_empty();
+    if let Err(settled) = check_length(ex, cx, &target) {
+        return settled;
+    }
     if let Some(status) = code {
         let sign = if args.is_some() { b'&' } else { b'?' };
         let location = redirect_to(&target, old.then_some((sign, &ex.route.args)));
@@ -375,22 +382,13 @@ fn apply(
         ex.response.location = Some(location);
         return ScriptStep::Settled(Flow::Status(status));
     }
-    if let Some(at) = args {
-        let mut args = target.split_off(at);
-        target.pop();
-        if old {
-            if !args.is_empty() {
-                args.push(b'&');
-            }
-            args.extend_from_slice(&ex.route.args);
-        }
-        ex.route.set_args(args);
-    } else if rewrite.drop_args {
-        ex.route.drop_args();
+    match args {
+        Some(at) => split_args(ex, &mut target, at, old),
+        None if rewrite.drop_args => ex.route.drop_args(),
+        None => {}
     }
     if target.is_empty() {
-        ex.report(cx, Level::Error, format_args!("the rewritten URI has a zero length"));
-        return ScriptStep::Settled(Flow::Status(Status::INTERNAL_SERVER_ERROR));
+        return refused(ex, cx, format_args!("the rewritten URI has a zero length"));
     }
     cx.trace.say("rewrite", at, || format!("the URI becomes {}", Printable(&target)));
     log_step(ex, cx, || format!("rewritten data: \"{}\", args: \"{}\"", Printable(&target), Printable(&ex.route.args)));
@@ -404,6 +402,32 @@ fn apply(
         RewriteFlag::None => ScriptStep::On,
         _ => ScriptStep::Stop,
     }
+}
+
+/// What stands in the target from `at` on becomes the arguments; `old`: those of before follow.
+fn split_args(ex: &mut Exchange, target: &mut Vec<u8>, at: usize, old: bool) {
+    let mut args = target.split_off(at);
+    target.pop();
+    if old {
+        if !args.is_empty() {
+            args.push(b'&');
+        }
+        args.extend_from_slice(&ex.route.args);
+    }
+    ex.route.set_args(args);
+}
+
+/// Err: a rewrite has made more than is followed.
+fn check_length(ex: &mut Exchange, cx: &mut Services, target: &[u8]) -> Result<(), ScriptStep> {
+    match target.len() + ex.route.args.len() > LONGEST {
+        true => Err(refused(ex, cx, format_args!("the rewritten URI has more than {LONGEST} bytes"))),
+        false => Ok(()),
+    }
+}
+
+fn refused(ex: &mut Exchange, cx: &mut Services, why: std::fmt::Arguments<'_>) -> ScriptStep {
+    ex.report(cx, Level::Error, why);
+    ScriptStep::Settled(Flow::Status(Status::INTERNAL_SERVER_ERROR))
 }
 
 /// Location of a redirect; `old`: the request's arguments, and the sign before them.

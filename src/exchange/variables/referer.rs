@@ -1,6 +1,7 @@
 //! `$invalid_referer`.
 
 use crate::config::model::{Names, ServerId};
+use crate::config::names::{beginnings, ends};
 use crate::config::pattern::{Failed, Pattern, RequestEffort};
 use crate::exchange::Exchange;
 use crate::http::header::HeaderId;
@@ -42,8 +43,8 @@ pub fn is_invalid(ex: &Exchange) -> Result<bool, Failed> {
 fn is_named(names: &Names, server: ServerId, host: &[u8], effort: &RequestEffort) -> Result<bool, Failed> {
     let mine = |id: Option<&ServerId>| id == Some(&server);
     let known = mine(names.exact.get(host))
-        || memchr::memchr_iter(b'.', host).any(|at| at > 0 && mine(names.suffixes.get(&host[at..])))
-        || memchr::memchr_iter(b'.', host).any(|at| mine(names.prefixes.get(&host[..=at])));
+        || ends(host).any(|end| mine(names.suffixes.get(end)))
+        || beginnings(host).any(|beginning| mine(names.prefixes.get(beginning)));
     let mut regexes = names.regexes.iter().filter(|(_, id)| *id == server);
     let matches = |pattern: &Pattern| effort.spend(|effort| pattern.is_match_within(host, effort));
     regexes.try_fold(known, |found, (pattern, _)| Ok(found || matches(pattern)?))
