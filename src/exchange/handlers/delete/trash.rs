@@ -233,15 +233,16 @@ mod tests {
         scratch.write("b", b"b");
         let at = |name: &str| Trash::at(scratch.path().join(name).as_os_str().as_bytes()).expect("a path");
         let (dir, trash) = (scratch.fd(), at("made/for/it"));
-        let is_new = |name: &CStr| trash.take(dir.as_fd(), name).map(|trashed| trashed.is_new);
-        assert_eq!([is_new(c"a"), is_new(c"b")], [Ok(true), Ok(false)]);
+        let is_new = |trash: &Trash, name: &CStr| {
+            let taken = trash.take(dir.as_fd(), name)?;
+            Ok(matches!(taken, Taken::Moved(Trashed { is_new: true, .. })))
+        };
+        assert_eq!([is_new(&trash, c"a"), is_new(&trash, c"b")], [Ok(true), Ok(false)]);
         scratch.write("c", b"c");
-        let none = at("made/for/it/a").take(dir.as_fd(), c"c").map(|trashed| trashed.is_new);
-        assert_eq!(none, Err(NotTaken::Trash(Errno::ENOTDIR)));
+        assert_eq!(is_new(&at("made/for/it/a"), c"c"), Err(NotTaken::Trash(Errno::ENOTDIR)));
         // Only what was made for it is removed again.
         fs::create_dir(scratch.path().join("kept")).expect("mkdir");
-        let none = at("kept/in/it").take(dir.as_fd(), c"none").map(|trashed| trashed.is_new);
-        assert_eq!(none, Err(NotTaken::Entry(Errno::ENOENT)));
+        assert_eq!(is_new(&at("kept/in/it"), c"none"), Err(NotTaken::Entry(Errno::ENOENT)));
         assert_eq!(fs::read_dir(scratch.path().join("kept")).expect("it stays").count(), 0);
     }
 }
