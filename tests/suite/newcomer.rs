@@ -328,7 +328,12 @@ fn what_the_server_could_not_read_or_write_is_told_by_the_test_with_the_users_na
         return;
     }
     let site = "server { listen 127.0.0.1:1; root site; auth_basic a; auth_basic_user_file users; }";
-    let setup = with(site).file("users", "a:{SHA}6dcfXufJLW3J6S/9rRe4vUlBj5g=\n").unprivileged();
+    let setup = with(site)
+        .file(
+            "users",
+            "a:$6$abcdefgh$cbHueVS/UT4Gg0.EnfnwJ27Lzzwf8rUdxRQSZm8iRDJv4TEZFHzD38nDTa.yVwJzbBrkaywt7RtORH2j7O12k1\n",
+        )
+        .unprivileged();
     let mode = |mode| std::fs::set_permissions(setup.dir().join("users"), std::fs::Permissions::from_mode(mode));
     mode(0o600).expect("chmod");
     let text = said(&run(&setup, &["-t", "x.conf"]));
