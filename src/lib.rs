@@ -123,8 +123,9 @@
 //!   `conn/upstream/connect.rs` and `conn/upstream/send_receive.rs` set them, `timeout` in [`conn::upstream`] acts on
 //!   them
 //! - a body for an upstream buffered, in memory or in a temporary file: [`exchange::body`]; a response that its client
-//!   reads slowly put into one: `exchange/handlers/upstream/spool.rs`, when: `exchange/handlers/upstream/overflow.rs`;
-//!   such files made: [`services::temp_dir`]; a response stored (proxy_store): `exchange/handlers/upstream/store.rs`
+//!   reads slowly put into one: `exchange/handlers/upstream/spool.rs`, when: `exchange/handlers/upstream/overflow.rs`,
+//!   by [`conn::timers::Timer::Spool`]; such files made: [`services::temp_dir`]; a response stored (proxy_store):
+//!   `exchange/handlers/upstream/store.rs`
 //! - a name of an upstream resolved: [`services::resolver`], when: `server/names.rs`; a DNS message made or parsed:
 //!   [`util::dns`]; the servers of a host in a URL with variables: [`services::host_groups`]; a WebSocket or another
 //!   tunnel carried: `conn/upstream/tunnel.rs`; which protocols may become one: `exchange/handlers/upstream/upgrade.rs`

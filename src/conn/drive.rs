@@ -273,6 +273,9 @@ pub fn timeout(conn: &mut Conn, turn: &mut Turn<'_>) -> Next {
     }
     let has_proxy_header = !proxy_protocol::is_awaited(conn);
     let Some((mut io, active)) = conn.active() else { return close(conn, turn, CloseReason::TimedOut(timer)) };
+    // Neither a delay nor the disk has a limit. Their timers ([`Timer::Pause`], [`Timer::Work`]) are armed in the step
+    // that follows. A stream of HTTP/2 that had used up its share of the turn takes that step in its next turn, and
+    // keeps its old deadline until then.
     if active.ex.progress.pause.is_some() || active.handler.waits() {
         return Next::Run;
     }
@@ -289,7 +292,7 @@ pub fn timeout(conn: &mut Conn, turn: &mut Turn<'_>) -> Next {
         Timer::Body => ex.progress.rx == Rx::Body && ex.progress.tx == Tx::Wait,
         // There is no request to answer, or its response has begun.
         Timer::Send | Timer::Drain | Timer::Upstream | Timer::KeepAlive | Timer::Linger | Timer::Tickets => false,
-        Timer::Pause | Timer::Work => return Next::Run,
+        Timer::Pause | Timer::Work | Timer::Spool => return Next::Run,
     };
     if is_late && ex.out.is_empty() && io.transport.explains_timeouts() {
         // RFC 9110 §15.5.9: answered before the connection is closed; nginx closes without a word.

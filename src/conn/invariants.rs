@@ -1,5 +1,6 @@
 //! What holds of a connection that waits; checked after each of its turns in debug builds and by the simulation.
 
+use super::timers::Timer;
 use super::upstream;
 use super::upstream::pool::UpstreamConns;
 use super::{Conn, ConnState};
@@ -22,10 +23,16 @@ impl Conn {
                 assert!(reads || !writes || http2.has_output(), "a connection of HTTP/2 could go on");
             }
             ConnState::PendingSend { .. } => assert!(queued, "what is pending is sent in the same turn"),
-            // A pause has its timer.
-            ConnState::Active(active) if active.ex.progress.pause.is_some() => {}
+            // A pause ends by its timer. Before that the response may begin to be spooled, or work on files goes on.
+            ConnState::Active(active) if active.ex.progress.pause.is_some() => {
+                let goes_on = matches!(self.deadline.timer(), Timer::Pause | Timer::Spool | Timer::Work);
+                assert!(goes_on, "a delayed connection waits for another timer: {:?}", self.deadline);
+            }
             // The disk has been asked, and will answer.
-            ConnState::Active(active) if active.handler.waits() => {}
+            ConnState::Active(active) if active.handler.waits() => {
+                let is_work = self.deadline.timer() == Timer::Work;
+                assert!(is_work, "a connection that waits for the disk may time out: {:?}", self.deadline);
+            }
             ConnState::Active(active) if active.is_proxied() => {
                 upstream::check_invariants(&self.transport, active, upstream_conns);
             }

@@ -8,7 +8,7 @@
 
 use crate::exchange::handlers::upstream::timers::{ClientDeadline, ClientTimer};
 
-/// What a connection's deadline is for: a limit, or the time at which it goes on (Tickets, Pause, Work).
+/// What a connection's deadline is for: a limit, or the time at which it goes on (Tickets, Pause, Work, Spool).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Timer {
     /// The first byte of a request, or the rest of its head (client_header_timeout).
@@ -32,6 +32,8 @@ pub enum Timer {
     /// What the upstream has to do, by
     /// [`UpstreamTimer`](crate::exchange::handlers::upstream::timers::UpstreamTimer) (proxy_*_timeout).
     Upstream,
+    /// Not a limit: from then on, what the upstream sends goes to a file, if the client has not taken more by then.
+    Spool,
 }
 
 impl Timer {
@@ -48,11 +50,12 @@ impl Timer {
             Timer::Pause => "a delay",
             Timer::Work => "work on files",
             Timer::Upstream => "the upstream's timeouts",
+            Timer::Spool => "the spooling of a response",
         }
     }
 }
 
-const ALL: [Timer; 10] = [
+const ALL: [Timer; 11] = [
     Timer::Header,
     Timer::Tickets,
     Timer::KeepAlive,
@@ -63,6 +66,7 @@ const ALL: [Timer; 10] = [
     Timer::Pause,
     Timer::Work,
     Timer::Upstream,
+    Timer::Spool,
 ];
 
 /// A timer and when it runs out, packed into one number: the earlier of two deadlines compares as the smaller.

@@ -17,6 +17,7 @@ use crate::config::settings::proxy::Store;
 use crate::conn::io::{CloseReason, Io, Next, Step};
 use crate::conn::request::read;
 use crate::conn::request::write::{self, Flushed};
+use crate::conn::timers::Timer;
 use crate::conn::transport::Transport;
 use crate::conn::{Active, Turn};
 use crate::exchange::handlers::Handler;
@@ -180,7 +181,7 @@ pub fn timeout(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Opt
     let Active { ex, handler, .. } = active;
     let Handler::Upstream(request) = handler else { return None };
     let now = turn.cx.now.ms;
-    if request.opens_spool(ex, now) {
+    if io.deadline.timer() == Timer::Spool && request.opens_spool(ex, now) {
         return Some(Next::Run);
     }
     let (client, upstream) = deadlines(request, ex);

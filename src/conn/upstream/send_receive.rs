@@ -50,13 +50,13 @@ pub(super) fn take_body(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_
 }
 
 /// The deadlines of the client and of the upstream; None if the exchange is not waiting for that side. During a pause,
-/// it waits for its end, not for the client.
+/// it waits for its end only: neither side is late.
 pub(super) fn deadlines(request: &UpstreamRequest, ex: &Exchange) -> (Option<Deadline>, Option<Deadline>) {
     let waits = request.waits(ex);
-    let client = match ex.progress.pause {
-        Some(pause) => Some(Deadline::new(Timer::Pause, pause.until)),
-        None => (waits.client_read || waits.client_write).then(|| request.client_deadline.into()),
-    };
+    if let Some(pause) = ex.progress.pause {
+        return (Some(Deadline::new(Timer::Pause, pause.until)), None);
+    }
+    let client = (waits.client_read || waits.client_write).then(|| request.client_deadline.into());
     let at = request.upstream_deadline.at;
     let upstream = request.awaits_upstream(waits).then(|| Deadline::new(Timer::Upstream, at));
     (client, upstream)
@@ -75,7 +75,7 @@ pub(super) fn wait(io: &mut Io<'_>, active: &mut Active, now: u64) -> Step {
 pub(super) fn first_deadline(request: &mut UpstreamRequest, ex: &Exchange, now: u64) -> Option<Deadline> {
     request.name_client_timer(request.waits(ex));
     let (client, upstream) = deadlines(request, ex);
-    let spools = request.spools_at(ex, now).map(|at| Deadline::new(Timer::Pause, at));
+    let spools = request.spools_at(ex, now).map(|at| Deadline::new(Timer::Spool, at));
     client.into_iter().chain(upstream).chain(spools).min()
 }
 

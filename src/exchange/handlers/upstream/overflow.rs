@@ -66,7 +66,8 @@ impl UpstreamRequest {
         Some(full.since + PATIENCE)
     }
 
-    /// Starts to spool if that time has come: everything read from now on goes to the file. Returns whether it did.
+    /// The time that [`UpstreamRequest::spools_at`] gave has come: everything read from now on goes to the file. False:
+    /// the client has taken more meanwhile.
     pub fn opens_spool(&mut self, ex: &Exchange, now: u64) -> bool {
         let full = self.spool.as_ref().and_then(|spool| spool.full);
         let is_slow = |full: Full| now >= full.since + PATIENCE && ex.out.response_sent() < full.sent + LEAST_TAKEN;
