@@ -44,7 +44,7 @@ pub fn config(config: &mut Config, mut goes_on: impl FnMut() -> bool) -> bool {
         let are_left = config.locations.pop().is_some()
             | config.servers.pop().is_some()
             | config.endpoints.pop().is_some()
-            | some(&mut config.upstreams);
+            | some_upstreams(&mut config.upstreams);
         if !are_left {
             return true;
         }
@@ -91,6 +91,21 @@ fn of_upstream(upstream: &mut Rc<Upstream>) -> bool {
     Rc::get_mut(upstream).is_some_and(|upstream| some(&mut upstream.peers) || some(&mut upstream.dynamic))
 }
 
+/// Frees some groups, up to the next that has many servers: [`of_upstream`] frees those. False: there is none.
+fn some_upstreams(upstreams: &mut Vec<Rc<Upstream>>) -> bool {
+    let is_large = |upstream: &Rc<Upstream>| {
+        Rc::strong_count(upstream) == 1 && upstream.peers.len() + upstream.dynamic.len() > SOME
+    };
+    let len = upstreams.len();
+    for _ in 0..SOME {
+        upstreams.pop();
+        if upstreams.last().is_none_or(is_large) {
+            break;
+        }
+    }
+    len > 0
+}
+
 fn of_names(names: &mut Names) -> bool {
     let mut tables = [&mut names.exact, &mut names.suffixes, &mut names.prefixes].into_iter();
     tables.any(free_some) || names.set.take().is_some() || names.regexes.pop().is_some()
@@ -134,8 +149,10 @@ mod tests {
         let texts: String = (0..1000).map(|n| format!("if ($arg_a = x{n}) {{ return 403; }}")).collect();
         let places: String = (0..1000).map(|n| format!("location /l{n} {{ }} location = /e{n} {{ }}")).collect();
         let servers: String = (0..1000).map(|n| format!("server 127.0.0.1:{};", 1000 + n)).collect();
+        let peers: String = (0..100).map(|n| format!("server 127.0.0.2:{};", 1000 + n)).collect();
+        let groups: String = (0..30).map(|n| format!("upstream u{n} {{ {peers} }}")).collect();
         let text = format!(
-            "upstream u {{ {servers} }} server {{ listen 127.0.0.1:1; {rewrites} {places} location / {{ {texts} }} }}"
+            "upstream u {{ {servers} }} {groups} server {{ listen 127.0.0.1:1; {rewrites} {places} location / {{ {texts} }} }}"
         );
         let mut loaded = load_text("x.conf", text.as_bytes(), &LoadOptions::default());
         let mut spent = resolve(&mut loaded, Path::new("/srv"), Form::Webserv, Vec::new(), None).config.expect("valid");
@@ -146,7 +163,7 @@ mod tests {
             ops.chain(trees).chain(peers).sum()
         };
         let mut before = entries(&spent);
-        assert!(before >= 5000, "{before}");
+        assert!(before >= 8000, "{before}");
         while !config(&mut spent, {
             let mut steps = 2;
             move || {

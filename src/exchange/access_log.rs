@@ -17,9 +17,11 @@ use crate::util::{bytes, decimal};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 
-/// Bytes of a line after which no further value is written: of sixty variables each may be a header of 32 KiB, which
+/// Bytes of a line after which no long value is written: of sixty variables each may be a header of 32 KiB, which
 /// escaping makes six times as long.
 const LONGEST: usize = 256 << 10;
+/// Longest value in bytes that is always written: statuses, times, sizes and addresses are shorter.
+const SHORT: usize = 64;
 
 /// The client of a cached response.
 #[derive(Clone, Copy)]
@@ -157,7 +159,8 @@ pub(super) fn hold(log: &AccessLog) -> Hold {
     }
 }
 
-/// Writes the line. After [`LONGEST`] bytes of it the values that are left are empty, so that a line of JSON stays one.
+/// Writes the line. After [`LONGEST`] bytes of it, values of more than [`SHORT`] are left out: what tells how a request
+/// ended stands at the end of many formats, and numbers of JSON have no quotes around them.
 fn format(format: &LogFormat, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) {
     let end = out.len() + LONGEST;
     if format.combined {
@@ -167,20 +170,27 @@ fn format(format: &LogFormat, ex: &mut Exchange, cx: &mut Services, out: &mut Ve
         for part in &format.line.parts {
             match part {
                 Part::Literal(text) => out.extend_from_slice(text),
-                _ if out.len() >= end && format.escape == Escape::Default => out.push(b'-'),
-                _ if out.len() >= end => {}
-                Part::Capture(group) => escaped(format.escape, variables::capture(ex, *group), out),
+                Part::Capture(group) => bounded(format.escape, variables::capture(ex, *group), end, out),
                 Part::Var(var) => {
                     value.clear();
                     match variables::value(var, ex, cx, &mut value) {
                         variables::Is::Unset if format.escape == Escape::Default => out.push(b'-'),
-                        _ => escaped(format.escape, &value, out),
+                        _ => bounded(format.escape, &value, end, out),
                     }
                 }
             }
         }
     }
     out.push(b'\n');
+}
+
+/// As [`escaped`]; nothing of a long value where the line has grown to `end`.
+fn bounded(escape: Escape, value: &[u8], end: usize, out: &mut Vec<u8>) {
+    if out.len() < end || value.len() <= SHORT {
+        escaped(escape, value, out);
+    } else if escape == Escape::Default {
+        out.push(b'-');
+    }
 }
 
 /// The combined format, written without a template and without an allocation.

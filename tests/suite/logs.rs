@@ -110,7 +110,8 @@ fn a_line_of_many_long_values_ends_and_is_still_json() {
     if skip_on_nginx("its lines have no limit") {
         return;
     }
-    let values: Vec<String> = (0..60).map(|n| format!("\"v{n}\":\"$http_x\"")).collect();
+    let mut values: Vec<String> = (0..60).map(|n| format!("\"v{n}\":\"$http_x\"")).collect();
+    values.push("\"status\":$status,\"addr\":\"$remote_addr\"".into());
     let mut s = http(&format!(
         "log_format j escape=json '{{{}}}'; server {{ listen 127.0.0.1:%%PORT%%; root %%DIR%%/html;
          large_client_header_buffers 4 64k; access_log logs/j.log j; }}",
@@ -123,9 +124,10 @@ fn a_line_of_many_long_values_ends_and_is_still_json() {
     let line = String::from_utf8(s.read("logs/j.log")).expect("text");
     assert!((256 << 10..400 << 10).contains(&line.len()), "{}", line.len());
     assert!(
-        line.starts_with("{\"v0\":\"\\\"a\\\"a") && line.ends_with(",\"v59\":\"\"}\n"),
+        line.starts_with("{\"v0\":\"\\\"a\\\"a")
+            && line.ends_with(",\"v59\":\"\",\"status\":200,\"addr\":\"127.0.0.1\"}\n"),
         "{}",
-        &line[line.len() - 40..]
+        &line[line.len() - 80..]
     );
 }
 

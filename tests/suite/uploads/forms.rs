@@ -197,3 +197,22 @@ fn a_folder_chosen_in_a_browser_keeps_its_paths() {
     assert_eq!(located(s.method("POST", "/more/", fields, b"raw").is(201)), "/more/raw/deep/r.txt");
     assert_eq!(s.read("html/more/raw/deep/r.txt"), b"raw");
 }
+
+/// Each file is searched for by itself: the effort that patterns may take is not the whole form's.
+#[test]
+fn a_form_of_many_files_at_a_long_address_is_stored() {
+    if skip_on_nginx("it stores no forms") {
+        return;
+    }
+    let dir = ["d"; 8].map(|name| name.repeat(240)).join("/");
+    let mut s = server(
+        r"location /up/ { allowed_methods GET POST; upload_max_files 0; }
+          location ~ ^/up/[a-z]+_(?!x)[0-9]+_secret { deny all; }
+          location ~* \.(php|phtml)$ { deny all; }",
+    )
+    .mkdir(&format!("html/up/{dir}"))
+    .start();
+    let files: Vec<Vec<u8>> = (0..300).map(|n| file(&format!("{n:04}-{}.txt", "n".repeat(150)), b"x")).collect();
+    post_form(&s, &format!("/up/{dir}/"), &form(&files)).is(201);
+    s.stop();
+}

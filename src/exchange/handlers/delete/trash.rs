@@ -68,7 +68,7 @@ impl Trash {
     }
 
     /// Moves the entry `name` of `dir` here: a link as a link, a directory with everything in it. Missing parts of the
-    /// trash's path are made, and removed again if it is not moved.
+    /// trash's path are made, and removed again if it is neither moved nor to be copied.
     pub fn take(&self, dir: BorrowedFd<'_>, name: &CStr) -> Result<Taken, NotTaken> {
         for is_last in [false, true] {
             let mut made = 0;

@@ -106,6 +106,8 @@ impl Upload {
         (which, name): (Which, &[u8]),
         content_type: Option<&[u8]>,
     ) -> Result<(), Refusal> {
+        // Each file of a form is searched for by itself, as each entry of a tree is; turns bound how many at a time.
+        ex.route.effort.renew();
         let uri = [&self.target_mut(which).uri[..], name].concat();
         let path = paths.path_of_upload(ex, cx, &uri);
         let target_limits = paths.check(ex, cx, Target { uri: &uri, path: path.as_deref() }, PathAction::Put)?;
