@@ -35,6 +35,7 @@ use crate::sys::socket::{Peer, local_addr};
 use crate::util::slab::Key;
 use crate::util::wake::Wake;
 use endpoints::Endpoints;
+use http1::head_finder::HeadFinder;
 use http1::send_batch::SendBatch;
 use http2::Http2;
 use io::{Budget, CloseReason, Io, SHARE};
@@ -139,6 +140,7 @@ pub struct Pool {
     pub upstream_conns: UpstreamConns,
     /// Cached responses that were rendered in this turn.
     pub send_batch: SendBatch,
+    head_finder: HeadFinder,
     /// Buffers of HTTP/2 connections that no connection keeps over a turn.
     pub http2: http2::Shared,
     // Boxed because they move between the pool and a connection's state all the time.
@@ -174,7 +176,13 @@ impl Pool {
 
     /// Without free exchanges: they come from connections that go idle.
     pub fn new(upstream_conns: UpstreamConns) -> Pool {
-        Pool { upstream_conns, send_batch: SendBatch::default(), http2: http2::Shared::default(), free: Vec::new() }
+        Pool {
+            upstream_conns,
+            send_batch: SendBatch::default(),
+            head_finder: HeadFinder::default(),
+            http2: http2::Shared::default(),
+            free: Vec::new(),
+        }
     }
 
     /// Exchanges of an old configuration keep it alive, and its idle upstream connections are of no use to the new one:

@@ -14,7 +14,6 @@ use super::open_files::{Lookup, OpenFile};
 use crate::config::model::{EndpointId, LocationId, ServerId};
 use crate::config::settings::client::ClientSettings;
 use crate::config::settings::logs::Logging;
-use crate::http::h1::head::EndFinder;
 use crate::http::status::Status;
 use crate::services::dir_watch::DirWatch;
 use crate::services::open_files::FileCache;
@@ -26,8 +25,6 @@ use std::ffi::CStr;
 use std::hash::{BuildHasher, Hasher};
 use std::rc::{Rc, Weak};
 
-/// Maximum size of a cached head: longer ones usually contain cookies, which differ between clients.
-const HEAD: usize = 1024;
 /// Maximum size of a key for HTTP/2: it contains parts of the request twice.
 const KEY: usize = 1536;
 /// Maximum number of entries.
@@ -168,20 +165,12 @@ pub struct ResponseCache {
     secret: Secret,
     bytes: u64,
     limit: u64,
-    end: EndFinder,
 }
 
 impl ResponseCache {
     /// `limit`: maximum bytes. 0 disables the cache.
     pub fn new(limit: u64) -> ResponseCache {
-        ResponseCache {
-            entries: FastMap::default(),
-            seen: Vec::new(),
-            secret: Secret::default(),
-            bytes: 0,
-            limit,
-            end: EndFinder::default(),
-        }
+        ResponseCache { entries: FastMap::default(), seen: Vec::new(), secret: Secret::default(), bytes: 0, limit }
     }
 
     /// Clears the cache for another configuration.
@@ -195,18 +184,14 @@ impl ResponseCache {
         self.bytes = 0;
     }
 
-    /// The length of the head at the start of `bytes`, if it is complete and short enough to be cached.
-    pub fn head(&self, bytes: &[u8]) -> Option<usize> {
-        // Only GET and HEAD are cached, perhaps after an empty line; uploads need not be searched.
-        if self.limit == 0 || !matches!(bytes.first(), Some(b'G' | b'H' | b'\r')) {
-            return None;
-        }
-        self.end.find(bytes.get(..HEAD.min(bytes.len()))?)
+    /// It keeps nothing.
+    pub fn is_off(&self) -> bool {
+        self.limit == 0
     }
 
-    /// Whether a key of this length may be cached.
+    /// Whether an HTTP/2 request with this key may be cached.
     pub fn takes(&self, key: &[u8]) -> bool {
-        self.limit > 0 && key.len() <= KEY
+        !self.is_off() && key.len() <= KEY
     }
 
     /// The keyed hash of a head: clients choose the bytes, but cannot predict the hash.

@@ -14,6 +14,7 @@ use webserv::config::build::Form;
 use webserv::config::load::{LoadOptions, load_text};
 use webserv::config::model::{Config, EndpointId, ServerId};
 use webserv::config::resolve::resolve;
+use webserv::conn::http1::head_finder::HeadFinder;
 use webserv::conn::request::{RequestReader, queue};
 use webserv::exchange::access_log::ClientFacts;
 use webserv::exchange::cacheable;
@@ -218,6 +219,7 @@ fn answers(timer: &Timer) {
     let mut ex = Exchange::new(&mut cx, client.clone());
     let mut handler = Handler::None;
     let mut reader = RequestReader::default();
+    let finder = HeadFinder::default();
     for (name, request, expected) in table {
         let mut answer = || {
             ex.release(&mut cx);
@@ -235,12 +237,12 @@ fn answers(timer: &Timer) {
         timer.time(name, &mut answer);
         // The same once it is known: the second time it came.
         answer();
-        let head = cx.response_cache.head(request).expect("a head");
+        let head = finder.find(request).expect("a head");
         let hash = cx.response_cache.hash(client.endpoint, &request[..head]);
         cacheable::learn(hash, None, &mut ex, &mut cx);
         let mut out = Vec::new();
         let mut again = || {
-            let head = cx.response_cache.head(request).expect("a head");
+            let head = finder.find(request).expect("a head");
             let hash = cx.response_cache.hash(client.endpoint, &request[..head]);
             let known = cx.response_cache.find(hash, client.endpoint, &request[..head])?.clone();
             out.clear();

@@ -391,12 +391,12 @@ fn the_text_of_the_protocol_is_made_in_http_only() {
 /// as data of `http`, the same for HTTP/2 and for every protocol of upstreams.
 const KNOW_HTTP1: [(&str, &str); 7] = [
     ("services/open_files.rs", "the head of a response with the whole file, made once a file"),
-    ("services/response_cache.rs", "the key of a cached response is the text of its request's head"),
     ("exchange/send_queue/writer.rs", "the seam: the encoder of HTTP/1 writes straight into the queue"),
     ("exchange/handlers/upstream/http1.rs", "requests to upstreams that speak HTTP/1"),
     ("conn/request/state.rs", "the parser of the head that is being read"),
     ("conn/request/read.rs", "what the parser has come to"),
-    ("conn/http1/fast_path.rs", "a request that is known by its bytes is parsed for its length alone"),
+    ("conn/http1/fast_path.rs", "an exchange that takes over a request known by its bytes needs its head parsed"),
+    ("conn/http1/head_finder.rs", "the end of a head that may be known by its bytes"),
 ];
 
 #[test]

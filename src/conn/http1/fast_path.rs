@@ -46,23 +46,14 @@ pub fn answer(
     let Turn { cx, pool, budget, .. } = turn;
     let batch = &mut pool.send_batch;
     let mut answered = Answered::default();
-    // An exchange serves a connection whose PROXY header is yet to be read, one that is about to end (its response says
-    // so), and one that cannot be written to or has more to be read.
-    let is_plain = !cx.config.endpoints[endpoint.at()].proxy_protocol;
-    if !is_plain
-        || conn.transport.is_early()
-        || cx.quitting
-        || cx.overload.is_tight()
-        || !conn.transport.can_write()
-        || conn.transport.can_read()
-    {
+    if needs_exchange(conn, endpoint, cx) {
         return answered;
     }
     let from = batch.responses.len();
     let mut closes = false;
     while !closes && answered.bytes < input.len() {
         let rest = input.get(answered.bytes..).unwrap_or_default();
-        let Some(len) = cx.response_cache.head(rest) else { break };
+        let Some(len) = pool.head_finder.find(rest) else { break };
         let head = rest.get(..len).unwrap_or_default();
         let hash = cx.response_cache.hash(endpoint, head);
         let Some(cached) = cx.response_cache.find(hash, endpoint, head).cloned() else {
@@ -99,6 +90,18 @@ pub fn answer(
         conn.state = ConnState::PendingSend { from: from as u32, count: (batch.responses.len() - from) as u32 };
     }
     answered
+}
+
+/// An exchange serves a connection whose PROXY header is yet to be read, one that is about to end (its response says
+/// so), one that cannot be written to or has more to be read, and all of them where nothing is cached.
+fn needs_exchange(conn: &Conn, endpoint: EndpointId, cx: &Services) -> bool {
+    cx.config.endpoints[endpoint.at()].proxy_protocol
+        || cx.response_cache.is_off()
+        || conn.transport.is_early()
+        || cx.quitting
+        || cx.overload.is_tight()
+        || !conn.transport.can_write()
+        || conn.transport.can_read()
 }
 
 /// Sends the rendered responses, or leaves short ones for the end of the turn.

@@ -2,10 +2,11 @@
 //! read and answered by [`super::request`].
 //!
 //! - [`keep_alive`]: between two requests: wakes, goes on to the next, goes idle
-//! - [`fast_path`], [`send_batch`]: cached responses, without an exchange
+//! - [`fast_path`], [`head_finder`], [`send_batch`]: cached responses, without an exchange
 //! - [`proxy_protocol`]: the header before the first request
 
 pub mod fast_path;
+pub mod head_finder;
 pub mod keep_alive;
 pub mod proxy_protocol;
 pub mod send_batch;
