@@ -110,8 +110,8 @@ pub enum Admission {
     /// The quota seemed exceeded: that is final once this many counts are complete.
     NeedsCounts(u64),
     /// The quota seemed exceeded: that is final once this pass over the unfinished uploads has found none that another
-    /// process ended, of those that held that much.
-    NeedsLooks { pass: u64, held: Usage },
+    /// process ended. `ended`: how many were before it.
+    NeedsLooks { pass: u64, ended: u64 },
     /// There is room for all that is known to come.
     Admitted,
 }

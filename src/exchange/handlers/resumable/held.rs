@@ -29,32 +29,27 @@ impl<'a> Unstored<'a> {
     }
 
     /// Before a claim is refused in a quota that other processes share: looks at them, in slices, until a pass with
-    /// that number ([`crate::services::resumable::Uploads::next_pass`]) has seen all. Whether they hold less than
-    /// `before`: another process has ended some, and what it stored may not be counted yet. None: not all were seen.
-    pub fn have_ended_by(self, cx: &mut Services, pass: u64, before: Usage) -> Option<bool> {
+    /// that number ([`crate::services::resumable::Uploads::next_pass`]) has seen all. Whether more have been ended by
+    /// other processes than `before`: what these stored may not be counted yet. None: not all were seen.
+    pub fn have_ended_by(self, cx: &mut Services, pass: u64, before: u64) -> Option<bool> {
         while !cx.resumable.has_seen_all(self.area, pass) {
             if cx.slice.is_over() {
                 return None;
             }
             refresh_idle(cx, self.area, true);
         }
-        Some(self.hold_less(cx, before))
+        Some(cx.resumable.ended_elsewhere > before)
     }
 
     /// The same for a request that cannot wait: as many as this turn has time for.
     pub fn have_ended(self, cx: &mut Services) -> bool {
-        let before = cx.resumable.held(self.area, self.but, cx.now.ms);
-        if before == Usage::default() {
+        if self.held(cx) == Usage::default() {
             return false;
         }
+        let before = cx.resumable.ended_elsewhere;
         let pass = cx.resumable.next_pass();
         refresh_idle(cx, self.area, true);
-        self.have_ended_by(cx, pass, before).unwrap_or_else(|| self.hold_less(cx, before))
-    }
-
-    fn hold_less(self, cx: &mut Services, before: Usage) -> bool {
-        let now = cx.resumable.held(self.area, self.but, cx.now.ms);
-        now.bytes < before.bytes || now.files < before.files
+        self.have_ended_by(cx, pass, before).unwrap_or(cx.resumable.ended_elsewhere > before)
     }
 }
 
@@ -75,6 +70,7 @@ fn refresh_idle(cx: &mut Services, area: &[u8], must: bool) {
             Ok(dir) => dir,
             Err(Errno::ENOENT) => {
                 cx.resumable.remove(id);
+                cx.resumable.ended_elsewhere += 1;
                 continue;
             }
             Err(_) => continue,
@@ -82,9 +78,13 @@ fn refresh_idle(cx: &mut Services, area: &[u8], must: bool) {
         match dir.stat(id) {
             Ok(Some(stat)) => _ = cx.resumable.update(id, stat.size, expires),
             Ok(None) => match dir.load(id) {
-                Ok(None) => cx.resumable.remove(id),
+                Ok(None) => {
+                    cx.resumable.remove(id);
+                    cx.resumable.ended_elsewhere += 1;
+                }
                 Ok(Some(record)) if dir.is_stored(id, &record) => {
                     cx.resumable.insert(id, KnownUpload::stored(home, &record.path, expires));
+                    cx.resumable.ended_elsewhere += 1;
                 }
                 // It is about to get its name, or cannot be read now.
                 _ => {}

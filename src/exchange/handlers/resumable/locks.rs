@@ -5,8 +5,8 @@
 
 use crate::services::Services;
 use crate::services::boot::Boot;
-use crate::sys::Errno;
 use crate::sys::file::{self, O_DIRECTORY, O_RDONLY};
+use crate::sys::{Errno, random};
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
@@ -56,18 +56,21 @@ pub fn unreliable(fd: BorrowedFd<'_>, path: &[u8]) -> Option<&'static str> {
 /// How far the locks of the uploads in a directory reach: empty if all processes that write there see them. Otherwise
 /// a name of this mount, which stays the same until it is mounted again or the machine is started again.
 pub fn reach(cx: &mut Services, path: &Rc<[u8]>, dir: BorrowedFd<'_>) -> Rc<[u8]> {
-    if let Some(reach) = cx.resumable.lock_reach.get(path) {
+    // Another file system may be mounted there later.
+    let device = file::fstat(dir).map_or(0, |stat| stat.dev);
+    if let Some((_, reach)) = cx.resumable.lock_reach.get(path).filter(|(known, _)| *known == device) {
         return reach.clone();
     }
     let reach: Rc<[u8]> = match unreliable_in(path) {
         None => Rc::default(),
         Some(_) => {
-            let boot = cx.boot.map_or_else(|| "-".to_owned(), Boot::text);
-            let device = file::fstat(dir).map_or(0, |stat| stat.dev);
+            // Without an id of the boot each process is for itself: two machines must not be taken for one.
+            let of_process = || format!("-{:x}", random::number().unwrap_or_default());
+            let boot = cx.boot.map_or_else(of_process, Boot::text);
             format!("{boot}.{device:x}").into_bytes().into()
         }
     };
-    cx.resumable.lock_reach.insert(path.clone(), reach.clone());
+    cx.resumable.lock_reach.insert(path.clone(), (device, reach.clone()));
     reach
 }
 

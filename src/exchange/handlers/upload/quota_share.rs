@@ -56,7 +56,7 @@ impl QuotaShare {
                 area.step(&cx.now, &mut cx.slice).map_err(failed)?;
                 area.counts() >= counts
             }
-            Admission::NeedsLooks { pass, held: before } => match beside.have_ended_by(cx, pass, before) {
+            Admission::NeedsLooks { pass, ended: before } => match beside.have_ended_by(cx, pass, before) {
                 None => return Ok(false),
                 // What is a file by now must be counted as one.
                 Some(true) => {
@@ -78,7 +78,7 @@ impl QuotaShare {
             }
             (Err(_), Some(counts)) => Admission::NeedsCounts(counts),
             (Err(_), None) if self.limit.shared && !has_looked && held != Usage::default() => {
-                Admission::NeedsLooks { pass: cx.resumable.next_pass(), held }
+                Admission::NeedsLooks { pass: cx.resumable.next_pass(), ended: cx.resumable.ended_elsewhere }
             }
             (Err(full), None) => return Err(refusal(full, need)),
         };
