@@ -136,6 +136,10 @@ fn replacement(diagnostic: &Diagnostic, help: &str, sources: &Sources) -> Option
     };
     let at = diagnostic.span?;
     let written = String::from_utf8_lossy(sources.slice(at)).into_owned();
+    // `name=value` is one word: in a longer text the place of the mistake is not known.
+    if written.contains('=') && !word.contains('=') && written.contains(['"', '\'', ' ', ';']) {
+        return None;
+    }
     let text = match (written.strip_prefix("${"), written.split_once('=')) {
         (Some(_), _) => format!("${{{}}}", word.trim_start_matches('$')),
         // In `name=value`, either the name or the value was wrong.
@@ -275,6 +279,19 @@ mod tests {
         assert_eq!(texts("add: auth_basic_user_file htpasswd;"), [both]);
         assert!(texts("define it in http: limit_req_zone $uri zone=a:10m rate=1r/s;").is_empty());
         assert_eq!(texts("write auth_basic y;"), ["auth_basic y;"]);
+    }
+
+    #[test]
+    fn a_word_that_is_meant_does_not_replace_the_name_of_a_parameter_in_a_longer_text() {
+        let text = b"add_header A 'same_origin; report-to=b';\nlimit_req zonee=a;\n";
+        let loaded = load_text("x.conf", text, &LoadOptions::default());
+        let texts = |line: usize, at: usize, help: &str| -> Vec<String> {
+            let at = loaded.directives[line].args[at].span;
+            let found = repairs(&Diagnostic::warn(at, "x").help(help), &loaded.sources);
+            found.into_iter().map(|(_, _, text)| text).collect()
+        };
+        assert!(texts(0, 1, "did you mean \"same-origin\"?").is_empty());
+        assert_eq!(texts(1, 0, "did you mean \"zone\"?"), ["zone=a"]);
     }
 
     #[test]

@@ -93,8 +93,13 @@ fn frame_options(lower: &str) -> Slip {
 /// Words of which one is the value; parameters may follow.
 fn one_of(lower: &str, words: &[&'static str]) -> Slip {
     let word = lower.split(';').next().unwrap_or_default().trim();
-    let near = suggest::nearest(word, words.iter().copied()).unwrap_or(words[0]);
-    (!words.contains(&word)).then(|| ("is not a word it takes", format!("did you mean \"{near}\"?")))
+    let help = || match suggest::nearest(word, words.iter().copied()) {
+        // What follows the word stays: the value is not replaced as a whole.
+        Some(near) if lower.contains(';') => format!("the word is {near}"),
+        Some(near) => format!("did you mean \"{near}\"?"),
+        None => format!("it takes one of: {}", words.join(", ")),
+    };
+    (!words.contains(&word)).then(|| ("is not a word it takes", help()))
 }
 
 fn one_word(lower: &str, word: &str) -> Slip {
