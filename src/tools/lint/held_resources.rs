@@ -1,7 +1,5 @@
-//! What is held for longer than it is of use: bodies on the disk, connections of clients that send nothing, those of
-//! upstreams that wait for slow clients.
+//! What is held for longer than it is of use: bodies on the disk, connections of clients that send nothing.
 
-use super::blocks::below;
 use super::rule::{Finding, Rule, RuleContext};
 use crate::config::value::Millis;
 
@@ -10,7 +8,8 @@ pub const RULES: &[Rule] = &[
         code: "W237",
         title: "bodies of requests that are never removed",
         page: "`client_body_in_file_only on` keeps the body of each request as a file, also when it has been answered: the disk fills \
-               up. With `clean` the file is removed when the request is over.",
+               up, unless an application that is told its name (`$request_body_file`) removes it. With `clean` the file is \
+               removed when the request is over.",
         about: &["client_body_in_file_only"],
         check: kept_bodies,
     },
@@ -22,18 +21,14 @@ pub const RULES: &[Rule] = &[
         about: &["client_header_timeout"],
         check: slow_heads,
     },
-    Rule {
-        code: "W356",
-        title: "buffering switched off for everything",
-        page: "With `proxy_buffering off` an application's connection is held until the slowest client has read its answer. Events and \
-               streams need it: write it in their location, or let the application send `X-Accel-Buffering: no`.",
-        about: &["proxy_buffering", "fastcgi_buffering", "uwsgi_buffering", "scgi_buffering"],
-        check: unbuffered,
-    },
 ];
 
 fn kept_bodies(cx: &RuleContext, found: &mut Vec<Finding>) {
-    if let Some(word) = cx.d.args.first().filter(|word| cx.is("client_body_in_file_only") && word.is("on")) {
+    let Some(word) = cx.d.args.first().filter(|word| cx.is("client_body_in_file_only") && word.is("on")) else {
+        return;
+    };
+    // An application that is told the name of the file may remove it.
+    if !cx.levels.first().is_some_and(|level| level.below().names_body_file) {
         let message = "the body of each request stays on the disk, also when it has been answered";
         found.push(Finding::new(word.span, message, "write: client_body_in_file_only clean;"));
     }
@@ -46,16 +41,5 @@ fn slow_heads(cx: &RuleContext, found: &mut Vec<Finding>) {
     if Millis::parse_seconds(word.bytes()).is_ok_and(|time| time.seconds() >= LONG) {
         let message = "a client may hold a connection for that long without sending a request";
         found.push(Finding::new(word.span, message, "write: client_header_timeout 60s;"));
-    }
-}
-
-fn unbuffered(cx: &RuleContext, found: &mut Vec<Finding>) {
-    let name = cx.d.name.str();
-    let Some(module) = name.strip_suffix("_buffering").filter(|module| !module.contains("request")) else { return };
-    let pass = format!("{module}_pass");
-    if cx.is_in("http") && cx.is_first(&name) && cx.d.says("off") && below(cx.level().all, |d| d.name.is(&pass)) {
-        let message = "each answer of an application holds its connection until the client has read all of it";
-        let help = "write it in the location that streams, or let the application send X-Accel-Buffering: no";
-        found.push(Finding::new(cx.d.span, message, help));
     }
 }

@@ -88,16 +88,6 @@ const IDLE: &[Idle] = &[
         needed: &[("limit_conn", "")],
         add: "limit_conn ZONE N;",
     },
-    Idle {
-        settings: &[
-            "fastcgi_intercept_errors",
-            "proxy_intercept_errors",
-            "scgi_intercept_errors",
-            "uwsgi_intercept_errors",
-        ],
-        needed: &[("error_page", "")],
-        add: "error_page CODE URI;",
-    },
     Idle { settings: &["auth_request_set"], needed: &[("auth_request", "")], add: "auth_request URI;" },
     Idle {
         settings: &["auth_delay"],
@@ -141,10 +131,6 @@ const SETTINGS: &[&str] = &[
     "limit_req_log_level",
     "limit_conn_status",
     "limit_conn_log_level",
-    "fastcgi_intercept_errors",
-    "proxy_intercept_errors",
-    "scgi_intercept_errors",
-    "uwsgi_intercept_errors",
     "auth_request_set",
     "auth_delay",
     "secure_link_md5",

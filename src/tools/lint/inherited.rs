@@ -18,7 +18,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         code: "W348",
         title: "a list that replaces that of the level above",
-        page: "`error_page`, `limit_req`, `limit_conn` and `proxy_hide_header` (and its like) are taken from the level above only \
+        page: "`error_page` and `proxy_hide_header` (and its like) are taken from the level above only \
                where a level has none of its own: with one line in a location the lines of the server do not count there. \
                Repeat those that are to count.",
         about: &REPLACED,
@@ -49,16 +49,10 @@ fn ends_in_all(level: &Level) -> bool {
     is_all("deny") || is_all("allow")
 }
 
-/// Directives whose lines are inherited together or not at all.
-const REPLACED: [&str; 7] = [
-    "error_page",
-    "fastcgi_hide_header",
-    "limit_conn",
-    "limit_req",
-    "proxy_hide_header",
-    "scgi_hide_header",
-    "uwsgi_hide_header",
-];
+/// Directives whose lines are inherited together or not at all. Limits are too, but a location with a limit of its own
+/// mostly has it in place of the server's.
+const REPLACED: [&str; 5] =
+    ["error_page", "fastcgi_hide_header", "proxy_hide_header", "scgi_hide_header", "uwsgi_hide_header"];
 
 fn replaced_list(cx: &RuleContext, found: &mut Vec<Finding>) {
     let name = cx.d.name.str();
@@ -67,6 +61,9 @@ fn replaced_list(cx: &RuleContext, found: &mut Vec<Finding>) {
     }
     let (level, is_page) = (cx.level(), cx.is("error_page"));
     let Some(above) = cx.levels().skip(1).find(|level| level.has(&name)) else { return };
+    if is_page && !completes(level) {
+        return;
+    }
     let lines = |level: &Level| level.named(&name).iter().take(COMPARED).flat_map(|d| keys(d)).collect::<Vec<_>>();
     let own = lines(level);
     let matters = |key: &Vec<u8>| !is_page || may_happen(level, key);
@@ -79,13 +76,20 @@ fn replaced_list(cx: &RuleContext, found: &mut Vec<Finding>) {
     found.push(Finding::new(cx.d.name.span, message, help).note(lost.span, "this line"));
 }
 
-/// What a line is about, in lower case: status codes, a zone, a header.
+/// Whether the pages of a level are for errors such as those above it: one for a 404 alone, or a named location that
+/// another application answers in, is a rule of its own.
+fn completes(level: &Level) -> bool {
+    let pages = || level.named("error_page").iter().take(COMPARED);
+    let is_named = |d: &&Directive| d.args.last().is_some_and(|page| page.bytes().starts_with(b"@"));
+    pages().any(|d| keys(d).any(|code| code.starts_with(b"5"))) && !pages().any(is_named)
+}
+
+/// What a line is about, in lower case: status codes, a header.
 fn keys(d: &Directive) -> impl Iterator<Item = Vec<u8>> {
     let is_page = d.name.is("error_page");
-    let zone = d.args.iter().find(|word| word.bytes().starts_with(b"zone="));
     let words = match is_page {
         true => d.args.split_last().map(|(_, codes)| codes).unwrap_or_default(),
-        false => zone.or(d.args.first()).map(std::slice::from_ref).unwrap_or_default(),
+        false => d.args.first().map(std::slice::from_ref).unwrap_or_default(),
     };
     let is_key = move |word: &&Word| !is_page || word.len() == 3 && !word.bytes().starts_with(b"=");
     words.iter().filter(is_key).map(Word::lower)

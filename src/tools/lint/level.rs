@@ -174,6 +174,8 @@ pub struct Below {
     pub compresses: bool,
     /// A `map` of `$secure_link`. For rule W141.
     pub maps_secure_link: bool,
+    /// A word with the name of the file that a request's body is in. For rule W237.
+    pub names_body_file: bool,
 }
 
 impl Below {
@@ -190,6 +192,10 @@ impl Below {
                     || has("resolve")
                     || name.ends_with(b"_pass") && has_variable();
             found.maps_secure_link |= name == b"map" && d.says("$secure_link");
+            found.names_body_file |= d.args.iter().any(|word| {
+                let is_meant = |name: &[u8]| memchr::memmem::find(word.bytes(), name).is_some();
+                is_meant(b"$request_body_file") || is_meant(b"${request_body_file")
+            });
             found.compresses |= matches!(name, b"gzip" | b"gzip_static" | b"include");
             false
         });

@@ -14,8 +14,8 @@ pub const RULES: &[Rule] = &[
     Rule {
         code: "W235",
         title: "an error page that is not there",
-        page: "The file of an `error_page` is looked for below the root like any other: where it is missing the built-in page is sent, \
-               in nginx with the status 404 in place of the error. Make the file, mend the path, or give the page a location of its \
+        page: "The file of an `error_page` is looked for below the root like any other: where it is missing the answer is the \
+               built-in page of 404, whatever the error was. Make the file, mend the path, or give the page a location of its \
                own with the root where it is.",
         about: &["error_page"],
         check: missing_page,
@@ -65,7 +65,7 @@ fn missing_page(cx: &RuleContext, found: &mut Vec<Finding>) {
     let is_known = paths.on_this_machine || !PACKAGED.iter().any(|made| directory.starts_with(made));
     let file = directory.join(path.trim_start_matches('/'));
     if is_known && cx.may_compare() && has_files(&directory) && is_missing(&file) {
-        let message = format!("\"{}\" does not exist: the built-in page is sent", file.display());
+        let message = format!("\"{}\" does not exist: the answer is the built-in page of 404", file.display());
         found.push(Finding::new(
             page.span,
             message,
@@ -88,11 +88,15 @@ fn has_files(directory: &Path) -> bool {
     std::fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some())
 }
 
-/// Whether a name is that of a copy that was put aside.
+/// Whether a name is that of a copy that was put aside. A file called `backup` may be a site of that name.
 pub fn is_copy(name: &str) -> bool {
-    let last = name.rsplit('.').next().unwrap_or_default();
-    let is_word = matches!(last, "bak" | "backup" | "old" | "orig" | "save" | "swp" | "disabled" | "off");
-    is_word || last.starts_with("dpkg-") || last.starts_with("rpm") || name.ends_with('~') || name.starts_with('#')
+    let is_word = |last: &str| {
+        matches!(last, "bak" | "backup" | "old" | "orig" | "save" | "swp" | "disabled" | "off")
+            || matches!(last, "rpmsave" | "rpmnew" | "rpmorig")
+            || last.starts_with("dpkg-")
+    };
+    let has_word = name.rsplit_once('.').is_some_and(|(stem, last)| !stem.is_empty() && is_word(last));
+    has_word || name.ends_with('~') || name.starts_with('#')
 }
 
 fn copies(cx: &RuleContext, found: &mut Vec<Finding>) {

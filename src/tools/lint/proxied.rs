@@ -97,8 +97,8 @@ pub const RULES: &[Rule] = &[
         code: "W351",
         title: "a path of proxy_pass that a rewrite replaces",
         page: "Where a `rewrite … break` has changed the path, it is passed as it is, and the path of `proxy_pass` does not count: \
-               with `proxy_pass http://app/base/` the application is asked for the rewritten path without `/base/`. Write the \
-               path into the `rewrite`, and no path into `proxy_pass`.",
+               with `proxy_pass http://app/base/` the application is asked for the rewritten path without `/base/`. Begin \
+               what the `rewrite` makes of the path with it: `rewrite ^/a/(.*)$ /base/$1 break;`.",
         about: &["proxy_pass"],
         check: path_replaced,
     },
@@ -312,12 +312,14 @@ fn path_replaced(cx: &RuleContext, found: &mut Vec<Finding>) {
         return;
     }
     let level = cx.level();
-    let stops = |d: &&&Directive| d.args.get(2).is_some_and(|flag| flag.is("break"));
+    // A rewrite may have the path itself.
+    let own = format!("/{}", path.trim_end_matches('/'));
+    let has_path = |d: &Directive| d.args.get(1).is_some_and(|target| target.bytes().starts_with(own.as_bytes()));
+    let stops = |d: &&&Directive| d.args.get(2).is_some_and(|flag| flag.is("break")) && !has_path(d);
     if let Some(rewrite) = level.named("rewrite").iter().take(COMPARED).find(stops) {
         let message =
             format!("\"/{path}\" is left out where the rewrite applies: the rewritten path is passed as it is");
-        let help =
-            format!("write it into the rewrite, and here: proxy_pass {};", text.trim_end_matches(&format!("/{path}")));
+        let help = format!("begin what the rewrite makes of the path with it: {own}/…");
         found.push(Finding::new(word.span, message, help).note(rewrite.span, "the rewrite"));
     }
 }

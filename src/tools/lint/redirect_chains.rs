@@ -1,7 +1,7 @@
 //! Requests that come back to the rule that sent them away: pages of errors that are refused themselves, redirects to
 //! what is redirected again.
 
-use super::blocks::{is_tls, location};
+use super::blocks::{in_quotes, is_tls, location, quoted};
 use super::level::Level;
 use super::regexes::{matches, uri_of};
 use super::rule::{Finding, Rule, RuleContext};
@@ -68,12 +68,13 @@ pub const RULES: &[Rule] = &[
 ];
 
 fn quoted_flag(cx: &RuleContext, found: &mut Vec<Finding>) {
-    let [_, target] = &cx.d.args[..] else { return };
+    let [regex, target] = &cx.d.args[..] else { return };
     let text = target.str();
     let is_flag = |word: &str| matches!(word, "last" | "break" | "redirect" | "permanent");
     if let Some((path, flag)) = text.rsplit_once(' ').filter(|(_, flag)| cx.is("rewrite") && is_flag(flag)) {
         let message = format!("\"{flag}\" is a part of the path here");
-        let help = format!("close the quotes before it: {path} {flag};");
+        let help =
+            format!("close the quotes before it: rewrite {} {} {flag};", quoted(regex), in_quotes(path.trim_end()));
         found.push(Finding::new(target.span, message, help));
     }
 }

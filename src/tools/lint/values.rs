@@ -212,7 +212,8 @@ fn plain_condition(cx: &RuleContext) -> Option<Finding> {
     let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     let message = format!("\"{name}\" is a fixed word here: the condition is the same for every request");
     let help = format!("a variable begins with $: did you mean \"if=${name}\"?");
-    (is_name && name != "0").then(|| Finding::new(word.part(3, text.len()), message, help))
+    // `if=0` and `if=1` are W361's.
+    (is_name && name != "0" && name != "1").then(|| Finding::new(word.part(3, text.len()), message, help))
 }
 
 /// `proxy_set_header X-Real-IP remote_addr`: the name of a variable in place of its value.

@@ -1,23 +1,23 @@
 //! Barriers that hold no one back: what everyone can send lets in, a tunnel leads everywhere, one check is none.
 
-use super::blocks::{condition, refuses};
+use super::blocks::condition;
 use super::level::Level;
-use super::rule::{Finding, Rule, RuleContext};
-use crate::config::ast::Directive;
+use super::rule::{COMPARED, Finding, Rule, RuleContext};
+use crate::config::ast::{Directive, Word};
 
 pub const RULES: &[Rule] = &[
     Rule {
         code: "W185",
         title: "a cookie or a header with a well-known value that lets in",
-        page: "Everyone can send `Cookie: admin=yes`: a rule that refuses all others lets in whoever has read of it, or guessed it. \
-               Ask for a password (`auth_basic`), or an application (`auth_request`).",
+        page: "Everyone can send `Cookie: admin=yes`: a rule that refuses all others lets in every client that sends it, and such \
+               values are tried. Ask for a password (`auth_basic`), or an application (`auth_request`).",
         about: &["if"],
         check: guessed,
     },
     Rule {
         code: "W187",
         title: "a tunnel for everyone",
-        page: "`tunnel_pass` connects whoever asks with every address that this server reaches, the networks behind it as well. Let \
+        page: "`tunnel_pass` connects every client with every address that this server reaches, the networks behind it as well. Let \
                in those who may use it (`allow`, `deny all`, `auth_basic`), or name where it leads: a `map` of $host.",
         about: &["tunnel_pass"],
         check: open_tunnel,
@@ -32,9 +32,9 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "W354",
-        title: "satisfy any with one check alone",
+        title: "satisfy any with one check, which has no effect",
         page: "`satisfy any` lets in who passes one of several checks. Where there is a password alone and no `allow` or `deny`, \
-               everyone is asked for it: nobody is let in without one. Name the addresses that need none: \
+               everyone is asked for it, as without `satisfy`. Name the addresses that need none: \
                `allow 10.0.0.0/8; deny all;`.",
         about: &["satisfy"],
         check: one_check,
@@ -45,13 +45,50 @@ fn guessed(cx: &RuleContext, found: &mut Vec<Finding>) {
     const WORDS: [&str; 9] = ["1", "yes", "true", "on", "ok", "admin", "root", "y", "allow"];
     let Some(condition) = condition(cx.d) else { return };
     let name = condition.subject.trim_start_matches('$');
-    let is_sent = ["cookie_", "http_x_", "arg_"].iter().any(|family| name.starts_with(family));
+    let is_sent = ["cookie_", "http_x_"].iter().any(|family| name.starts_with(family));
     let is_word = WORDS.iter().any(|word| condition.text.eq_ignore_ascii_case(word));
-    if is_sent && is_word && condition.equality() == Some(false) && refuses(cx.children()) {
+    if is_sent && is_word && condition.equality() == Some(false) && locks_out(cx.children()) {
         let message = format!("everyone can send \"{}\" in ${name}, and is let in", condition.text);
         let help = "ask for a password (auth_basic), or an application (auth_request)";
         found.push(Finding::new(cx.d.args_span(), message, help));
     }
+}
+
+/// Whether a block refuses with a status for those who may not, and not for what is asked (404, 405, 409).
+fn locks_out(level: &[Directive]) -> bool {
+    let is_such = |code: &Word| code.is("401") || code.is("403");
+    level.iter().any(|d| d.name.is("return") && d.args.first().is_some_and(is_such))
+}
+
+/// Whether a server takes requests of other machines for any host: a CONNECT names the host it asks for, so that a
+/// server with names, which is not the one for all other hosts, tunnels to its own names alone.
+fn is_reached(cx: &RuleContext) -> bool {
+    let Some(server) = cx.inside("server") else { return true };
+    let listens = server.named("listen");
+    let is_local = |listen: &&Directive| {
+        let text = listen.args.first().map(Word::str).unwrap_or_default();
+        ["127.", "[::1]", "localhost", "unix:"].iter().any(|start| text.starts_with(start))
+    };
+    let is_name = |word: &Word| !word.bytes().starts_with(b"~") && word.bytes().contains(&b'.');
+    let has_names = server.named("server_name").iter().take(COMPARED).flat_map(|d| &d.args).any(is_name);
+    let is_private = !listens.is_empty() && listens.iter().take(COMPARED).all(is_local);
+    !is_private && (!has_names || cx.may_compare() && is_default(cx, listens))
+}
+
+/// Whether one of these `listen` lines is that of the server for all other hosts: by its word, or as the first.
+fn is_default(cx: &RuleContext, listens: &[&Directive]) -> bool {
+    let says_it = |listen: &Directive| listen.args.iter().any(|word| word.is("default_server") || word.is("default"));
+    let address = |listen: &Directive| listen.args.first().map(|word| word.bytes().to_vec());
+    let around = cx.blocks.iter().rposition(|block| block.name.is("server")).and_then(|at| cx.levels.get(at));
+    let all = around.map(Level::servers).unwrap_or_default();
+    let is_it = |own: &&Directive| {
+        let mut same = all.iter().flat_map(|server| &server.listens).filter(|other| address(other) == address(own));
+        let first = same.next();
+        let is_first = first.is_none_or(|first| std::ptr::eq(*first, *own));
+        says_it(own) || is_first && !same.any(|other| says_it(other))
+    };
+    // A server without a `listen` has port 80.
+    listens.is_empty() || listens.iter().take(COMPARED).any(is_it)
 }
 
 fn open_tunnel(cx: &RuleContext, found: &mut Vec<Finding>) {
@@ -59,7 +96,7 @@ fn open_tunnel(cx: &RuleContext, found: &mut Vec<Finding>) {
     let is_asked = cx.levels().any(|level| {
         level.authenticates() || ["allow", "auth_basic", "if", "ssl_verify_client"].iter().any(|name| level.has(name))
     });
-    if cx.is("tunnel_pass") && is_free(cx.d) && !is_asked {
+    if cx.is("tunnel_pass") && is_free(cx.d) && !is_asked && is_reached(cx) {
         let message = "everyone may have a connection made to any address that this server reaches";
         let help = "let in those who may use it: allow and deny all, or auth_basic";
         found.push(Finding::new(cx.d.span, message, help));
@@ -92,7 +129,7 @@ fn one_check(cx: &RuleContext, found: &mut Vec<Finding>) {
     // A block inside may have the other check.
     let is_inside = super::blocks::below(cx.level().all, |d| d.name.is("allow") || d.name.is("deny"));
     if is_asked && !is_inside && !levels.any(is_checked) {
-        let message = "nothing but the password is checked here, so that any is all";
+        let message = "`satisfy any` has no effect: the password is the only check";
         found.push(Finding::new(word.span, message, "name who needs no password: allow 10.0.0.0/8; deny all;"));
     }
 }

@@ -29,6 +29,11 @@ fn a_setting_of_what_is_not_turned_on_is_found() {
                 "proxy_ssl_verify off; proxy_ssl_trusted_certificate c.pem;",
             ),
             ("W312", "limit_req_status 429;", "include limits; limit_req_status 429;"),
+            (
+                "W312",
+                "limit_conn_status 429;",
+                "location / { proxy_pass http://127.0.0.1:3000; proxy_set_header Host $host; proxy_intercept_errors on; }",
+            ),
             ("W312", "auth_request_set $a $upstream_http_a;", "auth_delay 1s; auth_basic off;"),
         ],
     );

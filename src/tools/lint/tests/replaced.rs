@@ -24,6 +24,16 @@ fn lists_that_replace_those_of_the_level_above_are_found() {
         format!("http {{ {} {} server {{ listen 80; server_name a.test; {lines} }} }}", zone("a"), zone("b"))
     };
     let hide = |lines: &str| plain(&format!("proxy_hide_header X-A; location / {{ {PASS} {lines} }}"));
+    // A limit, a page for another error and a fallback of a location are rules of their own.
+    for good in [
+        zones("limit_req zone=a; location /l { limit_req zone=b; }"),
+        plain(&format!("{pages} location / {{ error_page 404 /g; {PASS} proxy_intercept_errors on; }}")),
+        plain(&format!(
+            "{pages} location / {{ error_page 502 = @g; {PASS} proxy_intercept_errors on; }} location @g {{ return 503; }}"
+        )),
+    ] {
+        assert_eq!(unlike(&good, &[]), None);
+    }
     check(&[
         (
             "W184",
@@ -37,13 +47,8 @@ fn lists_that_replace_those_of_the_level_above_are_found() {
         ),
         (
             "W348",
-            &plain(&format!("{pages} location / {{ error_page 403 /g; {PASS} proxy_intercept_errors on; }}")),
-            &plain(&format!("{pages} location / {{ error_page 403 /g; root /srv; }}")),
-        ),
-        (
-            "W348",
-            &zones("limit_req zone=a; location /l { limit_req zone=b; }"),
-            &zones("limit_req zone=a; location /l { limit_req zone=b; limit_req zone=a; }"),
+            &plain(&format!("{pages} location / {{ error_page 500 /g; {PASS} proxy_intercept_errors on; }}")),
+            &plain(&format!("{pages} location / {{ error_page 500 /g; root /srv; }}")),
         ),
         ("W348", &hide("proxy_hide_header X-B;"), &hide("proxy_hide_header x-a; proxy_hide_header X-B;")),
     ]);
@@ -57,6 +62,16 @@ fn headers_and_redirects_that_reach_no_one_are_found() {
             ("W349", "location / { add_header A b; return 401; }", "location / { add_header A b always; return 401; }"),
             ("W349", "location / { add_header A b; deny all; }", "location / { add_header A b; return 204; }"),
             (
+                "W349",
+                "location / { add_header A b; return 405; }",
+                "location / { add_header A b; if ($request_method = OPTIONS) { return 204; } return 405; }",
+            ),
+            (
+                "W349",
+                "auth_basic a; auth_basic_user_file u; location / { add_header A b; deny all; }",
+                "satisfy any; auth_basic a; auth_basic_user_file u; location / { add_header A b; deny all; }",
+            ),
+            (
                 "W350",
                 "location /a { return 302 /b/c?d; } location /b/ { internal; root /srv; }",
                 "location /a { rewrite ^ /b/c last; } location /b/ { internal; root /srv; }",
@@ -65,6 +80,11 @@ fn headers_and_redirects_that_reach_no_one_are_found() {
                 "W351",
                 "location /a/ { rewrite ^/a/(.*)$ /b/$1 break; proxy_pass http://127.0.0.1:3000/c/; }",
                 "location /a/ { rewrite ^/a/(.*)$ /b/$1 break; proxy_pass http://127.0.0.1:3000/; }",
+            ),
+            (
+                "W351",
+                "location /a/ { rewrite ^/a/(.*)$ /b/$1 break; proxy_pass http://127.0.0.1:3000/c/; }",
+                "location /a/ { rewrite ^/a/(.*)$ /c/$1 break; proxy_pass http://127.0.0.1:3000/c/; }",
             ),
             (
                 "W352",
@@ -86,6 +106,7 @@ fn headers_and_redirects_that_reach_no_one_are_found() {
             ),
             ("W360", "gzip on; gzip_min_length 20m;", "gzip on; gzip_min_length 1k;"),
             ("W361", "access_log logs/a combined if=0;", "access_log logs/a combined if=$arg_a;"),
+            ("W361", "access_log logs/a combined if=1;", "access_log logs/a combined if=$arg_a;"),
             ("W362", "add_header Content-Length 0;", "add_header X-Content-Length 0;"),
             (
                 "W363",
@@ -117,13 +138,20 @@ fn barriers_that_hold_no_one_back_are_found() {
         plain,
         &[
             ("W185", "if ($cookie_admin != yes) { return 403; }", "if ($cookie_admin != 8f2c0a71d) { return 403; }"),
-            ("W187", "resolver 127.0.0.1; tunnel_pass;", "resolver 127.0.0.1; allow 10.0.0.1; deny all; tunnel_pass;"),
+            // 404 hides what is not finished; an argument is a link that one hands on.
+            ("W185", "if ($cookie_beta != 1) { return 401; }", "if ($cookie_beta != 1) { return 404; }"),
+            ("W185", "if ($http_x_admin != yes) { return 403; }", "if ($arg_preview != yes) { return 403; }"),
             (
                 "W354",
                 "location / { satisfy any; auth_basic a; auth_basic_user_file u; }",
                 "location / { satisfy any; allow 10.0.0.1; deny all; auth_basic a; auth_basic_user_file u; }",
             ),
             ("W237", "client_body_in_file_only on;", "client_body_in_file_only clean;"),
+            (
+                "W237",
+                "client_body_in_file_only on;",
+                "client_body_in_file_only on; location / { root /srv; add_header X-A $request_body_file; }",
+            ),
             ("W355", "client_header_timeout 1h;", "client_header_timeout 2m;"),
         ],
     );
@@ -131,6 +159,16 @@ fn barriers_that_hold_no_one_back_are_found() {
         tls,
         &[("W188", "add_header Set-Cookie \"sid=1; HttpOnly\";", "add_header Set-Cookie \"sid=1; HttpOnly; Secure\";")],
     );
+    let tunnel = "resolver 127.0.0.1; tunnel_pass;";
+    let server =
+        |listen: &str, lines: &str| format!("server {{ listen {listen}; server_name a.test; {lines} {tunnel} }}");
+    let first = "server { listen 8080; server_name b.test; return 444; }";
+    check(&[
+        ("W187", &public(tunnel), &public(&format!("allow 10.0.0.1; deny all; {tunnel}"))),
+        ("W187", &public(tunnel), &plain(tunnel)),
+        ("W187", &server("8080", ""), &server("[::1]:8080", "listen unix:/run/a.sock;")),
+        ("W187", &format!("{first} {}", server("8080 default_server", "")), &format!("{first} {}", server("8080", ""))),
+    ]);
     check_in(public, &[("W358", "listen [::]:8080 ipv6only=off;", "listen [::]:8080;")]);
     let both = |one: &str, other: &str| {
         let server = |name: &str, to: &str| {
@@ -146,11 +184,6 @@ fn barriers_that_hold_no_one_back_are_found() {
             &format!("events {{ worker_connections 4000; }} http {{ {server} }}"),
         ),
         ("W359", &both("b.test", "a.test"), &both("b.test", "c.test")),
-        (
-            "W356",
-            &format!("http {{ proxy_buffering off; {server} }}"),
-            &format!("http {{ proxy_buffering on; {server} }}"),
-        ),
     ]);
 }
 
@@ -180,6 +213,10 @@ fn masks_that_match_nothing_or_copies_and_pages_that_are_not_there_are_found() {
         std::fs::create_dir_all(path.parent().expect("a directory")).expect("made");
         std::fs::write(path, text).expect("written");
     }
+    std::fs::create_dir_all(dir.join("sites")).expect("made");
+    for name in ["backup", "old"] {
+        std::fs::write(dir.join("sites").join(name), "").expect("written");
+    }
     let paths = Paths { prefix: dir.clone(), conf_dir: dir.clone(), on_this_machine: false };
     let counted = |line: &str, code: &str| {
         let main = dir.join("main.conf");
@@ -193,6 +230,7 @@ fn masks_that_match_nothing_or_copies_and_pages_that_are_not_there_are_found() {
         ("include one/*.conf;", "W214", 0),
         ("include both/*;", "W236", 1),
         ("include both/*.conf;", "W236", 0),
+        ("include sites/*;", "W236", 0),
         ("\n# lint: allow W236\ninclude both/*;\n", "W236", 0),
         ("error_page 404 /40x.html;", "W235", 1),
         ("error_page 404 /404.html;", "W235", 0),
@@ -203,4 +241,34 @@ fn masks_that_match_nothing_or_copies_and_pages_that_are_not_there_are_found() {
     }
     assert_eq!(count("http { server { listen 1; root html; error_page 404 /40x.html; } }", "W235", &paths), 1);
     let _ = std::fs::remove_dir_all(&dir);
+}
+
+#[test]
+fn the_help_of_a_finding_is_a_line_that_one_can_write() {
+    let of = |lines: &str, code: &str| {
+        let text = plain(lines);
+        let loaded = load_text("x.conf", text.as_bytes(), &LoadOptions::default());
+        let found = lint(&loaded.directives, &loaded.sources, None);
+        let such = found.into_iter().find(|d| d.code == Some(code)).unwrap_or_else(|| panic!("{lines}: no {code}"));
+        (such.message.clone(), such.help.first().cloned().unwrap_or_default())
+    };
+    let helped = |lines: &str, code: &str, part: &str| {
+        let (_, help) = of(lines, code);
+        assert!(help.contains(part), "{lines}: {help}");
+    };
+    helped("rewrite \"^/a{2}\" \"/b c last\";", "W365", "rewrite \"^/a{2}\" \"/b c\" last;");
+    helped("rewrite ^/a \"/b last\";", "W365", "rewrite ^/a /b last;");
+    helped("location / { add_header Location \"/x y\"; return 200 a; }", "W363", "return 302 \"/x y\";");
+    helped(
+        "add_header Cross-Origin-Resource-Policy cross-site;",
+        "W156",
+        "one of: same-origin, same-site, cross-origin",
+    );
+    helped("add_header Cross-Origin-Opener-Policy same_origin;", "W156", "did you mean \"same-origin\"?");
+    let (_, help) = of("add_header Cross-Origin-Opener-Policy 'same_origin; report-to=\"coop\"';", "W156");
+    assert!(help.contains("same-origin") && !help.contains("did you mean"), "{help}");
+    let (message, _) = of("location / { add_header Content-Length 0; return 204; }", "W362");
+    assert!(message.contains("a 204 must not have Content-Length"), "{message}");
+    let passed = "location /a/ { rewrite ^/a/(.*)$ /b/$1 break; proxy_pass http://127.0.0.1:3000/c/; }";
+    assert!(!of(passed, "W351").1.contains("proxy_pass"));
 }
