@@ -7,7 +7,7 @@
 use crate::config::ast::{Directive, Word, written};
 use crate::config::load::Loaded;
 use crate::config::sources::Sources;
-use crate::util::hash::FastMap;
+use crate::util::hash::{FastMap, FastSet};
 use crate::util::printable::visible;
 use std::fmt::Write;
 use std::path::Path;
@@ -35,8 +35,7 @@ pub fn report([old, new]: [&Loaded; 2], directories: [&Path; 2]) -> (String, boo
 
 /// What differs, a paragraph for each block, and how many changes there are.
 fn between(old: &Loaded, new: &Loaded) -> (String, usize) {
-    let mut changes =
-        Changes { old: &old.sources, new: &new.sources, out: String::new(), count: 0, titled: String::new() };
+    let mut changes = Changes { old: &old.sources, new: &new.sources, out: String::new(), count: 0, is_titled: false };
     changes.level(&old.directives, &new.directives, "");
     (changes.out, changes.count)
 }
@@ -61,8 +60,8 @@ struct Changes<'a> {
     new: &'a Sources,
     out: String,
     count: usize,
-    /// The block whose changes are being written.
-    titled: String,
+    /// The block whose changes are being written has its title.
+    is_titled: bool,
 }
 
 /// A line, or a block and its like: of the old configuration, of the new one.
@@ -70,60 +69,61 @@ type Pair<'a> = (Option<&'a Directive>, Option<&'a Directive>);
 
 impl Changes<'_> {
     fn level(&mut self, old: &[Directive], new: &[Directive], path: &str) {
+        self.is_titled = false;
         let pairs = pairs(old, new);
+        let (in_old, in_new) = (shared_names(old), shared_names(new));
         for pair in &pairs {
-            match pair {
+            let was = |d: &Directive| format!("{}  {}", line(d, &in_old), self.old.place(d.span));
+            let is = |d: &Directive| format!("{}  {}", line(d, &in_new), self.new.place(d.span));
+            let change = match pair {
                 (Some(old), Some(new)) if !is_same(old, new) => {
-                    let (was, is) = (self.at_old(old), self.at_new(new));
-                    self.add(path, &format!("changed  {was}\n    into   {is}"));
+                    format!("changed  {}\n    into   {}", was(old), is(new))
                 }
-                (Some(_), Some(_)) | (None, None) => {}
-                (Some(old), None) => {
-                    let was = self.at_old(old);
-                    self.add(path, &format!("removed  {was}"));
-                }
-                (None, Some(new)) => {
-                    let is = self.at_new(new);
-                    self.add(path, &format!("added    {is}"));
-                }
-            }
+                (Some(_), Some(_)) | (None, None) => continue,
+                (Some(old), None) => format!("removed  {}", was(old)),
+                (None, Some(new)) => format!("added    {}", is(new)),
+            };
+            self.add(path, &change);
         }
-        if let Some((old, new)) = moved(&pairs, old, new) {
-            let (was, is) = (self.at_old(old), self.new.place(new.span));
-            self.add(path, &format!("moved    {was}, {is}: the order counts"));
+        if let Some((was, is)) = moved(&pairs, old, new) {
+            let [before, after] = [self.old.place(was.span), self.new.place(is.span)];
+            self.add(path, &format!("moved    {}  {before}, {after}: the order counts", line(was, &in_old)));
         }
         for (old, new) in pairs {
             let (Some(old), Some(new)) = (old, new) else { continue };
             if let (Some(inner), Some(other)) = (&old.block, &new.block) {
-                self.level(inner, other, &below(path, new));
+                self.level(inner, other, &below(path, new, &in_new));
             }
         }
     }
 
     fn add(&mut self, path: &str, line: &str) {
-        if self.count == 0 || self.titled != path {
+        if !self.is_titled {
             let title = if path.is_empty() { "outside of blocks" } else { path };
             let _ = writeln!(self.out, "{title}");
-            path.clone_into(&mut self.titled);
+            self.is_titled = true;
         }
         let _ = writeln!(self.out, "  {line}");
         self.count += 1;
     }
-
-    fn at_old(&self, d: &Directive) -> String {
-        format!("{}  {}", line(d), self.old.place(d.span))
-    }
-
-    fn at_new(&self, d: &Directive) -> String {
-        format!("{}  {}", line(d), self.new.place(d.span))
-    }
 }
 
-/// `name args;`, or `name args { … }`.
-fn line(d: &Directive) -> String {
-    let words: Vec<String> = d.words().map(shown).collect();
+/// `name args;`, `name args { … }`, or a server by its name.
+fn line(d: &Directive, shared: &FastSet<String>) -> String {
+    if is_server(d) {
+        return below("", d, shared);
+    }
     let end = if d.block.is_some() { " { … }" } else { ";" };
-    visible(&format!("{}{end}", words.join(" ")))
+    visible(&format!("{}{end}", words(d)))
+}
+
+fn words(d: &Directive) -> String {
+    d.words().map(shown).collect::<Vec<String>>().join(" ")
+}
+
+/// Whether it is a `server` of `http`, not one of an `upstream`.
+fn is_server(d: &Directive) -> bool {
+    d.name.is("server") && d.block.is_some()
 }
 
 /// A word as one writes it.
@@ -133,20 +133,34 @@ fn shown(word: &Word) -> String {
     if is_plain { text.into_owned() } else { format!("\"{}\"", text.replace('"', "\\\"")) }
 }
 
-/// The path of a block: `server www.example.org, location /a/`; `http` goes without saying.
-fn below(path: &str, d: &Directive) -> String {
-    let own = match d.name.bytes() {
-        b"http" => return path.to_owned(),
-        b"server" if d.args.is_empty() => {
-            let names = first(d, "server_name").map(|names| written(&names.args)).unwrap_or_default();
-            let listens = || first(d, "listen").map(|listen| written(&listen.args)).unwrap_or_default();
-            let name = if names.is_empty() { listens() } else { names };
-            format!("server {name}")
-        }
-        _ => line(d).trim_end_matches(" { … }").to_owned(),
-    };
+/// The path of a block: `server www.example.org, location /a/`; what is in `http` is named without it.
+fn below(path: &str, d: &Directive, shared: &FastSet<String>) -> String {
+    let own = if is_server(d) { server(d, shared) } else { words(d) };
     let own = visible(own.trim_end());
-    if path.is_empty() { own } else { format!("{path}, {own}") }
+    if path.is_empty() || path == "http" { own } else { format!("{path}, {own}") }
+}
+
+/// A server by its names, with its first address if others have the same names, or by that alone.
+fn server(d: &Directive, shared: &FastSet<String>) -> String {
+    let names = names(d);
+    let listen = first(d, "listen");
+    match listen {
+        Some(listen) if names.is_empty() => format!("server {}", written(&listen.args)),
+        Some(listen) if shared.contains(&names) => {
+            format!("server {names} (listen {})", written(listen.args.iter().take(1)))
+        }
+        _ => format!("server {names}"),
+    }
+}
+
+fn names(d: &Directive) -> String {
+    first(d, "server_name").map(|names| written(&names.args)).unwrap_or_default()
+}
+
+/// The names that more than one server of a block has.
+fn shared_names(block: &[Directive]) -> FastSet<String> {
+    let mut seen = FastSet::default();
+    block.iter().filter(|d| is_server(d)).map(names).filter(|names| !seen.insert(names.clone())).collect()
 }
 
 fn first<'a>(d: &'a Directive, name: &str) -> Option<&'a Directive> {
@@ -164,7 +178,7 @@ fn is_same(old: &Directive, new: &Directive) -> bool {
 const LOOSEST: usize = 4;
 
 fn key(d: &Directive, step: usize) -> Option<Vec<u8>> {
-    let is_server = d.name.is("server") && d.block.is_some();
+    let is_server = is_server(d);
     let words = |words: &mut dyn Iterator<Item = &Word>| -> Vec<u8> {
         words.flat_map(|word| word.bytes().iter().copied().chain([0])).collect()
     };
@@ -214,18 +228,50 @@ fn pairs<'a>(old: &'a [Directive], new: &'a [Directive]) -> Vec<Pair<'a>> {
     both.chain(fresh).collect()
 }
 
-/// Lists in which the first that applies decides, or that are done in their order: a number for each.
-fn list_of(d: &Directive) -> Option<u8> {
+/// The list that a line is in, and the one before or behind whose lines it counts where it stands.
+type Order = (Vec<u8>, Vec<u8>);
+
+/// Lists in which the first that applies decides, or that are done in their order.
+fn orders(d: &Directive, defaults: &FastSet<Vec<u8>>) -> Vec<Order> {
     let is_regex = |word: &Word| word.bytes().starts_with(b"~");
+    let one = |list: &[u8]| vec![(list.to_vec(), list.to_vec())];
     match d.name.bytes() {
-        b"allow" | b"deny" => Some(0),
-        b"rewrite" | b"if" | b"return" | b"set" | b"break" => Some(1),
-        b"location" if d.args.first().is_some_and(is_regex) => Some(2),
-        b"server" => Some(3),
+        b"allow" => vec![(b"allow".to_vec(), b"deny".to_vec())],
+        b"deny" => vec![(b"deny".to_vec(), b"allow".to_vec())],
+        b"rewrite" | b"if" | b"return" | b"set" | b"break" => one(b"rewrite"),
+        b"location" if d.args.first().is_some_and(is_regex) => one(b"location"),
+        b"server" if d.block.is_some() => {
+            let has_regex = first(d, "server_name").is_some_and(|names| names.args.iter().any(is_regex));
+            let of = |address: Vec<u8>| [b"server ", address.as_slice()].concat();
+            let by_place = addresses(d).into_iter().filter(|(address, _)| has_regex || !defaults.contains(address));
+            by_place.map(|(address, _)| (of(address.clone()), of(address))).collect()
+        }
         // Of a `map`.
-        name if name.starts_with(b"~") => Some(4),
-        _ => None,
+        name if name.starts_with(b"~") => one(b"~"),
+        _ => Vec::new(),
     }
+}
+
+/// The addresses of a server, and whether it is said to be the default one there.
+fn addresses(d: &Directive) -> Vec<(Vec<u8>, bool)> {
+    let lines = d.block.iter().flatten().filter(|d| d.name.is("listen"));
+    let address = |word: &Word| -> Vec<u8> {
+        let bytes = word.bytes();
+        bytes.strip_prefix(b"*:").or_else(|| bytes.strip_prefix(b"0.0.0.0:")).unwrap_or(bytes).to_vec()
+    };
+    let all: Vec<(Vec<u8>, bool)> = lines
+        .filter_map(|d| {
+            let is_default = d.args.iter().any(|word| word.is("default_server") || word.is("default"));
+            Some((address(d.args.first()?), is_default))
+        })
+        .collect();
+    if all.is_empty() { vec![(b"80".to_vec(), false)] } else { all }
+}
+
+/// Addresses whose default server is named by `default_server`, and not the first one.
+fn with_default(block: &[Directive]) -> FastSet<Vec<u8>> {
+    let all = block.iter().filter(|d| is_server(d)).flat_map(addresses);
+    all.filter_map(|(address, is_default)| is_default.then_some(address)).collect()
 }
 
 /// The first line of such a list that stands elsewhere among those that both sides have.
@@ -234,15 +280,20 @@ fn moved<'a>(pairs: &[Pair<'a>], old: &[Directive], new: &[Directive]) -> Option
         let at = std::ptr::from_ref(d).addr() - all.as_ptr().addr();
         at / size_of::<Directive>()
     };
-    let mut last: [Option<usize>; 5] = [None; 5];
+    let (of_old, of_new) = (with_default(old), with_default(new));
+    let defaults: FastSet<Vec<u8>> = of_old.intersection(&of_new).cloned().collect();
+    let mut last: FastMap<Vec<u8>, usize> = FastMap::default();
     let mut both: Vec<(&Directive, &Directive)> =
         pairs.iter().filter_map(|(old, new)| Some(((*old)?, (*new)?))).collect();
     both.sort_by_key(|(was, _)| place(old, was));
     both.into_iter().find(|(was, is)| {
-        let Some(list) = list_of(was) else { return false };
         let at = place(new, is);
-        let is_before = last[usize::from(list)].is_some_and(|last| at < last);
-        last[usize::from(list)] = Some(at);
+        let orders = orders(was, &defaults);
+        let is_before = orders.iter().any(|(_, others)| last.get(others).is_some_and(|last| at < *last));
+        for (list, _) in orders {
+            let last = last.entry(list).or_default();
+            *last = at.max(*last);
+        }
         is_before
     })
 }
@@ -298,7 +349,55 @@ mod tests {
             "http { server { listen 80; server_name a; } server { listen 80; server_name b; } }",
             "http { server { listen 80; server_name b; } server { listen 80; server_name a; } }",
         ];
-        assert!(changes(servers[0], servers[1]).contains("moved    server { … }"), "the default server is another");
+        assert!(changes(servers[0], servers[1]).contains("moved    server b  "), "the default server is another");
+    }
+
+    #[test]
+    fn what_does_not_depend_on_its_order_is_not_said_to_have_moved() {
+        let server = |name: &str, listen: &str| format!("server {{ listen {listen}; server_name {name}; }}");
+        let (a, b, c) = (server("a", "80"), server("b", "8080"), server("c", "*:80"));
+        let chosen = server("d", "80 default_server");
+        for (first, second, rest) in [
+            ("allow 10.0.0.1;", "allow 10.0.0.2;", "deny all;"),
+            ("deny 10.0.0.1;", "deny 10.0.0.2;", "allow all;"),
+            (&a, &b, ""),
+            (&a, &c, &chosen),
+            ("upstream u { server a:1;", "server b:1;", "}"),
+        ] {
+            let conf = |first: &str, second: &str| format!("http {{ {first} {second} {rest} }}");
+            let (old, new) = match first.strip_prefix("upstream u {") {
+                Some(line) => (conf(first, second), conf(&format!("upstream u {{ {second}"), line)),
+                None => (conf(first, second), conf(second, first)),
+            };
+            assert_eq!(changes(&old, &new), "", "{old}");
+        }
+        let found = changes(&format!("http {{ {a} {b} {c} }}"), &format!("http {{ {c} {b} {a} }}"));
+        assert!(found.contains("moved    server c  "), "the default server of *:80 is another: {found}");
+        let crossed = ["allow a; allow b; deny all; allow c;", "allow b; allow c; deny all; allow a;"];
+        assert!(changes(crossed[0], crossed[1]).contains("moved    deny all;"), "{crossed:?}");
+    }
+
+    #[test]
+    fn what_is_in_http_has_http_as_its_title() {
+        let found = changes("user a; http { gzip on; }", "user b; http { gzip off; }");
+        assert!(found.starts_with("outside of blocks\n  changed  user a;"), "{found}");
+        assert!(found.contains("\nhttp\n  changed  gzip on;"), "{found}");
+    }
+
+    #[test]
+    fn two_servers_of_one_name_have_titles_of_their_own() {
+        let conf = |to: &str, root: &str| {
+            format!(
+                "http {{ server {{ listen 80; server_name a.test; return 301 {to}; }}\n\
+                 server {{ listen 8443 ssl; server_name a.test; root {root}; }} }}"
+            )
+        };
+        let found = changes(&conf("/a", "/a"), &conf("/b", "/b"));
+        assert!(found.starts_with("server a.test (listen 80)\n  changed  return 301 /a;"), "{found}");
+        assert!(found.contains("\nserver a.test (listen 8443)\n  changed  root /a;"), "{found}");
+        let same = |root: &str| format!("server {{ listen 80; server_name a; root {root}; }}");
+        let twice = |root: &str| format!("http {{ {} {} }}", same(root), same(root));
+        assert_eq!(changes(&twice("/a"), &twice("/b")).matches("server a (listen 80)\n").count(), 2);
     }
 
     #[test]
@@ -316,7 +415,10 @@ mod tests {
         let new = format!("http {{ {} {} }}", server("b.test", 8080, "/b"), server("c.test", 81, "/c"));
         let found = changes(&old, &new);
         assert!(found.contains("server b.test\n  changed  listen 80;"), "{found}");
-        assert!(found.contains("removed  server { … }") && found.contains("added    server { … }"), "{found}");
+        assert!(
+            found.contains("http\n  removed  server a.test  ") && found.contains("added    server c.test  "),
+            "{found}"
+        );
         assert!(!found.contains("root"), "{found}");
     }
 }
