@@ -21,8 +21,8 @@ pub const ROWS: &[Row] = &[
         Effect::Many(methods),
         "Which of PUT, DELETE, MKCOL, COPY and MOVE are answered, by nginx's rules: the URI of a collection ends in \
          a slash, and DELETE of one removes all below it. Copies appear whole. Unlike nginx, nothing outside the \
-         root is reached by links, and what a client could not PUT, GET or DELETE itself is not moved or deleted \
-         with a folder.",
+         root is reached by links, and what a client could not PUT, GET or DELETE itself is not copied, moved \
+         or deleted with a folder.",
     ),
     row(
         "create_full_put_path",

@@ -15,7 +15,8 @@ const HSL: Contexts = Contexts::HSL;
 
 const STORE: &str = "Stores responses with status 200 as files: on (the path of root or alias), a path with variables, or off. A file \
     appears whole or not at all, with the time of Last-Modified, replacing an older one; missing directories are \
-    created, nothing outside the root is written. Incomplete responses, or beyond upload_quota, are not stored.";
+    created, nothing outside the root is written. Incomplete responses and those \
+    beyond upload_quota are not stored.";
 const ACCESS: &str =
     "Mode of stored files: user:rw group:r all:r. Directories that are made may be entered by those who may read them.";
 
