@@ -6,10 +6,10 @@
 //! that arrives and each second, releases the upload.
 //!
 //! Where locks end at the mount (FUSE, 9p, NFS with local_lock), the lock decides only among the processes with one
-//! mount. Uploads that such a process writes to are marked, and from then on whoever writes to them also has a claim,
-//! a file that is made with O_EXCL. One of another mount is asked for, and taken for left behind when it is not
-//! released within [`PATIENCE`]: a process that was killed releases nothing. One that was stopped for so long, and goes
-//! on between its look at the claim and the write after that, still writes one piece: no call joins the two.
+//! mount. Uploads that such a process writes to are marked, and from then on each process that writes to them also has
+//! a claim, a file that is made with O_EXCL. One of another mount is asked for, and taken for left behind when it is
+//! not released within [`PATIENCE`]: a process that was killed releases nothing. One that was stopped for so long, and
+//! goes on between its look at the claim and the write after that, still writes one piece: no call joins the two.
 //!
 //! Invariant: no bytes are read, cut or written without the lock.
 
@@ -214,7 +214,7 @@ impl TakeoverCheck {
     }
 }
 
-/// Releases the upload, and tells so whoever cannot see that.
+/// Releases the upload, and tells processes that cannot see that.
 fn release(cx: &mut Services, dir: &Dir, id: UploadId) {
     if let Some(lease) = cx.resumable.take(id) {
         drop(lease);
