@@ -104,10 +104,10 @@ impl HostNames {
         if let Some(value) = self.exact.get(name) {
             return Some(*value);
         }
-        if !self.suffixes.is_empty() {
-            if let Some(value) = ends(name).find_map(|end| self.suffixes.get(end)) {
-                return Some(*value);
-            }
+        if !self.suffixes.is_empty()
+            && let Some(value) = ends(name).find_map(|end| self.suffixes.get(end))
+        {
+            return Some(*value);
         }
         if self.prefixes.is_empty() {
             return None;

@@ -51,10 +51,10 @@ fn decide(endpoint: &Endpoint, host: &[u8], effort: &mut Effort) -> Result<(Serv
             return Ok((id, Rule::Suffix, None));
         }
     }
-    if !names.prefixes.is_empty() {
-        if let Some(&id) = beginnings(host).find_map(|beginning| names.prefixes.get(beginning)) {
-            return Ok((id, Rule::Prefix, None));
-        }
+    if !names.prefixes.is_empty()
+        && let Some(&id) = beginnings(host).find_map(|beginning| names.prefixes.get(beginning))
+    {
+        return Ok((id, Rule::Prefix, None));
     }
     if !host.is_empty() {
         let found = pattern_set::first(names.set.as_ref(), &names.regexes, host, effort)?;

@@ -139,6 +139,9 @@ impl Cut {
     }
 }
 
+/// The device of a directory, and how far its locks reach.
+pub type LockReach = (u64, Rc<[u8]>);
+
 /// The uploads of all locations.
 #[derive(Default)]
 pub struct Uploads {
@@ -164,8 +167,8 @@ pub struct Uploads {
     homes: HashSet<Rc<[u8]>>,
     /// How many unfinished uploads were found to have been ended by other processes.
     pub ended_elsewhere: u64,
-    /// How far the locks of directories reach, where that was examined, and the device on which each was.
-    pub lock_reach: HashMap<Rc<[u8]>, (u64, Rc<[u8]>)>,
+    /// How far the locks of directories reach, where that was examined.
+    pub lock_reach: HashMap<Rc<[u8]>, LockReach>,
     /// The number of refused requests for other servers' uploads, by directory.
     elsewhere: HashMap<Rc<[u8]>, u64>,
     /// This process's presence in the directories of uploads, by path.

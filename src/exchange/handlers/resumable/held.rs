@@ -57,7 +57,8 @@ impl<'a> Unstored<'a> {
 /// `must` at once. What another process ended must not count here until it expires.
 fn refresh_idle(cx: &mut Services, area: &[u8], must: bool) {
     // Most of them lie in one directory.
-    let mut opened: Option<(Rc<[u8]>, Result<Dir, Errno>)> = None;
+    type Opened = (Rc<[u8]>, Result<Dir, Errno>);
+    let mut opened: Option<Opened> = None;
     for id in cx.resumable.idle(area, cx.now.ms, must) {
         let Some((home, expires)) = cx.resumable.get(id).map(|open| (open.home.clone(), open.expires)) else {
             continue;
