@@ -70,7 +70,7 @@ fn open(name: &Name, out: &mut Vec<u8>) {
     out.extend_from_slice(name.name.as_bytes());
     if &*name.ns != super::DAV && !name.ns.is_empty() {
         out.extend_from_slice(b" xmlns:x=\"");
-        escape(&name.ns, out);
+        escape_attribute(&name.ns, out);
         out.push(b'"');
     }
 }
@@ -101,7 +101,21 @@ pub fn is_char(c: char) -> bool {
     !matches!(c, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}')
 }
 
-/// Text for an element or an attribute. What XML 1.0 cannot say becomes U+FFFD.
+/// The value of an attribute, in which white space would be read as blanks (XML 1.0 §3.3.3).
+fn escape_attribute(text: &str, out: &mut Vec<u8>) {
+    for part in text.split_inclusive(['\t', '\n']) {
+        let (rest, reference): (_, &[u8]) = match part.as_bytes() {
+            [.., b'\t'] => (&part[..part.len() - 1], b"&#9;"),
+            [.., b'\n'] => (&part[..part.len() - 1], b"&#10;"),
+            _ => (part, b""),
+        };
+        escape(rest, out);
+        out.extend_from_slice(reference);
+    }
+}
+
+/// The text of an element. A carriage return would be read as a line feed (XML 1.0 §2.11). What XML 1.0 cannot say
+/// becomes U+FFFD.
 pub fn escape(text: &str, out: &mut Vec<u8>) {
     for c in text.chars() {
         match c {
@@ -109,6 +123,7 @@ pub fn escape(text: &str, out: &mut Vec<u8>) {
             '>' => out.extend_from_slice(b"&gt;"),
             '&' => out.extend_from_slice(b"&amp;"),
             '"' => out.extend_from_slice(b"&quot;"),
+            '\r' => out.extend_from_slice(b"&#13;"),
             c if !is_char(c) => out.extend_from_slice("\u{fffd}".as_bytes()),
             c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
         }
@@ -272,6 +287,21 @@ mod tests {
         ];
         for (text, expected) in table {
             assert_eq!(parse(text.as_bytes()).map(|root| shown(&root)).as_deref(), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn white_space_that_was_written_as_a_reference_stays_what_it_is() {
+        for (text, expected) in [
+            // Found by fuzzing: it was written as itself, and read again as a line feed.
+            ("<a>x&#13;y</a>", "<a>x&#13;y</a>"),
+            ("<a>x&#9;&#10;y</a>", "<a>x\t\ny</a>"),
+            ("<p:a xmlns:p='u&#9;&#10;v&#13;&amp;'/>", "<x:a xmlns:x=\"u&#9;&#10;v&#13;&amp;\"></x:a>"),
+        ] {
+            let written = parse(text.as_bytes()).map(|root| shown(&root)).expect("it is well-formed");
+            assert_eq!(written, expected);
+            let again = parse(written.as_bytes()).map(|root| shown(&root));
+            assert_eq!(again.as_deref(), Ok(expected), "read again");
         }
     }
 
