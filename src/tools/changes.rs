@@ -252,7 +252,7 @@ fn orders(d: &Directive, defaults: &FastSet<Vec<u8>>) -> Vec<Order> {
     }
 }
 
-/// The addresses of a server, and whether it is said to be the default one there.
+/// The addresses of a server, and whether `default_server` stands there.
 fn addresses(d: &Directive) -> Vec<(Vec<u8>, bool)> {
     let lines = d.block.iter().flatten().filter(|d| d.name.is("listen"));
     let address = |word: &Word| -> Vec<u8> {

@@ -138,7 +138,7 @@ fn is_mapped_from_path(cx: &RuleContext, name: &str) -> bool {
 fn takes_any_host(cx: &RuleContext) -> bool {
     let Some(server) = cx.inside("server") else { return false };
     *server.takes_any_host.get_or_init(|| {
-        let mut names = server.all.iter().filter(|d| d.name.is("server_name")).flat_map(|d| &d.args);
+        let mut names = server.named("server_name").iter().flat_map(|d| &d.args);
         !names.any(|name| name.bytes().contains(&b'.'))
     })
 }

@@ -3,7 +3,7 @@
 use super::blocks::{Pass, passes};
 use super::level::Level;
 use super::rule::{COMPARED, Finding, Rule, RuleContext};
-use crate::config::ast::{Directive, Word};
+use crate::config::ast::{Directive, Word, written};
 
 pub const RULES: &[Rule] = &[
     Rule {
@@ -72,7 +72,8 @@ fn replaced_list(cx: &RuleContext, found: &mut Vec<Finding>) {
     let key = keys(lost).find(|key| !own.contains(key) && matters(key)).unwrap_or_default();
     let key = String::from_utf8_lossy(&key).into_owned();
     let message = format!("{name} here replaces that of the level above: {key} does not count in this block");
-    let help = format!("repeat in this block what is to count: {}", line(lost));
+    // Without its `;`: it stands beside the line that is there, and replaces none.
+    let help = format!("repeat in this block what is to count: {}", written(lost.words()));
     found.push(Finding::new(cx.d.name.span, message, help).note(lost.span, "this line"));
 }
 
@@ -100,10 +101,4 @@ fn keys(d: &Directive) -> impl Iterator<Item = Vec<u8>> {
 fn may_happen(level: &Level, code: &[u8]) -> bool {
     let is_passed = passes(&[Pass::Http, Pass::Gateway]).any(|pass| level.has(pass));
     is_passed && matches!(code, b"500" | b"502" | b"503" | b"504")
-}
-
-/// A directive as one writes it, without its `;`: it stands beside the line that is there, and replaces none.
-fn line(d: &Directive) -> String {
-    let words: Vec<_> = d.words().map(Word::str).collect();
-    words.join(" ")
 }

@@ -374,13 +374,15 @@ impl<'a> Level<'a> {
     /// The server here with this name (in lower case) that has a `return` itself.
     pub fn redirecting(&self, name: &str) -> Option<&'a Directive> {
         let redirecting = self.redirecting.get_or_init(|| {
-            let has = |d: &Directive, name: &str| d.block.iter().flatten().any(|d| d.name.is(name));
-            let servers = self.all.iter().filter(|d| d.name.is("server") && has(d, "return"));
-            let names = |server: &'a Directive| {
-                let lines = server.block.iter().flatten().filter(|d| d.name.is("server_name"));
-                lines.flat_map(|d| &d.args).map(move |name| (name.lower(), server))
-            };
-            servers.flat_map(names).collect()
+            let mut redirecting = FastMap::default();
+            for server in self.named("server") {
+                let inside = self.inside(server);
+                let names = || inside.named("server_name").iter().flat_map(|d| &d.args).map(Word::lower);
+                if inside.has("return") {
+                    redirecting.extend(names().map(|name| (name, *server)));
+                }
+            }
+            redirecting
         });
         redirecting.get(name.as_bytes()).copied()
     }

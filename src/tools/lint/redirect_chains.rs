@@ -93,24 +93,25 @@ fn whole_redirect(server: &Directive) -> Option<(&Word, String, String)> {
 fn to_each_other(cx: &RuleContext, found: &mut Vec<Finding>) {
     let Some(own) = cx.blocks.last().filter(|block| cx.is_first("return") && block.name.is("server")) else { return };
     let (Some(http), Some((url, scheme, host))) = (cx.levels.iter().rev().nth(1), whole_redirect(own)) else { return };
-    let names = |server: &Directive, host: &str| {
-        let lines = server.block.iter().flatten().filter(|d| d.name.is("server_name"));
-        lines.flat_map(|d| &d.args).any(|name| name.bytes().eq_ignore_ascii_case(host.as_bytes()))
+    let names = |server: &Level, host: &str| {
+        let mut names = server.named("server_name").iter().flat_map(|d| &d.args);
+        names.any(|name| name.bytes().eq_ignore_ascii_case(host.as_bytes()))
     };
-    let speaks = |server: &Directive, scheme: &str| {
-        let mut listens = server.block.iter().flatten().filter(|d| d.name.is("listen")).peekable();
+    let speaks = |server: &Level, scheme: &str| {
+        let listens = server.named("listen");
         let port = if scheme == "https" { "443" } else { "80" };
-        let is_for_it = |d: &Directive| {
+        let is_for_it = |d: &&Directive| {
             let address = d.args.first().map(Word::str).unwrap_or_default();
             is_tls(d) == (scheme == "https") && address.rsplit(':').next() == Some(port)
         };
-        listens.peek().is_some() && listens.all(is_for_it)
+        !listens.is_empty() && listens.iter().all(is_for_it)
     };
     // Names that are generated are many, and each of these servers is looked at once.
     let Some(other) = http.redirecting(&host) else { return };
     let Some((back, to, target)) = whole_redirect(other).filter(|_| !std::ptr::eq(other, *own)) else { return };
     let is_later = back.span.start < url.span.start || back.span.file != url.span.file;
-    if is_later && speaks(other, &scheme) && names(own, &target) && speaks(own, &to) {
+    let own = cx.level();
+    if is_later && speaks(&http.inside(other), &scheme) && names(own, &target) && speaks(own, &to) {
         let message = format!("{host} redirects back to {target}, until the browser gives up");
         found.push(
             Finding::new(url.span, message, "let one of the two names answer").note(back.span, "it redirects back"),
