@@ -3,7 +3,8 @@
 //!
 //! Invariants: words, their order and comments are unchanged; formatting is idempotent.
 
-use crate::config::syntax::MAX_DEPTH;
+use crate::config::ast::FileId;
+use crate::config::syntax::{MAX_DEPTH, parse};
 use crate::util::byte_order_mark;
 use std::fmt;
 
@@ -30,6 +31,8 @@ enum Token<'a> {
 pub enum Unreadable {
     /// A quote is not closed.
     OpenQuote,
+    /// Something directly follows a closing quote: a space before it would make it a word of its own.
+    AfterQuote,
     /// A block lacks its `}`, so the indentation of what follows is unknown.
     OpenBlock,
     /// A `}` without an open block.
@@ -38,6 +41,8 @@ pub enum Unreadable {
     NoName,
     /// A directive lacks its `;`.
     NoEnd,
+    /// Another mistake of syntax, which a layout could make another one.
+    Mistake,
     /// Blocks nested deeper than [`MAX_DEPTH`], which bounds the indentation.
     TooDeep,
 }
@@ -46,10 +51,12 @@ impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Unreadable::OpenQuote => f.write_str("a quote is not closed"),
+            Unreadable::AfterQuote => f.write_str("no space, `;` or `{` stands behind a closing quote"),
             Unreadable::OpenBlock => f.write_str("a block is not closed: a `}` is missing"),
             Unreadable::NoBlock => f.write_str("a `}` stands where no block is open"),
             Unreadable::NoName => f.write_str("a `{` or `;` stands without a directive before it"),
             Unreadable::NoEnd => f.write_str("a directive lacks its `;`"),
+            Unreadable::Mistake => f.write_str("a mistake of syntax"),
             Unreadable::TooDeep => write!(f, "blocks are nested deeper than {MAX_DEPTH} levels"),
         }
     }
@@ -60,8 +67,12 @@ impl fmt::Display for Unreadable {
 /// # Errors
 /// The text cannot be parsed.
 pub fn format(text: &[u8]) -> Result<Vec<u8>, Unreadable> {
-    let tokens = tokens(text).ok_or(Unreadable::OpenQuote)?;
+    let tokens = tokens(text)?;
     check(&tokens)?;
+    // `location ~ ^/a{4} {`: a brace that was not meant as one.
+    if parse(FileId::default(), text, 0).1.has_errors() {
+        return Err(Unreadable::Mistake);
+    }
     // All lines get the line ending of the first. Line ends inside quotes belong to a value.
     let first = tokens.iter().find_map(|token| match token {
         Token::Newline { crlf, .. } => Some(*crlf),
@@ -227,76 +238,88 @@ impl Layout {
     }
 }
 
-fn tokens(text: &[u8]) -> Option<Vec<Token<'_>>> {
+fn tokens(text: &[u8]) -> Result<Vec<Token<'_>>, Unreadable> {
     let text = byte_order_mark::without(text);
     let mut tokens = Vec::new();
     let mut at = 0;
-    while let Some(&byte) = text.get(at) {
-        match byte {
-            b' ' | b'\t' | b'\r' => at += 1,
+    while let Some(rest @ [byte, ..]) = text.get(at..) {
+        at += match byte {
+            b' ' | b'\t' | b'\r' => 1,
             b'\n' => {
                 // Not a form feed, which is a word (nginx).
                 let is_blank = |byte: &&u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
-                let blanks = text.get(at..)?.iter().take_while(is_blank).count();
-                let lines = text.get(at..at + blanks)?.iter().filter(|byte| **byte == b'\n').count();
-                let crlf = text.get(..at)?.ends_with(b"\r");
+                let blanks = rest.iter().take_while(is_blank).count();
+                let lines = rest.iter().take(blanks).filter(|byte| **byte == b'\n').count();
+                let crlf = text.get(..at).is_some_and(|before| before.ends_with(b"\r"));
                 tokens.push(Token::Newline { blank: lines > 1, crlf });
-                at += blanks;
+                blanks
             }
             b'#' => {
-                let length = memchr::memchr(b'\n', text.get(at..)?).unwrap_or(text.len() - at);
-                tokens.push(Token::Comment(text.get(at..at + length)?));
-                at += length;
+                let length = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+                tokens.push(Token::Comment(&rest[..length]));
+                length
             }
             b';' => {
                 tokens.push(Token::End);
-                at += 1;
+                1
             }
             b'{' => {
                 tokens.push(Token::Open);
-                at += 1;
+                1
             }
             b'}' => {
                 tokens.push(Token::Close);
-                at += 1;
+                1
             }
             _ => {
-                let length = word(text.get(at..)?)?;
-                tokens.push(Token::Word(text.get(at..at + length)?));
-                at += length;
+                let length = word(rest)?;
+                tokens.push(Token::Word(&rest[..length]));
+                length
             }
-        }
+        };
     }
-    Some(tokens)
+    Ok(tokens)
 }
 
 /// The length of the word that begins here, by nginx's rules: quotes matter only at the start of a word, and `${` opens
 /// no block.
-fn word(text: &[u8]) -> Option<usize> {
-    if let Some(quote @ (b'"' | b'\'')) = text.first().copied() {
-        let mut at = 1;
-        loop {
-            match text.get(at)? {
-                b'\\' => at += 2,
-                byte if *byte == quote => {
-                    // `if ($a = "b")`: nginx parses the parenthesis separately, but it is written next to the quote.
-                    let closes = text.get(at + 1..)?.iter().take_while(|byte| **byte == b')').count();
-                    return Some(at + 1 + closes);
-                }
-                _ => at += 1,
-            }
+fn word(text: &[u8]) -> Result<usize, Unreadable> {
+    let (Some(quote), true) = (text.first(), text.starts_with(b"\"") || text.starts_with(b"'")) else {
+        return Ok(plain_word(text));
+    };
+    let mut at = 1;
+    loop {
+        match text.get(at) {
+            Some(b'\\') => at += 2,
+            Some(byte) if byte == quote => break,
+            Some(_) => at += 1,
+            None => return Err(Unreadable::OpenQuote),
         }
     }
+    let rest = text.get(at + 1..).unwrap_or_default();
+    match rest.first() {
+        None | Some(b' ' | b'\t' | b'\r' | b'\n' | b';' | b'{' | b'}') => Ok(at + 1),
+        // `if ($a = "b")`: the parenthesis begins a word of its own, but it is written next to the quote.
+        Some(b')') => Ok(at + 1 + plain_word(rest)),
+        Some(_) => Err(Unreadable::AfterQuote),
+    }
+}
+
+/// The length of a word without quotes.
+fn plain_word(text: &[u8]) -> usize {
     let mut at = 0;
     while let Some(byte) = text.get(at) {
         match byte {
             b'\\' => at += 2,
-            b'$' if text.get(at + 1) == Some(&b'{') => at += 2,
+            b'$' => {
+                let braces = text.iter().skip(at + 1).take_while(|byte| **byte == b'{').count();
+                at += 1 + braces;
+            }
             b' ' | b'\t' | b'\r' | b'\n' | b';' | b'{' => break,
             _ => at += 1,
         }
     }
-    Some(at.min(text.len()).max(1))
+    at.min(text.len()).max(1)
 }
 
 #[cfg(test)]
@@ -315,6 +338,7 @@ mod tests {
             ("an empty block", "events\n{\n}\n", "events\n{ }\n"),
             ("goes on", "log_format m 'a'\n 'b';", "log_format m 'a'\n    'b';\n"),
             ("braces in words", "rewrite ^/${a}x$ /b;set $c '{';", "rewrite ^/${a}x$ /b;\nset $c '{';\n"),
+            ("two braces of a variable", "set $c ${{a};", "set $c ${{a};\n"),
             ("a condition's quotes", "if ($a ~ \"b c\"){c;}", "if ($a ~ \"b c\") {\n    c;\n}\n"),
             ("a regex in quotes", "location ~ \"a{2}\" { }", "location ~ \"a{2}\" { }\n"),
             ("blank lines at the ends of a block", "a {\n\n b;\n\n}\n", "a {\n    b;\n}\n"),
@@ -346,8 +370,18 @@ mod tests {
             ("a { { b; } }\n", Unreadable::NoName),
             ("a b;;\n", Unreadable::NoName),
             ("a 'b;\n", Unreadable::OpenQuote),
+            ("location ~ ^/a{4} { b; } }\n", Unreadable::Mistake),
+            ("a 'b'c;\n", Unreadable::AfterQuote),
+            ("a 'b'# c\n;\n", Unreadable::AfterQuote),
         ] {
             assert_eq!(format(text.as_bytes()), Err(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_follows_a_parenthesis_behind_a_quote_is_not_parted_from_it() {
+        for text in ["a 'x')ev;\n", "a 'x'))ev'y' z;\n", "if ($a = \"b\")c {\n    d;\n}\n", "a 'x')${b}c\\ d;\n"] {
+            assert_eq!(formatted(text), text);
         }
     }
 
