@@ -15,7 +15,11 @@ use super::error::{Diagnostic, Diagnostics};
 use super::fault::Fault;
 use crate::util::{byte_order_mark, checkpoint};
 
+use quoting::unescape;
+pub use quoting::{as_written, line, quoted};
+
 mod blocks;
+mod quoting;
 mod slips;
 mod tags;
 #[cfg(test)]
@@ -413,31 +417,6 @@ fn shown(name: &Word) -> String {
         Some((cut, _)) => format!("{}…", text.get(..cut).unwrap_or_default()),
         None => text.into_owned(),
     }
-}
-
-/// nginx unescapes `\"`, `\'`, `\\`, `\t`, `\r` and `\n`; any other backslash is kept with the character it escapes (`\
-/// ` keeps the word together and stays two bytes; regular expressions rely on that: `\.`).
-fn unescape(raw: &[u8]) -> Cow<'_, [u8]> {
-    if memchr::memchr(b'\\', raw).is_none() {
-        return Cow::Borrowed(raw);
-    }
-    let mut text = Vec::with_capacity(raw.len());
-    let mut bytes = raw.iter().copied().peekable();
-    while let Some(byte) = bytes.next() {
-        let plain = match (byte, bytes.peek()) {
-            (b'\\', Some(next @ (b'"' | b'\'' | b'\\'))) => *next,
-            (b'\\', Some(b't')) => b'\t',
-            (b'\\', Some(b'r')) => b'\r',
-            (b'\\', Some(b'n')) => b'\n',
-            _ => {
-                text.push(byte);
-                continue;
-            }
-        };
-        bytes.next();
-        text.push(plain);
-    }
-    Cow::Owned(text)
 }
 
 /// Where a directive with too many arguments lost its `;`: the first argument that begins a line and is a directive

@@ -1,8 +1,9 @@
 //! Corrects addresses in common wrong notations, for the help of a directive that is already wrong.
 
 use crate::config::addr::UNIX_PATH_MAX;
-use crate::config::ast::{Directive, Word, written};
+use crate::config::ast::{Directive, Word};
 use crate::config::directives::resolver;
+use crate::config::syntax;
 use crate::config::{examples, suggest};
 
 /// The URL that a `proxy_pass` was meant to have.
@@ -151,7 +152,7 @@ pub fn listen(d: &Directive, word: &Word, message: &str) -> Option<String> {
     if word.span != d.args.first()?.span {
         return second_port(d, &text).or_else(|| listen_word(&text));
     }
-    let rest = || written(d.args.iter().skip(1));
+    let rest = || syntax::line(d.args.iter().skip(1));
     if message.starts_with("too long path") {
         return Some(format!("the path of a socket has {UNIX_PATH_MAX} bytes at most: name a shorter one"));
     }

@@ -1,7 +1,7 @@
 //! Checks whether a directive exists and may stand here, and guesses what was meant: all messages about a line before
 //! its row is applied, or instead of that.
 
-use crate::config::ast::{Directive, Span, Word, written};
+use crate::config::ast::{Directive, Span, Word};
 use crate::config::build::{Build, Scope};
 use crate::config::context::{Args, Contexts};
 use crate::config::error::{Diagnostic, Diagnostics, Severity};
@@ -74,14 +74,14 @@ impl Build {
         let belongs = format!("it belongs in {}", contexts.describe());
         let belongs = match contexts {
             _ if d.name.is("server") && d.block.is_none() && d.args.len() > 1 && d.args[0].is("name") => {
-                format!("did you mean \"server_name\"? server_name {};", written(d.args.iter().skip(1)))
+                format!("did you mean \"server_name\"? server_name {};", syntax::line(d.args.iter().skip(1)))
             }
             _ if d.name.is("server") && d.block.is_none() => {
-                format!("it belongs in \"upstream\": upstream backend {{ {}; }}", written(d.words()))
+                format!("it belongs in \"upstream\": upstream backend {{ {}; }}", syntax::line(d.words()))
             }
             Contexts::MAIN => format!("{belongs}: at the top of the file, outside all blocks"),
             Contexts::LOCATION if d.block.is_none() => {
-                format!("{belongs}: location / {{ {}; }}", written(d.words()))
+                format!("{belongs}: location / {{ {}; }}", syntax::line(d.words()))
             }
             _ => match registry::twin(&d.name.str(), scope.context) {
                 Some(twin) if Contexts::STREAM.or(Contexts::MAIL).contains(contexts) => {
@@ -346,7 +346,7 @@ impl Build {
 fn joined_name(d: &Directive, here: Contexts) -> Option<String> {
     let whole = format!("{}_{}", d.name.str(), d.args.first()?.str());
     registry::find(&whole, here).filter(|found| found.contexts().intersects(here))?;
-    Some(format!("the name is one word: {whole} {};", written(d.args.iter().skip(1))))
+    Some(format!("the name is one word: {whole} {};", syntax::line(d.args.iter().skip(1))))
 }
 
 impl Build {

@@ -2,12 +2,13 @@
 //! template markers. These messages about an unknown name take precedence over "did you mean".
 
 use super::languages::{latin, other_language};
-use crate::config::ast::{Directive, Span, Word, written};
+use crate::config::ast::{Directive, Span, Word};
 use crate::config::build::Build;
 use crate::config::context::Contexts;
 use crate::config::error::Diagnostic;
 use crate::config::registry;
 use crate::config::sources::Sources;
+use crate::config::syntax;
 use std::borrow::Cow;
 use std::net::IpAddr;
 
@@ -54,7 +55,7 @@ fn colon_behind(line: &Directive) -> Option<Diagnostic> {
     }
     let plain = String::from_utf8_lossy(plain).into_owned();
     let warning = Diagnostic::warn(key.span, format!("the colon is part of the word \"{}\"", key.str()));
-    Some(warning.help(format!("leave out the colon: {plain} {};", written(&line.args))))
+    Some(warning.help(format!("leave out the colon: {plain} {};", syntax::line(&line.args))))
 }
 
 /// Directives whose arguments are paths.
@@ -160,7 +161,7 @@ pub fn odd_word(d: &Directive, word: &Word) -> Option<Diagnostic> {
     let is_first = d.args.first().is_some_and(|first| first.span == word.span);
     if matches!(&*text, "=" | "=>") && is_first && LISTS.iter().any(|name| d.name.is(name)) {
         let warning = Diagnostic::warn(word.span, format!("`{text}` is a word of the list here"));
-        let rest = written(d.args.iter().skip(1));
+        let rest = syntax::line(d.args.iter().skip(1));
         return Some(warning.help(format!("leave out the `{text}`: {} {rest};", d.name.str())));
     }
     // `root /srv";`: a single quote character, at the end.

@@ -7,6 +7,7 @@ use crate::config::context::Args;
 use crate::config::fault::Fault;
 use crate::config::model::Level;
 use crate::config::row::Row;
+use crate::config::syntax;
 use crate::config::{examples, registry, suggest, value};
 
 /// The help for a wrong number of arguments.
@@ -170,8 +171,8 @@ pub fn before_block(d: &Directive) -> &Word {
 pub fn as_block(d: &Directive) -> String {
     let name = d.name.str();
     let (head, inside) = d.args.split_at(before_brace(d));
-    let inside = if inside.is_empty() { "…".to_owned() } else { format!("{};", written(inside)) };
-    format!("{} {{ {inside} }}", format!("{name} {}", written(head)).trim_end())
+    let inside = if inside.is_empty() { "…".to_owned() } else { format!("{};", syntax::line(inside)) };
+    format!("{} {{ {inside} }}", format!("{name} {}", syntax::line(head)).trim_end())
 }
 
 /// One directive per argument.
@@ -248,7 +249,7 @@ fn of_block(d: &Directive) -> Option<String> {
         ("upstream", None) => "a group has a name: upstream backend { … }".into(),
         ("location", None) => "a location has a path: location / { … }".into(),
         ("location", Some(tilde)) if tilde == "~" && d.args.get(1).is_some_and(|word| word.is("*")) => {
-            let rest = written(d.args.iter().skip(2));
+            let rest = syntax::line(d.args.iter().skip(2));
             format!("the modifier contains no space: location ~* {rest} {{ … }}")
         }
         ("location", Some(sign)) if d.args.len() == 3 && sign.starts_with('~') => {
@@ -352,7 +353,7 @@ fn each_word(d: &Directive) -> String {
 fn flag_first(d: &Directive) -> Option<String> {
     let [flag, rest @ ..] = &d.args[..] else { return None };
     let is_flag = ["last", "break", "redirect", "permanent"].iter().any(|known| flag.is(known));
-    (is_flag && rest.len() == 2).then(|| format!("the flag comes last: rewrite {} {};", written(rest), flag.str()))
+    (is_flag && rest.len() == 2).then(|| format!("the flag comes last: rewrite {} {};", syntax::line(rest), flag.str()))
 }
 
 fn flag(text: &str) -> Option<String> {

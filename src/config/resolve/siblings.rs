@@ -1,8 +1,9 @@
 //! Values of another directive than the one that they were given to: what to write instead. Called when a directive is
 //! wrong already; nothing here is ever accepted.
 
-use crate::config::ast::{Directive, Span, Word, written};
+use crate::config::ast::{Directive, Span, Word};
 use crate::config::model::Level;
+use crate::config::syntax;
 
 /// What a value that is refused was meant for.
 pub fn of_value(d: &Directive, message: &str, text: &str) -> Option<String> {
@@ -54,8 +55,8 @@ fn plain_method(d: &Directive, text: &str) -> Option<String> {
     }
     let is_plain = |word: &&Word| PLAIN.contains(&&*word.str().to_ascii_uppercase());
     let (plain, rest): (Vec<&Word>, Vec<&Word>) = d.args.iter().partition(is_plain);
-    let rest = if rest.is_empty() { String::new() } else { format!("; dav_ext_methods {}", written(rest)) };
-    Some(format!("{upper} belongs to the other directive: dav_methods {}{rest};", written(plain)))
+    let rest = if rest.is_empty() { String::new() } else { format!("; dav_ext_methods {}", syntax::line(rest)) };
+    Some(format!("{upper} belongs to the other directive: dav_methods {}{rest};", syntax::line(plain)))
 }
 
 /// A zone that counts what the other directive limits.
@@ -78,13 +79,13 @@ pub fn of_shape(d: &Directive) -> Option<(Span, String)> {
         let key: String = keys.iter().map(|key| key.str()).collect();
         return Some((
             keys.get(1)?.span,
-            format!("a key of several values is one word: {name} {key} {};", written(rest)),
+            format!("a key of several values is one word: {name} {key} {};", syntax::line(rest)),
         ));
     }
     if let ("limit_req_zone" | "limit_conn_zone", Some(zone)) = (&*name, d.args.first())
         && zone.bytes().starts_with(b"zone=")
     {
-        let help = format!("the key comes first: {name} $binary_remote_addr {};", written(&d.args));
+        let help = format!("the key comes first: {name} $binary_remote_addr {};", syntax::line(&d.args));
         return Some((zone.span, help));
     }
     // nginx's form before 1.1.8: a name, a key, a size.
@@ -93,7 +94,7 @@ pub fn of_shape(d: &Directive) -> Option<(Span, String)> {
         && !zone.bytes().contains(&b'=')
         && size.bytes().first().is_some_and(u8::is_ascii_digit)
     {
-        let (zone, key, size, rest) = (zone.str(), key.str(), size.str(), written(rest));
+        let (zone, key, size, rest) = (zone.str(), key.str(), size.str(), syntax::line(rest));
         let line = format!("{name} {key} zone={zone}:{size} {rest}");
         return Some((d.args_span(), format!("the key comes first, and the zone has its size: {};", line.trim_end())));
     }

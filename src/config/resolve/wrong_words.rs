@@ -183,8 +183,8 @@ pub(super) fn wrong_shape(d: &Directive, args: Args) -> Fault {
         let inside: Vec<&Directive> = d.block.iter().flatten().collect();
         let words: Vec<&Word> = d.args.iter().chain(inside.iter().flat_map(|line| line.words())).collect();
         let value = match inside[..] {
-            [one] if args.accepts(words.len()) && one.block.is_none() => written(words.iter().copied()),
-            _ => written(&d.args),
+            [one] if args.accepts(words.len()) && one.block.is_none() => syntax::line(words.iter().copied()),
+            _ => syntax::line(&d.args),
         };
         return fault
             .label(format!("`{name}` takes no block"))
@@ -201,7 +201,7 @@ pub(super) fn wrong_shape(d: &Directive, args: Args) -> Fault {
     let is_sign = |word: &&Word| !word.quoted && ["=", ":", ":=", "=>", "->"].iter().any(|sign| word.is(sign));
     if let Some(sign) = d.args.iter().take(2).find(is_sign) {
         let rest: Vec<&Word> = d.args.iter().filter(|word| word.span != sign.span).collect();
-        let help = format!("leave out the `{}`: {name} {};", sign.str(), written(rest));
+        let help = format!("leave out the `{}`: {name} {};", sign.str(), syntax::line(rest));
         return Fault::new(sign.span, message).help(help);
     }
     if let Some(word) = d.args.iter().find(|word| !word.quoted && word.bytes().starts_with(b"<%")) {
@@ -246,7 +246,7 @@ fn torn_text(d: &Directive, args: Args, most: usize, message: &str) -> Option<Fa
     let (taken, surplus) = d.args.split_at(most);
     let is_path = |word: &Word| word.bytes().starts_with(b"/");
     let help = match taken.last().is_some_and(is_path) && surplus.iter().all(is_path) {
-        true => format!("it takes only one path: {name} {};", written(taken)),
+        true => format!("it takes only one path: {name} {};", syntax::line(taken)),
         false => format!("a value with spaces needs quotes: {name} {}", quoted_tail(d, most - 1)),
     };
     Some(Fault::new(d.surplus(most)?, message).label(format!("it takes {}", args.describe())).help(help))

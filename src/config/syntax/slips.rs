@@ -1,7 +1,7 @@
 //! Typos of form: characters never meant as the `;`, `{` or quote that the grammar takes them for. Each is reported
 //! once, and parsing continues after the whole construct, so that no consequential errors are reported.
 
-use super::{Builder, shown, unescape};
+use super::{Builder, quoted, shown, unescape};
 use crate::config::ast::{Span, Word};
 use crate::config::error::Diagnostic;
 
@@ -177,9 +177,10 @@ impl Builder<'_> {
     fn quoted(&self, written: &str) -> String {
         let is_if = self.words.first().is_some_and(|word| word.is("if"));
         let count = |sign| written.matches(sign).count();
+        let value = |raw: &str| quoted(&String::from_utf8_lossy(&unescape(raw.as_bytes())));
         match written.strip_suffix(')').filter(|_| is_if && count(')') > count('(')) {
-            Some(regex) => format!("\"{regex}\")"),
-            None => format!("\"{written}\""),
+            Some(regex) => format!("{})", value(regex)),
+            None => value(written),
         }
     }
 

@@ -5,6 +5,7 @@ use super::level::Level;
 use super::rule::{Finding, Rule, RuleContext};
 use super::values::is_off;
 use crate::config::ast::{Directive, Word};
+use crate::config::syntax::quoted;
 
 pub const RULES: &[Rule] = &[
     Rule {
@@ -209,15 +210,10 @@ fn second_type(cx: &RuleContext, found: &mut Vec<Finding>) {
     if is_one && is_served && is_first() && !cx.level().all.iter().any(is_bare) && !is_hidden() {
         let help = match is_passed {
             true => "add: proxy_hide_header Content-Type;".to_owned(),
-            false => format!("write: default_type {};", quoted(value)),
+            false => format!("write: default_type {};", quoted(&value.str())),
         };
         found.push(Finding::new(name.span, "this is a second Content-Type beside the response's own", help));
     }
-}
-
-fn quoted(word: &Word) -> String {
-    let text = word.str();
-    if text.contains([' ', ';']) { format!("\"{text}\"") } else { text.into_owned() }
 }
 
 fn version(cx: &RuleContext, found: &mut Vec<Finding>) {

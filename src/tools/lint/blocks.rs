@@ -129,17 +129,6 @@ pub fn variables_below(all: &[Directive]) -> HashSet<String> {
     found
 }
 
-/// A word as it was written, in quotes if it was.
-pub fn quoted(word: &Word) -> String {
-    if word.quoted { format!("\"{}\"", word.str().replace('"', "\\\"")) } else { word.str().into_owned() }
-}
-
-/// A text as a word of the configuration, in quotes if it needs them.
-pub fn in_quotes(text: &str) -> String {
-    let needs_them = text.is_empty() || text.contains([' ', '\t', ';', '{', '}', '"', '\'', '#']);
-    if needs_them { format!("\"{}\"", text.replace('"', "\\\"")) } else { text.to_owned() }
-}
-
 /// Case sensitivity of a regex location's modifier.
 pub fn case_of(sign: &[u8]) -> Case {
     if sign == b"~*" { Case::Insensitive } else { Case::Sensitive }

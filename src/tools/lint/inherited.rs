@@ -3,7 +3,8 @@
 use super::blocks::{Pass, passes};
 use super::level::Level;
 use super::rule::{COMPARED, Finding, Rule, RuleContext};
-use crate::config::ast::{Directive, Word, written};
+use crate::config::ast::{Directive, Word};
+use crate::config::syntax;
 
 pub const RULES: &[Rule] = &[
     Rule {
@@ -73,7 +74,7 @@ fn replaced_list(cx: &RuleContext, found: &mut Vec<Finding>) {
     let key = String::from_utf8_lossy(&key).into_owned();
     let message = format!("{name} here replaces that of the level above: {key} does not count in this block");
     // Without its `;`: it stands beside the line that is there, and replaces none.
-    let help = format!("repeat in this block what is to count: {}", written(lost.words()));
+    let help = format!("repeat in this block what is to count: {}", syntax::line(lost.words()));
     found.push(Finding::new(cx.d.name.span, message, help).note(lost.span, "this line"));
 }
 

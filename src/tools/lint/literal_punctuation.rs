@@ -1,8 +1,9 @@
 //! Punctuation that other languages use between a name and its value or around a name, and that is literal here.
 
 use super::rule::{Finding, Rule, RuleContext};
-use crate::config::ast::{Word, written};
+use crate::config::ast::Word;
 use crate::config::resolve::placeholder::is_in_capitals;
+use crate::config::syntax;
 
 pub const RULES: &[Rule] = &[Rule {
     code: "W064",
@@ -74,7 +75,7 @@ fn operator(cx: &RuleContext) -> Option<Finding> {
     let is_operator =
         |word: &&Word| ["||", "|", "&&", "or", "->", "=>"].iter().any(|sign| !word.quoted && word.is(sign));
     let word = cx.d.args.iter().find(is_operator)?;
-    let rest = written(cx.d.args.iter().filter(|word| !is_operator(word)));
+    let rest = syntax::line(cx.d.args.iter().filter(|word| !is_operator(word)));
     let message = format!("`{}` is the name of a file here: what is tried is separated by spaces", word.str());
     Some(Finding::new(word.span, message, format!("remove it: try_files {rest};")))
 }
@@ -94,7 +95,7 @@ fn status_for_page(cx: &RuleContext) -> Option<Finding> {
     let is_status = word.len() == 3 && word.bytes().iter().all(u8::is_ascii_digit);
     let text = word.str();
     let message = format!("\"{text}\" is the page here, and no status");
-    let help = format!("a URI ends the line: error_page {} {text} /{text}.html;", written(codes));
+    let help = format!("a URI ends the line: error_page {} {text} /{text}.html;", syntax::line(codes));
     is_status.then(|| Finding::new(word.span, message, help))
 }
 
@@ -109,7 +110,7 @@ fn with_colon(cx: &RuleContext, word: &Word) -> Option<Finding> {
     let text = word.str();
     let plain = text.strip_suffix([':', '='])?;
     let sign = text.get(plain.len()..)?;
-    let rest = written(cx.d.args.iter().skip(1));
+    let rest = syntax::line(cx.d.args.iter().skip(1));
     let message = format!("the `{sign}` is part of the name \"{text}\"");
     let help = format!("a name stands without it: {}", format!("{} {plain} {rest}", cx.d.name.str()).trim_end());
     Some(Finding::new(word.span, message, format!("{help};")))

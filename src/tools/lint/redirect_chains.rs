@@ -1,12 +1,13 @@
 //! Requests that come back to the rule that sent them away: pages of errors that are refused themselves, redirects to
 //! what is redirected again.
 
-use super::blocks::{in_quotes, is_tls, location, quoted};
+use super::blocks::{is_tls, location};
 use super::level::Level;
 use super::regexes::{matches, uri_of};
 use super::rule::{Finding, Rule, RuleContext};
 use super::targets::is_redirect;
 use crate::config::ast::{Directive, Word, written};
+use crate::config::syntax::{as_written, quoted};
 
 pub const RULES: &[Rule] = &[
     Rule {
@@ -74,7 +75,7 @@ fn quoted_flag(cx: &RuleContext, found: &mut Vec<Finding>) {
     if let Some((path, flag)) = text.rsplit_once(' ').filter(|(_, flag)| cx.is("rewrite") && is_flag(flag)) {
         let message = format!("\"{flag}\" is a part of the path here");
         let help =
-            format!("close the quotes before it: rewrite {} {} {flag};", quoted(regex), in_quotes(path.trim_end()));
+            format!("close the quotes before it: rewrite {} {} {flag};", as_written(regex), quoted(path.trim_end()));
         found.push(Finding::new(target.span, message, help));
     }
 }

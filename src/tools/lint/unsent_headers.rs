@@ -1,9 +1,9 @@
 //! Headers that no response has, or that it must not have: added for successes and redirects alone where every answer
 //! is an error, or beside what the server writes itself.
 
-use super::blocks::{in_quotes, quoted};
 use super::rule::{Finding, Rule, RuleContext};
 use crate::config::ast::{Directive, Word};
+use crate::config::syntax::{as_written, quoted};
 
 pub const RULES: &[Rule] = &[
     Rule {
@@ -54,7 +54,7 @@ fn never_added(cx: &RuleContext, found: &mut Vec<Finding>) {
         true => format!("{name} is never sent: the answer here is {status}, which gets headers by `always` only"),
         false => format!("{name} is never sent: the answer here is 403, which gets headers by `always` only"),
     };
-    let words: Vec<_> = cx.d.words().map(quoted).collect();
+    let words: Vec<_> = cx.d.words().map(as_written).collect();
     let help = format!("write: {} always;", words.join(" "));
     found.push(Finding::new(cx.d.args_span(), message, help).note(answer.span, "the answer"));
 }
@@ -94,7 +94,7 @@ fn unfollowed(cx: &RuleContext, found: &mut Vec<Finding>) {
     let returned = cx.level().first_of("return").and_then(|d| d.args.first());
     let is_plain = |code: &&Word| matches!(code.bytes(), b"200" | b"202" | b"204" | b"206");
     if let Some(code) = returned.filter(is_plain).filter(|_| name.lower() == b"location") {
-        let url = cx.d.args.get(1).map(|word| in_quotes(&word.str())).unwrap_or_default();
+        let url = cx.d.args.get(1).map(|word| quoted(&word.str())).unwrap_or_default();
         let message = "browsers do not follow it: the status is not that of a redirect";
         let help = format!("leave it out, and answer with a redirect: return 302 {url};");
         found.push(Finding::new(cx.d.args_span(), message, help).note(code.span, "the status"));

@@ -3,9 +3,10 @@
 use super::blocks::{authenticates, location, runs_files};
 use super::level::Level;
 use super::rule::{Finding, Rule, RuleContext};
-use crate::config::ast::{Directive, Word, written};
+use crate::config::ast::{Directive, Word};
 use crate::config::settings::client::ClientSettings;
 use crate::config::suggest;
+use crate::config::syntax;
 use crate::config::value::{Millis, Size};
 
 pub const RULES: &[Rule] = &[
@@ -207,7 +208,7 @@ fn disallowed(cx: &RuleContext, found: &mut Vec<Finding>) {
         _ => format!("{} is answered with 405: allowed_methods does not list it", last.str()),
     };
     let them = if names.len() > 1 { "them" } else { "it" };
-    let help = format!("add {them}: allowed_methods {} {};", written(&allowed.args), names.join(" "));
+    let help = format!("add {them}: allowed_methods {} {};", syntax::line(&allowed.args), names.join(" "));
     found.push(Finding::new(first.span, message, help).note(allowed.span, "the methods that are allowed"));
 }
 
