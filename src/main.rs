@@ -394,7 +394,8 @@ fn diff(config_source: &ConfigSource, read: Read, (new, exit_code): (&Path, bool
     };
     let Some(log) = log else {
         let directories = [&config, &new_config].map(|config| &*config.process.conf_dir);
-        let (text, differs) = changes::report([&config_source.load(), &other.load()], directories);
+        let trees = [(&*read.tree, &read.sources), (&*other_read.tree, &other_read.sources)];
+        let (text, differs) = changes::report(trees, directories);
         return verdict((print(text.as_bytes()), differs), exit_code);
     };
     let text = match std::fs::read(log) {

@@ -47,14 +47,15 @@ impl Map<'_> {
         let words: String = words.iter().filter(|(_, on)| *on).map(|(word, _)| format!(" {word}")).collect();
         let place = self.sources.place(endpoint.span);
         self.line(0, &format!("listener {}{words}", endpoint.addr), &place);
+        let mut names = by_server(endpoint);
         for id in endpoint.servers() {
-            self.server(endpoint, id);
+            let names = names.remove(&id).map(|(text, _)| text).unwrap_or_default();
+            self.server(endpoint, id, names);
         }
     }
 
-    fn server(&mut self, endpoint: &Endpoint, id: ServerId) {
+    fn server(&mut self, endpoint: &Endpoint, id: ServerId, names: String) {
         let server = self.config.server(id);
-        let names = by_server(endpoint).remove(&id).map(|(text, _)| text).unwrap_or_default();
         let names = if names.is_empty() || names == "\"\"" { "without a name".to_owned() } else { names };
         let default = if endpoint.default == id { " (default)" } else { "" };
         let what = self.answer(self.config.location(server.root));

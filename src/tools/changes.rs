@@ -5,15 +5,18 @@
 //! proportional to the number of lines.
 
 use crate::config::ast::{Directive, Word, written};
-use crate::config::load::Loaded;
 use crate::config::sources::Sources;
+use crate::config::syntax::quoted;
 use crate::util::hash::{FastMap, FastSet};
 use crate::util::printable::visible;
 use std::fmt::Write;
 use std::path::Path;
 
+/// A configuration as it was read: its lines, and the files that they are in.
+type Text<'a> = (&'a [Directive], &'a Sources);
+
 /// The changes between an old and a new configuration, with the directory of each main file, and whether there is one.
-pub fn report([old, new]: [&Loaded; 2], directories: [&Path; 2]) -> (String, bool) {
+pub fn report([old, new]: [Text<'_>; 2], directories: [&Path; 2]) -> (String, bool) {
     let (mut text, count) = between(old, new);
     text.push_str(&match count {
         0 => "no directive differs (comments, layout and the contents of other files are not compared)\n".to_owned(),
@@ -21,7 +24,7 @@ pub fn report([old, new]: [&Loaded; 2], directories: [&Path; 2]) -> (String, boo
         count => format!("{count} changes of the configuration\n"),
     });
     let is_moved = directories[0] != directories[1];
-    let relative = relative_to_file(&old.directives).filter(|_| is_moved);
+    let relative = relative_to_file(old.0).filter(|_| is_moved);
     if let Some(d) = relative {
         let [old, new] = directories.map(|directory| directory.display().to_string());
         let name = d.name.str();
@@ -34,9 +37,9 @@ pub fn report([old, new]: [&Loaded; 2], directories: [&Path; 2]) -> (String, boo
 }
 
 /// What differs, a paragraph for each block, and how many changes there are.
-fn between(old: &Loaded, new: &Loaded) -> (String, usize) {
-    let mut changes = Changes { old: &old.sources, new: &new.sources, out: String::new(), count: 0, is_titled: false };
-    changes.level(&old.directives, &new.directives, "");
+fn between(old: Text<'_>, new: Text<'_>) -> (String, usize) {
+    let mut changes = Changes { old: old.1, new: new.1, out: String::new(), count: 0, is_titled: false };
+    changes.level(old.0, new.0, "");
     (changes.out, changes.count)
 }
 
@@ -118,19 +121,12 @@ fn line(d: &Directive, shared: &FastSet<String>) -> String {
 }
 
 fn words(d: &Directive) -> String {
-    d.words().map(shown).collect::<Vec<String>>().join(" ")
+    d.words().map(|word| quoted(&word.str())).collect::<Vec<String>>().join(" ")
 }
 
 /// Whether it is a `server` of `http`, not one of an `upstream`.
 fn is_server(d: &Directive) -> bool {
     d.name.is("server") && d.block.is_some()
-}
-
-/// A word as one writes it.
-fn shown(word: &Word) -> String {
-    let text = word.str();
-    let is_plain = !text.is_empty() && !text.contains([' ', ';', '{', '}', '"', '\t', '\n']);
-    if is_plain { text.into_owned() } else { format!("\"{}\"", text.replace('"', "\\\"")) }
 }
 
 /// The path of a block: `server www.example.org, location /a/`; what is in `http` is named without it.
@@ -301,11 +297,57 @@ fn moved<'a>(pairs: &[Pair<'a>], old: &[Directive], new: &[Directive]) -> Option
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::ast::words_read;
     use crate::config::load::{LoadOptions, load_text};
 
     fn changes(old: &str, new: &str) -> String {
         let load = |name, text: &str| load_text(name, text.as_bytes(), &LoadOptions::default());
-        between(&load("old.conf", old), &load("new.conf", new)).0
+        let (old, new) = (load("old.conf", old), load("new.conf", new));
+        between((&old.directives, &old.sources), (&new.directives, &new.sources)).0
+    }
+
+    /// Words are counted, since times would depend on the machine.
+    #[test]
+    fn the_words_that_are_compared_grow_with_the_lines() {
+        let list = |line: &str, times: usize, shift: usize| -> String {
+            (0..times).map(|n| line.replace('%', &((n + shift) % (times + 1)).to_string())).collect()
+        };
+        for (block, line) in [
+            ("http { #; }", "server { listen 80; server_name n%.test www.n%.test; location /a { return 301 /%; } }"),
+            ("http { #; }", "server { listen 10.0.0.1:%; root /%; }"),
+            ("http { #; }", "upstream u% { server 10.0.0.1:%; }"),
+            ("http { server { #; } }", "location /a% { proxy_pass http://u%; }"),
+            ("http { server { #; } }", "location ~ x%$ { deny 10.%.0.0/16; }"),
+            ("http { server { #; } }", "rewrite ^/a% /b% last;"),
+            ("http { server { #; } }", "listen 127.0.0.1:%;"),
+            ("http { server { location / { #; } } }", "add_header X-% %;"),
+            ("http { map $uri $a { #; } }", "~^/a%/ b%;"),
+        ] {
+            let read = |times: usize| {
+                let text = |shift: usize| block.replace("#;", &list(line, times, shift));
+                let before = words_read();
+                let found = changes(&text(0), &text(1));
+                assert!(!found.is_empty(), "{line}");
+                words_read() - before
+            };
+            let (few, many) = (read(50), read(200));
+            assert!(many < 5 * few, "{line}: {few} words for 50 lines, {many} for 200");
+        }
+    }
+
+    #[test]
+    fn a_line_is_shown_as_it_may_be_written() {
+        let conf = |value: &str| format!("http {{ log_format a {value}; }}");
+        for (value, shown) in [
+            ("'{\"a\": \"$uri\"}'", "log_format a '{\"a\": \"$uri\"}';"),
+            ("\"#1 ; it's\"", "log_format a \"#1 ; it's\";"),
+            ("'one\ntwo'", "log_format a one\\ntwo;"),
+            ("'a\\\\b'", "log_format a a\\b;"),
+            ("${uri}x", "log_format a ${uri}x;"),
+        ] {
+            let found = changes(&conf("x"), &conf(value));
+            assert!(found.contains(&format!("into   {shown}  ")), "{value}: {found}");
+        }
     }
 
     #[test]
