@@ -145,3 +145,47 @@ fn candidate_uri(ex: &mut Exchange, candidate: &Template, mut text: Vec<u8>) -> 
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::testing::{INSIDE, Site};
+
+    #[test]
+    fn only_a_request_that_changes_files_remembers_the_name_that_try_files_replaced() {
+        for (line, expected) in [
+            ("GET /a", None),
+            ("HEAD /a", None),
+            ("PROPFIND /a", None),
+            ("PUT /a", Some("/a")),
+            ("DELETE /a", Some("/a")),
+            ("MOVE /a", Some("/a")),
+            ("POST /a", Some("/a")),
+            ("PUT /page", None),
+        ] {
+            for tried in ["/page =404", "/none /page"] {
+                let mut site = Site::new("", &format!("location / {{ try_files {tried}; }}"));
+                std::fs::write(site.root().join("page"), "page").expect("written");
+                let mut ex = site.at(line, &[], INSIDE);
+                let flow = run(&mut ex, &mut site.cx);
+                assert!(matches!(flow, Flow::Next | Flow::Redirect), "{line} {tried}: {flow:?}");
+                assert_eq!(ex.route.uri, b"/page", "{line} {tried}");
+                let own = ex.route.own_name.as_ref().map(|own| String::from_utf8_lossy(&own.uri));
+                assert_eq!(own.as_deref(), expected, "{line} {tried}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_post_that_is_led_to_a_directory_gives_what_it_stores_a_new_name() {
+        for (line, fallback, expected) in
+            [("POST /a", "/d/", None), ("PUT /a", "/d/", Some("/a")), ("POST /a", "/d", Some("/a"))]
+        {
+            let mut site = Site::new("", &format!("location / {{ try_files /none {fallback}; }}"));
+            let mut ex = site.at(line, &[], INSIDE);
+            assert_eq!(run(&mut ex, &mut site.cx), Flow::Redirect, "{line}");
+            let own = ex.route.own_name.as_ref().map(|own| String::from_utf8_lossy(&own.uri));
+            assert_eq!(own.as_deref(), expected, "{line} {fallback}");
+        }
+    }
+}

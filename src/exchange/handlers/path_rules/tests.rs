@@ -114,3 +114,128 @@ fn a_tree_has_one_rule_where_nothing_at_its_location_depends_on_the_uri() {
         assert!(!rules.are_same_below(&ex, b"/plain/else/", action) || uri.starts_with("/plain/"), "{uri}: another's");
     }
 }
+
+/// What auth_request allowed was asked for one URI. That also covers what an upload or a form brings to the folder of
+/// that URI, but no other name that a COPY or MOVE has in view.
+#[test]
+fn an_answer_of_auth_request_for_one_uri_allows_no_copy_to_or_from_another() {
+    let mut site = Site::new(
+        "",
+        "location /d/ { auth_request /who; allowed_methods GET PUT POST DELETE COPY MOVE; }
+         location = /who { return 204; }",
+    );
+    use PathAction::{Put, Read, Remove};
+    for (line, uri, action, expected) in [
+        ("PUT /d/a", "/d/a", Put, true),
+        ("PUT /d/a", "/d/b", Put, true),
+        ("PUT /d/a", "/d/in/b", Put, false),
+        ("PUT /d/a", "/d/b", Read, false),
+        ("COPY /d/a", "/d/a", Read, true),
+        ("COPY /d/a", "/d/a/", Read, true),
+        ("COPY /d/a", "/d/b", Put, false),
+        ("COPY /d/a", "/d/b", Read, false),
+        ("MOVE /d/a", "/d/a", Remove, true),
+        ("MOVE /d/a", "/d/b", Put, false),
+        ("DELETE /d/", "/d/b", Remove, false),
+        ("POST /d/", "/d/b", Remove, true),
+        ("POST /d/", "/d/in/b", Remove, false),
+    ] {
+        for saw_uri in [true, false] {
+            let mut ex = site.at(line, &[], INSIDE);
+            ex.route.subrequest_saw_uri = saw_uri;
+            let rules = PathRules::of(&mut ex, &mut site.cx);
+            let target = Target { uri: uri.as_bytes(), path: None };
+            let found = rules.check(&mut ex, &mut site.cx, target, action).is_ok();
+            assert_eq!(found, expected || !saw_uri, "{line} {uri} {action:?} {saw_uri}");
+        }
+    }
+}
+
+/// A named location answers for the request: the tree is judged as a whole only if that one has no script either.
+#[test]
+fn a_tree_behind_a_redirect_has_one_rule_where_neither_location_depends_on_the_uri() {
+    let mut site = Site::new(
+        "",
+        "location / { allowed_methods DELETE; } location @plain { allowed_methods DELETE; }
+         location @script { allowed_methods DELETE; set $a b; }",
+    );
+    for (name, expected) in [("@plain", true), ("@script", false)] {
+        let mut ex = site.at("DELETE /d/", &[], INSIDE);
+        let is_meant = |location: &Location| *location.name == *name.as_bytes();
+        let at = ex.config.locations.iter().position(is_meant).expect("it is configured");
+        ex.route.location = LocationId(at as u32);
+        ex.route.internal = true;
+        let rules = PathRules::of(&mut ex, &mut site.cx);
+        assert_eq!(rules.are_same_below(&ex, b"/d/", PathAction::Remove), expected, "{name}");
+    }
+}
+
+/// A named location answers for one that refuses such requests itself: that holds for the paths of that location, and
+/// for no path of another one that leads to the same.
+#[test]
+fn what_a_named_location_allows_is_allowed_for_its_own_location_alone() {
+    let mut site = Site::new(
+        "",
+        "location /d/ { return 418; error_page 418 = @dav; } location /d/in/ { return 403; }
+         location /other/ { return 418; error_page 418 = @dav; } location @dav { allowed_methods PUT DELETE; }",
+    );
+    for (uri, expected) in [("/d/a", true), ("/d/in/a", false), ("/other/a", false)] {
+        let mut ex = site.at("DELETE /d/", &[], INSIDE);
+        let is_meant = |location: &Location| *location.name == *b"@dav";
+        let at = ex.config.locations.iter().position(is_meant).expect("it is configured");
+        (ex.route.location, ex.route.internal) = (LocationId(at as u32), true);
+        let rules = PathRules::of(&mut ex, &mut site.cx);
+        let target = Target { uri: uri.as_bytes(), path: None };
+        assert_eq!(rules.check(&mut ex, &mut site.cx, target, PathAction::Remove).is_ok(), expected, "{uri}");
+    }
+}
+
+/// A client that may not read a file, since try_files puts another one in its place, gets no copy of it either. A link
+/// that leads nowhere shows nothing.
+#[test]
+fn what_try_files_hides_is_not_read_but_a_link_to_nothing_goes_along() {
+    let mut site = Site::new("", "location /d/ { try_files /d/page =404; allowed_methods GET COPY; }");
+    let dir = site.root().join("d");
+    std::fs::create_dir(&dir).expect("made");
+    ["page", "a"].iter().for_each(|name| std::fs::write(dir.join(name), name).expect("written"));
+    std::os::unix::fs::symlink("nowhere", dir.join("link")).expect("a link");
+    for (name, expected) in [("page", true), ("a", false), ("link", true)] {
+        let mut ex = site.at("COPY /d/", &[], INSIDE);
+        let rules = PathRules::of(&mut ex, &mut site.cx);
+        let (uri, path) = (format!("/d/{name}"), dir.join(name).display().to_string());
+        let target = Target { uri: uri.as_bytes(), path: Some(path.as_bytes()) };
+        assert_eq!(rules.check(&mut ex, &mut site.cx, target, PathAction::Read).is_ok(), expected, "{name}");
+    }
+}
+
+/// A folder that takes uploads may contain locations for images, which only read: they get what is uploaded. Folders
+/// below that only read get nothing.
+#[test]
+fn a_form_brings_files_to_locations_that_only_read_within_its_own_folder() {
+    let mut site = Site::new(
+        "",
+        "location / { } location /up/ { allowed_methods POST; }
+         location /up/in/ { } location /up/no/ { allowed_methods GET; }
+         location ~ png$ { } location ~ gif$ { allowed_methods GET; } location = /up/one { }
+         location /apart/ { allowed_methods POST; upload_store DIR/apart; }",
+    );
+    for (line, uri, expected) in [
+        ("POST /up/", "/up/a", true),
+        ("POST /up/", "/up/a.png", true),
+        ("POST /up/", "/up/one", true),
+        ("POST /up/", "/up/a.gif", false),
+        ("POST /up/", "/up/d/a.png", true),
+        ("POST /up/", "/up/in/a", false),
+        ("POST /up/", "/up/no/a", false),
+        ("POST /up/", "/a", false),
+        ("POST /up/", "/a.png", false),
+        ("POST /apart/", "/a", true),
+        ("POST /apart/", "/up/no/a", false),
+    ] {
+        let mut ex = site.at(line, &[], INSIDE);
+        let rules = PathRules::of(&mut ex, &mut site.cx);
+        let target = Target { uri: uri.as_bytes(), path: None };
+        let found = rules.check(&mut ex, &mut site.cx, target, PathAction::Put).is_ok();
+        assert_eq!(found, expected, "{line} {uri}");
+    }
+}
