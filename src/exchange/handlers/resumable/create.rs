@@ -460,41 +460,4 @@ fn conditions(ex: &Exchange) -> Vec<u8> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::exchange::testing::{INSIDE, Site};
-
-    #[test]
-    fn the_length_of_an_upload_is_what_all_fields_say_of_it() {
-        let mut site = Site::new("", "location / { allowed_methods POST; }");
-        let mut with = |fields: &[&str]| site.at("POST /f", fields, INSIDE);
-        let (five, none) = (with(&["Content-Length: 5"]), with(&[]));
-        let chunked = with(&["Transfer-Encoding: chunked"]);
-        // The offset, whether the request ends the upload, and what was said before.
-        let table = [
-            ("the last part", &five, 10, true, None, Ok(Some(15))),
-            ("the last part, as announced", &five, 10, true, Some(15), Ok(Some(15))),
-            ("the last part, not as announced", &five, 10, true, Some(16), Err(())),
-            ("another part", &five, 10, false, None, Ok(None)),
-            ("another part of a known length", &five, 10, false, Some(12), Ok(Some(12))),
-            ("an end without content", &none, 10, true, None, Ok(Some(10))),
-            ("an end without content, too early", &none, 10, true, Some(11), Err(())),
-            ("no end and no content", &none, 0, false, None, Ok(None)),
-            ("the last part in chunks", &chunked, 10, true, None, Ok(None)),
-            ("the last part in chunks, as announced", &chunked, 10, true, Some(15), Ok(Some(15))),
-            ("beyond any number", &five, u64::MAX, true, None, Ok(Some(u64::MAX))),
-        ];
-        for (name, ex, offset, ends, known, expected) in table {
-            assert_eq!(rufh_length(ex, offset, ends, known), expected, "{name}");
-        }
-        for (name, ex, offset, length, expected) in [
-            ("up to the length", &five, 10, Some(15), true),
-            ("short of it", &five, 9, Some(15), true),
-            ("beyond it", &five, 11, Some(15), false),
-            ("of no known length", &five, 11, None, true),
-            ("in chunks", &chunked, 16, Some(15), true),
-        ] {
-            assert_eq!(fits(ex, offset, length), expected, "{name}");
-        }
-    }
-}
+mod tests;

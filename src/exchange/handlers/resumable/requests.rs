@@ -342,3 +342,59 @@ fn open(
     upload.promise(cx, total, replaces);
     Ok(Append::new(ex, cx, (upload, lease, Some(room)), content))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::location::Home;
+    use super::super::state::UploadState;
+    use super::*;
+    use crate::exchange::testing::{OUTSIDE, Site};
+    use std::fs;
+
+    /// After a start nothing is known of an area. A length that is announced is compared with what is found there; what
+    /// comes without one must not find the room of an empty area.
+    #[test]
+    fn more_of_an_upload_finds_the_room_that_its_area_has_after_a_start() {
+        for (field, fits) in [("Transfer-Encoding: chunked", 50), ("Content-Length: 51", 0), ("Content-Length: 50", 50)]
+        {
+            let mut site = Site::new(
+                "",
+                "location /up/ { allowed_methods POST; upload_store DIR/up; upload_resumable on; upload_quota 1000; }",
+            );
+            let home = site.cx.config.locations.iter().find_map(|location| Home::of(&site.cx.config, location));
+            let home = home.expect("it has one");
+            fs::create_dir_all(String::from_utf8(home.path.to_vec()).expect("text")).expect("made");
+            site.scratch.write("up/there", &[b'x'; 900]);
+            let id = UploadId::random().expect("entropy");
+            let record = UploadState {
+                method: Method::Post,
+                uri: b"/up/".to_vec(),
+                path: home.area().to_vec(),
+                area: home.area().to_vec(),
+                dir: b"/up/".to_vec(),
+                name: b"f".to_vec(),
+                dialect: Dialect::Rufh,
+                age: 60_000,
+                ..UploadState::empty()
+            };
+            drop(home.open().and_then(|dir| dir.create(id, &record)).expect("it is begun"));
+            let part = String::from_utf8([&home.path[..], b"/", id.text().as_bytes(), b".part"].concat());
+            fs::write(part.expect("text"), [b'y'; 50]).expect("written");
+            let kind = "Content-Type: application/partial-upload";
+            let fields = ["Upload-Offset: 50", "Upload-Complete: ?0", kind, field];
+            let mut ex = site.at(&format!("PATCH /up/?webserv-upload={}", id.text()), &fields, OUTSIDE);
+            let cx = &mut site.cx;
+            cx.slice.steps = Some(u32::MAX);
+            match run(&mut ex, cx, id) {
+                Ok(mut append) => {
+                    assert!(append.accept(&mut ex, cx, &vec![b'z'; fits]).is_ok(), "{field}");
+                    assert!(append.accept(&mut ex, cx, b"z").is_err(), "{field}");
+                }
+                Err(flow) => {
+                    assert_eq!((flow, ex.response.status), (Flow::Respond, Status::INSUFFICIENT_STORAGE), "{field}");
+                    assert_eq!(fits, 0, "{field}");
+                }
+            }
+        }
+    }
+}

@@ -50,7 +50,7 @@ impl Upload {
 
     /// Reserves the announced bytes, or continues to wait for that.
     pub fn claim(&mut self, cx: &mut Services) -> Result<(), Refusal> {
-        if self.share.is_none() || (!self.is_admitted() && sweep::is_reading(cx)) {
+        if !self.is_admitted() && sweep::is_reading(cx) {
             return Ok(());
         }
         let need = self.coming.minus(self.freed);
@@ -239,6 +239,37 @@ mod tests {
     use std::fs;
     use std::os::fd::AsFd;
     use std::os::unix::ffi::OsStrExt;
+
+    /// What unfinished uploads of an earlier start hold is not known before.
+    #[test]
+    fn nothing_is_admitted_before_unfinished_uploads_were_searched() {
+        for is_searched in [true, false] {
+            let mut site = Site::new(
+                "",
+                "location /d/ { allowed_methods PUT; upload_store DIR/d; upload_quota 1m; upload_resumable on; }",
+            );
+            fs::create_dir(site.scratch.path().join("d")).expect("made");
+            let mut first = site.at("PUT /d/f", &["Content-Length: 1"], OUTSIDE);
+            let mut ex = site.at("PUT /d/g", &["Content-Length: 1"], OUTSIDE);
+            let cx = &mut site.cx;
+            // It counts the area.
+            cx.slice.steps = Some(u32::MAX);
+            let Ok(counted) = upload::start(&mut first, cx) else { panic!("it is refused") };
+            assert!(counted.is_admitted());
+            if !is_searched {
+                sweep::begin(cx);
+            }
+            // This turn is over.
+            cx.slice.steps = Some(0);
+            let Ok(mut upload) = upload::start(&mut ex, cx) else { panic!("it is refused") };
+            assert_eq!(upload.is_admitted(), is_searched);
+            cx.slice.steps = Some(u32::MAX);
+            while upload.works() {
+                upload.work(&mut ex, cx);
+            }
+            assert!(upload.is_admitted());
+        }
+    }
 
     /// What a request counts again once it has waited had been made in between, and was in neither number.
     #[test]

@@ -59,3 +59,40 @@ impl Room {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::handlers::upload;
+    use crate::exchange::testing::{OUTSIDE, Site};
+    use crate::services::resumable::KnownUpload;
+
+    /// Only where other processes share the quota may they have ended uploads: elsewhere their files are not looked at
+    /// before more is refused.
+    #[test]
+    fn uploads_that_another_process_ended_make_room_in_a_quota_that_it_shares() {
+        for (shared, expected) in [("", 400), (" shared", 1000)] {
+            let mut site = Site::new(
+                "",
+                &format!("location /d/ {{ allowed_methods PUT; upload_store DIR/d; upload_quota 1000{shared}; }}"),
+            );
+            std::fs::create_dir(site.scratch.path().join("d")).expect("made");
+            let mut ex = site.at("PUT /d/f", &["Content-Length: 1"], OUTSIDE);
+            let cx = &mut site.cx;
+            cx.slice.steps = Some(u32::MAX);
+            let Ok(mut upload) = upload::start(&mut ex, cx) else { panic!("{shared}: {}", ex.response.status.0) };
+            while upload.works() {
+                upload.work(&mut ex, cx);
+            }
+            let mut room = Room::of(&upload);
+            drop(upload.share.take());
+            let path = upload.target.area_path().to_vec();
+            let id = |text: &str| UploadId::parse(text.repeat(32).as_bytes()).expect("an id");
+            // Its state is gone. The start has looked at all that were known, which is not done again soon.
+            cx.resumable.insert(id("1"), KnownUpload::new(b"/nowhere"[..].into(), &path, 600, None));
+            let (most, refusal) = room.take(cx, id("2"), (0, 1000));
+            assert_eq!((most, refusal.is_some()), (expected, expected < 1000), "{shared}");
+            assert_eq!(room.take(cx, id("2"), (0, 400)).0, 400, "{shared}");
+        }
+    }
+}

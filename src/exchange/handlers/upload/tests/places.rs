@@ -1,5 +1,6 @@
 //! Where an upload goes, and what the place has room for.
 
+use super::super::commit::NameFailure;
 use super::whole::{Comes, FORM, changes, form, site, text, upload};
 use crate::exchange::Rx;
 use crate::exchange::flow::Flow;
@@ -180,5 +181,24 @@ fn a_file_of_a_form_is_no_larger_than_a_body_in_the_folder_it_goes_to() {
         let (status, ex) = upload(&mut site, &format!("POST {target}"), &[field], &body, Comes::In(1 << 16));
         assert_eq!(status, expected, "{size} {target} {given}: {}", text(&ex));
         assert_eq!(area.join(stored).exists(), expected == 201, "{size} {target} {given}");
+    }
+}
+
+/// A location that lets uploads replace files may contain one that does not: what is asked of upload_on_duplicate there
+/// is not the reason.
+#[test]
+fn a_taken_name_is_refused_with_the_rule_that_refuses_it() {
+    let never = "the name is taken, and its location lets no upload replace a file";
+    for (line, never_replaces, expected) in [
+        ("PUT /over/there", true, (never, "")),
+        ("PUT /over/there", false, ("the name is taken", "upload_on_duplicate")),
+        ("POST /plain/new", true, ("the name is taken", "upload_on_duplicate")),
+    ] {
+        let mut site = site();
+        let mut ex = site.at(line, &["Content-Length: 3"], OUTSIDE);
+        let Ok(mut upload) = upload::start(&mut ex, &mut site.cx) else { panic!("{line}: it is refused") };
+        upload.never_replaces = never_replaces;
+        let refusal = upload.refusal(NameFailure::Taken, b"there");
+        assert_eq!((&*refusal.why, refusal.limit), expected, "{line} {never_replaces}");
     }
 }
