@@ -135,4 +135,27 @@ mod tests {
             assert_eq!(status(e).0, Status::INSUFFICIENT_STORAGE);
         }
     }
+
+    #[test]
+    fn what_cannot_be_removed_is_explained_unless_the_status_says_it() {
+        for (e, expected, why) in [
+            (Errno::ENOTEMPTY, 409, "the directory is not empty"),
+            (Errno::ENOTDIR, 409, "it is a file, not a directory"),
+            (Errno::EISDIR, 409, "it is a directory"),
+            (Errno::EBUSY, 409, "it is in use"),
+            (Errno::EACCES, 403, "the directory may not be written"),
+            (Errno::EPERM, 403, "the directory may not be written"),
+            (Errno::EROFS, 403, "the file system is read-only"),
+            (Errno::EXDEV, 403, "a link leads out of the area"),
+            (Errno::ELOOP, 403, "a link leads out of the area"),
+            (Errno::ENOSPC, 507, "the disk is full"),
+            (Errno::EDQUOT, 507, "the disk quota is used up"),
+            (Errno::ENOENT, 404, ""),
+            (Errno::ENAMETOOLONG, 404, ""),
+            (Errno::EMFILE, 503, ""),
+            (Errno::EIO, 500, ""),
+        ] {
+            assert_eq!((status(e).0.0, reason(e)), (expected, why), "{e}");
+        }
+    }
 }

@@ -378,3 +378,87 @@ fn check(ex: &Exchange, now: i64, found: &NameStat, content: DirectoryContent) -
         false => Err(NotRemoved::Precondition),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::webdav;
+    use super::*;
+    use crate::exchange::testing::{INSIDE, Site};
+    use crate::http::dav::lock::Token;
+    use crate::services::dav_locks::Lock;
+    use std::fs;
+    use std::os::unix::ffi::OsStrExt;
+
+    fn site() -> Site {
+        let site = Site::new(
+            "",
+            "location / { dav_methods DELETE; dav_ext_methods PROPFIND; }
+             location /put/ { allowed_methods PUT; upload_store DIR/html/kept/in/store; }",
+        );
+        let root = site.root();
+        for dir in ["d/in", "kept/in/store"] {
+            fs::create_dir_all(root.join(dir)).expect("made");
+        }
+        ["f", "d/a", "d/in/b"].iter().for_each(|name| fs::write(root.join(name), name).expect("written"));
+        site
+    }
+
+    /// The status of a DELETE that goes on to its end.
+    fn removed(site: &mut Site, uri: &str, meanwhile: impl FnOnce(&mut Services)) -> u16 {
+        let mut ex = site.at(&format!("DELETE {uri}"), &[], INSIDE);
+        // The first turn is over when the name is moved away.
+        site.cx.slice.steps = Some(0);
+        let flow = match webdav(&mut ex, &mut site.cx) {
+            Ok(mut removing) => {
+                meanwhile(&mut site.cx);
+                loop {
+                    match removing.work(&mut ex, &mut site.cx) {
+                        Flow::Wait => {}
+                        flow => break flow,
+                    }
+                }
+            }
+            Err(flow) => flow,
+        };
+        match flow {
+            Flow::Respond => ex.response.status.0,
+            Flow::Status(status) => status.0,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn only_a_tree_without_directories_of_the_configuration_goes() {
+        for (uri, status) in
+            [("/f", 204), ("/d/", 204), ("/d", 204), ("/kept/", 403), ("/kept/in", 403), ("/none", 404)]
+        {
+            let mut site = site();
+            assert_eq!(removed(&mut site, uri, |_| {}), status, "{uri}");
+            let path = site.scratch.path().join("html").join(uri.trim_matches('/'));
+            assert_eq!(path.exists(), status == 403, "{uri}");
+        }
+    }
+
+    #[test]
+    fn what_another_client_locks_while_its_tree_is_removed_stays() {
+        let mut site = site();
+        let locked = fs::canonicalize(site.scratch.path()).expect("a path").join("html/d/in/b");
+        let status = removed(&mut site, "/d/", |cx| {
+            let (path, other) = (std::rc::Rc::from(locked.as_os_str().as_bytes()), std::rc::Rc::from(&b"other"[..]));
+            let lock = Lock {
+                token: Token::new([1; 16]),
+                href: std::rc::Rc::clone(&path),
+                path,
+                exclusive: true,
+                deep: false,
+                owner: std::rc::Rc::clone(&other),
+                creator: other,
+                timeout: 1000,
+                until: u64::MAX,
+            };
+            cx.dav_locks.grant(&"z".into(), 1 << 20, lock).expect("granted");
+        });
+        assert_eq!(status, 409);
+        assert!(locked.exists());
+    }
+}

@@ -73,23 +73,36 @@ impl Trash {
         for is_last in [false, true] {
             let mut made = 0;
             let trash = self.open(&mut made).map_err(NotTaken::Trash)?;
-            match rename_into(trash.as_fd(), name, dir, name) {
-                Ok(name) => return Ok(Taken::Moved(Trashed { dir: trash, name, is_new: made > 0 })),
-                // Another process has removed what it had made for nothing.
-                Err(Errno::ENOENT) if !is_last && self.is_replaced(trash.as_fd()) => {}
-                Err(e) => {
-                    let outcome = match e {
-                        Errno::EXDEV if is_overlay(trash.as_fd(), dir) => without_rename(trash, dir, name, made > 0),
-                        _ => Err(NotTaken::Entry(e)),
-                    };
-                    if outcome.is_err() {
-                        self.unmake(made);
-                    }
-                    return outcome;
-                }
+            if let Some(outcome) = self.take_into((trash, made), dir, name, is_last) {
+                return outcome;
             }
         }
         Err(NotTaken::Entry(Errno::ENOENT))
+    }
+
+    /// Moves the entry into the opened trash, of whose path `made` directories were missing. None: another process has
+    /// removed that trash, which it had made for nothing, and it is opened once more unless this is the last attempt.
+    fn take_into(
+        &self,
+        (trash, made): (OwnedFd, usize),
+        dir: BorrowedFd<'_>,
+        name: &CStr,
+        is_last: bool,
+    ) -> Option<Result<Taken, NotTaken>> {
+        match rename_into(trash.as_fd(), name, dir, name) {
+            Ok(name) => Some(Ok(Taken::Moved(Trashed { dir: trash, name, is_new: made > 0 }))),
+            Err(Errno::ENOENT) if !is_last && self.is_replaced(trash.as_fd()) => None,
+            Err(e) => {
+                let outcome = match e {
+                    Errno::EXDEV if is_overlay(trash.as_fd(), dir) => without_rename(trash, dir, name, made > 0),
+                    _ => Err(NotTaken::Entry(e)),
+                };
+                if outcome.is_err() {
+                    self.unmake(made);
+                }
+                Some(outcome)
+            }
+        }
     }
 
     /// Adds to `made` how many directories were missing.
@@ -244,5 +257,31 @@ mod tests {
         fs::create_dir(scratch.path().join("kept")).expect("mkdir");
         assert_eq!(is_new(&at("kept/in/it"), c"none"), Err(NotTaken::Entry(Errno::ENOENT)));
         assert_eq!(fs::read_dir(scratch.path().join("kept")).expect("it stays").count(), 0);
+    }
+
+    #[test]
+    fn a_trash_that_another_process_removed_is_opened_once_more() {
+        let scratch = Scratch::new();
+        scratch.write("a", b"a");
+        let path = scratch.path().join("trash");
+        let trash = Trash::at(path.as_os_str().as_bytes()).expect("a path");
+        let dir = scratch.fd();
+        let removed = || {
+            let mut made = 0;
+            let opened = trash.open(&mut made).expect("it is made");
+            fs::remove_dir(&path).expect("removed");
+            (opened, made)
+        };
+        let missing = Some(Err(NotTaken::Entry(Errno::ENOENT)));
+        let take = |opened, name, is_last| {
+            trash.take_into(opened, dir.as_fd(), name, is_last).map(|outcome| outcome.map(drop))
+        };
+        assert_eq!(take(removed(), c"a", true), missing);
+        assert_eq!(take(removed(), c"a", false), None);
+        // The trash is there: the entry is not.
+        let opened = trash.open(&mut 0).expect("it is made");
+        assert_eq!(take((opened, 0), c"none", false), missing);
+        assert_eq!(trash.take(dir.as_fd(), c"a").map(drop), Ok(()));
+        assert!(path.join("a").exists());
     }
 }
