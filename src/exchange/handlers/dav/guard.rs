@@ -273,3 +273,37 @@ pub fn path_of(ex: &Exchange, url: &[u8]) -> Option<Vec<u8>> {
     uri::normalize(path, uri::Slashes::Merge, &mut normal).ok()?;
     Some(normal)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::transfer_request;
+    use super::*;
+    use crate::exchange::testing::{INSIDE, Site};
+    use crate::sys::file;
+    use std::os::fd::AsFd;
+
+    /// The version was compared before the copy was made; the old name goes only after that.
+    #[test]
+    fn a_version_that_another_process_changes_is_not_removed_by_a_move_that_names_it() {
+        let mut site = Site::new("", "location / { dav_methods MOVE; dav_ext_methods PROPFIND; }");
+        let path = site.root().join("a");
+        std::fs::write(&path, "x").expect("written");
+        let mut ex = site.at("MOVE /a", &["Destination: /b"], INSIDE);
+        let (job, _) = transfer_request::check(&mut ex, &mut site.cx).expect("it may be moved");
+        let held = std::fs::File::open(&path).expect("it is there");
+        file::flock(held.as_fd()).expect("locked");
+        for (fields, is_busy) in [
+            (&[][..], false),
+            (&["If-Match: *"], false),
+            (&["If-Match: \"x\""], true),
+            (&["If-Unmodified-Since: Sun, 06 Nov 1994 08:49:37 GMT"], true),
+            (&["If: ([\"x\"])"], true),
+            (&["If: (<urn:a:b>)"], false),
+            (&["If-Match: \"x\"", "If: ([\"x\"])"], true),
+        ] {
+            let ex = site.at("MOVE /a", fields, INSIDE);
+            let outcome = hold_leaving(&ex, &mut site.cx, &job).map(drop);
+            assert_eq!(outcome, if is_busy { Err(Denied::Busy) } else { Ok(()) }, "{fields:?}");
+        }
+    }
+}

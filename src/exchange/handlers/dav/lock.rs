@@ -308,3 +308,55 @@ pub fn unlock(ex: &mut Exchange, cx: &mut Services) -> Flow {
         false => refuse(ex, cx, Status::CONFLICT, format_args!("UNLOCK: no such lock")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::testing::{INSIDE, Site};
+
+    /// Answers show tokens to others, too.
+    #[test]
+    fn only_the_client_that_took_a_lock_may_release_it() {
+        let mut site = Site::new("", "location / { dav_methods PUT; dav_ext_methods LOCK UNLOCK; }");
+        std::fs::write(site.root().join("a"), "a").expect("written");
+        let token = Token::new([1; 16]);
+        let field = format!("Lock-Token: <{token}>");
+        for (creator, client, expected) in [
+            ("", None, Status::NO_CONTENT),
+            ("user u", Some("dTpw"), Status::NO_CONTENT),
+            ("user v", Some("dTpw"), Status::FORBIDDEN),
+            ("user u", None, Status::FORBIDDEN),
+            ("", Some("dTpw"), Status::FORBIDDEN),
+        ] {
+            let password = format!("Authorization: Basic {}", client.unwrap_or_default());
+            let fields = [&*field, &*password];
+            let mut ex = site.at("UNLOCK /a", &fields[..1 + usize::from(client.is_some())], INSIDE);
+            ex.route.authenticated = client.is_some();
+            let cx = &mut site.cx;
+            let path: std::rc::Rc<[u8]> = target::key(&mut ex, cx, b"/a").expect("it has one").path.as_slice().into();
+            let (href, until) = (std::rc::Rc::from(&b"/a"[..]), cx.now.ms + 1000);
+            let (owner, creator) = (std::rc::Rc::from(&b""[..]), std::rc::Rc::from(creator.as_bytes()));
+            let lock = crate::services::dav_locks::Lock {
+                token,
+                path: path.clone(),
+                href,
+                exclusive: true,
+                deep: false,
+                owner,
+                creator,
+                timeout: 1,
+                until,
+            };
+            cx.dav_locks.grant(&"z".into(), 1 << 20, lock).expect("granted");
+            let status = match unlock(&mut ex, cx) {
+                Flow::Status(status) => status,
+                flow => {
+                    assert_eq!(flow, Flow::Respond, "{client:?}");
+                    ex.response.status
+                }
+            };
+            assert_eq!(status, expected, "{client:?}");
+            cx.dav_locks.forget(&path);
+        }
+    }
+}

@@ -477,3 +477,6 @@ fn report_stuck(ex: &mut Exchange, cx: &mut Services, stuck: &Stuck) {
     let text = format_args!("{} \"{path}\" of a hidden directory failed {}", stuck.call, stuck.errno);
     ex.report(cx, Level::Crit, text);
 }
+
+#[cfg(test)]
+mod tests;
