@@ -290,4 +290,41 @@ mod tests {
             assert_eq!(line, format!("{INSIDE} {expected}"), "{fields:?} {status}");
         }
     }
+
+    #[test]
+    fn a_log_that_a_client_names_is_written_only_where_the_root_is_a_directory() {
+        let mut site = Site::new("", "location / { access_log DIR/$arg_n.log; }");
+        let log = site.scratch.path().join("a.log");
+        let write_one = |site: &mut Site| {
+            let mut ex = site.at("GET /?n=a", &[], INSIDE);
+            write(&mut ex, &mut site.cx);
+        };
+        write_one(&mut site);
+        assert!(!log.exists(), "there is no root");
+        site.scratch.write("html", b"a file");
+        write_one(&mut site);
+        assert!(!log.exists(), "the root is a file");
+        std::fs::remove_file(site.scratch.path().join("html")).expect("removed");
+        site.root();
+        write_one(&mut site);
+        assert!(log.exists());
+    }
+
+    #[test]
+    fn a_line_that_is_long_has_no_further_long_value() {
+        let long = "x".repeat(SHORT + 1);
+        let short = &long[1..];
+        for (escape, before, value, expected) in [
+            (Escape::Default, 9, &*long, &*long),
+            (Escape::Default, 10, &long, "-"),
+            (Escape::Default, 10, short, short),
+            (Escape::Json, 9, &long, &long),
+            (Escape::Json, 10, &long, ""),
+            (Escape::None, 11, &long, ""),
+        ] {
+            let mut line = vec![b'y'; before];
+            bounded(escape, value.as_bytes(), 10, &mut line);
+            assert_eq!(&line[before..], expected.as_bytes(), "{before} {value}");
+        }
+    }
 }

@@ -361,8 +361,13 @@ fn is_cut(bytes: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::services::clock::Clock;
     use crate::services::compressors::Compressors;
+    use crate::services::dir_watch::DirWatch;
+    use crate::services::open_files::{FileCache, Opened};
+    use crate::sys::scratch::Scratch;
     use std::io::Read;
+    use std::os::unix::ffi::OsStrExt;
 
     #[test]
     fn what_is_compressed_comes_back() {
@@ -374,6 +379,28 @@ mod tests {
             let mut back = Vec::new();
             flate2::read::GzDecoder::new(&made[..]).read_to_end(&mut back).expect("gzip");
             assert!(back == text, "{size} bytes");
+        }
+    }
+
+    #[test]
+    fn what_is_made_of_a_cached_file_is_kept_where_there_is_room_for_all_of_it() {
+        let scratch = Scratch::new();
+        let text: Vec<u8> = (0..150_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 27) as u8).collect();
+        scratch.write("f", &text);
+        let path = scratch.path().join("f");
+        let path = std::ffi::CString::new(path.as_os_str().as_bytes()).expect("no NUL");
+        for (limit, is_kept) in [(1 << 20, true), (100, false)] {
+            let (mut cache, mut now) = (FileCache::new(1 << 20), Clock::read());
+            // Old enough to be trusted.
+            now.jump(60_000);
+            now.advance();
+            let Ok(Opened::File(file)) = cache.open(&path, &now, &mut DirWatch::default()) else { panic!("a file") };
+            cache.set_limit(limit);
+            let compressor = Rc::new(Compressors::default()).encoder(1, None);
+            let source = Source::file(file.clone(), 0, file.stat.size).gzip(compressor, &Rc::default()).keep(1);
+            let made = source.whole(&mut Vec::with_capacity(PIECE)).expect("it can be read");
+            assert_eq!(file.gzip(1).is_some(), is_kept, "{limit}");
+            assert!(file.gzip(1).is_none_or(|kept| *kept == *made), "{limit}");
         }
     }
 

@@ -384,3 +384,34 @@ pub fn resume(ex: &mut Exchange, cached: &Rc<CachedResponse>, head: RequestHead)
     ex.response.status = cached.status;
     ex.log.head_size = cached.head_size;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::ids::EndpointId;
+    use crate::exchange::testing::{INSIDE, Site};
+    use crate::exchange::{entry, handlers::Handler, phases};
+
+    /// What is sent again ends no connection, as the stream's own response would have.
+    #[test]
+    fn the_answer_of_a_stream_is_kept_unless_its_connection_ends_with_it() {
+        for closes in [false, true] {
+            let mut site = Site::new("", "location / { access_log off; }");
+            std::fs::write(site.root().join("g"), "content").expect("written");
+            let mut ex = site.at("GET /g", &[], INSIDE);
+            let cx = &mut site.cx;
+            // Old enough to be trusted.
+            cx.now.jump(60_000);
+            cx.now.advance();
+            ex.out.use_frames();
+            let mut handler = Handler::None;
+            entry::begin(&mut ex, &mut handler, cx);
+            ex.progress.closes = closes;
+            phases::send(&mut ex, &mut handler, cx);
+            assert_eq!((ex.response.status.0, ex.progress.tx), (200, Tx::Done));
+            let hash = cx.response_cache.hash(EndpointId(0), b"key");
+            learn(hash, Some(b"key"), &mut ex, cx);
+            assert_eq!(cx.response_cache.find(hash, EndpointId(0), b"key").is_some(), !closes, "{closes}");
+        }
+    }
+}

@@ -120,3 +120,28 @@ pub fn named_area(ex: &Exchange, root: usize) -> Option<usize> {
 fn is_directory(path: &[u8]) -> bool {
     CString::new(path).is_ok_and(|path| file::stat(&path).is_ok_and(|stat| stat.kind == FileKind::Dir))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::testing::{INSIDE, Site};
+
+    #[test]
+    fn a_root_that_begins_with_a_variable_lies_in_the_prefix_or_is_absolute() {
+        let mut site = Site::new("", "location /in/ { root $arg_r/html; } location /beside/ { root /a/../b/$arg_r; }");
+        for (target, expected) in [
+            ("/in/f?r=d", Some("/p/d/html/in/f")),
+            ("/in/f?r=/d", Some("/d/html/in/f")),
+            ("/in/f?r=", Some("/html/in/f")),
+            ("/in/f?r=..", None),
+            ("/in/f?r=/d/..", None),
+            ("/beside/f?r=d", Some("/a/../b/d/beside/f")),
+            ("/beside/f?r=..", None),
+        ] {
+            let mut ex = site.at(&format!("GET {target}"), &[], INSIDE);
+            let found = map(&mut ex, &mut site.cx);
+            let path = matches!(found, Mapped::Path { .. }).then(|| String::from_utf8_lossy(&ex.route.path));
+            assert_eq!(path.as_deref(), expected, "{target}");
+        }
+    }
+}

@@ -378,3 +378,21 @@ fn pass(handler: &mut Handler, begun: Begun<UpstreamRequest>) -> Flow {
         Err(flow) => flow,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::testing::{INSIDE, Site};
+
+    #[test]
+    fn a_request_that_has_lost_its_body_waits_for_none() {
+        let mut site = Site::new("", "");
+        for (body_lost, expected) in [(false, (Rx::Body, Tx::Wait)), (true, (Rx::Head, Tx::Ready))] {
+            let mut ex = site.at("POST /", &["Content-Length: 3"], INSIDE);
+            ex.progress.body_lost = body_lost;
+            apply_flow(&mut ex, &mut Handler::None, &mut site.cx, Flow::Body);
+            assert_eq!((ex.progress.rx, ex.progress.tx), expected);
+            assert_eq!(ex.response.status == Status::INTERNAL_SERVER_ERROR, body_lost);
+        }
+    }
+}

@@ -296,3 +296,51 @@ impl RouteState {
         };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::testing::{INSIDE, Site};
+    use crate::util::text::Text;
+
+    fn kept() -> [PageFields; 4] {
+        let mut fields = Fields::default();
+        fields.push(b"Allow", b"GET");
+        [
+            PageFields { fields, ..PageFields::default() },
+            PageFields { location: Some(b"/a".to_vec()), ..PageFields::default() },
+            PageFields { content_type: Some(b"text/a"[..].into()), ..PageFields::default() },
+            PageFields { charset: Some(b"koi8-r"[..].into()), ..PageFields::default() },
+        ]
+    }
+
+    #[test]
+    fn what_an_error_left_to_its_page_is_not_there_for_the_next_request() {
+        assert!(PageFields::default().is_empty());
+        for (at, left) in kept().into_iter().enumerate() {
+            assert!(!left.is_empty(), "{at}");
+            let mut route = RouteState { kept: left, ..RouteState::default() };
+            route.clear();
+            assert!(route.kept.is_empty(), "{at}");
+        }
+    }
+
+    #[test]
+    fn a_subrequest_gives_back_the_values_and_the_effort_that_it_had() {
+        let mut site = Site::new("", "location / { set $a b; } location /in { }");
+        for saw_uri in [false, true] {
+            let mut ex = site.at("GET /", &[], INSIDE);
+            let spend = |route: &RouteState| route.effort.spend(|effort| effort.reads(1000, 1));
+            let mut inner = ex.route.enter_subrequest(ex.route.location, b"/in".to_vec(), Vec::new());
+            inner.suppose();
+            assert!(ex.route.user.is_empty(), "the subrequest has them");
+            inner.user.set(0, Text::new(b"c"));
+            while spend(&inner) {}
+            inner.subrequest_saw_uri = saw_uri;
+            ex.route.leave_subrequest(&mut inner);
+            assert_eq!(ex.route.user.get(0), Some(&b"c"[..]));
+            assert!(!spend(&ex.route), "nothing is left of it");
+            assert_eq!(ex.route.subrequest_saw_uri, saw_uri);
+        }
+    }
+}

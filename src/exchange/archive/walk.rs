@@ -239,4 +239,22 @@ mod tests {
         let expected = ["a9/", "a10/", "B/", "b/", "0", "c9", "c10", "z.txt", "a9/x", "a9/y", "B/in/", "B/in/f"];
         assert_eq!(found, expected);
     }
+
+    #[test]
+    fn a_folder_of_more_entries_than_the_kernel_gives_at_a_time_is_walked_whole() {
+        let scratch = Scratch::new();
+        let name = |at: usize| format!("{}{at}", "x".repeat(100));
+        (0..1000).for_each(|at| scratch.write(&name(at), b""));
+        let mut walk = Walk::new(scratch.fd(), Vec::new()).expect("opened");
+        let mut found = Vec::new();
+        loop {
+            match walk.step().expect("readable") {
+                WalkStep::Found(member) => found.push(String::from_utf8(member.path).expect("ASCII")),
+                WalkStep::Unreadable(path) => panic!("{path:?}"),
+                WalkStep::On => {}
+                WalkStep::End => break,
+            }
+        }
+        assert!(found.into_iter().eq((0..1000).map(name)), "all of them, in order");
+    }
 }
