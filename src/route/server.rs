@@ -64,3 +64,55 @@ fn decide(endpoint: &Endpoint, host: &[u8], effort: &mut Effort) -> Result<(Serv
     }
     Ok((endpoint.default, Rule::Default, None))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::build::Form;
+    use crate::config::load::{LoadOptions, load_text};
+    use crate::config::resolve::resolve;
+    use std::path::Path;
+
+    /// Exact names come first, then the longest wildcard before a name, then the longest behind one, then regexes in
+    /// their order (nginx).
+    #[test]
+    fn the_kinds_of_server_names_are_asked_in_their_order() {
+        let names = [
+            "default.example",
+            "a.example \"\"",
+            "*.a.example",
+            "*.in.a.example",
+            ".b.example",
+            "a.*",
+            "a.in.*",
+            "~^a\\.",
+            "~^(?<name>[cd])\\.",
+        ];
+        let servers: String =
+            names.iter().map(|name| format!("server {{ listen 80; server_name {name}; }} ")).collect();
+        let text = format!("events {{}} http {{ {servers} }}");
+        let mut loaded = load_text("names.conf", text.as_bytes(), &LoadOptions::default());
+        let resolved = resolve(&mut loaded, Path::new("/p"), Form::Webserv, Vec::new(), None);
+        let config = resolved.config.expect("the configuration is right");
+        for (host, expected) in [
+            ("a.example", 1),
+            ("", 1),
+            ("x.a.example", 2),
+            ("y.x.a.example", 2),
+            ("x.in.a.example", 3),
+            ("in.a.example", 2),
+            ("b.example", 4),
+            ("x.b.example", 4),
+            ("a.org", 5),
+            ("a.in.org", 6),
+            ("c.org", 8),
+            ("e.org", 0),
+            ("default.example", 0),
+            ("xa.example", 0),
+        ] {
+            let found = by_name(&config.endpoints[0], host.as_bytes()).expect("within limits");
+            let found = found.unwrap_or(config.endpoints[0].default);
+            assert_eq!(found.0, expected, "{host}");
+        }
+    }
+}

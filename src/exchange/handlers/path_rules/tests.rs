@@ -239,3 +239,30 @@ fn a_form_brings_files_to_locations_that_only_read_within_its_own_folder() {
         assert_eq!(found, expected, "{line} {uri}");
     }
 }
+
+/// What a program or a page with commands consists of is read by none of the ways that lead to other paths; only those
+/// who may write programs by uploads may copy them.
+#[test]
+fn the_text_of_a_program_is_copied_only_where_uploads_may_be_programs() {
+    let mut site = Site::new(
+        "",
+        "location /cgi/ { cgi_extension .sh /bin/sh; allowed_methods GET COPY; }
+         location /own/ { cgi_extension .sh /bin/sh; allowed_methods GET PUT COPY; upload_execute on; }
+         location /ssi/ { ssi on; allowed_methods GET COPY; }",
+    );
+    for (line, uri, action, expected) in [
+        ("COPY /cgi/", "/cgi/a.sh", PathAction::Read, false),
+        ("COPY /cgi/", "/cgi/a.txt", PathAction::Read, true),
+        ("COPY /cgi/", "/cgi/a.sh", PathAction::Find, true),
+        ("COPY /own/", "/own/a.sh", PathAction::Read, true),
+        ("GET /own/", "/own/a.sh", PathAction::Read, false),
+        ("COPY /ssi/", "/ssi/a.html", PathAction::Read, false),
+        ("COPY /ssi/", "/ssi/a.png", PathAction::Read, true),
+    ] {
+        let mut ex = site.at(line, &[], INSIDE);
+        let rules = PathRules::of(&mut ex, &mut site.cx);
+        let target = Target { uri: uri.as_bytes(), path: None };
+        let found = rules.check(&mut ex, &mut site.cx, target, action).is_ok();
+        assert_eq!(found, expected, "{line} {uri} {action:?}");
+    }
+}

@@ -355,11 +355,20 @@ mod tests {
     /// comes without one must not find the room of an empty area.
     #[test]
     fn more_of_an_upload_finds_the_room_that_its_area_has_after_a_start() {
-        for (field, fits) in [("Transfer-Encoding: chunked", 50), ("Content-Length: 51", 0), ("Content-Length: 50", 50)]
-        {
+        // `there` has 900 of the 1000 bytes, and the upload 50. What it will replace gives its room back.
+        for (name, field, fits) in [
+            ("f", "Transfer-Encoding: chunked", 50),
+            ("f", "Content-Length: 51", 0),
+            ("f", "Content-Length: 50", 50),
+            ("there", "Content-Length: 950", 950),
+            ("there", "Content-Length: 951", 0),
+        ] {
             let mut site = Site::new(
                 "",
-                "location /up/ { allowed_methods POST; upload_store DIR/up; upload_resumable on; upload_quota 1000; }",
+                "location /up/ {
+                    allowed_methods POST; upload_store DIR/up; upload_resumable on; upload_quota 1000;
+                    upload_on_duplicate overwrite;
+                }",
             );
             let home = site.cx.config.locations.iter().find_map(|location| Home::of(&site.cx.config, location));
             let home = home.expect("it has one");
@@ -372,7 +381,7 @@ mod tests {
                 path: home.area().to_vec(),
                 area: home.area().to_vec(),
                 dir: b"/up/".to_vec(),
-                name: b"f".to_vec(),
+                name: name.into(),
                 dialect: Dialect::Rufh,
                 age: 60_000,
                 ..UploadState::empty()

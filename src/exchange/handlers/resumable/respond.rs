@@ -301,3 +301,34 @@ fn interim(ex: &mut Exchange, version: u64, mut fields: Fields) {
     fields.push(b"Upload-Draft-Interop-Version", version.to_string().as_bytes());
     ex.out.interim(Status::UPLOAD_RESUMPTION_SUPPORTED, &fields);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::testing::{INSIDE, Site};
+
+    /// The version with Upload-Incomplete hears both; so does a HEAD whose version is not known.
+    #[test]
+    fn whether_an_upload_is_complete_is_said_in_the_field_of_each_version() {
+        let mut site = Site::new("", "");
+        for (line, fields, expected) in [
+            ("PATCH /", &["Upload-Draft-Interop-Version: 3"][..], true),
+            ("PATCH /", &["Upload-Incomplete: ?1"], true),
+            ("PATCH /", &["Upload-Draft-Interop-Version: 6"], false),
+            ("PATCH /", &[], false),
+            ("HEAD /", &[], true),
+            ("HEAD /", &["Upload-Draft-Interop-Version: 6"], false),
+        ] {
+            for (complete, said) in [(Completeness::Complete, ["?1", "?0"]), (Completeness::Incomplete, ["?0", "?1"])] {
+                let mut ex = site.at(line, fields, INSIDE);
+                completeness(&mut ex, complete);
+                let all: Vec<_> = ["Upload-Complete", "Upload-Incomplete"]
+                    .iter()
+                    .filter_map(|name| ex.response.fields.get(name.to_ascii_lowercase().as_bytes()))
+                    .map(|value| String::from_utf8_lossy(value).into_owned())
+                    .collect();
+                assert_eq!(all, said[..1 + usize::from(expected)], "{line} {fields:?}");
+            }
+        }
+    }
+}
