@@ -18,6 +18,7 @@
 //! | [`dav`] | request bodies, `If` and lock tokens of WebDAV (RFC 4918) |
 //! | [`multipart`], [`disposition`] | form uploads (RFC 7578) |
 //! | [`fields`], [`response_head`] | fields that are sent, a response's head as data |
+//! | [`file_response`] | what all responses with a file have in common, kept with it |
 //! | [`media_type`] | the type that a file's extension stands for |
 //! | [`proxy_protocol`] | the header that a load balancer puts before a connection's bytes |
 //! | [`secure_link`], [`signed_link`] | links that carry a permission: nginx's, and ours |
@@ -37,6 +38,7 @@ pub mod fastcgi;
 pub mod field;
 pub mod field_syntax;
 pub mod fields;
+pub mod file_response;
 pub mod forwarded;
 pub mod h1;
 pub mod h2;

@@ -6,16 +6,15 @@ use super::status::Status;
 use crate::util::decimal;
 
 /// HTTP/1 text for the head of a response with the whole of a file, made once a file
-/// ([`encode::file`](super::h1::encode::file)). The one wire text among the data: the head of a file that is sent again
-/// and again is one copy instead of five fields; HTTP/2 does not read it.
+/// ([`FileResponse`](super::file_response::FileResponse)): only [`encode::head`](super::h1::encode::head) can read it.
 #[derive(Clone, Copy)]
 pub struct CachedHead<'a> {
     /// `Content-Length` and `Last-Modified`.
-    pub lines: &'a [u8],
+    pub(super) lines: &'a [u8],
     /// The same and all that follows in the head of a response that keeps its connection and has nothing unusual.
-    pub end: &'a [u8],
+    pub(super) end: &'a [u8],
     /// The ETag in `end`.
-    pub etag: &'a [u8],
+    pub(super) etag: &'a [u8],
 }
 
 /// How a client sees where a body ends.

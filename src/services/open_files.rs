@@ -15,7 +15,7 @@ use super::clock::Clock;
 use super::descriptors::Descriptors;
 use super::dir_watch::DirWatch;
 use super::encoded_copies::{Copies, MemoryBudget, PartialCopy};
-use crate::http::h1::encode;
+use crate::http::file_response::FileResponse;
 use crate::http::response_head::CachedHead;
 use crate::http::{date, etag::ETag};
 use crate::sys::Errno;
@@ -63,14 +63,8 @@ pub struct OpenFile {
     pub etag: ETag,
     /// The modification time as an HTTP date.
     pub last_modified: [u8; 29],
-    /// The end of the head of an HTTP/1 response with the whole file, made by [`encode::file`], and the content if it
-    /// is cached. The head is wire text in a service, for its cost: it is the same for each response with the file, and
-    /// copied instead of made. Together, since they are sent together, and with many files each separate allocation
-    /// costs a cache miss.
-    answer: Box<[u8]>,
-    /// Where the content's header fields end in `answer`, and where the head ends.
-    lines_end: u32,
-    head_end: u32,
+    /// What responses with the whole file have in common, with the content if that is cached.
+    response: FileResponse,
     fd: Option<OwnedFd>,
     copies: Copies,
     /// How often a part of it was requested.
@@ -95,18 +89,14 @@ impl OpenFile {
     /// The whole content, if it is small enough to be cached.
     pub fn memory(&self) -> Option<&[u8]> {
         match self.fd {
-            None => self.answer.get(self.head_end as usize..),
+            None => Some(self.response.content()),
             Some(_) => None,
         }
     }
 
     /// The cached parts of the head of a response with the whole file.
     pub fn cached_head(&self) -> CachedHead<'_> {
-        CachedHead {
-            lines: self.answer.get(..self.lines_end as usize).unwrap_or_default(),
-            end: self.answer.get(..self.head_end as usize).unwrap_or_default(),
-            etag: self.etag.as_bytes(),
-        }
+        self.response.head(self.etag.as_bytes())
     }
 
     /// None: the content is in memory.
@@ -165,16 +155,11 @@ impl OpenFile {
             Content::Left(stat) => (Some(fd), stat, Vec::new()),
         };
         let (etag, last_modified) = (version(&stat), date::format(stat.mtime.0));
-        let mut answer = Vec::with_capacity(256 + content.len());
-        let lines_end = encode::file(stat.size, &last_modified, etag.as_bytes(), &mut answer) as u32;
-        let head_end = answer.len() as u32;
-        answer.extend_from_slice(&content);
+        let response = FileResponse::new(stat.size, &last_modified, etag.as_bytes(), &content);
         Ok(OpenFile {
             etag,
             last_modified,
-            answer: answer.into(),
-            lines_end,
-            head_end,
+            response,
             stat,
             fd,
             copies: Copies::default(),
