@@ -3,6 +3,7 @@
 //! Invariant: a connection is closed with a reason, and with its exchange returned to the pool and counted
 //! ([`leave_active`]).
 
+use super::http1::head;
 use super::io::{CloseReason, Io, Step};
 use super::request::log;
 use super::timers::Timer;
@@ -55,11 +56,11 @@ fn hides_cuts(ex: &Exchange) -> bool {
 }
 
 fn end_request(active: &mut Active, cx: &mut Services, reason: CloseReason) {
-    let Active { ex, reader, .. } = active;
-    if ex.progress.rx == Rx::Head {
+    if active.ex.progress.rx == Rx::Head {
         // The error log shows the part of the request that has arrived.
-        reader.hand_over_partial(ex);
+        head::give_up(active);
     }
+    let ex = &mut active.ex;
     if let CloseReason::TimedOut(_) = reason {
         ex.report(cx, Level::Info, format_args!("client timed out {}", Errno::ETIMEDOUT));
     }

@@ -2,7 +2,7 @@
 
 use super::close;
 use super::http1::send_batch::BATCH;
-use super::http1::{fast_path, keep_alive, proxy_protocol};
+use super::http1::{fast_path, head, keep_alive, proxy_protocol};
 use super::io::{CloseReason, Io, Next, Step};
 use super::request::{drain, log, read, respond, write};
 use super::timers::{Deadline, Timer};
@@ -141,9 +141,9 @@ fn active(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
         Activity::Spooled => upstream::spooled::step(&mut io, active, turn),
         Activity::Subrequest => subrequests::step(&mut io, active, turn),
         Activity::Preface => return http2::begin::begin(conn, turn),
-        Activity::ReadHead => match read::head(&mut io, active, turn) {
-            read::HeadStep::Step(step) => step,
-            read::HeadStep::Idle => return keep_alive::go_idle(conn, turn),
+        Activity::ReadHead => match head::step(&mut io, active, turn) {
+            head::HeadStep::Step(step) => step,
+            head::HeadStep::Idle => return keep_alive::go_idle(conn, turn),
         },
         Activity::ReadBody => read::body(&mut io, active, turn),
         Activity::Deliver => deliver(&mut io, active, turn),
@@ -286,9 +286,10 @@ pub fn timeout(conn: &mut Conn, turn: &mut Turn<'_>) -> Next {
     }
     // Of a proxied exchange, it is the one that has run out.
     let timer = io.deadline.timer();
-    let Active { ex, reader, .. } = active;
+    let Active { ex, reader, http1, .. } = active;
+    let has_begun = || http1.as_ref().is_some_and(|http1| http1.has_begun(reader));
     let is_late = match timer {
-        Timer::Header => has_proxy_header && ex.progress.rx == Rx::Head && reader.parser.has_begun(reader.unread()),
+        Timer::Header => has_proxy_header && ex.progress.rx == Rx::Head && has_begun(),
         Timer::Body => ex.progress.rx == Rx::Body && ex.progress.tx == Tx::Wait,
         // There is no request to answer, or its response has begun.
         Timer::Send | Timer::Drain | Timer::Upstream | Timer::KeepAlive | Timer::Linger | Timer::Tickets => false,
@@ -304,11 +305,11 @@ pub fn timeout(conn: &mut Conn, turn: &mut Turn<'_>) -> Next {
 }
 
 fn answer_timed_out(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) {
-    let Active { ex, handler, reader, .. } = active;
     let cx = &mut *turn.cx;
-    if ex.progress.rx == Rx::Head {
-        reader.hand_over_partial(ex);
+    if active.ex.progress.rx == Rx::Head {
+        head::give_up(active);
     }
+    let Active { ex, handler, .. } = active;
     ex.report(cx, Level::Info, format_args!("client timed out {}", Errno::ETIMEDOUT));
     if ex.progress.rx == Rx::Head {
         cx.stats.reading = cx.stats.reading.saturating_sub(1);

@@ -37,6 +37,7 @@ use crate::util::wake::Wake;
 use endpoints::Endpoints;
 use http1::head_finder::HeadFinder;
 use http1::send_batch::SendBatch;
+use http1::state::Http1;
 use http2::Http2;
 use io::{Budget, CloseReason, Io, SHARE};
 pub use queueing::Queueing;
@@ -76,13 +77,22 @@ pub struct Active {
     pub upstream_conn: Option<Key>,
     /// How far the request is read.
     pub reader: RequestReader,
+    /// What is HTTP/1's of it; none for a stream of HTTP/2.
+    pub http1: Option<Box<Http1>>,
 }
 
 impl Active {
     /// Without a request. To be taken from the [`Pool`] where one is free: it has large buffers.
     pub fn new(cx: &mut Services, client: Client) -> Active {
         let ex = Exchange::new(cx, client);
-        Active { ex, handler: Handler::None, pages: Vec::new(), upstream_conn: None, reader: RequestReader::default() }
+        Active {
+            ex,
+            handler: Handler::None,
+            pages: Vec::new(),
+            upstream_conn: None,
+            reader: RequestReader::default(),
+            http1: None,
+        }
     }
 
     /// An upstream answers the request, a CGI program included.
@@ -146,6 +156,8 @@ pub struct Pool {
     // Boxed because they move between the pool and a connection's state all the time.
     #[allow(clippy::vec_box)]
     free: Vec<Box<Active>>,
+    #[allow(clippy::vec_box)]
+    free_http1: Vec<Box<Http1>>,
 }
 
 /// Exchanges kept for reuse; each holds some small buffers.
@@ -164,7 +176,22 @@ impl Pool {
         active
     }
 
+    /// For an exchange of HTTP/1: its buffers are kept, as those of an exchange are.
+    fn take_http1(&mut self, cx: &mut Services) -> Box<Http1> {
+        let mut http1 = self.free_http1.pop().unwrap_or_else(|| {
+            cx.overload.grow(size_of::<Http1>());
+            Box::default()
+        });
+        http1.next_request(false);
+        http1
+    }
+
     fn give(&mut self, mut active: Box<Active>, cx: &mut Services) {
+        if let Some(http1) = active.http1.take()
+            && self.free_http1.len() < POOLED
+        {
+            self.free_http1.push(http1);
+        }
         active.handler = Handler::None;
         active.pages.clear();
         active.ex.release(cx);
@@ -182,6 +209,7 @@ impl Pool {
             head_finder: HeadFinder::default(),
             http2: http2::Shared::default(),
             free: Vec::new(),
+            free_http1: Vec::new(),
         }
     }
 
@@ -194,7 +222,7 @@ impl Pool {
 
     /// Frees what connections would take over from those before them.
     pub fn shrink(&mut self) {
-        self.free = Vec::new();
+        (self.free, self.free_http1) = (Vec::new(), Vec::new());
     }
 }
 
@@ -290,8 +318,8 @@ impl Conn {
         }
     }
 
-    /// An exchange for what comes next on it: `input`, from `start` on. It knows of the connection what its requests
-    /// are judged by: its TLS handshake and its PROXY header.
+    /// An exchange for what comes next on it, by HTTP/1: `input`, from `start` on. It knows of the connection what its
+    /// requests are judged by: its TLS handshake and its PROXY header.
     fn exchange(
         &self,
         endpoint: EndpointId,
@@ -300,10 +328,12 @@ impl Conn {
         pool: &mut Pool,
     ) -> Box<Active> {
         let client = self.client(&cx.config, endpoint, cx.now.ms);
-        self.exchange_of(client, (input, start), cx, pool)
+        let mut active = self.exchange_of(client, (input, start), cx, pool);
+        active.http1 = Some(pool.take_http1(cx));
+        active
     }
 
-    /// The same for a client of which all is known.
+    /// The same for a client of which all is known, whatever the protocol.
     fn exchange_of(
         &self,
         client: Client,

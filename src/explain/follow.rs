@@ -2,6 +2,7 @@
 //! followed if this server answers it itself.
 
 use super::question::Question;
+use crate::conn::http1::state::Http1;
 use crate::conn::request::respond;
 use crate::conn::{Active, subrequests};
 use crate::exchange::flow::{Flow, Phase, Then};
@@ -26,15 +27,16 @@ pub fn answer(
     supposed: Option<Supposed>,
 ) -> Result<Option<Vec<u8>>, String> {
     let Active { ex, handler, reader, .. } = active;
+    let mut http1 = Http1::default();
     reader.input.extend_from_slice(&question.head);
-    match reader.parse(ex) {
+    match http1.parse(ex, reader) {
         Ok(HeadProgress::Complete) => {
-            reader.hand_over(ex);
+            http1.hand_over(ex, reader);
             entry::begin(ex, handler, cx);
         }
         Ok(HeadProgress::Partial) => return Err("the request's head is not complete".into()),
         Err(why) => {
-            reader.hand_over_partial(ex);
+            http1.hand_over_partial(ex, reader);
             entry::reject(ex, handler, cx, &why);
         }
     }

@@ -15,6 +15,7 @@ use webserv::config::load::{LoadOptions, load_text};
 use webserv::config::model::{Config, EndpointId, ServerId};
 use webserv::config::resolve::resolve;
 use webserv::conn::http1::head_finder::HeadFinder;
+use webserv::conn::http1::state::Http1;
 use webserv::conn::request::{RequestReader, queue};
 use webserv::exchange::access_log::ClientFacts;
 use webserv::exchange::cacheable;
@@ -218,7 +219,7 @@ fn answers(timer: &Timer) {
     ];
     let mut ex = Exchange::new(&mut cx, client.clone());
     let mut handler = Handler::None;
-    let mut reader = RequestReader::default();
+    let (mut http1, mut reader) = (Http1::default(), RequestReader::default());
     let finder = HeadFinder::default();
     for (name, request, expected) in table {
         let mut answer = || {
@@ -228,8 +229,9 @@ fn answers(timer: &Timer) {
             ex.reuse(&mut cx, client.clone());
             cx.buffers.give(std::mem::take(&mut reader.input));
             reader.begin(input, 0);
-            assert_eq!(reader.parse(&ex), Ok(HeadProgress::Complete), "{name}");
-            reader.hand_over(&mut ex);
+            http1.next_request(false);
+            assert_eq!(http1.parse(&ex, &reader), Ok(HeadProgress::Complete), "{name}");
+            http1.hand_over(&mut ex, &mut reader);
             entry::begin(&mut ex, &mut handler, &mut cx);
             queue(&mut ex, &mut handler, &mut reader, &mut cx);
             assert!(ex.progress.tx != Tx::Wait && ex.out.text().starts_with(expected), "{name}");
@@ -293,7 +295,7 @@ fn lists(timer: &Timer) {
             let request = format!("GET /old{last}/page.html HTTP/1.1\r\nHost: localhost\r\n\r\n");
             let mut ex = Exchange::new(&mut cx, client.clone());
             let mut handler = Handler::None;
-            let mut reader = RequestReader::default();
+            let (mut http1, mut reader) = (Http1::default(), RequestReader::default());
             timer.time(&name, || {
                 ex.release(&mut cx);
                 let mut input = cx.buffers.take();
@@ -301,8 +303,9 @@ fn lists(timer: &Timer) {
                 ex.reuse(&mut cx, client.clone());
                 cx.buffers.give(std::mem::take(&mut reader.input));
                 reader.begin(input, 0);
-                assert_eq!(reader.parse(&ex), Ok(HeadProgress::Complete), "{name}");
-                reader.hand_over(&mut ex);
+                http1.next_request(false);
+                assert_eq!(http1.parse(&ex, &reader), Ok(HeadProgress::Complete), "{name}");
+                http1.hand_over(&mut ex, &mut reader);
                 entry::begin(&mut ex, &mut handler, &mut cx);
                 queue(&mut ex, &mut handler, &mut reader, &mut cx);
                 assert!(ex.progress.tx != Tx::Wait, "{name}");

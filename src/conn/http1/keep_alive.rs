@@ -47,9 +47,12 @@ pub fn wake(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     }
     let cx = &mut *turn.cx;
     let mut active = conn.exchange(endpoint, (input, answered.bytes), cx, turn.pool);
-    let Active { ex, reader, .. } = &mut *active;
+    let Active { ex, reader, http1, .. } = &mut *active;
     reader.arrival = arrival;
-    reader.seen = answered.next;
+    if let Some(http1) = http1 {
+        http1.next_request(answered.bytes > 0);
+        http1.seen = answered.next;
+    }
     fast_path::hand_over(conn, ex, cx, &mut turn.pool.send_batch);
     conn.begin_request(active, cx);
     Step::Again
@@ -59,7 +62,8 @@ pub fn wake(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
 /// connection.
 pub fn next(conn: &mut Conn, turn: &mut Turn<'_>, glitch: Glitch) -> Step {
     let ConnState::Active(active) = &mut conn.state else { return Step::Again };
-    let Active { ex, handler, reader, .. } = &mut **active;
+    let Active { ex, handler, reader, http1, .. } = &mut **active;
+    let Some(http1) = http1 else { return Step::Close(CloseReason::Bug) };
     let cx = &mut *turn.cx;
     if glitch == Glitch::Yes {
         conn.served.add_glitch();
@@ -76,15 +80,15 @@ pub fn next(conn: &mut Conn, turn: &mut Turn<'_>, glitch: Glitch) -> Step {
     if !ex.out.keeps_connection() || ex.progress.abort {
         return close::after_last(conn, turn);
     }
-    reader.idle_for = ex.location().settings.client.keepalive_timeout.0;
-    reader.consume();
+    http1.idle_for = ex.location().settings.client.keepalive_timeout.0;
     // No further request has come: the exchange goes back to the pool, without being made ready for one.
-    if reader.unread().is_empty() && ex.out.is_empty() && !conn.transport.can_read() {
+    if !reader.has_more() && ex.out.is_empty() && !conn.transport.can_read() {
         return go_idle(conn, turn);
     }
     *handler = Handler::None;
     ex.next_request(cx);
     ex.client.requests = u64::from(conn.served.requests()) + 1;
+    http1.next_request(reader.has_more());
     reader.next_request();
     let timeout = ex.location().settings.client.header_timeout.0;
     conn.arm(Timer::Header, cx.now.ms + timeout);
@@ -100,7 +104,7 @@ pub fn go_idle(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
         let client = &active.ex.location().settings.client;
         let (timer, timeout) = match conn.served.requests() {
             0 => (Timer::Header, client.header_timeout.0),
-            _ => (Timer::KeepAlive, active.reader.idle_for),
+            _ => (Timer::KeepAlive, active.http1.as_ref().map_or(0, |http1| http1.idle_for)),
         };
         conn.arm(timer, turn.cx.now.ms + timeout);
     }

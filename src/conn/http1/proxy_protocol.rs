@@ -3,9 +3,9 @@
 //! Invariant: it is read once a connection, and only where the listener wants it; a connection that does not begin with
 //! one is closed without a response.
 
+use super::head;
 use crate::config::model::Level;
 use crate::conn::io::{CloseReason, Step};
-use crate::conn::request::read;
 use crate::conn::{Active, Conn, ConnState, Turn};
 use crate::exchange::Rx;
 use crate::http::proxy_protocol::{Broken, ProxyHeader, ProxyHeaderProgress, parse};
@@ -39,14 +39,13 @@ pub fn step(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     let Active { ex, reader, .. } = &mut **active;
     match parse(reader.unread()) {
         Ok(ProxyHeaderProgress::Complete(len, header)) => {
-            reader.start += len;
-            reader.body_at = reader.start;
+            reader.at += len;
             let header = Rc::new(header);
             ex.client.proxy_header = Some(header.clone());
             conn.proxy_header = Some(header);
             Step::Again
         }
-        Ok(ProxyHeaderProgress::Partial) => read::before_head(&mut conn.transport, reader),
+        Ok(ProxyHeaderProgress::Partial) => head::before_head(&mut conn.transport, reader),
         Err(Broken(what)) => {
             ex.report(turn.cx, Level::Error, format_args!("{what} while reading PROXY protocol"));
             Step::Close(CloseReason::NoProxyHeader)

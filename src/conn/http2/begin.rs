@@ -5,8 +5,8 @@ use super::{Entry, Http2};
 use crate::config::model::{Config, EndpointId};
 use crate::conn::arrival::Arrival;
 use crate::conn::close;
+use crate::conn::http1::head::before_head;
 use crate::conn::io::Step;
-use crate::conn::request::read;
 use crate::conn::request::state::RequestReader;
 use crate::conn::timers::{Deadline, Timer};
 use crate::conn::transport::Transport;
@@ -58,13 +58,12 @@ pub fn begin(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
         enter(conn, turn);
         return Step::Yield;
     }
-    read::before_head(&mut conn.transport, &mut active.reader)
+    before_head(&mut conn.transport, &mut active.reader)
 }
 
 fn enter(conn: &mut Conn, turn: &mut Turn<'_>) {
     let ConnState::Active(active) = &mut conn.state else { return };
-    let reader = &mut active.reader;
-    let input = reader.input.split_off(reader.start.min(reader.input.len()));
+    let input = active.reader.take_rest();
     let ex = &active.ex;
     let now = turn.cx.now.ms;
     let protocol = Connection::new(limits(ex), now);

@@ -4,8 +4,8 @@ use super::events::takes_body;
 use super::stream::{Grant, StreamTransport};
 use super::{Http2, LARGE, Work, output, quantum, schedule};
 use crate::conn::io::Next;
-use crate::conn::request::{read, respond};
-use crate::conn::{Active, Conn, ConnState, Turn, drive};
+use crate::conn::request::read;
+use crate::conn::{Conn, ConnState, Turn, drive};
 use crate::exchange::{cacheable, entry};
 use crate::util::slab::Slab;
 use crate::util::wake::Wake;
@@ -210,18 +210,15 @@ fn begin_request(conn: &mut Conn, turn: &mut Turn<'_>) {
     let fault = fault.or_else(|| stream.fault.take());
     let seen = stream.seen.take();
     let Some((mut io, active)) = conn.active() else { return };
-    let Active { ex, handler, reader, .. } = active;
-    ex.out.wake(&mut turn.cx.buffers);
-    read::count_request(reader, ex.buf().len(), turn);
-    match fault {
-        None => entry::begin(ex, handler, turn.cx),
-        Some(reject) => entry::reject(ex, handler, turn.cx, &reject),
-    }
-    respond(active, turn.cx);
+    active.ex.out.wake(&mut turn.cx.buffers);
+    let head = active.ex.buf().len();
+    read::begin(&mut io, active, turn, head, |ex, handler, cx| match fault {
+        None => entry::begin(ex, handler, cx),
+        Some(reject) => entry::reject(ex, handler, cx, &reject),
+    });
     if let Some(seen) = seen {
         cacheable::learn(seen.hash, Some(&seen.key), &mut active.ex, turn.cx);
     }
-    read::arm(&mut io, &active.ex, turn.cx);
 }
 
 /// Whether it has output and may send it.

@@ -1,5 +1,4 @@
-//! Reading: heads into the connection's buffer, bodies through the shared scratch buffer to the handler. Nothing is
-//! read that has no room.
+//! Reading: bodies go through the shared scratch buffer to the handler. Nothing is read that has no room.
 
 use super::state::RequestReader;
 use super::write::{self, Flushed};
@@ -11,18 +10,17 @@ use crate::conn::transport::Transport;
 use crate::conn::{Active, Turn};
 use crate::exchange::flow::{Flow, Pause};
 use crate::exchange::handlers::Handler;
-use crate::exchange::{Exchange, Rx, Tx, body_limit, cacheable, entry, handlers, pace, phases};
+use crate::exchange::{Exchange, Rx, Tx, body_limit, entry, handlers, pace, phases};
 use crate::http::body_length::BodyLength;
 use crate::http::body_reader::BodyReader;
 use crate::http::fields::Fields;
-use crate::http::h1::head::HeadProgress;
 use crate::http::reject::Reject;
 use crate::http::status::Status;
 use crate::services::{SCRATCH, Services};
 use crate::sys::Errno;
 
 /// Smallest room worth a system call.
-const ROOM: usize = 512;
+pub const ROOM: usize = 512;
 
 /// A head of more bytes may take as long as hundreds of short ones: regexes, lists, names to be compared.
 const LONG: usize = 4 << 10;
@@ -37,40 +35,6 @@ pub enum ReadOutcome {
     End,
 }
 
-/// Reads more of what comes before the first request's head: a header of the PROXY protocol, or the preface of HTTP/2.
-pub fn before_head(transport: &mut Transport, reader: &mut RequestReader) -> Step {
-    if !transport.can_read() {
-        return Step::Wait;
-    }
-    match more(transport, reader) {
-        ReadOutcome::Some => Step::Again,
-        ReadOutcome::None => Step::Wait,
-        ReadOutcome::End => Step::Close(CloseReason::ClientGone),
-    }
-}
-
-/// Reads more of the request's head.
-fn more(transport: &mut Transport, reader: &mut RequestReader) -> ReadOutcome {
-    let RequestReader { input, start, .. } = reader;
-    if input.capacity() - input.len() < ROOM {
-        input.drain(..*start);
-        *start = 0;
-        if input.capacity() - input.len() < ROOM {
-            input.reserve(input.capacity().max(ROOM));
-        }
-    }
-    let more = receive(transport, input);
-    if let ReadOutcome::Some = more {
-        reader.arrival.received();
-    }
-    more
-}
-
-/// The head fills its buffer: to read more, that has to grow.
-fn must_grow(reader: &RequestReader) -> bool {
-    reader.input.capacity() - reader.unread().len() < ROOM && !reader.unread().is_empty()
-}
-
 /// Reads into the room there is.
 pub fn receive(transport: &mut Transport, input: &mut Vec<u8>) -> ReadOutcome {
     let room = input.capacity() - input.len();
@@ -82,82 +46,22 @@ pub fn receive(transport: &mut Transport, input: &mut Vec<u8>) -> ReadOutcome {
     }
 }
 
-/// What reading a head leads to.
-pub enum HeadStep {
-    /// The head is incomplete, or complete and begun: what to do next.
-    Step(Step),
-    /// No request has begun and there is nothing to read.
-    Idle,
-}
-
-/// The head of the next request: parsed as far as it is there.
-pub fn head(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> HeadStep {
-    let Active { ex, handler, reader, .. } = active;
-    match reader.parse(ex) {
-        Ok(HeadProgress::Complete) => {
-            count_request(reader, reader.unread().len(), turn);
-            reader.hand_over(ex);
-            entry::begin(ex, handler, turn.cx);
-            respond(active, turn.cx);
-            let Active { ex, reader, .. } = active;
-            if let Some(hash) = reader.seen.take() {
-                cacheable::learn(hash, None, ex, turn.cx);
-            }
-            arm(io, ex, turn.cx);
-            HeadStep::Step(Step::Again)
-        }
-        Err(why) => refuse(io, active, turn, |ex, handler, cx| entry::reject(ex, handler, cx, &why)),
-        Ok(HeadProgress::Partial) => {
-            // Responses to earlier requests are not held back for this one, and the time to send them is not added to
-            // its own.
-            let answers = !ex.out.is_empty();
-            match write::flush(io, ex, turn) {
-                Flushed::All if answers => {
-                    io.arm(Timer::Header, turn.cx.now.ms + ex.location().settings.client.header_timeout.0);
-                }
-                Flushed::All => {}
-                Flushed::Blocked => return HeadStep::Step(Step::Wait),
-                Flushed::Yield => return HeadStep::Step(Step::Yield),
-                Flushed::Gone(reason) => return HeadStep::Step(Step::Close(reason)),
-            }
-            if !io.transport.can_read() {
-                return if reader.unread().is_empty() { HeadStep::Idle } else { HeadStep::Step(Step::Wait) };
-            }
-            if turn.cx.overload.refuses() && must_grow(reader) {
-                // Clients that send long heads slowly would take all that is left.
-                return refuse(io, active, turn, entry::turn_away);
-            }
-            let held = reader.input.capacity();
-            let more = more(io.transport, reader);
-            turn.cx.overload.grow(reader.input.capacity() - held);
-            HeadStep::Step(match more {
-                ReadOutcome::Some => Step::Again,
-                ReadOutcome::None if reader.unread().is_empty() => return HeadStep::Idle,
-                ReadOutcome::None => Step::Wait,
-                ReadOutcome::End => Step::Close(CloseReason::ClientGone),
-            })
-        }
-    }
-}
-
-/// The request ends with what there is of its head: `answer` makes the response.
-fn refuse(
+/// The exchange has the head of a request, or what came of one that is refused: `answer` begins with it, and what that
+/// decides on is queued. `head`: bytes that were read of it.
+pub fn begin(
     io: &mut Io<'_>,
     active: &mut Active,
     turn: &mut Turn<'_>,
+    head: usize,
     answer: impl FnOnce(&mut Exchange, &mut Handler, &mut Services),
-) -> HeadStep {
-    let Active { ex, handler, reader, .. } = active;
-    count_request(reader, reader.unread().len(), turn);
-    reader.hand_over_partial(ex);
-    answer(ex, handler, turn.cx);
+) {
+    count_request(&mut active.reader, head, turn);
+    answer(&mut active.ex, &mut active.handler, turn.cx);
     respond(active, turn.cx);
     arm(io, &active.ex, turn.cx);
-    HeadStep::Step(Step::Again)
 }
 
-/// `head`: bytes of its head.
-pub fn count_request(reader: &mut RequestReader, head: usize, turn: &mut Turn<'_>) {
+fn count_request(reader: &mut RequestReader, head: usize, turn: &mut Turn<'_>) {
     let cx = &mut *turn.cx;
     if head > LONG {
         cx.slice.look();
@@ -305,8 +209,8 @@ pub fn fill(
 ) -> Filled {
     bytes.clear();
     if reader.has_more() {
-        bytes.extend_from_slice(&reader.input[reader.body_at..]);
-        reader.input.truncate(reader.body_at);
+        bytes.extend_from_slice(reader.unread());
+        reader.input.truncate(reader.at);
         ex.progress.has_buffered_body = false;
         pace::took(ex.progress.pace.as_mut(), bytes.len());
         return Filled::Bytes;

@@ -1,0 +1,85 @@
+//! What only HTTP/1 keeps of a connection whose requests are read: the head that is being read, and what the next one
+//! has to know of the last.
+//!
+//! Invariant: until a head is passed on, the unread input begins with it, so that what the parser has scanned is never
+//! scanned again.
+
+use crate::conn::request::state::RequestReader;
+use crate::exchange::Exchange;
+use crate::http::body_length::BodyLength;
+use crate::http::body_reader::BodyReader;
+use crate::http::h1::head::{HeadParser, HeadProgress};
+use crate::http::reject::Reject;
+use std::rc::Rc;
+
+/// A stream of HTTP/2 has none: it comes with its head complete, and carries one request.
+#[derive(Default)]
+pub struct Http1 {
+    /// The head that is being read.
+    parser: HeadParser,
+    /// The request came behind another.
+    is_pipelined: bool,
+    /// keepalive_timeout of the location that answered last, in milliseconds.
+    pub idle_for: u64,
+    /// The cache's hash of the request, if it was seen before ([`crate::exchange::cacheable::learn`]).
+    pub seen: Option<u64>,
+}
+
+impl Http1 {
+    /// Ready for the next head, which was read behind a request or not.
+    pub fn next_request(&mut self, is_pipelined: bool) {
+        self.parser.clear();
+        self.is_pipelined = is_pipelined;
+        self.seen = None;
+    }
+
+    /// False while not even a byte of the request line has come.
+    pub fn has_begun(&self, reader: &RequestReader) -> bool {
+        self.parser.has_begun(reader.unread())
+    }
+
+    /// Goes on with the head, by the limits that hold for `ex`.
+    ///
+    /// # Errors
+    /// The head is no HTTP.
+    pub fn parse(&mut self, ex: &Exchange, reader: &RequestReader) -> Result<HeadProgress, Reject> {
+        self.parser.parse(reader.unread(), &ex.head_limits())
+    }
+
+    /// The head is complete: passes it to the exchange.
+    pub fn hand_over(&mut self, ex: &mut Exchange, reader: &mut RequestReader) {
+        let head = &self.parser.head;
+        let len = head.len;
+        reader.body = match head.body_length {
+            BodyLength::None => None,
+            length @ (BodyLength::Known(_) | BodyLength::Unknown) => Some(BodyReader::new(length)),
+        };
+        reader.may_keep = head.keep_alive;
+        self.give(ex, reader.unread().get(..len).unwrap_or_default());
+        reader.at += len;
+        reader.expects_continue = ex.request.expects_continue();
+        let came = reader.unread().len() as u64;
+        ex.progress.has_buffered_body = came > 0;
+        ex.progress.has_whole_body = matches!(ex.request.head.body_length, BodyLength::Known(length) if length <= came);
+    }
+
+    /// The head will not be complete: the exchange has what came of it.
+    pub fn hand_over_partial(&mut self, ex: &mut Exchange, reader: &mut RequestReader) {
+        let len = self.parser.head.len;
+        let method = self.parser.method_so_far(reader.unread());
+        (self.parser.head.method, ex.route.method) = (method, method);
+        self.give(ex, reader.unread());
+        reader.at += len;
+    }
+
+    fn give(&mut self, ex: &mut Exchange, text: &[u8]) {
+        if Rc::get_mut(&mut ex.request).is_none() {
+            ex.request = Rc::default();
+        }
+        let Some(request) = Rc::get_mut(&mut ex.request) else { return };
+        request.text.clear();
+        request.text.extend_from_slice(text);
+        request.pipelined = self.is_pipelined;
+        self.parser.take(&mut request.head);
+    }
+}
