@@ -55,7 +55,7 @@ pub fn walk(ex: &mut Exchange, cx: &mut Services, symlinks: &Symlinks) -> Result
             return if *hidden { within_shown(path, &base) } else { within(path, &base) };
         }
     };
-    let path = ex.route.path[..ex.route.path.len() - 1].to_vec();
+    let Some(path) = ex.route.path.strip_suffix(b"\0").map(<[u8]>::to_vec) else { return Err(Errno::EINVAL) };
     let trusted = match from {
         None => 0,
         Some(from) => {
@@ -187,6 +187,23 @@ fn place_inside(path: &[u8], root: &OwnedFd) -> Result<Vec<u8>, Errno> {
             let above = real(path.get(..end).unwrap_or_default());
             let is_inside = above.is_ok_and(|place| paths::is_beneath(&place, &root));
             Err(if is_inside { e } else { Errno::ELOOP })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::testing::{OUTSIDE, Site};
+
+    /// One byte less than none was a panic.
+    #[test]
+    fn a_path_that_was_not_made_names_no_file() {
+        let mut site = Site::new("", "");
+        let mut ex = site.at("GET /a", &[], OUTSIDE);
+        assert!(ex.route.path.is_empty());
+        for symlinks in [Symlinks::On { from: None }, Symlinks::IfNotOwner { from: None }] {
+            assert_eq!(walk(&mut ex, &mut site.cx, &symlinks).err(), Some(Errno::EINVAL));
         }
     }
 }
