@@ -23,13 +23,36 @@
 //! | [`tools`] | commands that read or write configurations; the server uses none of them |
 //! | `main.rs`, `cli.rs`, `config_source.rs`, `share.rs`, `notes.rs` | the program: its commands, which configuration to use, `webserv DIR`, notes on it |
 //!
+//! The ways through the house, each room as it is entered; what a room asks on its way is in brackets:
+//!
+//! - a GET by HTTP/1: [`server`] (whose event is it) → [`conn::drive`] → [`conn::http1::keep_alive`] reads; where the
+//!   response is known, [`conn::http1::fast_path`] sends it; otherwise → [`conn::http1::head`] ([`http::h1::head`])
+//!   → [`exchange::entry`] ([`http::uri`], [`route`]) → [`exchange::phases`], as far as `content` →
+//!   [`exchange::handlers::files`] → [`exchange::handlers::static_file`] ([`services::open_files`]) → back to the
+//!   connection, which decides whether it outlives the response (`conn/request/respond.rs`), since its head says so →
+//!   [`exchange::filters`] → [`exchange::send_queue`] ([`http::h1::encode`]) → [`conn::request::write`] →
+//!   [`conn::transport`]; once it is out, [`conn::request::log`] → [`conn::http1::keep_alive`]
+//! - an upload, from [`exchange::handlers::files`] on: `exchange/handlers/upload/start.rs` asks for the body →
+//!   [`conn::request::read`], a piece a step ([`http::body_reader`]) → `exchange/handlers/upload/receive.rs`, of a form
+//!   by [`http::multipart`] → `exchange/handlers/upload/temp_file.rs`; behind the last piece
+//!   `exchange/handlers/upload/finish.rs`, which works a slice of a turn at a time (`work` in [`conn::drive`]) and
+//!   waits for the disk where it must ([`services::syncs`]) → `exchange/handlers/upload/answer.rs`, then on as a GET
+//! - a proxied request, from `content` on: [`exchange::handlers::upstream`] → [`conn::upstream`], in rounds: it
+//!   connects ([`conn::upstream::pool`]), sends what `exchange/handlers/upstream/sending.rs` made
+//!   ([`http::h1::request`]) and gives what comes to `exchange/handlers/upstream/reading.rs`
+//!   ([`http::response_parser`]), with its head to `exchange/handlers/upstream/respond.rs` → [`exchange::filters`] →
+//!   [`exchange::send_queue`]; the same round writes to the client ([`conn::request::write`])
+//! - a request by HTTP/2: [`server`] → [`conn::http2::connection`] ([`http::h2::connection`]) → `conn/http2/begin.rs`
+//!   gives each stream a connection of its own → `conn/http2/produce.rs` drives that as any other, from
+//!   [`exchange::entry`] on; what it writes becomes frames (`conn/http2/stream.rs`), which the connection sends
+//!
 //! Where is …? Reading a request:
 //!
 //! - a request smuggled or its framing refused: [`http::h1::framing`], [`http::h1::head`]; a field that may stand only
 //!   once: [`http::repeated`]; a request line or a header field too long (414, 431): [`http::h1::head`], by
 //!   [`http::request_head::HeadLimits`]; its limits by configuration: [`exchange::Exchange::head_limits`]
-//! - a request's head as data, whatever protocol it came by: [`http::request_head`], the length of its body:
-//!   [`http::body_length`]
+//! - a request's head read from its connection, as far as it has come: [`conn::http1::head`]; as data, whatever
+//!   protocol it came by: [`http::request_head`], the length of its body: [`http::body_length`]
 //! - Host missing, repeated or malformed (400): [`http::h1::head`], its grammar: [`http::host`]; for HTTP/2:
 //!   [`http::h2::request`]
 //! - the form of a target (a path, a whole URL, `*`, `host:port`): [`http::request_target`], turned into `$uri`:
@@ -66,11 +89,13 @@
 //!   [`exchange::Client`]
 //! - the server and the location found: [`route`], asked by `select_server` in [`exchange::entry`] and by
 //!   [`exchange::locate`]; a file's path: [`exchange::mapping`]
-//! - a method refused: [`exchange::handlers::allowed_methods`]; an address, a password or a signed link:
-//!   [`exchange::access`], a file for each; a password's hash computed: `exchange/access/password`, slow ones in the
-//!   helper process of [`services::passwords`]; a rate: [`exchange::access::limits`], counted: [`services::limits`],
-//!   its delay: [`conn::timers::Timer::Pause`]; a proxy trusted about the client's address:
-//!   [`exchange::access::real_ip`]
+//! - a method refused: [`exchange::handlers::allowed_methods`]; OPTIONS answered: [`exchange::handlers::options`];
+//!   TRACE and CONNECT: `exchange/connect.rs`; an internal location kept from clients: `check_internal` in
+//!   [`exchange::phases`]; a cycle of redirects ended: `count_redirect` in [`exchange::locate`]
+//! - an address, a password or a signed link checked: [`exchange::access`], a file for each; a password's hash
+//!   computed: `exchange/access/password`, slow ones in the helper process of [`services::passwords`]; a rate:
+//!   [`exchange::access::limits`], counted: [`services::limits`], its delay: [`conn::timers::Timer::Pause`]; a proxy
+//!   trusted about the client's address: [`exchange::access::real_ip`]
 //! - a client that gives way where all places are taken (hashes of passwords, lookups of names):
 //!   [`services::fair_share`]
 //! - `satisfy`, and the order of these checks: [`exchange::access`]; where an internal redirect goes on:
@@ -82,13 +107,13 @@
 //! - an error's page chosen: [`exchange::error_page`]; made where the configuration has none:
 //!   [`exchange::handlers::special`]
 //! - an upload checked: `exchange/handlers/upload/check.rs`; which name it may have:
-//!   `exchange/handlers/upload/name.rs`, in which directory: `exchange/handlers/upload/target_dir.rs`, and
-//!   whether that was moved away meanwhile: [`services::dir_path`]; its file
-//!   written: `exchange/handlers/upload/temp_file.rs`, under a hidden name: [`services::temp_names`]; named once its
-//!   body is complete: `exchange/handlers/upload/finish.rs`, by the renames of `exchange/handlers/upload/commit.rs`;
-//!   on the disk (upload_sync): `exchange/handlers/upload/fsync.rs`; the directories on its way made:
-//!   [`io::make_path`]; its quota counted: [`services::quotas`], what unfinished uploads hold of it:
-//!   [`exchange::handlers::resumable::held`]
+//!   `exchange/handlers/upload/name.rs`, in which directory: `exchange/handlers/upload/target_dir.rs`, and whether that
+//!   was moved away meanwhile: [`services::dir_path`]; its file written: `exchange/handlers/upload/temp_file.rs`, under
+//!   a hidden name: [`services::temp_names`]; named once its body is complete: `exchange/handlers/upload/finish.rs`, by
+//!   the renames of `exchange/handlers/upload/commit.rs`; on the disk (upload_sync):
+//!   `exchange/handlers/upload/fsync.rs`; its answer made (201 with Location, as HTML or JSON):
+//!   `exchange/handlers/upload/answer.rs`; the directories on its way made: [`io::make_path`]; its quota counted:
+//!   [`services::quotas`], what unfinished uploads hold of it: [`exchange::handlers::resumable::held`]
 //! - a form taken apart: [`http::multipart`], its files: `exchange/handlers/upload/form.rs`; a digest of what was sent
 //!   verified: `exchange/handlers/upload/digest.rs`; upload_limit_rate kept: `exchange/handlers/upload/rate_limit.rs`
 //! - an upload resumed: [`exchange::handlers::resumable`]; its bytes, so its offset, and its record:
@@ -102,12 +127,14 @@
 //!   for the opening
 //! - names compared whatever their case: [`util::fold_case`]; directories that are hidden, stored in or kept, by any
 //!   path: [`services::configured_dirs`]
-//! - a file sent, its index found: [`exchange::handlers::static_file`]; kept open: [`services::open_files`], until
-//!   the kernel reports a change: [`services::dir_watch`]; its `.gz` sent instead (gzip_static): `stored_gzip` in
-//!   [`exchange::handlers::static_file`]; a slash added to a directory's name: [`exchange::handlers::add_slash`]; the
-//!   type of a file: [`exchange::media_types`]
+//! - a file sent, its index found: [`exchange::handlers::static_file`]; kept open: [`services::open_files`], until the
+//!   kernel reports a change: [`services::dir_watch`]; reached by no link (disable_symlinks):
+//!   [`exchange::handlers::symlinks`]; its digest sent (Repr-Digest): `exchange/handlers/repr_digest.rs`; its `.gz`
+//!   sent instead (gzip_static): `stored_gzip` in [`exchange::handlers::static_file`]; a slash added to a directory's
+//!   name: [`exchange::handlers::add_slash`]; the type of a file: [`exchange::media_types`]
 //! - a directory read to be listed: [`exchange::handlers::autoindex`]; its listing sorted and written as HTML, JSON or
-//!   XML: [`exchange::handlers::listing`]; downloaded as one file: [`exchange::archive`]
+//!   XML: [`exchange::handlers::listing`], its script and style beside `exchange/handlers/listing/page.rs`; downloaded
+//!   as one file: [`exchange::archive`]
 //! - COPY, MOVE, MKCOL, LOCK, PROPPATCH of WebDAV: [`exchange::handlers::dav`], a file for each; a lock that forbids a
 //!   change: `exchange/handlers/dav/guard.rs`; locks kept: [`services::dav_locks`], where case is
 //!   ignored: `services/dav_locks/spellings.rs`; the 207 of PROPFIND made: [`exchange::multistatus`]; `If` parsed:
@@ -119,9 +146,8 @@
 //!   `exchange/handlers/upstream/fault.rs`; a connection to it used again: [`conn::upstream::pool`], for whom:
 //!   `conn/upstream/idle.rs`; its TLS: `exchange/handlers/upstream/tls.rs`
 //! - proxy_connect_timeout and the like, and what the client of a proxied request has to do meanwhile:
-//!   [`exchange::handlers::upstream::timers`] names them,
-//!   `conn/upstream/connect.rs` and `conn/upstream/send_receive.rs` set them, `timeout` in [`conn::upstream`] acts on
-//!   them
+//!   [`exchange::handlers::upstream::timers`] names them, `conn/upstream/connect.rs` and
+//!   `conn/upstream/send_receive.rs` set them, `timeout` in [`conn::upstream`] acts on them
 //! - a body for an upstream buffered, in memory or in a temporary file: [`exchange::body`]; a response that its client
 //!   reads slowly put into one: `exchange/handlers/upstream/spool.rs`, when: `exchange/handlers/upstream/overflow.rs`,
 //!   by [`conn::timers::Timer::Spool`]; such files made: [`services::temp_dir`]; a response stored (proxy_store):
@@ -130,18 +156,20 @@
 //!   [`util::dns`]; the servers of a host in a URL with variables: [`services::host_groups`]; a WebSocket or another
 //!   tunnel carried: `conn/upstream/tunnel.rs`; which protocols may become one: `exchange/handlers/upstream/upgrade.rs`
 //! - a CGI program found and started, its environment: `find`, `spawn` and `environment` in
-//!   `exchange/handlers/upstream/cgi.rs`, whether it may have PATH_INFO:
-//!   `exchange/handlers/upstream/path_info.rs`; its STDERR and its end: [`services::children`]; refused, since a client
-//!   may have stored it: `exchange/handlers/upstream/stored.rs`; which files an application may run:
+//!   `exchange/handlers/upstream/cgi.rs`, whether it may have PATH_INFO: `exchange/handlers/upstream/path_info.rs`; its
+//!   STDERR and its end: [`services::children`]; refused, since a client may have stored it:
+//!   `exchange/handlers/upstream/stored.rs`; which files an application may run:
 //!   `exchange/handlers/upstream/executed.rs`
-//! - a header field of an upstream's request written (proxy_set_header): `exchange/handlers/upstream/http1.rs`; a
-//!   parameter of FastCGI: `exchange/handlers/upstream/gateway.rs`; a FastCGI record read or written:
-//!   [`http::fastcgi`], what it means: `exchange/handlers/upstream/protocol.rs`
+//! - the target of an upstream's request (the URI of proxy_pass): `exchange/handlers/upstream/uri.rs`; a header field
+//!   of it written (proxy_set_header): `exchange/handlers/upstream/http1.rs`; a parameter of FastCGI:
+//!   `exchange/handlers/upstream/gateway.rs`; a FastCGI record read or written: [`http::fastcgi`], what it means:
+//!   `exchange/handlers/upstream/protocol.rs`
 //! - an upstream's response head parsed: [`http::response_parser`], which asks [`http::h1::response`] or [`http::cgi`]
 //!   for what differs; as data: [`http::upstream_head`]; its fields hidden (`hides` in
 //!   `exchange/handlers/upstream/protocol.rs`, those that Connection names:
 //!   `exchange/handlers/upstream/connection_options.rs`) or passed on: `exchange/handlers/upstream/respond.rs`;
-//!   X-Accel-Redirect followed there, too; proxy_redirect applied: `exchange/handlers/upstream/rewrite.rs`
+//!   X-Accel-Redirect followed there, too; early hints (103): `exchange/handlers/upstream/early_hints.rs`;
+//!   proxy_redirect applied: `exchange/handlers/upstream/rewrite.rs`
 //! - a regular expression compiled and matched: [`config::pattern`]; a list of them in one pass:
 //!   [`config::pattern_set`]; PCRE2 itself: [`sys::pcre2`]
 //! - a variable's value: [`exchange::variables`], a file for each family; a request's id (`$request_id`) made:
@@ -150,7 +178,8 @@
 //!
 //! Answering it:
 //!
-//! - the order in which a response is changed: [`exchange::filters`]
+//! - the order in which a response is changed: [`exchange::filters`]; that it has no body (HEAD, 204, 304):
+//!   `has_no_body` in `exchange/filters/body.rs`; its reason phrase: [`http::status`]
 //! - a page with SSI commands made: [`exchange::filters::ssi`]; a subrequest entered and left:
 //!   [`exchange::filters::ssi::include`]; how deep includes may nest: `DEEPEST` in `exchange/filters/ssi/page.rs`
 //! - an ETag or a date of the request compared, a 304 or 412 decided: `exchange/filters/conditional.rs`, by
@@ -159,7 +188,8 @@
 //!   compressed: `exchange/filters/gzip.rs`, by the encoders of [`services::compressors`]; recoded:
 //!   `exchange/filters/charset.rs`
 //! - a range cut: `exchange/filters/ranges.rs` chooses (If-Range by [`http::cond`]), [`http::range`] parses,
-//!   [`exchange::send_queue`] sends the bytes; of a body that streams: `Window` in [`exchange::response`]
+//!   [`exchange::send_queue`] sends the bytes; several as multipart/byteranges: `parts` in [`exchange::filters`]; of a
+//!   body that streams: `Window` in [`exchange::response`]
 //! - trailers added (add_trailer): `exchange/filters/headers.rs`; an upstream's passed on:
 //!   `exchange/handlers/upstream/respond.rs`; written: `exchange/send_queue/writer.rs`
 //! - how a body ends (a length, chunks, the close): `exchange/filters/framing.rs`; a Location made absolute:
@@ -170,16 +200,16 @@
 //! - a response cached: [`exchange::basis`] says whether it may be, [`exchange::cacheable`] makes the entry,
 //!   [`services::response_cache`] keeps it by the bytes of the request's head, [`conn::http1::fast_path`] and
 //!   `conn/http2/cached.rs` send it; how fresh a file must be: [`conn::arrival`]
-//! - a line of the access log: [`exchange::access_log`]; of the error log: [`exchange::error_log`]; either written to
-//!   its file: [`services::logs`], which also opens the files again for USR1, when: `server/log_work.rs`; under a
-//!   parent, [`privsep::parent`] opens them
+//! - a line of the access log: [`exchange::access_log`]; of the error log: [`exchange::error_log`]; either sent to
+//!   syslog: [`services::syslog`], or written to its file: [`services::logs`], which also opens the files again for
+//!   USR1, when: `server/log_work.rs`; under a parent, [`privsep::parent`] opens them
 //! - a request counted and logged once it is answered: [`conn::request::log`]; otherwise (its client left: 499; it
 //!   timed out): [`conn::close`]
 //! - a connection kept or closed after a response: `conn/request/respond.rs`; gone idle, and woken:
 //!   [`conn::http1::keep_alive`]; timed out while it is idle: [`conn::timers::Timer::KeepAlive`]
 //! - a connection closed without destroying its last response (lingering_close): [`conn::close`]
 //! - a deadline armed: `arm` of [`conn::io::Io`], by its name in [`conn::timers`]; one that has expired acted on:
-//!   [`conn::drive::timeout`]; why a connection was closed: [`conn::close_reason`]
+//!   [`conn::drive::timeout`], where 408 is the answer, too; why a connection was closed: [`conn::close_reason`]
 //!
 //! The process:
 //!
@@ -189,7 +219,8 @@
 //! - "did you mean": [`config::suggest`]; what else is advised about a mistake: `config/resolve/remedy.rs` and the
 //!   files beside it
 //! - epoll waited for, and the events of a turn dispatched: [`server::Server::turn`]; which connection is driven when:
-//!   `server/connections.rs`; deadlines kept: [`util::wheel`]
+//!   `server/connections.rs`; how long the long work of a turn may take: [`services::slice`]; deadlines kept:
+//!   [`util::wheel`]
 //! - a configuration read: [`config::load`], with its `include`s; parsed: [`config::syntax`]; an error in it shown:
 //!   [`config::error`]
 //! - the command line: `cli.rs`; a new connection accepted, or the limit of them reached: `server/accept.rs`
