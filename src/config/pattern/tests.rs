@@ -325,92 +325,100 @@ fn generated_patterns_find_what_pcre2_finds() {
     );
 }
 
-/// Compares a pass over a list, with PCRE2's patterns and shared texts in it, with trying one pattern after the other.
+/// Patterns of every kind, with PCRE2's among them and texts that several share.
+const LISTED: &[&str] = &[
+    "^/old/(.*)$",
+    "^/old",
+    r"\.php$",
+    r"\.(jpe?g|PNG)$",
+    "/a/b/",
+    "^/$",
+    "^$",
+    r"^/\d+",
+    "(?!/x)/y",
+    "^/(?!old)[a-z]++/",
+    "(?<=/)(?>foo|bar)",
+    "^/user/(\\w+)/edit$",
+    "(foo|bar)+x",
+    "[^/]+z$",
+    "é",
+    "^/a++b",
+    "(?i)/admin",
+    "x.y",
+    "",
+    "^/Old/7$",
+    "ab|cd|e",
+    "[ab][cd]",
+];
+
+const PARTS_OF_SUBJECTS: &[&str] = &[
+    "/", "old/", "OLD/", "a/b/", ".php", ".jpeg", ".png", "7", "x", "y", "z", "foo", "bar", "/user/", "me", "/edit",
+    "é", "/a", "ab", "/Admin", "\n", "cd", "e",
+];
+
+/// A list for a round: every hundredth is long.
+fn random_list(random: &mut Random, round: usize) -> Vec<(Pattern, usize)> {
+    let len = if round % 100 == 0 { 600 } else { 1 + random.below(12) };
+    (0..len)
+        .map(|at| {
+            let case = if random.below(3) == 0 { Case::Insensitive } else { Case::Sensitive };
+            // Long lists match late or not at all; every second one has no text that distinguishes its patterns.
+            let source = match len > 100 {
+                true if round % 200 == 0 => format!("/p{at}/"),
+                true => format!("^/?[a-z]+/+p[0-9]{{{},}}x?(/|$)", at % 7),
+                false => random.of(LISTED).to_owned(),
+            };
+            (pattern(&source, case), at)
+        })
+        .collect()
+}
+
+/// The first match of a pass over the list is that of its patterns one after the other.
+fn compare_first(set: Option<&PatternSet>, list: &[(Pattern, usize)], subject: &[u8]) {
+    let one_by_one = (0..list.len()).find(|at| list[*at].0.is_match(subject) == Ok(true));
+    let expected = one_by_one.map(|at| (at, list[at].0.find(subject).expect("decided")));
+    let first = first(set, list, subject, &mut Effort::default()).expect("decided");
+    let shown: Vec<_> = list.iter().map(|(pattern, _)| pattern.source()).take(12).collect();
+    let places = (first.as_ref().map(|(at, _)| *at), expected.as_ref().map(|(at, _)| *at));
+    assert_eq!(places.0, places.1, "{shown:?} {subject:?}");
+    if let (Some((at, matched)), Some((_, expected))) = (first, expected) {
+        let groups = |matched: Option<Matched>| matched.map(|matched| matched.groups);
+        let expected = groups(expected.filter(|_| list[at].0.captures()));
+        assert_eq!(groups(matched), expected, "{shown:?} {subject:?}");
+    }
+}
+
+/// Compares a pass over a list with trying one pattern after the other.
 #[test]
 fn a_list_finds_what_its_patterns_find_one_after_the_other() {
-    const SOURCES: &[&str] = &[
-        "^/old/(.*)$",
-        "^/old",
-        r"\.php$",
-        r"\.(jpe?g|PNG)$",
-        "/a/b/",
-        "^/$",
-        "^$",
-        r"^/\d+",
-        "(?!/x)/y",
-        "^/(?!old)[a-z]++/",
-        "(?<=/)(?>foo|bar)",
-        "^/user/(\\w+)/edit$",
-        "(foo|bar)+x",
-        "[^/]+z$",
-        "é",
-        "^/a++b",
-        "(?i)/admin",
-        "x.y",
-        "",
-        "^/Old/7$",
-        "ab|cd|e",
-        "[ab][cd]",
-    ];
-    const PARTS: &[&str] = &[
-        "/", "old/", "OLD/", "a/b/", ".php", ".jpeg", ".png", "7", "x", "y", "z", "foo", "bar", "/user/", "me",
-        "/edit", "é", "/a", "ab", "/Admin", "\n", "cd", "e",
-    ];
     let mut random = Random(0x51_7CC1_B727_220A);
     let (mut found, mut none) = (0, 0);
     for round in 0..2_000 {
-        let len = if round % 100 == 0 { 600 } else { 1 + random.below(12) };
-        let list: Vec<(Pattern, usize)> = (0..len)
-            .map(|at| {
-                let case = if random.below(3) == 0 { Case::Insensitive } else { Case::Sensitive };
-                // Long lists match late or not at all; every second one has no text that distinguishes its patterns.
-                let source = match len > 100 {
-                    true if round % 200 == 0 => format!("/p{at}/"),
-                    true => format!("^/?[a-z]+/+p[0-9]{{{},}}x?(/|$)", at % 7),
-                    false => random.of(SOURCES).to_owned(),
-                };
-                (pattern(&source, case), at)
-            })
-            .collect();
+        let list = random_list(&mut random, round);
+        let len = list.len();
         let [set, mismatches] = [MatchMode::Match, MatchMode::Mismatch]
             .map(|wanted| PatternSet::new(list.iter().map(|(pattern, _)| pattern), wanted));
         for _ in 0..8 {
-            let mut subject: String = (0..random.below(5)).map(|_| random.of(PARTS)).collect();
+            let mut subject: String = (0..random.below(5)).map(|_| random.of(PARTS_OF_SUBJECTS)).collect();
             if len > 100 {
                 subject += &format!("/P{0}/p{0}/", random.below(700));
             }
             let subject = subject.as_bytes();
             let from = random.below(len);
-            let one_by_one = |from| (from..len).find(|at| list[*at].0.is_match(subject) == Ok(true));
-            let expected = one_by_one(0).map(|at| (at, list[at].0.find(subject).expect("decided")));
-            let first = first(set.as_ref(), &list, subject, &mut Effort::default()).expect("decided");
-            let groups = |matched: Option<Matched>| matched.map(|matched| matched.groups);
-            let shown: Vec<_> = list.iter().map(|(pattern, _)| pattern.source()).take(12).collect();
-            assert_eq!(
-                first.as_ref().map(|(at, _)| *at),
-                expected.as_ref().map(|(at, _)| *at),
-                "{shown:?} {subject:?}"
-            );
-            if let (Some((at, matched)), Some((_, expected))) = (first, expected) {
-                assert_eq!(
-                    groups(matched),
-                    groups(expected.filter(|_| list[at].0.captures())),
-                    "{shown:?} {subject:?}"
-                );
-            }
+            compare_first(set.as_ref(), &list, subject);
+            let one_by_one = |wanted| (from..len).find(|at| list[*at].0.is_match(subject) == Ok(wanted));
             let pattern = |at: usize| list.get(at).map(|(pattern, _)| pattern);
             let mut effort = Effort::default();
             if let Some(set) = &mismatches {
                 let next =
                     set.candidates(subject, &mut effort).first_mismatch(from..len, subject, &mut effort, pattern);
-                let expected = (from..len).find(|at| list[*at].0.is_match(subject) == Ok(false));
-                assert_eq!(next, Ok(expected), "{shown:?} from {from} {subject:?}");
+                assert_eq!(next, Ok(one_by_one(false)), "round {round} from {from} {subject:?}");
             }
             if let Some(set) = &set {
                 let next = set.candidates(subject, &mut effort).first(from..len, subject, &mut effort, pattern);
                 let next = next.map(|hit| hit.map(|(at, _)| at));
-                assert_eq!(next, Ok(one_by_one(from)), "{shown:?} from {from} {subject:?}");
-                *if one_by_one(from).is_some() { &mut found } else { &mut none } += 1;
+                assert_eq!(next, Ok(one_by_one(true)), "round {round} from {from} {subject:?}");
+                *if next == Ok(None) { &mut none } else { &mut found } += 1;
             }
         }
     }

@@ -113,6 +113,91 @@ fn read_on(address: std::net::SocketAddr, stop: &AtomicBool) -> usize {
     whole
 }
 
+/// What the fault loop has done to `/over/live`: the version that is there, and the last one that was told.
+struct Live {
+    current: usize,
+    told: usize,
+}
+
+/// Everything but logs, the configuration and the file that is really replaced.
+fn quiet(s: &Server) -> Vec<String> {
+    let mut entries = listing(&s.path(""));
+    entries.retain(|line| !["logs", "conf", "html/over/live"].iter().any(|name| line.starts_with(name)));
+    entries
+}
+
+/// Sends an upload without its end, and resets the connection, closes it, or leaves it in `open`.
+fn cut_an_upload(s: &Server, seed: &mut Seed, content: &[u8], open: &mut Vec<Client>) {
+    let length = match seed.below(4) {
+        0 => seed.below(200),
+        1 => seed.below(300_000),
+        _ => seed.below(20_000),
+    };
+    let (area, name) = [("/over/", "old"), ("/over/", "new"), ("/up/", "fresh"), ("/made/", "a/b/c")][seed.below(4)];
+    // A form names its files itself, so that it has no directory to make.
+    let name = if area == "/made/" && seed.below(2) == 0 { "flat" } else { name };
+    let bytes = upload(seed, area, name, &content[..length]);
+    // Behind the head as a rule, within it now and then; never the last byte.
+    let head = find(&bytes, b"\r\n\r\n").expect("a head") + 4;
+    let from = if seed.below(10) == 0 { 0 } else { head.min(bytes.len() - 1) };
+    let cut = from + seed.below(bytes.len() - from);
+    let mut client = s.client();
+    // The server may refuse early: what it answers is not asked here.
+    client.try_send(&bytes[..cut]);
+    match seed.below(3) {
+        0 => client.reset(),
+        1 => drop(client),
+        _ => open.push(client),
+    }
+}
+
+/// FIN; half of the clients wait for what is answered.
+fn half_close(open: &mut Vec<Client>, round: usize) {
+    for (at, mut client) in open.drain(..).enumerate() {
+        client.try_half_close();
+        if at % 2 == 0 {
+            let text = String::from_utf8_lossy(&client.rest()).into_owned();
+            assert!(!text.contains("HTTP/1.1 2"), "round {round}: a cut upload was stored: {text}");
+        }
+    }
+}
+
+/// Kills the server amid an upload that replaces the file, and whatever else is open.
+fn kill(s: &mut Server, seed: &mut Seed, live: &mut Live, round: usize) {
+    let mut last = s.client();
+    let next = version(live.current + 1);
+    let head = format!("PUT /over/live HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", next.len());
+    last.send(head);
+    // Sometimes whole, and not waited for: then it is the old file or the new one.
+    let sent = if seed.below(2) == 0 { next.len() } else { seed.below(next.len()) };
+    last.try_send(&next[..sent]);
+    s.kill_and_restart();
+    s.get("/").is(200);
+    let got = s.get("/over/live");
+    live.current = if got.body == next { live.current + 1 } else { live.told };
+    assert!(got.body == version(live.current), "round {round}: neither the old file nor the new one");
+    live.told = live.current;
+}
+
+fn cut_and_kill(s: &mut Server, seed: &mut Seed, live: &mut Live) {
+    let (content, mut open) = (noise(300_000), Vec::new());
+    for round in 0..ROUNDS {
+        cut_an_upload(s, seed, &content, &mut open);
+        if open.len() == 8 {
+            half_close(&mut open, round);
+        }
+        if round % 20 == 7 {
+            live.current += 1;
+            s.method("PUT", "/over/live", "", &version(live.current)).is(204);
+            live.told = live.current;
+        }
+        if round % (ROUNDS / KILLS) == ROUNDS / KILLS - 1 {
+            kill(s, seed, live, round);
+            open.clear();
+        }
+    }
+}
+
 #[test]
 fn a_thousand_cut_uploads_and_kills_leave_the_directory_as_it_was() {
     if skip_on_nginx("uploads") {
@@ -136,91 +221,29 @@ fn a_thousand_cut_uploads_and_kills_leave_the_directory_as_it_was() {
         .mkdir("html/made")
         .restartable(),
     );
-    let quiet = |s: &Server| {
-        let mut entries = listing(&s.path(""));
-        entries.retain(|line| !["logs", "conf", "html/over/live"].iter().any(|name| line.starts_with(name)));
-        entries
-    };
     let before = quiet(&s);
-    let content = noise(300_000);
     let stop = AtomicBool::new(false);
     let address = s.address(0);
-    let (mut current, mut told) = (0, 0);
+    let mut live = Live { current: 0, told: 0 };
     std::thread::scope(|scope| {
         let readers: Vec<_> = (0..2).map(|_| scope.spawn(|| read_on(address, &stop))).collect();
         // Whatever fails in here, the readers are told to stop.
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            let mut open = Vec::new();
-            for round in 0..ROUNDS {
-                let length = match seed.below(4) {
-                    0 => seed.below(200),
-                    1 => seed.below(300_000),
-                    _ => seed.below(20_000),
-                };
-                let (area, name) =
-                    [("/over/", "old"), ("/over/", "new"), ("/up/", "fresh"), ("/made/", "a/b/c")][seed.below(4)];
-                // A form names its files itself, so that it has no directory to make.
-                let name = if area == "/made/" && seed.below(2) == 0 { "flat" } else { name };
-                let bytes = upload(&mut seed, area, name, &content[..length]);
-                // Behind the head as a rule, within it now and then; never the last byte.
-                let head = find(&bytes, b"\r\n\r\n").expect("a head") + 4;
-                let from = if seed.below(10) == 0 { 0 } else { head.min(bytes.len() - 1) };
-                let cut = from + seed.below(bytes.len() - from);
-                let mut client = s.client();
-                // The server may refuse early: what it answers is not asked here.
-                client.try_send(&bytes[..cut]);
-                match seed.below(3) {
-                    0 => client.reset(),
-                    1 => drop(client),
-                    _ => open.push(client),
-                }
-                if open.len() == 8 {
-                    // FIN; half of them wait for what is answered.
-                    for (at, mut client) in open.drain(..).enumerate() {
-                        client.try_half_close();
-                        if at % 2 == 0 {
-                            let text = String::from_utf8_lossy(&client.rest()).into_owned();
-                            assert!(!text.contains("HTTP/1.1 2"), "round {round}: a cut upload was stored: {text}");
-                        }
-                    }
-                }
-                if round % 20 == 7 {
-                    current += 1;
-                    s.method("PUT", "/over/live", "", &version(current)).is(204);
-                    told = current;
-                }
-                if round % (ROUNDS / KILLS) == ROUNDS / KILLS - 1 {
-                    // Amid an upload that replaces a file, and whatever else is open.
-                    let mut last = s.client();
-                    let next = version(current + 1);
-                    let head = format!("PUT /over/live HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", next.len());
-                    last.send(head);
-                    // Sometimes whole, and not waited for: then it is the old file or the new one.
-                    let sent = if seed.below(2) == 0 { next.len() } else { seed.below(next.len()) };
-                    last.try_send(&next[..sent]);
-                    s.kill_and_restart();
-                    s.get("/").is(200);
-                    let got = s.get("/over/live");
-                    current = if got.body == next { current + 1 } else { told };
-                    assert!(got.body == version(current), "round {round}: neither the old file nor the new one");
-                    told = current;
-                    open.clear();
-                }
-            }
+            cut_and_kill(&mut s, &mut seed, &mut live);
         }));
         stop.store(true, Ordering::Relaxed);
         let whole: Vec<usize> = readers.into_iter().map(|reader| reader.join().expect("a reader")).collect();
         if let Err(panic) = outcome {
             std::panic::resume_unwind(panic);
         }
-        println!("{} versions, {whole:?} whole reads", current);
+        println!("{} versions, {whole:?} whole reads", live.current);
         assert!(whole.iter().all(|&reads| reads > 0));
     });
     eventually("the directory is as before", || {
         s.get("/").is(200);
         quiet(&s) == before
     });
-    assert!(s.read("html/over/live") == version(current));
+    assert!(s.read("html/over/live") == version(live.current));
 }
 
 #[test]
