@@ -145,6 +145,7 @@ mod tests {
             ("/srv/|/ann", "/srv/ann", false),
             ("/srv/ann/|", "/srv/bob/1", false),
             ("/srv/|-|/ann", "/srv/1-2/ann", true),
+            ("/srv/|-|/ann", "/srv/123-2/ann", true),
             ("/srv/|-|/ann", "/srv/-2/ann", false),
             ("/srv/|-|/ann", "/srv/1-/ann", false),
             ("/srv/|/ann/|", "/srv/1/bob/2", false),

@@ -195,6 +195,9 @@ fn refusal(full: Full, need: Usage) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exchange::handlers::upload;
+    use crate::exchange::testing::{OUTSIDE, Site};
+    use crate::services::resumable::{KnownUpload, UploadId};
 
     #[test]
     fn the_log_tells_what_uses_up_a_quota_and_directories_only_where_some_are_to_be_made() {
@@ -204,5 +207,28 @@ mod tests {
         assert_eq!(refusal(full, of(300, 1, 0)).detail, files);
         let expected = format!("{files}; 8 directories are there, 2 are to be made");
         assert_eq!(refusal(full, of(300, 1, 2)).detail, expected);
+    }
+
+    /// Their bytes may be files by now, or gone: nothing is refused for them before they were looked at. In a quota of
+    /// this process alone nothing ends elsewhere.
+    #[test]
+    fn what_other_processes_ended_is_looked_at_before_an_upload_is_refused() {
+        for (shared, expected) in [(" shared", true), ("", false)] {
+            let location = "location /d/ { allowed_methods PUT; upload_store DIR/d; upload_quota 1000";
+            let mut site = Site::new("", &format!("{location}{shared}; }}"));
+            std::fs::create_dir(site.scratch.path().join("d")).expect("made");
+            let mut first = site.at("PUT /d/f", &["Content-Length: 1"], OUTSIDE);
+            let mut second = site.at("PUT /d/g", &["Content-Length: 900"], OUTSIDE);
+            let cx = &mut site.cx;
+            cx.slice.steps = Some(u32::MAX);
+            let Ok(begun) = upload::start(&mut first, cx) else { panic!("{}", first.response.status.0) };
+            // Uploads that were known were looked at, which is not done again soon.
+            let id = UploadId::random().expect("entropy");
+            let path = begun.target.area_path().to_vec();
+            cx.resumable.insert(id, KnownUpload::new(b"/nowhere"[..].into(), &path, 600, None));
+            drop(begun);
+            let admitted = upload::start(&mut second, cx).map(drop);
+            assert_eq!(admitted.is_ok(), expected, "{shared}: {}", second.response.status.0);
+        }
     }
 }

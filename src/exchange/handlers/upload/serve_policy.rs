@@ -129,6 +129,9 @@ mod tests {
             ("", false),
             ("location /in/ { allowed_methods POST; upload_store DIR/up; }", true),
             ("location /in/ { allowed_methods GET PUT; alias DIR/up/; }", true),
+            ("location /in/ { allowed_methods GET PUT; alias DIR/up/; } location ~ ^/in/x { }", false),
+            ("location /in/ { allowed_methods GET POST; alias DIR/up/; } location ~ ^/in/x { }", true),
+            ("location /in/ { allowed_methods GET POST; alias DIR/up/; } location ~ ^/in/y { }", true),
         ] {
             let mut site = Site::new("", &format!("location /shown/ {{ alias DIR/up/; }} {area}"));
             let stored = site.scratch.path().join("up/x");

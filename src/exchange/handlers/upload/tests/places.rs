@@ -6,6 +6,7 @@ use crate::exchange::Rx;
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::upload;
 use crate::exchange::testing::{OUTSIDE, Site};
+use crate::services::resumable::UploadId;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
@@ -133,10 +134,12 @@ fn a_name_that_is_taken_is_refused_by_the_head_alone() {
 #[test]
 fn only_an_upload_that_is_synced_is_prepared_for_it() {
     let in_folder = form(&[("name=f; filename=\"p/a\"", "1")]);
-    for (line, fields, body, expected) in [
-        ("PUT /sync/f", &[][..], &b"1"[..], true),
-        ("PUT /up/f", &[], b"1", false),
-        ("POST /sync-folders/", &[FORM], &in_folder, false),
+    for (line, fields, body, is_resumable, expected) in [
+        ("PUT /sync/f", &[][..], &b"1"[..], false, true),
+        // It keeps its bytes if the directory cannot be opened later.
+        ("PUT /sync/f", &[], b"1", true, false),
+        ("PUT /up/f", &[], b"1", false, false),
+        ("POST /sync-folders/", &[FORM], &in_folder, false, false),
     ] {
         let mut site = site();
         let length = format!("Content-Length: {}", body.len());
@@ -144,6 +147,9 @@ fn only_an_upload_that_is_synced_is_prepared_for_it() {
         let cx = &mut site.cx;
         let Ok(mut upload) = upload::start(&mut ex, cx) else { panic!("{line}: {}", text(&ex)) };
         upload.accept(&mut ex, cx, body).expect("it is right");
+        if is_resumable {
+            upload.own.push(UploadId::random().expect("entropy"));
+        }
         upload.prepare_writing(cx).expect("it is opened");
         assert_eq!(upload.prepared.is_some(), expected, "{line}");
     }
