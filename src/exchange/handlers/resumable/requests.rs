@@ -350,12 +350,56 @@ mod tests {
     use super::*;
     use crate::exchange::testing::{OUTSIDE, Site};
     use std::fs;
+    use std::path::PathBuf;
+
+    /// An area in which `there` has 900 bytes and an upload 50, of which the server does not know yet: the upload's id,
+    /// and the file with its bytes.
+    fn area(settings: &str, name: &str) -> (Site, UploadId, PathBuf) {
+        let location = "location /up/ { allowed_methods POST; upload_store DIR/up; upload_resumable on;";
+        let site = Site::new("", &format!("{location} {settings} }}"));
+        let home = site.cx.config.locations.iter().find_map(|location| Home::of(&site.cx.config, location));
+        let home = home.expect("it has one");
+        let dir = PathBuf::from(String::from_utf8(home.path.to_vec()).expect("text"));
+        fs::create_dir_all(&dir).expect("made");
+        site.scratch.write("up/there", &[b'x'; 900]);
+        let id = UploadId::random().expect("entropy");
+        let record = UploadState {
+            method: Method::Post,
+            uri: b"/up/".to_vec(),
+            path: home.area().to_vec(),
+            area: home.area().to_vec(),
+            dir: b"/up/".to_vec(),
+            name: name.into(),
+            dialect: Dialect::Rufh,
+            age: 60_000,
+            ..UploadState::empty()
+        };
+        drop(home.open().and_then(|dir| dir.create(id, &record)).expect("it is begun"));
+        let part = dir.join(format!("{}.part", id.text()));
+        fs::write(&part, [b'y'; 50]).expect("written");
+        (site, id, part)
+    }
+
+    /// A PATCH behind what is there. `field` says how much comes.
+    fn patch(site: &mut Site, id: UploadId, field: &str) -> Exchange {
+        let kind = "Content-Type: application/partial-upload";
+        let fields = ["Upload-Offset: 50", "Upload-Complete: ?0", kind, field];
+        site.cx.slice.steps = Some(u32::MAX);
+        site.at(&format!("PATCH /up/?webserv-upload={}", id.text()), &fields, OUTSIDE)
+    }
+
+    fn status(ex: &Exchange, flow: Flow) -> u16 {
+        match flow {
+            Flow::Respond => ex.response.status.0,
+            Flow::Status(status) => status.0,
+            other => panic!("{other:?}"),
+        }
+    }
 
     /// After a start nothing is known of an area. A length that is announced is compared with what is found there; what
-    /// comes without one must not find the room of an empty area.
+    /// comes without one must not find the room of an empty area. What the upload will replace gives its room back.
     #[test]
     fn more_of_an_upload_finds_the_room_that_its_area_has_after_a_start() {
-        // `there` has 900 of the 1000 bytes, and the upload 50. What it will replace gives its room back.
         for (name, field, fits) in [
             ("f", "Transfer-Encoding: chunked", 50),
             ("f", "Content-Length: 51", 0),
@@ -363,47 +407,37 @@ mod tests {
             ("there", "Content-Length: 950", 950),
             ("there", "Content-Length: 951", 0),
         ] {
-            let mut site = Site::new(
-                "",
-                "location /up/ {
-                    allowed_methods POST; upload_store DIR/up; upload_resumable on; upload_quota 1000;
-                    upload_on_duplicate overwrite;
-                }",
-            );
-            let home = site.cx.config.locations.iter().find_map(|location| Home::of(&site.cx.config, location));
-            let home = home.expect("it has one");
-            fs::create_dir_all(String::from_utf8(home.path.to_vec()).expect("text")).expect("made");
-            site.scratch.write("up/there", &[b'x'; 900]);
-            let id = UploadId::random().expect("entropy");
-            let record = UploadState {
-                method: Method::Post,
-                uri: b"/up/".to_vec(),
-                path: home.area().to_vec(),
-                area: home.area().to_vec(),
-                dir: b"/up/".to_vec(),
-                name: name.into(),
-                dialect: Dialect::Rufh,
-                age: 60_000,
-                ..UploadState::empty()
-            };
-            drop(home.open().and_then(|dir| dir.create(id, &record)).expect("it is begun"));
-            let part = String::from_utf8([&home.path[..], b"/", id.text().as_bytes(), b".part"].concat());
-            fs::write(part.expect("text"), [b'y'; 50]).expect("written");
-            let kind = "Content-Type: application/partial-upload";
-            let fields = ["Upload-Offset: 50", "Upload-Complete: ?0", kind, field];
-            let mut ex = site.at(&format!("PATCH /up/?webserv-upload={}", id.text()), &fields, OUTSIDE);
+            let (mut site, id, _) = area("upload_quota 1000; upload_on_duplicate overwrite;", name);
+            let mut ex = patch(&mut site, id, field);
             let cx = &mut site.cx;
-            cx.slice.steps = Some(u32::MAX);
             match run(&mut ex, cx, id) {
                 Ok(mut append) => {
-                    assert!(append.accept(&mut ex, cx, &vec![b'z'; fits]).is_ok(), "{field}");
-                    assert!(append.accept(&mut ex, cx, b"z").is_err(), "{field}");
+                    assert!(append.accept(&mut ex, cx, &vec![b'z'; fits]).is_ok(), "{name} {field}");
+                    assert!(append.accept(&mut ex, cx, b"z").is_err(), "{name} {field}");
                 }
-                Err(flow) => {
-                    assert_eq!((flow, ex.response.status), (Flow::Respond, Status::INSUFFICIENT_STORAGE), "{field}");
-                    assert_eq!(fits, 0, "{field}");
-                }
+                Err(flow) => assert_eq!((status(&ex, flow), fits), (507, 0), "{name} {field}"),
             }
+        }
+    }
+
+    #[test]
+    fn what_is_spliced_beyond_a_limit_is_cut_off_and_refused() {
+        for (settings, bytes, expected, size) in [
+            ("upload_max_file_size 60;", 10, None, 60),
+            ("upload_max_file_size 60;", 11, Some(413), 60),
+            ("upload_quota 1000;", 50, None, 100),
+            ("upload_quota 1000;", 51, Some(507), 100),
+            ("upload_quota 1000; upload_max_file_size 60;", 51, Some(413), 60),
+        ] {
+            let (mut site, id, part) = area(settings, "f");
+            let mut ex = patch(&mut site, id, "Transfer-Encoding: chunked");
+            let cx = &mut site.cx;
+            let Ok(mut append) = run(&mut ex, cx, id) else { panic!("{settings}: {}", ex.response.status.0) };
+            let fd = append.splice_target().expect("nothing is hashed");
+            file::write_all(fd, &vec![b'z'; bytes]).expect("written");
+            let outcome = append.spliced(&mut ex, cx, bytes as u64).map_err(|flow| status(&ex, flow));
+            assert_eq!(outcome.err(), expected, "{settings} {bytes}");
+            assert_eq!(fs::metadata(&part).expect("it is there").len(), size, "{settings} {bytes}");
         }
     }
 }

@@ -435,11 +435,14 @@ mod tests {
         later.arrival = now.arrival + 1;
         assert_eq!(target.is_at_its_path(&later), Ok(true), "the deepest that exists");
         assert_eq!(target.stat(b"x"), Ok(None));
+        let first = [&file::path_of(base.as_fd()).expect("a path")[..], b"/new"].concat();
+        assert_eq!(target.first_missing().expect("a path"), Some(first), "what a lock may forbid to make");
         let mut made = NewDirectories::default();
         // Time is up after each.
         assert!(target.make(0o600, &mut made, || true).is_err_and(|refusal| refusal.later));
         assert!(scratch.exists("new") && !scratch.exists("new/inner"));
         target.make(0o600, &mut made, || true).expect("made");
+        assert_eq!(target.first_missing().expect("a path"), None);
         assert!(scratch.exists("new/inner"));
         std::fs::rename(scratch.path.join("new"), scratch.path.join("moved")).expect("renamed");
         assert_eq!(target.is_at_its_path(&now), Ok(false));
