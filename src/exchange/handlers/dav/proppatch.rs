@@ -145,3 +145,28 @@ fn answer(ex: &mut Exchange, wishes: &[PropertyUpdate], verdicts: &[PropertyChan
     ex.response.text(Status::MULTI_STATUS, ContentType::Static(multistatus::CONTENT_TYPE), out);
     Flow::Respond
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_windows_is_told_that_a_time_was_taken_which_was_not_stored() {
+        use PropertyChange::{Modified, Protected, Refused, Taken};
+        for (space, before, expected) in [
+            (WINDOWS, Modified(1), Taken),
+            ("DAV:", Modified(1), Refused),
+            ("http://owncloud.org/ns", Modified(1), Refused),
+            (WINDOWS, Refused, Refused),
+            (WINDOWS, Protected, Protected),
+            ("DAV:", Taken, Taken),
+        ] {
+            let wish = "<D:set><D:prop><Z:time>x</Z:time></D:prop></D:set>";
+            let text = format!("<D:propertyupdate xmlns:D=\"DAV:\" xmlns:Z=\"{space}\">{wish}</D:propertyupdate>");
+            let wishes = body::proppatch(text.as_bytes()).expect("it is right");
+            let mut verdict = before;
+            not_stored(&wishes[0], &mut verdict);
+            assert_eq!(verdict, expected, "{space} {before:?}");
+        }
+    }
+}
