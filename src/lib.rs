@@ -94,8 +94,9 @@
 //!   [`exchange::phases`]; a cycle of redirects ended: `count_redirect` in [`exchange::locate`]
 //! - an address, a password or a signed link checked: [`exchange::access`], a file for each; a password's hash
 //!   computed: `exchange/access/password`, slow ones in the helper process of [`services::passwords`]; a rate:
-//!   [`exchange::access::limits`], counted: [`services::limits`], its delay: [`conn::timers::Timer::Pause`]; a proxy
-//!   trusted about the client's address: [`exchange::access::real_ip`]
+//!   [`exchange::access::limits`], counted: [`services::limits`], its delay: [`conn::timers::Timer::Pause`], its place
+//!   given back: `release_limit_slots` of [`exchange::Exchange`]; a proxy trusted about the client's address:
+//!   [`exchange::access::real_ip`]
 //! - a client that gives way where all places are taken (hashes of passwords, lookups of names):
 //!   [`services::fair_share`]
 //! - `satisfy`, and the order of these checks: [`exchange::access`]; where an internal redirect goes on:
@@ -110,10 +111,10 @@
 //!   `exchange/handlers/upload/name.rs`, in which directory: `exchange/handlers/upload/target_dir.rs`, and whether that
 //!   was moved away meanwhile: [`services::dir_path`]; its file written: `exchange/handlers/upload/temp_file.rs`, under
 //!   a hidden name: [`services::temp_names`]; named once its body is complete: `exchange/handlers/upload/finish.rs`, by
-//!   the renames of `exchange/handlers/upload/commit.rs`; on the disk (upload_sync):
-//!   `exchange/handlers/upload/fsync.rs`; its answer made (201 with Location, as HTML or JSON):
-//!   `exchange/handlers/upload/answer.rs`; the directories on its way made: [`io::make_path`]; its quota counted:
-//!   [`services::quotas`], what unfinished uploads hold of it: [`exchange::handlers::resumable::held`]
+//!   the renames of `exchange/handlers/upload/commit.rs`, where a name that is taken is refused (409), numbered or
+//!   replaced; on the disk (upload_sync): `exchange/handlers/upload/fsync.rs`; its answer made (201 with Location, as
+//!   HTML or JSON): `exchange/handlers/upload/answer.rs`; the directories on its way made: [`io::make_path`]; its quota
+//!   counted: [`services::quotas`], what unfinished uploads hold of it: [`exchange::handlers::resumable::held`]
 //! - a form taken apart: [`http::multipart`], its files: `exchange/handlers/upload/form.rs`; a digest of what was sent
 //!   verified: `exchange/handlers/upload/digest.rs`; upload_limit_rate kept: `exchange/handlers/upload/rate_limit.rs`
 //! - an upload resumed: [`exchange::handlers::resumable`]; its bytes, so its offset, and its record:
@@ -172,9 +173,9 @@
 //!   proxy_redirect applied: `exchange/handlers/upstream/rewrite.rs`
 //! - a regular expression compiled and matched: [`config::pattern`]; a list of them in one pass:
 //!   [`config::pattern_set`]; PCRE2 itself: [`sys::pcre2`]
-//! - a variable's value: [`exchange::variables`], a file for each family; a request's id (`$request_id`) made:
-//!   `request_id` in [`exchange::log_facts`]; a `map` or `geo` looked up: `exchange/variables/map.rs`,
-//!   `exchange/variables/geo.rs`
+//! - a text with variables parsed: [`config::template`]; a variable's value: [`exchange::variables`], a file for each
+//!   family; a request's id (`$request_id`) made: `request_id` in [`exchange::log_facts`]; a `map` or `geo` looked up:
+//!   `exchange/variables/map.rs`, `exchange/variables/geo.rs`
 //!
 //! Answering it:
 //!
@@ -234,8 +235,9 @@
 //!   `privsep/parent/reconfigure.rs`
 //! - the serving process started, and again after a crash: [`privsep::parent`]; rights given up (capabilities, seccomp,
 //!   Landlock): [`privsep::sandbox`], by the calls of `sys/sandbox.rs`
-//! - memory short: [`services::overload`] says how much is used, `server/memory.rs` gives up what can be spared; none
-//!   for one request: [`util::memory`]; freed memory returned to the kernel: [`sys::process::free_memory`]
+//! - memory short: [`services::overload`] says how much is used, `server/memory.rs` gives up what can be spared; new
+//!   requests refused for it (503): `overloaded` in [`exchange::entry`]; none for one request: [`util::memory`]; freed
+//!   memory returned to the kernel: [`sys::process::free_memory`]
 //! - a panic caught, and its connection closed: `server/panics.rs`, `act` in `server/connections.rs`
 //! - files that a killed process left removed: [`services::temp_names`]; unfinished uploads that expired:
 //!   `exchange/handlers/resumable/sweep.rs`
