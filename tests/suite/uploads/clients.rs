@@ -99,16 +99,17 @@ fn clients_go_on_over_a_reload_a_quit_and_a_kill() {
     if skip_on_nginx("uploads") {
         return;
     }
-    // A rate that leaves a middle. The four requests of `parallel` are joined by a fifth that the client does not
-    // repeat: they are slower, and no QUIT waits for them, which would end the server just as the fifth is sent.
+    // A rate that leaves a middle. The four requests of `parallel` are joined by a fifth that the client does not repeat:
+    // they take half a minute, so that SIGKILL meets them on any machine, and no QUIT waits for them, which would end the
+    // server just as the fifth is sent.
     for (name, how, stored, rate, quits) in [
         ("tus.cjs", "pieces", "pieces.bin", "1m", true),
-        ("tus.cjs", "parallel", "parallel.bin", "300k", false),
+        ("tus.cjs", "parallel", "parallel.bin", "60k", false),
         ("tus.cjs", "draft05", "draft05.bin", "1m", true),
         ("tus_client.py", "pieces", "py-pieces.bin", "1m", true),
     ] {
-        let setup = area_of(&format!("upload_limit_rate {rate};"));
-        let setup = setup.restartable().file("source.bin", noise(9_000_000));
+        let area = area_of(&format!("upload_limit_rate {rate};"));
+        let setup = area.restartable().file("source.bin", noise(9_000_000));
         let mut s = running(setup);
         let Some(child) = client(&s, name, how, "source.bin") else { continue };
         let has = |s: &Server, least: usize| {
@@ -122,8 +123,11 @@ fn clients_go_on_over_a_reload_a_quit_and_a_kill() {
         eventually("more of it is there", || has(&s, 1_000_000));
         if quits {
             s.quit_and_restart();
+            eventually("still more of it is there", || has(&s, 2_000_000));
         }
-        eventually("still more of it is there", || has(&s, 2_000_000));
+        let config = String::from_utf8(s.read("conf/test.conf")).expect("UTF-8");
+        let unlimited = config.replace(&format!("upload_limit_rate {rate};"), "");
+        std::fs::write(s.path("conf/test.conf"), unlimited).expect("its own directory");
         s.kill_and_restart();
         ends_well(&s, child, "source.bin", stored);
     }
