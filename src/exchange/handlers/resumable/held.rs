@@ -94,3 +94,36 @@ fn refresh_idle(cx: &mut Services, area: &[u8], must: bool) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::state::UploadState;
+    use super::*;
+    use crate::exchange::testing::Site;
+    use std::fs;
+    use std::os::unix::ffi::OsStrExt;
+
+    /// Locations within an area may have stores, and so directories of state, of their own.
+    #[test]
+    fn uploads_of_an_area_are_looked_for_each_in_its_own_directory() {
+        let mut site = Site::new("", "");
+        let area = site.scratch.path().join("area");
+        let mut ids = Vec::new();
+        for (name, bytes) in [("one", 50), ("other", 70), ("third", 90)] {
+            let home = area.join(name);
+            fs::create_dir_all(&home).expect("made");
+            let dir = Dir::open(home.as_os_str().as_bytes(), b"", crate::sys::file::Follow::No).expect("it opens");
+            let id = UploadId::random().expect("entropy");
+            drop(dir.create(id, &UploadState::empty()).expect("it is begun"));
+            fs::write(home.join(format!("{}.part", id.text())), vec![b'x'; bytes]).expect("written");
+            let path = area.join(name).display().to_string() + "/";
+            let known = KnownUpload::new(home.as_os_str().as_bytes().into(), path.as_bytes(), 1, None);
+            site.cx.resumable.insert(id, known);
+            ids.push(id);
+        }
+        let path = area.display().to_string() + "/";
+        assert_eq!(Unstored::of(path.as_bytes(), &[]).held(&mut site.cx).bytes, 210);
+        assert_eq!(Unstored::of(path.as_bytes(), &ids[..1]).held(&mut site.cx).bytes, 160);
+        assert_eq!(site.cx.resumable.ended_elsewhere, 0);
+    }
+}
