@@ -43,7 +43,7 @@ pub mod route_state;
 pub mod send_queue;
 mod suppose;
 #[cfg(test)]
-mod testing;
+pub mod testing;
 pub mod tls;
 pub mod tls_facts;
 pub mod user_values;

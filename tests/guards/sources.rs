@@ -64,6 +64,7 @@ fn test_modules(source: &Source) -> Vec<String> {
         } else if let Some(path) = line.strip_prefix("#[path = \"").and_then(|rest| rest.strip_suffix("\"]")) {
             at = Some(path.trim_end_matches(".rs").to_owned());
         } else {
+            let line = line.strip_prefix("pub ").unwrap_or(line);
             if let Some(name) = line.strip_prefix("mod ").and_then(|rest| rest.strip_suffix(';'))
                 && test
             {

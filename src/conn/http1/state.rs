@@ -18,7 +18,7 @@ pub struct Http1 {
     /// The head that is being read.
     parser: HeadParser,
     /// The request came behind another.
-    is_pipelined: bool,
+    pub is_pipelined: bool,
     /// keepalive_timeout of the location that answered last, in milliseconds.
     pub idle_for: u64,
     /// The cache's hash of the request, if it was seen before ([`crate::exchange::cacheable::learn`]).
@@ -81,5 +81,66 @@ impl Http1 {
         request.text.extend_from_slice(text);
         request.pipelined = self.is_pipelined;
         self.parser.take(&mut request.head);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::testing::{OUTSIDE, Site};
+    use crate::http::method::Method;
+
+    /// An exchange to which as much of `text` was passed on as is a head, and what is left of it.
+    fn passed_on(text: &[u8], is_pipelined: bool) -> (Exchange, RequestReader, Result<HeadProgress, Reject>) {
+        let mut site = Site::new("", "");
+        let mut ex = site.at("GET /before", &[], OUTSIDE);
+        let (mut http1, mut reader) = (Http1::default(), RequestReader::default());
+        http1.next_request(is_pipelined);
+        let mut progress = Ok(HeadProgress::Partial);
+        for end in 1..=text.len() {
+            reader.input = text[..end].to_vec();
+            progress = http1.parse(&ex, &reader);
+            if progress != Ok(HeadProgress::Partial) {
+                reader.input = text.to_vec();
+                break;
+            }
+        }
+        match progress {
+            Ok(HeadProgress::Complete) => http1.hand_over(&mut ex, &mut reader),
+            _ => http1.hand_over_partial(&mut ex, &mut reader),
+        }
+        (ex, reader, progress)
+    }
+
+    #[test]
+    fn what_stands_behind_a_head_is_left_for_its_body_and_the_next() {
+        let head = b"PUT /a HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n";
+        for (behind, is_whole) in [("", false), ("ab", false), ("abc", true), ("abcGET /", true)] {
+            let (ex, reader, progress) = passed_on(&[&head[..], behind.as_bytes()].concat(), true);
+            assert_eq!((progress, reader.unread()), (Ok(HeadProgress::Complete), behind.as_bytes()));
+            assert_eq!((&ex.request.text[..], ex.request.head.method), (&head[..], Method::Put), "{behind}");
+            assert_eq!((reader.remaining(), reader.may_keep, reader.expects_continue), (Some(3), true, true));
+            let progress = &ex.progress;
+            assert_eq!(
+                (progress.has_buffered_body, progress.has_whole_body),
+                (!behind.is_empty(), is_whole),
+                "{behind}"
+            );
+            assert!(ex.request.pipelined);
+        }
+    }
+
+    #[test]
+    fn of_a_head_that_never_ends_the_exchange_has_what_came() {
+        for (text, method) in
+            [("", Method::Unknown), ("HEAD /a HT", Method::Head), ("GET /a HTTP/1.1\r\nHo", Method::Get)]
+        {
+            let (ex, reader, progress) = passed_on(text.as_bytes(), false);
+            assert_eq!((progress, &ex.request.text[..]), (Ok(HeadProgress::Partial), text.as_bytes()));
+            assert_eq!((ex.request.head.method, ex.route.method), (method, method), "{text}");
+            assert!(!ex.request.pipelined && !reader.may_keep && reader.is_body_complete());
+        }
+        let (ex, _, progress) = passed_on(b"GET /a HTTP/1.1\r\nbroken\r\n\r\n", false);
+        assert!(progress.is_err() && ex.request.text.ends_with(b"\r\n"), "{progress:?}");
     }
 }
