@@ -123,7 +123,7 @@
 //!   `services/resumable/claim.rs`
 //! - a file removed: [`exchange::handlers::delete`]; a directory, in slices: `exchange/handlers/delete/removing.rs`,
 //!   entry by entry: [`services::remove_tree`]; moved into the trash: `exchange/handlers/delete/trash.rs`, copied there
-//!   where it cannot be renamed: `exchange/handlers/delete/trash_copy.rs`
+//!   where it cannot be renamed, from another file system say: `exchange/handlers/delete/trash_copy.rs`
 //! - a path kept beneath its root: [`http::uri`] for its text, [`exchange::paths`] for the file, `sys/file/beneath.rs`
 //!   for the opening
 //! - names compared whatever their case: [`util::fold_case`]; directories that are hidden, stored in or kept, by any

@@ -25,7 +25,7 @@
 //! - pread and sendfile of data that is not in the page cache wait for the disk: 60 KiB of a file above 1 MiB, for
 //!   smaller files what the socket takes, at most 4 MiB at once (conn/request/write.rs); 64 KiB under TLS, and less if
 //!   bodies are compressed, recoded or archived; 256 KiB for digests; 1 MiB for COPY.
-//! - copy_file_range: 1 MiB for COPY and MOVE, 4 MiB for joining the parts of an upload; if the file systems share
+//! - copy_file_range: 1 MiB for COPY, MOVE and a trash elsewhere, 4 MiB for joining parts of an upload; if they share
 //!   extents, or a remote server copies, the kernel may take longer.
 //! - write and splice into files: what has arrived of a body (splice: at most 1 MiB). If the machine's limit of dirty
 //!   pages is exceeded, the kernel makes the writer wait; uploads start writeback every 8 MiB (sync_file_range, which

@@ -27,9 +27,9 @@ pub const ROWS: &[Row] = &[
         other file systems not entered. Removal continues if the client disconnects; if something cannot be removed, \
         the answer says what is left. Directories with entries that their location protects are kept: 403.").ours(),
     row("delete_trash", SL, Args::TAKE12, "off", Effect::Once(trash), "Directory into which DELETE moves files and \
-        directories instead of removing them, or off. It must be on the same file system (the start \
-        warns of another); a name that is taken gets a number. Directories that overlayfs cannot rename (of a lower \
-        layer) are copied into it and then removed. Variables may follow a directory (/srv/trash/$remote_user). Its contents are hidden, unless it is \
+        directories instead of removing them, or off. A name that is taken gets a number. What cannot be renamed (the \
+        trash is on another file system; directories of a lower layer of overlayfs) is copied into it and then \
+        removed. Variables may follow a directory (/srv/trash/$remote_user). Its contents are hidden, unless it is \
         shown, or a location has it as root, where DELETE removes for good.").ours(),
     row("upload_store", SL, Args::TAKE1, "", Effect::Once(store), "Directory for POSTed files, or off; by default \
         that of the URI. Files appear complete or not at all. Variables are allowed; a relative path starts at the \

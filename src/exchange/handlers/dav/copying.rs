@@ -5,6 +5,7 @@
 //! or looks at one entry.
 
 use super::copied::Copied;
+use crate::services::SCRATCH;
 use crate::services::remove_tree::Removal;
 use crate::services::temp_names::{HiddenKind, Left, TempNames, is_hidden};
 use crate::sys::Errno;
@@ -65,6 +66,10 @@ impl Content {
             }
         }
         scratch.clear();
+        // Behind the body of a form the loop's buffer is in use.
+        if scratch.capacity() == 0 {
+            scratch.reserve(SCRATCH);
+        }
         let read = file::pread_into(self.source.as_fd(), scratch, wanted, self.at)?;
         let mut rest = &scratch[..];
         while !rest.is_empty() {
@@ -233,9 +238,9 @@ impl Drop for Staged {
     }
 }
 
-/// A directory that is copied.
+/// A directory that is copied; or a file or a link alone, for a trash.
 pub struct TreeCopy {
-    /// The copy's top directory.
+    /// The copy's top directory, or the file.
     pub staged: Staged,
     levels: Vec<Level>,
     /// The path from the top to the innermost directory, each name with its slash.
@@ -292,6 +297,35 @@ impl TreeCopy {
             copy.leave()?;
         }
         Ok(copy)
+    }
+
+    /// A file, or a symbolic link as it is.
+    ///
+    /// # Errors
+    /// As [`FileCopy::new`].
+    pub fn of_file(
+        from: BorrowedFd<'_>,
+        name: &CStr,
+        to: &Rc<OwnedFd>,
+        mut copied: Copied,
+        temp_names: &mut TempNames,
+    ) -> Result<TreeCopy, Errno> {
+        let staged = Staged::new(to, temp_names);
+        let (levels, parent, trashes, whole) = Default::default();
+        let file = match Content::open(from, name) {
+            Ok(content) => {
+                copied.note(&content.stat);
+                let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
+                Some((content, file::open_at(Some(to.as_fd()), &staged.name, flags, 0o600)?))
+            }
+            Err(Errno::ELOOP) => {
+                copied.note_link(&copy_link((from, name), (to.as_fd(), &staged.name))?);
+                None
+            }
+            Err(e) => return Err(e),
+        };
+        let (copied, keeps_links, obstacle) = (Some(copied), true, None);
+        Ok(TreeCopy { staged, levels, parent, trashes, file, whole, copied, keeps_links, obstacle })
     }
 
     /// The directory that is copied, before it is whole.
@@ -356,7 +390,7 @@ impl TreeCopy {
             }
             FileKind::Symlink if self.keeps_links => {
                 check(&self.parent, &name, kind, 0)?;
-                let stat = copy_link(here.source.dir(), here.copy.as_fd(), &name)?;
+                let stat = copy_link((here.source.dir(), &name), (here.copy.as_fd(), &name))?;
                 self.copied.iter_mut().for_each(|copied| copied.note_link(&stat));
             }
             FileKind::Symlink => return self.leave_out(&name, Errno::ELOOP),
@@ -385,9 +419,9 @@ impl TreeCopy {
 }
 
 /// Makes a symbolic link as it is in another directory; gives the state of that one.
-fn copy_link(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &CStr) -> Result<Stat, Errno> {
+fn copy_link((from, name): (BorrowedFd<'_>, &CStr), (to, new): (BorrowedFd<'_>, &CStr)) -> Result<Stat, Errno> {
     let stat = file::stat_at(Some(from), name, Follow::No)?;
-    file::symlink_at(&file::c_string(file::readlink_at(Some(from), name)?)?, Some(to), name)?;
+    file::symlink_at(&file::c_string(file::readlink_at(Some(from), name)?)?, Some(to), new)?;
     Ok(stat)
 }
 

@@ -36,7 +36,7 @@ impl Held {
     }
 }
 
-/// A tree whose locks let the request remove it when it began: others may be granted below it until it is gone.
+/// A tree, or a file, whose locks let the request remove it when it began: others may be granted until it is gone.
 #[derive(Default)]
 pub struct RemovalPermission {
     path: Vec<u8>,
@@ -44,7 +44,7 @@ pub struct RemovalPermission {
 }
 
 impl RemovalPermission {
-    /// To remove the directory `name` in `dir`.
+    /// To remove `name` in `dir`.
     ///
     /// # Errors
     /// That of readlink: it is not known where it is.
@@ -55,6 +55,17 @@ impl RemovalPermission {
     /// Whether `name` in `dir` is still where it was: neither was moved, nor a directory above.
     pub fn is_at(&self, dir: BorrowedFd<'_>, name: &[u8]) -> bool {
         file::path_in(dir, name).is_ok_and(|path| path == self.path)
+    }
+
+    /// Whether it may go itself.
+    ///
+    /// # Errors
+    /// EBUSY: another request has locked it meanwhile.
+    pub fn check_itself(&self, locks: &DavLocks) -> Result<(), Errno> {
+        match locks.is_empty() || is_allowed(locks, &self.path, &self.held) {
+            true => Ok(()),
+            false => Err(Errno::EBUSY),
+        }
     }
 
     /// Whether an entry may go. `parent` leads to its directory, each name with its slash.

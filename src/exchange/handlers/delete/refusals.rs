@@ -30,11 +30,7 @@ pub(super) fn refused(ex: &mut Exchange, cx: &mut Services, refusal: NotRemoved)
             upload::not_removed(ex, Status::CONFLICT, "the trash is in it")
         }
         NotRemoved::Trash(e) => {
-            let why = match e {
-                Errno::EXDEV => ": delete_trash must be on the same file system",
-                _ => "",
-            };
-            ex.report(cx, Level::Crit, format_args!("\"{path}\" could not be moved into the trash {e}{why}"));
+            ex.report(cx, Level::Crit, format_args!("\"{path}\" could not be moved into the trash {e}"));
             Flow::Status(Status::INTERNAL_SERVER_ERROR)
         }
         NotRemoved::Precondition => Denied::Changed.flow(ex),
@@ -60,7 +56,7 @@ fn reason(errno: Errno) -> &'static str {
         Errno::ENOTDIR => "it is a file, not a directory",
         Errno::EISDIR => "it is a directory",
         Errno::EBUSY | Errno::ETXTBSY => "it is in use",
-        Errno::ENODEV => "a socket, a FIFO or a device in it cannot be copied into the trash",
+        Errno::ENODEV => "a socket, a FIFO or a device cannot be copied into the trash",
         Errno::EMLINK => "its directories are too deep to be copied into the trash",
         Errno::EACCES | Errno::EPERM | Errno::EROFS | Errno::EXDEV | Errno::ELOOP | Errno::ENOSPC | Errno::EDQUOT => {
             upload::why_failed(errno).1

@@ -1,6 +1,6 @@
 //! A name to be removed: its area, the path to its directory, and the name. Knows the file system and no request.
 
-use super::trash::{Layered, NotTaken, Taken, Trash, Trashed};
+use super::trash::{NotTaken, Taken, Trash, Trashed, Unmoved};
 use crate::config::template::{Part, Template};
 use crate::exchange::handlers::versions::NameStat;
 use crate::services::remove_tree::{self, Removal};
@@ -70,8 +70,8 @@ pub enum Removed {
     Trashed(Trashed),
     /// A directory with entries: to be continued.
     Begun(Box<Removal>),
-    /// A directory that cannot be renamed into the trash: it is to be copied there.
-    Layered(Box<Layered>),
+    /// It cannot be renamed into the trash: it is to be copied there.
+    Unmoved(Box<Unmoved>),
 }
 
 impl RemovalTarget {
@@ -164,10 +164,8 @@ impl RemovalTarget {
             }
             return match trash.take(parent.as_fd(), &self.name) {
                 Ok(Taken::Moved(trashed)) => Ok(Removed::Trashed(trashed)),
-                Ok(Taken::Layered(layered)) => Ok(Removed::Layered(Box::new(layered))),
-                Err(NotTaken::Trash(errno) | NotTaken::Entry(errno @ (Errno::EXDEV | Errno::EINVAL))) => {
-                    Err(NotRemoved::Trash(errno))
-                }
+                Ok(Taken::Unmoved(unmoved)) => Ok(Removed::Unmoved(Box::new(unmoved))),
+                Err(NotTaken::Trash(errno) | NotTaken::Entry(errno @ Errno::EINVAL)) => Err(NotRemoved::Trash(errno)),
                 Err(NotTaken::Entry(errno)) => Err(NotRemoved::Failed { call: "rename()", errno }),
             };
         }

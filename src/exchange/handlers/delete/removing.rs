@@ -4,7 +4,7 @@
 use super::areas::{holds_area, holds_kept, is_area, trim_slashes};
 use super::refusals::{refused, stopped};
 use super::removal_target::{DirectoryContent, NotRemoved, RemovalTarget, Removed};
-use super::trash::{Layered, Trash, Trashed};
+use super::trash::{Trash, Trashed, Unmoved};
 use super::trash_copy::{CopiedContent, CopyProgress, TrashCopy};
 use crate::config::model::Level;
 use crate::exchange::Exchange;
@@ -110,6 +110,10 @@ impl Removing {
                 }
                 Removing::Copying { copy, changed, leave, rules } => {
                     match copy_into_trash(copy, ex, cx, rules.as_deref()) {
+                        Ok(true) if copy.is_of_one_file() => match remove_copied(copy, ex, cx, (changed, leave)) {
+                            Ok(syncing) => *self = Removing::Syncing(syncing),
+                            Err(flow) => return flow,
+                        },
                         Ok(true) => match copy.begin_removal(leave) {
                             Ok((removal, copied)) => {
                                 let (changed, leave) = (std::mem::take(changed), std::mem::take(leave));
@@ -186,7 +190,7 @@ impl RemovalPolicy for Judged<'_> {
     }
 }
 
-/// Copies a slice of a directory into the trash. Ok: whether all of it is there. Err: it cannot be copied.
+/// Copies a slice of it into the trash. Ok: whether all of it is there. Err: it cannot be copied.
 fn copy_into_trash(
     copy: &mut TrashCopy,
     ex: &mut Exchange,
@@ -211,6 +215,24 @@ fn copy_into_trash(
             }
         }
     }
+}
+
+/// Removes a file or a link that is in the trash by now.
+fn remove_copied(
+    copy: &TrashCopy,
+    ex: &mut Exchange,
+    cx: &mut Services,
+    (changed, leave): (&[Rc<OwnedFd>], &RemovalPermission),
+) -> Begun<Syncing> {
+    if let Err((call, errno)) = copy.remove_file(&cx.dav_locks, leave) {
+        return Err(refused(ex, cx, NotRemoved::Failed { call, errno }));
+    }
+    // As in `remove`.
+    cx.now.changed();
+    cx.quotas.files_removed();
+    leave.forget(cx);
+    let then = done(ex);
+    syncing::begin(ex, cx, changed, then, None)
 }
 
 /// Ok: all of it is gone. Err: not yet, or it cannot be removed.
@@ -290,7 +312,7 @@ pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &AllowedRemoval) 
         let name = name.to_bytes();
         guard::check(ex, cx, dir, name, Change::Gone).map_err(|_| NotRemoved::Locked)?;
         locked = guard::lockable(cx, dir, name);
-        if found.itself.kind == FileKind::Dir {
+        if found.itself.kind == FileKind::Dir || trash.is_some() {
             let call = "readlink()";
             leave = RemovalPermission::of(ex, dir, name).map_err(|errno| NotRemoved::Failed { call, errno })?;
         }
@@ -302,7 +324,7 @@ pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &AllowedRemoval) 
             let removing = Removing::Deleting { removal: *removal, changed, leave, rules: None, copied };
             first_slice::begin(Box::new(removing), ex, cx, Removing::work)
         }
-        Ok(Removed::Layered(what)) => begin_copying(ex, cx, *what, changed, leave),
+        Ok(Removed::Unmoved(what)) => begin_copying(ex, cx, *what, changed, leave),
         Ok(removed) => gone(ex, cx, removed, (changed, was), locked),
         // Only a DELETE is run again: a form's body would have to be read again, and browsers send no If-Match with
         // forms.
@@ -313,11 +335,11 @@ pub(super) fn go(ex: &mut Exchange, cx: &mut Services, wanted: &AllowedRemoval) 
     }
 }
 
-/// A directory that is to be copied into the trash.
+/// What is to be copied into the trash.
 fn begin_copying(
     ex: &mut Exchange,
     cx: &mut Services,
-    what: Layered,
+    what: Unmoved,
     changed: Vec<Rc<OwnedFd>>,
     leave: RemovalPermission,
 ) -> Begun<Removing> {

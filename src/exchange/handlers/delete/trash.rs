@@ -1,7 +1,7 @@
 //! delete_trash: deleted files move into a directory instead.
 //!
 //! Invariant: nothing in the trash is ever overwritten, and nothing is half in it: each move is a rename within one
-//! file system, or of an empty directory; a directory that cannot be renamed is left to [`super::trash_copy`].
+//! file system, or of an empty directory; what cannot be renamed is left to [`super::trash_copy`].
 
 use crate::exchange::handlers::upload::numbered;
 use crate::io::make_path::make_path;
@@ -16,8 +16,6 @@ const COUNTED: u32 = 100;
 const LONGEST: usize = 200;
 /// Mode of directories made for it: deleted files are private.
 const MODE: u32 = 0o700;
-/// The magic number of statfs(2).
-const OVERLAYFS: u64 = 0x794c_7630;
 
 /// The trash directory of a location. It is made when something is to be moved there.
 pub struct Trash {
@@ -33,8 +31,9 @@ pub struct Trashed {
     pub is_new: bool,
 }
 
-/// A directory of a lower layer of overlayfs, which is renamed only with `redirect_dir`; it is not empty.
-pub struct Layered {
+/// What cannot be renamed into the trash: it is on another file system or mount, or a directory of a lower layer of
+/// overlayfs, which is renamed only with `redirect_dir`. A file, a link, or a directory that is not empty.
+pub struct Unmoved {
     /// Its directory, and its name there.
     pub parent: OwnedFd,
     pub name: CString,
@@ -49,7 +48,7 @@ pub enum Taken {
     /// It is there.
     Moved(Trashed),
     /// It has to be copied.
-    Layered(Layered),
+    Unmoved(Unmoved),
 }
 
 /// Why something was not moved into a trash.
@@ -57,7 +56,7 @@ pub enum Taken {
 pub enum NotTaken {
     /// The trash could not be opened or made.
     Trash(Errno),
-    /// EXDEV from another file system, EINVAL for a directory that the trash is in.
+    /// EINVAL for a directory that the trash is in, ENODEV for something that neither can be renamed nor has a copy.
     Entry(Errno),
 }
 
@@ -94,7 +93,7 @@ impl Trash {
             Err(Errno::ENOENT) if !is_last && self.is_replaced(trash.as_fd()) => None,
             Err(e) => {
                 let outcome = match e {
-                    Errno::EXDEV if is_overlay(trash.as_fd(), dir) => without_rename(trash, dir, name, made > 0),
+                    Errno::EXDEV => without_rename(trash, dir, name, made > 0),
                     _ => Err(NotTaken::Entry(e)),
                 };
                 if outcome.is_err() {
@@ -145,11 +144,17 @@ pub fn rename_into(trash: BorrowedFd<'_>, name: &CStr, dir: BorrowedFd<'_>, old:
     with_free_name(name, |new| file::rename_at(Some(dir), old, Some(trash), new, Rename::NoReplace))
 }
 
-/// A directory of a lower layer: an empty one is made in the trash in its place, since it has nothing to be moved.
+/// What cannot be renamed: an empty directory is made in the trash in its place, since it has nothing to be copied.
 fn without_rename(trash: OwnedFd, dir: BorrowedFd<'_>, name: &CStr, is_new: bool) -> Result<Taken, NotTaken> {
-    let mode = match file::stat_at(Some(dir), name, Follow::No) {
-        Ok(stat) if stat.kind == FileKind::Dir => stat.mode & 0o777 | 0o700,
-        _ => return Err(NotTaken::Entry(Errno::EXDEV)),
+    let unmoved = |trash| {
+        let parent = file::dup(dir).map_err(NotTaken::Entry)?;
+        Ok(Taken::Unmoved(Unmoved { parent, name: name.to_owned(), trash, is_new }))
+    };
+    let stat = file::stat_at(Some(dir), name, Follow::No).map_err(NotTaken::Entry)?;
+    let mode = match stat.kind {
+        FileKind::Dir => stat.mode & 0o777 | 0o700,
+        FileKind::Regular | FileKind::Symlink => return unmoved(trash),
+        FileKind::Other => return Err(NotTaken::Entry(Errno::ENODEV)),
     };
     let make = |new: &CStr| file::mkdir_at(Some(trash.as_fd()), new, mode);
     let new = with_free_name(name, make).map_err(NotTaken::Trash)?;
@@ -159,18 +164,9 @@ fn without_rename(trash: OwnedFd, dir: BorrowedFd<'_>, name: &CStr, is_new: bool
     // An empty directory that stays does no harm.
     let _ = file::unlink_at(Some(trash.as_fd()), &new, Unlink::Dir);
     match e {
-        Errno::ENOTEMPTY | Errno::EEXIST => {
-            let parent = file::dup(dir).map_err(NotTaken::Entry)?;
-            Ok(Taken::Layered(Layered { parent, name: name.to_owned(), trash, is_new }))
-        }
+        Errno::ENOTEMPTY | Errno::EEXIST => unmoved(trash),
         e => Err(NotTaken::Entry(e)),
     }
-}
-
-/// Whether both directories are of one overlayfs.
-fn is_overlay(trash: BorrowedFd<'_>, dir: BorrowedFd<'_>) -> bool {
-    let device = |dir: BorrowedFd<'_>| file::fstat(dir).map(|stat| stat.dev);
-    file::file_system_of(trash) == Ok(OVERLAYFS) && device(trash) == device(dir)
 }
 
 /// Calls `take` with the name, and as long as that exists with others.

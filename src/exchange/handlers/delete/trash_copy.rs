@@ -1,19 +1,20 @@
-//! A directory that the file system cannot rename into the trash (overlayfs: one of a lower layer) is copied there
-//! under a hidden name. The whole copy gets the directory's name, and the original is removed then.
+//! What cannot be renamed into the trash (it is on another file system, or a directory of a lower layer of overlayfs)
+//! is copied there under a hidden name. The whole copy gets the name of the original, which is removed then.
 //!
 //! Invariant: nothing of the original is removed before all of it is in the trash, with upload_sync on the disk; nor
 //! what came into it, or changed, after it was copied.
 
-use super::trash::{Layered, rename_into};
+use super::trash::{Unmoved, rename_into};
 use crate::exchange::handlers::dav::copied::Copied;
 use crate::exchange::handlers::dav::copying::{Staged, TreeCopy};
 use crate::exchange::handlers::dav::lock_tokens::RemovalPermission;
 use crate::services::Services;
 use crate::services::checked_trees::Watch;
+use crate::services::dav_locks::DavLocks;
 use crate::services::remove_tree::Removal;
 use crate::services::syncs::{Sync, all_ended};
 use crate::sys::Errno;
-use crate::sys::file::{self, FileKind, Follow, Rename};
+use crate::sys::file::{self, FileKind, Follow, Rename, Unlink};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
@@ -21,13 +22,14 @@ use std::rc::Rc;
 /// Most files that are being written to the disk at a time.
 const SYNCS: usize = 64;
 
-/// The copying of a directory into the trash, a slice each turn of the loop.
+/// The copying of a file, a link or a directory into the trash, a slice each turn of the loop.
 pub struct TrashCopy {
     stage: Stage,
     /// All of it is copied.
     is_whole: bool,
-    /// The directory of the original, and its name.
+    /// The directory of the original, its name, and what it is.
     original: (Rc<OwnedFd>, CString),
+    kind: FileKind,
     trash: Rc<OwnedFd>,
     /// The trash was made for it.
     is_new: bool,
@@ -66,18 +68,30 @@ pub enum CopyProgress {
 impl TrashCopy {
     /// # Errors
     /// The system call that failed, and how: nothing was changed.
-    pub fn begin(what: Layered, sync: bool, cx: &mut Services) -> Result<TrashCopy, (&'static str, Errno)> {
-        let Layered { parent, name, trash, is_new } = what;
+    pub fn begin(what: Unmoved, sync: bool, cx: &mut Services) -> Result<TrashCopy, (&'static str, Errno)> {
+        let Unmoved { parent, name, trash, is_new } = what;
         let (parent, trash) = (Rc::new(parent), Rc::new(trash));
-        let mut copy =
-            TreeCopy::new(parent.as_fd(), &name, &trash, true, &mut cx.temp_names).map_err(|e| ("open()", e))?;
-        copy.copied = Some(Copied::begin(&cx.now));
-        copy.keeps_links = true;
+        let kind = file::stat_at(Some(parent.as_fd()), &name, Follow::No).map_err(|e| ("lstat()", e))?.kind;
+        let (copied, names) = (Copied::begin(&cx.now), &mut cx.temp_names);
+        let copy = match kind {
+            FileKind::Dir => TreeCopy::new(parent.as_fd(), &name, &trash, true, names).map(|mut copy| {
+                (copy.copied, copy.keeps_links) = (Some(copied), true);
+                copy
+            }),
+            _ => TreeCopy::of_file(parent.as_fd(), &name, &trash, copied, names),
+        };
+        let copy = copy.map_err(|e| ("open()", e))?;
         let came =
             copy.source().map(|source| cx.checked_trees.watch(source)).transpose().map_err(|e| ("readlink()", e))?;
         let held = CopiedContent { copied: None, came };
         let stage = Stage::Copying(Box::new(copy));
-        Ok(TrashCopy { stage, is_whole: false, original: (parent, name), trash, is_new, sync, syncs: Vec::new(), held })
+        let (original, syncs) = ((parent, name), Vec::new());
+        Ok(TrashCopy { stage, is_whole: false, original, kind, trash, is_new, sync, syncs, held })
+    }
+
+    /// It is a file or a link.
+    pub fn is_of_one_file(&self) -> bool {
+        self.kind != FileKind::Dir
     }
 
     /// Copies a little more. `check` is asked about each entry: the path to its directory, its name and its type.
@@ -166,6 +180,19 @@ impl TrashCopy {
         !is_copying && all_ended(&self.syncs) == Ok(false)
     }
 
+    /// Removes the original, a file or a link, once the copy has its name.
+    ///
+    /// # Errors
+    /// The system call that failed, and how. EBUSY: it was moved or changed while it was copied, or locked.
+    pub fn remove_file(&self, locks: &DavLocks, leave: &RemovalPermission) -> Result<(), (&'static str, Errno)> {
+        let (dir, name) = &self.original;
+        if !leave.is_at(dir.as_fd(), name.to_bytes()) {
+            return Err(("removal of", Errno::EBUSY));
+        }
+        leave.check_itself(locks).and_then(|()| self.held.check(dir.as_fd(), name)).map_err(|e| ("removal of", e))?;
+        file::unlink_at(Some(dir.as_fd()), name, Unlink::File).map_err(|e| ("unlink()", e))
+    }
+
     /// Begins to remove the original, once the copy has its name; also gives what may be removed of it.
     ///
     /// # Errors
@@ -194,5 +221,51 @@ impl CopiedContent {
         }
         let Some(copied) = &self.copied else { return Ok(()) };
         file::stat_at(Some(dir), name, Follow::No).map_or(Ok(()), |there| copied.check(&there))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::testing::{OUTSIDE, Site};
+    use crate::sys::scratch::Scratch;
+    use std::fs;
+    use std::path::Path;
+
+    /// Copies `f` into a trash, lets `meanwhile` happen to it, and removes the original.
+    fn trashed(meanwhile: impl FnOnce(&Path)) -> (Scratch, Result<(), Errno>) {
+        let (mut site, scratch) = (Site::new("", "location / { }"), Scratch::new());
+        scratch.write("f", b"first");
+        fs::create_dir(scratch.path().join("trash")).expect("a directory");
+        let (parent, dir) = (scratch.fd(), scratch.fd());
+        let trash = fs::File::open(scratch.path().join("trash")).expect("it is there").into();
+        let ex = site.at("DELETE /f", &[], OUTSIDE);
+        let leave = RemovalPermission::of(&ex, dir.as_fd(), b"f").expect("its path");
+        let cx = &mut site.cx;
+        let what = Unmoved { parent, name: c"f".into(), trash, is_new: false };
+        let mut copy = TrashCopy::begin(what, false, cx).map_err(|(_, e)| e).expect("it begins");
+        while copy.step(cx, |_, _, _, _| Ok(())).map_err(|(_, e)| e).expect("it is copied") != CopyProgress::Done {}
+        meanwhile(&scratch.path().join("f"));
+        let removed = copy.remove_file(&cx.dav_locks, &leave).map_err(|(_, e)| e);
+        (scratch, removed)
+    }
+
+    /// A version that came while the old one was copied must not be lost with that.
+    #[test]
+    fn a_file_that_changes_while_it_is_copied_into_the_trash_stays() {
+        let (scratch, removed) = trashed(|_| {});
+        assert_eq!((removed, scratch.path().join("f").exists()), (Ok(()), false));
+        let replaced = |f: &Path| {
+            fs::write(f.with_file_name("new"), "second version").expect("written");
+            fs::rename(f.with_file_name("new"), f).expect("renamed");
+        };
+        let written = |f: &Path| fs::write(f, "longer than it was").expect("written");
+        let changes: [(&dyn Fn(&Path), &str); 2] = [(&replaced, "second version"), (&written, "longer than it was")];
+        for (change, content) in changes {
+            let (scratch, removed) = trashed(change);
+            assert_eq!(removed, Err(Errno::EBUSY), "{content}");
+            assert_eq!(fs::read_to_string(scratch.path().join("f")).expect("it is there"), content);
+            assert_eq!(fs::read_to_string(scratch.path().join("trash/f")).expect("it is there"), "first");
+        }
     }
 }
