@@ -89,6 +89,8 @@ pub struct RouteState {
     pub sent_form: Option<Box<SentForm>>,
     /// upload_quota: how far the request waits for a count of what is there.
     pub quota: Admission,
+    /// The same for a look at uploads that other processes may have ended, where too many seem unfinished.
+    pub unfinished: Admission,
     /// Until when the request waits for a version that others are changing, in monotonic milliseconds. None: it waits
     /// for none.
     pub version_due: Option<u64>,

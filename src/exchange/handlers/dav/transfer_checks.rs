@@ -217,7 +217,7 @@ impl TransferChecks {
     /// of a complete copy.
     ///
     /// # Errors
-    /// It is not what was checked before; it is too large; 507.
+    /// It is not what was checked before; it is too large; 507; [`Refusal::later`] while that is not known.
     pub fn claim_again(
         &mut self,
         ex: &Exchange,
@@ -252,18 +252,19 @@ impl TransferChecks {
             None => Usage::default(),
         };
         let (was, need) = (self.added.minus(self.freed), added.minus(freed));
-        (self.added, self.freed) = (added, freed);
         if need == was {
+            (self.added, self.freed) = (added, freed);
             return Ok(());
         }
         if takes_room(job) {
             let rules = ex.location().settings.upload.clone();
             upload::check_room(job.to(), rules.min_free, added.bytes)?;
         }
-        match (&mut self.share, &self.quota) {
-            (Some(share), Some((_, path))) => share.need(need, Unstored::of(path, &[]), cx),
-            _ => Ok(()),
+        if let (Some(share), Some((_, path))) = (&mut self.share, &self.quota) {
+            share.need(need, Unstored::of(path, &[]), cx).inspect_err(|_| self.take_back())?;
         }
+        (self.added, self.freed) = (added, freed);
+        Ok(())
     }
 
     /// Whether the copy of a tree may replace what is there now, and has room; false: not known yet.

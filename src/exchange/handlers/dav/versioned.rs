@@ -30,22 +30,32 @@ impl Transfer {
         self.at_their_paths(self.job.moves).map_err(|refusal| upload::refuse(ex, cx, &refusal))?;
         // It was judged some turns ago.
         transfer_request::check_locks(ex, cx, &self.job, self.judging.is_tree).map_err(Flow::Status)?;
-        let claimed = self.judging.claim_again(ex, cx, &self.job, None);
-        claimed.map_err(|refusal| upload::refuse(ex, cx, &refusal))?;
+        match self.judging.claim_again(ex, cx, &self.job, None) {
+            Err(refusal) if refusal.later => return Ok(None),
+            claimed => claimed.map_err(|refusal| upload::refuse(ex, cx, &refusal))?,
+        }
         if self.judging.is_tree {
             return Ok(Some(self.begin_tree(ex, cx)));
         }
         let begun = self.job.begin_file(&mut cx.temp_names);
         if let Ok(Stage::File(copy)) = &begun {
-            let claimed = self.judging.claim_again(ex, cx, &self.job, Some(copy.source().size));
-            claimed.map_err(|refusal| upload::refuse(ex, cx, &refusal))?;
+            match self.judging.claim_again(ex, cx, &self.job, Some(copy.source().size)) {
+                Err(refusal) if refusal.later => return Ok(None),
+                claimed => claimed.map_err(|refusal| upload::refuse(ex, cx, &refusal))?,
+            }
         }
         Ok(Some(begun))
     }
 
     /// The copy of a file gets its name.
     pub(super) fn place(&mut self, copy: FileCopy, ex: &mut Exchange, cx: &mut Services) -> Result<Next, Flow> {
-        self.may_have_name(Some(copy.source().size), ex, cx).map_err(|refusal| upload::refuse(ex, cx, &refusal))?;
+        match self.may_have_name(Some(copy.source().size), ex, cx) {
+            Err(refusal) if refusal.later => {
+                self.stage = Stage::Placing(copy);
+                return Ok(None);
+            }
+            outcome => outcome.map_err(|refusal| upload::refuse(ex, cx, &refusal))?,
+        }
         let has_room = self.judging.lock(ex, cx).map_err(|refusal| upload::refuse(ex, cx, &refusal))?;
         if has_room {
             let mut versions = Versions::default();
@@ -66,6 +76,10 @@ impl Transfer {
     pub(super) fn swap(&mut self, staged: Staged, ex: &mut Exchange, cx: &mut Services) -> Next {
         let size = self.copied.map(|source| source.size);
         if let Err(refusal) = self.may_have_name(size, ex, cx) {
+            if refusal.later {
+                self.stage = Stage::Swapping(staged);
+                return None;
+            }
             return Some(Ok(Stage::Old { old: staged, then: After::Refused(Box::new(refusal)) }));
         }
         match self.judging.may_swap(ex, cx) {

@@ -4,7 +4,7 @@
 use super::location;
 use super::store::Dir;
 use crate::services::Services;
-use crate::services::quotas::Usage;
+use crate::services::quotas::{Admission, Usage};
 use crate::services::resumable::{KnownUpload, UploadId};
 use crate::sys::Errno;
 use std::rc::Rc;
@@ -28,9 +28,14 @@ impl<'a> Unstored<'a> {
         cx.resumable.held(self.area, self.but, cx.now.ms)
     }
 
-    /// Before a claim is refused in a quota that other processes share: looks at them, in slices, until a pass with
-    /// that number ([`crate::services::resumable::Uploads::next_pass`]) has seen all. Whether more have been ended by
-    /// other processes than `before`: what these stored may not be counted yet. None: not all were seen.
+    /// Before a claim is refused in a quota that other processes share: a pass over all unfinished uploads begins,
+    /// for [`Unstored::have_ended_by`].
+    pub fn begin_looks(cx: &Services) -> Admission {
+        Admission::NeedsLooks { pass: cx.resumable.next_pass(), ended: cx.resumable.ended_elsewhere }
+    }
+
+    /// Looks at them, in slices, until the pass with that number has seen all. Whether more have been ended by other
+    /// processes than `before`: what these stored may not be counted yet. None: not all were seen.
     pub fn have_ended_by(self, cx: &mut Services, pass: u64, before: u64) -> Option<bool> {
         while !cx.resumable.has_seen_all(self.area, pass) {
             if cx.slice.is_over() {
@@ -39,17 +44,6 @@ impl<'a> Unstored<'a> {
             refresh_idle(cx, self.area, true);
         }
         Some(cx.resumable.ended_elsewhere > before)
-    }
-
-    /// The same for a request that cannot wait: as many as this turn has time for.
-    pub fn have_ended(self, cx: &mut Services) -> bool {
-        if self.held(cx) == Usage::default() {
-            return false;
-        }
-        let before = cx.resumable.ended_elsewhere;
-        let pass = cx.resumable.next_pass();
-        refresh_idle(cx, self.area, true);
-        self.have_ended_by(cx, pass, before).unwrap_or(cx.resumable.ended_elsewhere > before)
     }
 }
 
@@ -92,6 +86,23 @@ fn refresh_idle(cx: &mut Services, area: &[u8], must: bool) {
             },
             Err(_) => {}
         }
+    }
+}
+
+/// Uploads of 100 bytes below a path that this process knows of: so many, of which other processes have ended the last
+/// ones.
+#[cfg(test)]
+pub fn begin_elsewhere(site: &mut crate::exchange::testing::Site, area: &str, (all, ended): (usize, usize)) {
+    let state = site.scratch.path().join("state");
+    std::fs::create_dir(&state).expect("a directory");
+    let home: Rc<[u8]> = state.to_str().expect("UTF-8").as_bytes().into();
+    for at in 0..all {
+        let id = UploadId::random().expect("entropy");
+        if at < all - ended {
+            std::fs::write(state.join(format!("{}.part", id.text())), [b'x'; 100]).expect("written");
+        }
+        let path = format!("{area}{at:06}");
+        site.cx.resumable.insert(id, KnownUpload::new(home.clone(), path.as_bytes(), 100, None));
     }
 }
 

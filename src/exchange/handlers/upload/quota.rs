@@ -83,7 +83,8 @@ impl Upload {
         check_now(ex, cx, share, need, beside).map(|share| share.only_replaced(self.freed))
     }
 
-    /// Reserves more if more arrives than was announced.
+    /// Reserves more if more arrives than was announced. Where it takes turns to tell whether there is room, the upload
+    /// is not admitted meanwhile: no more is read then ([`Upload::works`]).
     pub fn grow_by(&mut self, cx: &mut Services, more: u64) -> Result<(), Refusal> {
         if self.share.is_none() {
             return Ok(());
@@ -94,7 +95,10 @@ impl Upload {
             let dirs = self.coming.dirs;
             self.coming = Usage { bytes: self.coming.bytes.max(bytes), files: self.coming.files.max(files), dirs };
             let need = self.coming.minus(self.freed);
-            self.need(cx, need)?;
+            return match self.need(cx, need) {
+                Err(refusal) if refusal.later => Ok(()),
+                outcome => outcome,
+            };
         }
         Ok(())
     }

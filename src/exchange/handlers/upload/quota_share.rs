@@ -77,9 +77,7 @@ impl QuotaShare {
                 return Ok(true);
             }
             (Err(_), Some(counts)) => Admission::NeedsCounts(counts),
-            (Err(_), None) if self.limit.shared && !has_looked && held != Usage::default() => {
-                Admission::NeedsLooks { pass: cx.resumable.next_pass(), ended: cx.resumable.ended_elsewhere }
-            }
+            (Err(_), None) if self.limit.shared && !has_looked && held != Usage::default() => Unstored::begin_looks(cx),
             (Err(full), None) => return Err(refusal(full, need)),
         };
         // A small area is counted, and a few uploads are looked at, at once.
@@ -110,16 +108,20 @@ impl QuotaShare {
     /// Reserves `need` after all.
     ///
     /// # Errors
-    /// 507.
+    /// 507; [`Refusal::later`] while it is looked for uploads that other processes ended.
     pub fn need(&mut self, need: Usage, beside: Unstored<'_>, cx: &mut Services) -> Result<(), Refusal> {
-        let held = beside.held(cx);
-        let outcome = match self.claim.resize(need, held, self.limit) {
-            Err(_) if self.limit.shared && beside.have_ended(cx) => {
-                self.claim.resize(need, beside.held(cx), self.limit)
+        if self.is_admitted() {
+            let held = beside.held(cx);
+            let Err(full) = self.claim.resize(need, held, self.limit) else { return Ok(()) };
+            if !self.limit.shared || held == Usage::default() {
+                return Err(refusal(full, need));
             }
-            outcome => outcome,
-        };
-        outcome.map_err(|full| refusal(full, need))
+            self.admission = Unstored::begin_looks(cx);
+        }
+        match self.admit(need, beside, cx)? {
+            true => Ok(()),
+            false => Err(Refusal::later()),
+        }
     }
 }
 

@@ -21,7 +21,7 @@ use crate::http::method::Method;
 use crate::http::request_head::RequestHead;
 use crate::http::status::Status;
 use crate::services::Services;
-use crate::services::quotas::{Replaced, Usage};
+use crate::services::quotas::{Admission, Replaced, Usage};
 use crate::services::resumable::UploadId;
 use crate::sys::file;
 use std::ffi::CString;
@@ -33,7 +33,7 @@ pub use super::digest::{Algorithm, Digests};
 pub use super::raw::given_name;
 pub use super::record::Stored;
 pub use super::refusal::{Refusal, too_large};
-pub use super::room::Room;
+pub use super::room::{Fit, Room};
 pub use super::rules::{essence, largest};
 
 /// What the creation of an upload says about it.
@@ -130,7 +130,7 @@ pub fn admit(ex: &mut Exchange, cx: &mut Services, wish: &Wish<'_>) -> Result<Ad
     let files = u64::from(wish.role != Role::Part);
     let replaces = upload.check_quota(ex, cx, Usage { bytes: wish.size, files, dirs: 0 })?;
     if wish.role != Role::OfParts {
-        check_number(&upload, cx)?;
+        check_number(&upload, ex, cx)?;
     }
     let reach = file::reach(upload.target.dir.as_fd()).map_err(|e| Refusal::call("fstat()", &upload.target.path, e))?;
     let (dir, room) = (std::mem::take(&mut upload.target.uri), Room::of(&upload));
@@ -141,18 +141,28 @@ pub fn admit(ex: &mut Exchange, cx: &mut Services, wish: &Wish<'_>) -> Result<Ad
 /// which count for nothing else.
 ///
 /// # Errors
-/// 507.
-fn check_number(upload: &Upload, cx: &mut Services) -> Result<(), Refusal> {
+/// 507; [`Refusal::later`] while it is looked for some that other processes have ended.
+fn check_number(upload: &Upload, ex: &mut Exchange, cx: &mut Services) -> Result<(), Refusal> {
     let Some(quota) = upload.rules.quota else { return Ok(()) };
     let (area, most) = (upload.target.area_path(), most_unfinished(quota));
-    // Another process may have ended some.
-    if cx.resumable.unfinished(area) < most
-        || Unstored::of(area, &[]).have_ended(cx) && cx.resumable.unfinished(area) < most
-    {
+    let looks = std::mem::take(&mut ex.route.unfinished);
+    if cx.resumable.unfinished(area) < most {
         return Ok(());
     }
-    let unfinished = cx.resumable.unfinished(area);
-    Err(used_up().detail(format!("{unfinished} uploads are unfinished")))
+    let looks = match looks {
+        Admission::NeedsLooks { .. } => looks,
+        _ => Unstored::begin_looks(cx),
+    };
+    let Admission::NeedsLooks { pass, ended } = looks else { return Ok(()) };
+    let has_seen_all = Unstored::of(area, &[]).have_ended_by(cx, pass, ended).is_some();
+    match cx.resumable.unfinished(area) {
+        unfinished if unfinished < most => Ok(()),
+        unfinished if has_seen_all => Err(used_up().detail(format!("{unfinished} uploads are unfinished"))),
+        _ => {
+            ex.route.unfinished = looks;
+            Err(Refusal::later())
+        }
+    }
 }
 
 /// How many uploads may be unfinished in an area with a quota: their records take no more room than the files may, nor

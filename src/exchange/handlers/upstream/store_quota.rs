@@ -86,7 +86,10 @@ impl StoreQuota {
         }
         let beside = Unstored::of(&self.path, &[]);
         if self.share.is_admitted() {
-            return self.share.need(need, beside, cx).map(|()| true);
+            return match self.share.need(need, beside, cx) {
+                Err(refusal) if refusal.later => Ok(false),
+                outcome => outcome.map(|()| true),
+            };
         }
         self.share.admit(need, beside, cx)
     }

@@ -130,16 +130,26 @@ impl Append {
         }
     }
 
+    /// What it waits for may be known by now: whether there is room for the last piece, what the disk says, or what is
+    /// in the area. None: it waits for none of these.
+    fn awaited(&mut self, ex: &mut Exchange, cx: &mut Services) -> Option<Flow> {
+        if self.unsure.is_some() {
+            return Some(self.settle(ex, cx));
+        }
+        if self.writing.is_some() {
+            return Some(self.written(ex, cx));
+        }
+        let digest = self.counting.take()?;
+        Some(self.store(ex, cx, digest))
+    }
+
     /// The upload is complete: what was not hashed on arrival is hashed now, slice by slice, then it is stored.
     pub fn work(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         if !self.lease.is_live() {
             return Flow::Close;
         }
-        if self.writing.is_some() {
-            return self.written(ex, cx);
-        }
-        if let Some(digest) = self.counting.take() {
-            return self.store(ex, cx, digest);
+        if let Some(flow) = self.awaited(ex, cx) {
+            return flow;
         }
         if self.joining.is_some() {
             if let Some(flow) = self.superseded(ex, cx) {

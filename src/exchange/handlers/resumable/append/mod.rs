@@ -4,6 +4,7 @@
 //! counts only once that has been compared.
 
 mod ending;
+mod growth;
 
 use super::checksum::{self, Checksum};
 use super::concat::Joining;
@@ -14,7 +15,7 @@ use super::takeover::TakeoverCheck;
 use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::upload::resumed;
-use crate::exchange::handlers::upload::resumed::{Algorithm, Digests, Placed, Refusal, Room};
+use crate::exchange::handlers::upload::resumed::{Algorithm, Digests, Fit, Placed, Refusal, Room};
 use crate::http::status::Status;
 use crate::services::Services;
 use crate::services::resumable::{Cut, Lease};
@@ -41,6 +42,8 @@ pub struct Append {
     lease: Rc<Lease>,
     /// None: the request only asks for the offset.
     room: Option<Room>,
+    /// The size before the last piece, while it is not known whether there is room for that.
+    unsure: Option<u64>,
     /// Whether the request began the upload.
     pub request: UploadRequest,
     /// The offset where it began; and the offset up to which the kernel was asked to write.
@@ -83,6 +86,12 @@ pub struct Append {
 
 impl Drop for Append {
     fn drop(&mut self) {
+        // The client was not told that this has arrived.
+        if let Some(before) = self.unsure
+            && self.lease.is_live()
+        {
+            let _ = file::ftruncate(self.lease.fd(), before);
+        }
         // Its connection has ended, and no client can go on with it: it would only take room until it expires.
         if self.is_unknown() && !self.is_told && self.lease.is_live() {
             // Thousands of requests may end in one turn.
@@ -189,6 +198,7 @@ impl Append {
             upload,
             lease,
             room,
+            unsure: None,
             request,
             start,
             flushed: start,
@@ -242,8 +252,11 @@ impl Append {
         if self.most - self.upload.size.min(self.most) < data.len() as u64 {
             return Err(self.too_large(ex, cx));
         }
-        let (fits, refusal) = self.room_for(cx, data.len() as u64);
-        let data = data.get(..fits as usize).unwrap_or(data);
+        let (before, fit) = (self.upload.size, self.room_for(cx, data.len() as u64));
+        let data = match fit {
+            Fit::Some(fits, _) => data.get(..fits as usize).unwrap_or(data),
+            Fit::All | Fit::Unsure => data,
+        };
         if let Some(checksum) = &mut self.checksum {
             checksum.update(data);
         }
@@ -252,22 +265,11 @@ impl Append {
             self.whole.update(data);
             self.hashed += data.len() as u64;
         }
-        let written = self.write(data);
-        cx.resumable.arrived(self.upload.id, self.upload.size, cx.now.ms);
-        if let Err(e) = written {
+        if let Err(e) = self.write(data) {
+            cx.resumable.arrived(self.upload.id, self.upload.size, cx.now.ms);
             return Err(self.failed(ex, cx, "write()", e));
         }
-        if let Some(refusal) = refusal {
-            return Err(self.refuse_rest(ex, cx, &refusal));
-        }
-        self.tell(ex);
-        Ok(())
-    }
-
-    /// How many of the next `n` bytes the upload may have, and why not all of them.
-    fn room_for(&mut self, cx: &mut Services, n: u64) -> (u64, Option<Refusal>) {
-        let (id, size) = (self.upload.id, self.upload.size);
-        self.room.as_mut().map_or((n, None), |room| room.take(cx, id, (size, n)))
+        self.grown(ex, cx, before, fit)
     }
 
     /// It is made of other uploads.
@@ -277,7 +279,7 @@ impl Append {
 
     /// It needs no event to go on: see [`Append::work`].
     pub fn works(&self) -> bool {
-        self.hashes || self.counting.is_some() || self.waits()
+        self.unsure.is_some() || self.hashes || self.counting.is_some() || self.waits()
     }
 
     /// It waits for the disk; the loop drives its connection when that has finished.
@@ -296,27 +298,19 @@ impl Append {
     /// # Errors
     /// The response, if they are too many: the excess is cut off.
     pub fn spliced(&mut self, ex: &mut Exchange, cx: &mut Services, n: u64) -> Result<(), Flow> {
-        let (fits, refusal) = self.room_for(cx, n);
-        let most = self.most.min(self.upload.size.saturating_add(fits));
+        let (before, fit) = (self.upload.size, self.room_for(cx, n));
         self.wrote(n);
-        let is_too_large = self.upload.size > self.most;
-        let mut failure = None;
-        if self.upload.size > most {
-            match file::ftruncate(self.lease.fd(), most) {
-                Ok(()) => self.upload.size = most,
-                Err(e) => failure = Some(e),
-            }
+        if self.upload.size > self.most {
+            let most = match &fit {
+                Fit::Some(fits, _) => self.most.min(before.saturating_add(*fits)),
+                Fit::All | Fit::Unsure => self.most,
+            };
+            return match self.cut(cx, most) {
+                Ok(()) => Err(self.too_large(ex, cx)),
+                Err(e) => Err(self.failed(ex, cx, "ftruncate()", e)),
+            };
         }
-        cx.resumable.arrived(self.upload.id, self.upload.size, cx.now.ms);
-        if let Some(e) = failure {
-            return Err(self.failed(ex, cx, "ftruncate()", e));
-        }
-        match refusal {
-            _ if is_too_large => return Err(self.too_large(ex, cx)),
-            Some(refusal) => return Err(self.refuse_rest(ex, cx, &refusal)),
-            None => {}
-        }
-        self.tell(ex);
+        self.grown(ex, cx, before, fit)?;
         // What was spliced counts: it was written while the lease was live.
         if self.is_live(cx) { Ok(()) } else { Err(Flow::Close) }
     }
@@ -365,6 +359,9 @@ impl Append {
     pub fn finish(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         if !self.lease.is_live() {
             return Flow::Close;
+        }
+        if self.unsure.is_some() {
+            return Flow::Wait;
         }
         self.upload.touch(cx);
         match self.late_checksum(ex) {

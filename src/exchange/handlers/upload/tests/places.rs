@@ -2,10 +2,11 @@
 
 use super::super::commit::NameFailure;
 use super::whole::{Comes, FORM, changes, form, site, text, upload};
-use crate::exchange::Rx;
 use crate::exchange::flow::Flow;
-use crate::exchange::handlers::upload;
+use crate::exchange::handlers::resumable::held::begin_elsewhere;
+use crate::exchange::handlers::upload::{self, Upload};
 use crate::exchange::testing::{OUTSIDE, Site};
+use crate::exchange::{Exchange, Rx};
 use crate::services::resumable::UploadId;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -54,6 +55,60 @@ fn a_small_area_that_seems_full_is_counted_again_at_once() {
     let mut ex = site.at("PUT /quota/g", &["Content-Length: 900"], OUTSIDE);
     let Ok(begun) = upload::start(&mut ex, &mut site.cx) else { panic!("it is refused: {}", text(&ex)) };
     assert!(!begun.works(), "it waits for another count");
+}
+
+/// The status of a body that comes in pieces of 1000 bytes, in turns that are too short to look at all uploads at once.
+fn in_short_turns(site: &mut Site, line: &str, fields: &[&str], body: &[u8]) -> u16 {
+    fn work(upload: &mut Upload, ex: &mut Exchange, site: &mut Site) -> Option<u16> {
+        while upload.works() {
+            site.cx.now.advance();
+            site.cx.slice.steps = Some(3);
+            if let Flow::Respond | Flow::Status(_) = upload.work(ex, &mut site.cx) {
+                return Some(ex.response.status.0);
+            }
+        }
+        None
+    }
+    let mut ex = site.at(line, &[fields, &["Transfer-Encoding: chunked"]].concat(), OUTSIDE);
+    site.cx.slice.steps = Some(3);
+    let Ok(mut upload) = upload::start(&mut ex, &mut site.cx) else { panic!("it is refused: {}", text(&ex)) };
+    for piece in body.chunks(1000) {
+        if let Some(refused) = work(&mut upload, &mut ex, site) {
+            return refused;
+        }
+        site.cx.slice.steps = Some(3);
+        if upload.accept(&mut ex, &mut site.cx, piece).is_err() {
+            return ex.response.status.0;
+        }
+    }
+    ex.progress.rx = Rx::Done;
+    match work(&mut upload, &mut ex, site) {
+        Some(refused) => refused,
+        None => {
+            site.cx.slice.steps = Some(u32::MAX);
+            let flow = upload.finish(&mut ex, &mut site.cx);
+            assert_eq!(flow, Flow::Respond);
+            ex.response.status.0
+        }
+    }
+}
+
+/// Bodies without a length were refused once the first 1024 uploads that others might have ended were looked at.
+#[test]
+fn a_body_without_a_length_gets_the_room_of_all_uploads_that_others_ended() {
+    for (ended, expected) in [(0, 507), (40, 201)] {
+        for (line, fields) in [("PUT /shared/f", &[][..]), ("POST /shared/", &[FORM])] {
+            let mut site = site();
+            let area = format!("{}/up/", site.scratch.path().display());
+            begin_elsewhere(&mut site, &area, (1140, ended));
+            let content = "x".repeat(3000);
+            let body = match fields {
+                [] => content.into_bytes(),
+                _ => form(&[("name=f; filename=\"f\"", &content)]),
+            };
+            assert_eq!(in_short_turns(&mut site, line, fields, &body), expected, "{line} {ended}");
+        }
+    }
 }
 
 /// Nothing of a link is counted, so replacing it gives nothing back: `there` has 3 of the 1000 bytes.

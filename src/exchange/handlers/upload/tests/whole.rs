@@ -132,6 +132,7 @@ const AREAS: &str = "
     location /few/ { allowed_methods POST; upload_store DIR/up; upload_max_files 2; }
     location /shown/ { allowed_methods POST DELETE; upload_store DIR/up; }
     location /quota/ { allowed_methods PUT POST; upload_store DIR/up; upload_quota 1000; }
+    location /shared/ { allowed_methods PUT POST; upload_store DIR/up; upload_quota 116500 shared; }
     location /over-quota/ {
         allowed_methods PUT POST; upload_store DIR/up; upload_quota 1000; upload_on_duplicate overwrite;
     }
