@@ -33,7 +33,10 @@ pub fn body(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> Option
     let Active { ex, handler, reader, .. } = active;
     let length = matches!(ex.request.head.body_length, BodyLength::Known(_));
     let left = reader.remaining().filter(|left| length && *left >= MIN_SPLICED)?;
-    let file = handlers::splice_target(handler).filter(|_| io.transport.is_raw())?;
+    if !io.transport.is_raw() {
+        return None;
+    }
+    let file = handlers::splice_target(handler, turn.cx)?;
     if !io.transport.can_read() {
         return Some(Step::Wait);
     }

@@ -178,10 +178,10 @@ pub fn finish(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services) -> Fl
 }
 
 /// The file that body bytes may be spliced into, if nothing needs to look at them.
-pub fn splice_target(handler: &Handler) -> Option<BorrowedFd<'_>> {
+pub fn splice_target<'h>(handler: &'h mut Handler, cx: &mut Services) -> Option<BorrowedFd<'h>> {
     match handler {
         Handler::Upload(upload) => upload.splice_target(),
-        Handler::Append(append) => append.splice_target(),
+        Handler::Append(append) => append.splice_target(cx),
         _ => None,
     }
 }

@@ -433,7 +433,7 @@ mod tests {
             let mut ex = patch(&mut site, id, "Transfer-Encoding: chunked");
             let cx = &mut site.cx;
             let Ok(mut append) = run(&mut ex, cx, id) else { panic!("{settings}: {}", ex.response.status.0) };
-            let fd = append.splice_target().expect("nothing is hashed");
+            let fd = append.splice_target(cx).expect("nothing is hashed");
             file::write_all(fd, &vec![b'z'; bytes]).expect("written");
             let outcome = append.spliced(&mut ex, cx, bytes as u64).map_err(|flow| status(&ex, flow));
             assert_eq!(outcome.err(), expected, "{settings} {bytes}");

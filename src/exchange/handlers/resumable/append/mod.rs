@@ -287,10 +287,10 @@ impl Append {
         self.writing.is_some()
     }
 
-    /// The file that bytes may be spliced into.
-    pub fn splice_target(&self) -> Option<BorrowedFd<'_>> {
+    /// The file that bytes may be spliced into. A process that was stopped meanwhile may have lost the upload.
+    pub fn splice_target(&mut self, cx: &mut Services) -> Option<BorrowedFd<'_>> {
         let unseen = self.checksum.is_none() && self.digests.is_empty() && self.whole.is_empty();
-        (unseen && self.lease.is_live()).then(|| self.lease.fd())
+        (unseen && self.is_live(cx)).then(|| self.lease.fd())
     }
 
     /// `n` bytes went from the socket to the file.
