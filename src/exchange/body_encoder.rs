@@ -25,6 +25,8 @@ pub struct Source {
     input: Input,
     /// Input that was taken when the turn's time was over.
     held: Vec<u8>,
+    /// Something was made of it.
+    has_begun: bool,
     encoder: Encoder,
     keep: Option<Keep>,
 }
@@ -165,7 +167,7 @@ impl Source {
     }
 
     fn new(input: Input) -> Source {
-        Source { input, held: Vec::new(), encoder: Encoder::default(), keep: None }
+        Source { input, held: Vec::new(), has_begun: false, encoder: Encoder::default(), keep: None }
     }
 
     /// Converts the bytes to another charset before they are compressed. None: they stay as they are.
@@ -192,6 +194,11 @@ impl Source {
             self.keep = Some(Keep { file: file.clone(), level, made });
         }
         self
+    }
+
+    /// Some of its output was made.
+    pub fn has_begun(&self) -> bool {
+        self.has_begun
     }
 
     /// Input bytes still to come; at least this many, where that is not known.
@@ -245,6 +252,7 @@ impl Source {
         }
         scratch.clear();
         let done = self.left() == 0;
+        self.has_begun |= out.len() > from;
         if self.keep.as_mut().is_some_and(|keep| !keep.made.push(&out[from..])) {
             self.keep = None;
         }

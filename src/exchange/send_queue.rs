@@ -322,6 +322,12 @@ impl SendQueue {
         Ok(used)
     }
 
+    /// A body that is being made is next in the queue, all of it that was made was sent, and only its next step will tell
+    /// whether there is more.
+    pub fn may_be_at_end(&self) -> bool {
+        matches!(self.segments.front(), Some(Segment::Made { source, .. }) if source.has_begun())
+    }
+
     /// Bytes ever queued and ever sent on this connection's turn with the exchange.
     pub fn queued(&self) -> u64 {
         self.queued + (self.buf.len() - self.sealed) as u64

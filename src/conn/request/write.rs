@@ -53,8 +53,10 @@ pub fn flush(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Flushed
                 return Flushed::Blocked;
             }
         };
-        // What is made for a client that takes nothing only fills memory.
-        if io.transport.can_write() {
+        // What is made for a client that takes nothing only fills memory. But where the window is used up, the end of a
+        // body may be all that is left, and that needs none (RFC 9113 §6.9.1).
+        let may_end = io.transport.writable_stream().is_some() && ex.out.may_be_at_end();
+        if io.transport.can_write() || may_end {
             match make(ex, cx) {
                 Ok(used) => turn.budget.moved(used),
                 Err(reason) => return Flushed::Gone(reason),
@@ -72,7 +74,9 @@ pub fn flush(io: &mut Io<'_>, ex: &mut Exchange, turn: &mut Turn<'_>) -> Flushed
         }
         if !io.transport.can_write() {
             ex.out.release_buffers();
-            return Flushed::Blocked;
+            // Made no further only because the time is over.
+            let goes_on = may_end && ex.out.may_be_at_end();
+            return if goes_on { Flushed::Yield } else { Flushed::Blocked };
         }
         if turn.budget.bytes == 0 {
             return Flushed::Yield;
