@@ -3,7 +3,7 @@
 use super::flow::Flow;
 use super::handlers::special;
 use super::{Exchange, variables};
-use crate::config::settings::errors::{PageStatus, PageTarget};
+use crate::config::settings::errors::{ErrorPage, PageStatus, PageTarget};
 use crate::http::method::Method;
 use crate::http::status::Status;
 use crate::services::Services;
@@ -28,28 +28,42 @@ fn target(page: &PageTarget, ex: &mut Exchange, cx: &mut Services) -> Target {
     }
 }
 
+/// Whether error pages are looked for here.
+fn are_followed(ex: &Exchange) -> bool {
+    // An error page may lead to a program or an upstream; a request admitted only as one about a resumable upload must
+    // not get there.
+    !ex.location().settings.errors.pages.is_empty()
+        && !ex.route.last_page
+        && ex.route.exempted.is_none()
+        // The stub of an include is what is sent in place of an error (nginx).
+        && ex.nesting.subrequest.as_ref().is_none_or(|sub| sub.stub.is_none())
+}
+
+fn is_for(page: &ErrorPage, status: Status) -> bool {
+    // 494 is nginx's status for a head that is too large; pages for either apply.
+    page.codes.contains(&status.0) || (status == Status::HEADER_TOO_LARGE && page.codes.contains(&494))
+}
+
+/// Whether a handler that refuses a request in words of its own sends these: no error page replaces them. Within an
+/// error page it is then the refusal's status that is sent, not the first error's (nginx).
+pub fn is_own_text_sent(ex: &mut Exchange, status: Status) -> bool {
+    let is_replaced = are_followed(ex) && has(ex, status);
+    if !is_replaced {
+        ex.route.error_page = None;
+    }
+    !is_replaced
+}
+
 /// Where the error page of `status` is found, if there is one. One error page does not lead to another unless
 /// recursive_error_pages is on where the first one was found (nginx).
 pub fn redirect(ex: &mut Exchange, cx: &mut Services, status: Status) -> Option<Flow> {
-    if status.0 < 300 {
+    if status.0 < 300 || !are_followed(ex) {
         return None;
     }
     let errors = ex.location().settings.errors.clone();
-    // An error page may lead to a program or an upstream; a request admitted only as one about a resumable upload must
-    // not get there.
-    if errors.pages.is_empty() || ex.route.last_page || ex.route.exempted.is_some() {
-        return None;
-    }
-    // The stub of an include is what is sent in place of an error (nginx).
-    if ex.nesting.subrequest.as_ref().is_some_and(|sub| sub.stub.is_some()) {
-        return None;
-    }
     ex.route.last_page = !errors.recursive;
     ex.route.method_refused |= status == Status::METHOD_NOT_ALLOWED;
-    // 494 is nginx's status for a head that is too large; pages for either apply.
-    let page = errors.pages.iter().find(|page| {
-        page.codes.contains(&status.0) || (status == Status::HEADER_TOO_LARGE && page.codes.contains(&494))
-    })?;
+    let page = errors.pages.iter().find(|page| is_for(page, status))?;
     // `$status` has this value in the page's URI, too (nginx).
     ex.route.error_page = match page.status {
         // `$status` in the page of 495 to 497 is 400 (nginx).
@@ -107,5 +121,5 @@ pub fn is_page(ex: &Exchange) -> bool {
 
 /// Whether `status` has an error page here.
 pub fn has(ex: &Exchange, status: Status) -> bool {
-    ex.location().settings.errors.pages.iter().any(|page| page.codes.contains(&status.0))
+    ex.location().settings.errors.pages.iter().any(|page| is_for(page, status))
 }

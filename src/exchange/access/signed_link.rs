@@ -73,7 +73,7 @@ pub fn check(ex: &mut Exchange, cx: &mut Services) -> Result<bool, Refused> {
 pub fn refuse(ex: &mut Exchange, cx: &mut Services, refused: Refused) -> Flow {
     let Refused { status, why } = refused;
     ex.report(cx, Level::Error, format_args!("signed link refused: {why}"));
-    if error_page::has(ex, status) {
+    if !error_page::is_own_text_sent(ex, status) {
         return Flow::Status(status);
     }
     ex.response.text(status, ContentType::Static("text/plain; charset=utf-8"), format!("{why}\n").into_bytes());

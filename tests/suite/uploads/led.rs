@@ -99,6 +99,61 @@ fn a_buffered_body_is_stored_where_an_error_page_or_x_accel_redirect_leads() {
     });
 }
 
+/// The refusal of an upload, of a signed link and of a DELETE was sent in its own words, though `error_page` was to
+/// replace it, and with the status of the first error.
+#[test]
+fn a_refusal_within_an_error_page_follows_its_own_error_page() {
+    if skip_on_nginx("uploads") {
+        return;
+    }
+    let store = |name: &str, more: &str| {
+        format!(
+            "location @{name} {{ allowed_methods GET PUT; upload_store %%DIR%%/kept; upload_max_file_size 4;
+                 error_page 413 410 /{name}.html; {more} }}",
+        )
+    };
+    let s = server(&format!(
+        "location /on/ {{ recursive_error_pages on; error_page 404 = @on; return 404; }}
+         location /kept/ {{ recursive_error_pages on; error_page 404 @on; return 404; }}
+         location /off/ {{ error_page 404 = @off; return 404; }}
+         location /own/ {{ error_page 404 @off; return 404; }}
+         location /link/ {{ recursive_error_pages on; error_page 404 @link; return 404; }}
+         location /once/ {{ error_page 404 @link; return 404; }}
+         {} {} {}",
+        store("on", ""),
+        store("off", ""),
+        store("link", "signed_link %%DIR%%/key; error_page 403 /link.html;"),
+    ))
+    .mkdir("kept")
+    .file("key", "0123456789abcdef0123456789abcdef")
+    .file("html/on.html", "page of on")
+    .file("html/off.html", "page of off")
+    .file("html/link.html", "page of link")
+    .allow_log("upload refused")
+    .allow_log("signed link refused")
+    .start();
+    let chunked = "Transfer-Encoding: chunked\r\n";
+    let by_length = ("", b"large".to_vec());
+    let by_chunks = (chunked, b"5\r\nlarge\r\n0\r\n\r\n".to_vec());
+    let table = [
+        ("/on/f", 413, "page of on"),
+        ("/kept/f", 413, "page of on"),
+        ("/off/f", 413, "the file is too large"),
+        ("/own/f", 413, "the file is too large"),
+        ("/link/f", 403, "page of link"),
+        ("/once/f", 403, "a signed link is required here"),
+    ];
+    for (uri, status, text) in table {
+        for (fields, body) in [&by_length, &by_chunks] {
+            let seen = s.method("PUT", uri, fields, body);
+            assert_eq!(seen.status, status, "{uri} {fields}");
+            let shown = seen.text();
+            assert!(shown.contains(text), "{uri} {fields}: {shown}");
+        }
+        assert!(!s.exists("kept/f"), "{uri}");
+    }
+}
+
 #[test]
 fn a_write_of_a_name_that_try_files_does_not_find_leaves_the_page_that_is_shown_instead() {
     if skip_on_nginx("its dav module overwrites the page") {

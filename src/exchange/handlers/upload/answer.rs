@@ -265,7 +265,7 @@ pub fn unconfirmed(ex: &mut Exchange, cx: &mut Services, call: &str, e: Errno) -
 }
 
 fn respond(ex: &mut Exchange, refusal: &Refusal, limit: &Limit) -> Flow {
-    if error_page::has(ex, refusal.status) && ex.route.error_page.is_none() {
+    if !error_page::is_own_text_sent(ex, refusal.status) {
         return Flow::Status(refusal.status);
     }
     if is_page_form(ex) {
