@@ -12,7 +12,8 @@ use super::settings::upstream::{Upstream, UpstreamServer};
 use super::sources::Sources;
 use super::suggest;
 use crate::util::checkpoint;
-use std::collections::{HashMap, HashSet};
+use crate::util::hash::FastMap;
+use std::collections::HashSet;
 use std::rc::Rc;
 
 /// The groups so far: a proxy_pass may name a block that comes later.
@@ -20,7 +21,7 @@ use std::rc::Rc;
 pub struct Drafts {
     all: Vec<Draft>,
     /// Indices of the drafts by [`key`]: few per name, since they differ only in port.
-    by_name: HashMap<String, Vec<usize>>,
+    by_name: FastMap<String, Vec<usize>>,
     /// Groups with errors: their names still count as defined.
     broken: HashSet<String>,
 }
@@ -155,7 +156,7 @@ impl Drafts {
     }
 
     /// The names of groups with a block, by [`key`].
-    fn blocks(&self) -> HashMap<String, Rc<str>> {
+    fn blocks(&self) -> FastMap<String, Rc<str>> {
         let named = self.all.iter().filter(|draft| draft.block).map(|draft| draft.upstream.name.clone());
         named.inspect(|_| checkpoint::pass()).map(|name| (key(&name), name)).collect()
     }

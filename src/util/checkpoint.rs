@@ -11,7 +11,7 @@ use std::marker::PhantomData;
 use std::os::fd::BorrowedFd;
 
 /// Nanoseconds of computing between two interludes.
-const SLICE: u64 = 4_000_000;
+const SLICE: u64 = 2_000_000;
 /// Light steps for one look at the clock.
 const STEPS_PER_READING: u32 = 16;
 /// Light steps before the first interlude.

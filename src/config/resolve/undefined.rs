@@ -11,6 +11,7 @@ use crate::config::suggest::is_one_slip;
 use crate::config::template::{Builtin, Variables, module_of};
 use crate::config::{registry, suggest};
 use crate::util::checkpoint;
+use crate::util::hash::FastMap;
 use std::collections::{HashMap, HashSet};
 
 /// Variables of other servers, and their equivalents here.
@@ -261,6 +262,7 @@ impl Build {
     pub(super) fn undefined_caches(&mut self) {
         let caches = std::mem::take(&mut self.caches);
         for (module, zone, span) in &caches.used {
+            checkpoint::pass();
             let named = |found: &&(Box<str>, Box<str>)| found.1 == *zone;
             let fault = match caches.defined.iter().find(named) {
                 Some((of, _)) if of == module => continue,
@@ -289,7 +291,8 @@ impl Build {
     /// Upstream zones: at least one line of each must give its size, and all sizes must be equal.
     pub(super) fn undefined_group_zones(&mut self) {
         let zones = std::mem::take(&mut self.group_zones);
-        let mut sizes: HashMap<&str, u64> = HashMap::new();
+        let mut sizes: FastMap<&str, u64> = FastMap::default();
+        sizes.reserve(zones.len());
         let mut faults = Vec::new();
         for zone in &zones {
             checkpoint::pass();
@@ -303,7 +306,8 @@ impl Build {
                 faults.push(Diagnostic::emerg(zone.span, text));
             }
         }
-        for zone in zones.iter().filter(|zone| !sizes.contains_key(&*zone.name)) {
+        let passing = zones.iter().inspect(|_| checkpoint::pass());
+        for zone in passing.filter(|zone| !sizes.contains_key(&*zone.name)) {
             let text = format!("zero size shared memory zone \"{}\"", zone.name);
             faults.push(Diagnostic::emerg(zone.span, text).help(format!("zone {} 64k;", zone.name)));
         }
