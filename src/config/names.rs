@@ -28,6 +28,8 @@ pub struct HostNames {
     suffixes: FastMap<Box<[u8]>, u32>,
     /// `www.example.`
     prefixes: FastMap<Box<[u8]>, u32>,
+    /// The length of the longest of `exact`.
+    longest: usize,
 }
 
 /// Whether `*` and a leading dot are wildcards in a name.
@@ -72,6 +74,7 @@ impl HostNames {
             }
             None => Ok(()),
         };
+        self.longest = self.longest.max(lower.len());
         if wildcards == Wildcards::No {
             return put(&mut self.exact, &lower);
         }
@@ -101,7 +104,10 @@ impl HostNames {
 
     /// The value for a name in lower case: an exact match, then the longest suffix, then the longest prefix.
     pub fn find(&self, name: &[u8]) -> Option<u32> {
-        if let Some(value) = self.exact.get(name) {
+        // A name of megabytes (`map $request_body`) takes milliseconds to hash.
+        if name.len() <= self.longest
+            && let Some(value) = self.exact.get(name)
+        {
             return Some(*value);
         }
         if !self.suffixes.is_empty()
@@ -113,6 +119,11 @@ impl HostNames {
             return None;
         }
         beginnings(name).find_map(|beginning| self.prefixes.get(beginning)).copied()
+    }
+
+    /// Whether a name of that length may be found.
+    pub fn may_have(&self, len: usize) -> bool {
+        len <= self.longest || !self.suffixes.is_empty() || !self.prefixes.is_empty()
     }
 
     /// No name is in it.

@@ -1,7 +1,7 @@
 //! The body of a request that is read whole before it is sent to an upstream: in memory up to
 //! client_body_buffer_size; in a temporary file beyond that, or by client_body_in_file_only. Knows no exchange.
 //!
-//! Invariant: memory holds no more than the buffer's size and one read of the socket.
+//! Invariant: memory holds no more than the buffer's size, or [`LARGEST`], and one read of the socket.
 
 use crate::config::model::{Level, Settings};
 use crate::config::settings::body::{InFileOnly, TempPath};
@@ -21,6 +21,10 @@ pub struct BufferedBody {
     file_only: InFileOnly,
 }
 
+/// The most of a body that is held in memory, whatever client_body_buffer_size says: a variable copies it, a regex
+/// reads it, and a file is written of it, in one step.
+pub const LARGEST: u64 = 8 << 20;
+
 /// Where a file is made, and by what.
 pub type Temp<'t> = (&'t TempPath, &'t mut Services);
 
@@ -36,11 +40,11 @@ pub enum Moved {
 impl BufferedBody {
     /// For a body of that head, by the settings of its location.
     pub fn new(head: &RequestHead, settings: &Settings) -> BufferedBody {
-        let size = settings.client.body_buffer_size.0;
+        let size = settings.client.body_buffer_size.0.min(LARGEST);
         // nginx: a body that exceeds the buffer by less than a quarter gets a buffer of its own size, but over HTTP/2.
         let most = if head.version == Version::Http2 { size } else { size.saturating_add(size / 4) };
         let limit = match head.body_length {
-            BodyLength::Known(length) if length < most => length,
+            BodyLength::Known(length) if length < most => length.min(LARGEST),
             _ => size,
         };
         BufferedBody { memory: Vec::new(), file: None, limit, file_only: settings.body.in_file_only }

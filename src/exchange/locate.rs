@@ -90,7 +90,7 @@ pub fn probe(ex: &mut Exchange, cx: &mut Services) -> Result<(), Flow> {
             },
             _ => location_rewrite(ex, cx),
         };
-        if std::mem::take(&mut ex.route.pattern_failed) {
+        if std::mem::take(&mut ex.route.evaluation_failed) {
             return Err(Flow::Close);
         }
         phase = match (flow, phase) {

@@ -394,7 +394,7 @@ impl Exchange {
     /// nginx's alert, which is for faults of the server: any client may send a subject that does it.
     pub fn pattern_gave_up(&mut self, cx: &mut Services, failed: &Failed) {
         self.report(cx, Level::Error, format_args!("{failed}"));
-        self.route.pattern_failed = true;
+        self.route.evaluation_failed = true;
     }
 
     /// Remembers what a regex matched: `$1`… and named captures refer to `subject` from now on.

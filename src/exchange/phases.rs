@@ -51,7 +51,7 @@ pub(super) fn run(ex: &mut Exchange, handler: &mut Handler, cx: &mut Services, m
             Phase::Precontent => rewrite::try_files::run(ex, cx),
             Phase::Content => content(ex, handler, cx),
         };
-        if std::mem::take(&mut ex.route.pattern_failed) {
+        if std::mem::take(&mut ex.route.evaluation_failed) {
             return Flow::Status(Status::INTERNAL_SERVER_ERROR);
         }
         if phase == Phase::Content {

@@ -58,11 +58,11 @@ pub struct RouteState {
     pub uri_changed: bool,
     /// The locations that the request came through.
     pub history: RouteHistory,
-    /// What is left to the searches for regexes. Internal redirects, subrequests and requests that are supposed share
-    /// it.
+    /// What is left to the searches for regexes, and to the values of variables. Internal redirects, subrequests and
+    /// requests that are supposed share it.
     pub effort: RequestEffort,
-    /// A regex exceeded its limits: that must not count as no match.
-    pub pattern_failed: bool,
+    /// A regex exceeded its limits, or variables had too long values: that must not count as no match, or as empty.
+    pub evaluation_failed: bool,
     /// try_files found its file behind the alias of a regex location: the path is the alias and the URI.
     pub behind_alias: bool,
     /// The name that the client asked for, if try_files replaced it on a request that changes files.

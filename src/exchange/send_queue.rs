@@ -322,8 +322,8 @@ impl SendQueue {
         Ok(used)
     }
 
-    /// A body that is being made is next in the queue, all of it that was made was sent, and only its next step will tell
-    /// whether there is more.
+    /// A body that is being made is next in the queue: all that was made of it was sent, and only its next step will
+    /// tell whether there is more.
     pub fn may_be_at_end(&self) -> bool {
         matches!(self.segments.front(), Some(Segment::Made { source, .. }) if source.has_begun())
     }

@@ -367,3 +367,73 @@ fn many_connection_options_name_fields_of_one_hop_all_the_same() {
         }
     });
 }
+
+/// Hundreds of header fields of a cookie of 60 KB took 130 ms, and values that double took the memory there is. What
+/// cannot be told is an error, not an empty value.
+#[test]
+fn a_request_whose_variables_are_too_long_together_is_an_error() {
+    if skip_on_nginx("it runs out of memory") {
+        return;
+    }
+    let double: String = (0..10).map(|at| format!("set $d{} \"$d{at}$d{at}\"; ", at + 1)).collect();
+    let six = |line: &str| (0..6).map(|at| line.replace('#', &at.to_string())).collect::<String>();
+    let up = Upstream::start(|peer| {
+        while let Some(request) = peer.request() {
+            let text = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", request.target().len());
+            if !peer.send(&[text.as_bytes(), request.target().as_bytes()].concat()) {
+                return;
+            }
+        }
+    });
+    let s = server(&format!(
+        "set $d0 $http_x; {double}
+         location /few {{ add_header X-1 $d4; return 200 few; }}
+         location /headers {{ {} return 200 text; }}
+         location /always {{ {} return 200 text; }}
+         location /denied {{ set $q $d10$d10$d10$d10; if ($q ~ never) {{ return 200 in; }} return 200 past; }}
+         location /proxied {{ {} proxy_pass http://{up}; }}
+         location /body {{ proxy_set_body $d10$d10$d10$d10; proxy_pass http://{up}; }}
+         location /other {{ proxy_pass http://{up}; }}",
+        six("add_header X-# $d10;"),
+        six("add_header X-# $d10 always;"),
+        six("proxy_set_header X-# $d10;"),
+        up = up.address,
+    ))
+    .allow_log("the values of variables are too long together")
+    .start();
+    let mut table = Table::new("values of variables");
+    let long = format!("X: {}\r\n", "x".repeat(7000));
+    table.row(BOTH, "short ones", || {
+        let few = s.get_with("/few", &long);
+        assert_eq!((few.text(), few.header("X-1").map(str::len)), ("few".into(), Some(16 * 7000)));
+        s.get_with("/other", &long).is(200);
+    });
+    for uri in ["/headers", "/always", "/denied", "/proxied", "/body"] {
+        table.row(ours("it runs out of memory"), uri, || {
+            let seen = s.get_with(uri, &long);
+            assert_eq!(seen.status, 500, "{uri}");
+            assert!(!seen.text().contains("past"), "{uri}");
+            // The same connection's next request has its own.
+            s.get(uri).is(200);
+        });
+    }
+}
+
+#[test]
+fn a_variable_holds_no_more_of_a_body_than_is_kept_in_memory() {
+    if skip_on_nginx("it keeps what client_body_buffer_size says") {
+        return;
+    }
+    let s = server(
+        "client_body_buffer_size 64m; client_max_body_size 64m;
+         location /in/ { proxy_set_header X-File $request_body_file; proxy_set_body \"\";
+             proxy_pass http://127.0.0.1:%%PORT%%/out; }
+         location /out { return 200 \"file $http_x_file\"; }",
+    )
+    .allow_log("is buffered to a temporary file")
+    .start();
+    for (size, in_file) in [(8 << 20, false), ((8 << 20) + 1, true)] {
+        let seen = s.method("POST", "/in/", "", &vec![b'x'; size]).text();
+        assert_eq!(seen.len() > "file ".len(), in_file, "{size}: {seen}");
+    }
+}

@@ -33,7 +33,7 @@ pub const ROWS: &[Row] = &[
         Args::TAKE1,
         "16k",
         Effect::Size(|s| &mut client(s).body_buffer_size),
-        "How much of a body that proxy_pass reads stays in memory, and so in $request_body; more goes to a file of client_body_temp_path. A file of an upload that is smaller (64k at most) is held in memory until all of it is there, then written at once; larger ones do not depend on it: they are streamed by large reads.",
+        "How much of a body that proxy_pass reads stays in memory, and so in $request_body, 8m at most; more goes to a file of client_body_temp_path. A file of an upload that is smaller (64k at most) is held in memory until all of it is there, then written at once; larger ones do not depend on it: they are streamed by large reads.",
     ),
     row(
         "client_header_buffer_size",

@@ -1,5 +1,6 @@
 //! What the searches of one request may cost together: for single patterns, those of a list, and of several lists; for
-//! the request itself, what it is redirected to, what a page of it includes, and paths that it concerns.
+//! the request itself, what it is redirected to, what a page of it includes, and paths that it concerns. And how long
+//! the values of its variables may be together.
 //!
 //! Invariant: they end after some 20 ms, without a result: all they need is counted before or while it is used, the
 //! building of engines at their first use included. Where no more may be built, PCRE2 searches, which finds the same,
@@ -24,6 +25,10 @@ const A_BYTE: u32 = 1;
 /// What filling the memory for combinations of states counts for, in steps of PCRE2: its time.
 const FILLED: u32 = MATCH_LIMIT / 3;
 
+/// Bytes of all values of variables that a request uses, of each as often as it is used: some 15 ms. A request with a
+/// cookie of 60 KB may write it 250 times.
+const VALUES: usize = 16 << 20;
+
 /// What is left to the searches of a request.
 #[derive(Clone, Copy, Debug)]
 pub struct Effort {
@@ -33,11 +38,13 @@ pub struct Effort {
     pub(super) steps: u32,
     /// Microseconds for building engines.
     building: u32,
+    /// Bytes of variables' values.
+    values: usize,
 }
 
 impl Default for Effort {
     fn default() -> Effort {
-        Effort { bytes: BYTES, states: STATES, steps: MATCH_LIMIT, building: BUILDING }
+        Effort { bytes: BYTES, states: STATES, steps: MATCH_LIMIT, building: BUILDING, values: VALUES }
     }
 }
 
@@ -52,6 +59,13 @@ impl Effort {
     pub fn reads(&mut self, len: usize, slowness: usize) -> bool {
         let left = self.bytes.checked_sub(len.saturating_mul(slowness));
         self.bytes = left.unwrap_or(self.bytes);
+        left.is_some()
+    }
+
+    /// Counts a variable's value of that length. False: it is too much.
+    pub fn has_value(&mut self, len: usize) -> bool {
+        let left = self.values.checked_sub(len);
+        self.values = left.unwrap_or(self.values);
         left.is_some()
     }
 
@@ -119,6 +133,13 @@ impl RequestEffort {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_of_variables_are_counted_until_they_are_too_long_together() {
+        let effort = RequestEffort::default();
+        let takes = |len: usize| effort.spend(|effort| effort.has_value(len));
+        assert!(takes(VALUES - 10) && !takes(11) && takes(10) && !takes(1));
+    }
 
     #[test]
     fn the_lines_of_all_logs_of_a_request_share_an_effort_of_their_own() {

@@ -23,6 +23,8 @@ use std::rc::Rc;
 
 /// After a read of at least this many bytes of the response, the clock is checked: processing them may take long.
 const LARGE: usize = 16 << 10;
+/// Bytes of a request that one call sends: a server on this machine takes all of a body as it is sent.
+const SENT_AT_ONCE: usize = 1 << 20;
 /// Maximum bytes per read of a response that is compressed or recoded.
 const ENCODED: usize = 16 << 10;
 
@@ -255,10 +257,15 @@ pub(super) fn send(active: &mut Active, turn: &mut Turn<'_>) -> bool {
     let Handler::Upstream(request) = handler else { return false };
     let mut moved = false;
     while !request.pending().is_empty() && upstream_conn.transport.can_write() {
-        match upstream_conn.transport.send(request.pending(), More::No) {
+        let pending = request.pending();
+        match upstream_conn.transport.send(&pending[..pending.len().min(SENT_AT_ONCE)], More::No) {
             Ok(n) => {
                 request.note_sent(ex, n);
                 moved = true;
+                turn.budget.moved(n);
+                if turn.budget.bytes == 0 {
+                    break;
+                }
             }
             Err(Errno::EAGAIN) => break,
             // The server may have responded before it closed: read the response first.

@@ -50,6 +50,8 @@ impl<'c> Keys<'c> {
         let mut text = std::mem::take(&mut cx.scratch);
         text.clear();
         variables::expand(template, ex, cx, &mut text);
+        // A zone hashes, compares and keeps it.
+        variables::takes(text.len(), ex, cx);
         let key = (!text.is_empty() && text.len() <= longest).then(|| Rc::from(&text[..]));
         if text.len() > longest {
             let text = String::from_utf8_lossy(&text);

@@ -73,6 +73,7 @@ pub fn send(ex: &mut Exchange, cx: &mut Services) -> Sent {
     {
         return Sent::Instead(page);
     }
+    let error = Status::INTERNAL_SERVER_ERROR;
     // Conditions were passed to the upstream, which has evaluated them.
     let stream = matches!(ex.response.body, Body::Stream { .. });
     if ex.response.status == Status::OK && (!stream || ex.response.conditional) {
@@ -88,6 +89,12 @@ pub fn send(ex: &mut Exchange, cx: &mut Services) -> Sent {
     ex.basis.passed(cacheable);
     let cacheable = headers::apply(ex, cx);
     ex.basis.passed(cacheable);
+    // A field that could not be made must not be missing. The 500 has those that can; a body that has begun goes on.
+    if std::mem::take(&mut ex.route.evaluation_failed) && !stream && ex.response.status != error {
+        ex.response.clear();
+        ex.route.error_page = None;
+        return Sent::Instead(Flow::Status(error));
+    }
     // Error pages and other responses have no Last-Modified. Removed only here, since `expires modified` is computed
     // from it (nginx).
     if !matches!(ex.response.status, Status::OK | Status::PARTIAL_CONTENT | Status::NOT_MODIFIED) {

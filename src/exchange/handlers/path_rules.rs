@@ -329,7 +329,7 @@ fn follow(ex: &mut Exchange, cx: &mut Services, redirected: &Redirected) -> Resu
     }
     ex.route.location = redirected.to;
     match locate::location_rewrite(ex, cx) {
-        Flow::Next if !ex.route.pattern_failed => Ok(()),
+        Flow::Next if !ex.route.evaluation_failed => Ok(()),
         _ => Err("a script refuses such a request"),
     }
 }

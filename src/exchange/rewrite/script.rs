@@ -50,7 +50,7 @@ fn steps(ex: &mut Exchange, cx: &mut Services, script: &Script, run: &mut Run) -
     loop {
         let skipped = lists::skip(ex, cx, script, next, &mut passes);
         next += skipped.ops;
-        if ex.route.pattern_failed {
+        if ex.route.evaluation_failed {
             return ScriptStep::Settled(Flow::Status(Status::INTERNAL_SERVER_ERROR));
         }
         if let Some(run) = script.set_run(next).filter(|_| cx.trace.is_none()) {
@@ -80,7 +80,7 @@ fn steps(ex: &mut Exchange, cx: &mut Services, script: &Script, run: &mut Run) -
                 let holds = match skipped.does {
                     Does::Holds => is_known(ex, condition),
                     Does::Matches => has_matched(ex, cx, condition, passes.captured(skipped.does), run),
-                    Does::Something => holds(ex, cx, condition, run) && !ex.route.pattern_failed,
+                    Does::Something => holds(ex, cx, condition, run) && !ex.route.evaluation_failed,
                 };
                 cx.trace.say("rewrite", at, || if holds { "true" } else { "false" }.into());
                 if holds {
@@ -94,7 +94,7 @@ fn steps(ex: &mut Exchange, cx: &mut Services, script: &Script, run: &mut Run) -
             }
             Op::Rewrite(rewrite) => apply(ex, cx, rewrite, passes.captured(skipped.does), run, at),
         };
-        if ex.route.pattern_failed {
+        if ex.route.evaluation_failed {
             return ScriptStep::Settled(Flow::Status(Status::INTERNAL_SERVER_ERROR));
         }
         match step {

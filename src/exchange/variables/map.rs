@@ -11,9 +11,10 @@ use crate::services::Services;
 pub fn find<'m>(map: &'m MapTable, subject: &[u8], ex: &mut Exchange, cx: &mut Services) -> Option<&'m Template> {
     let key = if map.hostnames { subject.strip_suffix(b".").unwrap_or(subject) } else { subject };
     // An empty subject is looked up too (`"" value;`), but never matched, as in nginx.
-    let mut found = match key.iter().any(u8::is_ascii_uppercase) {
-        true => map.names.find(&key.to_ascii_lowercase()),
-        false => map.names.find(key),
+    let mut found = match map.names.may_have(key.len()) {
+        false => None,
+        true if key.iter().any(u8::is_ascii_uppercase) => map.names.find(&key.to_ascii_lowercase()),
+        true => map.names.find(key),
     };
     if found.is_none() && !key.is_empty() {
         let first = |effort: &mut Effort| pattern_set::first(map.set.as_ref(), &map.regexes, key, effort);

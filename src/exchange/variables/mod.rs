@@ -40,6 +40,10 @@ use put::{joined, put, when};
 
 /// Variables that are made of variables, at most this deep; more is a cycle (nginx's number).
 const DEEPEST: u8 = 100;
+/// Values up to this length are not counted: a configuration must be long to make many of one request.
+const SHORT: usize = 256;
+/// What looking for one argument or cookie in a byte counts for, in bytes of values: its time.
+const SEARCHED: usize = 2;
 
 /// Appends the template's value to `out`.
 pub fn expand(template: &Template, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) {
@@ -140,8 +144,35 @@ pub fn capture(ex: &Exchange, group: u8) -> &[u8] {
     }
 }
 
-/// Appends the value of one variable.
+/// Appends the value of one variable. Where the request's values are too long together it is unset, and the request is
+/// answered with 500 ([`super::route_state::RouteState::evaluation_failed`]).
 pub fn value(var: &Var, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) -> Is {
+    let from = out.len();
+    let is = uncounted(var, ex, cx, out);
+    let searched = match var {
+        Var::Arg(_) => SEARCHED * ex.route.args.len(),
+        Var::Cookie(_) => SEARCHED * ex.request.text.len(),
+        _ => 0,
+    };
+    if takes(out.len().saturating_sub(from) + searched, ex, cx) {
+        return is;
+    }
+    out.truncate(from);
+    Is::Unset
+}
+
+/// Counts bytes that a request's values took. False: they are too many, and it is answered with 500.
+pub fn takes(len: usize, ex: &mut Exchange, cx: &mut Services) -> bool {
+    if len <= SHORT || ex.route.effort.spend(|effort| effort.has_value(len)) {
+        return true;
+    }
+    if !std::mem::replace(&mut ex.route.evaluation_failed, true) {
+        ex.report(cx, Level::Error, format_args!("the values of variables are too long together"));
+    }
+    false
+}
+
+fn uncounted(var: &Var, ex: &mut Exchange, cx: &mut Services, out: &mut Vec<u8>) -> Is {
     ex.basis.varies();
     if let Some(at) = ex.config.variables.redefinition(var)
         && !is_untouched(at, ex)

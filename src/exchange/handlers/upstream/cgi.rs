@@ -250,6 +250,9 @@ impl UpstreamRequest {
         let cgi = ex.location().settings.cgi.clone();
         let timeout = settings(ex).read_timeout.0;
         let (env, dir) = environment(ex, cx, script);
+        if std::mem::take(&mut ex.route.evaluation_failed) {
+            return Err(("execve()", Errno::E2BIG));
+        }
         let text = |bytes: &[u8]| file::c_string(bytes).map_err(|e| ("execve()", e));
         let path = text(script.interpreter.as_deref().unwrap_or(&script.file))?;
         let mut args = Strings::default();

@@ -10,7 +10,7 @@ use super::waiting::Waits;
 use crate::config::addr::literal_address;
 use crate::config::model::Level;
 use crate::config::settings::upstream::Method;
-use crate::exchange::body::Moved;
+use crate::exchange::body::{LARGEST, Moved};
 use crate::exchange::flow::Flow;
 use crate::exchange::{Exchange, Printable, Rx, body, variables};
 use crate::http::body_length::BodyLength;
@@ -77,7 +77,7 @@ impl UpstreamRequest {
             _ => {
                 self.trim();
                 self.push(data);
-                let limit = ex.location().settings.client.body_buffer_size.0 as usize;
+                let limit = ex.location().settings.client.body_buffer_size.0.min(LARGEST) as usize;
                 if let Some(record) = &mut ex.log.upstream {
                     record.keep_streamed(data, limit);
                 }
@@ -128,6 +128,9 @@ impl UpstreamRequest {
         if self.out.is_empty() {
             let target = self.target.clone();
             let written = self.compose(ex, cx, &target);
+            // Nothing is asked in place of what could not be told.
+            let has_failed = std::mem::take(&mut ex.route.evaluation_failed);
+            let written = if has_failed { Err(Status::INTERNAL_SERVER_ERROR) } else { written };
             if let Err(status) = written {
                 let taken = RequestTimes { began: cx.now.ms, header: None };
                 cx.upstream_balance.give(&self.upstream, peer, Outcome::Neutral, taken, cx.now.ms);
