@@ -123,7 +123,7 @@ fn course(
     let depends = follow::answer(&mut active, &mut cx, &question, supposed)?;
     let Active { mut ex, mut handler, .. } = active;
 
-    let mut explanation = Explanation::new(config, sources, tree);
+    let mut explanation = Explanation::new(config, sources, tree, asked.moment.is_some());
     let listener = &config.endpoints[endpoint.at()];
     let note = note.map(|note| format!(" ({note})")).unwrap_or_default();
     explanation.line("request", &format!("{} {} from {}", question.method, question.target, asked.client));

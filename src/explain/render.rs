@@ -4,10 +4,12 @@
 use super::settings;
 use crate::config::ast::{Directive, Span};
 use crate::config::model::{Config, Endpoint, Location, LocationId, LocationKind, LocationTree, Names, ServerId};
+use crate::config::pattern::Pattern;
 use crate::config::sources::Sources;
 use crate::exchange::Printable;
 use crate::route::{LocationVerdict, Rule, server};
 use crate::route::{Recorder, TraceStep};
+use crate::util::hash::FastMap;
 use crate::util::printable::visible;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -28,12 +30,14 @@ pub struct Explanation<'c> {
     subject: &'static str,
     /// A location was selected before, and the ones that do not match were listed then.
     searched: bool,
+    /// Servers and locations that were tried in vain are left out: thousands of requests are compared.
+    is_brief: bool,
 }
 
 impl<'c> Explanation<'c> {
     /// Without a line.
-    pub fn new(config: &'c Config, sources: &'c Sources, tree: &'c [Directive]) -> Explanation<'c> {
-        Explanation { config, sources, tree, here: None, out: String::new(), subject: "", searched: false }
+    pub fn new(config: &'c Config, sources: &'c Sources, tree: &'c [Directive], is_brief: bool) -> Explanation<'c> {
+        Explanation { config, sources, tree, here: None, out: String::new(), subject: "", searched: false, is_brief }
     }
 
     /// The whole text.
@@ -119,8 +123,7 @@ impl<'c> Explanation<'c> {
     }
 
     fn server(&mut self, endpoint: &Endpoint, host: &[u8], id: ServerId, rule: Rule) {
-        let names = by_server(endpoint);
-        let won = names.get(&id).map(|own| matching(&own.1, host)).unwrap_or_default();
+        let won = matching(&names_of(endpoint, id), host);
         let why = match rule {
             Rule::Exact => format!("its name is {}", shown_host(host)),
             Rule::Suffix | Rule::Prefix => format!("the longest name with a * that matches: {won}"),
@@ -128,8 +131,11 @@ impl<'c> Explanation<'c> {
             Rule::Default => format!("the listener's default: no name matches {}", shown_host(host)),
         };
         self.placed("server", self.config.server(id).span, &why);
+        if self.is_brief {
+            return;
+        }
         let mut quiet = 0;
-        for (other, (text, own)) in names.iter().filter(|(other, _)| **other != id) {
+        for (other, (text, own)) in by_server(endpoint).iter().filter(|(other, _)| **other != id) {
             let mut recorder = Recorder::default();
             // Match against this server's names alone: would it have been selected?
             let alone = Endpoint {
@@ -176,12 +182,15 @@ impl<'c> Explanation<'c> {
     }
 
     fn level(&mut self, tree: &LocationTree, uri: &[u8], looked: &[(LocationId, LocationVerdict)]) {
-        let mut ids: Vec<LocationId> = tree.exact.values().copied().collect();
-        ids.extend(tree.prefixes.iter().map(|entry| entry.location));
-        ids.extend(tree.regexes.iter().map(|(_, id)| *id));
-        ids.sort_by_key(|id| (self.config.location(*id).span.file, self.config.location(*id).span.start));
+        if self.is_brief {
+            return;
+        }
+        let mut all: Vec<(LocationId, Option<&Pattern>)> = tree.exact.values().map(|id| (*id, None)).collect();
+        all.extend(tree.prefixes.iter().map(|entry| (entry.location, None)));
+        all.extend(tree.regexes.iter().map(|(pattern, id)| (*id, Some(pattern))));
+        all.sort_by_key(|(id, _)| (self.config.location(*id).span.file, self.config.location(*id).span.start));
         let mut quiet = 0;
-        for id in ids {
+        for (id, pattern) in all {
             let location = self.config.location(id);
             let verdict = looked.iter().find(|(seen, _)| *seen == id).map(|(_, verdict)| *verdict);
             let text = match verdict {
@@ -189,10 +198,7 @@ impl<'c> Explanation<'c> {
                 None => {
                     let matches = match location.kind {
                         LocationKind::Exact => *location.name == *uri,
-                        LocationKind::Regex => tree
-                            .regexes
-                            .iter()
-                            .any(|(pattern, own)| *own == id && pattern.is_match(uri).unwrap_or(false)),
+                        LocationKind::Regex => pattern.is_some_and(|regex| regex.is_match(uri).unwrap_or(false)),
                         _ => uri.starts_with(&location.name),
                     };
                     if !matches {
@@ -272,6 +278,18 @@ fn precedence(winner: Rule) -> &'static str {
     }
 }
 
+/// The names of one server of the endpoint, as a lookup table.
+fn names_of(endpoint: &Endpoint, id: ServerId) -> Names {
+    let all = &endpoint.names;
+    let own = |table: &FastMap<Box<[u8]>, ServerId>| -> FastMap<Box<[u8]>, ServerId> {
+        table.iter().filter(|(_, other)| **other == id).map(|(name, id)| (name.clone(), *id)).collect()
+    };
+    let mut names = Names { exact: own(&all.exact), ..Names::default() };
+    (names.suffixes, names.prefixes) = (own(&all.suffixes), own(&all.prefixes));
+    names.regexes.extend(all.regexes.iter().filter(|(_, other)| *other == id).cloned());
+    names
+}
+
 /// The names of each server of the endpoint, as text and as a lookup table.
 pub fn by_server(endpoint: &Endpoint) -> BTreeMap<ServerId, (String, Names)> {
     let mut servers: BTreeMap<ServerId, (String, Names)> = BTreeMap::new();
@@ -285,7 +303,7 @@ pub fn by_server(endpoint: &Endpoint) -> BTreeMap<ServerId, (String, Names)> {
     };
     let names = &endpoint.names;
     let quoted = |name: &[u8]| if name.is_empty() { "\"\"".into() } else { Printable(name).to_string() };
-    let sorted = |table: &crate::util::hash::FastMap<Box<[u8]>, ServerId>| {
+    let sorted = |table: &FastMap<Box<[u8]>, ServerId>| {
         let mut entries: Vec<(Box<[u8]>, ServerId)> = table.iter().map(|(k, id)| (k.clone(), *id)).collect();
         entries.sort();
         entries
