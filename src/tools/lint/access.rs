@@ -143,7 +143,8 @@ fn extension(regex: &str) -> Option<&str> {
     (plain && is_name).then_some(tail)
 }
 
-fn only_refuses(all: &[Directive]) -> bool {
+/// Whether a block does nothing but refuse requests.
+pub fn only_refuses(all: &[Directive]) -> bool {
     let refuses = |d: &Directive| match (d.name.bytes(), d.args.first()) {
         (b"deny", Some(word)) => word.is("all"),
         (b"return", Some(code)) => code.bytes().starts_with(b"4"),

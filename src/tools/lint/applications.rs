@@ -81,11 +81,24 @@ fn unsplit(cx: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
+/// The group that a replacement begins with, if the slash before it is left out: `rewrite ^/a/(.*)$ $1`.
+fn begins_with_group(cx: &RuleContext, text: &str) -> Option<char> {
+    let digit = text.strip_prefix('$')?.chars().next().filter(|digit| *digit == '1')?;
+    let regex = cx.d.args.first()?.str();
+    let (before, group) = regex.split_once('(')?;
+    let is_outside = before.starts_with("^/") && before.ends_with('/') && !before.contains(['\\', '[', '|', '?']);
+    (is_outside && (group.starts_with(".*)") || group.starts_with(".+)"))).then_some(digit)
+}
+
 fn no_slash(cx: &RuleContext, found: &mut Vec<Finding>) {
     let [_, target, rest @ ..] = &cx.d.args[..] else { return };
     let text = target.str();
     let is_path = text.starts_with(['/', '$', '?']) || text.contains("://") || text.is_empty() || text == "-";
     let is_redirect = || rest.iter().any(|flag| flag.is("permanent") || flag.is("redirect"));
+    if let Some(digit) = begins_with_group(cx, &text).filter(|_| cx.is("rewrite") && !is_redirect()) {
+        let message = format!("the path that is made does not begin with a slash: ${digit} is what follows it");
+        return found.push(Finding::new(target.span, message, format!("write: /{text}")));
+    }
     if let Some(name) = begins_with_host(cx, &text).filter(|_| cx.is("rewrite") && is_redirect()) {
         let message = format!("the host in ${name} is taken for a path");
         return found.push(Finding::new(target.span, message, format!("write the scheme as well: $scheme://{text}")));

@@ -1,5 +1,6 @@
 //! Response headers whose value no browser understands: the header is sent, and protects or allows nothing.
 
+use super::exposure::credentials;
 use super::rule::{Finding, Rule, RuleContext};
 use crate::config::suggest;
 
@@ -40,9 +41,7 @@ fn ignored_value(cx: &RuleContext, found: &mut Vec<Finding>) {
         }
         b"set-cookie" => cross_site_cookie(&lower),
         b"access-control-allow-methods" | b"access-control-allow-headers" | b"access-control-expose-headers" => {
-            let words: Vec<&str> = text.split([' ', ';', '|']).filter(|word| !word.is_empty()).collect();
-            let help = || format!("write: \"{}\"", words.join(", "));
-            (words.len() > 1 && !text.contains(',')).then(|| ("has no commas between its words", help()))
+            listed(cx, &text)
         }
         b"referrer-policy" => referrer_policy(&lower),
         b"content-security-policy" | b"content-security-policy-report-only" => security_policy(&lower),
@@ -75,6 +74,17 @@ fn ignored_value(cx: &RuleContext, found: &mut Vec<Finding>) {
         let message = format!("browsers ignore this {}: \"{text}\" {why}", name.str());
         found.push(Finding::new(value.span, message, help));
     }
+}
+
+/// A list of methods or headers.
+fn listed(cx: &RuleContext, text: &str) -> Slip {
+    if text == "*" && credentials(cx.level()).is_some() {
+        let help = "name them, as in: \"Authorization, Content-Type\"";
+        return Some(("stands for all of them only where no credentials are allowed", help.to_owned()));
+    }
+    let words: Vec<&str> = text.split([' ', ';', '|']).filter(|word| !word.is_empty()).collect();
+    let help = || format!("write: \"{}\"", words.join(", "));
+    (words.len() > 1 && !text.contains(',')).then(|| ("has no commas between its words", help()))
 }
 
 type Slip = Option<(&'static str, String)>;

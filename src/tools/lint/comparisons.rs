@@ -99,6 +99,14 @@ fn impossible(subject: &str, text: &str) -> Option<(&'static str, String)> {
         "$uri" | "$document_uri" | "$request_uri" if !text.starts_with(['/', '*']) && !text.contains("//") => {
             ("it begins with a slash", format!("/{text}"))
         }
+        "$https" if text != "on" => ("it is \"on\" or empty", String::new()),
+        "$ssl_client_verify" if !["SUCCESS", "NONE"].contains(&text) && !text.starts_with("FAILED") => {
+            let meant = match text.to_ascii_uppercase().as_str() {
+                "NONE" => "NONE",
+                _ => "SUCCESS",
+            };
+            ("it is SUCCESS, NONE or FAILED with a reason", meant.to_owned())
+        }
         "$server_port" if !text.bytes().all(|byte| byte.is_ascii_digit()) => {
             let digits: String = text.bytes().filter(u8::is_ascii_digit).map(char::from).collect();
             let port = match text {
@@ -126,7 +134,8 @@ fn dead_keys(cx: &RuleContext, found: &mut Vec<Finding>) {
         if is_special || is_word || subject == "$host" && text.contains('/') {
             continue;
         }
-        let text = if subject == "$request_method" { text.to_ascii_uppercase() } else { text.to_ascii_lowercase() };
+        let is_upper = matches!(&*subject, "$request_method" | "$ssl_client_verify");
+        let text = if is_upper { text.to_ascii_uppercase() } else { text.to_ascii_lowercase() };
         let Some((why, meant)) = impossible(&subject, &text) else { continue };
         let message = format!("never matches: {subject} is never \"{text}\", {why}");
         let help = match text.contains('?') && !text.starts_with('?') {
@@ -168,8 +177,8 @@ fn never_equal(cx: &RuleContext, found: &mut Vec<Finding>) {
     let (Some(is_equal), Some(value)) = (condition.equality(), condition.operand) else { return };
     let (outcome, sign) = if is_equal { ("never", "=") } else { ("always", "!=") };
     let (subject, text) = (&*condition.subject, &*condition.text);
-    if subject == "$remote_addr" && (text.contains('/') || text.contains('*')) {
-        let message = format!("this is {outcome} true: {subject} is one address, and no network");
+    if subject == "$remote_addr" && (text.contains(['/', '*', ',', '|', ' '])) {
+        let message = format!("this is {outcome} true: {subject} is one address, and no network or list");
         let help = "a network is asked for by `allow` and `deny`, or by `geo` and its variable";
         return found.push(Finding::new(value.part(0, text.len()), message, help));
     }

@@ -79,20 +79,24 @@ fn nested_repetition(cx: &RuleContext, found: &mut Vec<Finding>) {
     }
 }
 
+/// The line that lets pages of other sites send cookies, and read what is answered.
+pub fn credentials<'a>(level: &Level<'a>) -> Option<&'a Directive> {
+    let is_such = |word: Option<&Word>, text: &[u8]| word.is_some_and(|word| word.bytes().eq_ignore_ascii_case(text));
+    let allows = |d: &&Directive| {
+        d.name.is("add_header")
+            && is_such(d.args.first(), b"access-control-allow-credentials")
+            && is_such(d.args.get(1), b"true")
+    };
+    *level.credentials.get_or_init(|| level.all.iter().find(allows))
+}
+
 fn any_origin(cx: &RuleContext, found: &mut Vec<Finding>) {
     let [name, value, ..] = &cx.d.args[..] else { return };
     let is_named = |word: &Word, name: &[u8]| word.bytes().eq_ignore_ascii_case(name);
     if !cx.is("add_header") || !is_named(name, b"access-control-allow-origin") {
         return;
     }
-    let credentials = cx.level().credentials.get_or_init(|| {
-        cx.level().all.iter().find(|d| {
-            d.name.is("add_header")
-                && d.args.first().is_some_and(|word| is_named(word, b"access-control-allow-credentials"))
-                && d.args.get(1).is_some_and(|word| is_named(word, b"true"))
-        })
-    });
-    let Some(credentials) = credentials else { return };
+    let Some(credentials) = credentials(cx.level()) else { return };
     // An `if` may have checked the origin.
     let is_checked = cx.blocks.iter().any(|block| block.name.is("if")) || cx.levels().any(|level| level.has("if"));
     let message = match value.bytes() {

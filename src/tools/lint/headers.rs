@@ -5,6 +5,7 @@ use super::level::{Fields, Level, Mapped};
 use super::regexes::{Captured, begins_with_slash, captured, group};
 use super::rule::{COMPARED, Finding, Rule, RuleContext};
 use super::targets::leads_to;
+use super::unpassed::is_of_server;
 use crate::config::ast::{Directive, Word};
 
 pub const RULES: &[Rule] = &[
@@ -174,6 +175,7 @@ fn server_side_request(cx: &RuleContext, found: &mut Vec<Finding>) {
             || is_mapped_by_client(cx, &name)
             || name == "host" && takes_any_host(cx)
             || is_any(captured(cx, &name))
+            || is_of_server(cx, &name)
             || set_from(cx, &name).iter().any(|of| is_any(captured(cx, of)));
         if free {
             found.push(Finding::new(

@@ -97,6 +97,8 @@ pub struct Level<'a> {
     fields: RefCell<FastMap<&'static str, Option<&'a Directive>>>,
     ifs: OnceCell<FastMap<String, Vec<&'a Directive>>>,
     last_rewrite: OnceCell<Option<usize>>,
+    /// For a server: groups of its regexes that a location finds, and that hold what a client likes. For rule W101.
+    pub groups: OnceCell<FastSet<String>>,
     /// Up to two servers in it that restrict access. For rule W127.
     pub guarded: OnceCell<Vec<&'a Directive>>,
 }

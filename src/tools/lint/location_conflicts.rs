@@ -41,6 +41,14 @@ pub const RULES: &[Rule] = &[
         check: leaving_index,
     },
     Rule {
+        code: "W376",
+        title: "headers of a directory that its index does not get",
+        page: "A request for `/` is led on to the file of `index`, for which a location is looked for again: headers and `expires` \
+               of `location = /` are those of no page. Name the file: `location = /index.html { … }`.",
+        about: &["location"],
+        check: left_headers,
+    },
+    Rule {
         code: "W167",
         title: "a whole home directory is served",
         page: "A home directory holds keys, histories and passwords of programs (`.ssh`, `.bash_history`, `.env`), \
@@ -185,6 +193,32 @@ fn leaving_index(cx: &RuleContext, found: &mut Vec<Finding>) {
             None => finding,
         });
     }
+}
+
+fn left_headers(cx: &RuleContext, found: &mut Vec<Finding>) {
+    let (Some((b"=", name)), Some(block)) = (location(cx.d), cx.d.block.as_deref()) else { return };
+    if !name.bytes().ends_with(b"/") {
+        return;
+    }
+    const KEPT: [&[u8]; 6] = [b"add_header", b"expires", b"access_log", b"root", b"log_not_found", b"limit_rate"];
+    let is_lost = |d: &&Directive| d.name.is("add_header") || d.name.is("expires");
+    // Anything else may answer by itself.
+    let Some(lost) = block.iter().find(is_lost).filter(|_| block.iter().all(|d| KEPT.contains(&d.name.bytes()))) else {
+        return;
+    };
+    let index = cx.levels().find_map(|level| level.first_of("index")).and_then(|d| d.args.first());
+    let file = index.map_or("index.html".into(), |word| word.str());
+    let path = format!("{}{file}", name.str());
+    let taker = cx.level().taker(path.as_bytes());
+    if file.starts_with('/') || taker.is_some_and(|taker| taker.says("=")) {
+        return;
+    }
+    let message = format!("the page is {path}, which another location answers: this header is not sent with it");
+    let finding = Finding::new(lost.args_span(), message, format!("write: location = {path} {{ … }}"));
+    found.push(match taker {
+        Some(taker) => finding.note(taker.args_span(), "it is answered here"),
+        None => finding,
+    });
 }
 
 fn private_place(cx: &RuleContext, found: &mut Vec<Finding>) {

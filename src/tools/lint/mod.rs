@@ -28,6 +28,7 @@ mod effort;
 mod errors;
 mod exposure;
 mod files;
+mod half_anchored;
 mod headers;
 mod held_resources;
 mod inactive_settings;
@@ -55,6 +56,7 @@ mod redirect_loops;
 mod regexes;
 mod rule;
 mod shadowed_regexes;
+mod shared_limits;
 mod small_limits;
 mod spelling;
 mod tables;
@@ -62,6 +64,7 @@ mod targets;
 mod texts;
 mod transport;
 mod trust;
+mod unpassed;
 mod unsent_headers;
 mod upload_areas;
 mod uploads;
@@ -69,6 +72,7 @@ mod upstreams;
 mod used;
 mod values;
 mod weak_barriers;
+mod wrong_variables;
 
 use crate::config::ast::{Directive, FileId, Span};
 use crate::config::error::Diagnostic;
@@ -101,6 +105,7 @@ const TABLES: &[&[Rule]] = &[
     exposure::RULES,
     files::RULES,
     disclosed_files::RULES,
+    half_anchored::RULES,
     headers::RULES,
     held_resources::RULES,
     inactive_settings::RULES,
@@ -126,6 +131,7 @@ const TABLES: &[&[Rule]] = &[
     redirect_loops::RULES,
     regexes::RULES,
     shadowed_regexes::RULES,
+    shared_limits::RULES,
     small_limits::RULES,
     spelling::RULES,
     targets::RULES,
@@ -133,11 +139,13 @@ const TABLES: &[&[Rule]] = &[
     transport::RULES,
     trust::RULES,
     upload_areas::RULES,
+    unpassed::RULES,
     unsent_headers::RULES,
     uploads::RULES,
     upstreams::RULES,
     values::RULES,
     weak_barriers::RULES,
+    wrong_variables::RULES,
 ];
 
 /// All rules by code: traps of the language (W0, W3), vulnerabilities (W1), and webserv's own directives (W2).

@@ -23,7 +23,16 @@ pub const RULES: &[Rule] = &[
         title: "a private file below the root",
         page: "Password files, keys and logs that lie below `root` are sent to everyone who asks for their name. Keep them \
                elsewhere, or refuse them: `location ~ /\\. { deny all; }`.",
-        about: &["auth_basic_user_file", "ssl_certificate_key", "signed_link", "access_log", "error_log"],
+        about: &[
+            "auth_basic_user_file",
+            "ssl_certificate_key",
+            "signed_link",
+            "access_log",
+            "error_log",
+            "client_body_temp_path",
+            "proxy_temp_path",
+            "fastcgi_temp_path",
+        ],
         check: served_secret,
     },
     Rule {
@@ -130,25 +139,33 @@ pub fn sends_files(d: &Directive, path: &[u8]) -> bool {
 }
 
 fn served_secret(cx: &RuleContext, found: &mut Vec<Finding>) {
-    const PRIVATE: [(&str, &str); 5] = [
+    const PRIVATE: [(&str, &str); 8] = [
         ("auth_basic_user_file", "the password file"),
         ("ssl_certificate_key", "the key"),
         ("signed_link", "the file of keys"),
         ("access_log", "the log"),
         ("error_log", "the log"),
+        ("client_body_temp_path", "the directory of request bodies"),
+        ("proxy_temp_path", "the directory of responses"),
+        ("fastcgi_temp_path", "the directory of responses"),
     ];
     let Some((_, what)) = PRIVATE.iter().find(|(name, _)| cx.is(name)) else { return };
     let Some(word) = cx.d.args.first() else { return };
+    let is_temp = cx.name().ends_with(b"_temp_path");
     let is_log = cx.name().ends_with(b"_log");
     if word.is("off") || is_log && !is_log_file(word) {
         return;
     }
     // Logs and roots are relative to the prefix, files of settings to the directory of the configuration.
-    let path = whole(cx, word, if is_log { |paths| &paths.prefix } else { |paths| &paths.conf_dir });
+    let path = whole(cx, word, if is_log || is_temp { |paths| &paths.prefix } else { |paths| &paths.conf_dir });
     if !path.starts_with('/') || path.contains('$') {
         return;
     }
-    let place = if is_log { "/var/log/webserv/" } else { "/etc/webserv/" };
+    let place = match (is_log, is_temp) {
+        (true, _) => "/var/log/webserv/",
+        (_, true) => "/var/lib/webserv/",
+        _ => "/etc/webserv/",
+    };
     let help = format!("keep it outside of the root, as in {place}");
     if let Some((uri, alias)) = cx.inside("server").and_then(|server| own_area(cx, &path, server)) {
         let message = format!("{what} lies in what is served here: those who are let in get it by {uri}");
@@ -157,7 +174,7 @@ fn served_secret(cx: &RuleContext, found: &mut Vec<Finding>) {
     let served = match cx.inside("server") {
         Some(server) => root_around(cx, server).and_then(|(root, around)| served_as(cx, &path, server, root, around)),
         // A log of all servers: the first one that sends it.
-        None if is_log => servers_below(cx.level()).find_map(|(server, root)| {
+        None if is_log || is_temp => servers_below(cx.level()).find_map(|(server, root)| {
             let server = Level::new(server);
             served_as(cx, &path, &server, server.first_of("root").and_then(|d| d.args.first()).or(root)?, None)
         }),
