@@ -6,7 +6,7 @@
 use crate::sys::Errno;
 use crate::sys::file::{self, Follow, O_DIRECTORY, O_PATH, RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, Unlink};
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
@@ -153,7 +153,7 @@ pub struct NewDirectories {
     made: Vec<Made>,
     among: Rc<MadeDirectories>,
     /// The directories that it stores in and others may remove, and how often it has opened each.
-    uses: HashMap<Key, usize>,
+    uses: BTreeMap<Key, usize>,
     /// Some were there in an earlier turn, in which another operation may have opened them.
     is_old: bool,
 }
@@ -161,7 +161,7 @@ pub struct NewDirectories {
 impl NewDirectories {
     /// Of one of these operations.
     fn among(among: &Rc<MadeDirectories>) -> NewDirectories {
-        NewDirectories { made: Vec::new(), among: among.clone(), uses: HashMap::new(), is_old: false }
+        NewDirectories { made: Vec::new(), among: among.clone(), uses: BTreeMap::new(), is_old: false }
     }
 
     /// Of one that stores in that directory.
@@ -243,6 +243,9 @@ impl NewDirectories {
 
     /// It stores in none any more. Takes over what others have left to it.
     fn unuse(&mut self) {
+        if self.uses.is_empty() {
+            return;
+        }
         let among = self.among.clone();
         let mut all = among.used.borrow_mut();
         for (key, times) in std::mem::take(&mut self.uses) {

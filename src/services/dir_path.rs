@@ -8,13 +8,18 @@
 use super::clock::Clock;
 use crate::sys::Errno;
 use crate::sys::file::{self, Follow};
+use std::ops::Range;
 use std::os::fd::BorrowedFd;
+use std::rc::Rc;
 
 /// The path, and when it last led to the directory.
 #[derive(Clone)]
 pub struct DirPath {
-    /// Including directories that are still to be created.
-    path: Vec<u8>,
+    /// A path that contains it: the trusted directory, and the way from there, including directories that are still to
+    /// be created. It is shared, and put together only when it is asked: most ask nothing.
+    whole: Rc<[u8]>,
+    base: Range<usize>,
+    way: Range<usize>,
     /// The [`Clock::arrival`] at which it last led there.
     known_at: u64,
 }
@@ -22,13 +27,29 @@ pub struct DirPath {
 impl DirPath {
     /// For a directory that was just opened: the path of a trusted directory, and the way from there.
     pub fn new(base: &[u8], way: &[u8], now: &Clock) -> DirPath {
-        DirPath { path: joined(base, way), known_at: now.arrival }
+        DirPath::of([base, way].concat().into(), 0..base.len(), base.len()..base.len() + way.len(), now.arrival)
+    }
+
+    /// The same, where both are parts of one path.
+    pub fn within(whole: &Rc<[u8]>, base: usize, way: Range<usize>, now: &Clock) -> DirPath {
+        DirPath::of(whole.clone(), 0..base, way, now.arrival)
+    }
+
+    fn of(whole: Rc<[u8]>, base: Range<usize>, way: Range<usize>, known_at: u64) -> DirPath {
+        DirPath { whole, base, way, known_at }
     }
 
     /// The path of a directory below it.
     #[must_use]
     pub fn below(&self, way: &[u8]) -> DirPath {
-        DirPath { path: joined(&self.path, way), known_at: self.known_at }
+        let path = joined(&self.path(), way);
+        let len = path.len();
+        DirPath::of(path.into(), 0..len, len..len, self.known_at)
+    }
+
+    fn path(&self) -> Vec<u8> {
+        let part = |range: &Range<usize>| self.whole.get(range.clone()).unwrap_or_default();
+        joined(part(&self.base), part(&self.way))
     }
 
     /// Whether it still leads to the directory, below which the last `missing` names of the path do not exist yet.
@@ -52,7 +73,8 @@ impl DirPath {
     /// # Errors
     /// Those of the calls.
     pub fn leads_now(&self, dir: BorrowedFd<'_>, missing: usize) -> Result<bool, Errno> {
-        let mut path = &self.path[..];
+        let path = self.path();
+        let mut path = &path[..];
         for _ in 0..missing {
             path = &path[..memchr::memrchr(b'/', path).unwrap_or(0)];
         }
@@ -105,6 +127,6 @@ mod tests {
         assert_eq!(path.below(b"gone").leads_to(above.as_fd(), 2, &now), Ok(true));
         assert_eq!(path.below(b"gone").leads_to(above.as_fd(), 1, &now), Ok(false));
         let root = std::fs::File::open("/").expect("the root");
-        assert_eq!(DirPath { path: b"/x".into(), known_at: 0 }.leads_to(root.as_fd(), 1, &now), Ok(true));
+        assert_eq!(DirPath::new(b"", b"x", &now).leads_now(root.as_fd(), 1), Ok(true));
     }
 }

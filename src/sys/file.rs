@@ -22,10 +22,10 @@ pub use list::{Entries, Entry, ReadDir, read_dir};
 #[cfg(test)]
 pub use name::make_fifo;
 pub use name::{
-    O_APPEND, O_CREAT, O_DIRECTORY, O_EXCL, O_NOCTTY, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY, O_RDWR, O_TMPFILE,
-    O_TRUNC, O_WRONLY, RESOLVE_BENEATH, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV,
-    Unlink, c_string, link_at, link_fd, mkdir_at, open_at, path_along, path_below, path_in, path_of, readlink_at,
-    symlink_at, unlink_at,
+    CPath, O_APPEND, O_CREAT, O_DIRECTORY, O_EXCL, O_NOCTTY, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY, O_RDWR,
+    O_TMPFILE, O_TRUNC, O_WRONLY, RESOLVE_BENEATH, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS,
+    RESOLVE_NO_XDEV, Unlink, c_string, link_at, link_fd, mkdir_at, open_at, path_along, path_below, path_in, path_of,
+    readlink_at, symlink_at, unlink_at,
 };
 use position::offset;
 pub use position::seek;

@@ -24,6 +24,7 @@ pub mod shards;
 pub mod slab;
 pub mod span;
 pub mod subpaths;
+pub mod tail;
 pub mod text;
 pub mod wake;
 pub mod wheel;

@@ -309,6 +309,39 @@ fn a_passed_request_takes_few_allocations() {
     }
 }
 
+/// A file that replaces another, as a client that synchronises sends it. (Before they were counted here: 23.)
+#[test]
+fn a_small_put_takes_few_allocations() {
+    let dir = std::env::temp_dir().join(format!("webserv-guards-put-{}", std::process::id()));
+    std::fs::create_dir_all(dir.join("put")).expect("a directory");
+    let location = format!("location /put/ {{ root {}; dav_methods PUT DELETE; }}", dir.display());
+    let mut served = Loop::new("", &location);
+    // With a journal of hidden names, as every server has one that has a pid file.
+    let journal = std::ffi::CString::new(format!("{}/journal", dir.display())).expect("no NUL");
+    served.server.cx.temp_names.keep(&journal).expect("the journal opens");
+    let body = "x".repeat(4096);
+    let request = format!("PUT /put/file HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4096\r\n\r\n{body}");
+    served.ask(request.as_bytes(), None);
+    assert!(served.inbox.starts_with(b"HTTP/1.1 201"), "{}", String::from_utf8_lossy(&served.inbox));
+    for _ in 0..100 {
+        served.ask(request.as_bytes(), Some(1));
+    }
+    assert!(served.inbox.starts_with(b"HTTP/1.1 204"), "{}", String::from_utf8_lossy(&served.inbox));
+    // As above, what is done once a second is left out.
+    let mut counts: Vec<u64> = (0..COUNTED)
+        .map(|_| {
+            COUNT.set(0);
+            served.ask(request.as_bytes(), Some(1));
+            COUNT.get()
+        })
+        .collect();
+    counts.sort_unstable();
+    let usual = &counts[..counts.len() / 10 * 9];
+    println!("PUT: {:?} to {:?} allocations", usual.first(), usual.last());
+    let _ = std::fs::remove_dir_all(dir);
+    assert!(usual.iter().all(|count| *count <= 8), "{:?} allocations, 8 are allowed", usual.last());
+}
+
 #[test]
 fn what_a_long_line_should_have_been_is_found_in_linear_time() {
     let count = |words: usize| {

@@ -95,7 +95,7 @@ pub enum After {
     /// The job has failed; what was made for it is removed.
     Failed(Errno),
     /// The quota refuses: other requests were faster.
-    Refused(Box<Refusal>),
+    Refused(Refusal),
     /// As [`Stage::Unsure`].
     Unsure(&'static str, Errno),
 }

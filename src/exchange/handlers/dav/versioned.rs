@@ -80,7 +80,7 @@ impl Transfer {
                 self.stage = Stage::Swapping(staged);
                 return None;
             }
-            return Some(Ok(Stage::Old { old: staged, then: After::Refused(Box::new(refusal)) }));
+            return Some(Ok(Stage::Old { old: staged, then: After::Refused(refusal) }));
         }
         match self.judging.may_swap(ex, cx) {
             Ok(true) => {}
@@ -96,7 +96,7 @@ impl Transfer {
                 versions::end_wait(ex);
                 Some(match self.at_their_paths(false) {
                     Ok(()) => self.swapped(staged, cx),
-                    Err(refusal) => Ok(Stage::Old { old: staged, then: After::Refused(Box::new(refusal)) }),
+                    Err(refusal) => Ok(Stage::Old { old: staged, then: After::Refused(refusal) }),
                 })
             }
             Err(denied) => {
@@ -105,7 +105,7 @@ impl Transfer {
                     self.stage = Stage::Swapping(staged);
                     return None;
                 }
-                Some(Ok(Stage::Old { old: staged, then: After::Refused(Box::new(denied.into())) }))
+                Some(Ok(Stage::Old { old: staged, then: After::Refused(denied.into()) }))
             }
         }
     }

@@ -247,8 +247,13 @@ impl Upload {
         self.move_to_file(cx)?;
         let mut part = Part::held(name, self.rules.mode, 0);
         (part.folder, part.never_replaces) = (which, self.never_replaces);
-        // Of two files with one name, the second gets another.
-        if self.policy.on_duplicate != Duplicate::Error {
+        // Of two files with one name, the second gets another. What replaces and is no form is the only one.
+        let may_be_renamed = match self.policy.on_duplicate {
+            Duplicate::Error => false,
+            Duplicate::Overwrite => self.is_form,
+            Duplicate::Rename => true,
+        };
+        if may_be_renamed {
             part.kind = content_type.to_vec();
         }
         self.earlier = self.bytes();

@@ -6,8 +6,8 @@ use super::temp_file::{ByName, Part};
 use crate::config::settings::upload::Duplicate;
 use crate::services::temp_names::TempNames;
 use crate::sys::Errno;
-use crate::sys::file::{self, FileKind};
-use std::ffi::{CStr, CString};
+use crate::sys::file::{self, CPath, FileKind};
+use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
@@ -87,22 +87,23 @@ fn give_name(
     may: May<'_>,
 ) -> Result<u32, NameFailure> {
     let name = c_name(&part.name)?;
+    let name: &CStr = &name;
     if let (Seen::Alone(there @ Some(_)), Duplicate::Overwrite) = (seen, on_duplicate) {
         return overwrite(dir, part, name, (there, seen), temp_names).map(|()| 0);
     }
-    match part.link(dir, &name, temp_names) {
+    match part.link(dir, name, temp_names) {
         Ok(()) => return Ok(0),
         Err(Errno::EEXIST) => {}
         Err(e) => return Err(NameFailure::Call("linkat()", e)),
     }
     match on_duplicate {
-        Duplicate::Error => Err(match kind(dir, &name) {
+        Duplicate::Error => Err(match kind(dir, name) {
             Some(FileKind::Dir | FileKind::Other) => NameFailure::NoFile,
             _ => NameFailure::Taken,
         }),
         Duplicate::Rename => rename(dir, part, above, temp_names, may),
         Duplicate::Overwrite => {
-            let there = kind(dir, &name);
+            let there = kind(dir, name);
             overwrite(dir, part, name, (there, seen), temp_names).map(|()| 0)
         }
     }
@@ -138,7 +139,7 @@ fn rename(
 fn overwrite(
     dir: &Rc<OwnedFd>,
     part: &mut Part,
-    name: CString,
+    name: &CStr,
     (there, seen): (Option<FileKind>, Seen),
     temp_names: &mut TempNames,
 ) -> Result<(), NameFailure> {
@@ -147,11 +148,11 @@ fn overwrite(
         return Err(NameFailure::NoFile);
     }
     let outcome = if seen != Seen::Among {
-        part.replace(dir, &name, temp_names)
+        part.replace(dir, name, temp_names)
     } else {
-        match part.exchange(dir, &name, temp_names) {
+        match part.exchange(dir, name, temp_names) {
             // It has gone meanwhile, or the file system cannot exchange: replaced for good.
-            Err(e) if e == Errno::ENOENT || file::is_missing(e) => part.replace(dir, &name, temp_names),
+            Err(e) if e == Errno::ENOENT || file::is_missing(e) => part.replace(dir, name, temp_names),
             outcome => outcome,
         }
     };
@@ -165,8 +166,8 @@ fn kind(dir: &Rc<OwnedFd>, name: &CStr) -> Option<FileKind> {
     shown_at(dir.as_fd(), name).ok().map(|stat| stat.kind)
 }
 
-fn c_name(name: &[u8]) -> Result<CString, NameFailure> {
-    file::c_string(name).map_err(|e| NameFailure::Call("linkat()", e))
+fn c_name(name: &[u8]) -> Result<CPath, NameFailure> {
+    CPath::new(name).map_err(|e| NameFailure::Call("linkat()", e))
 }
 
 #[cfg(test)]

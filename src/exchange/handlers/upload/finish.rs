@@ -8,7 +8,7 @@ use super::answer;
 use super::commit::{self, May, NameFailure, Seen};
 use super::record::{Stored, UploadRecord};
 use super::refusal::Refusal;
-use super::state::{Because, Counted, Naming, TakingBack, Upload, Which, Writing, target_of};
+use super::state::{Because, Counted, Naming, TakingBack, Upload, Which, Writing, path_of, target_of};
 use super::temp_file::Birth;
 use super::{raw, rules};
 use crate::config::settings::upload::Duplicate;
@@ -77,21 +77,35 @@ impl Upload {
         self.made.keep();
         let fields = self.form.take().map(|form| form.fields).unwrap_or_default();
         let dir = Some(self.target.dir.clone());
-        // upload_return asks the record.
-        ex.log.upload = Some(Box::new(UploadRecord { files: stored.clone(), fields, dir }));
-        if let (Method::Put, [file]) = (ex.route.method, &mut stored[..]) {
-            // An alias for one file may give it another name than the URI has.
-            let slash = memchr::memrchr(b'/', &ex.route.uri).map_or(0, |at| at + 1);
-            file.name = ex.route.uri[slash..].to_vec();
+        if ex.route.method != Method::Put {
+            // upload_return asks the record.
+            ex.log.upload = Some(Box::new(UploadRecord { files: stored.clone(), fields, dir }));
+            return answer::stored(ex, cx, &self.target.uri, &stored, self.rules.answer.as_ref());
         }
-        answer::stored(ex, cx, &self.target.uri, &stored, self.rules.answer.as_ref())
+        // upload_return does not answer a PUT: its record is made afterwards, of the same list.
+        let flow = match &mut stored[..] {
+            [file] => {
+                // An alias for one file may give it another name than the URI has.
+                let slash = memchr::memrchr(b'/', &ex.route.uri).map_or(0, |at| at + 1);
+                let shown = ex.route.uri.get(slash..).unwrap_or_default();
+                let own = (shown != &file.name[..]).then(|| std::mem::replace(&mut file.name, shown.to_vec()));
+                let flow = answer::stored(ex, cx, &self.target.uri, std::slice::from_ref(file), None);
+                if let Some(own) = own {
+                    file.name = own;
+                }
+                flow
+            }
+            files => answer::stored(ex, cx, &self.target.uri, files, None),
+        };
+        ex.log.upload = Some(Box::new(UploadRecord { files: stored, fields, dir }));
+        flow
     }
 
     /// Nothing is stored; the log gets what was to be.
     pub(super) fn refuse(&mut self, ex: &mut Exchange, cx: &mut Services, refusal: &Refusal) -> Flow {
         let flow = answer::refuse(ex, cx, refusal);
         let files = self.parts.iter().map(|part| Stored {
-            name: self.path_of(part),
+            name: path_of(&self.folders, part),
             size: part.size(),
             etag: ETag::new(0, 0, part.size(), 0),
             replaced: false,
@@ -136,18 +150,24 @@ impl Upload {
 
     /// The record of what was stored; the names stay.
     fn named(&mut self) -> Vec<Stored> {
-        let Naming { digests, etags, .. } = std::mem::take(&mut self.naming);
-        let files = self.parts.iter().zip(etags).zip(digests.unwrap_or_default());
-        files
-            .map(|((part, etag), digest)| Stored {
-                name: self.path_of(part),
-                size: part.size(),
-                etag,
-                replaced: !part.is_new(),
-                digest,
-                is_dated: part.is_dated,
-            })
-            .collect()
+        let Naming { digests, lock, versions, given, .. } = &mut self.naming;
+        let mut digests = digests.take().unwrap_or_default().into_iter();
+        (*lock, *versions, *given) = (None, None, 0);
+        // Who may still take the names back needs them.
+        let is_final = !self.rules.sync && self.own.is_empty();
+        let folders = &self.folders;
+        let files = self.parts.iter_mut().map(|part| Stored {
+            name: match is_final && part.folder.is_none() {
+                true => std::mem::take(&mut part.name),
+                false => path_of(folders, part),
+            },
+            size: part.size(),
+            etag: part.etag.unwrap_or_else(|| ETag::new(0, 0, part.size(), 0)),
+            replaced: !part.is_new(),
+            digest: digests.next().unwrap_or_default(),
+            is_dated: part.is_dated,
+        });
+        files.collect()
     }
 
     /// Whether the time of the turn is over, for one that does the same for one file after another.
@@ -207,7 +227,7 @@ impl Upload {
             }
             // What is there may change while the lock is waited for.
             let counted = std::mem::take(&mut self.naming.counted);
-            self.naming.lock = self.lock_quota(ex, cx, usage)?;
+            self.naming.lock = self.lock_quota(ex, cx, usage)?.map(Box::new);
             (self.naming.is_within_quota, self.naming.counted) = (true, counted);
         }
         self.make_places(ex, cx)?;
@@ -249,7 +269,7 @@ impl Upload {
         let mut paths = None;
         while self.naming.given < self.parts.len() {
             let etag = self.give_next(ex, cx, &mut paths)?;
-            self.naming.etags.push(etag);
+            self.parts[self.naming.given].etag = Some(etag);
             self.naming.given += 1;
             versions::end_wait(ex);
             // Earlier looks at files in this turn of the loop no longer hold: a request that waits behind this one must
@@ -268,18 +288,11 @@ impl Upload {
         paths: &mut Option<PathRules>,
     ) -> Result<ETag, Refusal> {
         let (at, alone) = (self.naming.given, self.parts.len() == 1);
-        let (which, name) = (self.parts[at].folder, self.parts[at].name.clone());
-        if !self.target_mut(which).is_at_its_path(&cx.now)? {
-            return Err(Refusal::new(Status::CONFLICT, "its folder was moved or removed meanwhile").of(&name));
-        }
-        self.check_locks(ex, cx, (which, &name))?;
-        if self.policy.conditional {
-            self.check_version(ex, cx, (which, &name))?;
-        }
-        let seen = match alone && self.policy.on_duplicate == Duplicate::Overwrite {
-            true => self.target_mut(which).stat_this_turn(&name, cx)?.map(|stat| stat.kind),
-            false => None,
-        };
+        // Lent, rather than copied for each file.
+        let name = std::mem::take(&mut self.parts[at].name);
+        let seen = self.look_again(ex, cx, (self.parts[at].folder, &name));
+        self.parts[at].name = name;
+        let seen = seen?;
         let etag = self.complete(ex, cx, at, seen)?;
         self.give_name(ex, cx, paths, if alone { Seen::Alone(seen) } else { Seen::Among })?;
         self.note_named(at);
@@ -295,6 +308,26 @@ impl Upload {
                 Ok(version(&stat))
             }
             _ => Ok(etag),
+        }
+    }
+
+    /// Checks what may have changed since the upload began. Gives what an only file that replaces finds in its place.
+    fn look_again(
+        &mut self,
+        ex: &mut Exchange,
+        cx: &mut Services,
+        (which, name): (Which, &[u8]),
+    ) -> Result<Option<FileKind>, Refusal> {
+        if !self.target_mut(which).is_at_its_path(&cx.now)? {
+            return Err(Refusal::new(Status::CONFLICT, "its folder was moved or removed meanwhile").of(name));
+        }
+        self.check_locks(ex, cx, (which, name))?;
+        if self.policy.conditional {
+            self.check_version(ex, cx, (which, name))?;
+        }
+        match self.parts.len() == 1 && self.policy.on_duplicate == Duplicate::Overwrite {
+            true => Ok(self.target_mut(which).stat_this_turn(name, cx)?.map(|stat| stat.kind)),
+            false => Ok(None),
         }
     }
 

@@ -68,7 +68,8 @@ impl Upload {
             return Ok(());
         }
         let prepared = cx.syncs.prepare(self.target.dir.as_fd());
-        self.prepared = Some(prepared.map_err(|e| Refusal::call("open()", &self.target.path, e))?);
+        let prepared = prepared.map_err(|e| Refusal::call("open()", &self.target.path, e))?;
+        self.prepared = Some(Box::new(prepared));
         Ok(())
     }
 
@@ -84,7 +85,7 @@ impl Upload {
             let dir = self.directories().nth(next).cloned();
             let Some(dir) = dir else { break };
             let begun = match self.prepared.take() {
-                Some(prepared) => Ok(cx.syncs.begin_prepared(prepared)),
+                Some(prepared) => Ok(cx.syncs.begin_prepared(*prepared)),
                 None => cx.syncs.begin_names([&dir]),
             };
             match begun {

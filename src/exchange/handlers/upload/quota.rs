@@ -22,7 +22,7 @@ const EMPTY: Usage = Usage::file(0);
 impl Upload {
     /// The quota has room for what is known to come, or there is no quota.
     pub fn is_admitted(&self) -> bool {
-        self.share.as_ref().is_none_or(QuotaShare::is_admitted)
+        self.share.as_ref().is_none_or(|share| share.is_admitted())
     }
 
     /// It needs no event to go on: it counts, parses, gives names, writes to the disk, or waits for the lock of a
@@ -75,7 +75,7 @@ impl Upload {
         cx: &mut Services,
         more: Usage,
     ) -> Result<Option<Replaced>, Refusal> {
-        let Some(share) = self.share.take().or_else(|| self.new_share()) else { return Ok(None) };
+        let Some(share) = self.share.take().map(|share| *share).or_else(|| self.new_share()) else { return Ok(None) };
         if sweep::is_reading(cx) {
             return Err(Refusal::later());
         }

@@ -9,10 +9,16 @@ use crate::http::reject::Reject;
 use crate::http::status::Status;
 use crate::sys::Errno;
 use std::borrow::Cow;
+use std::ops::Deref;
 
-/// A response other than success, with all that the log and the client are told.
+/// A response other than success, with all that the log and the client are told. Boxed: it is rare, and each call that
+/// may give one would make room for its hundred bytes.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Refusal {
+pub struct Refusal(Box<RefusalFacts>);
+
+/// What a [`Refusal`] says.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RefusalFacts {
     /// Of the response.
     pub status: Status,
     /// The sentence for the client.
@@ -29,10 +35,18 @@ pub struct Refusal {
     pub later: bool,
 }
 
+impl Deref for Refusal {
+    type Target = RefusalFacts;
+
+    fn deref(&self) -> &RefusalFacts {
+        &self.0
+    }
+}
+
 impl Refusal {
     /// Without details, logged at level error.
     pub fn new(status: Status, why: impl Into<Cow<'static, str>>) -> Refusal {
-        Refusal {
+        Refusal(Box::new(RefusalFacts {
             status,
             why: why.into(),
             name: Vec::new(),
@@ -40,33 +54,38 @@ impl Refusal {
             detail: String::new(),
             level: Level::Error,
             later: false,
-        }
+        }))
     }
 
     /// Adds what only the log says.
-    pub fn detail(self, detail: String) -> Refusal {
-        Refusal { detail, ..self }
+    pub fn detail(mut self, detail: String) -> Refusal {
+        self.0.detail = detail;
+        self
     }
 
     /// Names the directive: the response and the log mention it.
-    pub fn limit(self, directive: &'static str) -> Refusal {
-        Refusal { limit: directive, ..self }
+    pub fn limit(mut self, directive: &'static str) -> Refusal {
+        self.0.limit = directive;
+        self
     }
 
     /// Names the file; `name` must have been checked.
-    pub fn of(self, name: &[u8]) -> Refusal {
-        Refusal { name: name.to_vec(), ..self }
+    pub fn of(mut self, name: &[u8]) -> Refusal {
+        self.0.name = name.to_vec();
+        self
     }
 
     /// The same is tried again in another turn (see the field `later`).
     pub fn later() -> Refusal {
-        let refusal = Refusal::new(Status::SERVICE_UNAVAILABLE, "what is stored is being counted");
-        Refusal { later: true, ..refusal.limit("upload_quota") }
+        let mut refusal = Refusal::new(Status::SERVICE_UNAVAILABLE, "what is stored is being counted");
+        refusal.0.later = true;
+        refusal.limit("upload_quota")
     }
 
     /// It is to be expected: logged as a warning.
-    pub fn warns(self) -> Refusal {
-        Refusal { level: Level::Warn, ..self }
+    pub fn warns(mut self) -> Refusal {
+        self.0.level = Level::Warn;
+        self
     }
 
     /// RFC 9110 §13.1.
@@ -99,7 +118,9 @@ impl Refusal {
             _ => Level::Error,
         };
         let path: String = path.iter().flat_map(|b| std::ascii::escape_default(*b)).map(char::from).collect();
-        Refusal { level, ..Refusal::new(status, why).detail(format!("{call} \"{path}\" failed {e}")) }
+        let mut refusal = Refusal::new(status, why).detail(format!("{call} \"{path}\" failed {e}"));
+        refusal.0.level = level;
+        refusal
     }
 }
 

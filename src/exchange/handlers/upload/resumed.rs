@@ -24,6 +24,7 @@ use crate::services::Services;
 use crate::services::quotas::{Admission, Replaced, Usage};
 use crate::services::resumable::UploadId;
 use crate::sys::file;
+use crate::util::tail::Tail;
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
@@ -117,7 +118,7 @@ pub fn admit(ex: &mut Exchange, cx: &mut Services, wish: &Wish<'_>) -> Result<Ad
     rules::check_room(target.dir.as_fd(), rules.min_free, wish.size)?;
     let mut upload = Upload::new(ex, cx, rules, target, policy);
     upload.own.clone_from(&wish.parts);
-    upload.share = upload.new_share();
+    upload.share = upload.new_share().map(Box::new);
     let given = named.as_deref().or(wish.given);
     let name = match wish.role {
         // The name is checked when the whole is made.
@@ -203,7 +204,7 @@ pub fn admit_more(ex: &mut Exchange, cx: &mut Services, more: &More<'_>) -> Resu
     upload.own = vec![more.id];
     let Some(total) = more.total else { return Ok((Room::of(&upload), None)) };
     cx.resumable.ask_again(more.id);
-    upload.share = upload.new_share();
+    upload.share = upload.new_share().map(Box::new);
     if let Some(name) = more.name.filter(|_| upload.share.is_some()) {
         let there = match more.below {
             b"" => upload.target.stat(name)?,
@@ -387,7 +388,7 @@ fn find(
     cx: &mut Services,
     rules: &UploadSettings,
     named: bool,
-) -> Result<(TargetDir, Option<Vec<u8>>), Refusal> {
+) -> Result<(TargetDir, Option<Tail>), Refusal> {
     if rules.store == Store::Off {
         return Err(Refusal::new(Status::FORBIDDEN, "uploads are off here"));
     }

@@ -80,11 +80,11 @@ fn prepare(ex: &mut Exchange, cx: &mut Services) -> Result<Box<Upload>, Refusal>
         if let BodyLength::Known(length) = ex.request.head.body_length {
             rules::check_minimum_size(ex, length)?;
         }
-        let name = named.or(given);
+        let name = named.as_deref().or(given.as_deref());
         if name.is_none() && ex.request.head.body_length == BodyLength::None {
             return Err(Refusal::new(Status::BAD_REQUEST, "the request has neither a body nor a file name"));
         }
-        upload.open(ex, cx, &[], name.as_deref(), &kind)?;
+        upload.open(ex, cx, &[], name, &kind)?;
     }
     upload.claim(cx)?;
     Ok(upload)
@@ -148,7 +148,7 @@ fn assemble(
     (upload.form, upload.parts, upload.hold) = (form, Vec::with_capacity(1), hold);
     (upload.digests, upload.wanted) = (digests, wanted);
     let dirs = Usage::directories(upload.missing_directories());
-    (upload.share, upload.coming) = (upload.new_share(), Usage::file(length).plus(dirs));
+    (upload.share, upload.coming) = (upload.new_share().map(Box::new), Usage::file(length).plus(dirs));
     Ok(upload)
 }
 

@@ -13,7 +13,6 @@ use super::temp_file::{ByName, Part};
 use crate::config::settings::upload::{Duplicate, UploadSettings};
 use crate::exchange::Exchange;
 use crate::exchange::handlers::versions::{self, Versions};
-use crate::http::etag::ETag;
 use crate::http::header::HeaderId;
 use crate::http::request_head::RequestHead;
 use crate::io::make_path::NewDirectories;
@@ -25,13 +24,13 @@ use crate::services::syncs::{Prepared, Sync};
 use crate::services::temp_names::{Left, TempNames};
 use crate::sys::Errno;
 use crate::sys::file::Stat;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::AsFd;
 use std::rc::Rc;
 
 pub use super::temp_file::Which;
 
-/// An upload whose body is arriving.
+/// An upload whose body is arriving. What few of them have is boxed: beyond 1032 bytes the allocator has no short way.
 pub struct Upload {
     /// The settings of its location.
     pub(super) rules: Rc<UploadSettings>,
@@ -40,7 +39,7 @@ pub struct Upload {
     /// The directories below it that names of files contain.
     pub(super) folders: Vec<Folder>,
     /// Where they are in it, by their paths.
-    pub(super) folder_at: HashMap<Rc<[u8]>, usize>,
+    pub(super) folder_at: BTreeMap<Rc<[u8]>, usize>,
     /// None: the body is the file.
     pub(super) form: Option<Box<Form>>,
     /// Its body is a form, also while that is read.
@@ -62,7 +61,7 @@ pub struct Upload {
     /// upload_sync: how far writing to the disk has come.
     pub(super) writing: Writing,
     /// upload_sync: what writing the name to the disk needs.
-    pub(super) prepared: Option<Prepared>,
+    pub(super) prepared: Option<Box<Prepared>>,
     /// The body is complete, and the files get their names; or these are taken back.
     pub(super) naming: Naming,
     /// Names are being taken back.
@@ -72,7 +71,7 @@ pub struct Upload {
     /// Directories that were made for the files, which may still be refused.
     pub(super) made: NewDirectories,
     /// The share of the quota, if there is one.
-    pub(super) share: Option<QuotaShare>,
+    pub(super) share: Option<Box<QuotaShare>>,
     /// What is known to come, and what it replaces.
     pub(super) coming: Usage,
     /// What is freed by replacing files.
@@ -106,7 +105,7 @@ impl Upload {
             rules,
             target,
             folders: Vec::new(),
-            folder_at: HashMap::new(),
+            folder_at: BTreeMap::new(),
             form: None,
             is_form: false,
             parts: Vec::new(),
@@ -130,12 +129,6 @@ impl Upload {
             own: Vec::new(),
         }
     }
-
-    /// The path of a file relative to the directory of the request.
-    pub fn path_of(&self, part: &Part) -> Vec<u8> {
-        let folder = part.folder.and_then(|at| self.folders.get(at));
-        [folder.map_or(&b""[..], |folder| &folder.path), &part.name].concat()
-    }
 }
 
 impl Drop for Upload {
@@ -155,11 +148,14 @@ impl Drop for Upload {
 }
 
 /// How far the end of an upload has come: its files get their names ([`super::finish`]).
+///
+/// Its sets are trees, since most uploads have one file, and leave them empty: an empty tree costs nothing to make, an
+/// empty hash table is keyed.
 #[derive(Default)]
 pub struct Naming {
     /// It has begun, and continues in a later turn.
     pub(super) is_begun: bool,
-    /// The digests that are wanted, file by file: every announced digest matches.
+    /// The digests that are wanted, file by file: every announced digest matches. Empty if none is wanted.
     pub(super) digests: Option<Vec<Vec<u8>>>,
     /// Files whose names are chosen.
     pub(super) chosen: usize,
@@ -168,19 +164,17 @@ pub struct Naming {
     /// The quota has room for them; with the lock of one that other processes share.
     pub(super) is_within_quota: bool,
     /// Held until the names are given.
-    pub(super) lock: Option<QuotaLock>,
+    pub(super) lock: Option<Box<QuotaLock>>,
     /// The versions that the request names, locked; Some from before the first name is given.
     pub(super) versions: Option<Versions>,
     /// The directories and names that files wanted so far, where these replace others.
-    pub(super) wanted: HashSet<(Which, Vec<u8>)>,
+    pub(super) wanted: BTreeSet<(Which, Vec<u8>)>,
     /// The same files as they are once they have their names, by those without what a file system may ignore.
-    pub(super) named: HashMap<Vec<u8>, Vec<Stat>>,
+    pub(super) named: BTreeMap<Vec<u8>, Vec<Stat>>,
     /// By directory and name: the numbers that were added to names.
     pub(super) numbers: ByName<u32>,
     /// Files that have their names, and their versions. The names are kept once all have theirs.
     pub(super) given: usize,
-    /// Of the files that have their names.
-    pub(super) etags: Vec<ETag>,
 }
 
 /// What the files take, and what they replace, as far as it was counted.
@@ -191,7 +185,7 @@ pub struct Counted {
     /// What they take, and what they replace.
     pub(super) usage: (Usage, Usage),
     /// The directories and names of those that were counted.
-    pub(super) names: HashSet<(Which, Vec<u8>)>,
+    pub(super) names: BTreeSet<(Which, Vec<u8>)>,
 }
 
 /// Names that are being taken back.
@@ -213,7 +207,7 @@ pub enum Because {
 impl Naming {
     /// No file keeps a name: other processes have the room.
     pub fn leave_quota(&mut self) {
-        self.lock.take().into_iter().for_each(QuotaLock::take_back);
+        self.lock.take().into_iter().for_each(|lock| lock.take_back());
     }
 }
 
@@ -272,6 +266,12 @@ pub struct Folder {
     pub path: Rc<[u8]>,
     /// Its directory, which may have to be made.
     pub target: TargetDir,
+}
+
+/// The path of a file relative to the directory of the request.
+pub fn path_of(folders: &[Folder], part: &Part) -> Vec<u8> {
+    let folder = part.folder.and_then(|at| folders.get(at));
+    [folder.map_or(&b""[..], |folder| &folder.path), &part.name].concat()
 }
 
 /// The directory; a free function, so that the parts of an [`Upload`] can be changed meanwhile.

@@ -6,7 +6,7 @@
 
 use super::name::{Manner, Names};
 use super::refusal::Refusal;
-use super::target_path::{self, NUL, TargetKind, TargetPath, c_path};
+use super::target_path::{self, NUL, TargetKind, TargetPath, c_path, c_string};
 use crate::config::settings::upload::{NameRule, Store, UploadSettings};
 use crate::config::value::Mode;
 use crate::exchange::Exchange;
@@ -22,6 +22,7 @@ use crate::services::{Services, temp_names};
 use crate::sys::Errno;
 use crate::sys::file::{self, FileKind, Follow, O_DIRECTORY, O_PATH, Stat};
 use crate::util::clean_path::has_parent;
+use crate::util::tail::Tail;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
@@ -59,7 +60,7 @@ pub struct TargetDir {
     /// The quota area, if there is one.
     pub area: Option<Rc<Area>>,
     /// The last look: the time, the name, the file that had it.
-    seen: Option<(u64, CString, Option<Stat>)>,
+    seen: Option<(u64, Tail, Option<Stat>)>,
 }
 
 /// Finds the directory, and the file's name if the URI gives one.
@@ -68,7 +69,7 @@ pub fn find(
     cx: &mut Services,
     rules: &UploadSettings,
     wanted: TargetKind,
-) -> Result<(TargetDir, Option<Vec<u8>>), Refusal> {
+) -> Result<(TargetDir, Option<Tail>), Refusal> {
     let (split, base) = target_path::find(wanted, ex, cx, rules)?;
     let whole = &split.path[split.trusted..];
     let rest = &whole[whole.iter().position(|b| *b != b'/').unwrap_or(whole.len())..];
@@ -80,23 +81,22 @@ pub fn find(
     cx.hidden_dirs.used(&split.path);
     let resolve = symlinks::beneath(&ex.location().settings.files.symlinks);
     let counted = rules.quota.map(|_| quota_area(&base, &split, resolve, names, cx));
-    let (area, whole) = (counted.transpose()?, Rc::<[u8]>::from(&split.path[..]));
-    let trusted = &split.path[..split.trusted];
+    let (area, way_begins) = (counted.transpose()?, split.path.len() - rest.len());
     let target = |way: &[u8], (dir, missing): (Rc<OwnedFd>, Vec<CString>), uri: Vec<u8>| TargetDir {
         dir,
         missing,
         resolve,
         uri,
-        path: whole.clone(),
-        whole: whole.clone(),
+        path: split.path.clone(),
+        whole: split.path.clone(),
         area_ends: split.area,
-        at: DirPath::new(trusted, way, &cx.now),
+        at: DirPath::within(&split.path, split.trusted, way_begins..way_begins + way.len(), &cx.now),
         area: area.clone(),
         seen: None,
     };
     let uri = &ex.route.uri[..];
     let open = |rel: &[u8]| descend(&base, rel, &split.path, rules.create_path, resolve, names);
-    let cut = memchr::memrchr(b'/', rest).map_or(0, |at| at + 1);
+    let cut = rest.iter().rposition(|b| *b == b'/').map_or(0, |at| at + 1);
     let (parent, name) = rest.split_at(cut);
     if name.is_empty() {
         return match wanted {
@@ -114,7 +114,7 @@ pub fn find(
     }
     let mut found = target(parent, open(parent)?, parent_of(uri));
     if found.stat_this_turn(name, cx)?.is_none_or(|stat| stat.kind != FileKind::Dir) {
-        return Ok((found, Some(name.to_vec())));
+        return Ok((found, Some(Tail::of(&split.path, name))));
     }
     // A body without a name of its own gets one in the directory, but only if the client names the directory.
     match wanted {
@@ -224,7 +224,7 @@ fn descend(
     let mut missing = Vec::new();
     for component in rest.rsplit(|b| *b == b'/').filter(|name| !name.is_empty()) {
         names.check(component).map_err(|why| Refusal::new(Status::BAD_REQUEST, why).detail("a directory".into()))?;
-        missing.push(c_path(component)?);
+        missing.push(c_string(component)?);
     }
     missing.reverse();
     if missing.len() > MOST_MISSING {
@@ -269,13 +269,12 @@ impl TargetDir {
     /// [`TargetDir::stat`], asked once a turn for the same name.
     pub fn stat_this_turn(&mut self, name: &[u8], cx: &Services) -> Result<Option<Stat>, Refusal> {
         if let Some((moment, seen, stat)) = &self.seen
-            && (*moment, seen.to_bytes()) == (cx.now.epoch, name)
+            && (*moment, &**seen) == (cx.now.epoch, name)
         {
             return Ok(*stat);
         }
-        let name = c_path(name)?;
-        let stat = self.stat_named(&name)?;
-        self.seen = Some((cx.now.epoch, name, stat));
+        let stat = self.stat(name)?;
+        self.seen = Some((cx.now.epoch, Tail::of(&self.whole, name), stat));
         Ok(stat)
     }
 
@@ -291,7 +290,7 @@ impl TargetDir {
         let (dir, missing) = match self.missing.is_empty() {
             true => descend(&self.dir, rel, &self.path, true, self.resolve, names)?,
             false => {
-                let more = rel.split(|b| *b == b'/').filter(|part| !part.is_empty()).map(c_path);
+                let more = rel.split(|b| *b == b'/').filter(|part| !part.is_empty()).map(c_string);
                 (self.dir.clone(), self.missing.iter().cloned().map(Ok).chain(more).collect::<Result<_, _>>()?)
             }
         };

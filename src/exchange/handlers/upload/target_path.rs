@@ -12,6 +12,7 @@ use crate::exchange::paths::{self, Mapped};
 use crate::exchange::{Exchange, variables};
 use crate::http::status::Status;
 use crate::services::Services;
+use crate::sys::file::{self, CPath};
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -31,7 +32,7 @@ pub enum TargetKind {
 #[derive(Debug, PartialEq, Eq)]
 pub struct TargetPath {
     /// The path in the file system.
-    pub path: Vec<u8>,
+    pub path: Rc<[u8]>,
     /// Bytes of `path`; links in these are followed.
     pub trusted: usize,
     /// Where the location's area ends: its directory, or the store.
@@ -55,7 +56,7 @@ pub fn split(
             }
         };
         let template = &location.settings.files.root;
-        let path = ex.route.path.clone();
+        let path: Rc<[u8]> = Rc::from(&ex.route.path[..]);
         // The alias of a regex location is a whole path, with captures.
         let whole = location.settings.files.alias == Some(u32::MAX);
         let mut base = None;
@@ -87,14 +88,14 @@ pub fn split(
         return Err(Refusal::new(Status::NOT_FOUND, "the URI names nothing here"));
     };
     if let Some((path, area)) = begun_target::find(ex, cx, store, &below) {
-        return Ok((TargetPath { trusted: trusted(store, &path), path, area }, None));
+        return Ok((TargetPath { trusted: trusted(store, &path), path: path.into(), area }, None));
     }
     let mut path = expanded(store, ex, cx)?;
     let trusted = if store.constant().is_some() { path.len() } else { trusted(store, &path) };
     path.push(b'/');
     let area = path.len();
     path.extend_from_slice(&below);
-    Ok((TargetPath { path, trusted, area }, None))
+    Ok((TargetPath { path: path.into(), trusted, area }, None))
 }
 
 /// The value of an upload_store. A path that is spelled out has been made absolute while loading; one that begins with
@@ -218,7 +219,7 @@ pub fn trusted(template: &Template, path: &[u8]) -> usize {
 
 /// The path of the request's URI here, whether or not it exists.
 pub fn path(ex: &mut Exchange, cx: &mut Services, rules: &UploadSettings) -> Result<Vec<u8>, Refusal> {
-    Ok(split(ex, cx, rules)?.0.path)
+    Ok(split(ex, cx, rules)?.0.path.to_vec())
 }
 
 /// The sentence of a 400 for a path that no system call could take.
@@ -228,8 +229,16 @@ pub const NUL: &str = "the path holds a NUL";
 ///
 /// # Errors
 /// 400: it holds a NUL.
-pub fn c_path(path: &[u8]) -> Result<CString, Refusal> {
-    CString::new(path).map_err(|_| Refusal::new(Status::BAD_REQUEST, NUL))
+pub fn c_path(path: &[u8]) -> Result<CPath, Refusal> {
+    CPath::new(path).map_err(|_| Refusal::new(Status::BAD_REQUEST, NUL))
+}
+
+/// [`c_path`], to be kept.
+///
+/// # Errors
+/// As there.
+pub fn c_string(path: &[u8]) -> Result<CString, Refusal> {
+    file::c_string(path).map_err(|_| Refusal::new(Status::BAD_REQUEST, NUL))
 }
 
 #[cfg(test)]

@@ -2,11 +2,12 @@
 //! not appear before it is complete and dropping it leaves nothing.
 
 use super::digest::Digests;
+use crate::http::etag::ETag;
 use crate::io::open;
 use crate::services::temp_names::{Left, TempNames};
 use crate::sys::Errno;
 use crate::sys::file::{self, Follow, O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR, O_TMPFILE, Rename, Stat, Unlink};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
@@ -19,7 +20,7 @@ const READ_BACK: u64 = 4 << 20;
 /// Which of an upload's directories: the request's own, or the folder of this index.
 pub type Which = Option<usize>;
 /// What is known of files by their directories and names.
-pub type ByName<T> = HashMap<(Which, Vec<u8>), T>;
+pub type ByName<T> = BTreeMap<(Which, Vec<u8>), T>;
 
 /// One file of an upload, from its first byte until it has a name.
 pub struct Part {
@@ -50,6 +51,8 @@ pub struct Part {
     pub durable: bool,
     /// The name that it got.
     given: Option<Given>,
+    /// The version that it had when it got its name.
+    pub etag: Option<ETag>,
     /// The name that another request gave it: it gets that back if it loses the one that it got.
     origin: Option<(Rc<OwnedFd>, CString)>,
 }
@@ -59,8 +62,8 @@ enum Given {
     Free(CString),
     /// The old file has the new one's hidden name.
     Exchanged(CString),
-    /// The old file is gone, unless it got a second name before.
-    Replaced(CString, Option<Temporary>),
+    /// The old file is gone, unless it got a second name before: then the name can be given back to it.
+    Replaced(Option<(CString, Temporary)>),
 }
 
 enum Content {
@@ -123,6 +126,7 @@ impl Part {
             is_dated: false,
             durable: false,
             given: None,
+            etag: None,
             origin: None,
         }
     }
@@ -145,7 +149,7 @@ impl Part {
             temporary.gone = true;
             left.add_file((temporary.dir.clone(), std::mem::take(&mut temporary.name)));
         }
-        if let Some(Given::Replaced(_, Some(old))) = &mut self.given
+        if let Some(Given::Replaced(Some((_, old)))) = &mut self.given
             && !old.gone
         {
             old.gone = true;
@@ -364,7 +368,7 @@ impl Part {
         let old = if self.durable && temp_names.is_kept() { keep_old(dir, name, temp_names) } else { None };
         self.rename(dir, name, Rename::Replace, temp_names)?;
         self.keep();
-        self.given = Some(Given::Replaced(name.to_owned(), old));
+        self.given = Some(Given::Replaced(old.map(|old| (name.to_owned(), old))));
         Ok(())
     }
 
@@ -385,15 +389,17 @@ impl Part {
     /// by now.
     pub fn take_back(&mut self, dir: &Rc<OwnedFd>, temp_names: &mut TempNames) -> bool {
         let (Some(given), Some(fd)) = (self.given.take(), self.fd()) else { return false };
-        let (Given::Free(name) | Given::Exchanged(name) | Given::Replaced(name, _)) = &given;
+        let (Given::Free(name) | Given::Exchanged(name) | Given::Replaced(Some((name, _)))) = &given else {
+            return false;
+        };
         if !file::has_name(fd, Some(dir.as_fd()), name, Follow::No).unwrap_or(false) {
             return false;
         }
         match given {
             Given::Free(name) => self.unname(dir, &name, temp_names).is_ok(),
             Given::Exchanged(name) => self.rename(dir, &name, Rename::Exchange, temp_names).is_ok(),
-            Given::Replaced(_, None) => false,
-            Given::Replaced(name, Some(mut old)) => {
+            Given::Replaced(None) => false,
+            Given::Replaced(Some((name, mut old))) => {
                 if let Some((home, hidden)) = &self.origin {
                     if file::link_at(Some(dir.as_fd()), &name, Some(home.as_fd()), hidden).is_err() {
                         return false;

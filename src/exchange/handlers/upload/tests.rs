@@ -77,3 +77,11 @@ impl Drop for Scratch {
         let _ = fs::remove_dir_all(&self.path);
     }
 }
+
+/// glibc keeps chunks of up to 1032 bytes by thread; a larger one took 500 instructions of each upload.
+#[test]
+fn an_upload_is_small_enough_for_the_short_way_of_the_allocator() {
+    let (upload, part) = (size_of::<super::state::Upload>(), size_of::<super::temp_file::Part>());
+    println!("{upload} bytes of an upload, {part} of a file of it");
+    assert!(upload <= 1032 && part <= 1032, "{upload} bytes of an upload, {part} of a file of it");
+}

@@ -62,7 +62,7 @@ enum Failed {
     /// A system call failed.
     Call(&'static str, Errno),
     /// The quota is exceeded.
-    Refused(Box<Refusal>),
+    Refused(Refusal),
     /// The directory is elsewhere by now.
     Moved,
     /// A WebDAV lock of another client covers the name.
@@ -71,7 +71,7 @@ enum Failed {
 
 impl From<Refusal> for Failed {
     fn from(refusal: Refusal) -> Failed {
-        Failed::Refused(Box::new(refusal))
+        Failed::Refused(refusal)
     }
 }
 
@@ -129,7 +129,7 @@ fn report(ex: &Exchange, cx: &mut Services, path: &[u8], failed: Failed) {
             ex.report(cx, Level::Error, format_args!("\"{path}\" is locked by a client, response not stored"));
         }
         Failed::Refused(refusal) => {
-            let Refusal { why, detail, level, .. } = &*refusal;
+            let (why, detail, level) = (&refusal.why, &refusal.detail, &refusal.level);
             let between = if detail.is_empty() { "" } else { ": " };
             ex.report(
                 cx,
