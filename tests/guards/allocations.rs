@@ -278,7 +278,7 @@ fn a_passed_request_takes_few_allocations() {
         "location / { proxy_pass http://u; proxy_http_version 1.1; proxy_set_header Connection \"\"; }".to_owned();
     // An application may not run what clients store, so that is looked up as well.
     let gateway = format!("location / {{ fastcgi_pass u; {params} }} location /put/ {{ dav_methods PUT; }}");
-    for (name, server, answer, most) in [("HTTP", proxy, http, 2), ("FastCGI", gateway, fastcgi, 7)] {
+    for (name, server, answer, most) in [("HTTP", proxy, http, 1), ("FastCGI", gateway, fastcgi, 6)] {
         let upstream = Upstream::new(answer);
         let addr = upstream.listener.local_addr().expect("bound");
         let group = format!("upstream u {{ server {addr}; keepalive 4; keepalive_requests 1000000; }}");

@@ -6,6 +6,7 @@ use crate::http::header::HeaderId;
 use std::cmp::Ordering;
 
 /// Sorted once: comparing a thousand fields with thousands of options would take milliseconds.
+#[derive(Default)]
 pub struct ConnectionOptions<'a>(Vec<&'a [u8]>);
 
 impl<'a> ConnectionOptions<'a> {

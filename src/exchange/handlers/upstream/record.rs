@@ -59,10 +59,15 @@ impl ReceivedHead {
         self.head.value(&self.bytes, id)
     }
 
-    /// The options of its Connection fields.
+    /// The options of its Connection fields, but for a plain `keep-alive`: Keep-Alive is passed on in no case, and to
+    /// list and sort that one option took 600 instructions of each response.
     pub fn connection_options(&self) -> ConnectionOptions<'_> {
-        let fields = self.fields().filter(|(field, ..)| field.id == HeaderId::Connection);
-        ConnectionOptions::of(fields.map(|(.., value)| value))
+        let mut values = self.fields().filter(|(field, ..)| field.id == HeaderId::Connection).map(|(.., value)| value);
+        match (values.next(), values.next()) {
+            (None, _) => ConnectionOptions::default(),
+            (Some(one), None) if one.eq_ignore_ascii_case(b"keep-alive") => ConnectionOptions::default(),
+            (first, second) => ConnectionOptions::of(first.into_iter().chain(second).chain(values)),
+        }
     }
 
     /// All fields with their names and values.

@@ -282,7 +282,7 @@ fn answer(request: &mut UpstreamRequest, received: &ReceivedHead, ex: &mut Excha
         }
         match field.id {
             HeaderId::ContentType => {
-                ex.response.content_type = ContentType::Shared(clean(value).into());
+                ex.response.content_type = ContentType::Shared(ex.spare.share_type(&clean(value)));
                 // The response that redirected here by X-Accel-Redirect had another type.
                 ex.route.kept.content_type = None;
             }

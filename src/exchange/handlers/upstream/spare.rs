@@ -22,6 +22,7 @@ pub struct Spare {
     request: Vec<u8>,
     pairs: Vec<u8>,
     programs: Programs,
+    kind: Option<Rc<[u8]>>,
 }
 
 /// Empties a buffer, and frees it if it is too large to keep.
@@ -105,6 +106,16 @@ impl Spare {
     /// Moves `head` into an `Rc`, reusing a kept one.
     pub fn share_head(&mut self, head: ReceivedHead) -> Rc<ReceivedHead> {
         shared(self.head.take(), head)
+    }
+
+    /// A media type as a response keeps it: that of the last response, if it is the same.
+    pub fn share_type(&mut self, kind: &[u8]) -> Rc<[u8]> {
+        if let Some(last) = self.kind.as_ref().filter(|last| ***last == *kind) {
+            return last.clone();
+        }
+        let kind: Rc<[u8]> = kind.into();
+        self.kind = Some(kind.clone()).filter(|kind| kind.len() <= MAX_KEPT);
+        kind
     }
 
     /// A buffer for the bytes of a response head.
