@@ -12,7 +12,6 @@ use crate::http::signed_link::Link;
 use crate::http::status::Status;
 use crate::http::uri::split_args;
 use crate::services::quotas::Admission;
-use crate::util::reuse::emptied;
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -133,12 +132,11 @@ pub struct RouteHistory {
 impl RouteHistory {
     /// Forgets it; keeps the capacity of its buffers.
     fn clear(&mut self) {
-        *self = RouteHistory {
-            first: emptied(&mut self.first, Vec::clear),
-            before: emptied(&mut self.before, Vec::clear),
-            spelled: emptied(&mut self.spelled, Vec::clear),
-            ..RouteHistory::default()
-        };
+        let RouteHistory { home, is_named, first, before, spelled } = self;
+        (*home, *is_named) = Default::default();
+        first.clear();
+        before.clear();
+        spelled.clear();
     }
 
     /// A URI begins, at the server's script.
@@ -192,7 +190,9 @@ pub struct PageFields {
 impl PageFields {
     /// Leaves nothing to the page; keeps the capacity of its buffer.
     fn clear(&mut self) {
-        *self = PageFields { fields: emptied(&mut self.fields, Fields::clear), ..PageFields::default() };
+        let PageFields { fields, location, content_type, charset } = self;
+        fields.clear();
+        (*location, *content_type, *charset) = Default::default();
     }
 
     /// Nothing is left to the page.
@@ -284,18 +284,58 @@ impl RouteState {
 
     /// Forgets the request; keeps the capacity of its buffers.
     pub fn clear(&mut self) {
-        *self = RouteState {
-            uri: emptied(&mut self.uri, Vec::clear),
-            args: emptied(&mut self.args, Vec::clear),
-            host: emptied(&mut self.host, Vec::clear),
-            path: emptied(&mut self.path, Vec::clear),
-            index: emptied(&mut self.index, Vec::clear),
-            subject: emptied(&mut self.subject, Vec::clear),
-            user: emptied(&mut self.user, UserValues::clear),
-            history: emptied(&mut self.history, RouteHistory::clear),
-            kept: emptied(&mut self.kept, PageFields::clear),
-            ..RouteState::default()
-        };
+        // In place, and by a list of all fields: to make an empty one and to move it here took 400 instructions more
+        // for each request.
+        let RouteState {
+            server,
+            location,
+            method,
+            uri,
+            args,
+            supposed,
+            host,
+            path,
+            index,
+            subject,
+            groups,
+            user,
+            depth,
+            internal,
+            rewritten,
+            broke,
+            args_set,
+            uri_changed,
+            history,
+            effort,
+            evaluation_failed,
+            behind_alias,
+            own_name,
+            redirects,
+            subrequest_saw_uri,
+            authenticated,
+            error_page,
+            exempted,
+            method_refused,
+            last_page,
+            kept,
+            form_action,
+            sent_form,
+            quota,
+            version_due,
+            link,
+            begun_at,
+            unfinished,
+        } = self;
+        [uri, args, host, path, index, subject].into_iter().for_each(Vec::clear);
+        user.clear();
+        history.clear();
+        kept.clear();
+        (*server, *location, *method, *groups, *depth) = Default::default();
+        (*internal, *rewritten, *broke, *args_set, *uri_changed) = Default::default();
+        (*evaluation_failed, *behind_alias, *redirects, *subrequest_saw_uri, *authenticated) = Default::default();
+        (*error_page, *exempted, *method_refused, *last_page, *version_due) = Default::default();
+        (*supposed, *own_name, *form_action, *sent_form, *link, *begun_at) = Default::default();
+        (*effort, *quota, *unfinished) = Default::default();
     }
 }
 

@@ -111,7 +111,7 @@ macro_rules! names {
 
 impl HeaderId {
     /// The id of a field name, in any case. The length decides first, then eight bytes at either end, which are the
-    /// whole name up to sixteen: two comparisons of a word for each known name of that length.
+    /// whole name up to sixteen: two comparisons of a word for each known name of that length, the frequent ones first.
     pub fn of(name: &[u8]) -> HeaderId {
         use HeaderId::*;
         let rows: &[KnownName] = match name.len() {
@@ -121,12 +121,12 @@ impl HeaderId {
             5 => names![(b"range", Range), (b"depth", Depth), (b"x-pad", XPad)],
             6 => names![
                 (b"accept", Accept),
+                (b"server", Server),
                 (b"cookie", Cookie),
                 (b"expect", Expect),
                 (b"origin", Origin),
                 (b"pragma", Pragma),
                 (b"prefer", Prefer),
-                (b"server", Server),
                 (b"status", Status)
             ],
             7 => names![
@@ -150,16 +150,16 @@ impl HeaderId {
             11 => names![(b"destination", Destination), (b"repr-digest", ReprDigest), (b"content-md5", ContentMd5)],
             12 => names![(b"content-type", ContentType)],
             13 => names![
-                (b"if-none-match", IfNoneMatch),
+                (b"last-modified", LastModified),
                 (b"cache-control", CacheControl),
+                (b"accept-ranges", AcceptRanges),
+                (b"if-none-match", IfNoneMatch),
                 (b"authorization", Authorization),
                 (b"content-range", ContentRange),
                 (b"upload-length", UploadLength),
                 (b"upload-offset", UploadOffset),
                 (b"tus-resumable", TusResumable),
-                (b"upload-concat", UploadConcat),
-                (b"last-modified", LastModified),
-                (b"accept-ranges", AcceptRanges)
+                (b"upload-concat", UploadConcat)
             ],
             14 => names![
                 (b"content-length", ContentLength),

@@ -45,6 +45,10 @@ pub(in crate::http) struct Plain {
 #[inline]
 pub(in crate::http) fn plain(buf: &[u8], start: usize) -> Option<Plain> {
     let rest = buf.get(start..)?;
+    // The empty line at the end: what follows it is no name.
+    if rest.first() == Some(&b'\r') {
+        return None;
+    }
     let name = colon(rest)?;
     let id = HeaderId::of(&rest[..name]);
     // A known name is a token.
