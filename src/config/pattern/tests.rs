@@ -358,13 +358,13 @@ const PARTS_OF_SUBJECTS: &[&str] = &[
 
 /// A list for a round: every hundredth is long.
 fn random_list(random: &mut Random, round: usize) -> Vec<(Pattern, usize)> {
-    let len = if round % 100 == 0 { 600 } else { 1 + random.below(12) };
+    let len = if round.is_multiple_of(100) { 600 } else { 1 + random.below(12) };
     (0..len)
         .map(|at| {
             let case = if random.below(3) == 0 { Case::Insensitive } else { Case::Sensitive };
             // Long lists match late or not at all; every second one has no text that distinguishes its patterns.
             let source = match len > 100 {
-                true if round % 200 == 0 => format!("/p{at}/"),
+                true if round.is_multiple_of(200) => format!("/p{at}/"),
                 true => format!("^/?[a-z]+/+p[0-9]{{{},}}x?(/|$)", at % 7),
                 false => random.of(LISTED).to_owned(),
             };

@@ -272,7 +272,7 @@ impl TransferChecks {
         if self.check_replaced(ex, cx).map_err(After::Failed)? {
             return Ok(false);
         }
-        self.lock(ex, cx).map_err(|refusal| After::Refused(refusal))
+        self.lock(ex, cx).map_err(After::Refused)
     }
 
     /// The copy is about to replace a tree, which may have got new entries since it was checked. True: it is being

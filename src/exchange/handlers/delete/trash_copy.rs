@@ -260,8 +260,7 @@ mod tests {
             fs::rename(f.with_file_name("new"), f).expect("renamed");
         };
         let written = |f: &Path| fs::write(f, "longer than it was").expect("written");
-        let changes: [(&dyn Fn(&Path), &str); 2] = [(&replaced, "second version"), (&written, "longer than it was")];
-        for (change, content) in changes {
+        for (change, content) in [(replaced as fn(&Path), "second version"), (written, "longer than it was")] {
             let (scratch, removed) = trashed(change);
             assert_eq!(removed, Err(Errno::EBUSY), "{content}");
             assert_eq!(fs::read_to_string(scratch.path().join("f")).expect("it is there"), content);
