@@ -131,9 +131,9 @@ fn ask(stream: &mut TcpStream, path: &str, fields: &str) -> String {
     }
 }
 
-/// System calls from the reading of a request to that of the next: what a quarter of them needs at most. On a slow machine
-/// others wait for a full socket, look again at a file that was looked at too long ago, or are woken by a timer; what
-/// each request costs is in the cheap ones too.
+/// System calls from the reading of a request to that of the next: what a quarter of them needs at most. On a slow
+/// machine others wait for a full socket, look again at a file that was looked at too long ago, or are woken by a
+/// timer; what each request costs is in the cheap ones too.
 fn calls_of_one(calls: &[&str], method: &str) -> usize {
     let reads = |call: &&str| call.starts_with("recv") && call.contains(&format!("\"{method} "));
     let begins: Vec<usize> = (0..calls.len()).filter(|&at| reads(&calls[at])).collect();

@@ -99,9 +99,9 @@ fn clients_go_on_over_a_reload_a_quit_and_a_kill() {
     if skip_on_nginx("uploads") {
         return;
     }
-    // A rate that leaves a middle. The four requests of `parallel` are joined by a fifth that the client does not repeat:
-    // they take half a minute, so that SIGKILL meets them on any machine, and no QUIT waits for them, which would end the
-    // server just as the fifth is sent.
+    // A rate that leaves a middle. The four requests of `parallel` are joined by a fifth that the client does not
+    // repeat: they take half a minute, so that SIGKILL meets them on any machine, and no QUIT waits for them, which
+    // would end the server just as the fifth is sent.
     for (name, how, stored, rate, quits) in [
         ("tus.cjs", "pieces", "pieces.bin", "1m", true),
         ("tus.cjs", "parallel", "parallel.bin", "60k", false),
