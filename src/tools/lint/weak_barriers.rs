@@ -31,14 +31,6 @@ pub const RULES: &[Rule] = &[
         check: insecure_cookie,
     },
     Rule {
-        code: "W191",
-        title: "the server runs as root",
-        page: "With `user root` a fault in the server, or in a program that it runs, is one with all rights, and every file of the \
-               machine can be sent. Name a user of its own: `user www-data;`.",
-        about: &["user"],
-        check: as_root,
-    },
-    Rule {
         code: "W354",
         title: "satisfy any with one check, which has no effect",
         page: "`satisfy any` lets in who passes one of several checks. Where there is a password alone and no `allow` or `deny`, \
@@ -48,13 +40,6 @@ pub const RULES: &[Rule] = &[
         check: one_check,
     },
 ];
-
-fn as_root(cx: &RuleContext, found: &mut Vec<Finding>) {
-    if let Some(word) = cx.d.args.first().filter(|word| cx.is("user") && (word.is("root") || word.is("0"))) {
-        let message = "requests are answered with the rights of root";
-        found.push(Finding::new(word.span, message, "name a user of its own: user www-data;"));
-    }
-}
 
 fn guessed(cx: &RuleContext, found: &mut Vec<Finding>) {
     const WORDS: [&str; 9] = ["1", "yes", "true", "on", "ok", "admin", "root", "y", "allow"];

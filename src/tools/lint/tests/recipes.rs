@@ -206,7 +206,6 @@ fn a_limit_that_meets_others_than_it_is_meant_for_is_found() {
 #[test]
 fn what_no_request_is_meant_to_get_is_found() {
     check(&[
-        ("W191", "user root; http { server { listen 80; } }", "user www-data; http { server { listen 80; } }"),
         ("W101", &plain("if ($request_uri ~ /to/(.*)) { set $a b; } location /p/ { proxy_pass http://$1; }"), ""),
         ("W101", &plain("rewrite ^/p/(.+)$ /q last; location /q { proxy_pass http://$1/; }"), ""),
     ]);
