@@ -373,12 +373,17 @@ fn random_list(random: &mut Random, round: usize) -> Vec<(Pattern, usize)> {
         .collect()
 }
 
+/// The beginning of a list, for messages.
+fn shown(list: &[(Pattern, usize)]) -> Vec<Cow<'_, str>> {
+    list.iter().map(|(pattern, _)| pattern.source()).take(12).collect()
+}
+
 /// The first match of a pass over the list is that of its patterns one after the other.
 fn compare_first(set: Option<&PatternSet>, list: &[(Pattern, usize)], subject: &[u8]) {
     let one_by_one = (0..list.len()).find(|at| list[*at].0.is_match(subject) == Ok(true));
     let expected = one_by_one.map(|at| (at, list[at].0.find(subject).expect("decided")));
     let first = first(set, list, subject, &mut Effort::default()).expect("decided");
-    let shown: Vec<_> = list.iter().map(|(pattern, _)| pattern.source()).take(12).collect();
+    let shown = shown(list);
     let places = (first.as_ref().map(|(at, _)| *at), expected.as_ref().map(|(at, _)| *at));
     assert_eq!(places.0, places.1, "{shown:?} {subject:?}");
     if let (Some((at, matched)), Some((_, expected))) = (first, expected) {
@@ -395,7 +400,7 @@ fn a_list_finds_what_its_patterns_find_one_after_the_other() {
     let (mut found, mut none) = (0, 0);
     for round in 0..2_000 {
         let list = random_list(&mut random, round);
-        let len = list.len();
+        let (len, shown) = (list.len(), shown(&list));
         let [set, mismatches] = [MatchMode::Match, MatchMode::Mismatch]
             .map(|wanted| PatternSet::new(list.iter().map(|(pattern, _)| pattern), wanted));
         for _ in 0..8 {
@@ -412,12 +417,12 @@ fn a_list_finds_what_its_patterns_find_one_after_the_other() {
             if let Some(set) = &mismatches {
                 let next =
                     set.candidates(subject, &mut effort).first_mismatch(from..len, subject, &mut effort, pattern);
-                assert_eq!(next, Ok(one_by_one(false)), "round {round} from {from} {subject:?}");
+                assert_eq!(next, Ok(one_by_one(false)), "{shown:?} from {from} {subject:?}");
             }
             if let Some(set) = &set {
                 let next = set.candidates(subject, &mut effort).first(from..len, subject, &mut effort, pattern);
                 let next = next.map(|hit| hit.map(|(at, _)| at));
-                assert_eq!(next, Ok(one_by_one(true)), "round {round} from {from} {subject:?}");
+                assert_eq!(next, Ok(one_by_one(true)), "{shown:?} from {from} {subject:?}");
                 *if next == Ok(None) { &mut none } else { &mut found } += 1;
             }
         }
