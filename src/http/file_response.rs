@@ -29,7 +29,7 @@ impl FileResponse {
         self.text.get(self.head_end as usize..).unwrap_or_default()
     }
 
-    /// The end of the head. `etag`: as it was made of.
+    /// The end of the head. `etag`: the one that was given to `new`.
     pub fn head<'a>(&'a self, etag: &'a [u8]) -> CachedHead<'a> {
         CachedHead {
             lines: self.text.get(..self.lines_end as usize).unwrap_or_default(),

@@ -196,7 +196,7 @@ mod tests {
     use super::*;
     use crate::exchange::testing::{OUTSIDE, Site};
 
-    /// One byte less than none was a panic.
+    /// Taking the NUL off an empty path panicked.
     #[test]
     fn a_path_that_was_not_made_names_no_file() {
         let mut site = Site::new("", "");
