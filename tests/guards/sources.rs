@@ -410,16 +410,22 @@ fn exchanges_and_connections_see_requests_as_no_protocols() {
             _ => found.extend(lines.iter().map(|number| format!("src/{}:{number}", source.path))),
         }
     }
-    // One request at a time: which protocol drives it is not known there.
-    for source in sources().iter().filter(|source| source.path.starts_with("conn/request/")) {
-        let names = |line: &str| line.contains("http1") || line.contains("http2");
-        let lines = code(source).filter(|(_, line)| names(line));
-        found.extend(lines.map(|(number, _)| format!("src/{}:{number}", source.path)));
-    }
     report("HTTP/1 outside its files", &found);
     let gone: Vec<String> =
         KNOW_HTTP1.iter().map(|(path, _)| (*path).to_owned()).filter(|path| !known.contains(&path.as_str())).collect();
     report("these know HTTP/1 no more: take them off the list", &gone);
+}
+
+/// One request at a time: which protocol drives it is not known there.
+#[test]
+fn requests_are_read_and_answered_by_no_protocols() {
+    let mut found = Vec::new();
+    for source in sources().iter().filter(|source| source.path.starts_with("conn/request/")) {
+        let names = |line: &str| line.contains("http1") || line.contains("http2");
+        let lines = code(source).filter(|(_, line)| names(line));
+        found.extend(lines.map(|(number, line)| format!("src/{}:{number}: {}", source.path, line.trim())));
+    }
+    report("conn/request names a protocol", &found);
 }
 
 /// What reads a configuration, and settings must not know.
