@@ -1,6 +1,7 @@
 //! What connections see of files that change while a turn is under way.
 
 mod again;
+mod between;
 mod ends;
 mod floods;
 mod forms;

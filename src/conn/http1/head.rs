@@ -29,9 +29,9 @@ pub fn step(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>) -> HeadSt
     let Some(http1) = http1 else { return HeadStep::Step(Step::Close(CloseReason::Bug)) };
     match http1.parse(ex, reader) {
         Ok(HeadProgress::Complete) => {
-            let (len, seen) = (reader.unread().len(), http1.seen.take());
+            let seen = http1.seen.take();
             http1.hand_over(ex, reader);
-            read::begin(io, active, turn, len, entry::begin);
+            read::begin(io, active, turn, entry::begin);
             if let Some(hash) = seen {
                 cacheable::learn(hash, None, &mut active.ex, turn.cx);
             }
@@ -78,13 +78,13 @@ fn refuse(
     turn: &mut Turn<'_>,
     answer: impl FnOnce(&mut Exchange, &mut Handler, &mut Services),
 ) -> HeadStep {
-    let len = active.reader.unread().len();
     give_up(active);
-    read::begin(io, active, turn, len, answer);
+    read::begin(io, active, turn, answer);
     HeadStep::Step(Step::Again)
 }
 
-/// No more of the head is read: the exchange has what came of it. That of a stream is complete.
+/// No more of the head is read: the exchange has what came of it. A stream has no partial head:
+/// nothing is done.
 pub fn give_up(active: &mut Active) {
     let Active { ex, reader, http1, .. } = active;
     if let Some(http1) = http1 {

@@ -211,8 +211,7 @@ fn begin_request(conn: &mut Conn, turn: &mut Turn<'_>) {
     let seen = stream.seen.take();
     let Some((mut io, active)) = conn.active() else { return };
     active.ex.out.wake(&mut turn.cx.buffers);
-    let head = active.ex.buf().len();
-    read::begin(&mut io, active, turn, head, |ex, handler, cx| match fault {
+    read::begin(&mut io, active, turn, |ex, handler, cx| match fault {
         None => entry::begin(ex, handler, cx),
         Some(reject) => entry::reject(ex, handler, cx, &reject),
     });

@@ -46,27 +46,26 @@ pub fn receive(transport: &mut Transport, input: &mut Vec<u8>) -> ReadOutcome {
     }
 }
 
-/// The exchange has the head of a request, or what came of one that is refused: `answer` begins with it, and what that
-/// decides on is queued. `head`: bytes that were read of it.
+/// The exchange has the head of a request, or what came of one that is refused: `answer` decides on it; the response is
+/// queued, if there is one yet.
 pub fn begin(
     io: &mut Io<'_>,
     active: &mut Active,
     turn: &mut Turn<'_>,
-    head: usize,
     answer: impl FnOnce(&mut Exchange, &mut Handler, &mut Services),
 ) {
-    count_request(&mut active.reader, head, turn);
+    count_request(active, turn);
     answer(&mut active.ex, &mut active.handler, turn.cx);
     respond(active, turn.cx);
     arm(io, &active.ex, turn.cx);
 }
 
-fn count_request(reader: &mut RequestReader, head: usize, turn: &mut Turn<'_>) {
+fn count_request(active: &mut Active, turn: &mut Turn<'_>) {
     let cx = &mut *turn.cx;
-    if head > LONG {
+    if active.ex.buf().len() > LONG {
         cx.slice.look();
     }
-    reader.arrival.request(&mut cx.now);
+    active.reader.arrival.request(&mut cx.now);
     turn.budget.requests = turn.budget.requests.saturating_sub(1);
     cx.stats.reading = cx.stats.reading.saturating_sub(1);
     cx.stats.writing += 1;
