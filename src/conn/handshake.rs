@@ -245,7 +245,8 @@ fn load(
     cx: &mut Services,
     pool: &mut Pool,
 ) -> Result<Arc<ServerConfig>, String> {
-    let mut active = conn.exchange(endpoint, (Vec::new(), 0), cx, pool);
+    let client = conn.client(&cx.config, endpoint, cx.now.ms);
+    let mut active = conn.exchange_of(client, (Vec::new(), 0), cx, pool);
     let ex = &mut active.ex;
     ex.route.server = id;
     ex.route.location = ex.config.server(id).root;

@@ -176,13 +176,14 @@ impl Pool {
         active
     }
 
-    /// For an exchange of HTTP/1: its buffers are kept, as those of an exchange are.
-    fn take_http1(&mut self, cx: &mut Services) -> Box<Http1> {
+    /// For an exchange of HTTP/1, whose first request came behind another or not. Its buffers are kept, as those of an
+    /// exchange are.
+    fn take_http1(&mut self, cx: &mut Services, is_pipelined: bool) -> Box<Http1> {
         let mut http1 = self.free_http1.pop().unwrap_or_else(|| {
             cx.overload.grow(size_of::<Http1>());
             Box::default()
         });
-        http1.next_request(false);
+        http1.next_request(is_pipelined);
         http1
     }
 
@@ -318,8 +319,8 @@ impl Conn {
         }
     }
 
-    /// An exchange for what comes next on it, by HTTP/1: `input`, from `start` on. It knows of the connection what its
-    /// requests are judged by: its TLS handshake and its PROXY header.
+    /// An exchange for what comes next on it, by HTTP/1: `input`, from `start` on; what precedes that was answered. It
+    /// knows of the connection what its requests are judged by: its TLS handshake and its PROXY header.
     fn exchange(
         &self,
         endpoint: EndpointId,
@@ -329,11 +330,11 @@ impl Conn {
     ) -> Box<Active> {
         let client = self.client(&cx.config, endpoint, cx.now.ms);
         let mut active = self.exchange_of(client, (input, start), cx, pool);
-        active.http1 = Some(pool.take_http1(cx));
+        active.http1 = Some(pool.take_http1(cx, start > 0));
         active
     }
 
-    /// The same for a client of which all is known, whatever the protocol.
+    /// The same for a client of which all is known: for a request of another protocol, or for none.
     fn exchange_of(
         &self,
         client: Client,

@@ -50,7 +50,7 @@ pub fn wake(conn: &mut Conn, turn: &mut Turn<'_>) -> Step {
     let Active { ex, reader, http1, .. } = &mut *active;
     reader.arrival = arrival;
     if let Some(http1) = http1 {
-        (http1.is_pipelined, http1.seen) = (answered.bytes > 0, answered.next);
+        http1.seen = answered.next;
     }
     fast_path::hand_over(conn, ex, cx, &mut turn.pool.send_batch);
     conn.begin_request(active, cx);

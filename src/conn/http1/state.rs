@@ -18,7 +18,7 @@ pub struct Http1 {
     /// The head that is being read.
     parser: HeadParser,
     /// The request came behind another.
-    pub is_pipelined: bool,
+    is_pipelined: bool,
     /// keepalive_timeout of the location that answered last, in milliseconds.
     pub idle_for: u64,
     /// The cache's hash of the request, if it was seen before ([`crate::exchange::cacheable::learn`]).
@@ -127,6 +127,29 @@ mod tests {
                 "{behind}"
             );
             assert!(ex.request.pipelined);
+        }
+    }
+
+    #[test]
+    fn the_next_head_begins_with_nothing_of_the_last() {
+        let mut site = Site::new("", "");
+        let mut ex = site.at("GET /before", &[], OUTSIDE);
+        let (mut http1, mut reader) = (Http1::default(), RequestReader::default());
+        reader.input = b"DELETE /long/one HTTP/1.1\r\nHost: b\r\nContent-Le".to_vec();
+        assert_eq!(http1.parse(&ex, &reader), Ok(HeadProgress::Partial));
+        assert!(http1.has_begun(&reader));
+        http1.seen = Some(7);
+        for is_pipelined in [true, false] {
+            http1.next_request(is_pipelined);
+            reader.input.clear();
+            reader.at = 0;
+            assert!(http1.seen.is_none() && !http1.has_begun(&reader));
+            reader.input = b"GET /b HTTP/1.1\r\nHost: a\r\n\r\n".to_vec();
+            assert_eq!(http1.parse(&ex, &reader), Ok(HeadProgress::Complete));
+            http1.hand_over(&mut ex, &mut reader);
+            let request = &ex.request;
+            assert_eq!((request.head.method, request.head.target.of(&request.text)), (Method::Get, &b"/b"[..]));
+            assert_eq!((request.pipelined, reader.has_more()), (is_pipelined, false));
         }
     }
 

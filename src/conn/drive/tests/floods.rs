@@ -54,6 +54,25 @@ fn a_turn_answers_few_of_many_hellos_and_every_plain_request() {
     }
 }
 
+/// It took what only a request of HTTP/1 needs.
+#[test]
+fn a_handshake_that_evaluates_variables_takes_an_exchange_of_no_protocol() {
+    let server = "listen 127.0.0.1:443 ssl; ssl_certificate no/$ssl_server_name.crt; \
+        ssl_certificate_key no/$ssl_server_name.key;";
+    let mut world = World::in_root("access_log off;", server);
+    world.endpoints.set(1, Some(EndpointId(1)), &[]);
+    let (near, mut far) = UnixStream::pair().expect("socketpair");
+    near.set_nonblocking(true).expect("fcntl");
+    far.write_all(&hello()).expect("there is room");
+    let transport = Transport::tls_server(OwnedFd::from(near), Ready::fresh());
+    world.cx.stats.waiting += 1;
+    let mut conn = Conn::over(transport, Peer::UNIX, 1, 1, &world.cx, u64::MAX);
+    world.cx.slice.begin();
+    world.cx.handshakes.begin_turn();
+    assert_eq!(world.drive_once(&mut conn), Next::Close(CloseReason::NoHandshake));
+    assert_eq!((world.pool.free.len(), world.pool.free_http1.len()), (1, 0));
+}
+
 /// Late for a turn that many others are late for: what is short is answered, and what takes long is only begun.
 #[test]
 fn a_small_request_does_not_wait_for_the_first_slices_of_many_long_ones() {
