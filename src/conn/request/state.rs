@@ -117,8 +117,11 @@ mod tests {
             assert_eq!(reader.unread().first(), Some(&((n * PIECE / 100) as u8)));
             reader.at += PIECE;
             reader.next_request();
-            assert!(reader.has_more());
+            assert_eq!((reader.has_more(), reader.unread().len()), (true, sent - (n + 1) * PIECE));
             assert!(reader.input.capacity() <= 8 * PIECE, "{} bytes are held", reader.input.capacity());
         }
+        reader.at = reader.input.len();
+        reader.next_request();
+        assert_eq!((reader.has_more(), reader.unread().len(), reader.at), (false, 0, 0));
     }
 }
