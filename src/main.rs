@@ -72,7 +72,7 @@ fn main() -> ExitCode {
     }
     let read = if args.serves() { config_source.read_to_serve(Vec::new()) } else { config_source.read() };
     match &args.tool {
-        Some(Tool::CheckNginx) => return check_nginx(&config_source, &read),
+        Some(Tool::CheckNginx) => return check_nginx(&read),
         Some(Tool::Diff { new, log, exit_code }) => {
             return diff(&config_source, read, (new.as_path(), *exit_code), log.as_deref());
         }
@@ -374,9 +374,8 @@ fn language_server() -> ExitCode {
     }
 }
 
-fn check_nginx(config_source: &ConfigSource, read: &Read) -> ExitCode {
-    let loaded = config_source.load();
-    let (text, is_usable) = check_nginx::report(&loaded.directives, &read.diagnostics, &read.sources);
+fn check_nginx(read: &Read) -> ExitCode {
+    let (text, is_usable) = check_nginx::report(&read.tree, &read.diagnostics, &read.sources);
     match print(text.as_bytes()) {
         ExitCode::SUCCESS if is_usable => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,

@@ -46,6 +46,8 @@ pub struct Diagnostic {
     pub label: Option<String>,
     /// How to fix it.
     pub help: Vec<String>,
+    /// The word that a help writes in another way, where `span` is only a part of it.
+    pub rewritten: Option<Span>,
     /// The lint rule, if it comes from `webserv lint`.
     pub code: Option<&'static str>,
     /// Other places involved.
@@ -71,6 +73,7 @@ impl Diagnostic {
             message: message.into(),
             label: None,
             help: Vec::new(),
+            rewritten: None,
             code: None,
             notes: Vec::new(),
         }
@@ -100,6 +103,12 @@ impl Diagnostic {
     /// Adds a way to fix it.
     pub fn help(mut self, help: impl Into<String>) -> Diagnostic {
         self.help.push(help.into());
+        self
+    }
+
+    /// The whole word that the help writes in another way.
+    pub fn rewriting(mut self, word: impl Into<Option<Span>>) -> Diagnostic {
+        self.rewritten = word.into();
         self
     }
 

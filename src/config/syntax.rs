@@ -16,7 +16,7 @@ use super::fault::Fault;
 use crate::util::{byte_order_mark, checkpoint};
 
 use quoting::unescape;
-pub use quoting::{as_written, line, quoted};
+pub use quoting::{as_written, in_quotes, line, quoted};
 
 mod blocks;
 mod quoting;

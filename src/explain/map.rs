@@ -152,3 +152,25 @@ impl Map<'_> {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::render::endpoints_sorted;
+    use super::*;
+    use crate::config::build::Form;
+    use crate::config::load::{LoadOptions, load_text};
+    use crate::config::resolve;
+    use std::path::Path;
+
+    #[test]
+    fn the_names_of_an_endpoint_are_sorted_once_for_all_its_servers() {
+        let servers: String = (0..50).map(|n| format!("server {{ listen 8080; server_name s{n}.test; }}\n")).collect();
+        let mut loaded = load_text("x.conf", servers.as_bytes(), &LoadOptions::default());
+        let resolved = resolve::resolve(&mut loaded, Path::new("/srv"), Form::Webserv, Vec::new(), None);
+        let config = resolved.config.expect("a valid configuration");
+        let before = endpoints_sorted();
+        let text = map(&config, &loaded.sources);
+        assert_eq!(text.matches(".test").count(), 50, "{text}");
+        assert_eq!(endpoints_sorted() - before, 1);
+    }
+}

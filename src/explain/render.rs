@@ -290,8 +290,21 @@ fn names_of(endpoint: &Endpoint, id: ServerId) -> Names {
     names
 }
 
+#[cfg(test)]
+thread_local! {
+    static ENDPOINTS_SORTED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
+/// How often this thread has sorted the names of an endpoint, for tests of what grows.
+#[cfg(test)]
+pub fn endpoints_sorted() -> usize {
+    ENDPOINTS_SORTED.get()
+}
+
 /// The names of each server of the endpoint, as text and as a lookup table.
 pub fn by_server(endpoint: &Endpoint) -> BTreeMap<ServerId, (String, Names)> {
+    #[cfg(test)]
+    ENDPOINTS_SORTED.set(ENDPOINTS_SORTED.get() + 1);
     let mut servers: BTreeMap<ServerId, (String, Names)> = BTreeMap::new();
     servers.entry(endpoint.default).or_default();
     let mut add = |id: ServerId, text: String| {

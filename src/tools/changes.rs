@@ -4,7 +4,7 @@
 //! Blocks are compared with their like: servers by their names and addresses, others by their words. Takes time
 //! proportional to the number of lines.
 
-use crate::config::ast::{Directive, Word, written};
+use crate::config::ast::{Directive, Word};
 use crate::config::sources::Sources;
 use crate::config::syntax::quoted;
 use crate::util::hash::{FastMap, FastSet};
@@ -121,7 +121,12 @@ fn line(d: &Directive, shared: &FastSet<String>) -> String {
 }
 
 fn words(d: &Directive) -> String {
-    d.words().map(|word| quoted(&word.str())).collect::<Vec<String>>().join(" ")
+    joined(d.words())
+}
+
+/// Words of a configuration, each in quotes only where it needs them: the same text in both files.
+fn joined<'a>(words: impl Iterator<Item = &'a Word>) -> String {
+    words.map(|word| quoted(&word.str())).collect::<Vec<String>>().join(" ")
 }
 
 /// Whether it is a `server` of `http`, not one of an `upstream`.
@@ -141,16 +146,16 @@ fn server(d: &Directive, shared: &FastSet<String>) -> String {
     let names = names(d);
     let listen = first(d, "listen");
     match listen {
-        Some(listen) if names.is_empty() => format!("server {}", written(&listen.args)),
+        Some(listen) if names.is_empty() => format!("server {}", joined(listen.args.iter())),
         Some(listen) if shared.contains(&names) => {
-            format!("server {names} (listen {})", written(listen.args.iter().take(1)))
+            format!("server {names} (listen {})", joined(listen.args.iter().take(1)))
         }
         _ => format!("server {names}"),
     }
 }
 
 fn names(d: &Directive) -> String {
-    first(d, "server_name").map(|names| written(&names.args)).unwrap_or_default()
+    first(d, "server_name").map(|names| joined(names.args.iter())).unwrap_or_default()
 }
 
 /// The names that more than one server of a block has.
@@ -347,6 +352,11 @@ mod tests {
         ] {
             let found = changes(&conf("x"), &conf(value));
             assert!(found.contains(&format!("into   {shown}  ")), "{value}: {found}");
+        }
+        let named = |line: &str| format!("http {{ server {{ listen 'unix:/a b' ; {line} }} }}");
+        for (line, title) in [("server_name '~^a{2}$' b;", "server \"~^a{2}$\" b\n"), ("", "server \"unix:/a b\"\n")] {
+            let found = changes(&named(line), &named(&format!("{line} gzip on;")));
+            assert!(found.starts_with(title), "{found}");
         }
     }
 

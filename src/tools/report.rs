@@ -127,7 +127,7 @@ fn replacement(diagnostic: &Diagnostic, help: &str, sources: &Sources) -> Option
         return Some((at, word.to_owned()));
     }
     if let Some(quoted) = help.strip_prefix("write it in quotes: ") {
-        return Some((unquoted(diagnostic.span?, quoted, sources)?, quoted.to_owned()));
+        return Some((diagnostic.rewritten?, quoted.to_owned()));
     }
     let Some(rest) = help.strip_prefix("did you mean ") else { return whole_line(diagnostic, help, sources) };
     let word = match rest.strip_prefix('"') {
@@ -153,18 +153,6 @@ fn replacement(diagnostic: &Diagnostic, help: &str, sources: &Sources) -> Option
         _ => word.to_owned(),
     };
     (!word.contains(' ')).then_some((at, text))
-}
-
-/// Where the text of a quoted word stands without its quotes: the place of the mistake lies in it.
-fn unquoted(at: Span, quoted: &str, sources: &Sources) -> Option<Span> {
-    let text = quoted.replacen('"', "", 2);
-    let start = (at.start as usize).checked_sub(sources.position(at).offset)?;
-    let line = sources.line(at);
-    let starts = memchr::memmem::find_iter(line, text.as_bytes()).map(|found| start + found);
-    let found = starts.map(|from| (from, from + text.len())).find(|(from, to)| {
-        *from <= at.start as usize && at.start as usize <= *to && (quoted.ends_with('"') || quoted.ends_with("\")"))
-    })?;
-    Some(Span::new(at.file, u32::try_from(found.0).ok()?, u32::try_from(found.1).ok()?))
 }
 
 fn span(at: Span, sources: &Sources, primary: bool, label: Option<&str>, replacement: Option<&str>) -> String {
@@ -253,17 +241,23 @@ mod tests {
 
     #[test]
     fn what_is_written_in_quotes_is_replaced_as_a_whole() {
-        for (line, quoted, expected) in [
-            ("if ($uri ~ ^/[a-z]{2}/) { }", "\"^/[a-z]{2}/\")", Some("^/[a-z]{2}/)")),
-            ("location ~ ^/a{2}$ { }", "\"^/a{2}$\"", Some("^/a{2}$")),
-            ("location ~ ^/a{2 { }", "\"^/a{2\", and a repetition ends with `}`", None),
+        for (line, replaced, by) in [
+            ("if ($uri ~ ^/[a-z]{2}/) { }", "^/[a-z]{2}/)", "\"^/[a-z]{2}/\")"),
+            ("location ~ ^/a{2}$ { }", "^/a{2}$", "\"^/a{2}$\""),
+            (r"location ~ ^/\\d{4}$ { }", r"^/\\d{4}$", r#""^/\d{4}$""#),
+            (r"rewrite ^/\\d{4}$ /x;", r"^/\\d{4}$", r#""^/\d{4}$""#),
+            (r"location ~ ^/a\'b{4}$ { }", r"^/a\'b{4}$", r#""^/a'b{4}$""#),
+            (r#"location ~ ^/a"b{4}$ { }"#, r#"^/a"b{4}$"#, r#"'^/a"b{4}$'"#),
+            ("location ~ ^/a{2 { }", "", ""),
         ] {
             let loaded = load_text("x.conf", line.as_bytes(), &LoadOptions::default());
-            let brace = u32::try_from(line.find('{').expect("a brace")).expect("a short line");
-            let file = loaded.sources.ids().next().expect("a file");
-            let place = unquoted(Span::new(file, brace, brace + 1), quoted, &loaded.sources);
-            let replaced = place.map(|place| String::from_utf8_lossy(loaded.sources.slice(place)).into_owned());
-            assert_eq!(replaced.as_deref(), expected, "{line}");
+            let first = loaded.diagnostics.iter().next().expect("a mistake");
+            let found = repairs(first, &loaded.sources);
+            let of = |at: Span| String::from_utf8_lossy(loaded.sources.slice(at)).into_owned();
+            let found: Vec<_> = found.into_iter().map(|(_, at, text)| (of(at), text)).collect();
+            let expected: Vec<_> =
+                [(replaced.to_owned(), by.to_owned())].into_iter().filter(|(_, by)| !by.is_empty()).collect();
+            assert_eq!(found, expected, "{line}");
         }
     }
 

@@ -172,7 +172,7 @@ pub fn listen(d: &Directive, word: &Word, message: &str) -> Option<String> {
         return Some(meant);
     }
     if let Some(host) = text.strip_suffix(':').filter(|host| !host.is_empty()) {
-        return Some(format!("the port is missing: listen {host}:80;"));
+        return Some(port_missing(&text, host));
     }
     if let Some(port) = text.strip_prefix('*').filter(|port| is_port(port)) {
         return Some(format!("a colon is missing: listen *:{port};"));
@@ -187,12 +187,8 @@ pub fn listen(d: &Directive, word: &Word, message: &str) -> Option<String> {
     if matches!(host, "*" | "any" | "all" | "tcp" | "http" | "0") && is_port(port) {
         return Some(format!("listen *:{port};"));
     }
-    let is_v6 = host.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b':');
-    if host.contains(':') && is_v6 && is_port(port) {
-        // In `::8080` the second colon belongs to the address.
-        let is_whole = host.parse::<std::net::Ipv6Addr>().is_ok();
-        let host = if host.ends_with(':') && !is_whole { format!("{host}:") } else { host.to_owned() };
-        return Some(format!("an IPv6 address is written in brackets: listen [{host}]:{port};"));
+    if let Some(meant) = without_brackets(&text, host, port) {
+        return Some(meant);
     }
     let host = text.split(':').next()?;
     let is_v4 = host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') && host.contains('.');
@@ -207,15 +203,42 @@ pub fn listen(d: &Directive, word: &Word, message: &str) -> Option<String> {
     None
 }
 
+/// `localhost:`, `::`, in which the last colon belongs to the address.
+fn port_missing(text: &str, host: &str) -> String {
+    let host = match (is_v6(text), is_v6(host)) {
+        (true, _) => format!("[{text}]"),
+        (_, true) => format!("[{host}]"),
+        _ => host.to_owned(),
+    };
+    format!("the port is missing: listen {host}:80;")
+}
+
+/// `::1`, `::8080`, `::1:8080`.
+fn without_brackets(text: &str, host: &str, port: &str) -> Option<String> {
+    let bracketed = |host: &str, port: &str| format!("an IPv6 address is written in brackets: listen [{host}]:{port};");
+    // No port has one digit.
+    if is_v6(text) && port.len() == 1 {
+        return Some(bracketed(text, "80"));
+    }
+    let is_hex = host.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b':');
+    // In `::8080` the second colon belongs to the address.
+    let colon = if host.ends_with(':') && !is_v6(host) { ":" } else { "" };
+    (host.contains(':') && is_hex && is_port(port)).then(|| bracketed(&format!("{host}{colon}"), port))
+}
+
+/// Whether it is an IPv6 address without brackets.
+fn is_v6(host: &str) -> bool {
+    host.parse::<std::net::Ipv6Addr>().is_ok()
+}
+
 /// `[::]80`, `[::1:80`.
 fn in_brackets(inside: &str) -> Option<String> {
-    let is_address = |host: &str| host.parse::<std::net::Ipv6Addr>().is_ok();
     match inside.split_once(']') {
         Some((host, port)) if is_port(port) => Some(format!("a colon is missing: listen [{host}]:{port};")),
         Some(_) => None,
-        None => match inside.rsplit_once(':').filter(|(host, port)| is_port(port) && is_address(host)) {
+        None => match inside.rsplit_once(':').filter(|(host, port)| is_port(port) && is_v6(host)) {
             Some((host, port)) => Some(format!("`]` is missing: listen [{host}]:{port};")),
-            None if is_address(inside) => Some(format!("`]` is missing: listen [{inside}]:80;")),
+            None if is_v6(inside) => Some(format!("`]` is missing: listen [{inside}]:80;")),
             None => None,
         },
     }

@@ -9,7 +9,6 @@ use crate::config::error::Diagnostic;
 use crate::config::registry;
 use crate::config::sources::Sources;
 use crate::config::syntax;
-use std::borrow::Cow;
 use std::net::IpAddr;
 
 impl Build {
@@ -154,9 +153,7 @@ pub fn odd_word(d: &Directive, word: &Word) -> Option<Diagnostic> {
         let warning = Diagnostic::warn(word.span, format!("the comma is part of the word \"{text}\""));
         let is_first =
             d.args.iter().find(|other| other.bytes().ends_with(b",")).is_none_or(|first| first.span == word.span);
-        let words: Vec<_> = d.args.iter().map(|word| word.str().trim_end_matches(',').to_owned()).collect();
-        return is_first
-            .then(|| warning.help(format!("words are separated by spaces: {} {};", d.name.str(), words.join(" "))));
+        return is_first.then(|| warning.help(without_commas(d)));
     }
     let is_first = d.args.first().is_some_and(|first| first.span == word.span);
     if matches!(&*text, "=" | "=>") && is_first && LISTS.iter().any(|name| d.name.is(name)) {
@@ -340,9 +337,10 @@ impl Spelling<'_> {
     /// ones are shown.
     fn words_after(&self, joined: &str) -> String {
         const SHOWN: usize = 8;
-        let first = Some(joined.into()).filter(|joined: &Cow<str>| !joined.is_empty());
-        let rest = (self.d.args.len() > SHOWN).then_some(Cow::Borrowed("…"));
-        first.into_iter().chain(self.d.args.iter().take(SHOWN).map(Word::str)).chain(rest).collect::<Vec<_>>().join(" ")
+        let first = Some(joined).filter(|joined| !joined.is_empty()).map(syntax::quoted);
+        let rest = (self.d.args.len() > SHOWN).then(|| "…".to_owned());
+        let words = self.d.args.iter().take(SHOWN).map(syntax::as_written);
+        first.into_iter().chain(words).chain(rest).collect::<Vec<_>>().join(" ")
     }
 
     /// Unusual space characters.
@@ -497,6 +495,15 @@ impl Spelling<'_> {
 /// Whether a directive has a block.
 fn is_block(name: &str, here: Contexts) -> bool {
     registry::find(name, here).is_some_and(|found| found.args().is_block())
+}
+
+/// The line without the commas behind its words.
+fn without_commas(d: &Directive) -> String {
+    let parts = d.args.iter().map(|word| match word.quoted {
+        true => syntax::as_written(word),
+        false => syntax::quoted(word.str().trim_end_matches(',')),
+    });
+    format!("words are separated by spaces: {} {};", d.name.str(), parts.collect::<Vec<String>>().join(" "))
 }
 /// The beginning of a value, enough to recognise it: without a semicolon it may span many lines.
 fn beginning(value: &str) -> String {

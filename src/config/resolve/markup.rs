@@ -7,6 +7,7 @@ use crate::config::context::Contexts;
 use crate::config::fault::Fault;
 use crate::config::registry;
 use crate::config::sources::Sources;
+use crate::config::syntax::in_quotes;
 
 /// HTML elements that are often copied along.
 const ELEMENTS: [&str; 14] =
@@ -76,9 +77,9 @@ fn of_another_text(d: &Directive, name: &str) -> Option<String> {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b':'));
     if is_header && d.block.is_none() {
         let value = written(&d.args);
-        let value = if value.is_empty() { "VALUE" } else { value.trim_matches('"') };
+        let value = in_quotes(if value.is_empty() { "VALUE" } else { &value });
         let header = name.trim_end_matches(':');
-        return Some(format!("a header is sent by: add_header {header} \"{value}\" always;"));
+        return Some(format!("a header is sent by: add_header {header} {value} always;"));
     }
     let is_number =
         !name.is_empty() && name.trim_end_matches(['.', ':', ')']).bytes().all(|byte| byte.is_ascii_digit());

@@ -214,17 +214,18 @@ pub fn of_text(d: &Directive) -> Option<(Span, String)> {
         _ => return None,
     };
     let text = words.get(range.clone()).filter(|text| text.len() > 1)?.join(" ");
-    let quote = if text.contains('"') { '\'' } else { '"' };
-    // Quotes around single words of the value become part of it.
+    // Quotes around single words of the value, as in `'self'`, become part of it, unless the word needs them.
+    let is_plain = !text.contains('"');
     let text = d.args.get(range.clone())?.iter().map(|word| match word.quoted {
-        true if quote == '"' && !word.bytes().contains(&b' ') => format!("'{}'", word.str()),
+        true if is_plain && syntax::quoted(&word.str()) == word.str() => format!("'{}'", word.str()),
         _ => word.str().into_owned(),
     });
-    let text = text.collect::<Vec<_>>().join(" ");
-    let before = words.get(..range.start)?.iter().map(|word| format!("{word} ")).collect::<String>();
-    let after = words.get(range.end..)?.iter().map(|word| format!(" {word}")).collect::<String>();
+    let text = syntax::in_quotes(&text.collect::<Vec<_>>().join(" "));
+    let before = d.args.get(..range.start)?.iter().map(|word| syntax::as_written(word) + " ").collect::<String>();
+    let after =
+        d.args.get(range.end..)?.iter().map(|word| format!(" {}", syntax::as_written(word))).collect::<String>();
     let span = d.args.get(range.start + 1)?.span.to(d.args.get(range.end - 1)?.span);
-    Some((span, format!("a value with spaces needs quotes: {name} {before}{quote}{text}{quote}{after};")))
+    Some((span, format!("a value with spaces needs quotes: {name} {before}{text}{after};")))
 }
 
 /// Directives with one argument that may be repeated.

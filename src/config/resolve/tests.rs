@@ -8,9 +8,11 @@ mod mistakes;
 mod refusals;
 mod steps;
 
+use crate::config::ast::FileId;
 use crate::config::build::Form;
 use crate::config::error::Severity;
 use crate::config::load::{LoadOptions, load_text};
+use crate::config::syntax;
 use std::path::Path;
 
 /// The help lines of all errors and warnings, one string per message.
@@ -28,6 +30,10 @@ fn a_mistake_is_one_message_with_what_would_be_right() {
         ("8080 listen;", "listen 8080;"),
         ("ssl on;", "listen 443 ssl;"),
         ("listen ::1:8080;", "listen [::1]:8080;"),
+        ("listen ::;", "listen [::]:80;"),
+        ("listen ::1;", "listen [::1]:80;"),
+        ("listen ::1:;", "listen [::1]:80;"),
+        ("listen 2001:db8::7;", "listen [2001:db8::7]:80;"),
         ("listen ssl 443;", "listen 443 ssl;"),
         ("listen *.80;", "listen *:80;"),
         ("if ($http-user-agent ~ x) { return 403; }", "$http_user_agent"),
@@ -81,6 +87,29 @@ fn a_mistake_is_one_message_with_what_would_be_right() {
         let most = if line.contains("} server {") { 2 } else { 1 };
         assert_eq!(found.len(), most, "{line}: {found:?}");
         assert!(found[0].contains(help), "{line}: {found:?}");
+    }
+}
+
+#[test]
+fn a_suggested_line_is_read_back_as_it_is_meant() {
+    for (line, meant) in [
+        (r#"return 200 {"a":"it's"};"#, &["return", "200", r#"{"a":"it's"}"#][..]),
+        (r#"log_format j {"a" : "it's"};"#, &["log_format", "j", "escape=json", r#"{"a" : "it's"}"#]),
+        (r#"auth_basic "a \"b\"" "/etc/x y";"#, &["auth_basic", r#"a "b""#, "auth_basic_user_file", "/etc/x y"]),
+        (r#"root "/a" "b\"c";"#, &["root", r#"/a b"c"#]),
+        (r#"X-Frame-Options: say "hi you" \"x\";"#, &["add_header", "X-Frame-Options", r#"say hi you "x""#, "always"]),
+        (r#"root: "/srv/my www";"#, &["root", "/srv/my www"]),
+        (r#"add_header X "a;b" c d always;"#, &["add_header", "X", "a;b c d", "always"]),
+        (r#"add_header X default-src "self" always;"#, &["add_header", "X", "default-src 'self'", "always"]),
+        (r#"try_files $uri, "/a b" =404;"#, &["try_files", "$uri", "/a b", "=404"]),
+    ] {
+        let found = helps(&format!("http {{\nserver {{\n{line}\n}}\n}}\n"));
+        let help = found.last().and_then(|help| help.split(" | ").next()).unwrap_or_default();
+        let proposed = help.split_once(": ").map_or(help, |(_, proposed)| proposed);
+        let (tree, errors) = syntax::parse(FileId(0), proposed.as_bytes(), 0);
+        let words: Vec<String> = tree.iter().flat_map(|d| d.words()).map(|word| word.str().into_owned()).collect();
+        assert!(errors.is_empty(), "{line}: {found:?}");
+        assert_eq!(words, meant, "{line}: {found:?}");
     }
 }
 

@@ -105,9 +105,10 @@ impl Build {
             Fault::new(span, syntax::not_terminated(&first.name))
                 .label("a comment begins here: nothing after the `#` is read")
                 .help(format!(
-                    "a value that begins with `#` needs quotes: {} {} \"#{value}\";",
+                    "a value that begins with `#` needs quotes: {} {} {};",
                     first.name.str(),
-                    written(&first.args)
+                    syntax::line(&first.args),
+                    syntax::quoted(&format!("#{value}"))
                 ))
         })
     }
@@ -151,11 +152,19 @@ fn without_commas(row: &Row, d: &Directive) -> String {
         (_, Some((_, help))) => help,
         ("listen", _) => listen_each(d),
         ("allow" | "deny" | "set_real_ip_from" | "server", _) => remedy::one_each(d),
-        (name, _) => format!(
-            "words are separated by spaces, the comma is part of the word: {name} {};",
-            written(&d.args).replace(", ", " ").replace(',', " ").trim_end()
-        ),
+        (name, _) => {
+            format!("words are separated by spaces, the comma is part of the word: {name} {};", parted(d).join(" "))
+        }
     }
+}
+
+/// The words between commas. Those in quotes are whole.
+fn parted(d: &Directive) -> Vec<String> {
+    let parts = d.args.iter().flat_map(|word| match word.quoted {
+        true => vec![syntax::as_written(word)],
+        false => word.str().split(',').filter(|part| !part.is_empty()).map(syntax::quoted).collect(),
+    });
+    parts.collect()
 }
 
 /// A directive with a block that has none.
@@ -280,14 +289,14 @@ fn password_file(d: &Directive) -> Option<(Span, String)> {
     let [realm, file] = &d.args[..] else { return None };
     if d.name.is("auth_basic") && file.bytes().contains(&b':') && !file.bytes().contains(&b' ') {
         let help = format!(
-            "users and their password hashes belong in a file: auth_basic \"{}\"; auth_basic_user_file PATH;",
-            realm.str()
+            "users and their password hashes belong in a file: auth_basic {}; auth_basic_user_file PATH;",
+            syntax::in_quotes(&realm.str())
         );
         return Some((file.span, help));
     }
     let is_meant = d.name.is("auth_basic") && file.bytes().contains(&b'/');
-    let (realm, path) = (realm.str(), file.str());
-    let help = format!("the file has a directive of its own: auth_basic \"{realm}\"; auth_basic_user_file {path};");
+    let (realm, path) = (syntax::in_quotes(&realm.str()), syntax::as_written(file));
+    let help = format!("the file has a directive of its own: auth_basic {realm}; auth_basic_user_file {path};");
     is_meant.then_some((file.span, help))
 }
 
@@ -302,7 +311,8 @@ pub(super) fn shown(text: &str) -> String {
 /// The arguments, with those from `from` on as one quoted word.
 fn quoted_tail(d: &Directive, from: usize) -> String {
     let (kept, text) = d.args.split_at(from);
-    format!("{}{}\"{}\";", written(kept), if kept.is_empty() { "" } else { " " }, shown(&written(text)))
+    let text = syntax::in_quotes(&shown(&written(text)));
+    format!("{}{}{text};", syntax::line(kept), if kept.is_empty() { "" } else { " " })
 }
 
 /// The word most likely meant, out of a sentence that lists the allowed ones.

@@ -47,7 +47,8 @@ pub fn line<'a>(words: impl IntoIterator<Item = &'a Word>) -> String {
     words.into_iter().map(as_written).collect::<Vec<_>>().join(" ")
 }
 
-fn in_quotes(text: &str) -> String {
+/// A value as a word in quotes, though it needs none.
+pub fn in_quotes(text: &str) -> String {
     let quote = if text.contains('"') && !text.contains('\'') { '\'' } else { '"' };
     format!("{quote}{}{quote}", escaped(text, Some(quote)))
 }

@@ -1,7 +1,7 @@
 //! Typos of form: characters never meant as the `;`, `{` or quote that the grammar takes them for. Each is reported
 //! once, and parsing continues after the whole construct, so that no consequential errors are reported.
 
-use super::{Builder, quoted, shown, unescape};
+use super::{Builder, in_quotes, line as syntax_line, quoted, shown, unescape};
 use crate::config::ast::{Span, Word};
 use crate::config::error::Diagnostic;
 
@@ -37,7 +37,7 @@ impl Builder<'_> {
         let error = Diagnostic::emerg(brace, "unexpected end of file, expecting \"}\"")
             .label("the `{` in this regex opens a block: it needs quotes");
         let help = format!("write it in quotes: {}", self.quoted(&written));
-        self.errors.push(error.help(help));
+        self.errors.push(error.help(help).rewriting(span));
         Some(self.replace_last(span))
     }
 
@@ -141,10 +141,10 @@ impl Builder<'_> {
         let end = at.start as usize + whole.or_else(|| memchr::memrchr(b'}', line).map(|last| last + 1))?;
         let span = self.span(at.start as usize, end);
         let written = String::from_utf8_lossy(self.text(span)).into_owned();
-        let before: Vec<_> = self.words.iter().skip(1).map(|word| word.str().into_owned()).collect();
+        let before = syntax_line(self.words.iter().skip(1));
         let error = Diagnostic::emerg(at, "unexpected \"{\"").label("a brace opens a block");
-        self.errors
-            .push(error.help(format!("a value with braces needs quotes: {name} {} '{written}';", before.join(" "))));
+        let value = quoted(&written);
+        self.errors.push(error.help(format!("a value with braces needs quotes: {name} {before} {value};")));
         self.words.push(Word::in_quotes(written.as_bytes(), span));
         Some(end)
     }
@@ -167,7 +167,8 @@ impl Builder<'_> {
         let error = Diagnostic::emerg(at, "unexpected \"{\"").label("a brace opens a block");
         let span = self.span(at.start as usize, end);
         let text = Word::in_quotes(one_line.as_bytes(), span);
-        let cure = format!("a format is a text in quotes: log_format {name} escape=json '{}';", shown(&text));
+        let (name, value) = (quoted(&name), quoted(&shown(&text)));
+        let cure = format!("a format is a text in quotes: log_format {name} escape=json {value};");
         self.errors.push(error.help(cure));
         self.words.push(text);
         Some(end)
@@ -213,7 +214,8 @@ impl Builder<'_> {
         let more = if counts { ", and a repetition ends with `}`" } else { "" };
         let error = Diagnostic::emerg(at, message).label("the `{` in this regex opens a block: it needs quotes");
         let help = format!("write it in quotes: {}{more}", self.quoted(&written));
-        self.errors.push(error.help(help));
+        // An unfinished repetition is no regex in quotes either.
+        self.errors.push(error.help(help).rewriting(Some(span).filter(|_| !counts)));
         Some(self.replace_last(span))
     }
 
@@ -274,7 +276,7 @@ impl Builder<'_> {
         let inside = String::from_utf8_lossy(self.text(span)).into_owned();
         let inside = inside.trim_matches(['“', '”', '„', '‘', '’', '«', '»']);
         let error = Diagnostic::emerg(span, "typographic quotes are part of the words, not quotes");
-        self.errors.push(error.help(format!("use straight quotes: \"{inside}\"")));
+        self.errors.push(error.help(format!("use straight quotes: {}", in_quotes(inside))));
         self.words.truncate(first);
         self.words.push(Word::in_quotes(inside.as_bytes(), span));
         Some(end)
@@ -318,7 +320,8 @@ impl Builder<'_> {
         let span = self.span(word.span.start as usize, at.start as usize + length);
         let written = String::from_utf8_lossy(self.text(span)).into_owned();
         let error = Diagnostic::emerg(at, "unexpected \";\"").label("it ends the directive in the middle of this word");
-        self.errors.push(error.help(format!("a regex with `;` or braces needs quotes: \"{written}\"")));
+        let help = format!("a regex with `;` or braces needs quotes: {}", self.quoted(&written));
+        self.errors.push(error.help(help));
         Some(self.replace_last(span))
     }
 

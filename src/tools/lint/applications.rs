@@ -1,6 +1,6 @@
 //! What applications lack: the file to run, the slash of a URI, the whole of a name.
 
-use super::blocks::{authority, location, sets};
+use super::blocks::{Pass, authority, location, passes, sets};
 use super::level::Level;
 use super::rule::{Finding, Rule, RuleContext};
 use super::targets::begins_with_host;
@@ -84,6 +84,12 @@ fn unsplit(cx: &RuleContext, found: &mut Vec<Finding>) {
 /// The group that a replacement begins with, if the slash before it is left out: `rewrite ^/a/(.*)$ $1`.
 fn begins_with_group(cx: &RuleContext, text: &str) -> Option<char> {
     let digit = text.strip_prefix('$')?.chars().next().filter(|digit| *digit == '1')?;
+    // `proxy_pass http://app/$uri` puts the slash back.
+    let is_put_back =
+        |d: &&crate::config::ast::Directive| d.args.first().is_some_and(|word| word.bytes().contains(&b'$'));
+    if passes(&[Pass::Http]).filter_map(|name| cx.level().first_of(name)).any(|d| is_put_back(&d)) {
+        return None;
+    }
     let regex = cx.d.args.first()?.str();
     let (before, group) = regex.split_once('(')?;
     let is_outside = before.starts_with("^/") && before.ends_with('/') && !before.contains(['\\', '[', '|', '?']);

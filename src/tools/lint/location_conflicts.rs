@@ -210,7 +210,9 @@ fn left_headers(cx: &RuleContext, found: &mut Vec<Finding>) {
     let file = index.map_or("index.html".into(), |word| word.str());
     let path = format!("{}{file}", name.str());
     let taker = cx.level().taker(path.as_bytes());
-    if file.starts_with('/') || taker.is_some_and(|taker| taker.says("=")) {
+    // Without such a file a listing is sent, with these headers.
+    let may_list = cx.levels().any(|level| level.has("autoindex"));
+    if may_list || file.starts_with('/') || taker.is_some_and(|taker| taker.says("=")) {
         return;
     }
     let message = format!("the page is {path}, which another location answers: this header is not sent with it");

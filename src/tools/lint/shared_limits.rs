@@ -64,6 +64,15 @@ fn no_burst(cx: &RuleContext, found: &mut Vec<Finding>) {
     };
     let Some(level) = cx.levels.iter().rev().find(|level| level.has("limit_req_zone")) else { return };
     let Some(line) = level.named("limit_req_zone").iter().take(COMPARED).find(is_it) else { return };
+    // With another key not all requests of a client may count; and what is passed on may be an interface for programs.
+    let is_client = |word: &Word| word.is("$binary_remote_addr") || word.is("$remote_addr");
+    let sends_files = || {
+        let passes = |d: &Directive| super::blocks::is_pass(&d.name.str());
+        cx.levels().any(|level| level.has("root")) || !super::blocks::below(cx.level().all, passes)
+    };
+    if !line.args.first().is_some_and(is_client) || !sends_files() {
+        return;
+    }
     let rate = line.args.iter().find_map(|word| of(word, "rate=")).unwrap_or_default();
     let per_minute = match (rate.strip_suffix("r/s"), rate.strip_suffix("r/m")) {
         (Some(count), _) => count.parse::<u32>().ok().and_then(|count| count.checked_mul(60)),

@@ -88,6 +88,12 @@ fn reversed(cx: &RuleContext, found: &mut Vec<Finding>) {
         return;
     };
     let path = url.split_once("://").and_then(|(_, rest)| rest.find('/').and_then(|at| rest.get(at..)));
+    // An application that is told its prefix writes it.
+    const TOLD: [&str; 4] = ["x-forwarded-prefix", "x-script-name", "x-forwarded-path", "x-forwarded-context"];
+    let lines = cx.level().named("proxy_set_header").iter().take(COMPARED);
+    if lines.into_iter().any(|line| TOLD.iter().any(|name| sets(line, name).is_some())) {
+        return;
+    }
     let is_reversed =
         from.bytes() == prefix.bytes() && path.is_some_and(|path| to.is(path)) && from.bytes() != to.bytes();
     if is_reversed && !url.contains('$') {
@@ -117,7 +123,12 @@ fn files_only(cx: &RuleContext, found: &mut Vec<Finding>) {
 fn unused_rewrite(cx: &RuleContext, found: &mut Vec<Finding>) {
     let Some(word) = cx.d.args.first().filter(|_| cx.is("proxy_pass")) else { return };
     let text = word.str();
-    let Some(at) = text.find("$request_uri").filter(|at| *at > 0) else { return };
+    let Some(at) = text.find("$request_uri") else { return };
+    // Behind a path it is a parameter: `http://app/login?from=$request_uri`.
+    let is_path = text.get(..at).and_then(|url| url.split_once("://")).is_some_and(|(_, host)| !host.contains('/'));
+    if !is_path {
+        return;
+    }
     let breaks = |d: &&&Directive| d.args.get(2).is_some_and(|flag| flag.is("break"));
     if let Some(rewrite) = cx.level().named("rewrite").iter().take(COMPARED).find(breaks) {
         let message = "$request_uri is the path as the client sent it: the rewrite above has no effect";
@@ -158,14 +169,18 @@ fn http_to_fpm(cx: &RuleContext, found: &mut Vec<Finding>) {
 }
 
 fn no_upgrade(cx: &RuleContext, found: &mut Vec<Finding>) {
-    const NAMES: [&str; 7] = ["ws", "wss", "websocket", "websockets", "socket.io", "sockjs", "sockjs-node"];
+    const NAMES: [&str; 5] = ["websocket", "websockets", "socket.io", "sockjs", "sockjs-node"];
     let Some(block) = cx.blocks.last().filter(|_| cx.is("proxy_pass")) else { return };
     let Some((_, path)) = location(block).filter(|(sign, _)| is_prefix(sign)) else { return };
     let text = path.str();
     let last = text.trim_matches('/').rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
     // A level with lines of its own takes none of the levels above. An included file may have more.
     let headers = cx.levels.iter().rev().find(|level| level.has("proxy_set_header") || level.has("include"));
-    if !NAMES.contains(&&*last) || headers.is_some_and(|level| level.has("include")) {
+    // `/ws/` may be a web service instead: what else is written there tells.
+    let target = cx.d.args.first().map(|word| authority(&word.str()).to_ascii_lowercase()).unwrap_or_default();
+    let is_meant = || cx.level().has("proxy_http_version") || target.contains("ws") || target.contains("socket");
+    let is_socket = NAMES.contains(&&*last) || matches!(&*last, "ws" | "wss") && is_meant();
+    if !is_socket || headers.is_some_and(|level| level.has("include")) {
         return;
     }
     let mut lines = headers.map(|level| level.named("proxy_set_header")).unwrap_or_default().iter();

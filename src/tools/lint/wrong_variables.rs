@@ -29,7 +29,7 @@ pub const RULES: &[Rule] = &[
         code: "W368",
         title: "a list that is compared with one word",
         page: "Browsers send lists in Accept-Language (`de,en;q=0.7`), Accept, Accept-Encoding and Cookie: `=`, and a key of a \
-               `map` without `~`, compare the whole text and match none of them. Look for the word by a regex (`~*^de`), and \
+               `map` without `~`, compare the whole text, and seldom match. Look for the word by a regex (`~*^de`), and \
                for a cookie by its variable: `$cookie_NAME`.",
         about: &["if", "map"],
         check: one_of_a_list,
@@ -126,10 +126,8 @@ fn one_of_a_list(cx: &RuleContext, found: &mut Vec<Finding>) {
     }
     let Some(asked) = condition(cx.d).filter(|asked| asked.equality().is_some()) else { return };
     let (Some(operand), Some(regex)) = (asked.operand, of_list(&asked.subject, &asked.text)) else { return };
-    let outcome = if asked.equality() == Some(true) { "never" } else { "always" };
-    let message =
-        format!("this is {outcome} true for a browser: {} is a list, not \"{}\" alone", asked.subject, asked.text);
-    let sign = if outcome == "never" { "" } else { "!" };
+    let (outcome, sign) = if asked.equality() == Some(true) { ("hardly ever", "") } else { ("nearly always", "!") };
+    let message = format!("this is {outcome} true: {} is a list, of which \"{}\" is a part", asked.subject, asked.text);
     let help = match regex.strip_prefix('~') {
         Some(pattern) => {
             let case = if pattern.starts_with('*') { "*" } else { "" };
@@ -145,12 +143,18 @@ fn keys_of_a_list(cx: &RuleContext, found: &mut Vec<Finding>) {
     if !source.starts_with("$http_") {
         return;
     }
-    let is_key = |key: &&Word| !key.is("default") && !key.bytes().starts_with(b"~");
-    let mut keys = assigned::lines(cx.d).take(COMPARED).map(|(key, _)| key).filter(is_key);
+    let is_regex = |key: &Word| key.bytes().starts_with(b"~");
+    let is_key = |key: &&Word| !key.is("default") && !is_regex(key);
+    let all = || assigned::lines(cx.d).take(COMPARED).map(|(key, _)| key);
+    // Regexes beside the keys look for the words in lists.
+    if all().any(is_regex) {
+        return;
+    }
+    let mut keys = all().filter(is_key);
     // Once for each table: its keys are all of one kind.
     let first = keys.find_map(|key| Some((key, of_list(&source, &key.str())?)));
     if let Some((key, regex)) = first {
-        let message = format!("no browser sends \"{}\" alone: {source} is a list", key.str());
+        let message = format!("this hardly ever matches: {source} is a list, of which \"{}\" is a part", key.str());
         let help = match regex.starts_with('~') {
             true => format!("look for it by a regex: {regex}"),
             false => {

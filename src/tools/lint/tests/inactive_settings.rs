@@ -40,7 +40,7 @@ fn a_setting_of_what_is_not_turned_on_is_found() {
     check_in(tls, &[("W312", "ssl_client_certificate c.pem;", "ssl_client_certificate c.pem; ssl_verify_client on;")]);
     let zone = |lines: &str| {
         format!(
-            "http {{ limit_req_zone $binary_remote_addr zone=a:1m rate=1r/s; server {{ listen 127.0.0.1:80; {lines} }} }}"
+            "http {{ limit_req_zone $binary_remote_addr zone=a:1m rate=9r/s; server {{ listen 127.0.0.1:80; {lines} }} }}"
         )
     };
     check_in_zone(&zone, "limit_req zone=a nodelay;", "limit_req zone=a burst=5 nodelay;");

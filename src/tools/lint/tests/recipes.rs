@@ -88,6 +88,10 @@ fn a_list_compared_with_one_word_is_found() {
             "$http_accept_language $m { default en; ~*^de de; }",
         ),
         ("$http_accept $m { default a; image/webp b; }", "$http_accept $m { default a; application/json b; }"),
+        (
+            "$http_accept_language $m { default en; de de; }",
+            "$http_accept_language $m { default en; de de; ~^de, de; }",
+        ),
         ("$http_cookie $m { default a; beta=1 b; }", "$cookie_beta $m { default a; 1 b; }"),
     ] {
         check(&[("W368", &map(bad), &map(good))]);
@@ -121,8 +125,19 @@ fn a_request_that_does_not_reach_its_application_is_found() {
         ),
         (
             "W373",
+            format!("location /ws/ {{ {pass} proxy_http_version 1.1; }}"),
+            format!("location /ws/ {{ {pass} {upgrade} proxy_http_version 1.1; }} location /news/ {{ {pass} }}"),
+        ),
+        (
+            "W373",
+            "location /ws/ { proxy_pass http://app_ws; proxy_set_header Host $host; }".to_owned(),
+            // A web service.
             format!("location /ws/ {{ {pass} }}"),
-            format!("location /ws/ {{ {pass} {upgrade} }} location /news/ {{ {pass} }}"),
+        ),
+        (
+            "W371",
+            "location /a/ { rewrite ^ /x break; proxy_pass http://127.0.0.1:3000$request_uri; }".to_owned(),
+            "location /a/ { rewrite ^ /x break; proxy_pass http://127.0.0.1:3000/log?from=$request_uri; }".to_owned(),
         ),
         (
             "W373",
@@ -168,12 +183,23 @@ fn an_anchor_of_one_alternative_and_a_lost_slash_are_found() {
         ),
         (
             "W379",
+            &format!("location /a/ {{ {pass} proxy_cookie_path /a/ /; }}"),
+            &format!("location /a/ {{ {pass} proxy_set_header X-Forwarded-Prefix /a; proxy_cookie_path /a/ /; }}"),
+        ),
+        (
+            "W379",
             &format!("location /a/ {{ {pass} proxy_redirect /a/ /; }}"),
             &format!("location /a/ {{ {pass} proxy_redirect / /a/; }}"),
         ),
     ] {
         check(&[(code, &plain(bad), &plain(good))]);
     }
+    // The URL of the pass has the slash.
+    let is_found = |url: &str| {
+        let all = super::codes(&plain(&format!("location /g/ {{ rewrite ^/g/(.*) $1 break; proxy_pass {url}; }}")));
+        all.iter().any(|code| code == "W065")
+    };
+    assert!(is_found("http://127.0.0.1:3000") && !is_found("http://127.0.0.1:3000/$uri"));
 }
 
 #[test]
@@ -185,7 +211,8 @@ fn a_limit_that_meets_others_than_it_is_meant_for_is_found() {
     let geo = "geo $g { default 1; 10.0.0.0/8 0; }";
     let map = format!("{geo} map $g $key {{ 0 \"\"; 1 $binary_remote_addr; }}");
     let bots = "map $http_user_agent $b { default \"\"; ~*bot 1; }";
-    let line = "limit_req zone=a burst=20;";
+    let (line, one) = ("limit_req zone=a burst=20;", "limit_req zone=a;");
+    let pass = "proxy_pass http://127.0.0.1:3000; proxy_set_header Host $host;";
     check(&[
         ("W369", &zone(geo, "$g", "9r/s", line), &zone(&map, "$key", "9r/s", line)),
         ("W369", &zone(geo, "$g", "9r/s", line), &zone(bots, "$b", "9r/s", line)),
@@ -193,6 +220,16 @@ fn a_limit_that_meets_others_than_it_is_meant_for_is_found() {
             "W374",
             &zone("", "$binary_remote_addr", "1r/s", "limit_req zone=a;"),
             &zone("", "$binary_remote_addr", "1r/s", "limit_req zone=a burst=20;"),
+        ),
+        (
+            "W374",
+            &zone("", "$binary_remote_addr", "1r/s", &format!("root /srv; {one} location /x {{ {pass} }}")),
+            &zone("", "$binary_remote_addr", "1r/s", &format!("{one} location / {{ {pass} }}")),
+        ),
+        (
+            "W374",
+            &zone("", "$binary_remote_addr", "1r/s", "limit_req zone=a;"),
+            &zone("map $request_method $p { POST $binary_remote_addr; }", "$p", "1r/s", "limit_req zone=a;"),
         ),
         (
             "W374",
@@ -226,6 +263,11 @@ fn what_no_request_is_meant_to_get_is_found() {
                 "W376",
                 "location = / { add_header Cache-Control no-cache; } location / { }",
                 "location = /index.html { add_header Cache-Control no-cache; } location / { }",
+            ),
+            (
+                "W376",
+                "location = / { expires -1; } location / { }",
+                "autoindex on; location = / { expires -1; } location / { }",
             ),
             (
                 "W376",
