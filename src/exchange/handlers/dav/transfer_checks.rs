@@ -252,8 +252,9 @@ impl TransferChecks {
             None => Usage::default(),
         };
         let (was, need) = (self.added.minus(self.freed), added.minus(freed));
-        if need == was {
-            (self.added, self.freed) = (added, freed);
+        // Before the share is asked: if that takes more turns, [`TransferChecks::step`] goes on asking for the same.
+        (self.added, self.freed) = (added, freed);
+        if need == was && self.share.as_ref().is_none_or(QuotaShare::is_admitted) {
             return Ok(());
         }
         if takes_room(job) {
@@ -263,7 +264,6 @@ impl TransferChecks {
         if let (Some(share), Some((_, path))) = (&mut self.share, &self.quota) {
             share.need(need, Unstored::of(path, &[]), cx).inspect_err(|_| self.take_back())?;
         }
-        (self.added, self.freed) = (added, freed);
         Ok(())
     }
 

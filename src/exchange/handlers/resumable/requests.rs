@@ -440,4 +440,45 @@ mod tests {
             assert_eq!(fs::metadata(&part).expect("it is there").len(), size, "{settings} {bytes}");
         }
     }
+
+    /// Each chunk of a read began the search for room anew: all but the last stayed, although none had room.
+    #[test]
+    fn several_chunks_of_one_read_do_not_exceed_a_quota_that_processes_share() {
+        for (quota, splices, ends, expected) in [
+            (1000, false, true, (507, 100)),
+            (1000, true, true, (507, 100)),
+            (1100, false, true, (200, 170)),
+            // Its connection ends before it is known whether there is room.
+            (1000, false, false, (200, 80)),
+            (1000, true, false, (200, 80)),
+        ] {
+            let (mut site, id, part) = area(&format!("upload_quota {quota} shared;"), "f");
+            let mut ex = patch(&mut site, id, "Transfer-Encoding: chunked");
+            let cx = &mut site.cx;
+            let Ok(mut append) = run(&mut ex, cx, id) else { panic!("{}", ex.response.status.0) };
+            for _ in 0..4 {
+                let outcome = match splices {
+                    true => {
+                        let fd = append.splice_target(cx).expect("nothing is hashed");
+                        file::write_all(fd, &[b'z'; 30]).expect("written");
+                        append.spliced(&mut ex, cx, 30)
+                    }
+                    false => append.accept(&mut ex, cx, &[b'z'; 30]),
+                };
+                assert_eq!(outcome, Ok(()), "{quota} {splices} {ends}");
+            }
+            while ends && append.works() {
+                cx.now.advance();
+                append.work(&mut ex, cx);
+            }
+            drop(append);
+            let size = fs::metadata(&part).expect("it is there").len();
+            let status = ex.response.status.0;
+            assert_eq!(
+                (status, size, cx.resumable.holds(id)),
+                (expected.0, expected.1, expected.1),
+                "{quota} {splices} {ends}"
+            );
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! How large a resumable upload in progress may become, checked as its bytes arrive: their number need not be
 //! announced, others arrive at the same time, and its bytes stay on disk although it is unfinished.
 //!
-//! Invariant: what is there and what is held for uploads never exceeds upload_quota, but for one piece of an upload
+//! Invariant: what is there and what is held for uploads never exceeds upload_quota, but for one read of an upload
 //! while it is looked whether there is room for that; and upload_min_free stays free as far as [`super::free_space`]
 //! sees to it.
 
@@ -23,7 +23,7 @@ pub struct Room {
     dir: Rc<OwnedFd>,
     min_free: MinFree,
     free_space: FreeSpaceCheck,
-    /// How far it is known whether there is room for the last piece.
+    /// How far it is known whether there is room for what was read last.
     seen: Admission,
 }
 

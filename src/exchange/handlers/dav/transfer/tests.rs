@@ -1,6 +1,7 @@
 //! How far a COPY or MOVE gets in a turn, and when what it did is taken back.
 
 use super::*;
+use crate::exchange::handlers::resumable::held::begin_elsewhere;
 use crate::exchange::testing::{INSIDE, Site};
 use std::fs;
 
@@ -102,5 +103,63 @@ fn a_new_name_is_taken_back_only_while_it_is_the_transfers_own() {
             Lost => transfer.job.has_lost.set(true),
         }
         assert_eq!(transfer.may_go_back(), expected, "{line} {since:?}");
+    }
+}
+
+/// A site whose files share 300 000 bytes with 1140 uploads of 100 bytes, of which other processes ended the last ones.
+fn quota(ended: usize) -> Site {
+    let mut site = Site::new("", "location / { dav_methods COPY MOVE; upload_quota 300000 shared; }");
+    let area = format!("{}/", site.root().display());
+    begin_elsewhere(&mut site, &area, (1140, ended));
+    site
+}
+
+/// The rest of a transfer, in turns that are too short for a look at all uploads: its status. None: it does not end.
+fn in_short_turns(transfer: &mut Transfer, ex: &mut Exchange, cx: &mut Services) -> Option<u16> {
+    for _ in 0..1000 {
+        cx.now.advance();
+        cx.slice.steps = Some(3);
+        if transfer.work(ex, cx) != Flow::Wait {
+            return Some(ex.response.status.0);
+        }
+    }
+    None
+}
+
+/// It asked in turn for what there was room for and for what there was none for.
+#[test]
+fn a_copy_of_a_file_that_grew_beyond_a_shared_quota_ends() {
+    for (ended, size, expected) in [(0, 150_000, 507), (1140, 150_000, 204), (0, 50_000, 204)] {
+        let mut site = quota(ended);
+        site.scratch.write("html/a", b"a");
+        let mut ex = site.at("COPY /a", &["Destination: /b"], INSIDE);
+        let cx = &mut site.cx;
+        cx.slice.steps = Some(0);
+        let Ok(mut transfer) = run(&mut ex, cx) else { panic!("{size}: {}", ex.response.status.0) };
+        site.scratch.write("html/a", &vec![b'a'; size]);
+        assert_eq!(in_short_turns(&mut transfer, &mut ex, cx), Some(expected), "{ended} {size}");
+        assert_eq!(site.scratch.path().join("html/b").exists(), expected == 204, "{ended} {size}");
+    }
+}
+
+/// What a copy was to replace has another name by now: it adds all of its bytes.
+#[test]
+fn a_copy_that_no_longer_replaces_a_file_does_not_exceed_a_shared_quota() {
+    for (ended, expected) in [(0, 507), (1140, 204)] {
+        let mut site = quota(ended);
+        ["html/a", "html/b"].iter().for_each(|name| site.scratch.write(name, &[b'a'; 80_000]));
+        let mut ex = site.at("COPY /a", &["Destination: /b"], INSIDE);
+        let cx = &mut site.cx;
+        cx.slice.steps = Some(0);
+        let Ok(mut transfer) = run(&mut ex, cx) else { panic!("{ended}: {}", ex.response.status.0) };
+        while !matches!(transfer.stage, Stage::Placing(_)) {
+            cx.now.advance();
+            cx.slice.steps = Some(3);
+            assert_eq!(transfer.step(&mut ex, cx), Ok(()), "{ended}: {}", ex.response.status.0);
+        }
+        let html = site.scratch.path().join("html");
+        fs::rename(html.join("b"), html.join("c")).expect("renamed");
+        assert_eq!(in_short_turns(&mut transfer, &mut ex, cx), Some(expected), "{ended}");
+        assert_eq!(html.join("b").exists(), expected == 204, "{ended}");
     }
 }

@@ -130,7 +130,7 @@ impl Append {
         }
     }
 
-    /// What it waits for may be known by now: whether there is room for the last piece, what the disk says, or what is
+    /// What it waits for may be known by now: whether there is room for the last pieces, what the disk says, or what is
     /// in the area. None: it waits for none of these.
     fn awaited(&mut self, ex: &mut Exchange, cx: &mut Services) -> Option<Flow> {
         if self.unsure.is_some() {

@@ -1,8 +1,8 @@
 //! An upload that becomes longer than what is reserved for it. In a quota that other processes share, uploads that they
-//! have ended may hold its room: these are looked for in slices, and the piece that came last waits in the file.
+//! have ended may hold its room: these are looked for in slices, and what came last waits in the file.
 //!
-//! Invariant: a piece for which it is not known whether there is room does not count as arrived, and nothing behind it
-//! is read.
+//! Invariant: pieces for which it is not known whether there is room do not count as arrived, and nothing is read
+//! behind them. They are of one read: it may bring several chunks.
 
 use super::Append;
 use crate::exchange::flow::Flow;
@@ -15,18 +15,28 @@ use crate::sys::file;
 impl Append {
     /// Whether the upload may have the next `n` bytes.
     pub(super) fn room_for(&mut self, cx: &mut Services, n: u64) -> Fit {
+        // Whatever is behind a piece that waits is judged with it.
+        if self.unsure.is_some() {
+            return Fit::Unsure;
+        }
         let (id, size) = (self.upload.id, self.upload.size);
-        self.room.as_mut().map_or(Fit::All, |room| room.take(cx, id, (size, n)))
+        let fit = self.room.as_mut().map_or(Fit::All, |room| room.take(cx, id, (size, n)));
+        if let Fit::Unsure = fit {
+            self.unsure = Some(size);
+        }
+        fit
+    }
+
+    /// What is known to have room counts as arrived.
+    pub(super) fn count(&self, cx: &mut Services) {
+        cx.resumable.arrived(self.upload.id, self.unsure.unwrap_or(self.upload.size), cx.now.ms);
     }
 
     /// A piece is in the file, which had `before` bytes.
     pub(super) fn grown(&mut self, ex: &mut Exchange, cx: &mut Services, before: u64, fit: Fit) -> Result<(), Flow> {
         match fit {
-            Fit::Unsure => {
-                self.unsure = Some(before);
-                return Ok(());
-            }
-            Fit::All => cx.resumable.arrived(self.upload.id, self.upload.size, cx.now.ms),
+            Fit::Unsure => return Ok(()),
+            Fit::All => self.count(cx),
             Fit::Some(fits, refusal) => {
                 return Err(match self.cut(cx, before.saturating_add(fits)) {
                     Ok(()) => self.refuse_rest(ex, cx, &refusal),
@@ -38,7 +48,7 @@ impl Append {
         Ok(())
     }
 
-    /// The piece whose room is not known: looks on.
+    /// The pieces whose room is not known: looks on.
     pub(super) fn settle(&mut self, ex: &mut Exchange, cx: &mut Services) -> Flow {
         let Some(before) = self.unsure else { return Flow::Wait };
         let (id, size) = (self.upload.id, self.upload.size);
@@ -63,7 +73,7 @@ impl Append {
         if cut.is_ok() {
             self.upload.size = self.upload.size.min(most);
         }
-        cx.resumable.arrived(self.upload.id, self.upload.size, cx.now.ms);
+        self.count(cx);
         cut
     }
 }

@@ -42,7 +42,7 @@ pub struct Append {
     lease: Rc<Lease>,
     /// None: the request only asks for the offset.
     room: Option<Room>,
-    /// The size before the last piece, while it is not known whether there is room for that.
+    /// The size before the pieces of the last read for which it is not known whether there is room.
     unsure: Option<u64>,
     /// Whether the request began the upload.
     pub request: UploadRequest,
@@ -266,7 +266,7 @@ impl Append {
             self.hashed += data.len() as u64;
         }
         if let Err(e) = self.write(data) {
-            cx.resumable.arrived(self.upload.id, self.upload.size, cx.now.ms);
+            self.count(cx);
             return Err(self.failed(ex, cx, "write()", e));
         }
         self.grown(ex, cx, before, fit)
