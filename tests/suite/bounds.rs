@@ -419,6 +419,57 @@ fn a_request_whose_variables_are_too_long_together_is_an_error() {
     }
 }
 
+/// It went out as it was, without the field: a page without its Content-Security-Policy.
+#[test]
+fn a_proxied_response_without_a_field_whose_value_is_too_long_is_not_sent() {
+    if skip_on_nginx("it has no such bound") {
+        return;
+    }
+    let up = Upstream::start(|peer| {
+        while let Some(request) = peer.request() {
+            let head = match request.target() {
+                "/upgrade" => "101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: other",
+                _ => "200 OK\r\nContent-Length: 8",
+            };
+            if !peer.send(format!("HTTP/1.1 {head}\r\n\r\nanswered").as_bytes()) {
+                return;
+            }
+        }
+    });
+    let double: String = (0..10).map(|at| format!("set $d{} \"$d{at}$d{at}\"; ", at + 1)).collect();
+    let s = server(&format!(
+        "set $d0 $http_x; {double}
+         location / {{ add_header X-Long $d10 always; proxy_pass http://{up};
+             proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade; }}
+         location /unbuffered {{ add_header X-Long $d10; proxy_buffering off; proxy_pass http://{up}; }}
+         location /named {{ add_header X-Long $d10; error_page 500 @made; proxy_pass http://{up}; }}
+         location /again {{ add_header X-Long $d10; error_page 500 @proxied; proxy_pass http://{up}; }}
+         location @made {{ return 503 made; }}
+         location @proxied {{ proxy_pass http://{up}; }}",
+        up = up.address
+    ))
+    .allow_log("the values of variables are too long together")
+    .start();
+    let mut table = Table::new("proxied responses");
+    for (uri, status, text) in [
+        ("/", 500, "Internal Server Error"),
+        ("/upgrade", 500, "Internal Server Error"),
+        ("/unbuffered", 500, "Internal Server Error"),
+        ("/named", 500, "made"),
+        ("/again", 500, "answered"),
+    ] {
+        table.row(ours("it has no such bound"), uri, || {
+            let mut client = s.client();
+            let long = "x".repeat(7000);
+            let head = format!("GET {uri} HTTP/1.1\r\nHost: a\r\nUpgrade: other\r\nX: {long}\r\n\r\n");
+            let seen = client.send(head).response();
+            assert!(seen.header("X-Long").is_none() && seen.status == status, "{uri}: {}", seen.status);
+            assert_eq!(seen.text() == "answered", text == "answered", "{uri}: {}", seen.text());
+            seen.contains(text);
+        });
+    }
+}
+
 #[test]
 fn a_variable_holds_no_more_of_a_body_than_is_kept_in_memory() {
     if skip_on_nginx("it keeps what client_body_buffer_size says") {

@@ -34,21 +34,23 @@ pub fn respond(active: &mut Active, cx: &mut Services) {
 }
 
 /// Has the head of a response queued whose body its handler, an upstream, has yet to bring. Some: another response is
-/// sent instead (the page of a 412), and this handler makes it.
+/// sent instead (the page of a 412, a 500), and this handler makes it, or it is made already.
 pub fn begin_streamed(ex: &mut Exchange, reader: &mut RequestReader, cx: &mut Services) -> Option<Handler> {
     phases::decided(ex);
     let mut instead = Handler::None;
-    queue(ex, &mut instead, reader, cx);
-    (!matches!(instead, Handler::None)).then_some(instead)
+    let decided = queue(ex, &mut instead, reader, cx);
+    (decided > 1 || !matches!(instead, Handler::None)).then_some(instead)
 }
 
-/// [`respond`], of the parts of an [`Active`].
-pub fn queue(ex: &mut Exchange, handler: &mut Handler, reader: &mut RequestReader, cx: &mut Services) {
+/// [`respond`], of the parts of an [`Active`]. Gives how many responses were decided on: each replaces the one before.
+pub fn queue(ex: &mut Exchange, handler: &mut Handler, reader: &mut RequestReader, cx: &mut Services) -> usize {
     if ex.progress.tx == Tx::Ready && !ex.route.method.is_safe() {
         // Files may have been changed: one call for that can take milliseconds, where a step takes microseconds.
         cx.slice.look();
     }
+    let mut decided = 0;
     while ex.progress.tx == Tx::Ready {
+        decided += 1;
         // A subrequest does not decide what becomes of the connection.
         if ex.nesting.subrequest.is_none() {
             // Invalid framing is refused even if the body is discarded, since it is unknown where the next request
@@ -65,6 +67,7 @@ pub fn queue(ex: &mut Exchange, handler: &mut Handler, reader: &mut RequestReade
         }
         phases::send(ex, handler, cx);
     }
+    decided
 }
 
 /// Whether the connection outlives this response, and what becomes of a body that was not read.

@@ -423,10 +423,12 @@ fn handle_read(io: &mut Io<'_>, active: &mut Active, turn: &mut Turn<'_>, bytes:
 
 /// The server that a CONNECT request names is connected.
 fn open_tunnel(active: &mut Active, turn: &mut Turn<'_>) -> Step {
-    let Active { ex, handler, reader, .. } = active;
+    let Active { ex, handler, upstream_conn, reader, .. } = active;
     let Handler::Upstream(request) = handler else { return Step::Again };
     respond::open_tunnel(request, ex);
     if let Some(instead) = begin_streamed(ex, reader, turn.cx) {
+        request.end_record(ex, turn.cx);
+        turn.pool.upstream_conns.close(upstream_conn, turn.cx, Outcome::Good);
         *handler = instead;
         return Step::Again;
     }

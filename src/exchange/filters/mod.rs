@@ -50,7 +50,7 @@ pub enum Sent {
     Queued,
     /// The head is queued; the page generates the body.
     Page(Box<Page>),
-    /// The error page for a 416 or 412 must be sent instead.
+    /// Another response must be sent instead: the error page of a 416 or 412, a 500.
     Instead(Flow),
 }
 
@@ -89,8 +89,9 @@ pub fn send(ex: &mut Exchange, cx: &mut Services) -> Sent {
     ex.basis.passed(cacheable);
     let cacheable = headers::apply(ex, cx);
     ex.basis.passed(cacheable);
-    // A field that could not be made must not be missing. The 500 has those that can; a body that has begun goes on.
-    if std::mem::take(&mut ex.route.evaluation_failed) && !stream && ex.response.status != error {
+    // A field that could not be made must not be missing. An upstream's response is replaced, too: its head is not yet
+    // queued. The 500 has the fields that can be made.
+    if std::mem::take(&mut ex.route.evaluation_failed) && ex.response.status != error {
         ex.response.clear();
         ex.route.error_page = None;
         return Sent::Instead(Flow::Status(error));
