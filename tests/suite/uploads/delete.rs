@@ -186,6 +186,31 @@ fn what_cannot_be_removed_is_said_and_stays() {
     }
 }
 
+/// An error page of the status was sent in its place: the client did not learn that something was gone.
+#[test]
+fn a_delete_that_stops_half_way_says_what_is_left_though_its_status_has_an_error_page() {
+    use std::os::unix::fs::PermissionsExt;
+    if skip_on_nginx("DELETE by allowed_methods is ours") {
+        return;
+    }
+    let s = server(
+        "location / { allowed_methods GET DELETE; delete_recursive on; error_page 403 /page; }
+         location = /page { return 200 page; }",
+    )
+    .file("html/tree/inner/f", "removed")
+    .unprivileged()
+    .start();
+    let mode = |mode: u32| std::fs::set_permissions(s.path("html/tree"), std::fs::Permissions::from_mode(mode));
+    // What is in it can be removed, it itself cannot.
+    mode(0o555).expect("chmod");
+    let r = s.method("DELETE", "/tree/", "", b"");
+    r.is(403).contains("\"inner\" (Permission denied)").contains("1 entries of the directory are gone");
+    assert!(s.exists("html/tree/inner") && !s.exists("html/tree/inner/f"));
+    // Nothing is removed: the page tells as much as the text would.
+    assert_eq!(s.method("DELETE", "/tree/", "", b"").is(403).text(), "page");
+    mode(0o755).expect("chmod");
+}
+
 #[test]
 fn a_download_under_way_keeps_the_bytes_of_a_deleted_file() {
     if skip_on_nginx("DELETE by allowed_methods is ours") {
@@ -414,6 +439,7 @@ fn what_is_deleted_is_copied_into_a_trash_on_another_file_system() {
             .allow_log("failed (19")
             .start();
         std::fs::set_permissions(s.path("html/f"), std::fs::Permissions::from_mode(0o640)).expect("its own");
+        std::fs::set_permissions(s.path("html/by-form"), std::fs::Permissions::from_mode(0o6755)).expect("its own");
         let old = std::fs::metadata(s.path("html/f")).expect("it is there");
         symlink("no/where", s.path("html/link")).expect("a link");
         symlink("g", s.path("html/d/in/link")).expect("a link");
@@ -428,6 +454,7 @@ fn what_is_deleted_is_copied_into_a_trash_on_another_file_system() {
         let read = |name: &str| std::fs::read_to_string(at(name)).unwrap_or_default();
         assert!(read("f") == long);
         assert_eq!(["g", "g-1", "d/in/g", "by-form"].map(read), ["first", "second", "g", "form"]);
+        assert_eq!(std::fs::metadata(at("by-form")).expect("it is there").mode() & 0o7777, 0o755, "without setuid");
         let new = std::fs::metadata(at("f")).expect("it is there");
         assert_eq!((new.mode(), new.mtime()), (old.mode(), old.mtime()));
         let link = |name: &str| std::fs::read_link(at(name)).expect("a link");
@@ -438,6 +465,9 @@ fn what_is_deleted_is_copied_into_a_trash_on_another_file_system() {
         drop(std::os::unix::net::UnixListener::bind(s.path("html/socket")).expect("a socket"));
         s.method("DELETE", "/socket", "", b"").is(403).contains("cannot be copied into the trash");
         assert!(s.path("html/socket").symlink_metadata().is_ok());
+        s.await_file("logs/error.log", |log| {
+            log.contains("copying into the trash \"") && log.contains("/socket\" failed (19")
+        });
         s.method("DELETE", "/none", "", b"").is(404);
         let _ = std::fs::remove_dir_all(&trash);
     }

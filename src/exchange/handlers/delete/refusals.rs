@@ -2,11 +2,11 @@
 
 use super::removal_target::NotRemoved;
 use crate::config::model::Level;
+use crate::exchange::Exchange;
 use crate::exchange::flow::Flow;
 use crate::exchange::handlers::upload;
 use crate::exchange::handlers::versions::Denied;
 use crate::exchange::response::ContentType;
-use crate::exchange::{Exchange, error_page};
 use crate::http::escape::escape_path;
 use crate::http::status::Status;
 use crate::services::Services;
@@ -106,9 +106,11 @@ pub fn stopped(ex: &mut Exchange, cx: &mut Services, stuck: &Stuck, removed: u64
         format_args!("{call} \"{base}/{inner}\" failed {errno}, {removed} entries were removed before"),
     );
     // The form's own page leads back to the listing, which shows what is left.
-    if removed == 0 || ex.route.sent_form.is_some() || !error_page::is_own_text_sent(ex, status) {
+    if removed == 0 || ex.route.sent_form.is_some() {
         return Flow::Status(status);
     }
+    // No error page replaces it: nothing else tells what is gone and what is left.
+    ex.route.error_page = None;
     // The name as in a URI: another client chose it.
     let mut text = b"This could not be removed: \"".to_vec();
     escape_path(path, &mut text);

@@ -165,8 +165,10 @@ impl RemovalTarget {
             return match trash.take(parent.as_fd(), &self.name) {
                 Ok(Taken::Moved(trashed)) => Ok(Removed::Trashed(trashed)),
                 Ok(Taken::Unmoved(unmoved)) => Ok(Removed::Unmoved(Box::new(unmoved))),
-                Err(NotTaken::Trash(errno) | NotTaken::Entry(errno @ Errno::EINVAL)) => Err(NotRemoved::Trash(errno)),
-                Err(NotTaken::Entry(errno)) => Err(NotRemoved::Failed { call: "rename()", errno }),
+                Err(NotTaken::Trash(errno) | NotTaken::Entry { errno: errno @ Errno::EINVAL, .. }) => {
+                    Err(NotRemoved::Trash(errno))
+                }
+                Err(NotTaken::Entry { call, errno }) => Err(NotRemoved::Failed { call, errno }),
             };
         }
         let what = if itself.kind == FileKind::Dir { Unlink::Dir } else { Unlink::File };

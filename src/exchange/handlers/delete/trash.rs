@@ -16,6 +16,8 @@ const COUNTED: u32 = 100;
 const LONGEST: usize = 200;
 /// Mode of directories made for it: deleted files are private.
 const MODE: u32 = 0o700;
+/// What the log says of something that cannot be renamed and has no copy, in place of a system call.
+pub const COPYING: &str = "copying into the trash";
 
 /// The trash directory of a location. It is made when something is to be moved there.
 pub struct Trash {
@@ -56,8 +58,9 @@ pub enum Taken {
 pub enum NotTaken {
     /// The trash could not be opened or made.
     Trash(Errno),
-    /// EINVAL for a directory that the trash is in, ENODEV for something that neither can be renamed nor has a copy.
-    Entry(Errno),
+    /// The call that failed, for the log. EINVAL for a directory that the trash is in, ENODEV for something that cannot
+    /// be renamed and has no copy.
+    Entry { call: &'static str, errno: Errno },
 }
 
 impl Trash {
@@ -76,7 +79,7 @@ impl Trash {
                 return outcome;
             }
         }
-        Err(NotTaken::Entry(Errno::ENOENT))
+        Err(entry("rename()")(Errno::ENOENT))
     }
 
     /// Moves the entry into the opened trash, of whose path `made` directories were missing. None: another process has
@@ -94,7 +97,7 @@ impl Trash {
             Err(e) => {
                 let outcome = match e {
                     Errno::EXDEV => without_rename(trash, dir, name, made > 0),
-                    _ => Err(NotTaken::Entry(e)),
+                    _ => Err(entry("rename()")(e)),
                 };
                 if outcome.is_err() {
                     self.unmake(made);
@@ -144,17 +147,22 @@ pub fn rename_into(trash: BorrowedFd<'_>, name: &CStr, dir: BorrowedFd<'_>, old:
     with_free_name(name, |new| file::rename_at(Some(dir), old, Some(trash), new, Rename::NoReplace))
 }
 
+/// The entry was not moved, since this call failed.
+fn entry(call: &'static str) -> impl Fn(Errno) -> NotTaken {
+    move |errno| NotTaken::Entry { call, errno }
+}
+
 /// What cannot be renamed: an empty directory is made in the trash in its place, since it has nothing to be copied.
 fn without_rename(trash: OwnedFd, dir: BorrowedFd<'_>, name: &CStr, is_new: bool) -> Result<Taken, NotTaken> {
     let unmoved = |trash| {
-        let parent = file::dup(dir).map_err(NotTaken::Entry)?;
+        let parent = file::dup(dir).map_err(entry("fcntl()"))?;
         Ok(Taken::Unmoved(Unmoved { parent, name: name.to_owned(), trash, is_new }))
     };
-    let stat = file::stat_at(Some(dir), name, Follow::No).map_err(NotTaken::Entry)?;
+    let stat = file::stat_at(Some(dir), name, Follow::No).map_err(entry("lstat()"))?;
     let mode = match stat.kind {
         FileKind::Dir => stat.mode & 0o777 | 0o700,
         FileKind::Regular | FileKind::Symlink => return unmoved(trash),
-        FileKind::Other => return Err(NotTaken::Entry(Errno::ENODEV)),
+        FileKind::Other => return Err(entry(COPYING)(Errno::ENODEV)),
     };
     let make = |new: &CStr| file::mkdir_at(Some(trash.as_fd()), new, mode);
     let new = with_free_name(name, make).map_err(NotTaken::Trash)?;
@@ -165,7 +173,7 @@ fn without_rename(trash: OwnedFd, dir: BorrowedFd<'_>, name: &CStr, is_new: bool
     let _ = file::unlink_at(Some(trash.as_fd()), &new, Unlink::Dir);
     match e {
         Errno::ENOTEMPTY | Errno::EEXIST => unmoved(trash),
-        e => Err(NotTaken::Entry(e)),
+        e => Err(entry("rmdir()")(e)),
     }
 }
 
@@ -212,7 +220,7 @@ mod tests {
         let trash = Trash::at(path.as_os_str().as_bytes()).expect("a path");
         let dir = fs::File::open(base.join("area")).expect("open");
         let take = |name: &str| trash.take(dir.as_fd(), &CString::new(name).expect("no NUL")).map(drop);
-        assert_eq!(take("none"), Err(NotTaken::Entry(Errno::ENOENT)));
+        assert_eq!(take("none"), Err(entry("rename()")(Errno::ENOENT)));
         assert!(!base.join("a").exists(), "nothing goes there");
         let long = format!("{}.txt", "ä".repeat(125));
         for name in ["f.txt", "g.tar.gz", &long] {
@@ -224,7 +232,7 @@ mod tests {
         symlink("/etc/passwd", base.join("area/link")).expect("symlink");
         fs::create_dir_all(base.join("area/tree/inner")).expect("mkdir");
         assert_eq!((take("link"), take("tree")), (Ok(()), Ok(())));
-        assert_eq!(take("none"), Err(NotTaken::Entry(Errno::ENOENT)));
+        assert_eq!(take("none"), Err(entry("rename()")(Errno::ENOENT)));
         let read = |name: &str| fs::read_to_string(path.join(name)).unwrap_or_default();
         assert_eq!(["f.txt", "f-1.txt", "f-2.txt"].map(read), ["0", "1", "2"]);
         assert_eq!(["g.tar.gz", "g-1.tar.gz"].map(read), ["0", "1"]);
@@ -251,8 +259,24 @@ mod tests {
         assert_eq!(is_new(&at("made/for/it/a"), c"c"), Err(NotTaken::Trash(Errno::ENOTDIR)));
         // Only what was made for it is removed again.
         fs::create_dir(scratch.path().join("kept")).expect("mkdir");
-        assert_eq!(is_new(&at("kept/in/it"), c"none"), Err(NotTaken::Entry(Errno::ENOENT)));
+        assert_eq!(is_new(&at("kept/in/it"), c"none"), Err(entry("rename()")(Errno::ENOENT)));
         assert_eq!(fs::read_dir(scratch.path().join("kept")).expect("it stays").count(), 0);
+    }
+
+    /// The log said that rename() failed with ENODEV, which it never does.
+    #[test]
+    fn what_has_no_copy_is_not_said_to_have_failed_in_rename() {
+        let scratch = Scratch::new();
+        drop(std::os::unix::net::UnixListener::bind(scratch.path().join("socket")).expect("a socket"));
+        let dir = scratch.fd();
+        let taken = |name: &CStr| {
+            let trash = file::dup(dir.as_fd()).expect("a descriptor");
+            without_rename(trash, dir.as_fd(), name, false).map(drop)
+        };
+        assert_eq!(taken(c"socket"), Err(NotTaken::Entry { call: COPYING, errno: Errno::ENODEV }));
+        assert_eq!(taken(c"none"), Err(NotTaken::Entry { call: "lstat()", errno: Errno::ENOENT }));
+        scratch.write("f", b"f");
+        assert_eq!(taken(c"f"), Ok(()));
     }
 
     #[test]
@@ -268,7 +292,7 @@ mod tests {
             fs::remove_dir(&path).expect("removed");
             (opened, made)
         };
-        let missing = Some(Err(NotTaken::Entry(Errno::ENOENT)));
+        let missing = Some(Err(entry("rename()")(Errno::ENOENT)));
         let take = |opened, name, is_last| {
             trash.take_into(opened, dir.as_fd(), name, is_last).map(|outcome| outcome.map(drop))
         };

@@ -4,7 +4,7 @@
 //! Invariant: nothing of the original is removed before all of it is in the trash, with upload_sync on the disk; nor
 //! what came into it, or changed, after it was copied.
 
-use super::trash::{Unmoved, rename_into};
+use super::trash::{COPYING, Unmoved, rename_into};
 use crate::exchange::handlers::dav::copied::Copied;
 use crate::exchange::handlers::dav::copying::{Staged, TreeCopy};
 use crate::exchange::handlers::dav::lock_tokens::RemovalPermission;
@@ -127,7 +127,7 @@ impl TrashCopy {
         if self.sync {
             self.syncs.extend(whole.iter().map(|fd| cx.syncs.begin(fd.as_fd())));
         }
-        if outcome.map_err(|e| ("copying into the trash", e))? {
+        if outcome.map_err(|e| (COPYING, e))? {
             return Ok(CopyProgress::More);
         }
         self.held.copied = copy.copied.take();
