@@ -217,6 +217,20 @@ mod tests {
         assert!(matches!(walk.open(b"gone", 0), Ok(None)));
     }
 
+    /// The paths that a walk finds, in its order.
+    fn all_of(scratch: &Scratch) -> Vec<String> {
+        let mut walk = Walk::new(scratch.fd(), Vec::new()).expect("opened");
+        let mut found = Vec::new();
+        loop {
+            match walk.step().expect("readable") {
+                WalkStep::Found(member) => found.push(String::from_utf8(member.path).expect("ASCII")),
+                WalkStep::Unreadable(path) => panic!("{path:?}"),
+                WalkStep::On => {}
+                WalkStep::End => return found,
+            }
+        }
+    }
+
     #[test]
     fn entries_come_in_the_order_of_the_listing() {
         let scratch = Scratch::new();
@@ -226,16 +240,7 @@ mod tests {
         for file in ["z.txt", "c10", "c9", "a9/y", "a9/x", "B/in/f", "0"] {
             std::fs::write(scratch.path().join(file), "").expect("written");
         }
-        let mut walk = Walk::new(scratch.fd(), Vec::new()).expect("opened");
-        let mut found = Vec::new();
-        loop {
-            match walk.step().expect("readable") {
-                WalkStep::Found(member) => found.push(String::from_utf8(member.path).expect("ASCII")),
-                WalkStep::Unreadable(path) => panic!("{path:?}"),
-                WalkStep::On => {}
-                WalkStep::End => break,
-            }
-        }
+        let found = all_of(&scratch);
         let expected = ["a9/", "a10/", "B/", "b/", "0", "c9", "c10", "z.txt", "a9/x", "a9/y", "B/in/", "B/in/f"];
         assert_eq!(found, expected);
     }
@@ -245,16 +250,7 @@ mod tests {
         let scratch = Scratch::new();
         let name = |at: usize| format!("{}{at}", "x".repeat(100));
         (0..1000).for_each(|at| scratch.write(&name(at), b""));
-        let mut walk = Walk::new(scratch.fd(), Vec::new()).expect("opened");
-        let mut found = Vec::new();
-        loop {
-            match walk.step().expect("readable") {
-                WalkStep::Found(member) => found.push(String::from_utf8(member.path).expect("ASCII")),
-                WalkStep::Unreadable(path) => panic!("{path:?}"),
-                WalkStep::On => {}
-                WalkStep::End => break,
-            }
-        }
+        let found = all_of(&scratch);
         assert!(found.into_iter().eq((0..1000).map(name)), "all of them, in order");
     }
 }

@@ -8,36 +8,6 @@ use super::*;
 
 const BLOCK: &str = "location /a/ { root %%DIR%%/html; allowed_methods GET POST PUT DELETE; upload_resumable on; }";
 
-/// It wrote what its client sent into the file that the other server had ended meanwhile: with large bodies it looked
-/// only after it had written.
-#[test]
-fn a_server_that_was_stopped_writes_nothing_to_an_upload_that_another_has_by_now() {
-    if skip_on_nginx("uploads") {
-        return;
-    }
-    let setup = || server(BLOCK).file("html/index.html", "index").allow_log("file locks");
-    let direct = running(setup().mkdir("html/a"));
-    let beyond = setup();
-    let at = beyond.dir().join("html");
-    let from = direct.path("html").display().to_string();
-    let Some(mounted) = mount("bindfs", &["-o", "nonempty", &from, &at.display().to_string()], &at) else { return };
-    {
-        let beyond = running(beyond);
-        let content = noise(1_000_000);
-        let target = create(&beyond, "f", content.len());
-        let mut older = begin(&beyond, &target, 0, content.len(), &content[..300_000], "");
-        eventually("bytes arrive", || super::processes::size_of_part(&direct, &target) == 300_000);
-        beyond.frozen(|| {
-            // It is waited for, and then taken for one that was killed.
-            patch(&direct, &target, 300_000, &content[300_000..]).is(204);
-            older.try_send("x".repeat(60_000));
-        });
-        assert_eq!(older.rest(), b"", "no answer");
-        assert!(direct.read("html/a/f") == content);
-    }
-    drop(mounted);
-}
-
 /// A client whose connection broke comes back to the server on the direct path, while the one over FUSE still waits for
 /// the rest: both had the upload, and both answered 204.
 #[test]
