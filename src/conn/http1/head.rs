@@ -83,8 +83,7 @@ fn refuse(
     HeadStep::Step(Step::Again)
 }
 
-/// No more of the head is read: the exchange has what came of it. A stream has no partial head:
-/// nothing is done.
+/// No more of the head is read: the exchange has what came of it. A stream has no partial head: nothing is done.
 pub fn give_up(active: &mut Active) {
     let Active { ex, reader, http1, .. } = active;
     if let Some(http1) = http1 {

@@ -19,6 +19,15 @@ use crate::sys::Errno;
 /// What comes next. None: the stage stays.
 type Next = Option<Result<Stage, Errno>>;
 
+/// Whether it is granted. False: that is not known yet. Err: it is refused.
+fn is_granted(outcome: Result<(), Refusal>, ex: &mut Exchange, cx: &mut Services) -> Result<bool, Flow> {
+    match outcome {
+        Ok(()) => Ok(true),
+        Err(refusal) if refusal.later => Ok(false),
+        Err(refusal) => Err(upload::refuse(ex, cx, &refusal)),
+    }
+}
+
 impl Transfer {
     /// The rules allow it: begins, if the conditions of the request still hold. None: all is judged again.
     pub(super) fn begin(&mut self, ex: &mut Exchange, cx: &mut Services) -> Result<Next, Flow> {
@@ -30,18 +39,18 @@ impl Transfer {
         self.at_their_paths(self.job.moves).map_err(|refusal| upload::refuse(ex, cx, &refusal))?;
         // It was judged some turns ago.
         transfer_request::check_locks(ex, cx, &self.job, self.judging.is_tree).map_err(Flow::Status)?;
-        match self.judging.claim_again(ex, cx, &self.job, None) {
-            Err(refusal) if refusal.later => return Ok(None),
-            claimed => claimed.map_err(|refusal| upload::refuse(ex, cx, &refusal))?,
+        let claimed = self.judging.claim_again(ex, cx, &self.job, None);
+        if !is_granted(claimed, ex, cx)? {
+            return Ok(None);
         }
         if self.judging.is_tree {
             return Ok(Some(self.begin_tree(ex, cx)));
         }
         let begun = self.job.begin_file(&mut cx.temp_names);
         if let Ok(Stage::File(copy)) = &begun {
-            match self.judging.claim_again(ex, cx, &self.job, Some(copy.source().size)) {
-                Err(refusal) if refusal.later => return Ok(None),
-                claimed => claimed.map_err(|refusal| upload::refuse(ex, cx, &refusal))?,
+            let claimed = self.judging.claim_again(ex, cx, &self.job, Some(copy.source().size));
+            if !is_granted(claimed, ex, cx)? {
+                return Ok(None);
             }
         }
         Ok(Some(begun))
@@ -49,12 +58,10 @@ impl Transfer {
 
     /// The copy of a file gets its name.
     pub(super) fn place(&mut self, copy: FileCopy, ex: &mut Exchange, cx: &mut Services) -> Result<Next, Flow> {
-        match self.may_have_name(Some(copy.source().size), ex, cx) {
-            Err(refusal) if refusal.later => {
-                self.stage = Stage::Placing(copy);
-                return Ok(None);
-            }
-            outcome => outcome.map_err(|refusal| upload::refuse(ex, cx, &refusal))?,
+        let outcome = self.may_have_name(Some(copy.source().size), ex, cx);
+        if !is_granted(outcome, ex, cx)? {
+            self.stage = Stage::Placing(copy);
+            return Ok(None);
         }
         let has_room = self.judging.lock(ex, cx).map_err(|refusal| upload::refuse(ex, cx, &refusal))?;
         if has_room {

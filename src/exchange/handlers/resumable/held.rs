@@ -89,8 +89,8 @@ fn refresh_idle(cx: &mut Services, area: &[u8], must: bool) {
     }
 }
 
-/// Uploads of 100 bytes below a path that this process knows of: so many, of which other processes have ended the last
-/// ones.
+/// Makes uploads of 100 bytes below a path known to this process: how many, and how many of them (the last ones) other
+/// processes have ended.
 #[cfg(test)]
 pub fn begin_elsewhere(site: &mut crate::exchange::testing::Site, area: &str, (all, ended): (usize, usize)) {
     let state = site.scratch.path().join("state");

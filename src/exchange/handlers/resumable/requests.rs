@@ -441,7 +441,7 @@ mod tests {
         }
     }
 
-    /// Each chunk of a read began the search for room anew: all but the last stayed, although none had room.
+    /// Each chunk of a read began the search for room again: all but the last stayed, although none had room.
     #[test]
     fn several_chunks_of_one_read_do_not_exceed_a_quota_that_processes_share() {
         for (quota, splices, ends, expected) in [

@@ -31,7 +31,7 @@ pub struct Room {
 pub enum Fit {
     /// All of them belong to it.
     All,
-    /// So many of them; and why not the others.
+    /// How many of them, from the first on; and why not the others.
     Some(u64, Refusal),
     /// There seems to be no room, but other processes may have ended uploads that hold it: see [`Room::settle`].
     Unsure,
