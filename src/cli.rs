@@ -146,6 +146,8 @@ pub struct Explain {
     pub log: Option<PathBuf>,
     /// A question that is only a path goes to a TLS listener.
     pub tls: bool,
+    /// The request comes by HTTP/2.
+    pub http2: bool,
     /// The client has a valid certificate.
     pub certificate: bool,
     /// The explanation as JSON.
@@ -388,6 +390,7 @@ fn from(m: &ArgMatches) -> Args {
         explain: explain.map(|sub| Explain {
             question: words.get(usize::from(!has_file)..).unwrap_or_default().join(" "),
             tls: sub.get_flag("tls"),
+            http2: sub.get_flag("http2"),
             certificate: sub.get_flag("client-cert"),
             log,
             json: sub.get_one::<String>("format").is_some_and(|format| format == "json"),

@@ -321,6 +321,7 @@ fn explain_request(asked: &Explain, config_source: &ConfigSource, read: Read) ->
         headers: asked.headers.clone(),
         client: asked.client,
         tls: asked.tls,
+        http2: asked.http2,
         certificate: asked.certificate,
         listener: None,
         line: None,

@@ -433,7 +433,7 @@ _webserv() {
             return 0
             ;;
         webserv__subcmd__explain)
-            opts="-c -g -H -p --tls --client-cert --log --format --from --help"
+            opts="-c -g -H -p --tls --http2 --client-cert --log --format --from --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 _webserv_words
                 return 0

@@ -89,6 +89,7 @@ complete -c webserv -n "__fish_webserv_using_subcommand explain" -s H -d 'a requ
 complete -c webserv -n "__fish_webserv_using_subcommand explain" -s p -d 'set prefix path' -r
 complete -c webserv -n "__fish_webserv_using_subcommand explain" -l from -d 'the client\'s address' -r
 complete -c webserv -n "__fish_webserv_using_subcommand explain" -l tls -d 'the request comes over TLS, where the URL does not say'
+complete -c webserv -n "__fish_webserv_using_subcommand explain" -l http2 -d 'the request comes by HTTP/2'
 complete -c webserv -n "__fish_webserv_using_subcommand explain" -l client-cert -d 'the client presents a valid certificate, where one is asked for'
 complete -c webserv -n "__fish_webserv_using_subcommand explain" -l help -d 'show what it does'
 complete -c webserv -n "__fish_webserv_using_subcommand cert" -l help -d 'show what it does'

@@ -23,7 +23,8 @@ Usage: webserv [-?hvVtTq] [-s signal] [-p prefix] [-e filename] [-c filename]
        webserv reload | stop | quit | reopen | drain | upgrade [CONFIG]
        webserv status [--all | --format json] [CONFIG]
        webserv explain [-p prefix] [-g directives] [-H 'Name: value']
-                       [--from ADDR] [--tls] [--client-cert] [--format json]
+                       [--from ADDR] [--tls] [--http2] [--client-cert]
+                       [--format json]
                        CONFIG | -c FILE ['METHOD URL' | --log LOG ID]
 
   CONFIG         : configuration to serve (default: conf/default.conf, then
@@ -189,6 +190,7 @@ fn explain() -> Command {
         .arg(value("c", "FILE", "set configuration file (nginx's defaults then apply)"))
         .arg(value("g", "DIRECTIVES", "set global directives beside the configuration file"))
         .arg(long("tls", "the request comes over TLS, where the URL does not say"))
+        .arg(long("http2", "the request comes by HTTP/2"))
         .arg(long("client-cert", "the client presents a valid certificate, where one is asked for"))
         .arg(
             Arg::new("log")

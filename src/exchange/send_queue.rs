@@ -168,6 +168,14 @@ impl SendQueue {
         std::mem::take(&mut self.buf)
     }
 
+    /// Of a protocol with frames: the header block of the response that waits, once it is decided.
+    pub fn final_head(&self) -> Option<&[u8]> {
+        self.segments.iter().find_map(|segment| match segment {
+            Segment::Head { block, is_final: true } => self.buf.get(block.clone()),
+            _ => None,
+        })
+    }
+
     /// Where text is appended.
     pub fn text(&mut self) -> &mut Vec<u8> {
         &mut self.buf

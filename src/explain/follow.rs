@@ -1,6 +1,7 @@
 //! Runs a request through the serving phases without a client: delays end at once, and an auth_request subrequest is
 //! followed if this server answers it itself.
 
+use super::over_http2;
 use super::question::Question;
 use crate::conn::http1::state::Http1;
 use crate::conn::request::respond;
@@ -23,10 +24,30 @@ const WAITS: usize = 4;
 pub fn answer(
     active: &mut Active,
     cx: &mut Services,
-    question: &Question,
+    (question, http2): (&Question, bool),
     supposed: Option<Supposed>,
 ) -> Result<Option<Vec<u8>>, String> {
+    enter(active, cx, question, http2)?;
+    respond(active, cx);
+    let mut depends = go_on(active, cx);
+    if let Some(supposed) = supposed
+        && suppose(active, cx, supposed)
+    {
+        depends = go_on(active, cx).or(depends);
+    }
+    Ok(depends)
+}
+
+/// Passes the head to the exchange, as its protocol does, and begins the request.
+fn enter(active: &mut Active, cx: &mut Services, question: &Question, http2: bool) -> Result<(), String> {
     let Active { ex, handler, reader, .. } = active;
+    if http2 {
+        match over_http2::begin(question, ex, reader) {
+            Ok(()) => entry::begin(ex, handler, cx),
+            Err(why) => entry::reject(ex, handler, cx, &why),
+        }
+        return Ok(());
+    }
     let mut http1 = Http1::default();
     reader.input.extend_from_slice(&question.head);
     match http1.parse(ex, reader) {
@@ -40,14 +61,7 @@ pub fn answer(
             entry::reject(ex, handler, cx, &why);
         }
     }
-    respond(active, cx);
-    let mut depends = go_on(active, cx);
-    if let Some(supposed) = supposed
-        && suppose(active, cx, supposed)
-    {
-        depends = go_on(active, cx).or(depends);
-    }
-    Ok(depends)
+    Ok(())
 }
 
 /// An assumed result of an upstream.

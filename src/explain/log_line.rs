@@ -2,6 +2,7 @@
 //! `explain` answers. What a log does not contain (headers other than Host, the body) is left out.
 
 use super::Query;
+use super::question::HTTP2;
 use crate::services::error_line;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -91,6 +92,7 @@ pub fn parse(line: &str) -> Option<Query> {
         headers,
         client,
         tls: false,
+        http2: line.as_ref().is_some_and(|(text, _)| text.ends_with(HTTP2)),
         certificate: false,
         listener: None,
         line,
@@ -102,8 +104,6 @@ pub fn parse(line: &str) -> Option<Query> {
 fn as_sent(line: &str) -> Option<String> {
     let rest = value(line, &["\"request\":\"", "request: \"", "] \""])?;
     let text = unescaped(rest.get(..end_of(rest)?)?);
-    // HTTP/2 has no request line.
-    let text = text.strip_suffix(" HTTP/2.0").map_or(text.clone(), |rest| format!("{rest} HTTP/1.1"));
     (!text.is_empty() && !text.contains(['\r', '\n', '\0', '\u{fffd}'])).then_some(text)
 }
 
@@ -166,7 +166,7 @@ pub fn hints(line: &str, status: Option<u16>) -> Hints {
     // In the error log, the server follows the client.
     let logged = || value(line, &[", server: "]).map(|rest| until(rest, ',')).filter(|name| !name.is_empty());
     let server = field("server_name").or_else(logged).map(str::to_owned);
-    Hints { port, is_secure, http2: line.contains(" HTTP/2.0\""), server }
+    Hints { port, is_secure, http2: line.contains(&format!("{HTTP2}\"")), server }
 }
 
 /// `"GET /x HTTP/1.1"`, anywhere in the line.

@@ -12,6 +12,7 @@ pub mod log_requests;
 mod map;
 mod other_logs;
 mod outcome;
+mod over_http2;
 mod own_process;
 mod passed;
 mod query;
@@ -32,6 +33,7 @@ use crate::config::settings::upload::Store;
 use crate::config::settings::upstream::UpstreamServer as UpstreamPeer;
 use crate::config::sources::Sources;
 use crate::conn::Active;
+use crate::conn::http2::begin;
 use crate::exchange::handlers::Handler;
 use crate::exchange::handlers::upstream::UpstreamRequest;
 use crate::exchange::{Client, Exchange, Printable, Tx, variables};
@@ -119,8 +121,13 @@ fn course(
         Some(id) => (id, None),
         None => question.endpoint(config)?,
     };
+    let http2 = asked.http2 && begin::is_spoken(config, endpoint);
+    if asked.http2 && !http2 && asked.line.is_none() {
+        let addr = &config.endpoints[endpoint.at()].addr;
+        return Err(format!("HTTP/2 is not spoken on {addr}: its default server does not say `http2 on`"));
+    }
     let (mut cx, mut active) = arrived(config, &question, endpoint, asked);
-    let depends = follow::answer(&mut active, &mut cx, &question, supposed)?;
+    let depends = follow::answer(&mut active, &mut cx, (&question, http2), supposed)?;
     let Active { mut ex, mut handler, .. } = active;
 
     let mut explanation = Explanation::new(config, sources, tree, asked.moment.is_some());
@@ -143,7 +150,7 @@ fn course(
     {
         passed::lines(request, &mut ex, &mut cx, supposed, &mut explanation);
     }
-    outcome(&mut ex, &mut cx, &handler, answerer, &mut explanation);
+    outcome(&mut ex, &mut cx, (&handler, answerer), asked.http2, &mut explanation);
     Ok((explanation.finish(), ex.location().span))
 }
 
@@ -196,8 +203,8 @@ fn servers(request: &UpstreamRequest, explanation: &mut Explanation) {
 fn outcome(
     ex: &mut Exchange,
     cx: &mut Services,
-    handler: &Handler,
-    answerer: Option<&str>,
+    (handler, answerer): (&Handler, Option<&str>),
+    by_http2: bool,
     explanation: &mut Explanation,
 ) {
     match handler {
@@ -219,12 +226,19 @@ fn outcome(
         return explanation
             .line("answer", "depends on the body and on what is on disk: nothing is changed to find out");
     }
-    let (status, fields) = encode::taken_apart(ex.out.text());
-    explanation.line("answer", &String::from_utf8_lossy(status));
+    let (status, fields) = match by_http2 {
+        true => over_http2::taken_apart(&mut ex.out),
+        false => {
+            let (status, fields) = encode::taken_apart(ex.out.text());
+            (String::from_utf8_lossy(status).into_owned(), fields.map(<[u8]>::to_vec).collect())
+        }
+    };
+    explanation.line("answer", &status);
+    let is = |field: &[u8], name: &[u8]| field.get(..name.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(name));
     let (mut is_compressed, mut has_length) = (false, false);
-    for field in fields.filter(|field| !field.starts_with(b"Date: ")) {
-        is_compressed |= field == b"Content-Encoding: gzip";
-        has_length |= field.starts_with(b"Content-Length");
+    for field in fields.iter().filter(|field| !is(field, b"Date: ")) {
+        is_compressed |= is(field, b"Content-Encoding: gzip");
+        has_length |= is(field, b"Content-Length");
         explanation.line("", &Printable(field).to_string());
     }
     // What the server has in memory is not known here.

@@ -39,8 +39,7 @@ impl<'t> Answer<'t> {
     fn of(explanation: &'t str) -> Answer<'t> {
         let lines = || explanation.lines();
         let head: Vec<&str> = lines().skip_while(|line| !line.starts_with("answer ")).collect();
-        let is_version =
-            |line: &&str| ["ETag:", "Last-Modified:"].iter().any(|name| line.trim_start().starts_with(name));
+        let is_version = |line: &&str| is_validator(line);
         let last = |subject: &str| lines().rfind(|line| line.starts_with(subject)).map(bare);
         let file = last("file ").and_then(|line| line.strip_prefix("file ")).map(str::trim_start);
         let file = file.filter(|_| head.iter().any(is_version));
@@ -74,7 +73,17 @@ impl<'t> Answer<'t> {
 
 /// The length of the body, if the line has it.
 pub fn length(line: &str) -> Option<&str> {
-    line.trim_start().strip_prefix("Content-Length:").map(str::trim)
+    field(line, "Content-Length").map(str::trim)
+}
+
+fn is_validator(line: &str) -> bool {
+    ["ETag", "Last-Modified"].iter().any(|name| field(line, name).is_some())
+}
+
+/// The value, if the line is a field of that name. HTTP/2 has names in lower case.
+fn field<'t>(line: &'t str, name: &str) -> Option<&'t str> {
+    let (said, value) = line.trim_start().split_once(':')?;
+    said.eq_ignore_ascii_case(name).then_some(value)
 }
 
 /// A line's text, and the position behind it.
@@ -137,7 +146,7 @@ pub fn essence(text: &str, purpose: Purpose) -> String {
         let matters = match (subject, purpose) {
             // Only the server and location that were selected, not those tried.
             ("server" | "location", purpose) => is_first && purpose == Purpose::Show,
-            ("answer", _) => !line.contains("ETag:") && !line.contains("Last-Modified:"),
+            ("answer", _) => !is_validator(line),
             ("rewrite", Purpose::CompareRequests) => false,
             ("rewrite", Purpose::CompareSteps) => {
                 !bare(line).ends_with(": false") && !bare(line).contains(": does not match ")

@@ -13,6 +13,8 @@ pub struct Query {
     pub client: IpAddr,
     /// Whether a question that is only a path goes to a TLS listener.
     pub tls: bool,
+    /// Whether the request comes by HTTP/2. Of a log, it is asked by HTTP/1.1 where its listener does not speak HTTP/2.
+    pub http2: bool,
     /// Whether the client presents a valid certificate, if it is asked for one.
     pub certificate: bool,
     /// The address of the listener, if it is not known from the URL.

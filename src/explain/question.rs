@@ -25,7 +25,14 @@ pub struct Question {
     pub host: String,
     /// Whether a question that is only a path goes to a TLS listener.
     pub is_secure: bool,
+    /// The request line as logged, where it is one of a log.
+    logged: Option<String>,
+    /// The request had no Host.
+    pub is_hostless: bool,
 }
+
+/// The version in request lines that are logged of HTTP/2, which has none.
+pub const HTTP2: &str = " HTTP/2.0";
 
 /// The host and port of a URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,7 +91,17 @@ impl Question {
         head.extend_from_slice(&lines);
         request::end(&mut head);
         let host = named.unwrap_or(host);
-        Ok(Question { method: method.into(), authority, target, head, fields: lines, host, is_secure: false })
+        Ok(Question {
+            method: method.into(),
+            authority,
+            target,
+            head,
+            fields: lines,
+            host,
+            is_secure: false,
+            logged: None,
+            is_hostless: false,
+        })
     }
 
     /// The listener for the URL's port, and a note if others were possible.
@@ -132,6 +149,9 @@ impl Question {
     /// The same question with the logged request line, and without a Host if the request had none.
     pub fn as_sent(&mut self, line: &str, is_hostless: bool) {
         self.head.clear();
+        (self.logged, self.is_hostless) = (Some(line.to_owned()), is_hostless);
+        // As HTTP/1.1 would ask it, in case the configuration no longer speaks HTTP/2 there.
+        let line = line.strip_suffix(HTTP2).map_or(line.to_owned(), |rest| format!("{rest} HTTP/1.1"));
         request::line_as_sent(line.as_bytes(), &mut self.head);
         // The given fields begin with the Host, if there is one.
         let is_given = self.fields.get(..5).is_some_and(|name| name.eq_ignore_ascii_case(b"host:"));
@@ -140,6 +160,18 @@ impl Question {
         }
         self.head.extend_from_slice(&self.fields);
         request::end(&mut self.head);
+    }
+
+    /// Method and target, as sent.
+    pub fn method_and_target(&self) -> (&str, &str) {
+        let logged = self.logged.as_deref().and_then(|line| line.strip_suffix(HTTP2)?.split_once(' '));
+        logged.unwrap_or((&self.method, &self.target))
+    }
+
+    /// The header fields given on the command line, or known from the log.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
+        let text = str::from_utf8(&self.fields).unwrap_or_default();
+        text.lines().filter_map(|line| line.split_once(": ").or(line.split_once(':')))
     }
 
     /// The name and port in the Host header.

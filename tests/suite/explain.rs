@@ -339,7 +339,7 @@ server {
 }
 "#;
 
-fn said(setup: &Setup, args: &[&str]) -> String {
+pub fn said(setup: &Setup, args: &[&str]) -> String {
     let out = setup.run(args);
     assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
     String::from_utf8_lossy(&out.stdout).into_owned()

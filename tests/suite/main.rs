@@ -49,6 +49,7 @@ mod differential;
 mod early_data;
 mod early_hints;
 mod explain;
+mod explain_http2;
 mod explain_truth;
 mod fastcgi;
 mod first_words;

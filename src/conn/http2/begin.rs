@@ -19,8 +19,8 @@ use crate::http::h2::connection::{Connection, ConnectionLimits};
 use crate::http::h2::error::ErrorCode;
 use crate::http::h2::extended;
 use crate::http::h2::frame::PREFACE;
-use crate::http::h2::hpack::Bounds;
-use crate::http::h2::request::Rules;
+use crate::http::h2::hpack::{Block, Bounds};
+use crate::http::h2::request::{DecodedHead, Rules};
 use crate::http::method::Method;
 use crate::http::reject::Reject;
 use crate::http::request_target::TargetForm;
@@ -94,7 +94,7 @@ fn enter(conn: &mut Conn, turn: &mut Turn<'_>) {
 }
 
 /// With the settings of the endpoint's default server.
-fn limits(ex: &Exchange) -> ConnectionLimits {
+pub fn limits(ex: &Exchange) -> ConnectionLimits {
     let head = ex.head_limits();
     let settings = &ex.location().settings;
     let fields = if head.fields == 0 { 1000 } else { head.fields };
@@ -179,51 +179,55 @@ impl Http2 {
         self.report(turn.cx, format_args!("stream {id} is refused: worker_memory_limit is nearly reached"));
     }
 
-    /// Passes the head to the exchange by swapping its buffers with the connection's. True: the request asks for
-    /// another protocol on its stream (RFC 8441).
+    /// Passes the head to the exchange ([`hand_over`]).
     fn hand_over(&mut self, ex: &mut Exchange, reader: &mut RequestReader) -> bool {
-        if Rc::get_mut(&mut ex.request).is_none() {
-            ex.request = Rc::default();
-        }
-        let Some(request) = Rc::get_mut(&mut ex.request) else { return false };
-        let mut from = *self.protocol.request();
-        let block = self.protocol.block_mut();
-        let is_tunnel = !from.protocol.is_empty();
-        if is_tunnel {
-            let mut key = Vec::new();
-            to_base64(&nonce(), &mut key);
-            extended::as_upgrade(block, &mut from, &key);
-        }
-        let head = &mut request.head;
-        head.clear();
-        std::mem::swap(&mut head.fields, &mut block.fields);
-        std::mem::swap(&mut request.text, &mut block.text);
-        head.version = Version::Http2;
-        head.method = from.method;
-        head.method_name = from.method_name;
-        head.target = from.target;
-        let target = from.target.of(&request.text);
-        let end = memchr::memchr(b'#', target).unwrap_or(target.len());
-        head.origin = Span::new(from.target.start as usize, from.target.start as usize + end);
-        head.form = match from.target.of(&request.text) {
-            b"*" => TargetForm::Asterisk,
-            _ if from.method == Method::Connect => TargetForm::Authority,
-            _ => TargetForm::Origin,
-        };
-        head.request_line = from.request_line;
-        head.host = from.host;
-        head.body_length = from.body_length;
-        head.expect_continue = from.expect_continue;
-        head.len = from.len + from.request_line.start as usize;
-        reader.body = match from.body_length {
-            BodyLength::None => None,
-            length @ (BodyLength::Unknown | BodyLength::Known(_)) => Some(BodyReader::of_stream(length)),
-        };
-        reader.expects_continue = request.expects_continue();
-        // The connection that carries it has begun an epoch already, where one was needed.
-        reader.arrival = Arrival::BeforeEpoch;
-        is_tunnel
+        let from = *self.protocol.request();
+        hand_over(self.protocol.block_mut(), from, ex, reader)
     }
+}
+
+/// Passes a decoded head to the exchange by swapping its buffers with the block's. True: the request asks for another
+/// protocol on its stream (RFC 8441).
+pub fn hand_over(block: &mut Block, mut from: DecodedHead, ex: &mut Exchange, reader: &mut RequestReader) -> bool {
+    if Rc::get_mut(&mut ex.request).is_none() {
+        ex.request = Rc::default();
+    }
+    let Some(request) = Rc::get_mut(&mut ex.request) else { return false };
+    let is_tunnel = !from.protocol.is_empty();
+    if is_tunnel {
+        let mut key = Vec::new();
+        to_base64(&nonce(), &mut key);
+        extended::as_upgrade(block, &mut from, &key);
+    }
+    let head = &mut request.head;
+    head.clear();
+    std::mem::swap(&mut head.fields, &mut block.fields);
+    std::mem::swap(&mut request.text, &mut block.text);
+    head.version = Version::Http2;
+    head.method = from.method;
+    head.method_name = from.method_name;
+    head.target = from.target;
+    let target = from.target.of(&request.text);
+    let end = memchr::memchr(b'#', target).unwrap_or(target.len());
+    head.origin = Span::new(from.target.start as usize, from.target.start as usize + end);
+    head.form = match from.target.of(&request.text) {
+        b"*" => TargetForm::Asterisk,
+        _ if from.method == Method::Connect => TargetForm::Authority,
+        _ => TargetForm::Origin,
+    };
+    head.request_line = from.request_line;
+    head.host = from.host;
+    head.body_length = from.body_length;
+    head.expect_continue = from.expect_continue;
+    head.len = from.len + from.request_line.start as usize;
+    reader.body = match from.body_length {
+        BodyLength::None => None,
+        length @ (BodyLength::Unknown | BodyLength::Known(_)) => Some(BodyReader::of_stream(length)),
+    };
+    reader.expects_continue = request.expects_continue();
+    // The connection that carries it has begun an epoch already, where one was needed.
+    reader.arrival = Arrival::BeforeEpoch;
+    is_tunnel
 }
 
 /// A WebSocket key must be unique, but need not be secret.

@@ -51,7 +51,8 @@ fn is_http1_upgrade(name: &[u8]) -> bool {
     name.eq_ignore_ascii_case(b"sec-websocket-accept")
 }
 
-fn is_of_connection(name: &[u8]) -> bool {
+/// It says how HTTP/1 uses its connection (RFC 9113 §8.2.2).
+pub fn is_of_connection(name: &[u8]) -> bool {
     let names: &[&[u8]] = match name.len() {
         7 => &[b"upgrade"],
         10 => &[b"connection", b"keep-alive"],
