@@ -84,10 +84,7 @@ type Forms = (TargetForm, Range<usize>, Range<usize>);
 fn forms(line: &[u8], target: Range<usize>, method: Method) -> Result<Forms, Reject> {
     let text = &line[target.clone()];
     if method == Method::Connect {
-        let Some(colon) = memchr::memrchr(b':', text) else {
-            return Err(Reject::BadRequestLine("CONNECT without host:port"));
-        };
-        if colon + 1 == text.len() || !host::is_valid(text) || host::split(text).1.is_none() {
+        if !host::is_valid(text) || host::split(text).1.is_none() {
             return Err(Reject::BadRequestLine("CONNECT without host:port"));
         }
         return Ok((TargetForm::Authority, target.clone(), target.end..target.end));
