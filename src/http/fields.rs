@@ -117,4 +117,20 @@ mod tests {
         fields.clear();
         assert!(fields.is_empty() && fields.iter().next().is_none());
     }
+
+    #[test]
+    fn fields_that_were_kept_as_lines_are_read_back() {
+        let mut fields = Fields::default();
+        fields.push_checked(b"A", b"1");
+        fields.push_checked(b"b", b"");
+        let mut more = Fields::default();
+        more.push_checked(b"a", b"x: y");
+        fields.append(&more);
+        assert_eq!(fields.to_lines(), b"A: 1\r\nb: \r\na: x: y\r\n");
+        let read = Fields::of_lines(&fields.to_lines()).expect("lines");
+        assert!(read.iter().eq(fields.iter()) && read.iter().count() == 3);
+        for lines in [&b"A: 1"[..], b"A: 1\n", b"no field\r\n", b"A: 1\r\nb: \x01\r\n"] {
+            assert!(Fields::of_lines(lines).is_none(), "{}", lines.escape_ascii());
+        }
+    }
 }

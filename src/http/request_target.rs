@@ -51,3 +51,20 @@ pub fn check_bytes(target: &[u8]) -> Result<(), Reject> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_byte_that_may_not_stand_in_a_target_is_named() {
+        for byte in 0..=u8::MAX {
+            let expected = match byte {
+                0..=b' ' | 0x7f | b'#' => Err(Reject::BadByte { place: "the request target", byte }),
+                _ => Ok(()),
+            };
+            assert_eq!(check_bytes(&[b'/', byte, b'a']), expected, "{byte:#x}");
+        }
+        assert_eq!(check_bytes(b""), Err(Reject::BadRequestLine("no target")));
+    }
+}

@@ -166,6 +166,9 @@ fn extensions_and_trailers_are_bounded() {
         (format!("0\r\n{}", "A: b\r\n".repeat(1000)), Ok(())),
         (format!("0\r\n{}", "A: b\r\n".repeat(1400)), Err(431)),
         (format!("0\r\nA: {}", "b".repeat(TRAILERS)), Err(431)),
+        // With the end of the line: as many as there may be, and one more.
+        (format!("0\r\nA: {}\r\n\r\n", "b".repeat(TRAILERS - 5)), Ok(())),
+        (format!("0\r\nA: {}\r\n\r\n", "b".repeat(TRAILERS - 4)), Err(431)),
     ];
     for (text, expected) in cases {
         assert_eq!(feed(BodyLength::Unknown, text.as_bytes(), []).map(drop), expected, "{} bytes", text.len());
@@ -342,8 +345,23 @@ fn small_chunks_go_on_together() {
         (pieces, bytes, outcome.is_ok())
     };
     assert_eq!(count(&b"1\r\nx\r\n".repeat(5000)), (3, 5000, true));
+    assert_eq!(count(&b"1\r\nx\r\n".repeat(2 * GATHERED)), (2, 2 * GATHERED, true), "each piece is full");
     // What came before a fault is handed out.
     assert_eq!(count(&[&b"1\r\nx\r\n".repeat(9)[..], b"oops"].concat()), (1, 9, false));
+}
+
+/// What comes alone needs no copy.
+#[test]
+fn a_run_that_is_all_there_is_is_handed_on_where_it_lies() {
+    for text in [&b"3\r\nabc"[..], b"5\r\nabc"] {
+        let mut pieces = Vec::new();
+        let used = BodyReader::of_response(BodyLength::Unknown).pieces(text, |piece| {
+            if !piece.is_empty() {
+                pieces.push((text.as_ptr_range().contains(&piece.as_ptr()), piece.to_vec()));
+            }
+        });
+        assert_eq!((used, pieces), (Ok(text.len()), vec![(true, b"abc".to_vec())]), "{}", text.escape_ascii());
+    }
 }
 
 /// Such a body costs its connection, unless it is short.

@@ -357,10 +357,26 @@ mod tests {
             assert!(parse(text.as_bytes()).is_err(), "{text:.60}");
         }
         assert!(parse(b"<a>\xff</a>").is_err());
+        // As much as there may be.
+        let wide = format!("<a>{}</a>", "<b/>".repeat(ELEMENTS - 1));
+        let long = format!("<a xmlns='{}'>{}</a>", "n".repeat(NAMESPACES / 8), "<b/>".repeat(7));
+        assert!(parse(wide.as_bytes()).is_ok() && parse(long.as_bytes()).is_ok());
         for aside in ["<?a?>", "<!---->", "<![CDATA[]]>"] {
             let many = |n: usize| format!("<a>{}</a>", aside.repeat(n));
             assert!(parse(many(MAX_NON_ELEMENTS).as_bytes()).is_ok(), "{aside}");
             assert!(parse(many(MAX_NON_ELEMENTS + 1).as_bytes()).is_err(), "{aside}");
+        }
+    }
+
+    /// Which of the characters beyond ASCII a name may have is not asked.
+    #[test]
+    fn a_name_has_no_other_signs_of_ascii_than_three() {
+        for name in ["a-b_c.d", "a\u{b7}b", "\u{e9}\u{2028}"] {
+            let root = parse(format!("<{name}/>").as_bytes()).expect(name);
+            assert_eq!(&*root.name.name, name);
+        }
+        for name in ["a!", "a\x7fb", "a*"] {
+            assert!(parse(format!("<{name}/>").as_bytes()).is_err(), "{}", name.escape_default());
         }
     }
 

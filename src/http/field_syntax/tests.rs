@@ -39,7 +39,7 @@ fn a_value_is_judged_alike_wherever_in_it_a_byte_stands() {
 
 #[test]
 fn a_list_is_split_at_commas_outside_quotes() {
-    let table: [(&str, &[&str]); 7] = [
+    let table: [(&str, &[&str]); 8] = [
         ("a, b", &["a", "b"]),
         ("a", &["a"]),
         ("", &[""]),
@@ -47,6 +47,7 @@ fn a_list_is_split_at_commas_outside_quotes() {
         ("\"a,b\" ,\tc", &["\"a,b\"", "c"]),
         ("\"a\\\",b\",c", &["\"a\\\",b\"", "c"]),
         ("\"open, c", &["\"open, c"]),
+        ("\\, a", &["\\", "a"]),
     ];
     for (value, members) in table {
         let got: Vec<&[u8]> = list(value.as_bytes()).collect();

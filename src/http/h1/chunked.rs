@@ -237,3 +237,19 @@ impl ChunkedDecoder {
         Ok(State::Trailer)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn framing_may_take_exactly_as_many_bytes_as_are_allowed() {
+        for (extra, expected) in [(0, true), (1, false)] {
+            let mut decoder = ChunkedDecoder::new(true);
+            let most = usize::try_from(OVERHEAD_AT_LEAST).expect("a small number");
+            // Leading zeros of a response's chunk size.
+            let zeros = "0".repeat(most + extra);
+            assert_eq!(decoder.next(zeros.as_bytes(), &mut Fields::default()).is_ok(), expected, "{extra} more");
+        }
+    }
+}

@@ -66,4 +66,21 @@ mod tests {
             assert_eq!(got, status, "{value}");
         }
     }
+
+    #[test]
+    fn where_a_request_ends_is_said_once() {
+        let table = [
+            (None, None, true, Ok(BodyLength::None)),
+            (None, Some(0), true, Ok(BodyLength::Known(0))),
+            (None, Some(7), false, Ok(BodyLength::Known(7))),
+            (Some("chunked"), None, true, Ok(BodyLength::Unknown)),
+            (Some("chunked"), None, false, Err(400)),
+            (Some("chunked"), Some(7), true, Err(400)),
+            (Some("gzip"), None, true, Err(501)),
+        ];
+        for (coding, length, is_11, expected) in table {
+            let got = of_request(coding.map(str::as_bytes), length, is_11).map_err(|reject| reject.status().0);
+            assert_eq!(got, expected, "{coding:?} {length:?} {is_11}");
+        }
+    }
 }

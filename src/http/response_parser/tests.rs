@@ -235,6 +235,17 @@ fn a_head_that_never_ends_is_refused() {
     }
 }
 
+#[test]
+fn a_head_may_have_a_thousand_lines() {
+    for (lines, expected) in
+        [(1000, Ok(ResponseHeadProgress::Complete)), (1001, Err(InvalidResponse::Field("too many lines")))]
+    {
+        let text = format!("HTTP/1.1 200 OK\r\n{}\r\n", "A: b\r\n".repeat(lines));
+        let got = ResponseParser::default().parse(text.as_bytes(), text.len(), RequestContext::default());
+        assert_eq!(got, expected, "{lines}");
+    }
+}
+
 /// What cannot become a status line is refused without waiting for the end of its line.
 #[test]
 fn another_protocol_is_refused_by_its_first_byte_that_is_wrong() {
